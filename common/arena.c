@@ -1,0 +1,205 @@
+#include "common/arena.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define CHUNK_BYTES (64 * 1024)
+/* An arena that has grown beyond BIG_AFTER gets its memory in chunks that the kernel can
+ * back with huge pages: the page faults of a large tree cost more than building it. */
+#define BIG_AFTER_BYTES (1024 * 1024)
+#define BIG_CHUNK_BYTES ((size_t)4 * 1024 * 1024)
+
+struct chunk {
+	struct chunk *next;
+	size_t used;
+	size_t size;
+	bool mapped; /* by mmap, not calloc */
+	_Alignas(max_align_t) unsigned char data[];
+};
+
+struct arena {
+	struct chunk *chunks;
+	size_t chunk_bytes;
+	size_t bytes;
+};
+
+struct arena *
+arena_new(void)
+{
+	return arena_new_sized(CHUNK_BYTES);
+}
+
+struct arena *
+arena_new_sized(size_t chunk_bytes)
+{
+	struct arena *a = xcalloc(1, sizeof(*a));
+
+	a->chunk_bytes = chunk_bytes;
+	return a;
+}
+
+static void
+chunk_free(struct chunk *c)
+{
+	if (c->mapped)
+		(void)munmap(c, sizeof(*c) + c->size); /* cannot fail: ours */
+	else
+		free(c);
+}
+
+void
+arena_reset(struct arena *a)
+{
+	struct chunk *keep = NULL, *next;
+
+	for (struct chunk *c = a->chunks; c != NULL; c = next) {
+		next = c->next;
+		if (keep == NULL && c->size == a->chunk_bytes)
+			keep = c;
+		else
+			chunk_free(c);
+	}
+	if (keep != NULL) {
+		memset(keep->data, 0, keep->used);
+		keep->used = 0;
+		keep->next = NULL;
+	}
+	a->chunks = keep;
+	a->bytes = 0;
+}
+
+void
+arena_free(struct arena *a)
+{
+	struct chunk *next;
+
+	if (a == NULL)
+		return;
+	for (struct chunk *c = a->chunks; c != NULL; c = next) {
+		next = c->next;
+		chunk_free(c);
+	}
+	free(a);
+}
+
+/* The leak checker does not look for pointers in mapped memory. */
+#ifdef RINGFENCE_SANITIZED
+static struct chunk *
+map_chunk(void)
+{
+	return NULL;
+}
+#else
+static struct chunk *
+map_chunk(void)
+{
+	void *p = mmap(NULL, BIG_CHUNK_BYTES, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct chunk *c = p;
+
+	if (p == MAP_FAILED)
+		return NULL;
+	(void)madvise(p, BIG_CHUNK_BYTES, MADV_HUGEPAGE); /* a wish */
+	c->mapped = true;
+	c->size = BIG_CHUNK_BYTES - sizeof(*c);
+	return c;
+}
+#endif
+
+static struct chunk *
+arena_grow(struct arena *a, size_t size)
+{
+	size_t room = size > a->chunk_bytes / 4 ? size : a->chunk_bytes;
+	struct chunk *c = NULL;
+
+	if (room > SIZE_MAX - sizeof(*c))
+		base_die("allocation too large");
+	if (room == CHUNK_BYTES && a->bytes > BIG_AFTER_BYTES)
+		c = map_chunk();
+	if (c == NULL) {
+		c = xcalloc(1, sizeof(*c) + room);
+		c->size = room;
+	}
+	/* An oversized chunk goes behind the current one, whose room stays in use. */
+	if (room == size && a->chunks != NULL) {
+		c->next = a->chunks->next;
+		a->chunks->next = c;
+	} else {
+		c->next = a->chunks;
+		a->chunks = c;
+	}
+	return c;
+}
+
+void *
+arena_alloc(struct arena *a, size_t size)
+{
+	const size_t align = _Alignof(max_align_t);
+	struct chunk *c = a->chunks;
+	void *p;
+
+	if (size > SIZE_MAX - align)
+		base_die("allocation too large");
+	size = (size + align - 1) / align * align;
+	if (size == 0)
+		size = align;
+	if (c == NULL || c->size - c->used < size)
+		c = arena_grow(a, size);
+	p = c->data + c->used;
+	c->used += size;
+	a->bytes += size;
+	return p;
+}
+
+void *
+arena_array(struct arena *a, size_t count, size_t size)
+{
+	if (size != 0 && count > SIZE_MAX / size)
+		base_die("allocation too large");
+	return arena_alloc(a, count * size);
+}
+
+char *
+arena_strndup(struct arena *a, const char *s, size_t len)
+{
+	char *copy = arena_alloc(a, len + 1);
+
+	if (len != 0)
+		memcpy(copy, s, len);
+	copy[len] = '\0';
+	return copy;
+}
+
+char *
+arena_strdup(struct arena *a, const char *s)
+{
+	return arena_strndup(a, s, strlen(s));
+}
+
+char *
+arena_printf(struct arena *a, const char *fmt, ...)
+{
+	va_list ap;
+	char *s;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		base_die("cannot format");
+	s = arena_alloc(a, (size_t)n + 1);
+	va_start(ap, fmt);
+	(void)vsnprintf(s, (size_t)n + 1, fmt, ap); /* fits: measured above */
+	va_end(ap);
+	return s;
+}
+
+size_t
+arena_bytes(const struct arena *a)
+{
+	return a->bytes;
+}

@@ -1,0 +1,38 @@
+/*
+ * A bundle is the bytes of the YAML files that somebody named: it separates
+ * reading files (which may need privilege) from parsing them (which must have
+ * none). The command-line tool reads and parses in one process; a daemon's parent
+ * reads, seals the bundle into a memfd, and an unprivileged role parses it.
+ */
+#ifndef COMMON_BUNDLE_H
+#define COMMON_BUNDLE_H
+
+#include "common/diag.h"
+#include "common/err.h"
+
+struct bundle {
+	struct source *sources; /* sorted by name within each path given */
+	size_t count;
+};
+
+/*
+ * Reads paths into the arena: a file, "-" (standard input), or a directory, of
+ * which every *.yaml, *.yml and *.json below it is taken, sorted, hidden files and
+ * editor leftovers left out; symbolic links to files are followed, to directories
+ * only as Kubernetes' ..data needs (a warning otherwise). FIFOs, sockets and devices are
+ * refused; "-" may be anything. What cannot be read is an error with the path as its
+ * place; what can be is in *out_bundle all the same. Returns false if there was any.
+ * Codes: file-read, file-limit; warnings: file-skipped, file-none.
+ */
+MUST_CHECK bool bundle_read(struct arena *arena, const char *const *paths,
+    size_t path_count, struct diag_list *diags, struct bundle *out_bundle);
+
+/* Writes the bundle to a sealed memfd; the caller closes *out_fd. */
+MUST_CHECK int bundle_seal(const struct bundle *bundle, int *out_fd, struct err *err);
+/* Reads one back into the arena. Refuses one that is not sealed, or malformed. */
+MUST_CHECK int bundle_open(
+    struct arena *arena, int fd, struct bundle *out_bundle, struct err *err);
+/* SHA-256 over names and texts, so that an unchanged source is noticed. */
+void bundle_digest(const struct bundle *bundle, uint8_t out_digest[32]);
+
+#endif

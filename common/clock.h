@@ -1,0 +1,33 @@
+/*
+ * Time. Pure code takes these as arguments; only daemons and tools read clocks.
+ * Every function may be called from any thread; none opens a file.
+ */
+#ifndef COMMON_CLOCK_H
+#define COMMON_CLOCK_H
+
+#include "common/base.h"
+
+typedef struct {
+	uint64_t ns; /* CLOCK_MONOTONIC */
+} monotime_t;
+
+typedef struct {
+	int64_t ns; /* since 1970-01-01T00:00:00Z */
+} walltime_t;
+
+MUST_CHECK monotime_t monotime_now(void);
+MUST_CHECK walltime_t walltime_now(void);
+/* b - a in nanoseconds, 0 if b is earlier. */
+MUST_CHECK uint64_t monotime_since(monotime_t a, monotime_t b);
+
+#define WALLTIME_TEXT_BYTES 32
+/* RFC 3339 with microseconds, UTC: 2026-01-02T03:04:05.000678Z, into `out` of
+ * WALLTIME_TEXT_BYTES. Returns out. */
+const char *walltime_format(walltime_t t, char *out);
+/* The same without a fraction, as Kubernetes writes creation times. */
+const char *walltime_format_seconds(walltime_t t, char *out);
+/* Reads RFC 3339, with any fraction and offset, years 1678 to 2261; false for
+ * anything else, and *out_time is then unchanged. */
+MUST_CHECK bool walltime_parse(const char *text, walltime_t *out_time);
+
+#endif

@@ -1,0 +1,220 @@
+#include "common/diag.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/limits.h"
+
+void
+diag_list_init(struct diag_list *list, struct arena *arena)
+{
+	*list = (struct diag_list){.arena = arena};
+}
+
+static const char *format_message(struct arena *arena, const char *fmt, va_list ap)
+    PRINTF_LIKE(2, 0);
+
+static const char *
+format_message(struct arena *arena, const char *fmt, va_list ap)
+{
+	struct buf text = {0};
+	const char *copy;
+
+	buf_vprintf(&text, fmt, ap);
+	copy = arena_strndup(arena, text.data, text.len);
+	buf_free(&text);
+	return copy;
+}
+
+struct diag *
+diag_add(struct diag_list *list, enum diag_severity severity, const char *code,
+    struct loc loc, const char *fmt, ...)
+{
+	unsigned *counts[] = {
+	    [DIAG_ERROR] = &list->errors,
+	    [DIAG_WARNING] = &list->warnings,
+	    [DIAG_NOTE] = &list->notes,
+	};
+	struct diag *d;
+	va_list ap;
+
+	if (list->errors + list->warnings + list->notes - list->dropped >=
+	    LIMIT_DIAGS) {
+		(*counts[severity])++;
+		list->dropped++;
+		list->scratch = (struct diag){.severity = severity, .msg = ""};
+		return &list->scratch;
+	}
+	(*counts[severity])++;
+	d = ARENA_NEW(list->arena, struct diag);
+	d->severity = severity;
+	d->code = code;
+	d->loc = loc;
+	va_start(ap, fmt);
+	d->msg = format_message(list->arena, fmt, ap);
+	va_end(ap);
+	if (list->first == NULL)
+		list->tail = &list->first;
+	*list->tail = d;
+	list->tail = &d->next;
+	return d;
+}
+
+void
+diag_hint(struct diag_list *list, struct diag *d, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (d == &list->scratch)
+		return;
+	va_start(ap, fmt);
+	d->hint = format_message(list->arena, fmt, ap);
+	va_end(ap);
+}
+
+void
+diag_note(struct diag_list *list, struct diag *d, struct loc loc, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (d == &list->scratch)
+		return;
+	va_start(ap, fmt);
+	d->note = format_message(list->arena, fmt, ap);
+	va_end(ap);
+	d->note_loc = loc;
+}
+
+void
+diag_list_rewind(struct diag_list *list, const struct diag_list *mark)
+{
+	*list = *mark;
+	if (list->first != NULL)
+		*list->tail = NULL;
+}
+
+/* ---- order ---- */
+
+struct ranked {
+	struct diag *diag;
+	size_t source; /* in order of first use; nowhere comes first */
+	size_t index;
+};
+
+static int
+compare_size(size_t a, size_t b)
+{
+	return (a > b) - (a < b);
+}
+
+static int
+compare_ranked(const void *pa, const void *pb)
+{
+	const struct ranked *a = pa, *b = pb;
+	int order = compare_size(a->source, b->source);
+
+	if (order == 0)
+		order = compare_size(a->diag->loc.line, b->diag->loc.line);
+	if (order == 0)
+		order = compare_size(a->diag->loc.col, b->diag->loc.col);
+	return order != 0 ? order : compare_size(a->index, b->index);
+}
+
+static size_t
+rank_source(const struct source **sources, size_t *count, const struct source *source)
+{
+	size_t i;
+
+	if (source == NULL)
+		return 0;
+	for (i = 0; i < *count && sources[i] != source; i++)
+		continue;
+	if (i == *count)
+		sources[(*count)++] = source;
+	return i + 1;
+}
+
+void
+diag_sort(struct diag_list *list)
+{
+	/* The list is bounded by LIMIT_DIAGS, so both arrays are small. */
+	const struct source **sources = xcalloc(LIMIT_DIAGS, sizeof(struct source *));
+	struct ranked *ranked = xcalloc(LIMIT_DIAGS, sizeof(*ranked));
+	size_t count = 0, source_count = 0;
+
+	for (struct diag *d = list->first; d != NULL; d = d->next) {
+		ranked[count] = (struct ranked){
+		    d, rank_source(sources, &source_count, d->loc.source), count};
+		count++;
+	}
+	qsort(ranked, count, sizeof(*ranked), compare_ranked);
+	list->tail = &list->first;
+	for (size_t i = 0; i < count; i++) {
+		*list->tail = ranked[i].diag;
+		list->tail = &ranked[i].diag->next;
+	}
+	*list->tail = NULL;
+	free(ranked);
+	free(sources);
+}
+
+int
+loc_cmp(struct loc a, struct loc b)
+{
+	int order;
+
+	if (a.source == NULL || b.source == NULL)
+		return (a.source != NULL) - (b.source != NULL);
+	order = a.source == b.source ? 0 : str_cmp(a.source->name, b.source->name);
+	if (order == 0)
+		order = compare_size(a.line, b.line);
+	return order != 0 ? order : compare_size(a.col, b.col);
+}
+
+/* ---- names ---- */
+
+const char *
+diag_severity_name(enum diag_severity severity)
+{
+	static const char *const names[] = {
+	    [DIAG_ERROR] = "error",
+	    [DIAG_WARNING] = "warning",
+	    [DIAG_NOTE] = "note",
+	};
+
+	return names[severity];
+}
+
+static void
+add_count(struct buf *out, const char **separator, unsigned count, const char *what)
+{
+	if (count == 0)
+		return;
+	buf_printf(out, "%s%u %s%s", *separator, count, what, count == 1 ? "" : "s");
+	*separator = ", ";
+}
+
+void
+diag_summary(struct buf *out, const struct diag_list *list)
+{
+	const char *separator = "";
+
+	add_count(out, &separator, list->errors, "error");
+	add_count(out, &separator, list->warnings, "warning");
+	add_count(out, &separator, list->notes, "note");
+	if (*separator == '\0')
+		buf_add_cstr(out, "no errors");
+}
+
+const char *
+loc_text(struct arena *a, struct loc loc)
+{
+	if (loc.source == NULL)
+		return "?";
+	if (loc.line == 0)
+		return arena_strndup(a, loc.source->name.ptr, loc.source->name.len);
+	if (loc.col == 0)
+		return arena_printf(a, "%.*s:%u", STR_ARG(loc.source->name), loc.line);
+	return arena_printf(
+	    a, "%.*s:%u:%u", STR_ARG(loc.source->name), loc.line, loc.col);
+}

@@ -1,0 +1,109 @@
+/*
+ * Diagnostics: what is wrong in input, where, and what to write instead. They
+ * are collected in a list, never printed by whoever finds them; the finder goes
+ * on after each. Text form:
+ *
+ *     policy.yaml:12:11: error: unknown field "actoin" [unknown-field]
+ *        12 |       - { actoin: deny }
+ *           |           ^~~~~~ did you mean "action"?
+ */
+#ifndef COMMON_DIAG_H
+#define COMMON_DIAG_H
+
+#include <stdio.h>
+
+#include "common/arena.h"
+#include "common/str.h"
+
+/* The text of one input file; it outlives every loc that refers to it. */
+struct source {
+	struct str name; /* as printed; "-" is standard input */
+	struct str text;
+};
+
+/* A place in a source. Lines and columns count from 1; a column is a byte of the
+ * line; end_col is one past the last byte, on the same line (0: unknown).
+ * {0} is "nowhere". */
+struct loc {
+	const struct source *source;
+	uint32_t line;
+	uint32_t col;
+	uint32_t end_col;
+};
+
+enum diag_severity {
+	DIAG_ERROR,
+	DIAG_WARNING,
+	DIAG_NOTE
+};
+
+struct diag {
+	enum diag_severity severity;
+	const char *code; /* stable, kebab-case: scripts select by it */
+	struct loc loc;
+	const char *msg;
+	const char *hint; /* "did you mean ..." behind the underline, or NULL */
+	const char *note; /* text of the second place, or NULL */
+	struct loc note_loc;
+	struct diag *next;
+};
+
+struct diag_list {
+	struct arena *arena; /* messages live here; borrowed */
+	struct diag *first;
+	struct diag **tail;
+	unsigned errors; /* counted even beyond LIMIT_DIAGS */
+	unsigned warnings;
+	unsigned notes;
+	unsigned dropped;
+	struct diag scratch; /* private: what diag_add returns beyond the limit */
+};
+
+void diag_list_init(struct diag_list *list, struct arena *arena);
+
+/* Appends one; returns it so that a hint or a note can be added. Beyond
+ * LIMIT_DIAGS it is counted and a scratch record is returned, never NULL.
+ * `code` is borrowed for ever (a literal). */
+struct diag *diag_add(struct diag_list *list, enum diag_severity severity,
+    const char *code, struct loc loc, const char *fmt, ...) PRINTF_LIKE(5, 6);
+void diag_hint(struct diag_list *list, struct diag *d, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+void diag_note(struct diag_list *list, struct diag *d, struct loc loc, const char *fmt,
+    ...) PRINTF_LIKE(4, 5);
+
+#define diag_error(list, code, loc, ...)                                               \
+	diag_add((list), DIAG_ERROR, (code), (loc), __VA_ARGS__)
+#define diag_warn(list, code, loc, ...)                                                \
+	diag_add((list), DIAG_WARNING, (code), (loc), __VA_ARGS__)
+
+/* Takes back everything added since `mark`, a copy of the list made then. */
+void diag_list_rewind(struct diag_list *list, const struct diag_list *mark);
+
+/* Sorts by source (order of first use), line, column; stable. */
+void diag_sort(struct diag_list *list);
+
+enum diag_format {
+	DIAG_TEXT,
+	DIAG_JSON,
+	DIAG_SARIF
+};
+
+/* Appends the whole list in the format: text with underlined source lines; JSON
+ * array of {severity, code, file, line, column, endColumn, message, hint,
+ * related: {file,line,column,message}}; SARIF 2.1.0. */
+void diag_render(
+    struct buf *out, const struct diag_list *list, enum diag_format format);
+
+/* The text form alone; diag_render(out, list, DIAG_TEXT) is the same. */
+void diag_render_text(struct buf *out, const struct diag_list *list);
+/* "2 errors, 1 warning", without a newline; "no errors" when the list is empty. */
+void diag_summary(struct buf *out, const struct diag_list *list);
+/* "error", "warning", "note". */
+MUST_CHECK const char *diag_severity_name(enum diag_severity severity);
+
+/* "file:line:col" of a place, in the arena; "?" for nowhere. */
+MUST_CHECK const char *loc_text(struct arena *a, struct loc loc);
+/* Order by source name, line, column. */
+MUST_CHECK int loc_cmp(struct loc a, struct loc b);
+
+#endif

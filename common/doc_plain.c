@@ -1,0 +1,438 @@
+/*
+ * Reads the plain part of YAML, which is nearly all that policy files consist of: block
+ * maps and lists, flow collections on one line, scalars on one line, comments. It is
+ * several times as fast as the full reader and must make the same tree with the same
+ * places; whatever it is not sure of (anchors, tags, block texts, escapes, tabs, every
+ * error) it leaves to the full reader, which then reads that document from its beginning.
+ * All functions that return bool return false for that.
+ */
+#include <string.h>
+
+#include "common/doc_tree.h"
+
+/* YAML allows a key 1024 characters; the limit's own edge is left to the full reader. */
+#define KEY_BYTES 1000
+
+struct plain_reader {
+	struct doc_tree *tree;
+	struct str text;
+	size_t at;
+	size_t line_start;
+	uint32_t line; /* from 1 */
+	/* Columns before the first character of the line that is being read, when a
+	 * node begins there; -1 when the document has ended. */
+	ptrdiff_t indent;
+};
+
+static char
+peek_at(const struct plain_reader *r, size_t at)
+{
+	return at < r->text.len ? r->text.ptr[at] : '\n';
+}
+
+static char
+peek(const struct plain_reader *r)
+{
+	return peek_at(r, r->at);
+}
+
+/* At a line end (a CR stands only before LF) or at the end of the text. */
+static bool
+is_line_end(char c)
+{
+	return c == '\n' || c == '\r';
+}
+
+static bool
+is_blank_or_end(char c)
+{
+	return c == ' ' || is_line_end(c);
+}
+
+static bool
+is_one_of(char c, const char *set)
+{
+	return strchr(set, c) != NULL && c != '\0';
+}
+
+static bool
+is_word(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c >= '0' && c <= '9') || (unsigned char)c >= 0x80;
+}
+
+/* May begin a plain scalar, whatever follows. Not "<": "<<" is a merge key. */
+static bool
+is_first(char c)
+{
+	return is_word(c) || is_one_of(c, "_/.$+=~()^");
+}
+
+/* May stand in a plain scalar in a flow collection, whatever follows. */
+static bool
+is_flow_inner(char c)
+{
+	return is_word(c) || is_one_of(c, "-. /_$+=~()^*@");
+}
+
+static void
+skip_spaces(struct plain_reader *r)
+{
+	while (peek(r) == ' ')
+		r->at++;
+}
+
+static struct loc
+loc_between(const struct plain_reader *r, size_t from, size_t to)
+{
+	return (struct loc){
+	    .source = r->tree->source,
+	    .line = r->line,
+	    .col = (uint32_t)(from - r->line_start) + 1,
+	    .end_col = to > from ? (uint32_t)(to - r->line_start) + 1 : 0,
+	};
+}
+
+static ptrdiff_t
+column(const struct plain_reader *r)
+{
+	return (ptrdiff_t)(r->at - r->line_start);
+}
+
+/* ---- lines ---- */
+
+/* "---" or "..." for itself at the beginning of a line. */
+static bool
+is_marker(const struct plain_reader *r, const char *marker)
+{
+	return r->at == r->line_start && r->text.len - r->at >= 3 &&
+	       memcmp(r->text.ptr + r->at, marker, 3) == 0 &&
+	       (is_blank_or_end(peek_at(r, r->at + 3)) ||
+		   peek_at(r, r->at + 3) == '\t');
+}
+
+static void
+skip_line(struct plain_reader *r)
+{
+	r->at = str_find(r->text, '\n', r->at);
+	if (r->at < r->text.len)
+		r->at++;
+	r->line_start = r->at;
+	r->line++;
+}
+
+/* From anywhere in the blank rest of a line to the first character of the next line that
+ * has contents. */
+static bool
+next_contents(struct plain_reader *r)
+{
+	for (;;) {
+		skip_spaces(r);
+		if (r->at >= r->text.len || is_marker(r, "---")) {
+			r->indent = -1;
+			return true;
+		}
+		if (!is_line_end(peek(r)) && peek(r) != '#') {
+			r->indent = column(r);
+			return !is_marker(r, "...");
+		}
+		skip_line(r);
+	}
+}
+
+/* Behind a value: nothing but a comment may follow on its line. */
+static bool
+end_line(struct plain_reader *r)
+{
+	size_t from = r->at;
+
+	skip_spaces(r);
+	if (!is_line_end(peek(r)) && (peek(r) != '#' || r->at == from))
+		return false;
+	if (r->at < r->text.len)
+		skip_line(r);
+	return next_contents(r);
+}
+
+/* ---- scalars ---- */
+
+static bool
+add_scalar(struct plain_reader *r, size_t from, struct str text, bool quoted)
+{
+	struct doc_node *node =
+	    doc_tree_node(r->tree, DOC_STRING, loc_between(r, from, r->at));
+
+	node->text = doc_tree_text(r->tree, text);
+	doc_scalar_resolve(r->tree, node, NULL, quoted);
+	return doc_tree_add(r->tree, node);
+}
+
+static bool
+add_null(struct plain_reader *r, struct loc loc)
+{
+	struct doc_node *node = doc_tree_node(r->tree, DOC_NULL, loc);
+
+	node->text = STR("");
+	return doc_tree_add(r->tree, node);
+}
+
+/* From a quote to behind its partner on the same line. */
+static bool
+read_quoted(struct plain_reader *r)
+{
+	char quote = peek(r);
+	size_t from = r->at++;
+	size_t end = r->at;
+	char c;
+
+	for (; (c = peek_at(r, end)) != quote; end++) {
+		if (is_line_end(c) || (quote == '"' && c == '\\'))
+			return false;
+	}
+	r->at = end + 1; /* at another quote, if a text in single quotes has one */
+	return add_scalar(r, from, str_slice(r->text, from + 1, end), true);
+}
+
+/* From the first character of a plain scalar to behind its last. */
+static bool
+read_plain(struct plain_reader *r, bool flow)
+{
+	size_t from = r->at, end = r->at;
+
+	if (!is_first(peek(r)) && (peek(r) != '-' || !is_first(peek_at(r, r->at + 1))))
+		return false;
+	for (size_t i = from;; i++) {
+		char c = peek_at(r, i), next = peek_at(r, i + 1);
+
+		if (is_line_end(c) || (c == ':' && is_blank_or_end(next)) ||
+		    (c == '#' && r->text.ptr[i - 1] == ' '))
+			break;
+		if (flow && (c == ',' || c == ']' || c == '}'))
+			break;
+		if (flow && !is_flow_inner(c) && (c != ':' || !is_flow_inner(next)))
+			return false;
+		if (c == '\t')
+			return false;
+		if (c != ' ')
+			end = i + 1;
+	}
+	r->at = end;
+	return add_scalar(r, from, str_slice(r->text, from, end), false);
+}
+
+static bool
+read_scalar(struct plain_reader *r, bool flow)
+{
+	if (peek(r) == '"' || peek(r) == '\'')
+		return read_quoted(r);
+	return read_plain(r, flow);
+}
+
+/* A key and its colon. */
+static bool
+read_key(struct plain_reader *r, bool flow)
+{
+	size_t from = r->at;
+
+	if (!read_scalar(r, flow) || peek(r) != ':' || r->at - from > KEY_BYTES)
+		return false;
+	r->at++;
+	return is_blank_or_end(peek(r));
+}
+
+/* ---- flow collections, on one line ---- */
+
+static bool
+open_collection(struct plain_reader *r, enum doc_kind kind)
+{
+	return doc_tree_open(r->tree, kind, loc_between(r, r->at, r->at), NULL);
+}
+
+static bool
+read_flow(struct plain_reader *r)
+{
+	bool map = peek(r) == '{';
+	char end = map ? '}' : ']';
+
+	if (!open_collection(r, map ? DOC_MAP : DOC_LIST))
+		return false;
+	r->at++;
+	skip_spaces(r);
+	while (peek(r) != end) {
+		if (map) {
+			if (!read_key(r, true))
+				return false;
+			skip_spaces(r);
+		}
+		if (peek(r) == '[' || peek(r) == '{' ? !read_flow(r)
+						     : !read_scalar(r, true))
+			return false;
+		skip_spaces(r);
+		if (peek(r) == end)
+			break;
+		if (peek(r) != ',')
+			return false;
+		r->at++;
+		skip_spaces(r);
+		if (peek(r) == end)
+			return false; /* a comma at the end: rare */
+	}
+	r->at++;
+	doc_tree_close(r->tree);
+	return true;
+}
+
+/* ---- blocks ---- */
+
+static bool read_block(struct plain_reader *r);
+
+static bool
+at_dash(const struct plain_reader *r)
+{
+	return peek(r) == '-' && is_blank_or_end(peek_at(r, r->at + 1));
+}
+
+/* The value whose line holds nothing more than its ":" or "-": on lines below, or
+ * absent. A list may stand as far left as the key that it belongs to. */
+static bool
+read_value_below(struct plain_reader *r, ptrdiff_t parent_indent, bool in_map)
+{
+	struct loc absent = loc_between(r, r->at, r->at);
+
+	if (!end_line(r))
+		return false;
+	if (r->indent > parent_indent ||
+	    (in_map && r->indent == parent_indent && at_dash(r)))
+		return read_block(r);
+	return add_null(r, absent);
+}
+
+/* Whether what begins here is a key. It only looks: strange contents of the line are for
+ * others to refuse. */
+static bool
+at_key(const struct plain_reader *r)
+{
+	size_t i = r->at;
+	char quote = peek(r);
+
+	if (quote == '"' || quote == '\'') {
+		for (i++; peek_at(r, i) != quote; i++) {
+			if (is_line_end(peek_at(r, i)))
+				return false;
+		}
+		i++;
+		return peek_at(r, i) == ':' && is_blank_or_end(peek_at(r, i + 1));
+	}
+	for (;; i++) {
+		char c = peek_at(r, i);
+
+		if (is_line_end(c) ||
+		    (c == '#' && i > r->at && r->text.ptr[i - 1] == ' '))
+			return false;
+		if (c == ':' && is_blank_or_end(peek_at(r, i + 1)))
+			return true;
+	}
+}
+
+/* Behind a ":" or "-" at the given indentation. Ends at the next contents. */
+static bool
+read_value(struct plain_reader *r, ptrdiff_t parent_indent, bool in_map)
+{
+	size_t behind = r->at;
+	char c;
+
+	skip_spaces(r);
+	c = peek(r);
+	if (is_line_end(c) || (c == '#' && r->at > behind)) {
+		r->at = behind;
+		return read_value_below(r, parent_indent, in_map);
+	}
+	if (c == '[' || c == '{')
+		return read_flow(r) && end_line(r);
+	if (!in_map && (at_dash(r) || at_key(r))) {
+		r->indent = column(r);
+		return read_block(r);
+	}
+	return read_scalar(r, false) && end_line(r);
+}
+
+static bool
+read_list(struct plain_reader *r, ptrdiff_t indent)
+{
+	if (!open_collection(r, DOC_LIST))
+		return false;
+	do {
+		r->at++;
+		if (!read_value(r, indent, false))
+			return false;
+	} while (r->indent == indent && at_dash(r));
+	doc_tree_close(r->tree);
+	return true;
+}
+
+static bool
+read_map(struct plain_reader *r, ptrdiff_t indent)
+{
+	if (!open_collection(r, DOC_MAP))
+		return false;
+	do {
+		if (!read_key(r, false) || !read_value(r, indent, true))
+			return false;
+	} while (r->indent == indent);
+	doc_tree_close(r->tree);
+	return true;
+}
+
+/* A list or map that begins here. What follows it further left is the affair of those
+ * that it is in; further right nothing can follow it. */
+static bool
+read_block(struct plain_reader *r)
+{
+	ptrdiff_t indent = r->indent;
+
+	return (at_dash(r) ? read_list(r, indent) : read_map(r, indent)) &&
+	       r->indent <= indent;
+}
+
+static bool
+read_document(struct plain_reader *r)
+{
+	if (is_marker(r, "---")) {
+		r->at += 3;
+		if (!end_line(r))
+			return false;
+	} else if (!next_contents(r)) {
+		return false;
+	}
+	return r->indent < 0 || (read_block(r) && r->indent < 0);
+}
+
+bool
+doc_plain_read(struct doc_tree *t, struct doc_place *place)
+{
+	struct plain_reader r = {
+	    .tree = t,
+	    .text = t->text,
+	    .at = place->at,
+	    .line_start = place->at,
+	    .line = place->line,
+	};
+	const struct diag_list mark = *t->diags;
+	uint64_t nodes = t->nodes;
+	bool failed = t->failed;
+
+	if (!read_document(&r)) {
+		/* As if nothing had been tried; only the arena remembers. */
+		diag_list_rewind(t->diags, &mark);
+		t->nodes = nodes;
+		t->failed = failed;
+		t->depth = 0;
+		t->len = 0;
+		t->root = NULL;
+		return false;
+	}
+	doc_tree_end_document(t);
+	*place = (struct doc_place){.at = r.at, .line = r.line};
+	return true;
+}

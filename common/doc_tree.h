@@ -1,0 +1,141 @@
+/*
+ * Private to doc: the tree while it grows. The YAML and the JSON reader hand it
+ * nodes in the order of the text; it closes lists and maps, expands merge keys, finds
+ * duplicate keys and holds the limits.
+ */
+#ifndef COMMON_DOC_TREE_H
+#define COMMON_DOC_TREE_H
+
+#include "common/doc.h"
+#include "common/limits.h"
+#include "common/map.h"
+
+/* Codes of the diagnostics that reading documents can make. */
+#define DOC_CODE_SYNTAX    "yaml-syntax"
+#define DOC_CODE_TEXT      "yaml-text" /* bytes that are no text */
+#define DOC_CODE_LIMIT     "yaml-limit"
+#define DOC_CODE_ALIAS     "yaml-alias"
+#define DOC_CODE_TAG       "yaml-tag"
+#define DOC_CODE_NUMBER    "yaml-number"
+#define DOC_CODE_KEY       "yaml-key"
+#define DOC_CODE_MERGE     "yaml-merge"
+#define DOC_CODE_DUPLICATE "duplicate-key"
+
+#define DOC_NODE_BLOCK 64 /* nodes that are allocated at a time */
+/* Short texts are kept once: the same few keys make up most of a file. The cache has
+ * a place for each hash, which the latest text with it takes. */
+#define DOC_CACHE_SLOTS 2048
+#define DOC_CACHE_BYTES 48
+
+/* The text of a plain "<<"; the pointer, not the spelling, makes a key a merge key. */
+extern const char doc_merge_text[];
+
+struct doc_anchor {
+	struct doc_node *node; /* NULL while the anchored node is still open */
+	uint64_t nodes;        /* in it, aliases expanded */
+	size_t height;         /* levels of lists and maps in it */
+};
+
+struct doc_frame {
+	struct doc_node *node;
+	struct doc_anchor *anchor; /* or NULL */
+	size_t base;               /* its children begin at stack[base] */
+	size_t height;             /* levels in it so far, itself included */
+	uint64_t nodes_before;
+	bool merges; /* some key is a merge key */
+};
+
+struct doc_tree {
+	struct arena *arena;
+	const struct source *source;
+	struct diag_list *diags;
+	struct str text;        /* of the source, without a byte order mark */
+	struct doc_node *block; /* of new nodes */
+	size_t block_left;
+	struct str *cache; /* DOC_CACHE_SLOTS */
+	struct doc_node **stack;
+	size_t len, cap;
+	struct doc_frame frames[LIMIT_DOC_DEPTH];
+	size_t depth;
+	struct doc_node *root; /* of the present document */
+	struct doc_node **docs;
+	size_t doc_count, doc_cap;
+	uint64_t nodes;       /* so far, aliases expanded */
+	uint64_t alias_nodes; /* that aliases added */
+	bool failed;          /* some error was reported */
+};
+
+void doc_tree_init(struct doc_tree *t, struct arena *arena, const struct source *source,
+    struct diag_list *diags, struct str text);
+void doc_tree_fini(struct doc_tree *t);
+
+/* A zeroed node in the arena. */
+MUST_CHECK struct doc_node *doc_tree_node(
+    struct doc_tree *t, enum doc_kind kind, struct loc loc);
+/* The text in the arena, followed by a NUL; equal texts may share a copy. */
+MUST_CHECK struct str doc_tree_text(struct doc_tree *t, struct str text);
+
+/* Reports an error and remembers that there was one. */
+struct diag *doc_tree_error(struct doc_tree *t, const char *code, struct loc loc,
+    const char *fmt, ...) PRINTF_LIKE(4, 5);
+
+/* Appends a finished node where the tree grows. False: over a limit, reported. */
+MUST_CHECK bool doc_tree_add(struct doc_tree *t, struct doc_node *node);
+/* Appends an anchored node once more. False: over a limit, reported. */
+MUST_CHECK bool doc_tree_add_alias(
+    struct doc_tree *t, const struct doc_anchor *anchor, struct loc loc);
+/* Begins a list or map. False: over a limit, reported. */
+MUST_CHECK bool doc_tree_open(
+    struct doc_tree *t, enum doc_kind kind, struct loc loc, struct doc_anchor *anchor);
+/* Ends the innermost list or map. */
+void doc_tree_close(struct doc_tree *t);
+/* Ends a document; an empty one is dropped. */
+void doc_tree_end_document(struct doc_tree *t);
+
+/*
+ * Resolves the scalar whose text is in node->text. `tag` is the part behind
+ * "tag:yaml.org,2002:", NULL for none; a scalar that is `quoted` and untagged is a
+ * string. What is wrong is reported, and the node left a string.
+ */
+void doc_scalar_resolve(
+    struct doc_tree *t, struct doc_node *node, const char *tag, bool quoted);
+/* A JSON number, whose grammar the caller has checked. */
+void doc_scalar_json_number(struct doc_tree *t, struct doc_node *node, bool integer);
+
+/* Where a reader gave up. */
+struct doc_failure {
+	size_t at; /* byte of tree->text */
+	struct loc loc;
+	const char *msg; /* NULL: no failure; otherwise not reported yet */
+};
+
+/* A place between documents: the beginning of a line. */
+struct doc_place {
+	size_t at;     /* byte of tree->text */
+	uint32_t line; /* from 1 */
+};
+
+/*
+ * Reads one document at *place, if it is written in the plain part of YAML, and moves
+ * *place behind it. False if the full reader must read it; nothing has happened then.
+ * The text must be UTF-8 whose only line ends are LF and CRLF.
+ */
+MUST_CHECK bool doc_plain_read(struct doc_tree *t, struct doc_place *place);
+
+/*
+ * Reads YAML from *place on: at least `documents` documents, then until one ends before
+ * a "---", and moves *place there. What is wrong is reported. False when reading must
+ * not go on; *out_stopped_at: the byte where a syntax error ended it, SIZE_MAX if none did.
+ * `simple_marks`: the text is ASCII whose only line ends are LF and CRLF.
+ */
+MUST_CHECK bool doc_yaml_read(struct doc_tree *t, bool simple_marks, size_t documents,
+    struct doc_place *place, size_t *out_stopped_at);
+/* Reads one JSON value after another. False if the text is not JSON: *out_failure says
+ * where, and the tree must be thrown away. */
+MUST_CHECK bool doc_json_read(struct doc_tree *t, struct doc_failure *out_failure);
+
+/* doc_read without the reader of the plain part, to compare it with. */
+MUST_CHECK bool doc_read_full(struct arena *arena, const struct source *source,
+    struct diag_list *diags, struct doc_list *out_docs);
+
+#endif

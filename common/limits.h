@@ -1,0 +1,28 @@
+/*
+ * Every limit on what input may ask for, in one place. Beyond a limit there is a
+ * diagnostic or an HTTP status, never a crash and never a silent cut.
+ */
+#ifndef COMMON_LIMITS_H
+#define COMMON_LIMITS_H
+
+#define LIMIT_FILE_BYTES       (256u * 1024 * 1024)  /* one policy file */
+#define LIMIT_BUNDLE_BYTES     (1024u * 1024 * 1024) /* all files of one source */
+#define LIMIT_BUNDLE_FILES     100000u
+#define LIMIT_BUNDLE_DEPTH     32u       /* directories in directories */
+#define LIMIT_DOC_DEPTH        64u       /* nesting of a YAML or JSON document */
+#define LIMIT_DOC_NODES        50000000u /* nodes of one file, aliases expanded */
+#define LIMIT_DOC_ALIAS_NODES  100000u   /* nodes that aliases may add */
+#define LIMIT_DIAGS            1000u     /* diagnostics kept; the rest is counted */
+#define LIMIT_PATH_BYTES       1024u     /* a namespace path */
+#define LIMIT_PATH_DEPTH       16u       /* levels below / */
+#define LIMIT_NAME_BYTES       253u
+#define LIMIT_PORTS_EXPANDED   16u      /* ports of a range that become exact cells */
+#define LIMIT_PROGRAM_ELEMENTS 4000000u /* of one node's program */
+#define LIMIT_PROGRAM_RANGES   40000u /* of one set; their loading is quadratic: 10 s */
+#define LIMIT_MESSAGE_BYTES    (128u * 1024) /* one message between processes */
+#define LIMIT_AUDIT_LINE_BYTES                                                         \
+	(1024u * 1024) /* one audit event, its newline not counted */
+#define LIMIT_AUDIT_PENDING_BYTES (64u * 1024 * 1024) /* appended and not yet synced */
+#define LIMIT_AUDIT_NOTE_BYTES    (64u * 1024) /* a checkpoint with its signatures */
+
+#endif
