@@ -1,0 +1,51 @@
+/*
+ * Access: who may do what through the API server. The walk is the language's own:
+ * mandatory from the root down, default from the leaf up; nothing matches: deny.
+ */
+#ifndef POLICY_LANG_ACCESS_H
+#define POLICY_LANG_ACCESS_H
+
+#include "policy-lang/model.h"
+
+struct access_subject {
+	struct str user;
+	const struct str *groups;
+	size_t group_count;
+};
+
+/* A request as the API server classifies it (apiserver request.RequestInfo). */
+struct access_request {
+	bool is_resource;
+	struct str verb;
+	struct str api_group; /* "" is the core group */
+	struct str resource;
+	struct str subresource; /* "" without */
+	struct str name;
+	struct str namespace; /* "" at the cluster scope or for all namespaces */
+	struct str path;      /* not a resource: the URL path */
+};
+
+struct access_verdict {
+	bool allow;
+	const struct access_policy *policy; /* NULL: nothing matched */
+	const struct access_rule *rule;
+	const struct ns *level; /* where the request was judged from */
+};
+
+/* Judges one request. A namespace that nobody placed is at /<its name>. */
+MUST_CHECK struct access_verdict access_decide(const struct model *m,
+    const struct access_subject *subject, const struct access_request *request,
+    struct str cluster);
+
+/* True if one entry of `resources` (RESOURCE[.GROUP][/SUBRESOURCE], RBAC's grammar) covers
+ * the resource of the request; tokens are limited by the same grammar. */
+MUST_CHECK bool access_resource_matches(
+    struct str entry, const struct access_request *request);
+
+/* The limits that hold for a request charged at `level` by one user: the minimum along
+ * the path, field by field (quota.h's runtime charges each level on its own; this is for
+ * whoami and explain). */
+void quota_effective(const struct ns *level, struct quota_limits *out_requests,
+    struct quota_limits *out_per_user);
+
+#endif

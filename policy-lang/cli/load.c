@@ -1,0 +1,67 @@
+/*
+ * Paths to a model, and its diagnostics to whoever reads them.
+ */
+#include <stdio.h>
+
+#include "policy-lang/cli/cli.h"
+#include "policy-lang/load.h"
+
+/* A note (this document was skipped) is for `check`; beside an answer it is noise. */
+static void
+drop_notes(struct diag_list *diags)
+{
+	struct diag **link = &diags->first;
+
+	while (*link != NULL) {
+		if ((*link)->severity == DIAG_NOTE)
+			*link = (*link)->next;
+		else
+			link = &(*link)->next;
+	}
+	diags->tail = link;
+	diags->notes = 0;
+}
+
+static void
+print_diags(struct diag_list *diags)
+{
+	struct buf text = {0};
+
+	drop_notes(diags);
+	diag_sort(diags);
+	diag_render(&text, diags, DIAG_TEXT);
+	if (text.len > 0)
+		(void)fwrite(text.data, 1, text.len, stderr);
+	buf_clear(&text);
+	diag_summary(&text, diags);
+	if (diags->errors > 0)
+		(void)fprintf(stderr, "%s; no answer is given\n", text.data);
+	buf_free(&text);
+}
+
+bool
+cli_load(struct cli *cli)
+{
+	bool ok = bundle_read(
+	    cli->arena, cli->paths, cli->path_count, &cli->diags, &cli->bundle);
+
+	ok = model_load(cli->arena, &cli->bundle, &cli->model_options, &cli->diags,
+		 &cli->model) &&
+	     ok;
+	print_diags(&cli->diags);
+	return ok;
+}
+
+bool
+cli_write(const struct cli *cli, struct buf *text)
+{
+	bool ok =
+	    text->len == 0 || fwrite(text->data, 1, text->len, stdout) == text->len;
+
+	if (fflush(stdout) != 0 || !ok) {
+		(void)cli_fail(cli, "standard output: cannot be written");
+		return false;
+	}
+	buf_clear(text);
+	return true;
+}

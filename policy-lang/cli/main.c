@@ -1,0 +1,193 @@
+/*
+ * `ringfence COMMAND`: a built-in command, or, as git does it, the program
+ * ringfence-COMMAND.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "policy-lang/cli/cli.h"
+
+/* ---- commands that are programs of their own ---- */
+
+/* Nothing that could lead out of a directory, and no option. */
+static bool
+is_command_name(struct str name)
+{
+	for (size_t i = 0; i < name.len; i++) {
+		char c = name.ptr[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+			(c == '-' && i > 0)))
+			return false;
+	}
+	return name.len > 0;
+}
+
+/* The directory of this program; NULL if it cannot be told. */
+static const char *
+own_directory(struct arena *arena)
+{
+	char path[4096];
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path));
+
+	if (len <= 0 || (size_t)len == sizeof(path))
+		return NULL;
+	while (len > 0 && path[len - 1] != '/')
+		len--;
+	return arena_strndup(arena, path, (size_t)len);
+}
+
+/* Becomes ringfence-NAME; returns if there is none. */
+static void
+become_program(struct arena *arena, char **argv)
+{
+	const char *directory = own_directory(arena);
+	char *program = arena_printf(arena, "ringfence-%s", argv[0]);
+	char *name = argv[0];
+
+	argv[0] = program;
+	if (directory != NULL)
+		(void)execv(arena_printf(arena, "%s%s", directory, program), argv);
+	(void)execvp(program, argv); /* both return only when they fail */
+	argv[0] = name;
+}
+
+static const char *
+nearest_command(struct str name)
+{
+	static const char *const others[] = {"help", "version"};
+	const char *best = NULL;
+	unsigned least = 3;
+
+	for (size_t i = 0; i < cli_command_count + ARRAY_LEN(others); i++) {
+		const char *known = i < cli_command_count
+					? cli_commands[i].name
+					: others[i - cli_command_count];
+		unsigned distance = str_distance(name, str_from(known), 3);
+
+		if (distance < least) {
+			least = distance;
+			best = known;
+		}
+	}
+	return best;
+}
+
+static int
+unknown_command(const char *name)
+{
+	const char *nearest = nearest_command(str_from(name));
+
+	(void)fprintf(stderr, "ringfence: no command \"%s\"", name);
+	if (nearest != NULL)
+		(void)fprintf(stderr, "; did you mean \"%s\"?\n", nearest);
+	else
+		(void)fprintf(stderr, "; see ringfence help\n");
+	return CLI_ERROR;
+}
+
+/* ---- built-in ones ---- */
+
+static int
+print_text(struct buf *text)
+{
+	bool ok = fwrite(text->data, 1, text->len, stdout) == text->len;
+
+	ok = fflush(stdout) == 0 && ok;
+	buf_free(text);
+	if (!ok)
+		(void)fprintf(
+		    stderr, "ringfence: standard output: cannot be written\n");
+	return ok ? CLI_OK : CLI_ERROR;
+}
+
+static int
+run_help(struct arena *arena, int argc, char **argv)
+{
+	const struct cli_command *command;
+	struct buf text = {0};
+	char *other[] = {argc > 1 ? argv[1] : NULL, NULL, NULL};
+	char help[] = "--help";
+
+	if (argc < 2) {
+		cli_print_usage(&text);
+		return print_text(&text);
+	}
+	command = cli_command_find(str_from(argv[1]));
+	if (command == NULL) {
+		other[1] = help;
+		if (is_command_name(str_from(argv[1])))
+			become_program(arena, other);
+		return unknown_command(argv[1]);
+	}
+	cli_print_help(&text, command);
+	return print_text(&text);
+}
+
+static int
+run_version(struct arena *arena UNUSED, int argc UNUSED, char **argv UNUSED)
+{
+	struct buf text = {0};
+
+	buf_add_cstr(&text, "ringfence " RINGFENCE_VERSION "\n");
+	return print_text(&text);
+}
+
+static const struct {
+	const char *name;
+	int (*run)(struct arena *arena, int argc, char **argv);
+} specials[] = {
+    {"help", run_help},
+    {"--help", run_help},
+    {"-h", run_help},
+    {"version", run_version},
+    {"--version", run_version},
+};
+
+static int
+run_command(
+    struct arena *arena, const struct cli_command *command, int argc, char **argv)
+{
+	struct cli cli = {.command = command, .arena = arena};
+	int status;
+
+	diag_list_init(&cli.diags, arena);
+	if (!cli_parse(&cli, argc, argv, &status))
+		return status;
+	return command->run(&cli);
+}
+
+static int
+dispatch(struct arena *arena, int argc, char **argv)
+{
+	const struct cli_command *command = cli_command_find(str_from(argv[0]));
+
+	if (command != NULL)
+		return run_command(arena, command, argc, argv);
+	for (size_t i = 0; i < ARRAY_LEN(specials); i++) {
+		if (strcmp(argv[0], specials[i].name) == 0)
+			return specials[i].run(arena, argc, argv);
+	}
+	if (is_command_name(str_from(argv[0])))
+		become_program(arena, argv);
+	return unknown_command(argv[0]);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct arena *arena = arena_new();
+	struct buf usage = {0};
+	int status = CLI_ERROR;
+
+	if (argc > 1) {
+		status = dispatch(arena, argc - 1, argv + 1);
+	} else {
+		cli_print_usage(&usage);
+		(void)fwrite(usage.data, 1, usage.len, stderr);
+	}
+	buf_free(&usage);
+	arena_free(arena);
+	return status;
+}

@@ -1,0 +1,368 @@
+/*
+ * Names to ends. A name that is not known gets the nearest one that is.
+ */
+#include "policy-lang/cli/query.h"
+
+#define FAR            3  /* edits; a suggestion is nearer than this ... */
+#define SUGGESTION_MAX 20 /* ... and made so often only: each looks at all names */
+
+struct candidate {
+	const struct workload *workload;
+	struct candidate *next;
+};
+
+struct candidates {
+	struct candidate *first;
+	struct candidate **tail;
+};
+
+struct resolver {
+	struct arena *arena;
+	const struct model *model;
+	struct map own;   /* "ns/name", "cluster/ns/name", "/path/name" -> candidates */
+	struct map owner; /* the same with the owner's name */
+	unsigned suggestions;
+};
+
+/* ---- the index ---- */
+
+static void
+index_add(
+    struct resolver *r, struct map *map, const char *key, const struct workload *w)
+{
+	struct candidates *list = map_get(map, str_from(key));
+	struct candidate *candidate = ARENA_NEW(r->arena, struct candidate);
+
+	if (list == NULL) {
+		list = ARENA_NEW(r->arena, struct candidates);
+		list->tail = &list->first;
+		(void)map_set(map, str_from(key), list); /* new */
+	}
+	candidate->workload = w;
+	*list->tail = candidate;
+	list->tail = &candidate->next;
+}
+
+static void
+index_name(
+    struct resolver *r, struct map *map, const struct workload *w, struct str name)
+{
+	const char *slash = w->ns->depth > 0 ? "/" : "";
+
+	index_add(r, map,
+	    arena_printf(
+		r->arena, "%.*s%s%.*s", STR_ARG(w->ns->path), slash, STR_ARG(name)),
+	    w);
+	if (w->kube == NULL)
+		return;
+	index_add(r, map,
+	    arena_printf(r->arena, "%.*s/%.*s", STR_ARG(w->kube->name), STR_ARG(name)),
+	    w);
+	if (w->kube->cluster.len > 0)
+		index_add(r, map,
+		    arena_printf(r->arena, "%.*s/%.*s/%.*s", STR_ARG(w->kube->cluster),
+			STR_ARG(w->kube->name), STR_ARG(name)),
+		    w);
+}
+
+struct resolver *
+resolver_new(struct arena *arena, const struct model *m)
+{
+	struct resolver *r = ARENA_NEW(arena, struct resolver);
+
+	r->arena = arena;
+	r->model = m;
+	for (size_t i = 0; i < m->workload_count; i++) {
+		const struct workload *w = m->workloads[i];
+
+		if (!w->is_template)
+			index_name(r, &r->own, w, w->name);
+		index_name(r, &r->owner, w, w->owner_name);
+	}
+	return r;
+}
+
+void
+resolver_free(struct resolver *resolver)
+{
+	if (resolver == NULL)
+		return;
+	map_fini(&resolver->own);
+	map_fini(&resolver->owner);
+}
+
+/* ---- looking up ---- */
+
+/* The one workload that is meant. Pods of one owner are one; else two are too many. */
+static const struct workload *
+choose(const struct candidates *list, struct str kind, bool *out_ambiguous)
+{
+	const struct workload *found = NULL;
+
+	if (list == NULL)
+		return NULL;
+	for (const struct candidate *c = list->first; c != NULL; c = c->next) {
+		const struct workload *w = c->workload;
+
+		if (kind.ptr != NULL && !str_eq(kind, w->owner_kind))
+			continue;
+		if (found == NULL)
+			found = w;
+		else if (!str_eq(found->display, w->display))
+			*out_ambiguous = true;
+	}
+	return found;
+}
+
+/* Cuts "[Kind]" off; ptr NULL if there is none. */
+static struct str
+cut_kind(struct str *text)
+{
+	size_t open = str_find(*text, '[', 0);
+	struct str kind = {0};
+
+	if (open < text->len && str_ends(*text, STR("]"))) {
+		kind = str_slice(*text, open + 1, text->len - 1);
+		*text = str_slice(*text, 0, open);
+	}
+	return kind;
+}
+
+/* A native workload may be called by the Kubernetes namespace placed where it is. */
+static const struct workload *
+find_native(struct resolver *r, struct str name, struct str kind, bool *out_ambiguous)
+{
+	struct str rest = name;
+	struct str first = str_split(&rest, '/');
+	const struct kube_ns *kube = model_kube_ns(r->model, (struct str){0}, first);
+	const char *slash, *key;
+
+	if (kube == NULL || rest.ptr == NULL)
+		return NULL;
+	slash = kube->ns->depth > 0 ? "/" : "";
+	key = arena_printf(
+	    r->arena, "%.*s%s%.*s", STR_ARG(kube->ns->path), slash, STR_ARG(rest));
+	return choose(map_get(&r->own, str_from(key)), kind, out_ambiguous);
+}
+
+static const struct workload *
+find_workload(struct resolver *r, struct str text, bool *out_ambiguous)
+{
+	struct str name = text;
+	struct str kind = cut_kind(&name);
+	const struct workload *w = NULL;
+
+	if (kind.ptr == NULL || str_is(kind, "Pod"))
+		w = choose(map_get(&r->own, name), (struct str){0}, out_ambiguous);
+	if (w == NULL)
+		w = choose(map_get(&r->owner, name), kind, out_ambiguous);
+	if (w == NULL)
+		w = find_native(r, name, kind, out_ambiguous);
+	return w;
+}
+
+/* node/NAME, or node/CLUSTER/NAME where several clusters have a node of that name. */
+static const struct node *
+find_node(const struct resolver *r, struct str text, bool *out_ambiguous)
+{
+	struct str rest = text;
+	const struct node *found = NULL;
+	struct str name, cluster;
+
+	if (!str_is(str_split(&rest, '/'), "node") || rest.ptr == NULL)
+		return NULL;
+	name = rest;
+	cluster = str_split(&name, '/');
+	if (name.ptr == NULL)
+		name = rest;
+	for (size_t i = 0; i < r->model->node_count; i++) {
+		const struct node *node = r->model->nodes[i];
+
+		if (!str_eq(node->name, name) ||
+		    (name.ptr != rest.ptr && !str_eq(node->cluster, cluster)))
+			continue;
+		*out_ambiguous = found != NULL;
+		found = node;
+	}
+	return found;
+}
+
+/* ---- suggestions ---- */
+
+struct nearest {
+	struct str wanted;
+	unsigned least;
+	struct str best;
+};
+
+static void
+consider(struct nearest *n, struct str known)
+{
+	unsigned distance = str_distance(n->wanted, known, FAR);
+
+	if (distance < n->least) {
+		n->least = distance;
+		n->best = known;
+	}
+}
+
+static void
+suggest(struct resolver *r, struct str text, struct buf *why)
+{
+	struct nearest n = {.wanted = text, .least = FAR};
+
+	if (r->suggestions++ >= SUGGESTION_MAX)
+		return;
+	for (size_t i = 0; i < r->owner.len; i++)
+		consider(&n, r->owner.entries[i].key);
+	for (size_t i = 0; i < r->own.len; i++)
+		consider(&n, r->own.entries[i].key);
+	for (size_t i = 0; i < r->model->node_count; i++)
+		consider(&n, str_from(arena_printf(r->arena, "node/%.*s",
+				 STR_ARG(r->model->nodes[i]->name))));
+	if (n.best.ptr != NULL)
+		buf_printf(why, "; did you mean \"%.*s\"?", STR_ARG(n.best));
+}
+
+bool
+resolver_find(struct resolver *resolver, struct str text, struct endpoint *out_end,
+    struct buf *why)
+{
+	struct ip_addr addr;
+	struct ip_prefix prefix;
+	const struct workload *w = NULL;
+	bool ambiguous = false;
+	const struct node *node = find_node(resolver, text, &ambiguous);
+
+	if (ip_parse(text, &addr)) {
+		*out_end = endpoint_of_addr(resolver->model, addr);
+		return true;
+	}
+	if (node != NULL && !ambiguous) {
+		*out_end = endpoint_of_node(node);
+		return true;
+	}
+	if (node == NULL)
+		w = find_workload(resolver, text, &ambiguous);
+	if (w != NULL && !ambiguous) {
+		*out_end = endpoint_of_workload(resolver->model, w);
+		return true;
+	}
+	if (ambiguous)
+		buf_printf(why,
+		    "\"%.*s\" is several workloads or nodes; write the cluster, the "
+		    "tree's path or [Kind] as well",
+		    STR_ARG(text));
+	else if (ip_prefix_parse(text, &prefix, NULL))
+		buf_printf(
+		    why, "\"%.*s\" is a network; ask about one address", STR_ARG(text));
+	else if (str_find(text, '/', 0) == text.len)
+		buf_printf(why,
+		    "\"%.*s\" is no address and no name; write NAMESPACE/NAME, "
+		    "/PATH/NAME, "
+		    "node/NAME or an address",
+		    STR_ARG(text));
+	else
+		buf_printf(why, "no %s \"%.*s\"",
+		    str_starts(text, STR("node/")) ? "node" : "workload",
+		    STR_ARG(text));
+	if (!ambiguous)
+		suggest(resolver, text, why);
+	return false;
+}
+
+/* ---- questions ---- */
+
+static bool
+has_ports(uint8_t proto)
+{
+	return proto == PROTO_TCP || proto == PROTO_UDP || proto == PROTO_SCTP;
+}
+
+static bool
+read_service(struct str text, uint8_t *out_proto, uint16_t *out_port, struct buf *why)
+{
+	struct str proto = text;
+	struct str port = str_split(&proto, '/');
+	uint64_t number;
+
+	*out_port = 0;
+	if (proto.ptr == NULL) {
+		if (proto_parse(text, out_proto) && !has_ports(*out_proto))
+			return true;
+		buf_printf(
+		    why, "\"%.*s\" is not PORT/PROTO, such as 443/tcp", STR_ARG(text));
+		return false;
+	}
+	if (!proto_parse(proto, out_proto)) {
+		buf_printf(why,
+		    "no protocol \"%.*s\"; there is tcp, udp, sctp, icmp, icmpv6",
+		    STR_ARG(proto));
+		return false;
+	}
+	if (!has_ports(*out_proto)) {
+		buf_printf(why, "%.*s has no ports; write it alone", STR_ARG(proto));
+		return false;
+	}
+	if (!str_to_u64(port, UINT16_MAX, &number) || number == 0) {
+		buf_printf(why, "\"%.*s\" is not a port (1 to 65535)", STR_ARG(port));
+		return false;
+	}
+	*out_port = (uint16_t)number;
+	return true;
+}
+
+bool
+query_read(struct resolver *resolver, const struct str words[3],
+    struct query *out_query, struct buf *why)
+{
+	*out_query = (struct query){
+	    .src_text = words[0],
+	    .dst_text = words[1],
+	    .service_text = words[2],
+	};
+	return resolver_find(resolver, words[0], &out_query->src, why) &&
+	       resolver_find(resolver, words[1], &out_query->dst, why) &&
+	       read_service(words[2], &out_query->proto, &out_query->port, why);
+}
+
+void
+query_explain_incomparable(const struct query *query, unsigned family, struct buf *why)
+{
+	unsigned asked = family;
+
+	if (query->proto == PROTO_ICMP)
+		asked = IP_V4;
+	else if (query->proto == PROTO_ICMPV6)
+		asked = IP_V6;
+	if (family != 0 && asked != family)
+		buf_printf(
+		    why, "%.*s belongs to IPv%u", STR_ARG(query->service_text), asked);
+	else if (asked != 0)
+		buf_printf(why, "%.*s and %.*s have no pair of IPv%u addresses",
+		    STR_ARG(query->src_text), STR_ARG(query->dst_text), asked);
+	else
+		buf_printf(why, "%.*s and %.*s have no address family in common",
+		    STR_ARG(query->src_text), STR_ARG(query->dst_text));
+}
+
+void
+endpoint_print(struct buf *out, const struct endpoint *end)
+{
+	char text[IP_TEXT_BYTES];
+
+	switch (end->kind) {
+	case ENDPOINT_WORKLOAD:
+		buf_add_str(out, end->workload->display);
+		return;
+	case ENDPOINT_NODE:
+		if (end->node != NULL)
+			buf_printf(out, "node/%.*s", STR_ARG(end->node->name));
+		else
+			buf_add_cstr(out, "a node of unknown name");
+		return;
+	case ENDPOINT_ADDRESS:
+		buf_add_cstr(out, ip_format(&end->addr, text));
+		return;
+	}
+}

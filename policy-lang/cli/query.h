@@ -1,0 +1,41 @@
+/*
+ * Questions in words: SRC DST PORT/PROTO, and the ends that names stand for.
+ */
+#ifndef POLICY_LANG_CLI_QUERY_H
+#define POLICY_LANG_CLI_QUERY_H
+
+#include "policy-lang/evaluate.h"
+
+struct query {
+	struct str src_text, dst_text, service_text;
+	struct endpoint src, dst;
+	uint8_t proto;
+	uint16_t port;
+};
+
+/* Knows every name of a model; lives in the arena, borrows the model. */
+struct resolver;
+
+MUST_CHECK struct resolver *resolver_new(struct arena *arena, const struct model *m);
+void resolver_free(struct resolver *resolver);
+
+/*
+ * Finds the end that a text names: an address, node/NAME, NAMESPACE/NAME or /PATH/NAME,
+ * with [Kind] behind or without. A pod's own name comes before its owner's; the first
+ * pod of an owner stands for it. False: why is appended to `why`.
+ */
+MUST_CHECK bool resolver_find(struct resolver *resolver, struct str text,
+    struct endpoint *out_end, struct buf *why);
+
+/* Reads the three words of a question; texts are borrowed. False: why is appended. */
+MUST_CHECK bool query_read(struct resolver *resolver, const struct str words[3],
+    struct query *out_query, struct buf *why);
+
+/* Says why nothing can be asked about two ends (evaluate_connection: not comparable). */
+void query_explain_incomparable(
+    const struct query *query, unsigned family, struct buf *why);
+
+/* "shop/web[Deployment]", "node/worker-1", "192.0.2.1". */
+void endpoint_print(struct buf *out, const struct endpoint *end);
+
+#endif

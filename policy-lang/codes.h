@@ -1,0 +1,149 @@
+/*
+ * Every diagnostic of the language: one table of stable codes. Scripts and
+ * editors match on the codes, so a code is never renamed and never reused.
+ */
+#ifndef POLICY_LANG_CODES_H
+#define POLICY_LANG_CODES_H
+
+#include "common/diag.h"
+
+/* X(enumerator, code, severity, explanation) */
+#define DIAG_CODES(X)                                                                  \
+	X(CODE_NOT_AN_OBJECT, "not-an-object", DIAG_ERROR,                             \
+	    "A document of a known kind, or an item of a list, is not a map or "       \
+	    "lacks apiVersion or kind.")                                               \
+	X(CODE_SKIPPED_KIND, "skipped-kind", DIAG_NOTE,                                \
+	    "Documents of this kind have no bearing on policy and were skipped.")      \
+	X(CODE_UNKNOWN_KIND, "unknown-kind", DIAG_ERROR,                               \
+	    "The kind is not one of its API group's, and looks like a policy kind "    \
+	    "misspelt.")                                                               \
+	X(CODE_UNKNOWN_API_VERSION, "unknown-api-version", DIAG_ERROR,                 \
+	    "This kind exists, but not in the apiVersion given.")                      \
+	X(CODE_LIST_DEPTH, "list-depth", DIAG_ERROR,                                   \
+	    "List objects are nested too deeply.")                                     \
+	X(CODE_DUPLICATE_OBJECT, "duplicate-object", DIAG_ERROR,                       \
+	    "Two objects have the same kind, namespace and name.")                     \
+	X(CODE_UNKNOWN_FIELD, "unknown-field", DIAG_ERROR,                             \
+	    "The object has no such field. What is not understood is not enforced, "   \
+	    "so it is refused.")                                                       \
+	X(CODE_WRONG_TYPE, "wrong-type", DIAG_ERROR,                                   \
+	    "The value is of another type than the field.")                            \
+	X(CODE_MISSING_FIELD, "missing-field", DIAG_ERROR,                             \
+	    "A field that must be given is absent, or null.")                          \
+	X(CODE_BAD_VALUE, "bad-value", DIAG_ERROR,                                     \
+	    "The value is of the right type but not one that the field can have.")     \
+	X(CODE_TOO_MANY, "too-many", DIAG_ERROR,                                       \
+	    "A list or map has more or fewer entries than it may have.")               \
+	X(CODE_DUPLICATE_VALUE, "duplicate-value", DIAG_ERROR,                         \
+	    "A list whose entries must differ has the same entry twice.")              \
+	X(CODE_BAD_NAME, "bad-name", DIAG_ERROR,                                       \
+	    "A name does not follow the grammar of names.")                            \
+	X(CODE_ODD_NAME, "odd-name", DIAG_WARNING,                                     \
+	    "The API server would refuse this name; as it stands in a file, nothing "  \
+	    "depends on it.")                                                          \
+	X(CODE_BAD_LABEL, "bad-label", DIAG_ERROR,                                     \
+	    "A label's key or value does not follow the grammar of labels.")           \
+	X(CODE_DEAD_LABEL, "dead-label", DIAG_WARNING,                                 \
+	    "A selector names a label that no object can bear: it matches nothing.")   \
+	X(CODE_BAD_PATH, "bad-path", DIAG_ERROR,                                       \
+	    "A namespace path is malformed, too deep or too long, or leads above /.")  \
+	X(CODE_UNKNOWN_NAMESPACE, "unknown-namespace", DIAG_WARNING,                   \
+	    "No document declares this namespace. It is taken to exist, but the name " \
+	    "may be misspelt.")                                                        \
+	X(CODE_PLACED_TWICE, "placed-twice", DIAG_ERROR,                               \
+	    "Two Namespace documents place the same Kubernetes namespace at "          \
+	    "different "                                                               \
+	    "paths.")                                                                  \
+	X(CODE_UNKNOWN_CLUSTER, "unknown-cluster", DIAG_WARNING,                       \
+	    "The cluster named is none of those that were given.")                     \
+	X(CODE_WHICH_CLUSTER, "which-cluster", DIAG_ERROR,                             \
+	    "With several clusters, a Kubernetes namespace needs to say which one it " \
+	    "is in.")                                                                  \
+	X(CODE_BAD_SELECTOR, "bad-selector", DIAG_ERROR,                               \
+	    "A label selector's requirement contradicts its operator.")                \
+	X(CODE_NULL_SELECTOR, "null-selector", DIAG_WARNING,                           \
+	    "podSelector is present but null; the API server takes that for {}, "      \
+	    "which "                                                                   \
+	    "selects every pod of the namespace.")                                     \
+	X(CODE_ABSENT_SELECTOR, "absent-selector", DIAG_WARNING,                       \
+	    "A selector that the API server wants is absent; it is read as {}, "       \
+	    "which selects everything.")                                               \
+	X(CODE_BAD_CIDR, "bad-cidr", DIAG_ERROR,                                       \
+	    "Not an address prefix such as 10.0.0.0/8 or fd00::/8.")                   \
+	X(CODE_LOOSE_CIDR, "loose-cidr", DIAG_WARNING,                                 \
+	    "The prefix has host bits, leading zeros or an IPv4-mapped spelling; it "  \
+	    "is read as the prefix shown.")                                            \
+	X(CODE_BAD_EXCEPT, "bad-except", DIAG_ERROR,                                   \
+	    "An exception must be a smaller part of the cidr that it is cut out of.")  \
+	X(CODE_BAD_ADDRESS, "bad-address", DIAG_ERROR, "Not an IP address.")           \
+	X(CODE_BAD_PORT, "bad-port", DIAG_ERROR,                                       \
+	    "A port, port range, port name or protocol is malformed or out of range.") \
+	X(CODE_EMPTY_RANGE, "empty-range", DIAG_WARNING,                               \
+	    "A port range ends before it starts: it matches nothing.")                 \
+	X(CODE_ODD_PROTOCOL, "odd-protocol", DIAG_WARNING,                             \
+	    "The API server takes this protocol, but there is none of that name; the " \
+	    "rule fails closed.")                                                      \
+	X(CODE_EMPTY_PEER, "empty-peer", DIAG_ERROR,                                   \
+	    "A peer must say who it is; leave the list out to mean everyone.")         \
+	X(CODE_MIXED_PEER, "mixed-peer", DIAG_ERROR,                                   \
+	    "These ways of naming a peer cannot be combined in one list item.")        \
+	X(CODE_UNKNOWN_EXTERNAL, "unknown-external", DIAG_ERROR,                       \
+	    "No ExternalNetwork of this name is visible from the policy's namespace.") \
+	X(CODE_EMPTY_EXTERNAL, "empty-external", DIAG_WARNING,                         \
+	    "The ExternalNetwork has no address and no name: it matches nothing.")     \
+	X(CODE_UNKNOWN_NODE, "unknown-node", DIAG_WARNING,                             \
+	    "No node of this name is known.")                                          \
+	X(CODE_NAMED_PORT_PEER, "named-port-peer", DIAG_ERROR,                         \
+	    "Networks, nodes and domain names have no named ports.")                   \
+	X(CODE_ALLOW_ACTION, "allow-action", DIAG_ERROR,                               \
+	    "Rules of an allow block only allow; deny and pass belong to mandatory "   \
+	    "and default.")                                                            \
+	X(CODE_BAD_QUANTITY, "bad-quantity", DIAG_ERROR,                               \
+	    "Not an amount such as 64, 500m, 256Gi or 1e3.")                           \
+	X(CODE_BAD_RULE, "bad-rule", DIAG_ERROR,                                       \
+	    "The fields of a rule contradict each other.")                             \
+	X(CODE_NEVER_JUDGED, "never-judged", DIAG_WARNING,                             \
+	    "The rule can never apply where it is written.")                           \
+	X(CODE_ODD_VERB, "odd-verb", DIAG_WARNING,                                     \
+	    "The verb looks like a misspelling of one that the API server knows.")     \
+	X(CODE_SHARED_ADDRESS, "shared-address", DIAG_WARNING,                         \
+	    "Two workloads have the same address; the first keeps it.")                \
+	X(CODE_SELECTS_NOTHING, "selects-nothing", DIAG_WARNING,                       \
+	    "The policy's selector matches none of the workloads known.")              \
+	X(CODE_PORT_NAME_UNKNOWN, "port-name-unknown", DIAG_WARNING,                   \
+	    "No workload known gives a port this name: the entry matches nothing.")    \
+	X(CODE_SAME_PRIORITY, "same-priority", DIAG_WARNING,                           \
+	    "Two cluster-wide policies have the same priority; their names decide "    \
+	    "which is first.")                                                         \
+	X(CODE_ISOLATES_WHOLLY, "isolates-wholly", DIAG_NOTE,                          \
+	    "The policy isolates and allows nothing.")                                 \
+	X(CODE_PROGRAM_TOO_LARGE, "program-too-large", DIAG_ERROR,                     \
+	    "A node's program needs more than a kernel takes in reasonable time.")     \
+	X(CODE_UNSUPPORTED_PROTOCOL, "unsupported-protocol", DIAG_ERROR,               \
+	    "The protocol of a rule cannot be enforced.")                              \
+	X(CODE_NUMBER_COLLISION, "number-collision", DIAG_ERROR,                       \
+	    "Two rules have the same number; rename one of their policies.")
+
+enum diag_code {
+#define DIAG_CODE_ENUM(id, code, severity, text) id,
+	DIAG_CODES(DIAG_CODE_ENUM)
+#undef DIAG_CODE_ENUM
+	DIAG_CODE_COUNT
+};
+
+struct diag_code_info {
+	const char *code;
+	enum diag_severity severity;
+	const char *text; /* what it means, in a sentence or two */
+};
+
+extern const struct diag_code_info diag_code_table[DIAG_CODE_COUNT];
+
+/* The row of a code as printed ("unknown-field"); NULL if there is none. */
+MUST_CHECK const struct diag_code_info *diag_code_find(const char *code);
+
+/* Appends a diagnostic of the code's severity; see diag_add. */
+struct diag *diag_say(struct diag_list *list, enum diag_code code, struct loc loc,
+    const char *fmt, ...) PRINTF_LIKE(4, 5);
+
+#endif

@@ -1,0 +1,153 @@
+#include "policy-lang/compile.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/limits.h"
+#include "policy-lang/compile_internal.h"
+
+void
+emit(struct compiler *c, enum table_set_id set, const struct table_element *e)
+{
+	struct element_list *list = &c->lists[set];
+
+	if (c->failed)
+		return;
+	if (c->element_count == LIMIT_PROGRAM_ELEMENTS) {
+		diag_say(c->diags, CODE_PROGRAM_TOO_LARGE, e->loc,
+		    "the program of node %.*s needs more than %u elements",
+		    STR_ARG(c->options->node), LIMIT_PROGRAM_ELEMENTS);
+		c->failed = true;
+		return;
+	}
+	if (table_set_swaps(set) && list->count == LIMIT_PROGRAM_RANGES) {
+		diag_say(c->diags, CODE_PROGRAM_TOO_LARGE, e->loc,
+		    "the program of node %.*s needs more than %u port ranges",
+		    STR_ARG(c->options->node), LIMIT_PROGRAM_RANGES);
+		c->failed = true;
+		return;
+	}
+	if (list->count == list->cap) {
+		list->cap = list->cap == 0 ? 64 : list->cap + list->cap / 2;
+		list->items =
+		    xreallocarray(list->items, list->cap, sizeof(*list->items));
+	}
+	list->items[list->count++] = *e;
+	c->element_count++;
+}
+
+enum table_set_id
+set_of(enum table_set_id first, unsigned family, enum direction dir)
+{
+	unsigned offset = family + (dir == DIR_EGRESS ? 2 : 0);
+
+	return (enum table_set_id)((unsigned)first + offset);
+}
+
+/* ---- the gate ---- */
+
+static void
+emit_gate(struct compiler *c, unsigned family)
+{
+	const struct universe *u = &c->universe;
+	struct addrset nets = {0};
+
+	addrset_add_prefixes(&nets, family_of(family), c->options->workload_networks,
+	    c->options->workload_network_count);
+	addrset_normalise(&nets);
+	for (size_t i = 0; i < nets.count; i++) {
+		struct table_element e = {.loc = chains_use(c, NUMBER_GATE)};
+
+		addr_num_bytes(nets.ranges[i].lo, family_of(family), e.addr);
+		addr_num_bytes(nets.ranges[i].hi, family_of(family), e.addr_end);
+		emit(c, family == 0 ? SET_GATE4 : SET_GATE6, &e);
+	}
+	for (uint32_t i = u->family_first[family]; i < u->family_first[family + 1];
+	     i++) {
+		struct table_element e = {0};
+
+		if (!addrset_has(&nets, u->points[i].addr))
+			continue;
+		addr_num_bytes(u->points[i].addr, family_of(family), e.addr);
+		emit(c, family == 0 ? SET_KNOWN4 : SET_KNOWN6, &e);
+	}
+	addrset_fini(&nets);
+}
+
+/* ---- the result ---- */
+
+static int
+element_cmp(const void *a, const void *b)
+{
+	return table_element_cmp(a, b);
+}
+
+/* Sorts, unless it was made in order, and moves into the caller's arena. */
+static void
+finish_list(struct compiler *c, struct element_list *list, struct table_element **out)
+{
+	bool sorted = true;
+
+	for (size_t i = 1; i < list->count && sorted; i++)
+		sorted = table_element_cmp(&list->items[i - 1], &list->items[i]) < 0;
+	if (!sorted)
+		qsort(list->items, list->count, sizeof(*list->items), element_cmp);
+	*out = ARENA_ARRAY(c->arena, list->count, struct table_element);
+	if (list->count != 0)
+		memcpy(*out, list->items, list->count * sizeof(**out));
+	free(list->items);
+	list->items = NULL;
+}
+
+static void
+build(struct compiler *c)
+{
+	universe_init(&c->universe, c->scratch, c->model);
+	profiles_build(c);
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++)
+		peers_announce(&c->sides[d]);
+	label_index_fill(c->universe.labels);
+	label_index_fill(c->universe.scope_labels);
+	for (unsigned d = 0; d < DIRECTION_COUNT && !c->failed; d++) {
+		peers_collect(&c->sides[d]);
+		classes_build(&c->sides[d]);
+		cells_build(&c->sides[d]);
+	}
+	for (unsigned f = 0; f < FAMILY_COUNT; f++)
+		emit_gate(c, f);
+}
+
+bool
+compile_node(struct arena *arena, const struct model *model,
+    const struct compile_options *options, struct diag_list *diags,
+    struct table_content *out_content)
+{
+	struct compiler c = {
+	    .arena = arena,
+	    .scratch = arena_new(),
+	    .model = model,
+	    .options = options,
+	    .diags = diags,
+	};
+
+	memset(out_content, 0, sizeof(*out_content));
+	out_content->settings = options->settings;
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		c.sides[d].c = &c;
+		c.sides[d].dir = (enum direction)d;
+	}
+	build(&c);
+	chains_build(&c, out_content);
+	for (size_t i = 0; i < SET_COUNT; i++) {
+		out_content->element_count[i] = c.lists[i].count;
+		finish_list(&c, &c.lists[i], &out_content->elements[i]);
+	}
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		peers_fini(&c.sides[d]);
+		profiles_fini(&c.sides[d]);
+	}
+	universe_fini(&c.universe);
+	free(c.numbers);
+	arena_free(c.scratch);
+	return !c.failed;
+}

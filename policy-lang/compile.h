@@ -1,0 +1,30 @@
+/*
+ * The compiler: model -> the table of one node. Selectors are evaluated once over an
+ * index of labels (roaring bitmaps); workloads with equal rule lists share a profile;
+ * peers that no local rule tells apart share a class; for each profile and class the walk
+ * over port space gives cells. Shares nothing with the evaluator but the model.
+ */
+#ifndef POLICY_LANG_COMPILE_H
+#define POLICY_LANG_COMPILE_H
+
+#include "policy-lang/table.h"
+
+struct compile_options {
+	struct str node; /* the node whose workloads are local */
+	struct table_settings settings;
+	/* Addresses that are workloads', for the gate: traffic from or to one of them
+	 * that is not programmed is dropped. None: no gate. */
+	const struct ip_prefix *workload_networks;
+	size_t workload_network_count;
+};
+
+/*
+ * Compiles into the arena; borrows names and texts from the model. Deterministic: equal
+ * inputs give equal bytes. Limits that a node's program exceeds are errors in `diags`
+ * (then false is returned and *out_content is not to be used).
+ */
+MUST_CHECK bool compile_node(struct arena *arena, const struct model *model,
+    const struct compile_options *options, struct diag_list *diags,
+    struct table_content *out_content);
+
+#endif

@@ -1,0 +1,249 @@
+/*
+ * What verdict numbers stand for, and the chains of those in use. A chain's comment says
+ * in one line which policy it is and where that is written.
+ */
+#include "policy-lang/compile_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Numbers that are no policy's. */
+static const struct {
+	uint32_t number;
+	enum action action;
+	const char *comment;
+} fixed[] = {
+    {NUMBER_CLUSTER_ALLOW, ACTION_ALLOW, "cluster default: allow"},
+    {NUMBER_CLUSTER_DENY, ACTION_DENY, "cluster default: deny"},
+    {NUMBER_GATE, ACTION_DENY, "workload that is not programmed yet"},
+};
+
+void
+chains_add(struct compiler *c, const struct verdict_number *number)
+{
+	if (c->number_count == c->number_cap) {
+		c->number_cap = c->number_cap == 0 ? 64 : 2 * c->number_cap;
+		c->numbers =
+		    xreallocarray(c->numbers, c->number_cap, sizeof(*c->numbers));
+	}
+	c->numbers[c->number_count++] = *number;
+}
+
+static int
+number_cmp(const void *a, const void *b)
+{
+	const struct verdict_number *x = a, *y = b;
+
+	return (x->number > y->number) - (x->number < y->number);
+}
+
+void
+chains_seal(struct compiler *c)
+{
+	for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
+		chains_add(c, &(struct verdict_number){.number = fixed[i].number});
+	qsort(c->numbers, c->number_count, sizeof(*c->numbers), number_cmp);
+	for (size_t i = 1; i < c->number_count; i++) {
+		const struct verdict_number *n = &c->numbers[i];
+
+		if (n->number != n[-1].number)
+			continue;
+		diag_say(c->diags, CODE_NUMBER_COLLISION,
+		    n->rule != NULL ? n->rule->loc : (struct loc){0},
+		    "two rules have the number %u", (unsigned)n->number);
+		c->failed = true;
+	}
+}
+
+/* Every number that a verdict bears has been added. */
+static struct verdict_number *
+find_number(struct compiler *c, uint32_t number)
+{
+	struct verdict_number key = {.number = number};
+	struct verdict_number *found =
+	    bsearch(&key, c->numbers, c->number_count, sizeof(key), number_cmp);
+
+	if (found == NULL)
+		base_die("compiler: a verdict without a rule");
+	return found;
+}
+
+static struct loc
+number_loc(const struct verdict_number *n)
+{
+	if (n->rule != NULL)
+		return n->rule->loc;
+	if (n->policy != NULL)
+		return n->policy->isolate_loc[n->dir];
+	return (struct loc){0};
+}
+
+struct loc
+chains_loc(struct compiler *c, uint32_t number)
+{
+	return number_loc(find_number(c, number));
+}
+
+struct loc
+chains_use(struct compiler *c, uint32_t number)
+{
+	struct verdict_number *n = find_number(c, number);
+
+	n->used = true;
+	return number_loc(n);
+}
+
+/* ---- comments ---- */
+
+/* What a comment may consist of: printable ASCII that no quoting needs. */
+static void
+sanitise(char *text)
+{
+	for (; *text != '\0'; text++) {
+		if (*text < ' ' || *text > '~' || *text == '"' || *text == '\\')
+			*text = '?';
+	}
+}
+
+static struct str
+base_name(struct str path)
+{
+	size_t from = path.len;
+
+	while (from > 0 && path.ptr[from - 1] != '/')
+		from--;
+	return str_slice(path, from, path.len);
+}
+
+/* " ingress rule 2 (metrics) web.yaml:12", or without the name or the directories. */
+static const char *
+comment_tail(
+    struct arena *a, const struct verdict_number *n, bool with_name, bool with_path)
+{
+	const struct rule *rule = n->rule;
+	struct loc loc = number_loc(n);
+	struct str file = {0};
+	const char *what = "isolation", *place = "";
+
+	if (loc.source != NULL) {
+		file = with_path ? loc.source->name : base_name(loc.source->name);
+		place = arena_printf(a, " %.*s:%u", STR_ARG(file), (unsigned)loc.line);
+	}
+	if (rule != NULL) {
+		const char *phase = "";
+
+		if (rule->policy->kind == POLICY_NATIVE)
+			phase = arena_printf(a, "%s ", phase_name(rule->phase));
+		what = arena_printf(a, "%srule %u", phase, (unsigned)rule->index);
+		if (with_name && rule->name.len != 0)
+			what = arena_printf(a, "%s (%.*s)", what, STR_ARG(rule->name));
+	}
+	return arena_printf(a, " %s %s%s", direction_name(n->dir), what, place);
+}
+
+static const char *
+comment_head(struct arena *a, const struct policy *p)
+{
+	const char *slash = "";
+
+	if (p->namespace_text.len != 0 && !str_is(p->namespace_text, "/"))
+		slash = "/";
+	return arena_printf(a, "%s %.*s%s%.*s", policy_kind_name(p->kind),
+	    STR_ARG(p->namespace_text), slash, STR_ARG(p->name));
+}
+
+/* What is least missed goes first: directories, the rule's name, then the middle of
+ * policy's name, then the end. */
+static const char *
+comment_of(struct arena *a, const struct verdict_number *n)
+{
+	const char *head, *tail;
+	char *text;
+
+	for (size_t i = 0; i < ARRAY_LEN(fixed); i++) {
+		if (fixed[i].number == n->number)
+			return fixed[i].comment;
+	}
+	head = comment_head(a, n->policy);
+	tail = comment_tail(a, n, true, true);
+	if (strlen(head) + strlen(tail) > TABLE_COMMENT_BYTES)
+		tail = comment_tail(a, n, true, false);
+	if (strlen(head) + strlen(tail) > TABLE_COMMENT_BYTES)
+		tail = comment_tail(a, n, false, false);
+	text = arena_printf(a, "%s%s", head, tail);
+	if (strlen(text) > TABLE_COMMENT_BYTES) {
+		size_t room = strlen(tail) + 40 < TABLE_COMMENT_BYTES
+				  ? TABLE_COMMENT_BYTES - strlen(tail) - 2
+				  : 38;
+
+		text = arena_printf(a, "%.*s..%.*s", (int)room, head,
+		    (int)(TABLE_COMMENT_BYTES - 2 - room), tail);
+	}
+	sanitise(text);
+	return text;
+}
+
+/* ---- chains ---- */
+
+static enum action
+action_of(const struct verdict_number *n)
+{
+	for (size_t i = 0; i < ARRAY_LEN(fixed); i++) {
+		if (fixed[i].number == n->number)
+			return fixed[i].action;
+	}
+	return n->rule != NULL ? n->rule->action : ACTION_DENY;
+}
+
+static struct table_rule_chain
+chain_of(struct arena *a, const struct verdict_number *n)
+{
+	struct table_rule_chain chain = {
+	    .number = n->number,
+	    .action = action_of(n),
+	    .comment = comment_of(a, n),
+	    .loc = number_loc(n),
+	    .dir = n->dir,
+	    .policy_kind = "",
+	    .isolation = n->policy != NULL && n->rule == NULL,
+	};
+
+	if (n->policy != NULL) {
+		chain.phase = PHASE_ALLOW;
+		chain.policy_kind = policy_kind_name(n->policy->kind);
+		chain.policy = n->policy->name;
+		chain.namespace_path = n->policy->level->path;
+	}
+	if (n->rule != NULL) {
+		chain.phase = n->rule->phase;
+		chain.rule_name = n->rule->name;
+		chain.rule_index = n->rule->index;
+	}
+	return chain;
+}
+
+void
+chains_build(struct compiler *c, struct table_content *content)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < c->number_count; i++)
+		count += c->numbers[i].used ? 1 : 0;
+	content->rule_chains = ARENA_ARRAY(c->arena, count, struct table_rule_chain);
+	for (size_t i = 0; i < c->number_count; i++) {
+		const struct verdict_number *n = &c->numbers[i];
+		struct table_rule_chain chain;
+
+		if (!n->used)
+			continue;
+		chain = chain_of(c->arena, n);
+		content->rule_chains[content->rule_chain_count++] = chain;
+		emit(c, SET_RULES,
+		    &(struct table_element){
+			.class_id = chain.number,
+			.value = chain.number,
+			.loc = chain.loc,
+		    });
+	}
+}

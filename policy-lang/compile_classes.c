@@ -1,0 +1,484 @@
+/*
+ * Partition refinement: each peer set cuts every class into what is in it and what is
+ * not. A class is a node of a tree whose path from the root (class 0, in no set) is the
+ * rising list of the sets that contain it. Addresses of the model are cut one by one, the
+ * rest of the address space as intervals between the ends of the networks named.
+ */
+#include "policy-lang/compile_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CLASS_HASH_KEY_0 0x636c617373206964u
+#define CLASS_HASH_KEY_1 0x52696e6766656e63u
+#define CLASS_ID_ROOT    0xffffffffu /* what nft calls "root" */
+
+/* ---- numbers by 64-bit keys ---- */
+
+struct table64 {
+	uint64_t *keys;
+	uint32_t *values; /* NONE: free */
+	size_t slots, used;
+};
+
+static size_t
+table64_slot(const struct table64 *t, uint64_t key)
+{
+	size_t i = (size_t)((key * 0x9e3779b97f4a7c15u) >> 20) & (t->slots - 1);
+
+	while (t->values[i] != NONE && t->keys[i] != key)
+		i = (i + 1) & (t->slots - 1);
+	return i;
+}
+
+static void
+table64_grow(struct table64 *t)
+{
+	struct table64 old = *t;
+
+	t->slots = old.slots == 0 ? 256 : 2 * old.slots;
+	t->keys = xcalloc(t->slots, sizeof(*t->keys));
+	t->values = xcalloc(t->slots, sizeof(*t->values));
+	memset(t->values, 0xff, t->slots * sizeof(*t->values));
+	for (size_t i = 0; i < old.slots; i++) {
+		size_t slot;
+
+		if (old.values[i] == NONE)
+			continue;
+		slot = table64_slot(t, old.keys[i]);
+		t->keys[slot] = old.keys[i];
+		t->values[slot] = old.values[i];
+	}
+	free(old.keys);
+	free(old.values);
+}
+
+/* The value under the key; if there is none, `value` is put there and returned. */
+static uint32_t
+table64_intern(struct table64 *t, uint64_t key, uint32_t value)
+{
+	size_t slot;
+
+	if (2 * (t->used + 1) > t->slots)
+		table64_grow(t);
+	slot = table64_slot(t, key);
+	if (t->values[slot] != NONE)
+		return t->values[slot];
+	t->keys[slot] = key;
+	t->values[slot] = value;
+	t->used++;
+	return value;
+}
+
+static void
+table64_fini(struct table64 *t)
+{
+	free(t->keys);
+	free(t->values);
+}
+
+/* ---- the tree of classes ---- */
+
+struct atom {
+	uint32_t parent;
+	uint32_t set;   /* the last of its sets */
+	uint32_t depth; /* how many sets */
+	uint32_t class; /* its number in struct classes; NONE: no address is in it */
+};
+
+struct interval {
+	addr_num lo, hi;
+	uint32_t node;
+};
+
+struct partition {
+	struct side *s;
+	struct atom *nodes; /* 0: class 0 */
+	uint32_t node_count, node_cap;
+	struct table64 children; /* parent and set -> node */
+	uint32_t *node_of;       /* of points */
+	uint32_t *stamp;         /* of points: the last set that they were put in */
+	uint32_t set;            /* being put in */
+	uint32_t last_parent, last_child;
+	struct interval *intervals[FAMILY_COUNT];
+	size_t interval_count[FAMILY_COUNT];
+};
+
+static uint32_t
+child_of(struct partition *p, uint32_t parent, uint32_t set)
+{
+	uint32_t child =
+	    table64_intern(&p->children, (uint64_t)parent << 32 | set, p->node_count);
+
+	if (child != p->node_count)
+		return child;
+	if (p->node_count == p->node_cap) {
+		p->node_cap *= 2;
+		p->nodes = xreallocarray(p->nodes, p->node_cap, sizeof(*p->nodes));
+	}
+	p->nodes[p->node_count++] = (struct atom){
+	    .parent = parent,
+	    .set = set,
+	    .depth = p->nodes[parent].depth + 1,
+	    .class = NONE,
+	};
+	return child;
+}
+
+static void
+refine_point(void *ctx, uint32_t point)
+{
+	struct partition *p = ctx;
+	uint32_t parent = p->node_of[point];
+
+	if (p->stamp[point] == p->set)
+		return;
+	p->stamp[point] = p->set;
+	if (parent != p->last_parent) {
+		p->last_parent = parent;
+		p->last_child = child_of(p, parent, p->set);
+	}
+	p->node_of[point] = p->last_child;
+}
+
+static void
+refine_points(struct partition *p)
+{
+	const struct universe *u = &p->s->c->universe;
+
+	p->node_of = xcalloc(u->point_count, sizeof(*p->node_of));
+	p->stamp = xcalloc(u->point_count, sizeof(*p->stamp));
+	memset(p->stamp, 0xff, u->point_count * sizeof(*p->stamp));
+	for (uint32_t i = 0; i < p->s->set_count; i++) {
+		p->set = i;
+		p->last_parent = NONE;
+		peers_each_point(u, p->s->sets[i], refine_point, p);
+	}
+}
+
+/* ---- the rest of the address space ---- */
+
+/* A set begins or has ended at an address. */
+struct event {
+	addr_num at;
+	uint32_t set;
+	bool begins;
+};
+
+static int
+event_cmp(const void *a, const void *b)
+{
+	const struct event *x = a, *y = b;
+
+	if (x->at != y->at)
+		return x->at < y->at ? -1 : 1;
+	if (x->set != y->set)
+		return x->set < y->set ? -1 : 1;
+	return (int)x->begins - (int)y->begins;
+}
+
+static addr_num
+last_addr(unsigned family)
+{
+	return family_of(family) == IP_V4 ? (addr_num)UINT32_MAX : ~(addr_num)0;
+}
+
+static struct event *
+make_events(const struct side *s, unsigned family, size_t *out_count)
+{
+	struct event *events;
+	size_t count = 0, ranges = 0;
+
+	for (size_t i = 0; i < s->set_count; i++)
+		ranges += s->sets[i]->nets[family].count;
+	events = xcalloc(2 * ranges, sizeof(*events));
+	for (uint32_t i = 0; i < s->set_count; i++) {
+		const struct addrset *nets = &s->sets[i]->nets[family];
+
+		for (size_t j = 0; j < nets->count; j++) {
+			events[count++] = (struct event){nets->ranges[j].lo, i, true};
+			if (nets->ranges[j].hi != last_addr(family))
+				events[count++] =
+				    (struct event){nets->ranges[j].hi + 1, i, false};
+		}
+	}
+	if (count > 1)
+		qsort(events, count, sizeof(*events), event_cmp);
+	*out_count = count;
+	return events;
+}
+
+/* The sets that hold at the present address, rising. */
+struct active {
+	uint32_t *sets;
+	size_t count;
+};
+
+static void
+active_change(struct active *a, const struct event *e)
+{
+	size_t at = 0;
+
+	while (at < a->count && a->sets[at] < e->set)
+		at++;
+	if (e->begins) {
+		memmove(
+		    &a->sets[at + 1], &a->sets[at], (a->count - at) * sizeof(*a->sets));
+		a->sets[at] = e->set;
+		a->count++;
+	} else {
+		a->count--;
+		memmove(
+		    &a->sets[at], &a->sets[at + 1], (a->count - at) * sizeof(*a->sets));
+	}
+}
+
+/* Appends an interval, or lengthens the last one if nothing tells them apart. */
+static void
+add_interval(struct partition *p, unsigned family, struct interval next)
+{
+	struct interval *all = p->intervals[family];
+	size_t count = p->interval_count[family];
+
+	if (next.node == 0)
+		return;
+	if (count > 0 && all[count - 1].node == next.node &&
+	    all[count - 1].hi + 1 == next.lo)
+		all[count - 1].hi = next.hi;
+	else
+		all[p->interval_count[family]++] = next;
+}
+
+static void
+cut_space(struct partition *p, unsigned family)
+{
+	struct active active = {
+	    .sets = xcalloc(p->s->set_count + 1, sizeof(*active.sets))};
+	size_t count, i = 0;
+	struct event *events = make_events(p->s, family, &count);
+
+	p->intervals[family] = xcalloc(count, sizeof(**p->intervals));
+	while (i < count) {
+		addr_num at = events[i].at;
+		uint32_t node = 0;
+
+		for (; i < count && events[i].at == at; i++)
+			active_change(&active, &events[i]);
+		for (size_t j = 0; j < active.count; j++)
+			node = child_of(p, node, active.sets[j]);
+		add_interval(p, family,
+		    (struct interval){
+			.lo = at,
+			.hi = i < count ? events[i].at - 1 : last_addr(family),
+			.node = node,
+		    });
+	}
+	free(events);
+	free(active.sets);
+}
+
+/* ---- numbers ---- */
+
+struct candidate {
+	uint64_t hash;
+	uint32_t class;
+};
+
+static int
+u64_cmp(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static int
+candidate_cmp(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+
+	if (x->hash != y->hash)
+		return x->hash < y->hash ? -1 : 1;
+	return (x->class > y->class) - (x->class < y->class);
+}
+
+/* Of what its sets say, in no order that depends on other sets. */
+static uint64_t
+class_hash(const struct side *s, const struct class_info *class, uint64_t *scratch)
+{
+	for (size_t i = 0; i < class->set_count; i++)
+		scratch[i] = s->sets[class->sets[i]]->hash;
+	qsort(scratch, class->set_count, sizeof(*scratch), u64_cmp);
+	return map_siphash(CLASS_HASH_KEY_0, CLASS_HASH_KEY_1,
+	    (struct str){(const char *)scratch, class->set_count * sizeof(*scratch)});
+}
+
+/* A class's number is a hash of what it is, so that it stays when others come or go. */
+static void
+number_classes(struct side *s)
+{
+	struct classes *classes = s->classes;
+	struct candidate *all = xcalloc(classes->count, sizeof(*all));
+	uint64_t *scratch = xcalloc(s->set_count, sizeof(*scratch));
+	struct table64 taken = {0};
+
+	for (uint32_t i = 0; i < classes->count; i++) {
+		all[i].class = i;
+		all[i].hash = class_hash(s, &classes->items[i], scratch);
+	}
+	if (classes->count > 1)
+		qsort(all, classes->count, sizeof(*all), candidate_cmp);
+	for (size_t i = 0; i < classes->count; i++) {
+		uint32_t id = (uint32_t)all[i].hash;
+
+		while (id == 0 || id == CLASS_ID_ROOT ||
+		       table64_intern(&taken, id, all[i].class) != all[i].class)
+			id++;
+		classes->items[all[i].class].id = id;
+	}
+	table64_fini(&taken);
+	free(scratch);
+	free(all);
+}
+
+/* ---- from nodes to classes ---- */
+
+/* The class of a node that has an address of the family. */
+static void
+use_node(struct partition *p, uint32_t node, unsigned family)
+{
+	struct classes *classes = p->s->classes;
+	struct class_info *class;
+
+	if (node == 0)
+		return;
+	if (p->nodes[node].class == NONE) {
+		p->nodes[node].class = (uint32_t)classes->count;
+		class = &classes->items[classes->count++];
+		class->set_count = p->nodes[node].depth;
+		class->sets = ARENA_ARRAY(p->s->c->scratch, class->set_count, uint32_t);
+		for (size_t i = class->set_count; i-- > 0; node = p->nodes[node].parent)
+			class->sets[i] = p->nodes[node].set;
+		class->loc = p->s->sets[class->sets[0]]->loc;
+	} else {
+		class = &classes->items[p->nodes[node].class];
+	}
+	class->families[family] = true;
+}
+
+static void
+make_classes(struct partition *p)
+{
+	const struct universe *u = &p->s->c->universe;
+
+	p->s->classes = ARENA_NEW(p->s->c->scratch, struct classes);
+	p->s->classes->items =
+	    ARENA_ARRAY(p->s->c->scratch, p->node_count, struct class_info);
+	for (uint32_t i = 0; i < u->point_count; i++)
+		use_node(p, p->node_of[i], family_index(u->points[i].family));
+	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
+		for (size_t i = 0; i < p->interval_count[f]; i++)
+			use_node(p, p->intervals[f][i].node, f);
+	}
+	number_classes(p->s);
+}
+
+/* set -> the classes that it contains. */
+static void
+index_classes(struct side *s)
+{
+	struct classes *classes = s->classes;
+	uint32_t *first = ARENA_ARRAY(s->c->scratch, s->set_count + 2, uint32_t);
+	size_t total = 0;
+
+	for (size_t i = 0; i < classes->count; i++) {
+		total += classes->items[i].set_count;
+		for (size_t j = 0; j < classes->items[i].set_count; j++)
+			first[classes->items[i].sets[j] + 2]++;
+	}
+	for (size_t i = 2; i < s->set_count + 2; i++)
+		first[i] += first[i - 1];
+	classes->set_classes = ARENA_ARRAY(s->c->scratch, total, uint32_t);
+	for (uint32_t i = 0; i < classes->count; i++) {
+		const struct class_info *class = &classes->items[i];
+
+		for (size_t j = 0; j < class->set_count; j++)
+			classes->set_classes[first[class->sets[j] + 1]++] = i;
+	}
+	classes->set_first = first;
+}
+
+/* ---- elements ---- */
+
+static struct table_element
+peer_element(const struct partition *p, uint32_t node)
+{
+	const struct class_info *class;
+
+	if (node == 0) /* in no set, though networks around it are */
+		return (struct table_element){0};
+	class = &p->s->classes->items[p->nodes[node].class];
+	return (struct table_element){.value = class->id, .loc = class->loc};
+}
+
+static void
+emit_intervals(struct partition *p, unsigned family)
+{
+	for (size_t i = 0; i < p->interval_count[family]; i++) {
+		const struct interval *in = &p->intervals[family][i];
+		struct table_element e = peer_element(p, in->node);
+
+		addr_num_bytes(in->lo, family_of(family), e.addr);
+		addr_num_bytes(in->hi, family_of(family), e.addr_end);
+		emit(p->s->c, set_of(SET_PEER4_IN_NET, family, p->s->dir), &e);
+	}
+}
+
+/* An address is listed where the intervals would say something else of it. */
+static void
+emit_points(struct partition *p, unsigned family)
+{
+	const struct universe *u = &p->s->c->universe;
+	size_t in = 0;
+
+	for (uint32_t i = u->family_first[family]; i < u->family_first[family + 1];
+	     i++) {
+		const struct interval *intervals = p->intervals[family];
+		addr_num addr = u->points[i].addr;
+		struct table_element e;
+		uint32_t around = 0;
+
+		while (in < p->interval_count[family] && intervals[in].hi < addr)
+			in++;
+		if (in < p->interval_count[family] && intervals[in].lo <= addr)
+			around = intervals[in].node;
+		if (p->node_of[i] == around)
+			continue;
+		e = peer_element(p, p->node_of[i]);
+		addr_num_bytes(addr, family_of(family), e.addr);
+		emit(p->s->c, set_of(SET_PEER4_IN, family, p->s->dir), &e);
+	}
+}
+
+void
+classes_build(struct side *s)
+{
+	struct partition p = {.s = s, .node_cap = 64, .node_count = 1};
+
+	p.nodes = xcalloc(p.node_cap, sizeof(*p.nodes));
+	p.nodes[0] = (struct atom){.set = NONE, .class = NONE};
+	refine_points(&p);
+	for (unsigned f = 0; f < FAMILY_COUNT; f++)
+		cut_space(&p, f);
+	make_classes(&p);
+	index_classes(s);
+	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
+		emit_intervals(&p, f);
+		emit_points(&p, f);
+		free(p.intervals[f]);
+	}
+	table64_fini(&p.children);
+	free(p.nodes);
+	free(p.node_of);
+	free(p.stamp);
+}

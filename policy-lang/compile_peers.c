@@ -1,0 +1,558 @@
+/*
+ * The distinct sets of peers that rules speak of. A set is known by what it says, in
+ * bytes that are the same on every node and from one compilation to the next; from them
+ * the numbers of classes are made, so that they stay when something else changes.
+ */
+#include "policy-lang/compile_internal.h"
+
+#include <roaring/roaring.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* For hashes that every node must agree on; collisions are resolved where they matter. */
+#define HASH_KEY_0 0x52696e6766656e63u
+#define HASH_KEY_1 0x6570656572736574u
+
+/* ---- what a peer says ---- */
+
+static void
+add_flag(struct buf *key, bool flag)
+{
+	buf_add_char(key, flag ? 1 : 0);
+}
+
+static void
+add_match_key(struct buf *key, const struct workload_match *match)
+{
+	buf_add_char(key, 'W');
+	key_add_str(key, match->subtree != NULL ? match->subtree->path : STR("/"));
+	add_flag(key, match->kube != NULL);
+	if (match->kube != NULL) {
+		key_add_str(key, match->kube->cluster);
+		key_add_str(key, match->kube->name);
+	}
+	selector_add_key(key, match->ns_selector);
+	selector_add_key(key, match->selector);
+	add_flag(key, match->service_account.ptr != NULL);
+	key_add_str(key, match->service_account);
+}
+
+static void
+add_prefix_keys(struct buf *key, const struct ip_prefix *prefixes, size_t count)
+{
+	key_add_u32(key, (uint32_t)count);
+	for (size_t i = 0; i < count; i++) {
+		buf_add_char(key, (char)prefixes[i].addr.family);
+		buf_add(key, prefixes[i].addr.bytes, ip_bytes(prefixes[i].addr.family));
+		buf_add_char(key, (char)prefixes[i].len);
+	}
+}
+
+/* Appends what the peer says; nothing if it matches no address. */
+static void
+add_peer_key(struct buf *key, const struct peer *peer)
+{
+	switch (peer->kind) {
+	case PEER_WORKLOADS:
+		add_match_key(key, &peer->workloads);
+		break;
+	case PEER_NETWORK:
+		if (peer->prefix_count == 0)
+			break;
+		buf_add_char(key, 'N');
+		add_flag(key, peer->by_address);
+		add_prefix_keys(key, peer->prefixes, peer->prefix_count);
+		add_prefix_keys(key, peer->excepts, peer->except_count);
+		break;
+	case PEER_NODES:
+		buf_add_char(key, 'H');
+		add_flag(key, peer->node_name.ptr != NULL);
+		key_add_str(key, peer->node_name);
+		selector_add_key(key, peer->node_selector);
+		break;
+	case PEER_FQDN: /* no name has been resolved to an address */
+		break;
+	}
+}
+
+static int
+str_ptr_cmp(const void *a, const void *b)
+{
+	return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+/* What the rule's peers say together: sorted, each once. In the scratch arena; empty if
+ * the rule has no peer that could match. */
+static struct str
+peers_key(struct arena *scratch, const struct rule *rule)
+{
+	struct str *keys = ARENA_ARRAY(scratch, rule->peer_count, struct str);
+	struct buf one = {0}, all = {0};
+	struct str joined = {0};
+	size_t count = 0;
+
+	for (size_t i = 0; i < rule->peer_count; i++) {
+		buf_clear(&one);
+		add_peer_key(&one, &rule->peers[i]);
+		if (one.len != 0)
+			keys[count++] = str_dup(scratch, buf_str(&one));
+	}
+	if (count > 1)
+		qsort(keys, count, sizeof(*keys), str_ptr_cmp);
+	for (size_t i = 0; i < count; i++) {
+		if (i == 0 || !str_eq(keys[i], keys[i - 1]))
+			key_add_str(&all, keys[i]);
+	}
+	if (count != 0)
+		joined = str_dup(scratch, buf_str(&all));
+	buf_free(&one);
+	buf_free(&all);
+	return joined;
+}
+
+/* ---- whom it means ---- */
+
+static roaring_bitmap_t *
+new_bitmap(void)
+{
+	roaring_bitmap_t *bits = roaring_bitmap_create();
+
+	if (bits == NULL)
+		base_die("out of memory");
+	return bits;
+}
+
+static void
+add_range(roaring_bitmap_t *bits, uint32_t first, uint32_t end)
+{
+	if (first < end)
+		roaring_bitmap_add_range_closed(bits, first, end - 1);
+}
+
+struct scope_slots {
+	const struct universe *u;
+	roaring_bitmap_t *bits;
+};
+
+static bool
+add_scope(uint32_t scope, void *ctx)
+{
+	const struct scope_slots *s = ctx;
+
+	add_range(s->bits, s->u->scopes[scope].first, s->u->scopes[scope].end);
+	return true;
+}
+
+/* Keeps of `bits` the workloads that run as the service account. */
+static void
+keep_service_account(
+    const struct universe *u, struct str account, roaring_bitmap_t *bits)
+{
+	roaring_bitmap_t *kept = new_bitmap();
+	roaring_uint32_iterator_t *it = roaring_create_iterator(bits);
+
+	if (it == NULL)
+		base_die("out of memory");
+	for (; it->has_value; roaring_advance_uint32_iterator(it)) {
+		const struct workload *w = u->slots[it->current_value];
+
+		if (str_eq(w->service_account, account))
+			roaring_bitmap_add(kept, it->current_value);
+	}
+	roaring_free_uint32_iterator(it);
+	roaring_bitmap_and_inplace(bits, kept);
+	roaring_bitmap_free(kept);
+}
+
+static void
+add_workloads(
+    const struct universe *u, const struct workload_match *match, struct peer_set *set)
+{
+	roaring_bitmap_t *bits = new_bitmap();
+
+	if (match->kube != NULL) {
+		const struct scope *scope = universe_kube_scope(u, match->kube);
+
+		if (match->subtree == NULL || ns_within(scope->ns, match->subtree))
+			add_range(bits, scope->first, scope->end);
+	} else if (match->subtree != NULL) {
+		add_range(bits, u->ns_first[match->subtree->index],
+		    u->ns_end[match->subtree->index]);
+	} else {
+		add_range(bits, 0, u->slot_count);
+	}
+	if (match->ns_selector != NULL) {
+		struct scope_slots in = {u, new_bitmap()};
+
+		(void)roaring_iterate(/* add_scope never stops it */
+		    label_index_select(u->scope_labels, match->ns_selector), add_scope,
+		    &in);
+		roaring_bitmap_and_inplace(bits, in.bits);
+		roaring_bitmap_free(in.bits);
+	}
+	if (match->selector != NULL)
+		roaring_bitmap_and_inplace(
+		    bits, label_index_select(u->labels, match->selector));
+	if (match->service_account.ptr != NULL)
+		keep_service_account(u, match->service_account, bits);
+	roaring_bitmap_or_inplace(set->slots, bits);
+	roaring_bitmap_free(bits);
+}
+
+static void
+add_network(const struct peer *peer, struct peer_set *set)
+{
+	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
+		struct addrset in = {0}, out = {0};
+
+		addrset_add_prefixes(
+		    &in, family_of(f), peer->prefixes, peer->prefix_count);
+		addrset_add_prefixes(
+		    &out, family_of(f), peer->excepts, peer->except_count);
+		addrset_normalise(&in);
+		addrset_normalise(&out);
+		addrset_subtract(&in, &out);
+		addrset_add_set(&set->nets[f], &in);
+		if (peer->by_address)
+			addrset_add_set(&set->pods[f], &in);
+		addrset_fini(&in);
+		addrset_fini(&out);
+	}
+}
+
+static bool
+node_matches(const struct peer *peer, const struct node *node)
+{
+	if (peer->node_name.ptr != NULL && !str_eq(peer->node_name, node->name))
+		return false;
+	return selector_matches(peer->node_selector, node->labels);
+}
+
+static void
+add_nodes(const struct model *m, const struct peer *peer, struct peer_set *set)
+{
+	uint32_t *nodes;
+
+	set->nodes =
+	    xreallocarray(set->nodes, set->node_count + m->node_count, sizeof(*nodes));
+	for (uint32_t i = 0; i < m->node_count; i++) {
+		if (node_matches(peer, m->nodes[i]))
+			set->nodes[set->node_count++] = i;
+	}
+}
+
+/* ---- sets ---- */
+
+static struct peer_set *
+new_set(struct side *s, struct str key, struct loc loc)
+{
+	struct peer_set *set = ARENA_NEW(s->c->scratch, struct peer_set);
+
+	set->key = key;
+	set->hash = map_siphash(HASH_KEY_0, HASH_KEY_1, key);
+	set->loc = loc;
+	set->slots = new_bitmap();
+	if (s->set_count == s->set_cap) {
+		s->set_cap = s->set_cap == 0 ? 64 : 2 * s->set_cap;
+		s->sets = xreallocarray(s->sets, s->set_cap, sizeof(struct peer_set *));
+	}
+	set->index = (uint32_t)s->set_count;
+	s->sets[s->set_count++] = set;
+	(void)map_set(&s->set_by_key, key, set);
+	return set;
+}
+
+static uint32_t
+set_of_rule(struct side *s, const struct rule *rule)
+{
+	struct str key = peers_key(s->c->scratch, rule);
+	struct peer_set *set;
+
+	if (key.len == 0)
+		return PEERS_NOBODY;
+	set = map_get(&s->set_by_key, key);
+	if (set != NULL)
+		return set->index;
+	set = new_set(s, key, rule->loc);
+	for (size_t i = 0; i < rule->peer_count; i++) {
+		const struct peer *peer = &rule->peers[i];
+
+		if (peer->kind == PEER_WORKLOADS)
+			add_workloads(&s->c->universe, &peer->workloads, set);
+		else if (peer->kind == PEER_NETWORK)
+			add_network(peer, set);
+		else if (peer->kind == PEER_NODES)
+			add_nodes(s->c->model, peer, set);
+	}
+	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
+		addrset_normalise(&set->nets[f]);
+		addrset_normalise(&set->pods[f]);
+	}
+	return set->index;
+}
+
+void
+peers_announce(struct side *s)
+{
+	struct universe *u = &s->c->universe;
+
+	for (size_t i = 0; i < s->rule_count; i++) {
+		const struct rule *rule = s->rules[i].rule;
+
+		if (rule->any_peer || !s->rules[i].reached)
+			continue;
+		for (size_t j = 0; j < rule->peer_count; j++) {
+			const struct peer *peer = &rule->peers[j];
+
+			if (peer->kind != PEER_WORKLOADS)
+				continue;
+			label_index_want(u->labels, peer->workloads.selector);
+			label_index_want(u->scope_labels, peer->workloads.ns_selector);
+		}
+	}
+}
+
+/* ---- the addresses of a set ---- */
+
+struct each_slot {
+	const struct universe *u;
+	void (*each)(void *ctx, uint32_t point);
+	void *ctx;
+};
+
+static bool
+each_point_of_slot(uint32_t slot, void *ctx)
+{
+	const struct each_slot *e = ctx;
+
+	for (uint32_t i = e->u->slot_points_first[slot];
+	     i < e->u->slot_points_first[slot + 1]; i++)
+		e->each(e->ctx, e->u->slot_points[i]);
+	return true;
+}
+
+/* The points in the ranges that are (or are not) workloads'. */
+static void
+each_point_in(const struct universe *u, unsigned family, const struct addrset *ranges,
+    bool workloads, const struct each_slot *e)
+{
+	uint32_t end = u->family_first[family + 1];
+
+	for (size_t i = 0; i < ranges->count; i++) {
+		uint32_t p = universe_find(u, family, ranges->ranges[i].lo);
+
+		for (; p < end && u->points[p].addr <= ranges->ranges[i].hi; p++) {
+			if ((u->points[p].slot != NONE) == workloads)
+				e->each(e->ctx, p);
+		}
+	}
+}
+
+void
+peers_each_point(const struct universe *u, const struct peer_set *set,
+    void (*each)(void *ctx, uint32_t point), void *ctx)
+{
+	struct each_slot e = {u, each, ctx};
+
+	(void)roaring_iterate(set->slots, each_point_of_slot, &e); /* never stopped */
+	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
+		each_point_in(u, f, &set->nets[f], false, &e);
+		each_point_in(u, f, &set->pods[f], true, &e);
+	}
+	for (size_t i = 0; i < set->node_count; i++) {
+		for (uint32_t j = u->node_points_first[set->nodes[i]];
+		     j < u->node_points_first[set->nodes[i] + 1]; j++)
+			each(ctx, u->node_points[j]);
+	}
+}
+
+/* ---- what egress rules' port names mean ---- */
+
+struct port_name *
+peers_port_name(const struct side *s, const struct port_match *match)
+{
+	struct port_name *n = map_get(&s->port_names, match->name);
+
+	while (n != NULL && n->proto != match->proto)
+		n = n->next;
+	return n;
+}
+
+static struct port_name *
+name_of(struct side *s, const struct port_match *match)
+{
+	struct port_name *first = map_get(&s->port_names, match->name);
+	struct port_name *n = peers_port_name(s, match);
+
+	if (n != NULL)
+		return n;
+	n = ARENA_NEW(s->c->scratch, struct port_name);
+	n->name = match->name;
+	n->proto = match->proto;
+	n->next = first;
+	n->reach = new_bitmap();
+	(void)map_set(&s->port_names, match->name, n);
+	return n;
+}
+
+static void
+append(uint32_t **items, size_t *count, size_t *cap, uint32_t item)
+{
+	if (*count == *cap) {
+		*cap = *cap == 0 ? 4 : 2 * *cap;
+		*items = xreallocarray(*items, *cap, sizeof(**items));
+	}
+	(*items)[(*count)++] = item;
+}
+
+struct reached {
+	const struct universe *u;
+	roaring_bitmap_t *slots;
+};
+
+static void
+add_reached(void *ctx, uint32_t point)
+{
+	const struct reached *r = ctx;
+
+	roaring_bitmap_add(r->slots, r->u->points[point].slot);
+}
+
+/* Only where some rule with the name can reach does it matter what the name means. */
+static void
+name_reaches(const struct side *s, struct port_name *n, uint32_t peers)
+{
+	struct reached r = {&s->c->universe, n->reach};
+	struct each_slot e = {r.u, add_reached, &r};
+	const struct peer_set *set;
+
+	if (peers == PEERS_EVERYONE) {
+		add_range(n->reach, 0, r.u->slot_count);
+		return;
+	}
+	set = s->sets[peers];
+	roaring_bitmap_or_inplace(n->reach, set->slots);
+	for (unsigned f = 0; f < FAMILY_COUNT; f++)
+		each_point_in(r.u, f, &set->pods[f], true, &e);
+}
+
+/* Puts the workload into the set of those that give the name the same meaning. */
+static void
+resolve_name(struct side *s, struct port_name *n, uint32_t slot)
+{
+	const struct workload *w = s->c->universe.slots[slot];
+	struct resolved_port *ports;
+	struct peer_set *set;
+	struct buf key = {0};
+	size_t count = 0;
+
+	buf_add_char(&key, 'P');
+	key_add_str(&key, n->name);
+	key_add_u32(&key, n->proto);
+	ports = xcalloc(w->port_count, sizeof(*ports));
+	for (size_t i = 0; i < w->port_count; i++) {
+		const struct named_port *np = &w->ports[i];
+		enum port_column column = port_column_of(np->proto);
+
+		if (!str_eq(np->name, n->name) || column == PORTS_OTHER ||
+		    (n->proto != PROTO_ANY && n->proto != np->proto))
+			continue;
+		ports[count++] = (struct resolved_port){column, np->port};
+		key_add_u32(&key, (uint32_t)column << 16 | np->port);
+	}
+	if (count == 0)
+		goto out;
+	set = map_get(&s->set_by_key, buf_str(&key));
+	if (set == NULL) {
+		set = new_set(s, str_dup(s->c->scratch, buf_str(&key)), w->loc);
+		set->name = n;
+		set->ports =
+		    memcpy(ARENA_ARRAY(s->c->scratch, count, struct resolved_port),
+			ports, count * sizeof(*ports));
+		set->port_count = count;
+		append(&n->meanings, &n->meaning_count, &n->meaning_cap, set->index);
+	}
+	roaring_bitmap_add(set->slots, slot);
+out:
+	free(ports);
+	buf_free(&key);
+}
+
+static void
+resolve_names_of(struct side *s, uint32_t slot)
+{
+	const struct workload *w = s->c->universe.slots[slot];
+
+	for (size_t i = 0; i < w->port_count; i++) {
+		struct port_name *n = map_get(&s->port_names, w->ports[i].name);
+		size_t earlier = 0;
+
+		while (earlier < i && !str_eq(w->ports[earlier].name, w->ports[i].name))
+			earlier++;
+		for (; earlier == i && n != NULL; n = n->next) {
+			if (roaring_bitmap_contains(n->reach, slot))
+				resolve_name(s, n, slot);
+		}
+	}
+}
+
+/* Ingress rules' names are resolved at the local workload, in its profile. */
+static void
+collect_names(struct side *s)
+{
+	for (size_t i = 0; i < s->rule_count; i++) {
+		const struct used_rule *used = &s->rules[i];
+
+		if (!used->named || used->peers == PEERS_NOBODY)
+			continue;
+		for (size_t j = 0; j < used->rule->port_count; j++) {
+			if (used->rule->ports[j].kind == PORT_NAMED)
+				name_reaches(
+				    s, name_of(s, &used->rule->ports[j]), used->peers);
+		}
+	}
+	for (uint32_t i = 0; s->port_names.len != 0 && i < s->c->universe.slot_count;
+	     i++)
+		resolve_names_of(s, i);
+}
+
+void
+peers_collect(struct side *s)
+{
+	for (size_t i = 0; i < s->rule_count; i++) {
+		struct used_rule *used = &s->rules[i];
+
+		if (!used->reached)
+			continue;
+		used->peers =
+		    used->rule->any_peer ? PEERS_EVERYONE : set_of_rule(s, used->rule);
+	}
+	if (s->dir == DIR_EGRESS)
+		collect_names(s);
+}
+
+void
+peers_fini(struct side *s)
+{
+	for (size_t i = 0; i < s->set_count; i++) {
+		struct peer_set *set = s->sets[i];
+
+		roaring_bitmap_free(set->slots);
+		for (unsigned f = 0; f < FAMILY_COUNT; f++) {
+			addrset_fini(&set->nets[f]);
+			addrset_fini(&set->pods[f]);
+		}
+		free(set->nodes);
+	}
+	free(s->sets);
+	for (size_t i = 0; i < s->port_names.len; i++) {
+		struct port_name *n = s->port_names.entries[i].value;
+
+		for (; n != NULL; n = n->next) {
+			roaring_bitmap_free(n->reach);
+			free(n->meanings);
+		}
+	}
+	map_fini(&s->port_names);
+	map_fini(&s->set_by_key);
+}

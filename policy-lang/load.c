@@ -1,0 +1,422 @@
+/*
+ * The loader's frame: documents are read, lists opened, kinds told apart, and each
+ * object given to the function for its kind, stage by stage.
+ */
+#include "policy-lang/load.h"
+
+#include <ctype.h>
+
+#include "policy-lang/load_internal.h"
+
+/* A List may hold Lists; nobody writes them deeper than this. */
+#define LIST_DEPTH 4
+
+#define NATIVE         "ringfence.dev/v1alpha1"
+#define NETWORKING     "networking.k8s.io/v1"
+#define ADMIN_V1ALPHA1 "policy.networking.k8s.io/v1alpha1"
+#define ADMIN_V1ALPHA2 "policy.networking.k8s.io/v1alpha2"
+
+static void load_later(struct loader *l, const struct load_object *o);
+
+static const struct load_kind kinds[] = {
+    {NATIVE, "Namespace", STAGE_TREE, load_native_namespace},
+    {NATIVE, "Workload", STAGE_NATIVE, load_native_workload},
+    {NATIVE, "ExternalNetwork", STAGE_NATIVE, load_external},
+    {NATIVE, "Policy", STAGE_POLICIES, load_native_policy},
+    {NATIVE, "Access", STAGE_POLICIES, load_access},
+    {NATIVE, "Quota", STAGE_POLICIES, load_quota},
+    {NATIVE, "Route", STAGE_POLICIES, load_later},
+    {NATIVE, "Test", STAGE_POLICIES, load_later},
+    {"v1", "Namespace", STAGE_KUBE, load_kube_namespace},
+    {"v1", "Pod", STAGE_PODS, load_pod},
+    {"v1", "Node", STAGE_PODS, load_node},
+    {"v1", "Service", STAGE_NEVER, NULL},
+    {"v1", "ReplicationController", STAGE_PODS, load_template},
+    {"apps/v1", "Deployment", STAGE_PODS, load_template},
+    {"apps/v1", "ReplicaSet", STAGE_PODS, load_template},
+    {"apps/v1", "StatefulSet", STAGE_PODS, load_template},
+    {"apps/v1", "DaemonSet", STAGE_PODS, load_template},
+    {"batch/v1", "Job", STAGE_PODS, load_template},
+    {"batch/v1", "CronJob", STAGE_PODS, load_template},
+    {"batch/v1beta1", "CronJob", STAGE_PODS, load_template},
+    {NETWORKING, "NetworkPolicy", STAGE_POLICIES, load_network_policy},
+    {ADMIN_V1ALPHA1, "AdminNetworkPolicy", STAGE_POLICIES, load_admin_policy},
+    {ADMIN_V1ALPHA1, "BaselineAdminNetworkPolicy", STAGE_POLICIES,
+	load_baseline_policy},
+    {ADMIN_V1ALPHA2, "ClusterNetworkPolicy", STAGE_POLICIES, load_cluster_policy},
+};
+
+/* Groups whose kinds were ours once, in versions that are gone. */
+static const char *const old_groups[] = {"extensions"};
+
+/* Groups of policy: a kind of theirs that we do not know is a mistake, ... */
+static const char *const policy_groups[] = {
+    "ringfence.dev", "networking.k8s.io", "policy.networking.k8s.io"};
+
+/* ... except these, which have no bearing on policy. */
+static const char *const harmless_kinds[] = {
+    "Ingress", "IngressClass", "IPAddress", "ServiceCIDR"};
+
+struct skipped_kind {
+	unsigned count;
+	struct loc first;
+};
+
+/* Route and Test: their identity counts, their content is not read yet. */
+static void
+load_later(struct loader *l, const struct load_object *o)
+{
+	const struct doc_node *spec;
+	struct meta meta;
+
+	if (!load_top(l, o, &spec) || !load_meta(l, o, META_PLACED, false, &meta))
+		return;
+	if (load_claim_native(l, o, &meta))
+		diag_say(l->diags, CODE_SKIPPED_KIND, meta.loc,
+		    "%s documents are not judged here", o->kind->kind);
+}
+
+/* ---- telling kinds apart ---- */
+
+static struct str
+group_of(struct str api_version)
+{
+	size_t slash = str_find(api_version, '/', 0);
+
+	return slash == api_version.len ? (struct str){0}
+					: str_slice(api_version, 0, slash);
+}
+
+static const struct load_kind *
+find_kind(struct str api_version, struct str kind)
+{
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (str_is(kind, kinds[i].kind) &&
+		    str_is(api_version, kinds[i].api_version))
+			return &kinds[i];
+	}
+	return NULL;
+}
+
+static bool
+is_policy_kind(const struct load_kind *k)
+{
+	return k->stage == STAGE_POLICIES || str_is(str_from(k->api_version), NATIVE);
+}
+
+static bool
+is_one_of(struct str s, const char *const *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (str_is(s, names[i]))
+			return true;
+	}
+	return false;
+}
+
+/* What any API would take for the name of a kind. */
+static bool
+is_kind_name(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		if (!isascii(s.ptr[i]) || !isalnum((unsigned char)s.ptr[i]))
+			return false;
+	}
+	return s.len != 0;
+}
+
+/* A policy kind of another apiVersion that must mean ours: dropping it silently would
+ * leave policy out. */
+static const struct load_kind *
+find_other_version(struct str api_version, struct str kind)
+{
+	struct str group = group_of(api_version);
+	bool core = group.len == 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(old_groups); i++)
+		core |= str_is(group, old_groups[i]);
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (str_is(kind, kinds[i].kind) && is_policy_kind(&kinds[i]) &&
+		    (core || str_eq(group, group_of(str_from(kinds[i].api_version)))))
+			return &kinds[i];
+	}
+	return NULL;
+}
+
+static const char *
+nearest_kind(struct str api_version, struct str kind)
+{
+	const char *names[ARRAY_LEN(kinds)];
+	size_t count = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (is_policy_kind(&kinds[i]) &&
+		    str_is(api_version, kinds[i].api_version))
+			names[count++] = kinds[i].kind;
+	}
+	return schema_nearest(kind, names, count);
+}
+
+static void
+skip(struct loader *l, struct str what, struct loc loc)
+{
+	struct skipped_kind *s = map_get(&l->skipped, what);
+
+	if (s == NULL) {
+		s = ARENA_NEW(l->scratch, struct skipped_kind);
+		s->first = loc;
+		map_set(&l->skipped, str_dup(l->scratch, what), s);
+	}
+	s->count++;
+}
+
+static void
+report_skipped(struct loader *l)
+{
+	for (size_t i = 0; i < l->skipped.len; i++) {
+		const struct map_entry *e = &l->skipped.entries[i];
+		const struct skipped_kind *s = e->value;
+
+		diag_say(l->diags, CODE_SKIPPED_KIND, s->first,
+		    "%u document%s skipped: %.*s", s->count, s->count == 1 ? "" : "s",
+		    STR_ARG(e->key));
+	}
+}
+
+/* A kind that is not in the table: a mistake if it must have meant one that is. */
+static void
+refuse_or_skip(
+    struct loader *l, const struct doc_node *api, const struct doc_node *kind)
+{
+	const struct load_kind *other = find_other_version(api->text, kind->text);
+	bool ours =
+	    !is_kind_name(kind->text) ||
+	    (is_one_of(group_of(api->text), policy_groups, ARRAY_LEN(policy_groups)) &&
+		!is_one_of(kind->text, harmless_kinds, ARRAY_LEN(harmless_kinds)));
+	const char *nearest = nearest_kind(api->text, kind->text);
+	struct diag *d;
+
+	if (other != NULL) {
+		d = diag_say(l->diags, CODE_UNKNOWN_API_VERSION, api->loc,
+		    "there is no %s in \"%.*s\"", other->kind, STR_ARG(api->text));
+		diag_hint(l->diags, d, "write %s", other->api_version);
+		return;
+	}
+	if (!ours && nearest == NULL) {
+		skip(l,
+		    str_from(arena_printf(l->scratch, "%.*s %.*s", STR_ARG(api->text),
+			STR_ARG(kind->text))),
+		    kind->loc);
+		return;
+	}
+	d = diag_say(l->diags, CODE_UNKNOWN_KIND, kind->loc,
+	    "there is no kind \"%.*s\" in %.*s", STR_ARG(kind->text),
+	    STR_ARG(api->text));
+	if (nearest != NULL)
+		diag_hint(l->diags, d, "did you mean %s?", nearest);
+}
+
+/* ---- documents and lists ---- */
+
+/* What items of a typed list inherit; {0} for documents. */
+struct inherited {
+	const struct doc_node *api, *kind;
+	unsigned depth;
+};
+
+static void add_document(struct loader *l, const struct doc_node *doc,
+    struct str cluster, struct inherited from);
+
+/* One of apiVersion and kind. False if it is there and no string. */
+static bool
+read_type_field(struct loader *l, const struct doc_node *doc, const char *name,
+    const struct doc_node *inherited, const struct doc_node **out)
+{
+	const struct doc_node *node = doc_value(doc, name);
+	const char *what = arena_printf(l->scratch, "\"%s\"", name);
+
+	*out = inherited;
+	if (node == NULL)
+		return true;
+	if (!schema_type(l->diags, node, what, TYPE_STRING))
+		return false;
+	*out = node->text.len != 0 ? node : NULL;
+	return true;
+}
+
+static void
+add_list(struct loader *l, const struct doc_node *doc, const struct doc_node *api,
+    const struct doc_node *kind, struct str cluster, unsigned depth)
+{
+	const struct doc_node *items = doc_value(doc, "items");
+	struct inherited from = {.depth = depth + 1};
+	struct doc_node *base;
+
+	if (items == NULL)
+		return;
+	if (!schema_type(l->diags, items, "\"items\"", TYPE_LIST))
+		return;
+	if (depth + 1 > LIST_DEPTH) {
+		diag_say(l->diags, CODE_LIST_DEPTH, doc->loc,
+		    "lists are nested more than %d deep", LIST_DEPTH);
+		return;
+	}
+	if (!str_is(kind->text, "List")) {
+		base = ARENA_NEW(l->scratch, struct doc_node);
+		*base = *kind;
+		base->text = str_slice(kind->text, 0, kind->text.len - 4);
+		from.api = api;
+		from.kind = base;
+	}
+	for (uint32_t i = 0; i < items->count; i++)
+		add_document(l, items->u.items[i], cluster, from);
+}
+
+/* Neither apiVersion nor kind: a file that is none of ours, unless it looks like it. */
+static void
+add_untyped(struct loader *l, const struct doc_node *doc, const struct doc_node *api,
+    const struct doc_node *kind, struct inherited from)
+{
+	bool foreign = from.depth == 0 && api == NULL && kind == NULL;
+
+	if (foreign && doc_get(doc, "spec") == NULL &&
+	    doc_get(doc, "metadata") == NULL && doc_get(doc, "kind") == NULL &&
+	    doc_get(doc, "apiVersion") == NULL) {
+		skip(l, STR("not an API object"), doc->loc);
+		return;
+	}
+	diag_say(l->diags, CODE_NOT_AN_OBJECT, doc->loc, "the object has no \"%s\"",
+	    kind == NULL ? "kind" : "apiVersion");
+}
+
+static void
+add_document(struct loader *l, const struct doc_node *doc, struct str cluster,
+    struct inherited from)
+{
+	const struct doc_node *api, *kind;
+	const struct load_kind *found;
+	struct load_object *o;
+
+	if (doc->kind != DOC_MAP && from.depth == 0) {
+		skip(l, STR("not an API object"), doc->loc);
+		return;
+	}
+	if (doc->kind != DOC_MAP) {
+		diag_say(l->diags, CODE_NOT_AN_OBJECT, doc->loc,
+		    "an item of a list of objects must be a map, not %s",
+		    doc_kind_name(doc->kind));
+		return;
+	}
+	if (!read_type_field(l, doc, "apiVersion", from.api, &api) ||
+	    !read_type_field(l, doc, "kind", from.kind, &kind))
+		return;
+	if (api == NULL || kind == NULL) {
+		add_untyped(l, doc, api, kind, from);
+		return;
+	}
+	found = find_kind(api->text, kind->text);
+	if (found == NULL && str_ends(kind->text, STR("List"))) {
+		add_list(l, doc, api, kind, cluster, from.depth);
+		return;
+	}
+	if (found == NULL) {
+		refuse_or_skip(l, api, kind);
+		return;
+	}
+	if (found->stage == STAGE_NEVER)
+		return;
+	o = ARENA_NEW(l->scratch, struct load_object);
+	*o = (struct load_object){found, doc, cluster};
+	ptr_vec_push(&l->items, o);
+}
+
+/* The cluster that a source belongs to: the longest of the paths given above it. */
+static struct str
+source_cluster(const struct model_options *options, const struct source *source)
+{
+	struct str cluster = {0};
+	size_t best = 0;
+
+	for (size_t i = 0; i < options->cluster_count; i++) {
+		struct str path = options->clusters[i].path;
+
+		while (path.len > 1 && path.ptr[path.len - 1] == '/')
+			path.len--;
+		if (!str_starts(source->name, path) || path.len < best)
+			continue;
+		if (source->name.len > path.len && source->name.ptr[path.len] != '/' &&
+		    !str_is(path, "/"))
+			continue;
+		cluster = options->clusters[i].name;
+		best = path.len;
+	}
+	return cluster;
+}
+
+static void
+read_source(struct loader *l, const struct source *source)
+{
+	struct str cluster = source_cluster(&l->m->options, source);
+	struct doc_list docs;
+
+	/* What came before a mistake counts. */
+	if (!doc_read(l->scratch, source, l->diags, &docs))
+		l->failed = true;
+	for (size_t i = 0; i < docs.count; i++)
+		add_document(l, docs.docs[i], cluster, (struct inherited){0});
+}
+
+static void
+run_stage(struct loader *l, enum load_stage stage)
+{
+	for (size_t i = 0; i < l->items.count; i++) {
+		const struct load_object *o = l->items.items[i];
+
+		if (o->kind->stage == stage)
+			o->kind->load(l, o);
+	}
+}
+
+static void
+loader_fini(struct loader *l)
+{
+	struct ptr_vec *vecs[] = {&l->items, &l->workloads, &l->policies, &l->access,
+	    &l->quotas, &l->external_list};
+	struct map *maps[] = {&l->texts, &l->objects, &l->externals, &l->skipped};
+
+	for (size_t i = 0; i < l->nodes.len; i++) {
+		struct node_draft *d = l->nodes.entries[i].value;
+
+		ptr_vec_fini(&d->addresses);
+	}
+	map_fini(&l->nodes);
+	for (size_t i = 0; i < ARRAY_LEN(vecs); i++)
+		ptr_vec_fini(vecs[i]);
+	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
+		map_fini(maps[i]);
+	arena_free(l->scratch);
+}
+
+bool
+model_load(struct arena *arena, const struct bundle *bundle,
+    const struct model_options *options, struct diag_list *diags,
+    struct model **out_model)
+{
+	struct loader l = {.arena = arena, .scratch = arena_new(), .diags = diags};
+	unsigned errors = diags->errors;
+
+	l.m = ARENA_NEW(arena, struct model);
+	l.m->arena = arena;
+	if (options != NULL)
+		l.m->options = *options;
+	l.m->root = load_ns(&l, STR("/"));
+	for (size_t i = 0; i < bundle->count; i++)
+		read_source(&l, &bundle->sources[i]);
+	for (unsigned stage = 0; stage < STAGE_COUNT; stage++)
+		run_stage(&l, (enum load_stage)stage);
+	load_finish(&l);
+	report_skipped(&l);
+	loader_fini(&l);
+	*out_model = l.m;
+	return !l.failed && diags->errors == errors;
+}

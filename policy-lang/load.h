@@ -1,0 +1,24 @@
+/*
+ * Loading: bundles of files -> model. Every document is checked field by field;
+ * each mistake is a diagnostic at its place, and loading goes on.
+ */
+#ifndef POLICY_LANG_LOAD_H
+#define POLICY_LANG_LOAD_H
+
+#include "common/bundle.h"
+#include "policy-lang/model.h"
+
+/*
+ * Reads every document of the bundle into a new model in the arena (which, like the
+ * bundle, must outlive it). Returns true if there was no error; then *out_model is
+ * complete. With errors *out_model is still a consistent model of what was understood,
+ * for tools that answer anyway (check, lints); enforcing and judging must not use it.
+ */
+MUST_CHECK bool model_load(struct arena *arena, const struct bundle *bundle,
+    const struct model_options *options, struct diag_list *diags,
+    struct model **out_model);
+
+/* Lints that need the whole model (selectors that match nothing, ...): warnings. */
+void model_lint(const struct model *model, struct diag_list *diags);
+
+#endif

@@ -1,0 +1,356 @@
+/*
+ * The end of loading: everything in its order, with its index and its number.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy-lang/load_internal.h"
+
+/* ---- orders ---- */
+
+static int
+compare_ns(const void *a, const void *b)
+{
+	const struct ns *const *x = a, *const *y = b;
+
+	return str_cmp((*x)->path, (*y)->path);
+}
+
+static int
+compare_kube(const void *a, const void *b)
+{
+	const struct kube_ns *const *x = a, *const *y = b;
+	int order = str_cmp((*x)->cluster, (*y)->cluster);
+
+	return order != 0 ? order : str_cmp((*x)->name, (*y)->name);
+}
+
+static int
+compare_workloads(const void *a, const void *b)
+{
+	const struct workload *const *x = a, *const *y = b;
+	int order = str_cmp((*x)->display, (*y)->display);
+
+	if (order == 0)
+		order = str_cmp((*x)->name, (*y)->name);
+	return order != 0 ? order : loc_cmp((*x)->loc, (*y)->loc);
+}
+
+static int
+compare_nodes(const void *a, const void *b)
+{
+	const struct node *const *x = a, *const *y = b;
+	int order = str_cmp((*x)->cluster, (*y)->cluster);
+
+	return order != 0 ? order : str_cmp((*x)->name, (*y)->name);
+}
+
+static int
+compare_externals(const void *a, const void *b)
+{
+	const struct external_network *const *x = a, *const *y = b;
+	int order = str_cmp((*x)->ns->path, (*y)->ns->path);
+
+	return order != 0 ? order : str_cmp((*x)->name, (*y)->name);
+}
+
+static int
+compare_policies(const void *a, const void *b)
+{
+	const struct policy *const *pa = a, *const *pb = b;
+	const struct policy *x = *pa, *y = *pb;
+	int order = str_cmp(x->level->path, y->level->path);
+
+	if (order == 0)
+		order = (x->priority > y->priority) - (x->priority < y->priority);
+	if (order == 0)
+		order = str_cmp(x->name, y->name);
+	if (order == 0)
+		order = (x->kind > y->kind) - (x->kind < y->kind);
+	if (order == 0)
+		order = str_cmp(x->namespace_text, y->namespace_text);
+	return order != 0 ? order : loc_cmp(x->loc, y->loc);
+}
+
+static int
+compare_access(const void *a, const void *b)
+{
+	const struct access_policy *const *pa = a, *const *pb = b;
+	const struct access_policy *x = *pa, *y = *pb;
+	int order = str_cmp(x->level->path, y->level->path);
+
+	if (order == 0)
+		order = (x->priority > y->priority) - (x->priority < y->priority);
+	if (order == 0)
+		order = str_cmp(x->name, y->name);
+	return order != 0 ? order : loc_cmp(x->loc, y->loc);
+}
+
+static int
+compare_quotas(const void *a, const void *b)
+{
+	const struct quota *const *pa = a, *const *pb = b;
+	const struct quota *x = *pa, *y = *pb;
+	int order = str_cmp(x->level->path, y->level->path);
+
+	if (order == 0)
+		order = str_cmp(x->name, y->name);
+	return order != 0 ? order : loc_cmp(x->loc, y->loc);
+}
+
+typedef int (*compare_fn)(const void *a, const void *b);
+
+/* The pointers of a vector, sorted, in the arena. */
+static void *
+sorted(struct loader *l, const struct ptr_vec *v, compare_fn compare)
+{
+	void **items = ptr_vec_copy(l->arena, v);
+
+	if (v->count > 1)
+		qsort(items, v->count, sizeof(*items), compare);
+	return items;
+}
+
+/* The same for the values of a map. */
+static void *
+sorted_map(struct loader *l, const struct map *m, compare_fn compare)
+{
+	struct ptr_vec v = {0};
+	void *items;
+
+	for (size_t i = 0; i < m->len; i++)
+		ptr_vec_push(&v, m->entries[i].value);
+	items = sorted(l, &v, compare);
+	ptr_vec_fini(&v);
+	return items;
+}
+
+/* ---- addresses ---- */
+
+static struct str
+address_key(struct loader *l, const struct ip_addr *addr)
+{
+	size_t bytes = ip_bytes(addr->family);
+	char *key = arena_alloc(l->arena, 1 + bytes);
+
+	key[0] = (char)addr->family;
+	memcpy(key + 1, addr->bytes, bytes);
+	return (struct str){key, 1 + bytes};
+}
+
+static void
+index_address(struct loader *l, struct workload *w, const struct ip_addr *addr)
+{
+	struct str key = address_key(l, addr);
+	const struct workload *first = map_get(&l->m->by_address, key);
+	char text[IP_TEXT_BYTES];
+	struct diag *d;
+
+	if (first == NULL) {
+		map_set(&l->m->by_address, key, w);
+		return;
+	}
+	if (first == w)
+		return;
+	d = diag_say(l->diags, CODE_SHARED_ADDRESS, w->loc,
+	    "%.*s has the address %s of %.*s", STR_ARG(w->display),
+	    ip_format(addr, text), STR_ARG(first->display));
+	diag_note(l->diags, d, first->loc, "which keeps it");
+}
+
+static void
+finish_workloads(struct loader *l)
+{
+	struct model *m = l->m;
+
+	m->workloads = sorted(l, &l->workloads, compare_workloads);
+	m->workload_count = l->workloads.count;
+	for (size_t i = 0; i < m->workload_count; i++) {
+		struct workload *w = m->workloads[i];
+
+		w->index = (uint32_t)i;
+		for (size_t j = 0; !w->host_network && j < w->ip_count; j++)
+			index_address(l, w, &w->ips[j]);
+	}
+}
+
+static void
+finish_nodes(struct loader *l)
+{
+	struct model *m = l->m;
+
+	m->nodes = sorted_map(l, &l->nodes, compare_nodes);
+	m->node_count = l->nodes.len;
+	for (size_t i = 0; i < m->node_count; i++) {
+		struct node *n = m->nodes[i];
+		const struct node_draft *d = CONTAINER_OF(n, struct node_draft, node);
+		struct ip_addr *ips =
+		    ARENA_ARRAY(l->arena, d->addresses.count, struct ip_addr);
+
+		n->index = (uint32_t)i;
+		n->ips = ips;
+		n->ip_count = d->addresses.count;
+		for (size_t j = 0; j < n->ip_count; j++) {
+			const struct ip_addr *addr = d->addresses.items[j];
+			struct str key = address_key(l, addr);
+
+			ips[j] = *addr;
+			if (map_get(&m->node_by_address, key) == NULL)
+				map_set(&m->node_by_address, key, n);
+		}
+	}
+}
+
+/* ---- what stands at each level ---- */
+
+/* Sorted by level, the things of one level are neighbours. */
+static void
+finish_tree(struct loader *l)
+{
+	struct model *m = l->m;
+	struct access_policy **access = sorted(l, &l->access, compare_access);
+	struct quota **quotas = sorted(l, &l->quotas, compare_quotas);
+
+	m->namespaces = sorted_map(l, &m->ns_by_path, compare_ns);
+	m->ns_count = m->ns_by_path.len;
+	for (size_t i = 0; i < m->ns_count; i++)
+		m->namespaces[i]->index = (uint32_t)i;
+	m->kube_namespaces = sorted_map(l, &m->kube_by_name, compare_kube);
+	m->kube_count = m->kube_by_name.len;
+	m->externals = sorted(l, &l->external_list, compare_externals);
+	m->external_count = l->external_list.count;
+	m->policies = sorted(l, &l->policies, compare_policies);
+	m->policy_count = l->policies.count;
+	for (size_t i = 0; i < m->policy_count; i++) {
+		struct ns *level = m->policies[i]->level;
+
+		if (level->policy_count++ == 0)
+			level->policies = &m->policies[i];
+	}
+	for (size_t i = 0; i < l->access.count; i++) {
+		struct ns *level = access[i]->level;
+
+		if (level->access_count++ == 0)
+			level->access = &access[i];
+	}
+	for (size_t i = 0; i < l->quotas.count; i++) {
+		struct ns *level = quotas[i]->level;
+
+		if (level->quota_count++ == 0)
+			level->quotas = &quotas[i];
+	}
+}
+
+/* ---- numbers ---- */
+
+/* Something that gets a number, by what it is called: the number must be the same on
+ * every node and after every restart, whatever else is loaded. */
+struct numbered {
+	uint32_t hash;
+	uint32_t order; /* the last resort */
+	struct str identity;
+	uint32_t *number;
+};
+
+struct numbering {
+	struct loader *l;
+	struct numbered *items;
+	size_t count, cap;
+};
+
+/* Hashes leave room above, so that collisions can move upwards. */
+#define NUMBER_SPAN (UINT32_C(0x7f000000) - NUMBER_FIRST_RULE)
+
+static uint32_t
+identity_hash(struct str identity)
+{
+	/* A fixed key: the hash is a name, not a defence. */
+	uint64_t hash = map_siphash(UINT64_C(0x72696e6766656e63), 1, identity);
+
+	return (uint32_t)(hash % NUMBER_SPAN) + NUMBER_FIRST_RULE;
+}
+
+static void
+number_add(struct numbering *n, const struct policy *p, const char *phase,
+    enum direction dir, const char *what, uint32_t *number)
+{
+	const struct kube_ns *kube = p->subject.kube;
+	const char *id = arena_printf(n->l->scratch, "%s\n%.*s\n%.*s\n%.*s\n%s\n%s\n%s",
+	    policy_kind_name(p->kind), STR_ARG(kube != NULL ? kube->cluster : STR("")),
+	    STR_ARG(p->namespace_text), STR_ARG(p->name), phase, direction_name(dir),
+	    what);
+
+	if (n->count == n->cap) {
+		n->cap = n->cap != 0 ? n->cap * 2 : 256;
+		n->items = xreallocarray(n->items, n->cap, sizeof(*n->items));
+	}
+	n->items[n->count] = (struct numbered){
+	    identity_hash(str_from(id)), (uint32_t)n->count, str_from(id), number};
+	n->count++;
+}
+
+static void
+number_rules(struct numbering *n, const struct policy *p, const struct rule_list *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		struct rule *r = &list->rules[i];
+		char index[16];
+
+		(void)snprintf(index, sizeof(index), "%u", (unsigned)r->index);
+		number_add(n, p, phase_name(r->phase), r->dir, index, &r->number);
+	}
+}
+
+static int
+compare_numbered(const void *a, const void *b)
+{
+	const struct numbered *x = a, *y = b;
+	int order = (x->hash > y->hash) - (x->hash < y->hash);
+
+	if (order == 0)
+		order = str_cmp(x->identity, y->identity);
+	return order != 0 ? order : (x->order > y->order) - (x->order < y->order);
+}
+
+static void
+finish_numbers(struct loader *l)
+{
+	struct numbering n = {.l = l};
+	uint32_t last = 0;
+
+	for (size_t i = 0; i < l->m->policy_count; i++) {
+		struct policy *p = l->m->policies[i];
+
+		for (unsigned dir = 0; dir < DIRECTION_COUNT; dir++) {
+			number_rules(&n, p, &p->mandatory[dir]);
+			number_rules(&n, p, &p->allow[dir]);
+			number_rules(&n, p, &p->defaults[dir]);
+			if (p->isolates[dir])
+				number_add(&n, p, phase_name(PHASE_ALLOW),
+				    (enum direction)dir, "isolation",
+				    &p->isolate_number[dir]);
+		}
+	}
+	if (n.count > 1)
+		qsort(n.items, n.count, sizeof(*n.items), compare_numbered);
+	for (size_t i = 0; i < n.count; i++) {
+		last = n.items[i].hash > last ? n.items[i].hash : last + 1;
+		*n.items[i].number = last;
+	}
+	free(n.items);
+}
+
+void
+load_finish(struct loader *l)
+{
+	struct model *m = l->m;
+
+	finish_tree(l);
+	finish_workloads(l);
+	finish_nodes(l);
+	finish_numbers(l);
+	map_freeze(&m->by_address, l->arena);
+	map_freeze(&m->node_by_address, l->arena);
+	map_freeze(&m->ns_by_path, l->arena);
+	map_freeze(&m->kube_by_name, l->arena);
+}

@@ -1,0 +1,244 @@
+/*
+ * Private to the loader: its state, and what its parts offer each other. One
+ * load goes through the stages of `enum load_stage`, so that whatever a document refers
+ * to has been read before it, in whatever file it stands.
+ */
+#ifndef POLICY_LANG_LOAD_INTERNAL_H
+#define POLICY_LANG_LOAD_INTERNAL_H
+
+#include "common/limits.h"
+#include "policy-lang/codes.h"
+#include "policy-lang/load.h"
+#include "policy-lang/load_names.h"
+#include "policy-lang/schema.h"
+
+/* ---- state ---- */
+
+struct ptr_vec {
+	void **items;
+	size_t count, cap;
+};
+
+void ptr_vec_push(struct ptr_vec *v, void *item);
+void ptr_vec_fini(struct ptr_vec *v);
+/* A copy in the arena; NULL when empty. */
+MUST_CHECK void *ptr_vec_copy(struct arena *a, const struct ptr_vec *v);
+
+struct loader {
+	struct arena *arena;   /* the model's */
+	struct arena *scratch; /* documents; freed when loading is over */
+	struct diag_list *diags;
+	struct model *m;      /* its maps of namespaces are in use while loading */
+	struct map texts;     /* every text of the model once: key -> its bytes */
+	struct map objects;   /* identity -> struct loc, for duplicates */
+	struct map nodes;     /* "cluster/name" -> struct node_draft */
+	struct map externals; /* "path\nname" -> struct external_network */
+	struct map skipped;   /* "apiVersion kind" -> struct skipped_kind */
+	struct ptr_vec items; /* struct load_object, in the order read */
+	struct ptr_vec workloads, policies, access, quotas, external_list;
+	bool failed;          /* some source could not be read to its end */
+	unsigned suggestions; /* made for unknown namespaces; they cost a search */
+};
+
+enum load_stage {
+	STAGE_TREE,     /* native Namespaces: the tree, and who is placed where */
+	STAGE_KUBE,     /* Kubernetes Namespaces */
+	STAGE_PODS,     /* Pods, templates, Nodes: what is in Kubernetes namespaces */
+	STAGE_NATIVE,   /* Workloads, ExternalNetworks */
+	STAGE_POLICIES, /* Policies of every kind, Access, Quota */
+	STAGE_COUNT,
+	STAGE_NEVER = STAGE_COUNT, /* known, and of no consequence */
+};
+
+struct load_object;
+
+struct load_kind {
+	const char *api_version;
+	const char *kind;
+	enum load_stage stage;
+	void (*load)(struct loader *l, const struct load_object *o);
+};
+
+/* One document, or item of a list. */
+struct load_object {
+	const struct load_kind *kind;
+	const struct doc_node *doc;
+	struct str cluster; /* of the source */
+};
+
+/* How an API treats what is odd. */
+enum api_style {
+	API_NATIVE, /* ours: null is absent; items are never null */
+	API_CORE,   /* Go structures: null is the zero value, in lists too */
+	API_CRD,    /* checked by schema: null is absent; labels are not checked */
+};
+
+/* ---- texts, objects (load_object.c) ---- */
+
+/* The one copy of a text in the model; followed by a NUL. */
+MUST_CHECK struct str load_text(struct loader *l, struct str s);
+
+/* Registers an object; false if there is one of that identity (reported). Parts may
+ * be empty. */
+MUST_CHECK bool load_claim(struct loader *l, const char *kind, struct str cluster,
+    struct str ns, struct str name, struct loc loc);
+
+struct meta;
+/* The same for a native object, by the namespace as written: two Kubernetes namespaces
+ * that share a place may each have one of a name. */
+MUST_CHECK bool load_claim_native(
+    struct loader *l, const struct load_object *o, const struct meta *meta);
+
+enum meta_scope {
+	META_CLUSTER,    /* has no namespace */
+	META_NAMESPACED, /* Kubernetes: "default" when absent */
+	META_PLACED,     /* native: a path or a Kubernetes namespace; required */
+	META_TREE,       /* native Namespace: its name may be a path */
+};
+
+struct meta {
+	struct str name; /* "" if it is missing or wrong (reported) */
+	bool generated;  /* by the server, from this beginning: never a duplicate */
+	struct str ns;
+	struct label_set labels;
+	const struct doc_node *owners; /* ownerReferences, or NULL */
+	struct loc loc;                /* of the name; else of the object */
+	struct loc ns_loc;
+};
+
+/* Reads metadata. `open` leaves fields that we do not know alone. False if anything
+ * is wrong (reported); *out is usable even then. */
+MUST_CHECK bool load_meta(struct loader *l, const struct load_object *o,
+    enum meta_scope scope, bool open, struct meta *out);
+
+/* Checks the top of an object (apiVersion, kind, metadata, spec, status) and gives its
+ * spec, NULL if absent. */
+MUST_CHECK bool load_top(
+    struct loader *l, const struct load_object *o, const struct doc_node **out_spec);
+
+/* ---- labels and selectors (load_selector.c) ---- */
+
+MUST_CHECK bool load_labels(
+    struct loader *l, const struct doc_node *map, struct label_set *out);
+/* A copy of `labels` with one key set. */
+MUST_CHECK struct label_set load_label_set(
+    struct loader *l, struct label_set labels, struct str key, struct str value);
+/* Reads a LabelSelector; *out is never NULL (matching everything after errors). */
+MUST_CHECK bool load_selector(struct loader *l, const struct doc_node *node,
+    enum api_style style, const struct selector **out);
+/* The selector that matches everything. */
+MUST_CHECK const struct selector *load_selector_all(struct loader *l, struct loc loc);
+
+/* A list item: for API_CORE a null one stands for an empty map, written to *empty. */
+MUST_CHECK const struct doc_node *load_item(
+    enum api_style style, const struct doc_node *item, struct doc_node *empty);
+
+/* A list of strings, each of which `check` (may be NULL) accepts; `rule` is what it
+ * "must be". Copies them. */
+MUST_CHECK bool load_strings(struct loader *l, const struct doc_node *list,
+    const char *what, bool (*check)(struct str), const char *rule,
+    const struct str **out, size_t *out_count);
+
+/* ---- the tree (load_tree.c) ---- */
+
+struct tree_node {
+	struct ns ns;
+	bool known; /* declared, or above one that is, or a Kubernetes namespace's */
+	bool warned;
+};
+
+struct kube_node {
+	struct kube_ns kube;
+	bool known; /* declared, placed, or a pod is in it */
+	bool warned;
+	struct loc placed; /* where a Namespace document says so */
+};
+
+MUST_CHECK struct ns *load_ns(struct loader *l, struct str path);
+MUST_CHECK struct kube_node *load_kube_ns(
+    struct loader *l, struct str cluster, struct str name);
+/* Notes that something is known to be in it. */
+void kube_node_known(struct kube_node *node);
+/* The namespace that a native document is in: a path, or a Kubernetes namespace.
+ * NULL if it cannot be told (reported). Warns if nobody declared it. */
+MUST_CHECK struct ns *load_home(
+    struct loader *l, const struct load_object *o, const struct meta *meta);
+/* The namespace that a peer names, relative to `base`. */
+MUST_CHECK struct ns *load_relative(
+    struct loader *l, const struct doc_node *node, const struct ns *base);
+void load_native_namespace(struct loader *l, const struct load_object *o);
+void load_kube_namespace(struct loader *l, const struct load_object *o);
+
+/* ---- workloads and nodes (load_kube.c, load_native.c) ---- */
+
+struct node_draft {
+	struct node node;
+	bool declared; /* by its own Node: then its addresses are what that says */
+	struct ptr_vec addresses; /* struct ip_addr, in the arena */
+};
+
+MUST_CHECK struct node_draft *load_node_draft(
+    struct loader *l, struct str cluster, struct str name);
+void node_draft_add(struct loader *l, struct node_draft *d, const struct ip_addr *addr);
+
+void load_pod(struct loader *l, const struct load_object *o);
+void load_template(struct loader *l, const struct load_object *o);
+void load_node(struct loader *l, const struct load_object *o);
+void load_native_workload(struct loader *l, const struct load_object *o);
+void load_external(struct loader *l, const struct load_object *o);
+
+/* ---- addresses and ports (load_net.c) ---- */
+
+/* A prefix. `loose` reads what the API server's old parser reads (leading zeros,
+ * IPv4-mapped), with a warning. *out_mapped: it was IPv4-mapped (may be NULL). */
+MUST_CHECK bool load_cidr(struct loader *l, const struct doc_node *node, bool loose,
+    struct ip_prefix *out, bool *out_mapped);
+/* cidr and except, as in an ipBlock. `except` may be NULL. */
+MUST_CHECK bool load_block(struct loader *l, const struct doc_node *cidr,
+    const struct doc_node *except, enum api_style style, struct peer *peer);
+/* Adds what `ports` of a native rule, 443/tcp and so on, says. */
+MUST_CHECK bool load_native_port(
+    struct loader *l, const struct doc_node *node, struct port_match *out);
+
+/* ---- rules (load_rule.c) ---- */
+
+/* What parsing a rule list needs to know. */
+struct rule_context {
+	struct loader *l;
+	struct policy *policy;
+	enum phase phase;
+	enum direction dir;
+	struct ns *home; /* native: where names are looked up from */
+	bool subject_ok; /* false: no rule of the policy may allow anything */
+};
+
+/* Allocates a list with room for `count` rules, numbered and linked to the policy. */
+void rule_list_init(
+    const struct rule_context *c, struct rule_list *list, const struct doc_node *node);
+/* Makes a rule that was not understood safe: an allow rule matches nothing; deny and
+ * pass deny everything. */
+void rule_fail_closed(struct rule *rule);
+
+/* ---- policies ---- */
+
+/* A new policy, registered unless its level is not known (NULL; already reported). */
+MUST_CHECK struct policy *load_policy_new(struct loader *l, enum policy_kind kind,
+    const struct meta *meta, struct ns *level, struct loc loc);
+void load_native_policy(struct loader *l, const struct load_object *o);
+void load_network_policy(struct loader *l, const struct load_object *o);
+void load_admin_policy(struct loader *l, const struct load_object *o);
+void load_baseline_policy(struct loader *l, const struct load_object *o);
+void load_cluster_policy(struct loader *l, const struct load_object *o);
+void load_access(struct loader *l, const struct load_object *o);
+void load_quota(struct loader *l, const struct load_object *o);
+
+/* Kubernetes' resource.Quantity, in thousandths, rounded up. False if it is none, is
+ * negative, or does not fit. */
+MUST_CHECK bool quantity_parse(struct str text, uint64_t *out_milli);
+
+/* ---- the end (load_finish.c) ---- */
+
+/* Sorts, indexes, numbers; freezes the model's maps. */
+void load_finish(struct loader *l);
+
+#endif

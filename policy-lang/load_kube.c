@@ -1,0 +1,478 @@
+/*
+ * Kubernetes' workloads and nodes. Of their hundreds of fields only those that
+ * policy depends on are read and checked.
+ */
+#include "policy-lang/load_internal.h"
+
+#define ADDRESSES_MAX 256
+
+/* ---- the parts of a pod ---- */
+
+enum {
+	CPORT_NAME,
+	CPORT_PORT,
+	CPORT_PROTOCOL
+};
+
+static const struct schema_field cport_fields[] = {
+    [CPORT_NAME] = {"name", TYPE_STRING, false, NULL},
+    [CPORT_PORT] = {"containerPort", TYPE_INT, true, NULL},
+    [CPORT_PROTOCOL] = {"protocol", TYPE_STRING, false, NULL},
+};
+static const struct schema cport_schema = SCHEMA_OPEN("a container port", cport_fields);
+
+enum {
+	CONTAINER_PORTS
+};
+
+static const struct schema_field container_fields[] = {
+    [CONTAINER_PORTS] = {"ports", TYPE_LIST, false, NULL},
+};
+static const struct schema container_schema =
+    SCHEMA_OPEN("a container", container_fields);
+
+enum {
+	POD_NODE,
+	POD_HOST_NETWORK,
+	POD_ACCOUNT,
+	POD_OLD_ACCOUNT,
+	POD_CONTAINERS,
+	POD_INIT
+};
+
+static const struct schema_field pod_fields[] = {
+    [POD_NODE] = {"nodeName", TYPE_STRING, false, NULL},
+    [POD_HOST_NETWORK] = {"hostNetwork", TYPE_BOOL, false, NULL},
+    [POD_ACCOUNT] = {"serviceAccountName", TYPE_STRING, false, NULL},
+    [POD_OLD_ACCOUNT] = {"serviceAccount", TYPE_STRING, false, NULL},
+    [POD_CONTAINERS] = {"containers", TYPE_LIST, false, NULL},
+    [POD_INIT] = {"initContainers", TYPE_LIST, false, NULL},
+};
+static const struct schema pod_schema = SCHEMA_OPEN("a pod's spec", pod_fields);
+
+enum {
+	STATUS_PHASE,
+	STATUS_IP,
+	STATUS_IPS,
+	STATUS_HOST_IP,
+	STATUS_HOST_IPS
+};
+
+static const struct schema_field status_fields[] = {
+    [STATUS_PHASE] = {"phase", TYPE_STRING, false, NULL},
+    [STATUS_IP] = {"podIP", TYPE_STRING, false, NULL},
+    [STATUS_IPS] = {"podIPs", TYPE_LIST, false, NULL},
+    [STATUS_HOST_IP] = {"hostIP", TYPE_STRING, false, NULL},
+    [STATUS_HOST_IPS] = {"hostIPs", TYPE_LIST, false, NULL},
+};
+static const struct schema status_schema = SCHEMA_OPEN("a pod's status", status_fields);
+
+enum {
+	OWNER_KIND,
+	OWNER_NAME
+};
+
+static const struct schema_field owner_fields[] = {
+    [OWNER_KIND] = {"kind", TYPE_STRING, false, NULL},
+    [OWNER_NAME] = {"name", TYPE_STRING, false, NULL},
+};
+static const struct schema owner_schema =
+    SCHEMA_OPEN("an owner reference", owner_fields);
+
+/* ---- ports ---- */
+
+static bool
+read_container_port(
+    struct loader *l, const struct doc_node *node, struct named_port *out)
+{
+	static const char *const protocols[] = {"TCP", "UDP", "SCTP"};
+	const struct doc_node *v[ARRAY_LEN(cport_fields)];
+	size_t protocol = 0;
+	int64_t port;
+
+	if (!schema_read(l->diags, &cport_schema, node, v) ||
+	    !schema_int(
+		l->diags, v[CPORT_PORT], "\"containerPort\"", 1, UINT16_MAX, &port))
+		return false;
+	if (v[CPORT_PROTOCOL] != NULL &&
+	    !schema_enum(l->diags, v[CPORT_PROTOCOL], "\"protocol\"", protocols,
+		ARRAY_LEN(protocols), &protocol))
+		return false;
+	if (!proto_parse(str_from(protocols[protocol]), &out->proto))
+		return false;
+	if (v[CPORT_NAME] == NULL || v[CPORT_NAME]->text.len == 0)
+		return false; /* nothing that a rule could refer to */
+	if (!name_is_port(v[CPORT_NAME]->text)) {
+		diag_say(l->diags, CODE_BAD_PORT, v[CPORT_NAME]->loc,
+		    "a port's name must be %s", NAME_PORT_RULE);
+		return false;
+	}
+	out->name = load_text(l, v[CPORT_NAME]->text);
+	out->port = (uint16_t)port;
+	return true;
+}
+
+/* How many ports a list of containers has, at most; what is wrong is reported later. */
+static size_t
+count_ports(const struct doc_node *containers)
+{
+	size_t count = 0;
+
+	for (uint32_t i = 0; containers != NULL && i < containers->count; i++) {
+		const struct doc_node *ports =
+		    doc_value(containers->u.items[i], "ports");
+
+		count += ports != NULL ? ports->count : 0;
+	}
+	return count;
+}
+
+static size_t
+read_ports(struct loader *l, const struct doc_node *containers, struct named_port *out)
+{
+	size_t count = 0;
+
+	for (uint32_t i = 0; containers != NULL && i < containers->count; i++) {
+		const struct doc_node *v[ARRAY_LEN(container_fields)];
+
+		if (!schema_read(
+			l->diags, &container_schema, containers->u.items[i], v) ||
+		    v[CONTAINER_PORTS] == NULL)
+			continue;
+		for (uint32_t j = 0; j < v[CONTAINER_PORTS]->count; j++)
+			count += read_container_port(
+			    l, v[CONTAINER_PORTS]->u.items[j], &out[count]);
+	}
+	return count;
+}
+
+/* Ports of init containers count too: those that go on running serve. */
+static void
+read_pod_ports(struct loader *l, const struct doc_node *const *v, struct workload *w)
+{
+	size_t room = count_ports(v[POD_CONTAINERS]) + count_ports(v[POD_INIT]);
+	struct named_port *ports = ARENA_ARRAY(l->arena, room, struct named_port);
+
+	w->port_count = read_ports(l, v[POD_CONTAINERS], ports);
+	w->port_count += read_ports(l, v[POD_INIT], ports + w->port_count);
+	w->ports = ports;
+}
+
+/* ---- addresses ---- */
+
+static bool
+read_address(struct loader *l, const struct doc_node *node, struct ip_addr *out)
+{
+	if (!schema_type(l->diags, node, "an address", TYPE_STRING))
+		return false;
+	if (ip_parse(node->text, out))
+		return true;
+	if (node->text.len != 0)
+		diag_say(l->diags, CODE_BAD_ADDRESS, node->loc,
+		    "\"%.*s\" is not an IP address", STR_ARG(node->text));
+	return false;
+}
+
+static size_t
+add_address(struct ip_addr *ips, size_t count, const struct ip_addr *addr)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (ip_eq(&ips[i], addr))
+			return count;
+	}
+	ips[count] = *addr;
+	return count + 1;
+}
+
+/* A pod has at most one address of each family, a node a few; far below what would
+ * make comparing them all slow. */
+static bool
+too_many_addresses(struct loader *l, const struct doc_node *list)
+{
+	if (list->count <= ADDRESSES_MAX)
+		return false;
+	diag_say(l->diags, CODE_TOO_MANY, list->loc, "more than %d addresses",
+	    ADDRESSES_MAX);
+	return true;
+}
+
+/* The addresses in `one` and in the list `many` of {ip: ...}. */
+static size_t
+read_addresses(struct loader *l, const struct doc_node *one,
+    const struct doc_node *many, struct ip_addr **out)
+{
+	size_t room = 1 + (many != NULL ? many->count : 0);
+	struct ip_addr *ips;
+	struct ip_addr addr;
+	size_t count = 0;
+
+	*out = NULL;
+	if ((one == NULL && many == NULL) ||
+	    (many != NULL && too_many_addresses(l, many)))
+		return 0;
+	ips = ARENA_ARRAY(l->arena, room, struct ip_addr);
+	if (one != NULL && read_address(l, one, &addr))
+		count = add_address(ips, count, &addr);
+	for (uint32_t i = 0; many != NULL && i < many->count; i++) {
+		const struct doc_node *ip = doc_value(many->u.items[i], "ip");
+
+		if (ip != NULL && read_address(l, ip, &addr))
+			count = add_address(ips, count, &addr);
+	}
+	*out = ips;
+	return count;
+}
+
+/* ---- nodes ---- */
+
+struct node_draft *
+load_node_draft(struct loader *l, struct str cluster, struct str name)
+{
+	struct str key = str_from(
+	    arena_printf(l->scratch, "%.*s/%.*s", STR_ARG(cluster), STR_ARG(name)));
+	struct node_draft *d = map_get(&l->nodes, key);
+
+	if (d == NULL) {
+		d = ARENA_NEW(l->arena, struct node_draft);
+		d->node.cluster = load_text(l, cluster);
+		d->node.name = load_text(l, name);
+		map_set(&l->nodes, key, d);
+	}
+	return d;
+}
+
+void
+node_draft_add(struct loader *l, struct node_draft *d, const struct ip_addr *addr)
+{
+	struct ip_addr *copy;
+
+	for (size_t i = 0; i < d->addresses.count; i++) {
+		if (ip_eq(d->addresses.items[i], addr))
+			return;
+	}
+	if (d->addresses.count >= ADDRESSES_MAX)
+		return; /* no node; what its pods say of it makes no sense */
+	copy = ARENA_NEW(l->arena, struct ip_addr);
+	*copy = *addr;
+	ptr_vec_push(&d->addresses, copy);
+}
+
+enum {
+	NADDR_TYPE,
+	NADDR_ADDRESS
+};
+
+static const struct schema_field naddr_fields[] = {
+    [NADDR_TYPE] = {"type", TYPE_STRING, true, NULL},
+    [NADDR_ADDRESS] = {"address", TYPE_STRING, true, NULL},
+};
+static const struct schema naddr_schema = SCHEMA_OPEN("a node's address", naddr_fields);
+
+static void
+read_node_address(struct loader *l, const struct doc_node *node, struct node_draft *d)
+{
+	const struct doc_node *v[ARRAY_LEN(naddr_fields)];
+	struct ip_addr addr;
+
+	if (!schema_read(l->diags, &naddr_schema, node, v))
+		return;
+	/* The other types are names. */
+	if (!str_is(v[NADDR_TYPE]->text, "InternalIP") &&
+	    !str_is(v[NADDR_TYPE]->text, "ExternalIP"))
+		return;
+	if (read_address(l, v[NADDR_ADDRESS], &addr))
+		node_draft_add(l, d, &addr);
+}
+
+void
+load_node(struct loader *l, const struct load_object *o)
+{
+	const struct doc_node *status = doc_value(o->doc, "status");
+	const struct doc_node *list =
+	    status != NULL ? doc_value(status, "addresses") : NULL;
+	struct node_draft *d;
+	struct meta meta;
+
+	if (!load_meta(l, o, META_CLUSTER, true, &meta) ||
+	    !load_claim(l, "Node", o->cluster, (struct str){0}, meta.name, meta.loc))
+		return;
+	d = load_node_draft(l, o->cluster, meta.name);
+	d->node.labels = meta.labels;
+	d->node.loc = meta.loc;
+	d->declared = true;
+	d->addresses.count = 0; /* what its pods said */
+	if (list == NULL || !schema_type(l->diags, list, "\"addresses\"", TYPE_LIST) ||
+	    too_many_addresses(l, list))
+		return;
+	for (uint32_t i = 0; i < list->count; i++)
+		read_node_address(l, list->u.items[i], d);
+}
+
+/* What a pod says about its node's addresses; a Node object knows better. */
+static void
+learn_node(struct loader *l, const struct workload *w, struct node_draft *d,
+    const struct doc_node *const *status)
+{
+	struct ip_addr *ips;
+	size_t count;
+
+	if (d->declared)
+		return;
+	count =
+	    read_addresses(l, status[STATUS_HOST_IP], status[STATUS_HOST_IPS], &ips);
+	for (size_t i = 0; i < count; i++)
+		node_draft_add(l, d, &ips[i]);
+	for (size_t i = 0; w->host_network && i < w->ip_count; i++)
+		node_draft_add(l, d, &w->ips[i]);
+}
+
+/* ---- pods ---- */
+
+static void
+read_owner(struct loader *l, const struct meta *meta, struct workload *w)
+{
+	const struct doc_node *v[ARRAY_LEN(owner_fields)];
+
+	if (meta->owners == NULL || meta->owners->count == 0)
+		return;
+	if (!schema_read(l->diags, &owner_schema, meta->owners->u.items[0], v) ||
+	    (v[OWNER_KIND] != NULL && str_is(v[OWNER_KIND]->text, "Node")))
+		return;
+	/* Hand-written pods may leave half of it out. */
+	if (v[OWNER_KIND] != NULL && v[OWNER_KIND]->text.len != 0)
+		w->owner_kind = load_text(l, v[OWNER_KIND]->text);
+	if (v[OWNER_NAME] != NULL && v[OWNER_NAME]->text.len != 0)
+		w->owner_name = load_text(l, v[OWNER_NAME]->text);
+}
+
+static void
+set_display(struct loader *l, struct workload *w)
+{
+	bool cluster = w->kube->cluster.len != 0;
+
+	w->display = load_text(l,
+	    str_from(arena_printf(l->scratch, "%.*s%s%.*s/%.*s[%.*s]",
+		STR_ARG(w->kube->cluster), cluster ? "/" : "", STR_ARG(w->kube->name),
+		STR_ARG(w->owner_name), STR_ARG(w->owner_kind))));
+}
+
+static bool
+read_pod_spec(struct loader *l, const struct doc_node *spec, struct workload *w)
+{
+	const struct doc_node *v[ARRAY_LEN(pod_fields)] = {NULL};
+	const struct doc_node *account;
+	bool ok = spec == NULL || schema_read(l->diags, &pod_schema, spec, v);
+
+	account = v[POD_ACCOUNT] != NULL ? v[POD_ACCOUNT] : v[POD_OLD_ACCOUNT];
+	w->service_account = account != NULL && account->text.len != 0
+				 ? load_text(l, account->text)
+				 : STR("default");
+	w->node = v[POD_NODE] != NULL ? load_text(l, v[POD_NODE]->text) : STR("");
+	w->host_network = v[POD_HOST_NETWORK] != NULL && v[POD_HOST_NETWORK]->u.boolean;
+	read_pod_ports(l, v, w);
+	return ok;
+}
+
+/* A workload in the namespace of an object, owned by itself until told otherwise. */
+static struct workload *
+new_workload(struct loader *l, const struct load_object *o, const struct meta *meta)
+{
+	struct kube_node *kube = load_kube_ns(l, o->cluster, meta->ns);
+	struct workload *w = ARENA_NEW(l->arena, struct workload);
+
+	kube_node_known(kube);
+	w->name = meta->name;
+	w->owner_name = meta->name;
+	w->owner_kind = str_from(o->kind->kind);
+	w->kube = &kube->kube;
+	w->ns = kube->kube.ns;
+	w->labels = meta->labels;
+	w->loc = meta->loc;
+	read_owner(l, meta, w);
+	set_display(l, w);
+	return w;
+}
+
+void
+load_pod(struct loader *l, const struct load_object *o)
+{
+	const struct doc_node *status_node = doc_value(o->doc, "status");
+	const struct doc_node *status[ARRAY_LEN(status_fields)] = {NULL};
+	const struct doc_node *phase;
+	struct node_draft *node = NULL;
+	struct workload *w;
+	struct ip_addr *ips;
+	struct meta meta;
+
+	if (!load_meta(l, o, META_NAMESPACED, true, &meta) ||
+	    (!meta.generated &&
+		!load_claim(l, "Pod", o->cluster, meta.ns, meta.name, meta.loc)))
+		return;
+	if (status_node != NULL &&
+	    !schema_read(l->diags, &status_schema, status_node, status))
+		return;
+	phase = status[STATUS_PHASE];
+	if (phase != NULL &&
+	    (str_is(phase->text, "Succeeded") || str_is(phase->text, "Failed")))
+		return; /* finished: its addresses may be another's by now */
+	w = new_workload(l, o, &meta);
+	if (!read_pod_spec(l, doc_value(o->doc, "spec"), w))
+		return;
+	w->ip_count = read_addresses(l, status[STATUS_IP], status[STATUS_IPS], &ips);
+	w->ips = ips;
+	if (w->node.len != 0)
+		node = load_node_draft(l, o->cluster, w->node);
+	if (node != NULL)
+		learn_node(l, w, node, status);
+	ptr_vec_push(&l->workloads, w);
+}
+
+/* ---- what makes pods ---- */
+
+/* spec.template, or spec.jobTemplate.spec.template of a CronJob. */
+static const struct doc_node *
+find_template(const struct doc_node *doc)
+{
+	const struct doc_node *spec = doc_value(doc, "spec");
+	const struct doc_node *job =
+	    spec != NULL ? doc_value(spec, "jobTemplate") : NULL;
+
+	if (job != NULL)
+		spec = doc_value(job, "spec");
+	return spec != NULL ? doc_value(spec, "template") : NULL;
+}
+
+void
+load_template(struct loader *l, const struct load_object *o)
+{
+	const struct doc_node *template = find_template(o->doc);
+	struct load_object pod = *o;
+	struct meta meta, pod_meta;
+	const struct doc_node *labels, *pod_metadata;
+	struct workload *w;
+
+	if (!load_meta(l, o, META_NAMESPACED, true, &meta) ||
+	    (!meta.generated && !load_claim(l, o->kind->kind, o->cluster, meta.ns,
+				    meta.name, meta.loc)))
+		return;
+	if (template == NULL || template->kind != DOC_MAP) {
+		diag_say(l->diags, CODE_MISSING_FIELD,
+		    template != NULL ? template->loc : o->doc->loc,
+		    "a %s needs a pod template", o->kind->kind);
+		return;
+	}
+	pod.doc = template;
+	pod_meta = meta;
+	pod_meta.labels = (struct label_set){0};
+	pod_metadata = doc_value(template, "metadata");
+	labels = pod_metadata != NULL ? doc_value(pod_metadata, "labels") : NULL;
+	if (labels != NULL && (!schema_type(l->diags, labels, "\"labels\"", TYPE_MAP) ||
+				  !load_labels(l, labels, &pod_meta.labels)))
+		return;
+	w = new_workload(l, &pod, &pod_meta);
+	if (!read_pod_spec(l, doc_value(template, "spec"), w))
+		return;
+	w->is_template = true;
+	w->node = STR("");
+	ptr_vec_push(&l->workloads, w);
+}

@@ -1,0 +1,217 @@
+/*
+ * Native Workloads and ExternalNetworks.
+ */
+#include "policy-lang/load_internal.h"
+
+/* ---- Workload ---- */
+
+enum {
+	WL_NODE,
+	WL_IPS,
+	WL_PORTS,
+	WL_ACCOUNT
+};
+
+static const struct schema_field workload_fields[] = {
+    [WL_NODE] = {"node", TYPE_STRING, false, NULL},
+    [WL_IPS] = {"ips", TYPE_LIST, false, NULL},
+    [WL_PORTS] = {"ports", TYPE_LIST, false, NULL},
+    [WL_ACCOUNT] = {"serviceAccount", TYPE_STRING, false, NULL},
+};
+static const struct schema workload_schema =
+    SCHEMA("a Workload's spec", workload_fields);
+
+enum {
+	WPORT_NAME,
+	WPORT_PORT,
+	WPORT_PROTOCOL
+};
+
+static const struct schema_field wport_fields[] = {
+    [WPORT_NAME] = {"name", TYPE_STRING, true, NULL},
+    [WPORT_PORT] = {"port", TYPE_INT, true, NULL},
+    [WPORT_PROTOCOL] = {"protocol", TYPE_STRING, false, NULL},
+};
+static const struct schema wport_schema = SCHEMA("a port", wport_fields);
+
+static bool
+read_wport(struct loader *l, const struct doc_node *node, struct named_port *out)
+{
+	const struct doc_node *v[ARRAY_LEN(wport_fields)];
+	int64_t port;
+
+	if (!schema_read(l->diags, &wport_schema, node, v) ||
+	    !schema_int(l->diags, v[WPORT_PORT], "\"port\"", 1, UINT16_MAX, &port))
+		return false;
+	out->proto = PROTO_TCP;
+	if (v[WPORT_PROTOCOL] != NULL &&
+	    (!proto_parse(v[WPORT_PROTOCOL]->text, &out->proto) ||
+		out->proto == PROTO_ICMP || out->proto == PROTO_ICMPV6)) {
+		diag_say(l->diags, CODE_BAD_PORT, v[WPORT_PROTOCOL]->loc,
+		    "\"protocol\" must be tcp, udp or sctp");
+		return false;
+	}
+	if (!name_is_port(v[WPORT_NAME]->text)) {
+		diag_say(l->diags, CODE_BAD_PORT, v[WPORT_NAME]->loc,
+		    "a port's name must be %s", NAME_PORT_RULE);
+		return false;
+	}
+	out->name = load_text(l, v[WPORT_NAME]->text);
+	out->port = (uint16_t)port;
+	return true;
+}
+
+static void
+read_wports(struct loader *l, const struct doc_node *list, struct workload *w)
+{
+	struct named_port *ports =
+	    ARENA_ARRAY(l->arena, list->count, struct named_port);
+
+	for (uint32_t i = 0; i < list->count; i++)
+		w->port_count += read_wport(l, list->u.items[i], &ports[w->port_count]);
+	w->ports = ports;
+}
+
+static void
+read_ips(struct loader *l, const struct doc_node *list, struct workload *w)
+{
+	struct ip_addr *ips = ARENA_ARRAY(l->arena, list->count, struct ip_addr);
+
+	for (uint32_t i = 0; i < list->count; i++) {
+		const struct doc_node *item = list->u.items[i];
+
+		if (!schema_type(l->diags, item, "an address", TYPE_STRING))
+			continue;
+		if (ip_parse(item->text, &ips[w->ip_count]))
+			w->ip_count++;
+		else
+			diag_say(l->diags, CODE_BAD_ADDRESS, item->loc,
+			    "\"%.*s\" is not an IP address", STR_ARG(item->text));
+	}
+	w->ips = ips;
+}
+
+static bool
+read_workload_spec(struct loader *l, const struct load_object *o,
+    const struct doc_node *spec, struct workload *w)
+{
+	const struct doc_node *v[ARRAY_LEN(workload_fields)];
+
+	if (!schema_read(l->diags, &workload_schema, spec, v))
+		return false;
+	if (v[WL_NODE] != NULL) {
+		if (!name_is_subdomain(v[WL_NODE]->text)) {
+			diag_say(l->diags, CODE_BAD_NAME, v[WL_NODE]->loc,
+			    "a node's name must be %s", NAME_SUBDOMAIN_RULE);
+			return false;
+		}
+		w->node = load_node_draft(l, o->cluster, v[WL_NODE]->text)->node.name;
+	}
+	if (v[WL_ACCOUNT] != NULL)
+		w->service_account = load_text(l, v[WL_ACCOUNT]->text);
+	if (v[WL_IPS] != NULL)
+		read_ips(l, v[WL_IPS], w);
+	if (v[WL_PORTS] != NULL)
+		read_wports(l, v[WL_PORTS], w);
+	return true;
+}
+
+void
+load_native_workload(struct loader *l, const struct load_object *o)
+{
+	struct workload *w = ARENA_NEW(l->arena, struct workload);
+	const struct doc_node *spec;
+	struct meta meta;
+	bool ok = load_top(l, o, &spec);
+
+	ok &= load_meta(l, o, META_PLACED, false, &meta);
+	if (!ok)
+		return;
+	w->ns = load_home(l, o, &meta);
+	if (w->ns == NULL || !load_claim_native(l, o, &meta))
+		return;
+	w->name = meta.name;
+	w->owner_name = meta.name;
+	w->owner_kind = STR("Workload");
+	w->labels = meta.labels;
+	w->service_account = STR("");
+	w->node = STR("");
+	w->loc = meta.loc;
+	w->display =
+	    load_text(l, str_from(arena_printf(l->scratch, "%.*s%s%.*s[Workload]",
+			     STR_ARG(w->ns->path), w->ns->parent != NULL ? "/" : "",
+			     STR_ARG(w->name))));
+	if (spec == NULL || read_workload_spec(l, o, spec, w))
+		ptr_vec_push(&l->workloads, w);
+}
+
+/* ---- ExternalNetwork ---- */
+
+enum {
+	EXT_CIDRS,
+	EXT_FQDNS
+};
+
+static const struct schema_field external_fields[] = {
+    [EXT_CIDRS] = {"cidrs", TYPE_LIST, false, NULL},
+    [EXT_FQDNS] = {"fqdns", TYPE_LIST, false, NULL},
+};
+static const struct schema external_schema =
+    SCHEMA("an ExternalNetwork's spec", external_fields);
+
+/* What is right of it counts, so that policies that refer to it find it. */
+static void
+read_external_spec(
+    struct loader *l, const struct doc_node *spec, struct external_network *e)
+{
+	const struct doc_node *v[ARRAY_LEN(external_fields)];
+	struct ip_prefix *prefixes;
+	bool ok = schema_read(l->diags, &external_schema, spec, v);
+
+	if (v[EXT_CIDRS] != NULL) {
+		prefixes = ARENA_ARRAY(l->arena, v[EXT_CIDRS]->count, struct ip_prefix);
+		e->prefixes = prefixes;
+		for (uint32_t i = 0; i < v[EXT_CIDRS]->count; i++) {
+			if (load_cidr(l, v[EXT_CIDRS]->u.items[i], false,
+				&prefixes[e->prefix_count], NULL))
+				e->prefix_count++;
+			else
+				ok = false;
+		}
+	}
+	if (v[EXT_FQDNS] != NULL)
+		ok &= load_strings(l, v[EXT_FQDNS], "an fqdn", name_is_domain,
+		    NAME_DOMAIN_RULE, &e->fqdns, &e->fqdn_count);
+	if (ok && e->prefix_count == 0 && e->fqdn_count == 0)
+		diag_say(l->diags, CODE_EMPTY_EXTERNAL, spec->loc,
+		    "the ExternalNetwork \"%.*s\" has neither cidrs nor fqdns",
+		    STR_ARG(e->name));
+}
+
+void
+load_external(struct loader *l, const struct load_object *o)
+{
+	struct external_network *e = ARENA_NEW(l->arena, struct external_network);
+	const struct doc_node *spec;
+	struct meta meta;
+	const char *key;
+	bool ok = load_top(l, o, &spec);
+
+	ok &= load_meta(l, o, META_PLACED, false, &meta);
+	e->ns = load_home(l, o, &meta);
+	if (!ok || e->ns == NULL ||
+	    !load_claim(l, "ExternalNetwork", (struct str){0}, e->ns->path, meta.name,
+		meta.loc))
+		return;
+	e->name = meta.name;
+	e->loc = meta.loc;
+	if (spec == NULL)
+		diag_say(l->diags, CODE_MISSING_FIELD, meta.loc,
+		    "ExternalNetwork needs \"spec\"");
+	else
+		read_external_spec(l, spec, e);
+	key = arena_printf(
+	    l->scratch, "%.*s\n%.*s", STR_ARG(e->ns->path), STR_ARG(e->name));
+	map_set(&l->externals, str_from(key), e);
+	ptr_vec_push(&l->external_list, e);
+}

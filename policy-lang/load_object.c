@@ -1,0 +1,292 @@
+/*
+ * What every object has: metadata, an identity, a spec. And the loader's own
+ * containers.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy-lang/load_internal.h"
+
+void
+ptr_vec_push(struct ptr_vec *v, void *item)
+{
+	if (v->count == v->cap) {
+		v->cap = v->cap != 0 ? v->cap * 2 : 64;
+		v->items = xreallocarray(v->items, v->cap, sizeof(*v->items));
+	}
+	v->items[v->count++] = item;
+}
+
+void
+ptr_vec_fini(struct ptr_vec *v)
+{
+	free(v->items);
+	*v = (struct ptr_vec){0};
+}
+
+void *
+ptr_vec_copy(struct arena *a, const struct ptr_vec *v)
+{
+	void **copy;
+
+	if (v->count == 0)
+		return NULL;
+	copy = ARENA_ARRAY(a, v->count, void *);
+	memcpy(copy, v->items, v->count * sizeof(*copy));
+	return copy;
+}
+
+struct str
+load_text(struct loader *l, struct str s)
+{
+	char *known = map_get(&l->texts, s);
+
+	if (known == NULL) {
+		known = arena_strndup(l->arena, s.ptr, s.len);
+		map_set(&l->texts, (struct str){known, s.len}, known);
+	}
+	return (struct str){known, s.len};
+}
+
+bool
+load_claim(struct loader *l, const char *kind, struct str cluster, struct str ns,
+    struct str name, struct loc loc)
+{
+	const char *id = arena_printf(l->scratch, "%s\n%.*s\n%.*s\n%.*s", kind,
+	    STR_ARG(cluster), STR_ARG(ns), STR_ARG(name));
+	const struct loc *first = map_get(&l->objects, str_from(id));
+	struct loc *mine;
+	struct diag *d;
+
+	if (first == NULL) {
+		mine = ARENA_NEW(l->scratch, struct loc);
+		*mine = loc;
+		map_set(&l->objects, str_from(id), mine);
+		return true;
+	}
+	d = diag_say(l->diags, CODE_DUPLICATE_OBJECT, loc,
+	    "%s %.*s%s%.*s is given twice", kind, STR_ARG(ns),
+	    ns.len != 0 && !str_is(ns, "/") ? "/" : "", STR_ARG(name));
+	diag_note(l->diags, d, *first, "the first one is here");
+	return false;
+}
+
+bool
+load_claim_native(
+    struct loader *l, const struct load_object *o, const struct meta *meta)
+{
+	bool path = str_starts(meta->ns, STR("/"));
+
+	return load_claim(l, o->kind->kind, path ? (struct str){0} : o->cluster,
+	    meta->ns, meta->name, meta->loc);
+}
+
+/* ---- metadata ---- */
+
+enum {
+	META_NAME,
+	META_GENERATE_NAME,
+	META_NAMESPACE,
+	META_LABELS,
+	META_ANNOTATIONS,
+	META_OWNERS,
+	META_FIRST_OTHER,
+};
+
+/* In the order of the enumeration above; what follows is only known by name. */
+static const struct schema_field meta_fields[] = {
+    {"name", TYPE_STRING, false, NULL},
+    {"generateName", TYPE_STRING, false, NULL},
+    {"namespace", TYPE_STRING, false, NULL},
+    {"labels", TYPE_MAP, false, NULL},
+    {"annotations", TYPE_MAP, false, NULL},
+    {"ownerReferences", TYPE_LIST, false, NULL},
+    {"selfLink", TYPE_STRING, false, NULL},
+    {"uid", TYPE_STRING, false, NULL},
+    {"resourceVersion", TYPE_STRING, false, NULL},
+    {"generation", TYPE_INT, false, NULL},
+    {"creationTimestamp", TYPE_STRING, false, NULL},
+    {"deletionTimestamp", TYPE_STRING, false, NULL},
+    {"deletionGracePeriodSeconds", TYPE_INT, false, NULL},
+    {"finalizers", TYPE_LIST, false, NULL},
+    {"managedFields", TYPE_LIST, false, NULL},
+};
+static const struct schema meta_strict = SCHEMA("metadata", meta_fields);
+static const struct schema meta_open = {
+    .what = "metadata", .fields = meta_fields, .count = META_FIRST_OTHER, .open = true};
+
+static bool
+check_annotations(struct loader *l, const struct doc_node *map)
+{
+	bool ok = true;
+
+	for (uint32_t i = 0; i < map->count; i++) {
+		const struct doc_entry *e = &map->u.entries[i];
+
+		if (e->value->kind != DOC_NULL)
+			ok &= schema_type(
+			    l->diags, e->value, "an annotation's value", TYPE_STRING);
+	}
+	return ok;
+}
+
+/* Names with underscores are found in files that never met an API server; in them the
+ * name only names. */
+static bool
+is_odd_name(struct str name)
+{
+	char plain[LIMIT_NAME_BYTES];
+	bool odd = false;
+
+	if (name.len > sizeof(plain))
+		return false;
+	for (size_t i = 0; i < name.len; i++) {
+		odd = odd || name.ptr[i] == '_';
+		plain[i] = name.ptr[i] == '_' ? '-' : name.ptr[i];
+	}
+	return odd && name_is_subdomain((struct str){plain, name.len});
+}
+
+static bool
+check_name(struct loader *l, const struct load_object *o, enum meta_scope scope,
+    const struct doc_node *name)
+{
+	if (name_is_subdomain(name->text))
+		return true;
+	if (scope == META_NAMESPACED && is_odd_name(name->text)) {
+		diag_say(l->diags, CODE_ODD_NAME, name->loc,
+		    "the API server takes no '_' in the name of a %s", o->kind->kind);
+		return true;
+	}
+	diag_say(l->diags, CODE_BAD_NAME, name->loc, "the name of a %s must be %s",
+	    o->kind->kind, NAME_SUBDOMAIN_RULE);
+	return false;
+}
+
+static bool
+read_name(struct loader *l, const struct load_object *o, const struct doc_node **v,
+    enum meta_scope scope, struct meta *out)
+{
+	const struct doc_node *name = v[META_NAME];
+	const struct doc_node *stem = v[META_GENERATE_NAME];
+
+	if (name == NULL || name->text.len == 0) {
+		if (stem != NULL && stem->text.len != 0) {
+			out->name = load_text(l, stem->text);
+			out->generated = true;
+			out->loc = stem->loc;
+			return true;
+		}
+		diag_say(l->diags, CODE_MISSING_FIELD,
+		    name != NULL ? name->loc : out->loc, "%s needs a name in metadata",
+		    o->kind->kind);
+		return false;
+	}
+	out->loc = name->loc;
+	out->name = load_text(l, name->text);
+	if (scope == META_TREE && str_starts(name->text, STR("/")))
+		return true; /* a path; whoever reads it checks it */
+	return check_name(l, o, scope, name);
+}
+
+static bool
+read_namespace(struct loader *l, const struct load_object *o,
+    const struct doc_node *node, enum meta_scope scope, struct meta *out)
+{
+	bool absent = node == NULL || node->text.len == 0;
+
+	if (!absent)
+		out->ns_loc = node->loc;
+	switch (scope) {
+	case META_CLUSTER:
+	case META_TREE:
+		if (absent)
+			return true;
+		diag_say(l->diags, CODE_UNKNOWN_FIELD, node->loc,
+		    "a %s is not in a namespace", o->kind->kind);
+		return false;
+	case META_NAMESPACED:
+		out->ns = absent ? STR("default") : load_text(l, node->text);
+		break;
+	case META_PLACED:
+		if (absent) {
+			diag_say(l->diags, CODE_MISSING_FIELD, out->loc,
+			    "%s needs metadata.namespace: a path such as /acme, or a "
+			    "Kubernetes namespace",
+			    o->kind->kind);
+			return false;
+		}
+		out->ns = load_text(l, node->text);
+		if (str_starts(node->text, STR("/")))
+			return true; /* a path: see load_home */
+		break;
+	}
+	if (name_is_label(out->ns))
+		return true;
+	diag_say(l->diags, CODE_BAD_NAME, out->ns_loc, "a namespace's name must be %s",
+	    NAME_LABEL_RULE);
+	out->ns = (struct str){0};
+	return false;
+}
+
+bool
+load_meta(struct loader *l, const struct load_object *o, enum meta_scope scope,
+    bool open, struct meta *out)
+{
+	const struct doc_node *v[ARRAY_LEN(meta_fields)] = {NULL};
+	const struct doc_node *map = doc_value(o->doc, "metadata");
+	bool ok = true;
+
+	*out = (struct meta){.loc = o->doc->loc, .ns_loc = o->doc->loc};
+	if (map != NULL) {
+		out->loc = map->loc;
+		ok = schema_read(l->diags, open ? &meta_open : &meta_strict, map, v);
+	} else if (doc_get(o->doc, "metadata") != NULL) {
+		out->loc = doc_get(o->doc, "metadata")->loc;
+	}
+	if (map != NULL && v[META_NAME] == NULL && doc_get(map, "name") != NULL)
+		out->loc = doc_get(map, "name")->loc;
+	if (map != NULL && doc_value(map, "name") != NULL && v[META_NAME] == NULL)
+		ok = false; /* of the wrong type: reported */
+	else
+		ok &= read_name(l, o, v, scope, out);
+	if (map != NULL && doc_value(map, "namespace") != NULL &&
+	    v[META_NAMESPACE] == NULL)
+		ok = false;
+	else
+		ok &= read_namespace(l, o, v[META_NAMESPACE], scope, out);
+	if (v[META_LABELS] != NULL)
+		ok &= load_labels(l, v[META_LABELS], &out->labels);
+	if (v[META_ANNOTATIONS] != NULL && !open)
+		ok &= check_annotations(l, v[META_ANNOTATIONS]);
+	out->owners = v[META_OWNERS];
+	return ok;
+}
+
+enum {
+	TOP_API_VERSION,
+	TOP_KIND,
+	TOP_METADATA,
+	TOP_SPEC,
+	TOP_STATUS
+};
+
+static const struct schema_field top_fields[] = {
+    /* Not required: items of typed lists inherit these two. */
+    [TOP_API_VERSION] = {"apiVersion", TYPE_STRING, false, NULL},
+    [TOP_KIND] = {"kind", TYPE_STRING, false, NULL},
+    [TOP_METADATA] = {"metadata", TYPE_MAP, false, NULL},
+    [TOP_SPEC] = {"spec", TYPE_MAP, false, NULL},
+    [TOP_STATUS] = {"status", TYPE_ANY, false, NULL},
+};
+
+bool
+load_top(
+    struct loader *l, const struct load_object *o, const struct doc_node **out_spec)
+{
+	const struct schema schema = SCHEMA(o->kind->kind, top_fields);
+	const struct doc_node *v[ARRAY_LEN(top_fields)];
+	bool ok = schema_read(l->diags, &schema, o->doc, v);
+	*out_spec = v[TOP_SPEC];
+	return ok;
+}

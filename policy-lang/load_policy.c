@@ -1,0 +1,480 @@
+/*
+ * The native Policy.
+ */
+#include "policy-lang/load_internal.h"
+
+/* ---- peers ---- */
+
+enum {
+	PEER_F_WORKLOADS,
+	PEER_F_NAMESPACE,
+	PEER_F_NAMESPACES,
+	PEER_F_ACCOUNT,
+	PEER_F_CIDR,
+	PEER_F_EXCEPT,
+	PEER_F_EXTERNAL,
+	PEER_F_FQDN,
+	PEER_F_NODE,
+};
+
+static const struct schema_field peer_fields[] = {
+    [PEER_F_WORKLOADS] = {"workloads", TYPE_MAP, false, NULL},
+    [PEER_F_NAMESPACE] = {"namespace", TYPE_STRING, false, NULL},
+    [PEER_F_NAMESPACES] = {"namespaces", TYPE_MAP, false, NULL},
+    [PEER_F_ACCOUNT] = {"serviceAccount", TYPE_STRING, false, NULL},
+    [PEER_F_CIDR] = {"cidr", TYPE_STRING, false, NULL},
+    [PEER_F_EXCEPT] = {"except", TYPE_LIST, false, NULL},
+    [PEER_F_EXTERNAL] = {"external", TYPE_STRING, false, NULL},
+    [PEER_F_FQDN] = {"fqdn", TYPE_STRING, false, NULL},
+    [PEER_F_NODE] = {"node", TYPE_STRING | TYPE_MAP, false, NULL},
+    {"podSelector", 0, false, "native policies say \"workloads\""},
+    {"namespaceSelector", 0, false, "native policies say \"namespaces\""},
+    {"ipBlock", 0, false, "native policies say \"cidr\" and \"except\""},
+};
+static const struct schema peer_schema = SCHEMA("a peer", peer_fields);
+
+/* Fields of one family may stand together, and all of them must hold. */
+enum peer_family {
+	FAMILY_WORKLOADS,
+	FAMILY_CIDR,
+	FAMILY_EXTERNAL,
+	FAMILY_FQDN,
+	FAMILY_NODE
+};
+
+static const enum peer_family peer_families[] = {
+    [PEER_F_WORKLOADS] = FAMILY_WORKLOADS,
+    [PEER_F_NAMESPACE] = FAMILY_WORKLOADS,
+    [PEER_F_NAMESPACES] = FAMILY_WORKLOADS,
+    [PEER_F_ACCOUNT] = FAMILY_WORKLOADS,
+    [PEER_F_CIDR] = FAMILY_CIDR,
+    [PEER_F_EXCEPT] = FAMILY_CIDR,
+    [PEER_F_EXTERNAL] = FAMILY_EXTERNAL,
+    [PEER_F_FQDN] = FAMILY_FQDN,
+    [PEER_F_NODE] = FAMILY_NODE,
+};
+
+static bool
+read_workloads_peer(
+    const struct rule_context *c, const struct doc_node *const *v, struct peer *out)
+{
+	struct workload_match *m = &out->workloads;
+	struct loader *l = c->l;
+	bool ok = true;
+
+	out->kind = PEER_WORKLOADS;
+	if (v[PEER_F_WORKLOADS] != NULL)
+		ok &= load_selector(l, v[PEER_F_WORKLOADS], API_NATIVE, &m->selector);
+	if (v[PEER_F_NAMESPACES] != NULL)
+		ok &=
+		    load_selector(l, v[PEER_F_NAMESPACES], API_NATIVE, &m->ns_selector);
+	if (v[PEER_F_NAMESPACE] != NULL) {
+		m->subtree = load_relative(l, v[PEER_F_NAMESPACE], c->home);
+		ok &= m->subtree != NULL;
+	} else if (v[PEER_F_NAMESPACES] == NULL) {
+		m->subtree = c->home;
+	}
+	if (v[PEER_F_ACCOUNT] == NULL)
+		return ok;
+	m->service_account = load_text(l, v[PEER_F_ACCOUNT]->text);
+	if (name_is_subdomain(m->service_account))
+		return ok;
+	diag_say(l->diags, CODE_BAD_NAME, v[PEER_F_ACCOUNT]->loc,
+	    "a service account's name must be %s", NAME_SUBDOMAIN_RULE);
+	return false;
+}
+
+static bool
+read_cidr_peer(
+    const struct rule_context *c, const struct doc_node *const *v, struct peer *out)
+{
+	out->by_address = true;
+	if (v[PEER_F_CIDR] != NULL)
+		return load_block(
+		    c->l, v[PEER_F_CIDR], v[PEER_F_EXCEPT], API_NATIVE, out);
+	diag_say(c->l->diags, CODE_MISSING_FIELD, v[PEER_F_EXCEPT]->loc,
+	    "\"except\" needs a \"cidr\" to cut out of");
+	return false;
+}
+
+static const struct external_network *
+find_external(struct loader *l, const struct ns *from, struct str name)
+{
+	const struct external_network *e = NULL;
+
+	for (const struct ns *ns = from; ns != NULL && e == NULL; ns = ns->parent) {
+		const char *key = arena_printf(
+		    l->scratch, "%.*s\n%.*s", STR_ARG(ns->path), STR_ARG(name));
+
+		e = map_get(&l->externals, str_from(key));
+	}
+	return e;
+}
+
+static void
+suggest_external(
+    struct loader *l, struct diag *d, const struct ns *from, struct str name)
+{
+	unsigned best = schema_tolerance(name.len) + 1;
+	const struct external_network *found = NULL;
+
+	for (size_t i = 0; i < l->external_list.count && l->suggestions < 1000; i++) {
+		const struct external_network *e = l->external_list.items[i];
+		unsigned distance = str_distance(name, e->name, best);
+
+		if (distance < best && ns_within(from, e->ns)) {
+			best = distance;
+			found = e;
+		}
+	}
+	l->suggestions++;
+	if (found != NULL)
+		diag_hint(l->diags, d, "did you mean \"%.*s\"?", STR_ARG(found->name));
+}
+
+static bool
+read_external_peer(
+    const struct rule_context *c, const struct doc_node *const *v, struct peer *out)
+{
+	const struct doc_node *node = v[PEER_F_EXTERNAL];
+	const struct external_network *e = find_external(c->l, c->home, node->text);
+	struct diag *d;
+
+	if (e == NULL) {
+		d = diag_say(c->l->diags, CODE_UNKNOWN_EXTERNAL, node->loc,
+		    "no ExternalNetwork \"%.*s\" at %.*s or above it",
+		    STR_ARG(node->text), STR_ARG(c->home->path));
+		suggest_external(c->l, d, c->home, node->text);
+		return false;
+	}
+	out->kind =
+	    e->prefix_count == 0 && e->fqdn_count != 0 ? PEER_FQDN : PEER_NETWORK;
+	out->by_address = true;
+	out->prefixes = e->prefixes;
+	out->prefix_count = e->prefix_count;
+	out->fqdns = e->fqdns;
+	out->fqdn_count = e->fqdn_count;
+	return true;
+}
+
+static bool
+read_fqdn_peer(
+    const struct rule_context *c, const struct doc_node *const *v, struct peer *out)
+{
+	struct str *name = ARENA_NEW(c->l->arena, struct str);
+
+	out->kind = PEER_FQDN;
+	if (!name_is_domain(v[PEER_F_FQDN]->text)) {
+		diag_say(c->l->diags, CODE_BAD_NAME, v[PEER_F_FQDN]->loc,
+		    "\"fqdn\" must be %s", NAME_DOMAIN_RULE);
+		return false;
+	}
+	*name = load_text(c->l, v[PEER_F_FQDN]->text);
+	out->fqdns = name;
+	out->fqdn_count = 1;
+	return true;
+}
+
+static bool
+node_in_cluster(const struct loader *l, struct str cluster, struct str name)
+{
+	const char *key =
+	    arena_printf(l->scratch, "%.*s/%.*s", STR_ARG(cluster), STR_ARG(name));
+
+	return map_get(&l->nodes, str_from(key)) != NULL;
+}
+
+static bool
+node_is_known(const struct loader *l, struct str name)
+{
+	const struct model_options *options = &l->m->options;
+	bool known = node_in_cluster(l, STR(""), name);
+
+	for (size_t i = 0; !known && i < options->cluster_count; i++)
+		known = node_in_cluster(l, options->clusters[i].name, name);
+	return known || l->nodes.len == 0; /* nothing is known of nodes at all */
+}
+
+static bool
+read_node_peer(
+    const struct rule_context *c, const struct doc_node *const *v, struct peer *out)
+{
+	const struct doc_node *node = v[PEER_F_NODE];
+
+	out->kind = PEER_NODES;
+	if (node->kind == DOC_MAP)
+		return load_selector(c->l, node, API_NATIVE, &out->node_selector);
+	if (!name_is_subdomain(node->text)) {
+		diag_say(c->l->diags, CODE_BAD_NAME, node->loc,
+		    "a node's name must be %s", NAME_SUBDOMAIN_RULE);
+		return false;
+	}
+	out->node_name = load_text(c->l, node->text);
+	if (!node_is_known(c->l, out->node_name))
+		diag_say(c->l->diags, CODE_UNKNOWN_NODE, node->loc,
+		    "no node \"%.*s\" is known", STR_ARG(node->text));
+	return true;
+}
+
+typedef bool (*peer_reader)(
+    const struct rule_context *c, const struct doc_node *const *v, struct peer *out);
+
+static const peer_reader peer_readers[] = {
+    [FAMILY_WORKLOADS] = read_workloads_peer,
+    [FAMILY_CIDR] = read_cidr_peer,
+    [FAMILY_EXTERNAL] = read_external_peer,
+    [FAMILY_FQDN] = read_fqdn_peer,
+    [FAMILY_NODE] = read_node_peer,
+};
+
+static bool
+read_peer(const struct rule_context *c, const struct doc_node *node, struct peer *out)
+{
+	const struct doc_node *v[ARRAY_LEN(peer_fields)];
+	bool ok = schema_read(c->l->diags, &peer_schema, node, v);
+	size_t first = ARRAY_LEN(peer_families);
+
+	out->loc = node->loc;
+	for (size_t i = 0; i < ARRAY_LEN(peer_families); i++) {
+		if (v[i] == NULL)
+			continue;
+		if (first == ARRAY_LEN(peer_families))
+			first = i;
+		if (peer_families[i] == peer_families[first])
+			continue;
+		diag_say(c->l->diags, CODE_MIXED_PEER, v[i]->loc,
+		    "\"%s\" and \"%s\" cannot be combined in one peer",
+		    peer_fields[first].name, peer_fields[i].name);
+		return false;
+	}
+	if (first == ARRAY_LEN(peer_families)) {
+		if (ok)
+			diag_say(c->l->diags, CODE_EMPTY_PEER, node->loc,
+			    "the peer names nobody");
+		return false;
+	}
+	return peer_readers[peer_families[first]](c, v, out) && ok;
+}
+
+/* ---- rules ---- */
+
+enum {
+	RULE_NAME,
+	RULE_ACTION,
+	RULE_PEERS,
+	RULE_PORTS
+};
+
+static const struct schema_field rule_fields[DIRECTION_COUNT][5] = {
+    [DIR_INGRESS] =
+	{
+	    [RULE_NAME] = {"name", TYPE_STRING, false, NULL},
+	    [RULE_ACTION] = {"action", TYPE_STRING, false, NULL},
+	    [RULE_PEERS] = {"from", TYPE_LIST, false, NULL},
+	    [RULE_PORTS] = {"ports", TYPE_LIST, false, NULL},
+	    {"to", 0, false, "an ingress rule has \"from\""},
+	},
+    [DIR_EGRESS] =
+	{
+	    [RULE_NAME] = {"name", TYPE_STRING, false, NULL},
+	    [RULE_ACTION] = {"action", TYPE_STRING, false, NULL},
+	    [RULE_PEERS] = {"to", TYPE_LIST, false, NULL},
+	    [RULE_PORTS] = {"ports", TYPE_LIST, false, NULL},
+	    {"from", 0, false, "an egress rule has \"to\""},
+	},
+};
+static const struct schema rule_schemas[DIRECTION_COUNT] = {
+    [DIR_INGRESS] = SCHEMA("an ingress rule", rule_fields[DIR_INGRESS]),
+    [DIR_EGRESS] = SCHEMA("an egress rule", rule_fields[DIR_EGRESS]),
+};
+
+static const char *const action_names[] = {
+    [ACTION_ALLOW] = "allow",
+    [ACTION_DENY] = "deny",
+    [ACTION_PASS] = "pass",
+};
+
+/* An action that is not understood counts as deny. */
+static bool
+read_action(const struct rule_context *c, const struct doc_node *action,
+    const struct doc_node *rule_node, bool fields_ok, struct rule *rule)
+{
+	size_t index = ACTION_ALLOW;
+
+	if (c->phase == PHASE_ALLOW) {
+		rule->action = ACTION_ALLOW;
+		if (action == NULL || str_is(action->text, "allow"))
+			return true;
+		diag_say(c->l->diags, CODE_ALLOW_ACTION, action->loc,
+		    "a rule of an allow block only allows");
+		return false;
+	}
+	rule->action = ACTION_DENY;
+	if (action == NULL) {
+		if (fields_ok) /* else it may be what is misspelt */
+			diag_say(c->l->diags, CODE_MISSING_FIELD, rule_node->loc,
+			    "a rule of %s needs \"action\": allow, deny or pass",
+			    phase_name(c->phase));
+		return false;
+	}
+	if (!schema_enum(c->l->diags, action, "\"action\"", action_names,
+		ARRAY_LEN(action_names), &index))
+		return false;
+	rule->action = (enum action)index;
+	return true;
+}
+
+static bool
+read_rule(const struct rule_context *c, const struct doc_node *node, struct rule *rule)
+{
+	const struct doc_node *v[ARRAY_LEN(rule_fields[0])];
+	bool ok = schema_read(c->l->diags, &rule_schemas[c->dir], node, v);
+	struct port_match *ports;
+	struct peer *peers;
+
+	if (node->kind != DOC_MAP) {
+		rule->action = c->phase == PHASE_ALLOW ? ACTION_ALLOW : ACTION_DENY;
+		return false;
+	}
+	ok &= read_action(c, v[RULE_ACTION], node, ok, rule);
+	if (v[RULE_NAME] != NULL)
+		rule->name = load_text(c->l, v[RULE_NAME]->text);
+	rule->any_peer = v[RULE_PEERS] == NULL || v[RULE_PEERS]->count == 0;
+	if (!rule->any_peer) {
+		rule->peer_count = v[RULE_PEERS]->count;
+		peers = ARENA_ARRAY(c->l->arena, rule->peer_count, struct peer);
+		for (size_t i = 0; i < rule->peer_count; i++)
+			ok &= read_peer(c, v[RULE_PEERS]->u.items[i], &peers[i]);
+		rule->peers = peers;
+	}
+	rule->any_port = v[RULE_PORTS] == NULL || v[RULE_PORTS]->count == 0;
+	if (!rule->any_port) {
+		rule->port_count = v[RULE_PORTS]->count;
+		ports = ARENA_ARRAY(c->l->arena, rule->port_count, struct port_match);
+		for (size_t i = 0; i < rule->port_count; i++)
+			ok &= load_native_port(
+			    c->l, v[RULE_PORTS]->u.items[i], &ports[i]);
+		rule->ports = ports;
+	}
+	return ok;
+}
+
+/* ---- blocks ---- */
+
+static const struct schema_field block_fields[] = {
+    [DIR_INGRESS] = {"ingress", TYPE_LIST, false, NULL},
+    [DIR_EGRESS] = {"egress", TYPE_LIST, false, NULL},
+};
+static const struct schema block_schemas[] = {
+    [PHASE_MANDATORY] = SCHEMA("\"mandatory\"", block_fields),
+    [PHASE_ALLOW] = SCHEMA("\"allow\"", block_fields),
+    [PHASE_DEFAULT] = SCHEMA("\"default\"", block_fields),
+};
+
+static struct rule_list *
+block_lists(struct policy *p, enum phase phase)
+{
+	switch (phase) {
+	case PHASE_MANDATORY:
+		return p->mandatory;
+	case PHASE_ALLOW:
+		return p->allow;
+	case PHASE_DEFAULT:
+		break;
+	}
+	return p->defaults;
+}
+
+static void
+read_rules(struct rule_context *c, const struct doc_node *list, struct rule_list *rules)
+{
+	rule_list_init(c, rules, list);
+	for (size_t i = 0; i < rules->count; i++) {
+		struct rule *rule = &rules->rules[i];
+		bool ok = read_rule(c, list->u.items[i], rule);
+
+		if (!ok || (!c->subject_ok && rule->action == ACTION_ALLOW))
+			rule_fail_closed(rule);
+	}
+}
+
+static void
+read_block(struct rule_context *c, const struct doc_node *node)
+{
+	const struct doc_node *v[ARRAY_LEN(block_fields)];
+	struct policy *p = c->policy;
+	bool ok = schema_read(c->l->diags, &block_schemas[c->phase], node, v);
+
+	for (unsigned dir = 0; dir < DIRECTION_COUNT; dir++) {
+		c->dir = (enum direction)dir;
+		if (c->phase == PHASE_ALLOW && (v[dir] != NULL || !ok)) {
+			p->isolates[dir] = true;
+			p->isolate_loc[dir] = v[dir] != NULL ? v[dir]->loc : node->loc;
+		}
+		if (v[dir] != NULL)
+			read_rules(c, v[dir], &block_lists(p, c->phase)[dir]);
+	}
+}
+
+/* ---- the policy ---- */
+
+enum {
+	SPEC_WORKLOADS,
+	SPEC_PRIORITY,
+	SPEC_MANDATORY,
+	SPEC_ALLOW,
+	SPEC_DEFAULT
+};
+
+static const struct schema_field spec_fields[] = {
+    [SPEC_WORKLOADS] = {"workloads", TYPE_MAP, false, NULL},
+    [SPEC_PRIORITY] = {"priority", TYPE_INT, false, NULL},
+    [SPEC_MANDATORY] = {"mandatory", TYPE_MAP, false, NULL},
+    [SPEC_ALLOW] = {"allow", TYPE_MAP, false, NULL},
+    [SPEC_DEFAULT] = {"default", TYPE_MAP, false, NULL},
+    {"ingress", 0, false, "write it in \"mandatory\", \"allow\" or \"default\""},
+    {"egress", 0, false, "write it in \"mandatory\", \"allow\" or \"default\""},
+    {"podSelector", 0, false, "native policies say \"workloads\""},
+};
+static const struct schema spec_schema = SCHEMA("a Policy's spec", spec_fields);
+
+void
+load_native_policy(struct loader *l, const struct load_object *o)
+{
+	const struct doc_node *v[ARRAY_LEN(spec_fields)];
+	struct rule_context c = {.l = l};
+	const struct doc_node *spec;
+	struct meta meta;
+	int64_t priority = 0;
+	bool ok = load_top(l, o, &spec);
+
+	ok &= load_meta(l, o, META_PLACED, false, &meta);
+	c.home = load_home(l, o, &meta);
+	if (c.home == NULL)
+		ok = false;
+	else if (!load_claim_native(l, o, &meta))
+		return;
+	if (spec == NULL) {
+		if (doc_value(o->doc, "spec") == NULL)
+			diag_say(l->diags, CODE_MISSING_FIELD, meta.loc,
+			    "Policy needs \"spec\"");
+		return;
+	}
+	c.policy = load_policy_new(l, POLICY_NATIVE, &meta, c.home, meta.loc);
+	if (c.home == NULL)
+		c.home = l->m->root; /* so that the rest can be checked */
+	ok &= schema_read(l->diags, &spec_schema, spec, v);
+	if (v[SPEC_WORKLOADS] != NULL)
+		ok &= load_selector(
+		    l, v[SPEC_WORKLOADS], API_NATIVE, &c.policy->subject.selector);
+	if (v[SPEC_PRIORITY] != NULL)
+		ok &= schema_int(l->diags, v[SPEC_PRIORITY], "\"priority\"", -INT32_MAX,
+		    INT32_MAX - 1, &priority);
+	c.policy->priority = (int32_t)priority;
+	c.subject_ok = ok;
+	for (unsigned phase = 0; phase < ARRAY_LEN(block_schemas); phase++) {
+		c.phase = (enum phase)phase;
+		if (v[SPEC_MANDATORY + phase] != NULL)
+			read_block(&c, v[SPEC_MANDATORY + phase]);
+	}
+}

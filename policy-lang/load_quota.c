@@ -1,0 +1,301 @@
+/*
+ * Quota documents, and Kubernetes' quantities.
+ */
+#include <math.h>
+
+#include "policy-lang/load_internal.h"
+
+/* ---- quantities: apimachinery's pkg/api/resource ---- */
+
+/* What a suffix multiplies by: 2^binary or 10^decimal. */
+static const struct {
+	const char *suffix;
+	int binary, decimal;
+} suffixes[] = {
+    {"", 0, 0},
+    {"n", 0, -9},
+    {"u", 0, -6},
+    {"m", 0, -3},
+    {"k", 0, 3},
+    {"M", 0, 6},
+    {"G", 0, 9},
+    {"T", 0, 12},
+    {"P", 0, 15},
+    {"E", 0, 18},
+    {"Ki", 10, 0},
+    {"Mi", 20, 0},
+    {"Gi", 30, 0},
+    {"Ti", 40, 0},
+    {"Pi", 50, 0},
+    {"Ei", 60, 0},
+};
+
+__extension__ typedef unsigned __int128 wide;
+
+/* Far above any result that fits, far below what 128 bits hold. */
+#define WIDE_LIMIT ((wide)1 << 100)
+
+static bool
+wide_multiply(wide *value, unsigned by)
+{
+	*value *= by;
+	return *value < WIDE_LIMIT;
+}
+
+/* "12.50" -> 1250 with two decimals. Returns how much of s it took; 0: no number. */
+static size_t
+read_digits(struct str s, wide *out_value, int *out_decimals)
+{
+	bool point = false, any = false;
+	size_t i = 0;
+
+	*out_value = 0;
+	*out_decimals = 0;
+	for (; i < s.len; i++) {
+		if (s.ptr[i] == '.' && !point) {
+			point = true;
+			continue;
+		}
+		if (s.ptr[i] < '0' || s.ptr[i] > '9')
+			break;
+		any = true;
+		if (!wide_multiply(out_value, 10))
+			return 0;
+		*out_value += (unsigned)(s.ptr[i] - '0');
+		*out_decimals += point;
+	}
+	return any ? i : 0;
+}
+
+/* "e3", "E-2": the exponent; false if `s` is none. */
+static bool
+read_exponent(struct str s, int *out_exponent)
+{
+	bool negative;
+	uint64_t value;
+
+	if (s.len < 2 || (s.ptr[0] != 'e' && s.ptr[0] != 'E'))
+		return false;
+	s = str_slice(s, 1, s.len);
+	negative = s.ptr[0] == '-';
+	if (negative || s.ptr[0] == '+')
+		s = str_slice(s, 1, s.len);
+	while (s.len > 1 && s.ptr[0] == '0')
+		s = str_slice(s, 1, s.len);
+	if (!str_to_u64(s, 1000, &value))
+		return false;
+	*out_exponent = negative ? -(int)value : (int)value;
+	return true;
+}
+
+/* value * 2^binary * 10^decimal, rounded up. */
+static bool
+scale(wide value, int binary, int decimal, uint64_t *out)
+{
+	bool rest = false;
+
+	for (; binary > 0; binary--) {
+		if (!wide_multiply(&value, 2))
+			return false;
+	}
+	for (; decimal > 0 && value != 0; decimal--) {
+		if (!wide_multiply(&value, 10))
+			return false;
+	}
+	for (; decimal < 0; decimal++) {
+		rest = rest || value % 10 != 0;
+		value /= 10;
+		if (value == 0 && !rest)
+			break;
+		if (value == 0)
+			decimal = -1; /* nothing more can change */
+	}
+	value += rest;
+	if (value >= UINT64_MAX)
+		return false;
+	*out = (uint64_t)value;
+	return true;
+}
+
+bool
+quantity_parse(struct str text, uint64_t *out_milli)
+{
+	int decimals, exponent;
+	size_t digits;
+	struct str rest;
+	wide value;
+
+	if (text.len != 0 && text.ptr[0] == '+')
+		text = str_slice(text, 1, text.len);
+	digits = read_digits(text, &value, &decimals);
+	if (digits == 0)
+		return false;
+	rest = str_slice(text, digits, text.len);
+	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
+		if (str_is(rest, suffixes[i].suffix))
+			return scale(value, suffixes[i].binary,
+			    suffixes[i].decimal - decimals + 3, out_milli);
+	}
+	if (!read_exponent(rest, &exponent))
+		return false;
+	return scale(value, 0, exponent - decimals + 3, out_milli);
+}
+
+/* ---- the document ---- */
+
+enum {
+	LIM_PER_SECOND,
+	LIM_BURST,
+	LIM_IN_FLIGHT,
+	LIM_WATCHES,
+	LIM_PER_DAY,
+	LIM_BODY
+};
+
+static const struct schema_field limit_fields[] = {
+    [LIM_PER_SECOND] = {"perSecond", TYPE_NUMBER, false, NULL},
+    [LIM_BURST] = {"burst", TYPE_INT, false, NULL},
+    [LIM_IN_FLIGHT] = {"inFlight", TYPE_INT, false, NULL},
+    [LIM_WATCHES] = {"watches", TYPE_INT, false, NULL},
+    [LIM_PER_DAY] = {"perDay", TYPE_INT, false, NULL},
+    [LIM_BODY] = {"bodyBytes", TYPE_NUMBER | TYPE_STRING, false, NULL},
+};
+static const struct schema requests_schema = SCHEMA("\"requests\"", limit_fields);
+static const struct schema per_user_schema = SCHEMA("\"perUser\"", limit_fields);
+
+static bool
+bad_quantity(struct loader *l, const struct doc_node *node)
+{
+	diag_say(l->diags, CODE_BAD_QUANTITY, node->loc,
+	    "\"%.*s\" is not an amount such as 64, 500m, 256Gi or 1e3",
+	    STR_ARG(node->text));
+	return false;
+}
+
+static bool
+read_amount(struct loader *l, const struct doc_node *node, uint64_t *out_milli)
+{
+	return quantity_parse(node->text, out_milli) || bad_quantity(l, node);
+}
+
+static bool
+read_limits(struct loader *l, const struct schema *schema, const struct doc_node *node,
+    struct quota_limits *out)
+{
+	uint64_t *const counts[] = {
+	    [LIM_BURST] = &out->burst,
+	    [LIM_IN_FLIGHT] = &out->in_flight,
+	    [LIM_WATCHES] = &out->watches,
+	    [LIM_PER_DAY] = &out->per_day,
+	};
+	const struct doc_node *v[ARRAY_LEN(limit_fields)];
+	bool ok = schema_read(l->diags, schema, node, v);
+	uint64_t milli;
+
+	for (size_t i = LIM_BURST; i <= LIM_PER_DAY; i++) {
+		int64_t value = 0;
+
+		if (v[i] == NULL)
+			continue;
+		ok &= schema_int(
+		    l->diags, v[i], limit_fields[i].name, 0, INT64_MAX / 2, &value);
+		*counts[i] = (uint64_t)value;
+	}
+	if (v[LIM_PER_SECOND] != NULL)
+		ok &= read_amount(l, v[LIM_PER_SECOND], &out->per_second_milli);
+	if (v[LIM_BODY] != NULL && read_amount(l, v[LIM_BODY], &milli))
+		out->body_bytes = milli / 1000 + (milli % 1000 != 0);
+	else if (v[LIM_BODY] != NULL)
+		ok = false;
+	return ok;
+}
+
+/* "pods", "requests.cpu", "count/deployments.apps", "requests.nvidia.com/gpu". */
+static bool
+is_resource_name(struct str s)
+{
+	size_t slash = str_find(s, '/', 0);
+
+	if (slash == s.len)
+		return name_is_qualified(s);
+	return name_is_qualified(str_slice(s, 0, slash)) &&
+	       name_is_qualified(str_slice(s, slash + 1, s.len));
+}
+
+static bool
+read_objects(struct loader *l, const struct doc_node *map, struct quota *q)
+{
+	struct quota_object *objects =
+	    ARENA_ARRAY(l->arena, map->count, struct quota_object);
+	bool ok = true;
+
+	for (uint32_t i = 0; i < map->count; i++) {
+		const struct doc_entry *e = &map->u.entries[i];
+		struct quota_object *object = &objects[q->object_count];
+
+		if (!is_resource_name(e->key->text)) {
+			diag_say(l->diags, CODE_BAD_NAME, e->key->loc,
+			    "\"%.*s\" is not the name of a resource",
+			    STR_ARG(e->key->text));
+			ok = false;
+		} else if (!schema_type(l->diags, e->value, "an amount",
+			       TYPE_NUMBER | TYPE_STRING) ||
+			   !read_amount(l, e->value, &object->amount_milli)) {
+			ok = false;
+		} else {
+			object->resource = load_text(l, e->key->text);
+			q->object_count++;
+		}
+	}
+	q->objects = objects;
+	return ok;
+}
+
+enum {
+	SPEC_REQUESTS,
+	SPEC_PER_USER,
+	SPEC_OBJECTS
+};
+
+static const struct schema_field spec_fields[] = {
+    [SPEC_REQUESTS] = {"requests", TYPE_MAP, false, NULL},
+    [SPEC_PER_USER] = {"perUser", TYPE_MAP, false, NULL},
+    [SPEC_OBJECTS] = {"objects", TYPE_MAP, false, NULL},
+};
+static const struct schema spec_schema = SCHEMA("a Quota's spec", spec_fields);
+
+static const struct quota_limits no_limits = {
+    QUOTA_UNSET, QUOTA_UNSET, QUOTA_UNSET, QUOTA_UNSET, QUOTA_UNSET, QUOTA_UNSET};
+
+void
+load_quota(struct loader *l, const struct load_object *o)
+{
+	struct quota *q = ARENA_NEW(l->arena, struct quota);
+	const struct doc_node *v[ARRAY_LEN(spec_fields)];
+	const struct doc_node *spec;
+	struct meta meta;
+	bool ok = load_top(l, o, &spec);
+
+	ok &= load_meta(l, o, META_PLACED, false, &meta);
+	q->level = load_home(l, o, &meta);
+	if (!ok || q->level == NULL || !load_claim_native(l, o, &meta))
+		return;
+	q->name = meta.name;
+	q->loc = meta.loc;
+	q->requests = q->per_user = no_limits;
+	if (spec == NULL) {
+		diag_say(
+		    l->diags, CODE_MISSING_FIELD, meta.loc, "Quota needs \"spec\"");
+		return;
+	}
+	/* What is wrong is no limit, and the document is refused. */
+	ok = schema_read(l->diags, &spec_schema, spec, v);
+	if (v[SPEC_REQUESTS] != NULL)
+		ok &= read_limits(l, &requests_schema, v[SPEC_REQUESTS], &q->requests);
+	if (v[SPEC_PER_USER] != NULL)
+		ok &= read_limits(l, &per_user_schema, v[SPEC_PER_USER], &q->per_user);
+	if (v[SPEC_OBJECTS] != NULL)
+		ok &= read_objects(l, v[SPEC_OBJECTS], q);
+	if (ok)
+		ptr_vec_push(&l->quotas, q);
+}

@@ -1,0 +1,344 @@
+/*
+ * Labels and label selectors, in one normal form: sorted, without duplicates.
+ */
+#include <stdlib.h>
+
+#include "policy-lang/load_internal.h"
+
+static int
+compare_labels(const void *a, const void *b)
+{
+	const struct label *x = a, *y = b;
+
+	return str_cmp(x->key, y->key);
+}
+
+static int
+compare_strs(const void *a, const void *b)
+{
+	const struct str *x = a, *y = b;
+
+	return str_cmp(*x, *y);
+}
+
+static bool
+check_label_key(struct loader *l, const struct doc_node *key, enum api_style style)
+{
+	if (name_is_qualified(key->text))
+		return true;
+	if (style == API_CRD) {
+		diag_say(l->diags, CODE_DEAD_LABEL, key->loc,
+		    "no object can have a label with the key \"%.*s\"",
+		    STR_ARG(key->text));
+		return true;
+	}
+	diag_say(l->diags, CODE_BAD_LABEL, key->loc,
+	    "the label key \"%.*s\" must be %s", STR_ARG(key->text),
+	    NAME_QUALIFIED_RULE);
+	return false;
+}
+
+static bool
+check_label_value(struct loader *l, const struct doc_node *value, enum api_style style)
+{
+	if (name_is_label_value(value->text))
+		return true;
+	if (style == API_CRD) {
+		diag_say(l->diags, CODE_DEAD_LABEL, value->loc,
+		    "no label can have the value \"%.*s\"", STR_ARG(value->text));
+		return true;
+	}
+	diag_say(l->diags, CODE_BAD_LABEL, value->loc, "a label's value must be %s",
+	    NAME_LABEL_VALUE_RULE);
+	return false;
+}
+
+/* One label of a map. *out_absent: a null that counts as no label at all. */
+static bool
+read_label(struct loader *l, const struct doc_entry *entry, enum api_style style,
+    struct label *out, bool *out_absent)
+{
+	bool ok = true;
+
+	*out_absent = entry->value->kind == DOC_NULL && style != API_CORE;
+	if (*out_absent)
+		return true;
+	ok &= check_label_key(l, entry->key, style);
+	if (entry->value->kind == DOC_NULL) {
+		*out = (struct label){load_text(l, entry->key->text), STR("")};
+		return ok;
+	}
+	if (!schema_type(l->diags, entry->value, "a label's value", TYPE_STRING))
+		return false;
+	ok &= check_label_value(l, entry->value, style);
+	*out = (struct label){
+	    load_text(l, entry->key->text), load_text(l, entry->value->text)};
+	return ok;
+}
+
+bool
+load_labels(struct loader *l, const struct doc_node *map, struct label_set *out)
+{
+	struct label *items = ARENA_ARRAY(l->arena, map->count, struct label);
+	size_t count = 0;
+	bool ok = true;
+
+	for (uint32_t i = 0; i < map->count; i++) {
+		bool absent;
+
+		if (!read_label(
+			l, &map->u.entries[i], API_CORE, &items[count], &absent))
+			ok = false;
+		else
+			count++;
+	}
+	if (count > 1)
+		qsort(items, count, sizeof(*items), compare_labels);
+	*out = (struct label_set){items, count};
+	return ok;
+}
+
+struct label_set
+load_label_set(
+    struct loader *l, struct label_set labels, struct str key, struct str value)
+{
+	struct label *items = ARENA_ARRAY(l->arena, labels.count + 1, struct label);
+	size_t count = 0;
+
+	for (size_t i = 0; i < labels.count; i++) {
+		if (!str_eq(labels.items[i].key, key))
+			items[count++] = labels.items[i];
+	}
+	items[count++] = (struct label){load_text(l, key), load_text(l, value)};
+	qsort(items, count, sizeof(*items), compare_labels);
+	return (struct label_set){items, count};
+}
+
+/* ---- selectors ---- */
+
+enum {
+	SEL_LABELS,
+	SEL_EXPRESSIONS
+};
+
+static const struct schema_field selector_fields[] = {
+    [SEL_LABELS] = {"matchLabels", TYPE_MAP, false, NULL},
+    [SEL_EXPRESSIONS] = {"matchExpressions", TYPE_LIST, false, NULL},
+};
+static const struct schema selector_schema =
+    SCHEMA("a label selector", selector_fields);
+
+enum {
+	EXPR_KEY,
+	EXPR_OPERATOR,
+	EXPR_VALUES
+};
+
+static const struct schema_field expression_fields[] = {
+    [EXPR_KEY] = {"key", TYPE_STRING, true, NULL},
+    [EXPR_OPERATOR] = {"operator", TYPE_STRING, true, NULL},
+    [EXPR_VALUES] = {"values", TYPE_LIST, false, NULL},
+};
+static const struct schema expression_schema =
+    SCHEMA("a selector requirement", expression_fields);
+
+static const char *const operator_names[] = {
+    [REQ_IN] = "In",
+    [REQ_NOT_IN] = "NotIn",
+    [REQ_EXISTS] = "Exists",
+    [REQ_NOT_EXISTS] = "DoesNotExist",
+};
+
+static int
+compare_requirements(const void *a, const void *b)
+{
+	const struct requirement *x = a, *y = b;
+	int order = str_cmp(x->key, y->key);
+
+	if (order == 0)
+		order = (x->op > y->op) - (x->op < y->op);
+	for (size_t i = 0; order == 0 && i < x->value_count && i < y->value_count; i++)
+		order = str_cmp(x->values[i], y->values[i]);
+	if (order == 0)
+		order = (x->value_count > y->value_count) -
+			(x->value_count < y->value_count);
+	return order;
+}
+
+static bool
+read_values(struct loader *l, const struct doc_node *list, enum api_style style,
+    struct requirement *req)
+{
+	struct str *values = ARENA_ARRAY(l->arena, list->count, struct str);
+	size_t count = 0, unique = 0;
+	bool ok = true;
+
+	for (uint32_t i = 0; i < list->count; i++) {
+		const struct doc_node *value = list->u.items[i];
+
+		if (value->kind == DOC_NULL && style == API_CORE) {
+			values[count++] = STR("");
+		} else if (!schema_type(
+			       l->diags, value, "a label's value", TYPE_STRING) ||
+			   !check_label_value(l, value, style)) {
+			ok = false;
+		} else {
+			values[count++] = load_text(l, value->text);
+		}
+	}
+	if (count > 1)
+		qsort(values, count, sizeof(*values), compare_strs);
+	for (size_t i = 0; i < count; i++) {
+		if (i == 0 || !str_eq(values[i], values[unique - 1]))
+			values[unique++] = values[i];
+	}
+	req->values = values;
+	req->value_count = unique;
+	return ok;
+}
+
+static bool
+read_expression(struct loader *l, const struct doc_node *node, enum api_style style,
+    struct requirement *req)
+{
+	const struct doc_node *v[ARRAY_LEN(expression_fields)];
+	struct doc_node empty;
+	size_t op = REQ_EXISTS;
+	bool ok;
+
+	node = load_item(style, node, &empty);
+	ok = schema_read(l->diags, &expression_schema, node, v);
+	if (v[EXPR_KEY] != NULL) {
+		ok &= check_label_key(l, v[EXPR_KEY], style);
+		req->key = load_text(l, v[EXPR_KEY]->text);
+	}
+	if (v[EXPR_OPERATOR] == NULL)
+		return false;
+	if (!schema_enum(l->diags, v[EXPR_OPERATOR], "\"operator\"", operator_names,
+		ARRAY_LEN(operator_names), &op))
+		return false;
+	req->op = (enum requirement_op)op;
+	if (req->op == REQ_IN || req->op == REQ_NOT_IN) {
+		if (v[EXPR_VALUES] != NULL && v[EXPR_VALUES]->count != 0)
+			return read_values(l, v[EXPR_VALUES], style, req) && ok;
+		diag_say(l->diags, CODE_BAD_SELECTOR, v[EXPR_OPERATOR]->loc,
+		    "the operator %s needs at least one value in \"values\"",
+		    operator_names[op]);
+		return false;
+	}
+	if (v[EXPR_VALUES] != NULL && v[EXPR_VALUES]->count != 0) {
+		diag_say(l->diags, CODE_BAD_SELECTOR, v[EXPR_VALUES]->loc,
+		    "the operator %s takes no values", operator_names[op]);
+		return false;
+	}
+	return ok;
+}
+
+static bool
+read_match_labels(struct loader *l, const struct doc_node *map, enum api_style style,
+    struct requirement *reqs, size_t *count)
+{
+	bool ok = true;
+
+	for (uint32_t i = 0; i < map->count; i++) {
+		struct label label;
+		struct str *value;
+		bool absent;
+
+		if (!read_label(l, &map->u.entries[i], style, &label, &absent)) {
+			ok = false;
+			continue;
+		}
+		if (absent)
+			continue;
+		value = ARENA_NEW(l->arena, struct str);
+		*value = label.value;
+		reqs[(*count)++] = (struct requirement){
+		    .key = label.key, .op = REQ_IN, .values = value, .value_count = 1};
+	}
+	return ok;
+}
+
+bool
+load_selector(struct loader *l, const struct doc_node *node, enum api_style style,
+    const struct selector **out)
+{
+	const struct doc_node *v[ARRAY_LEN(selector_fields)];
+	struct selector *s = ARENA_NEW(l->arena, struct selector);
+	struct requirement *reqs;
+	size_t room = 0, count = 0, unique = 0;
+	bool ok = schema_read(l->diags, &selector_schema, node, v);
+
+	*out = s;
+	s->loc = node->loc;
+	for (size_t i = 0; i < ARRAY_LEN(v); i++)
+		room += v[i] != NULL ? v[i]->count : 0;
+	reqs = ARENA_ARRAY(l->arena, room, struct requirement);
+	if (v[SEL_LABELS] != NULL)
+		ok &= read_match_labels(l, v[SEL_LABELS], style, reqs, &count);
+	for (uint32_t i = 0;
+	     v[SEL_EXPRESSIONS] != NULL && i < v[SEL_EXPRESSIONS]->count; i++) {
+		const struct doc_node *item = v[SEL_EXPRESSIONS]->u.items[i];
+
+		if (read_expression(l, item, style, &reqs[count]))
+			count++;
+		else
+			ok = false;
+	}
+	if (!ok)
+		return false;
+	if (count > 1)
+		qsort(reqs, count, sizeof(*reqs), compare_requirements);
+	for (size_t i = 0; i < count; i++) {
+		if (i == 0 || compare_requirements(&reqs[i], &reqs[unique - 1]) != 0)
+			reqs[unique++] = reqs[i];
+	}
+	s->reqs = reqs;
+	s->count = unique;
+	return true;
+}
+
+const struct selector *
+load_selector_all(struct loader *l, struct loc loc)
+{
+	struct selector *s = ARENA_NEW(l->arena, struct selector);
+
+	s->loc = loc;
+	return s;
+}
+
+const struct doc_node *
+load_item(enum api_style style, const struct doc_node *item, struct doc_node *empty)
+{
+	if (item->kind != DOC_NULL || style != API_CORE)
+		return item;
+	*empty = (struct doc_node){.kind = DOC_MAP, .loc = item->loc};
+	return empty;
+}
+
+bool
+load_strings(struct loader *l, const struct doc_node *list, const char *what,
+    bool (*check)(struct str), const char *rule, const struct str **out,
+    size_t *out_count)
+{
+	struct str *items = ARENA_ARRAY(l->arena, list->count, struct str);
+	size_t count = 0;
+	bool ok = true;
+
+	for (uint32_t i = 0; i < list->count; i++) {
+		const struct doc_node *item = list->u.items[i];
+
+		if (!schema_type(l->diags, item, what, TYPE_STRING)) {
+			ok = false;
+		} else if (check != NULL && !check(item->text)) {
+			diag_say(l->diags, CODE_BAD_VALUE, item->loc, "%s must be %s",
+			    what, rule);
+			ok = false;
+		} else {
+			items[count++] = load_text(l, item->text);
+		}
+	}
+	*out = items;
+	*out_count = count;
+	return ok;
+}

@@ -1,0 +1,461 @@
+/*
+ * The tree of namespaces, and the Kubernetes namespaces placed in it. What only
+ * admins write decides who is where: native Namespace documents are read before
+ * anything else, and no label can change what they say.
+ */
+#include <string.h>
+
+#include "policy-lang/load_internal.h"
+
+/* Suggestions for unknown namespaces search all of them; a flood of unknown names
+ * must not make loading quadratic. */
+#define SUGGESTIONS_MAX 50
+
+#define METADATA_NAME "kubernetes.io/metadata.name"
+
+static struct tree_node *
+tree_node_of(struct ns *ns)
+{
+	return CONTAINER_OF(ns, struct tree_node, ns);
+}
+
+/* The path of the level above; "/" has none. */
+static struct str
+parent_path(struct str path)
+{
+	size_t slash = path.len;
+
+	while (path.ptr[slash - 1] != '/')
+		slash--;
+	return slash == 1 ? STR("/") : str_slice(path, 0, slash - 1);
+}
+
+/* The namespace at a well-formed path, made with all above it if it is new. */
+struct ns *
+load_ns(struct loader *l, struct str path)
+{
+	struct ns *ns = map_get(&l->m->ns_by_path, path);
+	struct tree_node *node;
+
+	if (ns != NULL)
+		return ns;
+	node = ARENA_NEW(l->arena, struct tree_node);
+	ns = &node->ns;
+	ns->path = load_text(l, path);
+	if (path.len > 1) {
+		ns->parent = load_ns(l, parent_path(ns->path));
+		ns->depth = ns->parent->depth + 1;
+	}
+	map_set(&l->m->ns_by_path, ns->path, ns);
+	return ns;
+}
+
+static void
+mark_known(struct ns *ns)
+{
+	for (; ns != NULL && !tree_node_of(ns)->known; ns = ns->parent)
+		tree_node_of(ns)->known = true;
+}
+
+/* ---- paths ---- */
+
+static bool
+bad_path(struct loader *l, struct loc loc, struct str path, const char *why)
+{
+	diag_say(
+	    l->diags, CODE_BAD_PATH, loc, "the path \"%.*s\" %s", STR_ARG(path), why);
+	return false;
+}
+
+static bool
+check_path(struct loader *l, struct str path, struct loc loc)
+{
+	struct str rest = str_slice(path, 1, path.len);
+	unsigned depth = 0;
+
+	if (path.len > LIMIT_PATH_BYTES)
+		return bad_path(l, loc, str_slice(path, 0, 40), "... is too long");
+	if (path.len == 0 || path.ptr[0] != '/')
+		return bad_path(l, loc, path, "does not begin with /");
+	if (rest.len == 0)
+		return true;
+	do {
+		struct str step = str_split(&rest, '/');
+
+		if (step.len == 0)
+			return bad_path(l, loc, path, "has an empty step");
+		if (!name_is_path_step(step)) {
+			diag_say(l->diags, CODE_BAD_PATH, loc,
+			    "the step \"%.*s\" of a path must be %s", STR_ARG(step),
+			    NAME_PATH_STEP_RULE);
+			return false;
+		}
+		depth++;
+	} while (rest.ptr != NULL);
+	if (depth > LIMIT_PATH_DEPTH)
+		return bad_path(l, loc, path, "is too deep");
+	return true;
+}
+
+static void
+suggest_ns(struct loader *l, struct diag *d, struct str path)
+{
+	unsigned best_distance = schema_tolerance(path.len) + 1;
+	const struct ns *best = NULL;
+
+	if (l->suggestions++ >= SUGGESTIONS_MAX)
+		return;
+	for (size_t i = 0; i < l->m->ns_by_path.len; i++) {
+		struct ns *ns = l->m->ns_by_path.entries[i].value;
+		unsigned distance;
+
+		if (!tree_node_of(ns)->known || ns->parent == NULL)
+			continue;
+		distance = str_distance(path, ns->path, best_distance);
+		if (distance < best_distance) {
+			best_distance = distance;
+			best = ns;
+		}
+	}
+	if (best != NULL)
+		diag_hint(l->diags, d, "did you mean %.*s?", STR_ARG(best->path));
+}
+
+/* The namespace at a path that a document names: undeclared ones are warned of, once
+ * each. */
+static struct ns *
+named_ns(struct loader *l, struct str path, struct loc loc)
+{
+	struct ns *ns = load_ns(l, path);
+	struct tree_node *node = tree_node_of(ns);
+	struct diag *d;
+
+	if (node->known || node->warned || ns->parent == NULL)
+		return ns;
+	node->warned = true;
+	d = diag_say(l->diags, CODE_UNKNOWN_NAMESPACE, loc,
+	    "no Namespace document declares %.*s", STR_ARG(path));
+	suggest_ns(l, d, path);
+	return ns;
+}
+
+/* `base` plus steps that begin with "." or ".."; false (reported) if above the root. */
+static bool
+resolve_relative(struct loader *l, const struct doc_node *node, const struct ns *base,
+    struct buf *out)
+{
+	struct str rest = node->text;
+
+	buf_add_str(out, base->path);
+	do {
+		struct str step = str_split(&rest, '/');
+
+		if (str_is(step, "."))
+			continue;
+		if (!str_is(step, "..")) {
+			if (out->len > 1)
+				buf_add_char(out, '/');
+			buf_add_str(out, step);
+			continue;
+		}
+		if (out->len == 1)
+			return bad_path(l, node->loc, node->text, "leads above /");
+		while (out->data[out->len - 1] != '/')
+			out->len--;
+		if (out->len > 1)
+			out->len--;
+	} while (rest.ptr != NULL);
+	return true;
+}
+
+struct ns *
+load_relative(struct loader *l, const struct doc_node *node, const struct ns *base)
+{
+	struct str first = str_slice(node->text, 0, str_find(node->text, '/', 0));
+	struct buf path = {0};
+	struct ns *ns = NULL;
+
+	if (str_starts(node->text, STR("/"))) {
+		if (check_path(l, node->text, node->loc))
+			ns = named_ns(l, node->text, node->loc);
+		return ns;
+	}
+	if (!str_is(first, ".") && !str_is(first, "..")) {
+		struct diag *d = diag_say(l->diags, CODE_BAD_PATH, node->loc,
+		    "a peer's namespace must be a path that begins with /, or . or ..");
+
+		if (name_is_path_step(node->text))
+			diag_hint(l->diags, d, "write /%.*s", STR_ARG(node->text));
+		return NULL;
+	}
+	if (resolve_relative(l, node, base, &path) &&
+	    check_path(l, buf_str(&path), node->loc))
+		ns = named_ns(l, buf_str(&path), node->loc);
+	buf_free(&path);
+	return ns;
+}
+
+/* ---- Kubernetes namespaces ---- */
+
+/* "name" or "cluster/name": the keys of model.kube_by_name. */
+static struct str
+kube_key(struct arena *a, struct str cluster, struct str name)
+{
+	if (cluster.len == 0)
+		return name;
+	return str_from(arena_printf(a, "%.*s/%.*s", STR_ARG(cluster), STR_ARG(name)));
+}
+
+static struct kube_node *
+find_kube(struct loader *l, struct str cluster, struct str name)
+{
+	struct kube_ns *kube =
+	    map_get(&l->m->kube_by_name, kube_key(l->scratch, cluster, name));
+
+	return kube != NULL ? CONTAINER_OF(kube, struct kube_node, kube) : NULL;
+}
+
+static struct kube_node *
+new_kube(struct loader *l, struct str cluster, struct str name, struct ns *ns)
+{
+	struct kube_node *node = ARENA_NEW(l->arena, struct kube_node);
+	struct kube_ns *kube = &node->kube;
+
+	kube->cluster = load_text(l, cluster);
+	kube->name = load_text(l, name);
+	kube->labels =
+	    load_label_set(l, (struct label_set){0}, STR(METADATA_NAME), kube->name);
+	kube->ns = ns;
+	map_set(&l->m->kube_by_name, load_text(l, kube_key(l->scratch, cluster, name)),
+	    kube);
+	return node;
+}
+
+/* Who is placed somewhere is known by now: the others are at / and their name. */
+struct kube_node *
+load_kube_ns(struct loader *l, struct str cluster, struct str name)
+{
+	struct kube_node *node = find_kube(l, cluster, name);
+	const char *path;
+
+	if (node != NULL)
+		return node;
+	path = arena_printf(l->scratch, "/%.*s", STR_ARG(name));
+	return new_kube(l, cluster, name, load_ns(l, str_from(path)));
+}
+
+void
+kube_node_known(struct kube_node *node)
+{
+	if (!node->known)
+		mark_known(node->kube.ns);
+	node->known = true;
+}
+
+void
+load_kube_namespace(struct loader *l, const struct load_object *o)
+{
+	struct kube_node *node;
+	struct meta meta;
+
+	if (!load_meta(l, o, META_CLUSTER, true, &meta) || meta.name.len == 0)
+		return;
+	if (!name_is_label(meta.name)) {
+		diag_say(l->diags, CODE_BAD_NAME, meta.loc,
+		    "a namespace's name must be %s", NAME_LABEL_RULE);
+		return;
+	}
+	if (!load_claim(
+		l, "Namespace", o->cluster, (struct str){0}, meta.name, meta.loc))
+		return;
+	node = load_kube_ns(l, o->cluster, meta.name);
+	node->kube.labels =
+	    load_label_set(l, meta.labels, STR(METADATA_NAME), meta.name);
+	node->kube.loc = meta.loc;
+	kube_node_known(node);
+}
+
+/* ---- which cluster ---- */
+
+static bool
+cluster_is_given(const struct model_options *options, struct str name)
+{
+	for (size_t i = 0; i < options->cluster_count; i++) {
+		if (str_eq(options->clusters[i].name, name))
+			return true;
+	}
+	return false;
+}
+
+/* The cluster of a Kubernetes namespace that a native document of `o` names. */
+static bool
+default_cluster(
+    struct loader *l, const struct load_object *o, struct loc loc, struct str *out)
+{
+	*out = o->cluster;
+	if (out->len != 0 || l->m->options.cluster_count == 0)
+		return true;
+	if (l->m->options.cluster_count == 1) {
+		*out = l->m->options.clusters[0].name;
+		return true;
+	}
+	diag_say(l->diags, CODE_WHICH_CLUSTER, loc,
+	    "there are several clusters: which one's namespace is this?");
+	return false;
+}
+
+struct ns *
+load_home(struct loader *l, const struct load_object *o, const struct meta *meta)
+{
+	struct kube_node *node;
+	struct str cluster;
+	struct diag *d;
+
+	if (meta->ns.len == 0)
+		return NULL;
+	if (meta->ns.ptr[0] == '/') {
+		if (!check_path(l, meta->ns, meta->ns_loc))
+			return NULL;
+		return named_ns(l, meta->ns, meta->ns_loc);
+	}
+	if (!default_cluster(l, o, meta->ns_loc, &cluster))
+		return NULL;
+	node = load_kube_ns(l, cluster, meta->ns);
+	if (!node->known && !node->warned) {
+		node->warned = true;
+		d = diag_say(l->diags, CODE_UNKNOWN_NAMESPACE, meta->ns_loc,
+		    "no document declares the Kubernetes namespace \"%.*s\"",
+		    STR_ARG(meta->ns));
+		diag_hint(l->diags, d, "a path begins with /");
+	}
+	return node->kube.ns;
+}
+
+/* ---- native Namespace documents ---- */
+
+enum {
+	NS_PATH,
+	NS_KUBERNETES,
+	NS_OWNERS
+};
+
+static const struct schema_field ns_fields[] = {
+    [NS_PATH] = {"path", TYPE_STRING, false, NULL},
+    [NS_KUBERNETES] = {"kubernetes", TYPE_MAP, false, NULL},
+    [NS_OWNERS] = {"owners", TYPE_LIST, false, NULL},
+};
+static const struct schema ns_schema = SCHEMA("a Namespace's spec", ns_fields);
+
+enum {
+	NSK_NAMESPACES,
+	NSK_CLUSTER
+};
+
+static const struct schema_field ns_kube_fields[] = {
+    [NSK_NAMESPACES] = {"namespaces", TYPE_LIST, true, NULL},
+    [NSK_CLUSTER] = {"cluster", TYPE_STRING, false, NULL},
+};
+static const struct schema ns_kube_schema = SCHEMA("\"kubernetes\"", ns_kube_fields);
+
+/* A namespace that is placed exists, even if no document of it is at hand: the gate
+ * judges requests for it. */
+static void
+place(struct loader *l, struct ns *ns, struct str cluster, const struct doc_node *name)
+{
+	struct kube_node *node;
+	struct diag *d;
+
+	if (!schema_type(l->diags, name, "a Kubernetes namespace", TYPE_STRING))
+		return;
+	if (!name_is_label(name->text)) {
+		diag_say(l->diags, CODE_BAD_NAME, name->loc,
+		    "a Kubernetes namespace's name must be %s", NAME_LABEL_RULE);
+		return;
+	}
+	node = find_kube(l, cluster, name->text);
+	if (node == NULL) {
+		node = new_kube(l, cluster, name->text, ns);
+		node->known = true;
+		node->placed = name->loc;
+	} else if (node->kube.ns != ns) {
+		d = diag_say(l->diags, CODE_PLACED_TWICE, name->loc,
+		    "the Kubernetes namespace %.*s is placed at %.*s already",
+		    STR_ARG(name->text), STR_ARG(node->kube.ns->path));
+		diag_note(l->diags, d, node->placed, "here");
+	}
+}
+
+static void
+read_placements(struct loader *l, const struct load_object *o, struct ns *ns,
+    const struct doc_node *map)
+{
+	const struct doc_node *v[ARRAY_LEN(ns_kube_fields)];
+	struct str cluster = o->cluster;
+
+	if (!schema_read(l->diags, &ns_kube_schema, map, v))
+		return;
+	if (v[NSK_CLUSTER] != NULL) {
+		cluster = v[NSK_CLUSTER]->text;
+		if (!cluster_is_given(&l->m->options, cluster))
+			diag_say(l->diags, CODE_UNKNOWN_CLUSTER, v[NSK_CLUSTER]->loc,
+			    "no cluster \"%.*s\" was given", STR_ARG(cluster));
+	} else if (!default_cluster(l, o, map->loc, &cluster)) {
+		return;
+	}
+	for (uint32_t i = 0; i < v[NSK_NAMESPACES]->count; i++)
+		place(l, ns, cluster, v[NSK_NAMESPACES]->u.items[i]);
+}
+
+/* The path: spec.path, or metadata.name when that is one. */
+static bool
+read_own_path(struct loader *l, const struct meta *meta, const struct doc_node *path,
+    struct str *out, struct loc *out_loc)
+{
+	bool named = str_starts(meta->name, STR("/"));
+
+	*out = path != NULL ? path->text : meta->name;
+	*out_loc = path != NULL ? path->loc : meta->loc;
+	if (path == NULL && !named) {
+		struct diag *d = diag_say(l->diags, CODE_MISSING_FIELD, meta->loc,
+		    "a Namespace needs its path: in metadata.name, or in spec.path");
+
+		diag_hint(l->diags, d, "write /%.*s", STR_ARG(meta->name));
+		return false;
+	}
+	if (path != NULL && named && !str_eq(path->text, meta->name)) {
+		diag_say(l->diags, CODE_BAD_PATH, path->loc,
+		    "spec.path differs from the path in metadata.name");
+		return false;
+	}
+	return check_path(l, *out, *out_loc);
+}
+
+void
+load_native_namespace(struct loader *l, const struct load_object *o)
+{
+	const struct doc_node *v[ARRAY_LEN(ns_fields)] = {NULL};
+	const struct doc_node *spec;
+	struct meta meta;
+	struct str path;
+	struct loc loc;
+	struct ns *ns;
+	bool ok = load_top(l, o, &spec);
+
+	ok &= load_meta(l, o, META_TREE, false, &meta);
+	if (spec != NULL)
+		ok &= schema_read(l->diags, &ns_schema, spec, v);
+	if (!ok || !read_own_path(l, &meta, v[NS_PATH], &path, &loc))
+		return;
+	if (!load_claim(l, "Namespace", STR("tree"), (struct str){0}, path, meta.loc))
+		return;
+	ns = load_ns(l, path);
+	ns->labels = meta.labels;
+	ns->loc = meta.loc;
+	mark_known(ns);
+	if (v[NS_KUBERNETES] != NULL)
+		read_placements(l, o, ns, v[NS_KUBERNETES]);
+	if (v[NS_OWNERS] != NULL &&
+	    !load_strings(l, v[NS_OWNERS], "an owner", name_is_printable,
+		"a group's name", &ns->owners, &ns->owner_count))
+		ns->owner_count = 0; /* nobody, rather than some of them */
+}

@@ -1,0 +1,305 @@
+#include "policy-lang/model.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- labels and selectors ---- */
+
+static const struct label *
+label_find(struct label_set labels, struct str key)
+{
+	size_t lo = 0, hi = labels.count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		int order = str_cmp(labels.items[mid].key, key);
+
+		if (order == 0)
+			return &labels.items[mid];
+		if (order < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
+static bool
+requirement_has_value(const struct requirement *r, struct str value)
+{
+	size_t lo = 0, hi = r->value_count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		int order = str_cmp(r->values[mid], value);
+
+		if (order == 0)
+			return true;
+		if (order < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return false;
+}
+
+static bool
+requirement_matches(const struct requirement *r, struct label_set labels)
+{
+	const struct label *label = label_find(labels, r->key);
+
+	switch (r->op) {
+	case REQ_IN:
+		return label != NULL && requirement_has_value(r, label->value);
+	case REQ_NOT_IN: /* an absent key is in no list */
+		return label == NULL || !requirement_has_value(r, label->value);
+	case REQ_EXISTS:
+		return label != NULL;
+	case REQ_NOT_EXISTS:
+		return label == NULL;
+	}
+	return false;
+}
+
+bool
+selector_matches(const struct selector *s, struct label_set labels)
+{
+	if (s == NULL)
+		return true;
+	for (size_t i = 0; i < s->count; i++) {
+		if (!requirement_matches(&s->reqs[i], labels))
+			return false;
+	}
+	return true;
+}
+
+static bool
+requirement_equal(const struct requirement *a, const struct requirement *b)
+{
+	if (a->op != b->op || a->value_count != b->value_count ||
+	    !str_eq(a->key, b->key))
+		return false;
+	for (size_t i = 0; i < a->value_count; i++) {
+		if (!str_eq(a->values[i], b->values[i]))
+			return false;
+	}
+	return true;
+}
+
+bool
+selector_equal(const struct selector *a, const struct selector *b)
+{
+	size_t a_count = a != NULL ? a->count : 0;
+	size_t b_count = b != NULL ? b->count : 0;
+
+	if (a_count != b_count)
+		return false;
+	for (size_t i = 0; i < a_count; i++) {
+		if (!requirement_equal(&a->reqs[i], &b->reqs[i]))
+			return false;
+	}
+	return true;
+}
+
+struct label_set
+workload_ns_labels(const struct workload *w)
+{
+	return w->kube != NULL ? w->kube->labels : w->ns->labels;
+}
+
+/* ---- looking things up ---- */
+
+bool
+ns_within(const struct ns *ns, const struct ns *top)
+{
+	while (ns != NULL && ns->depth > top->depth)
+		ns = ns->parent;
+	return ns == top;
+}
+
+const struct ns *
+model_ns(const struct model *m, struct str path)
+{
+	return map_get(&m->ns_by_path, path);
+}
+
+const struct kube_ns *
+model_kube_ns(const struct model *m, struct str cluster, struct str name)
+{
+	size_t lo = 0, hi = m->kube_count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		const struct kube_ns *k = m->kube_namespaces[mid];
+		int order = str_cmp(k->cluster, cluster);
+
+		if (order == 0)
+			order = str_cmp(k->name, name);
+		if (order == 0)
+			return k;
+		if (order < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
+static void *
+model_at(const struct map *map, const struct ip_addr *addr)
+{
+	char key[1 + sizeof(addr->bytes)];
+	size_t bytes = ip_bytes(addr->family);
+
+	key[0] = (char)addr->family;
+	memcpy(key + 1, addr->bytes, bytes);
+	return map_get(map, (struct str){key, 1 + bytes});
+}
+
+const struct workload *
+model_workload_at(const struct model *m, const struct ip_addr *addr)
+{
+	return model_at(&m->by_address, addr);
+}
+
+const struct node *
+model_node_at(const struct model *m, const struct ip_addr *addr)
+{
+	return model_at(&m->node_by_address, addr);
+}
+
+static const struct node *
+model_cluster_node(const struct model *m, struct str cluster, struct str name)
+{
+	size_t lo = 0, hi = m->node_count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		const struct node *n = m->nodes[mid];
+		int order = str_cmp(n->cluster, cluster);
+
+		if (order == 0)
+			order = str_cmp(n->name, name);
+		if (order == 0)
+			return n;
+		if (order < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
+const struct node *
+model_node(const struct model *m, struct str name)
+{
+	const struct node *n = model_cluster_node(m, (struct str){0}, name);
+
+	for (size_t i = 0; n == NULL && i < m->options.cluster_count; i++)
+		n = model_cluster_node(m, m->options.clusters[i].name, name);
+	return n;
+}
+
+/* ---- names ---- */
+
+const char *
+direction_name(enum direction d)
+{
+	return d == DIR_INGRESS ? "ingress" : "egress";
+}
+
+const char *
+phase_name(enum phase p)
+{
+	static const char *const names[] = {
+	    [PHASE_MANDATORY] = "mandatory",
+	    [PHASE_ALLOW] = "allow",
+	    [PHASE_DEFAULT] = "default",
+	};
+
+	return names[p];
+}
+
+const char *
+action_name(enum action a)
+{
+	static const char *const names[] = {
+	    [ACTION_ALLOW] = "allow",
+	    [ACTION_DENY] = "deny",
+	    [ACTION_PASS] = "pass",
+	};
+
+	return names[a];
+}
+
+const char *
+policy_kind_name(enum policy_kind k)
+{
+	static const char *const names[] = {
+	    [POLICY_NATIVE] = "Policy",
+	    [POLICY_NETWORK_POLICY] = "NetworkPolicy",
+	    [POLICY_ADMIN] = "AdminNetworkPolicy",
+	    [POLICY_BASELINE] = "BaselineAdminNetworkPolicy",
+	    [POLICY_CLUSTER] = "ClusterNetworkPolicy",
+	};
+
+	return names[k];
+}
+
+static const struct {
+	const char *lower, *upper;
+	uint8_t proto;
+} proto_names[] = {
+    {"tcp", "TCP", PROTO_TCP},
+    {"udp", "UDP", PROTO_UDP},
+    {"sctp", "SCTP", PROTO_SCTP},
+    {"icmp", "ICMP", PROTO_ICMP},
+    {"icmpv6", "ICMPV6", PROTO_ICMPV6},
+};
+
+const char *
+proto_name(uint8_t proto, char *out)
+{
+	const char *name = NULL;
+
+	if (proto == PROTO_ANY)
+		name = "any";
+	for (size_t i = 0; i < ARRAY_LEN(proto_names); i++) {
+		if (proto_names[i].proto == proto)
+			name = proto_names[i].lower;
+	}
+	if (name != NULL)
+		(void)snprintf(out, 8, "%s", name); /* the longest is icmpv6 */
+	else
+		(void)snprintf(out, 8, "%u", (unsigned)proto);
+	return out;
+}
+
+bool
+proto_parse(struct str text, uint8_t *out_proto)
+{
+	for (size_t i = 0; i < ARRAY_LEN(proto_names); i++) {
+		if (str_is(text, proto_names[i].lower) ||
+		    str_is(text, proto_names[i].upper)) {
+			*out_proto = proto_names[i].proto;
+			return true;
+		}
+	}
+	return false;
+}
+
+const char *
+rule_title(struct arena *a, const struct rule *r)
+{
+	const struct policy *p = r->policy;
+	const char *slash = "";
+	const char *text;
+
+	if (p->namespace_text.len != 0 && !str_is(p->namespace_text, "/"))
+		slash = "/";
+	text = arena_printf(a, "%s %.*s%s%.*s rule %u", policy_kind_name(p->kind),
+	    STR_ARG(p->namespace_text), slash, STR_ARG(p->name), (unsigned)r->index);
+	if (r->name.len == 0)
+		return text;
+	return arena_printf(a, "%s \"%.*s\"", text, STR_ARG(r->name));
+}

@@ -1,0 +1,394 @@
+/*
+ * The model: what all documents together say, in one normal form. The loader
+ * writes it; everything else only reads it. Kubernetes and native documents
+ * meet here: a NetworkPolicy is an `allow` block of its namespace, an
+ * AdminNetworkPolicy is `mandatory` at /, a BaselineAdminNetworkPolicy `default`
+ * at /. All of it lives in one arena and is immutable once loaded.
+ */
+#ifndef POLICY_LANG_MODEL_H
+#define POLICY_LANG_MODEL_H
+
+#include "common/arena.h"
+#include "common/diag.h"
+#include "common/ip.h"
+#include "common/map.h"
+#include "common/str.h"
+
+/* ---- labels and selectors (apimachinery meta/v1 LabelSelector) ---- */
+
+struct label {
+	struct str key;
+	struct str value;
+};
+
+struct label_set {
+	const struct label *items; /* sorted by key, keys unique */
+	size_t count;
+};
+
+enum requirement_op {
+	REQ_IN,
+	REQ_NOT_IN,
+	REQ_EXISTS,
+	REQ_NOT_EXISTS
+};
+
+struct requirement {
+	struct str key;
+	enum requirement_op op;
+	const struct str *values; /* sorted; REQ_IN and REQ_NOT_IN only */
+	size_t value_count;
+};
+
+/* All requirements must hold; none: everything matches. matchLabels become
+ * REQ_IN with one value. Requirements are sorted (key, op, values), so that equal
+ * selectors compare equal. */
+struct selector {
+	const struct requirement *reqs;
+	size_t count;
+	struct loc loc;
+};
+
+/* ---- the tree ---- */
+
+struct policy;
+struct access_policy;
+struct quota;
+
+/* A namespace of the tree. */
+struct ns {
+	struct str path;          /* "/", "/acme/shop" */
+	uint32_t index;           /* in model.namespaces */
+	uint32_t depth;           /* 0: the root */
+	struct ns *parent;        /* NULL: the root */
+	struct label_set labels;  /* of its own Namespace document */
+	const struct str *owners; /* LDAP groups; own document only */
+	size_t owner_count;
+	struct loc loc; /* its document; nowhere if only implied */
+	/* Policies written here, in evaluation order: priority, name, kind. */
+	struct policy **policies;
+	size_t policy_count;
+	struct access_policy **access; /* the same for Access */
+	size_t access_count;
+	struct quota **quotas;
+	size_t quota_count;
+};
+
+/* A Kubernetes namespace, placed at a tree node. */
+struct kube_ns {
+	struct str cluster; /* "" with one cluster */
+	struct str name;
+	struct label_set labels; /* kubernetes.io/metadata.name always among them */
+	struct ns *ns;
+	struct loc loc; /* its v1 Namespace; nowhere if only implied */
+};
+
+/* ---- what connects ---- */
+
+/* IP protocol numbers; PROTO_ANY is "whatever protocol". */
+enum proto {
+	PROTO_ANY = 0,
+	PROTO_ICMP = 1,
+	PROTO_TCP = 6,
+	PROTO_UDP = 17,
+	PROTO_ICMPV6 = 58,
+	PROTO_SCTP = 132,
+};
+
+struct named_port {
+	struct str name;
+	uint8_t proto;
+	uint16_t port;
+};
+
+struct workload {
+	uint32_t index;  /* in model.workloads */
+	struct str name; /* the pod's or native workload's own name */
+	struct str
+	    owner_name; /* ownerReferences[0] or the apps/batch object; else = name */
+	struct str owner_kind; /* "Deployment", "Pod", "Workload", ... */
+	struct ns *ns;
+	const struct kube_ns *kube; /* NULL: a native workload */
+	struct label_set labels;
+	struct str
+	    service_account; /* Kubernetes: "default" when absent; native: may be "" */
+	struct str node;     /* "" when not known */
+	bool host_network;   /* is the node, not a workload, to every policy */
+	bool is_template;    /* stands for the pods of an apps/batch object */
+	const struct ip_addr *ips;
+	size_t ip_count;
+	const struct named_port *ports;
+	size_t port_count;
+	struct str display; /* "ns/name[Kind]" as `list` prints it */
+	struct loc loc;
+};
+
+struct node {
+	uint32_t index;
+	struct str cluster;
+	struct str name;
+	struct label_set labels;
+	const struct ip_addr *ips;
+	size_t ip_count;
+	struct loc loc; /* nowhere if known only through a workload's `node` */
+};
+
+struct external_network {
+	struct str name;
+	struct ns *ns;
+	const struct ip_prefix *prefixes;
+	size_t prefix_count;
+	const struct str *fqdns;
+	size_t fqdn_count;
+	struct loc loc;
+};
+
+/* ---- policies ---- */
+
+enum direction {
+	DIR_INGRESS,
+	DIR_EGRESS
+};
+#define DIRECTION_COUNT 2
+
+enum phase {
+	PHASE_MANDATORY,
+	PHASE_ALLOW,
+	PHASE_DEFAULT
+};
+
+enum action {
+	ACTION_ALLOW,
+	ACTION_DENY,
+	ACTION_PASS
+};
+
+enum port_match_kind {
+	PORT_NUMBERS, /* `proto` and lo..hi; 0..65535 is the whole protocol */
+	PORT_NAMED,   /* `name` at the destination; proto PROTO_ANY: in any protocol */
+};
+
+struct port_match {
+	enum port_match_kind kind;
+	uint8_t proto;
+	uint16_t lo, hi;
+	struct str name;
+	struct loc loc;
+};
+
+/* A set of workloads: subject of a policy, or part of a peer. Every part that is
+ * set must hold. hostNetwork workloads are never in one. */
+struct workload_match {
+	const struct ns *subtree;   /* at or below; NULL: anywhere */
+	const struct kube_ns *kube; /* exactly this Kubernetes namespace; NULL */
+	const struct selector
+	    *ns_selector; /* over the labels of the workload's own namespace
+					       (kube ? kube->labels : ns->labels); NULL: any */
+	const struct selector *selector; /* over the workload's labels; NULL: any */
+	struct str service_account;      /* ptr NULL: any */
+};
+
+enum peer_kind {
+	PEER_WORKLOADS,
+	PEER_NETWORK, /* addresses, and workloads by their addresses unless !by_address */
+	PEER_NODES,   /* the addresses of nodes, and their hostNetwork workloads */
+	PEER_FQDN,    /* names; matches no address until resolution is wired */
+};
+
+struct peer {
+	enum peer_kind kind;
+	struct workload_match workloads;  /* PEER_WORKLOADS */
+	const struct ip_prefix *prefixes; /* PEER_NETWORK: in one of these ... */
+	size_t prefix_count;
+	const struct ip_prefix *excepts; /* ... and in none of these */
+	size_t except_count;
+	bool by_address;      /* also matches workloads that have such an address */
+	struct str node_name; /* PEER_NODES: ptr NULL: by selector */
+	const struct selector *node_selector;
+	const struct str
+	    *fqdns; /* PEER_FQDN, or beside prefixes of an ExternalNetwork */
+	size_t fqdn_count;
+	struct loc loc;
+};
+
+struct rule {
+	struct str name; /* "" when it has none */
+	uint32_t index;  /* in its list, from 0 */
+	enum phase phase;
+	enum direction dir;
+	enum action action; /* PHASE_ALLOW: always ACTION_ALLOW */
+	bool any_peer;      /* no from/to: everyone; else one of peers (none: nobody) */
+	const struct peer *peers;
+	size_t peer_count;
+	bool any_port; /* no ports: everything; else one of ports (none: nothing) */
+	const struct port_match *ports;
+	size_t port_count;
+	const struct policy *policy;
+	uint32_t
+	    number; /* identifies the rule in kernel and logs: see model_rule_number */
+	struct loc loc;
+};
+
+struct rule_list {
+	struct rule *rules;
+	size_t count;
+};
+
+enum policy_kind {
+	POLICY_NATIVE,
+	POLICY_NETWORK_POLICY,
+	POLICY_ADMIN,    /* AdminNetworkPolicy */
+	POLICY_BASELINE, /* BaselineAdminNetworkPolicy */
+	POLICY_CLUSTER,  /* ClusterNetworkPolicy, either tier */
+};
+
+struct policy {
+	enum policy_kind kind;
+	struct str name;
+	struct str
+	    namespace_text; /* as written: a path or a Kubernetes namespace; "" at / */
+	struct ns *level;   /* where its rules stand in the walk */
+	int32_t priority;   /* lower is first */
+	struct workload_match subject; /* subtree is always at or below level */
+	struct rule_list mandatory[DIRECTION_COUNT];
+	struct rule_list allow[DIRECTION_COUNT];
+	bool isolates[DIRECTION_COUNT]; /* has an allow block in this direction */
+	struct rule_list defaults[DIRECTION_COUNT];
+	struct loc loc;
+	struct loc isolate_loc[DIRECTION_COUNT];  /* what isolates: for messages */
+	uint32_t isolate_number[DIRECTION_COUNT]; /* number of "denied by isolation" */
+};
+
+/* ---- access and quotas ---- */
+
+struct access_rule {
+	enum action action;
+	const struct str *verbs; /* "*": every verb */
+	size_t verb_count;
+	const struct str
+	    *resources; /* RBAC's grammar: pods, pods/exec, deployments.apps,
+					"*", "*\/scale" */
+	size_t resource_count;
+	const struct str *names; /* none: every object */
+	size_t name_count;
+	const struct str *urls; /* nonResourceURLs; a trailing * is a prefix */
+	size_t url_count;
+	uint32_t index;
+	struct loc loc;
+};
+
+struct access_policy {
+	struct str name;
+	struct ns *level;
+	int32_t priority;
+	const struct str *users;
+	size_t user_count;
+	const struct str *groups;
+	size_t group_count;
+	const struct access_rule *mandatory;
+	size_t mandatory_count;
+	const struct access_rule *defaults;
+	size_t default_count;
+	struct loc loc;
+};
+
+#define QUOTA_UNSET UINT64_MAX
+
+/* Limits of request flow; QUOTA_UNSET where not given. */
+struct quota_limits {
+	uint64_t per_second_milli; /* requests per 1,000 seconds */
+	uint64_t burst;            /* unset: 2 s worth, at least 1 */
+	uint64_t in_flight;
+	uint64_t watches;
+	uint64_t per_day;
+	uint64_t body_bytes;
+};
+
+struct quota_object {
+	struct str resource;   /* "pods", "requests.cpu" */
+	uint64_t amount_milli; /* canonical quantity times 1,000 */
+};
+
+struct quota {
+	struct str name;
+	struct ns *level;
+	struct quota_limits requests;
+	struct quota_limits per_user;
+	const struct quota_object *objects;
+	size_t object_count;
+	struct loc loc;
+};
+
+/* ---- all of it ---- */
+
+struct model_options {
+	bool default_deny;        /* --cluster-default deny */
+	bool ip_blocks_skip_pods; /* --ip-blocks-match-pods=never */
+	/* --cluster NAME=PATH: documents of sources below PATH belong to NAME. */
+	const struct {
+		struct str name, path;
+	} * clusters;
+	size_t cluster_count;
+};
+
+struct model {
+	struct arena *arena; /* borrowed */
+	struct model_options options;
+	struct ns *root;
+	struct ns **namespaces; /* sorted by path; the root is first */
+	size_t ns_count;
+	struct kube_ns **kube_namespaces; /* sorted by cluster, name */
+	size_t kube_count;
+	struct workload **workloads; /* sorted by display, then name */
+	size_t workload_count;
+	struct node **nodes; /* sorted by cluster, name */
+	size_t node_count;
+	struct external_network **externals; /* sorted by path, name */
+	size_t external_count;
+	struct policy **policies; /* sorted by level path, then as ns.policies */
+	size_t policy_count;
+	/* Workloads that share an address keep the first by display; the loader warns. */
+	struct map by_address; /* key: family byte + address bytes -> struct workload */
+	struct map node_by_address; /* the same -> struct node */
+	struct map ns_by_path;
+	struct map kube_by_name; /* "name" or "cluster/name" */
+};
+
+/* Verdict numbers that are no rule's. Rules' own numbers start at 4096. */
+enum {
+	NUMBER_NONE = 0,
+	NUMBER_CLUSTER_ALLOW = 1, /* nothing decided; cluster default allow */
+	NUMBER_CLUSTER_DENY = 2,  /* nothing decided; cluster default deny */
+	NUMBER_GATE = 3,          /* a workload that is not programmed yet */
+	NUMBER_FIRST_RULE = 4096,
+};
+
+/* ---- questions that loader, evaluator and compiler share ---- */
+
+MUST_CHECK bool selector_matches(const struct selector *s, struct label_set labels);
+MUST_CHECK bool selector_equal(const struct selector *a, const struct selector *b);
+/* The labels that a namespaceSelector sees for this workload. */
+MUST_CHECK struct label_set workload_ns_labels(const struct workload *w);
+/* True if `ns` is `top` or below it. */
+MUST_CHECK bool ns_within(const struct ns *ns, const struct ns *top);
+MUST_CHECK const struct ns *model_ns(const struct model *m, struct str path);
+MUST_CHECK const struct kube_ns *model_kube_ns(
+    const struct model *m, struct str cluster, struct str name);
+MUST_CHECK const struct workload *model_workload_at(
+    const struct model *m, const struct ip_addr *addr);
+MUST_CHECK const struct node *model_node_at(
+    const struct model *m, const struct ip_addr *addr);
+MUST_CHECK const struct node *model_node(const struct model *m, struct str name);
+
+MUST_CHECK const char *direction_name(enum direction d); /* "ingress", "egress" */
+MUST_CHECK const char *phase_name(enum phase p); /* "mandatory", "allow", "default" */
+MUST_CHECK const char *action_name(enum action a);
+MUST_CHECK const char *policy_kind_name(enum policy_kind k); /* "NetworkPolicy", ... */
+/* "tcp", "udp", "sctp", "icmp", "icmpv6", "any", else the number; `out` >= 8 bytes. */
+const char *proto_name(uint8_t proto, char *out);
+/* Parses tcp|udp|sctp|icmp|icmpv6 in lower or upper case. */
+MUST_CHECK bool proto_parse(struct str text, uint8_t *out_proto);
+/* "Policy /acme/shop/web rule 2 \"metrics\"": names a rule for people. In the arena. */
+MUST_CHECK const char *rule_title(struct arena *a, const struct rule *r);
+
+#endif

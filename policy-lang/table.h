@@ -1,0 +1,250 @@
+/*
+ * The kernel table, as data: one description of sets, chains and rules from
+ * which the printer (`ringfence compile -o nft`) and the enforcer's netlink encoder both
+ * work, so that what is printed is what is enforced. Kernel-neutral: no netlink
+ * here. The number of sets and the graph of chains are constants of this file; only
+ * elements and rule chains vary.
+ */
+#ifndef POLICY_LANG_TABLE_H
+#define POLICY_LANG_TABLE_H
+
+#include "policy-lang/model.h"
+
+#define TABLE_NAME   "ringfence"
+#define TABLE_FAMILY "inet"
+
+#define TABLE_KEY_FIELDS 4
+
+/* One field of a key or one value. In a concatenated key each takes a multiple of four
+ * bytes (nf_tables registers). */
+enum table_field {
+	FIELD_NONE,
+	FIELD_CLASSID, /* 4 bytes; nft type classid; for its order see table_set_swaps */
+	FIELD_IPV4,    /* 4 bytes, network order */
+	FIELD_IPV6,    /* 16 bytes */
+	FIELD_PROTO,   /* 1 byte; nft type inet_proto */
+	FIELD_SERVICE, /* 2 bytes, network order; nft type inet_service */
+	FIELD_VERDICT, /* values only: goto rule_N, N the element's value */
+};
+
+/*
+ * F: 4 or 6; D: in (ingress; the local end is the destination) or out. In the order that
+ * table_sets lists them. How a packet is judged in one direction:
+ *
+ *     localF_D        is this local address governed at all?
+ *     peerF_D         the other end's address -> its class; missing: ...
+ *     peerF_D_net     ... the intervals; missing: class 0, "nobody mentions it"
+ *     cellF_D         class . local address . protocol . port -> rule; missing: ...
+ *     cellF_D_range   ... wide ports, whole protocols; missing: ...
+ *     cellF_D_any     ... class . local address -> rule; missing: ...
+ *     cellF_D(_range) ... the same keys with class 0: what holds towards everyone; missing:
+ *     cellF_D_rest    ... local address -> rule; every governed address has one
+ *     rules           rule -> goto rule_N
+ *
+ * So a class has elements at a local address only where it differs from class 0. Exact
+ * elements come before ranges. The port of a protocol without ports is no port (th dport
+ * reads ICMP's checksum): whole protocols are ranges 0-65535, never exact elements.
+ */
+enum table_set_id {
+	SET_LOCAL4_IN,
+	SET_LOCAL6_IN,
+	SET_LOCAL4_OUT,
+	SET_LOCAL6_OUT,
+	SET_PEER4_IN,
+	SET_PEER6_IN,
+	SET_PEER4_OUT,
+	SET_PEER6_OUT,
+	SET_PEER4_IN_NET,
+	SET_PEER6_IN_NET,
+	SET_PEER4_OUT_NET,
+	SET_PEER6_OUT_NET,
+	SET_CELL4_IN,
+	SET_CELL6_IN,
+	SET_CELL4_OUT,
+	SET_CELL6_OUT,
+	SET_CELL4_IN_RANGE,
+	SET_CELL6_IN_RANGE,
+	SET_CELL4_OUT_RANGE,
+	SET_CELL6_OUT_RANGE,
+	SET_CELL4_IN_ANY,
+	SET_CELL6_IN_ANY,
+	SET_CELL4_OUT_ANY,
+	SET_CELL6_OUT_ANY,
+	SET_CELL4_IN_REST,
+	SET_CELL6_IN_REST,
+	SET_CELL4_OUT_REST,
+	SET_CELL6_OUT_REST,
+	SET_GATE4,
+	SET_GATE6, /* intervals: addresses that are workloads' */
+	SET_KNOWN4,
+	SET_KNOWN6, /* workloads that are programmed, and nodes, in a gate */
+	SET_RULES,  /* number -> goto rule_N */
+	SET_COUNT,
+};
+
+struct table_set {
+	const char *name;
+	enum table_field key[TABLE_KEY_FIELDS]; /* the rest is FIELD_NONE */
+	enum table_field value;                 /* FIELD_NONE: a set; else a map */
+	bool interval; /* replaced whole, never edited in place */
+	const char *comment;
+};
+
+extern const struct table_set table_sets[SET_COUNT];
+
+/* ---- rules of the constant chains ---- */
+
+enum table_stmt_kind {
+	STMT_CT_ESTABLISHED, /* ct state established,related */
+	STMT_FAMILY,         /* meta nfproto == value (4 or 6) */
+	STMT_ND,             /* icmpv6 types 133-137, neighbour discovery (v6 only) */
+	STMT_LOOPBACK,       /* iif lo: the node to itself */
+	STMT_L4PROTO,        /* meta l4proto == value */
+	STMT_LOOKUP,         /* key fields in set (invert: not in set) */
+	STMT_PRIORITY_MAP,   /* meta priority set <key> map @set */
+	STMT_PRIORITY_CONST, /* meta priority set value */
+	STMT_PRIORITY_VMAP,  /* meta priority vmap @set */
+	STMT_COUNTER,
+	STMT_LOG, /* to settings.log_group, prefix = decimal of value */
+	STMT_DROP,
+	STMT_REJECT_RESET, /* reject with tcp reset */
+	STMT_REJECT_ADMIN, /* reject with icmpx admin-prohibited */
+	STMT_ACCEPT,
+	STMT_RETURN,
+	STMT_JUMP, /* chain */
+	STMT_GOTO, /* chain */
+};
+
+/* Where a key field of a look-up comes from. In sets of table_set_swaps the priority is
+ * converted to network order once it is loaded. */
+enum table_load {
+	LOAD_NONE,
+	LOAD_PRIORITY,
+	LOAD_SADDR, /* ip or ip6, by the set's field */
+	LOAD_DADDR,
+	LOAD_L4PROTO,
+	LOAD_DPORT, /* th dport */
+};
+
+struct table_stmt {
+	enum table_stmt_kind kind;
+	uint32_t value;
+	bool invert;
+	enum table_set_id set;
+	enum table_load load[TABLE_KEY_FIELDS]; /* as the key of `set` */
+	const char *chain;
+};
+
+#define TABLE_RULE_STMTS 6
+
+struct table_rule {
+	struct table_stmt stmts[TABLE_RULE_STMTS];
+	size_t count;
+	const char *comment; /* or NULL */
+};
+
+enum table_hook {
+	HOOK_NONE,
+	HOOK_FORWARD,
+	HOOK_INPUT
+};
+
+/* Of the base chains: a little before the filter rules of others. */
+#define TABLE_PRIORITY (-10)
+
+struct table_chain {
+	const char *name;
+	enum table_hook hook; /* HOOK_NONE: a regular chain */
+	int32_t priority;
+	const struct table_rule *rules;
+	size_t rule_count;
+};
+
+/* In an order in which each chain is defined before it is referred to. A rule that looks
+ * at addresses begins with STMT_FAMILY. Traffic that no chain decides is accepted. */
+extern const struct table_chain table_chains[];
+extern const size_t table_chain_count;
+
+/* ---- what varies ---- */
+
+/* An element of any set; fields that the set's key has not are zero. For interval sets
+ * the field that ranges has an end, inclusive: port_hi if there is a port, else addr_end.
+ * In other sets both ends are zero. */
+struct table_element {
+	uint32_t class_id;
+	uint8_t addr[16];
+	uint8_t addr_end[16];
+	uint8_t proto;
+	uint16_t port_lo, port_hi;
+	uint32_t value; /* maps: class or rule number */
+	struct loc loc; /* the policy line that it comes from; for kernel refusals */
+};
+
+/* A chain rule_N: counter; deny: log group G prefix "N", drop or reject; allow: return, to
+ * whoever jumped to the direction's first chain. */
+struct table_rule_chain {
+	uint32_t number;
+	enum action action; /* ACTION_ALLOW or ACTION_DENY */
+	bool log;           /* allowed flows on request; denied ones always */
+	/* "NetworkPolicy shop-prod/web ingress rule 0 web.yaml:12", of the chain's first
+	 * rule; printable ASCII without quotes, at most TABLE_COMMENT_BYTES. */
+	const char *comment;
+	struct loc loc;
+	/* For logs and status: */
+	enum direction dir;
+	enum phase phase;
+	const char *policy_kind;
+	struct str policy; /* name */
+	struct str namespace_path;
+	struct str rule_name;
+	uint32_t rule_index;
+	bool isolation;
+};
+
+#define TABLE_COMMENT_BYTES    127 /* without the NUL; nft allows 128 */
+#define TABLE_RULE_CHAIN_RULES 3
+
+struct table_settings {
+	uint16_t log_group; /* NFLOG group */
+	bool reject;        /* denied packets: reject instead of drop */
+};
+
+/* The whole program of one node. Arrays are sorted (elements by key as
+ * table_element_cmp orders, rule chains by number) and free of duplicates. */
+struct table_content {
+	struct table_settings settings;
+	struct table_element *elements[SET_COUNT];
+	size_t element_count[SET_COUNT];
+	struct table_rule_chain *rule_chains;
+	size_t rule_chain_count;
+};
+
+/* Order by class, address, protocol, port (the key only): <0, 0, >0. */
+MUST_CHECK int table_element_cmp(
+    const struct table_element *a, const struct table_element *b);
+/* True if both say the same: key, end and value (not the place). */
+MUST_CHECK bool table_element_equal(
+    const struct table_element *a, const struct table_element *b);
+
+#define TABLE_KEY_BYTES_MAX 28
+
+/* Number of bytes of a set's key as nf_tables wants it (fields padded to 4). */
+MUST_CHECK size_t table_key_bytes(enum table_set_id set);
+/* True for interval sets with several fields: nft keeps host-order fields in them in
+ * network order, so what is looked up there must be converted after loading. */
+MUST_CHECK bool table_set_swaps(enum table_set_id set);
+/* Writes an element's key (and for interval sets its end, inclusive) in that form:
+ * table_key_bytes bytes each. `out_key_end` may be NULL. */
+void table_element_key(enum table_set_id set, const struct table_element *e,
+    uint8_t *out_key, uint8_t *out_key_end);
+
+/* Writes the rules of a chain rule_N; returns how many. The first bears the comment. */
+MUST_CHECK size_t table_rule_chain_rules(const struct table_rule_chain *chain,
+    const struct table_settings *settings, struct table_rule *out_rules);
+
+/* The whole table as text that `nft -f` loads: replaces a table of that name. */
+void table_print_nft(struct buf *out, const struct table_content *content);
+/* The same as JSON: {"sets": {name: [...]}, "rules": [...]} for tests and tools. */
+void table_print_json(struct buf *out, const struct table_content *content);
+
+#endif

@@ -1,0 +1,359 @@
+/*
+ * The table as text. What nft 1.0.6 needs is here: class ids are "major:minor" in
+ * hexadecimal (0 is "none"), a range of one is written as a single value, and a
+ * definition's elements stand in its block.
+ */
+#include "policy-lang/table.h"
+
+#include <string.h>
+
+/* ---- elements ---- */
+
+static void
+print_class(struct buf *out, uint32_t id)
+{
+	if (id == 0)
+		buf_add_cstr(out, "none");
+	else
+		buf_printf(out, "%x:%x", (unsigned)(id >> 16), (unsigned)(id & 0xffff));
+}
+
+static void
+print_addr(struct buf *out, enum table_field field, const uint8_t *bytes)
+{
+	struct ip_addr addr = {.family = field == FIELD_IPV4 ? IP_V4 : IP_V6};
+	char text[IP_TEXT_BYTES];
+
+	memcpy(addr.bytes, bytes, ip_bytes(addr.family));
+	buf_add_cstr(out, ip_format(&addr, text));
+}
+
+/* True if the addresses of this set's elements have an end. In a concatenated key only
+ * the port ranges. */
+static bool
+ranges_addr(const struct table_set *set)
+{
+	return set->interval && set->key[1] == FIELD_NONE;
+}
+
+static void
+print_field(struct buf *out, const struct table_set *set, enum table_field field,
+    const struct table_element *e)
+{
+	switch (field) {
+	case FIELD_CLASSID:
+		print_class(out, e->class_id);
+		break;
+	case FIELD_IPV4:
+	case FIELD_IPV6:
+		print_addr(out, field, e->addr);
+		if (ranges_addr(set) &&
+		    memcmp(e->addr, e->addr_end, sizeof(e->addr)) != 0) {
+			buf_add_char(out, '-');
+			print_addr(out, field, e->addr_end);
+		}
+		break;
+	case FIELD_PROTO:
+		/* Numbers: names would depend on the machine's /etc/protocols. */
+		buf_printf(out, "%u", (unsigned)e->proto);
+		break;
+	case FIELD_SERVICE:
+		buf_printf(out, "%u", (unsigned)e->port_lo);
+		if (set->interval && e->port_hi != e->port_lo)
+			buf_printf(out, "-%u", (unsigned)e->port_hi);
+		break;
+	case FIELD_NONE:
+	case FIELD_VERDICT:
+		break;
+	}
+}
+
+static void
+print_element(
+    struct buf *out, const struct table_set *set, const struct table_element *e)
+{
+	for (size_t i = 0; i < TABLE_KEY_FIELDS && set->key[i] != FIELD_NONE; i++) {
+		if (i != 0)
+			buf_add_cstr(out, " . ");
+		print_field(out, set, set->key[i], e);
+	}
+	if (set->value == FIELD_VERDICT)
+		buf_printf(out, " : goto rule_%u", (unsigned)e->value);
+	if (set->value == FIELD_CLASSID) {
+		buf_add_cstr(out, " : ");
+		print_class(out, e->value);
+	}
+}
+
+/* ---- sets ---- */
+
+static const char *const field_types[] = {
+    [FIELD_CLASSID] = "classid",
+    [FIELD_IPV4] = "ipv4_addr",
+    [FIELD_IPV6] = "ipv6_addr",
+    [FIELD_PROTO] = "inet_proto",
+    [FIELD_SERVICE] = "inet_service",
+    [FIELD_VERDICT] = "verdict",
+};
+
+static void
+print_set(struct buf *out, const struct table_set *set,
+    const struct table_element *elements, size_t count)
+{
+	buf_printf(out, "\n\t%s %s {\n\t\ttype ",
+	    set->value == FIELD_NONE ? "set" : "map", set->name);
+	for (size_t i = 0; i < TABLE_KEY_FIELDS && set->key[i] != FIELD_NONE; i++)
+		buf_printf(out, "%s%s", i != 0 ? " . " : "", field_types[set->key[i]]);
+	if (set->value != FIELD_NONE)
+		buf_printf(out, " : %s", field_types[set->value]);
+	buf_add_char(out, '\n');
+	if (set->interval)
+		buf_add_cstr(out, "\t\tflags interval\n");
+	buf_printf(out, "\t\tcomment \"%s\"\n", set->comment);
+	for (size_t i = 0; i < count; i++) {
+		buf_add_cstr(out, i == 0 ? "\t\telements = { " : ",\n\t\t\t     ");
+		print_element(out, set, &elements[i]);
+	}
+	buf_add_cstr(out, count != 0 ? " }\n\t}\n" : "\t}\n");
+}
+
+/* ---- rules ---- */
+
+/* The key of a look-up: "meta priority . ip daddr . ...". */
+static void
+print_load(struct buf *out, const struct table_stmt *stmt)
+{
+	const struct table_set *set = &table_sets[stmt->set];
+	static const char *const texts[] = {
+	    [LOAD_PRIORITY] = "meta priority",
+	    [LOAD_SADDR] = "saddr",
+	    [LOAD_DADDR] = "daddr",
+	    [LOAD_L4PROTO] = "meta l4proto",
+	    [LOAD_DPORT] = "th dport",
+	};
+
+	for (size_t i = 0; i < TABLE_KEY_FIELDS && stmt->load[i] != LOAD_NONE; i++) {
+		if (i != 0)
+			buf_add_cstr(out, " . ");
+		if (stmt->load[i] == LOAD_SADDR || stmt->load[i] == LOAD_DADDR)
+			buf_add_cstr(out, set->key[i] == FIELD_IPV4 ? "ip " : "ip6 ");
+		buf_add_cstr(out, texts[stmt->load[i]]);
+	}
+}
+
+/* What is the same for every statement of a kind; the rest in print_stmt. */
+static const char *const stmt_texts[] = {
+    [STMT_CT_ESTABLISHED] = "ct state established,related",
+    [STMT_ND] = "icmpv6 type 133-137",
+    [STMT_LOOPBACK] = "iif \"lo\"",
+    [STMT_COUNTER] = "counter",
+    [STMT_DROP] = "drop",
+    [STMT_REJECT_RESET] = "reject with tcp reset",
+    [STMT_REJECT_ADMIN] = "reject with icmpx admin-prohibited",
+    [STMT_ACCEPT] = "accept",
+    [STMT_RETURN] = "return",
+};
+
+static void
+print_stmt(struct buf *out, const struct table_stmt *stmt,
+    const struct table_settings *settings)
+{
+	const char *set = table_sets[stmt->set].name;
+
+	if ((size_t)stmt->kind < ARRAY_LEN(stmt_texts) &&
+	    stmt_texts[stmt->kind] != NULL) {
+		buf_add_cstr(out, stmt_texts[stmt->kind]);
+	} else if (stmt->kind == STMT_FAMILY) {
+		buf_printf(out, "meta nfproto ipv%u", (unsigned)stmt->value);
+	} else if (stmt->kind == STMT_L4PROTO) {
+		buf_printf(out, "meta l4proto %u", (unsigned)stmt->value);
+	} else if (stmt->kind == STMT_LOOKUP) {
+		print_load(out, stmt);
+		buf_printf(out, " %s@%s", stmt->invert ? "!= " : "", set);
+	} else if (stmt->kind == STMT_PRIORITY_MAP) {
+		buf_add_cstr(out, "meta priority set ");
+		print_load(out, stmt);
+		buf_printf(out, " map @%s", set);
+	} else if (stmt->kind == STMT_PRIORITY_CONST) {
+		buf_add_cstr(out, "meta priority set ");
+		print_class(out, stmt->value);
+	} else if (stmt->kind == STMT_PRIORITY_VMAP) {
+		buf_printf(out, "meta priority vmap @%s", set);
+	} else if (stmt->kind == STMT_LOG) {
+		buf_printf(out, "log prefix \"%u\" group %u", (unsigned)stmt->value,
+		    (unsigned)settings->log_group);
+	} else {
+		buf_printf(out, "%s %s", stmt->kind == STMT_JUMP ? "jump" : "goto",
+		    stmt->chain);
+	}
+}
+
+static void
+print_rules(struct buf *out, const struct table_rule *rules, size_t count,
+    const struct table_settings *settings)
+{
+	for (size_t i = 0; i < count; i++) {
+		buf_add_cstr(out, "\t\t");
+		for (size_t j = 0; j < rules[i].count; j++) {
+			if (j != 0)
+				buf_add_char(out, ' ');
+			print_stmt(out, &rules[i].stmts[j], settings);
+		}
+		if (rules[i].comment != NULL)
+			buf_printf(out, " comment \"%s\"", rules[i].comment);
+		buf_add_char(out, '\n');
+	}
+}
+
+static void
+print_chain(struct buf *out, const struct table_chain *chain,
+    const struct table_settings *settings)
+{
+	buf_printf(out, "\n\tchain %s {\n", chain->name);
+	if (chain->hook != HOOK_NONE)
+		buf_printf(out, "\t\ttype filter hook %s priority %d; policy accept;\n",
+		    chain->hook == HOOK_FORWARD ? "forward" : "input",
+		    (int)chain->priority);
+	print_rules(out, chain->rules, chain->rule_count, settings);
+	buf_add_cstr(out, "\t}\n");
+}
+
+static void
+print_rule_chain(struct buf *out, const struct table_rule_chain *chain,
+    const struct table_settings *settings)
+{
+	struct table_rule rules[TABLE_RULE_CHAIN_RULES];
+	size_t count = table_rule_chain_rules(chain, settings, rules);
+
+	buf_printf(out, "\n\tchain rule_%u {\n", (unsigned)chain->number);
+	print_rules(out, rules, count, settings);
+	buf_add_cstr(out, "\t}\n");
+}
+
+void
+table_print_nft(struct buf *out, const struct table_content *content)
+{
+	/* The first line makes sure that there is something to delete. */
+	buf_add_cstr(out, "table " TABLE_FAMILY " " TABLE_NAME "\n"
+			  "delete table " TABLE_FAMILY " " TABLE_NAME "\n"
+			  "table " TABLE_FAMILY " " TABLE_NAME " {");
+	for (size_t i = 0; i < SET_COUNT; i++)
+		print_set(out, &table_sets[i], content->elements[i],
+		    content->element_count[i]);
+	for (size_t i = 0; i < content->rule_chain_count; i++)
+		print_rule_chain(out, &content->rule_chains[i], &content->settings);
+	for (size_t i = 0; i < table_chain_count; i++)
+		print_chain(out, &table_chains[i], &content->settings);
+	buf_add_cstr(out, "}\n");
+}
+
+/* ---- JSON ---- */
+
+static void
+json_field(struct buf *out, const struct table_set *set, enum table_field field,
+    const struct table_element *e)
+{
+	switch (field) {
+	case FIELD_CLASSID:
+		buf_printf(out, "\"class\": %u", (unsigned)e->class_id);
+		break;
+	case FIELD_IPV4:
+	case FIELD_IPV6:
+		buf_add_cstr(out, "\"address\": \"");
+		print_addr(out, field, e->addr);
+		if (ranges_addr(set)) {
+			buf_add_cstr(out, "\", \"lastAddress\": \"");
+			print_addr(out, field, e->addr_end);
+		}
+		buf_add_char(out, '"');
+		break;
+	case FIELD_PROTO:
+		buf_printf(out, "\"protocol\": %u", (unsigned)e->proto);
+		break;
+	case FIELD_SERVICE:
+		buf_printf(out, "\"port\": %u", (unsigned)e->port_lo);
+		if (set->interval)
+			buf_printf(out, ", \"lastPort\": %u", (unsigned)e->port_hi);
+		break;
+	case FIELD_NONE:
+	case FIELD_VERDICT:
+		break;
+	}
+}
+
+static void
+json_loc(struct buf *out, struct loc loc)
+{
+	if (loc.source == NULL)
+		return;
+	buf_add_cstr(out, ", \"file\": ");
+	buf_add_json(out, loc.source->name);
+	buf_printf(out, ", \"line\": %u", (unsigned)loc.line);
+}
+
+static void
+json_element(
+    struct buf *out, const struct table_set *set, const struct table_element *e)
+{
+	buf_add_char(out, '{');
+	for (size_t i = 0; i < TABLE_KEY_FIELDS && set->key[i] != FIELD_NONE; i++) {
+		if (i != 0)
+			buf_add_cstr(out, ", ");
+		json_field(out, set, set->key[i], e);
+	}
+	if (set->value != FIELD_NONE)
+		buf_printf(out, ", \"value\": %u", (unsigned)e->value);
+	json_loc(out, e->loc);
+	buf_add_char(out, '}');
+}
+
+static void
+json_rule(struct buf *out, const struct table_rule_chain *chain)
+{
+	buf_printf(out, "{\"number\": %u, \"action\": \"%s\", \"log\": %s, ",
+	    (unsigned)chain->number, action_name(chain->action),
+	    chain->log ? "true" : "false");
+	buf_printf(out, "\"direction\": \"%s\", \"phase\": \"%s\", ",
+	    direction_name(chain->dir), phase_name(chain->phase));
+	buf_add_cstr(out, "\"kind\": ");
+	buf_add_json(out, str_from(chain->policy_kind));
+	buf_add_cstr(out, ", \"namespace\": ");
+	buf_add_json(out, chain->namespace_path);
+	buf_add_cstr(out, ", \"policy\": ");
+	buf_add_json(out, chain->policy);
+	buf_add_cstr(out, ", \"rule\": ");
+	buf_add_json(out, chain->rule_name);
+	buf_printf(out, ", \"index\": %u, \"isolation\": %s, \"comment\": ",
+	    (unsigned)chain->rule_index, chain->isolation ? "true" : "false");
+	buf_add_json(out, str_from(chain->comment));
+	json_loc(out, chain->loc);
+	buf_add_char(out, '}');
+}
+
+/* "," before every item but the first, then a new line with the item's indent. */
+static void
+json_next(struct buf *out, size_t index, const char *indent)
+{
+	buf_printf(out, "%s\n%s", index != 0 ? "," : "", indent);
+}
+
+void
+table_print_json(struct buf *out, const struct table_content *content)
+{
+	buf_add_cstr(out, "{\n  \"sets\": {");
+	for (size_t i = 0; i < SET_COUNT; i++) {
+		json_next(out, i, "    ");
+		buf_printf(out, "\"%s\": [", table_sets[i].name);
+		for (size_t j = 0; j < content->element_count[i]; j++) {
+			json_next(out, j, "      ");
+			json_element(out, &table_sets[i], &content->elements[i][j]);
+		}
+		buf_add_char(out, ']');
+	}
+	buf_add_cstr(out, "\n  },\n  \"rules\": [");
+	for (size_t i = 0; i < content->rule_chain_count; i++) {
+		json_next(out, i, "    ");
+		json_rule(out, &content->rule_chains[i]);
+	}
+	buf_add_cstr(out, "]\n}\n");
+}

@@ -1,0 +1,602 @@
+/*
+ * The laws of the language, over random trees, from YAML text through the loader to the
+ * evaluator:
+ *   (a) no edit below a namespace changes what mandatory rules at or above it decided;
+ *   (b) a default that is added at depth k changes nothing that an allow block at depth k
+ *       or deeper, or a default deeper than k, decided;
+ *   (c) removing an empty level that nothing refers to changes nothing;
+ *   (d) the walk flattened to one ordered list gives the same verdicts;
+ *   (e) splitting a rule's ports and peers over several rules changes nothing.
+ * Options: --cases N --seed S. What fails is printed with its seed and its YAML.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy-lang/evaluate.h"
+#include "policy-lang/load.h"
+#include "tests/property/world.h"
+
+#define CASES_DEFAULT 2000
+#define OUTSIDE_COUNT 4
+#define END_COUNT     (WORLD_WORKLOADS + OUTSIDE_COUNT)
+
+static const char *const outside[OUTSIDE_COUNT] = {
+    "192.0.2.1", "192.0.2.200", "10.9.0.1", "2001:db8::1"};
+
+static const struct {
+	uint8_t proto;
+	uint16_t port;
+} probes[] = {{PROTO_TCP, 79}, {PROTO_TCP, 80}, {PROTO_TCP, 85}, {PROTO_TCP, 90},
+    {PROTO_TCP, 91}, {PROTO_TCP, 443}, {PROTO_TCP, 444}, {PROTO_UDP, 53},
+    {PROTO_UDP, 54}, {PROTO_SCTP, 80}, {PROTO_ICMP, 0}, {PROTO_ICMPV6, 0}};
+
+/* A world as text and as what became of it. */
+struct reading {
+	struct buf text;
+	struct arena *arena;
+	struct source source;
+	struct bundle bundle;
+	struct model *model;
+	const struct workload *workloads[WORLD_WORKLOADS];
+	unsigned workload_count;
+};
+
+struct trial {
+	uint64_t seed;
+	const char *law;
+	unsigned long
+	    decided; /* verdicts that the law spoke of: none at all is no test */
+};
+
+static void
+reading_fini(struct reading *r)
+{
+	buf_free(&r->text);
+	arena_free(r->arena);
+}
+
+static const struct workload *
+find_workload(const struct model *m, unsigned number)
+{
+	char name[16];
+
+	(void)snprintf(name, sizeof(name), "w%u", number);
+	for (size_t i = 0; i < m->workload_count; i++) {
+		if (str_is(m->workloads[i]->name, name))
+			return m->workloads[i];
+	}
+	return NULL;
+}
+
+static bool
+read_world(
+    struct reading *r, const struct world *world, const struct world_printing *how)
+{
+	struct model_options options = {.default_deny = world->kube[1]};
+	struct diag_list diags;
+	struct buf told = {0};
+
+	*r = (struct reading){.arena = arena_new()};
+	world_print(&r->text, world, how);
+	r->source = (struct source){STR("world.yaml"), buf_str(&r->text)};
+	r->bundle = (struct bundle){&r->source, 1};
+	diag_list_init(&diags, r->arena);
+	if (!model_load(r->arena, &r->bundle, &options, &diags, &r->model)) {
+		diag_render(&told, &diags, DIAG_TEXT);
+		(void)fprintf(stderr, "%s\n%s\n", r->text.data, told.data);
+		buf_free(&told);
+		return false;
+	}
+	r->workload_count = world->workload_count;
+	for (unsigned i = 0; i < r->workload_count; i++) {
+		r->workloads[i] = find_workload(r->model, i);
+		if (r->workloads[i] == NULL)
+			return false;
+	}
+	return true;
+}
+
+/* ---- questions ---- */
+
+static struct endpoint
+end_at(const struct reading *r, unsigned i, unsigned family)
+{
+	struct endpoint end;
+	struct ip_addr addr;
+
+	if (i >= r->workload_count) {
+		if (!ip_parse(str_from(outside[i - r->workload_count]), &addr))
+			base_die("address");
+		return endpoint_of_addr(r->model, addr);
+	}
+	end = endpoint_of_workload(r->model, r->workloads[i]);
+	for (size_t k = 0; k < r->workloads[i]->ip_count && !end.has_addr; k++) {
+		if (r->workloads[i]->ips[k].family != family)
+			continue;
+		end.has_addr = true;
+		end.addr = r->workloads[i]->ips[k];
+	}
+	return end;
+}
+
+/* One direction's question: `self` is a workload. */
+struct question {
+	unsigned self, peer, probe, family;
+	enum direction dir;
+};
+
+static bool
+next_question(const struct reading *r, struct question *q)
+{
+	if (++q->probe < ARRAY_LEN(probes))
+		return true;
+	q->probe = 0;
+	if ((q->dir = (enum direction)(q->dir + 1)) < DIRECTION_COUNT)
+		return true;
+	q->dir = DIR_INGRESS;
+	q->family = q->family == IP_V4 ? IP_V6 : IP_V4;
+	if (q->family == IP_V6)
+		return true;
+	if (++q->peer < r->workload_count + OUTSIDE_COUNT)
+		return true;
+	q->peer = 0;
+	return ++q->self < r->workload_count;
+}
+
+static struct flow
+flow_of(const struct reading *r, const struct question *q)
+{
+	struct endpoint self = end_at(r, q->self, q->family);
+	struct endpoint peer = end_at(r, q->peer, q->family);
+	bool egress = q->dir == DIR_EGRESS;
+
+	return (struct flow){
+	    .src = egress ? self : peer,
+	    .dst = egress ? peer : self,
+	    .proto = probes[q->probe].proto,
+	    .port = probes[q->probe].port,
+	};
+}
+
+static struct verdict
+ask(const struct reading *r, const struct question *q)
+{
+	struct flow flow = flow_of(r, q);
+
+	return evaluate_direction(r->model, &flow, q->dir);
+}
+
+static bool
+fail(const struct trial *t, const struct question *q, const struct reading *before,
+    const struct reading *after)
+{
+	(void)fprintf(stderr,
+	    "law (%s) is broken, seed %llu: w%u, %s, peer %u, protocol %u port %u\n",
+	    t->law, (unsigned long long)t->seed, q->self, direction_name(q->dir),
+	    q->peer, (unsigned)probes[q->probe].proto, (unsigned)probes[q->probe].port);
+	(void)fprintf(stderr, "# before\n%s\n", before->text.data);
+	if (after != NULL)
+		(void)fprintf(stderr, "# after\n%s\n", after->text.data);
+	return false;
+}
+
+/* Verdicts before and after must be equal wherever `concerns` says that the law speaks. */
+static bool
+compare(struct trial *t, const struct reading *before, const struct reading *after,
+    bool (*concerns)(const struct verdict *v, const void *what), const void *what)
+{
+	struct question q = {.family = IP_V4};
+
+	do {
+		struct verdict v = ask(before, &q);
+
+		if (concerns != NULL && !concerns(&v, what))
+			continue;
+		t->decided++;
+		if (ask(after, &q).allow != v.allow)
+			return fail(t, &q, before, after);
+	} while (next_question(before, &q));
+	return true;
+}
+
+/* ---- (a) and (b) ---- */
+
+static enum phase
+phase_of(const struct verdict *v)
+{
+	return v->reason == REASON_ISOLATION ? PHASE_ALLOW : v->rule->phase;
+}
+
+static bool
+by_walk(const struct verdict *v)
+{
+	return v->reason == REASON_RULE || v->reason == REASON_ISOLATION;
+}
+
+/* Decided by a mandatory rule at or above the namespace `what`. */
+static bool
+mandatory_above(const struct verdict *v, const void *what)
+{
+	return by_walk(v) && phase_of(v) == PHASE_MANDATORY &&
+	       ns_within(what, v->level);
+}
+
+static const struct ns *
+ns_of(const struct reading *r, const struct world *world, unsigned ns)
+{
+	struct world_printing plain = {0};
+	struct buf path = {0};
+	const struct ns *found;
+
+	world_path(&path, world, ns, &plain);
+	found = model_ns(r->model, buf_str(&path));
+	buf_free(&path);
+	return found;
+}
+
+static bool
+law_a(struct trial *t, const struct world *world, const struct reading *base,
+    struct dice *dice)
+{
+	struct world edited = *world;
+	struct world_printing plain = {0};
+	struct reading after = {0};
+	unsigned top = dice_roll(dice, world->ns_count);
+	bool ok;
+
+	for (unsigned p = 0; p < WORLD_POLICIES; p++) {
+		unsigned ns = edited.policies[p].present
+				  ? edited.policies[p].ns
+				  : dice_roll(dice, world->ns_count);
+
+		if (ns == top || !world_within(world, ns, top))
+			continue;
+		edited.policies[p].present = false;
+		if (dice_roll(dice, 4) != 0)
+			world_roll_policy(&edited, dice, p, ns);
+	}
+	ok = read_world(&after, &edited, &plain) &&
+	     compare(t, base, &after, mandatory_above, ns_of(base, world, top));
+	reading_fini(&after);
+	return ok;
+}
+
+/* Decided by an allow block at the depth `what` or deeper, or a default deeper. */
+static bool
+decided_deeper(const struct verdict *v, const void *what)
+{
+	unsigned depth;
+
+	memcpy(&depth, what, sizeof(depth));
+	if (!by_walk(v))
+		return false;
+	if (phase_of(v) == PHASE_ALLOW)
+		return v->level->depth >= depth;
+	return phase_of(v) == PHASE_DEFAULT && v->level->depth > depth;
+}
+
+static bool
+law_b(struct trial *t, const struct world *world, const struct reading *base,
+    struct dice *dice)
+{
+	struct world edited = *world;
+	struct world_printing plain = {0};
+	struct reading after = {0};
+	unsigned ns = dice_roll(dice, world->ns_count);
+	unsigned depth = world_depth(world, ns);
+	bool ok;
+
+	world_roll_default(&edited, dice, WORLD_POLICIES - 1, ns);
+	ok = read_world(&after, &edited, &plain) &&
+	     compare(t, base, &after, decided_deeper, &depth);
+	reading_fini(&after);
+	return ok;
+}
+
+/* ---- (c) and (e) ---- */
+
+static bool
+law_c(struct trial *t, const struct world *world, const struct reading *base,
+    struct dice *dice)
+{
+	struct world_printing how = {
+	    .insert = true, .inserted = 1 + dice_roll(dice, world->ns_count - 1)};
+	struct reading longer = {0};
+	bool ok =
+	    read_world(&longer, world, &how) && compare(t, &longer, base, NULL, NULL);
+
+	reading_fini(&longer);
+	return ok;
+}
+
+static bool
+law_e(struct trial *t, const struct world *world, const struct reading *base,
+    struct dice *dice UNUSED)
+{
+	struct world_printing how = {.split = true};
+	struct reading split = {0};
+	bool ok =
+	    read_world(&split, world, &how) && compare(t, base, &split, NULL, NULL);
+
+	reading_fini(&split);
+	return ok;
+}
+
+/* ---- (d) ---- */
+
+/* The walk of one workload as one list: where an entry matches, its action holds; `next`
+ * is where a pass goes on. An isolating entry denies whatever reaches it. */
+struct entry {
+	const struct rule *rule; /* NULL: isolation */
+	enum action action;
+	size_t next;
+};
+
+#define ENTRY_MAX 2048
+
+struct flat {
+	struct entry entries[ENTRY_MAX];
+	size_t count;
+};
+
+/* By priority, name, kind: read off the documents, not the loader's order. */
+static int
+policy_order(const void *a, const void *b)
+{
+	const struct policy *x, *y;
+	int order;
+
+	memcpy(&x, a, sizeof(x));
+	memcpy(&y, b, sizeof(y));
+	if (x->priority != y->priority)
+		return x->priority < y->priority ? -1 : 1;
+	order = str_cmp(x->name, y->name);
+	return order != 0 ? order : (int)x->kind - (int)y->kind;
+}
+
+static size_t
+policies_of(const struct model *m, const struct ns *level, const struct workload *w,
+    const struct policy *out[])
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < m->policy_count; i++) {
+		if (m->policies[i]->level == level && policy_applies(m->policies[i], w))
+			out[count++] = m->policies[i];
+	}
+	qsort(out, count, sizeof(*out), policy_order);
+	return count;
+}
+
+static void
+flatten_list(struct flat *flat, const struct rule_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		flat->entries[flat->count++] = (struct entry){
+		    .rule = &list->rules[i], .action = list->rules[i].action};
+}
+
+static void
+flatten(struct flat *flat, const struct model *m, const struct ns *level,
+    const struct workload *w, enum phase phase, enum direction dir)
+{
+	const struct policy *policies[2 * WORLD_POLICIES];
+	size_t count = policies_of(m, level, w, policies);
+	size_t first = flat->count;
+	bool isolated = false;
+
+	for (size_t i = 0; i < count; i++) {
+		if (phase == PHASE_MANDATORY)
+			flatten_list(flat, &policies[i]->mandatory[dir]);
+		else if (phase == PHASE_DEFAULT)
+			flatten_list(flat, &policies[i]->defaults[dir]);
+		else if (policies[i]->isolates[dir])
+			flatten_list(flat, &policies[i]->allow[dir]);
+		isolated = isolated || policies[i]->isolates[dir];
+	}
+	if (phase == PHASE_ALLOW && isolated)
+		flat->entries[flat->count++] = (struct entry){.action = ACTION_DENY};
+	for (size_t i = first; i < flat->count; i++)
+		flat->entries[i].next = flat->count;
+}
+
+static bool
+port_hits(const struct port_match *match, const struct flow *flow)
+{
+	bool six = (flow->src.has_addr ? flow->src.addr.family
+				       : flow->dst.addr.family) == IP_V6;
+	bool unknown = !flow->src.has_addr && !flow->dst.has_addr;
+
+	if (match->kind == PORT_NUMBERS) {
+		if (match->proto == PROTO_ICMP && six && !unknown)
+			return false;
+		if (match->proto == PROTO_ICMPV6 && !six && !unknown)
+			return false;
+		return match->proto == flow->proto && flow->port >= match->lo &&
+		       flow->port <= match->hi;
+	}
+	for (size_t i = 0;
+	     flow->dst.kind == ENDPOINT_WORKLOAD && i < flow->dst.workload->port_count;
+	     i++) {
+		const struct named_port *port = &flow->dst.workload->ports[i];
+
+		if (str_eq(port->name, match->name) && port->proto == flow->proto &&
+		    port->port == flow->port &&
+		    (match->proto == PROTO_ANY || match->proto == port->proto))
+			return true;
+	}
+	return false;
+}
+
+static bool
+entry_hits(
+    const struct entry *entry, const struct flow *flow, const struct endpoint *peer)
+{
+	const struct rule *rule = entry->rule;
+
+	if (rule == NULL)
+		return true;
+	if (!rule_matches_peer(rule, peer))
+		return false;
+	for (size_t i = 0; i < rule->port_count; i++) {
+		if (port_hits(&rule->ports[i], flow))
+			return true;
+	}
+	return rule->any_port;
+}
+
+static bool
+run_flat(const struct flat *flat, const struct flow *flow, enum direction dir,
+    bool otherwise)
+{
+	const struct endpoint *peer = dir == DIR_EGRESS ? &flow->dst : &flow->src;
+	size_t i = 0;
+
+	while (i < flat->count) {
+		const struct entry *entry = &flat->entries[i];
+
+		if (!entry_hits(entry, flow, peer))
+			i++;
+		else if (entry->action == ACTION_PASS)
+			i = entry->next;
+		else
+			return entry->action == ACTION_ALLOW;
+	}
+	return otherwise;
+}
+
+static void
+flatten_walk(struct flat *flat, const struct model *m, const struct workload *w,
+    enum direction dir)
+{
+	const struct ns *path[WORLD_NAMESPACES + 2];
+	size_t depth = 0;
+
+	flat->count = 0;
+	for (const struct ns *s = w->ns; s != NULL; s = s->parent)
+		path[depth++] = s;
+	for (size_t i = depth; i-- > 0;)
+		flatten(flat, m, path[i], w, PHASE_MANDATORY, dir);
+	for (size_t i = 0; i < depth; i++) {
+		flatten(flat, m, path[i], w, PHASE_ALLOW, dir);
+		flatten(flat, m, path[i], w, PHASE_DEFAULT, dir);
+	}
+}
+
+static bool
+law_d(struct trial *t, const struct world *world UNUSED, const struct reading *base,
+    struct dice *dice UNUSED)
+{
+	static struct flat flat[DIRECTION_COUNT];
+	struct question q = {.family = IP_V4};
+	unsigned self = UINT32_MAX;
+
+	do {
+		struct verdict v = ask(base, &q);
+		struct flow flow = flow_of(base, &q);
+
+		if (v.reason == REASON_SELF || v.reason == REASON_OWN_NODE)
+			continue;
+		if (self != q.self) {
+			self = q.self;
+			for (size_t d = 0; d < DIRECTION_COUNT; d++)
+				flatten_walk(&flat[d], base->model,
+				    base->workloads[self], (enum direction)d);
+		}
+		t->decided++;
+		if (run_flat(&flat[q.dir], &flow, q.dir,
+			!base->model->options.default_deny) != v.allow)
+			return fail(t, &q, base, NULL);
+	} while (next_question(base, &q));
+	return true;
+}
+
+/* ---- all of them ---- */
+
+static const struct {
+	const char *name;
+	bool (*holds)(struct trial *t, const struct world *world,
+	    const struct reading *base, struct dice *dice);
+} laws[] = {{"a", law_a}, {"b", law_b}, {"c", law_c}, {"d", law_d}, {"e", law_e}};
+
+#define FAILURES_SHOWN 2 /* of each law */
+
+static struct {
+	unsigned long decided; /* verdicts that the law spoke of */
+	unsigned failures;
+} tally[ARRAY_LEN(laws)];
+
+static bool
+run_case(uint64_t seed)
+{
+	struct world_printing plain = {0};
+	struct reading base = {0};
+	struct world world;
+	struct dice dice;
+	bool ok;
+
+	dice_init(&dice, seed);
+	world_roll(&world, &dice);
+	ok = read_world(&base, &world, &plain);
+	for (size_t i = 0; i < ARRAY_LEN(laws) && base.model != NULL && ok; i++) {
+		struct trial t = {.seed = seed, .law = laws[i].name};
+
+		if (tally[i].failures < FAILURES_SHOWN &&
+		    !laws[i].holds(&t, &world, &base, &dice))
+			tally[i].failures++;
+		tally[i].decided += t.decided;
+	}
+	if (!ok)
+		(void)fprintf(stderr, "seed %llu: the world is refused\n",
+		    (unsigned long long)seed);
+	reading_fini(&base);
+	return ok;
+}
+
+static bool
+read_number(const char *text, uint64_t *out)
+{
+	return text != NULL && str_to_u64(str_from(text), UINT64_MAX, out);
+}
+
+static bool
+report(uint64_t cases, uint64_t seed)
+{
+	bool ok = true;
+
+	(void)printf("%llu cases from seed %llu:", (unsigned long long)cases,
+	    (unsigned long long)seed);
+	for (size_t i = 0; i < ARRAY_LEN(laws); i++) {
+		bool holds = tally[i].failures == 0;
+
+		(void)printf(" (%s) %s %lu", laws[i].name, holds ? "held" : "BROKEN",
+		    tally[i].decided);
+		/* A law that nothing was asked of has not been tested. */
+		ok = ok && holds && tally[i].decided > 0;
+	}
+	(void)printf(" verdicts\n");
+	return ok;
+}
+
+int
+main(int argc, char **argv)
+{
+	uint64_t cases = CASES_DEFAULT, seed = 1;
+	bool ok = true;
+
+	for (int i = 1; i < argc; i += 2) {
+		uint64_t *number = strcmp(argv[i], "--cases") == 0  ? &cases
+				   : strcmp(argv[i], "--seed") == 0 ? &seed
+								    : NULL;
+
+		if (number == NULL || !read_number(argv[i + 1], number)) {
+			(void)fprintf(
+			    stderr, "usage: %s [--cases N] [--seed S]\n", argv[0]);
+			return 2;
+		}
+	}
+	for (uint64_t i = 0; i < cases && ok; i++)
+		ok = run_case(seed + i);
+	return report(cases, seed) && ok ? 0 : 1;
+}

@@ -1,0 +1,416 @@
+#include "policy-lang/table.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the constant description ---- */
+
+static const struct table_chain *
+chain_named(const char *name, size_t before)
+{
+	for (size_t i = 0; i < before; i++) {
+		if (strcmp(table_chains[i].name, name) == 0)
+			return &table_chains[i];
+	}
+	return NULL;
+}
+
+START_TEST(chains_are_defined_before_use)
+{
+	const struct table_chain *chain = &table_chains[_i];
+
+	ck_assert_ptr_null(chain_named(chain->name, (size_t)_i));
+	for (size_t i = 0; i < chain->rule_count; i++) {
+		const struct table_rule *rule = &chain->rules[i];
+
+		ck_assert_uint_gt(rule->count, 0);
+		ck_assert_uint_le(rule->count, TABLE_RULE_STMTS);
+		for (size_t j = 0; j < rule->count; j++) {
+			const struct table_stmt *s = &rule->stmts[j];
+
+			if (s->kind == STMT_JUMP || s->kind == STMT_GOTO)
+				ck_assert_msg(chain_named(s->chain, (size_t)_i) != NULL,
+				    "%s refers to %s", chain->name, s->chain);
+		}
+	}
+}
+END_TEST
+
+/* What a load gives must be what the set's key has there. */
+static void
+check_load(enum table_load load, enum table_field field, uint32_t family)
+{
+	enum table_field address = family == 4 ? FIELD_IPV4 : FIELD_IPV6;
+
+	switch (load) {
+	case LOAD_PRIORITY:
+		ck_assert_int_eq(field, FIELD_CLASSID);
+		break;
+	case LOAD_SADDR:
+	case LOAD_DADDR:
+		ck_assert_uint_ne(family, 0);
+		ck_assert_int_eq(field, address);
+		break;
+	case LOAD_L4PROTO:
+		ck_assert_int_eq(field, FIELD_PROTO);
+		break;
+	case LOAD_DPORT:
+		ck_assert_int_eq(field, FIELD_SERVICE);
+		break;
+	case LOAD_NONE:
+		ck_assert_int_eq(field, FIELD_NONE);
+		break;
+	}
+}
+
+START_TEST(lookups_load_what_their_set_is_keyed_by)
+{
+	const struct table_chain *chain = &table_chains[_i];
+
+	for (size_t i = 0; i < chain->rule_count; i++) {
+		const struct table_rule *rule = &chain->rules[i];
+		uint32_t family = 0;
+
+		for (size_t j = 0; j < rule->count; j++) {
+			const struct table_stmt *s = &rule->stmts[j];
+
+			if (s->kind == STMT_FAMILY)
+				family = s->value;
+			if (s->kind != STMT_LOOKUP && s->kind != STMT_PRIORITY_MAP &&
+			    s->kind != STMT_PRIORITY_VMAP)
+				continue;
+			for (size_t k = 0; k < TABLE_KEY_FIELDS; k++)
+				check_load(
+				    s->load[k], table_sets[s->set].key[k], family);
+			if (s->kind == STMT_PRIORITY_MAP)
+				ck_assert_int_eq(
+				    table_sets[s->set].value, FIELD_CLASSID);
+		}
+	}
+}
+END_TEST
+
+static const struct {
+	enum table_set_id id;
+	const char *name;
+	size_t key_bytes;
+	bool swaps;
+} set_rows[] = {
+    {SET_LOCAL4_IN, "local4_in", 4, false},
+    {SET_LOCAL6_OUT, "local6_out", 16, false},
+    {SET_PEER4_IN, "peer4_in", 4, false},
+    {SET_PEER6_OUT, "peer6_out", 16, false},
+    {SET_PEER4_OUT_NET, "peer4_out_net", 4, false},
+    {SET_PEER6_IN_NET, "peer6_in_net", 16, false},
+    {SET_CELL4_IN, "cell4_in", 16, false},
+    {SET_CELL6_OUT, "cell6_out", 28, false},
+    {SET_CELL4_OUT_RANGE, "cell4_out_range", 16, true},
+    {SET_CELL6_IN_RANGE, "cell6_in_range", 28, true},
+    {SET_CELL6_IN_ANY, "cell6_in_any", 20, false},
+    {SET_CELL4_OUT_ANY, "cell4_out_any", 8, false},
+    {SET_CELL4_IN_REST, "cell4_in_rest", 4, false},
+    {SET_CELL6_OUT_REST, "cell6_out_rest", 16, false},
+    {SET_GATE4, "gate4", 4, false},
+    {SET_KNOWN6, "known6", 16, false},
+    {SET_RULES, "rules", 4, false},
+};
+
+START_TEST(sets_are_where_their_ids_say)
+{
+	ck_assert_str_eq(table_sets[set_rows[_i].id].name, set_rows[_i].name);
+	ck_assert_uint_eq(table_key_bytes(set_rows[_i].id), set_rows[_i].key_bytes);
+	ck_assert_int_eq(table_set_swaps(set_rows[_i].id), set_rows[_i].swaps);
+}
+END_TEST
+
+START_TEST(set_comments_fit)
+{
+	size_t len = strlen(table_sets[_i].comment);
+
+	ck_assert_uint_le(len, TABLE_COMMENT_BYTES);
+	for (size_t i = 0; i < len; i++) {
+		ck_assert_int_ge(table_sets[_i].comment[i], ' ');
+		ck_assert_int_ne(table_sets[_i].comment[i], '"');
+	}
+}
+END_TEST
+
+/* ---- elements ---- */
+
+static const struct table_element cell = {
+    .class_id = 0x12345678,
+    .addr = {10, 1, 2, 3},
+    .proto = 6,
+    .port_lo = 0x1f90,
+    .port_hi = 0x2000,
+    .value = 9,
+};
+
+/* The bytes are what nft 1.0.6 sends for the same elements (little-endian host). */
+START_TEST(key_is_what_the_kernel_compares)
+{
+	static const uint8_t exact[] = {
+	    0x78, 0x56, 0x34, 0x12, 10, 1, 2, 3, 6, 0, 0, 0, 0x1f, 0x90, 0, 0};
+	static const uint8_t range_lo[] = {
+	    0x12, 0x34, 0x56, 0x78, 10, 1, 2, 3, 6, 0, 0, 0, 0x1f, 0x90, 0, 0};
+	static const uint8_t range_hi[] = {
+	    0x12, 0x34, 0x56, 0x78, 10, 1, 2, 3, 6, 0, 0, 0, 0x20, 0, 0, 0};
+	uint8_t key[TABLE_KEY_BYTES_MAX], end[TABLE_KEY_BYTES_MAX];
+
+	table_element_key(SET_CELL4_IN, &cell, key, NULL);
+	ck_assert_mem_eq(key, exact, sizeof(exact));
+	table_element_key(SET_CELL4_IN_RANGE, &cell, key, end);
+	ck_assert_mem_eq(key, range_lo, sizeof(range_lo));
+	ck_assert_mem_eq(end, range_hi, sizeof(range_hi));
+}
+END_TEST
+
+START_TEST(key_end_is_the_last_address_of_a_network)
+{
+	static const struct table_element net = {
+	    .addr = {0xfd, 0, 0, 1},
+	    .addr_end = {0xfd, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+		0xff, 0xff, 0xff, 0xff},
+	};
+	uint8_t key[TABLE_KEY_BYTES_MAX], end[TABLE_KEY_BYTES_MAX];
+
+	table_element_key(SET_PEER6_IN_NET, &net, key, end);
+	ck_assert_mem_eq(key, net.addr, 16);
+	ck_assert_mem_eq(end, net.addr_end, 16);
+}
+END_TEST
+
+START_TEST(elements_are_ordered_by_class_address_protocol_port)
+{
+	struct table_element more[4] = {cell, cell, cell, cell};
+
+	ck_assert_int_eq(table_element_cmp(&cell, &cell), 0);
+	more[0].class_id++;
+	more[1].addr[3]++;
+	more[2].proto++;
+	more[3].port_lo++;
+	for (size_t i = 0; i < 4; i++) {
+		ck_assert_int_lt(table_element_cmp(&cell, &more[i]), 0);
+		ck_assert_int_gt(table_element_cmp(&more[i], &cell), 0);
+		if (i > 0)
+			ck_assert_int_gt(table_element_cmp(&more[i - 1], &more[i]), 0);
+	}
+}
+END_TEST
+
+START_TEST(elements_differ_by_value_and_end_but_not_by_place)
+{
+	struct table_element other = cell;
+
+	other.loc.line = 7;
+	ck_assert(table_element_equal(&cell, &other));
+	other.value++;
+	ck_assert(!table_element_equal(&cell, &other));
+	other = cell;
+	other.port_hi++;
+	ck_assert(!table_element_equal(&cell, &other));
+	other = cell;
+	other.addr_end[15]++;
+	ck_assert(!table_element_equal(&cell, &other));
+}
+END_TEST
+
+/* ---- rule chains ---- */
+
+/* The kinds of a rule's statements, -1 at the end. */
+static void
+ck_assert_stmts(const struct table_rule *rule, const int *kinds)
+{
+	size_t i = 0;
+
+	for (; kinds[i] >= 0; i++) {
+		ck_assert_uint_lt(i, rule->count);
+		ck_assert_int_eq(rule->stmts[i].kind, kinds[i]);
+	}
+	ck_assert_uint_eq(i, rule->count);
+}
+
+START_TEST(rule_chain_follows_action_and_settings)
+{
+	struct table_rule_chain chain = {.number = 4711, .comment = "why"};
+	struct table_settings settings = {.log_group = 100};
+	struct table_rule rules[TABLE_RULE_CHAIN_RULES];
+
+	chain.action = ACTION_ALLOW;
+	ck_assert_uint_eq(table_rule_chain_rules(&chain, &settings, rules), 1);
+	ck_assert_stmts(&rules[0], (int[]){STMT_COUNTER, STMT_RETURN, -1});
+	ck_assert_str_eq(rules[0].comment, "why");
+	chain.log = true;
+	ck_assert_uint_eq(table_rule_chain_rules(&chain, &settings, rules), 1);
+	ck_assert_stmts(&rules[0], (int[]){STMT_COUNTER, STMT_LOG, STMT_RETURN, -1});
+	ck_assert_uint_eq(rules[0].stmts[1].value, 4711);
+	chain.log = false;
+	chain.action = ACTION_DENY;
+	ck_assert_uint_eq(table_rule_chain_rules(&chain, &settings, rules), 1);
+	ck_assert_stmts(&rules[0], (int[]){STMT_COUNTER, STMT_LOG, STMT_DROP, -1});
+	settings.reject = true;
+	ck_assert_uint_eq(table_rule_chain_rules(&chain, &settings, rules), 3);
+	ck_assert_stmts(&rules[0], (int[]){STMT_COUNTER, STMT_LOG, -1});
+	ck_assert_stmts(&rules[1], (int[]){STMT_L4PROTO, STMT_REJECT_RESET, -1});
+	ck_assert_uint_eq(rules[1].stmts[0].value, 6);
+	ck_assert_stmts(&rules[2], (int[]){STMT_REJECT_ADMIN, -1});
+}
+END_TEST
+
+/* ---- printing ---- */
+
+static struct table_element local_element = {.addr = {10, 1, 0, 7}};
+static struct table_element peer_element = {.addr = {10, 2, 0, 1}, .value = 0xabc0012};
+static struct table_element net_elements[] = {
+    {.addr = {10, 0, 0, 0}, .addr_end = {10, 0, 0, 255}, .value = 0xabc0013},
+    {.addr = {10, 0, 1, 0}, .addr_end = {10, 0, 1, 0}, .value = 0xabc0012},
+};
+static struct table_element range_elements[] = {
+    {.addr = {10, 1, 0, 7}, .proto = 17, .port_lo = 53, .port_hi = 53, .value = 4096},
+    {.class_id = 0xabc0012,
+	.addr = {10, 1, 0, 7},
+	.proto = 1,
+	.port_hi = 65535,
+	.value = 2},
+};
+static struct table_element rule_element = {.class_id = 4096, .value = 4096};
+static struct source source = {.name = {"web.yaml", 8}};
+static struct table_rule_chain rule_chain = {
+    .number = 4096,
+    .action = ACTION_DENY,
+    .comment = "NetworkPolicy shop/web ingress rule 0 web.yaml:12",
+    .loc = {.source = &source, .line = 12},
+    .policy_kind = "NetworkPolicy",
+    .policy = {"web", 3},
+    .namespace_path = {"shop", 4},
+};
+
+static void
+fill(struct table_content *content)
+{
+	memset(content, 0, sizeof(*content));
+	content->settings.log_group = 100;
+	content->elements[SET_LOCAL4_IN] = &local_element;
+	content->element_count[SET_LOCAL4_IN] = 1;
+	content->elements[SET_PEER4_IN] = &peer_element;
+	content->element_count[SET_PEER4_IN] = 1;
+	content->elements[SET_PEER4_IN_NET] = net_elements;
+	content->element_count[SET_PEER4_IN_NET] = 2;
+	content->elements[SET_CELL4_IN_RANGE] = range_elements;
+	content->element_count[SET_CELL4_IN_RANGE] = 2;
+	content->elements[SET_RULES] = &rule_element;
+	content->element_count[SET_RULES] = 1;
+	content->rule_chains = &rule_chain;
+	content->rule_chain_count = 1;
+}
+
+static const char *const nft_texts[] = {
+    "table inet ringfence\ndelete table inet ringfence\ntable inet ringfence {\n",
+    "\tset local4_in {\n\t\ttype ipv4_addr\n"
+    "\t\tcomment \"addresses here that policy governs, ingress\"\n"
+    "\t\telements = { 10.1.0.7 }\n\t}\n",
+    "\tmap peer4_in {\n\t\ttype ipv4_addr : classid\n"
+    "\t\tcomment \"peer to class, ingress\"\n"
+    "\t\telements = { 10.2.0.1 : abc:12 }\n\t}\n",
+    "\t\telements = { 10.0.0.0-10.0.0.255 : abc:13,\n"
+    "\t\t\t     10.0.1.0 : abc:12 }\n",
+    "\t\ttype classid . ipv4_addr . inet_proto . inet_service : classid\n"
+    "\t\tflags interval\n",
+    "\t\telements = { none . 10.1.0.7 . 17 . 53 : 0:1000,\n"
+    "\t\t\t     abc:12 . 10.1.0.7 . 1 . 0-65535 : 0:2 }\n",
+    "\t\telements = { 0:1000 : goto rule_4096 }\n",
+    "\tchain rule_4096 {\n\t\tcounter log prefix \"4096\" group 100 drop comment "
+    "\"NetworkPolicy shop/web ingress rule 0 web.yaml:12\"\n\t}\n",
+    "\tchain ingress4 {\n"
+    "\t\tmeta nfproto ipv4 meta priority set ip saddr map @peer4_in "
+    "goto ingress4_cells\n"
+    "\t\tmeta nfproto ipv4 meta priority set ip saddr map @peer4_in_net "
+    "goto ingress4_cells\n"
+    "\t\tmeta priority set none goto ingress4_rest\n\t}\n",
+    "\t\tmeta nfproto ipv6 meta priority set meta priority . ip6 saddr . "
+    "meta l4proto . th dport map @cell6_out_range goto decide\n",
+    "\tchain forward {\n\t\ttype filter hook forward priority -10; policy accept;\n"
+    "\t\tct state established,related accept\n\t\ticmpv6 type 133-137 accept\n"
+    "\t\tmeta nfproto ipv4 ip saddr != @known4 ip saddr @gate4 "
+    "meta priority set 0:3 goto decide\n",
+    "\t\tmeta nfproto ipv6 ip6 daddr @local6_in jump ingress6\n"
+    "\t\tmeta priority set none\n\t}\n}\n",
+};
+
+START_TEST(nft_text_has)
+{
+	struct table_content content;
+	struct buf out = {0};
+
+	fill(&content);
+	table_print_nft(&out, &content);
+	ck_assert_msg(strstr(out.data, nft_texts[_i]) != NULL, "no %s\nin %s",
+	    nft_texts[_i], out.data);
+	buf_free(&out);
+}
+END_TEST
+
+static const char *const json_texts[] = {
+    "{\n  \"sets\": {\n    \"local4_in\": [\n      {\"address\": \"10.1.0.7\"}],\n",
+    "\"peer4_in\": [\n      {\"address\": \"10.2.0.1\", \"value\": 180092946}],\n",
+    "{\"address\": \"10.0.1.0\", \"lastAddress\": \"10.0.1.0\", \"value\": "
+    "180092946}],",
+    "{\"class\": 180092946, \"address\": \"10.1.0.7\", \"protocol\": 1, \"port\": 0, "
+    "\"lastPort\": 65535, \"value\": 2}],",
+    "\"rules\": [\n    {\"number\": 4096, \"action\": \"deny\", \"log\": false, "
+    "\"direction\": \"ingress\", \"phase\": \"mandatory\", "
+    "\"kind\": \"NetworkPolicy\", \"namespace\": \"shop\", \"policy\": \"web\", "
+    "\"rule\": \"\", \"index\": 0, \"isolation\": false, "
+    "\"comment\": \"NetworkPolicy shop/web ingress rule 0 web.yaml:12\", "
+    "\"file\": \"web.yaml\", \"line\": 12}]\n}\n",
+};
+
+START_TEST(json_text_has)
+{
+	struct table_content content;
+	struct buf out = {0};
+
+	fill(&content);
+	table_print_json(&out, &content);
+	ck_assert_msg(strstr(out.data, json_texts[_i]) != NULL, "no %s\nin %s",
+	    json_texts[_i], out.data);
+	buf_free(&out);
+}
+END_TEST
+
+static Suite *
+table_suite(void)
+{
+	Suite *suite = suite_create("table");
+	TCase *tc = tcase_create("table");
+
+	tcase_add_loop_test(
+	    tc, chains_are_defined_before_use, 0, (int)table_chain_count);
+	tcase_add_loop_test(
+	    tc, lookups_load_what_their_set_is_keyed_by, 0, (int)table_chain_count);
+	tcase_add_loop_test(
+	    tc, sets_are_where_their_ids_say, 0, (int)ARRAY_LEN(set_rows));
+	tcase_add_loop_test(tc, set_comments_fit, 0, SET_COUNT);
+	tcase_add_test(tc, key_is_what_the_kernel_compares);
+	tcase_add_test(tc, key_end_is_the_last_address_of_a_network);
+	tcase_add_test(tc, elements_are_ordered_by_class_address_protocol_port);
+	tcase_add_test(tc, elements_differ_by_value_and_end_but_not_by_place);
+	tcase_add_test(tc, rule_chain_follows_action_and_settings);
+	tcase_add_loop_test(tc, nft_text_has, 0, (int)ARRAY_LEN(nft_texts));
+	tcase_add_loop_test(tc, json_text_has, 0, (int)ARRAY_LEN(json_texts));
+	suite_add_tcase(suite, tc);
+	return suite;
+}
+
+int
+main(void)
+{
+	SRunner *runner = srunner_create(table_suite());
+	int failed;
+
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
