@@ -1,0 +1,1 @@
+"""What a lab of network namespaces is made of; tests use lab.py and probe.py."""
