@@ -1,0 +1,172 @@
+#include "enforcer/audit_event.h"
+
+static void
+add_member(struct buf *out, const char *key, struct str value)
+{
+	buf_printf(out, "\"%s\":", key);
+	buf_add_json(out, value);
+}
+
+static void
+add_id(struct buf *out, const uint8_t id[16])
+{
+	buf_add_cstr(out, ",\"auditID\":\"");
+	for (unsigned i = 0; i < 16; i++) {
+		uint8_t byte = id[i];
+
+		if (i == 6) /* RFC 4122: version 4, variant 1 */
+			byte = (uint8_t)((byte & 0x0f) | 0x40);
+		if (i == 8)
+			byte = (uint8_t)((byte & 0x3f) | 0x80);
+		buf_printf(out, "%s%02x",
+		    i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", byte);
+	}
+	buf_add_char(out, '"');
+}
+
+/* Up to and with the user, who is always the node's own enforcer. */
+static void
+add_head(struct buf *out, const uint8_t id[16], const char *stage, const char *verb,
+    struct str node)
+{
+	struct buf text = {0};
+
+	buf_add_cstr(out, "{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\","
+			  "\"level\":\"Metadata\"");
+	add_id(out, id);
+	buf_printf(
+	    out, ",\"stage\":\"%s\",\"requestURI\":\"\",\"verb\":\"%s\",", stage, verb);
+	buf_printf(&text, "ringfence:node:%.*s", STR_ARG(node));
+	buf_add_cstr(out, "\"user\":{");
+	add_member(out, "username", buf_str(&text));
+	buf_add_cstr(out, "},");
+	buf_free(&text);
+}
+
+static void
+add_times(struct buf *out, walltime_t began, walltime_t now)
+{
+	char text[WALLTIME_TEXT_BYTES];
+
+	buf_add_char(out, ',');
+	add_member(
+	    out, "requestReceivedTimestamp", str_from(walltime_format(began, text)));
+	buf_add_char(out, ',');
+	add_member(out, "stageTimestamp", str_from(walltime_format(now, text)));
+}
+
+static void
+add_count(struct buf *out, const char *key, uint64_t value)
+{
+	buf_printf(
+	    out, ",\"ringfence.dev/%s\":\"%llu\"", key, (unsigned long long)value);
+}
+
+void
+audit_event_change(struct buf *out, const uint8_t id[16], const struct audit_change *c)
+{
+	add_head(out, id, c->stage, c->verb, c->node);
+	buf_add_cstr(out, "\"objectRef\":{\"resource\":\"programs\",");
+	add_member(out, "name", c->node);
+	buf_add_cstr(out, ",\"apiGroup\":\"ringfence.dev\"}");
+	if (str_is(str_from(c->stage), "ResponseComplete"))
+		buf_printf(
+		    out, ",\"responseStatus\":{\"code\":%d}", c->failed ? 500 : 200);
+	add_times(out, c->now, c->now);
+	buf_printf(out, ",\"annotations\":{\"ringfence.dev/generation\":\"%llu\"",
+	    (unsigned long long)c->number);
+	add_count(out, "workloads", c->workloads);
+	add_count(out, "policies", c->policies);
+	add_count(out, "rules", c->rules);
+	if (c->detail.len != 0) {
+		buf_add_char(out, ',');
+		add_member(out, "ringfence.dev/detail", c->detail);
+	}
+	buf_add_cstr(out, "}}");
+}
+
+static void
+add_object(struct buf *out, const struct flow_view *v)
+{
+	const struct workload *w = v->direction == DIR_EGRESS ? v->src : v->dst;
+
+	if (w == NULL)
+		return;
+	buf_add_cstr(out, "\"objectRef\":{\"resource\":\"workloads\",");
+	add_member(out, "namespace", w->ns->path);
+	buf_add_char(out, ',');
+	add_member(out, "name", w->name);
+	buf_add_cstr(out, ",\"apiGroup\":\"ringfence.dev\"},");
+}
+
+static void
+add_end(struct buf *out, const char *key, const struct flow_view *v, bool source)
+{
+	struct buf text = {0};
+
+	flow_view_end(&text, v, source);
+	buf_add_char(out, ',');
+	add_member(out, key, buf_str(&text));
+	buf_free(&text);
+}
+
+static void
+add_service(struct buf *out, const struct nflog_packet *p)
+{
+	char proto[8];
+
+	if (p->has_ports)
+		buf_printf(out, ",\"ringfence.dev/service\":\"%u/%s\"",
+		    (unsigned)p->dst_port, proto_name(p->proto, proto));
+	else
+		buf_printf(out, ",\"ringfence.dev/service\":\"%s\"",
+		    proto_name(p->proto, proto));
+}
+
+void
+audit_event_flow(
+    struct buf *out, const uint8_t id[16], struct str node, const struct flow_view *v)
+{
+	const struct flows_record *record = v->record;
+	char address[IP_TEXT_BYTES];
+
+	add_head(
+	    out, id, "ResponseComplete", v->allow ? "allow-flow" : "deny-flow", node);
+	if (!record->crowd) {
+		buf_printf(out, "\"sourceIPs\":[\"%s\"],",
+		    ip_format(&record->packet.src, address));
+		add_object(out, v);
+	}
+	buf_printf(out, "\"responseStatus\":{\"code\":%d}", v->allow ? 200 : 403);
+	add_times(out, record->time, record->time);
+	buf_printf(out,
+	    ",\"annotations\":{\"ringfence.dev/direction\":\"%s\","
+	    "\"ringfence.dev/reason\":\"%s\"",
+	    direction_name(v->direction), flow_reason_name(v->reason));
+	add_end(out, "ringfence.dev/source", v, true);
+	add_end(out, "ringfence.dev/destination", v, false);
+	if (!record->crowd)
+		add_service(out, &record->packet);
+	if (v->tenant.len != 0) {
+		buf_add_char(out, ',');
+		add_member(out, "ringfence.dev/tenant", v->tenant);
+	}
+	if (v->rule != NULL) {
+		buf_add_char(out, ',');
+		add_member(out, "ringfence.dev/decided-by", str_from(v->rule->comment));
+	}
+	add_count(out, "count", record->count);
+	buf_add_cstr(out, "}}");
+}
+
+void
+audit_event_resumed(
+    struct buf *out, const uint8_t id[16], const struct audit_resumed *resumed)
+{
+	struct str rest = resumed->origin;
+
+	add_head(out, id, "ResponseComplete", "audit-resumed", str_split(&rest, '/'));
+	buf_add_cstr(out, "\"responseStatus\":{\"code\":200}");
+	add_times(out, resumed->now, resumed->now);
+	buf_add_char(out, '}');
+}

@@ -1,0 +1,38 @@
+/*
+ * Audit records of the enforcer: audit.k8s.io/v1 Events, as the gate's are, so that one
+ * tool searches both. What has no place of its own in an Event is an annotation.
+ */
+#ifndef ENFORCER_AUDIT_EVENT_H
+#define ENFORCER_AUDIT_EVENT_H
+
+#include "common/clock.h"
+#include "enforcer/flow_view.h"
+
+/* What the enforcer did to the table. */
+struct audit_change {
+	const char *verb;  /* "apply", "heal" */
+	const char *stage; /* "RequestReceived": about to; "ResponseComplete": done */
+	struct str node;
+	struct str detail; /* why, or what went wrong; may be "" */
+	bool failed;
+	uint64_t number; /* of the program */
+	size_t workloads, policies, rules;
+	walltime_t now;
+};
+
+/* The log could not be written for a while, and can again. */
+struct audit_resumed {
+	struct str origin; /* of the log: "NODE/enforcer" */
+	walltime_t now;
+};
+
+/* `id`: 16 random bytes, the same for both stages. Append one JSON line each, without a
+ * newline. */
+void audit_event_change(
+    struct buf *out, const uint8_t id[16], const struct audit_change *change);
+void audit_event_flow(struct buf *out, const uint8_t id[16], struct str node,
+    const struct flow_view *view);
+void audit_event_resumed(
+    struct buf *out, const uint8_t id[16], const struct audit_resumed *resumed);
+
+#endif

@@ -1,0 +1,99 @@
+#include "enforcer/boot.h"
+
+#include <stdio.h>
+
+#include "common/log.h"
+#include "enforcer/nft.h"
+#include "enforcer/plan.h"
+#include "enforcer/program.h"
+
+#define EXIT_REFUSED 1
+#define EXIT_MISTAKE 2
+
+static struct enforcer_config *
+load(struct arena *arena, const char *path)
+{
+	struct diag_list diags;
+	struct enforcer_config *config;
+	struct buf text = {0};
+
+	diag_list_init(&diags, arena);
+	config = enforcer_config_load(arena, path, &diags);
+	diag_render_text(&text, &diags);
+	if (text.len != 0)
+		(void)fputs(text.data, stderr);
+	buf_free(&text);
+	return config;
+}
+
+/* A table that is there is of an earlier run, and better than a closed one. */
+static int
+apply_unless_there(struct arena *arena, const struct table_content *content,
+    bool *out_made, struct err *err)
+{
+	struct nft *nft = NULL;
+	struct nft_observed observed;
+	struct nft_refusal refusal;
+	struct op_batch batch;
+	uint32_t generation;
+	int rc = nft_open(&nft, err);
+
+	if (rc == 0)
+		rc = nft_observe(nft, arena, &observed, err);
+	*out_made = rc == ERR_NOT_FOUND;
+	if (*out_made) {
+		plan_make(arena, NULL, content, &batch);
+		rc = nft_apply(nft, &batch, 0, &generation, &refusal, err);
+	}
+	nft_close(nft);
+	return rc;
+}
+
+static int
+close_networks(struct arena *arena, const struct enforcer_config *config)
+{
+	const struct role_settings role = {.log_level = config->log_level};
+	struct engine_settings settings = {0};
+	struct buf body = {0};
+	struct proc_reader r = {.ok = true};
+	struct program *program;
+	struct err err = ERR_INIT;
+	bool made;
+	int rc;
+
+	engine_settings_encode(&body, &role, config);
+	r.data = (const uint8_t *)body.data;
+	r.len = body.len;
+	if (!engine_settings_decode(arena, &r, &settings))
+		base_die("settings");
+	buf_free(&body);
+	program = program_make_skeleton(&settings);
+	if (!program->ok)
+		rc = err_set(&err, ERR_LIMIT, "cannot make the closed table");
+	else
+		rc = apply_unless_there(arena, &program->content, &made, &err);
+	if (rc == 0)
+		log_info(made ? "closed" : "table-kept", "networks=%zu",
+		    settings.workload_network_count);
+	else
+		log_error("boot", "detail=%s", log_quote(str_from(err.msg)));
+	program_free(program);
+	return rc == 0 ? 0 : EXIT_REFUSED;
+}
+
+int
+boot_run(const char *config_path)
+{
+	struct arena *arena = arena_new();
+	struct enforcer_config *config = load(arena, config_path);
+	int status = EXIT_MISTAKE;
+
+	if (config != NULL) {
+		log_setup("boot", config->log_level, config->log_format);
+		status = 0;
+		if (config->boot_closed && config->workload_network_count != 0)
+			status = close_networks(arena, config);
+	}
+	arena_free(arena);
+	return status;
+}

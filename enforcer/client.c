@@ -1,0 +1,290 @@
+#include "enforcer/client.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/diag.h"
+#include "enforcer/client_print.h"
+#include "enforcer/config.h"
+
+#define DEFAULT_CONTROL "/run/ringfence/enforcer.sock"
+#define EXIT_MISTAKE    2
+
+struct client {
+	const struct client_command *command;
+	const char *control;
+	const char *config;
+	bool json;
+	bool follow;
+	const char *count;
+	char **words;
+	int word_count;
+};
+
+struct client_command {
+	const char *name;
+	const char *usage;
+	const char *summary;
+	int words;
+	/* Text of a JSON answer; NULL: the answer is passed on as it comes. Returns the exit
+	 * status. */
+	int (*print)(struct str answer);
+};
+
+static const struct client_command commands[] = {
+    {"status", "", "what is in force, since when, from where", 0, client_print_status},
+    {"rules", "", "the rules in force, with their counters", 0, client_print_rules},
+    {"flows", "[--follow] [--count N]", "denied connections", 0, NULL},
+    {"diff", "", "how the kernel's table differs from what it should be", 0,
+	client_print_diff},
+    {"explain", "SRC DST PORT/PROTO", "why a connection is allowed or denied", 3, NULL},
+};
+
+static const struct client_command *
+find_command(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	}
+	return NULL;
+}
+
+bool
+client_knows(const char *name)
+{
+	return find_command(name) != NULL;
+}
+
+void
+client_help(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		struct buf text = {0};
+
+		buf_printf(&text, "%s %s", commands[i].name, commands[i].usage);
+		(void)printf("  %-32s %s\n", text.data, commands[i].summary);
+		buf_free(&text);
+	}
+}
+
+static int
+mistake(const struct client *c, const char *fmt, const char *what)
+{
+	(void)fprintf(stderr, "ringfence-enforcer %s: ", c->command->name);
+	/* Formats are this file's own, each with one %s. */
+	if (strcmp(fmt, "%s") == 0)
+		(void)fprintf(stderr, "%s\n", what);
+	else
+		(void)fprintf(stderr, "%s: %s\n", fmt, what);
+	return EXIT_MISTAKE;
+}
+
+/* ---- options ---- */
+
+static int
+parse(struct client *c, int argc, char **argv)
+{
+	static const struct option options[] = {
+	    {"control", required_argument, NULL, 'c'},
+	    {"config", required_argument, NULL, 'f'},
+	    {"output", required_argument, NULL, 'o'},
+	    {"follow", no_argument, NULL, 'F'},
+	    {"count", required_argument, NULL, 'n'},
+	    {"help", no_argument, NULL, 'h'},
+	    {NULL, 0, NULL, 0},
+	};
+	int option;
+
+	optind = 1;
+	while ((option = getopt_long(argc, argv, "o:n:h", options, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			c->control = optarg;
+			break;
+		case 'f':
+			c->config = optarg;
+			break;
+		case 'o':
+			if (strcmp(optarg, "json") != 0 && strcmp(optarg, "text") != 0)
+				return mistake(c, "no such output format", optarg);
+			c->json = strcmp(optarg, "json") == 0;
+			break;
+		case 'F':
+			c->follow = true;
+			break;
+		case 'n':
+			c->count = optarg;
+			break;
+		case 'h':
+			(void)printf("usage: ringfence-enforcer %s [--config FILE | "
+				     "--control SOCKET] [-o text|json] %s\n",
+			    c->command->name, c->command->usage);
+			return -1;
+		default:
+			return EXIT_MISTAKE; /* getopt has said why */
+		}
+	}
+	c->words = argv + optind;
+	c->word_count = argc - optind;
+	if (c->word_count != c->command->words)
+		return mistake(c, "usage", c->command->usage);
+	return 0;
+}
+
+/* ---- asking ---- */
+
+static int
+connect_daemon(const struct client *c)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd;
+
+	if (strlen(c->control) >= sizeof(address.sun_path)) {
+		(void)mistake(c, "the socket's path is too long", c->control);
+		return -1;
+	}
+	memcpy(address.sun_path, c->control, strlen(c->control) + 1);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 &&
+	    connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	(void)fprintf(stderr,
+	    "ringfence-enforcer %s: cannot reach the daemon at %s: %s\n",
+	    c->command->name, c->control, strerror(errno));
+	if (fd >= 0)
+		(void)close(fd); /* not connected */
+	return -1;
+}
+
+static void
+make_question(const struct client *c, struct buf *out)
+{
+	const char *name = c->command->name;
+
+	buf_add_cstr(out, name);
+	if (strcmp(name, "flows") == 0 && c->follow)
+		buf_add_cstr(out, "-follow");
+	if (strcmp(name, "explain") == 0 && !c->json)
+		buf_add_cstr(out, "-text");
+	if (c->count != NULL)
+		buf_printf(out, " %s", c->count);
+	for (int i = 0; i < c->word_count; i++)
+		buf_printf(out, " %s", c->words[i]);
+	buf_add_char(out, '\n');
+}
+
+static bool
+write_all(int fd, struct str data)
+{
+	while (data.len != 0) {
+		ssize_t n = send(fd, data.ptr, data.len, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return false;
+		data = str_slice(data, (size_t)n, data.len);
+	}
+	return true;
+}
+
+/* Reads to the end; with `pass_on`, what comes is printed at once. */
+static bool
+read_answer(int fd, bool pass_on, struct buf *out)
+{
+	char chunk[65536];
+	ssize_t n;
+
+	while ((n = read(fd, chunk, sizeof(chunk))) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return false;
+		if (!pass_on)
+			buf_add(out, chunk, (size_t)n);
+		else if (fwrite(chunk, 1, (size_t)n, stdout) != (size_t)n ||
+			 fflush(stdout) != 0)
+			return false;
+	}
+	return true;
+}
+
+static int
+print_answer(const struct client *c, const struct buf *answer)
+{
+	const char *why = client_error_of(buf_str(answer));
+
+	if (why != NULL)
+		return mistake(c, "%s", why);
+	if (c->json || c->command->print == NULL) {
+		if (answer->len != 0)
+			(void)fwrite(answer->data, 1, answer->len, stdout);
+		return 0;
+	}
+	return c->command->print(buf_str(answer));
+}
+
+static int
+ask(const struct client *c)
+{
+	struct buf question = {0}, answer = {0};
+	int fd = connect_daemon(c);
+	int status = EXIT_MISTAKE;
+
+	if (fd < 0)
+		return EXIT_MISTAKE;
+	make_question(c, &question);
+	if (!write_all(fd, buf_str(&question)) || !read_answer(fd, c->follow, &answer))
+		(void)mistake(c, "the connection broke", strerror(errno));
+	else if (answer.len == 0 && strcmp(c->command->name, "flows") != 0)
+		(void)mistake(c, "%s", "the daemon gave no answer");
+	else
+		status = print_answer(c, &answer);
+	(void)close(fd); /* only read from */
+	buf_free(&question);
+	buf_free(&answer);
+	return status;
+}
+
+/* The socket that a configuration names. */
+static int
+ask_by_config(struct client *c)
+{
+	struct arena *arena = arena_new();
+	struct diag_list diags;
+	const struct enforcer_config *config;
+	struct buf text = {0};
+	int status = EXIT_MISTAKE;
+
+	diag_list_init(&diags, arena);
+	config = enforcer_config_load(arena, c->config, &diags);
+	if (config != NULL) {
+		c->control = config->control_socket;
+		status = ask(c);
+	} else {
+		diag_render_text(&text, &diags);
+		(void)fputs(text.data, stderr);
+	}
+	buf_free(&text);
+	arena_free(arena);
+	return status;
+}
+
+int
+client_run(int argc, char **argv)
+{
+	struct client c = {
+	    .command = find_command(argv[0]), .control = DEFAULT_CONTROL};
+	int rc = parse(&c, argc, argv);
+
+	if (rc != 0)
+		return rc < 0 ? 0 : rc;
+	return c.config != NULL ? ask_by_config(&c) : ask(&c);
+}

@@ -1,0 +1,210 @@
+#include "enforcer/client_print.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXIT_MISTAKE 2
+
+static json_t *
+load(struct str answer)
+{
+	json_error_t error;
+	json_t *root = json_loadb(answer.ptr, answer.len, 0, &error);
+
+	if (root == NULL)
+		(void)fprintf(stderr,
+		    "ringfence-enforcer: the answer cannot be read: %s\n", error.text);
+	return root;
+}
+
+static const char *
+text_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text != NULL ? text : "-";
+}
+
+static long long
+number_of(const json_t *object, const char *key)
+{
+	return (long long)json_integer_value(json_object_get(object, key));
+}
+
+static const char *
+yes_no(const json_t *object, const char *key)
+{
+	return json_is_true(json_object_get(object, key)) ? "yes" : "no";
+}
+
+const char *
+client_error_of(struct str answer)
+{
+	static char why[1024];
+	json_t *root;
+	const char *text;
+
+	if (!str_starts(answer, STR("{\"error\":")))
+		return NULL;
+	root = json_loadb(answer.ptr, answer.len, 0, NULL);
+	text = json_string_value(json_object_get(root, "error"));
+	(void)snprintf(why, sizeof(why), "%s", text != NULL ? text : "unknown error");
+	json_decref(root);
+	return why;
+}
+
+/* ---- status ---- */
+
+static void
+print_sources(const json_t *sources)
+{
+	size_t i, j;
+	json_t *source, *error;
+
+	json_array_foreach(sources, i, source)
+	{
+		(void)printf("source:     %s %s since %s\n",
+		    text_of(source, "directory"), text_of(source, "state"),
+		    text_of(source, "since"));
+		json_array_foreach(json_object_get(source, "errors"), j, error)
+		{
+			(void)printf("            %s\n", json_string_value(error));
+		}
+	}
+}
+
+static void
+print_elements(const json_t *elements)
+{
+	const char *name;
+	json_t *count;
+
+	json_object_foreach((json_t *)(uintptr_t)elements, name, count)
+	{
+		(void)printf("            %-20s %lld\n", name,
+		    (long long)json_integer_value(count));
+	}
+}
+
+static void
+print_kernel(const json_t *root)
+{
+	const json_t *kernel = json_object_get(root, "kernel");
+	const json_t *flows = json_object_get(root, "flows");
+	const json_t *audit = json_object_get(root, "audit");
+
+	(void)printf("kernel:     connected %s, verified %s, last commit %s (%lld us, "
+		     "%lld operations)\n",
+	    yes_no(kernel, "connected"), yes_no(kernel, "verified"),
+	    text_of(kernel, "lastApply"), number_of(kernel, "lastApplyMicroseconds"),
+	    number_of(kernel, "lastApplyOperations"));
+	(void)printf("healed:     %lld times, last %s\n", number_of(kernel, "heals"),
+	    text_of(kernel, "lastHeal"));
+	if (strcmp(text_of(kernel, "refusal"), "") != 0)
+		(void)printf("refused:    %s\n", text_of(kernel, "refusal"));
+	(void)printf("flows:      reading %s, %lld packets, %lld records, %lld lost\n",
+	    yes_no(flows, "reading"), number_of(flows, "packets"),
+	    number_of(flows, "records"), number_of(flows, "lost"));
+	if (audit != NULL)
+		(void)printf("audit:      writable %s, %lld lines, %lld lost\n",
+		    yes_no(audit, "writable"), number_of(audit, "lines"),
+		    number_of(audit, "lost"));
+}
+
+static void
+print_roles(const json_t *roles)
+{
+	size_t i;
+	json_t *role;
+
+	json_array_foreach(roles, i, role)
+	{
+		(void)printf("%s%s %lld (%lld restarts)",
+		    i == 0 ? "processes:  " : ", ", text_of(role, "name"),
+		    number_of(role, "pid"), number_of(role, "restarts"));
+	}
+	(void)printf("\n");
+}
+
+int
+client_print_status(struct str answer)
+{
+	json_t *root = load(answer);
+	bool in_force;
+
+	if (root == NULL)
+		return EXIT_MISTAKE;
+	(void)printf("node:       %s (ringfence %s)\nstate:      %s\n",
+	    text_of(root, "node"), text_of(root, "version"), text_of(root, "state"));
+	in_force = json_object_get(root, "generation") != NULL;
+	if (in_force) {
+		(void)printf("generation: %lld since %s\n",
+		    number_of(root, "generation"), text_of(root, "since"));
+		(void)printf("program:    %lld of %lld workloads, %lld policies, "
+			     "%lld rules\n",
+		    number_of(root, "localWorkloads"), number_of(root, "workloads"),
+		    number_of(root, "policies"), number_of(root, "rules"));
+		print_elements(json_object_get(root, "elements"));
+	}
+	print_sources(json_object_get(root, "sources"));
+	print_kernel(root);
+	print_roles(json_object_get(root, "roles"));
+	json_decref(root);
+	return in_force ? 0 : 1;
+}
+
+/* ---- rules ---- */
+
+int
+client_print_rules(struct str answer)
+{
+	json_t *root = load(answer);
+	json_t *rule;
+	size_t i;
+
+	if (root == NULL)
+		return EXIT_MISTAKE;
+	(void)printf("%12s %14s  %-5s %-10s %s\n", "PACKETS", "BYTES", "VERDICT",
+	    "NUMBER", "RULE");
+	json_array_foreach(root, i, rule)
+	{
+		(void)printf("%12lld %14lld  %-7s %-10lld %s\n",
+		    number_of(rule, "packets"), number_of(rule, "bytes"),
+		    text_of(rule, "action"), number_of(rule, "number"),
+		    text_of(rule, "comment"));
+	}
+	json_decref(root);
+	return 0;
+}
+
+/* ---- diff ---- */
+
+int
+client_print_diff(struct str answer)
+{
+	json_t *root = load(answer);
+	json_t *difference;
+	long long count;
+	bool rules_differ;
+	size_t i;
+
+	if (root == NULL)
+		return EXIT_MISTAKE;
+	json_array_foreach(json_object_get(root, "differences"), i, difference)
+	{
+		char *text = json_dumps(difference, JSON_PRESERVE_ORDER);
+
+		(void)printf("%s\n", text);
+		free(text);
+	}
+	count = number_of(root, "count");
+	rules_differ = strcmp(text_of(root, "rules"), "different") == 0;
+	if (rules_differ)
+		(void)printf("rules of chains were changed by others\n");
+	if (count == 0 && !rules_differ)
+		(void)printf("the kernel's table is as it should be\n");
+	json_decref(root);
+	return count != 0 || rules_differ ? 1 : 0;
+}

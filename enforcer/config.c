@@ -1,0 +1,431 @@
+/*
+ * enforcer.yaml -> struct enforcer_config. One table per object says which fields there
+ * are; one reader per object turns them into the struct.
+ */
+#include "enforcer/config.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "common/bundle.h"
+#include "common/doc.h"
+#include "common/limits.h"
+#include "policy-lang/schema.h"
+
+#define CODE_VALUE       "config-value"
+#define CODE_UNSUPPORTED "config-unsupported"
+#define CODE_NO_GATE     "config-no-gate"
+#define DEFAULT_CONTROL  "/run/ringfence/enforcer.sock"
+#define DEFAULT_GROUP    100
+#define DEFAULT_PORT     9477
+#define MAX_NETWORKS     1024
+#define MAX_SOCKET_PATH  107 /* sun_path, without its NUL */
+
+struct reader {
+	struct arena *arena;
+	struct diag_list *diags;
+	const char *directory; /* relative paths start here; ends with '/' or empty */
+	struct enforcer_config *config;
+};
+
+/* Fields that are wrong have been reported and are NULL; reading goes on. */
+static void
+read_fields(struct reader *r, const struct schema *schema, const struct doc_node *n,
+    const struct doc_node **out_values)
+{
+	bool ok = schema_read(r->diags, schema, n, out_values);
+
+	(void)ok;
+}
+
+static const char *
+node_path(struct reader *r, const struct doc_node *n)
+{
+	if (n->text.len == 0)
+		diag_error(r->diags, CODE_VALUE, n->loc, "a path cannot be empty");
+	if (n->text.len != 0 && n->text.ptr[0] == '/')
+		return arena_strndup(r->arena, n->text.ptr, n->text.len);
+	return arena_printf(r->arena, "%s%.*s", r->directory, STR_ARG(n->text));
+}
+
+/* Reads one of two words; returns true for the second. */
+static bool
+read_choice(struct reader *r, const struct doc_node *n, const char *what,
+    const char *first, const char *second, bool otherwise)
+{
+	const char *const names[] = {first, second};
+	size_t index;
+
+	if (n == NULL || !schema_enum(r->diags, n, what, names, 2, &index))
+		return otherwise;
+	return index == 1;
+}
+
+/* ---- sources ---- */
+
+static void
+read_source(struct reader *r, const struct doc_node *n, struct enforcer_source *out)
+{
+	enum {
+		DIRECTORY,
+		CLUSTER,
+		KUBERNETES,
+		COUNT
+	};
+	static const struct schema_field fields[] = {
+	    [DIRECTORY] = {"directory", TYPE_STRING, false, NULL},
+	    [CLUSTER] = {"cluster", TYPE_STRING, false, NULL},
+	    [KUBERNETES] = {"kubernetes", TYPE_MAP, false, NULL},
+	};
+	static const struct schema schema = SCHEMA("a source", fields);
+	const struct doc_node *v[COUNT];
+	const unsigned errors = r->diags->errors;
+
+	read_fields(r, &schema, n, v);
+	out->loc = n->loc;
+	out->directory = "";
+	if (v[KUBERNETES] != NULL)
+		diag_error(r->diags, CODE_UNSUPPORTED, v[KUBERNETES]->loc,
+		    "the Kubernetes API as a source is not built yet: use a directory");
+	else if (v[DIRECTORY] == NULL && r->diags->errors == errors)
+		diag_error(
+		    r->diags, CODE_VALUE, n->loc, "a source needs a \"directory\"");
+	if (v[DIRECTORY] != NULL)
+		out->directory = node_path(r, v[DIRECTORY]);
+	if (v[CLUSTER] != NULL)
+		out->cluster = v[CLUSTER]->text;
+}
+
+static void
+read_sources(struct reader *r, const struct doc_node *list)
+{
+	struct enforcer_source *all;
+	uint32_t count = list->count;
+
+	if (count == 0)
+		diag_error(
+		    r->diags, CODE_VALUE, list->loc, "\"sources\" names no source");
+	if (count > ENFORCER_MAX_SOURCES) {
+		diag_error(r->diags, CODE_VALUE, list->loc,
+		    "%u sources: at most %d are possible", (unsigned)count,
+		    ENFORCER_MAX_SOURCES);
+		return;
+	}
+	all = ARENA_ARRAY(r->arena, count, struct enforcer_source);
+	for (uint32_t i = 0; i < count; i++) {
+		read_source(r, list->u.items[i], &all[i]);
+		for (uint32_t j = 0; j < i; j++) {
+			if (all[i].directory[0] != '\0' &&
+			    strcmp(all[i].directory, all[j].directory) == 0)
+				diag_error(r->diags, CODE_VALUE, all[i].loc,
+				    "the directory %s is a source twice",
+				    all[i].directory);
+		}
+	}
+	r->config->sources = all;
+	r->config->source_count = count;
+}
+
+/* ---- addresses ---- */
+
+static void
+read_network(struct reader *r, const struct doc_node *n, struct ip_prefix *out)
+{
+	bool masked = false;
+	char text[IP_TEXT_BYTES];
+
+	if (!schema_type(r->diags, n, "a workload network", TYPE_STRING))
+		return;
+	if (!ip_prefix_parse(n->text, out, &masked))
+		diag_error(r->diags, CODE_VALUE, n->loc,
+		    "\"%.*s\" is no network: write it as 10.1.0.0/16 or fd00:1::/32",
+		    STR_ARG(n->text));
+	else if (masked)
+		diag_warn(r->diags, CODE_VALUE, n->loc,
+		    "the network has host bits; it is read as %s",
+		    ip_prefix_format(out, text));
+}
+
+static void
+read_networks(struct reader *r, const struct doc_node *list)
+{
+	struct ip_prefix *all;
+
+	if (list->count > MAX_NETWORKS) {
+		diag_error(r->diags, CODE_VALUE, list->loc,
+		    "%u workload networks: at most %d are possible",
+		    (unsigned)list->count, MAX_NETWORKS);
+		return;
+	}
+	all = ARENA_ARRAY(r->arena, list->count, struct ip_prefix);
+	for (uint32_t i = 0; i < list->count; i++)
+		read_network(r, list->u.items[i], &all[i]);
+	r->config->workload_networks = all;
+	r->config->workload_network_count = list->count;
+}
+
+/* "127.0.0.1:9477", "[::1]:9477", or false for none. */
+static void
+read_metrics(struct reader *r, const struct doc_node *n)
+{
+	struct enforcer_config *c = r->config;
+	size_t colon = n->text.len;
+	struct str host;
+	uint64_t port;
+
+	if (n->kind == DOC_BOOL && !n->u.boolean) {
+		c->has_metrics = false;
+		return;
+	}
+	while (colon > 0 && n->text.ptr[colon - 1] != ':')
+		colon--;
+	host = str_slice(n->text, 0, colon > 0 ? colon - 1 : 0);
+	if (host.len >= 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
+		host = str_slice(host, 1, host.len - 1);
+	else if (str_find(host, ':', 0) < host.len)
+		host.len = 0; /* IPv6 needs its brackets */
+	if (n->kind == DOC_STRING && ip_parse(host, &c->metrics_addr) &&
+	    str_to_u64(str_slice(n->text, colon, n->text.len), 65535, &port) &&
+	    port != 0) {
+		c->metrics_port = (uint16_t)port;
+		return;
+	}
+	diag_error(r->diags, CODE_VALUE, n->loc,
+	    "\"metrics\" is ADDRESS:PORT, with an IPv6 address in brackets, or false");
+}
+
+/* ---- the other objects ---- */
+
+static void
+read_flows(struct reader *r, const struct doc_node *n)
+{
+	enum {
+		FILE_NAME,
+		GROUP,
+		COUNT
+	};
+	static const struct schema_field fields[] = {
+	    [FILE_NAME] = {"file", TYPE_STRING, false, NULL},
+	    [GROUP] = {"group", TYPE_INT, false, NULL},
+	};
+	static const struct schema schema = SCHEMA("flows", fields);
+	const struct doc_node *v[COUNT];
+	int64_t group;
+
+	read_fields(r, &schema, n, v);
+	if (v[FILE_NAME] != NULL)
+		r->config->flow_file = node_path(r, v[FILE_NAME]);
+	if (v[GROUP] != NULL &&
+	    schema_int(r->diags, v[GROUP], "group", 1, 65535, &group))
+		r->config->flow_group = (uint16_t)group;
+}
+
+static void
+read_audit(struct reader *r, const struct doc_node *n)
+{
+	enum {
+		DIRECTORY,
+		MODE,
+		COUNT
+	};
+	static const struct schema_field fields[] = {
+	    [DIRECTORY] = {"directory", TYPE_STRING, true, NULL},
+	    [MODE] = {"mode", TYPE_STRING, false, NULL},
+	};
+	static const struct schema schema = SCHEMA("audit", fields);
+	const struct doc_node *v[COUNT];
+
+	read_fields(r, &schema, n, v);
+	if (v[DIRECTORY] != NULL)
+		r->config->audit_directory = node_path(r, v[DIRECTORY]);
+	r->config->audit_required =
+	    read_choice(r, v[MODE], "mode", "best-effort", "required", true);
+}
+
+static void
+read_log(struct reader *r, const struct doc_node *n)
+{
+	enum {
+		LEVEL,
+		FORMAT,
+		COUNT
+	};
+	static const struct schema_field fields[] = {
+	    [LEVEL] = {"level", TYPE_STRING, false, NULL},
+	    [FORMAT] = {"format", TYPE_STRING, false, NULL},
+	};
+	static const struct schema schema = SCHEMA("log", fields);
+	static const char *const levels[] = {
+	    [LOG_ERROR] = "error",
+	    [LOG_WARN] = "warn",
+	    [LOG_INFO] = "info",
+	    [LOG_DEBUG] = "debug",
+	};
+	const struct doc_node *v[COUNT];
+	size_t level;
+
+	read_fields(r, &schema, n, v);
+	if (v[LEVEL] != NULL &&
+	    schema_enum(r->diags, v[LEVEL], "level", levels, ARRAY_LEN(levels), &level))
+		r->config->log_level = (enum log_level)level;
+	if (read_choice(r, v[FORMAT], "format", "text", "json", false))
+		r->config->log_format = LOG_FORMAT_JSON;
+}
+
+static void
+read_control(struct reader *r, const struct doc_node *n)
+{
+	r->config->control_socket = node_path(r, n);
+	if (strlen(r->config->control_socket) > MAX_SOCKET_PATH)
+		diag_error(r->diags, CODE_VALUE, n->loc,
+		    "a socket's path is at most %d bytes long", MAX_SOCKET_PATH);
+}
+
+static void
+read_node(struct reader *r, const struct doc_node *n)
+{
+	if (n->text.len == 0 || n->text.len > LIMIT_NAME_BYTES)
+		diag_error(r->diags, CODE_VALUE, n->loc,
+		    "a node's name has between 1 and %u bytes", LIMIT_NAME_BYTES);
+	r->config->node = n->text;
+}
+
+/* ---- the whole ---- */
+
+enum top_field {
+	TOP_NODE,
+	TOP_SOURCES,
+	TOP_CLUSTER_DEFAULT,
+	TOP_IP_BLOCKS,
+	TOP_BOOT,
+	TOP_NETWORKS,
+	TOP_ESTABLISHED,
+	TOP_DENIED,
+	TOP_FLOWS,
+	TOP_AUDIT,
+	TOP_CONTROL,
+	TOP_CONTROL_GROUP,
+	TOP_METRICS,
+	TOP_USER,
+	TOP_LOG,
+	TOP_COUNT
+};
+
+static const struct schema_field top_fields[] = {
+    [TOP_NODE] = {"node", TYPE_STRING, true, NULL},
+    [TOP_SOURCES] = {"sources", TYPE_LIST, true, NULL},
+    [TOP_CLUSTER_DEFAULT] = {"clusterDefault", TYPE_STRING, false, NULL},
+    [TOP_IP_BLOCKS] = {"ipBlocksMatchPods", TYPE_STRING, false, NULL},
+    [TOP_BOOT] = {"boot", TYPE_STRING, false, NULL},
+    [TOP_NETWORKS] = {"workloadNetworks", TYPE_LIST, false, NULL},
+    [TOP_ESTABLISHED] = {"established", TYPE_STRING, false, NULL},
+    [TOP_DENIED] = {"denied", TYPE_STRING, false, NULL},
+    [TOP_FLOWS] = {"flows", TYPE_MAP, false, NULL},
+    [TOP_AUDIT] = {"audit", TYPE_MAP, false, NULL},
+    [TOP_CONTROL] = {"control", TYPE_STRING, false, NULL},
+    [TOP_CONTROL_GROUP] = {"controlGroup", TYPE_STRING, false, NULL},
+    [TOP_METRICS] = {"metrics", TYPE_STRING | TYPE_BOOL, false, NULL},
+    [TOP_USER] = {"user", TYPE_STRING, false, NULL},
+    [TOP_LOG] = {"log", TYPE_MAP, false, NULL},
+};
+
+/* Those that are more than a word. */
+static void (*const top_readers[TOP_COUNT])(
+    struct reader *, const struct doc_node *) = {
+    [TOP_NODE] = read_node,
+    [TOP_SOURCES] = read_sources,
+    [TOP_NETWORKS] = read_networks,
+    [TOP_FLOWS] = read_flows,
+    [TOP_AUDIT] = read_audit,
+    [TOP_CONTROL] = read_control,
+    [TOP_METRICS] = read_metrics,
+    [TOP_LOG] = read_log,
+};
+
+static void
+set_defaults(struct enforcer_config *c)
+{
+	bool ok = ip_parse(STR("127.0.0.1"), &c->metrics_addr);
+
+	(void)ok;
+	c->flow_group = DEFAULT_GROUP;
+	c->audit_required = true;
+	c->control_socket = DEFAULT_CONTROL;
+	c->has_metrics = true;
+	c->metrics_port = DEFAULT_PORT;
+	c->log_level = LOG_INFO;
+	c->log_format = LOG_FORMAT_TEXT;
+}
+
+static void
+read_words(struct reader *r, const struct doc_node *const *v)
+{
+	struct enforcer_config *c = r->config;
+	bool keep;
+
+	c->default_deny = read_choice(
+	    r, v[TOP_CLUSTER_DEFAULT], "clusterDefault", "allow", "deny", false);
+	c->ip_blocks_skip_pods = read_choice(
+	    r, v[TOP_IP_BLOCKS], "ipBlocksMatchPods", "always", "never", false);
+	c->boot_closed = read_choice(r, v[TOP_BOOT], "boot", "open", "closed", true);
+	c->reject = read_choice(r, v[TOP_DENIED], "denied", "drop", "reject", false);
+	keep = read_choice(r, v[TOP_ESTABLISHED], "established", "cut", "keep", true);
+	if (!keep)
+		diag_warn(r->diags, CODE_UNSUPPORTED, v[TOP_ESTABLISHED]->loc,
+		    "cutting established connections is not built yet: they go on "
+		    "until they end");
+	if (v[TOP_CONTROL_GROUP] != NULL)
+		c->control_group = v[TOP_CONTROL_GROUP]->text;
+	if (v[TOP_USER] != NULL)
+		c->user = v[TOP_USER]->text;
+}
+
+static void
+read_top(struct reader *r, const struct doc_node *doc)
+{
+	static const struct schema schema = SCHEMA("the configuration", top_fields);
+	const struct doc_node *v[TOP_COUNT];
+
+	read_fields(r, &schema, doc, v);
+	for (size_t i = 0; i < TOP_COUNT; i++) {
+		if (v[i] != NULL && top_readers[i] != NULL)
+			top_readers[i](r, v[i]);
+	}
+	read_words(r, v);
+	if (r->config->boot_closed && r->config->workload_network_count == 0)
+		diag_warn(r->diags, CODE_NO_GATE,
+		    v[TOP_BOOT] != NULL ? v[TOP_BOOT]->loc : doc->loc,
+		    "nothing is closed at boot: \"workloadNetworks\" does not say "
+		    "which "
+		    "addresses are workloads' (\"boot: open\" if that is meant)");
+}
+
+struct enforcer_config *
+enforcer_config_load(struct arena *arena, const char *path, struct diag_list *diags)
+{
+	const char *const paths[] = {path};
+	const char *slash = strrchr(path, '/');
+	struct reader r = {.arena = arena, .diags = diags};
+	const unsigned errors = diags->errors;
+	struct bundle bundle;
+	struct doc_list docs;
+	struct loc start = {NULL, 1, 1, 0};
+
+	r.config = ARENA_NEW(arena, struct enforcer_config);
+	r.config->path = arena_strdup(arena, path);
+	r.directory =
+	    slash != NULL ? arena_strndup(arena, path, (size_t)(slash - path) + 1) : "";
+	set_defaults(r.config);
+	if (!bundle_read(arena, paths, 1, diags, &bundle))
+		return NULL;
+	start.source = bundle.count != 0 ? &bundle.sources[0] : NULL;
+	if (bundle.count != 1 || !doc_read(arena, &bundle.sources[0], diags, &docs) ||
+	    docs.count != 1) {
+		if (diags->errors == errors)
+			diag_error(diags, CODE_VALUE, start,
+			    "the configuration is one YAML document in one file");
+		return NULL;
+	}
+	read_top(&r, docs.docs[0]);
+	return diags->errors == errors ? r.config : NULL;
+}

@@ -1,0 +1,55 @@
+/*
+ * enforcer.yaml, read and checked. Relative paths are relative to the file that names
+ * them. Read by the parent; roles get what they need by message.
+ */
+#ifndef ENFORCER_CONFIG_H
+#define ENFORCER_CONFIG_H
+
+#include "common/diag.h"
+#include "common/ip.h"
+#include "common/log.h"
+
+/* A directory of YAML files. */
+struct enforcer_source {
+	const char *directory;
+	struct str cluster; /* "" : of no cluster in particular */
+	struct loc loc;
+};
+
+#define ENFORCER_MAX_SOURCES 16
+
+struct enforcer_config {
+	const char *path;
+	struct str node;
+	const struct enforcer_source *sources;
+	size_t source_count;
+	bool default_deny;
+	bool ip_blocks_skip_pods;
+	bool boot_closed;
+	const struct ip_prefix *workload_networks;
+	size_t workload_network_count;
+	bool reject;                 /* denied packets are answered, not just dropped */
+	const char *flow_file;       /* NULL: no flow log */
+	uint16_t flow_group;         /* NFLOG group */
+	const char *audit_directory; /* NULL: no audit log */
+	bool audit_required;
+	const char *control_socket;
+	struct str control_group; /* "": root alone */
+	bool has_metrics;
+	struct ip_addr metrics_addr;
+	uint16_t metrics_port;
+	struct str
+	    user; /* of the roles; "": "ringfence" if there is one, else "nobody" */
+	enum log_level log_level;
+	enum log_format log_format;
+};
+
+/*
+ * Reads one file into the arena. Errors are diagnostics; returns NULL if there was
+ * any. Warnings (something that is accepted, and is not what it may seem) do not keep it
+ * from being used.
+ */
+MUST_CHECK struct enforcer_config *enforcer_config_load(
+    struct arena *arena, const char *path, struct diag_list *diags);
+
+#endif

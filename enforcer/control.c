@@ -1,0 +1,238 @@
+/*
+ * The control socket: questions to answers. Who may connect is decided by the socket's
+ * mode and owner.
+ */
+#include "enforcer/control.h"
+
+#include <stdlib.h>
+
+#include "enforcer/engine_state.h"
+#include "enforcer/server.h"
+
+#define MAX_WORDS      5
+#define QUESTION_BYTES 4096
+#define DEFAULT_FLOWS  100
+
+struct control {
+	struct engine *engine;
+	struct server *server;
+};
+
+/* A question that waits for the kernel role. */
+struct waiting {
+	uint64_t conn;
+	void (*answer)(
+	    struct engine *e, const struct proc_msg *answer, struct buf *out);
+};
+
+struct asked {
+	struct control *control;
+	struct server_conn *conn;
+	struct str words[MAX_WORDS];
+	size_t count;
+};
+
+static void
+send_and_finish(struct server_conn *conn, struct buf *out)
+{
+	server_send(conn, buf_str(out));
+	server_finish(conn);
+	buf_free(out);
+}
+
+static void
+refuse(struct server_conn *conn, const char *why)
+{
+	struct buf out = {0};
+
+	control_answer_error(&out, str_from(why));
+	send_and_finish(conn, &out);
+}
+
+/* ---- one function for each question ---- */
+
+static void
+ask_status(struct asked *a)
+{
+	struct buf out = {0};
+
+	control_answer_status(a->control->engine, &out);
+	send_and_finish(a->conn, &out);
+}
+
+static size_t
+wanted_flows(const struct asked *a)
+{
+	uint64_t count = DEFAULT_FLOWS;
+
+	if (a->count > 1 && !str_to_u64(a->words[1], ENGINE_RECENT_FLOWS, &count))
+		count = ENGINE_RECENT_FLOWS;
+	return count;
+}
+
+static void
+ask_flows(struct asked *a)
+{
+	struct buf out = {0};
+
+	control_answer_flows(a->control->engine, wanted_flows(a), &out);
+	send_and_finish(a->conn, &out);
+}
+
+static void
+ask_flows_follow(struct asked *a)
+{
+	struct buf out = {0};
+
+	control_answer_flows(a->control->engine, wanted_flows(a), &out);
+	server_send(a->conn, buf_str(&out));
+	server_conn_mark(a->conn, true);
+	buf_free(&out);
+}
+
+static void
+on_answer(struct engine *e, const struct proc_msg *answer, void *arg)
+{
+	struct waiting *w = arg;
+	struct server_conn *conn =
+	    e->control != NULL ? server_find(e->control->server, w->conn) : NULL;
+	struct buf out = {0};
+
+	if (conn != NULL) {
+		w->answer(e, answer, &out);
+		send_and_finish(conn, &out);
+	}
+	free(w);
+}
+
+static void
+ask_kernel(struct asked *a, uint32_t type,
+    void (*answer)(struct engine *e, const struct proc_msg *answer, struct buf *out))
+{
+	struct waiting *w = xcalloc(1, sizeof(*w));
+	struct err err = ERR_INIT;
+
+	w->conn = server_conn_id(a->conn);
+	w->answer = answer;
+	if (engine_kernel_ask(a->control->engine, type, NULL, -1, on_answer, w, &err) ==
+	    0)
+		return;
+	free(w);
+	refuse(a->conn, "the kernel role does not answer; try again");
+}
+
+static void
+ask_rules(struct asked *a)
+{
+	ask_kernel(a, MSG_COUNTERS, control_answer_rules);
+}
+
+static void
+ask_diff(struct asked *a)
+{
+	ask_kernel(a, MSG_OBSERVE, control_answer_diff);
+}
+
+static void
+explain(struct asked *a, bool text)
+{
+	struct buf out = {0};
+
+	control_answer_explain(a->control->engine, a->words + 1, text, &out);
+	send_and_finish(a->conn, &out);
+}
+
+static void
+ask_explain(struct asked *a)
+{
+	explain(a, false);
+}
+
+static void
+ask_explain_text(struct asked *a)
+{
+	explain(a, true);
+}
+
+static const struct {
+	const char *name;
+	size_t least, most; /* words after it */
+	void (*ask)(struct asked *a);
+} questions[] = {
+    {"status", 0, 0, ask_status},
+    {"rules", 0, 0, ask_rules},
+    {"flows", 0, 1, ask_flows},
+    {"flows-follow", 0, 1, ask_flows_follow},
+    {"diff", 0, 0, ask_diff},
+    {"explain", 3, 3, ask_explain},
+    {"explain-text", 3, 3, ask_explain_text},
+};
+
+static void
+on_question(void *arg, struct server_conn *conn, struct str question)
+{
+	struct asked a = {.control = arg, .conn = conn};
+	struct str rest = question;
+
+	while (rest.ptr != NULL && a.count < MAX_WORDS) {
+		struct str word = str_trim(str_split(&rest, ' '));
+
+		if (word.len != 0)
+			a.words[a.count++] = word;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(questions) && a.count != 0; i++) {
+		if (!str_is(a.words[0], questions[i].name))
+			continue;
+		if (a.count - 1 < questions[i].least ||
+		    a.count - 1 > questions[i].most || rest.ptr != NULL) {
+			refuse(conn, "the question has too many or too few words");
+			return;
+		}
+		questions[i].ask(&a);
+		return;
+	}
+	refuse(conn, "no such question");
+}
+
+int
+control_new(struct engine *e, int fd, struct control **out_control, struct err *err)
+{
+	static const struct server_handler handler = {
+	    .name = "control socket",
+	    .end = "\n",
+	    .question_bytes = QUESTION_BYTES,
+	    .question = on_question,
+	};
+	struct control *c = xcalloc(1, sizeof(*c));
+	int rc;
+
+	c->engine = e;
+	rc = server_new(&e->loop, fd, &handler, c, &c->server, err);
+	if (rc != 0)
+		free(c);
+	else
+		*out_control = c;
+	return rc;
+}
+
+void
+control_free(struct control *c)
+{
+	if (c == NULL)
+		return;
+	server_free(c->server);
+	free(c);
+}
+
+static void
+pass_on(struct server_conn *conn, void *arg)
+{
+	server_send(conn, *(const struct str *)arg);
+}
+
+void
+control_flow(struct control *c, struct str line)
+{
+	if (c != NULL)
+		server_each_marked(c->server, pass_on, &line);
+}

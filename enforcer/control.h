@@ -1,0 +1,42 @@
+/*
+ * The control socket, and the client that talks to it. A question is one line, the answer
+ * JSON, ended by the end of the connection:
+ *
+ *     status | rules | flows [COUNT] | flows-follow [COUNT] | diff
+ *     explain SRC DST PORT/PROTO | explain-text SRC DST PORT/PROTO
+ *
+ * An answer that is {"error": "..."} says why there is none.
+ */
+#ifndef ENFORCER_CONTROL_H
+#define ENFORCER_CONTROL_H
+
+#include "common/err.h"
+#include "common/str.h"
+
+struct engine;
+struct control;
+struct proc_msg;
+
+/* Takes a listening socket. */
+MUST_CHECK int control_new(
+    struct engine *e, int fd, struct control **out_control, struct err *err);
+/* Closes all connections. NULL is fine. */
+void control_free(struct control *c);
+/* Passes a line on to those who follow flows. NULL is fine. */
+void control_flow(struct control *c, struct str line);
+
+/* ---- what is said (control_answers.c); each appends JSON ---- */
+
+void control_answer_status(struct engine *e, struct buf *out);
+void control_answer_flows(struct engine *e, size_t count, struct buf *out);
+/* Of the kernel role's answers; `answer` may be NULL. */
+void control_answer_rules(
+    struct engine *e, const struct proc_msg *answer, struct buf *out);
+void control_answer_diff(
+    struct engine *e, const struct proc_msg *answer, struct buf *out);
+/* `words`: SRC, DST, PORT/PROTO. */
+void control_answer_explain(
+    struct engine *e, const struct str words[3], bool text, struct buf *out);
+void control_answer_error(struct buf *out, struct str why);
+
+#endif

@@ -1,0 +1,387 @@
+/*
+ * What the control socket says.
+ */
+#include <string.h>
+
+#include "enforcer/blob.h"
+#include "enforcer/control.h"
+#include "enforcer/engine_state.h"
+#include "enforcer/explain.h"
+
+#define MAX_DIFFERENCES 1000 /* named; the rest is counted */
+#define COUNTER_BYTES   20   /* u32, u64, u64 */
+#define MAX_COUNTERS    (64u * 1024 * 1024)
+
+static void
+add_member(struct buf *out, const char *key, struct str value)
+{
+	buf_printf(out, "\"%s\":", key);
+	buf_add_json(out, value);
+}
+
+static void
+add_number(struct buf *out, const char *key, uint64_t value)
+{
+	buf_printf(out, ",\"%s\":%llu", key, (unsigned long long)value);
+}
+
+static void
+add_bool(struct buf *out, const char *key, bool value)
+{
+	buf_printf(out, ",\"%s\":%s", key, value ? "true" : "false");
+}
+
+static void
+add_time(struct buf *out, const char *key, walltime_t t)
+{
+	char text[WALLTIME_TEXT_BYTES];
+
+	buf_add_char(out, ',');
+	if (t.ns == 0)
+		buf_printf(out, "\"%s\":null", key);
+	else
+		add_member(out, key, str_from(walltime_format(t, text)));
+}
+
+void
+control_answer_error(struct buf *out, struct str why)
+{
+	buf_add_char(out, '{');
+	add_member(out, "error", why);
+	buf_add_cstr(out, "}\n");
+}
+
+/* ---- status ---- */
+
+static void
+add_source(struct buf *out, const struct settings_source *settings,
+    const struct engine_source *s)
+{
+	buf_add_char(out, '{');
+	add_member(out, "directory", settings->directory);
+	buf_add_char(out, ',');
+	add_member(out, "state", str_from(source_state_name(s->state)));
+	add_time(out, "since", s->since);
+	add_number(out, "errorCount", s->error_total);
+	buf_add_cstr(out, ",\"errors\":[");
+	for (size_t i = 0; i < s->error_count; i++) {
+		if (i != 0)
+			buf_add_char(out, ',');
+		buf_add_json(out, str_from(s->errors[i]));
+	}
+	buf_add_cstr(out, "]}");
+}
+
+static void
+add_program(struct buf *out, const struct program *p)
+{
+	bool first = true;
+
+	add_number(out, "generation", p->number);
+	add_time(out, "since", p->since);
+	add_number(out, "workloads", p->model->workload_count);
+	add_number(out, "localWorkloads", p->local_workloads);
+	add_number(out, "policies", p->model->policy_count);
+	add_number(out, "namespaces", p->model->ns_count);
+	add_number(out, "rules", p->content.rule_chain_count);
+	buf_add_cstr(out, ",\"elements\":{");
+	for (size_t i = 0; i < SET_COUNT; i++) {
+		if (p->content.element_count[i] == 0)
+			continue;
+		buf_printf(out, "%s\"%s\":%zu", first ? "" : ",", table_sets[i].name,
+		    p->content.element_count[i]);
+		first = false;
+	}
+	buf_add_char(out, '}');
+}
+
+static void
+add_kernel(struct buf *out, const struct engine *e)
+{
+	const struct engine_apply *a = &e->apply;
+
+	buf_add_cstr(out, ",\"kernel\":{");
+	buf_printf(
+	    out, "\"connected\":%s", engine_kernel_connected(e) ? "true" : "false");
+	add_number(out, "generation", a->generation);
+	add_bool(out, "verified", a->digest_known && a->mismatches == 0);
+	add_time(out, "lastApply", a->last_apply);
+	add_number(out, "lastApplyMicroseconds", a->last_apply_us);
+	add_number(out, "lastApplyOperations", a->last_ops);
+	add_number(out, "heals", a->heals);
+	add_time(out, "lastHeal", a->last_heal);
+	add_number(out, "refusals", a->refusals);
+	buf_add_char(out, ',');
+	add_member(out, "refusal", str_from(a->refusal));
+	buf_add_char(out, '}');
+}
+
+static void
+add_flows(struct buf *out, const struct engine *e)
+{
+	const struct engine_flows *f = &e->flows;
+
+	buf_printf(
+	    out, ",\"flows\":{\"reading\":%s", f->socket >= 0 ? "true" : "false");
+	add_number(out, "packets", f->packets);
+	add_number(out, "records", f->records);
+	add_number(out, "lost", f->lost);
+	add_number(out, "writeFailures", f->write_failures);
+	buf_add_char(out, '}');
+	if (!e->settings.audit)
+		return;
+	buf_printf(
+	    out, ",\"audit\":{\"writable\":%s", e->audit.writable ? "true" : "false");
+	add_number(out, "lines", e->audit.lines);
+	add_number(out, "lost", e->audit.lost);
+	buf_add_char(out, '}');
+}
+
+void
+control_answer_status(struct engine *e, struct buf *out)
+{
+	buf_add_char(out, '{');
+	add_member(out, "version", STR(RINGFENCE_VERSION));
+	buf_add_char(out, ',');
+	add_member(out, "node", e->settings.node);
+	buf_add_char(out, ',');
+	add_member(out, "state", str_from(engine_state_name(e)));
+	add_time(out, "started", e->started);
+	if (e->apply.current != NULL)
+		add_program(out, e->apply.current);
+	buf_add_cstr(out, ",\"sources\":[");
+	for (size_t i = 0; i < e->settings.source_count; i++) {
+		if (i != 0)
+			buf_add_char(out, ',');
+		add_source(out, &e->settings.sources[i], &e->sources[i]);
+	}
+	buf_add_char(out, ']');
+	add_kernel(out, e);
+	add_flows(out, e);
+	buf_add_cstr(out, ",\"roles\":[");
+	for (size_t i = 0; i < e->role_count; i++) {
+		buf_add_cstr(out, i != 0 ? ",{" : "{");
+		add_member(out, "name", str_from(e->roles[i].name));
+		add_number(out, "pid", e->roles[i].pid);
+		add_number(out, "restarts", e->roles[i].restarts);
+		buf_add_char(out, '}');
+	}
+	buf_add_cstr(out, "]}\n");
+}
+
+/* ---- flows ---- */
+
+void
+control_answer_flows(struct engine *e, size_t count, struct buf *out)
+{
+	const struct engine_flows *f = &e->flows;
+	size_t n = count < f->recent_count ? count : f->recent_count;
+
+	for (size_t i = n; i > 0; i--) {
+		size_t at =
+		    (f->recent_next + ENGINE_RECENT_FLOWS - i) % ENGINE_RECENT_FLOWS;
+
+		buf_add_str(out, buf_str(&f->recent[at]));
+	}
+}
+
+/* ---- rules ---- */
+
+static void
+add_rule(struct buf *out, const struct table_rule_chain *rule, uint64_t packets,
+    uint64_t bytes)
+{
+	buf_printf(out, "{\"number\":%u,\"action\":\"%s\",\"direction\":\"%s\",",
+	    (unsigned)rule->number, action_name(rule->action),
+	    direction_name(rule->dir));
+	add_member(out, "comment", str_from(rule->comment));
+	buf_add_cstr(out, ",\"kind\":");
+	buf_add_json(out, str_from(rule->policy_kind));
+	buf_add_char(out, ',');
+	add_member(out, "namespace", rule->namespace_path);
+	buf_add_char(out, ',');
+	add_member(out, "policy", rule->policy);
+	buf_add_char(out, ',');
+	add_member(out, "rule", rule->rule_name);
+	add_number(out, "index", rule->rule_index);
+	add_bool(out, "isolation", rule->isolation);
+	if (rule->loc.source != NULL) {
+		buf_add_char(out, ',');
+		add_member(out, "file", rule->loc.source->name);
+		add_number(out, "line", rule->loc.line);
+	}
+	add_number(out, "packets", packets);
+	add_number(out, "bytes", bytes);
+	buf_add_char(out, '}');
+}
+
+void
+control_answer_rules(struct engine *e, const struct proc_msg *answer, struct buf *out)
+{
+	struct err err = ERR_INIT;
+	struct proc_reader r = {.ok = false};
+	struct blob blob = {0};
+	bool first = true;
+	int code = ERR_UNAVAILABLE;
+
+	if (answer != NULL) {
+		proc_reader_init(&r, answer);
+		code = (int)proc_get_u32(&r);
+	}
+	if (code != 0 || blob_get(&r, answer, MAX_COUNTERS, &blob, &err) != 0 ||
+	    e->apply.current == NULL) {
+		control_answer_error(out, STR("the counters cannot be read now"));
+		return;
+	}
+	r = (struct proc_reader){
+	    .data = (const uint8_t *)blob.data.ptr, .len = blob.data.len, .ok = true};
+	buf_add_cstr(out, "[");
+	while (r.pos < r.len && r.ok) {
+		uint32_t number = proc_get_u32(&r);
+		uint64_t packets = proc_get_u64(&r);
+		uint64_t bytes = proc_get_u64(&r);
+		const struct table_rule_chain *rule =
+		    program_rule(e->apply.current, number);
+
+		if (!r.ok || rule == NULL)
+			continue; /* of a program that comes or goes just now */
+		buf_add_cstr(out, first ? "\n" : ",\n");
+		add_rule(out, rule, packets, bytes);
+		first = false;
+	}
+	buf_add_cstr(out, "]\n");
+	blob_free(&blob);
+}
+
+/* ---- diff ---- */
+
+struct differences {
+	struct buf *out;
+	size_t named;
+};
+
+static const char *const difference_names[] = {
+    [PLAN_MISSING] = "missing",
+    [PLAN_EXTRA] = "extra",
+    [PLAN_DIFFERENT] = "different",
+};
+
+static void
+add_difference(struct differences *d, enum plan_difference what)
+{
+	buf_add_cstr(d->out, d->named++ != 0 ? ",\n{" : "\n{");
+	add_member(d->out, "what", str_from(difference_names[what]));
+}
+
+static void
+add_addresses(
+    struct buf *out, enum table_set_id set, const struct table_element *element)
+{
+	struct ip_addr addr = {.family = IP_V4};
+	char text[IP_TEXT_BYTES];
+	bool has = false;
+
+	for (size_t i = 0; i < TABLE_KEY_FIELDS; i++) {
+		if (table_sets[set].key[i] == FIELD_IPV6)
+			addr.family = IP_V6;
+		has = has || table_sets[set].key[i] == FIELD_IPV4 ||
+		      table_sets[set].key[i] == FIELD_IPV6;
+	}
+	if (!has)
+		return;
+	memcpy(addr.bytes, element->addr, sizeof(addr.bytes));
+	buf_add_char(out, ',');
+	add_member(out, "address", str_from(ip_format(&addr, text)));
+	if (table_sets[set].interval && table_sets[set].key[1] == FIELD_NONE) {
+		memcpy(addr.bytes, element->addr_end, sizeof(addr.bytes));
+		buf_add_char(out, ',');
+		add_member(out, "lastAddress", str_from(ip_format(&addr, text)));
+	}
+}
+
+static void
+on_element(void *arg, enum plan_difference what, enum table_set_id set,
+    const struct table_element *element)
+{
+	struct differences *d = arg;
+
+	if (d->named >= MAX_DIFFERENCES)
+		return;
+	add_difference(d, what);
+	buf_add_char(d->out, ',');
+	add_member(d->out, "set", str_from(table_sets[set].name));
+	if (element->class_id != 0)
+		add_number(d->out, "class", element->class_id);
+	add_addresses(d->out, set, element);
+	if (element->proto != 0)
+		add_number(d->out, "protocol", element->proto);
+	if (element->port_lo != 0 || element->port_hi != 0)
+		add_number(d->out, "port", element->port_lo);
+	if (element->value != 0)
+		add_number(d->out, "value", element->value);
+	buf_add_char(d->out, '}');
+}
+
+static void
+on_chain(void *arg, enum plan_difference what, uint32_t number)
+{
+	struct differences *d = arg;
+
+	if (d->named >= MAX_DIFFERENCES)
+		return;
+	add_difference(d, what);
+	buf_printf(d->out, ",\"chain\":\"rule_%u\"}", (unsigned)number);
+}
+
+void
+control_answer_diff(struct engine *e, const struct proc_msg *answer, struct buf *out)
+{
+	struct arena *arena = arena_new();
+	struct kernel_observation o = {.code = ERR_UNAVAILABLE};
+	struct err err = ERR_INIT;
+	struct buf list = {0};
+	struct differences d = {.out = &list};
+	const struct plan_visitor visitor = {on_element, on_chain, &d};
+
+	if (answer == NULL || e->apply.current == NULL ||
+	    kernel_observation_read(arena, answer, &o, &err) != 0 || o.code != 0) {
+		control_answer_error(out, o.code == ERR_NOT_FOUND
+					      ? STR("the table is not there")
+					  : o.detail != NULL && o.detail[0] != '\0'
+					      ? str_from(o.detail)
+					      : STR("the table cannot be read now"));
+	} else {
+		size_t count =
+		    plan_compare(&o.table, &e->apply.current->content, &visitor);
+		bool rules_same =
+		    e->apply.digest_known &&
+		    memcmp(e->apply.digest, o.digest, sizeof(o.digest)) == 0;
+
+		buf_printf(out, "{\"count\":%zu,\"rules\":\"%s\",\"differences\":[",
+		    count,
+		    !e->apply.digest_known ? "unknown"
+		    : rules_same           ? "same"
+					   : "different");
+		buf_add_str(out, buf_str(&list));
+		buf_add_cstr(out, "]}\n");
+	}
+	buf_free(&list);
+	arena_free(arena);
+}
+
+/* ---- explain ---- */
+
+void
+control_answer_explain(
+    struct engine *e, const struct str words[3], bool text, struct buf *out)
+{
+	struct buf why = {0};
+
+	if (e->apply.current == NULL || e->apply.current->skeleton) {
+		control_answer_error(out, STR("no policy is in force yet"));
+		return;
+	}
+	if (!explain_question(e->apply.current->model, words, text, out, &why))
+		control_answer_error(out, buf_str(&why));
+	buf_free(&why);
+}

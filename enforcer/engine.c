@@ -1,0 +1,329 @@
+#include "enforcer/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <seccomp.h>
+
+#include "common/log.h"
+#include "enforcer/control.h"
+#include "enforcer/engine_state.h"
+#include "enforcer/metrics.h"
+
+#define START_MS 10000 /* for the parent to say what to do */
+#define TICK_MS  100
+
+/* Beyond proc_syscalls_basic: blobs, and the listening sockets that the parent made. */
+static const int engine_syscalls[] = {
+    SCMP_SYS(memfd_create), SCMP_SYS(listen), SCMP_SYS(accept4), -1};
+
+/* ---- settings ---- */
+
+/* Sources that are the same directory as before keep what they had. */
+static void
+move_sources(struct engine *e, const struct engine_settings *old)
+{
+	struct engine_source before[ENFORCER_MAX_SOURCES];
+
+	memcpy(before, e->sources, sizeof(before));
+	memset(e->sources, 0, sizeof(e->sources));
+	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++)
+		e->sources[i].bundle_fd = -1;
+	for (size_t i = 0; i < e->settings.source_count; i++) {
+		for (size_t j = 0; j < old->source_count; j++) {
+			if (!str_eq(e->settings.sources[i].directory,
+				old->sources[j].directory))
+				continue;
+			e->sources[i] = before[j];
+			before[j] = (struct engine_source){.bundle_fd = -1};
+		}
+	}
+	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++) {
+		if (before[i].bundle_fd >= 0)
+			(void)close(before[i].bundle_fd); /* only read from */
+		arena_free(before[i].arena);
+	}
+}
+
+static bool
+on_settings(struct engine *e, struct proc_msg *msg)
+{
+	struct arena *arena = arena_new();
+	struct engine_settings old = e->settings;
+	struct engine_settings settings = {0};
+	struct proc_reader r;
+
+	proc_reader_init(&r, msg);
+	if (!engine_settings_decode(arena, &r, &settings)) {
+		arena_free(arena);
+		return false;
+	}
+	e->settings = settings;
+	move_sources(e, &old);
+	arena_free(e->settings_arena);
+	e->settings_arena = arena;
+	log_setup("engine", settings.role.log_level, settings.role.log_format);
+	e->load.dirty = true;
+	engine_load_start(e);
+	return true;
+}
+
+/* ---- what the parent sends ---- */
+
+static bool
+on_source(struct engine *e, struct proc_msg *msg)
+{
+	struct proc_reader r;
+	uint32_t index;
+	struct str why;
+
+	proc_reader_init(&r, msg);
+	index = proc_get_u32(&r);
+	why = proc_get_str(&r);
+	if (!proc_reader_done(&r) || index >= e->settings.source_count)
+		return false;
+	if (msg->fd_count == 0)
+		engine_source_failed(e, index, why);
+	else
+		engine_source_arrived(e, index, link_take_fd(msg));
+	return true;
+}
+
+static bool
+on_kernel_link(struct engine *e, struct proc_msg *msg)
+{
+	int fd = link_take_fd(msg);
+
+	if (fd >= 0)
+		engine_kernel_connect(e, fd);
+	return fd >= 0;
+}
+
+static bool
+on_audit_link(struct engine *e, struct proc_msg *msg)
+{
+	int fd = link_take_fd(msg);
+
+	if (fd >= 0)
+		engine_audit_connect(e, fd);
+	return fd >= 0;
+}
+
+static bool
+on_flow_file(struct engine *e, struct proc_msg *msg)
+{
+	engine_flows_file(e, link_take_fd(msg));
+	return true;
+}
+
+static bool
+on_listener(struct engine *e, struct proc_msg *msg)
+{
+	struct err err = ERR_INIT;
+	struct proc_reader r;
+	uint8_t kind;
+	int fd = link_take_fd(msg);
+	int rc;
+
+	proc_reader_init(&r, msg);
+	kind = proc_get_u8(&r);
+	if (fd < 0)
+		return false;
+	if (kind == LISTENER_CONTROL && e->control == NULL) {
+		rc = control_new(e, fd, &e->control, &err);
+	} else if (kind == LISTENER_METRICS && e->metrics == NULL) {
+		rc = metrics_new(e, fd, &e->metrics, &err);
+	} else {
+		(void)close(fd); /* not wanted */
+		return false;
+	}
+	if (rc != 0)
+		log_error("listener", "detail=%s", log_quote(str_from(err.msg)));
+	return true;
+}
+
+static bool
+on_roles(struct engine *e, struct proc_msg *msg)
+{
+	struct proc_reader r;
+	uint32_t count;
+
+	proc_reader_init(&r, msg);
+	count = proc_get_u32(&r);
+	if (count > ENGINE_MAX_ROLES)
+		return false;
+	for (uint32_t i = 0; i < count; i++) {
+		struct engine_role *role = &e->roles[i];
+		struct str name = proc_get_str(&r);
+
+		if (name.len >= sizeof(role->name))
+			return false;
+		memset(role->name, 0, sizeof(role->name));
+		if (name.len != 0)
+			memcpy(role->name, name.ptr, name.len);
+		role->pid = proc_get_u32(&r);
+		role->restarts = proc_get_u32(&r);
+	}
+	e->role_count = count;
+	return proc_reader_done(&r);
+}
+
+static bool
+on_stop(struct engine *e, struct proc_msg *msg)
+{
+	(void)msg; /* it says nothing more */
+	e->stopping = true;
+	uv_stop(&e->loop);
+	return true;
+}
+
+static const struct {
+	uint32_t type;
+	bool (*handle)(struct engine *e, struct proc_msg *msg);
+} orders[] = {
+    {MSG_SETTINGS, on_settings},
+    {MSG_STOP, on_stop},
+    {MSG_SOURCE, on_source},
+    {MSG_KERNEL_LINK, on_kernel_link},
+    {MSG_AUDIT_LINK, on_audit_link},
+    {MSG_FLOW_FILE, on_flow_file},
+    {MSG_LISTENER, on_listener},
+    {MSG_ROLES, on_roles},
+};
+
+static bool
+on_parent_message(void *arg, struct proc_msg *msg)
+{
+	for (size_t i = 0; i < ARRAY_LEN(orders); i++) {
+		if (orders[i].type == msg->type)
+			return orders[i].handle(arg, msg);
+	}
+	return false;
+}
+
+static void
+on_parent_lost(void *arg)
+{
+	struct engine *e = arg;
+
+	e->stopping = true;
+	uv_stop(&e->loop);
+}
+
+/* ---- life ---- */
+
+static void
+on_tick(uv_timer_t *timer)
+{
+	struct engine *e = timer->data;
+
+	engine_flows_tick(e);
+	engine_audit_tick(e);
+}
+
+static int
+confine(struct engine *e, struct err *err)
+{
+	const struct proc_sandbox sandbox = {
+	    .uid = e->settings.role.uid,
+	    .gid = e->settings.role.gid,
+	    .empty_root = true,
+	    .syscalls = proc_syscalls_basic,
+	    .more_syscalls = engine_syscalls,
+	};
+
+	return proc_confine(&sandbox, err);
+}
+
+/* libuv opens /dev/null for the first stream of a loop; there is none afterwards. */
+static int
+warm_up(struct engine *e, struct err *err)
+{
+	uv_pipe_t pipe;
+
+	if (uv_pipe_init(&e->loop, &pipe, 0) != 0)
+		return err_set(err, ERR_SYSTEM, "cannot make a stream");
+	uv_close((uv_handle_t *)&pipe, NULL);
+	(void)uv_run(&e->loop, UV_RUN_NOWAIT); /* until it is closed */
+	return 0;
+}
+
+static int
+start(struct engine *e, struct err *err)
+{
+	static const struct link_handler handler = {on_parent_message, on_parent_lost};
+	struct proc_msg msg;
+	struct proc_reader r;
+	int rc;
+
+	if (uv_loop_init(&e->loop) != 0 || uv_timer_init(&e->loop, &e->tick) != 0)
+		return err_set(err, ERR_SYSTEM, "cannot make the event loop");
+	rc = settings_receive(e->parent, START_MS, &msg, err);
+	if (rc != 0)
+		return rc;
+	proc_reader_init(&r, &msg);
+	e->settings_arena = arena_new();
+	if (!engine_settings_decode(e->settings_arena, &r, &e->settings))
+		return err_set(err, ERR_PROTOCOL, "malformed settings");
+	log_setup("engine", e->settings.role.log_level, e->settings.role.log_format);
+	rc = warm_up(e, err);
+	if (rc == 0)
+		rc = confine(e, err);
+	if (rc == 0)
+		rc = link_new(&e->loop, e->parent, &handler, e, &e->parent_link, err);
+	if (rc != 0)
+		return rc;
+	engine_load_init(e);
+	engine_kernel_init(e);
+	engine_apply_init(e);
+	engine_flows_init(e);
+	engine_audit_init(e);
+	e->started = walltime_now();
+	e->tick.data = e;
+	if (uv_timer_start(&e->tick, on_tick, TICK_MS, TICK_MS) != 0)
+		return err_set(err, ERR_SYSTEM, "cannot start a timer");
+	return 0;
+}
+
+/* In an order in which nobody is told of what is gone. */
+static void
+finish(struct engine *e)
+{
+	e->stopping = true;
+	engine_flows_fini(e); /* its last records go to control and audit */
+	control_free(e->control);
+	e->control = NULL;
+	metrics_free(e->metrics);
+	engine_audit_fini(e);
+	engine_kernel_fini(e);
+	link_free(e->parent_link);
+	uv_close((uv_handle_t *)&e->tick, NULL);
+	(void)uv_run(
+	    &e->loop, UV_RUN_DEFAULT); /* a run of the loader, closing handles */
+	engine_load_fini(e);
+	engine_apply_fini(e);
+	(void)uv_run(&e->loop, UV_RUN_DEFAULT);
+	(void)uv_loop_close(&e->loop); /* everything is closed */
+	arena_free(e->settings_arena);
+}
+
+int
+engine_role_run(struct proc_channel *parent, const int *fds, size_t fd_count)
+{
+	struct engine *e = xcalloc(1, sizeof(*e));
+	struct err err = ERR_INIT;
+
+	(void)fds;
+	(void)fd_count; /* none are passed */
+	log_setup("engine", LOG_INFO, LOG_FORMAT_TEXT);
+	e->parent = parent;
+	if (start(e, &err) != 0) {
+		log_error("start", "detail=%s", log_quote(str_from(err.msg)));
+		return 1;
+	}
+	(void)uv_run(&e->loop, UV_RUN_DEFAULT); /* ends by uv_stop */
+	finish(e);
+	free(e);
+	return 0;
+}

@@ -1,0 +1,491 @@
+/*
+ * What is in force. One thing at a time is asked of the kernel role; what to do next
+ * follows from what is known (engine_apply_step). A program that cannot be put in force
+ * leaves the former one as it is, because a batch is one transaction.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "enforcer/blob.h"
+#include "enforcer/engine_state.h"
+
+#define RETRY_FIRST_MS 250
+#define RETRY_MOST_MS  30000
+#define STALE_MOST     3 /* commits that came too late; then make it all anew */
+
+/* ---- names and records ---- */
+
+const char *
+engine_state_name(const struct engine *e)
+{
+	if (e->apply.current == NULL)
+		return "starting";
+	if (e->apply.current->skeleton)
+		return "closed";
+	return engine_sources_good(e) && e->apply.refusal[0] == '\0' ? "enforcing"
+								     : "stale";
+}
+
+static uint64_t
+audit_change(
+    struct engine *e, const char *stage, const char *detail, bool failed, bool urgent)
+{
+	const struct engine_apply *a = &e->apply;
+	const struct program *p = a->pending;
+	struct audit_change change = {
+	    .verb = a->heal ? "heal" : "apply",
+	    .stage = stage,
+	    .node = e->settings.node,
+	    .detail = str_from(detail),
+	    .failed = failed,
+	    .number = p->number != 0 ? p->number : a->programs + 1,
+	    .workloads = p->local_workloads,
+	    .policies = p->model->policy_count,
+	    .rules = p->content.rule_chain_count,
+	    .now = walltime_now(),
+	};
+	struct buf line = {0};
+	uint64_t ticket;
+
+	audit_event_change(&line, a->audit_id, &change);
+	ticket = engine_audit_send(e, buf_str(&line), urgent);
+	buf_free(&line);
+	return ticket;
+}
+
+/* ---- waiting ---- */
+
+static void
+on_timer(uv_timer_t *timer)
+{
+	engine_apply_step(timer->data);
+}
+
+void
+engine_apply_step_after(struct engine *e, uint64_t ms)
+{
+	if (uv_timer_start(&e->apply.timer, on_timer, ms, 0) != 0)
+		base_die("cannot start a timer");
+}
+
+void
+engine_apply_retry(struct engine *e)
+{
+	struct engine_apply *a = &e->apply;
+
+	a->retry_ms = a->retry_ms == 0 ? RETRY_FIRST_MS : a->retry_ms * 2;
+	if (a->retry_ms > RETRY_MOST_MS)
+		a->retry_ms = RETRY_MOST_MS;
+	a->commit_after.ns = monotime_now().ns + a->retry_ms * UINT64_C(1000000);
+	engine_apply_step_after(e, a->retry_ms);
+}
+
+/* ---- the end of a commit ---- */
+
+/* What was pending is to be done again, unless something newer has come. */
+static void
+put_back(struct engine *e)
+{
+	struct engine_apply *a = &e->apply;
+	struct program *p = a->pending;
+
+	a->pending = NULL;
+	a->phase = APPLY_IDLE;
+	if (p == a->current)
+		a->heal = true;
+	else if (a->candidate == NULL)
+		a->candidate = p;
+	else
+		program_free(p);
+}
+
+static void
+tell_ready(struct engine *e)
+{
+	struct err err = ERR_INIT;
+
+	if (e->apply.ready_told || e->apply.current->skeleton)
+		return;
+	if (link_send(e->parent, MSG_READY, 0, NULL, -1, &err) != 0)
+		log_error("parent-link", "detail=%s", log_quote(str_from(err.msg)));
+	else
+		e->apply.ready_told = true;
+}
+
+static void
+log_applied(const struct engine *e)
+{
+	const struct engine_apply *a = &e->apply;
+	const struct program *p = a->current;
+
+	log_info(a->current->skeleton ? "closed" : "program-applied",
+	    "generation=%llu workloads=%zu policies=%zu rules=%zu operations=%zu%s "
+	    "load-us=%llu compile-us=%llu commit-us=%llu",
+	    (unsigned long long)p->number, p->local_workloads, p->model->policy_count,
+	    p->content.rule_chain_count, a->last_ops, a->whole ? " whole=true" : "",
+	    (unsigned long long)p->load_us, (unsigned long long)p->compile_us,
+	    (unsigned long long)a->last_apply_us);
+}
+
+/* True if the rules (not only elements) were touched: their digest is another now. */
+static bool
+touches_rules(const struct op_batch *batch)
+{
+	for (size_t i = 0; i < batch->count; i++) {
+		if (batch->ops[i].kind != OP_ADD && batch->ops[i].kind != OP_DELETE &&
+		    batch->ops[i].kind != OP_FLUSH)
+			return true;
+	}
+	return false;
+}
+
+/* The whole table was made: whatever was wrong with it is gone. */
+static void
+finish_heal(struct engine *e)
+{
+	struct engine_apply *a = &e->apply;
+
+	if (!a->heal)
+		return;
+	if (a->drift) {
+		a->heals++;
+		a->last_heal = walltime_now();
+		log_warn("table-healed", "generation=%llu reason=%s",
+		    (unsigned long long)a->pending->number,
+		    log_quote(str_from(a->reason)));
+	} else {
+		log_info("table-restored", "reason=%s", log_quote(str_from(a->reason)));
+	}
+	(void)audit_change(e, "ResponseComplete", a->reason, false, false);
+	a->heal = false;
+	a->drift = false;
+}
+
+static void
+take_over(struct engine *e)
+{
+	struct engine_apply *a = &e->apply;
+
+	program_free(a->current);
+	a->current = a->pending;
+	if (!a->current->skeleton)
+		a->current->number = ++a->programs;
+	a->current->since = walltime_now();
+	a->refusal[0] = '\0';
+	log_applied(e);
+	if (!a->current->skeleton)
+		(void)audit_change(e, "ResponseComplete", "", false, false);
+	tell_ready(e);
+}
+
+static void
+committed(struct engine *e, uint32_t generation)
+{
+	struct engine_apply *a = &e->apply;
+
+	a->last_apply_us = monotime_since(a->sent, monotime_now()) / 1000;
+	a->last_apply = walltime_now();
+	a->last_ops = a->batch.count;
+	a->generation = generation;
+	a->table_known = true;
+	a->suspect = false;
+	a->stale = 0;
+	a->retry_ms = 0;
+	if (touches_rules(&a->batch)) {
+		a->digest_known = false;
+		a->verify = true;
+	}
+	finish_heal(e);
+	if (a->pending != a->current)
+		take_over(e);
+	a->pending = NULL;
+	a->phase = APPLY_IDLE;
+}
+
+/* ---- refusals ---- */
+
+/* The place of the operation that the kernel did not take. */
+static struct loc
+refused_place(const struct op_batch *batch, uint32_t op, uint32_t element)
+{
+	const struct op *o;
+
+	if (op >= batch->count)
+		return (struct loc){0};
+	o = &batch->ops[op];
+	if (o->chain != NULL)
+		return o->chain->loc;
+	return element < o->element_count ? o->elements[element].loc : (struct loc){0};
+}
+
+static void
+refused(struct engine *e, struct proc_reader *r, uint32_t op, uint32_t element)
+{
+	struct engine_apply *a = &e->apply;
+	struct arena *arena = a->pending->arena;
+	struct loc loc = refused_place(&a->batch, op, element);
+	struct str detail = proc_get_str(r);
+	const char *where = loc_text(arena, loc);
+	const char *set = op < a->batch.count && a->batch.ops[op].chain == NULL
+			      ? table_sets[a->batch.ops[op].set].name
+			      : "";
+
+	a->refusals++;
+	log_error("kernel-refused", "at=%s operation=%u set=%s detail=%s",
+	    log_quote(str_from(where)), (unsigned)op, set, log_quote(detail));
+	(void)snprintf(
+	    a->refusal, sizeof(a->refusal), "%s: %.*s", where, STR_ARG(detail));
+	(void)audit_change(e, "ResponseComplete", a->refusal, true, false);
+	put_back(e);
+	if (!a->whole) {
+		/* Perhaps the table is not what we think. */
+		a->table_known = false;
+		engine_apply_step(e);
+		return;
+	}
+	engine_apply_retry(e);
+}
+
+static void
+came_too_late(struct engine *e)
+{
+	struct engine_apply *a = &e->apply;
+
+	a->stale_total++;
+	a->suspect = true;
+	if (++a->stale > STALE_MOST)
+		a->table_known = false;
+	put_back(e);
+}
+
+static void
+on_applied(struct engine *e, const struct proc_msg *msg, void *arg)
+{
+	struct proc_reader r;
+	uint32_t generation, op, element;
+	int code;
+
+	(void)arg;         /* one commit at a time */
+	if (msg == NULL) { /* it may have happened, or not */
+		e->apply.table_known = false;
+		put_back(e);
+		return;
+	}
+	proc_reader_init(&r, msg);
+	code = (int)proc_get_u32(&r);
+	generation = proc_get_u32(&r);
+	op = proc_get_u32(&r);
+	element = proc_get_u32(&r);
+	(void)proc_get_u32(&r); /* errno: the text says it */
+	if (code == 0)
+		committed(e, generation);
+	else if (code == ERR_STALE)
+		came_too_late(e);
+	else
+		refused(e, &r, op, element);
+	engine_apply_step(e);
+}
+
+/* ---- committing ---- */
+
+static void
+make_plan(struct engine *e)
+{
+	struct engine_apply *a = &e->apply;
+	const struct table_content *from = NULL;
+
+	if (a->table_known && a->current != NULL && a->pending != a->current)
+		from = &a->current->content;
+	arena_reset(a->plan_arena);
+	plan_make(a->plan_arena, from, &a->pending->content, &a->batch);
+	a->whole = a->batch.count != 0 && a->batch.ops[0].kind == OP_TABLE;
+}
+
+static void
+send_batch(struct engine *e)
+{
+	struct engine_apply *a = &e->apply;
+	struct err err = ERR_INIT;
+	struct buf data = {0}, body = {0};
+	int fd = -1;
+	int rc;
+
+	op_encode(&data, &a->batch);
+	/* A table made anew replaces whatever is there. */
+	proc_put_u32(&body, a->whole ? 0 : a->generation);
+	rc = blob_put(&body, buf_str(&data), &fd, &err);
+	a->sent = monotime_now();
+	if (rc == 0)
+		rc = engine_kernel_ask(e, MSG_APPLY, &body, fd, on_applied, NULL, &err);
+	if (fd >= 0)
+		(void)close(fd); /* the kernel role has its own */
+	buf_free(&data);
+	buf_free(&body);
+	if (rc == 0) {
+		a->phase = APPLY_SENT;
+		return;
+	}
+	log_error("kernel-link", "detail=%s", log_quote(str_from(err.msg)));
+	put_back(e);
+	engine_apply_retry(e);
+}
+
+/* Returns false while the record of what is about to happen cannot be on disk. */
+static bool
+audit_first(struct engine *e)
+{
+	struct engine_apply *a = &e->apply;
+
+	if (!e->settings.audit_required || a->pending->skeleton ||
+	    a->pending == a->current)
+		return true;
+	a->audit_ticket = audit_change(e, "RequestReceived", "", false, true);
+	a->phase = APPLY_AUDIT;
+	if (a->audit_ticket == 0) {
+		put_back(e);
+		engine_apply_retry(e);
+	}
+	return false;
+}
+
+void
+engine_apply_audited(struct engine *e, uint64_t ticket, bool ok)
+{
+	struct engine_apply *a = &e->apply;
+
+	if (a->phase != APPLY_AUDIT || ticket < a->audit_ticket)
+		return;
+	if (ok) {
+		send_batch(e);
+		return;
+	}
+	log_error("program-held", "detail=\"the audit log cannot be written\"");
+	put_back(e);
+	a->retry_ms = 0;
+	engine_apply_retry(e);
+}
+
+static void
+begin(struct engine *e, struct program *p)
+{
+	struct engine_apply *a = &e->apply;
+
+	a->pending = p;
+	make_plan(e);
+	if (getrandom(a->audit_id, sizeof(a->audit_id), 0) !=
+	    (ssize_t)sizeof(a->audit_id))
+		base_die("getrandom");
+	if (a->batch.count == 0) { /* other words, the same table */
+		a->sent = monotime_now();
+		committed(e, a->generation);
+		return;
+	}
+	if (audit_first(e))
+		send_batch(e);
+}
+
+/* ---- what next ---- */
+
+static bool
+audit_holds(const struct engine *e)
+{
+	return e->settings.audit_required && !e->apply.candidate->skeleton &&
+	       !e->audit.writable;
+}
+
+static bool
+wants_commit(const struct engine *e)
+{
+	return e->apply.heal || (e->apply.candidate != NULL && !audit_holds(e));
+}
+
+void
+engine_apply_step(struct engine *e)
+{
+	struct engine_apply *a = &e->apply;
+
+	if (a->phase != APPLY_IDLE || e->stopping || !engine_kernel_connected(e))
+		return;
+	if (a->suspect) {
+		engine_apply_look(e);
+	} else if (wants_commit(e) && monotime_now().ns < a->commit_after.ns) {
+		engine_apply_step_after(e, RETRY_FIRST_MS);
+	} else if (a->candidate != NULL && !audit_holds(e)) {
+		struct program *p = a->candidate;
+
+		a->candidate = NULL;
+		begin(e, p);
+	} else if (a->heal) {
+		begin(e, a->current);
+	} else if (a->verify) {
+		engine_apply_look(e);
+	}
+}
+
+void
+engine_apply_offer(struct engine *e, struct program *p)
+{
+	program_free(e->apply.candidate);
+	e->apply.candidate = p;
+	e->apply.retry_ms = 0;
+	e->apply.commit_after.ns = 0;
+	if (e->audit.told && audit_holds(e))
+		log_error("program-held", "detail=\"the audit log cannot be written\"");
+	engine_apply_step(e);
+}
+
+void
+engine_apply_foreign(struct engine *e, uint32_t generation)
+{
+	if (generation == e->apply.generation)
+		return;
+	/* Without a program of ours, what others do matters only if the table goes. */
+	e->apply.suspect = e->apply.current != NULL || e->settings.boot_closed;
+	engine_apply_step(e);
+}
+
+void
+engine_apply_connected(struct engine *e, uint32_t generation)
+{
+	struct engine_apply *a = &e->apply;
+
+	if (a->current == NULL)
+		a->suspect = true; /* is there a table at all? */
+	else if (!a->table_known && !a->heal)
+		engine_apply_need_heal(
+		    e, false, "the kernel role ended in the middle of a commit");
+	else if (generation != a->generation)
+		a->suspect = true;
+	engine_apply_step(e);
+}
+
+void
+engine_apply_disconnected(struct engine *e)
+{
+	(void)uv_timer_stop(&e->apply.timer); /* cannot fail */
+}
+
+void
+engine_apply_init(struct engine *e)
+{
+	e->apply.plan_arena = arena_new();
+	e->apply.timer.data = e;
+	if (uv_timer_init(&e->loop, &e->apply.timer) != 0)
+		base_die("cannot make a timer");
+}
+
+void
+engine_apply_fini(struct engine *e)
+{
+	struct engine_apply *a = &e->apply;
+
+	if (a->pending != a->current)
+		program_free(a->pending);
+	program_free(a->candidate);
+	program_free(a->current);
+	arena_free(a->plan_arena);
+	uv_close((uv_handle_t *)&a->timer, NULL);
+}

@@ -1,0 +1,205 @@
+/*
+ * Logged packets: joined to the program in force, told to the flow log, to whoever follows,
+ * and to the audit log.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "enforcer/control.h"
+#include "enforcer/engine_state.h"
+
+#define RECEIVE_BYTES (128 * 1024) /* the kernel sends at most 64 KiB at a time */
+#define READ_BATCH    16           /* datagrams at a time: others want their turn */
+#define LINES_BYTES   (64 * 1024)  /* written when there is as much, or nothing more */
+
+static void
+on_record(void *arg, const struct flows_record *record)
+{
+	struct engine *e = arg;
+	struct engine_flows *f = &e->flows;
+	struct buf *line = &f->recent[f->recent_next];
+	struct flow_view view;
+	struct buf event = {0};
+	uint8_t id[16];
+
+	flow_view_make(&view, e->apply.current, record);
+	f->records++;
+	*(view.allow ? &f->allowed : &f->denied) += record->count;
+	buf_clear(line);
+	flow_view_json(line, &view);
+	f->recent_next = (f->recent_next + 1) % ENGINE_RECENT_FLOWS;
+	f->recent_count += f->recent_count < ENGINE_RECENT_FLOWS;
+	buf_add_char(line, '\n');
+	if (f->file >= 0)
+		buf_add_str(&f->lines, buf_str(line));
+	control_flow(e->control, buf_str(line));
+	if (!e->settings.audit)
+		return;
+	if (getrandom(id, sizeof(id), 0) != (ssize_t)sizeof(id))
+		base_die("getrandom");
+	audit_event_flow(&event, id, e->settings.node, &view);
+	(void)engine_audit_send(e, buf_str(&event), false); /* counted when lost */
+	buf_free(&event);
+}
+
+/* ---- the file ---- */
+
+static void
+write_failed(struct engine_flows *f, int error)
+{
+	char reason[128];
+
+	f->write_failures++;
+	if (!f->file_failed)
+		log_error("flow-log", "detail=%s",
+		    log_quote(str_from(strerror_r(error, reason, sizeof(reason)))));
+	f->file_failed = true;
+}
+
+/* What cannot be written is given up: the disk is full, and memory is not to be. */
+static void
+write_lines(struct engine_flows *f)
+{
+	struct str rest = buf_str(&f->lines);
+
+	while (rest.len != 0 && f->file >= 0) {
+		ssize_t n = write(f->file, rest.ptr, rest.len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			write_failed(f, errno);
+			break;
+		}
+		rest = str_slice(rest, (size_t)n, rest.len);
+		f->file_failed = false;
+	}
+	buf_clear(&f->lines);
+}
+
+void
+engine_flows_file(struct engine *e, int fd)
+{
+	struct engine_flows *f = &e->flows;
+
+	write_lines(f);
+	if (f->file >= 0)
+		(void)close(f->file); /* written to as far as it can be */
+	f->file = fd;
+	f->file_failed = false;
+}
+
+/* ---- the socket ---- */
+
+static void
+on_packet(void *arg, const struct nflog_packet *packet)
+{
+	struct engine *e = arg;
+	struct engine_flows *f = &e->flows;
+
+	/* The kernel numbers what it logs; what is missing did not fit into the socket. */
+	if (packet->has_seq) {
+		if (f->has_seq)
+			f->lost += packet->seq - f->next_seq;
+		f->has_seq = true;
+		f->next_seq = packet->seq + 1;
+	}
+	f->packets++;
+	flows_add(f->flows, packet, monotime_now(), walltime_now());
+	if (f->lines.len >= LINES_BYTES)
+		write_lines(f);
+}
+
+static void
+on_readable(uv_poll_t *poll, int status, int events)
+{
+	static _Alignas(8) uint8_t data[RECEIVE_BYTES];
+	struct engine *e = poll->data;
+
+	(void)status; /* an error shows in recv */
+	(void)events; /* only readability is watched */
+	for (unsigned i = 0; i < READ_BATCH; i++) {
+		ssize_t n = recv(e->flows.socket, data, sizeof(data), MSG_DONTWAIT);
+
+		if (n <= 0)
+			break; /* nothing now, or an overrun, which the numbers show */
+		e->flows.malformed += nflog_read(data, (size_t)n, on_packet, e);
+	}
+	write_lines(&e->flows);
+}
+
+static void
+on_poll_closed(uv_handle_t *handle)
+{
+	free(handle);
+}
+
+static void
+close_socket(struct engine_flows *f)
+{
+	if (f->poll != NULL) {
+		(void)uv_poll_stop(f->poll); /* of an open handle: cannot fail */
+		uv_close((uv_handle_t *)f->poll, on_poll_closed);
+		f->poll = NULL;
+	}
+	if (f->socket >= 0)
+		(void)close(f->socket); /* only read from */
+	f->socket = -1;
+	f->has_seq = false;
+}
+
+void
+engine_flows_socket(struct engine *e, int fd)
+{
+	struct engine_flows *f = &e->flows;
+
+	close_socket(f);
+	f->socket = fd;
+	if (fd < 0)
+		return;
+	f->poll = xcalloc(1, sizeof(*f->poll));
+	f->poll->data = e;
+	if (uv_poll_init(&e->loop, f->poll, fd) != 0) {
+		free(f->poll);
+		f->poll = NULL;
+	} else if (uv_poll_start(f->poll, UV_READABLE, on_readable) == 0) {
+		return;
+	}
+	log_error("flows-not-read", "detail=\"cannot watch the socket\"");
+	close_socket(f);
+}
+
+/* ---- life ---- */
+
+void
+engine_flows_tick(struct engine *e)
+{
+	(void)flows_tick(e->flows.flows, monotime_now()); /* the tick comes anyway */
+	write_lines(&e->flows);
+}
+
+void
+engine_flows_init(struct engine *e)
+{
+	e->flows.socket = -1;
+	e->flows.file = -1;
+	e->flows.flows = flows_new(on_record, e);
+}
+
+void
+engine_flows_fini(struct engine *e)
+{
+	struct engine_flows *f = &e->flows;
+
+	flows_free(f->flows); /* tells what is left */
+	engine_flows_file(e, -1);
+	close_socket(f);
+	for (size_t i = 0; i < ENGINE_RECENT_FLOWS; i++)
+		buf_free(&f->recent[i]);
+	buf_free(&f->lines);
+}

@@ -1,0 +1,249 @@
+/*
+ * Questions to the kernel role and their answers.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "enforcer/blob.h"
+#include "enforcer/engine_state.h"
+
+#define MISSING_MS 10000 /* without a kernel role: the parent gives us a new life */
+
+void
+engine_kernel_init(struct engine *e)
+{
+	e->kernel.channel.fd = -1;
+	e->kernel.missing.data = e;
+	if (uv_timer_init(&e->loop, &e->kernel.missing) != 0)
+		base_die("cannot make a timer");
+}
+
+/* Every question gets its answer: here, that there will be none. */
+static void
+forget_questions(struct engine *e)
+{
+	while (e->kernel.questions != NULL) {
+		struct kernel_question *q = e->kernel.questions;
+
+		e->kernel.questions = q->next;
+		q->answered(e, NULL, q->arg);
+		free(q);
+	}
+}
+
+static void
+disconnect(struct engine *e)
+{
+	link_free(e->kernel.link);
+	e->kernel.link = NULL;
+	proc_channel_close(&e->kernel.channel);
+}
+
+void
+engine_kernel_fini(struct engine *e)
+{
+	disconnect(e);
+	forget_questions(e);
+	uv_close((uv_handle_t *)&e->kernel.missing, NULL);
+}
+
+static void
+on_missing(uv_timer_t *timer)
+{
+	struct engine *e = timer->data;
+
+	log_error("kernel-link", "detail=\"no kernel role came back\"");
+	e->stopping = true;
+	uv_stop(&e->loop);
+}
+
+static struct kernel_question *
+take_question(struct engine *e, uint32_t id, uint32_t type)
+{
+	struct kernel_question **at = &e->kernel.questions;
+
+	while (*at != NULL) {
+		struct kernel_question *q = *at;
+
+		if (q->id == id && q->answer_type == type) {
+			*at = q->next;
+			return q;
+		}
+		at = &q->next;
+	}
+	return NULL;
+}
+
+static bool
+on_news(struct engine *e, struct proc_msg *msg)
+{
+	struct proc_reader r;
+	uint32_t generation;
+
+	proc_reader_init(&r, msg);
+	if (msg->type == MSG_NFLOG) {
+		int fd = link_take_fd(msg);
+
+		engine_flows_socket(e, fd);
+		return fd >= 0;
+	}
+	generation = proc_get_u32(&r);
+	if (!proc_reader_done(&r))
+		return false;
+	if (msg->type == MSG_GENERATION) {
+		engine_apply_foreign(e, generation);
+		return true;
+	}
+	engine_flows_socket(e, link_take_fd(msg));
+	engine_apply_connected(e, generation);
+	return true;
+}
+
+static bool
+on_message(void *arg, struct proc_msg *msg)
+{
+	struct engine *e = arg;
+	struct kernel_question *q;
+
+	if (msg->type == MSG_HELLO || msg->type == MSG_NFLOG ||
+	    msg->type == MSG_GENERATION)
+		return on_news(e, msg);
+	q = take_question(e, msg->id, msg->type);
+	if (q == NULL)
+		return false;
+	q->answered(e, msg, q->arg);
+	free(q);
+	return true;
+}
+
+static void
+lost(struct engine *e)
+{
+	disconnect(e);
+	engine_flows_socket(e, -1); /* or the next role could not bind the group */
+	forget_questions(e);
+	engine_apply_disconnected(e);
+}
+
+static void
+on_lost(void *arg)
+{
+	struct engine *e = arg;
+
+	log_warn("kernel-link", "detail=\"the kernel role is gone\"");
+	lost(e);
+	if (uv_timer_start(&e->kernel.missing, on_missing, MISSING_MS, 0) != 0)
+		base_die("cannot start a timer");
+}
+
+void
+engine_kernel_connect(struct engine *e, int fd)
+{
+	static const struct link_handler handler = {on_message, on_lost};
+	struct err err = ERR_INIT;
+
+	if (e->kernel.link != NULL)
+		lost(e);
+	(void)uv_timer_stop(&e->kernel.missing); /* cannot fail */
+	proc_channel_init(&e->kernel.channel, fd);
+	if (link_new(&e->loop, &e->kernel.channel, &handler, e, &e->kernel.link,
+		&err) != 0) {
+		log_error("kernel-link", "detail=%s", log_quote(str_from(err.msg)));
+		disconnect(e);
+	}
+}
+
+bool
+engine_kernel_connected(const struct engine *e)
+{
+	return e->kernel.link != NULL;
+}
+
+int
+engine_kernel_ask(struct engine *e, uint32_t type, const struct buf *body, int fd,
+    kernel_answer_fn answered, void *arg, struct err *err)
+{
+	static const struct {
+		uint32_t question, answer;
+	} pairs[] = {
+	    {MSG_APPLY, MSG_APPLIED},
+	    {MSG_OBSERVE, MSG_OBSERVED},
+	    {MSG_COUNTERS, MSG_COUNTED},
+	};
+	struct kernel_question *q;
+	int rc;
+
+	if (++e->kernel.last_id == 0)
+		e->kernel.last_id = 1;
+	rc = link_send(&e->kernel.channel, type, e->kernel.last_id, body, fd, err);
+	if (rc != 0)
+		return rc;
+	q = xcalloc(1, sizeof(*q));
+	q->id = e->kernel.last_id;
+	q->answered = answered;
+	q->arg = arg;
+	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+		if (pairs[i].question == type)
+			q->answer_type = pairs[i].answer;
+	}
+	q->next = e->kernel.questions;
+	e->kernel.questions = q;
+	return 0;
+}
+
+/* ---- observations ---- */
+
+static void
+take_operations(
+    struct arena *arena, const struct op_batch *batch, struct plan_observed *out)
+{
+	uint32_t *chains = ARENA_ARRAY(arena, batch->count, uint32_t);
+
+	for (size_t i = 0; i < batch->count; i++) {
+		const struct op *op = &batch->ops[i];
+
+		if (op->kind == OP_ADD) {
+			out->elements[op->set] = op->elements;
+			out->element_count[op->set] = op->element_count;
+		} else if (op->kind == OP_CHAIN_DELETE) {
+			chains[out->chain_count++] = op->chain->number;
+		}
+	}
+	out->chains = chains;
+}
+
+int
+kernel_observation_read(struct arena *arena, const struct proc_msg *msg,
+    struct kernel_observation *out, struct err *err)
+{
+	struct op_batch batch = {0};
+	struct proc_reader r;
+	struct blob blob = {0};
+	const uint8_t *digest;
+	int rc;
+
+	*out = (struct kernel_observation){0};
+	proc_reader_init(&r, msg);
+	out->code = (int)proc_get_u32(&r);
+	out->generation = proc_get_u32(&r);
+	digest = proc_get_bytes(&r, sizeof(out->digest));
+	rc = blob_get(&r, msg, OP_MAX_BATCH_BYTES, &blob, err);
+	if (rc == 0) {
+		struct str detail = proc_get_str(&r);
+
+		out->detail = arena_strndup(arena, detail.ptr, detail.len);
+	}
+	if (rc == 0 && (digest == NULL || !proc_reader_done(&r)))
+		rc = err_set(err, ERR_PROTOCOL, "malformed observation");
+	if (rc == 0)
+		memcpy(out->digest, digest, sizeof(out->digest));
+	if (rc == 0 && out->code == 0)
+		rc = op_decode(
+		    arena, (const uint8_t *)blob.data.ptr, blob.data.len, &batch, err);
+	if (rc == 0 && out->code == 0)
+		take_operations(arena, &batch, &out->table);
+	blob_free(&blob);
+	return rc;
+}

@@ -1,0 +1,290 @@
+/*
+ * Sources to programs. A program is made on a thread of its own, so that packets, questions
+ * and drift do not wait for it. Whatever is wrong is told, and what is in force stays.
+ */
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "enforcer/engine_state.h"
+
+#define LOGGED_WARNINGS 20
+
+static const char *const state_names[] = {
+    [SOURCE_UNKNOWN] = "unknown",
+    [SOURCE_GOOD] = "good",
+    [SOURCE_BAD] = "bad",
+    [SOURCE_UNREADABLE] = "unreadable",
+};
+
+const char *
+source_state_name(enum source_state state)
+{
+	return state_names[state];
+}
+
+void
+engine_load_init(struct engine *e)
+{
+	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++)
+		e->sources[i].bundle_fd = -1;
+}
+
+static void
+close_run_fds(struct engine_load *l)
+{
+	for (size_t i = 0; i < l->fd_count; i++)
+		(void)close(l->fds[i]); /* only read from */
+	l->fd_count = 0;
+}
+
+void
+engine_load_fini(struct engine *e)
+{
+	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++) {
+		if (e->sources[i].bundle_fd >= 0)
+			(void)close(e->sources[i].bundle_fd); /* only read from */
+		arena_free(e->sources[i].arena);
+	}
+	close_run_fds(&e->load);
+	arena_free(e->load.arena);
+	program_free(e->load.result);
+}
+
+/* ---- states of sources ---- */
+
+static void
+set_state(struct engine_source *s, enum source_state state)
+{
+	if (s->state != state)
+		s->since = walltime_now();
+	s->state = state;
+	arena_free(s->arena);
+	s->arena = NULL;
+	s->errors = NULL;
+	s->error_count = 0;
+	s->error_total = 0;
+}
+
+static void
+add_error(struct engine_source *s, struct str text)
+{
+	if (s->arena == NULL) {
+		s->arena = arena_new();
+		s->errors = ARENA_ARRAY(s->arena, ENGINE_STATUS_ERRORS, const char *);
+	}
+	s->error_total++;
+	if (s->error_count < ENGINE_STATUS_ERRORS)
+		s->errors[s->error_count++] =
+		    arena_strndup(s->arena, text.ptr, text.len);
+}
+
+bool
+engine_sources_good(const struct engine *e)
+{
+	for (size_t i = 0; i < e->settings.source_count; i++) {
+		if (e->sources[i].state != SOURCE_GOOD)
+			return false;
+	}
+	return true;
+}
+
+void
+engine_source_failed(struct engine *e, size_t index, struct str why)
+{
+	struct engine_source *s = &e->sources[index];
+	struct str rest = why;
+
+	set_state(s, SOURCE_UNREADABLE);
+	while (rest.ptr != NULL && rest.len != 0) {
+		struct str line = str_split(&rest, '\n');
+
+		add_error(s, line);
+		log_error("source-unreadable", "source=%s detail=%s",
+		    log_quote(e->settings.sources[index].directory), log_quote(line));
+	}
+}
+
+void
+engine_source_arrived(struct engine *e, size_t index, int bundle_fd)
+{
+	struct engine_source *s = &e->sources[index];
+
+	if (s->bundle_fd >= 0)
+		(void)close(s->bundle_fd); /* only read from */
+	s->bundle_fd = bundle_fd;
+	if (s->state == SOURCE_UNREADABLE)
+		set_state(s, SOURCE_UNKNOWN); /* until it has been loaded */
+	e->load.dirty = true;
+	engine_load_start(e);
+}
+
+/* ---- what a run found ---- */
+
+/* A message with its advice, on one line. */
+static const char *
+diag_line(struct program *p, const struct diag *d)
+{
+	return d->hint == NULL ? d->msg
+			       : arena_printf(p->arena, "%s (%s)", d->msg, d->hint);
+}
+
+static void
+log_diag(struct program *p, const struct diag *d)
+{
+	bool error = d->severity == DIAG_ERROR;
+
+	log_write(error ? LOG_ERROR : LOG_WARN,
+	    error ? "policy-error" : "policy-warning", "at=%s code=%s message=%s",
+	    log_quote(str_from(loc_text(p->arena, d->loc))), d->code,
+	    log_quote(str_from(diag_line(p, d))));
+}
+
+static void
+log_diags(struct program *p)
+{
+	unsigned warnings = 0;
+
+	for (const struct diag *d = p->diags.first; d != NULL; d = d->next) {
+		if (d->severity == DIAG_NOTE ||
+		    (d->severity == DIAG_WARNING && ++warnings > LOGGED_WARNINGS))
+			continue;
+		log_diag(p, d);
+	}
+	if (warnings > LOGGED_WARNINGS)
+		log_warn("policy-warnings", "more=%u", warnings - LOGGED_WARNINGS);
+	if (p->diags.dropped != 0)
+		log_warn("policy-errors", "more=%u", p->diags.dropped);
+}
+
+static void
+note_error(struct engine *e, struct program *p, const struct diag *d)
+{
+	size_t index = program_source_of(p, d->loc);
+	const char *text = arena_printf(p->arena, "%s: error: %s [%s]",
+	    loc_text(p->arena, d->loc), diag_line(p, d), d->code);
+
+	/* What has no place concerns all of them; the first is as good as any. */
+	if (index >= e->settings.source_count)
+		index = 0;
+	if (e->sources[index].state != SOURCE_BAD)
+		set_state(&e->sources[index], SOURCE_BAD);
+	add_error(&e->sources[index], str_from(text));
+}
+
+/* Sources that cannot be read stay so: what was judged is what they were before. */
+static void
+note_states(struct engine *e, struct program *p)
+{
+	for (size_t i = 0; i < e->settings.source_count; i++) {
+		if (e->sources[i].state != SOURCE_UNREADABLE)
+			set_state(&e->sources[i], SOURCE_GOOD);
+	}
+	for (const struct diag *d = p->diags.first; d != NULL; d = d->next) {
+		if (d->severity == DIAG_ERROR)
+			note_error(e, p, d);
+	}
+}
+
+static void
+finish_run(struct engine *e, struct program *p)
+{
+	log_diags(p);
+	note_states(e, p);
+	e->load.loads++;
+	if (p->ok) {
+		engine_apply_offer(e, p);
+		return;
+	}
+	e->load.failures++;
+	log_error("program-refused", "errors=%u in-force=%llu", p->diags.errors,
+	    (unsigned long long)(e->apply.current != NULL ? e->apply.current->number
+							  : 0));
+	program_free(p);
+}
+
+/* ---- a run ---- */
+
+static void
+work(uv_work_t *request)
+{
+	struct engine_load *l = request->data;
+
+	l->result = program_make(&l->settings, l->fds, l->fd_count);
+}
+
+static void
+after_work(uv_work_t *request, int status)
+{
+	struct engine_load *l = request->data;
+	struct engine *e = CONTAINER_OF(l, struct engine, load);
+	struct program *p = l->result;
+
+	l->result = NULL;
+	l->running = false;
+	close_run_fds(l);
+	if (status != 0 || e->stopping) {
+		program_free(p);
+		return;
+	}
+	/* With other sources than there are now: made for nothing. */
+	if (p->source_count == e->settings.source_count)
+		finish_run(e, p);
+	else
+		program_free(p);
+	engine_load_start(e);
+}
+
+/* The run has its own settings and descriptors: ours may change meanwhile. */
+static bool
+copy_input(struct engine *e)
+{
+	struct engine_load *l = &e->load;
+
+	if (l->arena == NULL)
+		l->arena = arena_new();
+	arena_reset(l->arena);
+	l->settings = e->settings;
+	l->settings.node = str_dup(l->arena, e->settings.node);
+	l->settings.sources =
+	    ARENA_ARRAY(l->arena, e->settings.source_count, struct settings_source);
+	for (size_t i = 0; i < e->settings.source_count; i++) {
+		const struct settings_source *from = &e->settings.sources[i];
+
+		l->settings.sources[i].directory = str_dup(l->arena, from->directory);
+		l->settings.sources[i].cluster = str_dup(l->arena, from->cluster);
+		l->fds[i] = fcntl(e->sources[i].bundle_fd, F_DUPFD_CLOEXEC, 0);
+		if (l->fds[i] < 0)
+			return false;
+		l->fd_count = i + 1;
+	}
+	l->settings.workload_networks =
+	    ARENA_ARRAY(l->arena, e->settings.workload_network_count, struct ip_prefix);
+	if (e->settings.workload_network_count != 0)
+		memcpy(l->settings.workload_networks, e->settings.workload_networks,
+		    e->settings.workload_network_count * sizeof(struct ip_prefix));
+	return true;
+}
+
+void
+engine_load_start(struct engine *e)
+{
+	struct engine_load *l = &e->load;
+
+	if (l->running || !l->dirty || e->stopping)
+		return;
+	for (size_t i = 0; i < e->settings.source_count; i++) {
+		if (e->sources[i].bundle_fd < 0)
+			return; /* not all of it: better what is in force */
+	}
+	l->work.data = l;
+	l->dirty = false;
+	if (!copy_input(e) ||
+	    uv_queue_work(&e->loop, &l->work, work, after_work) != 0) {
+		close_run_fds(l);
+		log_error("program-refused", "detail=\"cannot start a thread\"");
+		return;
+	}
+	l->running = true;
+}

@@ -1,0 +1,151 @@
+/*
+ * Looking at what the kernel has: after others have changed the ruleset, and once after a
+ * commit of our own, to learn what its rules look like when they are as they should be.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "enforcer/engine_state.h"
+
+#define LOOK_SHARE   20     /* looking takes at most 1/20 of the time ... */
+#define LOOK_MOST_US 400000 /* ... but never waits longer than this */
+
+void
+engine_apply_need_heal(struct engine *e, bool drift, const char *reason)
+{
+	struct engine_apply *a = &e->apply;
+
+	a->heal = true;
+	a->drift = a->drift || drift;
+	a->table_known = false;
+	(void)snprintf(a->reason, sizeof(a->reason), "%s", reason);
+}
+
+/* The table as it should be, or its rules no longer; `o->code` is 0. */
+static void
+judge_observation(struct engine *e, const struct kernel_observation *o)
+{
+	static const struct plan_visitor nobody = {.element = NULL};
+	struct engine_apply *a = &e->apply;
+	size_t differences = plan_compare(&o->table, &a->current->content, &nobody);
+	bool ours = o->generation == a->generation;
+	char reason[128];
+
+	if (ours && differences != 0) {
+		/* Nobody else was there: making it again would end the same way. */
+		a->mismatches++;
+		log_error("table-mismatch", "differences=%zu", differences);
+	} else if (differences != 0) {
+		(void)snprintf(reason, sizeof(reason),
+		    "%zu elements or chains changed by others", differences);
+		engine_apply_need_heal(e, true, reason);
+	} else if (ours) {
+		memcpy(a->digest, o->digest, sizeof(a->digest));
+		a->digest_known = true;
+	} else if (!a->digest_known ||
+		   memcmp(a->digest, o->digest, sizeof(a->digest)) != 0) {
+		engine_apply_need_heal(e, true, "rules changed by others");
+	}
+	if (!a->heal) {
+		a->generation = o->generation;
+		a->table_known = true;
+	}
+}
+
+/* Nothing of ours is in force yet, and nothing is there: close what is to be closed. */
+static void
+close_at_boot(struct engine *e)
+{
+	struct program *p;
+
+	if (!e->settings.boot_closed || e->settings.workload_network_count == 0 ||
+	    e->apply.candidate != NULL)
+		return;
+	p = program_make_skeleton(&e->settings);
+	if (p->ok) {
+		e->apply.candidate = p;
+		return;
+	}
+	log_error("closed", "detail=\"cannot make the closed table\"");
+	program_free(p);
+}
+
+static void
+take_observation(struct engine *e, const struct kernel_observation *o)
+{
+	struct engine_apply *a = &e->apply;
+
+	if (a->current == NULL) {
+		if (o->code == ERR_NOT_FOUND)
+			close_at_boot(e);
+		return;
+	}
+	switch (o->code) {
+	case 0:
+		judge_observation(e, o);
+		break;
+	case ERR_NOT_FOUND:
+		engine_apply_need_heal(e, true, "the table was deleted");
+		break;
+	case ERR_STALE:
+		engine_apply_need_heal(e, true, o->detail);
+		break;
+	default:
+		log_error(
+		    "table-not-read", "detail=%s", log_quote(str_from(o->detail)));
+		a->suspect = true;
+		engine_apply_retry(e);
+		break;
+	}
+}
+
+static void
+on_observed(struct engine *e, const struct proc_msg *msg, void *arg)
+{
+	struct engine_apply *a = &e->apply;
+	struct arena *arena = arena_new();
+	struct kernel_observation o;
+	struct err err = ERR_INIT;
+	monotime_t now = monotime_now();
+
+	(void)arg; /* one look at a time */
+	a->phase = APPLY_IDLE;
+	a->look_us = monotime_since(a->sent, now) / 1000;
+	a->look_after.ns = now.ns + 1000 * (a->look_us * LOOK_SHARE < LOOK_MOST_US
+						   ? a->look_us * LOOK_SHARE
+						   : LOOK_MOST_US);
+	if (msg == NULL) {
+		a->suspect = a->current != NULL;
+	} else if (kernel_observation_read(arena, msg, &o, &err) == 0) {
+		take_observation(e, &o);
+	} else if (a->current != NULL) { /* nothing that we would have written */
+		engine_apply_need_heal(e, true, err.msg);
+	}
+	arena_free(arena);
+	engine_apply_step(e);
+}
+
+void
+engine_apply_look(struct engine *e)
+{
+	struct engine_apply *a = &e->apply;
+	struct err err = ERR_INIT;
+	monotime_t now = monotime_now();
+
+	if (now.ns < a->look_after.ns) {
+		engine_apply_step_after(e, (a->look_after.ns - now.ns) / 1000000 + 1);
+		return;
+	}
+	a->suspect = false;
+	a->verify = false;
+	a->looks++;
+	a->sent = now;
+	if (engine_kernel_ask(e, MSG_OBSERVE, NULL, -1, on_observed, NULL, &err) == 0) {
+		a->phase = APPLY_OBSERVING;
+		return;
+	}
+	log_error("kernel-link", "detail=%s", log_quote(str_from(err.msg)));
+	a->suspect = true;
+	engine_apply_retry(e);
+}

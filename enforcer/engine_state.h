@@ -1,0 +1,284 @@
+/*
+ * The engine's state, shared by the files that it is made of:
+ *
+ *     engine.c          start, end, what the parent sends
+ *     engine_load.c     sources -> candidate program, on a thread of its own
+ *     engine_apply.c    candidate -> in force
+ *     engine_look.c     is the kernel's table still what it should be?
+ *     engine_kernel.c   questions to the kernel role and their answers
+ *     engine_flows.c    NFLOG -> flow log, recent flows, audit
+ *     engine_audit.c    lines to the audit role
+ *     control.c         the control socket;  control_answers.c: what it says
+ *     metrics.c         /metrics, /healthz, /readyz
+ *
+ * Everything runs in the loop's thread but program_make, which shares nothing.
+ */
+#ifndef ENFORCER_ENGINE_STATE_H
+#define ENFORCER_ENGINE_STATE_H
+
+#include <uv.h>
+
+#include "enforcer/audit_event.h"
+#include "enforcer/flows.h"
+#include "enforcer/link.h"
+#include "enforcer/messages.h"
+#include "enforcer/plan.h"
+#include "enforcer/program.h"
+
+#define ENGINE_RECENT_FLOWS  1000
+#define ENGINE_MAX_ROLES     8
+#define ENGINE_STATUS_ERRORS 100 /* of a source that is bad, kept for `status` */
+
+/* ---- sources ---- */
+
+enum source_state {
+	SOURCE_UNKNOWN, /* nothing came yet */
+	SOURCE_GOOD,
+	SOURCE_BAD,        /* what came cannot be enforced */
+	SOURCE_UNREADABLE, /* the parent could not read it */
+};
+
+struct engine_source {
+	int bundle_fd; /* the last that came; -1: none */
+	enum source_state state;
+	walltime_t since;     /* of the state */
+	struct arena *arena;  /* of the texts; NULL: none */
+	const char **errors;  /* "file:line:col: error: message [code]" */
+	size_t error_count;   /* kept; */
+	unsigned error_total; /* found */
+};
+
+struct engine_load {
+	uv_work_t work;
+	bool running;
+	bool dirty;                      /* something came since the last start */
+	struct engine_settings settings; /* of the run: a copy, in `arena` */
+	struct arena *arena;
+	int fds[ENFORCER_MAX_SOURCES]; /* of the run */
+	size_t fd_count;
+	struct program *result;
+	uint64_t loads, failures; /* counters */
+};
+
+/* ---- the kernel role ---- */
+
+struct engine;
+/* `answer` NULL: the link was lost before it came. */
+typedef void (*kernel_answer_fn)(
+    struct engine *e, const struct proc_msg *answer, void *arg);
+
+struct kernel_question {
+	struct kernel_question *next;
+	uint32_t id;
+	uint32_t answer_type;
+	kernel_answer_fn answered;
+	void *arg;
+};
+
+struct engine_kernel {
+	struct proc_channel channel; /* fd -1: none */
+	struct link *link;
+	struct kernel_question *questions;
+	uint32_t last_id;
+	uv_timer_t missing; /* ends us if no new link comes */
+};
+
+/* ---- what is in force ---- */
+
+enum apply_phase {
+	APPLY_IDLE,
+	APPLY_AUDIT,     /* waits until the record of it is on disk */
+	APPLY_SENT,      /* waits for the kernel's answer */
+	APPLY_OBSERVING, /* waits for what the kernel has */
+};
+
+struct engine_apply {
+	enum apply_phase phase;
+	struct program *current;   /* in force, as far as we know */
+	struct program *candidate; /* next */
+	struct program *pending;   /* what phase is about; may be current, to heal */
+	struct arena *plan_arena;  /* the batch that was sent */
+	struct op_batch batch;
+	bool whole; /* it makes the table anew */
+	uint8_t audit_id[16];
+	uint64_t audit_ticket;
+	monotime_t sent;
+
+	bool table_known;    /* the table is current's, but for what others did */
+	uint32_t generation; /* of the ruleset when it last was */
+	bool digest_known;
+	uint8_t digest[32];    /* of its rules */
+	bool suspect;          /* others changed the ruleset: look */
+	bool heal;             /* the table is not current's: make it so */
+	bool drift;            /* because of others */
+	char reason[512];      /* for heal */
+	unsigned stale;        /* commits in a row that came too late */
+	monotime_t look_after; /* not before: looking has its price */
+	uint64_t look_us;      /* what it was last time */
+	bool verify;      /* look once more when all is quiet, to learn the digest */
+	uv_timer_t timer; /* retries, delayed looks */
+	unsigned retry_ms;
+	monotime_t commit_after; /* not before: the last one was refused */
+	char refusal[512];       /* what the kernel did not take; "" */
+
+	bool ready_told;
+	uint64_t programs, heals, refusals, stale_total, looks, mismatches;
+	uint64_t last_apply_us;
+	size_t last_ops;
+	walltime_t last_apply, last_heal;
+};
+
+/* ---- flows ---- */
+
+struct engine_flows {
+	int socket; /* NFLOG; -1: none */
+	uv_poll_t *poll;
+	struct flows *flows;
+	bool has_seq;
+	uint32_t next_seq;
+	int file;         /* -1: none */
+	struct buf lines; /* not written yet */
+	bool file_failed;
+	struct buf recent[ENGINE_RECENT_FLOWS]; /* a ring */
+	size_t recent_count, recent_next;
+	uint64_t packets, records, lost, malformed, write_failures;
+	uint64_t denied, allowed;
+};
+
+/* ---- audit ---- */
+
+struct audit_line {
+	struct audit_line *next;
+	uint64_t ticket;
+	bool urgent;
+	struct buf text;
+};
+
+struct engine_audit {
+	struct proc_channel channel; /* fd -1: none */
+	struct link *link;
+	bool writable, told; /* told: that it is, or is not */
+	uint64_t last_ticket;
+	struct audit_line *queue; /* the socket was full */
+	struct audit_line **tail;
+	size_t queued;
+	uint64_t lines, lost;
+};
+
+/* ---- all ---- */
+
+struct engine_role {
+	char name[16];
+	uint32_t pid;
+	uint32_t restarts;
+};
+
+struct control;
+struct metrics;
+
+struct engine {
+	uv_loop_t loop;
+	struct proc_channel *parent;
+	struct link *parent_link;
+	struct arena *settings_arena;
+	struct engine_settings settings;
+	struct engine_source sources[ENFORCER_MAX_SOURCES];
+	struct engine_load load;
+	struct engine_kernel kernel;
+	struct engine_apply apply;
+	struct engine_flows flows;
+	struct engine_audit audit;
+	struct control *control;
+	struct metrics *metrics;
+	uv_timer_t tick; /* what happens a few times a second */
+	struct engine_role roles[ENGINE_MAX_ROLES];
+	size_t role_count;
+	walltime_t started;
+	bool stopping;
+};
+
+/* ---- engine_load.c ---- */
+
+void engine_load_init(struct engine *e);
+void engine_load_fini(struct engine *e);
+/* Source number `index` has new contents; takes the descriptor. */
+void engine_source_arrived(struct engine *e, size_t index, int bundle_fd);
+/* Its directory cannot be read. */
+void engine_source_failed(struct engine *e, size_t index, struct str why);
+/* Makes a program of what there is, if anything is new and every source has come. */
+void engine_load_start(struct engine *e);
+MUST_CHECK const char *source_state_name(enum source_state state);
+/* True if every source is good. */
+MUST_CHECK bool engine_sources_good(const struct engine *e);
+
+/* ---- engine_kernel.c ---- */
+
+void engine_kernel_init(struct engine *e);
+void engine_kernel_fini(struct engine *e);
+/* Takes the socket to a new kernel role. */
+void engine_kernel_connect(struct engine *e, int fd);
+MUST_CHECK bool engine_kernel_connected(const struct engine *e);
+/* Asks; `answered` is called once, later, unless this fails. `fd` may be -1. */
+MUST_CHECK int engine_kernel_ask(struct engine *e, uint32_t type,
+    const struct buf *body, int fd, kernel_answer_fn answered, void *arg,
+    struct err *err);
+
+/* What MSG_OBSERVED says. */
+struct kernel_observation {
+	int code; /* 0, or an enum err_code */
+	uint32_t generation;
+	uint8_t digest[32];
+	struct plan_observed table;
+	const char *detail;
+};
+/* Reads one into the arena. */
+MUST_CHECK int kernel_observation_read(struct arena *arena, const struct proc_msg *msg,
+    struct kernel_observation *out, struct err *err);
+
+/* ---- engine_apply.c ---- */
+
+void engine_apply_init(struct engine *e);
+void engine_apply_fini(struct engine *e);
+/* Takes a program that is to be put in force. */
+void engine_apply_offer(struct engine *e, struct program *p);
+/* Does what can be done next. */
+void engine_apply_step(struct engine *e);
+/* The kernel role says hello, with the ruleset's generation; or is gone. */
+void engine_apply_connected(struct engine *e, uint32_t generation);
+void engine_apply_disconnected(struct engine *e);
+void engine_apply_foreign(struct engine *e, uint32_t generation);
+void engine_apply_audited(struct engine *e, uint64_t ticket, bool ok);
+/* Calls engine_apply_step later; `retry`: after a refusal, each time later. */
+void engine_apply_step_after(struct engine *e, uint64_t ms);
+void engine_apply_retry(struct engine *e);
+/* "starting", "closed", "enforcing", "stale". */
+MUST_CHECK const char *engine_state_name(const struct engine *e);
+
+/* ---- engine_look.c ---- */
+
+/* Reads the table back, now or as soon as it may; then steps on. */
+void engine_apply_look(struct engine *e);
+/* The table is to be made anew; `drift`: because of others. */
+void engine_apply_need_heal(struct engine *e, bool drift, const char *reason);
+
+/* ---- engine_flows.c ---- */
+
+void engine_flows_init(struct engine *e);
+void engine_flows_fini(struct engine *e);
+/* Takes the NFLOG socket; -1: it is gone. */
+void engine_flows_socket(struct engine *e, int fd);
+/* Takes the flow log's file; -1: none. */
+void engine_flows_file(struct engine *e, int fd);
+void engine_flows_tick(struct engine *e);
+
+/* ---- engine_audit.c ---- */
+
+void engine_audit_init(struct engine *e);
+void engine_audit_fini(struct engine *e);
+void engine_audit_connect(struct engine *e, int fd);
+/* Sends a line; with `urgent`, engine_apply_audited tells when it is on disk. Returns its
+ * ticket; 0 if there is nobody to send it to. */
+uint64_t engine_audit_send(struct engine *e, struct str line, bool urgent);
+void engine_audit_tick(struct engine *e);
+
+#endif

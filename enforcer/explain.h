@@ -1,0 +1,15 @@
+/*
+ * Both walks of a connection, by the policy in force: what `ringfence explain` says, asked
+ * of the daemon.
+ */
+#ifndef ENFORCER_EXPLAIN_H
+#define ENFORCER_EXPLAIN_H
+
+#include "policy-lang/model.h"
+
+/* Appends the explanation as JSON, or as text for people. False: why there is none is
+ * appended to `why`. */
+MUST_CHECK bool explain_question(const struct model *model, const struct str words[3],
+    bool text, struct buf *out, struct buf *why);
+
+#endif

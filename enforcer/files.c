@@ -1,0 +1,284 @@
+#include "enforcer/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/limits.h"
+#include "common/proc.h"
+
+#define BACKLOG   64
+#define MOST_TEXT (LIMIT_MESSAGE_BYTES / 2)
+
+/* ---- the control socket ---- */
+
+static int
+make_parent_directory(const char *path, struct err *err)
+{
+	const char *slash = strrchr(path, '/');
+	char *directory;
+	int rc = 0;
+
+	if (slash == NULL || slash == path)
+		return 0;
+	directory = xstrdup(path);
+	directory[slash - path] = '\0';
+	if (mkdir(directory, 0755) != 0 && errno != EEXIST)
+		rc = err_sys(err, "%s", directory);
+	free(directory);
+	return rc;
+}
+
+/* A socket that nobody answers at was left behind by a daemon that was killed. */
+static int
+remove_leftover(const struct sockaddr_un *address, struct err *err)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool answers;
+
+	if (fd < 0)
+		return err_sys(err, "control socket");
+	answers = connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
+	(void)close(fd); /* it was only to see */
+	if (answers)
+		return err_set(err, ERR_EXISTS, "%s: another enforcer answers there",
+		    address->sun_path);
+	if (unlink(address->sun_path) != 0 && errno != ENOENT)
+		return err_sys(err, "%s", address->sun_path);
+	return 0;
+}
+
+static int
+give_to_group(const char *path, struct str name, struct err *err)
+{
+	char text[256];
+	const struct group *group;
+
+	if (name.len == 0)
+		return 0;
+	if (name.len >= sizeof(text))
+		return err_set(err, ERR_LIMIT, "controlGroup is too long");
+	memcpy(text, name.ptr, name.len);
+	text[name.len] = '\0';
+	group = getgrnam(text);
+	if (group == NULL)
+		return err_set(err, ERR_NOT_FOUND, "there is no group \"%s\"", text);
+	if (chown(path, (uid_t)-1, group->gr_gid) != 0 || chmod(path, 0660) != 0)
+		return err_sys(err, "%s", path);
+	return 0;
+}
+
+int
+files_listen_control(const struct enforcer_config *c, int *out_fd, struct err *err)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	mode_t before;
+	int fd, rc;
+
+	/* config.c has checked the length. */
+	memcpy(address.sun_path, c->control_socket, strlen(c->control_socket) + 1);
+	rc = make_parent_directory(c->control_socket, err);
+	if (rc == 0)
+		rc = remove_leftover(&address, err);
+	if (rc != 0)
+		return rc;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return err_sys(err, "control socket");
+	before = umask(0177);
+	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) != 0)
+		rc = err_sys(err, "%s", c->control_socket);
+	(void)umask(before); /* cannot fail */
+	if (rc == 0)
+		rc = give_to_group(c->control_socket, c->control_group, err);
+	if (rc == 0 && listen(fd, BACKLOG) != 0)
+		rc = err_sys(err, "%s", c->control_socket);
+	if (rc != 0)
+		(void)close(fd); /* not used */
+	else
+		*out_fd = fd;
+	return rc;
+}
+
+/* ---- metrics ---- */
+
+int
+files_listen_metrics(const struct enforcer_config *c, int *out_fd, struct err *err)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} address = {.any = {.sa_family = AF_UNSPEC}};
+	socklen_t len = sizeof(address.v4);
+	bool six = c->metrics_addr.family == IP_V6;
+	char text[IP_TEXT_BYTES];
+	int one = 1;
+	int fd = socket(
+	    six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return err_sys(err, "metrics");
+	if (six) {
+		address.v6.sin6_family = AF_INET6;
+		address.v6.sin6_port = htons(c->metrics_port);
+		memcpy(&address.v6.sin6_addr, c->metrics_addr.bytes, 16);
+		len = sizeof(address.v6);
+	} else {
+		address.v4.sin_family = AF_INET;
+		address.v4.sin_port = htons(c->metrics_port);
+		memcpy(&address.v4.sin_addr, c->metrics_addr.bytes, 4);
+	}
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(fd, &address.any, len) != 0 || listen(fd, BACKLOG) != 0) {
+		(void)err_sys(err, "metrics at %s port %u",
+		    ip_format(&c->metrics_addr, text), (unsigned)c->metrics_port);
+		(void)close(fd); /* not used */
+		return err->code;
+	}
+	*out_fd = fd;
+	return 0;
+}
+
+/* ---- logs ---- */
+
+int
+files_open_flow_log(const struct enforcer_config *c, int *out_fd, struct err *err)
+{
+	*out_fd = -1;
+	if (c->flow_file == NULL)
+		return 0;
+	*out_fd = open(c->flow_file,
+	    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW |
+		O_NONBLOCK,
+	    0640);
+	if (*out_fd < 0)
+		return err_sys(err, "flow log %s", c->flow_file);
+	return 0;
+}
+
+int
+files_make_audit_directory(
+    const struct enforcer_config *c, uint32_t uid, uint32_t gid, struct err *err)
+{
+	struct stat st;
+
+	if (mkdir(c->audit_directory, 0750) != 0 && errno != EEXIST)
+		return err_sys(err, "audit log %s", c->audit_directory);
+	if (uid == 0)
+		return 0;
+	if (lstat(c->audit_directory, &st) != 0)
+		return err_sys(err, "audit log %s", c->audit_directory);
+	if (!S_ISDIR(st.st_mode))
+		return err_set(
+		    err, ERR_INVALID, "%s is no directory", c->audit_directory);
+	if (st.st_uid != uid && lchown(c->audit_directory, uid, gid) != 0)
+		return err_sys(err, "audit log %s", c->audit_directory);
+	return 0;
+}
+
+int
+files_find_user(const struct enforcer_config *c, uint32_t *out_uid, uint32_t *out_gid,
+    struct err *err)
+{
+	char text[256];
+
+	*out_uid = *out_gid = 0;
+	if (geteuid() != 0)
+		return 0;
+	if (c->user.len == 0) {
+		struct err ignored = ERR_INIT;
+
+		if (proc_user("ringfence", out_uid, out_gid, &ignored) == 0)
+			return 0;
+		return proc_user("nobody", out_uid, out_gid, err);
+	}
+	if (c->user.len >= sizeof(text))
+		return err_set(err, ERR_LIMIT, "user is too long");
+	memcpy(text, c->user.ptr, c->user.len);
+	text[c->user.len] = '\0';
+	return proc_user(text, out_uid, out_gid, err);
+}
+
+/* ---- sources ---- */
+
+void
+files_source_init(struct files_source *s)
+{
+	*s = (struct files_source){.bundle_fd = -1};
+}
+
+void
+files_source_fini(struct files_source *s)
+{
+	if (s->bundle_fd >= 0)
+		(void)close(s->bundle_fd); /* only read from */
+	buf_free(&s->why);
+	files_source_init(s);
+}
+
+static bool
+note_failure(struct files_source *s, struct buf *why)
+{
+	bool news = !s->known || !str_eq(buf_str(&s->why), buf_str(why));
+
+	s->known = true;
+	buf_free(&s->why);
+	s->why = *why;
+	return news;
+}
+
+static void
+add_errors(struct buf *out, struct arena *arena, const struct diag_list *diags)
+{
+	for (const struct diag *d = diags->first; d != NULL; d = d->next) {
+		if (d->severity == DIAG_ERROR && out->len < MOST_TEXT)
+			buf_printf(out, "%s%s: error: %s [%s]",
+			    out->len != 0 ? "\n" : "", loc_text(arena, d->loc), d->msg,
+			    d->code);
+	}
+}
+
+bool
+files_read_source(struct files_source *s, const char *directory)
+{
+	struct arena *arena = arena_new();
+	struct diag_list diags;
+	struct err err = ERR_INIT;
+	struct buf why = {0};
+	struct bundle bundle;
+	uint8_t digest[32];
+	int fd = -1;
+	bool news = false;
+
+	diag_list_init(&diags, arena);
+	if (!bundle_read(arena, &directory, 1, &diags, &bundle)) {
+		add_errors(&why, arena, &diags);
+		news = note_failure(s, &why);
+		goto out;
+	}
+	bundle_digest(&bundle, digest);
+	if (s->known && s->why.len == 0 && s->bundle_fd >= 0 &&
+	    memcmp(digest, s->digest, sizeof(digest)) == 0)
+		goto out;
+	if (bundle_seal(&bundle, &fd, &err) != 0) {
+		buf_printf(&why, "%s: error: %s", directory, err.msg);
+		news = note_failure(s, &why);
+		goto out;
+	}
+	files_source_fini(s);
+	s->known = true;
+	s->bundle_fd = fd;
+	memcpy(s->digest, digest, sizeof(digest));
+	news = true;
+out:
+	arena_free(arena);
+	return news;
+}

@@ -1,0 +1,40 @@
+/*
+ * What the parent does with files and sockets on behalf of roles that have none.
+ */
+#ifndef ENFORCER_FILES_H
+#define ENFORCER_FILES_H
+
+#include "common/bundle.h"
+#include "enforcer/config.h"
+
+/* Listens on the control socket: mode 0600, or 0660 with a group. Makes the directory if
+ * need be. ERR_EXISTS if another daemon answers there. */
+MUST_CHECK int files_listen_control(
+    const struct enforcer_config *c, int *out_fd, struct err *err);
+MUST_CHECK int files_listen_metrics(
+    const struct enforcer_config *c, int *out_fd, struct err *err);
+/* Opens the flow log to append to; -1 if there is none to keep. */
+MUST_CHECK int files_open_flow_log(
+    const struct enforcer_config *c, int *out_fd, struct err *err);
+/* Makes the audit log's directory if need be, and gives it to the role's user. */
+MUST_CHECK int files_make_audit_directory(
+    const struct enforcer_config *c, uint32_t uid, uint32_t gid, struct err *err);
+/* The user of the roles. Stays root (0) unless the process is root. */
+MUST_CHECK int files_find_user(const struct enforcer_config *c, uint32_t *out_uid,
+    uint32_t *out_gid, struct err *err);
+
+/* What a directory says now. */
+struct files_source {
+	bool known;         /* it was read before */
+	int bundle_fd;      /* the last good bundle, sealed; -1: none */
+	uint8_t digest[32]; /* of it */
+	struct buf why;     /* "" or why it cannot be read */
+};
+
+/* Reads a directory again. Returns true if that is news: another bundle, or another
+ * reason why there is none. */
+MUST_CHECK bool files_read_source(struct files_source *s, const char *directory);
+void files_source_init(struct files_source *s);
+void files_source_fini(struct files_source *s);
+
+#endif

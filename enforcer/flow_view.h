@@ -1,0 +1,43 @@
+/*
+ * What a flow's record says once it is joined to the program: who the ends are, which rule
+ * of which policy decided, and where that is written. Pure.
+ */
+#ifndef ENFORCER_FLOW_VIEW_H
+#define ENFORCER_FLOW_VIEW_H
+
+#include "enforcer/flows.h"
+#include "enforcer/program.h"
+
+enum flow_reason {
+	FLOW_RULE,
+	FLOW_ISOLATION,
+	FLOW_CLUSTER_DEFAULT,
+	FLOW_NOT_PROGRAMMED, /* the gate: a workload that is not programmed yet */
+	FLOW_UNKNOWN,        /* a rule of a program that is no longer in force */
+};
+
+struct flow_view {
+	const struct flows_record *record;
+	const struct workload *src, *dst; /* NULL: none that is known */
+	const struct node *src_node, *dst_node;
+	const struct table_rule_chain
+	    *rule; /* NULL: FLOW_UNKNOWN, FLOW_NOT_PROGRAMMED */
+	bool allow;
+	enum direction direction; /* at which end it was decided */
+	enum flow_reason reason;
+	struct str tenant; /* first part of the judged workload's path; "" if none */
+};
+
+/* `program` NULL: nothing is known. Borrows all of them. */
+void flow_view_make(struct flow_view *out_view, const struct program *program,
+    const struct flows_record *record);
+
+/* Appends it as one JSON line, without a newline. */
+void flow_view_json(struct buf *out, const struct flow_view *view);
+
+/* "shop/web", "/acme/db", "node/worker-1", else the address; appended. */
+void flow_view_end(struct buf *out, const struct flow_view *view, bool source);
+/* "rule", "isolation", ... */
+MUST_CHECK const char *flow_reason_name(enum flow_reason reason);
+
+#endif

@@ -1,0 +1,433 @@
+#include "enforcer/kernel.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/bundle.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "enforcer/blob.h"
+#include "enforcer/messages.h"
+#include "enforcer/nflog.h"
+#include "enforcer/nft.h"
+#include "enforcer/settings.h"
+
+#define START_MS      10000 /* for the parent to say what to do */
+#define POLL_MS       200   /* how often the generation is looked at */
+#define OBSERVE_TRIES 5     /* while others change the ruleset */
+
+struct kernel {
+	struct proc_channel *parent;
+	struct proc_channel engine; /* fd -1: none */
+	struct kernel_settings settings;
+	struct nft *nft;
+	struct arena *arena; /* of one message */
+	uint32_t generation; /* of our last commit, or told to the engine */
+	int nflog;
+	bool nflog_bound;
+	bool nflog_complained;
+	bool stop;
+};
+
+/* ---- answers ---- */
+
+static void
+engine_lost(struct kernel *k)
+{
+	proc_channel_close(&k->engine); /* its pollfd is -1 from now on */
+}
+
+/* Sends to the engine; takes `fd` unless it is -1. One that does not read its answers is
+ * of no use any more. */
+static void
+send_engine(
+    struct kernel *k, uint32_t type, uint32_t id, const struct buf *body, int fd)
+{
+	struct proc_msg msg = {.type = type,
+	    .id = id,
+	    .data = (const uint8_t *)body->data,
+	    .len = body->len,
+	    .fds = {fd},
+	    .fd_count = fd >= 0};
+	struct err err = ERR_INIT;
+
+	if (k->engine.fd >= 0 && proc_send(&k->engine, &msg, &err) != 0) {
+		log_warn("engine-link", "detail=%s", log_quote(str_from(err.msg)));
+		engine_lost(k);
+	}
+}
+
+static void
+put_outcome(struct buf *body, int rc, const struct err *err)
+{
+	proc_put_str(body, rc == 0 ? STR("") : str_from(err->msg));
+}
+
+/* A blob that cannot be made is an outcome too: then the answer has an empty one. */
+static int
+put_blob(struct buf *body, const struct buf *data, int *rc, struct err *err)
+{
+	int fd = -1;
+	int failed = blob_put(body, buf_str(data), &fd, err);
+
+	if (failed != 0) {
+		int none = blob_put(body, STR(""), &fd, NULL);
+
+		(void)none; /* nothing can fail with nothing in it */
+		*rc = failed;
+	}
+	return fd;
+}
+
+/* ---- requests ---- */
+
+static void
+apply(struct kernel *k, const struct proc_msg *msg)
+{
+	struct nft_refusal refusal = {0};
+	struct op_batch batch = {0};
+	struct err err = ERR_INIT;
+	struct proc_reader r;
+	struct blob blob = {0};
+	struct buf body = {0};
+	uint32_t planned, generation = 0;
+	int rc;
+
+	proc_reader_init(&r, msg);
+	planned = proc_get_u32(&r);
+	rc = blob_get(&r, msg, OP_MAX_BATCH_BYTES, &blob, &err);
+	if (rc == 0)
+		rc = op_decode(k->arena, (const uint8_t *)blob.data.ptr, blob.data.len,
+		    &batch, &err);
+	if (rc == 0)
+		rc = nft_apply(k->nft, &batch, planned, &generation, &refusal, &err);
+	blob_free(&blob);
+	if (rc == 0)
+		k->generation = generation;
+	proc_put_u32(&body, (uint32_t)rc);
+	proc_put_u32(&body, generation);
+	proc_put_u32(&body, (uint32_t)refusal.op);
+	proc_put_u32(&body, (uint32_t)refusal.element);
+	proc_put_u32(&body, (uint32_t)refusal.sys);
+	put_outcome(&body, rc, &err);
+	send_engine(k, MSG_APPLIED, msg->id, &body, -1);
+	buf_free(&body);
+}
+
+/* Reads the table at rest: the generation is the same before and after. */
+static int
+observe_at_rest(struct kernel *k, struct nft_observed *out, uint32_t *out_generation,
+    struct err *err)
+{
+	uint32_t before = 0, after = 0;
+	int rc = ERR_STALE;
+
+	for (unsigned i = 0; i < OBSERVE_TRIES && rc == ERR_STALE; i++) {
+		arena_reset(k->arena);
+		rc = nft_generation(k->nft, &before, err);
+		if (rc == 0)
+			rc = nft_observe(k->nft, k->arena, out, err);
+		if (rc == 0)
+			rc = nft_generation(k->nft, &after, err);
+		if (rc == 0 && before != after)
+			rc = err_set(
+			    err, ERR_STALE, "the ruleset changed while it was read");
+	}
+	*out_generation = before;
+	return rc;
+}
+
+/* The observed table in the form of a batch that would add it all. */
+static void
+encode_observed(struct kernel *k, const struct nft_observed *observed, struct buf *out)
+{
+	size_t chains = observed->rule_chain_count;
+	struct op_batch batch = {0};
+	struct table_rule_chain *all =
+	    ARENA_ARRAY(k->arena, chains, struct table_rule_chain);
+
+	batch.ops = ARENA_ARRAY(k->arena, SET_COUNT + chains, struct op);
+	for (size_t i = 0; i < SET_COUNT; i++) {
+		if (observed->element_count[i] != 0)
+			batch.ops[batch.count++] = (struct op){.kind = OP_ADD,
+			    .set = (enum table_set_id)i,
+			    .elements = observed->elements[i],
+			    .element_count = observed->element_count[i]};
+	}
+	for (size_t i = 0; i < chains; i++) {
+		all[i].number = observed->rule_chains[i];
+		all[i].comment = "";
+		batch.ops[batch.count++] =
+		    (struct op){.kind = OP_CHAIN_DELETE, .chain = &all[i]};
+	}
+	op_encode(out, &batch);
+}
+
+static void
+observe(struct kernel *k, const struct proc_msg *msg)
+{
+	struct nft_observed observed = {0};
+	struct err err = ERR_INIT;
+	struct buf body = {0}, head = {0}, data = {0};
+	uint32_t generation = 0;
+	int fd;
+	int rc = observe_at_rest(k, &observed, &generation, &err);
+
+	if (rc == 0)
+		encode_observed(k, &observed, &data);
+	fd = put_blob(&body, &data, &rc, &err);
+	proc_put_u32(&head, (uint32_t)rc);
+	proc_put_u32(&head, generation);
+	buf_add(&head, observed.rules_digest, sizeof(observed.rules_digest));
+	buf_add_str(&head, buf_str(&body));
+	put_outcome(&head, rc, &err);
+	send_engine(k, MSG_OBSERVED, msg->id, &head, fd);
+	if (fd >= 0)
+		(void)close(fd); /* the engine has its own */
+	buf_free(&body);
+	buf_free(&head);
+	buf_free(&data);
+}
+
+static void
+count(struct kernel *k, const struct proc_msg *msg)
+{
+	struct nft_counter *counters = NULL;
+	struct err err = ERR_INIT;
+	struct buf body = {0}, head = {0}, data = {0};
+	size_t n = 0;
+	int fd;
+	int rc = nft_counters(k->nft, &counters, &n, &err);
+
+	for (size_t i = 0; i < n; i++) {
+		proc_put_u32(&data, counters[i].number);
+		proc_put_u64(&data, counters[i].packets);
+		proc_put_u64(&data, counters[i].bytes);
+	}
+	free(counters);
+	fd = put_blob(&body, &data, &rc, &err);
+	proc_put_u32(&head, (uint32_t)rc);
+	buf_add_str(&head, buf_str(&body));
+	put_outcome(&head, rc, &err);
+	send_engine(k, MSG_COUNTED, msg->id, &head, fd);
+	if (fd >= 0)
+		(void)close(fd); /* the engine has its own */
+	buf_free(&body);
+	buf_free(&head);
+	buf_free(&data);
+}
+
+static const struct {
+	uint32_t type;
+	void (*handle)(struct kernel *k, const struct proc_msg *msg);
+} requests[] = {
+    {MSG_APPLY, apply},
+    {MSG_OBSERVE, observe},
+    {MSG_COUNTERS, count},
+};
+
+static bool
+handle_request(struct kernel *k, const struct proc_msg *msg)
+{
+	for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
+		if (requests[i].type == msg->type) {
+			arena_reset(k->arena);
+			requests[i].handle(k, msg);
+			arena_reset(k->arena);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void
+on_engine(struct kernel *k)
+{
+	struct err err = ERR_INIT;
+	struct proc_msg msg;
+	int rc = proc_recv(&k->engine, &msg, &err);
+
+	if (rc == 1) {
+		bool known = handle_request(k, &msg);
+
+		proc_msg_close_fds(&msg);
+		if (known)
+			return;
+		log_error("engine-link", "detail=\"unknown message\" type=%u",
+		    (unsigned)msg.type);
+	}
+	if (rc != 0)
+		engine_lost(k);
+}
+
+/* ---- NFLOG ---- */
+
+static void
+bind_nflog(struct kernel *k)
+{
+	struct err err = ERR_INIT;
+	struct buf none = {0};
+
+	if (k->nflog_bound)
+		return;
+	if (nflog_bind(k->nflog, k->settings.flow_group, &err) != 0) {
+		if (!k->nflog_complained)
+			log_error("flows-not-read", "group=%u detail=%s",
+			    (unsigned)k->settings.flow_group,
+			    log_quote(str_from(err.msg)));
+		k->nflog_complained = true;
+		return;
+	}
+	if (k->nflog_complained)
+		log_info("flows-read", "group=%u", (unsigned)k->settings.flow_group);
+	k->nflog_bound = true;
+	send_engine(k, MSG_NFLOG, 0, &none, k->nflog);
+}
+
+/* ---- the parent ---- */
+
+static void
+greet_engine(struct kernel *k, int fd)
+{
+	struct err err = ERR_INIT;
+	struct buf body = {0};
+
+	proc_channel_close(&k->engine);
+	proc_channel_init(&k->engine, fd);
+	/* Answers wait until the engine reads them; it never waits for us. */
+	if (proc_channel_set_blocking(&k->engine, true, &err) != 0)
+		log_error("engine-link", "detail=%s", log_quote(str_from(err.msg)));
+	if (nft_generation(k->nft, &k->generation, &err) != 0)
+		log_error("generation", "detail=%s", log_quote(str_from(err.msg)));
+	proc_put_u32(&body, k->generation);
+	send_engine(k, MSG_HELLO, 0, &body, k->nflog_bound ? k->nflog : -1);
+	buf_free(&body);
+}
+
+static void
+on_parent(struct kernel *k)
+{
+	struct err err = ERR_INIT;
+	struct proc_msg msg;
+	int rc = proc_recv(k->parent, &msg, &err);
+
+	if (rc == 0)
+		return;
+	if (rc == 1 && msg.type == MSG_ENGINE_LINK && msg.fd_count == 1) {
+		greet_engine(k, msg.fds[0]);
+		return;
+	}
+	if (rc == 1)
+		proc_msg_close_fds(&msg);
+	k->stop = true; /* told to, or the parent is gone */
+}
+
+/* ---- the loop ---- */
+
+static void
+watch_generation(struct kernel *k)
+{
+	struct err err = ERR_INIT;
+	struct buf body = {0};
+	uint32_t generation;
+
+	if (k->engine.fd < 0 || nft_generation(k->nft, &generation, &err) != 0 ||
+	    generation == k->generation)
+		return;
+	k->generation = generation;
+	proc_put_u32(&body, generation);
+	send_engine(k, MSG_GENERATION, 0, &body, -1);
+	buf_free(&body);
+}
+
+static void
+run_loop(struct kernel *k)
+{
+	monotime_t looked = monotime_now();
+
+	while (!k->stop) {
+		struct pollfd wait[2] = {
+		    {.fd = k->parent->fd, .events = POLLIN},
+		    {.fd = k->engine.fd, .events = POLLIN},
+		};
+
+		if (poll(wait, 2, POLL_MS) < 0 && errno != EINTR)
+			base_die("poll");
+		if (wait[0].revents != 0)
+			on_parent(k);
+		else if (wait[1].revents != 0)
+			on_engine(k);
+		if (monotime_since(looked, monotime_now()) >= POLL_MS * 1000000ull) {
+			bind_nflog(k);
+			watch_generation(k);
+			looked = monotime_now();
+		}
+	}
+}
+
+static int
+start(struct kernel *k, struct err *err)
+{
+	static const struct proc_sandbox power = {
+	    .keep_caps = UINT64_C(1) << CAP_NET_ADMIN,
+	    .empty_root = true,
+	    .syscalls = proc_syscalls_basic,
+	    .more_syscalls = blob_syscalls,
+	};
+	const struct bundle nothing = {.sources = NULL};
+	struct proc_sandbox sandbox = power;
+	uint8_t digest[32];
+	struct proc_msg msg;
+	struct proc_reader r;
+	int rc = settings_receive(k->parent, START_MS, &msg, err);
+
+	if (rc != 0)
+		return rc;
+	proc_reader_init(&r, &msg);
+	if (!kernel_settings_decode(&r, &k->settings))
+		return err_set(err, ERR_PROTOCOL, "malformed settings");
+	log_setup("kernel", k->settings.role.log_level, k->settings.role.log_format);
+	sandbox.uid = k->settings.role.uid;
+	sandbox.gid = k->settings.role.gid;
+	/* libcrypto reads its configuration when it is first used; there is no file
+	 * afterwards. */
+	bundle_digest(&nothing, digest);
+	rc = nft_open(&k->nft, err);
+	if (rc == 0)
+		rc = nflog_open(&k->nflog, err);
+	if (rc == 0)
+		rc = proc_confine(&sandbox, err);
+	return rc;
+}
+
+int
+kernel_role_run(struct proc_channel *parent, const int *fds, size_t fd_count)
+{
+	struct kernel k = {
+	    .parent = parent, .engine = {.fd = -1}, .nflog = -1, .arena = arena_new()};
+	const struct proc_msg ready = {.type = MSG_READY};
+	struct err err = ERR_INIT;
+	int status = 1;
+
+	(void)fds;
+	(void)fd_count; /* none are passed */
+	log_setup("kernel", LOG_INFO, LOG_FORMAT_TEXT);
+	if (start(&k, &err) != 0 || proc_send(parent, &ready, &err) != 0) {
+		log_error("start", "detail=%s", log_quote(str_from(err.msg)));
+		goto out;
+	}
+	bind_nflog(&k);
+	run_loop(&k);
+	status = 0;
+out:
+	proc_channel_close(&k.engine);
+	if (k.nflog >= 0)
+		(void)close(k.nflog); /* unbinds the group */
+	nft_close(k.nft);
+	arena_free(k.arena);
+	return status;
+}

@@ -1,0 +1,116 @@
+/*
+ * ringfence-enforcer: the node daemon, and the client that asks it.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "enforcer/boot.h"
+#include "enforcer/client.h"
+#include "enforcer/config.h"
+#include "enforcer/parent.h"
+
+#define DEFAULT_CONFIG "/etc/ringfence/enforcer.yaml"
+#define EXIT_MISTAKE   2
+#define MAX_FD         65535
+
+static void
+print_help(void)
+{
+	(void)printf(
+	    "usage: ringfence-enforcer [--config FILE] [--check | --boot] "
+	    "[--ready-fd N]\n"
+	    "       ringfence-enforcer COMMAND [OPTION...]\n\n"
+	    "Without a command: applies policy to the kernel of this node, in "
+	    "the foreground.\n\n"
+	    "  --config FILE   configuration (" DEFAULT_CONFIG ")\n"
+	    "  --check         check the configuration and exit: 0, or 2 with "
+	    "errors\n"
+	    "  --ready-fd N    write READY to this descriptor once policy is in "
+	    "force\n"
+	    "  --version       print the version\n\n"
+	    "Commands ask the daemon that runs:\n");
+	client_help();
+}
+
+static int
+check_config(const char *path)
+{
+	struct arena *arena = arena_new();
+	struct diag_list diags;
+	struct buf text = {0};
+	bool ok;
+
+	diag_list_init(&diags, arena);
+	ok = enforcer_config_load(arena, path, &diags) != NULL;
+	diag_render_text(&text, &diags);
+	if (text.len != 0)
+		(void)fputs(text.data, stderr);
+	buf_free(&text);
+	arena_free(arena);
+	return ok ? 0 : EXIT_MISTAKE;
+}
+
+static int
+run_daemon(int argc, char **argv)
+{
+	static const struct option options[] = {
+	    {"config", required_argument, NULL, 'c'},
+	    {"check", no_argument, NULL, 'k'},
+	    {"boot", no_argument, NULL, 'b'},
+	    {"ready-fd", required_argument, NULL, 'r'},
+	    {"version", no_argument, NULL, 'v'},
+	    {"help", no_argument, NULL, 'h'},
+	    {NULL, 0, NULL, 0},
+	};
+	struct parent_options parent = {.config_path = DEFAULT_CONFIG, .ready_fd = -1};
+	int (*instead)(const char *config_path) = NULL;
+	uint64_t fd;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			parent.config_path = optarg;
+			break;
+		case 'k':
+			instead = check_config;
+			break;
+		case 'b':
+			instead = boot_run;
+			break;
+		case 'r':
+			if (!str_to_u64(str_from(optarg), MAX_FD, &fd)) {
+				(void)fprintf(stderr,
+				    "ringfence-enforcer: --ready-fd takes a number\n");
+				return EXIT_MISTAKE;
+			}
+			parent.ready_fd = (int)fd;
+			break;
+		case 'v':
+			(void)printf("ringfence-enforcer %s\n", RINGFENCE_VERSION);
+			return 0;
+		case 'h':
+			print_help();
+			return 0;
+		default:
+			return EXIT_MISTAKE; /* getopt has said why */
+		}
+	}
+	if (optind != argc) {
+		(void)fprintf(stderr,
+		    "ringfence-enforcer: no such command: %s (try --help)\n",
+		    argv[optind]);
+		return EXIT_MISTAKE;
+	}
+	return instead != NULL ? instead(parent.config_path) : parent_run(&parent);
+}
+
+int
+main(int argc, char **argv)
+{
+	proc_main(argc, argv, enforcer_roles);
+	if (argc > 1 && client_knows(argv[1]))
+		return client_run(argc - 1, argv + 1);
+	return run_daemon(argc, argv);
+}

@@ -1,0 +1,49 @@
+/*
+ * Message types between the enforcer's processes (common/proc.h). A process accepts only
+ * what is listed as sent to it; anything else ends that peer. The engine, which parses
+ * what tenants wrote, is trusted by nobody: the kernel role takes typed operations for
+ * our own table from it (ops.h), the audit role lines, the parent one word.
+ */
+#ifndef ENFORCER_MESSAGES_H
+#define ENFORCER_MESSAGES_H
+
+enum enforcer_message {
+	/* parent -> role: first of all, and again to the engine after SIGHUP */
+	MSG_SETTINGS = 1, /* body: engine_settings, kernel_settings, audit_settings */
+	MSG_STOP,         /* write what is there, then exit */
+	/* parent -> engine */
+	MSG_SOURCE, /* body: u32 index, str why it cannot be read; or fd: a bundle */
+	MSG_KERNEL_LINK, /* fd: a socket to the (new) kernel role */
+	MSG_AUDIT_LINK,  /* fd: a socket to the (new) audit role */
+	MSG_FLOW_FILE, /* fd: the flow log, to append to; none: it is no longer kept */
+	MSG_LISTENER,  /* body: u8 enum enforcer_listener; fd */
+	MSG_ROLES,     /* body: u32 count; each: str name, u32 pid, u32 restarts */
+	/* parent -> kernel role, audit role */
+	MSG_ENGINE_LINK, /* fd: a socket to the (new) engine */
+	/* role -> parent */
+	MSG_READY, /* engine: the first program is in force; others: started */
+	/* engine -> kernel role; each is answered with the same id */
+	MSG_APPLY = 32, /* body: u32 generation, blob: a batch of operations */
+	MSG_OBSERVE,    /* no body */
+	MSG_COUNTERS,   /* no body */
+	/* kernel role -> engine */
+	MSG_HELLO = 64, /* u32 generation; fd: the NFLOG socket, if it is bound */
+	MSG_NFLOG,      /* fd: the NFLOG socket, bound now */
+	MSG_GENERATION, /* u32: not ours; told once for each */
+	MSG_APPLIED, /* i32 code, u32 generation, u32 op, u32 element, u32 errno, str */
+	MSG_OBSERVED, /* i32 code, u32 generation, bytes[32] digest, blob, str */
+	MSG_COUNTED,  /* i32 code, blob: { u32 number, u64 packets, u64 bytes }, str */
+	/* engine -> audit role */
+	MSG_AUDIT_APPEND = 96, /* u64 ticket, u8 somebody waits, then the line */
+	/* audit role -> engine */
+	MSG_AUDIT_DONE = 128, /* u64 ticket: this and all before, u8 on disk */
+	MSG_AUDIT_STATE,      /* u8 writable */
+};
+
+enum enforcer_listener {
+	LISTENER_CONTROL,
+	LISTENER_METRICS,
+	LISTENER_COUNT,
+};
+
+#endif

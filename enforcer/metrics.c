@@ -1,0 +1,282 @@
+#include "enforcer/metrics.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "enforcer/engine_state.h"
+#include "enforcer/server.h"
+
+#define QUESTION_BYTES 8192
+
+struct metrics {
+	struct engine *engine;
+	struct server *server;
+};
+
+/* ---- Prometheus text ---- */
+
+static void
+add_head(struct buf *out, const char *name, const char *type, const char *help)
+{
+	buf_printf(out, "# HELP ringfence_%s %s\n# TYPE ringfence_%s %s\n", name, help,
+	    name, type);
+}
+
+static void
+add(struct buf *out, const char *name, const char *type, const char *help,
+    uint64_t value)
+{
+	add_head(out, name, type, help);
+	buf_printf(out, "ringfence_%s %llu\n", name, (unsigned long long)value);
+}
+
+static void
+add_seconds(struct buf *out, const char *name, const char *help, int64_t ns)
+{
+	add_head(out, name, "gauge", help);
+	buf_printf(out, "ringfence_%s %.6f\n", name, (double)ns / 1e9);
+}
+
+/* A label's value: backslash, quote and newline escaped. */
+static void
+add_label(struct buf *out, struct str value)
+{
+	for (size_t i = 0; i < value.len; i++) {
+		char c = value.ptr[i];
+
+		if (c == '\\' || c == '"')
+			buf_add_char(out, '\\');
+		if (c == '\n')
+			buf_add_cstr(out, "\\n");
+		else
+			buf_add_char(out, c);
+	}
+}
+
+static void
+add_sources(const struct engine *e, struct buf *out)
+{
+	add_head(out, "source_good", "gauge",
+	    "1 if what the source says is in force or could be.");
+	for (size_t i = 0; i < e->settings.source_count; i++) {
+		buf_add_cstr(out, "ringfence_source_good{directory=\"");
+		add_label(out, e->settings.sources[i].directory);
+		buf_printf(out, "\"} %d\n", e->sources[i].state == SOURCE_GOOD ? 1 : 0);
+	}
+	add_head(out, "source_errors", "gauge", "Errors in what the source says.");
+	for (size_t i = 0; i < e->settings.source_count; i++) {
+		buf_add_cstr(out, "ringfence_source_errors{directory=\"");
+		add_label(out, e->settings.sources[i].directory);
+		buf_printf(out, "\"} %u\n", e->sources[i].error_total);
+	}
+	add(out, "loads_total", "counter", "Times that the sources were read.",
+	    e->load.loads);
+	add(out, "load_failures_total", "counter",
+	    "Times that they could not be put in force.", e->load.failures);
+}
+
+static void
+add_program(const struct program *p, struct buf *out)
+{
+	add(out, "program_generation", "gauge", "Number of the program in force.",
+	    p->number);
+	add_seconds(out, "program_since_seconds",
+	    "When the program in force came into force, in UNIX time.", p->since.ns);
+	add(out, "workloads", "gauge", "Workloads that are known.",
+	    p->model->workload_count);
+	add(out, "local_workloads", "gauge", "Workloads of this node.",
+	    p->local_workloads);
+	add(out, "policies", "gauge", "Policies that are known.",
+	    p->model->policy_count);
+	add(out, "rule_chains", "gauge", "Rules in force on this node.",
+	    p->content.rule_chain_count);
+	add_seconds(out, "load_duration_seconds", "How long reading documents took.",
+	    (int64_t)p->load_us * 1000);
+	add_seconds(out, "compile_duration_seconds", "How long compiling took.",
+	    (int64_t)p->compile_us * 1000);
+	add_head(out, "set_elements", "gauge", "Elements of the sets of the table.");
+	for (size_t i = 0; i < SET_COUNT; i++)
+		buf_printf(out, "ringfence_set_elements{set=\"%s\"} %zu\n",
+		    table_sets[i].name, p->content.element_count[i]);
+}
+
+static void
+add_apply(const struct engine_apply *a, struct buf *out)
+{
+	add(out, "programs_total", "counter", "Programs put in force.", a->programs);
+	add_seconds(out, "commit_duration_seconds", "How long the last commit took.",
+	    (int64_t)a->last_apply_us * 1000);
+	add(out, "heals_total", "counter",
+	    "Times that the table was changed by others and made anew.", a->heals);
+	add(out, "looks_total", "counter", "Times that the table was read back.",
+	    a->looks);
+	add(out, "mismatches_total", "counter",
+	    "Times that the table read back was not what was committed.",
+	    a->mismatches);
+	add(out, "kernel_refusals_total", "counter",
+	    "Commits that the kernel did not take.", a->refusals);
+	add(out, "stale_commits_total", "counter",
+	    "Commits that another's change came before.", a->stale_total);
+}
+
+static void
+add_flows(const struct engine *e, struct buf *out)
+{
+	const struct engine_flows *f = &e->flows;
+
+	add_head(out, "flow_packets_total", "counter",
+	    "First packets of connections that were logged, by verdict.");
+	buf_printf(out,
+	    "ringfence_flow_packets_total{verdict=\"deny\"} %llu\n"
+	    "ringfence_flow_packets_total{verdict=\"allow\"} %llu\n",
+	    (unsigned long long)f->denied, (unsigned long long)f->allowed);
+	add(out, "flow_records_total", "counter", "Records written.", f->records);
+	add(out, "flow_packets_lost_total", "counter",
+	    "Logged packets that the socket had no room for.", f->lost);
+	add(out, "flow_packets_malformed_total", "counter",
+	    "Logged packets that could not be understood.", f->malformed);
+	add(out, "flow_write_failures_total", "counter",
+	    "Failed writes to the flow log.", f->write_failures);
+	add(out, "audit_lines_total", "counter", "Lines for the audit log.",
+	    e->audit.lines);
+	add(out, "audit_lines_lost_total", "counter",
+	    "Lines that did not reach the audit log.", e->audit.lost);
+}
+
+void
+metrics_write(const struct engine *e, struct buf *out)
+{
+	add_head(out, "enforcer_info", "gauge", "1, with version and node.");
+	buf_add_cstr(
+	    out, "ringfence_enforcer_info{version=\"" RINGFENCE_VERSION "\",node=\"");
+	add_label(out, e->settings.node);
+	buf_add_cstr(out, "\"} 1\n");
+	add_head(out, "state", "gauge",
+	    "1 for the present state: starting, closed, enforcing, stale.");
+	buf_printf(out, "ringfence_state{state=\"%s\"} 1\n", engine_state_name(e));
+	add_sources(e, out);
+	if (e->apply.current != NULL)
+		add_program(e->apply.current, out);
+	add_apply(&e->apply, out);
+	add_flows(e, out);
+	add_head(out, "role_restarts_total", "counter", "Restarts of roles.");
+	for (size_t i = 0; i < e->role_count; i++)
+		buf_printf(out, "ringfence_role_restarts_total{role=\"%s\"} %u\n",
+		    e->roles[i].name, (unsigned)e->roles[i].restarts);
+}
+
+/* ---- HTTP ---- */
+
+static void
+answer(struct server_conn *conn, const char *status, const char *type, struct str body)
+{
+	struct buf out = {0};
+
+	buf_printf(&out,
+	    "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
+	    "Connection: close\r\n\r\n",
+	    status, type, body.len);
+	buf_add_str(&out, body);
+	server_send(conn, buf_str(&out));
+	server_finish(conn);
+	buf_free(&out);
+}
+
+static void
+answer_metrics(struct engine *e, struct server_conn *conn)
+{
+	struct buf body = {0};
+
+	metrics_write(e, &body);
+	answer(conn, "200 OK", "text/plain; version=0.0.4", buf_str(&body));
+	buf_free(&body);
+}
+
+/* That we answer says that the loop turns; without a kernel role nothing can be changed or
+ * healed. */
+static void
+answer_healthz(struct engine *e, struct server_conn *conn)
+{
+	bool ok = engine_kernel_connected(e);
+
+	answer(conn, ok ? "200 OK" : "503 Service Unavailable", "text/plain",
+	    ok ? STR("ok\n") : STR("no kernel role\n"));
+}
+
+static void
+answer_readyz(struct engine *e, struct server_conn *conn)
+{
+	bool ok = e->apply.current != NULL && !e->apply.current->skeleton;
+	struct buf body = {0};
+
+	buf_printf(&body, "%s\n", engine_state_name(e));
+	answer(conn, ok ? "200 OK" : "503 Service Unavailable", "text/plain",
+	    buf_str(&body));
+	buf_free(&body);
+}
+
+static const struct {
+	const char *path;
+	void (*answer)(struct engine *e, struct server_conn *conn);
+} pages[] = {
+    {"/metrics", answer_metrics},
+    {"/healthz", answer_healthz},
+    {"/readyz", answer_readyz},
+};
+
+static void
+on_question(void *arg, struct server_conn *conn, struct str question)
+{
+	struct metrics *m = arg;
+	struct str rest = question;
+	struct str line = str_split(&rest, '\r');
+	struct str method = str_split(&line, ' ');
+	struct str target = str_split(&line, ' ');
+	struct str path = str_slice(target, 0, str_find(target, '?', 0));
+
+	if (!str_starts(line, STR("HTTP/1."))) {
+		answer(conn, "400 Bad Request", "text/plain", STR("bad request\n"));
+		return;
+	}
+	if (!str_is(method, "GET")) {
+		answer(conn, "405 Method Not Allowed", "text/plain", STR("GET only\n"));
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
+		if (str_is(path, pages[i].path)) {
+			pages[i].answer(m->engine, conn);
+			return;
+		}
+	}
+	answer(conn, "404 Not Found", "text/plain", STR("not found\n"));
+}
+
+int
+metrics_new(struct engine *e, int fd, struct metrics **out_metrics, struct err *err)
+{
+	static const struct server_handler handler = {
+	    .name = "metrics",
+	    .end = "\r\n\r\n",
+	    .question_bytes = QUESTION_BYTES,
+	    .question = on_question,
+	};
+	struct metrics *m = xcalloc(1, sizeof(*m));
+	int rc;
+
+	m->engine = e;
+	rc = server_new(&e->loop, fd, &handler, m, &m->server, err);
+	if (rc != 0)
+		free(m);
+	else
+		*out_metrics = m;
+	return rc;
+}
+
+void
+metrics_free(struct metrics *m)
+{
+	if (m == NULL)
+		return;
+	server_free(m->server);
+	free(m);
+}

@@ -1,0 +1,42 @@
+/*
+ * NFLOG: packets that rule chains log. The kernel role opens and binds the socket; the
+ * engine, which has no power over it, only reads.
+ */
+#ifndef ENFORCER_NFLOG_H
+#define ENFORCER_NFLOG_H
+
+#include "common/err.h"
+#include "common/ip.h"
+
+/* ---- the kernel role's part ---- */
+
+/* Opens a socket, not bound to any group yet. */
+MUST_CHECK int nflog_open(int *out_fd, struct err *err);
+/* Binds it to a group: headers only, numbered. ERR_EXISTS while somebody else has the
+ * group. */
+MUST_CHECK int nflog_bind(int fd, uint16_t group, struct err *err);
+
+/* ---- the engine's part; pure ---- */
+
+/* One packet, as far as it says who wanted to reach whom. */
+struct nflog_packet {
+	uint32_t number; /* of the rule that logged it */
+	struct ip_addr src, dst;
+	uint8_t proto;
+	bool has_ports;
+	uint16_t src_port, dst_port;
+	bool has_seq;
+	uint32_t seq; /* counts what the group logged: a gap is a loss */
+};
+
+typedef void (*nflog_packet_fn)(void *arg, const struct nflog_packet *packet);
+
+/* Reads what one recv gave; calls `each` for every packet that is understood. Returns how
+ * many were not. */
+MUST_CHECK size_t nflog_read(
+    const uint8_t *data, size_t len, nflog_packet_fn each, void *arg);
+/* Reads an IP packet's headers, of which the end may be missing. False: it is none. */
+MUST_CHECK bool nflog_parse_ip(
+    const uint8_t *data, size_t len, struct nflog_packet *out_packet);
+
+#endif

@@ -1,0 +1,263 @@
+/*
+ * One transaction: the whole batch in one sendmsg, one acknowledgement asked for, every
+ * refusal collected. Netlink requests are handled within the send: when it returns, the answers
+ * wait in the socket.
+ */
+#include "enforcer/nft.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+
+#include "enforcer/nft_build.h"
+#include "enforcer/nft_socket.h"
+
+/* Beyond this a batch does not go into one message of the socket. */
+#define SEND_MAX_BYTES (1u << 30)
+
+int
+nft_open(struct nft **out_nft, struct err *err)
+{
+	struct nft *n = xcalloc(1, sizeof(*n));
+	const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+	int buffer = 4 * 1024 * 1024;
+	int one = 1;
+
+	*out_nft = NULL;
+	n->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+	n->seq = 1;
+	if (n->fd < 0 ||
+	    connect(n->fd, (const struct sockaddr *)&kernel, sizeof(kernel)) < 0 ||
+	    setsockopt(n->fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof(buffer)) <
+		0) {
+		int rc = err_sys(err, "netlink socket");
+
+		if (errno == EPERM)
+			rc = err_set(err, ERR_DENIED,
+			    "programming nf_tables needs CAP_NET_ADMIN");
+		nft_close(n);
+		return rc;
+	}
+	/* Both only make messages better or smaller: without them it works the same. */
+	(void)setsockopt(n->fd, SOL_NETLINK, NETLINK_EXT_ACK, &one, sizeof(one));
+	(void)setsockopt(n->fd, SOL_NETLINK, NETLINK_CAP_ACK, &one, sizeof(one));
+	*out_nft = n;
+	return 0;
+}
+
+void
+nft_close(struct nft *n)
+{
+	if (n == NULL)
+		return;
+	if (n->fd >= 0)
+		(void)close(n->fd); /* nothing is buffered in a netlink socket */
+	free(n);
+}
+
+/* ---- building ---- */
+
+static void
+build_op(struct nft_build *b, const struct op *op)
+{
+	switch (op->kind) {
+	case OP_TABLE:
+		nft_build_table(b);
+		break;
+	case OP_ADD:
+	case OP_DELETE:
+		nft_build_elements(
+		    b, op->kind == OP_ADD, op->set, op->elements, op->element_count);
+		break;
+	case OP_FLUSH:
+		nft_build_flush(b, op->set);
+		break;
+	case OP_CHAIN_ADD:
+	case OP_CHAIN_REPLACE:
+	case OP_CHAIN_DELETE:
+		nft_build_rule_chain(b, op->chain, op->kind);
+		break;
+	}
+}
+
+static void
+build_batch(struct nft_build *b, const struct op_batch *batch, uint32_t generation)
+{
+	struct nlmsghdr *last;
+
+	nft_build_batch(b, true, generation);
+	for (size_t i = 0; i < batch->count; i++) {
+		b->now.op = (uint32_t)i;
+		build_op(b, &batch->ops[i]);
+	}
+	last = (struct nlmsghdr *)(void *)(b->bytes.data + b->last_at);
+	last->nlmsg_flags |= NLM_F_ACK;
+	nft_build_batch(b, false, 0);
+}
+
+/* ---- sending ---- */
+
+static int
+send_all(struct nft *n, const struct buf *bytes, struct err *err)
+{
+	int room = bytes->len > INT32_MAX / 4 ? INT32_MAX / 2 : (int)bytes->len * 2;
+	ssize_t sent;
+
+	if (bytes->len > SEND_MAX_BYTES)
+		return err_set(err, ERR_LIMIT,
+		    "a transaction of %zu bytes is too large", bytes->len);
+	if (room > n->send_room) {
+		if (setsockopt(n->fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)) <
+		    0)
+			return err_sys(err, "send buffer of %d bytes", room);
+		n->send_room = room;
+	}
+	do {
+		sent = send(n->fd, bytes->data, bytes->len, 0);
+	} while (sent < 0 && errno == EINTR);
+	if (sent < 0)
+		return err_sys(err, "send a transaction of %zu bytes", bytes->len);
+	return 0;
+}
+
+struct acks {
+	const struct nft_build *build;
+	struct nft_refusal *refusal;
+	bool refused;
+	bool stale;
+	bool done; /* the last message was acknowledged */
+};
+
+static void
+on_ack(struct acks *a, const struct nlmsghdr *header)
+{
+	const struct nlmsgerr *e = mnl_nlmsg_get_payload(header);
+	uint32_t index = e->msg.nlmsg_seq - a->build->first_seq;
+
+	if (index >= a->build->count)
+		return; /* an answer to an earlier transaction */
+	if (e->error == 0) {
+		a->done = a->done || index + 2 == a->build->count;
+		return;
+	}
+	a->stale = a->stale || e->error == -ERESTART;
+	if (a->refused)
+		return; /* the first refusal is the one to tell */
+	a->refused = true;
+	a->refusal->op = a->build->origins[index].op;
+	a->refusal->element = a->build->origins[index].element;
+	a->refusal->sys = -e->error;
+}
+
+/* Everything that waits in the socket. ENOBUFS: answers were lost; the generation tells. */
+static int
+receive_acks(struct nft *n, struct acks *a, bool *out_lost, struct err *err)
+{
+	_Alignas(struct nlmsghdr) char data[16384];
+
+	*out_lost = false;
+	for (;;) {
+		ssize_t len = recv(n->fd, data, sizeof(data), MSG_DONTWAIT);
+		int rest = (int)len;
+
+		if (len < 0 && errno == EINTR)
+			continue;
+		if (len < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			return 0;
+		if (len < 0 && errno == ENOBUFS) {
+			*out_lost = true;
+			continue;
+		}
+		if (len < 0)
+			return err_sys(err, "receive answers");
+		for (const struct nlmsghdr *h = (const struct nlmsghdr *)(void *)data;
+		     mnl_nlmsg_ok(h, rest); h = mnl_nlmsg_next(h, &rest)) {
+			if (h->nlmsg_type == NLMSG_ERROR &&
+			    mnl_nlmsg_get_payload_len(h) >= sizeof(struct nlmsgerr))
+				on_ack(a, h);
+		}
+	}
+}
+
+static int
+judge(struct nft *n, const struct acks *a, bool lost, uint32_t generation,
+    uint32_t *out_generation, struct err *err)
+{
+	int rc;
+
+	if (a->stale)
+		return err_set(err, ERR_STALE,
+		    "somebody else changed the ruleset since generation %u",
+		    generation);
+	if (a->refused) {
+		errno = a->refusal->sys;
+		return err_sys(err, "the kernel refused operation %zu", a->refusal->op);
+	}
+	rc = nft_generation(n, out_generation, err);
+	if (rc != 0)
+		return rc;
+	if (a->done)
+		return 0;
+	/* Answers were lost. With a generation to compare we know what happened. */
+	if (lost && generation != 0 && *out_generation != generation)
+		return 0;
+	return err_set(
+	    err, ERR_UNAVAILABLE, "the kernel did not acknowledge the transaction");
+}
+
+int
+nft_apply(struct nft *n, const struct op_batch *batch, uint32_t generation,
+    uint32_t *out_generation, struct nft_refusal *out_refusal, struct err *err)
+{
+	struct nft_build build;
+	struct acks acks = {.build = &build, .refusal = out_refusal};
+	bool lost = false;
+	int rc;
+
+	memset(out_refusal, 0, sizeof(*out_refusal));
+	if (batch->count == 0)
+		return nft_generation(n, out_generation, err);
+	nft_build_init(&build, n->seq, batch->settings);
+	build_batch(&build, batch, generation);
+	n->seq += (uint32_t)build.count;
+	rc = send_all(n, &build.bytes, err);
+	if (rc == 0)
+		rc = receive_acks(n, &acks, &lost, err);
+	if (rc == 0)
+		rc = judge(n, &acks, lost, generation, out_generation, err);
+	nft_build_fini(&build);
+	return rc;
+}
+
+int
+nft_delete_table(struct nft *n, struct err *err)
+{
+	struct nft_refusal refusal = {0};
+	struct nft_build build;
+	struct acks acks = {.build = &build, .refusal = &refusal};
+	struct table_settings none = {0};
+	uint32_t generation;
+	bool lost = false;
+	int rc;
+
+	nft_build_init(&build, n->seq, none);
+	nft_build_batch(&build, true, 0);
+	nft_build_no_table(&build);
+	((struct nlmsghdr *)(void *)(build.bytes.data + build.last_at))->nlmsg_flags |=
+	    NLM_F_ACK;
+	nft_build_batch(&build, false, 0);
+	n->seq += (uint32_t)build.count;
+	rc = send_all(n, &build.bytes, err);
+	if (rc == 0)
+		rc = receive_acks(n, &acks, &lost, err);
+	if (rc == 0)
+		rc = judge(n, &acks, lost, 0, &generation, err);
+	nft_build_fini(&build);
+	return rc;
+}

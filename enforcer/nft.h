@@ -1,0 +1,69 @@
+/*
+ * nf_tables through netlink: the narrow waist between the enforcer and the kernel. Runs
+ * in the kernel role. libnftnl builds tables, chains, sets and rules; elements are written with
+ * libmnl alone, because there are many.
+ */
+#ifndef ENFORCER_NFT_H
+#define ENFORCER_NFT_H
+
+#include "enforcer/ops.h"
+
+struct nft;
+
+/* Opens the netlink socket of the present network namespace. ERR_DENIED without
+ * CAP_NET_ADMIN. */
+MUST_CHECK int nft_open(struct nft **out_nft, struct err *err);
+void nft_close(struct nft *n);
+
+/* Where the kernel refused. */
+struct nft_refusal {
+	size_t op; /* index in the batch */
+	size_t
+	    element; /* first element of the refused message, for OP_ADD, OP_DELETE */
+	int sys;     /* errno */
+};
+
+/*
+ * Applies a batch as one transaction: all of it or nothing. `generation` is the ruleset
+ * generation that the batch was planned against (0: whatever it is); ERR_STALE if it
+ * has moved on. On success *out_generation is the new one. ERR_SYSTEM with *out_refusal when the
+ * kernel refuses an operation; ERR_LIMIT when the batch does not fit into the socket.
+ */
+MUST_CHECK int nft_apply(struct nft *n, const struct op_batch *batch,
+    uint32_t generation, uint32_t *out_generation, struct nft_refusal *out_refusal,
+    struct err *err);
+
+/* The present ruleset generation (about 1 us). */
+MUST_CHECK int nft_generation(struct nft *n, uint32_t *out_generation, struct err *err);
+
+/* A counter of a chain rule_N. */
+struct nft_counter {
+	uint32_t number;
+	uint64_t packets;
+	uint64_t bytes;
+};
+
+/* Reads all rule chains' counters, sorted by number; the caller frees *out_counters. */
+MUST_CHECK int nft_counters(struct nft *n, struct nft_counter **out_counters,
+    size_t *out_count, struct err *err);
+
+/*
+ * Reads the table back as far as it can differ: every element of every set, the numbers of the rule
+ * chains, and a digest of all rules. In the arena; sorted as table_content is.
+ * ERR_NOT_FOUND if the table is not there.
+ */
+struct nft_observed {
+	struct table_element *elements[SET_COUNT];
+	size_t element_count[SET_COUNT];
+	uint32_t *rule_chains;
+	size_t rule_chain_count;
+	uint8_t rules_digest
+	    [32]; /* SHA-256 over table flags, hooks, chains, rules; no counters */
+};
+MUST_CHECK int nft_observe(struct nft *n, struct arena *arena,
+    struct nft_observed *out_observed, struct err *err);
+
+/* Deletes the table, if it is there. */
+MUST_CHECK int nft_delete_table(struct nft *n, struct err *err);
+
+#endif

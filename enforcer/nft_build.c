@@ -1,0 +1,357 @@
+#include "enforcer/nft_build.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libnftnl/chain.h>
+#include <libnftnl/rule.h>
+#include <libnftnl/set.h>
+#include <libnftnl/table.h>
+#include <libnftnl/udata.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+
+#define NFT_SET_CONCAT_FLAG 0x80u /* NFT_SET_CONCAT, newer than Debian's headers */
+
+/* What nft(8) calls these types in its own registry (its include/datatype.h); the kernel
+ * only stores them, so that a listing is readable. A concatenation has six bits a field. */
+static const struct {
+	uint32_t type;
+	uint8_t len;
+} fields[] = {
+    [FIELD_CLASSID] = {23, 4},
+    [FIELD_IPV4] = {7, 4},
+    [FIELD_IPV6] = {8, 16},
+    [FIELD_PROTO] = {12, 1},
+    [FIELD_SERVICE] = {13, 2},
+};
+#define CONCAT_TYPE_BITS 6
+#define BYTEORDER_HOST   1u
+#define BYTEORDER_BIG    2u
+
+void
+nft_build_init(struct nft_build *b, uint32_t first_seq, struct table_settings settings)
+{
+	memset(b, 0, sizeof(*b));
+	b->first_seq = first_seq;
+	b->settings = settings;
+}
+
+void
+nft_build_fini(struct nft_build *b)
+{
+	buf_free(&b->bytes);
+	free(b->origins);
+	b->origins = NULL;
+}
+
+static struct nlmsghdr *
+begin(
+    struct nft_build *b, uint16_t type, uint16_t flags, uint8_t family, uint16_t res_id)
+{
+	struct nlmsghdr *header;
+	struct nfgenmsg *nfg;
+
+	if (b->count == b->cap) {
+		b->cap = b->cap == 0 ? 64 : b->cap * 2;
+		b->origins = xreallocarray(b->origins, b->cap, sizeof(*b->origins));
+	}
+	b->origins[b->count] = b->now;
+	buf_reserve(&b->bytes, NFT_MESSAGE_BYTES + 4096);
+	b->last_at = b->bytes.len;
+	header = mnl_nlmsg_put_header(b->bytes.data + b->bytes.len);
+	header->nlmsg_type = type;
+	header->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
+	header->nlmsg_seq = b->first_seq + (uint32_t)b->count;
+	b->count++;
+	nfg = mnl_nlmsg_put_extra_header(header, sizeof(*nfg));
+	nfg->nfgen_family = family;
+	nfg->version = NFNETLINK_V0;
+	nfg->res_id = htons(res_id);
+	return header;
+}
+
+struct nlmsghdr *
+nft_build_begin(struct nft_build *b, uint16_t type, uint16_t flags)
+{
+	return begin(
+	    b, (uint16_t)((NFNL_SUBSYS_NFTABLES << 8) | type), flags, NFPROTO_INET, 0);
+}
+
+void
+nft_build_end(struct nft_build *b, struct nlmsghdr *header)
+{
+	b->bytes.len += (header->nlmsg_len + 3u) & ~3u; /* as netlink aligns */
+}
+
+void
+nft_build_batch(struct nft_build *b, bool is_begin, uint32_t generation)
+{
+	struct nlmsghdr *header =
+	    begin(b, is_begin ? NFNL_MSG_BATCH_BEGIN : NFNL_MSG_BATCH_END, 0, AF_UNSPEC,
+		NFNL_SUBSYS_NFTABLES);
+
+	if (is_begin && generation != 0)
+		mnl_attr_put_u32(header, NFNL_BATCH_GENID, htonl(generation));
+	nft_build_end(b, header);
+}
+
+const char *
+nft_chain_name(uint32_t number, char *out)
+{
+	(void)snprintf(out, NFT_CHAIN_NAME_BYTES, "rule_%u", number); /* fits */
+	return out;
+}
+
+static void *
+must(void *p)
+{
+	if (p == NULL)
+		base_die("out of memory");
+	return p;
+}
+
+/* ---- table ---- */
+
+static void
+add_table_message(struct nft_build *b, uint16_t type, uint16_t flags)
+{
+	struct nftnl_table *t = must(nftnl_table_alloc());
+	struct nlmsghdr *header = nft_build_begin(b, type, flags);
+
+	if (nftnl_table_set_str(t, NFTNL_TABLE_NAME, TABLE_NAME) != 0)
+		base_die("out of memory");
+	nftnl_table_nlmsg_build_payload(header, t);
+	nft_build_end(b, header);
+	nftnl_table_free(t);
+}
+
+/* ---- sets ---- */
+
+static uint32_t
+key_type(const struct table_set *s)
+{
+	uint32_t type = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(s->key) && s->key[i] != FIELD_NONE; i++)
+		type = (type << CONCAT_TYPE_BITS) | fields[s->key[i]].type;
+	return type;
+}
+
+static size_t
+key_fields(const struct table_set *s)
+{
+	size_t n = 0;
+
+	while (n < ARRAY_LEN(s->key) && s->key[n] != FIELD_NONE)
+		n++;
+	return n;
+}
+
+static void
+put_udata_u32(struct nftnl_udata_buf *buf, uint8_t type, uint32_t value)
+{
+	if (!nftnl_udata_put_u32(buf, type, value))
+		base_die("no room for user data");
+}
+
+/* What nft needs to print the set as it was meant: byte orders and the comment. */
+static void
+set_userdata(struct nftnl_set *set, const struct table_set *s)
+{
+	struct nftnl_udata_buf *buf = must(nftnl_udata_buf_alloc(NFT_USERDATA_MAXLEN));
+	uint32_t order = key_fields(s) > 1            ? 0
+			 : s->key[0] == FIELD_CLASSID ? BYTEORDER_HOST
+						      : BYTEORDER_BIG;
+
+	put_udata_u32(buf, NFTNL_UDATA_SET_KEYBYTEORDER, order);
+	if (s->value != FIELD_NONE)
+		put_udata_u32(buf, NFTNL_UDATA_SET_DATABYTEORDER,
+		    s->value == FIELD_VERDICT ? 0 : BYTEORDER_HOST);
+	if (!nftnl_udata_put_strz(buf, NFTNL_UDATA_SET_COMMENT, s->comment))
+		base_die("no room for user data");
+	if (nftnl_set_set_data(set, NFTNL_SET_USERDATA, nftnl_udata_buf_data(buf),
+		nftnl_udata_buf_len(buf)) != 0)
+		base_die("out of memory");
+	nftnl_udata_buf_free(buf);
+}
+
+static void
+set_concat(struct nftnl_set *set, const struct table_set *s)
+{
+	uint8_t lens[ARRAY_LEN(s->key)];
+	size_t n = key_fields(s);
+
+	for (size_t i = 0; i < n; i++)
+		lens[i] = fields[s->key[i]].len;
+	if (nftnl_set_set_data(set, NFTNL_SET_DESC_CONCAT, lens, (uint32_t)n) != 0)
+		base_die("out of memory");
+}
+
+static void
+add_set_message(struct nft_build *b, enum table_set_id id)
+{
+	const struct table_set *s = &table_sets[id];
+	struct nftnl_set *set = must(nftnl_set_alloc());
+	struct nlmsghdr *header = nft_build_begin(b, NFT_MSG_NEWSET, NLM_F_CREATE);
+	uint32_t flags = 0;
+
+	if (s->interval)
+		flags |= NFT_SET_INTERVAL;
+	if (s->interval && key_fields(s) > 1)
+		flags |= NFT_SET_CONCAT_FLAG;
+	if (s->value != FIELD_NONE)
+		flags |= NFT_SET_MAP;
+	if (nftnl_set_set_str(set, NFTNL_SET_TABLE, TABLE_NAME) != 0 ||
+	    nftnl_set_set_str(set, NFTNL_SET_NAME, s->name) != 0)
+		base_die("out of memory");
+	nftnl_set_set_u32(set, NFTNL_SET_ID, (uint32_t)id + 1);
+	nftnl_set_set_u32(set, NFTNL_SET_FLAGS, flags);
+	nftnl_set_set_u32(set, NFTNL_SET_KEY_TYPE, key_type(s));
+	nftnl_set_set_u32(set, NFTNL_SET_KEY_LEN, (uint32_t)table_key_bytes(id));
+	if (s->value == FIELD_VERDICT) {
+		nftnl_set_set_u32(set, NFTNL_SET_DATA_TYPE, NFT_DATA_VERDICT);
+		nftnl_set_set_u32(set, NFTNL_SET_DATA_LEN, 0);
+	} else if (s->value != FIELD_NONE) {
+		nftnl_set_set_u32(set, NFTNL_SET_DATA_TYPE, fields[s->value].type);
+		nftnl_set_set_u32(set, NFTNL_SET_DATA_LEN, fields[s->value].len);
+	}
+	if ((flags & NFT_SET_CONCAT_FLAG) != 0)
+		set_concat(set, s);
+	set_userdata(set, s);
+	nftnl_set_nlmsg_build_payload(header, set);
+	nft_build_end(b, header);
+	nftnl_set_free(set);
+}
+
+void
+nft_build_flush(struct nft_build *b, enum table_set_id set)
+{
+	struct nlmsghdr *header = nft_build_begin(b, NFT_MSG_DELSETELEM, 0);
+
+	mnl_attr_put_strz(header, NFTA_SET_ELEM_LIST_TABLE, TABLE_NAME);
+	mnl_attr_put_strz(header, NFTA_SET_ELEM_LIST_SET, table_sets[set].name);
+	nft_build_end(b, header);
+}
+
+/* ---- chains and rules ---- */
+
+static const uint32_t hooks[] = {
+    [HOOK_FORWARD] = NF_INET_FORWARD,
+    [HOOK_INPUT] = NF_INET_LOCAL_IN,
+};
+
+static void
+chain_message(struct nft_build *b, uint16_t type, uint16_t flags, const char *name,
+    const struct table_chain *base)
+{
+	struct nftnl_chain *c = must(nftnl_chain_alloc());
+	struct nlmsghdr *header = nft_build_begin(b, type, flags);
+
+	if (nftnl_chain_set_str(c, NFTNL_CHAIN_TABLE, TABLE_NAME) != 0 ||
+	    nftnl_chain_set_str(c, NFTNL_CHAIN_NAME, name) != 0)
+		base_die("out of memory");
+	if (base != NULL && base->hook != HOOK_NONE) {
+		nftnl_chain_set_u32(c, NFTNL_CHAIN_HOOKNUM, hooks[base->hook]);
+		nftnl_chain_set_s32(c, NFTNL_CHAIN_PRIO, base->priority);
+		nftnl_chain_set_u32(c, NFTNL_CHAIN_POLICY, NF_ACCEPT);
+		if (nftnl_chain_set_str(c, NFTNL_CHAIN_TYPE, "filter") != 0)
+			base_die("out of memory");
+	}
+	nftnl_chain_nlmsg_build_payload(header, c);
+	nft_build_end(b, header);
+	nftnl_chain_free(c);
+}
+
+static void
+rule_comment(struct nftnl_rule *r, const char *comment)
+{
+	struct nftnl_udata_buf *buf;
+
+	if (comment == NULL || comment[0] == '\0')
+		return;
+	buf = must(nftnl_udata_buf_alloc(NFT_USERDATA_MAXLEN));
+	if (!nftnl_udata_put_strz(buf, NFTNL_UDATA_RULE_COMMENT, comment) ||
+	    nftnl_rule_set_data(r, NFTNL_RULE_USERDATA, nftnl_udata_buf_data(buf),
+		nftnl_udata_buf_len(buf)) != 0)
+		base_die("no room for a comment");
+	nftnl_udata_buf_free(buf);
+}
+
+static void
+rule_message(struct nft_build *b, const char *chain, const struct table_rule *source)
+{
+	struct nftnl_rule *r = must(nftnl_rule_alloc());
+	struct nlmsghdr *header =
+	    nft_build_begin(b, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
+
+	if (nftnl_rule_set_str(r, NFTNL_RULE_TABLE, TABLE_NAME) != 0 ||
+	    nftnl_rule_set_str(r, NFTNL_RULE_CHAIN, chain) != 0)
+		base_die("out of memory");
+	nft_rule_exprs(r, source, &b->settings);
+	rule_comment(r, source->comment);
+	nftnl_rule_nlmsg_build_payload(header, r);
+	nft_build_end(b, header);
+	nftnl_rule_free(r);
+}
+
+static void
+flush_chain_message(struct nft_build *b, const char *chain)
+{
+	struct nlmsghdr *header = nft_build_begin(b, NFT_MSG_DELRULE, 0);
+
+	mnl_attr_put_strz(header, NFTA_RULE_TABLE, TABLE_NAME);
+	mnl_attr_put_strz(header, NFTA_RULE_CHAIN, chain);
+	nft_build_end(b, header);
+}
+
+void
+nft_build_rule_chain(
+    struct nft_build *b, const struct table_rule_chain *chain, enum op_kind kind)
+{
+	struct table_rule rules[TABLE_RULE_CHAIN_RULES];
+	char name[NFT_CHAIN_NAME_BYTES];
+	size_t count;
+
+	(void)nft_chain_name(chain->number, name);
+	if (kind != OP_CHAIN_ADD) /* a chain that is deleted must be empty first */
+		flush_chain_message(b, name);
+	if (kind == OP_CHAIN_DELETE) {
+		chain_message(b, NFT_MSG_DELCHAIN, 0, name, NULL);
+		return;
+	}
+	if (kind == OP_CHAIN_ADD)
+		chain_message(
+		    b, NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL, name, NULL);
+	count = table_rule_chain_rules(chain, &b->settings, rules);
+	for (size_t i = 0; i < count; i++)
+		rule_message(b, name, &rules[i]);
+}
+
+void
+nft_build_no_table(struct nft_build *b)
+{
+	/* Adding what may be there already, so that deleting cannot fail. */
+	add_table_message(b, NFT_MSG_NEWTABLE, NLM_F_CREATE);
+	add_table_message(b, NFT_MSG_DELTABLE, 0);
+}
+
+void
+nft_build_table(struct nft_build *b)
+{
+	nft_build_no_table(b);
+	add_table_message(b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL);
+	for (size_t i = 0; i < SET_COUNT; i++)
+		add_set_message(b, (enum table_set_id)i);
+	for (size_t i = 0; i < table_chain_count; i++)
+		chain_message(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE, table_chains[i].name,
+		    &table_chains[i]);
+	for (size_t i = 0; i < table_chain_count; i++) {
+		for (size_t r = 0; r < table_chains[i].rule_count; r++)
+			rule_message(
+			    b, table_chains[i].name, &table_chains[i].rules[r]);
+	}
+}

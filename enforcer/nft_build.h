@@ -1,0 +1,60 @@
+/*
+ * Netlink messages of one transaction, in one buffer, each with the operation that it
+ * came from. Private to the nft_*.c files.
+ */
+#ifndef ENFORCER_NFT_BUILD_H
+#define ENFORCER_NFT_BUILD_H
+
+#include <libmnl/libmnl.h>
+
+#include "enforcer/ops.h"
+
+struct nft_origin {
+	uint32_t op;
+	uint32_t element;
+};
+
+struct nft_build {
+	struct buf bytes; /* messages, each aligned to 4 bytes */
+	struct nft_origin
+	    *origins; /* of message n, whose sequence number is first_seq + n */
+	size_t count, cap;
+	uint32_t first_seq;
+	size_t last_at; /* offset of the last message's header */
+	struct table_settings settings;
+	struct nft_origin now; /* what the next message comes from */
+};
+
+void nft_build_init(
+    struct nft_build *b, uint32_t first_seq, struct table_settings settings);
+void nft_build_fini(struct nft_build *b);
+
+/* The largest message that fits without reserving again (an element list is bounded by the
+ * 16 bits of nla_len). */
+#define NFT_MESSAGE_BYTES 65536u
+
+/* Begins a message with room for NFT_MESSAGE_BYTES; write attributes, then end it. */
+struct nlmsghdr *nft_build_begin(struct nft_build *b, uint16_t type, uint16_t flags);
+void nft_build_end(struct nft_build *b, struct nlmsghdr *header);
+/* NFNL_MSG_BATCH_BEGIN (with the generation, unless 0) and _END. */
+void nft_build_batch(struct nft_build *b, bool begin, uint32_t generation);
+
+/* Messages for one operation. */
+void nft_build_table(struct nft_build *b);
+void nft_build_no_table(struct nft_build *b);
+void nft_build_elements(struct nft_build *b, bool add, enum table_set_id set,
+    const struct table_element *elements, size_t count);
+void nft_build_flush(struct nft_build *b, enum table_set_id set);
+void nft_build_rule_chain(
+    struct nft_build *b, const struct table_rule_chain *chain, enum op_kind kind);
+
+/* "rule_N"; out has NFT_CHAIN_NAME_BYTES. */
+#define NFT_CHAIN_NAME_BYTES 24
+const char *nft_chain_name(uint32_t number, char *out);
+
+/* Appends a rule's statements to a libnftnl rule as expressions. */
+struct nftnl_rule;
+void nft_rule_exprs(struct nftnl_rule *rule, const struct table_rule *source,
+    const struct table_settings *settings);
+
+#endif

@@ -1,0 +1,270 @@
+/*
+ * Elements <-> attributes. Interval sets of one field hold a beginning and, flagged, the
+ * first key behind the end; those of several fields hold both ends in one element.
+ */
+#include "enforcer/nft_elem.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/netfilter/nf_tables.h>
+
+#include "enforcer/nft_build.h"
+
+/* An element's attributes at most: two keys, a verdict with its chain, flags, nests. */
+#define ELEMENT_MAX_BYTES 160u
+/* An nlattr's length has 16 bits: a longer list would be cut without an error. */
+#define LIST_MAX_BYTES (NFT_MESSAGE_BYTES - 512u - ELEMENT_MAX_BYTES * 2)
+
+static bool
+is_concat(enum table_set_id set)
+{
+	return table_sets[set].key[1] != FIELD_NONE;
+}
+
+static void
+put_value(struct nlmsghdr *header, uint16_t type, const uint8_t *value, size_t len)
+{
+	struct nlattr *nest = mnl_attr_nest_start(header, type);
+
+	mnl_attr_put(header, NFTA_DATA_VALUE, len, value);
+	mnl_attr_nest_end(header, nest);
+}
+
+static void
+put_data(struct nlmsghdr *header, enum table_set_id set, const struct table_element *e)
+{
+	struct nlattr *data, *verdict;
+	char chain[NFT_CHAIN_NAME_BYTES];
+
+	if (table_sets[set].value == FIELD_NONE)
+		return;
+	if (table_sets[set].value != FIELD_VERDICT) {
+		put_value(header, NFTA_SET_ELEM_DATA, (const uint8_t *)&e->value,
+		    sizeof(e->value));
+		return;
+	}
+	data = mnl_attr_nest_start(header, NFTA_SET_ELEM_DATA);
+	verdict = mnl_attr_nest_start(header, NFTA_DATA_VERDICT);
+	mnl_attr_put_u32(header, NFTA_VERDICT_CODE, htonl((uint32_t)NFT_GOTO));
+	mnl_attr_put_strz(header, NFTA_VERDICT_CHAIN, nft_chain_name(e->value, chain));
+	mnl_attr_nest_end(header, verdict);
+	mnl_attr_nest_end(header, data);
+}
+
+/* The key after the last of a range; false if there is none. */
+static bool
+after(uint8_t *key, size_t len)
+{
+	for (size_t i = len; i > 0; i--) {
+		if (++key[i - 1] != 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+put_element(struct nlmsghdr *header, enum table_set_id set,
+    const struct table_element *e, bool with_data)
+{
+	const bool interval = table_sets[set].interval;
+	const size_t len = table_key_bytes(set);
+	uint8_t key[TABLE_KEY_BYTES_MAX], end[TABLE_KEY_BYTES_MAX];
+	struct nlattr *nest;
+
+	table_element_key(set, e, key, end);
+	nest = mnl_attr_nest_start(header, NFTA_LIST_ELEM);
+	put_value(header, NFTA_SET_ELEM_KEY, key, len);
+	if (interval && is_concat(set))
+		put_value(header, NFTA_SET_ELEM_KEY_END, end, len);
+	if (with_data)
+		put_data(header, set, e);
+	mnl_attr_nest_end(header, nest);
+	if (!interval || is_concat(set) || !after(end, len))
+		return;
+	nest = mnl_attr_nest_start(header, NFTA_LIST_ELEM);
+	mnl_attr_put_u32(header, NFTA_SET_ELEM_FLAGS, htonl(NFT_SET_ELEM_INTERVAL_END));
+	put_value(header, NFTA_SET_ELEM_KEY, end, len);
+	mnl_attr_nest_end(header, nest);
+}
+
+void
+nft_build_elements(struct nft_build *b, bool add, enum table_set_id set,
+    const struct table_element *elements, size_t count)
+{
+	const size_t start = b->now.element;
+
+	for (size_t i = 0; i < count;) {
+		struct nlmsghdr *header;
+		struct nlattr *list;
+
+		b->now.element = (uint32_t)(start + i);
+		header =
+		    nft_build_begin(b, add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM,
+			add ? NLM_F_CREATE | NLM_F_EXCL : 0);
+		mnl_attr_put_strz(header, NFTA_SET_ELEM_LIST_TABLE, TABLE_NAME);
+		mnl_attr_put_strz(header, NFTA_SET_ELEM_LIST_SET, table_sets[set].name);
+		mnl_attr_put_u32(
+		    header, NFTA_SET_ELEM_LIST_SET_ID, htonl((uint32_t)set + 1));
+		list = mnl_attr_nest_start(header, NFTA_SET_ELEM_LIST_ELEMENTS);
+		while (i < count && header->nlmsg_len < LIST_MAX_BYTES)
+			put_element(header, set, &elements[i++], add);
+		mnl_attr_nest_end(header, list);
+		nft_build_end(b, header);
+	}
+	b->now.element = (uint32_t)start;
+}
+
+/* ---- reading ---- */
+
+struct element_attrs {
+	const struct nlattr *attrs[NFTA_SET_ELEM_MAX + 1];
+};
+
+static int
+collect(const struct nlattr *attr, void *data)
+{
+	struct element_attrs *out = data;
+	uint16_t type = mnl_attr_get_type(attr);
+
+	if (type <= NFTA_SET_ELEM_MAX)
+		out->attrs[type] = attr;
+	return MNL_CB_OK;
+}
+
+static int
+find_value(const struct nlattr *attr, void *data)
+{
+	if (mnl_attr_get_type(attr) == NFTA_DATA_VALUE)
+		*(const struct nlattr **)data = attr;
+	return MNL_CB_OK;
+}
+
+/* The bytes of a nested NFTA_DATA_VALUE of exactly `len`; NULL if it is something else. */
+static const uint8_t *
+value_of(const struct nlattr *nest, size_t len)
+{
+	const struct nlattr *value = NULL;
+
+	if (nest == NULL || mnl_attr_parse_nested(nest, find_value, &value) < 0 ||
+	    value == NULL || mnl_attr_get_payload_len(value) != len)
+		return NULL;
+	return mnl_attr_get_payload(value);
+}
+
+/* NFTA_VERDICT_CHAIN and NFTA_DATA_VERDICT have the same number: which one an attribute is
+ * depends on how deep it stands. */
+static int
+find_verdict(const struct nlattr *attr, void *data)
+{
+	if (mnl_attr_get_type(attr) == NFTA_DATA_VERDICT)
+		*(const struct nlattr **)data = attr;
+	return MNL_CB_OK;
+}
+
+static int
+find_chain_attr(const struct nlattr *attr, void *data)
+{
+	if (mnl_attr_get_type(attr) == NFTA_VERDICT_CHAIN &&
+	    mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) >= 0)
+		*(const char **)data = mnl_attr_get_str(attr);
+	return MNL_CB_OK;
+}
+
+static bool
+read_data(enum table_set_id set, const struct nlattr *data, struct table_element *out)
+{
+	const struct nlattr *verdict = NULL;
+	const uint8_t *value;
+	const char *chain = NULL;
+	uint64_t number;
+
+	if (table_sets[set].value == FIELD_NONE)
+		return true;
+	if (data == NULL)
+		return false;
+	if (table_sets[set].value != FIELD_VERDICT) {
+		value = value_of(data, sizeof(out->value));
+		if (value != NULL)
+			memcpy(&out->value, value, sizeof(out->value));
+		return value != NULL;
+	}
+	if (mnl_attr_parse_nested(data, find_verdict, &verdict) < 0 ||
+	    verdict == NULL ||
+	    mnl_attr_parse_nested(verdict, find_chain_attr, &chain) < 0 ||
+	    chain == NULL || strncmp(chain, "rule_", 5) != 0 ||
+	    !str_to_u64(str_from(chain + 5), UINT32_MAX, &number))
+		return false;
+	out->value = (uint32_t)number;
+	return true;
+}
+
+/* The inverse of table_element_key. */
+static void
+read_key(enum table_set_id set, const uint8_t *key, const uint8_t *end,
+    struct table_element *out)
+{
+	const struct table_set *s = &table_sets[set];
+	size_t at = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(s->key) && s->key[i] != FIELD_NONE; i++) {
+		switch (s->key[i]) {
+		case FIELD_CLASSID:
+			memcpy(&out->class_id, key + at, 4);
+			if (table_set_swaps(set))
+				out->class_id = ntohl(out->class_id);
+			at += 4;
+			break;
+		case FIELD_IPV4:
+		case FIELD_IPV6: {
+			size_t len = s->key[i] == FIELD_IPV4 ? 4 : 16;
+
+			memcpy(out->addr, key + at, len);
+			if (s->interval && !is_concat(set))
+				memcpy(out->addr_end, end + at, len);
+			at += len;
+			break;
+		}
+		case FIELD_PROTO:
+			out->proto = key[at];
+			at += 4;
+			break;
+		case FIELD_SERVICE:
+			out->port_lo = (uint16_t)(key[at] << 8 | key[at + 1]);
+			if (s->interval)
+				out->port_hi = (uint16_t)(end[at] << 8 | end[at + 1]);
+			at += 4;
+			break;
+		case FIELD_NONE:
+		case FIELD_VERDICT:
+			break;
+		}
+	}
+}
+
+enum nft_elem_kind
+nft_elem_read(
+    const struct nlattr *nest, enum table_set_id set, struct table_element *out)
+{
+	struct element_attrs a = {{NULL}};
+	const size_t len = table_key_bytes(set);
+	const uint8_t *key, *end;
+	uint32_t flags = 0;
+
+	memset(out, 0, sizeof(*out));
+	if (mnl_attr_parse_nested(nest, collect, &a) < 0)
+		return NFT_ELEM_FOREIGN;
+	key = value_of(a.attrs[NFTA_SET_ELEM_KEY], len);
+	if (key == NULL)
+		return NFT_ELEM_FOREIGN;
+	end = value_of(a.attrs[NFTA_SET_ELEM_KEY_END], len);
+	if (a.attrs[NFTA_SET_ELEM_FLAGS] != NULL &&
+	    mnl_attr_validate(a.attrs[NFTA_SET_ELEM_FLAGS], MNL_TYPE_U32) >= 0)
+		flags = ntohl(mnl_attr_get_u32(a.attrs[NFTA_SET_ELEM_FLAGS]));
+	read_key(set, key, end != NULL ? end : key, out);
+	if ((flags & NFT_SET_ELEM_INTERVAL_END) != 0)
+		return NFT_ELEM_END;
+	return read_data(set, a.attrs[NFTA_SET_ELEM_DATA], out) ? NFT_ELEM_WHOLE
+								: NFT_ELEM_FOREIGN;
+}

@@ -1,0 +1,22 @@
+/*
+ * Reading set elements back. Private to the nft_*.c files.
+ */
+#ifndef ENFORCER_NFT_ELEM_H
+#define ENFORCER_NFT_ELEM_H
+
+#include <libmnl/libmnl.h>
+
+#include "policy-lang/table.h"
+
+enum nft_elem_kind {
+	NFT_ELEM_FOREIGN, /* not of a form that we write */
+	NFT_ELEM_WHOLE,
+	NFT_ELEM_END, /* of an interval: `addr` is the first address behind it */
+};
+
+/* One NFTA_LIST_ELEM. Single-field intervals come as a beginning (its addr_end is its addr) and
+ * an end apart. */
+MUST_CHECK enum nft_elem_kind nft_elem_read(
+    const struct nlattr *nest, enum table_set_id set, struct table_element *out);
+
+#endif

@@ -1,0 +1,330 @@
+/*
+ * Statements -> expressions of the nf_tables virtual machine: the same that nft(8) emits for
+ * the printed form, so that a listing of the table reads like it.
+ */
+#include <arpa/inet.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <libnftnl/expr.h>
+#include <libnftnl/rule.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_tables.h>
+#include <netinet/icmp6.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
+
+#include "enforcer/nft_build.h"
+
+/* State bits of nft_ct (NF_CT_STATE_BIT): 1 << (ctinfo % IP_CT_IS_REPLY + 1). */
+#define CT_ESTABLISHED_RELATED                                                         \
+	(1u << (IP_CT_ESTABLISHED + 1) | 1u << (IP_CT_RELATED + 1))
+#define DPORT_OFFSET 2    /* in the TCP, UDP and SCTP headers alike */
+#define ND_FIRST     133u /* ICMPv6: router solicitation ... */
+#define ND_LAST      137u /* ... redirect (RFC 4861) */
+
+static struct nftnl_expr *
+expr_new(struct nftnl_rule *rule, const char *name)
+{
+	struct nftnl_expr *e = nftnl_expr_alloc(name);
+
+	if (e == NULL)
+		base_die("out of memory");
+	nftnl_rule_add_expr(rule, e);
+	return e;
+}
+
+/* The register of the key byte at `offset`: the first is addressed as nft does it. */
+static uint32_t
+reg_at(size_t offset)
+{
+	return offset == 0 ? NFT_REG_1 : NFT_REG32_00 + (uint32_t)(offset / 4);
+}
+
+static void
+meta_load(struct nftnl_rule *rule, uint32_t key, uint32_t reg)
+{
+	struct nftnl_expr *e = expr_new(rule, "meta");
+
+	nftnl_expr_set_u32(e, NFTNL_EXPR_META_KEY, key);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_META_DREG, reg);
+}
+
+static void
+meta_store(struct nftnl_rule *rule, uint32_t key)
+{
+	struct nftnl_expr *e = expr_new(rule, "meta");
+
+	nftnl_expr_set_u32(e, NFTNL_EXPR_META_KEY, key);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_META_SREG, NFT_REG_1);
+}
+
+static void
+payload_load(
+    struct nftnl_rule *rule, uint32_t base, uint32_t offset, uint32_t len, uint32_t reg)
+{
+	struct nftnl_expr *e = expr_new(rule, "payload");
+
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_BASE, base);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_OFFSET, offset);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_LEN, len);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_DREG, reg);
+}
+
+static void
+compare(struct nftnl_rule *rule, uint32_t op, const void *data, uint32_t len)
+{
+	struct nftnl_expr *e = expr_new(rule, "cmp");
+
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CMP_SREG, NFT_REG_1);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CMP_OP, op);
+	nftnl_expr_set(e, NFTNL_EXPR_CMP_DATA, data, len);
+}
+
+static void
+compare_u8(struct nftnl_rule *rule, uint32_t op, uint8_t value)
+{
+	compare(rule, op, &value, sizeof(value));
+}
+
+static void
+verdict(struct nftnl_rule *rule, uint32_t code, const char *chain)
+{
+	struct nftnl_expr *e = expr_new(rule, "immediate");
+
+	nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_VERDICT, code);
+	if (chain != NULL)
+		nftnl_expr_set_str(e, NFTNL_EXPR_IMM_CHAIN, chain);
+}
+
+static void
+to_network_order(struct nftnl_rule *rule, uint32_t reg)
+{
+	struct nftnl_expr *e = expr_new(rule, "byteorder");
+
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_DREG, reg);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_SREG, reg);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_OP, NFT_BYTEORDER_HTON);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_LEN, 4);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_SIZE, 4);
+}
+
+static void
+load_address(struct nftnl_rule *rule, enum table_field field, bool source, uint32_t reg)
+{
+	uint32_t offset;
+
+	if (field == FIELD_IPV4)
+		offset = source ? offsetof(struct iphdr, saddr)
+				: offsetof(struct iphdr, daddr);
+	else
+		offset = source ? offsetof(struct ip6_hdr, ip6_src)
+				: offsetof(struct ip6_hdr, ip6_dst);
+	payload_load(rule, NFT_PAYLOAD_NETWORK_HEADER, offset,
+	    field == FIELD_IPV4 ? 4 : 16, reg);
+}
+
+/* Loads the key of a look-up, field by field; each takes whole registers. */
+static void
+load_key(struct nftnl_rule *rule, const struct table_stmt *s)
+{
+	const struct table_set *set = &table_sets[s->set];
+	size_t offset = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(s->load) && s->load[i] != LOAD_NONE; i++) {
+		uint32_t reg = reg_at(offset);
+
+		switch (s->load[i]) {
+		case LOAD_NONE:
+			break;
+		case LOAD_PRIORITY:
+			meta_load(rule, NFT_META_PRIORITY, reg);
+			if (table_set_swaps(s->set))
+				to_network_order(rule, reg);
+			break;
+		case LOAD_SADDR:
+		case LOAD_DADDR:
+			load_address(rule, set->key[i], s->load[i] == LOAD_SADDR, reg);
+			break;
+		case LOAD_L4PROTO:
+			meta_load(rule, NFT_META_L4PROTO, reg);
+			break;
+		case LOAD_DPORT:
+			payload_load(
+			    rule, NFT_PAYLOAD_TRANSPORT_HEADER, DPORT_OFFSET, 2, reg);
+			break;
+		}
+		offset += set->key[i] == FIELD_IPV6 ? 16 : 4;
+	}
+}
+
+static void
+lookup(struct nftnl_rule *rule, const struct table_stmt *s, const uint32_t *dreg)
+{
+	struct nftnl_expr *e;
+
+	load_key(rule, s);
+	e = expr_new(rule, "lookup");
+	nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_SREG, NFT_REG_1);
+	nftnl_expr_set_str(e, NFTNL_EXPR_LOOKUP_SET, table_sets[s->set].name);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_SET_ID, (uint32_t)s->set + 1);
+	if (dreg != NULL)
+		nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_DREG, *dreg);
+	if (s->invert)
+		nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_FLAGS, NFT_LOOKUP_F_INV);
+}
+
+static void
+ct_established(struct nftnl_rule *rule)
+{
+	const uint32_t mask = CT_ESTABLISHED_RELATED;
+	const uint32_t zero = 0;
+	struct nftnl_expr *e = expr_new(rule, "ct");
+
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, NFT_CT_STATE);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, NFT_REG_1);
+	e = expr_new(rule, "bitwise");
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_LEN, sizeof(mask));
+	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_MASK, &mask, sizeof(mask));
+	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_XOR, &zero, sizeof(zero));
+	compare(rule, NFT_CMP_NEQ, &zero, sizeof(zero));
+}
+
+static void
+neighbour_discovery(struct nftnl_rule *rule)
+{
+	meta_load(rule, NFT_META_NFPROTO, NFT_REG_1);
+	compare_u8(rule, NFT_CMP_EQ, NFPROTO_IPV6);
+	meta_load(rule, NFT_META_L4PROTO, NFT_REG_1);
+	compare_u8(rule, NFT_CMP_EQ, IPPROTO_ICMPV6);
+	payload_load(rule, NFT_PAYLOAD_TRANSPORT_HEADER,
+	    offsetof(struct icmp6_hdr, icmp6_type), 1, NFT_REG_1);
+	compare_u8(rule, NFT_CMP_GTE, ND_FIRST);
+	compare_u8(rule, NFT_CMP_LTE, ND_LAST);
+}
+
+static void
+loopback(struct nftnl_rule *rule)
+{
+	const uint32_t lo = 1; /* the loopback interface of every network namespace */
+
+	meta_load(rule, NFT_META_IIF, NFT_REG_1);
+	compare(rule, NFT_CMP_EQ, &lo, sizeof(lo));
+}
+
+static void
+priority_const(struct nftnl_rule *rule, uint32_t value)
+{
+	struct nftnl_expr *e = expr_new(rule, "immediate");
+
+	nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_DREG, NFT_REG_1);
+	nftnl_expr_set(e, NFTNL_EXPR_IMM_DATA, &value, sizeof(value));
+	meta_store(rule, NFT_META_PRIORITY);
+}
+
+static void
+log_to_group(struct nftnl_rule *rule, uint16_t group, uint32_t number)
+{
+	struct nftnl_expr *e = expr_new(rule, "log");
+	char prefix[16];
+
+	(void)snprintf(prefix, sizeof(prefix), "%u", number); /* fits */
+	nftnl_expr_set_str(e, NFTNL_EXPR_LOG_PREFIX, prefix);
+	nftnl_expr_set_u16(e, NFTNL_EXPR_LOG_GROUP, group);
+}
+
+static void
+reject(struct nftnl_rule *rule, uint32_t type, uint8_t code)
+{
+	struct nftnl_expr *e = expr_new(rule, "reject");
+
+	nftnl_expr_set_u32(e, NFTNL_EXPR_REJECT_TYPE, type);
+	nftnl_expr_set_u8(e, NFTNL_EXPR_REJECT_CODE, code);
+}
+
+static void
+family(struct nftnl_rule *rule, uint32_t value)
+{
+	meta_load(rule, NFT_META_NFPROTO, NFT_REG_1);
+	compare_u8(rule, NFT_CMP_EQ, value == 4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
+}
+
+static void
+add_stmt(struct nftnl_rule *rule, const struct table_stmt *s,
+    const struct table_settings *settings)
+{
+	static const uint32_t to_reg = NFT_REG_1, to_verdict = NFT_REG_VERDICT;
+
+	switch (s->kind) {
+	case STMT_CT_ESTABLISHED:
+		ct_established(rule);
+		break;
+	case STMT_FAMILY:
+		family(rule, s->value);
+		break;
+	case STMT_ND:
+		neighbour_discovery(rule);
+		break;
+	case STMT_LOOPBACK:
+		loopback(rule);
+		break;
+	case STMT_L4PROTO:
+		meta_load(rule, NFT_META_L4PROTO, NFT_REG_1);
+		compare_u8(rule, NFT_CMP_EQ, (uint8_t)s->value);
+		break;
+	case STMT_LOOKUP:
+		lookup(rule, s, NULL);
+		break;
+	case STMT_PRIORITY_MAP:
+		lookup(rule, s, &to_reg);
+		meta_store(rule, NFT_META_PRIORITY);
+		break;
+	case STMT_PRIORITY_CONST:
+		priority_const(rule, s->value);
+		break;
+	case STMT_PRIORITY_VMAP:
+		lookup(rule, s, &to_verdict);
+		break;
+	case STMT_COUNTER:
+		(void)expr_new(rule, "counter");
+		break;
+	case STMT_LOG:
+		log_to_group(rule, settings->log_group, s->value);
+		break;
+	case STMT_REJECT_RESET:
+		reject(rule, NFT_REJECT_TCP_RST, 0);
+		break;
+	case STMT_REJECT_ADMIN:
+		reject(
+		    rule, NFT_REJECT_ICMPX_UNREACH, NFT_REJECT_ICMPX_ADMIN_PROHIBITED);
+		break;
+	case STMT_DROP:
+		verdict(rule, NF_DROP, NULL);
+		break;
+	case STMT_ACCEPT:
+		verdict(rule, NF_ACCEPT, NULL);
+		break;
+	case STMT_RETURN:
+		verdict(rule, (uint32_t)NFT_RETURN, NULL);
+		break;
+	case STMT_JUMP:
+		verdict(rule, (uint32_t)NFT_JUMP, s->chain);
+		break;
+	case STMT_GOTO:
+		verdict(rule, (uint32_t)NFT_GOTO, s->chain);
+		break;
+	}
+}
+
+void
+nft_rule_exprs(struct nftnl_rule *rule, const struct table_rule *source,
+    const struct table_settings *settings)
+{
+	for (size_t i = 0; i < source->count; i++)
+		add_stmt(rule, &source->stmts[i], settings);
+}

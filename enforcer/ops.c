@@ -1,0 +1,284 @@
+/*
+ * The wire form of a batch: header, then operations one after the other. Everything
+ * is read through proc_reader, which fails instead of reading past the end, and every value is
+ * checked against what the table can hold before the kernel role builds a message of it.
+ */
+#include "enforcer/ops.h"
+
+#include <string.h>
+
+#include "common/proc.h"
+
+#define MAGIC 0x52464f50u /* "RFOP" */
+
+static bool
+set_has(enum table_set_id set, enum table_field field)
+{
+	for (size_t i = 0; i < ARRAY_LEN(table_sets[set].key); i++) {
+		if (table_sets[set].key[i] == field)
+			return true;
+	}
+	return false;
+}
+
+static size_t
+addr_bytes(enum table_set_id set)
+{
+	return set_has(set, FIELD_IPV4) ? 4 : set_has(set, FIELD_IPV6) ? 16 : 0;
+}
+
+static void
+put_element(struct buf *out, const struct table_element *e)
+{
+	proc_put_u32(out, e->class_id);
+	buf_add(out, e->addr, sizeof(e->addr));
+	buf_add(out, e->addr_end, sizeof(e->addr_end));
+	proc_put_u8(out, e->proto);
+	proc_put_u16(out, e->port_lo);
+	proc_put_u16(out, e->port_hi);
+	proc_put_u32(out, e->value);
+}
+
+static void
+put_chain(struct buf *out, const struct table_rule_chain *c)
+{
+	proc_put_u32(out, c->number);
+	proc_put_u8(out, (uint8_t)c->action);
+	proc_put_u8(out, c->log);
+	proc_put_str(out, str_from(c->comment));
+}
+
+void
+op_encode(struct buf *out, const struct op_batch *batch)
+{
+	proc_put_u32(out, MAGIC);
+	proc_put_u16(out, batch->settings.log_group);
+	proc_put_u8(out, batch->settings.reject);
+	proc_put_u32(out, (uint32_t)batch->count);
+	for (size_t i = 0; i < batch->count; i++) {
+		const struct op *op = &batch->ops[i];
+
+		proc_put_u8(out, (uint8_t)op->kind);
+		switch (op->kind) {
+		case OP_TABLE:
+			break;
+		case OP_ADD:
+		case OP_DELETE:
+			proc_put_u8(out, (uint8_t)op->set);
+			proc_put_u32(out, (uint32_t)op->element_count);
+			for (size_t e = 0; e < op->element_count; e++)
+				put_element(out, &op->elements[e]);
+			break;
+		case OP_FLUSH:
+			proc_put_u8(out, (uint8_t)op->set);
+			break;
+		case OP_CHAIN_ADD:
+		case OP_CHAIN_REPLACE:
+		case OP_CHAIN_DELETE:
+			put_chain(out, op->chain);
+			break;
+		}
+	}
+}
+
+/* ---- reading ---- */
+
+static bool
+all_zero(const uint8_t *bytes, size_t from, size_t to)
+{
+	for (size_t i = from; i < to; i++) {
+		if (bytes[i] != 0)
+			return false;
+	}
+	return true;
+}
+
+/* Fields that the set's key has not are zero; ends are not before beginnings and only
+ * where the set ranges. */
+static const char *
+check_element(enum table_set_id set, const struct table_element *e)
+{
+	const struct table_set *s = &table_sets[set];
+	size_t addr = addr_bytes(set);
+	bool has_port = set_has(set, FIELD_SERVICE);
+	bool addr_ranges = s->interval && !has_port;
+
+	if (!set_has(set, FIELD_CLASSID) && e->class_id != 0)
+		return "a class in a set without classes";
+	if (!all_zero(e->addr, addr, 16) ||
+	    !all_zero(e->addr_end, addr_ranges ? addr : 0, 16))
+		return "an address that is longer than the set's";
+	if (addr_ranges && memcmp(e->addr, e->addr_end, addr) > 0)
+		return "an address range that ends before it begins";
+	if (!set_has(set, FIELD_PROTO) && e->proto != 0)
+		return "a protocol in a set without protocols";
+	if (!has_port && (e->port_lo != 0 || e->port_hi != 0))
+		return "a port in a set without ports";
+	if (has_port && (s->interval ? e->port_hi < e->port_lo : e->port_hi != 0))
+		return "a port range that ends before it begins";
+	if (s->value == FIELD_NONE && e->value != 0)
+		return "a value in a set";
+	/* Class 0 takes an address out of the network around it; rules have numbers. */
+	if (s->value != FIELD_NONE && e->value == 0 &&
+	    !(set >= SET_PEER4_IN && set <= SET_PEER6_OUT))
+		return "a map element without a value";
+	return NULL;
+}
+
+static void
+get_element(struct proc_reader *r, struct table_element *e)
+{
+	const uint8_t *bytes;
+
+	e->class_id = proc_get_u32(r);
+	bytes = proc_get_bytes(r, sizeof(e->addr));
+	if (bytes != NULL)
+		memcpy(e->addr, bytes, sizeof(e->addr));
+	bytes = proc_get_bytes(r, sizeof(e->addr_end));
+	if (bytes != NULL)
+		memcpy(e->addr_end, bytes, sizeof(e->addr_end));
+	e->proto = proc_get_u8(r);
+	e->port_lo = proc_get_u16(r);
+	e->port_hi = proc_get_u16(r);
+	e->value = proc_get_u32(r);
+}
+
+#define ELEMENT_BYTES (4 + 16 + 16 + 1 + 2 + 2 + 4)
+
+static int
+decode_set(struct proc_reader *r, struct op *op, struct err *err)
+{
+	uint8_t set = proc_get_u8(r);
+
+	if (!r->ok || set >= SET_COUNT)
+		return err_set(err, ERR_INVALID, "no such set: %u", set);
+	op->set = (enum table_set_id)set;
+	return 0;
+}
+
+static int
+decode_elements(
+    struct arena *arena, struct proc_reader *r, struct op *op, struct err *err)
+{
+	struct table_element *elements;
+	const char *problem;
+	uint32_t count;
+	int rc = decode_set(r, op, err);
+
+	if (rc != 0)
+		return rc;
+	if (op->kind == OP_DELETE && table_sets[op->set].interval)
+		return err_set(err, ERR_INVALID, "%s is replaced whole, not edited",
+		    table_sets[op->set].name);
+	count = proc_get_u32(r);
+	if (!r->ok || count == 0 || count > (r->len - r->pos) / ELEMENT_BYTES)
+		return err_set(
+		    err, ERR_INVALID, "%u elements do not fit the message", count);
+	elements = ARENA_ARRAY(arena, count, struct table_element);
+	for (uint32_t i = 0; i < count; i++) {
+		get_element(r, &elements[i]);
+		problem = check_element(op->set, &elements[i]);
+		if (problem != NULL)
+			return err_set(err, ERR_INVALID, "%s, element %u: %s",
+			    table_sets[op->set].name, i, problem);
+	}
+	op->elements = elements;
+	op->element_count = count;
+	return 0;
+}
+
+static bool
+comment_ok(struct str comment)
+{
+	if (comment.len > TABLE_COMMENT_BYTES)
+		return false;
+	for (size_t i = 0; i < comment.len; i++) {
+		if (comment.ptr[i] < 0x20 || comment.ptr[i] > 0x7e ||
+		    comment.ptr[i] == '"')
+			return false;
+	}
+	return true;
+}
+
+static int
+decode_chain(struct arena *arena, struct proc_reader *r, struct op *op, struct err *err)
+{
+	struct table_rule_chain *c = ARENA_NEW(arena, struct table_rule_chain);
+	struct str comment;
+	uint8_t action;
+
+	c->number = proc_get_u32(r);
+	action = proc_get_u8(r);
+	c->log = proc_get_u8(r) != 0;
+	comment = proc_get_str(r);
+	if (!r->ok || c->number == NUMBER_NONE)
+		return err_set(err, ERR_INVALID, "a rule chain without a number");
+	if (action != ACTION_ALLOW && action != ACTION_DENY)
+		return err_set(
+		    err, ERR_INVALID, "rule_%u neither allows nor denies", c->number);
+	if (!comment_ok(comment))
+		return err_set(err, ERR_INVALID,
+		    "rule_%u has a comment nft cannot print", c->number);
+	c->action = (enum action)action;
+	c->comment = arena_strndup(arena, comment.ptr, comment.len);
+	op->chain = c;
+	return 0;
+}
+
+static int
+decode_op(struct arena *arena, struct proc_reader *r, struct op *op, struct err *err)
+{
+	uint8_t kind = proc_get_u8(r);
+
+	op->kind = (enum op_kind)kind;
+	switch (kind) {
+	case OP_TABLE:
+		return 0;
+	case OP_ADD:
+	case OP_DELETE:
+		return decode_elements(arena, r, op, err);
+	case OP_FLUSH:
+		return decode_set(r, op, err);
+	case OP_CHAIN_ADD:
+	case OP_CHAIN_REPLACE:
+	case OP_CHAIN_DELETE:
+		return decode_chain(arena, r, op, err);
+	default:
+		return err_set(err, ERR_INVALID, "no such operation: %u", kind);
+	}
+}
+
+int
+op_decode(struct arena *arena, const uint8_t *data, size_t len,
+    struct op_batch *out_batch, struct err *err)
+{
+	struct proc_reader r = {.data = data, .len = len, .ok = true};
+	uint32_t count;
+
+	if (len > OP_MAX_BATCH_BYTES)
+		return err_set(
+		    err, ERR_LIMIT, "a batch of %zu bytes is too large", len);
+	if (proc_get_u32(&r) != MAGIC)
+		return err_set(err, ERR_INVALID, "this is no batch of operations");
+	out_batch->settings.log_group = proc_get_u16(&r);
+	out_batch->settings.reject = proc_get_u8(&r) != 0;
+	count = proc_get_u32(&r);
+	if (!r.ok || count > OP_MAX_OPS || count > len)
+		return err_set(
+		    err, ERR_INVALID, "%u operations do not fit the message", count);
+	out_batch->ops = ARENA_ARRAY(arena, count, struct op);
+	out_batch->count = count;
+	for (uint32_t i = 0; i < count; i++) {
+		int rc = decode_op(arena, &r, &out_batch->ops[i], err);
+
+		if (rc != 0)
+			return err_wrap(err, "operation %u", i);
+		/* A table made anew is the first thing in its batch, or nothing of it holds. */
+		if (out_batch->ops[i].kind == OP_TABLE && i != 0)
+			return err_set(
+			    err, ERR_INVALID, "operation %u: a late table", i);
+	}
+	if (!proc_reader_done(&r))
+		return err_set(err, ERR_INVALID, "bytes follow the last operation");
+	return 0;
+}

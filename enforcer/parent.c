@@ -1,0 +1,254 @@
+#include "enforcer/parent.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "enforcer/parent_state.h"
+
+/* ---- signals ---- */
+
+static void
+print_diags(const struct diag_list *diags)
+{
+	struct buf text = {0};
+
+	diag_render_text(&text, diags);
+	if (text.len != 0)
+		(void)fwrite(text.data, 1, text.len, stderr);
+	buf_free(&text);
+}
+
+static void
+log_diags(struct arena *arena, const struct diag_list *diags)
+{
+	for (const struct diag *d = diags->first; d != NULL; d = d->next)
+		log_write(d->severity == DIAG_ERROR ? LOG_ERROR : LOG_WARN, "config",
+		    "at=%s message=%s", log_quote(str_from(loc_text(arena, d->loc))),
+		    log_quote(str_from(d->msg)));
+}
+
+static bool
+same_text(const char *a, const char *b)
+{
+	return (a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0);
+}
+
+/* What cannot change while we run stays as it is, and says so. */
+static void
+keep_fixed(struct enforcer_config *now, const struct enforcer_config *old)
+{
+	bool changed = !same_text(now->control_socket, old->control_socket) ||
+		       !str_eq(now->control_group, old->control_group) ||
+		       !same_text(now->audit_directory, old->audit_directory) ||
+		       !str_eq(now->user, old->user) || !str_eq(now->node, old->node) ||
+		       now->flow_group != old->flow_group ||
+		       now->has_metrics != old->has_metrics ||
+		       now->metrics_port != old->metrics_port ||
+		       !ip_eq(&now->metrics_addr, &old->metrics_addr);
+
+	if (changed)
+		log_warn("config",
+		    "message=\"node, control, controlGroup, metrics, audit, user and "
+		    "flows.group change with a restart only\"");
+	now->flow_group = old->flow_group;
+}
+
+static void
+watch_sources(struct parent *p)
+{
+	struct err err = ERR_INIT;
+
+	sources_free(p->sources);
+	p->sources = NULL;
+	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++)
+		files_source_fini(&p->source_files[i]);
+	p->directories =
+	    ARENA_ARRAY(p->config_arena, p->config->source_count, const char *);
+	for (size_t i = 0; i < p->config->source_count; i++)
+		p->directories[i] = p->config->sources[i].directory;
+	if (sources_new(&p->loop, p->directories, p->config->source_count,
+		parent_source_changed, p, &p->sources, &err) != 0)
+		parent_fail(p, "sources", err.msg);
+}
+
+static void
+reload(struct parent *p)
+{
+	struct arena *arena = arena_new();
+	struct diag_list diags;
+	struct enforcer_config *config;
+	struct enforcer_config *old = p->config;
+	struct arena *old_arena = p->config_arena;
+
+	diag_list_init(&diags, arena);
+	config = enforcer_config_load(arena, p->options->config_path, &diags);
+	log_diags(arena, &diags);
+	if (config == NULL) {
+		log_error("reload-refused", "errors=%u", diags.errors);
+		arena_free(arena);
+		return;
+	}
+	keep_fixed(config, old);
+	/* Strings that stay are the same, so that nothing points to the old ones. */
+	config->control_socket = arena_strdup(arena, old->control_socket);
+	config->node = str_dup(arena, old->node);
+	config->audit_directory = old->audit_directory != NULL
+				      ? arena_strdup(arena, old->audit_directory)
+				      : NULL;
+	p->config = config;
+	p->config_arena = arena;
+	log_setup("enforcer", config->log_level, config->log_format);
+	parent_send_settings(p, ROLE_ENGINE);
+	parent_send_flow_file(p);
+	watch_sources(p);
+	arena_free(old_arena);
+	log_info("reloaded", "sources=%zu", config->source_count);
+}
+
+static void
+on_signal(uv_signal_t *handle, int number)
+{
+	struct parent *p = handle->data;
+
+	if (number == SIGHUP) {
+		proc_notify("RELOADING=1");
+		reload(p);
+		proc_notify("READY=1");
+		return;
+	}
+	log_info("stopping", "signal=%d", number);
+	uv_stop(&p->loop);
+}
+
+/* ---- life ---- */
+
+static void
+init(struct parent *p, const struct parent_options *options)
+{
+	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+
+	p->options = options;
+	p->ready_fd = options->ready_fd;
+	if (uv_loop_init(&p->loop) != 0)
+		base_die("cannot make the event loop");
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+		p->signals[i].data = p;
+		if (uv_signal_init(&p->loop, &p->signals[i]) != 0 ||
+		    uv_signal_start(&p->signals[i], on_signal, numbers[i]) != 0)
+			base_die("cannot take signals");
+	}
+	for (size_t i = 0; i < ROLE_COUNT; i++) {
+		p->roles[i].parent = p;
+		p->roles[i].id = (enum role_id)i;
+		p->roles[i].child = PROC_CHILD_INIT;
+		p->roles[i].restart.data = &p->roles[i];
+		if (uv_timer_init(&p->loop, &p->roles[i].restart) != 0)
+			base_die("cannot make a timer");
+	}
+	for (size_t i = 0; i < LISTENER_COUNT; i++)
+		p->listeners[i] = -1;
+	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++)
+		files_source_init(&p->source_files[i]);
+}
+
+static bool
+load_config(struct parent *p)
+{
+	struct diag_list diags;
+
+	p->config_arena = arena_new();
+	diag_list_init(&diags, p->config_arena);
+	p->config =
+	    enforcer_config_load(p->config_arena, p->options->config_path, &diags);
+	print_diags(&diags);
+	if (p->config == NULL)
+		return false;
+	log_setup("enforcer", p->config->log_level, p->config->log_format);
+	return true;
+}
+
+static int
+prepare(struct parent *p, struct err *err)
+{
+	const struct enforcer_config *c = p->config;
+	int rc = files_find_user(c, &p->uid, &p->gid, err);
+
+	if (rc == 0)
+		rc = files_listen_control(c, &p->listeners[LISTENER_CONTROL], err);
+	if (rc == 0 && c->has_metrics)
+		rc = files_listen_metrics(c, &p->listeners[LISTENER_METRICS], err);
+	if (rc == 0 && c->audit_directory != NULL)
+		rc = files_make_audit_directory(c, p->uid, p->gid, err);
+	if (rc == 0) { /* once, to see that it can be */
+		int fd;
+
+		rc = files_open_flow_log(c, &fd, err);
+		if (rc == 0 && fd >= 0)
+			(void)close(fd); /* nothing was written */
+	}
+	return rc;
+}
+
+/* Roles end before those that they tell what they still have to say. The kernel's table
+ * stays. */
+static void
+finish(struct parent *p)
+{
+	p->stopping = true;
+	proc_notify("STOPPING=1");
+	parent_stop_role(p, ROLE_ENGINE);
+	parent_stop_role(p, ROLE_AUDIT);
+	parent_stop_role(p, ROLE_KERNEL);
+	if (p->listeners[LISTENER_CONTROL] >= 0)
+		(void)unlink(p->config->control_socket); /* it may be gone already */
+	for (size_t i = 0; i < LISTENER_COUNT; i++) {
+		if (p->listeners[i] >= 0)
+			(void)close(p->listeners[i]); /* nobody accepts any more */
+	}
+	sources_free(p->sources);
+	for (size_t i = 0; i < ROLE_COUNT; i++)
+		uv_close((uv_handle_t *)&p->roles[i].restart, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(p->signals); i++)
+		uv_close((uv_handle_t *)&p->signals[i], NULL);
+	(void)uv_run(&p->loop, UV_RUN_DEFAULT); /* until all handles are closed */
+	(void)uv_loop_close(&p->loop);          /* they are */
+	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++)
+		files_source_fini(&p->source_files[i]);
+	arena_free(p->config_arena);
+}
+
+int
+parent_run(const struct parent_options *options)
+{
+	struct parent *p = xcalloc(1, sizeof(*p));
+	struct err err = ERR_INIT;
+	int status;
+
+	log_setup("enforcer", LOG_INFO, LOG_FORMAT_TEXT);
+	(void)signal(SIGPIPE, SIG_IGN); /* a peer that left is an error code */
+	init(p, options);
+	if (!load_config(p)) {
+		p->status = 2;
+	} else if (prepare(p, &err) != 0) {
+		log_error("start", "detail=%s", log_quote(str_from(err.msg)));
+		p->status = 1;
+	} else {
+		parent_start_role(p, ROLE_KERNEL);
+		if (p->config->audit_directory != NULL && p->status == 0)
+			parent_start_role(p, ROLE_AUDIT);
+		if (p->status == 0)
+			parent_start_role(p, ROLE_ENGINE);
+		if (p->status == 0)
+			watch_sources(p);
+		if (p->status == 0)
+			(void)uv_run(&p->loop, UV_RUN_DEFAULT); /* ends by uv_stop */
+	}
+	finish(p);
+	status = p->status;
+	free(p);
+	return status;
+}

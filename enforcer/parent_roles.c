@@ -1,0 +1,361 @@
+#include "enforcer/parent_state.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "enforcer/audit_role.h"
+#include "enforcer/engine.h"
+#include "enforcer/kernel.h"
+#include "enforcer/settings.h"
+
+#define RESTART_FIRST_MS 100
+#define RESTART_MOST_MS  5000
+#define LIVED_MS         10000 /* a role that lived as long starts again at once */
+#define STOP_MS          5000  /* for a role to end by itself */
+
+const struct proc_role enforcer_roles[] = {
+    [ROLE_KERNEL] = {"kernel", kernel_role_run},
+    [ROLE_AUDIT] = {"audit", audit_role_run},
+    [ROLE_ENGINE] = {"engine", engine_role_run},
+    [ROLE_COUNT] = {NULL, NULL},
+};
+
+void
+parent_fail(struct parent *p, const char *event, const char *detail)
+{
+	log_error(event, "detail=%s", log_quote(str_from(detail)));
+	p->status = 1;
+	uv_stop(&p->loop);
+}
+
+/* ---- sending ---- */
+
+/* A role that has no room for a message does not read; it is ended, and starts anew. */
+static void
+send_role(
+    struct parent *p, enum role_id id, uint32_t type, const struct buf *body, int fd)
+{
+	struct supervised *role = &p->roles[id];
+	struct err err = ERR_INIT;
+
+	if (role->child.pid == 0 ||
+	    link_send(&role->child.channel, type, 0, body, fd, &err) == 0)
+		return;
+	log_error("role-link", "role=%s detail=%s", enforcer_roles[id].name,
+	    log_quote(str_from(err.msg)));
+	(void)kill(role->child.pid, SIGKILL); /* its pidfd tells the rest */
+}
+
+void
+parent_send_settings(struct parent *p, enum role_id id)
+{
+	const struct enforcer_config *c = p->config;
+	const struct role_settings role = {
+	    .uid = p->uid,
+	    .gid = p->gid,
+	    .log_level = c->log_level,
+	    .log_format = c->log_format,
+	};
+	struct buf body = {0}, origin = {0};
+
+	if (id == ROLE_KERNEL) {
+		const struct kernel_settings s = {
+		    .role = role, .flow_group = c->flow_group};
+
+		kernel_settings_encode(&body, &s);
+	} else if (id == ROLE_AUDIT) {
+		struct audit_settings s = {
+		    .role = role, .directory = str_from(c->audit_directory)};
+
+		buf_printf(&origin, "%.*s/enforcer", STR_ARG(c->node));
+		s.origin = buf_str(&origin);
+		audit_settings_encode(&body, &s);
+	} else {
+		engine_settings_encode(&body, &role, c);
+	}
+	send_role(p, id, MSG_SETTINGS, &body, -1);
+	buf_free(&body);
+	buf_free(&origin);
+}
+
+static void
+send_roles(struct parent *p)
+{
+	struct buf body = {0};
+	uint32_t count = 1;
+
+	for (size_t i = 0; i < ROLE_COUNT; i++)
+		count += p->roles[i].child.pid != 0;
+	proc_put_u32(&body, count);
+	proc_put_str(&body, STR("parent"));
+	proc_put_u32(&body, (uint32_t)getpid());
+	proc_put_u32(&body, 0);
+	for (size_t i = 0; i < ROLE_COUNT; i++) {
+		if (p->roles[i].child.pid == 0)
+			continue;
+		proc_put_str(&body, str_from(enforcer_roles[i].name));
+		proc_put_u32(&body, (uint32_t)p->roles[i].child.pid);
+		proc_put_u32(&body, p->roles[i].restarts);
+	}
+	send_role(p, ROLE_ENGINE, MSG_ROLES, &body, -1);
+	buf_free(&body);
+}
+
+void
+parent_send_flow_file(struct parent *p)
+{
+	struct err err = ERR_INIT;
+	int fd;
+
+	if (files_open_flow_log(p->config, &fd, &err) != 0)
+		log_error("flow-log", "detail=%s", log_quote(str_from(err.msg)));
+	send_role(p, ROLE_ENGINE, MSG_FLOW_FILE, NULL, fd);
+	if (fd >= 0)
+		(void)close(fd); /* the engine has its own */
+}
+
+static void
+send_bundle(struct parent *p, size_t index)
+{
+	const struct files_source *s = &p->source_files[index];
+	struct buf body = {0};
+
+	if (s->bundle_fd < 0)
+		return;
+	proc_put_u32(&body, (uint32_t)index);
+	proc_put_str(&body, STR(""));
+	send_role(p, ROLE_ENGINE, MSG_SOURCE, &body, s->bundle_fd);
+	buf_free(&body);
+}
+
+static void
+send_failure(struct parent *p, size_t index)
+{
+	const struct files_source *s = &p->source_files[index];
+	struct buf body = {0};
+
+	if (s->why.len == 0)
+		return;
+	proc_put_u32(&body, (uint32_t)index);
+	proc_put_str(&body, buf_str(&s->why));
+	send_role(p, ROLE_ENGINE, MSG_SOURCE, &body, -1);
+	buf_free(&body);
+}
+
+void
+parent_source_changed(void *arg, size_t index)
+{
+	struct parent *p = arg;
+	const struct files_source *s = &p->source_files[index];
+
+	if (!files_read_source(
+		&p->source_files[index], p->config->sources[index].directory))
+		return;
+	if (s->why.len != 0)
+		send_failure(p, index);
+	else
+		send_bundle(p, index);
+}
+
+/* A socket between the engine and another role. */
+static void
+connect_roles(struct parent *p, enum role_id other, uint32_t type)
+{
+	struct err err = ERR_INIT;
+	int pair[2];
+
+	if (p->roles[ROLE_ENGINE].child.pid == 0 || p->roles[other].child.pid == 0)
+		return;
+	if (proc_pair(pair, true, &err) != 0) {
+		log_error("role-link", "detail=%s", log_quote(str_from(err.msg)));
+		return;
+	}
+	send_role(p, ROLE_ENGINE, type, NULL, pair[0]);
+	send_role(p, other, MSG_ENGINE_LINK, NULL, pair[1]);
+	(void)close(pair[0]); /* they have their own */
+	(void)close(pair[1]);
+}
+
+/* Everything that a new engine needs. */
+static void
+equip_engine(struct parent *p)
+{
+	for (uint8_t i = 0; i < LISTENER_COUNT; i++) {
+		struct buf body = {0};
+
+		if (p->listeners[i] < 0)
+			continue;
+		proc_put_u8(&body, i);
+		send_role(p, ROLE_ENGINE, MSG_LISTENER, &body, p->listeners[i]);
+		buf_free(&body);
+	}
+	parent_send_flow_file(p);
+	/* Of a source that cannot be read now, the last that could be is in force. */
+	for (size_t i = 0; i < p->config->source_count; i++) {
+		send_bundle(p, i);
+		send_failure(p, i);
+	}
+}
+
+static void
+connect_all(struct parent *p, enum role_id started)
+{
+	if (started == ROLE_ENGINE || started == ROLE_AUDIT)
+		connect_roles(p, ROLE_AUDIT, MSG_AUDIT_LINK);
+	if (started == ROLE_ENGINE || started == ROLE_KERNEL)
+		connect_roles(p, ROLE_KERNEL, MSG_KERNEL_LINK);
+	send_roles(p);
+}
+
+/* ---- what roles say, and their end ---- */
+
+static void
+tell_ready(struct parent *p)
+{
+	if (p->told_ready)
+		return;
+	p->told_ready = true;
+	proc_notify("READY=1");
+	proc_ready_fd(p->ready_fd);
+	p->ready_fd = -1;
+	log_info("ready", "node=%s", log_quote(p->config->node));
+}
+
+static bool
+on_role_message(void *arg, struct proc_msg *msg)
+{
+	struct supervised *role = arg;
+
+	if (msg->type != MSG_READY || msg->len != 0)
+		return false;
+	role->ready = true;
+	if (role->id == ROLE_ENGINE)
+		tell_ready(role->parent);
+	return true;
+}
+
+/* Its end shows on the pidfd; a role that broke the rules is ended here. */
+static void
+on_role_lost(void *arg)
+{
+	struct supervised *role = arg;
+
+	link_free(role->link);
+	role->link = NULL;
+	if (role->child.pid != 0)
+		(void)kill(role->child.pid, SIGKILL); /* it may have ended already */
+}
+
+static void
+on_watch_closed(uv_handle_t *handle)
+{
+	free(handle);
+}
+
+static void
+unwatch(struct supervised *role)
+{
+	link_free(role->link);
+	role->link = NULL;
+	if (role->watch == NULL)
+		return;
+	(void)uv_poll_stop(role->watch); /* of an open handle: cannot fail */
+	uv_close((uv_handle_t *)role->watch, on_watch_closed);
+	role->watch = NULL;
+}
+
+static void
+on_restart(uv_timer_t *timer)
+{
+	struct supervised *role = timer->data;
+
+	parent_start_role(role->parent, role->id);
+}
+
+static void
+on_role_end(uv_poll_t *poll, int status, int events)
+{
+	struct supervised *role = poll->data;
+	struct parent *p = role->parent;
+	uint64_t lived_ms = monotime_since(role->started, monotime_now()) / 1000000;
+	int code;
+
+	(void)status; /* either way it has ended */
+	(void)events;
+	unwatch(role);
+	code = proc_stop(&role->child, 0);
+	if (p->stopping)
+		return;
+	if (!role->ready && role->id != ROLE_ENGINE) {
+		parent_fail(p, "role-not-started", enforcer_roles[role->id].name);
+		return;
+	}
+	role->delay_ms = lived_ms >= LIVED_MS  ? 0
+			 : role->delay_ms == 0 ? RESTART_FIRST_MS
+					       : role->delay_ms * 2;
+	if (role->delay_ms > RESTART_MOST_MS)
+		role->delay_ms = RESTART_MOST_MS;
+	role->restarts++;
+	log_error("role-ended", "role=%s status=%d restart-in-ms=%llu",
+	    enforcer_roles[role->id].name, code, (unsigned long long)role->delay_ms);
+	send_roles(p);
+	if (uv_timer_start(&role->restart, on_restart, role->delay_ms, 0) != 0)
+		base_die("cannot start a timer");
+}
+
+static int
+watch_role(struct parent *p, struct supervised *role, struct err *err)
+{
+	static const struct link_handler handler = {on_role_message, on_role_lost};
+	int rc =
+	    link_new(&p->loop, &role->child.channel, &handler, role, &role->link, err);
+
+	if (rc != 0)
+		return rc;
+	role->watch = xcalloc(1, sizeof(*role->watch));
+	role->watch->data = role;
+	if (uv_poll_init(&p->loop, role->watch, role->child.pidfd) != 0) {
+		free(role->watch);
+		role->watch = NULL;
+		return err_set(err, ERR_SYSTEM, "cannot watch a role");
+	}
+	if (uv_poll_start(role->watch, UV_READABLE, on_role_end) != 0)
+		return err_set(err, ERR_SYSTEM, "cannot watch a role");
+	return 0;
+}
+
+void
+parent_start_role(struct parent *p, enum role_id id)
+{
+	struct supervised *role = &p->roles[id];
+	struct err err = ERR_INIT;
+
+	if (proc_spawn(&role->child, &enforcer_roles[id], NULL, 0, true, &err) != 0 ||
+	    watch_role(p, role, &err) != 0) {
+		parent_fail(p, "role-not-started", err.msg);
+		return;
+	}
+	role->started = monotime_now();
+	parent_send_settings(p, id);
+	if (id == ROLE_ENGINE)
+		equip_engine(p);
+	connect_all(p, id);
+}
+
+/* Waits until a role has ended by itself; then ends it. */
+void
+parent_stop_role(struct parent *p, enum role_id id)
+{
+	struct supervised *role = &p->roles[id];
+	struct pollfd wait = {.fd = role->child.pidfd, .events = POLLIN};
+
+	unwatch(role);
+	if (role->child.pid == 0)
+		return;
+	send_role(p, id, MSG_STOP, NULL, -1);
+	(void)poll(&wait, 1, STOP_MS);    /* whether it did is seen in the next line */
+	(void)proc_stop(&role->child, 0); /* its status matters to nobody now */
+}

@@ -1,0 +1,160 @@
+#include "enforcer/settings.h"
+
+#include <poll.h>
+#include <string.h>
+
+#include "enforcer/messages.h"
+
+static void
+put_role(struct buf *out, const struct role_settings *s)
+{
+	proc_put_u32(out, s->uid);
+	proc_put_u32(out, s->gid);
+	proc_put_u8(out, (uint8_t)s->log_level);
+	proc_put_u8(out, (uint8_t)s->log_format);
+}
+
+static void
+get_role(struct proc_reader *r, struct role_settings *out)
+{
+	out->uid = proc_get_u32(r);
+	out->gid = proc_get_u32(r);
+	out->log_level = (enum log_level)proc_get_u8(r);
+	out->log_format = (enum log_format)proc_get_u8(r);
+	if (out->log_level > LOG_DEBUG || out->log_format > LOG_FORMAT_JSON)
+		r->ok = false;
+}
+
+void
+kernel_settings_encode(struct buf *out, const struct kernel_settings *s)
+{
+	put_role(out, &s->role);
+	proc_put_u16(out, s->flow_group);
+}
+
+bool
+kernel_settings_decode(struct proc_reader *r, struct kernel_settings *out_settings)
+{
+	get_role(r, &out_settings->role);
+	out_settings->flow_group = proc_get_u16(r);
+	return proc_reader_done(r);
+}
+
+void
+audit_settings_encode(struct buf *out, const struct audit_settings *s)
+{
+	put_role(out, &s->role);
+	proc_put_str(out, s->directory);
+	proc_put_str(out, s->origin);
+}
+
+bool
+audit_settings_decode(
+    struct arena *arena, struct proc_reader *r, struct audit_settings *out_settings)
+{
+	get_role(r, &out_settings->role);
+	out_settings->directory = str_dup(arena, proc_get_str(r));
+	out_settings->origin = str_dup(arena, proc_get_str(r));
+	return proc_reader_done(r);
+}
+
+static void
+put_prefix(struct buf *out, const struct ip_prefix *p)
+{
+	proc_put_u8(out, (uint8_t)p->addr.family);
+	buf_add(out, p->addr.bytes, sizeof(p->addr.bytes));
+	proc_put_u8(out, p->len);
+}
+
+static void
+get_prefix(struct proc_reader *r, struct ip_prefix *out)
+{
+	uint8_t family = proc_get_u8(r);
+	const uint8_t *bytes = proc_get_bytes(r, sizeof(out->addr.bytes));
+
+	out->len = proc_get_u8(r);
+	if (bytes == NULL || (family != IP_V4 && family != IP_V6) ||
+	    out->len > ip_bits((enum ip_family)family)) {
+		r->ok = false;
+		return;
+	}
+	out->addr.family = (enum ip_family)family;
+	memcpy(out->addr.bytes, bytes, sizeof(out->addr.bytes));
+}
+
+void
+engine_settings_encode(
+    struct buf *out, const struct role_settings *role, const struct enforcer_config *c)
+{
+	size_t networks = c->boot_closed ? c->workload_network_count : 0;
+
+	put_role(out, role);
+	proc_put_str(out, c->node);
+	proc_put_u8(out, c->default_deny);
+	proc_put_u8(out, c->ip_blocks_skip_pods);
+	proc_put_u8(out, c->boot_closed);
+	proc_put_u8(out, c->reject);
+	proc_put_u16(out, c->flow_group);
+	proc_put_u8(out, c->audit_directory != NULL);
+	proc_put_u8(out, c->audit_directory != NULL && c->audit_required);
+	proc_put_u32(out, (uint32_t)c->source_count);
+	for (size_t i = 0; i < c->source_count; i++) {
+		proc_put_str(out, str_from(c->sources[i].directory));
+		proc_put_str(out, c->sources[i].cluster);
+	}
+	proc_put_u32(out, (uint32_t)networks);
+	for (size_t i = 0; i < networks; i++)
+		put_prefix(out, &c->workload_networks[i]);
+}
+
+bool
+engine_settings_decode(
+    struct arena *arena, struct proc_reader *r, struct engine_settings *out_settings)
+{
+	struct engine_settings *s = out_settings;
+	uint32_t count;
+
+	get_role(r, &s->role);
+	s->node = str_dup(arena, proc_get_str(r));
+	s->default_deny = proc_get_u8(r) != 0;
+	s->ip_blocks_skip_pods = proc_get_u8(r) != 0;
+	s->boot_closed = proc_get_u8(r) != 0;
+	s->reject = proc_get_u8(r) != 0;
+	s->flow_group = proc_get_u16(r);
+	s->audit = proc_get_u8(r) != 0;
+	s->audit_required = proc_get_u8(r) != 0;
+	count = proc_get_u32(r);
+	if (count > ENFORCER_MAX_SOURCES)
+		return false;
+	s->sources = ARENA_ARRAY(arena, count, struct settings_source);
+	s->source_count = count;
+	for (size_t i = 0; i < count; i++) {
+		s->sources[i].directory = str_dup(arena, proc_get_str(r));
+		s->sources[i].cluster = str_dup(arena, proc_get_str(r));
+	}
+	count = proc_get_u32(r);
+	if (!r->ok || count > r->len)
+		return false;
+	s->workload_networks = ARENA_ARRAY(arena, count, struct ip_prefix);
+	s->workload_network_count = count;
+	for (size_t i = 0; i < count; i++)
+		get_prefix(r, &s->workload_networks[i]);
+	return proc_reader_done(r);
+}
+
+int
+settings_receive(struct proc_channel *parent, unsigned timeout_ms,
+    struct proc_msg *out_msg, struct err *err)
+{
+	struct pollfd wait = {.fd = parent->fd, .events = POLLIN};
+
+	(void)poll(
+	    &wait, 1, (int)timeout_ms); /* what comes or not, the next line tells */
+	if (proc_recv(parent, out_msg, err) != 1)
+		return err_set(err, ERR_PROTOCOL, "the parent sent no settings");
+	if (out_msg->type != MSG_SETTINGS || out_msg->fd_count != 0) {
+		proc_msg_close_fds(out_msg);
+		return err_set(err, ERR_PROTOCOL, "the parent sent no settings");
+	}
+	return 0;
+}

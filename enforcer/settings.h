@@ -1,0 +1,66 @@
+/*
+ * What the parent tells each role in MSG_SETTINGS, and how it is written down.
+ */
+#ifndef ENFORCER_SETTINGS_H
+#define ENFORCER_SETTINGS_H
+
+#include "common/ip.h"
+#include "common/log.h"
+#include "common/proc.h"
+#include "enforcer/config.h"
+
+/* For every role. */
+struct role_settings {
+	uint32_t uid, gid; /* 0: stay */
+	enum log_level log_level;
+	enum log_format log_format;
+};
+
+struct kernel_settings {
+	struct role_settings role;
+	uint16_t flow_group;
+};
+
+struct audit_settings {
+	struct role_settings role;
+	struct str directory; /* exists and belongs to the role's user */
+	struct str origin;
+};
+
+struct settings_source {
+	struct str directory;
+	struct str cluster;
+};
+
+struct engine_settings {
+	struct role_settings role;
+	struct str node;
+	bool default_deny;
+	bool ip_blocks_skip_pods;
+	bool boot_closed;
+	bool reject;
+	uint16_t flow_group;
+	bool audit, audit_required;
+	struct settings_source *sources;
+	size_t source_count;
+	struct ip_prefix *workload_networks; /* none unless boot is closed */
+	size_t workload_network_count;
+};
+
+/* Decoders copy what they need into the arena; false: malformed. */
+void kernel_settings_encode(struct buf *out, const struct kernel_settings *s);
+MUST_CHECK bool kernel_settings_decode(
+    struct proc_reader *r, struct kernel_settings *out_settings);
+void audit_settings_encode(struct buf *out, const struct audit_settings *s);
+MUST_CHECK bool audit_settings_decode(
+    struct arena *arena, struct proc_reader *r, struct audit_settings *out_settings);
+void engine_settings_encode(
+    struct buf *out, const struct role_settings *role, const struct enforcer_config *c);
+MUST_CHECK bool engine_settings_decode(
+    struct arena *arena, struct proc_reader *r, struct engine_settings *out_settings);
+
+/* Waits up to `timeout_ms` for the first message, which must be MSG_SETTINGS. */
+MUST_CHECK int settings_receive(struct proc_channel *parent, unsigned timeout_ms,
+    struct proc_msg *out_msg, struct err *err);
+
+#endif

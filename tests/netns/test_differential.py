@@ -1,0 +1,548 @@
+"""Random policies and real packets: what the evaluator says is what the kernel does.
+
+Each set of policies is judged by `ringfence can` and put in force in the kernels of two
+nodes; then sockets find out. A probe is open if and only if its verdict is allow. The
+program gets into the kernel in two ways: printed by `ringfence compile` and loaded by
+nft, or by the daemon that follows a directory.
+
+RINGFENCE_PROBES   probes of each way (default 4000)
+RINGFENCE_SEED     the first set's seed; set number N has the seed N higher. It is
+                   always printed, and a failure tells which to give for its set alone.
+"""
+
+import contextlib
+import ipaddress
+import json
+import os
+import pathlib
+import random
+import re
+import shlex
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from typing import NamedTuple
+
+import pytest
+import yaml
+
+import lab as lab_module
+import policylab
+from enforcerd import Enforcer
+from lab import Lab, LabError, wait_until
+from policygen import PolicySet
+from policylab import HOME, LOCAL, NODES, OUTSIDE, WORKLOAD_NETWORKS
+from policyrules import NATIVE
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import rf  # noqa: E402
+
+REASON = lab_module.skip_reason()
+pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
+
+PROBES = int(os.environ.get("RINGFENCE_PROBES", "4000"))
+SEED = int(os.environ.get("RINGFENCE_SEED") or random.SystemRandom().randrange(10**8))
+PROBES_OF_A_SET = 250
+PROBES_AFTER_AN_EDIT = 120
+EDITS = 3
+CANDIDATES = 1500
+REPORTED = 6  # differences that are told in full
+RETRIES = 2
+RETRY_TIMEOUT_MS = 900
+DAEMON_TIMEOUT_S = 15
+MISTAKE_SETS = 12
+NETWORKS = [ipaddress.ip_network(text) for text in WORKLOAD_NETWORKS]
+
+
+@pytest.fixture(scope="module")
+def lab():
+    with Lab(LOCAL, NODES[LOCAL]) as lab:
+        policylab.build(lab)
+        yield lab
+
+
+@pytest.fixture(autouse=True)
+def clean(request):
+    """No program stays in a node when a test has ended."""
+    yield
+    if "lab" in request.fixturenames:
+        for node in request.getfixturevalue("lab").nodes:
+            node.exec(["nft", "flush", "ruleset"])
+
+
+class Options(NamedTuple):
+    """What governs verdicts beside the documents."""
+
+    cluster_default: str = "allow"
+    ip_blocks: str = "always"
+    gate: bool = False  # unknown addresses of the workloads' networks are closed
+    reject: bool = False  # denied packets are answered
+
+    @classmethod
+    def roll(cls, rng):
+        return cls(rng.choice(["allow", "deny"]),
+                   rng.choice(["always", "always", "never"]), rng.random() < 0.4,
+                   rng.random() < 0.2)
+
+    def arguments(self):
+        return ["--cluster-default", self.cluster_default,
+                "--ip-blocks-match-pods", self.ip_blocks]
+
+
+# --- the two ways into the kernel ---
+
+
+def compile_program(directory, options, node):
+    """The text of a node's program."""
+    gate = ["--workload-networks", ",".join(WORKLOAD_NETWORKS)]
+    done = rf.run("compile", directory, "--node", node, "-o", "nft",
+                  *options.arguments(), *(gate if options.gate else []),
+                  *(["--reject"] if options.reject else []))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+class CompiledWay:
+    """`ringfence compile ... -o nft | nft -f -` on every node."""
+
+    name = "compile"
+
+    def __init__(self, lab, change=lambda text: text):
+        self.lab = lab
+        self.change = change  # what befalls a program on its way
+
+    def apply(self, directory, options):
+        for node in self.lab.nodes:
+            node.nft(self.change(compile_program(directory, options, node.name)))
+
+    def keep(self, _directory):
+        """Everything that is worth keeping is known already."""
+
+    def errors(self):
+        return []
+
+
+class EnforcerWay:
+    """The daemon on every node, all following one directory."""
+
+    name = "enforcer"
+
+    def __init__(self, lab, directory):
+        self.directory = directory
+        self.options = None
+        self.states = 0
+        self.daemons = []
+        for node in lab.nodes:
+            (directory / node.name).mkdir()
+            self.daemons.append(Enforcer(node, directory / node.name, metrics=False))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        with contextlib.ExitStack() as stack:
+            for daemon in self.daemons:
+                stack.push(daemon)
+
+    def apply(self, directory, options):
+        """Wait until what is in the directory is in force on all nodes.
+
+        A workload without node and address, written last, tells one state of the
+        directory from the next and matters to no connection.
+        """
+        for daemon in self.daemons if options != self.options else ():
+            self._configure(daemon, directory, options)
+        self.options = options
+        self.states += 1
+        name = f"state-{self.states}"
+        marker = {"apiVersion": NATIVE, "kind": "Workload",
+                  "metadata": {"name": name, "namespace": "/"}, "spec": {}}
+        half = self.directory / "marker"
+        half.write_text(yaml.safe_dump(marker))
+        half.rename(directory / "99-marker.yaml")
+        for daemon in self.daemons:
+            wait_until(lambda d=daemon: self._knows(d, f"/{name}"), DAEMON_TIMEOUT_S,
+                       f"{daemon.host.name} to enforce {name}")
+
+    @staticmethod
+    def _configure(daemon, directory, options):
+        """Start it, or have it read its configuration again."""
+        daemon.write_config(
+            sources=[{"directory": str(directory)}],
+            clusterDefault=options.cluster_default,
+            ipBlocksMatchPods=options.ip_blocks,
+            boot="closed" if options.gate else "open",
+            workloadNetworks=WORKLOAD_NETWORKS if options.gate else [],
+            denied="reject" if options.reject else "drop")
+        if daemon.process is None:
+            daemon.start()
+            return
+        seen = len(daemon.log())
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait_log(" reloaded ", seen)
+
+    @staticmethod
+    def _knows(daemon, workload):
+        """True if the policy in force has this workload."""
+        assert daemon.process.poll() is None, daemon.log()[-4000:]
+        asked = daemon.ask("explain", workload, "192.0.2.1", "80/tcp", check=False)
+        return asked.returncode == 0
+
+    def keep(self, directory):
+        """Put what the daemons say beside the rest of a report."""
+        for daemon in self.daemons:
+            if daemon.process is None:
+                continue
+            name = daemon.host.name
+            shutil.copy(daemon.log_path, directory / f"{name}.log")
+            for question in ("status", "diff"):
+                told = daemon.ask(question, check=False)
+                (directory / f"{name}-{question}.txt").write_text(
+                    told.stdout + told.stderr)
+
+    def errors(self):
+        """What the daemons complained of last."""
+        return [f"{daemon.host.name}: {line}" for daemon in self.daemons
+                for line in daemon.log().splitlines() if " error " in line][-6:]
+
+
+# --- what should be, what is ---
+
+
+def query(probe):
+    """A candidate as `ringfence can` reads it."""
+    service = probe.proto if probe.port == 0 else f"{probe.port}/{probe.proto}"
+    return f"{probe.src_addr} {probe.dst_addr} {service}"
+
+
+def verdicts(directory, options, probes):
+    """What the evaluator says: True for allow."""
+    done = rf.run("can", directory, "--batch", "-", *options.arguments(),
+                  stdin="".join(query(probe) + "\n" for probe in probes))
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.split()
+    assert len(lines) == len(probes) and set(lines) <= {"allow", "deny"}, lines
+    return [line == "allow" for line in lines]
+
+
+def is_gated(policies, probe):
+    """True if the probe meets a node's gate: an end that should be a workload, unknown.
+
+    What a node itself sends passes no gate of its own.
+    """
+    known = policies.known_addresses()
+
+    def unknown(text):
+        address = ipaddress.ip_address(text)
+        return address not in known and any(address in net for net in NETWORKS)
+
+    dst = host_at(probe.dst_addr)
+    dst_node = OUTSIDE[dst][0] if dst in OUTSIDE else HOME.get(dst, dst)
+    return unknown(probe.src_addr) or (
+        unknown(probe.dst_addr) and probe.src != dst_node)
+
+
+def host_at(text):
+    return policylab.owner(ipaddress.ip_address(text))
+
+
+def expected_states(wanted, options):
+    """All ports have listeners: only a rule that rejects makes a refusal."""
+    if wanted:
+        return ("open",)
+    return ("closed", "refused") if options.reject else ("closed",)
+
+
+def as_lab_probe(probe):
+    proto = "icmp" if probe.proto == "icmpv6" else probe.proto
+    return probe.src, probe.dst_addr, proto, probe.port, probe.src_addr
+
+
+def choose(rng, probes, wanted, count):
+    """As many that are to be open as closed, as far as there are so many of both."""
+    order = rng.sample(range(len(probes)), len(probes))
+    parts = [[i for i in order if wanted[i]], [i for i in order if not wanted[i]]]
+    parts.sort(key=len)
+    few = parts[0][:count // 2]
+    return few + parts[1][:count - len(few)]
+
+
+class Trial:
+    """One way, one set of policies at a time."""
+
+    def __init__(self, lab, way, directory):
+        self.lab = lab
+        self.way = way
+        self.directory = directory
+        self.probes = self.open = self.late = self.sets = self.edits = 0
+
+    def run(self, policies, options, count, history=()):
+        """Put the set in force and probe; fail with a report if anything differs."""
+        self.prepare(policies)
+        try:
+            self.way.apply(self.directory, options)
+        except (AssertionError, LabError) as error:
+            Report(self, policies, options, history).fail(
+                f"not put in force: {error}", self.way.errors())
+        differences = self.differences(policies, options, count)
+        if differences:
+            report = Report(self, policies, options, history)
+            report.fail(
+                f"{len(differences)} connections are not what the evaluator says",
+                report.differences(differences))
+
+    def prepare(self, policies):
+        policies.write(self.directory)
+        done = rf.run("check", self.directory)
+        assert done.returncode == 0, (
+            f"the generator made a bad set of seed {policies.seed}:\n"
+            f"{done.stdout}{done.stderr}")
+
+    def expect(self, policies, options, probes):
+        allowed = verdicts(self.directory, options, probes)
+        if not options.gate:
+            return allowed
+        return [allow and not is_gated(policies, probe)
+                for allow, probe in zip(allowed, probes)]
+
+    def differences(self, policies, options, count):
+        """[(probe, wanted open, result)] of those that are not as they should be."""
+        return self._without_late(self.first_differences(policies, options, count))
+
+    def first_differences(self, policies, options, count):
+        """The same with what may only have been late."""
+        candidates = policies.candidates(CANDIDATES)
+        wanted = self.expect(policies, options, candidates)
+        chosen = choose(policies.rng, candidates, wanted, count)
+        for node in self.lab.nodes:
+            self.lab.conntrack_flush(node)
+        results = self.lab.probe_many([as_lab_probe(candidates[i]) for i in chosen])
+        self.probes += len(chosen)
+        self.open += sum(result.open for result in results)
+        for i, result in zip(chosen, results):
+            assert result.who in (None, host_at(candidates[i].dst_addr)), (
+                f"{candidates[i]} was answered by {result.who}")
+        return [(candidates[i], wanted[i], result) for i, result in zip(chosen, results)
+                if result.state not in expected_states(wanted[i], options)]
+
+    def _without_late(self, found):
+        """What was silent and should not be is tried again: the machine may be busy."""
+        for _ in range(RETRIES):
+            silent = [item for item in found if item[1] and item[2].state == "closed"]
+            if not silent:
+                break
+            again = self.lab.probe_many([as_lab_probe(probe) for probe, _, _ in silent],
+                                        RETRY_TIMEOUT_MS)
+            late = [item for item, result in zip(silent, again) if result.open]
+            self.late += len(late)
+            found = [item for item in found if item not in late]
+        return found
+
+
+# --- telling what is wrong ---
+
+
+def counters(node):
+    """Rule chain -> (packets, comment), as the node's kernel counts."""
+    done = node.exec(["nft", "-j", "list", "table", "inet", "ringfence"], check=False)
+    if done.returncode != 0:
+        return {}
+    counts = {}
+    for item in json.loads(done.stdout)["nftables"]:
+        rule = item.get("rule")
+        if not rule:
+            continue
+        for part in rule["expr"]:
+            if "counter" in part and isinstance(part["counter"], dict):
+                counts[rule["chain"]] = (part["counter"]["packets"],
+                                         rule.get("comment", ""))
+    return counts
+
+
+class Report:
+    """A failure, told so that it can be understood and had again."""
+
+    def __init__(self, trial, policies, options, history):
+        self.trial = trial
+        self.policies = policies
+        self.options = options
+        self.history = history
+        self.kept = pathlib.Path(tempfile.mkdtemp(prefix="ringfence-differential-"))
+        shutil.copytree(trial.directory, self.kept / "policies")
+        for node in trial.lab.nodes:
+            self._keep_program(node)
+        trial.way.keep(self.kept)
+
+    def _keep_program(self, node):
+        listing = node.exec(["nft", "list", "ruleset"], check=False).stdout
+        (self.kept / f"{node.name}-kernel.nft").write_text(listing)
+        printed = compile_program(self.trial.directory, self.options, node.name)
+        (self.kept / f"{node.name}-compiled.nft").write_text(printed)
+
+    def fail(self, what, more=()):
+        """End the test. The set's seed alone brings it back."""
+        seed = self.policies.seed
+        lines = [f"{what} (way: {self.trial.way.name}, seed {seed}, {self.options})",
+                 f"kept: {self.kept}",
+                 f"again: RINGFENCE_SEED={seed} RINGFENCE_PROBES=1"]
+        if self.history:
+            lines.append("edits: " + "; ".join(self.history))
+        report = "\n".join([*lines, *more])
+        (self.kept / "report.txt").write_text(report)
+        pytest.fail(report, pytrace=False)
+
+    def differences(self, differences):
+        """Lines about each: the first ones in full."""
+        lines = []
+        for probe, wanted, result in differences[:REPORTED]:
+            lines += ["", self._one(probe, wanted, result)]
+        return lines + [f"    {query(probe)}: wanted {_word(wanted)}, was {result}"
+                        for probe, wanted, result in differences[REPORTED:]]
+
+    def _one(self, probe, wanted, result):
+        nodes = self.trial.lab.nodes
+        before = [counters(node) for node in nodes]
+        again = self.trial.lab.probe_many([as_lab_probe(probe)])[0]
+        moved = []
+        for node, old in zip(nodes, before):
+            for chain, (packets, comment) in counters(node).items():
+                more = packets - old.get(chain, (0, ""))[0]
+                if more:
+                    moved.append(f"    {node.name} {chain} +{more}: {comment}")
+        family = "6" if ":" in probe.dst_addr else "4"
+        ask = ["explain", self.kept / "policies", *self.options.arguments(), "--family",
+               family, "--", *query(probe).split()]
+        told = rf.run(*ask)
+        return "\n".join([
+            f"{probe.src} -> {host_at(probe.dst_addr)}: {query(probe)}",
+            f"  wanted {_word(wanted)}, was {result}, and once more {again}",
+            f"  gate closed to it: {is_gated(self.policies, probe)}"
+            if self.options.gate else "  no gate",
+            "  counters that moved:", *(moved or ["    none"]),
+            "  ringfence " + shlex.join(map(str, ask)),
+            *("    " + line for line in (told.stdout + told.stderr).splitlines())])
+
+
+def _word(wanted):
+    return "open" if wanted else "closed"
+
+
+@pytest.fixture
+def announce(capsys):
+    """Print although pytest captures: a random test has to tell its seed."""
+    def say(text):
+        with capsys.disabled():
+            print(f"\n{text}")
+    return say
+
+
+def summary(trial, started):
+    return (f"differential/{trial.way.name}: {trial.probes} probes of {trial.sets} "
+            f"sets and {trial.edits} edits, {trial.open} open, {trial.late} late, "
+            f"{time.monotonic() - started:.0f} s")
+
+
+def check_lateness(trial):
+    """Retries are for a busy machine; a program that loses packets shall not hide."""
+    assert trial.late <= max(4, trial.probes // 100), summary(trial, time.monotonic())
+    assert trial.open and trial.open < trial.probes
+
+
+# --- the tests ---
+
+
+def test_compiled_programs_do_what_the_evaluator_says(lab, tmp_path, announce):
+    announce(f"differential/compile: RINGFENCE_SEED={SEED} RINGFENCE_PROBES={PROBES}")
+    trial = Trial(lab, CompiledWay(lab), tmp_path)
+    started = time.monotonic()
+    while trial.probes < PROBES:
+        policies = PolicySet(SEED + trial.sets)
+        trial.run(policies, Options.roll(policies.rng), PROBES_OF_A_SET)
+        trial.sets += 1
+    announce(summary(trial, started))
+    check_lateness(trial)
+
+
+def test_the_daemon_does_what_the_evaluator_says(lab, tmp_path, announce):
+    announce(f"differential/enforcer: RINGFENCE_SEED={SEED} RINGFENCE_PROBES={PROBES}")
+    started = time.monotonic()
+    directory = tmp_path / "policies"
+    directory.mkdir()
+    with EnforcerWay(lab, tmp_path) as way:
+        trial = Trial(lab, way, directory)
+        while trial.probes < PROBES:
+            policies = PolicySet(SEED + trial.sets)
+            options = Options.roll(policies.rng)
+            trial.run(policies, options, PROBES_OF_A_SET)
+            history = []
+            for _ in range(EDITS):
+                history.append(policies.edit())
+                trial.run(policies, options, PROBES_AFTER_AN_EDIT, history)
+                trial.edits += 1
+            trial.sets += 1
+    announce(summary(trial, started))
+    check_lateness(trial)
+
+
+# --- the test itself: each of these mistakes must be noticed ---
+
+
+def turn_busiest(action, into):
+    """The opposite verdict in one chain rule_N: that which most packets came to."""
+    def change(lab, text):
+        packets = counters(lab.node)
+        body = r"{\n[^}]* " + action + r"\b"
+        chains = [chain for chain in re.findall(r"\tchain (rule_\d+) " + body, text)
+                  if packets.get(chain, (0,))[0]]
+        if not chains:
+            return text
+        busiest = max(chains, key=lambda chain: packets[chain][0])
+        return re.sub(rf"\tchain {busiest} {body}",
+                      lambda match: match[0][:-len(action)] + into, text)
+    return change
+
+
+def lose_elements(sets):
+    """Sets and maps of these names without elements."""
+    def change(_lab, text):
+        return re.sub(rf"(\t(?:set|map) {sets} {{[^}}]*)\t\telements = {{[^}}]*}}\n",
+                      r"\1", text)
+    return change
+
+
+def shorten_ranges(_lab, text):
+    """Port ranges without their last port."""
+    def shorter(match):
+        return f"{match[1]}{match[2]}-{max(int(match[2]), int(match[3]) - 1)} :"
+    return re.sub(r"( \d+ \. )(\d+)-(\d+) :", shorter, text).replace("-0 :", " :")
+
+
+MISTAKES = {
+    "an allow that denies": turn_busiest("return", "drop"),
+    "a deny that allows": turn_busiest("drop", "return"),
+    "governed addresses lost": lose_elements("local[46]_(?:in|out)"),
+    "classes lost": lose_elements("peer[46]_(?:in|out)"),
+    "networks lost": lose_elements("peer[46]_(?:in|out)_net"),
+    "ports lost": lose_elements("cell[46]_(?:in|out)"),
+    "ranges lost": lose_elements("cell[46]_(?:in|out)_range"),
+    "any-port cells lost": lose_elements("cell[46]_(?:in|out)_any"),
+    "ranges one port short": shorten_ranges,
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_in_a_program_is_noticed(lab, tmp_path, mistake):
+    """Few sets are enough; one in which it makes no difference is passed."""
+    for seed in range(MISTAKE_SETS):
+        policies = PolicySet(seed)
+        trial = Trial(lab, CompiledWay(lab), tmp_path)
+        trial.prepare(policies)
+        trial.way.apply(tmp_path, Options())
+        assert trial.differences(policies, Options(), PROBES_OF_A_SET) == []
+        trial.way.change = lambda text: MISTAKES[mistake](lab, text)
+        trial.way.apply(tmp_path, Options())
+        if trial.first_differences(policies, Options(), PROBES_OF_A_SET):
+            return
+    pytest.fail(f"{mistake}: nobody noticed in {MISTAKE_SETS} sets")

@@ -1,0 +1,676 @@
+"""The daemon: policy from files into the kernel, and everything that it says about it."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import stat
+import subprocess
+
+import pytest
+
+import lab as lab_module
+from enforcerd import Enforcer, Watch, rf
+from lab import Lab, wait_until
+
+REASON = lab_module.skip_reason()
+pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
+
+WORKLOAD = """\
+apiVersion: ringfence.dev/v1alpha1
+kind: Workload
+metadata: {{name: {name}, namespace: {ns}, labels: {{app: {name}}}}}
+spec: {{node: node-1, ips: [{v4}, "{v6}"]}}
+---
+"""
+TREE = """\
+apiVersion: ringfence.dev/v1alpha1
+kind: Namespace
+metadata: {name: /acme/shop}
+---
+apiVersion: ringfence.dev/v1alpha1
+kind: Namespace
+metadata: {name: /ops}
+---
+"""
+PLACES = {"web": "/acme/shop", "db": "/acme/shop", "mon": "/ops"}
+
+# db takes web on 5432/tcp and 53/udp, and monitoring on 9100; nobody else.
+DB = """\
+apiVersion: ringfence.dev/v1alpha1
+kind: Policy
+metadata: {name: db, namespace: /acme/shop}
+spec:
+  workloads: {matchLabels: {app: db}}
+  allow:
+    ingress:
+      - {name: web, from: [{workloads: {matchLabels: {app: web}}}], ports: [5432/tcp, 53/udp]}
+      - {from: [{namespace: /ops}], ports: [9100/tcp]}
+"""
+PORTS = [80, 5432, 9100, "53/udp"]
+ALLOWED = {
+    ("web", "db", "tcp", 5432), ("web", "db", "udp", 53), ("mon", "db", "tcp", 9100)}
+
+
+@pytest.fixture(scope="module")
+def lab():
+    with Lab() as lab:
+        lab.add_workloads(list(PLACES))
+        lab.add_outside("world", ["203.0.113.0/24", "2001:db8::/32"])
+        lab.listen_all(PORTS)
+        yield lab
+
+
+def world(lab):
+    """The documents that say who there is."""
+    return TREE + "".join(
+        WORKLOAD.format(name=name, ns=ns, v4=lab.host(name).address(4),
+                        v6=lab.host(name).address(6)) for name, ns in PLACES.items())
+
+
+@pytest.fixture
+def enforcer(lab, tmp_path):
+    """A daemon with DB in force."""
+    with Enforcer(lab.node, tmp_path, {"world.yaml": world(lab), "db.yaml": DB}) as it:
+        yield it
+    lab.node.exec(["nft", "flush", "ruleset"])
+
+
+@pytest.fixture
+def idle(lab, tmp_path):
+    """A daemon that is not started yet."""
+    it = Enforcer(lab.node, tmp_path, {"world.yaml": world(lab), "db.yaml": DB})
+    yield it
+    it.__exit__()
+    lab.node.exec(["nft", "flush", "ruleset"])
+
+
+def everything(lab):
+    """Every connection between hosts that are not nodes, over both families."""
+    hosts = [host for host in lab.hosts if host.kind != "node"]
+    return [(src.name, dst.address(version), proto, port)
+            for src in hosts for dst in hosts if src is not dst
+            for version in (4, 6)
+            for proto, port in map(lab_module.parse_port, PORTS)]
+
+
+def states(lab, probes):
+    return [result.state for result in lab.probe_many(probes, confirm=True)]
+
+
+def wanted(lab, probe):
+    src, address, proto, port = probe
+    dst = lab.owner(address).name
+    return dst != "db" or (src, dst, proto, port) in ALLOWED
+
+
+# --- enforcing ---
+
+
+def test_every_connection_is_as_policy_says(lab, enforcer):
+    probes = everything(lab)
+    for probe, state in zip(probes, states(lab, probes)):
+        assert (state == "open") == wanted(lab, probe), probe
+    assert enforcer.status()["state"] == "enforcing"
+    assert enforcer.ask("diff").returncode == 0
+
+
+def test_established_connection_goes_on_when_rules_are_replaced(lab, enforcer):
+    with lab.connect("web", lab.host("db").address(4), "tcp", 5432) as connection:
+        assert connection.state == "open"
+        enforcer.write("db.yaml", DB.replace("name: web,", "name: web-tier,"))
+        enforcer.wait_generation(enforcer.generation() + 1)
+        assert connection.ask() == "open"
+
+
+def test_denied_is_refused_when_so_configured(lab, idle):
+    idle.write_config(denied="reject")
+    with idle:
+        assert lab.probe("world", "db", "tcp", 80).state == "refused"
+        assert lab.probe("world", "db", "udp", 53).state == "refused"
+        assert lab.probe("web", "db", "tcp", 5432).state == "open"
+
+
+def test_cluster_default_deny_closes_what_no_policy_allows(lab, idle):
+    idle.write_config(clusterDefault="deny")
+    with idle:
+        assert lab.probe("web", "mon", "tcp", 80).state == "closed"
+        assert lab.probe("web", "db", "tcp", 5432).state == "closed"  # web's egress
+
+
+def test_node_reaches_its_workloads_and_they_reach_it(lab, enforcer):
+    assert lab.probe("node-1", "db", "tcp", 80).state == "open"
+    assert lab.probe("web", "node-1", "tcp", 80).state == "open"
+    assert enforcer.status()["state"] == "enforcing"
+
+
+# --- changes ---
+
+
+def test_edit_takes_effect_both_ways(lab, enforcer):
+    before = enforcer.generation()
+    enforcer.write("db.yaml", DB.replace("5432/tcp", "80/tcp"))
+    enforcer.wait_generation(before + 1)
+    assert lab.probe("web", "db", "tcp", 80).state == "open"
+    assert lab.probe("web", "db", "tcp", 5432).state == "closed"
+    (enforcer.policy / "db.yaml").unlink()
+    enforcer.wait_generation(before + 2)
+    assert lab.probe("world", "db", "tcp", 5432).state == "open"
+
+
+def test_edit_in_place_is_noticed(lab, enforcer):
+    before = enforcer.generation()
+    with open(enforcer.policy / "db.yaml", "r+", encoding="utf-8") as file:
+        file.write(DB.replace("9100", "9199"))
+    enforcer.wait_generation(before + 1)
+    assert lab.probe("mon", "db", "tcp", 9100).state == "closed"
+
+
+def test_new_file_in_new_directory_is_noticed(lab, enforcer):
+    before = enforcer.generation()
+    deep = enforcer.policy / "more" / "yet"
+    deep.mkdir(parents=True)
+    (deep / "web.yaml").write_text(DB.replace("name: db,", "name: web,").replace(
+        "app: db", "app: web"))
+    enforcer.wait_generation(before + 1)
+    assert lab.probe("world", "web", "tcp", 80).state == "closed"
+
+
+def test_config_map_swap_is_noticed(lab, idle):
+    """Kubernetes swaps a link that the visible files go through."""
+    (idle.policy / "db.yaml").unlink()
+    (idle.policy / "world.yaml").unlink()
+    for version, text in (("..1", DB), ("..2", DB.replace("5432", "80"))):
+        (idle.policy / version).mkdir()
+        (idle.policy / version / "db.yaml").write_text(text)
+        (idle.policy / version / "world.yaml").write_text(world(lab))
+    (idle.policy / "..data").symlink_to("..1")
+    for name in ("db.yaml", "world.yaml"):
+        (idle.policy / name).symlink_to(f"..data/{name}")
+    with idle:
+        assert lab.probe("web", "db", "tcp", 5432).state == "open"
+        before = idle.generation()
+        (idle.policy / "..data_tmp").symlink_to("..2")
+        (idle.policy / "..data_tmp").rename(idle.policy / "..data")
+        idle.wait_generation(before + 1)
+        assert lab.probe("web", "db", "tcp", 5432).state == "closed"
+        assert lab.probe("web", "db", "tcp", 80).state == "open"
+
+
+def test_many_edits_end_with_the_last(lab, enforcer):
+    for port in range(1000, 1040):
+        enforcer.write("db.yaml", DB.replace("5432", str(port)))
+    enforcer.write("db.yaml", DB.replace("5432", "80"))
+    wait_until(lambda: lab.probe("web", "db", "tcp", 80).state == "open", 10)
+    assert enforcer.ask("diff").returncode == 0
+
+
+def test_nothing_happens_when_nothing_is_different(enforcer):
+    before = enforcer.status()
+    for _ in range(3):
+        enforcer.write("db.yaml", DB)
+    os.utime(enforcer.policy / "world.yaml")
+    mark = len(enforcer.log())
+    # the end of what was to happen: another edit, which does count
+    enforcer.write("db.yaml", DB.replace("5432", "5433"))
+    enforcer.wait_generation(before["generation"] + 1)
+    assert enforcer.generation() == before["generation"] + 1
+    assert len(re.findall("program-applied", enforcer.log()[mark:])) == 1
+
+
+def test_edit_of_one_rule_keeps_counters_of_others(lab, enforcer):
+    assert lab.probe("web", "db", "tcp", 5432).state == "open"
+    name = "Policy /acme/shop/db ingress allow rule 0 web"
+    rule = next(rule for text, rule in enforcer.rules().items()
+                if rule["rule"] == "web")
+    assert rule["packets"] >= 1, name
+    before = enforcer.generation()
+    # behind the rule, so that its place is the same
+    enforcer.write("db.yaml", DB.replace("9100/tcp", "9101/tcp"))
+    enforcer.wait_generation(before + 1)
+    after = next(r for r in enforcer.rules().values() if r["rule"] == "web")
+    assert after["packets"] == rule["packets"]
+
+
+# --- bad input ---
+
+
+def test_bad_edit_keeps_the_last_good_program(lab, enforcer):
+    before = enforcer.generation()
+    text = DB.replace("ingress:\n      - {name", "ingres:\n      - {name")
+    enforcer.write("db.yaml", text)
+    enforcer.wait_state("stale")
+    place = f"{enforcer.policy}/db.yaml:7:5"
+    assert re.search(f'policy-error at="{place}" code=unknown-field', enforcer.log())
+    source = enforcer.source()
+    assert source["state"] == "bad" and source["errorCount"] == 1
+    assert source["errors"][0].startswith(f"{place}: error: ")
+    assert 'did you mean "ingress"' in source["errors"][0]
+    assert enforcer.generation() == before
+    assert enforcer.metric("ringfence_load_failures_total") == 1
+    assert lab.probe("web", "db", "tcp", 5432).state == "open"
+    assert lab.probe("world", "db", "tcp", 5432).state == "closed"
+    assert place in enforcer.ask("status").stdout
+    enforcer.write("db.yaml", DB.replace("5432", "80"))
+    enforcer.wait_generation(before + 1)
+    assert enforcer.status()["state"] == "enforcing"
+    assert enforcer.source()["errors"] == []
+    assert lab.probe("web", "db", "tcp", 80).state == "open"
+
+
+def test_every_error_is_told(enforcer):
+    enforcer.write("bad.yaml", "kind: [\n")
+    enforcer.write("worse.yaml", DB.replace("/tcp", "/tpc").replace("name: db,", ""))
+    enforcer.wait_state("stale")
+    wait_until(lambda: enforcer.source()["errorCount"] >= 4, 10)
+    files = {error.split(":")[0] for error in enforcer.source()["errors"]}
+    assert files == {str(enforcer.policy / "bad.yaml"),
+                     str(enforcer.policy / "worse.yaml")}
+    assert enforcer.log().count("policy-error") >= enforcer.source()["errorCount"]
+
+
+def test_vanished_directory_keeps_the_last_good_program(lab, enforcer):
+    before = enforcer.generation()
+    away = enforcer.directory / "away"
+    enforcer.policy.rename(away)
+    enforcer.wait_state("stale")
+    source = enforcer.source()
+    assert source["state"] == "unreadable"
+    assert str(enforcer.policy) in source["errors"][0]
+    assert "No such file" in source["errors"][0]
+    assert lab.probe("world", "db", "tcp", 5432).state == "closed"
+    assert lab.probe("web", "db", "tcp", 5432).state == "open"
+    (away / "db.yaml").write_text(DB.replace("5432", "80"))
+    away.rename(enforcer.policy)
+    enforcer.wait_generation(before + 1)
+    assert enforcer.status()["state"] == "enforcing"
+    assert lab.probe("web", "db", "tcp", 80).state == "open"
+
+
+def test_unreadable_file_keeps_the_last_good_program(lab, enforcer):
+    (enforcer.policy / "link.yaml").symlink_to("nowhere")
+    enforcer.wait_state("stale")
+    assert f"{enforcer.policy}/link.yaml" in enforcer.source()["errors"][0]
+    assert lab.probe("world", "db", "tcp", 5432).state == "closed"
+    (enforcer.policy / "link.yaml").unlink()
+    enforcer.wait_state("enforcing")
+
+
+def test_bad_policy_at_start_closes_workloads_until_it_is_repaired(lab, idle):
+    idle.write("db.yaml", DB.replace("spec:", "spce:"))
+    idle.start(ready=False)
+    idle.wait_state("closed")
+    assert idle.source()["state"] == "bad"
+    assert idle.page("/readyz") == (503, "closed\n")
+    for probe in [("web", "db", "tcp", 5432), ("web", "mon", "tcp", 80),
+                  ("world", "web", "tcp", 80), ("web", "world", "tcp", 80)]:
+        assert lab.probe(*probe).state == "closed", probe
+    idle.write("db.yaml", DB)
+    idle.wait_state("enforcing")
+    assert idle.page("/readyz") == (200, "enforcing\n")
+    assert lab.probe("web", "db", "tcp", 5432).state == "open"
+    assert lab.probe("web", "mon", "tcp", 80).state == "open"
+
+
+def test_boot_open_lets_everything_through_until_policy_is_known(lab, idle):
+    idle.write("db.yaml", DB.replace("spec:", "spce:"))
+    idle.write_config(boot="open")
+    idle.start(ready=False)
+    idle.wait_log("program-refused")
+    assert idle.status()["state"] == "starting"
+    assert lab.probe("world", "db", "tcp", 5432).state == "open"
+    idle.write("db.yaml", DB)
+    idle.wait_state("enforcing")
+    assert lab.probe("world", "db", "tcp", 5432).state == "closed"
+
+
+def test_unknown_workload_is_closed_by_the_gate(lab, enforcer):
+    before = enforcer.generation()
+    enforcer.write("world.yaml", world(lab).replace("name: mon", "name: nom").replace(
+        str(lab.host("mon").address(4)), "10.1.200.200").replace(
+        str(lab.host("mon").address(6)), "fd00:1::c8"))
+    enforcer.wait_generation(before + 1)
+    assert lab.probe("mon", "web", "tcp", 80).state == "closed"
+    assert lab.probe("web", "mon", "tcp", 80).state == "closed"
+    wait_until(lambda: {"not-programmed"} <= {f["reason"] for f in enforcer.flows()})
+
+
+# --- flows ---
+
+
+def test_denied_flow_is_logged_with_names_policy_and_place(lab, enforcer):
+    result = lab.probe("web", "db", "tcp", 80)
+    assert result.state == "closed"
+    wait_until(enforcer.flows, 5, "a record")
+    flow = enforcer.flows()[0]
+    web, db = lab.host("web"), lab.host("db")
+    assert flow["verdict"] == "deny" and flow["direction"] == "ingress"
+    assert flow["protocol"] == "tcp" and flow["tenant"] == "acme"
+    assert flow["reason"] == "isolation" and flow["count"] == 1
+    assert flow["src"] | {"port": 0} == {
+        "address": web.address(4), "port": 0, "workload": "web",
+        "namespace": "/acme/shop"}
+    assert flow["dst"] == {"address": db.address(4), "port": 80, "workload": "db",
+                           "namespace": "/acme/shop"}
+    assert flow["policy"] == {
+        "kind": "Policy", "namespace": "/acme/shop", "name": "db",
+        "file": f"{enforcer.policy}/db.yaml", "line": 8}
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", flow["time"])
+
+
+def test_flow_of_a_mandatory_rule_names_the_rule(lab, enforcer):
+    before = enforcer.generation()
+    enforcer.write("guard.yaml", """\
+apiVersion: ringfence.dev/v1alpha1
+kind: Policy
+metadata: {name: guard, namespace: /acme}
+spec:
+  mandatory:
+    egress:
+      - {name: no-test-net, action: deny, to: [{cidr: 203.0.113.0/24},
+                                               {cidr: "2001:db8::/32"}]}
+""")
+    enforcer.wait_generation(before + 1)
+    address = lab.host("world").address(6)
+    assert lab.probe("web", address, "udp", 53).state == "closed"
+    wait_until(enforcer.flows, 5, "a record")
+    flow = enforcer.flows()[0]
+    assert (flow["direction"], flow["reason"], flow["protocol"]) == (
+        "egress", "rule", "udp")
+    assert flow["dst"] == {"address": address, "port": 53}
+    assert flow["policy"] == {
+        "kind": "Policy", "namespace": "/acme", "name": "guard", "rule": 0,
+        "ruleName": "no-test-net", "file": f"{enforcer.policy}/guard.yaml", "line": 7}
+
+
+def test_same_flows_are_counted_and_none_is_lost(lab, enforcer):
+    address = lab.host("db").address(4)
+    lab.probe_many([("web", address, "tcp", 80)] * 50 +
+                   [("mon", address, "udp", 53)] * 30, 200)
+
+    def total(source):
+        return sum(flow["count"] for flow in enforcer.flows()
+                   if flow["src"].get("workload") == source)
+
+    wait_until(lambda: (total("web"), total("mon")) == (50, 30), 5, "all counts")
+    assert len(enforcer.flows()) < 20
+    assert enforcer.status()["flows"]["lost"] == 0
+    assert enforcer.metric('ringfence_flow_packets_total{verdict="deny"}') == 80
+
+
+def test_icmp_flow_has_no_ports(lab, enforcer):
+    assert lab.probe("world", "db", "icmp").state == "closed"
+    wait_until(enforcer.flows, 5, "a record")
+    flow = enforcer.flows()[0]
+    assert flow["protocol"] == "icmp"
+    assert "port" not in flow["src"] and "port" not in flow["dst"]
+
+
+def test_flows_command_shows_recent_and_follows(lab, enforcer):
+    lab.probe("web", "db", "tcp", 80)
+    wait_until(enforcer.flows, 5, "a record")
+    recent = enforcer.ask("flows").stdout.splitlines()
+    assert json.loads(recent[0]) == enforcer.flows()[0]
+    reader = lab.node.popen(
+        [rf.program("ringfence-enforcer"), "flows", "--follow", "--count", "0",
+         "--control", str(enforcer.socket)], stdout=subprocess.PIPE)
+    try:
+        os.set_blocking(reader.stdout.fileno(), False)
+        seen = b""
+
+        def follow():
+            nonlocal seen
+            lab.probe("mon", "db", "udp", 53, 50)
+            seen += reader.stdout.read() or b""
+            return b"\n" in seen
+
+        wait_until(follow, 10, "a followed record")
+        assert json.loads(seen.splitlines()[0])["src"]["workload"] == "mon"
+    finally:
+        reader.kill()
+        reader.wait()
+        reader.stdout.close()
+
+
+def test_flow_file_is_reopened_on_sighup(lab, enforcer):
+    lab.probe("web", "db", "tcp", 80, 100)
+    wait_until(enforcer.flows, 5, "a record")
+    enforcer.flow_path.rename(enforcer.directory / "flows.old")
+    enforcer.process.send_signal(signal.SIGHUP)
+    wait_until(enforcer.flow_path.exists, 5, "a new file")
+    lab.probe("mon", "db", "udp", 53, 100)
+    wait_until(enforcer.flows, 5, "a record in the new file")
+
+
+# --- configuration ---
+
+
+def test_sighup_takes_a_new_source(lab, enforcer):
+    before = enforcer.generation()
+    more = enforcer.directory / "more"
+    more.mkdir()
+    (more / "web.yaml").write_text(DB.replace("name: db,", "name: web,").replace(
+        "app: db", "app: web"))
+    enforcer.write_config(sources=[{"directory": str(enforcer.policy)},
+                                   {"directory": str(more)}])
+    assert lab.probe("world", "web", "tcp", 80).state == "open"
+    enforcer.process.send_signal(signal.SIGHUP)
+    enforcer.wait_generation(before + 1)
+    wait_until(lambda: lab.probe("world", "web", "tcp", 80).state == "closed", 10)
+    assert [source["state"] for source in enforcer.status()["sources"]] == ["good"] * 2
+    (more / "web.yaml").write_text("kind: [\n")
+    wait_until(lambda: enforcer.source(1)["state"] == "bad", 10)
+    assert enforcer.source(0)["state"] == "good"
+
+
+def test_sighup_with_a_bad_configuration_changes_nothing(lab, enforcer):
+    enforcer.config_path.write_text("node: node-1\nsorces: []\n")
+    enforcer.process.send_signal(signal.SIGHUP)
+    enforcer.wait_log("reload-refused")
+    assert re.search(r'config at=".*enforcer.yaml:2:1" message=.*sorces', enforcer.log())
+    assert enforcer.status()["state"] == "enforcing"
+    assert lab.probe("world", "db", "tcp", 80).state == "closed"
+
+
+def test_second_daemon_does_not_start(lab, enforcer):
+    done = lab.node.exec([rf.program("ringfence-enforcer"), "--config",
+                          str(enforcer.config_path)], check=False)
+    assert done.returncode == 1 and "another enforcer" in done.stderr
+    assert enforcer.status()["state"] == "enforcing"
+
+
+def test_socket_left_by_a_killed_daemon_is_no_obstacle(lab, idle):
+    idle.start()
+    idle.stop(signal.SIGKILL)
+    assert idle.socket.exists()
+    with idle:
+        assert idle.status()["state"] == "enforcing"
+
+
+def test_missing_flow_directory_is_told_at_start(lab, idle):
+    idle.write_config(flows={"file": "/nonexistent/dir/flows"})
+    idle.start(ready=False)
+    assert idle.process.wait(10) == 1
+    assert "/nonexistent/dir/flows" in idle.log()
+    assert not idle.socket.exists()
+
+
+# --- control, metrics, confinement ---
+
+
+def test_control_socket_is_for_root_alone(enforcer):
+    mode = enforcer.socket.stat()
+    assert stat.S_IMODE(mode.st_mode) == 0o600 and mode.st_uid == 0
+
+
+def test_explain_says_what_the_tool_says(enforcer):
+    words = ["/acme/shop/web", "/acme/shop/db", "80/tcp"]
+    told = rf.run("explain", enforcer.policy, "--", *words)
+    assert enforcer.ask("explain", *words).stdout == told.stdout
+    asked = enforcer.ask_json("explain", *words)
+    assert asked == json.loads(
+        rf.run("explain", enforcer.policy, "-o", "json", "--", *words).stdout)
+    assert asked["verdict"] == "deny"
+
+
+def test_client_refuses_what_makes_no_sense(lab, enforcer):
+    for words, text in [
+            (["explain", "/acme/shop/web", "/acme/shop/bd", "80/tcp"], "db"),
+            (["explain", "/acme/shop/web"], "usage"),
+            (["status", "-o", "xml"], "xml"),
+    ]:
+        done = enforcer.ask(*words, check=False)
+        assert done.returncode == 2 and text in done.stderr, words
+    done = lab.node.exec([rf.program("ringfence-enforcer"), "status", "--control",
+                          str(enforcer.directory / "none.sock")], check=False)
+    assert done.returncode == 2 and "none.sock" in done.stderr
+
+
+def test_socket_survives_nonsense(lab, enforcer):
+    for question in (b"\n", b"nonsense\n", b"status now\n", b"\0\xff\n",
+                     b"x" * 10000, b"explain a b c d e f\n", b""):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(5)
+            sock.connect(str(enforcer.socket))
+            sock.sendall(question)
+            sock.shutdown(socket.SHUT_WR)
+            try:
+                answer = b"".join(iter(lambda: sock.recv(4096), b""))
+            except ConnectionResetError:
+                answer = b""
+            assert answer == b"" or "error" in json.loads(answer), question
+    assert enforcer.status()["state"] == "enforcing"
+
+
+def test_pages(enforcer):
+    assert enforcer.page("/healthz") == (200, "ok\n")
+    assert enforcer.page("/readyz") == (200, "enforcing\n")
+    assert enforcer.page("/nothing")[0] == 404
+    code, text = enforcer.page("/metrics")
+    assert code == 200
+    names = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
+    assert len(names) == len(set(names)) > 20
+    for line in text.splitlines():
+        assert re.fullmatch(
+            r'# (HELP|TYPE) \w+ .+|\w+(\{\w+="[^"]*"(,\w+="[^"]*")*\})? -?[0-9.]+',
+            line), line
+    assert enforcer.metric("ringfence_local_workloads") == 3
+
+
+def role_facts(pid):
+    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    facts = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+    return {"uid": facts["Uid"].split()[1], "caps": int(facts["CapEff"], 16),
+            "permitted": int(facts["CapPrm"], 16), "locked": facts["NoNewPrivs"],
+            "seccomp": facts["Seccomp"], "root": os.listdir(f"/proc/{pid}/root")}
+
+
+def test_roles_have_what_they_need_and_nothing_more(enforcer):
+    net_admin = 1 << 12
+    sanitized = b"__asan_init" in pathlib.Path(
+        rf.program("ringfence-enforcer")).read_bytes()
+    for role, caps in (("engine", 0), ("kernel", net_admin)):
+        facts = role_facts(enforcer.role(role))
+        assert facts["uid"] != "0", role
+        assert facts["caps"] == facts["permitted"] == caps, role
+        assert facts["locked"] == "1" and facts["root"] == [], role
+        assert sanitized or facts["seccomp"] == "2", role
+
+
+def test_audit_log_has_programs_and_denials(lab, idle):
+    audit = idle.directory / "audit"
+    idle.write_config(audit={"directory": str(audit), "mode": "required"})
+    with idle:
+        assert role_facts(idle.role("audit"))["uid"] != "0"
+        lab.probe("web", "db", "tcp", 80, 100)
+        wait_until(idle.flows, 5, "a record")
+        lines = wait_until(lambda: [
+            line for line in map(json.loads, (audit / "log-0.jsonl").read_text()
+                                 .splitlines()) if line["verb"] == "deny-flow"], 5)
+        deny = lines[0]
+        assert deny["kind"] == "Event" and deny["apiVersion"] == "audit.k8s.io/v1"
+        assert deny["objectRef"] | {"apiGroup": ""} == {
+            "resource": "workloads", "namespace": "/acme/shop", "name": "db",
+            "apiGroup": ""}
+        assert deny["sourceIPs"] == [lab.host("web").address(4)]
+        notes = deny["annotations"]
+        assert notes["ringfence.dev/tenant"] == "acme"
+        assert notes["ringfence.dev/service"] == "80/tcp"
+        assert f"{idle.policy}/db.yaml:8" in notes["ringfence.dev/decided-by"]
+    events = [json.loads(line)
+              for line in (audit / "log-0.jsonl").read_text().splitlines()]
+    applied = [(event["verb"], event["stage"], event["auditID"]) for event in events
+               if event["verb"] == "apply"]
+    assert [stage for _, stage, _ in applied] == ["RequestReceived",
+                                                  "ResponseComplete"]
+    assert applied[0][2] == applied[1][2]
+    assert {path.name for path in audit.iterdir()} >= {"checkpoint", "key.pub"}
+
+
+def test_full_audit_disk_holds_changes_but_keeps_enforcing(lab, idle):
+    """`required`: what cannot be recorded does not come into force."""
+    audit = idle.directory / "audit"
+    audit.mkdir()
+    idle.write_config(audit={"directory": str(audit), "mode": "required"})
+    # a small file system of the daemon's own, gone with it
+    idle.start(wrap=["unshare", "-m", "sh", "-c",
+                     f"mount -t tmpfs -o size=256k tmpfs {audit} && exec \"$@\"", "sh"])
+    inside = pathlib.Path(f"/proc/{idle.process.pid}/root{audit}")
+    before = idle.generation()
+    filler = inside / "filler"
+    with open(filler, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError:
+            pass
+    # the log's last page may still take a line or two: records of denials
+    wait_until(lambda: "audit-not-writable" in idle.log() or lab.probe(
+        "web", "db", "tcp", 80, 50).open, 20, "the log to be full")
+    assert not idle.status()["audit"]["writable"]
+    assert "program-held" not in idle.log()
+    idle.write("db.yaml", DB.replace("5432", "80"))
+    idle.wait_log("program-held")
+    assert idle.generation() == before
+    assert lab.probe("web", "db", "tcp", 80).state == "closed"
+    assert lab.probe("web", "db", "tcp", 5432).state == "open"
+    lab.node.exec(["nft", "flush", "ruleset"])  # healing is not held up
+    wait_until(lambda: lab.probe("web", "db", "tcp", 80, 100).state == "closed", 5)
+    filler.unlink()
+    idle.wait_generation(before + 1)
+    wait_until(lambda: lab.probe("web", "db", "tcp", 80).state == "open", 10)
+    idle.stop()
+
+
+# --- what other programs see ---
+
+
+def listing(node):
+    """The table as nft prints it, counters at nothing."""
+    text = node.exec(["nft", "list", "table", "inet", "ringfence"]).stdout
+    return re.sub(r"packets \d+ bytes \d+", "packets 0 bytes 0", text)
+
+
+def test_listing_is_readable_and_loads_again(lab, enforcer):
+    text = listing(lab.node)
+    assert 'comment "Policy /acme/shop/db' in text
+    enforcer.stop()
+    lab.node.exec(["nft", "delete", "table", "inet", "ringfence"])
+    lab.node.nft(text)
+    assert listing(lab.node) == text
+    assert lab.probe("world", "db", "tcp", 80).state == "closed"
+    assert lab.probe("web", "db", "tcp", 5432).state == "open"
+
+
+def test_table_is_the_one_that_compile_prints(lab, enforcer):
+    text = listing(lab.node)
+    done = rf.run("compile", enforcer.policy, "--node", "node-1",
+                  "--workload-networks", ",".join(enforcer.config["workloadNetworks"]),
+                  "-o", "nft")
+    assert done.returncode == 0, done.stderr
+    enforcer.stop()
+    lab.node.exec(["nft", "delete", "table", "inet", "ringfence"])
+    lab.node.nft(done.stdout)
+    assert sorted(listing(lab.node).splitlines()) == sorted(text.splitlines())

@@ -1,0 +1,345 @@
+"""The daemon when things go wrong: killed roles, foreign hands on the table, restarts.
+
+The law in all of them: what policy forbids stays forbidden at every moment; what it allows
+stays allowed.
+"""
+
+import re
+import signal
+
+import pytest
+
+import lab as lab_module
+from enforcerd import Enforcer, Watch, kill, rf
+from lab import Lab, wait_until
+from test_enforcer import DB, PORTS, world
+
+REASON = lab_module.skip_reason()
+pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
+
+FORBIDDEN = [("world", "db", "tcp", 5432), ("web", "db", "tcp", 80),
+             ("mon", "db", "udp", 53)]
+ALLOWED = [("web", "db", "tcp", 5432), ("web", "db", "udp", 53),
+           ("mon", "db", "tcp", 9100), ("world", "web", "tcp", 80)]
+HEALED_S = 1.0  # a foreign change, from being made to being undone
+
+
+@pytest.fixture(scope="module")
+def lab():
+    with Lab() as lab:
+        lab.add_workloads(["web", "db", "mon"])
+        lab.add_outside("world", ["203.0.113.0/24", "2001:db8::/32"])
+        lab.listen_all(PORTS)
+        yield lab
+
+
+@pytest.fixture
+def enforcer(lab, tmp_path):
+    with Enforcer(lab.node, tmp_path, {"world.yaml": world(lab), "db.yaml": DB}) as it:
+        it.wait_settled()
+        yield it
+    lab.node.exec(["nft", "flush", "ruleset"])
+
+
+def check_watch(watch):
+    """Nothing forbidden was ever open, nothing allowed ever shut."""
+    for probe, states in watch.states.items():
+        assert states == ({"closed"} if probe in FORBIDDEN else {"open"}), (
+            probe, states, watch.rounds)
+
+
+def check_enforcing(lab):
+    for probe in FORBIDDEN:
+        assert lab.probe(*probe).state == "closed", probe
+    for probe in ALLOWED:
+        assert lab.probe(*probe).state == "open", probe
+
+
+def packets(lab):
+    """What the rule chains have counted, by number."""
+    text = lab.node.exec(["nft", "list", "table", "inet", "ringfence"]).stdout
+    return {chain: int(count) for chain, count in re.findall(
+        r"chain (rule_\d+) {\s+counter packets (\d+)", text)}
+
+
+# --- killed ---
+
+
+@pytest.mark.parametrize("role", ["engine", "kernel"])
+def test_killed_role_comes_back_and_nothing_is_let_through(lab, enforcer, role):
+    with Watch(lab, FORBIDDEN + ALLOWED) as watch:
+        for _ in range(3):
+            pid = enforcer.role(role)
+            kill(pid)
+            watch.wait_rounds(1)
+            wait_until(lambda: enforcer.answers() and any(
+                r["name"] == role and r["pid"] != pid  # noqa: B023
+                for r in enforcer.status()["roles"]), 20, f"a new {role}")
+            enforcer.wait_state("enforcing")
+            watch.wait_rounds(1)
+    check_watch(watch)
+    restarts = {r["name"]: r["restarts"] for r in enforcer.status()["roles"]}
+    assert restarts[role] == 3
+    assert enforcer.log().count(f"role-ended role={role} status=137") == 3
+    # and it still does its work
+    before = enforcer.generation()
+    enforcer.write("db.yaml", DB.replace("5432", "80"))
+    enforcer.wait_generation(before + 1)
+    assert lab.probe("web", "db", "tcp", 80).state == "open"
+    assert lab.probe("web", "db", "tcp", 5432).state == "closed"
+    wait_until(lambda: enforcer.status()["flows"]["reading"], 10, "flows to be read")
+    lab.probe("world", "db", "tcp", 443, 100)
+    wait_until(lambda: any(flow["dst"].get("port") == 443
+                           for flow in enforcer.flows()), 10, "a record")
+
+
+def test_killed_audit_role_comes_back(lab, tmp_path):
+    audit = tmp_path / "audit"
+    it = Enforcer(lab.node, tmp_path, {"world.yaml": world(lab), "db.yaml": DB},
+                  audit={"directory": str(audit), "mode": "required"})
+    with it:
+        pid = it.role("audit")
+        kill(pid)
+        before = it.generation()
+        it.write("db.yaml", DB.replace("5432", "80"))
+        it.wait_generation(before + 1)
+        assert lab.probe("web", "db", "tcp", 80).state == "open"
+        assert it.role("audit") != pid
+    lab.node.exec(["nft", "flush", "ruleset"])
+
+
+def test_killed_parent_takes_all_roles_along_and_rules_stay(lab, enforcer):
+    pids = [role["pid"] for role in enforcer.status()["roles"]]
+    with Watch(lab, FORBIDDEN + ALLOWED) as watch:
+        enforcer.stop(signal.SIGKILL)
+        for pid in pids:
+            wait_until(lambda: gone(pid), 10, f"process {pid} to end")  # noqa: B023
+        watch.wait_rounds(2)
+        enforcer.start()
+        watch.wait_rounds(2)
+    check_watch(watch)
+
+
+def gone(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            return file.read().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def test_sigterm_leaves_the_rules_in_force_and_restart_has_no_gap(lab, enforcer):
+    with Watch(lab, FORBIDDEN + ALLOWED, 100) as watch:
+        for _ in range(3):
+            assert enforcer.stop() == 0
+            assert not enforcer.socket.exists()
+            watch.wait_rounds(1)
+            enforcer.start()
+            watch.wait_rounds(1)
+    check_watch(watch)
+    assert enforcer.ask("diff").returncode == 0
+
+
+def test_policy_that_changed_while_nobody_looked_is_in_force_after_restart(
+        lab, enforcer):
+    enforcer.stop()
+    enforcer.write("db.yaml", DB.replace("5432", "80"))
+    enforcer.start()
+    assert lab.probe("web", "db", "tcp", 80).state == "open"
+    assert lab.probe("web", "db", "tcp", 5432).state == "closed"
+
+
+def test_bad_policy_at_restart_leaves_the_table_as_it_is(lab, enforcer):
+    enforcer.stop()
+    enforcer.write("db.yaml", "kind: [\n")
+    mark = len(enforcer.log())
+    enforcer.start(ready=False)
+    enforcer.wait_log("program-refused", mark)
+    check_enforcing(lab)
+    enforcer.write("db.yaml", DB)
+    enforcer.wait_state("enforcing")
+    check_enforcing(lab)
+
+
+# --- foreign hands ---
+
+
+def wait_healed(enforcer, lab, count, change):
+    """Make a change; it is undone in time, and once."""
+    change()
+    wait_until(lambda: enforcer.status()["kernel"]["heals"] >= count, HEALED_S,
+               "the table to be healed")
+    enforcer.wait_settled()
+    check_enforcing(lab)
+    assert enforcer.status()["kernel"]["heals"] == count
+    assert enforcer.ask("diff").returncode == 0
+
+
+def nft(lab, text):
+    return lambda: lab.node.nft(text)
+
+
+# What others may do to the table of ours, and what is in it. The last ones only open.
+CHANGES = {
+    "flush ruleset": "flush ruleset",
+    "delete table": "delete table inet ringfence",
+    "flush table": "flush table inet ringfence",
+    "flush chain": "flush chain inet ringfence forward",
+    "flush map": "flush map inet ringfence cell4_in_rest",
+    "insert rule": "insert rule inet ringfence forward accept",
+    "insert into rule chain": "insert rule inet ringfence {rule} accept",
+    "add element": "add element inet ringfence local4_out {{ 10.1.0.200 }}",
+    "delete element": "delete element inet ringfence local4_in {{ {db} }}",
+    "flush interval": "flush set inet ringfence gate4",
+    "put to sleep": "add table inet ringfence {{ flags dormant; }}",
+    "chain policy": "add chain inet ringfence forward {{ policy drop; }}",
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_foreign_change_is_healed(lab, enforcer, name):
+    rule = next(iter(packets(lab)))
+    text = CHANGES[name].format(rule=rule, db=lab.host("db").address(4))
+    wait_healed(enforcer, lab, 1, nft(lab, text))
+    assert re.search('table-healed generation=1 reason="', enforcer.log())
+    assert enforcer.metric("ringfence_heals_total") == 1
+
+
+def test_heals_again_and_again(lab, enforcer):
+    for count in range(1, 6):
+        wait_healed(enforcer, lab, count, nft(lab, "flush ruleset"))
+
+
+def test_foreign_tables_are_left_alone_and_ours_is_not_made_again(lab, enforcer):
+    assert lab.probe("web", "db", "tcp", 5432).state == "open"
+    before = packets(lab)
+    looks = enforcer.metric("ringfence_looks_total")
+    for i in range(5):
+        lab.node.nft(f"table inet other {{ chain c{i} {{ counter; }}; }}")
+        wait_until(lambda: enforcer.metric("ringfence_looks_total") > looks, 5,
+                   "a look at the table")
+        looks = enforcer.metric("ringfence_looks_total")
+    assert enforcer.status()["kernel"]["heals"] == 0
+    assert packets(lab) == before
+    assert "c4" in lab.node.exec(["nft", "list", "table", "inet", "other"]).stdout
+    # a change of policy right after a foreign one is not too late for good
+    generation = enforcer.generation()
+    enforcer.write("db.yaml", DB.replace("5432", "80"))
+    lab.node.nft("table inet other { chain last { counter; }; }")
+    enforcer.wait_generation(generation + 1)
+    assert lab.probe("web", "db", "tcp", 80).state == "open"
+
+
+def test_edits_arrive_while_others_keep_changing_the_ruleset(lab, enforcer):
+    noise = lab.node.popen(["sh", "-c",
+                            "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); "
+                            "nft add table inet noise; nft delete table inet noise; "
+                            "done"])
+    try:
+        for port in (80, 5432, 9100, 80):
+            before = enforcer.generation()
+            enforcer.write("db.yaml", DB.replace("5432/tcp", f"{port}/tcp"))
+            enforcer.wait_generation(before + 1)
+            assert lab.probe("web", "db", "tcp", port).state == "open"
+        assert lab.probe("web", "db", "tcp", 5432).state == "closed"
+    finally:
+        noise.kill()
+        noise.wait()
+    wait_until(lambda: enforcer.ask("diff", check=False).returncode == 0, 5)
+
+
+def test_diff_names_what_is_different(lab, enforcer):
+    """Asked at once, before it is healed: the engine looks a few times a second."""
+    db = lab.host("db").address(4)
+    seen = []
+    for _ in range(20):
+        lab.node.nft(f"delete element inet ringfence local4_in {{ {db} }}")
+        done = enforcer.ask("diff", "-o", "json", check=False)
+        enforcer.wait_settled()
+        wait_until(lambda: enforcer.ask("diff", check=False).returncode == 0, 5)
+        if '"missing"' in done.stdout:
+            seen.append(done.stdout)
+            break
+    assert seen and f'"address":"{db}"' in seen[0] and '"local4_in"' in seen[0]
+
+
+def test_foreign_flush_while_the_engine_is_dead_is_healed_by_the_next(lab, enforcer):
+    kill(enforcer.role("engine"))
+    lab.node.exec(["nft", "flush", "ruleset"])
+    enforcer.wait_state("enforcing")
+    wait_until(lambda: lab.probe("world", "db", "tcp", 5432, 100).state == "closed", 5)
+    check_enforcing(lab)
+
+
+# --- refusals ---
+
+
+def test_flow_group_that_another_has_is_told_and_taken_when_free(lab, tmp_path):
+    """Policy is in force all the same."""
+    holder = Enforcer(lab.node, tmp_path / "a", world_of(tmp_path / "a", lab),
+                      metrics=False)
+    other = Enforcer(lab.node, tmp_path / "b", world_of(tmp_path / "b", lab),
+                     metrics=False)
+    with holder:
+        with other:
+            other.wait_log("flows-not-read group=100")
+            check_enforcing(lab)
+            assert not other.status()["flows"]["reading"]
+            holder.stop()
+            wait_until(lambda: other.status()["flows"]["reading"], 10, "the group")
+            lab.probe("web", "db", "tcp", 80, 100)
+            wait_until(other.flows, 5, "a record")
+    lab.node.exec(["nft", "flush", "ruleset"])
+
+
+def world_of(directory, lab):
+    directory.mkdir()
+    return {"world.yaml": world(lab), "db.yaml": DB}
+
+
+def test_check_finds_no_fault_with_the_configuration(enforcer):
+    done = enforcer.host.exec([rf.program("ringfence-enforcer"), "--config",
+                               str(enforcer.config_path), "--check"])
+    assert done.returncode == 0 and done.stderr == ""
+
+
+# --- before the daemon ---
+
+
+def boot(enforcer):
+    return enforcer.host.exec([rf.program("ringfence-enforcer"), "--config",
+                               str(enforcer.config_path), "--boot"])
+
+
+@pytest.fixture
+def asleep(lab, tmp_path):
+    """A node without a table, and a daemon that is not started."""
+    it = Enforcer(lab.node, tmp_path, {"world.yaml": world(lab), "db.yaml": DB})
+    yield it
+    it.__exit__()
+    lab.node.exec(["nft", "flush", "ruleset"])
+
+
+def test_boot_closes_workloads_until_the_daemon_knows_policy(lab, asleep):
+    assert lab.probe("world", "web", "tcp", 80).state == "open"
+    boot(asleep)
+    with Watch(lab, FORBIDDEN) as watch:
+        assert {lab.probe(*probe).state for probe in ALLOWED} == {"closed"}
+        asleep.start()
+        watch.wait_rounds(1)
+    assert all(states == {"closed"} for states in watch.states.values())
+    check_enforcing(lab)
+
+
+def test_boot_leaves_a_table_as_it_is(lab, asleep):
+    asleep.start()
+    asleep.stop()
+    boot(asleep)
+    check_enforcing(lab)
+
+
+def test_boot_does_nothing_when_boot_is_open(lab, asleep):
+    asleep.write_config(boot="open")
+    boot(asleep)
+    assert lab.probe("world", "web", "tcp", 80).state == "open"
+    assert lab.node.exec(["nft", "list", "tables"]).stdout == ""

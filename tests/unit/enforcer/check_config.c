@@ -1,0 +1,258 @@
+/*
+ * enforcer.yaml: what it means, and one case for each mistake with its place.
+ */
+#include "enforcer/config.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct arena *arena;
+static struct diag_list diags;
+static char path[] = "/tmp/ringfence-config.XXXXXX";
+
+static void
+setup(void)
+{
+	int fd;
+
+	strcpy(path + strlen(path) - 6, "XXXXXX");
+	fd = mkstemp(path);
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+	arena = arena_new();
+	diag_list_init(&diags, arena);
+}
+
+static void
+teardown(void)
+{
+	unlink(path);
+	arena_free(arena);
+}
+
+static struct enforcer_config *
+load(const char *text)
+{
+	FILE *file = fopen(path, "w");
+
+	ck_assert_ptr_nonnull(file);
+	ck_assert_int_ge(fputs(text, file), 0);
+	ck_assert_int_eq(fclose(file), 0);
+	return enforcer_config_load(arena, path, &diags);
+}
+
+START_TEST(smallest_configuration_has_defaults)
+{
+	struct enforcer_config *c =
+	    load("node: n1\nsources: [{directory: /p}]\nboot: open\n");
+	char text[IP_TEXT_BYTES];
+
+	ck_assert_ptr_nonnull(c);
+	ck_assert_uint_eq(diags.warnings, 0);
+	ck_assert(str_is(c->node, "n1"));
+	ck_assert_uint_eq(c->source_count, 1);
+	ck_assert_str_eq(c->sources[0].directory, "/p");
+	ck_assert(!c->default_deny && !c->ip_blocks_skip_pods && !c->reject);
+	ck_assert(!c->boot_closed);
+	ck_assert_ptr_null(c->flow_file);
+	ck_assert_uint_eq(c->flow_group, 100);
+	ck_assert_ptr_null(c->audit_directory);
+	ck_assert_str_eq(c->control_socket, "/run/ringfence/enforcer.sock");
+	ck_assert(c->has_metrics);
+	ck_assert_str_eq(ip_format(&c->metrics_addr, text), "127.0.0.1");
+	ck_assert_uint_eq(c->metrics_port, 9477);
+}
+END_TEST
+
+START_TEST(every_field_is_read)
+{
+	struct enforcer_config *c =
+	    load("node: worker-1\n"
+		 "sources:\n"
+		 "  - {directory: policy.d, cluster: east}\n"
+		 "  - {directory: /etc/more}\n"
+		 "clusterDefault: deny\n"
+		 "ipBlocksMatchPods: never\n"
+		 "boot: closed\n"
+		 "workloadNetworks: [10.1.0.0/16, \"fd00:1::/32\"]\n"
+		 "established: keep\n"
+		 "denied: reject\n"
+		 "flows: {file: flows.jsonl, group: 7}\n"
+		 "audit: {directory: audit, mode: best-effort}\n"
+		 "control: e.sock\n"
+		 "controlGroup: adm\n"
+		 "metrics: \"[::1]:9\"\n"
+		 "user: rf\n"
+		 "log: {level: debug, format: json}\n");
+	char text[IP_TEXT_BYTES];
+
+	ck_assert_ptr_nonnull(c);
+	ck_assert_uint_eq(diags.warnings, 0);
+	ck_assert_uint_eq(c->source_count, 2);
+	ck_assert_str_eq(
+	    c->sources[0].directory, "/tmp/policy.d"); /* beside the file */
+	ck_assert(str_is(c->sources[0].cluster, "east"));
+	ck_assert(c->default_deny && c->ip_blocks_skip_pods && c->reject);
+	ck_assert(c->boot_closed);
+	ck_assert_uint_eq(c->workload_network_count, 2);
+	ck_assert_str_eq(
+	    ip_prefix_format(&c->workload_networks[1], text), "fd00:1::/32");
+	ck_assert_str_eq(c->flow_file, "/tmp/flows.jsonl");
+	ck_assert_uint_eq(c->flow_group, 7);
+	ck_assert_str_eq(c->audit_directory, "/tmp/audit");
+	ck_assert(!c->audit_required);
+	ck_assert_str_eq(c->control_socket, "/tmp/e.sock");
+	ck_assert(str_is(c->control_group, "adm"));
+	ck_assert_int_eq(c->metrics_addr.family, IP_V6);
+	ck_assert_uint_eq(c->metrics_port, 9);
+	ck_assert(str_is(c->user, "rf"));
+	ck_assert_int_eq(c->log_level, LOG_DEBUG);
+	ck_assert_int_eq(c->log_format, LOG_FORMAT_JSON);
+}
+END_TEST
+
+START_TEST(metrics_can_be_off)
+{
+	struct enforcer_config *c =
+	    load("node: w\nsources: [{directory: /p}]\nboot: open\nmetrics: false\n");
+
+	ck_assert_ptr_nonnull(c);
+	ck_assert(!c->has_metrics);
+}
+END_TEST
+
+#define HEAD "node: w\nsources: [{directory: /p}]\nboot: open\n"
+
+static const struct {
+	const char *text;
+	unsigned line, col;
+	const char *message; /* part of it */
+	const char *hint;    /* part of it, or NULL */
+} mistakes[] = {
+    {"sources: [{directory: /p}]\n", 1, 1, "node", NULL},
+    {"node: w\n", 1, 1, "sources", NULL},
+    {"node: w\nsources: []\n", 2, 10, "names no source", NULL},
+    {HEAD "nod: x\n", 4, 1, "nod", "node"},
+    {HEAD "clusterDefault: maybe\n", 4, 17, "maybe", NULL},
+    {HEAD "workloadNetworks: [10.0.0.0/33]\n", 4, 20, "10.0.0.0/33", NULL},
+    {HEAD "workloadNetworks: 10.0.0.0/8\n", 4, 19, "list", NULL},
+    {HEAD "metrics: 9477\n", 4, 10, "string", NULL},
+    {HEAD "metrics: localhost:9477\n", 4, 10, "ADDRESS:PORT", NULL},
+    {HEAD "metrics: ::1:9477\n", 4, 10, "ADDRESS:PORT", NULL},
+    {HEAD "metrics: true\n", 4, 10, "ADDRESS:PORT", NULL},
+    {HEAD "flows: {group: 0}\n", 4, 16, "group", NULL},
+    {HEAD "flows: {group: 65536}\n", 4, 16, "group", NULL},
+    {HEAD "flows: {fle: x}\n", 4, 9, "fle", "file"},
+    {HEAD "audit: {mode: required}\n", 4, 8, "directory", NULL},
+    {HEAD "audit: {directory: /a, mode: never}\n", 4, 30, "never", NULL},
+    {HEAD "established: snip\n", 4, 14, "snip", NULL},
+    {HEAD "log: {level: loud}\n", 4, 14, "loud", NULL},
+    {HEAD "control: \"\"\n", 4, 10, "empty", NULL},
+    {"node: w\nboot: open\nsources:\n  - kubernetes: {kubeconfig: /k}\n", 4, 17,
+	"not built yet", NULL},
+    {"node: w\nboot: open\nsources:\n  - {cluster: east}\n", 4, 5, "directory", NULL},
+    {"node: w\nboot: open\nsources:\n  - {directory: /p}\n  - {directory: /p}\n", 5, 5,
+	"twice", NULL},
+    {"node: \"\"\nsources: [{directory: /p}]\n", 1, 7, "name", NULL},
+    {"node: w\n---\nnode: m\n", 1, 1, "one YAML document", NULL},
+    {"", 1, 1, "one YAML document", NULL},
+    {"node: [\n", 2, 1, "", NULL},
+};
+
+START_TEST(mistake_is_told_at_its_place)
+{
+	const struct diag *d;
+
+	ck_assert_ptr_null(load(mistakes[_i].text));
+	for (d = diags.first; d != NULL && d->severity != DIAG_ERROR; d = d->next)
+		continue;
+	ck_assert_ptr_nonnull(d);
+	ck_assert_msg(
+	    d->loc.line == mistakes[_i].line && d->loc.col == mistakes[_i].col,
+	    "%s: %u:%u %s", mistakes[_i].text, d->loc.line, d->loc.col, d->msg);
+	ck_assert_msg(strstr(d->msg, mistakes[_i].message) != NULL, "%s", d->msg);
+	if (mistakes[_i].hint != NULL) {
+		ck_assert_ptr_nonnull(d->hint);
+		ck_assert_msg(
+		    strstr(d->hint, mistakes[_i].hint) != NULL, "%s", d->hint);
+	}
+}
+END_TEST
+
+START_TEST(every_mistake_is_told)
+{
+	unsigned line = 0;
+
+	ck_assert_ptr_null(
+	    load("nod: n\nsources: [{directry: /p}]\nboot: maybe\nflows: 5\n"));
+	diag_sort(&diags);
+	for (const struct diag *d = diags.first; d != NULL; d = d->next) {
+		if (d->severity == DIAG_ERROR && d->loc.line == line + 1)
+			line++;
+	}
+	ck_assert_uint_eq(line, 4); /* one on each line */
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	unsigned line;
+	const char *message;
+} warnings[] = {
+    {HEAD "established: cut\n", 4, "not built yet"},
+    {"node: w\nsources: [{directory: /p}]\n", 1, "workloadNetworks"},
+    {"node: w\nsources: [{directory: /p}]\nboot: closed\n", 3, "workloadNetworks"},
+    {HEAD "workloadNetworks: [10.1.2.3/8]\n", 4, "10.0.0.0/8"},
+};
+
+START_TEST(what_is_not_as_it_seems_is_a_warning)
+{
+	ck_assert_ptr_nonnull(load(warnings[_i].text));
+	ck_assert_uint_eq(diags.warnings, 1);
+	ck_assert_uint_eq(diags.first->loc.line, warnings[_i].line);
+	ck_assert_msg(strstr(diags.first->msg, warnings[_i].message) != NULL, "%s",
+	    diags.first->msg);
+}
+END_TEST
+
+START_TEST(missing_file_is_an_error)
+{
+	ck_assert_ptr_null(enforcer_config_load(arena, "/nonexistent.yaml", &diags));
+	ck_assert_uint_eq(diags.errors, 1);
+}
+END_TEST
+
+static Suite *
+make_suite(void)
+{
+	Suite *suite = suite_create("config");
+	TCase *tc = tcase_create("config");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, smallest_configuration_has_defaults);
+	tcase_add_test(tc, every_field_is_read);
+	tcase_add_test(tc, metrics_can_be_off);
+	tcase_add_loop_test(tc, mistake_is_told_at_its_place, 0,
+	    (int)(sizeof(mistakes) / sizeof(mistakes[0])));
+	tcase_add_test(tc, every_mistake_is_told);
+	tcase_add_loop_test(tc, what_is_not_as_it_seems_is_a_warning, 0,
+	    (int)(sizeof(warnings) / sizeof(warnings[0])));
+	tcase_add_test(tc, missing_file_is_an_error);
+	suite_add_tcase(suite, tc);
+	return suite;
+}
+
+int
+main(void)
+{
+	SRunner *runner = srunner_create(make_suite());
+	int failed;
+
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

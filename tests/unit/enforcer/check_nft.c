@@ -1,0 +1,472 @@
+/*
+ * The netlink encoder against the real kernel, each test in a network namespace of its
+ * own: what it writes is what nft(8) makes of the printed program, what it reads back is
+ * what it wrote, and refusals say where.
+ */
+#include <check.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "enforcer/nft.h"
+
+#define LISTING "nft list table inet ringfence"
+
+static struct arena *arena;
+static struct nft *nft;
+static struct err err;
+
+/* Runs in check's forked child: the namespace ends with it. */
+static void
+setup(void)
+{
+	if (unshare(CLONE_NEWNET) != 0)
+		ck_assert_int_eq(unshare(CLONE_NEWUSER | CLONE_NEWNET), 0);
+	arena = arena_new();
+	err = ERR_INIT;
+	ck_assert_msg(nft_open(&nft, &err) == 0, "%s", err.msg);
+}
+
+static void
+teardown(void)
+{
+	nft_close(nft);
+	arena_free(arena);
+}
+
+static struct table_rule_chain chains[] = {
+    {.number = 5000,
+	.action = ACTION_DENY,
+	.log = true,
+	.comment = "Policy x a.yaml:3"},
+    {.number = 6000, .action = ACTION_ALLOW, .comment = "Policy y b.yaml:4"},
+};
+static struct table_element rules[] = {
+    {.class_id = 5000, .value = 5000}, {.class_id = 6000, .value = 6000}};
+static struct table_element local4[] = {
+    {.addr = {10, 1, 0, 1}}, {.addr = {10, 1, 0, 2}}};
+static struct table_element local6[] = {{.addr = {0xfd, 0, [15] = 1}}};
+static struct table_element peer4[] = {{.addr = {10, 1, 0, 9}, .value = 0x12345678}};
+static struct table_element peer6[] = {{.addr = {0xfd, 0, [15] = 9}, .value = 77}};
+/* Neighbours that touch, and one that ends with the address space. */
+static struct table_element net4[] = {
+    {.addr = {10, 0, 0, 0}, .addr_end = {10, 0, 0, 255}, .value = 70},
+    {.addr = {10, 0, 1, 0}, .addr_end = {10, 0, 1, 255}, .value = 71},
+    {.addr = {203, 0, 113, 0}, .addr_end = {255, 255, 255, 255}, .value = 72},
+};
+static struct table_element net6[] = {
+    {.addr = {0x20, 0x01}, .addr_end = {0x20, 0x01, 0, 0, [15] = 0xff}, .value = 70}};
+static struct table_element cell4[] = {
+    {.class_id = 0x12345678,
+	.addr = {10, 1, 0, 1},
+	.proto = 6,
+	.port_lo = 80,
+	.value = 5000},
+    {.class_id = 0x12345678,
+	.addr = {10, 1, 0, 1},
+	.proto = 17,
+	.port_lo = 53,
+	.value = 6000},
+};
+static struct table_element range4[] = {
+    {.class_id = 0x12345678,
+	.addr = {10, 1, 0, 1},
+	.proto = 1,
+	.port_lo = 0,
+	.port_hi = 65535,
+	.value = 6000},
+    {.class_id = 0x12345678,
+	.addr = {10, 1, 0, 1},
+	.proto = 6,
+	.port_lo = 1000,
+	.port_hi = 2000,
+	.value = 6000},
+    {.class_id = 0x12345678,
+	.addr = {10, 1, 0, 1},
+	.proto = 6,
+	.port_lo = 2001,
+	.port_hi = 3000,
+	.value = 5000},
+};
+static struct table_element range6[] = {{.class_id = 77,
+    .addr = {0xfd, 0, [15] = 1},
+    .proto = 58,
+    .port_lo = 0,
+    .port_hi = 65535,
+    .value = 6000}};
+static struct table_element any6[] = {
+    {.class_id = 77, .addr = {0xfd, 0, [15] = 1}, .value = 5000}};
+static struct table_element rest4[] = {{.addr = {10, 1, 0, 1}, .value = 5000}};
+static struct table_element gate4[] = {
+    {.addr = {10, 1, 0, 0}, .addr_end = {10, 1, 255, 255}}};
+
+#define CONTENT(set, list) [set] = {(list), ARRAY_LEN(list)}
+static const struct {
+	struct table_element *elements;
+	size_t count;
+} contents[SET_COUNT] = {
+    CONTENT(SET_RULES, rules),
+    CONTENT(SET_LOCAL4_IN, local4),
+    CONTENT(SET_LOCAL6_OUT, local6),
+    CONTENT(SET_PEER4_IN, peer4),
+    CONTENT(SET_PEER6_OUT, peer6),
+    CONTENT(SET_PEER4_IN_NET, net4),
+    CONTENT(SET_PEER6_OUT_NET, net6),
+    CONTENT(SET_CELL4_IN, cell4),
+    CONTENT(SET_CELL4_IN_RANGE, range4),
+    CONTENT(SET_CELL6_OUT_RANGE, range6),
+    CONTENT(SET_CELL6_OUT_ANY, any6),
+    CONTENT(SET_CELL4_IN_REST, rest4),
+    CONTENT(SET_GATE4, gate4),
+    CONTENT(SET_KNOWN4, local4),
+};
+
+static struct table_content
+make_content(void)
+{
+	struct table_content c = {.settings = {.log_group = 100},
+	    .rule_chains = chains,
+	    .rule_chain_count = ARRAY_LEN(chains)};
+
+	for (size_t i = 0; i < SET_COUNT; i++) {
+		c.elements[i] = contents[i].elements;
+		c.element_count[i] = contents[i].count;
+	}
+	return c;
+}
+
+/* The batch that makes the whole table from nothing. */
+static struct op_batch
+make_batch(const struct table_content *c)
+{
+	struct op_batch batch = {.settings = c->settings};
+
+	batch.ops = ARENA_ARRAY(arena, 1 + c->rule_chain_count + SET_COUNT, struct op);
+	batch.ops[batch.count++].kind = OP_TABLE;
+	for (size_t i = 0; i < c->rule_chain_count; i++)
+		batch.ops[batch.count++] =
+		    (struct op){.kind = OP_CHAIN_ADD, .chain = &c->rule_chains[i]};
+	for (size_t i = 0; i < SET_COUNT; i++) {
+		if (c->element_count[i] != 0)
+			batch.ops[batch.count++] = (struct op){.kind = OP_ADD,
+			    .set = (enum table_set_id)i,
+			    .elements = c->elements[i],
+			    .element_count = c->element_count[i]};
+	}
+	return batch;
+}
+
+static uint32_t
+apply(const struct op_batch *batch)
+{
+	struct nft_refusal refusal;
+	uint32_t generation = 0;
+	int rc = nft_apply(nft, batch, 0, &generation, &refusal, &err);
+
+	ck_assert_msg(rc == 0, "operation %zu: %s", refusal.op, err.msg);
+	return generation;
+}
+
+static char *
+output_of(const char *command)
+{
+	FILE *f = popen(command, "r"); /* a fixed command of this file's own */
+	struct buf out = {NULL, 0, 0};
+	char chunk[4096];
+	size_t n;
+
+	ck_assert_ptr_nonnull(f);
+	while ((n = fread(chunk, 1, sizeof(chunk), f)) != 0)
+		buf_add(&out, chunk, n);
+	ck_assert_msg(pclose(f) == 0, "%s failed", command);
+	ck_assert_uint_ne(out.len, 0);
+	return out.data;
+}
+
+static void
+load_text(const struct buf *text)
+{
+	FILE *f = popen("nft -f -", "w");
+
+	ck_assert_ptr_nonnull(f);
+	ck_assert_uint_eq(fwrite(text->data, 1, text->len, f), text->len);
+	ck_assert_int_eq(pclose(f), 0);
+}
+
+/* Chains are listed in the order in which they were made: compared as a set of blocks. */
+static int
+compare_blocks(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static size_t
+split_blocks(char *listing, char **blocks, size_t max)
+{
+	size_t count = 0;
+
+	for (char *at = listing; at != NULL && count < max; count++) {
+		char *next = strstr(at, "\n\n");
+
+		if (next != NULL) {
+			*next = '\0';
+			next += 2;
+		}
+		blocks[count] = at;
+		at = next;
+	}
+	/* The last block has the table's closing brace behind it. */
+	blocks[count - 1][strlen(blocks[count - 1]) - 3] = '\0';
+	qsort(blocks, count, sizeof(*blocks), compare_blocks);
+	return count;
+}
+
+START_TEST(apply_makes_what_nft_makes_of_the_printed_program)
+{
+	struct table_content content = make_content();
+	struct op_batch batch;
+	struct buf text = {NULL, 0, 0};
+	char *ours, *printed, *our_blocks[128], *printed_blocks[128];
+	size_t count;
+
+	content.settings.reject = _i == 1;
+	batch = make_batch(&content);
+	(void)apply(&batch);
+	ours = output_of(LISTING);
+	table_print_nft(&text, &content);
+	load_text(&text); /* replaces the table */
+	printed = output_of(LISTING);
+	ck_assert_uint_eq(strlen(ours), strlen(printed));
+	count = split_blocks(ours, our_blocks, ARRAY_LEN(our_blocks));
+	ck_assert_uint_eq(
+	    split_blocks(printed, printed_blocks, ARRAY_LEN(printed_blocks)), count);
+	ck_assert_uint_gt(count, SET_COUNT);
+	for (size_t i = 0; i < count; i++)
+		ck_assert_str_eq(our_blocks[i], printed_blocks[i]);
+	free(ours);
+	free(printed);
+	buf_free(&text);
+}
+END_TEST
+
+START_TEST(listing_loads_again)
+{
+	const struct table_content content = make_content();
+	const struct op_batch batch = make_batch(&content);
+	char *before, *after;
+
+	(void)apply(&batch);
+	before = output_of(LISTING);
+	free(output_of("nft list table inet ringfence > listing.$$ && "
+		       "nft delete table inet ringfence && nft -f listing.$$ && "
+		       "rm listing.$$ && echo done"));
+	after = output_of(LISTING);
+	ck_assert_str_eq(before, after);
+	free(before);
+	free(after);
+}
+END_TEST
+
+START_TEST(observe_returns_what_was_applied)
+{
+	const struct table_content content = make_content();
+	const struct op_batch batch = make_batch(&content);
+	struct nft_observed seen, again;
+
+	(void)apply(&batch);
+	ck_assert_msg(nft_observe(nft, arena, &seen, &err) == 0, "%s", err.msg);
+	for (size_t s = 0; s < SET_COUNT; s++) {
+		ck_assert_msg(seen.element_count[s] == content.element_count[s],
+		    "%s: %zu elements, not %zu", table_sets[s].name,
+		    seen.element_count[s], content.element_count[s]);
+		for (size_t i = 0; i < seen.element_count[s]; i++)
+			ck_assert_msg(table_element_equal(&seen.elements[s][i],
+					  &content.elements[s][i]),
+			    "%s element %zu differs", table_sets[s].name, i);
+	}
+	ck_assert_uint_eq(seen.rule_chain_count, 2);
+	ck_assert_uint_eq(seen.rule_chains[0], 5000);
+	ck_assert_uint_eq(seen.rule_chains[1], 6000);
+	free(output_of("nft add rule inet ringfence forward drop && echo done"));
+	ck_assert_int_eq(nft_observe(nft, arena, &again, &err), 0);
+	ck_assert_mem_ne(seen.rules_digest, again.rules_digest, 32);
+}
+END_TEST
+
+START_TEST(observe_returns_not_found_when_there_is_no_table)
+{
+	struct nft_observed seen;
+
+	ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), ERR_NOT_FOUND);
+}
+END_TEST
+
+START_TEST(apply_changes_nothing_when_one_operation_is_refused)
+{
+	const struct table_content content = make_content();
+	const struct op_batch batch = make_batch(&content);
+	const struct table_element fresh = {.addr = {10, 9, 9, 9}};
+	const struct op ops[] = {
+	    {.kind = OP_ADD,
+		.set = SET_LOCAL4_IN,
+		.elements = &fresh,
+		.element_count = 1},
+	    {.kind = OP_ADD,
+		.set = SET_CELL4_IN,
+		.elements = cell4,
+		.element_count = 2},
+	};
+	const struct op_batch bad = {
+	    .ops = (struct op *)(uintptr_t)ops, .count = ARRAY_LEN(ops)};
+	struct nft_refusal refusal;
+	struct nft_observed seen;
+	uint32_t generation;
+
+	(void)apply(&batch);
+	ck_assert_int_eq(
+	    nft_apply(nft, &bad, 0, &generation, &refusal, &err), ERR_SYSTEM);
+	ck_assert_uint_eq(refusal.op, 1);
+	ck_assert_int_eq(refusal.sys, EEXIST);
+	ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), 0);
+	ck_assert_uint_eq(seen.element_count[SET_LOCAL4_IN], ARRAY_LEN(local4));
+}
+END_TEST
+
+START_TEST(apply_returns_stale_when_somebody_changed_the_ruleset)
+{
+	const struct table_content content = make_content();
+	const struct op_batch batch = make_batch(&content);
+	uint32_t generation = apply(&batch);
+	uint32_t next;
+	struct nft_refusal refusal;
+
+	ck_assert_int_eq(nft_apply(nft, &batch, generation, &next, &refusal, &err), 0);
+	ck_assert_uint_eq(next, generation + 1);
+	free(output_of("nft add table inet other && echo done"));
+	ck_assert_int_eq(
+	    nft_apply(nft, &batch, next, &generation, &refusal, &err), ERR_STALE);
+}
+END_TEST
+
+START_TEST(apply_splits_elements_that_exceed_one_message)
+{
+	const struct table_content content = make_content();
+	const struct op_batch batch = make_batch(&content);
+	const size_t count = 50000;
+	struct table_element *many = ARENA_ARRAY(arena, count, struct table_element);
+	struct op op = {.kind = OP_ADD,
+	    .set = SET_CELL6_IN,
+	    .elements = many,
+	    .element_count = count};
+	const struct op_batch more = {.ops = &op, .count = 1};
+	struct nft_observed seen;
+
+	for (size_t i = 0; i < count; i++)
+		many[i] = (struct table_element){.class_id = (uint32_t)i + 1,
+		    .addr = {0xfd},
+		    .proto = 6,
+		    .port_lo = 443,
+		    .value = 5000};
+	(void)apply(&batch);
+	(void)apply(&more);
+	ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), 0);
+	ck_assert_uint_eq(seen.element_count[SET_CELL6_IN], count);
+	op.kind = OP_DELETE;
+	(void)apply(&more);
+	ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), 0);
+	ck_assert_uint_eq(seen.element_count[SET_CELL6_IN], 0);
+}
+END_TEST
+
+START_TEST(apply_replaces_interval_sets_whole)
+{
+	const struct table_content content = make_content();
+	const struct op_batch batch = make_batch(&content);
+	const struct op ops[] = {
+	    {.kind = OP_FLUSH, .set = SET_PEER4_IN_NET},
+	    {.kind = OP_ADD,
+		.set = SET_PEER4_IN_NET,
+		.elements = net4 + 1,
+		.element_count = 1},
+	    {.kind = OP_FLUSH, .set = SET_CELL4_IN_RANGE},
+	    {.kind = OP_ADD,
+		.set = SET_CELL4_IN_RANGE,
+		.elements = range4 + 2,
+		.element_count = 1},
+	};
+	const struct op_batch edit = {
+	    .ops = (struct op *)(uintptr_t)ops, .count = ARRAY_LEN(ops)};
+	struct nft_observed seen;
+
+	(void)apply(&batch);
+	(void)apply(&edit);
+	ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), 0);
+	ck_assert_uint_eq(seen.element_count[SET_PEER4_IN_NET], 1);
+	ck_assert(table_element_equal(&seen.elements[SET_PEER4_IN_NET][0], &net4[1]));
+	ck_assert_uint_eq(seen.element_count[SET_CELL4_IN_RANGE], 1);
+	ck_assert(
+	    table_element_equal(&seen.elements[SET_CELL4_IN_RANGE][0], &range4[2]));
+}
+END_TEST
+
+START_TEST(delete_table_returns_zero_with_and_without_a_table)
+{
+	const struct table_content content = make_content();
+	const struct op_batch batch = make_batch(&content);
+	struct nft_observed seen;
+
+	(void)apply(&batch);
+	ck_assert_int_eq(nft_delete_table(nft, &err), 0);
+	ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), ERR_NOT_FOUND);
+	ck_assert_int_eq(nft_delete_table(nft, &err), 0);
+}
+END_TEST
+
+START_TEST(counters_returns_one_of_each_rule_chain)
+{
+	const struct table_content content = make_content();
+	const struct op_batch batch = make_batch(&content);
+	struct nft_counter *counters;
+	size_t count;
+
+	(void)apply(&batch);
+	ck_assert_int_eq(nft_counters(nft, &counters, &count, &err), 0);
+	ck_assert_uint_eq(count, 2);
+	ck_assert_uint_eq(counters[0].number, 5000);
+	ck_assert_uint_eq(counters[1].number, 6000);
+	ck_assert_uint_eq(counters[0].packets, 0);
+	free(counters);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("nft");
+	TCase *tc = tcase_create("nft");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_loop_test(
+	    tc, apply_makes_what_nft_makes_of_the_printed_program, 0, 2);
+	tcase_add_test(tc, listing_loads_again);
+	tcase_add_test(tc, observe_returns_what_was_applied);
+	tcase_add_test(tc, observe_returns_not_found_when_there_is_no_table);
+	tcase_add_test(tc, apply_changes_nothing_when_one_operation_is_refused);
+	tcase_add_test(tc, apply_returns_stale_when_somebody_changed_the_ruleset);
+	tcase_add_test(tc, apply_splits_elements_that_exceed_one_message);
+	tcase_add_test(tc, apply_replaces_interval_sets_whole);
+	tcase_add_test(tc, delete_table_returns_zero_with_and_without_a_table);
+	tcase_add_test(tc, counters_returns_one_of_each_rule_chain);
+	suite_add_tcase(suite, tc);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? 0 : 1;
+}
