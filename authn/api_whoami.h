@@ -1,0 +1,15 @@
+/*
+ * The body of GET /ringfence/v1/whoami. Pure.
+ */
+#ifndef AUTHN_API_WHOAMI_H
+#define AUTHN_API_WHOAMI_H
+
+#include "authn/identity.h"
+#include "policy-lang/model.h"
+
+/* Appends one JSON object and a newline: user, uid, groups, namespaces (where some
+ * Access document allows this user something), token, and the limits there. */
+void api_whoami_json(
+    struct buf *out, const struct identity *id, const struct model *model);
+
+#endif

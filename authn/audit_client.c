@@ -1,0 +1,281 @@
+/*
+ * Records travel one message each: u64 ticket (0: nobody waits), then the JSON line.
+ * Answers come in the order of the records, so waiting tickets are a queue.
+ * When the socket is full the record waits here, up to a limit; beyond it the gate
+ * counts as not ready: nothing is forwarded that could not be recorded.
+ */
+#include "authn/audit_client.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "authn/messages.h"
+#include "common/limits.h"
+#include "common/log.h"
+#include "common/proc.h"
+
+#define CUT_BYTES   4096u
+#define PENDING_MAX 65536u /* records that wait for the disk or for the socket */
+
+struct pending {
+	struct pending *next;
+	uint64_t ticket;
+	audit_done_fn done; /* NULL: nobody waits (any more) */
+	void *arg;
+	struct buf body; /* kept until the answer, to be sent again after a restart */
+	bool sent;
+};
+
+struct audit_client {
+	uv_loop_t *loop;
+	uv_poll_t *poll; /* of the present socket; NULL without one */
+	struct proc_channel channel;
+	bool required;
+	bool writable; /* what the audit role said last */
+	uint64_t next_ticket;
+	struct pending *first, **tail;
+	struct pending *unsent; /* the first that is not sent yet */
+	size_t count;
+};
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+static void
+free_handle(uv_handle_t *handle)
+{
+	free(handle);
+}
+
+static void
+disconnect(struct audit_client *c)
+{
+	if (c->poll != NULL) {
+		c->poll->data = NULL;
+		uv_close((uv_handle_t *)c->poll, free_handle);
+		c->poll = NULL;
+	}
+	proc_channel_close(&c->channel);
+}
+
+static void
+watch(struct audit_client *c)
+{
+	int events = UV_READABLE | (c->unsent != NULL ? UV_WRITABLE : 0);
+
+	if (c->poll != NULL && uv_poll_start(c->poll, events, on_poll) != 0)
+		base_die("cannot watch the audit role");
+}
+
+/* Sends what waits; stops at the first that does not fit. */
+static void
+flush(struct audit_client *c)
+{
+	struct err err = ERR_INIT;
+
+	while (c->unsent != NULL && c->channel.fd >= 0) {
+		struct pending *p = c->unsent;
+		struct proc_msg msg = {.type = MSG_AUDIT_APPEND,
+		    .data = (const uint8_t *)p->body.data,
+		    .len = p->body.len};
+
+		if (proc_send(&c->channel, &msg, &err) != 0)
+			break;
+		p->sent = true;
+		c->unsent = p->next;
+	}
+	watch(c);
+}
+
+static void
+finish_first(struct audit_client *c, bool ok)
+{
+	struct pending *p = c->first;
+
+	c->first = p->next;
+	if (c->first == NULL)
+		c->tail = &c->first;
+	if (c->unsent == p)
+		c->unsent = p->next;
+	c->count--;
+	if (p->done != NULL)
+		p->done(p->arg, ok);
+	buf_free(&p->body);
+	free(p);
+}
+
+/* Body: u64 ticket, u8 ok. Tickets are answered in order, none twice. */
+static bool
+on_done(struct audit_client *c, const struct proc_msg *msg)
+{
+	struct proc_reader r;
+	uint64_t ticket;
+	uint8_t ok;
+
+	proc_reader_init(&r, msg);
+	ticket = proc_get_u64(&r);
+	ok = proc_get_u8(&r);
+	if (!proc_reader_done(&r))
+		return false;
+	while (c->first != NULL && c->first->sent && c->first->ticket <= ticket)
+		finish_first(c, ok == 1);
+	return true;
+}
+
+static bool
+on_state(struct audit_client *c, const struct proc_msg *msg)
+{
+	struct proc_reader r;
+	uint8_t writable;
+
+	proc_reader_init(&r, msg);
+	writable = proc_get_u8(&r);
+	if (!proc_reader_done(&r))
+		return false;
+	c->writable = writable == 1;
+	return true;
+}
+
+static void
+on_poll(uv_poll_t *poll, int status, int events)
+{
+	struct audit_client *c = poll->data;
+	struct err err = ERR_INIT;
+	struct proc_msg msg;
+	int rc = status < 0 ? ERR_UNAVAILABLE : 1;
+
+	while (rc == 1 && c->channel.fd >= 0) {
+		rc = proc_recv(&c->channel, &msg, &err);
+		if (rc == 1 && !(msg.type == MSG_AUDIT_DONE      ? on_done(c, &msg)
+				   : msg.type == MSG_AUDIT_STATE ? on_state(c, &msg)
+								 : false))
+			rc = ERR_PROTOCOL;
+	}
+	if (rc < 0) {
+		log_warn("audit-role-lost", "pending=%zu", c->count);
+		disconnect(c);
+		return;
+	}
+	if ((events & UV_WRITABLE) != 0)
+		flush(c);
+}
+
+int
+audit_client_reconnect(struct audit_client *c, int fd, struct err *err)
+{
+	int rc;
+
+	disconnect(c);
+	proc_channel_init(&c->channel, fd);
+	c->poll = xcalloc(1, sizeof(*c->poll));
+	rc = uv_poll_init(c->loop, c->poll, fd);
+	if (rc != 0) {
+		free(c->poll);
+		c->poll = NULL;
+		proc_channel_close(&c->channel);
+		return err_set(
+		    err, ERR_SYSTEM, "watch the audit role: %s", uv_strerror(rc));
+	}
+	c->poll->data = c;
+	c->writable = true;
+	/* Whatever was not confirmed is sent again: a record twice is better than none. */
+	for (struct pending *p = c->first; p != NULL; p = p->next)
+		p->sent = false;
+	c->unsent = c->first;
+	flush(c);
+	return 0;
+}
+
+int
+audit_client_new(uv_loop_t *loop, int fd, bool required,
+    struct audit_client **out_client, struct err *err)
+{
+	struct audit_client *c = xcalloc(1, sizeof(*c));
+
+	c->loop = loop;
+	c->required = required;
+	c->next_ticket = 1;
+	c->tail = &c->first;
+	c->channel.fd = -1;
+	*out_client = c;
+	return audit_client_reconnect(c, fd, err);
+}
+
+void
+audit_client_free(struct audit_client *c)
+{
+	if (c == NULL)
+		return;
+	disconnect(c);
+	while (c->first != NULL)
+		finish_first(c, false);
+	free(c);
+}
+
+bool
+audit_client_ready(const struct audit_client *c)
+{
+	if (!c->required)
+		return true;
+	return c->writable && c->channel.fd >= 0 && c->count < PENDING_MAX;
+}
+
+/* A message, which has its limit: what does not fit is left out and marked, first the
+ * end of the target, then the groups; a record that stays away would stop all others. */
+static void
+encode(struct buf *body, uint64_t ticket, bool waits, const struct audit_event *event)
+{
+	struct audit_event less = *event;
+
+	for (int step = 0; step < 3; step++) {
+		buf_clear(body);
+		proc_put_u64(body, ticket);
+		proc_put_u8(body, waits);
+		audit_event_encode(body, &less);
+		if (body->len <= LIMIT_MESSAGE_BYTES)
+			return;
+		less.cut = true;
+		less.request_uri = str_slice(event->request_uri, 0, CUT_BYTES);
+		less.user_agent = str_slice(event->user_agent, 0, CUT_BYTES);
+		if (step == 1)
+			less.group_count = 0;
+	}
+}
+
+audit_ticket_t
+audit_client_send(struct audit_client *c, const struct audit_event *event,
+    audit_done_fn done, void *arg)
+{
+	struct pending *p;
+
+	if (c->count >= PENDING_MAX && !c->required) {
+		log_warn("audit-record-dropped", "reason=backlog");
+		if (done != NULL)
+			done(arg, true);
+		return 0;
+	}
+	p = xcalloc(1, sizeof(*p));
+	p->ticket = c->next_ticket++;
+	p->done = done;
+	p->arg = arg;
+	encode(&p->body, p->ticket, done != NULL, event);
+	*c->tail = p;
+	c->tail = &p->next;
+	c->count++;
+	if (c->unsent == NULL) {
+		c->unsent = p;
+		flush(c);
+	}
+	return p->ticket;
+}
+
+void
+audit_client_cancel(struct audit_client *c, audit_ticket_t ticket)
+{
+	for (struct pending *p = c->first; p != NULL; p = p->next) {
+		if (p->ticket == ticket) {
+			p->done = NULL;
+			return;
+		}
+	}
+}

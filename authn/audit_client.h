@@ -1,0 +1,69 @@
+/*
+ * A worker's side of the audit role. Records are sent at once; the answer says that they
+ * are on disk (or cannot be). Mode `required`: nothing is forwarded, and no answer
+ * ends, without that; `best-effort`: a record that cannot be written is counted.
+ */
+#ifndef AUTHN_AUDIT_CLIENT_H
+#define AUTHN_AUDIT_CLIENT_H
+
+#include <uv.h>
+
+#include "authn/identity.h"
+#include "authn/requestinfo.h"
+#include "common/err.h"
+
+struct audit_client;
+
+enum audit_stage {
+	AUDIT_REQUEST_RECEIVED,
+	AUDIT_RESPONSE_STARTED,
+	AUDIT_RESPONSE_COMPLETE
+};
+
+/* One audit.k8s.io/v1 Event at level Metadata. Strings are borrowed during the call. */
+struct audit_event {
+	enum audit_stage stage;
+	struct str audit_id; /* a UUID of ours */
+	struct str
+	    request_uri; /* as received; secrets in it are redacted by the encoder */
+	const struct request_info *info; /* NULL: not classified (refused earlier) */
+	struct str verb; /* used when info is NULL: the lower-cased method */
+	struct str user; /* "" : nobody was recognised */
+	struct str uid;
+	const struct str *groups;
+	size_t group_count;
+	struct str token_id; /* annotation ringfence.dev/token */
+	struct str source;   /* the peer's address */
+	struct str user_agent;
+	int code;           /* of the response; 0 before there is one */
+	struct str reason;  /* Status reason, e.g. "Forbidden", "TooManyRequests" */
+	struct str message; /* of a refusal by the gate itself */
+	struct str
+	    decided_by; /* annotation ringfence.dev/decided-by: "Access /acme/shop/developers rule 0 access.yaml:12" */
+	walltime_t received;
+	walltime_t now;
+	bool cut; /* annotation ringfence.dev/cut: parts were left out to fit */
+};
+
+/* Appends the event as one JSON line without a newline; redacts secrets (query parameters
+ * token=, access_token=; user agents are cut at 1,024 bytes). Pure. */
+void audit_event_encode(struct buf *out, const struct audit_event *event);
+
+/* Takes the socket to the audit role. */
+MUST_CHECK int audit_client_new(uv_loop_t *loop, int fd, bool required,
+    struct audit_client **out_client, struct err *err);
+MUST_CHECK int audit_client_reconnect(struct audit_client *c, int fd, struct err *err);
+void audit_client_free(struct audit_client *c);
+/* False while the log cannot be written in mode `required`: forward nothing, answer 503. */
+MUST_CHECK bool audit_client_ready(const struct audit_client *c);
+
+/* `ok`: on disk (best-effort: or given up and counted). */
+typedef void (*audit_done_fn)(void *arg, bool ok);
+typedef uint64_t audit_ticket_t;
+/* Sends one event; `done` (may be NULL: nobody waits) is called once it is on disk. */
+audit_ticket_t audit_client_send(struct audit_client *c,
+    const struct audit_event *event, audit_done_fn done, void *arg);
+/* The asker goes away; the record is written all the same. */
+void audit_client_cancel(struct audit_client *c, audit_ticket_t ticket);
+
+#endif

@@ -1,0 +1,469 @@
+/*
+ * Group commit: records that arrive while a write is under way share the next one. A
+ * record that somebody waits for is written as soon as the loop has read what is there
+ * (the sooner, the fewer share it; under load reading takes longer than writing, and groups
+ * grow by themselves); others wait at most LAZY_MS.
+ */
+#include "authn/audit_role.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
+#include <uv.h>
+
+#include "authn/messages.h"
+#include "common/audit.h"
+#include "common/log.h"
+
+#define LAZY_MS       100   /* a record that nobody waits for */
+#define TICK_MS       250   /* to try again, and to sign */
+#define CHECKPOINT_MS 1000  /* how often the signed checkpoint is renewed */
+#define START_MS      10000 /* for the monitor to say what to do */
+#define READ_BATCH    512   /* messages taken from one worker at a time */
+
+struct worker_link {
+	struct worker_link *next;
+	struct audit_role *role;
+	uv_poll_t poll;
+	struct proc_channel channel;
+	uint64_t appended; /* ticket of its last record in the present group */
+	bool waiting;      /* has something to be answered in it */
+};
+
+struct audit_role {
+	uv_loop_t loop;
+	uv_poll_t monitor_poll;
+	uv_timer_t lazy;
+	uv_timer_t tick;
+	uv_prepare_t commit;
+	struct proc_channel *monitor;
+	struct worker_link *links;
+	struct audit_log *log;
+	struct audit_role_settings settings;
+	bool dirty;  /* something is appended and not synced */
+	bool urgent; /* somebody waits for it */
+	bool writable;
+	uint64_t lines, failures;
+};
+
+void
+audit_role_settings_encode(struct buf *out, const struct audit_role_settings *s)
+{
+	proc_put_str(out, s->directory);
+	proc_put_str(out, s->origin);
+	proc_put_u8(out, s->required);
+	proc_put_u32(out, s->uid);
+	proc_put_u32(out, s->gid);
+}
+
+bool
+audit_role_settings_decode(struct proc_reader *r, struct audit_role_settings *out)
+{
+	out->directory = proc_get_str(r);
+	out->origin = proc_get_str(r);
+	out->required = proc_get_u8(r) != 0;
+	out->uid = proc_get_u32(r);
+	out->gid = proc_get_u32(r);
+	return proc_reader_done(r);
+}
+
+static void
+answer(struct worker_link *link, uint32_t type, uint64_t ticket, uint8_t value)
+{
+	struct buf body = {NULL, 0, 0};
+	struct proc_msg msg = {.type = type};
+	struct err err = ERR_INIT;
+
+	if (type == MSG_AUDIT_DONE)
+		proc_put_u64(&body, ticket);
+	proc_put_u8(&body, value);
+	msg.data = (const uint8_t *)body.data;
+	msg.len = body.len;
+	/* A worker that does not read its answers fails its own requests only. */
+	if (proc_send(&link->channel, &msg, &err) != 0)
+		log_warn(
+		    "audit-answer-lost", "detail=%s", log_quote(str_from(err.msg)));
+	buf_free(&body);
+}
+
+static void
+set_writable(struct audit_role *role, bool writable)
+{
+	if (role->writable == writable)
+		return;
+	role->writable = writable;
+	for (struct worker_link *l = role->links; l != NULL; l = l->next)
+		answer(l, MSG_AUDIT_STATE, 0, writable);
+}
+
+static void
+answer_group(struct audit_role *role, bool ok)
+{
+	for (struct worker_link *l = role->links; l != NULL; l = l->next) {
+		if (l->appended != 0)
+			answer(l, MSG_AUDIT_DONE, l->appended, ok);
+		l->appended = 0;
+	}
+	role->dirty = false;
+	role->urgent = false;
+}
+
+/* Writes the group. What cannot be written is not kept: its requests were refused, and
+ * the refusals are the workers' to give; best-effort counts it. */
+static void
+commit(struct audit_role *role)
+{
+	struct err err = ERR_INIT;
+
+	if (!role->dirty)
+		return;
+	if (audit_sync(role->log, &err) == 0) {
+		if (!role->writable)
+			log_info("audit-writable", "lines=%llu",
+			    (unsigned long long)audit_size(role->log));
+		set_writable(role, true);
+		answer_group(role, true);
+		return;
+	}
+	role->failures++;
+	if (role->writable)
+		log_error("audit-not-writable", "mode=%s detail=%s",
+		    role->settings.required ? "required" : "best-effort",
+		    log_quote(str_from(err.msg)));
+	set_writable(role, false);
+	answer_group(role, !role->settings.required);
+}
+
+static void
+on_lazy(uv_timer_t *timer)
+{
+	commit(timer->data);
+}
+
+static void
+on_prepare(uv_prepare_t *prepare)
+{
+	struct audit_role *role = prepare->data;
+
+	if (role->urgent)
+		commit(role);
+}
+
+/* Lines written since the last checkpoint are signed once it is due, also when nothing
+ * more comes. */
+static void
+renew_checkpoint(struct audit_role *role)
+{
+	struct err err = ERR_INIT;
+
+	if (!role->dirty && audit_sync(role->log, &err) != 0)
+		log_warn("audit-checkpoint", "detail=%s", log_quote(str_from(err.msg)));
+}
+
+/* While the log cannot be written, one record of our own tries it again; else the last
+ * lines before a pause are signed. */
+static void
+on_tick(uv_timer_t *timer)
+{
+	struct audit_role *role = timer->data;
+	struct err err = ERR_INIT;
+
+	if (role->writable) {
+		renew_checkpoint(role);
+		return;
+	}
+	if (audit_append(role->log,
+		STR("{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\",\"level\":"
+		    "\"Metadata\",\"stage\":\"ResponseComplete\",\"verb\":\"audit-"
+		    "resumed\","
+		    "\"requestURI\":\"\",\"user\":{}}"),
+		&err) == 0) {
+		role->dirty = true;
+		commit(role);
+	}
+}
+
+/* Body: u64 ticket, u8 somebody waits, then the line. */
+static bool
+append(struct worker_link *link, const struct proc_msg *msg)
+{
+	struct audit_role *role = link->role;
+	struct err err = ERR_INIT;
+	struct proc_reader r;
+	struct str line;
+	uint64_t ticket;
+	uint8_t waits;
+
+	proc_reader_init(&r, msg);
+	ticket = proc_get_u64(&r);
+	waits = proc_get_u8(&r);
+	if (!r.ok || ticket == 0)
+		return false;
+	line.ptr = (const char *)msg->data + r.pos;
+	line.len = msg->len - r.pos;
+	if (audit_append(role->log, line, &err) != 0) {
+		if (err.code != ERR_LIMIT)
+			return false; /* a worker that sends no event is broken */
+		commit(role);
+		if (audit_append(role->log, line, &err) != 0) {
+			answer(link, MSG_AUDIT_DONE, ticket, !role->settings.required);
+			return true;
+		}
+	}
+	role->lines++;
+	link->appended = ticket;
+	if (!role->dirty && uv_timer_start(&role->lazy, on_lazy, LAZY_MS, 0) != 0)
+		base_die("cannot start a timer");
+	role->dirty = true;
+	role->urgent = role->urgent || waits != 0;
+	return true;
+}
+
+static void
+free_link(uv_handle_t *handle)
+{
+	free(CONTAINER_OF(handle, struct worker_link, poll));
+}
+
+static void
+drop_link(struct worker_link *link)
+{
+	struct worker_link **at = &link->role->links;
+
+	while (*at != link)
+		at = &(*at)->next;
+	*at = link->next;
+	proc_channel_close(&link->channel);
+	uv_close((uv_handle_t *)&link->poll, free_link);
+}
+
+/* Takes a batch of records: 1 if there may be more, 0 if not, negative at the end. */
+static int
+read_link(struct worker_link *link)
+{
+	struct err err = ERR_INIT;
+	struct proc_msg msg;
+	int rc = 1;
+
+	for (unsigned n = 0; n < READ_BATCH && rc == 1; n++) {
+		rc = proc_recv(&link->channel, &msg, &err);
+		if (rc != 1)
+			break;
+		if (msg.type != MSG_AUDIT_APPEND || msg.fd_count != 0 ||
+		    !append(link, &msg)) {
+			log_error("audit-link-broken", "type=%u", msg.type);
+			proc_msg_close_fds(&msg);
+			rc = ERR_PROTOCOL;
+		}
+	}
+	return rc;
+}
+
+static void
+on_worker(uv_poll_t *poll, int status, int events)
+{
+	struct worker_link *link = poll->data;
+
+	(void)events;                          /* only readability is watched */
+	if (status < 0 || read_link(link) < 0) /* what it sent before stays appended */
+		drop_link(link);
+}
+
+static int
+add_link(struct audit_role *role, int fd, struct err *err)
+{
+	struct worker_link *link = xcalloc(1, sizeof(*link));
+
+	link->role = role;
+	proc_channel_init(&link->channel, fd);
+	link->poll.data = link;
+	if (uv_poll_init(&role->loop, &link->poll, fd) != 0 ||
+	    uv_poll_start(&link->poll, UV_READABLE, on_worker) != 0)
+		return err_set(err, ERR_SYSTEM, "cannot watch a worker");
+	link->next = role->links;
+	role->links = link;
+	if (!role->writable)
+		answer(link, MSG_AUDIT_STATE, 0, 0);
+	return 0;
+}
+
+static void
+finish(struct audit_role *role)
+{
+	commit(role);
+	uv_stop(&role->loop);
+}
+
+/* Reads what every worker has sent already, then ends. A worker that lives on gets
+ * another role, and asks that one about what was not answered. */
+static void
+drain(struct audit_role *role)
+{
+	struct worker_link *next;
+
+	for (struct worker_link *l = role->links; l != NULL; l = next) {
+		next = l->next;
+		while (read_link(l) > 0)
+			;
+	}
+	finish(role);
+}
+
+static void
+answer_status(struct audit_role *role, uint32_t id)
+{
+	struct buf text = {NULL, 0, 0};
+	struct proc_msg msg = {.type = MSG_STATUS, .id = id};
+	struct err err = ERR_INIT;
+
+	buf_printf(&text,
+	    "{\"lines\":%llu,\"failures\":%llu,\"writable\":%s,\"size\":%llu}",
+	    (unsigned long long)role->lines, (unsigned long long)role->failures,
+	    role->writable ? "true" : "false",
+	    (unsigned long long)audit_size(role->log));
+	msg.data = (const uint8_t *)text.data;
+	msg.len = text.len;
+	if (proc_send(role->monitor, &msg, &err) != 0)
+		log_warn("monitor-send", "detail=%s", log_quote(str_from(err.msg)));
+	buf_free(&text);
+}
+
+static void
+on_monitor(uv_poll_t *poll, int status, int events)
+{
+	struct audit_role *role = poll->data;
+	struct err err = ERR_INIT;
+	struct proc_msg msg;
+	int rc = status < 0 ? ERR_UNAVAILABLE : 1;
+
+	(void)events; /* only readability is watched */
+	while (rc == 1) {
+		rc = proc_recv(role->monitor, &msg, &err);
+		if (rc != 1)
+			break;
+		if (msg.type == MSG_PEER_WORKER && msg.fd_count == 1) {
+			if (add_link(role, msg.fds[0], &err) != 0)
+				log_error("audit-link", "detail=%s",
+				    log_quote(str_from(err.msg)));
+		} else if (msg.type == MSG_STATUS && msg.fd_count == 0) {
+			answer_status(role, msg.id);
+		} else if (msg.type == MSG_DRAIN && msg.fd_count == 0) {
+			drain(role);
+		} else {
+			rc = ERR_PROTOCOL;
+		}
+	}
+	if (rc < 0) /* the monitor is gone: write what is there, then end */
+		finish(role);
+}
+
+/* Its directory becomes all that the role can see. */
+static int
+enter(struct str directory, struct err *err)
+{
+	char path[4096];
+
+	if (directory.len >= sizeof(path))
+		return err_set(
+		    err, ERR_LIMIT, "the audit directory's name is too long");
+	memcpy(path, directory.ptr, directory.len);
+	path[directory.len] = '\0';
+	/* OpenSSL reads its own configuration before there is no file to be seen. */
+	(void)OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL);
+	if (chdir(path) != 0 || (geteuid() == 0 && chroot(".") != 0))
+		return err_sys(err, "%s", path);
+	return 0;
+}
+
+static int
+start_log(struct audit_role *role, struct err *err)
+{
+	const struct proc_sandbox user = {
+	    .uid = role->settings.uid,
+	    .gid = role->settings.gid,
+	};
+	/* Opening takes more system calls than writing does. */
+	const struct proc_sandbox filter = {
+	    .syscalls = proc_syscalls_basic,
+	    .more_syscalls = audit_syscalls,
+	};
+	char origin[256];
+	const struct audit_options options = {.directory = ".",
+	    .origin = origin,
+	    .checkpoint_interval_ms = CHECKPOINT_MS};
+	int rc;
+
+	if (role->settings.origin.len >= sizeof(origin))
+		return err_set(err, ERR_LIMIT, "the origin is too long");
+	memcpy(origin, role->settings.origin.ptr, role->settings.origin.len);
+	origin[role->settings.origin.len] = '\0';
+	rc = enter(role->settings.directory, err);
+	if (rc == 0)
+		rc = proc_confine(&user, err);
+	if (rc == 0)
+		rc = audit_open(&options, &role->log, err);
+	if (rc == 0)
+		rc = proc_confine(&filter, err);
+	return rc;
+}
+
+static int
+receive_settings(struct audit_role *role, struct err *err)
+{
+	struct pollfd wait = {.fd = role->monitor->fd, .events = POLLIN};
+	struct proc_msg msg;
+	struct proc_reader r;
+
+	(void)poll(&wait, 1, START_MS); /* what comes or not, the next line tells */
+	if (proc_recv(role->monitor, &msg, err) != 1 || msg.type != MSG_CONFIG)
+		return err_set(err, ERR_PROTOCOL, "the monitor sent no configuration");
+	proc_reader_init(&r, &msg);
+	if (!audit_role_settings_decode(&r, &role->settings))
+		return err_set(err, ERR_PROTOCOL, "malformed configuration");
+	return start_log(role, err); /* before the message's memory is reused */
+}
+
+static int
+start_loop(struct audit_role *role, const int *fds, size_t fd_count, struct err *err)
+{
+	role->lazy.data = role->tick.data = role->commit.data = role;
+	role->monitor_poll.data = role;
+	if (uv_loop_init(&role->loop) != 0 ||
+	    uv_timer_init(&role->loop, &role->lazy) != 0 ||
+	    uv_timer_init(&role->loop, &role->tick) != 0 ||
+	    uv_timer_start(&role->tick, on_tick, TICK_MS, TICK_MS) != 0 ||
+	    uv_prepare_init(&role->loop, &role->commit) != 0 ||
+	    uv_prepare_start(&role->commit, on_prepare) != 0 ||
+	    uv_poll_init(&role->loop, &role->monitor_poll, role->monitor->fd) != 0 ||
+	    uv_poll_start(&role->monitor_poll, UV_READABLE, on_monitor) != 0)
+		return err_set(err, ERR_SYSTEM, "cannot start the event loop");
+	for (size_t i = 0; i < fd_count; i++) {
+		if (add_link(role, fds[i], err) != 0)
+			return err->code;
+	}
+	return 0;
+}
+
+int
+audit_role_run(struct proc_channel *monitor, const int *fds, size_t fd_count)
+{
+	struct audit_role *role = xcalloc(1, sizeof(*role));
+	struct proc_msg ready = {.type = MSG_READY};
+	struct err err = ERR_INIT;
+
+	log_setup("audit", LOG_INFO, LOG_FORMAT_TEXT);
+	role->monitor = monitor;
+	role->writable = true;
+	if (start_loop(role, fds, fd_count, &err) != 0 ||
+	    receive_settings(role, &err) != 0 ||
+	    proc_send(monitor, &ready, &err) != 0) {
+		log_error("audit-start", "detail=%s", log_quote(str_from(err.msg)));
+		return 1;
+	}
+	(void)uv_run(&role->loop, UV_RUN_DEFAULT); /* ends by uv_stop */
+	audit_close(role->log);
+	return 0;
+}

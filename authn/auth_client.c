@@ -1,0 +1,451 @@
+/*
+ * Two tables: questions that wait for an answer, by ticket, and tokens that are known to
+ * be good, by their id. Only good ones are kept: a wrong secret for a known id is
+ * denied here, anything unknown is asked.
+ */
+#include "authn/auth_client.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "authn/auth_messages.h"
+#include "authn/messages.h"
+#include "authn/token.h"
+#include "common/limits.h"
+#include "common/log.h"
+#include "common/map.h"
+#include "common/proc.h"
+
+#define KNOWN_MAX     65536u
+#define WAITING_MAX   16384u
+#define USED_EVERY_MS 60000 /* how exact `lastUsed` is */
+
+struct known {
+	struct token_parts parts;
+	struct identity *identity;
+	bool used; /* since the last MSG_TOKENS_USED */
+};
+
+struct waiting {
+	uint32_t id;
+	struct token_parts parts; /* token questions */
+	auth_token_fn token_done; /* one of the two, or none after a cancel */
+	auth_answer_fn answer_done;
+	bool is_token;
+	void *arg;
+	struct waiting *next, *previous;
+};
+
+struct auth_client {
+	uv_loop_t *loop;
+	uv_poll_t *poll; /* NULL without a socket */
+	uv_timer_t *used_timer;
+	struct proc_channel channel;
+	struct auth_callbacks callbacks;
+	struct map known;        /* token id -> struct known */
+	struct waiting *waiting; /* newest first */
+	size_t waiting_count;
+	uint32_t next_id;
+};
+
+static void
+free_handle(uv_handle_t *handle)
+{
+	free(handle);
+}
+
+static struct waiting *
+waiting_add(struct auth_client *c, void *arg)
+{
+	struct waiting *w = xcalloc(1, sizeof(*w));
+
+	c->next_id = c->next_id == UINT32_MAX ? 1 : c->next_id + 1;
+	w->id = c->next_id;
+	w->arg = arg;
+	w->next = c->waiting;
+	if (w->next != NULL)
+		w->next->previous = w;
+	c->waiting = w;
+	c->waiting_count++;
+	return w;
+}
+
+static void
+waiting_remove(struct auth_client *c, struct waiting *w)
+{
+	if (w->previous != NULL)
+		w->previous->next = w->next;
+	else
+		c->waiting = w->next;
+	if (w->next != NULL)
+		w->next->previous = w->previous;
+	c->waiting_count--;
+}
+
+static struct waiting *
+waiting_find(const struct auth_client *c, uint32_t id)
+{
+	struct waiting *w = c->waiting;
+
+	while (w != NULL && w->id != id)
+		w = w->next;
+	return w;
+}
+
+static void
+answer_unavailable(const struct waiting *w)
+{
+	const struct auth_answer answer = {.status = 503,
+	    .retry_after_s = 1,
+	    .reason = "ServiceUnavailable",
+	    .message = STR("authentication is not available at the moment")};
+
+	if (w->token_done != NULL)
+		w->token_done(w->arg, AUTH_UNAVAILABLE, NULL);
+	if (w->answer_done != NULL)
+		w->answer_done(w->arg, &answer);
+}
+
+static void
+disconnect(struct auth_client *c)
+{
+	struct waiting *w;
+
+	if (c->poll != NULL) {
+		c->poll->data = NULL;
+		uv_close((uv_handle_t *)c->poll, free_handle);
+		c->poll = NULL;
+	}
+	proc_channel_close(&c->channel);
+	while ((w = c->waiting) != NULL) {
+		waiting_remove(c, w);
+		answer_unavailable(w);
+		free(w);
+	}
+}
+
+static void
+known_free(struct known *k)
+{
+	if (k == NULL)
+		return;
+	identity_unref(k->identity);
+	free(k);
+}
+
+static void
+known_add(struct auth_client *c, const struct token_parts *parts, struct identity *id)
+{
+	struct known *k;
+
+	if (c->known.len >= KNOWN_MAX) { /* any one: it will be asked for again */
+		struct known *out = c->known.entries[0].value;
+
+		(void)map_remove(&c->known, str_from(out->parts.id));
+		known_free(out);
+	}
+	k = xcalloc(1, sizeof(*k));
+	k->parts = *parts;
+	k->identity = id;
+	k->used = true;
+	identity_ref(id);
+	/* The key lies in the value that is replaced: remove first. */
+	known_free(map_remove(&c->known, str_from(k->parts.id)));
+	(void)map_set(&c->known, str_from(k->parts.id), k); /* nothing is there now */
+}
+
+static void
+known_revoke(struct auth_client *c, struct str token_id)
+{
+	struct known *k = map_remove(&c->known, token_id);
+
+	if (k == NULL)
+		return;
+	k->identity->revoked = true;
+	if (c->callbacks.revoked != NULL)
+		c->callbacks.revoked(c->callbacks.arg, k->identity);
+	known_free(k);
+}
+
+static bool
+on_result(struct auth_client *c, const struct proc_msg *msg)
+{
+	struct waiting *w = waiting_find(c, msg->id);
+	enum auth_result result;
+	struct identity *id;
+
+	if (w == NULL || !w->is_token || !auth_get_result(msg, &result, &id))
+		return false;
+	waiting_remove(c, w);
+	if (result == AUTH_ALLOWED)
+		known_add(c, &w->parts, id);
+	if (w->token_done != NULL)
+		w->token_done(w->arg, result, id);
+	identity_unref(id);
+	free(w);
+	return true;
+}
+
+static bool
+on_answer(struct auth_client *c, const struct proc_msg *msg)
+{
+	struct waiting *w = waiting_find(c, msg->id);
+	struct auth_answer answer;
+
+	if (w == NULL || w->is_token || !auth_get_answer(msg, &answer))
+		return false;
+	waiting_remove(c, w);
+	if (w->answer_done != NULL)
+		w->answer_done(w->arg, &answer);
+	free(w);
+	return true;
+}
+
+/* Body: u32 count, then as many ids. Confirmed once none of them works any more. */
+static bool
+on_revoked(struct auth_client *c, const struct proc_msg *msg)
+{
+	struct proc_msg ack = {.type = MSG_TOKEN_REVOKED_ACK, .id = msg->id};
+	struct err err = ERR_INIT;
+	struct proc_reader r;
+	uint32_t count;
+
+	proc_reader_init(&r, msg);
+	count = proc_get_u32(&r);
+	for (uint32_t i = 0; i < count && r.ok; i++)
+		known_revoke(c, proc_get_str(&r));
+	return proc_reader_done(&r) && proc_send(&c->channel, &ack, &err) == 0;
+}
+
+static bool
+on_message(struct auth_client *c, const struct proc_msg *msg)
+{
+	switch (msg->type) {
+	case MSG_TOKEN_RESULT:
+		return on_result(c, msg);
+	case MSG_ANSWER:
+		return on_answer(c, msg);
+	case MSG_TOKEN_REVOKED:
+		return on_revoked(c, msg);
+	default:
+		return false;
+	}
+}
+
+static void
+on_poll(uv_poll_t *poll, int status, int events)
+{
+	struct auth_client *c = poll->data;
+	struct err err = ERR_INIT;
+	struct proc_msg msg;
+	int rc = status < 0 ? ERR_UNAVAILABLE : 1;
+
+	(void)events; /* only readability is watched */
+	while (rc == 1) {
+		rc = proc_recv(&c->channel, &msg, &err);
+		if (rc == 1 && !on_message(c, &msg))
+			rc = ERR_PROTOCOL;
+	}
+	if (rc < 0) {
+		log_warn("auth-role-lost", "waiting=%zu", c->waiting_count);
+		disconnect(c);
+	}
+}
+
+/* Tells the auth role which tokens were used, so that it can keep `lastUsed`. */
+static void
+on_used_timer(uv_timer_t *timer)
+{
+	struct auth_client *c = timer->data;
+	struct buf ids = {NULL, 0, 0};
+	struct proc_msg msg = {.type = MSG_TOKENS_USED};
+	struct err err = ERR_INIT;
+
+	for (size_t i = 0; i < c->known.len && ids.len < LIMIT_MESSAGE_BYTES / 2; i++) {
+		struct known *k = c->known.entries[i].value;
+
+		if (k->used)
+			buf_add(&ids, k->parts.id, TOKEN_ID_LEN);
+		k->used = false;
+	}
+	msg.data = (const uint8_t *)ids.data;
+	msg.len = ids.len;
+	if (ids.len != 0 && c->channel.fd >= 0 &&
+	    proc_send(&c->channel, &msg, &err) != 0)
+		log_debug(
+		    "tokens-used-lost", "detail=%s", log_quote(str_from(err.msg)));
+	buf_free(&ids);
+}
+
+int
+auth_client_reconnect(struct auth_client *c, int fd, struct err *err)
+{
+	int rc;
+
+	disconnect(c);
+	proc_channel_init(&c->channel, fd);
+	c->poll = xcalloc(1, sizeof(*c->poll));
+	rc = uv_poll_init(c->loop, c->poll, fd);
+	if (rc != 0) {
+		free(c->poll);
+		c->poll = NULL;
+		proc_channel_close(&c->channel);
+		return err_set(
+		    err, ERR_SYSTEM, "watch the auth role: %s", uv_strerror(rc));
+	}
+	c->poll->data = c;
+	rc = uv_poll_start(c->poll, UV_READABLE, on_poll);
+	return rc == 0 ? 0
+		       : err_set(err, ERR_SYSTEM, "watch the auth role: %s",
+			     uv_strerror(rc));
+}
+
+int
+auth_client_new(uv_loop_t *loop, int fd, const struct auth_callbacks *cb,
+    struct auth_client **out_client, struct err *err)
+{
+	struct auth_client *c = xcalloc(1, sizeof(*c));
+
+	c->loop = loop;
+	c->callbacks = *cb;
+	c->channel.fd = -1;
+	c->used_timer = xcalloc(1, sizeof(*c->used_timer));
+	c->used_timer->data = c;
+	if (uv_timer_init(loop, c->used_timer) != 0 ||
+	    uv_timer_start(
+		c->used_timer, on_used_timer, USED_EVERY_MS, USED_EVERY_MS) != 0)
+		base_die("cannot start a timer");
+	uv_unref((uv_handle_t *)c->used_timer);
+	*out_client = c;
+	return auth_client_reconnect(c, fd, err);
+}
+
+void
+auth_client_free(struct auth_client *c)
+{
+	if (c == NULL)
+		return;
+	on_used_timer(c->used_timer);
+	uv_close((uv_handle_t *)c->used_timer, free_handle);
+	disconnect(c);
+	for (size_t i = 0; i < c->known.len; i++)
+		known_free(c->known.entries[i].value);
+	map_fini(&c->known);
+	free(c);
+}
+
+void
+auth_client_cancel(struct auth_client *c, auth_ticket_t ticket)
+{
+	struct waiting *w = waiting_find(c, (uint32_t)ticket);
+
+	if (w == NULL)
+		return;
+	w->token_done = NULL;
+	w->answer_done = NULL;
+}
+
+/* Sends a question; on failure it is answered as unavailable at once. Wipes the body. */
+static auth_ticket_t
+ask(struct auth_client *c, struct waiting *w, uint32_t type, struct buf *body)
+{
+	struct proc_msg msg = {.type = type,
+	    .id = w->id,
+	    .data = (const uint8_t *)body->data,
+	    .len = body->len};
+	struct err err = ERR_INIT;
+	uint32_t id = w->id;
+
+	if (c->channel.fd < 0 || c->waiting_count > WAITING_MAX ||
+	    proc_send(&c->channel, &msg, &err) != 0) {
+		waiting_remove(c, w);
+		answer_unavailable(w);
+		free(w);
+		id = 0;
+	}
+	secret_wipe(body->data, body->len);
+	buf_free(body);
+	return id;
+}
+
+auth_ticket_t
+auth_client_token(
+    struct auth_client *c, struct str token, auth_token_fn done, void *arg)
+{
+	struct buf body = {NULL, 0, 0};
+	struct token_parts parts;
+	struct waiting *w;
+	struct known *k;
+
+	if (!token_parse(token, &parts)) {
+		done(arg, AUTH_DENIED, NULL);
+		return 0;
+	}
+	k = map_get(&c->known, str_from(parts.id));
+	if (k != NULL) {
+		bool good =
+		    secret_equal(k->parts.secret_hash, sizeof(k->parts.secret_hash),
+			parts.secret_hash, sizeof(parts.secret_hash)) &&
+		    walltime_now().ns < k->identity->expires.ns;
+
+		k->used = k->used || good;
+		done(arg, good ? AUTH_ALLOWED : AUTH_DENIED, good ? k->identity : NULL);
+		return 0;
+	}
+	w = waiting_add(c, arg);
+	w->is_token = true;
+	w->parts = parts;
+	w->token_done = done;
+	auth_put_check(&body, &parts);
+	return ask(c, w, MSG_TOKEN_CHECK, &body);
+}
+
+static auth_ticket_t
+ask_question(struct auth_client *c, uint32_t type, bool login,
+    const struct auth_caller *caller, struct str argument, auth_answer_fn done,
+    void *arg)
+{
+	struct buf body = {NULL, 0, 0};
+	struct waiting *w = waiting_add(c, arg);
+	struct auth_question q = {.login = login,
+	    .user = caller->user,
+	    .source = caller->source,
+	    .argument = argument};
+
+	w->answer_done = done;
+	if (caller->id != NULL) {
+		q.token_id = caller->id->token_id;
+		q.token_scoped = caller->id->scope_count != 0;
+	}
+	if (caller->password != NULL)
+		q.password = secret_str(caller->password);
+	/* Reserved at once: growing would leave copies of the password behind. */
+	buf_reserve(
+	    &body, 256 + q.user.len + q.password.len + q.source.len + argument.len);
+	auth_put_question(&body, &q);
+	if (caller->password != NULL)
+		secret_free(caller->password);
+	return ask(c, w, type, &body);
+}
+
+auth_ticket_t
+auth_client_issue(struct auth_client *c, bool login, const struct auth_caller *caller,
+    struct str body, auth_answer_fn done, void *arg)
+{
+	return ask_question(c, MSG_TOKEN_ISSUE, login, caller, body, done, arg);
+}
+
+auth_ticket_t
+auth_client_list(struct auth_client *c, const struct auth_caller *caller,
+    auth_answer_fn done, void *arg)
+{
+	return ask_question(
+	    c, MSG_TOKEN_LIST, false, caller, (struct str){NULL, 0}, done, arg);
+}
+
+auth_ticket_t
+auth_client_revoke(struct auth_client *c, const struct auth_caller *caller,
+    struct str token_id, auth_answer_fn done, void *arg)
+{
+	return ask_question(c, MSG_TOKEN_REVOKE, false, caller, token_id, done, arg);
+}

@@ -1,0 +1,175 @@
+/*
+ * Revocations: first on disk, then in every worker, then answered. A worker that does not
+ * confirm is ended, which confirms too.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "authn/auth_state.h"
+#include "authn/messages.h"
+#include "authn/quota.h"
+#include "common/log.h"
+
+#define REVOKE_ACK_MS 2000
+#define STUCK_END_MS  1000 /* for the monitor to end a worker */
+
+/* A revocation that waits until every worker has confirmed it. */
+struct revocation {
+	struct revocation *next;
+	struct auth_role *role;
+	uint32_t id;
+	uint64_t asker; /* serial of the link that gets the answer; 0: nobody */
+	uint32_t question;
+	struct arena *arena;
+	struct auth_answer answer;
+	uint64_t
+	    waiting[QUOTA_MAX_WORKERS]; /* serials of links that have not confirmed */
+	size_t waiting_count;
+	bool reported; /* to the monitor */
+	uv_timer_t timer;
+};
+
+static void
+free_revocation(uv_handle_t *handle)
+{
+	struct revocation *r = CONTAINER_OF(handle, struct revocation, timer);
+
+	arena_free(r->arena);
+	free(r);
+}
+
+static void
+revocation_finish(struct revocation *r)
+{
+	struct revocation **at = &r->role->revocations;
+
+	while (*at != r)
+		at = &(*at)->next;
+	*at = r->next;
+	auth_send_answer(r->role, r->asker, r->question, &r->answer);
+	uv_close((uv_handle_t *)&r->timer, free_revocation);
+}
+
+/* The monitor ends those that have not confirmed, and their end confirms. */
+static void
+report_stuck(const struct revocation *r)
+{
+	uint32_t workers[QUOTA_MAX_WORKERS];
+	size_t count = 0;
+
+	log_error("revocation-not-confirmed", "workers=%zu", r->waiting_count);
+	for (const struct worker_link *l = r->role->links; l != NULL; l = l->next) {
+		for (size_t i = 0; i < r->waiting_count; i++) {
+			if (r->waiting[i] == l->serial)
+				workers[count++] = l->worker;
+		}
+	}
+	auth_report_stuck(r->role, workers, count);
+}
+
+/* A worker that does not confirm must not serve the token any longer. */
+static void
+on_revoke_timeout(uv_timer_t *timer)
+{
+	struct revocation *r = CONTAINER_OF(timer, struct revocation, timer);
+
+	if (!r->reported) {
+		r->reported = true;
+		report_stuck(r);
+		if (uv_timer_start(timer, on_revoke_timeout, STUCK_END_MS, 0) != 0)
+			base_die("cannot start a timer");
+		return;
+	}
+	r->answer.status = 503;
+	r->answer.reason = "ServiceUnavailable";
+	r->answer.retry_after_s = 1;
+	r->answer.message =
+	    STR("the token is revoked, but not every worker has confirmed it yet");
+	revocation_finish(r);
+}
+
+static void
+revocation_start(struct auth_role *role, struct worker_link *link, uint32_t question,
+    struct arena *arena, const struct auth_answer *answer, struct str token_id)
+{
+	struct revocation *r = xcalloc(1, sizeof(*r));
+
+	r->role = role;
+	r->id = ++role->next_revocation;
+	r->asker = link->serial;
+	r->question = question;
+	r->arena = arena;
+	r->answer = *answer;
+	r->next = role->revocations;
+	role->revocations = r;
+	if (uv_timer_init(&role->loop, &r->timer) != 0 ||
+	    uv_timer_start(&r->timer, on_revoke_timeout, REVOKE_ACK_MS, 0) != 0)
+		base_die("cannot start a timer");
+	for (struct worker_link *l = role->links; l != NULL; l = l->next) {
+		struct buf body = {NULL, 0, 0};
+
+		proc_put_u32(&body, 1);
+		proc_put_str(&body, token_id);
+		(void)auth_send_body(l, MSG_TOKEN_REVOKED, r->id, &body); /* it logs */
+		if (r->waiting_count < ARRAY_LEN(r->waiting))
+			r->waiting[r->waiting_count++] = l->serial;
+	}
+}
+
+void
+auth_revoke_confirm(struct auth_role *role, uint32_t id, uint64_t serial)
+{
+	struct revocation *next;
+
+	for (struct revocation *r = role->revocations; r != NULL; r = next) {
+		next = r->next;
+		if (id != 0 && r->id != id)
+			continue;
+		for (size_t i = 0; i < r->waiting_count; i++) {
+			if (r->waiting[i] == serial)
+				r->waiting[i--] = r->waiting[--r->waiting_count];
+		}
+		if (r->waiting_count == 0)
+			revocation_finish(r);
+	}
+}
+
+bool
+auth_revoke(struct worker_link *link, const struct proc_msg *msg)
+{
+	struct auth_role *role = link->role;
+	struct auth_answer answer = {.status = 204};
+	struct token_record record;
+	struct auth_question q;
+	struct err err = ERR_INIT;
+	struct arena *arena;
+	int rc = ERR_NOT_FOUND;
+
+	if (!auth_get_question(msg, &q))
+		return false;
+	arena = arena_new();
+	if (!auth_token_record(role, arena, q.token_id, &record)) {
+		token_api_refuse(&answer, arena, 401, "Unauthorized", "Unauthorized");
+		goto answer_now;
+	}
+	answer.user = record.owner;
+	if (q.argument.len == TOKEN_ID_LEN)
+		rc = token_store_revoke(role->store, record.owner, q.argument.ptr,
+		    walltime_now(), record.owner, &err);
+	if (rc == 0) {
+		role->counters.revocations++;
+		revocation_start(role, link, msg->id, arena, &answer, q.argument);
+		return true;
+	}
+	if (rc == ERR_NOT_FOUND)
+		token_api_refuse(
+		    &answer, arena, 404, "NotFound", "you have no such token");
+	else
+		token_api_refuse(&answer, arena, 503, "ServiceUnavailable",
+		    "the token store does not answer");
+	answer.user = record.owner;
+answer_now:
+	auth_send_answer(role, link->serial, msg->id, &answer);
+	arena_free(arena);
+	return true;
+}

@@ -1,0 +1,504 @@
+/*
+ * The loop owns the store, the throttle and all sockets: questions of workers come in,
+ * and are answered from the store at once, or by a login on a thread.
+ */
+#include "authn/auth_role.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "authn/auth_state.h"
+#include "authn/messages.h"
+#include "common/log.h"
+#include "common/secret.h"
+
+#define START_MS          10000 /* for the monitor to say what to do */
+#define WATCHDOG_EVERY_MS 500
+#define PURGE_EVERY_MS    3600000
+#define KEEP_ENDED_NS     (7ll * 86400 * 1000000000) /* ended tokens stay listed */
+#define READ_BATCH        256
+
+/* ---- answers ---- */
+
+static struct worker_link *
+link_find(const struct auth_role *role, uint64_t serial)
+{
+	struct worker_link *l = role->links;
+
+	while (l != NULL && l->serial != serial)
+		l = l->next;
+	return l;
+}
+
+void
+auth_report_stuck(struct auth_role *role, const uint32_t *workers, size_t count)
+{
+	struct proc_msg stuck = {.type = MSG_WORKER_STUCK};
+	struct buf body = {NULL, 0, 0};
+	struct err err = ERR_INIT;
+
+	proc_put_u32(&body, (uint32_t)count);
+	for (size_t i = 0; i < count; i++)
+		proc_put_u32(&body, workers[i]);
+	stuck.data = (const uint8_t *)body.data;
+	stuck.len = body.len;
+	if (proc_send(role->monitor, &stuck, &err) != 0)
+		log_error("monitor-lost", "detail=%s", log_quote(str_from(err.msg)));
+	buf_free(&body);
+}
+
+int
+auth_send_body(struct worker_link *link, uint32_t type, uint32_t id, struct buf *body)
+{
+	struct proc_msg msg = {.type = type,
+	    .id = id,
+	    .data = (const uint8_t *)body->data,
+	    .len = body->len};
+	struct err err = ERR_INIT;
+	int rc = proc_send(&link->channel, &msg, &err);
+
+	if (rc != 0)
+		log_warn("auth-answer-lost", "detail=%s", log_quote(str_from(err.msg)));
+	/* One that does not read would wait for this answer for ever. */
+	if (rc != 0 && rc != ERR_LIMIT)
+		auth_report_stuck(link->role, &link->worker, 1);
+	if (body->data != NULL)
+		secret_wipe(body->data, body->len); /* it may hold a fresh token */
+	buf_free(body);
+	return rc;
+}
+
+void
+auth_send_answer(struct auth_role *role, uint64_t asker, uint32_t question,
+    const struct auth_answer *answer)
+{
+	const struct auth_answer too_large = {.status = 500,
+	    .reason = "InternalError",
+	    .message = STR("the answer is too large"),
+	    .user = answer->user};
+	struct worker_link *link = link_find(role, asker);
+	struct buf body = {NULL, 0, 0};
+
+	if (link == NULL)
+		return; /* its worker is gone, and its client with it */
+	buf_reserve(&body, 1024 + answer->body.len);
+	auth_put_answer(&body, answer);
+	if (auth_send_body(link, MSG_ANSWER, question, &body) != ERR_LIMIT)
+		return;
+	auth_put_answer(&body, &too_large);
+	(void)auth_send_body(link, MSG_ANSWER, question, &body); /* it logs */
+}
+
+static void
+send_result(struct worker_link *link, uint32_t question, enum auth_result result,
+    const struct identity *id)
+{
+	struct buf body = {NULL, 0, 0};
+
+	auth_put_result(&body, result, id);
+	if (auth_send_body(link, MSG_TOKEN_RESULT, question, &body) != ERR_LIMIT)
+		return;
+	/* More groups and scopes than a request could carry. */
+	auth_put_result(&body, AUTH_DENIED, NULL);
+	(void)auth_send_body(link, MSG_TOKEN_RESULT, question, &body); /* it logs */
+}
+
+void
+auth_answer_unavailable(struct auth_role *role, uint64_t asker, uint32_t question)
+{
+	const struct auth_answer answer = {.status = 503,
+	    .retry_after_s = 5,
+	    .reason = "ServiceUnavailable",
+	    .message = STR("the directory does not answer; existing tokens go on")};
+
+	auth_send_answer(role, asker, question, &answer);
+}
+
+/* ---- token checks ---- */
+
+static enum auth_result
+check_token(struct auth_role *role, struct arena *arena,
+    const struct token_parts *parts, struct identity **out_id)
+{
+	struct token_record record;
+	struct err err = ERR_INIT;
+	int rc = token_store_get(role->store, arena, parts->id, &record, &err);
+
+	*out_id = NULL;
+	if (rc == ERR_NOT_FOUND)
+		return AUTH_DENIED;
+	if (rc != 0) {
+		log_error("token-store", "detail=%s", log_quote(str_from(err.msg)));
+		return AUTH_UNAVAILABLE;
+	}
+	if (!secret_equal(record.secret_hash, sizeof(record.secret_hash),
+		parts->secret_hash, sizeof(parts->secret_hash)) ||
+	    record.revoked.ns != 0 || record.expires.ns <= walltime_now().ns)
+		return AUTH_DENIED;
+	*out_id = token_api_identity(&record);
+	return *out_id != NULL ? AUTH_ALLOWED : AUTH_DENIED;
+}
+
+static bool
+on_check(struct worker_link *link, const struct proc_msg *msg)
+{
+	struct token_parts parts;
+	struct identity *id;
+	enum auth_result result;
+	struct arena *arena;
+
+	if (!auth_get_check(msg, &parts))
+		return false;
+	link->role->counters.checks++;
+	arena = arena_new();
+	result = check_token(link->role, arena, &parts, &id);
+	send_result(link, msg->id, result, id);
+	identity_unref(id);
+	arena_free(arena);
+	return true;
+}
+
+static bool
+on_used(struct worker_link *link, const struct proc_msg *msg)
+{
+	struct err err = ERR_INIT;
+
+	if (msg->len % TOKEN_ID_LEN != 0)
+		return false;
+	if (token_store_used(link->role->store, (const char *)msg->data,
+		msg->len / TOKEN_ID_LEN, walltime_now(), &err) != 0)
+		log_warn("token-last-used", "detail=%s", log_quote(str_from(err.msg)));
+	return true;
+}
+
+/* ---- further tokens, list, revoke ---- */
+
+bool
+auth_token_record(struct auth_role *role, struct arena *arena, struct str id,
+    struct token_record *out_record)
+{
+	struct err err = ERR_INIT;
+
+	return id.len == TOKEN_ID_LEN &&
+	       token_store_get(role->store, arena, id.ptr, out_record, &err) == 0 &&
+	       out_record->revoked.ns == 0 &&
+	       out_record->expires.ns > walltime_now().ns;
+}
+
+/* A token made with a token: unscoped ones only, and it lives no longer. */
+static void
+issue_by_token(struct auth_role *role, struct arena *arena,
+    const struct auth_question *q, struct auth_answer *answer)
+{
+	struct token_record record;
+	struct token_request request;
+	struct token_owner owner;
+	struct identity *id;
+
+	if (!auth_token_record(role, arena, q->token_id, &record)) {
+		token_api_refuse(answer, arena, 401, "Unauthorized", "Unauthorized");
+		return;
+	}
+	if (!str_is(record.scopes, "[]")) {
+		token_api_refuse(answer, arena, 403, "Forbidden",
+		    "a scoped token creates no tokens: log in, or use an unscoped one");
+		answer->user = record.owner;
+		return;
+	}
+	id = token_api_identity(&record);
+	if (id == NULL || !token_api_parse(arena, q->argument, &request, answer)) {
+		if (id == NULL)
+			token_api_refuse(
+			    answer, arena, 401, "Unauthorized", "Unauthorized");
+	} else {
+		owner = (struct token_owner){.user = record.owner,
+		    .uid = record.uid,
+		    .not_after = record.expires};
+		owner.groups = token_api_stored_groups(arena, id, &owner.group_count);
+		token_api_issue(role->store, arena, &owner, &request,
+		    role->settings.max_ttl_s, role->settings.max_ttl_s, walltime_now(),
+		    answer);
+	}
+	answer->user = str_dup(arena, record.owner);
+	identity_unref(id);
+}
+
+static bool
+on_issue(struct worker_link *link, const struct proc_msg *msg)
+{
+	struct auth_role *role = link->role;
+	struct auth_answer answer;
+	struct auth_question q;
+	struct arena *arena;
+
+	if (!auth_get_question(msg, &q))
+		return false;
+	if (q.token_id.len == 0) {
+		auth_login_start(role, link, msg->id, &q);
+		return true;
+	}
+	arena = arena_new();
+	issue_by_token(role, arena, &q, &answer);
+	auth_send_answer(role, link->serial, msg->id, &answer);
+	if (answer.body.len != 0) /* lies in our arena, and bears the token */
+		secret_wipe((void *)(uintptr_t)answer.body.ptr, answer.body.len);
+	arena_free(arena);
+	return true;
+}
+
+static bool
+on_list(struct worker_link *link, const struct proc_msg *msg)
+{
+	struct auth_role *role = link->role;
+	struct auth_answer answer;
+	struct token_record record;
+	struct auth_question q;
+	struct arena *arena;
+
+	if (!auth_get_question(msg, &q))
+		return false;
+	arena = arena_new();
+	if (auth_token_record(role, arena, q.token_id, &record))
+		token_api_list(role->store, arena, record.owner, &answer);
+	else
+		token_api_refuse(&answer, arena, 401, "Unauthorized", "Unauthorized");
+	auth_send_answer(role, link->serial, msg->id, &answer);
+	arena_free(arena);
+	return true;
+}
+
+/* ---- sockets ---- */
+
+static bool
+on_message(struct worker_link *link, const struct proc_msg *msg)
+{
+	switch (msg->type) {
+	case MSG_TOKEN_CHECK:
+		return on_check(link, msg);
+	case MSG_TOKEN_ISSUE:
+		return on_issue(link, msg);
+	case MSG_TOKEN_LIST:
+		return on_list(link, msg);
+	case MSG_TOKEN_REVOKE:
+		return auth_revoke(link, msg);
+	case MSG_TOKENS_USED:
+		return on_used(link, msg);
+	case MSG_TOKEN_REVOKED_ACK:
+		auth_revoke_confirm(link->role, msg->id, link->serial);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void
+free_link(uv_handle_t *handle)
+{
+	free(CONTAINER_OF(handle, struct worker_link, poll));
+}
+
+static void
+drop_link(struct worker_link *link)
+{
+	struct auth_role *role = link->role;
+	struct worker_link **at = &role->links;
+
+	while (*at != link)
+		at = &(*at)->next;
+	*at = link->next;
+	auth_revoke_confirm(role, 0, link->serial); /* a dead worker serves no token */
+	proc_channel_close(&link->channel);
+	uv_close((uv_handle_t *)&link->poll, free_link);
+}
+
+static void
+on_worker(uv_poll_t *poll, int status, int events)
+{
+	struct worker_link *link = poll->data;
+	struct err err = ERR_INIT;
+	struct proc_msg msg;
+	int rc = status < 0 ? ERR_UNAVAILABLE : 1;
+
+	(void)events; /* only readability is watched */
+	for (unsigned n = 0; n < READ_BATCH && rc == 1; n++) {
+		rc = proc_recv(&link->channel, &msg, &err);
+		if (rc == 1 && (msg.fd_count != 0 || !on_message(link, &msg))) {
+			log_error("auth-link-broken", "type=%u", msg.type);
+			proc_msg_close_fds(&msg);
+			auth_report_stuck(link->role, &link->worker, 1);
+			rc = ERR_PROTOCOL;
+		}
+		if (rc == 1)
+			secret_wipe((void *)(uintptr_t)msg.data, msg.len);
+	}
+	if (rc < 0)
+		drop_link(link);
+}
+
+static int
+add_link(struct auth_role *role, int fd, uint32_t worker, struct err *err)
+{
+	struct worker_link *link = xcalloc(1, sizeof(*link));
+
+	link->role = role;
+	link->serial = ++role->next_serial;
+	link->worker = worker;
+	proc_channel_init(&link->channel, fd);
+	link->poll.data = link;
+	if (uv_poll_init(&role->loop, &link->poll, fd) != 0 ||
+	    uv_poll_start(&link->poll, UV_READABLE, on_worker) != 0)
+		return err_set(err, ERR_SYSTEM, "cannot watch a worker");
+	link->next = role->links;
+	role->links = link;
+	return 0;
+}
+
+static void
+answer_status(struct auth_role *role, uint32_t id)
+{
+	const struct auth_counters *n = &role->counters;
+	struct buf text = {NULL, 0, 0};
+	struct proc_msg msg = {.type = MSG_STATUS, .id = id};
+	struct err err = ERR_INIT;
+	uint64_t live = 0;
+
+	if (token_store_live(role->store, walltime_now(), &live, &err) != 0)
+		log_warn("token-store", "detail=%s", log_quote(str_from(err.msg)));
+	buf_printf(&text,
+	    "{\"loginsAllowed\":%llu,\"loginsDenied\":%llu,\"loginsThrottled\":%llu,"
+	    "\"loginsUnavailable\":%llu,\"loginsRunning\":%zu,\"loginsLost\":%zu,"
+	    "\"tokenChecks\":%llu,\"revocations\":%llu,\"tokensLive\":%llu}",
+	    (unsigned long long)n->allowed, (unsigned long long)n->denied,
+	    (unsigned long long)n->throttled, (unsigned long long)n->unavailable,
+	    role->login_count, role->lost, (unsigned long long)n->checks,
+	    (unsigned long long)n->revocations, (unsigned long long)live);
+	msg.data = (const uint8_t *)text.data;
+	msg.len = text.len;
+	if (proc_send(role->monitor, &msg, &err) != 0)
+		log_warn("monitor-send", "detail=%s", log_quote(str_from(err.msg)));
+	buf_free(&text);
+}
+
+static void
+on_watchdog(uv_timer_t *timer)
+{
+	auth_login_watch(timer->data);
+}
+
+static void
+on_monitor(uv_poll_t *poll, int status, int events)
+{
+	struct auth_role *role = poll->data;
+	struct err err = ERR_INIT;
+	struct proc_msg msg;
+	int rc = status < 0 ? ERR_UNAVAILABLE : 1;
+
+	(void)events; /* only readability is watched */
+	while (rc == 1) {
+		rc = proc_recv(role->monitor, &msg, &err);
+		if (rc != 1)
+			break;
+		if (msg.type == MSG_PEER_WORKER && msg.fd_count == 1) {
+			struct proc_reader r;
+
+			proc_reader_init(&r, &msg);
+			if (add_link(role, msg.fds[0], proc_get_u32(&r), &err) != 0)
+				log_error("auth-link", "detail=%s",
+				    log_quote(str_from(err.msg)));
+		} else if (msg.type == MSG_STATUS && msg.fd_count == 0) {
+			answer_status(role, msg.id);
+		} else { /* MSG_DRAIN, or something that this role does not know */
+			rc = ERR_UNAVAILABLE;
+		}
+	}
+	if (rc < 0)
+		uv_stop(&role->loop);
+}
+
+static void
+on_purge(uv_timer_t *timer)
+{
+	struct auth_role *role = timer->data;
+	struct err err = ERR_INIT;
+	walltime_t before = walltime_now();
+
+	before.ns -= KEEP_ENDED_NS;
+	if (token_store_purge(role->store, before, &err) != 0)
+		log_warn("token-purge", "detail=%s", log_quote(str_from(err.msg)));
+}
+
+static int
+receive_settings(struct auth_role *role, struct err *err)
+{
+	struct pollfd wait = {.fd = role->monitor->fd, .events = POLLIN};
+	struct proc_msg msg;
+	struct proc_reader r;
+	int rc;
+
+	(void)poll(&wait, 1, START_MS); /* what comes or not, the next line tells */
+	if (proc_recv(role->monitor, &msg, err) != 1 || msg.type != MSG_CONFIG)
+		return err_set(err, ERR_PROTOCOL, "the monitor sent no configuration");
+	proc_reader_init(&r, &msg);
+	if (!auth_role_settings_decode(role->arena, &r, &role->settings))
+		return err_set(err, ERR_PROTOCOL, "malformed configuration");
+	rc = secret_set(&role->bind_password, role->settings.bind_password.ptr,
+	    role->settings.bind_password.len, err);
+	secret_wipe((void *)(uintptr_t)msg.data, msg.len);
+	role->settings.bind_password = (struct str){NULL, 0};
+	return rc;
+}
+
+static int
+start(struct auth_role *role, const int *fds, size_t fd_count, struct err *err)
+{
+	uint8_t key[32];
+	char threads[8];
+	int rc;
+
+	(void)snprintf(threads, sizeof(threads), "%d", LOGIN_THREADS); /* fits */
+	if (setenv("UV_THREADPOOL_SIZE", threads, 1) != 0 ||
+	    setenv("LDAPNOINIT", "1", 1) != 0)
+		return err_sys(err, "set the environment");
+	rc = auth_role_prepare(
+	    &role->settings, &role->bind_password, &role->store, &role->directory, err);
+	if (rc != 0)
+		return rc;
+	secret_random(key, sizeof(key));
+	role->throttle = throttle_new(key);
+	secret_wipe(key, sizeof(key));
+	role->monitor_poll.data = role->watchdog.data = role->purge.data = role;
+	if (uv_loop_init(&role->loop) != 0 ||
+	    uv_timer_init(&role->loop, &role->watchdog) != 0 ||
+	    uv_timer_start(&role->watchdog, on_watchdog, WATCHDOG_EVERY_MS,
+		WATCHDOG_EVERY_MS) != 0 ||
+	    uv_timer_init(&role->loop, &role->purge) != 0 ||
+	    uv_timer_start(&role->purge, on_purge, 1000, PURGE_EVERY_MS) != 0 ||
+	    uv_poll_init(&role->loop, &role->monitor_poll, role->monitor->fd) != 0 ||
+	    uv_poll_start(&role->monitor_poll, UV_READABLE, on_monitor) != 0)
+		return err_set(err, ERR_SYSTEM, "cannot start the event loop");
+	for (size_t i = 0; i < fd_count && rc == 0; i++)
+		rc = add_link(role, fds[i], UINT32_MAX, err);
+	return rc;
+}
+
+int
+auth_role_run(struct proc_channel *monitor, const int *fds, size_t fd_count)
+{
+	struct auth_role *role = xcalloc(1, sizeof(*role));
+	struct proc_msg ready = {.type = MSG_READY};
+	struct err err = ERR_INIT;
+
+	log_setup("auth", LOG_INFO, LOG_FORMAT_TEXT);
+	role->monitor = monitor;
+	role->arena = arena_new();
+	if (receive_settings(role, &err) != 0 ||
+	    start(role, fds, fd_count, &err) != 0 ||
+	    proc_send(monitor, &ready, &err) != 0) {
+		log_error("auth-start", "detail=%s", log_quote(str_from(err.msg)));
+		return 1;
+	}
+	(void)uv_run(&role->loop, UV_RUN_DEFAULT); /* ends by uv_stop */
+	token_store_close(role->store);
+	_Exit(0); /* threads may still hang in the directory */
+}

@@ -1,0 +1,94 @@
+/*
+ * The auth role's settings as bytes.
+ */
+#include <string.h>
+
+#include "authn/auth_role.h"
+
+#define SERVERS_MAX 64
+
+static void
+put_strs(struct buf *out, const struct str *items, size_t count)
+{
+	proc_put_u32(out, (uint32_t)count);
+	for (size_t i = 0; i < count; i++)
+		proc_put_str(out, items[i]);
+}
+
+void
+auth_role_settings_encode(struct buf *out, const struct auth_role_settings *s)
+{
+	const struct gate_ldap *l = &s->ldap;
+
+	proc_put_str(out, s->directory);
+	proc_put_str(out, s->database);
+	proc_put_u32(out, s->uid);
+	proc_put_u32(out, s->gid);
+	proc_put_u64(out, s->login_ttl_s);
+	proc_put_u64(out, s->max_ttl_s);
+	proc_put_u8(out, s->has_ldap);
+	put_strs(out, l->servers, l->server_count);
+	proc_put_u8(out, l->start_tls);
+	proc_put_u8(out, l->insecure);
+	proc_put_str(out, l->bind_dn);
+	proc_put_str(out, l->user_base);
+	proc_put_str(out, l->user_filter);
+	proc_put_str(out, l->user_name_attr);
+	proc_put_str(out, l->group_base);
+	proc_put_str(out, l->group_filter);
+	proc_put_str(out, l->group_name_attr);
+	proc_put_str(out, l->group_member_of);
+	proc_put_u8(out, (uint8_t)l->nested);
+	proc_put_u32(out, l->timeout_ms);
+	proc_put_u32(out, l->login_timeout_ms);
+	proc_put_str(out, s->bind_password);
+	proc_put_str(out, s->ca_pem);
+}
+
+static struct str
+get_str(struct arena *arena, struct proc_reader *r)
+{
+	return str_dup(arena, proc_get_str(r));
+}
+
+bool
+auth_role_settings_decode(
+    struct arena *arena, struct proc_reader *r, struct auth_role_settings *s)
+{
+	struct gate_ldap *l = &s->ldap;
+	struct str *servers;
+	uint32_t count;
+
+	memset(s, 0, sizeof(*s));
+	s->directory = get_str(arena, r);
+	s->database = get_str(arena, r);
+	s->uid = proc_get_u32(r);
+	s->gid = proc_get_u32(r);
+	s->login_ttl_s = proc_get_u64(r);
+	s->max_ttl_s = proc_get_u64(r);
+	s->has_ldap = proc_get_u8(r) != 0;
+	count = proc_get_u32(r);
+	if (!r->ok || count > SERVERS_MAX)
+		return false;
+	servers = ARENA_ARRAY(arena, count, struct str);
+	for (uint32_t i = 0; i < count; i++)
+		servers[i] = get_str(arena, r);
+	l->servers = servers;
+	l->server_count = count;
+	l->start_tls = proc_get_u8(r) != 0;
+	l->insecure = proc_get_u8(r) != 0;
+	l->bind_dn = get_str(arena, r);
+	l->user_base = get_str(arena, r);
+	l->user_filter = get_str(arena, r);
+	l->user_name_attr = get_str(arena, r);
+	l->group_base = get_str(arena, r);
+	l->group_filter = get_str(arena, r);
+	l->group_name_attr = get_str(arena, r);
+	l->group_member_of = get_str(arena, r);
+	l->nested = (enum ldap_nested)proc_get_u8(r);
+	l->timeout_ms = proc_get_u32(r);
+	l->login_timeout_ms = proc_get_u32(r);
+	s->bind_password = proc_get_str(r); /* borrowed: goes into a secret at once */
+	s->ca_pem = get_str(arena, r);
+	return proc_reader_done(r) && l->nested <= LDAP_NESTED_AD;
+}

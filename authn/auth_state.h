@@ -1,0 +1,82 @@
+/*
+ * The auth role's memory, shared by its files: auth_role.c (loop, sockets, token checks),
+ * auth_login.c (logins on threads), auth_revoke.c (revocations). Private to them.
+ */
+#ifndef AUTHN_AUTH_STATE_H
+#define AUTHN_AUTH_STATE_H
+
+#include <uv.h>
+
+#include "authn/auth_messages.h"
+#include "authn/auth_role.h"
+#include "authn/throttle.h"
+#include "authn/token_api.h"
+
+#define LOGIN_THREADS 16
+
+struct auth_role;
+struct login;
+struct revocation;
+
+struct worker_link {
+	struct worker_link *next;
+	struct auth_role *role;
+	uv_poll_t poll;
+	struct proc_channel channel;
+	uint64_t serial; /* names the link to jobs that outlive it */
+	uint32_t worker; /* the monitor's number of it; UINT32_MAX: not told */
+};
+
+struct auth_counters {
+	uint64_t allowed, denied, throttled, unavailable; /* logins */
+	uint64_t checks, revocations;
+};
+
+struct auth_role {
+	uv_loop_t loop;
+	uv_poll_t monitor_poll;
+	uv_timer_t watchdog, purge;
+	struct proc_channel *monitor;
+	struct worker_link *links;
+	uint64_t next_serial;
+	uint32_t next_revocation;
+	struct arena *arena; /* settings */
+	struct auth_role_settings settings;
+	struct secret bind_password;
+	struct directory *directory; /* NULL: no logins */
+	struct token_store *store;
+	struct throttle *throttle;
+	struct login *logins;
+	size_t login_count;
+	size_t lost; /* logins whose thread was given up */
+	struct revocation *revocations;
+	struct auth_counters counters;
+};
+
+/* The answer goes to the worker that asked, if it is still there. */
+void auth_send_answer(struct auth_role *role, uint64_t asker, uint32_t question,
+    const struct auth_answer *answer);
+/* Wipes and frees the body. ERR_LIMIT: too large, nothing was sent; a worker that does not
+ * read is reported. */
+int auth_send_body(
+    struct worker_link *link, uint32_t type, uint32_t id, struct buf *body);
+/* Has the monitor end these workers and start others. */
+void auth_report_stuck(struct auth_role *role, const uint32_t *workers, size_t count);
+/* 503: the directory or the store does not answer. */
+void auth_answer_unavailable(struct auth_role *role, uint64_t asker, uint32_t question);
+/* The record of a token that is neither revoked nor expired. */
+MUST_CHECK bool auth_token_record(struct auth_role *role, struct arena *arena,
+    struct str id, struct token_record *out_record);
+
+/* MSG_TOKEN_ISSUE with a password. */
+void auth_login_start(struct auth_role *role, struct worker_link *link,
+    uint32_t question, const struct auth_question *q);
+/* Gives up what takes too long; ends the process when too many threads are lost. */
+void auth_login_watch(struct auth_role *role);
+
+/* MSG_TOKEN_REVOKE. False: malformed. */
+MUST_CHECK bool auth_revoke(struct worker_link *link, const struct proc_msg *msg);
+/* A worker has confirmed (id 0: is gone, which confirms everything). */
+void auth_revoke_confirm(struct auth_role *role, uint32_t id, uint64_t serial);
+
+#endif

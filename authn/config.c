@@ -1,0 +1,680 @@
+/*
+ * gate.yaml -> struct gate_config. One table per object says which fields there are;
+ * one reader per object turns them into the struct.
+ */
+#include "authn/config.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "common/bundle.h"
+#include "common/doc.h"
+#include "common/ip.h"
+#include "policy-lang/schema.h"
+
+#define CODE_VALUE "config-value"
+
+struct reader {
+	struct arena *arena;
+	struct diag_list *diags;
+	const char *directory; /* relative paths start here; ends with '/' or empty */
+	struct gate_config *config;
+};
+
+/* Fields that are wrong have been reported and are NULL; reading goes on. */
+static void
+read_fields(struct reader *r, const struct schema *schema, const struct doc_node *n,
+    const struct doc_node **out_values)
+{
+	bool ok = schema_read(r->diags, schema, n, out_values);
+
+	(void)ok;
+}
+
+static const char *
+node_text(struct reader *r, const struct doc_node *n)
+{
+	return arena_strndup(r->arena, n->text.ptr, n->text.len);
+}
+
+static const char *
+node_path(struct reader *r, const struct doc_node *n)
+{
+	if (n->text.len != 0 && n->text.ptr[0] == '/')
+		return node_text(r, n);
+	return arena_printf(r->arena, "%s%.*s", r->directory, STR_ARG(n->text));
+}
+
+static void
+optional_path(struct reader *r, const struct doc_node *n, const char **out)
+{
+	if (n != NULL)
+		*out = node_path(r, n);
+}
+
+static bool
+parse_port(struct str text, uint16_t *out_port)
+{
+	uint64_t port;
+
+	if (!str_to_u64(text, 65535, &port))
+		return false;
+	*out_port = (uint16_t)port;
+	return true;
+}
+
+/* "1.2.3.4:80", "[::1]:80", ":80". */
+static bool
+split_host_port(struct str text, struct str *out_host, uint16_t *out_port)
+{
+	size_t colon = text.len;
+
+	while (colon > 0 && text.ptr[colon - 1] != ':')
+		colon--;
+	if (colon == 0 || !parse_port(str_slice(text, colon, text.len), out_port))
+		return false;
+	*out_host = str_slice(text, 0, colon - 1);
+	if (out_host->len >= 2 && out_host->ptr[0] == '[' &&
+	    out_host->ptr[out_host->len - 1] == ']')
+		*out_host = str_slice(*out_host, 1, out_host->len - 1);
+	else if (str_find(*out_host, ':', 0) < out_host->len)
+		return false; /* IPv6 needs its brackets */
+	return true;
+}
+
+static void
+read_listen(struct reader *r, const struct doc_node *n, struct gate_listen *out)
+{
+	struct ip_addr addr;
+	struct str host = {NULL, 0};
+
+	if (split_host_port(n->text, &host, &out->port) &&
+	    (host.len == 0 || ip_parse(host, &addr))) {
+		out->host = host;
+		return;
+	}
+	diag_error(r->diags, CODE_VALUE, n->loc,
+	    "\"%.*s\" is no listening address: write ADDRESS:PORT, with an IPv6 "
+	    "address in "
+	    "brackets",
+	    STR_ARG(n->text));
+}
+
+static void
+read_listens(struct reader *r, const struct doc_node *list)
+{
+	struct gate_listen *all =
+	    ARENA_ARRAY(r->arena, list->count, struct gate_listen);
+
+	for (uint32_t i = 0; i < list->count; i++) {
+		if (schema_type(
+			r->diags, list->u.items[i], "a listening address", TYPE_STRING))
+			read_listen(r, list->u.items[i], &all[i]);
+	}
+	if (list->count == 0)
+		diag_error(
+		    r->diags, CODE_VALUE, list->loc, "\"listen\" names no address");
+	r->config->listen = all;
+	r->config->listen_count = list->count;
+}
+
+static bool
+read_string_list(struct reader *r, const struct doc_node *list, const char *what,
+    const struct str **out, size_t *out_count)
+{
+	struct str *all = ARENA_ARRAY(r->arena, list->count, struct str);
+
+	for (uint32_t i = 0; i < list->count; i++) {
+		if (!schema_type(r->diags, list->u.items[i], what, TYPE_STRING))
+			return false;
+		all[i] = list->u.items[i]->text;
+	}
+	*out = all;
+	*out_count = list->count;
+	return true;
+}
+
+static void
+read_tls(struct reader *r, const struct doc_node *n)
+{
+	enum {
+		CERTIFICATE,
+		KEY,
+		CLIENT_CA,
+		COUNT
+	};
+	static const struct schema_field fields[] = {
+	    [CERTIFICATE] = {"certificate", TYPE_STRING, true, NULL},
+	    [KEY] = {"key", TYPE_STRING, true, NULL},
+	    [CLIENT_CA] = {"clientCA", TYPE_STRING, false, NULL},
+	};
+	static const struct schema schema = SCHEMA("tls", fields);
+	const struct doc_node *v[COUNT];
+
+	read_fields(r, &schema, n, v);
+	optional_path(r, v[CERTIFICATE], &r->config->tls_certificate);
+	optional_path(r, v[KEY], &r->config->tls_key);
+	optional_path(r, v[CLIENT_CA], &r->config->tls_client_ca);
+}
+
+static void
+read_upstream_url(struct reader *r, const struct doc_node *n, struct gate_upstream *out)
+{
+	const struct str scheme = STR("https://");
+	struct str rest;
+
+	out->url = n->text;
+	if (!str_starts(n->text, scheme)) {
+		diag_error(r->diags, CODE_VALUE, n->loc,
+		    "an upstream server is an https:// URL, not \"%.*s\"",
+		    STR_ARG(n->text));
+		return;
+	}
+	rest = str_slice(n->text, scheme.len, n->text.len);
+	if (rest.len != 0 && rest.ptr[rest.len - 1] == '/')
+		rest.len--;
+	if (str_find(rest, '/', 0) < rest.len || rest.len == 0) {
+		diag_error(r->diags, CODE_VALUE, n->loc,
+		    "an upstream URL has no path: write https://HOST:PORT");
+		return;
+	}
+	if (split_host_port(rest, &out->host, &out->port) && out->host.len != 0)
+		return;
+	out->host = rest;
+	out->port = 443;
+	if (rest.ptr[0] == '[' && rest.ptr[rest.len - 1] == ']')
+		out->host = str_slice(rest, 1, rest.len - 1);
+	else if (str_find(rest, ':', 0) < rest.len)
+		diag_error(r->diags, CODE_VALUE, n->loc, "\"%.*s\" has no valid port",
+		    STR_ARG(n->text));
+}
+
+static void
+read_upstream_servers(struct reader *r, const struct doc_node *list)
+{
+	struct gate_upstream *all =
+	    ARENA_ARRAY(r->arena, list->count, struct gate_upstream);
+
+	for (uint32_t i = 0; i < list->count; i++) {
+		if (schema_type(
+			r->diags, list->u.items[i], "an upstream server", TYPE_STRING))
+			read_upstream_url(r, list->u.items[i], &all[i]);
+	}
+	if (list->count == 0)
+		diag_error(r->diags, CODE_VALUE, list->loc,
+		    "\"upstream.servers\" names no server");
+	r->config->upstreams = all;
+	r->config->upstream_count = list->count;
+}
+
+static void
+read_upstream(struct reader *r, const struct doc_node *n)
+{
+	enum {
+		SERVERS,
+		CA,
+		IDENTITY,
+		CERTIFICATE,
+		KEY,
+		COUNT
+	};
+	static const struct schema_field fields[] = {
+	    [SERVERS] = {"servers", TYPE_LIST, true, NULL},
+	    [CA] = {"ca", TYPE_STRING, true, NULL},
+	    [IDENTITY] = {"identity", TYPE_STRING, false, NULL},
+	    [CERTIFICATE] = {"certificate", TYPE_STRING, true, NULL},
+	    [KEY] = {"key", TYPE_STRING, true, NULL},
+	};
+	static const struct schema schema = SCHEMA("upstream", fields);
+	static const char *const modes[] = {
+	    [IDENTITY_FRONT_PROXY] = "front-proxy",
+	    [IDENTITY_IMPERSONATE] = "impersonate",
+	};
+	const struct doc_node *v[COUNT];
+	size_t mode = IDENTITY_FRONT_PROXY;
+
+	read_fields(r, &schema, n, v);
+	if (v[SERVERS] != NULL)
+		read_upstream_servers(r, v[SERVERS]);
+	optional_path(r, v[CA], &r->config->upstream_ca);
+	optional_path(r, v[CERTIFICATE], &r->config->upstream_certificate);
+	optional_path(r, v[KEY], &r->config->upstream_key);
+	if (v[IDENTITY] != NULL && schema_enum(r->diags, v[IDENTITY], "identity", modes,
+				       ARRAY_LEN(modes), &mode))
+		r->config->identity = (enum gate_identity_mode)mode;
+}
+
+static void
+read_bind(struct reader *r, const struct doc_node *n)
+{
+	enum {
+		DN,
+		PASSWORD_FILE,
+		COUNT
+	};
+	static const struct schema_field fields[] = {
+	    [DN] = {"dn", TYPE_STRING, true, NULL},
+	    [PASSWORD_FILE] = {"passwordFile", TYPE_STRING, true, NULL},
+	};
+	static const struct schema schema = SCHEMA("ldap.bind", fields);
+	const struct doc_node *v[COUNT];
+
+	read_fields(r, &schema, n, v);
+	if (v[DN] != NULL)
+		r->config->ldap.bind_dn = v[DN]->text;
+	optional_path(r, v[PASSWORD_FILE], &r->config->ldap.bind_password_file);
+}
+
+/* A filter names its value once, as {}; more or none is a mistake that would let
+ * anybody be found. */
+static void
+check_filter(struct reader *r, const struct doc_node *n)
+{
+	unsigned count = 0;
+
+	for (size_t i = 0; i + 1 < n->text.len; i++)
+		count += n->text.ptr[i] == '{' && n->text.ptr[i + 1] == '}';
+	if (count != 1 || n->text.ptr[0] != '(' || n->text.ptr[n->text.len - 1] != ')')
+		diag_error(r->diags, CODE_VALUE, n->loc,
+		    "a filter is in parentheses and has {} once, where the name goes: "
+		    "(uid={})");
+}
+
+static struct str
+text_or(const struct doc_node *n, struct str other)
+{
+	return n != NULL ? n->text : other;
+}
+
+static void
+read_users(struct reader *r, const struct doc_node *n)
+{
+	enum {
+		BASE,
+		FILTER,
+		NAME,
+		COUNT
+	};
+	static const struct schema_field fields[] = {
+	    [BASE] = {"base", TYPE_STRING, true, NULL},
+	    [FILTER] = {"filter", TYPE_STRING, false, NULL},
+	    [NAME] = {"name", TYPE_STRING, false, NULL},
+	};
+	static const struct schema schema = SCHEMA("ldap.users", fields);
+	const struct doc_node *v[COUNT];
+	struct gate_ldap *ldap = &r->config->ldap;
+
+	read_fields(r, &schema, n, v);
+	ldap->user_base = text_or(v[BASE], STR(""));
+	ldap->user_filter = text_or(v[FILTER], STR("(uid={})"));
+	ldap->user_name_attr = text_or(v[NAME], STR("uid"));
+	if (v[FILTER] != NULL)
+		check_filter(r, v[FILTER]);
+}
+
+static void
+read_groups(struct reader *r, const struct doc_node *n)
+{
+	enum {
+		BASE,
+		FILTER,
+		NAME,
+		MEMBER_OF,
+		NESTED,
+		COUNT
+	};
+	static const struct schema_field fields[] = {
+	    [BASE] = {"base", TYPE_STRING, false, NULL},
+	    [FILTER] = {"filter", TYPE_STRING, false, NULL},
+	    [NAME] = {"name", TYPE_STRING, false, NULL},
+	    [MEMBER_OF] = {"memberOf", TYPE_STRING, false, NULL},
+	    [NESTED] = {"nested", TYPE_STRING, false, NULL},
+	};
+	static const struct schema schema = SCHEMA("ldap.groups", fields);
+	static const char *const nested[] = {
+	    [LDAP_NESTED_NONE] = "none",
+	    [LDAP_NESTED_WALK] = "walk",
+	    [LDAP_NESTED_AD] = "ad",
+	};
+	const struct doc_node *v[COUNT];
+	struct gate_ldap *ldap = &r->config->ldap;
+	size_t how = LDAP_NESTED_NONE;
+
+	read_fields(r, &schema, n, v);
+	ldap->group_base = text_or(v[BASE], STR(""));
+	ldap->group_filter = text_or(v[FILTER], STR("(member={})"));
+	ldap->group_name_attr = text_or(v[NAME], STR("cn"));
+	ldap->group_member_of = text_or(v[MEMBER_OF], STR(""));
+	if (v[FILTER] != NULL)
+		check_filter(r, v[FILTER]);
+	if (v[NESTED] != NULL &&
+	    schema_enum(r->diags, v[NESTED], "nested", nested, ARRAY_LEN(nested), &how))
+		ldap->nested = (enum ldap_nested)how;
+	if (v[BASE] == NULL && v[MEMBER_OF] == NULL)
+		diag_error(r->diags, CODE_VALUE, n->loc,
+		    "groups are found below a \"base\" or by a \"memberOf\" attribute: "
+		    "give "
+		    "one");
+}
+
+static void
+check_servers(struct reader *r, const struct doc_node *list)
+{
+	const struct gate_ldap *ldap = &r->config->ldap;
+
+	for (size_t i = 0; i < ldap->server_count; i++) {
+		struct str url = ldap->servers[i];
+		struct loc loc = list->u.items[i]->loc;
+
+		if (str_starts(url, STR("ldaps://")))
+			continue;
+		if (!str_starts(url, STR("ldap://")))
+			diag_error(r->diags, CODE_VALUE, loc,
+			    "a directory server is an ldaps:// or ldap:// URL, not "
+			    "\"%.*s\"",
+			    STR_ARG(url));
+		else if (!ldap->start_tls && !ldap->insecure)
+			diag_error(r->diags, CODE_VALUE, loc,
+			    "%.*s would carry passwords in clear text: use ldaps://, "
+			    "or "
+			    "startTLS: true (insecure: true allows it for a test)",
+			    STR_ARG(url));
+	}
+	if (ldap->server_count == 0)
+		diag_error(r->diags, CODE_VALUE, list->loc,
+		    "\"ldap.servers\" names no server");
+}
+
+static bool
+read_bool(const struct doc_node *n)
+{
+	return n != NULL && n->u.boolean;
+}
+
+static void
+read_milliseconds(
+    struct reader *r, const struct doc_node *n, const char *what, uint32_t *out_ms)
+{
+	int64_t seconds = 0;
+
+	if (n != NULL && schema_int(r->diags, n, what, 1, 300, &seconds))
+		*out_ms = (uint32_t)seconds * 1000;
+}
+
+static void
+read_ldap(struct reader *r, const struct doc_node *n)
+{
+	enum {
+		SERVERS,
+		CA,
+		START_TLS,
+		INSECURE,
+		BIND,
+		USERS,
+		GROUPS,
+		TIMEOUT,
+		LOGIN,
+		COUNT
+	};
+	static const struct schema_field fields[] = {
+	    [SERVERS] = {"servers", TYPE_LIST, true, NULL},
+	    [CA] = {"ca", TYPE_STRING, false, NULL},
+	    [START_TLS] = {"startTLS", TYPE_BOOL, false, NULL},
+	    [INSECURE] = {"insecure", TYPE_BOOL, false, NULL},
+	    [BIND] = {"bind", TYPE_MAP, true, NULL},
+	    [USERS] = {"users", TYPE_MAP, true, NULL},
+	    [GROUPS] = {"groups", TYPE_MAP, true, NULL},
+	    [TIMEOUT] = {"timeoutSeconds", TYPE_INT, false, NULL},
+	    [LOGIN] = {"loginTimeoutSeconds", TYPE_INT, false, NULL},
+	};
+	static const struct schema schema = SCHEMA("ldap", fields);
+	const struct doc_node *v[COUNT];
+	struct gate_ldap *ldap = &r->config->ldap;
+
+	read_fields(r, &schema, n, v);
+	r->config->has_ldap = true;
+	ldap->timeout_ms = 5000;
+	ldap->login_timeout_ms = 10000;
+	ldap->start_tls = read_bool(v[START_TLS]);
+	ldap->insecure = read_bool(v[INSECURE]);
+	optional_path(r, v[CA], &ldap->ca);
+	if (v[SERVERS] != NULL && read_string_list(r, v[SERVERS], "a directory server",
+				      &ldap->servers, &ldap->server_count))
+		check_servers(r, v[SERVERS]);
+	if (v[BIND] != NULL)
+		read_bind(r, v[BIND]);
+	if (v[USERS] != NULL)
+		read_users(r, v[USERS]);
+	if (v[GROUPS] != NULL)
+		read_groups(r, v[GROUPS]);
+	read_milliseconds(r, v[TIMEOUT], "timeoutSeconds", &ldap->timeout_ms);
+	read_milliseconds(r, v[LOGIN], "loginTimeoutSeconds", &ldap->login_timeout_ms);
+}
+
+static void
+read_policy(struct reader *r, const struct doc_node *list)
+{
+	const char **all = ARENA_ARRAY(r->arena, list->count, const char *);
+
+	for (uint32_t i = 0; i < list->count; i++) {
+		if (schema_type(
+			r->diags, list->u.items[i], "a policy path", TYPE_STRING))
+			all[i] = node_path(r, list->u.items[i]);
+		else
+			all[i] = "";
+	}
+	r->config->policy_paths = all;
+	r->config->policy_count = list->count;
+}
+
+static void
+read_state(struct reader *r, const struct doc_node *n)
+{
+	enum {
+		DIRECTORY,
+		ETCD,
+		COUNT
+	};
+	static const struct schema_field fields[] = {
+	    [DIRECTORY] = {"directory", TYPE_STRING, false, NULL},
+	    [ETCD] = {"etcd", 0, false, "etcd is not supported yet: use a directory"},
+	};
+	static const struct schema schema = SCHEMA("state", fields);
+	const struct doc_node *v[COUNT];
+
+	read_fields(r, &schema, n, v);
+	optional_path(r, v[DIRECTORY], &r->config->state_directory);
+}
+
+static void
+read_audit(struct reader *r, const struct doc_node *n)
+{
+	enum {
+		DIRECTORY,
+		MODE,
+		COUNT
+	};
+	static const struct schema_field fields[] = {
+	    [DIRECTORY] = {"directory", TYPE_STRING, false, NULL},
+	    [MODE] = {"mode", TYPE_STRING, false, NULL},
+	};
+	static const struct schema schema = SCHEMA("audit", fields);
+	static const char *const modes[] = {"best-effort", "required"};
+	const struct doc_node *v[COUNT];
+	size_t mode = 1;
+
+	read_fields(r, &schema, n, v);
+	optional_path(r, v[DIRECTORY], &r->config->audit_directory);
+	if (v[MODE] != NULL &&
+	    schema_enum(r->diags, v[MODE], "mode", modes, ARRAY_LEN(modes), &mode))
+		r->config->audit_required = mode == 1;
+}
+
+/* Go-style: "12h", "90m", "1h30m", "720h". */
+static void
+read_duration(struct reader *r, const struct doc_node *n, uint64_t *out_s)
+{
+	uint64_t total = 0;
+	size_t at = 0;
+
+	while (at < n->text.len) {
+		size_t digits = at;
+		uint64_t value;
+		char unit;
+
+		while (digits < n->text.len && n->text.ptr[digits] >= '0' &&
+		       n->text.ptr[digits] <= '9')
+			digits++;
+		unit = digits < n->text.len ? n->text.ptr[digits] : '\0';
+		if (!str_to_u64(str_slice(n->text, at, digits), 100000000, &value) ||
+		    strchr("hms", unit) == NULL || unit == '\0')
+			break;
+		total += value * (unit == 'h' ? 3600 : unit == 'm' ? 60 : 1);
+		at = digits + 1;
+	}
+	if (at != n->text.len || total == 0)
+		diag_error(r->diags, CODE_VALUE, n->loc,
+		    "\"%.*s\" is no duration: write 12h, 90m or 1h30m",
+		    STR_ARG(n->text));
+	else
+		*out_s = total;
+}
+
+static void
+read_tokens(struct reader *r, const struct doc_node *n)
+{
+	enum {
+		LOGIN_TTL,
+		MAX_TTL,
+		COUNT
+	};
+	static const struct schema_field fields[] = {
+	    [LOGIN_TTL] = {"loginTTL", TYPE_STRING, false, NULL},
+	    [MAX_TTL] = {"maxTTL", TYPE_STRING, false, NULL},
+	};
+	static const struct schema schema = SCHEMA("tokens", fields);
+	const struct doc_node *v[COUNT];
+
+	read_fields(r, &schema, n, v);
+	if (v[LOGIN_TTL] != NULL)
+		read_duration(r, v[LOGIN_TTL], &r->config->login_ttl_s);
+	if (v[MAX_TTL] != NULL)
+		read_duration(r, v[MAX_TTL], &r->config->max_ttl_s);
+	if (r->config->login_ttl_s > r->config->max_ttl_s)
+		diag_error(
+		    r->diags, CODE_VALUE, n->loc, "loginTTL is longer than maxTTL");
+}
+
+enum top_field {
+	TOP_LISTEN,
+	TOP_TLS,
+	TOP_UPSTREAM,
+	TOP_LDAP,
+	TOP_POLICY,
+	TOP_STATE,
+	TOP_AUDIT,
+	TOP_TOKENS,
+	TOP_CONTROL,
+	TOP_METRICS,
+	TOP_USER,
+	TOP_WORKERS,
+	TOP_COUNT
+};
+
+static const struct schema_field top_fields[] = {
+    [TOP_LISTEN] = {"listen", TYPE_LIST, true, NULL},
+    [TOP_TLS] = {"tls", TYPE_MAP, true, NULL},
+    [TOP_UPSTREAM] = {"upstream", TYPE_MAP, true, NULL},
+    [TOP_LDAP] = {"ldap", TYPE_MAP, false, NULL},
+    [TOP_POLICY] = {"policy", TYPE_LIST, true, NULL},
+    [TOP_STATE] = {"state", TYPE_MAP, false, NULL},
+    [TOP_AUDIT] = {"audit", TYPE_MAP, false, NULL},
+    [TOP_TOKENS] = {"tokens", TYPE_MAP, false, NULL},
+    [TOP_CONTROL] = {"control", TYPE_STRING, false, NULL},
+    [TOP_METRICS] = {"metrics", TYPE_STRING, false, NULL},
+    [TOP_USER] = {"user", TYPE_STRING, false, NULL},
+    [TOP_WORKERS] = {"workers", TYPE_INT, false, NULL},
+};
+
+/* The objects, each with its reader. */
+static void (*const top_readers[TOP_COUNT])(
+    struct reader *, const struct doc_node *) = {
+    [TOP_LISTEN] = read_listens,
+    [TOP_TLS] = read_tls,
+    [TOP_UPSTREAM] = read_upstream,
+    [TOP_LDAP] = read_ldap,
+    [TOP_POLICY] = read_policy,
+    [TOP_STATE] = read_state,
+    [TOP_AUDIT] = read_audit,
+    [TOP_TOKENS] = read_tokens,
+};
+
+static void
+set_defaults(struct gate_config *c)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	c->identity = IDENTITY_FRONT_PROXY;
+	c->state_directory = "/var/lib/ringfence";
+	c->audit_directory = "/var/log/ringfence/audit";
+	c->audit_required = true;
+	c->control_socket = "/run/ringfence/gate.sock";
+	c->workers = cores > 0 && cores <= 64 ? (uint32_t)cores : 1;
+	c->login_ttl_s = 12ull * 3600;
+	c->max_ttl_s = 30ull * 24 * 3600;
+}
+
+static void
+read_top(struct reader *r, const struct doc_node *doc)
+{
+	static const struct schema schema = SCHEMA("the configuration", top_fields);
+	const struct doc_node *v[TOP_COUNT];
+	struct gate_config *c = r->config;
+	int64_t workers = 0;
+
+	read_fields(r, &schema, doc, v);
+	for (size_t i = 0; i < TOP_COUNT; i++) {
+		if (v[i] != NULL && top_readers[i] != NULL)
+			top_readers[i](r, v[i]);
+	}
+	optional_path(r, v[TOP_CONTROL], &c->control_socket);
+	if (v[TOP_METRICS] != NULL) {
+		c->has_metrics = true;
+		read_listen(r, v[TOP_METRICS], &c->metrics);
+	}
+	if (v[TOP_USER] != NULL)
+		c->user = v[TOP_USER]->text;
+	if (v[TOP_WORKERS] != NULL &&
+	    schema_int(r->diags, v[TOP_WORKERS], "workers", 1, 64, &workers))
+		c->workers = (uint32_t)workers;
+}
+
+struct gate_config *
+gate_config_load(struct arena *arena, const char *path, struct diag_list *diags)
+{
+	const char *const paths[] = {path};
+	const char *slash = strrchr(path, '/');
+	struct reader r = {.arena = arena, .diags = diags};
+	const unsigned errors = diags->errors;
+	struct bundle bundle;
+	struct doc_list docs;
+	struct loc start = {NULL, 1, 1, 0};
+
+	r.config = ARENA_NEW(arena, struct gate_config);
+	r.config->path = arena_strdup(arena, path);
+	r.directory =
+	    slash != NULL ? arena_strndup(arena, path, (size_t)(slash - path) + 1) : "";
+	set_defaults(r.config);
+	if (!bundle_read(arena, paths, 1, diags, &bundle))
+		return NULL;
+	start.source = bundle.count != 0 ? &bundle.sources[0] : NULL;
+	if (bundle.count != 1 || !doc_read(arena, &bundle.sources[0], diags, &docs) ||
+	    docs.count != 1) {
+		if (diags->errors == errors)
+			diag_error(diags, CODE_VALUE, start,
+			    "the configuration is one YAML document in one file");
+		return NULL;
+	}
+	read_top(&r, docs.docs[0]);
+	return diags->errors == errors ? r.config : NULL;
+}

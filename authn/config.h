@@ -1,0 +1,82 @@
+/*
+ * gate.yaml, read and checked. Relative paths are relative to the file that names them.
+ * Files named here are read by the monitor, before roles are confined.
+ */
+#ifndef AUTHN_CONFIG_H
+#define AUTHN_CONFIG_H
+
+#include "common/diag.h"
+
+struct gate_listen {
+	struct str host; /* numeric, or "" for all */
+	uint16_t port;
+};
+
+enum gate_identity_mode {
+	IDENTITY_FRONT_PROXY,
+	IDENTITY_IMPERSONATE
+};
+
+struct gate_upstream {
+	struct str host; /* name or address, without brackets */
+	uint16_t port;
+	struct str url; /* as written, for messages */
+};
+
+enum ldap_nested {
+	LDAP_NESTED_NONE,
+	LDAP_NESTED_WALK,
+	LDAP_NESTED_AD
+};
+
+struct gate_ldap {
+	const struct str *servers; /* ldaps://..., ldap://... */
+	size_t server_count;
+	bool start_tls; /* on ldap:// */
+	bool insecure;  /* allows clear text */
+	const char *ca; /* path or NULL */
+	struct str bind_dn;
+	const char *bind_password_file;
+	struct str user_base, user_filter, user_name_attr; /* filter: one {} */
+	struct str group_base, group_filter, group_name_attr;
+	struct str
+	    group_member_of; /* attribute of the user's entry; "": search groups */
+	enum ldap_nested nested;
+	uint32_t timeout_ms;       /* one operation; default 5,000 */
+	uint32_t login_timeout_ms; /* a whole login; default 10,000 */
+};
+
+struct gate_config {
+	const char *path;
+	const struct gate_listen *listen;
+	size_t listen_count;
+	const char *tls_certificate, *tls_key,
+	    *tls_client_ca; /* client_ca may be NULL */
+	const struct gate_upstream *upstreams;
+	size_t upstream_count;
+	const char *upstream_ca;
+	enum gate_identity_mode identity;
+	const char *upstream_certificate, *upstream_key;
+	bool has_ldap;
+	struct gate_ldap ldap;
+	const char *const *policy_paths;
+	size_t policy_count;
+	const char *state_directory;
+	const char *audit_directory;
+	bool audit_required;
+	const char *control_socket;
+	struct gate_listen metrics;
+	bool has_metrics;
+	struct str
+	    user; /* system user of the roles; default "ringfence" when it exists,
+			    else "nobody" */
+	uint32_t workers;     /* default: cores */
+	uint64_t login_ttl_s; /* 12 h */
+	uint64_t max_ttl_s;   /* 30 days */
+};
+
+/* Reads one file. Errors are diagnostics; returns NULL if there was any. */
+MUST_CHECK struct gate_config *gate_config_load(
+    struct arena *arena, const char *path, struct diag_list *diags);
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * The directory: search and bind against LDAP servers, with three possible outcomes.
+ * Blocking: every call runs on a thread that may be lost to it (libldap can hang or spin
+ * inside a call), never on an event loop. Thread-safe.
+ */
+#ifndef AUTHN_DIRECTORY_H
+#define AUTHN_DIRECTORY_H
+
+#include "authn/config.h"
+#include "authn/identity.h"
+#include "common/err.h"
+#include "common/secret.h"
+
+struct directory;
+
+struct directory_user {
+	struct str name; /* the entry's own attribute, normalised; identity_user_ok */
+	struct str uid;  /* entryUUID or objectGUID; "" without */
+	struct str dn;
+	const struct str *groups; /* sorted, identity_group_ok, without system:* */
+	size_t group_count;
+};
+
+/*
+ * `ldap` and `bind_password` are borrowed until directory_free. `ca_pem_path` is a file that the
+ * role can still open (libldap takes a path), or NULL for the system's.
+ */
+MUST_CHECK int directory_new(const struct gate_ldap *ldap,
+    const struct secret *bind_password, const char *ca_pem_path,
+    struct directory **out_directory, struct err *err);
+void directory_free(struct directory *d);
+
+/*
+ * Finds the user and binds as it. AUTH_ALLOWED: *out_user is filled, in the arena.
+ * AUTH_DENIED: unknown user, more than one, wrong or empty password, locked or expired
+ * account, a name or group that may not be asserted; never tried on a second server.
+ * AUTH_UNAVAILABLE: no server gave an answer within the time; says nothing of the user.
+ * `err` tells the log why; it is not for the client.
+ */
+MUST_CHECK enum auth_result directory_login(struct directory *d, struct arena *arena,
+    struct str user, struct str password, unsigned timeout_ms,
+    struct directory_user *out_user, struct err *err);
+
+/* The search filter with the value escaped in place of {} (RFC 4515). In the arena. */
+MUST_CHECK struct str directory_filter(
+    struct arena *arena, struct str filter, struct str value);
+
+#endif

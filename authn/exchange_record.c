@@ -1,0 +1,120 @@
+/*
+ * What is put on record, and what waits for it. A change has a record on disk before it is
+ * forwarded and another before its answer ends; a read has one, and does not wait; a
+ * long-running request has one at its start and one at its end.
+ */
+#include <string.h>
+
+#include "authn/exchange.h"
+#include "authn/worker_state.h"
+
+bool
+exchange_must_record(const struct exchange *x)
+{
+	return x->forwarded && x->info.is_mutation;
+}
+
+static void
+fill_event(struct exchange *x, enum audit_stage stage, struct audit_event *e)
+{
+	*e = (struct audit_event){
+	    .stage = stage,
+	    .audit_id = str_from(x->audit_id),
+	    .request_uri = x->target,
+	    .info = x->classified ? &x->info : NULL,
+	    .source = x->source,
+	    .user_agent = x->facts.user_agent,
+	    .code = stage == AUDIT_REQUEST_RECEIVED ? 0 : x->status,
+	    .reason = str_from(x->reason),
+	    .message = x->message,
+	    .decided_by = x->decided_by,
+	    .user = x->user,
+	    .received = x->received,
+	    .now = walltime_now(),
+	};
+	if (!x->classified) {
+		char *verb = arena_strndup(x->arena, x->method.ptr, x->method.len);
+
+		for (size_t i = 0; i < x->method.len; i++) {
+			if (verb[i] >= 'A' && verb[i] <= 'Z')
+				verb[i] = (char)(verb[i] + ('a' - 'A'));
+		}
+		e->verb = (struct str){verb, x->method.len};
+	}
+	if (x->id != NULL) {
+		e->user = x->id->user;
+		e->uid = x->id->uid;
+		e->groups = x->id->groups;
+		e->group_count = x->id->group_count;
+		e->token_id = x->id->token_id;
+	}
+}
+
+void
+exchange_record_received(struct exchange *x, audit_done_fn done)
+{
+	struct audit_event e;
+	audit_ticket_t ticket;
+
+	x->state = EXCHANGE_RECORD;
+	fill_event(x, AUDIT_REQUEST_RECEIVED, &e);
+	ticket = audit_client_send(x->w->audit, &e, done, x);
+	if (x->state == EXCHANGE_RECORD) /* not answered from within the call */
+		x->audit_ticket = ticket;
+}
+
+void
+exchange_record_started(struct exchange *x)
+{
+	struct audit_event e;
+
+	x->started_recorded = true;
+	fill_event(x, AUDIT_RESPONSE_STARTED, &e);
+	(void)audit_client_send(x->w->audit, &e, NULL, NULL);
+}
+
+/* The record that allows the end of an answer is on disk, or cannot be. */
+static void
+on_complete_recorded(void *arg, bool ok)
+{
+	struct exchange *x = arg;
+
+	x->audit_ticket = 0;
+	if (ok) {
+		x->res_complete = true;
+		if (!x->res_sent) {
+			x->res_sent = true;
+			x->ops->respond(x);
+		} else {
+			x->ops->more(x);
+		}
+		return;
+	}
+	/* The change was made but is not on record: its answer must not look like success. */
+	x->ops->cut(x);
+}
+
+void
+exchange_record_complete(struct exchange *x)
+{
+	struct audit_event e;
+	audit_ticket_t ticket;
+
+	if (x->end_recorded)
+		return;
+	x->end_recorded = true;
+	if (!x->on_record) { /* never became a request */
+		x->res_complete = true;
+	} else if (!exchange_must_record(x)) {
+		fill_event(x, AUDIT_RESPONSE_COMPLETE, &e);
+		(void)audit_client_send(x->w->audit, &e, NULL, NULL);
+		x->res_complete = true;
+	} else {
+		fill_event(x, AUDIT_RESPONSE_COMPLETE, &e);
+		ticket = audit_client_send(x->w->audit, &e, on_complete_recorded, x);
+		x->audit_ticket = x->res_complete ? 0 : ticket;
+		return;
+	}
+	if (x->res_sent)
+		x->ops->more(x);
+}

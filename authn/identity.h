@@ -1,0 +1,54 @@
+/*
+ * Who asks: the result of authentication, and its three possible outcomes.
+ */
+#ifndef AUTHN_IDENTITY_H
+#define AUTHN_IDENTITY_H
+
+#include "common/clock.h"
+#include "common/str.h"
+
+/* Never two: a directory that does not answer has not said no. */
+enum auth_result {
+	AUTH_DENIED = 0, /* the default: a forgotten assignment denies */
+	AUTH_ALLOWED,
+	AUTH_UNAVAILABLE,
+};
+
+/* What a token may be used for: a request is in scope if one of the scopes matches in
+ * all its parts. A token without scopes is unscoped: as wide as its owner. */
+struct token_scope {
+	const struct str
+	    *namespaces;        /* tree paths (subtree) or Kubernetes namespaces */
+	size_t namespace_count; /* none: everywhere */
+	const struct str *verbs;
+	size_t verb_count;           /* none: every verb */
+	const struct str *resources; /* RBAC grammar; none: every resource and URL */
+	size_t resource_count;
+};
+
+/* Immutable; owns one arena; shared by requests through a count (two lifetimes meet: the
+ * token cache and the requests in flight). Single-threaded within a worker. */
+struct identity {
+	struct arena *arena;
+	unsigned refs;
+	struct str user; /* as the directory spells it, normalised */
+	struct str uid;  /* entryUUID or objectGUID, "" when the directory has none */
+	const struct str *groups; /* sorted; system:authenticated among them */
+	size_t group_count;
+	struct str token_id; /* "" when not by a token (client certificate) */
+	walltime_t expires;
+	const struct token_scope *scopes;
+	size_t scope_count;
+	bool revoked; /* set when its token was revoked: streams end */
+};
+
+void identity_ref(struct identity *id);
+void identity_unref(struct identity *id); /* frees the last one; NULL is fine */
+
+/* User names and group names that may be asserted to an API server: the allow-list
+ * [a-z0-9._@-]{1,128} for users; groups: printable, no control characters, at most 256
+ * bytes; neither ever begins with "system:". */
+MUST_CHECK bool identity_user_ok(struct str user);
+MUST_CHECK bool identity_group_ok(struct str group);
+
+#endif

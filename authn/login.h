@@ -1,0 +1,91 @@
+/*
+ * The login tool: requests to a gate, tokens kept between runs, questions on the
+ * terminal. Private to login*.c and main_login.c; one thread, one command a process.
+ */
+#ifndef AUTHN_LOGIN_H
+#define AUTHN_LOGIN_H
+
+#include <jansson.h>
+
+#include "common/clock.h"
+#include "common/err.h"
+#include "common/secret.h"
+
+#define LOGIN_EXIT_FAILED 1
+#define LOGIN_EXIT_USAGE  2
+
+/* What the command line and the environment say. */
+struct login_options {
+	const char *server; /* https://HOST[:PORT] */
+	const char *ca;     /* file, NULL: the system's authorities */
+	char *ca_data;      /* PEM, by the exec plugin's caller; NULL */
+	const char *user, *password_file;
+	const char *ttl, *name;
+	const char *output;  /* "text", "json" */
+	const char *context; /* name in a kubeconfig */
+	const char *const *scopes;
+	size_t scope_count;
+	bool kubeconfig, force;
+	bool interactive; /* there may be questions */
+};
+
+/* ---- login_http.c ---- */
+
+struct login_answer {
+	long status;
+	json_t *body; /* NULL if it is no JSON */
+	long retry_after_s;
+};
+
+struct login_request {
+	const char *method, *path;
+	const char *token; /* bearer, or NULL */
+	const char *user;  /* basic authentication, or NULL */
+	const struct secret *password;
+	const char *body; /* JSON, or NULL */
+};
+
+/* One request; certificates are verified, always. ERR_UNAVAILABLE if there was no answer. */
+MUST_CHECK int login_http(const struct login_options *o,
+    const struct login_request *request, struct login_answer *out_answer,
+    struct err *err);
+void login_answer_free(struct login_answer *answer);
+/* What an answer that is no success says. Returns the code. */
+int login_answer_err(const struct login_answer *answer, struct err *err);
+
+/* ---- login_cache.c: $XDG_CACHE_HOME/ringfence, one file for each gate ---- */
+
+struct login_token {
+	char *server, *ca; /* ca: "" without */
+	char *user, *token, *id, *expires;
+};
+
+/* The token for a gate; NULL server: for the gate used last. ERR_NOT_FOUND if there is none. */
+MUST_CHECK int login_cache_read(
+    const char *server, struct login_token *out_token, struct err *err);
+/* Keeps it, readable for this user only, and makes its gate the one used last. */
+MUST_CHECK int login_cache_write(const struct login_token *token, struct err *err);
+MUST_CHECK int login_cache_remove(const char *server, struct err *err);
+/* Keeps two logins at once from asking twice; until the process ends. */
+void login_cache_lock(void);
+void login_token_free(struct login_token *token);
+/* True if it is good for a while longer. */
+MUST_CHECK bool login_token_fresh(const struct login_token *token);
+
+/* ---- login_prompt.c ---- */
+
+/* Asks on the terminal. The caller frees the name. */
+MUST_CHECK int login_prompt_user(char **out_user, struct err *err);
+MUST_CHECK int login_prompt_password(
+    const char *user, struct secret *out_password, struct err *err);
+
+/* ---- login_commands.c: exit statuses ---- */
+
+int login_run_login(const struct login_options *o);
+int login_run_logout(const struct login_options *o);
+int login_run_whoami(const struct login_options *o);
+int login_run_token_create(const struct login_options *o);
+int login_run_token_list(const struct login_options *o);
+int login_run_token_revoke(const struct login_options *o, const char *id);
+
+#endif

@@ -1,0 +1,99 @@
+/*
+ * ringfence-gate: reads its options, then is the monitor, or one of its roles.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "authn/monitor.h"
+
+#define DEFAULT_CONFIG "/etc/ringfence/gate.yaml"
+#define EXIT_BAD       2
+
+static const char usage[] =
+    "usage: ringfence-gate [--config FILE] [--check] [--ready-fd N]\n"
+    "\n"
+    "  --config FILE   the configuration; default " DEFAULT_CONFIG "\n"
+    "  --check         read it and everything that it names, report, and exit:\n"
+    "                  0 it is good, 2 it is not\n"
+    "  --ready-fd N    write READY to this descriptor once requests are answered\n"
+    "  --version       print the version\n"
+    "  --help          print this\n"
+    "\n"
+    "SIGHUP reads everything again; what is wrong is logged, and what was in force\n"
+    "stays. SIGTERM ends the gate when what runs has ended, after 30 s at the "
+    "latest.\n";
+
+static int
+check(const char *path)
+{
+	struct buf problem = {NULL, 0, 0};
+	struct gate_plan *plan = gate_plan_load(path, &problem);
+	bool ok = plan != NULL && gate_check(&plan->worker, plan->policy_fd, &problem);
+
+	if (problem.len != 0)
+		(void)fwrite(problem.data, 1, problem.len, stderr);
+	if (ok)
+		printf("%s: good\n", path);
+	gate_plan_free(plan);
+	buf_free(&problem);
+	return ok ? 0 : EXIT_BAD;
+}
+
+static int
+parse_fd(const char *text)
+{
+	uint64_t fd;
+
+	if (str_to_u64(str_from(text), 1023, &fd))
+		return (int)fd;
+	fprintf(
+	    stderr, "ringfence-gate: --ready-fd takes a number, not \"%s\"\n", text);
+	exit(EXIT_BAD);
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct option options[] = {
+	    {"config", required_argument, NULL, 'c'},
+	    {"check", no_argument, NULL, 'k'},
+	    {"ready-fd", required_argument, NULL, 'r'},
+	    {"version", no_argument, NULL, 'V'},
+	    {"help", no_argument, NULL, 'h'},
+	    {NULL, 0, NULL, 0},
+	};
+	struct monitor_options run = {.config_path = DEFAULT_CONFIG, .ready_fd = -1};
+	bool only_check = false;
+	int c;
+
+	proc_main(argc, argv, gate_roles);
+	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			run.config_path = optarg;
+			break;
+		case 'k':
+			only_check = true;
+			break;
+		case 'r':
+			run.ready_fd = parse_fd(optarg);
+			break;
+		case 'V':
+			puts("ringfence-gate " RINGFENCE_VERSION);
+			return 0;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		default:
+			fputs(usage, stderr);
+			return EXIT_BAD;
+		}
+	}
+	if (optind != argc) {
+		fputs(usage, stderr);
+		return EXIT_BAD;
+	}
+	return only_check ? check(run.config_path) : monitor_run(&run);
+}

@@ -1,0 +1,39 @@
+/*
+ * Message types between the gate's processes (common/proc.h). A role accepts only what
+ * is listed as sent to it; anything else ends that peer.
+ */
+#ifndef AUTHN_MESSAGES_H
+#define AUTHN_MESSAGES_H
+
+enum gate_message {
+	/* monitor -> role: everything a role needs to start or reload: memfds in `fds` */
+	MSG_CONFIG = 1, /* body: role-specific settings */
+	MSG_POLICY,     /* fd: a sealed bundle of policy files */
+	MSG_PEER_AUTH,  /* fd: a new socket to the restarted auth role */
+	MSG_PEER_AUDIT, /* fd: a new socket to the restarted audit role */
+	MSG_PEER_WORKER, /* to auth and audit: fd: a socket to a (new) worker; u32 its number */
+	MSG_DRAIN, /* finish what runs, accept nothing new, then exit */
+	/* role -> monitor */
+	MSG_READY,         /* configuration is in force */
+	MSG_RELOAD_FAILED, /* body: diagnostics as text; the old one stays in force */
+	MSG_WORKER_STUCK, /* auth -> monitor: these did not confirm a revocation: u32 count, numbers */
+	MSG_STATUS, /* both ways: question, then JSON answer */
+	/* worker -> auth */
+	MSG_TOKEN_CHECK = 32,
+	MSG_TOKEN_ISSUE,
+	MSG_TOKEN_LIST,
+	MSG_TOKEN_REVOKE,
+	MSG_TOKEN_REVOKED_ACK,
+	MSG_TOKENS_USED, /* body: ids used since the last one */
+	/* auth -> worker */
+	MSG_TOKEN_RESULT = 64,
+	MSG_ANSWER,
+	MSG_TOKEN_REVOKED,
+	/* worker -> audit */
+	MSG_AUDIT_APPEND = 96,
+	/* audit -> worker */
+	MSG_AUDIT_DONE = 128,
+	MSG_AUDIT_STATE, /* body: u8 writable */
+};
+
+#endif

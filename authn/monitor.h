@@ -1,0 +1,89 @@
+/*
+ * The monitor: the gate's parent. Keeps privileges, so it parses nothing that comes from the
+ * network: it reads files, opens sockets, starts roles, hands each what it needs, and
+ * starts again what died.
+ */
+#ifndef AUTHN_MONITOR_H
+#define AUTHN_MONITOR_H
+
+#include <uv.h>
+
+#include "authn/plan.h"
+#include "authn/quota.h"
+#include "common/proc.h"
+
+struct monitor_options {
+	const char *config_path;
+	int ready_fd; /* -1: nobody asked */
+};
+
+/* Runs the gate until SIGTERM or SIGINT. Returns the exit status. */
+int monitor_run(const struct monitor_options *options);
+
+extern const struct proc_role gate_roles[];
+
+/* ---- private to monitor*.c ---- */
+
+enum slot_kind {
+	SLOT_AUDIT,
+	SLOT_AUTH,
+	SLOT_STATUS,
+	SLOT_WORKER, /* this and those after it */
+};
+
+#define SLOTS_MAX     (SLOT_WORKER + QUOTA_MAX_WORKERS)
+#define LISTENERS_MAX 8 /* addresses; each worker has a socket of its own for each */
+
+/* One role's place: what runs there now, and when the next may start. */
+struct slot {
+	struct monitor *monitor;
+	size_t index; /* in monitor.slots */
+	struct proc_child child;
+	uv_poll_t channel_poll, end_poll;
+	unsigned open_handles; /* of the two, not closed yet */
+	uv_timer_t restart;
+	bool ready;
+	bool expected; /* its end is our own doing */
+	monotime_t started;
+	unsigned failures; /* in a row */
+	uint64_t restarts;
+};
+
+struct monitor {
+	uv_loop_t loop;
+	uv_signal_t hangup, terminate, interrupt;
+	uv_timer_t deadline; /* of a drain */
+	struct monitor_options options;
+	struct gate_plan *plan;
+	struct slot slots[SLOTS_MAX];
+	size_t slot_count;
+	int listeners[QUOTA_MAX_WORKERS][LISTENERS_MAX];
+	size_t listener_count; /* of each worker */
+	int control_fd, metrics_fd;
+	int quota_fd;
+	struct quota_table *quota;
+	uint8_t ticket_key[TLS_TICKET_KEY_BYTES];
+	bool announced; /* everything was ready once */
+	bool stopping;
+	int exit_status;
+};
+
+/* Starts the role of a slot and introduces it to the others. */
+MUST_CHECK int slot_start(struct slot *s, struct err *err);
+/* As slot_start; if that fails, again later. */
+void slot_start_or_retry(struct slot *s);
+/* Ends it at once; it is started again unless the gate is stopping. */
+void slot_kill(struct slot *s);
+MUST_CHECK bool slot_running(const struct slot *s);
+/* Sends a message; one who cannot take it is killed. */
+void slot_send(struct slot *s, const struct proc_msg *msg);
+/* Sends a worker its settings, and policy. */
+MUST_CHECK int slot_send_settings(struct slot *s, uint32_t id, struct err *err);
+
+/* Called by slots: a message that is not the slot's own affair; all is ready; a role has
+ * ended (status as proc_stop). */
+void monitor_on_message(struct slot *s, struct proc_msg *msg);
+void monitor_on_ready(struct monitor *m);
+void monitor_on_end(struct slot *s, int status);
+
+#endif

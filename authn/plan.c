@@ -1,0 +1,229 @@
+#include "authn/plan.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/bundle.h"
+#include "common/secret.h"
+
+#define PUBLIC_FILE_BYTES (4u * 1024 * 1024) /* certificates of authorities */
+#define DATABASE_NAME     "tokens.db"
+#define AUDIT_ORIGIN      "ringfence-gate"
+
+struct loading {
+	struct gate_plan *plan;
+	struct buf *problem;
+	bool ok;
+};
+
+static void
+report(struct loading *l, const struct err *err)
+{
+	buf_printf(l->problem, "%s: error: %s [config-file]\n", l->plan->config->path,
+	    err->msg);
+	l->ok = false;
+}
+
+/* Reads a file that is no secret. */
+static int
+read_public(
+    struct arena *arena, const char *path, struct str *out_text, struct err *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+	char *text;
+	size_t size, len = 0;
+	ssize_t n = 1;
+
+	if (fd < 0)
+		return err_sys(err, "%s", path);
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 ||
+	    st.st_size > (off_t)PUBLIC_FILE_BYTES) {
+		(void)close(fd); /* nothing was written */
+		return err_set(err, ERR_INVALID,
+		    "%s: neither empty nor large, and a regular file, it must be",
+		    path);
+	}
+	size = (size_t)st.st_size;
+	text = arena_alloc(arena, size);
+	while (len < size && n > 0) {
+		n = read(fd, text + len, size - len);
+		len += n > 0 ? (size_t)n : 0;
+	}
+	(void)close(fd); /* nothing was written */
+	if (n < 0)
+		return err_sys(err, "%s", path);
+	*out_text = (struct str){text, len};
+	return 0;
+}
+
+static void
+take_public(struct loading *l, const char *path, struct str *out_text)
+{
+	struct err err = ERR_INIT;
+
+	*out_text = STR("");
+	if (path != NULL && read_public(l->plan->arena, path, out_text, &err) != 0)
+		report(l, &err);
+}
+
+/* The text lies in the plan's arena until gate_plan_free wipes it. */
+static void
+take_secret(struct loading *l, const char *path, struct str *out_text)
+{
+	struct secret secret = {0};
+	struct err err = ERR_INIT;
+
+	*out_text = STR("");
+	if (path == NULL)
+		return;
+	if (secret_read_file(&secret, path, false, &err) != 0) {
+		report(l, &err);
+		return;
+	}
+	*out_text = str_dup(l->plan->arena, secret_str(&secret));
+	secret_free(&secret);
+}
+
+static void
+load_upstreams(struct loading *l)
+{
+	const struct gate_config *c = l->plan->config;
+	struct worker_upstream *all =
+	    ARENA_ARRAY(l->plan->arena, c->upstream_count, struct worker_upstream);
+
+	for (size_t i = 0; i < c->upstream_count; i++) {
+		struct err err = ERR_INIT;
+
+		all[i].host = c->upstreams[i].host;
+		all[i].port = c->upstreams[i].port;
+		if (worker_upstream_resolve(l->plan->arena, &all[i], &err) != 0)
+			report(l, &err);
+	}
+	l->plan->worker.upstreams = all;
+	l->plan->worker.upstream_count = c->upstream_count;
+}
+
+/* The user of the roles; one who is named must exist. */
+static void
+load_user(struct loading *l)
+{
+	const struct gate_config *c = l->plan->config;
+	const char *name = "ringfence";
+	struct err err = ERR_INIT;
+	uid_t uid = 0;
+	gid_t gid = 0;
+	int rc;
+
+	if (geteuid() != 0) /* roles stay who they are */
+		return;
+	if (c->user.len != 0)
+		name = arena_strndup(l->plan->arena, c->user.ptr, c->user.len);
+	rc = proc_user(name, &uid, &gid, &err);
+	if (rc == ERR_NOT_FOUND && c->user.len == 0)
+		rc = proc_user("nobody", &uid, &gid, &err);
+	if (rc == 0 && (uid == 0 || gid == 0))
+		rc = err_set(&err, ERR_INVALID,
+		    "roles must not run as %s: it is root, or of its group", name);
+	if (rc != 0)
+		report(l, &err);
+	l->plan->worker.uid = l->plan->auth.uid = l->plan->audit.uid = uid;
+	l->plan->worker.gid = l->plan->auth.gid = l->plan->audit.gid = gid;
+}
+
+static void
+load_policy(struct loading *l)
+{
+	const struct gate_config *c = l->plan->config;
+	struct arena *arena = arena_new();
+	struct err err = ERR_INIT;
+	struct diag_list diags;
+	struct bundle bundle;
+
+	diag_list_init(&diags, arena);
+	if (!bundle_read(arena, c->policy_paths, c->policy_count, &diags, &bundle))
+		l->ok = false;
+	diag_render(l->problem, &diags, DIAG_TEXT);
+	if (l->ok && bundle_seal(&bundle, &l->plan->policy_fd, &err) != 0)
+		report(l, &err);
+	arena_free(arena);
+}
+
+static void
+load_roles(struct loading *l)
+{
+	struct gate_plan *p = l->plan;
+	const struct gate_config *c = p->config;
+	struct worker_settings *w = &p->worker;
+
+	take_public(l, c->tls_certificate, &w->tls_certificate);
+	take_secret(l, c->tls_key, &w->tls_key);
+	take_public(l, c->tls_client_ca, &w->client_ca);
+	take_public(l, c->upstream_ca, &w->upstream_ca);
+	take_public(l, c->upstream_certificate, &w->upstream_certificate);
+	take_secret(l, c->upstream_key, &w->upstream_key);
+	w->identity = c->identity;
+	w->audit_required = c->audit_required;
+	w->confine = true;
+	worker_limits_default(&w->limits);
+	p->auth.database = STR(DATABASE_NAME);
+	p->auth.directory = str_from(c->state_directory);
+	p->auth.login_ttl_s = c->login_ttl_s;
+	p->auth.max_ttl_s = c->max_ttl_s;
+	p->auth.has_ldap = c->has_ldap;
+	p->auth.ldap = c->ldap;
+	take_public(l, c->has_ldap ? c->ldap.ca : NULL, &p->auth.ca_pem);
+	take_secret(
+	    l, c->has_ldap ? c->ldap.bind_password_file : NULL, &p->auth.bind_password);
+	p->audit.directory = str_from(c->audit_directory);
+	p->audit.origin = STR(AUDIT_ORIGIN);
+	p->audit.required = c->audit_required;
+}
+
+struct gate_plan *
+gate_plan_load(const char *path, struct buf *problem)
+{
+	struct arena *arena = arena_new();
+	struct loading l = {.problem = problem, .ok = true};
+	struct diag_list diags;
+
+	l.plan = ARENA_NEW(arena, struct gate_plan);
+	l.plan->arena = arena;
+	l.plan->policy_fd = -1;
+	diag_list_init(&diags, arena);
+	l.plan->config = gate_config_load(arena, path, &diags);
+	diag_render(problem, &diags, DIAG_TEXT);
+	if (l.plan->config != NULL) {
+		load_roles(&l);
+		load_user(&l);
+		load_upstreams(&l);
+		load_policy(&l);
+	}
+	if (l.plan->config != NULL && l.ok)
+		return l.plan;
+	gate_plan_free(l.plan);
+	return NULL;
+}
+
+static void
+wipe(struct str text)
+{
+	if (text.len != 0) /* the arena's, which nobody else sees */
+		secret_wipe((void *)(uintptr_t)text.ptr, text.len);
+}
+
+void
+gate_plan_free(struct gate_plan *plan)
+{
+	if (plan == NULL)
+		return;
+	wipe(plan->worker.tls_key);
+	wipe(plan->worker.upstream_key);
+	wipe(plan->auth.bind_password);
+	if (plan->policy_fd >= 0)
+		(void)close(plan->policy_fd); /* sealed: nothing can be lost */
+	arena_free(plan->arena);
+}

@@ -1,0 +1,106 @@
+/*
+ * Judges settings before anybody relies on them. Parses what people wrote, so the monitor
+ * has it done by a role that can do nothing else.
+ */
+#include <poll.h>
+#include <unistd.h>
+
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+
+#include "authn/messages.h"
+#include "authn/plan.h"
+#include "authn/tls.h"
+#include "authn/worker_state.h"
+#include "common/limits.h"
+#include "common/log.h"
+
+#define START_MS 10000 /* for the monitor to say what to do */
+
+static bool
+check_tls(const struct worker_settings *s, struct buf *problem)
+{
+	const struct tls_server_options server = {.certificate = s->tls_certificate,
+	    .key = {.pem = s->tls_key},
+	    .client_ca = s->client_ca,
+	    .ticket_key = s->ticket_key};
+	const struct tls_client_options upstream = {.ca = s->upstream_ca,
+	    .certificate = s->upstream_certificate,
+	    .key = {.pem = s->upstream_key}};
+	struct err err = ERR_INIT;
+	SSL_CTX *ctx = tls_server_new(&server, &err);
+	bool ok = ctx != NULL;
+
+	if (!ok)
+		buf_printf(problem, "tls: error: %s [config-tls]\n", err.msg);
+	SSL_CTX_free(ctx);
+	ctx = tls_client_new(&upstream, &err);
+	if (ctx == NULL)
+		buf_printf(problem, "upstream: error: %s [config-tls]\n", err.msg);
+	ok = ok && ctx != NULL;
+	SSL_CTX_free(ctx);
+	return ok;
+}
+
+bool
+gate_check(const struct worker_settings *worker, int policy_fd, struct buf *problem)
+{
+	bool ok = check_tls(worker, problem);
+	struct worker_policy *policy = worker_policy_load(policy_fd, problem);
+
+	ok = ok && policy != NULL;
+	worker_policy_free(policy);
+	return ok;
+}
+
+static int
+receive(struct proc_channel *monitor, struct proc_msg *out_msg,
+    struct proc_sandbox *out_sandbox, struct err *err)
+{
+	struct pollfd wait = {.fd = monitor->fd, .events = POLLIN};
+	struct proc_reader r;
+
+	(void)poll(&wait, 1, START_MS); /* what comes or not, the next line tells */
+	if (proc_recv(monitor, out_msg, err) != 1 || out_msg->type != MSG_CONFIG ||
+	    out_msg->fd_count != 2)
+		return err_set(err, ERR_PROTOCOL, "the monitor sent no configuration");
+	proc_reader_init(&r, out_msg);
+	out_sandbox->uid = proc_get_u32(&r);
+	out_sandbox->gid = proc_get_u32(&r);
+	return proc_reader_done(&r) ? 0 : err_set(err, ERR_PROTOCOL, "malformed");
+}
+
+int
+check_role_run(struct proc_channel *monitor, const int *fds, size_t fd_count)
+{
+	struct proc_sandbox sandbox = {
+	    .empty_root = true, .syscalls = proc_syscalls_basic};
+	struct arena *arena = arena_new();
+	struct buf problem = {NULL, 0, 0};
+	struct err err = ERR_INIT;
+	struct worker_settings settings;
+	struct proc_msg msg;
+	struct proc_msg answer = {.type = MSG_RELOAD_FAILED};
+	bool ok = false;
+
+	(void)fds;
+	(void)fd_count;
+	/* OpenSSL reads its own configuration before there is no file to be seen. */
+	(void)OPENSSL_init_ssl(0, NULL);
+	if (receive(monitor, &msg, &sandbox, &err) != 0 ||
+	    proc_confine(&sandbox, &err) != 0 ||
+	    worker_settings_open(arena, msg.fds[0], &settings, &err) != 0)
+		buf_printf(&problem, "%s\n", err.msg);
+	else
+		ok = gate_check(&settings, msg.fds[1], &problem);
+	if (ok)
+		answer.type = MSG_READY;
+	answer.data = (const uint8_t *)problem.data;
+	answer.len = problem.len < LIMIT_MESSAGE_BYTES / 2 ? problem.len
+							   : LIMIT_MESSAGE_BYTES / 2;
+	if (proc_send(monitor, &answer, &err) != 0)
+		log_error("check-answer", "detail=%s", log_quote(str_from(err.msg)));
+	buf_free(&problem);
+	arena_free(arena);
+	return ok ? 0 : 1;
+}

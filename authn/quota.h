@@ -1,0 +1,58 @@
+/*
+ * Quotas at run time: token buckets (GCRA: one 64-bit time per bucket) and in-flight
+ * counts in memory that all workers share, so that a limit holds for the gate and not
+ * for each worker. Pure but for the memory: the caller brings the clock. A request is charged to its
+ * user and to every ancestor of its namespace that has a Quota; it passes when all have
+ * room (minimum along the path); nothing is charged when one has not.
+ */
+#ifndef AUTHN_QUOTA_H
+#define AUTHN_QUOTA_H
+
+#include "common/clock.h"
+#include "common/err.h"
+#include "policy-lang/model.h"
+
+struct quota_table; /* in shared memory */
+
+#define QUOTA_MAX_WORKERS 64
+#define QUOTA_MAX_CHARGES 64 /* levels times (namespace, user in it), plus watches */
+
+MUST_CHECK size_t quota_table_bytes(void);
+/* Formats zeroed shared memory; the parent calls it once. */
+void quota_table_init(void *memory);
+/* Forgets what a dead worker held in flight; the parent calls it before it restarts one. */
+void quota_table_worker_reset(struct quota_table *t, unsigned worker);
+
+enum quota_kind {
+	QUOTA_RATE,
+	QUOTA_IN_FLIGHT,
+	QUOTA_WATCHES,
+	QUOTA_PER_DAY,
+	QUOTA_BODY
+};
+
+/* What one admitted request holds until quota_release. */
+struct quota_ticket {
+	uint32_t slots[QUOTA_MAX_CHARGES];
+	uint8_t kinds[QUOTA_MAX_CHARGES]; /* enum quota_kind: in flight or watches */
+	size_t count;
+	uint64_t body_bytes; /* limit for the request's body; QUOTA_UNSET: none */
+};
+
+struct quota_refusal {
+	enum quota_kind kind;
+	bool per_user;
+	const struct quota *quota; /* the document whose limit is reached */
+	uint64_t limit;            /* QUOTA_RATE: requests per 1,000 seconds */
+	uint32_t retry_after_s;    /* at least 1 */
+};
+
+/* Admits or refuses one request. `level` is the namespace it is charged at (the root for
+ * requests without one). Returns true and fills the ticket, or false and the refusal. */
+MUST_CHECK bool quota_admit(struct quota_table *t, unsigned worker,
+    const struct ns *level, struct str user, bool is_watch, monotime_t now,
+    walltime_t today, struct quota_ticket *out_ticket,
+    struct quota_refusal *out_refusal);
+void quota_release(struct quota_table *t, unsigned worker, struct quota_ticket *ticket);
+
+#endif

@@ -1,0 +1,333 @@
+#include "authn/status_text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#define ROLES_MAX   80
+#define HEAD_END    "\r\n\r\n"
+#define METRIC_NAME "ringfence_gate_"
+
+struct role_state {
+	char name[16];
+	uint32_t pid;
+	bool ready;
+	uint64_t restarts;
+};
+
+struct status_report {
+	struct role_state roles[ROLES_MAX];
+	size_t role_count;
+	bool announced; /* the monitor's part is there */
+	uint32_t expected, received;
+	json_t *parts; /* array of {"role": ..., "status": {...}} */
+};
+
+/* ---- requests ---- */
+
+static const struct {
+	const char *path;
+	enum status_page page;
+} pages[] = {
+    {"/healthz", STATUS_PAGE_HEALTH},
+    {"/readyz", STATUS_PAGE_READY},
+    {"/metrics", STATUS_PAGE_METRICS},
+    {"/status", STATUS_PAGE_STATUS},
+};
+
+int
+status_page_request(struct str head, enum status_page *out_page)
+{
+	struct str rest = head, line, method, target;
+
+	if (memmem(head.ptr, head.len, HEAD_END, strlen(HEAD_END)) == NULL)
+		return 0;
+	line = str_split(&rest, '\r');
+	method = str_split(&line, ' ');
+	target = str_split(&line, ' ');
+	if (!str_starts(line, STR("HTTP/1.")))
+		return 400;
+	if (!str_is(method, "GET"))
+		return 405;
+	target = str_slice(target, 0, str_find(target, '?', 0));
+	for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
+		if (!str_is(target, pages[i].path))
+			continue;
+		*out_page = pages[i].page;
+		return 200;
+	}
+	return 404;
+}
+
+const char *
+status_page_reason(int status)
+{
+	static const struct {
+		int status;
+		const char *reason;
+	} reasons[] = {
+	    {200, "OK"},
+	    {400, "Bad Request"},
+	    {404, "Not Found"},
+	    {405, "Method Not Allowed"},
+	    {503, "Service Unavailable"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
+		if (reasons[i].status == status)
+			return reasons[i].reason;
+	}
+	return "Error";
+}
+
+/* ---- reports ---- */
+
+struct status_report *
+status_report_new(void)
+{
+	struct status_report *r = xcalloc(1, sizeof(*r));
+
+	r->parts = json_array();
+	return r;
+}
+
+void
+status_report_free(struct status_report *r)
+{
+	if (r == NULL)
+		return;
+	json_decref(r->parts);
+	free(r);
+}
+
+static void
+add_roles(struct status_report *r, struct proc_reader *reader)
+{
+	r->expected = proc_get_u32(reader);
+	while (reader->ok && reader->pos < reader->len && r->role_count < ROLES_MAX) {
+		struct role_state *s = &r->roles[r->role_count++];
+		struct str name = proc_get_str(reader);
+
+		if (name.len < sizeof(s->name))
+			memcpy(s->name, name.ptr, name.len);
+		s->pid = proc_get_u32(reader);
+		s->ready = proc_get_u8(reader) != 0;
+		s->restarts = proc_get_u64(reader);
+	}
+	r->announced = true;
+}
+
+static void
+add_part(struct status_report *r, struct str role, struct str text)
+{
+	json_t *status = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES, NULL);
+	json_t *part = json_object();
+
+	if (json_object_set_new(part, "role", json_stringn(role.ptr, role.len)) != 0 ||
+	    json_object_set_new(
+		part, "status", status != NULL ? status : json_null()) != 0 ||
+	    json_array_append_new(r->parts, part) != 0)
+		base_die("out of memory");
+	r->received++;
+}
+
+bool
+status_report_add(struct status_report *r, const struct proc_msg *msg)
+{
+	struct proc_reader reader;
+	struct str role;
+
+	proc_reader_init(&reader, msg);
+	role = proc_get_str(&reader);
+	if (str_is(role, "monitor"))
+		add_roles(r, &reader);
+	else
+		add_part(r, role, proc_get_str(&reader));
+	return r->announced && r->received >= r->expected;
+}
+
+static bool
+all_ready(const struct status_report *r)
+{
+	bool ready = r->announced && r->role_count != 0;
+
+	for (size_t i = 0; i < r->role_count; i++)
+		ready = ready && r->roles[i].ready;
+	return ready;
+}
+
+/* ---- Prometheus ---- */
+
+enum metric_type {
+	COUNTER,
+	GAUGE
+};
+
+/* Keys of a role's status; with `label` several keys make one metric. */
+static const struct metric {
+	const char *role, *key, *name, *label;
+	enum metric_type type;
+	const char *help;
+} metrics[] = {
+    {"worker", "connections", "connections", NULL, GAUGE, "Client connections open."},
+    {"worker", "connectionsTotal", "connections_total", NULL, COUNTER,
+	"Client connections accepted."},
+    {"worker", "connectionsRefused", "connections_refused_total", NULL, COUNTER,
+	"Client connections closed at once: too many."},
+    {"worker", "handshakesFailed", "tls_handshakes_failed_total", NULL, COUNTER,
+	"TLS handshakes of clients that failed."},
+    {"worker", "inFlight", "requests_in_flight", NULL, GAUGE, "Requests under way."},
+    {"worker", "requests", "requests_total", NULL, COUNTER, "Requests received."},
+    {"worker", "answers2xx", "answers_total", "class=\"2xx\"", COUNTER,
+	"Answers by class."},
+    {"worker", "answers3xx", "answers_total", "class=\"3xx\"", COUNTER, NULL},
+    {"worker", "answers4xx", "answers_total", "class=\"4xx\"", COUNTER, NULL},
+    {"worker", "answers5xx", "answers_total", "class=\"5xx\"", COUNTER, NULL},
+    {"worker", "denied", "denied_total", NULL, COUNTER, "Requests that Access denied."},
+    {"worker", "unauthenticated", "unauthenticated_total", NULL, COUNTER,
+	"Requests of nobody who is known."},
+    {"worker", "quotaRefused", "quota_refused_total", NULL, COUNTER,
+	"Requests over a quota."},
+    {"worker", "unavailable", "unavailable_total", NULL, COUNTER,
+	"Requests refused because something was not there."},
+    {"worker", "malformed", "malformed_total", NULL, COUNTER, "Requests malformed."},
+    {"worker", "streamsEnded", "streams_ended_total", NULL, COUNTER,
+	"Streams ended because their permission did."},
+    {"worker", "upstreamConnectionsTotal", "upstream_connections_total", NULL, COUNTER,
+	"Connections made to the API servers."},
+    {"worker", "upstreamFailures", "upstream_failures_total", NULL, COUNTER,
+	"Failures of API servers."},
+    {"worker", "bufferBytes", "buffer_bytes", NULL, GAUGE, "Memory in buffers."},
+    {"auth", "loginsAllowed", "logins_total", "result=\"allowed\"", COUNTER,
+	"Logins by result."},
+    {"auth", "loginsDenied", "logins_total", "result=\"denied\"", COUNTER, NULL},
+    {"auth", "loginsThrottled", "logins_total", "result=\"throttled\"", COUNTER, NULL},
+    {"auth", "loginsUnavailable", "logins_total", "result=\"unavailable\"", COUNTER,
+	NULL},
+    {"auth", "loginsRunning", "logins_running", NULL, GAUGE, "Logins under way."},
+    {"auth", "loginsLost", "login_threads_lost", NULL, GAUGE,
+	"Threads that hang in the directory."},
+    {"auth", "tokenChecks", "token_checks_total", NULL, COUNTER,
+	"Tokens looked up in the store."},
+    {"auth", "tokensLive", "tokens_live", NULL, GAUGE,
+	"Tokens neither revoked nor expired."},
+    {"auth", "revocations", "revocations_total", NULL, COUNTER, "Tokens revoked."},
+    {"audit", "lines", "audit_lines_total", NULL, COUNTER, "Audit records taken."},
+    {"audit", "failures", "audit_failures_total", NULL, COUNTER,
+	"Times that the audit log could not be written."},
+    {"audit", "writable", "audit_writable", NULL, GAUGE,
+	"1 while the audit log can be written."},
+};
+
+/* The sum over all processes of a role; false if none told. */
+static bool
+metric_sum(const struct status_report *r, const struct metric *m, double *out_sum)
+{
+	bool found = false;
+	size_t i;
+	json_t *part;
+
+	*out_sum = 0;
+	json_array_foreach(r->parts, i, part)
+	{
+		const json_t *role = json_object_get(part, "role");
+		const json_t *value =
+		    json_object_get(json_object_get(part, "status"), m->key);
+
+		if (strcmp(json_string_value(role), m->role) != 0)
+			continue;
+		if (json_is_boolean(value))
+			*out_sum += json_is_true(value) ? 1 : 0;
+		else if (json_is_number(value))
+			*out_sum += json_number_value(value);
+		else
+			continue;
+		found = true;
+	}
+	return found;
+}
+
+static void
+render_metrics(const struct status_report *r, struct buf *out)
+{
+	double sum;
+
+	for (size_t i = 0; i < ARRAY_LEN(metrics); i++) {
+		const struct metric *m = &metrics[i];
+
+		if (m->help != NULL)
+			buf_printf(out,
+			    "# HELP " METRIC_NAME "%s %s\n# TYPE " METRIC_NAME
+			    "%s %s\n",
+			    m->name, m->help, m->name,
+			    m->type == COUNTER ? "counter" : "gauge");
+		if (!metric_sum(r, m, &sum))
+			continue;
+		buf_printf(out, METRIC_NAME "%s", m->name);
+		if (m->label != NULL)
+			buf_printf(out, "{%s}", m->label);
+		buf_printf(out, " %.0f\n", sum);
+	}
+	buf_add_cstr(out, "# HELP " METRIC_NAME "role_ready 1 if the process serves.\n"
+			  "# TYPE " METRIC_NAME "role_ready gauge\n");
+	for (size_t i = 0; i < r->role_count; i++)
+		buf_printf(out, METRIC_NAME "role_ready{role=\"%s\",slot=\"%zu\"} %d\n",
+		    r->roles[i].name, i, r->roles[i].ready);
+	buf_add_cstr(out,
+	    "# HELP " METRIC_NAME "role_restarts_total Times that it was started "
+	    "again.\n# TYPE " METRIC_NAME "role_restarts_total counter\n");
+	for (size_t i = 0; i < r->role_count; i++)
+		buf_printf(out,
+		    METRIC_NAME "role_restarts_total{role=\"%s\",slot=\"%zu\"} %llu\n",
+		    r->roles[i].name, i, (unsigned long long)r->roles[i].restarts);
+}
+
+/* ---- JSON ---- */
+
+static void
+render_status(const struct status_report *r, struct buf *out)
+{
+	char *parts = json_dumps(r->parts, JSON_COMPACT | JSON_SORT_KEYS);
+
+	buf_printf(out,
+	    "{\"version\":\"" RINGFENCE_VERSION "\",\"ready\":%s,\"roles\":[",
+	    all_ready(r) ? "true" : "false");
+	for (size_t i = 0; i < r->role_count; i++) {
+		const struct role_state *s = &r->roles[i];
+
+		buf_printf(out,
+		    "%s{\"role\":\"%s\",\"pid\":%u,\"ready\":%s,\"restarts\":%llu}",
+		    i == 0 ? "" : ",", s->name, s->pid, s->ready ? "true" : "false",
+		    (unsigned long long)s->restarts);
+	}
+	buf_printf(out, "],\"parts\":%s}\n", parts != NULL ? parts : "[]");
+	free(parts);
+}
+
+int
+status_page_render(const struct status_report *r, enum status_page page,
+    struct buf *out, const char **out_type)
+{
+	*out_type = "text/plain; charset=utf-8";
+	switch (page) {
+	case STATUS_PAGE_HEALTH:
+		break;
+	case STATUS_PAGE_READY:
+		if (!all_ready(r)) {
+			buf_add_cstr(out, "not ready\n");
+			return 503;
+		}
+		break;
+	case STATUS_PAGE_METRICS:
+		*out_type = "text/plain; version=0.0.4; charset=utf-8";
+		render_metrics(r, out);
+		return 200;
+	case STATUS_PAGE_STATUS:
+		*out_type = "application/json";
+		render_status(r, out);
+		return 200;
+	}
+	buf_add_cstr(out, "ok\n");
+	return 200;
+}

@@ -1,0 +1,185 @@
+#include "authn/throttle.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include "common/secret.h"
+
+#define SLOTS        8192u /* of each memory; a power of two */
+#define FREE_TRIES   5u    /* failures without delay: below usual lockout thresholds */
+#define SOURCE_TRIES 20u   /* a source may stand for many people */
+#define DELAY_MAX_S  300u
+#define FORGET_S     900u /* failures count no longer */
+#define WRONG_S      300u /* a wrong pair is remembered so long */
+#define NS_PER_S     1000000000ull
+
+struct failures {
+	uint64_t name; /* 0: free */
+	uint32_t count;
+	uint64_t last_ns;
+};
+
+struct wrong {
+	uint8_t pair[32];
+	uint64_t last_ns; /* 0: free */
+};
+
+struct throttle {
+	uint8_t key[32];
+	struct failures failures[SLOTS];
+	struct wrong wrong[SLOTS];
+};
+
+struct throttle *
+throttle_new(const uint8_t key[32])
+{
+	struct throttle *t = xcalloc(1, sizeof(*t));
+
+	memcpy(t->key, key, sizeof(t->key));
+	return t;
+}
+
+void
+throttle_free(struct throttle *t)
+{
+	if (t == NULL)
+		return;
+	secret_wipe(t, sizeof(*t));
+	free(t);
+}
+
+/* HMAC over length-prefixed parts, so that no two splits give the same bytes. */
+static void
+digest(const struct throttle *t, char kind, struct str a, struct str b, uint8_t out[32])
+{
+	struct buf text = {NULL, 0, 0};
+	unsigned len = 32;
+
+	buf_reserve(&text, a.len + b.len + 64); /* no copies left behind by growing */
+	buf_printf(&text, "%c%zu:", kind, a.len);
+	buf_add_str(&text, a);
+	buf_add_str(&text, b);
+	if (HMAC(EVP_sha256(), t->key, sizeof(t->key), (const uint8_t *)text.data,
+		text.len, out, &len) == NULL)
+		base_die("no HMAC-SHA-256");
+	secret_wipe(text.data, text.len);
+	buf_free(&text);
+}
+
+static uint64_t
+first_bytes(const uint8_t hash[32])
+{
+	uint64_t v;
+
+	memcpy(&v, hash, sizeof(v));
+	return v != 0 ? v : 1;
+}
+
+/* The slot of a name: its own, else a free or forgotten one, else the oldest of eight. */
+static struct failures *
+failures_slot(struct throttle *t, char kind, struct str who, bool make)
+{
+	uint8_t hash[32];
+	uint64_t name;
+	struct failures *oldest = NULL;
+
+	digest(t, kind, who, (struct str){NULL, 0}, hash);
+	name = first_bytes(hash);
+	for (uint32_t i = 0; i < 8; i++) {
+		struct failures *f = &t->failures[(name + i) & (SLOTS - 1)];
+
+		if (f->name == name)
+			return f;
+		if (oldest == NULL || f->last_ns < oldest->last_ns)
+			oldest = f;
+	}
+	if (!make)
+		return NULL;
+	*oldest = (struct failures){.name = name};
+	return oldest;
+}
+
+static uint32_t
+delay_s(const struct failures *f, uint32_t free_tries, uint64_t now_ns)
+{
+	uint64_t wait, since;
+	uint32_t over;
+
+	if (f == NULL || f->count < free_tries)
+		return 0;
+	since = (now_ns - f->last_ns) / NS_PER_S;
+	if (since >= FORGET_S)
+		return 0;
+	over = f->count - free_tries;
+	wait = over >= 8 ? DELAY_MAX_S : 2ull << over;
+	if (wait > DELAY_MAX_S)
+		wait = DELAY_MAX_S;
+	return since >= wait ? 0 : (uint32_t)(wait - since);
+}
+
+static struct wrong *
+wrong_slot(struct throttle *t, const uint8_t pair[32])
+{
+	return &t->wrong[first_bytes(pair) & (SLOTS - 1)];
+}
+
+enum throttle_verdict
+throttle_check(struct throttle *t, struct str user, struct str password,
+    struct str source, monotime_t now, uint32_t *out_wait_s)
+{
+	uint32_t by_user =
+	    delay_s(failures_slot(t, 'u', user, false), FREE_TRIES, now.ns);
+	uint32_t by_source =
+	    delay_s(failures_slot(t, 's', source, false), SOURCE_TRIES, now.ns);
+	const struct wrong *w;
+	uint8_t pair[32];
+
+	*out_wait_s = by_user > by_source ? by_user : by_source;
+	if (*out_wait_s != 0)
+		return THROTTLE_WAIT;
+	digest(t, 'p', user, password, pair);
+	w = wrong_slot(t, pair);
+	if (w->last_ns != 0 && (now.ns - w->last_ns) / NS_PER_S < WRONG_S &&
+	    secret_equal(w->pair, sizeof(w->pair), pair, sizeof(pair)))
+		return THROTTLE_KNOWN_WRONG;
+	return THROTTLE_GO;
+}
+
+static void
+count_failure(struct failures *f, uint64_t now_ns)
+{
+	if (f->count != 0 && (now_ns - f->last_ns) / NS_PER_S >= FORGET_S)
+		f->count = 0;
+	f->count++;
+	f->last_ns = now_ns;
+}
+
+void
+throttle_failed(struct throttle *t, struct str user, struct str password,
+    struct str source, monotime_t now)
+{
+	uint8_t pair[32];
+	struct wrong *w;
+
+	count_failure(failures_slot(t, 'u', user, true), now.ns);
+	count_failure(failures_slot(t, 's', source, true), now.ns);
+	digest(t, 'p', user, password, pair);
+	w = wrong_slot(t, pair);
+	memcpy(w->pair, pair, sizeof(w->pair));
+	w->last_ns = now.ns != 0 ? now.ns : 1;
+}
+
+void
+throttle_succeeded(struct throttle *t, struct str user, struct str source)
+{
+	struct failures *f = failures_slot(t, 'u', user, false);
+
+	if (f != NULL)
+		*f = (struct failures){0};
+	f = failures_slot(t, 's', source, false);
+	if (f != NULL && f->count > 0)
+		f->count--;
+}

@@ -1,0 +1,34 @@
+/*
+ * Failed logins: bounds how often a password can be guessed, and keeps a client with an old
+ * password from locking its owner out of the directory. Two memories of bounded size:
+ * failures per user and per source (exponential delay), and wrong (user, password) pairs, so that the
+ * same wrong password is refused without asking the directory again. Pure: the
+ * caller brings the clock and the key.
+ */
+#ifndef AUTHN_THROTTLE_H
+#define AUTHN_THROTTLE_H
+
+#include "common/clock.h"
+#include "common/str.h"
+
+struct throttle;
+
+/* `key`: 32 random bytes of this process; passwords are remembered as HMAC-SHA-256 under it. */
+MUST_CHECK struct throttle *throttle_new(const uint8_t key[32]);
+void throttle_free(struct throttle *t);
+
+enum throttle_verdict {
+	THROTTLE_GO,
+	THROTTLE_WAIT,
+	THROTTLE_KNOWN_WRONG
+};
+
+/* What to do with an attempt; THROTTLE_WAIT: after *out_wait_s seconds (at least 1). */
+MUST_CHECK enum throttle_verdict throttle_check(struct throttle *t, struct str user,
+    struct str password, struct str source, monotime_t now, uint32_t *out_wait_s);
+/* The directory said no (not: it was unavailable). */
+void throttle_failed(struct throttle *t, struct str user, struct str password,
+    struct str source, monotime_t now);
+void throttle_succeeded(struct throttle *t, struct str user, struct str source);
+
+#endif

@@ -1,0 +1,71 @@
+/*
+ * TLS contexts for both sides, and what a client's certificate says of it. Every
+ * private key passes through tls_key_open: a later process that signs on behalf of the workers
+ * takes its place there.
+ */
+#ifndef AUTHN_TLS_H
+#define AUTHN_TLS_H
+
+#include <openssl/ssl.h>
+
+#include "authn/identity.h"
+#include "common/err.h"
+#include "common/str.h"
+
+#define TLS_TICKET_KEY_BYTES 80 /* name, MAC key, cipher key: as OpenSSL cuts it */
+
+/* Where a private key is: today its PEM text. */
+struct tls_key_source {
+	struct str pem;
+};
+
+MUST_CHECK EVP_PKEY *tls_key_open(const struct tls_key_source *source, struct err *err);
+
+struct tls_server_options {
+	struct str certificate; /* PEM chain, leaf first */
+	struct tls_key_source key;
+	struct str client_ca;      /* PEM; "" : no client certificates are asked for */
+	const uint8_t *ticket_key; /* TLS_TICKET_KEY_BYTES, the same in every worker */
+};
+
+/* TLS 1.2 or newer, ALPN h2 and http/1.1. A client certificate that does not verify is
+ * no certificate: see tls_peer_identity. */
+MUST_CHECK SSL_CTX *tls_server_new(
+    const struct tls_server_options *options, struct err *err);
+
+struct tls_client_options {
+	struct str ca;          /* PEM */
+	struct str certificate; /* PEM, may be "" */
+	struct tls_key_source key;
+};
+
+MUST_CHECK SSL_CTX *tls_client_new(
+    const struct tls_client_options *options, struct err *err);
+
+/* Which protocols to offer to an upstream. */
+enum tls_alpn {
+	TLS_ALPN_H2_FIRST,
+	TLS_ALPN_HTTP1_ONLY
+};
+
+/* A connection to `host` (a name or an address), which its certificate must name.
+ * *session is offered for resumption and replaced by newer ones; the caller frees it, after the
+ * connection. */
+MUST_CHECK SSL *tls_client_connection(SSL_CTX *ctx, struct str host, enum tls_alpn alpn,
+    SSL_SESSION **session, struct err *err);
+
+/* True if ALPN chose h2. */
+MUST_CHECK bool tls_is_h2(const SSL *ssl);
+
+/*
+ * Who a verified client certificate says the peer is: CN the user, O the groups, and
+ * system:authenticated. NULL without a certificate, or with one that does not verify or names what
+ * may not be asserted; *out_problem then says why, NULL when there was none at all.
+ * The caller owns one reference.
+ */
+MUST_CHECK struct identity *tls_peer_identity(const SSL *ssl, const char **out_problem);
+
+/* The OpenSSL error queue as one line, emptied. */
+int tls_error(struct err *err, enum err_code code, const char *what);
+
+#endif

@@ -1,0 +1,426 @@
+#include "authn/token_api.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "authn/auth_messages.h"
+#include "common/secret.h"
+
+#define NAME_MAX_BYTES 128
+#define NS_PER_S       1000000000ll
+
+void
+token_api_refuse(struct auth_answer *out, struct arena *arena, int status,
+    const char *reason, const char *fmt, ...)
+{
+	struct buf text = {NULL, 0, 0};
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vprintf(&text, fmt, ap);
+	va_end(ap);
+	*out = (struct auth_answer){.status = status, .reason = reason};
+	out->message = str_dup(arena, buf_str(&text));
+	buf_free(&text);
+}
+
+/* "720h", "12h30m", "45s": Go's durations, whole units only. */
+static bool
+parse_ttl(const char *text, uint64_t *out_s)
+{
+	uint64_t total = 0;
+
+	if (*text == '\0')
+		return false;
+	while (*text != '\0') {
+		size_t digits = strspn(text, "0123456789");
+		uint64_t value;
+		char unit = text[digits];
+
+		if (!str_to_u64((struct str){text, digits}, 1000000000, &value))
+			return false;
+		if (unit != 'h' && unit != 'm' && unit != 's')
+			return false;
+		total += value * (unit == 'h' ? 3600u : unit == 'm' ? 60u : 1u);
+		if (total > UINT32_MAX)
+			return false;
+		text += digits + 1;
+	}
+	*out_s = total;
+	return total != 0;
+}
+
+static bool
+strings_ok(const json_t *list)
+{
+	size_t i;
+	json_t *item;
+
+	if (list == NULL)
+		return true;
+	if (!json_is_array(list) || json_array_size(list) > SCOPE_MAX_ITEMS)
+		return false;
+	json_array_foreach(list, i, item)
+	{
+		if (!json_is_string(item) || json_string_length(item) == 0 ||
+		    json_string_length(item) > 512)
+			return false;
+	}
+	return true;
+}
+
+/* A scope has at least one of its parts; an empty list would mean "everything". */
+static bool
+scope_ok(const json_t *scope)
+{
+	static const char *const parts[] = {"namespaces", "verbs", "resources"};
+	size_t given = 0;
+
+	if (!json_is_object(scope))
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		const json_t *list = json_object_get(scope, parts[i]);
+
+		if (!strings_ok(list) || (list != NULL && json_array_size(list) == 0))
+			return false;
+		given += list != NULL;
+	}
+	return given != 0 && given == json_object_size(scope);
+}
+
+static bool
+read_scopes(struct arena *arena, const json_t *scopes, struct token_request *out)
+{
+	char *text;
+	size_t i;
+	json_t *scope;
+
+	if (!json_is_array(scopes) || json_array_size(scopes) == 0 ||
+	    json_array_size(scopes) > IDENTITY_MAX_SCOPES)
+		return false;
+	json_array_foreach(scopes, i, scope)
+	{
+		if (!scope_ok(scope))
+			return false;
+	}
+	text = json_dumps(scopes, JSON_COMPACT | JSON_SORT_KEYS);
+	if (text == NULL)
+		return false;
+	out->scopes = str_dup(arena, str_from(text));
+	out->has_scopes = true;
+	free(text);
+	return true;
+}
+
+static const char *
+read_request(struct arena *arena, const json_t *root, struct token_request *out)
+{
+	const char *key;
+	json_t *value;
+
+	if (!json_is_object(root))
+		return "the body is a JSON object";
+	json_object_foreach((json_t *)(uintptr_t)root, key, value)
+	{
+		if (strcmp(key, "name") == 0) {
+			if (!json_is_string(value) ||
+			    json_string_length(value) > NAME_MAX_BYTES)
+				return "\"name\" is a string of at most 128 bytes";
+			out->name =
+			    str_dup(arena, (struct str){json_string_value(value),
+					       json_string_length(value)});
+		} else if (strcmp(key, "ttl") == 0) {
+			if (!json_is_string(value) ||
+			    !parse_ttl(json_string_value(value), &out->ttl_s))
+				return "\"ttl\" is a duration such as \"720h\" or "
+				       "\"12h30m\"";
+		} else if (strcmp(key, "scopes") == 0) {
+			if (!read_scopes(arena, value, out))
+				return "\"scopes\" is a list of objects with "
+				       "\"namespaces\", "
+				       "\"verbs\" or \"resources\", each a list of "
+				       "strings "
+				       "that is not empty";
+		} else {
+			return "the body has \"name\", \"ttl\" and \"scopes\", nothing "
+			       "else";
+		}
+	}
+	return NULL;
+}
+
+bool
+token_api_parse(struct arena *arena, struct str body, struct token_request *out_request,
+    struct auth_answer *out_answer)
+{
+	const char *problem;
+	json_error_t error;
+	json_t *root;
+
+	*out_request = (struct token_request){.scopes = STR("[]")};
+	if (str_trim(body).len == 0)
+		return true;
+	root = json_loadb(body.ptr, body.len, JSON_REJECT_DUPLICATES, &error);
+	problem = root == NULL ? error.text : read_request(arena, root, out_request);
+	if (problem != NULL)
+		token_api_refuse(out_answer, arena, 400, "BadRequest", "%s", problem);
+	json_decref(root);
+	return problem == NULL;
+}
+
+static struct str
+dump(struct arena *arena, json_t *value)
+{
+	char *text = json_dumps(value, JSON_COMPACT);
+	struct str out;
+
+	if (text == NULL)
+		base_die("cannot write JSON");
+	out = str_dup(arena, str_from(text));
+	secret_wipe(text, strlen(text));
+	free(text);
+	return out;
+}
+
+static json_t *
+json_strings(const struct str *items, size_t count)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++)
+		(void)json_array_append_new(
+		    list, json_stringn(
+			      items[i].ptr, items[i].len)); /* no memory: fatal below */
+	return list;
+}
+
+static json_t *
+json_time(walltime_t t)
+{
+	char text[WALLTIME_TEXT_BYTES];
+
+	return t.ns == 0 ? json_null() : json_string(walltime_format_seconds(t, text));
+}
+
+static json_t *
+json_text(struct str s)
+{
+	return json_stringn(s.ptr != NULL ? s.ptr : "", s.len);
+}
+
+static void
+fill_record(struct arena *arena, struct token_record *record,
+    const struct token_owner *owner, const struct token_request *request,
+    uint64_t ttl_s, walltime_t now)
+{
+	json_t *groups = json_strings(owner->groups, owner->group_count);
+
+	record->owner = owner->user;
+	record->uid = owner->uid;
+	record->groups = dump(arena, groups);
+	record->scopes = request->scopes;
+	record->name = request->name;
+	record->created = now;
+	record->expires.ns = now.ns + (int64_t)ttl_s * NS_PER_S;
+	if (owner->not_after.ns != 0 && record->expires.ns > owner->not_after.ns)
+		record->expires = owner->not_after;
+	json_decref(groups);
+}
+
+static void
+answer_issued(struct arena *arena, const struct token_record *record, const char *token,
+    const struct token_owner *owner, struct auth_answer *out)
+{
+	json_t *root =
+	    json_pack("{s:s, s:s, s:o, s:o, s:o}", "token", token, "id", record->id,
+		"expires", json_time(record->expires), "user", json_text(owner->user),
+		"groups", json_strings(owner->groups, owner->group_count));
+
+	*out = (struct auth_answer){.status = 201, .user = owner->user};
+	out->body = dump(arena, root);
+	json_decref(root);
+}
+
+void
+token_api_issue(struct token_store *store, struct arena *arena,
+    const struct token_owner *owner, const struct token_request *request,
+    uint64_t default_ttl_s, uint64_t max_ttl_s, walltime_t now,
+    struct auth_answer *out_answer)
+{
+	uint64_t ttl_s = request->ttl_s != 0 ? request->ttl_s : default_ttl_s;
+	struct token_record record = {.id = ""};
+	struct token_parts parts;
+	struct err err = ERR_INIT;
+	uint8_t random[64];
+	char token[TOKEN_LEN + 1];
+	int rc;
+
+	if (ttl_s > max_ttl_s) {
+		token_api_refuse(out_answer, arena, 400, "BadRequest",
+		    "a token lives at most %llu hours here",
+		    (unsigned long long)(max_ttl_s / 3600));
+		return;
+	}
+	fill_record(arena, &record, owner, request, ttl_s, now);
+	do { /* ids have 59 bits: a second turn is next to impossible, and harmless */
+		secret_random(random, sizeof(random));
+		token_make(random, token, &parts);
+		memcpy(record.id, parts.id, sizeof(record.id));
+		memcpy(
+		    record.secret_hash, parts.secret_hash, sizeof(record.secret_hash));
+		rc = token_store_add(store, &record, &err);
+	} while (rc == ERR_EXISTS);
+	if (rc == 0)
+		answer_issued(arena, &record, token, owner, out_answer);
+	else {
+		token_api_refuse(out_answer, arena, 503, "ServiceUnavailable",
+		    "the token could not be stored");
+		out_answer->retry_after_s = 5;
+	}
+	secret_wipe(random, sizeof(random));
+	secret_wipe(token, sizeof(token));
+}
+
+void
+token_api_list(struct token_store *store, struct arena *arena, struct str owner,
+    struct auth_answer *out_answer)
+{
+	struct token_record *records = NULL;
+	struct err err = ERR_INIT;
+	json_t *list, *root;
+	size_t count = 0;
+
+	if (token_store_list(store, arena, owner, &records, &count, &err) != 0) {
+		token_api_refuse(out_answer, arena, 503, "ServiceUnavailable",
+		    "the token store does not answer");
+		out_answer->retry_after_s = 5;
+		return;
+	}
+	list = json_array();
+	for (size_t i = 0; i < count; i++) {
+		const struct token_record *r = &records[i];
+		json_t *scopes = json_loadb(r->scopes.ptr, r->scopes.len, 0, NULL);
+
+		(void)json_array_append_new(list, /* no memory is fatal in dump() */
+		    json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:o}", "id", r->id,
+			"name", json_text(r->name), "created", json_time(r->created),
+			"expires", json_time(r->expires), "lastUsed",
+			json_time(r->last_used), "scopes",
+			scopes != NULL ? scopes : json_array(), "revoked",
+			r->revoked.ns != 0, "revokedAt", json_time(r->revoked)));
+	}
+	root = json_pack("{s:o}", "tokens", list);
+	*out_answer = (struct auth_answer){.status = 200, .user = owner};
+	out_answer->body = dump(arena, root);
+	json_decref(root);
+}
+
+static bool
+read_strings(struct arena *arena, const json_t *list, const struct str **out_items,
+    size_t *out_count)
+{
+	struct str *items;
+	size_t count = json_array_size(list);
+
+	items = ARENA_ARRAY(arena, count, struct str);
+	for (size_t i = 0; i < count; i++) {
+		const json_t *item = json_array_get(list, i);
+
+		if (!json_is_string(item))
+			return false;
+		items[i] = str_dup(arena,
+		    (struct str){json_string_value(item), json_string_length(item)});
+	}
+	*out_items = items;
+	*out_count = count;
+	return true;
+}
+
+static bool
+read_identity_scopes(struct identity *id, const json_t *scopes)
+{
+	size_t count = json_array_size(scopes);
+	struct token_scope *all = ARENA_ARRAY(id->arena, count, struct token_scope);
+
+	for (size_t i = 0; i < count; i++) {
+		const json_t *s = json_array_get(scopes, i);
+
+		if (!read_strings(id->arena, json_object_get(s, "namespaces"),
+			&all[i].namespaces, &all[i].namespace_count) ||
+		    !read_strings(id->arena, json_object_get(s, "verbs"), &all[i].verbs,
+			&all[i].verb_count) ||
+		    !read_strings(id->arena, json_object_get(s, "resources"),
+			&all[i].resources, &all[i].resource_count))
+			return false;
+	}
+	id->scopes = all;
+	id->scope_count = count;
+	return true;
+}
+
+static int
+compare_str(const void *a, const void *b)
+{
+	return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+static bool
+read_groups(struct identity *id, const json_t *groups)
+{
+	const struct str *stored;
+	struct str *all;
+	size_t count;
+
+	if (!json_is_array(groups) || !read_strings(id->arena, groups, &stored, &count))
+		return false;
+	all = ARENA_ARRAY(id->arena, count + 1, struct str);
+	if (count != 0)
+		memcpy(all, stored, count * sizeof(*all));
+	all[count] = STR("system:authenticated");
+	qsort(all, count + 1, sizeof(*all), compare_str);
+	id->groups = all;
+	id->group_count = count + 1;
+	return true;
+}
+
+struct identity *
+token_api_identity(const struct token_record *record)
+{
+	struct arena *arena = arena_new();
+	struct identity *id = ARENA_NEW(arena, struct identity);
+	json_t *groups = json_loadb(record->groups.ptr, record->groups.len, 0, NULL);
+	json_t *scopes = json_loadb(record->scopes.ptr, record->scopes.len, 0, NULL);
+
+	id->arena = arena;
+	id->refs = 1;
+	id->user = str_dup(arena, record->owner);
+	id->uid = str_dup(arena, record->uid);
+	id->token_id = str_dup(arena, str_from(record->id));
+	id->expires = record->expires;
+	if (!read_groups(id, groups) || !json_is_array(scopes) ||
+	    !read_identity_scopes(id, scopes)) {
+		identity_unref(id);
+		id = NULL;
+	}
+	json_decref(groups);
+	json_decref(scopes);
+	return id;
+}
+
+const struct str *
+token_api_stored_groups(
+    struct arena *arena, const struct identity *id, size_t *out_count)
+{
+	struct str *groups = ARENA_ARRAY(arena, id->group_count, struct str);
+	size_t count = 0;
+
+	for (size_t i = 0; i < id->group_count; i++) {
+		if (!str_starts(id->groups[i], STR("system:")))
+			groups[count++] = str_dup(arena, id->groups[i]);
+	}
+	*out_count = count;
+	return groups;
+}

@@ -1,0 +1,56 @@
+/*
+ * The token store: SQLite in WAL mode, synchronous FULL: what was answered is on
+ * disk. Holds hashes, never tokens. One process, one thread.
+ */
+#ifndef AUTHN_TOKEN_STORE_H
+#define AUTHN_TOKEN_STORE_H
+
+#include "authn/identity.h"
+#include "authn/token.h"
+#include "common/err.h"
+
+struct token_store;
+
+struct token_record {
+	char id[TOKEN_ID_LEN + 1];
+	uint8_t secret_hash[32];
+	struct str owner, uid;
+	struct str groups; /* JSON array of strings */
+	struct str scopes; /* JSON array, as given; "[]" unscoped */
+	struct str name;
+	walltime_t created, expires;
+	walltime_t last_used; /* 0: never */
+	walltime_t revoked;   /* 0: not */
+	struct str revoked_by;
+};
+
+/* Opens or creates the database file; refuses one of a newer layout. */
+MUST_CHECK int token_store_open(
+    const char *path, struct token_store **out_store, struct err *err);
+void token_store_close(struct token_store *s);
+
+/* ERR_EXISTS if the id is taken. */
+MUST_CHECK int token_store_add(
+    struct token_store *s, const struct token_record *record, struct err *err);
+/* The record of that id, in the arena, revoked and expired ones too; ERR_NOT_FOUND. */
+MUST_CHECK int token_store_get(struct token_store *s, struct arena *arena,
+    const char *id, struct token_record *out_record, struct err *err);
+/* Every record of an owner, newest first. */
+MUST_CHECK int token_store_list(struct token_store *s, struct arena *arena,
+    struct str owner, struct token_record **out_records, size_t *out_count,
+    struct err *err);
+/* Marks a token of `owner` as revoked; revoking twice is fine. ERR_NOT_FOUND if there is
+ * none or it is another's. */
+MUST_CHECK int token_store_revoke(struct token_store *s, struct str owner,
+    const char *id, walltime_t now, struct str by, struct err *err);
+/* Notes the use of `count` ids of TOKEN_ID_LEN bytes, one after the other. */
+MUST_CHECK int token_store_used(struct token_store *s, const char *ids, size_t count,
+    walltime_t now, struct err *err);
+/* Forgets what expired or was revoked before `before`. */
+MUST_CHECK int token_store_purge(
+    struct token_store *s, walltime_t before, struct err *err);
+/* Tokens that are neither revoked nor expired. */
+MUST_CHECK int token_store_live(
+    struct token_store *s, walltime_t now, uint64_t *out_count, struct err *err);
+
+#endif

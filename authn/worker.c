@@ -1,0 +1,610 @@
+#include "authn/worker.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <openssl/rand.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "authn/messages.h"
+#include "authn/upstream.h"
+#include "authn/worker_client.h"
+#include "authn/worker_sandbox.h"
+#include "authn/worker_state.h"
+#include "common/limits.h"
+#include "common/log.h"
+#include "common/secret.h"
+
+#define EXCHANGE_ARENA_BYTES 4096
+#define ACCEPT_BUDGET        64     /* connections in one turn */
+#define STALL_MS             300000 /* a client that takes nothing for so long */
+
+/* ---- small services ---- */
+
+struct arena *
+worker_arena_get(struct worker *w)
+{
+	if (w->spare_count != 0)
+		return w->spare_arenas[--w->spare_count];
+	return arena_new_sized(EXCHANGE_ARENA_BYTES);
+}
+
+void
+worker_arena_put(struct worker *w, struct arena *arena)
+{
+	if (w->spare_count == WORKER_SPARE_ARENAS) {
+		arena_free(arena);
+		return;
+	}
+	arena_reset(arena);
+	w->spare_arenas[w->spare_count++] = arena;
+}
+
+void
+worker_uuid(struct worker *w, char out[37])
+{
+	static const char hex[] = "0123456789abcdef";
+	uint8_t *bytes;
+	size_t n = 0;
+
+	if (w->random_left < 16) {
+		if (RAND_bytes(w->random, sizeof(w->random)) != 1)
+			base_die("no randomness");
+		w->random_left = sizeof(w->random);
+	}
+	bytes = w->random + sizeof(w->random) - w->random_left;
+	w->random_left -= 16;
+	bytes[6] = (uint8_t)((bytes[6] & 0x0f) | 0x40);
+	bytes[8] = (uint8_t)((bytes[8] & 0x3f) | 0x80);
+	for (size_t i = 0; i < 16; i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			out[n++] = '-';
+		out[n++] = hex[bytes[i] >> 4];
+		out[n++] = hex[bytes[i] & 15];
+	}
+	out[n] = '\0';
+}
+
+struct str
+worker_date(struct worker *w)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (now != w->date_second && gmtime_r(&now, &tm) != NULL) {
+		w->date_second = now;
+		(void)strftime(
+		    w->date, sizeof(w->date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+	}
+	return str_from(w->date);
+}
+
+void
+worker_status_json(const struct worker *w, struct buf *out)
+{
+	const struct worker_stats *s = &w->stats;
+	const struct {
+		const char *name;
+		uint64_t value;
+	} counters[] = {
+	    {"connections", w->client_count},
+	    {"connectionsTotal", s->connections_total},
+	    {"connectionsRefused", s->connections_refused},
+	    {"handshakesFailed", s->handshakes_failed},
+	    {"inFlight", w->exchange_count},
+	    {"requests", s->requests},
+	    {"answers2xx", s->by_class[2]},
+	    {"answers3xx", s->by_class[3]},
+	    {"answers4xx", s->by_class[4]},
+	    {"answers5xx", s->by_class[5]},
+	    {"denied", s->denied},
+	    {"unauthenticated", s->unauthenticated},
+	    {"quotaRefused", s->quota_refused},
+	    {"unavailable", s->unavailable},
+	    {"malformed", s->malformed},
+	    {"streamsEnded", s->streams_ended},
+	    {"upstreamConnectionsTotal", s->upstream_connections},
+	    {"upstreamFailures", s->upstream_failures},
+	    {"bufferBytes", w->bufs.bytes},
+	};
+
+	buf_printf(out, "{\"worker\":%u,\"draining\":%s", w->settings.index,
+	    w->draining ? "true" : "false");
+	for (size_t i = 0; i < ARRAY_LEN(counters); i++)
+		buf_printf(out, ",\"%s\":%llu", counters[i].name,
+		    (unsigned long long)counters[i].value);
+	buf_add_cstr(out, ",\"upstreams\":");
+	upstream_status_json(w->upstreams, out);
+	buf_add_char(out, '}');
+}
+
+/* ---- listeners ---- */
+
+static bool
+peer_address(const struct sockaddr_storage *sa, struct ip_addr *out)
+{
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)sa;
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)sa;
+
+	memset(out, 0, sizeof(*out));
+	if (sa->ss_family == AF_INET) {
+		out->family = IP_V4;
+		memcpy(out->bytes, &v4->sin_addr, 4);
+	} else if (sa->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
+		out->family = IP_V4;
+		memcpy(out->bytes, v6->sin6_addr.s6_addr + 12, 4);
+	} else if (sa->ss_family == AF_INET6) {
+		out->family = IP_V6;
+		memcpy(out->bytes, &v6->sin6_addr, 16);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+static void
+on_listener(uv_poll_t *handle, int status, int events)
+{
+	struct worker_listener *l = handle->data;
+
+	(void)status;
+	(void)events;
+	for (int i = 0; i < ACCEPT_BUDGET; i++) {
+		struct sockaddr_storage sa;
+		socklen_t len = sizeof(sa);
+		struct ip_addr peer;
+		int fd = accept4(
+		    l->fd, (struct sockaddr *)&sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd < 0) {
+			if (errno == EMFILE || errno == ENFILE)
+				log_warn("out-of-descriptors", "connections=%zu",
+				    l->w->client_count);
+			return;
+		}
+		if (!peer_address(&sa, &peer))
+			(void)close(fd);
+		else
+			client_accept(l->w, fd, &peer);
+	}
+}
+
+static void
+open_listeners(struct worker *w)
+{
+	for (size_t i = 0; i < w->listener_count; i++) {
+		struct worker_listener *l = &w->listeners[i];
+
+		l->w = w;
+		l->open = true;
+		l->poll.data = l;
+		if (uv_poll_init(&w->loop, &l->poll, l->fd) != 0 ||
+		    uv_poll_start(&l->poll, UV_READABLE, on_listener) != 0)
+			base_die("cannot watch a listener");
+		l->poll.data = l;
+	}
+}
+
+/* ---- configuration ---- */
+
+static int
+make_contexts(const struct worker_settings *s, SSL_CTX **out_server,
+    SSL_CTX **out_upstream, struct err *err)
+{
+	const struct tls_server_options server = {
+	    .certificate = s->tls_certificate,
+	    .key = {.pem = s->tls_key},
+	    .client_ca = s->client_ca,
+	    .ticket_key = s->ticket_key,
+	};
+	const struct tls_client_options upstream = {
+	    .ca = s->upstream_ca,
+	    .certificate = s->upstream_certificate,
+	    .key = {.pem = s->upstream_key},
+	};
+
+	*out_server = tls_server_new(&server, err);
+	if (*out_server == NULL)
+		return err_wrap(err, "listener");
+	*out_upstream = tls_client_new(&upstream, err);
+	if (*out_upstream == NULL) {
+		SSL_CTX_free(*out_server);
+		return err_wrap(err, "upstream");
+	}
+	return 0;
+}
+
+/* Keys are in the TLS contexts now; their text need not stay. */
+static void
+wipe_keys(struct worker_settings *s)
+{
+	union {
+		const char *in;
+		char *out;
+	} texts[] = {{.in = s->tls_key.ptr}, {.in = s->upstream_key.ptr}};
+
+	secret_wipe(texts[0].out, s->tls_key.len);
+	secret_wipe(texts[1].out, s->upstream_key.len);
+	s->tls_key = s->upstream_key = STR("");
+}
+
+/* All or nothing: on failure what was in force stays. */
+static int
+apply_settings(struct worker *w, int fd, struct err *err)
+{
+	struct arena *arena = arena_new();
+	struct worker_settings s;
+	SSL_CTX *server = NULL, *upstream = NULL;
+	int rc = worker_settings_open(arena, fd, &s, err);
+
+	if (rc == 0)
+		rc = make_contexts(&s, &server, &upstream, err);
+	if (rc != 0) {
+		arena_free(arena);
+		return rc;
+	}
+	wipe_keys(&s);
+	SSL_CTX_free(w->server_tls);
+	SSL_CTX_free(w->upstream_tls);
+	w->server_tls = server;
+	w->upstream_tls = upstream;
+	w->settings = s;
+	if (w->upstreams != NULL)
+		upstream_pool_renew(w->upstreams);
+	arena_free(w->settings_arena); /* only now: the pool's servers copied theirs */
+	w->settings_arena = arena;
+	return 0;
+}
+
+static bool
+apply_policy(struct worker *w, int fd, struct buf *problem)
+{
+	struct worker_policy *policy = worker_policy_load(fd, problem);
+
+	if (policy == NULL)
+		return false;
+	/* Nothing keeps pointers into the old one between two turns of the loop. */
+	worker_policy_free(w->policy);
+	w->policy = policy;
+	worker_recheck_streams(w, true);
+	return true;
+}
+
+/* ---- messages from the monitor ---- */
+
+static void
+answer(struct worker *w, uint32_t type, uint32_t id, const struct buf *body)
+{
+	struct proc_msg msg = {
+	    .type = type,
+	    .id = id,
+	    .data = (const uint8_t *)body->data,
+	    .len = body->len < LIMIT_MESSAGE_BYTES ? body->len : LIMIT_MESSAGE_BYTES,
+	};
+	struct err err = ERR_INIT;
+
+	if (proc_send(w->monitor, &msg, &err) != 0)
+		log_warn("monitor-send", "detail=%s", log_quote(str_from(err.msg)));
+}
+
+static void
+on_config(struct worker *w, const struct proc_msg *msg)
+{
+	struct buf text = {NULL, 0, 0};
+	struct err err = ERR_INIT;
+	bool ok = msg->fd_count > 0;
+
+	/* Policy first: if it is bad nothing of the reload takes effect. */
+	if (ok && msg->fd_count > 1)
+		ok = apply_policy(w, msg->fds[1], &text);
+	if (ok && apply_settings(w, msg->fds[0], &err) != 0) {
+		buf_printf(&text, "%s\n", err.msg);
+		ok = false;
+	}
+	answer(w, ok ? MSG_READY : MSG_RELOAD_FAILED, msg->id, &text);
+	buf_free(&text);
+}
+
+static void
+on_policy(struct worker *w, const struct proc_msg *msg)
+{
+	struct buf text = {NULL, 0, 0};
+	bool ok = msg->fd_count > 0 && apply_policy(w, msg->fds[0], &text);
+
+	answer(w, ok ? MSG_READY : MSG_RELOAD_FAILED, msg->id, &text);
+	buf_free(&text);
+}
+
+static int
+take_fd(const struct proc_msg *msg, size_t i)
+{
+	return i < msg->fd_count ? dup(msg->fds[i]) : -1;
+}
+
+static void
+on_peer(struct worker *w, const struct proc_msg *msg)
+{
+	struct err err = ERR_INIT;
+	int fd = take_fd(msg, 0), rc;
+
+	if (fd < 0)
+		return;
+	rc = msg->type == MSG_PEER_AUTH ? auth_client_reconnect(w->auth, fd, &err)
+					: audit_client_reconnect(w->audit, fd, &err);
+	if (rc != 0)
+		log_error("reconnect", "detail=%s", log_quote(str_from(err.msg)));
+}
+
+static void
+on_status(struct worker *w, const struct proc_msg *msg)
+{
+	struct buf text = {NULL, 0, 0};
+
+	worker_status_json(w, &text);
+	answer(w, MSG_STATUS, msg->id, &text);
+	buf_free(&text);
+}
+
+static void
+on_drain(struct worker *w, const struct proc_msg *msg)
+{
+	struct exchange *next;
+
+	(void)msg;
+	if (w->draining)
+		return;
+	log_info("draining", "connections=%zu in-flight=%zu", w->client_count,
+	    w->exchange_count);
+	w->draining = true;
+	w->drain_end.ns =
+	    monotime_now().ns + (uint64_t)w->settings.limits.drain_ms * 1000000;
+	/* Watches never end by themselves; their clients ask somebody else. */
+	for (struct exchange *x = w->exchanges; x != NULL; x = next) {
+		next = x->next;
+		if (x->state == EXCHANGE_UPSTREAM && str_is(x->info.verb, "watch"))
+			exchange_end_stream(x, "the server is shutting down");
+	}
+	client_drain_all(w);
+}
+
+static const struct {
+	uint32_t type;
+	void (*handle)(struct worker *w, const struct proc_msg *msg);
+} handlers[] = {
+    {MSG_CONFIG, on_config},
+    {MSG_POLICY, on_policy},
+    {MSG_PEER_AUTH, on_peer},
+    {MSG_PEER_AUDIT, on_peer},
+    {MSG_STATUS, on_status},
+    {MSG_DRAIN, on_drain},
+};
+
+static bool
+dispatch(struct worker *w, const struct proc_msg *msg)
+{
+	bool known = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(handlers); i++) {
+		if (handlers[i].type == msg->type) {
+			known = true;
+			handlers[i].handle(w, msg);
+		}
+	}
+	for (size_t i = 0; i < msg->fd_count; i++)
+		(void)close(msg->fds[i]);
+	return known;
+}
+
+static void
+on_monitor(uv_poll_t *handle, int status, int events)
+{
+	struct worker *w = handle->data;
+	struct err err = ERR_INIT;
+	struct proc_msg msg;
+	int rc = status < 0 ? ERR_UNAVAILABLE : 1;
+
+	(void)events;
+	while (rc == 1) {
+		rc = proc_recv(w->monitor, &msg, &err);
+		if (rc == 1 && !dispatch(w, &msg))
+			rc = err_set(&err, ERR_PROTOCOL, "unexpected message");
+	}
+	if (rc < 0) { /* without the monitor there is no gate */
+		log_error("monitor-lost", "detail=%s", log_quote(str_from(err.msg)));
+		w->exit_status = 1;
+		uv_stop(&w->loop);
+	}
+}
+
+/* ---- once a second ---- */
+
+static void
+on_second(void *arg)
+{
+	struct worker *w = arg;
+	uint64_t now_ms = uv_now(&w->loop), head_ms = w->settings.limits.header_ms;
+	walltime_t now = walltime_now();
+	struct exchange *next;
+
+	worker_recheck_streams(w, false);
+	for (struct exchange *x = w->exchanges; x != NULL; x = next) {
+		next = x->next;
+		if (x->state == EXCHANGE_HEAD &&
+		    now.ns - x->received.ns > (int64_t)head_ms * 1000000)
+			x->ops->cut(x);
+		else if (x->res_sent && x->res_body.len != 0 &&
+			 now_ms - x->progress_ms > STALL_MS)
+			exchange_end_stream(x, "the client takes nothing any more");
+	}
+	for (struct client_conn *c = w->clients; c != NULL; c = c->next)
+		client_tick(c);
+	upstream_tick(w->upstreams);
+	if (w->draining &&
+	    (w->client_count == 0 || monotime_now().ns >= w->drain_end.ns)) {
+		log_info("drained", "in-flight=%zu", w->exchange_count);
+		uv_stop(&w->loop);
+	}
+}
+
+static void
+on_revoked(void *arg, struct identity *id)
+{
+	struct worker *w = arg;
+	struct exchange *next;
+
+	for (struct exchange *x = w->exchanges; x != NULL; x = next) {
+		next = x->next;
+		if (x->id == id && x->state == EXCHANGE_UPSTREAM)
+			exchange_end_stream(x, "the token was revoked");
+	}
+}
+
+/* ---- life ---- */
+
+/* The first message is the configuration; nothing else is done before it. */
+static int
+first_config(struct worker *w, struct err *err)
+{
+	struct buf problem = {NULL, 0, 0};
+	struct proc_msg msg;
+	int rc;
+
+	for (;;) {
+		rc = proc_recv(w->monitor, &msg, err);
+		if (rc != 0)
+			break;
+		(void)usleep(
+		    1000); /* only if the monitor chose a non-blocking socket */
+	}
+	if (rc < 0)
+		return rc;
+	if (msg.type != MSG_CONFIG || msg.fd_count < 2)
+		return err_set(err, ERR_PROTOCOL, "expected the configuration");
+	rc = apply_settings(w, msg.fds[0], err);
+	if (rc == 0) {
+		w->policy = worker_policy_load(msg.fds[1], &problem);
+		if (w->policy == NULL)
+			rc = err_set(err, ERR_INVALID, "%.*s", (int)problem.len,
+			    problem.data != NULL ? problem.data : "policy");
+	}
+	for (size_t i = 0; i < msg.fd_count; i++)
+		(void)close(msg.fds[i]);
+	if (rc != 0 && problem.len == 0)
+		buf_printf(&problem, "%s\n", err->msg);
+	answer(w, rc == 0 ? MSG_READY : MSG_RELOAD_FAILED, msg.id, &problem);
+	buf_free(&problem);
+	return rc;
+}
+
+static int
+connect_roles(struct worker *w, const int *fds, struct err *err)
+{
+	const struct auth_callbacks callbacks = {.revoked = on_revoked, .arg = w};
+	int rc =
+	    auth_client_new(&w->loop, fds[WORKER_FD_AUTH], &callbacks, &w->auth, err);
+
+	if (rc == 0)
+		rc = audit_client_new(&w->loop, fds[WORKER_FD_AUDIT],
+		    w->settings.audit_required, &w->audit, err);
+	return rc;
+}
+
+static int
+start(struct worker *w, const int *fds, size_t fd_count, struct err *err)
+{
+	void *memory;
+	int rc;
+
+	if (fd_count <= WORKER_FD_LISTEN ||
+	    fd_count > WORKER_FD_LISTEN + WORKER_MAX_LISTENERS)
+		return err_set(err, ERR_INVALID, "%zu descriptors", fd_count);
+	memory = mmap(NULL, quota_table_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED,
+	    fds[WORKER_FD_QUOTA], 0);
+	if (memory == MAP_FAILED)
+		return err_sys(err, "quota table");
+	w->quota = memory;
+	for (size_t i = WORKER_FD_LISTEN; i < fd_count; i++)
+		w->listeners[w->listener_count++].fd = fds[i];
+	if (uv_loop_init(&w->loop) != 0)
+		return err_set(err, ERR_SYSTEM, "event loop");
+	stream_hub_init(&w->hub, &w->loop);
+	w->hub.second = on_second;
+	w->hub.arg = w;
+	rc = connect_roles(w, fds, err);
+	if (rc == 0)
+		rc = worker_confine(&w->settings, err);
+	if (rc != 0)
+		return rc;
+	w->upstreams = upstream_pool_new(w);
+	if (uv_poll_init(&w->loop, &w->monitor_poll, w->monitor->fd) != 0 ||
+	    uv_poll_start(&w->monitor_poll, UV_READABLE, on_monitor) != 0)
+		return err_set(err, ERR_SYSTEM, "monitor");
+	w->monitor_poll.data = w;
+	w->monitor_open = true;
+	open_listeners(w);
+	return 0;
+}
+
+static void
+close_handle(uv_handle_t *handle, void *arg)
+{
+	(void)arg;
+	if (!uv_is_closing(handle))
+		uv_close(handle, NULL);
+}
+
+/* Everything goes, in the order in which one thing needs another. */
+static void
+stop(struct worker *w)
+{
+	client_close_all(w);
+	(void)uv_run(
+	    &w->loop, UV_RUN_NOWAIT); /* frees exchanges with their connections */
+	upstream_pool_free(w->upstreams);
+	(void)uv_run(&w->loop, UV_RUN_NOWAIT);
+	auth_client_free(w->auth);
+	audit_client_free(w->audit);
+	stream_hub_fini(&w->hub);
+	uv_walk(&w->loop, close_handle, NULL);
+	(void)uv_run(&w->loop, UV_RUN_DEFAULT);
+	(void)uv_loop_close(&w->loop);
+	worker_policy_free(w->policy);
+	SSL_CTX_free(w->server_tls);
+	SSL_CTX_free(w->upstream_tls);
+	arena_free(w->settings_arena);
+	while (w->spare_count != 0)
+		arena_free(w->spare_arenas[--w->spare_count]);
+	iobuf_pool_fini(&w->bufs);
+	(void)munmap(w->quota, quota_table_bytes());
+}
+
+int
+worker_run(struct proc_channel *monitor, const int *fds, size_t fd_count)
+{
+	struct worker *w = xcalloc(1, sizeof(*w));
+	struct err err = ERR_INIT;
+	int status = 1;
+
+	w->monitor = monitor;
+	/* The monitor alone decides when a worker ends. */
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGINT, SIG_IGN);
+	(void)signal(SIGHUP, SIG_IGN);
+	if (first_config(w, &err) != 0 || start(w, fds, fd_count, &err) != 0) {
+		log_error("worker-start", "detail=%s", log_quote(str_from(err.msg)));
+		free(w);
+		return status;
+	}
+	(void)uv_run(&w->loop, UV_RUN_DEFAULT);
+	status = w->exit_status;
+	stop(w);
+	free(w);
+	return status;
+}

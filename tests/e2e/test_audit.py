@@ -1,0 +1,252 @@
+"""Every request leaves its records; the log proves that it is whole; without it nothing goes."""
+
+import json
+import os
+import re
+import subprocess
+import time
+
+import pytest
+
+import gate_lab
+from gate_lab import PODS, audit, call, get, login, wait_until
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    with gate_lab.make(tmp_path_factory.mktemp("audit")) as made:
+        yield made
+        gate_lab.assert_clean(made.gate)
+
+
+def records(lab, answer):
+    """Those of one request, once its last one is on disk."""
+    audit_id = answer.header("audit-id")
+
+    def complete():
+        found = lab.gate.audit_of(audit_id)
+        return found if any(e["stage"] == "ResponseComplete" for e in found) else None
+
+    wait_until(complete, 5, "the record")
+    return complete()
+
+
+def test_read_has_one_record(lab):
+    answer = get(lab.gate, lab.gate.token())
+    (event,) = records(lab, answer)
+    assert event["kind"] == "Event" and event["apiVersion"] == "audit.k8s.io/v1"
+    assert event["level"] == "Metadata"
+    assert event["verb"] == "list" and event["requestURI"] == PODS
+    assert event["user"]["username"] == "alice"
+    assert event["user"]["groups"] == ["acme-admins", "acme-staff", "system:authenticated"]
+    assert event["sourceIPs"] == ["127.0.0.1"]
+    assert event["objectRef"] == {
+        "resource": "pods", "namespace": "shop-prod", "apiVersion": "v1",
+    }  # fmt: skip
+    assert event["responseStatus"]["code"] == 200
+    stamp = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+    assert stamp.fullmatch(event["requestReceivedTimestamp"])
+    assert stamp.fullmatch(event["stageTimestamp"])
+
+
+def test_change_has_a_record_before_and_one_after(lab):
+    name = f"audited-{time.monotonic_ns()}"
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
+    answer = call(
+        lab.gate, "POST", "/api/v1/namespaces/shop-prod/configmaps", lab.gate.token(), body
+    )
+    assert answer.status == 201
+    # Without waiting: both are on disk before the answer ends.
+    stages = [e["stage"] for e in lab.gate.audit_of(answer.header("audit-id"))]
+    assert stages == ["RequestReceived", "ResponseComplete"]
+
+
+def test_denied_unknown_and_login_are_recorded(lab):
+    bob = lab.gate.token("bob")
+    answer = call(lab.gate, "DELETE", PODS + "/web-0", bob)
+    assert answer.status == 403
+    event = records(lab, answer)[-1]
+    assert event["user"]["username"] == "bob"
+    assert event["responseStatus"]["code"] == 403
+    answer = get(lab.gate, "rf_nonsense")
+    assert answer.status == 401
+    event = records(lab, answer)[-1]
+    assert event["responseStatus"]["code"] == 401
+    answer = login(lab.gate, "erin", "wrong")
+    assert records(lab, answer)[-1]["responseStatus"]["code"] == 401
+
+
+def test_no_secret_is_recorded(lab):
+    answer = login(lab.gate, "alice", "alice-secret")
+    token = answer.json()["token"]
+    get(lab.gate, token, PODS + "?access_token=abc123&token=def456")
+    wait_until(
+        lambda: any("access_token" in e["requestURI"] for e in lab.gate.audit_events()),
+        5,
+        "the record",
+    )
+    text = json.dumps(lab.gate.audit_events())
+    for secret in (token, token.split("_")[2], "alice-secret", "abc123", "def456"):
+        assert secret not in text
+    assert "alice-secret" not in gate_lab.stderr(lab.gate)
+    assert token not in gate_lab.stderr(lab.gate)
+
+
+def test_verify_says_intact_while_the_gate_writes(lab):
+    done = audit(lab.gate, "verify")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("intact: ")
+
+
+def test_search(lab):
+    get(lab.gate, lab.gate.token())
+    time.sleep(0.2)  # a read's record: the next group commit
+    done = audit(lab.gate, "search", "--user", "alice", "--verb", "list", "-o", "json")
+    assert done.returncode == 0
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert events and all(e["user"]["username"] == "alice" for e in events)
+    assert audit(lab.gate, "search", "--user", "nobody-at-all").returncode == 1
+    assert audit(lab.gate, "search", "--since", "2200-01-01T00:00:00Z").returncode == 1
+    assert audit(lab.gate, "search", "--since", "yesterday").returncode == 2
+    assert "list" in audit(lab.gate, "show").stdout
+
+
+@pytest.fixture
+def stopped_copy(lab, tmp_path):
+    """The log as it is, to be spoilt; with a last line that is signed."""
+    token = lab.gate.token()
+
+    def counts():
+        words = audit(lab.gate, "verify").stdout.split()
+        return words[0] == "intact:", int(words[1]), int(words[3])
+
+    before = counts()[1]
+    get(lab.gate, token)
+
+    def all_signed():
+        # A read is on disk by the next group commit: its line must be there, and signed.
+        intact, lines, signed = counts()
+        return intact and lines > before and lines == signed
+
+    wait_until(all_signed, 5, "a log signed to its end")
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", os.path.join(lab.gate.directory, "audit"), copy], check=True)
+    return copy
+
+
+def verify(directory, *more):
+    return subprocess.run(
+        [gate_lab.program("ringfence-audit"), "verify", str(directory), *map(str, more)],
+        capture_output=True,
+        text=True,
+    ).returncode
+
+
+def test_changed_line_is_found(stopped_copy):
+    log = stopped_copy / "log-0.jsonl"
+    log.write_bytes(log.read_bytes().replace(b'"alice"', b'"nobdy"', 1))
+    assert verify(stopped_copy) == 1
+
+
+def test_removed_line_is_found(stopped_copy):
+    log = stopped_copy / "log-0.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join(lines[:1] + lines[2:]))
+    assert verify(stopped_copy) == 1
+
+
+def test_cut_tail_is_found_by_a_checkpoint_kept_elsewhere(lab, stopped_copy, tmp_path):
+    kept = tmp_path / "kept"
+    kept.write_bytes((stopped_copy / "checkpoint").read_bytes())
+    assert verify(stopped_copy, "--checkpoint", kept) == 0
+    lines = (stopped_copy / "log-0.jsonl").read_bytes().splitlines(keepends=True)
+    (stopped_copy / "log-0.jsonl").write_bytes(b"".join(lines[:-1]))
+    assert verify(stopped_copy, "--checkpoint", kept) == 1
+
+
+def test_nothing_to_verify_is_not_intact(tmp_path):
+    assert verify(tmp_path) == 2
+    assert verify(tmp_path / "none") == 2
+
+
+# ---- a full disk ----
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    path = tmp_path / "small"
+    path.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(path)], capture_output=True
+    )
+    if done.returncode:
+        pytest.skip("no tmpfs can be mounted here")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def fill(path):
+    """Leaves no block free."""
+    with open(path / "ballast", "wb", buffering=0) as f:
+        try:
+            while True:
+                f.write(b"\0" * 4096)
+        except OSError:
+            pass
+
+
+@pytest.mark.parametrize("mode", ["required", "best-effort"])
+def test_full_disk(tmp_path, small_disk, mode):
+    config = {
+        "audit: {{ directory: {directory}/audit, mode: required }}":
+        f"audit: {{{{ directory: {small_disk}/audit, mode: {mode} }}}}",
+    }  # fmt: skip
+    with gate_lab.make(tmp_path / "lab", config) as lab:
+        token = lab.gate.token()
+        path = "/api/v1/namespaces/shop-prod/configmaps"
+
+        def change(name):
+            body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
+            try:
+                return call(lab.gate, "POST", path, token, body).status
+            except ConnectionError:
+                return "cut"  # its second record could not be written
+
+        assert change("before") == 201
+        fill(small_disk)
+        statuses = [change(f"full-{i}") for i in range(40)]
+        if mode == "required":
+            assert statuses[-1] == 503
+            assert set(statuses) <= {201, 503, "cut"} and statuses.count("cut") <= 1
+            # Nothing was forwarded without its record.
+            forwarded = len(lab.api.requests(verb="create", user="alice"))
+            assert forwarded == 1 + statuses.count(201) + statuses.count("cut")
+            assert get(lab.gate, token).status == 503
+        else:
+            assert set(statuses) == {201}
+        os.unlink(small_disk / "ballast")
+        wait_until(lambda: change(f"after-{time.monotonic_ns()}") == 201, 10, "recovery")
+        done = subprocess.run(
+            [gate_lab.program("ringfence-audit"), "verify", small_disk / "audit"],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout
+        gate_lab.assert_clean(lab.gate)
+
+
+def test_record_that_does_not_fit_is_cut_and_stops_no_other(lab):
+    """A target of characters that double when they are written as JSON."""
+    token = lab.gate.token()
+    answer = get(lab.gate, token, PODS + "?x=" + '"' * 40000)
+    if answer.status == 200:
+        (event,) = records(lab, answer)
+        assert event["requestURI"].startswith(PODS)
+    answer = get(lab.gate, token, PODS + "?x=" + "%22" * 15000 + '"' * 10000)
+    assert answer.status in (200, 400, 414, 431)
+    name = f"after-{time.monotonic_ns()}"
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
+    path = "/api/v1/namespaces/shop-prod/configmaps"
+    assert call(lab.gate, "POST", path, token, body).status == 201

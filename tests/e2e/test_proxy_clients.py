@@ -1,0 +1,184 @@
+"""Real clients through the gate: kubectl, curl."""
+
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from proxy_lab import HERE, POLICY, lab, process, wait_until  # noqa: F401
+
+pytestmark = [
+    pytest.mark.parametrize(
+        "lab", [{"api_arguments": ["--streams", "channels"]}], indirect=True
+    )
+]
+needs_kubectl = pytest.mark.skipif(not shutil.which("kubectl"), reason="no kubectl")
+needs_curl = pytest.mark.skipif(not shutil.which("curl"), reason="no curl")
+
+
+@pytest.fixture
+def kubectl(lab, tmp_path):
+    """kubectl(arguments, input=None): its standard output; `check=False`: the process."""
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "clusters": [
+            {
+                "name": "c",
+                "cluster": {
+                    "server": f"https://127.0.0.1:{lab.gate.port}",
+                    "certificate-authority": os.path.join(lab.pki, "gate-ca.crt"),
+                },
+            }
+        ],
+        "users": [{"name": "u", "user": {"token": lab.gate.token()}}],
+        "contexts": [
+            {
+                "name": "c",
+                "context": {"cluster": "c", "user": "u", "namespace": "shop-prod"},
+            }
+        ],
+    }
+    path = tmp_path / "kubeconfig"
+    path.write_text(json.dumps(config))
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "KUBECONFIG": str(path),
+    }
+
+    def run(*arguments, input=None, check=True, start=False):
+        argv = ["kubectl", "--request-timeout=20s", *arguments]
+        if start:
+            return process.popen(
+                ["kubectl", *arguments],
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+        done = subprocess.run(
+            argv,
+            env=environment,
+            input=input,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        if check:
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+        return done
+
+    return run
+
+
+@needs_kubectl
+def test_kubectl_reads_and_writes(kubectl):
+    assert "web-0" in kubectl("get", "pods")
+    assert "web-0" in kubectl("get", "pods", "-o", "name")
+    assert "Name:" in kubectl("describe", "pod", "web-0")
+    manifest = json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "by-kubectl"},
+            "data": {"a": "b"},
+        }
+    )
+    assert "created" in kubectl("apply", "--validate=false", "-f", "-", input=manifest)
+    changed = manifest.replace('"b"', '"c"')
+    assert "configured" in kubectl("apply", "--validate=false", "-f", "-", input=changed)
+    assert kubectl("get", "configmap", "by-kubectl", "-o", "jsonpath={.data.a}") == "c"
+    assert "deleted" in kubectl("delete", "configmap", "by-kubectl")
+
+
+@needs_kubectl
+def test_kubectl_shows_a_refusal_as_the_api_server_words_it(kubectl):
+    done = kubectl("get", "pods", "-n", "globex-prod", check=False)
+    assert done.returncode != 0
+    assert "Error from server (Forbidden)" in done.stderr
+    assert 'User "alice" cannot list resource "pods"' in done.stderr
+    done = kubectl("get", "pods", "--as", "root", check=False)
+    assert done.returncode != 0
+    assert "cannot impersonate" in done.stderr
+    done = kubectl("get", "pods", "--token", "nonsense", check=False)
+    assert done.returncode != 0
+    assert "Unauthorized" in done.stderr or "logged in" in done.stderr
+
+
+@needs_kubectl
+def test_kubectl_watches(kubectl):
+    watch = kubectl("get", "configmaps", "-w", "-o", "name", start=True)
+    try:
+        line = b""
+
+        def wanted(text):
+            nonlocal line
+            line = watch.stdout.readline()
+            return text in line
+
+        kubectl("create", "configmap", "watched", "--from-literal=a=b")
+        wait_until(lambda: wanted(b"watched"), what="the event")
+    finally:
+        watch.kill()
+        watch.wait()
+        watch.stdout.close()
+
+
+@needs_kubectl
+def test_kubectl_follows_logs(kubectl):
+    logs = kubectl("logs", "-f", "web-0", start=True)
+    try:
+        assert logs.stdout.readline()
+        assert logs.stdout.readline()
+    finally:
+        logs.kill()
+        logs.wait()
+        logs.stdout.close()
+
+
+@needs_kubectl
+def test_kubectl_executes(lab, kubectl):
+    """By WebSocket, where kubectl knows how (1.30 and later)."""
+    done = kubectl("exec", "-i", "web-0", "--", "cat", input="hello", check=False)
+    if "unable to upgrade" in done.stderr or "SPDY" in done.stderr:
+        pytest.skip("this kubectl speaks SPDY only, which the double does not")
+    assert done.returncode == 0, done.stderr
+    assert "hello" in done.stdout
+    seen = [r for r in lab.api.requests() if "/exec" in r["target"]]
+    assert seen[-1]["user"] == "alice"
+
+
+@needs_curl
+@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+def test_curl_uploads_and_downloads(lab, tmp_path, version):
+    data = tmp_path / "data"
+    data.write_bytes(os.urandom(5_000_000))
+    base = [
+        "curl",
+        "-sS",
+        version,
+        "--cacert",
+        os.path.join(lab.pki, "gate-ca.crt"),
+        "-H",
+        f"Authorization: Bearer {lab.gate.token()}",
+        "--max-time",
+        "30",
+    ]
+    url = f"https://127.0.0.1:{lab.gate.port}"
+    sent = subprocess.run(
+        [*base, "--data-binary", f"@{data}", f"{url}/test/sink"],
+        capture_output=True,
+        text=True,
+    )
+    import hashlib
+
+    digest = hashlib.sha256(data.read_bytes()).hexdigest()
+    assert sent.stdout.split() == ["5000000", digest], sent.stderr
+    got = subprocess.run(
+        [*base, f"{url}/test/bytes?n=5000000"], capture_output=True
+    )
+    assert len(got.stdout) == 5_000_000, got.stderr

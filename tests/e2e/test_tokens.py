@@ -1,0 +1,158 @@
+"""Tokens: who may make which, what they open, and how they end."""
+
+import time
+
+import pytest
+
+import gate_lab
+from gate_lab import PODS, call, get, login, wait_until
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    with gate_lab.make(
+        tmp_path_factory.mktemp("tokens"), {"workers: 1": "workers: 2"}
+    ) as made:
+        yield made
+        gate_lab.assert_clean(made.gate)
+
+
+def create(lab, body, user="alice", token=None):
+    return call(
+        lab.gate, "POST", "/ringfence/v1/tokens", token or lab.gate.token(user), body
+    )
+
+
+def test_token_from_a_token(lab):
+    answer = create(lab, {"name": "ci", "ttl": "1h"})
+    assert answer.status == 201
+    assert get(lab.gate, answer.json()["token"]).status == 200
+    listed = call(lab.gate, "GET", "/ringfence/v1/tokens", lab.gate.token()).json()
+    (entry,) = [t for t in listed["tokens"] if t["id"] == answer.json()["id"]]
+    assert entry["name"] == "ci" and entry["revoked"] is False
+    assert "token" not in entry
+
+
+@pytest.mark.parametrize(
+    "scope, path, status",
+    [
+        ({"verbs": ["list"]}, PODS, 200),
+        ({"verbs": ["get"]}, PODS, 403),
+        ({"resources": ["pods"]}, PODS, 200),
+        ({"resources": ["secrets"]}, PODS, 403),
+        ({"namespaces": ["/acme/shop"]}, PODS, 200),
+        ({"namespaces": ["/globex"]}, PODS, 403),
+        ({"namespaces": ["shop-prod"]}, PODS, 200),
+        ({"namespaces": ["shop-dev"]}, PODS, 403),
+    ],
+)
+def test_scope(lab, scope, path, status):
+    token = create(lab, {"scopes": [scope]}).json()["token"]
+    assert get(lab.gate, token, path).status == status
+
+
+def test_scoped_token_makes_no_token(lab):
+    token = create(lab, {"scopes": [{"verbs": ["list"]}]}).json()["token"]
+    assert create(lab, {}, token=token).status == 403
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"ttl": "721h"},
+        {"ttl": "0s"},
+        {"ttl": "-1h"},
+        {"ttl": "1d"},
+        {"ttl": 5},
+        {"ttl": "99999999999999999999h"},
+        {"scopes": []},
+        {"scopes": [{}]},
+        {"scopes": [{"verbs": []}]},
+        {"scopes": [{"users": ["a"]}]},
+        {"unknown": 1},
+        {"name": "x" * 129},
+        [],
+    ],
+)
+def test_bad_body_is_refused(lab, body):
+    assert create(lab, body).status == 400
+
+
+def test_token_never_outlives_the_one_that_made_it(lab):
+    short = login(lab.gate, "alice", "alice-secret", {"ttl": "10m"}).json()
+    made = create(lab, {"ttl": "10h"}, token=short["token"]).json()
+    assert made["expires"] <= short["expires"]
+
+
+def test_expired_token_is_refused_and_ends_streams(lab):
+    token = login(lab.gate, "alice", "alice-secret", {"ttl": "2s"}).json()["token"]
+    with lab.gate.http2() as c:
+        stream = c.start("GET", PODS + "?watch=1", lab.gate.bearer(token=token))
+        c.wait(stream, until=lambda r: r.status_line)
+        assert get(lab.gate, token).status == 200
+        begin = time.monotonic()
+        c.wait(stream)
+        assert time.monotonic() - begin < 2 + 5
+    assert get(lab.gate, token).status == 401
+
+
+def test_revocation_holds_on_the_next_request_in_every_worker(lab):
+    for _ in range(10):
+        token = login(lab.gate, "alice", "alice-secret").json()["token"]
+        # New connections land on both workers: both know the token.
+        assert {get(lab.gate, token).status for _ in range(8)} == {200}
+        path = "/ringfence/v1/tokens/" + token.split("_")[1]
+        assert call(lab.gate, "DELETE", path, token).status == 204
+        assert {get(lab.gate, token).status for _ in range(8)} == {401}
+
+
+def test_revocation_ends_open_watches(lab):
+    token = login(lab.gate, "alice", "alice-secret").json()["token"]
+    with lab.gate.http2(timeout=10) as c:
+        stream = c.start("GET", PODS + "?watch=1", lab.gate.bearer(token=token))
+        c.wait(stream, until=lambda r: r.status_line)
+        begin = time.monotonic()
+        path = "/ringfence/v1/tokens/" + token.split("_")[1]
+        assert call(lab.gate, "DELETE", path, lab.gate.token()).status == 204
+        c.wait(stream)
+        assert time.monotonic() - begin < 5
+
+
+def test_nobody_sees_or_ends_the_tokens_of_others(lab):
+    token_id = lab.gate.token("alice").split("_")[1]
+    bob = lab.gate.token("bob")
+    listed = call(lab.gate, "GET", "/ringfence/v1/tokens", bob).json()["tokens"]
+    assert token_id not in [t["id"] for t in listed]
+    assert call(lab.gate, "DELETE", f"/ringfence/v1/tokens/{token_id}", bob).status == 404
+    assert get(lab.gate, lab.gate.token("alice")).status == 200
+
+
+def _flipped(token):
+    at = token.index("_", 3) + 4
+    return token[:at] + ("a" if token[at] != "a" else "b") + token[at + 1 :]
+
+
+def test_forged_tokens_are_refused(lab):
+    token = lab.gate.token()
+    for forged in (_flipped(token), token[:-1], token + "a", "rf_", "x" * 50, ""):
+        assert get(lab.gate, forged).status == 401
+
+
+def test_last_used_is_noted_when_the_store_is_asked(lab):
+    token = login(lab.gate, "dave", "dave-secret").json()["token"]
+    call(lab.gate, "GET", "/ringfence/v1/whoami", token)
+    listed = call(lab.gate, "GET", "/ringfence/v1/tokens", token).json()["tokens"]
+    assert all(t["lastUsed"] is None or t["lastUsed"] >= t["created"] for t in listed)
+
+
+def test_tokens_survive_a_restart_and_revocations_too(lab):
+    keep = login(lab.gate, "alice", "alice-secret").json()["token"]
+    gone = login(lab.gate, "alice", "alice-secret").json()["token"]
+    path = "/ringfence/v1/tokens/" + gone.split("_")[1]
+    assert call(lab.gate, "DELETE", path, keep).status == 204
+    lab.gate.drain()
+    assert lab.gate.wait() == 0
+    lab.gate._start()
+    assert get(lab.gate, keep).status == 200
+    assert get(lab.gate, gone).status == 401
+    wait_until(lambda: gate_lab.status(lab.gate)["ready"], what="ready")

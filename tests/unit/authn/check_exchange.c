@@ -1,0 +1,679 @@
+/*
+ * The order of things within one exchange, with everything around it played by this
+ * file: the client's connection, the auth role, the audit role, the upstream.
+ */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "authn/exchange.h"
+#include "authn/upstream.h"
+#include "authn/worker_state.h"
+#include "policy-lang/load.h"
+
+static const char policy[] =
+    "apiVersion: ringfence.dev/v1alpha1\n"
+    "kind: Access\n"
+    "metadata: { name: devs, namespace: / }\n"
+    "spec:\n"
+    "  groups: [devs]\n"
+    "  default: [ { action: allow, verbs: [\"*\"], resources: [pods, pods/exec] } ]\n";
+
+static struct worker *w;
+static struct identity *alice;
+static struct worker_policy loaded;
+static struct buf story; /* what happened, in order */
+
+static void
+tell(const char *event)
+{
+	buf_printf(&story, "%s%s", story.len != 0 ? " " : "", event);
+}
+
+static void
+check_story(const char *want)
+{
+	ck_assert_str_eq(story.data != NULL ? story.data : "", want);
+}
+
+/* ---- the worker's services ---- */
+
+struct arena *
+worker_arena_get(struct worker *worker)
+{
+	(void)worker;
+	return arena_new_sized(4096);
+}
+
+void
+worker_arena_put(struct worker *worker, struct arena *arena)
+{
+	(void)worker;
+	arena_free(arena);
+}
+
+void
+worker_uuid(struct worker *worker, char out[37])
+{
+	(void)worker;
+	memcpy(out, "00000000-0000-4000-8000-000000000000", 37);
+}
+
+struct str
+worker_date(struct worker *worker)
+{
+	(void)worker;
+	return STR("now");
+}
+
+struct str
+worker_policy_decision(
+    const struct worker_policy *worker_policy, const struct access_rule *rule)
+{
+	(void)worker_policy;
+	(void)rule;
+	return STR("rule");
+}
+
+/* ---- the auth role ---- */
+
+static auth_token_fn token_done;
+static void *token_arg;
+
+auth_ticket_t
+auth_client_token(
+    struct auth_client *c, struct str token, auth_token_fn done, void *arg)
+{
+	(void)c;
+	if (str_is(token, "later")) {
+		token_done = done;
+		token_arg = arg;
+		return 7;
+	}
+	if (str_is(token, "good"))
+		done(arg, AUTH_ALLOWED, alice);
+	else
+		done(arg, str_is(token, "down") ? AUTH_UNAVAILABLE : AUTH_DENIED, NULL);
+	return 0;
+}
+
+void
+auth_client_cancel(struct auth_client *c, auth_ticket_t ticket)
+{
+	(void)c;
+	ck_assert_uint_eq(ticket, 7);
+	tell("auth-cancelled");
+	token_done = NULL;
+}
+
+auth_ticket_t
+auth_client_issue(struct auth_client *c, bool login, const struct auth_caller *caller,
+    struct str body, auth_answer_fn done, void *arg)
+{
+	const struct auth_answer answer = {
+	    .status = 201, .body = STR("{\"token\":\"t\"}"), .user = STR("alice")};
+
+	(void)c;
+	ck_assert(login);
+	ck_assert(str_is(caller->user, "alice"));
+	ck_assert(str_is(secret_str(caller->password), "pass:word"));
+	ck_assert(str_is(body, "{}"));
+	secret_free(caller->password);
+	tell("issue");
+	done(arg, &answer);
+	return 0;
+}
+
+auth_ticket_t
+auth_client_list(struct auth_client *c, const struct auth_caller *caller,
+    auth_answer_fn done, void *arg)
+{
+	(void)c;
+	(void)caller;
+	(void)done;
+	(void)arg;
+	return 0;
+}
+
+auth_ticket_t
+auth_client_revoke(struct auth_client *c, const struct auth_caller *caller,
+    struct str token_id, auth_answer_fn done, void *arg)
+{
+	(void)c;
+	(void)caller;
+	(void)token_id;
+	(void)done;
+	(void)arg;
+	return 0;
+}
+
+/* ---- the audit role ---- */
+
+static bool audit_writable;
+static audit_done_fn audit_done;
+static void *audit_arg;
+
+bool
+audit_client_ready(const struct audit_client *c)
+{
+	(void)c;
+	return audit_writable;
+}
+
+audit_ticket_t
+audit_client_send(struct audit_client *c, const struct audit_event *event,
+    audit_done_fn done, void *arg)
+{
+	static const char *const stages[] = {"received", "started", "complete"};
+
+	(void)c;
+	buf_printf(&story, "%s%s:%d", story.len != 0 ? " " : "", stages[event->stage],
+	    event->code);
+	if (done == NULL)
+		return 0;
+	audit_done = done;
+	audit_arg = arg;
+	return 9;
+}
+
+void
+audit_client_cancel(struct audit_client *c, audit_ticket_t ticket)
+{
+	(void)c;
+	ck_assert_uint_eq(ticket, 9);
+	audit_done = NULL;
+}
+
+static void
+on_disk(bool ok)
+{
+	audit_done_fn done = audit_done;
+
+	ck_assert_ptr_nonnull(done);
+	audit_done = NULL;
+	tell(ok ? "disk" : "disk-full");
+	done(audit_arg, ok);
+}
+
+/* ---- the upstream ---- */
+
+struct upstream_request {
+	int unused;
+};
+
+static struct upstream_request upstream;
+
+void
+upstream_start(struct upstream_pool *pool, struct exchange *x)
+{
+	(void)pool;
+	x->up = &upstream;
+	tell("forward");
+}
+
+void
+upstream_cancel(struct upstream_request *r)
+{
+	ck_assert_ptr_eq(r, &upstream);
+	tell("cancel");
+}
+
+void
+upstream_body(struct upstream_request *r)
+{
+	ck_assert_ptr_eq(r, &upstream);
+	tell("body");
+}
+
+void
+upstream_consumed(struct upstream_request *r, size_t n)
+{
+	(void)r;
+	(void)n;
+}
+
+/* ---- the client ---- */
+
+static void
+on_respond(struct exchange *x)
+{
+	buf_printf(&story, "%srespond:%d", story.len != 0 ? " " : "", x->status);
+}
+
+static void
+on_more(struct exchange *x)
+{
+	if (exchange_finished(x))
+		tell("may-end");
+}
+
+static void
+on_consumed(struct exchange *x, size_t n)
+{
+	(void)x;
+	(void)n;
+}
+
+static void
+on_go_ahead(struct exchange *x)
+{
+	(void)x;
+	tell("go-ahead");
+}
+
+static void
+on_cut(struct exchange *x)
+{
+	(void)x;
+	tell("cut");
+}
+
+static const struct exchange_ops ops = {
+    .respond = on_respond,
+    .more = on_more,
+    .consumed = on_consumed,
+    .go_ahead = on_go_ahead,
+    .cut = on_cut,
+};
+
+static struct exchange *
+request(const char *method, const char *target, const char *authorization, bool ended)
+{
+	struct exchange *x = exchange_new(w, &ops, NULL, STR("192.0.2.1"), NULL);
+
+	x->method = str_from(method);
+	x->target = str_from(target);
+	header_list_add(x->arena, &x->req_headers, STR("host"), STR("h"));
+	header_list_add(x->arena, &x->req_headers, STR("authorization"),
+	    str_dup(x->arena, str_from(authorization)));
+	x->req_ended = ended;
+	exchange_start(x, false);
+	return x;
+}
+
+static void
+answer(struct exchange *x, int status, const char *length)
+{
+	struct header_list headers = {NULL, 0, 0, 0};
+
+	if (length != NULL)
+		header_list_add(
+		    x->arena, &headers, STR("content-length"), str_from(length));
+	exchange_up_head(x, status, &headers);
+}
+
+/* Takes everything that may be taken; how much that was. */
+static size_t
+take(struct exchange *x)
+{
+	size_t all = 0;
+	struct str piece;
+
+	while ((piece = exchange_peek(x)).len != 0) {
+		all += piece.len;
+		exchange_drain(x, piece.len);
+	}
+	return all;
+}
+
+static void
+setup(void)
+{
+	static const struct str groups[] = {{"devs", 4}, {"system:authenticated", 20}};
+	const struct model_options options = {.default_deny = false};
+	struct arena *arena = arena_new();
+	struct source *source = ARENA_NEW(arena, struct source);
+	struct bundle bundle = {source, 1};
+	struct diag_list diags;
+
+	*source = (struct source){STR("test.yaml"), {policy, sizeof(policy) - 1}};
+	diag_list_init(&diags, arena);
+	ck_assert(model_load(arena, &bundle, &options, &diags, &loaded.model));
+	loaded.arena = arena;
+	w = xcalloc(1, sizeof(*w));
+	ck_assert_int_eq(uv_loop_init(&w->loop), 0);
+	w->policy = &loaded;
+	w->quota = xcalloc(1, quota_table_bytes());
+	quota_table_init(w->quota);
+	arena = arena_new();
+	alice = ARENA_NEW(arena, struct identity);
+	alice->arena = arena;
+	alice->refs = 1;
+	alice->user = STR("alice");
+	alice->groups = groups;
+	alice->group_count = 2;
+	alice->expires.ns = INT64_MAX;
+	audit_writable = true;
+	audit_done = NULL;
+	token_done = NULL;
+}
+
+static void
+teardown(void)
+{
+	ck_assert_ptr_null(w->exchanges);
+	ck_assert_uint_eq(w->bufs.bytes, 0);
+	ck_assert_uint_eq(alice->refs, 1);
+	iobuf_pool_fini(&w->bufs);
+	identity_unref(alice);
+	ck_assert_int_eq(uv_loop_close(&w->loop), 0);
+	free(w->quota);
+	free(w);
+	arena_free(loaded.arena);
+	buf_free(&story);
+}
+
+/* ---- tests ---- */
+
+START_TEST(read_is_recorded_once_before_its_end_without_waiting)
+{
+	struct exchange *x = request("GET", "/api/v1/pods", "Bearer good", true);
+
+	check_story("forward");
+	answer(x, 200, "5");
+	exchange_up_data(x, "hello", 5);
+	ck_assert_uint_eq(take(x), 5); /* nothing is held back */
+	ck_assert(!exchange_finished(x));
+	exchange_up_end(x);
+	check_story("forward respond:200 complete:200 may-end");
+	exchange_free(x);
+}
+END_TEST
+
+START_TEST(change_is_forwarded_once_it_is_on_disk)
+{
+	struct exchange *x =
+	    request("POST", "/api/v1/namespaces/a/pods", "Bearer good", false);
+
+	exchange_request_data(x, "ab", 2);
+	check_story("received:0");
+	on_disk(true);
+	check_story("received:0 disk forward");
+	exchange_request_data(x, "cd", 2);
+	check_story("received:0 disk forward body");
+	exchange_free(x);
+	check_story("received:0 disk forward body cancel complete:0");
+}
+END_TEST
+
+START_TEST(short_answer_to_a_change_waits_for_its_record)
+{
+	struct exchange *x =
+	    request("DELETE", "/api/v1/namespaces/a/pods/b", "Bearer good", true);
+
+	on_disk(true);
+	answer(x, 200, "2");
+	exchange_up_data(x, "{}", 2);
+	exchange_up_end(x);
+	check_story("received:0 disk forward complete:200");
+	on_disk(true);
+	check_story("received:0 disk forward complete:200 disk respond:200");
+	ck_assert_uint_eq(take(x), 2);
+	ck_assert(exchange_finished(x));
+	exchange_free(x);
+}
+END_TEST
+
+START_TEST(long_answer_to_a_change_keeps_its_last_byte_until_the_record_is_on_disk)
+{
+	struct exchange *x =
+	    request("DELETE", "/api/v1/namespaces/a/pods", "Bearer good", true);
+
+	on_disk(true);
+	answer(x, 200, NULL);
+	exchange_up_data(x, "0123456789", 10);
+	ck_assert_uint_eq(take(x), 9);
+	exchange_up_end(x);
+	ck_assert_uint_eq(take(x), 0);
+	ck_assert(!exchange_finished(x));
+	on_disk(true);
+	ck_assert_uint_eq(take(x), 1);
+	ck_assert(exchange_finished(x));
+	exchange_free(x);
+}
+END_TEST
+
+START_TEST(bodyless_answer_to_a_change_waits_as_a_whole)
+{
+	struct exchange *x =
+	    request("DELETE", "/api/v1/namespaces/a/pods/b", "Bearer good", true);
+
+	on_disk(true);
+	answer(x, 204, NULL);
+	check_story("received:0 disk forward");
+	exchange_up_end(x);
+	check_story("received:0 disk forward complete:204");
+	on_disk(true);
+	check_story("received:0 disk forward complete:204 disk respond:204");
+	exchange_free(x);
+}
+END_TEST
+
+START_TEST(change_that_cannot_be_recorded_is_not_forwarded)
+{
+	struct exchange *x =
+	    request("POST", "/api/v1/namespaces/a/pods", "Bearer good", true);
+
+	on_disk(false);
+	check_story("received:0 disk-full complete:503 respond:503");
+	ck_assert(str_is(x->message, "the audit log cannot be written"));
+	exchange_free(x);
+}
+END_TEST
+
+START_TEST(nothing_is_forwarded_while_the_log_cannot_be_written)
+{
+	struct exchange *x;
+
+	audit_writable = false;
+	x = request("GET", "/api/v1/pods", "Bearer good", true);
+	check_story("complete:503 respond:503");
+	exchange_free(x);
+	x = request("POST", "/api/v1/namespaces/a/pods", "Bearer good", true);
+	check_story("complete:503 respond:503 complete:503 respond:503");
+	exchange_free(x);
+}
+END_TEST
+
+START_TEST(change_whose_end_cannot_be_recorded_does_not_look_done)
+{
+	struct exchange *x =
+	    request("DELETE", "/api/v1/namespaces/a/pods/b", "Bearer good", true);
+
+	on_disk(true);
+	answer(x, 200, "2");
+	exchange_up_data(x, "{}", 2);
+	exchange_up_end(x);
+	on_disk(false);
+	check_story("received:0 disk forward complete:200 disk-full cut");
+	ck_assert(!exchange_finished(x));
+	exchange_free(x);
+}
+END_TEST
+
+START_TEST(denied_change_is_recorded_and_not_forwarded)
+{
+	struct exchange *x =
+	    request("POST", "/api/v1/namespaces/a/secrets", "Bearer good", true);
+
+	check_story("complete:403 respond:403");
+	exchange_free(x);
+}
+END_TEST
+
+START_TEST(exec_streams_without_delay_and_ends_once_recorded)
+{
+	struct exchange *x = exchange_new(w, &ops, NULL, STR("192.0.2.1"), NULL);
+	struct header_list headers = {NULL, 0, 0, 0};
+
+	x->method = STR("GET");
+	x->target = STR("/api/v1/namespaces/a/pods/b/exec");
+	header_list_add(x->arena, &x->req_headers, STR("host"), STR("h"));
+	header_list_add(x->arena, &x->req_headers, STR("authorization"),
+	    str_dup(x->arena, STR("Bearer good")));
+	header_list_add(x->arena, &x->req_headers, STR("upgrade"), STR("websocket"));
+	x->req_ended = true;
+	exchange_start(x, true);
+	ck_assert(x->upgrade);
+	on_disk(true);
+	exchange_up_head(x, 101, &headers);
+	check_story("received:0 disk forward started:101 respond:101");
+	exchange_up_data(x, "k", 1);
+	ck_assert_uint_eq(take(x), 1); /* a keystroke is not held back */
+	exchange_up_end(x);
+	ck_assert(!exchange_finished(x));
+	on_disk(true);
+	ck_assert(exchange_finished(x));
+	exchange_free(x);
+}
+END_TEST
+
+START_TEST(client_that_leaves_while_asked_who_it_is_cancels_the_question)
+{
+	struct exchange *x = request("GET", "/api/v1/pods", "Bearer later", true);
+
+	check_story("");
+	exchange_free(x);
+	check_story("auth-cancelled");
+}
+END_TEST
+
+START_TEST(late_answer_of_the_auth_role_goes_on)
+{
+	struct exchange *x = request("GET", "/api/v1/pods", "Bearer later", true);
+
+	token_done(token_arg, AUTH_ALLOWED, alice);
+	check_story("forward");
+	exchange_free(x);
+	check_story("forward cancel complete:0");
+}
+END_TEST
+
+static const struct {
+	const char *authorization, *story;
+} credentials[] = {
+    {"Bearer bad", "complete:401 respond:401"},
+    {"Bearer down", "complete:503 respond:503"},
+    {"Basic YWxpY2U6eA==", "complete:401 respond:401"},
+};
+
+START_TEST(answer_without_identity_is_401_or_503)
+{
+	struct exchange *x =
+	    request("GET", "/api/v1/pods", credentials[_i].authorization, true);
+
+	check_story(credentials[_i].story);
+	exchange_free(x);
+}
+END_TEST
+
+START_TEST(login_is_recorded_before_the_auth_role_is_asked)
+{
+	/* alice:pass:word */
+	struct exchange *x =
+	    request("POST", "/ringfence/v1/login", "Basic YWxpY2U6cGFzczp3b3Jk", false);
+
+	exchange_request_data(x, "{}", 2);
+	exchange_request_end(x);
+	check_story("received:0");
+	on_disk(true);
+	check_story("received:0 disk issue complete:201");
+	on_disk(true);
+	check_story("received:0 disk issue complete:201 disk respond:201");
+	ck_assert_uint_eq(take(x), 13);
+	exchange_free(x);
+}
+END_TEST
+
+START_TEST(revocation_ends_a_watch_as_if_it_were_over_and_cuts_others)
+{
+	struct exchange *watch =
+	    request("GET", "/api/v1/pods?watch=1", "Bearer good", true);
+	struct exchange *list = request("GET", "/api/v1/pods", "Bearer good", true);
+
+	answer(watch, 200, NULL);
+	answer(list, 200, NULL);
+	buf_clear(&story);
+	exchange_end_stream(watch, "revoked");
+	check_story("cancel complete:200 may-end");
+	buf_clear(&story);
+	exchange_end_stream(list, "revoked");
+	check_story("cancel complete:200 cut");
+	exchange_free(watch);
+	exchange_free(list);
+}
+END_TEST
+
+START_TEST(broken_upstream_is_503_or_a_cut_answer)
+{
+	struct exchange *read = request("GET", "/api/v1/pods", "Bearer good", true);
+	struct exchange *half = request("GET", "/api/v1/pods", "Bearer good", true);
+
+	buf_clear(&story);
+	exchange_up_failed(read, UPSTREAM_BROKEN, "reset");
+	check_story("complete:503 respond:503");
+	ck_assert_ptr_nonnull(header_find(&read->res_headers, HEADER_CONTENT_TYPE));
+	answer(half, 200, "10");
+	exchange_up_data(half, "01234", 5);
+	buf_clear(&story);
+	exchange_up_failed(half, UPSTREAM_BROKEN, "reset");
+	check_story("complete:200 cut");
+	exchange_free(read);
+	exchange_free(half);
+}
+END_TEST
+
+START_TEST(request_with_a_body_is_told_to_go_ahead_when_it_is_admitted)
+{
+	struct exchange *x = exchange_new(w, &ops, NULL, STR("192.0.2.1"), NULL);
+
+	x->method = STR("POST");
+	x->target = STR("/api/v1/namespaces/a/pods");
+	header_list_add(x->arena, &x->req_headers, STR("host"), STR("h"));
+	header_list_add(x->arena, &x->req_headers, STR("expect"), STR("100-continue"));
+	header_list_add(x->arena, &x->req_headers, STR("authorization"),
+	    str_dup(x->arena, STR("Bearer good")));
+	exchange_start(x, false);
+	check_story("received:0");
+	on_disk(true);
+	check_story("received:0 disk go-ahead forward");
+	exchange_free(x);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("exchange");
+	TCase *tc = tcase_create("exchange");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, read_is_recorded_once_before_its_end_without_waiting);
+	tcase_add_test(tc, change_is_forwarded_once_it_is_on_disk);
+	tcase_add_test(tc, short_answer_to_a_change_waits_for_its_record);
+	tcase_add_test(tc,
+	    long_answer_to_a_change_keeps_its_last_byte_until_the_record_is_on_disk);
+	tcase_add_test(tc, bodyless_answer_to_a_change_waits_as_a_whole);
+	tcase_add_test(tc, change_that_cannot_be_recorded_is_not_forwarded);
+	tcase_add_test(tc, nothing_is_forwarded_while_the_log_cannot_be_written);
+	tcase_add_test(tc, change_whose_end_cannot_be_recorded_does_not_look_done);
+	tcase_add_test(tc, denied_change_is_recorded_and_not_forwarded);
+	tcase_add_test(tc, exec_streams_without_delay_and_ends_once_recorded);
+	tcase_add_test(
+	    tc, client_that_leaves_while_asked_who_it_is_cancels_the_question);
+	tcase_add_test(tc, late_answer_of_the_auth_role_goes_on);
+	tcase_add_loop_test(
+	    tc, answer_without_identity_is_401_or_503, 0, (int)ARRAY_LEN(credentials));
+	tcase_add_test(tc, login_is_recorded_before_the_auth_role_is_asked);
+	tcase_add_test(tc, revocation_ends_a_watch_as_if_it_were_over_and_cuts_others);
+	tcase_add_test(tc, broken_upstream_is_503_or_a_cut_answer);
+	tcase_add_test(tc, request_with_a_body_is_told_to_go_ahead_when_it_is_admitted);
+	suite_add_tcase(suite, tc);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? 0 : 1;
+}
