@@ -1,0 +1,32 @@
+# Language level, warnings and hardening, the same for every target.
+set(CMAKE_C_STANDARD 17)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+add_compile_definitions(_GNU_SOURCE RINGFENCE_VERSION="${PROJECT_VERSION}")
+add_compile_options(
+  -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow
+  -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
+  -Wpointer-arith -Wcast-qual -Wcast-align -Wwrite-strings -Wundef -Wvla
+  -Wformat=2 -Wnull-dereference -Wimplicit-fallthrough -Wswitch-enum
+  -fstack-protector-strong -fno-strict-aliasing -fno-common)
+if(RINGFENCE_WERROR)
+  add_compile_options(-Werror)
+endif()
+if(CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
+  set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g")
+  if(NOT RINGFENCE_SANITIZE)
+    add_compile_definitions(_FORTIFY_SOURCE=2)
+  endif()
+endif()
+if(RINGFENCE_SANITIZE)
+  add_compile_options(-fsanitize=${RINGFENCE_SANITIZE} -fno-sanitize-recover=all
+    -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${RINGFENCE_SANITIZE})
+  add_compile_definitions(RINGFENCE_SANITIZED)
+endif()
+if(RINGFENCE_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link) # coverage, for the whole tree
+endif()
+add_link_options(-pie -Wl,-z,relro,-z,now)
