@@ -15,6 +15,7 @@
 
 #define DEFAULT_CONTROL "/run/ringfence/enforcer.sock"
 #define EXIT_MISTAKE    2
+#define MOST_FLOWS      1000
 
 struct client {
 	const struct client_command *command;
@@ -100,6 +101,7 @@ parse(struct client *c, int argc, char **argv)
 	    {"help", no_argument, NULL, 'h'},
 	    {NULL, 0, NULL, 0},
 	};
+	uint64_t count;
 	int option;
 
 	optind = 1;
@@ -120,6 +122,8 @@ parse(struct client *c, int argc, char **argv)
 			c->follow = true;
 			break;
 		case 'n':
+			if (!str_to_u64(str_from(optarg), MOST_FLOWS, &count))
+				return mistake(c, "no number up to 1000", optarg);
 			c->count = optarg;
 			break;
 		case 'h':

@@ -138,7 +138,7 @@ client_print_status(struct str answer)
 		return EXIT_MISTAKE;
 	(void)printf("node:       %s (ringfence %s)\nstate:      %s\n",
 	    text_of(root, "node"), text_of(root, "version"), text_of(root, "state"));
-	in_force = json_object_get(root, "generation") != NULL;
+	in_force = number_of(root, "generation") > 0;
 	if (in_force) {
 		(void)printf("generation: %lld since %s\n",
 		    number_of(root, "generation"), text_of(root, "since"));

@@ -207,26 +207,12 @@ committed(struct engine *e, uint32_t generation)
 
 /* ---- refusals ---- */
 
-/* The place of the operation that the kernel did not take. */
-static struct loc
-refused_place(const struct op_batch *batch, uint32_t op, uint32_t element)
-{
-	const struct op *o;
-
-	if (op >= batch->count)
-		return (struct loc){0};
-	o = &batch->ops[op];
-	if (o->chain != NULL)
-		return o->chain->loc;
-	return element < o->element_count ? o->elements[element].loc : (struct loc){0};
-}
-
 static void
 refused(struct engine *e, struct proc_reader *r, uint32_t op, uint32_t element)
 {
 	struct engine_apply *a = &e->apply;
 	struct arena *arena = a->pending->arena;
-	struct loc loc = refused_place(&a->batch, op, element);
+	struct loc loc = plan_place(&a->batch, op, element);
 	struct str detail = proc_get_str(r);
 	const char *where = loc_text(arena, loc);
 	const char *set = op < a->batch.count && a->batch.ops[op].chain == NULL

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/map.h"
 #include "enforcer/engine_state.h"
 
 #define LOGGED_WARNINGS 20
@@ -141,14 +142,32 @@ log_diag(struct program *p, const struct diag *d)
 	    log_quote(str_from(diag_line(p, d))));
 }
 
-static void
-log_diags(struct program *p)
+/* Tells the same warnings of the same places apart from others. */
+static uint64_t
+hash_warnings(const struct program *p)
 {
-	unsigned warnings = 0;
+	uint64_t sum = p->diags.warnings;
 
 	for (const struct diag *d = p->diags.first; d != NULL; d = d->next) {
+		if (d->severity == DIAG_WARNING)
+			sum = sum * 31 + map_hash(str_from(d->msg)) + d->loc.line;
+	}
+	return sum;
+}
+
+/* Warnings are told when they are others than before. */
+static void
+log_diags(struct engine_load *l, struct program *p)
+{
+	uint64_t hash = hash_warnings(p);
+	bool again = l->loads != 0 && hash == l->warnings_hash;
+	unsigned warnings = 0;
+
+	l->warnings_hash = hash;
+	for (const struct diag *d = p->diags.first; d != NULL; d = d->next) {
 		if (d->severity == DIAG_NOTE ||
-		    (d->severity == DIAG_WARNING && ++warnings > LOGGED_WARNINGS))
+		    (d->severity == DIAG_WARNING &&
+			(again || ++warnings > LOGGED_WARNINGS)))
 			continue;
 		log_diag(p, d);
 	}
@@ -190,7 +209,7 @@ note_states(struct engine *e, struct program *p)
 static void
 finish_run(struct engine *e, struct program *p)
 {
-	log_diags(p);
+	log_diags(&e->load, p);
 	note_states(e, p);
 	e->load.loads++;
 	if (p->ok) {

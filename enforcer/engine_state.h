@@ -58,6 +58,7 @@ struct engine_load {
 	size_t fd_count;
 	struct program *result;
 	uint64_t loads, failures; /* counters */
+	uint64_t warnings_hash;   /* of those that were told last */
 };
 
 /* ---- the kernel role ---- */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/limits.h"
+#include "common/log.h"
 #include "common/proc.h"
 
 #define BACKLOG   64
@@ -246,6 +247,18 @@ add_errors(struct buf *out, struct arena *arena, const struct diag_list *diags)
 	}
 }
 
+/* What is left out, and why. */
+static void
+log_warnings(struct arena *arena, const struct diag_list *diags)
+{
+	for (const struct diag *d = diags->first; d != NULL; d = d->next) {
+		if (d->severity == DIAG_WARNING)
+			log_warn("source-warning", "at=%s message=%s",
+			    log_quote(str_from(loc_text(arena, d->loc))),
+			    log_quote(str_from(d->msg)));
+	}
+}
+
 bool
 files_read_source(struct files_source *s, const char *directory)
 {
@@ -278,6 +291,7 @@ files_read_source(struct files_source *s, const char *directory)
 	s->bundle_fd = fd;
 	memcpy(s->digest, digest, sizeof(digest));
 	news = true;
+	log_warnings(arena, &diags);
 out:
 	arena_free(arena);
 	return news;

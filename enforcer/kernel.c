@@ -56,7 +56,8 @@ send_engine(
 	struct err err = ERR_INIT;
 
 	if (k->engine.fd >= 0 && proc_send(&k->engine, &msg, &err) != 0) {
-		log_warn("engine-link", "detail=%s", log_quote(str_from(err.msg)));
+		/* The parent tells of its end; here it is of no interest. */
+		log_debug("engine-link", "detail=%s", log_quote(str_from(err.msg)));
 		engine_lost(k);
 	}
 }

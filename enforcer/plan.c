@@ -182,6 +182,19 @@ plan_make(struct arena *arena, const struct table_content *from,
 	plan_chains(&p, from, to, OP_CHAIN_DELETE, false);
 }
 
+struct loc
+plan_place(const struct op_batch *batch, size_t op, size_t element)
+{
+	const struct op *o;
+
+	if (op >= batch->count)
+		return (struct loc){0};
+	o = &batch->ops[op];
+	if (o->chain != NULL)
+		return o->chain->loc;
+	return element < o->element_count ? o->elements[element].loc : (struct loc){0};
+}
+
 /* ---- comparing ---- */
 
 struct comparison {

@@ -17,6 +17,11 @@
 void plan_make(struct arena *arena, const struct table_content *from,
     const struct table_content *to, struct op_batch *out_batch);
 
+/* The place in the policy of an operation, or of one of its elements; nowhere if the batch
+ * has no such one. */
+MUST_CHECK struct loc plan_place(
+    const struct op_batch *batch, size_t op, size_t element);
+
 /* What the kernel has that can be compared: elements of all sets, numbers of chains. */
 struct plan_observed {
 	const struct table_element *elements[SET_COUNT]; /* sorted */

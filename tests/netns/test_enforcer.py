@@ -520,6 +520,7 @@ def test_client_refuses_what_makes_no_sense(lab, enforcer):
             (["explain", "/acme/shop/web", "/acme/shop/bd", "80/tcp"], "db"),
             (["explain", "/acme/shop/web"], "usage"),
             (["status", "-o", "xml"], "xml"),
+            (["flows", "--count", "all"], "all"),
     ]:
         done = enforcer.ask(*words, check=False)
         assert done.returncode == 2 and text in done.stderr, words

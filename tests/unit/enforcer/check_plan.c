@@ -350,6 +350,10 @@ START_TEST(places_travel_with_what_is_added)
 	ck_assert_uint_eq(batch.count, 2);
 	ck_assert_uint_eq(batch.ops[0].chain->loc.line, 5);
 	ck_assert_uint_eq(batch.ops[1].elements[0].loc.line, 4);
+	ck_assert_uint_eq(plan_place(&batch, 0, 0).line, 5);
+	ck_assert_uint_eq(plan_place(&batch, 1, 0).line, 4);
+	ck_assert_ptr_null(plan_place(&batch, 1, 1).source);
+	ck_assert_ptr_null(plan_place(&batch, 2, 0).source);
 }
 END_TEST
 

@@ -1,0 +1,377 @@
+/*
+ * From bundles to a program, and from a program and a packet to a record.
+ */
+#include <check.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "enforcer/audit_event.h"
+#include "enforcer/flow_view.h"
+#include "enforcer/program.h"
+
+#define NODE(name, ns, ip)                                                             \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: Workload\n"                         \
+	"metadata: {name: " name ", namespace: " ns ", labels: {app: " name "}}\n"     \
+	"spec: {node: n1, ips: [" ip "]}\n---\n"
+#define WORLD                                                                          \
+	NODE("web", "/acme/shop", "10.1.0.1")                                          \
+	NODE("db", "/acme/shop", "10.1.0.2")                                           \
+	"apiVersion: v1\nkind: Node\nmetadata: {name: n1}\n"                           \
+	"status: {addresses: [{type: InternalIP, address: 192.168.0.1}]}\n---\n"
+#define POLICY                                                                         \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: Policy\n"                           \
+	"metadata: {name: db, namespace: /acme}\n"                                     \
+	"spec:\n  mandatory:\n    egress:\n"                                           \
+	"      - {name: no-test, action: deny, to: [{cidr: 203.0.113.0/24}]}\n"        \
+	"  default:\n    ingress:\n      - {action: deny, ports: [80/tcp]}\n"
+
+static struct settings_source sources[] = {{STR("/a"), STR("")}, {STR("/b"), STR("")}};
+static struct ip_prefix networks[] = {{{IP_V4, {10, 1}}, 16}};
+static struct engine_settings settings;
+static struct arena *arena;
+static struct program *program;
+
+static void
+setup(void)
+{
+	settings = (struct engine_settings){
+	    .node = STR("n1"),
+	    .flow_group = 100,
+	    .boot_closed = true,
+	    .sources = sources,
+	    .source_count = 2,
+	    .workload_networks = networks,
+	    .workload_network_count = 1,
+	};
+	arena = arena_new();
+	program = NULL;
+}
+
+static void
+teardown(void)
+{
+	program_free(program);
+	arena_free(arena);
+}
+
+static int
+seal(const char *name, const char *text)
+{
+	struct source source = {str_from(name), str_from(text)};
+	const struct bundle bundle = {&source, text[0] != '\0'};
+	struct err err = ERR_INIT;
+	int fd;
+
+	ck_assert_int_eq(bundle_seal(&bundle, &fd, &err), 0);
+	return fd;
+}
+
+static void
+make(const char *first, const char *second)
+{
+	const int fds[] = {seal("/a/x.yaml", first), seal("/b/y.yaml", second)};
+
+	program = program_make(&settings, fds, 2);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* ---- programs ---- */
+
+START_TEST(program_is_made_of_all_sources)
+{
+	make(WORLD, POLICY);
+	ck_assert(program->ok);
+	ck_assert_uint_eq(program->local_workloads, 2);
+	ck_assert_uint_eq(program->model->policy_count, 1);
+	ck_assert_uint_eq(program->content.settings.log_group, 100);
+	ck_assert_uint_eq(program->content.element_count[SET_LOCAL4_IN], 2);
+	ck_assert_uint_eq(program->content.element_count[SET_GATE4], 1);
+	ck_assert_ptr_nonnull(program_rule(program, NUMBER_GATE));
+	ck_assert_ptr_null(program_rule(program, 4095));
+}
+END_TEST
+
+START_TEST(every_rule_is_found_by_its_number)
+{
+	make(WORLD, POLICY);
+	for (size_t i = 0; i < program->content.rule_chain_count; i++) {
+		const struct table_rule_chain *rule = &program->content.rule_chains[i];
+
+		ck_assert_ptr_eq(program_rule(program, rule->number), rule);
+	}
+}
+END_TEST
+
+START_TEST(error_belongs_to_its_source)
+{
+	const struct diag *d;
+
+	make(WORLD, "apiVersion: ringfence.dev/v1alpha1\nkind: Policy\n"
+		    "metadata: {name: x, namespace: /}\nspec: {alow: {}}\n");
+	ck_assert(!program->ok);
+	for (d = program->diags.first; d != NULL && d->severity != DIAG_ERROR;
+	     d = d->next)
+		continue;
+	ck_assert_ptr_nonnull(d);
+	ck_assert_uint_eq(program_source_of(program, d->loc), 1);
+	ck_assert_uint_eq(program_source_of(program, (struct loc){0}), 2);
+}
+END_TEST
+
+START_TEST(empty_sources_are_a_program_that_closes_the_networks)
+{
+	make("", "");
+	ck_assert(program->ok);
+	ck_assert_uint_eq(program->content.element_count[SET_GATE4], 1);
+	ck_assert_uint_eq(program->content.element_count[SET_KNOWN4], 0);
+}
+END_TEST
+
+START_TEST(bundle_that_is_none_is_refused)
+{
+	const int fds[] = {seal("/a/x.yaml", WORLD), STDIN_FILENO};
+
+	program = program_make(&settings, fds, 2);
+	close(fds[0]);
+	ck_assert(!program->ok);
+	ck_assert_uint_eq(program->diags.errors, 1);
+}
+END_TEST
+
+START_TEST(skeleton_closes_the_networks_and_nothing_else)
+{
+	program = program_make_skeleton(&settings);
+	ck_assert(program->ok && program->skeleton);
+	ck_assert_uint_eq(program->content.element_count[SET_GATE4], 1);
+	ck_assert_uint_eq(program->content.rule_chain_count, 1);
+	ck_assert_uint_eq(program->content.rule_chains[0].number, NUMBER_GATE);
+	ck_assert_int_eq(program->content.rule_chains[0].action, ACTION_DENY);
+	for (size_t i = 0; i < SET_COUNT; i++)
+		ck_assert(i == SET_GATE4 || i == SET_RULES ||
+			  program->content.element_count[i] == 0);
+}
+END_TEST
+
+/* ---- records ---- */
+
+static struct flows_record record;
+
+static struct nflog_packet
+packet(uint32_t number, const char *src, const char *dst)
+{
+	struct nflog_packet p = {.number = number,
+	    .proto = 6,
+	    .has_ports = true,
+	    .src_port = 4000,
+	    .dst_port = 80};
+
+	ck_assert(ip_parse(str_from(src), &p.src));
+	ck_assert(ip_parse(str_from(dst), &p.dst));
+	return p;
+}
+
+static const struct table_rule_chain *
+rule_of(enum direction dir)
+{
+	for (size_t i = 0; i < program->content.rule_chain_count; i++) {
+		const struct table_rule_chain *rule = &program->content.rule_chains[i];
+
+		if (rule->number >= NUMBER_FIRST_RULE && rule->dir == dir)
+			return rule;
+	}
+	ck_abort_msg("no rule");
+	return NULL;
+}
+
+static json_t *
+view(struct nflog_packet p, struct flow_view *out)
+{
+	struct buf line = {0};
+	json_t *root;
+
+	record = (struct flows_record){.packet = p, .count = 3, .time = {1000000000}};
+	flow_view_make(out, program, &record);
+	flow_view_json(&line, out);
+	ck_assert_ptr_null(memchr(line.data, '\n', line.len));
+	root = json_loadb(line.data, line.len, 0, NULL);
+	ck_assert_msg(root != NULL, "%s", line.data);
+	buf_free(&line);
+	return root;
+}
+
+static const char *
+text_at(const json_t *root, const char *key, const char *inner)
+{
+	const json_t *value = json_object_get(root, key);
+
+	return json_string_value(inner != NULL ? json_object_get(value, inner) : value);
+}
+
+START_TEST(record_of_a_rule_names_ends_and_rule)
+{
+	struct flow_view v;
+	json_t *root;
+
+	make(WORLD, POLICY);
+	root = view(packet(rule_of(DIR_EGRESS)->number, "10.1.0.1", "203.0.113.9"), &v);
+	ck_assert_str_eq(text_at(root, "verdict", NULL), "deny");
+	ck_assert_str_eq(text_at(root, "direction", NULL), "egress");
+	ck_assert_str_eq(text_at(root, "time", NULL), "1970-01-01T00:00:01.000000Z");
+	ck_assert_str_eq(text_at(root, "src", "workload"), "web");
+	ck_assert_str_eq(text_at(root, "src", "namespace"), "/acme/shop");
+	ck_assert_str_eq(text_at(root, "dst", "address"), "203.0.113.9");
+	ck_assert_ptr_null(text_at(root, "dst", "workload"));
+	ck_assert_str_eq(text_at(root, "tenant", NULL), "acme");
+	ck_assert_str_eq(text_at(root, "policy", "name"), "db");
+	ck_assert_str_eq(text_at(root, "policy", "ruleName"), "no-test");
+	ck_assert_str_eq(text_at(root, "policy", "file"), "/b/y.yaml");
+	ck_assert_int_eq(json_integer_value(
+			     json_object_get(json_object_get(root, "policy"), "line")),
+	    7);
+	ck_assert_str_eq(text_at(root, "reason", NULL), "rule");
+	ck_assert_int_eq(json_integer_value(json_object_get(root, "count")), 3);
+	json_decref(root);
+}
+END_TEST
+
+START_TEST(record_of_the_gate_tells_which_end_is_unknown)
+{
+	struct flow_view v;
+	json_t *root;
+
+	make(WORLD, POLICY);
+	root = view(packet(NUMBER_GATE, "10.1.9.9", "10.1.0.2"), &v);
+	ck_assert_str_eq(text_at(root, "reason", NULL), "not-programmed");
+	ck_assert_str_eq(text_at(root, "direction", NULL), "egress");
+	ck_assert(json_is_null(json_object_get(root, "policy")));
+	json_decref(root);
+	root = view(packet(NUMBER_GATE, "10.1.0.2", "10.1.9.9"), &v);
+	ck_assert_str_eq(text_at(root, "direction", NULL), "ingress");
+	json_decref(root);
+}
+END_TEST
+
+START_TEST(record_of_a_cluster_default_tells_the_end_that_had_no_policy)
+{
+	struct flow_view v;
+	json_t *root;
+
+	settings.default_deny = true;
+	make(WORLD, "");
+	root = view(packet(NUMBER_CLUSTER_DENY, "10.1.0.1", "198.51.100.1"), &v);
+	ck_assert_str_eq(text_at(root, "direction", NULL), "egress");
+	ck_assert_str_eq(text_at(root, "reason", NULL), "cluster-default");
+	json_decref(root);
+	root = view(packet(NUMBER_CLUSTER_DENY, "198.51.100.1", "10.1.0.1"), &v);
+	ck_assert_str_eq(text_at(root, "direction", NULL), "ingress");
+	json_decref(root);
+}
+END_TEST
+
+START_TEST(record_of_a_rule_that_is_gone_says_so)
+{
+	struct flow_view v;
+	json_t *root;
+
+	make(WORLD, POLICY);
+	root = view(packet(77777, "192.168.0.1", "10.1.0.2"), &v);
+	ck_assert_str_eq(text_at(root, "reason", NULL), "unknown");
+	ck_assert_str_eq(text_at(root, "src", "node"), "n1");
+	json_decref(root);
+}
+END_TEST
+
+START_TEST(audit_event_of_a_flow_is_an_event)
+{
+	static const uint8_t id[16] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+	    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+	struct buf line = {0};
+	struct flow_view v;
+	json_t *root, *notes;
+
+	make(WORLD, POLICY);
+	json_decref(
+	    view(packet(rule_of(DIR_INGRESS)->number, "198.51.100.1", "10.1.0.2"), &v));
+	audit_event_flow(&line, id, STR("n1"), &v);
+	root = json_loadb(line.data, line.len, 0, NULL);
+	ck_assert_msg(root != NULL, "%s", line.data);
+	notes = json_object_get(root, "annotations");
+	ck_assert_str_eq(
+	    text_at(root, "auditID", NULL), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+	ck_assert_str_eq(text_at(root, "user", "username"), "ringfence:node:n1");
+	ck_assert_str_eq(text_at(root, "objectRef", "name"), "db");
+	ck_assert_str_eq(text_at(notes, "ringfence.dev/source", NULL), "198.51.100.1");
+	ck_assert_str_eq(
+	    text_at(notes, "ringfence.dev/destination", NULL), "/acme/shop/db");
+	ck_assert_str_eq(text_at(notes, "ringfence.dev/service", NULL), "80/tcp");
+	ck_assert_str_eq(text_at(notes, "ringfence.dev/count", NULL), "3");
+	json_decref(root);
+	buf_free(&line);
+}
+END_TEST
+
+START_TEST(audit_event_of_a_change_is_an_event)
+{
+	static const uint8_t id[16] = {0};
+	struct audit_change change = {.verb = "heal",
+	    .stage = "ResponseComplete",
+	    .node = STR("n\"1"),
+	    .detail = STR("a\nb"),
+	    .number = 4};
+	struct buf line = {0};
+	json_t *root;
+
+	audit_event_change(&line, id, &change);
+	ck_assert_ptr_null(memchr(line.data, '\n', line.len));
+	root = json_loadb(line.data, line.len, 0, NULL);
+	ck_assert_msg(root != NULL, "%s", line.data);
+	ck_assert_str_eq(text_at(root, "verb", NULL), "heal");
+	ck_assert_str_eq(
+	    text_at(root, "auditID", NULL), "00000000-0000-4000-8000-000000000000");
+	ck_assert_str_eq(text_at(root, "annotations", "ringfence.dev/detail"), "a\nb");
+	ck_assert_int_eq(json_integer_value(json_object_get(
+			     json_object_get(root, "responseStatus"), "code")),
+	    200);
+	json_decref(root);
+	buf_free(&line);
+}
+END_TEST
+
+static Suite *
+make_suite(void)
+{
+	Suite *suite = suite_create("program");
+	TCase *tc = tcase_create("program");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, program_is_made_of_all_sources);
+	tcase_add_test(tc, every_rule_is_found_by_its_number);
+	tcase_add_test(tc, error_belongs_to_its_source);
+	tcase_add_test(tc, empty_sources_are_a_program_that_closes_the_networks);
+	tcase_add_test(tc, bundle_that_is_none_is_refused);
+	tcase_add_test(tc, skeleton_closes_the_networks_and_nothing_else);
+	tcase_add_test(tc, record_of_a_rule_names_ends_and_rule);
+	tcase_add_test(tc, record_of_the_gate_tells_which_end_is_unknown);
+	tcase_add_test(
+	    tc, record_of_a_cluster_default_tells_the_end_that_had_no_policy);
+	tcase_add_test(tc, record_of_a_rule_that_is_gone_says_so);
+	tcase_add_test(tc, audit_event_of_a_flow_is_an_event);
+	tcase_add_test(tc, audit_event_of_a_change_is_an_event);
+	suite_add_tcase(suite, tc);
+	return suite;
+}
+
+int
+main(void)
+{
+	SRunner *runner = srunner_create(make_suite());
+	int failed;
+
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
