@@ -143,6 +143,58 @@ struct external_network {
 	struct loc loc;
 };
 
+/* A port of a Service: what clients dial, and what it leads to at the pods. */
+struct service_port {
+	struct str name; /* "" when it has none */
+	uint8_t proto;
+	uint16_t port;
+	uint16_t target;        /* 0: by name */
+	struct str target_name; /* a port's name at the pods */
+	struct loc loc;
+};
+
+/* A Kubernetes Service. No policy names one: it is there for lints and listings. */
+struct service {
+	struct str name;
+	const struct kube_ns *kube;
+	const struct selector *selector; /* NULL: none, its ends are somebody else's */
+	const struct ip_addr *ips;       /* clusterIPs; none when headless */
+	size_t ip_count;
+	const struct ip_prefix *external_ips;
+	size_t external_ip_count;
+	const struct service_port *ports;
+	size_t port_count;
+	struct str type; /* "ClusterIP", "NodePort", "LoadBalancer", "ExternalName" */
+	struct loc loc;
+};
+
+/* ---- tests ---- */
+
+/* One expectation of a Test document: every pair of `from` and `to`, at every service,
+ * has this verdict. Ends and services are texts as `can` takes them, looked up when the
+ * test is run. */
+struct test_expectation {
+	struct str name; /* "" when it has none */
+	const struct str *from;
+	size_t from_count;
+	const struct str *to;
+	size_t to_count;
+	const struct str *services; /* "443/tcp", "icmp" */
+	size_t service_count;
+	bool allow;
+	struct str by;   /* "" or the name of the policy or rule that must decide */
+	unsigned family; /* 4 or 6; 0: as `can` without --family */
+	struct loc loc;
+};
+
+struct test_document {
+	struct str name;
+	const struct ns *ns;
+	struct test_expectation *items;
+	size_t count;
+	struct loc loc;
+};
+
 /* ---- policies ---- */
 
 enum direction {
@@ -345,6 +397,10 @@ struct model {
 	size_t node_count;
 	struct external_network **externals; /* sorted by path, name */
 	size_t external_count;
+	struct service **services; /* sorted by cluster, namespace, name */
+	size_t service_count;
+	struct test_document **tests; /* sorted by path, name */
+	size_t test_count;
 	struct policy **policies; /* sorted by level path, then as ns.policies */
 	size_t policy_count;
 	/* Workloads that share an address keep the first by display; the loader warns. */

@@ -1,7 +1,8 @@
 /*
  * What the built-in commands of `ringfence` share: options, loading, printing. A command
- * is a line in commands.c's table and a function; everything that can go wrong in input
- * has been reported before its function runs.
+ * is a file that defines its `struct cli_command`, with its options, and a line in
+ * commands.c; everything that can go wrong in input has been reported before its function
+ * runs. Help, shell completion and the tests of the manual page read the same tables.
  */
 #ifndef POLICY_LANG_CLI_CLI_H
 #define POLICY_LANG_CLI_CLI_H
@@ -9,40 +10,56 @@
 #include "common/bundle.h"
 #include "policy-lang/model.h"
 
-/* Exit codes; `can` answers with the first two, `check --strict` with the second. */
+/* Exit codes; commands that answer yes or no use the first two. */
 enum {
 	CLI_OK = 0,
 	CLI_NO = 1,
 	CLI_ERROR = 2,
 };
 
-/* Options that a command takes, besides --help. */
-enum cli_option {
-	CLI_OPT_MODEL =
-	    1 << 0, /* --cluster-default, --ip-blocks-match-pods, --cluster */
-	CLI_OPT_OUTPUT = 1 << 1,
-	CLI_OPT_FAMILY = 1 << 2,
-	CLI_OPT_BATCH = 1 << 3,
-	CLI_OPT_STRICT = 1 << 4,
-	CLI_OPT_NODES = 1 << 5,
-	CLI_OPT_COMPILE =
-	    1 << 6, /* --node, --workload-networks, --log-group, --reject */
+struct cli;
+
+/* A long option. */
+struct cli_option {
+	const char *name; /* without dashes */
+	/* What it takes, as help shows it: "FILE", "allow|deny"; NULL: nothing. Words
+	 * joined by | are all that it takes: they are checked, and completed. */
+	const char *arg;
+	const char *help; /* one line */
+	/* `arg` is NULL for options that take nothing. False: wrong, and reported. */
+	bool (*set)(struct cli *cli, const char *arg);
 };
 
-struct cli;
+/* Options that several commands take; tables end with an empty option. */
+extern const struct cli_option cli_model_options[]; /* --cluster-default and so on */
+extern const struct cli_option cli_family_options[];
+
+#define CLI_OPTION_GROUPS 4
+#define CLI_PATHS_ANY     SIZE_MAX
 
 struct cli_command {
 	const char *name;
 	const char *summary; /* one line, for the list of commands */
 	const char *usage;   /* what follows "ringfence NAME" */
 	const char *details; /* further lines of its help, or NULL */
-	unsigned options;    /* enum cli_option */
+	const struct cli_option *options[CLI_OPTION_GROUPS];
 	/* Names that -o takes, NULL-terminated; the first is the default. */
 	const char *const *outputs;
+	size_t paths_min, paths_max; /* how many PATHs; CLI_PATHS_ANY: no limit */
+	/* How many words behind "--" it takes at most. */
+	size_t words_max;
+	size_t args_size; /* of the command's own struct, zeroed at cli->args */
 	int (*run)(struct cli *cli);
 };
 
-extern const struct cli_command cli_commands[];
+/* Each in the file of its name. */
+extern const struct cli_command cmd_can;
+extern const struct cli_command cmd_check;
+extern const struct cli_command cmd_compile;
+extern const struct cli_command cmd_explain;
+extern const struct cli_command cmd_list;
+
+extern const struct cli_command *const cli_commands[];
 extern const size_t cli_command_count;
 
 /* One run of one command. */
@@ -53,18 +70,11 @@ struct cli {
 	size_t path_count;
 	const char **words; /* behind "--" */
 	size_t word_count;
+	void *args; /* the command's own */
 
 	struct model_options model_options;
-	size_t output; /* index in command->outputs */
-	unsigned family;
-	const char *batch;
-	bool strict;
-	bool nodes;
-	const char *node;
-	struct ip_prefix *workload_networks;
-	size_t workload_network_count;
-	uint16_t log_group;
-	bool reject;
+	size_t output;   /* index in command->outputs */
+	unsigned family; /* 4 or 6; 0: both */
 
 	struct bundle bundle;
 	struct diag_list diags;
@@ -75,12 +85,17 @@ struct cli {
 int cli_fail(const struct cli *cli, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* Reads options and paths of cli->command from its own argv (argv[0] is its name).
- * Returns CLI_OK to go on; otherwise *out_exit is how to end (help, or a mistake). */
+ * Returns true to go on; otherwise *out_exit is how to end (help, or a mistake). */
 MUST_CHECK bool cli_parse(struct cli *cli, int argc, char **argv, int *out_exit);
 
 /* Loads the paths into cli->model. False: there were errors, and they have been printed;
  * a model with errors is not answered from. */
 MUST_CHECK bool cli_load(struct cli *cli);
+
+/* The same for some paths alone, into a model of their own; for commands that compare.
+ * The bundle must live as long as the model. */
+MUST_CHECK bool cli_load_paths(struct cli *cli, const char *const *paths, size_t count,
+    struct bundle *out_bundle, struct model **out_model);
 
 /* Writes to standard output and empties the buffer. False, with a message, when it
  * cannot be written. */
@@ -90,11 +105,5 @@ MUST_CHECK bool cli_write(const struct cli *cli, struct buf *text);
 MUST_CHECK const struct cli_command *cli_command_find(struct str name);
 void cli_print_usage(struct buf *out);
 void cli_print_help(struct buf *out, const struct cli_command *command);
-
-int cmd_check(struct cli *cli);
-int cmd_can(struct cli *cli);
-int cmd_explain(struct cli *cli);
-int cmd_list(struct cli *cli);
-int cmd_compile(struct cli *cli);
 
 #endif

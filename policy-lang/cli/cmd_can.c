@@ -9,10 +9,22 @@
 #include <stdio.h>
 
 #include "policy-lang/cli/cli.h"
-#include "policy-lang/cli/query.h"
+#include "policy-lang/query.h"
 
 #define LINE_BYTES_MAX (64u * 1024)
 #define READ_BYTES     (64u * 1024)
+
+struct can_args {
+	const char *batch; /* NULL: one question, behind "--" */
+};
+
+static const char *
+batch_file(const struct cli *cli)
+{
+	const struct can_args *args = cli->args;
+
+	return args->batch;
+}
 
 /* ---- one question ---- */
 
@@ -174,20 +186,21 @@ batch_read(struct batch *b, int fd)
 }
 
 static int
-can_batch(struct cli *cli, struct resolver *resolver, struct judge *judge)
+can_batch(
+    struct cli *cli, const char *file, struct resolver *resolver, struct judge *judge)
 {
-	bool standard = strcmp(cli->batch, "-") == 0;
+	bool standard = strcmp(file, "-") == 0;
 	struct batch b = {
 	    .cli = cli,
 	    .resolver = resolver,
 	    .judge = judge,
-	    .name = cli->batch,
+	    .name = file,
 	};
-	int fd = standard ? STDIN_FILENO : open(cli->batch, O_RDONLY | O_CLOEXEC);
+	int fd = standard ? STDIN_FILENO : open(file, O_RDONLY | O_CLOEXEC);
 	bool ok;
 
 	if (fd < 0)
-		return cli_fail(cli, "%s: %s", cli->batch, strerror(errno));
+		return cli_fail(cli, "%s: %s", file, strerror(errno));
 	ok = batch_read(&b, fd);
 	if (!standard)
 		(void)close(fd); /* it was only read */
@@ -206,28 +219,59 @@ reads_standard_input(const struct cli *cli)
 	return false;
 }
 
-int
-cmd_can(struct cli *cli)
+static int
+run(struct cli *cli)
 {
+	const char *questions = batch_file(cli);
 	struct resolver *resolver;
 	struct judge *judge;
 	int status;
 
-	if (cli->batch == NULL && cli->word_count != 3)
+	if (questions == NULL && cli->word_count != 3)
 		return cli_fail(
 		    cli, "the question is missing: PATH... -- SRC DST PORT/PROTO");
-	if (cli->batch != NULL && cli->word_count > 0)
+	if (questions != NULL && cli->word_count > 0)
 		return cli_fail(cli, "--batch takes its questions from a file");
-	if (cli->batch != NULL && strcmp(cli->batch, "-") == 0 &&
+	if (questions != NULL && strcmp(questions, "-") == 0 &&
 	    reads_standard_input(cli))
 		return cli_fail(cli, "standard input cannot be policy and questions");
 	if (!cli_load(cli))
 		return CLI_ERROR;
 	resolver = resolver_new(cli->arena, cli->model);
 	judge = judge_new(cli->model);
-	status = cli->batch != NULL ? can_batch(cli, resolver, judge)
-				    : can_one(cli, resolver, judge);
+	status = questions != NULL ? can_batch(cli, questions, resolver, judge)
+				   : can_one(cli, resolver, judge);
 	judge_free(judge);
 	resolver_free(resolver);
 	return status;
 }
+
+static bool
+set_batch(struct cli *cli, const char *arg)
+{
+	struct can_args *args = cli->args;
+
+	args->batch = arg;
+	return true;
+}
+
+static const struct cli_option options[] = {
+    {"batch", "FILE", "a question a line; - is standard input", set_batch},
+    {0},
+};
+
+const struct cli_command cmd_can = {
+    .name = "can",
+    .summary = "tell whether a connection is allowed",
+    .usage = "[options] PATH... -- SRC DST PORT/PROTO\n"
+	     "       ringfence can [options] PATH... --batch FILE|-",
+    .details = QUERY_HELP
+    "Prints allow or deny. Exit status: 0 allow, 1 deny, 2 error. With --batch: a\n"
+    "line for each line; `error` and exit status 2 for what cannot be answered.\n",
+    .options = {cli_model_options, cli_family_options, options},
+    .paths_min = 1,
+    .paths_max = CLI_PATHS_ANY,
+    .words_max = 3,
+    .args_size = sizeof(struct can_args),
+    .run = run,
+};

@@ -7,18 +7,21 @@
 #include "policy-lang/cli/cli.h"
 #include "policy-lang/load.h"
 
+struct check_args {
+	bool strict; /* warnings are a no */
+};
+
 static const enum diag_format formats[] = {DIAG_TEXT, DIAG_JSON, DIAG_SARIF};
 
-int
-cmd_check(struct cli *cli)
+static int
+run(struct cli *cli)
 {
+	const struct check_args *args = cli->args;
 	enum diag_format format = formats[cli->output];
 	struct diag_list *diags = &cli->diags;
 	struct buf text = {0};
 	bool ok, written = true;
 
-	if (cli->word_count > 0)
-		return cli_fail(cli, "check takes paths alone");
 	ok = bundle_read(cli->arena, cli->paths, cli->path_count, diags, &cli->bundle);
 	ok = model_load(
 		 cli->arena, &cli->bundle, &cli->model_options, diags, &cli->model) &&
@@ -37,5 +40,34 @@ cmd_check(struct cli *cli)
 	buf_free(&text);
 	if (!ok || diags->errors > 0 || !written)
 		return CLI_ERROR;
-	return cli->strict && diags->warnings > 0 ? CLI_NO : CLI_OK;
+	return args->strict && diags->warnings > 0 ? CLI_NO : CLI_OK;
 }
+
+static bool
+set_strict(struct cli *cli, const char *arg UNUSED)
+{
+	struct check_args *args = cli->args;
+
+	args->strict = true;
+	return true;
+}
+
+static const struct cli_option options[] = {
+    {"strict", NULL, "exit status 1 when there are warnings", set_strict},
+    {0},
+};
+
+static const char *const outputs[] = {"text", "json", "sarif", NULL};
+
+const struct cli_command cmd_check = {
+    .name = "check",
+    .summary = "read policy and report every mistake",
+    .usage = "[options] PATH...",
+    .details = "Exit status: 0 clean, 1 warnings (with --strict), 2 errors.\n",
+    .options = {cli_model_options, options},
+    .outputs = outputs,
+    .paths_min = 1,
+    .paths_max = CLI_PATHS_ANY,
+    .args_size = sizeof(struct check_args),
+    .run = run,
+};

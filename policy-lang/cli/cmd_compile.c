@@ -6,6 +6,17 @@
 #include "policy-lang/cli/cli.h"
 #include "policy-lang/compile.h"
 
+#define DEFAULT_LOG_GROUP 100
+
+struct compile_args {
+	const char *node;
+	struct ip_prefix *workload_networks;
+	size_t workload_network_count;
+	uint16_t log_group;
+	bool log_group_given;
+	bool reject;
+};
+
 static void (*const printers[])(
     struct buf *out, const struct table_content *content) = {
     table_print_nft,
@@ -16,6 +27,7 @@ static void (*const printers[])(
 static void
 warn_of_unknown_node(const struct cli *cli)
 {
+	const struct compile_args *args = cli->args;
 	struct buf known = {0};
 
 	for (size_t i = 0; i < cli->model->node_count; i++)
@@ -24,7 +36,7 @@ warn_of_unknown_node(const struct cli *cli)
 	(void)fprintf(stderr,
 	    "ringfence compile: warning: nothing is said of a node \"%s\"; there is "
 	    "%s\n",
-	    cli->node, known.len > 0 ? known.data : "none");
+	    args->node, known.len > 0 ? known.data : "none");
 	buf_free(&known);
 }
 
@@ -39,22 +51,23 @@ print_limits(const struct cli *cli)
 	buf_free(&text);
 }
 
-int
-cmd_compile(struct cli *cli)
+static int
+run(struct cli *cli)
 {
+	const struct compile_args *args = cli->args;
 	struct compile_options options = {
-	    .node = str_from(cli->node),
-	    .settings = {.log_group = cli->log_group, .reject = cli->reject},
-	    .workload_networks = cli->workload_networks,
-	    .workload_network_count = cli->workload_network_count,
+	    .node = str_from(args->node),
+	    .settings = {.log_group = args->log_group_given ? args->log_group
+							    : DEFAULT_LOG_GROUP,
+		.reject = args->reject},
+	    .workload_networks = args->workload_networks,
+	    .workload_network_count = args->workload_network_count,
 	};
 	struct table_content content = {0};
 	struct buf text = {0};
 	bool ok;
 
-	if (cli->word_count > 0)
-		return cli_fail(cli, "compile takes paths alone");
-	if (cli->node == NULL)
+	if (args->node == NULL)
 		return cli_fail(cli, "--node NAME is missing");
 	if (!cli_load(cli))
 		return CLI_ERROR;
@@ -70,3 +83,86 @@ cmd_compile(struct cli *cli)
 	buf_free(&text);
 	return ok ? CLI_OK : CLI_ERROR;
 }
+
+/* ---- options ---- */
+
+static bool
+set_node(struct cli *cli, const char *arg)
+{
+	struct compile_args *args = cli->args;
+	args->node = arg;
+	return true;
+}
+
+static bool
+set_networks(struct cli *cli, const char *arg)
+{
+	struct compile_args *args = cli->args;
+	struct str rest = str_from(arg);
+
+	while (rest.ptr != NULL) {
+		struct str item = str_trim(str_split(&rest, ','));
+		size_t count = args->workload_network_count;
+		struct ip_prefix *list =
+		    ARENA_ARRAY(cli->arena, count + 1, struct ip_prefix);
+
+		for (size_t i = 0; i < count; i++)
+			list[i] = args->workload_networks[i];
+		if (!ip_prefix_parse(item, &list[count], NULL)) {
+			(void)cli_fail(cli,
+			    "\"%.*s\" is not a CIDR, such as 10.1.0.0/16",
+			    STR_ARG(item));
+			return false;
+		}
+		args->workload_networks = list;
+		args->workload_network_count = count + 1;
+	}
+	return true;
+}
+
+static bool
+set_log_group(struct cli *cli, const char *arg)
+{
+	struct compile_args *args = cli->args;
+	uint64_t group;
+
+	if (!str_to_u64(str_from(arg), UINT16_MAX, &group)) {
+		(void)cli_fail(cli, "--log-group takes 0 to 65535, not \"%s\"", arg);
+		return false;
+	}
+	args->log_group = (uint16_t)group;
+	args->log_group_given = true;
+	return true;
+}
+
+static bool
+set_reject(struct cli *cli, const char *arg UNUSED)
+{
+	struct compile_args *args = cli->args;
+	args->reject = true;
+	return true;
+}
+
+static const struct cli_option options_of_compile[] = {
+    {"node", "NAME", "the node whose program it is", set_node},
+    {"workload-networks", "CIDR[,CIDR...]", "addresses that are workloads'",
+	set_networks},
+    {"log-group", "N", "NFLOG group of denied packets (100)", set_log_group},
+    {"reject", NULL, "reject denied packets, do not drop them", set_reject},
+    {0},
+};
+
+static const char *const outputs[] = {"nft", "json", NULL};
+
+const struct cli_command cmd_compile = {
+    .name = "compile",
+    .summary = "print a node's whole program for the kernel",
+    .usage = "[options] PATH... --node NAME",
+    .details = "The text is what `nft -f` loads; it replaces a table of that name.\n",
+    .options = {cli_model_options, options_of_compile},
+    .outputs = outputs,
+    .paths_min = 1,
+    .paths_max = CLI_PATHS_ANY,
+    .args_size = sizeof(struct compile_args),
+    .run = run,
+};

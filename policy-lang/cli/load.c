@@ -40,16 +40,25 @@ print_diags(struct diag_list *diags)
 }
 
 bool
-cli_load(struct cli *cli)
+cli_load_paths(struct cli *cli, const char *const *paths, size_t count,
+    struct bundle *out_bundle, struct model **out_model)
 {
-	bool ok = bundle_read(
-	    cli->arena, cli->paths, cli->path_count, &cli->diags, &cli->bundle);
+	bool ok;
 
-	ok = model_load(cli->arena, &cli->bundle, &cli->model_options, &cli->diags,
-		 &cli->model) &&
+	diag_list_init(&cli->diags, cli->arena);
+	ok = bundle_read(cli->arena, paths, count, &cli->diags, out_bundle);
+	ok = model_load(
+		 cli->arena, out_bundle, &cli->model_options, &cli->diags, out_model) &&
 	     ok;
 	print_diags(&cli->diags);
 	return ok;
+}
+
+bool
+cli_load(struct cli *cli)
+{
+	return cli_load_paths(
+	    cli, cli->paths, cli->path_count, &cli->bundle, &cli->model);
 }
 
 bool

@@ -62,7 +62,7 @@ nearest_command(struct str name)
 
 	for (size_t i = 0; i < cli_command_count + ARRAY_LEN(others); i++) {
 		const char *known = i < cli_command_count
-					? cli_commands[i].name
+					? cli_commands[i]->name
 					: others[i - cli_command_count];
 		unsigned distance = str_distance(name, str_from(known), 3);
 

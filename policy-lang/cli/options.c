@@ -1,5 +1,5 @@
 /*
- * Options of all commands, parsed in one place by one table.
+ * Options: those that several commands share, and the parser of every command's.
  */
 #include "policy-lang/cli/cli.h"
 
@@ -7,8 +7,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-#define DEFAULT_LOG_GROUP 100
 
 /* What struct model_options.clusters points to. */
 struct cluster {
@@ -29,32 +27,20 @@ cli_fail(const struct cli *cli, const char *fmt, ...)
 	return CLI_ERROR;
 }
 
-/* ---- one function for each option that has an argument ---- */
-
-static bool
-choose(const struct cli *cli, const char *option, const char *arg, const char *first,
-    const char *second, bool *out_second)
-{
-	*out_second = strcmp(arg, second) == 0;
-	if (*out_second || strcmp(arg, first) == 0)
-		return true;
-	(void)cli_fail(
-	    cli, "%s takes %s or %s, not \"%s\"", option, first, second, arg);
-	return false;
-}
+/* ---- options that several commands take ---- */
 
 static bool
 set_cluster_default(struct cli *cli, const char *arg)
 {
-	return choose(cli, "--cluster-default", arg, "allow", "deny",
-	    &cli->model_options.default_deny);
+	cli->model_options.default_deny = strcmp(arg, "deny") == 0;
+	return true;
 }
 
 static bool
 set_ip_blocks(struct cli *cli, const char *arg)
 {
-	return choose(cli, "--ip-blocks-match-pods", arg, "always", "never",
-	    &cli->model_options.ip_blocks_skip_pods);
+	cli->model_options.ip_blocks_skip_pods = strcmp(arg, "never") == 0;
+	return true;
 }
 
 static bool
@@ -79,6 +65,27 @@ set_cluster(struct cli *cli, const char *arg)
 	return true;
 }
 
+const struct cli_option cli_model_options[] = {
+    {"cluster-default", "allow|deny", "what holds where nothing decides (allow)",
+	set_cluster_default},
+    {"ip-blocks-match-pods", "always|never", "NetworkPolicy ipBlock and pods (always)",
+	set_ip_blocks},
+    {"cluster", "NAME=PATH", "documents below PATH are of cluster NAME", set_cluster},
+    {0},
+};
+
+static bool
+set_family(struct cli *cli, const char *arg)
+{
+	cli->family = arg[0] == '6' ? IP_V6 : IP_V4;
+	return true;
+}
+
+const struct cli_option cli_family_options[] = {
+    {"family", "4|6", "one address family only", set_family},
+    {0},
+};
+
 static bool
 set_output(struct cli *cli, const char *arg)
 {
@@ -98,132 +105,71 @@ set_output(struct cli *cli, const char *arg)
 	return false;
 }
 
-static bool
-set_family(struct cli *cli, const char *arg)
-{
-	bool six;
-
-	if (!choose(cli, "--family", arg, "4", "6", &six))
-		return false;
-	cli->family = six ? IP_V6 : IP_V4;
-	return true;
-}
-
-static bool
-set_batch(struct cli *cli, const char *arg)
-{
-	cli->batch = arg;
-	return true;
-}
-
-static bool
-set_strict(struct cli *cli, const char *arg UNUSED)
-{
-	cli->strict = true;
-	return true;
-}
-
-static bool
-set_nodes(struct cli *cli, const char *arg UNUSED)
-{
-	cli->nodes = true;
-	return true;
-}
-
-static bool
-set_node(struct cli *cli, const char *arg)
-{
-	cli->node = arg;
-	return true;
-}
-
-static bool
-set_networks(struct cli *cli, const char *arg)
-{
-	struct str rest = str_from(arg);
-
-	while (rest.ptr != NULL) {
-		struct str item = str_trim(str_split(&rest, ','));
-		size_t count = cli->workload_network_count;
-		struct ip_prefix *list =
-		    ARENA_ARRAY(cli->arena, count + 1, struct ip_prefix);
-
-		for (size_t i = 0; i < count; i++)
-			list[i] = cli->workload_networks[i];
-		if (!ip_prefix_parse(item, &list[count], NULL)) {
-			(void)cli_fail(cli,
-			    "\"%.*s\" is not a CIDR, such as 10.1.0.0/16",
-			    STR_ARG(item));
-			return false;
-		}
-		cli->workload_networks = list;
-		cli->workload_network_count = count + 1;
-	}
-	return true;
-}
-
-static bool
-set_log_group(struct cli *cli, const char *arg)
-{
-	uint64_t group;
-
-	if (!str_to_u64(str_from(arg), UINT16_MAX, &group)) {
-		(void)cli_fail(cli, "--log-group takes 0 to 65535, not \"%s\"", arg);
-		return false;
-	}
-	cli->log_group = (uint16_t)group;
-	return true;
-}
-
-static bool
-set_reject(struct cli *cli, const char *arg UNUSED)
-{
-	cli->reject = true;
-	return true;
-}
-
-static const struct {
-	const char *name;
-	enum cli_option option;
-	int has_arg;
-	bool (*set)(struct cli *cli, const char *arg);
-} options[] = {
-    {"cluster-default", CLI_OPT_MODEL, required_argument, set_cluster_default},
-    {"ip-blocks-match-pods", CLI_OPT_MODEL, required_argument, set_ip_blocks},
-    {"cluster", CLI_OPT_MODEL, required_argument, set_cluster},
-    {"output", CLI_OPT_OUTPUT, required_argument, set_output},
-    {"family", CLI_OPT_FAMILY, required_argument, set_family},
-    {"batch", CLI_OPT_BATCH, required_argument, set_batch},
-    {"strict", CLI_OPT_STRICT, no_argument, set_strict},
-    {"nodes", CLI_OPT_NODES, no_argument, set_nodes},
-    {"node", CLI_OPT_COMPILE, required_argument, set_node},
-    {"workload-networks", CLI_OPT_COMPILE, required_argument, set_networks},
-    {"log-group", CLI_OPT_COMPILE, required_argument, set_log_group},
-    {"reject", CLI_OPT_COMPILE, no_argument, set_reject},
-};
-
-/* getopt_long's numbers of long options; above all characters. */
-#define LONG_BASE 256
-
 /* ---- the parser ---- */
 
-/* Long options of this command, --help, and the end. */
-static void
-make_long_options(const struct cli *cli, struct option out[ARRAY_LEN(options) + 2])
-{
-	size_t count = 0;
+/* getopt_long's numbers of long options are above all characters. */
+#define LONG_BASE   256
+#define OPTIONS_MAX 40
 
-	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
-		if ((cli->command->options & options[i].option) == 0)
-			continue;
-		out[count++] = (struct option){
-		    .name = options[i].name,
-		    .has_arg = options[i].has_arg,
-		    .val = LONG_BASE + (int)i,
-		};
+struct parser {
+	const struct cli_option *known[OPTIONS_MAX];
+	struct option longs[OPTIONS_MAX + 3]; /* and --output, --help, the end */
+	size_t count;
+};
+
+static void
+make_parser(const struct cli_command *command, struct parser *p)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < CLI_OPTION_GROUPS; i++) {
+		const struct cli_option *o = command->options[i];
+
+		for (; o != NULL && o->name != NULL; o++) {
+			if (n == OPTIONS_MAX)
+				base_die("a command has too many options");
+			p->known[n] = o;
+			p->longs[n] = (struct option){
+			    .name = o->name,
+			    .has_arg = o->arg != NULL ? required_argument : no_argument,
+			    .val = LONG_BASE + (int)n,
+			};
+			n++;
+		}
 	}
-	out[count++] = (struct option){.name = "help", .val = 'h'};
-	out[count] = (struct option){0};
+	p->count = n;
+	if (command->outputs != NULL)
+		p->longs[n++] = (struct option){
+		    .name = "output",
+		    .has_arg = required_argument,
+		    .val = 'o',
+		};
+	p->longs[n++] = (struct option){.name = "help", .val = 'h'};
+	p->longs[n] = (struct option){0};
+}
+
+/* "allow|deny" takes one of its words; "FILE" takes anything. */
+static bool
+arg_fits(const struct cli *cli, const struct cli_option *o, const char *arg)
+{
+	struct str rest = str_from(o->arg);
+	struct buf known = {0};
+
+	if (str_find(rest, '|', 0) == rest.len)
+		return true;
+	while (rest.ptr != NULL) {
+		if (str_is(str_split(&rest, '|'), arg))
+			return true;
+	}
+	rest = str_from(o->arg);
+	for (size_t i = 0; rest.ptr != NULL; i++) {
+		struct str word = str_split(&rest, '|');
+
+		buf_printf(&known, "%s%.*s", i > 0 ? " or " : "", STR_ARG(word));
+	}
+	(void)cli_fail(cli, "--%s takes %s, not \"%s\"", o->name, known.data, arg);
+	buf_free(&known);
+	return false;
 }
 
 static bool
@@ -249,9 +195,9 @@ words_behind_dashes(int argc, char **argv)
 }
 
 static bool
-apply_option(struct cli *cli, int option, char **argv)
+apply_option(struct cli *cli, const struct parser *parser, int option, char **argv)
 {
-	size_t i = (size_t)option - LONG_BASE;
+	const struct cli_option *o;
 
 	if (option == 'o')
 		return set_output(cli, optarg);
@@ -264,31 +210,16 @@ apply_option(struct cli *cli, int option, char **argv)
 		    argv[optind - 1], cli->command->name);
 		return false;
 	}
-	return options[i].set(cli, optarg);
+	o = parser->known[option - LONG_BASE];
+	if (o->arg != NULL && !arg_fits(cli, o, optarg))
+		return false;
+	return o->set(cli, optarg);
 }
 
-bool
-cli_parse(struct cli *cli, int argc, char **argv, int *out_exit)
+/* What is left of argv: paths, then words behind "--". */
+static void
+take_arguments(struct cli *cli, int argc, char **argv, size_t words)
 {
-	struct option long_options[ARRAY_LEN(options) + 2];
-	const char *short_options = cli->command->outputs != NULL ? ":ho:" : ":h";
-	size_t words = words_behind_dashes(argc, argv);
-	int option;
-
-	cli->log_group = DEFAULT_LOG_GROUP;
-	*out_exit = CLI_ERROR;
-	make_long_options(cli, long_options);
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, short_options, long_options, NULL)) !=
-	       -1) {
-		if (option == 'h') {
-			if (print_help(cli))
-				*out_exit = CLI_OK;
-			return false;
-		}
-		if (!apply_option(cli, option, argv))
-			return false;
-	}
 	cli->path_count = (size_t)(argc - optind) - words;
 	cli->word_count = words;
 	cli->paths = ARENA_ARRAY(cli->arena, cli->path_count, const char *);
@@ -297,10 +228,53 @@ cli_parse(struct cli *cli, int argc, char **argv, int *out_exit)
 		cli->paths[i] = argv[(size_t)optind + i];
 	for (size_t i = 0; i < words; i++)
 		cli->words[i] = argv[(size_t)optind + cli->path_count + i];
-	if (cli->path_count == 0) {
-		(void)cli_fail(
-		    cli, "no PATH; see ringfence %s --help", cli->command->name);
-		return false;
+}
+
+static bool
+counts_fit(const struct cli *cli)
+{
+	const struct cli_command *c = cli->command;
+
+	if (cli->path_count < c->paths_min)
+		(void)cli_fail(cli, "%s PATH; see ringfence %s --help",
+		    cli->path_count == 0 ? "no" : "one more", c->name);
+	else if (cli->path_count > c->paths_max)
+		(void)cli_fail(cli, "\"%s\" is one too many; see ringfence %s --help",
+		    cli->paths[c->paths_max], c->name);
+	else if (cli->word_count > c->words_max)
+		(void)cli_fail(cli,
+		    c->words_max == 0
+			? "nothing is taken behind --; see ringfence %s --help"
+			: "too many words behind --; see ringfence %s --help",
+		    c->name);
+	else
+		return true;
+	return false;
+}
+
+bool
+cli_parse(struct cli *cli, int argc, char **argv, int *out_exit)
+{
+	const char *short_options = cli->command->outputs != NULL ? ":ho:" : ":h";
+	size_t words = words_behind_dashes(argc, argv);
+	struct parser parser;
+	int option;
+
+	if (cli->command->args_size > 0)
+		cli->args = arena_alloc(cli->arena, cli->command->args_size);
+	*out_exit = CLI_ERROR;
+	make_parser(cli->command, &parser);
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, short_options, parser.longs, NULL)) !=
+	       -1) {
+		if (option == 'h') {
+			if (print_help(cli))
+				*out_exit = CLI_OK;
+			return false;
+		}
+		if (!apply_option(cli, &parser, option, argv))
+			return false;
 	}
-	return true;
+	take_arguments(cli, argc, argv, words);
+	return counts_fit(cli);
 }

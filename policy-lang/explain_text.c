@@ -3,7 +3,7 @@
  * order of the walk; the line that decided is marked; what stands after it was not
  * reached; and at the bottom the whole walk in one line.
  */
-#include "policy-lang/cli/explain.h"
+#include "policy-lang/explain.h"
 
 static const char *
 allow_text(bool allow)

@@ -1,7 +1,7 @@
 /*
  * An explanation for programs.
  */
-#include "policy-lang/cli/explain.h"
+#include "policy-lang/explain.h"
 
 static const char *const reason_names[] = {
     [REASON_RULE] = "rule",

@@ -1,10 +1,10 @@
 /*
  * What `explain` found out, and its two forms.
  */
-#ifndef POLICY_LANG_CLI_EXPLAIN_H
-#define POLICY_LANG_CLI_EXPLAIN_H
+#ifndef POLICY_LANG_EXPLAIN_H
+#define POLICY_LANG_EXPLAIN_H
 
-#include "policy-lang/cli/query.h"
+#include "policy-lang/query.h"
 
 /* One family's answer; both walks. */
 struct explanation {
@@ -21,6 +21,11 @@ struct explanations {
 	struct explanation items[2];
 	size_t count;
 };
+
+/* Explains a question in one family, or (0) in each in which its ends have addresses.
+ * False: no pair of addresses can be asked about. */
+MUST_CHECK bool explain_query(struct arena *a, const struct model *m,
+    const struct query *query, unsigned family, struct explanations *out_all);
 
 void explain_print_text(
     struct arena *a, struct buf *out, const struct explanations *all);

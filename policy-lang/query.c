@@ -1,7 +1,7 @@
 /*
  * Names to ends. A name that is not known gets the nearest one that is.
  */
-#include "policy-lang/cli/query.h"
+#include "policy-lang/query.h"
 
 #define FAR            3  /* edits; a suggestion is nearer than this ... */
 #define SUGGESTION_MAX 20 /* ... and made so often only: each looks at all names */

@@ -1,10 +1,18 @@
 /*
  * Questions in words: SRC DST PORT/PROTO, and the ends that names stand for.
  */
-#ifndef POLICY_LANG_CLI_QUERY_H
-#define POLICY_LANG_CLI_QUERY_H
+#ifndef POLICY_LANG_QUERY_H
+#define POLICY_LANG_QUERY_H
 
 #include "policy-lang/evaluate.h"
+
+/* What the three words may be, for the help of commands that take them. */
+#define QUERY_HELP                                                                     \
+	"SRC and DST are NAMESPACE/NAME (a pod's own name or its owner's), "           \
+	"/PATH/NAME\n"                                                                 \
+	"in the tree, either with [Kind] behind it as `list` prints it, node/NAME, "   \
+	"or an\n"                                                                      \
+	"address. PORT/PROTO is 443/tcp, 53/udp, 9000/sctp, icmp or icmpv6.\n"
 
 struct query {
 	struct str src_text, dst_text, service_text;
