@@ -30,7 +30,7 @@ static const struct load_kind kinds[] = {
     {"v1", "Namespace", STAGE_KUBE, load_kube_namespace},
     {"v1", "Pod", STAGE_PODS, load_pod},
     {"v1", "Node", STAGE_PODS, load_node},
-    {"v1", "Service", STAGE_NEVER, NULL},
+    {"v1", "Service", STAGE_PODS, load_service},
     {"v1", "ReplicationController", STAGE_PODS, load_template},
     {"apps/v1", "Deployment", STAGE_PODS, load_template},
     {"apps/v1", "ReplicaSet", STAGE_PODS, load_template},
@@ -323,8 +323,6 @@ add_document(struct loader *l, const struct doc_node *doc, struct str cluster,
 		refuse_or_skip(l, api, kind);
 		return;
 	}
-	if (found->stage == STAGE_NEVER)
-		return;
 	o = ARENA_NEW(l->scratch, struct load_object);
 	*o = (struct load_object){found, doc, cluster};
 	ptr_vec_push(&l->items, o);
@@ -381,7 +379,7 @@ static void
 loader_fini(struct loader *l)
 {
 	struct ptr_vec *vecs[] = {&l->items, &l->workloads, &l->policies, &l->access,
-	    &l->quotas, &l->external_list};
+	    &l->quotas, &l->external_list, &l->services};
 	struct map *maps[] = {&l->texts, &l->objects, &l->externals, &l->skipped};
 
 	for (size_t i = 0; i < l->nodes.len; i++) {

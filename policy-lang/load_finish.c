@@ -55,6 +55,20 @@ compare_externals(const void *a, const void *b)
 }
 
 static int
+compare_services(const void *a, const void *b)
+{
+	const struct service *const *pa = a, *const *pb = b;
+	const struct service *x = *pa, *y = *pb;
+	int order = str_cmp(x->kube->cluster, y->kube->cluster);
+
+	if (order == 0)
+		order = str_cmp(x->kube->name, y->kube->name);
+	if (order == 0)
+		order = str_cmp(x->name, y->name);
+	return order != 0 ? order : loc_cmp(x->loc, y->loc);
+}
+
+static int
 compare_policies(const void *a, const void *b)
 {
 	const struct policy *const *pa = a, *const *pb = b;
@@ -219,6 +233,8 @@ finish_tree(struct loader *l)
 	m->kube_count = m->kube_by_name.len;
 	m->externals = sorted(l, &l->external_list, compare_externals);
 	m->external_count = l->external_list.count;
+	m->services = sorted(l, &l->services, compare_services);
+	m->service_count = l->services.count;
 	m->policies = sorted(l, &l->policies, compare_policies);
 	m->policy_count = l->policies.count;
 	for (size_t i = 0; i < m->policy_count; i++) {

@@ -35,7 +35,7 @@ struct loader {
 	struct map externals; /* "path\nname" -> struct external_network */
 	struct map skipped;   /* "apiVersion kind" -> struct skipped_kind */
 	struct ptr_vec items; /* struct load_object, in the order read */
-	struct ptr_vec workloads, policies, access, quotas, external_list;
+	struct ptr_vec workloads, policies, access, quotas, external_list, services;
 	bool failed;          /* some source could not be read to its end */
 	unsigned suggestions; /* made for unknown namespaces; they cost a search */
 };
@@ -43,11 +43,10 @@ struct loader {
 enum load_stage {
 	STAGE_TREE,     /* native Namespaces: the tree, and who is placed where */
 	STAGE_KUBE,     /* Kubernetes Namespaces */
-	STAGE_PODS,     /* Pods, templates, Nodes: what is in Kubernetes namespaces */
+	STAGE_PODS,     /* Pods, templates, Services, Nodes: what is in Kubernetes */
 	STAGE_NATIVE,   /* Workloads, ExternalNetworks */
 	STAGE_POLICIES, /* Policies of every kind, Access, Quota */
 	STAGE_COUNT,
-	STAGE_NEVER = STAGE_COUNT, /* known, and of no consequence */
 };
 
 struct load_object;
@@ -184,11 +183,15 @@ void node_draft_add(struct loader *l, struct node_draft *d, const struct ip_addr
 void load_pod(struct loader *l, const struct load_object *o);
 void load_template(struct loader *l, const struct load_object *o);
 void load_node(struct loader *l, const struct load_object *o);
+void load_service(struct loader *l, const struct load_object *o);
 void load_native_workload(struct loader *l, const struct load_object *o);
 void load_external(struct loader *l, const struct load_object *o);
 
 /* ---- addresses and ports (load_net.c) ---- */
 
+/* An address. An empty text is none: false, and not reported. */
+MUST_CHECK bool load_address(
+    struct loader *l, const struct doc_node *node, struct ip_addr *out);
 /* A prefix. `loose` reads what the API server's old parser reads (leading zeros,
  * IPv4-mapped), with a warning. *out_mapped: it was IPv4-mapped (may be NULL). */
 MUST_CHECK bool load_cidr(struct loader *l, const struct doc_node *node, bool loose,

@@ -160,19 +160,6 @@ read_pod_ports(struct loader *l, const struct doc_node *const *v, struct workloa
 
 /* ---- addresses ---- */
 
-static bool
-read_address(struct loader *l, const struct doc_node *node, struct ip_addr *out)
-{
-	if (!schema_type(l->diags, node, "an address", TYPE_STRING))
-		return false;
-	if (ip_parse(node->text, out))
-		return true;
-	if (node->text.len != 0)
-		diag_say(l->diags, CODE_BAD_ADDRESS, node->loc,
-		    "\"%.*s\" is not an IP address", STR_ARG(node->text));
-	return false;
-}
-
 static size_t
 add_address(struct ip_addr *ips, size_t count, const struct ip_addr *addr)
 {
@@ -211,12 +198,12 @@ read_addresses(struct loader *l, const struct doc_node *one,
 	    (many != NULL && too_many_addresses(l, many)))
 		return 0;
 	ips = ARENA_ARRAY(l->arena, room, struct ip_addr);
-	if (one != NULL && read_address(l, one, &addr))
+	if (one != NULL && load_address(l, one, &addr))
 		count = add_address(ips, count, &addr);
 	for (uint32_t i = 0; many != NULL && i < many->count; i++) {
 		const struct doc_node *ip = doc_value(many->u.items[i], "ip");
 
-		if (ip != NULL && read_address(l, ip, &addr))
+		if (ip != NULL && load_address(l, ip, &addr))
 			count = add_address(ips, count, &addr);
 	}
 	*out = ips;
@@ -280,7 +267,7 @@ read_node_address(struct loader *l, const struct doc_node *node, struct node_dra
 	if (!str_is(v[NADDR_TYPE]->text, "InternalIP") &&
 	    !str_is(v[NADDR_TYPE]->text, "ExternalIP"))
 		return;
-	if (read_address(l, v[NADDR_ADDRESS], &addr))
+	if (load_address(l, v[NADDR_ADDRESS], &addr))
 		node_draft_add(l, d, &addr);
 }
 

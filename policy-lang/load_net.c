@@ -5,6 +5,21 @@
 
 #include "policy-lang/load_internal.h"
 
+/* ---- addresses ---- */
+
+bool
+load_address(struct loader *l, const struct doc_node *node, struct ip_addr *out)
+{
+	if (!schema_type(l->diags, node, "an address", TYPE_STRING))
+		return false;
+	if (ip_parse(node->text, out))
+		return true;
+	if (node->text.len != 0)
+		diag_say(l->diags, CODE_BAD_ADDRESS, node->loc,
+		    "\"%.*s\" is not an IP address", STR_ARG(node->text));
+	return false;
+}
+
 /* ---- prefixes ---- */
 
 /* "010.0.0.0/08" -> "10.0.0.0/8": each decimal number at or after `from` without its

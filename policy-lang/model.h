@@ -157,9 +157,11 @@ struct service_port {
 struct service {
 	struct str name;
 	const struct kube_ns *kube;
-	const struct selector *selector; /* NULL: none, its ends are somebody else's */
-	const struct ip_addr *ips;       /* clusterIPs; none when headless */
+	/* NULL: none; its ends are somebody else's, or (ExternalName) elsewhere. */
+	const struct selector *selector;
+	const struct ip_addr *ips; /* clusterIPs; none when headless */
 	size_t ip_count;
+	/* externalIPs, and the addresses that its load balancer got. */
 	const struct ip_prefix *external_ips;
 	size_t external_ip_count;
 	const struct service_port *ports;

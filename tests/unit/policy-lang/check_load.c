@@ -11,7 +11,6 @@ static const struct {
 	const char *code; /* NULL: nothing is said */
 	unsigned line;
 } kind_rows[] = {
-    {"apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {bogus: 1}\n", NULL, 0},
     {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: s}\n", "skipped-kind", 2},
     {"apiVersion: projectcalico.org/v3\nkind: NetworkPolicy\n", "skipped-kind", 2},
     {"apiVersion: networking.k8s.io/v1\nkind: Ingress\n", "skipped-kind", 2},
