@@ -1,4 +1,4 @@
-#include "authn/stream.h"
+#include "authn/stream_internal.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -9,12 +9,10 @@
 
 #include "authn/tls.h"
 
-#define SCRATCH_BYTES (64 * 1024)
 #define READ_BUDGET                                                                    \
 	(256 * 1024) /* per stream and turn, so that one cannot starve others */
 #define LINGER_MS         2000
 #define LINGER_BYTES      (1024 * 1024)
-#define PENDING_KEEP      0 /* idle streams keep no buffer */
 #define FINISH_TIMEOUT_MS 10000
 
 static void on_poll(uv_poll_t *handle, int status, int events);
@@ -24,11 +22,15 @@ static void on_poll(uv_poll_t *handle, int status, int events);
 static void
 add_again(struct stream *s)
 {
+	struct stream **end = &s->hub->again;
+
 	if (s->again)
 		return;
+	while (*end != NULL) /* few, if any, are on this list */
+		end = &(*end)->again_next;
 	s->again = true;
-	s->again_next = s->hub->again;
-	s->hub->again = s;
+	s->again_next = NULL;
+	*end = s;
 	(void)uv_idle_start(&s->hub->idle, s->hub->idle.idle_cb);
 }
 
@@ -81,8 +83,7 @@ update_poll(struct stream *s)
 		return;
 	if (!s->paused && !s->saw_end)
 		events |= UV_READABLE;
-	if (s->state == STREAM_CONNECTING || s->read_wants_write ||
-	    s->pending_len != s->pending_pos)
+	if (s->state == STREAM_CONNECTING || s->pending_len != s->pending_pos)
 		events |= UV_WRITABLE;
 	if (events == s->events)
 		return;
@@ -109,97 +110,38 @@ stream_fail(struct stream *s, enum err_code code, const char *what)
 
 /* ---- writing ---- */
 
-/* Gives bytes to OpenSSL; returns how many it took, or -1 after a failure. */
-static long
-ssl_write(struct stream *s, const char *data, size_t len)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		size_t n;
-		int rc;
-
-		ERR_clear_error();
-		rc = SSL_write_ex(s->ssl, data + done, len - done, &n);
-		if (rc == 1) {
-			done += n;
-			s->bytes_out += n;
-			continue;
-		}
-		rc = SSL_get_error(s->ssl, rc);
-		if (rc == SSL_ERROR_WANT_WRITE || rc == SSL_ERROR_WANT_READ)
-			return (long)done;
-		return -1;
-	}
-	return (long)done;
-}
-
+/* Makes a record of what is staged. A failure shows once the owner is out of the way. */
 static void
-add_pending(struct stream *s, const char *data, size_t len)
-{
-	if (s->pending_cap - s->pending_len < len) {
-		size_t cap = s->pending_len + len;
-
-		cap = cap < STREAM_RECORD_BYTES ? STREAM_RECORD_BYTES : cap;
-		s->pending = xreallocarray(s->pending, cap, 1);
-		s->pending_cap = cap;
-	}
-	memcpy(s->pending + s->pending_len, data, len);
-	s->pending_len += len;
-}
-
-static void
-drop_pending(struct stream *s)
-{
-	free(s->pending);
-	s->pending = NULL;
-	s->pending_len = s->pending_pos = s->pending_cap = 0;
-}
-
-/* Writes what waits; false after a failure, which has been reported. */
-static bool
-write_pending(struct stream *s)
-{
-	long n;
-
-	if (s->pending_len == s->pending_pos)
-		return true;
-	n = ssl_write(s, s->pending + s->pending_pos, s->pending_len - s->pending_pos);
-	if (n < 0) {
-		drop_pending(s);
-		stream_fail(s, ERR_UNAVAILABLE, "cannot send");
-		return false;
-	}
-	s->pending_pos += (size_t)n;
-	if (s->pending_pos == s->pending_len)
-		drop_pending(s);
-	return true;
-}
-
-/* Sends the staged record. A failure shows at the next read or flush. */
-static void
-write_staged(struct stream_hub *hub)
+encrypt_staged(struct stream_hub *hub)
 {
 	struct stream *s = hub->staged;
-	size_t len = hub->staging_len;
-	long n;
+	size_t len = hub->staging_len, n;
 
 	hub->staged = NULL;
 	hub->staging_len = 0;
-	if (s == NULL || len == 0)
+	if (s == NULL || len == 0 || s->broken)
 		return;
-	n = ssl_write(s, hub->staging, len);
-	if (n < 0)
-		s->saw_end = true; /* nothing more can come of it */
-	if (n < 0 || (size_t)n < len)
-		add_pending(
-		    s, hub->staging + (n < 0 ? 0 : n), len - (n < 0 ? 0 : (size_t)n));
+	ERR_clear_error();
+	if (SSL_write_ex(s->ssl, hub->staging, len, &n) != 1 || n != len)
+		s->broken = true;
+}
+
+/* Reports a failure to send; true if there was one. */
+static bool
+report_broken(struct stream *s)
+{
+	if (!s->broken || s->state == STREAM_CLOSED)
+		return s->broken;
+	s->saw_end = true;
+	update_poll(s);
+	stream_fail(s, ERR_UNAVAILABLE, "cannot send");
+	return true;
 }
 
 bool
 stream_blocked(const struct stream *s)
 {
-	return s->pending_len != s->pending_pos || s->state != STREAM_OPEN;
+	return s->pending_len != s->pending_pos || s->broken || s->state != STREAM_OPEN;
 }
 
 size_t
@@ -217,62 +159,41 @@ stream_put(struct stream *s, const void *data, size_t len)
 
 	if (s->state == STREAM_CLOSED || s->state == STREAM_LINGER)
 		return;
-	if (hub->staged != s) {
-		write_staged(hub);
-		if (s->pending_len == s->pending_pos)
-			hub->staged = s;
-	}
-	while (len != 0 && hub->staged == s) {
+	if (hub->staged != s)
+		encrypt_staged(hub);
+	while (len != 0) {
 		size_t n = STREAM_RECORD_BYTES - hub->staging_len;
 
+		hub->staged = s;
 		n = n < len ? n : len;
 		memcpy(hub->staging + hub->staging_len, from, n);
 		hub->staging_len += n;
 		from += n;
 		len -= n;
-		if (hub->staging_len == STREAM_RECORD_BYTES) {
-			write_staged(hub);
-			if (s->pending_len == s->pending_pos)
-				hub->staged = s;
-		}
+		if (hub->staging_len == STREAM_RECORD_BYTES)
+			encrypt_staged(hub);
 	}
-	if (len != 0)
-		add_pending(s, from, len);
-	stream_want_flush(s); /* somebody must write the rest of the record */
+	stream_want_flush(s); /* somebody must send the rest of the record */
 }
 
-static void
-flush_one(struct stream *s)
+void
+stream_flush_now(struct stream *s)
 {
-	bool had_pending = s->pending_len != s->pending_pos;
-
 	if (s->state != STREAM_OPEN)
 		return;
-	if (!write_pending(s))
-		return;
+	if (s->pending_len != s->pending_pos)
+		stream_send_pending(s);
 	s->flushing = true;
 	if (!stream_blocked(s))
 		s->ops->flush(s);
 	s->flushing = false;
-	if (s->hub->staged == s)
-		write_staged(s->hub);
 	if (s->state == STREAM_CLOSED)
 		return;
-	if (had_pending || s->pending_len != s->pending_pos)
+	if (s->hub->staged == s)
+		encrypt_staged(s->hub);
+	stream_send_wire(s);
+	if (!report_broken(s))
 		update_poll(s);
-}
-
-static void
-flush_dirty(struct stream_hub *hub)
-{
-	/* Ends, because flushing only moves what has been received already. */
-	while (hub->dirty != NULL) {
-		struct stream *s = hub->dirty;
-
-		hub->dirty = s->dirty_next;
-		s->dirty = false;
-		flush_one(s);
-	}
 }
 
 /* ---- reading ---- */
@@ -296,7 +217,7 @@ read_once(struct stream *s, size_t *budget)
 	int rc;
 
 	ERR_clear_error();
-	rc = SSL_read_ex(s->ssl, s->hub->scratch, SCRATCH_BYTES, &n);
+	rc = SSL_read_ex(s->ssl, s->hub->scratch, STREAM_SCRATCH_BYTES, &n);
 	if (rc == 1) {
 		s->bytes_in += n;
 		*budget -= n < *budget ? n : *budget;
@@ -307,8 +228,7 @@ read_once(struct stream *s, size_t *budget)
 		return s->state != STREAM_CLOSED && !s->paused;
 	}
 	rc = SSL_get_error(s->ssl, rc);
-	if (rc == SSL_ERROR_WANT_READ || rc == SSL_ERROR_WANT_WRITE) {
-		s->read_wants_write = rc == SSL_ERROR_WANT_WRITE;
+	if (rc == SSL_ERROR_WANT_READ) {
 		update_poll(s);
 	} else if (rc == SSL_ERROR_ZERO_RETURN) {
 		on_end(s, true);
@@ -324,7 +244,7 @@ read_once(struct stream *s, size_t *budget)
 	return false;
 }
 
-static void
+void
 stream_read(struct stream *s)
 {
 	size_t budget = READ_BUDGET;
@@ -335,8 +255,12 @@ stream_read(struct stream *s)
 		if (budget == 0 || SSL_has_pending(s->ssl) == 0)
 			break;
 	}
-	if (s->state != STREAM_CLOSED && !s->paused && !s->saw_end &&
-	    SSL_has_pending(s->ssl) != 0)
+	if (s->state == STREAM_CLOSED)
+		return;
+	stream_send_wire(s); /* an answer of OpenSSL's own, such as a key update */
+	if (report_broken(s))
+		return;
+	if (!s->paused && !s->saw_end && SSL_has_pending(s->ssl) != 0)
 		add_again(s);
 }
 
@@ -347,9 +271,11 @@ handshake(struct stream *s)
 
 	ERR_clear_error();
 	rc = SSL_do_handshake(s->ssl);
+	if (rc != 1)
+		rc = SSL_get_error(s->ssl, rc) == SSL_ERROR_WANT_READ ? 0 : -1;
+	stream_send_wire(s); /* what the handshake has to say, an alert too */
 	if (rc == 1) {
 		s->state = STREAM_OPEN;
-		s->read_wants_write = false;
 		s->deadline.ns = 0;
 		s->ops->opened(s);
 		if (s->state == STREAM_CLOSED)
@@ -358,13 +284,10 @@ handshake(struct stream *s)
 		stream_read(s);
 		return;
 	}
-	rc = SSL_get_error(s->ssl, rc);
-	if (rc == SSL_ERROR_WANT_READ || rc == SSL_ERROR_WANT_WRITE) {
-		s->read_wants_write = rc == SSL_ERROR_WANT_WRITE;
+	if (rc == 0 && !s->broken)
 		update_poll(s);
-	} else {
+	else
 		stream_fail(s, ERR_UNAVAILABLE, "TLS handshake");
-	}
 }
 
 static void
@@ -387,27 +310,27 @@ finish_connect(struct stream *s)
 	handshake(s);
 }
 
-/* Nothing is left to send: says so, and waits for the peer to see it. */
+/* Everything is sent: says so on the socket too, and waits for the peer to see it. */
 static void
 say_goodbye(struct stream *s)
 {
-	ERR_clear_error();
-	(void)SSL_shutdown(s->ssl); /* 0: sent, the peer's is outstanding */
-	ERR_clear_error();
 	(void)shutdown(s->fd, SHUT_WR);
 	stream_set_deadline(s, LINGER_MS);
-	if (s->saw_end)
+	if (s->saw_end || s->broken)
 		stream_close(s);
 	else
 		update_poll(s);
 }
 
 static void
-linger_write(struct stream *s)
+on_writable(struct stream *s)
 {
-	if (!write_pending(s))
+	if (s->state == STREAM_OPEN) {
+		stream_want_flush(s);
 		return;
-	if (s->pending_len == s->pending_pos)
+	}
+	stream_send_pending(s);
+	if (s->state == STREAM_LINGER && s->pending_len == s->pending_pos)
 		say_goodbye(s);
 	else
 		update_poll(s);
@@ -438,119 +361,14 @@ on_poll(uv_poll_t *handle, int status, int events)
 		finish_connect(s);
 		return;
 	}
-	if (s->state == STREAM_HANDSHAKE) {
+	if ((events & UV_WRITABLE) != 0 && s->pending_len != s->pending_pos)
+		on_writable(s);
+	if (s->state == STREAM_HANDSHAKE)
 		handshake(s);
-		return;
-	}
-	if (status < 0) {
+	else if (status < 0 && s->state != STREAM_CLOSED)
 		on_socket_error(s);
-		return;
-	}
-	if ((events & UV_WRITABLE) != 0 && s->pending_len != s->pending_pos) {
-		if (s->state == STREAM_LINGER)
-			linger_write(s);
-		else
-			stream_want_flush(s);
-	}
-	if ((events & UV_READABLE) != 0 || s->read_wants_write)
+	else if ((events & UV_READABLE) != 0 && s->state != STREAM_CLOSED)
 		stream_read(s);
-}
-
-/* ---- the hub ---- */
-
-static void
-run_again(struct stream_hub *hub)
-{
-	struct stream *list = hub->again;
-
-	hub->again = NULL;
-	while (list != NULL) {
-		struct stream *s = list;
-
-		hub->again = s->again_next;
-		s->again = false;
-		if (s->state == STREAM_OPEN || s->state == STREAM_LINGER)
-			stream_read(s);
-		list = hub->again;
-		if (list == s) /* it wants still more: next turn */
-			break;
-	}
-	if (hub->again == NULL)
-		(void)uv_idle_stop(&hub->idle);
-}
-
-static void
-on_idle(uv_idle_t *handle)
-{
-	(void)handle; /* run_again does the work after polling */
-}
-
-static void
-on_prepare(uv_prepare_t *handle)
-{
-	struct stream_hub *hub = handle->data;
-
-	flush_dirty(hub);
-}
-
-static void
-on_check(uv_check_t *handle)
-{
-	struct stream_hub *hub = handle->data;
-
-	run_again(hub);
-	flush_dirty(hub);
-}
-
-static void
-on_tick(uv_timer_t *handle)
-{
-	struct stream_hub *hub = handle->data;
-	monotime_t now = monotime_now();
-	struct stream *next;
-
-	for (struct stream *s = hub->all; s != NULL; s = next) {
-		next = s->next;
-		if (s->state == STREAM_CLOSED || s->deadline.ns == 0 ||
-		    s->deadline.ns > now.ns)
-			continue;
-		s->deadline.ns = 0;
-		if (s->state == STREAM_LINGER)
-			stream_close(s);
-		else
-			s->ops->failed(s, NULL);
-	}
-	if (hub->second != NULL)
-		hub->second(hub->arg);
-}
-
-void
-stream_hub_init(struct stream_hub *hub, uv_loop_t *loop)
-{
-	*hub = (struct stream_hub){.loop = loop};
-	hub->staging = xmalloc(STREAM_RECORD_BYTES);
-	hub->scratch = xmalloc(SCRATCH_BYTES);
-	(void)uv_prepare_init(loop, &hub->prepare);
-	(void)uv_check_init(loop, &hub->check);
-	(void)uv_idle_init(loop, &hub->idle);
-	(void)uv_timer_init(loop, &hub->tick);
-	hub->prepare.data = hub->check.data = hub->idle.data = hub->tick.data = hub;
-	hub->idle.idle_cb = on_idle;
-	(void)uv_prepare_start(&hub->prepare, on_prepare);
-	(void)uv_check_start(&hub->check, on_check);
-	(void)uv_timer_start(&hub->tick, on_tick, 1000, 1000);
-}
-
-void
-stream_hub_fini(struct stream_hub *hub)
-{
-	uv_close((uv_handle_t *)&hub->prepare, NULL);
-	uv_close((uv_handle_t *)&hub->check, NULL);
-	uv_close((uv_handle_t *)&hub->idle, NULL);
-	uv_close((uv_handle_t *)&hub->tick, NULL);
-	free(hub->staging);
-	free(hub->scratch);
-	hub->staging = hub->scratch = NULL;
 }
 
 /* ---- life ---- */
@@ -559,9 +377,12 @@ static void
 start(struct stream *s, struct stream_hub *hub, const struct stream_ops *ops, int fd,
     SSL *ssl, enum stream_state state)
 {
+	BIO *bio = stream_bio_new(s);
+
 	*s = (struct stream){
 	    .hub = hub, .ops = ops, .fd = fd, .ssl = ssl, .state = state};
-	if (SSL_set_fd(ssl, fd) != 1 || uv_poll_init(hub->loop, &s->poll, fd) != 0)
+	SSL_set_bio(ssl, bio, bio);
+	if (uv_poll_init(hub->loop, &s->poll, fd) != 0)
 		base_die("cannot watch a socket");
 	s->poll.data = s;
 	s->next = hub->all;
@@ -613,16 +434,25 @@ stream_set_deadline(struct stream *s, uint64_t timeout_ms)
 	    timeout_ms != 0 ? monotime_now().ns + timeout_ms * 1000000u : 0;
 }
 
+/* close_notify, behind everything else. */
+static void
+send_close_notify(struct stream *s)
+{
+	if (s->hub->staged == s)
+		encrypt_staged(s->hub);
+	ERR_clear_error();
+	(void)SSL_shutdown(s->ssl); /* 0: sent, the peer's is outstanding */
+	ERR_clear_error();
+	stream_send_wire(s);
+}
+
 void
 stream_end_writing(struct stream *s)
 {
 	if (s->state != STREAM_OPEN)
 		return;
-	if (s->hub->staged == s)
-		write_staged(s->hub);
-	ERR_clear_error();
-	(void)SSL_shutdown(s->ssl); /* 0: sent, the peer's is outstanding */
-	ERR_clear_error();
+	send_close_notify(s);
+	update_poll(s);
 }
 
 void
@@ -634,8 +464,7 @@ stream_finish(struct stream *s)
 		stream_close(s);
 		return;
 	}
-	if (s->hub->staged == s)
-		write_staged(s->hub);
+	send_close_notify(s);
 	s->paused = false;
 	s->state = STREAM_LINGER;
 	if (s->pending_len == s->pending_pos) {
@@ -664,9 +493,13 @@ stream_close(struct stream *s)
 		s->hub->staged = NULL;
 		s->hub->staging_len = 0;
 	}
+	if (s->hub->wire_owner == s) {
+		s->hub->wire_owner = NULL;
+		s->hub->wire_len = 0;
+	}
 	s->state = STREAM_CLOSED;
 	forget(s);
-	drop_pending(s);
+	stream_drop_pending(s);
 	(void)uv_poll_stop(&s->poll);
 	uv_close((uv_handle_t *)&s->poll, on_closed);
 	SSL_free(s->ssl);

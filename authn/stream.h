@@ -51,13 +51,13 @@ struct stream {
 	SSL *ssl;
 	int fd;
 	enum stream_state state;
-	bool paused;  /* reading is */
-	bool saw_end; /* of what the peer sends */
-	bool read_wants_write;
+	bool paused;       /* reading is */
+	bool saw_end;      /* of what the peer sends */
+	bool broken;       /* sending failed */
 	bool dirty, again; /* is on the hub's list */
 	bool flushing;
 	int events;    /* what the poll handle waits for */
-	char *pending; /* accepted for sending, not taken by the socket yet */
+	char *pending; /* records that the socket has not taken yet */
 	size_t pending_len, pending_pos, pending_cap;
 	monotime_t deadline; /* ns 0: none */
 	struct stream *dirty_next, *again_next;
@@ -76,8 +76,13 @@ struct stream_hub {
 	size_t count;
 	struct stream *staged; /* whose bytes are in `staging` */
 	size_t staging_len;
-	char *staging; /* STREAM_RECORD_BYTES */
+	char *staging;             /* STREAM_RECORD_BYTES of plaintext */
+	struct stream *wire_owner; /* whose records are in `wire` */
+	size_t wire_len;
+	char *wire;    /* STREAM_WIRE_BYTES */
 	char *scratch; /* for reading */
+	/* Called before bytes leave, if not NULL: what must leave first does so then. */
+	void (*before_flush)(void *arg);
 	/* Called about once a second. */
 	void (*second)(void *arg);
 	void *arg;

@@ -9,7 +9,8 @@
 
 #include "common/ip.h"
 
-#define MAX_GROUPS 64 /* O values of a certificate */
+#define MAX_GROUPS          64 /* O values of a certificate */
+#define UPSTREAM_READ_BYTES (64 * 1024)
 
 int
 tls_error(struct err *err, enum err_code code, const char *what)
@@ -226,6 +227,8 @@ tls_client_new(const struct tls_client_options *o, struct err *err)
 	SSL_CTX *ctx = context_new(TLS_client_method());
 
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+	/* Few connections, which carry everybody's answers: read many records at once. */
+	SSL_CTX_set_default_read_buffer_len(ctx, UPSTREAM_READ_BYTES);
 	(void)SSL_CTX_set_session_cache_mode(
 	    ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(ctx, keep_session);
