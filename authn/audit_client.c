@@ -1,5 +1,6 @@
 /*
- * Records travel one message each: u64 ticket (0: nobody waits), then the JSON line.
+ * Records of one turn of the loop travel together, many to a message: for each u64 ticket, u8
+ * somebody waits, then the JSON line.
  * Answers come in the order of the records, so waiting tickets are a queue.
  * When the socket is full the record waits here, up to a limit; beyond it the gate
  * counts as not ready: nothing is forwarded that could not be recorded.
@@ -15,8 +16,10 @@
 #include "common/log.h"
 #include "common/proc.h"
 
-#define CUT_BYTES   4096u
-#define PENDING_MAX 65536u /* records that wait for the disk or for the socket */
+#define CUT_BYTES     4096u
+#define PENDING_MAX   65536u /* records that wait for the disk or for the socket */
+#define HEAD_BYTES    13     /* of a record: u64 ticket, u8 waits, u32 length */
+#define MESSAGE_BYTES (LIMIT_MESSAGE_BYTES / 2) /* a message is full beyond this */
 
 struct pending {
 	struct pending *next;
@@ -37,6 +40,8 @@ struct audit_client {
 	struct pending *first, **tail;
 	struct pending *unsent; /* the first that is not sent yet */
 	size_t count;
+	struct buf message; /* being put together */
+	int events;         /* what `poll` waits for */
 };
 
 static void on_poll(uv_poll_t *poll, int status, int events);
@@ -63,26 +68,47 @@ watch(struct audit_client *c)
 {
 	int events = UV_READABLE | (c->unsent != NULL ? UV_WRITABLE : 0);
 
-	if (c->poll != NULL && uv_poll_start(c->poll, events, on_poll) != 0)
+	if (c->poll == NULL || events == c->events)
+		return;
+	c->events = events;
+	if (uv_poll_start(c->poll, events, on_poll) != 0)
 		base_die("cannot watch the audit role");
 }
 
-/* Sends what waits; stops at the first that does not fit. */
-static void
-flush(struct audit_client *c)
+/* Fills one message with records that are not sent yet; the first that is not in it. */
+static struct pending *
+fill_message(const struct audit_client *c, struct buf *message)
+{
+	struct pending *p = c->unsent;
+
+	do {
+		buf_add_str(message, buf_str(&p->body));
+		p = p->next;
+	} while (p != NULL && message->len + p->body.len <= MESSAGE_BYTES);
+	return p;
+}
+
+void
+audit_client_flush(struct audit_client *c)
 {
 	struct err err = ERR_INIT;
 
+	if (c->unsent == NULL)
+		return;
+	/* Stops at the first message that does not fit into the socket. */
 	while (c->unsent != NULL && c->channel.fd >= 0) {
-		struct pending *p = c->unsent;
-		struct proc_msg msg = {.type = MSG_AUDIT_APPEND,
-		    .data = (const uint8_t *)p->body.data,
-		    .len = p->body.len};
+		struct proc_msg msg = {.type = MSG_AUDIT_APPEND};
+		struct pending *rest;
 
+		buf_clear(&c->message);
+		rest = fill_message(c, &c->message);
+		msg.data = (const uint8_t *)c->message.data;
+		msg.len = c->message.len;
 		if (proc_send(&c->channel, &msg, &err) != 0)
 			break;
-		p->sent = true;
-		c->unsent = p->next;
+		for (struct pending *p = c->unsent; p != rest; p = p->next)
+			p->sent = true;
+		c->unsent = rest;
 	}
 	watch(c);
 }
@@ -157,7 +183,7 @@ on_poll(uv_poll_t *poll, int status, int events)
 		return;
 	}
 	if ((events & UV_WRITABLE) != 0)
-		flush(c);
+		audit_client_flush(c);
 }
 
 int
@@ -182,7 +208,9 @@ audit_client_reconnect(struct audit_client *c, int fd, struct err *err)
 	for (struct pending *p = c->first; p != NULL; p = p->next)
 		p->sent = false;
 	c->unsent = c->first;
-	flush(c);
+	c->events = 0;
+	watch(c);
+	audit_client_flush(c);
 	return 0;
 }
 
@@ -209,6 +237,7 @@ audit_client_free(struct audit_client *c)
 	disconnect(c);
 	while (c->first != NULL)
 		finish_first(c, false);
+	buf_free(&c->message);
 	free(c);
 }
 
@@ -218,6 +247,16 @@ audit_client_ready(const struct audit_client *c)
 	if (!c->required)
 		return true;
 	return c->writable && c->channel.fd >= 0 && c->count < PENDING_MAX;
+}
+
+/* The line's length, which is known last, before the line. */
+static void
+put_length(struct buf *body)
+{
+	uint32_t len = (uint32_t)(body->len - HEAD_BYTES);
+
+	for (size_t i = 0; i < 4; i++)
+		body->data[HEAD_BYTES - 4 + i] = (char)(len >> (8 * i));
 }
 
 /* A message, which has its limit: what does not fit is left out and marked, first the
@@ -231,7 +270,9 @@ encode(struct buf *body, uint64_t ticket, bool waits, const struct audit_event *
 		buf_clear(body);
 		proc_put_u64(body, ticket);
 		proc_put_u8(body, waits);
+		proc_put_u32(body, 0);
 		audit_event_encode(body, &less);
+		put_length(body);
 		if (body->len <= LIMIT_MESSAGE_BYTES)
 			return;
 		less.cut = true;
@@ -262,10 +303,8 @@ audit_client_send(struct audit_client *c, const struct audit_event *event,
 	*c->tail = p;
 	c->tail = &p->next;
 	c->count++;
-	if (c->unsent == NULL) {
+	if (c->unsent == NULL)
 		c->unsent = p;
-		flush(c);
-	}
 	return p->ticket;
 }
 

@@ -60,9 +60,12 @@ MUST_CHECK bool audit_client_ready(const struct audit_client *c);
 /* `ok`: on disk (best-effort: or given up and counted). */
 typedef void (*audit_done_fn)(void *arg, bool ok);
 typedef uint64_t audit_ticket_t;
-/* Sends one event; `done` (may be NULL: nobody waits) is called once it is on disk. */
+/* Takes one event, which leaves with the next audit_client_flush; `done` (may be NULL:
+ * nobody waits) is called once it is on disk. */
 audit_ticket_t audit_client_send(struct audit_client *c,
     const struct audit_event *event, audit_done_fn done, void *arg);
+/* Sends what was taken. Whoever ends answers calls it before they leave the process. */
+void audit_client_flush(struct audit_client *c);
 /* The asker goes away; the record is written all the same. */
 void audit_client_cancel(struct audit_client *c, audit_ticket_t ticket);
 

@@ -186,24 +186,12 @@ on_tick(uv_timer_t *timer)
 	}
 }
 
-/* Body: u64 ticket, u8 somebody waits, then the line. */
 static bool
-append(struct worker_link *link, const struct proc_msg *msg)
+append(struct worker_link *link, uint64_t ticket, bool waits, struct str line)
 {
 	struct audit_role *role = link->role;
 	struct err err = ERR_INIT;
-	struct proc_reader r;
-	struct str line;
-	uint64_t ticket;
-	uint8_t waits;
 
-	proc_reader_init(&r, msg);
-	ticket = proc_get_u64(&r);
-	waits = proc_get_u8(&r);
-	if (!r.ok || ticket == 0)
-		return false;
-	line.ptr = (const char *)msg->data + r.pos;
-	line.len = msg->len - r.pos;
 	if (audit_append(role->log, line, &err) != 0) {
 		if (err.code != ERR_LIMIT)
 			return false; /* a worker that sends no event is broken */
@@ -218,7 +206,25 @@ append(struct worker_link *link, const struct proc_msg *msg)
 	if (!role->dirty && uv_timer_start(&role->lazy, on_lazy, LAZY_MS, 0) != 0)
 		base_die("cannot start a timer");
 	role->dirty = true;
-	role->urgent = role->urgent || waits != 0;
+	role->urgent = role->urgent || waits;
+	return true;
+}
+
+/* Body: for each record u64 ticket, u8 somebody waits, then the line. */
+static bool
+append_all(struct worker_link *link, const struct proc_msg *msg)
+{
+	struct proc_reader r;
+
+	proc_reader_init(&r, msg);
+	do {
+		uint64_t ticket = proc_get_u64(&r);
+		uint8_t waits = proc_get_u8(&r);
+		struct str line = proc_get_str(&r);
+
+		if (!r.ok || ticket == 0 || !append(link, ticket, waits != 0, line))
+			return false;
+	} while (!proc_reader_done(&r));
 	return true;
 }
 
@@ -253,7 +259,7 @@ read_link(struct worker_link *link)
 		if (rc != 1)
 			break;
 		if (msg.type != MSG_AUDIT_APPEND || msg.fd_count != 0 ||
-		    !append(link, &msg)) {
+		    !append_all(link, &msg)) {
 			log_error("audit-link-broken", "type=%u", msg.type);
 			proc_msg_close_fds(&msg);
 			rc = ERR_PROTOCOL;

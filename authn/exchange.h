@@ -60,25 +60,17 @@ struct exchange {
 	struct exchange *client_prev, *client_next; /* of one HTTP/2 connection */
 	const struct exchange_ops *ops;
 	void *client; /* the connection, for ops */
-	int32_t stream_id;
 	struct arena *arena;
-	enum exchange_state state;
+	struct upstream_request *up;
 
 	/* the request */
 	struct str method, target, authority, source;
 	struct header_list req_headers;
 	struct header_facts facts;
 	struct request_info info;
-	bool classified;
-	enum request_problem problem; /* why it could not be classified */
-	bool on_record;   /* was understood as HTTP; from here on it is recorded */
-	bool forwarded;   /* the upstream may have seen it */
-	bool malformed;   /* HTTP/2: some header was forbidden */
-	bool secure_body; /* holds passwords or tokens: wipe */
-	bool upgrade;     /* asks for SPDY or WebSocket, and may have it */
-	bool req_ended;
-	uint64_t req_bytes; /* of the body, so far */
 	struct iobuf req_body;
+	uint64_t req_bytes; /* of the body, so far */
+	size_t unconsumed;  /* HTTP/2: received, and its window not given back */
 
 	/* who and whether */
 	struct identity *id;
@@ -87,32 +79,42 @@ struct exchange {
 	auth_ticket_t auth_ticket;
 	audit_ticket_t audit_ticket;
 	struct quota_ticket quota;
-	bool has_quota;
 	struct str decided_by;
 	struct str user;        /* recognised, or claimed, where there is no `id` */
 	struct secret password; /* of basic authentication, until it is sent */
 	walltime_t received;
-	char audit_id[37];
 
 	/* the answer */
-	int status;
 	const char *reason; /* for the record: of our own refusals */
 	struct str message;
 	struct header_list res_headers;
 	int64_t res_length; /* of the body; -1: not known */
 	struct iobuf res_body;
+	uint64_t progress_ms; /* of the loop's clock: when the client took something */
+	int status;
+
+	enum exchange_state state;
+	enum request_problem problem; /* why it could not be classified */
+	int32_t stream_id;            /* HTTP/2 */
+	char audit_id[37];
+
+	bool classified;
+	bool on_record;   /* was understood as HTTP; from here on it is recorded */
+	bool forwarded;   /* the upstream may have seen it */
+	bool malformed;   /* HTTP/2: some header was forbidden */
+	bool secure_body; /* holds passwords or tokens: wipe */
+	bool upgrade;     /* asks for SPDY or WebSocket, and may have it */
+	bool req_ended;
+	bool has_quota;
 	bool res_head;     /* the head is known */
 	bool res_sent;     /* ... and was handed to the client's connection */
 	bool res_ended;    /* no more body comes */
 	bool res_complete; /* ... and the record allows the end */
 	bool switched;     /* 101: raw bytes from here */
-	bool half_ended;   /* 101: the server has sent its last */
-	bool started_recorded, end_recorded;
+	bool half_ended;   /* ... and the server has sent its last */
+	bool end_recorded;
 	bool deferred;   /* HTTP/2: the session waits for more of the answer */
-	bool must_close; /* h1: the connection ends after this answer */
-
-	struct upstream_request *up;
-	uint64_t progress_ms; /* of the loop's clock: when the client took something */
+	bool must_close; /* the connection ends after this answer */
 };
 
 /* A new exchange in state HEAD. `ops->...` get it back; `source` is the client's address

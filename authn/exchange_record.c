@@ -68,7 +68,6 @@ exchange_record_started(struct exchange *x)
 {
 	struct audit_event e;
 
-	x->started_recorded = true;
 	fill_event(x, AUDIT_RESPONSE_STARTED, &e);
 	(void)audit_client_send(x->w->audit, &e, NULL, NULL);
 }

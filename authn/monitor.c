@@ -38,15 +38,30 @@ log_problem(const char *event, const struct buf *problem)
 	}
 }
 
+/* Signals interrupt poll(2), such as that of the next reload; it must not end this one. */
+static bool
+wait_readable(int fd, int timeout_ms)
+{
+	const monotime_t begin = monotime_now();
+	struct pollfd wait = {.fd = fd, .events = POLLIN};
+	int left_ms = timeout_ms, rc;
+
+	do {
+		rc = poll(&wait, 1, left_ms);
+		left_ms =
+		    timeout_ms - (int)(monotime_since(begin, monotime_now()) / 1000000);
+	} while (rc < 0 && errno == EINTR && left_ms > 0);
+	return rc == 1;
+}
+
 /* What the role says, in `problem` if it is no. */
 static bool
 check_answer(struct proc_child *child, struct buf *problem)
 {
-	struct pollfd wait = {.fd = child->channel.fd, .events = POLLIN};
 	struct err err = ERR_INIT;
 	struct proc_msg msg;
 
-	if (poll(&wait, 1, CHECK_MS) != 1 ||
+	if (!wait_readable(child->channel.fd, CHECK_MS) ||
 	    proc_recv(&child->channel, &msg, &err) != 1) {
 		buf_printf(problem, "the configuration could not be judged%s%s\n",
 		    err.msg[0] != '\0' ? ": " : "", err.msg);

@@ -3,14 +3,12 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <openssl/rand.h>
+#include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "authn/messages.h"
@@ -22,108 +20,8 @@
 #include "common/log.h"
 #include "common/secret.h"
 
-#define EXCHANGE_ARENA_BYTES 4096
-#define ACCEPT_BUDGET        64     /* connections in one turn */
-#define STALL_MS             300000 /* a client that takes nothing for so long */
-
-/* ---- small services ---- */
-
-struct arena *
-worker_arena_get(struct worker *w)
-{
-	if (w->spare_count != 0)
-		return w->spare_arenas[--w->spare_count];
-	return arena_new_sized(EXCHANGE_ARENA_BYTES);
-}
-
-void
-worker_arena_put(struct worker *w, struct arena *arena)
-{
-	if (w->spare_count == WORKER_SPARE_ARENAS) {
-		arena_free(arena);
-		return;
-	}
-	arena_reset(arena);
-	w->spare_arenas[w->spare_count++] = arena;
-}
-
-void
-worker_uuid(struct worker *w, char out[37])
-{
-	static const char hex[] = "0123456789abcdef";
-	uint8_t *bytes;
-	size_t n = 0;
-
-	if (w->random_left < 16) {
-		if (RAND_bytes(w->random, sizeof(w->random)) != 1)
-			base_die("no randomness");
-		w->random_left = sizeof(w->random);
-	}
-	bytes = w->random + sizeof(w->random) - w->random_left;
-	w->random_left -= 16;
-	bytes[6] = (uint8_t)((bytes[6] & 0x0f) | 0x40);
-	bytes[8] = (uint8_t)((bytes[8] & 0x3f) | 0x80);
-	for (size_t i = 0; i < 16; i++) {
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			out[n++] = '-';
-		out[n++] = hex[bytes[i] >> 4];
-		out[n++] = hex[bytes[i] & 15];
-	}
-	out[n] = '\0';
-}
-
-struct str
-worker_date(struct worker *w)
-{
-	time_t now = time(NULL);
-	struct tm tm;
-
-	if (now != w->date_second && gmtime_r(&now, &tm) != NULL) {
-		w->date_second = now;
-		(void)strftime(
-		    w->date, sizeof(w->date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
-	}
-	return str_from(w->date);
-}
-
-void
-worker_status_json(const struct worker *w, struct buf *out)
-{
-	const struct worker_stats *s = &w->stats;
-	const struct {
-		const char *name;
-		uint64_t value;
-	} counters[] = {
-	    {"connections", w->client_count},
-	    {"connectionsTotal", s->connections_total},
-	    {"connectionsRefused", s->connections_refused},
-	    {"handshakesFailed", s->handshakes_failed},
-	    {"inFlight", w->exchange_count},
-	    {"requests", s->requests},
-	    {"answers2xx", s->by_class[2]},
-	    {"answers3xx", s->by_class[3]},
-	    {"answers4xx", s->by_class[4]},
-	    {"answers5xx", s->by_class[5]},
-	    {"denied", s->denied},
-	    {"unauthenticated", s->unauthenticated},
-	    {"quotaRefused", s->quota_refused},
-	    {"unavailable", s->unavailable},
-	    {"malformed", s->malformed},
-	    {"streamsEnded", s->streams_ended},
-	    {"upstreamConnectionsTotal", s->upstream_connections},
-	    {"upstreamFailures", s->upstream_failures},
-	    {"bufferBytes", w->bufs.bytes},
-	};
-
-	buf_printf(out, "{\"worker\":%u,\"draining\":%s", w->settings.index,
-	    w->draining ? "true" : "false");
-	for (size_t i = 0; i < ARRAY_LEN(counters); i++)
-		buf_printf(out, ",\"%s\":%llu", counters[i].name,
-		    (unsigned long long)counters[i].value);
-	buf_add_cstr(out, ",\"upstreams\":");
-	upstream_status_json(w->upstreams, out);
-	buf_add_char(out, '}');
-}
+#define ACCEPT_BUDGET 64     /* connections in one turn */
+#define STALL_MS      300000 /* a client that takes nothing for so long */
 
 /* ---- listeners ---- */
 
@@ -149,6 +47,29 @@ peer_address(const struct sockaddr_storage *sa, struct ip_addr *out)
 	return true;
 }
 
+static void on_listener(uv_poll_t *handle, int status, int events);
+
+/* Out of descriptors: accepting again at once would only spin. */
+static void
+rest_listener(struct worker_listener *l)
+{
+	log_warn("out-of-descriptors", "connections=%zu", l->w->client_count);
+	(void)uv_poll_stop(&l->poll);
+	l->resting = true;
+}
+
+static void
+wake_listeners(struct worker *w)
+{
+	for (size_t i = 0; i < w->listener_count; i++) {
+		struct worker_listener *l = &w->listeners[i];
+
+		if (l->resting)
+			(void)uv_poll_start(&l->poll, UV_READABLE, on_listener);
+		l->resting = false;
+	}
+}
+
 static void
 on_listener(uv_poll_t *handle, int status, int events)
 {
@@ -157,7 +78,7 @@ on_listener(uv_poll_t *handle, int status, int events)
 	(void)status;
 	(void)events;
 	for (int i = 0; i < ACCEPT_BUDGET; i++) {
-		struct sockaddr_storage sa;
+		struct sockaddr_storage sa = {.ss_family = AF_UNSPEC};
 		socklen_t len = sizeof(sa);
 		struct ip_addr peer;
 		int fd = accept4(
@@ -165,8 +86,7 @@ on_listener(uv_poll_t *handle, int status, int events)
 
 		if (fd < 0) {
 			if (errno == EMFILE || errno == ENFILE)
-				log_warn("out-of-descriptors", "connections=%zu",
-				    l->w->client_count);
+				rest_listener(l);
 			return;
 		}
 		if (!peer_address(&sa, &peer))
@@ -446,11 +366,22 @@ on_second(void *arg)
 	for (struct client_conn *c = w->clients; c != NULL; c = c->next)
 		client_tick(c);
 	upstream_tick(w->upstreams);
+	wake_listeners(w);
 	if (w->draining &&
 	    (w->client_count == 0 || monotime_now().ns >= w->drain_end.ns)) {
 		log_info("drained", "in-flight=%zu", w->exchange_count);
 		uv_stop(&w->loop);
 	}
+}
+
+/* The record of an answer's end leaves before the end does. */
+static void
+before_flush(void *arg)
+{
+	struct worker *w = arg;
+
+	if (w->audit != NULL)
+		audit_client_flush(w->audit);
 }
 
 static void
@@ -470,36 +401,31 @@ on_revoked(void *arg, struct identity *id)
 
 /* The first message is the configuration; nothing else is done before it. */
 static int
-first_config(struct worker *w, struct err *err)
+first_config(struct worker *w, uint32_t *out_id, struct buf *problem, struct err *err)
 {
-	struct buf problem = {NULL, 0, 0};
 	struct proc_msg msg;
 	int rc;
 
-	for (;;) {
+	do {
+		struct pollfd pfd = {.fd = w->monitor->fd, .events = POLLIN};
+
+		(void)poll(&pfd, 1, -1); /* the socket may be non-blocking */
 		rc = proc_recv(w->monitor, &msg, err);
-		if (rc != 0)
-			break;
-		(void)usleep(
-		    1000); /* only if the monitor chose a non-blocking socket */
-	}
+	} while (rc == 0);
 	if (rc < 0)
 		return rc;
 	if (msg.type != MSG_CONFIG || msg.fd_count < 2)
 		return err_set(err, ERR_PROTOCOL, "expected the configuration");
 	rc = apply_settings(w, msg.fds[0], err);
 	if (rc == 0) {
-		w->policy = worker_policy_load(msg.fds[1], &problem);
+		w->policy = worker_policy_load(msg.fds[1], problem);
 		if (w->policy == NULL)
-			rc = err_set(err, ERR_INVALID, "%.*s", (int)problem.len,
-			    problem.data != NULL ? problem.data : "policy");
+			rc = err_set(err, ERR_INVALID, "%.*s", (int)problem->len,
+			    problem->data != NULL ? problem->data : "policy");
 	}
 	for (size_t i = 0; i < msg.fd_count; i++)
 		(void)close(msg.fds[i]);
-	if (rc != 0 && problem.len == 0)
-		buf_printf(&problem, "%s\n", err->msg);
-	answer(w, rc == 0 ? MSG_READY : MSG_RELOAD_FAILED, msg.id, &problem);
-	buf_free(&problem);
+	*out_id = msg.id;
 	return rc;
 }
 
@@ -536,8 +462,11 @@ start(struct worker *w, const int *fds, size_t fd_count, struct err *err)
 		return err_set(err, ERR_SYSTEM, "event loop");
 	stream_hub_init(&w->hub, &w->loop);
 	w->hub.second = on_second;
+	w->hub.before_flush = before_flush;
 	w->hub.arg = w;
-	rc = connect_roles(w, fds, err);
+	rc = proc_channel_set_blocking(w->monitor, false, err);
+	if (rc == 0)
+		rc = connect_roles(w, fds, err);
 	if (rc == 0)
 		rc = worker_confine(&w->settings, err);
 	if (rc != 0)
@@ -579,6 +508,7 @@ stop(struct worker *w)
 	SSL_CTX_free(w->server_tls);
 	SSL_CTX_free(w->upstream_tls);
 	arena_free(w->settings_arena);
+	arena_free(w->scratch);
 	while (w->spare_count != 0)
 		arena_free(w->spare_arenas[--w->spare_count]);
 	iobuf_pool_fini(&w->bufs);
@@ -589,15 +519,26 @@ int
 worker_run(struct proc_channel *monitor, const int *fds, size_t fd_count)
 {
 	struct worker *w = xcalloc(1, sizeof(*w));
+	struct buf problem = {NULL, 0, 0};
 	struct err err = ERR_INIT;
-	int status = 1;
+	uint32_t id = 0;
+	int status = 1, rc;
 
 	w->monitor = monitor;
+	w->scratch = arena_new_sized(16 * 1024);
 	/* The monitor alone decides when a worker ends. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGINT, SIG_IGN);
 	(void)signal(SIGHUP, SIG_IGN);
-	if (first_config(w, &err) != 0 || start(w, fds, fd_count, &err) != 0) {
+	rc = first_config(w, &id, &problem, &err);
+	if (rc == 0)
+		rc = start(w, fds, fd_count, &err);
+	if (rc != 0 && problem.len == 0)
+		buf_printf(&problem, "%s\n", err.msg);
+	/* Ready means confined and listening, not only configured. */
+	answer(w, rc == 0 ? MSG_READY : MSG_RELOAD_FAILED, id, &problem);
+	buf_free(&problem);
+	if (rc != 0) {
 		log_error("worker-start", "detail=%s", log_quote(str_from(err.msg)));
 		free(w);
 		return status;

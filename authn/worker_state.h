@@ -40,7 +40,7 @@ struct worker_listener {
 	uv_poll_t poll;
 	int fd;
 	struct worker *w;
-	bool open;
+	bool open, resting;
 };
 
 struct worker {
@@ -64,6 +64,7 @@ struct worker {
 	size_t exchange_count;
 	struct client_conn *clients;
 	size_t client_count;
+	struct arena *scratch; /* for one function at a time, which resets it */
 	struct arena *spare_arenas[WORKER_SPARE_ARENAS];
 	size_t spare_count;
 	uint8_t random[1024]; /* for audit ids; used up from the front */

@@ -1,0 +1,107 @@
+/*
+ * Small things that many parts of a worker need.
+ */
+#include <openssl/rand.h>
+#include <time.h>
+
+#include "authn/upstream.h"
+#include "authn/worker_state.h"
+
+#define EXCHANGE_ARENA_BYTES 4096
+
+struct arena *
+worker_arena_get(struct worker *w)
+{
+	if (w->spare_count != 0)
+		return w->spare_arenas[--w->spare_count];
+	return arena_new_sized(EXCHANGE_ARENA_BYTES);
+}
+
+void
+worker_arena_put(struct worker *w, struct arena *arena)
+{
+	if (w->spare_count == WORKER_SPARE_ARENAS) {
+		arena_free(arena);
+		return;
+	}
+	arena_reset(arena);
+	w->spare_arenas[w->spare_count++] = arena;
+}
+
+void
+worker_uuid(struct worker *w, char out[37])
+{
+	static const char hex[] = "0123456789abcdef";
+	uint8_t *bytes;
+	size_t n = 0;
+
+	if (w->random_left < 16) {
+		if (RAND_bytes(w->random, sizeof(w->random)) != 1)
+			base_die("no randomness");
+		w->random_left = sizeof(w->random);
+	}
+	bytes = w->random + sizeof(w->random) - w->random_left;
+	w->random_left -= 16;
+	bytes[6] = (uint8_t)((bytes[6] & 0x0f) | 0x40);
+	bytes[8] = (uint8_t)((bytes[8] & 0x3f) | 0x80);
+	for (size_t i = 0; i < 16; i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			out[n++] = '-';
+		out[n++] = hex[bytes[i] >> 4];
+		out[n++] = hex[bytes[i] & 15];
+	}
+	out[n] = '\0';
+}
+
+struct str
+worker_date(struct worker *w)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (now != w->date_second && gmtime_r(&now, &tm) != NULL) {
+		w->date_second = now;
+		(void)strftime(
+		    w->date, sizeof(w->date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+	}
+	return str_from(w->date);
+}
+
+void
+worker_status_json(const struct worker *w, struct buf *out)
+{
+	const struct worker_stats *s = &w->stats;
+	const struct {
+		const char *name;
+		uint64_t value;
+	} counters[] = {
+	    {"connections", w->client_count},
+	    {"connectionsTotal", s->connections_total},
+	    {"connectionsRefused", s->connections_refused},
+	    {"handshakesFailed", s->handshakes_failed},
+	    {"inFlight", w->exchange_count},
+	    {"requests", s->requests},
+	    {"answers2xx", s->by_class[2]},
+	    {"answers3xx", s->by_class[3]},
+	    {"answers4xx", s->by_class[4]},
+	    {"answers5xx", s->by_class[5]},
+	    {"denied", s->denied},
+	    {"unauthenticated", s->unauthenticated},
+	    {"quotaRefused", s->quota_refused},
+	    {"unavailable", s->unavailable},
+	    {"malformed", s->malformed},
+	    {"streamsEnded", s->streams_ended},
+	    {"upstreamConnectionsTotal", s->upstream_connections},
+	    {"upstreamFailures", s->upstream_failures},
+	    {"bufferBytes", w->bufs.bytes},
+	};
+
+	buf_printf(out, "{\"worker\":%u,\"draining\":%s", w->settings.index,
+	    w->draining ? "true" : "false");
+	for (size_t i = 0; i < ARRAY_LEN(counters); i++)
+		buf_printf(out, ",\"%s\":%llu", counters[i].name,
+		    (unsigned long long)counters[i].value);
+	buf_add_cstr(out, ",\"upstreams\":");
+	upstream_status_json(w->upstreams, out);
+	buf_add_char(out, '}');
+}
