@@ -118,6 +118,8 @@ read_head(struct client_conn *c, struct str *data)
 	struct http1_client *h = &c->h1;
 	long n;
 
+	if (data->len == 0)
+		return;
 	if (h->scanned == 0 && data->len >= 2 && memcmp(data->ptr, "\r\n", 2) == 0) {
 		*data =
 		    str_slice(*data, 2, data->len); /* left over from the last body */

@@ -129,6 +129,7 @@ on_consumed(struct exchange *x, size_t n)
 {
 	struct client_conn *c = x->client;
 
+	x->unconsumed -= n < x->unconsumed ? n : x->unconsumed;
 	(void)nghttp2_session_consume(c->h2.session, x->stream_id, n);
 	stream_want_flush(&c->stream);
 }
@@ -307,10 +308,12 @@ on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_
 
 	(void)flags;
 	(void)arg;
-	if (x == NULL)
+	if (x == NULL) {
 		(void)nghttp2_session_consume(session, stream_id, len);
-	else
-		exchange_request_data(x, (const char *)data, len);
+		return 0;
+	}
+	x->unconsumed += len;
+	exchange_request_data(x, (const char *)data, len);
 	return 0;
 }
 
@@ -338,6 +341,8 @@ on_close(nghttp2_session *session, int32_t stream_id, uint32_t code, void *arg)
 		return 0;
 	if (x->must_close)
 		http2_client_leave(c);
+	/* What nobody will take any more must not narrow the connection's window. */
+	(void)nghttp2_session_consume_connection(session, x->unconsumed);
 	forget_exchange(c, x);
 	if (c->h2.streams == 0)
 		stream_set_deadline(&c->stream, c->w->settings.limits.idle_ms);

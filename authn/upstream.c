@@ -228,7 +228,8 @@ assign(struct upstream_request *r, struct upstream_server *s)
 		upstream_conn_take(c, r);
 		return;
 	}
-	r->since = monotime_now();
+	if (r->since.ns == 0)
+		r->since = monotime_now();
 	waiting_add(s, r);
 	upstream_pump(s);
 }
@@ -374,6 +375,7 @@ upstream_pool_renew(struct upstream_pool *pool)
 		retire(old[i], false);
 		while ((r = old[i]->waiting) != NULL) {
 			upstream_waiting_remove(r);
+			r->tries--; /* nothing failed */
 			upstream_try_elsewhere(r);
 		}
 		upstream_server_release(old[i]);

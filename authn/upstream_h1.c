@@ -45,7 +45,7 @@ put_head(struct upstream_conn *c, struct upstream_request *r)
 	struct buf out = {NULL, 0, 0};
 
 	headers_to_upstream(
-	    x->arena, &x->req_headers, &x->facts, &x->info, &identity, &list);
+	    x->w->scratch, &x->req_headers, &x->facts, &x->info, &identity, &list);
 	buf_printf(
 	    &out, "%.*s %.*s HTTP/1.1\r\n", STR_ARG(x->method), STR_ARG(x->target));
 	put_line(&out, STR("Host"), c->server->authority);
@@ -67,6 +67,7 @@ put_head(struct upstream_conn *c, struct upstream_request *r)
 	r->head_sent = true;
 	stream_put(&c->stream, out.data, out.len);
 	buf_free(&out);
+	arena_reset(x->w->scratch);
 }
 
 /* Our direction of two pipes is over; with the other one all is. */

@@ -225,12 +225,13 @@ upstream_h2_submit(struct upstream_conn *c, struct upstream_request *r)
 	};
 	const nghttp2_data_provider body = {.read_callback = read_body};
 	struct header_list list = {NULL, 0, 0, 0};
+	struct arena *scratch = x->w->scratch; /* nghttp2 copies what it is given */
 	nghttp2_nv *nva;
 	size_t n = 0;
 
 	headers_to_upstream(
-	    x->arena, &x->req_headers, &x->facts, &x->info, &identity, &list);
-	nva = ARENA_ARRAY(x->arena, list.count + 5, nghttp2_nv);
+	    scratch, &x->req_headers, &x->facts, &x->info, &identity, &list);
+	nva = ARENA_ARRAY(scratch, list.count + 5, nghttp2_nv);
 	nva[n++] = nv(STR(":method"), x->method);
 	nva[n++] = nv(STR(":scheme"), STR("https"));
 	nva[n++] = nv(STR(":authority"), c->server->authority);
@@ -239,11 +240,12 @@ upstream_h2_submit(struct upstream_conn *c, struct upstream_request *r)
 		nva[n++] = header_nv(&list.items[i]);
 	if (x->facts.content_length >= 0)
 		nva[n++] = nv(STR("content-length"),
-		    header_decimal(x->arena, (uint64_t)x->facts.content_length));
+		    header_decimal(scratch, (uint64_t)x->facts.content_length));
 	r->body_sent = x->req_ended && x->req_body.len == 0;
 	r->deferred = false;
 	r->stream_id =
 	    nghttp2_submit_request(c->h2, NULL, nva, n, r->body_sent ? NULL : &body, r);
+	arena_reset(scratch);
 	stream_want_flush(&c->stream);
 	return r->stream_id > 0;
 }
@@ -349,4 +351,6 @@ upstream_h2_flush(struct upstream_conn *c)
 	if (nghttp2_session_want_read(c->h2) == 0 &&
 	    nghttp2_session_want_write(c->h2) == 0)
 		upstream_conn_fail(c, "the session has ended");
+	else if (c->going && c->request_count == 0)
+		stream_finish(&c->stream); /* nobody will ask for it again */
 }

@@ -290,7 +290,14 @@ class Gate:
 
 
 class Lab:
-    def __init__(self, directory, api_arguments=(), policy=POLICY, gate_options=None):
+    def __init__(
+        self,
+        directory,
+        api_arguments=(),
+        policy=POLICY,
+        gate_options=None,
+        api_certificate="apiserver",
+    ):
         self.directory = str(directory)
         self.gates = 0
         self.policy = policy
@@ -299,12 +306,19 @@ class Lab:
         with open(seed, "w") as f:
             json.dump(SEED, f)
         self.api_arguments = ["--seed", seed, "--streams", "raw", *api_arguments]
+        self.api_certificate = api_certificate
         self.api = self.start_api()
         self.ldap = Slapd.with_pki(self.pki)
         self.gate = Gate(self, gate_options)
 
     def start_api(self, port=0):
-        return ApiServer(self.directory, self.pki, self.api_arguments, port=port)
+        return ApiServer(
+            self.directory,
+            self.pki,
+            self.api_arguments,
+            port=port,
+            cert=self.api_certificate,
+        )
 
     def close(self):
         for part in (self.gate, self.ldap, self.api):

@@ -333,6 +333,50 @@ def test_unknown_paths_of_the_gate_never_reach_the_api_server(lab):
     assert len(lab.api.requests()) == before
 
 
+def make_token(lab, user="alice", **fields):
+    """A further token of the user's: the API's answer."""
+    body = json.dumps({"name": "test", **fields}).encode()
+    headers = lab.gate.bearer(user) + [("content-type", "application/json")]
+    with lab.gate.http2() as c:
+        answer = c.request("POST", "/ringfence/v1/tokens", headers, body)
+    assert answer.status == 201, answer.body
+    return answer.json()
+
+
+def test_token_is_limited_to_its_scopes(lab):
+    scope = {"namespaces": ["/acme/shop"], "verbs": ["get", "list"], "resources": ["pods"]}
+    token = make_token(lab, ttl="1h", scopes=[scope])["token"]
+    auth = lab.gate.bearer(token=token)
+    with lab.gate.http2() as c:
+
+        def status(target, method="GET"):
+            return c.request(method, target, auth).status
+
+        assert status(PODS) == 200
+        assert status(f"{PODS}/web-0") == 200
+        assert status("/api/v1/namespaces/shop-dev/pods") == 200
+        assert status(f"{PODS}?watch=1") == 403
+        assert status(f"{PODS}/web-0", "DELETE") == 403
+        assert status(f"{PODS}/web-0/log") == 403
+        assert status("/api/v1/namespaces/shop-prod/configmaps") == 403
+        assert status("/test/echo") == 403
+        assert status("/apis") == 200  # discovery
+    # The owner himself may do more.
+    assert status_of(lab, "GET", "/api/v1/namespaces/shop-prod/configmaps") == 200
+
+
+def test_expired_token_ends_open_streams(lab):
+    made = make_token(lab, ttl="3s")
+    with lab.gate.http2() as c:
+        watch = c.start("GET", f"{PODS}?watch=1", lab.gate.bearer(token=made["token"]))
+        c.wait(watch, lambda r: len(r.body) > 0)
+        begin = time.monotonic()
+        assert c.wait(watch).complete
+        assert time.monotonic() - begin < 8
+        answer = c.request("GET", PODS, lab.gate.bearer(token=made["token"]))
+        assert answer.status == 401
+
+
 def test_login_takes_basic_authentication_only(lab):
     with lab.gate.http2() as c:
         answer = c.request("POST", "/ringfence/v1/login", lab.gate.bearer())

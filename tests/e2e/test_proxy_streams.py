@@ -387,6 +387,32 @@ def test_goaway_of_the_server_loses_nothing(lab):
         assert [c.wait(s).status for s in streams] == [200] * 20
 
 
+def test_abandoned_uploads_do_not_narrow_the_connection(lab):
+    """What was received and never passed on is given back when its stream ends."""
+    with lab.gate.http2() as c:
+        for _ in range(40):
+            stream = c.start("POST", "/test/hang", lab.gate.bearer(), end=False)
+            left = 250 * 1024
+            while left > 0:
+                window = c.h2.local_flow_control_window(stream)
+                if window == 0:
+                    c.socket.settimeout(0.2)
+                    try:
+                        c.pump()
+                    except TimeoutError:
+                        break
+                    finally:
+                        c.socket.settimeout(15)
+                    continue
+                piece = min(window, left, c.h2.max_outbound_frame_size)
+                c.h2.send_data(stream, bytes(piece))
+                c._flush()
+                left -= piece
+            c.reset(stream)
+        answer = c.request("POST", "/test/sink", lab.gate.bearer(), bytes(3 * MIB))
+        assert answer.status == 200
+
+
 def test_early_answer_ends_the_upload(lab):
     with lab.gate.http2() as c:
         stream = c.start("POST", "/test/deaf", lab.gate.bearer(), bytes(1000), end=False)
