@@ -495,7 +495,7 @@ def test_speed(capsys):
         everything = {proto: every_pair(lab, proto) for proto in PROTOCOLS}
         for proto, probes in everything.items():
             results = timed(f"{len(probes)} {proto} probes",
-                            lambda p=probes: lab.probe_many(p), len(probes))
+                            lambda p=probes: lab.probe_many(p, confirm=True), len(probes))
             counted = collections.Counter(result.state for result in results)
             assert counted == {"open": len(probes)}
         lab.node.nft("table inet t { chain c { type filter hook forward priority 0; "
