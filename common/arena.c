@@ -22,6 +22,7 @@ struct chunk {
 
 struct arena {
 	struct chunk *chunks;
+	struct chunk *spare; /* a zeroed one that a rewind left; not in `chunks` */
 	size_t chunk_bytes;
 	size_t bytes;
 };
@@ -82,7 +83,57 @@ arena_free(struct arena *a)
 		next = c->next;
 		chunk_free(c);
 	}
+	if (a->spare != NULL)
+		chunk_free(a->spare);
 	free(a);
+}
+
+struct arena_mark
+arena_mark(const struct arena *a)
+{
+	struct chunk *c = a->chunks;
+
+	return (struct arena_mark){.chunk = c,
+	    .next = c != NULL ? c->next : NULL,
+	    .used = c != NULL ? c->used : 0,
+	    .bytes = a->bytes};
+}
+
+/* One ordinary chunk is kept, so that a loop at the edge of a chunk does not ask the
+ * system for memory at every turn. */
+static void
+chunk_retire(struct arena *a, struct chunk *c)
+{
+	if (a->spare != NULL || c->size < a->chunk_bytes || c->size > BIG_CHUNK_BYTES) {
+		chunk_free(c);
+		return;
+	}
+	memset(c->data, 0, c->used);
+	c->used = 0;
+	a->spare = c;
+}
+
+void
+arena_rewind(struct arena *a, const struct arena_mark *mark)
+{
+	struct chunk *last = mark->chunk, *next;
+
+	while (a->chunks != last) {
+		next = a->chunks->next;
+		chunk_retire(a, a->chunks);
+		a->chunks = next;
+	}
+	a->bytes = mark->bytes;
+	if (last == NULL)
+		return;
+	/* Oversized ones went behind it. */
+	while (last->next != mark->next) {
+		next = last->next->next;
+		chunk_free(last->next);
+		last->next = next;
+	}
+	memset(last->data + mark->used, 0, last->used - mark->used);
+	last->used = mark->used;
 }
 
 /* The leak checker does not look for pointers in mapped memory. */
@@ -117,7 +168,11 @@ arena_grow(struct arena *a, size_t size)
 
 	if (room > SIZE_MAX - sizeof(*c))
 		base_die("allocation too large");
-	if (room == CHUNK_BYTES && a->bytes > BIG_AFTER_BYTES)
+	if (room > size && a->spare != NULL) {
+		c = a->spare;
+		a->spare = NULL;
+	}
+	if (c == NULL && room == CHUNK_BYTES && a->bytes > BIG_AFTER_BYTES)
 		c = map_chunk();
 	if (c == NULL) {
 		c = xcalloc(1, sizeof(*c) + room);

@@ -19,6 +19,17 @@ MUST_CHECK struct arena *arena_new_sized(size_t chunk_bytes);
 /* Frees everything in it, and keeps the arena and one chunk for the next use. */
 void arena_reset(struct arena *a);
 
+/* A moment in an arena's life. */
+struct arena_mark {
+	void *chunk, *next; /* private */
+	size_t used, bytes;
+};
+
+MUST_CHECK struct arena_mark arena_mark(const struct arena *a);
+/* Frees everything allocated since the mark; marks made since are void. What is given
+ * back and taken again costs nothing: this is how a loop reuses warm memory. */
+void arena_rewind(struct arena *a, const struct arena_mark *mark);
+
 /* Frees the arena and everything in it; NULL is fine. */
 void arena_free(struct arena *a);
 

@@ -172,9 +172,25 @@ read_documents(struct doc_tree *t, struct text_traits traits, bool full)
 	}
 }
 
+/* Documents that may have to be taken back cannot be given away as they come. */
+static void
+deliver(
+    struct doc_tree *t, struct text_traits traits, bool full, doc_each *each, void *ctx)
+{
+	if (!looks_like_json(t->text)) {
+		t->each = each;
+		t->each_ctx = ctx;
+		doc_tree_mark(t);
+	}
+	read_documents(t, traits, full);
+	for (size_t i = 0; i < t->doc_count && each != NULL; i++)
+		(void)each(ctx, t->docs[i]); /* all are kept */
+}
+
+/* `each` is NULL: they are gathered in *out_docs. */
 static bool
 read_source(struct arena *arena, const struct source *source, struct diag_list *diags,
-    struct doc_list *out_docs, bool full)
+    doc_each *each, void *ctx, struct doc_list *out_docs, bool full)
 {
 	struct str text = source->text;
 	struct text_traits traits;
@@ -188,7 +204,7 @@ read_source(struct arena *arena, const struct source *source, struct diag_list *
 		doc_tree_error(&t, DOC_CODE_LIMIT, (struct loc){.source = source},
 		    "the file is larger than %u MiB", LIMIT_FILE_BYTES / 1024 / 1024);
 	else if (check_text(&t, &traits))
-		read_documents(&t, traits, full);
+		deliver(&t, traits, full, each, ctx);
 	out_docs->docs = ARENA_ARRAY(arena, t.doc_count, struct doc_node *);
 	out_docs->count = t.doc_count;
 	for (size_t i = 0; i < t.doc_count; i++)
@@ -202,14 +218,23 @@ bool
 doc_read(struct arena *arena, const struct source *source, struct diag_list *diags,
     struct doc_list *out_docs)
 {
-	return read_source(arena, source, diags, out_docs, false);
+	return read_source(arena, source, diags, NULL, NULL, out_docs, false);
+}
+
+bool
+doc_read_each(struct arena *arena, const struct source *source, struct diag_list *diags,
+    doc_each *each, void *ctx)
+{
+	struct doc_list kept;
+
+	return read_source(arena, source, diags, each, ctx, &kept, false);
 }
 
 bool
 doc_read_full(struct arena *arena, const struct source *source, struct diag_list *diags,
     struct doc_list *out_docs)
 {
-	return read_source(arena, source, diags, out_docs, true);
+	return read_source(arena, source, diags, NULL, NULL, out_docs, true);
 }
 
 const struct doc_node *

@@ -56,6 +56,16 @@ struct doc_list {
 MUST_CHECK bool doc_read(struct arena *arena, const struct source *source,
     struct diag_list *diags, struct doc_list *out_docs);
 
+/*
+ * As doc_read, for sources that are too large to be held as trees: each document is given
+ * to `each` as soon as it has been read. When that returns false the document's memory is
+ * used again; otherwise it stays in the arena, which nobody else may allocate from
+ * meanwhile (the diagnostics live elsewhere, too).
+ */
+typedef bool doc_each (void *ctx, const struct doc_node *doc);
+MUST_CHECK bool doc_read_each(struct arena *arena, const struct source *source,
+    struct diag_list *diags, doc_each *each, void *ctx);
+
 /* The value under `key` in a map; NULL if absent or `map` is no map. */
 MUST_CHECK const struct doc_node *doc_get(const struct doc_node *map, const char *key);
 /* As doc_get, but an explicit null counts as absent. */

@@ -203,8 +203,15 @@ read_plain(struct plain_reader *r, bool flow)
 	if (!is_first(peek(r)) && (peek(r) != '-' || !is_first(peek_at(r, r->at + 1))))
 		return false;
 	for (size_t i = from;; i++) {
-		char c = peek_at(r, i), next = peek_at(r, i + 1);
+		char c = peek_at(r, i), next;
 
+		/* Whatever ends a scalar outside a flow collection stands before ':'
+		 * in ASCII, or is it. */
+		if ((unsigned char)c > ':' && !flow) {
+			end = i + 1;
+			continue;
+		}
+		next = peek_at(r, i + 1);
 		if (is_line_end(c) || (c == ':' && is_blank_or_end(next)) ||
 		    (c == '#' && r->text.ptr[i - 1] == ' '))
 			break;
@@ -327,6 +334,8 @@ at_key(const struct plain_reader *r)
 	for (;; i++) {
 		char c = peek_at(r, i);
 
+		if ((unsigned char)c > ':')
+			continue;
 		if (is_line_end(c) ||
 		    (c == '#' && i > r->at && r->text.ptr[i - 1] == ' '))
 			return false;

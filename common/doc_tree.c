@@ -68,16 +68,16 @@ cache_slot(struct str text)
 struct str
 doc_tree_text(struct doc_tree *t, struct str text)
 {
-	struct str *cached;
+	struct doc_cached *cached;
 
 	if (text.len == 0)
 		return STR("");
 	if (text.len > DOC_CACHE_BYTES)
 		return str_dup(t->arena, text);
 	cached = &t->cache[cache_slot(text)];
-	if (!str_eq(*cached, text))
-		*cached = str_dup(t->arena, text);
-	return *cached;
+	if (cached->rewinds != t->rewinds || !str_eq(cached->text, text))
+		*cached = (struct doc_cached){str_dup(t->arena, text), t->rewinds};
+	return cached->text;
 }
 
 struct diag *
@@ -434,9 +434,40 @@ doc_tree_close(struct doc_tree *t)
 }
 
 void
+doc_tree_mark(struct doc_tree *t)
+{
+	t->mark = arena_mark(t->arena);
+	t->mark_block = t->block;
+	t->mark_block_left = t->block_left;
+}
+
+/* Gives back what the document took. The rest of its first block of nodes lies before
+ * the mark, and is new again too. */
+static void
+rewind_document(struct doc_tree *t)
+{
+	arena_rewind(t->arena, &t->mark);
+	t->block = t->mark_block;
+	t->block_left = t->mark_block_left;
+	if (t->block_left > 0)
+		memset(t->block, 0, t->block_left * sizeof(*t->block));
+	t->rewinds++;
+}
+
+void
 doc_tree_end_document(struct doc_tree *t)
 {
-	if (t->root != NULL && t->root->kind != DOC_NULL)
-		push_node(&t->docs, &t->doc_count, &t->doc_cap, t->root);
+	struct doc_node *root = t->root;
+
 	t->root = NULL;
+	if (root != NULL && root->kind == DOC_NULL)
+		root = NULL;
+	if (t->each == NULL) {
+		if (root != NULL)
+			push_node(&t->docs, &t->doc_count, &t->doc_cap, root);
+		return;
+	}
+	if (root == NULL || !t->each(t->each_ctx, root))
+		rewind_document(t);
+	doc_tree_mark(t);
 }

@@ -45,6 +45,13 @@ struct doc_frame {
 	bool merges; /* some key is a merge key */
 };
 
+/* A text of the cache, and how often memory had been given back when it was made:
+ * if that has happened since, it may be gone. */
+struct doc_cached {
+	struct str text;
+	size_t rewinds;
+};
+
 struct doc_tree {
 	struct arena *arena;
 	const struct source *source;
@@ -52,7 +59,7 @@ struct doc_tree {
 	struct str text;        /* of the source, without a byte order mark */
 	struct doc_node *block; /* of new nodes */
 	size_t block_left;
-	struct str *cache; /* DOC_CACHE_SLOTS */
+	struct doc_cached *cache; /* DOC_CACHE_SLOTS */
 	struct doc_node **stack;
 	size_t len, cap;
 	struct doc_frame frames[LIMIT_DOC_DEPTH];
@@ -60,6 +67,15 @@ struct doc_tree {
 	struct doc_node *root; /* of the present document */
 	struct doc_node **docs;
 	size_t doc_count, doc_cap;
+	/* Takes each document as it ends, and the memory that begins at `mark` is used
+	 * again unless it is kept; NULL: they are gathered in `docs`. */
+	doc_each
+		*each;
+	void *each_ctx;
+	struct arena_mark mark;
+	struct doc_node *mark_block;
+	size_t mark_block_left;
+	size_t rewinds;
 	uint64_t nodes;       /* so far, aliases expanded */
 	uint64_t alias_nodes; /* that aliases added */
 	bool failed;          /* some error was reported */
@@ -68,6 +84,8 @@ struct doc_tree {
 void doc_tree_init(struct doc_tree *t, struct arena *arena, const struct source *source,
     struct diag_list *diags, struct str text);
 void doc_tree_fini(struct doc_tree *t);
+/* What is allocated from here on belongs to the next document. */
+void doc_tree_mark(struct doc_tree *t);
 
 /* A zeroed node in the arena. */
 MUST_CHECK struct doc_node *doc_tree_node(

@@ -1,5 +1,6 @@
 #include "common/map.h"
 
+#include <endian.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,13 +21,13 @@ struct sip {
 	uint64_t v0, v1, v2, v3;
 };
 
-static uint64_t
+static inline uint64_t
 rotate(uint64_t x, unsigned by)
 {
 	return x << by | x >> (64 - by);
 }
 
-static void
+static inline __attribute__((always_inline)) void
 sip_round(struct sip *s)
 {
 	s->v0 += s->v1;
@@ -41,7 +42,7 @@ sip_round(struct sip *s)
 	s->v2 = rotate(s->v2, 32);
 }
 
-static void
+static inline void
 sip_word(struct sip *s, uint64_t word)
 {
 	s->v3 ^= word;
@@ -55,9 +56,8 @@ little_endian(const char *p, size_t len)
 {
 	uint64_t word = 0;
 
-	for (size_t i = 0; i < len; i++)
-		word |= (uint64_t)(unsigned char)p[i] << (8 * i);
-	return word;
+	memcpy(&word, p, len);
+	return le64toh(word);
 }
 
 uint64_t

@@ -9,24 +9,6 @@
 
 #define DISTANCE_BYTES 64
 
-struct str
-str_from(const char *s)
-{
-	return (struct str){s, s != NULL ? strlen(s) : 0};
-}
-
-bool
-str_eq(struct str a, struct str b)
-{
-	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
-}
-
-bool
-str_is(struct str a, const char *b)
-{
-	return str_eq(a, str_from(b));
-}
-
 int
 str_cmp(struct str a, struct str b)
 {
@@ -60,16 +42,6 @@ str_find(struct str s, char c, size_t from)
 	return hit != NULL ? (size_t)(hit - s.ptr) : s.len;
 }
 
-struct str
-str_slice(struct str s, size_t from, size_t to)
-{
-	if (to > s.len)
-		to = s.len;
-	if (from > to)
-		from = to;
-	return (struct str){from != 0 ? s.ptr + from : s.ptr, to - from};
-}
-
 static bool
 is_space(char c)
 {
@@ -92,6 +64,23 @@ struct str
 str_dup(struct arena *a, struct str s)
 {
 	return (struct str){arena_strndup(a, s.ptr, s.len), s.len};
+}
+
+struct str
+str_concat(struct arena *a, const struct str *parts, size_t count)
+{
+	size_t len = 0, at = 0;
+	char *text;
+
+	for (size_t i = 0; i < count; i++)
+		len += parts[i].len;
+	text = arena_alloc(a, len + 1);
+	for (size_t i = 0; i < count; i++) {
+		if (parts[i].len != 0)
+			memcpy(text + at, parts[i].ptr, parts[i].len);
+		at += parts[i].len;
+	}
+	return (struct str){text, len};
 }
 
 struct str

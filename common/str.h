@@ -7,6 +7,7 @@
 #define COMMON_STR_H
 
 #include <stdarg.h>
+#include <string.h>
 
 #include "common/arena.h"
 #include "common/base.h"
@@ -20,10 +21,30 @@ struct str {
 /* For printf: "%.*s", STR_ARG(s). */
 #define STR_ARG(s) (int)(s).len, ((s).ptr != NULL ? (s).ptr : "")
 
+/* The few that parsers call for every word are defined here, to be inlined. */
+
 /* A view of a NUL-terminated string; NULL gives the empty view. */
-MUST_CHECK struct str str_from(const char *s);
-MUST_CHECK bool str_eq(struct str a, struct str b);
-MUST_CHECK bool str_is(struct str a, const char *b);
+MUST_CHECK static inline struct str
+str_from(const char *s)
+{
+	return (struct str){s, s != NULL ? strlen(s) : 0};
+}
+
+MUST_CHECK static inline bool
+str_eq(struct str a, struct str b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+/* Most words differ from what they are compared with in their first byte. */
+MUST_CHECK static inline bool
+str_is(struct str a, const char *b)
+{
+	if (a.len == 0 || b[0] != a.ptr[0])
+		return a.len == 0 && b[0] == '\0';
+	return str_eq(a, str_from(b));
+}
+
 /* Byte order, shorter first: <0, 0, >0. */
 MUST_CHECK int str_cmp(struct str a, struct str b);
 MUST_CHECK bool str_starts(struct str s, struct str prefix);
@@ -31,10 +52,26 @@ MUST_CHECK bool str_ends(struct str s, struct str suffix);
 /* Index of the first byte `c` at or after `from`; s.len if there is none. */
 MUST_CHECK size_t str_find(struct str s, char c, size_t from);
 /* The part [from, to) of s, clamped to s. */
-MUST_CHECK struct str str_slice(struct str s, size_t from, size_t to);
+MUST_CHECK static inline struct str
+str_slice(struct str s, size_t from, size_t to)
+{
+	if (to > s.len)
+		to = s.len;
+	if (from > to)
+		from = to;
+	return (struct str){from != 0 ? s.ptr + from : s.ptr, to - from};
+}
+
 MUST_CHECK struct str str_trim(struct str s);
 /* A copy in the arena, followed by a NUL. */
 MUST_CHECK struct str str_dup(struct arena *a, struct str s);
+/* The parts one behind the other, in the arena, followed by a NUL:
+ * STR_CONCAT(arena, a, STR("/"), b). */
+MUST_CHECK struct str str_concat(
+    struct arena *a, const struct str *parts, size_t count);
+#define STR_CONCAT(a, ...)                                                             \
+	str_concat((a), (const struct str[]){__VA_ARGS__},                             \
+	    sizeof((const struct str[]){__VA_ARGS__}) / sizeof(struct str))
 /* Cuts the part before the first `c` off *rest and returns it; when there is no
  * `c`, returns all of it and leaves *rest with ptr NULL. */
 MUST_CHECK struct str str_split(struct str *rest, char c);

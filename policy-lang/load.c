@@ -233,13 +233,13 @@ read_type_field(struct loader *l, const struct doc_node *doc, const char *name,
     const struct doc_node *inherited, const struct doc_node **out)
 {
 	const struct doc_node *node = doc_value(doc, name);
-	const char *what = arena_printf(l->scratch, "\"%s\"", name);
 
 	*out = inherited;
 	if (node == NULL)
 		return true;
-	if (!schema_type(l->diags, node, what, TYPE_STRING))
-		return false;
+	if (node->kind != DOC_STRING)
+		return schema_wrong_type(l->diags, node,
+		    arena_printf(l->scratch, "\"%s\"", name), TYPE_STRING);
 	*out = node->text.len != 0 ? node : NULL;
 	return true;
 }
@@ -323,6 +323,12 @@ add_document(struct loader *l, const struct doc_node *doc, struct str cluster,
 		refuse_or_skip(l, api, kind);
 		return;
 	}
+	if (found->stage == STAGE_NEVER)
+		return;
+	if (found->stage == STAGE_PODS) {
+		found->load(l, &(struct load_object){found, doc, cluster});
+		return;
+	}
 	o = ARENA_NEW(l->scratch, struct load_object);
 	*o = (struct load_object){found, doc, cluster};
 	ptr_vec_push(&l->items, o);
@@ -351,17 +357,30 @@ source_cluster(const struct model_options *options, const struct source *source)
 	return cluster;
 }
 
+struct source_reader {
+	struct loader *l;
+	struct str cluster;
+};
+
+/* Documents of which some object is loaded later are kept. */
+static bool
+read_document(void *ctx, const struct doc_node *doc)
+{
+	struct source_reader *r = ctx;
+	size_t waiting = r->l->items.count;
+
+	add_document(r->l, doc, r->cluster, (struct inherited){0});
+	return r->l->items.count != waiting;
+}
+
 static void
 read_source(struct loader *l, const struct source *source)
 {
-	struct str cluster = source_cluster(&l->m->options, source);
-	struct doc_list docs;
+	struct source_reader r = {l, source_cluster(&l->m->options, source)};
 
 	/* What came before a mistake counts. */
-	if (!doc_read(l->scratch, source, l->diags, &docs))
+	if (!doc_read_each(l->pages, source, l->diags, read_document, &r))
 		l->failed = true;
-	for (size_t i = 0; i < docs.count; i++)
-		add_document(l, docs.docs[i], cluster, (struct inherited){0});
 }
 
 static void
@@ -393,6 +412,7 @@ loader_fini(struct loader *l)
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
 		map_fini(maps[i]);
 	arena_free(l->scratch);
+	arena_free(l->pages);
 }
 
 bool
@@ -400,7 +420,12 @@ model_load(struct arena *arena, const struct bundle *bundle,
     const struct model_options *options, struct diag_list *diags,
     struct model **out_model)
 {
-	struct loader l = {.arena = arena, .scratch = arena_new(), .diags = diags};
+	struct loader l = {
+	    .arena = arena,
+	    .scratch = arena_new(),
+	    .pages = arena_new(),
+	    .diags = diags,
+	};
 	unsigned errors = diags->errors;
 
 	l.m = ARENA_NEW(arena, struct model);
@@ -410,8 +435,11 @@ model_load(struct arena *arena, const struct bundle *bundle,
 	l.m->root = load_ns(&l, STR("/"));
 	for (size_t i = 0; i < bundle->count; i++)
 		read_source(&l, &bundle->sources[i]);
-	for (unsigned stage = 0; stage < STAGE_COUNT; stage++)
+	for (unsigned stage = STAGE_TREE; stage < STAGE_COUNT; stage++) {
 		run_stage(&l, (enum load_stage)stage);
+		if (stage == STAGE_TREE)
+			load_settle_kube(&l);
+	}
 	load_finish(&l);
 	report_skipped(&l);
 	loader_fini(&l);

@@ -177,6 +177,12 @@ finish_workloads(struct loader *l)
 {
 	struct model *m = l->m;
 
+	for (size_t i = 0; i < l->workloads.count; i++) {
+		struct workload *w = l->workloads.items[i];
+
+		if (w->kube != NULL)
+			w->ns = w->kube->ns;
+	}
 	m->workloads = sorted(l, &l->workloads, compare_workloads);
 	m->workload_count = l->workloads.count;
 	for (size_t i = 0; i < m->workload_count; i++) {

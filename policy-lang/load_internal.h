@@ -26,7 +26,8 @@ MUST_CHECK void *ptr_vec_copy(struct arena *a, const struct ptr_vec *v);
 
 struct loader {
 	struct arena *arena;   /* the model's */
-	struct arena *scratch; /* documents; freed when loading is over */
+	struct arena *scratch; /* freed when loading is over */
+	struct arena *pages;   /* the same: documents, of which most are not kept */
 	struct diag_list *diags;
 	struct model *m;      /* its maps of namespaces are in use while loading */
 	struct map texts;     /* every text of the model once: key -> its bytes */
@@ -37,13 +38,17 @@ struct loader {
 	struct ptr_vec items; /* struct load_object, in the order read */
 	struct ptr_vec workloads, policies, access, quotas, external_list, services;
 	bool failed;          /* some source could not be read to its end */
+	bool placed;          /* it is known which Kubernetes namespace is where */
 	unsigned suggestions; /* made for unknown namespaces; they cost a search */
 };
 
 enum load_stage {
+	/* Pods, templates, Nodes, Services, which make up most of what there is: loaded as they are
+	 * read, so that no more than one of their documents is in memory. They must not
+	 * ask where a Kubernetes namespace is placed. */
+	STAGE_PODS,
 	STAGE_TREE,     /* native Namespaces: the tree, and who is placed where */
 	STAGE_KUBE,     /* Kubernetes Namespaces */
-	STAGE_PODS,     /* Pods, templates, Services, Nodes: what is in Kubernetes */
 	STAGE_NATIVE,   /* Workloads, ExternalNetworks */
 	STAGE_POLICIES, /* Policies of every kind, Access, Quota */
 	STAGE_COUNT,
@@ -156,6 +161,8 @@ struct kube_node {
 MUST_CHECK struct ns *load_ns(struct loader *l, struct str path);
 MUST_CHECK struct kube_node *load_kube_ns(
     struct loader *l, struct str cluster, struct str name);
+/* After STAGE_TREE: namespaces that nobody placed are at / and their name. */
+void load_settle_kube(struct loader *l);
 /* Notes that something is known to be in it. */
 void kube_node_known(struct kube_node *node);
 /* The namespace that a native document is in: a path, or a Kubernetes namespace.

@@ -215,16 +215,18 @@ read_addresses(struct loader *l, const struct doc_node *one,
 struct node_draft *
 load_node_draft(struct loader *l, struct str cluster, struct str name)
 {
-	struct str key = str_from(
-	    arena_printf(l->scratch, "%.*s/%.*s", STR_ARG(cluster), STR_ARG(name)));
+	struct arena_mark mark = arena_mark(l->scratch);
+	struct str key = STR_CONCAT(l->scratch, cluster, STR("/"), name);
 	struct node_draft *d = map_get(&l->nodes, key);
 
-	if (d == NULL) {
-		d = ARENA_NEW(l->arena, struct node_draft);
-		d->node.cluster = load_text(l, cluster);
-		d->node.name = load_text(l, name);
-		map_set(&l->nodes, key, d);
+	if (d != NULL) {
+		arena_rewind(l->scratch, &mark);
+		return d;
 	}
+	d = ARENA_NEW(l->arena, struct node_draft);
+	d->node.cluster = load_text(l, cluster);
+	d->node.name = load_text(l, name);
+	map_set(&l->nodes, key, d);
 	return d;
 }
 
@@ -335,12 +337,14 @@ read_owner(struct loader *l, const struct meta *meta, struct workload *w)
 static void
 set_display(struct loader *l, struct workload *w)
 {
+	struct arena_mark mark = arena_mark(l->scratch);
 	bool cluster = w->kube->cluster.len != 0;
 
-	w->display = load_text(l,
-	    str_from(arena_printf(l->scratch, "%.*s%s%.*s/%.*s[%.*s]",
-		STR_ARG(w->kube->cluster), cluster ? "/" : "", STR_ARG(w->kube->name),
-		STR_ARG(w->owner_name), STR_ARG(w->owner_kind))));
+	w->display =
+	    load_text(l, STR_CONCAT(l->scratch, w->kube->cluster,
+			     cluster ? STR("/") : STR(""), w->kube->name, STR("/"),
+			     w->owner_name, STR("["), w->owner_kind, STR("]")));
+	arena_rewind(l->scratch, &mark);
 }
 
 static bool
@@ -371,8 +375,7 @@ new_workload(struct loader *l, const struct load_object *o, const struct meta *m
 	w->name = meta->name;
 	w->owner_name = meta->name;
 	w->owner_kind = str_from(o->kind->kind);
-	w->kube = &kube->kube;
-	w->ns = kube->kube.ns;
+	w->kube = &kube->kube; /* its namespace is not placed yet: see load_finish */
 	w->labels = meta->labels;
 	w->loc = meta->loc;
 	read_owner(l, meta, w);

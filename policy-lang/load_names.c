@@ -11,7 +11,10 @@ enum {
 enum {
 	LOWER = 1,
 	UPPER = 2,
-	DIGIT = 4
+	DIGIT = 4,
+	DASH = 8,
+	UNDERSCORE = 16,
+	DOT = 32,
 };
 
 static unsigned
@@ -23,21 +26,18 @@ byte_class(char c)
 		return UPPER;
 	if (c >= '0' && c <= '9')
 		return DIGIT;
-	return 0;
+	return c == '-' ? DASH : c == '_' ? UNDERSCORE : c == '.' ? DOT : 0;
 }
 
-/* Not empty, `ends` at both ends, `ends` or one of `others` between. */
+/* Not empty, `ends` at both ends, `ends` or `others` between. */
 static bool
-matches(struct str s, unsigned ends, const char *others)
+matches(struct str s, unsigned ends, unsigned others)
 {
-	struct str other = str_from(others);
-
 	if (s.len == 0 || (byte_class(s.ptr[0]) & ends) == 0 ||
 	    (byte_class(s.ptr[s.len - 1]) & ends) == 0)
 		return false;
 	for (size_t i = 1; i + 1 < s.len; i++) {
-		if ((byte_class(s.ptr[i]) & ends) == 0 &&
-		    str_find(other, s.ptr[i], 0) == other.len)
+		if ((byte_class(s.ptr[i]) & (ends | others)) == 0)
 			return false;
 	}
 	return true;
@@ -46,7 +46,7 @@ matches(struct str s, unsigned ends, const char *others)
 bool
 name_is_label(struct str s)
 {
-	return s.len <= LABEL_BYTES && matches(s, LOWER | DIGIT, "-");
+	return s.len <= LABEL_BYTES && matches(s, LOWER | DIGIT, DASH);
 }
 
 bool
@@ -55,7 +55,7 @@ name_is_subdomain(struct str s)
 	if (s.len == 0 || s.len > LIMIT_NAME_BYTES)
 		return false;
 	do {
-		if (!matches(str_split(&s, '.'), LOWER | DIGIT, "-"))
+		if (!matches(str_split(&s, '.'), LOWER | DIGIT, DASH))
 			return false;
 	} while (s.ptr != NULL);
 	return true;
@@ -71,14 +71,15 @@ name_is_qualified(struct str s)
 			return false;
 		s = str_slice(s, slash + 1, s.len);
 	}
-	return s.len <= LABEL_BYTES && matches(s, LOWER | UPPER | DIGIT, "-_.");
+	return s.len <= LABEL_BYTES &&
+	       matches(s, LOWER | UPPER | DIGIT, DASH | UNDERSCORE | DOT);
 }
 
 bool
 name_is_label_value(struct str s)
 {
-	return s.len == 0 ||
-	       (s.len <= LABEL_BYTES && matches(s, LOWER | UPPER | DIGIT, "-_."));
+	return s.len == 0 || (s.len <= LABEL_BYTES && matches(s, LOWER | UPPER | DIGIT,
+							  DASH | UNDERSCORE | DOT));
 }
 
 bool
@@ -86,7 +87,7 @@ name_is_port(struct str s)
 {
 	bool letter = false;
 
-	if (s.len > PORT_NAME_BYTES || !matches(s, LOWER | DIGIT, "-"))
+	if (s.len > PORT_NAME_BYTES || !matches(s, LOWER | DIGIT, DASH))
 		return false;
 	for (size_t i = 0; i < s.len; i++) {
 		letter = letter || byte_class(s.ptr[i]) == LOWER;
@@ -108,7 +109,8 @@ name_is_domain(struct str s)
 	if (str_ends(s, STR(".")))
 		s = str_slice(s, 0, s.len - 1);
 	do {
-		if (!matches(str_split(&s, '.'), LOWER | UPPER | DIGIT, "-_"))
+		if (!matches(
+			str_split(&s, '.'), LOWER | UPPER | DIGIT, DASH | UNDERSCORE))
 			return false;
 		labels++;
 	} while (s.ptr != NULL);
@@ -118,7 +120,8 @@ name_is_domain(struct str s)
 bool
 name_is_path_step(struct str s)
 {
-	return s.len <= LABEL_BYTES && matches(s, LOWER | DIGIT, "-_.");
+	return s.len <= LABEL_BYTES &&
+	       matches(s, LOWER | DIGIT, DASH | UNDERSCORE | DOT);
 }
 
 bool

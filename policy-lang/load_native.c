@@ -137,10 +137,9 @@ load_native_workload(struct loader *l, const struct load_object *o)
 	w->service_account = STR("");
 	w->node = STR("");
 	w->loc = meta.loc;
-	w->display =
-	    load_text(l, str_from(arena_printf(l->scratch, "%.*s%s%.*s[Workload]",
-			     STR_ARG(w->ns->path), w->ns->parent != NULL ? "/" : "",
-			     STR_ARG(w->name))));
+	w->display = load_text(l, STR_CONCAT(l->scratch, w->ns->path,
+				      w->ns->parent != NULL ? STR("/") : STR(""),
+				      w->name, STR("[Workload]")));
 	if (spec == NULL || read_workload_spec(l, o, spec, w))
 		ptr_vec_push(&l->workloads, w);
 }

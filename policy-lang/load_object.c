@@ -52,16 +52,16 @@ bool
 load_claim(struct loader *l, const char *kind, struct str cluster, struct str ns,
     struct str name, struct loc loc)
 {
-	const char *id = arena_printf(l->scratch, "%s\n%.*s\n%.*s\n%.*s", kind,
-	    STR_ARG(cluster), STR_ARG(ns), STR_ARG(name));
-	const struct loc *first = map_get(&l->objects, str_from(id));
+	struct str id = STR_CONCAT(l->scratch, str_from(kind), STR("\n"), cluster,
+	    STR("\n"), ns, STR("\n"), name);
+	const struct loc *first = map_get(&l->objects, id);
 	struct loc *mine;
 	struct diag *d;
 
 	if (first == NULL) {
 		mine = ARENA_NEW(l->scratch, struct loc);
 		*mine = loc;
-		map_set(&l->objects, str_from(id), mine);
+		map_set(&l->objects, id, mine);
 		return true;
 	}
 	d = diag_say(l->diags, CODE_DUPLICATE_OBJECT, loc,

@@ -76,6 +76,17 @@ read_label(struct loader *l, const struct doc_entry *entry, enum api_style style
 	return ok;
 }
 
+/* As an API server writes them. */
+static bool
+labels_sorted(const struct label *items, size_t count)
+{
+	for (size_t i = 1; i < count; i++) {
+		if (compare_labels(&items[i - 1], &items[i]) > 0)
+			return false;
+	}
+	return true;
+}
+
 bool
 load_labels(struct loader *l, const struct doc_node *map, struct label_set *out)
 {
@@ -92,7 +103,7 @@ load_labels(struct loader *l, const struct doc_node *map, struct label_set *out)
 		else
 			count++;
 	}
-	if (count > 1)
+	if (!labels_sorted(items, count))
 		qsort(items, count, sizeof(*items), compare_labels);
 	*out = (struct label_set){items, count};
 	return ok;

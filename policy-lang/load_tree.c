@@ -231,23 +231,41 @@ new_kube(struct loader *l, struct str cluster, struct str name, struct ns *ns)
 	return node;
 }
 
-/* Who is placed somewhere is known by now: the others are at / and their name. */
+static struct ns *
+default_place(struct loader *l, struct str name)
+{
+	return load_ns(l, str_from(arena_printf(l->scratch, "/%.*s", STR_ARG(name))));
+}
+
+/* Before it is known who is placed where, a new one is nowhere yet. */
 struct kube_node *
 load_kube_ns(struct loader *l, struct str cluster, struct str name)
 {
 	struct kube_node *node = find_kube(l, cluster, name);
-	const char *path;
 
 	if (node != NULL)
 		return node;
-	path = arena_printf(l->scratch, "/%.*s", STR_ARG(name));
-	return new_kube(l, cluster, name, load_ns(l, str_from(path)));
+	return new_kube(l, cluster, name, l->placed ? default_place(l, name) : NULL);
+}
+
+void
+load_settle_kube(struct loader *l)
+{
+	for (size_t i = 0; i < l->m->kube_by_name.len; i++) {
+		struct kube_ns *kube = l->m->kube_by_name.entries[i].value;
+
+		if (kube->ns == NULL)
+			kube->ns = default_place(l, kube->name);
+		if (CONTAINER_OF(kube, struct kube_node, kube)->known)
+			mark_known(kube->ns);
+	}
+	l->placed = true;
 }
 
 void
 kube_node_known(struct kube_node *node)
 {
-	if (!node->known)
+	if (!node->known && node->kube.ns != NULL)
 		mark_known(node->kube.ns);
 	node->known = true;
 }
@@ -373,8 +391,10 @@ place(struct loader *l, struct ns *ns, struct str cluster, const struct doc_node
 		return;
 	}
 	node = find_kube(l, cluster, name->text);
-	if (node == NULL) {
-		node = new_kube(l, cluster, name->text, ns);
+	if (node == NULL)
+		node = new_kube(l, cluster, name->text, NULL);
+	if (node->kube.ns == NULL) {
+		node->kube.ns = ns;
 		node->known = true;
 		node->placed = name->loc;
 	} else if (node->kube.ns != ns) {

@@ -4,10 +4,11 @@
  *     bench-language load PATH...              read, parse, load, lint; libyaml beside
  *     bench-language ask PATH... -- QUESTIONS  load, then `can` and `explain` of each line
  *
- * Seconds are of the wall clock, memory is in bytes.
+ * NAME_s are seconds of the wall clock, NAME_cpu_s of the processor; memory is in bytes.
  */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <yaml.h>
 
 #include <stdio.h>
@@ -24,13 +25,25 @@ struct bench {
 	struct bundle bundle;
 	struct model *model;
 	monotime_t since;
+	double cpu_since;
 	bool first; /* no member printed yet */
 };
+
+static double
+processor_seconds(void)
+{
+	struct timespec t;
+
+	if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) != 0)
+		base_die("no processor clock");
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
 
 static void
 start(struct bench *b)
 {
 	b->since = monotime_now();
+	b->cpu_since = processor_seconds();
 }
 
 static void
@@ -40,10 +53,18 @@ print_number(struct bench *b, const char *name, double value)
 	b->first = false;
 }
 
+/* Prints the seconds of the clock as NAME_s, those of the processor as NAME_cpu_s. */
 static void
 stop(struct bench *b, const char *name)
 {
-	print_number(b, name, (double)monotime_since(b->since, monotime_now()) / 1e9);
+	double wall = (double)monotime_since(b->since, monotime_now()) / 1e9;
+	double cpu = processor_seconds() - b->cpu_since;
+	char text[64];
+
+	(void)snprintf(text, sizeof(text), "%s_s", name);
+	print_number(b, text, wall);
+	(void)snprintf(text, sizeof(text), "%s_cpu_s", name);
+	print_number(b, text, cpu);
 }
 
 /* A field of /proc/self/status, which is in kB. */
@@ -127,10 +148,10 @@ load(struct bench *b, char **paths, size_t count)
 	start(b);
 	ok = bundle_read(
 	    b->arena, (const char *const *)paths, count, &b->diags, &b->bundle);
-	stop(b, "read_s");
+	stop(b, "read");
 	start(b);
 	ok = model_load(b->arena, &b->bundle, NULL, &b->diags, &b->model) && ok;
-	stop(b, "load_s");
+	stop(b, "load");
 	return ok;
 }
 
@@ -160,14 +181,14 @@ bench_load(struct bench *b, char **paths, size_t count)
 	diag_list_init(&lints, b->arena);
 	start(b);
 	model_lint(b->model, &lints);
-	stop(b, "lint_s");
+	stop(b, "lint");
 	start(b);
 	ok = read_documents(b, &document_bytes) && ok;
-	stop(b, "documents_s");
+	stop(b, "documents");
 	print_number(b, "document_bytes", (double)document_bytes);
 	start(b);
 	ok = bare_libyaml(&b->bundle) && ok;
-	stop(b, "libyaml_s");
+	stop(b, "libyaml");
 	return ok;
 }
 
@@ -251,24 +272,24 @@ bench_ask(struct bench *b, char **paths, size_t count, const char *file)
 	print_sizes(b, bundle_bytes(&b->bundle));
 	start(b);
 	resolver = resolver_new(b->arena, b->model);
-	stop(b, "names_s");
+	stop(b, "names");
 	start(b);
 	ok = read_questions(b, resolver, text.sources[0].text, &q);
-	stop(b, "read_questions_s");
+	stop(b, "read_questions");
 	print_number(b, "questions", (double)q.count);
 	start(b);
 	judge = judge_new(b->model);
 	print_number(b, "allowed", (double)judge_all(judge, &q, 0, 1));
-	stop(b, "first_answer_s");
+	stop(b, "first_answer");
 	start(b);
 	(void)judge_all(judge, &q, 0, q.count); /* finds who is governed by what */
-	stop(b, "cold_s");
+	stop(b, "cold");
 	start(b);
 	print_number(b, "allowed_all", (double)judge_all(judge, &q, 0, q.count));
-	stop(b, "warm_s");
+	stop(b, "warm");
 	start(b);
 	print_number(b, "explained_allowed", (double)explain_all(b, &q, EXPLAINED));
-	stop(b, "explain_s");
+	stop(b, "explain");
 	print_number(
 	    b, "explained", (double)(q.count < EXPLAINED ? q.count : EXPLAINED));
 	print_number(b, "rss_end_bytes", memory("VmRSS"));
