@@ -10,7 +10,9 @@
 #include "policy-lang/table.h"
 
 struct compile_options {
-	struct str node; /* the node whose workloads are local */
+	/* The node whose workloads are local: "name", or "cluster/name" where several
+	 * clusters have one of that name. */
+	struct str node;
 	struct table_settings settings;
 	/* Addresses that are workloads', for the gate: traffic from or to one of them
 	 * that is not programmed is dropped. None: no gate. */

@@ -142,17 +142,6 @@ comment_tail(
 	return arena_printf(a, " %s %s%s", direction_name(n->dir), what, place);
 }
 
-static const char *
-comment_head(struct arena *a, const struct policy *p)
-{
-	const char *slash = "";
-
-	if (p->namespace_text.len != 0 && !str_is(p->namespace_text, "/"))
-		slash = "/";
-	return arena_printf(a, "%s %.*s%s%.*s", policy_kind_name(p->kind),
-	    STR_ARG(p->namespace_text), slash, STR_ARG(p->name));
-}
-
 /* What is least missed goes first: directories, the rule's name, then the middle of
  * policy's name, then the end. */
 static const char *
@@ -165,7 +154,7 @@ comment_of(struct arena *a, const struct verdict_number *n)
 		if (fixed[i].number == n->number)
 			return fixed[i].comment;
 	}
-	head = comment_head(a, n->policy);
+	head = policy_title(a, n->policy);
 	tail = comment_tail(a, n, true, true);
 	if (strlen(head) + strlen(tail) > TABLE_COMMENT_BYTES)
 		tail = comment_tail(a, n, true, false);

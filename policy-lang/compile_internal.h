@@ -62,7 +62,9 @@ struct universe {
 	uint32_t *node_points;
 	struct label_index *labels; /* of slots */
 	struct label_index
-	    *scope_labels; /* of scopes, as a namespaceSelector sees them */
+	    *scope_labels;   /* of scopes, as a namespaceSelector sees them */
+	struct map clusters; /* name -> bitmap of slots; empty with one cluster */
+	struct roaring_bitmap_s *no_slots; /* of a cluster that has none */
 };
 
 /* In the scratch arena. */
@@ -71,6 +73,9 @@ void universe_fini(struct universe *u);
 /* The scope of a Kubernetes namespace. */
 MUST_CHECK const struct scope *universe_kube_scope(
     const struct universe *u, const struct kube_ns *kube);
+/* The slots of a cluster. To be asked only of a model with options.cluster_count. */
+MUST_CHECK const struct roaring_bitmap_s *universe_cluster(
+    const struct universe *u, struct str cluster);
 /* The first point of a family at or after an address. */
 MUST_CHECK uint32_t universe_find(
     const struct universe *u, unsigned family, addr_num addr);
@@ -101,6 +106,7 @@ struct peer_set {
 	struct roaring_bitmap_s *slots;    /* workloads; never NULL */
 	struct addrset nets[FAMILY_COUNT]; /* addresses that are no workload's */
 	struct addrset pods[FAMILY_COUNT]; /* workloads that have such an address */
+	struct str home; /* nets take in workloads of other clusters; ptr NULL: no */
 	uint32_t *nodes;
 	size_t node_count;
 	const struct port_name *name; /* NULL: peers of a rule */

@@ -21,6 +21,16 @@ add_flag(struct buf *key, bool flag)
 	buf_add_char(key, flag ? 1 : 0);
 }
 
+/* Nothing where any cluster will do. */
+static void
+add_cluster_key(struct buf *key, struct str cluster)
+{
+	if (cluster.ptr == NULL)
+		return;
+	buf_add_char(key, 'C');
+	key_add_str(key, cluster);
+}
+
 static void
 add_match_key(struct buf *key, const struct workload_match *match)
 {
@@ -31,6 +41,7 @@ add_match_key(struct buf *key, const struct workload_match *match)
 		key_add_str(key, match->kube->cluster);
 		key_add_str(key, match->kube->name);
 	}
+	add_cluster_key(key, match->cluster);
 	selector_add_key(key, match->ns_selector);
 	selector_add_key(key, match->selector);
 	add_flag(key, match->service_account.ptr != NULL);
@@ -61,11 +72,14 @@ add_peer_key(struct buf *key, const struct peer *peer)
 			break;
 		buf_add_char(key, 'N');
 		add_flag(key, peer->by_address);
+		if (!peer->by_address)
+			add_cluster_key(key, peer->cluster);
 		add_prefix_keys(key, peer->prefixes, peer->prefix_count);
 		add_prefix_keys(key, peer->excepts, peer->except_count);
 		break;
 	case PEER_NODES:
 		buf_add_char(key, 'H');
+		add_cluster_key(key, peer->cluster);
 		add_flag(key, peer->node_name.ptr != NULL);
 		key_add_str(key, peer->node_name);
 		selector_add_key(key, peer->node_selector);
@@ -181,6 +195,8 @@ add_workloads(
 	} else {
 		add_range(bits, 0, u->slot_count);
 	}
+	if (match->cluster.ptr != NULL)
+		roaring_bitmap_and_inplace(bits, universe_cluster(u, match->cluster));
 	if (match->ns_selector != NULL) {
 		struct scope_slots in = {u, new_bitmap()};
 
@@ -215,6 +231,8 @@ add_network(const struct peer *peer, struct peer_set *set)
 		addrset_add_set(&set->nets[f], &in);
 		if (peer->by_address)
 			addrset_add_set(&set->pods[f], &in);
+		else
+			set->home = peer->cluster;
 		addrset_fini(&in);
 		addrset_fini(&out);
 	}
@@ -223,6 +241,8 @@ add_network(const struct peer *peer, struct peer_set *set)
 static bool
 node_matches(const struct peer *peer, const struct node *node)
 {
+	if (peer->cluster.ptr != NULL && !str_eq(peer->cluster, node->cluster))
+		return false;
 	if (peer->node_name.ptr != NULL && !str_eq(peer->node_name, node->name))
 		return false;
 	return selector_matches(peer->node_selector, node->labels);
@@ -331,10 +351,27 @@ each_point_of_slot(uint32_t slot, void *ctx)
 	return true;
 }
 
-/* The points in the ranges that are (or are not) workloads'. */
+/* Which of the points in a network are meant. */
+enum point_choice {
+	POINTS_OF_WORKLOADS,
+	POINTS_OF_NONE,     /* of no workload */
+	POINTS_OF_STRANGERS /* workloads of other clusters than the set's home */
+};
+
+static bool
+is_chosen(const struct universe *u, const struct point *p, enum point_choice choice,
+    struct str home)
+{
+	if (p->slot == NONE)
+		return choice == POINTS_OF_NONE;
+	if (choice == POINTS_OF_STRANGERS)
+		return !str_eq(u->slots[p->slot]->cluster, home);
+	return choice == POINTS_OF_WORKLOADS;
+}
+
 static void
 each_point_in(const struct universe *u, unsigned family, const struct addrset *ranges,
-    bool workloads, const struct each_slot *e)
+    enum point_choice choice, struct str home, const struct each_slot *e)
 {
 	uint32_t end = u->family_first[family + 1];
 
@@ -342,10 +379,21 @@ each_point_in(const struct universe *u, unsigned family, const struct addrset *r
 		uint32_t p = universe_find(u, family, ranges->ranges[i].lo);
 
 		for (; p < end && u->points[p].addr <= ranges->ranges[i].hi; p++) {
-			if ((u->points[p].slot != NONE) == workloads)
+			if (is_chosen(u, &u->points[p], choice, home))
 				e->each(e->ctx, p);
 		}
 	}
+}
+
+/* The workloads that the networks of the set take in. */
+static void
+each_workload_in(const struct universe *u, unsigned family, const struct peer_set *set,
+    const struct each_slot *e)
+{
+	each_point_in(u, family, &set->pods[family], POINTS_OF_WORKLOADS, set->home, e);
+	if (set->home.ptr != NULL)
+		each_point_in(
+		    u, family, &set->nets[family], POINTS_OF_STRANGERS, set->home, e);
 }
 
 void
@@ -356,8 +404,8 @@ peers_each_point(const struct universe *u, const struct peer_set *set,
 
 	(void)roaring_iterate(set->slots, each_point_of_slot, &e); /* never stopped */
 	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
-		each_point_in(u, f, &set->nets[f], false, &e);
-		each_point_in(u, f, &set->pods[f], true, &e);
+		each_point_in(u, f, &set->nets[f], POINTS_OF_NONE, set->home, &e);
+		each_workload_in(u, f, set, &e);
 	}
 	for (size_t i = 0; i < set->node_count; i++) {
 		for (uint32_t j = u->node_points_first[set->nodes[i]];
@@ -433,7 +481,7 @@ name_reaches(const struct side *s, struct port_name *n, uint32_t peers)
 	set = s->sets[peers];
 	roaring_bitmap_or_inplace(n->reach, set->slots);
 	for (unsigned f = 0; f < FAMILY_COUNT; f++)
-		each_point_in(r.u, f, &set->pods[f], true, &e);
+		each_workload_in(r.u, f, set, &e);
 }
 
 /* Puts the workload into the set of those that give the name the same meaning. */

@@ -42,16 +42,25 @@ find_locals(struct builder *b)
 {
 	const struct universe *u = &b->c->universe;
 	struct str node = b->c->options->node;
+	size_t slash = str_find(node, '/', 0);
+	struct str cluster = {0};
 
+	if (slash != node.len) {
+		cluster = str_slice(node, 0, slash);
+		node = str_slice(node, slash + 1, node.len);
+	}
 	for (int pass = 0; pass < 2; pass++) {
 		uint32_t count = 0;
 
 		for (uint32_t i = 0; i < u->slot_count; i++) {
-			if (node.len == 0 || !str_eq(u->slots[i]->node, node))
+			const struct workload *w = u->slots[i];
+
+			if (node.len == 0 || !str_eq(w->node, node) ||
+			    (cluster.ptr != NULL && !str_eq(w->cluster, cluster)))
 				continue;
 			if (pass == 1)
 				b->locals[count] =
-				    (struct local){.workload = u->slots[i], .slot = i};
+				    (struct local){.workload = w, .slot = i};
 			count++;
 		}
 		if (pass == 0)
@@ -133,6 +142,8 @@ selected(struct label_index *index, const struct selector *selector)
 static bool
 is_in_place(const struct workload_match *match, const struct workload *w)
 {
+	if (match->cluster.ptr != NULL && !str_eq(match->cluster, w->cluster))
+		return false;
 	if (match->kube != NULL && match->kube != w->kube)
 		return false;
 	if (match->subtree != NULL && !ns_within(w->ns, match->subtree))

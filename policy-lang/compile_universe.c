@@ -4,6 +4,7 @@
  */
 #include "policy-lang/compile_internal.h"
 
+#include <roaring/roaring.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -193,32 +194,50 @@ make_subtrees(struct universe *u, struct arena *scratch)
 	}
 }
 
-/* ---- points ---- */
+/* ---- clusters ---- */
 
-/* The node that a hostNetwork workload is, when its address says nothing. */
-static const struct node *
-node_of(const struct model *m, const struct workload *w)
+static roaring_bitmap_t *
+new_bitmap(void)
 {
-	struct str cluster = w->kube != NULL ? w->kube->cluster : (struct str){0};
-	size_t lo = 0, hi = m->node_count;
+	roaring_bitmap_t *bits = roaring_bitmap_create();
 
-	if (w->node.len == 0)
-		return NULL;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		int order = str_cmp(m->nodes[mid]->cluster, cluster);
-
-		if (order == 0)
-			order = str_cmp(m->nodes[mid]->name, w->node);
-		if (order == 0)
-			return m->nodes[mid];
-		if (order < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return w->kube == NULL ? model_node(m, w->node) : NULL;
+	if (bits == NULL)
+		base_die("out of memory");
+	return bits;
 }
+
+/* Only with several clusters does any policy ask. */
+static void
+make_clusters(struct universe *u)
+{
+	roaring_bitmap_t *bits = NULL;
+	struct str last = {0};
+
+	u->no_slots = new_bitmap();
+	for (uint32_t i = 0; u->model->options.cluster_count != 0 && i < u->slot_count;
+	     i++) {
+		struct str cluster = u->slots[i]->cluster;
+
+		if (bits == NULL || !str_eq(cluster, last))
+			bits = map_get(&u->clusters, cluster);
+		if (bits == NULL) {
+			bits = new_bitmap();
+			(void)map_set(&u->clusters, cluster, bits); /* new */
+		}
+		last = cluster;
+		roaring_bitmap_add(bits, i);
+	}
+}
+
+const roaring_bitmap_t *
+universe_cluster(const struct universe *u, struct str cluster)
+{
+	const roaring_bitmap_t *bits = map_get(&u->clusters, cluster);
+
+	return bits != NULL ? bits : u->no_slots;
+}
+
+/* ---- points ---- */
 
 static int
 point_cmp(const void *a, const void *b)
@@ -258,7 +277,7 @@ make_points(struct universe *u, struct arena *scratch, const uint32_t *slot_of)
 		if (w->host_network) {
 			node = model_node_at(m, &addr);
 			if (node == NULL)
-				node = node_of(m, w);
+				node = model_node_of(m, w);
 		}
 		add_point(u, &addr, slot_of[w->index], node);
 	}
@@ -360,6 +379,7 @@ universe_init(struct universe *u, struct arena *scratch, const struct model *m)
 	make_scopes(u, scratch, pre, order, native);
 	make_slots(u, scratch, native, slot_of);
 	make_subtrees(u, scratch);
+	make_clusters(u);
 	make_points(u, scratch, slot_of);
 	group_points(u, scratch, u->slot_count, point_slot, &u->slot_points_first,
 	    &u->slot_points);
@@ -374,4 +394,8 @@ universe_fini(struct universe *u)
 {
 	label_index_free(u->labels);
 	label_index_free(u->scope_labels);
+	for (size_t i = 0; i < u->clusters.len; i++)
+		roaring_bitmap_free(u->clusters.entries[i].value);
+	map_fini(&u->clusters);
+	roaring_bitmap_free(u->no_slots);
 }

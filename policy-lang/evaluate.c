@@ -15,6 +15,8 @@ workload_matches(const struct workload_match *match, const struct workload *w)
 {
 	if (w->host_network)
 		return false;
+	if (match->cluster.ptr != NULL && !str_eq(match->cluster, w->cluster))
+		return false;
 	if (match->subtree != NULL && !ns_within(w->ns, match->subtree))
 		return false;
 	if (match->kube != NULL && w->kube != match->kube)
@@ -45,12 +47,20 @@ in_some_prefix(
 	return false;
 }
 
+/* To a policy of one cluster the workloads of another are outside addresses. */
+static bool
+is_outside(const struct peer *peer, const struct workload *w)
+{
+	return peer->cluster.ptr != NULL && !str_eq(peer->cluster, w->cluster);
+}
+
 static bool
 network_matches(const struct peer *peer, const struct endpoint *end)
 {
 	if (!end->has_addr)
 		return false;
-	if (end->kind == ENDPOINT_WORKLOAD && !peer->by_address)
+	if (end->kind == ENDPOINT_WORKLOAD && !peer->by_address &&
+	    !is_outside(peer, end->workload))
 		return false;
 	return in_some_prefix(&end->addr, peer->prefixes, peer->prefix_count) &&
 	       !in_some_prefix(&end->addr, peer->excepts, peer->except_count);
@@ -60,6 +70,8 @@ static bool
 node_matches(const struct peer *peer, const struct endpoint *end)
 {
 	if (end->kind != ENDPOINT_NODE || end->node == NULL)
+		return false;
+	if (peer->cluster.ptr != NULL && !str_eq(peer->cluster, end->node->cluster))
 		return false;
 	if (peer->node_name.ptr != NULL && !str_eq(peer->node_name, end->node->name))
 		return false;
@@ -348,9 +360,8 @@ is_own_node(const struct endpoint *end, const struct workload *w)
 {
 	if (end->kind != ENDPOINT_NODE || end->node == NULL || w->node.len == 0)
 		return false;
-	if (w->kube != NULL && !str_eq(w->kube->cluster, end->node->cluster))
-		return false;
-	return str_eq(end->node->name, w->node);
+	return str_eq(w->cluster, end->node->cluster) &&
+	       str_eq(end->node->name, w->node);
 }
 
 /* Judges what needs no walk; true if it did. */

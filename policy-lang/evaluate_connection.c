@@ -10,32 +10,6 @@
 
 /* ---- ends ---- */
 
-/* The node that a pod runs on: names of nodes may coincide between clusters. */
-static const struct node *
-node_of(const struct model *m, const struct workload *w)
-{
-	struct str cluster = w->kube != NULL ? w->kube->cluster : (struct str){0};
-	size_t lo = 0, hi = m->node_count;
-
-	if (w->node.len == 0)
-		return NULL;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		const struct node *node = m->nodes[mid];
-		int order = str_cmp(node->cluster, cluster);
-
-		if (order == 0)
-			order = str_cmp(node->name, w->node);
-		if (order == 0)
-			return node;
-		if (order < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return w->kube == NULL ? model_node(m, w->node) : NULL;
-}
-
 struct endpoint
 endpoint_of_workload(const struct model *m, const struct workload *w)
 {
@@ -43,7 +17,7 @@ endpoint_of_workload(const struct model *m, const struct workload *w)
 
 	if (w->host_network) {
 		end.kind = ENDPOINT_NODE;
-		end.node = node_of(m, w);
+		end.node = model_node_of(m, w);
 	}
 	return end;
 }

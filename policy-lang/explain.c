@@ -3,16 +3,6 @@
  */
 #include "policy-lang/explain.h"
 
-const char *
-explain_policy_title(struct arena *a, const struct policy *p)
-{
-	const char *slash =
-	    p->namespace_text.len > 0 && !str_is(p->namespace_text, "/") ? "/" : "";
-
-	return arena_printf(a, "%s %.*s%s%.*s", policy_kind_name(p->kind),
-	    STR_ARG(p->namespace_text), slash, STR_ARG(p->name));
-}
-
 struct loc
 explain_step_loc(const struct step *step, enum direction dir)
 {

@@ -32,8 +32,6 @@ void explain_print_text(
 void explain_print_json(
     struct arena *a, struct buf *out, const struct explanations *all);
 
-/* "NetworkPolicy shop/web". */
-MUST_CHECK const char *explain_policy_title(struct arena *a, const struct policy *p);
 /* Where a step's rule, or what isolates, is written. */
 MUST_CHECK struct loc explain_step_loc(const struct step *step, enum direction dir);
 /* The step that would have decided, had the deciding one not been; NULL: the cluster

@@ -68,7 +68,7 @@ add_source(
 	buf_add_cstr(out, "\"rule\": {");
 	add_member(out, "title",
 	    str_from(step->rule != NULL ? rule_title(a, step->rule)
-					: explain_policy_title(a, policy)));
+					: policy_title(a, policy)));
 	buf_add_cstr(out, ", ");
 	add_member(out, "kind", str_from(policy_kind_name(policy->kind)));
 	buf_add_cstr(out, ", ");

@@ -15,7 +15,7 @@ static const char *
 step_title(struct arena *a, const struct step *step)
 {
 	return step->rule != NULL ? rule_title(a, step->rule)
-				  : explain_policy_title(a, step->policy);
+				  : policy_title(a, step->policy);
 }
 
 /* "deny by NetworkPolicy shop/db, which isolates and lets this in nowhere (db.yaml:3:1)" */

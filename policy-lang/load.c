@@ -323,8 +323,6 @@ add_document(struct loader *l, const struct doc_node *doc, struct str cluster,
 		refuse_or_skip(l, api, kind);
 		return;
 	}
-	if (found->stage == STAGE_NEVER)
-		return;
 	if (found->stage == STAGE_PODS) {
 		found->load(l, &(struct load_object){found, doc, cluster});
 		return;
@@ -334,13 +332,16 @@ add_document(struct loader *l, const struct doc_node *doc, struct str cluster,
 	ptr_vec_push(&l->items, o);
 }
 
-/* The cluster that a source belongs to: the longest of the paths given above it. */
+/* The cluster that a source belongs to: the only one, or the longest of the paths given
+ * above it. */
 static struct str
 source_cluster(const struct model_options *options, const struct source *source)
 {
 	struct str cluster = {0};
 	size_t best = 0;
 
+	if (options->cluster_count == 1)
+		return options->clusters[0].name;
 	for (size_t i = 0; i < options->cluster_count; i++) {
 		struct str path = options->clusters[i].path;
 

@@ -160,6 +160,7 @@ read_peer(const struct admin_context *c, const struct doc_node *node, struct pee
 
 	out->loc = node->loc;
 	out->kind = PEER_WORKLOADS;
+	out->cluster = out->workloads.cluster = c->rule.cluster;
 	if (!admin_read_one(l, &schema, node, v, &which))
 		return false;
 	switch (which) {
@@ -348,7 +349,8 @@ static void
 load_dialect(
     struct loader *l, const struct load_object *o, const struct admin_dialect *dialect)
 {
-	struct admin_context c = {.dialect = dialect, .rule = {.l = l}};
+	struct admin_context c = {
+	    .dialect = dialect, .rule = {.l = l, .cluster = load_sight(l, o)}};
 	const struct doc_node *spec;
 	struct meta meta;
 	bool ok = load_top(l, o, &spec);
@@ -371,6 +373,8 @@ load_dialect(
 	}
 	c.rule.policy = load_policy_new(l, dialect->kind, &meta, l->m->root, meta.loc);
 	c.rule.home = l->m->root;
+	c.rule.policy->cluster = load_text(l, o->cluster);
+	c.rule.policy->subject.cluster = c.rule.cluster;
 	read_policy(&c, spec, ok);
 }
 

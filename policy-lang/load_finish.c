@@ -82,6 +82,8 @@ compare_policies(const void *a, const void *b)
 	if (order == 0)
 		order = (x->kind > y->kind) - (x->kind < y->kind);
 	if (order == 0)
+		order = str_cmp(x->cluster, y->cluster);
+	if (order == 0)
 		order = str_cmp(x->namespace_text, y->namespace_text);
 	return order != 0 ? order : loc_cmp(x->loc, y->loc);
 }
@@ -296,11 +298,9 @@ static void
 number_add(struct numbering *n, const struct policy *p, const char *phase,
     enum direction dir, const char *what, uint32_t *number)
 {
-	const struct kube_ns *kube = p->subject.kube;
 	const char *id = arena_printf(n->l->scratch, "%s\n%.*s\n%.*s\n%.*s\n%s\n%s\n%s",
-	    policy_kind_name(p->kind), STR_ARG(kube != NULL ? kube->cluster : STR("")),
-	    STR_ARG(p->namespace_text), STR_ARG(p->name), phase, direction_name(dir),
-	    what);
+	    policy_kind_name(p->kind), STR_ARG(p->cluster), STR_ARG(p->namespace_text),
+	    STR_ARG(p->name), phase, direction_name(dir), what);
 
 	if (n->count == n->cap) {
 		n->cap = n->cap != 0 ? n->cap * 2 : 256;

@@ -12,6 +12,10 @@
 #include "policy-lang/load_names.h"
 #include "policy-lang/schema.h"
 
+/* A suggestion for an unknown name looks at all that there are; a flood of unknown names
+ * must not make loading quadratic. */
+#define LOAD_SUGGESTIONS_MAX 50
+
 /* ---- state ---- */
 
 struct ptr_vec {
@@ -39,7 +43,7 @@ struct loader {
 	struct ptr_vec workloads, policies, access, quotas, external_list, services;
 	bool failed;          /* some source could not be read to its end */
 	bool placed;          /* it is known which Kubernetes namespace is where */
-	unsigned suggestions; /* made for unknown namespaces; they cost a search */
+	unsigned suggestions; /* made so far */
 };
 
 enum load_stage {
@@ -104,6 +108,7 @@ struct meta {
 	struct str name; /* "" if it is missing or wrong (reported) */
 	bool generated;  /* by the server, from this beginning: never a duplicate */
 	struct str ns;
+	struct str cluster; /* of `ns`, when that is a Kubernetes namespace; else "" */
 	struct label_set labels;
 	const struct doc_node *owners; /* ownerReferences, or NULL */
 	struct loc loc;                /* of the name; else of the object */
@@ -165,10 +170,14 @@ MUST_CHECK struct kube_node *load_kube_ns(
 void load_settle_kube(struct loader *l);
 /* Notes that something is known to be in it. */
 void kube_node_known(struct kube_node *node);
+/* The cluster that a Kubernetes policy sees; ptr NULL: there is only one. */
+MUST_CHECK struct str load_sight(struct loader *l, const struct load_object *o);
+/* The cluster that a native document names; warns if nobody gave it. */
+MUST_CHECK struct str load_cluster(struct loader *l, const struct doc_node *node);
 /* The namespace that a native document is in: a path, or a Kubernetes namespace.
  * NULL if it cannot be told (reported). Warns if nobody declared it. */
 MUST_CHECK struct ns *load_home(
-    struct loader *l, const struct load_object *o, const struct meta *meta);
+    struct loader *l, const struct load_object *o, struct meta *meta);
 /* The namespace that a peer names, relative to `base`. */
 MUST_CHECK struct ns *load_relative(
     struct loader *l, const struct doc_node *node, const struct ns *base);
@@ -185,6 +194,9 @@ struct node_draft {
 
 MUST_CHECK struct node_draft *load_node_draft(
     struct loader *l, struct str cluster, struct str name);
+/* True if something is known of such a node. */
+MUST_CHECK bool load_node_known(
+    const struct loader *l, struct str cluster, struct str name);
 void node_draft_add(struct loader *l, struct node_draft *d, const struct ip_addr *addr);
 
 void load_pod(struct loader *l, const struct load_object *o);
@@ -218,8 +230,9 @@ struct rule_context {
 	struct policy *policy;
 	enum phase phase;
 	enum direction dir;
-	struct ns *home; /* native: where names are looked up from */
-	bool subject_ok; /* false: no rule of the policy may allow anything */
+	struct ns *home;    /* native: where names are looked up from */
+	struct str cluster; /* Kubernetes: all that it sees; ptr NULL: the whole tree */
+	bool subject_ok;    /* false: no rule of the policy may allow anything */
 };
 
 /* Allocates a list with room for `count` rules, numbered and linked to the policy. */

@@ -230,6 +230,15 @@ load_node_draft(struct loader *l, struct str cluster, struct str name)
 	return d;
 }
 
+bool
+load_node_known(const struct loader *l, struct str cluster, struct str name)
+{
+	const char *key =
+	    arena_printf(l->scratch, "%.*s/%.*s", STR_ARG(cluster), STR_ARG(name));
+
+	return map_get(&l->nodes, str_from(key)) != NULL;
+}
+
 void
 node_draft_add(struct loader *l, struct node_draft *d, const struct ip_addr *addr)
 {
@@ -376,6 +385,7 @@ new_workload(struct loader *l, const struct load_object *o, const struct meta *m
 	w->owner_name = meta->name;
 	w->owner_kind = str_from(o->kind->kind);
 	w->kube = &kube->kube; /* its namespace is not placed yet: see load_finish */
+	w->cluster = kube->kube.cluster;
 	w->labels = meta->labels;
 	w->loc = meta->loc;
 	read_owner(l, meta, w);

@@ -31,6 +31,8 @@ subject_matches(const struct workload_match *s, const struct workload *w)
 {
 	if (w->host_network)
 		return false;
+	if (s->cluster.ptr != NULL && !str_eq(s->cluster, w->cluster))
+		return false;
 	if (s->subtree != NULL && !ns_within(w->ns, s->subtree))
 		return false;
 	if (s->kube != NULL && w->kube != s->kube)
@@ -185,7 +187,7 @@ lint_priority(struct lint *lint, const struct policy *a, const struct policy *b)
 	struct diag *d;
 
 	if (!has_priority(a) || !has_priority(b) || a->priority != b->priority ||
-	    !same_phase(a, b))
+	    !str_eq(a->cluster, b->cluster) || !same_phase(a, b))
 		return;
 	d = diag_say(lint->diags, CODE_SAME_PRIORITY, b->loc,
 	    "\"%.*s\" has the same priority as \"%.*s\", which is first by its name",

@@ -9,7 +9,8 @@ enum {
 	WL_NODE,
 	WL_IPS,
 	WL_PORTS,
-	WL_ACCOUNT
+	WL_ACCOUNT,
+	WL_CLUSTER
 };
 
 static const struct schema_field workload_fields[] = {
@@ -17,6 +18,7 @@ static const struct schema_field workload_fields[] = {
     [WL_IPS] = {"ips", TYPE_LIST, false, NULL},
     [WL_PORTS] = {"ports", TYPE_LIST, false, NULL},
     [WL_ACCOUNT] = {"serviceAccount", TYPE_STRING, false, NULL},
+    [WL_CLUSTER] = {"cluster", TYPE_STRING, false, NULL},
 };
 static const struct schema workload_schema =
     SCHEMA("a Workload's spec", workload_fields);
@@ -91,13 +93,55 @@ read_ips(struct loader *l, const struct doc_node *list, struct workload *w)
 	w->ips = ips;
 }
 
+/* The only cluster that has a node of the name; false (reported) if several have. */
+static bool
+cluster_of_node(struct loader *l, const struct doc_node *name, struct str *out)
+{
+	const struct model_options *options = &l->m->options;
+	struct str found = {0};
+	struct diag *d;
+
+	for (size_t i = 0; i < options->cluster_count; i++) {
+		struct str cluster = options->clusters[i].name;
+
+		if (!load_node_known(l, cluster, name->text) || str_eq(cluster, found))
+			continue;
+		if (found.ptr == NULL) {
+			found = cluster;
+			continue;
+		}
+		d = diag_say(l->diags, CODE_WHICH_CLUSTER, name->loc,
+		    "the clusters %.*s and %.*s both have a node \"%.*s\"",
+		    STR_ARG(found), STR_ARG(cluster), STR_ARG(name->text));
+		diag_hint(l->diags, d, "write \"cluster\" beside it");
+		return false;
+	}
+	if (found.ptr != NULL)
+		*out = load_text(l, found);
+	return true;
+}
+
+/* See struct workload for the order of what counts. */
+static bool
+read_cluster(struct loader *l, const struct load_object *o, const struct meta *meta,
+    const struct doc_node *const *v, struct workload *w)
+{
+	w->cluster = load_text(l, meta->cluster.len != 0 ? meta->cluster : o->cluster);
+	if (v[WL_CLUSTER] != NULL)
+		w->cluster = load_cluster(l, v[WL_CLUSTER]);
+	if (w->cluster.len != 0 || v[WL_NODE] == NULL)
+		return true;
+	return cluster_of_node(l, v[WL_NODE], &w->cluster);
+}
+
 static bool
 read_workload_spec(struct loader *l, const struct load_object *o,
-    const struct doc_node *spec, struct workload *w)
+    const struct meta *meta, const struct doc_node *spec, struct workload *w)
 {
 	const struct doc_node *v[ARRAY_LEN(workload_fields)];
 
-	if (!schema_read(l->diags, &workload_schema, spec, v))
+	if (!schema_read(l->diags, &workload_schema, spec, v) ||
+	    !read_cluster(l, o, meta, v, w))
 		return false;
 	if (v[WL_NODE] != NULL) {
 		if (!name_is_subdomain(v[WL_NODE]->text)) {
@@ -105,7 +149,7 @@ read_workload_spec(struct loader *l, const struct load_object *o,
 			    "a node's name must be %s", NAME_SUBDOMAIN_RULE);
 			return false;
 		}
-		w->node = load_node_draft(l, o->cluster, v[WL_NODE]->text)->node.name;
+		w->node = load_node_draft(l, w->cluster, v[WL_NODE]->text)->node.name;
 	}
 	if (v[WL_ACCOUNT] != NULL)
 		w->service_account = load_text(l, v[WL_ACCOUNT]->text);
@@ -137,10 +181,11 @@ load_native_workload(struct loader *l, const struct load_object *o)
 	w->service_account = STR("");
 	w->node = STR("");
 	w->loc = meta.loc;
+	w->cluster = load_text(l, meta.cluster.len != 0 ? meta.cluster : o->cluster);
 	w->display = load_text(l, STR_CONCAT(l->scratch, w->ns->path,
 				      w->ns->parent != NULL ? STR("/") : STR(""),
 				      w->name, STR("[Workload]")));
-	if (spec == NULL || read_workload_spec(l, o, spec, w))
+	if (spec == NULL || read_workload_spec(l, o, &meta, spec, w))
 		ptr_vec_push(&l->workloads, w);
 }
 

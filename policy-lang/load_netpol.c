@@ -123,13 +123,15 @@ static const struct schema_field block_fields[] = {
 static const struct schema block_schema = SCHEMA("an ipBlock", block_fields);
 
 static bool
-read_block(struct loader *l, const struct doc_node *node, struct peer *out)
+read_block(const struct rule_context *c, const struct doc_node *node, struct peer *out)
 {
 	const struct doc_node *v[ARRAY_LEN(block_fields)];
+	struct loader *l = c->l;
 
 	if (!schema_read(l->diags, &block_schema, node, v))
 		return false;
 	out->by_address = !l->m->options.ip_blocks_skip_pods;
+	out->cluster = c->cluster;
 	return load_block(l, v[BLOCK_CIDR], v[BLOCK_EXCEPT], API_CORE, out);
 }
 
@@ -150,6 +152,8 @@ read_peer(const struct rule_context *c, const struct doc_node *node, struct peer
 	if (v[PEER_NS_SELECTOR] != NULL)
 		ok &= load_selector(
 		    c->l, v[PEER_NS_SELECTOR], API_CORE, &out->workloads.ns_selector);
+	if (v[PEER_NS_SELECTOR] != NULL)
+		out->workloads.cluster = c->cluster;
 	else
 		out->workloads.kube = c->policy->subject.kube;
 	if (v[PEER_IP_BLOCK] == NULL) {
@@ -159,7 +163,7 @@ read_peer(const struct rule_context *c, const struct doc_node *node, struct peer
 		    "a peer needs podSelector, namespaceSelector or ipBlock");
 		return false;
 	}
-	ok &= read_block(c->l, v[PEER_IP_BLOCK], out);
+	ok &= read_block(c, v[PEER_IP_BLOCK], out);
 	if (v[PEER_POD_SELECTOR] != NULL || v[PEER_NS_SELECTOR] != NULL) {
 		diag_say(c->l->diags, CODE_MIXED_PEER, v[PEER_IP_BLOCK]->loc,
 		    "ipBlock cannot be combined with a selector in one peer");
@@ -329,7 +333,8 @@ void
 load_network_policy(struct loader *l, const struct load_object *o)
 {
 	const struct doc_node *v[ARRAY_LEN(spec_fields)] = {NULL};
-	struct rule_context c = {.l = l, .phase = PHASE_ALLOW};
+	struct rule_context c = {
+	    .l = l, .phase = PHASE_ALLOW, .cluster = load_sight(l, o)};
 	const struct kube_ns *kube = NULL;
 	const struct doc_node *spec;
 	struct meta meta;
@@ -345,6 +350,7 @@ load_network_policy(struct loader *l, const struct load_object *o)
 	c.policy = load_policy_new(
 	    l, POLICY_NETWORK_POLICY, &meta, kube != NULL ? kube->ns : NULL, meta.loc);
 	c.policy->subject.kube = kube;
+	c.policy->cluster = load_text(l, o->cluster);
 	if (spec != NULL)
 		ok &= schema_read(l->diags, &spec_schema, spec, v);
 	else

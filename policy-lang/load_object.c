@@ -77,7 +77,7 @@ load_claim_native(
 {
 	bool path = str_starts(meta->ns, STR("/"));
 
-	return load_claim(l, o->kind->kind, path ? (struct str){0} : o->cluster,
+	return load_claim(l, o->kind->kind, path ? (struct str){0} : meta->cluster,
 	    meta->ns, meta->name, meta->loc);
 }
 

@@ -15,6 +15,7 @@ enum {
 	PEER_F_EXTERNAL,
 	PEER_F_FQDN,
 	PEER_F_NODE,
+	PEER_F_CLUSTER,
 };
 
 static const struct schema_field peer_fields[] = {
@@ -27,6 +28,7 @@ static const struct schema_field peer_fields[] = {
     [PEER_F_EXTERNAL] = {"external", TYPE_STRING, false, NULL},
     [PEER_F_FQDN] = {"fqdn", TYPE_STRING, false, NULL},
     [PEER_F_NODE] = {"node", TYPE_STRING | TYPE_MAP, false, NULL},
+    [PEER_F_CLUSTER] = {"cluster", TYPE_STRING, false, NULL},
     {"podSelector", 0, false, "native policies say \"workloads\""},
     {"namespaceSelector", 0, false, "native policies say \"namespaces\""},
     {"ipBlock", 0, false, "native policies say \"cidr\" and \"except\""},
@@ -52,6 +54,7 @@ static const enum peer_family peer_families[] = {
     [PEER_F_EXTERNAL] = FAMILY_EXTERNAL,
     [PEER_F_FQDN] = FAMILY_FQDN,
     [PEER_F_NODE] = FAMILY_NODE,
+    [PEER_F_CLUSTER] = FAMILY_WORKLOADS,
 };
 
 static bool
@@ -63,6 +66,8 @@ read_workloads_peer(
 	bool ok = true;
 
 	out->kind = PEER_WORKLOADS;
+	if (v[PEER_F_CLUSTER] != NULL)
+		m->cluster = load_cluster(l, v[PEER_F_CLUSTER]);
 	if (v[PEER_F_WORKLOADS] != NULL)
 		ok &= load_selector(l, v[PEER_F_WORKLOADS], API_NATIVE, &m->selector);
 	if (v[PEER_F_NAMESPACES] != NULL)
@@ -118,7 +123,8 @@ suggest_external(
 	unsigned best = schema_tolerance(name.len) + 1;
 	const struct external_network *found = NULL;
 
-	for (size_t i = 0; i < l->external_list.count && l->suggestions < 1000; i++) {
+	for (size_t i = 0;
+	     i < l->external_list.count && l->suggestions < LOAD_SUGGESTIONS_MAX; i++) {
 		const struct external_network *e = l->external_list.items[i];
 		unsigned distance = str_distance(name, e->name, best);
 
@@ -175,24 +181,43 @@ read_fqdn_peer(
 	return true;
 }
 
+/* Whether a peer's node is known; of `cluster`, ptr NULL: of any. */
 static bool
-node_in_cluster(const struct loader *l, struct str cluster, struct str name)
-{
-	const char *key =
-	    arena_printf(l->scratch, "%.*s/%.*s", STR_ARG(cluster), STR_ARG(name));
-
-	return map_get(&l->nodes, str_from(key)) != NULL;
-}
-
-static bool
-node_is_known(const struct loader *l, struct str name)
+node_is_known(const struct loader *l, struct str cluster, struct str name)
 {
 	const struct model_options *options = &l->m->options;
-	bool known = node_in_cluster(l, STR(""), name);
+	bool known;
 
+	if (cluster.ptr != NULL)
+		return load_node_known(l, cluster, name);
+	known = load_node_known(l, STR(""), name);
 	for (size_t i = 0; !known && i < options->cluster_count; i++)
-		known = node_in_cluster(l, options->clusters[i].name, name);
-	return known || l->nodes.len == 0; /* nothing is known of nodes at all */
+		known = load_node_known(l, options->clusters[i].name, name);
+	return known;
+}
+
+static void
+warn_of_node(struct loader *l, const struct doc_node *node)
+{
+	struct diag *d = diag_say(l->diags, CODE_UNKNOWN_NODE, node->loc,
+	    "no node \"%.*s\" is known", STR_ARG(node->text));
+	unsigned least = schema_tolerance(node->text.len) + 1;
+	const struct node *nearest = NULL;
+
+	if (l->suggestions++ >= LOAD_SUGGESTIONS_MAX)
+		return;
+	for (size_t i = 0; i < l->nodes.len; i++) {
+		const struct node_draft *draft = l->nodes.entries[i].value;
+		unsigned distance = str_distance(node->text, draft->node.name, least);
+
+		if (distance >= least)
+			continue;
+		least = distance;
+		nearest = &draft->node;
+	}
+	if (nearest != NULL)
+		diag_hint(
+		    l->diags, d, "did you mean \"%.*s\"?", STR_ARG(nearest->name));
 }
 
 static bool
@@ -202,6 +227,8 @@ read_node_peer(
 	const struct doc_node *node = v[PEER_F_NODE];
 
 	out->kind = PEER_NODES;
+	if (v[PEER_F_CLUSTER] != NULL)
+		out->cluster = load_cluster(c->l, v[PEER_F_CLUSTER]);
 	if (node->kind == DOC_MAP)
 		return load_selector(c->l, node, API_NATIVE, &out->node_selector);
 	if (!name_is_subdomain(node->text)) {
@@ -210,9 +237,9 @@ read_node_peer(
 		return false;
 	}
 	out->node_name = load_text(c->l, node->text);
-	if (!node_is_known(c->l, out->node_name))
-		diag_say(c->l->diags, CODE_UNKNOWN_NODE, node->loc,
-		    "no node \"%.*s\" is known", STR_ARG(node->text));
+	/* Where nothing is known of nodes at all, no name is suspicious. */
+	if (c->l->nodes.len != 0 && !node_is_known(c->l, out->cluster, out->node_name))
+		warn_of_node(c->l, node);
 	return true;
 }
 
@@ -240,7 +267,8 @@ read_peer(const struct rule_context *c, const struct doc_node *node, struct peer
 			continue;
 		if (first == ARRAY_LEN(peer_families))
 			first = i;
-		if (peer_families[i] == peer_families[first])
+		if (peer_families[i] == peer_families[first] ||
+		    (i == PEER_F_CLUSTER && peer_families[first] == FAMILY_NODE))
 			continue;
 		diag_say(c->l->diags, CODE_MIXED_PEER, v[i]->loc,
 		    "\"%s\" and \"%s\" cannot be combined in one peer",

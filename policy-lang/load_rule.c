@@ -42,6 +42,7 @@ load_policy_new(struct loader *l, enum policy_kind kind, const struct meta *meta
 	p->kind = kind;
 	p->name = meta->name;
 	p->namespace_text = meta->ns.ptr != NULL ? meta->ns : STR("");
+	p->cluster = meta->cluster.ptr != NULL ? meta->cluster : STR("");
 	p->level = level;
 	p->loc = loc;
 	p->subject.subtree = level;

@@ -7,10 +7,6 @@
 
 #include "policy-lang/load_internal.h"
 
-/* Suggestions for unknown namespaces search all of them; a flood of unknown names
- * must not make loading quadratic. */
-#define SUGGESTIONS_MAX 50
-
 #define METADATA_NAME "kubernetes.io/metadata.name"
 
 static struct tree_node *
@@ -103,7 +99,7 @@ suggest_ns(struct loader *l, struct diag *d, struct str path)
 	unsigned best_distance = schema_tolerance(path.len) + 1;
 	const struct ns *best = NULL;
 
-	if (l->suggestions++ >= SUGGESTIONS_MAX)
+	if (l->suggestions++ >= LOAD_SUGGESTIONS_MAX)
 		return;
 	for (size_t i = 0; i < l->m->ns_by_path.len; i++) {
 		struct ns *ns = l->m->ns_by_path.entries[i].value;
@@ -305,30 +301,58 @@ cluster_is_given(const struct model_options *options, struct str name)
 	return false;
 }
 
+struct str
+load_sight(struct loader *l, const struct load_object *o)
+{
+	if (l->m->options.cluster_count == 0)
+		return (struct str){0};
+	return load_text(l, o->cluster);
+}
+
+struct str
+load_cluster(struct loader *l, const struct doc_node *node)
+{
+	const struct model_options *options = &l->m->options;
+	const char **names;
+	const char *nearest;
+	struct diag *d;
+
+	if (cluster_is_given(options, node->text))
+		return load_text(l, node->text);
+	d = diag_say(l->diags, CODE_UNKNOWN_CLUSTER, node->loc,
+	    "no cluster \"%.*s\" was given", STR_ARG(node->text));
+	names = ARENA_ARRAY(l->scratch, options->cluster_count, const char *);
+	for (size_t i = 0; i < options->cluster_count; i++)
+		names[i] = load_text(l, options->clusters[i].name).ptr;
+	nearest = schema_nearest(node->text, names, options->cluster_count);
+	if (nearest != NULL)
+		diag_hint(l->diags, d, "did you mean \"%s\"?", nearest);
+	return load_text(l, node->text);
+}
+
 /* The cluster of a Kubernetes namespace that a native document of `o` names. */
 static bool
-default_cluster(
-    struct loader *l, const struct load_object *o, struct loc loc, struct str *out)
+default_cluster(struct loader *l, const struct load_object *o, struct loc loc,
+    const char *hint, struct str *out)
 {
 	*out = o->cluster;
 	if (out->len != 0 || l->m->options.cluster_count == 0)
 		return true;
-	if (l->m->options.cluster_count == 1) {
-		*out = l->m->options.clusters[0].name;
-		return true;
-	}
-	diag_say(l->diags, CODE_WHICH_CLUSTER, loc,
-	    "there are several clusters: which one's namespace is this?");
+	diag_hint(l->diags,
+	    diag_say(l->diags, CODE_WHICH_CLUSTER, loc,
+		"there are several clusters: which one's namespace is this?"),
+	    "%s", hint);
 	return false;
 }
 
 struct ns *
-load_home(struct loader *l, const struct load_object *o, const struct meta *meta)
+load_home(struct loader *l, const struct load_object *o, struct meta *meta)
 {
 	struct kube_node *node;
 	struct str cluster;
 	struct diag *d;
 
+	meta->cluster = STR("");
 	if (meta->ns.len == 0)
 		return NULL;
 	if (meta->ns.ptr[0] == '/') {
@@ -336,9 +360,13 @@ load_home(struct loader *l, const struct load_object *o, const struct meta *meta
 			return NULL;
 		return named_ns(l, meta->ns, meta->ns_loc);
 	}
-	if (!default_cluster(l, o, meta->ns_loc, &cluster))
+	if (!default_cluster(l, o, meta->ns_loc,
+		"write its path in the tree, or put the document below a --cluster "
+		"path",
+		&cluster))
 		return NULL;
 	node = load_kube_ns(l, cluster, meta->ns);
+	meta->cluster = node->kube.cluster;
 	if (!node->known && !node->warned) {
 		node->warned = true;
 		d = diag_say(l->diags, CODE_UNKNOWN_NAMESPACE, meta->ns_loc,
@@ -359,7 +387,7 @@ enum {
 
 static const struct schema_field ns_fields[] = {
     [NS_PATH] = {"path", TYPE_STRING, false, NULL},
-    [NS_KUBERNETES] = {"kubernetes", TYPE_MAP, false, NULL},
+    [NS_KUBERNETES] = {"kubernetes", TYPE_MAP | TYPE_LIST, false, NULL},
     [NS_OWNERS] = {"owners", TYPE_LIST, false, NULL},
 };
 static const struct schema ns_schema = SCHEMA("a Namespace's spec", ns_fields);
@@ -415,15 +443,26 @@ read_placements(struct loader *l, const struct load_object *o, struct ns *ns,
 	if (!schema_read(l->diags, &ns_kube_schema, map, v))
 		return;
 	if (v[NSK_CLUSTER] != NULL) {
-		cluster = v[NSK_CLUSTER]->text;
-		if (!cluster_is_given(&l->m->options, cluster))
-			diag_say(l->diags, CODE_UNKNOWN_CLUSTER, v[NSK_CLUSTER]->loc,
-			    "no cluster \"%.*s\" was given", STR_ARG(cluster));
-	} else if (!default_cluster(l, o, map->loc, &cluster)) {
+		cluster = load_cluster(l, v[NSK_CLUSTER]);
+	} else if (!default_cluster(
+		       l, o, map->loc, "write \"cluster\" beside it", &cluster)) {
 		return;
 	}
 	for (uint32_t i = 0; i < v[NSK_NAMESPACES]->count; i++)
 		place(l, ns, cluster, v[NSK_NAMESPACES]->u.items[i]);
+}
+
+/* One map, or a list of them when namespaces of several clusters are placed here. */
+static void
+read_kubernetes(struct loader *l, const struct load_object *o, struct ns *ns,
+    const struct doc_node *node)
+{
+	if (node->kind == DOC_MAP) {
+		read_placements(l, o, ns, node);
+		return;
+	}
+	for (uint32_t i = 0; i < node->count; i++)
+		read_placements(l, o, ns, node->u.items[i]);
 }
 
 /* The path: spec.path, or metadata.name when that is one. */
@@ -473,7 +512,7 @@ load_native_namespace(struct loader *l, const struct load_object *o)
 	ns->loc = meta.loc;
 	mark_known(ns);
 	if (v[NS_KUBERNETES] != NULL)
-		read_placements(l, o, ns, v[NS_KUBERNETES]);
+		read_kubernetes(l, o, ns, v[NS_KUBERNETES]);
 	if (v[NS_OWNERS] != NULL &&
 	    !load_strings(l, v[NS_OWNERS], "an owner", name_is_printable,
 		"a group's name", &ns->owners, &ns->owner_count))

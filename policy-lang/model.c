@@ -193,11 +193,28 @@ model_cluster_node(const struct model *m, struct str cluster, struct str name)
 const struct node *
 model_node(const struct model *m, struct str name)
 {
-	const struct node *n = model_cluster_node(m, (struct str){0}, name);
+	size_t slash = str_find(name, '/', 0);
+	const struct node *found;
 
-	for (size_t i = 0; n == NULL && i < m->options.cluster_count; i++)
-		n = model_cluster_node(m, m->options.clusters[i].name, name);
-	return n;
+	if (slash != name.len)
+		return model_cluster_node(
+		    m, str_slice(name, 0, slash), str_slice(name, slash + 1, name.len));
+	found = model_cluster_node(m, (struct str){0}, name);
+	for (size_t i = 0; i < m->options.cluster_count; i++) {
+		const struct node *n =
+		    model_cluster_node(m, m->options.clusters[i].name, name);
+
+		if (n != NULL && found != NULL && n != found)
+			return NULL;
+		found = n != NULL ? n : found;
+	}
+	return found;
+}
+
+const struct node *
+model_node_of(const struct model *m, const struct workload *w)
+{
+	return w->node.len != 0 ? model_cluster_node(m, w->cluster, w->node) : NULL;
 }
 
 /* ---- names ---- */
@@ -289,16 +306,23 @@ proto_parse(struct str text, uint8_t *out_proto)
 }
 
 const char *
+policy_title(struct arena *a, const struct policy *p)
+{
+	const char *in = p->cluster.len != 0 ? "/" : "";
+	const char *slash =
+	    p->namespace_text.len != 0 && !str_is(p->namespace_text, "/") ? "/" : "";
+
+	return arena_printf(a, "%s %.*s%s%.*s%s%.*s", policy_kind_name(p->kind),
+	    STR_ARG(p->cluster), in, STR_ARG(p->namespace_text), slash,
+	    STR_ARG(p->name));
+}
+
+const char *
 rule_title(struct arena *a, const struct rule *r)
 {
-	const struct policy *p = r->policy;
-	const char *slash = "";
-	const char *text;
+	const char *text = arena_printf(
+	    a, "%s rule %u", policy_title(a, r->policy), (unsigned)r->index);
 
-	if (p->namespace_text.len != 0 && !str_is(p->namespace_text, "/"))
-		slash = "/";
-	text = arena_printf(a, "%s %.*s%s%.*s rule %u", policy_kind_name(p->kind),
-	    STR_ARG(p->namespace_text), slash, STR_ARG(p->name), (unsigned)r->index);
 	if (r->name.len == 0)
 		return text;
 	return arena_printf(a, "%s \"%.*s\"", text, STR_ARG(r->name));

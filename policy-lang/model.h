@@ -109,6 +109,9 @@ struct workload {
 	struct str owner_kind; /* "Deployment", "Pod", "Workload", ... */
 	struct ns *ns;
 	const struct kube_ns *kube; /* NULL: a native workload */
+	/* Whose Kubernetes policies see it: "" with one cluster; a native workload is of
+	 * the cluster that it names, of its source, or of the one that has its node. */
+	struct str cluster;
 	struct label_set labels;
 	struct str
 	    service_account; /* Kubernetes: "default" when absent; native: may be "" */
@@ -233,6 +236,7 @@ struct port_match {
 /* A set of workloads: subject of a policy, or part of a peer. Every part that is
  * set must hold. hostNetwork workloads are never in one. */
 struct workload_match {
+	struct str cluster;         /* of this cluster; ptr NULL: of any */
 	const struct ns *subtree;   /* at or below; NULL: anywhere */
 	const struct kube_ns *kube; /* exactly this Kubernetes namespace; NULL */
 	const struct selector
@@ -256,7 +260,10 @@ struct peer {
 	size_t prefix_count;
 	const struct ip_prefix *excepts; /* ... and in none of these */
 	size_t except_count;
-	bool by_address;      /* also matches workloads that have such an address */
+	bool by_address; /* also matches workloads that have such an address */
+	/* ptr NULL: none. PEER_NODES: only nodes of it. PEER_NETWORK: workloads of other
+	 * clusters are the outside here; they match whatever by_address says. */
+	struct str cluster;
 	struct str node_name; /* PEER_NODES: ptr NULL: by selector */
 	const struct selector *node_selector;
 	const struct str
@@ -301,6 +308,7 @@ struct policy {
 	struct str name;
 	struct str
 	    namespace_text; /* as written: a path or a Kubernetes namespace; "" at / */
+	struct str cluster; /* of its source, or its Kubernetes namespace; mostly "" */
 	struct ns *level;   /* where its rules stand in the walk */
 	int32_t priority;   /* lower is first */
 	struct workload_match subject; /* subtree is always at or below level */
@@ -378,7 +386,10 @@ struct quota {
 struct model_options {
 	bool default_deny;        /* --cluster-default deny */
 	bool ip_blocks_skip_pods; /* --ip-blocks-match-pods=never */
-	/* --cluster NAME=PATH: documents of sources below PATH belong to NAME. */
+	/* --cluster NAME=PATH: documents of sources below PATH belong to NAME. With one
+	 * cluster the others do, too; with several they are of a cluster without name. A
+	 * Kubernetes policy sees the workloads, namespaces and nodes of its own cluster
+	 * only; native documents see the whole tree. */
 	const struct {
 		struct str name, path;
 	} * clusters;
@@ -436,7 +447,11 @@ MUST_CHECK const struct workload *model_workload_at(
     const struct model *m, const struct ip_addr *addr);
 MUST_CHECK const struct node *model_node_at(
     const struct model *m, const struct ip_addr *addr);
+/* "name" or "cluster/name"; NULL if there is none, or several clusters have one. */
 MUST_CHECK const struct node *model_node(const struct model *m, struct str name);
+/* The node that a workload runs on; NULL if that is not known. */
+MUST_CHECK const struct node *model_node_of(
+    const struct model *m, const struct workload *w);
 
 MUST_CHECK const char *direction_name(enum direction d); /* "ingress", "egress" */
 MUST_CHECK const char *phase_name(enum phase p); /* "mandatory", "allow", "default" */
@@ -446,6 +461,9 @@ MUST_CHECK const char *policy_kind_name(enum policy_kind k); /* "NetworkPolicy",
 const char *proto_name(uint8_t proto, char *out);
 /* Parses tcp|udp|sctp|icmp|icmpv6 in lower or upper case. */
 MUST_CHECK bool proto_parse(struct str text, uint8_t *out_proto);
+/* "Policy /acme/shop/web", "NetworkPolicy east/shop/web": names a policy for people. In
+ * the arena. */
+MUST_CHECK const char *policy_title(struct arena *a, const struct policy *p);
 /* "Policy /acme/shop/web rule 2 \"metrics\"": names a rule for people. In the arena. */
 MUST_CHECK const char *rule_title(struct arena *a, const struct rule *r);
 

@@ -128,21 +128,47 @@ cut_kind(struct str *text)
 	return kind;
 }
 
-/* A native workload may be called by the Kubernetes namespace placed where it is. */
+/* The native workload that `name` is in the place of a Kubernetes namespace. */
 static const struct workload *
-find_native(struct resolver *r, struct str name, struct str kind, bool *out_ambiguous)
+find_placed(struct resolver *r, struct str cluster, struct str ns, struct str name,
+    struct str kind, bool *out_ambiguous)
 {
-	struct str rest = name;
-	struct str first = str_split(&rest, '/');
-	const struct kube_ns *kube = model_kube_ns(r->model, (struct str){0}, first);
+	const struct kube_ns *kube = model_kube_ns(r->model, cluster, ns);
 	const char *slash, *key;
 
-	if (kube == NULL || rest.ptr == NULL)
+	if (kube == NULL)
 		return NULL;
 	slash = kube->ns->depth > 0 ? "/" : "";
 	key = arena_printf(
-	    r->arena, "%.*s%s%.*s", STR_ARG(kube->ns->path), slash, STR_ARG(rest));
+	    r->arena, "%.*s%s%.*s", STR_ARG(kube->ns->path), slash, STR_ARG(name));
 	return choose(map_get(&r->own, str_from(key)), kind, out_ambiguous);
+}
+
+/* A native workload may be called by the Kubernetes namespace placed where it is:
+ * NAMESPACE/NAME, or CLUSTER/NAMESPACE/NAME. */
+static const struct workload *
+find_native(struct resolver *r, struct str text, struct str kind, bool *out_ambiguous)
+{
+	const struct model_options *options = &r->model->options;
+	struct str rest = text;
+	struct str first = str_split(&rest, '/'), second;
+	const struct workload *found;
+
+	if (rest.ptr == NULL)
+		return NULL;
+	if (str_find(rest, '/', 0) != rest.len) {
+		second = str_split(&rest, '/');
+		return find_placed(r, first, second, rest, kind, out_ambiguous);
+	}
+	found = find_placed(r, (struct str){0}, first, rest, kind, out_ambiguous);
+	for (size_t i = 0; i < options->cluster_count; i++) {
+		const struct workload *w = find_placed(
+		    r, options->clusters[i].name, first, rest, kind, out_ambiguous);
+
+		*out_ambiguous |= w != NULL && found != NULL && w != found;
+		found = w != NULL ? w : found;
+	}
+	return found;
 }
 
 static const struct workload *
@@ -189,6 +215,15 @@ find_node(const struct resolver *r, struct str text, bool *out_ambiguous)
 
 /* ---- suggestions ---- */
 
+/* "worker-1", or "east/worker-1". */
+static void
+node_print(struct buf *out, const struct node *node)
+{
+	if (node->cluster.len != 0)
+		buf_printf(out, "%.*s/", STR_ARG(node->cluster));
+	buf_add_str(out, node->name);
+}
+
 struct nearest {
 	struct str wanted;
 	unsigned least;
@@ -217,9 +252,14 @@ suggest(struct resolver *r, struct str text, struct buf *why)
 		consider(&n, r->owner.entries[i].key);
 	for (size_t i = 0; i < r->own.len; i++)
 		consider(&n, r->own.entries[i].key);
-	for (size_t i = 0; i < r->model->node_count; i++)
-		consider(&n, str_from(arena_printf(r->arena, "node/%.*s",
-				 STR_ARG(r->model->nodes[i]->name))));
+	for (size_t i = 0; i < r->model->node_count; i++) {
+		struct buf name = {0};
+
+		buf_add_cstr(&name, "node/");
+		node_print(&name, r->model->nodes[i]);
+		consider(&n, str_dup(r->arena, buf_str(&name)));
+		buf_free(&name);
+	}
 	if (n.best.ptr != NULL)
 		buf_printf(why, "; did you mean \"%.*s\"?", STR_ARG(n.best));
 }
@@ -356,10 +396,12 @@ endpoint_print(struct buf *out, const struct endpoint *end)
 		buf_add_str(out, end->workload->display);
 		return;
 	case ENDPOINT_NODE:
-		if (end->node != NULL)
-			buf_printf(out, "node/%.*s", STR_ARG(end->node->name));
-		else
+		if (end->node == NULL) {
 			buf_add_cstr(out, "a node of unknown name");
+			return;
+		}
+		buf_add_cstr(out, "node/");
+		node_print(out, end->node);
 		return;
 	case ENDPOINT_ADDRESS:
 		buf_add_cstr(out, ip_format(&end->addr, text));

@@ -31,10 +31,12 @@ warn_of_unknown_node(const struct cli *cli)
 	struct buf known = {0};
 
 	for (size_t i = 0; i < cli->model->node_count; i++)
-		buf_printf(&known, "%s%.*s", i > 0 ? ", " : "",
+		buf_printf(&known, "%s%.*s%s%.*s", i > 0 ? ", " : "",
+		    STR_ARG(cli->model->nodes[i]->cluster),
+		    cli->model->nodes[i]->cluster.len > 0 ? "/" : "",
 		    STR_ARG(cli->model->nodes[i]->name));
 	(void)fprintf(stderr,
-	    "ringfence compile: warning: nothing is said of a node \"%s\"; there is "
+	    "ringfence compile: warning: nothing is said of one node \"%s\"; there is "
 	    "%s\n",
 	    args->node, known.len > 0 ? known.data : "none");
 	buf_free(&known);

@@ -43,6 +43,20 @@ set_ip_blocks(struct cli *cli, const char *arg)
 	return true;
 }
 
+/* Names are written as in east/shop/web, and in kernel comments. */
+static bool
+is_cluster_name(struct str name)
+{
+	for (size_t i = 0; i < name.len; i++) {
+		char c = name.ptr[i];
+
+		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') &&
+		    !(c >= '0' && c <= '9') && c != '-' && c != '_' && c != '.')
+			return false;
+	}
+	return name.len != 0;
+}
+
 static bool
 set_cluster(struct cli *cli, const char *arg)
 {
@@ -51,8 +65,11 @@ set_cluster(struct cli *cli, const char *arg)
 	size_t count = cli->model_options.cluster_count;
 	struct cluster *list = ARENA_ARRAY(cli->arena, count + 1, struct cluster);
 
-	if (path.ptr == NULL || path.len == 0 || name.len == 0) {
-		(void)cli_fail(cli, "--cluster takes NAME=PATH, not \"%s\"", arg);
+	if (path.ptr == NULL || path.len == 0 || !is_cluster_name(name)) {
+		(void)cli_fail(cli,
+		    "--cluster takes NAME=PATH, NAME of a-z, A-Z, 0-9, '-', '_' and "
+		    "'.', not \"%s\"",
+		    arg);
 		return false;
 	}
 	for (size_t i = 0; i < count; i++) {

@@ -33,6 +33,8 @@ static const char *const ports_admin[] = {"{portNumber: {protocol: TCP, port: 80
 
 #define PICK(dice, list) (list)[dice_roll((dice), (unsigned)ARRAY_LEN(list))]
 
+const char *const cluster_names[CLUSTER_MAX] = {"east", "west"};
+
 static bool
 chance(struct dice *dice, unsigned one_in)
 {
@@ -94,42 +96,65 @@ print_spaces(struct buf *out, struct dice *dice)
 
 /* ---- the tree, nodes, workloads ---- */
 
+/* The Kubernetes namespaces placed at a path: in a cluster of several, of that one. */
 static void
-print_tree(struct buf *out)
+print_placed(struct buf *out, const char *path, const char *cluster)
+{
+	const char *comma = "";
+
+	buf_add_char(out, '{');
+	if (cluster != NULL)
+		buf_printf(out, "cluster: %s, ", cluster);
+	buf_add_cstr(out, "namespaces: [");
+	for (unsigned k = 0; k < ARRAY_LEN(placed_at); k++) {
+		if (!str_is(str_from(placed_at[k]), path))
+			continue;
+		buf_printf(out, "%sk%u", comma, k);
+		comma = ", ";
+	}
+	buf_add_cstr(out, "]}");
+}
+
+static void
+print_tree(struct buf *out, unsigned clusters)
 {
 	for (unsigned i = 1; i < ARRAY_LEN(paths); i++) {
-		const char *comma = "";
-
 		buf_printf(out,
 		    "---\napiVersion: ringfence.dev/v1alpha1\nkind: Namespace\n"
 		    "metadata: {name: %s, labels: {team: t%u}}\n"
-		    "spec: {kubernetes: {namespaces: [",
+		    "spec: {kubernetes: ",
 		    paths[i], i % 3);
-		for (unsigned k = 0; k < ARRAY_LEN(placed_at); k++) {
-			if (!str_is(str_from(placed_at[k]), paths[i]))
-				continue;
-			buf_printf(out, "%sk%u", comma, k);
-			comma = ", ";
+		if (clusters == 0)
+			print_placed(out, paths[i], NULL);
+		for (unsigned c = 0; c < clusters; c++) {
+			buf_add_cstr(out, c == 0 ? "[" : ", ");
+			print_placed(out, paths[i], cluster_names[c]);
 		}
-		buf_add_cstr(out, "]}}\n");
+		buf_add_cstr(out, clusters == 0 ? "}\n" : "]}\n");
 	}
+}
+
+/* `c`: which cluster; their labels and addresses differ. */
+static void
+print_kube_namespaces(struct buf *out, unsigned c)
+{
 	for (unsigned k = 0; k < KUBE_COUNT; k++)
 		buf_printf(out,
 		    "---\napiVersion: v1\nkind: Namespace\n"
 		    "metadata: {name: k%u, labels: {team: t%u%s}}\n",
-		    k, k % 3, k % 2 == 0 ? ", env: t1" : "");
+		    k, (k + c) % 3, k % 2 == 0 ? ", env: t1" : "");
 }
 
 static void
-print_nodes(struct buf *out)
+print_nodes(struct buf *out, unsigned c)
 {
 	for (unsigned i = 0; i < CLUSTER_NODES; i++)
 		buf_printf(out,
 		    "---\napiVersion: v1\nkind: Node\n"
 		    "metadata: {name: node-%u, labels: {zone: z%u}}\n"
-		    "status: {addresses: [{type: InternalIP, address: 10.9.0.%u}, "
-		    "{type: InternalIP, address: \"fd00:9::%u\"}]}\n",
-		    i, i % 2, i + 1, i + 1);
+		    "status: {addresses: [{type: InternalIP, address: 10.9.%u.%u}, "
+		    "{type: InternalIP, address: \"fd00:9:%u::%u\"}]}\n",
+		    i, i % 2, c, i + 1, c, i + 1);
 }
 
 /* Some share an address with a neighbour, some have none. */
@@ -171,7 +196,7 @@ print_port_names(struct buf *out, struct dice *dice, const char *number,
 }
 
 static void
-print_pod(struct buf *out, struct dice *dice, unsigned i)
+print_pod(struct buf *out, struct dice *dice, unsigned i, unsigned c)
 {
 	unsigned node = dice_roll(dice, CLUSTER_NODES);
 	bool host = chance(dice, 8);
@@ -194,22 +219,40 @@ print_pod(struct buf *out, struct dice *dice, unsigned i)
 	/* A hostNetwork pod's address is not always one that the node reports, and a pod
 	 * of its own network may be said to have a node's. */
 	if (host || chance(dice, 30))
-		buf_printf(out, "{ip: 10.9.0.%u}", node + 1 + 10 * dice_roll(dice, 2));
+		buf_printf(
+		    out, "{ip: 10.9.%u.%u}", c, node + 1 + 10 * dice_roll(dice, 2));
 	else
 		print_addresses(out, dice, i, "{ip: ", "}");
 	buf_add_cstr(out, "]}\n");
 }
 
+/* `before` and the name of one of the clusters, if there are several. */
 static void
-print_native(struct buf *out, struct dice *dice, unsigned i)
+print_own_cluster(
+    struct buf *out, struct dice *dice, const char *before, unsigned clusters)
+{
+	if (clusters != 0)
+		buf_printf(
+		    out, "%s%s", before, cluster_names[dice_roll(dice, clusters)]);
+}
+
+static void
+print_native(struct buf *out, struct dice *dice, unsigned i, unsigned clusters)
 {
 	buf_printf(out,
 	    "---\napiVersion: ringfence.dev/v1alpha1\nkind: Workload\n"
 	    "metadata: {name: w%u, namespace: %s, ",
 	    i, PICK(dice, paths));
 	print_labels(out, dice);
-	buf_printf(
-	    out, "}\nspec:\n  node: node-%u\n  ips: [", dice_roll(dice, CLUSTER_NODES));
+	buf_add_cstr(out, "}\nspec:\n");
+	/* Of no cluster, it cannot say which node it means. */
+	if (clusters == 0 || !chance(dice, 4))
+		buf_printf(out, "  node: node-%u\n", dice_roll(dice, CLUSTER_NODES));
+	else
+		clusters = 0;
+	print_own_cluster(out, dice, "  cluster: ", clusters);
+	buf_add_char(out, '\n');
+	buf_add_cstr(out, "  ips: [");
 	print_addresses(out, dice, i, "", "");
 	buf_add_cstr(out, "]\n");
 	if (chance(dice, 2)) {
@@ -267,10 +310,12 @@ print_kube_peer(struct buf *out, struct dice *dice)
 }
 
 static void
-print_native_peer(struct buf *out, struct dice *dice)
+print_native_peer(struct buf *out, struct dice *dice, unsigned clusters)
 {
+	unsigned kind = dice_roll(dice, 8);
+
 	buf_add_char(out, '{');
-	switch (dice_roll(dice, 8)) {
+	switch (kind) {
 	case 0:
 		print_cidr(out, dice);
 		break;
@@ -300,12 +345,16 @@ print_native_peer(struct buf *out, struct dice *dice)
 		print_pods(out, dice);
 		break;
 	}
+	if (kind != 0 && chance(dice, 3))
+		print_own_cluster(out, dice, ", cluster: ", clusters);
 	buf_add_char(out, '}');
 }
 
 static void
-print_admin_peer(struct buf *out, struct dice *dice, enum direction dir)
+print_admin_peer(
+    struct buf *out, struct dice *dice, enum direction dir, unsigned clusters)
 {
+	(void)clusters;
 	buf_add_char(out, '{');
 	switch (dice_roll(dice, dir == DIR_EGRESS ? 4 : 2)) {
 	case 0:
@@ -332,7 +381,8 @@ print_admin_peer(struct buf *out, struct dice *dice, enum direction dir)
 
 /* How a kind of policy writes its rules. */
 struct dialect {
-	void (*peer)(struct buf *out, struct dice *dice, enum direction dir);
+	void (*peer)(
+	    struct buf *out, struct dice *dice, enum direction dir, unsigned clusters);
 	const char *const *ports;
 	unsigned port_count;
 	const char *actions[3]; /* NULL: rules of an allow block */
@@ -341,16 +391,17 @@ struct dialect {
 };
 
 static void
-native_peer(struct buf *out, struct dice *dice, enum direction dir)
+native_peer(struct buf *out, struct dice *dice, enum direction dir, unsigned clusters)
 {
 	(void)dir;
-	print_native_peer(out, dice);
+	print_native_peer(out, dice, clusters);
 }
 
 static void
-kube_peer(struct buf *out, struct dice *dice, enum direction dir)
+kube_peer(struct buf *out, struct dice *dice, enum direction dir, unsigned clusters)
 {
 	(void)dir;
+	(void)clusters;
 	print_kube_peer(out, dice);
 }
 
@@ -389,8 +440,8 @@ static const struct dialect baseline_dialect = {
 };
 
 static void
-print_rule(
-    struct buf *out, struct dice *dice, const struct dialect *d, enum direction dir)
+print_rule(struct buf *out, struct dice *dice, const struct dialect *d,
+    enum direction dir, unsigned clusters)
 {
 	const char *comma = "";
 	unsigned peers =
@@ -407,7 +458,7 @@ print_rule(
 		buf_printf(out, "%s%s: [", comma, dir == DIR_INGRESS ? "from" : "to");
 		for (unsigned i = 0; i < peers; i++) {
 			buf_add_cstr(out, i > 0 ? ", " : "");
-			d->peer(out, dice, dir);
+			d->peer(out, dice, dir, clusters);
 		}
 		buf_add_char(out, ']');
 		comma = ", ";
@@ -423,8 +474,8 @@ print_rule(
 }
 
 static void
-print_lists(
-    struct buf *out, struct dice *dice, const struct dialect *d, const char *indent)
+print_lists(struct buf *out, struct dice *dice, const struct dialect *d,
+    const char *indent, unsigned clusters)
 {
 	unsigned which = 1 + dice_roll(dice, 3);
 
@@ -436,7 +487,7 @@ print_lists(
 		buf_printf(out, "%s%s: [", indent, direction_name((enum direction)dir));
 		for (unsigned i = 0; i < count; i++) {
 			buf_add_cstr(out, i > 0 ? ", " : "");
-			print_rule(out, dice, d, (enum direction)dir);
+			print_rule(out, dice, d, (enum direction)dir, clusters);
 		}
 		buf_add_cstr(out, "]\n");
 	}
@@ -445,7 +496,7 @@ print_lists(
 /* ---- policies ---- */
 
 static void
-print_native_policy(struct buf *out, struct dice *dice, unsigned i)
+print_native_policy(struct buf *out, struct dice *dice, unsigned i, unsigned clusters)
 {
 	buf_printf(out,
 	    "---\napiVersion: ringfence.dev/v1alpha1\nkind: Policy\n"
@@ -458,14 +509,14 @@ print_native_policy(struct buf *out, struct dice *dice, unsigned i)
 	}
 	if (chance(dice, 2)) {
 		buf_add_cstr(out, "  mandatory:\n");
-		print_lists(out, dice, &native_dialect, "    ");
+		print_lists(out, dice, &native_dialect, "    ", clusters);
 	}
 	if (chance(dice, 3)) {
 		buf_add_cstr(out, "  allow:\n");
-		print_lists(out, dice, &native_allow_dialect, "    ");
+		print_lists(out, dice, &native_allow_dialect, "    ", clusters);
 	}
 	buf_add_cstr(out, "  default:\n");
-	print_lists(out, dice, &native_dialect, "    ");
+	print_lists(out, dice, &native_dialect, "    ", clusters);
 }
 
 static void
@@ -477,7 +528,7 @@ print_network_policy(struct buf *out, struct dice *dice, unsigned i)
 	    i, dice_roll(dice, KUBE_COUNT));
 	print_pods(out, dice);
 	buf_add_char(out, '\n');
-	print_lists(out, dice, &kube_dialect, "  ");
+	print_lists(out, dice, &kube_dialect, "  ", 0);
 }
 
 static void
@@ -490,7 +541,7 @@ print_admin_policy(struct buf *out, struct dice *dice, unsigned i)
 	    i, i);
 	print_spaces(out, dice);
 	buf_add_cstr(out, "}\n");
-	print_lists(out, dice, &admin_dialect, "  ");
+	print_lists(out, dice, &admin_dialect, "  ", 0);
 }
 
 static void
@@ -504,33 +555,55 @@ print_baseline(struct buf *out, struct dice *dice)
 	buf_add_cstr(out, ", podSelector: ");
 	print_pods(out, dice);
 	buf_add_cstr(out, "}}\n");
-	print_lists(out, dice, &baseline_dialect, "  ");
+	print_lists(out, dice, &baseline_dialect, "  ", 0);
+}
+
+static void
+print_policy(struct cluster_texts *out, struct buf *kube, struct dice *dice, unsigned i)
+{
+	unsigned kind = dice_roll(dice, 8);
+
+	if (kind < 4)
+		print_network_policy(kube, dice, i);
+	else if (kind == 4)
+		print_admin_policy(kube, dice, i);
+	else
+		print_native_policy(&out->tree, dice, i, out->clusters);
+}
+
+/* Where the Kubernetes documents of a cluster stand. */
+static struct buf *
+kube_text(struct cluster_texts *out, unsigned c)
+{
+	return out->clusters == 0 ? &out->tree : &out->kube[c];
 }
 
 void
-cluster_print(struct buf *out, struct dice *dice)
+cluster_print(struct cluster_texts *out, struct dice *dice)
 {
 	unsigned workloads = 4 + dice_roll(dice, 16);
 	unsigned policies = 1 + dice_roll(dice, 10);
+	unsigned count;
 
-	print_tree(out);
-	print_nodes(out);
+	out->clusters = chance(dice, 3) ? CLUSTER_MAX : 0;
+	count = out->clusters == 0 ? 1 : out->clusters;
+	print_tree(&out->tree, out->clusters);
+	for (unsigned c = 0; c < count; c++) {
+		print_kube_namespaces(kube_text(out, c), c);
+		print_nodes(kube_text(out, c), c);
+	}
 	for (unsigned i = 0; i < workloads; i++) {
-		if (chance(dice, 3))
-			print_native(out, dice, i);
-		else
-			print_pod(out, dice, i);
-	}
-	for (unsigned i = 0; i < policies; i++) {
-		unsigned kind = dice_roll(dice, 8);
+		unsigned c = dice_roll(dice, count);
 
-		if (kind < 4)
-			print_network_policy(out, dice, i);
-		else if (kind == 4)
-			print_admin_policy(out, dice, i);
+		if (chance(dice, 3))
+			print_native(&out->tree, dice, i, out->clusters);
 		else
-			print_native_policy(out, dice, i);
+			print_pod(kube_text(out, c), dice, i, c);
 	}
-	if (chance(dice, 2))
-		print_baseline(out, dice);
+	for (unsigned i = 0; i < policies; i++)
+		print_policy(out, kube_text(out, dice_roll(dice, count)), dice, i);
+	for (unsigned c = 0; c < count; c++) {
+		if (chance(dice, 2))
+			print_baseline(kube_text(out, c), dice);
+	}
 }

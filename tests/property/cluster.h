@@ -1,15 +1,27 @@
 /*
  * Random clusters, larger and odder than worlds: pods and native workloads of both
  * families, hostNetwork pods, shared and missing addresses, port names that mean
- * different things, every kind of policy, networks that overlap. As YAML.
+ * different things, every kind of policy, networks that overlap; sometimes two clusters
+ * in one tree. As YAML.
  */
 #ifndef TESTS_PROPERTY_CLUSTER_H
 #define TESTS_PROPERTY_CLUSTER_H
 
 #include "tests/property/world.h"
 
-#define CLUSTER_NODES 3 /* "node-0" and so on */
+#define CLUSTER_NODES 3 /* of each cluster: "node-0" and so on */
+#define CLUSTER_MAX   2
 
-void cluster_print(struct buf *out, struct dice *dice);
+/* What stands in each source. With one cluster everything is in the tree's. */
+struct cluster_texts {
+	struct buf tree;
+	struct buf kube[CLUSTER_MAX];
+	unsigned clusters; /* 0: one, without a name */
+};
+
+extern const char *const cluster_names[CLUSTER_MAX];
+
+/* Appends to the buffers; sets `clusters` to 0 or CLUSTER_MAX. */
+void cluster_print(struct cluster_texts *out, struct dice *dice);
 
 #endif

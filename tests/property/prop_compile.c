@@ -14,19 +14,21 @@
 #include "tests/property/cluster.h"
 #include "tests/unit/policy-lang/table_sim.h"
 
-#define CASES_DEFAULT   200
+#define CASES_DEFAULT   700
 #define PACKETS_DEFAULT 250
 #define ADDRESS_MAX     400
 
 struct trial {
 	uint64_t seed;
 	struct dice dice;
-	struct buf text;
+	struct cluster_texts texts;
 	struct arena *arena;
-	struct source source;
+	struct source sources[1 + CLUSTER_MAX];
 	struct bundle bundle;
 	struct model *model;
-	struct str node;
+	struct str node;    /* as the compiler is told: "node-1", "east/node-1" */
+	struct str name;    /* of the node */
+	struct str cluster; /* of the node; "" with one */
 	struct table_content content;
 	struct ip_prefix gates[2];
 	size_t gate_count;
@@ -113,6 +115,32 @@ collect_addrs(struct trial *t)
 	}
 }
 
+static void
+print_case(const struct trial *t)
+{
+	for (size_t i = 0; i < t->bundle.count; i++)
+		(void)fprintf(stderr, "# %.*s\n%.*s", STR_ARG(t->sources[i].name),
+		    STR_ARG(t->sources[i].text));
+}
+
+/* The sources, and which clusters they are of. */
+static void
+bundle_case(struct trial *t, struct model_options *options)
+{
+	static const struct {
+		struct str name, path;
+	} clusters[CLUSTER_MAX] = {
+	    {{"east", 4}, {"east.yaml", 9}}, {{"west", 4}, {"west.yaml", 9}}};
+
+	t->sources[0] = (struct source){STR("tree.yaml"), buf_str(&t->texts.tree)};
+	for (unsigned i = 0; i < t->texts.clusters; i++)
+		t->sources[1 + i] =
+		    (struct source){clusters[i].path, buf_str(&t->texts.kube[i])};
+	t->bundle = (struct bundle){t->sources, 1 + t->texts.clusters};
+	options->clusters = (const void *)clusters;
+	options->cluster_count = t->texts.clusters;
+}
+
 static bool
 load_case(struct trial *t)
 {
@@ -121,23 +149,26 @@ load_case(struct trial *t)
 	struct world world;
 
 	dice_init(&t->dice, t->seed);
-	buf_clear(&t->text);
+	buf_clear(&t->texts.tree);
+	for (unsigned i = 0; i < CLUSTER_MAX; i++)
+		buf_clear(&t->texts.kube[i]);
+	t->texts.clusters = 0;
 	options.default_deny = dice_roll(&t->dice, 4) == 0;
 	options.ip_blocks_skip_pods = dice_roll(&t->dice, 3) == 0;
 	if (dice_roll(&t->dice, 4) == 0) {
 		world_roll(&world, &t->dice);
-		world_print(&t->text, &world, &(struct world_printing){0});
+		world_print(&t->texts.tree, &world, &(struct world_printing){0});
 	} else {
-		cluster_print(&t->text, &t->dice);
+		cluster_print(&t->texts, &t->dice);
 	}
-	t->source = (struct source){STR("case.yaml"), buf_str(&t->text)};
-	t->bundle = (struct bundle){&t->source, 1};
+	bundle_case(t, &options);
 	diag_list_init(&diags, t->arena);
 	if (!model_load(t->arena, &t->bundle, &options, &diags, &t->model)) {
 		struct buf told = {0};
 
 		diag_render(&told, &diags, DIAG_TEXT);
-		(void)fprintf(stderr, "%s\nseed %llu does not load:\n%s", t->text.data,
+		print_case(t);
+		(void)fprintf(stderr, "\nseed %llu does not load:\n%s",
 		    (unsigned long long)t->seed, told.data);
 		buf_free(&told);
 		return false;
@@ -177,9 +208,11 @@ check_program(struct trial *t)
 		table_print_json(&two, &again);
 		ok = str_eq(buf_str(&one), buf_str(&two));
 	}
-	if (!ok)
-		(void)fprintf(stderr, "%s\nseed %llu, %.*s: no good program: %s\n",
-		    t->text.data, (unsigned long long)t->seed, STR_ARG(t->node), why);
+	if (!ok) {
+		print_case(t);
+		(void)fprintf(stderr, "\nseed %llu, %.*s: no good program: %s\n",
+		    (unsigned long long)t->seed, STR_ARG(t->node), why);
+	}
 	buf_free(&one);
 	buf_free(&two);
 	return ok;
@@ -219,14 +252,16 @@ has_ports(uint8_t proto)
 static bool
 is_local(const struct trial *t, const struct endpoint *end)
 {
-	return end->kind == ENDPOINT_WORKLOAD && str_eq(end->workload->node, t->node);
+	return end->kind == ENDPOINT_WORKLOAD && str_eq(end->workload->node, t->name) &&
+	       str_eq(end->workload->cluster, t->cluster);
 }
 
 static bool
 is_this_node(const struct trial *t, const struct endpoint *end)
 {
 	return end->kind == ENDPOINT_NODE && end->node != NULL &&
-	       str_eq(end->node->name, t->node);
+	       str_eq(end->node->name, t->name) &&
+	       str_eq(end->node->cluster, t->cluster);
 }
 
 /* What the node's kernel should do with a flow. */
@@ -325,12 +360,12 @@ complain(const struct trial *t, const struct sim_packet *p, const struct expecte
 {
 	char from[IP_TEXT_BYTES], to[IP_TEXT_BYTES];
 
+	print_case(t);
 	(void)fprintf(stderr,
-	    "%s\nseed %llu, %.*s: %s -> %s protocol %u port %u: policy %s, table %s\n",
-	    t->text.data, (unsigned long long)t->seed, STR_ARG(t->node),
-	    ip_format(&p->saddr, from), ip_format(&p->daddr, to), (unsigned)p->proto,
-	    (unsigned)p->dport, e->accept ? "allows" : "denies",
-	    v->accept ? "accepts" : "drops");
+	    "\nseed %llu, %.*s: %s -> %s protocol %u port %u: policy %s, table %s\n",
+	    (unsigned long long)t->seed, STR_ARG(t->node), ip_format(&p->saddr, from),
+	    ip_format(&p->daddr, to), (unsigned)p->proto, (unsigned)p->dport,
+	    e->accept ? "allows" : "denies", v->accept ? "accepts" : "drops");
 	for (size_t i = 0; i < e->number_count; i++)
 		(void)fprintf(stderr, "  policy: %u\n", (unsigned)e->numbers[i]);
 	for (size_t i = 0; i < v->number_count; i++)
@@ -397,6 +432,17 @@ compare_packet(struct trial *t)
 	return true;
 }
 
+static void
+name_node(struct trial *t, unsigned i, unsigned cluster)
+{
+	bool several = t->texts.clusters != 0;
+
+	t->cluster = str_from(several ? cluster_names[cluster] : "");
+	t->name = str_from(arena_printf(t->arena, "node-%u", i));
+	t->node = str_from(arena_printf(t->arena, "%.*s%s%.*s", STR_ARG(t->cluster),
+	    several ? "/" : "", STR_ARG(t->name)));
+}
+
 static bool
 run_case(struct trial *t, uint64_t packets)
 {
@@ -407,8 +453,10 @@ run_case(struct trial *t, uint64_t packets)
 	t->gate_count = 0;
 	if (ok && dice_roll(&t->dice, 3) == 0)
 		t->gate_count = 2;
-	for (unsigned i = 0; ok && i < CLUSTER_NODES; i++) {
-		t->node = str_from(arena_printf(t->arena, "node-%u", i));
+	for (unsigned i = 0; ok && i < CLUSTER_NODES * CLUSTER_MAX; i++) {
+		if (i >= CLUSTER_NODES && t->texts.clusters == 0)
+			break;
+		name_node(t, i % CLUSTER_NODES, i / CLUSTER_NODES);
 		ok = check_program(t);
 		for (uint64_t j = 0; j < packets && ok; j++)
 			ok = compare_packet(t);
@@ -457,7 +505,9 @@ main(int argc, char **argv)
 	    "rules\n",
 	    (unsigned long long)seed, (unsigned long long)t.seed, t.compared, t.denied,
 	    t.ruled);
-	buf_free(&t.text);
+	buf_free(&t.texts.tree);
+	for (unsigned i = 0; i < CLUSTER_MAX; i++)
+		buf_free(&t.texts.kube[i]);
 	/* A run that hardly asks anything is no test. */
 	return ok && t.denied > t.compared / 20 && t.ruled > t.compared / 10 ? 0 : 1;
 }
