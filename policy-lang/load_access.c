@@ -80,13 +80,62 @@ static const struct schema_field rule_fields[] = {
     [RULE_URLS] = {"nonResourceURLs", TYPE_LIST, false, NULL},
     {"apiGroups", 0, false, "write the group behind the resource: deployments.apps"},
 };
-static const struct schema rule_schema = SCHEMA("an access rule", rule_fields);
-
 static const char *const action_names[] = {
     [ACTION_ALLOW] = "allow",
     [ACTION_DENY] = "deny",
     [ACTION_PASS] = "pass",
 };
+
+#define NAME_VALUES(text)                                                              \
+	{                                                                              \
+		.about = (text), .each = &(const struct schema_value)                  \
+		{                                                                      \
+			.types = TYPE_STRING, .grammar = &grammar_printable            \
+		}                                                                      \
+	}
+static const struct grammar grammar_verb = {{{"^([a-z]+|\\*)$"}}, 0, NULL};
+static const struct grammar grammar_resource = {
+    {{"^(\\*|" RE_SUBDOMAIN ")(/" RE_LABEL ")?$"}}, 0, NULL};
+static const struct grammar grammar_url = {
+    {{"^(\\*|/[!#-)+-\\[\\]-~]*\\*?)$"}}, 0, NULL};
+static const struct schema_value rule_values[ARRAY_LEN(rule_fields)] = {
+    [RULE_NAME] = {.about = "What explanations call it."},
+    [RULE_ACTION] = {.about = "What becomes of a match: allow, deny, or pass, which "
+			      "leaves this level.",
+	.names = action_names,
+	.name_count = ARRAY_LEN(action_names)},
+    [RULE_VERBS] = {.about =
+			"get, list, watch, create, update, patch, delete and so on, "
+			"or * for all.",
+	.each = &(
+	    const struct schema_value){.types = TYPE_STRING, .grammar = &grammar_verb},
+	.filled = true},
+    [RULE_RESOURCES] = {.about = "As RBAC writes them: pods, pods/exec, "
+				 "deployments.apps, *, */scale.",
+	.each = &(const struct schema_value){.types = TYPE_STRING,
+	    .grammar = &grammar_resource}},
+    [RULE_NAMES] = NAME_VALUES("Only objects of these names."),
+    [RULE_RBAC_NAMES] = NAME_VALUES("The same as names, as RBAC calls it."),
+    [RULE_URLS] = {.about = "Paths that are no resources, such as /metrics; a * at the "
+			    "end stands for the rest.",
+	.each = &(
+	    const struct schema_value){.types = TYPE_STRING, .grammar = &grammar_url}},
+};
+static const struct schema_rule rule_rules[] = {
+    {.kind = SCHEMA_SOME,
+	.a = SCHEMA_BIT(RULE_RESOURCES) | SCHEMA_BIT(RULE_URLS),
+	.filled = true},
+    {.kind = SCHEMA_APART,
+	.a = SCHEMA_BIT(RULE_RESOURCES) | SCHEMA_BIT(RULE_NAMES) |
+	     SCHEMA_BIT(RULE_RBAC_NAMES),
+	.b = SCHEMA_BIT(RULE_URLS),
+	.filled = true},
+    {.kind = SCHEMA_APART,
+	.a = SCHEMA_BIT(RULE_NAMES),
+	.b = SCHEMA_BIT(RULE_RBAC_NAMES)},
+};
+static const struct schema rule_schema =
+    SCHEMA_RULED("an access rule", rule_fields, rule_values, rule_rules);
 
 static bool
 read_lists(struct loader *l, const struct doc_node *const *v, struct access_rule *r)
@@ -191,7 +240,32 @@ static const struct schema_field spec_fields[] = {
     [SPEC_DEFAULT] = {"default", TYPE_LIST, false, NULL},
     {"allow", 0, false, "access rules are \"mandatory\" or \"default\""},
 };
-static const struct schema spec_schema = SCHEMA("an Access's spec", spec_fields);
+static const struct grammar grammar_who = {{{"^[^\\x00-\\x1f]+$"}}, 0, NULL};
+static const struct schema_value who_value = {
+    .types = TYPE_STRING, .grammar = &grammar_who};
+static const struct schema_value rule_value = {.types = TYPE_MAP, .map = &rule_schema};
+static const struct schema_value spec_values[ARRAY_LEN(spec_fields)] = {
+    [SPEC_USERS] = {.about = "Users that the rules are about.", .each = &who_value},
+    [SPEC_GROUPS] = {.about = "Groups that they are about; system:authenticated is "
+			      "everyone signed in.",
+	.each = &who_value},
+    [SPEC_PRIORITY] = {.about = "Smaller numbers come first; 0 when absent.",
+	.bounded = true,
+	.min = -INT32_MAX,
+	.max = INT32_MAX - 1},
+    [SPEC_MANDATORY] = {.about = "Ordered rules that nothing below can change.",
+	.each = &rule_value},
+    [SPEC_DEFAULT] = {.about = "Ordered rules for what nothing mandatory decides: the "
+			       "nearest namespace wins.",
+	.each = &rule_value},
+};
+static const struct schema_rule spec_rules[] = {
+    {.kind = SCHEMA_SOME,
+	.a = SCHEMA_BIT(SPEC_USERS) | SCHEMA_BIT(SPEC_GROUPS),
+	.filled = true},
+};
+const struct schema load_access_schema =
+    SCHEMA_RULED("an Access's spec", spec_fields, spec_values, spec_rules);
 
 static bool
 is_who(struct str s)
@@ -207,7 +281,7 @@ static bool
 read_spec(struct loader *l, const struct doc_node *spec, struct access_policy *p)
 {
 	const struct doc_node *v[ARRAY_LEN(spec_fields)];
-	bool ok = schema_read(l->diags, &spec_schema, spec, v);
+	bool ok = schema_read(l->diags, &load_access_schema, spec, v);
 	int64_t priority = 0;
 
 	if (v[SPEC_USERS] != NULL)

@@ -259,6 +259,14 @@ void load_quota(struct loader *l, const struct load_object *o);
  * negative, or does not fit. */
 MUST_CHECK bool quantity_parse(struct str text, uint64_t *out_milli);
 
+/* ---- what native documents are made of, for load_kinds.c ---- */
+
+/* Fields are told of by pointers, so that one table can hold another's address. */
+extern const struct schema load_selector_schema;
+extern const struct schema load_meta_schema, load_meta_tree_schema;
+extern const struct schema load_namespace_schema, load_workload_schema,
+    load_external_schema, load_policy_schema, load_access_schema, load_quota_schema;
+
 /* ---- the end (load_finish.c) ---- */
 
 /* Sorts, indexes, numbers; freezes the model's maps. */

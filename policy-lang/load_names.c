@@ -134,3 +134,49 @@ name_is_printable(struct str s)
 	}
 	return s.len != 0;
 }
+
+/* ---- the same, as patterns ---- */
+
+#define RE_STEP     "[a-z0-9]([-_.a-z0-9]{0,61}[a-z0-9])?"
+#define RE_PATH     "/(" RE_STEP "(/" RE_STEP "){0,15})?"
+#define RE_DNS_PART "[A-Za-z0-9]([-_A-Za-z0-9]*[A-Za-z0-9])?"
+#define RE_IANA     "[a-z0-9]+(-[a-z0-9]+)*"
+#define RE_NUMBER                                                                      \
+	"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|" \
+	"6553[0-5])"
+#define RE_PROTOCOL "tcp|udp|sctp|TCP|UDP|SCTP"
+#define RE_BYTE     "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+#define RE_V4       RE_BYTE "(\\." RE_BYTE "){3}"
+#define RE_V6       "[0-9A-Fa-f:]*:[0-9A-Fa-f:]*(:" RE_V4 ")?"
+
+const struct grammar grammar_label = {{{"^" RE_LABEL "$"}}, 63, NULL};
+const struct grammar grammar_subdomain = {{{"^" RE_SUBDOMAIN "$"}}, 253, NULL};
+const struct grammar grammar_qualified = {
+    {{"^(" RE_SUBDOMAIN "/)?" RE_NAME "$"}}, 317, NULL};
+const struct grammar grammar_label_value = {{{"^(" RE_NAME ")?$"}}, 63, NULL};
+const struct grammar grammar_port_name = {{{"^" RE_IANA "$", "[a-z]"}}, 15, NULL};
+const struct grammar grammar_domain = {
+    {{"^(\\*\\.)?" RE_DNS_PART "(\\." RE_DNS_PART ")+\\.?$"}}, 253, NULL};
+const struct grammar grammar_printable = {{{"^[!#-\\[\\]-~]+$"}}, 0, NULL};
+const struct grammar grammar_path = {{{"^" RE_PATH "$"}}, LIMIT_PATH_BYTES, NULL};
+const struct grammar grammar_home = {
+    {{"^" RE_PATH "$"}, {"^" RE_LABEL "$"}}, LIMIT_PATH_BYTES, NULL};
+const struct grammar grammar_relative = {
+    {{"^" RE_PATH "$"}, {"^\\.{1,2}(/(\\.{1,2}|" RE_STEP "))*$"}}, LIMIT_PATH_BYTES,
+    NULL};
+const struct grammar grammar_tree_name = {
+    {{"^" RE_PATH "$"}, {"^" RE_SUBDOMAIN "$", "^.{1,253}$"}}, LIMIT_PATH_BYTES, NULL};
+const struct grammar grammar_ip = {
+    {{"^" RE_V4 "$"}, {"^" RE_V6 "$"}}, 45, "isIP(self)"};
+const struct grammar grammar_cidr = {
+    {{"^" RE_V4 "/(3[0-2]|[12]?[0-9])$"},
+	{"^" RE_V6 "/(12[0-8]|1[01][0-9]|[1-9]?[0-9])$"}},
+    49, "isCIDR(self)"};
+const struct grammar grammar_port = {
+    {
+	{"^(" RE_PROTOCOL "|icmp|icmpv6|ICMP|ICMPV6)$"},
+	{"^" RE_NUMBER "(-" RE_NUMBER ")?/(" RE_PROTOCOL ")$"},
+	{"^" RE_IANA "$", "[a-z]", "^.{1,15}$"},
+	{"^" RE_IANA "/(" RE_PROTOCOL ")$", "[a-z].*/", "^.{1,15}/"},
+    },
+    0, NULL};

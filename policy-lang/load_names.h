@@ -6,6 +6,7 @@
 #define POLICY_LANG_LOAD_NAMES_H
 
 #include "common/str.h"
+#include "policy-lang/schema.h"
 
 /* RFC 1123 label: [a-z0-9]([-a-z0-9]*[a-z0-9])?, at most 63 bytes. */
 MUST_CHECK bool name_is_label(struct str s);
@@ -46,5 +47,21 @@ MUST_CHECK bool name_is_printable(struct str s);
 #define NAME_PATH_STEP_RULE                                                            \
 	"at most 63 of a-z, 0-9, '-', '_' and '.', with a letter or digit at both "    \
 	"ends"
+
+/* The same grammars for those who do not call C. */
+extern const struct grammar grammar_label, grammar_subdomain, grammar_qualified,
+    grammar_label_value, grammar_port_name, grammar_domain, grammar_printable;
+/* A namespace path; a path or the name of a Kubernetes namespace; what a peer may say. */
+extern const struct grammar grammar_path, grammar_home, grammar_relative;
+/* A native Namespace's own name: a path, or a Kubernetes object's name. */
+extern const struct grammar grammar_tree_name;
+/* Addresses and prefixes, roughly; and the ports of native rules. */
+extern const struct grammar grammar_ip, grammar_cidr, grammar_port;
+
+/* For those that build on them. */
+#define RE_LABEL     "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+#define RE_PART      "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+#define RE_SUBDOMAIN RE_PART "(\\." RE_PART ")*"
+#define RE_NAME      "[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?"
 
 #endif

@@ -20,8 +20,6 @@ static const struct schema_field workload_fields[] = {
     [WL_ACCOUNT] = {"serviceAccount", TYPE_STRING, false, NULL},
     [WL_CLUSTER] = {"cluster", TYPE_STRING, false, NULL},
 };
-static const struct schema workload_schema =
-    SCHEMA("a Workload's spec", workload_fields);
 
 enum {
 	WPORT_NAME,
@@ -34,7 +32,33 @@ static const struct schema_field wport_fields[] = {
     [WPORT_PORT] = {"port", TYPE_INT, true, NULL},
     [WPORT_PROTOCOL] = {"protocol", TYPE_STRING, false, NULL},
 };
-static const struct schema wport_schema = SCHEMA("a port", wport_fields);
+static const char *const wport_protocols[] = {
+    "tcp", "udp", "sctp", "TCP", "UDP", "SCTP"};
+static const struct schema_value wport_values[] = {
+    [WPORT_NAME] = {.about = "What policies may call it.",
+	.grammar = &grammar_port_name},
+    [WPORT_PORT] = {.about = "Its number.",
+	.bounded = true,
+	.min = 1,
+	.max = UINT16_MAX},
+    [WPORT_PROTOCOL] = {.about = "tcp when absent.",
+	.names = wport_protocols,
+	.name_count = ARRAY_LEN(wport_protocols)},
+};
+static const struct schema wport_schema =
+    SCHEMA_TOLD("a port", wport_fields, wport_values);
+
+static const struct schema_value workload_values[] = {
+    [WL_NODE] = {.about = "The node that it runs on.", .grammar = &grammar_subdomain},
+    [WL_IPS] = {.about = "Its addresses, of both families.",
+	.each =
+	    &(const struct schema_value){.types = TYPE_STRING, .grammar = &grammar_ip}},
+    [WL_PORTS] = {.about = "Its ports that have names.",
+	.each = &(const struct schema_value){.types = TYPE_MAP, .map = &wport_schema}},
+    [WL_ACCOUNT] = {.about = "The service account that it runs as."},
+};
+const struct schema load_workload_schema =
+    SCHEMA_TOLD("a Workload's spec", workload_fields, workload_values);
 
 static bool
 read_wport(struct loader *l, const struct doc_node *node, struct named_port *out)
@@ -140,7 +164,7 @@ read_workload_spec(struct loader *l, const struct load_object *o,
 {
 	const struct doc_node *v[ARRAY_LEN(workload_fields)];
 
-	if (!schema_read(l->diags, &workload_schema, spec, v) ||
+	if (!schema_read(l->diags, &load_workload_schema, spec, v) ||
 	    !read_cluster(l, o, meta, v, w))
 		return false;
 	if (v[WL_NODE] != NULL) {
@@ -200,8 +224,21 @@ static const struct schema_field external_fields[] = {
     [EXT_CIDRS] = {"cidrs", TYPE_LIST, false, NULL},
     [EXT_FQDNS] = {"fqdns", TYPE_LIST, false, NULL},
 };
-static const struct schema external_schema =
-    SCHEMA("an ExternalNetwork's spec", external_fields);
+static const struct schema_value external_values[] = {
+    [EXT_CIDRS] = {.about = "Address prefixes.",
+	.each = &(
+	    const struct schema_value){.types = TYPE_STRING, .grammar = &grammar_cidr}},
+    [EXT_FQDNS] = {.about = "Domain names; *. in front stands for any labels.",
+	.each = &(const struct schema_value){.types = TYPE_STRING,
+	    .grammar = &grammar_domain}},
+};
+static const struct schema_rule external_rules[] = {
+    {.kind = SCHEMA_SOME,
+	.a = SCHEMA_BIT(EXT_CIDRS) | SCHEMA_BIT(EXT_FQDNS),
+	.filled = true},
+};
+const struct schema load_external_schema = SCHEMA_RULED(
+    "an ExternalNetwork's spec", external_fields, external_values, external_rules);
 
 /* What is right of it counts, so that policies that refer to it find it. */
 static void
@@ -210,7 +247,7 @@ read_external_spec(
 {
 	const struct doc_node *v[ARRAY_LEN(external_fields)];
 	struct ip_prefix *prefixes;
-	bool ok = schema_read(l->diags, &external_schema, spec, v);
+	bool ok = schema_read(l->diags, &load_external_schema, spec, v);
 
 	if (v[EXT_CIDRS] != NULL) {
 		prefixes = ARENA_ARRAY(l->arena, v[EXT_CIDRS]->count, struct ip_prefix);

@@ -111,7 +111,57 @@ static const struct schema_field meta_fields[] = {
     {"finalizers", TYPE_LIST, false, NULL},
     {"managedFields", TYPE_LIST, false, NULL},
 };
-static const struct schema meta_strict = SCHEMA("metadata", meta_fields);
+
+#define ANY_VALUE(text)                                                                \
+	{                                                                              \
+		.about = (text)                                                        \
+	}
+#define META_VALUES(name_grammar, home)                                                \
+	{                                                                              \
+		{.about = "The object's name.", .grammar = (name_grammar)},            \
+		    {.about = "The beginning of a name that the API server "           \
+			      "completes."},                                           \
+		    {.about =                                                          \
+			    "Where the document applies: a path such as /acme/shop, "  \
+			    "or the name of a Kubernetes namespace.",                  \
+			.grammar = (home)},                                            \
+		    {.about = "Labels, as Kubernetes has them.",                       \
+			.keys = &grammar_qualified,                                    \
+			.each = &label_value},                                         \
+		    {.about =                                                          \
+			    "Notes for people and tools; nothing is judged by them.",  \
+			.each = &annotation_value},                                    \
+		    ANY_VALUE("Written by the API server."),                           \
+		    ANY_VALUE("Written by the API server."),                           \
+		    ANY_VALUE("Written by the API server."),                           \
+		    ANY_VALUE("Written by the API server."),                           \
+		    ANY_VALUE("Written by the API server."),                           \
+		    ANY_VALUE("Written by the API server."),                           \
+		    ANY_VALUE("Written by the API server."),                           \
+		    ANY_VALUE("Written by the API server."),                           \
+		    ANY_VALUE("Written by the API server."),                           \
+		    ANY_VALUE("Written by the API server."),                           \
+	}
+
+static const struct schema_value label_value = {
+    .types = TYPE_STRING | TYPE_NULL, .grammar = &grammar_label_value};
+static const struct schema_value annotation_value = {.types = TYPE_STRING | TYPE_NULL};
+static const struct schema_value placed_values[ARRAY_LEN(meta_fields)] =
+    META_VALUES(&grammar_subdomain, &grammar_home);
+static const struct schema_value tree_values[ARRAY_LEN(meta_fields)] =
+    META_VALUES(&grammar_tree_name, NULL);
+static const struct schema_rule placed_rules[] = {
+    {.kind = SCHEMA_SOME, .a = SCHEMA_BIT(META_NAME) | SCHEMA_BIT(META_GENERATE_NAME)},
+    {.kind = SCHEMA_SOME, .a = SCHEMA_BIT(META_NAMESPACE)},
+};
+static const struct schema_rule tree_rules[] = {
+    {.kind = SCHEMA_SOME, .a = SCHEMA_BIT(META_NAME) | SCHEMA_BIT(META_GENERATE_NAME)},
+    {.kind = SCHEMA_NONE, .a = SCHEMA_BIT(META_NAMESPACE)},
+};
+const struct schema load_meta_schema =
+    SCHEMA_RULED("metadata", meta_fields, placed_values, placed_rules);
+const struct schema load_meta_tree_schema =
+    SCHEMA_RULED("metadata", meta_fields, tree_values, tree_rules);
 static const struct schema meta_open = {
     .what = "metadata", .fields = meta_fields, .count = META_FIRST_OTHER, .open = true};
 
@@ -240,7 +290,8 @@ load_meta(struct loader *l, const struct load_object *o, enum meta_scope scope,
 	*out = (struct meta){.loc = o->doc->loc, .ns_loc = o->doc->loc};
 	if (map != NULL) {
 		out->loc = map->loc;
-		ok = schema_read(l->diags, open ? &meta_open : &meta_strict, map, v);
+		ok = schema_read(
+		    l->diags, open ? &meta_open : &load_meta_schema, map, v);
 	} else if (doc_get(o->doc, "metadata") != NULL) {
 		out->loc = doc_get(o->doc, "metadata")->loc;
 	}

@@ -33,7 +33,6 @@ static const struct schema_field peer_fields[] = {
     {"namespaceSelector", 0, false, "native policies say \"namespaces\""},
     {"ipBlock", 0, false, "native policies say \"cidr\" and \"except\""},
 };
-static const struct schema peer_schema = SCHEMA("a peer", peer_fields);
 
 /* Fields of one family may stand together, and all of them must hold. */
 enum peer_family {
@@ -44,7 +43,7 @@ enum peer_family {
 	FAMILY_NODE
 };
 
-static const enum peer_family peer_families[] = {
+static const uint8_t peer_families[] = {
     [PEER_F_WORKLOADS] = FAMILY_WORKLOADS,
     [PEER_F_NAMESPACE] = FAMILY_WORKLOADS,
     [PEER_F_NAMESPACES] = FAMILY_WORKLOADS,
@@ -56,6 +55,43 @@ static const enum peer_family peer_families[] = {
     [PEER_F_NODE] = FAMILY_NODE,
     [PEER_F_CLUSTER] = FAMILY_WORKLOADS,
 };
+
+static const struct schema_value peer_values[ARRAY_LEN(peer_fields)] = {
+    [PEER_F_WORKLOADS] = {.about =
+			      "Workloads by label: of the policy's own namespace "
+			      "and below, unless namespace or namespaces is beside it.",
+	.map = &load_selector_schema},
+    [PEER_F_NAMESPACE] = {.about =
+			      "The workloads of a subtree: an absolute path, or one "
+			      "relative to the policy's own: . or .. or ../x.",
+	.grammar = &grammar_relative},
+    [PEER_F_NAMESPACES] = {.about =
+			       "The workloads of every namespace with these labels.",
+	.map = &load_selector_schema},
+    [PEER_F_ACCOUNT] = {.about = "Workloads by the service account that they run as.",
+	.grammar = &grammar_subdomain},
+    [PEER_F_CIDR] = {.about = "Addresses by prefix.", .grammar = &grammar_cidr},
+    [PEER_F_EXCEPT] = {.about = "Smaller prefixes cut out of cidr.",
+	.each = &(
+	    const struct schema_value){.types = TYPE_STRING, .grammar = &grammar_cidr}},
+    [PEER_F_EXTERNAL] = {.about =
+			     "An ExternalNetwork by name, of the policy's namespace "
+			     "or the nearest above it."},
+    [PEER_F_FQDN] = {.about = "A domain name.", .grammar = &grammar_domain},
+    [PEER_F_NODE] = {.about = "Nodes: a name, or a label selector over nodes.",
+	.map = &load_selector_schema,
+	.grammar = &grammar_subdomain},
+};
+static const struct schema_rule peer_rules[] = {
+    {.kind = SCHEMA_ONE_FAMILY,
+	.families = peer_families,
+	.family_count = ARRAY_LEN(peer_families)},
+    {.kind = SCHEMA_NEEDS,
+	.a = SCHEMA_BIT(PEER_F_EXCEPT),
+	.b = SCHEMA_BIT(PEER_F_CIDR)},
+};
+static const struct schema peer_schema =
+    SCHEMA_RULED("a peer", peer_fields, peer_values, peer_rules);
 
 static bool
 read_workloads_peer(
@@ -311,15 +347,68 @@ static const struct schema_field rule_fields[DIRECTION_COUNT][5] = {
 	    {"from", 0, false, "an egress rule has \"to\""},
 	},
 };
-static const struct schema rule_schemas[DIRECTION_COUNT] = {
-    [DIR_INGRESS] = SCHEMA("an ingress rule", rule_fields[DIR_INGRESS]),
-    [DIR_EGRESS] = SCHEMA("an egress rule", rule_fields[DIR_EGRESS]),
-};
-
 static const char *const action_names[] = {
     [ACTION_ALLOW] = "allow",
     [ACTION_DENY] = "deny",
     [ACTION_PASS] = "pass",
+};
+
+/* Rules of allow blocks only allow, and need not say so. */
+enum rule_style {
+	RULE_ALLOWS,
+	RULE_JUDGES
+};
+
+#define RULE_VALUES(peers, action_count)                                               \
+	{                                                                              \
+		[RULE_NAME] = {.about = "What explanations and counters call it."},    \
+		[RULE_ACTION] = {.about = "What becomes of a match: allow, deny, or "  \
+					  "pass, which leaves this level.",            \
+		    .names = action_names,                                             \
+		    .name_count = (action_count)},                                     \
+		[RULE_PEERS] = {.about = (peers),                                      \
+		    .each = &(const struct schema_value){.types = TYPE_MAP,            \
+			.map = &peer_schema}},                                         \
+		[RULE_PORTS] = {.about =                                               \
+				    "443/tcp, 8000-8080/tcp, 53/udp, the name of "     \
+				    "a port, tcp, icmp or icmpv6. Absent: all.",       \
+		    .each = &(const struct schema_value){                              \
+			.types = TYPE_STRING, .grammar = &grammar_port}},              \
+	}
+#define RULE_FROM "Who connects; any of the peers. Absent or empty: anyone."
+#define RULE_TO   "Whom it connects to; any of the peers. Absent or empty: anyone."
+
+static const struct schema_value
+    rule_values[][DIRECTION_COUNT][ARRAY_LEN(rule_fields[0])] = {
+	[RULE_ALLOWS] =
+	    {
+		[DIR_INGRESS] = RULE_VALUES(RULE_FROM, ACTION_ALLOW + 1),
+		[DIR_EGRESS] = RULE_VALUES(RULE_TO, ACTION_ALLOW + 1),
+	    },
+	[RULE_JUDGES] =
+	    {
+		[DIR_INGRESS] = RULE_VALUES(RULE_FROM, ARRAY_LEN(action_names)),
+		[DIR_EGRESS] = RULE_VALUES(RULE_TO, ARRAY_LEN(action_names)),
+	    },
+};
+static const struct schema_rule judging_rules[] = {
+    {.kind = SCHEMA_SOME, .a = SCHEMA_BIT(RULE_ACTION)},
+};
+static const struct schema rule_schemas[][DIRECTION_COUNT] = {
+    [RULE_ALLOWS] =
+	{
+	    [DIR_INGRESS] = SCHEMA_TOLD("an ingress rule", rule_fields[DIR_INGRESS],
+		rule_values[RULE_ALLOWS][DIR_INGRESS]),
+	    [DIR_EGRESS] = SCHEMA_TOLD("an egress rule", rule_fields[DIR_EGRESS],
+		rule_values[RULE_ALLOWS][DIR_EGRESS]),
+	},
+    [RULE_JUDGES] =
+	{
+	    [DIR_INGRESS] = SCHEMA_RULED("an ingress rule", rule_fields[DIR_INGRESS],
+		rule_values[RULE_JUDGES][DIR_INGRESS], judging_rules),
+	    [DIR_EGRESS] = SCHEMA_RULED("an egress rule", rule_fields[DIR_EGRESS],
+		rule_values[RULE_JUDGES][DIR_EGRESS], judging_rules),
+	},
 };
 
 /* An action that is not understood counts as deny. */
@@ -355,8 +444,9 @@ read_action(const struct rule_context *c, const struct doc_node *action,
 static bool
 read_rule(const struct rule_context *c, const struct doc_node *node, struct rule *rule)
 {
+	enum rule_style style = c->phase == PHASE_ALLOW ? RULE_ALLOWS : RULE_JUDGES;
 	const struct doc_node *v[ARRAY_LEN(rule_fields[0])];
-	bool ok = schema_read(c->l->diags, &rule_schemas[c->dir], node, v);
+	bool ok = schema_read(c->l->diags, &rule_schemas[style][c->dir], node, v);
 	struct port_match *ports;
 	struct peer *peers;
 
@@ -393,10 +483,31 @@ static const struct schema_field block_fields[] = {
     [DIR_INGRESS] = {"ingress", TYPE_LIST, false, NULL},
     [DIR_EGRESS] = {"egress", TYPE_LIST, false, NULL},
 };
+
+#define BLOCK_VALUE(text, style, dir)                                                  \
+	{                                                                              \
+		.about = (text), .each = &(const struct schema_value)                  \
+		{                                                                      \
+			.types = TYPE_MAP, .map = &rule_schemas[style][dir]            \
+		}                                                                      \
+	}
+static const struct schema_value judging_values[] = {
+    [DIR_INGRESS] =
+	BLOCK_VALUE("Rules for what reaches the workloads.", RULE_JUDGES, DIR_INGRESS),
+    [DIR_EGRESS] = BLOCK_VALUE("Rules for what they reach.", RULE_JUDGES, DIR_EGRESS),
+};
+static const struct schema_value allowing_values[] = {
+    [DIR_INGRESS] = BLOCK_VALUE("What may reach the workloads. Given, even as an empty "
+				"list, it isolates them: the rest is denied.",
+	RULE_ALLOWS, DIR_INGRESS),
+    [DIR_EGRESS] = BLOCK_VALUE("What they may reach. Given, even as an empty list, it "
+			       "isolates them: the rest is denied.",
+	RULE_ALLOWS, DIR_EGRESS),
+};
 static const struct schema block_schemas[] = {
-    [PHASE_MANDATORY] = SCHEMA("\"mandatory\"", block_fields),
-    [PHASE_ALLOW] = SCHEMA("\"allow\"", block_fields),
-    [PHASE_DEFAULT] = SCHEMA("\"default\"", block_fields),
+    [PHASE_MANDATORY] = SCHEMA_TOLD("\"mandatory\"", block_fields, judging_values),
+    [PHASE_ALLOW] = SCHEMA_TOLD("\"allow\"", block_fields, allowing_values),
+    [PHASE_DEFAULT] = SCHEMA_TOLD("\"default\"", block_fields, judging_values),
 };
 
 static struct rule_list *
@@ -464,7 +575,28 @@ static const struct schema_field spec_fields[] = {
     {"egress", 0, false, "write it in \"mandatory\", \"allow\" or \"default\""},
     {"podSelector", 0, false, "native policies say \"workloads\""},
 };
-static const struct schema spec_schema = SCHEMA("a Policy's spec", spec_fields);
+static const struct schema_value spec_values[ARRAY_LEN(spec_fields)] = {
+    [SPEC_WORKLOADS] = {.about =
+			    "The workloads that the policy is about. Absent: every "
+			    "one at or below the namespace.",
+	.map = &load_selector_schema},
+    [SPEC_PRIORITY] = {.about = "Smaller numbers come first; 0 when absent.",
+	.bounded = true,
+	.min = -INT32_MAX,
+	.max = INT32_MAX - 1},
+    [SPEC_MANDATORY] = {.about = "Ordered rules that nothing below can change: the "
+				 "namespace nearest to the root wins.",
+	.map = &block_schemas[PHASE_MANDATORY]},
+    [SPEC_ALLOW] = {.about = "What is allowed; it isolates the workloads in the "
+			     "directions given.",
+	.map = &block_schemas[PHASE_ALLOW]},
+    [SPEC_DEFAULT] = {.about =
+			  "Ordered rules for what nothing else decides: the nearest "
+			  "namespace wins.",
+	.map = &block_schemas[PHASE_DEFAULT]},
+};
+const struct schema load_policy_schema =
+    SCHEMA_TOLD("a Policy's spec", spec_fields, spec_values);
 
 void
 load_native_policy(struct loader *l, const struct load_object *o)
@@ -491,7 +623,7 @@ load_native_policy(struct loader *l, const struct load_object *o)
 	c.policy = load_policy_new(l, POLICY_NATIVE, &meta, c.home, meta.loc);
 	if (c.home == NULL)
 		c.home = l->m->root; /* so that the rest can be checked */
-	ok &= schema_read(l->diags, &spec_schema, spec, v);
+	ok &= schema_read(l->diags, &load_policy_schema, spec, v);
 	if (v[SPEC_WORKLOADS] != NULL)
 		ok &= load_selector(
 		    l, v[SPEC_WORKLOADS], API_NATIVE, &c.policy->subject.selector);

@@ -160,8 +160,33 @@ static const struct schema_field limit_fields[] = {
     [LIM_PER_DAY] = {"perDay", TYPE_INT, false, NULL},
     [LIM_BODY] = {"bodyBytes", TYPE_NUMBER | TYPE_STRING, false, NULL},
 };
-static const struct schema requests_schema = SCHEMA("\"requests\"", limit_fields);
-static const struct schema per_user_schema = SCHEMA("\"perUser\"", limit_fields);
+
+#define COUNT_MAX (INT64_MAX / 2)
+#define COUNT_VALUE(text)                                                              \
+	{                                                                              \
+		.about = (text), .bounded = true, .min = 0, .max = COUNT_MAX           \
+	}
+/* Digits with a suffix or an exponent; numbers are not negative. */
+static const struct grammar grammar_quantity = {
+    {{"^\\+?([0-9]+(\\.[0-9]*)?|\\.[0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][-+]?[0-9]+)?$"}},
+    0, NULL};
+static const struct schema_value limit_values[] = {
+    [LIM_PER_SECOND] = {.about = "Requests per second, over time.",
+	.bounded = true,
+	.max = COUNT_MAX},
+    [LIM_BURST] = COUNT_VALUE("Requests that may come at once."),
+    [LIM_IN_FLIGHT] = COUNT_VALUE("Requests that may wait for an answer."),
+    [LIM_WATCHES] = COUNT_VALUE("Watches that may be open."),
+    [LIM_PER_DAY] = COUNT_VALUE("Requests in one day, which is UTC's."),
+    [LIM_BODY] = {.about = "Bytes of one request's body, as in 3Mi.",
+	.grammar = &grammar_quantity,
+	.bounded = true,
+	.max = COUNT_MAX},
+};
+static const struct schema requests_schema =
+    SCHEMA_TOLD("\"requests\"", limit_fields, limit_values);
+static const struct schema per_user_schema =
+    SCHEMA_TOLD("\"perUser\"", limit_fields, limit_values);
 
 static bool
 bad_quantity(struct loader *l, const struct doc_node *node)
@@ -198,7 +223,7 @@ read_limits(struct loader *l, const struct schema *schema, const struct doc_node
 		if (v[i] == NULL)
 			continue;
 		ok &= schema_int(
-		    l->diags, v[i], limit_fields[i].name, 0, INT64_MAX / 2, &value);
+		    l->diags, v[i], limit_fields[i].name, 0, COUNT_MAX, &value);
 		*counts[i] = (uint64_t)value;
 	}
 	if (v[LIM_PER_SECOND] != NULL)
@@ -262,7 +287,24 @@ static const struct schema_field spec_fields[] = {
     [SPEC_PER_USER] = {"perUser", TYPE_MAP, false, NULL},
     [SPEC_OBJECTS] = {"objects", TYPE_MAP, false, NULL},
 };
-static const struct schema spec_schema = SCHEMA("a Quota's spec", spec_fields);
+static const struct grammar grammar_objects = {
+    {{"^" RE_NAME "(/(" RE_SUBDOMAIN "/)?" RE_NAME ")?$"}}, 0, NULL};
+static const struct schema_value spec_values[] = {
+    [SPEC_REQUESTS] = {.about = "What all requests to the subtree share.",
+	.map = &requests_schema},
+    [SPEC_PER_USER] = {.about = "What each user has of it at most.",
+	.map = &per_user_schema},
+    [SPEC_OBJECTS] = {.about =
+			  "How many objects, or how much of a resource, the subtree "
+			  "may hold: pods, services, requests.cpu, requests.memory.",
+	.keys = &grammar_objects,
+	.each = &(const struct schema_value){.types = TYPE_NUMBER | TYPE_STRING,
+	    .grammar = &grammar_quantity,
+	    .bounded = true,
+	    .max = COUNT_MAX}},
+};
+const struct schema load_quota_schema =
+    SCHEMA_TOLD("a Quota's spec", spec_fields, spec_values);
 
 static const struct quota_limits no_limits = {
     QUOTA_UNSET, QUOTA_UNSET, QUOTA_UNSET, QUOTA_UNSET, QUOTA_UNSET, QUOTA_UNSET};
@@ -289,7 +331,7 @@ load_quota(struct loader *l, const struct load_object *o)
 		return;
 	}
 	/* What is wrong is no limit, and the document is refused. */
-	ok = schema_read(l->diags, &spec_schema, spec, v);
+	ok = schema_read(l->diags, &load_quota_schema, spec, v);
 	if (v[SPEC_REQUESTS] != NULL)
 		ok &= read_limits(l, &requests_schema, v[SPEC_REQUESTS], &q->requests);
 	if (v[SPEC_PER_USER] != NULL)

@@ -136,8 +136,6 @@ static const struct schema_field selector_fields[] = {
     [SEL_LABELS] = {"matchLabels", TYPE_MAP, false, NULL},
     [SEL_EXPRESSIONS] = {"matchExpressions", TYPE_LIST, false, NULL},
 };
-static const struct schema selector_schema =
-    SCHEMA("a label selector", selector_fields);
 
 enum {
 	EXPR_KEY,
@@ -150,15 +148,45 @@ static const struct schema_field expression_fields[] = {
     [EXPR_OPERATOR] = {"operator", TYPE_STRING, true, NULL},
     [EXPR_VALUES] = {"values", TYPE_LIST, false, NULL},
 };
-static const struct schema expression_schema =
-    SCHEMA("a selector requirement", expression_fields);
-
 static const char *const operator_names[] = {
     [REQ_IN] = "In",
     [REQ_NOT_IN] = "NotIn",
     [REQ_EXISTS] = "Exists",
     [REQ_NOT_EXISTS] = "DoesNotExist",
 };
+
+static const struct schema_value expression_values[] = {
+    [EXPR_KEY] = {.about = "The label's key.", .grammar = &grammar_qualified},
+    [EXPR_OPERATOR] = {.about = "How the label is compared.",
+	.names = operator_names,
+	.name_count = ARRAY_LEN(operator_names)},
+    [EXPR_VALUES] = {.about = "What In and NotIn compare with.",
+	.each = &(const struct schema_value){.types = TYPE_STRING,
+	    .grammar = &grammar_label_value}},
+};
+/* The operators In and NotIn, the first two, have values; the others have none. */
+static const struct schema_rule expression_rules[] = {
+    {.kind = SCHEMA_SAYS,
+	.a = SCHEMA_BIT(EXPR_OPERATOR),
+	.b = SCHEMA_BIT(EXPR_VALUES),
+	.filled = true,
+	.names = operator_names,
+	.name_count = REQ_NOT_IN + 1},
+};
+static const struct schema expression_schema = SCHEMA_RULED(
+    "a selector requirement", expression_fields, expression_values, expression_rules);
+
+static const struct schema_value selector_values[] = {
+    [SEL_LABELS] = {.about = "Labels that must be there, with these values.",
+	.keys = &grammar_qualified,
+	.each = &(const struct schema_value){.types = TYPE_STRING | TYPE_NULL,
+	    .grammar = &grammar_label_value}},
+    [SEL_EXPRESSIONS] = {.about = "Requirements; all of them must hold.",
+	.each =
+	    &(const struct schema_value){.types = TYPE_MAP, .map = &expression_schema}},
+};
+const struct schema load_selector_schema =
+    SCHEMA_TOLD("a label selector", selector_fields, selector_values);
 
 static int
 compare_requirements(const void *a, const void *b)
@@ -278,7 +306,7 @@ load_selector(struct loader *l, const struct doc_node *node, enum api_style styl
 	struct selector *s = ARENA_NEW(l->arena, struct selector);
 	struct requirement *reqs;
 	size_t room = 0, count = 0, unique = 0;
-	bool ok = schema_read(l->diags, &selector_schema, node, v);
+	bool ok = schema_read(l->diags, &load_selector_schema, node, v);
 
 	*out = s;
 	s->loc = node->loc;

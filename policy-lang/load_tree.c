@@ -390,7 +390,6 @@ static const struct schema_field ns_fields[] = {
     [NS_KUBERNETES] = {"kubernetes", TYPE_MAP | TYPE_LIST, false, NULL},
     [NS_OWNERS] = {"owners", TYPE_LIST, false, NULL},
 };
-static const struct schema ns_schema = SCHEMA("a Namespace's spec", ns_fields);
 
 enum {
 	NSK_NAMESPACES,
@@ -401,7 +400,28 @@ static const struct schema_field ns_kube_fields[] = {
     [NSK_NAMESPACES] = {"namespaces", TYPE_LIST, true, NULL},
     [NSK_CLUSTER] = {"cluster", TYPE_STRING, false, NULL},
 };
-static const struct schema ns_kube_schema = SCHEMA("\"kubernetes\"", ns_kube_fields);
+static const struct schema_value ns_kube_values[] = {
+    [NSK_NAMESPACES] = {.about = "Names of Kubernetes namespaces.",
+	.each = &(const struct schema_value){.types = TYPE_STRING,
+	    .grammar = &grammar_label}},
+    [NSK_CLUSTER] = {.about = "Which cluster's they are, where there are several."},
+};
+static const struct schema ns_kube_schema =
+    SCHEMA_TOLD("\"kubernetes\"", ns_kube_fields, ns_kube_values);
+
+static const struct schema_value ns_values[] = {
+    [NS_PATH] = {.about = "The path, such as /acme/shop; in files metadata.name may be "
+			  "it instead.",
+	.grammar = &grammar_path},
+    [NS_KUBERNETES] = {.about = "The Kubernetes namespaces that are this namespace.",
+	.map = &ns_kube_schema},
+    [NS_OWNERS] = {.about = "Groups of the directory that may change what is written "
+			    "at and below this namespace.",
+	.each = &(const struct schema_value){.types = TYPE_STRING,
+	    .grammar = &grammar_printable}},
+};
+const struct schema load_namespace_schema =
+    SCHEMA_TOLD("a Namespace's spec", ns_fields, ns_values);
 
 /* A namespace that is placed exists, even if no document of it is at hand: the gate
  * judges requests for it. */
@@ -502,7 +522,7 @@ load_native_namespace(struct loader *l, const struct load_object *o)
 
 	ok &= load_meta(l, o, META_TREE, false, &meta);
 	if (spec != NULL)
-		ok &= schema_read(l->diags, &ns_schema, spec, v);
+		ok &= schema_read(l->diags, &load_namespace_schema, spec, v);
 	if (!ok || !read_own_path(l, &meta, v[NS_PATH], &path, &loc))
 		return;
 	if (!load_claim(l, "Namespace", STR("tree"), (struct str){0}, path, meta.loc))

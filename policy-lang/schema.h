@@ -16,6 +16,7 @@
 #define TYPE_LIST   (1u << DOC_LIST)
 #define TYPE_MAP    (1u << DOC_MAP)
 #define TYPE_NUMBER (TYPE_INT | TYPE_FLOAT)
+#define TYPE_NULL   (1u << DOC_NULL)
 #define TYPE_ANY    0xffffu
 
 struct schema_field {
@@ -25,20 +26,84 @@ struct schema_field {
 	const char *advice;
 };
 
+/*
+ * A language of strings: a string is of it if one of the alternatives fits, and that
+ * fits if all of its patterns do. The patterns are regular expressions that ECMA 262
+ * and RE2 read alike.
+ */
+#define GRAMMAR_ALTERNATIVES 4
+#define GRAMMAR_PATTERNS     3
+struct grammar {
+	const char *any_of[GRAMMAR_ALTERNATIVES][GRAMMAR_PATTERNS];
+	uint32_t max_bytes; /* 0: no limit */
+	const char *cel;    /* of `self`, where no pattern says it; or NULL */
+};
+
+/*
+ * What a value is beyond its type. Whoever reads a document checks this in code, with
+ * messages that know more; editors, API servers and `fmt` are told by these tables.
+ */
+struct schema_value {
+	const char *about; /* one or two sentences, for the field's reader */
+	unsigned types;    /* of an item or a map's value; fields have their own */
+	const struct schema *map;        /* the fields of a map */
+	const struct schema_value *each; /* the items of a list, the values of a map */
+	const struct grammar *keys;      /* of a map with keys of its writer's choice */
+	const struct grammar *grammar;   /* of a string */
+	const char *const *names;        /* a string: one of these */
+	size_t name_count;
+	bool bounded; /* a number: within min and max */
+	int64_t min, max;
+	bool filled; /* a list: not empty */
+};
+
+/* What the fields of a map owe each other. A field is there if it is given and not
+ * null; with `filled`, a list must have items to be there. Sets of fields are bits. */
+enum schema_rule_kind {
+	SCHEMA_SOME,       /* one of `a` at least is there */
+	SCHEMA_NONE,       /* nothing of `a` is there */
+	SCHEMA_APART,      /* nothing of `a` beside anything of `b` */
+	SCHEMA_NEEDS,      /* anything of `a` needs all of `b` */
+	SCHEMA_ONE_FAMILY, /* all that is there is of one family, and something is */
+	SCHEMA_SAYS,       /* what the field in `a` says needs or forbids all of `b` */
+};
+
+struct schema_rule {
+	enum schema_rule_kind kind;
+	uint32_t a, b;
+	bool filled;
+	const uint8_t
+	    *families; /* ONE_FAMILY: of each of the first family_count fields */
+	size_t family_count;
+	const char *const *names; /* SAYS: what needs `b`; anything else forbids it */
+	size_t name_count;
+};
+
 struct schema {
 	const char *what; /* "an ipBlock", for messages */
 	const struct schema_field *fields;
 	size_t count; /* at most SCHEMA_FIELDS_MAX */
 	bool open;    /* has further fields, which are nobody's business here */
+	/* Native documents: of each field, in the order of `fields`, which is also the
+	 * order in which they are written; NULL otherwise. */
+	const struct schema_value *values;
+	const struct schema_rule *rules;
+	size_t rule_count;
 };
 
 #define SCHEMA_FIELDS_MAX 24
+#define SCHEMA_BIT(field) (1u << (field))
 
 /* clang-format off */
 #define SCHEMA(text, table) \
 	{.what = (text), .fields = (table), .count = ARRAY_LEN(table)}
 #define SCHEMA_OPEN(text, table) \
 	{.what = (text), .fields = (table), .count = ARRAY_LEN(table), .open = true}
+#define SCHEMA_TOLD(text, table, told) \
+	{.what = (text), .fields = (table), .count = ARRAY_LEN(table), .values = (told)}
+#define SCHEMA_RULED(text, table, told, owed) \
+	{.what = (text), .fields = (table), .count = ARRAY_LEN(table), .values = (told), \
+	    .rules = (owed), .rule_count = ARRAY_LEN(owed)}
 /* clang-format on */
 
 /*

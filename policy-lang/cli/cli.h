@@ -58,6 +58,7 @@ extern const struct cli_command cmd_check;
 extern const struct cli_command cmd_compile;
 extern const struct cli_command cmd_explain;
 extern const struct cli_command cmd_list;
+extern const struct cli_command cmd_schema;
 
 extern const struct cli_command *const cli_commands[];
 extern const size_t cli_command_count;

@@ -10,6 +10,7 @@ const struct cli_command *const cli_commands[] = {
     &cmd_explain,
     &cmd_list,
     &cmd_compile,
+    &cmd_schema,
 };
 
 const size_t cli_command_count = ARRAY_LEN(cli_commands);
