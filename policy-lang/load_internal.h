@@ -173,7 +173,7 @@ void kube_node_known(struct kube_node *node);
 /* The cluster that a Kubernetes policy sees; ptr NULL: there is only one. */
 MUST_CHECK struct str load_sight(struct loader *l, const struct load_object *o);
 /* The cluster that a native document names; warns if nobody gave it. */
-MUST_CHECK struct str load_cluster(struct loader *l, const struct doc_node *node);
+MUST_CHECK struct str load_cluster(struct loader *l, struct loc loc, struct str name);
 /* The namespace that a native document is in: a path, or a Kubernetes namespace.
  * NULL if it cannot be told (reported). Warns if nobody declared it. */
 MUST_CHECK struct ns *load_home(

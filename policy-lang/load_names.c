@@ -150,6 +150,7 @@ name_is_printable(struct str s)
 #define RE_V6       "[0-9A-Fa-f:]*:[0-9A-Fa-f:]*(:" RE_V4 ")?"
 
 const struct grammar grammar_label = {{{"^" RE_LABEL "$"}}, 63, NULL};
+const struct grammar grammar_placed = {{{"^([^/]+/)?" RE_LABEL "$"}}, 0, NULL};
 const struct grammar grammar_subdomain = {{{"^" RE_SUBDOMAIN "$"}}, 253, NULL};
 const struct grammar grammar_qualified = {
     {{"^(" RE_SUBDOMAIN "/)?" RE_NAME "$"}}, 317, NULL};

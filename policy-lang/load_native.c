@@ -152,7 +152,7 @@ read_cluster(struct loader *l, const struct load_object *o, const struct meta *m
 {
 	w->cluster = load_text(l, meta->cluster.len != 0 ? meta->cluster : o->cluster);
 	if (v[WL_CLUSTER] != NULL)
-		w->cluster = load_cluster(l, v[WL_CLUSTER]);
+		w->cluster = load_cluster(l, v[WL_CLUSTER]->loc, v[WL_CLUSTER]->text);
 	if (w->cluster.len != 0 || v[WL_NODE] == NULL)
 		return true;
 	return cluster_of_node(l, v[WL_NODE], &w->cluster);

@@ -103,7 +103,8 @@ read_workloads_peer(
 
 	out->kind = PEER_WORKLOADS;
 	if (v[PEER_F_CLUSTER] != NULL)
-		m->cluster = load_cluster(l, v[PEER_F_CLUSTER]);
+		m->cluster =
+		    load_cluster(l, v[PEER_F_CLUSTER]->loc, v[PEER_F_CLUSTER]->text);
 	if (v[PEER_F_WORKLOADS] != NULL)
 		ok &= load_selector(l, v[PEER_F_WORKLOADS], API_NATIVE, &m->selector);
 	if (v[PEER_F_NAMESPACES] != NULL)
@@ -264,7 +265,8 @@ read_node_peer(
 
 	out->kind = PEER_NODES;
 	if (v[PEER_F_CLUSTER] != NULL)
-		out->cluster = load_cluster(c->l, v[PEER_F_CLUSTER]);
+		out->cluster =
+		    load_cluster(c->l, v[PEER_F_CLUSTER]->loc, v[PEER_F_CLUSTER]->text);
 	if (node->kind == DOC_MAP)
 		return load_selector(c->l, node, API_NATIVE, &out->node_selector);
 	if (!name_is_subdomain(node->text)) {

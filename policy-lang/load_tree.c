@@ -310,24 +310,24 @@ load_sight(struct loader *l, const struct load_object *o)
 }
 
 struct str
-load_cluster(struct loader *l, const struct doc_node *node)
+load_cluster(struct loader *l, struct loc loc, struct str name)
 {
 	const struct model_options *options = &l->m->options;
 	const char **names;
 	const char *nearest;
 	struct diag *d;
 
-	if (cluster_is_given(options, node->text))
-		return load_text(l, node->text);
-	d = diag_say(l->diags, CODE_UNKNOWN_CLUSTER, node->loc,
-	    "no cluster \"%.*s\" was given", STR_ARG(node->text));
+	if (cluster_is_given(options, name))
+		return load_text(l, name);
+	d = diag_say(l->diags, CODE_UNKNOWN_CLUSTER, loc,
+	    "no cluster \"%.*s\" was given", STR_ARG(name));
 	names = ARENA_ARRAY(l->scratch, options->cluster_count, const char *);
 	for (size_t i = 0; i < options->cluster_count; i++)
 		names[i] = load_text(l, options->clusters[i].name).ptr;
-	nearest = schema_nearest(node->text, names, options->cluster_count);
+	nearest = schema_nearest(name, names, options->cluster_count);
 	if (nearest != NULL)
 		diag_hint(l->diags, d, "did you mean \"%s\"?", nearest);
-	return load_text(l, node->text);
+	return load_text(l, name);
 }
 
 /* The cluster of a Kubernetes namespace that a native document of `o` names. */
@@ -387,7 +387,7 @@ enum {
 
 static const struct schema_field ns_fields[] = {
     [NS_PATH] = {"path", TYPE_STRING, false, NULL},
-    [NS_KUBERNETES] = {"kubernetes", TYPE_MAP | TYPE_LIST, false, NULL},
+    [NS_KUBERNETES] = {"kubernetes", TYPE_MAP, false, NULL},
     [NS_OWNERS] = {"owners", TYPE_LIST, false, NULL},
 };
 
@@ -401,10 +401,11 @@ static const struct schema_field ns_kube_fields[] = {
     [NSK_CLUSTER] = {"cluster", TYPE_STRING, false, NULL},
 };
 static const struct schema_value ns_kube_values[] = {
-    [NSK_NAMESPACES] = {.about = "Names of Kubernetes namespaces.",
+    [NSK_NAMESPACES] = {.about = "Names of Kubernetes namespaces, each with CLUSTER/ "
+				 "before it or without.",
 	.each = &(const struct schema_value){.types = TYPE_STRING,
-	    .grammar = &grammar_label}},
-    [NSK_CLUSTER] = {.about = "Which cluster's they are, where there are several."},
+	    .grammar = &grammar_placed}},
+    [NSK_CLUSTER] = {.about = "Which cluster's those are that do not say it."},
 };
 static const struct schema ns_kube_schema =
     SCHEMA_TOLD("\"kubernetes\"", ns_kube_fields, ns_kube_values);
@@ -423,66 +424,79 @@ static const struct schema_value ns_values[] = {
 const struct schema load_namespace_schema =
     SCHEMA_TOLD("a Namespace's spec", ns_fields, ns_values);
 
+/* Splits "CLUSTER/NAME" or "NAME". False: it is neither (reported). */
+static bool
+read_placed(struct loader *l, const struct doc_node *node, struct str *out_cluster,
+    struct str *out_name)
+{
+	if (!schema_type(l->diags, node, "a Kubernetes namespace", TYPE_STRING))
+		return false;
+	*out_name = node->text;
+	*out_cluster = str_split(out_name, '/');
+	if (out_name->ptr == NULL) {
+		*out_name = *out_cluster;
+		*out_cluster = (struct str){0};
+	}
+	if (name_is_label(*out_name) &&
+	    (out_cluster->ptr == NULL || out_cluster->len > 0))
+		return true;
+	diag_say(l->diags, CODE_BAD_NAME, node->loc,
+	    "a Kubernetes namespace's name, here with CLUSTER/ before it or without, "
+	    "must be %s",
+	    NAME_LABEL_RULE);
+	return false;
+}
+
 /* A namespace that is placed exists, even if no document of it is at hand: the gate
  * judges requests for it. */
 static void
-place(struct loader *l, struct ns *ns, struct str cluster, const struct doc_node *name)
+place(struct loader *l, struct ns *ns, struct str cluster, struct str name,
+    struct loc loc)
 {
-	struct kube_node *node;
+	struct kube_node *node = find_kube(l, cluster, name);
 	struct diag *d;
 
-	if (!schema_type(l->diags, name, "a Kubernetes namespace", TYPE_STRING))
-		return;
-	if (!name_is_label(name->text)) {
-		diag_say(l->diags, CODE_BAD_NAME, name->loc,
-		    "a Kubernetes namespace's name must be %s", NAME_LABEL_RULE);
-		return;
-	}
-	node = find_kube(l, cluster, name->text);
 	if (node == NULL)
-		node = new_kube(l, cluster, name->text, NULL);
+		node = new_kube(l, cluster, name, NULL);
 	if (node->kube.ns == NULL) {
 		node->kube.ns = ns;
 		node->known = true;
-		node->placed = name->loc;
+		node->placed = loc;
 	} else if (node->kube.ns != ns) {
-		d = diag_say(l->diags, CODE_PLACED_TWICE, name->loc,
+		d = diag_say(l->diags, CODE_PLACED_TWICE, loc,
 		    "the Kubernetes namespace %.*s is placed at %.*s already",
-		    STR_ARG(name->text), STR_ARG(node->kube.ns->path));
+		    STR_ARG(name), STR_ARG(node->kube.ns->path));
 		diag_note(l->diags, d, node->placed, "here");
 	}
 }
 
 static void
-read_placements(struct loader *l, const struct load_object *o, struct ns *ns,
+read_kubernetes(struct loader *l, const struct load_object *o, struct ns *ns,
     const struct doc_node *map)
 {
 	const struct doc_node *v[ARRAY_LEN(ns_kube_fields)];
-	struct str cluster = o->cluster;
+	struct str given = {0};
 
 	if (!schema_read(l->diags, &ns_kube_schema, map, v))
 		return;
-	if (v[NSK_CLUSTER] != NULL) {
-		cluster = load_cluster(l, v[NSK_CLUSTER]);
-	} else if (!default_cluster(
-		       l, o, map->loc, "write \"cluster\" beside it", &cluster)) {
-		return;
-	}
-	for (uint32_t i = 0; i < v[NSK_NAMESPACES]->count; i++)
-		place(l, ns, cluster, v[NSK_NAMESPACES]->u.items[i]);
-}
+	if (v[NSK_CLUSTER] != NULL)
+		given = load_cluster(l, v[NSK_CLUSTER]->loc, v[NSK_CLUSTER]->text);
+	for (uint32_t i = 0; i < v[NSK_NAMESPACES]->count; i++) {
+		const struct doc_node *item = v[NSK_NAMESPACES]->u.items[i];
+		struct str cluster, name;
 
-/* One map, or a list of them when namespaces of several clusters are placed here. */
-static void
-read_kubernetes(struct loader *l, const struct load_object *o, struct ns *ns,
-    const struct doc_node *node)
-{
-	if (node->kind == DOC_MAP) {
-		read_placements(l, o, ns, node);
-		return;
+		if (!read_placed(l, item, &cluster, &name))
+			continue;
+		if (cluster.ptr != NULL)
+			cluster = load_cluster(l, item->loc, cluster);
+		else if (given.ptr != NULL)
+			cluster = given;
+		else if (!default_cluster(l, o, map->loc,
+			     "write \"cluster\" beside it, or CLUSTER/ before each",
+			     &cluster))
+			return;
+		place(l, ns, cluster, name, item->loc);
 	}
-	for (uint32_t i = 0; i < node->count; i++)
-		read_placements(l, o, ns, node->u.items[i]);
 }
 
 /* The path: spec.path, or metadata.name when that is one. */

@@ -16,9 +16,7 @@ apiVersion: ringfence.dev/v1alpha1
 kind: Namespace
 metadata: {name: /acme/shop}
 spec:
-  kubernetes:
-    - {cluster: east, namespaces: [shop]}
-    - {cluster: west, namespaces: [shop]}
+  kubernetes: {cluster: east, namespaces: [shop, west/shop]}
 ---
 apiVersion: ringfence.dev/v1alpha1
 kind: Workload
