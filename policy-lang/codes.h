@@ -122,7 +122,10 @@
 	X(CODE_UNSUPPORTED_PROTOCOL, "unsupported-protocol", DIAG_ERROR,               \
 	    "The protocol of a rule cannot be enforced.")                              \
 	X(CODE_NUMBER_COLLISION, "number-collision", DIAG_ERROR,                       \
-	    "Two rules have the same number; rename one of their policies.")
+	    "Two rules have the same number; rename one of their policies.")           \
+	X(CODE_FMT_UNSAFE, "fmt-unsafe", DIAG_ERROR,                                   \
+	    "The file has no canonical form that says the same with the same "         \
+	    "comments; fmt leaves it alone.")
 
 enum diag_code {
 #define DIAG_CODE_ENUM(id, code, severity, text) id,

@@ -232,13 +232,8 @@ static const struct schema_value external_values[] = {
 	.each = &(const struct schema_value){.types = TYPE_STRING,
 	    .grammar = &grammar_domain}},
 };
-static const struct schema_rule external_rules[] = {
-    {.kind = SCHEMA_SOME,
-	.a = SCHEMA_BIT(EXT_CIDRS) | SCHEMA_BIT(EXT_FQDNS),
-	.filled = true},
-};
-const struct schema load_external_schema = SCHEMA_RULED(
-    "an ExternalNetwork's spec", external_fields, external_values, external_rules);
+const struct schema load_external_schema =
+    SCHEMA_TOLD("an ExternalNetwork's spec", external_fields, external_values);
 
 /* What is right of it counts, so that policies that refer to it find it. */
 static void

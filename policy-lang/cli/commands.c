@@ -11,6 +11,7 @@ const struct cli_command *const cli_commands[] = {
     &cmd_list,
     &cmd_compile,
     &cmd_schema,
+    &cmd_fmt,
 };
 
 const size_t cli_command_count = ARRAY_LEN(cli_commands);
