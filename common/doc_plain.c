@@ -194,36 +194,71 @@ read_quoted(struct plain_reader *r)
 	return add_scalar(r, from, str_slice(r->text, from + 1, end), true);
 }
 
+/* What may end a scalar in a block, or what is refused there; all of it is below ':'. */
+#define BLOCK_STOPS                                                                    \
+	(UINT64_C(1) << '\n' | UINT64_C(1) << '\r' | UINT64_C(1) << '\t' |             \
+	    UINT64_C(1) << '#' | UINT64_C(1) << ':')
+
+/* The first place at or after `i` with one of them, or the end of the text. */
+static size_t
+find_block_stop(const struct plain_reader *r, size_t i)
+{
+	for (; i < r->text.len; i++) {
+		unsigned char c = (unsigned char)r->text.ptr[i];
+
+		if (c <= ':' && (BLOCK_STOPS >> c & 1) != 0)
+			break;
+	}
+	return i;
+}
+
+/* Where the plain scalar that begins at `from` ends, blanks behind it included; SIZE_MAX
+ * for what others must read. */
+static size_t
+find_block_end(const struct plain_reader *r, size_t from)
+{
+	for (size_t i = from;; i++) {
+		char c;
+
+		i = find_block_stop(r, i);
+		c = peek_at(r, i);
+		if (is_line_end(c) ||
+		    (c == ':' && is_blank_or_end(peek_at(r, i + 1))) ||
+		    (c == '#' && r->text.ptr[i - 1] == ' '))
+			return i;
+		if (c == '\t')
+			return SIZE_MAX;
+	}
+}
+
+static size_t
+find_flow_end(const struct plain_reader *r, size_t from)
+{
+	for (size_t i = from;; i++) {
+		char c = peek_at(r, i), next = peek_at(r, i + 1);
+
+		if (is_line_end(c) || (c == ':' && is_blank_or_end(next)) ||
+		    (c == '#' && r->text.ptr[i - 1] == ' ') || c == ',' || c == ']' ||
+		    c == '}')
+			return i;
+		if (!is_flow_inner(c) && (c != ':' || !is_flow_inner(next)))
+			return SIZE_MAX;
+	}
+}
+
 /* From the first character of a plain scalar to behind its last. */
 static bool
 read_plain(struct plain_reader *r, bool flow)
 {
-	size_t from = r->at, end = r->at;
+	size_t from = r->at, end;
 
 	if (!is_first(peek(r)) && (peek(r) != '-' || !is_first(peek_at(r, r->at + 1))))
 		return false;
-	for (size_t i = from;; i++) {
-		char c = peek_at(r, i), next;
-
-		/* Whatever ends a scalar outside a flow collection stands before ':'
-		 * in ASCII, or is it. */
-		if ((unsigned char)c > ':' && !flow) {
-			end = i + 1;
-			continue;
-		}
-		next = peek_at(r, i + 1);
-		if (is_line_end(c) || (c == ':' && is_blank_or_end(next)) ||
-		    (c == '#' && r->text.ptr[i - 1] == ' '))
-			break;
-		if (flow && (c == ',' || c == ']' || c == '}'))
-			break;
-		if (flow && !is_flow_inner(c) && (c != ':' || !is_flow_inner(next)))
-			return false;
-		if (c == '\t')
-			return false;
-		if (c != ' ')
-			end = i + 1;
-	}
+	end = flow ? find_flow_end(r, from) : find_block_end(r, from);
+	if (end == SIZE_MAX)
+		return false;
+	while (r->text.ptr[end - 1] == ' ')
+		end--; /* the first character is none */
 	r->at = end;
 	return add_scalar(r, from, str_slice(r->text, from, end), false);
 }
@@ -332,10 +367,10 @@ at_key(const struct plain_reader *r)
 		return peek_at(r, i) == ':' && is_blank_or_end(peek_at(r, i + 1));
 	}
 	for (;; i++) {
-		char c = peek_at(r, i);
+		char c;
 
-		if ((unsigned char)c > ':')
-			continue;
+		i = find_block_stop(r, i);
+		c = peek_at(r, i);
 		if (is_line_end(c) ||
 		    (c == '#' && i > r->at && r->text.ptr[i - 1] == ' '))
 			return false;

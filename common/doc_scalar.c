@@ -60,10 +60,37 @@ static const struct word words[] = {
 
 #define LONGEST_WORD 5
 
+/* Few keys and names that begin like a word end like one. */
+static bool
+may_be_word(struct str text)
+{
+	switch (text.len != 0 ? text.ptr[text.len - 1] : '\0') {
+	case '\0':
+	case 'y':
+	case 'Y':
+	case 's':
+	case 'S':
+	case 'e':
+	case 'E':
+	case 'n':
+	case 'N':
+	case 'o':
+	case 'O':
+	case 'f':
+	case 'F':
+	case 'l':
+	case 'L':
+	case '~':
+		return true;
+	default:
+		return false;
+	}
+}
+
 static bool
 resolve_word(struct doc_node *node)
 {
-	if (node->text.len > LONGEST_WORD)
+	if (node->text.len > LONGEST_WORD || !may_be_word(node->text))
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
 		const struct word *word = &words[i];
