@@ -66,6 +66,28 @@ is_odd_space(uint32_t point)
 	return point == 0x85 || point == 0x2028 || point == 0x2029 || point == 0xfeff;
 }
 
+#define EVERY_BYTE UINT64_C(0x0101010101010101)
+
+/* From `i` to the first byte that is not printable ASCII: eight bytes at a time. */
+static size_t
+skip_printable(struct str text, size_t i)
+{
+	for (; text.len - i >= 8; i += 8) {
+		uint64_t word, low, del;
+
+		memcpy(&word, text.ptr + i, sizeof(word));
+		/* The high bit of a byte below 0x20; a borrow can only come from
+		 * such a byte. */
+		low = (word - 0x20 * EVERY_BYTE) & ~word;
+		del = (word ^ 0x7f * EVERY_BYTE) - EVERY_BYTE;
+		if (((word | low | del) & 0x80 * EVERY_BYTE) != 0)
+			break;
+	}
+	while (i < text.len && text.ptr[i] >= 0x20 && text.ptr[i] < 0x7f)
+		i++;
+	return i;
+}
+
 /* Finds what is no text before any grammar is tried, so that the place is exact. */
 static bool
 check_text(struct doc_tree *t, struct text_traits *out_traits)
@@ -75,11 +97,15 @@ check_text(struct doc_tree *t, struct text_traits *out_traits)
 
 	*out_traits = (struct text_traits){.ascii = true, .plain_lines = true};
 	while (i < text.len) {
-		unsigned char c = (unsigned char)text.ptr[i];
+		unsigned char c;
 		uint32_t point;
 		size_t width;
 
-		if ((c >= 0x20 && c < 0x7f) || c == '\n' || c == '\t') {
+		i = skip_printable(text, i);
+		if (i == text.len)
+			break;
+		c = (unsigned char)text.ptr[i];
+		if (c == '\n' || c == '\t') {
 			i++;
 			continue;
 		}

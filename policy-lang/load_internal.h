@@ -28,13 +28,16 @@ void ptr_vec_fini(struct ptr_vec *v);
 /* A copy in the arena; NULL when empty. */
 MUST_CHECK void *ptr_vec_copy(struct arena *a, const struct ptr_vec *v);
 
+#define LOAD_RECENT_TEXTS 2048
+
 struct loader {
 	struct arena *arena;   /* the model's */
 	struct arena *scratch; /* freed when loading is over */
 	struct arena *pages;   /* the same: documents, of which most are not kept */
 	struct diag_list *diags;
-	struct model *m;      /* its maps of namespaces are in use while loading */
-	struct map texts;     /* every text of the model once: key -> its bytes */
+	struct model *m;  /* its maps of namespaces are in use while loading */
+	struct map texts; /* the texts of the model once: key -> its bytes */
+	struct str recent_texts[LOAD_RECENT_TEXTS]; /* private to load_text */
 	struct map objects;   /* identity -> struct loc, for duplicates */
 	struct map nodes;     /* "cluster/name" -> struct node_draft */
 	struct map externals; /* "path\nname" -> struct external_network */

@@ -36,16 +36,43 @@ ptr_vec_copy(struct arena *a, const struct ptr_vec *v)
 	return copy;
 }
 
+/* Good enough for a cache: whoever makes texts collide only loses its help. */
+static size_t
+recent_slot(struct str s)
+{
+	uint64_t word = 0, hash = s.len;
+	size_t i = 0;
+
+	for (; s.len - i > sizeof(word); i += sizeof(word)) {
+		memcpy(&word, s.ptr + i, sizeof(word));
+		hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+		hash ^= hash >> 32;
+	}
+	/* The last eight bytes, whether or not some have been seen. */
+	if (s.len >= sizeof(word))
+		memcpy(&word, s.ptr + s.len - sizeof(word), sizeof(word));
+	else if (s.len != 0)
+		memcpy(&word, s.ptr, s.len);
+	hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+	return (size_t)(hash >> 40) % LOAD_RECENT_TEXTS;
+}
+
+/* The same few texts make up most of a cluster; they do without the map. */
 struct str
 load_text(struct loader *l, struct str s)
 {
-	char *known = map_get(&l->texts, s);
+	struct str *recent = &l->recent_texts[recent_slot(s)];
+	char *known;
 
+	if (recent->ptr != NULL && str_eq(*recent, s))
+		return *recent;
+	known = map_get(&l->texts, s);
 	if (known == NULL) {
 		known = arena_strndup(l->arena, s.ptr, s.len);
 		map_set(&l->texts, (struct str){known, s.len}, known);
 	}
-	return (struct str){known, s.len};
+	*recent = (struct str){known, s.len};
+	return *recent;
 }
 
 bool
@@ -233,7 +260,7 @@ read_name(struct loader *l, const struct load_object *o, const struct doc_node *
 		return false;
 	}
 	out->loc = name->loc;
-	out->name = load_text(l, name->text);
+	out->name = str_dup(l->arena, name->text); /* nobody shares it */
 	if (scope == META_TREE && str_starts(name->text, STR("/")))
 		return true; /* a path; whoever reads it checks it */
 	return check_name(l, o, scope, name);
