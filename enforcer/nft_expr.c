@@ -15,15 +15,18 @@
 #include <netinet/icmp6.h>
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
+#include <netinet/tcp.h>
 
 #include "enforcer/nft_build.h"
 
 /* State bits of nft_ct (NF_CT_STATE_BIT): 1 << (ctinfo % IP_CT_IS_REPLY + 1). */
 #define CT_ESTABLISHED_RELATED                                                         \
 	(1u << (IP_CT_ESTABLISHED + 1) | 1u << (IP_CT_RELATED + 1))
-#define DPORT_OFFSET 2    /* in the TCP, UDP and SCTP headers alike */
-#define ND_FIRST     133u /* ICMPv6: router solicitation ... */
-#define ND_LAST      137u /* ... redirect (RFC 4861) */
+#define CT_NEW           (1u << (IP_CT_NEW + 1))
+#define DPORT_OFFSET     2    /* in the TCP, UDP and SCTP headers alike */
+#define TCP_FLAGS_OFFSET 13   /* in the TCP header (RFC 9293) */
+#define ND_FIRST         133u /* ICMPv6: router solicitation ... */
+#define ND_LAST          137u /* ... redirect (RFC 4861) */
 
 static struct nftnl_expr *
 expr_new(struct nftnl_rule *rule, const char *name)
@@ -177,22 +180,45 @@ lookup(struct nftnl_rule *rule, const struct table_stmt *s, const uint32_t *dreg
 		nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_FLAGS, NFT_LOOKUP_F_INV);
 }
 
+/* Keeps those bits of the first `len` bytes of the register. */
 static void
-ct_established(struct nftnl_rule *rule)
+mask_register(struct nftnl_rule *rule, const void *mask, uint32_t len)
 {
-	const uint32_t mask = CT_ESTABLISHED_RELATED;
+	static const uint32_t zero = 0;
+	struct nftnl_expr *e = expr_new(rule, "bitwise");
+
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_LEN, len);
+	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_MASK, mask, len);
+	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_XOR, &zero, len);
+}
+
+/* ct state, one of those in `mask`. */
+static void
+ct_state(struct nftnl_rule *rule, uint32_t mask)
+{
 	const uint32_t zero = 0;
 	struct nftnl_expr *e = expr_new(rule, "ct");
 
 	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, NFT_CT_STATE);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, NFT_REG_1);
-	e = expr_new(rule, "bitwise");
-	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_LEN, sizeof(mask));
-	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_MASK, &mask, sizeof(mask));
-	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_XOR, &zero, sizeof(zero));
+	mask_register(rule, &mask, sizeof(mask));
 	compare(rule, NFT_CMP_NEQ, &zero, sizeof(zero));
+}
+
+static void
+tcp_midstream(struct nftnl_rule *rule)
+{
+	const uint8_t flags = TH_FIN | TH_SYN | TH_RST | TH_ACK;
+
+	meta_load(rule, NFT_META_L4PROTO, NFT_REG_1);
+	compare_u8(rule, NFT_CMP_EQ, IPPROTO_TCP);
+	payload_load(
+	    rule, NFT_PAYLOAD_TRANSPORT_HEADER, TCP_FLAGS_OFFSET, 1, NFT_REG_1);
+	mask_register(rule, &flags, sizeof(flags));
+	compare_u8(rule, NFT_CMP_NEQ, TH_SYN);
+	ct_state(rule, CT_NEW);
 }
 
 static void
@@ -262,7 +288,7 @@ add_stmt(struct nftnl_rule *rule, const struct table_stmt *s,
 
 	switch (s->kind) {
 	case STMT_CT_ESTABLISHED:
-		ct_established(rule);
+		ct_state(rule, CT_ESTABLISHED_RELATED);
 		break;
 	case STMT_FAMILY:
 		family(rule, s->value);
@@ -272,6 +298,9 @@ add_stmt(struct nftnl_rule *rule, const struct table_stmt *s,
 		break;
 	case STMT_LOOPBACK:
 		loopback(rule);
+		break;
+	case STMT_TCP_MIDSTREAM:
+		tcp_midstream(rule);
 		break;
 	case STMT_L4PROTO:
 		meta_load(rule, NFT_META_L4PROTO, NFT_REG_1);

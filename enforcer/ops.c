@@ -45,6 +45,7 @@ put_chain(struct buf *out, const struct table_rule_chain *c)
 	proc_put_u32(out, c->number);
 	proc_put_u8(out, (uint8_t)c->action);
 	proc_put_u8(out, c->log);
+	proc_put_u8(out, c->reset);
 	proc_put_str(out, str_from(c->comment));
 }
 
@@ -210,6 +211,7 @@ decode_chain(struct arena *arena, struct proc_reader *r, struct op *op, struct e
 	c->number = proc_get_u32(r);
 	action = proc_get_u8(r);
 	c->log = proc_get_u8(r) != 0;
+	c->reset = proc_get_u8(r) != 0;
 	comment = proc_get_str(r);
 	if (!r->ok || c->number == NUMBER_NONE)
 		return err_set(err, ERR_INVALID, "a rule chain without a number");

@@ -129,7 +129,7 @@ plan_set(struct plan *p, const struct table_content *from,
 static bool
 same_chain(const struct table_rule_chain *a, const struct table_rule_chain *b)
 {
-	return a->action == b->action && a->log == b->log &&
+	return a->action == b->action && a->log == b->log && a->reset == b->reset &&
 	       strcmp(a->comment, b->comment) == 0;
 }
 

@@ -17,6 +17,7 @@ static const struct {
     {NUMBER_CLUSTER_ALLOW, ACTION_ALLOW, "cluster default: allow"},
     {NUMBER_CLUSTER_DENY, ACTION_DENY, "cluster default: deny"},
     {NUMBER_GATE, ACTION_DENY, "workload that is not programmed yet"},
+    {NUMBER_MIDSTREAM, ACTION_DENY, "TCP of a connection that is not known"},
 };
 
 void
@@ -196,6 +197,7 @@ chain_of(struct arena *a, const struct verdict_number *n)
 	    .dir = n->dir,
 	    .policy_kind = "",
 	    .isolation = n->policy != NULL && n->rule == NULL,
+	    .reset = n->number == NUMBER_MIDSTREAM,
 	};
 
 	if (n->policy != NULL) {
@@ -217,6 +219,11 @@ chains_build(struct compiler *c, struct table_content *content)
 {
 	size_t count = 0;
 
+	/* Where nothing is governed nothing is anybody's middle. */
+	for (size_t i = SET_LOCAL4_IN; i <= SET_LOCAL6_OUT; i++) {
+		if (c->lists[i].count != 0)
+			find_number(c, NUMBER_MIDSTREAM)->used = true;
+	}
 	for (size_t i = 0; i < c->number_count; i++)
 		count += c->numbers[i].used ? 1 : 0;
 	content->rule_chains = ARENA_ARRAY(c->arena, count, struct table_rule_chain);

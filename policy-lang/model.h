@@ -429,6 +429,7 @@ enum {
 	NUMBER_CLUSTER_ALLOW = 1, /* nothing decided; cluster default allow */
 	NUMBER_CLUSTER_DENY = 2,  /* nothing decided; cluster default deny */
 	NUMBER_GATE = 3,          /* a workload that is not programmed yet */
+	NUMBER_MIDSTREAM = 4,     /* TCP of a connection that is not known */
 	NUMBER_FIRST_RULE = 4096,
 };
 

@@ -167,6 +167,23 @@ static const struct table_rule decide_rules[] = {
     RULE(DO(COUNTER), DO(DROP)),
 };
 
+/* Which way the connection goes is not known: policy for either end, in either direction,
+ * is reason enough. */
+#define MIDSTREAM(f, id, from)                                                         \
+	RULE(FAMILY(f), IN_SET(id, from), SET_PRIORITY(NUMBER_MIDSTREAM),              \
+	    GOTO("decide"))
+
+static const struct table_rule midstream_rules[] = {
+    MIDSTREAM(4, SET_LOCAL4_OUT, SADDR),
+    MIDSTREAM(4, SET_LOCAL4_IN, DADDR),
+    MIDSTREAM(4, SET_LOCAL4_IN, SADDR),
+    MIDSTREAM(4, SET_LOCAL4_OUT, DADDR),
+    MIDSTREAM(6, SET_LOCAL6_OUT, SADDR),
+    MIDSTREAM(6, SET_LOCAL6_IN, DADDR),
+    MIDSTREAM(6, SET_LOCAL6_IN, SADDR),
+    MIDSTREAM(6, SET_LOCAL6_OUT, DADDR),
+};
+
 /* Known first: for most traffic that is one look-up in a hash. */
 #define GATE(f, from)                                                                  \
 	RULE(FAMILY(f), NOT_IN_SET(SET_KNOWN##f, from), IN_SET(SET_GATE##f, from),     \
@@ -181,6 +198,7 @@ static const struct table_rule input_rules[] = {
     RULE(DO(ND), DO(ACCEPT)),
     GATE(4, SADDR),
     GATE(6, SADDR),
+    RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),
     STAGE(4, SET_LOCAL4_OUT, SADDR, "egress4"),
     STAGE(6, SET_LOCAL6_OUT, SADDR, "egress6"),
     RULE(SET_PRIORITY(0)),
@@ -193,6 +211,7 @@ static const struct table_rule forward_rules[] = {
     GATE(4, DADDR),
     GATE(6, SADDR),
     GATE(6, DADDR),
+    RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),
     STAGE(4, SET_LOCAL4_OUT, SADDR, "egress4"),
     STAGE(6, SET_LOCAL6_OUT, SADDR, "egress6"),
     STAGE(4, SET_LOCAL4_IN, DADDR, "ingress4"),
@@ -215,6 +234,7 @@ static const struct table_rule forward_rules[] = {
 
 const struct table_chain table_chains[] = {
     CHAIN("decide", decide_rules),
+    CHAIN("midstream", midstream_rules),
     DIRECTION_CHAINS(egress4),
     DIRECTION_CHAINS(egress6),
     DIRECTION_CHAINS(ingress4),
@@ -246,6 +266,11 @@ table_rule_chain_rules(const struct table_rule_chain *chain,
 		rule_add(&out_rules[0], STMT_RETURN, 0);
 		return 1;
 	}
+	if (chain->reset) {
+		rule_add(&out_rules[0], STMT_L4PROTO, PROTO_TCP);
+		rule_add(&out_rules[0], STMT_REJECT_RESET, 0);
+		return 1;
+	}
 	if (!settings->reject) {
 		rule_add(&out_rules[0], STMT_DROP, 0);
 		return 1;
@@ -254,6 +279,18 @@ table_rule_chain_rules(const struct table_rule_chain *chain,
 	rule_add(&out_rules[1], STMT_REJECT_RESET, 0);
 	rule_add(&out_rules[2], STMT_REJECT_ADMIN, 0);
 	return 3;
+}
+
+void
+table_set_midstream(
+    struct table_rule_chain *chains, size_t count, enum table_midstream what)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (chains[i].number != NUMBER_MIDSTREAM)
+			continue;
+		chains[i].action = what == MIDSTREAM_JUDGE ? ACTION_ALLOW : ACTION_DENY;
+		chains[i].reset = what == MIDSTREAM_RESET;
+	}
 }
 
 /* ---- elements ---- */

@@ -99,6 +99,7 @@ enum table_stmt_kind {
 	STMT_FAMILY,         /* meta nfproto == value (4 or 6) */
 	STMT_ND,             /* icmpv6 types 133-137, neighbour discovery (v6 only) */
 	STMT_LOOPBACK,       /* iif lo: the node to itself */
+	STMT_TCP_MIDSTREAM,  /* TCP, new to conntrack, and no SYN that opens it */
 	STMT_L4PROTO,        /* meta l4proto == value */
 	STMT_LOOKUP,         /* key fields in set (invert: not in set) */
 	STMT_PRIORITY_MAP,   /* meta priority set <key> map @set */
@@ -180,12 +181,25 @@ struct table_element {
 	struct loc loc; /* the policy line that it comes from; for kernel refusals */
 };
 
+/*
+ * What becomes of TCP that conntrack does not know and that does not open a connection, when
+ * either end is governed: the middle of one that was cut, or that was there before anyone
+ * tracked it. Judged like a packet that opens one, it would make one, perhaps in the
+ * other direction, so that what was cut goes on.
+ */
+enum table_midstream {
+	MIDSTREAM_RESET, /* answered with a reset, whatever settings say of denied packets */
+	MIDSTREAM_HOLD,  /* dropped, while it is found out whether it may go on */
+	MIDSTREAM_JUDGE, /* judged like any other packet: nothing is ever cut */
+};
+
 /* A chain rule_N: counter; deny: log group G prefix "N", drop or reject; allow: return, to
  * whoever jumped to the direction's first chain. */
 struct table_rule_chain {
 	uint32_t number;
 	enum action action; /* ACTION_ALLOW or ACTION_DENY */
 	bool log;           /* allowed flows on request; denied ones always */
+	bool reset;         /* denied TCP is reset; the chain sees nothing else */
 	/* "NetworkPolicy shop-prod/web ingress rule 0 web.yaml:12", of the chain's first
 	 * rule; printable ASCII without quotes, at most TABLE_COMMENT_BYTES. */
 	const char *comment;
@@ -246,5 +260,10 @@ MUST_CHECK size_t table_rule_chain_rules(const struct table_rule_chain *chain,
 void table_print_nft(struct buf *out, const struct table_content *content);
 /* The same as JSON: {"sets": {name: [...]}, "rules": [...]} for tests and tools. */
 void table_print_json(struct buf *out, const struct table_content *content);
+
+/* Makes the content's chain for NUMBER_MIDSTREAM, if it has one, say what becomes of such
+ * packets (MIDSTREAM_RESET as it is compiled). */
+void table_set_midstream(
+    struct table_rule_chain *chains, size_t count, enum table_midstream what);
 
 #endif

@@ -146,6 +146,7 @@ static const char *const stmt_texts[] = {
     [STMT_CT_ESTABLISHED] = "ct state established,related",
     [STMT_ND] = "icmpv6 type 133-137",
     [STMT_LOOPBACK] = "iif \"lo\"",
+    [STMT_TCP_MIDSTREAM] = "tcp flags & (fin | syn | rst | ack) != syn ct state new",
     [STMT_COUNTER] = "counter",
     [STMT_DROP] = "drop",
     [STMT_REJECT_RESET] = "reject with tcp reset",

@@ -11,6 +11,7 @@
 #include "policy-lang/compile.h"
 #include "policy-lang/evaluate.h"
 #include "policy-lang/load.h"
+#include "policy-lang/table_walk.h"
 #include "tests/property/cluster.h"
 #include "tests/unit/policy-lang/table_sim.h"
 
@@ -341,7 +342,7 @@ expect(struct trial *t, const struct flow *flow, enum table_hook hook)
 
 /* Numbers agree, but that an end that nothing governs is not counted at all. */
 static bool
-numbers_agree(const struct expected *e, const struct sim_verdict *v)
+numbers_agree(const struct expected *e, const struct table_verdict *v)
 {
 	size_t j = 0;
 
@@ -355,8 +356,8 @@ numbers_agree(const struct expected *e, const struct sim_verdict *v)
 }
 
 static bool
-complain(const struct trial *t, const struct sim_packet *p, const struct expected *e,
-    const struct sim_verdict *v)
+complain(const struct trial *t, const struct table_packet *p, const struct expected *e,
+    const struct table_verdict *v)
 {
 	char from[IP_TEXT_BYTES], to[IP_TEXT_BYTES];
 
@@ -398,9 +399,9 @@ local_addr(struct trial *t)
 static bool
 compare_packet(struct trial *t)
 {
-	struct sim_packet p = {.hook = HOOK_FORWARD};
+	struct table_packet p = {.hook = HOOK_FORWARD};
 	struct expected e;
-	struct sim_verdict v;
+	struct table_verdict v;
 	struct flow flow;
 	bool out = dice_roll(&t->dice, 2) == 0;
 
@@ -423,7 +424,7 @@ compare_packet(struct trial *t)
 	if (is_this_node(t, &flow.dst))
 		p.hook = HOOK_INPUT;
 	e = expect(t, &flow, p.hook);
-	v = sim_run(&t->content, &p);
+	v = table_walk(&t->content, &p);
 	t->compared++;
 	t->denied += !e.accept;
 	if (e.accept != v.accept || !numbers_agree(&e, &v) ||

@@ -38,6 +38,10 @@ teardown(void)
 }
 
 static struct table_rule_chain chains[] = {
+    {.number = NUMBER_MIDSTREAM,
+	.action = ACTION_DENY,
+	.reset = true,
+	.comment = "in the middle"},
     {.number = 5000,
 	.action = ACTION_DENY,
 	.log = true,
@@ -45,6 +49,7 @@ static struct table_rule_chain chains[] = {
     {.number = 6000, .action = ACTION_ALLOW, .comment = "Policy y b.yaml:4"},
 };
 static struct table_element rules[] = {
+    {.class_id = NUMBER_MIDSTREAM, .value = NUMBER_MIDSTREAM},
     {.class_id = 5000, .value = 5000}, {.class_id = 6000, .value = 6000}};
 static struct table_element local4[] = {
     {.addr = {10, 1, 0, 1}}, {.addr = {10, 1, 0, 2}}};
@@ -287,9 +292,9 @@ START_TEST(observe_returns_what_was_applied)
 					  &content.elements[s][i]),
 			    "%s element %zu differs", table_sets[s].name, i);
 	}
-	ck_assert_uint_eq(seen.rule_chain_count, 2);
-	ck_assert_uint_eq(seen.rule_chains[0], 5000);
-	ck_assert_uint_eq(seen.rule_chains[1], 6000);
+	ck_assert_uint_eq(seen.rule_chain_count, ARRAY_LEN(chains));
+	for (size_t i = 0; i < ARRAY_LEN(chains); i++)
+		ck_assert_uint_eq(seen.rule_chains[i], chains[i].number);
 	free(output_of("nft add rule inet ringfence forward drop && echo done"));
 	ck_assert_int_eq(nft_observe(nft, arena, &again, &err), 0);
 	ck_assert_mem_ne(seen.rules_digest, again.rules_digest, 32);
@@ -434,9 +439,9 @@ START_TEST(counters_returns_one_of_each_rule_chain)
 
 	(void)apply(&batch);
 	ck_assert_int_eq(nft_counters(nft, &counters, &count, &err), 0);
-	ck_assert_uint_eq(count, 2);
-	ck_assert_uint_eq(counters[0].number, 5000);
-	ck_assert_uint_eq(counters[1].number, 6000);
+	ck_assert_uint_eq(count, ARRAY_LEN(chains));
+	for (size_t i = 0; i < ARRAY_LEN(chains); i++)
+		ck_assert_uint_eq(counters[i].number, chains[i].number);
 	ck_assert_uint_eq(counters[0].packets, 0);
 	free(counters);
 }

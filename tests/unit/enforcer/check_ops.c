@@ -53,8 +53,11 @@ decode_element(enum table_set_id set, struct table_element element)
 
 START_TEST(decode_returns_the_batch_when_it_is_well_formed)
 {
-	const struct table_rule_chain chain = {
-	    .number = 5000, .action = ACTION_DENY, .log = true, .comment = "a.yaml:3"};
+	const struct table_rule_chain chain = {.number = 5000,
+	    .action = ACTION_DENY,
+	    .log = true,
+	    .reset = true,
+	    .comment = "a.yaml:3"};
 	const struct table_element cell = {.class_id = 9,
 	    .addr = {10, 1, 0, 1},
 	    .proto = 6,
@@ -84,6 +87,7 @@ START_TEST(decode_returns_the_batch_when_it_is_well_formed)
 	for (size_t i = 0; i < ARRAY_LEN(ops); i++)
 		ck_assert_int_eq(out.ops[i].kind, ops[i].kind);
 	ck_assert_uint_eq(out.ops[1].chain->number, 5000);
+	ck_assert(out.ops[1].chain->log && out.ops[1].chain->reset);
 	ck_assert_str_eq(out.ops[1].chain->comment, "a.yaml:3");
 	ck_assert(table_element_equal(&out.ops[2].elements[0], &cell));
 	ck_assert_int_eq(out.ops[3].set, SET_GATE4);

@@ -6,6 +6,7 @@
 
 #include "load_fixture.h"
 #include "policy-lang/evaluate.h"
+#include "policy-lang/table_walk.h"
 #include "table_sim.h"
 
 /* ---- fixtures ---- */
@@ -174,9 +175,11 @@ START_TEST(isolated_workload_has_a_rest_and_a_cell_for_its_peer)
 	    value(c, SET_CELL4_IN, class, "10.1.0.1", PROTO_TCP, 443), rule);
 	ck_assert_uint_eq(value(c, SET_RULES, rule, NULL, 0, 0), rule);
 	ck_assert_uint_eq(value(c, SET_RULES, isolation, NULL, 0, 0), isolation);
+	ck_assert_uint_eq(
+	    value(c, SET_RULES, NUMBER_MIDSTREAM, NULL, 0, 0), NUMBER_MIDSTREAM);
 	/* And nothing else: no element for what is as the rest, none for egress. */
-	ck_assert_uint_eq(total(&c->content), 6);
-	ck_assert_uint_eq(c->content.rule_chain_count, 2);
+	ck_assert_uint_eq(total(&c->content), 7);
+	ck_assert_uint_eq(c->content.rule_chain_count, 3);
 	ck_assert_int_eq(chain(c, rule)->action, ACTION_ALLOW);
 	ck_assert_int_eq(chain(c, isolation)->action, ACTION_DENY);
 	ck_assert(chain(c, isolation)->isolation);
@@ -198,8 +201,54 @@ START_TEST(cluster_deny_governs_every_local_workload)
 		ck_assert_uint_eq(value(c, SET_CELL4_IN_REST, 0, ip, 0, 0), 2);
 		ck_assert_uint_eq(value(c, SET_CELL4_OUT_REST, 0, ip, 0, 0), 2);
 	}
-	ck_assert_uint_eq(total(&c->content), 9);
+	(void)value(c, SET_RULES, NUMBER_MIDSTREAM, NULL, 0, 0);
+	ck_assert_uint_eq(total(&c->content), 10);
 	ck_assert_int_eq(chain(c, 2)->action, ACTION_DENY);
+	compiled_free(c);
+}
+END_TEST
+
+/* web takes lb on 443; whatever goes between them in mid-stream is reset, whichever way, and
+ * so is what web would begin if it were a SYN. Others are none of our business. */
+START_TEST(midstream_is_judged_by_neither_direction)
+{
+	static const struct {
+		const char *from, *to;
+		bool governed;
+	} cases[] = {
+	    {"10.1.0.2", "10.1.0.1", true},
+	    {"10.1.0.1", "10.1.0.2", true},
+	    {"10.1.0.1", "8.8.8.8", true},
+	    {"10.1.0.2", "10.1.0.3", false},
+	};
+	struct compiled *c = compiled(PODS WEB_FROM_LB);
+	struct table_content *content = &c->content;
+
+	ck_assert(chain(c, NUMBER_MIDSTREAM)->reset);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct table_packet packet = {.saddr = address(cases[i].from),
+		    .daddr = address(cases[i].to),
+		    .proto = PROTO_TCP,
+		    .dport = 443,
+		    .hook = _i == 0 ? HOOK_FORWARD : HOOK_INPUT};
+		struct table_verdict v = table_walk(content, &packet);
+
+		ck_assert(v.accept); /* as a SYN */
+		packet.midstream = true;
+		v = table_walk(content, &packet);
+		ck_assert(v.accept != cases[i].governed);
+		ck_assert(v.accept || v.numbers[0] == NUMBER_MIDSTREAM);
+		packet.proto = PROTO_UDP; /* which has no such thing */
+		v = table_walk(content, &packet);
+		ck_assert(v.number_count == 0 || v.numbers[0] != NUMBER_MIDSTREAM);
+	}
+	table_set_midstream(
+	    content->rule_chains, content->rule_chain_count, MIDSTREAM_HOLD);
+	ck_assert_int_eq(chain(c, NUMBER_MIDSTREAM)->action, ACTION_DENY);
+	ck_assert(!chain(c, NUMBER_MIDSTREAM)->reset);
+	table_set_midstream(
+	    content->rule_chains, content->rule_chain_count, MIDSTREAM_JUDGE);
+	ck_assert_int_eq(chain(c, NUMBER_MIDSTREAM)->action, ACTION_ALLOW);
 	compiled_free(c);
 }
 END_TEST
@@ -507,8 +556,12 @@ START_TEST(chain_and_elements_bear_the_policy_and_its_line)
 	ck_assert_uint_eq(found->loc.line, 8);
 	ck_assert(!found->isolation);
 	for (size_t i = 0; i < SET_COUNT; i++) {
-		for (size_t j = 0; j < c->content.element_count[i]; j++)
-			ck_assert_uint_eq(c->content.elements[i][j].loc.line, 8);
+		for (size_t j = 0; j < c->content.element_count[i]; j++) {
+			const struct table_element *e = &c->content.elements[i][j];
+
+			ck_assert_uint_eq(
+			    e->loc.line, e->value == NUMBER_MIDSTREAM ? 0 : 8);
+		}
 	}
 	compiled_free(c);
 }
@@ -569,13 +622,12 @@ static uint32_t
 class_of(const struct compiled *c, const struct ip_addr *addr)
 {
 	struct table_element key = {0};
-	struct sim sim = {.content = &c->content};
 	const struct table_element *e;
 
 	memcpy(key.addr, addr->bytes, 4);
-	e = sim_find(&sim, SET_PEER4_IN, &key);
+	e = table_find(&c->content, SET_PEER4_IN, &key);
 	if (e == NULL)
-		e = sim_find(&sim, SET_PEER4_IN_NET, &key);
+		e = table_find(&c->content, SET_PEER4_IN_NET, &key);
 	return e != NULL ? e->value : 0;
 }
 
@@ -634,6 +686,7 @@ compile_suite(void)
 	tcase_add_test(tc, nothing_when_the_subject_is_elsewhere);
 	tcase_add_test(tc, isolated_workload_has_a_rest_and_a_cell_for_its_peer);
 	tcase_add_test(tc, cluster_deny_governs_every_local_workload);
+	tcase_add_loop_test(tc, midstream_is_judged_by_neither_direction, 0, 2);
 	tcase_add_test(tc, narrow_ranges_are_exact_and_wide_ones_are_not);
 	tcase_add_test(tc, icmp_is_of_its_family);
 	tcase_add_test(tc, class_has_only_what_differs_from_everyone);

@@ -1,0 +1,206 @@
+#include "policy-lang/table_walk.h"
+
+#include <string.h>
+
+struct walk {
+	const struct table_content *content;
+	const struct table_packet *packet;
+	uint32_t priority;
+	struct table_verdict *verdict;
+};
+
+enum outcome {
+	OUT_NEXT,  /* the next statement */
+	OUT_BREAK, /* the next rule */
+	OUT_RETURN,
+	OUT_ACCEPT,
+	OUT_DROP
+};
+
+/* Elements are sorted and disjoint: it is the last that begins at or before the key. */
+const struct table_element *
+table_find(const struct table_content *content, enum table_set_id id,
+    const struct table_element *key)
+{
+	const struct table_element *all = content->elements[id], *e;
+	size_t lo = 0, hi = content->element_count[id];
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (table_element_cmp(&all[mid], key) <= 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == 0)
+		return NULL;
+	e = &all[lo - 1];
+	if (!table_sets[id].interval)
+		return table_element_cmp(e, key) == 0 ? e : NULL;
+	if (e->class_id != key->class_id || e->proto != key->proto)
+		return NULL;
+	if (table_set_swaps(id))
+		return memcmp(e->addr, key->addr, sizeof(e->addr)) == 0 &&
+			       key->port_lo <= e->port_hi
+			   ? e
+			   : NULL;
+	return memcmp(key->addr, e->addr_end, sizeof(key->addr)) <= 0 ? e : NULL;
+}
+
+static const struct table_element *
+look_up(const struct walk *w, const struct table_stmt *stmt)
+{
+	struct table_element key = {0};
+
+	for (size_t i = 0; i < TABLE_KEY_FIELDS; i++) {
+		const struct ip_addr *addr =
+		    stmt->load[i] == LOAD_SADDR ? &w->packet->saddr : &w->packet->daddr;
+
+		switch (stmt->load[i]) {
+		case LOAD_PRIORITY:
+			key.class_id = w->priority;
+			break;
+		case LOAD_SADDR:
+		case LOAD_DADDR:
+			memcpy(key.addr, addr->bytes, ip_bytes(addr->family));
+			break;
+		case LOAD_L4PROTO:
+			key.proto = w->packet->proto;
+			break;
+		case LOAD_DPORT:
+			key.port_lo = w->packet->dport;
+			break;
+		case LOAD_NONE:
+			break;
+		}
+	}
+	return table_find(w->content, stmt->set, &key);
+}
+
+static enum outcome
+walk_rule_chain(struct walk *w, uint32_t number)
+{
+	const struct table_content *c = w->content;
+	struct table_verdict *v = w->verdict;
+	size_t lo = 0, hi = c->rule_chain_count;
+
+	if (v->number_count < TABLE_VERDICT_NUMBERS)
+		v->numbers[v->number_count++] = number;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (c->rule_chains[mid].number == number)
+			return c->rule_chains[mid].action == ACTION_ALLOW ? OUT_RETURN
+									  : OUT_DROP;
+		if (c->rule_chains[mid].number < number)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return OUT_DROP; /* no such chain: such a table would not load */
+}
+
+static enum outcome walk_chain(struct walk *w, const char *name);
+
+/* A chain that was gone to returns to whoever jumped. */
+static enum outcome
+walk_stmt(struct walk *w, const struct table_stmt *stmt)
+{
+	const struct table_element *e;
+	enum outcome outcome;
+
+	switch (stmt->kind) {
+	case STMT_CT_ESTABLISHED:
+	case STMT_LOOPBACK:
+	case STMT_ND:
+		return OUT_BREAK; /* not such a packet */
+	case STMT_TCP_MIDSTREAM:
+		return w->packet->midstream && w->packet->proto == PROTO_TCP
+			   ? OUT_NEXT
+			   : OUT_BREAK;
+	case STMT_FAMILY:
+		return w->packet->saddr.family == stmt->value ? OUT_NEXT : OUT_BREAK;
+	case STMT_L4PROTO:
+		return w->packet->proto == stmt->value ? OUT_NEXT : OUT_BREAK;
+	case STMT_LOOKUP:
+		return (look_up(w, stmt) != NULL) != stmt->invert ? OUT_NEXT
+								  : OUT_BREAK;
+	case STMT_PRIORITY_MAP:
+		e = look_up(w, stmt);
+		if (e == NULL)
+			return OUT_BREAK;
+		w->priority = e->value;
+		return OUT_NEXT;
+	case STMT_PRIORITY_CONST:
+		w->priority = stmt->value;
+		return OUT_NEXT;
+	case STMT_PRIORITY_VMAP:
+		e = look_up(w, stmt);
+		return e == NULL ? OUT_BREAK : walk_rule_chain(w, e->value);
+	case STMT_COUNTER:
+	case STMT_LOG:
+		return OUT_NEXT;
+	case STMT_DROP:
+	case STMT_REJECT_RESET:
+	case STMT_REJECT_ADMIN:
+		return OUT_DROP;
+	case STMT_ACCEPT:
+		return OUT_ACCEPT;
+	case STMT_RETURN:
+		return OUT_RETURN;
+	case STMT_JUMP:
+		outcome = walk_chain(w, stmt->chain);
+		return outcome == OUT_RETURN ? OUT_NEXT : outcome;
+	case STMT_GOTO:
+		return walk_chain(w, stmt->chain);
+	}
+	return OUT_DROP;
+}
+
+static enum outcome
+walk_rules(struct walk *w, const struct table_chain *chain)
+{
+	for (size_t i = 0; i < chain->rule_count; i++) {
+		const struct table_rule *rule = &chain->rules[i];
+		enum outcome outcome = OUT_NEXT;
+
+		for (size_t j = 0; j < rule->count && outcome == OUT_NEXT; j++)
+			outcome = walk_stmt(w, &rule->stmts[j]);
+		if (outcome != OUT_NEXT && outcome != OUT_BREAK)
+			return outcome;
+	}
+	return OUT_RETURN;
+}
+
+static enum outcome
+walk_chain(struct walk *w, const char *name)
+{
+	for (size_t i = 0; i < table_chain_count; i++) {
+		if (strcmp(table_chains[i].name, name) == 0)
+			return walk_rules(w, &table_chains[i]);
+	}
+	return OUT_DROP;
+}
+
+struct table_verdict
+table_walk(const struct table_content *content, const struct table_packet *packet)
+{
+	struct table_verdict verdict = {0};
+	struct walk w = {
+	    .content = content,
+	    .packet = packet,
+	    .priority = 6, /* as of a type of service: must not matter */
+	    .verdict = &verdict,
+	};
+
+	for (size_t i = 0; i < table_chain_count; i++) {
+		if (table_chains[i].hook == packet->hook) {
+			enum outcome outcome = walk_rules(&w, &table_chains[i]);
+
+			verdict.accept = outcome == OUT_ACCEPT || outcome == OUT_RETURN;
+		}
+	}
+	verdict.priority = w.priority;
+	return verdict;
+}
