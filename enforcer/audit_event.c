@@ -88,7 +88,7 @@ audit_event_change(struct buf *out, const uint8_t id[16], const struct audit_cha
 static void
 add_object(struct buf *out, const struct flow_view *v)
 {
-	const struct workload *w = v->direction == DIR_EGRESS ? v->src : v->dst;
+	const struct workload *w = v->subject;
 
 	if (w == NULL)
 		return;
@@ -129,9 +129,11 @@ audit_event_flow(
 {
 	const struct flows_record *record = v->record;
 	char address[IP_TEXT_BYTES];
+	struct buf verb = {0};
 
-	add_head(
-	    out, id, "ResponseComplete", v->allow ? "allow-flow" : "deny-flow", node);
+	buf_printf(&verb, "%s-flow", flow_view_verdict(v));
+	add_head(out, id, "ResponseComplete", verb.data, node);
+	buf_free(&verb);
 	if (!record->crowd) {
 		buf_printf(out, "\"sourceIPs\":[\"%s\"],",
 		    ip_format(&record->packet.src, address));

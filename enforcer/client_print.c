@@ -92,6 +92,7 @@ static void
 print_kernel(const json_t *root)
 {
 	const json_t *kernel = json_object_get(root, "kernel");
+	const json_t *connections = json_object_get(root, "connections");
 	const json_t *flows = json_object_get(root, "flows");
 	const json_t *audit = json_object_get(root, "audit");
 
@@ -104,6 +105,9 @@ print_kernel(const json_t *root)
 	    text_of(kernel, "lastHeal"));
 	if (strcmp(text_of(kernel, "refusal"), "") != 0)
 		(void)printf("refused:    %s\n", text_of(kernel, "refusal"));
+	(void)printf("cut:        %lld connections of %lld, %lld kept, %lld adopted\n",
+	    number_of(connections, "cut"), number_of(connections, "listed"),
+	    number_of(connections, "kept"), number_of(connections, "adopted"));
 	(void)printf("flows:      reading %s, %lld packets, %lld records, %lld lost\n",
 	    yes_no(flows, "reading"), number_of(flows, "packets"),
 	    number_of(flows, "records"), number_of(flows, "lost"));

@@ -10,6 +10,7 @@
 #include "common/bundle.h"
 #include "common/doc.h"
 #include "common/limits.h"
+#include "policy-lang/load_names.h"
 #include "policy-lang/schema.h"
 
 #define CODE_VALUE       "config-value"
@@ -19,6 +20,9 @@
 #define DEFAULT_GROUP    100
 #define DEFAULT_PORT     9477
 #define MAX_NETWORKS     1024
+#define MAX_EXCEPTIONS   1024
+#define MAX_ADOPTION_S   3600
+#define DEFAULT_ADOPTION 30
 #define MAX_SOCKET_PATH  107 /* sun_path, without its NUL */
 
 struct reader {
@@ -194,6 +198,101 @@ read_metrics(struct reader *r, const struct doc_node *n)
 	    "\"metrics\" is ADDRESS:PORT, with an IPv6 address in brackets, or false");
 }
 
+/* ---- established connections ---- */
+
+static bool
+is_path(struct str path)
+{
+	struct str rest = str_slice(path, 1, path.len);
+
+	if (path.len == 0 || path.len > LIMIT_PATH_BYTES || path.ptr[0] != '/')
+		return false;
+	while (rest.ptr != NULL && path.len > 1) {
+		struct str step = str_split(&rest, '/');
+
+		if (!name_is_path_step(step))
+			return false;
+	}
+	return true;
+}
+
+static void
+read_exception(struct reader *r, const struct doc_node *n, bool keep,
+    struct established_exception *all, size_t *count)
+{
+	if (!schema_type(r->diags, n, "a namespace", TYPE_STRING))
+		return;
+	if (!is_path(n->text))
+		diag_error(r->diags, CODE_VALUE, n->loc,
+		    "\"%.*s\" is no path of a namespace: write it as /acme/shop",
+		    STR_ARG(n->text));
+	for (size_t i = 0; i < *count; i++) {
+		if (str_eq(all[i].path, n->text))
+			diag_error(r->diags, CODE_VALUE, n->loc,
+			    "the namespace %.*s is named twice", STR_ARG(n->text));
+	}
+	all[(*count)++] = (struct established_exception){n->text, keep};
+}
+
+static void
+read_exceptions(
+    struct reader *r, const struct doc_node *keep, const struct doc_node *cut)
+{
+	const struct doc_node *const lists[] = {cut, keep};
+	struct established_exception *all =
+	    ARENA_ARRAY(r->arena, MAX_EXCEPTIONS, struct established_exception);
+	size_t count = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		if (lists[i] == NULL)
+			continue;
+		if (count + lists[i]->count > MAX_EXCEPTIONS) {
+			diag_error(r->diags, CODE_VALUE, lists[i]->loc,
+			    "at most %d namespaces are possible", MAX_EXCEPTIONS);
+			return;
+		}
+		for (uint32_t j = 0; j < lists[i]->count; j++)
+			read_exception(
+			    r, lists[i]->u.items[j], lists[i] == keep, all, &count);
+	}
+	r->config->established.exceptions = all;
+	r->config->established.exception_count = count;
+}
+
+/* A word, or an object that says more. */
+static void
+read_established(struct reader *r, const struct doc_node *n)
+{
+	enum {
+		DEFAULT,
+		KEEP,
+		CUT,
+		ADOPT,
+		COUNT
+	};
+	static const struct schema_field fields[] = {
+	    [DEFAULT] = {"default", TYPE_STRING, false, NULL},
+	    [KEEP] = {"keep", TYPE_LIST, false, NULL},
+	    [CUT] = {"cut", TYPE_LIST, false, NULL},
+	    [ADOPT] = {"adoptSeconds", TYPE_INT, false, NULL},
+	};
+	static const struct schema schema = SCHEMA("established", fields);
+	struct established *e = &r->config->established;
+	const struct doc_node *v[COUNT];
+	int64_t seconds;
+
+	if (n->kind == DOC_STRING) {
+		e->keep = read_choice(r, n, "established", "cut", "keep", false);
+		return;
+	}
+	read_fields(r, &schema, n, v);
+	e->keep = read_choice(r, v[DEFAULT], "default", "cut", "keep", false);
+	read_exceptions(r, v[KEEP], v[CUT]);
+	if (v[ADOPT] != NULL &&
+	    schema_int(r->diags, v[ADOPT], "adoptSeconds", 0, MAX_ADOPTION_S, &seconds))
+		e->adopt_seconds = (unsigned)seconds;
+}
+
 /* ---- the other objects ---- */
 
 static void
@@ -318,7 +417,7 @@ static const struct schema_field top_fields[] = {
     [TOP_IP_BLOCKS] = {"ipBlocksMatchPods", TYPE_STRING, false, NULL},
     [TOP_BOOT] = {"boot", TYPE_STRING, false, NULL},
     [TOP_NETWORKS] = {"workloadNetworks", TYPE_LIST, false, NULL},
-    [TOP_ESTABLISHED] = {"established", TYPE_STRING, false, NULL},
+    [TOP_ESTABLISHED] = {"established", TYPE_STRING | TYPE_MAP, false, NULL},
     [TOP_DENIED] = {"denied", TYPE_STRING, false, NULL},
     [TOP_FLOWS] = {"flows", TYPE_MAP, false, NULL},
     [TOP_AUDIT] = {"audit", TYPE_MAP, false, NULL},
@@ -335,6 +434,7 @@ static void (*const top_readers[TOP_COUNT])(
     [TOP_NODE] = read_node,
     [TOP_SOURCES] = read_sources,
     [TOP_NETWORKS] = read_networks,
+    [TOP_ESTABLISHED] = read_established,
     [TOP_FLOWS] = read_flows,
     [TOP_AUDIT] = read_audit,
     [TOP_CONTROL] = read_control,
@@ -348,6 +448,7 @@ set_defaults(struct enforcer_config *c)
 	bool ok = ip_parse(STR("127.0.0.1"), &c->metrics_addr);
 
 	(void)ok;
+	c->established.adopt_seconds = DEFAULT_ADOPTION;
 	c->flow_group = DEFAULT_GROUP;
 	c->audit_required = true;
 	c->control_socket = DEFAULT_CONTROL;
@@ -361,7 +462,6 @@ static void
 read_words(struct reader *r, const struct doc_node *const *v)
 {
 	struct enforcer_config *c = r->config;
-	bool keep;
 
 	c->default_deny = read_choice(
 	    r, v[TOP_CLUSTER_DEFAULT], "clusterDefault", "allow", "deny", false);
@@ -369,11 +469,6 @@ read_words(struct reader *r, const struct doc_node *const *v)
 	    r, v[TOP_IP_BLOCKS], "ipBlocksMatchPods", "always", "never", false);
 	c->boot_closed = read_choice(r, v[TOP_BOOT], "boot", "open", "closed", true);
 	c->reject = read_choice(r, v[TOP_DENIED], "denied", "drop", "reject", false);
-	keep = read_choice(r, v[TOP_ESTABLISHED], "established", "cut", "keep", true);
-	if (!keep)
-		diag_warn(r->diags, CODE_UNSUPPORTED, v[TOP_ESTABLISHED]->loc,
-		    "cutting established connections is not built yet: they go on "
-		    "until they end");
 	if (v[TOP_CONTROL_GROUP] != NULL)
 		c->control_group = v[TOP_CONTROL_GROUP]->text;
 	if (v[TOP_USER] != NULL)

@@ -18,6 +18,20 @@ struct enforcer_source {
 
 #define ENFORCER_MAX_SOURCES 16
 
+/* What becomes of connections that policy forbids once they are there. The nearest
+ * exception at or above a workload's namespace decides, else `keep` of the whole. */
+struct established_exception {
+	struct str path;
+	bool keep;
+};
+
+struct established {
+	bool keep;
+	const struct established_exception *exceptions;
+	size_t exception_count;
+	unsigned adopt_seconds; /* after the first program ever; 0: not at all */
+};
+
 struct enforcer_config {
 	const char *path;
 	struct str node;
@@ -28,6 +42,7 @@ struct enforcer_config {
 	bool boot_closed;
 	const struct ip_prefix *workload_networks;
 	size_t workload_network_count;
+	struct established established;
 	bool reject;                 /* denied packets are answered, not just dropped */
 	const char *flow_file;       /* NULL: no flow log */
 	uint16_t flow_group;         /* NFLOG group */

@@ -137,6 +137,24 @@ add_flows(struct buf *out, const struct engine *e)
 	buf_add_char(out, '}');
 }
 
+static void
+add_connections(struct buf *out, const struct engine *e)
+{
+	const struct engine_cut *c = &e->cut;
+
+	buf_printf(out, ",\"connections\":{\"judged\":%s",
+	    !c->wanted && !c->running ? "true" : "false");
+	add_number(out, "listed", c->last_listed);
+	add_number(out, "lists", c->lists);
+	add_number(out, "lastMicroseconds", c->last_us);
+	add_number(out, "cut", c->cut);
+	add_number(out, "kept", c->kept);
+	add_number(out, "adopted", e->adopt.adopted);
+	add_number(out, "failures", c->failures);
+	add_bool(out, "adopting", e->adopt.open);
+	buf_add_char(out, '}');
+}
+
 void
 control_answer_status(struct engine *e, struct buf *out)
 {
@@ -157,6 +175,7 @@ control_answer_status(struct engine *e, struct buf *out)
 	}
 	buf_add_char(out, ']');
 	add_kernel(out, e);
+	add_connections(out, e);
 	add_flows(out, e);
 	buf_add_cstr(out, ",\"roles\":[");
 	for (size_t i = 0; i < e->role_count; i++) {

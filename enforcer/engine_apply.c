@@ -142,6 +142,18 @@ touches_rules(const struct op_batch *batch)
 	return false;
 }
 
+/* True if a packet may fare otherwise than before. */
+static bool
+changes_policy(const struct op_batch *batch)
+{
+	for (size_t i = 0; i < batch->count; i++) {
+		if (batch->ops[i].chain == NULL ||
+		    batch->ops[i].chain->number != NUMBER_MIDSTREAM)
+			return true;
+	}
+	return false;
+}
+
 /* The whole table was made: whatever was wrong with it is gone. */
 static void
 finish_heal(struct engine *e)
@@ -199,8 +211,14 @@ committed(struct engine *e, uint32_t generation)
 		a->verify = true;
 	}
 	finish_heal(e);
+	if (changes_policy(&a->batch))
+		engine_cut_want(e);
 	if (a->pending != a->current)
 		take_over(e);
+	a->in_force = a->current->content;
+	a->midstream = a->pending_midstream;
+	if (!a->current->skeleton)
+		engine_adopt_committed(e);
 	a->pending = NULL;
 	a->phase = APPLY_IDLE;
 }
@@ -283,8 +301,8 @@ make_plan(struct engine *e)
 	struct engine_apply *a = &e->apply;
 	const struct table_content *from = NULL;
 
-	if (a->table_known && a->current != NULL && a->pending != a->current)
-		from = &a->current->content;
+	if (a->table_known && a->current != NULL && !a->heal)
+		from = &a->in_force;
 	arena_reset(a->plan_arena);
 	plan_make(a->plan_arena, from, &a->pending->content, &a->batch);
 	a->whole = a->batch.count != 0 && a->batch.ops[0].kind == OP_TABLE;
@@ -360,6 +378,8 @@ begin(struct engine *e, struct program *p)
 	struct engine_apply *a = &e->apply;
 
 	a->pending = p;
+	a->pending_midstream = engine_adopt_midstream(e);
+	program_set_midstream(p, a->pending_midstream);
 	make_plan(e);
 	if (getrandom(a->audit_id, sizeof(a->audit_id), 0) !=
 	    (ssize_t)sizeof(a->audit_id))
@@ -383,9 +403,17 @@ audit_holds(const struct engine *e)
 }
 
 static bool
+wants_midstream(const struct engine *e)
+{
+	return e->apply.current != NULL && !e->apply.current->skeleton &&
+	       e->apply.midstream != engine_adopt_midstream(e);
+}
+
+static bool
 wants_commit(const struct engine *e)
 {
-	return e->apply.heal || (e->apply.candidate != NULL && !audit_holds(e));
+	return e->apply.heal || wants_midstream(e) ||
+	       (e->apply.candidate != NULL && !audit_holds(e));
 }
 
 void
@@ -404,7 +432,7 @@ engine_apply_step(struct engine *e)
 
 		a->candidate = NULL;
 		begin(e, p);
-	} else if (a->heal) {
+	} else if (a->heal || wants_midstream(e)) {
 		begin(e, a->current);
 	} else if (a->verify) {
 		engine_apply_look(e);
@@ -458,6 +486,7 @@ void
 engine_apply_init(struct engine *e)
 {
 	e->apply.plan_arena = arena_new();
+	e->apply.suspect = true; /* is there a table of an earlier run? */
 	e->apply.timer.data = e;
 	if (uv_timer_init(&e->loop, &e->apply.timer) != 0)
 		base_die("cannot make a timer");

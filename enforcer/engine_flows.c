@@ -29,7 +29,9 @@ on_record(void *arg, const struct flows_record *record)
 
 	flow_view_make(&view, e->apply.current, record);
 	f->records++;
-	*(view.allow ? &f->allowed : &f->denied) += record->count;
+	*(record->packet.cut ? &f->cut
+	    : view.allow     ? &f->allowed
+			     : &f->denied) += record->count;
 	buf_clear(line);
 	flow_view_json(line, &view);
 	f->recent_next = (f->recent_next + 1) % ENGINE_RECENT_FLOWS;
@@ -96,6 +98,16 @@ engine_flows_file(struct engine *e, int fd)
 
 /* ---- the socket ---- */
 
+void
+engine_flows_add(struct engine *e, const struct nflog_packet *packet)
+{
+	struct engine_flows *f = &e->flows;
+
+	flows_add(f->flows, packet, monotime_now(), walltime_now());
+	if (f->lines.len >= LINES_BYTES)
+		write_lines(f);
+}
+
 static void
 on_packet(void *arg, const struct nflog_packet *packet)
 {
@@ -110,9 +122,8 @@ on_packet(void *arg, const struct nflog_packet *packet)
 		f->next_seq = packet->seq + 1;
 	}
 	f->packets++;
-	flows_add(f->flows, packet, monotime_now(), walltime_now());
-	if (f->lines.len >= LINES_BYTES)
-		write_lines(f);
+	if (packet->number != NUMBER_MIDSTREAM || !engine_adopt_packet(e, packet))
+		engine_flows_add(e, packet);
 }
 
 static void

@@ -171,6 +171,9 @@ engine_kernel_ask(struct engine *e, uint32_t type, const struct buf *body, int f
 	    {MSG_APPLY, MSG_APPLIED},
 	    {MSG_OBSERVE, MSG_OBSERVED},
 	    {MSG_COUNTERS, MSG_COUNTED},
+	    {MSG_CONNECTIONS, MSG_CONNECTION_LIST},
+	    {MSG_CUT, MSG_CUT_DONE},
+	    {MSG_ADOPT, MSG_ADOPTED},
 	};
 	struct kernel_question *q;
 	int rc;

@@ -71,12 +71,26 @@ close_at_boot(struct engine *e)
 	program_free(p);
 }
 
+/* True if no policy was in force: there is no table, or one that only closes. */
+static bool
+is_fresh(const struct kernel_observation *o)
+{
+	if (o->code != 0)
+		return o->code == ERR_NOT_FOUND;
+	for (size_t i = SET_LOCAL4_IN; i <= SET_LOCAL6_OUT; i++) {
+		if (o->table.element_count[i] != 0)
+			return false;
+	}
+	return true;
+}
+
 static void
 take_observation(struct engine *e, const struct kernel_observation *o)
 {
 	struct engine_apply *a = &e->apply;
 
 	if (a->current == NULL) {
+		e->adopt.fresh = is_fresh(o);
 		if (o->code == ERR_NOT_FOUND)
 			close_at_boot(e);
 		return;

@@ -6,6 +6,8 @@
  *     engine_apply.c    candidate -> in force
  *     engine_look.c     is the kernel's table still what it should be?
  *     engine_kernel.c   questions to the kernel role and their answers
+ *     engine_cut.c      connections that policy forbids by now are ended
+ *     engine_adopt.c    TCP that was there before anybody tracked it
  *     engine_flows.c    NFLOG -> flow log, recent flows, audit
  *     engine_audit.c    lines to the audit role
  *     control.c         the control socket;  control_answers.c: what it says
@@ -18,7 +20,9 @@
 
 #include <uv.h>
 
+#include "common/map.h"
 #include "enforcer/audit_event.h"
+#include "enforcer/connection.h"
 #include "enforcer/flows.h"
 #include "enforcer/link.h"
 #include "enforcer/messages.h"
@@ -105,6 +109,9 @@ struct engine_apply {
 	uint64_t audit_ticket;
 	monotime_t sent;
 
+	/* What current's content was when it was committed; borrows from it. */
+	struct table_content in_force;
+	enum table_midstream midstream, pending_midstream; /* in it; in pending */
 	bool table_known;    /* the table is current's, but for what others did */
 	uint32_t generation; /* of the ruleset when it last was */
 	bool digest_known;
@@ -129,6 +136,39 @@ struct engine_apply {
 	walltime_t last_apply, last_heal;
 };
 
+/* ---- established connections ---- */
+
+struct engine_cut {
+	bool wanted;    /* policy has changed since the last list began */
+	bool running;   /* one list at a time */
+	bool began_now; /* the next question begins a list */
+	monotime_t began, not_before;
+	struct arena *arena; /* of one answer and of the connections to end */
+	struct connection *ending;
+	uint32_t *numbers; /* of the rules that end them */
+	size_t ending_count;
+	bool done; /* the list has ended */
+	uv_timer_t timer;
+	size_t listed; /* by this list, and by the last whole one: */
+	size_t last_listed;
+	uint64_t last_us;
+	uint64_t lists, failures, cut, kept;
+};
+
+#define ENGINE_ADOPT_MOST 256
+
+struct engine_adopt {
+	bool fresh;          /* no program of an earlier run is in force */
+	bool open;           /* the first program came into force a moment ago */
+	uv_timer_t timer;    /* its end */
+	struct map never;    /* ends of connections that were cut meanwhile */
+	struct arena *arena; /* of them */
+	struct connection waiting[ENGINE_ADOPT_MOST];
+	size_t count;
+	bool asked; /* the kernel role, for those of before */
+	uint64_t adopted;
+};
+
 /* ---- flows ---- */
 
 struct engine_flows {
@@ -143,7 +183,7 @@ struct engine_flows {
 	struct buf recent[ENGINE_RECENT_FLOWS]; /* a ring */
 	size_t recent_count, recent_next;
 	uint64_t packets, records, lost, malformed, write_failures;
-	uint64_t denied, allowed;
+	uint64_t denied, allowed, cut; /* by verdict */
 };
 
 /* ---- audit ---- */
@@ -187,6 +227,8 @@ struct engine {
 	struct engine_load load;
 	struct engine_kernel kernel;
 	struct engine_apply apply;
+	struct engine_cut cut;
+	struct engine_adopt adopt;
 	struct engine_flows flows;
 	struct engine_audit audit;
 	struct control *control;
@@ -262,8 +304,34 @@ void engine_apply_look(struct engine *e);
 /* The table is to be made anew; `drift`: because of others. */
 void engine_apply_need_heal(struct engine *e, bool drift, const char *reason);
 
+/* ---- engine_cut.c ---- */
+
+void engine_cut_init(struct engine *e);
+void engine_cut_fini(struct engine *e);
+/* Policy has changed: connections are to be judged anew, as soon as they may. */
+void engine_cut_want(struct engine *e);
+/* True if no connection is ever cut. */
+MUST_CHECK bool engine_cut_never(const struct engine *e);
+
+/* ---- engine_adopt.c ---- */
+
+void engine_adopt_init(struct engine *e);
+void engine_adopt_fini(struct engine *e);
+/* What is to become of TCP in mid-stream now. */
+MUST_CHECK enum table_midstream engine_adopt_midstream(const struct engine *e);
+/* A program, no skeleton, has come into force. */
+void engine_adopt_committed(struct engine *e);
+/* A connection that is cut: what comes of it is not to bring it back. */
+void engine_adopt_never(struct engine *e, const struct connection *c);
+/* A packet in mid-stream. True if it belongs to a connection that policy allows, and that
+ * goes on once conntrack knows it. */
+MUST_CHECK bool engine_adopt_packet(
+    struct engine *e, const struct nflog_packet *packet);
+
 /* ---- engine_flows.c ---- */
 
+/* A packet that was logged, or a connection that was cut. */
+void engine_flows_add(struct engine *e, const struct nflog_packet *packet);
 void engine_flows_init(struct engine *e);
 void engine_flows_fini(struct engine *e);
 /* Takes the NFLOG socket; -1: it is gone. */

@@ -7,6 +7,7 @@ static const char *const reason_names[] = {
     [FLOW_ISOLATION] = "isolation",
     [FLOW_CLUSTER_DEFAULT] = "cluster-default",
     [FLOW_NOT_PROGRAMMED] = "not-programmed",
+    [FLOW_MIDSTREAM] = "midstream",
     [FLOW_UNKNOWN] = "unknown",
 };
 
@@ -23,6 +24,8 @@ find_reason(uint32_t number, const struct table_rule_chain *rule)
 {
 	if (number == NUMBER_GATE)
 		return FLOW_NOT_PROGRAMMED;
+	if (number == NUMBER_MIDSTREAM)
+		return FLOW_MIDSTREAM;
 	if (rule == NULL)
 		return FLOW_UNKNOWN;
 	if (number == NUMBER_CLUSTER_ALLOW || number == NUMBER_CLUSTER_DENY)
@@ -42,6 +45,8 @@ find_direction(const struct flow_view *v, const struct program *p)
 		return v->rule->dir;
 	if (p == NULL || v->record->crowd)
 		return DIR_INGRESS;
+	if (v->reason == FLOW_MIDSTREAM) /* nobody knows; the end that it was for */
+		return v->dst != NULL ? DIR_INGRESS : DIR_EGRESS;
 	if (v->reason != FLOW_CLUSTER_DEFAULT)
 		return v->src == NULL && v->dst != NULL ? DIR_EGRESS : DIR_INGRESS;
 	flow.src = endpoint_of_addr(p->model, packet->src);
@@ -81,7 +86,16 @@ flow_view_make(struct flow_view *out_view, const struct program *program,
 	v->reason = find_reason(packet->number, v->rule);
 	v->allow = v->rule != NULL && v->rule->action == ACTION_ALLOW;
 	v->direction = find_direction(v, program);
-	v->tenant = tenant_of(v->direction == DIR_EGRESS ? v->src : v->dst);
+	v->subject = v->direction == DIR_EGRESS ? v->src : v->dst;
+	v->tenant = tenant_of(v->subject);
+}
+
+const char *
+flow_view_verdict(const struct flow_view *v)
+{
+	if (v->record->packet.cut)
+		return "cut";
+	return v->allow ? "allow" : "deny";
 }
 
 /* ---- JSON ---- */
@@ -160,7 +174,7 @@ flow_view_json(struct buf *out, const struct flow_view *v)
 
 	buf_add_char(out, '{');
 	add_member(out, "time", str_from(walltime_format(v->record->time, time)));
-	buf_printf(out, ",\"verdict\":\"%s\"", v->allow ? "allow" : "deny");
+	buf_printf(out, ",\"verdict\":\"%s\"", flow_view_verdict(v));
 	if (!v->record->crowd) {
 		buf_printf(out, ",\"direction\":\"%s\"", direction_name(v->direction));
 		add_end(out, "src", v, true);

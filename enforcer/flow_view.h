@@ -13,6 +13,7 @@ enum flow_reason {
 	FLOW_ISOLATION,
 	FLOW_CLUSTER_DEFAULT,
 	FLOW_NOT_PROGRAMMED, /* the gate: a workload that is not programmed yet */
+	FLOW_MIDSTREAM,      /* TCP of a connection that is not known */
 	FLOW_UNKNOWN,        /* a rule of a program that is no longer in force */
 };
 
@@ -22,6 +23,8 @@ struct flow_view {
 	const struct node *src_node, *dst_node;
 	const struct table_rule_chain
 	    *rule; /* NULL: FLOW_UNKNOWN, FLOW_NOT_PROGRAMMED */
+	/* Of the workload that was judged; NULL: none that is known. */
+	const struct workload *subject;
 	bool allow;
 	enum direction direction; /* at which end it was decided */
 	enum flow_reason reason;
@@ -37,6 +40,8 @@ void flow_view_json(struct buf *out, const struct flow_view *view);
 
 /* "shop/web", "/acme/db", "node/worker-1", else the address; appended. */
 void flow_view_end(struct buf *out, const struct flow_view *view, bool source);
+/* "allow", "deny", "cut". */
+MUST_CHECK const char *flow_view_verdict(const struct flow_view *view);
 /* "rule", "isolation", ... */
 MUST_CHECK const char *flow_reason_name(enum flow_reason reason);
 

@@ -7,7 +7,7 @@
 
 /* What makes packets the same; the source port is not among it. */
 struct flow_key {
-	uint8_t bytes[4 + 1 + 16 + 16 + 1 + 2];
+	uint8_t bytes[4 + 1 + 16 + 16 + 1 + 2 + 1];
 };
 
 struct flow {
@@ -55,6 +55,7 @@ make_key(struct flow_key *out, const struct nflog_packet *p)
 	memcpy(b + 21, p->dst.bytes, 16);
 	memcpy(b + 37, &p->proto, 1);
 	memcpy(b + 38, &p->dst_port, 2);
+	b[40] = p->cut;
 }
 
 static void
@@ -97,7 +98,7 @@ tell(struct flows *f, struct flow *flow)
 static void
 make_crowd(struct nflog_packet *packet)
 {
-	*packet = (struct nflog_packet){.number = packet->number};
+	*packet = (struct nflog_packet){.number = packet->number, .cut = packet->cut};
 }
 
 void

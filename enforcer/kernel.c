@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "enforcer/blob.h"
+#include "enforcer/conntrack.h"
 #include "enforcer/messages.h"
 #include "enforcer/nflog.h"
 #include "enforcer/nft.h"
@@ -25,6 +26,7 @@ struct kernel {
 	struct proc_channel engine; /* fd -1: none */
 	struct kernel_settings settings;
 	struct nft *nft;
+	struct conntrack *conntrack;
 	struct arena *arena; /* of one message */
 	uint32_t generation; /* of our last commit, or told to the engine */
 	int nflog;
@@ -222,6 +224,69 @@ count(struct kernel *k, const struct proc_msg *msg)
 	buf_free(&data);
 }
 
+static void
+list_connections(struct kernel *k, const struct proc_msg *msg)
+{
+	struct connection *list =
+	    ARENA_ARRAY(k->arena, CONNECTIONS_MOST, struct connection);
+	struct err err = ERR_INIT;
+	struct buf body = {0};
+	struct proc_reader r;
+	size_t n = 0;
+	bool first, done = true;
+	int rc;
+
+	proc_reader_init(&r, msg);
+	first = proc_get_u8(&r) != 0;
+	rc = proc_reader_done(&r)
+		 ? conntrack_list(k->conntrack, first, list, &n, &done, &err)
+		 : err_set(&err, ERR_PROTOCOL, "malformed question");
+	proc_put_u32(&body, (uint32_t)rc);
+	proc_put_u8(&body, done);
+	connections_put(&body, list, n);
+	put_outcome(&body, rc, &err);
+	send_engine(k, MSG_CONNECTION_LIST, msg->id, &body, -1);
+	buf_free(&body);
+}
+
+static void
+command_connections(struct kernel *k, const struct proc_msg *msg, uint32_t answer,
+    int (*command)(struct conntrack *c, const struct connection *list, size_t count,
+	bool *out_done, struct err *err))
+{
+	bool *done = ARENA_ARRAY(k->arena, CONNECTIONS_MOST, bool);
+	struct connection *list;
+	struct err err = ERR_INIT;
+	struct buf body = {0};
+	struct proc_reader r;
+	size_t count;
+	int rc;
+
+	proc_reader_init(&r, msg);
+	rc = connections_get(k->arena, &r, &list, &count) && proc_reader_done(&r)
+		 ? command(k->conntrack, list, count, done, &err)
+		 : err_set(&err, ERR_PROTOCOL, "malformed connections");
+	proc_put_u32(&body, (uint32_t)rc);
+	proc_put_u32(&body, (uint32_t)count);
+	for (size_t i = 0; i < count; i++)
+		proc_put_u8(&body, done[i]);
+	put_outcome(&body, rc, &err);
+	send_engine(k, answer, msg->id, &body, -1);
+	buf_free(&body);
+}
+
+static void
+cut(struct kernel *k, const struct proc_msg *msg)
+{
+	command_connections(k, msg, MSG_CUT_DONE, conntrack_end);
+}
+
+static void
+adopt(struct kernel *k, const struct proc_msg *msg)
+{
+	command_connections(k, msg, MSG_ADOPTED, conntrack_adopt);
+}
+
 static const struct {
 	uint32_t type;
 	void (*handle)(struct kernel *k, const struct proc_msg *msg);
@@ -229,6 +294,9 @@ static const struct {
     {MSG_APPLY, apply},
     {MSG_OBSERVE, observe},
     {MSG_COUNTERS, count},
+    {MSG_CONNECTIONS, list_connections},
+    {MSG_CUT, cut},
+    {MSG_ADOPT, adopt},
 };
 
 static bool
@@ -401,6 +469,8 @@ start(struct kernel *k, struct err *err)
 	if (rc == 0)
 		rc = nflog_open(&k->nflog, err);
 	if (rc == 0)
+		rc = conntrack_open(&k->conntrack, err);
+	if (rc == 0)
 		rc = proc_confine(&sandbox, err);
 	return rc;
 }
@@ -428,6 +498,7 @@ out:
 	proc_channel_close(&k.engine);
 	if (k.nflog >= 0)
 		(void)close(k.nflog); /* unbinds the group */
+	conntrack_close(k.conntrack);
 	nft_close(k.nft);
 	arena_free(k.arena);
 	return status;

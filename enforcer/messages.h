@@ -23,9 +23,12 @@ enum enforcer_message {
 	/* role -> parent */
 	MSG_READY, /* engine: the first program is in force; others: started */
 	/* engine -> kernel role; each is answered with the same id */
-	MSG_APPLY = 32, /* body: u32 generation, blob: a batch of operations */
-	MSG_OBSERVE,    /* no body */
-	MSG_COUNTERS,   /* no body */
+	MSG_APPLY = 32,  /* body: u32 generation, blob: a batch of operations */
+	MSG_OBSERVE,     /* no body */
+	MSG_COUNTERS,    /* no body */
+	MSG_CONNECTIONS, /* u8: 1 begins a list, 0 goes on with it */
+	MSG_CUT,         /* connections (connection.h), of that list, to be ended */
+	MSG_ADOPT,       /* connections under way, to be made known to conntrack */
 	/* kernel role -> engine */
 	MSG_HELLO = 64, /* u32 generation; fd: the NFLOG socket, if it is bound */
 	MSG_NFLOG,      /* fd: the NFLOG socket, bound now */
@@ -33,6 +36,9 @@ enum enforcer_message {
 	MSG_APPLIED, /* i32 code, u32 generation, u32 op, u32 element, u32 errno, str */
 	MSG_OBSERVED, /* i32 code, u32 generation, bytes[32] digest, blob, str */
 	MSG_COUNTED,  /* i32 code, blob: { u32 number, u64 packets, u64 bytes }, str */
+	MSG_CONNECTION_LIST, /* i32 code, u8 done, connections, str */
+	MSG_CUT_DONE,        /* i32 code, u32 count, u8 for each whether it was, str */
+	MSG_ADOPTED,         /* the same */
 	/* engine -> audit role */
 	MSG_AUDIT_APPEND = 96, /* u64 ticket, u8 somebody waits, then the line */
 	/* audit role -> engine */

@@ -143,6 +143,29 @@ add_flows(const struct engine *e, struct buf *out)
 	    "Lines that did not reach the audit log.", e->audit.lost);
 }
 
+static void
+add_connections(const struct engine *e, struct buf *out)
+{
+	const struct engine_cut *c = &e->cut;
+
+	add(out, "connections_cut_total", "counter",
+	    "Established connections that were ended because policy forbids them.",
+	    c->cut);
+	add(out, "connections_kept_total", "counter",
+	    "Times that one was found forbidden and kept.", c->kept);
+	add(out, "connections_adopted_total", "counter",
+	    "Connections of before the first program that were made known.",
+	    e->adopt.adopted);
+	add(out, "connection_lists_total", "counter",
+	    "Times that all connections were judged.", c->lists);
+	add(out, "connection_list_failures_total", "counter",
+	    "Times that they could not be.", c->failures);
+	add(out, "connections_listed", "gauge",
+	    "Connections that were judged the last time.", c->last_listed);
+	add_seconds(out, "connection_list_duration_seconds",
+	    "How long judging them took.", (int64_t)c->last_us * 1000);
+}
+
 void
 metrics_write(const struct engine *e, struct buf *out)
 {
@@ -158,6 +181,7 @@ metrics_write(const struct engine *e, struct buf *out)
 	if (e->apply.current != NULL)
 		add_program(e->apply.current, out);
 	add_apply(&e->apply, out);
+	add_connections(e, out);
 	add_flows(e, out);
 	add_head(out, "role_restarts_total", "counter", "Restarts of roles.");
 	for (size_t i = 0; i < e->role_count; i++)

@@ -27,6 +27,8 @@ struct nflog_packet {
 	uint16_t src_port, dst_port;
 	bool has_seq;
 	uint32_t seq; /* counts what the group logged: a gap is a loss */
+	bool to_node; /* seen in input, not in forward */
+	bool cut; /* no packet: a connection that was there, and that the rule ended */
 };
 
 typedef void (*nflog_packet_fn)(void *arg, const struct nflog_packet *packet);

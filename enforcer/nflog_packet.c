@@ -3,6 +3,7 @@
  * send packets, so nothing is believed about lengths.
  */
 #include <arpa/inet.h>
+#include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_log.h>
 #include <netinet/in.h>
@@ -11,6 +12,7 @@
 #include <libmnl/libmnl.h>
 
 #include "common/str.h"
+#include "enforcer/connection.h"
 #include "enforcer/nflog.h"
 
 #define IPV4_BYTES 20
@@ -29,10 +31,7 @@ get_be16(const uint8_t *p)
 static void
 parse_transport(const uint8_t *rest, size_t len, struct nflog_packet *out)
 {
-	static const uint8_t with_ports[] = {
-	    IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_DCCP, IPPROTO_UDPLITE};
-
-	if (len < 4 || memchr(with_ports, out->proto, sizeof(with_ports)) == NULL)
+	if (len < 4 || !connection_has_ports(out->proto))
 		return;
 	out->has_ports = true;
 	out->src_port = get_be16(rest);
@@ -126,7 +125,7 @@ nflog_parse_ip(const uint8_t *data, size_t len, struct nflog_packet *out_packet)
 /* ---- netlink ---- */
 
 struct attributes {
-	const struct nlattr *payload, *prefix, *seq;
+	const struct nlattr *payload, *prefix, *seq, *head;
 };
 
 static int
@@ -140,6 +139,9 @@ note_attribute(const struct nlattr *attr, void *arg)
 		break;
 	case NFULA_PREFIX:
 		a->prefix = attr;
+		break;
+	case NFULA_PACKET_HDR:
+		a->head = attr;
 		break;
 	case NFULA_SEQ:
 		a->seq = attr;
@@ -171,6 +173,7 @@ static bool
 parse_message(const struct nlmsghdr *header, struct nflog_packet *out)
 {
 	struct attributes a = {.payload = NULL};
+	struct nfulnl_msg_packet_hdr head;
 	uint32_t seq;
 
 	if (header->nlmsg_type != ((NFNL_SUBSYS_ULOG << 8) | NFULNL_MSG_PACKET) ||
@@ -183,6 +186,10 @@ parse_message(const struct nlmsghdr *header, struct nflog_packet *out)
 		memcpy(&seq, mnl_attr_get_payload(a.seq), sizeof(seq));
 		out->has_seq = true;
 		out->seq = ntohl(seq);
+	}
+	if (a.head != NULL && mnl_attr_get_payload_len(a.head) == sizeof(head)) {
+		memcpy(&head, mnl_attr_get_payload(a.head), sizeof(head));
+		out->to_node = head.hook == NF_INET_LOCAL_IN;
 	}
 	return nflog_parse_ip(
 	    mnl_attr_get_payload(a.payload), mnl_attr_get_payload_len(a.payload), out);

@@ -150,6 +150,19 @@ program_free(struct program *p)
 		arena_free(p->arena);
 }
 
+void
+program_set_midstream(struct program *p, enum table_midstream what)
+{
+	struct table_content *c = &p->content;
+	struct table_rule_chain *chains =
+	    ARENA_ARRAY(p->arena, c->rule_chain_count, struct table_rule_chain);
+
+	if (c->rule_chain_count != 0)
+		memcpy(chains, c->rule_chains, c->rule_chain_count * sizeof(*chains));
+	table_set_midstream(chains, c->rule_chain_count, what);
+	c->rule_chains = chains;
+}
+
 const struct table_rule_chain *
 program_rule(const struct program *p, uint32_t number)
 {

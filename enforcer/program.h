@@ -39,6 +39,9 @@ MUST_CHECK struct program *program_make_skeleton(
     const struct engine_settings *settings);
 void program_free(struct program *p);
 
+/* What becomes of TCP in mid-stream, from now on; the content as it was goes on saying what
+ * it said, as long as the program lives. */
+void program_set_midstream(struct program *p, enum table_midstream what);
 /* The rule chain that bears a number; NULL if there is none. */
 MUST_CHECK const struct table_rule_chain *program_rule(
     const struct program *p, uint32_t number);

@@ -82,6 +82,39 @@ get_prefix(struct proc_reader *r, struct ip_prefix *out)
 	memcpy(out->addr.bytes, bytes, sizeof(out->addr.bytes));
 }
 
+static void
+put_established(struct buf *out, const struct established *e)
+{
+	proc_put_u8(out, e->keep);
+	proc_put_u32(out, e->adopt_seconds);
+	proc_put_u32(out, (uint32_t)e->exception_count);
+	for (size_t i = 0; i < e->exception_count; i++) {
+		proc_put_str(out, e->exceptions[i].path);
+		proc_put_u8(out, e->exceptions[i].keep);
+	}
+}
+
+static bool
+get_established(struct arena *arena, struct proc_reader *r, struct established *out)
+{
+	struct established_exception *all;
+	uint32_t count;
+
+	out->keep = proc_get_u8(r) != 0;
+	out->adopt_seconds = proc_get_u32(r);
+	count = proc_get_u32(r);
+	if (!r->ok || count > r->len)
+		return false;
+	all = ARENA_ARRAY(arena, count, struct established_exception);
+	for (uint32_t i = 0; i < count; i++) {
+		all[i].path = str_dup(arena, proc_get_str(r));
+		all[i].keep = proc_get_u8(r) != 0;
+	}
+	out->exceptions = all;
+	out->exception_count = count;
+	return r->ok;
+}
+
 void
 engine_settings_encode(
     struct buf *out, const struct role_settings *role, const struct enforcer_config *c)
@@ -105,6 +138,7 @@ engine_settings_encode(
 	proc_put_u32(out, (uint32_t)networks);
 	for (size_t i = 0; i < networks; i++)
 		put_prefix(out, &c->workload_networks[i]);
+	put_established(out, &c->established);
 }
 
 bool
@@ -139,7 +173,7 @@ engine_settings_decode(
 	s->workload_network_count = count;
 	for (size_t i = 0; i < count; i++)
 		get_prefix(r, &s->workload_networks[i]);
-	return proc_reader_done(r);
+	return get_established(arena, r, &s->established) && proc_reader_done(r);
 }
 
 int

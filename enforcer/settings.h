@@ -39,6 +39,7 @@ struct engine_settings {
 	bool ip_blocks_skip_pods;
 	bool boot_closed;
 	bool reject;
+	struct established established;
 	uint16_t flow_group;
 	bool audit, audit_required;
 	struct settings_source *sources;

@@ -57,6 +57,8 @@ START_TEST(smallest_configuration_has_defaults)
 	ck_assert_str_eq(c->sources[0].directory, "/p");
 	ck_assert(!c->default_deny && !c->ip_blocks_skip_pods && !c->reject);
 	ck_assert(!c->boot_closed);
+	ck_assert(!c->established.keep);
+	ck_assert_uint_eq(c->established.adopt_seconds, 30);
 	ck_assert_ptr_null(c->flow_file);
 	ck_assert_uint_eq(c->flow_group, 100);
 	ck_assert_ptr_null(c->audit_directory);
@@ -78,7 +80,8 @@ START_TEST(every_field_is_read)
 		 "ipBlocksMatchPods: never\n"
 		 "boot: closed\n"
 		 "workloadNetworks: [10.1.0.0/16, \"fd00:1::/32\"]\n"
-		 "established: keep\n"
+		 "established: {default: keep, keep: [/a/b], cut: [/a, /], "
+		 "adoptSeconds: 0}\n"
 		 "denied: reject\n"
 		 "flows: {file: flows.jsonl, group: 7}\n"
 		 "audit: {directory: audit, mode: best-effort}\n"
@@ -97,6 +100,13 @@ START_TEST(every_field_is_read)
 	ck_assert(str_is(c->sources[0].cluster, "east"));
 	ck_assert(c->default_deny && c->ip_blocks_skip_pods && c->reject);
 	ck_assert(c->boot_closed);
+	ck_assert(c->established.keep);
+	ck_assert_uint_eq(c->established.exception_count, 3);
+	ck_assert(str_is(c->established.exceptions[0].path, "/a"));
+	ck_assert(!c->established.exceptions[0].keep);
+	ck_assert(str_is(c->established.exceptions[2].path, "/a/b"));
+	ck_assert(c->established.exceptions[2].keep);
+	ck_assert_uint_eq(c->established.adopt_seconds, 0);
 	ck_assert_uint_eq(c->workload_network_count, 2);
 	ck_assert_str_eq(
 	    ip_prefix_format(&c->workload_networks[1], text), "fd00:1::/32");
@@ -149,6 +159,13 @@ static const struct {
     {HEAD "audit: {mode: required}\n", 4, 8, "directory", NULL},
     {HEAD "audit: {directory: /a, mode: never}\n", 4, 30, "never", NULL},
     {HEAD "established: snip\n", 4, 14, "snip", NULL},
+    {HEAD "established: {keep: [acme]}\n", 4, 22, "/acme/shop", NULL},
+    {HEAD "established: {keep: [/acme/]}\n", 4, 22, "/acme/shop", NULL},
+    {HEAD "established: {keep: [\"\"]}\n", 4, 22, "/acme/shop", NULL},
+    {HEAD "established: {keep: [3]}\n", 4, 22, "string", NULL},
+    {HEAD "established: {keep: [/a], cut: [/a]}\n", 4, 22, "twice", NULL},
+    {HEAD "established: {adoptSeconds: 3601}\n", 4, 29, "adoptSeconds", NULL},
+    {HEAD "established: {kep: [/a]}\n", 4, 15, "kep", "keep"},
     {HEAD "log: {level: loud}\n", 4, 14, "loud", NULL},
     {HEAD "control: \"\"\n", 4, 10, "empty", NULL},
     {"node: w\nboot: open\nsources:\n  - kubernetes: {kubeconfig: /k}\n", 4, 17,
@@ -202,7 +219,6 @@ static const struct {
 	unsigned line;
 	const char *message;
 } warnings[] = {
-    {HEAD "established: cut\n", 4, "not built yet"},
     {"node: w\nsources: [{directory: /p}]\n", 1, "workloadNetworks"},
     {"node: w\nsources: [{directory: /p}]\nboot: closed\n", 3, "workloadNetworks"},
     {HEAD "workloadNetworks: [10.1.2.3/8]\n", 4, "10.0.0.0/8"},

@@ -1,0 +1,304 @@
+/*
+ * Connections that policy forbids by now are ended. After a change the kernel role lists
+ * what conntrack knows, some at a time, so that commits and packets never wait; each is
+ * judged as the table in force would judge its first packet; those that it would not let
+ * begin are ended, and no others. The middle of what was ended is reset (table_midstream).
+ */
+#include <string.h>
+
+#include "common/log.h"
+#include "enforcer/engine_state.h"
+#include "policy-lang/table_walk.h"
+
+#define CUT_SHARE   10          /* listing takes at most a tenth of the time ... */
+#define CUT_MOST_NS 3000000000u /* ... but never waits longer than this */
+#define RETRY_MS    1000
+
+bool
+engine_cut_never(const struct engine *e)
+{
+	const struct established *s = &e->settings.established;
+	bool keep = s->keep;
+
+	for (size_t i = 0; i < s->exception_count; i++)
+		keep = keep && s->exceptions[i].keep;
+	return keep;
+}
+
+/* ---- judging ---- */
+
+static bool
+is_at_or_below(struct str path, struct str top)
+{
+	return str_is(top, "/") ||
+	       (str_starts(path, top) &&
+		   (path.len == top.len || path.ptr[top.len] == '/'));
+}
+
+static bool
+is_kept(const struct engine *e, const struct workload *w)
+{
+	const struct established *s = &e->settings.established;
+	bool keep = s->keep;
+	size_t nearest = 0;
+
+	for (size_t i = 0; i < s->exception_count && w != NULL; i++) {
+		const struct established_exception *x = &s->exceptions[i];
+
+		if (x->path.len <= nearest || !is_at_or_below(w->ns->path, x->path))
+			continue;
+		nearest = x->path.len;
+		keep = x->keep;
+	}
+	return keep;
+}
+
+static struct nflog_packet
+packet_of(const struct connection *c, uint32_t number)
+{
+	return (struct nflog_packet){
+	    .number = number,
+	    .src = c->judged.src,
+	    .dst = c->judged.dst,
+	    .proto = c->judged.proto,
+	    .has_ports = connection_has_ports(c->judged.proto),
+	    .src_port = c->judged.src_port,
+	    .dst_port = c->judged.dst_port,
+	    .to_node = c->to_node,
+	    .cut = true,
+	};
+}
+
+/* Whether the connection is to be ended; *out_number is the rule's that says so. */
+static bool
+is_forbidden(struct engine *e, const struct connection *c, uint32_t *out_number)
+{
+	const struct table_packet first = {
+	    .saddr = c->judged.src,
+	    .daddr = c->judged.dst,
+	    .proto = c->judged.proto,
+	    .dport = c->judged.dst_port,
+	    .hook = c->to_node ? HOOK_INPUT : HOOK_FORWARD,
+	};
+	struct table_verdict v = table_walk(&e->apply.in_force, &first);
+	struct flows_record record = {.count = 1};
+	struct flow_view view;
+
+	if (v.accept)
+		return false;
+	*out_number = v.number_count != 0 ? v.numbers[v.number_count - 1] : NUMBER_NONE;
+	record.packet = packet_of(c, *out_number);
+	flow_view_make(&view, e->apply.current, &record);
+	if (!is_kept(e, view.subject))
+		return true;
+	e->cut.kept++;
+	return false;
+}
+
+/* ---- steps ---- */
+
+static void ask_list(struct engine *e);
+static void step(struct engine *e);
+
+static void
+on_timer(uv_timer_t *timer)
+{
+	step(timer->data);
+}
+
+static void
+step_after(struct engine *e, uint64_t ms)
+{
+	if (uv_timer_start(&e->cut.timer, on_timer, ms, 0) != 0)
+		base_die("cannot start a timer");
+}
+
+/* The list is at its end, or as far as it goes. */
+static void
+finish(struct engine *e, bool whole)
+{
+	struct engine_cut *c = &e->cut;
+	monotime_t now = monotime_now();
+	uint64_t took_ns = monotime_since(c->began, now);
+	uint64_t rest_ns = took_ns * (CUT_SHARE - 1);
+
+	c->running = false;
+	c->last_us = took_ns / 1000;
+	c->not_before.ns = now.ns + (rest_ns < CUT_MOST_NS ? rest_ns : CUT_MOST_NS);
+	if (whole) {
+		c->lists++;
+		c->last_listed = c->listed;
+	} else {
+		c->failures++;
+		c->wanted = true;
+		c->not_before.ns = now.ns + RETRY_MS * UINT64_C(1000000);
+	}
+	step(e);
+}
+
+static void
+fail(struct engine *e, struct str detail)
+{
+	log_error("connections", "detail=%s", log_quote(detail));
+	finish(e, false);
+}
+
+static void
+on_cut(struct engine *e, const struct proc_msg *answer, void *arg)
+{
+	struct engine_cut *c = &e->cut;
+	struct proc_reader r;
+	uint32_t count;
+	int code;
+
+	(void)arg; /* one question at a time */
+	if (answer == NULL) {
+		finish(e, false);
+		return;
+	}
+	proc_reader_init(&r, answer);
+	code = (int)proc_get_u32(&r);
+	count = proc_get_u32(&r);
+	for (uint32_t i = 0; i < count && i < c->ending_count; i++) {
+		struct nflog_packet packet;
+
+		if (proc_get_u8(&r) == 0)
+			continue;
+		c->cut++;
+		packet = packet_of(&c->ending[i], c->numbers[i]);
+		engine_flows_add(e, &packet);
+	}
+	if (code != 0)
+		fail(e, proc_get_str(&r));
+	else if (c->done)
+		finish(e, true);
+	else
+		ask_list(e);
+}
+
+static void
+ask_cut(struct engine *e)
+{
+	struct engine_cut *c = &e->cut;
+	struct err err = ERR_INIT;
+	struct buf body = {0};
+
+	connections_put(&body, c->ending, c->ending_count);
+	if (engine_kernel_ask(e, MSG_CUT, &body, -1, on_cut, NULL, &err) != 0)
+		fail(e, str_from(err.msg));
+	buf_free(&body);
+}
+
+static void
+judge_all(struct engine *e, const struct connection *list, size_t count)
+{
+	struct engine_cut *c = &e->cut;
+
+	c->ending = ARENA_ARRAY(c->arena, count, struct connection);
+	c->numbers = ARENA_ARRAY(c->arena, count, uint32_t);
+	c->ending_count = 0;
+	c->listed += count;
+	for (size_t i = 0; i < count; i++) {
+		if (!is_forbidden(e, &list[i], &c->numbers[c->ending_count]))
+			continue;
+		engine_adopt_never(e, &list[i]);
+		c->ending[c->ending_count++] = list[i];
+	}
+}
+
+static void
+on_list(struct engine *e, const struct proc_msg *answer, void *arg)
+{
+	struct engine_cut *c = &e->cut;
+	struct connection *list;
+	struct proc_reader r;
+	size_t count;
+	int code;
+
+	(void)arg; /* one question at a time */
+	if (answer == NULL || e->apply.current == NULL) {
+		finish(e, false);
+		return;
+	}
+	arena_reset(c->arena);
+	proc_reader_init(&r, answer);
+	code = (int)proc_get_u32(&r);
+	c->done = proc_get_u8(&r) != 0;
+	if (!connections_get(c->arena, &r, &list, &count)) {
+		fail(e, STR("a malformed list"));
+		return;
+	}
+	if (code != 0) {
+		fail(e, proc_get_str(&r));
+		return;
+	}
+	judge_all(e, list, count);
+	if (c->ending_count != 0)
+		ask_cut(e);
+	else if (c->done)
+		finish(e, true);
+	else
+		ask_list(e);
+}
+
+static void
+ask_list(struct engine *e)
+{
+	struct engine_cut *c = &e->cut;
+	struct err err = ERR_INIT;
+	struct buf body = {0};
+
+	proc_put_u8(&body, c->began_now);
+	c->began_now = false;
+	if (engine_kernel_ask(e, MSG_CONNECTIONS, &body, -1, on_list, NULL, &err) != 0)
+		fail(e, str_from(err.msg));
+	buf_free(&body);
+}
+
+static void
+step(struct engine *e)
+{
+	struct engine_cut *c = &e->cut;
+	monotime_t now = monotime_now();
+
+	if (!c->wanted || c->running || e->stopping || e->apply.current == NULL ||
+	    e->apply.current->skeleton || engine_cut_never(e))
+		return;
+	if (!engine_kernel_connected(e)) {
+		step_after(e, RETRY_MS);
+		return;
+	}
+	if (now.ns < c->not_before.ns) {
+		step_after(e, (c->not_before.ns - now.ns) / 1000000 + 1);
+		return;
+	}
+	c->wanted = false;
+	c->running = true;
+	c->began = now;
+	c->began_now = true;
+	c->listed = 0;
+	ask_list(e);
+}
+
+void
+engine_cut_want(struct engine *e)
+{
+	e->cut.wanted = true;
+	step_after(e, 0); /* once what has just come into force is current */
+}
+
+void
+engine_cut_init(struct engine *e)
+{
+	e->cut.arena = arena_new();
+	e->cut.timer.data = e;
+	if (uv_timer_init(&e->loop, &e->cut.timer) != 0)
+		base_die("cannot make a timer");
+}
+
+void
+engine_cut_fini(struct engine *e)
+{
+	arena_free(e->cut.arena);
+	uv_close((uv_handle_t *)&e->cut.timer, NULL);
+}
