@@ -1,5 +1,7 @@
 #include "tests/property/world.h"
 
+#include <sys/random.h>
+
 static const char *const label_keys[] = {"app", "app", "tier"};
 static const char *const label_values[] = {"a", "b", "web"};
 static const char *const cidrs[][2] = {
@@ -22,6 +24,32 @@ static const char *const ports[][2] = {
     {"85-443/tcp", "{port: 85, endPort: 443}"},
     {"icmpv6", NULL},
 };
+/* The same as the admin kinds write them: v1alpha1, v1alpha2. */
+static const char *const admin_ports[][2] = {
+    {"{portNumber: {protocol: TCP, port: 80}}",
+	"{tcp: {destinationPort: {number: 80}}}"},
+    {"{portNumber: {protocol: UDP, port: 53}}",
+	"{udp: {destinationPort: {number: 53}}}"},
+    {"{portRange: {protocol: TCP, start: 80, end: 90}}",
+	"{tcp: {destinationPort: {range: {start: 80, end: 90}}}}"},
+    {"{portRange: {protocol: TCP, start: 85, end: 443}}",
+	"{tcp: {destinationPort: {range: {start: 85, end: 443}}}}"},
+    {"{namedPort: web}", "{destinationNamedPort: web}"},
+};
+#define ADMIN_NUMBERS 4 /* those that any peer may stand beside */
+
+/* What a workload's port name "web" means: a number and a protocol each. */
+#define WEB_MEANINGS 3
+static const struct {
+	unsigned port;
+	const char *kube, *native;
+} web_ports[WEB_MEANINGS][2] = {
+    {{80, "TCP", "tcp"}, {53, "UDP", "udp"}},
+    {{443, "TCP", "tcp"}, {80, "SCTP", "sctp"}},
+    {{90, "TCP", "tcp"}, {54, "UDP", "udp"}},
+};
+
+static const char *const cluster_names[] = {"east", "west"};
 
 void
 dice_init(struct dice *dice, uint64_t seed)
@@ -30,6 +58,16 @@ dice_init(struct dice *dice, uint64_t seed)
 	dice->state = (seed + 1) * 0x9e3779b97f4a7c15u;
 	if (dice->state == 0)
 		dice->state = 1;
+}
+
+uint64_t
+dice_random_seed(void)
+{
+	uint32_t seed;
+
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		base_die("no randomness");
+	return seed % 1000000000;
 }
 
 unsigned
@@ -60,6 +98,39 @@ world_depth(const struct world *world, unsigned ns)
 }
 
 /* ---- rolling ---- */
+
+static bool
+is_admin(enum world_dialect dialect)
+{
+	return dialect >= WORLD_ADMIN;
+}
+
+/* Peers are namespaces or pods in them; egress rules also name networks. */
+static void
+roll_admin_rule(const struct world *world, struct dice *dice, enum direction dir,
+    struct world_rule *rule)
+{
+	bool networks = dir == DIR_EGRESS && dice_roll(dice, 3) == 0;
+
+	*rule = (struct world_rule){
+	    .action = (enum action)dice_roll(dice, 3),
+	    .peer_count = 1 + dice_roll(dice, WORLD_ITEMS),
+	    .port_count =
+		dice_roll(dice, 3) == 0 ? 0 : 1 + dice_roll(dice, WORLD_ITEMS),
+	};
+	for (unsigned i = 0; i < rule->peer_count; i++)
+		rule->peers[i] = (struct world_peer){
+		    .kind = networks                  ? WORLD_PEER_CIDR
+			    : dice_roll(dice, 2) == 0 ? WORLD_PEER_BOTH
+						      : WORLD_PEER_NS_LABEL,
+		    .label = dice_roll(dice, ARRAY_LEN(label_keys)),
+		    .ns = dice_roll(dice, world->ns_count),
+		    .cidr = dice_roll(dice, ARRAY_LEN(cidrs)),
+		};
+	for (unsigned i = 0; i < rule->port_count; i++)
+		rule->ports[i] =
+		    dice_roll(dice, networks ? ADMIN_NUMBERS : ARRAY_LEN(admin_ports));
+}
 
 static void
 roll_rule(const struct world *world, struct dice *dice, bool network_policy,
@@ -98,11 +169,40 @@ roll_rules(struct world *world, struct dice *dice, struct world_policy *policy,
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 		unsigned count = dice_roll(dice, WORLD_RULES + 1);
 
-		for (unsigned i = 0; i < count; i++)
-			roll_rule(world, dice, policy->network_policy, phase,
+		for (unsigned i = 0; i < count && is_admin(policy->dialect); i++)
+			roll_admin_rule(world, dice, (enum direction)d,
 			    &policy->rules[phase][d][i]);
+		for (unsigned i = 0; i < count && !is_admin(policy->dialect); i++)
+			roll_rule(world, dice, policy->dialect == WORLD_NETWORK_POLICY,
+			    phase, &policy->rules[phase][d][i]);
 		policy->rule_count[phase][d] = count;
 	}
+}
+
+static enum world_dialect
+roll_dialect(const struct world *world, struct dice *dice, unsigned ns)
+{
+	if (ns == 0 && dice_roll(dice, 2) == 0)
+		return (enum world_dialect)(WORLD_ADMIN + dice_roll(dice, 3));
+	return world->kube[ns] && dice_roll(dice, 3) == 0 ? WORLD_NETWORK_POLICY
+							  : WORLD_NATIVE;
+}
+
+static bool
+may_have(enum world_dialect dialect, enum phase phase)
+{
+	switch (dialect) {
+	case WORLD_NATIVE:
+		return true;
+	case WORLD_NETWORK_POLICY:
+		return phase == PHASE_ALLOW;
+	case WORLD_ADMIN:
+	case WORLD_CLUSTER_ADMIN:
+		return phase == PHASE_MANDATORY;
+	case WORLD_CLUSTER_BASELINE:
+		return phase == PHASE_DEFAULT;
+	}
+	return false;
 }
 
 void
@@ -113,18 +213,17 @@ world_roll_policy(struct world *world, struct dice *dice, unsigned p, unsigned n
 	*policy = (struct world_policy){
 	    .present = true,
 	    .ns = ns,
-	    .network_policy = world->kube[ns] && dice_roll(dice, 3) == 0,
+	    .dialect = roll_dialect(world, dice, ns),
 	    .priority = dice_roll(dice, 3),
 	    .subject = dice_roll(dice, 2) == 0 ? WORLD_ANY
 					       : dice_roll(dice, ARRAY_LEN(label_keys)),
 	};
 	for (unsigned phase = 0; phase < PHASE_COUNT; phase++) {
-		if (phase == PHASE_ALLOW) {
-			for (unsigned d = 0; d < DIRECTION_COUNT; d++)
-				policy->isolates[d] = dice_roll(dice, 3) == 0;
-		}
-		if (phase == PHASE_ALLOW || !policy->network_policy)
-			roll_rules(world, dice, policy, (enum phase)phase);
+		if (!may_have(policy->dialect, (enum phase)phase))
+			continue;
+		for (unsigned d = 0; d < DIRECTION_COUNT && phase == PHASE_ALLOW; d++)
+			policy->isolates[d] = dice_roll(dice, 3) == 0;
+		roll_rules(world, dice, policy, (enum phase)phase);
 	}
 }
 
@@ -132,7 +231,7 @@ void
 world_roll_default(struct world *world, struct dice *dice, unsigned p, unsigned ns)
 {
 	world_roll_policy(world, dice, p, ns);
-	world->policies[p].network_policy = false;
+	world->policies[p].dialect = WORLD_NATIVE;
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 		world->policies[p].isolates[d] = false;
 		world->policies[p].rule_count[PHASE_MANDATORY][d] = 0;
@@ -146,6 +245,7 @@ world_roll(struct world *world, struct dice *dice)
 {
 	*world = (struct world){0};
 	world->ns_count = 2 + dice_roll(dice, WORLD_NAMESPACES - 1);
+	world->clusters = dice_roll(dice, 4) == 0;
 	for (unsigned i = 1; i < world->ns_count; i++) {
 		world->parent[i] = dice_roll(dice, i);
 		world->kube[i] = dice_roll(dice, 2) == 0;
@@ -158,7 +258,7 @@ world_roll(struct world *world, struct dice *dice)
 		    .node = dice_roll(dice, 2),
 		    .v4 = dice_roll(dice, 4) != 0,
 		    .v6 = dice_roll(dice, 3) == 0,
-		    .named_ports = dice_roll(dice, 2) == 0,
+		    .named_ports = dice_roll(dice, 2 * WEB_MEANINGS),
 		};
 	}
 	/* The last place stays free for what a law adds. */
@@ -187,20 +287,38 @@ world_path(struct buf *out, const struct world *world, unsigned ns,
 	buf_printf(out, "/n%u", ns);
 }
 
+static bool
+stands_in(const struct world *world, unsigned ns, enum world_part part)
+{
+	enum world_part own = ns % 2 == 0 ? WORLD_EAST : WORLD_WEST;
+
+	return part == (world->clusters ? own : WORLD_TREE);
+}
+
 static void
-print_namespaces(
-    struct buf *out, const struct world *world, const struct world_printing *how)
+print_tree(struct buf *out, const struct world *world, const struct world_printing *how)
 {
 	for (unsigned i = 0; i < world->ns_count; i++) {
 		buf_add_cstr(out, "---\napiVersion: ringfence.dev/v1alpha1\n"
 				  "kind: Namespace\nmetadata:\n  name: ");
 		world_path(out, world, i, how);
 		buf_printf(out, "\n  labels: {level: l%u}\n", i % 3);
-		if (world->kube[i])
-			buf_printf(out, "spec: {kubernetes: {namespaces: [k%u]}}\n", i);
+		if (!world->kube[i])
+			continue;
+		buf_printf(out, "spec: {kubernetes: {namespaces: [k%u]", i);
+		if (world->clusters)
+			buf_printf(out, ", cluster: %s", cluster_names[i % 2]);
+		buf_add_cstr(out, "}}\n");
 	}
+}
+
+static void
+print_kube(struct buf *out, const struct world *world, enum world_part part)
+{
+	unsigned third = world->clusters && part == WORLD_WEST ? 1 : 0;
+
 	for (unsigned i = 0; i < world->ns_count; i++) {
-		if (world->kube[i])
+		if (world->kube[i] && stands_in(world, i, part))
 			buf_printf(out,
 			    "---\napiVersion: v1\nkind: Namespace\n"
 			    "metadata: {name: k%u, labels: {level: l%u}}\n",
@@ -209,8 +327,8 @@ print_namespaces(
 	for (unsigned i = 0; i < 2; i++)
 		buf_printf(out,
 		    "---\napiVersion: v1\nkind: Node\nmetadata: {name: node-%u}\n"
-		    "status: {addresses: [{type: InternalIP, address: 10.9.0.%u}]}\n",
-		    i, i + 1);
+		    "status: {addresses: [{type: InternalIP, address: 10.9.%u.%u}]}\n",
+		    i, third, i + 1);
 }
 
 static void
@@ -233,9 +351,14 @@ print_pod(struct buf *out, const struct world_workload *w, unsigned i)
 	    "metadata: {name: w%u, namespace: k%u, labels: {%s: %s}}\n"
 	    "spec:\n  nodeName: node-%u\n  containers:\n    - name: c\n",
 	    i, w->ns, label_keys[w->label], label_values[w->label], w->node);
-	if (w->named_ports)
-		buf_add_cstr(out, "      ports: [{name: web, containerPort: 80}, "
-				  "{name: web, containerPort: 53, protocol: UDP}]\n");
+	if (w->named_ports < WEB_MEANINGS)
+		buf_printf(out,
+		    "      ports: [{name: web, containerPort: %u, protocol: %s}, "
+		    "{name: web, containerPort: %u, protocol: %s}]\n",
+		    web_ports[w->named_ports][0].port,
+		    web_ports[w->named_ports][0].kube,
+		    web_ports[w->named_ports][1].port,
+		    web_ports[w->named_ports][1].kube);
 	buf_add_cstr(out, "status: {phase: Running, podIPs: [");
 	print_addresses(out, w, i, "{ip: ", "}");
 	buf_add_cstr(out, "]}\n");
@@ -256,12 +379,20 @@ print_workload(struct buf *out, const struct world *world, unsigned i,
 	    "metadata:\n  name: w%u\n  labels: {%s: %s}\n  namespace: ",
 	    i, label_keys[w->label], label_values[w->label]);
 	world_path(out, world, w->ns, how);
-	buf_printf(out, "\nspec:\n  node: node-%u\n  ips: [", w->node);
+	buf_printf(out, "\nspec:\n  node: node-%u\n", w->node);
+	if (world->clusters)
+		buf_printf(out, "  cluster: %s\n", cluster_names[i % 2]);
+	buf_add_cstr(out, "  ips: [");
 	print_addresses(out, w, i, "", "");
 	buf_add_cstr(out, "]\n");
-	if (w->named_ports)
-		buf_add_cstr(out, "  ports: [{name: web, port: 80, protocol: tcp}, "
-				  "{name: web, port: 53, protocol: udp}]\n");
+	if (w->named_ports < WEB_MEANINGS)
+		buf_printf(out,
+		    "  ports: [{name: web, port: %u, protocol: %s}, "
+		    "{name: web, port: %u, protocol: %s}]\n",
+		    web_ports[w->named_ports][0].port,
+		    web_ports[w->named_ports][0].native,
+		    web_ports[w->named_ports][1].port,
+		    web_ports[w->named_ports][1].native);
 }
 
 static void
@@ -328,6 +459,65 @@ print_kube_peer(struct buf *out, const struct world_peer *peer)
 	buf_add_char(out, '}');
 }
 
+static void
+print_admin_peer(struct buf *out, const struct world_peer *peer)
+{
+	if (peer->kind == WORLD_PEER_CIDR) {
+		buf_printf(out, "{networks: [\"%s\"]}", cidrs[peer->cidr][0]);
+	} else if (peer->kind == WORLD_PEER_NS_LABEL) {
+		buf_printf(
+		    out, "{namespaces: {matchLabels: {level: l%u}}}", peer->ns % 3);
+	} else {
+		buf_printf(out,
+		    "{pods: {namespaceSelector: {matchLabels: {level: l%u}}, ",
+		    peer->ns % 3);
+		print_label(out, "podSelector", peer->label);
+		buf_add_cstr(out, "}}");
+	}
+}
+
+static const char *
+port_text(const struct world_policy *policy, unsigned port)
+{
+	switch (policy->dialect) {
+	case WORLD_NATIVE:
+		return ports[port][0];
+	case WORLD_NETWORK_POLICY:
+		return ports[port][1];
+	case WORLD_ADMIN:
+		return admin_ports[port][0];
+	case WORLD_CLUSTER_ADMIN:
+	case WORLD_CLUSTER_BASELINE:
+		break;
+	}
+	return admin_ports[port][1];
+}
+
+/* As each dialect spells it. */
+static const char *
+action_text(const struct world_policy *policy, enum action action)
+{
+	static const char *const alpha1[] = {"Allow", "Deny", "Pass"};
+	static const char *const alpha2[] = {"Accept", "Deny", "Pass"};
+
+	if (!is_admin(policy->dialect))
+		return action_name(action);
+	return policy->dialect == WORLD_ADMIN ? alpha1[action] : alpha2[action];
+}
+
+static void
+print_peer(struct buf *out, const struct world *world,
+    const struct world_policy *policy, const struct world_peer *peer,
+    const struct world_printing *how)
+{
+	if (is_admin(policy->dialect))
+		print_admin_peer(out, peer);
+	else if (policy->dialect == WORLD_NETWORK_POLICY)
+		print_kube_peer(out, peer);
+	else
+		print_native_peer(out, world, peer, how);
+}
+
 /* One rule, with peers [p, p_end) and ports [q, q_end) of it. */
 static void
 print_part(struct buf *out, const struct world *world,
@@ -336,28 +526,26 @@ print_part(struct buf *out, const struct world *world,
 {
 	const char *comma = "";
 
-	buf_add_cstr(out, policy->network_policy ? "    - {" : "      - {");
+	buf_add_cstr(out, policy->dialect != WORLD_NATIVE ? "    - {" : "      - {");
 	if (phase != PHASE_ALLOW) {
-		buf_printf(out, "action: %s", action_name(rule->action));
+		buf_printf(out, "action: %s", action_text(policy, rule->action));
 		comma = ", ";
 	}
 	if (rule->peer_count > 0) {
 		buf_printf(out, "%s%s: [", comma, dir == DIR_INGRESS ? "from" : "to");
 		for (unsigned i = range[0]; i < range[1]; i++) {
 			buf_add_cstr(out, i > range[0] ? ", " : "");
-			if (policy->network_policy)
-				print_kube_peer(out, &rule->peers[i]);
-			else
-				print_native_peer(out, world, &rule->peers[i], how);
+			print_peer(out, world, policy, &rule->peers[i], how);
 		}
 		buf_add_char(out, ']');
 		comma = ", ";
 	}
 	if (rule->port_count > 0) {
-		buf_printf(out, "%sports: [", comma);
+		buf_printf(out, "%s%s: [", comma,
+		    policy->dialect > WORLD_ADMIN ? "protocols" : "ports");
 		for (unsigned i = range[2]; i < range[3]; i++)
 			buf_printf(out, "%s%s", i > range[2] ? ", " : "",
-			    ports[rule->ports[i]][policy->network_policy]);
+			    port_text(policy, rule->ports[i]));
 		buf_add_char(out, ']');
 	}
 	buf_add_cstr(out, "}\n");
@@ -397,7 +585,7 @@ print_list(struct buf *out, const struct world *world,
 {
 	if (!has_list(policy, phase, dir))
 		return;
-	buf_printf(out, "%s%s:", policy->network_policy ? "  " : "    ",
+	buf_printf(out, "%s%s:", policy->dialect != WORLD_NATIVE ? "  " : "    ",
 	    direction_name((enum direction)dir));
 	if (policy->rule_count[phase][dir] == 0)
 		buf_add_cstr(out, " []");
@@ -455,19 +643,78 @@ print_native_policy(struct buf *out, const struct world *world, unsigned p,
 	}
 }
 
+static void
+print_admin_policy(struct buf *out, const struct world *world, unsigned p,
+    const struct world_printing *how)
+{
+	const struct world_policy *policy = &world->policies[p];
+	bool baseline = policy->dialect == WORLD_CLUSTER_BASELINE;
+	unsigned phase = baseline ? PHASE_DEFAULT : PHASE_MANDATORY;
+
+	if (policy->dialect == WORLD_ADMIN)
+		buf_printf(out,
+		    "---\napiVersion: policy.networking.k8s.io/v1alpha1\n"
+		    "kind: AdminNetworkPolicy\nmetadata: {name: p%u}\nspec:\n",
+		    p);
+	else
+		buf_printf(out,
+		    "---\napiVersion: policy.networking.k8s.io/v1alpha2\n"
+		    "kind: ClusterNetworkPolicy\nmetadata: {name: p%u}\nspec:\n"
+		    "  tier: %s\n",
+		    p, baseline ? "Baseline" : "Admin");
+	buf_printf(out, "  priority: %u\n  subject: {", policy->priority);
+	if (policy->subject == WORLD_ANY) {
+		buf_add_cstr(out, "namespaces: {}");
+	} else {
+		buf_add_cstr(out, "pods: {namespaceSelector: {}, ");
+		print_label(out, "podSelector", policy->subject);
+		buf_add_char(out, '}');
+	}
+	buf_add_cstr(out, "}\n");
+	for (unsigned dir = 0; dir < DIRECTION_COUNT; dir++)
+		print_list(out, world, policy, phase, dir, how);
+}
+
+static void
+print_policy(struct buf *out, const struct world *world, unsigned p,
+    const struct world_printing *how, enum world_part part)
+{
+	const struct world_policy *policy = &world->policies[p];
+
+	if (policy->dialect == WORLD_NATIVE) {
+		if (part == WORLD_TREE)
+			print_native_policy(out, world, p, how);
+	} else if (is_admin(policy->dialect)) {
+		if (stands_in(world, p, part))
+			print_admin_policy(out, world, p, how);
+	} else if (stands_in(world, policy->ns, part)) {
+		print_network_policy(out, world, p, how);
+	}
+}
+
+void
+world_print_part(struct buf *out, const struct world *world,
+    const struct world_printing *how, enum world_part part)
+{
+	if (part == WORLD_TREE)
+		print_tree(out, world, how);
+	if (part != WORLD_TREE || !world->clusters)
+		print_kube(out, world, part);
+	for (unsigned i = 0; i < world->workload_count; i++) {
+		unsigned ns = world->workloads[i].ns;
+
+		if (world->kube[ns] ? stands_in(world, ns, part) : part == WORLD_TREE)
+			print_workload(out, world, i, how);
+	}
+	for (unsigned p = 0; p < WORLD_POLICIES; p++) {
+		if (world->policies[p].present)
+			print_policy(out, world, p, how, part);
+	}
+}
+
 void
 world_print(
     struct buf *out, const struct world *world, const struct world_printing *how)
 {
-	print_namespaces(out, world, how);
-	for (unsigned i = 0; i < world->workload_count; i++)
-		print_workload(out, world, i, how);
-	for (unsigned p = 0; p < WORLD_POLICIES; p++) {
-		if (!world->policies[p].present)
-			continue;
-		if (world->policies[p].network_policy)
-			print_network_policy(out, world, p, how);
-		else
-			print_native_policy(out, world, p, how);
-	}
+	world_print_part(out, world, how, WORLD_TREE);
 }

@@ -21,6 +21,8 @@ struct dice {
 };
 
 void dice_init(struct dice *dice, uint64_t seed);
+/* Another one each time; short enough to type. */
+MUST_CHECK uint64_t dice_random_seed(void);
 /* 0 .. below-1 */
 MUST_CHECK unsigned dice_roll(struct dice *dice, unsigned below);
 
@@ -46,9 +48,18 @@ struct world_rule {
 	unsigned port_count; /* 0: everything */
 };
 
+/* In what language a policy is written. */
+enum world_dialect {
+	WORLD_NATIVE,
+	WORLD_NETWORK_POLICY, /* of the Kubernetes namespace placed at `ns` */
+	WORLD_ADMIN,          /* AdminNetworkPolicy: mandatory at the root */
+	WORLD_CLUSTER_ADMIN, /* ClusterNetworkPolicy of either tier: the same, and ... */
+	WORLD_CLUSTER_BASELINE, /* ... default at the root */
+};
+
 struct world_policy {
 	bool present;
-	bool network_policy; /* of the Kubernetes namespace placed at `ns` */
+	enum world_dialect dialect;
 	unsigned ns;
 	unsigned priority;
 	unsigned subject; /* a label, or WORLD_ANY */
@@ -63,12 +74,14 @@ struct world_workload {
 	unsigned ns;
 	unsigned label;
 	unsigned node;
-	bool v4, v6, named_ports;
+	bool v4, v6;
+	unsigned named_ports; /* what the name "web" means here */
 };
 
 /* Namespace 0 is the root; a parent comes before its children. */
 struct world {
 	unsigned ns_count;
+	bool clusters; /* Kubernetes namespaces are of one of two, in turn */
 	unsigned parent[WORLD_NAMESPACES];
 	bool kube[WORLD_NAMESPACES]; /* a Kubernetes namespace is placed here */
 	unsigned workload_count;
@@ -86,14 +99,26 @@ void world_roll_default(
 MUST_CHECK bool world_within(const struct world *world, unsigned ns, unsigned top);
 MUST_CHECK unsigned world_depth(const struct world *world, unsigned ns);
 
+/* With several clusters, which source a document stands in. */
+enum world_part {
+	WORLD_TREE,
+	WORLD_EAST,
+	WORLD_WEST,
+	WORLD_PARTS
+};
+
 struct world_printing {
 	bool split;  /* one rule for each port and each peer */
 	bool insert; /* an empty level above namespace `inserted` */
 	unsigned inserted;
 };
 
+/* Everything, in one text; not for a world of several clusters. */
 void world_print(
     struct buf *out, const struct world *world, const struct world_printing *how);
+/* What stands in one source. Without clusters, the tree's has it all. */
+void world_print_part(struct buf *out, const struct world *world,
+    const struct world_printing *how, enum world_part part);
 /* A workload's name in the YAML: "w3". The root's path is "/". */
 void world_path(struct buf *out, const struct world *world, unsigned ns,
     const struct world_printing *how);
