@@ -55,9 +55,24 @@ void
 dice_init(struct dice *dice, uint64_t seed)
 {
 	/* Neighbouring seeds must not give neighbouring worlds. */
-	dice->state = (seed + 1) * 0x9e3779b97f4a7c15u;
+	*dice = (struct dice){.state = (seed + 1) * 0x9e3779b97f4a7c15u};
 	if (dice->state == 0)
 		dice->state = 1;
+}
+
+void
+dice_init_bytes(struct dice *dice, const uint8_t *bytes, size_t count)
+{
+	dice_init(dice, count);
+	dice->bytes = bytes;
+	dice->left = count;
+}
+
+static unsigned
+next_byte(struct dice *dice)
+{
+	dice->left--;
+	return *dice->bytes++;
 }
 
 uint64_t
@@ -73,6 +88,13 @@ dice_random_seed(void)
 unsigned
 dice_roll(struct dice *dice, unsigned below)
 {
+	if (dice->left == 1 || (dice->left > 1 && below <= 256))
+		return next_byte(dice) % below;
+	if (dice->left > 1) {
+		unsigned high = next_byte(dice);
+
+		return (high << 8 | next_byte(dice)) % below;
+	}
 	dice->state ^= dice->state >> 12;
 	dice->state ^= dice->state << 25;
 	dice->state ^= dice->state >> 27;

@@ -15,12 +15,17 @@
 #define WORLD_ITEMS      3
 #define PHASE_COUNT      3
 
-/* xorshift64*; never 0. */
+/* xorshift64*; never 0. While there are `bytes`, they are the dice: so a fuzzer that
+ * changes one changes one decision. */
 struct dice {
 	uint64_t state;
+	const uint8_t *bytes;
+	size_t left;
 };
 
 void dice_init(struct dice *dice, uint64_t seed);
+/* Borrows the bytes. */
+void dice_init_bytes(struct dice *dice, const uint8_t *bytes, size_t count);
 /* Another one each time; short enough to type. */
 MUST_CHECK uint64_t dice_random_seed(void);
 /* 0 .. below-1 */

@@ -102,6 +102,49 @@ check_messages(
 	buf_free(&full);
 }
 
+/* Documents given one by one, of which only every other one is kept. */
+struct each {
+	const struct doc_list *expected;
+	size_t count;
+	const struct doc_node *kept[2]; /* the last two that were */
+};
+
+static bool
+take_document(void *ctx, const struct doc_node *doc)
+{
+	struct each *e = ctx;
+	bool keep = e->count % 2 == 0;
+
+	CHECK(e->count < e->expected->count);
+	check_same(doc, e->expected->docs[e->count]);
+	if (keep) {
+		e->kept[0] = e->kept[1];
+		e->kept[1] = doc;
+	}
+	e->count++;
+	return keep;
+}
+
+static void
+check_each(const struct source *source, const struct doc_list *docs, bool ok)
+{
+	struct arena *arena = arena_new(), *other = arena_new();
+	struct each e = {.expected = docs};
+	struct diag_list diags;
+	size_t last;
+
+	diag_list_init(&diags, other);
+	CHECK(doc_read_each(arena, source, &diags, take_document, &e) == ok);
+	CHECK(e.count == docs->count);
+	last = e.count == 0 ? 0 : (e.count - 1) / 2 * 2;
+	if (e.kept[1] != NULL)
+		check_same(e.kept[1], docs->docs[last]);
+	if (e.kept[0] != NULL)
+		check_same(e.kept[0], docs->docs[last - 2]);
+	arena_free(arena);
+	arena_free(other);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -124,6 +167,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	CHECK(nodes <= 2 * size + 2 + 2 * (uint64_t)LIMIT_DOC_ALIAS_NODES);
 	check_messages(&source, &diags, &full_diags);
+	check_each(&source, &docs, ok);
 	arena_free(arena);
 	return 0;
 }
