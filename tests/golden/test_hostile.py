@@ -1,0 +1,253 @@
+"""Inputs made to hurt: each ends soon, in memory that grows with its size at most, with the
+diagnostic that says what is wrong or with none if nothing is.
+
+Every input is made at two sizes, and the larger may take that many times as long and no
+more: what grows faster than its input is found even on a fast machine. Time is of the
+processor. RINGFENCE_HOSTILE_SCALE multiplies the sizes (a full run: 20).
+"""
+
+import os
+import pathlib
+import resource
+import subprocess
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import rf  # noqa: E402  (found by the line above)
+
+SCALE = int(os.environ.get("RINGFENCE_HOSTILE_SCALE", "1"))
+SANITIZED = "asan" in rf.build_dir().name
+GROWTH = 5  # from the small size to the large one
+SLACK_SECONDS = 0.25  # below that a processor's clock and caches say nothing
+NATIVE = "apiVersion: ringfence.dev/v1alpha1\n"
+POD = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n"
+
+
+def policy(spec):
+    return NATIVE + "kind: Policy\nmetadata: {name: p, namespace: /a}\nspec:\n" + spec
+
+
+def network_policy(spec):
+    return ("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n"
+            "metadata: {name: p}\nspec:\n  podSelector: {}\n" + spec)
+
+
+def addresses(n):
+    return [f"10.{i >> 16 & 255}.{i >> 8 & 255}.{i & 255}" for i in range(n)]
+
+
+def laughs(n):
+    lines = ["a0: &a0 x"]
+    for i in range(1, n):
+        lines.append(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]")
+    return "\n".join(lines) + "\n"
+
+
+def merges(n):
+    lines = ["m0: &m0 {k: v}"]
+    for i in range(1, n):
+        lines.append(f"m{i}: &m{i} {{<<: [{', '.join([f'*m{i - 1}'] * 9)}]}}")
+    return "\n".join(lines) + "\n"
+
+
+def pods(n, body):
+    return "---\n".join(POD.replace("name: a", f"name: p{i}") + body(i) for i in range(n))
+
+
+# name: (items of the small input, what makes it, the code that must be told; None: accepted)
+CASES = {
+    # nesting
+    "deep-flow-list": (50000, lambda n: "[" * n, "yaml-limit"),
+    "deep-flow-map": (50000, lambda n: "{a: " * n, "yaml-limit"),
+    "deep-closed": (20000, lambda n: "a: " + "[" * n + "]" * n + "\n", "yaml-limit"),
+    "deep-block": (300, lambda n: "".join(" " * i + "a:\n" for i in range(n)), "yaml-limit"),
+    "deep-dashes": (20000, lambda n: "- " * n + "a\n", "yaml-limit"),
+    "deep-questions": (20000, lambda n: "? " * n + "a\n", "yaml-limit"),
+    "deep-json": (50000, lambda n: '{"a":[' * n, "yaml-limit"),
+    # aliases
+    "billion-laughs": (20, laughs, "yaml-limit"),
+    "billion-merges": (20, merges, "yaml-limit"),
+    "many-anchors": (15000, lambda n: "".join(f"a{i}: &a{i} x\n" for i in range(n)), None),
+    "one-anchor-often": (15000, lambda n: "".join(f"a{i}: &a x\n" for i in range(n)), None),
+    "many-aliases": (15000, lambda n: "a: &a x\nb: [" + "*a, " * n + "]\n", None),
+    "aliases-of-a-map": (6000, lambda n: "a: &a {b: c}\nb: [" + "*a, " * n + "]\n", None),
+    "alias-in-itself": (1, lambda n: "a: &a [*a]\n", "yaml-alias"),
+    "aliases-to-nothing": (3000, lambda n: "b: [" + "*a, " * n + "]\n", "yaml-alias"),
+    # size
+    "long-plain-scalar": (500000, lambda n: "a: " + "x" * n + "\n", None),
+    "long-quoted-scalar": (500000, lambda n: 'a: "' + "x" * n + '"\n', None),
+    "long-escapes": (100000, lambda n: 'a: "' + "\\n" * n + '"\n', None),
+    "long-block-scalar": (20000, lambda n: "a: |\n" + "  some text\n" * n, None),
+    "long-folded-lines": (20000, lambda n: "a: b\n" + "  more\n" * n, None),
+    "long-key": (100000, lambda n: "x" * n + ": a\n", "yaml-syntax"),
+    "long-key-in-json": (100000, lambda n: '{"' + "x" * n + '": 1}', None),
+    "many-long-keys": (300, lambda n: "".join("k" * 990 + f"{i}: a\n" for i in range(n)), None),
+    "long-number": (200000, lambda n: "a: " + "7" * n + "\n", None),
+    "long-fraction": (200000, lambda n: "a: 0." + "7" * n + "\n", None),
+    "long-hexadecimal": (200000, lambda n: "a: 0x" + "f" * n + "\n", None),
+    "great-exponent": (1, lambda n: "a: 1e99999999999\n", None),
+    "great-exponent-in-json": (1, lambda n: '{"a": 1e99999999999}', "yaml-number"),
+    "many-blanks": (500000, lambda n: "a:" + " " * n + "b\n", None),
+    "many-empty-lines": (500000, lambda n: "a:\n" + "\n" * n + "  b\n", None),
+    "many-comments": (50000, lambda n: "# hello\n" * n + "a: b\n", None),
+    "one-long-comment": (500000, lambda n: "#" + "x" * n + "\na: b\n", None),
+    # count
+    "many-documents": (50000, lambda n: "a: 1\n---\n" * n, None),
+    "many-empty-documents": (100000, lambda n: "---\n" * n, None),
+    "many-odd-documents": (20000, lambda n: "a: 1\n---\na: !!str 1\n---\n" * n, None),
+    "many-broken-documents": (20000, lambda n: "a: [\n---\n" * n, "yaml-syntax"),
+    "many-keys": (30000, lambda n: "".join(f"k{i}: 1\n" for i in range(n)), None),
+    "many-equal-keys": (30000, lambda n: "k: 1\n" * n, "duplicate-key"),
+    "many-boolean-keys": (10000, lambda n: "---\n".join("y: 1\n" for _ in range(n)), None),
+    "many-items": (100000, lambda n: "a:\n" + "- b\n" * n, None),
+    "many-json-items": (100000, lambda n: '{"a":[' + "1," * n + "1]}", None),
+    "many-json-values": (30000, lambda n: "{}\n" * n, None),
+    "many-tags": (10000, lambda n: "a:\n" + "- !x y\n" * n, "yaml-tag"),
+    # bytes
+    "nul": (1, lambda n: "a: b\0c\n", "yaml-text"),
+    "nul-escaped": (1, lambda n: 'a: "b\\0c"\n', "yaml-text"),
+    "utf-16": (1000, lambda n: ("a: b\n" * n).encode("utf-16"), "yaml-text"),
+    "latin-1": (1, lambda n: "a: é\n".encode("latin-1"), "yaml-text"),
+    "mark": (1000, lambda n: "\ufeff" + "".join(f"k{i}: é\n" for i in range(n)), None),
+    "mark-inside": (1, lambda n: "a: b\n\ufeffc: d\n", "yaml-text"),
+    "crlf": (30000, lambda n: "".join(f"k{i}: v\r\n" for i in range(n)), None),
+    "cr": (30000, lambda n: "".join(f"k{i}: v\r" for i in range(n)), None),
+    "tabs": (1, lambda n: "a:\n\tb: c\n", "yaml-syntax"),
+    "not-ascii": (30000, lambda n: "".join(f"k{i}: Größe 漢字 🙂\n" for i in range(n)), None),
+    "odd-line-ends": (30000, lambda n: "".join(f"k{i}: v\u2028" for i in range(n)), None),
+    "unclosed-quote": (300000, lambda n: 'a: "' + "x y\n " * (n // 5), "yaml-syntax"),
+    "unclosed-quotes": (20000, lambda n: "a: 'b\n---\n" * n, "yaml-syntax"),
+    # objects
+    "many-labels": (20000, lambda n: POD + "  labels:\n" + "".join(
+        f"    k{i}: v\n" for i in range(n)), None),
+    "labels-backwards": (20000, lambda n: POD + "  labels:\n" + "".join(
+        f"    k{n - i:06}: v\n" for i in range(n)), None),
+    "many-pods": (5000, lambda n: pods(n, lambda i: ""), None),
+    "many-equal-pods": (5000, lambda n: "---\n".join([POD] * n), "duplicate-object"),
+    "pods-of-one-address": (5000, lambda n: pods(
+        n, lambda i: "status: {podIP: 10.0.0.1}\n"), None),
+    "pods-of-one-owner": (5000, lambda n: pods(
+        n, lambda i: "  ownerReferences: [{kind: ReplicaSet, name: x}]\n"), None),
+    "pods-of-many-namespaces": (5000, lambda n: pods(
+        n, lambda i: f"  namespace: n{i}\n"), None),
+    "many-addresses-of-a-pod": (5000, lambda n: POD + "status:\n  podIPs:\n" + "".join(
+        f"  - ip: {a}\n" for a in addresses(n)), "too-many"),
+    "many-container-ports": (10000, lambda n: POD + "spec:\n  containers:\n  - name: c\n"
+                             "    ports:\n" + "    - {name: p, containerPort: 1}\n" * n, None),
+    "items-in-items": (3000, lambda n: "apiVersion: v1\nkind: List\nitems:\n"
+                       + "- {apiVersion: v1, kind: List, items: []}\n" * n, None),
+    "misspelt-fields": (3000, lambda n: policy("".join(
+        f"  mandatry{i}: 1\n" for i in range(n))), "unknown-field"),
+    "misspelt-kinds": (3000, lambda n: "---\n".join(
+        NATIVE + f"kind: Polcy{i}\n" for i in range(n)), "unknown-kind"),
+    "unrelated-kinds": (5000, lambda n: "---\n".join(
+        f"apiVersion: example.org/v1\nkind: K{i}\n" for i in range(n)), None),
+    "unknown-namespaces": (3000, lambda n: "---\n".join(
+        NATIVE + f"kind: Workload\nmetadata: {{name: w, namespace: /a{i}}}\nspec: {{}}\n"
+        for i in range(n)), None),
+    "long-path": (50000, lambda n: NATIVE + "kind: Namespace\nmetadata: {name: "
+                  + "/a" * n + "}\n", "bad-path"),
+    "many-dots": (50000, lambda n: policy("  allow: {ingress: [{from: [{namespace: "
+                  + "../" * n + "..}]}]}\n"), "bad-path"),
+    "many-placements": (5000, lambda n: NATIVE + "kind: Namespace\nmetadata: {name: /a}\n"
+                        "spec:\n  kubernetes:\n    namespaces:\n" + "".join(
+                            f"    - n{i}\n" for i in range(n)), None),
+    "many-equal-placements": (3000, lambda n: "---\n".join(
+        NATIVE + f"kind: Namespace\nmetadata: {{name: /a{i}}}\n"
+        "spec: {kubernetes: {namespaces: [x]}}\n" for i in range(n)), "placed-twice"),
+    # rules
+    "many-rules": (5000, lambda n: policy("  allow:\n    ingress:\n" + "".join(
+        f"    - {{from: [{{cidr: {a}/32}}], ports: [{i % 60000 + 1}/tcp]}}\n"
+        for i, a in enumerate(addresses(n)))), None),
+    "many-equal-rules": (5000, lambda n: policy("  default:\n    ingress:\n"
+                         + "    - {action: deny, from: [{cidr: 10.0.0.0/8}]}\n" * n), None),
+    "many-peers": (5000, lambda n: network_policy("  ingress:\n  - from:\n" + "".join(
+        f"    - ipBlock: {{cidr: {a}/32}}\n" for a in addresses(n))), None),
+    "many-excepts": (20000, lambda n: network_policy(
+        "  ingress:\n  - from:\n    - ipBlock:\n        cidr: 10.0.0.0/8\n"
+        "        except:\n" + "".join(f"        - {a}/32\n" for a in addresses(n))), None),
+    "many-cidrs": (20000, lambda n: NATIVE + "kind: ExternalNetwork\n"
+                   "metadata: {name: e, namespace: /}\nspec:\n  cidrs:\n" + "".join(
+                       f"  - {a}/32\n" for a in addresses(n)), None),
+    "many-ports": (10000, lambda n: policy("  allow:\n    ingress:\n    - ports:\n" + "".join(
+        f"      - {i % 65535 + 1}/tcp\n" for i in range(n))), None),
+    "many-values": (10000, lambda n: policy(
+        "  workloads:\n    matchExpressions:\n    - key: a\n      operator: In\n"
+        "      values:\n" + "".join(f"      - v{n - i}\n" for i in range(n))
+        + "  allow: {ingress: []}\n"), None),
+    "many-requirements": (5000, lambda n: policy(
+        "  workloads:\n    matchExpressions:\n" + "".join(
+            f"    - {{key: k{n - i}, operator: Exists}}\n" for i in range(n))
+        + "  allow: {ingress: []}\n"), None),
+    "many-policies": (2000, lambda n: "---\n".join(
+        policy("  workloads: {matchLabels: {a: b}}\n  allow: {ingress: []}\n").replace(
+            "name: p", f"name: p{i}") for i in range(n)), None),
+    "policies-of-equal-priority": (1500, lambda n: "---\n".join(
+        policy("  mandatory:\n    ingress:\n    - {action: "
+               + ("allow" if i % 2 else "deny") + ", from: [{cidr: 10.0.0.0/8}]}\n").replace(
+                   "name: p", f"name: p{i}") for i in range(n)), None),
+    "unknown-externals": (2000, lambda n: policy("  allow:\n    egress:\n" + "".join(
+        f"    - to: [{{external: e{i}}}]\n" for i in range(n))), "unknown-external"),
+    "great-quantity": (100000, lambda n: NATIVE + "kind: Quota\nmetadata: {name: q, "
+                       "namespace: /}\nspec: {requests: {bodyBytes: \"" + "9" * n + "\"}}\n",
+                       "bad-quantity"),
+}
+
+
+def limited(seconds, memory):
+    def set_limits():
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if not SANITIZED:  # their shadow is terabytes of address space
+            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    return set_limits
+
+
+def check(path, text, seconds):
+    """`ringfence check` under limits: (exit status, its output, processor's seconds)."""
+    data = text if isinstance(text, bytes) else text.encode()
+    path.write_bytes(data)
+    memory = 200_000_000 + 100 * len(data)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([rf.program(), "check", path], capture_output=True, check=False,
+                          preexec_fn=limited(seconds, memory), timeout=60 * seconds)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    told = (done.stdout + done.stderr).decode(errors="replace")
+    assert done.returncode in (0, 2), (done.returncode, told[-2000:])
+    assert "Sanitizer" not in told and "runtime error" not in told, told[-4000:]
+    return done.returncode, told, spent
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_hostile_input_costs_no_more_than_its_size(name, tmp_path):
+    count, make, code = CASES[name]
+    count *= SCALE if count > 1 else 1
+    seconds = 20 * SCALE * (10 if SANITIZED else 1)
+    suffix = "json" if "json" in name else "yaml"
+    status, told, small = check(tmp_path / f"small.{suffix}", make(count), seconds)
+    if code is None:
+        assert status == 0, told[-2000:]
+    else:
+        assert status == 2 and f"[{code}]" in told, told[-2000:]
+    assert len(told) < 1_500_000, "diagnostics are limited"
+    if count == 1 or name.startswith("billion"):
+        return
+    status, told, large = check(
+        tmp_path / f"large.{suffix}", make(count * GROWTH), seconds * GROWTH)
+    assert (status == 2) == (code is not None), told[-2000:]
+    # Twice the growth: caches are what they are, and sorting is not quite linear.
+    assert large <= 2 * GROWTH * max(small, SLACK_SECONDS), (small, large)
+
+
+def test_limits_bite(tmp_path):
+    """What this file measures with can fail: a limit below what is needed ends it."""
+    path = tmp_path / "items.json"
+    path.write_text('{"a":[' + "1," * 1000000 + "1]}")
+    if SANITIZED:
+        pytest.skip("no limit of address space under a sanitizer")
+    done = subprocess.run([rf.program(), "check", path], capture_output=True, check=False,
+                          preexec_fn=limited(20, 60_000_000), timeout=60)
+    assert done.returncode not in (0, 2)
