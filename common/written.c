@@ -249,20 +249,6 @@ on_open(struct builder *b, const yaml_event_t *event, enum written_kind kind,
 	b->open[b->depth++] = (struct open_node){.node = node, .base = b->len};
 }
 
-/* A block list or map ends with its last entry; its end event comes later. */
-static size_t
-end_of(const struct written_node *node, size_t event_end)
-{
-	const struct written_entry *last;
-
-	if (node->flow || node->count == 0)
-		return event_end;
-	last = &node->entries[node->count - 1];
-	if (last->value->end > last->value->start || last->key == NULL)
-		return last->value->end;
-	return last->key->end > last->value->end ? last->key->end : last->value->end;
-}
-
 static void
 on_close(struct builder *b, const yaml_event_t *event)
 {
@@ -274,7 +260,7 @@ on_close(struct builder *b, const yaml_event_t *event)
 	for (size_t i = 0; i < node->count; i++)
 		node->entries[i] = b->stack[open.base + i];
 	b->len = open.base;
-	node->end = end_of(node, byte_of(b, &event->end_mark));
+	node->end = byte_of(b, &event->end_mark);
 	/* A flow map of one pair without braces, in a list, ends with its value. */
 	if (node->flow && b->r->text.ptr[node->start] != '{' &&
 	    b->r->text.ptr[node->start] != '[')

@@ -14,11 +14,10 @@ struct comment {
 	bool blank_before;
 };
 
-/* The depth down to which the comments of one gap may go: a comment never belongs
- * further inside than one before it. */
 struct attacher {
 	struct written_reader *r;
 	size_t doc; /* that the last comment was in */
+	/* A comment never belongs further inside than one right before it. */
 	size_t max_depth;
 };
 
@@ -244,6 +243,8 @@ scan_gap(struct attacher *a, size_t at, size_t end)
 		} else if (c == '%' && line_start) {
 			return written_refuse(r, at, "a directive");
 		} else {
+			if (strchr(" \t\n", c) == NULL)
+				a->max_depth = SIZE_MAX;
 			at++;
 		}
 	}
@@ -274,21 +275,60 @@ mark_blanks(const struct written_reader *r, struct written_node *node)
 	}
 }
 
-/* The "-" of an item stands before its value, maybe on a line of its own. */
-static void
-start_items(const struct written_reader *r, struct written_node *node)
-{
-	for (size_t i = 0; node != NULL && i < node->count; i++) {
-		struct written_entry *e = &node->entries[i];
-		size_t at = i > 0 ? node->entries[i - 1].value->end : node->start;
+/* ---- places that events do not tell ---- */
 
-		start_items(r, e->value);
-		if (e->key != NULL || node->flow)
-			continue;
-		while (at < e->start && r->text.ptr[at] != '-')
-			at = r->text.ptr[at] == '#' ? str_find(r->text, '\n', at)
-						    : at + 1;
-		e->start = at;
+/* The first `indicator` from `at` on that is not in a comment; `end` if there is none. */
+static size_t
+find_indicator(const struct written_reader *r, char indicator, size_t at, size_t end)
+{
+	while (at < end && r->text.ptr[at] != indicator)
+		at = r->text.ptr[at] == '#' ? str_find(r->text, '\n', at) : at + 1;
+	return at < end ? at : end;
+}
+
+/* A value that is not there is said to be where the next thing begins, behind comments
+ * that may be its own: it is right behind the indicator that announces it. */
+static void
+place_empty(struct written_node *value, size_t at)
+{
+	if (value->kind == WRITTEN_SCALAR && value->raw.len == 0 &&
+	    value->properties.len == 0)
+		value->start = value->end = at;
+}
+
+static void
+place_entry(const struct written_reader *r, const struct written_node *node,
+    struct written_entry *e, size_t from)
+{
+	size_t colon;
+
+	if (e->key != NULL) {
+		colon = e->key->end;
+		while (
+		    colon < r->text.len && strchr(" \t\n", r->text.ptr[colon]) != NULL)
+			colon++;
+		place_empty(e->value, colon < r->text.len && r->text.ptr[colon] == ':'
+					  ? colon + 1
+					  : e->key->end);
+	} else if (!node->flow) {
+		e->start = find_indicator(r, '-', from, e->start);
+		place_empty(e->value, e->start + 1);
+	}
+}
+
+/* The "-" of an item stands before its value, maybe on a line of its own; and a block ends
+ * with its last entry. */
+static void
+place_entries(const struct written_reader *r, struct written_node *node)
+{
+	for (size_t i = 0; i < node->count; i++) {
+		struct written_entry *e = &node->entries[i];
+
+		place_entry(
+		    r, node, e, i > 0 ? node->entries[i - 1].value->end : node->start);
+		place_entries(r, e->value);
+		if (!node->flow)
+			node->end = e->value->end;
 	}
 }
 
@@ -299,7 +339,13 @@ written_attach(struct written_reader *r)
 	size_t at = 0;
 
 	for (size_t i = 0; i < r->doc_count; i++) {
-		start_items(r, r->docs[i].root.value);
+		const struct written_node *root = r->docs[i].root.value;
+
+		/* They would have to stand behind a "---", above the comments. */
+		if (root->count > 0 && root->properties.len > 0)
+			return written_refuse(
+			    r, root->start, "an anchor or tag of the whole document");
+		place_entries(r, r->docs[i].root.value);
 		mark_blanks(r, r->docs[i].root.value);
 	}
 	for (size_t i = 0; i <= r->leaf_count; i++) {

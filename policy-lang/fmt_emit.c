@@ -230,11 +230,6 @@ emit_document(struct emitter *e, const struct written_doc *doc, bool first)
 		if (doc->root.line.len > 0)
 			buf_printf(e->out, "%.*s\n", STR_ARG(doc->root.line));
 	} else if (!emit_inline(e, &doc->root, start, FMT_INDENT)) {
-		if (root->properties.len > 0) {
-			/* On the line of the "---": elsewhere it is the first key's. */
-			e->out->len = start;
-			buf_printf(e->out, "--- %.*s\n", STR_ARG(root->properties));
-		}
 		if (doc->root.line.len > 0)
 			buf_printf(e->out, "%.*s\n", STR_ARG(doc->root.line));
 		emit_block(e, root, 0, false);

@@ -331,6 +331,7 @@ def test_canonical_form(text, expected):
 REFUSED = [
     ("? a\n: b\n", "a key written with"),
     ("%YAML 1.1\n---\na: 1\n", "a directive"),
+    ("--- !!map\n# c\na: 1\n", "an anchor or tag of the whole document"),
     ("a: 1\na: 2\n", "duplicate-key"),
     ("a: [\n", "yaml-syntax"),
     ("a: x\u2028b: 1\n", "this line end"),
