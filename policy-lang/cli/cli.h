@@ -58,6 +58,7 @@ extern const struct cli_command cmd_check;
 extern const struct cli_command cmd_compile;
 extern const struct cli_command cmd_explain;
 extern const struct cli_command cmd_fmt;
+extern const struct cli_command cmd_graph;
 extern const struct cli_command cmd_list;
 extern const struct cli_command cmd_schema;
 
