@@ -347,6 +347,7 @@ written_attach(struct written_reader *r)
 			    r, root->start, "an anchor or tag of the whole document");
 		place_entries(r, r->docs[i].root.value);
 		mark_blanks(r, r->docs[i].root.value);
+		r->docs[i].root.blank_before = blank_before(r, root->start);
 	}
 	for (size_t i = 0; i <= r->leaf_count; i++) {
 		const struct written_node *leaf =

@@ -225,6 +225,8 @@ emit_document(struct emitter *e, const struct written_doc *doc, bool first)
 	if (!first)
 		buf_add_cstr(e->out, "---\n");
 	emit_comments(e, &doc->root.head, 0, true);
+	if (doc->root.blank_before && doc->root.head.first != NULL && root != NULL)
+		buf_add_char(e->out, '\n');
 	start = e->out->len;
 	if (root == NULL) {
 		if (doc->root.line.len > 0)

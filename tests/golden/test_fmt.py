@@ -304,6 +304,7 @@ CANONICAL = [
     ),
     # empty lines: one at most, none in front
     ("\n\na: 1\n\n\n\nb:\n\n  c: 2\n", "a: 1\n\nb:\n  c: 2\n"),
+    ("# about\n\na: 1\n", "# about\n\na: 1\n"),
     # documents
     ("---\na: 1\n---\n---\n# alone\n---\nb: 2\n...\n", "a: 1\n---\n# alone\n---\nb: 2\n"),
     ("# first\n---\na: 1\n# last\n", "# first\na: 1\n# last\n"),
