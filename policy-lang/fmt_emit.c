@@ -243,9 +243,11 @@ void
 fmt_emit(struct buf *out, const struct written *w)
 {
 	struct emitter e = {.out = out};
+	bool first = true; /* comments above the first "---" are the next document's */
 
 	for (size_t i = 0; i < w->count; i++) {
-		emit_document(&e, &w->docs[i], i == 0);
+		emit_document(&e, &w->docs[i], first);
+		first = first && w->docs[i].root.value == NULL;
 		e.no_blank = false;
 	}
 }
