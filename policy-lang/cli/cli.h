@@ -46,6 +46,9 @@ struct cli_command {
 	/* Names that -o takes, NULL-terminated; the first is the default. */
 	const char *const *outputs;
 	size_t paths_min, paths_max; /* how many PATHs; CLI_PATHS_ANY: no limit */
+	/* For a command that takes words where others take PATHs: appends them, each
+	 * followed by a space; for completion. */
+	void (*add_words)(struct buf *out);
 	/* How many words behind "--" it takes at most. */
 	size_t words_max;
 	size_t args_size; /* of the command's own struct, zeroed at cli->args */
@@ -56,6 +59,7 @@ struct cli_command {
 extern const struct cli_command cmd_can;
 extern const struct cli_command cmd_check;
 extern const struct cli_command cmd_compile;
+extern const struct cli_command cmd_completion;
 extern const struct cli_command cmd_explain;
 extern const struct cli_command cmd_fmt;
 extern const struct cli_command cmd_graph;

@@ -37,6 +37,13 @@ run(struct cli *cli)
 	return ok ? CLI_OK : CLI_ERROR;
 }
 
+static void
+add_words(struct buf *out)
+{
+	for (size_t i = 0; i < native_kind_count; i++)
+		buf_printf(out, "%s ", native_kinds[i].kind);
+}
+
 static const char *const outputs[] = {"json", "crds", NULL};
 
 const struct cli_command cmd_schema = {
@@ -46,6 +53,7 @@ const struct cli_command cmd_schema = {
     .details = "json: the JSON Schema of one native kind, or of whole files.\n"
 	       "crds: CustomResourceDefinitions, for kubectl apply -f -.\n",
     .outputs = outputs,
+    .add_words = add_words,
     .paths_max = 1,
     .run = run,
 };

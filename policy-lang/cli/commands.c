@@ -13,6 +13,7 @@ const struct cli_command *const cli_commands[] = {
     &cmd_graph,
     &cmd_schema,
     &cmd_fmt,
+    &cmd_completion,
 };
 
 const size_t cli_command_count = ARRAY_LEN(cli_commands);
