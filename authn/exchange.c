@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "authn/api.h"
+#include "authn/exchange_list.h"
 #include "authn/upstream.h"
 #include "authn/worker_state.h"
 
@@ -112,6 +113,7 @@ exchange_free(struct exchange *x)
 	if (x->status >= 100 && x->status < 600)
 		w->stats.by_class[x->status / 100]++;
 	unlink_exchange(x);
+	exchange_list_free(x);
 	if (x->secure_body) {
 		iobuf_wipe(&w->bufs, &x->req_body);
 		iobuf_wipe(&w->bufs, &x->res_body);
@@ -302,7 +304,9 @@ exchange_drain(struct exchange *x, size_t n)
 		iobuf_wipe_front(&x->res_body, n);
 	iobuf_drain(&x->w->bufs, &x->res_body, n);
 	x->progress_ms = uv_now(&x->w->loop);
-	if (x->up != NULL)
+	if (x->list != NULL)
+		exchange_list_settle(x);
+	else if (x->up != NULL)
 		upstream_consumed(x->up, n);
 }
 
@@ -322,11 +326,13 @@ exchange_request_drain(struct exchange *x, size_t n)
 }
 
 /* Passes the head on, unless a short answer waits for its record as a whole. */
-static void
-send_head(struct exchange *x)
+void
+exchange_send_head(struct exchange *x)
 {
 	bool is_short = x->res_length >= 0 && x->res_length <= EXCHANGE_HOLD_BYTES;
 
+	if (x->list != NULL && !exchange_list_decided(x))
+		return;
 	/* A head without a body is the whole answer: not before its record. */
 	if (x->res_length == 0 && !x->res_ended)
 		return;
@@ -354,8 +360,15 @@ response_length(const struct exchange *x, int status, const struct header_list *
 void
 exchange_up_head(struct exchange *x, int status, const struct header_list *headers)
 {
+	struct header_list filtered = {NULL, 0, 0, 0};
+
 	if (x->state != EXCHANGE_UPSTREAM || x->res_head)
 		return;
+	if (x->list != NULL) {
+		if (!exchange_list_head(x, status, headers, &filtered))
+			return;
+		headers = &filtered;
+	}
 	x->res_head = true;
 	x->status = status;
 	x->progress_ms = uv_now(&x->w->loop);
@@ -369,7 +382,7 @@ exchange_up_head(struct exchange *x, int status, const struct header_list *heade
 		    x->arena, &x->res_headers, STR("audit-id"), str_from(x->audit_id));
 	if (x->info.is_long_running)
 		exchange_record_started(x);
-	send_head(x);
+	exchange_send_head(x);
 }
 
 void
@@ -377,6 +390,10 @@ exchange_up_data(struct exchange *x, const char *data, size_t len)
 {
 	if (x->state != EXCHANGE_UPSTREAM || x->res_ended)
 		return;
+	if (x->list != NULL) {
+		exchange_list_data(x, data, len);
+		return;
+	}
 	iobuf_append(&x->w->bufs, &x->res_body, data, len);
 	if (x->res_sent)
 		x->ops->more(x);
@@ -388,10 +405,12 @@ exchange_up_end(struct exchange *x)
 	x->up = NULL;
 	if (x->state != EXCHANGE_UPSTREAM || x->res_ended)
 		return;
+	if (x->list != NULL && !exchange_list_ended(x))
+		return;
 	x->state = EXCHANGE_REPLIED;
 	x->res_ended = true;
 	exchange_record_complete(x);
-	send_head(x);
+	exchange_send_head(x);
 }
 
 void
@@ -431,6 +450,17 @@ exchange_up_failed(struct exchange *x, enum upstream_failure failure, const char
 }
 
 /* ---- ending ---- */
+
+void
+exchange_answer_instead(struct exchange *x, const struct status *status)
+{
+	stop_work(x);
+	exchange_list_free(x);
+	iobuf_clear(&x->w->bufs, &x->res_body);
+	x->res_headers = (struct header_list){NULL, 0, 0, 0};
+	x->res_head = false;
+	exchange_reply_status(x, status);
+}
 
 void
 exchange_end_stream(struct exchange *x, const char *why)

@@ -21,6 +21,7 @@
 #include "policy-lang/access.h"
 
 struct exchange;
+struct exchange_list;
 struct upstream_request;
 struct worker;
 
@@ -65,6 +66,7 @@ struct exchange {
 
 	/* the request */
 	struct str method, target, authority, source;
+	struct str up_target; /* what the API server is asked; usually the same */
 	struct header_list req_headers;
 	struct header_facts facts;
 	struct request_info info;
@@ -80,8 +82,10 @@ struct exchange {
 	audit_ticket_t audit_ticket;
 	struct quota_ticket quota;
 	struct str decided_by;
-	struct str user;        /* recognised, or claimed, where there is no `id` */
-	struct secret password; /* of basic authentication, until it is sent */
+	struct exchange_list *list; /* its answer is filtered; else NULL */
+	uint64_t extent;            /* across namespaces: digest of what was allowed */
+	struct str user;            /* recognised, or claimed, where there is no `id` */
+	struct secret password;     /* of basic authentication, until it is sent */
 	walltime_t received;
 
 	/* the answer */
@@ -181,12 +185,25 @@ void exchange_admit(struct exchange *x);
 void exchange_forward(struct exchange *x);
 /* Is the identity still good, and the request still permitted? For open streams. */
 MUST_CHECK bool exchange_still_permitted(struct exchange *x);
+/* Across namespaces: where the request would be allowed, one by one. */
+MUST_CHECK struct access_extent exchange_extent(const struct exchange *x);
+/* May objects in that namespace be seen ("": outside of namespaces)? */
+MUST_CHECK bool exchange_sees(const struct exchange *x, struct str namespace);
 /* Ends an open stream: a watch as if it were over, anything else visibly cut. */
 void exchange_end_stream(struct exchange *x, const char *why);
 /* True if the token of the identity covers the request. `level`: where it is judged. */
 MUST_CHECK bool exchange_in_scope(const struct identity *id,
     const struct access_request *request, const struct ns *level);
 
+/* The same for a list across namespaces: whether some scope covers its verb and resource,
+ * and whether one does so in every namespace. */
+void exchange_scope_extent(const struct identity *id,
+    const struct access_request *request, bool *out_somewhere, bool *out_everywhere);
+
+/* Passes the head of an answer on, if it may go. */
+void exchange_send_head(struct exchange *x);
+/* Nothing of the upstream's answer has left: this is the answer instead. */
+void exchange_answer_instead(struct exchange *x, const struct status *status);
 /* Answers with a Status. */
 void exchange_reply_status(struct exchange *x, const struct status *status);
 /* Answers with a body of ours; `body` is copied. */

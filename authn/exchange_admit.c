@@ -2,6 +2,7 @@
  * May they, and how much: access, the token's scope, quota, the record, and on.
  */
 #include "authn/exchange.h"
+#include "authn/exchange_list.h"
 #include "authn/upstream.h"
 #include "authn/worker_state.h"
 
@@ -47,14 +48,20 @@ access_question(const struct request_info *info)
 	};
 }
 
-static struct access_verdict
-ask(const struct exchange *x, const struct access_request *question)
+static struct access_subject
+access_asker(const struct exchange *x)
 {
-	const struct access_subject subject = {
+	return (struct access_subject){
 	    .user = x->id->user,
 	    .groups = x->id->groups,
 	    .group_count = x->id->group_count,
 	};
+}
+
+static struct access_verdict
+ask(const struct exchange *x, const struct access_request *question)
+{
+	const struct access_subject subject = access_asker(x);
 	struct access_verdict v =
 	    access_decide(x->w->policy->model, &subject, question, STR(""));
 
@@ -84,11 +91,54 @@ judge(const struct exchange *x, struct access_request *question)
 	return v;
 }
 
+bool
+exchange_sees(const struct exchange *x, struct str namespace)
+{
+	struct access_request question = access_question(&x->info);
+
+	question.namespace = namespace;
+	return ask(x, &question).allow;
+}
+
+struct access_extent
+exchange_extent(const struct exchange *x)
+{
+	const struct access_levels *levels = &x->w->policy->levels;
+	const struct access_request question = access_question(&x->info);
+	const struct access_subject asker = access_asker(x);
+	struct access_extent extent;
+	bool somewhere, everywhere;
+
+	extent = access_extent(
+	    levels, &asker, &question, ARENA_ARRAY(x->arena, levels->count, uint8_t));
+	exchange_scope_extent(x->id, &question, &somewhere, &everywhere);
+	extent.somewhere = extent.somewhere && somewhere;
+	extent.everywhere = extent.everywhere && everywhere;
+	return extent;
+}
+
+/* Across namespaces: allowed as it is, filtered, or refused. */
+static struct access_verdict
+judge_across(
+    struct exchange *x, const struct access_request *question, bool *out_filter)
+{
+	struct access_extent extent = exchange_extent(x);
+
+	x->extent = extent.digest;
+	*out_filter = extent.somewhere && !extent.everywhere;
+	if (*out_filter)
+		return (struct access_verdict){
+		    .allow = true, .level = x->w->policy->model->root};
+	return ask(x, question);
+}
+
 static void
 note_decision(struct exchange *x, const struct access_verdict *v)
 {
 	if (v->policy == NULL) {
-		x->decided_by = x->info.is_discovery ? STR("discovery") : STR("");
+		x->decided_by = x->info.is_discovery ? STR("discovery")
+				: v->allow           ? STR("Access of each namespace")
+						     : STR("");
 		return;
 	}
 	/* The policy may be replaced while the request runs. */
@@ -212,10 +262,12 @@ exchange_admit(struct exchange *x)
 {
 	struct access_request question = access_question(&x->info);
 	struct access_verdict v;
+	bool filter = false;
 
 	if (!acceptable(x))
 		return;
-	v = judge(x, &question);
+	v = exchange_list_is_across(x) ? judge_across(x, &question, &filter)
+				       : judge(x, &question);
 	if (v.level == NULL) /* no namespace can have such a name */
 		v.level = x->w->policy->model->root;
 	note_decision(x, &v);
@@ -238,6 +290,8 @@ exchange_admit(struct exchange *x)
 		exchange_reply_unavailable(x, "the audit log cannot be written");
 		return;
 	}
+	if (filter && !exchange_list_prepare(x))
+		return;
 	if (x->info.is_mutation)
 		exchange_record_received(x, on_received_recorded);
 	else
@@ -249,6 +303,8 @@ exchange_forward(struct exchange *x)
 {
 	x->state = EXCHANGE_UPSTREAM;
 	x->forwarded = true;
+	if (x->up_target.ptr == NULL)
+		x->up_target = x->target;
 	if (x->facts.expect_continue && !x->req_ended)
 		x->ops->go_ahead(x);
 	upstream_start(x->w->upstreams, x);
@@ -263,5 +319,10 @@ exchange_still_permitted(struct exchange *x)
 		return true;
 	if (x->id->revoked || walltime_now().ns >= x->id->expires.ns)
 		return false;
+	if (exchange_list_is_across(x)) {
+		struct access_extent extent = exchange_extent(x);
+
+		return x->list != NULL ? extent.somewhere : extent.everywhere;
+	}
 	return judge(x, &question).allow;
 }

@@ -61,3 +61,20 @@ exchange_in_scope(const struct identity *id, const struct access_request *reques
 	}
 	return id->scope_count == 0;
 }
+
+void
+exchange_scope_extent(const struct identity *id, const struct access_request *request,
+    bool *out_somewhere, bool *out_everywhere)
+{
+	*out_somewhere = *out_everywhere = id->scope_count == 0;
+	for (size_t i = 0; i < id->scope_count; i++) {
+		const struct token_scope *scope = &id->scopes[i];
+
+		if (!verb_covered(scope, request->verb) ||
+		    !resource_covered(scope, request))
+			continue;
+		*out_somewhere = true;
+		if (scope->namespace_count == 0)
+			*out_everywhere = true;
+	}
+}

@@ -47,7 +47,7 @@ put_head(struct upstream_conn *c, struct upstream_request *r)
 	headers_to_upstream(
 	    x->w->scratch, &x->req_headers, &x->facts, &x->info, &identity, &list);
 	buf_printf(
-	    &out, "%.*s %.*s HTTP/1.1\r\n", STR_ARG(x->method), STR_ARG(x->target));
+	    &out, "%.*s %.*s HTTP/1.1\r\n", STR_ARG(x->method), STR_ARG(x->up_target));
 	put_line(&out, STR("Host"), c->server->authority);
 	for (size_t i = 0; i < list.count; i++)
 		put_line(&out, list.items[i].name, list.items[i].value);

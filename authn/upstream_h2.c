@@ -235,7 +235,7 @@ upstream_h2_submit(struct upstream_conn *c, struct upstream_request *r)
 	nva[n++] = nv(STR(":method"), x->method);
 	nva[n++] = nv(STR(":scheme"), STR("https"));
 	nva[n++] = nv(STR(":authority"), c->server->authority);
-	nva[n++] = nv(STR(":path"), x->target);
+	nva[n++] = nv(STR(":path"), x->up_target);
 	for (size_t i = 0; i < list.count; i++)
 		nva[n++] = header_nv(&list.items[i]);
 	if (x->facts.content_length >= 0)

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "authn/exchange_list.h"
 #include "authn/worker_state.h"
 #include "common/bundle.h"
 #include "policy-lang/load.h"
@@ -75,6 +76,7 @@ worker_policy_load(int bundle_fd, struct buf *out_problem)
 	policy->model = model;
 	arena = NULL;
 	word_decisions(policy);
+	access_levels_find(policy->arena, model, &policy->levels);
 out:
 	arena_free(arena);
 	return policy;
@@ -105,5 +107,7 @@ worker_recheck_streams(struct worker *w, bool policy_changed)
 			    x, "the credentials are not valid any more");
 		else if (policy_changed && !exchange_still_permitted(x))
 			exchange_end_stream(x, "the permission has been withdrawn");
+		else if (policy_changed && x->list != NULL)
+			exchange_list_policy_changed(x);
 	}
 }

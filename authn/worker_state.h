@@ -23,6 +23,7 @@ struct upstream_pool;
 struct worker_policy {
 	struct arena *arena;
 	struct model *model;
+	struct access_levels levels;
 	struct map
 	    decisions; /* pointer to a struct access_rule -> struct str, as recorded */
 };

@@ -6,6 +6,7 @@
 #include "policy-lang/access.h"
 
 #include "common/limits.h"
+#include "common/map.h"
 
 /* ---- does a rule match? ---- */
 
@@ -177,28 +178,101 @@ level_of(
 	return ns != NULL ? ns : m->root;
 }
 
+static void
+decide_at(struct access_walk *walk, const struct ns *leaf)
+{
+	walk->verdict.level = leaf;
+	for (uint32_t depth = 0; depth <= leaf->depth; depth++) {
+		if (level_decides(walk, ancestor_at(leaf, depth), PHASE_MANDATORY))
+			return;
+	}
+	for (const struct ns *s = leaf; s != NULL; s = s->parent) {
+		if (level_decides(walk, s, PHASE_DEFAULT))
+			return;
+	}
+}
+
 struct access_verdict
 access_decide(const struct model *m, const struct access_subject *subject,
     const struct access_request *request, struct str cluster)
 {
-	struct access_walk walk = {
-	    .subject = subject,
-	    .request = request,
-	    .verdict = {.level = level_of(m, request, cluster)},
-	};
-	const struct ns *leaf = walk.verdict.level;
+	struct access_walk walk = {.subject = subject, .request = request};
+	const struct ns *leaf = level_of(m, request, cluster);
 
-	if (leaf == NULL)
-		return walk.verdict;
-	for (uint32_t depth = 0; depth <= leaf->depth; depth++) {
-		if (level_decides(&walk, ancestor_at(leaf, depth), PHASE_MANDATORY))
-			return walk.verdict;
-	}
-	for (const struct ns *s = leaf; s != NULL; s = s->parent) {
-		if (level_decides(&walk, s, PHASE_DEFAULT))
-			return walk.verdict;
-	}
+	if (leaf != NULL)
+		decide_at(&walk, leaf);
 	return walk.verdict;
+}
+
+/* ---- all namespaces at once ---- */
+
+/* Sums do not depend on the order. */
+static uint64_t
+placement_digest(const struct model *m)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < m->kube_count; i++) {
+		const struct kube_ns *kube = m->kube_namespaces[i];
+		struct buf text = {NULL, 0, 0};
+
+		buf_add_str(&text, kube->cluster);
+		buf_add_char(&text, '\0');
+		buf_add_str(&text, kube->name);
+		buf_add_char(&text, '\0');
+		buf_add_str(&text, kube->ns->path);
+		sum += map_hash(buf_str(&text));
+		buf_free(&text);
+	}
+	return sum;
+}
+
+void
+access_levels_find(
+    struct arena *arena, const struct model *m, struct access_levels *out_levels)
+{
+	uint32_t *place = ARENA_ARRAY(arena, m->ns_count, uint32_t);
+
+	*out_levels = (struct access_levels){
+	    .levels = ARENA_ARRAY(arena, m->ns_count, const struct ns *),
+	    .above = ARENA_ARRAY(arena, m->ns_count, uint32_t),
+	    .placement = placement_digest(m),
+	};
+	/* Sorted by path: parents come first. */
+	for (size_t i = 0; i < m->ns_count; i++) {
+		const struct ns *ns = m->namespaces[i];
+		uint32_t above = ns->parent != NULL ? place[ns->parent->index] : 0;
+
+		place[ns->index] = above;
+		if (ns->access_count == 0 && ns->parent != NULL)
+			continue;
+		place[ns->index] = (uint32_t)out_levels->count;
+		out_levels->levels[out_levels->count] = ns;
+		out_levels->above[out_levels->count++] = above;
+	}
+}
+
+struct access_extent
+access_extent(const struct access_levels *levels, const struct access_subject *subject,
+    const struct access_request *request, uint8_t *scratch)
+{
+	struct access_extent extent = {.everywhere = true};
+
+	for (size_t i = 0; i < levels->count; i++) {
+		struct access_walk walk = {.subject = subject, .request = request};
+
+		decide_at(&walk, levels->levels[i]);
+		scratch[i] = walk.verdict.allow;
+		extent.somewhere = extent.somewhere || walk.verdict.allow;
+		extent.everywhere = extent.everywhere && walk.verdict.allow;
+		/* Where nothing changes, a further level changes nothing. */
+		if (i == 0 || scratch[i] != scratch[levels->above[i]])
+			extent.digest += map_hash(levels->levels[i]->path) + scratch[i];
+	}
+	/* Who sees all or nothing sees it wherever namespaces stand. */
+	if (extent.somewhere && !extent.everywhere)
+		extent.digest += levels->placement;
+	return extent;
 }
 
 /* ---- quotas ---- */

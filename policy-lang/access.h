@@ -37,6 +37,32 @@ MUST_CHECK struct access_verdict access_decide(const struct model *m,
     const struct access_subject *subject, const struct access_request *request,
     struct str cluster);
 
+/* The levels at which verdicts can change: the root, and where Access is written. */
+struct access_levels {
+	const struct ns **levels; /* the root first, ancestors before descendants */
+	uint32_t *above; /* index of the nearest one above; the root's own: 0 */
+	size_t count;
+	uint64_t placement; /* digest of where the Kubernetes namespaces stand */
+};
+
+/* Finds them; everything lives in the arena, and borrows from the model. */
+void access_levels_find(
+    struct arena *arena, const struct model *m, struct access_levels *out_levels);
+
+/* What a request without a namespace comes to that is meant for each namespace in turn, as
+ * lists and watches across namespaces are. */
+struct access_extent {
+	bool somewhere;  /* allowed at some level */
+	bool everywhere; /* allowed at every level, / among them */
+	uint64_t
+	    digest; /* two of one process are equal if the same namespaces are allowed */
+};
+
+/* `scratch` has room for levels->count bytes. The request's namespace does not count. */
+MUST_CHECK struct access_extent access_extent(const struct access_levels *levels,
+    const struct access_subject *subject, const struct access_request *request,
+    uint8_t *scratch);
+
 /* True if one entry of `resources` (RESOURCE[.GROUP][/SUBRESOURCE], RBAC's grammar) covers
  * the resource of the request; tokens are limited by the same grammar. */
 MUST_CHECK bool access_resource_matches(

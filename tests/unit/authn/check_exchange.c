@@ -330,9 +330,11 @@ setup(void)
 	diag_list_init(&diags, arena);
 	ck_assert(model_load(arena, &bundle, &options, &diags, &loaded.model));
 	loaded.arena = arena;
+	access_levels_find(arena, loaded.model, &loaded.levels);
 	w = xcalloc(1, sizeof(*w));
 	ck_assert_int_eq(uv_loop_init(&w->loop), 0);
 	w->policy = &loaded;
+	w->scratch = arena_new_sized(1024);
 	w->quota = xcalloc(1, quota_table_bytes());
 	quota_table_init(w->quota);
 	arena = arena_new();
@@ -358,6 +360,7 @@ teardown(void)
 	identity_unref(alice);
 	ck_assert_int_eq(uv_loop_close(&w->loop), 0);
 	free(w->quota);
+	arena_free(w->scratch);
 	free(w);
 	arena_free(loaded.arena);
 	buf_free(&story);
