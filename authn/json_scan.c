@@ -124,13 +124,15 @@ begin_string(struct json_scan *j, bool is_key)
 	j->keeping = j->keep;
 	j->text_cut = false;
 	j->high = 0;
-	buf_clear(&j->text);
+	if (j->keep)
+		buf_clear(&j->text);
 }
 
 static enum scan_event
 end_string(struct json_scan *j)
 {
-	end_surrogate(j);
+	if (j->keeping)
+		end_surrogate(j);
 	if (j->is_key) {
 		j->state = SCAN_AT_COLON;
 		return SCAN_KEY;
@@ -139,14 +141,37 @@ end_string(struct json_scan *j)
 	return SCAN_STRING;
 }
 
+static bool
+is_plain(char c)
+{
+	return (unsigned char)c >= ' ' && c != '"' && c != '\\';
+}
+
+/* True if each of eight bytes is plain. A byte that borrows shows in its highest bit; what a
+ * borrow does to the bytes above it can only make a false alarm. */
+static bool
+all_plain(const char *data)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
+	uint64_t word, quote, slash;
+
+	memcpy(&word, data, sizeof(word));
+	quote = word ^ (ones * '"');
+	slash = word ^ (ones * '\\');
+	return ((((word - ones * ' ') & ~word) | ((quote - ones) & ~quote) |
+		    ((slash - ones) & ~slash)) &
+		   high) == 0;
+}
+
 /* Bytes of a string that stand for themselves. */
 static size_t
 plain_bytes(const char *data, size_t len)
 {
 	size_t n = 0;
 
-	while (n < len && (unsigned char)data[n] >= ' ' && data[n] != '"' &&
-	       data[n] != '\\')
+	while (len - n >= 8 && all_plain(data + n))
+		n += 8;
+	while (n < len && is_plain(data[n]))
 		n++;
 	return n;
 }
@@ -156,9 +181,10 @@ in_string(struct json_scan *j, const char *data, size_t len, size_t *pos)
 {
 	size_t n = plain_bytes(data + *pos, len - *pos);
 
-	if (n != 0)
+	if (n != 0 && j->keeping) {
 		end_surrogate(j);
-	keep_text(j, data + *pos, n);
+		keep_text(j, data + *pos, n);
+	}
 	*pos += n;
 	if (*pos == len)
 		return SCAN_MORE;
@@ -187,8 +213,10 @@ in_escape(struct json_scan *j, char c)
 	}
 	if (at == NULL)
 		return bad(j);
-	end_surrogate(j);
-	keep_text(j, &meanings[at - letters], 1);
+	if (j->keeping) {
+		end_surrogate(j);
+		keep_text(j, &meanings[at - letters], 1);
+	}
 	j->state = SCAN_IN_STRING;
 	return SCAN_MORE;
 }
@@ -230,7 +258,8 @@ in_unicode(struct json_scan *j, char c)
 		return bad(j);
 	j->unit = (uint16_t)(j->unit << 4 | value);
 	if (++j->digits == 4) {
-		end_unit(j);
+		if (j->keeping)
+			end_unit(j);
 		j->state = SCAN_IN_STRING;
 	}
 	return SCAN_MORE;
@@ -390,26 +419,34 @@ between(struct json_scan *j, char c)
 	return SCAN_MORE;
 }
 
+/* One token, or as much of it as there is. */
+static enum scan_event
+step(struct json_scan *j, const char *data, size_t len, size_t *pos)
+{
+	if (j->state == SCAN_IN_STRING)
+		return in_string(j, data, len, pos);
+	if (j->state == SCAN_IN_NUMBER)
+		return in_number(j, data, len, pos);
+	if (j->state == SCAN_IN_ESCAPE)
+		return in_escape(j, data[(*pos)++]);
+	if (j->state == SCAN_IN_UNICODE)
+		return in_unicode(j, data[(*pos)++]);
+	if (j->state == SCAN_IN_WORD)
+		return in_word(j, data[(*pos)++]);
+	return between(j, data[(*pos)++]);
+}
+
 enum scan_event
 json_scan_next(struct json_scan *j, const char *data, size_t len, size_t *pos)
 {
-	enum scan_event event = SCAN_MORE;
-
 	if (j->state == SCAN_STOPPED)
 		return SCAN_BAD;
-	while (event == SCAN_MORE && *pos < len) {
-		if (j->state == SCAN_IN_STRING)
-			event = in_string(j, data, len, pos);
-		else if (j->state == SCAN_IN_NUMBER)
-			event = in_number(j, data, len, pos);
-		else if (j->state == SCAN_IN_ESCAPE)
-			event = in_escape(j, data[(*pos)++]);
-		else if (j->state == SCAN_IN_UNICODE)
-			event = in_unicode(j, data[(*pos)++]);
-		else if (j->state == SCAN_IN_WORD)
-			event = in_word(j, data[(*pos)++]);
-		else
-			event = between(j, data[(*pos)++]);
+	while (*pos < len) {
+		enum scan_event event = step(j, data, len, pos);
+
+		if (event == SCAN_BAD ||
+		    (event != SCAN_MORE && (j->quiet == 0 || j->depth < j->quiet)))
+			return event;
 	}
-	return event;
+	return SCAN_MORE;
 }

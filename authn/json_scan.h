@@ -43,6 +43,7 @@ enum scan_state {
 struct json_scan {
 	enum scan_state state;
 	unsigned depth; /* open containers */
+	unsigned quiet; /* not 0: nothing is told until fewer containers are open */
 	bool stream;    /* several values may follow each other */
 	bool keep;    /* the next strings' text is wanted; may change between events */
 	bool keeping; /* ... of the string being read */

@@ -540,6 +540,8 @@ on_event(struct list_filter *f, enum scan_event event, struct str data, size_t *
 		enter(f, role);
 	else
 		leave(f, role, out);
+	/* Whatever is within a container without a role has none. */
+	f->scan.quiet = begins && role == ROLE_OTHER ? f->scan.depth : 0;
 }
 
 /* What stands where items or metadata should is held until it is known to be that. */

@@ -182,3 +182,59 @@ def test_curl_uploads_and_downloads(lab, tmp_path, version):
         [*base, f"{url}/test/bytes?n=5000000"], capture_output=True
     )
     assert len(got.stdout) == 5_000_000, got.stderr
+
+
+# ---- across namespaces ----
+
+
+@needs_kubectl
+def test_kubectl_lists_all_namespaces(lab, kubectl):
+    for name in ("other-0", "other-1", "other-2"):
+        body = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": "globex-prod"},
+        }
+        path = "/api/v1/namespaces/globex-prod/configmaps"
+        headers = [("Content-Type", "application/json")]
+        assert lab.as_admin("POST", path, json.dumps(body).encode(), headers).status == 201
+    for arguments in ([], ["-o", "wide"], ["-o", "json"], ["--chunk-size", "1"],
+                      ["-o", "name", "--chunk-size", "2"], ["--sort-by", ".metadata.name"],
+                      ["-o", "custom-columns=N:.metadata.namespace,M:.metadata.name"]):  # fmt: skip
+        out = kubectl("get", "pods", "-A", *arguments)
+        assert "web-0" in out and "web-1" in out, arguments
+        assert "globex" not in out
+    assert "globex" not in kubectl("get", "configmaps,pods", "-A", "--chunk-size", "1")
+    assert "No resources found" in kubectl("get", "services", "-A", check=False).stderr
+    lines = kubectl("get", "namespaces").splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["shop-dev", "shop-prod"]
+    done = kubectl("get", "secrets", "-A", check=False)
+    assert "Error from server (Forbidden)" in done.stderr
+    done = kubectl("get", "nodes", check=False)
+    assert done.returncode != 0 or "No resources found" in done.stderr
+
+
+@needs_kubectl
+def test_kubectl_watches_all_namespaces(lab, kubectl):
+    watch = kubectl("get", "configmaps", "-A", "-w", "--no-headers", start=True)
+    seen = b""
+    try:
+        wait_until(
+            lambda: any("configmaps" in r["target"] and r["verb"] == "watch"
+                        for r in lab.api.requests()), what="the watch")  # fmt: skip
+        for namespace in ("globex-prod", "shop-dev"):
+            body = {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "appears", "namespace": namespace},
+            }
+            path = f"/api/v1/namespaces/{namespace}/configmaps"
+            headers = [("Content-Type", "application/json")]
+            assert lab.as_admin("POST", path, json.dumps(body).encode(), headers).status == 201
+        while b"appears" not in seen:
+            seen += watch.stdout.readline()
+    finally:
+        watch.kill()
+        watch.wait()
+        watch.stdout.close()
+    assert b"shop-dev" in seen and b"globex" not in seen
