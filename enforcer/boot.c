@@ -28,7 +28,7 @@ load(struct arena *arena, const char *path)
 
 /* A table that is there is of an earlier run, and better than a closed one. */
 static int
-apply_unless_there(struct arena *arena, const struct table_content *content,
+apply_unless_there(struct arena *arena, const struct table_content *content, bool own,
     bool *out_made, struct err *err)
 {
 	struct nft *nft = NULL;
@@ -36,8 +36,15 @@ apply_unless_there(struct arena *arena, const struct table_content *content,
 	struct nft_refusal refusal;
 	struct op_batch batch;
 	uint32_t generation;
-	int rc = nft_open(&nft, err);
+	bool owned;
+	int fd;
+	int rc = nft_socket(&fd, err);
 
+	if (rc != 0)
+		return rc;
+	nft = nft_new(fd);
+	if (own)
+		rc = nft_own(nft, &owned, err); /* so that the daemon can adopt it */
 	if (rc == 0)
 		rc = nft_observe(nft, arena, &observed, err);
 	*out_made = rc == ERR_NOT_FOUND;
@@ -71,7 +78,8 @@ close_networks(struct arena *arena, const struct enforcer_config *config)
 	if (!program->ok)
 		rc = err_set(&err, ERR_LIMIT, "cannot make the closed table");
 	else
-		rc = apply_unless_there(arena, &program->content, &made, &err);
+		rc = apply_unless_there(
+		    arena, &program->content, config->own_table, &made, &err);
 	if (rc == 0)
 		log_info(made ? "closed" : "table-kept", "networks=%zu",
 		    settings.workload_network_count);

@@ -96,10 +96,12 @@ print_kernel(const json_t *root)
 	const json_t *flows = json_object_get(root, "flows");
 	const json_t *audit = json_object_get(root, "audit");
 
-	(void)printf("kernel:     connected %s, verified %s, last commit %s (%lld us, "
+	(void)printf("kernel:     connected %s, table owned %s, verified %s, last "
+		     "commit %s (%lld us, "
 		     "%lld operations)\n",
-	    yes_no(kernel, "connected"), yes_no(kernel, "verified"),
-	    text_of(kernel, "lastApply"), number_of(kernel, "lastApplyMicroseconds"),
+	    yes_no(kernel, "connected"), yes_no(kernel, "owned"),
+	    yes_no(kernel, "verified"), text_of(kernel, "lastApply"),
+	    number_of(kernel, "lastApplyMicroseconds"),
 	    number_of(kernel, "lastApplyOperations"));
 	(void)printf("healed:     %lld times, last %s\n", number_of(kernel, "heals"),
 	    text_of(kernel, "lastHeal"));

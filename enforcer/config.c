@@ -400,6 +400,7 @@ enum top_field {
 	TOP_NETWORKS,
 	TOP_ESTABLISHED,
 	TOP_DENIED,
+	TOP_TABLE_OWNER,
 	TOP_FLOWS,
 	TOP_AUDIT,
 	TOP_CONTROL,
@@ -419,6 +420,7 @@ static const struct schema_field top_fields[] = {
     [TOP_NETWORKS] = {"workloadNetworks", TYPE_LIST, false, NULL},
     [TOP_ESTABLISHED] = {"established", TYPE_STRING | TYPE_MAP, false, NULL},
     [TOP_DENIED] = {"denied", TYPE_STRING, false, NULL},
+    [TOP_TABLE_OWNER] = {"tableOwner", TYPE_STRING, false, NULL},
     [TOP_FLOWS] = {"flows", TYPE_MAP, false, NULL},
     [TOP_AUDIT] = {"audit", TYPE_MAP, false, NULL},
     [TOP_CONTROL] = {"control", TYPE_STRING, false, NULL},
@@ -468,6 +470,8 @@ read_words(struct reader *r, const struct doc_node *const *v)
 	c->ip_blocks_skip_pods = read_choice(
 	    r, v[TOP_IP_BLOCKS], "ipBlocksMatchPods", "always", "never", false);
 	c->boot_closed = read_choice(r, v[TOP_BOOT], "boot", "open", "closed", true);
+	c->own_table =
+	    read_choice(r, v[TOP_TABLE_OWNER], "tableOwner", "never", "auto", true);
 	c->reject = read_choice(r, v[TOP_DENIED], "denied", "drop", "reject", false);
 	if (v[TOP_CONTROL_GROUP] != NULL)
 		c->control_group = v[TOP_CONTROL_GROUP]->text;

@@ -48,6 +48,7 @@ struct enforcer_config {
 	uint16_t flow_group;         /* NFLOG group */
 	const char *audit_directory; /* NULL: no audit log */
 	bool audit_required;
+	bool own_table; /* where the kernel has it */
 	const char *control_socket;
 	struct str control_group; /* "": root alone */
 	bool has_metrics;

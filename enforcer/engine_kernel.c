@@ -90,6 +90,8 @@ on_news(struct engine *e, struct proc_msg *msg)
 		return fd >= 0;
 	}
 	generation = proc_get_u32(&r);
+	if (msg->type == MSG_HELLO)
+		e->kernel.owned = proc_get_u8(&r) != 0;
 	if (!proc_reader_done(&r))
 		return false;
 	if (msg->type == MSG_GENERATION) {

@@ -85,6 +85,7 @@ struct engine_kernel {
 	struct link *link;
 	struct kernel_question *questions;
 	uint32_t last_id;
+	bool owned;         /* the table is: others have no say in it */
 	uv_timer_t missing; /* ends us if no new link comes */
 };
 

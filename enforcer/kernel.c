@@ -17,15 +17,18 @@
 #include "enforcer/nft.h"
 #include "enforcer/settings.h"
 
-#define START_MS      10000 /* for the parent to say what to do */
-#define POLL_MS       200   /* how often the generation is looked at */
-#define OBSERVE_TRIES 5     /* while others change the ruleset */
+#define START_MS 10000 /* for the parent to say what to do */
+/* How often the generation is looked at: others can do less to a table that is owned. */
+#define OWNED_POLL_MS 200
+#define PLAIN_POLL_MS 50
+#define OBSERVE_TRIES 5 /* while others change the ruleset */
 
 struct kernel {
 	struct proc_channel *parent;
 	struct proc_channel engine; /* fd -1: none */
 	struct kernel_settings settings;
 	struct nft *nft;
+	bool owned; /* the table is, where the kernel has that */
 	struct conntrack *conntrack;
 	struct arena *arena; /* of one message */
 	uint32_t generation; /* of our last commit, or told to the engine */
@@ -373,6 +376,7 @@ greet_engine(struct kernel *k, int fd)
 	if (nft_generation(k->nft, &k->generation, &err) != 0)
 		log_error("generation", "detail=%s", log_quote(str_from(err.msg)));
 	proc_put_u32(&body, k->generation);
+	proc_put_u8(&body, k->owned);
 	send_engine(k, MSG_HELLO, 0, &body, k->nflog_bound ? k->nflog : -1);
 	buf_free(&body);
 }
@@ -416,6 +420,7 @@ watch_generation(struct kernel *k)
 static void
 run_loop(struct kernel *k)
 {
+	const int poll_ms = k->owned ? OWNED_POLL_MS : PLAIN_POLL_MS;
 	monotime_t looked = monotime_now();
 
 	while (!k->stop) {
@@ -424,13 +429,14 @@ run_loop(struct kernel *k)
 		    {.fd = k->engine.fd, .events = POLLIN},
 		};
 
-		if (poll(wait, 2, POLL_MS) < 0 && errno != EINTR)
+		if (poll(wait, 2, poll_ms) < 0 && errno != EINTR)
 			base_die("poll");
 		if (wait[0].revents != 0)
 			on_parent(k);
 		else if (wait[1].revents != 0)
 			on_engine(k);
-		if (monotime_since(looked, monotime_now()) >= POLL_MS * 1000000ull) {
+		if (monotime_since(looked, monotime_now()) >=
+		    (uint64_t)poll_ms * 1000000) {
 			bind_nflog(k);
 			watch_generation(k);
 			looked = monotime_now();
@@ -439,7 +445,7 @@ run_loop(struct kernel *k)
 }
 
 static int
-start(struct kernel *k, struct err *err)
+start(struct kernel *k, int table_fd, struct err *err)
 {
 	static const struct proc_sandbox power = {
 	    .keep_caps = UINT64_C(1) << CAP_NET_ADMIN,
@@ -465,7 +471,9 @@ start(struct kernel *k, struct err *err)
 	/* libcrypto reads its configuration when it is first used; there is no file
 	 * afterwards. */
 	bundle_digest(&nothing, digest);
-	rc = nft_open(&k->nft, err);
+	k->nft = nft_new(table_fd);
+	if (k->settings.own_table)
+		rc = nft_own(k->nft, &k->owned, err);
 	if (rc == 0)
 		rc = nflog_open(&k->nflog, err);
 	if (rc == 0)
@@ -484,10 +492,10 @@ kernel_role_run(struct proc_channel *parent, const int *fds, size_t fd_count)
 	struct err err = ERR_INIT;
 	int status = 1;
 
-	(void)fds;
-	(void)fd_count; /* none are passed */
+	if (fd_count != 1)
+		base_die("the kernel role needs its socket");
 	log_setup("kernel", LOG_INFO, LOG_FORMAT_TEXT);
-	if (start(&k, &err) != 0 || proc_send(parent, &ready, &err) != 0) {
+	if (start(&k, fds[0], &err) != 0 || proc_send(parent, &ready, &err) != 0) {
 		log_error("start", "detail=%s", log_quote(str_from(err.msg)));
 		goto out;
 	}

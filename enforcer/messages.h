@@ -30,7 +30,7 @@ enum enforcer_message {
 	MSG_CUT,         /* connections (connection.h), of that list, to be ended */
 	MSG_ADOPT,       /* connections under way, to be made known to conntrack */
 	/* kernel role -> engine */
-	MSG_HELLO = 64, /* u32 generation; fd: the NFLOG socket, if it is bound */
+	MSG_HELLO = 64, /* u32 generation, u8 owned; fd: the NFLOG socket, if bound */
 	MSG_NFLOG,      /* fd: the NFLOG socket, bound now */
 	MSG_GENERATION, /* u32: not ours; told once for each */
 	MSG_APPLIED, /* i32 code, u32 generation, u32 op, u32 element, u32 errno, str */

@@ -101,8 +101,12 @@ add_program(const struct program *p, struct buf *out)
 }
 
 static void
-add_apply(const struct engine_apply *a, struct buf *out)
+add_apply(const struct engine *e, struct buf *out)
 {
+	const struct engine_apply *a = &e->apply;
+
+	add(out, "table_owned", "gauge", "1 if nobody else can change the table.",
+	    e->kernel.owned);
 	add(out, "programs_total", "counter", "Programs put in force.", a->programs);
 	add_seconds(out, "commit_duration_seconds", "How long the last commit took.",
 	    (int64_t)a->last_apply_us * 1000);
@@ -180,7 +184,7 @@ metrics_write(const struct engine *e, struct buf *out)
 	add_sources(e, out);
 	if (e->apply.current != NULL)
 		add_program(e->apply.current, out);
-	add_apply(&e->apply, out);
+	add_apply(e, out);
 	add_connections(e, out);
 	add_flows(e, out);
 	add_head(out, "role_restarts_total", "counter", "Restarts of roles.");

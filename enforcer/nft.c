@@ -15,6 +15,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
+#include "common/clock.h"
 #include "enforcer/nft_build.h"
 #include "enforcer/nft_socket.h"
 
@@ -22,33 +23,42 @@
 #define SEND_MAX_BYTES (1u << 30)
 
 int
-nft_open(struct nft **out_nft, struct err *err)
+nft_socket(int *out_fd, struct err *err)
 {
-	struct nft *n = xcalloc(1, sizeof(*n));
 	const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
 	int buffer = 4 * 1024 * 1024;
 	int one = 1;
 
-	*out_nft = NULL;
-	n->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
-	n->seq = 1;
-	if (n->fd < 0 ||
-	    connect(n->fd, (const struct sockaddr *)&kernel, sizeof(kernel)) < 0 ||
-	    setsockopt(n->fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof(buffer)) <
-		0) {
+	*out_fd = fd;
+	if (fd < 0 ||
+	    connect(fd, (const struct sockaddr *)&kernel, sizeof(kernel)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof(buffer)) < 0) {
 		int rc = err_sys(err, "netlink socket");
 
 		if (errno == EPERM)
 			rc = err_set(err, ERR_DENIED,
 			    "programming nf_tables needs CAP_NET_ADMIN");
-		nft_close(n);
+		if (fd >= 0)
+			(void)close(fd); /* nothing is in it */
+		*out_fd = -1;
 		return rc;
 	}
 	/* Both only make messages better or smaller: without them it works the same. */
-	(void)setsockopt(n->fd, SOL_NETLINK, NETLINK_EXT_ACK, &one, sizeof(one));
-	(void)setsockopt(n->fd, SOL_NETLINK, NETLINK_CAP_ACK, &one, sizeof(one));
-	*out_nft = n;
+	(void)setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &one, sizeof(one));
+	(void)setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &one, sizeof(one));
 	return 0;
+}
+
+struct nft *
+nft_new(int fd)
+{
+	struct nft *n = xcalloc(1, sizeof(*n));
+
+	n->fd = fd;
+	/* Answers to whoever used the socket before are not to be taken for ours. */
+	n->seq = (uint32_t)monotime_now().ns | 1;
+	return n;
 }
 
 void
@@ -195,6 +205,9 @@ judge(struct nft *n, const struct acks *a, bool lost, uint32_t generation,
 		return err_set(err, ERR_STALE,
 		    "somebody else changed the ruleset since generation %u",
 		    generation);
+	if (a->refused && a->refusal->sys == EPERM)
+		return err_set(err, ERR_SYSTEM,
+		    "the table belongs to another process, which has to end first");
 	if (a->refused) {
 		errno = a->refusal->sys;
 		return err_sys(err, "the kernel refused operation %zu", a->refusal->op);
@@ -224,6 +237,7 @@ nft_apply(struct nft *n, const struct op_batch *batch, uint32_t generation,
 	if (batch->count == 0)
 		return nft_generation(n, out_generation, err);
 	nft_build_init(&build, n->seq, batch->settings);
+	build.owned = n->owned;
 	build_batch(&build, batch, generation);
 	n->seq += (uint32_t)build.count;
 	rc = send_all(n, &build.bytes, err);
@@ -235,20 +249,22 @@ nft_apply(struct nft *n, const struct op_batch *batch, uint32_t generation,
 	return rc;
 }
 
-int
-nft_delete_table(struct nft *n, struct err *err)
+/* A transaction of what `fill` builds. */
+static int
+run_small(struct nft *n, void (*fill)(struct nft_build *b),
+    struct nft_refusal *out_refusal, struct err *err)
 {
-	struct nft_refusal refusal = {0};
 	struct nft_build build;
-	struct acks acks = {.build = &build, .refusal = &refusal};
+	struct acks acks = {.build = &build, .refusal = out_refusal};
 	struct table_settings none = {0};
 	uint32_t generation;
 	bool lost = false;
 	int rc;
 
+	memset(out_refusal, 0, sizeof(*out_refusal));
 	nft_build_init(&build, n->seq, none);
 	nft_build_batch(&build, true, 0);
-	nft_build_no_table(&build);
+	fill(&build);
 	((struct nlmsghdr *)(void *)(build.bytes.data + build.last_at))->nlmsg_flags |=
 	    NLM_F_ACK;
 	nft_build_batch(&build, false, 0);
@@ -259,5 +275,34 @@ nft_delete_table(struct nft *n, struct err *err)
 	if (rc == 0)
 		rc = judge(n, &acks, lost, 0, &generation, err);
 	nft_build_fini(&build);
+	return rc;
+}
+
+int
+nft_delete_table(struct nft *n, struct err *err)
+{
+	struct nft_refusal refusal;
+
+	return run_small(n, nft_build_no_table, &refusal, err);
+}
+
+int
+nft_own(struct nft *n, bool *out_owned, struct err *err)
+{
+	struct nft_refusal refusal;
+	uint32_t flags;
+	int rc = run_small(n, nft_build_probe, &refusal, err);
+
+	*out_owned = n->owned = rc == 0;
+	if (refusal.sys == EOPNOTSUPP || refusal.sys == EINVAL)
+		return 0; /* a kernel that does not know the flags */
+	if (rc == 0)
+		rc = nft_table_flags(n, &flags, err);
+	if (rc == ERR_NOT_FOUND)
+		return 0;
+	/* Made to outlive its owner, who is gone. Made by a former version without
+	 * owner, it becomes ours when it is made anew. */
+	if (rc == 0 && (flags & (NFT_OWNER | NFT_PERSIST)) == NFT_PERSIST)
+		rc = run_small(n, nft_build_adopt, &refusal, err);
 	return rc;
 }

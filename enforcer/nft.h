@@ -10,10 +10,20 @@
 
 struct nft;
 
-/* Opens the netlink socket of the present network namespace. ERR_DENIED without
- * CAP_NET_ADMIN. */
-MUST_CHECK int nft_open(struct nft **out_nft, struct err *err);
+/* Makes a netlink socket of the present network namespace. ERR_DENIED without
+ * CAP_NET_ADMIN. A table that is owned (nft_own) is the socket's: whoever holds it keeps
+ * the table from others. */
+MUST_CHECK int nft_socket(int *out_fd, struct err *err);
+/* Uses one, perhaps after another process that has ended; takes it. */
+MUST_CHECK struct nft *nft_new(int fd);
 void nft_close(struct nft *n);
+
+/*
+ * Finds out whether the kernel has tables that belong to a socket and outlive it (Linux
+ * 6.9); if so, *out_owned is true, the table becomes ours if it is there and nobody's, and
+ * tables made anew (OP_TABLE) will be.
+ */
+MUST_CHECK int nft_own(struct nft *n, bool *out_owned, struct err *err);
 
 /* Where the kernel refused. */
 struct nft_refusal {

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <libnftnl/chain.h>
 #include <libnftnl/rule.h>
 #include <libnftnl/set.h>
-#include <libnftnl/table.h>
 #include <libnftnl/udata.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
@@ -117,16 +117,16 @@ must(void *p)
 /* ---- table ---- */
 
 static void
-add_table_message(struct nft_build *b, uint16_t type, uint16_t flags)
+table_message(
+    struct nft_build *b, uint16_t type, uint16_t flags, const char *name, bool owned)
 {
-	struct nftnl_table *t = must(nftnl_table_alloc());
 	struct nlmsghdr *header = nft_build_begin(b, type, flags);
 
-	if (nftnl_table_set_str(t, NFTNL_TABLE_NAME, TABLE_NAME) != 0)
-		base_die("out of memory");
-	nftnl_table_nlmsg_build_payload(header, t);
+	mnl_attr_put_strz(header, NFTA_TABLE_NAME, name);
+	if (owned)
+		mnl_attr_put_u32(
+		    header, NFTA_TABLE_FLAGS, htonl(NFT_OWNER | NFT_PERSIST));
 	nft_build_end(b, header);
-	nftnl_table_free(t);
 }
 
 /* ---- sets ---- */
@@ -335,15 +335,33 @@ void
 nft_build_no_table(struct nft_build *b)
 {
 	/* Adding what may be there already, so that deleting cannot fail. */
-	add_table_message(b, NFT_MSG_NEWTABLE, NLM_F_CREATE);
-	add_table_message(b, NFT_MSG_DELTABLE, 0);
+	table_message(b, NFT_MSG_NEWTABLE, NLM_F_CREATE, TABLE_NAME, false);
+	table_message(b, NFT_MSG_DELTABLE, 0, TABLE_NAME, false);
+}
+
+void
+nft_build_probe(struct nft_build *b)
+{
+	char name[sizeof(TABLE_NAME) + 24];
+
+	(void)snprintf(
+	    name, sizeof(name), TABLE_NAME "-probe-%ld", (long)getpid()); /* fits */
+	table_message(b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, name, true);
+	table_message(b, NFT_MSG_DELTABLE, 0, name, false);
+}
+
+void
+nft_build_adopt(struct nft_build *b)
+{
+	table_message(b, NFT_MSG_NEWTABLE, NLM_F_CREATE, TABLE_NAME, true);
 }
 
 void
 nft_build_table(struct nft_build *b)
 {
 	nft_build_no_table(b);
-	add_table_message(b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL);
+	table_message(
+	    b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, TABLE_NAME, b->owned);
 	for (size_t i = 0; i < SET_COUNT; i++)
 		add_set_message(b, (enum table_set_id)i);
 	for (size_t i = 0; i < table_chain_count; i++)

@@ -9,6 +9,10 @@
 
 #include "enforcer/ops.h"
 
+/* Flags of tables, newer than Debian's headers. */
+#define NFT_OWNER   0x2u /* NFT_TABLE_F_OWNER: others have no say in it */
+#define NFT_PERSIST 0x4u /* NFT_TABLE_F_PERSIST: it outlives its owner */
+
 struct nft_origin {
 	uint32_t op;
 	uint32_t element;
@@ -22,6 +26,7 @@ struct nft_build {
 	uint32_t first_seq;
 	size_t last_at; /* offset of the last message's header */
 	struct table_settings settings;
+	bool owned;            /* a table is the socket's, and outlives it */
 	struct nft_origin now; /* what the next message comes from */
 };
 
@@ -42,6 +47,10 @@ void nft_build_batch(struct nft_build *b, bool begin, uint32_t generation);
 /* Messages for one operation. */
 void nft_build_table(struct nft_build *b);
 void nft_build_no_table(struct nft_build *b);
+/* A scratch table that is owned, and its end. */
+void nft_build_probe(struct nft_build *b);
+/* The table, which is nobody's, becomes ours. */
+void nft_build_adopt(struct nft_build *b);
 void nft_build_elements(struct nft_build *b, bool add, enum table_set_id set,
     const struct table_element *elements, size_t count);
 void nft_build_flush(struct nft_build *b, enum table_set_id set);

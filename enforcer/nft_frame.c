@@ -2,6 +2,7 @@
  * What holds the rules: the table's flags, the chains' hooks and policies. A table that is
  * put to sleep keeps every rule and does nothing.
  */
+#include <arpa/inet.h>
 #include <string.h>
 
 #include <linux/netfilter/nf_tables.h>
@@ -59,6 +60,32 @@ frame_seen(const struct nlmsghdr *header, void *arg)
 	m.digest = arg;
 	rc = mnl_attr_parse(header, sizeof(struct nfgenmsg), frame_attr, &m);
 	return m.failed ? MNL_CB_ERROR : rc;
+}
+
+static int
+flags_attr(const struct nlattr *attr, void *arg)
+{
+	if (mnl_attr_get_type(attr) == NFTA_TABLE_FLAGS &&
+	    mnl_attr_validate(attr, MNL_TYPE_U32) >= 0)
+		*(uint32_t *)arg = ntohl(mnl_attr_get_u32(attr));
+	return MNL_CB_OK;
+}
+
+static int
+flags_seen(const struct nlmsghdr *header, void *arg)
+{
+	return mnl_attr_parse(header, sizeof(struct nfgenmsg), flags_attr, arg);
+}
+
+int
+nft_table_flags(struct nft *n, uint32_t *out_flags, struct err *err)
+{
+	_Alignas(struct nlmsghdr) char data[512];
+	struct nlmsghdr *request = nft_request_header(n, data, NFT_MSG_GETTABLE, false);
+
+	*out_flags = 0;
+	mnl_attr_put_strz(request, NFTA_TABLE_NAME, TABLE_NAME);
+	return nft_request(n, request, flags_seen, out_flags, err);
 }
 
 int

@@ -13,6 +13,7 @@ struct nft {
 	int fd;
 	uint32_t seq;
 	int send_room; /* what SO_SNDBUF was set for */
+	bool owned;    /* tables are */
 };
 
 /*
@@ -28,6 +29,8 @@ MUST_CHECK int nft_request(struct nft *n, struct nlmsghdr *request,
 struct nlmsghdr *nft_request_header(
     struct nft *n, void *data, uint16_t type, bool dump);
 
+/* The table's flags. ERR_NOT_FOUND if it is not there. */
+MUST_CHECK int nft_table_flags(struct nft *n, uint32_t *out_flags, struct err *err);
 /* Adds to a digest what holds the rules: the table's flags, the chains' hooks, priorities
  * and policies. ERR_NOT_FOUND if the table is not there. */
 MUST_CHECK int nft_digest_frame(struct nft *n, EVP_MD_CTX *digest, struct err *err);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "enforcer/nft.h"
 #include "enforcer/parent_state.h"
 
 /* ---- signals ---- */
@@ -46,15 +47,17 @@ keep_fixed(struct enforcer_config *now, const struct enforcer_config *old)
 		       !same_text(now->audit_directory, old->audit_directory) ||
 		       !str_eq(now->user, old->user) || !str_eq(now->node, old->node) ||
 		       now->flow_group != old->flow_group ||
+		       now->own_table != old->own_table ||
 		       now->has_metrics != old->has_metrics ||
 		       now->metrics_port != old->metrics_port ||
 		       !ip_eq(&now->metrics_addr, &old->metrics_addr);
 
 	if (changed)
 		log_warn("config",
-		    "message=\"node, control, controlGroup, metrics, audit, user and "
-		    "flows.group change with a restart only\"");
+		    "message=\"node, control, controlGroup, metrics, audit, user, "
+		    "tableOwner and flows.group change with a restart only\"");
 	now->flow_group = old->flow_group;
+	now->own_table = old->own_table;
 }
 
 static void
@@ -133,6 +136,7 @@ init(struct parent *p, const struct parent_options *options)
 
 	p->options = options;
 	p->ready_fd = options->ready_fd;
+	p->nft_fd = -1;
 	if (uv_loop_init(&p->loop) != 0)
 		base_die("cannot make the event loop");
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
@@ -178,6 +182,8 @@ prepare(struct parent *p, struct err *err)
 	int rc = files_find_user(c, &p->uid, &p->gid, err);
 
 	if (rc == 0)
+		rc = nft_socket(&p->nft_fd, err);
+	if (rc == 0)
 		rc = files_listen_control(c, &p->listeners[LISTENER_CONTROL], err);
 	if (rc == 0 && c->has_metrics)
 		rc = files_listen_metrics(c, &p->listeners[LISTENER_METRICS], err);
@@ -209,6 +215,8 @@ finish(struct parent *p)
 		if (p->listeners[i] >= 0)
 			(void)close(p->listeners[i]); /* nobody accepts any more */
 	}
+	if (p->nft_fd >= 0)
+		(void)close(p->nft_fd); /* nothing is buffered in it */
 	sources_free(p->sources);
 	for (size_t i = 0; i < ROLE_COUNT; i++)
 		uv_close((uv_handle_t *)&p->roles[i].restart, NULL);

@@ -62,8 +62,9 @@ parent_send_settings(struct parent *p, enum role_id id)
 	struct buf body = {0}, origin = {0};
 
 	if (id == ROLE_KERNEL) {
-		const struct kernel_settings s = {
-		    .role = role, .flow_group = c->flow_group};
+		const struct kernel_settings s = {.role = role,
+		    .flow_group = c->flow_group,
+		    .own_table = c->own_table};
 
 		kernel_settings_encode(&body, &s);
 	} else if (id == ROLE_AUDIT) {
@@ -331,9 +332,13 @@ void
 parent_start_role(struct parent *p, enum role_id id)
 {
 	struct supervised *role = &p->roles[id];
+	/* The table is the socket's: as long as we hold it, a kernel role that ends
+	 * leaves no table that others can touch. */
+	size_t fds = id == ROLE_KERNEL ? 1 : 0;
 	struct err err = ERR_INIT;
 
-	if (proc_spawn(&role->child, &enforcer_roles[id], NULL, 0, true, &err) != 0 ||
+	if (proc_spawn(
+		&role->child, &enforcer_roles[id], &p->nft_fd, fds, true, &err) != 0 ||
 	    watch_role(p, role, &err) != 0) {
 		parent_fail(p, "role-not-started", err.msg);
 		return;

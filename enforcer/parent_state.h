@@ -47,6 +47,7 @@ struct parent {
 	const char **directories; /* in config_arena */
 	struct files_source source_files[ENFORCER_MAX_SOURCES];
 	int listeners[LISTENER_COUNT];
+	int nft_fd; /* the kernel roles', one after the other */
 	uv_signal_t signals[3];
 	int ready_fd;
 	int status; /* of our exit */

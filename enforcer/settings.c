@@ -30,6 +30,7 @@ kernel_settings_encode(struct buf *out, const struct kernel_settings *s)
 {
 	put_role(out, &s->role);
 	proc_put_u16(out, s->flow_group);
+	proc_put_u8(out, s->own_table);
 }
 
 bool
@@ -37,6 +38,7 @@ kernel_settings_decode(struct proc_reader *r, struct kernel_settings *out_settin
 {
 	get_role(r, &out_settings->role);
 	out_settings->flow_group = proc_get_u16(r);
+	out_settings->own_table = proc_get_u8(r) != 0;
 	return proc_reader_done(r);
 }
 

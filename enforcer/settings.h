@@ -19,6 +19,7 @@ struct role_settings {
 struct kernel_settings {
 	struct role_settings role;
 	uint16_t flow_group;
+	bool own_table;
 };
 
 struct audit_settings {

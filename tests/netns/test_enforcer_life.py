@@ -46,6 +46,27 @@ def enforcer(lab, tmp_path):
 
 
 @pytest.fixture
+def plain(lab, tmp_path):
+    """As enforcer, with a table that others can change, as older kernels have it."""
+    with Enforcer(lab.node, tmp_path, {"world.yaml": world(lab), "db.yaml": DB},
+                  tableOwner="never") as it:
+        it.wait_settled()
+        assert not it.status()["kernel"]["owned"]
+        yield it
+    lab.node.exec(["nft", "flush", "ruleset"])
+
+
+@pytest.fixture
+def owned(enforcer):
+    """As enforcer, where the kernel has tables that belong to somebody."""
+    release = tuple(int(part) for part in os.uname().release.split(".")[:2])
+    assert enforcer.status()["kernel"]["owned"] == (release >= (6, 9))
+    if release < (6, 9):
+        pytest.skip("tables have owners that they outlive since Linux 6.9")
+    return enforcer
+
+
+@pytest.fixture
 def announce(capsys):
     """Print although pytest captures: a random test has to tell its seed."""
     def say(text):
@@ -245,18 +266,115 @@ CHANGES = {
 }
 
 
+def change_text(lab, name):
+    return CHANGES[name].format(rule=next(iter(packets(lab))),
+                                db=lab.host("db").address(4))
+
+
 @pytest.mark.parametrize("name", CHANGES)
-def test_foreign_change_is_healed(lab, enforcer, name):
-    rule = next(iter(packets(lab)))
-    text = CHANGES[name].format(rule=rule, db=lab.host("db").address(4))
-    wait_healed(enforcer, lab, 1, nft(lab, text))
-    assert re.search('table-healed generation=1 reason="', enforcer.log())
-    assert enforcer.metric("ringfence_heals_total") == 1
+def test_foreign_change_is_healed(lab, plain, name):
+    wait_healed(plain, lab, 1, nft(lab, change_text(lab, name)))
+    assert re.search('table-healed generation=1 reason="', plain.log())
+    assert plain.metric("ringfence_heals_total") == 1
 
 
-def test_heals_again_and_again(lab, enforcer):
+def test_heals_again_and_again(lab, plain):
     for count in range(1, 6):
-        wait_healed(enforcer, lab, count, nft(lab, "flush ruleset"))
+        wait_healed(plain, lab, count, nft(lab, "flush ruleset"))
+
+
+def try_everything(lab):
+    """Whatever others may do to our table, the table stays; flushing all is no error."""
+    before = packets(lab)
+    for name in CHANGES:
+        text = change_text(lab, name)
+        if name == "flush ruleset":
+            lab.node.nft(text)
+        else:
+            with pytest.raises(lab_module.LabError, match="Operation not permitted|busy"):
+                lab.node.nft(text)
+    assert packets(lab) == before
+
+
+def test_owned_table_is_out_of_reach(lab, owned):
+    assert owned.metric("ringfence_table_owned") == 1
+    try_everything(lab)
+    check_enforcing(lab)
+    assert owned.status()["kernel"]["heals"] == 0
+    assert owned.ask("diff").returncode == 0
+
+
+@pytest.mark.parametrize("role", ["kernel", "engine"])
+def test_owned_table_stays_so_when_a_role_dies(lab, owned, role):
+    """In the very moment: the socket is the parent's too."""
+    pid = owned.role(role)
+    os.kill(owned.process.pid, signal.SIGSTOP)  # it starts no other
+    try:
+        kill(pid)
+        try_everything(lab)
+    finally:
+        os.kill(owned.process.pid, signal.SIGCONT)
+    wait_until(lambda: owned.answers() and any(
+        r["name"] == role and r["pid"] != pid for r in owned.status()["roles"]), 20)
+    owned.wait_state("enforcing")
+    try_everything(lab)
+    change = DB.replace("5432", "80")
+    before = owned.generation()
+    owned.write("db.yaml", change)
+    owned.wait_generation(before + 1)
+    check = lab.probe("web", "db", "tcp", 80)
+    assert check.state == "open"
+
+
+def test_table_without_owner_is_adopted_by_the_next_daemon(lab, owned):
+    """Even before it knows what policy says."""
+    before = packets(lab)
+    owned.stop(signal.SIGKILL)
+    owned.write("db.yaml", "kind: [\n")
+    mark = len(owned.log())
+    owned.start(ready=False)
+    owned.wait_log("program-refused", mark)
+    assert packets(lab).keys() == before.keys()
+    try_everything(lab)
+    check_enforcing(lab)
+    owned.write("db.yaml", DB)
+    owned.wait_state("enforcing")
+    try_everything(lab)
+
+
+def test_closed_table_of_boot_is_adopted(lab, asleep):
+    boot(asleep)
+    asleep.write("db.yaml", "kind: [\n")
+    asleep.start(ready=False)
+    asleep.wait_log("program-refused")
+    if not asleep.status()["kernel"]["owned"]:
+        pytest.skip("tables have owners that they outlive since Linux 6.9")
+    lab.node.nft("flush ruleset")
+    assert lab.probe("world", "web", "tcp", 80).state == "closed"
+
+
+def test_second_daemon_is_told_whose_the_table_is(lab, owned, tmp_path):
+    other = Enforcer(lab.node, tmp_path / "b", world_of(tmp_path / "b", lab), metrics=False,
+                     flows={"group": 101})
+    other.start(ready=False)
+    try:
+        other.wait_log("kernel-refused .*belongs to another process")
+        check_enforcing(lab)
+        owned.stop()
+        other.wait_state("enforcing")
+    finally:
+        other.stop()
+
+
+def test_plain_table_becomes_owned_by_the_next_daemon(lab, plain):
+    plain.stop()
+    plain.write_config(tableOwner="auto")
+    with Watch(lab, FORBIDDEN + ALLOWED) as watch:
+        plain.start()
+        watch.wait_rounds(1)
+    check_watch(watch)
+    if plain.status()["kernel"]["owned"]:
+        try_everything(lab)
 
 
 def test_foreign_tables_are_left_alone_and_ours_is_not_made_again(lab, enforcer):
@@ -297,25 +415,25 @@ def test_edits_arrive_while_others_keep_changing_the_ruleset(lab, enforcer):
     wait_until(lambda: enforcer.ask("diff", check=False).returncode == 0, 5)
 
 
-def test_diff_names_what_is_different(lab, enforcer):
+def test_diff_names_what_is_different(lab, plain):
     """Asked at once, before it is healed: the engine looks a few times a second."""
     db = lab.host("db").address(4)
     seen = []
     for _ in range(20):
         lab.node.nft(f"delete element inet ringfence local4_in {{ {db} }}")
-        done = enforcer.ask("diff", "-o", "json", check=False)
-        enforcer.wait_settled()
-        wait_until(lambda: enforcer.ask("diff", check=False).returncode == 0, 5)
+        done = plain.ask("diff", "-o", "json", check=False)
+        plain.wait_settled()
+        wait_until(lambda: plain.ask("diff", check=False).returncode == 0, 5)
         if '"missing"' in done.stdout:
             seen.append(done.stdout)
             break
     assert seen and f'"address":"{db}"' in seen[0] and '"local4_in"' in seen[0]
 
 
-def test_foreign_flush_while_the_engine_is_dead_is_healed_by_the_next(lab, enforcer):
-    kill(enforcer.role("engine"))
+def test_foreign_flush_while_the_engine_is_dead_is_healed_by_the_next(lab, plain):
+    kill(plain.role("engine"))
     lab.node.exec(["nft", "flush", "ruleset"])
-    enforcer.wait_state("enforcing")
+    plain.wait_state("enforcing")
     wait_until(lambda: lab.probe("world", "db", "tcp", 5432, 100).state == "closed", 5)
     check_enforcing(lab)
 

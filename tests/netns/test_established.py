@@ -335,8 +335,10 @@ def test_killed_in_between_cuts_all_the_same(lab, enforcer, role):
         assert mon.goes_on()
 
 
-def test_foreign_flush_lets_nothing_in_for_good(lab, enforcer):
+def test_foreign_flush_lets_nothing_in_for_good(lab, idle):
     """What got through while the table was gone ends when it is back."""
+    idle.write_config(tableOwner="never")
+    enforcer = idle.start()
     kill(enforcer.role("engine"))
     lab.node.exec(["nft", "flush", "ruleset"])
     try:

@@ -56,7 +56,7 @@ START_TEST(smallest_configuration_has_defaults)
 	ck_assert_uint_eq(c->source_count, 1);
 	ck_assert_str_eq(c->sources[0].directory, "/p");
 	ck_assert(!c->default_deny && !c->ip_blocks_skip_pods && !c->reject);
-	ck_assert(!c->boot_closed);
+	ck_assert(!c->boot_closed && c->own_table);
 	ck_assert(!c->established.keep);
 	ck_assert_uint_eq(c->established.adopt_seconds, 30);
 	ck_assert_ptr_null(c->flow_file);
@@ -83,6 +83,7 @@ START_TEST(every_field_is_read)
 		 "established: {default: keep, keep: [/a/b], cut: [/a, /], "
 		 "adoptSeconds: 0}\n"
 		 "denied: reject\n"
+		 "tableOwner: never\n"
 		 "flows: {file: flows.jsonl, group: 7}\n"
 		 "audit: {directory: audit, mode: best-effort}\n"
 		 "control: e.sock\n"
@@ -99,7 +100,7 @@ START_TEST(every_field_is_read)
 	    c->sources[0].directory, "/tmp/policy.d"); /* beside the file */
 	ck_assert(str_is(c->sources[0].cluster, "east"));
 	ck_assert(c->default_deny && c->ip_blocks_skip_pods && c->reject);
-	ck_assert(c->boot_closed);
+	ck_assert(c->boot_closed && !c->own_table);
 	ck_assert(c->established.keep);
 	ck_assert_uint_eq(c->established.exception_count, 3);
 	ck_assert(str_is(c->established.exceptions[0].path, "/a"));

@@ -23,11 +23,14 @@ static struct err err;
 static void
 setup(void)
 {
+	int fd;
+
 	if (unshare(CLONE_NEWNET) != 0)
 		ck_assert_int_eq(unshare(CLONE_NEWUSER | CLONE_NEWNET), 0);
 	arena = arena_new();
 	err = ERR_INIT;
-	ck_assert_msg(nft_open(&nft, &err) == 0, "%s", err.msg);
+	ck_assert_msg(nft_socket(&fd, &err) == 0, "%s", err.msg);
+	nft = nft_new(fd);
 }
 
 static void
