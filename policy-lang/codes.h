@@ -61,6 +61,9 @@
 	    "is in.")                                                                  \
 	X(CODE_BAD_SELECTOR, "bad-selector", DIAG_ERROR,                               \
 	    "A label selector's requirement contradicts its operator.")                \
+	X(CODE_ODD_SELECTOR, "odd-selector", DIAG_WARNING,                             \
+	    "The API server takes this requirement of a selector, but it means "       \
+	    "nothing; the rule fails closed.")                                         \
 	X(CODE_NULL_SELECTOR, "null-selector", DIAG_WARNING,                           \
 	    "podSelector is present but null; the API server takes that for {}, "      \
 	    "which "                                                                   \

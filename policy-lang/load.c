@@ -5,6 +5,7 @@
 #include "policy-lang/load.h"
 
 #include <ctype.h>
+#include <string.h>
 
 #include "policy-lang/load_internal.h"
 
@@ -416,6 +417,25 @@ loader_fini(struct loader *l)
 	arena_free(l->pages);
 }
 
+/* Files that never met an API server may hold what it would refuse, where nothing depends
+ * on it or it can only mean one thing. Who asks for the server's judgement gets it. */
+static const enum diag_code tolerated[] = {CODE_ABSENT_SELECTOR, CODE_ODD_NAME};
+
+static void
+refuse_tolerated(struct loader *l)
+{
+	for (struct diag *d = l->diags->first; d != NULL; d = d->next) {
+		for (size_t i = 0; i < ARRAY_LEN(tolerated); i++) {
+			if (d->severity != DIAG_WARNING ||
+			    strcmp(d->code, diag_code_table[tolerated[i]].code) != 0)
+				continue;
+			d->severity = DIAG_ERROR;
+			l->diags->warnings--;
+			l->diags->errors++;
+		}
+	}
+}
+
 bool
 model_load(struct arena *arena, const struct bundle *bundle,
     const struct model_options *options, struct diag_list *diags,
@@ -443,6 +463,8 @@ model_load(struct arena *arena, const struct bundle *bundle,
 	}
 	load_finish(&l);
 	report_skipped(&l);
+	if (l.m->options.as_the_server)
+		refuse_tolerated(&l);
 	loader_fini(&l);
 	*out_model = l.m;
 	return !l.failed && diags->errors == errors;

@@ -127,8 +127,16 @@ read_networks(
 	    !check_set(l, list))
 		return false;
 	prefixes = ARENA_ARRAY(l->arena, list->count, struct ip_prefix);
-	for (uint32_t i = 0; i < list->count; i++)
-		ok &= load_cidr(l, list->u.items[i], false, &prefixes[i], NULL);
+	for (uint32_t i = 0; i < list->count; i++) {
+		const struct doc_node *item = list->u.items[i];
+
+		ok &= load_cidr(l, item, false, &prefixes[i], NULL);
+		if (item->text.len <= ADMIN_CIDR_BYTES)
+			continue;
+		diag_say(l->diags, CODE_BAD_CIDR, item->loc,
+		    "a network must have at most %d characters", ADMIN_CIDR_BYTES);
+		ok = false;
+	}
 	out->prefixes = prefixes;
 	out->prefix_count = list->count;
 	return ok;
@@ -248,6 +256,17 @@ read_ports(struct admin_context *c, const struct doc_node *list, struct rule *ru
 	return ok;
 }
 
+/* Schemas count characters; a text is UTF-8 once it has been read. */
+static size_t
+characters(struct str text)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < text.len; i++)
+		count += ((unsigned char)text.ptr[i] & 0xc0) != 0x80;
+	return count;
+}
+
 static bool
 read_rule(struct admin_context *c, const struct doc_node *node, struct rule *rule)
 {
@@ -262,10 +281,10 @@ read_rule(struct admin_context *c, const struct doc_node *node, struct rule *rul
 	rule->action = (enum action)action;
 	if (v[RULE_NAME] != NULL) {
 		rule->name = load_text(l, v[RULE_NAME]->text);
-		if (rule->name.len > ADMIN_NAME_BYTES) {
+		if (characters(rule->name) > ADMIN_NAME_CHARACTERS) {
 			diag_say(l->diags, CODE_BAD_NAME, v[RULE_NAME]->loc,
-			    "a rule's name must have at most %d bytes",
-			    ADMIN_NAME_BYTES);
+			    "a rule's name must have at most %d characters",
+			    ADMIN_NAME_CHARACTERS);
 			ok = false;
 		}
 	}

@@ -7,10 +7,11 @@
 #include "policy-lang/load_internal.h"
 
 /* Limits of the CRDs. */
-#define ADMIN_NETWORKS_MAX 25
-#define ADMIN_DOMAINS_MAX  25
-#define ADMIN_NAME_BYTES   100
-#define ADMIN_PRIORITY_MAX 1000
+#define ADMIN_NETWORKS_MAX    25
+#define ADMIN_DOMAINS_MAX     25
+#define ADMIN_NAME_CHARACTERS 100
+#define ADMIN_CIDR_BYTES      43
+#define ADMIN_PRIORITY_MAX    1000
 
 /* The fields of a spec, where a dialect has them. */
 enum {

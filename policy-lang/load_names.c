@@ -75,6 +75,22 @@ name_is_qualified(struct str s)
 	       matches(s, LOWER | UPPER | DIGIT, DASH | UNDERSCORE | DOT);
 }
 
+/* The server turns it to lower case first, which only the prefix needs. */
+bool
+name_is_annotation(struct str s)
+{
+	char lower[LIMIT_NAME_BYTES + 1 + LABEL_BYTES];
+
+	if (s.len > sizeof(lower))
+		return false;
+	for (size_t i = 0; i < s.len; i++) {
+		bool upper = byte_class(s.ptr[i]) == UPPER;
+
+		lower[i] = upper ? (char)(s.ptr[i] - 'A' + 'a') : s.ptr[i];
+	}
+	return name_is_qualified((struct str){lower, s.len});
+}
+
 bool
 name_is_label_value(struct str s)
 {

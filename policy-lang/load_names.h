@@ -15,6 +15,8 @@ MUST_CHECK bool name_is_subdomain(struct str s);
 /* [A-Za-z0-9] at both ends, and [-_.A-Za-z0-9] between; at most 63 bytes; with an
  * optional prefix, a subdomain and a slash. */
 MUST_CHECK bool name_is_qualified(struct str s);
+/* An annotation's key: a qualified name, in whatever case. */
+MUST_CHECK bool name_is_annotation(struct str s);
 /* A label's value: empty, or as the name part of a qualified name. */
 MUST_CHECK bool name_is_label_value(struct str s);
 /* IANA service name: at most 15 of [-a-z0-9], a letter among them, no hyphen at the

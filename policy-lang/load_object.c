@@ -203,6 +203,12 @@ check_annotations(struct loader *l, const struct doc_node *map)
 		if (e->value->kind != DOC_NULL)
 			ok &= schema_type(
 			    l->diags, e->value, "an annotation's value", TYPE_STRING);
+		if (name_is_annotation(e->key->text))
+			continue;
+		diag_say(l->diags, CODE_BAD_LABEL, e->key->loc,
+		    "the annotation key \"%.*s\" must be %s", STR_ARG(e->key->text),
+		    NAME_QUALIFIED_RULE);
+		ok = false;
 	}
 	return ok;
 }

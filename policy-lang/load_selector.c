@@ -236,14 +236,51 @@ read_values(struct loader *l, const struct doc_node *list, enum api_style style,
 	return ok;
 }
 
+/* A requirement that means nothing. A CRD's schema lets it pass, and whoever evaluates
+ * the selector then fails: a warning there, and the rule fails closed. Returns false. */
+static bool
+bad_requirement(struct loader *l, struct loc loc, enum api_style style,
+    const char *operator_name, const char *why)
+{
+	diag_say(l->diags, style == API_CRD ? CODE_ODD_SELECTOR : CODE_BAD_SELECTOR,
+	    loc, "the operator %s %s%s", operator_name, why,
+	    style == API_CRD ? ": the rule fails closed" : "");
+	return false;
+}
+
+static bool
+read_operator(struct loader *l, const struct doc_node *node, enum api_style style,
+    enum requirement_op *out)
+{
+	const char *nearest;
+	size_t op = 0;
+	struct diag *d;
+
+	while (
+	    op < ARRAY_LEN(operator_names) && !str_is(node->text, operator_names[op]))
+		op++;
+	*out = (enum requirement_op)op;
+	if (op < ARRAY_LEN(operator_names))
+		return true;
+	if (style != API_CRD)
+		return schema_enum(l->diags, node, "\"operator\"", operator_names,
+		    ARRAY_LEN(operator_names), &op);
+	d = diag_say(l->diags, CODE_ODD_SELECTOR, node->loc,
+	    "there is no operator \"%.*s\": the rule fails closed",
+	    STR_ARG(node->text));
+	nearest = schema_nearest(node->text, operator_names, ARRAY_LEN(operator_names));
+	if (nearest != NULL)
+		diag_hint(l->diags, d, "did you mean \"%s\"?", nearest);
+	return false;
+}
+
 static bool
 read_expression(struct loader *l, const struct doc_node *node, enum api_style style,
     struct requirement *req)
 {
 	const struct doc_node *v[ARRAY_LEN(expression_fields)];
 	struct doc_node empty;
-	size_t op = REQ_EXISTS;
-	bool ok;
+	bool ok, some;
 
 	node = load_item(style, node, &empty);
 	ok = schema_read(l->diags, &expression_schema, node, v);
@@ -251,25 +288,19 @@ read_expression(struct loader *l, const struct doc_node *node, enum api_style st
 		ok &= check_label_key(l, v[EXPR_KEY], style);
 		req->key = load_text(l, v[EXPR_KEY]->text);
 	}
-	if (v[EXPR_OPERATOR] == NULL)
+	if (v[EXPR_OPERATOR] == NULL ||
+	    !read_operator(l, v[EXPR_OPERATOR], style, &req->op))
 		return false;
-	if (!schema_enum(l->diags, v[EXPR_OPERATOR], "\"operator\"", operator_names,
-		ARRAY_LEN(operator_names), &op))
-		return false;
-	req->op = (enum requirement_op)op;
+	some = v[EXPR_VALUES] != NULL && v[EXPR_VALUES]->count != 0;
 	if (req->op == REQ_IN || req->op == REQ_NOT_IN) {
-		if (v[EXPR_VALUES] != NULL && v[EXPR_VALUES]->count != 0)
+		if (some)
 			return read_values(l, v[EXPR_VALUES], style, req) && ok;
-		diag_say(l->diags, CODE_BAD_SELECTOR, v[EXPR_OPERATOR]->loc,
-		    "the operator %s needs at least one value in \"values\"",
-		    operator_names[op]);
-		return false;
+		return bad_requirement(l, v[EXPR_OPERATOR]->loc, style,
+		    operator_names[req->op], "needs at least one value in \"values\"");
 	}
-	if (v[EXPR_VALUES] != NULL && v[EXPR_VALUES]->count != 0) {
-		diag_say(l->diags, CODE_BAD_SELECTOR, v[EXPR_VALUES]->loc,
-		    "the operator %s takes no values", operator_names[op]);
-		return false;
-	}
+	if (some)
+		return bad_requirement(l, v[EXPR_VALUES]->loc, style,
+		    operator_names[req->op], "takes no values");
 	return ok;
 }
 

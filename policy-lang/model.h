@@ -386,6 +386,7 @@ struct quota {
 struct model_options {
 	bool default_deny;        /* --cluster-default deny */
 	bool ip_blocks_skip_pods; /* --ip-blocks-match-pods=never */
+	bool as_the_server;       /* what an API server refuses is an error: --strict */
 	/* --cluster NAME=PATH: documents of sources below PATH belong to NAME. With one
 	 * cluster the others do, too; with several they are of a cluster without name. A
 	 * Kubernetes policy sees the workloads, namespaces and nodes of its own cluster

@@ -49,11 +49,13 @@ set_strict(struct cli *cli, const char *arg UNUSED)
 	struct check_args *args = cli->args;
 
 	args->strict = true;
+	cli->model_options.as_the_server = true;
 	return true;
 }
 
 static const struct cli_option options[] = {
-    {"strict", NULL, "exit status 1 when there are warnings", set_strict},
+    {"strict", NULL, "exit status 1 when there are warnings; errors as an API server",
+	set_strict},
     {0},
 };
 

@@ -2,23 +2,32 @@
 
 RINGFENCE_RECORDED or ../shared/recorded has documents, most of them damaged in one place,
 with the verdict of an API server under strict field validation; RINGFENCE_CORPUS or
-../shared/corpus has files that an API server refuses. Neither is part of this repository:
-where they are absent these tests are skipped.
+../shared/corpus has files that an API server refuses; RINGFENCE_API or ../shared/api has
+the CustomResourceDefinitions. None is part of this repository: where they are absent
+these tests are skipped. RINGFENCE_MUTATIONS is how many damaged documents are judged
+beside the oracle (api_oracle.py), RINGFENCE_SEED which.
 """
 
+import copy
 import json
 import os
 import pathlib
+import random
 import re
 import sys
+import time
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "lib")]
+import api_mutations  # noqa: E402
+import api_oracle  # noqa: E402
 import rf  # noqa: E402
 
 SHARED = rf.ROOT.parent / "shared"
 RECORDED = pathlib.Path(os.environ.get("RINGFENCE_RECORDED", SHARED / "recorded"))
+API = pathlib.Path(os.environ.get("RINGFENCE_API", SHARED / "api"))
 CORPUS = pathlib.Path(os.environ.get("RINGFENCE_CORPUS", SHARED / "corpus"))
 
 # What a request's path tells the server, a file must say itself.
@@ -61,6 +70,62 @@ def test_verdict_is_the_servers(row):
     done = rf.run("check", "-", stdin=json.dumps(row["document"]))
     assert done.returncode == (0 if expected(row) else 2), (row["case"], row["message"], done.stderr)
     assert (done.returncode == 2) == (": error: " in done.stderr)
+
+
+# What a server tolerates is a warning to us; what we tolerate, --strict refuses.
+@pytest.mark.skipif(not ROWS, reason="no recorded verdicts here")
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if expected(row) != row["accepted"]], ids=lambda row: row["case"]
+)
+def test_strict_verdict_is_the_servers(row):
+    done = rf.run("check", "--strict", "-", stdin=json.dumps(row["document"]))
+    accepted = row["accepted"] and not NOT_IN_A_FILE.match(row["case"])
+    assert (done.returncode == 2) == (not accepted), done.stderr
+
+
+SCHEMAS = api_oracle.read_schemas(API)
+
+
+@pytest.mark.skipif(not (ROWS and SCHEMAS), reason="no recorded verdicts or no CRDs here")
+def test_oracle_knows_every_recorded_verdict():
+    wrong = [
+        (row["case"], row["accepted"])
+        for row in ROWS
+        if not NOT_IN_A_FILE.match(row["case"])
+        and (api_oracle.verdict(SCHEMAS, copy.deepcopy(row["document"])) is None) != row["accepted"]
+    ]
+    assert not wrong
+
+
+# Where we depart from the server's answer: documents of other kinds are none of ours, and
+# there is no domain name of more than 253 bytes.
+def departs(document):
+    kind = document.get("apiVersion"), document.get("kind")
+    other = all(isinstance(text, str) for text in kind) and kind not in KINDS
+    texts = re.findall(r'"[^"]{254,}"', json.dumps(document, ensure_ascii=False))
+    return other or any("." in text for text in texts)
+
+
+KINDS = {(base["apiVersion"], base["kind"]) for base in api_mutations.BASES}
+
+
+@pytest.mark.parametrize("base", api_mutations.BASES, ids=lambda base: base["kind"])
+def test_verdict_of_damaged_document_is_the_oracles(base):
+    if not SCHEMAS and base["kind"] != "NetworkPolicy":
+        pytest.skip("no CRDs here")
+    count = int(os.environ.get("RINGFENCE_MUTATIONS", 300)) // len(api_mutations.BASES)
+    seed = int(os.environ.get("RINGFENCE_SEED", time.time_ns() % 100000))
+    every = list(api_mutations.mutations(base))
+    wrong = []
+    for what, path, change in random.Random(seed).sample(every, min(count, len(every))):
+        document = api_mutations.changed(base, path, change)
+        if departs(document):
+            continue
+        why = api_oracle.verdict(SCHEMAS, copy.deepcopy(document))
+        done = rf.run("check", "--strict", "-", stdin=json.dumps(document))
+        if (done.returncode == 2) != (why is not None) or done.returncode not in (0, 1, 2):
+            wrong.append((what, why, done.stderr))
+    assert not wrong, f"RINGFENCE_SEED={seed}"
 
 
 # The line with the damage, and whether it is an error. A null podSelector is legal and
