@@ -156,6 +156,7 @@ name_is_printable(struct str s)
 #define RE_STEP     "[a-z0-9]([-_.a-z0-9]{0,61}[a-z0-9])?"
 #define RE_PATH     "/(" RE_STEP "(/" RE_STEP "){0,15})?"
 #define RE_DNS_PART "[A-Za-z0-9]([-_A-Za-z0-9]*[A-Za-z0-9])?"
+#define RE_ANY_CASE "[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?"
 #define RE_IANA     "[a-z0-9]+(-[a-z0-9]+)*"
 #define RE_NUMBER                                                                      \
 	"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|" \
@@ -170,6 +171,8 @@ const struct grammar grammar_placed = {{{"^([^/]+/)?" RE_LABEL "$"}}, 0, NULL};
 const struct grammar grammar_subdomain = {{{"^" RE_SUBDOMAIN "$"}}, 253, NULL};
 const struct grammar grammar_qualified = {
     {{"^(" RE_SUBDOMAIN "/)?" RE_NAME "$"}}, 317, NULL};
+const struct grammar grammar_annotation = {
+    {{"^(" RE_ANY_CASE "(\\." RE_ANY_CASE ")*/)?" RE_NAME "$"}}, 317, NULL};
 const struct grammar grammar_label_value = {{{"^(" RE_NAME ")?$"}}, 63, NULL};
 const struct grammar grammar_port_name = {{{"^" RE_IANA "$", "[a-z]"}}, 15, NULL};
 const struct grammar grammar_domain = {

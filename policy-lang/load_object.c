@@ -157,6 +157,7 @@ static const struct schema_field meta_fields[] = {
 			.each = &label_value},                                         \
 		    {.about =                                                          \
 			    "Notes for people and tools; nothing is judged by them.",  \
+			.keys = &grammar_annotation,                                   \
 			.each = &annotation_value},                                    \
 		    ANY_VALUE("Written by the API server."),                           \
 		    ANY_VALUE("Written by the API server."),                           \
