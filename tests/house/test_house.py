@@ -76,7 +76,7 @@ def tracked(*patterns):
 
 
 def test_manual_pages_are_well_formed():
-    pages = tracked("*.1", "*.5", "*.8")
+    pages = tracked("*.1", "*.5", "*.7", "*.8")
     assert pages
     run = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", *pages],
                          capture_output=True, text=True, check=False)
@@ -86,7 +86,7 @@ def test_manual_pages_are_well_formed():
 
 
 def test_every_program_is_documented():
-    pages = {page.name for page in tracked("*.1", "*.5", "*.8")}
+    pages = {page.name for page in tracked("*.1", "*.5", "*.7", "*.8")}
     assert {"ringfence.1", "ringfence-enforcer.8", "ringfence-gate.8", "ringfence-login.1",
             "ringfence-audit.1"} <= pages
 
