@@ -16,6 +16,7 @@
 		edges[pair.edge].pairs.push(pair);
 	const grouped = ends.length > new Set(ends.map((e) => e.card)).size;
 	let shown = pairs;
+	let shownSet = new Set(pairs);
 	let all = true; /* nothing is filtered out */
 	const spaceOf = new Map(ends.map((e) => [e.card, e.space]));
 
@@ -72,6 +73,7 @@
 			(within(p.src.space, top) || within(p.dst.space, top)) &&
 			(text === "" || named(p.src) || named(p.dst)) &&
 			(!port || takesIn(p.ports, port.port, port.proto)));
+		shownSet = new Set(shown);
 		const filtered = shown.length < pairs.length || top !== "" || text !== "";
 		const liveEdges = new Set(shown.map((p) => p.edge));
 		const liveCards = new Set();
@@ -199,7 +201,7 @@
 		if (node.classList.contains("card"))
 			showCard(i, focus);
 		else
-			showPairs(edges[i].pairs.filter((p) => shown.includes(p)), focus);
+			showPairs(edges[i].pairs.filter((p) => shownSet.has(p)), focus);
 	};
 
 	/* ---- the picture ---- */
