@@ -96,23 +96,22 @@ print_spaces(struct buf *out, struct dice *dice)
 
 /* ---- the tree, nodes, workloads ---- */
 
-/* The Kubernetes namespaces placed at a path: in a cluster of several, of that one. */
+/* The Kubernetes namespaces placed at a path, of every cluster. */
 static void
-print_placed(struct buf *out, const char *path, const char *cluster)
+print_placed(struct buf *out, const char *path, unsigned clusters)
 {
 	const char *comma = "";
 
-	buf_add_char(out, '{');
-	if (cluster != NULL)
-		buf_printf(out, "cluster: %s, ", cluster);
-	buf_add_cstr(out, "namespaces: [");
 	for (unsigned k = 0; k < ARRAY_LEN(placed_at); k++) {
 		if (!str_is(str_from(placed_at[k]), path))
 			continue;
-		buf_printf(out, "%sk%u", comma, k);
-		comma = ", ";
+		for (unsigned c = 0; c < (clusters == 0 ? 1 : clusters); c++) {
+			buf_printf(out, "%s%s%sk%u", comma,
+			    clusters == 0 ? "" : cluster_names[c],
+			    clusters == 0 ? "" : "/", k);
+			comma = ", ";
+		}
 	}
-	buf_add_cstr(out, "]}");
 }
 
 static void
@@ -122,15 +121,10 @@ print_tree(struct buf *out, unsigned clusters)
 		buf_printf(out,
 		    "---\napiVersion: ringfence.dev/v1alpha1\nkind: Namespace\n"
 		    "metadata: {name: %s, labels: {team: t%u}}\n"
-		    "spec: {kubernetes: ",
+		    "spec: {kubernetes: {namespaces: [",
 		    paths[i], i % 3);
-		if (clusters == 0)
-			print_placed(out, paths[i], NULL);
-		for (unsigned c = 0; c < clusters; c++) {
-			buf_add_cstr(out, c == 0 ? "[" : ", ");
-			print_placed(out, paths[i], cluster_names[c]);
-		}
-		buf_add_cstr(out, clusters == 0 ? "}\n" : "]}\n");
+		print_placed(out, paths[i], clusters);
+		buf_add_cstr(out, "]}}\n");
 	}
 }
 
