@@ -4,6 +4,7 @@
 
 #include "authn/api.h"
 #include "authn/exchange_list.h"
+#include "authn/exchange_review.h"
 #include "authn/upstream.h"
 #include "authn/worker_state.h"
 
@@ -228,7 +229,7 @@ refuse_body(struct exchange *x, uint64_t limit)
 static uint64_t
 body_limit(const struct exchange *x)
 {
-	if (x->state == EXCHANGE_COLLECT)
+	if (x->state == EXCHANGE_COLLECT || x->state == EXCHANGE_REVIEW)
 		return EXCHANGE_OWN_BODY;
 	return x->has_quota && !x->switched ? x->quota.body_bytes : QUOTA_UNSET;
 }
@@ -261,6 +262,8 @@ exchange_request_end(struct exchange *x)
 	x->req_ended = true;
 	if (x->state == EXCHANGE_COLLECT)
 		api_body_complete(x);
+	else if (x->state == EXCHANGE_REVIEW)
+		exchange_review_complete(x);
 	else if (x->up != NULL)
 		upstream_body(x->up);
 }

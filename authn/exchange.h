@@ -28,6 +28,7 @@ struct worker;
 enum exchange_state {
 	EXCHANGE_HEAD,     /* its headers are being read */
 	EXCHANGE_AUTH,     /* waits for the auth role */
+	EXCHANGE_REVIEW,   /* a question about rights: waits for its body */
 	EXCHANGE_COLLECT,  /* an endpoint of our own: waits for its body */
 	EXCHANGE_ANSWER,   /* waits for the auth role's answer to it */
 	EXCHANGE_RECORD,   /* waits until RequestReceived is on disk */
@@ -78,6 +79,7 @@ struct exchange {
 	struct identity *id;
 	struct identity *certificate;           /* the connection's; borrowed */
 	void (*identified)(struct exchange *x); /* goes on once `id` is known */
+	void (*reviewed)(struct exchange *x);   /* goes on once its body was read */
 	auth_ticket_t auth_ticket;
 	audit_ticket_t audit_ticket;
 	struct quota_ticket quota;
@@ -186,7 +188,12 @@ void exchange_forward(struct exchange *x);
 /* Is the identity still good, and the request still permitted? For open streams. */
 MUST_CHECK bool exchange_still_permitted(struct exchange *x);
 /* Across namespaces: where the request would be allowed, one by one. */
-MUST_CHECK struct access_extent exchange_extent(const struct exchange *x);
+MUST_CHECK struct access_extent exchange_extent(
+    const struct exchange *x, const struct request_info *info);
+/* Would that request of the same user be let through, in part at least? *out_verdict says
+ * why. */
+MUST_CHECK bool exchange_would_allow(const struct exchange *x,
+    const struct request_info *info, struct access_verdict *out_verdict);
 /* May objects in that namespace be seen ("": outside of namespaces)? */
 MUST_CHECK bool exchange_sees(const struct exchange *x, struct str namespace);
 /* Ends an open stream: a watch as if it were over, anything else visibly cut. */

@@ -3,6 +3,7 @@
  */
 #include "authn/exchange.h"
 #include "authn/exchange_list.h"
+#include "authn/exchange_review.h"
 #include "authn/upstream.h"
 #include "authn/worker_state.h"
 
@@ -75,16 +76,17 @@ ask(const struct exchange *x, const struct access_request *question)
  * WebSocket begins) needs the right to `create` as well, as with the API server since 1.35.
  */
 static struct access_verdict
-judge(const struct exchange *x, struct access_request *question)
+judge(const struct exchange *x, const struct request_info *info,
+    struct access_request *question)
 {
 	struct access_verdict v;
 
-	if (x->info.is_discovery)
+	*question = access_question(info);
+	if (info->is_discovery || info->is_self_review)
 		return (struct access_verdict){
 		    .allow = true, .level = x->w->policy->model->root};
 	v = ask(x, question);
-	if (v.allow && x->info.is_upgrade_subresource &&
-	    str_is(question->verb, "get")) {
+	if (v.allow && info->is_upgrade_subresource && str_is(question->verb, "get")) {
 		question->verb = STR("create");
 		v = ask(x, question);
 	}
@@ -101,10 +103,10 @@ exchange_sees(const struct exchange *x, struct str namespace)
 }
 
 struct access_extent
-exchange_extent(const struct exchange *x)
+exchange_extent(const struct exchange *x, const struct request_info *info)
 {
 	const struct access_levels *levels = &x->w->policy->levels;
-	const struct access_request question = access_question(&x->info);
+	const struct access_request question = access_question(info);
 	const struct access_subject asker = access_asker(x);
 	struct access_extent extent;
 	bool somewhere, everywhere;
@@ -119,17 +121,30 @@ exchange_extent(const struct exchange *x)
 
 /* Across namespaces: allowed as it is, filtered, or refused. */
 static struct access_verdict
-judge_across(
-    struct exchange *x, const struct access_request *question, bool *out_filter)
+judge_across(const struct exchange *x, const struct request_info *info,
+    const struct access_extent *extent, struct access_request *question)
 {
-	struct access_extent extent = exchange_extent(x);
-
-	x->extent = extent.digest;
-	*out_filter = extent.somewhere && !extent.everywhere;
-	if (*out_filter)
+	*question = access_question(info);
+	if (extent->somewhere && !extent->everywhere)
 		return (struct access_verdict){
 		    .allow = true, .level = x->w->policy->model->root};
 	return ask(x, question);
+}
+
+bool
+exchange_would_allow(const struct exchange *x, const struct request_info *info,
+    struct access_verdict *out_verdict)
+{
+	struct access_request question;
+	struct access_extent extent;
+
+	if (!exchange_list_is_across(info)) {
+		*out_verdict = judge(x, info, &question);
+		return out_verdict->allow;
+	}
+	extent = exchange_extent(x, info);
+	*out_verdict = judge_across(x, info, &extent, &question);
+	return out_verdict->allow;
 }
 
 static void
@@ -214,6 +229,16 @@ on_received_recorded(void *arg, bool ok)
 	exchange_reply_unavailable(x, "the audit log cannot be written");
 }
 
+/* Everything is decided: on record, if it must be, and on. */
+static void
+begin(struct exchange *x)
+{
+	if (x->info.is_mutation)
+		exchange_record_received(x, on_received_recorded);
+	else
+		exchange_forward(x);
+}
+
 /* What speaks against the request before anybody's rights matter. */
 static bool
 acceptable(struct exchange *x)
@@ -260,14 +285,19 @@ body_fits(struct exchange *x)
 void
 exchange_admit(struct exchange *x)
 {
-	struct access_request question = access_question(&x->info);
+	struct access_extent extent = {.everywhere = true};
+	struct access_request question;
 	struct access_verdict v;
-	bool filter = false;
 
 	if (!acceptable(x))
 		return;
-	v = exchange_list_is_across(x) ? judge_across(x, &question, &filter)
-				       : judge(x, &question);
+	if (exchange_list_is_across(&x->info)) {
+		extent = exchange_extent(x, &x->info);
+		x->extent = extent.digest;
+		v = judge_across(x, &x->info, &extent, &question);
+	} else {
+		v = judge(x, &x->info, &question);
+	}
 	if (v.level == NULL) /* no namespace can have such a name */
 		v.level = x->w->policy->model->root;
 	note_decision(x, &v);
@@ -290,12 +320,10 @@ exchange_admit(struct exchange *x)
 		exchange_reply_unavailable(x, "the audit log cannot be written");
 		return;
 	}
-	if (filter && !exchange_list_prepare(x))
+	if (!extent.everywhere && !exchange_list_prepare(x))
 		return;
-	if (x->info.is_mutation)
-		exchange_record_received(x, on_received_recorded);
-	else
-		exchange_forward(x);
+	if (!exchange_review_begin(x, begin))
+		begin(x);
 }
 
 void
@@ -313,16 +341,16 @@ exchange_forward(struct exchange *x)
 bool
 exchange_still_permitted(struct exchange *x)
 {
-	struct access_request question = access_question(&x->info);
+	struct access_request question;
 
 	if (x->id == NULL || !x->classified)
 		return true;
 	if (x->id->revoked || walltime_now().ns >= x->id->expires.ns)
 		return false;
-	if (exchange_list_is_across(x)) {
-		struct access_extent extent = exchange_extent(x);
+	if (exchange_list_is_across(&x->info)) {
+		struct access_extent extent = exchange_extent(x, &x->info);
 
 		return x->list != NULL ? extent.somewhere : extent.everywhere;
 	}
-	return judge(x, &question).allow;
+	return judge(x, &x->info, &question).allow;
 }

@@ -26,11 +26,11 @@ struct exchange_list {
 };
 
 bool
-exchange_list_is_across(const struct exchange *x)
+exchange_list_is_across(const struct request_info *info)
 {
-	return x->classified && x->info.is_resource && x->info.namespace.len == 0 &&
-	       x->info.subresource.len == 0 &&
-	       (str_is(x->info.verb, "list") || str_is(x->info.verb, "watch"));
+	return info->is_resource && info->namespace.len == 0 &&
+	       info->subresource.len == 0 &&
+	       (str_is(info->verb, "list") || str_is(info->verb, "watch"));
 }
 
 /* ---- what the filter asks ---- */
@@ -289,7 +289,7 @@ exchange_list_policy_changed(struct exchange *x)
 	uint64_t before = x->extent;
 
 	x->list->known = false;
-	x->extent = exchange_extent(x).digest;
+	x->extent = exchange_extent(x, &x->info).digest;
 	if (x->extent == before || !x->res_head ||
 	    x->list->filter.mode != LIST_FILTER_WATCH)
 		return;

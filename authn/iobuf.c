@@ -127,6 +127,14 @@ iobuf_peek(const struct iobuf *b)
 }
 
 void
+iobuf_copy(const struct iobuf *b, struct buf *out)
+{
+	for (const struct iobuf_block *block = b->first; block != NULL;
+	     block = block->next)
+		buf_add(out, block->data + block->start, block->end - block->start);
+}
+
+void
 iobuf_drain(struct iobuf_pool *pool, struct iobuf *b, size_t len)
 {
 	assert(len <= b->len);

@@ -34,6 +34,8 @@ void iobuf_append(
     struct iobuf_pool *pool, struct iobuf *b, const void *data, size_t len);
 /* The first contiguous piece; empty when the queue is. Valid until the next change. */
 MUST_CHECK struct str iobuf_peek(const struct iobuf *b);
+/* Appends everything to *out; the queue keeps it. */
+void iobuf_copy(const struct iobuf *b, struct buf *out);
 /* Takes `len` bytes (at most b->len) off the front. */
 void iobuf_drain(struct iobuf_pool *pool, struct iobuf *b, size_t len);
 /* Overwrites the first `len` bytes, which stay in the queue. */

@@ -277,8 +277,32 @@ is_discovery(const struct request_info *info)
 	return false;
 }
 
-static void
-derive(struct request_info *info)
+/* What the role system:basic-user opens. */
+static bool
+is_self_review(const struct request_info *info)
+{
+	static const struct {
+		const char *group, *resource;
+	} reviews[] = {
+	    {"authorization.k8s.io", "selfsubjectaccessreviews"},
+	    {"authorization.k8s.io", "selfsubjectrulesreviews"},
+	    {"authentication.k8s.io", "selfsubjectreviews"},
+	};
+
+	if (!info->is_resource || !str_is(info->verb, "create") ||
+	    info->namespace.len != 0 || info->name.len != 0 ||
+	    info->subresource.len != 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(reviews); i++) {
+		if (str_is(info->api_group, reviews[i].group) &&
+		    str_is(info->resource, reviews[i].resource))
+			return true;
+	}
+	return false;
+}
+
+void
+request_info_derive(struct request_info *info)
 {
 	static const char *const upgrades[] = {
 	    "exec", "attach", "portforward", "proxy"};
@@ -289,6 +313,7 @@ derive(struct request_info *info)
 			info->is_upgrade_subresource = true;
 	}
 	info->is_discovery = is_discovery(info);
+	info->is_self_review = is_self_review(info);
 	if (info->is_upgrade_subresource ||
 	    (info->is_resource &&
 		(str_is(info->verb, "watch") || str_is(info->verb, "proxy"))))
@@ -324,7 +349,7 @@ request_classify(struct arena *arena, struct str method, struct str target,
 	} else {
 		out_info->verb = lower_case(arena, method);
 	}
-	derive(out_info);
+	request_info_derive(out_info);
 	return REQUEST_OK;
 }
 

@@ -29,6 +29,7 @@ struct request_info {
 	    is_long_running; /* watch, or proxy, exec, attach, portforward, log follow */
 	bool
 	    is_upgrade_subresource; /* exec, attach, portforward, proxy: write, whatever the method */
+	bool is_self_review; /* what may I, who am I: open to all signed in */
 	bool
 	    is_mutation; /* any verb but get, list, watch; upgrade subresources always */
 };
@@ -44,6 +45,8 @@ enum request_problem {
  * point into the arena or `target`. */
 MUST_CHECK enum request_problem request_classify(struct arena *arena, struct str method,
     struct str target, struct request_info *out_info);
+/* Fills the is_... members from the others, for a request that was not read from a target. */
+void request_info_derive(struct request_info *info);
 MUST_CHECK const char *request_problem_text(enum request_problem problem);
 
 #endif

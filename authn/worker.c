@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <jansson.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -464,6 +465,7 @@ start(struct worker *w, const int *fds, size_t fd_count, struct err *err)
 	w->hub.second = on_second;
 	w->hub.before_flush = before_flush;
 	w->hub.arg = w;
+	json_object_seed(0); /* opens a file, which the confined may not */
 	rc = proc_channel_set_blocking(w->monitor, false, err);
 	if (rc == 0)
 		rc = connect_roles(w, fds, err);
