@@ -115,6 +115,7 @@ exchange_free(struct exchange *x)
 		w->stats.by_class[x->status / 100]++;
 	unlink_exchange(x);
 	exchange_list_free(x);
+	exchange_rules_free(x);
 	if (x->secure_body) {
 		iobuf_wipe(&w->bufs, &x->req_body);
 		iobuf_wipe(&w->bufs, &x->res_body);
@@ -367,6 +368,10 @@ exchange_up_head(struct exchange *x, int status, const struct header_list *heade
 
 	if (x->state != EXCHANGE_UPSTREAM || x->res_head)
 		return;
+	if (x->rules != NULL) {
+		exchange_rules_head(x, status);
+		return;
+	}
 	if (x->list != NULL) {
 		if (!exchange_list_head(x, status, headers, &filtered))
 			return;
@@ -393,6 +398,10 @@ exchange_up_data(struct exchange *x, const char *data, size_t len)
 {
 	if (x->state != EXCHANGE_UPSTREAM || x->res_ended)
 		return;
+	if (x->rules != NULL) {
+		exchange_rules_data(x, data, len);
+		return;
+	}
 	if (x->list != NULL) {
 		exchange_list_data(x, data, len);
 		return;
@@ -408,6 +417,10 @@ exchange_up_end(struct exchange *x)
 	x->up = NULL;
 	if (x->state != EXCHANGE_UPSTREAM || x->res_ended)
 		return;
+	if (x->rules != NULL) {
+		exchange_rules_ended(x);
+		return;
+	}
 	if (x->list != NULL && !exchange_list_ended(x))
 		return;
 	x->state = EXCHANGE_REPLIED;
@@ -459,6 +472,7 @@ exchange_answer_instead(struct exchange *x, const struct status *status)
 {
 	stop_work(x);
 	exchange_list_free(x);
+	exchange_rules_free(x);
 	iobuf_clear(&x->w->bufs, &x->res_body);
 	x->res_headers = (struct header_list){NULL, 0, 0, 0};
 	x->res_head = false;

@@ -22,6 +22,7 @@
 
 struct exchange;
 struct exchange_list;
+struct exchange_rules;
 struct upstream_request;
 struct worker;
 
@@ -84,10 +85,11 @@ struct exchange {
 	audit_ticket_t audit_ticket;
 	struct quota_ticket quota;
 	struct str decided_by;
-	struct exchange_list *list; /* its answer is filtered; else NULL */
-	uint64_t extent;            /* across namespaces: digest of what was allowed */
-	struct str user;            /* recognised, or claimed, where there is no `id` */
-	struct secret password;     /* of basic authentication, until it is sent */
+	struct exchange_list *list;   /* its answer is filtered; else NULL */
+	struct exchange_rules *rules; /* its answer is made anew; else NULL */
+	uint64_t extent;        /* across namespaces: digest of what was allowed */
+	struct str user;        /* recognised, or claimed, where there is no `id` */
+	struct secret password; /* of basic authentication, until it is sent */
 	walltime_t received;
 
 	/* the answer */

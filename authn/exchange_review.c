@@ -1,14 +1,23 @@
 #include "authn/exchange_review.h"
 
+#include "authn/list_request.h"
 #include "authn/review.h"
+#include "authn/review_rules.h"
+#include "authn/upstream.h"
 #include "authn/worker_state.h"
+
+struct exchange_rules {
+	struct str namespace; /* that is asked about */
+	int status;
+	struct buf answer; /* the API server's */
+};
 
 bool
 exchange_review_begin(struct exchange *x, void (*ask_upstream)(struct exchange *x))
 {
 	enum review_kind kind = review_kind_of(&x->info);
 
-	if (kind != REVIEW_ACCESS)
+	if (kind != REVIEW_ACCESS && kind != REVIEW_RULES)
 		return false;
 	x->state = EXCHANGE_REVIEW;
 	x->reviewed = ask_upstream;
@@ -47,6 +56,23 @@ reason_of(struct exchange *x, const struct access_verdict *v)
 	    STR_ARG(v->policy->name), v->rule->index));
 }
 
+/* The answer must be one that can be read. */
+static void
+ask_rules(struct exchange *x, struct str namespace)
+{
+	struct str accept = list_request_accept(x->arena, &x->req_headers);
+
+	if (accept.ptr == NULL) {
+		exchange_reply_error(x, 406,
+		    "only the following media types are accepted: application/json");
+		return;
+	}
+	list_request_headers(x->arena, &x->req_headers, STR("application/json"));
+	x->rules = ARENA_NEW(x->arena, struct exchange_rules);
+	x->rules->namespace = str_dup(x->arena, namespace);
+	x->reviewed(x);
+}
+
 void
 exchange_review_complete(struct exchange *x)
 {
@@ -61,6 +87,8 @@ exchange_review_complete(struct exchange *x)
 	    type != NULL ? type->value : STR(""), buf_str(&body), &review);
 	if (problem != REVIEW_OK) {
 		reply_problem(x, problem);
+	} else if (review_kind_of(&x->info) == REVIEW_RULES) {
+		ask_rules(x, review.about.namespace);
 	} else if (exchange_would_allow(x, &review.about, &verdict)) {
 		x->reviewed(x);
 	} else {
@@ -70,4 +98,67 @@ exchange_review_complete(struct exchange *x)
 	}
 	buf_free(&answer);
 	buf_free(&body);
+}
+
+/* ---- the API server's answer to a rules review ---- */
+
+void
+exchange_rules_head(struct exchange *x, int status)
+{
+	x->rules->status = status;
+}
+
+static void
+cannot_read(struct exchange *x)
+{
+	const struct status s = {
+	    .code = 500, .message = STR("the API server's answer cannot be read")};
+
+	exchange_answer_instead(x, &s);
+}
+
+void
+exchange_rules_data(struct exchange *x, const char *data, size_t len)
+{
+	struct buf *answer = &x->rules->answer;
+
+	if (answer->len + len > REVIEW_RULES_BYTES) {
+		cannot_read(x);
+		return;
+	}
+	buf_add(answer, data, len);
+	if (x->up != NULL)
+		upstream_consumed(x->up, len);
+}
+
+void
+exchange_rules_ended(struct exchange *x)
+{
+	const struct access_request place = {
+	    .is_resource = true, .namespace = x->rules->namespace};
+	const struct review_subject subject = {
+	    .id = x->id,
+	    .namespace = x->rules->namespace,
+	    .level = access_level(x->w->policy->model, &place, STR("")),
+	};
+	struct buf out = {NULL, 0, 0};
+	int status = x->rules->status;
+
+	if (status >= 400) /* says nothing about rights but that it failed */
+		exchange_reply(
+		    x, status, "application/json", buf_str(&x->rules->answer));
+	else if (subject.level != NULL &&
+		 review_rules_intersect(buf_str(&x->rules->answer), &subject, &out))
+		exchange_reply(x, status, "application/json", buf_str(&out));
+	else
+		cannot_read(x);
+	buf_free(&out);
+}
+
+void
+exchange_rules_free(struct exchange *x)
+{
+	if (x->rules != NULL)
+		buf_free(&x->rules->answer);
+	x->rules = NULL;
 }

@@ -14,4 +14,12 @@ MUST_CHECK bool exchange_review_begin(
 /* The body is there. */
 void exchange_review_complete(struct exchange *x);
 
+/* ---- the API server's answer to a rules review; x->rules is there ---- */
+
+void exchange_rules_head(struct exchange *x, int status);
+void exchange_rules_data(struct exchange *x, const char *data, size_t len);
+void exchange_rules_ended(struct exchange *x);
+/* Fine without one. */
+void exchange_rules_free(struct exchange *x);
+
 #endif

@@ -81,8 +81,8 @@ object_matches(const struct access_rule *rule, const struct access_request *requ
 	return false;
 }
 
-static bool
-applies(const struct access_policy *policy, const struct access_subject *subject)
+bool
+access_applies(const struct access_policy *policy, const struct access_subject *subject)
 {
 	if (list_has(policy->users, policy->user_count, subject->user))
 		return true;
@@ -128,7 +128,7 @@ level_decides(struct access_walk *walk, const struct ns *level, enum phase phase
 		const struct access_policy *policy = level->access[i];
 		const struct access_rule *rule;
 
-		if (!applies(policy, walk->subject))
+		if (!access_applies(policy, walk->subject))
 			continue;
 		rule = first_match(walk, policy, phase);
 		if (rule == NULL)
@@ -151,11 +151,8 @@ ancestor_at(const struct ns *ns, uint32_t depth)
 	return ns;
 }
 
-/* Where a request is judged from; NULL if the namespace's name cannot be one. A namespace
- * that nobody placed or mentioned has no node: nothing is written at /NAME, so / is
- * all there is of its path. */
-static const struct ns *
-level_of(
+const struct ns *
+access_level(
     const struct model *m, const struct access_request *request, struct str cluster)
 {
 	const struct kube_ns *kube;
@@ -197,7 +194,7 @@ access_decide(const struct model *m, const struct access_subject *subject,
     const struct access_request *request, struct str cluster)
 {
 	struct access_walk walk = {.subject = subject, .request = request};
-	const struct ns *leaf = level_of(m, request, cluster);
+	const struct ns *leaf = access_level(m, request, cluster);
 
 	if (leaf != NULL)
 		decide_at(&walk, leaf);

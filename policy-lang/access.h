@@ -32,6 +32,15 @@ struct access_verdict {
 	const struct ns *level; /* where the request was judged from */
 };
 
+/* Where a request is judged from; NULL if the namespace's name cannot be one. A namespace
+ * that nobody placed or mentioned has no node: nothing is written at /NAME, so / is
+ * all there is of its path. */
+MUST_CHECK const struct ns *access_level(
+    const struct model *m, const struct access_request *request, struct str cluster);
+/* True if the document names the subject or one of its groups. */
+MUST_CHECK bool access_applies(
+    const struct access_policy *policy, const struct access_subject *subject);
+
 /* Judges one request. A namespace that nobody placed is at /<its name>. */
 MUST_CHECK struct access_verdict access_decide(const struct model *m,
     const struct access_subject *subject, const struct access_request *request,

@@ -212,6 +212,118 @@ def test_subject_review_names_the_user(lab):
     assert "acme-admins" in info["groups"] and "system:masters" not in info["groups"]
 
 
+def rules(lab, namespace, user="alice", token=None, **kwargs):
+    answer = post(lab, SSRR, {"spec": {"namespace": namespace}}, user, token, **kwargs)
+    assert answer.status == 201, answer.body
+    return answer.json()["status"]
+
+
+def flat(status):
+    """{(verb, resource.group or path)}"""
+    out = set()
+    for r in status["resourceRules"]:
+        for g in r["apiGroups"]:
+            out |= {(v, f"{x}.{g}" if g else x) for v in r["verbs"] for x in r["resources"]}
+    for r in status["nonResourceRules"]:
+        out |= {(v, x) for v in r["verbs"] for x in r["nonResourceURLs"]}
+    return out
+
+
+SELF = {
+    ("create", "selfsubjectaccessreviews.authorization.k8s.io"),
+    ("create", "selfsubjectrulesreviews.authorization.k8s.io"),
+    ("create", "selfsubjectreviews.authentication.k8s.io"),
+}
+OPEN = {
+    ("get", path)
+    for path in ("/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi",
+                 "/openapi/*", "/readyz", "/version", "/version/")
+}  # fmt: skip
+
+
+def test_rules_review_lists_what_both_allow(lab):
+    found = flat(rules(lab, "shop-prod"))
+    pods = {(v, r) for v in ("get", "list", "watch", "create")
+            for r in ("pods", "pods/exec", "configmaps")}  # fmt: skip
+    assert found == SELF | OPEN | pods | {("*", "deployments.apps"), ("get", "/test/*")}
+    # The API server allows much in globex-prod, Access nothing.
+    assert flat(rules(lab, "globex-prod")) == SELF | OPEN | {("get", "/test/*")}
+    # Access allows all of shop-dev, the API server next to nothing.
+    assert flat(rules(lab, "shop-dev")) == SELF | OPEN | {("list", "pods"), ("get", "/test/*")}
+
+
+def test_rules_review_never_says_more_than_requests_come_to(lab):
+    for namespace in ("shop-prod", "shop-dev", "globex-prod", "default"):
+        for verb, what in flat(rules(lab, namespace)):
+            if what.startswith("/"):
+                status = access(lab, verb=verb, path=what.replace("*", "x"))
+            else:
+                what, _, group = what.partition(".")
+                resource, _, sub = what.partition("/")
+                where = {} if resource.startswith("self") else {"namespace": namespace}
+                status = access(lab, verb="get" if verb == "*" else verb, resource=resource,
+                                group=group, subresource=sub, **where)  # fmt: skip
+            assert status["allowed"] is True, (namespace, verb, what)
+
+
+def test_rules_review_keeps_to_the_tokens_scope(lab):
+    scope = {"namespaces": ["shop-prod"], "verbs": ["list"], "resources": ["pods", "secrets"]}
+    made = post(lab, "/ringfence/v1/tokens", {"name": "r", "ttl": "1h", "scopes": [scope]})
+    token = made.json()["token"]
+    assert flat(rules(lab, "shop-prod", token=token)) == SELF | OPEN | {("list", "pods")}
+    assert flat(rules(lab, "shop-dev", token=token)) == SELF | OPEN
+
+
+@pytest.fixture
+def api_says(lab):
+    def say(status, body, media="application/json"):
+        lab.faults({"path": "rulesreviews", "do": "raw", "code": status,
+                    "headers": [["Content-Type", media]], "body": body})  # fmt: skip
+
+    yield say
+    lab.faults()
+
+
+def test_every_right_of_an_administrator_is_cut_down(lab, api_says):
+    """The API server lets alice do everything: Access makes an exception of secrets."""
+    everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
+    paths = {"verbs": ["*"], "nonResourceURLs": ["*"]}
+    api_says(201, json.dumps({"kind": "SelfSubjectRulesReview", "status": {
+        "resourceRules": [everything], "nonResourceRules": [paths], "incomplete": False}}))  # fmt: skip
+    status = rules(lab, "shop-prod")
+    assert status["incomplete"] is True
+    assert ("*", "*.*") not in flat(status)
+    assert not any("secrets" in what for _, what in flat(status))
+    assert ("*", "/test/*") in flat(status)
+    # dave's Access makes none.
+    status = rules(lab, "globex-prod", "dave")
+    assert ("*", "*.*") in flat(status)
+
+
+@pytest.mark.parametrize("body", [
+    "", "{", "[]", '{"status":[]}', '{"status":{"resourceRules":{}}}',
+    '{"status":{"resourceRules":[{"verbs":"*"}]}}', '{"status":{"resourceRules":[["get"]]}}',
+    '{"status":{"resourceRules":[{"verbs":[1]}]}}',
+    '{"status":{"resourceRules":[]},"status":{"resourceRules":[]}}',
+    " " * 1_200_000,
+])  # fmt: skip
+def test_rules_that_cannot_be_read_do_not_pass(lab, api_says, body):
+    api_says(201, body)
+    assert post(lab, SSRR, {"spec": {"namespace": "shop-prod"}}).status == 500
+
+
+def test_refusal_of_the_api_server_passes(lab):
+    answer = post(lab, SSRR, {"spec": {}})
+    assert answer.status == 400
+    assert answer.json()["message"] == "no namespace on request"
+
+
+@needs_kubectl
+def test_kubectl_lists_rights(lab, kubectl):
+    out = kubectl("auth", "can-i", "--list")
+    assert "deployments.apps" in out and "secrets" not in out
+
+
 @needs_kubectl
 def test_kubectl_auth_can_i(lab, kubectl):
     def can_i(*arguments):
