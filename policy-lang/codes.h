@@ -105,6 +105,9 @@
 	    "Not an amount such as 64, 500m, 256Gi or 1e3.")                           \
 	X(CODE_BAD_RULE, "bad-rule", DIAG_ERROR,                                       \
 	    "The fields of a rule contradict each other.")                             \
+	X(CODE_OUTSIDE_SUBTREE, "outside-subtree", DIAG_ERROR,                         \
+	    "A document governs only what is at or below the namespace that it is "    \
+	    "written in.")                                                             \
 	X(CODE_NEVER_JUDGED, "never-judged", DIAG_WARNING,                             \
 	    "The rule can never apply where it is written.")                           \
 	X(CODE_ODD_VERB, "odd-verb", DIAG_WARNING,                                     \

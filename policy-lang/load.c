@@ -26,7 +26,7 @@ static const struct load_kind kinds[] = {
     {NATIVE, "Policy", STAGE_POLICIES, load_native_policy},
     {NATIVE, "Access", STAGE_POLICIES, load_access},
     {NATIVE, "Quota", STAGE_POLICIES, load_quota},
-    {NATIVE, "Route", STAGE_POLICIES, load_later},
+    {NATIVE, "Route", STAGE_POLICIES, load_route},
     {NATIVE, "Test", STAGE_POLICIES, load_later},
     {"v1", "Namespace", STAGE_KUBE, load_kube_namespace},
     {"v1", "Pod", STAGE_PODS, load_pod},
@@ -63,7 +63,7 @@ struct skipped_kind {
 	struct loc first;
 };
 
-/* Route and Test: their identity counts, their content is not read yet. */
+/* Test: its identity counts, its content is not read yet. */
 static void
 load_later(struct loader *l, const struct load_object *o)
 {
@@ -400,7 +400,7 @@ static void
 loader_fini(struct loader *l)
 {
 	struct ptr_vec *vecs[] = {&l->items, &l->workloads, &l->policies, &l->access,
-	    &l->quotas, &l->external_list, &l->services};
+	    &l->quotas, &l->external_list, &l->services, &l->routes};
 	struct map *maps[] = {&l->texts, &l->objects, &l->externals, &l->skipped};
 
 	for (size_t i = 0; i < l->nodes.len; i++) {

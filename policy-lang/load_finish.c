@@ -114,6 +114,20 @@ compare_quotas(const void *a, const void *b)
 	return order != 0 ? order : loc_cmp(x->loc, y->loc);
 }
 
+static int
+compare_routes(const void *a, const void *b)
+{
+	const struct route_policy *const *pa = a, *const *pb = b;
+	const struct route_policy *x = *pa, *y = *pb;
+	int order = str_cmp(x->level->path, y->level->path);
+
+	if (order == 0)
+		order = (x->priority > y->priority) - (x->priority < y->priority);
+	if (order == 0)
+		order = str_cmp(x->name, y->name);
+	return order != 0 ? order : loc_cmp(x->loc, y->loc);
+}
+
 typedef int (*compare_fn)(const void *a, const void *b);
 
 /* The pointers of a vector, sorted, in the arena. */
@@ -256,6 +270,14 @@ finish_tree(struct loader *l)
 
 		if (level->access_count++ == 0)
 			level->access = &access[i];
+	}
+	m->routes = sorted(l, &l->routes, compare_routes);
+	m->route_count = l->routes.count;
+	for (size_t i = 0; i < m->route_count; i++) {
+		struct ns *level = m->routes[i]->level;
+
+		if (level->route_count++ == 0)
+			level->routes = &m->routes[i];
 	}
 	for (size_t i = 0; i < l->quotas.count; i++) {
 		struct ns *level = quotas[i]->level;

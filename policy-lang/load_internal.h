@@ -43,7 +43,8 @@ struct loader {
 	struct map externals; /* "path\nname" -> struct external_network */
 	struct map skipped;   /* "apiVersion kind" -> struct skipped_kind */
 	struct ptr_vec items; /* struct load_object, in the order read */
-	struct ptr_vec workloads, policies, access, quotas, external_list, services;
+	struct ptr_vec workloads, policies, access, quotas, external_list, services,
+	    routes;
 	bool failed;          /* some source could not be read to its end */
 	bool placed;          /* it is known which Kubernetes namespace is where */
 	unsigned suggestions; /* made so far */
@@ -257,6 +258,17 @@ void load_baseline_policy(struct loader *l, const struct load_object *o);
 void load_cluster_policy(struct loader *l, const struct load_object *o);
 void load_access(struct loader *l, const struct load_object *o);
 void load_quota(struct loader *l, const struct load_object *o);
+void load_route(struct loader *l, const struct load_object *o);
+/* Reads a rule of a Route whose index, phase and kind are set; c->home is its level. */
+MUST_CHECK bool load_route_rule(const struct rule_context *c,
+    struct route_policy *route, const struct doc_node *node, struct route_rule *rule);
+/* A peer as native rules write it, seen from c->home. */
+MUST_CHECK bool load_native_peer(
+    const struct rule_context *c, const struct doc_node *node, struct peer *out);
+/* A node's name, of `cluster` (ptr NULL: of any): false (reported) if it can be none; one
+ * that is not known is warned of. */
+MUST_CHECK bool load_node_name(
+    struct loader *l, const struct doc_node *node, struct str cluster, struct str *out);
 
 /* Kubernetes' resource.Quantity, in thousandths, rounded up. False if it is none, is
  * negative, or does not fit. */

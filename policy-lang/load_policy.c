@@ -257,6 +257,22 @@ warn_of_node(struct loader *l, const struct doc_node *node)
 		    l->diags, d, "did you mean \"%.*s\"?", STR_ARG(nearest->name));
 }
 
+bool
+load_node_name(
+    struct loader *l, const struct doc_node *node, struct str cluster, struct str *out)
+{
+	if (!name_is_subdomain(node->text)) {
+		diag_say(l->diags, CODE_BAD_NAME, node->loc, "a node's name must be %s",
+		    NAME_SUBDOMAIN_RULE);
+		return false;
+	}
+	*out = load_text(l, node->text);
+	/* Where nothing is known of nodes at all, no name is suspicious. */
+	if (l->nodes.len != 0 && !node_is_known(l, cluster, *out))
+		warn_of_node(l, node);
+	return true;
+}
+
 static bool
 read_node_peer(
     const struct rule_context *c, const struct doc_node *const *v, struct peer *out)
@@ -269,16 +285,7 @@ read_node_peer(
 		    load_cluster(c->l, v[PEER_F_CLUSTER]->loc, v[PEER_F_CLUSTER]->text);
 	if (node->kind == DOC_MAP)
 		return load_selector(c->l, node, API_NATIVE, &out->node_selector);
-	if (!name_is_subdomain(node->text)) {
-		diag_say(c->l->diags, CODE_BAD_NAME, node->loc,
-		    "a node's name must be %s", NAME_SUBDOMAIN_RULE);
-		return false;
-	}
-	out->node_name = load_text(c->l, node->text);
-	/* Where nothing is known of nodes at all, no name is suspicious. */
-	if (c->l->nodes.len != 0 && !node_is_known(c->l, out->cluster, out->node_name))
-		warn_of_node(c->l, node);
-	return true;
+	return load_node_name(c->l, node, out->cluster, &out->node_name);
 }
 
 typedef bool (*peer_reader)(
@@ -292,8 +299,9 @@ static const peer_reader peer_readers[] = {
     [FAMILY_NODE] = read_node_peer,
 };
 
-static bool
-read_peer(const struct rule_context *c, const struct doc_node *node, struct peer *out)
+bool
+load_native_peer(
+    const struct rule_context *c, const struct doc_node *node, struct peer *out)
 {
 	const struct doc_node *v[ARRAY_LEN(peer_fields)];
 	bool ok = schema_read(c->l->diags, &peer_schema, node, v);
@@ -464,7 +472,7 @@ read_rule(const struct rule_context *c, const struct doc_node *node, struct rule
 		rule->peer_count = v[RULE_PEERS]->count;
 		peers = ARENA_ARRAY(c->l->arena, rule->peer_count, struct peer);
 		for (size_t i = 0; i < rule->peer_count; i++)
-			ok &= read_peer(c, v[RULE_PEERS]->u.items[i], &peers[i]);
+			ok &= load_native_peer(c, v[RULE_PEERS]->u.items[i], &peers[i]);
 		rule->peers = peers;
 	}
 	rule->any_port = v[RULE_PORTS] == NULL || v[RULE_PORTS]->count == 0;

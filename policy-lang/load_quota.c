@@ -166,6 +166,11 @@ static const struct schema_field limit_fields[] = {
 	{                                                                              \
 		.about = (text), .bounded = true, .min = 0, .max = COUNT_MAX           \
 	}
+#define AMOUNT_VALUE(text)                                                             \
+	{                                                                              \
+		.about = (text), .grammar = &grammar_quantity, .bounded = true,        \
+		.max = COUNT_MAX                                                       \
+	}
 /* Digits with a suffix or an exponent; numbers are not negative. */
 static const struct grammar grammar_quantity = {
     {{"^\\+?([0-9]+(\\.[0-9]*)?|\\.[0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][-+]?[0-9]+)?$"}},
@@ -178,10 +183,7 @@ static const struct schema_value limit_values[] = {
     [LIM_IN_FLIGHT] = COUNT_VALUE("Requests that may wait for an answer."),
     [LIM_WATCHES] = COUNT_VALUE("Watches that may be open."),
     [LIM_PER_DAY] = COUNT_VALUE("Requests in one day, which is UTC's."),
-    [LIM_BODY] = {.about = "Bytes of one request's body, as in 3Mi.",
-	.grammar = &grammar_quantity,
-	.bounded = true,
-	.max = COUNT_MAX},
+    [LIM_BODY] = AMOUNT_VALUE("Bytes of one request's body, as in 3Mi."),
 };
 static const struct schema requests_schema =
     SCHEMA_TOLD("\"requests\"", limit_fields, limit_values);
@@ -204,6 +206,33 @@ read_amount(struct loader *l, const struct doc_node *node, uint64_t *out_milli)
 }
 
 static bool
+read_bytes(struct loader *l, const struct doc_node *node, uint64_t *out)
+{
+	uint64_t milli;
+
+	if (node == NULL)
+		return true;
+	if (!read_amount(l, node, &milli))
+		return false;
+	*out = milli / 1000 + (milli % 1000 != 0);
+	return true;
+}
+
+static bool
+read_count(
+    struct loader *l, const struct doc_node *node, const char *what, uint64_t *out)
+{
+	int64_t value;
+
+	if (node == NULL)
+		return true;
+	if (!schema_int(l->diags, node, what, 0, COUNT_MAX, &value))
+		return false;
+	*out = (uint64_t)value;
+	return true;
+}
+
+static bool
 read_limits(struct loader *l, const struct schema *schema, const struct doc_node *node,
     struct quota_limits *out)
 {
@@ -215,24 +244,55 @@ read_limits(struct loader *l, const struct schema *schema, const struct doc_node
 	};
 	const struct doc_node *v[ARRAY_LEN(limit_fields)];
 	bool ok = schema_read(l->diags, schema, node, v);
-	uint64_t milli;
 
-	for (size_t i = LIM_BURST; i <= LIM_PER_DAY; i++) {
-		int64_t value = 0;
-
-		if (v[i] == NULL)
-			continue;
-		ok &= schema_int(
-		    l->diags, v[i], limit_fields[i].name, 0, COUNT_MAX, &value);
-		*counts[i] = (uint64_t)value;
-	}
+	for (size_t i = LIM_BURST; i <= LIM_PER_DAY; i++)
+		ok &= read_count(l, v[i], limit_fields[i].name, counts[i]);
 	if (v[LIM_PER_SECOND] != NULL)
 		ok &= read_amount(l, v[LIM_PER_SECOND], &out->per_second_milli);
-	if (v[LIM_BODY] != NULL && read_amount(l, v[LIM_BODY], &milli))
-		out->body_bytes = milli / 1000 + (milli % 1000 != 0);
-	else if (v[LIM_BODY] != NULL)
-		ok = false;
-	return ok;
+	return read_bytes(l, v[LIM_BODY], &out->body_bytes) && ok;
+}
+
+enum {
+	NET_PER_SECOND,
+	NET_BURST,
+	NET_CONNECTIONS,
+	NET_EGRESS,
+	NET_INGRESS
+};
+
+static const struct schema_field network_fields[] = {
+    [NET_PER_SECOND] = {"connectionsPerSecond", TYPE_NUMBER, false, NULL},
+    [NET_BURST] = {"burst", TYPE_INT, false, NULL},
+    [NET_CONNECTIONS] = {"connections", TYPE_INT, false, NULL},
+    [NET_EGRESS] = {"egressBytesPerSecond", TYPE_NUMBER | TYPE_STRING, false, NULL},
+    [NET_INGRESS] = {"ingressBytesPerSecond", TYPE_NUMBER | TYPE_STRING, false, NULL},
+    {"bandwidth", 0, false,
+	"write egressBytesPerSecond or ingressBytesPerSecond, as in 100M"},
+};
+static const struct schema_value network_values[ARRAY_LEN(network_fields)] = {
+    [NET_PER_SECOND] = {.about = "New connections per second, over time.",
+	.bounded = true,
+	.max = COUNT_MAX},
+    [NET_BURST] = COUNT_VALUE("New connections that may come at once."),
+    [NET_CONNECTIONS] = COUNT_VALUE("Connections that may be open."),
+    [NET_EGRESS] = AMOUNT_VALUE("Bytes that may leave in a second, as in 100M."),
+    [NET_INGRESS] = AMOUNT_VALUE("Bytes that may come in in a second, as in 100M."),
+};
+static const struct schema network_schema =
+    SCHEMA_TOLD("\"network\"", network_fields, network_values);
+
+static bool
+read_network(struct loader *l, const struct doc_node *node, struct quota_network *out)
+{
+	const struct doc_node *v[ARRAY_LEN(network_fields)];
+	bool ok = schema_read(l->diags, &network_schema, node, v);
+
+	if (v[NET_PER_SECOND] != NULL)
+		ok &= read_amount(l, v[NET_PER_SECOND], &out->per_second_milli);
+	ok &= read_count(l, v[NET_BURST], "burst", &out->burst);
+	ok &= read_count(l, v[NET_CONNECTIONS], "connections", &out->connections);
+	ok &= read_bytes(l, v[NET_EGRESS], &out->egress_bytes_per_second);
+	return read_bytes(l, v[NET_INGRESS], &out->ingress_bytes_per_second) && ok;
 }
 
 /* "pods", "requests.cpu", "count/deployments.apps", "requests.nvidia.com/gpu". */
@@ -279,13 +339,15 @@ read_objects(struct loader *l, const struct doc_node *map, struct quota *q)
 enum {
 	SPEC_REQUESTS,
 	SPEC_PER_USER,
-	SPEC_OBJECTS
+	SPEC_OBJECTS,
+	SPEC_NETWORK
 };
 
 static const struct schema_field spec_fields[] = {
     [SPEC_REQUESTS] = {"requests", TYPE_MAP, false, NULL},
     [SPEC_PER_USER] = {"perUser", TYPE_MAP, false, NULL},
     [SPEC_OBJECTS] = {"objects", TYPE_MAP, false, NULL},
+    [SPEC_NETWORK] = {"network", TYPE_MAP, false, NULL},
 };
 static const struct grammar grammar_objects = {
     {{"^" RE_NAME "(/(" RE_SUBDOMAIN "/)?" RE_NAME ")?$"}}, 0, NULL};
@@ -302,12 +364,17 @@ static const struct schema_value spec_values[] = {
 	    .grammar = &grammar_quantity,
 	    .bounded = true,
 	    .max = COUNT_MAX}},
+    [SPEC_NETWORK] = {.about = "What the subtree's workloads may use of the network.",
+	.map = &network_schema},
 };
 const struct schema load_quota_schema =
     SCHEMA_TOLD("a Quota's spec", spec_fields, spec_values);
 
 static const struct quota_limits no_limits = {
     QUOTA_UNSET, QUOTA_UNSET, QUOTA_UNSET, QUOTA_UNSET, QUOTA_UNSET, QUOTA_UNSET};
+
+static const struct quota_network no_network = {
+    QUOTA_UNSET, QUOTA_UNSET, QUOTA_UNSET, QUOTA_UNSET, QUOTA_UNSET};
 
 void
 load_quota(struct loader *l, const struct load_object *o)
@@ -325,6 +392,7 @@ load_quota(struct loader *l, const struct load_object *o)
 	q->name = meta.name;
 	q->loc = meta.loc;
 	q->requests = q->per_user = no_limits;
+	q->network = no_network;
 	if (spec == NULL) {
 		diag_say(
 		    l->diags, CODE_MISSING_FIELD, meta.loc, "Quota needs \"spec\"");
@@ -338,6 +406,8 @@ load_quota(struct loader *l, const struct load_object *o)
 		ok &= read_limits(l, &per_user_schema, v[SPEC_PER_USER], &q->per_user);
 	if (v[SPEC_OBJECTS] != NULL)
 		ok &= read_objects(l, v[SPEC_OBJECTS], q);
+	if (v[SPEC_NETWORK] != NULL)
+		ok &= read_network(l, v[SPEC_NETWORK], &q->network);
 	if (ok)
 		ptr_vec_push(&l->quotas, q);
 }

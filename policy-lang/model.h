@@ -54,6 +54,7 @@ struct selector {
 struct policy;
 struct access_policy;
 struct quota;
+struct route_policy;
 
 /* A namespace of the tree. */
 struct ns {
@@ -72,6 +73,8 @@ struct ns {
 	size_t access_count;
 	struct quota **quotas;
 	size_t quota_count;
+	struct route_policy **routes; /* priority, name */
+	size_t route_count;
 };
 
 /* A Kubernetes namespace, placed at a tree node. */
@@ -321,6 +324,88 @@ struct policy {
 	uint32_t isolate_number[DIRECTION_COUNT]; /* number of "denied by isolation" */
 };
 
+/* ---- routes ---- */
+
+/* What a route rule speaks of. */
+enum route_kind {
+	ROUTE_EGRESS,  /* how traffic to the outside leaves */
+	ROUTE_INGRESS, /* what is published to the outside */
+	ROUTE_VIA,     /* what traffic between workloads is sent through */
+};
+#define ROUTE_KIND_COUNT 3
+
+enum route_action {
+	ROUTE_APPLY, /* egress "route", ingress "publish", via "through": as the rule says */
+	ROUTE_DIRECT, /* egress, via: as if there were no rule */
+	ROUTE_DENY,   /* not at all */
+	ROUTE_PASS,   /* the next level decides */
+};
+
+enum route_balance {
+	BALANCE_RANDOM, /* each connection anywhere */
+	BALANCE_HASH, /* by the client's address: the same client, the same workload */
+};
+
+struct route_backend {
+	struct workload_match workloads; /* within the route's level */
+	uint32_t weight;                 /* 1 unless given; 0: no new connections */
+};
+
+/* Which fields are set follows from kind and action; see load_route.c. */
+struct route_rule {
+	struct str name;  /* "" when it has none */
+	uint32_t index;   /* in its list, from 0 */
+	enum phase phase; /* PHASE_MANDATORY or PHASE_DEFAULT */
+	enum route_kind kind;
+	enum route_action action;
+	const struct peer *from; /* via; none: the workloads of the route */
+	size_t from_count;
+	const struct peer
+	    *to;         /* egress: networks and names, none: everywhere outside */
+	size_t to_count; /* via: workloads, none: everyone */
+	const struct port_match *ports; /* none: everything */
+	size_t port_count;
+	/* Egress, ROUTE_APPLY: at least one of these. */
+	const struct ip_prefix *sources; /* the source address, or a pool of them */
+	size_t source_count;
+	const struct str *gateways; /* names of nodes, the first that is up is used */
+	size_t gateway_count;
+	const struct selector *gateway_selector; /* instead of names; else NULL */
+	const struct ip_addr *next_hops;         /* at most one of each family */
+	size_t next_hop_count;
+	uint32_t table; /* a routing table of the node; 0: none */
+	/* Ingress. */
+	const struct ip_prefix *addresses; /* published; deny, pass: any of these */
+	size_t address_count;
+	const struct route_backend *backends;
+	size_t backend_count;
+	uint16_t target_port;       /* of the first port; 0: as published, or by name */
+	struct str target_name;     /* "" unless by name */
+	enum route_balance balance; /* ingress and via */
+	/* Via, ROUTE_APPLY: both directions of a connection go through one of these. */
+	struct workload_match through;
+	bool direct_on_failure; /* when none of them is there; else nothing passes */
+	struct loc loc;
+};
+
+struct route_list {
+	struct route_rule *rules;
+	size_t count;
+};
+
+/* A Route: the same tree, the same two laws. For a workload and a kind the first match
+ * going down through `mandatory` decides, else the first going up through `defaults`. */
+struct route_policy {
+	struct str name;
+	struct str namespace_text;
+	struct ns *level;
+	int32_t priority;              /* lower is first */
+	struct workload_match subject; /* subtree is `level` */
+	struct route_list mandatory[ROUTE_KIND_COUNT];
+	struct route_list defaults[ROUTE_KIND_COUNT];
+	struct loc loc;
+};
+
 /* ---- access and quotas ---- */
 
 struct access_rule {
@@ -366,6 +451,15 @@ struct quota_limits {
 	uint64_t body_bytes;
 };
 
+/* What the workloads of a subtree may do on the network, together, at each node. */
+struct quota_network {
+	uint64_t per_second_milli; /* new connections per 1,000 seconds */
+	uint64_t burst;            /* unset: 2 s worth, at least 1 */
+	uint64_t connections;      /* at a time */
+	uint64_t egress_bytes_per_second;
+	uint64_t ingress_bytes_per_second;
+};
+
 struct quota_object {
 	struct str resource;   /* "pods", "requests.cpu" */
 	uint64_t amount_milli; /* canonical quantity times 1,000 */
@@ -376,6 +470,7 @@ struct quota {
 	struct ns *level;
 	struct quota_limits requests;
 	struct quota_limits per_user;
+	struct quota_network network;
 	const struct quota_object *objects;
 	size_t object_count;
 	struct loc loc;
@@ -415,6 +510,8 @@ struct model {
 	size_t service_count;
 	struct test_document **tests; /* sorted by path, name */
 	size_t test_count;
+	struct route_policy **routes; /* sorted by level path, then as ns.routes */
+	size_t route_count;
 	struct policy **policies; /* sorted by level path, then as ns.policies */
 	size_t policy_count;
 	/* Workloads that share an address keep the first by display; the loader warns. */
