@@ -178,7 +178,8 @@ struct walker {
 	const struct level_policies *levels; /* by depth; NULL: all that a level has */
 	struct verdict verdict;
 	bool decided;
-	struct arena *arena; /* tracing; else NULL */
+	const struct verdict *gone; /* the decider that is taken away; NULL */
+	struct arena *arena;        /* tracing; else NULL */
 	struct walk *trace;
 	size_t step_cap;
 };
@@ -213,13 +214,28 @@ phase_rules(const struct policy *policy, enum phase phase, enum direction dir)
 	return &policy->defaults[dir];
 }
 
+static bool
+rule_is_gone(const struct walker *k, const struct rule *rule)
+{
+	return k->gone != NULL && k->gone->reason == REASON_RULE &&
+	       k->gone->rule == rule;
+}
+
+static bool
+isolation_is_gone(const struct walker *k, const struct policy *policy)
+{
+	return k->gone != NULL && k->gone->reason == REASON_ISOLATION &&
+	       k->gone->policy == policy;
+}
+
 static const struct rule *
 match_in_policy(const struct walker *k, const struct policy *policy, enum phase phase)
 {
 	const struct rule_list *list = phase_rules(policy, phase, k->dir);
 
 	for (size_t i = 0; i < list->count; i++) {
-		if (rule_matches(&list->rules[i], k->flow, k->peer))
+		if (rule_matches(&list->rules[i], k->flow, k->peer) &&
+		    !rule_is_gone(k, &list->rules[i]))
 			return &list->rules[i];
 	}
 	return NULL;
@@ -306,7 +322,8 @@ visit_allow(struct walker *k, const struct ns *level)
 	for (size_t i = 0; i < here.count && rule == NULL; i++) {
 		const struct policy *policy = here.policies[i];
 
-		if (!policy->isolates[k->dir] || !policy_applies(policy, k->subject))
+		if (!policy->isolates[k->dir] || isolation_is_gone(k, policy) ||
+		    !policy_applies(policy, k->subject))
 			continue;
 		if (isolating == NULL)
 			isolating = policy;
@@ -383,6 +400,19 @@ judge_without_walk(const struct flow *flow, enum direction dir, struct verdict *
 	return true;
 }
 
+static struct verdict
+judge_one(struct walker *k)
+{
+	const struct flow *flow = k->flow;
+
+	if (judge_without_walk(flow, k->dir, &k->verdict))
+		return k->verdict;
+	k->subject = k->dir == DIR_EGRESS ? flow->src.workload : flow->dst.workload;
+	k->peer = k->dir == DIR_EGRESS ? &flow->dst : &flow->src;
+	walk(k);
+	return k->verdict;
+}
+
 struct verdict
 evaluate_walk(const struct model *m, const struct level_policies *levels,
     const struct flow *flow, enum direction dir)
@@ -394,12 +424,7 @@ evaluate_walk(const struct model *m, const struct level_policies *levels,
 	    .levels = levels,
 	};
 
-	if (judge_without_walk(flow, dir, &k.verdict))
-		return k.verdict;
-	k.subject = dir == DIR_EGRESS ? flow->src.workload : flow->dst.workload;
-	k.peer = dir == DIR_EGRESS ? &flow->dst : &flow->src;
-	walk(&k);
-	return k.verdict;
+	return judge_one(&k);
 }
 
 struct verdict
@@ -428,10 +453,19 @@ evaluate_trace(struct arena *a, const struct model *m, const struct flow *flow,
 	};
 
 	*out_walk = (struct walk){0};
-	if (!judge_without_walk(flow, dir, &k.verdict)) {
-		k.subject = dir == DIR_EGRESS ? flow->src.workload : flow->dst.workload;
-		k.peer = dir == DIR_EGRESS ? &flow->dst : &flow->src;
-		walk(&k);
-	}
-	out_walk->verdict = k.verdict;
+	out_walk->verdict = judge_one(&k);
+}
+
+struct verdict
+evaluate_without(const struct model *m, const struct flow *flow, enum direction dir,
+    const struct verdict *gone)
+{
+	struct walker k = {
+	    .model = m,
+	    .flow = flow,
+	    .dir = dir,
+	    .gone = gone,
+	};
+
+	return judge_one(&k);
 }

@@ -84,6 +84,10 @@ MUST_CHECK bool evaluate_flow(const struct model *m, const struct flow *flow);
  * not walked (REASON_NO_POLICY, _SELF, _OWN_NODE) has no steps. */
 void evaluate_trace(struct arena *a, const struct model *m, const struct flow *flow,
     enum direction dir, struct walk *out_walk);
+/* The verdict if what decided `gone` were not written: its rule, or for REASON_ISOLATION
+ * the allow block of its policy. For every other reason nothing is taken away. */
+MUST_CHECK struct verdict evaluate_without(const struct model *m,
+    const struct flow *flow, enum direction dir, const struct verdict *gone);
 
 /*
  * A connection between two named ends: allowed if it is for some pair of their addresses
@@ -130,5 +134,9 @@ MUST_CHECK struct verdict judge_direction(
 MUST_CHECK bool judge_connection(struct judge *judge, const struct endpoint *src,
     const struct endpoint *dst, uint8_t proto, uint16_t port, unsigned family,
     bool *out_comparable);
+/* As evaluate_connection_flow. */
+MUST_CHECK bool judge_connection_flow(struct judge *judge, const struct endpoint *src,
+    const struct endpoint *dst, uint8_t proto, uint16_t port, unsigned family,
+    bool *out_comparable, struct flow *out_flow);
 
 #endif

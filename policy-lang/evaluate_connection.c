@@ -245,9 +245,9 @@ judge_direction(struct judge *judge, const struct flow *flow, enum direction dir
 }
 
 bool
-judge_connection(struct judge *judge, const struct endpoint *src,
+judge_connection_flow(struct judge *judge, const struct endpoint *src,
     const struct endpoint *dst, uint8_t proto, uint16_t port, unsigned family,
-    bool *out_comparable)
+    bool *out_comparable, struct flow *out_flow)
 {
 	struct question q = {
 	    .model = judge->model,
@@ -256,5 +256,14 @@ judge_connection(struct judge *judge, const struct endpoint *src,
 	    .flow = {.src = *src, .dst = *dst, .proto = proto, .port = port},
 	};
 
-	return ask(&q, src, dst, out_comparable, NULL);
+	return ask(&q, src, dst, out_comparable, out_flow);
+}
+
+bool
+judge_connection(struct judge *judge, const struct endpoint *src,
+    const struct endpoint *dst, uint8_t proto, uint16_t port, unsigned family,
+    bool *out_comparable)
+{
+	return judge_connection_flow(
+	    judge, src, dst, proto, port, family, out_comparable, NULL);
 }

@@ -1,17 +1,36 @@
 /*
- * What `explain` found out, and its two forms.
+ * What `explain` found out about two ends, and its two forms.
  */
 #ifndef POLICY_LANG_EXPLAIN_H
 #define POLICY_LANG_EXPLAIN_H
 
 #include "policy-lang/query.h"
 
-/* One family's answer; both walks. */
-struct explanation {
-	unsigned family; /* 4 or 6; 0: no end has an address */
+/* Who decided in one direction, and who would have if that one rule (or, for isolation,
+ * that one allow block) were not written. */
+struct explain_decision {
+	struct verdict verdict;
+	bool has_otherwise; /* a rule or isolation decided */
+	struct verdict otherwise;
+};
+
+/* Ports that the same rules decide, in both directions. */
+struct explain_interval {
+	uint8_t proto;   /* PROTO_ANY: whatever has no name of its own */
+	uint16_t lo, hi; /* 1..65535; both 0 for protocols without ports */
 	bool allow;
+	struct explain_decision decisions[DIRECTION_COUNT];
+};
+
+/* One family's answer. */
+struct explanation {
+	unsigned family;  /* 4 or 6; 0: no end has an address */
+	bool allow;       /* QUERY_SERVICE; else: some interval is */
 	struct flow flow; /* the pair of addresses that is allowed, or the first */
-	struct walk walks[DIRECTION_COUNT];
+	struct walk walks[DIRECTION_COUNT]; /* QUERY_SERVICE */
+	/* By protocol, then port, without gaps. QUERY_SERVICE: the one that the port is in. */
+	struct explain_interval *intervals;
+	size_t interval_count;
 };
 
 struct explanations {
@@ -26,19 +45,22 @@ struct explanations {
  * False: no pair of addresses can be asked about. */
 MUST_CHECK bool explain_query(struct arena *a, const struct model *m,
     const struct query *query, unsigned family, struct explanations *out_all);
+/* Who decides a flow in one direction, and who would otherwise. */
+void explain_decide(const struct model *m, const struct flow *flow, enum direction dir,
+    struct explain_decision *out_decision);
 
 void explain_print_text(
     struct arena *a, struct buf *out, const struct explanations *all);
 void explain_print_json(
     struct arena *a, struct buf *out, const struct explanations *all);
 
-/* Where a step's rule, or what isolates, is written. */
-MUST_CHECK struct loc explain_step_loc(const struct step *step, enum direction dir);
-/* The step that would have decided, had the deciding one not been; NULL: the cluster
- * default would have. */
-MUST_CHECK const struct step *explain_otherwise(const struct walk *walk);
-/* The end that a direction judges. */
-MUST_CHECK const struct endpoint *explain_self(
-    const struct flow *flow, enum direction dir);
+/*
+ * One workload: every policy whose subject it is, in the order of its walk, and where it
+ * is isolated. `end` may be a node or an address, too: these have no policy of their own.
+ */
+void explain_workload_text(struct arena *a, struct buf *out, const struct model *m,
+    const struct endpoint *end);
+void explain_workload_json(struct arena *a, struct buf *out, const struct model *m,
+    const struct endpoint *end);
 
 #endif

@@ -1,7 +1,8 @@
 /*
- * An explanation for programs.
+ * An explanation for programs. What a decision is made of is the same wherever one is
+ * told: see explain_json_verdict.
  */
-#include "policy-lang/explain.h"
+#include "policy-lang/explain_internal.h"
 
 static const char *const reason_names[] = {
     [REASON_RULE] = "rule",
@@ -19,20 +20,29 @@ static const char *const result_names[] = {
     [STEP_UNREACHED] = "unreached",
 };
 
-static void
-add_member(struct buf *out, const char *key, struct str value)
+void
+explain_json_member(struct buf *out, const char *key, struct str value)
 {
 	buf_printf(out, "\"%s\": ", key);
 	buf_add_json(out, value);
 }
 
 static void
-add_end(struct buf *out, const char *key, const struct endpoint *end)
+add_text(struct buf *out, const char *key, const char *value)
+{
+	if (value != NULL)
+		explain_json_member(out, key, str_from(value));
+	else
+		buf_printf(out, "\"%s\": null", key);
+}
+
+void
+explain_json_end(struct buf *out, const char *key, const struct endpoint *end)
 {
 	struct buf text = {0};
 
 	endpoint_print(&text, end);
-	add_member(out, key, buf_str(&text));
+	explain_json_member(out, key, buf_str(&text));
 	buf_free(&text);
 }
 
@@ -41,50 +51,138 @@ add_address(struct buf *out, const char *key, const struct endpoint *end)
 {
 	char text[IP_TEXT_BYTES];
 
-	if (end->has_addr)
-		add_member(out, key, str_from(ip_format(&end->addr, text)));
-	else
-		buf_printf(out, "\"%s\": null", key);
+	add_text(out, key, end->has_addr ? ip_format(&end->addr, text) : NULL);
 }
 
 static void
 add_verdict(struct buf *out, bool allow)
 {
-	add_member(out, "verdict", allow ? STR("allow") : STR("deny"));
+	add_text(out, "verdict", action_name(allow ? ACTION_ALLOW : ACTION_DENY));
 }
 
-/* The rule of a step, or the policy that isolates; null where nothing matched. */
-static void
-add_source(
-    struct arena *a, struct buf *out, const struct step *step, enum direction dir)
+void
+explain_json_source(struct arena *a, struct buf *out, const struct policy *policy,
+    const struct rule *rule, enum direction dir)
 {
-	const struct policy *policy = step->policy;
-	struct loc loc = explain_step_loc(step, dir);
+	struct verdict verdict = {.rule = rule, .policy = policy};
+	struct loc loc = explain_verdict_loc(&verdict, dir);
 
 	if (policy == NULL) {
-		buf_add_cstr(out, "\"rule\": null");
+		buf_add_cstr(out, "null");
 		return;
 	}
-	buf_add_cstr(out, "\"rule\": {");
-	add_member(out, "title",
-	    str_from(step->rule != NULL ? rule_title(a, step->rule)
-					: policy_title(a, policy)));
+	buf_add_char(out, '{');
+	add_text(out, "title",
+	    rule != NULL ? rule_title(a, rule) : explain_policy_title(a, policy));
 	buf_add_cstr(out, ", ");
-	add_member(out, "kind", str_from(policy_kind_name(policy->kind)));
+	add_text(out, "kind", policy_kind_name(policy->kind));
 	buf_add_cstr(out, ", ");
-	add_member(out, "namespace", policy->namespace_text);
+	explain_json_member(out, "namespace", policy->namespace_text);
 	buf_add_cstr(out, ", ");
-	add_member(out, "policy", policy->name);
-	if (step->rule != NULL) {
-		buf_printf(out, ", \"index\": %u, ", (unsigned)step->rule->index);
-		add_member(out, "name", step->rule->name);
+	explain_json_member(out, "policy", policy->name);
+	if (rule != NULL) {
+		buf_printf(out, ", \"index\": %u, ", (unsigned)rule->index);
+		explain_json_member(out, "name", rule->name);
 	}
 	buf_add_cstr(out, ", ");
-	add_member(
+	explain_json_member(
 	    out, "file", loc.source != NULL ? loc.source->name : (struct str){0});
 	buf_printf(out, ", \"line\": %u, \"column\": %u}", (unsigned)loc.line,
 	    (unsigned)loc.col);
 }
+
+/* The phase in which a verdict fell; NULL where no policy decided. */
+static const char *
+verdict_phase(const struct verdict *verdict)
+{
+	if (verdict->rule != NULL)
+		return phase_name(verdict->rule->phase);
+	return verdict->policy != NULL ? phase_name(PHASE_ALLOW) : NULL;
+}
+
+void
+explain_json_verdict_members(
+    struct arena *a, struct buf *out, const struct verdict *verdict, enum direction dir)
+{
+	add_text(out, "direction", direction_name(dir));
+	buf_add_cstr(out, ", ");
+	add_verdict(out, verdict->allow);
+	buf_add_cstr(out, ", ");
+	add_text(out, "reason", reason_names[verdict->reason]);
+	buf_add_cstr(out, ", ");
+	add_text(out, "phase", verdict_phase(verdict));
+	buf_add_cstr(out, ", ");
+	if (verdict->level != NULL)
+		explain_json_member(out, "level", verdict->level->path);
+	else
+		add_text(out, "level", NULL);
+	buf_add_cstr(out, ", \"rule\": ");
+	explain_json_source(a, out, verdict->policy, verdict->rule, dir);
+}
+
+void
+explain_json_verdict(
+    struct arena *a, struct buf *out, const struct verdict *verdict, enum direction dir)
+{
+	buf_add_char(out, '{');
+	explain_json_verdict_members(a, out, verdict, dir);
+	buf_add_char(out, '}');
+}
+
+static void
+add_decision(struct arena *a, struct buf *out, const struct explain_decision *decision,
+    enum direction dir)
+{
+	explain_json_verdict_members(a, out, &decision->verdict, dir);
+	buf_add_cstr(out, ",\n    \"otherwise\": ");
+	if (decision->has_otherwise)
+		explain_json_verdict(a, out, &decision->otherwise, dir);
+	else
+		buf_add_cstr(out, "null");
+}
+
+/* ---- intervals ---- */
+
+static void
+add_interval(struct buf *out, const struct explain_interval *interval)
+{
+	char proto[8];
+
+	if (interval->proto == PROTO_ANY)
+		add_text(out, "proto", "other");
+	else
+		add_text(out, "proto", proto_name(interval->proto, proto));
+	if (interval->hi > 0)
+		buf_printf(out, ", \"from\": %u, \"to\": %u", (unsigned)interval->lo,
+		    (unsigned)interval->hi);
+	else
+		buf_add_cstr(out, ", \"from\": null, \"to\": null");
+}
+
+static void
+add_intervals(struct arena *a, struct buf *out, const struct explanation *one)
+{
+	buf_add_cstr(out, "\"intervals\": [");
+	for (size_t i = 0; i < one->interval_count; i++) {
+		const struct explain_interval *interval = &one->intervals[i];
+
+		buf_add_cstr(out, i > 0 ? ",\n  {" : "\n  {");
+		add_interval(out, interval);
+		buf_add_cstr(out, ", ");
+		add_verdict(out, interval->allow);
+		for (size_t d = 0; d < DIRECTION_COUNT; d++) {
+			enum direction dir = explain_order[d];
+
+			buf_printf(out, ",\n   \"%s\": {", direction_name(dir));
+			add_decision(a, out, &interval->decisions[dir], dir);
+			buf_add_char(out, '}');
+		}
+		buf_add_char(out, '}');
+	}
+	buf_add_char(out, ']');
+}
+
+/* ---- walks ---- */
 
 static const char *
 step_action(const struct step *step)
@@ -97,72 +195,72 @@ step_action(const struct step *step)
 static void
 add_step(struct arena *a, struct buf *out, const struct step *step, enum direction dir)
 {
-	const char *action = step_action(step);
-
 	buf_add_char(out, '{');
-	add_member(out, "level", step->level->path);
+	explain_json_member(out, "level", step->level->path);
 	buf_add_cstr(out, ", ");
-	add_member(out, "phase", str_from(phase_name(step->phase)));
+	add_text(out, "phase", phase_name(step->phase));
 	buf_add_cstr(out, ", ");
-	add_member(out, "result", str_from(result_names[step->kind]));
+	add_text(out, "result", result_names[step->kind]);
 	buf_add_cstr(out, ", ");
-	if (action != NULL)
-		add_member(out, "action", str_from(action));
-	else
-		buf_add_cstr(out, "\"action\": null");
-	buf_printf(out, ", \"isolation\": %s, ", step->isolation ? "true" : "false");
-	add_source(a, out, step, dir);
+	add_text(out, "action", step_action(step));
+	buf_printf(
+	    out, ", \"isolation\": %s, \"rule\": ", step->isolation ? "true" : "false");
+	explain_json_source(a, out, step->policy, step->rule, dir);
 	buf_add_char(out, '}');
 }
 
 static void
-add_otherwise(struct buf *out, const struct explanations *all, const struct walk *walk)
-{
-	const struct step *step = explain_otherwise(walk);
-	bool allow = step != NULL ? step->allow : !all->model->options.default_deny;
-
-	if (walk->verdict.reason != REASON_RULE &&
-	    walk->verdict.reason != REASON_ISOLATION) {
-		buf_add_cstr(out, "\"otherwise\": null");
-		return;
-	}
-	add_member(out, "otherwise", allow ? STR("allow") : STR("deny"));
-}
-
-static void
-add_walk(struct arena *a, struct buf *out, const struct explanations *all,
-    const struct explanation *one, enum direction dir)
+add_walk(
+    struct arena *a, struct buf *out, const struct explanation *one, enum direction dir)
 {
 	const struct walk *walk = &one->walks[dir];
 
 	buf_printf(out, "\"%s\": {", direction_name(dir));
-	add_end(out, "end", explain_self(&one->flow, dir));
+	explain_json_end(out, "end", explain_self(&one->flow, dir));
 	buf_add_cstr(out, ", ");
-	add_verdict(out, walk->verdict.allow);
-	buf_add_cstr(out, ", ");
-	add_member(out, "reason", str_from(reason_names[walk->verdict.reason]));
-	buf_add_cstr(out, ", ");
-	add_otherwise(out, all, walk);
-	buf_add_cstr(out, ", \"steps\": [");
+	add_decision(a, out, &one->intervals[0].decisions[dir], dir);
+	buf_add_cstr(out, ",\n    \"steps\": [");
 	for (size_t i = 0; i < walk->step_count; i++) {
-		buf_add_cstr(out, i > 0 ? ",\n   " : "\n   ");
+		buf_add_cstr(out, i > 0 ? ",\n     " : "\n     ");
 		add_step(a, out, &walk->steps[i], dir);
 	}
 	buf_add_cstr(out, "]}");
 }
 
-void
-explain_print_json(struct arena *a, struct buf *out, const struct explanations *all)
+static void
+add_walks(struct arena *a, struct buf *out, const struct explanation *one)
+{
+	buf_add_cstr(out, "\"interval\": {");
+	add_interval(out, &one->intervals[0]);
+	buf_add_char(out, '}');
+	for (size_t d = 0; d < DIRECTION_COUNT; d++) {
+		buf_add_cstr(out, ",\n  ");
+		add_walk(a, out, one, explain_order[d]);
+	}
+}
+
+static void
+add_question(struct buf *out, const struct query *query)
 {
 	char proto[8];
 
+	explain_json_end(out, "src", &query->src);
+	buf_add_cstr(out, ", ");
+	explain_json_end(out, "dst", &query->dst);
+	buf_add_cstr(out, ", ");
+	add_text(out, "proto",
+	    query->span == QUERY_EVERYTHING ? NULL : proto_name(query->proto, proto));
+	if (query->span == QUERY_SERVICE)
+		buf_printf(out, ", \"port\": %u, ", (unsigned)query->port);
+	else
+		buf_add_cstr(out, ", \"port\": null, ");
+}
+
+void
+explain_print_json(struct arena *a, struct buf *out, const struct explanations *all)
+{
 	buf_add_char(out, '{');
-	add_end(out, "src", &all->query.src);
-	buf_add_cstr(out, ", ");
-	add_end(out, "dst", &all->query.dst);
-	buf_add_cstr(out, ", ");
-	add_member(out, "proto", str_from(proto_name(all->query.proto, proto)));
-	buf_printf(out, ", \"port\": %u, ", (unsigned)all->query.port);
+	add_question(out, &all->query);
 	add_verdict(out, all->allow);
 	buf_add_cstr(out, ", \"families\": [");
 	for (size_t i = 0; i < all->count; i++) {
@@ -179,9 +277,10 @@ explain_print_json(struct arena *a, struct buf *out, const struct explanations *
 		buf_add_cstr(out, ", ");
 		add_verdict(out, one->allow);
 		buf_add_cstr(out, ",\n  ");
-		add_walk(a, out, all, one, DIR_EGRESS);
-		buf_add_cstr(out, ",\n  ");
-		add_walk(a, out, all, one, DIR_INGRESS);
+		if (all->query.span == QUERY_SERVICE)
+			add_walks(a, out, one);
+		else
+			add_intervals(a, out, one);
 		buf_add_char(out, '}');
 	}
 	buf_add_cstr(out, "]}\n");

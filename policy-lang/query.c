@@ -6,21 +6,25 @@
 #define FAR            3  /* edits; a suggestion is nearer than this ... */
 #define SUGGESTION_MAX 20 /* ... and made so often only: each looks at all names */
 
+/* The workloads of one kind that share a name. */
 struct candidate {
-	const struct workload *workload;
+	struct str kind;
+	const struct workload *first;
+	bool several; /* of different owners; pods of one owner are one */
 	struct candidate *next;
 };
 
-struct candidates {
-	struct candidate *first;
-	struct candidate **tail;
+struct node_candidate {
+	const struct node *node;
+	bool several;
 };
 
 struct resolver {
 	struct arena *arena;
 	const struct model *model;
-	struct map own;   /* "ns/name", "cluster/ns/name", "/path/name" -> candidates */
+	struct map own;   /* "ns/name", "cluster/ns/name", "/path/name" -> candidate */
 	struct map owner; /* the same with the owner's name */
+	struct map nodes; /* "node/name", "node/cluster/name" -> node_candidate */
 	unsigned suggestions;
 };
 
@@ -30,17 +34,24 @@ static void
 index_add(
     struct resolver *r, struct map *map, const char *key, const struct workload *w)
 {
-	struct candidates *list = map_get(map, str_from(key));
-	struct candidate *candidate = ARENA_NEW(r->arena, struct candidate);
+	struct candidate *first = map_get(map, str_from(key));
+	struct candidate *new;
 
-	if (list == NULL) {
-		list = ARENA_NEW(r->arena, struct candidates);
-		list->tail = &list->first;
-		(void)map_set(map, str_from(key), list); /* new */
+	for (struct candidate *c = first; c != NULL; c = c->next) {
+		if (!str_eq(c->kind, w->owner_kind))
+			continue;
+		c->several |= !str_eq(c->first->display, w->display);
+		return;
 	}
-	candidate->workload = w;
-	*list->tail = candidate;
-	list->tail = &candidate->next;
+	new = ARENA_NEW(r->arena, struct candidate);
+	new->kind = w->owner_kind;
+	new->first = w;
+	if (first == NULL) {
+		(void)map_set(map, str_from(key), new); /* new */
+		return;
+	}
+	new->next = first->next;
+	first->next = new;
 }
 
 static void
@@ -65,6 +76,20 @@ index_name(
 		    w);
 }
 
+static void
+index_node(struct resolver *r, const char *key, const struct node *node)
+{
+	struct node_candidate *c = map_get(&r->nodes, str_from(key));
+
+	if (c != NULL) {
+		c->several = true;
+		return;
+	}
+	c = ARENA_NEW(r->arena, struct node_candidate);
+	c->node = node;
+	(void)map_set(&r->nodes, str_from(key), c); /* new */
+}
+
 struct resolver *
 resolver_new(struct arena *arena, const struct model *m)
 {
@@ -79,6 +104,17 @@ resolver_new(struct arena *arena, const struct model *m)
 			index_name(r, &r->own, w, w->name);
 		index_name(r, &r->owner, w, w->owner_name);
 	}
+	for (size_t i = 0; i < m->node_count; i++) {
+		const struct node *node = m->nodes[i];
+
+		index_node(
+		    r, arena_printf(arena, "node/%.*s", STR_ARG(node->name)), node);
+		if (node->cluster.len > 0)
+			index_node(r,
+			    arena_printf(arena, "node/%.*s/%.*s",
+				STR_ARG(node->cluster), STR_ARG(node->name)),
+			    node);
+	}
 	return r;
 }
 
@@ -89,29 +125,24 @@ resolver_free(struct resolver *resolver)
 		return;
 	map_fini(&resolver->own);
 	map_fini(&resolver->owner);
+	map_fini(&resolver->nodes);
 }
 
 /* ---- looking up ---- */
 
-/* The one workload that is meant. Pods of one owner are one; else two are too many. */
+/* The one workload that is meant. */
 static const struct workload *
-choose(const struct candidates *list, struct str kind, bool *out_ambiguous)
+choose(const struct candidate *first, struct str kind, bool *out_ambiguous)
 {
-	const struct workload *found = NULL;
+	const struct candidate *c = first;
 
-	if (list == NULL)
+	while (c != NULL && kind.ptr != NULL && !str_eq(kind, c->kind))
+		c = c->next;
+	if (c == NULL)
 		return NULL;
-	for (const struct candidate *c = list->first; c != NULL; c = c->next) {
-		const struct workload *w = c->workload;
-
-		if (kind.ptr != NULL && !str_eq(kind, w->owner_kind))
-			continue;
-		if (found == NULL)
-			found = w;
-		else if (!str_eq(found->display, w->display))
-			*out_ambiguous = true;
-	}
-	return found;
+	if (c->several || (kind.ptr == NULL && c->next != NULL))
+		*out_ambiguous = true;
+	return c->first;
 }
 
 /* Cuts "[Kind]" off; ptr NULL if there is none. */
@@ -134,14 +165,16 @@ find_placed(struct resolver *r, struct str cluster, struct str ns, struct str na
     struct str kind, bool *out_ambiguous)
 {
 	const struct kube_ns *kube = model_kube_ns(r->model, cluster, ns);
-	const char *slash, *key;
+	const struct workload *w;
+	struct buf key = {0};
 
 	if (kube == NULL)
 		return NULL;
-	slash = kube->ns->depth > 0 ? "/" : "";
-	key = arena_printf(
-	    r->arena, "%.*s%s%.*s", STR_ARG(kube->ns->path), slash, STR_ARG(name));
-	return choose(map_get(&r->own, str_from(key)), kind, out_ambiguous);
+	buf_printf(&key, "%.*s%s%.*s", STR_ARG(kube->ns->path),
+	    kube->ns->depth > 0 ? "/" : "", STR_ARG(name));
+	w = choose(map_get(&r->own, buf_str(&key)), kind, out_ambiguous);
+	buf_free(&key);
+	return w;
 }
 
 /* A native workload may be called by the Kubernetes namespace placed where it is:
@@ -187,42 +220,7 @@ find_workload(struct resolver *r, struct str text, bool *out_ambiguous)
 	return w;
 }
 
-/* node/NAME, or node/CLUSTER/NAME where several clusters have a node of that name. */
-static const struct node *
-find_node(const struct resolver *r, struct str text, bool *out_ambiguous)
-{
-	struct str rest = text;
-	const struct node *found = NULL;
-	struct str name, cluster;
-
-	if (!str_is(str_split(&rest, '/'), "node") || rest.ptr == NULL)
-		return NULL;
-	name = rest;
-	cluster = str_split(&name, '/');
-	if (name.ptr == NULL)
-		name = rest;
-	for (size_t i = 0; i < r->model->node_count; i++) {
-		const struct node *node = r->model->nodes[i];
-
-		if (!str_eq(node->name, name) ||
-		    (name.ptr != rest.ptr && !str_eq(node->cluster, cluster)))
-			continue;
-		*out_ambiguous = found != NULL;
-		found = node;
-	}
-	return found;
-}
-
 /* ---- suggestions ---- */
-
-/* "worker-1", or "east/worker-1". */
-static void
-node_print(struct buf *out, const struct node *node)
-{
-	if (node->cluster.len != 0)
-		buf_printf(out, "%.*s/", STR_ARG(node->cluster));
-	buf_add_str(out, node->name);
-}
 
 struct nearest {
 	struct str wanted;
@@ -252,13 +250,11 @@ suggest(struct resolver *r, struct str text, struct buf *why)
 		consider(&n, r->owner.entries[i].key);
 	for (size_t i = 0; i < r->own.len; i++)
 		consider(&n, r->own.entries[i].key);
-	for (size_t i = 0; i < r->model->node_count; i++) {
-		struct buf name = {0};
+	for (size_t i = 0; i < r->nodes.len; i++) {
+		const struct node_candidate *c = r->nodes.entries[i].value;
 
-		buf_add_cstr(&name, "node/");
-		node_print(&name, r->model->nodes[i]);
-		consider(&n, str_dup(r->arena, buf_str(&name)));
-		buf_free(&name);
+		if (!c->several)
+			consider(&n, r->nodes.entries[i].key);
 	}
 	if (n.best.ptr != NULL)
 		buf_printf(why, "; did you mean \"%.*s\"?", STR_ARG(n.best));
@@ -271,19 +267,22 @@ resolver_find(struct resolver *resolver, struct str text, struct endpoint *out_e
 	struct ip_addr addr;
 	struct ip_prefix prefix;
 	const struct workload *w = NULL;
+	const struct node_candidate *node;
 	bool ambiguous = false;
-	const struct node *node = find_node(resolver, text, &ambiguous);
 
 	if (ip_parse(text, &addr)) {
 		*out_end = endpoint_of_addr(resolver->model, addr);
 		return true;
 	}
-	if (node != NULL && !ambiguous) {
-		*out_end = endpoint_of_node(node);
+	node = map_get(&resolver->nodes, text);
+	if (node != NULL && !node->several) {
+		*out_end = endpoint_of_node(node->node);
 		return true;
 	}
 	if (node == NULL)
 		w = find_workload(resolver, text, &ambiguous);
+	else
+		ambiguous = true;
 	if (w != NULL && !ambiguous) {
 		*out_end = endpoint_of_workload(resolver->model, w);
 		return true;
@@ -319,8 +318,9 @@ has_ports(uint8_t proto)
 	return proto == PROTO_TCP || proto == PROTO_UDP || proto == PROTO_SCTP;
 }
 
-static bool
-read_service(struct str text, uint8_t *out_proto, uint16_t *out_port, struct buf *why)
+bool
+query_read_service(
+    struct str text, uint8_t *out_proto, uint16_t *out_port, struct buf *why)
 {
 	struct str proto = text;
 	struct str port = str_split(&proto, '/');
@@ -363,7 +363,27 @@ query_read(struct resolver *resolver, const struct str words[3],
 	};
 	return resolver_find(resolver, words[0], &out_query->src, why) &&
 	       resolver_find(resolver, words[1], &out_query->dst, why) &&
-	       read_service(words[2], &out_query->proto, &out_query->port, why);
+	       query_read_service(words[2], &out_query->proto, &out_query->port, why);
+}
+
+bool
+query_read_wide(struct resolver *resolver, const struct str *words, size_t count,
+    struct query *out_query, struct buf *why)
+{
+	*out_query = (struct query){.src_text = words[0], .dst_text = words[1]};
+	if (!resolver_find(resolver, words[0], &out_query->src, why) ||
+	    !resolver_find(resolver, words[1], &out_query->dst, why))
+		return false;
+	out_query->span = QUERY_EVERYTHING;
+	if (count == 2)
+		return true;
+	out_query->service_text = words[2];
+	if (proto_parse(words[2], &out_query->proto) && has_ports(out_query->proto)) {
+		out_query->span = QUERY_PROTOCOL;
+		return true;
+	}
+	out_query->span = QUERY_SERVICE;
+	return query_read_service(words[2], &out_query->proto, &out_query->port, why);
 }
 
 void
@@ -401,7 +421,9 @@ endpoint_print(struct buf *out, const struct endpoint *end)
 			return;
 		}
 		buf_add_cstr(out, "node/");
-		node_print(out, end->node);
+		if (end->node->cluster.len > 0)
+			buf_printf(out, "%.*s/", STR_ARG(end->node->cluster));
+		buf_add_str(out, end->node->name);
 		return;
 	case ENDPOINT_ADDRESS:
 		buf_add_cstr(out, ip_format(&end->addr, text));

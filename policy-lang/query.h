@@ -14,9 +14,17 @@
 	"or an\n"                                                                      \
 	"address. PORT/PROTO is 443/tcp, 53/udp, 9000/sctp, icmp or icmpv6.\n"
 
+/* How much of port space a question is about. */
+enum query_span {
+	QUERY_SERVICE,    /* one port of one protocol; a protocol without ports */
+	QUERY_PROTOCOL,   /* every port of a protocol */
+	QUERY_EVERYTHING, /* every protocol */
+};
+
 struct query {
 	struct str src_text, dst_text, service_text;
 	struct endpoint src, dst;
+	enum query_span span;
 	uint8_t proto;
 	uint16_t port;
 };
@@ -38,6 +46,13 @@ MUST_CHECK bool resolver_find(struct resolver *resolver, struct str text,
 /* Reads the three words of a question; texts are borrowed. False: why is appended. */
 MUST_CHECK bool query_read(struct resolver *resolver, const struct str words[3],
     struct query *out_query, struct buf *why);
+
+/* As query_read with two words or three; the third may be tcp, udp or sctp alone. */
+MUST_CHECK bool query_read_wide(struct resolver *resolver, const struct str *words,
+    size_t count, struct query *out_query, struct buf *why);
+/* Reads "443/tcp" or "icmp". False: why is appended. */
+MUST_CHECK bool query_read_service(
+    struct str text, uint8_t *out_proto, uint16_t *out_port, struct buf *why);
 
 /* Says why nothing can be asked about two ends (evaluate_connection: not comparable). */
 void query_explain_incomparable(

@@ -1,42 +1,72 @@
 /*
- * `ringfence explain`: both walks of a connection, level by level.
+ * `ringfence explain`: who decides a connection, or what applies to a workload.
  */
 #include "policy-lang/cli/cli.h"
 #include "policy-lang/explain.h"
 
+typedef void (*explanations_printer)(
+    struct arena *, struct buf *, const struct explanations *);
+typedef void (*workload_printer)(
+    struct arena *, struct buf *, const struct model *, const struct endpoint *);
+
+static const explanations_printer print_explanations[] = {
+    explain_print_text, explain_print_json};
+static const workload_printer print_workload[] = {
+    explain_workload_text, explain_workload_json};
+
+/* Each appends the answer, or, returning false, why there is none. */
+static bool
+tell_workload(struct cli *cli, struct resolver *resolver, const struct str *words,
+    struct buf *text)
+{
+	struct endpoint end;
+
+	if (!resolver_find(resolver, words[0], &end, text))
+		return false;
+	print_workload[cli->output](cli->arena, text, cli->model, &end);
+	return true;
+}
+
+static bool
+tell_connection(struct cli *cli, struct resolver *resolver, const struct str *words,
+    struct buf *text)
+{
+	struct explanations all;
+	struct query query;
+
+	if (!query_read_wide(resolver, words, cli->word_count, &query, text))
+		return false;
+	if (!explain_query(cli->arena, cli->model, &query, cli->family, &all)) {
+		query_explain_incomparable(&query, cli->family, text);
+		return false;
+	}
+	print_explanations[cli->output](cli->arena, text, &all);
+	return true;
+}
+
 static int
 run(struct cli *cli)
 {
-	static void (*const printers[])(struct arena *, struct buf *,
-	    const struct explanations *) = {explain_print_text, explain_print_json};
-	struct explanations all;
-	struct query query;
 	struct resolver *resolver;
 	struct str words[3];
 	struct buf text = {0};
 	int status = CLI_ERROR;
+	bool told;
 
-	if (cli->word_count != 3)
-		return cli_fail(
-		    cli, "the question is missing: PATH... -- SRC DST PORT/PROTO");
+	if (cli->word_count == 0)
+		return cli_fail(cli, "the question is missing: PATH... -- SRC DST "
+				     "[PORT/PROTO], or PATH... -- WORKLOAD");
 	if (!cli_load(cli))
 		return CLI_ERROR;
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < cli->word_count; i++)
 		words[i] = str_from(cli->words[i]);
 	resolver = resolver_new(cli->arena, cli->model);
-	if (!query_read(resolver, words, &query, &text)) {
+	told = cli->word_count == 1 ? tell_workload(cli, resolver, words, &text)
+				    : tell_connection(cli, resolver, words, &text);
+	if (!told)
 		(void)cli_fail(cli, "%s", text.data);
-		goto out;
-	}
-	if (!explain_query(cli->arena, cli->model, &query, cli->family, &all)) {
-		query_explain_incomparable(&query, cli->family, &text);
-		(void)cli_fail(cli, "%s", text.data);
-		goto out;
-	}
-	printers[cli->output](cli->arena, &text, &all);
-	if (cli_write(cli, &text))
+	else if (cli_write(cli, &text))
 		status = CLI_OK;
-out:
 	buf_free(&text);
 	resolver_free(resolver);
 	return status;
@@ -47,8 +77,12 @@ static const char *const outputs[] = {"text", "json", NULL};
 const struct cli_command cmd_explain = {
     .name = "explain",
     .summary = "tell who decides a connection, and where",
-    .usage = "[options] PATH... -- SRC DST PORT/PROTO",
-    .details = QUERY_HELP "Exit status: 0 explained (whatever the verdict), 2 error.\n",
+    .usage = "[options] PATH... -- SRC DST [PORT/PROTO]\n"
+	     "       ringfence explain [options] PATH... -- WORKLOAD",
+    .details = QUERY_HELP
+    "Without it, or with tcp, udp or sctp alone, every port is explained. With one\n"
+    "WORKLOAD, whatever applies to it is listed.\n"
+    "Exit status: 0 explained (whatever the verdict), 2 error.\n",
     .options = {cli_model_options, cli_family_options},
     .outputs = outputs,
     .paths_min = 1,

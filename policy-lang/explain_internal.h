@@ -1,0 +1,61 @@
+/*
+ * Between explain*.c, and those that say in other reports who decided: the words and the
+ * JSON that all of them share.
+ */
+#ifndef POLICY_LANG_EXPLAIN_INTERNAL_H
+#define POLICY_LANG_EXPLAIN_INTERNAL_H
+
+#include "policy-lang/explain.h"
+
+/* The source's egress comes first, as a connection does. */
+extern const enum direction explain_order[DIRECTION_COUNT];
+
+/* The end that a direction judges, and the other one. */
+MUST_CHECK const struct endpoint *explain_self(
+    const struct flow *flow, enum direction dir);
+MUST_CHECK const struct endpoint *explain_peer(
+    const struct flow *flow, enum direction dir);
+/* Where the rule, or what isolates, is written; nowhere if nothing of policy decided. */
+MUST_CHECK struct loc explain_verdict_loc(
+    const struct verdict *verdict, enum direction dir);
+MUST_CHECK bool explain_same_verdict(const struct verdict *a, const struct verdict *b);
+MUST_CHECK bool explain_same_decision(
+    const struct explain_decision *a, const struct explain_decision *b);
+
+/* "NetworkPolicy shop/web". */
+MUST_CHECK const char *explain_policy_title(struct arena *a, const struct policy *p);
+
+/* ---- words (explain_words.c) ---- */
+
+/* "denied by the mandatory rule "no-metadata" of Policy /guard (world.yaml:39:9)"; `self`
+ * is the end that is judged. */
+void explain_say_verdict(struct arena *a, struct buf *out,
+    const struct verdict *verdict, enum direction dir, const struct endpoint *self);
+/* "the mandatory rule "no-metadata" of Policy /guard". */
+void explain_say_rule(struct arena *a, struct buf *out, const struct rule *rule);
+/* "tcp 80-90", "icmp", "other protocols". */
+void explain_say_ports(struct buf *out, uint8_t proto, uint16_t lo, uint16_t hi);
+/* "app=web, tier in (a, b), !x"; "" if everything matches. */
+void explain_say_selector(struct buf *out, const struct selector *selector);
+/* Which workloads a policy is about: "workloads app=web in /acme and below". */
+void explain_say_match(struct buf *out, const struct workload_match *match);
+/* Whom a rule takes in and at which ports: "from app=web in /acme, at 443/tcp". */
+void explain_say_reach(struct buf *out, const struct rule *rule);
+
+/* ---- JSON (explain_json.c) ---- */
+
+/* "key": "value" */
+void explain_json_member(struct buf *out, const char *key, struct str value);
+void explain_json_end(struct buf *out, const char *key, const struct endpoint *end);
+/* {"title", "kind", "namespace", "policy", "index", "name", "file", "line", "column"} of
+ * a rule, or (NULL) of a policy that isolates in a direction; null for neither. */
+void explain_json_source(struct arena *a, struct buf *out, const struct policy *policy,
+    const struct rule *rule, enum direction dir);
+/* {"direction", "verdict", "reason", "phase", "level", "rule"} */
+void explain_json_verdict(struct arena *a, struct buf *out,
+    const struct verdict *verdict, enum direction dir);
+/* The members of explain_json_verdict, without braces. */
+void explain_json_verdict_members(struct arena *a, struct buf *out,
+    const struct verdict *verdict, enum direction dir);
+
+#endif
