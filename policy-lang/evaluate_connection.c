@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "policy-lang/evaluate_walk.h"
+#include "policy-lang/policy_index.h"
 
 /* ---- ends ---- */
 
@@ -176,6 +177,7 @@ struct judge {
 	const struct model *model;
 	struct arena *arena;
 	struct level_policies **by_workload; /* by index; NULL: not asked yet */
+	struct policy_index **by_level;      /* the same */
 };
 
 struct judge *
@@ -187,6 +189,7 @@ judge_new(const struct model *m)
 	judge->arena = arena_new();
 	judge->by_workload =
 	    xcalloc(m->workload_count + 1, sizeof(struct level_policies *));
+	judge->by_level = xcalloc(m->ns_count + 1, sizeof(struct policy_index *));
 	return judge;
 }
 
@@ -195,7 +198,10 @@ judge_free(struct judge *judge)
 {
 	if (judge == NULL)
 		return;
+	for (size_t i = 0; i < judge->model->ns_count; i++)
+		policy_index_free(judge->by_level[i]);
 	arena_free(judge->arena);
+	free(judge->by_level);
 	free(judge->by_workload);
 	free(judge);
 }
@@ -203,20 +209,15 @@ judge_free(struct judge *judge)
 static struct level_policies
 policies_for(struct judge *judge, const struct ns *level, const struct workload *w)
 {
-	struct policy **list;
-	size_t count = 0;
+	struct policy_index **index = &judge->by_level[level->index];
+	struct level_policies here = {0};
 
-	for (size_t i = 0; i < level->policy_count; i++)
-		count += policy_applies(level->policies[i], w);
-	if (count == 0)
-		return (struct level_policies){0};
-	list = ARENA_ARRAY(judge->arena, count, struct policy *);
-	count = 0;
-	for (size_t i = 0; i < level->policy_count; i++) {
-		if (policy_applies(level->policies[i], w))
-			list[count++] = level->policies[i];
-	}
-	return (struct level_policies){list, count};
+	if (level->policy_count == 0)
+		return here;
+	if (*index == NULL)
+		*index = policy_index_new(level);
+	here.policies = policy_index_find(*index, judge->arena, w, &here.count);
+	return here;
 }
 
 static const struct level_policies *

@@ -1,90 +1,121 @@
 /*
  * `ringfence can`: allow or deny, for one question or for many.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
-#include <stdio.h>
-
-#include "policy-lang/cli/cli.h"
-#include "policy-lang/query.h"
-
-#define LINE_BYTES_MAX (64u * 1024)
-#define READ_BYTES     (64u * 1024)
+#include "policy-lang/cli/lines.h"
+#include "policy-lang/explain_internal.h"
 
 struct can_args {
 	const char *batch; /* NULL: one question, behind "--" */
 };
 
-static const char *
-batch_file(const struct cli *cli)
-{
-	const struct can_args *args = cli->args;
+enum can_output {
+	CAN_TEXT,
+	CAN_JSON,
+};
 
-	return args->batch;
+/* What every question is asked of. */
+struct asking {
+	struct cli *cli;
+	struct resolver *resolver;
+	struct judge *judge;
+	struct arena *titles; /* emptied after each answer */
+};
+
+/* ---- one answer ---- */
+
+/* Who decided, at both ends. */
+static void
+add_deciders(const struct asking *ask, struct buf *out, const struct flow *flow)
+{
+	for (size_t d = 0; d < DIRECTION_COUNT; d++) {
+		enum direction dir = explain_order[d];
+		struct verdict verdict = judge_direction(ask->judge, flow, dir);
+
+		buf_printf(out, ", \"%s\": ", direction_name(dir));
+		explain_json_verdict(ask->titles, out, &verdict, dir);
+	}
+	arena_reset(ask->titles);
 }
 
-/* ---- one question ---- */
+static void
+add_answer(const struct asking *ask, struct buf *out, const struct query *query,
+    const struct flow *flow, bool allow)
+{
+	const char *verdict = action_name(allow ? ACTION_ALLOW : ACTION_DENY);
 
-/* 1 allow, 0 deny, -1 no answer (why is appended). */
+	if (ask->cli->output == CAN_TEXT) {
+		buf_printf(out, "%s\n", verdict);
+		return;
+	}
+	buf_add_char(out, '{');
+	explain_json_end(out, "src", &query->src);
+	buf_add_cstr(out, ", ");
+	explain_json_end(out, "dst", &query->dst);
+	buf_add_cstr(out, ", ");
+	explain_json_member(out, "service", query->service_text);
+	buf_add_cstr(out, ", ");
+	explain_json_member(out, "verdict", str_from(verdict));
+	add_deciders(ask, out, flow);
+	buf_add_cstr(out, "}\n");
+}
+
+/* Appends the answer: 1 allow, 0 deny; or returns -1 and appends why there is none. */
 static int
-answer(const struct cli *cli, struct resolver *resolver, struct judge *judge,
-    const struct str words[3], struct buf *why)
+answer(const struct asking *ask, const struct str words[3], struct buf *out,
+    struct buf *why)
 {
 	struct query query;
+	struct flow flow;
 	bool allow, comparable;
 
-	if (!query_read(resolver, words, &query, why))
+	if (!query_read(ask->resolver, words, &query, why))
 		return -1;
-	allow = judge_connection(judge, &query.src, &query.dst, query.proto, query.port,
-	    cli->family, &comparable);
+	allow = judge_connection_flow(ask->judge, &query.src, &query.dst, query.proto,
+	    query.port, ask->cli->family, &comparable, &flow);
 	if (!comparable) {
-		query_explain_incomparable(&query, cli->family, why);
+		query_explain_incomparable(&query, ask->cli->family, why);
 		return -1;
 	}
+	add_answer(ask, out, &query, &flow, allow);
 	return allow;
 }
 
 static int
-can_one(struct cli *cli, struct resolver *resolver, struct judge *judge)
+can_one(const struct asking *ask)
 {
 	struct str words[3];
-	struct buf text = {0};
+	struct buf text = {0}, why = {0};
 	int verdict;
 
 	for (size_t i = 0; i < 3; i++)
-		words[i] = str_from(cli->words[i]);
-	verdict = answer(cli, resolver, judge, words, &text);
-	if (verdict < 0) {
-		verdict = cli_fail(cli, "%s", text.data);
-		buf_free(&text);
-		return verdict;
-	}
-	buf_add_cstr(&text, verdict > 0 ? "allow\n" : "deny\n");
-	if (!cli_write(cli, &text))
+		words[i] = str_from(ask->cli->words[i]);
+	verdict = answer(ask, words, &text, &why);
+	if (verdict < 0)
+		(void)cli_fail(ask->cli, "%s", why.data);
+	else if (!cli_write(ask->cli, &text))
 		verdict = -1;
 	buf_free(&text);
+	buf_free(&why);
 	return verdict < 0 ? CLI_ERROR : verdict > 0 ? CLI_OK : CLI_NO;
 }
 
 /* ---- many ---- */
 
+#define WRITE_BYTES (64u * 1024)
+
 struct batch {
-	struct cli *cli;
-	struct resolver *resolver;
-	struct judge *judge;
-	const char *name;
-	unsigned long line;
+	const struct asking *ask;
+	struct lines lines;
 	bool failed;
-	struct buf in, out;
+	struct buf out, why;
 };
 
 static bool
 is_space(char c)
 {
-	return c == ' ' || c == '\t' || c == '\r';
+	return c == ' ' || c == '\t';
 }
 
 /* Cuts a line into words; returns how many there are (4: more than three). */
@@ -110,139 +141,102 @@ split_words(struct str line, struct str words[3])
 	return count;
 }
 
+/* A line that has no answer has one line of output all the same. */
+static void
+batch_error(struct batch *b, const char *why)
+{
+	const struct cli *cli = b->ask->cli;
+
+	b->failed = true;
+	(void)cli_fail(cli, "%s:%lu: %s", b->lines.name, b->lines.number, why);
+	if (cli->output == CAN_TEXT) {
+		buf_add_cstr(&b->out, "error\n");
+		return;
+	}
+	buf_printf(&b->out, "{\"line\": %lu, ", b->lines.number);
+	explain_json_member(&b->out, "error", str_from(why));
+	buf_add_cstr(&b->out, "}\n");
+}
+
 static void
 batch_line(struct batch *b, struct str line)
 {
 	struct str words[3];
-	struct buf why = {0};
-	int verdict = -1;
 	size_t count = split_words(line, words);
 
-	b->line++;
 	if (count == 0 || words[0].ptr[0] == '#')
 		return;
-	if (count == 3)
-		verdict = answer(b->cli, b->resolver, b->judge, words, &why);
-	else
-		buf_add_cstr(&why, "a line is SRC DST PORT/PROTO");
-	if (verdict < 0) {
-		b->failed = true;
-		(void)cli_fail(b->cli, "%s:%lu: %s", b->name, b->line, why.data);
-	}
-	buf_add_cstr(&b->out, verdict < 0   ? "error\n"
-			      : verdict > 0 ? "allow\n"
-					    : "deny\n");
-	buf_free(&why);
-}
-
-/* Answers every whole line that has been read; at the end also one without newline. */
-static bool
-batch_lines(struct batch *b, bool at_end)
-{
-	size_t from = 0;
-
-	while (from < b->in.len) {
-		const char *start = b->in.data + from;
-		const char *end = memchr(start, '\n', b->in.len - from);
-		size_t len = end != NULL ? (size_t)(end - start) : b->in.len - from;
-
-		if (end == NULL && !at_end)
-			break;
-		batch_line(b, (struct str){start, len});
-		from += len + (end != NULL);
-	}
-	b->in.len -= from;
-	if (b->in.len > 0)
-		memmove(b->in.data, b->in.data + from, b->in.len);
-	if (b->in.len > LINE_BYTES_MAX) {
-		(void)cli_fail(
-		    b->cli, "%s:%lu: the line is too long", b->name, b->line + 1);
-		return false;
-	}
-	return cli_write(b->cli, &b->out);
+	buf_clear(&b->why);
+	if (count != 3)
+		batch_error(b, "a line is SRC DST PORT/PROTO");
+	else if (answer(b->ask, words, &b->out, &b->why) < 0)
+		batch_error(b, b->why.data);
 }
 
 /* Answers as questions come: whoever writes a line and waits gets its answer. */
 static bool
-batch_read(struct batch *b, int fd)
+batch_lines(struct batch *b)
 {
 	for (;;) {
-		ssize_t got;
+		struct str line;
 
-		buf_reserve(&b->in, READ_BYTES);
-		got = read(fd, b->in.data + b->in.len, READ_BYTES);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0) {
-			(void)cli_fail(b->cli, "%s: %s", b->name, strerror(errno));
+		if ((b->out.len >= WRITE_BYTES || lines_must_read(&b->lines)) &&
+		    !cli_write(b->ask->cli, &b->out))
+			return false;
+		switch (lines_next(&b->lines, &line)) {
+		case LINES_LINE:
+			batch_line(b, line);
+			break;
+		case LINES_TOO_LONG:
+			batch_error(b, "the line is too long");
+			break;
+		case LINES_END:
+			return cli_write(b->ask->cli, &b->out);
+		case LINES_FAILED:
 			return false;
 		}
-		b->in.len += (size_t)got;
-		if (!batch_lines(b, got == 0))
-			return false;
-		if (got == 0)
-			return true;
 	}
 }
 
 static int
-can_batch(
-    struct cli *cli, const char *file, struct resolver *resolver, struct judge *judge)
+can_batch(const struct asking *ask, const char *file)
 {
-	bool standard = strcmp(file, "-") == 0;
-	struct batch b = {
-	    .cli = cli,
-	    .resolver = resolver,
-	    .judge = judge,
-	    .name = file,
-	};
-	int fd = standard ? STDIN_FILENO : open(file, O_RDONLY | O_CLOEXEC);
+	struct batch b = {.ask = ask};
 	bool ok;
 
-	if (fd < 0)
-		return cli_fail(cli, "%s: %s", file, strerror(errno));
-	ok = batch_read(&b, fd);
-	if (!standard)
-		(void)close(fd); /* it was only read */
-	buf_free(&b.in);
+	if (!lines_open(&b.lines, ask->cli, file))
+		return CLI_ERROR;
+	ok = batch_lines(&b);
+	lines_close(&b.lines);
 	buf_free(&b.out);
+	buf_free(&b.why);
 	return ok && !b.failed ? CLI_OK : CLI_ERROR;
-}
-
-static bool
-reads_standard_input(const struct cli *cli)
-{
-	for (size_t i = 0; i < cli->path_count; i++) {
-		if (strcmp(cli->paths[i], "-") == 0)
-			return true;
-	}
-	return false;
 }
 
 static int
 run(struct cli *cli)
 {
-	const char *questions = batch_file(cli);
-	struct resolver *resolver;
-	struct judge *judge;
+	const struct can_args *args = cli->args;
+	struct asking ask = {.cli = cli};
 	int status;
 
-	if (questions == NULL && cli->word_count != 3)
+	if (args->batch == NULL && cli->word_count != 3)
 		return cli_fail(
 		    cli, "the question is missing: PATH... -- SRC DST PORT/PROTO");
-	if (questions != NULL && cli->word_count > 0)
+	if (args->batch != NULL && cli->word_count > 0)
 		return cli_fail(cli, "--batch takes its questions from a file");
-	if (questions != NULL && strcmp(questions, "-") == 0 &&
-	    reads_standard_input(cli))
+	if (args->batch != NULL && strcmp(args->batch, "-") == 0 &&
+	    cli_reads_standard_input(cli))
 		return cli_fail(cli, "standard input cannot be policy and questions");
 	if (!cli_load(cli))
 		return CLI_ERROR;
-	resolver = resolver_new(cli->arena, cli->model);
-	judge = judge_new(cli->model);
-	status = questions != NULL ? can_batch(cli, questions, resolver, judge)
-				   : can_one(cli, resolver, judge);
-	judge_free(judge);
-	resolver_free(resolver);
+	ask.resolver = resolver_new(cli->arena, cli->model);
+	ask.judge = judge_new(cli->model);
+	ask.titles = arena_new();
+	status = args->batch != NULL ? can_batch(&ask, args->batch) : can_one(&ask);
+	arena_free(ask.titles);
+	judge_free(ask.judge);
+	resolver_free(ask.resolver);
 	return status;
 }
 
@@ -260,6 +254,8 @@ static const struct cli_option options[] = {
     {0},
 };
 
+static const char *const outputs[] = {[CAN_TEXT] = "text", [CAN_JSON] = "json", NULL};
+
 const struct cli_command cmd_can = {
     .name = "can",
     .summary = "tell whether a connection is allowed",
@@ -269,6 +265,7 @@ const struct cli_command cmd_can = {
     "Prints allow or deny. Exit status: 0 allow, 1 deny, 2 error. With --batch: a\n"
     "line for each line; `error` and exit status 2 for what cannot be answered.\n",
     .options = {cli_model_options, cli_family_options, options},
+    .outputs = outputs,
     .paths_min = 1,
     .paths_max = CLI_PATHS_ANY,
     .words_max = 3,

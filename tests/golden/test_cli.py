@@ -196,6 +196,29 @@ def test_batch_answers_each_line_as_it_comes():
             tool.kill()
 
 
+def test_batch_goes_on_after_a_line_that_is_too_long():
+    good = "10.1.0.8 10.1.0.7 5432/tcp"
+    for filler in ("x" * 70000, "x" * 300000, good + " " * 65536):
+        done = batch(f"{good}\n{filler}\n{good}\n{filler}")
+        assert done.stdout.split() == ["allow", "error", "allow", "error"]
+        assert "-:2: the line is too long" in done.stderr and "-:4:" in done.stderr
+    assert batch(good + " " * 65000 + "\n").stdout == "allow\n"
+
+
+def test_batch_tells_programs_who_decided():
+    text = "10.1.0.8 10.1.0.7 5432/tcp\nbad\nshop-prod/cron 169.254.169.254 80/tcp\n"
+    done = batch(text, options=["-o", "json"])
+    assert done.returncode == 2
+    allow, error, deny = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (allow["verdict"], allow["ingress"]["rule"]["line"]) == ("allow", 53)
+    assert allow["src"] == "shop-prod/web-7d9f[ReplicaSet]" and allow["service"] == "5432/tcp"
+    assert error["line"] == 2 and "SRC DST PORT/PROTO" in error["error"]
+    assert (deny["verdict"], deny["egress"]["reason"]) == ("deny", "rule")
+    assert (deny["egress"]["rule"]["name"], deny["egress"]["phase"]) == ("no-metadata", "mandatory")
+    one = can(*text.splitlines()[0].split(), options=["-o", "json"])
+    assert one.returncode == 0 and json.loads(one.stdout) == allow
+
+
 def test_batch_of_many_lines_is_answered_line_by_line():
     lines = ["10.1.0.8 10.1.0.7 5432/tcp", "10.1.0.9 10.1.0.7 5432/tcp", "bad"] * 20000
     done = batch("\n".join(lines) + "\n")
