@@ -51,6 +51,8 @@ void explain_json_end(struct buf *out, const char *key, const struct endpoint *e
  * a rule, or (NULL) of a policy that isolates in a direction; null for neither. */
 void explain_json_source(struct arena *a, struct buf *out, const struct policy *policy,
     const struct rule *rule, enum direction dir);
+/* "rule", "isolation", "cluster-default", ... */
+MUST_CHECK const char *explain_reason_name(enum verdict_reason reason);
 /* {"direction", "verdict", "reason", "phase", "level", "rule"} */
 void explain_json_verdict(struct arena *a, struct buf *out,
     const struct verdict *verdict, enum direction dir);

@@ -20,6 +20,12 @@ static const char *const result_names[] = {
     [STEP_UNREACHED] = "unreached",
 };
 
+const char *
+explain_reason_name(enum verdict_reason reason)
+{
+	return reason_names[reason];
+}
+
 void
 explain_json_member(struct buf *out, const char *key, struct str value)
 {

@@ -17,8 +17,6 @@
 #define ADMIN_V1ALPHA1 "policy.networking.k8s.io/v1alpha1"
 #define ADMIN_V1ALPHA2 "policy.networking.k8s.io/v1alpha2"
 
-static void load_later(struct loader *l, const struct load_object *o);
-
 static const struct load_kind kinds[] = {
     {NATIVE, "Namespace", STAGE_TREE, load_native_namespace},
     {NATIVE, "Workload", STAGE_NATIVE, load_native_workload},
@@ -27,7 +25,7 @@ static const struct load_kind kinds[] = {
     {NATIVE, "Access", STAGE_POLICIES, load_access},
     {NATIVE, "Quota", STAGE_POLICIES, load_quota},
     {NATIVE, "Route", STAGE_POLICIES, load_route},
-    {NATIVE, "Test", STAGE_POLICIES, load_later},
+    {NATIVE, "Test", STAGE_POLICIES, load_test},
     {"v1", "Namespace", STAGE_KUBE, load_kube_namespace},
     {"v1", "Pod", STAGE_PODS, load_pod},
     {"v1", "Node", STAGE_PODS, load_node},
@@ -62,20 +60,6 @@ struct skipped_kind {
 	unsigned count;
 	struct loc first;
 };
-
-/* Test: its identity counts, its content is not read yet. */
-static void
-load_later(struct loader *l, const struct load_object *o)
-{
-	const struct doc_node *spec;
-	struct meta meta;
-
-	if (!load_top(l, o, &spec) || !load_meta(l, o, META_PLACED, false, &meta))
-		return;
-	if (load_claim_native(l, o, &meta))
-		diag_say(l->diags, CODE_SKIPPED_KIND, meta.loc,
-		    "%s documents are not judged here", o->kind->kind);
-}
 
 /* ---- telling kinds apart ---- */
 
@@ -400,7 +384,7 @@ static void
 loader_fini(struct loader *l)
 {
 	struct ptr_vec *vecs[] = {&l->items, &l->workloads, &l->policies, &l->access,
-	    &l->quotas, &l->external_list, &l->services, &l->routes};
+	    &l->quotas, &l->external_list, &l->services, &l->routes, &l->tests};
 	struct map *maps[] = {&l->texts, &l->objects, &l->externals, &l->skipped};
 
 	for (size_t i = 0; i < l->nodes.len; i++) {

@@ -128,6 +128,18 @@ compare_routes(const void *a, const void *b)
 	return order != 0 ? order : loc_cmp(x->loc, y->loc);
 }
 
+static int
+compare_tests(const void *a, const void *b)
+{
+	const struct test_document *const *pa = a, *const *pb = b;
+	const struct test_document *x = *pa, *y = *pb;
+	int order = str_cmp(x->ns->path, y->ns->path);
+
+	if (order == 0)
+		order = str_cmp(x->name, y->name);
+	return order != 0 ? order : loc_cmp(x->loc, y->loc);
+}
+
 typedef int (*compare_fn)(const void *a, const void *b);
 
 /* The pointers of a vector, sorted, in the arena. */
@@ -257,6 +269,8 @@ finish_tree(struct loader *l)
 	m->external_count = l->external_list.count;
 	m->services = sorted(l, &l->services, compare_services);
 	m->service_count = l->services.count;
+	m->tests = sorted(l, &l->tests, compare_tests);
+	m->test_count = l->tests.count;
 	m->policies = sorted(l, &l->policies, compare_policies);
 	m->policy_count = l->policies.count;
 	for (size_t i = 0; i < m->policy_count; i++) {

@@ -44,7 +44,7 @@ struct loader {
 	struct map skipped;   /* "apiVersion kind" -> struct skipped_kind */
 	struct ptr_vec items; /* struct load_object, in the order read */
 	struct ptr_vec workloads, policies, access, quotas, external_list, services,
-	    routes;
+	    routes, tests;
 	bool failed;          /* some source could not be read to its end */
 	bool placed;          /* it is known which Kubernetes namespace is where */
 	unsigned suggestions; /* made so far */
@@ -207,6 +207,7 @@ void load_pod(struct loader *l, const struct load_object *o);
 void load_template(struct loader *l, const struct load_object *o);
 void load_node(struct loader *l, const struct load_object *o);
 void load_service(struct loader *l, const struct load_object *o);
+void load_test(struct loader *l, const struct load_object *o);
 void load_native_workload(struct loader *l, const struct load_object *o);
 void load_external(struct loader *l, const struct load_object *o);
 
@@ -251,6 +252,9 @@ void rule_fail_closed(struct rule *rule);
 /* A new policy, registered unless its level is not known (NULL; already reported). */
 MUST_CHECK struct policy *load_policy_new(struct loader *l, enum policy_kind kind,
     const struct meta *meta, struct ns *level, struct loc loc);
+/* Reads a peer of a native rule; names are looked up from c->home. */
+MUST_CHECK bool load_native_peer(
+    const struct rule_context *c, const struct doc_node *node, struct peer *out);
 void load_native_policy(struct loader *l, const struct load_object *o);
 void load_network_policy(struct loader *l, const struct load_object *o);
 void load_admin_policy(struct loader *l, const struct load_object *o);

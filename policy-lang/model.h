@@ -52,6 +52,8 @@ struct selector {
 /* ---- the tree ---- */
 
 struct policy;
+struct peer;
+struct port_match;
 struct access_policy;
 struct quota;
 struct route_policy;
@@ -178,17 +180,24 @@ struct service {
 
 /* ---- tests ---- */
 
-/* One expectation of a Test document: every pair of `from` and `to`, at every service,
- * has this verdict. Ends and services are texts as `can` takes them, looked up when the
- * test is run. */
+/* One side of an expectation: a text as `can` takes it, looked up when the test is run, or
+ * every workload that a peer (PEER_WORKLOADS) takes in. */
+struct test_end {
+	struct str text;
+	const struct peer *selection; /* NULL: `text` */
+	struct loc loc;
+};
+
+/* One expectation of a Test document: every end of `from` to every end of `to`, at every
+ * port, has this verdict. */
 struct test_expectation {
 	struct str name; /* "" when it has none */
-	const struct str *from;
+	const struct test_end *from;
 	size_t from_count;
-	const struct str *to;
+	const struct test_end *to;
 	size_t to_count;
-	const struct str *services; /* "443/tcp", "icmp" */
-	size_t service_count;
+	const struct port_match *ports; /* none: every protocol and port */
+	size_t port_count;
 	bool allow;
 	struct str by;   /* "" or the name of the policy or rule that must decide */
 	unsigned family; /* 4 or 6; 0: as `can` without --family */

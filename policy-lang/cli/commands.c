@@ -9,6 +9,7 @@ const struct cli_command *const cli_commands[] = {
     &cmd_can,
     &cmd_explain,
     &cmd_list,
+    &cmd_test,
     &cmd_compile,
     &cmd_graph,
     &cmd_schema,

@@ -17,7 +17,6 @@ static const struct {
     {"some: file\nof: another\n", "skipped-kind", 1},
     {"- a\n- list\n", "skipped-kind", 1},
     {"apiVersion: apps/v1beta2\nkind: Deployment\n", "skipped-kind", 2},
-    {NATIVE "kind: Test\nmetadata: {name: r, namespace: /}\n", "skipped-kind", 3},
 };
 
 START_TEST(unrelated_kinds_are_skipped_with_a_note)

@@ -1,0 +1,585 @@
+#include "policy-lang/test_run.h"
+
+#include <string.h>
+
+#include "common/limits.h"
+#include "policy-lang/explain_internal.h"
+
+/* An end that was found; `selected`: one of many, of which some may have nothing to ask. */
+struct found_end {
+	struct endpoint end;
+	struct str text;
+	bool selected;
+};
+
+struct found_ends {
+	struct found_end *items;
+	size_t count, cap;
+};
+
+struct runner {
+	struct arena *arena;
+	struct arena *scratch; /* emptied after each pair */
+	const struct model *model;
+	struct resolver *resolver;
+	struct judge *judge;
+	unsigned suggestions;
+};
+
+/* One expectation under way. */
+struct trial {
+	struct runner *r;
+	struct test_result *result;
+	const struct test_expectation *item;
+	const struct found_end *from, *to; /* the pair that is asked about */
+};
+
+/* ---- failures ---- */
+
+static void
+fail(struct trial *t, struct str service, const struct explain_interval *found,
+    const struct flow *flow, const char *problem)
+{
+	struct test_result *result = t->result;
+	struct test_failure *failure;
+
+	result->failed++;
+	if (result->failure_count == TEST_FAILURES_KEPT)
+		return;
+	failure = &result->failures[result->failure_count++];
+	*failure = (struct test_failure){
+	    .from = t->from != NULL ? t->from->text : (struct str){0},
+	    .to = t->to != NULL ? t->to->text : (struct str){0},
+	    .service = str_dup(t->r->arena, service),
+	    .problem = arena_strdup(t->r->arena, problem),
+	    .has_found = found != NULL,
+	};
+	if (found != NULL) {
+		failure->found = *found;
+		failure->flow = *flow;
+	}
+}
+
+static const char *
+verdict_text(bool allow)
+{
+	return action_name(allow ? ACTION_ALLOW : ACTION_DENY);
+}
+
+/* ---- `by` ---- */
+
+static bool
+names_policy(struct arena *a, const struct policy *policy, struct str by)
+{
+	const char *title;
+
+	if (policy == NULL)
+		return false;
+	title = explain_policy_title(a, policy);
+	return str_eq(policy->name, by) || str_is(by, title) ||
+	       str_is(by, title + strlen(policy_kind_name(policy->kind)) + 1);
+}
+
+static bool
+names_verdict(struct arena *a, const struct verdict *verdict, struct str by)
+{
+	if (verdict->rule != NULL && (str_eq(verdict->rule->name, by) ||
+					 str_is(by, rule_title(a, verdict->rule))))
+		return true;
+	return names_policy(a, verdict->policy, by) ||
+	       str_is(by, explain_reason_name(verdict->reason));
+}
+
+/* A denial is decided where it is denied; an allowed connection at both ends. */
+static bool
+decided_by(const struct trial *t, const struct explain_interval *found)
+{
+	for (size_t d = 0; d < DIRECTION_COUNT; d++) {
+		const struct verdict *verdict = &found->decisions[d].verdict;
+
+		if ((found->allow || !verdict->allow) &&
+		    names_verdict(t->r->scratch, verdict, t->item->by))
+			return true;
+	}
+	return false;
+}
+
+static void
+suggest(struct str wanted, struct str known, unsigned *least, struct str *best)
+{
+	unsigned distance = str_distance(wanted, known, *least);
+
+	if (known.len > 0 && distance < *least) {
+		*least = distance;
+		*best = known;
+	}
+}
+
+#define SUGGESTION_FAR 3
+#define SUGGESTION_MAX 20
+
+/* The rule or policy that was probably meant by a name that is nobody's; "" if none. */
+static struct str
+nearest_decider(struct runner *r, struct str by)
+{
+	unsigned least = SUGGESTION_FAR;
+	struct str best = {0};
+
+	if (r->suggestions++ >= SUGGESTION_MAX)
+		return best;
+	for (size_t i = 0; i < r->model->policy_count; i++) {
+		const struct policy *p = r->model->policies[i];
+
+		suggest(by, p->name, &least, &best);
+		for (size_t d = 0; d < DIRECTION_COUNT; d++) {
+			const struct rule_list *lists[] = {
+			    &p->mandatory[d], &p->allow[d], &p->defaults[d]};
+
+			for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
+				for (size_t k = 0; k < lists[l]->count; k++)
+					suggest(
+					    by, lists[l]->rules[k].name, &least, &best);
+			}
+		}
+	}
+	return least > 0 ? best : (struct str){0};
+}
+
+/* ---- one verdict ---- */
+
+/* Judges what was found against what is expected. */
+static void
+judge_found(
+    struct trial *t, const struct explain_interval *found, const struct flow *flow)
+{
+	const struct test_expectation *item = t->item;
+	struct buf service = {0}, problem = {0};
+	struct str meant;
+
+	if (found->allow == item->allow && (item->by.len == 0 || decided_by(t, found)))
+		return;
+	explain_say_ports(&service, found->proto, found->lo, found->hi);
+	buf_printf(&problem, "expected %s", verdict_text(item->allow));
+	if (item->by.len > 0)
+		buf_printf(&problem, " by \"%.*s\"", STR_ARG(item->by));
+	buf_printf(&problem, ", found %s", verdict_text(found->allow));
+	if (found->allow == item->allow) {
+		buf_add_cstr(&problem, " by another");
+		meant = nearest_decider(t->r, item->by);
+		if (meant.len > 0)
+			buf_printf(
+			    &problem, "; did you mean \"%.*s\"?", STR_ARG(meant));
+	}
+	fail(t, buf_str(&service), found, flow, problem.data);
+	buf_free(&service);
+	buf_free(&problem);
+}
+
+static bool
+as_expected_at_once(const struct trial *t, uint8_t proto, uint16_t port,
+    bool *out_comparable, struct flow *out_flow)
+{
+	bool allow = judge_connection_flow(t->r->judge, &t->from->end, &t->to->end,
+	    proto, port, t->item->family, out_comparable, out_flow);
+
+	return *out_comparable && allow == t->item->allow && t->item->by.len == 0;
+}
+
+static bool
+goes_with_both(const struct trial *t)
+{
+	return t->from->selected || t->to->selected;
+}
+
+static void
+not_comparable(struct trial *t, struct str service)
+{
+	if (goes_with_both(t))
+		return; /* of many ends some are of one family only */
+	t->result->checks++;
+	fail(t, service, NULL, NULL,
+	    "the two ends have no pair of addresses to ask about");
+}
+
+/* One port, or a protocol without ports. */
+static void
+try_service(struct trial *t, uint8_t proto, uint16_t port)
+{
+	struct explain_interval found = {.proto = proto, .lo = port, .hi = port};
+	struct buf service = {0};
+	struct flow flow;
+	bool comparable;
+
+	if (as_expected_at_once(t, proto, port, &comparable, &flow)) {
+		t->result->checks++;
+		return;
+	}
+	if (!comparable) {
+		explain_say_ports(&service, proto, port, port);
+		not_comparable(t, buf_str(&service));
+		buf_free(&service);
+		return;
+	}
+	t->result->checks++;
+	found.allow = true;
+	for (size_t d = 0; d < DIRECTION_COUNT; d++) {
+		explain_decide(
+		    t->r->model, &flow, (enum direction)d, &found.decisions[d]);
+		found.allow &= found.decisions[d].verdict.allow;
+	}
+	judge_found(t, &found, &flow);
+}
+
+/* ---- many ports ---- */
+
+/* The interval of a family that a port is in; NULL if the family has not the protocol. */
+static const struct explain_interval *
+interval_at(const struct explanation *one, uint8_t proto, uint32_t port)
+{
+	for (size_t i = 0; i < one->interval_count; i++) {
+		const struct explain_interval *x = &one->intervals[i];
+
+		if (x->proto == proto && x->lo <= port && port <= x->hi)
+			return x;
+	}
+	return NULL;
+}
+
+/* What holds from `port` on: allowed if one family is. False: nobody has the protocol. */
+static bool
+union_at(const struct explanations *all, uint8_t proto, uint32_t port,
+    struct explain_interval *out_found, struct flow *out_flow)
+{
+	bool any = false;
+	uint16_t hi = UINT16_MAX;
+
+	for (size_t i = 0; i < all->count; i++) {
+		const struct explain_interval *x =
+		    interval_at(&all->items[i], proto, port);
+
+		if (x == NULL)
+			continue;
+		hi = x->hi < hi ? x->hi : hi;
+		if (any && (out_found->allow || !x->allow))
+			continue;
+		*out_found = *x;
+		*out_flow = all->items[i].flow;
+		any = true;
+	}
+	out_found->lo = (uint16_t)port;
+	out_found->hi = hi;
+	return any;
+}
+
+/* Every port of a range: the first that is not as expected is told. */
+static void
+try_range(struct trial *t, const struct explanations *all, uint8_t proto, uint16_t lo,
+    uint16_t hi)
+{
+	uint64_t failed = t->result->failed;
+	struct explain_interval found;
+	struct flow flow;
+
+	for (uint32_t port = lo; port <= hi && t->result->failed == failed;
+	     port = found.hi + 1u) {
+		if (!union_at(all, proto, port, &found, &flow))
+			return;
+		if (found.hi > hi)
+			found.hi = hi;
+		judge_found(t, &found, &flow);
+	}
+}
+
+static const struct {
+	uint8_t proto;
+	bool ports;
+} every_proto[] = {
+    {PROTO_TCP, true},
+    {PROTO_UDP, true},
+    {PROTO_SCTP, true},
+    {PROTO_ICMP, false},
+    {PROTO_ICMPV6, false},
+    {PROTO_ANY, false},
+};
+
+static bool
+proto_has_ports(uint8_t proto)
+{
+	return proto == PROTO_TCP || proto == PROTO_UDP || proto == PROTO_SCTP;
+}
+
+static void
+try_everything(struct trial *t, const struct explanations *all)
+{
+	uint64_t failed = t->result->failed;
+
+	for (size_t i = 0; i < ARRAY_LEN(every_proto); i++) {
+		bool ports = every_proto[i].ports;
+
+		if (t->result->failed == failed)
+			try_range(t, all, every_proto[i].proto, ports ? 1 : 0,
+			    ports ? UINT16_MAX : 0);
+	}
+}
+
+static void
+try_span(struct trial *t, const struct port_match *match)
+{
+	struct query query = {
+	    .src = t->from->end,
+	    .dst = t->to->end,
+	    .span = match == NULL ? QUERY_EVERYTHING : QUERY_PROTOCOL,
+	    .proto = match == NULL ? 0 : match->proto,
+	};
+	struct explanations all;
+
+	if (!explain_query(t->r->scratch, t->r->model, &query, t->item->family, &all)) {
+		not_comparable(t, STR(""));
+		return;
+	}
+	t->result->checks++;
+	if (match == NULL)
+		try_everything(t, &all);
+	else
+		try_range(
+		    t, &all, match->proto, match->lo > 0 ? match->lo : 1, match->hi);
+}
+
+/* A port's name means what the destination gives it. */
+static void
+try_name(struct trial *t, const struct port_match *match)
+{
+	const struct workload *w = t->to->end.workload;
+	bool any = false;
+	struct buf problem = {0};
+
+	for (size_t i = 0; w != NULL && i < w->port_count; i++) {
+		const struct named_port *port = &w->ports[i];
+
+		if (!str_eq(port->name, match->name) ||
+		    (match->proto != PROTO_ANY && match->proto != port->proto))
+			continue;
+		try_service(t, port->proto, port->port);
+		any = true;
+	}
+	if (any || t->to->selected)
+		return;
+	t->result->checks++;
+	buf_printf(&problem, "the destination gives no port the name \"%.*s\"",
+	    STR_ARG(match->name));
+	fail(t, match->name, NULL, NULL, problem.data);
+	buf_free(&problem);
+}
+
+static void
+try_port(struct trial *t, const struct port_match *match)
+{
+	if (match->kind == PORT_NAMED)
+		try_name(t, match);
+	else if (!proto_has_ports(match->proto))
+		try_service(t, match->proto, 0);
+	else if (match->lo == match->hi)
+		try_service(t, match->proto, match->lo);
+	else
+		try_span(t, match);
+}
+
+static void
+try_pair(struct trial *t)
+{
+	bool itself = t->from->end.workload != NULL &&
+		      t->from->end.workload == t->to->end.workload;
+
+	if (itself && goes_with_both(t))
+		return; /* nothing can forbid it: a selection does not mean it */
+	if (t->item->port_count == 0)
+		try_span(t, NULL);
+	for (size_t i = 0; i < t->item->port_count; i++)
+		try_port(t, &t->item->ports[i]);
+	arena_reset(t->r->scratch);
+}
+
+/* ---- ends ---- */
+
+static void
+add_end(struct runner *r, struct found_ends *ends, const struct found_end *end)
+{
+	if (ends->count == ends->cap) {
+		size_t cap = ends->cap == 0 ? 4 : 2 * ends->cap;
+		struct found_end *items = ARENA_ARRAY(r->arena, cap, struct found_end);
+
+		for (size_t i = 0; i < ends->count; i++)
+			items[i] = ends->items[i];
+		ends->items = items;
+		ends->cap = cap;
+	}
+	ends->items[ends->count++] = *end;
+}
+
+static void
+add_selected(struct trial *t, const struct test_end *end, struct found_ends *ends)
+{
+	const struct model *m = t->r->model;
+	const struct rule rule = {.peers = end->selection, .peer_count = 1};
+	size_t before = ends->count;
+	struct buf problem = {0};
+
+	for (size_t i = 0; i < m->workload_count; i++) {
+		const struct workload *w = m->workloads[i];
+		struct found_end found = {
+		    .end = endpoint_of_workload(m, w),
+		    .text = w->display,
+		    .selected = true,
+		};
+
+		if (rule_matches_peer(&rule, &found.end))
+			add_end(t->r, ends, &found);
+	}
+	if (ends->count > before)
+		return;
+	t->result->checks++;
+	buf_add_cstr(&problem, "there is none of: ");
+	explain_say_match(&problem, &end->selection->workloads);
+	fail(t, STR(""), NULL, NULL, problem.data);
+	buf_free(&problem);
+}
+
+static void
+add_named(struct trial *t, const struct test_end *end, struct found_ends *ends)
+{
+	struct found_end found = {.text = end->text};
+	struct buf why = {0};
+
+	if (resolver_find(t->r->resolver, end->text, &found.end, &why)) {
+		endpoint_print(&why, &found.end);
+		found.text = str_dup(t->r->arena, buf_str(&why));
+		add_end(t->r, ends, &found);
+	} else {
+		t->result->checks++;
+		fail(t, STR(""), NULL, NULL, why.data);
+	}
+	buf_free(&why);
+}
+
+static void
+find_ends(
+    struct trial *t, const struct test_end *ends, size_t count, struct found_ends *out)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (ends[i].selection != NULL)
+			add_selected(t, &ends[i], out);
+		else
+			add_named(t, &ends[i], out);
+	}
+}
+
+/* ---- expectations ---- */
+
+static bool
+too_many(struct trial *t, const struct found_ends *from, const struct found_ends *to)
+{
+	size_t ports = t->item->port_count > 0 ? t->item->port_count : 1;
+	struct buf problem = {0};
+
+	if (to->count == 0 || ports == 0 ||
+	    from->count <= LIMIT_TEST_CHECKS / to->count / ports)
+		return false;
+	buf_printf(&problem,
+	    "%zu ends to %zu ends at %zu ports are too many to ask about (%u)",
+	    from->count, to->count, ports, LIMIT_TEST_CHECKS);
+	fail(t, STR(""), NULL, NULL, problem.data);
+	buf_free(&problem);
+	return true;
+}
+
+static void
+run_expectation(struct runner *r, struct test_result *result)
+{
+	struct trial t = {.r = r, .result = result, .item = result->item};
+	struct found_ends from = {0}, to = {0};
+
+	find_ends(&t, t.item->from, t.item->from_count, &from);
+	find_ends(&t, t.item->to, t.item->to_count, &to);
+	if (too_many(&t, &from, &to))
+		return;
+	for (size_t i = 0; i < from.count; i++) {
+		for (size_t j = 0; j < to.count; j++) {
+			t.from = &from.items[i];
+			t.to = &to.items[j];
+			try_pair(&t);
+		}
+	}
+	t.from = t.to = NULL;
+	if (result->checks == 0)
+		fail(&t, STR(""), NULL, NULL,
+		    "nothing was asked: no pair of these ends has such a port and an "
+		    "address family in common");
+}
+
+static const char *
+make_title(struct arena *a, const struct test_document *d, size_t index)
+{
+	const struct test_expectation *item = &d->items[index];
+	const char *slash = d->ns->depth > 0 ? "/" : "";
+
+	if (item->name.len > 0)
+		return arena_printf(a, "%.*s%s%.*s: %.*s", STR_ARG(d->ns->path), slash,
+		    STR_ARG(d->name), STR_ARG(item->name));
+	return arena_printf(a, "%.*s%s%.*s: expectation %zu", STR_ARG(d->ns->path),
+	    slash, STR_ARG(d->name), index + 1);
+}
+
+static bool
+contains(struct str text, struct str part)
+{
+	for (size_t i = 0; i + part.len <= text.len; i++) {
+		if (str_eq(str_slice(text, i, i + part.len), part))
+			return true;
+	}
+	return false;
+}
+
+static void
+run_document(struct runner *r, const struct test_document *d, struct str filter,
+    struct test_report *report)
+{
+	for (size_t i = 0; i < d->count; i++) {
+		struct test_result *result = &report->results[report->count];
+
+		*result = (struct test_result){
+		    .document = d,
+		    .item = &d->items[i],
+		    .title = make_title(r->arena, d, i),
+		};
+		if (!contains(str_from(result->title), filter)) {
+			report->left_out++;
+			continue;
+		}
+		run_expectation(r, result);
+		report->count++;
+		report->failed += result->failed > 0;
+		report->checks += result->checks;
+		report->checks_failed += result->failed;
+	}
+}
+
+void
+test_run(struct arena *a, const struct model *m, struct str filter,
+    struct test_report *out_report)
+{
+	struct runner r = {.arena = a, .model = m};
+	size_t count = 0;
+
+	r.scratch = arena_new();
+	r.resolver = resolver_new(a, m);
+	r.judge = judge_new(m);
+	for (size_t i = 0; i < m->test_count; i++)
+		count += m->tests[i]->count;
+	*out_report = (struct test_report){0};
+	out_report->results = ARENA_ARRAY(a, count, struct test_result);
+	for (size_t i = 0; i < m->test_count; i++)
+		run_document(&r, m->tests[i], filter, out_report);
+	judge_free(r.judge);
+	resolver_free(r.resolver);
+	arena_free(r.scratch);
+}
