@@ -260,33 +260,48 @@ suggest(struct resolver *r, struct str text, struct buf *why)
 		buf_printf(why, "; did you mean \"%.*s\"?", STR_ARG(n.best));
 }
 
+/* A node or workload of that name. */
+static bool
+find_name(
+    struct resolver *r, struct str text, struct endpoint *out_end, bool *out_ambiguous)
+{
+	const struct node_candidate *node = map_get(&r->nodes, text);
+	const struct workload *w;
+
+	if (node != NULL) {
+		*out_ambiguous = node->several;
+		*out_end = endpoint_of_node(node->node);
+		return !node->several;
+	}
+	w = find_workload(r, text, out_ambiguous);
+	if (w == NULL || *out_ambiguous)
+		return false;
+	*out_end = endpoint_of_workload(r->model, w);
+	return true;
+}
+
+bool
+resolver_knows(struct resolver *resolver, struct str name, struct endpoint *out_end)
+{
+	bool ambiguous = false;
+
+	return find_name(resolver, name, out_end, &ambiguous);
+}
+
 bool
 resolver_find(struct resolver *resolver, struct str text, struct endpoint *out_end,
     struct buf *why)
 {
 	struct ip_addr addr;
 	struct ip_prefix prefix;
-	const struct workload *w = NULL;
-	const struct node_candidate *node;
 	bool ambiguous = false;
 
 	if (ip_parse(text, &addr)) {
 		*out_end = endpoint_of_addr(resolver->model, addr);
 		return true;
 	}
-	node = map_get(&resolver->nodes, text);
-	if (node != NULL && !node->several) {
-		*out_end = endpoint_of_node(node->node);
+	if (find_name(resolver, text, out_end, &ambiguous))
 		return true;
-	}
-	if (node == NULL)
-		w = find_workload(resolver, text, &ambiguous);
-	else
-		ambiguous = true;
-	if (w != NULL && !ambiguous) {
-		*out_end = endpoint_of_workload(resolver->model, w);
-		return true;
-	}
 	if (ambiguous)
 		buf_printf(why,
 		    "\"%.*s\" is several workloads or nodes; write the cluster, the "
@@ -298,8 +313,7 @@ resolver_find(struct resolver *resolver, struct str text, struct endpoint *out_e
 	else if (str_find(text, '/', 0) == text.len)
 		buf_printf(why,
 		    "\"%.*s\" is no address and no name; write NAMESPACE/NAME, "
-		    "/PATH/NAME, "
-		    "node/NAME or an address",
+		    "/PATH/NAME, node/NAME or an address",
 		    STR_ARG(text));
 	else
 		buf_printf(why, "no %s \"%.*s\"",

@@ -43,6 +43,10 @@ void resolver_free(struct resolver *resolver);
 MUST_CHECK bool resolver_find(struct resolver *resolver, struct str text,
     struct endpoint *out_end, struct buf *why);
 
+/* As resolver_find for a name alone, and silently: no address, no suggestion. */
+MUST_CHECK bool resolver_knows(
+    struct resolver *resolver, struct str name, struct endpoint *out_end);
+
 /* Reads the three words of a question; texts are borrowed. False: why is appended. */
 MUST_CHECK bool query_read(struct resolver *resolver, const struct str words[3],
     struct query *out_query, struct buf *why);

@@ -10,6 +10,7 @@ const struct cli_command *const cli_commands[] = {
     &cmd_explain,
     &cmd_list,
     &cmd_test,
+    &cmd_replay,
     &cmd_compile,
     &cmd_graph,
     &cmd_schema,
