@@ -18,6 +18,7 @@
 #define LIMIT_NAME_BYTES       253u
 #define LIMIT_LINE_BYTES       (64u * 1024) /* a question or a flow, one a line */
 #define LIMIT_REPLAY_ROWS      100000u      /* kinds of flows told apart */
+#define LIMIT_RECOMMEND_KINDS  1000000u     /* kinds of flows that policy is made of */
 #define LIMIT_TEST_CHECKS      10000000u    /* of one expectation */
 #define LIMIT_PORTS_EXPANDED   16u      /* ports of a range that become exact cells */
 #define LIMIT_PROGRAM_ELEMENTS 4000000u /* of one node's program */

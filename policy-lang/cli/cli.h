@@ -65,6 +65,7 @@ extern const struct cli_command cmd_fmt;
 extern const struct cli_command cmd_graph;
 extern const struct cli_command cmd_list;
 extern const struct cli_command cmd_schema;
+extern const struct cli_command cmd_recommend;
 extern const struct cli_command cmd_replay;
 extern const struct cli_command cmd_test;
 

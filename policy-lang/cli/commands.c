@@ -11,6 +11,7 @@ const struct cli_command *const cli_commands[] = {
     &cmd_list,
     &cmd_test,
     &cmd_replay,
+    &cmd_recommend,
     &cmd_compile,
     &cmd_graph,
     &cmd_schema,
