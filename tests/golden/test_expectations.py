@@ -105,6 +105,35 @@ def test_the_port_that_breaks_an_expectation_is_named(run):
     assert told["results"][0]["failures"][0]["service"] == "8081-9000/tcp"
 
 
+def test_ports_are_allowed_where_one_family_allows_them(tmp_path):
+    def workload(name, number):
+        spec = {"ips": [f"10.0.0.{number}", f"fd00::{number}"]}
+        metadata = {"name": name, "namespace": "/x", "labels": {"app": name}}
+        return {"apiVersion": NATIVE, "kind": "Workload", "metadata": metadata, "spec": spec}
+
+    def rule(cidr, ports):
+        return {"from": [{"cidr": cidr}], "ports": [ports]}
+
+    rules = [rule("fd00::/16", "80-90/tcp"), rule("10.0.0.0/8", "85-99/tcp")]
+    policy = {
+        "apiVersion": NATIVE, "kind": "Policy", "metadata": {"name": "p", "namespace": "/x"},
+        "spec": {"workloads": {"matchLabels": {"app": "b"}}, "allow": {"ingress": rules}},
+    }
+    for ports, verdict, family, holds in [
+        ("80-99/tcp", "allow", None, True),
+        ("80-99/tcp", "allow", 4, False),
+        ("80-84/tcp", "deny", 4, True),
+        ("91-99/tcp", "deny", 6, True),
+        ("80-84/tcp", "deny", None, False),
+        ("1-79/tcp", "deny", None, True),
+        ("79-80/tcp", "allow", None, False),
+    ]:
+        one = expect("/x/a", "/x/b", verdict, ports, **({"family": family} if family else {}))
+        documents = [workload("a", 1), workload("b", 2), policy, document(one, namespace="/x")]
+        done = rf.run("test", write(tmp_path / "w.yaml", documents))
+        assert (done.returncode == 0) == holds, (ports, verdict, family, done.stdout)
+
+
 def test_the_report_says_what_decided_instead(run):
     done, text = run(
         expect("shop-prod/cron", "/acme/data/db-1", "allow", "5432/tcp", name="cron too"), form="text"
