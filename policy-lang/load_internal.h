@@ -85,6 +85,21 @@ enum api_style {
 	API_CRD,    /* checked by schema: null is absent; labels are not checked */
 };
 
+/* ---- "did you mean" (load_nearest.c) ---- */
+
+struct load_nearest {
+	struct str wanted;
+	unsigned least;  /* 0: enough suggestions have been made */
+	struct str best; /* ptr NULL: nothing is near */
+};
+
+/* Begins a search, which is for nothing if enough have been made: see _goes_on. */
+MUST_CHECK struct load_nearest load_nearest_to(struct loader *l, struct str wanted);
+MUST_CHECK bool load_nearest_goes_on(const struct load_nearest *n);
+void load_nearest_consider(struct load_nearest *n, struct str name);
+/* Adds the hint to a diagnostic, if something is near. */
+void load_nearest_hint(const struct load_nearest *n, struct loader *l, struct diag *d);
+
 /* ---- texts, objects (load_object.c) ---- */
 
 /* The one copy of a text in the model; followed by a NUL. */

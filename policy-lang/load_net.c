@@ -220,7 +220,9 @@ parse_range(
 bool
 load_native_port(struct loader *l, const struct doc_node *node, struct port_match *out)
 {
+	static const char *const protocols[] = {"tcp", "udp", "sctp", "icmp", "icmpv6"};
 	struct str rest, first;
+	const char *nearest;
 	struct diag *d;
 
 	*out = (struct port_match){.kind = PORT_NUMBERS, .loc = node->loc};
@@ -240,7 +242,11 @@ load_native_port(struct loader *l, const struct doc_node *node, struct port_matc
 	if (rest.ptr != NULL && !proto_parse(rest, &out->proto)) {
 		d = diag_say(l->diags, CODE_BAD_PORT, node->loc,
 		    "\"%.*s\" is not a protocol", STR_ARG(rest));
-		diag_hint(l->diags, d, "tcp, udp, sctp, icmp or icmpv6");
+		nearest = schema_nearest(rest, protocols, ARRAY_LEN(protocols));
+		if (nearest != NULL)
+			diag_hint(l->diags, d, "did you mean %s?", nearest);
+		else
+			diag_hint(l->diags, d, "tcp, udp, sctp, icmp or icmpv6");
 		return false;
 	}
 	if (rest.ptr != NULL && !has_ports(out->proto))

@@ -157,22 +157,16 @@ static void
 suggest_external(
     struct loader *l, struct diag *d, const struct ns *from, struct str name)
 {
-	unsigned best = schema_tolerance(name.len) + 1;
-	const struct external_network *found = NULL;
+	struct load_nearest n = load_nearest_to(l, name);
 
-	for (size_t i = 0;
-	     i < l->external_list.count && l->suggestions < LOAD_SUGGESTIONS_MAX; i++) {
+	for (size_t i = 0; i < l->external_list.count && load_nearest_goes_on(&n);
+	     i++) {
 		const struct external_network *e = l->external_list.items[i];
-		unsigned distance = str_distance(name, e->name, best);
 
-		if (distance < best && ns_within(from, e->ns)) {
-			best = distance;
-			found = e;
-		}
+		if (ns_within(from, e->ns))
+			load_nearest_consider(&n, e->name);
 	}
-	l->suggestions++;
-	if (found != NULL)
-		diag_hint(l->diags, d, "did you mean \"%.*s\"?", STR_ARG(found->name));
+	load_nearest_hint(&n, l, d);
 }
 
 static bool
@@ -238,23 +232,14 @@ warn_of_node(struct loader *l, const struct doc_node *node)
 {
 	struct diag *d = diag_say(l->diags, CODE_UNKNOWN_NODE, node->loc,
 	    "no node \"%.*s\" is known", STR_ARG(node->text));
-	unsigned least = schema_tolerance(node->text.len) + 1;
-	const struct node *nearest = NULL;
+	struct load_nearest n = load_nearest_to(l, node->text);
 
-	if (l->suggestions++ >= LOAD_SUGGESTIONS_MAX)
-		return;
-	for (size_t i = 0; i < l->nodes.len; i++) {
+	for (size_t i = 0; i < l->nodes.len && load_nearest_goes_on(&n); i++) {
 		const struct node_draft *draft = l->nodes.entries[i].value;
-		unsigned distance = str_distance(node->text, draft->node.name, least);
 
-		if (distance >= least)
-			continue;
-		least = distance;
-		nearest = &draft->node;
+		load_nearest_consider(&n, draft->node.name);
 	}
-	if (nearest != NULL)
-		diag_hint(
-		    l->diags, d, "did you mean \"%.*s\"?", STR_ARG(nearest->name));
+	load_nearest_hint(&n, l, d);
 }
 
 bool

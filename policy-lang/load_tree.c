@@ -96,25 +96,15 @@ check_path(struct loader *l, struct str path, struct loc loc)
 static void
 suggest_ns(struct loader *l, struct diag *d, struct str path)
 {
-	unsigned best_distance = schema_tolerance(path.len) + 1;
-	const struct ns *best = NULL;
+	struct load_nearest n = load_nearest_to(l, path);
 
-	if (l->suggestions++ >= LOAD_SUGGESTIONS_MAX)
-		return;
-	for (size_t i = 0; i < l->m->ns_by_path.len; i++) {
+	for (size_t i = 0; i < l->m->ns_by_path.len && load_nearest_goes_on(&n); i++) {
 		struct ns *ns = l->m->ns_by_path.entries[i].value;
-		unsigned distance;
 
-		if (!tree_node_of(ns)->known || ns->parent == NULL)
-			continue;
-		distance = str_distance(path, ns->path, best_distance);
-		if (distance < best_distance) {
-			best_distance = distance;
-			best = ns;
-		}
+		if (tree_node_of(ns)->known && ns->parent != NULL)
+			load_nearest_consider(&n, ns->path);
 	}
-	if (best != NULL)
-		diag_hint(l->diags, d, "did you mean %.*s?", STR_ARG(best->path));
+	load_nearest_hint(&n, l, d);
 }
 
 /* The namespace at a path that a document names: undeclared ones are warned of, once
@@ -345,6 +335,22 @@ default_cluster(struct loader *l, const struct load_object *o, struct loc loc,
 	return false;
 }
 
+static void
+suggest_kube(struct loader *l, struct diag *d, struct str cluster, struct str name)
+{
+	struct load_nearest n = load_nearest_to(l, name);
+
+	for (size_t i = 0; i < l->m->kube_by_name.len && load_nearest_goes_on(&n);
+	     i++) {
+		struct kube_ns *kube = l->m->kube_by_name.entries[i].value;
+
+		if (CONTAINER_OF(kube, struct kube_node, kube)->known &&
+		    str_eq(kube->cluster, cluster))
+			load_nearest_consider(&n, kube->name);
+	}
+	load_nearest_hint(&n, l, d);
+}
+
 struct ns *
 load_home(struct loader *l, const struct load_object *o, struct meta *meta)
 {
@@ -373,6 +379,7 @@ load_home(struct loader *l, const struct load_object *o, struct meta *meta)
 		    "no document declares the Kubernetes namespace \"%.*s\"",
 		    STR_ARG(meta->ns));
 		diag_hint(l->diags, d, "a path begins with /");
+		suggest_kube(l, d, cluster, meta->ns);
 	}
 	return node->kube.ns;
 }
