@@ -14,7 +14,8 @@
 
 #define RETRY_FIRST_MS 250
 #define RETRY_MOST_MS  30000
-#define STALE_MOST     3 /* commits that came too late; then make it all anew */
+#define COLD_CHUNK     20000 /* elements: some tens of milliseconds of the kernel's */
+#define STALE_MOST     3     /* commits that came too late; then make it all anew */
 
 /* ---- names and records ---- */
 
@@ -130,28 +131,43 @@ log_applied(const struct engine *e)
 	    (unsigned long long)a->last_apply_us);
 }
 
-/* True if the rules (not only elements) were touched: their digest is another now. */
+/* True if any of the operations is such a one. */
 static bool
-touches_rules(const struct op_batch *batch)
+some_op(const struct engine_apply *a, bool (*is)(const struct op *op))
 {
-	for (size_t i = 0; i < batch->count; i++) {
-		if (batch->ops[i].kind != OP_ADD && batch->ops[i].kind != OP_DELETE &&
-		    batch->ops[i].kind != OP_FLUSH)
-			return true;
+	for (size_t s = 0; s < a->stages.count; s++) {
+		const struct op_batch *batch = &a->stages.batches[s];
+
+		for (size_t i = 0; i < batch->count; i++) {
+			if (is(&batch->ops[i]))
+				return true;
+		}
 	}
 	return false;
 }
 
-/* True if a packet may fare otherwise than before. */
+/* Rules, not only elements: their digest is another now. */
 static bool
-changes_policy(const struct op_batch *batch)
+touches_rules(const struct op *op)
 {
-	for (size_t i = 0; i < batch->count; i++) {
-		if (batch->ops[i].chain == NULL ||
-		    batch->ops[i].chain->number != NUMBER_MIDSTREAM)
-			return true;
-	}
-	return false;
+	return op->kind != OP_ADD && op->kind != OP_DELETE && op->kind != OP_FLUSH;
+}
+
+/* A packet may fare otherwise than before. */
+static bool
+changes_policy(const struct op *op)
+{
+	return op->chain == NULL || op->chain->number != NUMBER_MIDSTREAM;
+}
+
+static size_t
+count_ops(const struct engine_apply *a)
+{
+	size_t count = 0;
+
+	for (size_t s = 0; s < a->stages.count; s++)
+		count += a->stages.batches[s].count;
+	return count;
 }
 
 /* The whole table was made: whatever was wrong with it is gone. */
@@ -200,18 +216,18 @@ committed(struct engine *e, uint32_t generation)
 
 	a->last_apply_us = monotime_since(a->sent, monotime_now()) / 1000;
 	a->last_apply = walltime_now();
-	a->last_ops = a->batch.count;
+	a->last_ops = count_ops(a);
 	a->generation = generation;
 	a->table_known = true;
 	a->suspect = false;
 	a->stale = 0;
 	a->retry_ms = 0;
-	if (touches_rules(&a->batch)) {
+	if (some_op(a, touches_rules)) {
 		a->digest_known = false;
 		a->verify = true;
 	}
 	finish_heal(e);
-	if (changes_policy(&a->batch))
+	if (some_op(a, changes_policy))
 		engine_cut_want(e);
 	if (a->pending != a->current)
 		take_over(e);
@@ -230,11 +246,12 @@ refused(struct engine *e, struct proc_reader *r, uint32_t op, uint32_t element)
 {
 	struct engine_apply *a = &e->apply;
 	struct arena *arena = a->pending->arena;
-	struct loc loc = plan_place(&a->batch, op, element);
+	const struct op_batch *batch = &a->stages.batches[a->stage];
+	struct loc loc = plan_place(batch, op, element);
 	struct str detail = proc_get_str(r);
 	const char *where = loc_text(arena, loc);
-	const char *set = op < a->batch.count && a->batch.ops[op].chain == NULL
-			      ? table_sets[a->batch.ops[op].set].name
+	const char *set = op < batch->count && batch->ops[op].chain == NULL
+			      ? table_sets[batch->ops[op].set].name
 			      : "";
 
 	a->refusals++;
@@ -244,13 +261,12 @@ refused(struct engine *e, struct proc_reader *r, uint32_t op, uint32_t element)
 	    a->refusal, sizeof(a->refusal), "%s: %.*s", where, STR_ARG(detail));
 	(void)audit_change(e, "ResponseComplete", a->refusal, true, false);
 	put_back(e);
-	if (!a->whole) {
-		/* Perhaps the table is not what we think. */
-		a->table_known = false;
+	/* Half way, or perhaps not what we think. */
+	a->table_known = false;
+	if (a->whole)
+		engine_apply_retry(e);
+	else
 		engine_apply_step(e);
-		return;
-	}
-	engine_apply_retry(e);
 }
 
 static void
@@ -260,10 +276,12 @@ came_too_late(struct engine *e)
 
 	a->stale_total++;
 	a->suspect = true;
-	if (++a->stale > STALE_MOST)
+	if (++a->stale > STALE_MOST || a->stage != 0)
 		a->table_known = false;
 	put_back(e);
 }
+
+static void send_batch(struct engine *e);
 
 static void
 on_applied(struct engine *e, const struct proc_msg *msg, void *arg)
@@ -284,6 +302,12 @@ on_applied(struct engine *e, const struct proc_msg *msg, void *arg)
 	op = proc_get_u32(&r);
 	element = proc_get_u32(&r);
 	(void)proc_get_u32(&r); /* errno: the text says it */
+	if (code == 0 && e->apply.stage + 1 < e->apply.stages.count) {
+		e->apply.stage++;
+		e->apply.generation = generation;
+		send_batch(e);
+		return;
+	}
 	if (code == 0)
 		committed(e, generation);
 	else if (code == ERR_STALE)
@@ -295,6 +319,19 @@ on_applied(struct engine *e, const struct proc_msg *msg, void *arg)
 
 /* ---- committing ---- */
 
+/* Nothing is in force that would have to go on: what is large comes bit by bit. */
+static bool
+is_cold(const struct engine *e)
+{
+	const struct table_content *to = &e->apply.pending->content;
+	size_t count = 0;
+
+	for (size_t set = 0; set < SET_COUNT; set++)
+		count += to->element_count[set];
+	return count > COLD_CHUNK && e->adopt.fresh &&
+	       (e->apply.current == NULL || e->apply.current->skeleton);
+}
+
 static void
 make_plan(struct engine *e)
 {
@@ -304,8 +341,12 @@ make_plan(struct engine *e)
 	if (a->table_known && a->current != NULL && !a->heal)
 		from = &a->in_force;
 	arena_reset(a->plan_arena);
-	plan_make(a->plan_arena, from, &a->pending->content, &a->batch);
-	a->whole = a->batch.count != 0 && a->batch.ops[0].kind == OP_TABLE;
+	if (from == NULL && is_cold(e))
+		plan_cold(a->plan_arena, &a->pending->content, COLD_CHUNK, &a->stages);
+	else
+		plan_at_once(a->plan_arena, from, &a->pending->content, &a->stages);
+	a->stage = 0;
+	a->whole = from == NULL;
 }
 
 static void
@@ -317,11 +358,12 @@ send_batch(struct engine *e)
 	int fd = -1;
 	int rc;
 
-	op_encode(&data, &a->batch);
+	op_encode(&data, &a->stages.batches[a->stage]);
 	/* A table made anew replaces whatever is there. */
 	proc_put_u32(&body, a->whole ? 0 : a->generation);
 	rc = blob_put(&body, buf_str(&data), &fd, &err);
-	a->sent = monotime_now();
+	if (a->stage == 0)
+		a->sent = monotime_now();
 	if (rc == 0)
 		rc = engine_kernel_ask(e, MSG_APPLY, &body, fd, on_applied, NULL, &err);
 	if (fd >= 0)
@@ -333,6 +375,7 @@ send_batch(struct engine *e)
 		return;
 	}
 	log_error("kernel-link", "detail=%s", log_quote(str_from(err.msg)));
+	a->table_known = a->table_known && a->stage == 0;
 	put_back(e);
 	engine_apply_retry(e);
 }
@@ -384,7 +427,7 @@ begin(struct engine *e, struct program *p)
 	if (getrandom(a->audit_id, sizeof(a->audit_id), 0) !=
 	    (ssize_t)sizeof(a->audit_id))
 		base_die("getrandom");
-	if (a->batch.count == 0) { /* other words, the same table */
+	if (count_ops(a) == 0) { /* other words, the same table */
 		a->sent = monotime_now();
 		committed(e, a->generation);
 		return;

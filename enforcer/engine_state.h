@@ -26,7 +26,7 @@
 #include "enforcer/flows.h"
 #include "enforcer/link.h"
 #include "enforcer/messages.h"
-#include "enforcer/plan.h"
+#include "enforcer/plan_cold.h"
 #include "enforcer/program.h"
 
 #define ENGINE_RECENT_FLOWS  1000
@@ -103,9 +103,10 @@ struct engine_apply {
 	struct program *current;   /* in force, as far as we know */
 	struct program *candidate; /* next */
 	struct program *pending;   /* what phase is about; may be current, to heal */
-	struct arena *plan_arena;  /* the batch that was sent */
-	struct op_batch batch;
-	bool whole; /* it makes the table anew */
+	struct arena *plan_arena;  /* the batches that are sent */
+	struct plan_stages stages;
+	size_t stage; /* the one that is sent */
+	bool whole;   /* they make the table anew */
 	uint8_t audit_id[16];
 	uint64_t audit_ticket;
 	monotime_t sent;

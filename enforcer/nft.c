@@ -73,9 +73,12 @@ nft_close(struct nft *n)
 
 /* ---- building ---- */
 
-static void
-build_op(struct nft_build *b, const struct op *op)
+void
+nft_build_op(struct nft_build *b, const struct op_batch *batch, size_t index)
 {
+	const struct op *op = &batch->ops[index];
+
+	b->now.op = (uint32_t)index;
 	switch (op->kind) {
 	case OP_TABLE:
 		nft_build_table(b);
@@ -94,21 +97,6 @@ build_op(struct nft_build *b, const struct op *op)
 		nft_build_rule_chain(b, op->chain, op->kind);
 		break;
 	}
-}
-
-static void
-build_batch(struct nft_build *b, const struct op_batch *batch, uint32_t generation)
-{
-	struct nlmsghdr *last;
-
-	nft_build_batch(b, true, generation);
-	for (size_t i = 0; i < batch->count; i++) {
-		b->now.op = (uint32_t)i;
-		build_op(b, &batch->ops[i]);
-	}
-	last = (struct nlmsghdr *)(void *)(b->bytes.data + b->last_at);
-	last->nlmsg_flags |= NLM_F_ACK;
-	nft_build_batch(b, false, 0);
 }
 
 /* ---- sending ---- */
@@ -224,28 +212,68 @@ judge(struct nft *n, const struct acks *a, bool lost, uint32_t generation,
 	    err, ERR_UNAVAILABLE, "the kernel did not acknowledge the transaction");
 }
 
+/* ---- committing ---- */
+
+void
+nft_begin(struct nft *n, struct nft_build *b, struct table_settings settings,
+    const struct nft_copies *copies, uint32_t generation)
+{
+	nft_build_init(b, n->seq, settings);
+	b->owned = n->owned;
+	b->copies = *copies;
+	nft_build_batch(b, true, generation);
+}
+
 int
-nft_apply(struct nft *n, const struct op_batch *batch, uint32_t generation,
+nft_commit(struct nft *n, struct nft_build *build, uint32_t generation,
     uint32_t *out_generation, struct nft_refusal *out_refusal, struct err *err)
 {
-	struct nft_build build;
-	struct acks acks = {.build = &build, .refusal = out_refusal};
+	struct acks acks = {.build = build, .refusal = out_refusal};
 	bool lost = false;
 	int rc;
 
 	memset(out_refusal, 0, sizeof(*out_refusal));
-	if (batch->count == 0)
-		return nft_generation(n, out_generation, err);
-	nft_build_init(&build, n->seq, batch->settings);
-	build.owned = n->owned;
-	build_batch(&build, batch, generation);
-	n->seq += (uint32_t)build.count;
-	rc = send_all(n, &build.bytes, err);
+	((struct nlmsghdr *)(void *)(build->bytes.data + build->last_at))
+	    ->nlmsg_flags |= NLM_F_ACK;
+	nft_build_batch(build, false, 0);
+	n->seq += (uint32_t)build->count;
+	rc = send_all(n, &build->bytes, err);
 	if (rc == 0)
 		rc = receive_acks(n, &acks, &lost, err);
 	if (rc == 0)
 		rc = judge(n, &acks, lost, generation, out_generation, err);
-	nft_build_fini(&build);
+	nft_build_fini(build);
+	return rc;
+}
+
+int
+nft_apply(struct nft *n, const struct op_batch *batch, uint32_t generation,
+    uint32_t *out_generation, struct nft_refusal *out_refusal, struct err *err)
+{
+	static const struct nft_copies first;
+	struct nft_build build;
+	bool anew;
+	int rc = 0;
+
+	memset(out_refusal, 0, sizeof(*out_refusal));
+	if (batch->count == 0)
+		return nft_generation(n, out_generation, err);
+	anew = batch->ops[0].kind == OP_TABLE;
+	if (!anew && !n->copies_known)
+		rc = nft_find_copies(n, err);
+	if (rc != 0)
+		return rc;
+	if (!anew && nft_swaps(batch))
+		return nft_apply_swap(
+		    n, batch, generation, out_generation, out_refusal, err);
+	nft_begin(n, &build, batch->settings, anew ? &first : &n->copies, generation);
+	for (size_t i = 0; i < batch->count; i++)
+		nft_build_op(&build, batch, i);
+	rc = nft_commit(n, &build, generation, out_generation, out_refusal, err);
+	if (anew) {
+		n->copies = first;
+		n->copies_known = rc == 0;
+	}
 	return rc;
 }
 
@@ -254,28 +282,13 @@ static int
 run_small(struct nft *n, void (*fill)(struct nft_build *b),
     struct nft_refusal *out_refusal, struct err *err)
 {
+	const struct table_settings none = {0};
 	struct nft_build build;
-	struct acks acks = {.build = &build, .refusal = out_refusal};
-	struct table_settings none = {0};
 	uint32_t generation;
-	bool lost = false;
-	int rc;
 
-	memset(out_refusal, 0, sizeof(*out_refusal));
-	nft_build_init(&build, n->seq, none);
-	nft_build_batch(&build, true, 0);
+	nft_begin(n, &build, none, &n->copies, 0);
 	fill(&build);
-	((struct nlmsghdr *)(void *)(build.bytes.data + build.last_at))->nlmsg_flags |=
-	    NLM_F_ACK;
-	nft_build_batch(&build, false, 0);
-	n->seq += (uint32_t)build.count;
-	rc = send_all(n, &build.bytes, err);
-	if (rc == 0)
-		rc = receive_acks(n, &acks, &lost, err);
-	if (rc == 0)
-		rc = judge(n, &acks, lost, 0, &generation, err);
-	nft_build_fini(&build);
-	return rc;
+	return nft_commit(n, &build, 0, &generation, out_refusal, err);
 }
 
 int

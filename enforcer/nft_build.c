@@ -131,6 +131,14 @@ table_message(
 
 /* ---- sets ---- */
 
+const char *
+nft_set_name(const struct nft_copies *copies, enum table_set_id set, char *out)
+{
+	(void)snprintf(out, NFT_SET_NAME_BYTES, "%s%s", table_sets[set].name,
+	    copies->second[set] ? NFT_COPY_SUFFIX : ""); /* fits */
+	return out;
+}
+
 static uint32_t
 key_type(const struct table_set *s)
 {
@@ -197,6 +205,7 @@ add_set_message(struct nft_build *b, enum table_set_id id)
 	const struct table_set *s = &table_sets[id];
 	struct nftnl_set *set = must(nftnl_set_alloc());
 	struct nlmsghdr *header = nft_build_begin(b, NFT_MSG_NEWSET, NLM_F_CREATE);
+	char name[NFT_SET_NAME_BYTES];
 	uint32_t flags = 0;
 
 	if (s->interval)
@@ -206,7 +215,8 @@ add_set_message(struct nft_build *b, enum table_set_id id)
 	if (s->value != FIELD_NONE)
 		flags |= NFT_SET_MAP;
 	if (nftnl_set_set_str(set, NFTNL_SET_TABLE, TABLE_NAME) != 0 ||
-	    nftnl_set_set_str(set, NFTNL_SET_NAME, s->name) != 0)
+	    nftnl_set_set_str(
+		set, NFTNL_SET_NAME, nft_set_name(&b->copies, id, name)) != 0)
 		base_die("out of memory");
 	nftnl_set_set_u32(set, NFTNL_SET_ID, (uint32_t)id + 1);
 	nftnl_set_set_u32(set, NFTNL_SET_FLAGS, flags);
@@ -228,12 +238,30 @@ add_set_message(struct nft_build *b, enum table_set_id id)
 }
 
 void
+nft_build_set(struct nft_build *b, enum table_set_id set, bool add)
+{
+	char name[NFT_SET_NAME_BYTES];
+	struct nlmsghdr *header;
+
+	if (add) {
+		add_set_message(b, set);
+		return;
+	}
+	header = nft_build_begin(b, NFT_MSG_DELSET, 0);
+	mnl_attr_put_strz(header, NFTA_SET_TABLE, TABLE_NAME);
+	mnl_attr_put_strz(header, NFTA_SET_NAME, nft_set_name(&b->copies, set, name));
+	nft_build_end(b, header);
+}
+
+void
 nft_build_flush(struct nft_build *b, enum table_set_id set)
 {
 	struct nlmsghdr *header = nft_build_begin(b, NFT_MSG_DELSETELEM, 0);
+	char name[NFT_SET_NAME_BYTES];
 
 	mnl_attr_put_strz(header, NFTA_SET_ELEM_LIST_TABLE, TABLE_NAME);
-	mnl_attr_put_strz(header, NFTA_SET_ELEM_LIST_SET, table_sets[set].name);
+	mnl_attr_put_strz(
+	    header, NFTA_SET_ELEM_LIST_SET, nft_set_name(&b->copies, set, name));
 	nft_build_end(b, header);
 }
 
@@ -291,7 +319,7 @@ rule_message(struct nft_build *b, const char *chain, const struct table_rule *so
 	if (nftnl_rule_set_str(r, NFTNL_RULE_TABLE, TABLE_NAME) != 0 ||
 	    nftnl_rule_set_str(r, NFTNL_RULE_CHAIN, chain) != 0)
 		base_die("out of memory");
-	nft_rule_exprs(r, source, &b->settings);
+	nft_rule_exprs(r, source, &b->settings, &b->copies);
 	rule_comment(r, source->comment);
 	nftnl_rule_nlmsg_build_payload(header, r);
 	nft_build_end(b, header);
@@ -306,6 +334,14 @@ flush_chain_message(struct nft_build *b, const char *chain)
 	mnl_attr_put_strz(header, NFTA_RULE_TABLE, TABLE_NAME);
 	mnl_attr_put_strz(header, NFTA_RULE_CHAIN, chain);
 	nft_build_end(b, header);
+}
+
+void
+nft_build_chain_rules(struct nft_build *b, const struct table_chain *chain)
+{
+	flush_chain_message(b, chain->name);
+	for (size_t i = 0; i < chain->rule_count; i++)
+		rule_message(b, chain->name, &chain->rules[i]);
 }
 
 void

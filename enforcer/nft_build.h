@@ -18,6 +18,18 @@ struct nft_origin {
 	uint32_t element;
 };
 
+/* An interval set is replaced by a copy of it (nft_apply), whose name has a suffix: which
+ * copy of each set is meant. */
+struct nft_copies {
+	bool second[SET_COUNT];
+};
+
+#define NFT_COPY_SUFFIX    "_b"
+#define NFT_SET_NAME_BYTES 32
+/* The name of a set's copy; out has NFT_SET_NAME_BYTES. */
+const char *nft_set_name(
+    const struct nft_copies *copies, enum table_set_id set, char *out);
+
 struct nft_build {
 	struct buf bytes; /* messages, each aligned to 4 bytes */
 	struct nft_origin
@@ -26,7 +38,8 @@ struct nft_build {
 	uint32_t first_seq;
 	size_t last_at; /* offset of the last message's header */
 	struct table_settings settings;
-	bool owned;            /* a table is the socket's, and outlives it */
+	bool owned; /* a table is the socket's, and outlives it */
+	struct nft_copies copies;
 	struct nft_origin now; /* what the next message comes from */
 };
 
@@ -54,6 +67,10 @@ void nft_build_adopt(struct nft_build *b);
 void nft_build_elements(struct nft_build *b, bool add, enum table_set_id set,
     const struct table_element *elements, size_t count);
 void nft_build_flush(struct nft_build *b, enum table_set_id set);
+/* Adds an empty set, or deletes one that no rule refers to any more. */
+void nft_build_set(struct nft_build *b, enum table_set_id set, bool add);
+/* The rules of a constant chain, anew. */
+void nft_build_chain_rules(struct nft_build *b, const struct table_chain *chain);
 void nft_build_rule_chain(
     struct nft_build *b, const struct table_rule_chain *chain, enum op_kind kind);
 
@@ -64,6 +81,6 @@ const char *nft_chain_name(uint32_t number, char *out);
 /* Appends a rule's statements to a libnftnl rule as expressions. */
 struct nftnl_rule;
 void nft_rule_exprs(struct nftnl_rule *rule, const struct table_rule *source,
-    const struct table_settings *settings);
+    const struct table_settings *settings, const struct nft_copies *copies);
 
 #endif

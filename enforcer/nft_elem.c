@@ -94,6 +94,7 @@ nft_build_elements(struct nft_build *b, bool add, enum table_set_id set,
     const struct table_element *elements, size_t count)
 {
 	const size_t start = b->now.element;
+	char name[NFT_SET_NAME_BYTES];
 
 	for (size_t i = 0; i < count;) {
 		struct nlmsghdr *header;
@@ -104,7 +105,8 @@ nft_build_elements(struct nft_build *b, bool add, enum table_set_id set,
 		    nft_build_begin(b, add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM,
 			add ? NLM_F_CREATE | NLM_F_EXCL : 0);
 		mnl_attr_put_strz(header, NFTA_SET_ELEM_LIST_TABLE, TABLE_NAME);
-		mnl_attr_put_strz(header, NFTA_SET_ELEM_LIST_SET, table_sets[set].name);
+		mnl_attr_put_strz(header, NFTA_SET_ELEM_LIST_SET,
+		    nft_set_name(&b->copies, set, name));
 		mnl_attr_put_u32(
 		    header, NFTA_SET_ELEM_LIST_SET_ID, htonl((uint32_t)set + 1));
 		list = mnl_attr_nest_start(header, NFTA_SET_ELEM_LIST_ELEMENTS);

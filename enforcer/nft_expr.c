@@ -164,15 +164,24 @@ load_key(struct nftnl_rule *rule, const struct table_stmt *s)
 	}
 }
 
+/* What a statement needs to know of the whole. */
+struct context {
+	const struct table_settings *settings;
+	const struct nft_copies *copies;
+};
+
 static void
-lookup(struct nftnl_rule *rule, const struct table_stmt *s, const uint32_t *dreg)
+lookup(struct nftnl_rule *rule, const struct table_stmt *s, const struct context *c,
+    const uint32_t *dreg)
 {
+	char name[NFT_SET_NAME_BYTES];
 	struct nftnl_expr *e;
 
 	load_key(rule, s);
 	e = expr_new(rule, "lookup");
 	nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_SREG, NFT_REG_1);
-	nftnl_expr_set_str(e, NFTNL_EXPR_LOOKUP_SET, table_sets[s->set].name);
+	nftnl_expr_set_str(
+	    e, NFTNL_EXPR_LOOKUP_SET, nft_set_name(c->copies, s->set, name));
 	nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_SET_ID, (uint32_t)s->set + 1);
 	if (dreg != NULL)
 		nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_DREG, *dreg);
@@ -281,8 +290,7 @@ family(struct nftnl_rule *rule, uint32_t value)
 }
 
 static void
-add_stmt(struct nftnl_rule *rule, const struct table_stmt *s,
-    const struct table_settings *settings)
+add_stmt(struct nftnl_rule *rule, const struct table_stmt *s, const struct context *c)
 {
 	static const uint32_t to_reg = NFT_REG_1, to_verdict = NFT_REG_VERDICT;
 
@@ -307,23 +315,23 @@ add_stmt(struct nftnl_rule *rule, const struct table_stmt *s,
 		compare_u8(rule, NFT_CMP_EQ, (uint8_t)s->value);
 		break;
 	case STMT_LOOKUP:
-		lookup(rule, s, NULL);
+		lookup(rule, s, c, NULL);
 		break;
 	case STMT_PRIORITY_MAP:
-		lookup(rule, s, &to_reg);
+		lookup(rule, s, c, &to_reg);
 		meta_store(rule, NFT_META_PRIORITY);
 		break;
 	case STMT_PRIORITY_CONST:
 		priority_const(rule, s->value);
 		break;
 	case STMT_PRIORITY_VMAP:
-		lookup(rule, s, &to_verdict);
+		lookup(rule, s, c, &to_verdict);
 		break;
 	case STMT_COUNTER:
 		(void)expr_new(rule, "counter");
 		break;
 	case STMT_LOG:
-		log_to_group(rule, settings->log_group, s->value);
+		log_to_group(rule, c->settings->log_group, s->value);
 		break;
 	case STMT_REJECT_RESET:
 		reject(rule, NFT_REJECT_TCP_RST, 0);
@@ -352,8 +360,10 @@ add_stmt(struct nftnl_rule *rule, const struct table_stmt *s,
 
 void
 nft_rule_exprs(struct nftnl_rule *rule, const struct table_rule *source,
-    const struct table_settings *settings)
+    const struct table_settings *settings, const struct nft_copies *copies)
 {
+	const struct context context = {settings, copies};
+
 	for (size_t i = 0; i < source->count; i++)
-		add_stmt(rule, &source->stmts[i], settings);
+		add_stmt(rule, &source->stmts[i], &context);
 }

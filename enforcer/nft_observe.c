@@ -4,6 +4,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -178,6 +179,21 @@ note_counter(struct rules_reader *r, const char *chain, struct nftnl_rule *rule)
 	nftnl_expr_iter_destroy(iter);
 }
 
+/* Which copy of a set a rule refers to is no difference. */
+static void
+name_first_copy(struct nftnl_expr *e)
+{
+	const char *name = nftnl_expr_get_str(e, NFTNL_EXPR_LOOKUP_SET);
+	size_t len = strlen(name), suffix = strlen(NFT_COPY_SUFFIX);
+	char first[NFT_SET_NAME_BYTES];
+
+	if (len <= suffix || len >= sizeof(first) ||
+	    strcmp(name + len - suffix, NFT_COPY_SUFFIX) != 0)
+		return;
+	(void)snprintf(first, sizeof(first), "%.*s", (int)(len - suffix), name);
+	nftnl_expr_set_str(e, NFTNL_EXPR_LOOKUP_SET, first);
+}
+
 /* The digest is over a rule as a message of our own making, its counters at zero and
  * without handle or position, so that only what it does counts. */
 static void
@@ -196,6 +212,8 @@ digest_rule(struct rules_reader *r, struct nftnl_rule *rule)
 			nftnl_expr_set_u64(e, NFTNL_EXPR_CTR_PACKETS, 0);
 			nftnl_expr_set_u64(e, NFTNL_EXPR_CTR_BYTES, 0);
 		}
+		if (strcmp(nftnl_expr_get_str(e, NFTNL_EXPR_NAME), "lookup") == 0)
+			name_first_copy(e);
 	}
 	nftnl_expr_iter_destroy(iter);
 	nftnl_rule_unset(rule, NFTNL_RULE_HANDLE);
@@ -366,10 +384,12 @@ read_elements(struct nft *n, struct arena *arena, enum table_set_id set,
 	struct nlmsghdr *request =
 	    nft_request_header(n, data, NFT_MSG_GETSETELEM, true);
 	struct elements_reader r = {.set = set};
+	char name[NFT_SET_NAME_BYTES];
 	int rc;
 
 	mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_TABLE, TABLE_NAME);
-	mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_SET, table_sets[set].name);
+	mnl_attr_put_strz(
+	    request, NFTA_SET_ELEM_LIST_SET, nft_set_name(&n->copies, set, name));
 	rc = nft_request(n, request, elements_message, &r, err);
 	if (rc == 0 && r.foreign)
 		rc = err_set(err, ERR_STALE, "%s has an element that is not ours",
@@ -403,6 +423,8 @@ nft_observe(struct nft *n, struct arena *arena, struct nft_observed *out_observe
 	if (r.digest == NULL || EVP_DigestInit_ex(r.digest, EVP_sha256(), NULL) != 1)
 		base_die("no SHA-256");
 	rc = nft_digest_frame(n, r.digest, err); /* first: is there a table at all? */
+	if (rc == 0)
+		rc = nft_find_copies(n, err);
 	for (size_t i = 0; i < SET_COUNT && rc == 0; i++)
 		rc = read_elements(n, arena, (enum table_set_id)i, out_observed, err);
 	if (rc == 0)

@@ -8,12 +8,15 @@
 #include <openssl/evp.h>
 
 #include "enforcer/nft.h"
+#include "enforcer/nft_build.h"
 
 struct nft {
 	int fd;
 	uint32_t seq;
 	int send_room; /* what SO_SNDBUF was set for */
 	bool owned;    /* tables are */
+	bool copies_known;
+	struct nft_copies copies; /* that the rules refer to */
 };
 
 /*
@@ -29,6 +32,23 @@ MUST_CHECK int nft_request(struct nft *n, struct nlmsghdr *request,
 struct nlmsghdr *nft_request_header(
     struct nft *n, void *data, uint16_t type, bool dump);
 
+/* A transaction: begun, then whatever is built (nft_build.h), then committed, with the
+ * generation as in nft_apply. The build is used up. */
+void nft_begin(struct nft *n, struct nft_build *b, struct table_settings settings,
+    const struct nft_copies *copies, uint32_t generation);
+MUST_CHECK int nft_commit(struct nft *n, struct nft_build *build, uint32_t generation,
+    uint32_t *out_generation, struct nft_refusal *out_refusal, struct err *err);
+/* Messages for one operation of a batch. */
+void nft_build_op(struct nft_build *b, const struct op_batch *batch, size_t index);
+
+/* nft_swap.c: true if a batch replaces interval sets; as nft_apply, for such a one. */
+MUST_CHECK bool nft_swaps(const struct op_batch *batch);
+MUST_CHECK int nft_apply_swap(struct nft *n, const struct op_batch *batch,
+    uint32_t generation, uint32_t *out_generation, struct nft_refusal *out_refusal,
+    struct err *err);
+
+/* Finds out which copies of sets there are. ERR_STALE: of some both, or none. */
+MUST_CHECK int nft_find_copies(struct nft *n, struct err *err);
 /* The table's flags. ERR_NOT_FOUND if it is not there. */
 MUST_CHECK int nft_table_flags(struct nft *n, uint32_t *out_flags, struct err *err);
 /* Adds to a digest what holds the rules: the table's flags, the chains' hooks, priorities

@@ -253,8 +253,11 @@ class Watch:
         target = self.rounds + more + 1
         wait_until(lambda: self.rounds >= target or self.error, WAIT_S, "probes")
 
-    def __exit__(self, *_exception):
+    def stop(self):
         self._end.set()
         self._thread.join(WAIT_S)
+
+    def __exit__(self, *_exception):
+        self.stop()
         if self.error:
             raise self.error

@@ -433,6 +433,129 @@ START_TEST(delete_table_returns_zero_with_and_without_a_table)
 }
 END_TEST
 
+/* ---- interval sets ---- */
+
+static uint32_t
+apply_at(const struct op_batch *batch, uint32_t generation)
+{
+	struct nft_refusal refusal;
+	uint32_t now = 0;
+	int rc = nft_apply(nft, batch, generation, &now, &refusal, &err);
+
+	ck_assert_msg(rc == 0, "operation %zu: %s", refusal.op, err.msg);
+	return now;
+}
+
+/* Another network map, and other ranges of ports; peer4_in_net becomes empty once. */
+static struct op_batch
+intervals(const struct table_element *net, size_t nets, uint16_t port)
+{
+	struct op_batch batch = {.settings = {.log_group = 100}};
+	struct table_element *range = ARENA_ARRAY(arena, 1, struct table_element);
+
+	*range = range4[1];
+	range->port_lo = port;
+	batch.ops = ARENA_ARRAY(arena, 4, struct op);
+	batch.ops[batch.count++] =
+	    (struct op){.kind = OP_FLUSH, .set = SET_PEER4_IN_NET};
+	if (nets != 0)
+		batch.ops[batch.count++] = (struct op){.kind = OP_ADD,
+		    .set = SET_PEER4_IN_NET,
+		    .elements = net,
+		    .element_count = nets};
+	batch.ops[batch.count++] =
+	    (struct op){.kind = OP_FLUSH, .set = SET_CELL4_IN_RANGE};
+	batch.ops[batch.count++] = (struct op){.kind = OP_ADD,
+	    .set = SET_CELL4_IN_RANGE,
+	    .elements = range,
+	    .element_count = 1};
+	return batch;
+}
+
+START_TEST(interval_sets_are_replaced_and_rules_are_as_before)
+{
+	const struct table_content content = make_content();
+	const struct op_batch whole = make_batch(&content);
+	uint32_t generation = apply(&whole), real;
+	struct nft_observed before, seen;
+
+	ck_assert_int_eq(nft_observe(nft, arena, &before, &err), 0);
+	for (uint16_t round = 0; round < 4; round++) {
+		size_t nets = round == 2 ? 0 : 1;
+		struct op_batch batch = intervals(net4, nets, (uint16_t)(1000 + round));
+
+		generation = apply_at(&batch, generation);
+		ck_assert_int_eq(nft_generation(nft, &real, &err), 0);
+		ck_assert_uint_eq(generation, real); /* nobody else was there */
+		ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), 0);
+		ck_assert_uint_eq(seen.element_count[SET_PEER4_IN_NET], nets);
+		ck_assert_uint_eq(seen.element_count[SET_CELL4_IN_RANGE], 1);
+		ck_assert_uint_eq(
+		    seen.elements[SET_CELL4_IN_RANGE][0].port_lo, 1000 + round);
+		ck_assert_uint_eq(seen.element_count[SET_PEER6_OUT_NET], 1);
+		ck_assert_mem_eq(seen.rules_digest, before.rules_digest, 32);
+	}
+}
+END_TEST
+
+/* The second transaction fails, or the first, because somebody else came first. */
+START_TEST(interval_sets_stay_when_something_is_refused)
+{
+	const struct table_content content = make_content();
+	const struct op_batch whole = make_batch(&content);
+	struct op_batch batch = intervals(net4, 1, 1000);
+	struct op *ops = ARENA_ARRAY(arena, 5, struct op);
+	struct nft_refusal refusal;
+	struct nft_observed seen;
+	uint32_t generation = apply(&whole), now;
+	int rc;
+
+	memcpy(ops, batch.ops, batch.count * sizeof(*ops));
+	ops[batch.count] = (struct op){.kind = OP_ADD,
+	    .set = SET_PEER4_IN,
+	    .elements = peer4, /* which is there */
+	    .element_count = 1};
+	batch.ops = ops;
+	batch.count += _i == 0;
+	rc = nft_apply(
+	    nft, &batch, _i == 0 ? generation : generation - 1, &now, &refusal, &err);
+	ck_assert_int_eq(rc, _i == 0 ? ERR_SYSTEM : ERR_STALE);
+	ck_assert(_i != 0 || (refusal.op == 4 && refusal.sys == EEXIST));
+	ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), 0);
+	ck_assert_uint_eq(seen.element_count[SET_PEER4_IN_NET], ARRAY_LEN(net4));
+	ck_assert_uint_eq(seen.element_count[SET_CELL4_IN_RANGE], ARRAY_LEN(range4));
+	/* And it can be done again. */
+	batch.count -= _i == 0;
+	(void)apply_at(&batch, 0);
+	ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), 0);
+	ck_assert_uint_eq(seen.element_count[SET_CELL4_IN_RANGE], 1);
+}
+END_TEST
+
+/* As when the process ends in the middle: which copy is the one cannot be told. */
+START_TEST(set_that_is_there_twice_is_found)
+{
+	const struct table_content content = make_content();
+	const struct op_batch whole = make_batch(&content);
+	const struct op_batch batch = intervals(net4, 1, 1000);
+	struct nft_refusal refusal;
+	struct nft_observed seen;
+	uint32_t now;
+	int fd;
+
+	(void)apply(&whole);
+	free(output_of("nft 'add map inet ringfence peer4_in_net_b { type ipv4_addr : "
+		       "classid; flags interval; }' && echo done"));
+	ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), ERR_STALE);
+	nft_close(nft);
+	ck_assert_int_eq(nft_socket(&fd, &err), 0);
+	nft = nft_new(fd); /* another process, which knows nothing */
+	ck_assert_int_eq(nft_apply(nft, &batch, 0, &now, &refusal, &err), ERR_STALE);
+	(void)apply(&whole);
+	(void)apply_at(&batch, 0);
+}
+END_TEST
+
 START_TEST(counters_returns_one_of_each_rule_chain)
 {
 	const struct table_content content = make_content();
@@ -470,6 +593,9 @@ main(void)
 	tcase_add_test(tc, apply_splits_elements_that_exceed_one_message);
 	tcase_add_test(tc, apply_replaces_interval_sets_whole);
 	tcase_add_test(tc, delete_table_returns_zero_with_and_without_a_table);
+	tcase_add_test(tc, interval_sets_are_replaced_and_rules_are_as_before);
+	tcase_add_loop_test(tc, interval_sets_stay_when_something_is_refused, 0, 2);
+	tcase_add_test(tc, set_that_is_there_twice_is_found);
 	tcase_add_test(tc, counters_returns_one_of_each_rule_chain);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);

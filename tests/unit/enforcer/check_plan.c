@@ -2,7 +2,7 @@
  * The plan, against a kernel made of arrays: whatever two tables there are, the operations
  * turn one into the other, and each is one that nf_tables would take at that moment.
  */
-#include "enforcer/plan.h"
+#include "enforcer/plan_cold.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -261,6 +261,36 @@ START_TEST(plan_turns_any_table_into_any_other)
 }
 END_TEST
 
+/* Bit by bit it becomes the same; until the last batch nobody is governed or known. */
+START_TEST(cold_plan_makes_any_table_and_opens_at_last)
+{
+	struct plan_stages stages;
+
+	srand(11);
+	for (unsigned round = 0; round < 100; round++) {
+		struct table_content *to = random_content();
+		struct kernel *k = kernel_new(NULL);
+		size_t chunk = 1 + pick(7);
+
+		plan_cold(arena, to, chunk, &stages);
+		for (size_t i = 0; i < stages.count; i++) {
+			ck_assert_uint_eq(k->count[SET_LOCAL4_IN], 0);
+			ck_assert_uint_eq(k->count[SET_LOCAL6_OUT], 0);
+			ck_assert_uint_eq(k->count[SET_KNOWN4], 0);
+			if (i > 0)
+				ck_assert_uint_eq(
+				    k->count[SET_GATE4], to->element_count[SET_GATE4]);
+			if (i > 0 && i + 1 < stages.count)
+				ck_assert_uint_le(
+				    stages.batches[i].ops[0].element_count, chunk);
+			run(k, &stages.batches[i]);
+		}
+		check_same(k, to);
+		arena_reset(arena);
+	}
+}
+END_TEST
+
 START_TEST(plan_is_empty_when_tables_are_equal)
 {
 	struct op_batch batch;
@@ -416,6 +446,7 @@ make_suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, plan_turns_any_table_into_any_other, 0, 5);
+	tcase_add_test(tc, cold_plan_makes_any_table_and_opens_at_last);
 	tcase_add_test(tc, plan_is_empty_when_tables_are_equal);
 	tcase_add_test(tc, plan_makes_the_table_anew_when_nothing_is_known);
 	tcase_add_test(tc, one_changed_value_is_one_element_of_a_map);

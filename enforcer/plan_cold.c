@@ -1,0 +1,65 @@
+#include "enforcer/plan_cold.h"
+
+static void
+begin(struct arena *arena, size_t most, struct plan_stages *out)
+{
+	out->batches = ARENA_ARRAY(arena, most, struct op_batch);
+	out->count = 0;
+}
+
+void
+plan_at_once(struct arena *arena, const struct table_content *from,
+    const struct table_content *to, struct plan_stages *out)
+{
+	begin(arena, 1, out);
+	plan_make(arena, from, to, &out->batches[out->count++]);
+}
+
+/* Who is judged, and who may pass at all. */
+static bool
+opens(enum table_set_id set)
+{
+	return set <= SET_LOCAL6_OUT || set == SET_KNOWN4 || set == SET_KNOWN6;
+}
+
+static void
+add_chunks(struct arena *arena, const struct table_content *to, enum table_set_id set,
+    size_t chunk, struct plan_stages *out)
+{
+	for (size_t i = 0; i < to->element_count[set]; i += chunk) {
+		size_t rest = to->element_count[set] - i;
+		struct op_batch *batch = &out->batches[out->count++];
+
+		*batch = (struct op_batch){.settings = to->settings, .count = 1};
+		batch->ops = ARENA_NEW(arena, struct op);
+		batch->ops[0] = (struct op){.kind = OP_ADD,
+		    .set = set,
+		    .elements = to->elements[set] + i,
+		    .element_count = rest < chunk ? rest : chunk};
+	}
+}
+
+void
+plan_cold(struct arena *arena, const struct table_content *to, size_t chunk,
+    struct plan_stages *out)
+{
+	/* With the rule chains, which elements refer to, and with all intervals; and
+	 * with everything but what opens. */
+	struct table_content first = *to, last = *to;
+	size_t most = 2;
+
+	for (int set = 0; set < SET_COUNT; set++) {
+		most += to->element_count[set] / chunk + 1;
+		if (set != SET_RULES && !table_sets[set].interval)
+			first.element_count[set] = 0;
+		if (opens((enum table_set_id)set))
+			last.element_count[set] = 0;
+	}
+	begin(arena, most, out);
+	plan_make(arena, NULL, &first, &out->batches[out->count++]);
+	for (int set = 0; set < SET_COUNT; set++) {
+		if (first.element_count[set] != last.element_count[set])
+			add_chunks(arena, to, (enum table_set_id)set, chunk, out);
+	}
+	plan_make(arena, &last, to, &out->batches[out->count++]);
+}

@@ -1,0 +1,426 @@
+"""Faults, while policy changes and packets flow.
+
+    storm = Storm(lab, enforcer, seed, faults)
+    with storm.packets():
+        storm.run(seconds)
+        storm.settle()
+
+Every policy that the storm writes forbids FORBIDDEN and allows ALLOWED, whatever else it
+says; so whichever of them is in force at an instant, a packet of the first kind that
+arrives, or one of the second that does not, is a fault of ours.
+"""
+
+import contextlib
+import json
+import mmap
+import os
+import random
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+from enforcerd import Watch, kill, rf
+from lab import wait_until
+
+FORBIDDEN = [("world", "db", "tcp", 5432), ("web", "db", "tcp", 80),
+             ("mon", "db", "udp", 53)]
+ALLOWED = [("web", "db", "tcp", 5432), ("web", "db", "udp", 53),
+           ("mon", "db", "tcp", 9100), ("world", "web", "tcp", 80)]
+BLAST_PORT = 9  # of db; no policy ever opens it
+PORTS = range(7000, 7040)  # some of which web may reach, now these, now those
+RECOVER_S = 30
+
+WORKLOAD = """\
+---
+apiVersion: ringfence.dev/v1alpha1
+kind: Workload
+metadata: {{name: extra-{n}, namespace: {ns}, labels: {{app: {app}}}}}
+spec: {{node: {node}, ips: [10.1.1.{n}, "fd00:1::1:{n}"]}}
+"""
+DB = """\
+apiVersion: ringfence.dev/v1alpha1
+kind: Policy
+metadata: {{name: db, namespace: /acme/shop}}
+spec:
+  workloads: {{matchLabels: {{app: db}}}}
+  allow:
+    ingress:
+      - {{name: web, from: [{{workloads: {{matchLabels: {{app: web}}}}}}],
+         ports: [5432/tcp, 53/udp{ports}]}}
+      - {{from: [{{namespace: /ops}}], ports: [9100/tcp]}}
+"""
+GUARD = """\
+---
+apiVersion: ringfence.dev/v1alpha1
+kind: Policy
+metadata: {{name: guard-{n}, namespace: {ns}}}
+spec:
+  mandatory:
+    {direction}:
+      - {{name: g{n}, action: {action}, {peers}: [{{cidr: 198.51.100.{n}/32}}, {{cidr: "fd09::{n}/128"}}]}}
+  default:
+    egress: [{{action: allow, ports: [{n}/tcp, 10-{n}0/udp]}}]
+"""
+
+
+class Blast:
+    """Packets that no policy allows, from new ports all the time; counts those that come
+    through."""
+
+    def __init__(self, lab, sources, dst):
+        self.sent = 0
+        self.arrived = 0
+        self._lab = lab
+        self._dst = lab.host(dst)
+        self._end = threading.Event()
+        self._receivers = [self._dst.enter_and(lambda v=v: self._receiver(v))
+                           for v in (4, 6)]
+        self._threads = [
+            threading.Thread(target=lab.host(src).enter_and, args=[self._send],
+                             daemon=True) for src in sources]
+
+    def _receiver(self, version):
+        sock = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6,
+                             socket.SOCK_DGRAM)
+        if version == 6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(("", BLAST_PORT))
+        sock.setblocking(False)
+        return sock
+
+    def _send(self):
+        targets = [(socket.AF_INET, self._dst.address(4)),
+                   (socket.AF_INET6, self._dst.address(6))]
+        while not self._end.wait(0.002):
+            for family, address in targets:
+                with socket.socket(family, socket.SOCK_DGRAM) as sock:
+                    with contextlib.suppress(OSError):  # an answer to an earlier one
+                        sock.sendto(b"x", (address, BLAST_PORT))
+                        self.sent += 1
+
+    def count(self):
+        for sock in self._receivers:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    sock.recv(16)
+                    self.arrived += 1
+        return self.arrived
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def stop(self):
+        self._end.set()
+        for thread in self._threads:
+            thread.join(10)
+        self.count()
+
+    def __exit__(self, *_exception):
+        self.stop()
+        for sock in self._receivers:
+            sock.close()
+
+
+class Witness:
+    """Counts packets on the node, before our table and behind it.
+
+    It has the last word, however late an answer may come on a machine that is busy. Its
+    table is owned by a process that stays, so that flushing the ruleset leaves it.
+    """
+
+    def __init__(self, lab, flows):
+        self.lab = lab
+        self.flows = flows
+        rules = {}
+        for where, priority in (("before", -200), ("after", 200)):
+            rules[where] = [f"type filter hook forward priority {priority};"]
+            for i, (src, dst, proto, port) in enumerate(flows):
+                rules[where] += [
+                    f"{ip} saddr {lab.host(src).address(version)} "
+                    f"{ip} daddr {lab.host(dst).address(version)} "
+                    f"{proto} dport {port} counter name {where}{i}"
+                    for ip, version in (("ip", 4), ("ip6", 6))]
+        counters = "".join(f"counter {where}{i} {{ }}; "
+                           for where in rules for i in range(len(flows)))
+        chains = "".join(f"chain {where} {{ {'; '.join(lines)}; }}; ".replace(";;", ";")
+                         for where, lines in rules.items())
+        self._nft = lab.node.popen(["nft", "-i"], stdin=subprocess.PIPE, text=True,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+        self._nft.stdin.write(
+            f"table inet witness {{ flags owner; {counters} {chains} }}\n")
+        self._nft.stdin.flush()
+        wait_until(lambda: len(self.read()) == 2 * len(flows), 10, "the witness")
+
+    def read(self):
+        done = self.lab.node.exec(["nft", "-j", "list", "counters", "table", "inet",
+                                   "witness"], check=False)
+        if done.returncode != 0:
+            return {}
+        return {item["counter"]["name"]: item["counter"]["packets"]
+                for item in json.loads(done.stdout)["nftables"] if "counter" in item}
+
+    def check(self):
+        """Of what is forbidden nothing came through; of what is allowed nothing is lost."""
+        counts = self.read()
+        for i, flow in enumerate(self.flows):
+            before, after = counts[f"before{i}"], counts[f"after{i}"]
+            assert before > 0, flow
+            assert after == (before if flow in ALLOWED else 0), (flow, before, after)
+
+    def close(self):
+        self._nft.stdin.close()
+        self._nft.wait(10)
+
+
+class NftFaults:
+    """The page that tests/netns/shim/nft_faults.c reads."""
+
+    KINDS = ("send_fails", "refused", "answers_lost", "dies_before", "dies_after")
+
+    def __init__(self, path):
+        path.write_bytes(bytes(4096))
+        path.chmod(0o666)
+        self.path = path
+        self._file = open(path, "r+b")  # as long as the mapping
+        self._page = mmap.mmap(self._file.fileno(), 4096)
+
+    def add(self, kind, times=1):
+        struct.pack_into("<I", self._page, 4 * self.KINDS.index(kind), times)
+
+    def left(self):
+        return sum(struct.unpack_from("<5I", self._page, 0))
+
+    def done(self):
+        return dict(zip(self.KINDS, struct.unpack_from("<5I", self._page, 20)))
+
+    def environment(self):
+        return [f"LD_PRELOAD={rf.build_dir()}/tests/libnft-faults.so",
+                f"RINGFENCE_NFT_FAULTS={self.path}"]
+
+
+class Storm:
+    """Random edits and faults; `owned`: the table is, so that others may try to flush it."""
+
+    def __init__(self, lab, enforcer, seed, world, nft_faults=None, start=None):
+        self.lab = lab
+        self.enforcer = enforcer
+        self.rng = random.Random(seed)
+        self.world = world
+        self.nft_faults = nft_faults
+        self.start = start or enforcer.start
+        self.ports = []
+        self.counts = {}
+        self.undo = []  # of faults that last, until the next one or the end
+        self.owned = enforcer.status()["kernel"]["owned"]
+        self.connection = None
+
+    # --- edits ---
+
+    def edit(self):
+        rng = self.rng
+        self.ports = sorted(rng.sample(PORTS, rng.randrange(12)))
+        self.enforcer.write("db.yaml", DB.format(
+            ports="".join(f", {port}/tcp" for port in self.ports)))
+        if rng.random() < 0.7:
+            self.enforcer.write("world.yaml", self.world + "".join(
+                WORKLOAD.format(n=n, ns=rng.choice(["/acme/shop", "/ops"]),
+                                app=rng.choice(["web", "db", "x"]),
+                                node=rng.choice(["node-1", "node-2"]))
+                for n in rng.sample(range(1, 200), rng.randrange(40))))
+        if rng.random() < 0.5:
+            self.enforcer.write("guard.yaml", "".join(
+                GUARD.format(n=n, ns=rng.choice(["/", "/acme", "/acme/shop", "/ops"]),
+                             direction=way, peers="from" if way == "ingress" else "to",
+                             action=rng.choice(["allow", "deny", "pass"]))
+                for n in rng.sample(range(1, 200), rng.randrange(10))
+                for way in [rng.choice(["ingress", "egress"])]) or "# nothing\n")
+
+    # --- faults ---
+
+    def children(self):
+        """{name: pid} of the roles that there are at this moment."""
+        pid = self.enforcer.process.pid
+        found = {}
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+                pids = [int(text) for text in file.read().split()]
+            for child in pids:
+                with open(f"/proc/{child}/comm", encoding="utf-8") as file:
+                    found[file.read().strip()] = child
+        return found
+
+    def _role(self):
+        roles = wait_until(self.children, RECOVER_S, "a role")
+        return roles[self.rng.choice(sorted(roles))]
+
+    def kill_role(self):
+        kill(self._role())
+
+    def kill_parent(self):
+        self.enforcer.stop(signal.SIGKILL)
+        self.start()
+
+    def restart(self):
+        self.enforcer.stop()
+        self.start()
+
+    def freeze_role(self):
+        pid = self._role()
+        os.kill(pid, signal.SIGSTOP)
+        self.undo.append(lambda: self._thaw(pid))
+
+    @staticmethod
+    def _thaw(pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+    def reload(self):
+        self.enforcer.process.send_signal(signal.SIGHUP)
+
+    def nft_fault(self):
+        self.nft_faults.add(self.rng.choice(NftFaults.KINDS), self.rng.randrange(1, 4))
+
+    def nft(self, text):
+        """What is refused is refused."""
+        self.lab.node.exec(["sh", "-c", f"echo '{text}' | nft -f -"], check=False)
+
+    def foreign_table(self):
+        self.nft("table inet foreign {}; delete table inet foreign")
+
+    def foreign_element(self):
+        """In a table that others can change: one that opens nothing."""
+        self.nft("add element inet ringfence local4_out { 10.1.0.200 }")
+
+    def foreign_flush(self):
+        self.nft(self.rng.choice([
+            "flush ruleset", "delete table inet ringfence",
+            "flush chain inet ringfence forward",
+            "insert rule inet ringfence forward accept",
+            f"delete element inet ringfence local4_in {{ "
+            f"{self.lab.host('db').address(4)} }}"]))
+
+    def source_vanishes(self):
+        away = self.enforcer.directory / "away"
+        self.enforcer.policy.rename(away)
+        self.undo.append(lambda: away.rename(self.enforcer.policy))
+
+    def source_turns_bad(self):
+        bad = self.enforcer.policy / "bad.yaml"
+        bad.write_text(self.rng.choice([
+            "kind: [", "\0", "apiVersion: ringfence.dev/v1alpha1\nkind: Policy\nspec: 7\n",
+            DB.format(ports=", 80/tcp").replace("ports:", "prts:")]))
+        self.undo.append(bad.unlink)
+
+    def disk_full(self):
+        """Of the audit log (required) and of the flow log."""
+        inside = f"/proc/{self.enforcer.process.pid}/root{self.enforcer.directory}"
+        fillers = [f"{inside}/{name}/filler" for name in ("audit", "flows")]
+        for filler in fillers:
+            subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=4k"],
+                           stderr=subprocess.DEVNULL, check=False)
+        self.undo.append(lambda: [self._remove(filler) for filler in fillers])
+
+    @staticmethod
+    def _remove(path):
+        with contextlib.suppress(OSError):  # with its daemon, and its mount namespace
+            os.unlink(path)
+
+    def faults(self):
+        """(weight, fault) of those that are possible here."""
+        found = [(4, self.kill_role), (1, self.kill_parent), (1, self.restart),
+                 (2, self.freeze_role), (1, self.reload), (1, self.foreign_table),
+                 (2, self.source_vanishes), (2, self.source_turns_bad),
+                 (1, self.disk_full)]
+        if self.nft_faults:
+            found.append((6, self.nft_fault))
+        found.append((3, self.foreign_flush if self.owned else self.foreign_element))
+        return found
+
+    # --- running ---
+
+    def _undo(self):
+        for undo in self.undo:
+            undo()
+        self.undo = []
+
+    def step(self):
+        rng = self.rng
+        self._undo()
+        for _ in range(rng.randrange(1, 4)):
+            self.edit()
+        weights, faults = zip(*self.faults())
+        fault = rng.choices(faults, weights)[0]
+        self.pause(rng.random() * 0.08)
+        fault()
+        self.counts[fault.__name__] = self.counts.get(fault.__name__, 0) + 1
+        if fault.__name__ not in ("source_vanishes",):
+            self.edit()
+        self.pause(rng.random() * 0.15)
+
+    @staticmethod
+    def pause(seconds):
+        deadline = time.monotonic() + seconds
+        wait_until(lambda: time.monotonic() >= deadline, seconds + 5)
+
+    def run(self, seconds):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.step()
+            if self.rng.random() < 0.15:
+                self.settle()
+
+    def settle(self):
+        """After the last fault everything is as the last policy says, to the element."""
+        self._undo()
+        if self.nft_faults:
+            for kind in NftFaults.KINDS:
+                self.nft_faults.add(kind, 0)
+        self.edit()
+        wait_until(self._is_settled, RECOVER_S, "the last policy to be in force")
+        self.check_ports()
+
+    def _is_settled(self):
+        if not self.enforcer.answers():
+            return False
+        status = self.enforcer.status()
+        if status["state"] != "enforcing" or not status["connections"]["judged"]:
+            return False
+        return self.reached() == self.ports and \
+            self.enforcer.ask("diff", check=False).returncode == 0
+
+    def reached(self):
+        """The ports that web reaches; nobody listens there: what passes is refused."""
+        results = self.lab.probe_many([("web", "db", "tcp", port) for port in PORTS], 150)
+        return [port for port, result in zip(PORTS, results) if result.state != "closed"]
+
+    def check_ports(self):
+        assert self.reached() == self.ports
+
+    # --- packets all the while ---
+
+    @contextlib.contextmanager
+    def packets(self):
+        lab = self.lab
+        blasts = [(src, "db", "udp", BLAST_PORT) for src in ("world", "mon")]
+        witness = Witness(lab, FORBIDDEN + ALLOWED + blasts)
+        with (contextlib.closing(witness), Watch(lab, FORBIDDEN + ALLOWED, 300) as watch,
+              Blast(lab, ["world", "mon"], "db") as blast,
+              lab.connect("web", lab.host("db").address(4), "tcp", 5432) as tcp,
+              lab.connect("web", lab.host("db").address(6), "udp", 53) as udp):
+            assert (tcp.state, udp.state) == ("open", "open")
+            yield
+            assert (tcp.ask(900), udp.ask(900)) == ("open", "open")
+            watch.wait_rounds(1)
+            watch.stop()
+            blast.stop()
+            assert blast.sent > 100 and blast.arrived == 0, (
+                f"{blast.arrived} of {blast.sent} forbidden packets came through")
+            for probe, states in watch.states.items():
+                assert states == {"closed"} or probe in ALLOWED, (probe, states)
+                assert "open" in states or probe in FORBIDDEN, (probe, states)
+            witness.check()
