@@ -290,7 +290,8 @@ on_role_end(uv_poll_t *poll, int status, int events)
 	code = proc_stop(&role->child, 0);
 	if (p->stopping)
 		return;
-	if (!role->ready && role->id != ROLE_ENGINE) {
+	/* One that cannot start says so and exits; one that was killed is started anew. */
+	if (!role->ready && role->id != ROLE_ENGINE && code < 128) {
 		parent_fail(p, "role-not-started", enforcer_roles[role->id].name);
 		return;
 	}
