@@ -189,13 +189,12 @@ void exchange_admit(struct exchange *x);
 void exchange_forward(struct exchange *x);
 /* Is the identity still good, and the request still permitted? For open streams. */
 MUST_CHECK bool exchange_still_permitted(struct exchange *x);
-/* Across namespaces: where the request would be allowed, one by one. */
-MUST_CHECK struct access_extent exchange_extent(
-    const struct exchange *x, const struct request_info *info);
-/* Would that request of the same user be let through, in part at least? *out_verdict says
- * why. */
-MUST_CHECK bool exchange_would_allow(const struct exchange *x,
-    const struct request_info *info, struct access_verdict *out_verdict);
+/* What that request of the same user comes to (rights.h). */
+MUST_CHECK struct access_verdict exchange_judge(const struct exchange *x,
+    const struct request_info *info, struct access_request *out_question,
+    struct access_extent *out_extent);
+/* Across namespaces: where the request is allowed now. */
+MUST_CHECK struct access_extent exchange_extent(const struct exchange *x);
 /* May objects in that namespace be seen ("": outside of namespaces)? */
 MUST_CHECK bool exchange_sees(const struct exchange *x, struct str namespace);
 /* Ends an open stream: a watch as if it were over, anything else visibly cut. */

@@ -4,6 +4,7 @@
 #include "authn/exchange.h"
 #include "authn/exchange_list.h"
 #include "authn/exchange_review.h"
+#include "authn/rights.h"
 #include "authn/upstream.h"
 #include "authn/worker_state.h"
 
@@ -34,126 +35,64 @@ groups_fit(const struct identity *id)
 	return id->group_count <= MAX_GROUPS && bytes <= MAX_GROUP_BYTES;
 }
 
-static struct access_request
-access_question(const struct request_info *info)
+static struct rights
+rights_of(const struct exchange *x)
 {
-	return (struct access_request){
-	    .is_resource = info->is_resource,
-	    .verb = info->verb,
-	    .api_group = info->api_group,
-	    .resource = info->resource,
-	    .subresource = info->subresource,
-	    .name = info->name,
-	    .namespace = info->namespace,
-	    .path = info->path,
+	return (struct rights){
+	    .model = x->w->policy->model,
+	    .levels = &x->w->policy->levels,
+	    .subject =
+		{
+		    .user = x->id->user,
+		    .groups = x->id->groups,
+		    .group_count = x->id->group_count,
+		},
+	    .id = x->id,
 	};
-}
-
-static struct access_subject
-access_asker(const struct exchange *x)
-{
-	return (struct access_subject){
-	    .user = x->id->user,
-	    .groups = x->id->groups,
-	    .group_count = x->id->group_count,
-	};
-}
-
-static struct access_verdict
-ask(const struct exchange *x, const struct access_request *question)
-{
-	const struct access_subject subject = access_asker(x);
-	struct access_verdict v =
-	    access_decide(x->w->policy->model, &subject, question, STR(""));
-
-	if (v.allow && !exchange_in_scope(x->id, question, v.level))
-		v = (struct access_verdict){.allow = false, .level = v.level};
-	return v;
-}
-
-/*
- * Exec, attach, port-forward and proxy change things whatever the method is: a GET (how a
- * WebSocket begins) needs the right to `create` as well, as with the API server since 1.35.
- */
-static struct access_verdict
-judge(const struct exchange *x, const struct request_info *info,
-    struct access_request *question)
-{
-	struct access_verdict v;
-
-	*question = access_question(info);
-	if (info->is_discovery || info->is_self_review)
-		return (struct access_verdict){
-		    .allow = true, .level = x->w->policy->model->root};
-	v = ask(x, question);
-	if (v.allow && info->is_upgrade_subresource && str_is(question->verb, "get")) {
-		question->verb = STR("create");
-		v = ask(x, question);
-	}
-	return v;
 }
 
 bool
 exchange_sees(const struct exchange *x, struct str namespace)
 {
-	struct access_request question = access_question(&x->info);
+	struct access_request question = rights_question(&x->info);
+	const struct rights rights = rights_of(x);
 
 	question.namespace = namespace;
-	return ask(x, &question).allow;
+	return rights_ask(&rights, &question).allow;
 }
 
 struct access_extent
-exchange_extent(const struct exchange *x, const struct request_info *info)
+exchange_extent(const struct exchange *x)
 {
-	const struct access_levels *levels = &x->w->policy->levels;
-	const struct access_request question = access_question(info);
-	const struct access_subject asker = access_asker(x);
-	struct access_extent extent;
-	bool somewhere, everywhere;
+	const struct rights rights = rights_of(x);
+	struct access_extent extent = rights_extent(&rights, &x->info, x->w->scratch);
 
-	extent = access_extent(
-	    levels, &asker, &question, ARENA_ARRAY(x->arena, levels->count, uint8_t));
-	exchange_scope_extent(x->id, &question, &somewhere, &everywhere);
-	extent.somewhere = extent.somewhere && somewhere;
-	extent.everywhere = extent.everywhere && everywhere;
+	arena_reset(x->w->scratch);
 	return extent;
 }
 
-/* Across namespaces: allowed as it is, filtered, or refused. */
-static struct access_verdict
-judge_across(const struct exchange *x, const struct request_info *info,
-    const struct access_extent *extent, struct access_request *question)
+struct access_verdict
+exchange_judge(const struct exchange *x, const struct request_info *info,
+    struct access_request *out_question, struct access_extent *out_extent)
 {
-	*question = access_question(info);
-	if (extent->somewhere && !extent->everywhere)
-		return (struct access_verdict){
-		    .allow = true, .level = x->w->policy->model->root};
-	return ask(x, question);
-}
+	const struct rights rights = rights_of(x);
+	struct access_verdict v =
+	    rights_decide(&rights, info, x->w->scratch, out_question, out_extent);
 
-bool
-exchange_would_allow(const struct exchange *x, const struct request_info *info,
-    struct access_verdict *out_verdict)
-{
-	struct access_request question;
-	struct access_extent extent;
-
-	if (!exchange_list_is_across(info)) {
-		*out_verdict = judge(x, info, &question);
-		return out_verdict->allow;
-	}
-	extent = exchange_extent(x, info);
-	*out_verdict = judge_across(x, info, &extent, &question);
-	return out_verdict->allow;
+	arena_reset(x->w->scratch);
+	return v;
 }
 
 static void
 note_decision(struct exchange *x, const struct access_verdict *v)
 {
 	if (v->policy == NULL) {
-		x->decided_by = x->info.is_discovery ? STR("discovery")
-				: v->allow           ? STR("Access of each namespace")
-						     : STR("");
+		if (x->info.is_discovery)
+			x->decided_by = STR("discovery");
+		else if (x->info.is_self_review)
+			x->decided_by = STR("self review");
+		else if (v->allow)
+			x->decided_by = STR("Access of each namespace");
 		return;
 	}
 	/* The policy may be replaced while the request runs. */
@@ -285,19 +224,14 @@ body_fits(struct exchange *x)
 void
 exchange_admit(struct exchange *x)
 {
-	struct access_extent extent = {.everywhere = true};
 	struct access_request question;
+	struct access_extent extent;
 	struct access_verdict v;
 
 	if (!acceptable(x))
 		return;
-	if (exchange_list_is_across(&x->info)) {
-		extent = exchange_extent(x, &x->info);
-		x->extent = extent.digest;
-		v = judge_across(x, &x->info, &extent, &question);
-	} else {
-		v = judge(x, &x->info, &question);
-	}
+	v = exchange_judge(x, &x->info, &question, &extent);
+	x->extent = extent.digest;
 	if (v.level == NULL) /* no namespace can have such a name */
 		v.level = x->w->policy->model->root;
 	note_decision(x, &v);
@@ -342,15 +276,13 @@ bool
 exchange_still_permitted(struct exchange *x)
 {
 	struct access_request question;
+	struct access_extent extent;
+	bool allowed;
 
 	if (x->id == NULL || !x->classified)
 		return true;
 	if (x->id->revoked || walltime_now().ns >= x->id->expires.ns)
 		return false;
-	if (exchange_list_is_across(&x->info)) {
-		struct access_extent extent = exchange_extent(x, &x->info);
-
-		return x->list != NULL ? extent.somewhere : extent.everywhere;
-	}
-	return judge(x, &x->info, &question).allow;
+	allowed = exchange_judge(x, &x->info, &question, &extent).allow;
+	return allowed && (x->list != NULL || extent.everywhere);
 }

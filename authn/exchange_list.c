@@ -25,14 +25,6 @@ struct exchange_list {
 	char namespace[64];
 };
 
-bool
-exchange_list_is_across(const struct request_info *info)
-{
-	return info->is_resource && info->namespace.len == 0 &&
-	       info->subresource.len == 0 &&
-	       (str_is(info->verb, "list") || str_is(info->verb, "watch"));
-}
-
 /* ---- what the filter asks ---- */
 
 /* Objects of one namespace follow each other in lists. */
@@ -289,7 +281,7 @@ exchange_list_policy_changed(struct exchange *x)
 	uint64_t before = x->extent;
 
 	x->list->known = false;
-	x->extent = exchange_extent(x, &x->info).digest;
+	x->extent = exchange_extent(x).digest;
 	if (x->extent == before || !x->res_head ||
 	    x->list->filter.mode != LIST_FILTER_WATCH)
 		return;

@@ -8,9 +8,6 @@
 
 #include "authn/exchange.h"
 
-/* A list or watch that is not limited to one namespace. */
-MUST_CHECK bool exchange_list_is_across(const struct request_info *info);
-
 /* Prepares x->list and what the API server is asked; false: answered (406, 400, 410). */
 MUST_CHECK bool exchange_list_prepare(struct exchange *x);
 /* Frees x->list; fine without one. */

@@ -78,7 +78,9 @@ exchange_review_complete(struct exchange *x)
 {
 	const struct header *type = header_find(&x->req_headers, HEADER_CONTENT_TYPE);
 	struct buf body = {NULL, 0, 0}, answer = {NULL, 0, 0};
+	struct access_request question;
 	struct access_verdict verdict;
+	struct access_extent extent;
 	enum review_problem problem;
 	struct review review;
 
@@ -87,15 +89,21 @@ exchange_review_complete(struct exchange *x)
 	    type != NULL ? type->value : STR(""), buf_str(&body), &review);
 	if (problem != REVIEW_OK) {
 		reply_problem(x, problem);
-	} else if (review_kind_of(&x->info) == REVIEW_RULES) {
+		goto out;
+	}
+	if (review_kind_of(&x->info) == REVIEW_RULES) {
 		ask_rules(x, review.about.namespace);
-	} else if (exchange_would_allow(x, &review.about, &verdict)) {
+		goto out;
+	}
+	verdict = exchange_judge(x, &review.about, &question, &extent);
+	if (verdict.allow) {
 		x->reviewed(x);
 	} else {
 		review_refusal(&answer, &x->info, &review, reason_of(x, &verdict),
 		    verdict.policy != NULL);
 		exchange_reply(x, 201, "application/json", buf_str(&answer));
 	}
+out:
 	buf_free(&answer);
 	buf_free(&body);
 }

@@ -92,6 +92,21 @@ worker_policy_free(struct worker_policy *policy)
 	free(policy);
 }
 
+/* A read that was not answered yet is refused; what the client has seen the beginning of
+ * is cut, and so is a change, which may have been made. */
+static void
+withdraw(struct exchange *x)
+{
+	if (x->res_sent || x->info.is_mutation) {
+		exchange_end_stream(x, "the permission has been withdrawn");
+	} else {
+		const struct status s =
+		    status_forbidden(x->arena, x->id->user, &x->info);
+
+		exchange_answer_instead(x, &s);
+	}
+}
+
 void
 worker_recheck_streams(struct worker *w, bool policy_changed)
 {
@@ -106,7 +121,7 @@ worker_recheck_streams(struct worker *w, bool policy_changed)
 			exchange_end_stream(
 			    x, "the credentials are not valid any more");
 		else if (policy_changed && !exchange_still_permitted(x))
-			exchange_end_stream(x, "the permission has been withdrawn");
+			withdraw(x);
 		else if (policy_changed && x->list != NULL)
 			exchange_list_policy_changed(x);
 	}

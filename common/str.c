@@ -290,7 +290,8 @@ buf_add_json(struct buf *b, struct str s)
 			add_json_ascii(b, s.ptr[i]);
 		i++;
 	}
-	buf_add(b, s.ptr + (plain != 0 ? i - plain : 0), plain);
+	if (plain != 0) /* an empty view may have no pointer to add to */
+		buf_add(b, s.ptr + i - plain, plain);
 	buf_add_char(b, '"');
 }
 

@@ -102,18 +102,30 @@ struct access_walk {
 };
 
 static const struct access_rule *
+rules_of(const struct access_policy *policy, enum phase phase, size_t *out_count)
+{
+	bool mandatory = phase == PHASE_MANDATORY;
+
+	*out_count = mandatory ? policy->mandatory_count : policy->default_count;
+	return mandatory ? policy->mandatory : policy->defaults;
+}
+
+static bool
+rule_matches(const struct access_rule *rule, const struct access_request *request)
+{
+	return list_has_or_star(rule->verbs, rule->verb_count, request->verb) &&
+	       object_matches(rule, request);
+}
+
+static const struct access_rule *
 first_match(const struct access_walk *walk, const struct access_policy *policy,
     enum phase phase)
 {
-	bool mandatory = phase == PHASE_MANDATORY;
-	const struct access_rule *rules =
-	    mandatory ? policy->mandatory : policy->defaults;
-	size_t count = mandatory ? policy->mandatory_count : policy->default_count;
+	size_t count;
+	const struct access_rule *rules = rules_of(policy, phase, &count);
 
 	for (size_t i = 0; i < count; i++) {
-		if (list_has_or_star(
-			rules[i].verbs, rules[i].verb_count, walk->request->verb) &&
-		    object_matches(&rules[i], walk->request))
+		if (rule_matches(&rules[i], walk->request))
 			return &rules[i];
 	}
 	return NULL;
@@ -199,6 +211,47 @@ access_decide(const struct model *m, const struct access_subject *subject,
 	if (leaf != NULL)
 		decide_at(&walk, leaf);
 	return walk.verdict;
+}
+
+/* ---- every rule that matches ---- */
+
+struct trace {
+	const struct access_subject *subject;
+	const struct access_request *request;
+	void (*fn)(void *arg, const struct access_match *match);
+	void *arg;
+};
+
+static void
+trace_level(const struct trace *t, const struct ns *level, enum phase phase)
+{
+	for (size_t i = 0; i < level->access_count; i++) {
+		const struct access_policy *policy = level->access[i];
+		size_t count;
+		const struct access_rule *rules = rules_of(policy, phase, &count);
+
+		for (size_t n = 0; n < count && access_applies(policy, t->subject);
+		     n++) {
+			const struct access_match match = {
+			    phase, level, policy, &rules[n]};
+
+			if (rule_matches(&rules[n], t->request))
+				t->fn(t->arg, &match);
+		}
+	}
+}
+
+void
+access_trace(const struct ns *level, const struct access_subject *subject,
+    const struct access_request *request,
+    void (*fn)(void *arg, const struct access_match *match), void *arg)
+{
+	const struct trace t = {subject, request, fn, arg};
+
+	for (uint32_t depth = 0; depth <= level->depth; depth++)
+		trace_level(&t, ancestor_at(level, depth), PHASE_MANDATORY);
+	for (const struct ns *s = level; s != NULL; s = s->parent)
+		trace_level(&t, s, PHASE_DEFAULT);
 }
 
 /* ---- all namespaces at once ---- */

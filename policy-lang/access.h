@@ -46,6 +46,20 @@ MUST_CHECK struct access_verdict access_decide(const struct model *m,
     const struct access_subject *subject, const struct access_request *request,
     struct str cluster);
 
+/* One rule that matches a request, in the order in which rules are asked. */
+struct access_match {
+	enum phase phase;
+	const struct ns *level;
+	const struct access_policy *policy;
+	const struct access_rule *rule;
+};
+
+/* Calls fn for every rule of the subject's that matches when judged from `level`, whether or not
+ * an earlier one decides. */
+void access_trace(const struct ns *level, const struct access_subject *subject,
+    const struct access_request *request,
+    void (*fn)(void *arg, const struct access_match *match), void *arg);
+
 /* The levels at which verdicts can change: the root, and where Access is written. */
 struct access_levels {
 	const struct ns **levels; /* the root first, ancestors before descendants */

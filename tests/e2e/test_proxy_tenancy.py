@@ -1,11 +1,13 @@
 """Lists and watches across namespaces: each tenant sees its own, and nothing else."""
 
 import json
+import os
+import subprocess
 import time
 
 import pytest
 
-from proxy_lab import POLICY, lab, wait_until  # noqa: F401
+from proxy_lab import BUILD, POLICY, lab, wait_until  # noqa: F401
 
 # What dave, of globex, has; alice is of acme.  Nobody has a right in `default`.
 PODS = "/api/v1/pods"
@@ -523,6 +525,32 @@ def test_watch_ends_when_the_right_is_lost(lab, policy):
         w.end()
         assert time.monotonic() - begin < 5
     assert get(lab, PODS, "dave").status == 403
+
+
+# ---- the tool ----
+
+
+def test_can_i_says_what_the_gate_does(lab, tmp_path):
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    program = os.path.join(BUILD, "authn/ringfence-can-i")
+    groups = {"alice": ["acme-admins", "acme-staff"], "dave": ["globex-admins"], "frank": []}
+    cases = [("get", "pods/log", "shop-prod", "/api/v1/namespaces/shop-prod/pods/x/log")]
+    for resource in ("pods", "secrets", "nodes"):
+        cases.append(("list", resource, "", f"/api/v1/{resource}"))
+        for ns in ("shop-prod", "globex-prod", "default"):
+            cases.append(("list", resource, ns, f"/api/v1/namespaces/{ns}/{resource}"))
+    cases += [("get", "/test/echo", "", "/test/echo"), ("get", "/metrics", "", "/metrics"),
+              ("get", "/version", "", "/version")]  # fmt: skip
+    for user, of in groups.items():
+        for verb, resource, namespace, target in cases:
+            if resource == "nodes" and user != "frank":
+                continue  # allowed, until the answer shows that it has no namespaces
+            argv = [program, "--as", user]
+            argv += [a for g in of for a in ("--as-group", g)]
+            argv += ["-n", namespace] if namespace else []
+            argv += [str(tmp_path), "--", verb, resource, *(["x"] if "/log" in resource else [])]
+            said = subprocess.run(argv, capture_output=True, text=True).returncode
+            assert (get(lab, target, user).status == 403) == (said == 1), argv
 
 
 # ---- record ----

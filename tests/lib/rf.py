@@ -30,6 +30,7 @@ ROOMS = {
     "ringfence-gate": "authn",
     "ringfence-login": "authn",
     "ringfence-audit": "authn",
+    "ringfence-can-i": "authn",
 }
 
 
