@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 #include <string.h>
 
+#include "authn/api_tokenreview.h"
 #include "authn/api_whoami.h"
 #include "authn/worker_state.h"
 
@@ -21,6 +22,7 @@ static void create_token(struct exchange *x);
 static void list_tokens(struct exchange *x);
 static void revoke_token(struct exchange *x);
 static void whoami(struct exchange *x);
+static void review_token(struct exchange *x);
 
 #define TOKENS "/ringfence/v1/tokens"
 
@@ -30,6 +32,7 @@ static const struct route routes[] = {
     {"GET", TOKENS, true, true, list_tokens},
     {"DELETE", TOKENS "/", true, true, revoke_token},
     {"GET", "/ringfence/v1/whoami", false, true, whoami},
+    {"POST", "/ringfence/v1/tokenreviews", false, true, review_token},
 };
 
 /* ---- health ---- */
@@ -337,4 +340,74 @@ whoami(struct exchange *x)
 	api_whoami_json(&body, x->id, x->w->policy->model);
 	exchange_reply(x, 200, "application/json", buf_str(&body));
 	buf_free(&body);
+}
+
+/* ---- token reviews ---- */
+
+/* Who may ask whose a token is: whom Access lets create tokenreviews, as with RBAC. */
+static bool
+may_review(struct exchange *x)
+{
+	struct request_info info = {
+	    .is_resource = true,
+	    .verb = STR("create"),
+	    .api_group = STR("authentication.k8s.io"),
+	    .resource = STR("tokenreviews"),
+	};
+	struct access_request question;
+	struct access_extent extent;
+	struct status s;
+
+	request_info_derive(&info);
+	if (exchange_judge(x, &info, &question, &extent).allow)
+		return true;
+	x->w->stats.denied++;
+	s = status_forbidden(x->arena, x->id->user, &info);
+	exchange_reply_status(x, &s);
+	return false;
+}
+
+static void
+on_reviewed(void *arg, enum auth_result result, struct identity *id)
+{
+	struct exchange *x = arg;
+	struct buf body = {NULL, 0, 0};
+
+	x->auth_ticket = 0;
+	if (result == AUTH_UNAVAILABLE) { /* silence is not a no */
+		exchange_reply_unavailable(
+		    x, "authentication is not available at the moment");
+		return;
+	}
+	if (result != AUTH_ALLOWED || id == NULL || id->revoked)
+		id = NULL;
+	token_review_answer(&body, x->token_review, id);
+	exchange_reply(x, 200, "application/json", buf_str(&body));
+	buf_free(&body);
+}
+
+static void
+review_token(struct exchange *x)
+{
+	struct token_review *review = ARENA_NEW(x->arena, struct token_review);
+	struct buf body = {NULL, 0, 0};
+	bool ok;
+
+	if (!may_review(x))
+		return;
+	buf_reserve(&body, x->req_body.len); /* so that growing leaves no copies */
+	iobuf_copy(&x->req_body, &body);
+	iobuf_wipe(&x->w->bufs, &x->req_body);
+	ok = token_review_parse(buf_str(&body), review);
+	if (body.data != NULL)
+		secret_wipe(body.data, body.len);
+	buf_free(&body);
+	if (!ok) {
+		exchange_reply_error(x, 400, "the body is no TokenReview");
+		return;
+	}
+	x->token_review = review;
+	asked(x,
+	    auth_client_token(x->w->auth, secret_str(&review->token), on_reviewed, x));
+	secret_free(&review->token);
 }

@@ -23,6 +23,7 @@
 struct exchange;
 struct exchange_list;
 struct exchange_rules;
+struct token_review;
 struct upstream_request;
 struct worker;
 
@@ -87,7 +88,8 @@ struct exchange {
 	struct str decided_by;
 	struct exchange_list *list;   /* its answer is filtered; else NULL */
 	struct exchange_rules *rules; /* its answer is made anew; else NULL */
-	uint64_t extent;        /* across namespaces: digest of what was allowed */
+	uint64_t extent; /* across namespaces: digest of what was allowed */
+	const struct token_review *token_review; /* that is being answered */
 	struct str user;        /* recognised, or claimed, where there is no `id` */
 	struct secret password; /* of basic authentication, until it is sent */
 	walltime_t received;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "authn/api_tokenreview.h"
 #include "authn/review.h"
 #include "authn/review_rules.h"
 
@@ -92,6 +93,24 @@ intersect(struct str answer)
 	buf_free(&out);
 }
 
+static void
+review_token(struct str body)
+{
+	const struct identity ann = {.user = {"ann", 3}};
+	struct token_review review;
+	struct buf out = {NULL, 0, 0};
+	json_t *tree;
+
+	if (!token_review_parse(body, &review))
+		return;
+	token_review_answer(&out, &review, &ann);
+	tree = json_loadb(out.data, out.len, 0, NULL);
+	require(tree != NULL);
+	json_decref(tree);
+	buf_free(&out);
+	secret_free(&review.token);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -99,5 +118,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	parse(text);
 	intersect(text);
+	review_token(text);
 	return 0;
 }

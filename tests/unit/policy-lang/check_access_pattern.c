@@ -13,8 +13,8 @@ static const char *const groups[] = {"", "apps", "*"};
 static const char *const resources[] = {"pods", "secrets", "*"};
 static const char *const subresources[] = {"", "exec", "*"};
 static const char *const names[] = {"a", "b", ""};
-static const char *const entries[] = {"pods", "secrets", "pods/exec", "pods.apps", "*",
-    "*/exec", "secrets.apps/exec"};
+static const char *const entries[] = {
+    "pods", "secrets", "pods/exec", "pods.apps", "*", "*/exec", "secrets.apps/exec"};
 static const char *const urls[] = {"/x", "/x/*", "/x/y", "*", "/x/y/*"};
 static const char *const actions[] = {"allow", "allow", "deny", "pass"};
 static const char *const paths[] = {"/", "/a", "/a/b"};
