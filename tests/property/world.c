@@ -136,7 +136,8 @@ roll_admin_rule(const struct world *world, struct dice *dice, enum direction dir
 
 	*rule = (struct world_rule){
 	    .action = (enum action)dice_roll(dice, 3),
-	    .peer_count = 1 + dice_roll(dice, WORLD_ITEMS),
+	    /* Split, they must stay within the 25 rules that v1alpha2 allows. */
+	    .peer_count = 1 + dice_roll(dice, 2),
 	    .port_count =
 		dice_roll(dice, 3) == 0 ? 0 : 1 + dice_roll(dice, WORLD_ITEMS),
 	};
