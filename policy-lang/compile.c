@@ -82,9 +82,8 @@ element_cmp(const void *a, const void *b)
 	return table_element_cmp(a, b);
 }
 
-/* Sorts, unless it was made in order, and moves into the caller's arena. */
-static void
-finish_list(struct compiler *c, struct element_list *list, struct table_element **out)
+void
+element_list_sort(struct element_list *list)
 {
 	bool sorted = true;
 
@@ -92,16 +91,28 @@ finish_list(struct compiler *c, struct element_list *list, struct table_element 
 		sorted = table_element_cmp(&list->items[i - 1], &list->items[i]) < 0;
 	if (!sorted)
 		qsort(list->items, list->count, sizeof(*list->items), element_cmp);
-	*out = ARENA_ARRAY(c->arena, list->count, struct table_element);
-	if (list->count != 0)
-		memcpy(*out, list->items, list->count * sizeof(**out));
-	free(list->items);
-	list->items = NULL;
 }
 
-static void
-build(struct compiler *c)
+void
+element_list_give(struct arena *arena, struct element_list *list,
+    struct table_content *out, enum table_set_id set)
 {
+	struct table_element *copy =
+	    ARENA_ARRAY(arena, list->count, struct table_element);
+
+	if (list->count != 0)
+		memcpy(copy, list->items, list->count * sizeof(*copy));
+	out->elements[set] = copy;
+	out->element_count[set] = list->count;
+}
+
+void
+compiler_run(struct compiler *c)
+{
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		c->sides[d].c = c;
+		c->sides[d].dir = (enum direction)d;
+	}
 	universe_init(&c->universe, c->scratch, c->model);
 	profiles_build(c);
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++)
@@ -117,6 +128,21 @@ build(struct compiler *c)
 		emit_gate(c, f);
 }
 
+void
+compiler_fini(struct compiler *c)
+{
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		classes_fini(&c->sides[d]);
+		peers_fini(&c->sides[d]);
+		profiles_fini(&c->sides[d]);
+	}
+	for (size_t i = 0; i < SET_COUNT; i++)
+		free(c->lists[i].items);
+	universe_fini(&c->universe);
+	free(c->numbers);
+	arena_free(c->scratch);
+}
+
 bool
 compile_node(struct arena *arena, const struct model *model,
     const struct compile_options *options, struct diag_list *diags,
@@ -129,25 +155,18 @@ compile_node(struct arena *arena, const struct model *model,
 	    .options = options,
 	    .diags = diags,
 	};
+	bool ok;
 
 	memset(out_content, 0, sizeof(*out_content));
 	out_content->settings = options->settings;
-	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
-		c.sides[d].c = &c;
-		c.sides[d].dir = (enum direction)d;
-	}
-	build(&c);
-	chains_build(&c, out_content);
+	compiler_run(&c);
 	for (size_t i = 0; i < SET_COUNT; i++) {
-		out_content->element_count[i] = c.lists[i].count;
-		finish_list(&c, &c.lists[i], &out_content->elements[i]);
+		element_list_sort(&c.lists[i]);
+		element_list_give(
+		    arena, &c.lists[i], out_content, (enum table_set_id)i);
 	}
-	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
-		peers_fini(&c.sides[d]);
-		profiles_fini(&c.sides[d]);
-	}
-	universe_fini(&c.universe);
-	free(c.numbers);
-	arena_free(c.scratch);
-	return !c.failed;
+	chains_build(&c, arena, out_content);
+	ok = !c.failed;
+	compiler_fini(&c);
+	return ok;
 }

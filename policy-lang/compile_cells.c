@@ -405,9 +405,9 @@ emit_cells(struct walker *w, unsigned family, uint32_t class_id)
 	}
 }
 
-/* The addresses that are looked up at all. */
+/* The addresses that are looked up at all; unless `emits`, only their families. */
 static void
-emit_locals(struct walker *w)
+find_families(struct walker *w, bool emits)
 {
 	const struct universe *u = &w->s->c->universe;
 
@@ -421,6 +421,8 @@ emit_locals(struct walker *w)
 			unsigned family = family_index(p->family);
 
 			w->families[family] = true;
+			if (!emits)
+				continue;
 			addr_num_bytes(p->addr, p->family, e.addr);
 			emit(w->s->c, set_of(SET_LOCAL4_IN, family, w->s->dir), &e);
 		}
@@ -493,12 +495,13 @@ index_entries(struct walker *w)
 }
 
 static void
-emit_class(struct walker *w, const struct class_info *class)
+emit_class(
+    struct walker *w, const struct class_info *class, const bool families[FAMILY_COUNT])
 {
 	const struct verdicts *v = verdicts_of(w, class);
 
 	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
-		if (!w->families[f] || !class->families[f] || w->s->c->failed)
+		if (!w->families[f] || !families[f] || w->s->c->failed)
 			continue;
 		encode_class(w, f, v);
 		emit_cells(w, f, class->id);
@@ -506,15 +509,31 @@ emit_class(struct walker *w, const struct class_info *class)
 }
 
 static void
-walk_profile(struct walker *w)
+begin_profile(struct walker *w, const struct profile *profile, bool emits)
 {
-	const struct classes *classes = w->s->classes;
-
+	w->profile = profile;
 	w->serial++;
 	w->mention_count = w->always_count = w->set_count = 0;
 	memset(w->families, 0, sizeof(w->families));
 	index_entries(w);
-	emit_locals(w);
+	find_families(w, emits);
+}
+
+static void
+end_profile(struct walker *w)
+{
+	map_fini(&w->memo);
+	free(w->mentions);
+	free(w->always);
+	free(w->entries);
+}
+
+static void
+walk_profile(struct walker *w, const struct profile *profile)
+{
+	const struct classes *classes = w->s->classes;
+
+	begin_profile(w, profile, true);
 	w->everyone = verdicts_of(w, NULL);
 	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
 		if (!w->families[f])
@@ -527,37 +546,78 @@ walk_profile(struct walker *w)
 
 		for (uint32_t j = classes->set_first[set];
 		     j < classes->set_first[set + 1] && !w->s->c->failed; j++) {
-			uint32_t class = classes->set_classes[j];
+			uint32_t number = classes->set_classes[j];
+			const struct class_info *class = &classes->items[number];
+			const bool families[FAMILY_COUNT] = {
+			    class->uses[0] != 0, class->uses[1] != 0};
 
-			if (w->class_stamp[class] == w->serial)
+			if (w->class_stamp[number] == w->serial)
 				continue;
-			w->class_stamp[class] = w->serial;
-			emit_class(w, &classes->items[class]);
+			w->class_stamp[number] = w->serial;
+			emit_class(w, class, families);
 		}
 	}
-	map_fini(&w->memo);
-	free(w->mentions);
-	free(w->always);
-	free(w->entries);
+	end_profile(w);
+}
+
+static void
+walker_init(struct walker *w, struct side *s)
+{
+	*w = (struct walker){.s = s};
+	w->sets = xcalloc(s->set_count, sizeof(*w->sets));
+	w->set_stamp = xcalloc(s->set_count, sizeof(*w->set_stamp));
+	w->class_stamp = xcalloc(s->classes->count, sizeof(*w->class_stamp));
+}
+
+static void
+walker_fini(struct walker *w)
+{
+	free(w->sets);
+	free(w->set_stamp);
+	free(w->class_stamp);
+	free(w->cells.items);
+	free(w->other.items);
+	buf_free(&w->key);
+	portset_fini(&w->ports);
 }
 
 void
 cells_build(struct side *s)
 {
-	struct walker w = {.s = s};
+	struct walker w;
 
-	w.sets = xcalloc(s->set_count, sizeof(*w.sets));
-	w.set_stamp = xcalloc(s->set_count, sizeof(*w.set_stamp));
-	w.class_stamp = xcalloc(s->classes->count, sizeof(*w.class_stamp));
-	for (size_t i = 0; i < s->profile_count && !s->c->failed; i++) {
-		w.profile = s->profiles[i];
-		walk_profile(&w);
+	walker_init(&w, s);
+	for (size_t i = 0; i < s->profile_count && !s->c->failed; i++)
+		walk_profile(&w, s->profiles[i]);
+	walker_fini(&w);
+}
+
+static bool
+mentions_class(const struct walker *w, const struct class_info *class)
+{
+	for (size_t i = 0; i < class->set_count; i++) {
+		if (w->set_stamp[class->sets[i]] == w->serial)
+			return true;
 	}
-	free(w.sets);
-	free(w.set_stamp);
-	free(w.class_stamp);
-	free(w.cells.items);
-	free(w.other.items);
-	buf_free(&w.key);
-	portset_fini(&w.ports);
+	return false;
+}
+
+void
+cells_emit_class(
+    struct side *s, const struct class_info *class, const bool families[FAMILY_COUNT])
+{
+	struct arena_mark mark = arena_mark(s->c->scratch);
+	struct walker w;
+
+	walker_init(&w, s);
+	for (size_t i = 0; i < s->profile_count; i++) {
+		begin_profile(&w, s->profiles[i], false);
+		if (mentions_class(&w, class)) {
+			w.everyone = verdicts_of(&w, NULL);
+			emit_class(&w, class, families);
+		}
+		end_profile(&w);
+	}
+	walker_fini(&w);
+	arena_rewind(s->c->scratch, &mark);
 }

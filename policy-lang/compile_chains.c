@@ -91,7 +91,7 @@ chains_use(struct compiler *c, uint32_t number)
 {
 	struct verdict_number *n = find_number(c, number);
 
-	n->used = true;
+	n->uses += c->retracting ? UINT32_MAX : 1; /* the former takes one away */
 	return number_loc(n);
 }
 
@@ -186,8 +186,8 @@ action_of(const struct verdict_number *n)
 	return n->rule != NULL ? n->rule->action : ACTION_DENY;
 }
 
-static struct table_rule_chain
-chain_of(struct arena *a, const struct verdict_number *n)
+struct table_rule_chain
+chains_one(struct arena *a, const struct verdict_number *n)
 {
 	struct table_rule_chain chain = {
 	    .number = n->number,
@@ -215,31 +215,30 @@ chain_of(struct arena *a, const struct verdict_number *n)
 }
 
 void
-chains_build(struct compiler *c, struct table_content *content)
+chains_build(
+    const struct compiler *c, struct arena *arena, struct table_content *content)
 {
+	struct table_element *elements;
 	size_t count = 0;
 
-	/* Where nothing is governed nothing is anybody's middle. */
-	for (size_t i = SET_LOCAL4_IN; i <= SET_LOCAL6_OUT; i++) {
-		if (c->lists[i].count != 0)
-			find_number(c, NUMBER_MIDSTREAM)->used = true;
-	}
 	for (size_t i = 0; i < c->number_count; i++)
-		count += c->numbers[i].used ? 1 : 0;
-	content->rule_chains = ARENA_ARRAY(c->arena, count, struct table_rule_chain);
+		count += c->numbers[i].uses != 0 ? 1 : 0;
+	content->rule_chains = ARENA_ARRAY(arena, count, struct table_rule_chain);
+	content->rule_chain_count = 0;
+	elements = ARENA_ARRAY(arena, count, struct table_element);
 	for (size_t i = 0; i < c->number_count; i++) {
-		const struct verdict_number *n = &c->numbers[i];
-		struct table_rule_chain chain;
+		struct table_rule_chain *chain;
 
-		if (!n->used)
+		if (c->numbers[i].uses == 0)
 			continue;
-		chain = chain_of(c->arena, n);
-		content->rule_chains[content->rule_chain_count++] = chain;
-		emit(c, SET_RULES,
-		    &(struct table_element){
-			.class_id = chain.number,
-			.value = chain.number,
-			.loc = chain.loc,
-		    });
+		chain = &content->rule_chains[content->rule_chain_count];
+		*chain = chains_one(arena, &c->numbers[i]);
+		elements[content->rule_chain_count++] = (struct table_element){
+		    .class_id = chain->number,
+		    .value = chain->number,
+		    .loc = chain->loc,
+		};
 	}
+	content->elements[SET_RULES] = elements;
+	content->element_count[SET_RULES] = count;
 }

@@ -93,6 +93,7 @@ struct interval {
 
 struct partition {
 	struct side *s;
+	struct table64 ids; /* of classes -> their number */
 	struct atom *nodes; /* 0: class 0 */
 	uint32_t node_count, node_cap;
 	struct table64 children; /* parent and set -> node */
@@ -320,11 +321,12 @@ number_classes(struct side *s)
 	struct classes *classes = s->classes;
 	struct candidate *all = xcalloc(classes->count, sizeof(*all));
 	uint64_t *scratch = xcalloc(s->set_count, sizeof(*scratch));
-	struct table64 taken = {0};
+	struct table64 *taken = &s->partition->ids;
 
 	for (uint32_t i = 0; i < classes->count; i++) {
 		all[i].class = i;
 		all[i].hash = class_hash(s, &classes->items[i], scratch);
+		classes->items[i].hash = all[i].hash;
 	}
 	if (classes->count > 1)
 		qsort(all, classes->count, sizeof(*all), candidate_cmp);
@@ -332,38 +334,47 @@ number_classes(struct side *s)
 		uint32_t id = (uint32_t)all[i].hash;
 
 		while (id == 0 || id == CLASS_ID_ROOT ||
-		       table64_intern(&taken, id, all[i].class) != all[i].class)
+		       table64_intern(taken, id, all[i].class) != all[i].class) {
+			classes->collided = true;
 			id++;
+		}
 		classes->items[all[i].class].id = id;
 	}
-	table64_fini(&taken);
 	free(scratch);
 	free(all);
 }
 
 /* ---- from nodes to classes ---- */
 
-/* The class of a node that has an address of the family. */
-static void
-use_node(struct partition *p, uint32_t node, unsigned family)
+/* The class of a node, made if it has none. */
+static struct class_info *
+class_of_node(struct partition *p, uint32_t node)
 {
 	struct classes *classes = p->s->classes;
 	struct class_info *class;
 
-	if (node == 0)
-		return;
-	if (p->nodes[node].class == NONE) {
-		p->nodes[node].class = (uint32_t)classes->count;
-		class = &classes->items[classes->count++];
-		class->set_count = p->nodes[node].depth;
-		class->sets = ARENA_ARRAY(p->s->c->scratch, class->set_count, uint32_t);
-		for (size_t i = class->set_count; i-- > 0; node = p->nodes[node].parent)
-			class->sets[i] = p->nodes[node].set;
-		class->loc = p->s->sets[class->sets[0]]->loc;
-	} else {
-		class = &classes->items[p->nodes[node].class];
+	if (p->nodes[node].class != NONE)
+		return &classes->items[p->nodes[node].class];
+	if (classes->count == classes->cap) {
+		classes->cap = classes->cap == 0 ? 64 : 2 * classes->cap;
+		classes->items = xreallocarray(
+		    classes->items, classes->cap, sizeof(*classes->items));
 	}
-	class->families[family] = true;
+	p->nodes[node].class = (uint32_t)classes->count;
+	class = &classes->items[classes->count++];
+	*class = (struct class_info){.set_count = p->nodes[node].depth};
+	class->sets = ARENA_ARRAY(p->s->c->scratch, class->set_count, uint32_t);
+	for (size_t i = class->set_count; i-- > 0; node = p->nodes[node].parent)
+		class->sets[i] = p->nodes[node].set;
+	class->loc = p->s->sets[class->sets[0]]->loc;
+	return class;
+}
+
+static void
+use_node(struct partition *p, uint32_t node, unsigned family)
+{
+	if (node != 0)
+		class_of_node(p, node)->uses[family]++;
 }
 
 static void
@@ -372,8 +383,6 @@ make_classes(struct partition *p)
 	const struct universe *u = &p->s->c->universe;
 
 	p->s->classes = ARENA_NEW(p->s->c->scratch, struct classes);
-	p->s->classes->items =
-	    ARENA_ARRAY(p->s->c->scratch, p->node_count, struct class_info);
 	for (uint32_t i = 0; i < u->point_count; i++)
 		use_node(p, p->node_of[i], family_index(u->points[i].family));
 	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
@@ -410,14 +419,14 @@ index_classes(struct side *s)
 
 /* ---- elements ---- */
 
-static struct table_element
-peer_element(const struct partition *p, uint32_t node)
+struct table_element
+classes_element(const struct side *s, uint32_t node)
 {
 	const struct class_info *class;
 
 	if (node == 0) /* in no set, though networks around it are */
 		return (struct table_element){0};
-	class = &p->s->classes->items[p->nodes[node].class];
+	class = &s->classes->items[s->partition->nodes[node].class];
 	return (struct table_element){.value = class->id, .loc = class->loc};
 }
 
@@ -426,7 +435,7 @@ emit_intervals(struct partition *p, unsigned family)
 {
 	for (size_t i = 0; i < p->interval_count[family]; i++) {
 		const struct interval *in = &p->intervals[family][i];
-		struct table_element e = peer_element(p, in->node);
+		struct table_element e = classes_element(p->s, in->node);
 
 		addr_num_bytes(in->lo, family_of(family), e.addr);
 		addr_num_bytes(in->hi, family_of(family), e.addr_end);
@@ -454,7 +463,7 @@ emit_points(struct partition *p, unsigned family)
 			around = intervals[in].node;
 		if (p->node_of[i] == around)
 			continue;
-		e = peer_element(p, p->node_of[i]);
+		e = classes_element(p->s, p->node_of[i]);
 		addr_num_bytes(addr, family_of(family), e.addr);
 		emit(p->s->c, set_of(SET_PEER4_IN, family, p->s->dir), &e);
 	}
@@ -463,22 +472,102 @@ emit_points(struct partition *p, unsigned family)
 void
 classes_build(struct side *s)
 {
-	struct partition p = {.s = s, .node_cap = 64, .node_count = 1};
+	struct partition *p = xcalloc(1, sizeof(*p));
 
-	p.nodes = xcalloc(p.node_cap, sizeof(*p.nodes));
-	p.nodes[0] = (struct atom){.set = NONE, .class = NONE};
-	refine_points(&p);
+	*p = (struct partition){.s = s, .node_cap = 64, .node_count = 1};
+	s->partition = p;
+	p->nodes = xcalloc(p->node_cap, sizeof(*p->nodes));
+	p->nodes[0] = (struct atom){.set = NONE, .class = NONE};
+	refine_points(p);
 	for (unsigned f = 0; f < FAMILY_COUNT; f++)
-		cut_space(&p, f);
-	make_classes(&p);
+		cut_space(p, f);
+	make_classes(p);
 	index_classes(s);
 	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
-		emit_intervals(&p, f);
-		emit_points(&p, f);
-		free(p.intervals[f]);
+		emit_intervals(p, f);
+		emit_points(p, f);
 	}
-	table64_fini(&p.children);
-	free(p.nodes);
-	free(p.node_of);
-	free(p.stamp);
+	free(p->stamp);
+	p->stamp = NULL;
+}
+
+void
+classes_fini(struct side *s)
+{
+	struct partition *p = s->partition;
+
+	if (p == NULL)
+		return;
+	for (unsigned f = 0; f < FAMILY_COUNT; f++)
+		free(p->intervals[f]);
+	table64_fini(&p->children);
+	table64_fini(&p->ids);
+	free(p->nodes);
+	free(p->node_of);
+	if (s->classes != NULL)
+		free(s->classes->items);
+	free(p);
+	s->partition = NULL;
+}
+
+/* ---- afterwards ---- */
+
+uint32_t
+classes_node(struct side *s, const uint32_t *sets, size_t count)
+{
+	uint32_t node = 0;
+
+	for (size_t i = 0; i < count; i++)
+		node = child_of(s->partition, node, sets[i]);
+	return node;
+}
+
+uint32_t
+classes_node_of_point(const struct side *s, uint32_t point)
+{
+	return s->partition->node_of[point];
+}
+
+uint32_t
+classes_around(const struct side *s, unsigned family, addr_num addr)
+{
+	const struct interval *all = s->partition->intervals[family];
+	size_t lo = 0, hi = s->partition->interval_count[family];
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (all[mid].hi < addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < s->partition->interval_count[family] && all[lo].lo <= addr
+		   ? all[lo].node
+		   : 0;
+}
+
+struct class_info *
+classes_of_node(struct side *s, uint32_t node)
+{
+	struct partition *p = s->partition;
+	bool known = node == 0 || p->nodes[node].class != NONE;
+	struct class_info *class;
+	uint64_t *scratch;
+	uint32_t number;
+
+	if (node == 0)
+		return NULL;
+	class = class_of_node(p, node);
+	if (known)
+		return class;
+	scratch = xcalloc(class->set_count, sizeof(*scratch));
+	class->hash = class_hash(s, class, scratch);
+	free(scratch);
+	class->id = (uint32_t) class->hash;
+	number = p->nodes[node].class;
+	if (class->id == 0 || class->id == CLASS_ID_ROOT ||
+	    table64_intern(&p->ids, class->id, number) != number)
+		s->classes->collided = true;
+	return class;
 }

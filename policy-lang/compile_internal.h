@@ -7,6 +7,7 @@
  *     compile_classes.c    peer sets -> classes of addresses that no rule tells apart
  *     compile_cells.c      profile and class -> the walk over port space -> elements
  *     compile_chains.c     rule numbers in use -> rule chains
+ *     compile_incremental.c   what a change makes of the result of all these
  */
 #ifndef POLICY_LANG_COMPILE_INTERNAL_H
 #define POLICY_LANG_COMPILE_INTERNAL_H
@@ -89,6 +90,9 @@ struct port_name {
 	struct roaring_bitmap_s *reach; /* slots that rules with it speak of */
 	uint32_t *meanings; /* sets of the workloads that give it one meaning each */
 	size_t meaning_count, meaning_cap;
+	uint32_t *peers; /* of the rules with it: sets, or PEERS_EVERYONE */
+	size_t peer_count, peer_cap;
+	struct loc loc;         /* of the first rule's port */
 	struct port_name *next; /* of the same name, another protocol */
 };
 
@@ -103,6 +107,7 @@ struct peer_set {
 	struct str key; /* what it is, in bytes that are the same on every node */
 	uint64_t hash;  /* of the key */
 	struct loc loc;
+	const struct rule *rule; /* one that has these peers; NULL: a port name's */
 	struct roaring_bitmap_s *slots;    /* workloads; never NULL */
 	struct addrset nets[FAMILY_COUNT]; /* addresses that are no workload's */
 	struct addrset pods[FAMILY_COUNT]; /* workloads that have such an address */
@@ -139,6 +144,7 @@ struct side {
 	struct map set_by_key; /* struct peer_set */
 	struct map port_names; /* text -> struct port_name */
 	struct classes *classes;
+	struct partition *partition;
 	struct profile **profiles;
 	size_t profile_count, profile_cap;
 	struct map profile_by_key;
@@ -149,6 +155,12 @@ struct side {
 void peers_announce(struct side *s);
 void peers_collect(struct side *s);
 void peers_fini(struct side *s);
+/* The set of the workloads that give the name the same meaning as this one does, made if
+ * it is new; NULL: no meaning that could be enforced. */
+MUST_CHECK struct peer_set *peers_meaning(
+    struct side *s, struct port_name *n, const struct workload *w);
+/* Whether the node is one that the peer (PEER_NODES) speaks of. */
+MUST_CHECK bool peers_take_node(const struct peer *peer, const struct node *node);
 /* What is known of a port's name that egress rules speak of; NULL if nothing. */
 MUST_CHECK struct port_name *peers_port_name(
     const struct side *s, const struct port_match *match);
@@ -163,19 +175,34 @@ struct class_info {
 	uint32_t node;  /* private */
 	uint32_t *sets; /* that contain it, rising */
 	size_t set_count;
-	bool families[FAMILY_COUNT]; /* in which it has an address */
+	/* How many addresses of the model and intervals are in it. */
+	uint32_t uses[FAMILY_COUNT];
+	uint64_t hash;
 	struct loc loc;
 };
 
 struct classes {
 	struct class_info *items; /* without class 0 */
-	size_t count;
+	size_t count, cap;
+	bool collided; /* some number is not its hash, because another class's was */
 	uint32_t *set_first;   /* set -> its part of set_classes */
 	uint32_t *set_classes; /* indices of the classes that it contains */
 };
 
 /* Cuts the addresses into classes and emits the peer elements. */
 void classes_build(struct side *s);
+void classes_fini(struct side *s);
+/* The node of the tree of classes that is in exactly these sets (rising); 0: in none. */
+MUST_CHECK uint32_t classes_node(struct side *s, const uint32_t *sets, size_t count);
+/* The node of an address of the model when classes were built, by its point. */
+MUST_CHECK uint32_t classes_node_of_point(const struct side *s, uint32_t point);
+/* The node that holds for what surrounds an address: 0 where no network is named. */
+MUST_CHECK uint32_t classes_around(
+    const struct side *s, unsigned family, addr_num addr);
+/* The class of a node; made, without uses, if it had no address before. NULL: node 0. */
+MUST_CHECK struct class_info *classes_of_node(struct side *s, uint32_t node);
+/* What an address of the model that is in the node is listed as. */
+MUST_CHECK struct table_element classes_element(const struct side *s, uint32_t node);
 
 /* ---- profiles ---- */
 
@@ -219,7 +246,8 @@ struct verdict_number {
 	const struct rule *rule;     /* or NULL: isolation, or one of the fixed */
 	const struct policy *policy; /* or NULL */
 	enum direction dir;
-	bool used;
+	uint32_t uses; /* cells that bear it, of every profile and class */
+	bool in_force; /* compile_incremental.c: when that was last told */
 };
 
 struct compiler {
@@ -230,8 +258,11 @@ struct compiler {
 	struct diag_list *diags;
 	struct universe universe;
 	struct side sides[DIRECTION_COUNT];
+	const struct workload **locals; /* in the scratch arena */
+	size_t local_count;
 	struct verdict_number *numbers; /* by number */
 	size_t number_count, number_cap;
+	bool retracting; /* what is emitted is what was: numbers lose a use */
 	struct element_list lists[SET_COUNT];
 	size_t element_count;
 	bool failed;
@@ -245,6 +276,20 @@ MUST_CHECK enum table_set_id set_of(
 
 /* Emits what holds for every profile and class. */
 void cells_build(struct side *s);
+/* Emits what holds for one class in some families, of every profile. */
+void cells_emit_class(
+    struct side *s, const struct class_info *class, const bool families[FAMILY_COUNT]);
+
+/* Whether a workload is of the node that is compiled for. */
+MUST_CHECK bool compiler_is_local(const struct compiler *c, const struct workload *w);
+/* All the steps, up to lists of elements that are not sorted yet; and their end. */
+void compiler_run(struct compiler *c);
+void compiler_fini(struct compiler *c);
+/* Sorts, unless it was made in order. */
+void element_list_sort(struct element_list *list);
+/* Moves a sorted list into the arena. */
+void element_list_give(struct arena *arena, struct element_list *list,
+    struct table_content *out, enum table_set_id set);
 
 /* Names what numbers stand for; then chains_seal; then chains_use may be called. */
 void chains_add(struct compiler *c, const struct verdict_number *number);
@@ -252,7 +297,11 @@ void chains_seal(struct compiler *c);
 /* The place that a number comes from; chains_use also marks it as in use. */
 MUST_CHECK struct loc chains_loc(struct compiler *c, uint32_t number);
 MUST_CHECK struct loc chains_use(struct compiler *c, uint32_t number);
-/* The chains of the numbers in use, and their elements. */
-void chains_build(struct compiler *c, struct table_content *content);
+/* The chain of a number, in the arena. */
+MUST_CHECK struct table_rule_chain chains_one(
+    struct arena *a, const struct verdict_number *number);
+/* The chains of the numbers in use, and their elements, in the arena. */
+void chains_build(
+    const struct compiler *c, struct arena *arena, struct table_content *content);
 
 #endif

@@ -238,8 +238,8 @@ add_network(const struct peer *peer, struct peer_set *set)
 	}
 }
 
-static bool
-node_matches(const struct peer *peer, const struct node *node)
+bool
+peers_take_node(const struct peer *peer, const struct node *node)
 {
 	if (peer->cluster.ptr != NULL && !str_eq(peer->cluster, node->cluster))
 		return false;
@@ -256,7 +256,7 @@ add_nodes(const struct model *m, const struct peer *peer, struct peer_set *set)
 	set->nodes =
 	    xreallocarray(set->nodes, set->node_count + m->node_count, sizeof(*nodes));
 	for (uint32_t i = 0; i < m->node_count; i++) {
-		if (node_matches(peer, m->nodes[i]))
+		if (peers_take_node(peer, m->nodes[i]))
 			set->nodes[set->node_count++] = i;
 	}
 }
@@ -294,6 +294,7 @@ set_of_rule(struct side *s, const struct rule *rule)
 	if (set != NULL)
 		return set->index;
 	set = new_set(s, key, rule->loc);
+	set->rule = rule;
 	for (size_t i = 0; i < rule->peer_count; i++) {
 		const struct peer *peer = &rule->peers[i];
 
@@ -437,6 +438,7 @@ name_of(struct side *s, const struct port_match *match)
 	n = ARENA_NEW(s->c->scratch, struct port_name);
 	n->name = match->name;
 	n->proto = match->proto;
+	n->loc = match->loc;
 	n->next = first;
 	n->reach = new_bitmap();
 	(void)map_set(&s->port_names, match->name, n);
@@ -474,6 +476,7 @@ name_reaches(const struct side *s, struct port_name *n, uint32_t peers)
 	struct each_slot e = {r.u, add_reached, &r};
 	const struct peer_set *set;
 
+	append(&n->peers, &n->peer_count, &n->peer_cap, peers);
 	if (peers == PEERS_EVERYONE) {
 		add_range(n->reach, 0, r.u->slot_count);
 		return;
@@ -484,13 +487,11 @@ name_reaches(const struct side *s, struct port_name *n, uint32_t peers)
 		each_workload_in(r.u, f, set, &e);
 }
 
-/* Puts the workload into the set of those that give the name the same meaning. */
-static void
-resolve_name(struct side *s, struct port_name *n, uint32_t slot)
+struct peer_set *
+peers_meaning(struct side *s, struct port_name *n, const struct workload *w)
 {
-	const struct workload *w = s->c->universe.slots[slot];
 	struct resolved_port *ports;
-	struct peer_set *set;
+	struct peer_set *set = NULL;
 	struct buf key = {0};
 	size_t count = 0;
 
@@ -512,7 +513,7 @@ resolve_name(struct side *s, struct port_name *n, uint32_t slot)
 		goto out;
 	set = map_get(&s->set_by_key, buf_str(&key));
 	if (set == NULL) {
-		set = new_set(s, str_dup(s->c->scratch, buf_str(&key)), w->loc);
+		set = new_set(s, str_dup(s->c->scratch, buf_str(&key)), n->loc);
 		set->name = n;
 		set->ports =
 		    memcpy(ARENA_ARRAY(s->c->scratch, count, struct resolved_port),
@@ -520,10 +521,20 @@ resolve_name(struct side *s, struct port_name *n, uint32_t slot)
 		set->port_count = count;
 		append(&n->meanings, &n->meaning_count, &n->meaning_cap, set->index);
 	}
-	roaring_bitmap_add(set->slots, slot);
 out:
 	free(ports);
 	buf_free(&key);
+	return set;
+}
+
+/* Puts the workload into the set of those that give the name the same meaning. */
+static void
+resolve_name(struct side *s, struct port_name *n, uint32_t slot)
+{
+	struct peer_set *set = peers_meaning(s, n, s->c->universe.slots[slot]);
+
+	if (set != NULL)
+		roaring_bitmap_add(set->slots, slot);
 }
 
 static void
@@ -599,6 +610,7 @@ peers_fini(struct side *s)
 		for (; n != NULL; n = n->next) {
 			roaring_bitmap_free(n->reach);
 			free(n->meanings);
+			free(n->peers);
 		}
 	}
 	map_fini(&s->port_names);

@@ -37,36 +37,46 @@ struct builder {
 
 /* ---- who is local ---- */
 
+bool
+compiler_is_local(const struct compiler *c, const struct workload *w)
+{
+	struct str node = c->options->node;
+	size_t slash = str_find(node, '/', 0);
+
+	if (slash != node.len) {
+		if (!str_eq(w->cluster, str_slice(node, 0, slash)))
+			return false;
+		node = str_slice(node, slash + 1, node.len);
+	}
+	return node.len != 0 && str_eq(w->node, node);
+}
+
 static void
 find_locals(struct builder *b)
 {
 	const struct universe *u = &b->c->universe;
-	struct str node = b->c->options->node;
-	size_t slash = str_find(node, '/', 0);
-	struct str cluster = {0};
 
-	if (slash != node.len) {
-		cluster = str_slice(node, 0, slash);
-		node = str_slice(node, slash + 1, node.len);
-	}
 	for (int pass = 0; pass < 2; pass++) {
 		uint32_t count = 0;
 
 		for (uint32_t i = 0; i < u->slot_count; i++) {
-			const struct workload *w = u->slots[i];
-
-			if (node.len == 0 || !str_eq(w->node, node) ||
-			    (cluster.ptr != NULL && !str_eq(w->cluster, cluster)))
+			if (!compiler_is_local(b->c, u->slots[i]))
 				continue;
-			if (pass == 1)
+			if (pass == 1) {
 				b->locals[count] =
-				    (struct local){.workload = w, .slot = i};
+				    (struct local){.workload = u->slots[i], .slot = i};
+				b->c->locals[count] = u->slots[i];
+			}
 			count++;
 		}
-		if (pass == 0)
+		if (pass == 0) {
 			b->locals = ARENA_ARRAY(b->c->scratch, count, struct local);
+			b->c->locals =
+			    ARENA_ARRAY(b->c->scratch, count, const struct workload *);
+		}
 		b->local_count = count;
 	}
+	b->c->local_count = b->local_count;
 }
 
 static int
