@@ -26,26 +26,34 @@ format_message(struct arena *arena, const char *fmt, va_list ap)
 	return copy;
 }
 
-struct diag *
-diag_add(struct diag_list *list, enum diag_severity severity, const char *code,
-    struct loc loc, const char *fmt, ...)
+static unsigned *
+count_of(struct diag_list *list, enum diag_severity severity)
 {
 	unsigned *counts[] = {
 	    [DIAG_ERROR] = &list->errors,
 	    [DIAG_WARNING] = &list->warnings,
 	    [DIAG_NOTE] = &list->notes,
 	};
+
+	return counts[severity];
+}
+
+struct diag *
+diag_add(struct diag_list *list, enum diag_severity severity, const char *code,
+    struct loc loc, const char *fmt, ...)
+{
+	unsigned *count = count_of(list, severity);
 	struct diag *d;
 	va_list ap;
 
 	if (list->errors + list->warnings + list->notes - list->dropped >=
 	    LIMIT_DIAGS) {
-		(*counts[severity])++;
+		(*count)++;
 		list->dropped++;
 		list->scratch = (struct diag){.severity = severity, .msg = ""};
 		return &list->scratch;
 	}
-	(*counts[severity])++;
+	(*count)++;
 	d = ARENA_NEW(list->arena, struct diag);
 	d->severity = severity;
 	d->code = code;
@@ -91,6 +99,23 @@ diag_list_rewind(struct diag_list *list, const struct diag_list *mark)
 	*list = *mark;
 	if (list->first != NULL)
 		*list->tail = NULL;
+}
+
+void
+diag_remove(
+    struct diag_list *list, bool (*drop)(void *ctx, const struct diag *d), void *ctx)
+{
+	struct diag **link = &list->first;
+
+	while (*link != NULL) {
+		if (drop(ctx, *link)) {
+			(*count_of(list, (*link)->severity))--;
+			*link = (*link)->next;
+		} else {
+			link = &(*link)->next;
+		}
+	}
+	list->tail = link;
 }
 
 /* ---- order ---- */

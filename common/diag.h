@@ -79,6 +79,10 @@ void diag_note(struct diag_list *list, struct diag *d, struct loc loc, const cha
 /* Takes back everything added since `mark`, a copy of the list made then. */
 void diag_list_rewind(struct diag_list *list, const struct diag_list *mark);
 
+/* Takes those for which `drop` is true off the list and off its counts. */
+void diag_remove(
+    struct diag_list *list, bool (*drop)(void *ctx, const struct diag *d), void *ctx);
+
 /* Sorts by source (order of first use), line, column; stable. */
 void diag_sort(struct diag_list *list);
 
@@ -90,9 +94,30 @@ enum diag_format {
 
 /* Appends the whole list in the format: text with underlined source lines; JSON
  * array of {severity, code, file, line, column, endColumn, message, hint,
- * related: {file,line,column,message}}; SARIF 2.1.0. */
+ * related: {file,line,column,message}}; SARIF 2.1.0, with fingerprints that stay the same
+ * when lines are put before. */
 void diag_render(
     struct buf *out, const struct diag_list *list, enum diag_format format);
+
+/* What is known of a code, for those who have never seen it. */
+struct diag_rule {
+	enum diag_severity severity;
+	const char *summary;
+	const char *help; /* text that is Markdown, too; or NULL */
+};
+
+/* Fills in what is known of a code; false if nothing is. */
+typedef bool diag_describe(const char *code, struct diag_rule *out_rule);
+
+struct diag_sarif {
+	diag_describe *describe; /* or NULL */
+	int exit_code;           /* of the run that the list is the result of */
+};
+
+/* SARIF with more in it than the list knows; diag_render(out, list, DIAG_SARIF) is the
+ * same without options. */
+void diag_render_sarif(
+    struct buf *out, const struct diag_list *list, const struct diag_sarif *options);
 
 /* The text form alone; diag_render(out, list, DIAG_TEXT) is the same. */
 void diag_render_text(struct buf *out, const struct diag_list *list);

@@ -1,5 +1,5 @@
 /*
- * Private to diag: source lines.
+ * Private to diag: source lines, and members of JSON objects.
  */
 #ifndef COMMON_DIAG_TEXT_H
 #define COMMON_DIAG_TEXT_H
@@ -21,5 +21,11 @@ MUST_CHECK bool diag_find_line(
 
 /* Code points in text[from, to); a byte that is not UTF-8 counts as one. */
 MUST_CHECK size_t diag_count_points(struct str text, size_t from, size_t to);
+
+/* "" the first time, then ",". */
+const char *diag_separator(bool *first);
+/* Appends "key": value, with the separator before it. */
+void diag_add_string(struct buf *out, bool *first, const char *key, struct str value);
+void diag_add_number(struct buf *out, bool *first, const char *key, uint32_t value);
 
 #endif

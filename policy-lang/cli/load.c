@@ -7,19 +7,10 @@
 #include "policy-lang/load.h"
 
 /* A note (this document was skipped) is for `check`; beside an answer it is noise. */
-static void
-drop_notes(struct diag_list *diags)
+static bool
+is_note(void *ctx UNUSED, const struct diag *d)
 {
-	struct diag **link = &diags->first;
-
-	while (*link != NULL) {
-		if ((*link)->severity == DIAG_NOTE)
-			*link = (*link)->next;
-		else
-			link = &(*link)->next;
-	}
-	diags->tail = link;
-	diags->notes = 0;
+	return d->severity == DIAG_NOTE;
 }
 
 static void
@@ -27,7 +18,8 @@ print_diags(struct diag_list *diags)
 {
 	struct buf text = {0};
 
-	drop_notes(diags);
+	diag_remove(diags, is_note, NULL);
+	diags->notes = 0; /* those beyond the limit, too */
 	diag_sort(diags);
 	diag_render(&text, diags, DIAG_TEXT);
 	if (text.len > 0)
