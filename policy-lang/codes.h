@@ -118,11 +118,82 @@
 	    "The policy's selector matches none of the workloads known.")              \
 	X(CODE_PORT_NAME_UNKNOWN, "port-name-unknown", DIAG_WARNING,                   \
 	    "No workload known gives a port this name: the entry matches nothing.")    \
-	X(CODE_SAME_PRIORITY, "same-priority", DIAG_WARNING,                           \
+	X(CODE_SAME_PRIORITY, "same-priority", DIAG_NOTE,                              \
 	    "Two cluster-wide policies have the same priority; their names decide "    \
 	    "which is first.")                                                         \
 	X(CODE_ISOLATES_WHOLLY, "isolates-wholly", DIAG_NOTE,                          \
 	    "The policy isolates and allows nothing.")                                 \
+	X(CODE_SHADOWED_RULE, "shadowed-rule", DIAG_WARNING,                           \
+	    "Rules before this one, in the same list, decide all that it could "       \
+	    "match.")                                                                  \
+	X(CODE_UNREACHABLE_RULE, "unreachable-rule", DIAG_WARNING,                     \
+	    "What comes earlier in the walk decides all that this could match.")       \
+	X(CODE_REDUNDANT_RULE, "redundant-rule", DIAG_NOTE,                            \
+	    "Other rules of the allow blocks at this level allow all of it.")          \
+	X(CODE_REDUNDANT_PEER, "redundant-peer", DIAG_NOTE,                            \
+	    "Another entry of the list of peers takes in all of this one.")            \
+	X(CODE_REDUNDANT_PORT, "redundant-port", DIAG_NOTE,                            \
+	    "Another entry of the list of ports takes in all of this one.")            \
+	X(CODE_TWO_ITEMS, "two-items", DIAG_NOTE,                                      \
+	    "A namespaceSelector and a podSelector are two items, which means "        \
+	    "either; "                                                                 \
+	    "one item with both was probably meant.")                                  \
+	X(CODE_PRIORITY_CONFLICT, "priority-conflict", DIAG_WARNING,                   \
+	    "Two policies of one priority decide some connections differently; only "  \
+	    "their names say which is first.")                                         \
+	X(CODE_PEER_MATCHES_NOTHING, "peer-matches-nothing", DIAG_WARNING,             \
+	    "There are workloads where the peer is looked for, and none of them is "   \
+	    "what it asks for.")                                                       \
+	X(CODE_NAMESPACES_MATCH_NOTHING, "namespaces-match-nothing", DIAG_WARNING,     \
+	    "A selector of namespaces matches none of those known.")                   \
+	X(CODE_NODES_MATCH_NOTHING, "nodes-match-nothing", DIAG_WARNING,               \
+	    "A selector of nodes matches none of those known.")                        \
+	X(CODE_PEER_UNKNOWN, "peer-unknown", DIAG_NOTE,                                \
+	    "No workload is known where the peer is looked for.")                      \
+	X(CODE_PORT_NAME_PARTIAL, "port-name-partial", DIAG_NOTE,                      \
+	    "Only some of the workloads that the rule speaks of have a port of this "  \
+	    "name.")                                                                   \
+	X(CODE_PORT_NAME_PROTOCOL, "port-name-protocol", DIAG_WARNING,                 \
+	    "The workloads have a port of this name, in another protocol.")            \
+	X(CODE_EXCEPT_CANCELS, "except-cancels", DIAG_WARNING,                         \
+	    "The exceptions together leave nothing of the prefix.")                    \
+	X(CODE_ONE_FAMILY, "one-family", DIAG_WARNING,                                 \
+	    "All addresses of one family are meant, and workloads have both.")         \
+	X(CODE_CIDR_COVERS_WORKLOADS, "cidr-covers-workloads", DIAG_NOTE,              \
+	    "An address prefix takes in workloads, which change their addresses.")     \
+	X(CODE_CIDR_COVERS_NODES, "cidr-covers-nodes", DIAG_NOTE,                      \
+	    "An address prefix takes in addresses of nodes.")                          \
+	X(CODE_CIDR_COVERS_SERVICES, "cidr-covers-services", DIAG_WARNING,             \
+	    "An address prefix takes in the address of a Service and not what is "     \
+	    "behind it; policy sees only the latter.")                                 \
+	X(CODE_SERVICE_SELECTS_NOTHING, "service-selects-nothing", DIAG_WARNING,       \
+	    "The selector of a Service matches no pod of its namespace.")              \
+	X(CODE_SERVICE_PORT_UNKNOWN, "service-port-unknown", DIAG_WARNING,             \
+	    "No pod of a Service has a port of the name that it leads to.")            \
+	X(CODE_CUTS_DNS, "cuts-dns", DIAG_WARNING,                                     \
+	    "Workloads that may connect somewhere may not ask for names.")             \
+	X(CODE_CUTS_API_SERVER, "cuts-api-server", DIAG_WARNING,                       \
+	    "Workloads may not connect to the API server.")                            \
+	X(CODE_TENANTS_OPENED, "tenants-opened", DIAG_NOTE,                            \
+	    "A rule lets workloads of another tenant in, and nothing at their end "    \
+	    "forbids it.")                                                             \
+	X(CODE_UNSELECTED, "unselected-workloads", DIAG_NOTE,                          \
+	    "No policy selects some workloads: the cluster's default decides.")        \
+	X(CODE_ACCESS_SHADOWED, "access-shadowed", DIAG_WARNING,                       \
+	    "Access rules before this one decide all that it could match.")            \
+	X(CODE_NO_OWNER, "no-owner", DIAG_NOTE,                                        \
+	    "A tenant's top namespace has no owners.")                                 \
+	X(CODE_QUOTA_NO_EFFECT, "quota-no-effect", DIAG_WARNING,                       \
+	    "A limit is above one of the same kind further up the path.")              \
+	X(CODE_IGNORED_RULES, "ignored-rules", DIAG_WARNING,                           \
+	    "policyTypes leaves a direction out for which there are rules: they have " \
+	    "no effect.")                                                              \
+	X(CODE_BAD_IGNORE, "bad-ignore", DIAG_WARNING,                                 \
+	    "A comment that should silence a diagnostic cannot do so.")                \
+	X(CODE_UNUSED_IGNORE, "unused-ignore", DIAG_NOTE,                              \
+	    "A comment silences a diagnostic that is not given here.")                 \
+	X(CODE_LINT_LIMIT, "lint-limit", DIAG_NOTE,                                    \
+	    "Some lints were not made, or not shown, because there is too much.")      \
 	X(CODE_PROGRAM_TOO_LARGE, "program-too-large", DIAG_ERROR,                     \
 	    "A node's program needs more than a kernel takes in reasonable time.")     \
 	X(CODE_UNSUPPORTED_PROTOCOL, "unsupported-protocol", DIAG_ERROR,               \
@@ -148,8 +219,18 @@ struct diag_code_info {
 
 extern const struct diag_code_info diag_code_table[DIAG_CODE_COUNT];
 
-/* The row of a code as printed ("unknown-field"); NULL if there is none. */
+/* Codes that reading files and YAML gives (common/bundle.h, common/doc.h). */
+extern const struct diag_code_info diag_reading_table[];
+extern const size_t diag_reading_count;
+
+/* The row of a code as printed ("unknown-field"), of either table; NULL if there is
+ * none. */
 MUST_CHECK const struct diag_code_info *diag_code_find(const char *code);
+/* Why a code matters, with an example that triggers it and its corrected form: what
+ * help/CODE.md says. NULL if there is no such code. */
+MUST_CHECK const char *diag_code_help(const char *code);
+/* Both as SARIF wants them; see diag_describe. */
+bool diag_code_describe(const char *code, struct diag_rule *out_rule);
 
 /* Appends a diagnostic of the code's severity; see diag_add. */
 struct diag *diag_say(struct diag_list *list, enum diag_code code, struct loc loc,

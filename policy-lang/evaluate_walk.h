@@ -1,5 +1,6 @@
 /*
- * Between evaluate*.c only: the walk over given lists of policies, one for each level.
+ * For those who know which policies apply (evaluate*.c, lint_classes.c): the walk over
+ * given lists of policies, one for each level.
  */
 #ifndef POLICY_LANG_EVALUATE_WALK_H
 #define POLICY_LANG_EVALUATE_WALK_H

@@ -18,7 +18,4 @@ MUST_CHECK bool model_load(struct arena *arena, const struct bundle *bundle,
     const struct model_options *options, struct diag_list *diags,
     struct model **out_model);
 
-/* Lints that need the whole model (selectors that match nothing, ...): warnings. */
-void model_lint(const struct model *model, struct diag_list *diags);
-
 #endif

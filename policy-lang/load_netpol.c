@@ -305,9 +305,16 @@ read_rules(struct rule_context *c, const struct doc_node *list)
 		if (!read_rule(c, list->u.items[i], rule) || !c->subject_ok)
 			rule_fail_closed(rule);
 	}
+	if (c->policy->isolates[c->dir])
+		return;
 	/* Rules of a direction that policyTypes leaves out have no effect. */
-	if (!c->policy->isolates[c->dir])
-		*rules = (struct rule_list){0};
+	if (rules->count > 0)
+		diag_hint(c->l->diags,
+		    diag_say(c->l->diags, CODE_IGNORED_RULES, list->loc,
+			"these rules have no effect: policyTypes leaves %s out",
+			type_names[c->dir]),
+		    "add %s to policyTypes", type_names[c->dir]);
+	*rules = (struct rule_list){0};
 }
 
 static bool

@@ -116,4 +116,11 @@ MUST_CHECK const struct cli_command *cli_command_find(struct str name);
 void cli_print_usage(struct buf *out);
 void cli_print_help(struct buf *out, const struct cli_command *command);
 
+/* What `ringfence help codes` and `ringfence help CODE` print; false: no such code. */
+void cli_print_codes(struct buf *out);
+MUST_CHECK bool cli_print_code(struct buf *out, const char *code);
+/* The code that is spelt most like `name`, nearer than *least, which becomes its
+ * distance; NULL if there is none. */
+MUST_CHECK const char *cli_nearest_code(struct str name, unsigned *least);
+
 #endif

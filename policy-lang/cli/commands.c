@@ -68,7 +68,8 @@ cli_print_usage(struct buf *out)
 	for (size_t i = 0; i < cli_command_count; i++)
 		buf_printf(out, "  %-10s %s\n", cli_commands[i]->name,
 		    cli_commands[i]->summary);
-	buf_printf(out, "  %-10s %s\n", "help", "explain a command");
+	buf_printf(
+	    out, "  %-10s %s\n", "help", "explain a command, or a diagnostic's code");
 	buf_printf(out, "  %-10s %s\n", "version", "print the version");
 	buf_add_cstr(out,
 	    "\nPATH is a file, a directory (every *.yaml, *.yml and *.json below it), "

@@ -54,17 +54,16 @@ become_program(struct arena *arena, char **argv)
 }
 
 static const char *
-nearest_command(struct str name)
+nearest_command(struct str name, unsigned least)
 {
 	static const char *const others[] = {"help", "version"};
 	const char *best = NULL;
-	unsigned least = 3;
 
 	for (size_t i = 0; i < cli_command_count + ARRAY_LEN(others); i++) {
 		const char *known = i < cli_command_count
 					? cli_commands[i]->name
 					: others[i - cli_command_count];
-		unsigned distance = str_distance(name, str_from(known), 3);
+		unsigned distance = str_distance(name, str_from(known), least);
 
 		if (distance < least) {
 			least = distance;
@@ -77,7 +76,7 @@ nearest_command(struct str name)
 static int
 unknown_command(const char *name)
 {
-	const char *nearest = nearest_command(str_from(name));
+	const char *nearest = nearest_command(str_from(name), 3);
 
 	(void)fprintf(stderr, "ringfence: no command \"%s\"", name);
 	if (nearest != NULL)
@@ -102,6 +101,24 @@ print_text(struct buf *text)
 	return ok ? CLI_OK : CLI_ERROR;
 }
 
+/* `name` is neither a command nor a code. */
+static int
+unknown_topic(const char *name)
+{
+	unsigned least = 3;
+	const char *code = cli_nearest_code(str_from(name), &least);
+	const char *command = nearest_command(str_from(name), least);
+	const char *nearest = command != NULL ? command : code;
+
+	(void)fprintf(stderr, "ringfence: no command and no code \"%s\"", name);
+	if (nearest != NULL)
+		(void)fprintf(stderr, "; did you mean \"%s\"?\n", nearest);
+	else
+		(void)fprintf(
+		    stderr, "; see ringfence help and ringfence help codes\n");
+	return CLI_ERROR;
+}
+
 static int
 run_help(struct arena *arena, int argc, char **argv)
 {
@@ -115,13 +132,16 @@ run_help(struct arena *arena, int argc, char **argv)
 		return print_text(&text);
 	}
 	command = cli_command_find(str_from(argv[1]));
-	if (command == NULL) {
+	if (command != NULL) {
+		cli_print_help(&text, command);
+	} else if (strcmp(argv[1], "codes") == 0) {
+		cli_print_codes(&text);
+	} else if (!cli_print_code(&text, argv[1])) {
 		other[1] = help;
 		if (is_command_name(str_from(argv[1])))
 			become_program(arena, other);
-		return unknown_command(argv[1]);
+		return unknown_topic(argv[1]);
 	}
-	cli_print_help(&text, command);
 	return print_text(&text);
 }
 

@@ -1,0 +1,78 @@
+/*
+ * `ringfence help CODE` explains a diagnostic, `ringfence help codes` lists all of them.
+ */
+#include "policy-lang/cli/cli.h"
+#include "policy-lang/codes.h"
+
+static const enum diag_severity severities[] = {DIAG_ERROR, DIAG_WARNING, DIAG_NOTE};
+
+static const char *const severity_titles[] = {
+    [DIAG_ERROR] = "errors: the input is refused; they cannot be silenced",
+    [DIAG_WARNING] = "warnings: exit status 1 with --strict",
+    [DIAG_NOTE] = "notes",
+};
+
+static void
+list_table(struct buf *out, const struct diag_code_info *table, size_t count,
+    enum diag_severity severity)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (table[i].severity == severity)
+			buf_printf(out, "  %-26s %s\n", table[i].code, table[i].text);
+	}
+}
+
+void
+cli_print_codes(struct buf *out)
+{
+	for (size_t i = 0; i < ARRAY_LEN(severities); i++) {
+		buf_printf(
+		    out, "%s%s\n", i > 0 ? "\n" : "", severity_titles[severities[i]]);
+		list_table(out, diag_code_table, DIAG_CODE_COUNT, severities[i]);
+		list_table(out, diag_reading_table, diag_reading_count, severities[i]);
+	}
+}
+
+bool
+cli_print_code(struct buf *out, const char *code)
+{
+	const struct diag_code_info *info = diag_code_find(code);
+	const char *help = diag_code_help(code);
+
+	if (info == NULL)
+		return false;
+	buf_printf(out, "%s (%s)\n\n%s\n", info->code,
+	    diag_severity_name(info->severity), info->text);
+	if (help != NULL)
+		buf_printf(out, "\n%s", help);
+	if (info->severity != DIAG_ERROR)
+		buf_printf(out,
+		    "\nWhere it is meant, say so on that line or above it:\n\n"
+		    "    # ringfence:ignore %s REASON\n",
+		    info->code);
+	return true;
+}
+
+static void
+nearest_in(struct str name, const struct diag_code_info *table, size_t count,
+    unsigned *least, const char **best)
+{
+	for (size_t i = 0; i < count; i++) {
+		unsigned distance = str_distance(name, str_from(table[i].code), *least);
+
+		if (distance < *least) {
+			*least = distance;
+			*best = table[i].code;
+		}
+	}
+}
+
+const char *
+cli_nearest_code(struct str name, unsigned *least)
+{
+	const char *best = NULL;
+
+	nearest_in(name, diag_code_table, DIAG_CODE_COUNT, least, &best);
+	nearest_in(name, diag_reading_table, diag_reading_count, least, &best);
+	return best;
+}

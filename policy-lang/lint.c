@@ -1,0 +1,166 @@
+/*
+ * The run: what the lints share, and their order (what weighs most comes first, for
+ * the list of diagnostics has an end).
+ */
+#include "policy-lang/lint_internal.h"
+
+#include <roaring/roaring.h>
+
+static const char *format_text(struct arena *arena, const char *fmt, va_list ap)
+    PRINTF_LIKE(2, 0);
+
+static const char *
+format_text(struct arena *arena, const char *fmt, va_list ap)
+{
+	struct buf text = {0};
+	const char *copy;
+
+	buf_vprintf(&text, fmt, ap);
+	copy = arena_strndup(arena, text.data, text.len);
+	buf_free(&text);
+	return copy;
+}
+
+struct diag *
+lint_say(struct lint *lint, enum diag_code code, struct loc loc, const char *fmt, ...)
+{
+	const char *text;
+	va_list ap;
+
+	if (lint->said[code]++ >= LINT_PER_CODE)
+		return &lint->scratch;
+	va_start(ap, fmt);
+	text = format_text(lint->arena, fmt, ap);
+	va_end(ap);
+	return diag_say(lint->diags, code, loc, "%s", text);
+}
+
+void
+lint_hint(struct lint *lint, struct diag *d, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (d == &lint->scratch)
+		return;
+	va_start(ap, fmt);
+	diag_hint(lint->diags, d, "%s", format_text(lint->arena, fmt, ap));
+	va_end(ap);
+}
+
+void
+lint_note(struct lint *lint, struct diag *d, struct loc loc, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (d == &lint->scratch)
+		return;
+	va_start(ap, fmt);
+	diag_note(lint->diags, d, loc, "%s", format_text(lint->arena, fmt, ap));
+	va_end(ap);
+}
+
+const char *
+lint_policy_name(struct lint *lint, const struct policy *p)
+{
+	return arena_printf(
+	    lint->arena, "%s \"%.*s\"", policy_kind_name(p->kind), STR_ARG(p->name));
+}
+
+const char *
+lint_rule_name(struct lint *lint, const struct rule *rule)
+{
+	const char *policy = lint_policy_name(lint, rule->policy);
+
+	if (rule->name.len > 0)
+		return arena_printf(
+		    lint->arena, "rule \"%.*s\" of %s", STR_ARG(rule->name), policy);
+	return arena_printf(lint->arena, "rule %u of %s", rule->index + 1, policy);
+}
+
+const struct rule_list *
+lint_rules_of(const struct policy *p, enum phase phase, enum direction dir)
+{
+	switch (phase) {
+	case PHASE_MANDATORY:
+		return &p->mandatory[dir];
+	case PHASE_ALLOW:
+		return &p->allow[dir];
+	case PHASE_DEFAULT:
+		break;
+	}
+	return &p->defaults[dir];
+}
+
+void
+lint_each_rule(
+    struct lint *lint, void (*each)(struct lint *lint, const struct rule *rule))
+{
+	for (size_t i = 0; i < lint->m->policy_count; i++) {
+		const struct policy *p = lint->m->policies[i];
+
+		for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+			for (unsigned ph = PHASE_MANDATORY; ph <= PHASE_DEFAULT; ph++) {
+				const struct rule_list *list =
+				    lint_rules_of(p, (enum phase)ph, (enum direction)d);
+
+				for (size_t j = 0; j < list->count; j++)
+					each(lint, &list->rules[j]);
+			}
+		}
+	}
+}
+
+const struct workload *
+lint_first_of(const struct lint *lint, const struct roaring_bitmap_s *bits)
+{
+	return roaring_bitmap_is_empty(bits)
+		   ? NULL
+		   : lint->world.slots[roaring_bitmap_minimum(bits)];
+}
+
+/* What was left out, so that nothing is passed over in silence. */
+static void
+say_what_is_missing(struct lint *lint)
+{
+	if (lint->given_up > 0)
+		diag_say(lint->diags, CODE_LINT_LIMIT, (struct loc){0},
+		    "%u rules were not compared with all others: there are too many",
+		    lint->given_up);
+	for (size_t i = 0; i < DIAG_CODE_COUNT; i++) {
+		if (lint->said[i] > LINT_PER_CODE)
+			diag_say(lint->diags, CODE_LINT_LIMIT, (struct loc){0},
+			    "%u more of [%s] are not shown",
+			    lint->said[i] - LINT_PER_CODE, diag_code_table[i].code);
+	}
+}
+
+void
+model_lint(const struct model *model, struct diag_list *diags)
+{
+	static void (*const lints[])(struct lint *) = {
+	    lint_reach,
+	    lint_priorities,
+	    lint_selectors,
+	    lint_ports,
+	    lint_networks,
+	    lint_services,
+	    lint_rules,
+	    lint_access,
+	    lint_quotas,
+	    lint_lists,
+	};
+	struct lint lint = {.m = model, .diags = diags, .arena = arena_new()};
+
+	world_init(&lint.world, lint.arena, model);
+	lint.space = (struct space){
+	    .arena = lint.arena,
+	    .ns_rank = lint.world.ns_rank,
+	    .ns_rank_end = lint.world.ns_rank_end,
+	};
+	for (size_t i = 0; i < ARRAY_LEN(lints); i++)
+		lints[i](&lint);
+	say_what_is_missing(&lint);
+	space_fini(&lint.space);
+	world_fini(&lint.world);
+	arena_free(lint.arena);
+}

@@ -1,0 +1,61 @@
+/*
+ * Between lint*.c only: one run over a model. Each file asks one kind of question.
+ */
+#ifndef POLICY_LANG_LINT_INTERNAL_H
+#define POLICY_LANG_LINT_INTERNAL_H
+
+#include <inttypes.h>
+
+#include "policy-lang/codes.h"
+#include "policy-lang/lint.h"
+#include "policy-lang/lint_space.h"
+#include "policy-lang/lint_world.h"
+
+/* Comparisons of rules that one run may make: about half a second of them. What is left
+ * out then is counted, and said. */
+#define LINT_WORK 20000000u
+
+struct lint {
+	const struct model *m;
+	struct diag_list *diags;
+	struct arena *arena; /* until the run is over */
+	struct lint_world world;
+	struct space space;
+	uint64_t work;     /* comparisons made */
+	unsigned given_up; /* rules that were not compared to the end */
+	unsigned said[DIAG_CODE_COUNT];
+	struct diag scratch; /* what lint_say returns for what is not given */
+};
+
+/* As diag_say, up to LINT_PER_CODE of one code. */
+struct diag *lint_say(struct lint *lint, enum diag_code code, struct loc loc,
+    const char *fmt, ...) PRINTF_LIKE(4, 5);
+/* As diag_hint and diag_note, of what lint_say returned. */
+void lint_hint(struct lint *lint, struct diag *d, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+void lint_note(struct lint *lint, struct diag *d, struct loc loc, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+/* "rule \"x\"" of policies, for messages; in the arena. */
+MUST_CHECK const char *lint_rule_name(struct lint *lint, const struct rule *rule);
+MUST_CHECK const char *lint_policy_name(struct lint *lint, const struct policy *p);
+/* Calls `each` for every rule of the model. */
+void lint_each_rule(
+    struct lint *lint, void (*each)(struct lint *lint, const struct rule *rule));
+MUST_CHECK const struct rule_list *lint_rules_of(
+    const struct policy *p, enum phase phase, enum direction dir);
+/* The first workload of a set; NULL if it is empty. */
+MUST_CHECK const struct workload *lint_first_of(
+    const struct lint *lint, const struct roaring_bitmap_s *bits);
+
+void lint_rules(struct lint *lint);      /* shadowed, unreachable, redundant */
+void lint_priorities(struct lint *lint); /* order that only names decide */
+void lint_lists(struct lint *lint);      /* entries of one list twice */
+void lint_selectors(struct lint *lint);  /* selectors that match nothing */
+void lint_ports(struct lint *lint);      /* names of ports */
+void lint_networks(struct lint *lint);   /* address prefixes */
+void lint_services(struct lint *lint);
+void lint_reach(struct lint *lint); /* DNS, the API server, tenants, isolation */
+void lint_access(struct lint *lint);
+void lint_quotas(struct lint *lint);
+
+#endif

@@ -1,0 +1,94 @@
+/*
+ * Names of ports mean what each destination gives that name. A name that no destination
+ * gives matches nothing; one that only some give matches there alone.
+ */
+#include <roaring/roaring.h>
+
+#include "policy-lang/lint_internal.h"
+
+/* Whose ports the rule's names are: the subject's own, or the peers'. */
+static const struct roaring_bitmap_s *
+destinations(struct lint *lint, const struct rule *rule)
+{
+	return rule->dir == DIR_INGRESS
+		   ? world_match(&lint->world, &rule->policy->subject)
+		   : world_rule_peers(&lint->world, rule);
+}
+
+static void
+say_unknown(struct lint *lint, const struct rule *rule, const struct port_match *port,
+    const struct roaring_bitmap_s *ends)
+{
+	const struct roaring_bitmap_s *anywhere =
+	    world_port_name(&lint->world, port->name, PROTO_ANY);
+	const struct workload *other = lint_first_of(lint, anywhere);
+	char proto[8];
+	struct diag *d;
+
+	if (other == NULL) {
+		lint_say(lint, CODE_PORT_NAME_UNKNOWN, port->loc,
+		    "no workload has a port named \"%.*s\"", STR_ARG(port->name));
+		return;
+	}
+	if (roaring_bitmap_intersect(anywhere, ends)) {
+		lint_say(lint, CODE_PORT_NAME_PROTOCOL, port->loc,
+		    "no workload that %s speaks of has a %s port named \"%.*s\"; the "
+		    "name is one of another protocol",
+		    lint_rule_name(lint, rule), proto_name(port->proto, proto),
+		    STR_ARG(port->name));
+		return;
+	}
+	d = lint_say(lint, CODE_PORT_NAME_UNKNOWN, port->loc,
+	    "no workload that %s speaks of has a port named \"%.*s\"",
+	    lint_rule_name(lint, rule), STR_ARG(port->name));
+	lint_note(lint, d, other->loc, "%.*s has one", STR_ARG(other->display));
+}
+
+static void
+say_partial(struct lint *lint, const struct port_match *port,
+    const struct roaring_bitmap_s *ends, uint64_t have)
+{
+	roaring_bitmap_t *without = roaring_bitmap_andnot(
+	    ends, world_port_name(&lint->world, port->name, port->proto));
+	const struct workload *first = lint_first_of(lint, without);
+	struct diag *d = lint_say(lint, CODE_PORT_NAME_PARTIAL, port->loc,
+	    "only %" PRIu64 " of %" PRIu64
+	    " workloads that the rule speaks of have a port named \"%.*s\"",
+	    have, roaring_bitmap_get_cardinality(ends), STR_ARG(port->name));
+
+	lint_note(lint, d, first->loc, "%.*s has none", STR_ARG(first->display));
+	roaring_bitmap_free(without);
+}
+
+static void
+lint_port(struct lint *lint, const struct rule *rule, const struct port_match *port)
+{
+	const struct roaring_bitmap_s *ends = destinations(lint, rule);
+	uint64_t have = roaring_bitmap_and_cardinality(
+	    ends, world_port_name(&lint->world, port->name, port->proto));
+
+	if (roaring_bitmap_is_empty(ends) && /* that is said of the selector */
+	    lint_first_of(lint, world_port_name(&lint->world, port->name, PROTO_ANY)) !=
+		NULL)
+		return;
+	if (have == 0)
+		say_unknown(lint, rule, port, ends);
+	else if (have < roaring_bitmap_get_cardinality(ends))
+		say_partial(lint, port, ends, have);
+}
+
+static void
+lint_rule_ports(struct lint *lint, const struct rule *rule)
+{
+	for (size_t i = 0; i < rule->port_count; i++) {
+		if (rule->ports[i].kind == PORT_NAMED)
+			lint_port(lint, rule, &rule->ports[i]);
+	}
+}
+
+void
+lint_ports(struct lint *lint)
+{
+	if (lint->world.slot_count > 0)
+		lint_each_rule(lint, lint_rule_ports);
+}

@@ -1,0 +1,12 @@
+/*
+ * Between lint_reach.c and lint_tenants.c.
+ */
+#ifndef POLICY_LANG_LINT_REACH_H
+#define POLICY_LANG_LINT_REACH_H
+
+#include "policy-lang/lint_classes.h"
+
+/* Rules that let workloads of other tenants in, where the other end consents. */
+void lint_tenants(struct lint *lint, struct lint_classes *classes);
+
+#endif

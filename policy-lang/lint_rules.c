@@ -1,0 +1,622 @@
+/*
+ * Rules that never decide anything, whatever workloads there are: what is before them in
+ * the walk takes all of it. And rules of allow blocks that others of the union cover.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy-lang/label_index.h"
+#include "policy-lang/lint_internal.h"
+
+/* What stands at one level, in one direction. */
+enum list_kind {
+	LIST_MANDATORY,
+	LIST_ISOLATION, /* a policy's subject: the end of the walk for it */
+	LIST_ALLOW,
+	LIST_DEFAULT,
+	LIST_KINDS
+};
+
+/* A box of a rule, or of an isolation. Those of one rule are neighbours. */
+struct block {
+	struct space_box box;
+	struct space_box passes; /* of a rule that passes: what it may, at most */
+	const struct policy *policy;
+	const struct rule *rule; /* NULL: isolation */
+	uint32_t list;
+	bool removed; /* said to be redundant */
+};
+
+/* Blocks that ask for one value of one dimension. */
+struct posting {
+	uint32_t *items;
+	uint32_t count, cap;
+	uint32_t seen; /* blocks that could be here */
+};
+
+struct finder {
+	struct lint *lint;
+	struct arena *scratch; /* of one question */
+	struct block *blocks;
+	size_t count, cap;
+	uint32_t *list_first; /* list -> its first block; one more at the end */
+	struct map postings;
+	const struct space_box *box; /* what is asked about */
+	uint32_t *found;             /* candidates of one question */
+	size_t found_count, found_cap;
+	uint32_t *takers; /* blocks that took part of one rule */
+	size_t taker_count, taker_cap;
+};
+
+static uint32_t
+list_of(const struct ns *level, enum direction dir, enum list_kind kind)
+{
+	return (level->index * DIRECTION_COUNT + (uint32_t)dir) * LIST_KINDS +
+	       (uint32_t)kind;
+}
+
+static void
+push_id(uint32_t **items, size_t *count, size_t *cap, uint32_t id)
+{
+	if (*count == *cap) {
+		*cap = *cap == 0 ? 16 : 2 * *cap;
+		*items = xreallocarray(*items, *cap, sizeof(**items));
+	}
+	(*items)[(*count)++] = id;
+}
+
+/* ---- blocks ---- */
+
+static bool
+is_pass(const struct block *b)
+{
+	return b->rule != NULL && b->rule->action == ACTION_PASS;
+}
+
+static void
+add_blocks(
+    struct finder *f, const struct policy *p, const struct rule *rule, uint32_t list)
+{
+	struct space_boxes boxes = {0};
+
+	if (rule != NULL)
+		space_rule(&f->lint->space, rule, &boxes);
+	else
+		space_subject(&f->lint->space, &p->subject, &boxes);
+	for (size_t i = 0; i < boxes.count; i++) {
+		if (f->count == f->cap) {
+			f->cap = f->cap == 0 ? 256 : 2 * f->cap;
+			f->blocks =
+			    xreallocarray(f->blocks, f->cap, sizeof(*f->blocks));
+		}
+		f->blocks[f->count] = (struct block){
+		    .box = boxes.items[i], .policy = p, .rule = rule, .list = list};
+		if (is_pass(&f->blocks[f->count]))
+			f->blocks[f->count].passes =
+			    space_with_names(&f->lint->space, &boxes.items[i]);
+		f->count++;
+	}
+	free(boxes.items);
+}
+
+static void
+add_list(
+    struct finder *f, const struct ns *level, enum direction dir, enum list_kind kind)
+{
+	static const enum phase phases[] = {
+	    [LIST_MANDATORY] = PHASE_MANDATORY,
+	    [LIST_ALLOW] = PHASE_ALLOW,
+	    [LIST_DEFAULT] = PHASE_DEFAULT,
+	};
+	uint32_t list = list_of(level, dir, kind);
+
+	f->list_first[list] = (uint32_t)f->count;
+	for (size_t i = 0; i < level->policy_count; i++) {
+		const struct policy *p = level->policies[i];
+		const struct rule_list *rules;
+
+		if (kind == LIST_ISOLATION) {
+			if (p->isolates[dir])
+				add_blocks(f, p, NULL, list);
+			continue;
+		}
+		rules = lint_rules_of(p, phases[kind], dir);
+		for (size_t j = 0; j < rules->count; j++)
+			add_blocks(f, p, &rules->rules[j], list);
+	}
+}
+
+static void
+collect(struct finder *f)
+{
+	const struct model *m = f->lint->m;
+	size_t lists = m->ns_count * DIRECTION_COUNT * LIST_KINDS;
+
+	f->list_first = xcalloc(lists + 1, sizeof(*f->list_first));
+	for (size_t i = 0; i < m->ns_count; i++) {
+		for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+			for (unsigned k = 0; k < LIST_KINDS; k++)
+				add_list(f, m->namespaces[i], (enum direction)d,
+				    (enum list_kind)k);
+		}
+	}
+	f->list_first[lists] = (uint32_t)f->count;
+}
+
+/* ---- the index ---- */
+
+#define EVERY_VALUE UINT32_MAX /* for blocks that ask for no single value */
+
+static struct posting *
+posting_of(struct finder *f, uint32_t list, uint32_t dim, addr_num value, bool make)
+{
+	uint8_t bytes[8 + sizeof(value)];
+	struct str key = {(const char *)bytes, sizeof(bytes)};
+	struct posting *p;
+
+	memcpy(bytes, &list, 4);
+	memcpy(bytes + 4, &dim, 4);
+	memcpy(bytes + 8, &value, sizeof(value));
+	p = map_get(&f->postings, key);
+	if (p == NULL && make) {
+		p = ARENA_NEW(f->lint->arena, struct posting);
+		(void)map_set(&f->postings, str_dup(f->lint->arena, key), p);
+	}
+	return p;
+}
+
+static void
+post(struct posting *p, uint32_t block)
+{
+	if (p->count == p->cap) {
+		p->cap = p->cap == 0 ? 2 : 2 * p->cap;
+		p->items = xreallocarray(p->items, p->cap, sizeof(*p->items));
+	}
+	p->items[p->count++] = block;
+}
+
+static void
+count_values(struct finder *f, const struct block *b)
+{
+	for (uint32_t i = 0; i < b->box.count; i++) {
+		const struct space_dim *d = &b->box.dims[i];
+
+		for (uint32_t j = 0; space_is_points(&d->set) && j < d->set.count; j++)
+			posting_of(f, b->list, d->id, d->set.ranges[j].lo, true)
+			    ->seen++;
+	}
+}
+
+/*
+ * The dimension by which a block is found: where fewest others ask for the same. A rule
+ * that passes is always found: leaving out what decides finds too little, leaving out what
+ * saves a part from being decided would find too much.
+ */
+static const struct space_dim *
+rarest_dim(struct finder *f, const struct block *b)
+{
+	const struct space_dim *best = NULL;
+	uint64_t least = UINT64_MAX;
+
+	for (uint32_t i = 0; i < b->box.count && !is_pass(b); i++) {
+		const struct space_dim *d = &b->box.dims[i];
+		uint64_t seen = 0;
+
+		if (!space_is_points(&d->set))
+			continue;
+		for (uint32_t j = 0; j < d->set.count; j++)
+			seen += posting_of(f, b->list, d->id, d->set.ranges[j].lo, true)
+				    ->seen;
+		if (seen < least) {
+			least = seen;
+			best = d;
+		}
+	}
+	return best;
+}
+
+static void
+index_blocks(struct finder *f)
+{
+	for (size_t i = 0; i < f->count; i++)
+		count_values(f, &f->blocks[i]);
+	for (size_t i = 0; i < f->count; i++) {
+		const struct block *b = &f->blocks[i];
+		const struct space_dim *d = rarest_dim(f, b);
+
+		if (d == NULL)
+			post(posting_of(f, b->list, EVERY_VALUE, 0, true), (uint32_t)i);
+		for (uint32_t j = 0; d != NULL && j < d->set.count; j++)
+			post(posting_of(f, b->list, d->id, d->set.ranges[j].lo, true),
+			    (uint32_t)i);
+	}
+}
+
+static int
+id_cmp(const void *a, const void *b)
+{
+	uint32_t x, y;
+
+	memcpy(&x, a, sizeof(x));
+	memcpy(&y, b, sizeof(y));
+	return (x > y) - (x < y);
+}
+
+static void
+find_in(struct finder *f, const struct posting *p, uint32_t before)
+{
+	for (uint32_t i = 0; p != NULL && i < p->count && p->items[i] < before; i++)
+		push_id(&f->found, &f->found_count, &f->found_cap, p->items[i]);
+}
+
+/*
+ * The blocks of a list, before one of them, that can be part of a cover of the box: a
+ * block that asks for single values where the box allows for endlessly many is none.
+ */
+static void
+find_candidates(
+    struct finder *f, uint32_t list, uint32_t before, const struct space_box *box)
+{
+	size_t kept = 0;
+
+	f->found_count = 0;
+	find_in(f, posting_of(f, list, EVERY_VALUE, 0, false), before);
+	for (uint32_t i = 0; i < box->count; i++) {
+		const struct space_dim *d = &box->dims[i];
+
+		for (uint32_t j = 0; space_is_points(&d->set) && j < d->set.count; j++)
+			find_in(f,
+			    posting_of(f, list, d->id, d->set.ranges[j].lo, false),
+			    before);
+	}
+	/* One posting is in order already. */
+	for (size_t i = 1; i < f->found_count; i++) {
+		if (f->found[i - 1] >= f->found[i]) {
+			qsort(f->found, f->found_count, sizeof(*f->found), id_cmp);
+			break;
+		}
+	}
+	for (size_t i = 0; i < f->found_count; i++) {
+		if (kept == 0 || f->found[kept - 1] != f->found[i])
+			f->found[kept++] = f->found[i];
+	}
+	f->found_count = kept;
+}
+
+/* ---- what is left of a rule ---- */
+
+/*
+ * Takes the blocks of a list, before one of them, away. In the rule's own list what is
+ * passed is lost to it like what is decided; elsewhere it comes back, and then `passes` is
+ * what may come back.
+ */
+static void
+take_list(struct finder *f, struct space_rest *rest, uint32_t list, uint32_t before)
+{
+	bool own = before != UINT32_MAX;
+
+	if (rest->open.count == 0 || f->list_first[list] == f->list_first[list + 1])
+		return;
+	find_candidates(f, list, before, f->box);
+	f->lint->work += f->found_count;
+	for (size_t i = 0; i < f->found_count && rest->open.count > 0; i++) {
+		uint32_t id = f->found[i];
+		const struct block *b = &f->blocks[id];
+		bool pass = is_pass(b) && !own;
+
+		if (space_rest_take(rest, pass ? &b->passes : &b->box, pass))
+			push_id(&f->takers, &f->taker_count, &f->taker_cap, id);
+	}
+}
+
+static const struct ns *
+ancestor_at(const struct ns *ns, uint32_t depth)
+{
+	while (ns->depth > depth)
+		ns = ns->parent;
+	return ns;
+}
+
+struct place {
+	const struct ns *level, *top; /* of the rule, of its subject */
+	enum direction dir;
+	enum list_kind kind;
+	uint32_t at; /* its first block */
+};
+
+/* The mandatory rules of all levels, or those before a mandatory rule. True if the
+ * end of the question is reached. */
+static bool
+take_mandatory(struct finder *f, struct space_rest *rest, const struct place *p)
+{
+	bool own = p->kind == LIST_MANDATORY;
+	uint32_t depth = own ? p->level->depth : p->top->depth;
+
+	for (uint32_t d = 0; d <= depth; d++) {
+		const struct ns *level = ancestor_at(p->top, d);
+		bool last = own && d == depth;
+
+		take_list(f, rest, list_of(level, p->dir, LIST_MANDATORY),
+		    last ? p->at : UINT32_MAX);
+		if (!last)
+			space_rest_next_level(rest);
+	}
+	return own;
+}
+
+/* Isolation and defaults, from the subject's own level up to the rule. */
+static void
+take_upwards(struct finder *f, struct space_rest *rest, const struct place *p)
+{
+	for (const struct ns *s = p->top; s != NULL; s = s->parent) {
+		bool last = s == p->level;
+
+		if (last && p->kind != LIST_DEFAULT)
+			return;
+		take_list(f, rest, list_of(s, p->dir, LIST_ISOLATION), UINT32_MAX);
+		take_list(f, rest, list_of(s, p->dir, LIST_DEFAULT),
+		    last ? p->at : UINT32_MAX);
+		if (last)
+			return;
+		space_rest_next_level(rest);
+	}
+}
+
+/* True if nothing of the blocks [first, end), which are one rule's, is ever reached. */
+static bool
+never_reached(struct finder *f, const struct place *p, uint32_t first, uint32_t end)
+{
+	bool none = true;
+
+	f->taker_count = 0;
+	for (uint32_t i = first; i < end && none; i++) {
+		struct space_rest rest;
+
+		if (f->lint->work > LINT_WORK) {
+			f->lint->given_up++;
+			return false;
+		}
+		arena_reset(f->scratch);
+		f->box = &f->blocks[i].box;
+		space_rest_init(&rest, f->scratch, f->box);
+		if (!take_mandatory(f, &rest, p))
+			take_upwards(f, &rest, p);
+		f->lint->given_up += rest.gave_up;
+		none = rest.open.count == 0 && !rest.gave_up;
+		space_rest_fini(&rest);
+	}
+	return none;
+}
+
+/* ---- saying it ---- */
+
+static bool
+same_owner(const struct block *a, const struct block *b)
+{
+	return a->rule == b->rule && a->policy == b->policy;
+}
+
+/* True if the rule of block `by` alone takes all of the blocks. */
+static bool
+takes_all(struct finder *f, const struct block *by, uint32_t first, uint32_t end)
+{
+	for (uint32_t i = first; i < end; i++) {
+		bool covered = false;
+
+		for (size_t j = 0; j < f->taker_count && !covered; j++) {
+			const struct block *b = &f->blocks[f->takers[j]];
+
+			covered = same_owner(b, by) &&
+				  space_covers(&b->box, &f->blocks[i].box);
+		}
+		if (!covered)
+			return false;
+	}
+	return true;
+}
+
+/* Who took it: one that took all, or the first of several (*out_sole false). */
+static const struct block *
+blame(struct finder *f, uint32_t first, uint32_t end, bool *out_sole)
+{
+	*out_sole = true;
+	for (size_t i = 0; i < f->taker_count && i < 64; i++) {
+		const struct block *by = &f->blocks[f->takers[i]];
+
+		if (takes_all(f, by, first, end))
+			return by;
+	}
+	*out_sole = false;
+	return &f->blocks[f->takers[0]];
+}
+
+static const char *
+block_name(struct finder *f, const struct block *b)
+{
+	return b->rule != NULL ? lint_rule_name(f->lint, b->rule)
+			       : lint_policy_name(f->lint, b->policy);
+}
+
+static struct loc
+block_loc(const struct block *b, enum direction dir)
+{
+	return b->rule != NULL ? b->rule->loc : b->policy->isolate_loc[dir];
+}
+
+static void
+say_never(struct finder *f, const struct place *p, uint32_t first, uint32_t end)
+{
+	const struct block *b = &f->blocks[first];
+	bool sole;
+	const struct block *by = blame(f, first, end, &sole);
+	bool shadowed = by->list == b->list;
+	const char *what =
+	    b->rule != NULL ? "can never match" : "never comes to its allow block";
+	const char *how = by->rule == NULL ? "isolates its workloads before"
+			  : is_pass(by)    ? "passes all of it on"
+					   : "decides all of it before";
+	struct diag *d = lint_say(f->lint,
+	    shadowed ? CODE_SHADOWED_RULE : CODE_UNREACHABLE_RULE, block_loc(b, p->dir),
+	    sole ? "%s %s: %s %s" : "%s %s: %s and others decide all of it before",
+	    block_name(f, b), what, block_name(f, by), how);
+
+	lint_note(f->lint, d, block_loc(by, p->dir),
+	    sole ? "%s by this" : "%s by this and others",
+	    shadowed ? "shadowed" : "decided");
+}
+
+/* The end of the blocks that are of one rule. */
+static uint32_t
+owner_end(const struct finder *f, uint32_t first)
+{
+	uint32_t end = first + 1;
+
+	while (end < f->count && f->blocks[end].list == f->blocks[first].list &&
+	       same_owner(&f->blocks[end], &f->blocks[first]))
+		end++;
+	return end;
+}
+
+/* Policies whose isolation in one direction is never reached: that is said once, not for
+ * each of their rules. */
+static struct str
+dead_key(const struct block *b, uint8_t *bytes)
+{
+	struct str key = {(const char *)bytes, sizeof(b->policy) + 1};
+
+	memcpy(bytes, &b->policy, sizeof(b->policy));
+	bytes[sizeof(b->policy)] = (uint8_t)(b->list / LIST_KINDS % DIRECTION_COUNT);
+	return key;
+}
+
+static void
+check_reached(struct finder *f, uint32_t first, uint32_t end, struct map *dead)
+{
+	struct block *b = &f->blocks[first];
+	struct place p = {
+	    .level = b->policy->level,
+	    .top = b->policy->subject.subtree,
+	    .dir = (enum direction)(b->list / LIST_KINDS % DIRECTION_COUNT),
+	    .kind = (enum list_kind)(b->list % LIST_KINDS),
+	    .at = first,
+	};
+	uint8_t bytes[sizeof(b->policy) + 1];
+	struct str key = dead_key(b, bytes);
+	bool said = p.kind == LIST_ALLOW && map_get(dead, key) != NULL;
+
+	if (!said && !never_reached(f, &p, first, end))
+		return;
+	if (!said)
+		say_never(f, &p, first, end);
+	if (p.kind == LIST_ISOLATION)
+		(void)map_set(dead, str_dup(f->lint->arena, key), b);
+	for (uint32_t i = first; i < end; i++)
+		f->blocks[i].removed = true;
+}
+
+/* ---- allow blocks ---- */
+
+/* Takes away what other rules of the union allow, those left out that are themselves
+ * said to be redundant. */
+static void
+take_others(struct finder *f, struct space_rest *rest, const struct block *self)
+{
+	find_candidates(f, self->list, UINT32_MAX, &self->box);
+	f->lint->work += f->found_count;
+	for (size_t i = 0; i < f->found_count && rest->open.count > 0; i++) {
+		uint32_t id = f->found[i];
+		const struct block *b = &f->blocks[id];
+
+		if (!b->removed && !same_owner(b, self) &&
+		    space_rest_take(rest, &b->box, false))
+			push_id(&f->takers, &f->taker_count, &f->taker_cap, id);
+	}
+}
+
+static bool
+is_redundant(struct finder *f, uint32_t first, uint32_t end)
+{
+	bool all = true;
+
+	f->taker_count = 0;
+	for (uint32_t i = first; i < end && all; i++) {
+		struct space_rest rest;
+
+		if (f->lint->work > LINT_WORK) {
+			f->lint->given_up++;
+			return false;
+		}
+		arena_reset(f->scratch);
+		space_rest_init(&rest, f->scratch, &f->blocks[i].box);
+		take_others(f, &rest, &f->blocks[i]);
+		f->lint->given_up += rest.gave_up;
+		all = rest.open.count == 0 && !rest.gave_up;
+		space_rest_fini(&rest);
+	}
+	return all;
+}
+
+static void
+check_redundant(struct finder *f, uint32_t first, uint32_t end)
+{
+	const struct rule *rule = f->blocks[first].rule;
+	const struct block *by;
+	struct diag *d;
+	bool sole;
+
+	if (!is_redundant(f, first, end))
+		return;
+	by = blame(f, first, end, &sole);
+	d = lint_say(f->lint, CODE_REDUNDANT_RULE, rule->loc,
+	    sole ? "%s adds nothing: %s allows all of it"
+		 : "%s adds nothing: %s and others allow all of it",
+	    lint_rule_name(f->lint, rule), lint_rule_name(f->lint, by->rule));
+	lint_note(
+	    f->lint, d, by->rule->loc, sole ? "allowed here" : "the first of them");
+	for (uint32_t i = first; i < end; i++)
+		f->blocks[i].removed = true;
+}
+
+/* From the last to the first, so that of two equal rules the later one is said. */
+static void
+check_allow_blocks(struct finder *f)
+{
+	for (uint32_t end = (uint32_t)f->count; end > 0;) {
+		uint32_t first = end - 1;
+
+		while (first > 0 &&
+		       f->blocks[first - 1].list == f->blocks[first].list &&
+		       same_owner(&f->blocks[first - 1], &f->blocks[first]))
+			first--;
+		if (f->blocks[first].list % LIST_KINDS == LIST_ALLOW &&
+		    !f->blocks[first].removed)
+			check_redundant(f, first, end);
+		end = first;
+	}
+}
+
+void
+lint_rules(struct lint *lint)
+{
+	struct finder f = {.lint = lint, .scratch = arena_new()};
+	struct map dead = {0};
+
+	collect(&f);
+	index_blocks(&f);
+	for (uint32_t i = 0; i < f.count;) {
+		uint32_t end = owner_end(&f, i);
+
+		check_reached(&f, i, end, &dead);
+		i = end;
+	}
+	check_allow_blocks(&f);
+	for (size_t i = 0; i < f.postings.len; i++)
+		free(((struct posting *)f.postings.entries[i].value)->items);
+	map_fini(&f.postings);
+	map_fini(&dead);
+	free(f.blocks);
+	free(f.list_first);
+	free(f.found);
+	free(f.takers);
+	arena_free(f.scratch);
+}

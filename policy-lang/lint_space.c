@@ -1,0 +1,772 @@
+#include "policy-lang/lint_space.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy-lang/portset.h"
+
+#define NUM_MAX (~(addr_num)0)
+/* Of texts, 0 says that there is none. */
+#define ABSENT 0
+
+void
+space_fini(struct space *s)
+{
+	map_fini(&s->keys);
+	map_fini(&s->values);
+}
+
+static uint32_t
+number_of(struct map *texts, struct str text)
+{
+	void *known = map_get(texts, text);
+	uintptr_t number = (uintptr_t)known;
+
+	if (known == NULL) {
+		number = texts->len + 1;
+		/* A number, not an address: nothing is ever behind it. */
+		(void)map_set(texts, text, (void *)number);
+	}
+	return (uint32_t)number;
+}
+
+/* ---- sets ---- */
+
+/* The greatest value of a dimension; the least is 0. */
+static addr_num
+dim_max(uint32_t id)
+{
+	switch (id) {
+	case DIM_PEER_KIND:
+		return 2;
+	case DIM_PEER_ADDRESSED:
+		return 1;
+	default:
+		return NUM_MAX;
+	}
+}
+
+/* A copy of the set in the arena. */
+static struct space_set
+keep(struct arena *a, const struct addrset *set)
+{
+	struct addr_range *ranges = ARENA_ARRAY(a, set->count, struct addr_range);
+
+	memcpy(ranges, set->ranges, set->count * sizeof(*ranges));
+	return (struct space_set){ranges, (uint32_t)set->count};
+}
+
+static struct space_set
+range_set(struct arena *a, addr_num lo, addr_num hi)
+{
+	struct addr_range *range = ARENA_NEW(a, struct addr_range);
+
+	*range = (struct addr_range){lo, hi};
+	return (struct space_set){range, 1};
+}
+
+/* May be empty. */
+static struct space_set
+intersect(struct arena *a, struct space_set x, struct space_set y)
+{
+	struct addr_range *out = ARENA_ARRAY(a, x.count + y.count, struct addr_range);
+	uint32_t i = 0, j = 0, count = 0;
+
+	while (i < x.count && j < y.count) {
+		const struct addr_range *p = &x.ranges[i], *q = &y.ranges[j];
+		addr_num lo = p->lo > q->lo ? p->lo : q->lo;
+		addr_num hi = p->hi < q->hi ? p->hi : q->hi;
+
+		if (lo <= hi)
+			out[count++] = (struct addr_range){lo, hi};
+		if (p->hi < q->hi)
+			i++;
+		else
+			j++;
+	}
+	return (struct space_set){out, count};
+}
+
+/* Everything up to `max` that is not in it; may be empty. */
+static struct space_set
+complement(struct arena *a, struct space_set x, addr_num max)
+{
+	struct addr_range *out = ARENA_ARRAY(a, x.count + 1, struct addr_range);
+	uint32_t count = 0;
+	addr_num next = 0;
+
+	for (uint32_t i = 0; i < x.count; i++) {
+		if (x.ranges[i].lo > next)
+			out[count++] = (struct addr_range){next, x.ranges[i].lo - 1};
+		if (x.ranges[i].hi >= max)
+			return (struct space_set){out, count};
+		next = x.ranges[i].hi + 1;
+	}
+	out[count++] = (struct addr_range){next, max};
+	return (struct space_set){out, count};
+}
+
+static bool
+set_covers(const struct space_set *outer, const struct space_set *inner)
+{
+	uint32_t j = 0;
+
+	if (outer->ranges == inner->ranges)
+		return true;
+	for (uint32_t i = 0; i < inner->count; i++) {
+		while (j < outer->count && outer->ranges[j].hi < inner->ranges[i].lo)
+			j++;
+		if (j == outer->count || outer->ranges[j].lo > inner->ranges[i].lo ||
+		    outer->ranges[j].hi < inner->ranges[i].hi)
+			return false;
+	}
+	return true;
+}
+
+static bool
+sets_meet(const struct space_set *x, const struct space_set *y)
+{
+	uint32_t i = 0, j = 0;
+
+	while (i < x->count && j < y->count) {
+		if (x->ranges[i].hi < y->ranges[j].lo)
+			i++;
+		else if (y->ranges[j].hi < x->ranges[i].lo)
+			j++;
+		else
+			return true;
+	}
+	return false;
+}
+
+bool
+space_is_points(const struct space_set *set)
+{
+	if (set->count > 16)
+		return false;
+	for (uint32_t i = 0; i < set->count; i++) {
+		if (set->ranges[i].lo != set->ranges[i].hi)
+			return false;
+	}
+	return true;
+}
+
+/* ---- making boxes ---- */
+
+struct maker {
+	struct space *s;
+	struct space_dim *dims; /* by id */
+	uint32_t count, cap;
+	bool empty; /* no point is left */
+};
+
+static void
+constrain(struct maker *k, uint32_t id, struct space_set set)
+{
+	uint32_t at = k->count;
+
+	while (at > 0 && k->dims[at - 1].id > id)
+		at--;
+	if (at > 0 && k->dims[at - 1].id == id) {
+		struct space_dim *d = &k->dims[at - 1];
+
+		d->set = intersect(k->s->arena, d->set, set);
+		k->empty = k->empty || d->set.count == 0;
+		return;
+	}
+	if (k->count == k->cap) {
+		k->cap = k->cap == 0 ? 8 : 2 * k->cap;
+		k->dims = xreallocarray(k->dims, k->cap, sizeof(*k->dims));
+	}
+	memmove(&k->dims[at + 1], &k->dims[at], (k->count - at) * sizeof(*k->dims));
+	k->dims[at] = (struct space_dim){id, set};
+	k->count++;
+	k->empty = k->empty || set.count == 0;
+}
+
+static void
+constrain_range(struct maker *k, uint32_t id, addr_num lo, addr_num hi)
+{
+	constrain(k, id, range_set(k->s->arena, lo, hi));
+}
+
+static void
+constrain_text(struct maker *k, uint32_t id, struct str text)
+{
+	uint32_t number = number_of(&k->s->values, text);
+
+	constrain_range(k, id, number, number);
+}
+
+static struct space_set
+texts_set(struct space *s, const struct str *texts, size_t count)
+{
+	struct addrset set = {0};
+	struct space_set kept;
+
+	for (size_t i = 0; i < count; i++) {
+		uint32_t number = number_of(&s->values, texts[i]);
+
+		addrset_add(&set, (struct addr_range){number, number});
+	}
+	addrset_normalise(&set);
+	kept = keep(s->arena, &set);
+	addrset_fini(&set);
+	return kept;
+}
+
+static void
+constrain_requirement(
+    struct maker *k, const struct requirement *r, enum space_labels whose)
+{
+	struct space *s = k->s;
+	uint32_t id = DIM_LABELS + 8 * number_of(&s->keys, r->key) + whose;
+	struct space_set set = {0};
+
+	switch (r->op) {
+	case REQ_EXISTS:
+		set = range_set(s->arena, ABSENT + 1, NUM_MAX);
+		break;
+	case REQ_NOT_EXISTS:
+		set = range_set(s->arena, ABSENT, ABSENT);
+		break;
+	case REQ_IN:
+		set = texts_set(s, r->values, r->value_count);
+		break;
+	case REQ_NOT_IN: /* an absent key is in no list */
+		set = complement(
+		    s->arena, texts_set(s, r->values, r->value_count), NUM_MAX);
+		break;
+	}
+	constrain(k, id, set);
+}
+
+static void
+constrain_selector(
+    struct maker *k, const struct selector *selector, enum space_labels whose)
+{
+	for (size_t i = 0; selector != NULL && i < selector->count; i++)
+		constrain_requirement(k, &selector->reqs[i], whose);
+}
+
+static void
+constrain_subtree(struct maker *k, uint32_t id, const struct ns *top)
+{
+	constrain_range(k, id, k->s->ns_rank[top->index],
+	    (addr_num)k->s->ns_rank_end[top->index] - 1);
+}
+
+#define METADATA_NAME STR("kubernetes.io/metadata.name")
+
+/* A Kubernetes namespace has one place in the tree, and a label that says its name. */
+static void
+constrain_kube(struct maker *k, bool peer, const struct kube_ns *kube)
+{
+	enum space_labels whose = peer ? LABELS_PEER_NS : LABELS_SUBJECT_NS;
+	uint32_t rank = k->s->ns_rank[kube->ns->index];
+	uint32_t label = DIM_LABELS + 8 * number_of(&k->s->keys, METADATA_NAME) + whose;
+	/* Its own bytes tell it from every other, in whatever cluster. */
+	struct str self = {(const char *)kube, sizeof(*kube)};
+
+	constrain_range(k, peer ? DIM_PEER_NS : DIM_SUBJECT_NS, rank, rank);
+	constrain_text(k, peer ? DIM_PEER_KUBE : DIM_SUBJECT_KUBE, self);
+	constrain_text(k, peer ? DIM_PEER_CLUSTER : DIM_SUBJECT_CLUSTER, kube->cluster);
+	constrain_text(k, label, kube->name);
+}
+
+static void
+constrain_subject(struct maker *k, const struct workload_match *m)
+{
+	if (m->cluster.ptr != NULL)
+		constrain_text(k, DIM_SUBJECT_CLUSTER, m->cluster);
+	if (m->subtree != NULL && m->subtree->parent != NULL)
+		constrain_subtree(k, DIM_SUBJECT_NS, m->subtree);
+	if (m->kube != NULL)
+		constrain_kube(k, false, m->kube);
+	constrain_selector(k, m->ns_selector, LABELS_SUBJECT_NS);
+	constrain_selector(k, m->selector, LABELS_SUBJECT);
+	if (m->service_account.ptr != NULL)
+		constrain_text(k, DIM_SUBJECT_ACCOUNT, m->service_account);
+}
+
+enum peer_class {
+	CLASS_WORKLOAD,
+	CLASS_NODE,
+	CLASS_ADDRESS
+};
+
+static void
+constrain_workloads(struct maker *k, const struct workload_match *m)
+{
+	constrain_range(k, DIM_PEER_KIND, CLASS_WORKLOAD, CLASS_WORKLOAD);
+	if (m->cluster.ptr != NULL)
+		constrain_text(k, DIM_PEER_CLUSTER, m->cluster);
+	if (m->subtree != NULL && m->subtree->parent != NULL)
+		constrain_subtree(k, DIM_PEER_NS, m->subtree);
+	if (m->kube != NULL)
+		constrain_kube(k, true, m->kube);
+	constrain_selector(k, m->ns_selector, LABELS_PEER_NS);
+	constrain_selector(k, m->selector, LABELS_PEER);
+	if (m->service_account.ptr != NULL)
+		constrain_text(k, DIM_PEER_ACCOUNT, m->service_account);
+}
+
+/* ---- addresses ---- */
+
+#define MAPPED_FIRST ((addr_num)0xffff << 32)
+#define MAPPED_LAST  (MAPPED_FIRST | UINT32_MAX)
+
+addr_num
+space_address(const struct ip_addr *addr)
+{
+	addr_num num = addr_to_num(addr);
+
+	return addr->family == IP_V4 ? num | MAPPED_FIRST : num;
+}
+
+void
+space_add_prefixes(struct addrset *set, const struct ip_prefix *prefixes, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct addr_range r = prefix_to_range(&prefixes[i]);
+
+		if (prefixes[i].addr.family == IP_V4) {
+			addrset_add(set, (struct addr_range){
+					     r.lo | MAPPED_FIRST, r.hi | MAPPED_FIRST});
+			continue;
+		}
+		/* No IPv6 address lies where IPv4 has been put. */
+		if (r.lo < MAPPED_FIRST)
+			addrset_add(
+			    set, (struct addr_range){r.lo,
+				     r.hi < MAPPED_FIRST ? r.hi : MAPPED_FIRST - 1});
+		if (r.hi > MAPPED_LAST)
+			addrset_add(set,
+			    (struct addr_range){
+				r.lo > MAPPED_LAST ? r.lo : MAPPED_LAST + 1, r.hi});
+	}
+}
+
+void
+space_add_network(struct addrset *set, const struct peer *peer)
+{
+	struct addrset in = {0}, out = {0};
+
+	space_add_prefixes(&in, peer->prefixes, peer->prefix_count);
+	space_add_prefixes(&out, peer->excepts, peer->except_count);
+	addrset_normalise(&in);
+	addrset_normalise(&out);
+	addrset_subtract(&in, &out);
+	addrset_add_set(set, &in);
+	addrset_fini(&in);
+	addrset_fini(&out);
+}
+
+static void
+constrain_network(struct maker *k, struct space_set addresses, bool by_address)
+{
+	constrain_range(k, DIM_PEER_ADDRESSED, 1, 1);
+	constrain(k, DIM_PEER_ADDRESS, addresses);
+	if (!by_address) /* never a workload, but see add_networks */
+		constrain_range(k, DIM_PEER_KIND, CLASS_NODE, CLASS_ADDRESS);
+}
+
+/* ---- ports ---- */
+
+/* Behind the columns: the names of one protocol are a range, so that a rule for the
+ * whole protocol takes them in. */
+#define NAMES_FIRST ((addr_num)1 << 32)
+#define NAMES_COUNT ((addr_num)1 << 32)
+
+static void
+add_column(struct addrset *set, enum port_column column, uint16_t lo, uint16_t hi)
+{
+	addr_num base = (addr_num)column << 16;
+	bool whole = !port_column_has_ports(column) || (lo <= 1 && hi == UINT16_MAX);
+
+	if (!whole) {
+		addrset_add(set, (struct addr_range){base + lo, base + hi});
+		return;
+	}
+	addrset_add(set, (struct addr_range){base, base + UINT16_MAX});
+	base = NAMES_FIRST + column * NAMES_COUNT;
+	if (port_column_has_ports(column))
+		addrset_add(set, (struct addr_range){base, base + NAMES_COUNT - 1});
+}
+
+static void
+add_port(struct space *s, struct addrset *set, const struct port_match *port)
+{
+	for (unsigned c = 0; c < PORT_COLUMNS; c++) {
+		enum port_column column = (enum port_column)c;
+		addr_num at;
+
+		if (port->proto != PROTO_ANY && port_column_of(port->proto) != column)
+			continue;
+		if (port->kind == PORT_NUMBERS) {
+			add_column(set, column, port->lo, port->hi);
+		} else if (port_column_has_ports(column)) {
+			at = NAMES_FIRST + c * NAMES_COUNT +
+			     number_of(&s->values, port->name);
+			addrset_add(set, (struct addr_range){at, at});
+		}
+	}
+}
+
+static void
+constrain_ports(struct maker *k, const struct port_match *ports, size_t count)
+{
+	struct addrset set = {0};
+
+	for (size_t i = 0; i < count; i++)
+		add_port(k->s, &set, &ports[i]);
+	addrset_normalise(&set);
+	constrain(k, DIM_PORT, keep(k->s->arena, &set));
+	addrset_fini(&set);
+}
+
+/* ---- whole boxes ---- */
+
+static struct space_box
+finish(struct maker *k)
+{
+	struct space_box box = {.count = k->count};
+	struct space_dim *dims = ARENA_ARRAY(k->s->arena, k->count, struct space_dim);
+
+	if (k->count > 0)
+		memcpy(dims, k->dims, k->count * sizeof(*dims));
+	box.dims = dims;
+	return box;
+}
+
+static void
+boxes_add(struct space_boxes *boxes, struct space_box box)
+{
+	if (boxes->count == boxes->cap) {
+		boxes->cap = boxes->cap == 0 ? 4 : 2 * boxes->cap;
+		boxes->items =
+		    xreallocarray(boxes->items, boxes->cap, sizeof(*boxes->items));
+	}
+	boxes->items[boxes->count++] = box;
+}
+
+static void
+finish_into(struct maker *k, struct space_boxes *out)
+{
+	if (!k->empty)
+		boxes_add(out, finish(k));
+	free(k->dims);
+}
+
+void
+space_subject(
+    struct space *s, const struct workload_match *subject, struct space_boxes *out)
+{
+	struct maker k = {.s = s};
+
+	constrain_subject(&k, subject);
+	finish_into(&k, out);
+}
+
+struct space_box
+space_port(struct space *s, const struct port_match *port)
+{
+	struct maker k = {.s = s};
+	struct space_box box;
+
+	constrain_ports(&k, port, 1);
+	box = finish(&k);
+	free(k.dims);
+	return box;
+}
+
+/* A copy of what has been asked for so far. */
+static struct maker
+fork_maker(const struct maker *from)
+{
+	struct maker k = *from;
+
+	k.cap = from->count + 8;
+	k.dims = xreallocarray(NULL, k.cap, sizeof(*k.dims));
+	if (from->count > 0)
+		memcpy(k.dims, from->dims, from->count * sizeof(*k.dims));
+	return k;
+}
+
+static void
+add_names(const struct maker *base, const struct peer *peer, struct space_boxes *out)
+{
+	struct maker k;
+
+	if (peer->fqdn_count == 0)
+		return;
+	k = fork_maker(base);
+	constrain(&k, DIM_PEER_NAME, texts_set(k.s, peer->fqdns, peer->fqdn_count));
+	constrain_range(&k, DIM_PEER_ADDRESSED, 1, 1);
+	finish_into(&k, out);
+}
+
+/* One box, except for networks: these are collected by their callers. */
+static void
+add_peer(const struct maker *base, const struct peer *peer, struct space_boxes *out)
+{
+	struct maker k;
+
+	add_names(base, peer, out);
+	if (peer->kind != PEER_WORKLOADS && peer->kind != PEER_NODES)
+		return;
+	k = fork_maker(base);
+	if (peer->kind == PEER_WORKLOADS) {
+		constrain_workloads(&k, &peer->workloads);
+	} else {
+		constrain_range(&k, DIM_PEER_KIND, CLASS_NODE, CLASS_NODE);
+		if (peer->cluster.ptr != NULL)
+			constrain_text(&k, DIM_PEER_CLUSTER, peer->cluster);
+		if (peer->node_name.ptr != NULL)
+			constrain_text(&k, DIM_PEER_NODE, peer->node_name);
+		constrain_selector(&k, peer->node_selector, LABELS_NODE);
+	}
+	finish_into(&k, out);
+}
+
+/* The workloads of other clusters: outside addresses to policies of one. */
+static void
+add_other_clusters(const struct maker *base, const struct addrset *addresses,
+    struct str cluster, struct space_boxes *out)
+{
+	struct maker k = fork_maker(base);
+	struct space_set own = texts_set(k.s, &cluster, 1);
+
+	constrain_network(&k, keep(k.s->arena, addresses), true);
+	constrain_range(&k, DIM_PEER_KIND, CLASS_WORKLOAD, CLASS_WORKLOAD);
+	constrain(&k, DIM_PEER_CLUSTER, complement(k.s->arena, own, NUM_MAX));
+	finish_into(&k, out);
+}
+
+/* The networks among the peers that match workloads, or those that do not. */
+static void
+add_networks(const struct maker *base, const struct peer *peers, size_t count,
+    bool by_address, struct space_boxes *out)
+{
+	struct addrset set = {0};
+	struct maker k;
+
+	for (size_t i = 0; i < count; i++) {
+		if (peers[i].kind == PEER_NETWORK && peers[i].by_address == by_address)
+			space_add_network(&set, &peers[i]);
+	}
+	if (set.count == 0) {
+		addrset_fini(&set);
+		return;
+	}
+	addrset_normalise(&set);
+	k = fork_maker(base);
+	constrain_network(&k, keep(k.s->arena, &set), by_address);
+	finish_into(&k, out);
+	if (!by_address && peers[0].cluster.ptr != NULL)
+		add_other_clusters(base, &set, peers[0].cluster, out);
+	addrset_fini(&set);
+}
+
+static void
+add_peers(const struct maker *base, const struct peer *peers, size_t count,
+    struct space_boxes *out)
+{
+	for (size_t i = 0; i < count; i++)
+		add_peer(base, &peers[i], out);
+	add_networks(base, peers, count, true, out);
+	add_networks(base, peers, count, false, out);
+}
+
+void
+space_peer(struct space *s, const struct peer *peer, struct space_boxes *out)
+{
+	struct maker base = {.s = s};
+
+	add_peers(&base, peer, 1, out);
+}
+
+void
+space_rule(struct space *s, const struct rule *rule, struct space_boxes *out)
+{
+	struct maker base = {.s = s};
+
+	if (rule->any_port || rule->port_count > 0) {
+		constrain_subject(&base, &rule->policy->subject);
+		if (!rule->any_port)
+			constrain_ports(&base, rule->ports, rule->port_count);
+		if (base.empty)
+			free(base.dims);
+		else if (rule->any_peer)
+			finish_into(&base, out);
+		else {
+			add_peers(&base, rule->peers, rule->peer_count, out);
+			free(base.dims);
+		}
+	}
+}
+
+/* ---- comparing boxes ---- */
+
+bool
+space_covers(const struct space_box *outer, const struct space_box *inner)
+{
+	uint32_t j = 0;
+
+	for (uint32_t i = 0; i < outer->count; i++) {
+		const struct space_dim *d = &outer->dims[i];
+
+		while (j < inner->count && inner->dims[j].id < d->id)
+			j++;
+		if (j == inner->count || inner->dims[j].id != d->id ||
+		    !set_covers(&d->set, &inner->dims[j].set))
+			return false;
+	}
+	return true;
+}
+
+bool
+space_meets(const struct space_box *a, const struct space_box *b)
+{
+	uint32_t i = 0, j = 0;
+
+	while (i < a->count && j < b->count) {
+		if (a->dims[i].id < b->dims[j].id)
+			i++;
+		else if (b->dims[j].id < a->dims[i].id)
+			j++;
+		else if (!sets_meet(&a->dims[i++].set, &b->dims[j++].set))
+			return false;
+	}
+	return true;
+}
+
+/* ---- what is left ---- */
+
+static const struct space_dim *
+find_dim(const struct space_box *box, uint32_t id)
+{
+	for (uint32_t i = 0; i < box->count; i++) {
+		if (box->dims[i].id == id)
+			return &box->dims[i];
+	}
+	return NULL;
+}
+
+/* `box` with one dimension set to something else. */
+static struct space_box
+with_dim(
+    struct arena *a, const struct space_box *box, uint32_t id, struct space_set set)
+{
+	struct space_dim *dims = ARENA_ARRAY(a, box->count + 1, struct space_dim);
+	uint32_t count = 0, i = 0;
+
+	for (; i < box->count && box->dims[i].id < id; i++)
+		dims[count++] = box->dims[i];
+	dims[count++] = (struct space_dim){id, set};
+	if (i < box->count && box->dims[i].id == id)
+		i++;
+	for (; i < box->count; i++)
+		dims[count++] = box->dims[i];
+	return (struct space_box){dims, count};
+}
+
+struct space_box
+space_with_names(struct space *s, const struct space_box *box)
+{
+	const struct space_dim *d = find_dim(box, DIM_PORT);
+	struct addrset set = {0};
+	struct space_box wide = *box;
+
+	if (d == NULL)
+		return wide;
+	for (uint32_t i = 0; i < d->set.count; i++)
+		addrset_add(&set, d->set.ranges[i]);
+	for (unsigned c = 0; c < PORT_COLUMNS; c++) {
+		addr_num names = NAMES_FIRST + c * NAMES_COUNT, first = c << 16;
+		struct addr_range numbers = {first, first + UINT16_MAX};
+		struct addr_range named = {names, names + NAMES_COUNT - 1};
+
+		if (sets_meet(&(struct space_set){&numbers, 1}, &d->set))
+			addrset_add(&set, named);
+		if (sets_meet(&(struct space_set){&named, 1}, &d->set))
+			addrset_add(&set, numbers);
+	}
+	addrset_normalise(&set);
+	wide = with_dim(s->arena, box, DIM_PORT, keep(s->arena, &set));
+	addrset_fini(&set);
+	return wide;
+}
+
+void
+space_rest_init(
+    struct space_rest *rest, struct arena *arena, const struct space_box *box)
+{
+	*rest = (struct space_rest){.arena = arena};
+	boxes_add(&rest->open, *box);
+}
+
+void
+space_rest_fini(struct space_rest *rest)
+{
+	free(rest->open.items);
+	free(rest->passed.items);
+}
+
+/* Cuts `piece`, which meets `box`, into what is outside (appended to `out`, disjoint
+ * pieces) and what is inside (returned). */
+static struct space_box
+cut(struct arena *a, struct space_box piece, const struct space_box *box,
+    struct space_boxes *out)
+{
+	for (uint32_t i = 0; i < box->count; i++) {
+		const struct space_dim *b = &box->dims[i];
+		const struct space_dim *p = find_dim(&piece, b->id);
+		addr_num max = dim_max(b->id);
+		struct space_set whole = range_set(a, 0, max);
+		struct space_set mine = p != NULL ? p->set : whole;
+		struct space_set outside =
+		    intersect(a, mine, complement(a, b->set, max));
+
+		if (outside.count == 0)
+			continue;
+		boxes_add(out, with_dim(a, &piece, b->id, outside));
+		piece = with_dim(a, &piece, b->id, intersect(a, mine, b->set));
+	}
+	return piece;
+}
+
+bool
+space_rest_take(struct space_rest *rest, const struct space_box *box, bool pass)
+{
+	struct space_boxes left = {0};
+	size_t met = 0;
+
+	while (met < rest->open.count && !space_meets(&rest->open.items[met], box))
+		met++;
+	if (met == rest->open.count)
+		return false; /* most boxes meet nothing */
+	for (size_t i = 0; i < rest->open.count && !rest->gave_up; i++) {
+		struct space_box inside;
+
+		if (i < met || !space_meets(&rest->open.items[i], box)) {
+			boxes_add(&left, rest->open.items[i]);
+			continue;
+		}
+		inside = cut(rest->arena, rest->open.items[i], box, &left);
+		if (pass)
+			boxes_add(&rest->passed, inside);
+		rest->gave_up = left.count + rest->passed.count > SPACE_PIECES;
+	}
+	free(rest->open.items);
+	rest->open = left;
+	return true;
+}
+
+void
+space_rest_next_level(struct space_rest *rest)
+{
+	for (size_t i = 0; i < rest->passed.count; i++)
+		boxes_add(&rest->open, rest->passed.items[i]);
+	rest->passed.count = 0;
+}

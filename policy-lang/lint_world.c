@@ -1,0 +1,672 @@
+#include "policy-lang/lint_world.h"
+
+#include <roaring/roaring.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the tree as ranges ---- */
+
+/* Byte order with / before everything, so that a subtree follows its top. */
+static int
+path_cmp(struct str a, struct str b)
+{
+	size_t len = a.len < b.len ? a.len : b.len;
+
+	for (size_t i = 0; i < len; i++) {
+		unsigned x = a.ptr[i] == '/' ? 0 : (unsigned char)a.ptr[i] + 1u;
+		unsigned y = b.ptr[i] == '/' ? 0 : (unsigned char)b.ptr[i] + 1u;
+
+		if (x != y)
+			return x < y ? -1 : 1;
+	}
+	return (a.len > b.len) - (a.len < b.len);
+}
+
+static int
+ns_cmp(const void *a, const void *b)
+{
+	const struct ns *const *x = a, *const *y = b;
+
+	return path_cmp((*x)->path, (*y)->path);
+}
+
+static void
+rank_tree(struct lint_world *w)
+{
+	const struct model *m = w->model;
+	const struct ns **order = ARENA_ARRAY(w->arena, m->ns_count, const struct ns *);
+
+	w->ns_rank = ARENA_ARRAY(w->arena, m->ns_count, uint32_t);
+	w->ns_rank_end = ARENA_ARRAY(w->arena, m->ns_count, uint32_t);
+	for (size_t i = 0; i < m->ns_count; i++)
+		order[i] = m->namespaces[i];
+	qsort(order, m->ns_count, sizeof(*order), ns_cmp);
+	for (size_t i = 0; i < m->ns_count; i++) {
+		w->ns_rank[order[i]->index] = (uint32_t)i;
+		w->ns_rank_end[order[i]->index] = (uint32_t)i + 1;
+	}
+	for (size_t i = m->ns_count; i-- > 0;) {
+		const struct ns *ns = order[i];
+		uint32_t end = w->ns_rank_end[ns->index];
+
+		if (ns->parent != NULL && w->ns_rank_end[ns->parent->index] < end)
+			w->ns_rank_end[ns->parent->index] = end;
+	}
+}
+
+/* ---- scopes and slots ---- */
+
+size_t
+world_kube_index(const struct model *m, const struct kube_ns *kube)
+{
+	size_t lo = 0, hi = m->kube_count;
+
+	while (hi - lo > 1) {
+		size_t mid = lo + (hi - lo) / 2;
+		const struct kube_ns *k = m->kube_namespaces[mid];
+		int order = str_cmp(k->cluster, kube->cluster);
+
+		if (order == 0)
+			order = str_cmp(k->name, kube->name);
+		if (order <= 0)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* Counts into `first`, by rank; then says where the scopes of each rank begin. */
+static void
+make_scopes(struct lint_world *w)
+{
+	const struct model *m = w->model;
+	uint32_t *next = ARENA_ARRAY(w->arena, m->ns_count + 1, uint32_t);
+
+	w->scope_count = (uint32_t)(m->ns_count + m->kube_count);
+	w->scopes = ARENA_ARRAY(w->arena, w->scope_count, struct lint_scope);
+	w->native_scope = ARENA_ARRAY(w->arena, m->ns_count, uint32_t);
+	w->kube_scope = ARENA_ARRAY(w->arena, m->kube_count, uint32_t);
+	for (size_t i = 0; i < m->ns_count; i++)
+		next[i + 1] = 1;
+	for (size_t i = 0; i < m->kube_count; i++)
+		next[w->ns_rank[m->kube_namespaces[i]->ns->index] + 1]++;
+	for (size_t i = 0; i < m->ns_count; i++)
+		next[i + 1] += next[i];
+	for (size_t i = 0; i < m->ns_count; i++) {
+		uint32_t scope = next[w->ns_rank[i]]++;
+
+		w->native_scope[i] = scope;
+		w->scopes[scope].ns = m->namespaces[i];
+	}
+	for (size_t i = 0; i < m->kube_count; i++) {
+		const struct kube_ns *kube = m->kube_namespaces[i];
+		uint32_t scope = next[w->ns_rank[kube->ns->index]]++;
+
+		w->kube_scope[i] = scope;
+		w->scopes[scope] = (struct lint_scope){.ns = kube->ns, .kube = kube};
+	}
+}
+
+static void
+make_slots(struct lint_world *w)
+{
+	const struct model *m = w->model;
+	uint32_t *scope = ARENA_ARRAY(w->arena, m->workload_count, uint32_t);
+	uint32_t next = 0;
+
+	w->slot_of = ARENA_ARRAY(w->arena, m->workload_count, uint32_t);
+	for (size_t i = 0; i < m->workload_count; i++) {
+		const struct workload *wl = m->workloads[i];
+
+		w->slot_of[i] = LINT_NONE;
+		if (wl->host_network)
+			continue;
+		scope[i] = wl->kube != NULL
+			       ? w->kube_scope[world_kube_index(m, wl->kube)]
+			       : w->native_scope[wl->ns->index];
+		w->scopes[scope[i]].end++;
+		w->slot_count++;
+	}
+	for (uint32_t i = 0; i < w->scope_count; i++) {
+		w->scopes[i].first = next;
+		next += w->scopes[i].end;
+		w->scopes[i].end = w->scopes[i].first;
+	}
+	w->slots = ARENA_ARRAY(w->arena, w->slot_count, const struct workload *);
+	for (size_t i = 0; i < m->workload_count; i++) {
+		if (m->workloads[i]->host_network)
+			continue;
+		w->slot_of[i] = w->scopes[scope[i]].end++;
+		w->slots[w->slot_of[i]] = m->workloads[i];
+	}
+}
+
+/* A subtree's slots: from its own first scope to its last descendant's last. */
+static void
+make_subtrees(struct lint_world *w)
+{
+	const struct model *m = w->model;
+
+	w->ns_first = ARENA_ARRAY(w->arena, m->ns_count, uint32_t);
+	w->ns_end = ARENA_ARRAY(w->arena, m->ns_count, uint32_t);
+	for (uint32_t i = w->scope_count; i-- > 0;) {
+		const struct lint_scope *s = &w->scopes[i];
+		uint32_t *end = &w->ns_end[s->ns->index];
+
+		w->ns_first[s->ns->index] = s->first;
+		if (*end < s->end)
+			*end = s->end;
+		if (s->ns->parent != NULL && w->ns_end[s->ns->parent->index] < *end)
+			w->ns_end[s->ns->parent->index] = *end;
+	}
+}
+
+/* ---- addresses ---- */
+
+static int
+point_cmp(const void *a, const void *b)
+{
+	const struct lint_point *x = a, *y = b;
+
+	return (x->addr > y->addr) - (x->addr < y->addr);
+}
+
+static bool
+both_families(const struct ip_addr *ips, size_t count)
+{
+	for (size_t i = 1; i < count; i++) {
+		if (ips[i].family != ips[0].family)
+			return true;
+	}
+	return false;
+}
+
+static void
+make_points(struct lint_world *w)
+{
+	const struct model *m = w->model;
+	size_t cap = 0;
+
+	for (size_t i = 0; i < m->workload_count; i++)
+		cap += m->workloads[i]->ip_count;
+	for (size_t i = 0; i < m->node_count; i++)
+		cap += m->nodes[i]->ip_count;
+	w->points = ARENA_ARRAY(w->arena, cap, struct lint_point);
+	for (size_t i = 0; i < m->workload_count; i++) {
+		const struct workload *wl = m->workloads[i];
+
+		w->dual_stack |= both_families(wl->ips, wl->ip_count);
+		for (size_t j = 0; j < wl->ip_count; j++)
+			w->points[w->point_count++] = (struct lint_point){
+			    .addr = space_address(&wl->ips[j]),
+			    .slot = w->slot_of[i],
+			    .on_host = wl->host_network ? wl : NULL,
+			};
+	}
+	for (size_t i = 0; i < m->node_count; i++) {
+		const struct node *node = m->nodes[i];
+
+		w->dual_stack |= both_families(node->ips, node->ip_count);
+		for (size_t j = 0; j < node->ip_count; j++)
+			w->points[w->point_count++] = (struct lint_point){
+			    .addr = space_address(&node->ips[j]),
+			    .slot = LINT_NONE,
+			    .node = node,
+			};
+	}
+	qsort(w->points, w->point_count, sizeof(*w->points), point_cmp);
+}
+
+size_t
+world_find(const struct lint_world *w, addr_num addr)
+{
+	size_t lo = 0, hi = w->point_count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (w->points[mid].addr < addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* ---- labels ---- */
+
+static struct label_set
+slot_labels(const void *ctx, uint32_t slot)
+{
+	return ((const struct lint_world *)ctx)->slots[slot]->labels;
+}
+
+static struct label_set
+labels_of_scope(const void *ctx, uint32_t scope)
+{
+	const struct lint_scope *s = &((const struct lint_world *)ctx)->scopes[scope];
+
+	return s->kube != NULL ? s->kube->labels : s->ns->labels;
+}
+
+static struct label_set
+labels_of_node(const void *ctx, uint32_t node)
+{
+	return ((const struct lint_world *)ctx)->model->nodes[node]->labels;
+}
+
+static void
+want_match(struct lint_world *w, const struct workload_match *match)
+{
+	label_index_want(w->labels, match->selector);
+	label_index_want(w->scope_labels, match->ns_selector);
+}
+
+static void
+want_rules(struct lint_world *w, const struct rule_list *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		const struct rule *rule = &list->rules[i];
+
+		for (size_t j = 0; j < rule->peer_count; j++) {
+			want_match(w, &rule->peers[j].workloads);
+			label_index_want(w->node_labels, rule->peers[j].node_selector);
+		}
+	}
+}
+
+static void
+index_labels(struct lint_world *w)
+{
+	const struct model *m = w->model;
+
+	w->labels = label_index_new(w->slot_count, slot_labels, w);
+	w->scope_labels = label_index_new(w->scope_count, labels_of_scope, w);
+	w->node_labels = label_index_new((uint32_t)m->node_count, labels_of_node, w);
+	for (size_t i = 0; i < m->policy_count; i++) {
+		const struct policy *p = m->policies[i];
+
+		want_match(w, &p->subject);
+		for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+			want_rules(w, &p->mandatory[d]);
+			want_rules(w, &p->allow[d]);
+			want_rules(w, &p->defaults[d]);
+		}
+	}
+	for (size_t i = 0; i < m->service_count; i++)
+		label_index_want(w->labels, m->services[i]->selector);
+	label_index_fill(w->labels);
+	label_index_fill(w->scope_labels);
+	label_index_fill(w->node_labels);
+}
+
+void
+world_init(struct lint_world *w, struct arena *arena, const struct model *m)
+{
+	*w = (struct lint_world){.model = m, .arena = arena};
+	rank_tree(w);
+	make_scopes(w);
+	make_slots(w);
+	make_subtrees(w);
+	make_points(w);
+	index_labels(w);
+}
+
+void
+world_fini(struct lint_world *w)
+{
+	for (size_t i = 0; i < w->memos.len; i++)
+		roaring_bitmap_free(w->memos.entries[i].value);
+	map_fini(&w->memos);
+	label_index_free(w->labels);
+	label_index_free(w->scope_labels);
+	label_index_free(w->node_labels);
+}
+
+/* ---- bitmaps ---- */
+
+static roaring_bitmap_t *
+sure(roaring_bitmap_t *bits)
+{
+	if (bits == NULL)
+		base_die("out of memory");
+	return bits;
+}
+
+static roaring_bitmap_t *
+range_bits(uint32_t lo, uint32_t hi)
+{
+	/* An empty range gives NULL. */
+	return sure(
+	    lo < hi ? roaring_bitmap_from_range(lo, hi, 1) : roaring_bitmap_create());
+}
+
+/* Keeps `bits` under the key, which is emptied; returns it. */
+static const roaring_bitmap_t *
+remember(struct lint_world *w, struct buf *key, roaring_bitmap_t *bits)
+{
+	(void)roaring_bitmap_run_optimize(bits);
+	(void)map_set(&w->memos, str_dup(w->arena, buf_str(key)), bits);
+	buf_free(key);
+	return bits;
+}
+
+/* What is remembered under the key, which is then emptied. */
+static const roaring_bitmap_t *
+recall(struct lint_world *w, struct buf *key)
+{
+	const roaring_bitmap_t *bits = map_get(&w->memos, buf_str(key));
+
+	if (bits != NULL)
+		buf_free(key);
+	return bits;
+}
+
+/* Adds a slot to what is remembered under the key, which is emptied. */
+static void
+add_slot(struct lint_world *w, struct buf *key, uint32_t slot)
+{
+	roaring_bitmap_t *bits = map_get(&w->memos, buf_str(key));
+
+	if (bits == NULL) {
+		bits = range_bits(0, 0);
+		(void)map_set(&w->memos, str_dup(w->arena, buf_str(key)), bits);
+	}
+	buf_free(key);
+	roaring_bitmap_add(bits, slot);
+}
+
+const struct roaring_bitmap_s *
+world_all(struct lint_world *w)
+{
+	static const struct workload_match everyone = {0};
+
+	return world_match(w, &everyone);
+}
+
+/* The slots whose own namespace the selector matches. */
+static const roaring_bitmap_t *
+slots_by_ns(struct lint_world *w, const struct selector *selector)
+{
+	struct buf key = {0};
+	const roaring_bitmap_t *scopes, *known;
+	roaring_uint32_iterator_t *it;
+	roaring_bitmap_t *bits;
+
+	buf_add_char(&key, 's');
+	selector_add_key(&key, selector);
+	known = recall(w, &key);
+	if (known != NULL)
+		return known;
+	scopes = label_index_select(w->scope_labels, selector);
+	bits = range_bits(0, 0);
+	it = roaring_create_iterator(scopes);
+	for (; it != NULL && it->has_value; roaring_advance_uint32_iterator(it)) {
+		const struct lint_scope *s = &w->scopes[it->current_value];
+
+		if (s->first < s->end)
+			roaring_bitmap_add_range(bits, s->first, s->end);
+	}
+	roaring_free_uint32_iterator(it);
+	return remember(w, &key, bits);
+}
+
+static void
+account_key(struct buf *key, struct str account)
+{
+	buf_add_char(key, 'a');
+	key_add_str(key, account);
+}
+
+static void
+cluster_key(struct buf *key, struct str cluster)
+{
+	buf_add_char(key, 'c');
+	key_add_str(key, cluster);
+}
+
+/* What is remembered under the key; nothing: the empty set. */
+static const roaring_bitmap_t *
+group_of(struct lint_world *w, struct buf *key)
+{
+	const roaring_bitmap_t *known = recall(w, key);
+
+	return known != NULL ? known : remember(w, key, range_bits(0, 0));
+}
+
+/* Groups all slots by service account and by cluster, once. */
+static void
+group_slots(struct lint_world *w)
+{
+	struct buf key = {0};
+
+	buf_add_cstr(&key, "A");
+	if (recall(w, &key) != NULL)
+		return;
+	(void)remember(w, &key, range_bits(0, 0));
+	for (uint32_t i = 0; i < w->slot_count; i++) {
+		account_key(&key, w->slots[i]->service_account);
+		add_slot(w, &key, i);
+		cluster_key(&key, w->slots[i]->cluster);
+		add_slot(w, &key, i);
+	}
+}
+
+static const roaring_bitmap_t *
+slots_by_account(struct lint_world *w, struct str account)
+{
+	struct buf key = {0};
+
+	group_slots(w);
+	account_key(&key, account);
+	return group_of(w, &key);
+}
+
+static const roaring_bitmap_t *
+slots_by_cluster(struct lint_world *w, struct str cluster)
+{
+	struct buf key = {0};
+
+	group_slots(w);
+	cluster_key(&key, cluster);
+	return group_of(w, &key);
+}
+
+static void
+match_key(struct buf *key, const struct lint_world *w, const struct workload_match *m)
+{
+	buf_add_char(key, 'm');
+	buf_add_char(key, m->cluster.ptr != NULL ? '+' : '-');
+	if (m->cluster.ptr != NULL)
+		cluster_key(key, m->cluster);
+	key_add_u32(key, m->subtree != NULL ? m->subtree->index : LINT_NONE);
+	key_add_u32(key, m->kube != NULL ? (uint32_t)world_kube_index(w->model, m->kube)
+					 : LINT_NONE);
+	selector_add_key(key, m->ns_selector);
+	selector_add_key(key, m->selector);
+	if (m->service_account.ptr != NULL)
+		account_key(key, m->service_account);
+}
+
+/* The slots of the subtree and Kubernetes namespace that a match is limited to. */
+static roaring_bitmap_t *
+slots_of_place(const struct lint_world *w, const struct workload_match *m)
+{
+	uint32_t lo = 0, hi = w->slot_count;
+
+	if (m->subtree != NULL) {
+		lo = w->ns_first[m->subtree->index];
+		hi = w->ns_end[m->subtree->index];
+	}
+	if (m->kube != NULL) {
+		const struct lint_scope *s =
+		    &w->scopes[w->kube_scope[world_kube_index(w->model, m->kube)]];
+
+		if (s->first < lo || s->end > hi)
+			return range_bits(0, 0);
+		lo = s->first;
+		hi = s->end;
+	}
+	return range_bits(lo, hi);
+}
+
+const struct roaring_bitmap_s *
+world_match(struct lint_world *w, const struct workload_match *m)
+{
+	struct buf key = {0};
+	const roaring_bitmap_t *known;
+	roaring_bitmap_t *bits;
+
+	match_key(&key, w, m);
+	known = recall(w, &key);
+	if (known != NULL)
+		return known;
+	bits = slots_of_place(w, m);
+	if (m->selector != NULL && m->selector->count > 0)
+		roaring_bitmap_and_inplace(
+		    bits, label_index_select(w->labels, m->selector));
+	if (m->ns_selector != NULL && m->ns_selector->count > 0)
+		roaring_bitmap_and_inplace(bits, slots_by_ns(w, m->ns_selector));
+	if (m->service_account.ptr != NULL)
+		roaring_bitmap_and_inplace(
+		    bits, slots_by_account(w, m->service_account));
+	if (m->cluster.ptr != NULL)
+		roaring_bitmap_and_inplace(bits, slots_by_cluster(w, m->cluster));
+	return remember(w, &key, bits);
+}
+
+/* ---- peers ---- */
+
+static void
+network_key(struct buf *key, const struct peer *peer)
+{
+	buf_add_char(key, 'n');
+	for (size_t i = 0; i < peer->prefix_count + peer->except_count; i++) {
+		bool except = i >= peer->prefix_count;
+		const struct ip_prefix *p = except
+						? &peer->excepts[i - peer->prefix_count]
+						: &peer->prefixes[i];
+
+		buf_add_char(key, except ? '-' : '+');
+		buf_add_char(key, (char)p->len);
+		buf_add_char(key, (char)p->addr.family);
+		buf_add(key, p->addr.bytes, sizeof(p->addr.bytes));
+	}
+}
+
+static const roaring_bitmap_t *
+slots_by_network(struct lint_world *w, const struct peer *peer)
+{
+	struct addrset set = {0};
+	struct buf key = {0};
+	const roaring_bitmap_t *known;
+	roaring_bitmap_t *bits;
+
+	network_key(&key, peer);
+	known = recall(w, &key);
+	if (known != NULL)
+		return known;
+	bits = range_bits(0, 0);
+	space_add_network(&set, peer);
+	for (size_t i = 0; i < set.count; i++) {
+		size_t at = world_find(w, set.ranges[i].lo);
+
+		for (; at < w->point_count && w->points[at].addr <= set.ranges[i].hi;
+		     at++) {
+			if (w->points[at].slot != LINT_NONE)
+				roaring_bitmap_add(bits, w->points[at].slot);
+		}
+	}
+	addrset_fini(&set);
+	return remember(w, &key, bits);
+}
+
+/* The workloads of other clusters: to the policies of one they are the outside. */
+static const roaring_bitmap_t *
+slots_outside(struct lint_world *w, const struct peer *peer)
+{
+	struct buf key = {0};
+	const roaring_bitmap_t *known;
+
+	buf_add_char(&key, 'o');
+	cluster_key(&key, peer->cluster);
+	network_key(&key, peer);
+	known = recall(w, &key);
+	return known != NULL ? known
+			     : remember(w, &key,
+				   sure(roaring_bitmap_andnot(slots_by_network(w, peer),
+				       slots_by_cluster(w, peer->cluster))));
+}
+
+const struct roaring_bitmap_s *
+world_peer(struct lint_world *w, const struct peer *peer)
+{
+	static const struct peer nobody = {.kind = PEER_NETWORK};
+
+	if (peer->kind == PEER_WORKLOADS)
+		return world_match(w, &peer->workloads);
+	if (peer->kind != PEER_NETWORK)
+		return slots_by_network(w, &nobody);
+	if (peer->by_address)
+		return slots_by_network(w, peer);
+	return peer->cluster.ptr != NULL ? slots_outside(w, peer)
+					 : slots_by_network(w, &nobody);
+}
+
+const struct roaring_bitmap_s *
+world_rule_peers(struct lint_world *w, const struct rule *rule)
+{
+	struct buf key = {0};
+	const roaring_bitmap_t *known;
+	roaring_bitmap_t *bits;
+
+	if (rule->any_peer)
+		return world_all(w);
+	if (rule->peer_count == 1)
+		return world_peer(w, &rule->peers[0]);
+	buf_add_char(&key, 'r');
+	buf_add(&key, &rule, sizeof(struct rule *));
+	known = recall(w, &key);
+	if (known != NULL)
+		return known;
+	bits = range_bits(0, 0);
+	for (size_t i = 0; i < rule->peer_count; i++)
+		roaring_bitmap_or_inplace(bits, world_peer(w, &rule->peers[i]));
+	return remember(w, &key, bits);
+}
+
+/* ---- names of ports ---- */
+
+static void
+port_key(struct buf *key, struct str name, uint8_t proto)
+{
+	buf_add_char(key, 'p');
+	buf_add_char(key, (char)proto);
+	buf_add_str(key, name);
+}
+
+const struct roaring_bitmap_s *
+world_port_name(struct lint_world *w, struct str name, uint8_t proto)
+{
+	struct buf key = {0};
+	const roaring_bitmap_t *known;
+
+	buf_add_cstr(&key, "P");
+	known = recall(w, &key);
+	for (uint32_t i = 0; known == NULL && i < w->slot_count; i++) {
+		const struct workload *wl = w->slots[i];
+		struct buf own = {0};
+
+		for (size_t j = 0; j < wl->port_count; j++) {
+			port_key(&own, wl->ports[j].name, wl->ports[j].proto);
+			add_slot(w, &own, i);
+			port_key(&own, wl->ports[j].name, PROTO_ANY);
+			add_slot(w, &own, i);
+		}
+	}
+	if (known == NULL)
+		(void)remember(w, &key, range_bits(0, 0));
+	port_key(&key, name, proto);
+	return group_of(w, &key);
+}
