@@ -160,6 +160,7 @@ model_lint(const struct model *model, struct diag_list *diags)
 	for (size_t i = 0; i < ARRAY_LEN(lints); i++)
 		lints[i](&lint);
 	say_what_is_missing(&lint);
+	map_fini(&lint.port_names);
 	space_fini(&lint.space);
 	world_fini(&lint.world);
 	arena_free(lint.arena);

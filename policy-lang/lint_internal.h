@@ -21,8 +21,9 @@ struct lint {
 	struct arena *arena; /* until the run is over */
 	struct lint_world world;
 	struct space space;
-	uint64_t work;     /* comparisons made */
-	unsigned given_up; /* rules that were not compared to the end */
+	struct map port_names; /* of all workloads, once somebody asked for them */
+	uint64_t work;         /* comparisons made */
+	unsigned given_up;     /* rules that were not compared to the end */
 	unsigned said[DIAG_CODE_COUNT];
 	struct diag scratch; /* what lint_say returns for what is not given */
 };

@@ -33,9 +33,8 @@ vocabulary_fini(struct vocabulary *v)
 	v->filled = false;
 }
 
-/* The key of the map that is spelt most like the text; ptr NULL: none is near. */
-static struct str
-nearest(const struct map *texts, struct str text)
+struct str
+vocabulary_nearest(const struct map *texts, struct str text)
 {
 	unsigned best = schema_tolerance(text.len) + 1;
 	struct str found = {0};
@@ -86,7 +85,7 @@ static const char *
 suggest_key(
     const struct vocabulary *v, struct arena *arena, const struct requirement *r)
 {
-	struct str key = nearest(&v->keys, r->key);
+	struct str key = vocabulary_nearest(&v->keys, r->key);
 
 	if (key.ptr != NULL)
 		return arena_printf(
@@ -98,7 +97,7 @@ static const char *
 suggest_value(const struct vocabulary *v, struct arena *arena,
     const struct requirement *r, const struct map *values)
 {
-	struct str value = nearest(values, r->values[0]);
+	struct str value = vocabulary_nearest(values, r->values[0]);
 	const char *other;
 
 	if (value.ptr != NULL)

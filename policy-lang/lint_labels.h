@@ -23,4 +23,7 @@ void vocabulary_fini(struct vocabulary *v);
 MUST_CHECK const char *vocabulary_suggest(
     const struct vocabulary *v, struct arena *arena, const struct selector *selector);
 
+/* The key of a map that is spelt most like a text; ptr NULL: none is near. */
+MUST_CHECK struct str vocabulary_nearest(const struct map *texts, struct str text);
+
 #endif

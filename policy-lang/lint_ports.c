@@ -5,6 +5,7 @@
 #include <roaring/roaring.h>
 
 #include "policy-lang/lint_internal.h"
+#include "policy-lang/lint_labels.h"
 
 /* Whose ports the rule's names are: the subject's own, or the peers'. */
 static const struct roaring_bitmap_s *
@@ -15,6 +16,20 @@ destinations(struct lint *lint, const struct rule *rule)
 		   : world_rule_peers(&lint->world, rule);
 }
 
+static struct str
+nearest_name(struct lint *lint, struct str name)
+{
+	const struct lint_world *w = &lint->world;
+	bool filled = lint->port_names.len > 0;
+
+	for (uint32_t i = 0; !filled && i < w->slot_count; i++) {
+		for (size_t j = 0; j < w->slots[i]->port_count; j++)
+			(void)map_set(
+			    &lint->port_names, w->slots[i]->ports[j].name, lint);
+	}
+	return vocabulary_nearest(&lint->port_names, name);
+}
+
 static void
 say_unknown(struct lint *lint, const struct rule *rule, const struct port_match *port,
     const struct roaring_bitmap_s *ends)
@@ -22,12 +37,16 @@ say_unknown(struct lint *lint, const struct rule *rule, const struct port_match 
 	const struct roaring_bitmap_s *anywhere =
 	    world_port_name(&lint->world, port->name, PROTO_ANY);
 	const struct workload *other = lint_first_of(lint, anywhere);
+	struct str near;
 	char proto[8];
 	struct diag *d;
 
 	if (other == NULL) {
-		lint_say(lint, CODE_PORT_NAME_UNKNOWN, port->loc,
+		d = lint_say(lint, CODE_PORT_NAME_UNKNOWN, port->loc,
 		    "no workload has a port named \"%.*s\"", STR_ARG(port->name));
+		near = nearest_name(lint, port->name);
+		if (near.ptr != NULL)
+			lint_hint(lint, d, "did you mean \"%.*s\"?", STR_ARG(near));
 		return;
 	}
 	if (roaring_bitmap_intersect(anywhere, ends)) {
