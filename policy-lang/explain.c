@@ -7,16 +7,6 @@
 
 const enum direction explain_order[DIRECTION_COUNT] = {DIR_EGRESS, DIR_INGRESS};
 
-const char *
-explain_policy_title(struct arena *a, const struct policy *p)
-{
-	const char *slash =
-	    p->namespace_text.len > 0 && !str_is(p->namespace_text, "/") ? "/" : "";
-
-	return arena_printf(a, "%s %.*s%s%.*s", policy_kind_name(p->kind),
-	    STR_ARG(p->namespace_text), slash, STR_ARG(p->name));
-}
-
 const struct endpoint *
 explain_self(const struct flow *flow, enum direction dir)
 {

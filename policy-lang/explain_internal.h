@@ -22,9 +22,6 @@ MUST_CHECK bool explain_same_verdict(const struct verdict *a, const struct verdi
 MUST_CHECK bool explain_same_decision(
     const struct explain_decision *a, const struct explain_decision *b);
 
-/* "NetworkPolicy shop/web". */
-MUST_CHECK const char *explain_policy_title(struct arena *a, const struct policy *p);
-
 /* ---- words (explain_words.c) ---- */
 
 /* "denied by the mandatory rule "no-metadata" of Policy /guard (world.yaml:39:9)"; `self`

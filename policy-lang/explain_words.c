@@ -226,7 +226,7 @@ explain_say_rule(struct arena *a, struct buf *out, const struct rule *rule)
 		buf_printf(out, "the %s rule \"%.*s\"", phase, STR_ARG(rule->name));
 	else
 		buf_printf(out, "%s rule %u", phase, (unsigned)rule->index);
-	buf_printf(out, " of %s", explain_policy_title(a, rule->policy));
+	buf_printf(out, " of %s", policy_title(a, rule->policy));
 }
 
 static void
@@ -257,7 +257,7 @@ explain_say_verdict(struct arena *a, struct buf *out, const struct verdict *verd
 	case REASON_ISOLATION:
 		buf_printf(out,
 		    ", because %s isolates it and none of its allow rules lets this %s",
-		    explain_policy_title(a, verdict->policy),
+		    policy_title(a, verdict->policy),
 		    dir == DIR_INGRESS ? "in" : "out");
 		break;
 	case REASON_CLUSTER_DEFAULT:

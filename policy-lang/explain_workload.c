@@ -121,7 +121,7 @@ text_policy(struct listing *l, const struct stop *stop, const struct policy *pol
 {
 	const struct rule_list *rules = rules_at(policy, stop->phase, l->dir);
 
-	buf_printf(l->out, "     %s (%s)\n", explain_policy_title(l->arena, policy),
+	buf_printf(l->out, "     %s (%s)\n", policy_title(l->arena, policy),
 	    loc_text(l->arena, policy->loc));
 	if (rules->count == 0)
 		buf_add_cstr(l->out, "       allows nothing\n");

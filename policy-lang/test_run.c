@@ -75,7 +75,7 @@ names_policy(struct arena *a, const struct policy *policy, struct str by)
 
 	if (policy == NULL)
 		return false;
-	title = explain_policy_title(a, policy);
+	title = policy_title(a, policy);
 	return str_eq(policy->name, by) || str_is(by, title) ||
 	       str_is(by, title + strlen(policy_kind_name(policy->kind)) + 1);
 }
