@@ -9,120 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy-lang/peer_key.h"
+
 /* For hashes that every node must agree on; collisions are resolved where they matter. */
 #define HASH_KEY_0 0x52696e6766656e63u
 #define HASH_KEY_1 0x6570656572736574u
-
-/* ---- what a peer says ---- */
-
-static void
-add_flag(struct buf *key, bool flag)
-{
-	buf_add_char(key, flag ? 1 : 0);
-}
-
-/* Nothing where any cluster will do. */
-static void
-add_cluster_key(struct buf *key, struct str cluster)
-{
-	if (cluster.ptr == NULL)
-		return;
-	buf_add_char(key, 'C');
-	key_add_str(key, cluster);
-}
-
-static void
-add_match_key(struct buf *key, const struct workload_match *match)
-{
-	buf_add_char(key, 'W');
-	key_add_str(key, match->subtree != NULL ? match->subtree->path : STR("/"));
-	add_flag(key, match->kube != NULL);
-	if (match->kube != NULL) {
-		key_add_str(key, match->kube->cluster);
-		key_add_str(key, match->kube->name);
-	}
-	add_cluster_key(key, match->cluster);
-	selector_add_key(key, match->ns_selector);
-	selector_add_key(key, match->selector);
-	add_flag(key, match->service_account.ptr != NULL);
-	key_add_str(key, match->service_account);
-}
-
-static void
-add_prefix_keys(struct buf *key, const struct ip_prefix *prefixes, size_t count)
-{
-	key_add_u32(key, (uint32_t)count);
-	for (size_t i = 0; i < count; i++) {
-		buf_add_char(key, (char)prefixes[i].addr.family);
-		buf_add(key, prefixes[i].addr.bytes, ip_bytes(prefixes[i].addr.family));
-		buf_add_char(key, (char)prefixes[i].len);
-	}
-}
-
-/* Appends what the peer says; nothing if it matches no address. */
-static void
-add_peer_key(struct buf *key, const struct peer *peer)
-{
-	switch (peer->kind) {
-	case PEER_WORKLOADS:
-		add_match_key(key, &peer->workloads);
-		break;
-	case PEER_NETWORK:
-		if (peer->prefix_count == 0)
-			break;
-		buf_add_char(key, 'N');
-		add_flag(key, peer->by_address);
-		if (!peer->by_address)
-			add_cluster_key(key, peer->cluster);
-		add_prefix_keys(key, peer->prefixes, peer->prefix_count);
-		add_prefix_keys(key, peer->excepts, peer->except_count);
-		break;
-	case PEER_NODES:
-		buf_add_char(key, 'H');
-		add_cluster_key(key, peer->cluster);
-		add_flag(key, peer->node_name.ptr != NULL);
-		key_add_str(key, peer->node_name);
-		selector_add_key(key, peer->node_selector);
-		break;
-	case PEER_FQDN: /* no name has been resolved to an address */
-		break;
-	}
-}
-
-static int
-str_ptr_cmp(const void *a, const void *b)
-{
-	return str_cmp(*(const struct str *)a, *(const struct str *)b);
-}
-
-/* What the rule's peers say together: sorted, each once. In the scratch arena; empty if
- * the rule has no peer that could match. */
-static struct str
-peers_key(struct arena *scratch, const struct rule *rule)
-{
-	struct str *keys = ARENA_ARRAY(scratch, rule->peer_count, struct str);
-	struct buf one = {0}, all = {0};
-	struct str joined = {0};
-	size_t count = 0;
-
-	for (size_t i = 0; i < rule->peer_count; i++) {
-		buf_clear(&one);
-		add_peer_key(&one, &rule->peers[i]);
-		if (one.len != 0)
-			keys[count++] = str_dup(scratch, buf_str(&one));
-	}
-	if (count > 1)
-		qsort(keys, count, sizeof(*keys), str_ptr_cmp);
-	for (size_t i = 0; i < count; i++) {
-		if (i == 0 || !str_eq(keys[i], keys[i - 1]))
-			key_add_str(&all, keys[i]);
-	}
-	if (count != 0)
-		joined = str_dup(scratch, buf_str(&all));
-	buf_free(&one);
-	buf_free(&all);
-	return joined;
-}
 
 /* ---- whom it means ---- */
 
@@ -285,7 +176,7 @@ new_set(struct side *s, struct str key, struct loc loc)
 static uint32_t
 set_of_rule(struct side *s, const struct rule *rule)
 {
-	struct str key = peers_key(s->c->scratch, rule);
+	struct str key = peer_key_of_rule(s->c->scratch, rule);
 	struct peer_set *set;
 
 	if (key.len == 0)

@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "policy-lang/model.h"
+
 #define PORT_MAX 65535
 
 static const struct port_range every_port = {1, PORT_MAX};
@@ -43,7 +45,7 @@ conn_pool_fini(struct conn_pool *pool)
 /* ---- text ---- */
 
 static bool
-ports_full(const struct port_list *ports)
+ports_full(const struct conn_ports *ports)
 {
 	return ports->count == 1 && ports->items[0].lo <= 1 &&
 	       ports->items[0].hi == PORT_MAX;
@@ -68,7 +70,7 @@ add_item(struct buf *text, const char *item)
 }
 
 static void
-add_ports(struct buf *text, const char *proto, const struct port_list *ports)
+add_ports(struct buf *text, const char *proto, const struct conn_ports *ports)
 {
 	for (size_t i = 0; i < ports->count; i++) {
 		const struct port_range *r = &ports->items[i];
@@ -118,14 +120,14 @@ set_key(struct buf *key, const struct conn_set *set)
 	}
 }
 
-static struct port_list
-copy_ports(struct arena *arena, const struct port_list *ports)
+static struct conn_ports
+copy_ports(struct arena *arena, const struct conn_ports *ports)
 {
 	struct port_range *items = ARENA_ARRAY(arena, ports->count, struct port_range);
 
 	for (size_t i = 0; i < ports->count; i++)
 		items[i] = ports->items[i];
-	return (struct port_list){items, ports->count};
+	return (struct conn_ports){items, ports->count};
 }
 
 const struct conn_set *
@@ -151,7 +153,7 @@ conn_set_intern(struct conn_pool *pool, const struct conn_set *set)
 
 static const struct conn_set *
 uniform(
-    struct conn_pool *pool, struct port_list ports, unsigned rest, unsigned possible)
+    struct conn_pool *pool, struct conn_ports ports, unsigned rest, unsigned possible)
 {
 	struct conn_set set = {.rest = rest, .possible = possible};
 
@@ -163,20 +165,20 @@ uniform(
 const struct conn_set *
 conn_set_none(struct conn_pool *pool, unsigned possible)
 {
-	return uniform(pool, (struct port_list){0}, 0, possible);
+	return uniform(pool, (struct conn_ports){0}, 0, possible);
 }
 
 const struct conn_set *
 conn_set_all(struct conn_pool *pool, unsigned possible)
 {
-	return uniform(pool, (struct port_list){&every_port, 1}, possible, possible);
+	return uniform(pool, (struct conn_ports){&every_port, 1}, possible, possible);
 }
 
 /* ---- algebra ---- */
 
 /* The result of two lists has at most as many ranges as both together. */
-static struct port_list
-meet_ports(struct arena *arena, const struct port_list *a, const struct port_list *b)
+static struct conn_ports
+meet_ports(struct arena *arena, const struct conn_ports *a, const struct conn_ports *b)
 {
 	struct port_range *out =
 	    ARENA_ARRAY(arena, a->count + b->count, struct port_range);
@@ -195,11 +197,11 @@ meet_ports(struct arena *arena, const struct port_list *a, const struct port_lis
 		else
 			j++;
 	}
-	return (struct port_list){out, count};
+	return (struct conn_ports){out, count};
 }
 
-static struct port_list
-join_ports(struct arena *arena, const struct port_list *a, const struct port_list *b)
+static struct conn_ports
+join_ports(struct arena *arena, const struct conn_ports *a, const struct conn_ports *b)
 {
 	struct port_range *out =
 	    ARENA_ARRAY(arena, a->count + b->count, struct port_range);
@@ -217,7 +219,7 @@ join_ports(struct arena *arena, const struct port_list *a, const struct port_lis
 			out[count++] = r;
 		}
 	}
-	return (struct port_list){out, count};
+	return (struct conn_ports){out, count};
 }
 
 /* Pairs repeat far more often than sets: `list` meets the same two for every pair of
@@ -258,4 +260,88 @@ conn_set_join(
 	for (size_t i = 0; i < CONN_PROTO_COUNT; i++)
 		set.ports[i] = join_ports(pool->arena, &a->ports[i], &b->ports[i]);
 	return conn_set_intern(pool, &set);
+}
+
+/* Both lists are sorted: each cut is looked at by the ranges that it may touch alone. */
+static struct conn_ports
+minus_ports(struct arena *arena, const struct conn_ports *a, const struct conn_ports *b)
+{
+	struct port_range *out =
+	    ARENA_ARRAY(arena, a->count + b->count, struct port_range);
+	size_t count = 0, j = 0;
+
+	for (size_t i = 0; i < a->count; i++) {
+		uint32_t lo = a->items[i].lo, hi = a->items[i].hi;
+
+		while (j < b->count && b->items[j].hi < lo)
+			j++;
+		for (size_t k = j; k < b->count && b->items[k].lo <= hi; k++) {
+			if (b->items[k].lo > lo)
+				out[count++] = (struct port_range){
+				    (uint16_t)lo, (uint16_t)(b->items[k].lo - 1)};
+			lo = (uint32_t)b->items[k].hi + 1;
+		}
+		if (lo <= hi)
+			out[count++] = (struct port_range){(uint16_t)lo, (uint16_t)hi};
+	}
+	return (struct conn_ports){out, count};
+}
+
+const struct conn_set *
+conn_set_minus(
+    struct conn_pool *pool, const struct conn_set *a, const struct conn_set *b)
+{
+	struct conn_set set = {
+	    .rest = a->rest & ~b->rest,
+	    .possible = a->possible,
+	};
+
+	for (size_t i = 0; i < CONN_PROTO_COUNT; i++)
+		set.ports[i] = minus_ports(pool->arena, &a->ports[i], &b->ports[i]);
+	return conn_set_intern(pool, &set);
+}
+
+bool
+conn_set_empty(const struct conn_set *set)
+{
+	for (size_t i = 0; i < CONN_PROTO_COUNT; i++) {
+		if (set->ports[i].count > 0)
+			return false;
+	}
+	return set->rest == 0;
+}
+
+const struct conn_set *
+conn_set_point(struct conn_pool *pool, uint8_t proto, uint16_t port)
+{
+	static const uint8_t protos[CONN_PROTO_COUNT] = {
+	    [CONN_SCTP] = PROTO_SCTP,
+	    [CONN_TCP] = PROTO_TCP,
+	    [CONN_UDP] = PROTO_UDP,
+	};
+	const struct port_range range = {port, port};
+	struct conn_set set = {.possible = CONN_ICMP | CONN_ICMPV6 | CONN_OTHER};
+
+	if (proto == PROTO_ICMP)
+		set.rest = CONN_ICMP;
+	else if (proto == PROTO_ICMPV6)
+		set.rest = CONN_ICMPV6;
+	for (size_t i = 0; i < CONN_PROTO_COUNT; i++) {
+		if (protos[i] == proto)
+			set.ports[i] = (struct conn_ports){&range, 1};
+	}
+	return conn_set_intern(pool, &set);
+}
+
+void
+conn_pool_widen(struct conn_pool *pool)
+{
+	if (pool->wide)
+		return;
+	pool->wide = true;
+	for (size_t i = 0; i < pool->sets.len; i++) {
+		struct conn_set *set = pool->sets.entries[i].value;
+
+		set->text = set_text(pool, set);
+	}
 }

@@ -30,13 +30,13 @@ struct port_range {
 };
 
 /* Sorted, disjoint, no two adjacent. */
-struct port_list {
+struct conn_ports {
 	const struct port_range *items;
 	size_t count;
 };
 
 struct conn_set {
-	struct port_list ports[CONN_PROTO_COUNT];
+	struct conn_ports ports[CONN_PROTO_COUNT];
 	unsigned rest;     /* enum conn_rest: allowed */
 	unsigned possible; /* enum conn_rest: what the two ends' families have at all */
 	const char *text;  /* in the grammar of `list`; NULL: nothing to print */
@@ -61,6 +61,18 @@ MUST_CHECK const struct conn_set *conn_set_meet(
     struct conn_pool *pool, const struct conn_set *a, const struct conn_set *b);
 MUST_CHECK const struct conn_set *conn_set_join(
     struct conn_pool *pool, const struct conn_set *a, const struct conn_set *b);
+/* What is in `a` and not in `b`. */
+MUST_CHECK const struct conn_set *conn_set_minus(
+    struct conn_pool *pool, const struct conn_set *a, const struct conn_set *b);
+/* True if nothing is in it. */
+MUST_CHECK bool conn_set_empty(const struct conn_set *set);
+/* One port of one protocol, cut out of the protocols that `proto` is (one of enum proto;
+ * protocols without ports ignore `port`). */
+MUST_CHECK const struct conn_set *conn_set_point(
+    struct conn_pool *pool, uint8_t proto, uint16_t port);
+/* From now on the pool's texts tell of protocols without ports, those of the sets that it
+ * has already included. */
+void conn_pool_widen(struct conn_pool *pool);
 /* Nothing, and everything that is possible. */
 MUST_CHECK const struct conn_set *conn_set_none(
     struct conn_pool *pool, unsigned possible);

@@ -1,49 +1,63 @@
 /*
- * Between connectivity*.c only: one side of a connection, that is, what the policies of
- * one end say about all possible other ends. Workloads to which the same policies apply
- * share a side; other ends that its rules do not tell apart share a set.
+ * Between connectivity*.c and diff*.c only: one side of a connection, that is, what the
+ * policies of one end say about all possible other ends. Workloads to which the same
+ * policies apply share a side.
  */
 #ifndef POLICY_LANG_CONNECTIVITY_SIDE_H
 #define POLICY_LANG_CONNECTIVITY_SIDE_H
 
-#include "policy-lang/connectivity.h"
+#include "policy-lang/connectivity_set.h"
+#include "policy-lang/evaluate.h"
+#include "policy-lang/portset.h"
 
-/* One address of an end, or an end without address. Numbered, so that what a rule says
- * about each is found out once. */
-struct conn_face {
-	struct endpoint end;
-	unsigned family; /* 4 or 6; 0: no address */
-	uint32_t index;  /* in the faces of the finder; external ranges have none */
+/* Whom a step speaks of, beside the number of a set of peers. */
+#define CONN_EVERYONE UINT32_MAX
+#define CONN_NOBODY   (UINT32_MAX - 1)
+
+/* A step of the walk: a rule, or the end of what isolates. */
+struct conn_step {
+	const struct rule *rule;     /* NULL: isolation */
+	const struct policy *policy; /* of the rule, or the first that isolates */
+	uint32_t level;              /* each phase of each namespace is one */
+	uint32_t peers;              /* CONN_EVERYONE, CONN_NOBODY or a set's number */
 };
 
-/* A range of the outside that one side treats alike. */
-struct conn_span {
-	struct ip_addr first, last;
-	const struct conn_set *set;
+struct conn_view;
+struct conn_spans;
+
+struct conn_side {
+	enum direction dir;
+	bool default_deny;
+	const struct workload
+	    *self; /* one of its own: where ingress rules' names lie */
+	struct conn_step *steps;
+	size_t step_count;
+	bool names_ports;
+	const struct conn_view *view;        /* what it says of every party */
+	const struct conn_spans *outside[2]; /* IPv4, IPv6; NULL: not asked yet */
 };
 
-struct conn_spans {
-	struct conn_span *items;
-	size_t count;
-};
+/* Lays the steps of the walk over the policies of a workload: given root first, each
+ * level's in evaluation order. In the arena. Peers are left to the caller. */
+MUST_CHECK struct conn_side *conn_side_new(struct arena *arena, const struct model *m,
+    enum direction dir, const struct workload *self, struct policy *const *policies,
+    size_t policy_count);
 
-struct conn_sides;
-struct conn_side;
+/* Walks the steps `on` (rising numbers: those that speak of the peer) over all protocols
+ * and ports of flows of a family (0: neither end has an address). `peer` is a workload
+ * whose port names egress rules mean, or NULL. Numbers of segments are places of steps,
+ * plus 1; beyond the last: the cluster default. */
+void conn_side_walk(const struct conn_side *side, const uint32_t *on, size_t on_count,
+    const struct workload *peer, unsigned family, struct portset *out);
+/* What is allowed of a finished walk. */
+MUST_CHECK const struct conn_set *conn_side_allowed(const struct conn_side *side,
+    const struct portset *walked, unsigned family, struct conn_pool *pool);
+/* Whether the segment with that number is allowed. */
+MUST_CHECK bool conn_side_allows(const struct conn_side *side, uint32_t number);
 
-/* All are borrowed. `faces` are those that conn_side_set may be asked about. */
-MUST_CHECK struct conn_sides *conn_sides_new(struct arena *arena, const struct model *m,
-    struct conn_pool *pool, size_t face_count);
-void conn_sides_free(struct conn_sides *sides);
-
-/* The side of a workload in one direction. */
-MUST_CHECK struct conn_side *conn_side_of(
-    struct conn_sides *sides, const struct workload *w, enum direction dir);
-/* What `self` (an end of this side) may do with `peer`; families must be comparable. */
-MUST_CHECK const struct conn_set *conn_side_set(
-    struct conn_side *side, const struct conn_face *self, const struct conn_face *peer);
-/* What it may do with the outside of one family; adjacent ranges differ. */
-MUST_CHECK const struct conn_spans *conn_side_outside(
-    struct conn_side *side, const struct conn_face *self, enum ip_family family);
+/* The steps that speak of an end, found by asking each rule. `out_on` has room for all. */
+MUST_CHECK size_t conn_side_match(
+    const struct conn_side *side, const struct endpoint *peer, uint32_t *out_on);
 
 /* Which protocols without ports there are in a family (0: either). */
 MUST_CHECK unsigned conn_possible(unsigned family);

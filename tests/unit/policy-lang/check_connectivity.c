@@ -30,7 +30,7 @@ tcp_set(struct conn_pool *pool, const struct port_range *ranges, size_t count)
 {
 	struct conn_set set = {.possible = CONN_ICMP | CONN_OTHER};
 
-	set.ports[CONN_TCP] = (struct port_list){ranges, count};
+	set.ports[CONN_TCP] = (struct conn_ports){ranges, count};
 	return conn_set_intern(pool, &set);
 }
 
@@ -76,7 +76,7 @@ START_TEST(text_tells_of_icmp_in_a_wide_pool_alone)
 	struct conn_pool narrow, wide;
 
 	for (size_t i = 0; i < CONN_PROTO_COUNT; i++)
-		set.ports[i] = (struct port_list){all, 1};
+		set.ports[i] = (struct conn_ports){all, 1};
 	conn_pool_init(&narrow, h.arena, false);
 	conn_pool_init(&wide, h.arena, true);
 	ck_assert_str_eq(conn_set_intern(&narrow, &set)->text, "All Connections");
@@ -365,7 +365,7 @@ random_model(void)
 static bool
 set_has(const struct conn_set *set, enum conn_proto proto, uint16_t port)
 {
-	const struct port_list *list = &set->ports[proto];
+	const struct conn_ports *list = &set->ports[proto];
 
 	for (size_t i = 0; i < list->count; i++) {
 		if (list->items[i].lo <= port && port <= list->items[i].hi)

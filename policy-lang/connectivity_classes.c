@@ -1,0 +1,575 @@
+/*
+ * What policy can tell apart. Workloads to which the same policies apply share a side;
+ * the sets of peers that sides' rules speak of cut all addresses into classes.
+ */
+#include "policy-lang/connectivity_world.h"
+
+#include <roaring/roaring.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy-lang/peer_key.h"
+
+static void
+append(uint32_t **items, size_t *count, size_t *cap, uint32_t item)
+{
+	if (*count == *cap) {
+		*cap = *cap == 0 ? 4 : 2 * *cap;
+		*items = xreallocarray(*items, *cap, sizeof(**items));
+	}
+	(*items)[(*count)++] = item;
+}
+
+/* ---- sides ---- */
+
+/* The policies whose subject a party is, in one direction, root first. */
+struct subject {
+	struct policy **policies;
+	size_t count, cap;
+};
+
+struct side_maker {
+	struct conn_world *world;
+	struct subject *subjects[DIRECTION_COUNT]; /* by party */
+	struct map names; /* of ports that some ingress rule speaks of */
+};
+
+static bool
+policy_concerns(const struct policy *policy, enum direction dir)
+{
+	return policy->isolates[dir] || policy->mandatory[dir].count > 0 ||
+	       policy->defaults[dir].count > 0;
+}
+
+static void
+add_policy(struct subject *subject, struct policy *policy)
+{
+	/* The faces of a party are neighbours: it may be met several times. */
+	if (subject->count > 0 && subject->policies[subject->count - 1] == policy)
+		return;
+	if (subject->count == subject->cap) {
+		subject->cap = subject->cap == 0 ? 4 : 2 * subject->cap;
+		subject->policies = xreallocarray(
+		    subject->policies, subject->cap, sizeof(struct policy *));
+	}
+	subject->policies[subject->count++] = policy;
+}
+
+static void
+match_policy(struct side_maker *maker, struct policy *policy)
+{
+	struct conn_world *world = maker->world;
+	roaring_bitmap_t *faces = roaring_bitmap_create();
+	roaring_uint32_iterator_t *it;
+
+	if (faces == NULL)
+		base_die("out of memory");
+	conn_match_faces(world, &policy->subject, faces);
+	it = roaring_create_iterator(faces);
+	if (it == NULL)
+		base_die("out of memory");
+	for (; it->has_value; roaring_advance_uint32_iterator(it)) {
+		uint32_t party = world->faces[it->current_value].party;
+
+		for (size_t d = 0; d < DIRECTION_COUNT; d++) {
+			if (policy_concerns(policy, (enum direction)d))
+				add_policy(&maker->subjects[d][party], policy);
+		}
+	}
+	roaring_free_uint32_iterator(it);
+	roaring_bitmap_free(faces);
+}
+
+static void
+each_rule(const struct policy *policy, enum direction dir,
+    void (*each)(void *ctx, const struct rule *rule), void *ctx)
+{
+	const struct rule_list *lists[] = {
+	    &policy->mandatory[dir], &policy->allow[dir], &policy->defaults[dir]};
+
+	for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
+		for (size_t i = 0; i < lists[l]->count; i++)
+			each(ctx, &lists[l]->rules[i]);
+	}
+}
+
+static void
+announce_rule(void *ctx, const struct rule *rule)
+{
+	struct side_maker *maker = ctx;
+
+	for (size_t i = 0; i < rule->peer_count; i++) {
+		if (rule->peers[i].kind == PEER_WORKLOADS)
+			conn_match_announce(maker->world, &rule->peers[i].workloads);
+	}
+	for (size_t i = 0; i < rule->port_count; i++) {
+		if (rule->ports[i].kind == PORT_NAMED && rule->dir == DIR_INGRESS)
+			(void)map_set(&maker->names, rule->ports[i].name, maker);
+	}
+}
+
+/* Names of ports are the destination's: for ingress, the subject's own. */
+static void
+add_named_ports(
+    const struct side_maker *maker, struct buf *key, const struct workload *w)
+{
+	for (size_t i = 0; i < w->port_count; i++) {
+		if (map_get(&maker->names, w->ports[i].name) == NULL)
+			continue;
+		key_add_str(key, w->ports[i].name);
+		key_add_u32(key, (uint32_t)w->ports[i].proto << 16 | w->ports[i].port);
+	}
+}
+
+static struct conn_side *
+side_of(struct side_maker *maker, const struct subject *subject, enum direction dir,
+    const struct workload *w)
+{
+	struct conn_world *world = maker->world;
+	struct conn_plane *plane = &world->planes[dir];
+	struct buf key = {0};
+	struct conn_side *side;
+
+	for (size_t i = 0; i < subject->count; i++)
+		buf_add(&key, &subject->policies[i], sizeof(struct policy *));
+	if (dir == DIR_INGRESS && subject->count > 0)
+		add_named_ports(maker, &key, w);
+	side = map_get(&plane->side_by_key, buf_str(&key));
+	if (side == NULL) {
+		side = conn_side_new(world->arena, world->model, dir, w,
+		    subject->policies, subject->count);
+		if (plane->side_count == plane->side_cap) {
+			plane->side_cap =
+			    plane->side_cap == 0 ? 64 : 2 * plane->side_cap;
+			plane->sides = xreallocarray(
+			    plane->sides, plane->side_cap, sizeof(struct conn_side *));
+		}
+		plane->sides[plane->side_count++] = side;
+		(void)map_set(
+		    &plane->side_by_key, str_dup(world->arena, buf_str(&key)), side);
+	}
+	buf_free(&key);
+	return side;
+}
+
+static void
+make_sides(struct conn_world *world)
+{
+	struct side_maker maker = {.world = world};
+	const struct model *m = world->model;
+
+	for (size_t d = 0; d < DIRECTION_COUNT; d++)
+		maker.subjects[d] =
+		    xcalloc((size_t)world->party_count + 1, sizeof(struct subject));
+	for (size_t i = 0; i < m->ns_count; i++) {
+		for (size_t j = 0; j < m->namespaces[i]->policy_count; j++) {
+			struct policy *policy = m->namespaces[i]->policies[j];
+
+			conn_match_announce(world, &policy->subject);
+			for (size_t d = 0; d < DIRECTION_COUNT; d++)
+				each_rule(
+				    policy, (enum direction)d, announce_rule, &maker);
+		}
+	}
+	conn_world_index(world);
+	for (size_t i = 0; i < m->ns_count; i++) {
+		for (size_t j = 0; j < m->namespaces[i]->policy_count; j++)
+			match_policy(&maker, m->namespaces[i]->policies[j]);
+	}
+	for (size_t d = 0; d < DIRECTION_COUNT; d++) {
+		for (uint32_t i = 0; i < world->party_count; i++) {
+			struct conn_party *party = &world->parties[i];
+			const struct workload *w = party->end->workload;
+
+			if (w != NULL && !w->host_network)
+				party->sides[d] = side_of(&maker, &maker.subjects[d][i],
+				    (enum direction)d, w);
+			free(maker.subjects[d][i].policies);
+		}
+		free(maker.subjects[d]);
+	}
+	map_fini(&maker.names);
+}
+
+/* ---- sets of peers ---- */
+
+static struct conn_peers *
+new_set(struct conn_world *world, struct conn_plane *plane)
+{
+	struct conn_peers *set = ARENA_NEW(world->arena, struct conn_peers);
+
+	set->faces = conn_bitmap(world);
+	set->index = (uint32_t)plane->set_count;
+	if (plane->set_count == plane->set_cap) {
+		plane->set_cap = plane->set_cap == 0 ? 64 : 2 * plane->set_cap;
+		plane->sets = xreallocarray(
+		    plane->sets, plane->set_cap, sizeof(struct conn_peers *));
+	}
+	plane->sets[plane->set_count++] = set;
+	return set;
+}
+
+static uint32_t
+set_of_rule(struct conn_world *world, struct conn_plane *plane, const struct rule *rule)
+{
+	struct str rule_key = {(const char *)&rule, sizeof(rule)};
+	struct conn_peers *set = map_get(&plane->set_by_rule, rule_key);
+	struct str key;
+
+	if (rule->any_peer)
+		return CONN_EVERYONE;
+	if (set != NULL)
+		return set->index;
+	key = peer_key_of_rule(world->arena, rule);
+	if (key.len == 0)
+		return CONN_NOBODY;
+	set = map_get(&plane->set_by_key, key);
+	if (set == NULL) {
+		set = new_set(world, plane);
+		conn_rule_faces(world, rule, set->faces);
+		conn_rule_nets(rule, set->nets);
+		(void)map_set(&plane->set_by_key, key, set); /* new */
+	}
+	(void)map_set(&plane->set_by_rule, str_dup(world->arena, rule_key), set);
+	return set->index;
+}
+
+static void
+want_names(struct conn_world *world, struct conn_plane *plane, const struct rule *rule)
+{
+	for (size_t i = 0; i < rule->port_count; i++) {
+		const struct port_match *match = &rule->ports[i];
+
+		if (match->kind == PORT_NAMED &&
+		    map_get(&plane->meanings, match->name) == NULL)
+			(void)map_set(&plane->meanings, match->name,
+			    ARENA_NEW(world->arena, struct conn_meanings));
+	}
+}
+
+static void
+make_sets(struct conn_world *world, struct conn_plane *plane)
+{
+	for (size_t i = 0; i < plane->side_count; i++) {
+		struct conn_side *side = plane->sides[i];
+
+		for (size_t j = 0; j < side->step_count; j++) {
+			struct conn_step *step = &side->steps[j];
+
+			if (step->rule == NULL)
+				continue;
+			step->peers = set_of_rule(world, plane, step->rule);
+			if (plane->dir == DIR_EGRESS)
+				want_names(world, plane, step->rule);
+		}
+	}
+}
+
+/* ---- what port names mean at peers ---- */
+
+/* The set of the workloads that give the name the same ports as this one. */
+static struct conn_peers *
+meaning_at(struct conn_world *world, struct conn_plane *plane, struct map *by_ports,
+    const struct workload *w, struct str name)
+{
+	struct conn_meanings *meanings = map_get(&plane->meanings, name);
+	struct conn_peers *set;
+	struct buf key = {0};
+
+	if (meanings == NULL)
+		return NULL;
+	key_add_str(&key, name);
+	for (size_t i = 0; i < w->port_count; i++) {
+		if (str_eq(w->ports[i].name, name))
+			key_add_u32(
+			    &key, (uint32_t)w->ports[i].proto << 16 | w->ports[i].port);
+	}
+	set = map_get(by_ports, buf_str(&key));
+	if (set == NULL) {
+		set = new_set(world, plane);
+		set->port_name = name;
+		append(&meanings->sets, &meanings->count, &meanings->cap, set->index);
+		(void)map_set(
+		    by_ports, str_dup(world->arena, buf_str(&key)), set); /* new */
+	}
+	buf_free(&key);
+	return set;
+}
+
+static void
+make_meanings(struct conn_world *world, struct conn_plane *plane)
+{
+	struct map by_ports = {0};
+
+	for (uint32_t i = 0; plane->meanings.len > 0 && i < world->face_count; i++) {
+		const struct workload *w = world->faces[i].end.workload;
+
+		if (world->faces[i].end.kind != ENDPOINT_WORKLOAD)
+			continue;
+		for (size_t j = 0; j < w->port_count; j++) {
+			struct conn_peers *set =
+			    meaning_at(world, plane, &by_ports, w, w->ports[j].name);
+
+			if (set != NULL)
+				roaring_bitmap_add(set->faces, i);
+		}
+	}
+	map_fini(&by_ports);
+}
+
+/* ---- classes of faces ---- */
+
+/* A class that is being cut: where its members in the set at hand go. */
+struct cut {
+	uint32_t serial; /* of the set that made it */
+	uint32_t new_class;
+};
+
+struct cutter {
+	struct conn_world *world;
+	struct conn_plane *plane;
+	struct cut *cuts; /* by class */
+	uint32_t *sizes;  /* by class: faces */
+	uint32_t *unused; /* numbers of classes that have lost all faces */
+	uint32_t unused_count;
+	uint32_t serial;
+};
+
+static uint32_t
+unused_class(struct cutter *c)
+{
+	if (c->unused_count > 0)
+		return c->unused[--c->unused_count];
+	return c->plane->class_count++;
+}
+
+static bool
+move_face(uint32_t face, void *ctx)
+{
+	struct cutter *c = ctx;
+	uint32_t old = c->plane->class_of[face];
+	uint32_t to;
+
+	if (c->cuts[old].serial != c->serial)
+		c->cuts[old] = (struct cut){c->serial, unused_class(c)};
+	to = c->cuts[old].new_class;
+	c->plane->class_of[face] = to;
+	c->sizes[to]++;
+	if (--c->sizes[old] == 0)
+		c->unused[c->unused_count++] = old;
+	return true;
+}
+
+/* Cutting by a set or by its complement is the same: by the smaller of them. */
+static void
+cut_by(struct cutter *c, const roaring_bitmap_t *faces)
+{
+	uint64_t count = roaring_bitmap_get_cardinality(faces);
+	uint32_t total = c->world->face_count;
+	roaring_bitmap_t *others;
+
+	c->serial++;
+	if (count <= total / 2) {
+		(void)roaring_iterate(faces, move_face, c); /* never stopped */
+		return;
+	}
+	others = roaring_bitmap_flip(faces, 0, total);
+	if (others == NULL)
+		base_die("out of memory");
+	(void)roaring_iterate(others, move_face, c);
+	roaring_bitmap_free(others);
+}
+
+/* Numbers the classes that have members, in the order of their first faces. */
+static void
+close_up(struct cutter *c)
+{
+	struct conn_plane *plane = c->plane;
+	struct conn_world *world = c->world;
+	uint32_t *number = ARENA_ARRAY(world->arena, plane->class_count, uint32_t);
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < plane->class_count; i++)
+		number[i] = UINT32_MAX;
+	plane->representatives =
+	    ARENA_ARRAY(world->arena, plane->class_count, uint32_t);
+	plane->representative_faces = conn_bitmap(world);
+	for (uint32_t i = 0; i < world->face_count; i++) {
+		uint32_t *class = &plane->class_of[i];
+
+		if (number[*class] == UINT32_MAX) {
+			plane->representatives[count] = i;
+			roaring_bitmap_add(plane->representative_faces, i);
+			number[*class] = count++;
+		}
+		*class = number[*class];
+	}
+	plane->class_count = count;
+}
+
+static void
+make_classes(struct conn_world *world, struct conn_plane *plane)
+{
+	/* Numbers are used again: there are never more of them than faces, and one. */
+	struct cutter c = {.world = world, .plane = plane};
+	size_t most = (size_t)world->face_count + 2;
+
+	plane->class_of = ARENA_ARRAY(world->arena, world->face_count, uint32_t);
+	plane->class_count = 1;
+	c.cuts = xcalloc(most, sizeof(*c.cuts));
+	c.sizes = xcalloc(most, sizeof(*c.sizes));
+	c.unused = xcalloc(most, sizeof(*c.unused));
+	c.sizes[0] = world->face_count;
+	for (size_t i = 0; i < plane->set_count; i++)
+		cut_by(&c, plane->sets[i]->faces);
+	close_up(&c);
+	free(c.cuts);
+	free(c.sizes);
+	free(c.unused);
+}
+
+static void
+class_sets(struct conn_world *world, struct conn_plane *plane)
+{
+	for (size_t i = 0; i < plane->set_count; i++) {
+		struct conn_peers *set = plane->sets[i];
+		roaring_bitmap_t *some =
+		    roaring_bitmap_and(set->faces, plane->representative_faces);
+		roaring_uint32_iterator_t *it;
+
+		if (some == NULL)
+			base_die("out of memory");
+		set->classes = conn_bitmap(world);
+		it = roaring_create_iterator(some);
+		if (it == NULL)
+			base_die("out of memory");
+		for (; it->has_value; roaring_advance_uint32_iterator(it))
+			roaring_bitmap_add(
+			    set->classes, plane->class_of[it->current_value]);
+		roaring_free_uint32_iterator(it);
+		roaring_bitmap_free(some);
+	}
+}
+
+/* ---- classes of parties ---- */
+
+static int
+u64_cmp(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* The classes of a party's faces with their families: sorted, each once. */
+static size_t
+party_faces(const struct conn_world *world, const struct conn_plane *plane,
+    const struct conn_party *party, uint64_t *out)
+{
+	size_t kept = 0;
+
+	for (uint32_t i = 0; i < party->face_count; i++) {
+		uint32_t face = party->first_face + i;
+
+		out[i] =
+		    (uint64_t)plane->class_of[face] << 8 | world->faces[face].family;
+	}
+	if (party->face_count > 1)
+		qsort(out, party->face_count, sizeof(*out), u64_cmp);
+	for (size_t i = 0; i < party->face_count; i++) {
+		if (kept == 0 || out[kept - 1] != out[i])
+			out[kept++] = out[i];
+	}
+	return kept;
+}
+
+static uint32_t
+party_class_of(struct conn_world *world, struct conn_plane *plane, struct map *known,
+    const uint64_t *faces, size_t count)
+{
+	struct str key = {(const char *)faces, count * sizeof(*faces)};
+	struct conn_party_class *class = map_get(known, key);
+
+	if (class == NULL) {
+		class = &plane->party_classes[plane->party_class_count++];
+		class->count = count;
+		class->items = arena_array(world->arena, count, sizeof(*class->items));
+		for (size_t i = 0; i < count; i++) {
+			class->items[i].face_class = (uint32_t)(faces[i] >> 8);
+			class->items[i].family = (unsigned)(faces[i] & 0xff);
+		}
+		(void)map_set(known, str_dup(world->arena, key), class); /* new */
+	}
+	return (uint32_t)(class - plane->party_classes);
+}
+
+/* Which party classes have a face of each class. */
+static void
+invert(struct conn_world *world, struct conn_plane *plane)
+{
+	uint32_t *first =
+	    ARENA_ARRAY(world->arena, (size_t)plane->class_count + 2, uint32_t);
+	size_t total = 0;
+
+	for (uint32_t i = 0; i < plane->party_class_count; i++) {
+		const struct conn_party_class *class = &plane->party_classes[i];
+
+		for (size_t j = 0; j < class->count; j++)
+			first[class->items[j].face_class + 2]++;
+		total += class->count;
+	}
+	for (uint32_t i = 0; i < plane->class_count; i++)
+		first[i + 2] += first[i + 1];
+	plane->face_class_parties = ARENA_ARRAY(world->arena, total, uint32_t);
+	for (uint32_t i = 0; i < plane->party_class_count; i++) {
+		const struct conn_party_class *class = &plane->party_classes[i];
+
+		for (size_t j = 0; j < class->count; j++)
+			plane->face_class_parties[first[class->items[j].face_class +
+							1]++] = i;
+	}
+	plane->face_class_first = first;
+}
+
+static void
+make_party_classes(struct conn_world *world, struct conn_plane *plane)
+{
+	struct map known = {0};
+	uint32_t most = 0;
+	uint64_t *faces;
+
+	for (uint32_t i = 0; i < world->party_count; i++) {
+		if (world->parties[i].face_count > most)
+			most = world->parties[i].face_count;
+	}
+	faces = xcalloc((size_t)most + 1, sizeof(*faces));
+	plane->party_classes =
+	    ARENA_ARRAY(world->arena, world->party_count, struct conn_party_class);
+	for (uint32_t i = 0; i < world->party_count; i++) {
+		struct conn_party *party = &world->parties[i];
+		size_t count = party_faces(world, plane, party, faces);
+
+		party->classes[plane->dir] =
+		    party_class_of(world, plane, &known, faces, count);
+	}
+	invert(world, plane);
+	free(faces);
+	map_fini(&known);
+}
+
+void
+conn_classes_build(struct conn_world *world)
+{
+	make_sides(world);
+	for (size_t d = 0; d < DIRECTION_COUNT; d++) {
+		struct conn_plane *plane = &world->planes[d];
+
+		plane->dir = (enum direction)d;
+		make_sets(world, plane);
+		if (plane->dir == DIR_EGRESS)
+			make_meanings(world, plane);
+		make_classes(world, plane);
+		class_sets(world, plane);
+		make_party_classes(world, plane);
+	}
+}

@@ -1,0 +1,78 @@
+/*
+ * Who may connect to whom, as rectangles: parties that policy cannot tell apart are an
+ * atom, and a line says that every party of some atoms may open a set of connections to
+ * every party of other atoms. Expanding the lines gives every pair, each once.
+ */
+#ifndef POLICY_LANG_CONNECTIVITY_RELATION_H
+#define POLICY_LANG_CONNECTIVITY_RELATION_H
+
+#include "policy-lang/connectivity_world.h"
+
+/* Parties that no policy tells apart, neither as source nor as destination. */
+struct conn_atom {
+	uint32_t index;
+	uint32_t column;   /* as a destination */
+	uint32_t *parties; /* rising */
+	uint32_t party_count;
+};
+
+/* Some atoms; sets of one relation are equal exactly if their numbers are. */
+struct conn_atoms {
+	struct roaring_bitmap_s *bits;
+	uint32_t index;
+};
+
+/* What may connect to the destinations of one column. */
+struct conn_cell {
+	const struct conn_set *set; /* never empty */
+	uint32_t sources;           /* a set of atoms */
+};
+
+/* Destinations that everybody treats alike. */
+struct conn_column {
+	struct conn_cell *cells; /* sources of different cells have nothing in common */
+	uint32_t cell_count;
+	struct roaring_bitmap_s *atoms;
+};
+
+#define CONN_OUTSIDE UINT32_MAX
+
+/* No party connects to itself: where an atom stands on both sides, itself is left out. */
+struct conn_line {
+	uint32_t src, dst;              /* sets of atoms, or CONN_OUTSIDE */
+	const struct conn_end *outside; /* the external range, if one end is */
+	const struct conn_set *set;
+};
+
+struct conn_relation {
+	struct conn_world *world;
+	struct arena *arena;
+	struct conn_atom **atoms;
+	uint32_t atom_count;
+	uint32_t *atom_of; /* by party; UINT32_MAX: it is in no flow */
+	struct conn_atoms **sets;
+	uint32_t set_count, set_cap;
+	struct map set_by_key;
+	struct conn_column **columns;
+	uint32_t column_count;
+	struct conn_line *lines; /* external sources first, then as made */
+	size_t line_count, line_cap;
+};
+
+/* Borrows the world. */
+MUST_CHECK struct conn_relation *conn_relation_new(struct conn_world *world);
+void conn_relation_free(struct conn_relation *relation);
+
+/* The set of exactly these atoms. Takes the bitmap. */
+MUST_CHECK uint32_t conn_relation_set(
+    struct conn_relation *relation, struct roaring_bitmap_s *bits);
+MUST_CHECK size_t conn_relation_set_parties(
+    const struct conn_relation *relation, uint32_t set);
+
+/* Called for every pair, sorted: external ranges first, then by display. */
+typedef void conn_pair_fn(void *ctx, const struct conn_end *src,
+    const struct conn_end *dst, const struct conn_set *set);
+void conn_relation_pairs(
+    const struct conn_relation *relation, conn_pair_fn *each, void *ctx);
+
+#endif
