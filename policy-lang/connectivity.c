@@ -19,8 +19,6 @@ collect(void *ctx, const struct conn_end *src, const struct conn_end *dst,
 {
 	struct collector *c = ctx;
 
-	if (set->text == NULL)
-		return;
 	if (c->count == c->cap) {
 		c->cap = c->cap == 0 ? 256 : 2 * c->cap;
 		c->items = xreallocarray(c->items, c->cap, sizeof(*c->items));
@@ -39,7 +37,7 @@ connectivity_find(struct arena *arena, const struct model *m,
 
 	conn_pool_init(&pool, arena, conn_names_portless(m));
 	world = conn_world_new(arena, m, options, &pool);
-	relation = conn_relation_new(world);
+	relation = conn_relation_new(world, false);
 	conn_relation_pairs(relation, collect, &c);
 	out->items = ARENA_ARRAY(arena, c.count, struct connection);
 	out->count = c.count;

@@ -1,7 +1,6 @@
 /*
  * Connectivity: every allowed connection of a model, as exact sets. Ports are cut at
- * the bounds that rules name and each interval is judged once, by the evaluator;
- * the outside is cut at the bounds of the networks that rules name.
+ * the bounds that rules name, the outside at the bounds of the networks that they name.
  */
 #ifndef POLICY_LANG_CONNECTIVITY_H
 #define POLICY_LANG_CONNECTIVITY_H
@@ -60,6 +59,11 @@ enum connectivity_format {
 	CONNECTIVITY_DOT,
 };
 
+/* The same line by line: the head, every line (`first`: nothing goes between), the tail. */
+void connectivity_print_head(struct buf *out, enum connectivity_format format);
+void connectivity_print_line(struct buf *out, enum connectivity_format format,
+    bool first, struct str src, struct str dst, const struct conn_set *set);
+void connectivity_print_tail(struct buf *out, enum connectivity_format format);
 void connectivity_print(struct buf *out, const struct connectivity *connectivity,
     enum connectivity_format format);
 

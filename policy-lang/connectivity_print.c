@@ -3,111 +3,69 @@
  * others read.
  */
 #include "policy-lang/connectivity.h"
+#include "policy-lang/connectivity_text.h"
 
 static void
-print_txt(struct buf *out, const struct connection *c)
+print_txt(struct buf *out, struct str src, struct str dst, struct str conn)
 {
-	buf_printf(out, "%.*s => %.*s : %s\n", STR_ARG(c->src->display),
-	    STR_ARG(c->dst->display), c->set->text);
-}
-
-static void
-print_json(struct buf *out, const struct connection *c)
-{
-	buf_add_cstr(out, "{\"src\": ");
-	buf_add_json(out, c->src->display);
-	buf_add_cstr(out, ", \"dst\": ");
-	buf_add_json(out, c->dst->display);
-	buf_add_cstr(out, ", \"conn\": ");
-	buf_add_json(out, str_from(c->set->text));
-	buf_add_char(out, '}');
-}
-
-/* RFC 4180. */
-static void
-add_csv(struct buf *out, struct str field)
-{
-	bool plain = true;
-
-	for (size_t i = 0; i < field.len; i++) {
-		char ch = field.ptr[i];
-
-		if (ch == ',' || ch == '"' || ch == '\n' || ch == '\r')
-			plain = false;
-	}
-	if (plain) {
-		buf_add_str(out, field);
-		return;
-	}
-	buf_add_char(out, '"');
-	for (size_t i = 0; i < field.len; i++) {
-		if (field.ptr[i] == '"')
-			buf_add_char(out, '"');
-		buf_add_char(out, field.ptr[i]);
-	}
-	buf_add_char(out, '"');
-}
-
-static void
-print_csv(struct buf *out, const struct connection *c)
-{
-	add_csv(out, c->src->display);
-	buf_add_char(out, ',');
-	add_csv(out, c->dst->display);
-	buf_add_char(out, ',');
-	add_csv(out, str_from(c->set->text));
+	buf_add_str(out, src);
+	buf_add(out, " => ", 4);
+	buf_add_str(out, dst);
+	buf_add(out, " : ", 3);
+	buf_add_str(out, conn);
 	buf_add_char(out, '\n');
 }
 
 static void
-add_md(struct buf *out, struct str field)
+print_json(struct buf *out, struct str src, struct str dst, struct str conn)
 {
-	for (size_t i = 0; i < field.len; i++) {
-		if (field.ptr[i] == '|' || field.ptr[i] == '\\')
-			buf_add_char(out, '\\');
-		buf_add_char(out, field.ptr[i]);
-	}
+	buf_add_cstr(out, "{\"src\": ");
+	buf_add_json(out, src);
+	buf_add_cstr(out, ", \"dst\": ");
+	buf_add_json(out, dst);
+	buf_add_cstr(out, ", \"conn\": ");
+	buf_add_json(out, conn);
+	buf_add_char(out, '}');
 }
 
 static void
-print_md(struct buf *out, const struct connection *c)
+print_csv(struct buf *out, struct str src, struct str dst, struct str conn)
+{
+	conn_text_csv(out, src);
+	buf_add_char(out, ',');
+	conn_text_csv(out, dst);
+	buf_add_char(out, ',');
+	conn_text_csv(out, conn);
+	buf_add_char(out, '\n');
+}
+
+static void
+print_md(struct buf *out, struct str src, struct str dst, struct str conn)
 {
 	buf_add_cstr(out, "| ");
-	add_md(out, c->src->display);
+	conn_text_md(out, src);
 	buf_add_cstr(out, " | ");
-	add_md(out, c->dst->display);
+	conn_text_md(out, dst);
 	buf_add_cstr(out, " | ");
-	add_md(out, str_from(c->set->text));
+	conn_text_md(out, conn);
 	buf_add_cstr(out, " |\n");
 }
 
 static void
-add_dot(struct buf *out, struct str text)
-{
-	buf_add_char(out, '"');
-	for (size_t i = 0; i < text.len; i++) {
-		if (text.ptr[i] == '"' || text.ptr[i] == '\\')
-			buf_add_char(out, '\\');
-		buf_add_char(out, text.ptr[i]);
-	}
-	buf_add_char(out, '"');
-}
-
-static void
-print_dot(struct buf *out, const struct connection *c)
+print_dot(struct buf *out, struct str src, struct str dst, struct str conn)
 {
 	buf_add_char(out, '\t');
-	add_dot(out, c->src->display);
+	conn_text_dot(out, src);
 	buf_add_cstr(out, " -> ");
-	add_dot(out, c->dst->display);
+	conn_text_dot(out, dst);
 	buf_add_cstr(out, " [label=");
-	add_dot(out, str_from(c->set->text));
+	conn_text_dot(out, conn);
 	buf_add_cstr(out, "]\n");
 }
 
 static const struct {
 	const char *head, *between, *tail;
-	void (*print)(struct buf *out, const struct connection *c);
+	void (*print)(struct buf *out, struct str src, struct str dst, struct str conn);
 } formats[] = {
     [CONNECTIVITY_TXT] = {"", "", "", print_txt},
     [CONNECTIVITY_JSON] = {"[", ",\n ", "]\n", print_json},
@@ -117,14 +75,36 @@ static const struct {
 };
 
 void
+connectivity_print_line(struct buf *out, enum connectivity_format format, bool first,
+    struct str src, struct str dst, const struct conn_set *set)
+{
+	if (!first)
+		buf_add_cstr(out, formats[format].between);
+	formats[format].print(out, src, dst, str_from(set->text));
+}
+
+void
+connectivity_print_head(struct buf *out, enum connectivity_format format)
+{
+	buf_add_cstr(out, formats[format].head);
+}
+
+void
+connectivity_print_tail(struct buf *out, enum connectivity_format format)
+{
+	buf_add_cstr(out, formats[format].tail);
+}
+
+void
 connectivity_print(struct buf *out, const struct connectivity *connectivity,
     enum connectivity_format format)
 {
-	buf_add_cstr(out, formats[format].head);
+	connectivity_print_head(out, format);
 	for (size_t i = 0; i < connectivity->count; i++) {
-		if (i > 0)
-			buf_add_cstr(out, formats[format].between);
-		formats[format].print(out, &connectivity->items[i]);
+		const struct connection *c = &connectivity->items[i];
+
+		connectivity_print_line(
+		    out, format, i == 0, c->src->display, c->dst->display, c->set);
 	}
-	buf_add_cstr(out, formats[format].tail);
+	connectivity_print_tail(out, format);
 }

@@ -43,6 +43,7 @@ struct sender {
 	unsigned families;
 	enum party_kind kind;
 	uint32_t node; /* the party itself, if it is somebody's own node */
+	uint8_t marks;
 };
 
 /* A view that says something special of a class. */
@@ -51,14 +52,19 @@ struct mention {
 	const struct conn_value *value;
 };
 
+struct atom_list {
+	uint32_t *items;
+	size_t count, cap;
+};
+
 struct builder {
 	struct conn_relation *r;
 	struct conn_world *world;
 	struct map atom_by_key;
 	struct map column_by_key;
 	struct receiver *receivers; /* by column */
-	roaring_bitmap_t **by_view;       /* atoms by egress view */
-	roaring_bitmap_t **by_class;      /* atoms by ingress class */
+	roaring_bitmap_t **by_view; /* atoms by egress view */
+	struct atom_list *by_class; /* atoms by ingress class */
 	roaring_bitmap_t *by_kind[KIND_COUNT];
 	roaring_bitmap_t *by_families[1 << CONN_FAMILIES];
 	roaring_bitmap_t **own; /* by own: atoms that are its nodes */
@@ -73,6 +79,8 @@ struct builder {
 	const struct conn_value *everything;
 	struct map met; /* values and families -> conn_set */
 	struct map line_by_key;
+	bool exact;
+	struct map set_by_text; /* -> const struct conn_set * */
 };
 
 static roaring_bitmap_t *
@@ -240,6 +248,7 @@ sender_of(const struct conn_world *world, uint32_t party)
 	sender.ingress_class = p->classes[DIR_INGRESS];
 	sender.families = p->families;
 	sender.kind = kind_of(p);
+	sender.marks = world->marks != NULL ? world->marks[party] : 0;
 	sender.node = UINT32_MAX;
 	for (uint32_t i = 1; sender.kind != KIND_WORKLOAD && i < world->own_count;
 	     i++) {
@@ -281,6 +290,7 @@ sender_key(struct buf *key, const struct sender *s)
 	key_add_u32(key, s->families);
 	key_add_u32(key, (uint32_t)s->kind);
 	key_add_u32(key, s->node);
+	key_add_u32(key, s->marks);
 }
 
 static struct conn_column *
@@ -299,6 +309,17 @@ column_of(struct builder *b, const struct receiver *d, struct str key)
 	return column;
 }
 
+static void
+atom_list_add(struct atom_list *list, uint32_t atom)
+{
+	if (list->count == list->cap) {
+		list->cap = list->cap == 0 ? 4 : 2 * list->cap;
+		list->items =
+		    xreallocarray(list->items, list->cap, sizeof(*list->items));
+	}
+	list->items[list->count++] = atom;
+}
+
 static struct conn_atom *
 new_atom(struct builder *b, const struct sender *s, const struct receiver *d,
     struct str column_key)
@@ -311,7 +332,7 @@ new_atom(struct builder *b, const struct sender *s, const struct receiver *d,
 	r->atoms[r->atom_count++] = atom;
 	roaring_bitmap_add(column->atoms, atom->index);
 	roaring_bitmap_add(b->by_view[s->egress->index], atom->index);
-	roaring_bitmap_add(b->by_class[s->ingress_class], atom->index);
+	atom_list_add(&b->by_class[s->ingress_class], atom->index);
 	roaring_bitmap_add(b->by_kind[s->kind], atom->index);
 	roaring_bitmap_add(b->by_families[s->families], atom->index);
 	roaring_bitmap_add(b->all, atom->index);
@@ -425,6 +446,30 @@ parts_fini(struct parts *parts)
 	*parts = (struct parts){0};
 }
 
+struct class_atoms {
+	const struct builder *b;
+	roaring_bitmap_t *atoms;
+};
+
+static bool
+add_class_atoms(uint32_t class, void *ctx)
+{
+	struct class_atoms *c = ctx;
+	const struct atom_list *list = &c->b->by_class[class];
+
+	roaring_bitmap_add_many(c->atoms, list->count, list->items);
+	return true;
+}
+
+static roaring_bitmap_t *
+atoms_of_classes(const struct builder *b, const roaring_bitmap_t *classes)
+{
+	struct class_atoms c = {b, some(roaring_bitmap_create())};
+
+	(void)roaring_iterate(classes, add_class_atoms, &c); /* never stopped */
+	return c.atoms;
+}
+
 /* By what the view lets in. */
 static const struct parts *
 let_in(struct builder *b, const struct conn_view *view)
@@ -437,11 +482,12 @@ let_in(struct builder *b, const struct conn_view *view)
 	b->let_in_known[view->index] = true;
 	rest = some(roaring_bitmap_copy(b->all));
 	for (size_t i = 0; i < view->count; i++) {
-		const roaring_bitmap_t *atoms =
-		    b->by_class[view->exceptions[i].party_class];
+		roaring_bitmap_t *atoms =
+		    atoms_of_classes(b, view->exceptions[i].classes);
 
 		parts_add(parts, view->exceptions[i].value, atoms);
 		roaring_bitmap_andnot_inplace(rest, atoms);
+		roaring_bitmap_free(atoms);
 	}
 	parts_add(parts, view->rest, rest);
 	roaring_bitmap_free(rest);
@@ -479,35 +525,58 @@ sent_to(struct builder *b, uint32_t class)
 	return parts;
 }
 
+struct mention_maker {
+	struct builder *b;
+	struct mention mention;
+	bool counting;
+};
+
+static bool
+add_mention(uint32_t class, void *ctx)
+{
+	struct mention_maker *m = ctx;
+	struct builder *b = m->b;
+
+	if (m->counting)
+		b->mention_first[class + 2]++;
+	else
+		b->mentions[b->mention_first[class + 1]++] = m->mention;
+	return true;
+}
+
+static void
+each_mention(struct builder *b, bool counting)
+{
+	const struct conn_plane *plane = &b->world->planes[DIR_EGRESS];
+	struct mention_maker m = {.b = b, .counting = counting};
+
+	for (uint32_t i = 0; i < plane->view_count; i++) {
+		const struct conn_view *view = plane->views[i];
+
+		for (size_t j = 0; j < view->count; j++) {
+			m.mention = (struct mention){i, view->exceptions[j].value};
+			(void)roaring_iterate(view->exceptions[j].classes, add_mention,
+			    &m); /* never stopped */
+		}
+	}
+}
+
 /* Which egress views say something special of each class. */
 static void
 find_mentions(struct builder *b)
 {
 	const struct conn_plane *plane = &b->world->planes[DIR_EGRESS];
-	size_t classes = plane->party_class_count, total = 0;
+	size_t classes = plane->party_class_count;
 
 	b->mention_first = xcalloc(classes + 2, sizeof(*b->mention_first));
-	for (size_t i = 0; i < plane->view_count; i++) {
-		const struct conn_view *view = plane->views[i];
-
-		for (size_t j = 0; j < view->count; j++)
-			b->mention_first[view->exceptions[j].party_class + 2]++;
-		total += view->count;
-		parts_add(&b->rests, view->rest, b->by_view[i]);
-	}
+	each_mention(b, true);
 	for (size_t i = 2; i < classes + 2; i++)
 		b->mention_first[i] += b->mention_first[i - 1];
-	b->mentions = xcalloc(total + 1, sizeof(*b->mentions));
-	for (uint32_t i = 0; i < plane->view_count; i++) {
-		const struct conn_view *view = plane->views[i];
-
-		for (size_t j = 0; j < view->count; j++) {
-			const struct conn_exception *e = &view->exceptions[j];
-
-			b->mentions[b->mention_first[e->party_class + 1]++] =
-			    (struct mention){i, e->value};
-		}
-	}
+	b->mentions =
+	    xcalloc((size_t)b->mention_first[classes + 1] + 1, sizeof(*b->mentions));
+	each_mention(b, false);
+	for (size_t i = 0; i < plane->view_count; i++)
+		parts_add(&b->rests, plane->views[i]->rest, b->by_view[i]);
 }
 
 /* ---- columns ---- */
@@ -542,10 +611,27 @@ meet(struct builder *b, const struct conn_value *out, const struct conn_value *i
 	return *kept;
 }
 
-static bool
-is_listed(const struct conn_set *set)
+/* The set as the relation tells it; NULL: not at all. */
+static const struct conn_set *
+told(struct builder *b, const struct conn_set *set)
 {
-	return set != NULL && !conn_set_empty(set);
+	const struct conn_set **first;
+	struct str key;
+
+	if (set == NULL || conn_set_empty(set))
+		return NULL;
+	if (b->exact)
+		return set;
+	if (set->text == NULL)
+		return NULL;
+	key = str_from(set->text);
+	first = map_get(&b->set_by_text, key);
+	if (first == NULL) {
+		first = ARENA_NEW(b->r->arena, const struct conn_set *);
+		*first = set;
+		(void)map_set(&b->set_by_text, key, first); /* new */
+	}
+	return *first;
 }
 
 /* Sources of one column by set, before they become cells. */
@@ -591,8 +677,8 @@ gather_meeting(struct builder *b, struct gathering *g, const struct receiver *d,
 
 		if (roaring_bitmap_is_empty(b->by_families[families]))
 			continue;
-		set = meet(b, out->value, in, families & d->families);
-		if (!is_listed(set))
+		set = told(b, meet(b, out->value, in, families & d->families));
+		if (set == NULL)
 			continue;
 		sources = some(roaring_bitmap_and(bits, out->bits));
 		roaring_bitmap_and_inplace(sources, b->by_families[families]);
@@ -602,8 +688,7 @@ gather_meeting(struct builder *b, struct gathering *g, const struct receiver *d,
 
 /* A node's ways to nodes, or to what runs on their network, are nobody's business here. */
 static void
-drop_unlisted(
-    const struct builder *b, const struct receiver *d, roaring_bitmap_t *bits)
+drop_unlisted(const struct builder *b, const struct receiver *d, roaring_bitmap_t *bits)
 {
 	if (d->kind == KIND_WORKLOAD)
 		return;
@@ -801,10 +886,10 @@ outside_lines(struct builder *b, enum direction dir)
 			struct conn_line line = {
 			    .src = dir == DIR_INGRESS ? CONN_OUTSIDE : 0,
 			    .dst = dir == DIR_EGRESS ? CONN_OUTSIDE : 0,
-			    .set = span->set,
+			    .set = told(b, span->set),
 			};
 
-			if (!is_listed(span->set))
+			if (line.set == NULL)
 				continue;
 			line.outside = range_end(b->world, span);
 			grow_line(b, &line, atoms[at]);
@@ -845,6 +930,102 @@ line_cmp(const void *a, const void *b)
 	return order;
 }
 
+void
+conn_relation_sort(struct conn_relation *relation)
+{
+	if (relation->line_count > 1)
+		qsort(relation->lines, relation->line_count, sizeof(*relation->lines),
+		    line_cmp);
+}
+
+static int
+set_cmp(const void *a, const void *b)
+{
+	const struct conn_atoms *x = *(struct conn_atoms *const *)a;
+	const struct conn_atoms *y = *(struct conn_atoms *const *)b;
+	uint32_t min_x = roaring_bitmap_minimum(x->bits);
+	uint32_t min_y = roaring_bitmap_minimum(y->bits);
+	uint64_t count_x = roaring_bitmap_get_cardinality(x->bits);
+	uint64_t count_y = roaring_bitmap_get_cardinality(y->bits);
+
+	if (min_x != min_y)
+		return min_x < min_y ? -1 : 1;
+	if (count_x != count_y)
+		return count_x < count_y ? -1 : 1;
+	return (x->index > y->index) - (x->index < y->index);
+}
+
+/* Numbers the sets by their first atoms: readers find neighbours beside each other. */
+static void
+number_sets(struct conn_relation *r)
+{
+	uint32_t *number = xcalloc((size_t)r->set_count + 1, sizeof(*number));
+
+	if (r->set_count > 1)
+		qsort(r->sets, r->set_count, sizeof(struct conn_atoms *), set_cmp);
+	for (uint32_t i = 0; i < r->set_count; i++) {
+		number[r->sets[i]->index] = i;
+		r->sets[i]->index = i;
+	}
+	for (size_t i = 0; i < r->line_count; i++) {
+		struct conn_line *line = &r->lines[i];
+
+		if (line->src != CONN_OUTSIDE)
+			line->src = number[line->src];
+		if (line->dst != CONN_OUTSIDE)
+			line->dst = number[line->dst];
+	}
+	for (uint32_t i = 0; i < r->column_count; i++) {
+		for (uint32_t j = 0; j < r->columns[i]->cell_count; j++) {
+			struct conn_cell *cell = &r->columns[i]->cells[j];
+
+			cell->sources = number[cell->sources];
+		}
+	}
+	free(number);
+}
+
+/* Parties in both sets: each would connect to itself. */
+static uint64_t
+common_parties(const struct conn_relation *r, uint32_t a, uint32_t b)
+{
+	roaring_bitmap_t *both =
+	    some(roaring_bitmap_and(r->sets[a]->bits, r->sets[b]->bits));
+	roaring_uint32_iterator_t *it = roaring_create_iterator(both);
+	uint64_t count = 0;
+
+	if (it == NULL)
+		base_die("out of memory");
+	for (; it->has_value; roaring_advance_uint32_iterator(it))
+		count += r->atoms[it->current_value]->party_count;
+	roaring_free_uint32_iterator(it);
+	roaring_bitmap_free(both);
+	return count;
+}
+
+uint64_t
+conn_relation_pair_count(const struct conn_relation *relation)
+{
+	uint64_t *sizes = xcalloc((size_t)relation->set_count + 1, sizeof(*sizes));
+	uint64_t total = 0;
+
+	for (uint32_t i = 0; i < relation->set_count; i++)
+		sizes[i] = conn_relation_set_parties(relation, i);
+	for (size_t i = 0; i < relation->line_count; i++) {
+		const struct conn_line *line = &relation->lines[i];
+
+		if (line->src == CONN_OUTSIDE)
+			total += sizes[line->dst];
+		else if (line->dst == CONN_OUTSIDE)
+			total += sizes[line->src];
+		else
+			total += sizes[line->src] * sizes[line->dst] -
+				 common_parties(relation, line->src, line->dst);
+	}
+	free(sizes);
+	return total;
+}
+
 /* ---- all of it ---- */
 
 static void
@@ -861,9 +1042,7 @@ builder_init(struct builder *b, struct conn_relation *r)
 	b->by_view = ARENA_ARRAY(r->arena, out->view_count, roaring_bitmap_t *);
 	for (size_t i = 0; i < out->view_count; i++)
 		b->by_view[i] = conn_bitmap(world);
-	b->by_class = ARENA_ARRAY(r->arena, in->party_class_count, roaring_bitmap_t *);
-	for (size_t i = 0; i < in->party_class_count; i++)
-		b->by_class[i] = conn_bitmap(world);
+	b->by_class = xcalloc((size_t)in->party_class_count + 1, sizeof(*b->by_class));
 	for (size_t i = 0; i < KIND_COUNT; i++)
 		b->by_kind[i] = conn_bitmap(world);
 	for (size_t i = 0; i < ARRAY_LEN(b->by_families); i++)
@@ -890,18 +1069,22 @@ builder_fini(struct builder *b)
 	free(b->receivers);
 	free(b->let_in);
 	free(b->let_in_known);
+	for (size_t i = 0; i < world->planes[DIR_INGRESS].party_class_count; i++)
+		free(b->by_class[i].items);
+	free(b->by_class);
 	free(b->mention_first);
 	free(b->mentions);
 	map_fini(&b->atom_by_key);
 	map_fini(&b->column_by_key);
 	map_fini(&b->met);
+	map_fini(&b->set_by_text);
 }
 
 struct conn_relation *
-conn_relation_new(struct conn_world *world)
+conn_relation_new(struct conn_world *world, bool exact)
 {
 	struct conn_relation *r = ARENA_NEW(world->arena, struct conn_relation);
-	struct builder b = {0};
+	struct builder b = {.exact = exact};
 
 	r->world = world;
 	r->arena = world->arena;
@@ -926,8 +1109,8 @@ conn_relation_new(struct conn_world *world)
 	close_lines(&b);
 	outside_lines(&b, DIR_INGRESS);
 	outside_lines(&b, DIR_EGRESS);
-	if (r->line_count > 1)
-		qsort(r->lines, r->line_count, sizeof(*r->lines), line_cmp);
+	number_sets(r);
+	conn_relation_sort(r);
 	builder_fini(&b);
 	return r;
 }

@@ -16,7 +16,8 @@ struct conn_atom {
 	uint32_t party_count;
 };
 
-/* Some atoms; sets of one relation are equal exactly if their numbers are. */
+/* Some atoms. Sets of one relation are equal exactly if their numbers are; numbers follow
+ * the first atom. */
 struct conn_atoms {
 	struct roaring_bitmap_s *bits;
 	uint32_t index;
@@ -55,12 +56,17 @@ struct conn_relation {
 	struct map set_by_key;
 	struct conn_column **columns;
 	uint32_t column_count;
-	struct conn_line *lines; /* external sources first, then as made */
+	/* From outside by range, then within, then to outside by range. */
+	struct conn_line *lines;
 	size_t line_count, line_cap;
 };
 
-/* Borrows the world. */
-MUST_CHECK struct conn_relation *conn_relation_new(struct conn_world *world);
+/*
+ * Borrows the world. Not `exact`: sets of equal text are one, and what has no text is left
+ * out, as a listing wants it; else sets are told apart by all that is in them.
+ */
+MUST_CHECK struct conn_relation *conn_relation_new(
+    struct conn_world *world, bool exact);
 void conn_relation_free(struct conn_relation *relation);
 
 /* The set of exactly these atoms. Takes the bitmap. */
@@ -68,6 +74,11 @@ MUST_CHECK uint32_t conn_relation_set(
     struct conn_relation *relation, struct roaring_bitmap_s *bits);
 MUST_CHECK size_t conn_relation_set_parties(
     const struct conn_relation *relation, uint32_t set);
+
+/* Puts the lines in order, after some were changed. */
+void conn_relation_sort(struct conn_relation *relation);
+/* How many pairs the lines stand for. */
+MUST_CHECK uint64_t conn_relation_pair_count(const struct conn_relation *relation);
 
 /* Called for every pair, sorted: external ranges first, then by display. */
 typedef void conn_pair_fn(void *ctx, const struct conn_end *src,

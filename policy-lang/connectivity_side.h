@@ -33,7 +33,8 @@ struct conn_side {
 	struct conn_step *steps;
 	size_t step_count;
 	bool names_ports;
-	const struct conn_view *view;        /* what it says of every party */
+	uint32_t serial;              /* among the sides of its direction, from 1 */
+	const struct conn_view *view; /* what it says of every party */
 	const struct conn_spans *outside[2]; /* IPv4, IPv6; NULL: not asked yet */
 };
 

@@ -9,17 +9,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An element (a class, or a range of the outside) that differs from the rest in whether
- * it is in a set. */
-struct flip {
-	uint32_t element;
-	uint32_t set; /* place among the side's sets */
-};
-
 /* A set that the side speaks of. */
 struct spoken {
 	uint32_t index; /* of the plane */
 	bool base;      /* the rest is in it */
+};
+
+/* Elements (classes, or ranges of the outside) that are in the same of the side's sets:
+ * those of `parent`, but for `set`. Part 0 is the rest. */
+struct part {
+	uint32_t parent, set;
+	uint32_t serial, next;          /* while cutting: where members in the set go */
+	const struct conn_value *value; /* NULL: not judged yet */
+	const struct conn_value *single[CONN_FAMILIES]; /* of a party with one face */
+};
+
+/* Party classes with one value, while a view is made. */
+struct heap {
+	const struct conn_value *value;
+	uint32_t *items;
+	size_t count, cap;
 };
 
 /* One side under work. */
@@ -27,24 +36,27 @@ struct viewer {
 	struct conn_world *world;
 	struct conn_plane *plane;
 	struct conn_side *side;
+	struct arena *scratch; /* of the side */
 	struct portset ports;
 	struct spoken *sets;
 	size_t set_count, set_cap;
 	uint32_t *place_of_set; /* by set of the plane: place + 1 among `sets` */
-	struct flip *flips;
-	size_t flip_count, flip_cap;
-	uint32_t *first_step; /* of each spoken set: its part of set_steps */
-	uint32_t *set_steps;  /* steps that speak of it */
+	uint32_t *first_step;   /* of each spoken set: its part of set_steps */
+	uint32_t *set_steps;    /* steps that speak of it */
 	size_t step_cap;
 	uint32_t *on;     /* steps */
-	uint8_t *flipped; /* by place: in the flips of the element at hand */
-	struct map parts;
-	const struct conn_value **class_values; /* of face classes; NULL: as the rest */
-	uint32_t *moved;
-	size_t moved_count, moved_cap;
-	struct conn_exception *exceptions;
-	size_t exception_cap;
-	struct arena *scratch;
+	uint8_t *flipped; /* by place: in what tells the part at hand from the rest */
+	struct part *parts;
+	size_t part_count, part_cap;
+	uint32_t *part_of; /* by element; all 0 between two views */
+	size_t element_cap;
+	roaring_bitmap_t *moved; /* elements that are not in the rest */
+	uint32_t *elements;      /* the same */
+	size_t element_count, elements_cap;
+	struct heap *heaps;
+	size_t heap_count, heap_cap;
+	uint32_t *class_stamp; /* by party class */
+	uint32_t serial;
 };
 
 /* ---- values ---- */
@@ -137,26 +149,55 @@ index_steps(struct viewer *v)
 	v->set_steps = steps;
 }
 
-/* ---- elements ---- */
+/* ---- cutting ---- */
 
-static void
-add_flip(struct viewer *v, uint32_t element, uint32_t set)
+static uint32_t
+new_part(struct viewer *v, uint32_t parent, uint32_t set)
 {
-	if (v->flip_count == v->flip_cap) {
-		v->flip_cap = v->flip_cap == 0 ? 256 : 2 * v->flip_cap;
-		v->flips = xreallocarray(v->flips, v->flip_cap, sizeof(*v->flips));
+	if (v->part_count == v->part_cap) {
+		v->part_cap = v->part_cap == 0 ? 64 : 2 * v->part_cap;
+		v->parts = xreallocarray(v->parts, v->part_cap, sizeof(*v->parts));
 	}
-	v->flips[v->flip_count++] = (struct flip){element, set};
+	v->parts[v->part_count] = (struct part){.parent = parent, .set = set};
+	return (uint32_t)v->part_count++;
 }
 
-/* The members of a set, of `total` elements, or those that are not in it. */
 static void
-flip_set(
+begin_cutting(struct viewer *v, size_t total)
+{
+	v->part_count = 0;
+	(void)new_part(v, 0, UINT32_MAX); /* the rest */
+	roaring_bitmap_clear(v->moved);
+	if (total > v->element_cap) {
+		free(v->part_of); /* nothing is in use: all is 0 */
+		v->part_of = xcalloc(total, sizeof(*v->part_of));
+		v->element_cap = total;
+	}
+}
+
+static bool
+move_element(uint32_t element, void *ctx)
+{
+	struct viewer *v = ctx;
+	uint32_t old = v->part_of[element];
+
+	if (v->parts[old].serial != v->serial) {
+		uint32_t next = new_part(v, old, v->serial - 1);
+
+		v->parts[old].serial = v->serial;
+		v->parts[old].next = next;
+	}
+	v->part_of[element] = v->parts[old].next;
+	return true;
+}
+
+/* Cuts by the side's set at a place: by its members, or by those that are not in it. */
+static void
+cut_by(
     struct viewer *v, uint32_t place, const roaring_bitmap_t *elements, uint32_t total)
 {
 	uint64_t count = roaring_bitmap_get_cardinality(elements);
 	roaring_bitmap_t *others = NULL;
-	roaring_uint32_iterator_t *it;
 
 	v->sets[place].base = count > total / 2;
 	if (v->sets[place].base) {
@@ -165,25 +206,44 @@ flip_set(
 			base_die("out of memory");
 		elements = others;
 	}
-	it = roaring_create_iterator(elements);
-	if (it == NULL)
-		base_die("out of memory");
-	for (; it->has_value; roaring_advance_uint32_iterator(it))
-		add_flip(v, it->current_value, place);
-	roaring_free_uint32_iterator(it);
+	v->serial = place + 1;
+	(void)roaring_iterate(elements, move_element, v); /* never stopped */
+	roaring_bitmap_or_inplace(v->moved, elements);
 	if (others != NULL)
 		roaring_bitmap_free(others);
 }
 
-static int
-flip_cmp(const void *a, const void *b)
+static void
+end_cutting(struct viewer *v)
 {
-	const struct flip *x = a, *y = b;
-
-	if (x->element != y->element)
-		return x->element < y->element ? -1 : 1;
-	return (x->set > y->set) - (x->set < y->set);
+	v->element_count = roaring_bitmap_get_cardinality(v->moved);
+	if (v->element_count > v->elements_cap) {
+		v->elements_cap = 2 * v->element_count;
+		v->elements =
+		    xreallocarray(v->elements, v->elements_cap, sizeof(*v->elements));
+	}
+	roaring_bitmap_to_uint32_array(v->moved, v->elements);
 }
+
+static void
+forget_elements(struct viewer *v)
+{
+	for (size_t i = 0; i < v->element_count; i++)
+		v->part_of[v->elements[i]] = 0;
+}
+
+/* The first element that has not moved; `total` if all have. */
+static uint32_t
+first_of_rest(const struct viewer *v, uint32_t total)
+{
+	uint32_t i = 0;
+
+	while (i < v->element_count && v->elements[i] == i)
+		i++;
+	return i < total ? i : total;
+}
+
+/* ---- judging ---- */
 
 static int
 u32_cmp(const void *a, const void *b)
@@ -193,14 +253,14 @@ u32_cmp(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-/* The steps that hold for elements with these flips, in order. */
+/* The steps that hold for a part, in order. */
 static size_t
-steps_on(struct viewer *v, const struct flip *flips, size_t count)
+steps_on(struct viewer *v, uint32_t part)
 {
 	size_t on = 0;
 
-	for (size_t i = 0; i < count; i++) {
-		uint32_t set = flips[i].set;
+	for (uint32_t i = part; i != 0; i = v->parts[i].parent) {
+		uint32_t set = v->parts[i].set;
 
 		v->flipped[set] = 1;
 		if (v->sets[set].base)
@@ -222,21 +282,23 @@ steps_on(struct viewer *v, const struct flip *flips, size_t count)
 		if (v->sets[place].base && v->flipped[place] == 0)
 			v->on[on++] = (uint32_t)i;
 	}
-	for (size_t i = 0; i < count; i++)
-		v->flipped[flips[i].set] = 0;
+	for (uint32_t i = part; i != 0; i = v->parts[i].parent)
+		v->flipped[v->parts[i].set] = 0;
 	if (on > 1)
 		qsort(v->on, on, sizeof(*v->on), u32_cmp);
 	return on;
 }
 
-/* What the side says to peers with these flips; `peer` is one of them. */
-static struct conn_value *
-judge(struct viewer *v, const struct flip *flips, size_t count,
-    const struct endpoint *peer, unsigned families)
+/* What the side says to a part; `peer` is in it. */
+static const struct conn_value *
+judge(struct viewer *v, uint32_t part, const struct endpoint *peer, unsigned families)
 {
-	size_t on = steps_on(v, flips, count);
 	struct conn_value value = {0};
+	size_t on;
 
+	if (v->parts[part].value != NULL)
+		return v->parts[part].value;
+	on = steps_on(v, part);
 	for (unsigned f = 0; f < CONN_FAMILIES; f++) {
 		unsigned family = conn_family_at(f);
 
@@ -248,97 +310,34 @@ judge(struct viewer *v, const struct flip *flips, size_t count,
 		value.sets[f] =
 		    conn_side_allowed(v->side, &v->ports, family, v->world->pool);
 	}
-	return conn_value_intern(v->world, &value);
-}
-
-static void
-add_moved(struct viewer *v, uint32_t element)
-{
-	if (v->moved_count == v->moved_cap) {
-		v->moved_cap = v->moved_cap == 0 ? 256 : 2 * v->moved_cap;
-		v->moved = xreallocarray(v->moved, v->moved_cap, sizeof(*v->moved));
-	}
-	v->moved[v->moved_count++] = element;
-}
-
-/* Judges every element that differs from the rest: elements with equal flips once. Calls
- * `each` in rising order. */
-static void
-judge_elements(struct viewer *v, unsigned families,
-    struct endpoint (*peer_at)(struct viewer *v, uint32_t element),
-    void (*each)(void *ctx, uint32_t element, const struct conn_value *value),
-    void *ctx)
-{
-	size_t i = 0;
-
-	if (v->flip_count > 1)
-		qsort(v->flips, v->flip_count, sizeof(*v->flips), flip_cmp);
-	v->moved_count = 0;
-	while (i < v->flip_count) {
-		uint32_t element = v->flips[i].element;
-		size_t first = i;
-		struct buf key = {0};
-		struct conn_value *value;
-
-		for (; i < v->flip_count && v->flips[i].element == element; i++)
-			key_add_u32(&key, v->flips[i].set);
-		value = map_get(&v->parts, buf_str(&key));
-		if (value == NULL) {
-			struct endpoint peer = peer_at(v, element);
-
-			value = judge(v, &v->flips[first], i - first, &peer, families);
-			(void)map_set(&v->parts, str_dup(v->scratch, buf_str(&key)),
-			    value); /* new */
-		}
-		buf_free(&key);
-		add_moved(v, element);
-		each(ctx, element, value);
-	}
-	map_fini(&v->parts);
-	v->parts = (struct map){0};
-}
-
-/* The first element that is not among the moved ones; `total` if all are. */
-static uint32_t
-first_of_rest(const struct viewer *v, uint32_t total)
-{
-	uint32_t element = 0;
-
-	while (element < v->moved_count && v->moved[element] == element)
-		element++;
-	return element < total ? element : total;
+	v->parts[part].value = conn_value_intern(v->world, &value);
+	return v->parts[part].value;
 }
 
 /* ---- parties ---- */
 
-static struct endpoint
-face_at(struct viewer *v, uint32_t class)
+static const struct conn_value *
+class_value(struct viewer *v, uint32_t class)
 {
-	return v->world->faces[v->plane->representatives[class]].end;
-}
+	uint32_t face = v->plane->representatives[class];
 
-static void
-keep_class_value(void *ctx, uint32_t class, const struct conn_value *value)
-{
-	((struct viewer *)ctx)->class_values[class] = value;
+	return judge(
+	    v, v->part_of[class], &v->world->faces[face].end, v->world->families);
 }
 
 static const struct conn_set *
-join_faces(struct viewer *v, const struct conn_party_class *class, unsigned place,
-    const struct conn_value *rest)
+join_faces(struct viewer *v, const struct conn_party_class *class, unsigned place)
 {
 	const struct conn_set *all = NULL;
 	unsigned family = conn_family_at(place);
 
 	for (size_t i = 0; i < class->count; i++) {
-		const struct conn_value *value =
-		    v->class_values[class->items[i].face_class];
 		const struct conn_set *set;
 
 		/* Without an address it is in flows of either family. */
 		if (class->items[i].family != 0 && class->items[i].family != family)
 			continue;
-		set = (value != NULL ? value : rest)->sets[place];
+		set = class_value(v, class->items[i].face_class)->sets[place];
 		all = all == NULL ? set : conn_set_join(v->world->pool, all, set);
 	}
 	return all;
@@ -351,137 +350,196 @@ party_value(struct viewer *v, const struct conn_party_class *class,
     const struct conn_value *rest)
 {
 	struct conn_value value = *rest;
+	uint32_t part = v->part_of[class->items[0].face_class];
+	unsigned place = conn_family_place(class->items[0].family);
 
+	if (class->count == 1 && v->parts[part].single[place] != NULL)
+		return v->parts[part].single[place];
 	for (unsigned f = 0; f < CONN_FAMILIES; f++) {
 		const struct conn_set *set;
 
 		if ((v->world->families & 1u << f) == 0)
 			continue;
-		set = join_faces(v, class, f, rest);
+		set = join_faces(v, class, f);
 		if (set != NULL)
 			value.sets[f] = set;
 	}
-	return conn_value_intern(v->world, &value);
+	if (class->count != 1)
+		return conn_value_intern(v->world, &value);
+	v->parts[part].single[place] = conn_value_intern(v->world, &value);
+	return v->parts[part].single[place];
 }
+
+/* Heaps are few: they are looked through. */
+static void
+add_to_heap(struct viewer *v, const struct conn_value *value, uint32_t class)
+{
+	struct heap *heap;
+	size_t i = 0;
+
+	while (i < v->heap_count && v->heaps[i].value != value)
+		i++;
+	if (i == v->heap_cap) {
+		v->heap_cap = i == 0 ? 8 : 2 * i;
+		v->heaps = xreallocarray(v->heaps, v->heap_cap, sizeof(*v->heaps));
+		memset(&v->heaps[i], 0, (v->heap_cap - i) * sizeof(*v->heaps));
+	}
+	heap = &v->heaps[i];
+	if (i == v->heap_count) {
+		v->heap_count++;
+		heap->value = value;
+		heap->count = 0;
+	}
+	if (heap->count == heap->cap) {
+		heap->cap = heap->cap == 0 ? 16 : 2 * heap->cap;
+		heap->items = xreallocarray(heap->items, heap->cap, sizeof(uint32_t));
+	}
+	heap->items[heap->count++] = class;
+}
+
+/* The party classes that have a face outside the rest, by what the side says of them. */
+static void
+heap_exceptions(struct viewer *v, const struct conn_value *rest)
+{
+	const struct conn_plane *plane = v->plane;
+
+	v->heap_count = 0;
+	for (size_t i = 0; i < v->element_count; i++) {
+		uint32_t element = v->elements[i];
+
+		for (uint32_t j = plane->face_class_first[element];
+		     j < plane->face_class_first[element + 1]; j++) {
+			uint32_t class = plane->face_class_parties[j];
+			const struct conn_value *value;
+
+			if (v->class_stamp[class] == v->side->serial)
+				continue;
+			v->class_stamp[class] = v->side->serial;
+			value = party_value(v, &plane->party_classes[class], rest);
+			if (value != rest)
+				add_to_heap(v, value, class);
+		}
+	}
+}
+
+static struct conn_exception *
+make_exceptions(struct viewer *v)
+{
+	struct conn_exception *exceptions =
+	    ARENA_ARRAY(v->scratch, v->heap_count, struct conn_exception);
+
+	for (size_t i = 0; i < v->heap_count; i++) {
+		exceptions[i].value = v->heaps[i].value;
+		exceptions[i].classes =
+		    roaring_bitmap_of_ptr(v->heaps[i].count, v->heaps[i].items);
+		if (exceptions[i].classes == NULL)
+			base_die("out of memory");
+		(void)roaring_bitmap_run_optimize(exceptions[i].classes);
+	}
+	return exceptions;
+}
+
+/* ---- views ---- */
 
 static int
 exception_cmp(const void *a, const void *b)
 {
 	const struct conn_exception *x = a, *y = b;
+	uint32_t min_x = roaring_bitmap_minimum(x->classes);
+	uint32_t min_y = roaring_bitmap_minimum(y->classes);
 
-	return (x->party_class > y->party_class) - (x->party_class < y->party_class);
+	return (min_x > min_y) - (min_x < min_y);
 }
 
-static size_t
-collect_exceptions(struct viewer *v, const struct conn_value *rest)
+static void
+view_key(struct buf *key, const struct conn_view *view)
 {
-	const struct conn_plane *plane = v->plane;
-	size_t count = 0, kept = 0;
+	buf_add(key, &view->rest, sizeof(view->rest));
+	for (unsigned f = 0; f < 2; f++) {
+		const struct conn_spans *spans = view->outside[f];
 
-	for (size_t i = 0; i < v->moved_count; i++) {
-		uint32_t class = v->moved[i];
-
-		for (uint32_t j = plane->face_class_first[class];
-		     j < plane->face_class_first[class + 1]; j++) {
-			if (count == v->exception_cap) {
-				v->exception_cap = count == 0 ? 256 : 2 * count;
-				v->exceptions = xreallocarray(v->exceptions,
-				    v->exception_cap, sizeof(*v->exceptions));
-			}
-			v->exceptions[count++].party_class =
-			    plane->face_class_parties[j];
+		key_add_u32(key, spans != NULL ? (uint32_t)spans->count : UINT32_MAX);
+		for (size_t i = 0; spans != NULL && i < spans->count; i++) {
+			buf_add(key, &spans->items[i].set, sizeof(spans->items[i].set));
+			buf_add(key, spans->items[i].last.bytes,
+			    sizeof(spans->items[i].last.bytes));
 		}
 	}
-	if (count > 1)
-		qsort(v->exceptions, count, sizeof(*v->exceptions), exception_cmp);
-	for (size_t i = 0; i < count; i++) {
-		struct conn_exception *e = &v->exceptions[kept];
-		uint32_t class = v->exceptions[i].party_class;
+	for (size_t i = 0; i < view->count; i++) {
+		const struct conn_exception *e = &view->exceptions[i];
 
-		if (i > 0 && class == v->exceptions[i - 1].party_class)
-			continue;
-		e->value = party_value(v, &plane->party_classes[class], rest);
-		e->party_class = class;
-		kept += e->value != rest;
+		buf_add(key, &e->value, sizeof(e->value));
+		buf_reserve(key, roaring_bitmap_portable_size_in_bytes(e->classes));
+		key->len +=
+		    roaring_bitmap_portable_serialize(e->classes, key->data + key->len);
 	}
-	return kept;
 }
 
+static void
+add_view(struct conn_plane *plane, struct conn_view *view)
+{
+	view->index = (uint32_t)plane->view_count;
+	if (plane->view_count == plane->view_cap) {
+		plane->view_cap = plane->view_cap == 0 ? 64 : 2 * plane->view_cap;
+		plane->views = xreallocarray(
+		    plane->views, plane->view_cap, sizeof(struct conn_view *));
+	}
+	plane->views[plane->view_count++] = view;
+}
+
+/* Takes the bitmaps of the exceptions. */
 static struct conn_view *
-intern_view(struct viewer *v, const struct conn_view *view)
+intern_view(struct viewer *v, struct conn_view *view)
 {
 	struct conn_plane *plane = v->plane;
 	struct buf key = {0};
 	struct conn_view *own;
 
-	buf_add(&key, &view->rest, sizeof(view->rest));
-	for (unsigned f = 0; f < 2; f++) {
-		const struct conn_spans *spans = view->outside[f];
-
-		key_add_u32(&key, spans != NULL ? (uint32_t)spans->count : UINT32_MAX);
-		for (size_t i = 0; spans != NULL && i < spans->count; i++) {
-			buf_add(
-			    &key, &spans->items[i].set, sizeof(spans->items[i].set));
-			buf_add(&key, spans->items[i].last.bytes,
-			    sizeof(spans->items[i].last.bytes));
-		}
-	}
-	for (size_t i = 0; i < view->count; i++) {
-		key_add_u32(&key, view->exceptions[i].party_class);
-		buf_add(&key, &view->exceptions[i].value,
-		    sizeof(view->exceptions[i].value));
-	}
+	if (view->count > 1)
+		qsort(view->exceptions, view->count, sizeof(*view->exceptions),
+		    exception_cmp);
+	view_key(&key, view);
 	own = map_get(&plane->view_by_key, buf_str(&key));
 	if (own == NULL) {
-		struct conn_exception *exceptions =
-		    ARENA_ARRAY(v->world->arena, view->count, struct conn_exception);
-
-		for (size_t i = 0; i < view->count; i++)
-			exceptions[i] = view->exceptions[i];
 		own = ARENA_NEW(v->world->arena, struct conn_view);
 		*own = *view;
-		own->exceptions = exceptions;
-		own->index = (uint32_t)plane->view_count;
-		if (plane->view_count == plane->view_cap) {
-			plane->view_cap =
-			    plane->view_cap == 0 ? 64 : 2 * plane->view_cap;
-			plane->views = xreallocarray(
-			    plane->views, plane->view_cap, sizeof(struct conn_view *));
+		own->exceptions =
+		    ARENA_ARRAY(v->world->arena, view->count, struct conn_exception);
+		for (size_t i = 0; i < view->count; i++) {
+			own->exceptions[i] = view->exceptions[i];
+			conn_bitmap_keep(v->world, view->exceptions[i].classes);
 		}
-		plane->views[plane->view_count++] = own;
-		(void)map_set(
-		    &plane->view_by_key, str_dup(v->world->arena, buf_str(&key)), own);
+		add_view(plane, own);
+		(void)map_set(&plane->view_by_key,
+		    str_dup(v->world->arena, buf_str(&key)), own); /* new */
+	} else {
+		for (size_t i = 0; i < view->count; i++)
+			roaring_bitmap_free(view->exceptions[i].classes);
 	}
 	buf_free(&key);
 	return own;
-}
-
-static const struct conn_value *
-judge_rest(struct viewer *v, uint32_t total, unsigned families,
-    struct endpoint (*peer_at)(struct viewer *v, uint32_t element))
-{
-	uint32_t element = first_of_rest(v, total);
-	struct endpoint nobody = {.kind = ENDPOINT_ADDRESS};
-	struct endpoint peer = element < total ? peer_at(v, element) : nobody;
-
-	return judge(v, NULL, 0, &peer, families);
 }
 
 static void
 view_parties(struct viewer *v, struct conn_view *view)
 {
 	struct conn_plane *plane = v->plane;
+	struct endpoint nobody = {.kind = ENDPOINT_ADDRESS};
+	uint32_t first;
 
-	v->flip_count = 0;
+	begin_cutting(v, plane->class_count);
 	for (uint32_t i = 0; i < v->set_count; i++)
-		flip_set(
+		cut_by(
 		    v, i, plane->sets[v->sets[i].index]->classes, plane->class_count);
-	judge_elements(v, v->world->families, face_at, keep_class_value, v);
-	view->rest = judge_rest(v, plane->class_count, v->world->families, face_at);
-	view->count = collect_exceptions(v, view->rest);
-	view->exceptions = v->exceptions;
-	for (size_t i = 0; i < v->moved_count; i++)
-		v->class_values[v->moved[i]] = NULL;
+	end_cutting(v);
+	first = first_of_rest(v, plane->class_count);
+	view->rest = first < plane->class_count
+			 ? class_value(v, first)
+			 : judge(v, 0, &nobody, v->world->families);
+	heap_exceptions(v, view->rest);
+	view->exceptions = make_exceptions(v);
+	view->count = v->heap_count;
+	forget_elements(v);
 }
 
 /* ---- the outside ---- */
@@ -490,12 +548,6 @@ view_parties(struct viewer *v, struct conn_view *view)
 struct cuts {
 	addr_num *firsts;
 	uint32_t count;
-};
-
-struct outside {
-	struct viewer *v;
-	const struct conn_set **sets; /* by range; NULL: as the rest */
-	unsigned place;
 };
 
 static int
@@ -564,9 +616,8 @@ range_at(const struct cuts *cuts, addr_num first)
 }
 
 static void
-flip_ranges(struct viewer *v, const struct cuts *cuts, unsigned f, addr_num last)
+cut_ranges(struct viewer *v, const struct cuts *cuts, unsigned f, addr_num last)
 {
-	v->flip_count = 0;
 	for (uint32_t i = 0; i < v->set_count; i++) {
 		const struct addrset *nets = &v->plane->sets[v->sets[i].index]->nets[f];
 		roaring_bitmap_t *ranges = roaring_bitmap_create();
@@ -581,23 +632,9 @@ flip_ranges(struct viewer *v, const struct cuts *cuts, unsigned f, addr_num last
 			roaring_bitmap_add_range(
 			    ranges, range_at(cuts, nets->ranges[j].lo), end);
 		}
-		flip_set(v, i, ranges, cuts->count);
+		cut_by(v, i, ranges, cuts->count);
 		roaring_bitmap_free(ranges);
 	}
-}
-
-static struct endpoint
-outside_at(struct viewer *v UNUSED, uint32_t element UNUSED)
-{
-	return (struct endpoint){.kind = ENDPOINT_ADDRESS};
-}
-
-static void
-keep_range_set(void *ctx, uint32_t element, const struct conn_value *value)
-{
-	struct outside *o = ctx;
-
-	o->sets[element] = value->sets[o->place];
 }
 
 static struct ip_addr
@@ -610,26 +647,28 @@ addr_of(addr_num num, enum ip_family family)
 }
 
 static const struct conn_spans *
-spans_of(struct viewer *v, const struct cuts *cuts, const struct conn_set *const *sets,
-    const struct conn_set *rest, enum ip_family family)
+spans_of(struct viewer *v, const struct cuts *cuts, enum ip_family family)
 {
 	struct conn_spans *spans = ARENA_NEW(v->world->arena, struct conn_spans);
+	struct endpoint outside = {.kind = ENDPOINT_ADDRESS};
+	unsigned place = conn_family_place(family);
+	struct conn_span *items =
+	    ARENA_ARRAY(v->scratch, cuts->count, struct conn_span);
 
-	spans->items = ARENA_ARRAY(v->world->arena, cuts->count, struct conn_span);
 	for (uint32_t i = 0; i < cuts->count; i++) {
-		const struct conn_set *set = sets[i] != NULL ? sets[i] : rest;
+		const struct conn_set *set =
+		    judge(v, v->part_of[i], &outside, 1u << place)->sets[place];
 		addr_num last = i + 1 < cuts->count ? cuts->firsts[i + 1] - 1
 						    : everything(family).hi;
-		struct conn_span *span;
 
-		if (spans->count == 0 || spans->items[spans->count - 1].set != set) {
-			span = &spans->items[spans->count++];
-			span->first = addr_of(cuts->firsts[i], family);
-			span->set = set;
-		}
-		span = &spans->items[spans->count - 1];
-		span->last = addr_of(last, family);
+		if (spans->count == 0 || items[spans->count - 1].set != set)
+			items[spans->count++] = (struct conn_span){
+			    .first = addr_of(cuts->firsts[i], family), .set = set};
+		items[spans->count - 1].last = addr_of(last, family);
 	}
+	spans->items = ARENA_ARRAY(v->world->arena, spans->count, struct conn_span);
+	for (size_t i = 0; i < spans->count; i++)
+		spans->items[i] = items[i];
 	return spans;
 }
 
@@ -638,16 +677,13 @@ view_outside(struct viewer *v, enum ip_family family)
 {
 	unsigned f = family == IP_V6;
 	struct cuts cuts = find_cuts(v, f, family);
-	struct outside o = {.v = v, .place = conn_family_place(family)};
-	const struct conn_value *rest;
 	const struct conn_spans *spans;
 
-	o.sets = xcalloc(cuts.count, sizeof(*o.sets));
-	flip_ranges(v, &cuts, f, everything(family).hi);
-	judge_elements(v, 1u << o.place, outside_at, keep_range_set, &o);
-	rest = judge_rest(v, cuts.count, 1u << o.place, outside_at);
-	spans = spans_of(v, &cuts, o.sets, rest->sets[o.place], family);
-	free(o.sets);
+	begin_cutting(v, cuts.count);
+	cut_ranges(v, &cuts, f, everything(family).hi);
+	end_cutting(v);
+	spans = spans_of(v, &cuts, family);
+	forget_elements(v);
 	free(cuts.firsts);
 	return spans;
 }
@@ -707,12 +743,19 @@ whole_outside(struct conn_world *world, enum ip_family family)
 static void
 view_plane(struct conn_world *world, struct conn_plane *plane)
 {
-	struct viewer v = {.world = world, .plane = plane, .scratch = arena_new()};
+	struct viewer v = {
+	    .world = world,
+	    .plane = plane,
+	    .scratch = arena_new(),
+	    .moved = roaring_bitmap_create(),
+	};
 	struct conn_view open = {.rest = conn_value_all(world)};
 
 	v.place_of_set = xcalloc(plane->set_count + 1, sizeof(*v.place_of_set));
-	v.class_values =
-	    xcalloc((size_t)plane->class_count + 1, sizeof(struct conn_value *));
+	v.class_stamp =
+	    xcalloc((size_t)plane->party_class_count + 1, sizeof(*v.class_stamp));
+	if (v.moved == NULL)
+		base_die("out of memory");
 	for (unsigned f = 0; f < 2; f++) {
 		enum ip_family family = f == 0 ? IP_V4 : IP_V6;
 
@@ -721,16 +764,22 @@ view_plane(struct conn_world *world, struct conn_plane *plane)
 	}
 	/* The first view of a plane is that of ends without policy. */
 	(void)intern_view(&v, &open);
-	for (size_t i = 0; i < plane->side_count; i++)
+	for (size_t i = 0; i < plane->side_count; i++) {
+		plane->sides[i]->serial = (uint32_t)i + 1;
 		view_side(&v, plane->sides[i]);
+	}
 	portset_fini(&v.ports);
 	free(v.sets);
 	free(v.place_of_set);
-	free(v.flips);
 	free(v.on);
-	free(v.class_values);
-	free(v.moved);
-	free(v.exceptions);
+	free(v.parts);
+	free(v.part_of);
+	free(v.elements);
+	for (size_t i = 0; i < v.heap_cap; i++)
+		free(v.heaps[i].items);
+	free(v.heaps);
+	free(v.class_stamp);
+	roaring_bitmap_free(v.moved);
 	arena_free(v.scratch);
 }
 

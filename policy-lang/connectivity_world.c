@@ -33,30 +33,26 @@ conn_family_at(unsigned place)
 
 /* ---- bitmaps ---- */
 
-static struct roaring_bitmap_s *
-keep_bitmap(struct conn_world *world, roaring_bitmap_t *bits)
+void
+conn_bitmap_keep(struct conn_world *world, struct roaring_bitmap_s *bits)
 {
 	if (bits == NULL)
 		base_die("out of memory");
 	if (world->bitmap_count == world->bitmap_cap) {
 		world->bitmap_cap = world->bitmap_cap == 0 ? 64 : 2 * world->bitmap_cap;
-		world->bitmaps = xreallocarray(
-		    world->bitmaps, world->bitmap_cap, sizeof(*world->bitmaps));
+		world->bitmaps = xreallocarray(world->bitmaps, world->bitmap_cap,
+		    sizeof(struct roaring_bitmap_s *));
 	}
 	world->bitmaps[world->bitmap_count++] = bits;
-	return bits;
 }
 
 struct roaring_bitmap_s *
 conn_bitmap(struct conn_world *world)
 {
-	return keep_bitmap(world, roaring_bitmap_create());
-}
+	roaring_bitmap_t *bits = roaring_bitmap_create();
 
-struct roaring_bitmap_s *
-conn_bitmap_copy(struct conn_world *world, const struct roaring_bitmap_s *of)
-{
-	return keep_bitmap(world, roaring_bitmap_copy(of));
+	conn_bitmap_keep(world, bits);
+	return bits;
 }
 
 /* ---- parties ---- */

@@ -109,16 +109,16 @@ struct conn_spans {
 	size_t count;
 };
 
-/* What a side says of party classes: `rest` but for the exceptions (by class). */
+/* What a side says of party classes: `rest` but for the exceptions. */
 struct conn_exception {
-	uint32_t party_class;
 	const struct conn_value *value;
+	struct roaring_bitmap_s *classes;
 };
 
 struct conn_view {
 	uint32_t index;
 	const struct conn_value *rest;
-	const struct conn_exception *exceptions;
+	struct conn_exception *exceptions; /* by their first classes; values differ */
 	size_t count;
 	const struct conn_spans *outside[2]; /* IPv4, IPv6; NULL: not listed */
 };
@@ -135,6 +135,8 @@ struct conn_world {
 	struct connectivity_options options;
 	struct conn_pool *pool;
 	struct conn_party *parties; /* sorted by display */
+	/* By party: what a caller wants to tell apart besides; NULL: nothing. */
+	const uint8_t *marks;
 	uint32_t party_count;
 	struct conn_face *faces;
 	uint32_t face_count;
@@ -180,10 +182,10 @@ void conn_world_free(struct conn_world *world);
 /* True if some policy names a protocol without ports: the pool should be wide. */
 MUST_CHECK bool conn_names_portless(const struct model *m);
 
-/* An empty bitmap, or a copy; it lives as long as the world. */
+/* An empty bitmap; it lives as long as the world. */
 MUST_CHECK struct roaring_bitmap_s *conn_bitmap(struct conn_world *world);
-MUST_CHECK struct roaring_bitmap_s *conn_bitmap_copy(
-    struct conn_world *world, const struct roaring_bitmap_s *of);
+/* Takes the bitmap; it lives as long as the world. */
+void conn_bitmap_keep(struct conn_world *world, struct roaring_bitmap_s *bits);
 
 /* ---- connectivity_world.c ---- */
 

@@ -1,11 +1,34 @@
 /*
- * `ringfence list`: every allowed connection.
+ * `ringfence list`: every allowed connection, pair by pair or in groups.
  */
+#include <stdio.h>
+#include <string.h>
+
 #include "policy-lang/cli/cli.h"
-#include "policy-lang/connectivity.h"
+#include "policy-lang/connectivity_focus.h"
+#include "policy-lang/connectivity_group.h"
+
+/* Above so many pairs groups are told unless pairs are asked for. */
+#define LIST_PAIRS_MAX 1000000u
+#define FLUSH_BYTES    (64u * 1024)
+
+enum list_form {
+	FORM_AUTO,
+	FORM_PAIRS,
+	FORM_GROUPS
+};
+
+/* Texts of an option that may be given again. */
+struct texts {
+	const char *items[64];
+	size_t count;
+};
 
 struct list_args {
 	bool nodes; /* as ends, too */
+	enum list_form form;
+	struct texts focus, peers, namespaces, ports;
+	const char *direction;
 };
 
 static const enum connectivity_format formats[] = {
@@ -16,26 +39,187 @@ static const enum connectivity_format formats[] = {
     CONNECTIVITY_DOT,
 };
 
+/* ---- printing ---- */
+
+struct printing {
+	const struct cli *cli;
+	struct buf text;
+	bool any, failed;
+};
+
+static void
+print_pair(void *ctx, const struct conn_end *src, const struct conn_end *dst,
+    const struct conn_set *set)
+{
+	struct printing *p = ctx;
+
+	if (p->failed)
+		return;
+	connectivity_print_line(&p->text, formats[p->cli->output], !p->any,
+	    src->display, dst->display, set);
+	p->any = true;
+	if (p->text.len >= FLUSH_BYTES)
+		p->failed = !cli_write(p->cli, &p->text);
+}
+
+static bool
+print_pairs(const struct cli *cli, const struct conn_relation *relation)
+{
+	struct printing p = {.cli = cli};
+
+	connectivity_print_head(&p.text, formats[cli->output]);
+	conn_relation_pairs(relation, print_pair, &p);
+	connectivity_print_tail(&p.text, formats[cli->output]);
+	if (!p.failed)
+		p.failed = !cli_write(cli, &p.text);
+	buf_free(&p.text);
+	return !p.failed;
+}
+
+static bool
+print_groups(const struct cli *cli, const struct conn_relation *relation)
+{
+	struct conn_groups groups;
+	struct buf text = {0};
+	bool ok;
+
+	conn_groups_make(relation, NULL, &groups);
+	connectivity_print_groups(&text, &groups, formats[cli->output]);
+	ok = cli_write(cli, &text);
+	buf_free(&text);
+	return ok;
+}
+
+static bool
+print(const struct cli *cli, const struct conn_relation *relation)
+{
+	const struct list_args *args = cli->args;
+	uint64_t pairs;
+
+	if (args->form == FORM_GROUPS)
+		return print_groups(cli, relation);
+	if (args->form == FORM_PAIRS)
+		return print_pairs(cli, relation);
+	pairs = conn_relation_pair_count(relation);
+	if (pairs <= LIST_PAIRS_MAX)
+		return print_pairs(cli, relation);
+	(void)fprintf(stderr,
+	    "ringfence list: %llu connections, told in groups; --pairs tells each\n",
+	    (unsigned long long)pairs);
+	return print_groups(cli, relation);
+}
+
+/* ---- focus ---- */
+
+typedef bool focus_fn(struct conn_focus *focus, struct str text, struct buf *why);
+
+static bool
+add_focus(struct conn_focus *focus, struct str text, struct buf *why)
+{
+	return conn_focus_add(focus, text, false, why);
+}
+
+static bool
+add_peer(struct conn_focus *focus, struct str text, struct buf *why)
+{
+	return conn_focus_add(focus, text, true, why);
+}
+
+/* Each text is names with commas between. */
+static bool
+each_name(struct cli *cli, struct conn_focus *focus, const struct texts *texts,
+    const char *option, focus_fn *add)
+{
+	for (size_t i = 0; i < texts->count; i++) {
+		struct str rest = str_from(texts->items[i]);
+		struct buf why = {0};
+
+		while (rest.ptr != NULL) {
+			struct str name = str_trim(str_split(&rest, ','));
+
+			if (add(focus, name, &why))
+				continue;
+			(void)cli_fail(cli, "--%s: %s", option, why.data);
+			buf_free(&why);
+			return false;
+		}
+		buf_free(&why);
+	}
+	return true;
+}
+
+static bool
+read_focus(struct cli *cli, struct conn_focus *focus)
+{
+	const struct list_args *args = cli->args;
+
+	if (args->direction != NULL)
+		focus->not [strcmp(args->direction, "egress") == 0 ? DIR_INGRESS
+								   : DIR_EGRESS] = true;
+	if (!each_name(cli, focus, &args->focus, "focus", add_focus) ||
+	    !each_name(cli, focus, &args->peers, "focus-peer", add_peer) ||
+	    !each_name(
+		cli, focus, &args->namespaces, "namespace", conn_focus_add_namespace) ||
+	    !each_name(cli, focus, &args->ports, "port", conn_focus_port))
+		return false;
+	if (!focus->some && (args->direction != NULL || focus->some_peer)) {
+		(void)cli_fail(cli,
+		    "--focus-direction and --focus-peer go with --focus or "
+		    "--namespace");
+		return false;
+	}
+	return true;
+}
+
+/* A node can be in focus only if nodes are ends. */
+static bool
+names_node(const struct texts *texts)
+{
+	for (size_t i = 0; i < texts->count; i++) {
+		struct str rest = str_from(texts->items[i]);
+
+		while (rest.ptr != NULL) {
+			if (str_starts(str_trim(str_split(&rest, ',')), STR("node/")))
+				return true;
+		}
+	}
+	return false;
+}
+
 static int
 run(struct cli *cli)
 {
 	const struct list_args *args = cli->args;
 	struct connectivity_options options = {
 	    .family = cli->family,
-	    .nodes = args->nodes,
+	    .nodes =
+		args->nodes || names_node(&args->focus) || names_node(&args->peers),
 	};
-	struct connectivity found;
-	struct buf text = {0};
+	struct conn_pool pool;
+	struct conn_world *world;
+	struct conn_relation *relation;
+	struct conn_focus focus;
 	bool ok;
 
 	if (!cli_load(cli))
 		return CLI_ERROR;
-	connectivity_find(cli->arena, cli->model, &options, &found);
-	connectivity_print(&text, &found, formats[cli->output]);
-	ok = cli_write(cli, &text);
-	buf_free(&text);
+	conn_pool_init(&pool, cli->arena, conn_names_portless(cli->model));
+	world = conn_world_new(cli->arena, cli->model, &options, &pool);
+	conn_focus_init(&focus, world);
+	ok = read_focus(cli, &focus);
+	if (ok) {
+		relation = conn_relation_new(world, false);
+		conn_focus_apply(&focus, relation);
+		ok = print(cli, relation);
+		conn_relation_free(relation);
+	}
+	conn_focus_fini(&focus);
+	conn_world_free(world);
+	conn_pool_fini(&pool);
 	return ok ? CLI_OK : CLI_ERROR;
 }
+
+/* ---- options ---- */
 
 static bool
 set_nodes(struct cli *cli, const char *arg UNUSED)
@@ -46,8 +230,74 @@ set_nodes(struct cli *cli, const char *arg UNUSED)
 	return true;
 }
 
+static bool
+set_group(struct cli *cli, const char *arg UNUSED)
+{
+	((struct list_args *)cli->args)->form = FORM_GROUPS;
+	return true;
+}
+
+static bool
+set_pairs(struct cli *cli, const char *arg UNUSED)
+{
+	((struct list_args *)cli->args)->form = FORM_PAIRS;
+	return true;
+}
+
+static bool
+add_text(struct cli *cli, struct texts *texts, const char *arg)
+{
+	if (texts->count == ARRAY_LEN(texts->items)) {
+		(void)cli_fail(cli, "an option is given more than %zu times",
+		    ARRAY_LEN(texts->items));
+		return false;
+	}
+	texts->items[texts->count++] = arg;
+	return true;
+}
+
+static bool
+set_focus(struct cli *cli, const char *arg)
+{
+	return add_text(cli, &((struct list_args *)cli->args)->focus, arg);
+}
+
+static bool
+set_focus_peer(struct cli *cli, const char *arg)
+{
+	return add_text(cli, &((struct list_args *)cli->args)->peers, arg);
+}
+
+static bool
+set_namespace(struct cli *cli, const char *arg)
+{
+	return add_text(cli, &((struct list_args *)cli->args)->namespaces, arg);
+}
+
+static bool
+set_port(struct cli *cli, const char *arg)
+{
+	return add_text(cli, &((struct list_args *)cli->args)->ports, arg);
+}
+
+static bool
+set_focus_direction(struct cli *cli, const char *arg)
+{
+	((struct list_args *)cli->args)->direction = arg;
+	return true;
+}
+
 static const struct cli_option list_options[] = {
     {"nodes", NULL, "nodes as ends, too", set_nodes},
+    {"group", NULL, "tell groups that policy cannot tell apart, not pairs", set_group},
+    {"pairs", NULL, "tell each pair, however many there are", set_pairs},
+    {"focus", "NAME[,NAME...]", "only lines with one of these ends", set_focus},
+    {"namespace", "PATH|NAME", "only lines with an end at or below", set_namespace},
+    {"focus-direction", "ingress|egress", "as their destination, or source, alone",
+	set_focus_direction},
+    {"focus-peer", "NAME[,NAME...]", "and only with these at the other end",
+	set_focus_peer},
+    {"port", "PORT/PROTO", "only connections with it, cut to it", set_port},
     {0},
 };
 

@@ -1,0 +1,128 @@
+/*
+ * Phases of `list` and `diff`, timed from the inside, as one JSON object.
+ *
+ *     bench-connectivity list PATH...
+ *     bench-connectivity diff OLD NEW
+ *
+ * Seconds are of the wall clock, memory is in bytes.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/bundle.h"
+#include "common/clock.h"
+#include "policy-lang/connectivity_group.h"
+#include "policy-lang/load.h"
+
+static const char *between = "{";
+
+static void
+print_number(const char *name, double value)
+{
+	printf("%s\"%s\": %.9g", between, name, value);
+	between = ", ";
+}
+
+static double
+seconds_since(monotime_t since)
+{
+	return (double)monotime_since(since, monotime_now()) / 1e9;
+}
+
+/* A field of /proc/self/status, which is in kB. */
+static double
+memory(const char *field)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	char line[256];
+	unsigned long kb = 0;
+
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+		if (strncmp(line, field, strlen(field)) == 0)
+			kb = strtoul(line + strlen(field) + 1, NULL, 10);
+	}
+	if (f != NULL)
+		(void)fclose(f); /* it was only read */
+	return (double)kb * 1024;
+}
+
+static struct model *
+load(struct arena *arena, const char *const *paths, size_t count, struct bundle *bundle)
+{
+	struct model_options options = {0};
+	struct diag_list diags;
+	struct model *model = NULL;
+
+	diag_list_init(&diags, arena);
+	if (!bundle_read(arena, paths, count, &diags, bundle) ||
+	    !model_load(arena, bundle, &options, &diags, &model)) {
+		(void)fprintf(stderr, "bench-connectivity: the input has errors\n");
+		exit(1);
+	}
+	return model;
+}
+
+static void
+bench_list(struct arena *arena, const char *const *paths, size_t count)
+{
+	struct connectivity_options options = {0};
+	struct bundle bundle;
+	monotime_t since = monotime_now();
+	struct model *model = load(arena, paths, count, &bundle);
+	double before;
+	struct conn_pool pool;
+	struct conn_world *world;
+	struct conn_relation *relation;
+	struct conn_groups groups;
+	struct buf text = {0};
+
+	print_number("load_s", seconds_since(since));
+	before = memory("VmRSS:");
+	print_number("load_rss_bytes", before);
+	since = monotime_now();
+	conn_pool_init(&pool, arena, conn_names_portless(model));
+	world = conn_world_new(arena, model, &options, &pool);
+	print_number("world_s", seconds_since(since));
+	since = monotime_now();
+	relation = conn_relation_new(world, false);
+	print_number("relation_s", seconds_since(since));
+	print_number("list_rss_bytes", memory("VmRSS:") - before);
+	since = monotime_now();
+	conn_groups_make(relation, NULL, &groups);
+	connectivity_print_groups(&text, &groups, CONNECTIVITY_TXT);
+	print_number("print_s", seconds_since(since));
+	print_number("text_bytes", (double)text.len);
+	print_number("parties", (double)world->party_count);
+	print_number("egress_sides", (double)world->planes[DIR_EGRESS].side_count);
+	print_number("ingress_sides", (double)world->planes[DIR_INGRESS].side_count);
+	print_number("egress_views", (double)world->planes[DIR_EGRESS].view_count);
+	print_number("ingress_views", (double)world->planes[DIR_INGRESS].view_count);
+	print_number("atoms", (double)relation->atom_count);
+	print_number("groups", (double)groups.group_count);
+	print_number("sets", (double)groups.set_count);
+	print_number("columns", (double)relation->column_count);
+	print_number("lines", (double)relation->line_count);
+	print_number("pairs", (double)conn_relation_pair_count(relation));
+	print_number("rss_peak_bytes", memory("VmHWM:"));
+	buf_free(&text);
+	conn_relation_free(relation);
+	conn_world_free(world);
+	conn_pool_fini(&pool);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct arena *arena = arena_new();
+
+	if (argc < 3) {
+		(void)fprintf(stderr, "usage: bench-connectivity list|diff PATH...\n");
+		return 2;
+	}
+	if (strcmp(argv[1], "list") == 0)
+		bench_list(arena, (const char *const *)&argv[2], (size_t)argc - 2);
+	printf("}\n");
+	arena_free(arena);
+	return 0;
+}
