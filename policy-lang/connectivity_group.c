@@ -4,6 +4,37 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PLACE_ATOMS     64 /* a set of more is said to be in / */
+#define REFERENCE_FIXED 2  /* nobody, and everybody */
+#define REFERENCE_MAX   16
+#define REFERENCE_TERMS 16 /* a set that takes more words helps to tell others */
+
+struct subtree {
+	struct roaring_bitmap_s *atoms;
+	bool whole;      /* consists of whole atoms */
+	struct str name; /* ptr NULL: not told yet */
+};
+
+/* A set that others are told by their difference from. */
+struct reference {
+	struct str name; /* "": nobody, or everybody */
+	const roaring_bitmap_t *bits;
+	uint64_t used;
+};
+
+/* Words for sets are found one set at a time. */
+struct teller {
+	struct conn_groups *groups;
+	struct subtree *subtrees; /* by namespace */
+	struct reference references[REFERENCE_MAX];
+	size_t reference_count;
+	uint64_t clock;
+	struct str *terms;
+	size_t term_count, term_cap;
+	size_t named;
+	bool *seen; /* by set */
+};
+
 /* ---- what members have in common ---- */
 
 static const struct workload *
@@ -132,56 +163,272 @@ name_atoms(struct conn_groups *g)
 	}
 }
 
-static void
-place_add_atom(
-    const struct conn_groups *g, struct place *place, uint32_t atom, size_t *parties)
-{
-	const struct conn_atom *a = g->relation->atoms[atom];
-
-	for (uint32_t i = 0; i < a->party_count; i++)
-		place_add(place, workload_of(g->relation, a->parties[i]));
-	*parties += a->party_count;
-}
-
-/* A set is told by what is in it, or by what is not, whichever is less. */
-static void
-tell_set(struct conn_groups *g, uint32_t number)
+/* Where the members of a set are; of large ones it is not looked for. */
+static struct str
+set_place(const struct conn_groups *g, const roaring_bitmap_t *bits)
 {
 	const struct conn_relation *r = g->relation;
-	const roaring_bitmap_t *bits = r->sets[number]->bits;
-	uint64_t count = roaring_bitmap_get_cardinality(bits);
-	uint64_t others = roaring_bitmap_get_cardinality(g->all) - count;
-	struct conn_group_set *set = &g->sets[g->set_count];
+	roaring_uint32_iterator_t *it;
 	struct place place = {0};
-	roaring_bitmap_t *tell;
 
-	set->all_but = count > others;
-	tell = set->all_but ? roaring_bitmap_andnot(g->all, bits)
-			    : roaring_bitmap_copy(bits);
-	if (tell == NULL)
+	if (roaring_bitmap_get_cardinality(bits) > PLACE_ATOMS)
+		return STR("/");
+	it = roaring_create_iterator(bits);
+	if (it == NULL)
 		base_die("out of memory");
-	set->count = roaring_bitmap_get_cardinality(tell);
-	set->atoms = ARENA_ARRAY(r->arena, set->count, uint32_t);
-	roaring_bitmap_to_uint32_array(tell, set->atoms);
-	roaring_bitmap_free(tell);
-	set->parties = conn_relation_set_parties(r, number);
-	/* What is told by its complement is everywhere. */
-	if (!set->all_but) {
-		size_t parties = 0;
+	for (; it->has_value; roaring_advance_uint32_iterator(it)) {
+		const struct conn_atom *atom = r->atoms[it->current_value];
 
-		for (size_t i = 0; i < set->count; i++)
-			place_add_atom(g, &place, set->atoms[i], &parties);
-		set->place = place_text(r->arena, &place);
-	} else {
-		set->place = STR("/");
+		for (uint32_t i = 0; i < atom->party_count; i++)
+			place_add(&place, workload_of(r, atom->parties[i]));
 	}
-	set->name = str_from(arena_printf(r->arena, "set-%zu", ++g->set_count));
-	g->set_names[number] = set->name;
+	roaring_free_uint32_iterator(it);
+	return place_text(r->arena, &place);
+}
+
+/* ---- subtrees ---- */
+
+/* The atoms of each namespace's subtree that consists of whole atoms, two or more. */
+static void
+find_subtrees(struct teller *t)
+{
+	struct conn_groups *g = t->groups;
+	const struct conn_relation *r = g->relation;
+	size_t count = r->world->model->ns_count;
+	uint64_t *members = xcalloc(count, sizeof(*members));
+
+	for (uint32_t i = 0; i < r->atom_count; i++) {
+		const struct conn_atom *atom = r->atoms[i];
+
+		if (!roaring_bitmap_contains(g->all, i))
+			continue;
+		for (uint32_t j = 0; j < atom->party_count; j++) {
+			const struct workload *w = workload_of(r, atom->parties[j]);
+
+			for (const struct ns *ns = w != NULL ? w->ns : NULL; ns != NULL;
+			     ns = ns->parent) {
+				members[ns->index]++;
+				if (t->subtrees[ns->index].atoms == NULL)
+					t->subtrees[ns->index].atoms =
+					    conn_bitmap(r->world);
+				roaring_bitmap_add(t->subtrees[ns->index].atoms, i);
+			}
+		}
+	}
+	for (size_t i = 0; i < count; i++) {
+		struct subtree *s = &t->subtrees[i];
+
+		if (s->atoms == NULL)
+			continue;
+		s->whole = roaring_bitmap_get_cardinality(s->atoms) > 1 &&
+			   conn_relation_parties(r, s->atoms) == members[i];
+	}
+	free(members);
+}
+
+static struct conn_group_set *
+new_set(struct conn_groups *g)
+{
+	if (g->set_count == g->set_cap) {
+		size_t cap = g->set_cap == 0 ? 64 : 2 * g->set_cap;
+		struct conn_group_set *sets =
+		    ARENA_ARRAY(g->relation->arena, cap, struct conn_group_set);
+
+		for (size_t i = 0; i < g->set_count; i++)
+			sets[i] = g->sets[i];
+		g->sets = sets;
+		g->set_cap = cap;
+	}
+	return &g->sets[g->set_count++];
 }
 
 static void
-name_set(struct conn_groups *g, uint32_t number)
+add_term(struct teller *t, struct str name)
 {
+	if (t->term_count == t->term_cap) {
+		t->term_cap = t->term_cap == 0 ? 64 : 2 * t->term_cap;
+		t->terms = xreallocarray(t->terms, t->term_cap, sizeof(*t->terms));
+	}
+	t->terms[t->term_count++] = name;
+}
+
+static void
+take_terms(struct teller *t, struct str **out, size_t *out_count)
+{
+	*out = ARENA_ARRAY(t->groups->relation->arena, t->term_count, struct str);
+	for (size_t i = 0; i < t->term_count; i++)
+		(*out)[i] = t->terms[i];
+	*out_count = t->term_count;
+	t->term_count = 0;
+}
+
+/* The name of a subtree's set: it is told when it is first spoken of. */
+static struct str
+subtree_name(struct teller *t, const struct ns *ns)
+{
+	struct conn_groups *g = t->groups;
+	struct subtree *s = &t->subtrees[ns->index];
+	struct conn_group_set *set;
+	roaring_uint32_iterator_t *it;
+	const char *slash = ns->parent != NULL ? "/" : "";
+
+	if (s->name.ptr != NULL)
+		return s->name;
+	s->name = str_from(
+	    arena_printf(g->relation->arena, "%.*s%s**", STR_ARG(ns->path), slash));
+	set = new_set(g);
+	*set = (struct conn_group_set){.name = s->name, .place = ns->path};
+	set->parties = conn_relation_parties(g->relation, s->atoms);
+	it = roaring_create_iterator(s->atoms);
+	if (it == NULL)
+		base_die("out of memory");
+	set->with = ARENA_ARRAY(
+	    g->relation->arena, roaring_bitmap_get_cardinality(s->atoms), struct str);
+	for (; it->has_value; roaring_advance_uint32_iterator(it))
+		set->with[set->with_count++] = g->atom_names[it->current_value];
+	roaring_free_uint32_iterator(it);
+	return s->name;
+}
+
+/* The largest subtree that an atom is in and that is all in the bitmap; NULL: none. */
+static const struct ns *
+subtree_in(const struct teller *t, uint32_t atom, const roaring_bitmap_t *bits)
+{
+	const struct conn_relation *r = t->groups->relation;
+	const struct workload *w = workload_of(r, r->atoms[atom]->parties[0]);
+	const struct ns *found = NULL;
+
+	for (const struct ns *ns = w != NULL ? w->ns : NULL; ns != NULL;
+	     ns = ns->parent) {
+		const struct subtree *s = &t->subtrees[ns->index];
+
+		if (s->whole && roaring_bitmap_is_subset(s->atoms, bits))
+			found = ns;
+	}
+	return found;
+}
+
+/* Tells atoms by subtrees where it can. Takes the bitmap. */
+static void
+tell_atoms(struct teller *t, roaring_bitmap_t *bits)
+{
+	while (!roaring_bitmap_is_empty(bits)) {
+		uint32_t atom = roaring_bitmap_minimum(bits);
+		const struct ns *ns = subtree_in(t, atom, bits);
+
+		if (ns != NULL) {
+			add_term(t, subtree_name(t, ns));
+			roaring_bitmap_andnot_inplace(
+			    bits, t->subtrees[ns->index].atoms);
+		} else {
+			add_term(t, t->groups->atom_names[atom]);
+			roaring_bitmap_remove(bits, atom);
+		}
+	}
+	roaring_bitmap_free(bits);
+}
+
+/* ---- sets ---- */
+
+/* The known set that differs least, if telling the difference is much less than telling
+ * the set; otherwise nobody or everybody. */
+static struct reference *
+nearest(struct teller *t, const roaring_bitmap_t *bits)
+{
+	struct reference *best = &t->references[0];
+	uint64_t least = UINT64_MAX;
+
+	for (size_t i = 0; i < t->reference_count; i++) {
+		struct reference *ref = &t->references[i];
+		uint64_t cost = roaring_bitmap_xor_cardinality(ref->bits, bits);
+
+		if (i >= REFERENCE_FIXED)
+			cost = 2 * cost + 1;
+		if (cost < least) {
+			least = cost;
+			best = ref;
+		}
+	}
+	best->used = ++t->clock;
+	return best;
+}
+
+/* Large sets that are told from scratch are what others are told from. */
+static void
+keep_reference(struct teller *t, struct str name, const roaring_bitmap_t *bits)
+{
+	size_t oldest = REFERENCE_FIXED;
+
+	if (t->reference_count < REFERENCE_MAX) {
+		oldest = t->reference_count++;
+	} else {
+		for (size_t i = REFERENCE_FIXED; i < REFERENCE_MAX; i++) {
+			if (t->references[i].used < t->references[oldest].used)
+				oldest = i;
+		}
+	}
+	t->references[oldest] = (struct reference){name, bits, ++t->clock};
+}
+
+static void
+tell_set(struct teller *t, uint32_t number)
+{
+	struct conn_groups *g = t->groups;
+	const struct conn_relation *r = g->relation;
+	const roaring_bitmap_t *bits = r->sets[number]->bits;
+	struct reference *ref = nearest(t, bits);
+	struct conn_group_set set = {.all = ref == &t->references[1]};
+	roaring_bitmap_t *with = roaring_bitmap_andnot(bits, ref->bits);
+	roaring_bitmap_t *without = roaring_bitmap_andnot(ref->bits, bits);
+
+	if (with == NULL || without == NULL)
+		base_die("out of memory");
+	set.parties = conn_relation_set_parties(r, number);
+	set.base = ref->name;
+	tell_atoms(t, with);
+	take_terms(t, &set.with, &set.with_count);
+	tell_atoms(t, without);
+	take_terms(t, &set.without, &set.without_count);
+	set.place = set_place(g, bits);
+	set.name = str_from(arena_printf(r->arena, "set-%zu", ++t->named));
+	g->set_names[number] = set.name;
+	if (set.with_count + set.without_count > REFERENCE_TERMS)
+		keep_reference(t, set.name, bits);
+	*new_set(g) = set;
+}
+
+/* Calls `each` for every set that a line names, or that is marked. */
+static void
+each_set(
+    struct teller *t, const bool *used, void (*each)(struct teller *t, uint32_t set))
+{
+	const struct conn_relation *r = t->groups->relation;
+
+	for (size_t i = 0; i < r->line_count; i++) {
+		if (r->lines[i].src != CONN_OUTSIDE)
+			each(t, r->lines[i].src);
+		if (r->lines[i].dst != CONN_OUTSIDE)
+			each(t, r->lines[i].dst);
+	}
+	for (uint32_t i = 0; used != NULL && i < r->set_count; i++) {
+		if (used[i])
+			each(t, i);
+	}
+}
+
+static void
+add_to_all(struct teller *t, uint32_t set)
+{
+	if (t->seen[set])
+		return;
+	t->seen[set] = true;
+	roaring_bitmap_or_inplace(t->groups->all, t->groups->relation->sets[set]->bits);
+}
+
+static void
+name_set(struct teller *t, uint32_t number)
+{
+	struct conn_groups *g = t->groups;
 	const roaring_bitmap_t *bits = g->relation->sets[number]->bits;
 
 	if (g->set_names[number].ptr != NULL)
@@ -189,46 +436,30 @@ name_set(struct conn_groups *g, uint32_t number)
 	if (roaring_bitmap_get_cardinality(bits) == 1)
 		g->set_names[number] = g->atom_names[roaring_bitmap_minimum(bits)];
 	else
-		tell_set(g, number);
-}
-
-/* Calls `each` for every set that a line names, or that is marked. */
-static void
-each_set(struct conn_groups *g, const bool *used,
-    void (*each)(struct conn_groups *g, uint32_t set))
-{
-	for (size_t i = 0; i < g->relation->line_count; i++) {
-		const struct conn_line *line = &g->relation->lines[i];
-
-		if (line->src != CONN_OUTSIDE)
-			each(g, line->src);
-		if (line->dst != CONN_OUTSIDE)
-			each(g, line->dst);
-	}
-	for (uint32_t i = 0; used != NULL && i < g->relation->set_count; i++) {
-		if (used[i])
-			each(g, i);
-	}
-}
-
-static void
-add_to_all(struct conn_groups *g, uint32_t set)
-{
-	roaring_bitmap_or_inplace(g->all, g->relation->sets[set]->bits);
+		tell_set(t, number);
 }
 
 void
 conn_groups_make(
     const struct conn_relation *relation, const bool *used, struct conn_groups *out)
 {
+	struct teller t = {.groups = out};
+
 	*out = (struct conn_groups){.relation = relation};
 	out->all = conn_bitmap(relation->world);
-	out->sets =
-	    ARENA_ARRAY(relation->arena, relation->set_count, struct conn_group_set);
 	out->set_names = ARENA_ARRAY(relation->arena, relation->set_count, struct str);
-	each_set(out, used, add_to_all);
+	t.seen = xcalloc((size_t)relation->set_count + 1, sizeof(*t.seen));
+	each_set(&t, used, add_to_all);
 	name_atoms(out);
-	each_set(out, used, name_set);
+	t.subtrees = xcalloc(relation->world->model->ns_count + 1, sizeof(*t.subtrees));
+	find_subtrees(&t);
+	t.references[0].bits = conn_bitmap(relation->world);
+	t.references[1].bits = out->all;
+	t.reference_count = REFERENCE_FIXED;
+	each_set(&t, used, name_set);
+	free(t.seen);
+	free(t.subtrees);
+	free(t.terms);
 }
 
 struct str

@@ -17,26 +17,31 @@ struct conn_group {
 	struct label_set labels; /* that all have; workloads only */
 };
 
-/* A set of several atoms that some line names. */
+/*
+ * A set of several atoms: `base` with some and without others, each told by names: of a
+ * group, of a party alone, or of a set that stands before it. A set named PATH and two
+ * asterisks is all that is at or below PATH.
+ */
 struct conn_group_set {
 	struct str name;  /* "set-7" */
-	struct str place; /* as of a group */
-	bool all_but;     /* told by what is not in it: less than what is */
-	uint32_t *atoms;  /* those that tell it */
-	size_t count;
+	struct str place; /* as of a group; of large sets it is / */
+	struct str base;  /* an earlier set; "": nobody, or everybody if `all` */
+	bool all;
+	struct str *with, *without;
+	size_t with_count, without_count;
 	size_t parties; /* in the set */
 };
 
 /* Lives in the arena of the relation, which it borrows. */
 struct conn_groups {
 	const struct conn_relation *relation;
-	/* The atoms that lines speak of: what "all but" means all of. */
+	/* The atoms that lines speak of: everybody. */
 	struct roaring_bitmap_s *all;
 	struct str *atom_names; /* by atom; ptr NULL: no line speaks of it */
 	struct conn_group *groups;
 	size_t group_count;
 	struct conn_group_set *sets;
-	size_t set_count;
+	size_t set_count, set_cap;
 	struct str *set_names; /* by set of the relation; ptr NULL: no line names it */
 };
 

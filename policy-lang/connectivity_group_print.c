@@ -19,10 +19,29 @@ add_labels(struct buf *out, struct label_set labels)
 		    STR_ARG(labels.items[i].key), STR_ARG(labels.items[i].value));
 }
 
-static const char *
-set_operator(const struct conn_group_set *set)
+/* "base", "with" and "without" in words; `between` stands before each name. */
+static void
+add_words(struct buf *out, const struct conn_group_set *set)
 {
-	return set->all_but ? "all but" : "all of";
+	const char *with = set->base.len > 0 || set->all ? " with" : "";
+	const char *without = set->all ? " but" : " without";
+
+	if (set->base.len > 0)
+		buf_add_str(out, set->base);
+	else if (set->all)
+		buf_add_cstr(out, "everybody");
+	for (size_t i = 0; i < set->with_count; i++) {
+		if (i == 0)
+			buf_add_cstr(out, with);
+		if (i > 0 || with[0] != '\0')
+			buf_add_char(out, ' ');
+		buf_add_str(out, set->with[i]);
+	}
+	for (size_t i = 0; i < set->without_count; i++) {
+		buf_add_cstr(out, i == 0 ? without : "");
+		buf_add_char(out, ' ');
+		buf_add_str(out, set->without[i]);
+	}
 }
 
 /* ---- txt ---- */
@@ -48,13 +67,9 @@ groups_txt(struct buf *out, const struct conn_groups *g)
 	for (size_t i = 0; i < g->set_count; i++) {
 		const struct conn_group_set *set = &g->sets[i];
 
-		buf_printf(out, "%.*s: %zu in %.*s, %s", STR_ARG(set->name),
-		    set->parties, STR_ARG(set->place),
-		    set->all_but && set->count == 0 ? "everyone" : set_operator(set));
-		for (size_t j = 0; j < set->count; j++) {
-			buf_add_char(out, ' ');
-			buf_add_str(out, g->atom_names[set->atoms[j]]);
-		}
+		buf_printf(out, "%.*s: %zu in %.*s: ", STR_ARG(set->name), set->parties,
+		    STR_ARG(set->place));
+		add_words(out, set);
 		buf_add_char(out, '\n');
 	}
 	if (g->group_count + g->set_count > 0)
@@ -86,21 +101,34 @@ group_json(struct buf *out, const struct conn_groups *g, const struct conn_group
 }
 
 static void
-set_json(struct buf *out, const struct conn_groups *g, const struct conn_group_set *set)
+names_json(struct buf *out, const char *key, const struct str *names, size_t count)
+{
+	buf_printf(out, ", \"%s\": [", key);
+	for (size_t i = 0; i < count; i++) {
+		buf_add_cstr(out, i > 0 ? ", " : "");
+		buf_add_json(out, names[i]);
+	}
+	buf_add_char(out, ']');
+}
+
+static void
+set_json(struct buf *out, const struct conn_group_set *set)
 {
 	buf_add_cstr(out, "{\"name\": ");
 	buf_add_json(out, set->name);
 	buf_add_cstr(out, ", \"namespace\": ");
 	buf_add_json(out, set->place);
-	buf_printf(out, ", \"%s\": [", set->all_but ? "allBut" : "allOf");
-	for (size_t i = 0; i < set->count; i++) {
-		buf_add_cstr(out, i > 0 ? ", " : "");
-		buf_add_json(out, g->atom_names[set->atoms[i]]);
-	}
-	buf_add_cstr(out, "]}");
+	buf_add_cstr(out, ", \"base\": ");
+	if (set->base.len > 0)
+		buf_add_json(out, set->base);
+	else
+		buf_add_cstr(out, set->all ? "\"*\"" : "null");
+	names_json(out, "with", set->with, set->with_count);
+	names_json(out, "without", set->without, set->without_count);
+	buf_add_char(out, '}');
 }
 
-/* "all" is what the sets' `allBut` is taken from, beside the groups' members. */
+/* The base "*" is everybody: the members of all groups, and the singles. */
 static void
 groups_json(struct buf *out, const struct conn_groups *g)
 {
@@ -123,7 +151,7 @@ groups_json(struct buf *out, const struct conn_groups *g)
 	buf_add_cstr(out, "],\n\"sets\": [");
 	for (size_t i = 0; i < g->set_count; i++) {
 		buf_add_cstr(out, i > 0 ? ",\n " : "");
-		set_json(out, g, &g->sets[i]);
+		set_json(out, &g->sets[i]);
 	}
 	buf_add_cstr(out, "],\n");
 }
@@ -157,11 +185,11 @@ groups_csv(struct buf *out, const struct conn_groups *g)
 	for (size_t i = 0; i < g->set_count; i++) {
 		const struct conn_group_set *set = &g->sets[i];
 
-		if (set->count == 0)
-			csv_record(out, "all but", set->name, (struct str){0});
-		for (size_t j = 0; j < set->count; j++)
-			csv_record(out, set_operator(set), set->name,
-			    g->atom_names[set->atoms[j]]);
+		csv_record(out, "set", set->name, set->all ? STR("*") : set->base);
+		for (size_t j = 0; j < set->with_count; j++)
+			csv_record(out, "with", set->name, set->with[j]);
+		for (size_t j = 0; j < set->without_count; j++)
+			csv_record(out, "without", set->name, set->without[j]);
 	}
 }
 
@@ -189,18 +217,18 @@ groups_md(struct buf *out, const struct conn_groups *g)
 		buf_add_cstr(out, " |\n");
 		buf_free(&labels);
 	}
-	buf_add_cstr(out, "\n| set | namespace | is | of |\n|---|---|---|---|\n");
+	buf_add_cstr(out, "\n| set | namespace | members | is |\n|---|---|---|---|\n");
 	for (size_t i = 0; i < g->set_count; i++) {
 		const struct conn_group_set *set = &g->sets[i];
+		struct buf words = {0};
 
+		add_words(&words, set);
 		buf_printf(out, "| %.*s | ", STR_ARG(set->name));
 		conn_text_md(out, set->place);
-		buf_printf(out, " | %s | ", set_operator(set));
-		for (size_t j = 0; j < set->count; j++) {
-			buf_add_cstr(out, j > 0 ? ", " : "");
-			conn_text_md(out, g->atom_names[set->atoms[j]]);
-		}
+		buf_printf(out, " | %zu | ", set->parties);
+		conn_text_md(out, buf_str(&words));
 		buf_add_cstr(out, " |\n");
+		buf_free(&words);
 	}
 	buf_add_char(out, '\n');
 }

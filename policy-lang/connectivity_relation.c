@@ -124,10 +124,10 @@ conn_relation_set(struct conn_relation *relation, struct roaring_bitmap_s *bits)
 }
 
 size_t
-conn_relation_set_parties(const struct conn_relation *relation, uint32_t set)
+conn_relation_parties(
+    const struct conn_relation *relation, const struct roaring_bitmap_s *atoms)
 {
-	roaring_uint32_iterator_t *it =
-	    roaring_create_iterator(relation->sets[set]->bits);
+	roaring_uint32_iterator_t *it = roaring_create_iterator(atoms);
 	size_t count = 0;
 
 	if (it == NULL)
@@ -136,6 +136,12 @@ conn_relation_set_parties(const struct conn_relation *relation, uint32_t set)
 		count += relation->atoms[it->current_value]->party_count;
 	roaring_free_uint32_iterator(it);
 	return count;
+}
+
+size_t
+conn_relation_set_parties(const struct conn_relation *relation, uint32_t set)
+{
+	return conn_relation_parties(relation, relation->sets[set]->bits);
 }
 
 /* ---- own nodes ---- */
@@ -991,14 +997,8 @@ common_parties(const struct conn_relation *r, uint32_t a, uint32_t b)
 {
 	roaring_bitmap_t *both =
 	    some(roaring_bitmap_and(r->sets[a]->bits, r->sets[b]->bits));
-	roaring_uint32_iterator_t *it = roaring_create_iterator(both);
-	uint64_t count = 0;
+	uint64_t count = conn_relation_parties(r, both);
 
-	if (it == NULL)
-		base_die("out of memory");
-	for (; it->has_value; roaring_advance_uint32_iterator(it))
-		count += r->atoms[it->current_value]->party_count;
-	roaring_free_uint32_iterator(it);
 	roaring_bitmap_free(both);
 	return count;
 }

@@ -72,6 +72,8 @@ void conn_relation_free(struct conn_relation *relation);
 /* The set of exactly these atoms. Takes the bitmap. */
 MUST_CHECK uint32_t conn_relation_set(
     struct conn_relation *relation, struct roaring_bitmap_s *bits);
+MUST_CHECK size_t conn_relation_parties(
+    const struct conn_relation *relation, const struct roaring_bitmap_s *atoms);
 MUST_CHECK size_t conn_relation_set_parties(
     const struct conn_relation *relation, uint32_t set);
 

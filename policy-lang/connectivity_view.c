@@ -21,8 +21,15 @@ struct part {
 	uint32_t parent, set;
 	uint32_t serial, next;          /* while cutting: where members in the set go */
 	const struct conn_value *value; /* NULL: not judged yet */
-	const struct conn_value *single[CONN_FAMILIES]; /* of a party with one face */
 };
+
+/* What was said of parties with the same two faces: most are of both families. */
+struct both {
+	uint32_t serial, parts[2];
+	unsigned families;
+	const struct conn_value *value;
+};
+#define BOTH_SLOTS 1024 /* a power of 2; a newer one takes the place of an older */
 
 /* Party classes with one value, while a view is made. */
 struct heap {
@@ -56,6 +63,7 @@ struct viewer {
 	struct heap *heaps;
 	size_t heap_count, heap_cap;
 	uint32_t *class_stamp; /* by party class */
+	struct both both[BOTH_SLOTS];
 	uint32_t serial;
 };
 
@@ -343,6 +351,43 @@ join_faces(struct viewer *v, const struct conn_party_class *class, unsigned plac
 	return all;
 }
 
+static struct both
+both_of(const struct viewer *v, const struct conn_party_class *class)
+{
+	size_t last = class->count - 1;
+
+	return (struct both){
+	    .serial = v->side->serial,
+	    .parts = {v->part_of[class->items[0].face_class],
+		v->part_of[class->items[last].face_class]},
+	    .families = class->items[0].family << 8 | class->items[last].family << 4 |
+			(unsigned)class->count,
+	};
+}
+
+/* Where the answer for parties with these faces is kept; NULL: there are too many. */
+static struct both *
+slot_of(struct viewer *v, const struct conn_party_class *class)
+{
+	struct both both;
+
+	if (class->count > 2)
+		return NULL;
+	both = both_of(v, class);
+	return &v->both[(both.parts[0] * 31 + both.parts[1] * 17 + both.families) %
+			BOTH_SLOTS];
+}
+
+static bool
+is_same(const struct viewer *v, const struct both *slot,
+    const struct conn_party_class *class)
+{
+	struct both both = both_of(v, class);
+
+	return slot->serial == both.serial && slot->parts[0] == both.parts[0] &&
+	       slot->parts[1] == both.parts[1] && slot->families == both.families;
+}
+
 /* What the side says of a party: any of its addresses will do. In families in which it
  * has none the rest's value stands: nobody asks. */
 static const struct conn_value *
@@ -350,11 +395,10 @@ party_value(struct viewer *v, const struct conn_party_class *class,
     const struct conn_value *rest)
 {
 	struct conn_value value = *rest;
-	uint32_t part = v->part_of[class->items[0].face_class];
-	unsigned place = conn_family_place(class->items[0].family);
+	struct both *slot = slot_of(v, class);
 
-	if (class->count == 1 && v->parts[part].single[place] != NULL)
-		return v->parts[part].single[place];
+	if (slot != NULL && is_same(v, slot, class))
+		return slot->value;
 	for (unsigned f = 0; f < CONN_FAMILIES; f++) {
 		const struct conn_set *set;
 
@@ -364,10 +408,11 @@ party_value(struct viewer *v, const struct conn_party_class *class,
 		if (set != NULL)
 			value.sets[f] = set;
 	}
-	if (class->count != 1)
+	if (slot == NULL)
 		return conn_value_intern(v->world, &value);
-	v->parts[part].single[place] = conn_value_intern(v->world, &value);
-	return v->parts[part].single[place];
+	*slot = both_of(v, class);
+	slot->value = conn_value_intern(v->world, &value);
+	return slot->value;
 }
 
 /* Heaps are few: they are looked through. */
