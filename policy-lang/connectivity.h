@@ -44,6 +44,7 @@ struct connectivity_options {
 			    if a policy names an IPv6 network or a workload has
 			    an IPv6 address. */
 	bool nodes;      /* nodes as ends, too */
+	bool outside6;   /* the outside of IPv6 counts, whatever the model says of it */
 };
 
 /* Finds all connections of the model; the result lives in the arena. No connection of an

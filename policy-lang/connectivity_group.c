@@ -64,10 +64,12 @@ struct place {
 };
 
 static void
-place_add(struct place *place, const struct workload *w)
+place_add(struct place *place, const struct conn_end *end)
 {
+	const struct workload *w = end->workload;
+
 	if (w == NULL) {
-		place->nodes = true;
+		place->nodes |= end->kind == CONN_END_NODE;
 		return;
 	}
 	if (!place->any)
@@ -153,7 +155,7 @@ name_atoms(struct conn_groups *g)
 			continue;
 		}
 		for (uint32_t j = 0; j < atom->party_count; j++)
-			place_add(&place, workload_of(r, atom->parties[j]));
+			place_add(&place, r->world->parties[atom->parties[j]].end);
 		group->atom = atom;
 		group->place = place_text(arena, &place);
 		group->labels = common_labels(arena, r, atom);
@@ -180,7 +182,7 @@ set_place(const struct conn_groups *g, const roaring_bitmap_t *bits)
 		const struct conn_atom *atom = r->atoms[it->current_value];
 
 		for (uint32_t i = 0; i < atom->party_count; i++)
-			place_add(&place, workload_of(r, atom->parties[i]));
+			place_add(&place, r->world->parties[atom->parties[i]].end);
 	}
 	roaring_free_uint32_iterator(it);
 	return place_text(r->arena, &place);

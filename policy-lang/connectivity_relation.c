@@ -309,6 +309,7 @@ column_of(struct builder *b, const struct receiver *d, struct str key)
 		return column;
 	column = ARENA_NEW(r->arena, struct conn_column);
 	column->atoms = conn_bitmap(b->world);
+	column->index = r->column_count;
 	b->receivers[r->column_count] = *d;
 	r->columns[r->column_count++] = column;
 	(void)map_set(&b->column_by_key, str_dup(r->arena, key), column); /* new */
@@ -335,6 +336,7 @@ new_atom(struct builder *b, const struct sender *s, const struct receiver *d,
 	struct conn_column *column = column_of(b, d, column_key);
 
 	atom->index = r->atom_count;
+	atom->column = column->index;
 	r->atoms[r->atom_count++] = atom;
 	roaring_bitmap_add(column->atoms, atom->index);
 	roaring_bitmap_add(b->by_view[s->egress->index], atom->index);
@@ -840,12 +842,13 @@ close_lines(struct builder *b)
 	b->line_by_key = (struct map){0};
 }
 
-static const struct conn_end *
-range_end(struct conn_world *world, const struct conn_span *span)
+const struct conn_end *
+conn_world_range(
+    struct conn_world *world, const struct ip_addr *first, const struct ip_addr *last)
 {
-	char first[IP_TEXT_BYTES], last[IP_TEXT_BYTES];
+	char from[IP_TEXT_BYTES], to[IP_TEXT_BYTES];
 	struct str text = str_from(arena_printf(world->arena, "%s-%s[External]",
-	    ip_format(&span->first, first), ip_format(&span->last, last)));
+	    ip_format(first, from), ip_format(last, to)));
 	struct conn_end *end = map_get(&world->ranges, text);
 
 	if (end != NULL)
@@ -853,8 +856,8 @@ range_end(struct conn_world *world, const struct conn_span *span)
 	end = ARENA_NEW(world->arena, struct conn_end);
 	*end = (struct conn_end){
 	    .kind = CONN_END_EXTERNAL,
-	    .first = span->first,
-	    .last = span->last,
+	    .first = *first,
+	    .last = *last,
 	    .display = text,
 	};
 	(void)map_set(&world->ranges, text, end); /* new */
@@ -897,7 +900,8 @@ outside_lines(struct builder *b, enum direction dir)
 
 			if (line.set == NULL)
 				continue;
-			line.outside = range_end(b->world, span);
+			line.outside =
+			    conn_world_range(b->world, &span->first, &span->last);
 			grow_line(b, &line, atoms[at]);
 		}
 		if (atoms[at] != NULL)
@@ -961,9 +965,8 @@ set_cmp(const void *a, const void *b)
 	return (x->index > y->index) - (x->index < y->index);
 }
 
-/* Numbers the sets by their first atoms: readers find neighbours beside each other. */
-static void
-number_sets(struct conn_relation *r)
+uint32_t *
+conn_relation_number(struct conn_relation *r)
 {
 	uint32_t *number = xcalloc((size_t)r->set_count + 1, sizeof(*number));
 
@@ -973,6 +976,14 @@ number_sets(struct conn_relation *r)
 		number[r->sets[i]->index] = i;
 		r->sets[i]->index = i;
 	}
+	return number;
+}
+
+static void
+number_sets(struct conn_relation *r)
+{
+	uint32_t *number = conn_relation_number(r);
+
 	for (size_t i = 0; i < r->line_count; i++) {
 		struct conn_line *line = &r->lines[i];
 
@@ -1004,25 +1015,25 @@ common_parties(const struct conn_relation *r, uint32_t a, uint32_t b)
 }
 
 uint64_t
+conn_relation_line_pairs(
+    const struct conn_relation *relation, const struct conn_line *line)
+{
+	if (line->src == CONN_OUTSIDE)
+		return conn_relation_set_parties(relation, line->dst);
+	if (line->dst == CONN_OUTSIDE)
+		return conn_relation_set_parties(relation, line->src);
+	return (uint64_t)conn_relation_set_parties(relation, line->src) *
+		   conn_relation_set_parties(relation, line->dst) -
+	       common_parties(relation, line->src, line->dst);
+}
+
+uint64_t
 conn_relation_pair_count(const struct conn_relation *relation)
 {
-	uint64_t *sizes = xcalloc((size_t)relation->set_count + 1, sizeof(*sizes));
 	uint64_t total = 0;
 
-	for (uint32_t i = 0; i < relation->set_count; i++)
-		sizes[i] = conn_relation_set_parties(relation, i);
-	for (size_t i = 0; i < relation->line_count; i++) {
-		const struct conn_line *line = &relation->lines[i];
-
-		if (line->src == CONN_OUTSIDE)
-			total += sizes[line->dst];
-		else if (line->dst == CONN_OUTSIDE)
-			total += sizes[line->src];
-		else
-			total += sizes[line->src] * sizes[line->dst] -
-				 common_parties(relation, line->src, line->dst);
-	}
-	free(sizes);
+	for (size_t i = 0; i < relation->line_count; i++)
+		total += conn_relation_line_pairs(relation, &relation->lines[i]);
 	return total;
 }
 

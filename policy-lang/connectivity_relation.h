@@ -31,6 +31,7 @@ struct conn_cell {
 
 /* Destinations that everybody treats alike. */
 struct conn_column {
+	uint32_t index;
 	struct conn_cell *cells; /* sources of different cells have nothing in common */
 	uint32_t cell_count;
 	struct roaring_bitmap_s *atoms;
@@ -77,9 +78,17 @@ MUST_CHECK size_t conn_relation_parties(
 MUST_CHECK size_t conn_relation_set_parties(
     const struct conn_relation *relation, uint32_t set);
 
+/* The external range as an end of this world. */
+MUST_CHECK const struct conn_end *conn_world_range(
+    struct conn_world *world, const struct ip_addr *first, const struct ip_addr *last);
 /* Puts the lines in order, after some were changed. */
 void conn_relation_sort(struct conn_relation *relation);
-/* How many pairs the lines stand for. */
+/* Numbers the sets by their first atoms, so that readers find neighbours beside each
+ * other. Returns the new numbers by old ones, which the caller applies, and frees. */
+MUST_CHECK uint32_t *conn_relation_number(struct conn_relation *relation);
+/* How many pairs a line, or all lines, stand for. */
+MUST_CHECK uint64_t conn_relation_line_pairs(
+    const struct conn_relation *relation, const struct conn_line *line);
 MUST_CHECK uint64_t conn_relation_pair_count(const struct conn_relation *relation);
 
 /* Called for every pair, sorted: external ranges first, then by display. */

@@ -122,6 +122,12 @@ conn_names_portless(const struct model *m)
 	return some_list(m, names_portless);
 }
 
+bool
+conn_speaks_of_ipv6(const struct model *m)
+{
+	return some_list(m, names_ipv6) || some_workload_has_ipv6(m);
+}
+
 static const struct conn_end *
 workload_end(struct conn_world *world, const struct workload *w)
 {
@@ -239,7 +245,7 @@ conn_world_find_parties(struct conn_world *world)
 
 	world->outside6 = world->options.family == IP_V6 ||
 			  (world->options.family == 0 &&
-			      (some_list(m, names_ipv6) || some_workload_has_ipv6(m)));
+			      (world->options.outside6 || conn_speaks_of_ipv6(m)));
 	world->parties = ARENA_ARRAY(
 	    world->arena, m->workload_count + m->node_count, struct conn_party);
 	add_workloads(world);

@@ -182,6 +182,9 @@ void conn_world_free(struct conn_world *world);
 /* True if some policy names a protocol without ports: the pool should be wide. */
 MUST_CHECK bool conn_names_portless(const struct model *m);
 
+/* True if a policy names an IPv6 network or a workload has an IPv6 address. */
+MUST_CHECK bool conn_speaks_of_ipv6(const struct model *m);
+
 /* An empty bitmap; it lives as long as the world. */
 MUST_CHECK struct roaring_bitmap_s *conn_bitmap(struct conn_world *world);
 /* Takes the bitmap; it lives as long as the world. */
