@@ -59,6 +59,10 @@ MUST_CHECK struct str conn_groups_dst(
 /* The groups and sets themselves, in a format; lines follow in their own. */
 void conn_groups_print(
     struct buf *out, const struct conn_groups *groups, enum connectivity_format format);
+/* As CSV: records "member", "set", "with" and "without" with a name and a value each, and
+ * `more` behind them (commas, for columns that they have not). */
+void conn_groups_print_csv(
+    struct buf *out, const struct conn_groups *groups, const char *more);
 /* All of it. */
 void connectivity_print_groups(
     struct buf *out, const struct conn_groups *groups, enum connectivity_format format);

@@ -158,39 +158,53 @@ groups_json(struct buf *out, const struct conn_groups *g)
 
 /* ---- csv ---- */
 
+/* `more` columns are left empty. */
 static void
-csv_record(struct buf *out, const char *kind, struct str name, struct str value)
+csv_record(struct buf *out, const char *kind, struct str name, struct str value,
+    const char *more)
 {
 	buf_add_cstr(out, kind);
 	buf_add_char(out, ',');
 	conn_text_csv(out, name);
 	buf_add_char(out, ',');
 	conn_text_csv(out, value);
-	buf_add_cstr(out, ",\n");
+	buf_add_cstr(out, more);
+	buf_add_char(out, '\n');
+}
+
+void
+conn_groups_print_csv(
+    struct buf *out, const struct conn_groups *groups, const char *more)
+{
+	const struct conn_groups *g = groups;
+
+	for (size_t i = 0; i < g->group_count; i++) {
+		for (uint32_t j = 0; j < g->groups[i].atom->party_count; j++)
+			csv_record(out, "member", g->groups[i].name,
+			    member(g, &g->groups[i], j), more);
+	}
+	for (uint32_t i = 0; i < g->relation->atom_count; i++) {
+		if (g->relation->atoms[i]->party_count == 1 &&
+		    g->atom_names[i].ptr != NULL)
+			csv_record(
+			    out, "member", g->atom_names[i], g->atom_names[i], more);
+	}
+	for (size_t i = 0; i < g->set_count; i++) {
+		const struct conn_group_set *set = &g->sets[i];
+
+		csv_record(
+		    out, "set", set->name, set->all ? STR("*") : set->base, more);
+		for (size_t j = 0; j < set->with_count; j++)
+			csv_record(out, "with", set->name, set->with[j], more);
+		for (size_t j = 0; j < set->without_count; j++)
+			csv_record(out, "without", set->name, set->without[j], more);
+	}
 }
 
 static void
 groups_csv(struct buf *out, const struct conn_groups *g)
 {
-	for (size_t i = 0; i < g->group_count; i++) {
-		for (uint32_t j = 0; j < g->groups[i].atom->party_count; j++)
-			csv_record(out, "member", g->groups[i].name,
-			    member(g, &g->groups[i], j));
-	}
-	for (uint32_t i = 0; i < g->relation->atom_count; i++) {
-		if (g->relation->atoms[i]->party_count == 1 &&
-		    g->atom_names[i].ptr != NULL)
-			csv_record(out, "member", g->atom_names[i], g->atom_names[i]);
-	}
-	for (size_t i = 0; i < g->set_count; i++) {
-		const struct conn_group_set *set = &g->sets[i];
-
-		csv_record(out, "set", set->name, set->all ? STR("*") : set->base);
-		for (size_t j = 0; j < set->with_count; j++)
-			csv_record(out, "with", set->name, set->with[j]);
-		for (size_t j = 0; j < set->without_count; j++)
-			csv_record(out, "without", set->name, set->without[j]);
-	}
+	conn_groups_print_csv(out, g, ",");
 }
 
 /* ---- md ---- */

@@ -292,7 +292,9 @@ is_unchanged(struct differ *d, const struct joint_column *column)
 static const roaring_bitmap_t *
 sources_of(struct differ *d, struct half *half, const struct conn_cell *cell)
 {
-	return d->joint->sets[joint_set(d, half, cell->sources)]->bits;
+	uint32_t set = joint_set(d, half, cell->sources);
+
+	return d->joint->sets[set]->bits;
 }
 
 /* The sources of `cell` that are in none of the other column's cells: they had, or have,

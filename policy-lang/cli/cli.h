@@ -60,6 +60,7 @@ extern const struct cli_command cmd_can;
 extern const struct cli_command cmd_check;
 extern const struct cli_command cmd_compile;
 extern const struct cli_command cmd_completion;
+extern const struct cli_command cmd_diff;
 extern const struct cli_command cmd_explain;
 extern const struct cli_command cmd_fmt;
 extern const struct cli_command cmd_graph;

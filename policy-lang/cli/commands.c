@@ -12,6 +12,7 @@ const struct cli_command *const cli_commands[] = {
     &cmd_test,
     &cmd_replay,
     &cmd_recommend,
+    &cmd_diff,
     &cmd_compile,
     &cmd_graph,
     &cmd_schema,

@@ -1,0 +1,346 @@
+#include "policy-lang/diff_policy.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy-lang/explain.h"
+#include "policy-lang/label_index.h"
+#include "policy-lang/peer_key.h"
+
+/* Something with a name and a content. */
+struct entry {
+	const char *title;
+	struct str content;
+	struct loc loc;
+};
+
+struct entries {
+	struct arena *arena;
+	struct entry *items;
+	size_t count, cap;
+};
+
+static void
+add_entry(struct entries *e, const char *title, struct str content, struct loc loc)
+{
+	if (e->count == e->cap) {
+		e->cap = e->cap == 0 ? 64 : 2 * e->cap;
+		e->items = xreallocarray(e->items, e->cap, sizeof(*e->items));
+	}
+	e->items[e->count++] = (struct entry){
+	    .title = title, .content = str_dup(e->arena, content), .loc = loc};
+}
+
+static int
+entry_cmp(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+	int order = strcmp(x->title, y->title);
+
+	return order != 0 ? order : str_cmp(x->content, y->content);
+}
+
+static void
+sort_entries(struct entries *e)
+{
+	if (e->count > 1)
+		qsort(e->items, e->count, sizeof(*e->items), entry_cmp);
+}
+
+/* ---- policies ---- */
+
+static void
+add_match(struct buf *key, const struct workload_match *match)
+{
+	key_add_str(key, match->subtree != NULL ? match->subtree->path : STR("/"));
+	key_add_str(key, match->kube != NULL ? match->kube->cluster : STR("-"));
+	key_add_str(key, match->kube != NULL ? match->kube->name : STR("-"));
+	selector_add_key(key, match->ns_selector);
+	selector_add_key(key, match->selector);
+	key_add_str(key, match->service_account);
+}
+
+static void
+add_rule(struct arena *arena, struct buf *key, const struct rule *rule)
+{
+	key_add_str(key, rule->name);
+	key_add_u32(key, (uint32_t)rule->action);
+	key_add_u32(key, (uint32_t)rule->any_peer << 1 | rule->any_port);
+	key_add_str(key, peer_key_of_rule(arena, rule));
+	for (size_t i = 0; i < rule->peer_count; i++) {
+		for (size_t j = 0; j < rule->peers[i].fqdn_count; j++)
+			key_add_str(key, rule->peers[i].fqdns[j]);
+	}
+	key_add_u32(key, (uint32_t)rule->port_count);
+	for (size_t i = 0; i < rule->port_count; i++) {
+		const struct port_match *m = &rule->ports[i];
+
+		key_add_u32(key, (uint32_t)m->kind << 8 | m->proto);
+		key_add_u32(key, (uint32_t)m->lo << 16 | m->hi);
+		key_add_str(key, m->name);
+	}
+}
+
+static void
+add_policy(struct arena *arena, struct buf *key, const struct policy *p)
+{
+	key_add_u32(key, (uint32_t)p->priority);
+	key_add_str(key, p->level->path);
+	add_match(key, &p->subject);
+	for (size_t d = 0; d < DIRECTION_COUNT; d++) {
+		const struct rule_list *lists[] = {
+		    &p->mandatory[d], &p->allow[d], &p->defaults[d]};
+
+		key_add_u32(key, p->isolates[d]);
+		for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
+			key_add_u32(key, (uint32_t)lists[l]->count);
+			for (size_t i = 0; i < lists[l]->count; i++)
+				add_rule(arena, key, &lists[l]->rules[i]);
+		}
+	}
+}
+
+static struct entries
+policies_of(struct arena *arena, const struct model *m)
+{
+	struct entries e = {.arena = arena};
+	struct buf key = {0};
+
+	for (size_t i = 0; i < m->policy_count; i++) {
+		buf_clear(&key);
+		add_policy(arena, &key, m->policies[i]);
+		add_entry(&e, explain_policy_title(arena, m->policies[i]),
+		    buf_str(&key), m->policies[i]->loc);
+	}
+	buf_free(&key);
+	sort_entries(&e);
+	return e;
+}
+
+static void
+tell_policy(struct diff_documents *out, enum diff_change change, const struct entry *e)
+{
+	out->policies[out->policy_count++] =
+	    (struct diff_document){change, e->title, e->loc};
+}
+
+static void
+compare_policies(struct arena *arena, const struct model *old_model,
+    const struct model *new_model, struct diff_documents *out)
+{
+	struct entries a = policies_of(arena, old_model);
+	struct entries b = policies_of(arena, new_model);
+	size_t i = 0, j = 0;
+
+	out->policies = ARENA_ARRAY(arena, a.count + b.count, struct diff_document);
+	while (i < a.count || j < b.count) {
+		int order;
+
+		if (i == a.count || j == b.count)
+			order = i == a.count ? 1 : -1;
+		else
+			order = strcmp(a.items[i].title, b.items[j].title);
+		if (order < 0)
+			tell_policy(out, DIFF_DOC_REMOVED, &a.items[i++]);
+		else if (order > 0)
+			tell_policy(out, DIFF_DOC_ADDED, &b.items[j++]);
+		else if (str_eq(a.items[i++].content, b.items[j].content))
+			j++;
+		else
+			tell_policy(out, DIFF_DOC_CHANGED, &b.items[j++]);
+	}
+	free(a.items);
+	free(b.items);
+}
+
+/* ---- access ---- */
+
+static void
+add_list(struct buf *text, const char *before, const struct str *items, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		buf_printf(text, "%s%.*s", i == 0 ? before : ", ", STR_ARG(items[i]));
+}
+
+static void
+add_grant(struct entries *e, const struct access_policy *p, const struct access_rule *r,
+    const char *phase, const char *kind, struct str who)
+{
+	static const char *const verbs[] = {
+	    [ACTION_ALLOW] = "may",
+	    [ACTION_DENY] = "may not",
+	    [ACTION_PASS] = "is passed on for",
+	};
+	struct buf text = {0};
+
+	buf_printf(&text, "%s %.*s %s", kind, STR_ARG(who), verbs[r->action]);
+	add_list(&text, " ", r->verbs, r->verb_count);
+	add_list(&text, " ", r->resources, r->resource_count);
+	add_list(&text, " named ", r->names, r->name_count);
+	add_list(&text, " ", r->urls, r->url_count);
+	buf_printf(&text, " at and below %.*s (%s, priority %d, Access %.*s rule %u)",
+	    STR_ARG(p->level->path), phase, (int)p->priority, STR_ARG(p->name),
+	    (unsigned)r->index);
+	add_entry(
+	    e, arena_strndup(e->arena, text.data, text.len), (struct str){0}, r->loc);
+	buf_free(&text);
+}
+
+static void
+add_rules(struct entries *e, const struct access_policy *p,
+    const struct access_rule *rules, size_t count, const char *phase)
+{
+	for (size_t i = 0; i < count; i++) {
+		for (size_t j = 0; j < p->group_count; j++)
+			add_grant(e, p, &rules[i], phase, "group", p->groups[j]);
+		for (size_t j = 0; j < p->user_count; j++)
+			add_grant(e, p, &rules[i], phase, "user", p->users[j]);
+	}
+}
+
+static struct entries
+access_of(struct arena *arena, const struct model *m)
+{
+	struct entries e = {.arena = arena};
+
+	for (size_t i = 0; i < m->ns_count; i++) {
+		const struct ns *ns = m->namespaces[i];
+
+		for (size_t j = 0; j < ns->access_count; j++) {
+			const struct access_policy *p = ns->access[j];
+
+			add_rules(&e, p, p->mandatory, p->mandatory_count, "mandatory");
+			add_rules(&e, p, p->defaults, p->default_count, "default");
+		}
+		for (size_t j = 0; j < ns->owner_count; j++)
+			add_entry(&e,
+			    arena_printf(arena,
+				"group %.*s owns %.*s: may write policy at and below",
+				STR_ARG(ns->owners[j]), STR_ARG(ns->path)),
+			    (struct str){0}, ns->loc);
+	}
+	sort_entries(&e);
+	return e;
+}
+
+/* ---- quotas ---- */
+
+static void
+add_limit(struct entries *e, const struct quota *q, const char *what, uint64_t value,
+    unsigned divisor)
+{
+	struct buf number = {0};
+
+	if (value == QUOTA_UNSET)
+		return;
+	buf_printf(&number, "%llu", (unsigned long long)(value / divisor));
+	if (value % divisor != 0)
+		buf_printf(&number, ".%03u", (unsigned)(value % divisor));
+	add_entry(e,
+	    arena_printf(e->arena, "Quota %.*s at %.*s: %s", STR_ARG(q->name),
+		STR_ARG(q->level->path), what),
+	    buf_str(&number), q->loc);
+	buf_free(&number);
+}
+
+static void
+add_limits(struct entries *e, const struct quota *q, const char *of,
+    const struct quota_limits *limits)
+{
+	const struct {
+		const char *name;
+		uint64_t value;
+		unsigned divisor;
+	} all[] = {
+	    {"perSecond", limits->per_second_milli, 1000},
+	    {"burst", limits->burst, 1},
+	    {"inFlight", limits->in_flight, 1},
+	    {"watches", limits->watches, 1},
+	    {"perDay", limits->per_day, 1},
+	    {"bodyBytes", limits->body_bytes, 1},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		add_limit(e, q, arena_printf(e->arena, "%s.%s", of, all[i].name),
+		    all[i].value, all[i].divisor);
+}
+
+static struct entries
+quotas_of(struct arena *arena, const struct model *m)
+{
+	struct entries e = {.arena = arena};
+
+	for (size_t i = 0; i < m->ns_count; i++) {
+		for (size_t j = 0; j < m->namespaces[i]->quota_count; j++) {
+			const struct quota *q = m->namespaces[i]->quotas[j];
+
+			add_limits(&e, q, "requests", &q->requests);
+			add_limits(&e, q, "perUser", &q->per_user);
+			for (size_t k = 0; k < q->object_count; k++)
+				add_limit(&e, q,
+				    arena_printf(arena, "objects.%.*s",
+					STR_ARG(q->objects[k].resource)),
+				    q->objects[k].amount_milli, 1000);
+		}
+	}
+	sort_entries(&e);
+	return e;
+}
+
+/* ---- sentences ---- */
+
+/* Of one side alone, or of what the two sides say differently. */
+static struct diff_sentence
+tell(struct arena *arena, enum diff_change change, const struct entry *e,
+    const struct entry *before)
+{
+	struct diff_sentence s = {.change = change, .text = e->title, .loc = e->loc};
+
+	if (before != NULL)
+		s.text = arena_printf(arena, "%s %.*s -> %.*s", e->title,
+		    STR_ARG(before->content), STR_ARG(e->content));
+	else if (e->content.len > 0)
+		s.text = arena_printf(arena, "%s %.*s", e->title, STR_ARG(e->content));
+	return s;
+}
+
+static struct diff_sentence *
+compare_sentences(
+    struct arena *arena, struct entries a, struct entries b, size_t *out_count)
+{
+	struct diff_sentence *out =
+	    ARENA_ARRAY(arena, a.count + b.count, struct diff_sentence);
+	size_t i = 0, j = 0, count = 0;
+
+	while (i < a.count || j < b.count) {
+		int order = i == a.count ? 1 : -1;
+
+		if (i < a.count && j < b.count)
+			order = strcmp(a.items[i].title, b.items[j].title);
+		if (order < 0)
+			out[count++] = tell(arena, DIFF_DOC_REMOVED, &a.items[i], NULL);
+		else if (order > 0)
+			out[count++] = tell(arena, DIFF_DOC_ADDED, &b.items[j], NULL);
+		else if (!str_eq(a.items[i].content, b.items[j].content))
+			out[count++] =
+			    tell(arena, DIFF_DOC_CHANGED, &b.items[j], &a.items[i]);
+		i += order <= 0;
+		j += order >= 0;
+	}
+	free(a.items);
+	free(b.items);
+	*out_count = count;
+	return out;
+}
+
+void
+diff_documents_find(struct arena *arena, const struct model *old_model,
+    const struct model *new_model, struct diff_documents *out)
+{
+	*out = (struct diff_documents){0};
+	compare_policies(arena, old_model, new_model, out);
+	out->access = compare_sentences(arena, access_of(arena, old_model),
+	    access_of(arena, new_model), &out->access_count);
+	out->quotas = compare_sentences(arena, quotas_of(arena, old_model),
+	    quotas_of(arena, new_model), &out->quota_count);
+}
