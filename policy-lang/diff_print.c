@@ -107,6 +107,10 @@ presence_text(const struct diff_row *row)
 		"the source is gone, the destination new", "both are gone"},
 	};
 
+	bool nothing = row->opened.count + row->closed.count == 0;
+
+	if (nothing && row->line->src == DIFF_BOTH && row->line->dst == DIFF_BOTH)
+		return "an end has other addresses, or is on another network";
 	return texts[row->line->src][row->line->dst];
 }
 

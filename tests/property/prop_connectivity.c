@@ -1,0 +1,679 @@
+/*
+ * Listings and differences against the evaluator: pairs of random models, the second
+ * often the first with a document less. For every pair of ends, and addresses of the
+ * outside, what is listed must be what the walk says, port by port; groups expanded by
+ * their names must be the sets that they stand for; and a difference must be exactly what
+ * tells the second listing from the first. Options: --cases N --seed S. What fails is
+ * printed with its seed.
+ */
+#include <roaring/roaring.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy-lang/connectivity_group.h"
+#include "policy-lang/diff_print.h"
+#include "policy-lang/load.h"
+#include "tests/property/cluster.h"
+
+#define CASES_DEFAULT 150
+#define PROBES        12 /* services that a pair is asked about */
+#define ADDRESSES     40 /* of the outside, in a case */
+
+struct probe {
+	uint8_t proto;
+	uint16_t port;
+};
+
+/* One of the two models, as listed. */
+struct half {
+	const struct model *model;
+	const struct conn_relation *relation;
+	const struct conn_set **pairs; /* by source * parties + destination */
+	struct connection *outside;
+	size_t outside_count, outside_cap;
+};
+
+struct trial {
+	uint64_t seed;
+	struct dice dice;
+	struct arena *arena;
+	struct buf texts[2];
+	struct source sources[2];
+	struct model *models[2];
+	struct half halves[2];
+	struct diff *diff;
+	unsigned long asked, allowed, changed, grouped;
+};
+
+static bool
+fail(const struct trial *t, const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)fprintf(stderr, "seed %llu: ", (unsigned long long)t->seed);
+	va_start(ap, fmt);
+	(void)vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	(void)fprintf(
+	    stderr, "\n--- old\n%s\n--- new\n%s\n", t->texts[0].data, t->texts[1].data);
+	return false;
+}
+
+/* ---- a case ---- */
+
+/* The text without one of its documents. */
+static void
+print_without(struct trial *t, struct buf *out, const struct buf *text)
+{
+	struct str rest = buf_str(text);
+	size_t count = 0, gone, i = 0;
+
+	for (const char *at = text->data; (at = strstr(at, "\n---\n")) != NULL; at += 4)
+		count++;
+	gone = dice_roll(&t->dice, (unsigned)count + 1);
+	while (rest.len > 0) {
+		const char *cut = strstr(rest.ptr, "\n---\n");
+		size_t len = cut != NULL ? (size_t)(cut - rest.ptr) + 5 : rest.len;
+
+		if (i++ != gone)
+			buf_add(out, rest.ptr, len);
+		rest = str_slice(rest, len, rest.len);
+	}
+	buf_add_cstr(out, "\n");
+}
+
+static bool
+load(struct trial *t, unsigned which)
+{
+	struct model_options options = {.default_deny = t->seed % 5 == 0};
+	struct bundle *bundle = ARENA_NEW(t->arena, struct bundle);
+	struct diag_list diags;
+
+	t->sources[which] = (struct source){
+	    which == 0 ? STR("old.yaml") : STR("new.yaml"), buf_str(&t->texts[which])};
+	*bundle = (struct bundle){&t->sources[which], 1};
+	diag_list_init(&diags, t->arena);
+	return model_load(t->arena, bundle, &options, &diags, &t->models[which]);
+}
+
+/* ---- listings ---- */
+
+static uint32_t
+party_of(const struct conn_relation *r, const struct conn_end *end)
+{
+	for (uint32_t i = 0; i < r->world->party_count; i++) {
+		if (r->world->parties[i].end == end)
+			return i;
+	}
+	return UINT32_MAX;
+}
+
+static void
+keep_pair(void *ctx, const struct conn_end *src, const struct conn_end *dst,
+    const struct conn_set *set)
+{
+	struct half *h = ctx;
+	uint32_t count = h->relation->world->party_count;
+
+	if (src->kind == CONN_END_EXTERNAL || dst->kind == CONN_END_EXTERNAL) {
+		if (h->outside_count == h->outside_cap) {
+			h->outside_cap = h->outside_cap == 0 ? 64 : 2 * h->outside_cap;
+			h->outside = xreallocarray(
+			    h->outside, h->outside_cap, sizeof(*h->outside));
+		}
+		h->outside[h->outside_count++] = (struct connection){src, dst, set};
+		return;
+	}
+	h->pairs[party_of(h->relation, src) * count + party_of(h->relation, dst)] = set;
+}
+
+static bool
+set_has(const struct conn_set *set, const struct probe *s)
+{
+	static const uint8_t protos[] = {
+	    [CONN_SCTP] = PROTO_SCTP, [CONN_TCP] = PROTO_TCP, [CONN_UDP] = PROTO_UDP};
+
+	if (set == NULL)
+		return false;
+	if (s->proto == PROTO_ICMP)
+		return (set->rest & CONN_ICMP) != 0;
+	if (s->proto == PROTO_ICMPV6)
+		return (set->rest & CONN_ICMPV6) != 0;
+	for (size_t p = 0; p < CONN_PROTO_COUNT; p++) {
+		const struct conn_ports *ports = &set->ports[p];
+
+		for (size_t i = 0; protos[p] == s->proto && i < ports->count; i++) {
+			if (ports->items[i].lo <= s->port &&
+			    s->port <= ports->items[i].hi)
+				return true;
+		}
+	}
+	return s->proto == 253 && (set->rest & CONN_OTHER) != 0;
+}
+
+static struct probe
+roll_service(struct dice *dice)
+{
+	static const uint8_t protos[] = {PROTO_TCP, PROTO_TCP, PROTO_TCP, PROTO_UDP,
+	    PROTO_UDP, PROTO_SCTP, PROTO_ICMP, PROTO_ICMPV6, 253};
+	static const uint16_t ports[] = {1, 52, 53, 54, 79, 80, 81, 90, 91, 442, 443,
+	    444, 5000, 5432, 8000, 8080, 8081, 9000, 9090, 9100, 65535};
+	struct probe s = {protos[dice_roll(dice, ARRAY_LEN(protos))], 0};
+
+	if (s.proto == PROTO_TCP || s.proto == PROTO_UDP || s.proto == PROTO_SCTP)
+		s.port = dice_roll(dice, 4) == 0
+			     ? (uint16_t)(1 + dice_roll(dice, UINT16_MAX))
+			     : ports[dice_roll(dice, ARRAY_LEN(ports))];
+	return s;
+}
+
+static struct endpoint
+endpoint_of(const struct half *h, uint32_t party)
+{
+	const struct conn_end *end = h->relation->world->parties[party].end;
+
+	return end->kind == CONN_END_NODE
+		   ? endpoint_of_node(end->node)
+		   : endpoint_of_workload(h->model, end->workload);
+}
+
+/* Whether a pair is told at all: nodes among themselves are not. */
+static bool
+is_told(const struct endpoint *src, const struct endpoint *dst,
+    const struct conn_end *src_end, const struct conn_end *dst_end)
+{
+	return src->kind == ENDPOINT_WORKLOAD || dst->kind == ENDPOINT_WORKLOAD ||
+	       (src_end->kind != CONN_END_NODE && dst_end->kind != CONN_END_NODE);
+}
+
+static bool
+check_pair(struct trial *t, const struct half *h, uint32_t src, uint32_t dst)
+{
+	const struct conn_world *world = h->relation->world;
+	struct endpoint a = endpoint_of(h, src), b = endpoint_of(h, dst);
+	const struct conn_set *set = h->pairs[src * world->party_count + dst];
+	bool told = is_told(&a, &b, world->parties[src].end, world->parties[dst].end);
+
+	for (unsigned i = 0; i < PROBES; i++) {
+		struct probe s = roll_service(&t->dice);
+		bool comparable;
+		bool want = told && evaluate_connection(h->model, &a, &b, s.proto,
+					s.port, 0, &comparable);
+
+		t->asked++;
+		t->allowed += want;
+		if (set_has(set, &s) != want)
+			return fail(t,
+			    "%.*s => %.*s %u/%u: listed %s, the walk says %s",
+			    STR_ARG(world->parties[src].end->display),
+			    STR_ARG(world->parties[dst].end->display), s.port, s.proto,
+			    set == NULL ? "nothing" : set->text,
+			    want ? "allow" : "deny");
+	}
+	return true;
+}
+
+static struct ip_addr
+roll_address(struct trial *t)
+{
+	static const char *const edges[] = {"10.1.0.0", "10.1.0.200", "10.1.1.0",
+	    "10.2.0.1", "192.0.2.0", "192.0.2.127", "192.0.2.128", "192.0.3.0",
+	    "198.51.100.7", "0.0.0.0", "255.255.255.255", "2001:db8::1", "fd00:1::99",
+	    "fd00:2::1", "::1", "ffff::1", "10.9.0.77", "203.0.113.1"};
+	struct ip_addr addr;
+
+	if (!ip_parse(str_from(edges[dice_roll(&t->dice, ARRAY_LEN(edges))]), &addr))
+		base_die("address");
+	if (dice_roll(&t->dice, 3) == 0)
+		addr.bytes[ip_bytes(addr.family) - 1] =
+		    (uint8_t)dice_roll(&t->dice, 256);
+	return addr;
+}
+
+static const struct conn_set *
+outside_set(const struct half *h, const struct conn_end *end,
+    const struct ip_addr *addr, enum direction dir)
+{
+	for (size_t i = 0; i < h->outside_count; i++) {
+		const struct connection *c = &h->outside[i];
+		const struct conn_end *own = dir == DIR_INGRESS ? c->dst : c->src;
+		const struct conn_end *range = dir == DIR_INGRESS ? c->src : c->dst;
+
+		if (own == end && range->kind == CONN_END_EXTERNAL &&
+		    ip_cmp(addr, &range->first) >= 0 && ip_cmp(addr, &range->last) <= 0)
+			return c->set;
+	}
+	return NULL;
+}
+
+static bool
+check_outside(struct trial *t, const struct half *h, const struct ip_addr *addr)
+{
+	const struct conn_world *world = h->relation->world;
+	struct endpoint outside = endpoint_of_addr(h->model, *addr);
+
+	if (outside.kind != ENDPOINT_ADDRESS ||
+	    (addr->family == IP_V6 && !world->outside6))
+		return true;
+	for (uint32_t i = 0; i < world->party_count; i++) {
+		struct endpoint self = endpoint_of(h, i);
+
+		for (size_t d = 0; d < DIRECTION_COUNT; d++) {
+			struct probe s = roll_service(&t->dice);
+			bool in = d == DIR_INGRESS, comparable;
+			const struct conn_set *set = outside_set(
+			    h, world->parties[i].end, addr, (enum direction)d);
+			bool want = evaluate_connection(h->model, in ? &outside : &self,
+			    in ? &self : &outside, s.proto, s.port, 0, &comparable);
+
+			if (world->parties[i].end->kind == CONN_END_NODE)
+				want = false; /* not told */
+			t->asked++;
+			if (set_has(set, &s) != want)
+				return fail(t, "outside %s %.*s %u/%u",
+				    in ? "=>" : "<=",
+				    STR_ARG(world->parties[i].end->display), s.port,
+				    s.proto);
+		}
+	}
+	return true;
+}
+
+static bool
+check_listing(struct trial *t, unsigned which)
+{
+	struct half *h = &t->halves[which];
+	uint32_t count;
+
+	h->model = t->models[which];
+	h->relation = which == 0 ? t->diff->old_relation : t->diff->new_relation;
+	h->outside_count = 0;
+	count = h->relation->world->party_count;
+	h->pairs =
+	    ARENA_ARRAY(t->arena, (size_t)count * count, const struct conn_set *);
+	conn_relation_pairs(h->relation, keep_pair, h);
+	for (uint32_t i = 0; i < count; i++) {
+		for (uint32_t j = 0; j < count; j++) {
+			if (i != j && !check_pair(t, h, i, j))
+				return false;
+		}
+	}
+	for (unsigned i = 0; i < ADDRESSES; i++) {
+		struct ip_addr addr = roll_address(t);
+
+		if (!check_outside(t, h, &addr))
+			return false;
+	}
+	return true;
+}
+
+/* ---- groups ---- */
+
+/* Marks the parties that a name stands for, knowing names alone. */
+static void add_named(
+    const struct conn_groups *g, struct str name, uint8_t *parties, uint8_t value);
+
+static void
+add_words(
+    const struct conn_groups *g, const struct conn_group_set *set, uint8_t *parties)
+{
+	const struct conn_relation *r = g->relation;
+
+	if (set->base.len > 0)
+		add_named(g, set->base, parties, 1);
+	for (uint32_t i = 0; set->all && i < r->atom_count; i++) {
+		if (g->atom_names[i].ptr != NULL)
+			add_named(g, g->atom_names[i], parties, 1);
+	}
+	for (size_t i = 0; i < set->with_count; i++)
+		add_named(g, set->with[i], parties, 1);
+	for (size_t i = 0; i < set->without_count; i++)
+		add_named(g, set->without[i], parties, 0);
+}
+
+static void
+add_named(const struct conn_groups *g, struct str name, uint8_t *parties, uint8_t value)
+{
+	const struct conn_world *world = g->relation->world;
+
+	for (uint32_t i = 0; i < world->party_count; i++) {
+		if (str_eq(world->parties[i].end->display, name))
+			parties[i] = value;
+	}
+	for (size_t i = 0; i < g->group_count; i++) {
+		for (uint32_t j = 0; str_eq(g->groups[i].name, name) &&
+				     j < g->groups[i].atom->party_count;
+		     j++)
+			parties[g->groups[i].atom->parties[j]] = value;
+	}
+	for (size_t i = 0; i < g->set_count; i++) {
+		uint8_t *own;
+
+		if (!str_eq(g->sets[i].name, name))
+			continue;
+		own = xcalloc((size_t)world->party_count + 1, 1);
+		add_words(g, &g->sets[i], own);
+		for (uint32_t j = 0; j < world->party_count; j++) {
+			if (own[j] != 0)
+				parties[j] = value;
+		}
+		free(own);
+	}
+}
+
+static bool
+check_groups(struct trial *t, const struct conn_groups *g)
+{
+	const struct conn_relation *r = g->relation;
+	uint32_t count = r->world->party_count;
+	uint8_t *named = xcalloc((size_t)count + 1, 1);
+	bool ok = true;
+
+	for (uint32_t s = 0; s < r->set_count && ok; s++) {
+		if (g->set_names[s].ptr == NULL)
+			continue;
+		memset(named, 0, count);
+		add_named(g, g->set_names[s], named, 1);
+		for (uint32_t i = 0; i < count && ok; i++) {
+			bool in =
+			    r->atom_of[i] != UINT32_MAX &&
+			    roaring_bitmap_contains(r->sets[s]->bits, r->atom_of[i]);
+
+			t->grouped++;
+			if (in != (named[i] != 0))
+				ok = fail(t, "%.*s and %.*s", STR_ARG(g->set_names[s]),
+				    STR_ARG(r->world->parties[i].end->display));
+		}
+	}
+	free(named);
+	return ok;
+}
+
+/* ---- the difference ---- */
+
+static bool
+same_set(const struct conn_set *a, const struct conn_set *b)
+{
+	for (size_t i = 0; a != NULL && b != NULL && i < CONN_PROTO_COUNT; i++) {
+		if (a->ports[i].count != b->ports[i].count ||
+		    memcmp(a->ports[i].items, b->ports[i].items,
+			a->ports[i].count * sizeof(struct port_range)) != 0)
+			return false;
+	}
+	if (a == NULL || b == NULL)
+		return a == b;
+	return ((a->rest ^ b->rest) & a->possible & b->possible) == 0;
+}
+
+static bool
+in_set(const struct diff *diff, uint32_t set, uint32_t party)
+{
+	return roaring_bitmap_contains(
+	    diff->joint->sets[set]->bits, diff->joint->atom_of[party]);
+}
+
+/* The one line about a pair, or about a party and an address. */
+static const struct diff_line *
+line_about(const struct trial *t, uint32_t src, uint32_t dst,
+    const struct ip_addr *addr, unsigned *out_count)
+{
+	const struct diff_line *found = NULL;
+
+	*out_count = 0;
+	for (size_t i = 0; i < t->diff->line_count; i++) {
+		const struct conn_line *line = &t->diff->lines[i].line;
+
+		if ((line->outside != NULL) != (addr != NULL) ||
+		    (line->src == CONN_OUTSIDE) != (src == CONN_OUTSIDE) ||
+		    (line->dst == CONN_OUTSIDE) != (dst == CONN_OUTSIDE))
+			continue;
+		if (addr != NULL && (ip_cmp(addr, &line->outside->first) < 0 ||
+					ip_cmp(addr, &line->outside->last) > 0))
+			continue;
+		if ((src != CONN_OUTSIDE && !in_set(t->diff, line->src, src)) ||
+		    (dst != CONN_OUTSIDE && !in_set(t->diff, line->dst, dst)))
+			continue;
+		found = &t->diff->lines[i];
+		++*out_count;
+	}
+	return found;
+}
+
+static const struct conn_set *
+pair_set(const struct half *h, uint32_t src, uint32_t dst)
+{
+	if (src == UINT32_MAX || dst == UINT32_MAX)
+		return NULL;
+	return h->pairs[src * h->relation->world->party_count + dst];
+}
+
+static bool
+check_line(struct trial *t, const struct diff_line *line, unsigned count,
+    const struct conn_set *old, const struct conn_set *new, const char *what)
+{
+	if (same_set(old, new))
+		return count == 0 || fail(t, "%s: a line about what is the same", what);
+	t->changed++;
+	if (count != 1)
+		return fail(t, "%s: %u lines", what, count);
+	if (!same_set(line->old, old) || !same_set(line->new, new))
+		return fail(t, "%s: %s -> %s", what,
+		    line->old != NULL ? line->old->text : "nothing",
+		    line->new != NULL ? line->new->text : "nothing");
+	return true;
+}
+
+static const struct conn_set *
+outside_of(const struct half *h, uint32_t party, const struct ip_addr *addr,
+    enum direction dir)
+{
+	if (party == UINT32_MAX)
+		return NULL;
+	return outside_set(h, h->relation->world->parties[party].end, addr, dir);
+}
+
+static bool
+check_diff_outside(struct trial *t)
+{
+	const struct diff *diff = t->diff;
+
+	for (unsigned i = 0; i < ADDRESSES; i++) {
+		struct ip_addr addr = roll_address(t);
+		uint32_t party = dice_roll(&t->dice, diff->joint->world->party_count);
+		const struct diff_party *both = &diff->parties[party];
+
+		for (size_t d = 0; d < DIRECTION_COUNT; d++) {
+			bool in = d == DIR_INGRESS;
+			unsigned count;
+			const struct diff_line *line =
+			    line_about(t, in ? CONN_OUTSIDE : party,
+				in ? party : CONN_OUTSIDE, &addr, &count);
+
+			if (!check_line(t, line, count,
+				outside_of(
+				    &t->halves[0], both->old, &addr, (enum direction)d),
+				outside_of(
+				    &t->halves[1], both->new, &addr, (enum direction)d),
+				"outside"))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* Whether both models have the end with the same families, of the same kind. */
+static bool
+is_steady(const struct trial *t, uint32_t party)
+{
+	const struct diff_party *both;
+	const struct conn_party *old, *new;
+
+	if (party == CONN_OUTSIDE)
+		return true;
+	both = &t->diff->parties[party];
+	if (both->old == UINT32_MAX || both->new == UINT32_MAX)
+		return false;
+	old = &t->diff->old_world->parties[both->old];
+	new = &t->diff->new_world->parties[both->new];
+	return old->families == new->families && old->own == new->own &&
+	       (old->sides[0] == NULL) == (new->sides[0] == NULL);
+}
+
+/* Whether policy must be why the line is there. */
+static bool
+has_reason(const struct trial *t, const struct diff_line *line)
+{
+	uint32_t src, dst;
+
+	diff_line_example(t->diff, line, &src, &dst);
+	return is_steady(t, src) && is_steady(t, dst);
+}
+
+/* A line's deciding rules must be of the new model and, for what was opened, allow. */
+static bool
+check_report(struct trial *t)
+{
+	struct diff_report report;
+	struct buf text = {0};
+
+	diff_report_make(t->diff, t->seed % 2 == 0 ? 0 : UINT64_MAX, &report);
+	for (size_t i = 0; i < report.row_count; i++) {
+		const struct diff_row *row = &report.rows[i];
+
+		for (size_t j = 0; j < row->opened.count; j++) {
+			if (!row->opened.items[j].allow)
+				return fail(t, "opened by what denies");
+		}
+		if (!has_reason(t, row->line))
+			continue;
+		if (row->line->opened != NULL && row->opened.count == 0)
+			return fail(t, "%.*s => %.*s: opened by nothing",
+			    STR_ARG(row->src), STR_ARG(row->dst));
+		if (row->line->closed != NULL && row->closed.count == 0)
+			return fail(t, "%.*s => %.*s: closed by nothing",
+			    STR_ARG(row->src), STR_ARG(row->dst));
+	}
+	if (report.grouped && !check_groups(t, &report.groups))
+		return false;
+	for (unsigned f = CONNECTIVITY_TXT; f <= CONNECTIVITY_DOT; f++)
+		diff_print(&text, &report, (enum connectivity_format)f);
+	buf_free(&text);
+	return true;
+}
+
+static bool
+check_diff(struct trial *t)
+{
+	const struct diff *diff = t->diff;
+	uint32_t count = diff->joint->world->party_count;
+
+	for (uint32_t i = 0; i < count; i++) {
+		for (uint32_t j = 0; j < count; j++) {
+			const struct diff_party *a = &diff->parties[i];
+			const struct diff_party *b = &diff->parties[j];
+			const struct diff_line *line;
+			unsigned lines;
+
+			if (i == j)
+				continue;
+			line = line_about(t, i, j, NULL, &lines);
+			if (!check_line(t, line, lines,
+				pair_set(&t->halves[0], a->old, b->old),
+				pair_set(&t->halves[1], a->new, b->new), "pair"))
+				return false;
+		}
+	}
+	return check_diff_outside(t);
+}
+
+/* ---- all of it ---- */
+
+static bool
+check_relation_groups(struct trial *t)
+{
+	struct conn_groups groups;
+	struct buf text = {0};
+	bool ok;
+
+	conn_groups_make(t->diff->new_relation, NULL, &groups);
+	ok = check_groups(t, &groups);
+	for (unsigned f = CONNECTIVITY_TXT; f <= CONNECTIVITY_DOT; f++)
+		connectivity_print_groups(&text, &groups, (enum connectivity_format)f);
+	buf_free(&text);
+	return ok;
+}
+
+static bool
+run_case(struct trial *t)
+{
+	struct connectivity_options options = {0};
+	bool ok;
+
+	dice_init(&t->dice, t->seed);
+	t->arena = arena_new();
+	buf_clear(&t->texts[0]);
+	buf_clear(&t->texts[1]);
+	cluster_print(&t->texts[0], &t->dice);
+	if (dice_roll(&t->dice, 3) == 0)
+		cluster_print(&t->texts[1], &t->dice);
+	else
+		print_without(t, &t->texts[1], &t->texts[0]);
+	options.nodes = dice_roll(&t->dice, 2) == 0;
+	/* Without a document others may not stand any more: that is no case. */
+	ok = load(t, 0);
+	if (!ok)
+		return fail(t, "the cluster is refused");
+	if (load(t, 1)) {
+		t->diff = diff_new(t->arena, t->models[0], t->models[1], &options);
+		ok = check_listing(t, 0) && check_listing(t, 1) && check_diff(t) &&
+		     check_relation_groups(t) && check_report(t);
+		diff_free(t->diff);
+	}
+	arena_free(t->arena);
+	return ok;
+}
+
+static bool
+read_number(const char *text, uint64_t *out)
+{
+	return text != NULL && str_to_u64(str_from(text), UINT32_MAX, out);
+}
+
+int
+main(int argc, char **argv)
+{
+	uint64_t cases = CASES_DEFAULT, seed = 1;
+	struct trial t = {0};
+	bool ok = true;
+
+	for (int i = 1; i < argc; i += 2) {
+		uint64_t *number = strcmp(argv[i], "--cases") == 0  ? &cases
+				   : strcmp(argv[i], "--seed") == 0 ? &seed
+								    : NULL;
+
+		if (number == NULL || !read_number(argv[i + 1], number)) {
+			(void)fprintf(
+			    stderr, "usage: %s [--cases N] [--seed S]\n", argv[0]);
+			return 2;
+		}
+	}
+	for (uint64_t i = 0; i < cases && ok; i++) {
+		t.seed = seed + i;
+		ok = run_case(&t);
+	}
+	(void)printf("seeds %llu-%llu: %lu questions, %lu allowed, %lu ends changed, "
+		     "%lu members named\n",
+	    (unsigned long long)seed, (unsigned long long)t.seed, t.asked, t.allowed,
+	    t.changed, t.grouped);
+	for (size_t i = 0; i < 2; i++) {
+		buf_free(&t.texts[i]);
+		free(t.halves[i].outside);
+	}
+	/* A run that hardly asks anything is no test. */
+	return ok && t.allowed > t.asked / 20 && t.allowed < t.asked &&
+		       t.changed > cases && t.grouped > cases
+		   ? 0
+		   : 1;
+}
