@@ -93,33 +93,55 @@ some(roaring_bitmap_t *bits)
 
 /* ---- sets of atoms ---- */
 
+/* Sets are looked up by a hash, so that no copy of what may be large is kept. */
+static struct conn_atoms *
+find_set(struct conn_relation *r, uint64_t hash, const roaring_bitmap_t *bits)
+{
+	struct str key = {(const char *)&hash, sizeof(hash)};
+	struct conn_atoms *set = map_get(&r->set_by_hash, key);
+
+	while (set != NULL && !roaring_bitmap_equals(set->bits, bits))
+		set = set->next;
+	return set;
+}
+
+static void
+add_set(struct conn_relation *r, struct conn_atoms *set)
+{
+	struct str key = {(const char *)&set->hash, sizeof(set->hash)};
+
+	if (r->set_count == r->set_cap) {
+		r->set_cap = r->set_cap == 0 ? 64 : 2 * r->set_cap;
+		r->sets =
+		    xreallocarray(r->sets, r->set_cap, sizeof(struct conn_atoms *));
+	}
+	set->index = r->set_count;
+	r->sets[r->set_count++] = set;
+	/* The map keeps the key that it has, which is as long-lived. */
+	set->next = map_set(&r->set_by_hash, key, set);
+}
+
 uint32_t
 conn_relation_set(struct conn_relation *relation, struct roaring_bitmap_s *bits)
 {
-	struct buf key = {0};
+	struct buf *text = &relation->scratch;
 	struct conn_atoms *set;
+	uint64_t hash;
 
 	(void)roaring_bitmap_run_optimize(bits);
-	buf_reserve(&key, roaring_bitmap_portable_size_in_bytes(bits));
-	key.len = roaring_bitmap_portable_serialize(bits, key.data);
-	set = map_get(&relation->set_by_key, buf_str(&key));
+	buf_clear(text);
+	buf_reserve(text, roaring_bitmap_portable_size_in_bytes(bits));
+	text->len = roaring_bitmap_portable_serialize(bits, text->data);
+	hash = map_hash(buf_str(text));
+	set = find_set(relation, hash, bits);
 	if (set != NULL) {
 		roaring_bitmap_free(bits);
-		buf_free(&key);
 		return set->index;
 	}
 	set = ARENA_NEW(relation->arena, struct conn_atoms);
 	set->bits = bits;
-	set->index = relation->set_count;
-	if (relation->set_count == relation->set_cap) {
-		relation->set_cap = relation->set_cap == 0 ? 64 : 2 * relation->set_cap;
-		relation->sets = xreallocarray(
-		    relation->sets, relation->set_cap, sizeof(struct conn_atoms *));
-	}
-	relation->sets[relation->set_count++] = set;
-	(void)map_set(&relation->set_by_key, str_dup(relation->arena, buf_str(&key)),
-	    set); /* new */
-	buf_free(&key);
+	set->hash = hash;
+	add_set(relation, set);
 	return set->index;
 }
 
@@ -1135,5 +1157,6 @@ conn_relation_free(struct conn_relation *relation)
 		roaring_bitmap_free(relation->sets[i]->bits);
 	free(relation->sets);
 	free(relation->lines);
-	map_fini(&relation->set_by_key);
+	map_fini(&relation->set_by_hash);
+	buf_free(&relation->scratch);
 }

@@ -21,6 +21,8 @@ struct conn_atom {
 struct conn_atoms {
 	struct roaring_bitmap_s *bits;
 	uint32_t index;
+	uint64_t hash;           /* private */
+	struct conn_atoms *next; /* private: of the same hash */
 };
 
 /* What may connect to the destinations of one column. */
@@ -54,7 +56,8 @@ struct conn_relation {
 	uint32_t *atom_of; /* by party; UINT32_MAX: it is in no flow */
 	struct conn_atoms **sets;
 	uint32_t set_count, set_cap;
-	struct map set_by_key;
+	struct map set_by_hash; /* private */
+	struct buf scratch;     /* private */
 	struct conn_column **columns;
 	uint32_t column_count;
 	/* From outside by range, then within, then to outside by range. */

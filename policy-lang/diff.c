@@ -13,8 +13,9 @@
 /* One of the two relations, seen from the joint atoms. */
 struct half {
 	const struct conn_relation *r;
-	roaring_bitmap_t **atoms; /* by atom of r: joint atoms */
-	uint32_t *sets;           /* by set of r: the joint set; NONE: not asked yet */
+	uint32_t *first, *atoms; /* by atom of r: its part of `atoms`, joint atoms */
+	uint32_t *room;          /* for as many joint atoms as there are */
+	uint32_t *sets;          /* by set of r: the joint set; NONE: not asked yet */
 };
 
 struct differ {
@@ -115,10 +116,6 @@ joint_atom(struct differ *d, struct map *known, uint32_t party)
 	d->atom_new[atom->index] = key[1];
 	d->presence[atom->index] = presence;
 	roaring_bitmap_add(d->by_presence[presence], atom->index);
-	if (key[0] != NONE)
-		roaring_bitmap_add(d->old.atoms[key[0]], atom->index);
-	if (key[1] != NONE)
-		roaring_bitmap_add(d->new.atoms[key[1]], atom->index);
 	joint->atoms[joint->atom_count++] = atom;
 	(void)map_set(known, str_dup(joint->arena, text), atom); /* new */
 	return atom;
@@ -152,14 +149,29 @@ join_atoms(struct differ *d)
 	map_fini(&known);
 }
 
+/* `atom_of`: by joint atom, that of the relation; NONE. */
 static void
-half_init(struct differ *d, struct half *half, const struct conn_relation *r)
+half_init(struct differ *d, struct half *half, const struct conn_relation *r,
+    const uint32_t *atom_of)
 {
+	struct arena *arena = d->diff->arena;
+	uint32_t count = d->joint->atom_count;
+
 	half->r = r;
-	half->atoms = ARENA_ARRAY(d->diff->arena, r->atom_count, roaring_bitmap_t *);
-	for (uint32_t i = 0; i < r->atom_count; i++)
-		half->atoms[i] = conn_bitmap(d->joint->world);
-	half->sets = ARENA_ARRAY(d->diff->arena, r->set_count, uint32_t);
+	half->first = ARENA_ARRAY(arena, (size_t)r->atom_count + 2, uint32_t);
+	half->atoms = ARENA_ARRAY(arena, count, uint32_t);
+	half->room = ARENA_ARRAY(arena, count, uint32_t);
+	for (uint32_t i = 0; i < count; i++) {
+		if (atom_of[i] != NONE)
+			half->first[atom_of[i] + 2]++;
+	}
+	for (uint32_t i = 2; i < r->atom_count + 2; i++)
+		half->first[i] += half->first[i - 1];
+	for (uint32_t i = 0; i < count; i++) {
+		if (atom_of[i] != NONE)
+			half->atoms[half->first[atom_of[i] + 1]++] = i;
+	}
+	half->sets = ARENA_ARRAY(arena, r->set_count, uint32_t);
 	for (uint32_t i = 0; i < r->set_count; i++)
 		half->sets[i] = NONE;
 }
@@ -169,18 +181,22 @@ static uint32_t
 joint_set(struct differ *d, struct half *half, uint32_t set)
 {
 	roaring_uint32_iterator_t *it;
-	roaring_bitmap_t *bits;
+	size_t count = 0;
 
 	if (half->sets[set] != NONE)
 		return half->sets[set];
-	bits = some(roaring_bitmap_create());
 	it = roaring_create_iterator(half->r->sets[set]->bits);
 	if (it == NULL)
 		base_die("out of memory");
-	for (; it->has_value; roaring_advance_uint32_iterator(it))
-		roaring_bitmap_or_inplace(bits, half->atoms[it->current_value]);
+	for (; it->has_value; roaring_advance_uint32_iterator(it)) {
+		uint32_t atom = it->current_value;
+
+		for (uint32_t i = half->first[atom]; i < half->first[atom + 1]; i++)
+			half->room[count++] = half->atoms[i];
+	}
 	roaring_free_uint32_iterator(it);
-	half->sets[set] = conn_relation_set(d->joint, bits);
+	half->sets[set] =
+	    conn_relation_set(d->joint, some(roaring_bitmap_of_ptr(count, half->room)));
 	return half->sets[set];
 }
 
@@ -763,8 +779,8 @@ diff_new(struct arena *arena, const struct model *old_model,
 	diff->old_relation = conn_relation_new(diff->old_world, true);
 	diff->new_relation = conn_relation_new(diff->new_world, true);
 	diff->joint = d.joint = joint_new(diff, new_model);
-	half_init(&d, &d.old, diff->old_relation);
-	half_init(&d, &d.new, diff->new_relation);
+	d.old.r = diff->old_relation;
+	d.new.r = diff->new_relation;
 	count = d.joint->world->party_count;
 	d.atom_old = ARENA_ARRAY(arena, count, uint32_t);
 	d.atom_new = ARENA_ARRAY(arena, count, uint32_t);
@@ -772,6 +788,8 @@ diff_new(struct arena *arena, const struct model *old_model,
 	for (size_t i = 0; i < ARRAY_LEN(d.by_presence); i++)
 		d.by_presence[i] = conn_bitmap(d.joint->world);
 	join_atoms(&d);
+	half_init(&d, &d.old, diff->old_relation, d.atom_old);
+	half_init(&d, &d.new, diff->new_relation, d.atom_new);
 	find_lines(&d);
 	number_sets(diff);
 	widen_if_needed(diff);

@@ -13,6 +13,7 @@
 #include "common/bundle.h"
 #include "common/clock.h"
 #include "policy-lang/connectivity_group.h"
+#include "policy-lang/diff_print.h"
 #include "policy-lang/load.h"
 
 static const char *between = "{";
@@ -111,6 +112,41 @@ bench_list(struct arena *arena, const char *const *paths, size_t count)
 	conn_pool_fini(&pool);
 }
 
+static void
+bench_diff(struct arena *arena, const char *const *paths)
+{
+	struct connectivity_options options = {0};
+	struct bundle bundles[2];
+	struct model *models[2];
+	monotime_t since = monotime_now();
+	struct diff_report report;
+	struct diff *diff;
+	struct buf text = {0};
+	double before;
+
+	for (size_t i = 0; i < 2; i++)
+		models[i] = load(arena, &paths[i], 1, &bundles[i]);
+	print_number("load_s", seconds_since(since));
+	before = memory("VmRSS:");
+	since = monotime_now();
+	diff = diff_new(arena, models[0], models[1], &options);
+	print_number("diff_s", seconds_since(since));
+	print_number("diff_rss_bytes", memory("VmRSS:") - before);
+	since = monotime_now();
+	diff_report_make(diff, 1000, &report);
+	diff_print(&text, &report, CONNECTIVITY_TXT);
+	print_number("print_s", seconds_since(since));
+	print_number("text_bytes", (double)text.len);
+	print_number("parties", (double)diff->joint->world->party_count);
+	print_number("atoms", (double)diff->joint->atom_count);
+	print_number("lines", (double)diff->line_count);
+	print_number("rows", (double)report.row_count);
+	print_number("policies", (double)report.documents.policy_count);
+	print_number("rss_peak_bytes", memory("VmHWM:"));
+	buf_free(&text);
+	diff_free(diff);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -122,6 +158,8 @@ main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "list") == 0)
 		bench_list(arena, (const char *const *)&argv[2], (size_t)argc - 2);
+	else if (argc == 4)
+		bench_diff(arena, (const char *const *)&argv[2]);
 	printf("}\n");
 	arena_free(arena);
 	return 0;

@@ -503,6 +503,13 @@ check_diff_outside(struct trial *t)
 	return true;
 }
 
+static bool
+same_node(const struct conn_end *a, const struct conn_end *b)
+{
+	return a->workload == NULL || b->workload == NULL ||
+	       str_eq(a->workload->node, b->workload->node);
+}
+
 /* Whether both models have the end with the same families, of the same kind. */
 static bool
 is_steady(const struct trial *t, uint32_t party)
@@ -517,7 +524,7 @@ is_steady(const struct trial *t, uint32_t party)
 		return false;
 	old = &t->diff->old_world->parties[both->old];
 	new = &t->diff->new_world->parties[both->new];
-	return old->families == new->families && old->own == new->own &&
+	return old->families == new->families &&same_node(old->end, new->end) &&
 	       (old->sides[0] == NULL) == (new->sides[0] == NULL);
 }
 
