@@ -161,6 +161,12 @@ conn_focus_port(struct conn_focus *focus, struct str service, struct buf *why)
 	return true;
 }
 
+bool
+conn_focus_has(const struct conn_focus *focus, uint32_t party)
+{
+	return (focus->marks[party] & MARK_FOCUS) != 0;
+}
+
 /* ---- cutting ---- */
 
 struct cutter {

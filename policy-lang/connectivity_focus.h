@@ -35,6 +35,8 @@ MUST_CHECK bool conn_focus_add_namespace(
 MUST_CHECK bool conn_focus_port(
     struct conn_focus *focus, struct str service, struct buf *why);
 
+/* True if a party was added, and not as a peer. */
+MUST_CHECK bool conn_focus_has(const struct conn_focus *focus, uint32_t party);
 /* Cuts the relation's lines. */
 void conn_focus_apply(const struct conn_focus *focus, struct conn_relation *relation);
 

@@ -22,6 +22,7 @@ struct conn_step {
 	uint32_t peers;              /* CONN_EVERYONE, CONN_NOBODY or a set's number */
 };
 
+struct conn_exposure;
 struct conn_view;
 struct conn_spans;
 
@@ -36,6 +37,8 @@ struct conn_side {
 	uint32_t serial;              /* among the sides of its direction, from 1 */
 	const struct conn_view *view; /* what it says of every party */
 	const struct conn_spans *outside[2]; /* IPv4, IPv6; NULL: not asked yet */
+	/* By the families of the party: connectivity_exposure.c's; NULL: not asked yet. */
+	const struct conn_exposure *exposures[8];
 };
 
 /* Lays the steps of the walk over the policies of a workload: given root first, each

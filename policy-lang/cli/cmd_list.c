@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "policy-lang/cli/cli.h"
+#include "policy-lang/connectivity_exposure.h"
 #include "policy-lang/connectivity_focus.h"
 #include "policy-lang/connectivity_group.h"
 
@@ -26,6 +27,7 @@ struct texts {
 
 struct list_args {
 	bool nodes; /* as ends, too */
+	bool exposure;
 	enum list_form form;
 	struct texts focus, peers, namespaces, ports;
 	const char *direction;
@@ -107,6 +109,25 @@ print(const struct cli *cli, const struct conn_relation *relation)
 	    "ringfence list: %llu connections, told in groups; --pairs tells each\n",
 	    (unsigned long long)pairs);
 	return print_groups(cli, relation);
+}
+
+static bool
+print_exposure(
+    const struct cli *cli, struct conn_world *world, const struct conn_focus *focus)
+{
+	struct buf text = {0};
+	bool *want = NULL;
+	bool ok;
+
+	if (focus->some) {
+		want = ARENA_ARRAY(cli->arena, world->party_count, bool);
+		for (uint32_t i = 0; i < world->party_count; i++)
+			want[i] = conn_focus_has(focus, i);
+	}
+	conn_exposure_print(&text, world, want, formats[cli->output]);
+	ok = cli_write(cli, &text);
+	buf_free(&text);
+	return ok;
 }
 
 /* ---- focus ---- */
@@ -201,13 +222,18 @@ run(struct cli *cli)
 	struct conn_focus focus;
 	bool ok;
 
+	if (args->exposure && formats[cli->output] != CONNECTIVITY_TXT &&
+	    formats[cli->output] != CONNECTIVITY_JSON)
+		return cli_fail(cli, "--exposure is told as txt or json");
 	if (!cli_load(cli))
 		return CLI_ERROR;
 	conn_pool_init(&pool, cli->arena, conn_names_portless(cli->model));
 	world = conn_world_new(cli->arena, cli->model, &options, &pool);
 	conn_focus_init(&focus, world);
 	ok = read_focus(cli, &focus);
-	if (ok) {
+	if (ok && args->exposure) {
+		ok = print_exposure(cli, world, &focus);
+	} else if (ok) {
 		relation = conn_relation_new(world, false);
 		conn_focus_apply(&focus, relation);
 		ok = print(cli, relation);
@@ -234,6 +260,13 @@ static bool
 set_group(struct cli *cli, const char *arg UNUSED)
 {
 	((struct list_args *)cli->args)->form = FORM_GROUPS;
+	return true;
+}
+
+static bool
+set_exposure(struct cli *cli, const char *arg UNUSED)
+{
+	((struct list_args *)cli->args)->exposure = true;
 	return true;
 }
 
@@ -289,6 +322,8 @@ set_focus_direction(struct cli *cli, const char *arg)
 
 static const struct cli_option list_options[] = {
     {"nodes", NULL, "nodes as ends, too", set_nodes},
+    {"exposure", NULL, "what workloads that do not exist yet could exchange with these",
+	set_exposure},
     {"group", NULL, "tell groups that policy cannot tell apart, not pairs", set_group},
     {"pairs", NULL, "tell each pair, however many there are", set_pairs},
     {"focus", "NAME[,NAME...]", "only lines with one of these ends", set_focus},
