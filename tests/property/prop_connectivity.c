@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy-lang/connectivity_exposure.h"
 #include "policy-lang/connectivity_group.h"
 #include "policy-lang/diff_print.h"
 #include "policy-lang/load.h"
@@ -44,7 +45,7 @@ struct trial {
 	struct model *models[2];
 	struct half halves[2];
 	struct diff *diff;
-	unsigned long asked, allowed, changed, grouped;
+	unsigned long asked, allowed, changed, grouped, exposed, exposed_to_some;
 };
 
 static bool
@@ -595,6 +596,185 @@ check_diff(struct trial *t)
 	return check_diff_outside(t);
 }
 
+/* ---- exposure ---- */
+
+#define FUTURES 12 /* workloads that might come, in a case */
+
+struct future {
+	struct workload workload;
+	struct ns ns;
+	struct kube_ns kube;
+	struct label labels[3], ns_labels[2];
+};
+
+/* A label that some pattern speaks of. */
+static bool
+roll_label(struct trial *t, const struct selector *s, struct label *out)
+{
+	const struct requirement *r;
+
+	if (s == NULL || s->count == 0)
+		return false;
+	r = &s->reqs[dice_roll(&t->dice, (unsigned)s->count)];
+	out->key = r->key;
+	out->value = r->value_count > 0 && dice_roll(&t->dice, 4) != 0
+			 ? r->values[dice_roll(&t->dice, (unsigned)r->value_count)]
+			 : STR("other");
+	return true;
+}
+
+static void
+add_label(struct label *labels, size_t *count, size_t most, struct label label)
+{
+	for (size_t i = 0; i < *count; i++) {
+		if (str_eq(labels[i].key, label.key))
+			return;
+	}
+	if (*count == most)
+		return;
+	labels[(*count)++] = label;
+	for (size_t i = *count - 1;
+	     i > 0 && str_cmp(labels[i - 1].key, labels[i].key) > 0; i--) {
+		struct label swap = labels[i];
+
+		labels[i] = labels[i - 1];
+		labels[i - 1] = swap;
+	}
+}
+
+/* Somewhere that patterns speak of, or somewhere else; labelled as they have it. */
+static void
+roll_future(struct trial *t, const struct model *m, const struct conn_exposure *e,
+    struct future *f)
+{
+	size_t labels = 0, ns_labels = 0;
+
+	*f = (struct future){0};
+	f->workload.name = f->workload.owner_name = STR("future");
+	f->workload.index = UINT32_MAX;
+	f->workload.service_account = STR("default");
+	for (unsigned i = 0; i < 3 && e->pattern_count > 0; i++) {
+		const struct workload_match *match =
+		    e->patterns[dice_roll(&t->dice, (unsigned)e->pattern_count)];
+		struct label label;
+
+		if (roll_label(t, match->selector, &label))
+			add_label(f->labels, &labels, 3, label);
+		if (roll_label(t, match->ns_selector, &label))
+			add_label(f->ns_labels, &ns_labels, 2, label);
+		if (match->service_account.ptr != NULL)
+			f->workload.service_account = match->service_account;
+	}
+	f->workload.labels = (struct label_set){f->labels, labels};
+	if (dice_roll(&t->dice, 2) == 0 && m->kube_count > 0) {
+		f->workload.kube =
+		    m->kube_namespaces[dice_roll(&t->dice, (unsigned)m->kube_count)];
+		f->workload.ns = f->workload.kube->ns;
+		return;
+	}
+	f->ns = (struct ns){
+	    .path = STR("/future"),
+	    .parent = m->namespaces[dice_roll(&t->dice, (unsigned)m->ns_count)],
+	    .labels = {f->ns_labels, ns_labels},
+	};
+	f->ns.depth = f->ns.parent->depth + 1;
+	f->workload.ns = &f->ns;
+	if (dice_roll(&t->dice, 2) == 0) {
+		f->kube = (struct kube_ns){
+		    .name = STR("future"), .labels = f->ns.labels, .ns = &f->ns};
+		f->workload.kube = &f->kube;
+	}
+}
+
+static bool
+pattern_applies(const struct workload_match *match, const struct endpoint *end)
+{
+	struct peer peer = {.kind = PEER_WORKLOADS, .workloads = *match};
+	struct rule rule = {.peers = &peer, .peer_count = 1};
+
+	return rule_matches_peer(&rule, end);
+}
+
+/* One direction, at the party, over whatever family they will share. */
+static bool
+walk_says(const struct half *h, const struct conn_party *party,
+    const struct endpoint *future, enum direction dir, const struct probe *s)
+{
+	for (uint32_t i = 0; i < party->face_count; i++) {
+		const struct endpoint *self =
+		    &h->relation->world->faces[party->first_face + i].end;
+		struct flow flow = {
+		    .src = dir == DIR_EGRESS ? *self : *future,
+		    .dst = dir == DIR_EGRESS ? *future : *self,
+		    .proto = s->proto,
+		    .port = s->port,
+		};
+
+		if (self->has_addr && self->addr.family == IP_V6 &&
+		    s->proto == PROTO_ICMP)
+			continue;
+		if (self->has_addr && self->addr.family == IP_V4 &&
+		    s->proto == PROTO_ICMPV6)
+			continue;
+		if (evaluate_direction(h->model, &flow, dir).allow)
+			return true;
+	}
+	return false;
+}
+
+static bool
+check_future(struct trial *t, const struct half *h, const struct conn_party *party,
+    const struct conn_exposure *e, enum direction dir)
+{
+	uint32_t *patterns = ARENA_ARRAY(t->arena, e->pattern_count, uint32_t);
+	struct future f;
+	struct endpoint end = {.kind = ENDPOINT_WORKLOAD, .workload = &f.workload};
+	const struct conn_set *set;
+	size_t count = 0;
+
+	roll_future(t, h->model, e, &f);
+	for (uint32_t i = 0; i < e->pattern_count; i++) {
+		if (pattern_applies(e->patterns[i], &end))
+			patterns[count++] = i;
+	}
+	if (count > 1 && !e->exact)
+		return true;
+	set = conn_exposure_value(&t->diff->pool, e, patterns, count);
+	t->exposed_to_some += count > 0;
+	for (unsigned i = 0; i < PROBES; i++) {
+		struct probe s = roll_service(&t->dice);
+
+		t->exposed++;
+		if (set_has(set, &s) != walk_says(h, party, &end, dir, &s))
+			return fail(t,
+			    "%.*s, %s, a future workload, %zu patterns, %u/%u: %s",
+			    STR_ARG(party->end->display), direction_name(dir), count,
+			    s.port, s.proto, set->text != NULL ? set->text : "nothing");
+	}
+	return true;
+}
+
+static bool
+check_exposure(struct trial *t, const struct half *h)
+{
+	struct conn_world *world = h->relation->world;
+
+	for (unsigned i = 0; i < FUTURES; i++) {
+		const struct conn_party *party =
+		    &world->parties[dice_roll(&t->dice, world->party_count)];
+
+		for (size_t d = 0; d < DIRECTION_COUNT; d++) {
+			const struct conn_exposure *e =
+			    conn_exposure_of(world, party, (enum direction)d);
+
+			if (e != NULL &&
+			    !check_future(t, h, party, e, (enum direction)d))
+				return false;
+		}
+	}
+	return true;
+}
+
 /* ---- all of it ---- */
 
 static bool
@@ -635,7 +815,9 @@ run_case(struct trial *t)
 	if (load(t, 1)) {
 		t->diff = diff_new(t->arena, t->models[0], t->models[1], &options);
 		ok = check_listing(t, 0) && check_listing(t, 1) && check_diff(t) &&
-		     check_relation_groups(t) && check_report(t);
+		     check_relation_groups(t) && check_report(t) &&
+		     check_exposure(t, &t->halves[0]) &&
+		     check_exposure(t, &t->halves[1]);
 		diff_free(t->diff);
 	}
 	arena_free(t->arena);
@@ -671,9 +853,9 @@ main(int argc, char **argv)
 		ok = run_case(&t);
 	}
 	(void)printf("seeds %llu-%llu: %lu questions, %lu allowed, %lu ends changed, "
-		     "%lu members named\n",
+		     "%lu members named, %lu questions about futures\n",
 	    (unsigned long long)seed, (unsigned long long)t.seed, t.asked, t.allowed,
-	    t.changed, t.grouped);
+	    t.changed, t.grouped, t.exposed);
 	for (size_t i = 0; i < 2; i++) {
 		buf_free(&t.texts[i]);
 		free(t.halves[i].outside);
