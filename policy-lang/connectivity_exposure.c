@@ -211,36 +211,6 @@ knows_name(const struct conn_exposure_line *line, struct str name)
 	return false;
 }
 
-/* Names of ports mean nothing yet at a workload that is not there: they are told. */
-static void
-add_names(struct exposer *x, struct conn_exposure_line *line)
-{
-	size_t most = 0;
-	struct str *names;
-
-	for (size_t i = 0; i < line->count; i++)
-		x->applies[line->patterns[i]] = true;
-	for (size_t i = 0; i < x->side->step_count; i++)
-		most += x->side->steps[i].rule != NULL
-			    ? x->side->steps[i].rule->port_count
-			    : 0;
-	names = ARENA_ARRAY(x->world->arena, most, struct str);
-	line->names = names;
-	for (size_t i = 0; i < x->side->step_count; i++) {
-		const struct rule *rule = x->side->steps[i].rule;
-
-		if (rule == NULL || rule->action != ACTION_ALLOW || !step_holds(x, i))
-			continue;
-		for (size_t j = 0; j < rule->port_count; j++) {
-			if (rule->ports[j].kind == PORT_NAMED &&
-			    !knows_name(line, rule->ports[j].name))
-				names[line->name_count++] = rule->ports[j].name;
-		}
-	}
-	for (size_t i = 0; i < line->count; i++)
-		x->applies[line->patterns[i]] = false;
-}
-
 /* ---- lines ---- */
 
 static bool
@@ -288,31 +258,83 @@ conn_exposure_value(struct conn_pool *pool, const struct conn_exposure *exposure
 	return all;
 }
 
+/* Names of ports mean nothing yet at a workload that is not there: they are told. */
+static void
+add_names(struct exposer *x, struct conn_exposure_line *line)
+{
+	size_t most = 0;
+	struct str *names;
+
+	if (x->side->dir == DIR_INGRESS) /* they are the workload's own */
+		return;
+
+	for (size_t i = 0; i < line->count; i++)
+		x->applies[line->patterns[i]] = true;
+	for (size_t i = 0; i < x->side->step_count; i++)
+		most += x->side->steps[i].rule != NULL
+			    ? x->side->steps[i].rule->port_count
+			    : 0;
+	names = ARENA_ARRAY(x->world->arena, most, struct str);
+	line->names = names;
+	for (size_t i = 0; i < x->side->step_count; i++) {
+		const struct rule *rule = x->side->steps[i].rule;
+
+		if (rule == NULL || rule->action != ACTION_ALLOW || !step_holds(x, i))
+			continue;
+		for (size_t j = 0; j < rule->port_count; j++) {
+			if (rule->ports[j].kind == PORT_NAMED &&
+			    !knows_name(line, rule->ports[j].name))
+				names[line->name_count++] = rule->ports[j].name;
+		}
+	}
+	for (size_t i = 0; i < line->count; i++)
+		x->applies[line->patterns[i]] = false;
+}
+
+/* True if the lines that apply speak of all the names. */
+static bool
+names_known(const struct conn_exposure *exposure, const struct conn_exposure_line *line)
+{
+	for (size_t i = 0; i < line->name_count; i++) {
+		bool known = false;
+
+		for (size_t j = 0; j < exposure->line_count && !known; j++)
+			known = is_within(
+				    &exposure->lines[j], line->patterns, line->count) &&
+				knows_name(&exposure->lines[j], line->names[i]);
+		if (!known)
+			return false;
+	}
+	return true;
+}
+
 static void
 add_line(struct exposer *x, const uint32_t *patterns, size_t count)
 {
 	struct conn_exposure *out = x->out;
-	const struct conn_set *set = judge(x, patterns, count);
-	struct conn_exposure_line *line;
+	struct conn_exposure_line line = {
+	    .count = count,
+	    .set = judge(x, patterns, count),
+	};
 
+	for (size_t i = 0; i < count; i++)
+		line.patterns[i] = patterns[i];
+	add_names(x, &line);
 	/* What the lines before say already needs no line. */
-	if (out->line_count > 0 &&
-	    conn_exposure_value(x->world->pool, out, patterns, count) == set)
+	if (out->line_count > 0 && names_known(out, &line) &&
+	    conn_exposure_value(x->world->pool, out, patterns, count) == line.set)
 		return;
 	if (out->line_count == x->line_cap) {
+		struct conn_exposure_line *lines;
+
 		x->line_cap = x->line_cap == 0 ? 8 : 2 * x->line_cap;
-		line = ARENA_ARRAY(
+		lines = ARENA_ARRAY(
 		    x->world->arena, x->line_cap, struct conn_exposure_line);
 		for (size_t i = 0; i < out->line_count; i++)
-			line[i] = out->lines[i];
-		out->lines = line;
+			lines[i] = out->lines[i];
+		out->lines = lines;
 	}
-	line = &out->lines[out->line_count++];
-	*line = (struct conn_exposure_line){.count = count, .set = set};
-	for (size_t i = 0; i < count; i++)
-		line->patterns[i] = patterns[i];
-	if (x->side->dir == DIR_EGRESS)
-		add_names(x, line);
+	out->lines[out->line_count++] = line;
 }
 
 /* Adds the lines of `size` patterns that begin with those chosen. */
