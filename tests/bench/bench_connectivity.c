@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/bundle.h"
 #include "common/clock.h"
@@ -25,10 +26,38 @@ print_number(const char *name, double value)
 	between = ", ";
 }
 
+/* When a phase began: on the wall, and of the processor, which neighbours do not slow. */
+struct stopwatch {
+	monotime_t wall;
+	double cpu_s;
+};
+
 static double
-seconds_since(monotime_t since)
+cpu_seconds(void)
 {
-	return (double)monotime_since(since, monotime_now()) / 1e9;
+	struct timespec ts;
+
+	if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts) != 0)
+		return 0;
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static struct stopwatch
+begin(void)
+{
+	return (struct stopwatch){monotime_now(), cpu_seconds()};
+}
+
+/* Prints NAME_s and NAME_cpu_s. */
+static void
+end(const char *name, struct stopwatch since)
+{
+	char text[64];
+
+	(void)snprintf(text, sizeof(text), "%s_s", name);
+	print_number(text, (double)monotime_since(since.wall, monotime_now()) / 1e9);
+	(void)snprintf(text, sizeof(text), "%s_cpu_s", name);
+	print_number(text, cpu_seconds() - since.cpu_s);
 }
 
 /* A field of /proc/self/status, which is in kB. */
@@ -69,7 +98,7 @@ bench_list(struct arena *arena, const char *const *paths, size_t count)
 {
 	struct connectivity_options options = {0};
 	struct bundle bundle;
-	monotime_t since = monotime_now();
+	struct stopwatch since = begin();
 	struct model *model = load(arena, paths, count, &bundle);
 	double before;
 	struct conn_pool pool;
@@ -78,21 +107,21 @@ bench_list(struct arena *arena, const char *const *paths, size_t count)
 	struct conn_groups groups;
 	struct buf text = {0};
 
-	print_number("load_s", seconds_since(since));
+	end("load", since);
 	before = memory("VmRSS:");
 	print_number("load_rss_bytes", before);
-	since = monotime_now();
+	since = begin();
 	conn_pool_init(&pool, arena, conn_names_portless(model));
 	world = conn_world_new(arena, model, &options, &pool);
-	print_number("world_s", seconds_since(since));
-	since = monotime_now();
+	end("world", since);
+	since = begin();
 	relation = conn_relation_new(world, false);
-	print_number("relation_s", seconds_since(since));
+	end("relation", since);
 	print_number("list_rss_bytes", memory("VmRSS:") - before);
-	since = monotime_now();
+	since = begin();
 	conn_groups_make(relation, NULL, &groups);
 	connectivity_print_groups(&text, &groups, CONNECTIVITY_TXT);
-	print_number("print_s", seconds_since(since));
+	end("print", since);
 	print_number("text_bytes", (double)text.len);
 	print_number("parties", (double)world->party_count);
 	print_number("egress_sides", (double)world->planes[DIR_EGRESS].side_count);
@@ -118,7 +147,7 @@ bench_diff(struct arena *arena, const char *const *paths)
 	struct connectivity_options options = {0};
 	struct bundle bundles[2];
 	struct model *models[2];
-	monotime_t since = monotime_now();
+	struct stopwatch since = begin();
 	struct diff_report report;
 	struct diff *diff;
 	struct buf text = {0};
@@ -126,16 +155,16 @@ bench_diff(struct arena *arena, const char *const *paths)
 
 	for (size_t i = 0; i < 2; i++)
 		models[i] = load(arena, &paths[i], 1, &bundles[i]);
-	print_number("load_s", seconds_since(since));
+	end("load", since);
 	before = memory("VmRSS:");
-	since = monotime_now();
+	since = begin();
 	diff = diff_new(arena, models[0], models[1], &options);
-	print_number("diff_s", seconds_since(since));
+	end("diff", since);
 	print_number("diff_rss_bytes", memory("VmRSS:") - before);
-	since = monotime_now();
+	since = begin();
 	diff_report_make(diff, 1000, &report);
 	diff_print(&text, &report, CONNECTIVITY_TXT);
-	print_number("print_s", seconds_since(since));
+	end("print", since);
 	print_number("text_bytes", (double)text.len);
 	print_number("parties", (double)diff->joint->world->party_count);
 	print_number("atoms", (double)diff->joint->atom_count);
