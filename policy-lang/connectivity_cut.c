@@ -1,0 +1,234 @@
+/*
+ * Most of those that a side may meet are alike to it: they are the rest. The others are
+ * found from the sets that its rules speak of.
+ */
+#include <stdlib.h>
+
+#include "policy-lang/connectivity_viewer.h"
+
+/* ---- the sets of a side ---- */
+
+static void
+speak_of(struct conn_viewer *v, uint32_t set)
+{
+	if (v->place_of_set[set] != 0)
+		return;
+	if (v->set_count == v->set_cap) {
+		v->set_cap = v->set_cap == 0 ? 16 : 2 * v->set_cap;
+		v->sets = xreallocarray(v->sets, v->set_cap, sizeof(*v->sets));
+	}
+	v->sets[v->set_count++] = (struct conn_spoken){.index = set};
+	v->place_of_set[set] = (uint32_t)v->set_count;
+}
+
+void
+conn_view_collect(struct conn_viewer *v)
+{
+	v->set_count = 0;
+	for (size_t i = 0; i < v->side->step_count; i++) {
+		const struct conn_step *step = &v->side->steps[i];
+		const struct rule *rule = step->rule;
+
+		if (step->peers < CONN_NOBODY)
+			speak_of(v, step->peers);
+		for (size_t j = 0;
+		     rule != NULL && v->side->dir == DIR_EGRESS && j < rule->port_count;
+		     j++) {
+			const struct conn_meanings *meanings;
+
+			if (rule->ports[j].kind != PORT_NAMED)
+				continue;
+			meanings = map_get(&v->plane->meanings, rule->ports[j].name);
+			for (size_t k = 0; k < meanings->count; k++)
+				speak_of(v, meanings->sets[k]);
+		}
+	}
+}
+
+/* Which steps speak of each set. */
+void
+conn_view_index_steps(struct conn_viewer *v)
+{
+	size_t count = v->side->step_count;
+	uint32_t *first = arena_array(v->scratch, v->set_count + 2, sizeof(*first));
+	uint32_t *steps = arena_array(v->scratch, count, sizeof(*steps));
+
+	for (size_t i = 0; i < count; i++) {
+		if (v->side->steps[i].peers < CONN_NOBODY)
+			first[v->place_of_set[v->side->steps[i].peers] + 1]++;
+	}
+	for (size_t i = 2; i < v->set_count + 2; i++)
+		first[i] += first[i - 1];
+	for (size_t i = 0; i < count; i++) {
+		if (v->side->steps[i].peers < CONN_NOBODY)
+			steps[first[v->place_of_set[v->side->steps[i].peers]]++] =
+			    (uint32_t)i;
+	}
+	v->first_step = first;
+	v->set_steps = steps;
+}
+
+/* ---- cutting ---- */
+
+static uint32_t
+new_part(struct conn_viewer *v, uint32_t parent, uint32_t set)
+{
+	if (v->part_count == v->part_cap) {
+		v->part_cap = v->part_cap == 0 ? 64 : 2 * v->part_cap;
+		v->parts = xreallocarray(v->parts, v->part_cap, sizeof(*v->parts));
+	}
+	v->parts[v->part_count] =
+	    (struct conn_part_of_side){.parent = parent, .set = set};
+	return (uint32_t)v->part_count++;
+}
+
+void
+conn_cut_begin(struct conn_viewer *v, size_t total)
+{
+	v->part_count = 0;
+	(void)new_part(v, 0, UINT32_MAX); /* the rest */
+	roaring_bitmap_clear(v->moved);
+	if (total > v->element_cap) {
+		free(v->part_of); /* nothing is in use: all is 0 */
+		v->part_of = xcalloc(total, sizeof(*v->part_of));
+		v->element_cap = total;
+	}
+}
+
+static bool
+move_element(uint32_t element, void *ctx)
+{
+	struct conn_viewer *v = ctx;
+	uint32_t old = v->part_of[element];
+
+	if (v->parts[old].serial != v->serial) {
+		uint32_t next = new_part(v, old, v->serial - 1);
+
+		v->parts[old].serial = v->serial;
+		v->parts[old].next = next;
+	}
+	v->part_of[element] = v->parts[old].next;
+	return true;
+}
+
+/* Cuts by the side's set at a place: by its members, or by those that are not in it. */
+void
+conn_cut_by(struct conn_viewer *v, uint32_t place, const roaring_bitmap_t *elements,
+    uint32_t total)
+{
+	uint64_t count = roaring_bitmap_get_cardinality(elements);
+	roaring_bitmap_t *others = NULL;
+
+	v->sets[place].base = count > total / 2;
+	if (v->sets[place].base) {
+		others = roaring_bitmap_flip(elements, 0, total);
+		if (others == NULL)
+			base_die("out of memory");
+		elements = others;
+	}
+	v->serial = place + 1;
+	(void)roaring_iterate(elements, move_element, v); /* never stopped */
+	roaring_bitmap_or_inplace(v->moved, elements);
+	if (others != NULL)
+		roaring_bitmap_free(others);
+}
+
+void
+conn_cut_end(struct conn_viewer *v)
+{
+	v->element_count = roaring_bitmap_get_cardinality(v->moved);
+	if (v->element_count > v->elements_cap) {
+		v->elements_cap = 2 * v->element_count;
+		v->elements =
+		    xreallocarray(v->elements, v->elements_cap, sizeof(*v->elements));
+	}
+	roaring_bitmap_to_uint32_array(v->moved, v->elements);
+}
+
+void
+conn_cut_forget(struct conn_viewer *v)
+{
+	for (size_t i = 0; i < v->element_count; i++)
+		v->part_of[v->elements[i]] = 0;
+}
+
+uint32_t
+conn_cut_first_of_rest(const struct conn_viewer *v, uint32_t total)
+{
+	uint32_t i = 0;
+
+	while (i < v->element_count && v->elements[i] == i)
+		i++;
+	return i < total ? i : total;
+}
+
+/* ---- judging ---- */
+
+static int
+u32_cmp(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* The steps that hold for a part, in order. */
+static size_t
+steps_on(struct conn_viewer *v, uint32_t part)
+{
+	size_t on = 0;
+
+	for (uint32_t i = part; i != 0; i = v->parts[i].parent) {
+		uint32_t set = v->parts[i].set;
+
+		v->flipped[set] = 1;
+		if (v->sets[set].base)
+			continue;
+		for (uint32_t j = v->first_step[set]; j < v->first_step[set + 1]; j++)
+			v->on[on++] = v->set_steps[j];
+	}
+	for (size_t i = 0; i < v->side->step_count; i++) {
+		uint32_t peers = v->side->steps[i].peers;
+		uint32_t place;
+
+		if (peers == CONN_EVERYONE) {
+			v->on[on++] = (uint32_t)i;
+			continue;
+		}
+		if (peers == CONN_NOBODY)
+			continue;
+		place = v->place_of_set[peers] - 1;
+		if (v->sets[place].base && v->flipped[place] == 0)
+			v->on[on++] = (uint32_t)i;
+	}
+	for (uint32_t i = part; i != 0; i = v->parts[i].parent)
+		v->flipped[v->parts[i].set] = 0;
+	if (on > 1)
+		qsort(v->on, on, sizeof(*v->on), u32_cmp);
+	return on;
+}
+
+const struct conn_value *
+conn_view_judge(struct conn_viewer *v, uint32_t part, const struct endpoint *peer,
+    unsigned families)
+{
+	struct conn_value value = {0};
+	size_t on;
+
+	if (v->parts[part].value != NULL)
+		return v->parts[part].value;
+	on = steps_on(v, part);
+	for (unsigned f = 0; f < CONN_FAMILIES; f++) {
+		unsigned family = conn_family_at(f);
+
+		if ((families & 1u << f) == 0)
+			continue;
+		conn_side_walk(v->side, v->on, on,
+		    peer->kind == ENDPOINT_WORKLOAD ? peer->workload : NULL, family,
+		    &v->ports);
+		value.sets[f] =
+		    conn_side_allowed(v->side, &v->ports, family, v->world->pool);
+	}
+	v->parts[part].value = conn_value_intern(v->world, &value);
+	return v->parts[part].value;
+}
