@@ -2,7 +2,8 @@
  * Between connectivity*.c and diff*.c only: the ends of a model and which of them policy
  * can tell apart. The steps, each in a file of its own:
  *
- *     connectivity_world.c     ends and their addresses; whom a match or a peer takes in
+ *     connectivity_world.c     ends and their addresses
+ *     connectivity_match.c     whom a match or a rule's peers take in
  *     connectivity_classes.c   sides of workloads; addresses that no rule tells apart
  *     connectivity_view.c      what a side says of every class, and of the outside
  *     connectivity_relation.c  sides and classes met: who may connect to whom
@@ -192,6 +193,13 @@ void conn_bitmap_keep(struct conn_world *world, struct roaring_bitmap_s *bits);
 
 /* ---- connectivity_world.c ---- */
 
+/* The workloads' ends and the nodes'. */
+void conn_world_find_parties(struct conn_world *world);
+
+/* ---- connectivity_match.c ---- */
+
+/* Finds out who is where, for what follows. */
+void conn_world_place(struct conn_world *world);
 /* Announces the selectors of a match; all must be before conn_world_index. */
 void conn_match_announce(struct conn_world *world, const struct workload_match *match);
 void conn_world_index(struct conn_world *world);
@@ -202,9 +210,6 @@ void conn_rule_faces(struct conn_world *world, const struct rule *rule,
     struct roaring_bitmap_s *out_faces);
 /* Adds the addresses that the rule's networks name. */
 void conn_rule_nets(const struct rule *rule, struct addrset out_nets[2]);
-/* The workloads' ends and the nodes'. */
-void conn_world_find_parties(struct conn_world *world);
-
 /* ---- connectivity_classes.c ---- */
 
 /* Sides, sets of peers and classes. */
