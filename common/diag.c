@@ -11,11 +11,8 @@ diag_list_init(struct diag_list *list, struct arena *arena)
 	*list = (struct diag_list){.arena = arena};
 }
 
-static const char *format_message(struct arena *arena, const char *fmt, va_list ap)
-    PRINTF_LIKE(2, 0);
-
-static const char *
-format_message(struct arena *arena, const char *fmt, va_list ap)
+const char *
+diag_format(struct arena *arena, const char *fmt, va_list ap)
 {
 	struct buf text = {0};
 	const char *copy;
@@ -59,7 +56,7 @@ diag_add(struct diag_list *list, enum diag_severity severity, const char *code,
 	d->code = code;
 	d->loc = loc;
 	va_start(ap, fmt);
-	d->msg = format_message(list->arena, fmt, ap);
+	d->msg = diag_format(list->arena, fmt, ap);
 	va_end(ap);
 	if (list->first == NULL)
 		list->tail = &list->first;
@@ -76,7 +73,7 @@ diag_hint(struct diag_list *list, struct diag *d, const char *fmt, ...)
 	if (d == &list->scratch)
 		return;
 	va_start(ap, fmt);
-	d->hint = format_message(list->arena, fmt, ap);
+	d->hint = diag_format(list->arena, fmt, ap);
 	va_end(ap);
 }
 
@@ -88,7 +85,7 @@ diag_note(struct diag_list *list, struct diag *d, struct loc loc, const char *fm
 	if (d == &list->scratch)
 		return;
 	va_start(ap, fmt);
-	d->note = format_message(list->arena, fmt, ap);
+	d->note = diag_format(list->arena, fmt, ap);
 	va_end(ap);
 	d->note_loc = loc;
 }

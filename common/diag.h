@@ -76,6 +76,10 @@ void diag_note(struct diag_list *list, struct diag *d, struct loc loc, const cha
 #define diag_warn(list, code, loc, ...)                                                \
 	diag_add((list), DIAG_WARNING, (code), (loc), __VA_ARGS__)
 
+/* The text of a message, in the arena: for those who collect before they add. */
+MUST_CHECK const char *diag_format(struct arena *arena, const char *fmt, va_list ap)
+    PRINTF_LIKE(2, 0);
+
 /* Takes back everything added since `mark`, a copy of the list made then. */
 void diag_list_rewind(struct diag_list *list, const struct diag_list *mark);
 

@@ -6,21 +6,6 @@
 
 #include <roaring/roaring.h>
 
-static const char *format_text(struct arena *arena, const char *fmt, va_list ap)
-    PRINTF_LIKE(2, 0);
-
-static const char *
-format_text(struct arena *arena, const char *fmt, va_list ap)
-{
-	struct buf text = {0};
-	const char *copy;
-
-	buf_vprintf(&text, fmt, ap);
-	copy = arena_strndup(arena, text.data, text.len);
-	buf_free(&text);
-	return copy;
-}
-
 struct diag *
 lint_say(struct lint *lint, enum diag_code code, struct loc loc, const char *fmt, ...)
 {
@@ -30,7 +15,7 @@ lint_say(struct lint *lint, enum diag_code code, struct loc loc, const char *fmt
 	if (lint->said[code]++ >= LINT_PER_CODE)
 		return &lint->scratch;
 	va_start(ap, fmt);
-	text = format_text(lint->arena, fmt, ap);
+	text = diag_format(lint->arena, fmt, ap);
 	va_end(ap);
 	return diag_say(lint->diags, code, loc, "%s", text);
 }
@@ -43,7 +28,7 @@ lint_hint(struct lint *lint, struct diag *d, const char *fmt, ...)
 	if (d == &lint->scratch)
 		return;
 	va_start(ap, fmt);
-	diag_hint(lint->diags, d, "%s", format_text(lint->arena, fmt, ap));
+	diag_hint(lint->diags, d, "%s", diag_format(lint->arena, fmt, ap));
 	va_end(ap);
 }
 
@@ -55,7 +40,7 @@ lint_note(struct lint *lint, struct diag *d, struct loc loc, const char *fmt, ..
 	if (d == &lint->scratch)
 		return;
 	va_start(ap, fmt);
-	diag_note(lint->diags, d, loc, "%s", format_text(lint->arena, fmt, ap));
+	diag_note(lint->diags, d, loc, "%s", diag_format(lint->arena, fmt, ap));
 	va_end(ap);
 }
 

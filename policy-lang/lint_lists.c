@@ -50,65 +50,69 @@ covering(
 	return count;
 }
 
+/* A list under comparison. */
+struct list {
+	struct space_boxes boxes;
+	struct span spans[LIST_MAX];
+	struct loc locs[LIST_MAX];
+	size_t count;
+};
+
+/* False, and counted, if the list is too long; lists of one have nothing to say. */
+static bool
+is_comparable(struct lint *lint, size_t count)
+{
+	lint->given_up += count > LIST_MAX;
+	return count > 1 && count <= LIST_MAX;
+}
+
+static void
+say_covered(struct lint *lint, const struct list *list, enum diag_code code)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		size_t by = covering(&list->boxes, list->spans, list->count, i);
+		struct diag *d;
+
+		if (by == list->count)
+			continue;
+		d = lint_say(lint, code, list->locs[i],
+		    "another entry of the list takes in all that this one does");
+		lint_note(lint, d, list->locs[by], "this one");
+	}
+}
+
 static void
 lint_peers(struct lint *lint, const struct rule *rule)
 {
-	struct space_boxes boxes = {0};
-	struct span spans[LIST_MAX];
+	struct list list = {.count = rule->peer_count};
 
-	if (rule->peer_count < 2)
+	if (!is_comparable(lint, rule->peer_count))
 		return;
-	if (rule->peer_count > LIST_MAX) {
-		lint->given_up++;
-		return;
-	}
 	for (size_t i = 0; i < rule->peer_count; i++) {
-		spans[i].first = boxes.count;
-		space_peer(&lint->space, &rule->peers[i], &boxes);
-		spans[i].end = boxes.count;
+		list.spans[i].first = list.boxes.count;
+		space_peer(&lint->space, &rule->peers[i], &list.boxes);
+		list.spans[i].end = list.boxes.count;
+		list.locs[i] = rule->peers[i].loc;
 	}
-	for (size_t i = 0; i < rule->peer_count; i++) {
-		size_t by = covering(&boxes, spans, rule->peer_count, i);
-		struct diag *d;
-
-		if (by == rule->peer_count)
-			continue;
-		d = lint_say(lint, CODE_REDUNDANT_PEER, rule->peers[i].loc,
-		    "another entry of the list takes in all that this one does");
-		lint_note(lint, d, rule->peers[by].loc, "this one");
-	}
-	free(boxes.items);
+	say_covered(lint, &list, CODE_REDUNDANT_PEER);
+	free(list.boxes.items);
 }
 
 static void
 lint_port_list(struct lint *lint, const struct rule *rule)
 {
-	struct space_boxes boxes = {0};
-	struct span spans[LIST_MAX];
+	struct list list = {.count = rule->port_count};
 
-	if (rule->port_count < 2)
+	if (!is_comparable(lint, rule->port_count))
 		return;
-	if (rule->port_count > LIST_MAX) {
-		lint->given_up++;
-		return;
-	}
-	boxes.items = xcalloc(rule->port_count, sizeof(*boxes.items));
-	boxes.count = rule->port_count;
+	list.boxes.items = xcalloc(rule->port_count, sizeof(*list.boxes.items));
 	for (size_t i = 0; i < rule->port_count; i++) {
-		boxes.items[i] = space_port(&lint->space, &rule->ports[i]);
-		spans[i] = (struct span){i, i + 1};
+		list.boxes.items[i] = space_port(&lint->space, &rule->ports[i]);
+		list.spans[i] = (struct span){i, i + 1};
+		list.locs[i] = rule->ports[i].loc;
 	}
-	for (size_t i = 0; i < rule->port_count; i++) {
-		size_t by = covering(&boxes, spans, rule->port_count, i);
-		struct diag *d;
-
-		if (by == rule->port_count)
-			continue;
-		d = lint_say(lint, CODE_REDUNDANT_PORT, rule->ports[i].loc,
-		    "another entry of the list takes in all that this one does");
-		lint_note(lint, d, rule->ports[by].loc, "this one");
-	}
-	free(boxes.items);
+	say_covered(lint, &list, CODE_REDUNDANT_PORT);
+	free(list.boxes.items);
 }
 
 /* ---- two items where one was meant ---- */

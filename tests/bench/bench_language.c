@@ -17,6 +17,7 @@
 #include "common/clock.h"
 #include "common/doc.h"
 #include "policy-lang/explain.h"
+#include "policy-lang/lint.h"
 #include "policy-lang/load.h"
 
 struct bench {

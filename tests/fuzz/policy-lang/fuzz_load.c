@@ -3,15 +3,10 @@
  */
 #include "tests/fuzz/policy-lang/load_check.h"
 
-<<<<<<< HEAD
 static const char *const words[] = {"kind", "v1", "Pod", "Namespace", "Workload",
     "Policy", "NetworkPolicy", "AdminNetworkPolicy", "ClusterNetworkPolicy", "Access",
     "Quota", "Service", "Node", "List", "items", "ringfence.dev/v1alpha1",
     "networking.k8s.io/v1", "policy.networking.k8s.io/v1alpha1",
     "policy.networking.k8s.io/v1alpha2", "null", "[]", "{}", "/a", "a", "0"};
-=======
-#include "policy-lang/lint.h"
-#include "policy-lang/load.h"
->>>>>>> 20e9ed8 (policy-lang/lint: lints by sets, help CODE, comments that silence)
 
 LOAD_TARGET(NULL, words)

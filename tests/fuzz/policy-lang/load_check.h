@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy-lang/lint.h"
 #include "policy-lang/load.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -99,6 +100,8 @@ check_load(const char *context, const uint8_t *data, size_t size)
 	check_model(m);
 	if (ok)
 		model_lint(m, &diags);
+	lint_ignore(&bundle, ok, &diags);
+	require(ok == (diags.errors == 0));
 	diag_sort(&diags);
 	diag_render(&text, &diags, DIAG_TEXT);
 	buf_free(&text);
