@@ -158,7 +158,7 @@ START_TEST(rest_agrees_with_points_after_every_step)
 		space_rest_init(&rest, s.arena, &whole.box);
 		for (unsigned p = 0; p < POINTS; p++)
 			state[p] = whole.in[p];
-		for (unsigned step = 0; step < 7 && !rest.gave_up; step++) {
+		for (unsigned step = 0; step < 6 && !rest.gave_up; step++) {
 			struct sample by;
 			bool pass = draw(&s, 4) == 0, touched = false;
 
@@ -288,6 +288,7 @@ main(void)
 	Suite *suite = suite_create("lint_space");
 	TCase *tc = tcase_create("lint_space");
 
+	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, covers_and_meets_agree_with_points);
 	tcase_add_test(tc, rest_agrees_with_points_after_every_step);
 	tcase_add_loop_test(
