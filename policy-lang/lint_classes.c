@@ -171,7 +171,7 @@ list_policies(struct lint_classes *c)
 }
 
 bool
-classes_init(struct lint_classes *c, struct lint *lint)
+lint_classes_init(struct lint_classes *c, struct lint *lint)
 {
 	*c = (struct lint_classes){.lint = lint};
 	c->of_slot = xcalloc(lint->world.slot_count + 1, sizeof(*c->of_slot));
@@ -181,12 +181,12 @@ classes_init(struct lint_classes *c, struct lint *lint)
 		if (list_policies(c))
 			return true;
 	}
-	classes_fini(c);
+	lint_classes_fini(c);
 	return false;
 }
 
 void
-classes_fini(struct lint_classes *c)
+lint_classes_fini(struct lint_classes *c)
 {
 	for (size_t i = 0; i < c->count; i++)
 		free(c->items[i].policies);
@@ -217,7 +217,7 @@ levels_of(const struct lint_class *k, struct levels *out)
 }
 
 bool
-classes_end(const struct workload *w, unsigned family, struct endpoint *out)
+lint_classes_end(const struct workload *w, unsigned family, struct endpoint *out)
 {
 	*out = (struct endpoint){.kind = ENDPOINT_WORKLOAD, .workload = w};
 	if (family == 0)
@@ -238,8 +238,8 @@ end_in_family(const struct endpoint *end, unsigned family, struct endpoint *out)
 {
 	if (end->kind == ENDPOINT_WORKLOAD)
 		return end->workload->ip_count == 0
-			   ? classes_end(end->workload, 0, out)
-			   : classes_end(end->workload, family, out);
+			   ? lint_classes_end(end->workload, 0, out)
+			   : lint_classes_end(end->workload, family, out);
 	*out = *end;
 	return end->has_addr && end->addr.family == family;
 }
@@ -256,8 +256,9 @@ judge(const struct lint_classes *c, uint32_t slot, const struct flow *flow,
 }
 
 bool
-classes_allowed(const struct lint_classes *c, uint32_t src, const struct endpoint *dst,
-    uint8_t proto, uint16_t port, struct verdict *out_verdict, enum direction *out_dir)
+lint_classes_allowed(const struct lint_classes *c, uint32_t src,
+    const struct endpoint *dst, uint8_t proto, uint16_t port,
+    struct verdict *out_verdict, enum direction *out_dir)
 {
 	static const unsigned families[] = {IP_V4, IP_V6};
 	const struct lint_world *w = &c->lint->world;

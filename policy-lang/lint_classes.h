@@ -26,18 +26,18 @@ struct lint_classes {
 };
 
 /* False, with nothing to free, if there is more to do than a lint may. */
-MUST_CHECK bool classes_init(struct lint_classes *c, struct lint *lint);
-void classes_fini(struct lint_classes *c);
+MUST_CHECK bool lint_classes_init(struct lint_classes *c, struct lint *lint);
+void lint_classes_fini(struct lint_classes *c);
 
 /* An end as the evaluator takes it, with an address of a family (0: none). */
-MUST_CHECK bool classes_end(
+MUST_CHECK bool lint_classes_end(
     const struct workload *w, unsigned family, struct endpoint *out);
 /*
  * Judges a connection of a workload (by its slot) to an end, in whatever family lets it
  * through. False: *out_verdict is why, in *out_dir. The other end's ingress is judged if
  * it is a workload with a slot.
  */
-MUST_CHECK bool classes_allowed(const struct lint_classes *c, uint32_t src,
+MUST_CHECK bool lint_classes_allowed(const struct lint_classes *c, uint32_t src,
     const struct endpoint *dst, uint8_t proto, uint16_t port,
     struct verdict *out_verdict, enum direction *out_dir);
 

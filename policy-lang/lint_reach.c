@@ -230,7 +230,7 @@ ask_dns(struct dns *dns, const struct lint_class *k, uint8_t proto)
 		enum direction dir;
 
 		if (dns->ends[i] == k->first ||
-		    classes_allowed(dns->classes, k->first, &end, proto,
+		    lint_classes_allowed(dns->classes, k->first, &end, proto,
 			dns_port(dns, pod, proto), &v, &dir))
 			return;
 		if (i == 0) {
@@ -404,7 +404,7 @@ lint_api(struct lint *lint, struct lint_classes *classes)
 		struct culprit *c;
 
 		for (size_t j = 0; j < end_count && cut; j++) {
-			cut = !classes_allowed(
+			cut = !lint_classes_allowed(
 			    classes, k->first, &ends[j], PROTO_TCP, port, &v, &dir);
 			if (j == 0)
 				first = v;
@@ -429,11 +429,11 @@ lint_reach(struct lint *lint)
 	struct lint_classes classes;
 
 	if (lint->world.slot_count > 0 && lint->m->policy_count > 0) {
-		if (classes_init(&classes, lint)) {
+		if (lint_classes_init(&classes, lint)) {
 			lint_dns(lint, &classes);
 			lint_api(lint, &classes);
 			lint_tenants(lint, &classes);
-			classes_fini(&classes);
+			lint_classes_fini(&classes);
 		} else {
 			diag_say(lint->diags, CODE_LINT_LIMIT, (struct loc){0},
 			    "policies select too many workloads to ask what they cut "

@@ -87,7 +87,7 @@ try_pair(struct opening *o, uint32_t src, uint32_t dst)
 		char proto[8];
 		struct diag *d;
 
-		if (!classes_allowed(o->classes, src, &end, services[i].proto,
+		if (!lint_classes_allowed(o->classes, src, &end, services[i].proto,
 			services[i].port, &v, &dir) ||
 		    v.rule != o->rule)
 			continue;
