@@ -109,7 +109,7 @@ policies_of(struct arena *arena, const struct model *m)
 	for (size_t i = 0; i < m->policy_count; i++) {
 		buf_clear(&key);
 		add_policy(arena, &key, m->policies[i]);
-		add_entry(&e, explain_policy_title(arena, m->policies[i]),
+		add_entry(&e, policy_title(arena, m->policies[i]),
 		    buf_str(&key), m->policies[i]->loc);
 	}
 	buf_free(&key);

@@ -60,7 +60,7 @@ decision_title(const struct diff *diff, const struct diff_decision *d)
 	if (d->rule != NULL)
 		return rule_title(diff->arena, d->rule);
 	if (d->policy != NULL)
-		return explain_policy_title(diff->arena, d->policy);
+		return policy_title(diff->arena, d->policy);
 	return "the cluster default";
 }
 

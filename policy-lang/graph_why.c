@@ -228,7 +228,7 @@ ask_pair(struct asker *a, const struct graph_pair *p)
 	};
 
 	for (size_t i = 0; i < CONN_PROTO_COUNT; i++) {
-		const struct port_list *ports = &p->set->ports[i];
+		const struct conn_ports *ports = &p->set->ports[i];
 
 		for (size_t j = 0; j < ports->count; j++) {
 			unsigned lo = ports->items[j].lo, hi;
