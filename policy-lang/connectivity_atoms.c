@@ -8,7 +8,6 @@
 
 /* ---- own nodes ---- */
 
-/* A native workload's node may be of any cluster, a pod's is of its own. */
 static bool
 is_own(const struct conn_face *face, const struct workload *w)
 {
@@ -16,18 +15,14 @@ is_own(const struct conn_face *face, const struct workload *w)
 
 	if (face->end.kind != ENDPOINT_NODE || node == NULL || w->node.len == 0)
 		return false;
-	if (w->kube != NULL && !str_eq(w->kube->cluster, node->cluster))
-		return false;
-	return str_eq(node->name, w->node);
+	return str_eq(w->cluster, node->cluster) && str_eq(node->name, w->node);
 }
 
 static void
 own_key(struct buf *key, const struct workload *w)
 {
 	buf_clear(key);
-	buf_add_char(key, w->kube != NULL ? 'k' : 'n');
-	if (w->kube != NULL)
-		key_add_str(key, w->kube->cluster);
+	key_add_str(key, w->cluster);
 	key_add_str(key, w->node);
 }
 

@@ -21,10 +21,18 @@ struct exposer {
 
 /* ---- patterns ---- */
 
+/* With one cluster, whoever comes will be of it. */
 static bool
-is_everyone(const struct workload_match *m)
+is_any_cluster(const struct conn_world *world, const struct workload_match *m)
 {
-	return (m->subtree == NULL || m->subtree->parent == NULL) && m->kube == NULL &&
+	return m->cluster.ptr == NULL || world->cluster_faces.len <= 1;
+}
+
+static bool
+is_everyone(const struct conn_world *world, const struct workload_match *m)
+{
+	return is_any_cluster(world, m) &&
+	       (m->subtree == NULL || m->subtree->parent == NULL) && m->kube == NULL &&
 	       (m->ns_selector == NULL || m->ns_selector->count == 0) &&
 	       (m->selector == NULL || m->selector->count == 0) &&
 	       m->service_account.ptr == NULL;
@@ -41,6 +49,8 @@ pattern_of(struct exposer *x, const struct workload_match *m)
 	uint32_t *known;
 
 	buf_add(&key, places, sizeof(places));
+	if (!is_any_cluster(x->world, m))
+		key_add_str(&key, m->cluster);
 	selector_add_key(&key, m->ns_selector);
 	selector_add_key(&key, m->selector);
 	key_add_u32(&key, m->service_account.ptr != NULL);
@@ -74,7 +84,7 @@ read_step(struct exposer *x, size_t step)
 
 		if (rule->peers[i].kind != PEER_WORKLOADS)
 			continue;
-		if (is_everyone(m))
+		if (is_everyone(x->world, m))
 			x->step_always[step] = true;
 		else
 			x->step_patterns[step][x->step_pattern_counts[step]++] =
@@ -148,6 +158,9 @@ static bool
 patterns_agree(const struct workload_match *a, const struct workload_match *b)
 {
 	if (!place_agrees(a, b) || !place_agrees(b, a))
+		return false;
+	if (a->cluster.ptr != NULL && b->cluster.ptr != NULL &&
+	    !str_eq(a->cluster, b->cluster))
 		return false;
 	if (a->subtree != NULL && b->subtree != NULL &&
 	    !ns_within(a->subtree, b->subtree) && !ns_within(b->subtree, a->subtree))

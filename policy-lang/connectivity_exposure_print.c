@@ -44,6 +44,8 @@ add_pattern(struct buf *out, const struct workload_match *m)
 		buf_add_cstr(out, "any pod");
 	if (m->service_account.ptr != NULL)
 		buf_printf(out, " running as %.*s", STR_ARG(m->service_account));
+	if (m->cluster.len > 0 && m->kube == NULL)
+		buf_printf(out, " of cluster %.*s", STR_ARG(m->cluster));
 	if (m->kube != NULL)
 		buf_printf(out, " in namespace %.*s%s%.*s", STR_ARG(m->kube->cluster),
 		    m->kube->cluster.len > 0 ? "/" : "", STR_ARG(m->kube->name));

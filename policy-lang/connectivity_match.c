@@ -36,6 +36,18 @@ scope_of(struct conn_world *world, const struct workload *w)
 	return scope;
 }
 
+static struct roaring_bitmap_s *
+cluster_of(struct conn_world *world, struct str cluster)
+{
+	struct roaring_bitmap_s *faces = map_get(&world->cluster_faces, cluster);
+
+	if (faces == NULL) {
+		faces = conn_bitmap(world);
+		(void)map_set(&world->cluster_faces, cluster, faces); /* new */
+	}
+	return faces;
+}
+
 static void
 place_faces(struct conn_world *world)
 {
@@ -55,6 +67,7 @@ place_faces(struct conn_world *world)
 		last = w;
 		roaring_bitmap_add(scope->faces, i);
 		roaring_bitmap_add(world->workload_faces, i);
+		roaring_bitmap_add(cluster_of(world, w->cluster), i);
 	}
 	for (uint32_t i = 0; i < world->scope_count; i++) {
 		const struct ns *ns = world->scopes[i].ns;
@@ -198,6 +211,24 @@ faces_in_place(struct conn_world *world, const struct workload_match *match)
 	return world->workload_faces;
 }
 
+/* The workloads of one cluster, or of all others. */
+static const struct roaring_bitmap_s *
+faces_of_cluster(const struct conn_world *world, struct str cluster)
+{
+	return map_get(&world->cluster_faces, cluster);
+}
+
+static void
+keep_cluster(const struct conn_world *world, struct str cluster, roaring_bitmap_t *bits)
+{
+	const struct roaring_bitmap_s *own = faces_of_cluster(world, cluster);
+
+	if (own != NULL)
+		roaring_bitmap_and_inplace(bits, own);
+	else
+		roaring_bitmap_clear(bits);
+}
+
 static void
 keep_account(const struct conn_world *world, struct str account, roaring_bitmap_t *bits)
 {
@@ -229,6 +260,8 @@ conn_match_faces(struct conn_world *world, const struct workload_match *match,
 	bits = roaring_bitmap_copy(place);
 	if (bits == NULL)
 		base_die("out of memory");
+	if (match->cluster.ptr != NULL)
+		keep_cluster(world, match->cluster, bits);
 	if (match->ns_selector != NULL)
 		roaring_bitmap_and_inplace(
 		    bits, faces_by_ns_selector(world, match->ns_selector));
@@ -272,6 +305,16 @@ find_point(const struct conn_world *world, enum ip_family family, addr_num addr)
 	return lo;
 }
 
+/* To a policy of one cluster the workloads of another are outside addresses. */
+static bool
+takes_in(const struct peer *peer, const struct endpoint *end)
+{
+	if (end->kind != ENDPOINT_WORKLOAD || peer->by_address)
+		return true;
+	return peer->cluster.ptr != NULL &&
+	       !str_eq(peer->cluster, end->workload->cluster);
+}
+
 static void
 network_faces(struct conn_world *world, const struct peer *peer,
     struct roaring_bitmap_s *out_faces)
@@ -290,8 +333,7 @@ network_faces(struct conn_world *world, const struct peer *peer,
 			     p++) {
 				uint32_t face = world->points[p].face;
 
-				if (peer->by_address ||
-				    world->faces[face].end.kind != ENDPOINT_WORKLOAD)
+				if (takes_in(peer, &world->faces[face].end))
 					roaring_bitmap_add(out_faces, face);
 			}
 		}
@@ -307,6 +349,8 @@ node_faces(struct conn_world *world, const struct peer *peer,
 		uint32_t face = world->node_faces[i];
 		const struct node *node = world->faces[face].end.node;
 
+		if (peer->cluster.ptr != NULL && !str_eq(peer->cluster, node->cluster))
+			continue;
 		if (peer->node_name.ptr != NULL && !str_eq(peer->node_name, node->name))
 			continue;
 		if (peer->node_selector == NULL ||

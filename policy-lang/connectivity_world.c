@@ -308,6 +308,7 @@ conn_world_free(struct conn_world *world)
 	label_index_free(world->labels);
 	label_index_free(world->scope_labels);
 	map_fini(&world->scope_by_key);
+	map_fini(&world->cluster_faces);
 	map_fini(&world->ns_selections);
 	map_fini(&world->values);
 	map_fini(&world->owns_by_key);

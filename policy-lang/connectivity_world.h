@@ -149,6 +149,7 @@ struct conn_world {
 	uint32_t scope_count;
 	struct map scope_by_key;
 	struct roaring_bitmap_s *workload_faces;
+	struct map cluster_faces;           /* cluster -> faces of its workloads */
 	struct roaring_bitmap_s **ns_faces; /* by namespace index */
 	struct label_index *labels;
 	struct label_index *scope_labels;

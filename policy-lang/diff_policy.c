@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy-lang/explain.h"
 #include "policy-lang/label_index.h"
 #include "policy-lang/peer_key.h"
 
@@ -52,6 +51,8 @@ sort_entries(struct entries *e)
 static void
 add_match(struct buf *key, const struct workload_match *match)
 {
+	key_add_u32(key, match->cluster.ptr != NULL);
+	key_add_str(key, match->cluster);
 	key_add_str(key, match->subtree != NULL ? match->subtree->path : STR("/"));
 	key_add_str(key, match->kube != NULL ? match->kube->cluster : STR("-"));
 	key_add_str(key, match->kube != NULL ? match->kube->name : STR("-"));
@@ -84,6 +85,7 @@ add_rule(struct arena *arena, struct buf *key, const struct rule *rule)
 static void
 add_policy(struct arena *arena, struct buf *key, const struct policy *p)
 {
+	key_add_str(key, p->cluster);
 	key_add_u32(key, (uint32_t)p->priority);
 	key_add_str(key, p->level->path);
 	add_match(key, &p->subject);
@@ -109,8 +111,8 @@ policies_of(struct arena *arena, const struct model *m)
 	for (size_t i = 0; i < m->policy_count; i++) {
 		buf_clear(&key);
 		add_policy(arena, &key, m->policies[i]);
-		add_entry(&e, policy_title(arena, m->policies[i]),
-		    buf_str(&key), m->policies[i]->loc);
+		add_entry(&e, policy_title(arena, m->policies[i]), buf_str(&key),
+		    m->policies[i]->loc);
 	}
 	buf_free(&key);
 	sort_entries(&e);

@@ -1,7 +1,6 @@
 #include "policy-lang/diff_print.h"
 
 #include "policy-lang/connectivity_text.h"
-#include "policy-lang/explain.h"
 
 #define MD_OPENINGS 10 /* lines of the first table of a pull request's summary */
 

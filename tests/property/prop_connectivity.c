@@ -40,8 +40,7 @@ struct trial {
 	uint64_t seed;
 	struct dice dice;
 	struct arena *arena;
-	struct buf texts[2];
-	struct source sources[2];
+	struct cluster_texts texts[2];
 	struct model *models[2];
 	struct half halves[2];
 	struct diff *diff;
@@ -57,8 +56,15 @@ fail(const struct trial *t, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vfprintf(stderr, fmt, ap);
 	va_end(ap);
-	(void)fprintf(
-	    stderr, "\n--- old\n%s\n--- new\n%s\n", t->texts[0].data, t->texts[1].data);
+	for (unsigned i = 0; i < 2; i++) {
+		const struct cluster_texts *texts = &t->texts[i];
+
+		(void)fprintf(
+		    stderr, "\n#### %s\n%s", i == 0 ? "old" : "new", texts->tree.data);
+		for (unsigned c = 0; c < texts->clusters; c++)
+			(void)fprintf(stderr, "#### cluster %s\n%s", cluster_names[c],
+			    texts->kube[c].data);
+	}
 	return false;
 }
 
@@ -85,16 +91,50 @@ print_without(struct trial *t, struct buf *out, const struct buf *text)
 	buf_add_cstr(out, "\n");
 }
 
+/* The same again, but for a document of one source. */
+static void
+print_changed(struct trial *t)
+{
+	const struct cluster_texts *old = &t->texts[0];
+	struct cluster_texts *new = &t->texts[1];
+	unsigned which = dice_roll(&t->dice, 1 + old->clusters);
+
+	new->clusters = old->clusters;
+	if (which == 0)
+		print_without(t, &new->tree, &old->tree);
+	else
+		buf_add_str(&new->tree, buf_str(&old->tree));
+	for (unsigned c = 0; c < old->clusters; c++) {
+		if (which == 1 + c)
+			print_without(t, &new->kube[c], &old->kube[c]);
+		else
+			buf_add_str(&new->kube[c], buf_str(&old->kube[c]));
+	}
+}
+
 static bool
 load(struct trial *t, unsigned which)
 {
-	struct model_options options = {.default_deny = t->seed % 5 == 0};
+	static const struct {
+		struct str name, path;
+	} clusters[CLUSTER_MAX] = {
+	    {{"east", 4}, {"east.yaml", 9}}, {{"west", 4}, {"west.yaml", 9}}};
+	const struct cluster_texts *texts = &t->texts[which];
+	struct model_options options = {
+	    .default_deny = t->seed % 5 == 0,
+	    .clusters = (const void *)clusters,
+	    .cluster_count = texts->clusters,
+	};
+	struct source *sources =
+	    ARENA_ARRAY(t->arena, 1 + texts->clusters, struct source);
 	struct bundle *bundle = ARENA_NEW(t->arena, struct bundle);
 	struct diag_list diags;
 
-	t->sources[which] = (struct source){
-	    which == 0 ? STR("old.yaml") : STR("new.yaml"), buf_str(&t->texts[which])};
-	*bundle = (struct bundle){&t->sources[which], 1};
+	sources[0] = (struct source){STR("tree.yaml"), buf_str(&texts->tree)};
+	for (unsigned c = 0; c < texts->clusters; c++)
+		sources[1 + c] =
+		    (struct source){clusters[c].path, buf_str(&texts->kube[c])};
+	*bundle = (struct bundle){sources, 1 + texts->clusters};
 	diag_list_init(&diags, t->arena);
 	return model_load(t->arena, bundle, &options, &diags, &t->models[which]);
 }
@@ -666,10 +706,12 @@ roll_future(struct trial *t, const struct model *m, const struct conn_exposure *
 			f->workload.service_account = match->service_account;
 	}
 	f->workload.labels = (struct label_set){f->labels, labels};
+	f->workload.cluster = m->workloads[0]->cluster;
 	if (dice_roll(&t->dice, 2) == 0 && m->kube_count > 0) {
 		f->workload.kube =
 		    m->kube_namespaces[dice_roll(&t->dice, (unsigned)m->kube_count)];
 		f->workload.ns = f->workload.kube->ns;
+		f->workload.cluster = f->workload.kube->cluster;
 		return;
 	}
 	f->ns = (struct ns){
@@ -800,13 +842,16 @@ run_case(struct trial *t)
 
 	dice_init(&t->dice, t->seed);
 	t->arena = arena_new();
-	buf_clear(&t->texts[0]);
-	buf_clear(&t->texts[1]);
+	for (unsigned i = 0; i < 2; i++) {
+		buf_clear(&t->texts[i].tree);
+		for (unsigned c = 0; c < CLUSTER_MAX; c++)
+			buf_clear(&t->texts[i].kube[c]);
+	}
 	cluster_print(&t->texts[0], &t->dice);
 	if (dice_roll(&t->dice, 3) == 0)
 		cluster_print(&t->texts[1], &t->dice);
 	else
-		print_without(t, &t->texts[1], &t->texts[0]);
+		print_changed(t);
 	options.nodes = dice_roll(&t->dice, 2) == 0;
 	/* Without a document others may not stand any more: that is no case. */
 	ok = load(t, 0);
@@ -833,7 +878,7 @@ read_number(const char *text, uint64_t *out)
 int
 main(int argc, char **argv)
 {
-	uint64_t cases = CASES_DEFAULT, seed = 1;
+	uint64_t cases = CASES_DEFAULT, seed = dice_random_seed();
 	struct trial t = {0};
 	bool ok = true;
 
@@ -857,7 +902,9 @@ main(int argc, char **argv)
 	    (unsigned long long)seed, (unsigned long long)t.seed, t.asked, t.allowed,
 	    t.changed, t.grouped, t.exposed);
 	for (size_t i = 0; i < 2; i++) {
-		buf_free(&t.texts[i]);
+		buf_free(&t.texts[i].tree);
+		for (size_t c = 0; c < CLUSTER_MAX; c++)
+			buf_free(&t.texts[i].kube[c]);
 		free(t.halves[i].outside);
 	}
 	/* A run that hardly asks anything is no test. */
