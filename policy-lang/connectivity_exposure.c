@@ -23,9 +23,21 @@ struct exposer {
 
 /* With one cluster, whoever comes will be of it. */
 static bool
+has_several_clusters(const struct conn_world *world)
+{
+	const struct model *m = world->model;
+
+	if (m->options.cluster_count > 1 || world->cluster_faces.len > 1)
+		return true;
+	/* They are sorted by cluster. */
+	return m->kube_count > 0 && !str_eq(m->kube_namespaces[0]->cluster,
+					m->kube_namespaces[m->kube_count - 1]->cluster);
+}
+
+static bool
 is_any_cluster(const struct conn_world *world, const struct workload_match *m)
 {
-	return m->cluster.ptr == NULL || world->cluster_faces.len <= 1;
+	return m->cluster.ptr == NULL || !has_several_clusters(world);
 }
 
 static bool
