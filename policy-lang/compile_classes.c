@@ -346,6 +346,20 @@ number_classes(struct side *s)
 
 /* ---- from nodes to classes ---- */
 
+/* The place of its first rule. Sets of what port names mean have none of their own, and are
+ * numbered as workloads come: of these the least by hash. */
+static struct loc
+class_loc(const struct side *s, const struct class_info *class)
+{
+	const struct peer_set *best = s->sets[class->sets[0]];
+
+	for (size_t i = 1; i < class->set_count && best->name != NULL; i++) {
+		if (s->sets[class->sets[i]]->hash < best->hash)
+			best = s->sets[class->sets[i]];
+	}
+	return best->loc;
+}
+
 /* The class of a node, made if it has none. */
 static struct class_info *
 class_of_node(struct partition *p, uint32_t node)
@@ -366,7 +380,7 @@ class_of_node(struct partition *p, uint32_t node)
 	class->sets = ARENA_ARRAY(p->s->c->scratch, class->set_count, uint32_t);
 	for (size_t i = class->set_count; i-- > 0; node = p->nodes[node].parent)
 		class->sets[i] = p->nodes[node].set;
-	class->loc = p->s->sets[class->sets[0]]->loc;
+	class->loc = class_loc(p->s, class);
 	return class;
 }
 
