@@ -83,6 +83,48 @@ START_TEST(arena_copies_texts)
 }
 END_TEST
 
+START_TEST(arena_is_as_it_was_after_rewind)
+{
+	static const size_t sizes[] = {8, 5000, 70000, 300000};
+	struct arena *a = arena_new();
+	char *kept = arena_strdup(a, "kept");
+	size_t bytes = arena_bytes(a);
+
+	/* From an empty chunk to one that is nearly full, small and large. */
+	for (unsigned round = 0; round < 200; round++) {
+		struct arena_mark mark = arena_mark(a);
+
+		for (unsigned i = 0; i < 4; i++) {
+			size_t size = sizes[(i + round) % 4];
+			unsigned char *p = arena_alloc(a, size);
+
+			ck_assert(is_zero(p, size));
+			memset(p, 0xa5, size);
+		}
+		arena_rewind(a, &mark);
+		ck_assert_uint_eq(arena_bytes(a), bytes);
+		memset(arena_alloc(a, 1000), 0x5a, 1000);
+		bytes = arena_bytes(a);
+		ck_assert_str_eq(kept, "kept");
+	}
+	arena_free(a);
+}
+END_TEST
+
+START_TEST(arena_can_be_rewound_to_its_beginning)
+{
+	struct arena *a = arena_new();
+	struct arena_mark mark = arena_mark(a);
+
+	for (unsigned round = 0; round < 3; round++) {
+		fill_and_check(a, 8 * 1024 * 1024);
+		arena_rewind(a, &mark);
+		ck_assert_uint_eq(arena_bytes(a), 0);
+	}
+	arena_free(a);
+}
+END_TEST
+
 static Suite *
 make_suite(void)
 {
@@ -93,6 +135,8 @@ make_suite(void)
 	tcase_add_test(tc, arena_gives_zeroed_memory_again_after_reset);
 	tcase_add_test(tc, arena_may_have_small_chunks);
 	tcase_add_test(tc, arena_copies_texts);
+	tcase_add_test(tc, arena_is_as_it_was_after_rewind);
+	tcase_add_test(tc, arena_can_be_rewound_to_its_beginning);
 	suite_add_tcase(suite, tc);
 	return suite;
 }
