@@ -77,12 +77,6 @@ address_of(struct reading *r, const struct doc_node *map, const char *key,
 		wrong(r, key, "an address");
 }
 
-static bool
-has_ports(uint8_t proto)
-{
-	return proto == PROTO_TCP || proto == PROTO_UDP || proto == PROTO_SCTP;
-}
-
 /* ---- Ringfence's own ---- */
 
 /* PATH/NAME, or node/NAME. */
@@ -139,7 +133,7 @@ read_own(struct reading *r, const struct doc_node *top)
 	own_end(r, src, &record->src);
 	own_end(r, dst, &record->dst);
 	own_protocol(r, top);
-	if (has_ports(record->proto))
+	if (proto_has_ports(record->proto))
 		record->port = (uint16_t)number_of(r, dst, "port", 1, UINT16_MAX, 0);
 	return FLOWLOG_RECORD;
 }
@@ -190,7 +184,7 @@ hubble_protocol(struct reading *r, const struct doc_node *flow)
 		if (map == NULL)
 			continue;
 		r->record->proto = hubble_protocols[i].proto;
-		if (has_ports(r->record->proto))
+		if (proto_has_ports(r->record->proto))
 			r->record->port = (uint16_t)number_of(
 			    r, map, "destination_port", 1, UINT16_MAX, 0);
 		return true;
@@ -271,7 +265,7 @@ check_whole(struct reading *r)
 					: "the record does not say who the destination "
 					  "is";
 	}
-	if (has_ports(record->proto) && record->port == 0 && r->why == NULL)
+	if (proto_has_ports(record->proto) && record->port == 0 && r->why == NULL)
 		r->why = "the record does not say which port";
 	if (record->src.has_addr && record->dst.has_addr && r->why == NULL &&
 	    record->src.addr.family != record->dst.addr.family)

@@ -18,12 +18,6 @@ struct entry {
 /* ---- from texts to a record ---- */
 
 static bool
-has_ports(uint8_t proto)
-{
-	return proto == PROTO_TCP || proto == PROTO_UDP || proto == PROTO_SCTP;
-}
-
-static bool
 read_protocol(struct str text, uint8_t *out_proto)
 {
 	uint64_t number;
@@ -50,7 +44,7 @@ fill_record(const struct entry *entry, struct flowlog_record *record)
 	    !ip_parse(dst, &record->dst.addr))
 		return "the entry does not have a source and a destination address";
 	record->src.has_addr = record->dst.has_addr = true;
-	if (has_ports(record->proto)) {
+	if (proto_has_ports(record->proto)) {
 		if (!str_to_u64(port, UINT16_MAX, &number) || number == 0)
 			return "the entry does not say which port";
 		record->port = (uint16_t)number;

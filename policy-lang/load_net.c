@@ -178,12 +178,6 @@ bad_port(struct loader *l, const struct doc_node *node, const char *why)
 	return false;
 }
 
-static bool
-has_ports(uint8_t proto)
-{
-	return proto == PROTO_TCP || proto == PROTO_UDP || proto == PROTO_SCTP;
-}
-
 /* "443" or "8000-8080". False if it is not made of digits (then it may be a name). */
 static bool
 is_numeric(struct str s)
@@ -249,7 +243,7 @@ load_native_port(struct loader *l, const struct doc_node *node, struct port_matc
 			diag_hint(l->diags, d, "tcp, udp, sctp, icmp or icmpv6");
 		return false;
 	}
-	if (rest.ptr != NULL && !has_ports(out->proto))
+	if (rest.ptr != NULL && !proto_has_ports(out->proto))
 		return bad_port(l, node, "is of a protocol that has no ports");
 	if (is_numeric(first)) {
 		if (rest.ptr == NULL)

@@ -293,6 +293,12 @@ proto_name(uint8_t proto, char *out)
 }
 
 bool
+proto_has_ports(uint8_t proto)
+{
+	return proto == PROTO_TCP || proto == PROTO_UDP || proto == PROTO_SCTP;
+}
+
+bool
 proto_parse(struct str text, uint8_t *out_proto)
 {
 	for (size_t i = 0; i < ARRAY_LEN(proto_names); i++) {

@@ -567,6 +567,8 @@ MUST_CHECK const char *action_name(enum action a);
 MUST_CHECK const char *policy_kind_name(enum policy_kind k); /* "NetworkPolicy", ... */
 /* "tcp", "udp", "sctp", "icmp", "icmpv6", "any", else the number; `out` >= 8 bytes. */
 const char *proto_name(uint8_t proto, char *out);
+/* True for tcp, udp and sctp. */
+MUST_CHECK bool proto_has_ports(uint8_t proto);
 /* Parses tcp|udp|sctp|icmp|icmpv6 in lower or upper case. */
 MUST_CHECK bool proto_parse(struct str text, uint8_t *out_proto);
 /* "Policy /acme/shop/web", "NetworkPolicy east/shop/web": names a policy for people. In

@@ -326,12 +326,6 @@ resolver_find(struct resolver *resolver, struct str text, struct endpoint *out_e
 
 /* ---- questions ---- */
 
-static bool
-has_ports(uint8_t proto)
-{
-	return proto == PROTO_TCP || proto == PROTO_UDP || proto == PROTO_SCTP;
-}
-
 bool
 query_read_service(
     struct str text, uint8_t *out_proto, uint16_t *out_port, struct buf *why)
@@ -342,7 +336,7 @@ query_read_service(
 
 	*out_port = 0;
 	if (proto.ptr == NULL) {
-		if (proto_parse(text, out_proto) && !has_ports(*out_proto))
+		if (proto_parse(text, out_proto) && !proto_has_ports(*out_proto))
 			return true;
 		buf_printf(
 		    why, "\"%.*s\" is not PORT/PROTO, such as 443/tcp", STR_ARG(text));
@@ -354,7 +348,7 @@ query_read_service(
 		    STR_ARG(proto));
 		return false;
 	}
-	if (!has_ports(*out_proto)) {
+	if (!proto_has_ports(*out_proto)) {
 		buf_printf(why, "%.*s has no ports; write it alone", STR_ARG(proto));
 		return false;
 	}
@@ -392,7 +386,8 @@ query_read_wide(struct resolver *resolver, const struct str *words, size_t count
 	if (count == 2)
 		return true;
 	out_query->service_text = words[2];
-	if (proto_parse(words[2], &out_query->proto) && has_ports(out_query->proto)) {
+	if (proto_parse(words[2], &out_query->proto) &&
+	    proto_has_ports(out_query->proto)) {
 		out_query->span = QUERY_PROTOCOL;
 		return true;
 	}

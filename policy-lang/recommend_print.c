@@ -35,12 +35,6 @@ struct printer {
 
 /* ---- words of the two kinds ---- */
 
-static bool
-has_ports(uint8_t proto)
-{
-	return proto == PROTO_TCP || proto == PROTO_UDP || proto == PROTO_SCTP;
-}
-
 static void
 add_labels(struct buf *out, const struct group *group)
 {
@@ -157,7 +151,7 @@ add_port(const struct printer *p, struct buf *out, const struct seen_flow *flow,
 	char text[8];
 	struct str name = {0};
 	const struct group *dst = flow->dst.group;
-	bool ports = has_ports(flow->proto);
+	bool ports = proto_has_ports(flow->proto);
 
 	if (!ports &&
 	    (!p->native || (flow->proto != PROTO_ICMP && flow->proto != PROTO_ICMPV6)))

@@ -302,12 +302,6 @@ static const struct {
     {PROTO_ANY, false},
 };
 
-static bool
-proto_has_ports(uint8_t proto)
-{
-	return proto == PROTO_TCP || proto == PROTO_UDP || proto == PROTO_SCTP;
-}
-
 static void
 try_everything(struct trial *t, const struct explanations *all)
 {

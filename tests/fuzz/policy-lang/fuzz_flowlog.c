@@ -15,19 +15,13 @@ require(bool holds)
 		abort();
 }
 
-static bool
-has_ports(uint8_t proto)
-{
-	return proto == PROTO_TCP || proto == PROTO_UDP || proto == PROTO_SCTP;
-}
-
 static void
 check_record(const struct flowlog_record *r)
 {
 	require(r->count >= 1);
 	require(r->src.has_addr || r->src.name.len > 0);
 	require(r->dst.has_addr || r->dst.name.len > 0);
-	require((r->port > 0) == has_ports(r->proto));
+	require((r->port > 0) == proto_has_ports(r->proto));
 	require(!r->src.has_addr || !r->dst.has_addr ||
 		r->src.addr.family == r->dst.addr.family);
 }
