@@ -78,8 +78,8 @@ explain_json_source(struct arena *a, struct buf *out, const struct policy *polic
 		return;
 	}
 	buf_add_char(out, '{');
-	add_text(out, "title",
-	    rule != NULL ? rule_title(a, rule) : policy_title(a, policy));
+	add_text(
+	    out, "title", rule != NULL ? rule_title(a, rule) : policy_title(a, policy));
 	buf_add_cstr(out, ", ");
 	add_text(out, "kind", policy_kind_name(policy->kind));
 	buf_add_cstr(out, ", ");
