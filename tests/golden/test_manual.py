@@ -5,6 +5,7 @@ options are parsed by; codes from their tables; limits from limits.h. ringfence-
 is made of the codes: RINGFENCE_UPDATE_GOLDEN=1 writes it anew.
 """
 
+import json
 import os
 import pathlib
 import re
@@ -45,7 +46,8 @@ def told_outputs(command):
 def page_commands(page):
     """The commands that a page's synopsis shows."""
     synopsis = page.split(".Sh SYNOPSIS")[1].split(".Sh ")[0]
-    return set(re.findall(r"^\.Nm ringfence\n\.Cm (\w+)$", synopsis, re.MULTILINE))
+    rows = re.findall(r'^\.Nm (?:ringfence\n\.Cm (\w+)|"ringfence (\w+)")$', synopsis, re.MULTILINE)
+    return {command for row in rows for command in row if command}
 
 
 def page_options(page):
@@ -73,7 +75,7 @@ def test_every_command_has_its_page_and_every_option_its_entry(command):
         assert all(word in said for word in words), f"--{name}: {said}"
         assert bool(arg) == bool(said), f"--{name} takes {arg!r}; the page says {said!r}"
     for name in told_outputs(command):
-        assert re.search(rf"^\.Li .*\b{name}\b", page, re.MULTILINE), f"-o {name}"
+        assert re.search(rf"^\.(?:Li|Cm) .*\b{name}\b", page, re.MULTILINE), f"-o {name}"
     assert re.search(rf"^\.It Cm {command}\b", OVERVIEW, re.MULTILINE)
 
 
@@ -207,14 +209,13 @@ def test_examples_show_every_kind():
 
 
 def test_every_field_of_the_language_is_in_the_specification():
-    import json
-
     def fields(schema):
         for name, value in schema.get("properties", {}).items():
             yield name
             yield from fields(value)
-        if "items" in schema:
-            yield from fields(schema["items"])
+        for key in ("items", "then"):
+            if key in schema:
+                yield from fields(schema[key])
 
     whole = json.loads(rf.run("schema").stdout)
     for kind, schema in whole["$defs"].items():
