@@ -5,6 +5,8 @@
  */
 #include "policy-lang/json_schema.h"
 
+#include <limits.h>
+
 #include "policy-lang/tree_writer.h"
 
 /* An API server must know how often a rule in CEL can run before it takes it. */
@@ -167,13 +169,29 @@ make_bounds(struct maker *m, const struct schema_value *value, unsigned types)
 	tree_int(&m->w, "minimum", value->min);
 	if ((types & TYPE_FLOAT) == 0)
 		tree_int(&m->w, "maximum", value->max);
+	if (value->multiple_of != 0)
+		tree_int(&m->w, "multipleOf", value->multiple_of);
 }
 
-/* A value of several types keeps the constraints of each, which bind that type alone. */
+/* What the fields owe each other binds maps alone. */
+static void
+make_map_if_map(struct maker *m, const struct schema *schema)
+{
+	tree_map(&m->w, "if");
+	tree_string(&m->w, "type", "object");
+	tree_close(&m->w);
+	tree_map(&m->w, "then");
+	make_map(m, schema);
+	tree_close(&m->w);
+}
+
+/* A value of several types keeps the constraints of each, which bind that type alone. An
+ * API server knows of no such value, and takes anything. */
 static void
 make_constraints(struct maker *m, const struct schema_value *value, unsigned types)
 {
-	bool both = (types & TYPE_MAP) != 0 && (types & TYPE_STRING) != 0;
+	bool several =
+	    (types & (TYPE_MAP | TYPE_LIST)) != 0 && (types & TYPE_STRING) != 0;
 
 	if (value->names != NULL) {
 		size_t count = value->name_count;
@@ -193,9 +211,13 @@ make_constraints(struct maker *m, const struct schema_value *value, unsigned typ
 		make_bounds(m, value, types);
 	if (value->filled)
 		tree_int(&m->w, "minItems", 1);
-	if (value->map != NULL && !(both && m->dialect == STRUCTURAL))
+	if (several && m->dialect == STRUCTURAL)
+		return;
+	if (value->map != NULL && several)
+		make_map_if_map(m, value->map);
+	else if (value->map != NULL)
 		make_map(m, value->map);
-	else if (value->each != NULL)
+	if (value->each != NULL)
 		make_each(m, value, types);
 }
 
@@ -295,23 +317,31 @@ make_apart(struct maker *m, const struct schema *schema, const struct schema_rul
 	tree_close(&m->w);
 }
 
+/* Of some family: nothing that is not of it, and something that is. */
 static void
 make_one_family(
     struct maker *m, const struct schema *schema, const struct schema_rule *r)
 {
+	uint32_t all = 0;
+
+	for (size_t i = 0; i < r->family_count; i++)
+		all |= SCHEMA_BIT(i);
 	tree_map(&m->w, NULL);
-	tree_list(&m->w, "oneOf");
-	for (uint32_t family = 0, seen = 0; seen < r->family_count; family++) {
+	tree_list(&m->w, "anyOf");
+	for (unsigned family = 0; family < CHAR_BIT; family++) {
 		uint32_t fields = 0;
 
-		for (size_t i = 0; i < r->family_count; i++) {
-			if (r->families[i] == family) {
-				fields |= SCHEMA_BIT(i);
-				seen++;
-			}
-		}
-		if (fields != 0)
-			make_any(m, schema, fields, r->filled, false);
+		for (size_t i = 0; i < r->family_count; i++)
+			fields |=
+			    (r->families[i] & 1u << family) != 0 ? SCHEMA_BIT(i) : 0;
+		if (fields == 0)
+			continue;
+		tree_map(&m->w, NULL);
+		tree_list(&m->w, "allOf");
+		make_any(m, schema, fields, r->filled, false);
+		make_any(m, schema, all & ~fields, r->filled, true);
+		tree_close(&m->w);
+		tree_close(&m->w);
 	}
 	tree_close(&m->w);
 	tree_close(&m->w);

@@ -299,7 +299,14 @@ MUST_CHECK bool quantity_parse(struct str text, uint64_t *out_milli);
 extern const struct schema load_selector_schema;
 extern const struct schema load_meta_schema, load_meta_tree_schema;
 extern const struct schema load_namespace_schema, load_workload_schema,
-    load_external_schema, load_policy_schema, load_access_schema, load_quota_schema;
+    load_external_schema, load_policy_schema, load_access_schema, load_quota_schema,
+    load_route_schema, load_test_schema;
+/* A peer of any kind; one that can only be workloads. */
+extern const struct schema load_peer_schema, load_selection_schema;
+/* Workloads with a weight, for what a Route publishes. */
+#define ROUTE_WEIGHT_MAX 65535
+extern const struct schema load_backend_schema;
+extern const struct schema load_route_rule_schemas[ROUTE_KIND_COUNT];
 
 /* ---- the end (load_finish.c) ---- */
 

@@ -74,6 +74,28 @@ const struct native_kind native_kinds[] = {
 	.columns = {{"Per second", ".spec.requests.perSecond", "number"},
 	    {"In flight", ".spec.requests.inFlight", "integer"}},
     },
+    {
+	.kind = "Route",
+	.plural = "routes",
+	.singular = "route",
+	.short_name = "rfr",
+	.about =
+	    "How traffic leaves, what is published, and what traffic goes through.",
+	.meta = &load_meta_schema,
+	.spec = &load_route_schema,
+	.spec_required = true,
+	.columns = {{"Priority", ".spec.priority", "integer"}},
+    },
+    {
+	.kind = "Test",
+	.plural = "tests",
+	.singular = "test",
+	.short_name = "rft",
+	.about = "What must hold, asked by `ringfence test`.",
+	.meta = &load_meta_schema,
+	.spec = &load_test_schema,
+	.spec_required = true,
+    },
 };
 
 const size_t native_kind_count = ARRAY_LEN(native_kinds);

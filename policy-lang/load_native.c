@@ -56,6 +56,8 @@ static const struct schema_value workload_values[] = {
     [WL_PORTS] = {.about = "Its ports that have names.",
 	.each = &(const struct schema_value){.types = TYPE_MAP, .map = &wport_schema}},
     [WL_ACCOUNT] = {.about = "The service account that it runs as."},
+    [WL_CLUSTER] = {.about = "Which cluster's node it runs on, where there are "
+			     "several."},
 };
 const struct schema load_workload_schema =
     SCHEMA_TOLD("a Workload's spec", workload_fields, workload_values);

@@ -18,17 +18,20 @@ enum {
 	PEER_F_CLUSTER,
 };
 
+/* Of peers, and of what a Route publishes. */
+#define PEER_FIELDS                                                                    \
+	[PEER_F_WORKLOADS] = {"workloads", TYPE_MAP, false, NULL},                     \
+	[PEER_F_NAMESPACE] = {"namespace", TYPE_STRING, false, NULL},                  \
+	[PEER_F_NAMESPACES] = {"namespaces", TYPE_MAP, false, NULL},                   \
+	[PEER_F_ACCOUNT] = {"serviceAccount", TYPE_STRING, false, NULL},               \
+	[PEER_F_CIDR] = {"cidr", TYPE_STRING, false, NULL},                            \
+	[PEER_F_EXCEPT] = {"except", TYPE_LIST, false, NULL},                          \
+	[PEER_F_EXTERNAL] = {"external", TYPE_STRING, false, NULL},                    \
+	[PEER_F_FQDN] = {"fqdn", TYPE_STRING, false, NULL},                            \
+	[PEER_F_NODE] = {"node", TYPE_STRING | TYPE_MAP, false, NULL},                 \
+	[PEER_F_CLUSTER] = {"cluster", TYPE_STRING, false, NULL}
 static const struct schema_field peer_fields[] = {
-    [PEER_F_WORKLOADS] = {"workloads", TYPE_MAP, false, NULL},
-    [PEER_F_NAMESPACE] = {"namespace", TYPE_STRING, false, NULL},
-    [PEER_F_NAMESPACES] = {"namespaces", TYPE_MAP, false, NULL},
-    [PEER_F_ACCOUNT] = {"serviceAccount", TYPE_STRING, false, NULL},
-    [PEER_F_CIDR] = {"cidr", TYPE_STRING, false, NULL},
-    [PEER_F_EXCEPT] = {"except", TYPE_LIST, false, NULL},
-    [PEER_F_EXTERNAL] = {"external", TYPE_STRING, false, NULL},
-    [PEER_F_FQDN] = {"fqdn", TYPE_STRING, false, NULL},
-    [PEER_F_NODE] = {"node", TYPE_STRING | TYPE_MAP, false, NULL},
-    [PEER_F_CLUSTER] = {"cluster", TYPE_STRING, false, NULL},
+    PEER_FIELDS,
     {"podSelector", 0, false, "native policies say \"workloads\""},
     {"namespaceSelector", 0, false, "native policies say \"namespaces\""},
     {"ipBlock", 0, false, "native policies say \"cidr\" and \"except\""},
@@ -43,45 +46,48 @@ enum peer_family {
 	FAMILY_NODE
 };
 
+/* The families that each field is of, as bits. */
 static const uint8_t peer_families[] = {
-    [PEER_F_WORKLOADS] = FAMILY_WORKLOADS,
-    [PEER_F_NAMESPACE] = FAMILY_WORKLOADS,
-    [PEER_F_NAMESPACES] = FAMILY_WORKLOADS,
-    [PEER_F_ACCOUNT] = FAMILY_WORKLOADS,
-    [PEER_F_CIDR] = FAMILY_CIDR,
-    [PEER_F_EXCEPT] = FAMILY_CIDR,
-    [PEER_F_EXTERNAL] = FAMILY_EXTERNAL,
-    [PEER_F_FQDN] = FAMILY_FQDN,
-    [PEER_F_NODE] = FAMILY_NODE,
-    [PEER_F_CLUSTER] = FAMILY_WORKLOADS,
+    [PEER_F_WORKLOADS] = 1u << FAMILY_WORKLOADS,
+    [PEER_F_NAMESPACE] = 1u << FAMILY_WORKLOADS,
+    [PEER_F_NAMESPACES] = 1u << FAMILY_WORKLOADS,
+    [PEER_F_ACCOUNT] = 1u << FAMILY_WORKLOADS,
+    [PEER_F_CIDR] = 1u << FAMILY_CIDR,
+    [PEER_F_EXCEPT] = 1u << FAMILY_CIDR,
+    [PEER_F_EXTERNAL] = 1u << FAMILY_EXTERNAL,
+    [PEER_F_FQDN] = 1u << FAMILY_FQDN,
+    [PEER_F_NODE] = 1u << FAMILY_NODE,
+    [PEER_F_CLUSTER] = 1u << FAMILY_WORKLOADS | 1u << FAMILY_NODE,
 };
 
-static const struct schema_value peer_values[ARRAY_LEN(peer_fields)] = {
-    [PEER_F_WORKLOADS] = {.about =
-			      "Workloads by label: of the policy's own namespace "
-			      "and below, unless namespace or namespaces is beside it.",
-	.map = &load_selector_schema},
-    [PEER_F_NAMESPACE] = {.about =
-			      "The workloads of a subtree: an absolute path, or one "
-			      "relative to the policy's own: . or .. or ../x.",
-	.grammar = &grammar_relative},
-    [PEER_F_NAMESPACES] = {.about =
-			       "The workloads of every namespace with these labels.",
-	.map = &load_selector_schema},
-    [PEER_F_ACCOUNT] = {.about = "Workloads by the service account that they run as.",
-	.grammar = &grammar_subdomain},
-    [PEER_F_CIDR] = {.about = "Addresses by prefix.", .grammar = &grammar_cidr},
-    [PEER_F_EXCEPT] = {.about = "Smaller prefixes cut out of cidr.",
-	.each = &(
-	    const struct schema_value){.types = TYPE_STRING, .grammar = &grammar_cidr}},
-    [PEER_F_EXTERNAL] = {.about =
-			     "An ExternalNetwork by name, of the policy's namespace "
-			     "or the nearest above it."},
-    [PEER_F_FQDN] = {.about = "A domain name.", .grammar = &grammar_domain},
-    [PEER_F_NODE] = {.about = "Nodes: a name, or a label selector over nodes.",
-	.map = &load_selector_schema,
-	.grammar = &grammar_subdomain},
-};
+#define PEER_VALUES                                                                    \
+	[PEER_F_WORKLOADS] =                                                           \
+	    {.about = "Workloads by label: of the policy's own namespace "             \
+		      "and below, unless namespace or namespaces is beside it.",       \
+		.map = &load_selector_schema},                                         \
+	[PEER_F_NAMESPACE] =                                                           \
+	    {.about = "The workloads of a subtree: an absolute path, or one "          \
+		      "relative to the policy's own: . or .. or ../x.",                \
+		.grammar = &grammar_relative},                                         \
+	[PEER_F_NAMESPACES] =                                                          \
+	    {.about = "The workloads of every namespace with these labels.",           \
+		.map = &load_selector_schema},                                         \
+	[PEER_F_ACCOUNT] = {.about =                                                   \
+				"Workloads by the service account that they run as.",  \
+	    .grammar = &grammar_subdomain},                                            \
+	[PEER_F_CIDR] = {.about = "Addresses by prefix.", .grammar = &grammar_cidr},   \
+	[PEER_F_EXCEPT] = {.about = "Smaller prefixes cut out of cidr.",               \
+	    .each = &(const struct schema_value){.types = TYPE_STRING,                 \
+		.grammar = &grammar_cidr}},                                            \
+	[PEER_F_EXTERNAL] =                                                            \
+	    {.about = "An ExternalNetwork by name, of the policy's namespace "         \
+		      "or the nearest above it."},                                     \
+	[PEER_F_FQDN] = {.about = "A domain name.", .grammar = &grammar_domain},       \
+	[PEER_F_NODE] = {.about = "Nodes: a name, or a label selector over nodes.",    \
+	    .map = &load_selector_schema,                                              \
+	    .grammar = &grammar_subdomain},                                            \
+	[PEER_F_CLUSTER] = {.about = "Only workloads, or the node, of this cluster."}
+static const struct schema_value peer_values[ARRAY_LEN(peer_fields)] = {PEER_VALUES};
 static const struct schema_rule peer_rules[] = {
     {.kind = SCHEMA_ONE_FAMILY,
 	.families = peer_families,
@@ -90,8 +96,38 @@ static const struct schema_rule peer_rules[] = {
 	.a = SCHEMA_BIT(PEER_F_EXCEPT),
 	.b = SCHEMA_BIT(PEER_F_CIDR)},
 };
-static const struct schema peer_schema =
+/* Where only workloads can be meant. */
+static const struct schema_rule selection_rules[] = {
+    {.kind = SCHEMA_ONE_FAMILY,
+	.families = peer_families,
+	.family_count = ARRAY_LEN(peer_families)},
+    {.kind = SCHEMA_NONE,
+	.a = SCHEMA_BIT(PEER_F_CIDR) | SCHEMA_BIT(PEER_F_EXCEPT) |
+	     SCHEMA_BIT(PEER_F_EXTERNAL) | SCHEMA_BIT(PEER_F_FQDN) |
+	     SCHEMA_BIT(PEER_F_NODE)},
+};
+const struct schema load_peer_schema =
     SCHEMA_RULED("a peer", peer_fields, peer_values, peer_rules);
+const struct schema load_selection_schema =
+    SCHEMA_RULED("a peer", peer_fields, peer_values, selection_rules);
+
+enum {
+	PEER_F_WEIGHT = PEER_F_CLUSTER + 1
+};
+
+static const struct schema_field backend_fields[] = {
+    PEER_FIELDS,
+    [PEER_F_WEIGHT] = {"weight", TYPE_INT, false, NULL},
+};
+static const struct schema_value backend_values[] = {
+    PEER_VALUES,
+    [PEER_F_WEIGHT] = {.about = "Its share of the connections; 1 when absent.",
+	.bounded = true,
+	.min = 0,
+	.max = ROUTE_WEIGHT_MAX},
+};
+const struct schema load_backend_schema =
+    SCHEMA_RULED("a target", backend_fields, backend_values, selection_rules);
 
 static bool
 read_workloads_peer(
@@ -289,8 +325,9 @@ load_native_peer(
     const struct rule_context *c, const struct doc_node *node, struct peer *out)
 {
 	const struct doc_node *v[ARRAY_LEN(peer_fields)];
-	bool ok = schema_read(c->l->diags, &peer_schema, node, v);
+	bool ok = schema_read(c->l->diags, &load_peer_schema, node, v);
 	size_t first = ARRAY_LEN(peer_families);
+	unsigned common = UINT8_MAX, family = 0;
 
 	out->loc = node->loc;
 	for (size_t i = 0; i < ARRAY_LEN(peer_families); i++) {
@@ -298,13 +335,13 @@ load_native_peer(
 			continue;
 		if (first == ARRAY_LEN(peer_families))
 			first = i;
-		if (peer_families[i] == peer_families[first] ||
-		    (i == PEER_F_CLUSTER && peer_families[first] == FAMILY_NODE))
-			continue;
-		diag_say(c->l->diags, CODE_MIXED_PEER, v[i]->loc,
-		    "\"%s\" and \"%s\" cannot be combined in one peer",
-		    peer_fields[first].name, peer_fields[i].name);
-		return false;
+		if ((common & peer_families[i]) == 0) {
+			diag_say(c->l->diags, CODE_MIXED_PEER, v[i]->loc,
+			    "\"%s\" and \"%s\" cannot be combined in one peer",
+			    peer_fields[first].name, peer_fields[i].name);
+			return false;
+		}
+		common &= peer_families[i];
 	}
 	if (first == ARRAY_LEN(peer_families)) {
 		if (ok)
@@ -312,7 +349,9 @@ load_native_peer(
 			    "the peer names nobody");
 		return false;
 	}
-	return peer_readers[peer_families[first]](c, v, out) && ok;
+	while ((common & 1u << family) == 0)
+		family++;
+	return peer_readers[family](c, v, out) && ok;
 }
 
 /* ---- rules ---- */
@@ -363,7 +402,7 @@ enum rule_style {
 		    .name_count = (action_count)},                                     \
 		[RULE_PEERS] = {.about = (peers),                                      \
 		    .each = &(const struct schema_value){.types = TYPE_MAP,            \
-			.map = &peer_schema}},                                         \
+			.map = &load_peer_schema}},                                    \
 		[RULE_PORTS] = {.about =                                               \
 				    "443/tcp, 8000-8080/tcp, 53/udp, the name of "     \
 				    "a port, tcp, icmp or icmpv6. Absent: all.",       \

@@ -59,9 +59,23 @@ static const struct schema_field level_fields[] = {
     [ROUTE_INGRESS] = {"ingress", TYPE_LIST, false, NULL},
     [ROUTE_VIA] = {"via", TYPE_LIST, false, NULL},
 };
+#define LEVEL_VALUE(kind, text)                                                        \
+	{                                                                              \
+		.about = (text), .each = &(const struct schema_value)                  \
+		{                                                                      \
+			.types = TYPE_MAP, .map = &load_route_rule_schemas[kind]       \
+		}                                                                      \
+	}
+static const struct schema_value level_values[] = {
+    [ROUTE_EGRESS] = LEVEL_VALUE(ROUTE_EGRESS, "How connections to the outside leave."),
+    [ROUTE_INGRESS] =
+	LEVEL_VALUE(ROUTE_INGRESS, "What is published to the outside, and where."),
+    [ROUTE_VIA] = LEVEL_VALUE(ROUTE_VIA,
+	"What connections between workloads go through, such as a firewall."),
+};
 static const struct schema level_schemas[] = {
-    SCHEMA("\"mandatory\"", level_fields),
-    SCHEMA("\"default\"", level_fields),
+    SCHEMA_TOLD("\"mandatory\"", level_fields, level_values),
+    SCHEMA_TOLD("\"default\"", level_fields, level_values),
 };
 
 enum {
@@ -83,14 +97,29 @@ static const struct schema_field spec_fields[] = {
     {"via", 0, false, IN_A_LEVEL},
     {"allow", 0, false, "a Route is \"mandatory\" or \"default\""},
 };
-static const struct schema spec_schema = SCHEMA("a Route's spec", spec_fields);
+static const struct schema_value spec_values[ARRAY_LEN(spec_fields)] = {
+    [SPEC_WORKLOADS] = {.about = "Whose traffic the Route is about. Absent: every "
+				 "workload's at or below the namespace.",
+	.map = &load_selector_schema},
+    [SPEC_PRIORITY] = {.about = "Smaller numbers come first; 0 when absent.",
+	.bounded = true,
+	.min = -INT32_MAX,
+	.max = INT32_MAX},
+    [SPEC_MANDATORY] = {.about = "Ordered rules that nothing below can change.",
+	.map = &level_schemas[0]},
+    [SPEC_DEFAULT] = {.about = "Ordered rules for what nothing mandatory decides: the "
+			       "nearest namespace wins.",
+	.map = &level_schemas[1]},
+};
+const struct schema load_route_schema =
+    SCHEMA_TOLD("a Route's spec", spec_fields, spec_values);
 
 static bool
 read_spec(struct loader *l, const struct doc_node *spec, struct route_policy *route)
 {
 	static const enum phase phases[] = {PHASE_MANDATORY, PHASE_DEFAULT};
 	const struct doc_node *v[ARRAY_LEN(spec_fields)];
-	bool ok = schema_read(l->diags, &spec_schema, spec, v);
+	bool ok = schema_read(l->diags, &load_route_schema, spec, v);
 	int64_t priority = 0;
 
 	if (v[SPEC_WORKLOADS] != NULL)

@@ -6,7 +6,6 @@
 #define SOURCES_MAX  256
 #define GATEWAYS_MAX 16
 #define TABLE_MAX    UINT32_MAX
-#define WEIGHT_MAX   65535
 
 /* ---- fields ---- */
 
@@ -89,12 +88,6 @@ static const struct schema_field rule_fields[ROUTE_KIND_COUNT][F_COUNT] = {
 	},
 };
 
-static const struct schema rule_schemas[ROUTE_KIND_COUNT] = {
-    [ROUTE_EGRESS] = SCHEMA("an egress route", rule_fields[ROUTE_EGRESS]),
-    [ROUTE_INGRESS] = SCHEMA("an ingress route", rule_fields[ROUTE_INGRESS]),
-    [ROUTE_VIA] = SCHEMA("a via route", rule_fields[ROUTE_VIA]),
-};
-
 /* What makes a rule do something: only beside the first action. */
 static const unsigned effect_fields[] = {F_SOURCE, F_GATEWAY, F_NEXT_HOP, F_TABLE,
     F_TARGET, F_BALANCE, F_THROUGH, F_ON_FAILURE};
@@ -110,6 +103,124 @@ static const struct {
 	{ROUTE_APPLY, ROUTE_DENY, ROUTE_PASS}, 3},
     [ROUTE_VIA] = {{"through", "direct", "deny", "pass"},
 	{ROUTE_APPLY, ROUTE_DIRECT, ROUTE_DENY, ROUTE_PASS}, 4},
+};
+
+static const char *const balance_names[] = {
+    [BALANCE_RANDOM] = "random", [BALANCE_HASH] = "hash"};
+static const char *const failure_names[] = {"deny", "direct"};
+
+/* ---- what editors are told of them ---- */
+
+#define ACTION_VALUE(kind, actions)                                                    \
+	{                                                                              \
+		.about = (actions), .names = kind_actions[kind].names,                 \
+		.name_count = (kind) == ROUTE_INGRESS ? 3 : 4                          \
+	}
+#define EACH(kinds, ...)                                                               \
+	.each = &(const struct schema_value)                                           \
+	{                                                                              \
+		.types = (kinds), __VA_ARGS__                                          \
+	}
+#define PORTS_VALUE                                                                    \
+	{                                                                              \
+		.about = "On which ports, as in a Policy; absent: all.",               \
+		EACH(TYPE_STRING, .grammar = &grammar_port)                            \
+	}
+#define NAME_VALUE                                                                     \
+	{                                                                              \
+		.about = "What explanations call it."                                  \
+	}
+#define BALANCE_VALUE                                                                  \
+	{                                                                              \
+		.about = "How connections are spread over several: hash, by their "    \
+			 "addresses, or random.",                                      \
+		.names = balance_names, .name_count = ARRAY_LEN(balance_names)         \
+	}
+
+static const struct grammar grammar_address = {
+    {{"^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$"}}, 0, NULL};
+static const struct schema_value address_value = {
+    .types = TYPE_STRING, .grammar = &grammar_address};
+
+static const struct schema_value rule_values[ROUTE_KIND_COUNT][F_COUNT] = {
+    [ROUTE_EGRESS] =
+	{
+	    [F_NAME] = NAME_VALUE,
+	    [F_ACTION] = ACTION_VALUE(
+		ROUTE_EGRESS, "route it; direct, as without a Route; deny; or pass."),
+	    [F_TO] = {.about = "Where to: cidr, external or fqdn, as in a Policy.",
+		EACH(TYPE_MAP, .map = &load_peer_schema)},
+	    [F_PORTS] = PORTS_VALUE,
+	    [F_SOURCE] = {.about = "The source address that it leaves with, or a pool.",
+		.each = &address_value,
+		.filled = true},
+	    [F_GATEWAY] = {.about = "Nodes that it leaves by, in order of preference; "
+				    "or a label selector over nodes.",
+		.map = &load_selector_schema,
+		.filled = true,
+		EACH(TYPE_STRING, .grammar = &grammar_subdomain)},
+	    [F_NEXT_HOP] = {.about = "The address that it is sent to, one of a family.",
+		.filled = true,
+		EACH(TYPE_STRING, .grammar = &grammar_ip)},
+	    [F_TABLE] = {.about = "A routing table of the node.",
+		.bounded = true,
+		.min = 1,
+		.max = TABLE_MAX},
+	},
+    [ROUTE_INGRESS] =
+	{
+	    [F_NAME] = NAME_VALUE,
+	    [F_ACTION] = ACTION_VALUE(ROUTE_INGRESS, "publish; deny; or pass."),
+	    [F_TO] = {.about =
+			  "The workloads that it is published for, as in a Policy, "
+			  "each with a weight.",
+		EACH(TYPE_MAP, .map = &load_backend_schema)},
+	    [F_PORTS] = PORTS_VALUE,
+	    [F_ADDRESS] =
+		{.about = "The addresses that are published.",
+		    .each = &address_value,
+		    .filled = true},
+	    [F_TARGET] =
+		{.about = "The port of the workloads; absent: the same.",
+		    .grammar = &grammar_port_name,
+		    .bounded = true,
+		    .min = 1,
+		    .max = UINT16_MAX},
+	    [F_BALANCE] = BALANCE_VALUE,
+	},
+    [ROUTE_VIA] =
+	{
+	    [F_NAME] = NAME_VALUE,
+	    [F_ACTION] =
+		ACTION_VALUE(ROUTE_VIA,
+		    "send it through; direct, as without a Route; deny; or pass."),
+	    [F_FROM] =
+		{.about = "Whose connections: workloads, as in a Policy.",
+		    EACH(TYPE_MAP, .map = &load_selection_schema)},
+	    [F_TO] =
+		{.about = "To which workloads.",
+		    EACH(TYPE_MAP, .map = &load_selection_schema)},
+	    [F_PORTS] = PORTS_VALUE,
+	    [F_BALANCE] = BALANCE_VALUE,
+	    [F_THROUGH] =
+		{.about = "The workloads that it goes through.",
+		    .map = &load_selection_schema},
+	    [F_ON_FAILURE] =
+		{.about = "What becomes of it when none of them is there.",
+		    .names = failure_names,
+		    .name_count = ARRAY_LEN(failure_names)},
+	},
+};
+static const struct schema_rule rule_rules[] = {
+    {.kind = SCHEMA_SOME, .a = SCHEMA_BIT(F_ACTION)},
+};
+const struct schema load_route_rule_schemas[ROUTE_KIND_COUNT] = {
+    [ROUTE_EGRESS] = SCHEMA_RULED("an egress route", rule_fields[ROUTE_EGRESS],
+	rule_values[ROUTE_EGRESS], rule_rules),
+    [ROUTE_INGRESS] = SCHEMA_RULED("an ingress route", rule_fields[ROUTE_INGRESS],
+	rule_values[ROUTE_INGRESS], rule_rules),
+    [ROUTE_VIA] = SCHEMA_RULED(
+	"a via route", rule_fields[ROUTE_VIA], rule_values[ROUTE_VIA], rule_rules),
 };
 
 /* One rule being read. */
@@ -367,8 +478,9 @@ read_backend(const struct route_reader *r, const struct doc_node *node,
 	struct peer peer = {0};
 
 	if (!schema_read(l->diags, &backend_schema, node, v) ||
-	    (v[BACKEND_WEIGHT] != NULL && !schema_int(l->diags, v[BACKEND_WEIGHT],
-					      "\"weight\"", 0, WEIGHT_MAX, &weight)) ||
+	    (v[BACKEND_WEIGHT] != NULL &&
+		!schema_int(l->diags, v[BACKEND_WEIGHT], "\"weight\"", 0,
+		    ROUTE_WEIGHT_MAX, &weight)) ||
 	    !load_native_peer(&r->c, without_weight(l, node), &peer) ||
 	    !is_right_peer(r, &peer))
 		return false;
@@ -439,12 +551,10 @@ read_target(const struct route_reader *r)
 static bool
 read_balance(const struct route_reader *r)
 {
-	static const char *const names[] = {
-	    [BALANCE_RANDOM] = "random", [BALANCE_HASH] = "hash"};
 	size_t balance = r->rule->kind == ROUTE_VIA ? BALANCE_HASH : BALANCE_RANDOM;
 	bool ok = r->v[F_BALANCE] == NULL ||
-		  schema_enum(r->c.l->diags, r->v[F_BALANCE], "\"balance\"", names,
-		      ARRAY_LEN(names), &balance);
+		  schema_enum(r->c.l->diags, r->v[F_BALANCE], "\"balance\"",
+		      balance_names, ARRAY_LEN(balance_names), &balance);
 
 	r->rule->balance = (enum route_balance)balance;
 	return ok;
@@ -483,7 +593,6 @@ read_ingress(const struct route_reader *r)
 static bool
 read_via(const struct route_reader *r)
 {
-	static const char *const failures[] = {"deny", "direct"};
 	struct route_rule *rule = r->rule;
 	struct peer through = {0};
 	size_t failure = 0;
@@ -501,7 +610,7 @@ read_via(const struct route_reader *r)
 	}
 	if (r->v[F_ON_FAILURE] != NULL)
 		ok &= schema_enum(r->c.l->diags, r->v[F_ON_FAILURE], "\"onFailure\"",
-		    failures, ARRAY_LEN(failures), &failure);
+		    failure_names, ARRAY_LEN(failure_names), &failure);
 	rule->direct_on_failure = failure != 0;
 	return ok;
 }
@@ -545,7 +654,8 @@ load_route_rule(const struct rule_context *c, struct route_policy *route,
 	    .c = *c, .route = route, .node = node, .rule = rule};
 	struct route_reader *r = &reader;
 
-	if (!schema_read(r->c.l->diags, &rule_schemas[r->rule->kind], r->node, r->v) ||
+	if (!schema_read(r->c.l->diags, &load_route_rule_schemas[r->rule->kind],
+		r->node, r->v) ||
 	    !read_action(r))
 		return false;
 	r->rule->name =

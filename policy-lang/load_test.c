@@ -91,9 +91,42 @@ static const struct schema_field expect_fields[] = {
     {"action", 0, false, "an expectation has a \"verdict\": allow or deny"},
     {"port", 0, false, "write \"ports\": [443/tcp]"},
 };
-static const struct schema expect_schema = SCHEMA("an expectation", expect_fields);
 
 static const char *const verdict_names[] = {"allow", "deny"};
+
+/* A name has one of these in it. */
+static const struct grammar grammar_end = {{{"[/:.]"}}, 0, NULL};
+static const struct schema_value end_value = {
+    .types = TYPE_STRING | TYPE_MAP,
+    .grammar = &grammar_end,
+    .map = &load_selection_schema,
+};
+#define ENDS_VALUE(text)                                                               \
+	{                                                                              \
+		.about = (text), .grammar = &grammar_end,                              \
+		.map = &load_selection_schema, .each = &end_value, .filled = true      \
+	}
+static const struct schema_value expect_values[ARRAY_LEN(expect_fields)] = {
+    [EXPECT_NAME] = {.about = "What the report calls it."},
+    [EXPECT_FROM] =
+	ENDS_VALUE("Who connects: an end as `can` takes it, a selection "
+		   "of workloads, or a list of these, each of which counts."),
+    [EXPECT_TO] = ENDS_VALUE("Whom they connect to, written alike."),
+    [EXPECT_PORTS] = {.about = "On which ports, as rules have them; absent: all.",
+	.each = &(
+	    const struct schema_value){.types = TYPE_STRING, .grammar = &grammar_port}},
+    [EXPECT_VERDICT] = {.about = "What must come of it.",
+	.names = verdict_names,
+	.name_count = ARRAY_LEN(verdict_names)},
+    [EXPECT_BY] = {.about = "The policy or rule that must decide it."},
+    [EXPECT_FAMILY] = {.about = "In one address family: 4 or 6.",
+	.bounded = true,
+	.min = IP_V4,
+	.max = IP_V6,
+	.multiple_of = IP_V6 - IP_V4},
+};
+static const struct schema expect_schema =
+    SCHEMA_TOLD("an expectation", expect_fields, expect_values);
 
 static bool
 read_ports(struct loader *l, const struct doc_node *list, struct test_expectation *e)
@@ -155,14 +188,19 @@ static const struct schema_field spec_fields[] = {
     {"expectations", 0, false, "write \"expect\""},
     {"tests", 0, false, "write \"expect\""},
 };
-static const struct schema spec_schema = SCHEMA("a Test's spec", spec_fields);
+static const struct schema_value spec_values[ARRAY_LEN(spec_fields)] = {
+    {.about = "What is expected, each judged on its own.",
+	.each = &(const struct schema_value){.types = TYPE_MAP, .map = &expect_schema}},
+};
+const struct schema load_test_schema =
+    SCHEMA_TOLD("a Test's spec", spec_fields, spec_values);
 
 static bool
 read_spec(
     const struct rule_context *c, const struct doc_node *spec, struct test_document *t)
 {
 	const struct doc_node *v[ARRAY_LEN(spec_fields)];
-	bool ok = schema_read(c->l->diags, &spec_schema, spec, v);
+	bool ok = schema_read(c->l->diags, &load_test_schema, spec, v);
 
 	if (v[0] == NULL)
 		return false;

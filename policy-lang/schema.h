@@ -53,7 +53,7 @@ struct schema_value {
 	const char *const *names;        /* a string: one of these */
 	size_t name_count;
 	bool bounded; /* a number: within min and max */
-	int64_t min, max;
+	int64_t min, max, multiple_of;
 	bool filled; /* a list: not empty */
 };
 
@@ -64,7 +64,7 @@ enum schema_rule_kind {
 	SCHEMA_NONE,       /* nothing of `a` is there */
 	SCHEMA_APART,      /* nothing of `a` beside anything of `b` */
 	SCHEMA_NEEDS,      /* anything of `a` needs all of `b` */
-	SCHEMA_ONE_FAMILY, /* all that is there is of one family, and something is */
+	SCHEMA_ONE_FAMILY, /* all that is there shares a family, and something is there */
 	SCHEMA_SAYS,       /* what the field in `a` says needs or forbids all of `b` */
 };
 
@@ -72,8 +72,8 @@ struct schema_rule {
 	enum schema_rule_kind kind;
 	uint32_t a, b;
 	bool filled;
-	const uint8_t
-	    *families; /* ONE_FAMILY: of each of the first family_count fields */
+	/* ONE_FAMILY: those of each of the first family_count fields, as bits. */
+	const uint8_t *families;
 	size_t family_count;
 	const char *const *names; /* SAYS: what needs `b`; anything else forbids it */
 	size_t name_count;
@@ -99,10 +99,15 @@ struct schema {
 	{.what = (text), .fields = (table), .count = ARRAY_LEN(table)}
 #define SCHEMA_OPEN(text, table) \
 	{.what = (text), .fields = (table), .count = ARRAY_LEN(table), .open = true}
+/* Every field is told of: an entry that was forgotten does not compile. */
+#define SCHEMA_EACH(table, told) \
+	((told) + 0 * sizeof(char[ARRAY_LEN(table) == ARRAY_LEN(told) ? 1 : -1]))
 #define SCHEMA_TOLD(text, table, told) \
-	{.what = (text), .fields = (table), .count = ARRAY_LEN(table), .values = (told)}
+	{.what = (text), .fields = (table), .count = ARRAY_LEN(table), \
+	    .values = SCHEMA_EACH(table, told)}
 #define SCHEMA_RULED(text, table, told, owed) \
-	{.what = (text), .fields = (table), .count = ARRAY_LEN(table), .values = (told), \
+	{.what = (text), .fields = (table), .count = ARRAY_LEN(table), \
+	    .values = SCHEMA_EACH(table, told), \
 	    .rules = (owed), .rule_count = ARRAY_LEN(owed)}
 /* clang-format on */
 

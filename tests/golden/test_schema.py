@@ -39,6 +39,13 @@ EXCEPTIONS = [
     ("bad-cidr", '"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*/'),
     ("bad-address", '"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*"'),
     ("bad-quantity", "[0-9]{10,}"),
+    # what the actions of a Route need and exclude
+    ("bad-rule", "^only |^an egress route leads|^two next hops|^what is published has|^a range cannot"),
+    ("bad-rule", "both say where to go|needs exactly one published port|^a published port is"),
+    ("missing-field", "^the action .* needs"),
+    ("outside-subtree", ""),
+    ("too-many", "must have from 1 to|has one address, or one of each family"),
+    ("bad-value", '"targetPort" must be between'),
 ]
 
 
@@ -167,7 +174,87 @@ SEEDS = [
                 "bodyBytes": "3Mi",
             },
             "perUser": {"perSecond": 0.5, "burst": 20, "bodyBytes": 4096},
+            "network": {
+                "connectionsPerSecond": 10,
+                "burst": 20,
+                "connections": 100,
+                "egressBytesPerSecond": "100M",
+                "ingressBytesPerSecond": 1000,
+            },
             "objects": {"pods": 200, "requests.cpu": "64", "count/deployments.apps": "1e3"},
+        },
+    ),
+]
+
+SEEDS += [
+    native(
+        "Route",
+        {
+            "workloads": SELECTOR,
+            "priority": 1,
+            "mandatory": {
+                "egress": [
+                    {
+                        "name": "r",
+                        "action": "route",
+                        "to": [{"cidr": "198.51.100.0/24"}, {"fqdn": "a.example"}],
+                        "ports": ["443/tcp"],
+                        "source": ["203.0.113.7", "203.0.113.8/31"],
+                        "gateway": ["gw-1", "gw-2"],
+                    },
+                    {"action": "route", "gateway": SELECTOR, "nextHop": ["10.9.0.254", "fd00::1"]},
+                    {"action": "route", "table": 100},
+                    {"action": "deny"},
+                ]
+            },
+            "default": {
+                "ingress": [
+                    {
+                        "action": "publish",
+                        "address": ["203.0.113.80"],
+                        "ports": ["443/tcp"],
+                        "targetPort": 8443,
+                        "balance": "hash",
+                        "to": [{"workloads": SELECTOR, "weight": 3}],
+                    },
+                    {
+                        "action": "publish",
+                        "address": ["203.0.113.80"],
+                        "ports": ["80/tcp"],
+                        "targetPort": "http",
+                        "to": [{"namespace": "."}],
+                    },
+                ],
+                "via": [
+                    {
+                        "action": "through",
+                        "from": [{"namespace": "."}],
+                        "to": [{"namespace": "/ops/db"}],
+                        "ports": ["5432/tcp"],
+                        "through": {"namespace": "/ops/fw", "workloads": SELECTOR},
+                        "balance": "random",
+                        "onFailure": "deny",
+                    },
+                    {"action": "pass"},
+                ],
+            },
+        },
+    ),
+    native(
+        "Test",
+        {
+            "expect": [
+                {
+                    "name": "n",
+                    "from": "shop-prod/web",
+                    "to": ["shop-prod/db", {"namespace": "/globex", "workloads": SELECTOR}],
+                    "ports": ["5432/tcp", "http"],
+                    "verdict": "allow",
+                    "by": "web",
+                    "family": 4,
+                },
+                {"from": {"namespace": "."}, "to": "10.0.0.1", "verdict": "deny"},
+            ]
         },
     ),
 ]
@@ -180,7 +267,7 @@ STRINGS = [
     "3Mi", "-1", "500m", "1e3", "1.5Gi", ".5", "1.", "In", "Exists", "NotIn", "allow", "deny", "pass",
     "Allow", "example.org", "*.example.org", "*.org", "example.org.", "org", "a" * 63, "a" * 64,
     "a" * 254, "/" + "/".join("a" * 17), "/" + "/".join("a" * 16), "\u00e9", "a\tb", 'a"b',
-    "system:masters", "example.org/x", "UPPER.example.org/x", "/metrics*", "/a*b",
+    "system:masters", "example.org/x", "UPPER.example.org/x", "/metrics*", "/a*b", "east/shop", "east/worker-1", "a/b/c",
 ]  # fmt: skip
 VALUES = [
     None, True, False, 0, 1, -1, 65535, 65536, 2147483646, 2147483647, -2147483648, 1.5, 3.0, -0.5,
@@ -192,7 +279,8 @@ FIELDS = [
     "except", "external", "fqdn", "node", "workloads", "namespaces", "serviceAccount", "action",
     "from", "to", "ports", "verbs", "resources", "names", "resourceNames", "nonResourceURLs",
     "matchLabels", "matchExpressions", "key", "operator", "values", "priority", "ingress", "egress",
-    "unknown", "podSelector", "labels", "users", "groups", "port", "protocol",
+    "unknown", "podSelector", "verdict", "by", "family", "expect", "source", "gateway", "weight",
+    "nextHop", "table", "address", "targetPort", "balance", "through", "onFailure", "via", "labels", "users", "groups", "port", "protocol",
 ]  # fmt: skip
 
 
@@ -312,7 +400,7 @@ def test_seeds_are_accepted_and_use_every_field():
         walk(seed)
     fields = set(re.findall(r'\{"(\w+)", TYPE_', "".join(
         (rf.ROOT / "policy-lang" / f"load_{name}.c").read_text()
-        for name in ("policy", "access", "quota", "tree", "native", "selector")
+        for name in ("policy", "access", "quota", "tree", "native", "selector", "test", "route", "route_rule")
     )))  # fmt: skip
     assert fields - used - {"cluster"} == set()
 
@@ -353,6 +441,21 @@ def kinds_of_the_loader():
     return [kind for kind, function in rows if function != "load_later"]
 
 
+def test_every_field_is_described():
+    def undescribed(schema, where):
+        for name, value in schema.get("properties", {}).items():
+            if name not in ("apiVersion", "kind", "metadata", "spec", "status"):
+                if not value.get("description"):
+                    yield f"{where}.{name}"
+            yield from undescribed(value, f"{where}.{name}")
+        for key in ("items", "then"):
+            if key in schema:
+                yield from undescribed(schema[key], f"{where}.{key}")
+
+    for kind, schema in json.loads(schema_of())["$defs"].items():
+        assert not list(undescribed(schema, kind))
+
+
 def test_a_document_of_another_group_is_not_judged():
     whole = validator()
     whole.validate({"apiVersion": "v1", "kind": "Policy", "anything": 1})
@@ -375,7 +478,7 @@ IN_JUNCTORS_FORBIDDEN = {
 }  # fmt: skip
 KNOWN = {
     "description", "type", "format", "properties", "required", "items", "additionalProperties",
-    "enum", "pattern", "maxLength", "minimum", "maximum", "minItems", "maxItems",
+    "enum", "pattern", "maxLength", "minimum", "maximum", "multipleOf", "minItems", "maxItems",
     "x-kubernetes-preserve-unknown-fields", "x-kubernetes-int-or-string",
     "x-kubernetes-validations", "x-kubernetes-list-type", "x-kubernetes-list-map-keys", *JUNCTORS,
 }  # fmt: skip
