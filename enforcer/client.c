@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/diag.h"
@@ -16,6 +17,8 @@
 #define DEFAULT_CONTROL "/run/ringfence/enforcer.sock"
 #define EXIT_MISTAKE    2
 #define MOST_FLOWS      1000
+#define MOST_INTERVAL_S 3600
+#define TOP_RULES       20
 
 struct client {
 	const struct client_command *command;
@@ -24,6 +27,7 @@ struct client {
 	bool json;
 	bool follow;
 	const char *count;
+	unsigned interval_s;
 	char **words;
 	int word_count;
 };
@@ -42,6 +46,8 @@ static const struct client_command commands[] = {
     {"status", "", "what is in force, since when, from where", 0, client_print_status},
     {"rules", "", "the rules in force, with their counters", 0, client_print_rules},
     {"flows", "[--follow] [--count N]", "denied connections", 0, NULL},
+    {"top", "[--count N] [--interval S] [--follow]", "the rules that count most", 0,
+	NULL},
     {"diff", "", "how the kernel's table differs from what it should be", 0,
 	client_print_diff},
     {"explain", "SRC DST PORT/PROTO", "why a connection is allowed or denied", 3, NULL},
@@ -98,6 +104,7 @@ parse(struct client *c, int argc, char **argv)
 	    {"output", required_argument, NULL, 'o'},
 	    {"follow", no_argument, NULL, 'F'},
 	    {"count", required_argument, NULL, 'n'},
+	    {"interval", required_argument, NULL, 'i'},
 	    {"help", no_argument, NULL, 'h'},
 	    {NULL, 0, NULL, 0},
 	};
@@ -125,6 +132,12 @@ parse(struct client *c, int argc, char **argv)
 			if (!str_to_u64(str_from(optarg), MOST_FLOWS, &count))
 				return mistake(c, "no number up to 1000", optarg);
 			c->count = optarg;
+			break;
+		case 'i':
+			if (!str_to_u64(str_from(optarg), MOST_INTERVAL_S, &count) ||
+			    count == 0)
+				return mistake(c, "no number of seconds", optarg);
+			c->interval_s = (unsigned)count;
 			break;
 		case 'h':
 			(void)printf("usage: ringfence-enforcer %s [--config FILE | "
@@ -168,16 +181,14 @@ connect_daemon(const struct client *c)
 }
 
 static void
-make_question(const struct client *c, struct buf *out)
+make_question(const struct client *c, const char *name, struct buf *out)
 {
-	const char *name = c->command->name;
-
 	buf_add_cstr(out, name);
 	if (strcmp(name, "flows") == 0 && c->follow)
 		buf_add_cstr(out, "-follow");
 	if (strcmp(name, "explain") == 0 && !c->json)
 		buf_add_cstr(out, "-text");
-	if (c->count != NULL)
+	if (c->count != NULL && strcmp(name, "flows") == 0)
 		buf_printf(out, " %s", c->count);
 	for (int i = 0; i < c->word_count; i++)
 		buf_printf(out, " %s", c->words[i]);
@@ -235,24 +246,71 @@ print_answer(const struct client *c, const struct buf *answer)
 	return c->command->print(buf_str(answer));
 }
 
+/* Asks one question; false, and told why, if there is no answer. With `pass_on` it is
+ * printed as it comes. */
+static bool
+fetch(const struct client *c, const char *name, bool pass_on, struct buf *answer)
+{
+	struct buf question = {0};
+	int fd = connect_daemon(c);
+	bool ok = false;
+
+	if (fd < 0)
+		return false;
+	make_question(c, name, &question);
+	if (!write_all(fd, buf_str(&question)) || !read_answer(fd, pass_on, answer))
+		(void)mistake(c, "the connection broke", strerror(errno));
+	else if (answer->len == 0 && strcmp(name, "flows") != 0)
+		(void)mistake(c, "%s", "the daemon gave no answer");
+	else
+		ok = true;
+	(void)close(fd); /* only read from */
+	buf_free(&question);
+	return ok;
+}
+
+/* Two readings, and what is between them; again and again with --follow. */
+static int
+top(const struct client *c)
+{
+	const struct timespec wait = {.tv_sec = c->interval_s};
+	struct buf before = {0}, after = {0};
+	uint64_t most = TOP_RULES;
+	int status = EXIT_MISTAKE;
+
+	if (c->count != NULL && !str_to_u64(str_from(c->count), MOST_FLOWS, &most))
+		return EXIT_MISTAKE; /* it was read before */
+	if (fetch(c, "rules", false, &before)) {
+		do {
+			struct buf swap = before;
+
+			(void)nanosleep(&wait, NULL); /* a signal ends us */
+			buf_clear(&after);
+			if (!fetch(c, "rules", false, &after)) {
+				status = EXIT_MISTAKE;
+				break;
+			}
+			status = client_print_top(buf_str(&before), buf_str(&after),
+			    c->interval_s, most, c->json);
+			before = after;
+			after = swap;
+		} while (c->follow && status == 0 && fflush(stdout) == 0);
+	}
+	buf_free(&before);
+	buf_free(&after);
+	return status;
+}
+
 static int
 ask(const struct client *c)
 {
-	struct buf question = {0}, answer = {0};
-	int fd = connect_daemon(c);
+	struct buf answer = {0};
 	int status = EXIT_MISTAKE;
 
-	if (fd < 0)
-		return EXIT_MISTAKE;
-	make_question(c, &question);
-	if (!write_all(fd, buf_str(&question)) || !read_answer(fd, c->follow, &answer))
-		(void)mistake(c, "the connection broke", strerror(errno));
-	else if (answer.len == 0 && strcmp(c->command->name, "flows") != 0)
-		(void)mistake(c, "%s", "the daemon gave no answer");
-	else
+	if (strcmp(c->command->name, "top") == 0)
+		return top(c);
+	if (fetch(c, c->command->name, c->follow, &answer))
 		status = print_answer(c, &answer);
-	(void)close(fd); /* only read from */
-	buf_free(&question);
 	buf_free(&answer);
 	return status;
 }
@@ -284,8 +342,9 @@ ask_by_config(struct client *c)
 int
 client_run(int argc, char **argv)
 {
-	struct client c = {
-	    .command = find_command(argv[0]), .control = DEFAULT_CONTROL};
+	struct client c = {.command = find_command(argv[0]),
+	    .control = DEFAULT_CONTROL,
+	    .interval_s = 1};
 	int rc = parse(&c, argc, argv);
 
 	if (rc != 0)

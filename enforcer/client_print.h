@@ -15,4 +15,8 @@ int client_print_status(struct str answer);
 int client_print_rules(struct str answer);
 int client_print_diff(struct str answer);
 
+/* The rules that counted most between two answers to `rules`, at most `most`. */
+MUST_CHECK int client_print_top(
+    struct str before, struct str after, double seconds, size_t most, bool json);
+
 #endif

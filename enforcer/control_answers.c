@@ -3,14 +3,11 @@
  */
 #include <string.h>
 
-#include "enforcer/blob.h"
 #include "enforcer/control.h"
 #include "enforcer/engine_state.h"
 #include "enforcer/explain.h"
 
 #define MAX_DIFFERENCES 1000 /* named; the rest is counted */
-#define COUNTER_BYTES   20   /* u32, u64, u64 */
-#define MAX_COUNTERS    (64u * 1024 * 1024)
 
 static void
 add_member(struct buf *out, const char *key, struct str value)
@@ -235,42 +232,39 @@ add_rule(struct buf *out, const struct table_rule_chain *rule, uint64_t packets,
 	buf_add_char(out, '}');
 }
 
+struct rules_answer {
+	const struct program *program;
+	struct buf *out;
+	bool some;
+};
+
+static void
+on_counter(void *arg, uint32_t number, uint64_t packets, uint64_t bytes)
+{
+	struct rules_answer *a = arg;
+	const struct table_rule_chain *rule = program_rule(a->program, number);
+
+	if (rule == NULL)
+		return; /* of a program that comes or goes just now */
+	buf_add_cstr(a->out, a->some ? ",\n" : "\n");
+	add_rule(a->out, rule, packets, bytes);
+	a->some = true;
+}
+
 void
 control_answer_rules(struct engine *e, const struct proc_msg *answer, struct buf *out)
 {
-	struct err err = ERR_INIT;
-	struct proc_reader r = {.ok = false};
-	struct blob blob = {0};
-	bool first = true;
-	int code = ERR_UNAVAILABLE;
+	struct buf list = {0};
+	struct rules_answer a = {e->apply.current, &list, false};
 
-	if (answer != NULL) {
-		proc_reader_init(&r, answer);
-		code = (int)proc_get_u32(&r);
-	}
-	if (code != 0 || blob_get(&r, answer, MAX_COUNTERS, &blob, &err) != 0 ||
-	    e->apply.current == NULL) {
+	if (a.program == NULL || !kernel_counters_read(answer, on_counter, &a)) {
 		control_answer_error(out, STR("the counters cannot be read now"));
-		return;
+	} else {
+		buf_add_char(out, '[');
+		buf_add_str(out, buf_str(&list));
+		buf_add_cstr(out, "]\n");
 	}
-	r = (struct proc_reader){
-	    .data = (const uint8_t *)blob.data.ptr, .len = blob.data.len, .ok = true};
-	buf_add_cstr(out, "[");
-	while (r.pos < r.len && r.ok) {
-		uint32_t number = proc_get_u32(&r);
-		uint64_t packets = proc_get_u64(&r);
-		uint64_t bytes = proc_get_u64(&r);
-		const struct table_rule_chain *rule =
-		    program_rule(e->apply.current, number);
-
-		if (!r.ok || rule == NULL)
-			continue; /* of a program that comes or goes just now */
-		buf_add_cstr(out, first ? "\n" : ",\n");
-		add_rule(out, rule, packets, bytes);
-		first = false;
-	}
-	buf_add_cstr(out, "]\n");
-	blob_free(&blob);
+	buf_free(&list);
 }
 
 /* ---- diff ---- */

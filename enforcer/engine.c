@@ -297,6 +297,7 @@ finish(struct engine *e)
 	control_free(e->control);
 	e->control = NULL;
 	metrics_free(e->metrics);
+	e->metrics = NULL;
 	engine_audit_fini(e);
 	engine_kernel_fini(e);
 	engine_cut_fini(e); /* what waits for a time keeps the loop from ending */

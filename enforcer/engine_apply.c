@@ -202,6 +202,9 @@ take_over(struct engine *e)
 	if (!a->current->skeleton)
 		a->current->number = ++a->programs;
 	a->current->since = walltime_now();
+	if (a->current->arrived.ns != 0)
+		histogram_add(&a->programming,
+		    monotime_since(a->current->arrived, monotime_now()) / 1000);
 	a->refusal[0] = '\0';
 	log_applied(e);
 	if (!a->current->skeleton)
@@ -217,6 +220,8 @@ committed(struct engine *e, uint32_t generation)
 	a->last_apply_us = monotime_since(a->sent, monotime_now()) / 1000;
 	a->last_apply = walltime_now();
 	a->last_ops = count_ops(a);
+	if (a->last_ops != 0)
+		histogram_add(&a->commits, a->last_apply_us);
 	a->generation = generation;
 	a->table_known = true;
 	a->suspect = false;

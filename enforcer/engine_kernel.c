@@ -252,3 +252,36 @@ kernel_observation_read(struct arena *arena, const struct proc_msg *msg,
 	blob_free(&blob);
 	return rc;
 }
+
+/* ---- counters ---- */
+
+#define MAX_COUNTERS_BYTES (64u * 1024 * 1024)
+
+bool
+kernel_counters_read(const struct proc_msg *msg,
+    void (*each)(void *arg, uint32_t number, uint64_t packets, uint64_t bytes),
+    void *arg)
+{
+	struct err err = ERR_INIT;
+	struct proc_reader r = {.ok = false};
+	struct blob blob = {0};
+
+	if (msg == NULL)
+		return false;
+	proc_reader_init(&r, msg);
+	if ((int)proc_get_u32(&r) != 0 ||
+	    blob_get(&r, msg, MAX_COUNTERS_BYTES, &blob, &err) != 0)
+		return false;
+	r = (struct proc_reader){
+	    .data = (const uint8_t *)blob.data.ptr, .len = blob.data.len, .ok = true};
+	while (r.pos < r.len && r.ok) {
+		uint32_t number = proc_get_u32(&r);
+		uint64_t packets = proc_get_u64(&r);
+		uint64_t bytes = proc_get_u64(&r);
+
+		if (r.ok)
+			each(arg, number, packets, bytes);
+	}
+	blob_free(&blob);
+	return true;
+}

@@ -117,6 +117,8 @@ engine_source_arrived(struct engine *e, size_t index, int bundle_fd)
 	s->bundle_fd = bundle_fd;
 	if (s->state == SOURCE_UNREADABLE)
 		set_state(s, SOURCE_UNKNOWN); /* until it has been loaded */
+	if (e->load.arrived.ns == 0)
+		e->load.arrived = monotime_now();
 	e->load.dirty = true;
 	engine_load_start(e);
 }
@@ -247,6 +249,7 @@ after_work(uv_work_t *request, int status)
 		program_free(p);
 		return;
 	}
+	p->arrived = l->taken;
 	/* With other sources than there are now: made for nothing. */
 	if (p->source_count == e->settings.source_count)
 		finish_run(e, p);
@@ -305,5 +308,7 @@ engine_load_start(struct engine *e)
 		log_error("program-refused", "detail=\"cannot start a thread\"");
 		return;
 	}
+	l->taken = l->arrived;
+	l->arrived.ns = 0;
 	l->running = true;
 }

@@ -24,6 +24,7 @@
 #include "enforcer/audit_event.h"
 #include "enforcer/connection.h"
 #include "enforcer/flows.h"
+#include "enforcer/histogram.h"
 #include "enforcer/link.h"
 #include "enforcer/messages.h"
 #include "enforcer/plan_cold.h"
@@ -61,6 +62,8 @@ struct engine_load {
 	int fds[ENFORCER_MAX_SOURCES]; /* of the run */
 	size_t fd_count;
 	struct program *result;
+	monotime_t arrived;       /* the first that no run has taken yet; 0: none */
+	monotime_t taken;         /* the first that the run has taken */
 	uint64_t loads, failures; /* counters */
 	uint64_t warnings_hash;   /* of those that were told last */
 };
@@ -134,6 +137,8 @@ struct engine_apply {
 	bool ready_told;
 	uint64_t programs, heals, refusals, stale_total, looks, mismatches;
 	uint64_t last_apply_us;
+	struct histogram commits;     /* how long each took */
+	struct histogram programming; /* from a source's change to its being in force */
 	size_t last_ops;
 	walltime_t last_apply, last_heal;
 };
@@ -279,6 +284,11 @@ struct kernel_observation {
 /* Reads one into the arena. */
 MUST_CHECK int kernel_observation_read(struct arena *arena, const struct proc_msg *msg,
     struct kernel_observation *out, struct err *err);
+
+/* What MSG_COUNTED says: calls `each`; false if it cannot be read. `msg` may be NULL. */
+MUST_CHECK bool kernel_counters_read(const struct proc_msg *msg,
+    void (*each)(void *arg, uint32_t number, uint64_t packets, uint64_t bytes),
+    void *arg);
 
 /* ---- engine_apply.c ---- */
 

@@ -7,6 +7,7 @@
 #include "enforcer/server.h"
 
 #define QUESTION_BYTES 8192
+#define MAX_RULES      5000 /* in one answer; the rest is summed up */
 
 struct metrics {
 	struct engine *engine;
@@ -108,8 +109,10 @@ add_apply(const struct engine *e, struct buf *out)
 	add(out, "table_owned", "gauge", "1 if nobody else can change the table.",
 	    e->kernel.owned);
 	add(out, "programs_total", "counter", "Programs put in force.", a->programs);
-	add_seconds(out, "commit_duration_seconds", "How long the last commit took.",
-	    (int64_t)a->last_apply_us * 1000);
+	histogram_write(out, "ringfence_commit_duration_seconds",
+	    "How long the kernel took for a change.", &a->commits);
+	histogram_write(out, "ringfence_policy_programming_duration_seconds",
+	    "From a change of a source to its being in force.", &a->programming);
 	add(out, "heals_total", "counter",
 	    "Times that the table was changed by others and made anew.", a->heals);
 	add(out, "looks_total", "counter", "Times that the table was read back.",
@@ -187,10 +190,92 @@ metrics_write(const struct engine *e, struct buf *out)
 	add_apply(e, out);
 	add_connections(e, out);
 	add_flows(e, out);
+	add_seconds(out, "start_time_seconds", "When the engine started, in UNIX time.",
+	    e->started.ns);
 	add_head(out, "role_restarts_total", "counter", "Restarts of roles.");
 	for (size_t i = 0; i < e->role_count; i++)
 		buf_printf(out, "ringfence_role_restarts_total{role=\"%s\"} %u\n",
 		    e->roles[i].name, (unsigned)e->roles[i].restarts);
+}
+
+/* ---- rules ---- */
+
+/* A rule's labels, once for each of its two counters. */
+static void
+add_rule(struct buf *out, const char *what, const struct table_rule_chain *rule,
+    uint64_t value)
+{
+	buf_printf(out,
+	    "ringfence_rule_%s_total{number=\"%u\",action=\"%s\","
+	    "direction=\"%s\",kind=\"%s\",namespace=\"",
+	    what, (unsigned)rule->number, action_name(rule->action),
+	    direction_name(rule->dir), rule->policy_kind);
+	add_label(out, rule->namespace_path);
+	buf_add_cstr(out, "\",policy=\"");
+	add_label(out, rule->policy);
+	buf_add_cstr(out, "\",rule=\"");
+	if (rule->rule_name.len != 0)
+		add_label(out, rule->rule_name);
+	else if (rule->policy.len == 0)
+		buf_add_cstr(out, rule->comment);
+	else if (rule->isolation)
+		buf_add_cstr(out, "isolation");
+	else
+		buf_printf(out, "%u", (unsigned)rule->rule_index);
+	buf_printf(out, "\"} %llu\n", (unsigned long long)value);
+}
+
+struct rule_counters {
+	const struct program *program;
+	struct buf packets, bytes;
+	size_t count;
+	uint64_t denied[DIRECTION_COUNT];
+};
+
+static void
+on_counter(void *arg, uint32_t number, uint64_t packets, uint64_t bytes)
+{
+	struct rule_counters *c = arg;
+	const struct table_rule_chain *rule = program_rule(c->program, number);
+
+	if (rule == NULL)
+		return; /* of a program that comes or goes just now */
+	if (rule->action == ACTION_DENY)
+		c->denied[rule->dir] += packets;
+	if (c->count++ >= MAX_RULES)
+		return;
+	add_rule(&c->packets, "packets", rule, packets);
+	add_rule(&c->bytes, "bytes", rule, bytes);
+}
+
+static void
+add_rules(const struct engine *e, const struct proc_msg *answer, struct buf *out)
+{
+	struct rule_counters c = {.program = e->apply.current};
+	bool read = c.program != NULL && kernel_counters_read(answer, on_counter, &c);
+
+	add(out, "rule_counters_read", "gauge",
+	    "1 if the counters of rules could be read.", read ? 1 : 0);
+	if (read) {
+		add_head(out, "policy_drop_packets_total", "counter",
+		    "First packets of connections that policy denied, by direction.");
+		for (unsigned d = 0; d < DIRECTION_COUNT; d++)
+			buf_printf(out,
+			    "ringfence_policy_drop_packets_total{direction=\"%s\"} "
+			    "%llu\n",
+			    direction_name((enum direction)d),
+			    (unsigned long long)c.denied[d]);
+		add_head(out, "rule_packets_total", "counter",
+		    "First packets of connections that a rule decided.");
+		buf_add_str(out, buf_str(&c.packets));
+		add_head(out, "rule_bytes_total", "counter", "Their bytes.");
+		buf_add_str(out, buf_str(&c.bytes));
+		add(out, "rules_not_listed", "gauge",
+		    "Rules beyond those whose counters are listed.",
+		    c.count > MAX_RULES ? c.count - MAX_RULES : 0);
+	}
+	buf_free(&c.packets);
+	buf_free(&c.bytes);
 }
 
 /* ---- HTTP ---- */
@@ -211,13 +296,41 @@ answer(struct server_conn *conn, const char *status, const char *type, struct st
 }
 
 static void
-answer_metrics(struct engine *e, struct server_conn *conn)
+send_metrics(
+    struct engine *e, struct server_conn *conn, const struct proc_msg *counters)
 {
 	struct buf body = {0};
 
 	metrics_write(e, &body);
+	add_rules(e, counters, &body);
 	answer(conn, "200 OK", "text/plain; version=0.0.4", buf_str(&body));
 	buf_free(&body);
+}
+
+static void
+on_counted(struct engine *e, const struct proc_msg *counters, void *arg)
+{
+	uint64_t *id = arg;
+	struct server_conn *conn =
+	    e->metrics != NULL ? server_find(e->metrics->server, *id) : NULL;
+
+	if (conn != NULL)
+		send_metrics(e, conn, counters);
+	free(id);
+}
+
+/* With the counters of rules, if the kernel role tells them. */
+static void
+answer_metrics(struct engine *e, struct server_conn *conn)
+{
+	uint64_t *id = xcalloc(1, sizeof(*id));
+	struct err err = ERR_INIT;
+
+	*id = server_conn_id(conn);
+	if (engine_kernel_ask(e, MSG_COUNTERS, NULL, -1, on_counted, id, &err) == 0)
+		return;
+	free(id);
+	send_metrics(e, conn, NULL);
 }
 
 /* That we answer says that the loop turns; without a kernel role nothing can be changed or

@@ -221,6 +221,8 @@ nft_begin(struct nft *n, struct nft_build *b, struct table_settings settings,
 	nft_build_init(b, n->seq, settings);
 	b->owned = n->owned;
 	b->copies = *copies;
+	b->counted = n->counted;
+	b->counted_count = n->counted_count;
 	nft_build_batch(b, true, generation);
 }
 
@@ -246,8 +248,31 @@ nft_commit(struct nft *n, struct nft_build *build, uint32_t generation,
 	return rc;
 }
 
-int
-nft_apply(struct nft *n, const struct op_batch *batch, uint32_t generation,
+/* Chains that are made anew go on counting where they were. What comes in between is not
+ * counted; that there is no table, or that it cannot be read, is no fault here. */
+static void
+keep_counters(struct nft *n, const struct op_batch *batch)
+{
+	struct err err = ERR_INIT;
+	bool anew = false;
+
+	for (size_t i = 0; i < batch->count && !anew; i++)
+		anew = batch->ops[i].kind == OP_TABLE ||
+		       batch->ops[i].kind == OP_CHAIN_REPLACE;
+	if (anew && nft_counters(n, &n->counted, &n->counted_count, &err) != 0)
+		n->counted_count = 0;
+}
+
+static void
+forget_counters(struct nft *n)
+{
+	free(n->counted);
+	n->counted = NULL;
+	n->counted_count = 0;
+}
+
+static int
+apply(struct nft *n, const struct op_batch *batch, uint32_t generation,
     uint32_t *out_generation, struct nft_refusal *out_refusal, struct err *err)
 {
 	static const struct nft_copies first;
@@ -255,9 +280,6 @@ nft_apply(struct nft *n, const struct op_batch *batch, uint32_t generation,
 	bool anew;
 	int rc = 0;
 
-	memset(out_refusal, 0, sizeof(*out_refusal));
-	if (batch->count == 0)
-		return nft_generation(n, out_generation, err);
 	anew = batch->ops[0].kind == OP_TABLE;
 	if (!anew && !n->copies_known)
 		rc = nft_find_copies(n, err);
@@ -274,6 +296,21 @@ nft_apply(struct nft *n, const struct op_batch *batch, uint32_t generation,
 		n->copies = first;
 		n->copies_known = rc == 0;
 	}
+	return rc;
+}
+
+int
+nft_apply(struct nft *n, const struct op_batch *batch, uint32_t generation,
+    uint32_t *out_generation, struct nft_refusal *out_refusal, struct err *err)
+{
+	int rc;
+
+	memset(out_refusal, 0, sizeof(*out_refusal));
+	if (batch->count == 0)
+		return nft_generation(n, out_generation, err);
+	keep_counters(n, batch);
+	rc = apply(n, batch, generation, out_generation, out_refusal, err);
+	forget_counters(n);
 	return rc;
 }
 

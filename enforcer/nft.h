@@ -53,6 +53,9 @@ struct nft_counter {
 	uint64_t bytes;
 };
 
+/* The one of a number, in a sorted list; NULL. */
+MUST_CHECK const struct nft_counter *nft_counter_of(
+    const struct nft_counter *counters, size_t count, uint32_t number);
 /* Reads all rule chains' counters, sorted by number; the caller frees *out_counters. */
 MUST_CHECK int nft_counters(struct nft *n, struct nft_counter **out_counters,
     size_t *out_count, struct err *err);

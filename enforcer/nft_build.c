@@ -310,7 +310,8 @@ rule_comment(struct nftnl_rule *r, const char *comment)
 }
 
 static void
-rule_message(struct nft_build *b, const char *chain, const struct table_rule *source)
+rule_message(struct nft_build *b, const char *chain, const struct table_rule *source,
+    const struct nft_counter *counted)
 {
 	struct nftnl_rule *r = must(nftnl_rule_alloc());
 	struct nlmsghdr *header =
@@ -319,7 +320,7 @@ rule_message(struct nft_build *b, const char *chain, const struct table_rule *so
 	if (nftnl_rule_set_str(r, NFTNL_RULE_TABLE, TABLE_NAME) != 0 ||
 	    nftnl_rule_set_str(r, NFTNL_RULE_CHAIN, chain) != 0)
 		base_die("out of memory");
-	nft_rule_exprs(r, source, &b->settings, &b->copies);
+	nft_rule_exprs(r, source, b, counted);
 	rule_comment(r, source->comment);
 	nftnl_rule_nlmsg_build_payload(header, r);
 	nft_build_end(b, header);
@@ -341,7 +342,7 @@ nft_build_chain_rules(struct nft_build *b, const struct table_chain *chain)
 {
 	flush_chain_message(b, chain->name);
 	for (size_t i = 0; i < chain->rule_count; i++)
-		rule_message(b, chain->name, &chain->rules[i]);
+		rule_message(b, chain->name, &chain->rules[i], NULL);
 }
 
 void
@@ -349,6 +350,8 @@ nft_build_rule_chain(
     struct nft_build *b, const struct table_rule_chain *chain, enum op_kind kind)
 {
 	struct table_rule rules[TABLE_RULE_CHAIN_RULES];
+	const struct nft_counter *counted =
+	    nft_counter_of(b->counted, b->counted_count, chain->number);
 	char name[NFT_CHAIN_NAME_BYTES];
 	size_t count;
 
@@ -364,7 +367,7 @@ nft_build_rule_chain(
 		    b, NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL, name, NULL);
 	count = table_rule_chain_rules(chain, &b->settings, rules);
 	for (size_t i = 0; i < count; i++)
-		rule_message(b, name, &rules[i]);
+		rule_message(b, name, &rules[i], i == 0 ? counted : NULL);
 }
 
 void
@@ -406,6 +409,6 @@ nft_build_table(struct nft_build *b)
 	for (size_t i = 0; i < table_chain_count; i++) {
 		for (size_t r = 0; r < table_chains[i].rule_count; r++)
 			rule_message(
-			    b, table_chains[i].name, &table_chains[i].rules[r]);
+			    b, table_chains[i].name, &table_chains[i].rules[r], NULL);
 	}
 }

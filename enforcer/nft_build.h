@@ -7,7 +7,7 @@
 
 #include <libmnl/libmnl.h>
 
-#include "enforcer/ops.h"
+#include "enforcer/nft.h"
 
 /* Flags of tables, newer than Debian's headers. */
 #define NFT_OWNER   0x2u /* NFT_TABLE_F_OWNER: others have no say in it */
@@ -40,6 +40,9 @@ struct nft_build {
 	struct table_settings settings;
 	bool owned; /* a table is the socket's, and outlives it */
 	struct nft_copies copies;
+	/* What chains that are made anew have counted so far; sorted by number. */
+	const struct nft_counter *counted;
+	size_t counted_count;
 	struct nft_origin now; /* what the next message comes from */
 };
 
@@ -78,9 +81,10 @@ void nft_build_rule_chain(
 #define NFT_CHAIN_NAME_BYTES 24
 const char *nft_chain_name(uint32_t number, char *out);
 
-/* Appends a rule's statements to a libnftnl rule as expressions. */
+/* Appends a rule's statements to a libnftnl rule as expressions. `counted`: what its
+ * counter begins with, or NULL. */
 struct nftnl_rule;
 void nft_rule_exprs(struct nftnl_rule *rule, const struct table_rule *source,
-    const struct table_settings *settings, const struct nft_copies *copies);
+    const struct nft_build *build, const struct nft_counter *counted);
 
 #endif

@@ -168,6 +168,7 @@ load_key(struct nftnl_rule *rule, const struct table_stmt *s)
 struct context {
 	const struct table_settings *settings;
 	const struct nft_copies *copies;
+	const struct nft_counter *counted;
 };
 
 static void
@@ -263,6 +264,17 @@ priority_const(struct nftnl_rule *rule, uint32_t value)
 }
 
 static void
+counter(struct nftnl_rule *rule, const struct nft_counter *counted)
+{
+	struct nftnl_expr *e = expr_new(rule, "counter");
+
+	if (counted == NULL)
+		return;
+	nftnl_expr_set_u64(e, NFTNL_EXPR_CTR_PACKETS, counted->packets);
+	nftnl_expr_set_u64(e, NFTNL_EXPR_CTR_BYTES, counted->bytes);
+}
+
+static void
 log_to_group(struct nftnl_rule *rule, uint16_t group, uint32_t number)
 {
 	struct nftnl_expr *e = expr_new(rule, "log");
@@ -328,7 +340,7 @@ add_stmt(struct nftnl_rule *rule, const struct table_stmt *s, const struct conte
 		lookup(rule, s, c, &to_verdict);
 		break;
 	case STMT_COUNTER:
-		(void)expr_new(rule, "counter");
+		counter(rule, c->counted);
 		break;
 	case STMT_LOG:
 		log_to_group(rule, c->settings->log_group, s->value);
@@ -360,9 +372,9 @@ add_stmt(struct nftnl_rule *rule, const struct table_stmt *s, const struct conte
 
 void
 nft_rule_exprs(struct nftnl_rule *rule, const struct table_rule *source,
-    const struct table_settings *settings, const struct nft_copies *copies)
+    const struct nft_build *build, const struct nft_counter *counted)
 {
-	const struct context context = {settings, copies};
+	const struct context context = {&build->settings, &build->copies, counted};
 
 	for (size_t i = 0; i < source->count; i++)
 		add_stmt(rule, &source->stmts[i], &context);

@@ -265,6 +265,16 @@ compare_counters(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+const struct nft_counter *
+nft_counter_of(const struct nft_counter *counters, size_t count, uint32_t number)
+{
+	const struct nft_counter key = {.number = number};
+
+	return count == 0
+		   ? NULL
+		   : bsearch(&key, counters, count, sizeof(key), compare_counters);
+}
+
 int
 nft_counters(struct nft *n, struct nft_counter **out_counters, size_t *out_count,
     struct err *err)

@@ -17,6 +17,9 @@ struct nft {
 	bool owned;    /* tables are */
 	bool copies_known;
 	struct nft_copies copies; /* that the rules refer to */
+	struct nft_counter
+	    *counted; /* before the transaction, for what it makes anew */
+	size_t counted_count;
 };
 
 /*

@@ -15,8 +15,8 @@ enum op_kind {
 	OP_DELETE,    /* elements out of a set; only sets that are no interval sets */
 	OP_FLUSH,     /* every element out of a set: interval sets before OP_ADD */
 	OP_CHAIN_ADD, /* a chain rule_N with its rules */
-	OP_CHAIN_REPLACE, /* its rules flushed and added anew (its counter starts again) */
-	OP_CHAIN_DELETE, /* a chain rule_N that nothing refers to any more */
+	OP_CHAIN_REPLACE, /* its rules flushed and added anew; its counter goes on */
+	OP_CHAIN_DELETE,  /* a chain rule_N that nothing refers to any more */
 };
 
 struct op {

@@ -27,6 +27,7 @@ struct program {
 	    number; /* 1 is the first that this process put in force; 0 a skeleton */
 	walltime_t since;
 	uint64_t load_us, compile_us;
+	monotime_t arrived; /* the first of what is new in it */
 };
 
 /* Makes a program of sealed bundles, one for each source, in the settings' order. Never

@@ -234,6 +234,38 @@ def test_edit_of_one_rule_keeps_counters_of_others(lab, enforcer):
     assert after["packets"] == rule["packets"]
 
 
+def test_counters_go_on_whatever_is_made_anew(lab, enforcer):
+    """The rule's place, the whole table, the daemon."""
+    def web():
+        return next(r for r in enforcer.ask_json("rules") if r["rule"] == "web")
+
+    assert lab.probe("web", "db", "tcp", 5432).state == "open"
+    before = web()
+    assert before["packets"] >= 1
+    enforcer.write("db.yaml", "# another line\n" + DB)
+    enforcer.wait_generation(enforcer.generation() + 1)
+    assert web()["line"] == before["line"] + 1
+    assert web()["packets"] == before["packets"]
+    enforcer.stop()
+    enforcer.start()
+    assert web()["packets"] == before["packets"] and web()["bytes"] == before["bytes"]
+    assert lab.probe("web", "db", "tcp", 5432).state == "open"
+    assert web()["packets"] == before["packets"] + 1
+
+
+def test_top_tells_the_busiest_rules(lab, enforcer):
+    with Watch(lab, [("web", "db", "udp", 53), ("world", "db", "tcp", 80)], 100):
+        found = enforcer.ask_json("top", "--count", "5")
+        assert {rule["comment"].split(":")[0].rsplit(" ", 1)[0] for rule in found} == {
+            "Policy /acme/shop/db ingress allow rule 0 (web)",
+            "Policy /acme/shop/db ingress isolation"}
+        assert all(rule["packetsPerSecond"] > 0 for rule in found)
+        assert len(enforcer.ask_json("top", "--count", "1")) == 1
+        text = enforcer.ask("top").stdout
+    assert text.startswith("   PACKETS/S") and "allow rule 0 (web)" in text
+    assert enforcer.ask("top", "--interval", "0", check=False).returncode == 2
+
+
 # --- bad input ---
 
 
@@ -644,6 +676,76 @@ def test_full_audit_disk_holds_changes_but_keeps_enforcing(lab, idle):
     idle.wait_generation(before + 1)
     wait_until(lambda: lab.probe("web", "db", "tcp", 80).state == "open", 10)
     idle.stop()
+
+
+# --- metrics ---
+
+
+def samples(text):
+    """{name of a sample: number of its lines}, having checked that all is well-formed."""
+    types, found = {}, {}
+    label = r'[a-zA-Z_]\w*="(?:[^"\\\n]|\\[\\"n])*"'
+    line_form = re.compile(rf"([a-zA-Z_:]\w*)(\{{{label}(?:,{label})*\}})? (\S+)")
+    seen = set()
+    for line in text.splitlines():
+        if line.startswith("# TYPE "):
+            _, _, name, kind = line.split()
+            assert name not in types and f"# HELP {name} " in text, name
+            assert kind != "counter" or name.endswith("_total"), name
+            types[name] = kind
+        elif not line.startswith("# HELP "):
+            match = line_form.fullmatch(line)
+            assert match, line
+            base = re.sub(r"_(bucket|sum|count)$", "", match[1])
+            assert types.get(match[1]) or types.get(base) == "histogram", line
+            assert (match[1], match[2]) not in seen, line
+            seen.add((match[1], match[2]))
+            float(match[3])
+            found[match[1]] = found.get(match[1], 0) + 1
+    return found
+
+
+def test_metrics_are_well_formed_and_count_rules(lab, enforcer):
+    enforcer.write("db.yaml", DB.replace("name: web,", r'name: "a \"b\" \\ c",'))
+    enforcer.wait_generation(enforcer.generation() + 1)
+    assert lab.probe("web", "db", "tcp", 80).state == "closed"
+    code, text = enforcer.page("/metrics")
+    found = samples(text)
+    assert code == 200 and found["ringfence_rule_packets_total"] >= 3
+    assert r'rule="a \"b\" \\ c"' in text
+    assert re.search(r'ringfence_rule_packets_total\{number="\d+",action="deny",'
+                     r'direction="ingress",kind="Policy",namespace="/acme/shop",'
+                     r'policy="db",rule="isolation"\} [1-9]', text)
+    assert 'ringfence_policy_drop_packets_total{direction="ingress"} 0' not in text
+    assert enforcer.metric("ringfence_policy_programming_duration_seconds_count") >= 2
+    assert enforcer.metric('ringfence_commit_duration_seconds_bucket{le="+Inf"}') >= 2
+
+
+def test_metrics_are_told_without_a_kernel_role(enforcer):
+    role = enforcer.role("kernel")
+    os.kill(enforcer.process.pid, signal.SIGSTOP)  # it starts no other
+    try:
+        os.kill(role, signal.SIGKILL)
+        wait_until(lambda: enforcer.page("/healthz")[0] == 503, 10, "it to be noticed")
+        text = enforcer.page("/metrics")[1]
+        samples(text)
+        assert "ringfence_rule_counters_read 0" in text
+    finally:
+        os.kill(enforcer.process.pid, signal.SIGCONT)
+    wait_until(lambda: enforcer.page("/healthz")[0] == 200, 10, "a new kernel role")
+
+
+def test_dashboard_asks_for_what_there_is(enforcer):
+    path = rf.ROOT / "samples" / "grafana" / "ringfence-node.json"
+    dashboard = json.loads(path.read_text())
+    found = samples(enforcer.page("/metrics")[1])
+    asked = set()
+    for panel in dashboard["panels"]:
+        assert panel["title"] and panel["targets"]
+        for target in panel["targets"]:
+            asked |= set(re.findall(r"ringfence_\w+", target["expr"]))
+    assert len(asked) > 15
+    assert asked <= set(found), asked - set(found)
 
 
 # --- what other programs see ---
