@@ -352,6 +352,9 @@ make_plan(struct engine *e)
 		plan_at_once(a->plan_arena, from, &a->pending->content, &a->stages);
 	a->stage = 0;
 	a->whole = from == NULL;
+	/* What others have done to a table is best undone by making another. */
+	if (a->whole && !a->drift && a->stages.count == 1)
+		a->stages.batches[0].ops[0].kind = OP_RESTORE;
 }
 
 static void

@@ -81,6 +81,7 @@ nft_build_op(struct nft_build *b, const struct op_batch *batch, size_t index)
 	b->now.op = (uint32_t)index;
 	switch (op->kind) {
 	case OP_TABLE:
+	case OP_RESTORE:
 		nft_build_table(b);
 		break;
 	case OP_ADD:
@@ -258,6 +259,7 @@ keep_counters(struct nft *n, const struct op_batch *batch)
 
 	for (size_t i = 0; i < batch->count && !anew; i++)
 		anew = batch->ops[i].kind == OP_TABLE ||
+		       batch->ops[i].kind == OP_RESTORE ||
 		       batch->ops[i].kind == OP_CHAIN_REPLACE;
 	if (anew && nft_counters(n, &n->counted, &n->counted_count, &err) != 0)
 		n->counted_count = 0;
@@ -280,7 +282,10 @@ apply(struct nft *n, const struct op_batch *batch, uint32_t generation,
 	bool anew;
 	int rc = 0;
 
-	anew = batch->ops[0].kind == OP_TABLE;
+	anew = batch->ops[0].kind == OP_TABLE || batch->ops[0].kind == OP_RESTORE;
+	if (batch->ops[0].kind == OP_RESTORE &&
+	    nft_restore(n, batch, out_generation, out_refusal, err) == 0)
+		return 0;
 	if (!anew && !n->copies_known)
 		rc = nft_find_copies(n, err);
 	if (rc != 0)

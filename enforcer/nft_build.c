@@ -338,6 +338,34 @@ flush_chain_message(struct nft_build *b, const char *chain)
 }
 
 void
+nft_build_awake(struct nft_build *b)
+{
+	struct nlmsghdr *header = nft_build_begin(b, NFT_MSG_NEWTABLE, NLM_F_CREATE);
+
+	mnl_attr_put_strz(header, NFTA_TABLE_NAME, TABLE_NAME);
+	mnl_attr_put_u32(
+	    header, NFTA_TABLE_FLAGS, b->owned ? htonl(NFT_OWNER | NFT_PERSIST) : 0);
+	nft_build_end(b, header);
+}
+
+void
+nft_build_flush_rules(struct nft_build *b)
+{
+	struct nlmsghdr *header = nft_build_begin(b, NFT_MSG_DELRULE, 0);
+
+	mnl_attr_put_strz(header, NFTA_RULE_TABLE, TABLE_NAME);
+	nft_build_end(b, header);
+}
+
+void
+nft_build_constant_chains(struct nft_build *b)
+{
+	for (size_t i = 0; i < table_chain_count; i++)
+		chain_message(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE, table_chains[i].name,
+		    &table_chains[i]);
+}
+
+void
 nft_build_chain_rules(struct nft_build *b, const struct table_chain *chain)
 {
 	flush_chain_message(b, chain->name);
@@ -403,9 +431,7 @@ nft_build_table(struct nft_build *b)
 	    b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, TABLE_NAME, b->owned);
 	for (size_t i = 0; i < SET_COUNT; i++)
 		add_set_message(b, (enum table_set_id)i);
-	for (size_t i = 0; i < table_chain_count; i++)
-		chain_message(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE, table_chains[i].name,
-		    &table_chains[i]);
+	nft_build_constant_chains(b);
 	for (size_t i = 0; i < table_chain_count; i++) {
 		for (size_t r = 0; r < table_chains[i].rule_count; r++)
 			rule_message(

@@ -72,6 +72,11 @@ void nft_build_elements(struct nft_build *b, bool add, enum table_set_id set,
 void nft_build_flush(struct nft_build *b, enum table_set_id set);
 /* Adds an empty set, or deletes one that no rule refers to any more. */
 void nft_build_set(struct nft_build *b, enum table_set_id set, bool add);
+/* The table is awake, and ours if tables are. */
+void nft_build_awake(struct nft_build *b);
+/* No rule is left in the table; and the constant chains, be they there or not. */
+void nft_build_flush_rules(struct nft_build *b);
+void nft_build_constant_chains(struct nft_build *b);
 /* The rules of a constant chain, anew. */
 void nft_build_chain_rules(struct nft_build *b, const struct table_chain *chain);
 void nft_build_rule_chain(

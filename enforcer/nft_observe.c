@@ -137,8 +137,8 @@ struct rules_reader {
 	bool failed;
 };
 
-static bool
-chain_number(const char *chain, uint32_t *out_number)
+bool
+nft_chain_number(const char *chain, uint32_t *out_number)
 {
 	uint64_t number;
 
@@ -157,7 +157,7 @@ note_counter(struct rules_reader *r, const char *chain, struct nftnl_rule *rule)
 	struct nftnl_expr *e;
 	uint32_t number;
 
-	if (!chain_number(chain, &number) ||
+	if (!nft_chain_number(chain, &number) ||
 	    (r->count != 0 && r->counters[r->count - 1].number == number))
 		return;
 	iter = nftnl_expr_iter_create(rule);

@@ -44,6 +44,27 @@ MUST_CHECK int nft_commit(struct nft *n, struct nft_build *build, uint32_t gener
 /* Messages for one operation of a batch. */
 void nft_build_op(struct nft_build *b, const struct op_batch *batch, size_t index);
 
+/* What is being swapped. */
+struct nft_swap {
+	const struct op_batch *batch;
+	bool sets[SET_COUNT];
+	struct nft_copies next;
+};
+
+/* nft_swap.c: every interval set. */
+void nft_swap_all(
+    const struct nft *n, const struct op_batch *batch, struct nft_swap *out);
+/* Makes the copies, with the batch's elements; deletes those that are named. */
+MUST_CHECK int nft_make_copies(struct nft *n, const struct nft_swap *s,
+    uint32_t generation, struct nft_refusal *out_refusal, struct err *err);
+MUST_CHECK int nft_delete_copies(struct nft *n, const struct nft_swap *s,
+    const struct nft_copies *copies, struct err *err);
+
+/* nft_restore.c: as nft_apply, for a batch that makes the table anew (OP_RESTORE), in the
+ * table that is there. Any error: nothing has changed, and it has to be made anew. */
+MUST_CHECK int nft_restore(struct nft *n, const struct op_batch *batch,
+    uint32_t *out_generation, struct nft_refusal *out_refusal, struct err *err);
+
 /* nft_swap.c: true if a batch replaces interval sets; as nft_apply, for such a one. */
 MUST_CHECK bool nft_swaps(const struct op_batch *batch);
 MUST_CHECK int nft_apply_swap(struct nft *n, const struct op_batch *batch,
@@ -52,6 +73,8 @@ MUST_CHECK int nft_apply_swap(struct nft *n, const struct op_batch *batch,
 
 /* Finds out which copies of sets there are. ERR_STALE: of some both, or none. */
 MUST_CHECK int nft_find_copies(struct nft *n, struct err *err);
+/* The number of a rule chain; false: it is none. */
+MUST_CHECK bool nft_chain_number(const char *chain, uint32_t *out_number);
 /* The table's flags. ERR_NOT_FOUND if it is not there. */
 MUST_CHECK int nft_table_flags(struct nft *n, uint32_t *out_flags, struct err *err);
 /* Adds to a digest what holds the rules: the table's flags, the chains' hooks, priorities

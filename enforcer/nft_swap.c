@@ -26,16 +26,10 @@ nft_swaps(const struct op_batch *batch)
 	return false;
 }
 
-struct swap {
-	const struct op_batch *batch;
-	bool sets[SET_COUNT];
-	struct nft_copies next;
-};
-
 static void
-make_swap(const struct nft *n, const struct op_batch *batch, struct swap *out)
+make_swap(const struct nft *n, const struct op_batch *batch, struct nft_swap *out)
 {
-	*out = (struct swap){.batch = batch, .next = n->copies};
+	*out = (struct nft_swap){.batch = batch, .next = n->copies};
 	for (size_t i = 0; i < batch->count; i++) {
 		const struct op *op = &batch->ops[i];
 
@@ -46,8 +40,19 @@ make_swap(const struct nft *n, const struct op_batch *batch, struct swap *out)
 	}
 }
 
+void
+nft_swap_all(const struct nft *n, const struct op_batch *batch, struct nft_swap *out)
+{
+	*out = (struct nft_swap){.batch = batch, .next = n->copies};
+	for (size_t set = 0; set < SET_COUNT; set++) {
+		out->sets[set] = table_sets[set].interval;
+		if (out->sets[set])
+			out->next.second[set] = !n->copies.second[set];
+	}
+}
+
 static void
-build_sets(struct nft_build *b, const struct swap *s, bool add)
+build_sets(struct nft_build *b, const struct nft_swap *s, bool add)
 {
 	for (int set = 0; set < SET_COUNT; set++) {
 		if (s->sets[set])
@@ -55,8 +60,8 @@ build_sets(struct nft_build *b, const struct swap *s, bool add)
 	}
 }
 
-static int
-make_copies(struct nft *n, const struct swap *s, uint32_t generation,
+int
+nft_make_copies(struct nft *n, const struct nft_swap *s, uint32_t generation,
     struct nft_refusal *out_refusal, struct err *err)
 {
 	struct nft_build build;
@@ -86,7 +91,7 @@ refers(const struct table_chain *chain, const bool *sets)
 }
 
 static int
-refer_to_copies(struct nft *n, const struct swap *s, uint32_t generation,
+refer_to_copies(struct nft *n, const struct nft_swap *s, uint32_t generation,
     struct nft_refusal *out_refusal, struct err *err)
 {
 	struct nft_build build;
@@ -104,9 +109,9 @@ refer_to_copies(struct nft *n, const struct swap *s, uint32_t generation,
 	return nft_commit(n, &build, generation, &now, out_refusal, err);
 }
 
-static int
-delete_copies(struct nft *n, const struct swap *s, const struct nft_copies *copies,
-    struct err *err)
+int
+nft_delete_copies(struct nft *n, const struct nft_swap *s,
+    const struct nft_copies *copies, struct err *err)
 {
 	struct nft_refusal refusal;
 	struct nft_build build;
@@ -132,11 +137,11 @@ nft_apply_swap(struct nft *n, const struct op_batch *batch, uint32_t generation,
     uint32_t *out_generation, struct nft_refusal *out_refusal, struct err *err)
 {
 	const struct nft_copies former = n->copies;
-	struct swap s;
+	struct nft_swap s;
 	int rc;
 
 	make_swap(n, batch, &s);
-	rc = make_copies(n, &s, generation, out_refusal, err);
+	rc = nft_make_copies(n, &s, generation, out_refusal, err);
 	if (rc != 0) {
 		n->copies_known = false; /* an answer may have been lost */
 		return rc;
@@ -144,14 +149,14 @@ nft_apply_swap(struct nft *n, const struct op_batch *batch, uint32_t generation,
 	rc = refer_to_copies(n, &s, later(generation, 1), out_refusal, err);
 	if (rc != 0) {
 		struct err other = ERR_INIT;
-		int left = delete_copies(n, &s, &s.next, &other);
+		int left = nft_delete_copies(n, &s, &s.next, &other);
 
 		(void)left; /* then both are found, and the table is made anew */
 		n->copies_known = false;
 		return rc;
 	}
 	n->copies = s.next;
-	rc = delete_copies(n, &s, &former, err);
+	rc = nft_delete_copies(n, &s, &former, err);
 	if (rc != 0) {
 		n->copies_known = false;
 		return rc;

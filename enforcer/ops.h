@@ -11,6 +11,7 @@
 
 enum op_kind {
 	OP_TABLE = 1, /* make the table anew: delete it, add constant sets and chains */
+	OP_RESTORE, /* the same for a table that nobody else has changed: in place, if it can be */
 	OP_ADD,       /* elements into a set; must not be there yet */
 	OP_DELETE,    /* elements out of a set; only sets that are no interval sets */
 	OP_FLUSH,     /* every element out of a set: interval sets before OP_ADD */

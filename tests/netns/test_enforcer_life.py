@@ -278,6 +278,16 @@ def test_foreign_change_is_healed(lab, plain, name):
     assert plain.metric("ringfence_heals_total") == 1
 
 
+@pytest.mark.parametrize("name", CHANGES)
+def test_change_while_nobody_looked_is_undone_at_start(lab, plain, name):
+    plain.stop()
+    lab.node.nft(change_text(lab, name))
+    plain.start()
+    check_enforcing(lab)
+    plain.wait_settled()
+    assert plain.ask("diff").returncode == 0
+
+
 def test_heals_again_and_again(lab, plain):
     for count in range(1, 6):
         wait_healed(plain, lab, count, nft(lab, "flush ruleset"))

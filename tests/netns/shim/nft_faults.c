@@ -22,8 +22,9 @@ struct faults {
 	uint32_t send_fails;   /* the transaction is not even sent: ENOBUFS */
 	uint32_t refused;      /* its last message is one that the kernel refuses */
 	uint32_t answers_lost; /* it is committed, and the answer does not fit */
-	uint32_t dies_before, dies_after; /* its sender ends, before or after it is sent */
-	uint32_t done[5];                 /* how often each has happened */
+	uint32_t dies_before,
+	    dies_after;   /* its sender ends, before or after it is sent */
+	uint32_t done[5]; /* how often each has happened */
 };
 
 static struct faults *faults;

@@ -532,6 +532,39 @@ START_TEST(interval_sets_stay_when_something_is_refused)
 }
 END_TEST
 
+/* In the table that is there: another program, chains kept and gone, counters going on;
+ * where there is none, or one with something foreign in it, it is made. */
+START_TEST(restore_makes_one_table_of_another)
+{
+	const struct table_content content = make_content();
+	struct op_batch whole = make_batch(&content);
+	struct table_content other = content;
+	struct op_batch again;
+	struct nft_observed before, seen;
+
+	whole.ops[0].kind = OP_RESTORE;
+	(void)apply(&whole); /* nothing is there */
+	ck_assert_int_eq(nft_observe(nft, arena, &before, &err), 0);
+	if (_i == 1)
+		free(output_of("nft add chain inet ringfence foreign && echo done"));
+	other.rule_chain_count--; /* rule_6000 goes, and what refers to it */
+	other.element_count[SET_RULES]--;
+	other.element_count[SET_PEER4_IN_NET] = 1;
+	again = make_batch(&other);
+	again.ops[0].kind = OP_RESTORE;
+	(void)apply(&again);
+	ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), 0);
+	ck_assert_uint_eq(seen.rule_chain_count, ARRAY_LEN(chains) - 1);
+	ck_assert_uint_eq(seen.element_count[SET_PEER4_IN_NET], 1);
+	ck_assert_uint_eq(seen.element_count[SET_CELL4_IN_RANGE], ARRAY_LEN(range4));
+	(void)apply(&whole);
+	ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), 0);
+	for (size_t s = 0; s < SET_COUNT; s++)
+		ck_assert_uint_eq(seen.element_count[s], content.element_count[s]);
+	ck_assert_mem_eq(seen.rules_digest, before.rules_digest, 32);
+}
+END_TEST
+
 /* As when the process ends in the middle: which copy is the one cannot be told. */
 START_TEST(set_that_is_there_twice_is_found)
 {
@@ -595,6 +628,7 @@ main(void)
 	tcase_add_test(tc, delete_table_returns_zero_with_and_without_a_table);
 	tcase_add_test(tc, interval_sets_are_replaced_and_rules_are_as_before);
 	tcase_add_loop_test(tc, interval_sets_stay_when_something_is_refused, 0, 2);
+	tcase_add_loop_test(tc, restore_makes_one_table_of_another, 0, 2);
 	tcase_add_test(tc, set_that_is_there_twice_is_found);
 	tcase_add_test(tc, counters_returns_one_of_each_rule_chain);
 	suite_add_tcase(suite, tc);
