@@ -18,6 +18,8 @@
 #define EXIT_MISTAKE    2
 #define MOST_FLOWS      1000
 #define MOST_INTERVAL_S 3600
+#define MOST_WAIT_S     300
+#define WAIT_S          30
 #define TOP_RULES       20
 
 struct client {
@@ -27,7 +29,7 @@ struct client {
 	bool json;
 	bool follow;
 	const char *count;
-	unsigned interval_s;
+	unsigned interval_s, wait_s;
 	char **words;
 	int word_count;
 };
@@ -50,6 +52,8 @@ static const struct client_command commands[] = {
 	NULL},
     {"diff", "", "how the kernel's table differs from what it should be", 0,
 	client_print_diff},
+    {"trace", "[--wait S] SRC DST PORT/PROTO", "one live packet, rule by rule", 3,
+	client_print_trace},
     {"explain", "SRC DST PORT/PROTO", "why a connection is allowed or denied", 3, NULL},
 };
 
@@ -105,6 +109,7 @@ parse(struct client *c, int argc, char **argv)
 	    {"follow", no_argument, NULL, 'F'},
 	    {"count", required_argument, NULL, 'n'},
 	    {"interval", required_argument, NULL, 'i'},
+	    {"wait", required_argument, NULL, 'w'},
 	    {"help", no_argument, NULL, 'h'},
 	    {NULL, 0, NULL, 0},
 	};
@@ -132,6 +137,12 @@ parse(struct client *c, int argc, char **argv)
 			if (!str_to_u64(str_from(optarg), MOST_FLOWS, &count))
 				return mistake(c, "no number up to 1000", optarg);
 			c->count = optarg;
+			break;
+		case 'w':
+			if (!str_to_u64(str_from(optarg), MOST_WAIT_S, &count) ||
+			    count == 0)
+				return mistake(c, "no number of seconds", optarg);
+			c->wait_s = (unsigned)count;
 			break;
 		case 'i':
 			if (!str_to_u64(str_from(optarg), MOST_INTERVAL_S, &count) ||
@@ -192,6 +203,8 @@ make_question(const struct client *c, const char *name, struct buf *out)
 		buf_printf(out, " %s", c->count);
 	for (int i = 0; i < c->word_count; i++)
 		buf_printf(out, " %s", c->words[i]);
+	if (strcmp(name, "trace") == 0)
+		buf_printf(out, " %u", c->wait_s);
 	buf_add_char(out, '\n');
 }
 
@@ -344,7 +357,8 @@ client_run(int argc, char **argv)
 {
 	struct client c = {.command = find_command(argv[0]),
 	    .control = DEFAULT_CONTROL,
-	    .interval_s = 1};
+	    .interval_s = 1,
+	    .wait_s = WAIT_S};
 	int rc = parse(&c, argc, argv);
 
 	if (rc != 0)

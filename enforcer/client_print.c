@@ -214,3 +214,28 @@ client_print_diff(struct str answer)
 	json_decref(root);
 	return count != 0 || rules_differ ? 1 : 0;
 }
+
+/* ---- trace ---- */
+
+int
+client_print_trace(struct str answer)
+{
+	json_t *root = load(answer);
+	json_t *step;
+	size_t i;
+
+	if (root == NULL)
+		return EXIT_MISTAKE;
+	json_array_foreach(json_object_get(root, "steps"), i, step)
+	{
+		const char *rule = json_string_value(json_object_get(step, "rule"));
+
+		(void)printf("%-16s %-8s %-16s %s\n", text_of(step, "chain"),
+		    text_of(step, "verdict"),
+		    json_object_get(step, "to") != NULL ? text_of(step, "to") : "",
+		    rule != NULL ? rule : text_of(step, "meaning"));
+	}
+	(void)printf("%s\n", text_of(root, "verdict"));
+	json_decref(root);
+	return 0;
+}

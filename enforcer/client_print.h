@@ -14,6 +14,7 @@ MUST_CHECK const char *client_error_of(struct str answer);
 int client_print_status(struct str answer);
 int client_print_rules(struct str answer);
 int client_print_diff(struct str answer);
+int client_print_trace(struct str answer);
 
 /* The rules that counted most between two answers to `rules`, at most `most`. */
 MUST_CHECK int client_print_top(

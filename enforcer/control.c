@@ -154,6 +154,30 @@ ask_explain_text(struct asked *a)
 	explain(a, true);
 }
 
+/* SRC DST PORT/PROTO SECONDS */
+static void
+ask_trace(struct asked *a)
+{
+	struct waiting *w = xcalloc(1, sizeof(*w));
+	struct err err = ERR_INIT;
+	struct buf question = {0}, why = {0};
+
+	w->conn = server_conn_id(a->conn);
+	w->answer = control_answer_trace;
+	if (!control_trace_question(
+		a->control->engine, a->words + 1, &question, &why)) {
+		refuse(a->conn, why.data);
+	} else if (engine_kernel_ask(a->control->engine, MSG_TRACE, &question, -1,
+		       on_answer, w, &err) == 0) {
+		w = NULL;
+	} else {
+		refuse(a->conn, "the kernel role does not answer; try again");
+	}
+	free(w);
+	buf_free(&question);
+	buf_free(&why);
+}
+
 static const struct {
 	const char *name;
 	size_t least, most; /* words after it */
@@ -166,6 +190,7 @@ static const struct {
     {"diff", 0, 0, ask_diff},
     {"explain", 3, 3, ask_explain},
     {"explain-text", 3, 3, ask_explain_text},
+    {"trace", 4, 4, ask_trace},
 };
 
 static void

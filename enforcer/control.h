@@ -4,6 +4,7 @@
  *
  *     status | rules | flows [COUNT] | flows-follow [COUNT] | diff
  *     explain SRC DST PORT/PROTO | explain-text SRC DST PORT/PROTO
+ *     trace SRC DST PORT/PROTO SECONDS
  *
  * An answer that is {"error": "..."} says why there is none.
  */
@@ -37,6 +38,12 @@ void control_answer_diff(
 /* `words`: SRC, DST, PORT/PROTO. */
 void control_answer_explain(
     struct engine *e, const struct str words[3], bool text, struct buf *out);
+/* control_trace.c: `words`: SRC, DST, PORT/PROTO, seconds to wait; the body of MSG_TRACE.
+ * False: why is appended. And what its answer says. */
+MUST_CHECK bool control_trace_question(
+    struct engine *e, const struct str words[4], struct buf *out, struct buf *why);
+void control_answer_trace(
+    struct engine *e, const struct proc_msg *answer, struct buf *out);
 void control_answer_error(struct buf *out, struct str why);
 
 #endif

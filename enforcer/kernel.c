@@ -16,6 +16,7 @@
 #include "enforcer/nflog.h"
 #include "enforcer/nft.h"
 #include "enforcer/settings.h"
+#include "enforcer/trace.h"
 
 #define START_MS 10000 /* for the parent to say what to do */
 /* How often the generation is looked at: others can do less to a table that is owned. */
@@ -30,6 +31,9 @@ struct kernel {
 	struct nft *nft;
 	bool owned; /* the table is, where the kernel has that */
 	struct conntrack *conntrack;
+	struct trace *trace;
+	uint32_t trace_question;
+	monotime_t trace_until;
 	struct arena *arena; /* of one message */
 	uint32_t generation; /* of our last commit, or told to the engine */
 	int nflog;
@@ -290,6 +294,70 @@ adopt(struct kernel *k, const struct proc_msg *msg)
 	command_connections(k, msg, MSG_ADOPTED, conntrack_adopt);
 }
 
+static void
+answer_trace(struct kernel *k, uint32_t id, int rc, const struct trace_step *steps,
+    size_t count, const struct err *err)
+{
+	struct buf body = {0};
+
+	proc_put_u32(&body, (uint32_t)rc);
+	proc_put_u32(&body, (uint32_t)count);
+	for (size_t i = 0; i < count; i++) {
+		proc_put_str(&body, str_from(steps[i].chain));
+		proc_put_u8(&body, (uint8_t)steps[i].verdict);
+		proc_put_str(&body, str_from(steps[i].to));
+	}
+	put_outcome(&body, rc, err);
+	send_engine(k, MSG_TRACED, id, &body, -1);
+	buf_free(&body);
+}
+
+/* Answered when the packet has come, or time is up. */
+static void
+trace(struct kernel *k, const struct proc_msg *msg)
+{
+	struct connection *filters;
+	struct err err = ERR_INIT;
+	struct proc_reader r;
+	uint32_t wait_ms;
+	size_t count;
+	int rc;
+
+	proc_reader_init(&r, msg);
+	wait_ms = proc_get_u32(&r);
+	rc = connections_get(k->arena, &r, &filters, &count) && proc_reader_done(&r) &&
+		     wait_ms <= TRACE_WAIT_MOST_S * 1000
+		 ? trace_begin(k->trace, filters, count, &err)
+		 : err_set(&err, ERR_PROTOCOL, "malformed question");
+	if (rc != 0) {
+		answer_trace(k, msg->id, rc, NULL, 0, &err);
+		return;
+	}
+	k->trace_question = msg->id;
+	k->trace_until.ns = monotime_now().ns + wait_ms * UINT64_C(1000000);
+}
+
+/* Looks whether the packet has come, or time is up. */
+static void
+watch_trace(struct kernel *k)
+{
+	const struct trace_step *steps;
+	struct err err = ERR_INIT;
+	bool running = trace_running(k->trace);
+	bool came = trace_read(k->trace);
+	size_t count;
+
+	if (!running ||
+	    (!came && monotime_now().ns < k->trace_until.ns && k->engine.fd >= 0))
+		return;
+	steps = trace_end(k->trace, &count);
+	if (came)
+		answer_trace(k, k->trace_question, 0, steps, count, &err);
+	else
+		answer_trace(k, k->trace_question,
+		    err_set(&err, ERR_NOT_FOUND, "no such packet came"), NULL, 0, &err);
+}
+
 static const struct {
 	uint32_t type;
 	void (*handle)(struct kernel *k, const struct proc_msg *msg);
@@ -300,6 +368,7 @@ static const struct {
     {MSG_CONNECTIONS, list_connections},
     {MSG_CUT, cut},
     {MSG_ADOPT, adopt},
+    {MSG_TRACE, trace},
 };
 
 static bool
@@ -424,17 +493,19 @@ run_loop(struct kernel *k)
 	monotime_t looked = monotime_now();
 
 	while (!k->stop) {
-		struct pollfd wait[2] = {
+		struct pollfd wait[3] = {
 		    {.fd = k->parent->fd, .events = POLLIN},
 		    {.fd = k->engine.fd, .events = POLLIN},
+		    {.fd = trace_fd(k->trace), .events = POLLIN},
 		};
 
-		if (poll(wait, 2, poll_ms) < 0 && errno != EINTR)
+		if (poll(wait, ARRAY_LEN(wait), poll_ms) < 0 && errno != EINTR)
 			base_die("poll");
 		if (wait[0].revents != 0)
 			on_parent(k);
 		else if (wait[1].revents != 0)
 			on_engine(k);
+		watch_trace(k);
 		if (monotime_since(looked, monotime_now()) >=
 		    (uint64_t)poll_ms * 1000000) {
 			bind_nflog(k);
@@ -479,6 +550,8 @@ start(struct kernel *k, int table_fd, struct err *err)
 	if (rc == 0)
 		rc = conntrack_open(&k->conntrack, err);
 	if (rc == 0)
+		rc = trace_open(&k->trace, err);
+	if (rc == 0)
 		rc = proc_confine(&sandbox, err);
 	return rc;
 }
@@ -506,6 +579,7 @@ out:
 	proc_channel_close(&k.engine);
 	if (k.nflog >= 0)
 		(void)close(k.nflog); /* unbinds the group */
+	trace_close(k.trace);
 	conntrack_close(k.conntrack);
 	nft_close(k.nft);
 	arena_free(k.arena);

@@ -29,6 +29,7 @@ enum enforcer_message {
 	MSG_CONNECTIONS, /* u8: 1 begins a list, 0 goes on with it */
 	MSG_CUT,         /* connections (connection.h), of that list, to be ended */
 	MSG_ADOPT,       /* connections under way, to be made known to conntrack */
+	MSG_TRACE,       /* u32 milliseconds, connections: the packet to wait for */
 	/* kernel role -> engine */
 	MSG_HELLO = 64, /* u32 generation, u8 owned; fd: the NFLOG socket, if bound */
 	MSG_NFLOG,      /* fd: the NFLOG socket, bound now */
@@ -39,6 +40,7 @@ enum enforcer_message {
 	MSG_CONNECTION_LIST, /* i32 code, u8 done, connections, str */
 	MSG_CUT_DONE,        /* i32 code, u32 count, u8 for each whether it was, str */
 	MSG_ADOPTED,         /* the same */
+	MSG_TRACED, /* i32 code, u32 steps; each: str chain, u8 verdict, str to; str */
 	/* engine -> audit role */
 	MSG_AUDIT_APPEND = 96, /* u64 ticket, u8 somebody waits, then the line */
 	/* audit role -> engine */

@@ -4,7 +4,6 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -179,19 +178,16 @@ note_counter(struct rules_reader *r, const char *chain, struct nftnl_rule *rule)
 	nftnl_expr_iter_destroy(iter);
 }
 
-/* Which copy of a set a rule refers to is no difference. */
+/* Which copy of a set a rule refers to is no difference: the name is cut in place, because
+ * libnftnl 1.2.4 leaks the former one when another is set. */
 static void
 name_first_copy(struct nftnl_expr *e)
 {
 	const char *name = nftnl_expr_get_str(e, NFTNL_EXPR_LOOKUP_SET);
 	size_t len = strlen(name), suffix = strlen(NFT_COPY_SUFFIX);
-	char first[NFT_SET_NAME_BYTES];
 
-	if (len <= suffix || len >= sizeof(first) ||
-	    strcmp(name + len - suffix, NFT_COPY_SUFFIX) != 0)
-		return;
-	(void)snprintf(first, sizeof(first), "%.*s", (int)(len - suffix), name);
-	nftnl_expr_set_str(e, NFTNL_EXPR_LOOKUP_SET, first);
+	if (len > suffix && strcmp(name + len - suffix, NFT_COPY_SUFFIX) == 0)
+		((char *)(uintptr_t)name)[len - suffix] = '\0';
 }
 
 /* The digest is over a rule as a message of our own making, its counters at zero and

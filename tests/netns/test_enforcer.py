@@ -678,6 +678,63 @@ def test_full_audit_disk_holds_changes_but_keeps_enforcing(lab, idle):
     idle.stop()
 
 
+# --- trace ---
+
+
+def trace(lab, enforcer, probe, *words):
+    """The answer to `trace` while the probe is sent again and again."""
+    asking = lab.node.popen(
+        [rf.program("ringfence-enforcer"), "trace", "--control", str(enforcer.socket),
+         "-o", "json", *words], stdout=subprocess.PIPE, text=True)
+    wait_until(lambda: lab.probe(*probe, timeout_ms=50) and asking.poll() is not None,
+               20, "the packet")
+    return json.loads(asking.stdout.read())
+
+
+def test_trace_follows_a_denied_packet(lab, enforcer):
+    answer = trace(lab, enforcer, ("web", lab.host("db").address(6), "tcp", 80),
+                   "/acme/shop/web", "/acme/shop/db", "80/tcp")
+    assert answer["verdict"] == "drop"
+    chains = [step["chain"] for step in answer["steps"]]
+    assert chains[0] == "forward" and chains[1].startswith("ingress6")
+    assert "decide" in chains
+    last = answer["steps"][-1]
+    assert last["chain"].startswith("rule_") and last["action"] == "deny"
+    assert last["rule"].startswith("Policy /acme/shop/db ingress isolation")
+    assert f"{enforcer.policy}/db.yaml:8" in last["rule"]
+    assert "ringfence-trace" not in lab.node.exec(["nft", "list", "tables"]).stdout
+
+
+def test_trace_follows_an_allowed_packet_through(lab, enforcer):
+    answer = trace(lab, enforcer, ("web", lab.host("db").address(4), "udp", 53),
+                   lab.host("web").address(4), "/acme/shop/db", "53/udp")
+    assert answer["verdict"] == "accept"
+    rules = [step for step in answer["steps"] if "rule" in step]
+    assert len(rules) == 1 and rules[0]["verdict"] == "return"
+    assert "(web)" in rules[0]["rule"]
+
+
+def test_trace_says_what_is_wrong(lab, enforcer):
+    def asked(*words):
+        done = enforcer.ask("trace", *words, check=False)
+        assert done.returncode == 2
+        return done.stderr
+
+    assert "no such packet came" in asked("--wait", "1", "/acme/shop/web",
+                                          "/acme/shop/db", "81/tcp")
+    assert "/acme/shop/wbe" in asked("/acme/shop/wbe", "/acme/shop/db", "81/tcp")
+    assert "no number of seconds" in asked("--wait", "0", "a", "b", "1/tcp")
+    first = lab.node.popen(
+        [rf.program("ringfence-enforcer"), "trace", "--control", str(enforcer.socket),
+         "/acme/shop/web", "/acme/shop/db", "82/tcp"], stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: "another trace is under way" in asked(
+            "--wait", "1", "/acme/shop/web", "/acme/shop/db", "83/tcp"), 10)
+    finally:
+        first.kill()
+        first.wait()
+
+
 # --- metrics ---
 
 

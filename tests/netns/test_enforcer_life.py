@@ -260,14 +260,16 @@ CHANGES = {
     "insert into rule chain": "insert rule inet ringfence {rule} accept",
     "add element": "add element inet ringfence local4_out {{ 10.1.0.200 }}",
     "delete element": "delete element inet ringfence local4_in {{ {db} }}",
-    "flush interval": "flush set inet ringfence gate4",
+    "flush interval": "flush set inet ringfence {gate}",
     "put to sleep": "add table inet ringfence {{ flags dormant; }}",
     "chain policy": "add chain inet ringfence forward {{ policy drop; }}",
 }
 
 
 def change_text(lab, name):
+    text = lab.node.exec(["nft", "-t", "list", "table", "inet", "ringfence"]).stdout
     return CHANGES[name].format(rule=next(iter(packets(lab))),
+                                gate=re.search(r"set (gate4\w*)", text)[1],
                                 db=lab.host("db").address(4))
 
 
@@ -454,9 +456,9 @@ def test_foreign_flush_while_the_engine_is_dead_is_healed_by_the_next(lab, plain
 def test_flow_group_that_another_has_is_told_and_taken_when_free(lab, tmp_path):
     """Policy is in force all the same."""
     holder = Enforcer(lab.node, tmp_path / "a", world_of(tmp_path / "a", lab),
-                      metrics=False)
+                      metrics=False, tableOwner="never")
     other = Enforcer(lab.node, tmp_path / "b", world_of(tmp_path / "b", lab),
-                     metrics=False)
+                     metrics=False, tableOwner="never")
     with holder:
         with other:
             other.wait_log("flows-not-read group=100")
