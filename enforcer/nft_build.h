@@ -91,5 +91,12 @@ const char *nft_chain_name(uint32_t number, char *out);
 struct nftnl_rule;
 void nft_rule_exprs(struct nftnl_rule *rule, const struct table_rule *source,
     const struct nft_build *build, const struct nft_counter *counted);
+/* One expression at a time: a new one; loads into a register; comparing register 1. */
+struct nftnl_expr *nft_expr_new(struct nftnl_rule *rule, const char *name);
+void nft_expr_meta(struct nftnl_rule *rule, uint32_t key, uint32_t reg);
+void nft_expr_payload(struct nftnl_rule *rule, uint32_t base, uint32_t offset,
+    uint32_t len, uint32_t reg);
+void nft_expr_compare(
+    struct nftnl_rule *rule, uint32_t op, const void *data, uint32_t len);
 
 #endif

@@ -28,8 +28,8 @@
 #define ND_FIRST         133u /* ICMPv6: router solicitation ... */
 #define ND_LAST          137u /* ... redirect (RFC 4861) */
 
-static struct nftnl_expr *
-expr_new(struct nftnl_rule *rule, const char *name)
+struct nftnl_expr *
+nft_expr_new(struct nftnl_rule *rule, const char *name)
 {
 	struct nftnl_expr *e = nftnl_expr_alloc(name);
 
@@ -46,10 +46,10 @@ reg_at(size_t offset)
 	return offset == 0 ? NFT_REG_1 : NFT_REG32_00 + (uint32_t)(offset / 4);
 }
 
-static void
-meta_load(struct nftnl_rule *rule, uint32_t key, uint32_t reg)
+void
+nft_expr_meta(struct nftnl_rule *rule, uint32_t key, uint32_t reg)
 {
-	struct nftnl_expr *e = expr_new(rule, "meta");
+	struct nftnl_expr *e = nft_expr_new(rule, "meta");
 
 	nftnl_expr_set_u32(e, NFTNL_EXPR_META_KEY, key);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_META_DREG, reg);
@@ -58,17 +58,17 @@ meta_load(struct nftnl_rule *rule, uint32_t key, uint32_t reg)
 static void
 meta_store(struct nftnl_rule *rule, uint32_t key)
 {
-	struct nftnl_expr *e = expr_new(rule, "meta");
+	struct nftnl_expr *e = nft_expr_new(rule, "meta");
 
 	nftnl_expr_set_u32(e, NFTNL_EXPR_META_KEY, key);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_META_SREG, NFT_REG_1);
 }
 
-static void
-payload_load(
+void
+nft_expr_payload(
     struct nftnl_rule *rule, uint32_t base, uint32_t offset, uint32_t len, uint32_t reg)
 {
-	struct nftnl_expr *e = expr_new(rule, "payload");
+	struct nftnl_expr *e = nft_expr_new(rule, "payload");
 
 	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_BASE, base);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_OFFSET, offset);
@@ -76,10 +76,10 @@ payload_load(
 	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_DREG, reg);
 }
 
-static void
-compare(struct nftnl_rule *rule, uint32_t op, const void *data, uint32_t len)
+void
+nft_expr_compare(struct nftnl_rule *rule, uint32_t op, const void *data, uint32_t len)
 {
-	struct nftnl_expr *e = expr_new(rule, "cmp");
+	struct nftnl_expr *e = nft_expr_new(rule, "cmp");
 
 	nftnl_expr_set_u32(e, NFTNL_EXPR_CMP_SREG, NFT_REG_1);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_CMP_OP, op);
@@ -89,13 +89,13 @@ compare(struct nftnl_rule *rule, uint32_t op, const void *data, uint32_t len)
 static void
 compare_u8(struct nftnl_rule *rule, uint32_t op, uint8_t value)
 {
-	compare(rule, op, &value, sizeof(value));
+	nft_expr_compare(rule, op, &value, sizeof(value));
 }
 
 static void
 verdict(struct nftnl_rule *rule, uint32_t code, const char *chain)
 {
-	struct nftnl_expr *e = expr_new(rule, "immediate");
+	struct nftnl_expr *e = nft_expr_new(rule, "immediate");
 
 	nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_VERDICT, code);
@@ -106,7 +106,7 @@ verdict(struct nftnl_rule *rule, uint32_t code, const char *chain)
 static void
 to_network_order(struct nftnl_rule *rule, uint32_t reg)
 {
-	struct nftnl_expr *e = expr_new(rule, "byteorder");
+	struct nftnl_expr *e = nft_expr_new(rule, "byteorder");
 
 	nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_DREG, reg);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_SREG, reg);
@@ -126,7 +126,7 @@ load_address(struct nftnl_rule *rule, enum table_field field, bool source, uint3
 	else
 		offset = source ? offsetof(struct ip6_hdr, ip6_src)
 				: offsetof(struct ip6_hdr, ip6_dst);
-	payload_load(rule, NFT_PAYLOAD_NETWORK_HEADER, offset,
+	nft_expr_payload(rule, NFT_PAYLOAD_NETWORK_HEADER, offset,
 	    field == FIELD_IPV4 ? 4 : 16, reg);
 }
 
@@ -144,7 +144,7 @@ load_key(struct nftnl_rule *rule, const struct table_stmt *s)
 		case LOAD_NONE:
 			break;
 		case LOAD_PRIORITY:
-			meta_load(rule, NFT_META_PRIORITY, reg);
+			nft_expr_meta(rule, NFT_META_PRIORITY, reg);
 			if (table_set_swaps(s->set))
 				to_network_order(rule, reg);
 			break;
@@ -153,10 +153,10 @@ load_key(struct nftnl_rule *rule, const struct table_stmt *s)
 			load_address(rule, set->key[i], s->load[i] == LOAD_SADDR, reg);
 			break;
 		case LOAD_L4PROTO:
-			meta_load(rule, NFT_META_L4PROTO, reg);
+			nft_expr_meta(rule, NFT_META_L4PROTO, reg);
 			break;
 		case LOAD_DPORT:
-			payload_load(
+			nft_expr_payload(
 			    rule, NFT_PAYLOAD_TRANSPORT_HEADER, DPORT_OFFSET, 2, reg);
 			break;
 		}
@@ -179,7 +179,7 @@ lookup(struct nftnl_rule *rule, const struct table_stmt *s, const struct context
 	struct nftnl_expr *e;
 
 	load_key(rule, s);
-	e = expr_new(rule, "lookup");
+	e = nft_expr_new(rule, "lookup");
 	nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_SREG, NFT_REG_1);
 	nftnl_expr_set_str(
 	    e, NFTNL_EXPR_LOOKUP_SET, nft_set_name(c->copies, s->set, name));
@@ -195,7 +195,7 @@ static void
 mask_register(struct nftnl_rule *rule, const void *mask, uint32_t len)
 {
 	static const uint32_t zero = 0;
-	struct nftnl_expr *e = expr_new(rule, "bitwise");
+	struct nftnl_expr *e = nft_expr_new(rule, "bitwise");
 
 	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
@@ -209,12 +209,12 @@ static void
 ct_state(struct nftnl_rule *rule, uint32_t mask)
 {
 	const uint32_t zero = 0;
-	struct nftnl_expr *e = expr_new(rule, "ct");
+	struct nftnl_expr *e = nft_expr_new(rule, "ct");
 
 	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, NFT_CT_STATE);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, NFT_REG_1);
 	mask_register(rule, &mask, sizeof(mask));
-	compare(rule, NFT_CMP_NEQ, &zero, sizeof(zero));
+	nft_expr_compare(rule, NFT_CMP_NEQ, &zero, sizeof(zero));
 }
 
 static void
@@ -222,9 +222,9 @@ tcp_midstream(struct nftnl_rule *rule)
 {
 	const uint8_t flags = TH_FIN | TH_SYN | TH_RST | TH_ACK;
 
-	meta_load(rule, NFT_META_L4PROTO, NFT_REG_1);
+	nft_expr_meta(rule, NFT_META_L4PROTO, NFT_REG_1);
 	compare_u8(rule, NFT_CMP_EQ, IPPROTO_TCP);
-	payload_load(
+	nft_expr_payload(
 	    rule, NFT_PAYLOAD_TRANSPORT_HEADER, TCP_FLAGS_OFFSET, 1, NFT_REG_1);
 	mask_register(rule, &flags, sizeof(flags));
 	compare_u8(rule, NFT_CMP_NEQ, TH_SYN);
@@ -234,11 +234,11 @@ tcp_midstream(struct nftnl_rule *rule)
 static void
 neighbour_discovery(struct nftnl_rule *rule)
 {
-	meta_load(rule, NFT_META_NFPROTO, NFT_REG_1);
+	nft_expr_meta(rule, NFT_META_NFPROTO, NFT_REG_1);
 	compare_u8(rule, NFT_CMP_EQ, NFPROTO_IPV6);
-	meta_load(rule, NFT_META_L4PROTO, NFT_REG_1);
+	nft_expr_meta(rule, NFT_META_L4PROTO, NFT_REG_1);
 	compare_u8(rule, NFT_CMP_EQ, IPPROTO_ICMPV6);
-	payload_load(rule, NFT_PAYLOAD_TRANSPORT_HEADER,
+	nft_expr_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER,
 	    offsetof(struct icmp6_hdr, icmp6_type), 1, NFT_REG_1);
 	compare_u8(rule, NFT_CMP_GTE, ND_FIRST);
 	compare_u8(rule, NFT_CMP_LTE, ND_LAST);
@@ -249,14 +249,14 @@ loopback(struct nftnl_rule *rule)
 {
 	const uint32_t lo = 1; /* the loopback interface of every network namespace */
 
-	meta_load(rule, NFT_META_IIF, NFT_REG_1);
-	compare(rule, NFT_CMP_EQ, &lo, sizeof(lo));
+	nft_expr_meta(rule, NFT_META_IIF, NFT_REG_1);
+	nft_expr_compare(rule, NFT_CMP_EQ, &lo, sizeof(lo));
 }
 
 static void
 priority_const(struct nftnl_rule *rule, uint32_t value)
 {
-	struct nftnl_expr *e = expr_new(rule, "immediate");
+	struct nftnl_expr *e = nft_expr_new(rule, "immediate");
 
 	nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_DREG, NFT_REG_1);
 	nftnl_expr_set(e, NFTNL_EXPR_IMM_DATA, &value, sizeof(value));
@@ -266,7 +266,7 @@ priority_const(struct nftnl_rule *rule, uint32_t value)
 static void
 counter(struct nftnl_rule *rule, const struct nft_counter *counted)
 {
-	struct nftnl_expr *e = expr_new(rule, "counter");
+	struct nftnl_expr *e = nft_expr_new(rule, "counter");
 
 	if (counted == NULL)
 		return;
@@ -277,7 +277,7 @@ counter(struct nftnl_rule *rule, const struct nft_counter *counted)
 static void
 log_to_group(struct nftnl_rule *rule, uint16_t group, uint32_t number)
 {
-	struct nftnl_expr *e = expr_new(rule, "log");
+	struct nftnl_expr *e = nft_expr_new(rule, "log");
 	char prefix[16];
 
 	(void)snprintf(prefix, sizeof(prefix), "%u", number); /* fits */
@@ -288,7 +288,7 @@ log_to_group(struct nftnl_rule *rule, uint16_t group, uint32_t number)
 static void
 reject(struct nftnl_rule *rule, uint32_t type, uint8_t code)
 {
-	struct nftnl_expr *e = expr_new(rule, "reject");
+	struct nftnl_expr *e = nft_expr_new(rule, "reject");
 
 	nftnl_expr_set_u32(e, NFTNL_EXPR_REJECT_TYPE, type);
 	nftnl_expr_set_u8(e, NFTNL_EXPR_REJECT_CODE, code);
@@ -297,7 +297,7 @@ reject(struct nftnl_rule *rule, uint32_t type, uint8_t code)
 static void
 family(struct nftnl_rule *rule, uint32_t value)
 {
-	meta_load(rule, NFT_META_NFPROTO, NFT_REG_1);
+	nft_expr_meta(rule, NFT_META_NFPROTO, NFT_REG_1);
 	compare_u8(rule, NFT_CMP_EQ, value == 4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
 }
 
@@ -323,7 +323,7 @@ add_stmt(struct nftnl_rule *rule, const struct table_stmt *s, const struct conte
 		tcp_midstream(rule);
 		break;
 	case STMT_L4PROTO:
-		meta_load(rule, NFT_META_L4PROTO, NFT_REG_1);
+		nft_expr_meta(rule, NFT_META_L4PROTO, NFT_REG_1);
 		compare_u8(rule, NFT_CMP_EQ, (uint8_t)s->value);
 		break;
 	case STMT_LOOKUP:

@@ -73,59 +73,30 @@ put_chain(struct nft_build *b, size_t index)
 	nftnl_chain_free(c);
 }
 
-static struct nftnl_expr *
-expr_new(struct nftnl_rule *rule, const char *name)
-{
-	struct nftnl_expr *e = nftnl_expr_alloc(name);
-
-	if (e == NULL)
-		base_die("out of memory");
-	nftnl_rule_add_expr(rule, e);
-	return e;
-}
-
-static void
-equals(struct nftnl_rule *rule, const void *data, uint32_t len)
-{
-	struct nftnl_expr *e = expr_new(rule, "cmp");
-
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CMP_SREG, NFT_REG_1);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CMP_OP, NFT_CMP_EQ);
-	nftnl_expr_set(e, NFTNL_EXPR_CMP_DATA, data, len);
-}
-
 static void
 meta_equals(struct nftnl_rule *rule, uint32_t key, uint8_t value)
 {
-	struct nftnl_expr *e = expr_new(rule, "meta");
-
-	nftnl_expr_set_u32(e, NFTNL_EXPR_META_KEY, key);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_META_DREG, NFT_REG_1);
-	equals(rule, &value, sizeof(value));
+	nft_expr_meta(rule, key, NFT_REG_1);
+	nft_expr_compare(rule, NFT_CMP_EQ, &value, sizeof(value));
 }
 
 static void
 payload_equals(struct nftnl_rule *rule, uint32_t base, size_t offset, const void *data,
     uint32_t len)
 {
-	struct nftnl_expr *e = expr_new(rule, "payload");
-
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_BASE, base);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_OFFSET, (uint32_t)offset);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_LEN, len);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_DREG, NFT_REG_1);
-	equals(rule, data, len);
+	nft_expr_payload(rule, base, (uint32_t)offset, len, NFT_REG_1);
+	nft_expr_compare(rule, NFT_CMP_EQ, data, len);
 }
 
 static void
 mark(struct nftnl_rule *rule)
 {
 	const uint8_t one = 1;
-	struct nftnl_expr *e = expr_new(rule, "immediate");
+	struct nftnl_expr *e = nft_expr_new(rule, "immediate");
 
 	nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_DREG, NFT_REG_1);
 	nftnl_expr_set(e, NFTNL_EXPR_IMM_DATA, &one, sizeof(one));
-	e = expr_new(rule, "meta");
+	e = nft_expr_new(rule, "meta");
 	nftnl_expr_set_u32(e, NFTNL_EXPR_META_KEY, NFT_META_NFTRACE);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_META_SREG, NFT_REG_1);
 }
