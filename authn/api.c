@@ -5,6 +5,7 @@
 
 #include "authn/api_tokenreview.h"
 #include "authn/api_whoami.h"
+#include "authn/console.h"
 #include "authn/worker_state.h"
 
 #define BASIC_MAX_BYTES 4096
@@ -223,6 +224,8 @@ api_start(struct exchange *x)
 	x->secure_body = true;
 	if (!x->classified) {
 		exchange_reply_error(x, 400, request_problem_text(x->problem));
+	} else if (console_reply(x, own_path(x))) {
+		return;
 	} else if (r == NULL) {
 		exchange_reply_error(x, known ? 405 : 404,
 		    known ? "the server does not allow this method on the requested "

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from proxy_lab import BUILD, POLICY, lab, wait_until  # noqa: F401
+from proxy_lab import BUILD, POLICY, SANITIZED, lab, wait_until  # noqa: F401
 
 # What dave, of globex, has; alice is of acme.  Nobody has a right in `default`.
 PODS = "/api/v1/pods"
@@ -338,7 +338,7 @@ def test_large_lists_pass_within_bounded_memory(lab):
         before = lab.gate.memory()
         answer = get(lab, f"{PODS}?hostile")
         assert len(answer.json()["items"]) == 20
-        assert lab.gate.memory() - before < 4_000_000
+        assert SANITIZED or lab.gate.memory() - before < 4_000_000
     finally:
         lab.faults()
 

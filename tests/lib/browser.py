@@ -10,11 +10,12 @@ FLAGS = (
 )  # fmt: skip
 
 
-def start(profile):
+def start(profile, *flags, preferences=None):
     """A driver with a profile of its own; the caller quits it."""
     options = webdriver.ChromeOptions()
-    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+    for flag in (*FLAGS, f"--user-data-dir={profile}", *flags):
         options.add_argument(flag)
+    options.add_experimental_option("prefs", preferences or {})
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     return webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
 

@@ -1,0 +1,247 @@
+"""The console, in a browser without a screen."""
+
+import json
+import os
+import pathlib
+import shutil
+import sys
+
+import pytest
+
+from proxy_lab import lab, wait_until  # noqa: F401
+
+pytest.importorskip("selenium", reason="no python3-selenium")
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import browser as chromium  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+
+needs_browser = pytest.mark.skipif(
+    not (shutil.which("chromium") and shutil.which("chromedriver")), reason="no chromium"
+)
+FILES = ["/ringfence/", "/ringfence/console.css", "/ringfence/console.js"]
+
+
+# ---- on the wire ----
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_files_are_served_to_everyone_and_locked_down(lab, path):
+    with lab.gate.http2() as c:
+        answer = c.request("GET", path)
+        assert answer.status == 200
+        policy = dict(
+            p.strip().partition(" ")[::2]
+            for p in answer.header("content-security-policy").split(";")
+        )
+        assert policy["default-src"] == policy["frame-ancestors"] == "'none'"
+        assert policy["script-src"] == policy["connect-src"] == "'self'"
+        assert "unsafe" not in answer.header("content-security-policy")
+        assert answer.header("x-content-type-options") == "nosniff"
+        assert answer.header("x-frame-options") == "DENY"
+        assert answer.header("referrer-policy") == "no-referrer"
+        assert answer.header("set-cookie") is None
+        assert c.request("HEAD", path).body == b""
+        assert c.request("POST", path).status == 405
+    assert not lab.seen(path)
+
+
+def test_nothing_else_is_served(lab):
+    for path in ("/ringfence/console.html", "/ringfence/../ringfence/", "/ringfence//",
+                 "/ringfence/console.js/", "/ringfence/%2e%2e/console.js"):  # fmt: skip
+        with lab.gate.http2() as c:
+            assert c.request("GET", path).status in (400, 404)
+
+
+def test_page_has_nothing_in_line(lab):
+    with lab.gate.http2() as c:
+        page = c.request("GET", "/ringfence/").body.decode()
+    assert "style=" not in page and "onclick" not in page and "<style" not in page
+    assert page.count("<script") == 1
+    assert 'lang="en"' in page and "<noscript>" in page
+    script = c_body(lab, "/ringfence/console.js")
+    for word in ("innerHTML", "eval(", "localStorage", "sessionStorage", "document.cookie"):
+        assert word not in script
+
+
+def c_body(lab, path):
+    with lab.gate.http2() as c:
+        return c.request("GET", path).body.decode()
+
+
+# ---- in a browser ----
+
+
+def start(tmp_path_factory, **kwargs):
+    driver = chromium.start(
+        tmp_path_factory.mktemp("profile"), "--ignore-certificate-errors", **kwargs
+    )
+    driver.set_page_load_timeout(30)
+    driver.downloads = str(tmp_path_factory.mktemp("downloads"))
+    driver.execute_cdp_cmd(
+        "Page.setDownloadBehavior", {"behavior": "allow", "downloadPath": driver.downloads}
+    )
+    return driver
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    driver = start(tmp_path_factory)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def page(lab, browser):
+    browser.get(f"https://127.0.0.1:{lab.gate.port}/ringfence/")
+    return browser
+
+
+def text(page, element):
+    return page.find_element(By.ID, element).text
+
+
+def shown(page, element):
+    return page.find_element(By.ID, element).is_displayed()
+
+
+def sign_in(page, user="alice", password=None):
+    page.find_element(By.ID, "name").send_keys(user)
+    page.find_element(By.ID, "password").send_keys(
+        password or f"{user}-secret", Keys.ENTER
+    )
+    wait_until(lambda: text(page, "message") or text(page, "problem"), what="an answer")
+
+
+def rows(page):
+    return [
+        [cell.text for cell in row.find_elements(By.CSS_SELECTOR, "th,td")]
+        for row in page.find_elements(By.CSS_SELECTOR, "#tokens tr")
+    ]
+
+
+@needs_browser
+def test_sign_in_shows_who_one_is(page):
+    assert shown(page, "sign-in") and not shown(page, "home")
+    assert page.switch_to.active_element.get_attribute("id") == "name"
+    sign_in(page)
+    assert text(page, "message") == "You are signed in."
+    assert text(page, "user") == "alice"
+    assert "acme-admins" in text(page, "groups")
+    assert "/acme" in text(page, "namespaces")
+    assert [r[0] for r in rows(page)][0].startswith("console")
+    assert page.find_element(By.ID, "password").get_attribute("value") == ""
+    page.find_element(By.ID, "sign-out").click()
+    wait_until(lambda: shown(page, "sign-in"))
+    assert text(page, "message") == "You are signed out."
+
+
+@needs_browser
+def test_wrong_password_says_so(page):
+    sign_in(page, password="wrong")
+    assert text(page, "problem") and not text(page, "message")
+    assert shown(page, "sign-in")
+
+
+@needs_browser
+def test_token_is_made_used_and_revoked(lab, page):
+    sign_in(page)
+    page.find_element(By.ID, "token-name").send_keys("<img src=x onerror=alert(1)>")
+    page.find_element(By.ID, "token-verbs").send_keys("get, list")
+    page.find_element(By.ID, "token-resources").send_keys("pods", Keys.ENTER)
+    wait_until(lambda: text(page, "token-text"), what="the token")
+    token = text(page, "token-text")
+    target = "/api/v1/namespaces/shop-prod/pods"
+    with lab.gate.http2() as c:
+        assert c.request("GET", target, lab.gate.bearer(token=token)).status == 200
+        denied = c.request("DELETE", f"{target}/web-0", lab.gate.bearer(token=token))
+        assert denied.status == 403
+    (row,) = [r for r in rows(page) if "onerror" in r[0]]
+    assert row[0] == "<img src=x onerror=alert(1)>"  # text, no element
+    assert row[5] == "verbs: get, list; resources: pods"
+    button = page.find_element(By.CSS_SELECTOR, '#tokens button[aria-label*="onerror"]')
+    button.click()
+    wait_until(lambda: "revoked" in text(page, "message"), what="the revocation")
+    with lab.gate.http2() as c:
+        assert c.request("GET", target, lab.gate.bearer(token=token)).status == 401
+
+
+@needs_browser
+def test_kubeconfig_is_downloaded(lab, page):
+    sign_in(page)
+    page.find_element(By.ID, "kubeconfig").click()
+    path = os.path.join(page.downloads, "ringfence.kubeconfig")
+    wait_until(lambda: os.path.exists(path), what="the file")
+    with open(path) as f:
+        config = json.load(f)
+    assert config["clusters"][0]["cluster"]["server"] == f"https://127.0.0.1:{lab.gate.port}"
+    plugin = config["users"][0]["user"]["exec"]
+    assert [plugin["command"], *plugin["args"][:1]] == ["ringfence", "login"]
+    assert "rf_" not in json.dumps(config)
+
+
+@needs_browser
+def test_reload_forgets_the_session(lab, page):
+    sign_in(page)
+    kept = page.execute_script(
+        "return [document.cookie, localStorage.length, sessionStorage.length]"
+    )
+    assert kept == ["", 0, 0]
+    page.refresh()
+    wait_until(lambda: shown(page, "sign-in"))
+    assert text(page, "tokens") == ""
+
+
+@needs_browser
+def test_revoked_session_is_left(lab, page):
+    sign_in(page)
+    ids = [r[1] for r in rows(page) if "this page" in r[0]]
+    with lab.gate.http2() as c:
+        c.request("DELETE", f"/ringfence/v1/tokens/{ids[0]}", lab.gate.bearer())
+    page.find_element(By.ID, "token-name").send_keys("late", Keys.ENTER)
+    wait_until(lambda: shown(page, "sign-in"))
+    assert "session has ended" in text(page, "problem")
+
+
+@needs_browser
+def test_every_control_has_a_name_and_the_keyboard_reaches_it(page):
+    sign_in(page)
+    nameless = page.execute_script("""
+        return [...document.querySelectorAll('input, button, a, output')].filter((e) => {
+            const labels = e.labels ? e.labels.length : 0;
+            return !labels && !e.getAttribute('aria-label') && !e.textContent.trim() &&
+                e.tagName !== 'OUTPUT';
+        }).map((e) => e.outerHTML);
+    """)
+    assert nameless == []
+    seen = set()
+    for _ in range(40):
+        page.switch_to.active_element.send_keys(Keys.TAB)
+        seen.add(page.switch_to.active_element.get_attribute("id"))
+    assert {"sign-out", "kubeconfig", "token-name", "token-days"} <= seen
+
+
+@needs_browser
+def test_browser_finds_nothing_against_the_policy(page):
+    sign_in(page)
+    # A script in line would be refused; the page itself asks for none.
+    page.execute_script(
+        "const s = document.createElement('script'); s.textContent = 'window.bad = 1';"
+        "document.body.append(s)"
+    )
+    assert page.execute_script("return window.bad") is None
+    texts = [e["message"] for e in page.get_log("browser")]
+    refused = [t for t in texts if "Content Security Policy" in t]
+    assert len(refused) == 1, texts
+
+
+@needs_browser
+def test_without_script_it_says_what_to_do(lab, tmp_path_factory):
+    no_script = {"profile.managed_default_content_settings.javascript": 2}
+    driver = start(tmp_path_factory, preferences=no_script)
+    try:
+        driver.get(f"https://127.0.0.1:{lab.gate.port}/ringfence/")
+        body = driver.find_element(By.TAG_NAME, "body").text
+        assert "ringfence login" in body and "Sign in" not in body
+    finally:
+        driver.quit()
