@@ -8,6 +8,8 @@
 #include "authn/upstream.h"
 #include "authn/worker_state.h"
 
+#define STALL_MS 300000 /* a client that takes nothing for so long */
+
 struct exchange *
 exchange_new(struct worker *w, const struct exchange_ops *ops, void *client,
     struct str source, struct identity *certificate)
@@ -267,6 +269,22 @@ exchange_request_end(struct exchange *x)
 		exchange_review_complete(x);
 	else if (x->up != NULL)
 		upstream_body(x->up);
+}
+
+void
+exchange_tick(struct exchange *x, walltime_t now)
+{
+	int64_t limit_ns = (int64_t)x->w->settings.limits.header_ms * 1000000;
+	bool late = now.ns - x->received.ns > limit_ns;
+
+	if (x->state == EXCHANGE_HEAD && late)
+		x->ops->cut(x);
+	else if ((x->state == EXCHANGE_COLLECT || x->state == EXCHANGE_REVIEW) && late)
+		/* The gate's own endpoints take small bodies, from strangers too. */
+		exchange_refuse(x, 408, "the body of the request did not come in time");
+	else if (x->res_sent && x->res_body.len != 0 &&
+		 uv_now(&x->w->loop) - x->progress_ms > STALL_MS)
+		exchange_end_stream(x, "the client takes nothing any more");
 }
 
 /* Until its record is on disk an answer keeps its last byte. Of a stream without a length

@@ -145,6 +145,8 @@ void exchange_start(struct exchange *x, bool wants_upgrade);
 void exchange_refuse(struct exchange *x, int code, const char *message);
 void exchange_request_data(struct exchange *x, const char *data, size_t len);
 void exchange_request_end(struct exchange *x);
+/* Once a second: ends what the client is too slow for. */
+void exchange_tick(struct exchange *x, walltime_t now);
 /* How much of the body may be taken now. */
 MUST_CHECK size_t exchange_available(const struct exchange *x);
 /* ... and its first piece; empty: nothing at the moment. */

@@ -21,8 +21,7 @@
 #include "common/log.h"
 #include "common/secret.h"
 
-#define ACCEPT_BUDGET 64     /* connections in one turn */
-#define STALL_MS      300000 /* a client that takes nothing for so long */
+#define ACCEPT_BUDGET 64 /* connections in one turn */
 
 /* ---- listeners ---- */
 
@@ -350,19 +349,13 @@ static void
 on_second(void *arg)
 {
 	struct worker *w = arg;
-	uint64_t now_ms = uv_now(&w->loop), head_ms = w->settings.limits.header_ms;
 	walltime_t now = walltime_now();
 	struct exchange *next;
 
 	worker_recheck_streams(w, false);
 	for (struct exchange *x = w->exchanges; x != NULL; x = next) {
 		next = x->next;
-		if (x->state == EXCHANGE_HEAD &&
-		    now.ns - x->received.ns > (int64_t)head_ms * 1000000)
-			x->ops->cut(x);
-		else if (x->res_sent && x->res_body.len != 0 &&
-			 now_ms - x->progress_ms > STALL_MS)
-			exchange_end_stream(x, "the client takes nothing any more");
+		exchange_tick(x, now);
 	}
 	for (struct client_conn *c = w->clients; c != NULL; c = c->next)
 		client_tick(c);

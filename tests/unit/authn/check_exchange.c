@@ -588,6 +588,30 @@ START_TEST(login_is_recorded_before_the_auth_role_is_asked)
 }
 END_TEST
 
+START_TEST(body_that_does_not_come_is_not_waited_for)
+{
+	static const char *const targets[] = {"/ringfence/v1/tokens",
+	    "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"};
+
+	for (size_t i = 0; i < ARRAY_LEN(targets); i++) {
+		struct exchange *x = request("POST", targets[i], "Bearer good", false);
+		walltime_t later = x->received;
+
+		w->settings.limits.header_ms = 1000;
+		exchange_request_data(x, "{", 1);
+		later.ns += 900000000;
+		exchange_tick(x, later);
+		check_story("");
+		later.ns += 200000000;
+		exchange_tick(x, later);
+		check_story("complete:408 respond:408");
+		ck_assert(x->must_close);
+		exchange_free(x);
+		buf_clear(&story);
+	}
+}
+END_TEST
+
 START_TEST(revocation_ends_a_watch_as_if_it_were_over_and_cuts_others)
 {
 	struct exchange *watch =
@@ -670,6 +694,7 @@ main(void)
 	tcase_add_loop_test(
 	    tc, answer_without_identity_is_401_or_503, 0, (int)ARRAY_LEN(credentials));
 	tcase_add_test(tc, login_is_recorded_before_the_auth_role_is_asked);
+	tcase_add_test(tc, body_that_does_not_come_is_not_waited_for);
 	tcase_add_test(tc, revocation_ends_a_watch_as_if_it_were_over_and_cuts_others);
 	tcase_add_test(tc, broken_upstream_is_503_or_a_cut_answer);
 	tcase_add_test(tc, request_with_a_body_is_told_to_go_ahead_when_it_is_admitted);
