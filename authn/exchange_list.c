@@ -115,7 +115,8 @@ exchange_list_prepare(struct exchange *x)
 	struct str accept = list_request_accept(x->arena, &x->req_headers);
 	enum list_token_result result;
 
-	if (accept.ptr == NULL) {
+	/* API servers send events as WebSocket messages, too: those are not read here. */
+	if (accept.ptr == NULL || x->upgrade) {
 		reply_not_acceptable(x);
 		return false;
 	}

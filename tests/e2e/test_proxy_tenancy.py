@@ -246,6 +246,17 @@ def test_forms_that_cannot_be_filtered_are_refused(lab, accept):
     assert get(lab, "/api/v1/namespaces/shop-prod/pods", accept=f"{accept},*/*").status == 200
 
 
+def test_watch_by_websocket_is_refused_before_the_api_server_sees_it(lab):
+    lines = [f"GET {PODS}?watch=1&socket HTTP/1.1", "Host: x", "Connection: Upgrade",
+             "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]  # fmt: skip
+    lines += [f"{k}: {v}" for k, v in lab.gate.bearer()]
+    with lab.gate.http1() as c:
+        c.send(("\r\n".join(lines) + "\r\n\r\n").encode())
+        assert c.read_response("GET").status == 406
+    assert not lab.seen(f"{PODS}?watch=1&socket")
+
+
 def test_json_is_chosen_where_clients_prefer_protobuf(lab):
     accept = "application/vnd.kubernetes.protobuf, application/json;q=0.5"
     answer = get(lab, f"{PODS}?preferred", accept=accept)
