@@ -163,11 +163,11 @@ has_local(const struct bench *b, const struct kube_ns *kube)
 static size_t
 relabel_namespace(struct bench *b, struct compile_change changes[2])
 {
-	struct kube_ns *kube;
+	struct kube_ns *kube = b->model->kube_namespaces[0];
 
-	do
+	/* In a small cluster each has some workload of the node: then it compiles anew. */
+	for (unsigned i = 0; i < 20 && (i == 0 || has_local(b, kube)); i++)
 		kube = b->model->kube_namespaces[roll(b, b->model->kube_count)];
-	while (has_local(b, kube));
 	kube->labels = b->model->kube_namespaces[roll(b, b->model->kube_count)]->labels;
 	changes[0] = (struct compile_change){.kind = CHANGE_KUBE_LABELS, .kube = kube};
 	return 1;
