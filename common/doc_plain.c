@@ -250,9 +250,12 @@ find_flow_end(const struct plain_reader *r, size_t from)
 static bool
 read_plain(struct plain_reader *r, bool flow)
 {
-	size_t from = r->at, end;
+	size_t from = r->at, first = from, end;
 
-	if (!is_first(peek(r)) && (peek(r) != '-' || !is_first(peek_at(r, r->at + 1))))
+	/* Up to two dashes: options of a command line. */
+	while (first < from + 2 && peek_at(r, first) == '-')
+		first++;
+	if (!is_first(peek_at(r, first)))
 		return false;
 	end = flow ? find_flow_end(r, from) : find_block_end(r, from);
 	if (end == SIZE_MAX)

@@ -52,6 +52,12 @@ ck_agree(struct str text)
 static const char *const edges[] = {
     "a: b",
     "a: b\n",
+    "- --config=a\n- --b\n- ---\n",
+    "- --\n",
+    "- -- a\n",
+    "a: --b\n--c: d\n",
+    "a: [--b, -c, --, ---d]\n",
+    "---a: b\n",
     "a: b # c\n",
     "a: b# c\n",
     "a: 'b'# c\n",
