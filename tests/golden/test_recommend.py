@@ -98,8 +98,10 @@ def test_what_was_seen_is_allowed_and_nothing_else(kind, tmp_path):
         assert done.returncode == 0, done.stderr
         policy = tmp_path / "policy.yaml"
         policy.write_text(done.stdout)
-        checked = rf.run("check", "--strict", world, policy)
-        assert checked.returncode == 0, checked.stderr
+        checked = json.loads(rf.run("check", "-o", "json", world, policy).stdout)
+        # Nobody was seen asking for DNS, and the policy says so.
+        wrong = [d for d in checked if d["severity"] != "note" and d["code"] != "cuts-dns"]
+        assert not wrong
         replayed = rf.run("replay", world, policy, "--flows", "-", stdin=text)
         assert replayed.returncode == 0, f"seed {SEED} case {case}\n{replayed.stdout}"
         group = lambda address: owners.get(address, address)  # noqa: E731
