@@ -344,17 +344,19 @@ nft_delete_table(struct nft *n, struct err *err)
 int
 nft_own(struct nft *n, bool *out_owned, struct err *err)
 {
-	struct nft_refusal refusal;
-	uint32_t flags;
-	int rc = run_small(n, nft_build_probe, &refusal, err);
+	struct nft_refusal refusal = {0};
+	uint32_t flags = 0;
+	int rc = nft_table_flags(n, &flags, err);
 
+	if (rc != 0 && rc != ERR_NOT_FOUND)
+		return rc;
+	rc = 0;
+	/* A table that has the flag says that the kernel knows it. */
+	if ((flags & NFT_PERSIST) == 0)
+		rc = run_small(n, nft_build_probe, &refusal, err);
 	*out_owned = n->owned = rc == 0;
 	if (refusal.sys == EOPNOTSUPP || refusal.sys == EINVAL)
-		return 0; /* a kernel that does not know the flags */
-	if (rc == 0)
-		rc = nft_table_flags(n, &flags, err);
-	if (rc == ERR_NOT_FOUND)
-		return 0;
+		return 0; /* a kernel that does not */
 	/* Made to outlive its owner, who is gone. Made by a former version without
 	 * owner, it becomes ours when it is made anew. */
 	if (rc == 0 && (flags & (NFT_OWNER | NFT_PERSIST)) == NFT_PERSIST)

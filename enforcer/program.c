@@ -94,14 +94,14 @@ new_program(size_t source_count)
 }
 
 static bool
-open_bundles(
-    struct program *p, const int *bundle_fds, struct bundle *parts, size_t count)
+open_bundles(struct program *p, struct arena *texts, const int *bundle_fds,
+    struct bundle *parts, size_t count)
 {
 	struct err err = ERR_INIT;
 	size_t files = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		if (bundle_open(p->arena, bundle_fds[i], &parts[i], &err) != 0) {
+		if (bundle_open(texts, bundle_fds[i], &parts[i], &err) != 0) {
 			diag_error(&p->diags, "bundle", (struct loc){0},
 			    "a source did not arrive: %s", err.msg);
 			return false;
@@ -119,9 +119,12 @@ program_make(
 {
 	struct program *p = new_program(count);
 	struct bundle *parts = ARENA_ARRAY(p->arena, count, struct bundle);
+	struct arena *texts = arena_new();
 
-	if (!open_bundles(p, bundle_fds, parts, count))
+	if (!open_bundles(p, texts, bundle_fds, parts, count)) {
+		arena_free(texts);
 		return p;
+	}
 	p->bundle.count = p->first_file[count];
 	p->bundle.sources = ARENA_ARRAY(p->arena, p->bundle.count, struct source);
 	for (size_t i = 0; i < count; i++) {
@@ -129,7 +132,14 @@ program_make(
 			memcpy(p->bundle.sources + p->first_file[i], parts[i].sources,
 			    parts[i].count * sizeof(struct source));
 	}
+	for (size_t i = 0; i < p->bundle.count; i++)
+		p->bundle.sources[i].name =
+		    str_dup(p->arena, p->bundle.sources[i].name);
 	load_and_compile(p, settings);
+	/* What was read is many times what was made of it, and places need names only. */
+	for (size_t i = 0; i < p->bundle.count; i++)
+		p->bundle.sources[i].text = STR("");
+	arena_free(texts);
 	return p;
 }
 

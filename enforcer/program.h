@@ -13,7 +13,7 @@
 
 struct program {
 	struct arena *arena;
-	struct bundle bundle; /* of all sources, one after the other */
+	struct bundle bundle; /* of all sources, one after the other; without texts */
 	size_t *first_file;   /* of each source, and one past the last */
 	size_t source_count;
 	struct diag_list diags;
