@@ -50,11 +50,66 @@ rights_judge(const struct rights *r, const struct request_info *info,
 	return v;
 }
 
+/*
+ * Kinds of Kubernetes' own whose objects are in no namespace: a list of them is a list at
+ * the cluster scope, and judged at / alone. Of kinds that are not here the first object of the
+ * answer tells.
+ */
+static const struct {
+	const char *group, *resource;
+} cluster_kinds[] = {
+    {"", "componentstatuses"},
+    {"", "nodes"},
+    {"", "persistentvolumes"},
+    {"admissionregistration.k8s.io", "mutatingadmissionpolicies"},
+    {"admissionregistration.k8s.io", "mutatingadmissionpolicybindings"},
+    {"admissionregistration.k8s.io", "mutatingwebhookconfigurations"},
+    {"admissionregistration.k8s.io", "validatingadmissionpolicies"},
+    {"admissionregistration.k8s.io", "validatingadmissionpolicybindings"},
+    {"admissionregistration.k8s.io", "validatingwebhookconfigurations"},
+    {"apiextensions.k8s.io", "customresourcedefinitions"},
+    {"apiregistration.k8s.io", "apiservices"},
+    {"certificates.k8s.io", "certificatesigningrequests"},
+    {"certificates.k8s.io", "clustertrustbundles"},
+    {"flowcontrol.apiserver.k8s.io", "flowschemas"},
+    {"flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"},
+    {"internal.apiserver.k8s.io", "storageversions"},
+    {"metrics.k8s.io", "nodes"},
+    {"networking.k8s.io", "ingressclasses"},
+    {"networking.k8s.io", "ipaddresses"},
+    {"networking.k8s.io", "servicecidrs"},
+    {"node.k8s.io", "runtimeclasses"},
+    {"policy.networking.k8s.io", "adminnetworkpolicies"},
+    {"policy.networking.k8s.io", "baselineadminnetworkpolicies"},
+    {"policy.networking.k8s.io", "clusternetworkpolicies"},
+    {"rbac.authorization.k8s.io", "clusterrolebindings"},
+    {"rbac.authorization.k8s.io", "clusterroles"},
+    {"resource.k8s.io", "deviceclasses"},
+    {"resource.k8s.io", "resourceslices"},
+    {"scheduling.k8s.io", "priorityclasses"},
+    {"storage.k8s.io", "csidrivers"},
+    {"storage.k8s.io", "csinodes"},
+    {"storage.k8s.io", "storageclasses"},
+    {"storage.k8s.io", "volumeattachments"},
+    {"storage.k8s.io", "volumeattributesclasses"},
+};
+
+static bool
+is_cluster_kind(const struct request_info *info)
+{
+	for (size_t i = 0; i < ARRAY_LEN(cluster_kinds); i++) {
+		if (str_is(info->api_group, cluster_kinds[i].group) &&
+		    str_is(info->resource, cluster_kinds[i].resource))
+			return true;
+	}
+	return false;
+}
+
 bool
 rights_is_across(const struct request_info *info)
 {
-	return info->is_resource && info->namespace.len == 0 &&
-	       info->subresource.len == 0 &&
+	return info->is_resource && !is_cluster_kind(info) &&
+	       info->namespace.len == 0 && info->subresource.len == 0 &&
 	       (str_is(info->verb, "list") || str_is(info->verb, "watch"));
 }
 

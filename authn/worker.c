@@ -228,6 +228,8 @@ on_config(struct worker *w, const struct proc_msg *msg)
 		buf_printf(&text, "%s\n", err.msg);
 		ok = false;
 	}
+	if (ok)
+		log_info("in-force", "worker=%u", w->settings.index);
 	answer(w, ok ? MSG_READY : MSG_RELOAD_FAILED, msg->id, &text);
 	buf_free(&text);
 }

@@ -190,6 +190,17 @@ class Gate:
     def reload(self):
         self.process.send_signal(1)
 
+    def _said(self, event):
+        with open(self.stderr_path, errors="replace") as f:
+            return f.read().count(f" {event} ")
+
+    def load_policy(self, text):
+        """Puts a policy into force: it is when this returns."""
+        before = self._said("in-force")
+        self.write_policy(text)
+        self.reload()
+        wait_until(lambda: self._said("in-force") > before, 20, "the new policy")
+
     def drain(self):
         self.process.terminate()
 

@@ -79,6 +79,7 @@ SHOP = [*DEV, "-n", "shop-prod"]
     ([*DEV, "-n", "other"], "get pods", False),
     (DEV, "list pods", True),  # across namespaces, filtered
     (DEV, "list services", False),
+    (DEV, "list nodes", False),  # judged at / alone
     (DEV, "get pods", False),
     (DEV, "get nodes worker-1", True),
     (DEV, "get namespaces", False),
