@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "authn/identity.h"
 #include "common/bundle.h"
 #include "common/doc.h"
 #include "common/ip.h"
@@ -216,11 +217,13 @@ read_upstream(struct reader *r, const struct doc_node *n)
 		IDENTITY,
 		CERTIFICATE,
 		KEY,
+		LISTS_AS,
 		COUNT
 	};
 	static const struct schema_field fields[] = {
 	    [SERVERS] = {"servers", TYPE_LIST, true, NULL},
 	    [CA] = {"ca", TYPE_STRING, true, NULL},
+	    [LISTS_AS] = {"listsAs", TYPE_STRING, false, NULL},
 	    [IDENTITY] = {"identity", TYPE_STRING, false, NULL},
 	    [CERTIFICATE] = {"certificate", TYPE_STRING, true, NULL},
 	    [KEY] = {"key", TYPE_STRING, true, NULL},
@@ -242,6 +245,12 @@ read_upstream(struct reader *r, const struct doc_node *n)
 	if (v[IDENTITY] != NULL && schema_enum(r->diags, v[IDENTITY], "identity", modes,
 				       ARRAY_LEN(modes), &mode))
 		r->config->identity = (enum gate_identity_mode)mode;
+	if (v[LISTS_AS] == NULL)
+		return;
+	r->config->lists_as = v[LISTS_AS]->text;
+	if (!identity_user_ok(v[LISTS_AS]->text))
+		diag_error(r->diags, CODE_VALUE, v[LISTS_AS]->loc,
+		    "\"listsAs\" is no name of a user: letters, digits, . _ @ -");
 }
 
 static void

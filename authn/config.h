@@ -56,6 +56,8 @@ struct gate_config {
 	size_t upstream_count;
 	const char *upstream_ca;
 	enum gate_identity_mode identity;
+	struct str
+	    lists_as; /* whose name filtered lists are asked in; "": the user's own */
 	const char *upstream_certificate, *upstream_key;
 	bool has_ldap;
 	struct gate_ldap ldap;

@@ -79,6 +79,7 @@ struct exchange {
 
 	/* who and whether */
 	struct identity *id;
+	const struct identity *asks_as;         /* not NULL: in whose name, upstream */
 	struct identity *certificate;           /* the connection's; borrowed */
 	void (*identified)(struct exchange *x); /* goes on once `id` is known */
 	void (*reviewed)(struct exchange *x);   /* goes on once its body was read */

@@ -108,6 +108,21 @@ reply_bad_token(struct exchange *x, enum list_token_result problem)
 	    x, problem == LIST_TOKEN_MALFORMED ? &malformed : &unknown);
 }
 
+void
+exchange_list_ask_as(struct exchange *x)
+{
+	static const struct str everyone[] = {{"system:authenticated", 20}};
+	struct identity *id;
+
+	if (x->w->settings.lists_as.len == 0)
+		return;
+	id = ARENA_NEW(x->arena, struct identity);
+	id->user = str_dup(x->arena, x->w->settings.lists_as);
+	id->groups = everyone;
+	id->group_count = ARRAY_LEN(everyone);
+	x->asks_as = id;
+}
+
 bool
 exchange_list_prepare(struct exchange *x)
 {
@@ -131,6 +146,7 @@ exchange_list_prepare(struct exchange *x)
 		return false;
 	}
 	list_request_headers(x->arena, &x->req_headers, accept);
+	exchange_list_ask_as(x);
 	l->by_name =
 	    x->info.api_group.len == 0 && str_is(x->info.resource, "namespaces");
 	x->list = l;

@@ -10,6 +10,8 @@
 
 /* Prepares x->list and what the API server is asked; false: answered (406, 400, 410). */
 MUST_CHECK bool exchange_list_prepare(struct exchange *x);
+/* Sets x->asks_as to what the configuration has for filtered lists, if anything. */
+void exchange_list_ask_as(struct exchange *x);
 /* Frees x->list; fine without one. */
 void exchange_list_free(struct exchange *x);
 

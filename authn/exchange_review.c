@@ -1,5 +1,6 @@
 #include "authn/exchange_review.h"
 
+#include "authn/exchange_list.h"
 #include "authn/list_request.h"
 #include "authn/review.h"
 #include "authn/review_rules.h"
@@ -97,6 +98,8 @@ exchange_review_complete(struct exchange *x)
 	}
 	verdict = exchange_judge(x, &review.about, &question, &extent);
 	if (verdict.allow) {
+		if (!extent.everywhere) /* such a list is asked in another name */
+			exchange_list_ask_as(x);
 		x->reviewed(x);
 	} else {
 		review_refusal(&answer, &x->info, &review, reason_of(x, &verdict),

@@ -363,6 +363,11 @@ add_identity(struct arena *arena, const struct header_identity *identity,
 	if (id->uid.len != 0)
 		header_list_put(arena, out, identity_names[identity->mode].uid, id->uid,
 		    HEADER_OTHER);
+	if (identity->on_behalf_of.len != 0 && identity->mode == IDENTITY_FRONT_PROXY)
+		header_list_add(arena, out,
+		    escape_key(arena, identity_names[identity->mode].extra,
+			STR("ringfence.dev/user")),
+		    identity->on_behalf_of);
 	if (id->token_id.len != 0 && identity->mode == IDENTITY_FRONT_PROXY)
 		header_list_add(arena, out,
 		    escape_key(arena, identity_names[identity->mode].extra,

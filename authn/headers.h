@@ -129,6 +129,7 @@ MUST_CHECK const char *header_problem_text(enum header_problem problem);
 struct header_identity {
 	enum gate_identity_mode mode;
 	const struct identity *id;
+	struct str on_behalf_of; /* "" or the user for whom `id` asks */
 	struct str audit_id;
 	struct str source; /* the client's address */
 };

@@ -166,6 +166,7 @@ load_roles(struct loading *l)
 	take_public(l, c->upstream_certificate, &w->upstream_certificate);
 	take_secret(l, c->upstream_key, &w->upstream_key);
 	w->identity = c->identity;
+	w->lists_as = c->lists_as;
 	w->audit_required = c->audit_required;
 	w->confine = true;
 	worker_limits_default(&w->limits);

@@ -219,7 +219,8 @@ upstream_h2_submit(struct upstream_conn *c, struct upstream_request *r)
 	struct exchange *x = r->x;
 	const struct header_identity identity = {
 	    .mode = c->server->w->settings.identity,
-	    .id = x->id,
+	    .id = x->asks_as != NULL ? x->asks_as : x->id,
+	    .on_behalf_of = x->asks_as != NULL ? x->id->user : STR(""),
 	    .audit_id = str_from(x->audit_id),
 	    .source = x->source,
 	};

@@ -93,6 +93,7 @@ static const size_t text_fields[] = {
     offsetof(struct worker_settings, upstream_ca),
     offsetof(struct worker_settings, upstream_certificate),
     offsetof(struct worker_settings, upstream_key),
+    offsetof(struct worker_settings, lists_as),
 };
 
 static const size_t limit_fields[] = {

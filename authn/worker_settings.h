@@ -51,6 +51,7 @@ struct worker_settings {
 	size_t upstream_count;
 	struct str upstream_ca, upstream_certificate, upstream_key; /* PEM */
 	enum gate_identity_mode identity;
+	struct str lists_as; /* "": filtered lists are asked as the user himself */
 	bool audit_required;
 	bool confine;      /* drop privileges and filter system calls */
 	uint32_t uid, gid; /* 0: stay */

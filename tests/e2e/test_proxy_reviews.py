@@ -1,11 +1,10 @@
 """Who am I, what may I: answered by Access and by the API server together."""
 
 import json
-import os
 
 import pytest
 
-from proxy_lab import BUILD, make_lab  # noqa: F401
+from proxy_lab import Gate, make_lab  # noqa: F401
 from test_proxy_clients import kubectl, needs_kubectl  # noqa: F401
 
 SSAR = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -22,6 +21,8 @@ RBAC = [
     {"users": ["alice"], "namespaces": ["shop-prod"], "verbs": ["*"], "apiGroups": ["apps"],
      "resources": ["deployments"]},
     {"users": ["alice"], "verbs": ["get"], "nonResourceURLs": ["/test/*", "/metrics"]},
+    {"users": ["lister"], "verbs": ["list", "watch"], "apiGroups": [""],
+     "resources": ["configmaps"]},
 ]  # fmt: skip
 
 
@@ -316,6 +317,51 @@ def test_refusal_of_the_api_server_passes(lab):
     answer = post(lab, SSRR, {"spec": {}})
     assert answer.status == 400
     assert answer.json()["message"] == "no namespace on request"
+
+
+# ---- lists in another name ----
+
+
+@pytest.fixture
+def lister_gate(lab):
+    """A gate that asks for lists across namespaces as `lister`."""
+    gate = Gate(lab, {"identity": "front-proxy\n  listsAs: lister"})
+    yield gate
+    gate.stop()
+
+
+def test_filtered_lists_are_asked_in_the_name_that_is_configured(lab, lister_gate):
+    everywhere = "/api/v1/configmaps"
+    for namespace in ("shop-prod", "globex-prod"):
+        body = {"apiVersion": "v1", "kind": "ConfigMap",
+                "metadata": {"name": "c", "namespace": namespace}}  # fmt: skip
+        lab.as_admin("POST", f"/api/v1/namespaces/{namespace}/configmaps",
+                     json.dumps(body).encode(), [("Content-Type", "application/json")])  # fmt: skip
+    # As herself the API server refuses her: her role there is of single namespaces.
+    with lab.gate.http2() as c:
+        refused = c.request("GET", everywhere, lab.gate.bearer())
+        assert refused.status == 403 and "alice" in refused.json()["message"]
+    with lister_gate.http2() as c:
+        auth = lister_gate.bearer()
+        listed = c.request("GET", f"{everywhere}?named", auth)
+        assert listed.status == 200, listed.body
+        assert {i["metadata"]["namespace"] for i in listed.json()["items"]} == {"shop-prod"}
+        seen = lab.last_seen(f"{everywhere}?named")
+        assert seen["user"] == "lister" and seen["groups"] == ["system:authenticated"]
+        extra = {k.lower(): v for k, v in seen["headers"]}
+        assert extra["x-remote-extra-ringfence.dev%2fuser"] == "alice"
+        # Everything else is asked as herself, and refused where the API server does.
+        target = "/api/v1/namespaces/shop-prod/configmaps?own"
+        assert c.request("GET", target, auth).status == 200
+        assert lab.last_seen(target)["user"] == "alice"
+        assert c.request("GET", "/api/v1/namespaces/shop-dev/configmaps", auth).status == 403
+        assert c.request("GET", "/api/v1/services", auth).status == 403
+        # The review says what the list comes to.
+        for resource, allowed in (("configmaps", True), ("services", False)):
+            body = {"spec": {"resourceAttributes": {"verb": "list", "resource": resource}}}
+            headers = auth + [("content-type", "application/json")]
+            answer = c.request("POST", SSAR, headers, json.dumps(body).encode())
+            assert answer.json()["status"]["allowed"] is allowed
 
 
 @needs_kubectl

@@ -105,7 +105,7 @@ START_TEST(other_spellings_are_read)
 	struct gate_config *c = load(
 	    "listen: [ \"[::1]:1\", \":65535\" ]\n" TLS
 	    "upstream: { servers: [ \"https://api\", \"https://[fd00::1]:6443\" ], ca: "
-	    "a, identity: impersonate, certificate: b, key: c }\n"
+	    "a, identity: impersonate, certificate: b, key: c, listsAs: lister }\n"
 	    "policy: [ p ]\naudit: { mode: best-effort }\nworkers: 3\n"
 	    "tokens: { loginTTL: 90m, maxTTL: 1h30m }\n");
 
@@ -117,6 +117,7 @@ START_TEST(other_spellings_are_read)
 	ck_assert_uint_eq(c->upstreams[0].port, 443);
 	ck_assert(str_is(c->upstreams[1].host, "fd00::1"));
 	ck_assert_int_eq(c->identity, IDENTITY_IMPERSONATE);
+	ck_assert(str_is(c->lists_as, "lister"));
 	ck_assert(!c->has_ldap && !c->audit_required && !c->has_metrics);
 	ck_assert_uint_eq(c->workers, 3);
 	ck_assert_uint_eq(c->login_ttl_s, 5400);
@@ -149,6 +150,9 @@ static const struct {
     {LISTEN TLS "upstream: { servers: [ \"https://a\" ], ca: a, certificate: b, key: "
 		"c, identity: root }\n" REST,
 	3, "front-proxy"},
+    {LISTEN TLS "upstream: { servers: [ \"https://a\" ], ca: a, certificate: b, key: "
+		"c, listsAs: \"system:admin\" }\n" REST,
+	3, "listsAs"},
     {LISTEN TLS UPSTREAM REST "tokens: { loginTTL: 12 }\n", 9, "loginTTL"},
     {LISTEN TLS UPSTREAM REST "tokens: { loginTTL: 12d }\n", 9, "12d"},
     {LISTEN TLS UPSTREAM REST "tokens: { loginTTL: 2h, maxTTL: 1h }\n", 9, "longer"},

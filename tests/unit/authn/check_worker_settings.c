@@ -35,6 +35,7 @@ setup(void)
 	    .upstream_certificate = STR("front proxy"),
 	    .upstream_key = STR("front proxy key"),
 	    .identity = IDENTITY_IMPERSONATE,
+	    .lists_as = STR("lister"),
 	    .audit_required = true,
 	    .confine = true,
 	    .uid = 65534,
@@ -68,6 +69,7 @@ check_equal(const struct worker_settings *got)
 	ck_assert(str_is(got->upstream_certificate, "front proxy"));
 	ck_assert(str_is(got->upstream_key, "front proxy key"));
 	ck_assert_int_eq(got->identity, IDENTITY_IMPERSONATE);
+	ck_assert(str_is(got->lists_as, "lister"));
 	ck_assert(got->audit_required && got->confine);
 	ck_assert_uint_eq(got->uid, 65534);
 	ck_assert_uint_eq(got->gid, 65533);
