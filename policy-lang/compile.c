@@ -106,6 +106,18 @@ element_list_give(struct arena *arena, struct element_list *list,
 	out->element_count[set] = list->count;
 }
 
+/* Where nothing is governed nothing is anybody's middle. */
+static void
+use_midstream(struct compiler *c)
+{
+	for (size_t i = SET_LOCAL4_IN; i <= SET_LOCAL6_OUT; i++) {
+		if (c->lists[i].count != 0) {
+			chains_use(c, NUMBER_MIDSTREAM);
+			return;
+		}
+	}
+}
+
 void
 compiler_run(struct compiler *c)
 {
@@ -126,6 +138,7 @@ compiler_run(struct compiler *c)
 	}
 	for (unsigned f = 0; f < FAMILY_COUNT; f++)
 		emit_gate(c, f);
+	use_midstream(c);
 }
 
 void

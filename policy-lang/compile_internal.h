@@ -296,7 +296,7 @@ void chains_add(struct compiler *c, const struct verdict_number *number);
 void chains_seal(struct compiler *c);
 /* The place that a number comes from; chains_use also marks it as in use. */
 MUST_CHECK struct loc chains_loc(struct compiler *c, uint32_t number);
-MUST_CHECK struct loc chains_use(struct compiler *c, uint32_t number);
+struct loc chains_use(struct compiler *c, uint32_t number);
 /* The chain of a number, in the arena. */
 MUST_CHECK struct table_rule_chain chains_one(
     struct arena *a, const struct verdict_number *number);
