@@ -88,7 +88,7 @@
 
 	const scopes = (list) =>
 		!list || list.length === 0
-			? 'nothing'
+			? 'everything'
 			: list.map((s) => ['verbs', 'resources', 'namespaces']
 				.filter((k) => s[k] && s[k].length !== 0)
 				.map((k) => `${k}: ${s[k].join(', ')}`)
@@ -139,7 +139,10 @@
 		at('signed-in').hidden = !signedIn;
 		at('new-token').hidden = true;
 		at('token-text').textContent = '';
-		(signedIn ? at('main') : at('name')).focus();
+		if (signedIn)
+			at('main').focus({ preventScroll: true });
+		else
+			at('name').focus();
 	};
 
 	const leave = () => {
@@ -226,6 +229,15 @@
 	});
 
 	/* A page that is left has no session: nothing of it comes back with the history. */
-	window.addEventListener('pagehide', leave);
+	window.addEventListener('pagehide', () => {
+		if (session !== null)
+			fetch(`${api}/tokens/${encodeURIComponent(session.id)}`, {
+				method: 'DELETE',
+				headers: { Authorization: `Bearer ${session.token}` },
+				credentials: 'omit',
+				keepalive: true,
+			});
+		leave();
+	});
 	show(false);
 })();

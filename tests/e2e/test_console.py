@@ -187,9 +187,17 @@ def test_reload_forgets_the_session(lab, page):
         "return [document.cookie, localStorage.length, sessionStorage.length]"
     )
     assert kept == ["", 0, 0]
+    (own,) = [r[1] for r in rows(page) if "this page" in r[0]]
     page.refresh()
     wait_until(lambda: shown(page, "sign-in"))
     assert text(page, "tokens") == ""
+
+    def revoked():
+        with lab.gate.http2() as c:
+            tokens = c.request("GET", "/ringfence/v1/tokens", lab.gate.bearer()).json()["tokens"]
+        return not [t for t in tokens if t["id"] == own and not t["revoked"]]
+
+    wait_until(revoked, what="the end of the session's token")
 
 
 @needs_browser
