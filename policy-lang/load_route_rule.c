@@ -424,7 +424,8 @@ read_egress(const struct route_reader *r)
 
 	ok &= read_prefixes(
 	    r, r->v[F_SOURCE], "source", &rule->sources, &rule->source_count);
-	ok &= read_gateways(r) & read_next_hops(r);
+	ok &= read_gateways(r);
+	ok &= read_next_hops(r);
 	if (r->v[F_TABLE] != NULL)
 		ok &= schema_int(
 		    r->c.l->diags, r->v[F_TABLE], "\"table\"", 1, TABLE_MAX, &table);
@@ -568,7 +569,8 @@ read_ingress(const struct route_reader *r)
 
 	ok &= read_prefixes(
 	    r, r->v[F_ADDRESS], "address", &rule->addresses, &rule->address_count);
-	ok &= read_backends(r) & read_balance(r);
+	ok &= read_backends(r);
+	ok &= read_balance(r);
 	ok = ok && read_target(r);
 	if (rule->action != ROUTE_APPLY) {
 		return r->v[F_TO] == NULL ? ok
