@@ -93,6 +93,8 @@ print_kernel(const json_t *root)
 {
 	const json_t *kernel = json_object_get(root, "kernel");
 	const json_t *connections = json_object_get(root, "connections");
+	json_t *rule;
+	size_t i;
 	const json_t *flows = json_object_get(root, "flows");
 	const json_t *audit = json_object_get(root, "audit");
 
@@ -110,6 +112,11 @@ print_kernel(const json_t *root)
 	(void)printf("cut:        %lld connections of %lld, %lld kept, %lld adopted\n",
 	    number_of(connections, "cut"), number_of(connections, "listed"),
 	    number_of(connections, "kept"), number_of(connections, "adopted"));
+	json_array_foreach(json_object_get(root, "audited"), i, rule)
+	{
+		(void)printf("would deny: %lld connections by %s\n",
+		    number_of(rule, "connections"), text_of(rule, "rule"));
+	}
 	(void)printf("flows:      reading %s, %lld packets, %lld records, %lld lost\n",
 	    yes_no(flows, "reading"), number_of(flows, "packets"),
 	    number_of(flows, "records"), number_of(flows, "lost"));

@@ -79,6 +79,7 @@ add_program(struct buf *out, const struct program *p)
 	add_number(out, "workloads", p->model->workload_count);
 	add_number(out, "localWorkloads", p->local_workloads);
 	add_number(out, "policies", p->model->policy_count);
+	add_number(out, "auditPolicies", p->model->audit_count);
 	add_number(out, "namespaces", p->model->ns_count);
 	add_number(out, "rules", p->content.rule_chain_count);
 	buf_add_cstr(out, ",\"elements\":{");
@@ -135,6 +136,29 @@ add_flows(struct buf *out, const struct engine *e)
 	buf_add_char(out, '}');
 }
 
+/* What policies that are only watched would have denied, by rule. */
+static void
+add_audited(struct buf *out, const struct engine *e)
+{
+	const struct engine_shadow *s = &e->shadow;
+	bool some = false;
+
+	buf_add_cstr(out, ",\"audited\":[");
+	for (size_t i = 0; i < s->count_len && e->apply.current != NULL; i++) {
+		const struct table_rule_chain *rule =
+		    program_shadow_rule(e->apply.current, s->counts[i].number);
+
+		if (rule == NULL)
+			continue; /* of a policy that is gone, or enforced by now */
+		buf_add_cstr(out, some ? ",{" : "{");
+		add_member(out, "rule", str_from(rule->comment));
+		add_number(out, "connections", s->counts[i].connections);
+		buf_add_char(out, '}');
+		some = true;
+	}
+	buf_add_char(out, ']');
+}
+
 static void
 add_connections(struct buf *out, const struct engine *e)
 {
@@ -148,9 +172,11 @@ add_connections(struct buf *out, const struct engine *e)
 	add_number(out, "cut", c->cut);
 	add_number(out, "kept", c->kept);
 	add_number(out, "adopted", e->adopt.adopted);
+	add_number(out, "audited", e->shadow.denied);
 	add_number(out, "failures", c->failures);
 	add_bool(out, "adopting", e->adopt.open);
 	buf_add_char(out, '}');
+	add_audited(out, e);
 }
 
 void

@@ -279,6 +279,7 @@ start(struct engine *e, struct err *err)
 	engine_apply_init(e);
 	engine_cut_init(e);
 	engine_adopt_init(e);
+	engine_shadow_init(e);
 	engine_flows_init(e);
 	engine_audit_init(e);
 	e->started = walltime_now();
@@ -302,6 +303,7 @@ finish(struct engine *e)
 	engine_kernel_fini(e);
 	engine_cut_fini(e); /* what waits for a time keeps the loop from ending */
 	engine_adopt_fini(e);
+	engine_shadow_fini(e);
 	(void)uv_timer_stop(&e->apply.timer); /* cannot fail */
 	link_free(e->parent_link);
 	uv_close((uv_handle_t *)&e->tick, NULL);

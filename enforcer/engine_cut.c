@@ -84,8 +84,10 @@ is_forbidden(struct engine *e, const struct connection *c, uint32_t *out_number)
 	struct flows_record record = {.count = 1};
 	struct flow_view view;
 
-	if (v.accept)
+	if (v.accept) {
+		engine_shadow_judge(e, c);
 		return false;
+	}
 	*out_number = v.number_count != 0 ? v.numbers[v.number_count - 1] : NUMBER_NONE;
 	record.packet = packet_of(c, *out_number);
 	flow_view_make(&view, e->apply.current, &record);
@@ -127,6 +129,7 @@ finish(struct engine *e, bool whole)
 	c->not_before.ns = now.ns + (rest_ns < CUT_MOST_NS ? rest_ns : CUT_MOST_NS);
 	if (whole) {
 		c->lists++;
+		engine_shadow_listed(e);
 		c->last_listed = c->listed;
 	} else {
 		c->failures++;
@@ -262,7 +265,8 @@ step(struct engine *e)
 	monotime_t now = monotime_now();
 
 	if (!c->wanted || c->running || e->stopping || e->apply.current == NULL ||
-	    e->apply.current->skeleton || engine_cut_never(e))
+	    e->apply.current->skeleton ||
+	    (engine_cut_never(e) && !engine_shadow_wanted(e)))
 		return;
 	if (!engine_kernel_connected(e)) {
 		step_after(e, RETRY_MS);

@@ -29,9 +29,10 @@ on_record(void *arg, const struct flows_record *record)
 
 	flow_view_make(&view, e->apply.current, record);
 	f->records++;
-	*(record->packet.cut ? &f->cut
-	    : view.allow     ? &f->allowed
-			     : &f->denied) += record->count;
+	*(record->packet.audit   ? &f->audited
+	    : record->packet.cut ? &f->cut
+	    : view.allow         ? &f->allowed
+				 : &f->denied) += record->count;
 	buf_clear(line);
 	flow_view_json(line, &view);
 	f->recent_next = (f->recent_next + 1) % ENGINE_RECENT_FLOWS;

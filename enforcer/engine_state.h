@@ -8,6 +8,7 @@
  *     engine_kernel.c   questions to the kernel role and their answers
  *     engine_cut.c      connections that policy forbids by now are ended
  *     engine_adopt.c    TCP that was there before anybody tracked it
+ *     engine_shadow.c   what policies that are only watched would deny
  *     engine_flows.c    NFLOG -> flow log, recent flows, audit
  *     engine_audit.c    lines to the audit role
  *     control.c         the control socket;  control_answers.c: what it says
@@ -162,6 +163,25 @@ struct engine_cut {
 	uint64_t lists, failures, cut, kept;
 };
 
+/* Connections that were told of: in the last list, or in this one. */
+struct shadow_seen {
+	struct map told;
+	struct arena *arena;
+};
+
+struct shadow_count {
+	uint32_t number;
+	uint64_t connections;
+};
+
+struct engine_shadow {
+	struct shadow_seen before, now;
+	struct shadow_count *counts; /* by rule */
+	size_t count_len;
+	uint64_t denied;
+	uv_timer_t timer;
+};
+
 #define ENGINE_ADOPT_MOST 256
 
 struct engine_adopt {
@@ -190,7 +210,7 @@ struct engine_flows {
 	struct buf recent[ENGINE_RECENT_FLOWS]; /* a ring */
 	size_t recent_count, recent_next;
 	uint64_t packets, records, lost, malformed, write_failures;
-	uint64_t denied, allowed, cut; /* by verdict */
+	uint64_t denied, allowed, cut, audited; /* by verdict */
 };
 
 /* ---- audit ---- */
@@ -236,6 +256,7 @@ struct engine {
 	struct engine_apply apply;
 	struct engine_cut cut;
 	struct engine_adopt adopt;
+	struct engine_shadow shadow;
 	struct engine_flows flows;
 	struct engine_audit audit;
 	struct control *control;
@@ -324,6 +345,15 @@ void engine_cut_fini(struct engine *e);
 void engine_cut_want(struct engine *e);
 /* True if no connection is ever cut. */
 MUST_CHECK bool engine_cut_never(const struct engine *e);
+
+/* ---- engine_shadow.c ---- */
+
+void engine_shadow_init(struct engine *e);
+void engine_shadow_fini(struct engine *e);
+MUST_CHECK bool engine_shadow_wanted(const struct engine *e);
+/* A connection that policy in force allows, of a list; and the list's end. */
+void engine_shadow_judge(struct engine *e, const struct connection *c);
+void engine_shadow_listed(struct engine *e);
 
 /* ---- engine_adopt.c ---- */
 

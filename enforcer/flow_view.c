@@ -75,7 +75,8 @@ flow_view_make(struct flow_view *out_view, const struct program *program,
 
 	*v = (struct flow_view){.record = record};
 	if (program != NULL) {
-		v->rule = program_rule(program, packet->number);
+		v->rule = packet->audit ? program_shadow_rule(program, packet->number)
+					: program_rule(program, packet->number);
 		if (!record->crowd) {
 			v->src = model_workload_at(program->model, &packet->src);
 			v->dst = model_workload_at(program->model, &packet->dst);
@@ -95,6 +96,8 @@ flow_view_verdict(const struct flow_view *v)
 {
 	if (v->record->packet.cut)
 		return "cut";
+	if (v->record->packet.audit)
+		return "audit";
 	return v->allow ? "allow" : "deny";
 }
 

@@ -40,7 +40,7 @@ void flow_view_json(struct buf *out, const struct flow_view *view);
 
 /* "shop/web", "/acme/db", "node/worker-1", else the address; appended. */
 void flow_view_end(struct buf *out, const struct flow_view *view, bool source);
-/* "allow", "deny", "cut". */
+/* "allow", "deny", "cut", "audit". */
 MUST_CHECK const char *flow_view_verdict(const struct flow_view *view);
 /* "rule", "isolation", ... */
 MUST_CHECK const char *flow_reason_name(enum flow_reason reason);

@@ -55,7 +55,7 @@ make_key(struct flow_key *out, const struct nflog_packet *p)
 	memcpy(b + 21, p->dst.bytes, 16);
 	memcpy(b + 37, &p->proto, 1);
 	memcpy(b + 38, &p->dst_port, 2);
-	b[40] = p->cut;
+	b[40] = (uint8_t)(p->cut | p->audit << 1);
 }
 
 static void
@@ -98,7 +98,8 @@ tell(struct flows *f, struct flow *flow)
 static void
 make_crowd(struct nflog_packet *packet)
 {
-	*packet = (struct nflog_packet){.number = packet->number, .cut = packet->cut};
+	*packet = (struct nflog_packet){
+	    .number = packet->number, .cut = packet->cut, .audit = packet->audit};
 }
 
 void

@@ -169,6 +169,9 @@ add_connections(const struct engine *e, struct buf *out)
 	    "Times that they could not be.", c->failures);
 	add(out, "connections_listed", "gauge",
 	    "Connections that were judged the last time.", c->last_listed);
+	add(out, "audit_denied_connections_total", "counter",
+	    "Connections that policies with enforcement: audit would have denied.",
+	    e->shadow.denied);
 	add_seconds(out, "connection_list_duration_seconds",
 	    "How long judging them took.", (int64_t)c->last_us * 1000);
 }

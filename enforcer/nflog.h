@@ -28,6 +28,7 @@ struct nflog_packet {
 	bool has_seq;
 	uint32_t seq; /* counts what the group logged: a gap is a loss */
 	bool to_node; /* seen in input, not in forward */
+	bool audit;   /* no packet: a connection that the rule would have denied */
 	bool cut; /* no packet: a connection that was there, and that the rule ended */
 };
 

@@ -33,7 +33,8 @@ set_model_options(
 }
 
 static bool
-compile(struct program *p, const struct engine_settings *s)
+compile(struct program *p, const struct engine_settings *s, const struct model *model,
+    struct diag_list *diags, struct table_content *out)
 {
 	struct ip_prefix *networks =
 	    ARENA_ARRAY(p->arena, s->workload_network_count, struct ip_prefix);
@@ -47,7 +48,7 @@ compile(struct program *p, const struct engine_settings *s)
 	if (s->workload_network_count != 0)
 		memcpy(networks, s->workload_networks,
 		    s->workload_network_count * sizeof(*networks));
-	return compile_node(p->arena, p->model, &options, &p->diags, &p->content);
+	return compile_node(p->arena, model, &options, diags, out);
 }
 
 static void
@@ -59,6 +60,25 @@ count_local(struct program *p, const struct engine_settings *s)
 		p->local_workloads +=
 		    !w->is_template && !w->host_network && str_eq(w->node, s->node);
 	}
+}
+
+/* The same documents, but that what is only watched is enforced. Mistakes in them have been
+ * told; a program that would be too large is one that cannot be watched. */
+static void
+compile_shadow(
+    struct program *p, const struct engine_settings *s, struct model_options *options)
+{
+	struct diag_list diags;
+	struct model *model;
+
+	diag_list_init(&diags, p->arena);
+	options->audit_enforced = true;
+	p->has_shadow = model_load(p->arena, &p->bundle, options, &diags, &model) &&
+			compile(p, s, model, &diags, &p->shadow);
+	if (!p->has_shadow)
+		diag_warn(&p->diags, "not-watched", (struct loc){0},
+		    "what policies with \"enforcement: audit\" would deny cannot be "
+		    "told: their program is too large");
 }
 
 static void
@@ -73,8 +93,10 @@ load_and_compile(struct program *p, const struct engine_settings *s)
 	loaded = monotime_now();
 	p->load_us = monotime_since(start, loaded) / 1000;
 	if (p->ok)
-		p->ok = compile(p, s);
+		p->ok = compile(p, s, p->model, &p->diags, &p->content);
 	p->compile_us = monotime_since(loaded, monotime_now()) / 1000;
+	if (p->ok && p->model->audit_count != 0)
+		compile_shadow(p, s, &options);
 	if (p->ok)
 		count_local(p, s);
 	diag_sort(&p->diags);
@@ -173,14 +195,14 @@ program_set_midstream(struct program *p, enum table_midstream what)
 	c->rule_chains = chains;
 }
 
-const struct table_rule_chain *
-program_rule(const struct program *p, uint32_t number)
+static const struct table_rule_chain *
+find_rule(const struct table_content *c, uint32_t number)
 {
-	size_t low = 0, high = p->content.rule_chain_count;
+	size_t low = 0, high = c->rule_chain_count;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		const struct table_rule_chain *chain = &p->content.rule_chains[middle];
+		const struct table_rule_chain *chain = &c->rule_chains[middle];
 
 		if (chain->number == number)
 			return chain;
@@ -190,6 +212,18 @@ program_rule(const struct program *p, uint32_t number)
 			high = middle;
 	}
 	return NULL;
+}
+
+const struct table_rule_chain *
+program_rule(const struct program *p, uint32_t number)
+{
+	return find_rule(&p->content, number);
+}
+
+const struct table_rule_chain *
+program_shadow_rule(const struct program *p, uint32_t number)
+{
+	return p->has_shadow ? find_rule(&p->shadow, number) : NULL;
 }
 
 size_t

@@ -21,6 +21,9 @@ struct program {
 	bool skeleton; /* only closes: made before policy was read */
 	struct model *model;
 	struct table_content content;
+	/* With the policies that are only watched, were they enforced. */
+	bool has_shadow;
+	struct table_content shadow;
 	size_t local_workloads;
 	/* Set by the engine: */
 	uint64_t
@@ -45,6 +48,8 @@ void program_free(struct program *p);
 void program_set_midstream(struct program *p, enum table_midstream what);
 /* The rule chain that bears a number; NULL if there is none. */
 MUST_CHECK const struct table_rule_chain *program_rule(
+    const struct program *p, uint32_t number);
+MUST_CHECK const struct table_rule_chain *program_shadow_rule(
     const struct program *p, uint32_t number);
 /* The index of the source that a place is in; source_count: none. */
 MUST_CHECK size_t program_source_of(const struct program *p, struct loc loc);

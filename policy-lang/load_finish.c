@@ -252,6 +252,23 @@ finish_nodes(struct loader *l)
 /* ---- what stands at each level ---- */
 
 /* Sorted by level, the things of one level are neighbours. */
+/* Policies that are there to be told of only, unless their effect is asked for. */
+static void
+leave_out_audit(struct loader *l)
+{
+	struct ptr_vec *all = &l->policies;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < all->count; i++) {
+		const struct policy *p = all->items[i];
+
+		l->m->audit_count += p->audit;
+		if (!p->audit || l->m->options.audit_enforced)
+			all->items[kept++] = all->items[i];
+	}
+	all->count = kept;
+}
+
 static void
 finish_tree(struct loader *l)
 {
@@ -271,6 +288,7 @@ finish_tree(struct loader *l)
 	m->service_count = l->services.count;
 	m->tests = sorted(l, &l->tests, compare_tests);
 	m->test_count = l->tests.count;
+	leave_out_audit(l);
 	m->policies = sorted(l, &l->policies, compare_policies);
 	m->policy_count = l->policies.count;
 	for (size_t i = 0; i < m->policy_count; i++) {

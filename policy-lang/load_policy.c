@@ -594,14 +594,17 @@ read_block(struct rule_context *c, const struct doc_node *node)
 enum {
 	SPEC_WORKLOADS,
 	SPEC_PRIORITY,
+	SPEC_ENFORCEMENT,
 	SPEC_MANDATORY,
 	SPEC_ALLOW,
 	SPEC_DEFAULT
 };
 
+static const char *const enforcements[] = {"enforce", "audit"};
 static const struct schema_field spec_fields[] = {
     [SPEC_WORKLOADS] = {"workloads", TYPE_MAP, false, NULL},
     [SPEC_PRIORITY] = {"priority", TYPE_INT, false, NULL},
+    [SPEC_ENFORCEMENT] = {"enforcement", TYPE_STRING, false, NULL},
     [SPEC_MANDATORY] = {"mandatory", TYPE_MAP, false, NULL},
     [SPEC_ALLOW] = {"allow", TYPE_MAP, false, NULL},
     [SPEC_DEFAULT] = {"default", TYPE_MAP, false, NULL},
@@ -618,6 +621,11 @@ static const struct schema_value spec_values[ARRAY_LEN(spec_fields)] = {
 	.bounded = true,
 	.min = -INT32_MAX,
 	.max = INT32_MAX - 1},
+    [SPEC_ENFORCEMENT] = {.about = "\"enforce\", as when absent, or \"audit\": the "
+				   "policy denies and allows nothing; the node tells "
+				   "which connections it would have denied.",
+	.names = enforcements,
+	.name_count = ARRAY_LEN(enforcements)},
     [SPEC_MANDATORY] = {.about = "Ordered rules that nothing below can change: the "
 				 "namespace nearest to the root wins.",
 	.map = &block_schemas[PHASE_MANDATORY]},
@@ -640,6 +648,7 @@ load_native_policy(struct loader *l, const struct load_object *o)
 	const struct doc_node *spec;
 	struct meta meta;
 	int64_t priority = 0;
+	size_t enforcement;
 	bool ok = load_top(l, o, &spec);
 
 	ok &= load_meta(l, o, META_PLACED, false, &meta);
@@ -665,6 +674,10 @@ load_native_policy(struct loader *l, const struct load_object *o)
 		ok &= schema_int(l->diags, v[SPEC_PRIORITY], "\"priority\"", -INT32_MAX,
 		    INT32_MAX - 1, &priority);
 	c.policy->priority = (int32_t)priority;
+	if (v[SPEC_ENFORCEMENT] != NULL &&
+	    schema_enum(l->diags, v[SPEC_ENFORCEMENT], "\"enforcement\"", enforcements,
+		ARRAY_LEN(enforcements), &enforcement))
+		c.policy->audit = enforcement == 1;
 	c.subject_ok = ok;
 	for (unsigned phase = 0; phase < ARRAY_LEN(block_schemas); phase++) {
 		c.phase = (enum phase)phase;

@@ -323,6 +323,7 @@ struct policy {
 	struct str cluster; /* of its source, or its Kubernetes namespace; mostly "" */
 	struct ns *level;   /* where its rules stand in the walk */
 	int32_t priority;   /* lower is first */
+	bool audit;         /* enforcement: audit: what it would do is told, not done */
 	struct workload_match subject; /* subtree is always at or below level */
 	struct rule_list mandatory[DIRECTION_COUNT];
 	struct rule_list allow[DIRECTION_COUNT];
@@ -490,7 +491,8 @@ struct quota {
 struct model_options {
 	bool default_deny;        /* --cluster-default deny */
 	bool ip_blocks_skip_pods; /* --ip-blocks-match-pods=never */
-	bool as_the_server;       /* what an API server refuses is an error: --strict */
+	bool audit_enforced; /* policies with `enforcement: audit` are like others */
+	bool as_the_server;  /* what an API server refuses is an error: --strict */
 	/* --cluster NAME=PATH: documents of sources below PATH belong to NAME. With one
 	 * cluster the others do, too; with several they are of a cluster without name. A
 	 * Kubernetes policy sees the workloads, namespaces and nodes of its own cluster
@@ -523,6 +525,9 @@ struct model {
 	size_t route_count;
 	struct policy **policies; /* sorted by level path, then as ns.policies */
 	size_t policy_count;
+	/* Policies with `enforcement: audit`. They are not among the policies unless the
+	 * options say so: they were read and checked, and nothing follows from them. */
+	size_t audit_count;
 	/* Workloads that share an address keep the first by display; the loader warns. */
 	struct map by_address; /* key: family byte + address bytes -> struct workload */
 	struct map node_by_address; /* the same -> struct node */

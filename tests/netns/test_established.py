@@ -391,6 +391,45 @@ def test_established_is_kept_by_subtree(lab, idle, established, kept):
         assert (connections["cut"], connections["kept"] > 0) == (int(not kept), kept)
 
 
+# --- only watching ---
+
+
+def audited(enforcer):
+    return [flow for flow in enforcer.flows() if flow["verdict"] == "audit"]
+
+
+@pytest.mark.parametrize("established", ["cut", "keep"])
+def test_policy_in_audit_denies_nothing_and_tells_what_it_would(lab, idle, established):
+    watched = STREAMS.replace("spec:\n", "spec:\n  enforcement: audit\n")
+    idle.write("db.yaml", watched)
+    idle.write_config(established=established)
+    with idle:
+        assert idle.status()["auditPolicies"] == 1 and idle.status()["policies"] == 0
+        with (Stream(lab, "world", "db", 80, 4) as forbidden,
+              Stream(lab, "web", "db", 5432, 6) as allowed):
+            assert forbidden.goes_on() and allowed.goes_on()
+            wait_until(lambda: audited(idle), 20, "a record")
+            lists = idle.status()["connections"]["lists"]
+            wait_until(lambda: idle.status()["connections"]["lists"] >= lists + 1, 20,
+                       "another list")
+            status = idle.status()
+            assert status["connections"]["audited"] == 1  # and told of once
+            assert status["connections"]["cut"] == 0
+            assert [rule["connections"] for rule in status["audited"]] == [1]
+            flow, = audited(idle)
+            assert flow["dst"]["workload"] == "db" and flow["reason"] == "isolation"
+            assert flow["policy"]["name"] == "db" and flow["direction"] == "ingress"
+            assert "would deny: 1 connections by Policy /acme/shop/db" in \
+                idle.ask("status").stdout
+            assert idle.metric("ringfence_audit_denied_connections_total") == 1
+            assert idle.metric('ringfence_flow_packets_total{verdict="deny"}') == 0
+            assert forbidden.goes_on()
+            (change if established == "cut" else change_kept)(idle, STREAMS)
+            if established == "cut":
+                assert forbidden.is_cut("server") and allowed.goes_on()
+            assert lab.probe("world", "db", "tcp", 10080).state == "closed"
+
+
 # --- in mid-stream ---
 
 
