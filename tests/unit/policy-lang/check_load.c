@@ -494,6 +494,33 @@ START_TEST(policies_are_in_evaluation_order)
 }
 END_TEST
 
+/* Nothing follows from it, and nobody else's number changes, unless it is asked for. */
+START_TEST(policy_that_is_only_watched_is_read_and_not_there)
+{
+	static const char text[] = NATIVE
+	    "kind: Policy\nmetadata: {name: a, namespace: /}\n"
+	    "spec: {enforcement: audit, default: {ingress: [{action: "
+	    "deny}]}}\n---\n" NATIVE "kind: Policy\nmetadata: {name: b, namespace: /}\n"
+	    "spec: {enforcement: enforce, default: {ingress: [{action: deny}]}}\n";
+	const struct model_options watched = {.audit_enforced = true};
+	struct loaded *l = load_ok(text);
+	struct loaded *all = load_ok_with(&watched, text);
+
+	ck_assert_uint_eq(l->m->policy_count, 1);
+	ck_assert_uint_eq(l->m->root->policy_count, 1);
+	ck_assert_uint_eq(l->m->audit_count, 1);
+	assert_str(l->m->policies[0]->name, "b");
+	ck_assert_uint_eq(all->m->policy_count, 2);
+	ck_assert_uint_eq(all->m->audit_count, 1);
+	assert_str(all->m->policies[0]->name, "a");
+	ck_assert(all->m->policies[0]->audit && !all->m->policies[1]->audit);
+	ck_assert_uint_eq(all->m->policies[1]->defaults[DIR_INGRESS].rules[0].number,
+	    l->m->policies[0]->defaults[DIR_INGRESS].rules[0].number);
+	loaded_free(l);
+	loaded_free(all);
+}
+END_TEST
+
 START_TEST(every_code_has_an_explanation)
 {
 	for (size_t i = 0; i < DIAG_CODE_COUNT; i++) {
@@ -547,6 +574,7 @@ main(void)
 	tcase_add_test(tc, colliding_numbers_are_told_apart_in_any_order);
 	tcase_add_test(tc, rule_numbers_are_stable_between_releases);
 	tcase_add_test(tc, policies_are_in_evaluation_order);
+	tcase_add_test(tc, policy_that_is_only_watched_is_read_and_not_there);
 	tcase_add_test(tc, every_code_has_an_explanation);
 	tcase_add_test(tc, syntax_error_keeps_what_came_before);
 	suite_add_tcase(s, tc);
