@@ -129,6 +129,7 @@ finish(struct engine *e, bool whole)
 	c->not_before.ns = now.ns + (rest_ns < CUT_MOST_NS ? rest_ns : CUT_MOST_NS);
 	if (whole) {
 		c->lists++;
+		c->failing = false;
 		engine_shadow_listed(e);
 		c->last_listed = c->listed;
 	} else {
@@ -142,7 +143,9 @@ finish(struct engine *e, bool whole)
 static void
 fail(struct engine *e, struct str detail)
 {
-	log_error("connections", "detail=%s", log_quote(detail));
+	if (!e->cut.failing)
+		log_error("connections", "detail=%s", log_quote(detail));
+	e->cut.failing = true;
 	finish(e, false);
 }
 

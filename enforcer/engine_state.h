@@ -155,7 +155,8 @@ struct engine_cut {
 	struct connection *ending;
 	uint32_t *numbers; /* of the rules that end them */
 	size_t ending_count;
-	bool done; /* the list has ended */
+	bool done;    /* the list has ended */
+	bool failing; /* and it has been told */
 	uv_timer_t timer;
 	size_t listed; /* by this list, and by the last whole one: */
 	size_t last_listed;
