@@ -235,14 +235,14 @@ mutate_yaml(uint8_t *data, size_t size, size_t max_size, unsigned seed,
 		    data, size, max_size, seed, words, ARRAY_LEN(words));              \
 	}
 #else
-#define LOAD_TARGET_MUTATOR(words)                                                     \
-	_Static_assert(ARRAY_LEN(words) > 0, "the mutator is for fuzzing alone");
+#define LOAD_TARGET_MUTATOR(words)
 #endif
 
 #define LOAD_TARGET(context, words)                                                    \
 	LOAD_TARGET_MUTATOR(words)                                                     \
 	int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)                   \
 	{                                                                              \
+		(void)words; /* the mutator's, for fuzzing alone */                    \
 		check_load(context, data, size);                                       \
 		return 0;                                                              \
 	}
