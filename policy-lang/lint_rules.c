@@ -34,6 +34,14 @@ struct posting {
 	uint32_t seen; /* blocks that could be here */
 };
 
+/* A block that takes something away from what is asked about, or the end of a level. */
+struct step {
+	uint32_t block; /* LEVEL_END: what was passed is open again */
+	bool pass;
+};
+
+#define LEVEL_END UINT32_MAX
+
 struct finder {
 	struct lint *lint;
 	struct arena *scratch; /* of one question */
@@ -44,6 +52,8 @@ struct finder {
 	const struct space_box *box; /* what is asked about */
 	uint32_t *found;             /* candidates of one question */
 	size_t found_count, found_cap;
+	struct step *steps; /* of one question, in the walk's order */
+	size_t step_count, step_cap;
 	uint32_t *takers; /* blocks that took part of one rule */
 	size_t taker_count, taker_cap;
 };
@@ -285,28 +295,85 @@ find_candidates(
 
 /* ---- what is left of a rule ---- */
 
+static void
+add_step(struct finder *f, uint32_t block, bool pass)
+{
+	if (f->step_count == f->step_cap) {
+		f->step_cap = f->step_cap == 0 ? 64 : 2 * f->step_cap;
+		f->steps = xreallocarray(f->steps, f->step_cap, sizeof(*f->steps));
+	}
+	f->steps[f->step_count++] = (struct step){block, pass};
+}
+
 /*
- * Takes the blocks of a list, before one of them, away. In the rule's own list what is
- * passed is lost to it like what is decided; elsewhere it comes back, and then `passes` is
- * what may come back.
+ * The blocks of a list, before one of them, take their part away. In the rule's own list
+ * what is passed is lost to it like what is decided; elsewhere it comes back.
  */
 static void
-take_list(struct finder *f, struct space_rest *rest, uint32_t list, uint32_t before)
+take_list(struct finder *f, uint32_t list, uint32_t before)
 {
 	bool own = before != UINT32_MAX;
 
-	if (rest->open.count == 0 || f->list_first[list] == f->list_first[list + 1])
+	if (f->list_first[list] == f->list_first[list + 1])
 		return;
 	find_candidates(f, list, before, f->box);
 	f->lint->work += f->found_count;
-	for (size_t i = 0; i < f->found_count && rest->open.count > 0; i++) {
-		uint32_t id = f->found[i];
-		const struct block *b = &f->blocks[id];
-		bool pass = is_pass(b) && !own;
+	for (size_t i = 0; i < f->found_count; i++)
+		add_step(f, f->found[i], is_pass(&f->blocks[f->found[i]]) && !own);
+}
 
-		if (space_rest_take(rest, pass ? &b->passes : &b->box, pass))
-			push_id(&f->takers, &f->taker_count, &f->taker_cap, id);
+/* What a step takes: of what is passed, all that may come back. */
+static const struct space_box *
+step_box(const struct finder *f, const struct step *step)
+{
+	const struct block *b = &f->blocks[step->block];
+
+	return step->pass ? &b->passes : &b->box;
+}
+
+/*
+ * True if a corner of the box is in nothing that is taken: then something is left, which
+ * is so of most rules, and needs no cutting to be known.
+ */
+static bool
+corner_stays(struct finder *f, bool last)
+{
+	struct space_box corner = space_corner(f->scratch, f->box, last);
+
+	for (size_t i = 0; i < f->step_count; i++) {
+		if (f->steps[i].block != LEVEL_END &&
+		    space_has_corner(step_box(f, &f->steps[i]), &corner, last))
+			return false;
 	}
+	return true;
+}
+
+/* True if the steps leave nothing of the box. */
+static bool
+nothing_is_left(struct finder *f)
+{
+	struct space_rest rest;
+	bool none;
+
+	arena_reset(f->scratch);
+	if (corner_stays(f, true) || corner_stays(f, false))
+		return false;
+	space_rest_init(&rest, f->scratch, f->box);
+	for (size_t i = 0; i < f->step_count && !rest.gave_up; i++) {
+		const struct step *step = &f->steps[i];
+
+		f->lint->work += rest.open.count;
+		if (step->block == LEVEL_END)
+			space_rest_next_level(&rest);
+		else if (space_rest_take(&rest, step_box(f, step), step->pass))
+			push_id(&f->takers, &f->taker_count, &f->taker_cap,
+			    step->block);
+		rest.gave_up = rest.gave_up || f->lint->work > LINT_WORK;
+	}
+	f->lint->given_up += rest.gave_up;
+	none = rest.open.count == 0 && !rest.gave_up;
+	space_rest_fini(&rest);
+	return none;
 }
 
 static const struct ns *
@@ -327,7 +394,7 @@ struct place {
 /* The mandatory rules of all levels, or those before a mandatory rule. True if the
  * end of the question is reached. */
 static bool
-take_mandatory(struct finder *f, struct space_rest *rest, const struct place *p)
+take_mandatory(struct finder *f, const struct place *p)
 {
 	bool own = p->kind == LIST_MANDATORY;
 	uint32_t depth = own ? p->level->depth : p->top->depth;
@@ -336,29 +403,29 @@ take_mandatory(struct finder *f, struct space_rest *rest, const struct place *p)
 		const struct ns *level = ancestor_at(p->top, d);
 		bool last = own && d == depth;
 
-		take_list(f, rest, list_of(level, p->dir, LIST_MANDATORY),
+		take_list(f, list_of(level, p->dir, LIST_MANDATORY),
 		    last ? p->at : UINT32_MAX);
 		if (!last)
-			space_rest_next_level(rest);
+			add_step(f, LEVEL_END, false);
 	}
 	return own;
 }
 
 /* Isolation and defaults, from the subject's own level up to the rule. */
 static void
-take_upwards(struct finder *f, struct space_rest *rest, const struct place *p)
+take_upwards(struct finder *f, const struct place *p)
 {
 	for (const struct ns *s = p->top; s != NULL; s = s->parent) {
 		bool last = s == p->level;
 
 		if (last && p->kind != LIST_DEFAULT)
 			return;
-		take_list(f, rest, list_of(s, p->dir, LIST_ISOLATION), UINT32_MAX);
-		take_list(f, rest, list_of(s, p->dir, LIST_DEFAULT),
+		take_list(f, list_of(s, p->dir, LIST_ISOLATION), UINT32_MAX);
+		take_list(f, list_of(s, p->dir, LIST_DEFAULT),
 		    last ? p->at : UINT32_MAX);
 		if (last)
 			return;
-		space_rest_next_level(rest);
+		add_step(f, LEVEL_END, false);
 	}
 }
 
@@ -370,20 +437,15 @@ never_reached(struct finder *f, const struct place *p, uint32_t first, uint32_t 
 
 	f->taker_count = 0;
 	for (uint32_t i = first; i < end && none; i++) {
-		struct space_rest rest;
-
 		if (f->lint->work > LINT_WORK) {
 			f->lint->given_up++;
 			return false;
 		}
-		arena_reset(f->scratch);
 		f->box = &f->blocks[i].box;
-		space_rest_init(&rest, f->scratch, f->box);
-		if (!take_mandatory(f, &rest, p))
-			take_upwards(f, &rest, p);
-		f->lint->given_up += rest.gave_up;
-		none = rest.open.count == 0 && !rest.gave_up;
-		space_rest_fini(&rest);
+		f->step_count = 0;
+		if (!take_mandatory(f, p))
+			take_upwards(f, p);
+		none = nothing_is_left(f);
 	}
 	return none;
 }
@@ -519,17 +581,15 @@ check_reached(struct finder *f, uint32_t first, uint32_t end, struct map *dead)
 /* Takes away what other rules of the union allow, those left out that are themselves
  * said to be redundant. */
 static void
-take_others(struct finder *f, struct space_rest *rest, const struct block *self)
+take_others(struct finder *f, const struct block *self)
 {
 	find_candidates(f, self->list, UINT32_MAX, &self->box);
 	f->lint->work += f->found_count;
-	for (size_t i = 0; i < f->found_count && rest->open.count > 0; i++) {
-		uint32_t id = f->found[i];
-		const struct block *b = &f->blocks[id];
+	for (size_t i = 0; i < f->found_count; i++) {
+		const struct block *b = &f->blocks[f->found[i]];
 
-		if (!b->removed && !same_owner(b, self) &&
-		    space_rest_take(rest, &b->box, false))
-			push_id(&f->takers, &f->taker_count, &f->taker_cap, id);
+		if (!b->removed && !same_owner(b, self))
+			add_step(f, f->found[i], false);
 	}
 }
 
@@ -540,18 +600,14 @@ is_redundant(struct finder *f, uint32_t first, uint32_t end)
 
 	f->taker_count = 0;
 	for (uint32_t i = first; i < end && all; i++) {
-		struct space_rest rest;
-
 		if (f->lint->work > LINT_WORK) {
 			f->lint->given_up++;
 			return false;
 		}
-		arena_reset(f->scratch);
-		space_rest_init(&rest, f->scratch, &f->blocks[i].box);
-		take_others(f, &rest, &f->blocks[i]);
-		f->lint->given_up += rest.gave_up;
-		all = rest.open.count == 0 && !rest.gave_up;
-		space_rest_fini(&rest);
+		f->box = &f->blocks[i].box;
+		f->step_count = 0;
+		take_others(f, &f->blocks[i]);
+		all = nothing_is_left(f);
 	}
 	return all;
 }
@@ -617,6 +673,7 @@ lint_rules(struct lint *lint)
 	free(f.blocks);
 	free(f.list_first);
 	free(f.found);
+	free(f.steps);
 	free(f.takers);
 	arena_free(f.scratch);
 }

@@ -641,6 +641,46 @@ space_meets(const struct space_box *a, const struct space_box *b)
 	return true;
 }
 
+/* ---- corners ---- */
+
+struct space_box
+space_corner(struct arena *arena, const struct space_box *box, bool last)
+{
+	struct space_dim *dims = ARENA_ARRAY(arena, box->count, struct space_dim);
+
+	for (uint32_t i = 0; i < box->count; i++) {
+		const struct space_set *set = &box->dims[i].set;
+		addr_num at =
+		    last ? set->ranges[set->count - 1].hi : set->ranges[0].lo;
+
+		dims[i] =
+		    (struct space_dim){box->dims[i].id, range_set(arena, at, at)};
+	}
+	return (struct space_box){dims, box->count};
+}
+
+bool
+space_has_corner(
+    const struct space_box *box, const struct space_box *corner, bool last)
+{
+	uint32_t j = 0;
+
+	for (uint32_t i = 0; i < box->count; i++) {
+		const struct space_dim *d = &box->dims[i];
+		addr_num at = last ? dim_max(d->id) : 0;
+		struct addr_range range;
+
+		while (j < corner->count && corner->dims[j].id < d->id)
+			j++;
+		if (j < corner->count && corner->dims[j].id == d->id)
+			at = corner->dims[j].set.ranges[0].lo;
+		range = (struct addr_range){at, at};
+		if (!sets_meet(&d->set, &(struct space_set){&range, 1}))
+			return false;
+	}
+	return true;
+}
+
 /* ---- what is left ---- */
 
 static const struct space_dim *

@@ -97,6 +97,15 @@ MUST_CHECK struct space_box space_with_names(
 MUST_CHECK bool space_covers(
     const struct space_box *outer, const struct space_box *inner);
 MUST_CHECK bool space_meets(const struct space_box *a, const struct space_box *b);
+/*
+ * A point of a box: the last of each of its dimensions, or the first. Of what the box does
+ * not ask for it has the greatest value, or the least.
+ */
+MUST_CHECK struct space_box space_corner(
+    struct arena *arena, const struct space_box *box, bool last);
+/* True if that point of another box is in this one. */
+MUST_CHECK bool space_has_corner(
+    const struct space_box *box, const struct space_box *corner, bool last);
 /* True if the set is single numbers, few enough to be looked up one by one. */
 MUST_CHECK bool space_is_points(const struct space_set *set);
 
