@@ -42,17 +42,17 @@ add_uri(struct buf *out, struct str name)
 
 /* A column by code points, as the run says that they are; ours are bytes. */
 static uint32_t
-point_col(struct diag_cursor *cursor, struct loc loc, uint32_t col)
+point_col(struct diag_lines *lines, struct loc loc, uint32_t col)
 {
 	struct str line;
 
-	if (!diag_find_line(cursor, loc, &line) || line.len > COUNTED_BYTES)
+	if (!diag_find_line(lines, loc, &line) || line.len > COUNTED_BYTES)
 		return col;
 	return (uint32_t)diag_count_points(line, 0, col - 1) + 1;
 }
 
 static void
-add_sarif_region(struct buf *out, struct diag_cursor *cursor, struct loc loc)
+add_sarif_region(struct buf *out, struct diag_lines *lines, struct loc loc)
 {
 	bool first = true;
 
@@ -62,17 +62,17 @@ add_sarif_region(struct buf *out, struct diag_cursor *cursor, struct loc loc)
 	diag_add_number(out, &first, "startLine", loc.line);
 	if (loc.col != 0)
 		diag_add_number(
-		    out, &first, "startColumn", point_col(cursor, loc, loc.col));
+		    out, &first, "startColumn", point_col(lines, loc, loc.col));
 	if (loc.col != 0 && loc.end_col > loc.col)
 		diag_add_number(
-		    out, &first, "endColumn", point_col(cursor, loc, loc.end_col));
+		    out, &first, "endColumn", point_col(lines, loc, loc.end_col));
 	buf_add_char(out, '}');
 }
 
 /* A location object; `message` may be NULL. */
 static void
 add_sarif_location(
-    struct buf *out, struct diag_cursor *cursor, struct loc loc, const char *message)
+    struct buf *out, struct diag_lines *lines, struct loc loc, const char *message)
 {
 	bool first = true;
 
@@ -83,7 +83,7 @@ add_sarif_location(
 		    diag_separator(&first));
 		add_uri(out, loc.source->name);
 		buf_add_char(out, '}');
-		add_sarif_region(out, cursor, loc);
+		add_sarif_region(out, lines, loc);
 		buf_add_char(out, '}');
 	}
 	if (message != NULL) {
@@ -99,7 +99,7 @@ add_sarif_location(
 struct sarif {
 	struct buf *out;
 	struct arena *arena;
-	struct diag_cursor cursor;
+	struct diag_lines lines;
 	diag_describe *describe; /* or NULL */
 	struct map rules;        /* code -> its index + 1, as a number */
 	struct map seen;         /* fingerprint -> how many had it, as a number */
@@ -128,7 +128,7 @@ add_fingerprint(struct sarif *s, bool *first, const struct diag *d)
 
 	if (d->loc.source == NULL)
 		return;
-	if (!diag_find_line(&s->cursor, d->loc, &line))
+	if (!diag_find_line(&s->lines, d->loc, &line))
 		line = (struct str){0};
 	buf_printf(&text, "%s\n%.*s\n", d->code, STR_ARG(d->loc.source->name));
 	buf_add_str(&text, str_trim(line));
@@ -159,12 +159,12 @@ add_result(struct sarif *s, const struct diag *d)
 			    : arena_printf(s->arena, "%s; %s", d->msg, d->hint));
 	if (d->loc.source != NULL) {
 		buf_add_cstr(out, ",\"locations\":[");
-		add_sarif_location(out, &s->cursor, d->loc, NULL);
+		add_sarif_location(out, &s->lines, d->loc, NULL);
 		buf_add_char(out, ']');
 	}
 	if (d->note != NULL) {
 		buf_add_cstr(out, ",\"relatedLocations\":[");
-		add_sarif_location(out, &s->cursor, d->note_loc, d->note);
+		add_sarif_location(out, &s->lines, d->note_loc, d->note);
 		buf_add_char(out, ']');
 	}
 	add_fingerprint(s, &first, d);
@@ -255,6 +255,7 @@ diag_render_sarif(
 		add_result(&s, &more);
 	}
 	buf_add_cstr(out, first ? "]}]}\n" : "\n]}]}\n");
+	diag_lines_fini(&s.lines);
 	map_fini(&s.rules);
 	map_fini(&s.seen);
 	arena_free(s.arena);

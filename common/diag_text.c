@@ -4,6 +4,7 @@
  */
 #include "common/diag_text.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/utf8.h"
@@ -95,35 +96,129 @@ back_points(struct str text, size_t from, size_t points)
 	return i;
 }
 
-bool
-diag_find_line(struct diag_cursor *cursor, struct loc loc, struct str *out_line)
+/* ---- lines ---- */
+
+/* Between two places that are kept, lines and bytes are no more, but for one line. */
+#define KEPT_LINES 64u
+#define KEPT_BYTES 65536u
+
+struct line_start {
+	uint32_t line; /* from 0 */
+	size_t at;
+};
+
+struct line_table {
+	const struct source *source; /* its address is the key */
+	struct line_start *kept;     /* by line */
+	size_t count, cap;
+	struct line_start last; /* so far has been looked */
+	bool done;              /* it is the source's last */
+};
+
+static void
+keep_start(struct line_table *t, struct line_start start)
 {
+	if (t->count == t->cap) {
+		t->cap = t->cap == 0 ? 16 : 2 * t->cap;
+		t->kept = xreallocarray(t->kept, t->cap, sizeof(*t->kept));
+	}
+	t->kept[t->count++] = start;
+}
+
+static struct line_table *
+table_of(struct diag_lines *lines, const struct source *source)
+{
+	struct str key = {(const char *)&source, sizeof(struct source *)};
+	struct line_table *t = map_get(&lines->sources, key);
+
+	if (t == NULL) {
+		t = xcalloc(1, sizeof(*t));
+		t->source = source;
+		keep_start(t, (struct line_start){0});
+		key.ptr = (const char *)&t->source;
+		(void)map_set(&lines->sources, key, t);
+	}
+	return t;
+}
+
+void
+diag_lines_fini(struct diag_lines *lines)
+{
+	for (size_t i = 0; i < lines->sources.len; i++) {
+		struct line_table *t = lines->sources.entries[i].value;
+
+		free(t->kept);
+		free(t);
+	}
+	map_fini(&lines->sources);
+}
+
+/* Looks one line further. */
+static void
+look_on(struct line_table *t)
+{
+	const struct line_start *kept = &t->kept[t->count - 1];
+	size_t end = str_find(t->source->text, '\n', t->last.at);
+
+	t->done = end == t->source->text.len;
+	if (t->done)
+		return;
+	t->last = (struct line_start){t->last.line + 1, end + 1};
+	if (t->last.line - kept->line >= KEPT_LINES ||
+	    t->last.at - kept->at >= KEPT_BYTES)
+		keep_start(t, t->last);
+}
+
+/* Where a line, counted from 0, begins; false if there are not so many. */
+static bool
+find_start(struct line_table *t, uint32_t line, size_t *out_at)
+{
+	size_t lo = 0, hi;
+
+	while (!t->done && t->last.line < line)
+		look_on(t);
+	if (t->last.line < line)
+		return false;
+	hi = t->count;
+	while (hi - lo > 1) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (t->kept[mid].line <= line)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	*out_at = t->kept[lo].at;
+	for (uint32_t i = t->kept[lo].line; i < line; i++)
+		*out_at = str_find(t->source->text, '\n', *out_at) + 1;
+	return true;
+}
+
+bool
+diag_find_line(struct diag_lines *lines, struct loc loc, struct str *out_line)
+{
+	struct line_table *t;
 	struct str text;
-	size_t end;
+	size_t at, end;
 
 	if (loc.source == NULL || loc.line == 0)
 		return false;
+	t = table_of(lines, loc.source);
+	if (!find_start(t, loc.line - 1, &at))
+		return false;
 	text = loc.source->text;
-	if (cursor->source != loc.source || cursor->line > loc.line)
-		*cursor =
-		    (struct diag_cursor){loc.source, 1, 0, str_find(text, '\n', 0)};
-	while (cursor->line < loc.line) {
-		if (cursor->end == text.len)
-			return false;
-		cursor->at = cursor->end + 1;
-		cursor->end = str_find(text, '\n', cursor->at);
-		cursor->line++;
-	}
-	end = cursor->end;
-	if (end > cursor->at && text.ptr[end - 1] == '\r')
+	end = find_start(t, loc.line, &end) ? end - 1 : text.len;
+	if (end > at && text.ptr[end - 1] == '\r')
 		end--;
-	*out_line = str_slice(text, cursor->at, end);
+	*out_line = str_slice(text, at, end);
 	/* Columns of the first line count behind a byte order mark. */
-	if (cursor->at == 0 && str_starts(*out_line, STR(UTF8_BYTE_ORDER_MARK)))
+	if (at == 0 && str_starts(*out_line, STR(UTF8_BYTE_ORDER_MARK)))
 		*out_line =
 		    str_slice(*out_line, strlen(UTF8_BYTE_ORDER_MARK), out_line->len);
 	return true;
 }
+
+/* ---- messages ---- */
 
 /* Shows text[from, to) of a line, then the underline below it. */
 static void
@@ -175,7 +270,7 @@ add_place(struct buf *out, struct loc loc)
 
 /* One message with its source line. `code` and `hint` may be NULL. */
 static void
-add_message(struct buf *out, struct diag_cursor *cursor, enum diag_severity severity,
+add_message(struct buf *out, struct diag_lines *lines, enum diag_severity severity,
     struct loc loc, const char *msg, const char *code, const char *hint)
 {
 	struct str line;
@@ -185,7 +280,7 @@ add_message(struct buf *out, struct diag_cursor *cursor, enum diag_severity seve
 	add_plain(out, str_from(msg));
 	if (code != NULL)
 		buf_printf(out, " [%s]", code);
-	if (diag_find_line(cursor, loc, &line)) {
+	if (diag_find_line(lines, loc, &line)) {
 		buf_add_char(out, '\n');
 		add_excerpt(out, loc, line, hint);
 		return;
@@ -200,15 +295,15 @@ add_message(struct buf *out, struct diag_cursor *cursor, enum diag_severity seve
 void
 diag_render_text(struct buf *out, const struct diag_list *list)
 {
-	struct diag_cursor cursor = {0}, note_cursor = {0};
+	struct diag_lines lines = {0};
 
 	for (const struct diag *d = list->first; d != NULL; d = d->next) {
-		add_message(
-		    out, &cursor, d->severity, d->loc, d->msg, d->code, d->hint);
+		add_message(out, &lines, d->severity, d->loc, d->msg, d->code, d->hint);
 		if (d->note != NULL)
-			add_message(out, &note_cursor, DIAG_NOTE, d->note_loc, d->note,
-			    NULL, NULL);
+			add_message(
+			    out, &lines, DIAG_NOTE, d->note_loc, d->note, NULL, NULL);
 	}
 	if (list->dropped != 0)
 		buf_printf(out, "note: %u more not shown\n", list->dropped);
+	diag_lines_fini(&lines);
 }

@@ -5,19 +5,21 @@
 #define COMMON_DIAG_TEXT_H
 
 #include "common/diag.h"
+#include "common/map.h"
 
-/* Where the last line that was looked for began: diagnostics mostly come in order, and
- * a long file should not be searched from its start for each. {0} before the first. */
-struct diag_cursor {
-	const struct source *source;
-	uint32_t line;
-	size_t at;  /* where it begins */
-	size_t end; /* its line feed, or the end of the text */
+/*
+ * Where lines begin, as far as they have been asked for: diagnostics and their notes lead
+ * from one place of long files to another, and none is searched from its start for each.
+ * {0} before the first.
+ */
+struct diag_lines {
+	struct map sources; /* private: source -> where its lines begin */
 };
 
+void diag_lines_fini(struct diag_lines *lines);
 /* The line of a place without its end; false if the source has no such line. */
 MUST_CHECK bool diag_find_line(
-    struct diag_cursor *cursor, struct loc loc, struct str *out_line);
+    struct diag_lines *lines, struct loc loc, struct str *out_line);
 
 /* Code points in text[from, to); a byte that is not UTF-8 counts as one. */
 MUST_CHECK size_t diag_count_points(struct str text, size_t from, size_t to);

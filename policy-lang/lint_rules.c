@@ -366,8 +366,8 @@ nothing_is_left(struct finder *f)
 		if (step->block == LEVEL_END)
 			space_rest_next_level(&rest);
 		else if (space_rest_take(&rest, step_box(f, step), step->pass))
-			push_id(&f->takers, &f->taker_count, &f->taker_cap,
-			    step->block);
+			push_id(
+			    &f->takers, &f->taker_count, &f->taker_cap, step->block);
 		rest.gave_up = rest.gave_up || f->lint->work > LINT_WORK;
 	}
 	f->lint->given_up += rest.gave_up;
@@ -421,8 +421,8 @@ take_upwards(struct finder *f, const struct place *p)
 		if (last && p->kind != LIST_DEFAULT)
 			return;
 		take_list(f, list_of(s, p->dir, LIST_ISOLATION), UINT32_MAX);
-		take_list(f, list_of(s, p->dir, LIST_DEFAULT),
-		    last ? p->at : UINT32_MAX);
+		take_list(
+		    f, list_of(s, p->dir, LIST_DEFAULT), last ? p->at : UINT32_MAX);
 		if (last)
 			return;
 		add_step(f, LEVEL_END, false);

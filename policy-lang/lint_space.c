@@ -650,18 +650,15 @@ space_corner(struct arena *arena, const struct space_box *box, bool last)
 
 	for (uint32_t i = 0; i < box->count; i++) {
 		const struct space_set *set = &box->dims[i].set;
-		addr_num at =
-		    last ? set->ranges[set->count - 1].hi : set->ranges[0].lo;
+		addr_num at = last ? set->ranges[set->count - 1].hi : set->ranges[0].lo;
 
-		dims[i] =
-		    (struct space_dim){box->dims[i].id, range_set(arena, at, at)};
+		dims[i] = (struct space_dim){box->dims[i].id, range_set(arena, at, at)};
 	}
 	return (struct space_box){dims, box->count};
 }
 
 bool
-space_has_corner(
-    const struct space_box *box, const struct space_box *corner, bool last)
+space_has_corner(const struct space_box *box, const struct space_box *corner, bool last)
 {
 	uint32_t j = 0;
 
