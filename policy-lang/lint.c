@@ -25,7 +25,7 @@ lint_hint(struct lint *lint, struct diag *d, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (d == &lint->scratch)
+	if (!lint_is_given(lint, d))
 		return;
 	va_start(ap, fmt);
 	diag_hint(lint->diags, d, "%s", diag_format(lint->arena, fmt, ap));
@@ -37,11 +37,26 @@ lint_note(struct lint *lint, struct diag *d, struct loc loc, const char *fmt, ..
 {
 	va_list ap;
 
-	if (d == &lint->scratch)
+	if (!lint_is_given(lint, d))
 		return;
 	va_start(ap, fmt);
 	diag_note(lint->diags, d, loc, "%s", diag_format(lint->arena, fmt, ap));
 	va_end(ap);
+}
+
+bool
+lint_is_given(const struct lint *lint, const struct diag *d)
+{
+	return d != &lint->scratch;
+}
+
+bool
+lint_stops(struct lint *lint, enum lint_part part)
+{
+	if (lint->work <= LINT_WORK)
+		return false;
+	lint->stopped[part] = true;
+	return true;
 }
 
 const char *
@@ -107,6 +122,27 @@ lint_first_of(const struct lint *lint, const struct roaring_bitmap_s *bits)
 static void
 say_what_is_missing(struct lint *lint)
 {
+	static const char *const parts[LINT_PARTS] = {
+	    [LINT_DNS] = "not all workloads were asked whether they can reach DNS",
+	    [LINT_API] = "not all workloads were asked whether they can reach the API "
+			 "server",
+	    [LINT_TENANTS] = "not all rules were asked which tenants they open",
+	    [LINT_SERVICE_ADDRESSES] = "not all networks were compared with the "
+				       "addresses of Services",
+	    [LINT_HOST_NETWORK] = "not all selectors were compared with workloads on "
+				  "their nodes' network",
+	};
+
+	for (size_t i = 0; i < LINT_PARTS; i++) {
+		if (lint->stopped[i])
+			diag_say(lint->diags, CODE_LINT_LIMIT, (struct loc){0},
+			    "%s: there is too much to compare", parts[i]);
+	}
+	if (lint->ties_cut > 0)
+		diag_say(lint->diags, CODE_LINT_LIMIT, (struct loc){0},
+		    "%u policies decide differently from more policies of their "
+		    "priority than are shown",
+		    lint->ties_cut);
 	if (lint->given_up > 0)
 		diag_say(lint->diags, CODE_LINT_LIMIT, (struct loc){0},
 		    "%u rules were not compared with all others: there are too many",

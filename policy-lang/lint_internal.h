@@ -15,6 +15,16 @@
  * out then is counted, and said. */
 #define LINT_WORK 20000000u
 
+/* Lints that ask until the work is done or too much; see lint_stops. */
+enum lint_part {
+	LINT_DNS,
+	LINT_API,
+	LINT_TENANTS,
+	LINT_SERVICE_ADDRESSES,
+	LINT_HOST_NETWORK,
+	LINT_PARTS
+};
+
 struct lint {
 	const struct model *m;
 	struct diag_list *diags;
@@ -24,6 +34,8 @@ struct lint {
 	struct map port_names; /* of all workloads, once somebody asked for them */
 	uint64_t work;         /* comparisons made */
 	unsigned given_up;     /* rules that were not compared to the end */
+	unsigned ties_cut;     /* policies that tie with more than are said */
+	bool stopped[LINT_PARTS];
 	unsigned said[DIAG_CODE_COUNT];
 	struct diag scratch; /* what lint_say returns for what is not given */
 };
@@ -36,6 +48,10 @@ void lint_hint(struct lint *lint, struct diag *d, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 void lint_note(struct lint *lint, struct diag *d, struct loc loc, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
+/* False for what lint_say returned of what is not given: nothing more need be known. */
+MUST_CHECK bool lint_is_given(const struct lint *lint, const struct diag *d);
+/* True if there has been too much work to ask on; that is said in the end. */
+MUST_CHECK bool lint_stops(struct lint *lint, enum lint_part part);
 /* "rule \"x\"" of policies, for messages; in the arena. */
 MUST_CHECK const char *lint_rule_name(struct lint *lint, const struct rule *rule);
 MUST_CHECK const char *lint_policy_name(struct lint *lint, const struct policy *p);

@@ -175,8 +175,9 @@ say_services(struct networks *n, const struct peer *peer, const struct addrset *
 	for (size_t i = 0; i < set->count; i++) {
 		size_t at = find_service(n, set->ranges[i].lo);
 
-		for (; at < n->service_count && lint->work < LINT_WORK &&
-		       n->services[at].addr <= set->ranges[i].hi;
+		for (; at < n->service_count &&
+		       n->services[at].addr <= set->ranges[i].hi &&
+		       !lint_stops(lint, LINT_SERVICE_ADDRESSES);
 		     at++) {
 			const struct service *s = n->services[at].service;
 			struct diag *d;

@@ -44,6 +44,8 @@ say_unknown(struct lint *lint, const struct rule *rule, const struct port_match 
 	if (other == NULL) {
 		d = lint_say(lint, CODE_PORT_NAME_UNKNOWN, port->loc,
 		    "no workload has a port named \"%.*s\"", STR_ARG(port->name));
+		if (!lint_is_given(lint, d))
+			return;
 		near = nearest_name(lint, port->name);
 		if (near.ptr != NULL)
 			lint_hint(lint, d, "did you mean \"%.*s\"?", STR_ARG(near));

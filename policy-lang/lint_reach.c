@@ -305,7 +305,7 @@ lint_dns(struct lint *lint, struct lint_classes *classes)
 	struct dns dns = {.classes = classes, .culprits = {.lint = lint}};
 
 	find_dns(&dns, lint);
-	for (size_t i = 0; i < classes->count && lint->work < LINT_WORK; i++) {
+	for (size_t i = 0; i < classes->count && !lint_stops(lint, LINT_DNS); i++) {
 		const struct lint_class *k = &classes->items[i];
 
 		if (lint->world.slots[k->first]->kube == NULL)
@@ -395,12 +395,13 @@ lint_api(struct lint *lint, struct lint_classes *classes)
 	size_t end_count = api_ends(lint->m, ends, ARRAY_LEN(ends));
 	uint16_t port = api_port(lint->m);
 
-	for (size_t i = 0; end_count > 0 && i < classes->count; i++) {
+	for (size_t i = 0;
+	     end_count > 0 && i < classes->count && !lint_stops(lint, LINT_API); i++) {
 		const struct lint_class *k = &classes->items[i];
 		const struct workload *w = lint->world.slots[k->first];
 		struct verdict v, first = {0};
 		enum direction dir;
-		bool cut = w->kube != NULL && lint->work < LINT_WORK;
+		bool cut = w->kube != NULL;
 		struct culprit *c;
 
 		for (size_t j = 0; j < end_count && cut; j++) {

@@ -71,17 +71,16 @@ hint_if(struct lint *lint, struct diag *d, const char *text)
 static const struct workload *
 on_host(struct lint *lint, const struct workload_match *match)
 {
-	const struct model *m = lint->m;
+	const struct lint_world *world = &lint->world;
 
-	if (match->selector == NULL || match->selector->count == 0 ||
-	    lint->world.slot_count == m->workload_count)
+	if (match->selector == NULL || match->selector->count == 0)
 		return NULL;
-	for (size_t i = 0; i < m->workload_count && lint->work < LINT_WORK; i++) {
-		const struct workload *w = m->workloads[i];
+	for (uint32_t i = 0;
+	     i < world->on_host_count && !lint_stops(lint, LINT_HOST_NETWORK); i++) {
+		const struct workload *w = world->on_hosts[i];
 
 		lint->work++;
-		if (w->host_network &&
-		    (match->kube == NULL || w->kube == match->kube) &&
+		if ((match->kube == NULL || w->kube == match->kube) &&
 		    selector_matches(match->selector, w->labels))
 			return w;
 	}
@@ -97,8 +96,11 @@ selector_loc(const struct selector *s, struct loc otherwise)
 static void
 explain_nothing(struct asker *a, struct diag *d, const struct workload_match *match)
 {
-	const struct workload *host = on_host(a->lint, match);
+	const struct workload *host;
 
+	if (!lint_is_given(a->lint, d))
+		return;
+	host = on_host(a->lint, match);
 	if (host != NULL)
 		lint_note(a->lint, d, host->loc,
 		    "%.*s is on its node's network: to policy it is the node",
@@ -151,7 +153,8 @@ say_empty_peer(struct asker *a, const struct rule *rule, const struct peer *peer
 		d = lint_say(lint, CODE_NAMESPACES_MATCH_NOTHING,
 		    selector_loc(match->ns_selector, peer->loc),
 		    "no namespace has these labels");
-		hint_if(lint, d, suggest_namespace(a, match->ns_selector));
+		if (lint_is_given(lint, d))
+			hint_if(lint, d, suggest_namespace(a, match->ns_selector));
 		return;
 	}
 	if (!roaring_bitmap_is_empty(world_match(&lint->world, &place))) {
@@ -184,7 +187,8 @@ lint_peer(struct asker *a, const struct rule *rule, const struct peer *peer)
 		d = lint_say(lint, CODE_NODES_MATCH_NOTHING,
 		    selector_loc(peer->node_selector, peer->loc),
 		    "no node has these labels");
-		hint_if(lint, d, suggest_node(a, peer->node_selector));
+		if (lint_is_given(lint, d))
+			hint_if(lint, d, suggest_node(a, peer->node_selector));
 	}
 }
 

@@ -18,17 +18,15 @@ ends_of(struct lint *lint, const struct service *s)
 static bool
 has_host_ends(struct lint *lint, const struct service *s)
 {
-	const struct model *m = lint->m;
+	const struct lint_world *world = &lint->world;
 
-	if (lint->world.slot_count == m->workload_count)
-		return false;
-	for (size_t i = 0; i < m->workload_count; i++) {
-		const struct workload *w = m->workloads[i];
+	for (uint32_t i = 0; i < world->on_host_count; i++) {
+		const struct workload *w = world->on_hosts[i];
 
-		if (lint->work++ > LINT_WORK)
+		lint->work++;
+		if (lint_stops(lint, LINT_HOST_NETWORK))
 			return true;
-		if (w->host_network && w->kube == s->kube &&
-		    selector_matches(s->selector, w->labels))
+		if (w->kube == s->kube && selector_matches(s->selector, w->labels))
 			return true;
 	}
 	return false;
@@ -49,6 +47,8 @@ say_no_ends(struct lint *lint, const struct service *s)
 	d = lint_say(lint, CODE_SERVICE_SELECTS_NOTHING,
 	    s->selector->loc.source != NULL ? s->selector->loc : s->loc,
 	    "the Service \"%.*s\" selects no pod", STR_ARG(s->name));
+	if (!lint_is_given(lint, d))
+		return;
 	it = roaring_create_iterator(there);
 	for (; it != NULL && it->has_value; roaring_advance_uint32_iterator(it))
 		vocabulary_add(

@@ -113,7 +113,8 @@ try_sources(struct opening *o, uint32_t dst)
 	    roaring_create_iterator(world_rule_peers(w, o->rule));
 	bool found = false;
 
-	while (it != NULL && it->has_value && !found && o->lint->work < LINT_WORK) {
+	while (it != NULL && it->has_value && !found &&
+	       !lint_stops(o->lint, LINT_TENANTS)) {
 		const struct ns *tenant = tenant_of(w->slots[it->current_value]->ns);
 		uint32_t end = w->ns_end[tenant->index];
 		unsigned tried = 0;

@@ -116,12 +116,15 @@ make_slots(struct lint_world *w)
 	uint32_t next = 0;
 
 	w->slot_of = ARENA_ARRAY(w->arena, m->workload_count, uint32_t);
+	w->on_hosts = ARENA_ARRAY(w->arena, m->workload_count, const struct workload *);
 	for (size_t i = 0; i < m->workload_count; i++) {
 		const struct workload *wl = m->workloads[i];
 
 		w->slot_of[i] = LINT_NONE;
-		if (wl->host_network)
+		if (wl->host_network) {
+			w->on_hosts[w->on_host_count++] = wl;
 			continue;
+		}
 		scope[i] = wl->kube != NULL
 			       ? w->kube_scope[world_kube_index(m, wl->kube)]
 			       : w->native_scope[wl->ns->index];

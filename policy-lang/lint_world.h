@@ -38,6 +38,8 @@ struct lint_world {
 	const struct workload **slots;
 	uint32_t slot_count;
 	uint32_t *slot_of; /* by workload index; LINT_NONE: on its host's network */
+	const struct workload **on_hosts; /* those, in the model's order */
+	uint32_t on_host_count;
 	struct lint_point *points; /* by address */
 	size_t point_count;
 	struct label_index *labels, *scope_labels, *node_labels;

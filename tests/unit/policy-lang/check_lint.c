@@ -200,6 +200,94 @@ START_TEST(lint_gives_up_and_says_so)
 }
 END_TEST
 
+/* True if a note about what was left out has the words. */
+static bool
+is_left_out(struct loaded *l, const char *words)
+{
+	for (const struct diag *d = l->diags.first; d != NULL; d = d->next) {
+		if (strcmp(d->code, "lint-limit") == 0 && strstr(d->msg, words) != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* Policies that tie are told apart by what tells most of them apart: each of these has a
+ * label of its own, but for one pair. */
+START_TEST(ties_are_compared_where_they_can_meet)
+{
+	struct buf text = {0};
+	struct loaded *l;
+
+	for (unsigned i = 0; i < 6000; i++)
+		buf_printf(&text, TIE("t%04u", "app: w%u", "%s"), i, i == 5001 ? 14 : i,
+		    i % 2 == 0 ? "Deny" : "Accept");
+	l = load_ok(text.data);
+	model_lint(l->m, &l->diags);
+	ck_assert_uint_eq(loaded_count(l, "priority-conflict"), 1);
+	ck_assert_ptr_nonnull(
+	    strstr(loaded_find(l, "priority-conflict")->msg, "\"t5001\""));
+	ck_assert(!is_left_out(l, "were not compared"));
+	loaded_free(l);
+	buf_free(&text);
+}
+END_TEST
+
+/* Of policy i the opponents before it are (i + 1) / 2: four are said of each, so that the
+ * tenth is the first with more. */
+START_TEST(ties_are_said_of_a_policy_a_few_times)
+{
+	struct buf text = {0};
+	struct loaded *l;
+
+	for (unsigned i = 0; i < 20; i++)
+		buf_printf(
+		    &text, CNP("t%02u", "5", "%s"), i, i % 2 == 0 ? "Deny" : "Accept");
+	l = load_ok(text.data);
+	model_lint(l->m, &l->diags);
+	ck_assert_uint_eq(loaded_count(l, "priority-conflict"),
+	    1 + 1 + 2 + 2 + 3 + 3 + 4 + 4 + 11 * 4);
+	ck_assert(is_left_out(l, "11 policies decide differently from more"));
+	loaded_free(l);
+	buf_free(&text);
+}
+END_TEST
+
+/* Rules without number leave no work for what is asked after them, and that is said. */
+START_TEST(lint_says_what_it_did_not_ask)
+{
+	struct buf text = {0};
+	struct loaded *l;
+
+	for (unsigned p = 0; p < 3; p++) {
+		buf_printf(&text,
+		    "{apiVersion: ringfence.dev/v1alpha1, kind: Policy, metadata: "
+		    "{name: p%u, namespace: /}, spec: {mandatory: {ingress: [",
+		    p);
+		for (unsigned i = 0; i < 8000; i++)
+			buf_printf(&text, "%s{action: %s, ports: [%u-%u/tcp]}",
+			    i > 0 ? "," : "", p == 1 ? "allow" : "deny",
+			    8 * i + 2 * p + 1, 8 * i + 2 * p + 2);
+		buf_add_cstr(&text, "]}}}\n---\n");
+	}
+	buf_add_cstr(&text, POD("web", ""));
+	buf_add_cstr(&text, POD("host", ", spec: {hostNetwork: true}"));
+	buf_add_cstr(&text,
+	    NP("np", "{podSelector: {matchLabels: {app: host}}, ingress: [{from: "
+		     "[{ipBlock: {cidr: 10.96.0.0/12}}]}]}"));
+	buf_add_cstr(&text,
+	    "{apiVersion: v1, kind: Service, metadata: {name: s, namespace: shop}, "
+	    "spec: {clusterIP: 10.96.0.9, selector: {app: web}, ports: [{port: 80}]}}");
+	l = load_ok(text.data);
+	model_lint(l->m, &l->diags);
+	ck_assert(is_left_out(l, "rules were not compared with all others"));
+	ck_assert(is_left_out(l, "not all networks were compared with the addresses"));
+	ck_assert(is_left_out(l, "not all selectors were compared with workloads on"));
+	ck_assert(!is_left_out(l, "DNS"));
+	loaded_free(l);
+	buf_free(&text);
+}
+END_TEST
+
 /* ---- comments ---- */
 
 #define CLOSED                                                                         \
@@ -263,6 +351,9 @@ main(void)
 	    tc, lint_says_what_is_probably_not_meant, 0, (int)ARRAY_LEN(rows));
 	tcase_add_test(tc, lint_counts_what_it_does_not_show);
 	tcase_add_test(tc, lint_gives_up_and_says_so);
+	tcase_add_test(tc, ties_are_compared_where_they_can_meet);
+	tcase_add_test(tc, ties_are_said_of_a_policy_a_few_times);
+	tcase_add_test(tc, lint_says_what_it_did_not_ask);
 	tcase_add_loop_test(
 	    tc, comment_silences_its_code_at_its_line, 0, (int)ARRAY_LEN(ignore_rows));
 	suite_add_tcase(s, tc);
