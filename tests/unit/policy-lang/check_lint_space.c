@@ -134,6 +134,48 @@ START_TEST(covers_and_meets_agree_with_points)
 }
 END_TEST
 
+/* The last value that a sample has in a dimension, or its first; `step` is how far its
+ * values are apart among the points. Sets are products: any one of the points will do. */
+static unsigned
+extreme(const struct sample *of, unsigned step, bool last)
+{
+	unsigned found = 0;
+
+	for (unsigned p = 0; p < POINTS; p++) {
+		unsigned value = p / step % VALUES;
+		unsigned at = last ? value : VALUES - 1 - value;
+
+		if (of->in[p] && at > found)
+			found = at;
+	}
+	return last ? found : VALUES - 1 - found;
+}
+
+START_TEST(corner_is_a_point_of_its_box)
+{
+	struct case_state s = {.arena = arena_new(), .seed = 3};
+	unsigned inside = 0;
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		bool last = i % 2 == 0;
+		struct sample a, b;
+		struct space_box corner;
+		unsigned at = 0;
+
+		random_sample(&s, &a);
+		random_sample(&s, &b);
+		corner = space_corner(s.arena, &a.box, last);
+		for (unsigned step = 1; step < POINTS; step *= VALUES)
+			at += step * extreme(&a, step, last);
+		ck_assert(a.in[at] && space_has_corner(&a.box, &corner, last));
+		ck_assert_int_eq(space_has_corner(&b.box, &corner, last), b.in[at]);
+		inside += b.in[at];
+	}
+	ck_assert(inside > 10 && inside < ROUNDS - 10);
+	arena_free(s.arena);
+}
+END_TEST
+
 /* 0: in neither, 1: open, 2: passed. */
 static void
 take_points(unsigned *state, const struct sample *by, bool pass)
@@ -290,6 +332,7 @@ main(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, covers_and_meets_agree_with_points);
+	tcase_add_test(tc, corner_is_a_point_of_its_box);
 	tcase_add_test(tc, rest_agrees_with_points_after_every_step);
 	tcase_add_loop_test(
 	    tc, rule_becomes_the_boxes_that_it_means, 0, (int)ARRAY_LEN(rule_rows));
