@@ -503,6 +503,28 @@ party_class_of(struct conn_world *world, struct conn_plane *plane, struct map *k
 	return (uint32_t)(class - plane->party_classes);
 }
 
+/* The families of a party class whose faces are all of one class, bits by place; else 0. */
+static uint8_t
+lone_families(const struct conn_party_class *class)
+{
+	unsigned families = 0;
+
+	for (size_t i = 0; i < class->count; i++) {
+		if (class->items[i].face_class != class->items[0].face_class)
+			return 0;
+		families |= 1u << conn_family_place(class->items[i].family);
+	}
+	return (uint8_t)families;
+}
+
+/* Items are sorted: those of one face class are neighbours. */
+static bool
+is_first_of_class(const struct conn_party_class *class, size_t item)
+{
+	return item == 0 ||
+	       class->items[item - 1].face_class != class->items[item].face_class;
+}
+
 /* Which party classes have a face of each class. */
 static void
 invert(struct conn_world *world, struct conn_plane *plane)
@@ -514,21 +536,29 @@ invert(struct conn_world *world, struct conn_plane *plane)
 	for (uint32_t i = 0; i < plane->party_class_count; i++) {
 		const struct conn_party_class *class = &plane->party_classes[i];
 
-		for (size_t j = 0; j < class->count; j++)
+		for (size_t j = 0; j < class->count; j++) {
+			if (!is_first_of_class(class, j))
+				continue;
 			first[class->items[j].face_class + 2]++;
-		total += class->count;
+			total++;
+		}
 	}
 	for (uint32_t i = 0; i < plane->class_count; i++)
 		first[i + 2] += first[i + 1];
-	plane->face_class_parties = ARENA_ARRAY(world->arena, total, uint32_t);
+	plane->members = ARENA_ARRAY(world->arena, total, struct conn_member);
 	for (uint32_t i = 0; i < plane->party_class_count; i++) {
 		const struct conn_party_class *class = &plane->party_classes[i];
+		uint8_t lone = lone_families(class);
 
-		for (size_t j = 0; j < class->count; j++)
-			plane->face_class_parties[first[class->items[j].face_class +
-							1]++] = i;
+		for (size_t j = 0; j < class->count; j++) {
+			uint32_t face_class = class->items[j].face_class;
+
+			if (is_first_of_class(class, j))
+				plane->members[first[face_class + 1]++] =
+				    (struct conn_member){i, lone};
+		}
 	}
-	plane->face_class_first = first;
+	plane->member_first = first;
 }
 
 static void

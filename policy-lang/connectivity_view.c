@@ -130,13 +130,16 @@ party_value(struct conn_viewer *v, const struct conn_party_class *class,
 	return slot->value;
 }
 
-/* Heaps are few: they are looked through. */
-static void
-add_to_heap(struct conn_viewer *v, const struct conn_value *value, uint32_t class)
+/* The heap of a value, or CONN_NO_HEAP if it is the rest's; heaps are few: they are
+ * looked through. Numbers are from 1. */
+static uint32_t
+heap_of(struct conn_viewer *v, const struct conn_value *value,
+    const struct conn_value *rest)
 {
-	struct conn_heap *heap;
 	size_t i = 0;
 
+	if (value == rest)
+		return CONN_NO_HEAP;
 	while (i < v->heap_count && v->heaps[i].value != value)
 		i++;
 	if (i == v->heap_cap) {
@@ -144,17 +147,50 @@ add_to_heap(struct conn_viewer *v, const struct conn_value *value, uint32_t clas
 		v->heaps = xreallocarray(v->heaps, v->heap_cap, sizeof(*v->heaps));
 		memset(&v->heaps[i], 0, (v->heap_cap - i) * sizeof(*v->heaps));
 	}
-	heap = &v->heaps[i];
 	if (i == v->heap_count) {
 		v->heap_count++;
-		heap->value = value;
-		heap->count = 0;
+		v->heaps[i].value = value;
+		v->heaps[i].count = 0;
 	}
+	return (uint32_t)i + 1;
+}
+
+static void
+add_to_heap(struct conn_viewer *v, uint32_t number, uint32_t class)
+{
+	struct conn_heap *heap;
+
+	if (number == CONN_NO_HEAP)
+		return;
+	heap = &v->heaps[number - 1];
 	if (heap->count == heap->cap) {
 		heap->cap = heap->cap == 0 ? 16 : 2 * heap->cap;
 		heap->items = xreallocarray(heap->items, heap->cap, sizeof(uint32_t));
 	}
 	heap->items[heap->count++] = class;
+}
+
+/* The heap of parties that have these families, and faces of this class only: what is
+ * said of them depends on the part alone. Nearly all parties are such. */
+static uint32_t
+lone_heap(struct conn_viewer *v, uint32_t face_class, unsigned families,
+    const struct conn_value *rest)
+{
+	uint32_t *heap = &v->parts[v->part_of[face_class]].heaps[families];
+	struct conn_value value = *rest;
+	const struct conn_value *judged;
+
+	if (*heap != 0)
+		return *heap;
+	judged = class_value(v, face_class);
+	for (unsigned f = 0; f < CONN_FAMILIES; f++) {
+		/* Without an address it is in flows of either family. */
+		if ((v->world->families & 1u << f) != 0 &&
+		    (families & (1u | 1u << f)) != 0)
+			value.sets[f] = judged->sets[f];
+	}
+	*heap = heap_of(v, conn_value_intern(v->world, &value), rest);
+	return *heap;
 }
 
 /* The party classes that have a face outside the rest, by what the side says of them. */
@@ -167,17 +203,23 @@ heap_exceptions(struct conn_viewer *v, const struct conn_value *rest)
 	for (size_t i = 0; i < v->element_count; i++) {
 		uint32_t element = v->elements[i];
 
-		for (uint32_t j = plane->face_class_first[element];
-		     j < plane->face_class_first[element + 1]; j++) {
-			uint32_t class = plane->face_class_parties[j];
-			const struct conn_value *value;
+		for (uint32_t j = plane->member_first[element];
+		     j < plane->member_first[element + 1]; j++) {
+			const struct conn_member *member = &plane->members[j];
+			uint32_t class = member->party_class;
+			uint32_t heap;
 
-			if (v->class_stamp[class] == v->side->serial)
+			if (member->lone != 0) {
+				heap = lone_heap(v, element, member->lone, rest);
+			} else if (v->class_stamp[class] != v->side->serial) {
+				v->class_stamp[class] = v->side->serial;
+				heap = heap_of(v,
+				    party_value(v, &plane->party_classes[class], rest),
+				    rest);
+			} else {
 				continue;
-			v->class_stamp[class] = v->side->serial;
-			value = party_value(v, &plane->party_classes[class], rest);
-			if (value != rest)
-				add_to_heap(v, value, class);
+			}
+			add_to_heap(v, heap, class);
 		}
 	}
 }

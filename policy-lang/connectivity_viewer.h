@@ -21,7 +21,11 @@ struct conn_part_of_side {
 	uint32_t parent, set;
 	uint32_t serial, next;          /* while cutting: where members in the set go */
 	const struct conn_value *value; /* NULL: not judged yet */
+	/* By the families of a party with faces of this part only: its heap's number, from
+	 * 1, or CONN_NO_HEAP; 0: not asked yet. */
+	uint32_t heaps[1 << CONN_FAMILIES];
 };
+#define CONN_NO_HEAP UINT32_MAX
 
 /* What was said of parties with the same two faces: most are of both families. */
 struct conn_both {

@@ -69,6 +69,13 @@ struct conn_party_class {
 	size_t count;
 };
 
+/* A party class that has a face of some class. */
+struct conn_member {
+	uint32_t party_class;
+	uint8_t
+	    lone; /* its families by place, if it has faces of no other class; or 0 */
+};
+
 /* One direction: how rules of it see their peers. */
 struct conn_plane {
 	enum direction dir;
@@ -86,8 +93,8 @@ struct conn_plane {
 	struct roaring_bitmap_s *representative_faces;
 	struct conn_party_class *party_classes;
 	uint32_t party_class_count;
-	uint32_t *face_class_first; /* by face class: its part of face_class_parties */
-	uint32_t *face_class_parties; /* party classes */
+	uint32_t *member_first; /* by face class: its part of `members` */
+	struct conn_member *members;
 	struct map view_by_key;
 	struct conn_view **views;
 	size_t view_count, view_cap;
