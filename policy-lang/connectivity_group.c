@@ -13,12 +13,15 @@ struct subtree {
 	struct roaring_bitmap_s *atoms;
 	bool whole;      /* consists of whole atoms */
 	struct str name; /* ptr NULL: not told yet */
+	uint64_t asked;  /* the telling that it was last looked for in */
+	bool inside;     /* and what was found */
 };
 
 /* A set that others are told by their difference from. */
 struct reference {
 	struct str name; /* "": nobody, or everybody */
 	const roaring_bitmap_t *bits;
+	uint64_t count; /* in it */
 	uint64_t used;
 };
 
@@ -32,7 +35,9 @@ struct teller {
 	struct str *terms;
 	size_t term_count, term_cap;
 	size_t named;
-	bool *seen; /* by set */
+	bool *seen;     /* by set */
+	uint64_t *told; /* by atom: the telling that it was last told in */
+	uint64_t telling;
 };
 
 /* ---- what members have in common ---- */
@@ -292,9 +297,21 @@ subtree_name(struct teller *t, const struct ns *ns)
 	return s->name;
 }
 
+static bool
+is_inside(struct teller *t, struct subtree *s, const roaring_bitmap_t *bits)
+{
+	if (!s->whole)
+		return false;
+	if (s->asked != t->telling) {
+		s->asked = t->telling;
+		s->inside = roaring_bitmap_is_subset(s->atoms, bits);
+	}
+	return s->inside;
+}
+
 /* The largest subtree that an atom is in and that is all in the bitmap; NULL: none. */
 static const struct ns *
-subtree_in(const struct teller *t, uint32_t atom, const roaring_bitmap_t *bits)
+subtree_in(struct teller *t, uint32_t atom, const roaring_bitmap_t *bits)
 {
 	const struct conn_relation *r = t->groups->relation;
 	const struct workload *w = workload_of(r, r->atoms[atom]->parties[0]);
@@ -302,32 +319,47 @@ subtree_in(const struct teller *t, uint32_t atom, const roaring_bitmap_t *bits)
 
 	for (const struct ns *ns = w != NULL ? w->ns : NULL; ns != NULL;
 	     ns = ns->parent) {
-		const struct subtree *s = &t->subtrees[ns->index];
-
-		if (s->whole && roaring_bitmap_is_subset(s->atoms, bits))
+		if (is_inside(t, &t->subtrees[ns->index], bits))
 			found = ns;
 	}
 	return found;
 }
 
-/* Tells atoms by subtrees where it can. Takes the bitmap. */
-static void
-tell_atoms(struct teller *t, roaring_bitmap_t *bits)
+static bool
+mark_told(uint32_t atom, void *ctx)
 {
-	while (!roaring_bitmap_is_empty(bits)) {
-		uint32_t atom = roaring_bitmap_minimum(bits);
-		const struct ns *ns = subtree_in(t, atom, bits);
+	struct teller *t = ctx;
 
-		if (ns != NULL) {
-			add_term(t, subtree_name(t, ns));
-			roaring_bitmap_andnot_inplace(
-			    bits, t->subtrees[ns->index].atoms);
-		} else {
+	t->told[atom] = t->telling;
+	return true;
+}
+
+/* Tells atoms by subtrees where it can. An atom that is told alone is in no subtree that
+ * is all in the bitmap, so that nothing need be taken out of it on the way. */
+static void
+tell_atoms(struct teller *t, const roaring_bitmap_t *bits)
+{
+	roaring_uint32_iterator_t *it = roaring_create_iterator(bits);
+
+	if (it == NULL)
+		base_die("out of memory");
+	t->telling++;
+	for (; it->has_value; roaring_advance_uint32_iterator(it)) {
+		uint32_t atom = it->current_value;
+		const struct ns *ns;
+
+		if (t->told[atom] == t->telling)
+			continue;
+		ns = subtree_in(t, atom, bits);
+		if (ns == NULL) {
 			add_term(t, t->groups->atom_names[atom]);
-			roaring_bitmap_remove(bits, atom);
+			continue;
 		}
+		add_term(t, subtree_name(t, ns));
+		(void)roaring_iterate(
+		    t->subtrees[ns->index].atoms, mark_told, t); /* never stopped */
 	}
-	roaring_bitmap_free(bits);
+	roaring_free_uint32_iterator(it);
 }
 
 /* ---- sets ---- */
@@ -338,14 +370,20 @@ static struct reference *
 nearest(struct teller *t, const roaring_bitmap_t *bits)
 {
 	struct reference *best = &t->references[0];
+	uint64_t count = roaring_bitmap_get_cardinality(bits);
 	uint64_t least = UINT64_MAX;
 
 	for (size_t i = 0; i < t->reference_count; i++) {
 		struct reference *ref = &t->references[i];
-		uint64_t cost = roaring_bitmap_xor_cardinality(ref->bits, bits);
+		uint64_t weight = i >= REFERENCE_FIXED ? 2 : 1;
+		uint64_t more = i >= REFERENCE_FIXED ? 1 : 0;
+		uint64_t at_least =
+		    count > ref->count ? count - ref->count : ref->count - count;
+		uint64_t cost;
 
-		if (i >= REFERENCE_FIXED)
-			cost = 2 * cost + 1;
+		if (weight * at_least + more >= least)
+			continue; /* they differ by that much in size alone */
+		cost = weight * roaring_bitmap_xor_cardinality(ref->bits, bits) + more;
 		if (cost < least) {
 			least = cost;
 			best = ref;
@@ -369,7 +407,8 @@ keep_reference(struct teller *t, struct str name, const roaring_bitmap_t *bits)
 				oldest = i;
 		}
 	}
-	t->references[oldest] = (struct reference){name, bits, ++t->clock};
+	t->references[oldest] = (struct reference){
+	    name, bits, roaring_bitmap_get_cardinality(bits), ++t->clock};
 }
 
 static void
@@ -391,6 +430,8 @@ tell_set(struct teller *t, uint32_t number)
 	take_terms(t, &set.with, &set.with_count);
 	tell_atoms(t, without);
 	take_terms(t, &set.without, &set.without_count);
+	roaring_bitmap_free(with);
+	roaring_bitmap_free(without);
 	set.place = set_place(g, bits);
 	set.name = str_from(arena_printf(r->arena, "set-%zu", ++t->named));
 	g->set_names[number] = set.name;
@@ -451,15 +492,18 @@ conn_groups_make(
 	out->all = conn_bitmap(relation->world);
 	out->set_names = ARENA_ARRAY(relation->arena, relation->set_count, struct str);
 	t.seen = xcalloc((size_t)relation->set_count + 1, sizeof(*t.seen));
+	t.told = xcalloc((size_t)relation->atom_count + 1, sizeof(*t.told));
 	each_set(&t, used, add_to_all);
 	name_atoms(out);
 	t.subtrees = xcalloc(relation->world->model->ns_count + 1, sizeof(*t.subtrees));
 	find_subtrees(&t);
 	t.references[0].bits = conn_bitmap(relation->world);
 	t.references[1].bits = out->all;
+	t.references[1].count = roaring_bitmap_get_cardinality(out->all);
 	t.reference_count = REFERENCE_FIXED;
 	each_set(&t, used, name_set);
 	free(t.seen);
+	free(t.told);
 	free(t.subtrees);
 	free(t.terms);
 }

@@ -88,7 +88,11 @@ conn_relation_parties(
 size_t
 conn_relation_set_parties(const struct conn_relation *relation, uint32_t set)
 {
-	return conn_relation_parties(relation, relation->sets[set]->bits);
+	struct conn_atoms *atoms = relation->sets[set];
+
+	if (atoms->parties == 0)
+		atoms->parties = conn_relation_parties(relation, atoms->bits);
+	return atoms->parties;
 }
 
 /* ---- lines ---- */

@@ -21,6 +21,7 @@ struct conn_atom {
 struct conn_atoms {
 	struct roaring_bitmap_s *bits;
 	uint32_t index;
+	size_t parties;          /* private; 0: not counted yet */
 	uint64_t hash;           /* private */
 	struct conn_atoms *next; /* private: of the same hash */
 };
