@@ -67,6 +67,8 @@ struct conn_builder {
 	struct conn_atom_list *by_class; /* atoms by ingress class */
 	roaring_bitmap_t *by_kind[CONN_KIND_COUNT];
 	roaring_bitmap_t *by_families[1 << CONN_FAMILIES];
+	unsigned kinds[1 << CONN_FAMILIES]; /* of by_families: those that have atoms */
+	unsigned kind_count;
 	roaring_bitmap_t **own; /* by own: atoms that are its nodes */
 	roaring_bitmap_t *all;
 	uint32_t *mention_first; /* by egress class */
@@ -76,6 +78,8 @@ struct conn_builder {
 	bool *let_in_known;
 	struct conn_parts sent; /* to `sent_class` */
 	uint32_t sent_class;
+	uint32_t *room; /* for as many atoms as there are */
+	size_t room_count;
 	const struct conn_value *everything;
 	struct map met; /* values and families -> conn_set */
 	struct map line_by_key;

@@ -21,26 +21,30 @@ value_empty(const struct conn_value *value)
 }
 
 /* Adds to the part of that value; what may not connect at all is in no part. Parts are
- * few: they are looked through. */
+ * few: they are looked through. Takes the bitmap. */
 static void
-parts_add(struct conn_parts *parts, const struct conn_value *value,
-    const roaring_bitmap_t *bits)
+parts_add(
+    struct conn_parts *parts, const struct conn_value *value, roaring_bitmap_t *bits)
 {
-	if (value_empty(value))
+	size_t i = 0;
+
+	if (value_empty(value)) {
+		roaring_bitmap_free(bits);
 		return;
-	for (size_t i = 0; i < parts->count; i++) {
-		if (parts->items[i].value == value) {
-			roaring_bitmap_or_inplace(parts->items[i].bits, bits);
-			return;
-		}
+	}
+	while (i < parts->count && parts->items[i].value != value)
+		i++;
+	if (i < parts->count) {
+		roaring_bitmap_or_inplace(parts->items[i].bits, bits);
+		roaring_bitmap_free(bits);
+		return;
 	}
 	if (parts->count == parts->cap) {
 		parts->cap = parts->cap == 0 ? 4 : 2 * parts->cap;
 		parts->items =
 		    xreallocarray(parts->items, parts->cap, sizeof(*parts->items));
 	}
-	parts->items[parts->count++] =
-	    (struct conn_part){value, conn_some(roaring_bitmap_copy(bits))};
+	parts->items[parts->count++] = (struct conn_part){value, bits};
 }
 
 void
@@ -52,28 +56,24 @@ conn_parts_fini(struct conn_parts *parts)
 	*parts = (struct conn_parts){0};
 }
 
-struct class_atoms {
-	const struct conn_builder *b;
-	roaring_bitmap_t *atoms;
-};
-
 static bool
 add_class_atoms(uint32_t class, void *ctx)
 {
-	struct class_atoms *c = ctx;
-	const struct conn_atom_list *list = &c->b->by_class[class];
+	struct conn_builder *b = ctx;
+	const struct conn_atom_list *list = &b->by_class[class];
 
-	roaring_bitmap_add_many(c->atoms, list->count, list->items);
+	for (size_t i = 0; i < list->count; i++)
+		b->room[b->room_count++] = list->items[i];
 	return true;
 }
 
+/* Each atom is of one class. */
 static roaring_bitmap_t *
-atoms_of_classes(const struct conn_builder *b, const roaring_bitmap_t *classes)
+atoms_of_classes(struct conn_builder *b, const roaring_bitmap_t *classes)
 {
-	struct class_atoms c = {b, conn_some(roaring_bitmap_create())};
-
-	(void)roaring_iterate(classes, add_class_atoms, &c); /* never stopped */
-	return c.atoms;
+	b->room_count = 0;
+	(void)roaring_iterate(classes, add_class_atoms, b); /* never stopped */
+	return conn_some(roaring_bitmap_of_ptr(b->room_count, b->room));
 }
 
 /* By what the view lets in. */
@@ -91,12 +91,11 @@ let_in(struct conn_builder *b, const struct conn_view *view)
 		roaring_bitmap_t *atoms =
 		    atoms_of_classes(b, view->exceptions[i].classes);
 
+		if (!value_empty(view->rest))
+			roaring_bitmap_andnot_inplace(rest, atoms);
 		parts_add(parts, view->exceptions[i].value, atoms);
-		roaring_bitmap_andnot_inplace(rest, atoms);
-		roaring_bitmap_free(atoms);
 	}
 	parts_add(parts, view->rest, rest);
-	roaring_bitmap_free(rest);
 	return parts;
 }
 
@@ -117,7 +116,8 @@ sent_to(struct conn_builder *b, uint32_t class)
 	     i++) {
 		const roaring_bitmap_t *atoms = b->by_view[b->mentions[i].view];
 
-		parts_add(parts, b->mentions[i].value, atoms);
+		parts_add(
+		    parts, b->mentions[i].value, conn_some(roaring_bitmap_copy(atoms)));
 		roaring_bitmap_or_inplace(special, atoms);
 	}
 	for (size_t i = 0; i < b->rests.count; i++) {
@@ -125,7 +125,6 @@ sent_to(struct conn_builder *b, uint32_t class)
 		    conn_some(roaring_bitmap_andnot(b->rests.items[i].bits, special));
 
 		parts_add(parts, b->rests.items[i].value, others);
-		roaring_bitmap_free(others);
 	}
 	roaring_bitmap_free(special);
 	return parts;
@@ -174,6 +173,11 @@ conn_columns_prepare(struct conn_builder *b)
 	const struct conn_plane *plane = &b->world->planes[DIR_EGRESS];
 	size_t classes = plane->party_class_count;
 
+	b->room = xcalloc((size_t)b->r->atom_count + 1, sizeof(*b->room));
+	for (unsigned f = 1; f < 1u << CONN_FAMILIES; f++) {
+		if (!roaring_bitmap_is_empty(b->by_families[f]))
+			b->kinds[b->kind_count++] = f;
+	}
 	b->mention_first = xcalloc(classes + 2, sizeof(*b->mention_first));
 	each_mention(b, true);
 	for (size_t i = 2; i < classes + 2; i++)
@@ -182,12 +186,35 @@ conn_columns_prepare(struct conn_builder *b)
 	    xcalloc((size_t)b->mention_first[classes + 1] + 1, sizeof(*b->mentions));
 	each_mention(b, false);
 	for (size_t i = 0; i < plane->view_count; i++)
-		parts_add(&b->rests, plane->views[i]->rest, b->by_view[i]);
+		parts_add(&b->rests, plane->views[i]->rest,
+		    conn_some(roaring_bitmap_copy(b->by_view[i])));
 }
 
 /* ---- columns ---- */
 
-/* Both ends in one flow; families that both can have, of which the first stands alone if
+const struct conn_set *
+conn_told(struct conn_builder *b, const struct conn_set *set)
+{
+	const struct conn_set **first;
+	struct str key;
+
+	if (set == NULL || conn_set_empty(set))
+		return NULL;
+	if (b->exact)
+		return set;
+	if (set->text == NULL)
+		return NULL;
+	key = str_from(set->text);
+	first = map_get(&b->set_by_text, key);
+	if (first == NULL) {
+		first = ARENA_NEW(b->r->arena, const struct conn_set *);
+		*first = set;
+		(void)map_set(&b->set_by_text, key, first); /* new */
+	}
+	return *first;
+}
+
+/* Both ends in one flow, as the relation tells it; families that both can have, of which the first stands alone if
  * neither has an address. */
 static const struct conn_set *
 meet(struct conn_builder *b, const struct conn_value *out, const struct conn_value *in,
@@ -212,31 +239,9 @@ meet(struct conn_builder *b, const struct conn_value *out, const struct conn_val
 		all = all == NULL ? set : conn_set_join(b->world->pool, all, set);
 	}
 	kept = ARENA_NEW(b->r->arena, const struct conn_set *);
-	*kept = all;
+	*kept = conn_told(b, all);
 	(void)map_set(&b->met, str_dup(b->r->arena, key), kept); /* new */
 	return *kept;
-}
-
-const struct conn_set *
-conn_told(struct conn_builder *b, const struct conn_set *set)
-{
-	const struct conn_set **first;
-	struct str key;
-
-	if (set == NULL || conn_set_empty(set))
-		return NULL;
-	if (b->exact)
-		return set;
-	if (set->text == NULL)
-		return NULL;
-	key = str_from(set->text);
-	first = map_get(&b->set_by_text, key);
-	if (first == NULL) {
-		first = ARENA_NEW(b->r->arena, const struct conn_set *);
-		*first = set;
-		(void)map_set(&b->set_by_text, key, first); /* new */
-	}
-	return *first;
 }
 
 /* Sources of one column by set, before they become cells. */
@@ -277,19 +282,24 @@ gather_meeting(struct conn_builder *b, struct gathering *g,
     const struct conn_receiver *d, const struct conn_part *out,
     const struct conn_value *in, const roaring_bitmap_t *bits)
 {
-	for (unsigned families = 1; families < 1u << CONN_FAMILIES; families++) {
-		const struct conn_set *set;
-		roaring_bitmap_t *sources;
+	roaring_bitmap_t *sources = NULL;
 
-		if (roaring_bitmap_is_empty(b->by_families[families]))
-			continue;
-		set = conn_told(b, meet(b, out->value, in, families & d->families));
+	for (unsigned i = 0; i < b->kind_count; i++) {
+		unsigned families = b->kinds[i];
+		const struct conn_set *set =
+		    meet(b, out->value, in, families & d->families);
+
 		if (set == NULL)
 			continue;
-		sources = conn_some(roaring_bitmap_and(bits, out->bits));
-		roaring_bitmap_and_inplace(sources, b->by_families[families]);
-		gather(g, set, sources);
+		if (sources == NULL)
+			sources = conn_some(roaring_bitmap_and(bits, out->bits));
+		if (roaring_bitmap_is_empty(sources))
+			break;
+		gather(g, set,
+		    conn_some(roaring_bitmap_and(sources, b->by_families[families])));
 	}
+	if (sources != NULL)
+		roaring_bitmap_free(sources);
 }
 
 /* A node's ways to nodes, or to what runs on their network, are nobody's business here. */

@@ -403,6 +403,7 @@ builder_fini(struct conn_builder *b)
 	free(b->by_class);
 	free(b->mention_first);
 	free(b->mentions);
+	free(b->room);
 	map_fini(&b->atom_by_key);
 	map_fini(&b->column_by_key);
 	map_fini(&b->met);
