@@ -175,9 +175,12 @@ conn_columns_prepare(struct conn_builder *b)
 
 	b->room = xcalloc((size_t)b->r->atom_count + 1, sizeof(*b->room));
 	for (unsigned f = 1; f < 1u << CONN_FAMILIES; f++) {
-		if (!roaring_bitmap_is_empty(b->by_families[f]))
-			b->kinds[b->kind_count++] = f;
+		if (roaring_bitmap_is_empty(b->by_families[f]))
+			continue;
+		(void)roaring_bitmap_run_optimize(b->by_families[f]);
+		b->kinds[b->kind_count++] = f;
 	}
+	(void)roaring_bitmap_run_optimize(b->all);
 	b->mention_first = xcalloc(classes + 2, sizeof(*b->mention_first));
 	each_mention(b, true);
 	for (size_t i = 2; i < classes + 2; i++)
