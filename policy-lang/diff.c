@@ -18,6 +18,7 @@ struct half {
 	uint32_t *first, *atoms; /* by atom of r: its part of `atoms`, joint atoms */
 	uint32_t *room;          /* for as many joint atoms as there are */
 	uint32_t *sets;          /* by set of r: the joint set; NONE: not asked yet */
+	bool same;               /* atoms of r bear the same numbers as joint ones */
 };
 
 struct differ {
@@ -173,21 +174,23 @@ half_init(struct differ *d, struct half *half, const struct conn_relation *r,
 		if (atom_of[i] != NONE)
 			half->atoms[half->first[atom_of[i] + 1]++] = i;
 	}
+	half->same = count == r->atom_count;
+	for (uint32_t i = 0; i < count; i++)
+		half->same = half->same && atom_of[i] == i;
 	half->sets = ARENA_ARRAY(arena, r->set_count, uint32_t);
 	for (uint32_t i = 0; i < r->set_count; i++)
 		half->sets[i] = NONE;
 }
 
-/* The joint atoms of a set of one relation. */
-static uint32_t
-joint_set(struct differ *d, struct half *half, uint32_t set)
+static roaring_bitmap_t *
+joint_atoms(struct half *half, const roaring_bitmap_t *atoms)
 {
 	roaring_uint32_iterator_t *it;
 	size_t count = 0;
 
-	if (half->sets[set] != NONE)
-		return half->sets[set];
-	it = roaring_create_iterator(half->r->sets[set]->bits);
+	if (half->same)
+		return some(roaring_bitmap_copy(atoms));
+	it = roaring_create_iterator(atoms);
 	if (it == NULL)
 		base_die("out of memory");
 	for (; it->has_value; roaring_advance_uint32_iterator(it)) {
@@ -197,8 +200,16 @@ joint_set(struct differ *d, struct half *half, uint32_t set)
 			half->room[count++] = half->atoms[i];
 	}
 	roaring_free_uint32_iterator(it);
-	half->sets[set] =
-	    conn_relation_set(d->joint, some(roaring_bitmap_of_ptr(count, half->room)));
+	return some(roaring_bitmap_of_ptr(count, half->room));
+}
+
+/* The joint atoms of a set of one relation. */
+static uint32_t
+joint_set(struct differ *d, struct half *half, uint32_t set)
+{
+	if (half->sets[set] == NONE)
+		half->sets[set] = conn_relation_set(
+		    d->joint, joint_atoms(half, half->r->sets[set]->bits));
 	return half->sets[set];
 }
 
