@@ -47,6 +47,8 @@ struct trial {
 	unsigned long asked, allowed, changed, grouped, exposed, exposed_to_some;
 };
 
+static bool fail(const struct trial *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
 static bool
 fail(const struct trial *t, const char *fmt, ...)
 {
