@@ -263,11 +263,22 @@ class Storm:
 
     def kill_parent(self):
         self.enforcer.stop(signal.SIGKILL)
-        self.start()
+        self._begin()
 
     def restart(self):
         self.enforcer.stop()
-        self.start()
+        self._begin()
+
+    def _begin(self):
+        """A fault at its very start ends it, as it may; its supervisor starts it again."""
+        try:
+            self.start()
+        except AssertionError:
+            if not (self.nft_faults and self.enforcer.process.wait(RECOVER_S)):
+                raise
+            for kind in NftFaults.KINDS:
+                self.nft_faults.add(kind, 0)
+            self.start()
 
     def freeze_role(self):
         pid = self._role()
