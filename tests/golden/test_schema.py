@@ -135,6 +135,7 @@ SEEDS = [
         {
             "workloads": SELECTOR,
             "priority": 5,
+            "enforcement": "audit",
             "mandatory": {"ingress": rules("from", action="pass"), "egress": rules("to", action="deny")},
             "allow": {"ingress": rules("from"), "egress": rules("to", action="allow")},
             "default": {"ingress": rules("from", action="deny"), "egress": rules("to", action="allow")},
@@ -278,7 +279,7 @@ FIELDS = [
     "name", "namespace", "path", "generateName", "status", "spec", "kubernetes", "cluster", "cidr",
     "except", "external", "fqdn", "node", "workloads", "namespaces", "serviceAccount", "action",
     "from", "to", "ports", "verbs", "resources", "names", "resourceNames", "nonResourceURLs",
-    "matchLabels", "matchExpressions", "key", "operator", "values", "priority", "ingress", "egress",
+    "matchLabels", "matchExpressions", "key", "operator", "values", "priority", "enforcement", "ingress", "egress",
     "unknown", "podSelector", "verdict", "by", "family", "expect", "source", "gateway", "weight",
     "nextHop", "table", "address", "targetPort", "balance", "through", "onFailure", "via", "labels", "users", "groups", "port", "protocol",
 ]  # fmt: skip
