@@ -5,16 +5,13 @@
  */
 #include "policy-lang/connectivity_side.h"
 
-static const enum port_column columns[CONN_PROTO_COUNT] = {
+const enum port_column conn_port_columns[CONN_PROTO_COUNT] = {
     [CONN_SCTP] = PORTS_SCTP,
     [CONN_TCP] = PORTS_TCP,
     [CONN_UDP] = PORTS_UDP,
 };
 
-static const struct {
-	enum conn_rest bit;
-	enum port_column column;
-} rest_columns[] = {
+const struct conn_rest_column conn_rest_columns[CONN_REST_COUNT] = {
     {CONN_ICMP, PORTS_ICMP},
     {CONN_ICMPV6, PORTS_ICMPV6},
     {CONN_OTHER, PORTS_OTHER},
@@ -231,7 +228,7 @@ conn_side_allowed(const struct conn_side *side, const struct portset *walked,
 	struct conn_set set = {.possible = conn_possible(family)};
 
 	for (size_t p = 0; p < CONN_PROTO_COUNT; p++) {
-		const struct port_list *list = &walked->columns[columns[p]];
+		const struct port_list *list = &walked->columns[conn_port_columns[p]];
 		struct port_range *out =
 		    ARENA_ARRAY(pool->arena, list->count, struct port_range);
 		size_t count = 0;
@@ -250,12 +247,13 @@ conn_side_allowed(const struct conn_side *side, const struct portset *walked,
 		}
 		set.ports[p] = (struct conn_ports){out, count};
 	}
-	for (size_t i = 0; i < ARRAY_LEN(rest_columns); i++) {
-		const struct port_list *list = &walked->columns[rest_columns[i].column];
+	for (size_t i = 0; i < CONN_REST_COUNT; i++) {
+		const struct port_list *list =
+		    &walked->columns[conn_rest_columns[i].column];
 
-		if ((set.possible & rest_columns[i].bit) != 0 &&
+		if ((set.possible & conn_rest_columns[i].bit) != 0 &&
 		    conn_side_allows(side, list->items[0].number))
-			set.rest |= rest_columns[i].bit;
+			set.rest |= conn_rest_columns[i].bit;
 	}
 	return conn_set_intern(pool, &set);
 }

@@ -66,4 +66,15 @@ MUST_CHECK size_t conn_side_match(
 /* Which protocols without ports there are in a family (0: either). */
 MUST_CHECK unsigned conn_possible(unsigned family);
 
+/* Where a protocol's ports, or a protocol without ports, stand in a portset. */
+struct conn_rest_column {
+	enum conn_rest bit;
+	enum port_column column;
+};
+
+#define CONN_REST_COUNT 3
+
+extern const enum port_column conn_port_columns[CONN_PROTO_COUNT];
+extern const struct conn_rest_column conn_rest_columns[CONN_REST_COUNT];
+
 #endif

@@ -2,20 +2,7 @@
 
 #include <stdlib.h>
 
-static const enum port_column port_columns[CONN_PROTO_COUNT] = {
-    [CONN_SCTP] = PORTS_SCTP,
-    [CONN_TCP] = PORTS_TCP,
-    [CONN_UDP] = PORTS_UDP,
-};
-
-static const struct {
-	enum conn_rest bit;
-	enum port_column column;
-} rest_columns[] = {
-    {CONN_ICMP, PORTS_ICMP},
-    {CONN_ICMPV6, PORTS_ICMPV6},
-    {CONN_OTHER, PORTS_OTHER},
-};
+#include "policy-lang/connectivity_side.h"
 
 /* The steps of one side that decide some of `what`. */
 struct marks {
@@ -56,7 +43,7 @@ mark_walk(const struct conn_side *side, const struct portset *walked,
     const struct conn_set *what, unsigned family, struct marks *marks)
 {
 	for (size_t p = 0; p < CONN_PROTO_COUNT; p++) {
-		const struct port_list *list = &walked->columns[port_columns[p]];
+		const struct port_list *list = &walked->columns[conn_port_columns[p]];
 
 		for (size_t i = 0; i < list->count; i++) {
 			if (has_some(
@@ -64,10 +51,13 @@ mark_walk(const struct conn_side *side, const struct portset *walked,
 				mark(side, marks, list->items[i].number);
 		}
 	}
-	for (size_t i = 0; i < ARRAY_LEN(rest_columns); i++) {
-		if ((what->rest & conn_possible(family) & rest_columns[i].bit) != 0)
+	for (size_t i = 0; i < CONN_REST_COUNT; i++) {
+		if ((what->rest & conn_possible(family) & conn_rest_columns[i].bit) !=
+		    0)
 			mark(side, marks,
-			    walked->columns[rest_columns[i].column].items[0].number);
+			    walked->columns[conn_rest_columns[i].column]
+				.items[0]
+				.number);
 	}
 }
 
