@@ -11,6 +11,15 @@ diag_list_init(struct diag_list *list, struct arena *arena)
 	*list = (struct diag_list){.arena = arena};
 }
 
+/* The last byte at or before `at` that begins a character. */
+static size_t
+character_at(const struct buf *text, size_t at)
+{
+	while (at > 0 && ((unsigned char)text->data[at] & 0xc0) == 0x80)
+		at--;
+	return at;
+}
+
 const char *
 diag_format(struct arena *arena, const char *fmt, va_list ap)
 {
@@ -18,6 +27,15 @@ diag_format(struct arena *arena, const char *fmt, va_list ap)
 	const char *copy;
 
 	buf_vprintf(&text, fmt, ap);
+	if (text.len > LIMIT_DIAG_TEXT_BYTES) {
+		size_t first = character_at(&text, LIMIT_DIAG_TEXT_BYTES / 2);
+		size_t last = character_at(&text, text.len - LIMIT_DIAG_TEXT_BYTES / 2);
+
+		copy = arena_printf(arena, "%.*s ... %.*s", (int)first, text.data,
+		    (int)(text.len - last), text.data + last);
+		buf_free(&text);
+		return copy;
+	}
 	copy = arena_strndup(arena, text.data, text.len);
 	buf_free(&text);
 	return copy;

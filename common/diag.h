@@ -76,7 +76,10 @@ void diag_note(struct diag_list *list, struct diag *d, struct loc loc, const cha
 #define diag_warn(list, code, loc, ...)                                                \
 	diag_add((list), DIAG_WARNING, (code), (loc), __VA_ARGS__)
 
-/* The text of a message, in the arena: for those who collect before they add. */
+/*
+ * The text of a message, in the arena: for those who collect before they add. Of one beyond
+ * LIMIT_DIAG_TEXT_BYTES (it quotes what was written) the middle is left out: "...".
+ */
 MUST_CHECK const char *diag_format(struct arena *arena, const char *fmt, va_list ap)
     PRINTF_LIKE(2, 0);
 

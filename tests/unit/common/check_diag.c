@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/limits.h"
+#include "common/utf8.h"
 
 static struct arena *arena;
 static struct diag_list list;
@@ -276,6 +277,38 @@ START_TEST(rewind_takes_back_what_was_added)
 }
 END_TEST
 
+START_TEST(message_loses_its_middle_when_long)
+{
+	const char *quoted = "\xc3\xa9"; /* two bytes, so that a cut can fall inside */
+	size_t pairs = LIMIT_DIAG_TEXT_BYTES;
+
+	for (size_t i = 0; i < pairs; i++)
+		buf_add_cstr(&out, quoted);
+	for (unsigned shift = 0; shift < 2; shift++) {
+		struct diag *d = diag_error(&list, "x", (struct loc){0},
+		    "%s%.*s is bad", shift == 0 ? "" : "a", (int)out.len, out.data);
+		struct str msg = str_from(d->msg);
+
+		ck_assert_uint_le(msg.len, LIMIT_DIAG_TEXT_BYTES + 8);
+		ck_assert_uint_ge(msg.len, LIMIT_DIAG_TEXT_BYTES);
+		ck_assert_uint_eq(utf8_check(msg), msg.len);
+		ck_assert_ptr_nonnull(strstr(d->msg, " ... "));
+		ck_assert_str_eq(d->msg + msg.len - strlen(" is bad"), " is bad");
+	}
+}
+END_TEST
+
+START_TEST(message_is_whole_at_its_limit)
+{
+	for (size_t i = 0; i < LIMIT_DIAG_TEXT_BYTES; i++)
+		buf_add_cstr(&out, "x");
+	ck_assert_uint_eq(strlen(diag_error(&list, "x", (struct loc){0}, "%.*s",
+			      (int)out.len, out.data)
+				     ->msg),
+	    LIMIT_DIAG_TEXT_BYTES);
+}
+END_TEST
+
 START_TEST(loc_text_gives_what_is_known)
 {
 	ck_assert_str_eq(loc_text(arena, (struct loc){0}), "?");
@@ -466,6 +499,8 @@ make_suite(void)
 	tcase_add_test(tc, summary_counts_by_severity);
 	tcase_add_test(tc, sort_is_by_first_use_then_line_and_stable);
 	tcase_add_test(tc, rewind_takes_back_what_was_added);
+	tcase_add_test(tc, message_loses_its_middle_when_long);
+	tcase_add_test(tc, message_is_whole_at_its_limit);
 	tcase_add_test(tc, loc_text_gives_what_is_known);
 	tcase_add_test(tc, loc_cmp_orders_by_name_line_column);
 	tcase_add_test(tc, json_has_every_field);
