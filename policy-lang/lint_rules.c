@@ -362,6 +362,8 @@ nothing_is_left(struct finder *f)
 	for (size_t i = 0; i < f->step_count && !rest.gave_up; i++) {
 		const struct step *step = &f->steps[i];
 
+		if (rest.open.count == 0 && rest.passed.count == 0)
+			break; /* whatever comes, there is nothing to take */
 		f->lint->work += rest.open.count;
 		if (step->block == LEVEL_END)
 			space_rest_next_level(&rest);
