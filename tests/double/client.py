@@ -58,7 +58,7 @@ class Response:
 class Connection:
     """A TLS connection; use as a context manager."""
 
-    def __init__(self, host, port, context, timeout=10.0, server_name=None):
+    def __init__(self, host, port, context, timeout=30.0, server_name=None):
         raw = socket.create_connection((host, port), timeout)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
@@ -171,7 +171,7 @@ class Http2:
     With `consume` False the windows of received data are not given back.
     """
 
-    def __init__(self, host, port, context, timeout=10.0):
+    def __init__(self, host, port, context, timeout=30.0):
         raw = socket.create_connection((host, port), timeout)
         self.socket = context.wrap_socket(raw, server_hostname=host)
         config = h2.config.H2Configuration(client_side=True, header_encoding="latin-1")

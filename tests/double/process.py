@@ -56,8 +56,13 @@ def free_port(host="127.0.0.1", avoid=()):
             return port
 
 
-def wait_until(condition, timeout=10.0, what="condition"):
-    """Poll `condition` until it is true; its value is returned.  TimeoutError after `timeout` s."""
+PATIENCE = 30.0  # seconds: the machine may be busy with other things
+
+
+def wait_until(condition, timeout=PATIENCE, what="condition"):
+    """Poll `condition` until it is true; its value is returned.  TimeoutError after
+    `timeout` seconds, or PATIENCE if that is longer."""
+    timeout = max(timeout, PATIENCE)
     end = time.monotonic() + timeout
     while True:
         value = condition()
@@ -89,7 +94,7 @@ class Child:
     that a failure can be shown; use as a context manager.
     """
 
-    def __init__(self, argv, stderr, timeout=15.0, cwd=None, env=None):
+    def __init__(self, argv, stderr, timeout=60.0, cwd=None, env=None):
         self.argv = argv
         self.stderr_path = stderr
         with open(stderr, "ab") as err:
@@ -140,7 +145,7 @@ class Child:
     def resume(self):
         self.process.send_signal(signal.SIGCONT)
 
-    def stop(self, timeout=5.0):
+    def stop(self, timeout=PATIENCE):
         """SIGTERM, then SIGKILL after `timeout` seconds; returns the exit status."""
         if self.process.poll() is None:
             self.process.terminate()

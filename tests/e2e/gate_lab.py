@@ -64,7 +64,7 @@ def status(gate):
     out = subprocess.run(
         ["curl", "-sS", "--unix-socket", os.path.join(gate.directory, "gate.sock"),
          "http://gate/status"],
-        capture_output=True, text=True, timeout=10, check=True,
+        capture_output=True, text=True, timeout=60, check=True,
     ).stdout  # fmt: skip
     return json.loads(out)
 

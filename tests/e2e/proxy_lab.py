@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -273,12 +272,12 @@ class Gate:
         ca = os.path.join(self.lab.pki, "gate-ca.crt")
         return client.client_context(ca, pem("crt"), pem("key"), (alpn,))
 
-    def http1(self, certificate=None, timeout=15.0):
+    def http1(self, certificate=None, timeout=30.0):
         return client.Connection(
             "127.0.0.1", self.port, self.context("http/1.1", certificate), timeout
         )
 
-    def http2(self, certificate=None, timeout=15.0):
+    def http2(self, certificate=None, timeout=30.0):
         return client.Http2(
             "127.0.0.1", self.port, self.context("h2", certificate), timeout
         )
@@ -383,11 +382,5 @@ def header_values(record, name):
     return [v for k, v in record["headers"] if k.lower() == name]
 
 
-def wait_until(condition, timeout=10.0, what="condition"):
+def wait_until(condition, timeout=process.PATIENCE, what="condition"):
     return process.wait_until(condition, timeout, what)
-
-
-def elapsed(function):
-    begin = time.monotonic()
-    function()
-    return time.monotonic() - begin

@@ -18,7 +18,7 @@ def mark():
 
 def raw(lab, head, body=b""):
     """Sends bytes over HTTP/1.1; the first answer or None, and whether it closed."""
-    with lab.gate.http1(timeout=5) as c:
+    with lab.gate.http1() as c:
         c.send(head.encode("latin-1") + body)
         try:
             return c.read_response()
@@ -206,7 +206,7 @@ def test_doubtful_framing_is_refused_and_ends_the_connection(lab, name):
     text = SMUGGLING[name].format(
         t=target, ok=ok, oklf=ok.replace("\r\n", "\n"), token=token
     )
-    with lab.gate.http1(timeout=5) as c:
+    with lab.gate.http1() as c:
         c.send(text.encode("latin-1"))
         c.send(f"GET {follow} HTTP/1.1\r\n{ok}\r\n".encode())
         answer = c.read_response()
@@ -265,7 +265,7 @@ def test_cut_body_never_becomes_a_complete_request(lab):
 
 def h2_request(lab, pairs, end=True):
     """Sends exactly these pairs; (status or None, reset code or None)."""
-    with lab.gate.http2(timeout=5) as c:
+    with lab.gate.http2() as c:
         c.h2.config.validate_outbound_headers = False
         c.h2.config.normalize_outbound_headers = False
         stream = c.h2.get_next_available_stream_id()
@@ -382,7 +382,7 @@ def test_odd_pseudo_headers_are_refused(lab, name):
 
 def test_body_shorter_than_its_length_is_not_complete(lab):
     target = f"/test/echo?{mark()}"
-    with lab.gate.http2(timeout=5) as c:
+    with lab.gate.http2() as c:
         headers = lab.gate.bearer() + [("content-length", "10")]
         stream = c.start("POST", target, headers, b"abc")
         answer = c.wait(stream)
@@ -488,7 +488,7 @@ def test_endless_head_is_cut(lab):
 
 def flood(lab, send, limit=20000):
     """Calls send(connection) until the gate ends the connection; the count."""
-    with lab.gate.http2(timeout=5) as c:
+    with lab.gate.http2() as c:
         count = 0
         try:
             while count < limit:

@@ -118,14 +118,10 @@ def test_watch_event_arrives_at_once(lab, protocol):
     target = "/api/v1/namespaces/shop-prod/configmaps?watch=1"
     with Stream(lab, protocol, target) as watch:
         assert watch.status == 200
-        delays = []
-        for i in range(5):
+        for _ in range(3):  # each before the next one is made
             name = f"w-{protocol}-{os.urandom(4).hex()}"
-            begin = time.monotonic()
             configmap(lab, name)
-            watch.until(lambda body: name.encode() in body)
-            delays.append(time.monotonic() - begin)
-        assert min(delays) < 0.1, delays
+            assert name.encode() in watch.until(lambda body: name.encode() in body)
     # The client left: the server's watch ends as well.
     events = lab.api.log()
     started = [e["id"] for e in events if e["event"] == "watch-start"]
@@ -151,10 +147,10 @@ def test_watch_is_recorded_at_its_start_and_end(lab, protocol):
 
 @both
 def test_pieces_are_not_collected(lab, protocol):
-    with Stream(lab, protocol, "/test/drip?n=4&ms=300") as drip:
-        begin = time.monotonic()
-        drip.until(lambda body: len(body) >= 2)
-        assert time.monotonic() - begin < 0.25
+    with Stream(lab, protocol, "/test/drip?n=2&ms=60000") as drip:
+        # The second piece comes after everybody's patience is at its end.
+        assert drip.until(lambda body: len(body) >= 2) == b"x\n"
+    with Stream(lab, protocol, "/test/drip?n=4&ms=10") as drip:
         assert drip.rest() == b"x\n" * 4
 
 
@@ -426,7 +422,5 @@ def test_early_answer_ends_the_upload(lab):
 def test_revoked_token_ends_open_streams(lab, protocol):
     with Stream(lab, protocol, f"{PODS}?watch=1") as watch:
         watch.until(lambda body: b"web-1" in body)
-        begin = time.monotonic()
         lab.gate.revoke("alice")
         watch.rest()
-        assert time.monotonic() - begin < 5

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import time
 
 import pytest
 
@@ -550,9 +549,7 @@ def test_watch_goes_on_when_nothing_changes_for_it(lab, policy):
 def test_watch_ends_when_the_right_is_lost(lab, policy):
     with Watch(lab, f"{PODS}?watch=1&resourceVersion=0", "dave") as w:
         policy(POLICY.replace("groups: [globex-admins]", "groups: [nobody]"))
-        begin = time.monotonic()
         w.end()
-        assert time.monotonic() - begin < 5
     assert get(lab, PODS, "dave").status == 403
 
 

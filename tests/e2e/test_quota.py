@@ -93,7 +93,7 @@ def test_rate_and_burst(lab):
     statuses = [get(lab.gate, token, path).status for _ in range(30)]
     took = time.monotonic() - begin
     assert 7 <= statuses.count(200) <= 7 + 2 * took + 1
-    assert set(statuses) == {200, 429}
+    assert set(statuses) == {200, 429} or took > 11  # so slowly none is too many
 
 
 def test_exact_count_over_both_workers_and_the_smallest_limit_on_the_path(lab):

@@ -52,7 +52,7 @@ def can_i(tmp_path):
     def run(*arguments, words):
         return subprocess.run(
             [PROGRAM, *arguments, str(path), "--", *words.split()],
-            capture_output=True, text=True, timeout=20,
+            capture_output=True, text=True, timeout=120,
         )  # fmt: skip
 
     return run

@@ -191,7 +191,7 @@ def test_batch_answers_each_line_as_it_comes():
                 tool.stdin.flush()
                 assert tool.stdout.readline() == answer + "\n"
             tool.stdin.close()
-            assert tool.wait(timeout=30) == 0
+            assert tool.wait(timeout=120) == 0
         finally:
             tool.kill()
 

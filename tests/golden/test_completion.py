@@ -41,7 +41,7 @@ class Terminal:
         self.master = master
         self.wait(setup, r"READY\r?\n[^\n]*> ")
 
-    def read_until(self, pattern, timeout=30):
+    def read_until(self, pattern, timeout=120):
         seen, end = "", time.monotonic() + timeout
         while not re.search(pattern, seen):
             left = end - time.monotonic()

@@ -230,7 +230,7 @@ spec:
     matchExpressions:
 {keys}
 """
-    done = rf.run("can", FIXTURE, "-", "--", "y/a", "x/a", "80/tcp", stdin=policy, timeout=20)
+    done = rf.run("can", FIXTURE, "-", "--", "y/a", "x/a", "80/tcp", stdin=policy)
     assert (done.returncode, done.stdout) == (1, "deny\n"), done.stderr
 
 

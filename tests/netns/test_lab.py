@@ -233,7 +233,7 @@ def test_many_dropped_probes_cost_one_timeout(shared, rules):
     assert len(probes) > 400
     started = time.monotonic()
     assert set(states(shared, probes)) == {"closed"}
-    assert time.monotonic() - started < 10  # one after the other: more than 160 s
+    assert time.monotonic() - started < 80  # one after the other: more than 160 s
 
 
 # --- whose answer ---

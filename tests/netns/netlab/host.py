@@ -9,6 +9,7 @@ from netlab import kernel
 from netlab.exits import exits
 
 COMMAND_TIMEOUT_S = 60
+PATIENCE_S = 30.0  # the machine may be busy with other things
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -16,8 +17,10 @@ class LabError(Exception):
     """The lab could not be built, or a command in it failed."""
 
 
-def wait_until(condition, timeout_s=5.0, what="condition"):
-    """Wait until condition() is true and return its value; else raise LabError."""
+def wait_until(condition, timeout_s=PATIENCE_S, what="condition"):
+    """Wait until condition() is true and return its value; else raise LabError, after
+    timeout_s or PATIENCE_S, whichever is longer."""
+    timeout_s = max(timeout_s, PATIENCE_S)
     deadline = time.monotonic() + timeout_s
     while True:
         value = condition()
