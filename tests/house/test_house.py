@@ -1,4 +1,6 @@
 """The house rules: that they hold, and that their checks can fail."""
+import importlib.machinery
+import importlib.util
 import pathlib
 import shutil
 import subprocess
@@ -105,3 +107,16 @@ def test_the_repository_names_no_workplace():
         text = path.read_bytes()
         for word in words:
             assert word.encode() not in text, f"{path}: {word}"
+
+
+def test_texts_that_mutants_replace_are_in_their_files():
+    """The run takes minutes; that its list keeps up with the code does not."""
+    path = ROOT / "tests" / "property" / "mutants"
+    loader = importlib.machinery.SourceFileLoader("mutants", str(path))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("mutants", loader))
+    sys.dont_write_bytecode = True
+    loader.exec_module(module)
+    for name, _, _, file, text, replacement in module.MUTANTS:
+        source = (ROOT / "policy-lang" / file).read_text(encoding="utf-8")
+        assert source.count(text) == 1, name
+        assert replacement != text, name
