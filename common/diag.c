@@ -109,6 +109,21 @@ diag_note(struct diag_list *list, struct diag *d, struct loc loc, const char *fm
 }
 
 void
+diag_figure(struct diag_list *list, struct diag *d, const char *name, uint64_t value)
+{
+	struct diag_figure **link = &d->figures;
+	struct diag_figure *figure;
+
+	if (d == &list->scratch)
+		return;
+	while (*link != NULL)
+		link = &(*link)->next;
+	figure = ARENA_NEW(list->arena, struct diag_figure);
+	*figure = (struct diag_figure){.name = name, .value = value};
+	*link = figure;
+}
+
+void
 diag_list_rewind(struct diag_list *list, const struct diag_list *mark)
 {
 	*list = *mark;

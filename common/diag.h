@@ -37,6 +37,13 @@ enum diag_severity {
 	DIAG_NOTE
 };
 
+/* A number of a message, for machines. */
+struct diag_figure {
+	const char *name;
+	uint64_t value;
+	struct diag_figure *next;
+};
+
 struct diag {
 	enum diag_severity severity;
 	const char *code; /* stable, kebab-case: scripts select by it */
@@ -45,6 +52,7 @@ struct diag {
 	const char *hint; /* "did you mean ..." behind the underline, or NULL */
 	const char *note; /* text of the second place, or NULL */
 	struct loc note_loc;
+	struct diag_figure *figures; /* in the order given */
 	struct diag *next;
 };
 
@@ -70,6 +78,10 @@ void diag_hint(struct diag_list *list, struct diag *d, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 void diag_note(struct diag_list *list, struct diag *d, struct loc loc, const char *fmt,
     ...) PRINTF_LIKE(4, 5);
+
+/* `name` is borrowed for ever (a literal). */
+void diag_figure(
+    struct diag_list *list, struct diag *d, const char *name, uint64_t value);
 
 #define diag_error(list, code, loc, ...)                                               \
 	diag_add((list), DIAG_ERROR, (code), (loc), __VA_ARGS__)

@@ -3,6 +3,8 @@
  */
 #include "common/diag_text.h"
 
+#include <inttypes.h>
+
 const char *
 diag_separator(bool *first)
 {
@@ -20,9 +22,20 @@ diag_add_string(struct buf *out, bool *first, const char *key, struct str value)
 }
 
 void
-diag_add_number(struct buf *out, bool *first, const char *key, uint32_t value)
+diag_add_number(struct buf *out, bool *first, const char *key, uint64_t value)
 {
-	buf_printf(out, "%s\"%s\":%u", diag_separator(first), key, value);
+	buf_printf(out, "%s\"%s\":%" PRIu64, diag_separator(first), key, value);
+}
+
+void
+diag_add_figures(struct buf *out, const struct diag *d)
+{
+	bool first = true;
+
+	buf_add_char(out, '{');
+	for (const struct diag_figure *f = d->figures; f != NULL; f = f->next)
+		diag_add_number(out, &first, f->name, f->value);
+	buf_add_char(out, '}');
 }
 
 /* ---- JSON ---- */
@@ -61,6 +74,10 @@ add_json_diag(struct buf *out, const struct diag *d)
 		add_json_place(out, &related_first, d->note_loc);
 		diag_add_string(out, &related_first, "message", str_from(d->note));
 		buf_add_char(out, '}');
+	}
+	if (d->figures != NULL) {
+		buf_add_cstr(out, ",\"figures\":");
+		diag_add_figures(out, d);
 	}
 	buf_add_char(out, '}');
 }

@@ -167,6 +167,10 @@ add_result(struct sarif *s, const struct diag *d)
 		add_sarif_location(out, &s->lines, d->note_loc, d->note);
 		buf_add_char(out, ']');
 	}
+	if (d->figures != NULL) {
+		buf_add_cstr(out, ",\"properties\":");
+		diag_add_figures(out, d);
+	}
 	add_fingerprint(s, &first, d);
 	buf_add_char(out, '}');
 }

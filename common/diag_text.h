@@ -28,6 +28,8 @@ MUST_CHECK size_t diag_count_points(struct str text, size_t from, size_t to);
 const char *diag_separator(bool *first);
 /* Appends "key": value, with the separator before it. */
 void diag_add_string(struct buf *out, bool *first, const char *key, struct str value);
-void diag_add_number(struct buf *out, bool *first, const char *key, uint32_t value);
+void diag_add_number(struct buf *out, bool *first, const char *key, uint64_t value);
+/* Appends the figures of a diagnostic, as an object. */
+void diag_add_figures(struct buf *out, const struct diag *d);
 
 #endif

@@ -179,6 +179,9 @@
 	    "forbids it.")                                                             \
 	X(CODE_UNSELECTED, "unselected-workloads", DIAG_NOTE,                          \
 	    "No policy selects some workloads: the cluster's default decides.")        \
+	X(CODE_DEFAULT_ALONE, "default-alone", DIAG_NOTE,                              \
+	    "Between some workloads the cluster default decides everything: no "       \
+	    "policy of either end speaks of the other.")                               \
 	X(CODE_ACCESS_SHADOWED, "access-shadowed", DIAG_WARNING,                       \
 	    "Access rules before this one decide all that it could match.")            \
 	X(CODE_NO_OWNER, "no-owner", DIAG_NOTE,                                        \

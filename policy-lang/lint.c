@@ -44,6 +44,13 @@ lint_note(struct lint *lint, struct diag *d, struct loc loc, const char *fmt, ..
 	va_end(ap);
 }
 
+void
+lint_figure(struct lint *lint, struct diag *d, const char *name, uint64_t value)
+{
+	if (lint_is_given(lint, d))
+		diag_figure(lint->diags, d, name, value);
+}
+
 bool
 lint_is_given(const struct lint *lint, const struct diag *d)
 {
@@ -127,6 +134,8 @@ say_what_is_missing(struct lint *lint)
 	    [LINT_API] = "not all workloads were asked whether they can reach the API "
 			 "server",
 	    [LINT_TENANTS] = "not all rules were asked which tenants they open",
+	    [LINT_DEFAULTS] = "the pairs of workloads that policy is silent about were "
+			      "not counted",
 	    [LINT_SERVICE_ADDRESSES] = "not all networks were compared with the "
 				       "addresses of Services",
 	    [LINT_HOST_NETWORK] = "not all selectors were compared with workloads on "

@@ -20,6 +20,7 @@ enum lint_part {
 	LINT_DNS,
 	LINT_API,
 	LINT_TENANTS,
+	LINT_DEFAULTS,
 	LINT_SERVICE_ADDRESSES,
 	LINT_HOST_NETWORK,
 	LINT_PARTS
@@ -48,6 +49,8 @@ void lint_hint(struct lint *lint, struct diag *d, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 void lint_note(struct lint *lint, struct diag *d, struct loc loc, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
+/* As diag_figure, of what lint_say returned. */
+void lint_figure(struct lint *lint, struct diag *d, const char *name, uint64_t value);
 /* False for what lint_say returned of what is not given: nothing more need be known. */
 MUST_CHECK bool lint_is_given(const struct lint *lint, const struct diag *d);
 /* True if there has been too much work to ask on; that is said in the end. */

@@ -434,11 +434,13 @@ lint_reach(struct lint *lint)
 			lint_dns(lint, &classes);
 			lint_api(lint, &classes);
 			lint_tenants(lint, &classes);
+			lint_defaults(lint, &classes);
 			lint_classes_fini(&classes);
 		} else {
 			diag_say(lint->diags, CODE_LINT_LIMIT, (struct loc){0},
 			    "policies select too many workloads to ask what they cut "
-			    "off, and which tenants they open");
+			    "off, which tenants they open, and whom they are silent "
+			    "about");
 		}
 	}
 	lint_isolation(lint);

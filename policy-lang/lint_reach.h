@@ -1,5 +1,5 @@
 /*
- * Between lint_reach.c and lint_tenants.c.
+ * Between lint_reach.c and those that use its classes.
  */
 #ifndef POLICY_LANG_LINT_REACH_H
 #define POLICY_LANG_LINT_REACH_H
@@ -8,5 +8,8 @@
 
 /* Rules that let workloads of other tenants in, where the other end consents. */
 void lint_tenants(struct lint *lint, struct lint_classes *classes);
+
+/* Pairs of workloads that nobody wrote about. */
+void lint_defaults(struct lint *lint, const struct lint_classes *classes);
 
 #endif

@@ -345,7 +345,9 @@ add_samples(void)
 	diag_hint(&list, d, "a hint");
 	diag_note(&list, d, place(2, 1, 2), "the note");
 	diag_warn(&list, "code-b", (struct loc){.source = &source}, "whole file");
-	diag_add(&list, DIAG_NOTE, "code-c", (struct loc){0}, "nowhere");
+	d = diag_add(&list, DIAG_NOTE, "code-c", (struct loc){0}, "nowhere");
+	diag_figure(&list, d, "one", 1);
+	diag_figure(&list, d, "many", UINT64_C(9999900000));
 }
 
 static json_t *
@@ -405,6 +407,9 @@ START_TEST(json_has_every_field)
 	ck_assert_ptr_null(at(root, "1.line"));
 	ck_json_str(root, "2.severity", "note");
 	ck_assert_ptr_null(at(root, "2.file"));
+	ck_assert_ptr_null(at(root, "1.figures"));
+	ck_json_int(root, "2.figures.one", 1);
+	ck_json_int(root, "2.figures.many", 9999900000);
 	json_decref(root);
 }
 END_TEST
@@ -474,6 +479,7 @@ START_TEST(sarif_has_required_structure)
 	ck_assert_ptr_null(at(run, "results.1.locations.0.physicalLocation.region"));
 	ck_json_str(run, "results.2.level", "note");
 	ck_assert_ptr_null(at(run, "results.2.locations"));
+	ck_json_int(run, "results.2.properties.many", 9999900000);
 	json_decref(root);
 }
 END_TEST

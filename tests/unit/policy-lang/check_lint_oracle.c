@@ -203,7 +203,7 @@ same_place(struct loc a, struct loc b)
 struct claims {
 	struct loaded *l;
 	unsigned seed;
-	unsigned never, redundant, nobody;
+	unsigned never, redundant, nobody, silent;
 };
 
 static bool
@@ -316,6 +316,90 @@ check_subjects(struct claims *c)
 	}
 }
 
+/* Pair by pair and rule by rule: a policy of `self` isolates it, or speaks of the other. */
+static bool
+is_spoken_of(const struct model *m, const struct workload *self,
+    const struct workload *other, enum direction dir)
+{
+	struct endpoint end = endpoint_of_addr(m, other->ips[0]);
+
+	for (size_t i = 0; i < m->policy_count; i++) {
+		const struct policy *p = m->policies[i];
+		const struct rule_list *lists[] = {
+		    &p->mandatory[dir], &p->defaults[dir]};
+
+		if (!policy_applies(p, self))
+			continue;
+		if (p->isolates[dir])
+			return true;
+		for (size_t k = 0; k < ARRAY_LEN(lists); k++) {
+			for (size_t j = 0; j < lists[k]->count; j++) {
+				const struct rule *r = &lists[k]->rules[j];
+
+				if (r->action != ACTION_PASS &&
+				    rule_matches_peer(r, &end))
+					return true;
+			}
+		}
+	}
+	return false;
+}
+
+static uint64_t
+figure_of(const struct diag *d, const char *name)
+{
+	for (const struct diag_figure *f = d->figures; f != NULL; f = f->next) {
+		if (strcmp(f->name, name) == 0)
+			return f->value;
+	}
+	ck_abort_msg("no figure %s", name);
+}
+
+/* What the default alone decides is counted as it is pair by pair, and is decided so. */
+static void
+check_silence(struct claims *c)
+{
+	const struct model *m = c->l->m;
+	const struct diag *said = NULL;
+	uint64_t counts[2] = {0, 0}, both = 0;
+
+	for (const struct diag *d = c->l->diags.first; d != NULL; d = d->next) {
+		if (is_code(d, "default-alone"))
+			said = d;
+	}
+	for (size_t i = 0; i < m->workload_count * m->workload_count; i++) {
+		const struct workload *src = m->workloads[i % m->workload_count];
+		const struct workload *dst = m->workloads[i / m->workload_count];
+		bool egress, ingress;
+
+		if (src == dst)
+			continue;
+		egress = !is_spoken_of(m, src, dst, DIR_EGRESS);
+		ingress = !is_spoken_of(m, dst, src, DIR_INGRESS);
+		counts[DIR_EGRESS] += egress;
+		counts[DIR_INGRESS] += ingress;
+		both += egress && ingress;
+		for (size_t s = 0; egress && s < ARRAY_LEN(services); s++) {
+			struct flow flow = {.src = endpoint_of_addr(m, src->ips[0]),
+			    .dst = endpoint_of_addr(m, dst->ips[0]),
+			    .proto = services[s].proto,
+			    .port = services[s].port};
+
+			ck_assert_ptr_null(
+			    evaluate_direction(m, &flow, DIR_EGRESS).policy);
+		}
+	}
+	ck_assert_msg((said != NULL) == (both > 0), "seed %u", c->seed);
+	if (said == NULL)
+		return;
+	ck_assert_uint_eq(figure_of(said, "default"), both);
+	ck_assert_uint_eq(figure_of(said, "egressDefault"), counts[DIR_EGRESS]);
+	ck_assert_uint_eq(figure_of(said, "ingressDefault"), counts[DIR_INGRESS]);
+	ck_assert_uint_eq(
+	    figure_of(said, "pairs"), m->workload_count * (m->workload_count - 1));
+	c->silent++;
+}
+
 START_TEST(claims_hold_in_every_world)
 {
 	const char *cases = getenv("RINGFENCE_LINT_CASES");
@@ -337,6 +421,7 @@ START_TEST(claims_hold_in_every_world)
 			c.never += claims_never(g);
 		each_flow(c.l->m, check_never, &c);
 		check_subjects(&c);
+		check_silence(&c);
 		check_redundant(&c);
 		world_free(c.l);
 	}
@@ -345,6 +430,7 @@ START_TEST(claims_hold_in_every_world)
 		ck_assert_uint_gt(c.never, count / 2);
 		ck_assert_uint_gt(c.redundant, count / 20);
 		ck_assert_uint_gt(c.nobody, count / 2);
+		ck_assert_uint_gt(c.silent, count / 20);
 	}
 }
 END_TEST
