@@ -20,7 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import rf  # noqa: E402  (found by the line above)
 
 SCALE = int(os.environ.get("RINGFENCE_HOSTILE_SCALE", "1"))
-SANITIZED = "asan" in rf.build_dir().name
+SANITIZED = rf.sanitized()
 SECONDS = 20 * SCALE * (10 if SANITIZED else 1)  # of the processor; each takes less than 0.5
 MEMORY = 64_000_000
 MEMORY_PER_BYTE = 64

@@ -24,6 +24,11 @@ def build_dir():
     return built[-1].parents[1]
 
 
+def sanitized():
+    """True if the programs under test carry the sanitizers."""
+    return "asan" in build_dir().name
+
+
 ROOMS = {
     "ringfence": "policy-lang",
     "ringfence-enforcer": "enforcer",

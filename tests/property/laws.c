@@ -17,7 +17,7 @@
 #include "policy-lang/load.h"
 #include "tests/property/world.h"
 
-#define CASES_DEFAULT 400
+#define CASES_DEFAULT DICE_CASES(400)
 #define OUTSIDE_COUNT 4
 #define END_COUNT     (WORLD_WORKLOADS + OUTSIDE_COUNT)
 

@@ -8,7 +8,7 @@
 
 #include "tests/property/packets.h"
 
-#define CASES_DEFAULT   300
+#define CASES_DEFAULT   DICE_CASES(300)
 #define PACKETS_DEFAULT 250
 
 static bool

@@ -18,7 +18,7 @@
 #include "policy-lang/load.h"
 #include "tests/property/cluster.h"
 
-#define CASES_DEFAULT 150
+#define CASES_DEFAULT DICE_CASES(150)
 #define PROBES        12 /* services that a pair is asked about */
 #define ADDRESSES     40 /* of the outside, in a case */
 

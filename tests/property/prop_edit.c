@@ -13,7 +13,7 @@
 #include "policy-lang/load.h"
 #include "tests/property/cluster.h"
 
-#define CASES_DEFAULT 60
+#define CASES_DEFAULT DICE_CASES(60)
 #define EDITS_DEFAULT 25
 #define DOCUMENTS_MAX 256
 
