@@ -1,6 +1,6 @@
 /*
- * What policy can tell apart. Workloads to which the same policies apply share a side;
- * the sets of peers that sides' rules speak of cut all addresses into classes.
+ * What policy can tell apart: the sets of peers that sides' rules speak of cut all
+ * addresses into classes.
  */
 #include "policy-lang/connectivity_world.h"
 
@@ -20,178 +20,13 @@ append(uint32_t **items, size_t *count, size_t *cap, uint32_t item)
 	(*items)[(*count)++] = item;
 }
 
-/* ---- sides ---- */
-
-/* The policies whose subject a party is, in one direction, root first. */
-struct subject {
-	struct policy **policies;
-	size_t count, cap;
-};
-
-struct side_maker {
-	struct conn_world *world;
-	struct subject *subjects[DIRECTION_COUNT]; /* by party */
-	struct map names; /* of ports that some ingress rule speaks of */
-};
-
-static bool
-policy_concerns(const struct policy *policy, enum direction dir)
-{
-	return policy->isolates[dir] || policy->mandatory[dir].count > 0 ||
-	       policy->defaults[dir].count > 0;
-}
-
-static void
-add_policy(struct subject *subject, struct policy *policy)
-{
-	/* The faces of a party are neighbours: it may be met several times. */
-	if (subject->count > 0 && subject->policies[subject->count - 1] == policy)
-		return;
-	if (subject->count == subject->cap) {
-		subject->cap = subject->cap == 0 ? 4 : 2 * subject->cap;
-		subject->policies = xreallocarray(
-		    subject->policies, subject->cap, sizeof(struct policy *));
-	}
-	subject->policies[subject->count++] = policy;
-}
-
-static void
-match_policy(struct side_maker *maker, struct policy *policy)
-{
-	struct conn_world *world = maker->world;
-	roaring_bitmap_t *faces = roaring_bitmap_create();
-	roaring_uint32_iterator_t *it;
-
-	if (faces == NULL)
-		base_die("out of memory");
-	conn_match_faces(world, &policy->subject, faces);
-	it = roaring_create_iterator(faces);
-	if (it == NULL)
-		base_die("out of memory");
-	for (; it->has_value; roaring_advance_uint32_iterator(it)) {
-		uint32_t party = world->faces[it->current_value].party;
-
-		for (size_t d = 0; d < DIRECTION_COUNT; d++) {
-			if (policy_concerns(policy, (enum direction)d))
-				add_policy(&maker->subjects[d][party], policy);
-		}
-	}
-	roaring_free_uint32_iterator(it);
-	roaring_bitmap_free(faces);
-}
-
-static void
-each_rule(const struct policy *policy, enum direction dir,
-    void (*each)(void *ctx, const struct rule *rule), void *ctx)
-{
-	const struct rule_list *lists[] = {
-	    &policy->mandatory[dir], &policy->allow[dir], &policy->defaults[dir]};
-
-	for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
-		for (size_t i = 0; i < lists[l]->count; i++)
-			each(ctx, &lists[l]->rules[i]);
-	}
-}
-
-static void
-announce_rule(void *ctx, const struct rule *rule)
-{
-	struct side_maker *maker = ctx;
-
-	for (size_t i = 0; i < rule->peer_count; i++) {
-		if (rule->peers[i].kind == PEER_WORKLOADS)
-			conn_match_announce(maker->world, &rule->peers[i].workloads);
-	}
-	for (size_t i = 0; i < rule->port_count; i++) {
-		if (rule->ports[i].kind == PORT_NAMED && rule->dir == DIR_INGRESS)
-			(void)map_set(&maker->names, rule->ports[i].name, maker);
-	}
-}
-
-/* Names of ports are the destination's: for ingress, the subject's own. */
-static void
-add_named_ports(
-    const struct side_maker *maker, struct buf *key, const struct workload *w)
-{
-	for (size_t i = 0; i < w->port_count; i++) {
-		if (map_get(&maker->names, w->ports[i].name) == NULL)
-			continue;
-		key_add_str(key, w->ports[i].name);
-		key_add_u32(key, (uint32_t)w->ports[i].proto << 16 | w->ports[i].port);
-	}
-}
-
-static struct conn_side *
-side_of(struct side_maker *maker, const struct subject *subject, enum direction dir,
-    const struct workload *w)
-{
-	struct conn_world *world = maker->world;
-	struct conn_plane *plane = &world->planes[dir];
-	struct buf key = {0};
-	struct conn_side *side;
-
-	for (size_t i = 0; i < subject->count; i++)
-		buf_add(&key, &subject->policies[i], sizeof(struct policy *));
-	if (dir == DIR_INGRESS && subject->count > 0)
-		add_named_ports(maker, &key, w);
-	side = map_get(&plane->side_by_key, buf_str(&key));
-	if (side == NULL) {
-		side = conn_side_new(world->arena, world->model, dir, w,
-		    subject->policies, subject->count);
-		if (plane->side_count == plane->side_cap) {
-			plane->side_cap =
-			    plane->side_cap == 0 ? 64 : 2 * plane->side_cap;
-			plane->sides = xreallocarray(
-			    plane->sides, plane->side_cap, sizeof(struct conn_side *));
-		}
-		plane->sides[plane->side_count++] = side;
-		(void)map_set(
-		    &plane->side_by_key, str_dup(world->arena, buf_str(&key)), side);
-	}
-	buf_free(&key);
-	return side;
-}
-
-static void
-make_sides(struct conn_world *world)
-{
-	struct side_maker maker = {.world = world};
-	const struct model *m = world->model;
-
-	for (size_t d = 0; d < DIRECTION_COUNT; d++)
-		maker.subjects[d] =
-		    xcalloc((size_t)world->party_count + 1, sizeof(struct subject));
-	for (size_t i = 0; i < m->ns_count; i++) {
-		for (size_t j = 0; j < m->namespaces[i]->policy_count; j++) {
-			struct policy *policy = m->namespaces[i]->policies[j];
-
-			conn_match_announce(world, &policy->subject);
-			for (size_t d = 0; d < DIRECTION_COUNT; d++)
-				each_rule(
-				    policy, (enum direction)d, announce_rule, &maker);
-		}
-	}
-	conn_world_index(world);
-	for (size_t i = 0; i < m->ns_count; i++) {
-		for (size_t j = 0; j < m->namespaces[i]->policy_count; j++)
-			match_policy(&maker, m->namespaces[i]->policies[j]);
-	}
-	for (size_t d = 0; d < DIRECTION_COUNT; d++) {
-		for (uint32_t i = 0; i < world->party_count; i++) {
-			struct conn_party *party = &world->parties[i];
-			const struct workload *w = party->end->workload;
-
-			if (w != NULL && !w->host_network)
-				party->sides[d] = side_of(&maker, &maker.subjects[d][i],
-				    (enum direction)d, w);
-			free(maker.subjects[d][i].policies);
-		}
-		free(maker.subjects[d]);
-	}
-	map_fini(&maker.names);
-}
-
 /* ---- sets of peers ---- */
+
+/* The sets that sides of one kind speak of. */
+struct known_sets {
+	const struct roaring_bitmap_s *within; /* NULL: all faces */
+	struct map by_key, by_rule;
+};
 
 static struct conn_peers *
 new_set(struct conn_world *world, struct conn_plane *plane)
@@ -209,29 +44,46 @@ new_set(struct conn_world *world, struct conn_plane *plane)
 	return set;
 }
 
-static uint32_t
-set_of_rule(struct conn_world *world, struct conn_plane *plane, const struct rule *rule)
+static struct conn_peers *
+set_of_key(struct conn_world *world, struct conn_plane *plane, struct known_sets *known,
+    const struct rule *rule)
 {
-	struct str rule_key = {(const char *)&rule, sizeof(rule)};
-	struct conn_peers *set = map_get(&plane->set_by_rule, rule_key);
-	struct str key;
+	struct str key = peer_key_of_rule(world->arena, rule);
+	struct conn_peers *set;
+
+	if (key.len == 0)
+		return NULL;
+	set = map_get(&known->by_key, key);
+	if (set != NULL)
+		return set;
+	set = new_set(world, plane);
+	conn_rule_faces(world, rule, known->within, set->faces);
+	if (known->within == NULL)
+		conn_rule_nets(rule, set->nets);
+	(void)map_set(&known->by_key, key, set); /* new */
+	return set;
+}
+
+static uint32_t
+set_of_rule(struct conn_world *world, struct conn_plane *plane,
+    struct known_sets *known, const struct rule *rule)
+{
+	struct str key = {(const char *)&rule, sizeof(rule)};
+	struct conn_peers *set;
 
 	if (rule->any_peer)
 		return CONN_EVERYONE;
-	if (set != NULL)
-		return set->index;
-	key = peer_key_of_rule(world->arena, rule);
-	if (key.len == 0)
-		return CONN_NOBODY;
-	set = map_get(&plane->set_by_key, key);
+	set = map_get(&known->by_rule, key);
 	if (set == NULL) {
-		set = new_set(world, plane);
-		conn_rule_faces(world, rule, set->faces);
-		conn_rule_nets(rule, set->nets);
-		(void)map_set(&plane->set_by_key, key, set); /* new */
+		set = set_of_key(world, plane, known, rule);
+		if (set == NULL)
+			return CONN_NOBODY;
+		(void)map_set(&known->by_rule, str_dup(world->arena, key), set);
 	}
-	(void)map_set(&plane->set_by_rule, str_dup(world->arena, rule_key), set);
-	return set->index;
+	/* Of who is not asked about nothing is said. */
+	return known->within == NULL || !roaring_bitmap_is_empty(set->faces)
+		   ? set->index
+		   : CONN_NOBODY;
 }
 
 static void
@@ -250,6 +102,8 @@ want_names(struct conn_world *world, struct conn_plane *plane, const struct rule
 static void
 make_sets(struct conn_world *world, struct conn_plane *plane)
 {
+	struct known_sets whole = {0}, asked = {.within = plane->asked};
+
 	for (size_t i = 0; i < plane->side_count; i++) {
 		struct conn_side *side = plane->sides[i];
 
@@ -258,11 +112,16 @@ make_sets(struct conn_world *world, struct conn_plane *plane)
 
 			if (step->rule == NULL)
 				continue;
-			step->peers = set_of_rule(world, plane, step->rule);
+			step->peers = set_of_rule(
+			    world, plane, side->whole ? &whole : &asked, step->rule);
 			if (plane->dir == DIR_EGRESS)
 				want_names(world, plane, step->rule);
 		}
 	}
+	map_fini(&whole.by_key);
+	map_fini(&whole.by_rule);
+	map_fini(&asked.by_key);
+	map_fini(&asked.by_rule);
 }
 
 /* ---- what port names mean at peers ---- */
@@ -420,6 +279,8 @@ make_classes(struct conn_world *world, struct conn_plane *plane)
 	c.sizes = xcalloc(most, sizeof(*c.sizes));
 	c.unused = xcalloc(most, sizeof(*c.unused));
 	c.sizes[0] = world->face_count;
+	if (plane->asked != NULL)
+		cut_by(&c, plane->asked);
 	for (size_t i = 0; i < plane->set_count; i++)
 		cut_by(&c, plane->sets[i]->faces);
 	close_up(&c);
@@ -428,26 +289,36 @@ make_classes(struct conn_world *world, struct conn_plane *plane)
 	free(c.unused);
 }
 
+/* The classes of faces that are whole classes. */
+static struct roaring_bitmap_s *
+classes_of(struct conn_world *world, const struct conn_plane *plane,
+    const roaring_bitmap_t *faces)
+{
+	roaring_bitmap_t *some = roaring_bitmap_and(faces, plane->representative_faces);
+	struct roaring_bitmap_s *classes = conn_bitmap(world);
+	roaring_uint32_iterator_t *it;
+
+	if (some == NULL)
+		base_die("out of memory");
+	it = roaring_create_iterator(some);
+	if (it == NULL)
+		base_die("out of memory");
+	for (; it->has_value; roaring_advance_uint32_iterator(it))
+		roaring_bitmap_add(classes, plane->class_of[it->current_value]);
+	roaring_free_uint32_iterator(it);
+	roaring_bitmap_free(some);
+	return classes;
+}
+
 static void
 class_sets(struct conn_world *world, struct conn_plane *plane)
 {
+	if (plane->asked != NULL)
+		plane->asked_classes = classes_of(world, plane, plane->asked);
 	for (size_t i = 0; i < plane->set_count; i++) {
 		struct conn_peers *set = plane->sets[i];
-		roaring_bitmap_t *some =
-		    roaring_bitmap_and(set->faces, plane->representative_faces);
-		roaring_uint32_iterator_t *it;
 
-		if (some == NULL)
-			base_die("out of memory");
-		set->classes = conn_bitmap(world);
-		it = roaring_create_iterator(some);
-		if (it == NULL)
-			base_die("out of memory");
-		for (; it->has_value; roaring_advance_uint32_iterator(it))
-			roaring_bitmap_add(
-			    set->classes, plane->class_of[it->current_value]);
-		roaring_free_uint32_iterator(it);
-		roaring_bitmap_free(some);
+		set->classes = classes_of(world, plane, set->faces);
 	}
 }
 
@@ -590,7 +461,7 @@ make_party_classes(struct conn_world *world, struct conn_plane *plane)
 void
 conn_classes_build(struct conn_world *world)
 {
-	make_sides(world);
+	conn_sides_make(world);
 	for (size_t d = 0; d < DIRECTION_COUNT; d++) {
 		struct conn_plane *plane = &world->planes[d];
 

@@ -134,6 +134,12 @@ conn_cut_by(struct conn_viewer *v, uint32_t place, const roaring_bitmap_t *eleme
 }
 
 void
+conn_cut_look_at(struct conn_viewer *v, const roaring_bitmap_t *elements)
+{
+	roaring_bitmap_or_inplace(v->moved, elements);
+}
+
+void
 conn_cut_end(struct conn_viewer *v)
 {
 	v->element_count = roaring_bitmap_get_cardinality(v->moved);

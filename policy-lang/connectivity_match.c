@@ -250,14 +250,16 @@ keep_account(const struct conn_world *world, struct str account, roaring_bitmap_
 
 void
 conn_match_faces(struct conn_world *world, const struct workload_match *match,
-    struct roaring_bitmap_s *out_faces)
+    const struct roaring_bitmap_s *within, struct roaring_bitmap_s *out_faces)
 {
 	const struct roaring_bitmap_s *place = faces_in_place(world, match);
 	roaring_bitmap_t *bits;
 
-	if (place == NULL)
+	if (place == NULL ||
+	    (within != NULL && !roaring_bitmap_intersect(place, within)))
 		return;
-	bits = roaring_bitmap_copy(place);
+	bits = within != NULL ? roaring_bitmap_and(place, within)
+			      : roaring_bitmap_copy(place);
 	if (bits == NULL)
 		base_die("out of memory");
 	if (match->cluster.ptr != NULL)
@@ -316,39 +318,72 @@ takes_in(const struct peer *peer, const struct endpoint *end)
 }
 
 static void
+add_in_network(struct conn_world *world, const struct peer *peer, enum ip_family family,
+    const struct addrset *addrs, struct roaring_bitmap_s *out_faces)
+{
+	for (size_t i = 0; i < addrs->count; i++) {
+		uint32_t p = find_point(world, family, addrs->ranges[i].lo);
+
+		for (; p < world->point_count && world->points[p].family == family &&
+		       world->points[p].addr <= addrs->ranges[i].hi;
+		     p++) {
+			uint32_t face = world->points[p].face;
+
+			if (takes_in(peer, &world->faces[face].end))
+				roaring_bitmap_add(out_faces, face);
+		}
+	}
+}
+
+/* The same of some faces. */
+static void
+add_some_in_network(struct conn_world *world, const struct peer *peer,
+    enum ip_family family, const struct addrset *addrs,
+    const struct roaring_bitmap_s *within, struct roaring_bitmap_s *out_faces)
+{
+	roaring_uint32_iterator_t *it = roaring_create_iterator(within);
+
+	if (it == NULL)
+		base_die("out of memory");
+	for (; it->has_value; roaring_advance_uint32_iterator(it)) {
+		const struct conn_face *face = &world->faces[it->current_value];
+
+		if (face->family == family &&
+		    addrset_has(addrs, addr_to_num(&face->end.addr)) &&
+		    takes_in(peer, &face->end))
+			roaring_bitmap_add(out_faces, it->current_value);
+	}
+	roaring_free_uint32_iterator(it);
+}
+
+static void
 network_faces(struct conn_world *world, const struct peer *peer,
-    struct roaring_bitmap_s *out_faces)
+    const struct roaring_bitmap_s *within, struct roaring_bitmap_s *out_faces)
 {
 	for (unsigned f = 0; f < 2; f++) {
 		enum ip_family family = f == 0 ? IP_V4 : IP_V6;
 		struct addrset addrs = {0};
 
 		network_addrs(peer, f, &addrs);
-		for (size_t i = 0; i < addrs.count; i++) {
-			uint32_t p = find_point(world, family, addrs.ranges[i].lo);
-
-			for (; p < world->point_count &&
-			       world->points[p].family == family &&
-			       world->points[p].addr <= addrs.ranges[i].hi;
-			     p++) {
-				uint32_t face = world->points[p].face;
-
-				if (takes_in(peer, &world->faces[face].end))
-					roaring_bitmap_add(out_faces, face);
-			}
-		}
+		if (within == NULL)
+			add_in_network(world, peer, family, &addrs, out_faces);
+		else if (addrs.count > 0)
+			add_some_in_network(
+			    world, peer, family, &addrs, within, out_faces);
 		addrset_fini(&addrs);
 	}
 }
 
 static void
 node_faces(struct conn_world *world, const struct peer *peer,
-    struct roaring_bitmap_s *out_faces)
+    const struct roaring_bitmap_s *within, struct roaring_bitmap_s *out_faces)
 {
 	for (uint32_t i = 0; i < world->node_face_count; i++) {
 		uint32_t face = world->node_faces[i];
 		const struct node *node = world->faces[face].end.node;
 
+		if (within != NULL && !roaring_bitmap_contains(within, face))
+			continue;
 		if (peer->cluster.ptr != NULL && !str_eq(peer->cluster, node->cluster))
 			continue;
 		if (peer->node_name.ptr != NULL && !str_eq(peer->node_name, node->name))
@@ -361,20 +396,20 @@ node_faces(struct conn_world *world, const struct peer *peer,
 
 void
 conn_rule_faces(struct conn_world *world, const struct rule *rule,
-    struct roaring_bitmap_s *out_faces)
+    const struct roaring_bitmap_s *within, struct roaring_bitmap_s *out_faces)
 {
 	for (size_t i = 0; i < rule->peer_count; i++) {
 		const struct peer *peer = &rule->peers[i];
 
 		switch (peer->kind) {
 		case PEER_WORKLOADS:
-			conn_match_faces(world, &peer->workloads, out_faces);
+			conn_match_faces(world, &peer->workloads, within, out_faces);
 			break;
 		case PEER_NETWORK:
-			network_faces(world, peer, out_faces);
+			network_faces(world, peer, within, out_faces);
 			break;
 		case PEER_NODES:
-			node_faces(world, peer, out_faces);
+			node_faces(world, peer, within, out_faces);
 			break;
 		case PEER_FQDN: /* no name has been resolved to an address */
 			break;

@@ -29,6 +29,7 @@ struct conn_spans;
 struct conn_side {
 	enum direction dir;
 	bool default_deny;
+	bool whole; /* its view is of everybody, not only of those asked about */
 	const struct workload
 	    *self; /* one of its own: where ingress rules' names lie */
 	struct conn_step *steps;

@@ -37,6 +37,18 @@ conn_value_all(struct conn_world *world)
 	return conn_value_intern(world, &all);
 }
 
+/* What sides say of those whom they are not asked about. */
+static struct conn_value *
+value_none(struct conn_world *world)
+{
+	struct conn_value none = {0};
+
+	for (unsigned f = 0; f < CONN_FAMILIES; f++)
+		none.sets[f] =
+		    conn_set_none(world->pool, conn_possible(conn_family_at(f)));
+	return conn_value_intern(world, &none);
+}
+
 /* ---- parties ---- */
 
 static const struct conn_value *
@@ -344,6 +356,31 @@ view_parties(struct conn_viewer *v, struct conn_view *view)
 	conn_cut_forget(v);
 }
 
+/* Of a side that is not whole: what it says to those whom it is asked about. */
+static void
+view_asked(struct conn_viewer *v, struct conn_view *view)
+{
+	struct conn_plane *plane = v->plane;
+
+	conn_cut_begin(v, plane->class_count);
+	for (uint32_t i = 0; i < v->set_count; i++) {
+		roaring_bitmap_t *some = roaring_bitmap_and(
+		    plane->sets[v->sets[i].index]->classes, plane->asked_classes);
+
+		if (some == NULL)
+			base_die("out of memory");
+		conn_cut_by(v, i, some, UINT32_MAX);
+		roaring_bitmap_free(some);
+	}
+	conn_cut_look_at(v, plane->asked_classes);
+	conn_cut_end(v);
+	view->rest = value_none(v->world);
+	heap_exceptions(v, view->rest);
+	view->exceptions = make_exceptions(v);
+	view->count = v->heap_count;
+	conn_cut_forget(v);
+}
+
 /* ---- all sides ---- */
 
 static bool
@@ -368,11 +405,14 @@ view_side(struct conn_viewer *v, struct conn_side *side)
 	for (unsigned f = 0; f < 2; f++) {
 		enum ip_family family = f == 0 ? IP_V4 : IP_V6;
 
-		if (outside_listed(v->world, family))
+		if (side->whole && outside_listed(v->world, family))
 			view.outside[f] = conn_view_outside(v, family);
 		side->outside[f] = view.outside[f];
 	}
-	view_parties(v, &view);
+	if (side->whole)
+		view_parties(v, &view);
+	else
+		view_asked(v, &view);
 	side->view = intern_view(v, &view);
 	for (size_t i = 0; i < v->set_count; i++)
 		v->place_of_set[v->sets[i].index] = 0;

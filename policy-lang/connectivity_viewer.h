@@ -79,10 +79,12 @@ void conn_view_index_steps(struct conn_viewer *v);
 /* Cuts `total` elements: begin, by each set of the side, end; then v->elements are those
  * that are not in the rest, v->part_of says which part each is in, until it is forgotten.
  * Work is in proportion to the members of sets, or to what is not in them if that is
- * less. */
+ * less (never, if the total is not told: UINT32_MAX). */
 void conn_cut_begin(struct conn_viewer *v, size_t total);
 void conn_cut_by(struct conn_viewer *v, uint32_t place,
     const roaring_bitmap_t *elements, uint32_t total);
+/* These are to be among v->elements, be they in the rest or not. */
+void conn_cut_look_at(struct conn_viewer *v, const roaring_bitmap_t *elements);
 void conn_cut_end(struct conn_viewer *v);
 void conn_cut_forget(struct conn_viewer *v);
 /* The first element of the rest; `total` if there is none. */

@@ -259,7 +259,7 @@ conn_world_find_parties(struct conn_world *world)
 /* ---- all of it ---- */
 
 struct conn_world *
-conn_world_new(struct arena *arena, const struct model *m,
+conn_world_open(struct arena *arena, const struct model *m,
     const struct connectivity_options *options, struct conn_pool *pool)
 {
 	struct conn_world *world = ARENA_NEW(arena, struct conn_world);
@@ -270,8 +270,50 @@ conn_world_new(struct arena *arena, const struct model *m,
 	world->pool = pool;
 	conn_world_find_parties(world);
 	conn_world_place(world);
+	conn_policies_announce(world);
+	return world;
+}
+
+/* Finds the faces that sides of each direction are asked about: those of parties whose
+ * sides of the other direction are whole. If there are none, nobody else's sides matter. */
+static void
+ask(struct conn_world *world)
+{
+	struct roaring_bitmap_s *whole[DIRECTION_COUNT];
+
+	for (size_t d = 0; d < DIRECTION_COUNT; d++) {
+		whole[d] = conn_bitmap(world);
+		for (uint32_t i = 0; i < world->face_count; i++) {
+			if ((world->whole[world->faces[i].party] & 1u << d) != 0)
+				roaring_bitmap_add(whole[d], i);
+		}
+	}
+	for (size_t d = 0; d < DIRECTION_COUNT; d++) {
+		struct conn_plane *plane = &world->planes[d];
+
+		plane->asked = whole[1 - d];
+		if (roaring_bitmap_is_empty(plane->asked))
+			plane->wanted = whole[d];
+	}
+}
+
+void
+conn_world_fill(struct conn_world *world, const uint8_t *whole)
+{
+	world->whole = whole;
+	if (whole != NULL)
+		ask(world);
 	conn_classes_build(world);
 	conn_views_build(world);
+}
+
+struct conn_world *
+conn_world_new(struct arena *arena, const struct model *m,
+    const struct connectivity_options *options, struct conn_pool *pool)
+{
+	struct conn_world *world = conn_world_open(arena, m, options, pool);
+
+	conn_world_fill(world, NULL);
 	return world;
 }
 
@@ -288,8 +330,6 @@ plane_fini(struct conn_plane *plane)
 	free(plane->sets);
 	free(plane->views);
 	map_fini(&plane->side_by_key);
-	map_fini(&plane->set_by_key);
-	map_fini(&plane->set_by_rule);
 	map_fini(&plane->meanings);
 	map_fini(&plane->view_by_key);
 }

@@ -4,7 +4,8 @@
  *
  *     connectivity_world.c     ends and their addresses
  *     connectivity_match.c     whom a match or a rule's peers take in
- *     connectivity_classes.c   sides of workloads; addresses that no rule tells apart
+ *     connectivity_sides.c     which workloads have the same policies
+ *     connectivity_classes.c   addresses that no rule tells apart
  *     connectivity_view.c      what a side says of every class, and of the outside
  *     connectivity_relation.c  sides and classes met: who may connect to whom
  */
@@ -79,13 +80,15 @@ struct conn_member {
 /* One direction: how rules of it see their peers. */
 struct conn_plane {
 	enum direction dir;
+	/* Whom the sides that are not whole are asked about, and whose sides matter at all;
+	 * NULL: everybody. */
+	struct roaring_bitmap_s *asked, *wanted;
+	struct roaring_bitmap_s *asked_classes;
 	struct conn_side **sides;
 	size_t side_count, side_cap;
 	struct map side_by_key;
 	struct conn_peers **sets;
 	size_t set_count, set_cap;
-	struct map set_by_key;
-	struct map set_by_rule;
 	struct map meanings; /* port name -> struct conn_meanings: the sets of it */
 	uint32_t class_count;
 	uint32_t *class_of;        /* by face */
@@ -145,6 +148,7 @@ struct conn_world {
 	struct conn_party *parties; /* sorted by display */
 	/* By party: what a caller wants to tell apart besides; NULL: nothing. */
 	const uint8_t *marks;
+	const uint8_t *whole; /* see conn_world_fill; NULL: all sides are */
 	uint32_t party_count;
 	struct conn_face *faces;
 	uint32_t face_count;
@@ -182,8 +186,20 @@ struct conn_own {
 	struct roaring_bitmap_s *parties;
 };
 
-/* Everything up to the views. The pool is borrowed, and may be shared by two worlds that
- * are compared; conn_pool_init is the caller's. */
+/* Who is there, and where. The pool is borrowed, and may be shared by two worlds that are
+ * compared; conn_pool_init is the caller's. */
+MUST_CHECK struct conn_world *conn_world_open(struct arena *arena,
+    const struct model *m, const struct connectivity_options *options,
+    struct conn_pool *pool);
+/*
+ * What their policies say: everything up to the views. `whole` NULL: all of it. Else, by
+ * party, bits by direction: the sides of which all is wanted. Of the others the views say
+ * what they say to those parties whose sides in the other direction are whole, and nothing
+ * of the rest; so that pairs of which one side is whole are exact, and of two whose sides
+ * are not, nothing is allowed. `whole` is borrowed.
+ */
+void conn_world_fill(struct conn_world *world, const uint8_t *whole);
+/* Both, all of it. */
 MUST_CHECK struct conn_world *conn_world_new(struct arena *arena, const struct model *m,
     const struct connectivity_options *options, struct conn_pool *pool);
 void conn_world_free(struct conn_world *world);
@@ -211,13 +227,23 @@ void conn_world_place(struct conn_world *world);
 /* Announces the selectors of a match; all must be before conn_world_index. */
 void conn_match_announce(struct conn_world *world, const struct workload_match *match);
 void conn_world_index(struct conn_world *world);
-/* Adds the faces of the workloads in the match, or of the peers of the rule. */
+/* Adds the faces of the workloads in the match, or of the peers of the rule; only those
+ * in `within` unless it is NULL. */
 void conn_match_faces(struct conn_world *world, const struct workload_match *match,
-    struct roaring_bitmap_s *out_faces);
+    const struct roaring_bitmap_s *within, struct roaring_bitmap_s *out_faces);
 void conn_rule_faces(struct conn_world *world, const struct rule *rule,
-    struct roaring_bitmap_s *out_faces);
+    const struct roaring_bitmap_s *within, struct roaring_bitmap_s *out_faces);
 /* Adds the addresses that the rule's networks name. */
 void conn_rule_nets(const struct rule *rule, struct addrset out_nets[2]);
+
+/* ---- connectivity_sides.c ---- */
+
+/* Announces all that policies ask for. */
+void conn_policies_announce(struct conn_world *world);
+/* True if the policy says something in that direction. */
+MUST_CHECK bool conn_policy_concerns(const struct policy *policy, enum direction dir);
+void conn_sides_make(struct conn_world *world);
+
 /* ---- connectivity_classes.c ---- */
 
 /* Sides, sets of peers and classes. */

@@ -1,6 +1,7 @@
 /*
- * Two relations laid over each other. An atom here is parties that are of one atom before
- * and of one after; columns whose cells are the same before and after are passed over.
+ * Two relations laid over each other, as far as the change reaches. An atom here is
+ * parties that are of one atom before and of one after; columns whose cells are the same
+ * before and after are passed over.
  */
 #include "policy-lang/diff.h"
 
@@ -37,56 +38,6 @@ some(roaring_bitmap_t *bits)
 	if (bits == NULL)
 		base_die("out of memory");
 	return bits;
-}
-
-/* ---- parties of both ---- */
-
-/* An end that is gone: its namespace is not of the new tree. */
-static const struct conn_end *
-gone_end(struct arena *arena, const struct conn_end *end)
-{
-	struct conn_end *copy = ARENA_NEW(arena, struct conn_end);
-
-	*copy = *end;
-	copy->workload = NULL;
-	return copy;
-}
-
-static void
-join_parties(struct diff *diff, struct conn_world *world)
-{
-	const struct conn_world *a = diff->old_world, *b = diff->new_world;
-	size_t most = (size_t)a->party_count + b->party_count;
-	uint32_t i = 0, j = 0;
-
-	world->parties = ARENA_ARRAY(diff->arena, most, struct conn_party);
-	diff->parties = ARENA_ARRAY(diff->arena, most, struct diff_party);
-	while (i < a->party_count || j < b->party_count) {
-		struct diff_party *both = &diff->parties[world->party_count];
-		int order = 0;
-
-		if (i == a->party_count)
-			order = 1;
-		else if (j == b->party_count)
-			order = -1;
-		else
-			order = str_cmp(
-			    a->parties[i].end->display, b->parties[j].end->display);
-		both->old = order <= 0 ? i++ : NONE;
-		both->new = order >= 0 ? j++ : NONE;
-		world->parties[world->party_count++].end =
-		    both->new != NONE
-			? b->parties[both->new].end
-			: gone_end(diff->arena, a->parties[both->old].end);
-	}
-}
-
-enum diff_presence
-diff_presence_of(const struct diff *diff, uint32_t party)
-{
-	if (diff->parties[party].old == NONE)
-		return DIFF_NEW;
-	return diff->parties[party].new == NONE ? DIFF_GONE : DIFF_BOTH;
 }
 
 /* ---- joint atoms ---- */
@@ -569,7 +520,7 @@ joint_new(struct diff *diff, const struct model *model)
 	joint->world->arena = diff->arena;
 	joint->world->model = model;
 	joint->world->pool = &diff->pool;
-	join_parties(diff, joint->world);
+	diff_ends_join(diff, joint->world);
 	return joint;
 }
 
@@ -593,6 +544,7 @@ diff_new(struct arena *arena, const struct model *old_model,
 	struct diff *diff = ARENA_NEW(arena, struct diff);
 	struct connectivity_options both = *options;
 	struct differ d = {.diff = diff};
+	uint8_t *old_whole, *new_whole;
 	size_t count;
 
 	diff->arena = arena;
@@ -600,11 +552,15 @@ diff_new(struct arena *arena, const struct model *old_model,
 	    conn_speaks_of_ipv6(old_model) || conn_speaks_of_ipv6(new_model);
 	conn_pool_init(&diff->pool, arena,
 	    conn_names_portless(old_model) || conn_names_portless(new_model));
-	diff->old_world = conn_world_new(arena, old_model, &both, &diff->pool);
-	diff->new_world = conn_world_new(arena, new_model, &both, &diff->pool);
+	diff->old_world = conn_world_open(arena, old_model, &both, &diff->pool);
+	diff->new_world = conn_world_open(arena, new_model, &both, &diff->pool);
+	diff->joint = d.joint = joint_new(diff, new_model);
+	diff_documents_find(arena, old_model, new_model, &diff->documents);
+	diff_ends_touched(diff, &old_whole, &new_whole);
+	conn_world_fill(diff->old_world, old_whole);
+	conn_world_fill(diff->new_world, new_whole);
 	diff->old_relation = conn_relation_new(diff->old_world, true);
 	diff->new_relation = conn_relation_new(diff->new_world, true);
-	diff->joint = d.joint = joint_new(diff, new_model);
 	d.old.r = diff->old_relation;
 	d.new.r = diff->new_relation;
 	count = d.joint->world->party_count;

@@ -1,12 +1,13 @@
 /*
  * What a change of policy opens and closes: two models compared, exactly, over all
- * addresses and ports. Parties that neither model tells apart are told together, as in a
- * relation (connectivity_relation.h).
+ * addresses and ports. Parties that the change does not tell apart are told together, as
+ * in a relation (connectivity_relation.h).
  */
 #ifndef POLICY_LANG_DIFF_H
 #define POLICY_LANG_DIFF_H
 
 #include "policy-lang/connectivity_relation.h"
+#include "policy-lang/diff_policy.h"
 
 enum diff_kind {
 	DIFF_ADDED,   /* there was no connection */
@@ -47,7 +48,9 @@ struct diff_party {
 struct diff {
 	struct arena *arena;
 	struct conn_pool pool;
+	struct diff_documents documents;
 	struct conn_world *old_world, *new_world;
+	/* Of pairs that the change may concern: of others nothing is in them. */
 	struct conn_relation *old_relation, *new_relation;
 	/* Parties of either, their atoms, and the lines' sets. */
 	struct conn_relation *joint;

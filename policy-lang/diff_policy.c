@@ -11,6 +11,9 @@ struct entry {
 	const char *title;
 	struct str content;
 	struct loc loc;
+	/* Of a policy: where in its content each direction begins. */
+	const struct policy *policy;
+	size_t begin[DIRECTION_COUNT];
 };
 
 struct entries {
@@ -19,15 +22,16 @@ struct entries {
 	size_t count, cap;
 };
 
-static void
+static struct entry *
 add_entry(struct entries *e, const char *title, struct str content, struct loc loc)
 {
 	if (e->count == e->cap) {
 		e->cap = e->cap == 0 ? 64 : 2 * e->cap;
 		e->items = xreallocarray(e->items, e->cap, sizeof(*e->items));
 	}
-	e->items[e->count++] = (struct entry){
+	e->items[e->count] = (struct entry){
 	    .title = title, .content = str_dup(e->arena, content), .loc = loc};
+	return &e->items[e->count++];
 }
 
 static int
@@ -83,23 +87,38 @@ add_rule(struct arena *arena, struct buf *key, const struct rule *rule)
 }
 
 static void
-add_policy(struct arena *arena, struct buf *key, const struct policy *p)
+add_direction(
+    struct arena *arena, struct buf *key, const struct policy *p, enum direction d)
 {
+	const struct rule_list *lists[] = {
+	    &p->mandatory[d], &p->allow[d], &p->defaults[d]};
+
+	key_add_u32(key, p->isolates[d]);
+	for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
+		key_add_u32(key, (uint32_t)lists[l]->count);
+		for (size_t i = 0; i < lists[l]->count; i++)
+			add_rule(arena, key, &lists[l]->rules[i]);
+	}
+}
+
+static void
+add_policy(struct entries *e, struct buf *key, const struct policy *p)
+{
+	size_t begin[DIRECTION_COUNT];
+	struct entry *entry;
+
+	buf_clear(key);
 	key_add_str(key, p->cluster);
 	key_add_u32(key, (uint32_t)p->priority);
 	key_add_str(key, p->level->path);
 	add_match(key, &p->subject);
 	for (size_t d = 0; d < DIRECTION_COUNT; d++) {
-		const struct rule_list *lists[] = {
-		    &p->mandatory[d], &p->allow[d], &p->defaults[d]};
-
-		key_add_u32(key, p->isolates[d]);
-		for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
-			key_add_u32(key, (uint32_t)lists[l]->count);
-			for (size_t i = 0; i < lists[l]->count; i++)
-				add_rule(arena, key, &lists[l]->rules[i]);
-		}
+		begin[d] = key->len;
+		add_direction(e->arena, key, p, (enum direction)d);
 	}
+	entry = add_entry(e, policy_title(e->arena, p), buf_str(key), p->loc);
+	entry->policy = p;
+	memcpy(entry->begin, begin, sizeof(begin));
 }
 
 static struct entries
@@ -108,22 +127,46 @@ policies_of(struct arena *arena, const struct model *m)
 	struct entries e = {.arena = arena};
 	struct buf key = {0};
 
-	for (size_t i = 0; i < m->policy_count; i++) {
-		buf_clear(&key);
-		add_policy(arena, &key, m->policies[i]);
-		add_entry(&e, policy_title(arena, m->policies[i]), buf_str(&key),
-		    m->policies[i]->loc);
-	}
+	for (size_t i = 0; i < m->policy_count; i++)
+		add_policy(&e, &key, m->policies[i]);
 	buf_free(&key);
 	sort_entries(&e);
 	return e;
 }
 
-static void
-tell_policy(struct diff_documents *out, enum diff_change change, const struct entry *e)
+/* What a policy says in one direction. */
+static struct str
+direction_of(const struct entry *e, enum direction d)
 {
-	out->policies[out->policy_count++] =
-	    (struct diff_document){change, e->title, e->loc};
+	size_t end = d + 1 < DIRECTION_COUNT ? e->begin[d + 1] : e->content.len;
+
+	return str_slice(e->content, e->begin[d], end);
+}
+
+/* `a` as it was, `b` as it is; one may be NULL. */
+static void
+tell_policy(struct diff_documents *out, const struct entry *a, const struct entry *b)
+{
+	const struct entry *e = b != NULL ? b : a;
+	struct diff_document *doc = &out->policies[out->policy_count++];
+	bool both = a != NULL && b != NULL;
+	/* To whom it applies, and when, stands before what it says. */
+	bool same_head = both && str_eq(str_slice(a->content, 0, a->begin[0]),
+				     str_slice(b->content, 0, b->begin[0]));
+
+	*doc = (struct diff_document){
+	    .change = both        ? DIFF_DOC_CHANGED
+		      : a != NULL ? DIFF_DOC_REMOVED
+				  : DIFF_DOC_ADDED,
+	    .title = e->title,
+	    .loc = e->loc,
+	    .old = a != NULL ? a->policy : NULL,
+	    .new = b != NULL ? b->policy : NULL,
+	};
+	for (size_t d = 0; d < DIRECTION_COUNT; d++)
+		doc->differs[d] =
+		    !same_head || !str_eq(direction_of(a, (enum direction)d),
+				      direction_of(b, (enum direction)d));
 }
 
 static void
@@ -136,20 +179,14 @@ compare_policies(struct arena *arena, const struct model *old_model,
 
 	out->policies = ARENA_ARRAY(arena, a.count + b.count, struct diff_document);
 	while (i < a.count || j < b.count) {
-		int order;
+		const struct entry *x = i < a.count ? &a.items[i] : NULL;
+		const struct entry *y = j < b.count ? &b.items[j] : NULL;
+		int order = x == NULL ? 1 : y == NULL ? -1 : strcmp(x->title, y->title);
 
-		if (i == a.count || j == b.count)
-			order = i == a.count ? 1 : -1;
-		else
-			order = strcmp(a.items[i].title, b.items[j].title);
-		if (order < 0)
-			tell_policy(out, DIFF_DOC_REMOVED, &a.items[i++]);
-		else if (order > 0)
-			tell_policy(out, DIFF_DOC_ADDED, &b.items[j++]);
-		else if (str_eq(a.items[i++].content, b.items[j].content))
-			j++;
-		else
-			tell_policy(out, DIFF_DOC_CHANGED, &b.items[j++]);
+		if (order != 0 || !str_eq(x->content, y->content))
+			tell_policy(out, order <= 0 ? x : NULL, order >= 0 ? y : NULL);
+		i += order <= 0;
+		j += order >= 0;
 	}
 	free(a.items);
 	free(b.items);
@@ -183,7 +220,7 @@ add_grant(struct entries *e, const struct access_policy *p, const struct access_
 	buf_printf(&text, " at and below %.*s (%s, priority %d, Access %.*s rule %u)",
 	    STR_ARG(p->level->path), phase, (int)p->priority, STR_ARG(p->name),
 	    (unsigned)r->index);
-	add_entry(
+	(void)add_entry(
 	    e, arena_strndup(e->arena, text.data, text.len), (struct str){0}, r->loc);
 	buf_free(&text);
 }
@@ -215,7 +252,7 @@ access_of(struct arena *arena, const struct model *m)
 			add_rules(&e, p, p->defaults, p->default_count, "default");
 		}
 		for (size_t j = 0; j < ns->owner_count; j++)
-			add_entry(&e,
+			(void)add_entry(&e,
 			    arena_printf(arena,
 				"group %.*s owns %.*s: may write policy at and below",
 				STR_ARG(ns->owners[j]), STR_ARG(ns->path)),
@@ -238,7 +275,7 @@ add_limit(struct entries *e, const struct quota *q, const char *what, uint64_t v
 	buf_printf(&number, "%llu", (unsigned long long)(value / divisor));
 	if (value % divisor != 0)
 		buf_printf(&number, ".%03u", (unsigned)(value % divisor));
-	add_entry(e,
+	(void)add_entry(e,
 	    arena_printf(e->arena, "Quota %.*s at %.*s: %s", STR_ARG(q->name),
 		STR_ARG(q->level->path), what),
 	    buf_str(&number), q->loc);

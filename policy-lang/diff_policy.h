@@ -17,7 +17,10 @@ enum diff_change {
 struct diff_document {
 	enum diff_change change;
 	const char *title; /* "NetworkPolicy shop/web" */
-	struct loc loc;    /* where it is written now; removed: where it was */
+	/* As it was, as it is; NULL: it was not, or is not. */
+	const struct policy *old, *new;
+	bool differs[DIRECTION_COUNT]; /* it says something else there */
+	struct loc loc; /* where it is written now; removed: where it was */
 };
 
 /* A sentence that one side has and the other has not: "group devs may get, list pods at

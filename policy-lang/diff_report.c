@@ -178,9 +178,7 @@ diff_report_make(const struct diff *diff, uint64_t pairs_max, struct diff_report
 	struct rows rows = {.diff = diff, .report = out};
 	uint64_t pairs;
 
-	*out = (struct diff_report){.diff = diff};
-	diff_documents_find(diff->arena, diff->old_world->model, diff->new_world->model,
-	    &out->documents);
+	*out = (struct diff_report){.diff = diff, .documents = diff->documents};
 	list_ends(out);
 	count_lines(out, &pairs);
 	out->grouped = pairs > pairs_max;

@@ -1,6 +1,6 @@
 /*
  * Listings and differences against the evaluator: pairs of random models, the second
- * often the first with a document less. For every pair of ends, and addresses of the
+ * often the first with a document less, or with other words in it. For every pair of ends, and addresses of the
  * outside, what is listed must be what the walk says, port by port; groups expanded by
  * their names must be the sets that they stand for; and a difference must be exactly what
  * tells the second listing from the first. Options: --cases N --seed S. What fails is
@@ -27,10 +27,12 @@ struct probe {
 	uint16_t port;
 };
 
-/* One of the two models, as listed. */
+/* One of the two models, as listed: all of it, whatever a difference looks at. */
 struct half {
 	const struct model *model;
-	const struct conn_relation *relation;
+	struct conn_pool pool;
+	struct conn_world *world;
+	struct conn_relation *relation;
 	const struct conn_set **pairs; /* by source * parties + destination */
 	struct connection *outside;
 	size_t outside_count, outside_cap;
@@ -71,48 +73,6 @@ fail(const struct trial *t, const char *fmt, ...)
 }
 
 /* ---- a case ---- */
-
-/* The text without one of its documents. */
-static void
-print_without(struct trial *t, struct buf *out, const struct buf *text)
-{
-	struct str rest = buf_str(text);
-	size_t count = 0, gone, i = 0;
-
-	for (const char *at = text->data; (at = strstr(at, "\n---\n")) != NULL; at += 4)
-		count++;
-	gone = dice_roll(&t->dice, (unsigned)count + 1);
-	while (rest.len > 0) {
-		const char *cut = strstr(rest.ptr, "\n---\n");
-		size_t len = cut != NULL ? (size_t)(cut - rest.ptr) + 5 : rest.len;
-
-		if (i++ != gone)
-			buf_add(out, rest.ptr, len);
-		rest = str_slice(rest, len, rest.len);
-	}
-	buf_add_cstr(out, "\n");
-}
-
-/* The same again, but for a document of one source. */
-static void
-print_changed(struct trial *t)
-{
-	const struct cluster_texts *old = &t->texts[0];
-	struct cluster_texts *new = &t->texts[1];
-	unsigned which = dice_roll(&t->dice, 1 + old->clusters);
-
-	new->clusters = old->clusters;
-	if (which == 0)
-		print_without(t, &new->tree, &old->tree);
-	else
-		buf_add_str(&new->tree, buf_str(&old->tree));
-	for (unsigned c = 0; c < old->clusters; c++) {
-		if (which == 1 + c)
-			print_without(t, &new->kube[c], &old->kube[c]);
-		else
-			buf_add_str(&new->kube[c], buf_str(&old->kube[c]));
-	}
-}
 
 static bool
 load(struct trial *t, unsigned which)
@@ -330,8 +290,6 @@ check_listing(struct trial *t, unsigned which)
 	struct half *h = &t->halves[which];
 	uint32_t count;
 
-	h->model = t->models[which];
-	h->relation = which == 0 ? t->diff->old_relation : t->diff->new_relation;
 	h->outside_count = 0;
 	count = h->relation->world->party_count;
 	h->pairs =
@@ -571,13 +529,30 @@ is_steady(const struct trial *t, uint32_t party)
 	       (old->sides[0] == NULL) == (new->sides[0] == NULL);
 }
 
-/* Whether policy must be why the line is there. */
-static bool
-has_reason(const struct trial *t, const struct diff_line *line)
+/* CONN_OUTSIDE if no end is called that. */
+static uint32_t
+party_named(const struct diff *diff, struct str name)
 {
-	uint32_t src, dst;
+	const struct conn_world *world = diff->joint->world;
 
-	diff_line_example(t->diff, line, &src, &dst);
+	for (uint32_t i = 0; i < world->party_count; i++) {
+		if (str_eq(world->parties[i].end->display, name))
+			return i;
+	}
+	return CONN_OUTSIDE;
+}
+
+/* Whether policy must be why the row is there: what decides is told of its pair, or of the
+ * first of its groups. */
+static bool
+has_reason(
+    const struct trial *t, const struct diff_report *report, const struct diff_row *row)
+{
+	uint32_t src = party_named(t->diff, row->src);
+	uint32_t dst = party_named(t->diff, row->dst);
+
+	if (report->grouped)
+		diff_line_example(t->diff, row->line, &src, &dst);
 	return is_steady(t, src) && is_steady(t, dst);
 }
 
@@ -596,7 +571,7 @@ check_report(struct trial *t)
 			if (!row->opened.items[j].allow)
 				return fail(t, "opened by what denies");
 		}
-		if (!has_reason(t, row->line))
+		if (!has_reason(t, &report, row))
 			continue;
 		if (row->line->opened != NULL && row->opened.count == 0)
 			return fail(t, "%.*s => %.*s: opened by nothing",
@@ -767,7 +742,7 @@ walk_says(const struct half *h, const struct conn_party *party,
 }
 
 static bool
-check_future(struct trial *t, const struct half *h, const struct conn_party *party,
+check_future(struct trial *t, struct half *h, const struct conn_party *party,
     const struct conn_exposure *e, enum direction dir)
 {
 	uint32_t *patterns = ARENA_ARRAY(t->arena, e->pattern_count, uint32_t);
@@ -783,7 +758,7 @@ check_future(struct trial *t, const struct half *h, const struct conn_party *par
 	}
 	if (count > 1 && !e->exact)
 		return true;
-	set = conn_exposure_value(&t->diff->pool, e, patterns, count);
+	set = conn_exposure_value(&h->pool, e, patterns, count);
 	t->exposed_to_some += count > 0;
 	for (unsigned i = 0; i < PROBES; i++) {
 		struct probe s = roll_service(&t->dice);
@@ -799,7 +774,7 @@ check_future(struct trial *t, const struct half *h, const struct conn_party *par
 }
 
 static bool
-check_exposure(struct trial *t, const struct half *h)
+check_exposure(struct trial *t, struct half *h)
 {
 	struct conn_world *world = h->relation->world;
 
@@ -821,6 +796,24 @@ check_exposure(struct trial *t, const struct half *h)
 
 /* ---- all of it ---- */
 
+static void
+half_init(struct trial *t, struct half *h, const struct model *m,
+    const struct connectivity_options *options)
+{
+	h->model = m;
+	conn_pool_init(&h->pool, t->arena, conn_names_portless(m));
+	h->world = conn_world_new(t->arena, m, options, &h->pool);
+	h->relation = conn_relation_new(h->world, true);
+}
+
+static void
+half_fini(struct half *h)
+{
+	conn_relation_free(h->relation);
+	conn_world_free(h->world);
+	conn_pool_fini(&h->pool);
+}
+
 static bool
 check_relation_groups(struct trial *t)
 {
@@ -828,7 +821,7 @@ check_relation_groups(struct trial *t)
 	struct buf text = {0};
 	bool ok;
 
-	conn_groups_make(t->diff->new_relation, NULL, &groups);
+	conn_groups_make(t->halves[1].relation, NULL, &groups);
 	ok = check_groups(t, &groups);
 	for (unsigned f = CONNECTIVITY_TXT; f <= CONNECTIVITY_DOT; f++)
 		connectivity_print_groups(&text, &groups, (enum connectivity_format)f);
@@ -853,7 +846,7 @@ run_case(struct trial *t)
 	if (dice_roll(&t->dice, 3) == 0)
 		cluster_print(&t->texts[1], &t->dice);
 	else
-		print_changed(t);
+		cluster_print_edited(&t->texts[1], &t->dice, &t->texts[0]);
 	options.nodes = dice_roll(&t->dice, 2) == 0;
 	/* Without a document others may not stand any more: that is no case. */
 	ok = load(t, 0);
@@ -861,11 +854,17 @@ run_case(struct trial *t)
 		return fail(t, "the cluster is refused");
 	if (load(t, 1)) {
 		t->diff = diff_new(t->arena, t->models[0], t->models[1], &options);
+		options.outside6 = conn_speaks_of_ipv6(t->models[0]) ||
+				   conn_speaks_of_ipv6(t->models[1]);
+		for (unsigned i = 0; i < 2; i++)
+			half_init(t, &t->halves[i], t->models[i], &options);
 		ok = check_listing(t, 0) && check_listing(t, 1) && check_diff(t) &&
 		     check_relation_groups(t) && check_report(t) &&
 		     check_exposure(t, &t->halves[0]) &&
 		     check_exposure(t, &t->halves[1]);
 		diff_free(t->diff);
+		for (unsigned i = 0; i < 2; i++)
+			half_fini(&t->halves[i]);
 	}
 	arena_free(t->arena);
 	return ok;
