@@ -1,30 +1,11 @@
 /*
  * `ringfence diff`: which connections a change opens, closes or alters.
  */
-#include "policy-lang/cli/cli.h"
+#include "policy-lang/cli/form.h"
 #include "policy-lang/diff_print.h"
 
 /* Above so many pairs groups are told unless pairs are asked for. */
 #define DIFF_PAIRS_MAX 1000u
-
-enum diff_form {
-	FORM_AUTO,
-	FORM_PAIRS,
-	FORM_GROUPS
-};
-
-struct diff_args {
-	bool nodes; /* as ends, too */
-	enum diff_form form;
-};
-
-static const enum connectivity_format formats[] = {
-    CONNECTIVITY_TXT,
-    CONNECTIVITY_JSON,
-    CONNECTIVITY_CSV,
-    CONNECTIVITY_MD,
-    CONNECTIVITY_DOT,
-};
 
 static bool
 print(struct cli *cli, const struct diff_report *report)
@@ -32,7 +13,7 @@ print(struct cli *cli, const struct diff_report *report)
 	struct buf text = {0};
 	bool ok;
 
-	diff_print(&text, report, formats[cli->output]);
+	diff_print(&text, report, form_format(cli));
 	ok = cli_write(cli, &text);
 	buf_free(&text);
 	return ok;
@@ -46,10 +27,10 @@ run(struct cli *cli)
 	    [FORM_PAIRS] = UINT64_MAX,
 	    [FORM_GROUPS] = 0,
 	};
-	const struct diff_args *args = cli->args;
+	const struct form *form = cli->args;
 	struct connectivity_options options = {
 	    .family = cli->family,
-	    .nodes = args->nodes,
+	    .nodes = form->nodes,
 	};
 	struct bundle bundles[2];
 	struct model *models[2];
@@ -64,7 +45,7 @@ run(struct cli *cli)
 	if (!ok)
 		return CLI_ERROR;
 	diff = diff_new(cli->arena, models[0], models[1], &options);
-	diff_report_make(diff, pairs_max[args->form], &report);
+	diff_report_make(diff, pairs_max[form->ends], &report);
 	same = diff_report_same(&report);
 	ok = print(cli, &report);
 	diff_free(diff);
@@ -73,36 +54,6 @@ run(struct cli *cli)
 	return same ? CLI_OK : CLI_NO;
 }
 
-static bool
-set_nodes(struct cli *cli, const char *arg UNUSED)
-{
-	((struct diff_args *)cli->args)->nodes = true;
-	return true;
-}
-
-static bool
-set_group(struct cli *cli, const char *arg UNUSED)
-{
-	((struct diff_args *)cli->args)->form = FORM_GROUPS;
-	return true;
-}
-
-static bool
-set_pairs(struct cli *cli, const char *arg UNUSED)
-{
-	((struct diff_args *)cli->args)->form = FORM_PAIRS;
-	return true;
-}
-
-static const struct cli_option diff_options[] = {
-    {"nodes", NULL, "nodes as ends, too", set_nodes},
-    {"group", NULL, "tell groups that policy cannot tell apart, not pairs", set_group},
-    {"pairs", NULL, "tell each pair, however many there are", set_pairs},
-    {0},
-};
-
-static const char *const outputs[] = {"txt", "json", "csv", "md", "dot", NULL};
-
 const struct cli_command cmd_diff = {
     .name = "diff",
     .summary = "print which connections a change opens, closes or alters",
@@ -110,10 +61,10 @@ const struct cli_command cmd_diff = {
     .details =
 	"OLD and NEW are each a file, a directory or -. -o md fits a pull request.\n"
 	"Exit status: 0 nothing differs, 1 something does, 2 there is an error.\n",
-    .options = {cli_model_options, cli_family_options, diff_options},
-    .outputs = outputs,
+    .options = {cli_model_options, cli_family_options, form_options},
+    .outputs = form_outputs,
     .paths_min = 2,
     .paths_max = 2,
-    .args_size = sizeof(struct diff_args),
+    .args_size = sizeof(struct form),
     .run = run,
 };

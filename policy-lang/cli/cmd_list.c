@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "policy-lang/cli/cli.h"
+#include "policy-lang/cli/form.h"
 #include "policy-lang/connectivity_exposure.h"
 #include "policy-lang/connectivity_focus.h"
 #include "policy-lang/connectivity_group.h"
@@ -13,12 +13,6 @@
 #define LIST_PAIRS_MAX 1000000u
 #define FLUSH_BYTES    (64u * 1024)
 
-enum list_form {
-	FORM_AUTO,
-	FORM_PAIRS,
-	FORM_GROUPS
-};
-
 /* Texts of an option that may be given again. */
 struct texts {
 	const char *items[64];
@@ -26,19 +20,10 @@ struct texts {
 };
 
 struct list_args {
-	bool nodes; /* as ends, too */
+	struct form form;
 	bool exposure;
-	enum list_form form;
 	struct texts focus, peers, namespaces, ports;
 	const char *direction;
-};
-
-static const enum connectivity_format formats[] = {
-    CONNECTIVITY_TXT,
-    CONNECTIVITY_JSON,
-    CONNECTIVITY_CSV,
-    CONNECTIVITY_MD,
-    CONNECTIVITY_DOT,
 };
 
 /* ---- printing ---- */
@@ -57,8 +42,8 @@ print_pair(void *ctx, const struct conn_end *src, const struct conn_end *dst,
 
 	if (p->failed)
 		return;
-	connectivity_print_line(&p->text, formats[p->cli->output], !p->any,
-	    src->display, dst->display, set);
+	connectivity_print_line(
+	    &p->text, form_format(p->cli), !p->any, src->display, dst->display, set);
 	p->any = true;
 	if (p->text.len >= FLUSH_BYTES)
 		p->failed = !cli_write(p->cli, &p->text);
@@ -69,9 +54,9 @@ print_pairs(const struct cli *cli, const struct conn_relation *relation)
 {
 	struct printing p = {.cli = cli};
 
-	connectivity_print_head(&p.text, formats[cli->output]);
+	connectivity_print_head(&p.text, form_format(cli));
 	conn_relation_pairs(relation, print_pair, &p);
-	connectivity_print_tail(&p.text, formats[cli->output]);
+	connectivity_print_tail(&p.text, form_format(cli));
 	if (!p.failed)
 		p.failed = !cli_write(cli, &p.text);
 	buf_free(&p.text);
@@ -86,7 +71,7 @@ print_groups(const struct cli *cli, const struct conn_relation *relation)
 	bool ok;
 
 	conn_groups_make(relation, NULL, &groups);
-	connectivity_print_groups(&text, &groups, formats[cli->output]);
+	connectivity_print_groups(&text, &groups, form_format(cli));
 	ok = cli_write(cli, &text);
 	buf_free(&text);
 	return ok;
@@ -98,9 +83,9 @@ print(const struct cli *cli, const struct conn_relation *relation)
 	const struct list_args *args = cli->args;
 	uint64_t pairs;
 
-	if (args->form == FORM_GROUPS)
+	if (args->form.ends == FORM_GROUPS)
 		return print_groups(cli, relation);
-	if (args->form == FORM_PAIRS)
+	if (args->form.ends == FORM_PAIRS)
 		return print_pairs(cli, relation);
 	pairs = conn_relation_pair_count(relation);
 	if (pairs <= LIST_PAIRS_MAX)
@@ -124,7 +109,7 @@ print_exposure(
 		for (uint32_t i = 0; i < world->party_count; i++)
 			want[i] = conn_focus_has(focus, i);
 	}
-	conn_exposure_print(&text, world, want, formats[cli->output]);
+	conn_exposure_print(&text, world, want, form_format(cli));
 	ok = cli_write(cli, &text);
 	buf_free(&text);
 	return ok;
@@ -213,8 +198,8 @@ run(struct cli *cli)
 	const struct list_args *args = cli->args;
 	struct connectivity_options options = {
 	    .family = cli->family,
-	    .nodes =
-		args->nodes || names_node(&args->focus) || names_node(&args->peers),
+	    .nodes = args->form.nodes || names_node(&args->focus) ||
+		     names_node(&args->peers),
 	};
 	struct conn_pool pool;
 	struct conn_world *world;
@@ -222,8 +207,8 @@ run(struct cli *cli)
 	struct conn_focus focus;
 	bool ok;
 
-	if (args->exposure && formats[cli->output] != CONNECTIVITY_TXT &&
-	    formats[cli->output] != CONNECTIVITY_JSON)
+	if (args->exposure && form_format(cli) != CONNECTIVITY_TXT &&
+	    form_format(cli) != CONNECTIVITY_JSON)
 		return cli_fail(cli, "--exposure is told as txt or json");
 	if (!cli_load(cli))
 		return CLI_ERROR;
@@ -248,32 +233,9 @@ run(struct cli *cli)
 /* ---- options ---- */
 
 static bool
-set_nodes(struct cli *cli, const char *arg UNUSED)
-{
-	struct list_args *args = cli->args;
-
-	args->nodes = true;
-	return true;
-}
-
-static bool
-set_group(struct cli *cli, const char *arg UNUSED)
-{
-	((struct list_args *)cli->args)->form = FORM_GROUPS;
-	return true;
-}
-
-static bool
 set_exposure(struct cli *cli, const char *arg UNUSED)
 {
 	((struct list_args *)cli->args)->exposure = true;
-	return true;
-}
-
-static bool
-set_pairs(struct cli *cli, const char *arg UNUSED)
-{
-	((struct list_args *)cli->args)->form = FORM_PAIRS;
 	return true;
 }
 
@@ -321,11 +283,8 @@ set_focus_direction(struct cli *cli, const char *arg)
 }
 
 static const struct cli_option list_options[] = {
-    {"nodes", NULL, "nodes as ends, too", set_nodes},
     {"exposure", NULL, "what workloads that do not exist yet could exchange with these",
 	set_exposure},
-    {"group", NULL, "tell groups that policy cannot tell apart, not pairs", set_group},
-    {"pairs", NULL, "tell each pair, however many there are", set_pairs},
     {"focus", "NAME[,NAME...]", "only lines with one of these ends", set_focus},
     {"namespace", "NAMESPACE[,...]", "only lines with an end at or below",
 	set_namespace},
@@ -337,14 +296,12 @@ static const struct cli_option list_options[] = {
     {0},
 };
 
-static const char *const outputs[] = {"txt", "json", "csv", "md", "dot", NULL};
-
 const struct cli_command cmd_list = {
     .name = "list",
     .summary = "print every allowed connection",
     .usage = "[options] PATH...",
-    .options = {cli_model_options, cli_family_options, list_options},
-    .outputs = outputs,
+    .options = {cli_model_options, cli_family_options, form_options, list_options},
+    .outputs = form_outputs,
     .paths_min = 1,
     .paths_max = CLI_PATHS_ANY,
     .args_size = sizeof(struct list_args),
