@@ -168,6 +168,17 @@ map_get(const struct map *m, struct str key)
 	return index != 0 ? m->entries[index - 1].value : NULL;
 }
 
+char *
+map_key(const struct map *m, struct str key)
+{
+	uint32_t index;
+
+	if (m->len == 0)
+		return NULL;
+	index = m->slots[find_slot(m, key, hash32(key)) * SLOT_WORDS];
+	return index != 0 ? (char *)(uintptr_t)m->entries[index - 1].key.ptr : NULL;
+}
+
 static void
 grow_slots(struct map *m)
 {

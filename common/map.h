@@ -29,6 +29,9 @@ void map_fini(struct map *m);
 void map_freeze(struct map *m, struct arena *a);
 /* The value under `key`, NULL if there is none. */
 MUST_CHECK void *map_get(const struct map *m, struct str key);
+/* The bytes of an entry's own key, which was borrowed when it was added, for who wants
+ * them back; NULL if there is none. */
+MUST_CHECK char *map_key(const struct map *m, struct str key);
 /* Adds or replaces; returns the former value, NULL if there was none. `value`
  * must not be NULL. */
 void *map_set(struct map *m, struct str key, void *value);

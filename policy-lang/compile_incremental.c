@@ -11,6 +11,7 @@
 
 #include "common/limits.h"
 #include "policy-lang/compile_internal.h"
+#include "policy-lang/table_walk.h"
 
 /* So many new nodes of the tree of classes make it worth while to begin again. */
 #define STALE_NODES 100000
@@ -24,6 +25,7 @@ struct held {
 	bool exists;                  /* in the model; false: seen for the first time */
 	const struct workload *owner; /* NULL: no workload's */
 	uint32_t node[DIRECTION_COUNT]; /* in the trees of classes */
+	struct held *next_spare;
 };
 
 struct compile_state {
@@ -31,7 +33,8 @@ struct compile_state {
 	struct compile_options options;
 	struct arena *arena; /* of held addresses; as long as the compilation */
 	struct compiler c;
-	struct map held; /* by key */
+	struct map held;         /* by key */
+	struct held *spare_held; /* of addresses that nobody has any more */
 	/* Sorted; without the sets that are made from `held`, and SET_RULES. */
 	struct element_list kept[SET_COUNT];
 	size_t listed[SET_COUNT];              /* elements of those that are */
@@ -82,8 +85,15 @@ held_addr(const struct held *h)
 static struct held *
 hold(struct compile_state *s, const struct ip_addr *addr)
 {
-	struct held *h = ARENA_NEW(s->arena, struct held);
-	struct str key = held_key(addr, h->key);
+	struct held *h = s->spare_held;
+	struct str key;
+
+	if (h != NULL)
+		s->spare_held = h->next_spare;
+	else
+		h = ARENA_NEW(s->arena, struct held);
+	*h = (struct held){.touched = false};
+	key = held_key(addr, h->key);
 
 	(void)map_set(&s->held, key, h); /* new */
 	return h;
@@ -385,6 +395,7 @@ end(struct compile_state *s)
 	}
 	map_fini(&s->held);
 	arena_free(s->arena);
+	s->spare_held = NULL;
 }
 
 struct compile_state *
@@ -655,8 +666,11 @@ look_at(struct update *u, struct held *h)
 		list_add(p.exists ? &u->added[known_set_id(p.family)]
 				  : &u->removed[known_set_id(p.family)],
 		    &e);
-	if (!p.exists)
-		(void)map_remove(&u->s->held, (struct str){h->key, KEY_BYTES});
+	if (p.exists)
+		return;
+	(void)map_remove(&u->s->held, (struct str){h->key, KEY_BYTES}); /* was there */
+	h->next_spare = u->s->spare_held;
+	u->s->spare_held = h;
 }
 
 /* ---- what becomes of the cells ---- */
@@ -831,17 +845,8 @@ update_fini(struct update *u)
 	free(u->classes);
 }
 
-static bool
-compile_anew(struct compile_state *s, const struct model *model,
-    struct diag_list *diags, struct compile_delta *out_delta)
-{
-	*out_delta = (struct compile_delta){.anew = true};
-	end(s);
-	return begin(s, model, diags);
-}
-
-bool
-compile_state_update(struct compile_state *state, struct arena *arena,
+void
+compile_state_advance(struct compile_state *state, struct arena *arena,
     const struct model *model, const struct compile_change *changes, size_t count,
     struct diag_list *diags, struct compile_delta *out_delta)
 {
@@ -861,7 +866,20 @@ compile_state_update(struct compile_state *state, struct arena *arena,
 	if (!u.anew)
 		apply(&u);
 	update_fini(&u);
-	return !u.anew || compile_anew(state, model, diags, out_delta);
+	if (u.anew)
+		*out_delta = (struct compile_delta){.anew = true};
+}
+
+bool
+compile_state_update(struct compile_state *state, struct arena *arena,
+    const struct model *model, const struct compile_change *changes, size_t count,
+    struct diag_list *diags, struct compile_delta *out_delta)
+{
+	compile_state_advance(state, arena, model, changes, count, diags, out_delta);
+	if (!out_delta->anew)
+		return true;
+	end(state);
+	return begin(state, model, diags);
 }
 
 /* ---- the whole content ---- */
@@ -907,4 +925,85 @@ compile_state_content(const struct compile_state *state, struct arena *arena,
 		free(lists[i].items);
 	}
 	chains_build(&state->c, arena, out_content);
+}
+
+void
+compile_state_chains(const struct compile_state *state, struct arena *arena,
+    struct table_rule_chain **out_chains, size_t *out_count)
+{
+	struct table_content content = {.rule_chains = NULL};
+
+	chains_build(&state->c, arena, &content);
+	*out_chains = content.rule_chains;
+	*out_count = content.rule_chain_count;
+}
+
+/* ---- questions ---- */
+
+void
+compile_state_counts(const struct compile_state *state, size_t out[SET_COUNT])
+{
+	memcpy(out, state->listed, sizeof(state->listed));
+	out[SET_RULES] = 0;
+	for (size_t i = 0; i < state->c.number_count; i++)
+		out[SET_RULES] += state->c.numbers[i].uses != 0;
+}
+
+static bool
+find_rule(const struct compile_state *s, uint32_t number, struct table_element *out)
+{
+	size_t lo = 0, hi = s->c.number_count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (s->c.numbers[mid].number < number)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	*out = (struct table_element){.class_id = number, .value = number};
+	return lo < s->c.number_count && s->c.numbers[lo].number == number &&
+	       s->c.numbers[lo].uses != 0;
+}
+
+static bool
+find_held(const struct compile_state *s, enum table_set_id set,
+    const struct table_element *key, struct table_element *out)
+{
+	bool six = table_sets[set].key[0] == FIELD_IPV6;
+	struct ip_addr addr = {.family = six ? IP_V6 : IP_V4};
+	char bytes[KEY_BYTES];
+	const struct held *h;
+
+	memcpy(addr.bytes, key->addr, ip_bytes(addr.family));
+	h = map_get(&s->held, held_key(&addr, bytes));
+	if (h == NULL || !h->exists)
+		return false;
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		if (set == peer_set_id(six, (enum direction)d))
+			return peer_element(s, h, (enum direction)d, out);
+	}
+	*out = (struct table_element){0};
+	memcpy(out->addr, addr.bytes, ip_bytes(addr.family));
+	return in_gate(s, &addr);
+}
+
+bool
+compile_state_find(const struct compile_state *s, enum table_set_id set,
+    const struct table_element *key, struct table_element *out)
+{
+	struct table_content content = {.settings = s->options.settings};
+	const struct table_element *e;
+
+	if (set == SET_RULES)
+		return find_rule(s, key->class_id, out);
+	if (is_from_held(set))
+		return find_held(s, set, key, out);
+	content.elements[set] = s->kept[set].items;
+	content.element_count[set] = s->kept[set].count;
+	e = table_find(&content, set, key);
+	if (e != NULL)
+		*out = *e;
+	return e != NULL;
 }

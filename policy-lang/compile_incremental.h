@@ -14,12 +14,8 @@
  *
  * What this asks of the model: an object that changed is another object, and one that did
  * not stays where it is, with all that it refers to, for as long as the state lives. So does
- * the source that its place refers to. A loader that keeps up with single objects would
- * hold each object's document in an arena of its own (or of a few), replace the object in
- * the model's arrays and maps (by_address, by name), find who has an address now that its
- * owner is gone (the first by display of those that want it), number a policy's rules by
- * the same hash, and hand the pair (before, after) to compile_state_update. Memory of what
- * was replaced is given back when a compilation anew, now and then, lets go of it.
+ * the source that its place refers to. What was replaced is let go of by the update that is
+ * told of it. live.h keeps such a model.
  */
 #ifndef POLICY_LANG_COMPILE_INCREMENTAL_H
 #define POLICY_LANG_COMPILE_INCREMENTAL_H
@@ -71,7 +67,21 @@ void compile_state_free(struct compile_state *state);
 MUST_CHECK bool compile_state_update(struct compile_state *state, struct arena *arena,
     const struct model *model, const struct compile_change *changes, size_t count,
     struct diag_list *diags, struct compile_delta *out_delta);
+/* The same, for whom compiling anew would take too long here: then out_delta->anew is set,
+ * nothing has been compiled, and the state can only be freed. Never fails otherwise. */
+void compile_state_advance(struct compile_state *state, struct arena *arena,
+    const struct model *model, const struct compile_change *changes, size_t count,
+    struct diag_list *diags, struct compile_delta *out_delta);
 
+/* Elements of each set. */
+void compile_state_counts(const struct compile_state *state, size_t out[SET_COUNT]);
+/* The element of a set that has the key, or in whose interval it is, in *out; false if
+ * there is none. As table_find does. */
+MUST_CHECK bool compile_state_find(const struct compile_state *state,
+    enum table_set_id set, const struct table_element *key, struct table_element *out);
+/* The chains of rules in use, in the arena. */
+void compile_state_chains(const struct compile_state *state, struct arena *arena,
+    struct table_rule_chain **out_chains, size_t *out_count);
 /* The whole content, in the arena: what compile_node would have made. Costs as much as it
  * is long. */
 void compile_state_content(const struct compile_state *state, struct arena *arena,

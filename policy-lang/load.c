@@ -5,12 +5,16 @@
 #include "policy-lang/load.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "policy-lang/load_internal.h"
 
 /* A List may hold Lists; nobody writes them deeper than this. */
 #define LIST_DEPTH 4
+
+/* Of scratch memory for a source of a few objects. */
+#define PART_CHUNK_BYTES 4096
 
 #define NATIVE         "ringfence.dev/v1alpha1"
 #define NETWORKING     "networking.k8s.io/v1"
@@ -44,6 +48,11 @@ static const struct load_kind kinds[] = {
 	load_baseline_policy},
     {ADMIN_V1ALPHA2, "ClusterNetworkPolicy", STAGE_POLICIES, load_cluster_policy},
 };
+
+/* Objects of which none changes what another is. */
+static void (*const alone[])(struct loader *l, const struct load_object *o) = {load_pod,
+    load_native_workload, load_native_policy, load_network_policy, load_admin_policy,
+    load_baseline_policy, load_cluster_policy};
 
 /* Groups whose kinds were ours once, in versions that are gone. */
 static const char *const old_groups[] = {"extensions"};
@@ -81,6 +90,16 @@ find_kind(struct str api_version, struct str kind)
 			return &kinds[i];
 	}
 	return NULL;
+}
+
+static bool
+stands_alone(const struct load_kind *k)
+{
+	for (size_t i = 0; i < ARRAY_LEN(alone); i++) {
+		if (alone[i] == k->load)
+			return true;
+	}
+	return false;
 }
 
 static bool
@@ -308,6 +327,8 @@ add_document(struct loader *l, const struct doc_node *doc, struct str cluster,
 		refuse_or_skip(l, api, kind);
 		return;
 	}
+	if (l->note != NULL)
+		l->note->other |= !stands_alone(found);
 	if (found->stage == STAGE_PODS) {
 		found->load(l, &(struct load_object){found, doc, cluster});
 		return;
@@ -420,12 +441,25 @@ refuse_tolerated(struct loader *l)
 	}
 }
 
+static void
+read_sources(struct loader *l, const struct bundle *bundle)
+{
+	for (size_t i = 0; i < bundle->count; i++) {
+		if (l->note != NULL)
+			l->note->other = false;
+		read_source(l, &bundle->sources[i]);
+		if (l->note != NULL)
+			l->note->others[i] = l->note->other;
+	}
+}
+
 bool
-model_load(struct arena *arena, const struct bundle *bundle,
+load_whole(struct arena *arena, const struct bundle *bundle,
     const struct model_options *options, struct diag_list *diags,
-    struct model **out_model)
+    struct load_note *note, struct model **out_model)
 {
 	struct loader l = {
+	    .note = note,
 	    .arena = arena,
 	    .scratch = arena_new(),
 	    .pages = arena_new(),
@@ -438,8 +472,7 @@ model_load(struct arena *arena, const struct bundle *bundle,
 	if (options != NULL)
 		l.m->options = *options;
 	l.m->root = load_ns(&l, STR("/"));
-	for (size_t i = 0; i < bundle->count; i++)
-		read_source(&l, &bundle->sources[i]);
+	read_sources(&l, bundle);
 	for (unsigned stage = STAGE_TREE; stage < STAGE_COUNT; stage++) {
 		run_stage(&l, (enum load_stage)stage);
 		if (stage == STAGE_TREE)
@@ -452,4 +485,96 @@ model_load(struct arena *arena, const struct bundle *bundle,
 	loader_fini(&l);
 	*out_model = l.m;
 	return !l.failed && diags->errors == errors;
+}
+
+bool
+model_load(struct arena *arena, const struct bundle *bundle,
+    const struct model_options *options, struct diag_list *diags,
+    struct model **out_model)
+{
+	return load_whole(arena, bundle, options, diags, NULL, out_model);
+}
+
+/* ---- one source ---- */
+
+/* True if the model's nodes are the same with the workload as without: what a pod tells of
+ * its node's addresses counts where no Node object does. With several clusters, a node's
+ * name alone tells something. */
+bool
+load_leaves_nodes(const struct model *m, const struct workload *w)
+{
+	const struct node *node = model_node_of(m, w);
+
+	if (w->node.len == 0 || (node != NULL && node->loc.source != NULL))
+		return true;
+	return m->options.cluster_count <= 1 && (node == NULL || node->ip_count == 0);
+}
+
+static bool
+tells_of_nodes(const struct loader *l)
+{
+	for (size_t i = 0; i < l->nodes.len; i++) {
+		const struct node_draft *d = l->nodes.entries[i].value;
+		const struct workload on = {
+		    .cluster = d->node.cluster, .node = d->node.name};
+		const struct node *node = model_node_of(l->m, &on);
+
+		if (d->addresses.count != 0 &&
+		    (node == NULL || node->loc.source == NULL))
+			return true;
+	}
+	return false;
+}
+
+static void
+take_objects(struct loader *l, struct load_objects *out)
+{
+	*out = (struct load_objects){
+	    .workloads = ptr_vec_copy(l->arena, &l->workloads),
+	    .workload_count = l->workloads.count,
+	    .policies = ptr_vec_copy(l->arena, &l->policies),
+	    .policy_count = l->policies.count,
+	};
+	for (size_t i = 0; i < out->workload_count; i++) {
+		struct workload *w = out->workloads[i];
+
+		if (w->kube != NULL)
+			w->ns = w->kube->ns;
+		l->note->beyond |= !load_leaves_nodes(l->m, w);
+	}
+	l->note->beyond |= tells_of_nodes(l);
+	for (size_t i = 0; i < out->policy_count; i++) {
+		if (!out->policies[i]->audit || l->m->options.audit_enforced)
+			load_number_alone(
+			    l, out->policies[i], &out->numbers, &out->number_count);
+	}
+}
+
+bool
+load_part(struct arena *arena, const struct source *source, const struct model *model,
+    struct diag_list *diags, struct load_note *note, struct load_objects *out)
+{
+	struct model seen = *model; /* its maps are only looked into */
+	struct loader *l = xcalloc(1, sizeof(*l));
+	unsigned errors = diags->errors;
+	bool ok;
+
+	*l = (struct loader){
+	    .note = note,
+	    .arena = arena,
+	    .scratch = arena_new_sized(PART_CHUNK_BYTES),
+	    .pages = arena_new_sized(PART_CHUNK_BYTES),
+	    .diags = diags,
+	    .m = &seen,
+	    .placed = true,
+	};
+	note->part = true;
+	read_source(l, source);
+	for (unsigned stage = STAGE_TREE; stage < STAGE_COUNT; stage++)
+		run_stage(l, (enum load_stage)stage);
+	ok = !l->failed && diags->errors == errors;
+	take_objects(l, out);
+	loader_fini(l);
+	free(l);
+	return ok;
 }

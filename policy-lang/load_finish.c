@@ -25,8 +25,8 @@ compare_kube(const void *a, const void *b)
 	return order != 0 ? order : str_cmp((*x)->name, (*y)->name);
 }
 
-static int
-compare_workloads(const void *a, const void *b)
+int
+load_workload_cmp(const void *a, const void *b)
 {
 	const struct workload *const *x = a, *const *y = b;
 	int order = str_cmp((*x)->display, (*y)->display);
@@ -68,8 +68,8 @@ compare_services(const void *a, const void *b)
 	return order != 0 ? order : loc_cmp(x->loc, y->loc);
 }
 
-static int
-compare_policies(const void *a, const void *b)
+int
+load_policy_cmp(const void *a, const void *b)
 {
 	const struct policy *const *pa = a, *const *pb = b;
 	const struct policy *x = *pa, *y = *pb;
@@ -211,7 +211,7 @@ finish_workloads(struct loader *l)
 		if (w->kube != NULL)
 			w->ns = w->kube->ns;
 	}
-	m->workloads = sorted(l, &l->workloads, compare_workloads);
+	m->workloads = sorted(l, &l->workloads, load_workload_cmp);
 	m->workload_count = l->workloads.count;
 	for (size_t i = 0; i < m->workload_count; i++) {
 		struct workload *w = m->workloads[i];
@@ -260,11 +260,13 @@ leave_out_audit(struct loader *l)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < all->count; i++) {
-		const struct policy *p = all->items[i];
+		struct policy *p = all->items[i];
 
 		l->m->audit_count += p->audit;
 		if (!p->audit || l->m->options.audit_enforced)
 			all->items[kept++] = all->items[i];
+		else if (l->note != NULL)
+			ptr_vec_push(&l->note->audit, p);
 	}
 	all->count = kept;
 }
@@ -289,7 +291,7 @@ finish_tree(struct loader *l)
 	m->tests = sorted(l, &l->tests, compare_tests);
 	m->test_count = l->tests.count;
 	leave_out_audit(l);
-	m->policies = sorted(l, &l->policies, compare_policies);
+	m->policies = sorted(l, &l->policies, load_policy_cmp);
 	m->policy_count = l->policies.count;
 	for (size_t i = 0; i < m->policy_count; i++) {
 		struct ns *level = m->policies[i]->level;
@@ -389,29 +391,50 @@ compare_numbered(const void *a, const void *b)
 }
 
 static void
+number_policy(struct numbering *n, struct policy *p)
+{
+	for (unsigned dir = 0; dir < DIRECTION_COUNT; dir++) {
+		number_rules(n, p, &p->mandatory[dir]);
+		number_rules(n, p, &p->allow[dir]);
+		number_rules(n, p, &p->defaults[dir]);
+		if (p->isolates[dir])
+			number_add(n, p, phase_name(PHASE_ALLOW), (enum direction)dir,
+			    "isolation", &p->isolate_number[dir]);
+	}
+}
+
+void
+load_number_alone(
+    struct loader *l, struct policy *p, uint32_t **out_numbers, size_t *out_count)
+{
+	struct numbering n = {.l = l};
+
+	number_policy(&n, p);
+	if (n.count != 0)
+		*out_numbers = xreallocarray(
+		    *out_numbers, *out_count + n.count, sizeof(**out_numbers));
+	for (size_t i = 0; i < n.count; i++) {
+		*n.items[i].number = n.items[i].hash;
+		(*out_numbers)[(*out_count)++] = n.items[i].hash;
+	}
+	free(n.items);
+}
+
+static void
 finish_numbers(struct loader *l)
 {
 	struct numbering n = {.l = l};
 	uint32_t last = 0;
 
-	for (size_t i = 0; i < l->m->policy_count; i++) {
-		struct policy *p = l->m->policies[i];
-
-		for (unsigned dir = 0; dir < DIRECTION_COUNT; dir++) {
-			number_rules(&n, p, &p->mandatory[dir]);
-			number_rules(&n, p, &p->allow[dir]);
-			number_rules(&n, p, &p->defaults[dir]);
-			if (p->isolates[dir])
-				number_add(&n, p, phase_name(PHASE_ALLOW),
-				    (enum direction)dir, "isolation",
-				    &p->isolate_number[dir]);
-		}
-	}
+	for (size_t i = 0; i < l->m->policy_count; i++)
+		number_policy(&n, l->m->policies[i]);
 	if (n.count > 1)
 		qsort(n.items, n.count, sizeof(*n.items), compare_numbered);
 	for (size_t i = 0; i < n.count; i++) {
 		last = n.items[i].hash > last ? n.items[i].hash : last + 1;
 		*n.items[i].number = last;
+		if (l->note != NULL)
+			l->note->collided |= last != n.items[i].hash;
 	}
 	free(n.items);
 }
@@ -425,6 +448,8 @@ load_finish(struct loader *l)
 	finish_workloads(l);
 	finish_nodes(l);
 	finish_numbers(l);
+	if (l->note != NULL)
+		return;
 	map_freeze(&m->by_address, l->arena);
 	map_freeze(&m->node_by_address, l->arena);
 	map_freeze(&m->ns_by_path, l->arena);

@@ -30,10 +30,27 @@ MUST_CHECK void *ptr_vec_copy(struct arena *a, const struct ptr_vec *v);
 
 #define LOAD_RECENT_TEXTS 2048
 
+/* What a load notes for who keeps the model up afterwards, source by source (live.h). */
+struct load_note {
+	bool
+	    part; /* one source is read against l->m, which is there and must not change */
+	bool beyond; /* and says what only loading all anew can tell the effect of */
+	bool other;  /* the source has an object of a kind that does not stand alone */
+	bool collided; /* a rule's number is not its hash, because another's was */
+	struct {
+		uint64_t hash; /* of the identity */
+		const struct source *source;
+	} * claims;
+	size_t claim_count, claim_cap;
+	struct ptr_vec audit; /* struct policy: those that the model leaves out */
+	bool *others;         /* `other` of each source of the bundle; on the heap */
+};
+
 struct loader {
-	struct arena *arena;   /* the model's */
-	struct arena *scratch; /* freed when loading is over */
-	struct arena *pages;   /* the same: documents, of which most are not kept */
+	struct load_note *note; /* NULL: nobody does */
+	struct arena *arena;    /* the model's */
+	struct arena *scratch;  /* freed when loading is over */
+	struct arena *pages;    /* the same: documents, of which most are not kept */
 	struct diag_list *diags;
 	struct model *m;  /* its maps of namespaces are in use while loading */
 	struct map texts; /* the texts of the model once: key -> its bytes */
@@ -310,7 +327,34 @@ extern const struct schema load_route_rule_schemas[ROUTE_KIND_COUNT];
 
 /* ---- the end (load_finish.c) ---- */
 
-/* Sorts, indexes, numbers; freezes the model's maps. */
+/* Sorts, indexes, numbers; freezes the model's maps, unless the load is noted. */
 void load_finish(struct loader *l);
+/* Gives the rules of one policy their numbers; *out_numbers, on the heap, are these. */
+void load_number_alone(
+    struct loader *l, struct policy *p, uint32_t **out_numbers, size_t *out_count);
+/* Orders of the model's arrays. */
+MUST_CHECK int load_workload_cmp(const void *a, const void *b);
+MUST_CHECK int load_policy_cmp(const void *a, const void *b);
+
+/* ---- one load, or part of one (load.c) ---- */
+
+/* model_load; `note` may be NULL. */
+MUST_CHECK bool load_whole(struct arena *arena, const struct bundle *bundle,
+    const struct model_options *options, struct diag_list *diags,
+    struct load_note *note, struct model **out_model);
+/* Reads one source against a model, which stays as it is. *out_workloads and
+ * *out_policies, in the arena, are what it says; false if anything is wrong with it. */
+struct load_objects {
+	struct workload **workloads;
+	size_t workload_count;
+	struct policy **policies; /* of which some may be audit policies */
+	size_t policy_count;
+	uint32_t *numbers; /* of the rules of policies in force; on the heap */
+	size_t number_count;
+};
+MUST_CHECK bool load_leaves_nodes(const struct model *m, const struct workload *w);
+MUST_CHECK bool load_part(struct arena *arena, const struct source *source,
+    const struct model *model, struct diag_list *diags, struct load_note *note,
+    struct load_objects *out);
 
 #endif

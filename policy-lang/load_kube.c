@@ -233,9 +233,12 @@ load_node_draft(struct loader *l, struct str cluster, struct str name)
 bool
 load_node_known(const struct loader *l, struct str cluster, struct str name)
 {
+	const struct workload there = {.cluster = cluster, .node = name};
 	const char *key =
 	    arena_printf(l->scratch, "%.*s/%.*s", STR_ARG(cluster), STR_ARG(name));
 
+	if (l->note != NULL && l->note->part && model_node_of(l->m, &there) != NULL)
+		return true;
 	return map_get(&l->nodes, str_from(key)) != NULL;
 }
 

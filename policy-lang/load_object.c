@@ -75,6 +75,18 @@ load_text(struct loader *l, struct str s)
 	return *recent;
 }
 
+/* For who wants to know later whether another source has an object of the same name. */
+static void
+note_claim(struct load_note *n, struct str id, struct loc loc)
+{
+	if (n->claim_count == n->claim_cap) {
+		n->claim_cap = n->claim_cap != 0 ? n->claim_cap * 2 : 4;
+		n->claims = xreallocarray(n->claims, n->claim_cap, sizeof(*n->claims));
+	}
+	n->claims[n->claim_count].hash = map_hash(id);
+	n->claims[n->claim_count++].source = loc.source;
+}
+
 bool
 load_claim(struct loader *l, const char *kind, struct str cluster, struct str ns,
     struct str name, struct loc loc)
@@ -89,6 +101,8 @@ load_claim(struct loader *l, const char *kind, struct str cluster, struct str ns
 		mine = ARENA_NEW(l->scratch, struct loc);
 		*mine = loc;
 		map_set(&l->objects, id, mine);
+		if (l->note != NULL)
+			note_claim(l->note, id, loc);
 		return true;
 	}
 	d = diag_say(l->diags, CODE_DUPLICATE_OBJECT, loc,

@@ -175,6 +175,29 @@ read_cidr_peer(
 	return false;
 }
 
+/* Of the model that a single source is read against. */
+static const struct external_network *
+external_of_model(const struct model *m, const struct ns *ns, struct str name)
+{
+	size_t lo = 0, hi = m->external_count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		const struct external_network *e = m->externals[mid];
+		int order = str_cmp(e->ns->path, ns->path);
+
+		if (order == 0)
+			order = str_cmp(e->name, name);
+		if (order == 0)
+			return e;
+		if (order < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
 static const struct external_network *
 find_external(struct loader *l, const struct ns *from, struct str name)
 {
@@ -185,6 +208,8 @@ find_external(struct loader *l, const struct ns *from, struct str name)
 		    l->scratch, "%.*s\n%.*s", STR_ARG(ns->path), STR_ARG(name));
 
 		e = map_get(&l->externals, str_from(key));
+		if (e == NULL && l->note != NULL && l->note->part)
+			e = external_of_model(l->m, ns, name);
 	}
 	return e;
 }

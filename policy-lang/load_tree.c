@@ -15,6 +15,16 @@ tree_node_of(struct ns *ns)
 	return CONTAINER_OF(ns, struct tree_node, ns);
 }
 
+/* Where one source is read against a model, a namespace that is not in that is news. */
+static bool
+load_is_beyond(struct loader *l)
+{
+	if (l->note == NULL || !l->note->part)
+		return false;
+	l->note->beyond = true;
+	return true;
+}
+
 /* The path of the level above; "/" has none. */
 static struct str
 parent_path(struct str path)
@@ -42,6 +52,8 @@ load_ns(struct loader *l, struct str path)
 		ns->parent = load_ns(l, parent_path(ns->path));
 		ns->depth = ns->parent->depth + 1;
 	}
+	if (load_is_beyond(l))
+		return ns;
 	map_set(&l->m->ns_by_path, ns->path, ns);
 	return ns;
 }
@@ -212,6 +224,8 @@ new_kube(struct loader *l, struct str cluster, struct str name, struct ns *ns)
 	kube->labels =
 	    load_label_set(l, (struct label_set){0}, STR(METADATA_NAME), kube->name);
 	kube->ns = ns;
+	if (load_is_beyond(l))
+		return node;
 	map_set(&l->m->kube_by_name, load_text(l, kube_key(l->scratch, cluster, name)),
 	    kube);
 	return node;

@@ -1,0 +1,591 @@
+#include "policy-lang/live.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <roaring/roaring.h>
+
+#include "policy-lang/live_internal.h"
+
+#define PART_CHUNK_BYTES 1024
+
+/* ---- one source ---- */
+
+static struct live_file *
+new_file(struct live *l, const struct source *source, struct arena *arena)
+{
+	struct arena *home = arena != NULL ? arena : l->arena;
+	struct live_file *f = ARENA_NEW(home, struct live_file);
+
+	f->source = source;
+	f->arena = arena;
+	return f;
+}
+
+static void
+free_file(struct live_file *f)
+{
+	if (f == NULL)
+		return;
+	free(f->claims);
+	free(f->numbers);
+	arena_free(f->arena); /* in which it is itself; NULL: as long as the model */
+}
+
+/* ---- claims: which source has an object of a name ---- */
+
+static struct str
+claim_key(const uint64_t *hash)
+{
+	return (struct str){(const char *)hash, sizeof(*hash)};
+}
+
+static void
+drop_claims(struct live *l, const struct live_file *f)
+{
+	for (size_t i = 0; i < f->claim_count; i++)
+		(void)map_remove(&l->claims, claim_key(&f->claims[i])); /* was there */
+}
+
+static bool
+take_claims(struct live *l, struct live_file *f)
+{
+	for (size_t i = 0; i < f->claim_count; i++) {
+		if (map_get(&l->claims, claim_key(&f->claims[i])) != NULL) {
+			/* Another's: those up to here are given back. */
+			while (i-- > 0)
+				(void)map_remove(&l->claims, claim_key(&f->claims[i]));
+			return false;
+		}
+		(void)map_set(&l->claims, claim_key(&f->claims[i]), f); /* new */
+	}
+	return true;
+}
+
+/* ---- numbers of rules ---- */
+
+static void
+each_number(const struct policy *p, void (*each)(struct live *l, uint32_t number),
+    struct live *l)
+{
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		const struct rule_list *lists[] = {
+		    &p->mandatory[d], &p->allow[d], &p->defaults[d]};
+
+		for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+			for (size_t j = 0; j < lists[i]->count; j++)
+				each(l, lists[i]->rules[j].number);
+		}
+		if (p->isolates[d])
+			each(l, p->isolate_number[d]);
+	}
+}
+
+static void
+take_number(struct live *l, uint32_t number)
+{
+	roaring_bitmap_add(l->numbers, number);
+}
+
+static void
+drop_number(struct live *l, uint32_t number)
+{
+	roaring_bitmap_remove(l->numbers, number);
+}
+
+bool
+live_in_force(const struct live *l, const struct policy *p)
+{
+	return !p->audit || l->model->options.audit_enforced;
+}
+
+static void
+drop_numbers(struct live *l, const struct live_file *f)
+{
+	for (size_t i = 0; i < f->policy_count; i++) {
+		if (live_in_force(l, f->policies[i]))
+			each_number(f->policies[i], drop_number, l);
+	}
+}
+
+static bool
+take_numbers(struct live *l, const struct live_file *f)
+{
+	for (size_t i = 0; i < f->number_count; i++) {
+		if (!roaring_bitmap_add_checked(l->numbers, f->numbers[i])) {
+			while (i-- > 0)
+				roaring_bitmap_remove(l->numbers, f->numbers[i]);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* ---- loading ---- */
+
+/* How many objects each source has; then, which. */
+static void
+share_out(struct live *l, const struct load_note *note)
+{
+	const struct model *m = l->model;
+
+	for (size_t i = 0; i < note->claim_count; i++)
+		live_file_of(l, note->claims[i].source)->claim_count++;
+	for (size_t i = 0; i < m->workload_count; i++)
+		live_file_of(l, m->workloads[i]->loc.source)->workload_count++;
+	for (size_t i = 0; i < m->policy_count; i++)
+		live_file_of(l, m->policies[i]->loc.source)->policy_count++;
+	for (size_t i = 0; i < l->files.len; i++) {
+		struct live_file *f = l->files.entries[i].value;
+
+		f->claims = xcalloc(f->claim_count + 1, sizeof(*f->claims));
+		f->workloads =
+		    ARENA_ARRAY(l->arena, f->workload_count, struct workload *);
+		f->policies = ARENA_ARRAY(l->arena, f->policy_count, struct policy *);
+		f->claim_count = f->workload_count = f->policy_count = 0;
+	}
+	for (size_t i = 0; i < note->claim_count; i++) {
+		struct live_file *f = live_file_of(l, note->claims[i].source);
+
+		f->claims[f->claim_count++] = note->claims[i].hash;
+	}
+	for (size_t i = 0; i < m->workload_count; i++) {
+		struct live_file *f = live_file_of(l, m->workloads[i]->loc.source);
+
+		f->workloads[f->workload_count++] = m->workloads[i];
+	}
+	for (size_t i = 0; i < m->policy_count; i++) {
+		struct live_file *f = live_file_of(l, m->policies[i]->loc.source);
+
+		f->policies[f->policy_count++] = m->policies[i];
+	}
+}
+
+/* A source's claims, of which two of one hash make it one that takes a whole load. */
+static void
+index_files(struct live *l)
+{
+	for (size_t i = 0; i < l->files.len; i++) {
+		struct live_file *f = l->files.entries[i].value;
+
+		if (!take_claims(l, f))
+			f->other = true;
+	}
+	for (size_t i = 0; i < l->model->policy_count; i++)
+		each_number(l->model->policies[i], take_number, l);
+}
+
+static void
+keep(struct live *l, const struct bundle *bundle, const struct load_note *note)
+{
+	for (size_t i = 0; i < bundle->count; i++) {
+		struct live_file *f = new_file(l, &bundle->sources[i], NULL);
+
+		f->other = note->others[i];
+		/* Two of one name: then neither can be told from the other. */
+		if (map_set(&l->files, f->source->name, f) != NULL)
+			f->other = true;
+	}
+	for (size_t i = 0; i < note->audit.count; i++) {
+		const struct policy *p = note->audit.items[i];
+
+		live_file_of(l, p->loc.source)->left_out++;
+	}
+	l->collided = note->collided;
+	share_out(l, note);
+	index_files(l);
+	live_hold_arrays(l);
+	live_index_shared(l);
+}
+
+struct live *
+live_load(struct arena *arena, const struct bundle *bundle,
+    const struct model_options *options, struct diag_list *diags)
+{
+	struct live *l = xcalloc(1, sizeof(*l));
+	struct load_note note = {.others = xcalloc(bundle->count + 1, sizeof(bool))};
+	bool ok;
+
+	l->arena = arena;
+	l->numbers = roaring_bitmap_create();
+	if (l->numbers == NULL)
+		base_die("out of memory");
+	ok = load_whole(arena, bundle, options, diags, &note, &l->model);
+	if (ok)
+		keep(l, bundle, &note);
+	ptr_vec_fini(&note.audit);
+	free(note.claims);
+	free(note.others);
+	if (ok)
+		return l;
+	live_free(l);
+	return NULL;
+}
+
+static void
+free_maps(struct live *l)
+{
+	struct map *maps[] = {&l->model->by_address, &l->model->node_by_address,
+	    &l->model->ns_by_path, &l->model->kube_by_name, &l->files, &l->claims};
+
+	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
+		map_fini(maps[i]);
+}
+
+void
+live_free(struct live *l)
+{
+	if (l == NULL)
+		return;
+	live_sweep(l);
+	for (size_t i = 0; i < l->files.len; i++)
+		free_file(l->files.entries[i].value);
+	live_free_shared(l);
+	free_maps(l);
+	live_free_arrays(l);
+	free(l->garbage);
+	roaring_bitmap_free(l->numbers);
+	free(l);
+}
+
+const struct model *
+live_model(const struct live *l)
+{
+	return l->model;
+}
+
+struct live_file *
+live_file_of(const struct live *l, const struct source *source)
+{
+	return map_get(&l->files, source->name);
+}
+
+const struct source *
+live_source(const struct live *l, struct str name)
+{
+	const struct live_file *f = map_get(&l->files, name);
+
+	return f != NULL ? f->source : NULL;
+}
+
+/* ---- reading ---- */
+
+struct replacement {
+	struct str name;
+	struct live_file *before, *after; /* NULL: was not, is no more */
+};
+
+struct live_edit {
+	struct live *l;
+	struct arena *arena; /* of names */
+	struct replacement *items;
+	size_t count, cap;
+};
+
+struct live_edit *
+live_edit_new(struct live *l)
+{
+	struct live_edit *e = xcalloc(1, sizeof(*e));
+
+	e->l = l;
+	e->arena = arena_new_sized(PART_CHUNK_BYTES);
+	return e;
+}
+
+void
+live_edit_free(struct live_edit *e)
+{
+	if (e == NULL)
+		return;
+	for (size_t i = 0; i < e->count; i++)
+		free_file(e->items[i].after);
+	free(e->items);
+	arena_free(e->arena);
+	free(e);
+}
+
+static void
+put(struct live_edit *e, struct str name, struct live_file *after)
+{
+	for (size_t i = 0; i < e->count; i++) {
+		if (!str_eq(e->items[i].name, name))
+			continue;
+		free_file(e->items[i].after);
+		e->items[i].after = after;
+		return;
+	}
+	if (e->count == e->cap) {
+		e->cap = e->cap != 0 ? e->cap * 2 : 8;
+		e->items = xreallocarray(e->items, e->cap, sizeof(*e->items));
+	}
+	e->items[e->count++] = (struct replacement){
+	    str_dup(e->arena, name), map_get(&e->l->files, name), after};
+}
+
+/* What the source said before may be taken away alone. */
+static bool
+stands_alone(const struct live *l, const struct live_file *f)
+{
+	if (f->other)
+		return false;
+	for (size_t i = 0; i < f->workload_count; i++) {
+		if (!load_leaves_nodes(l->model, f->workloads[i]))
+			return false;
+	}
+	return !l->collided || f->policy_count == 0;
+}
+
+static struct live_file *
+read_file(struct live *l, struct str name, struct str text, struct diag_list *diags,
+    enum live_answer *out_answer)
+{
+	struct arena *arena = arena_new_sized(PART_CHUNK_BYTES);
+	struct source *source = ARENA_NEW(arena, struct source);
+	struct live_file *f = new_file(l, source, arena);
+	struct load_note note = {.part = true};
+	struct load_objects objects = {0};
+	bool ok;
+
+	source->name = str_dup(arena, name);
+	source->text = text;
+	ok = load_part(arena, source, l->model, diags, &note, &objects);
+	source->text = STR("");
+	f->workloads = objects.workloads;
+	f->workload_count = objects.workload_count;
+	f->policies = objects.policies;
+	f->policy_count = objects.policy_count;
+	f->numbers = objects.numbers;
+	f->number_count = objects.number_count;
+	f->claims = xcalloc(note.claim_count + 1, sizeof(*f->claims));
+	for (size_t i = 0; i < note.claim_count; i++)
+		f->claims[f->claim_count++] = note.claims[i].hash;
+	free(note.claims);
+	*out_answer = note.other || note.beyond || (l->collided && f->policy_count != 0)
+			  ? LIVE_BEYOND
+		      : ok ? LIVE_READ
+			   : LIVE_REFUSED;
+	if (*out_answer == LIVE_READ)
+		return f;
+	free_file(f);
+	return NULL;
+}
+
+enum live_answer
+live_read(
+    struct live_edit *e, struct str name, struct str text, struct diag_list *diags)
+{
+	const struct live_file *before = map_get(&e->l->files, name);
+	enum live_answer answer = LIVE_READ;
+	struct live_file *after = NULL;
+
+	if (before != NULL && !stands_alone(e->l, before))
+		return LIVE_BEYOND;
+	if (text.ptr != NULL)
+		after = read_file(e->l, name, text, diags, &answer);
+	if (answer == LIVE_READ)
+		put(e, name, after);
+	return answer;
+}
+
+/* ---- putting it in ---- */
+
+static void
+undo_claims(struct live_edit *e, size_t taken)
+{
+	for (size_t i = 0; i < taken; i++) {
+		if (e->items[i].after != NULL) {
+			drop_claims(e->l, e->items[i].after);
+			drop_numbers(e->l, e->items[i].after);
+		}
+	}
+	for (size_t i = 0; i < e->count; i++) {
+		struct live_file *f = e->items[i].before;
+
+		if (f == NULL)
+			continue;
+		if (!take_claims(e->l, f))
+			base_die("a claim was lost");
+		for (size_t j = 0; j < f->policy_count; j++) {
+			if (live_in_force(e->l, f->policies[j]))
+				each_number(f->policies[j], take_number, e->l);
+		}
+	}
+}
+
+/* False, and nothing has changed: a name or a number is another source's. */
+static bool
+swap_claims(struct live_edit *e)
+{
+	for (size_t i = 0; i < e->count; i++) {
+		if (e->items[i].before != NULL) {
+			drop_claims(e->l, e->items[i].before);
+			drop_numbers(e->l, e->items[i].before);
+		}
+	}
+	for (size_t i = 0; i < e->count; i++) {
+		struct live_file *f = e->items[i].after;
+
+		if (f == NULL)
+			continue;
+		if (!take_claims(e->l, f)) {
+			undo_claims(e, i);
+			return false;
+		}
+		if (!take_numbers(e->l, f)) {
+			drop_claims(e->l, f);
+			undo_claims(e, i);
+			return false;
+		}
+	}
+	return true;
+}
+
+static size_t
+audit_policies(const struct live_file *f)
+{
+	size_t count = f != NULL ? f->left_out : 0;
+
+	for (size_t i = 0; f != NULL && i < f->policy_count; i++)
+		count += f->policies[i]->audit;
+	return count;
+}
+
+/* Whether there are any decides what is to be made of the model. */
+static bool
+count_audit(struct live_edit *e)
+{
+	struct model *m = e->l->model;
+	size_t count = m->audit_count;
+
+	for (size_t i = 0; i < e->count; i++)
+		count += audit_policies(e->items[i].after) -
+			 audit_policies(e->items[i].before);
+	if ((count == 0) != (m->audit_count == 0))
+		return false;
+	m->audit_count = count;
+	return true;
+}
+
+static void
+forget_file(struct live *l, struct live_file *f)
+{
+	if (f->arena == NULL) { /* its objects are the base's; the rest is not */
+		free_file(f);
+		return;
+	}
+	l->edited_bytes -= arena_bytes(f->arena);
+	if (l->garbage_count == l->garbage_cap) {
+		l->garbage_cap = l->garbage_cap != 0 ? l->garbage_cap * 2 : 64;
+		l->garbage =
+		    xreallocarray(l->garbage, l->garbage_cap, sizeof(*l->garbage));
+	}
+	l->garbage[l->garbage_count++] = f;
+}
+
+static void
+replace_file(struct live *l, struct replacement *r)
+{
+	if (r->before != NULL) {
+		(void)map_remove(&l->files, r->before->source->name); /* is there */
+		forget_file(l, r->before);
+	}
+	if (r->after != NULL) {
+		(void)map_set(&l->files, r->after->source->name, r->after); /* new */
+		l->edited_bytes += arena_bytes(r->after->arena);
+	}
+	r->after = NULL; /* no longer the edit's */
+}
+
+static void
+tell_file(const struct live *l, const struct live_file *f, bool after,
+    struct compile_change *changes, size_t *count)
+{
+	for (size_t i = 0; i < f->workload_count; i++)
+		changes[(*count)++] = (struct compile_change){
+		    .kind = CHANGE_WORKLOAD,
+		    .workload_before = after ? NULL : f->workloads[i],
+		    .workload_after = after ? f->workloads[i] : NULL,
+		};
+	for (size_t i = 0; i < f->policy_count; i++) {
+		if (live_in_force(l, f->policies[i]))
+			changes[(*count)++] = (struct compile_change){
+			    .kind = CHANGE_POLICY,
+			    .policy_before = after ? NULL : f->policies[i],
+			    .policy_after = after ? f->policies[i] : NULL,
+			};
+	}
+}
+
+static void
+tell(const struct live_edit *e, struct arena *arena, struct compile_change **out,
+    size_t *out_count)
+{
+	size_t most = 0;
+
+	for (size_t i = 0; i < e->count; i++) {
+		const struct live_file *both[] = {
+		    e->items[i].before, e->items[i].after};
+
+		for (size_t j = 0; j < ARRAY_LEN(both); j++)
+			most += both[j] != NULL
+				    ? both[j]->workload_count + both[j]->policy_count
+				    : 0;
+	}
+	*out = ARENA_ARRAY(arena, most, struct compile_change);
+	*out_count = 0;
+	for (size_t i = 0; i < e->count; i++) {
+		if (e->items[i].before != NULL)
+			tell_file(e->l, e->items[i].before, false, *out, out_count);
+		if (e->items[i].after != NULL)
+			tell_file(e->l, e->items[i].after, true, *out, out_count);
+	}
+}
+
+bool
+live_commit(struct live_edit *e, struct arena *arena, struct diag_list *diags,
+    struct compile_change **out_changes, size_t *out_count)
+{
+	bool policies = false;
+
+	if (!swap_claims(e))
+		return false;
+	if (!count_audit(e)) {
+		undo_claims(e, e->count);
+		return false;
+	}
+	tell(e, arena, out_changes, out_count);
+	for (size_t i = 0; i < e->count; i++) {
+		if (e->items[i].before != NULL)
+			policies |= live_take_out(e->l, e->items[i].before);
+	}
+	for (size_t i = 0; i < e->count; i++) {
+		if (e->items[i].after != NULL)
+			policies |= live_put_in(e->l, e->items[i].after, diags);
+	}
+	if (policies)
+		live_link_policies(e->l);
+	for (size_t i = 0; i < e->count; i++)
+		replace_file(e->l, &e->items[i]);
+	return true;
+}
+
+void
+live_settle(struct live *l)
+{
+	for (size_t i = 0; i < l->model->workload_count; i++)
+		l->model->workloads[i]->index = (uint32_t)i;
+}
+
+void
+live_sweep(struct live *l)
+{
+	for (size_t i = 0; i < l->garbage_count; i++)
+		free_file(l->garbage[i]);
+	l->garbage_count = 0;
+}
+
+size_t
+live_edited_bytes(const struct live *l)
+{
+	return l->edited_bytes;
+}

@@ -1,0 +1,64 @@
+/*
+ * A model that is kept up with its sources, one at a time: a file of a directory, or one
+ * object of a list that is watched, by its name. A source that changed is read alone, against
+ * the model as it is; what it says then replaces what it said, and what that changes is told
+ * as compile_state_update wants it. After any series of edits the model means what loading
+ * all the sources anew would have made.
+ *
+ * That works for workloads and policies, which make up nearly all that ever changes: what
+ * one says changes nothing of what another is. Of everything else, and of whatever is in
+ * doubt (a name that another source has, a namespace or node that nobody knew), this only
+ * says that it takes a whole load.
+ */
+#ifndef POLICY_LANG_LIVE_H
+#define POLICY_LANG_LIVE_H
+
+#include "common/bundle.h"
+#include "policy-lang/compile_incremental.h"
+
+struct live;
+
+/* Loads as model_load does. The arena, the bundle's sources (their names; texts need not
+ * last) and the options' clusters must outlive it. NULL: errors, reported. */
+MUST_CHECK struct live *live_load(struct arena *arena, const struct bundle *bundle,
+    const struct model_options *options, struct diag_list *diags);
+/* Frees the model, too. NULL is fine. */
+void live_free(struct live *live);
+/* The same for as long as the live model. Only live_commit changes it. */
+MUST_CHECK const struct model *live_model(const struct live *live);
+/* The source of a name; NULL: it is not among them. */
+MUST_CHECK const struct source *live_source(const struct live *live, struct str name);
+
+/* ---- edits ---- */
+
+enum live_answer {
+	LIVE_READ,
+	LIVE_REFUSED, /* there are mistakes in it: what it said before goes on */
+	LIVE_BEYOND,  /* takes a whole load */
+};
+
+/* Sources that change together. Of two of one name, the later counts. */
+struct live_edit;
+
+MUST_CHECK struct live_edit *live_edit_new(struct live *live);
+/* Forgets what was read and not committed. NULL is fine. */
+void live_edit_free(struct live_edit *edit);
+/* Reads a source; `text.ptr` NULL: it is no more. The model stays as it is. Copies both
+ * texts. LIVE_REFUSED: nothing of it is in the edit. */
+MUST_CHECK enum live_answer live_read(
+    struct live_edit *edit, struct str name, struct str text, struct diag_list *diags);
+/* Puts what was read into the model. False: it takes a whole load; nothing has changed.
+ * *out_changes, in the arena, refer to objects that last until live_sweep. */
+MUST_CHECK bool live_commit(struct live_edit *edit, struct arena *arena,
+    struct diag_list *diags, struct compile_change **out_changes, size_t *out_count);
+
+/* Numbers the workloads again, which edits leave undone: to be called before anything looks
+ * at struct workload.index, as compile_state_new does. */
+void live_settle(struct live *live);
+/* Frees what has been replaced. Nothing may refer to it any more: no compile_state that
+ * has not been told, no loc of its elements. */
+void live_sweep(struct live *live);
+/* Bytes of objects that came by edits: a whole load would hold the same in less. */
+MUST_CHECK size_t live_edited_bytes(const struct live *live);
+
+#endif

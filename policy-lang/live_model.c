@@ -1,0 +1,345 @@
+/*
+ * Objects put into a model that is there, and taken out: the sorted arrays, who has which
+ * address, which policies stand at which level. As load_finish.c does it for all at once.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy-lang/live_internal.h"
+
+#define KEY_BYTES 17   /* of an IPv6 address; others are shorter */
+#define ROOM      1024 /* beyond what there is, so that growing is rare */
+
+/* ---- sorted arrays ---- */
+
+typedef int (*compare_fn)(const void *a, const void *b);
+
+/* The first that does not come before the item. */
+static size_t
+place_of(void *const *items, size_t count, void *item, compare_fn compare)
+{
+	size_t lo = 0, hi = count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (compare(&items[mid], &item) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static void
+insert(void ***items, size_t *count, size_t *cap, void *item, compare_fn compare)
+{
+	size_t at = place_of(*items, *count, item, compare);
+
+	if (*count == *cap) {
+		*cap = *count + *count / 8 + ROOM;
+		*items = xreallocarray(*items, *cap, sizeof(**items));
+	}
+	memmove(*items + at + 1, *items + at, (*count - at) * sizeof(**items));
+	(*items)[at] = item;
+	(*count)++;
+}
+
+static void
+take_away(void **items, size_t *count, void *item, compare_fn compare)
+{
+	size_t at = place_of(items, *count, item, compare);
+
+	while (at < *count && items[at] != item)
+		at++; /* equal ones, if any, are next to each other */
+	if (at == *count)
+		base_die("an object was lost");
+	memmove(items + at, items + at + 1, (*count - at - 1) * sizeof(*items));
+	(*count)--;
+}
+
+static void
+hold(void *array, size_t count, size_t *cap)
+{
+	void **from, **copy;
+
+	memcpy(&from, array, sizeof(from));
+	*cap = count + ROOM;
+	copy = xcalloc(*cap, sizeof(*copy));
+	if (count != 0)
+		memcpy(copy, from, count * sizeof(*copy));
+	memcpy(array, &copy, sizeof(copy));
+}
+
+void
+live_hold_arrays(struct live *l)
+{
+	hold(&l->model->workloads, l->model->workload_count, &l->workload_cap);
+	hold(&l->model->policies, l->model->policy_count, &l->policy_cap);
+	live_link_policies(l);
+}
+
+void
+live_free_arrays(struct live *l)
+{
+	if (l->workload_cap != 0)
+		free(l->model->workloads);
+	if (l->policy_cap != 0)
+		free(l->model->policies);
+}
+
+void
+live_link_policies(struct live *l)
+{
+	struct model *m = l->model;
+
+	for (size_t i = 0; i < m->ns_count; i++) {
+		m->namespaces[i]->policies = NULL;
+		m->namespaces[i]->policy_count = 0;
+	}
+	for (size_t i = 0; i < m->policy_count; i++) {
+		struct ns *level = m->policies[i]->level;
+
+		if (level->policy_count++ == 0)
+			level->policies = &m->policies[i];
+	}
+}
+
+/* ---- addresses ---- */
+
+static struct str
+address_key(const struct ip_addr *addr, char bytes[KEY_BYTES])
+{
+	size_t len = ip_bytes(addr->family);
+
+	bytes[0] = (char)addr->family;
+	memcpy(bytes + 1, addr->bytes, len);
+	return (struct str){bytes, 1 + len};
+}
+
+/* Keys outlive who had the address: they are used again. */
+static struct str
+lasting_key(struct live *l, struct str key)
+{
+	struct ptr_vec *free_keys = &l->free_keys[key.len == KEY_BYTES];
+	char *copy = free_keys->count != 0 ? free_keys->items[--free_keys->count]
+					   : arena_alloc(l->arena, key.len);
+
+	memcpy(copy, key.ptr, key.len);
+	return (struct str){copy, key.len};
+}
+
+static struct live_sharers *
+sharers_of(struct live *l, struct str key)
+{
+	struct live_sharers *s = map_get(&l->shared, key);
+
+	if (s != NULL)
+		return s;
+	s = xcalloc(1, sizeof(*s));
+	memcpy(s->key, key.ptr, key.len);
+	(void)map_set(&l->shared, (struct str){s->key, key.len}, s); /* new */
+	return s;
+}
+
+static void
+add_sharer(struct live *l, struct str key, struct workload *w)
+{
+	struct live_sharers *s = sharers_of(l, key);
+
+	if (s->count == s->cap) {
+		s->cap = s->cap != 0 ? s->cap * 2 : 2;
+		s->items = xreallocarray(s->items, s->cap, sizeof(*s->items));
+	}
+	s->items[s->count++] = w;
+}
+
+static void
+free_sharers(struct live_sharers *s)
+{
+	free(s->items);
+	free(s);
+}
+
+static struct workload *
+take_sharer(struct live *l, struct str key, struct live_sharers *s, size_t at)
+{
+	struct workload *w = s->items[at];
+
+	s->items[at] = s->items[--s->count];
+	if (s->count == 0) {
+		(void)map_remove(&l->shared, key); /* is there */
+		free_sharers(s);
+	}
+	return w;
+}
+
+/* The first in the order of workloads of those that wait for an address; NULL: nobody. */
+static struct workload *
+next_owner(struct live *l, struct str key)
+{
+	struct live_sharers *s = map_get(&l->shared, key);
+	size_t first = 0;
+
+	if (s == NULL)
+		return NULL;
+	for (size_t i = 1; i < s->count; i++) {
+		if (load_workload_cmp(&s->items[i], &s->items[first]) < 0)
+			first = i;
+	}
+	return take_sharer(l, key, s, first);
+}
+
+static void
+stop_waiting(struct live *l, struct str key, const struct workload *w)
+{
+	struct live_sharers *s = map_get(&l->shared, key);
+
+	for (size_t i = 0; s != NULL && i < s->count; i++) {
+		if (s->items[i] == w) {
+			(void)take_sharer(l, key, s, i); /* it goes */
+			return;
+		}
+	}
+}
+
+static void
+release(struct live *l, struct workload *w, const struct ip_addr *addr)
+{
+	struct map *owners = &l->model->by_address;
+	char bytes[KEY_BYTES];
+	struct str key = address_key(addr, bytes);
+	struct workload *next;
+	char *lasting;
+
+	if (map_get(owners, key) != w) {
+		stop_waiting(l, key, w);
+		return;
+	}
+	next = next_owner(l, key);
+	if (next != NULL) {
+		(void)map_set(owners, key, next); /* the key stays the map's */
+		return;
+	}
+	lasting = map_key(owners, key);
+	(void)map_remove(owners, key); /* is there */
+	ptr_vec_push(&l->free_keys[key.len == KEY_BYTES], lasting);
+}
+
+static void
+warn_shared(struct diag_list *diags, const struct workload *w,
+    const struct workload *first, const struct ip_addr *addr)
+{
+	char text[IP_TEXT_BYTES];
+	struct diag *d = diag_say(diags, CODE_SHARED_ADDRESS, w->loc,
+	    "%.*s has the address %s of %.*s", STR_ARG(w->display),
+	    ip_format(addr, text), STR_ARG(first->display));
+
+	diag_note(diags, d, first->loc, "which keeps it");
+}
+
+static void
+claim(struct live *l, struct workload *w, const struct ip_addr *addr,
+    struct diag_list *diags)
+{
+	struct map *owners = &l->model->by_address;
+	char bytes[KEY_BYTES];
+	struct str key = address_key(addr, bytes);
+	struct workload *owner = map_get(owners, key);
+
+	if (owner == w)
+		return; /* it names the address twice */
+	if (owner == NULL) {
+		(void)map_set(owners, lasting_key(l, key), w); /* new */
+		return;
+	}
+	if (load_workload_cmp(&w, &owner) < 0) {
+		(void)map_set(owners, key, w); /* the key stays the map's */
+		add_sharer(l, key, owner);
+		warn_shared(diags, owner, w, addr);
+	} else {
+		add_sharer(l, key, w);
+		warn_shared(diags, w, owner, addr);
+	}
+}
+
+void
+live_index_shared(struct live *l)
+{
+	const struct model *m = l->model;
+
+	for (size_t i = 0; i < m->workload_count; i++) {
+		struct workload *w = m->workloads[i];
+
+		for (size_t j = 0; !w->host_network && j < w->ip_count; j++) {
+			char bytes[KEY_BYTES];
+			struct str key = address_key(&w->ips[j], bytes);
+
+			if (map_get(&m->by_address, key) != w)
+				add_sharer(l, key, w);
+		}
+	}
+}
+
+void
+live_free_shared(struct live *l)
+{
+	for (size_t i = 0; i < l->shared.len; i++)
+		free_sharers(l->shared.entries[i].value);
+	map_fini(&l->shared);
+	for (size_t i = 0; i < ARRAY_LEN(l->free_keys); i++)
+		ptr_vec_fini(&l->free_keys[i]);
+}
+
+/* ---- objects ---- */
+
+bool
+live_take_out(struct live *l, const struct live_file *f)
+{
+	struct model *m = l->model;
+	bool policies = false;
+
+	for (size_t i = 0; i < f->workload_count; i++) {
+		struct workload *w = f->workloads[i];
+
+		take_away(
+		    (void **)m->workloads, &m->workload_count, w, load_workload_cmp);
+		for (size_t j = 0; !w->host_network && j < w->ip_count; j++)
+			release(l, w, &w->ips[j]);
+	}
+	for (size_t i = 0; i < f->policy_count; i++) {
+		if (!live_in_force(l, f->policies[i]))
+			continue;
+		take_away((void **)m->policies, &m->policy_count, f->policies[i],
+		    load_policy_cmp);
+		policies = true;
+	}
+	return policies;
+}
+
+bool
+live_put_in(struct live *l, const struct live_file *f, struct diag_list *diags)
+{
+	struct model *m = l->model;
+	void **workloads = (void **)m->workloads, **all = (void **)m->policies;
+	bool policies = false;
+
+	for (size_t i = 0; i < f->workload_count; i++) {
+		struct workload *w = f->workloads[i];
+
+		insert(&workloads, &m->workload_count, &l->workload_cap, w,
+		    load_workload_cmp);
+		for (size_t j = 0; !w->host_network && j < w->ip_count; j++)
+			claim(l, w, &w->ips[j], diags);
+	}
+	for (size_t i = 0; i < f->policy_count; i++) {
+		if (!live_in_force(l, f->policies[i]))
+			continue;
+		insert(&all, &m->policy_count, &l->policy_cap, f->policies[i],
+		    load_policy_cmp);
+		policies = true;
+	}
+	m->workloads = (struct workload **)workloads;
+	m->policies = (struct policy **)all;
+	return policies;
+}

@@ -1,0 +1,199 @@
+#include "tests/property/edits.h"
+
+#include <string.h>
+
+/* ---- documents ---- */
+
+static struct str
+line_after(struct str text, const char *key)
+{
+	while (text.ptr != NULL) {
+		struct str line = str_split(&text, '\n');
+
+		if (str_starts(line, str_from(key)))
+			return str_slice(line, strlen(key), line.len);
+	}
+	return (struct str){0};
+}
+
+static void
+add_document(struct editor *s, struct documents *docs, struct str part, struct str text)
+{
+	struct str copy = str_dup(s->arena, text);
+	struct str kind = line_after(copy, "kind: ");
+	struct str meta = line_after(copy, "metadata: {");
+	size_t end = 0;
+
+	if (kind.ptr == NULL || docs->count == DOCUMENTS_MAX)
+		return;
+	while (end < meta.len && meta.ptr[end] != '}' &&
+	       !str_starts(str_slice(meta, end, meta.len), STR(", labels")))
+		end++;
+	docs->items[docs->count++] = (struct document){
+	    .name =
+		STR_CONCAT(s->arena, part, STR("/"), line_after(text, "apiVersion: "),
+		    STR(" "), kind, STR(" "), str_slice(meta, 0, end), STR(".yaml")),
+	    .kind = kind,
+	    .text = copy,
+	};
+}
+
+static void
+split_documents(
+    struct editor *s, struct documents *docs, struct str part, struct str text)
+{
+	while (text.len > 0) {
+		size_t from = str_starts(text, STR("---\n")) ? 4 : 0, at = from;
+
+		while (at < text.len &&
+		       !str_starts(str_slice(text, at, text.len), STR("---\n")))
+			at = str_find(text, '\n', at) + 1;
+		add_document(s, docs, part, str_slice(text, from, at));
+		text = str_slice(text, at, text.len);
+	}
+}
+
+/* A random cluster with as many clusters as the series has; or, first, with any. */
+void
+editor_roll(struct editor *s, struct documents *docs, bool first)
+{
+	struct cluster_texts texts;
+	bool again;
+
+	do {
+		memset(&texts, 0, sizeof(texts));
+		cluster_print(&texts, &s->dice);
+		again = !first && texts.clusters != s->clusters;
+		if (!again) {
+			s->clusters = texts.clusters;
+			docs->count = 0;
+			split_documents(s, docs, STR("tree"), buf_str(&texts.tree));
+			for (unsigned i = 0; i < texts.clusters; i++)
+				split_documents(s, docs, str_from(cluster_names[i]),
+				    buf_str(&texts.kube[i]));
+		}
+		buf_free(&texts.tree);
+		for (unsigned i = 0; i < CLUSTER_MAX; i++)
+			buf_free(&texts.kube[i]);
+	} while (again);
+}
+
+/* ---- edits ---- */
+
+static size_t
+find_document(const struct documents *docs, struct str name)
+{
+	for (size_t i = 0; i < docs->count; i++) {
+		if (str_eq(docs->items[i].name, name))
+			return i;
+	}
+	return docs->count;
+}
+
+bool
+document_is_fixed(const struct document *doc)
+{
+	return str_is(doc->kind, "Namespace") || str_is(doc->kind, "Node");
+}
+
+/* Other labels for a namespace or a node. */
+static struct str
+relabel(struct editor *s, struct str text)
+{
+	char *copy = arena_strndup(s->arena, text.ptr, text.len);
+	char *at = strstr(copy, "team: t");
+
+	if (at == NULL)
+		at = strstr(copy, "zone: z");
+	if (at != NULL)
+		at[7] = (char)('0' + dice_roll(&s->dice, 3));
+	return (struct str){copy, text.len};
+}
+
+/* Edits `docs`; the name of the document that was taken, put or changed. */
+struct document
+editor_edit(struct editor *s, struct documents *docs)
+{
+	static struct documents other;
+	struct document doc = docs->items[dice_roll(&s->dice, (unsigned)docs->count)];
+	size_t at = find_document(docs, doc.name);
+
+	if (document_is_fixed(&doc)) {
+		docs->items[at].text = relabel(s, doc.text);
+		return doc;
+	}
+	if (dice_roll(&s->dice, 3) == 0) {
+		docs->items[at] = docs->items[--docs->count];
+		return doc;
+	}
+	editor_roll(s, &other, false);
+	doc = other.items[dice_roll(&s->dice, (unsigned)other.count)];
+	at = find_document(docs, doc.name);
+	if (at == docs->count && docs->count < DOCUMENTS_MAX)
+		docs->count++;
+	if (at < docs->count)
+		docs->items[at] = doc;
+	return doc;
+}
+
+/* ---- comparing ---- */
+
+static bool
+same_loc(struct loc a, struct loc b)
+{
+	if (a.source == NULL || b.source == NULL)
+		return a.source == b.source;
+	return str_eq(a.source->name, b.source->name) && a.line == b.line &&
+	       a.col == b.col && a.end_col == b.end_col;
+}
+
+bool
+same_content(const struct table_content *a, const struct table_content *b)
+{
+	struct buf one = {0}, two = {0};
+	bool same = true;
+
+	table_print_json(&one, a);
+	table_print_json(&two, b);
+	same = str_eq(buf_str(&one), buf_str(&two));
+	buf_free(&one);
+	buf_free(&two);
+	for (size_t i = 0; i < SET_COUNT && same; i++) {
+		same = a->element_count[i] == b->element_count[i];
+		for (size_t j = 0; j < a->element_count[i] && same; j++)
+			same = table_element_equal(
+				   &a->elements[i][j], &b->elements[i][j]) &&
+			       same_loc(a->elements[i][j].loc, b->elements[i][j].loc);
+	}
+	return same;
+}
+
+/* before - removed + added == after, in the order of elements. */
+bool
+delta_leads(const struct compile_delta *d, enum table_set_id set,
+    const struct table_content *before, const struct table_content *after)
+{
+	const struct table_element *old = before->elements[set];
+	const struct table_element *now = after->elements[set];
+	size_t gone = 0, new = 0, i = 0, j = 0;
+
+	while (i < before->element_count[set] || j < after->element_count[set]) {
+		if (i < before->element_count[set] && gone < d->removed_count[set] &&
+		    table_element_equal(&old[i], &d->removed[set][gone])) {
+			gone++;
+			i++;
+		} else if (j < after->element_count[set] && new < d->added_count[set] &&
+			   table_element_equal(&now[j], &d->added[set][new])) {
+			new ++;
+			j++;
+		} else if (i < before->element_count[set] &&
+			   j < after->element_count[set] &&
+			   table_element_equal(&old[i], &now[j])) {
+			i++;
+			j++;
+		} else {
+			return false;
+		}
+	}
+	return gone == d->removed_count[set] && new == d->added_count[set];
+}

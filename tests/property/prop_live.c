@@ -1,0 +1,331 @@
+/*
+ * A model that is kept up source by source against loading all of them anew: a random
+ * cluster, a document to a source, and a series of random edits, each of one document or of
+ * a few at once. After each the content of the state that was told equals what compiling a
+ * new load of all the sources gives, byte for byte with the places of elements; what is
+ * refused, or beyond an edit, leaves everything as it was. Questions to the state are
+ * answered as its content says.
+ * Options: --cases N (series) --edits N (of each) --seed S. What fails is printed.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy-lang/live.h"
+#include "policy-lang/load.h"
+#include "policy-lang/table_walk.h"
+#include "tests/property/edits.h"
+
+#define CASES_DEFAULT 60
+#define EDITS_DEFAULT 25
+
+struct series {
+	uint64_t seed;
+	struct arena *arena; /* of the series */
+	struct editor editor;
+	struct documents docs; /* as the live model has them */
+	struct model_options model_options;
+	struct compile_options options;
+	struct ip_prefix gates[2];
+	struct arena *base; /* of the live model */
+	struct live *live;
+	struct compile_state *state;
+	struct table_content content;
+	unsigned long edits, quick, anew, beyond, refused;
+};
+
+static const struct {
+	struct str name, path;
+} clusters[CLUSTER_MAX] = {{{"east", 4}, {"east", 4}}, {{"west", 4}, {"west", 4}}};
+
+static bool
+fail(const struct series *s, const char *what)
+{
+	(void)fprintf(stderr, "seed %llu, edit %lu: %s\n", (unsigned long long)s->seed,
+	    s->edits, what);
+	for (size_t i = 0; i < s->docs.count; i++)
+		(void)fprintf(stderr, "---\n# %.*s\n%.*s",
+		    STR_ARG(s->docs.items[i].name), STR_ARG(s->docs.items[i].text));
+	return false;
+}
+
+static struct bundle
+bundle_of(struct arena *arena, const struct documents *docs)
+{
+	struct source *sources = ARENA_ARRAY(arena, docs->count, struct source);
+
+	for (size_t i = 0; i < docs->count; i++)
+		sources[i] = (struct source){docs->items[i].name, docs->items[i].text};
+	return (struct bundle){sources, docs->count};
+}
+
+/* Loads all of it anew. */
+static bool
+begin(struct series *s, const struct documents *docs)
+{
+	struct diag_list diags;
+	struct bundle *bundle;
+	struct live *live;
+	struct arena *base = arena_new();
+
+	diag_list_init(&diags, base);
+	bundle = ARENA_NEW(base, struct bundle);
+	*bundle = bundle_of(base, docs);
+	live = live_load(base, bundle, &s->model_options, &diags);
+	if (live == NULL) {
+		arena_free(base);
+		return false;
+	}
+	compile_state_free(s->state);
+	live_free(s->live);
+	arena_free(s->base);
+	s->base = base;
+	s->live = live;
+	s->docs = *docs;
+	s->state = compile_state_new(live_model(live), &s->options, &diags);
+	return s->state != NULL;
+}
+
+/* ---- comparing ---- */
+
+/* Some keys that are there, and some that are not. */
+static bool
+answers_as(struct series *s, const struct table_content *content)
+{
+	for (unsigned set = 0; set < SET_COUNT; set++) {
+		for (size_t i = 0; i < content->element_count[set]; i++) {
+			struct table_element key = content->elements[set][i], found;
+			const struct table_element *e;
+
+			if (set != SET_RULES && dice_roll(&s->editor.dice, 2) == 0)
+				key.addr[3] ^= (uint8_t)dice_roll(&s->editor.dice, 4);
+			if (key.proto != 0 && dice_roll(&s->editor.dice, 4) == 0)
+				key.port_lo ^= 1;
+			e = table_find(content, (enum table_set_id)set, &key);
+			if (compile_state_find(s->state, (enum table_set_id)set, &key,
+				&found) != (e != NULL) ||
+			    (e != NULL && !table_element_equal(e, &found)))
+				return fail(s, "a question is answered otherwise");
+		}
+	}
+	return true;
+}
+
+static bool
+check(struct series *s, const struct compile_delta *delta)
+{
+	struct arena *scratch = arena_new();
+	struct bundle bundle = bundle_of(scratch, &s->docs);
+	struct table_content expected, now;
+	size_t counts[SET_COUNT];
+	struct diag_list diags;
+	struct model *m;
+	bool ok = true;
+
+	diag_list_init(&diags, scratch);
+	if (!model_load(scratch, &bundle, &s->model_options, &diags, &m) ||
+	    !compile_node(scratch, m, &s->options, &diags, &expected)) {
+		ok = fail(s, "was taken, but a whole load refuses it");
+		goto out;
+	}
+	if (m->workload_count != live_model(s->live)->workload_count ||
+	    m->policy_count != live_model(s->live)->policy_count ||
+	    m->audit_count != live_model(s->live)->audit_count)
+		ok = fail(s, "other objects than a whole load");
+	compile_state_content(s->state, s->arena, &now);
+	compile_state_counts(s->state, counts);
+	if (ok && !same_content(&expected, &now))
+		ok = fail(s, "another content than a whole load");
+	for (unsigned i = 0; i < SET_COUNT && ok; i++) {
+		if (!delta->anew &&
+		    !delta_leads(delta, (enum table_set_id)i, &s->content, &now))
+			ok = fail(s, "the difference leads elsewhere");
+		if (counts[i] != now.element_count[i])
+			ok = fail(s, "counts wrong");
+	}
+	ok = ok && answers_as(s, &now);
+	s->content = now;
+out:
+	arena_free(scratch);
+	return ok;
+}
+
+/* ---- edits ---- */
+
+static bool
+commit(struct series *s, struct live_edit *edit, const struct documents *after,
+    bool *out_committed)
+{
+	struct compile_delta delta;
+	struct compile_change *changes;
+	struct diag_list diags;
+	size_t count;
+
+	diag_list_init(&diags, s->arena);
+	*out_committed = live_commit(edit, s->arena, &diags, &changes, &count);
+	if (!*out_committed)
+		return true;
+	s->docs = *after;
+	s->edits++;
+	compile_state_advance(
+	    s->state, s->arena, live_model(s->live), changes, count, &diags, &delta);
+	if (delta.anew) {
+		compile_state_free(s->state);
+		live_settle(s->live);
+		s->state = compile_state_new(live_model(s->live), &s->options, &diags);
+		if (s->state == NULL)
+			return fail(s, "does not compile");
+		s->anew++;
+	} else {
+		s->quick++;
+	}
+	live_sweep(s->live);
+	return check(s, &delta);
+}
+
+/* A document of mistakes now and then. */
+static struct str
+spoil(struct series *s, struct str text)
+{
+	if (dice_roll(&s->editor.dice, 20) != 0)
+		return text;
+	return STR_CONCAT(s->arena, text, STR("unknownField: 1\n"));
+}
+
+/* Mostly of what an edit is not beyond. */
+static struct document
+roll_edit(struct series *s, struct documents *edited)
+{
+	static struct documents before;
+	struct document doc;
+
+	before = *edited;
+	do {
+		*edited = before;
+		doc = editor_edit(&s->editor, edited);
+	} while (document_is_fixed(&doc) && dice_roll(&s->editor.dice, 8) != 0);
+	return doc;
+}
+
+static bool
+one_edit(struct series *s)
+{
+	static struct documents edited;
+	const struct compile_delta whole = {.anew = true};
+	struct live_edit *edit = live_edit_new(s->live);
+	enum live_answer answer = LIVE_READ;
+	unsigned steps = dice_roll(&s->editor.dice, 4) == 0 ? 3 : 1;
+	struct diag_list diags;
+	bool committed = false, ok = true;
+
+	edited = s->docs;
+	diag_list_init(&diags, s->arena);
+	for (unsigned i = 0; i < steps && answer == LIVE_READ; i++) {
+		struct document doc = roll_edit(s, &edited);
+		struct str text = {0};
+
+		for (size_t j = 0; j < edited.count; j++) {
+			if (!str_eq(edited.items[j].name, doc.name))
+				continue;
+			text = edited.items[j].text = spoil(s, edited.items[j].text);
+		}
+		answer = live_read(edit, doc.name, text, &diags);
+	}
+	if (answer == LIVE_READ)
+		ok = commit(s, edit, &edited, &committed);
+	live_edit_free(edit);
+	if (committed || !ok)
+		return ok;
+	if (answer == LIVE_REFUSED) {
+		if (begin(s, &edited))
+			return fail(s, "refused what a whole load takes");
+		s->refused++;
+		return check(s, &whole); /* as it was */
+	}
+	ok = check(s, &whole); /* as it was */
+	if (!ok || !begin(s, &edited))
+		return ok; /* or a whole load refuses it, too */
+	s->beyond++;
+	return check(s, &whole);
+}
+
+static bool
+run_series(struct series *s, uint64_t edits)
+{
+	const struct compile_delta whole = {.anew = true};
+	static struct documents docs;
+	bool ok;
+
+	do {
+		editor_roll(&s->editor, &docs, true);
+		s->model_options = (struct model_options){
+		    .clusters = (const void *)clusters,
+		    .cluster_count = s->editor.clusters,
+		};
+		s->options = (struct compile_options){
+		    .node =
+			s->editor.clusters != 0 ? STR("east/node-0") : STR("node-0"),
+		    .settings = {.log_group = 100},
+		    .workload_networks = s->gates,
+		    .workload_network_count =
+			dice_roll(&s->editor.dice, 2) == 0 ? 2 : 0,
+		};
+	} while (!begin(s, &docs));
+	ok = check(s, &whole);
+	for (uint64_t i = 0; i < edits && ok; i++)
+		ok = one_edit(s);
+	compile_state_free(s->state);
+	live_free(s->live);
+	arena_free(s->base);
+	return ok;
+}
+
+static bool
+read_number(const char *text, uint64_t *out)
+{
+	return text != NULL && str_to_u64(str_from(text), UINT32_MAX, out);
+}
+
+int
+main(int argc, char **argv)
+{
+	uint64_t cases = CASES_DEFAULT, seed = dice_random_seed();
+	uint64_t edits = EDITS_DEFAULT, done = 0;
+	static struct series s;
+	unsigned long quick = 0, anew = 0, beyond = 0, refused = 0;
+	bool ok = true;
+
+	for (int i = 1; i < argc; i += 2) {
+		uint64_t *number = strcmp(argv[i], "--cases") == 0   ? &cases
+				   : strcmp(argv[i], "--seed") == 0  ? &seed
+				   : strcmp(argv[i], "--edits") == 0 ? &edits
+								     : NULL;
+
+		if (number == NULL || !read_number(argv[i + 1], number)) {
+			(void)fprintf(stderr,
+			    "usage: %s [--cases N] [--seed S] [--edits N]\n", argv[0]);
+			return 2;
+		}
+	}
+	for (; done < cases && ok; done++) {
+		memset(&s, 0, sizeof(s));
+		s.seed = seed + done;
+		s.arena = s.editor.arena = arena_new();
+		dice_init(&s.editor.dice, s.seed);
+		if (!ip_prefix_parse(STR("10.1.0.0/16"), &s.gates[0], NULL) ||
+		    !ip_prefix_parse(STR("fd00:1::/64"), &s.gates[1], NULL))
+			return 2;
+		ok = run_series(&s, edits);
+		quick += s.quick;
+		anew += s.anew;
+		beyond += s.beyond;
+		refused += s.refused;
+		arena_free(s.arena);
+	}
+	(void)printf("%llu series from seed %llu: edits: %lu quick, %lu compiled anew, "
+		     "%lu loaded whole, %lu refused\n",
+	    (unsigned long long)done, (unsigned long long)seed, quick, anew, beyond,
+	    refused);
+	/* A run that always begins again, or never must, is no test. */
+	return ok && quick > beyond && anew != 0 && refused != 0 ? 0 : 1;
+}
