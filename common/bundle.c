@@ -171,6 +171,12 @@ is_policy_name(struct str name)
 	       str_ends(name, STR(".json"));
 }
 
+bool
+bundle_takes_name(struct str name)
+{
+	return is_policy_name(name) && !is_leftover(name);
+}
+
 /* A ConfigMap's volume shows its directories as links into "..data", which is itself a
  * link that is replaced when the map changes. */
 static bool

@@ -27,6 +27,9 @@ struct bundle {
 MUST_CHECK bool bundle_read(struct arena *arena, const char *const *paths,
     size_t path_count, struct diag_list *diags, struct bundle *out_bundle);
 
+/* Whether a file of that name (the last step of its path) is taken from a directory. */
+MUST_CHECK bool bundle_takes_name(struct str name);
+
 /* Writes the bundle to a sealed memfd; the caller closes *out_fd. */
 MUST_CHECK int bundle_seal(const struct bundle *bundle, int *out_fd, struct err *err);
 /* Reads one back into the arena. Refuses one that is not sealed, or malformed. */

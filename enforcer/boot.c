@@ -63,6 +63,7 @@ close_networks(struct arena *arena, const struct enforcer_config *config)
 	struct engine_settings settings = {0};
 	struct buf body = {0};
 	struct proc_reader r = {.ok = true};
+	struct table_content content;
 	struct program *program;
 	struct err err = ERR_INIT;
 	bool made;
@@ -75,11 +76,13 @@ close_networks(struct arena *arena, const struct enforcer_config *config)
 		base_die("settings");
 	buf_free(&body);
 	program = program_make_skeleton(&settings);
-	if (!program->ok)
+	if (!program->ok) {
 		rc = err_set(&err, ERR_LIMIT, "cannot make the closed table");
-	else
-		rc = apply_unless_there(
-		    arena, &program->content, config->own_table, &made, &err);
+	} else {
+		program_content(program, arena, MIDSTREAM_RESET, &content);
+		rc =
+		    apply_unless_there(arena, &content, config->own_table, &made, &err);
+	}
 	if (rc == 0)
 		log_info(made ? "closed" : "table-kept", "networks=%zu",
 		    settings.workload_network_count);

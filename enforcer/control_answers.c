@@ -72,8 +72,10 @@ add_source(struct buf *out, const struct settings_source *settings,
 static void
 add_program(struct buf *out, const struct program *p)
 {
+	size_t counts[SET_COUNT];
 	bool first = true;
 
+	program_counts(p, counts);
 	add_number(out, "generation", p->number);
 	add_time(out, "since", p->since);
 	add_number(out, "workloads", p->model->workload_count);
@@ -81,13 +83,13 @@ add_program(struct buf *out, const struct program *p)
 	add_number(out, "policies", p->model->policy_count);
 	add_number(out, "auditPolicies", p->model->audit_count);
 	add_number(out, "namespaces", p->model->ns_count);
-	add_number(out, "rules", p->content.rule_chain_count);
+	add_number(out, "rules", p->real.chain_count);
 	buf_add_cstr(out, ",\"elements\":{");
 	for (size_t i = 0; i < SET_COUNT; i++) {
-		if (p->content.element_count[i] == 0)
+		if (counts[i] == 0)
 			continue;
 		buf_printf(out, "%s\"%s\":%zu", first ? "" : ",", table_sets[i].name,
-		    p->content.element_count[i]);
+		    counts[i]);
 		first = false;
 	}
 	buf_add_char(out, '}');
@@ -391,8 +393,8 @@ control_answer_diff(struct engine *e, const struct proc_msg *answer, struct buf 
 					      ? str_from(o.detail)
 					      : STR("the table cannot be read now"));
 	} else {
-		size_t count =
-		    plan_compare(&o.table, &e->apply.current->content, &visitor);
+		struct table_content desired = engine_apply_desired(e, arena);
+		size_t count = plan_compare(&o.table, &desired, &visitor);
 		bool rules_same =
 		    e->apply.digest_known &&
 		    memcmp(e->apply.digest, o.digest, sizeof(o.digest)) == 0;

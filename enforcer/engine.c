@@ -43,6 +43,7 @@ move_sources(struct engine *e, const struct engine_settings *old)
 		if (before[i].bundle_fd >= 0)
 			(void)close(before[i].bundle_fd); /* only read from */
 		arena_free(before[i].arena);
+		engine_edits_forgive(&before[i]);
 	}
 }
 
@@ -60,6 +61,7 @@ on_settings(struct engine *e, struct proc_msg *msg)
 		return false;
 	}
 	e->settings = settings;
+	engine_edits_forget(e); /* sources that were edited come again as a whole */
 	move_sources(e, &old);
 	arena_free(e->settings_arena);
 	e->settings_arena = arena;
@@ -88,6 +90,33 @@ on_source(struct engine *e, struct proc_msg *msg)
 	else
 		engine_source_arrived(e, index, link_take_fd(msg));
 	return true;
+}
+
+static bool
+on_source_edit(struct engine *e, struct proc_msg *msg)
+{
+	struct queued_edit edit = {.arena = arena_new_sized(1024)};
+	struct proc_reader r;
+	uint32_t count;
+
+	proc_reader_init(&r, msg);
+	edit.source = proc_get_u32(&r);
+	count = proc_get_u32(&r);
+	if (count > msg->len / sizeof(uint32_t))
+		goto refused;
+	edit.gone = ARENA_ARRAY(edit.arena, count, struct str);
+	for (uint32_t i = 0; i < count; i++)
+		edit.gone[i] = str_dup(edit.arena, proc_get_str(&r));
+	edit.gone_count = count;
+	if (!proc_reader_done(&r) || edit.source >= e->settings.source_count ||
+	    msg->fd_count == 0)
+		goto refused;
+	edit.bundle_fd = link_take_fd(msg);
+	engine_source_edited(e, &edit);
+	return true;
+refused:
+	arena_free(edit.arena);
+	return false;
 }
 
 static bool
@@ -185,6 +214,7 @@ static const struct {
     {MSG_SETTINGS, on_settings},
     {MSG_STOP, on_stop},
     {MSG_SOURCE, on_source},
+    {MSG_SOURCE_EDIT, on_source_edit},
     {MSG_KERNEL_LINK, on_kernel_link},
     {MSG_AUDIT_LINK, on_audit_link},
     {MSG_FLOW_FILE, on_flow_file},
@@ -310,6 +340,7 @@ finish(struct engine *e)
 	(void)uv_run(
 	    &e->loop, UV_RUN_DEFAULT); /* a run of the loader, closing handles */
 	engine_load_fini(e);
+	engine_edits_fini(e);
 	engine_apply_fini(e);
 	(void)uv_run(&e->loop, UV_RUN_DEFAULT);
 	(void)uv_loop_close(&e->loop); /* everything is closed */

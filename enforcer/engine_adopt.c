@@ -123,7 +123,7 @@ allowed(const struct engine *e, const struct nflog_packet *p, bool backwards)
 
 	/* What the node itself began is never judged. */
 	return (backwards && p->to_node) ||
-	       table_walk(&e->apply.in_force, &packet).accept;
+	       program_walk(e->apply.current, &packet).accept;
 }
 
 /* ---- asking ---- */

@@ -4,6 +4,7 @@
  * leaves the former one as it is, because a batch is one transaction.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -11,11 +12,14 @@
 #include "common/log.h"
 #include "enforcer/blob.h"
 #include "enforcer/engine_state.h"
+#include "enforcer/plan_delta.h"
 
 #define RETRY_FIRST_MS 250
 #define RETRY_MOST_MS  30000
 #define COLD_CHUNK     20000 /* elements: some tens of milliseconds of the kernel's */
-#define STALE_MOST     3     /* commits that came too late; then make it all anew */
+#define LOG_NS         UINT64_C(1000000000)
+#define LOG_MOST       10 /* changes, in so long */
+#define STALE_MOST     3  /* commits that came too late; then make it all anew */
 
 /* ---- names and records ---- */
 
@@ -45,7 +49,7 @@ audit_change(
 	    .number = p->number != 0 ? p->number : a->programs + 1,
 	    .workloads = p->local_workloads,
 	    .policies = p->model->policy_count,
-	    .rules = p->content.rule_chain_count,
+	    .rules = p->real.chain_count,
 	    .now = walltime_now(),
 	};
 	struct buf line = {0};
@@ -93,6 +97,13 @@ put_back(struct engine *e)
 	struct engine_apply *a = &e->apply;
 	struct program *p = a->pending;
 
+	/* Current is what is not in the kernel: all of it is made again. */
+	if (a->changed) {
+		a->table_known = false;
+		(void)snprintf(
+		    a->reason, sizeof(a->reason), "a change could not be made alone");
+	}
+	a->again = false;
 	a->pending = NULL;
 	a->phase = APPLY_IDLE;
 	if (p == a->current)
@@ -117,16 +128,25 @@ tell_ready(struct engine *e)
 }
 
 static void
-log_applied(const struct engine *e)
+log_applied(struct engine *e)
 {
-	const struct engine_apply *a = &e->apply;
+	struct engine_apply *a = &e->apply;
 	const struct program *p = a->current;
+	monotime_t now = monotime_now();
+	enum log_level level = LOG_INFO;
 
-	log_info(a->current->skeleton ? "closed" : "program-applied",
+	/* Of many changes in a row not every one. */
+	if (now.ns >= a->log_until.ns) {
+		a->log_until.ns = now.ns + LOG_NS;
+		a->logged = 0;
+	}
+	if (a->changed && ++a->logged > LOG_MOST)
+		level = LOG_DEBUG;
+	log_write(level, a->current->skeleton ? "closed" : "program-applied",
 	    "generation=%llu workloads=%zu policies=%zu rules=%zu operations=%zu%s "
 	    "load-us=%llu compile-us=%llu commit-us=%llu",
 	    (unsigned long long)p->number, p->local_workloads, p->model->policy_count,
-	    p->content.rule_chain_count, a->last_ops, a->whole ? " whole=true" : "",
+	    p->real.chain_count, a->last_ops, a->whole ? " whole=true" : "",
 	    (unsigned long long)p->load_us, (unsigned long long)p->compile_us,
 	    (unsigned long long)a->last_apply_us);
 }
@@ -192,13 +212,27 @@ finish_heal(struct engine *e)
 	a->drift = false;
 }
 
+/* What became of a program that is no longer current. */
+static void
+drop_recompiled(struct engine_apply *a)
+{
+	if (a->recompiled != NULL)
+		program_recompiled_free(a->recompiled);
+	free(a->recompiled);
+	a->recompiled = NULL;
+}
+
 static void
 take_over(struct engine *e)
 {
 	struct engine_apply *a = &e->apply;
 
-	program_free(a->current);
+	if (a->pending != a->current) {
+		drop_recompiled(a);
+		program_free(a->current);
+	}
 	a->current = a->pending;
+	program_sweep(a->current);
 	if (!a->current->skeleton)
 		a->current->number = ++a->programs;
 	a->current->since = walltime_now();
@@ -234,10 +268,12 @@ committed(struct engine *e, uint32_t generation)
 	finish_heal(e);
 	if (some_op(a, changes_policy))
 		engine_cut_want(e);
-	if (a->pending != a->current)
-		take_over(e);
-	a->in_force = a->current->content;
 	a->midstream = a->pending_midstream;
+	if (a->pending != a->current || a->changed)
+		take_over(e);
+	a->changed = a->again = false;
+	a->stages.count = 0;
+	arena_reset(a->plan_arena);
 	if (!a->current->skeleton)
 		engine_adopt_committed(e);
 	a->pending = NULL;
@@ -281,6 +317,14 @@ came_too_late(struct engine *e)
 
 	a->stale_total++;
 	a->suspect = true;
+	/* The batches say what changes in a table that others have not changed. */
+	if (a->changed && !a->delta.anew && !a->heal && a->stale < STALE_MOST) {
+		a->stale++;
+		a->again = true;
+		a->phase = APPLY_IDLE;
+		a->pending = NULL;
+		return;
+	}
 	if (++a->stale > STALE_MOST || a->stage != 0)
 		a->table_known = false;
 	put_back(e);
@@ -326,9 +370,8 @@ on_applied(struct engine *e, const struct proc_msg *msg, void *arg)
 
 /* Nothing is in force that would have to go on: what is large comes bit by bit. */
 static bool
-is_cold(const struct engine *e)
+is_cold(const struct engine *e, const struct table_content *to)
 {
-	const struct table_content *to = &e->apply.pending->content;
 	size_t count = 0;
 
 	for (size_t set = 0; set < SET_COUNT; set++)
@@ -337,21 +380,32 @@ is_cold(const struct engine *e)
 	       (e->apply.current == NULL || e->apply.current->skeleton);
 }
 
+static bool
+can_go_on(const struct engine_apply *a)
+{
+	return a->table_known && a->current != NULL && !a->heal;
+}
+
+/* Another program, or the same with other mid-stream; `before` is what is in force, if it is
+ * not what current says. */
 static void
-make_plan(struct engine *e)
+make_plan(struct engine *e, const struct table_content *before)
 {
 	struct engine_apply *a = &e->apply;
-	const struct table_content *from = NULL;
+	struct arena *arena = a->plan_arena;
+	struct table_content from, to;
 
-	if (a->table_known && a->current != NULL && !a->heal)
-		from = &a->in_force;
-	arena_reset(a->plan_arena);
-	if (from == NULL && is_cold(e))
-		plan_cold(a->plan_arena, &a->pending->content, COLD_CHUNK, &a->stages);
+	program_content(a->pending, arena, a->pending_midstream, &to);
+	a->whole = !can_go_on(a);
+	if (!a->whole && before != NULL)
+		from = *before;
+	else if (!a->whole)
+		program_content(a->current, arena, a->midstream, &from);
+	if (a->whole && is_cold(e, &to))
+		plan_cold(arena, &to, COLD_CHUNK, &a->stages);
 	else
-		plan_at_once(a->plan_arena, from, &a->pending->content, &a->stages);
+		plan_at_once(arena, a->whole ? NULL : &from, &to, &a->stages);
 	a->stage = 0;
-	a->whole = from == NULL;
 	/* What others have done to a table is best undone by making another. */
 	if (a->whole && !a->drift && a->stages.count == 1)
 		a->stages.batches[0].ops[0].kind = OP_RESTORE;
@@ -367,8 +421,9 @@ send_batch(struct engine *e)
 	int rc;
 
 	op_encode(&data, &a->stages.batches[a->stage]);
-	/* A table made anew replaces whatever is there. */
-	proc_put_u32(&body, a->whole ? 0 : a->generation);
+	/* A table made anew replaces whatever is there; one that is owned is as we left
+	 * it, whatever others do elsewhere. */
+	proc_put_u32(&body, a->whole || e->kernel.owned ? 0 : a->generation);
 	rc = blob_put(&body, buf_str(&data), &fd, &err);
 	if (a->stage == 0)
 		a->sent = monotime_now();
@@ -395,7 +450,7 @@ audit_first(struct engine *e)
 	struct engine_apply *a = &e->apply;
 
 	if (!e->settings.audit_required || a->pending->skeleton ||
-	    a->pending == a->current)
+	    (a->pending == a->current && !a->changed))
 		return true;
 	a->audit_ticket = audit_change(e, "RequestReceived", "", false, true);
 	a->phase = APPLY_AUDIT;
@@ -423,15 +478,12 @@ engine_apply_audited(struct engine *e, uint64_t ticket, bool ok)
 	engine_apply_retry(e);
 }
 
+/* Commits what has been planned. */
 static void
-begin(struct engine *e, struct program *p)
+begin_planned(struct engine *e)
 {
 	struct engine_apply *a = &e->apply;
 
-	a->pending = p;
-	a->pending_midstream = engine_adopt_midstream(e);
-	program_set_midstream(p, a->pending_midstream);
-	make_plan(e);
 	if (getrandom(a->audit_id, sizeof(a->audit_id), 0) !=
 	    (ssize_t)sizeof(a->audit_id))
 		base_die("getrandom");
@@ -444,13 +496,94 @@ begin(struct engine *e, struct program *p)
 		send_batch(e);
 }
 
+static void
+begin(struct engine *e, struct program *p)
+{
+	struct engine_apply *a = &e->apply;
+
+	arena_reset(a->plan_arena);
+	a->pending = p;
+	a->pending_midstream = engine_adopt_midstream(e);
+	make_plan(e, NULL);
+	begin_planned(e);
+}
+
+void
+engine_apply_changed(
+    struct engine *e, const struct compile_delta *delta, monotime_t arrived)
+{
+	struct engine_apply *a = &e->apply;
+
+	a->pending = a->current;
+	a->pending_midstream = a->midstream;
+	a->changed = true;
+	a->delta = *delta;
+	a->current->arrived = arrived;
+	a->whole = false;
+	a->stage = 0;
+	a->stages.count = 1;
+	a->stages.batches = ARENA_NEW(a->plan_arena, struct op_batch);
+	plan_delta(a->plan_arena, a->current->real.state, &a->current->options.settings,
+	    delta, a->stages.batches);
+	begin_planned(e);
+}
+
+static void
+begin_recompiled(struct engine *e)
+{
+	struct engine_apply *a = &e->apply;
+	struct table_content before;
+
+	arena_reset(a->plan_arena);
+	program_content(a->current, a->plan_arena, a->midstream, &before);
+	program_take(a->current, a->recompiled);
+	free(a->recompiled);
+	a->recompiled = NULL;
+	a->current->arrived = a->recompiled_arrived;
+	a->changed = true;
+	a->delta = (struct compile_delta){.anew = true};
+	a->pending = a->current;
+	a->pending_midstream = engine_adopt_midstream(e);
+	make_plan(e, &before);
+	begin_planned(e);
+}
+
+void
+engine_apply_recompiled(
+    struct engine *e, struct program_recompiled *r, monotime_t arrived)
+{
+	struct engine_apply *a = &e->apply;
+
+	a->recompiled = xmalloc(sizeof(*r));
+	*a->recompiled = *r;
+	a->recompiled_arrived = arrived;
+	engine_apply_step(e);
+}
+
+struct table_content
+engine_apply_desired(const struct engine *e, struct arena *arena)
+{
+	const struct engine_apply *a = &e->apply;
+	struct table_content content;
+
+	program_content(a->current, arena, a->midstream, &content);
+	if (a->again)
+		plan_undo(arena, &a->delta, &content);
+	return content;
+}
+
 /* ---- what next ---- */
+
+static bool
+audit_blocks(const struct engine *e)
+{
+	return e->settings.audit_required && !e->audit.writable;
+}
 
 static bool
 audit_holds(const struct engine *e)
 {
-	return e->settings.audit_required && !e->apply.candidate->skeleton &&
-	       !e->audit.writable;
+	return audit_blocks(e) && !e->apply.candidate->skeleton;
 }
 
 static bool
@@ -467,15 +600,33 @@ wants_commit(const struct engine *e)
 	       (e->apply.candidate != NULL && !audit_holds(e));
 }
 
+static bool
+take_edits(struct engine *e)
+{
+	if (e->apply.recompiled != NULL || e->edits.count == 0)
+		return false;
+	if (!audit_blocks(e))
+		return engine_edits_take(e);
+	if (e->audit.told && !e->edits.held)
+		log_error("program-held", "detail=\"the audit log cannot be written\"");
+	e->edits.held = true;
+	return false;
+}
+
 void
 engine_apply_step(struct engine *e)
 {
 	struct engine_apply *a = &e->apply;
 
+	engine_edits_catch_up(e);
 	if (a->phase != APPLY_IDLE || e->stopping || !engine_kernel_connected(e))
 		return;
 	if (a->suspect) {
 		engine_apply_look(e);
+	} else if (a->again && !a->heal) {
+		a->again = false;
+		a->pending = a->current;
+		send_batch(e);
 	} else if (wants_commit(e) && monotime_now().ns < a->commit_after.ns) {
 		engine_apply_step_after(e, RETRY_FIRST_MS);
 	} else if (a->candidate != NULL && !audit_holds(e)) {
@@ -485,7 +636,9 @@ engine_apply_step(struct engine *e)
 		begin(e, p);
 	} else if (a->heal || wants_midstream(e)) {
 		begin(e, a->current);
-	} else if (a->verify) {
+	} else if (a->recompiled != NULL && !audit_blocks(e)) {
+		begin_recompiled(e);
+	} else if (!take_edits(e) && a->verify) {
 		engine_apply_look(e);
 	}
 }
@@ -550,6 +703,7 @@ engine_apply_fini(struct engine *e)
 
 	if (a->pending != a->current)
 		program_free(a->pending);
+	drop_recompiled(a);
 	program_free(a->candidate);
 	program_free(a->current);
 	arena_free(a->plan_arena);

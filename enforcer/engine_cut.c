@@ -80,7 +80,7 @@ is_forbidden(struct engine *e, const struct connection *c, uint32_t *out_number)
 	    .dport = c->judged.dst_port,
 	    .hook = c->to_node ? HOOK_INPUT : HOOK_FORWARD,
 	};
-	struct table_verdict v = table_walk(&e->apply.in_force, &first);
+	struct table_verdict v = program_walk(e->apply.current, &first);
 	struct flows_record record = {.count = 1};
 	struct flow_view view;
 

@@ -47,10 +47,12 @@ engine_load_fini(struct engine *e)
 		if (e->sources[i].bundle_fd >= 0)
 			(void)close(e->sources[i].bundle_fd); /* only read from */
 		arena_free(e->sources[i].arena);
+		engine_edits_forgive(&e->sources[i]);
 	}
 	close_run_fds(&e->load);
 	arena_free(e->load.arena);
 	program_free(e->load.result);
+	program_recompiled_free(&e->load.recompiled);
 }
 
 /* ---- states of sources ---- */
@@ -97,6 +99,7 @@ engine_source_failed(struct engine *e, size_t index, struct str why)
 	struct engine_source *s = &e->sources[index];
 	struct str rest = why;
 
+	s->wanted = false;
 	set_state(s, SOURCE_UNREADABLE);
 	while (rest.ptr != NULL && rest.len != 0) {
 		struct str line = str_split(&rest, '\n');
@@ -115,12 +118,29 @@ engine_source_arrived(struct engine *e, size_t index, int bundle_fd)
 	if (s->bundle_fd >= 0)
 		(void)close(s->bundle_fd); /* only read from */
 	s->bundle_fd = bundle_fd;
+	s->edited = s->wanted = false;
+	engine_edits_drop(e, index);
 	if (s->state == SOURCE_UNREADABLE)
 		set_state(s, SOURCE_UNKNOWN); /* until it has been loaded */
 	if (e->load.arrived.ns == 0)
 		e->load.arrived = monotime_now();
 	e->load.dirty = true;
 	engine_load_start(e);
+}
+
+/* The files of it that were refused are all that is wrong with it. */
+void
+engine_source_judged(struct engine *e, size_t index)
+{
+	struct engine_source *s = &e->sources[index];
+
+	set_state(s, s->refused.len != 0 ? SOURCE_BAD : SOURCE_GOOD);
+	for (size_t i = 0; i < s->refused.len; i++) {
+		const struct refused_file *f = s->refused.entries[i].value;
+
+		for (size_t j = 0; j < f->count; j++)
+			add_error(s, str_from(f->errors[j]));
+	}
 }
 
 /* ---- what a run found ---- */
@@ -199,6 +219,7 @@ static void
 note_states(struct engine *e, struct program *p)
 {
 	for (size_t i = 0; i < e->settings.source_count; i++) {
+		engine_edits_forgive(&e->sources[i]); /* all were judged anew */
 		if (e->sources[i].state != SOURCE_UNREADABLE)
 			set_state(&e->sources[i], SOURCE_GOOD);
 	}
@@ -214,6 +235,8 @@ finish_run(struct engine *e, struct program *p)
 	log_diags(&e->load, p);
 	note_states(e, p);
 	e->load.loads++;
+	e->edits.wholes++;
+	e->load.behind = !p->ok;
 	if (p->ok) {
 		engine_apply_offer(e, p);
 		return;
@@ -231,8 +254,37 @@ static void
 work(uv_work_t *request)
 {
 	struct engine_load *l = request->data;
+	const struct engine *e = CONTAINER_OF(l, struct engine, load);
 
-	l->result = program_make(&l->settings, l->fds, l->fd_count);
+	if (l->recompiles)
+		program_recompile(e->apply.current, &l->recompiled);
+	else
+		l->result = program_make(&l->settings, l->fds, l->fd_count);
+}
+
+/* The model in force is too large for a program: what is in the kernel stays, and another
+ * load tells when it no longer is. */
+static void
+finish_recompile(struct engine *e)
+{
+	struct engine_load *l = &e->load;
+	struct program_recompiled *r = &l->recompiled;
+
+	l->recompiles = false;
+	if (r->ok) {
+		engine_apply_recompiled(e, r, l->taken);
+		*r = (struct program_recompiled){.ok = false};
+		return;
+	}
+	l->behind = true;
+	l->failures++;
+	e->apply.current->diags = r->diags;
+	log_diags(l, e->apply.current);
+	note_states(e, e->apply.current);
+	diag_list_init(&e->apply.current->diags, e->apply.current->arena);
+	log_error("program-refused", "errors=%u in-force=%llu", r->diags.errors,
+	    (unsigned long long)e->apply.current->number);
+	program_recompiled_free(r);
 }
 
 static void
@@ -249,6 +301,11 @@ after_work(uv_work_t *request, int status)
 		program_free(p);
 		return;
 	}
+	if (l->recompiles) {
+		finish_recompile(e);
+		engine_load_start(e);
+		return;
+	}
 	p->arrived = l->taken;
 	/* With other sources than there are now: made for nothing. */
 	if (p->source_count == e->settings.source_count)
@@ -256,6 +313,7 @@ after_work(uv_work_t *request, int status)
 	else
 		program_free(p);
 	engine_load_start(e);
+	engine_apply_step(e); /* edits that waited for this */
 }
 
 /* The run has its own settings and descriptors: ours may change meanwhile. */
@@ -289,17 +347,65 @@ copy_input(struct engine *e)
 	return true;
 }
 
+/* All of a source that has been edited must come again. False: something has yet to. */
+static bool
+has_all(struct engine *e)
+{
+	struct err err = ERR_INIT;
+	bool all = true;
+
+	for (size_t i = 0; i < e->settings.source_count; i++) {
+		struct engine_source *s = &e->sources[i];
+		struct buf body = {0};
+
+		if (s->bundle_fd >= 0)
+			continue;
+		all = false; /* better what is in force than not all of it */
+		if (!s->edited || s->wanted)
+			continue;
+		proc_put_u32(&body, (uint32_t)i);
+		if (link_send(e->parent, MSG_SOURCE_WANTED, 0, &body, -1, &err) == 0)
+			s->wanted = true;
+		else
+			log_error(
+			    "parent-link", "detail=%s", log_quote(str_from(err.msg)));
+		buf_free(&body);
+	}
+	return all;
+}
+
+void
+engine_load_whole(struct engine *e)
+{
+	e->load.dirty = true;
+	engine_load_start(e);
+}
+
+void
+engine_load_recompile(struct engine *e, monotime_t arrived)
+{
+	struct engine_load *l = &e->load;
+
+	l->work.data = l;
+	l->recompiles = true;
+	l->taken = arrived;
+	l->running = uv_queue_work(&e->loop, &l->work, work, after_work) == 0;
+	if (l->running)
+		return;
+	/* The model has changed, and nothing says what that means: load it. */
+	l->recompiles = false;
+	l->behind = true;
+	log_error("program-refused", "detail=\"cannot start a thread\"");
+	engine_load_whole(e);
+}
+
 void
 engine_load_start(struct engine *e)
 {
 	struct engine_load *l = &e->load;
 
-	if (l->running || !l->dirty || e->stopping)
+	if (l->running || !l->dirty || e->stopping || !has_all(e))
 		return;
-	for (size_t i = 0; i < e->settings.source_count; i++) {
-		if (e->sources[i].bundle_fd < 0)
-			return; /* not all of it: better what is in force */
-	}
 	l->work.data = l;
 	l->dirty = false;
 	if (!copy_input(e) ||

@@ -28,10 +28,13 @@ judge_observation(struct engine *e, const struct kernel_observation *o)
 {
 	static const struct plan_visitor nobody = {.element = NULL};
 	struct engine_apply *a = &e->apply;
-	size_t differences = plan_compare(&o->table, &a->current->content, &nobody);
+	struct arena *arena = arena_new();
+	struct table_content desired = engine_apply_desired(e, arena);
+	size_t differences = plan_compare(&o->table, &desired, &nobody);
 	bool ours = o->generation == a->generation;
 	char reason[128];
 
+	arena_free(arena);
 	if (ours && differences != 0) {
 		/* Nobody else was there: making it again would end the same way. */
 		a->mismatches++;

@@ -87,9 +87,9 @@ engine_shadow_judge(struct engine *e, const struct connection *c)
 	struct nflog_packet packet;
 	struct table_verdict v;
 
-	if (!p->has_shadow)
+	if (!program_has_shadow(p))
 		return;
-	v = table_walk(&p->shadow, &first);
+	v = program_shadow_walk(p, &first);
 	if (v.accept || v.number_count == 0 || !is_new(&e->shadow, c))
 		return;
 	packet = (struct nflog_packet){
@@ -113,7 +113,7 @@ engine_shadow_judge(struct engine *e, const struct connection *c)
 bool
 engine_shadow_wanted(const struct engine *e)
 {
-	return e->apply.current != NULL && e->apply.current->has_shadow;
+	return e->apply.current != NULL && program_has_shadow(e->apply.current);
 }
 
 static void

@@ -3,7 +3,8 @@
  *
  *     engine.c          start, end, what the parent sends
  *     engine_load.c     sources -> candidate program, on a thread of its own
- *     engine_apply.c    candidate -> in force
+ *     engine_edit.c     single files -> what changes in the program in force
+ *     engine_apply.c    candidate, or what has changed -> in force
  *     engine_look.c     is the kernel's table still what it should be?
  *     engine_kernel.c   questions to the kernel role and their answers
  *     engine_cut.c      connections that policy forbids by now are ended
@@ -14,7 +15,8 @@
  *     control.c         the control socket;  control_answers.c: what it says
  *     metrics.c         /metrics, /healthz, /readyz
  *
- * Everything runs in the loop's thread but program_make, which shares nothing.
+ * Everything runs in the loop's thread but program_make, which shares nothing, and
+ * program_recompile, which reads the model in force, as the loop does: edits wait for it.
  */
 #ifndef ENFORCER_ENGINE_STATE_H
 #define ENFORCER_ENGINE_STATE_H
@@ -45,7 +47,11 @@ enum source_state {
 };
 
 struct engine_source {
-	int bundle_fd; /* the last that came; -1: none */
+	int bundle_fd; /* all of it, the last that came; -1: none, or it has been edited */
+	bool edited; /* since it came as a whole */
+	bool wanted; /* the parent was asked for all of it */
+	struct map
+	    refused; /* files whose last edit was: by name, struct refused_file */
 	enum source_state state;
 	walltime_t since;     /* of the state */
 	struct arena *arena;  /* of the texts; NULL: none */
@@ -63,10 +69,35 @@ struct engine_load {
 	int fds[ENFORCER_MAX_SOURCES]; /* of the run */
 	size_t fd_count;
 	struct program *result;
+	bool
+	    recompiles; /* the run does: the model in force, which an edit has changed */
+	struct program_recompiled recompiled;
+	bool
+	    behind; /* what is in force is not what the sources say: they are refused */
 	monotime_t arrived;       /* the first that no run has taken yet; 0: none */
 	monotime_t taken;         /* the first that the run has taken */
 	uint64_t loads, failures; /* counters */
 	uint64_t warnings_hash;   /* of those that were told last */
+};
+
+/* ---- edits ---- */
+
+/* Files of a source that the parent sent. */
+struct queued_edit {
+	size_t source;
+	int bundle_fd; /* of those that are there */
+	struct arena *arena;
+	struct str *gone; /* those that are not */
+	size_t gone_count;
+};
+
+struct engine_edits {
+	struct queued_edit *queue; /* in the order in which they came */
+	size_t count, cap;
+	monotime_t arrived; /* the first in the queue */
+	bool held;          /* told of that the audit log holds them */
+	uint64_t files, refused, beyond, incremental, anew, wholes;
+	struct histogram durations; /* reading and compiling them */
 };
 
 /* ---- the kernel role ---- */
@@ -115,9 +146,15 @@ struct engine_apply {
 	uint64_t audit_ticket;
 	monotime_t sent;
 
-	/* What current's content was when it was committed; borrows from it. */
-	struct table_content in_force;
-	enum table_midstream midstream, pending_midstream; /* in it; in pending */
+	/* Current has changed, and pending is current: */
+	bool changed;
+	bool again;                 /* the batches that say so are to be sent again */
+	struct compile_delta delta; /* what they say; anew: more than this tells */
+	monotime_t log_until;       /* counts the changes that were logged */
+	unsigned logged;
+	struct program_recompiled *recompiled; /* what current is to be next; NULL */
+	monotime_t recompiled_arrived;
+	enum table_midstream midstream, pending_midstream; /* in force; in pending */
 	bool table_known;    /* the table is current's, but for what others did */
 	uint32_t generation; /* of the ruleset when it last was */
 	bool digest_known;
@@ -253,6 +290,7 @@ struct engine {
 	struct engine_settings settings;
 	struct engine_source sources[ENFORCER_MAX_SOURCES];
 	struct engine_load load;
+	struct engine_edits edits;
 	struct engine_kernel kernel;
 	struct engine_apply apply;
 	struct engine_cut cut;
@@ -277,11 +315,39 @@ void engine_load_fini(struct engine *e);
 void engine_source_arrived(struct engine *e, size_t index, int bundle_fd);
 /* Its directory cannot be read. */
 void engine_source_failed(struct engine *e, size_t index, struct str why);
+/* Files of it have changed; takes the descriptor and the arena. */
+void engine_source_edited(struct engine *e, const struct queued_edit *edit);
+/* What is in force follows by loading all of them. */
+void engine_load_whole(struct engine *e);
+/* The model of the program in force has changed: it is to be compiled anew. */
+void engine_load_recompile(struct engine *e, monotime_t arrived);
+/* Errors of a source, which is bad from then on; an empty list: it is good. */
+void engine_source_judged(struct engine *e, size_t index);
 /* Makes a program of what there is, if anything is new and every source has come. */
 void engine_load_start(struct engine *e);
 MUST_CHECK const char *source_state_name(enum source_state state);
 /* True if every source is good. */
 MUST_CHECK bool engine_sources_good(const struct engine *e);
+
+/* ---- engine_edit.c ---- */
+
+void engine_edits_forget(struct engine *e);
+/* Where the last load was refused, edits take another. */
+void engine_edits_catch_up(struct engine *e);
+void engine_edits_fini(struct engine *e);
+/* Forgets what is queued of a source: it comes as a whole. */
+void engine_edits_drop(struct engine *e, size_t source);
+/* The text of errors of a file that was refused, in s->refused. */
+struct refused_file {
+	struct arena *arena; /* in which it is */
+	struct str name;
+	const char **errors;
+	size_t count;
+};
+void engine_edits_forgive(struct engine_source *s);
+/* Reads what is queued and changes the program in force, if that can be done now: then
+ * engine_apply_changed is called, or a run of the loader begins. False: nothing began. */
+MUST_CHECK bool engine_edits_take(struct engine *e);
 
 /* ---- engine_kernel.c ---- */
 
@@ -318,6 +384,16 @@ void engine_apply_init(struct engine *e);
 void engine_apply_fini(struct engine *e);
 /* Takes a program that is to be put in force. */
 void engine_apply_offer(struct engine *e, struct program *p);
+/* The program in force has changed: what it is now is to be in the kernel. Borrows the
+ * delta until the commit is answered. */
+void engine_apply_changed(
+    struct engine *e, const struct compile_delta *delta, monotime_t arrived);
+/* The same after it was compiled anew. Takes what became of that. */
+void engine_apply_recompiled(
+    struct engine *e, struct program_recompiled *r, monotime_t arrived);
+/* What the kernel should have by now, in the arena. */
+MUST_CHECK struct table_content engine_apply_desired(
+    const struct engine *e, struct arena *arena);
 /* Does what can be done next. */
 void engine_apply_step(struct engine *e);
 /* The kernel role says hello, with the ruleset's generation; or is gone. */

@@ -210,6 +210,46 @@ files_find_user(const struct enforcer_config *c, uint32_t *out_uid, uint32_t *ou
 
 /* ---- sources ---- */
 
+/* Of a file's text, to tell whether it is another. */
+struct files_hash {
+	uint64_t parts[2];
+	char name[];
+};
+
+static void
+hash_text(struct str text, uint64_t out[2])
+{
+	out[0] = map_siphash(1, 2, text);
+	out[1] = map_siphash(3, 4, text);
+}
+
+/* True if it is another text than before. */
+static bool
+note_text(struct files_source *s, const struct source *file)
+{
+	struct files_hash *h = map_get(&s->hashes, file->name);
+	uint64_t parts[2];
+
+	hash_text(file->text, parts);
+	if (h == NULL) {
+		h = xcalloc(1, sizeof(*h) + file->name.len);
+		memcpy(h->name, file->name.ptr, file->name.len);
+		(void)map_set(&s->hashes, (struct str){h->name, file->name.len}, h);
+	} else if (memcmp(h->parts, parts, sizeof(parts)) == 0) {
+		return false;
+	}
+	memcpy(h->parts, parts, sizeof(parts));
+	return true;
+}
+
+static void
+forget_texts(struct files_source *s)
+{
+	for (size_t i = 0; i < s->hashes.len; i++)
+		free(s->hashes.entries[i].value);
+	map_fini(&s->hashes);
+}
+
 void
 files_source_init(struct files_source *s)
 {
@@ -221,6 +261,7 @@ files_source_fini(struct files_source *s)
 {
 	if (s->bundle_fd >= 0)
 		(void)close(s->bundle_fd); /* only read from */
+	forget_texts(s);
 	buf_free(&s->why);
 	files_source_init(s);
 }
@@ -278,7 +319,7 @@ files_read_source(struct files_source *s, const char *directory)
 		goto out;
 	}
 	bundle_digest(&bundle, digest);
-	if (s->known && s->why.len == 0 && s->bundle_fd >= 0 &&
+	if (s->known && !s->edited && s->why.len == 0 && s->bundle_fd >= 0 &&
 	    memcmp(digest, s->digest, sizeof(digest)) == 0)
 		goto out;
 	if (bundle_seal(&bundle, &fd, &err) != 0) {
@@ -290,9 +331,92 @@ files_read_source(struct files_source *s, const char *directory)
 	s->known = true;
 	s->bundle_fd = fd;
 	memcpy(s->digest, digest, sizeof(digest));
+	for (size_t i = 0; i < bundle.count; i++)
+		(void)note_text(s, &bundle.sources[i]); /* all are new */
 	news = true;
 	log_warnings(arena, &diags);
 out:
 	arena_free(arena);
 	return news;
+}
+
+/* ---- some files of a source ---- */
+
+/* Larger edits are not worth doing otherwise than as a whole, or would take too long where
+ * they are put in. */
+#define EDIT_MOST_BYTES (256 * 1024)
+#define EDIT_MOST_GONE  (LIMIT_MESSAGE_BYTES / 4)
+
+static bool
+read_names(struct files_edit *e, const char *const *names, size_t count,
+    struct diag_list *diags)
+{
+	const char **there = ARENA_ARRAY(e->arena, count, const char *);
+	size_t there_count = 0, gone_bytes = 0, bytes = 0;
+	struct stat st;
+
+	e->gone = ARENA_ARRAY(e->arena, count, struct str);
+	for (size_t i = 0; i < count; i++) {
+		if (stat(names[i], &st) == 0 && S_ISDIR(st.st_mode))
+			return false;
+		if (lstat(names[i], &st) == 0) {
+			there[there_count++] = names[i];
+		} else if (errno == ENOENT) {
+			e->gone[e->gone_count++] = str_from(names[i]);
+			gone_bytes += strlen(names[i]) + sizeof(uint32_t);
+		} else {
+			return false;
+		}
+	}
+	if (gone_bytes > EDIT_MOST_GONE ||
+	    !bundle_read(e->arena, there, there_count, diags, &e->changed))
+		return false;
+	for (size_t i = 0; i < e->changed.count; i++)
+		bytes += e->changed.sources[i].text.len;
+	return bytes <= EDIT_MOST_BYTES;
+}
+
+/* Leaves out what is the same as before. */
+static void
+note_edit(struct files_source *s, struct files_edit *e)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < e->changed.count; i++) {
+		if (note_text(s, &e->changed.sources[i]))
+			e->changed.sources[kept++] = e->changed.sources[i];
+	}
+	e->changed.count = kept;
+	kept = 0;
+	for (size_t i = 0; i < e->gone_count; i++) {
+		void *former = map_remove(&s->hashes, e->gone[i]);
+
+		free(former);
+		if (former != NULL)
+			e->gone[kept++] = str_dup(e->arena, e->gone[i]);
+	}
+	e->gone_count = kept;
+}
+
+enum files_answer
+files_read_edit(struct files_source *s, const char *const *names, size_t count,
+    struct files_edit *out)
+{
+	enum files_answer answer = FILES_WHOLE;
+	struct diag_list diags;
+
+	*out = (struct files_edit){.arena = arena_new()};
+	diag_list_init(&diags, out->arena);
+	if (s->known && s->why.len == 0 && read_names(out, names, count, &diags)) {
+		note_edit(s, out);
+		answer = out->changed.count + out->gone_count != 0 ? FILES_EDITED
+								   : FILES_SAME;
+	}
+	if (answer == FILES_EDITED) {
+		s->edited = true;
+		return answer;
+	}
+	arena_free(out->arena);
+	*out = (struct files_edit){.arena = NULL};
+	return answer;
 }

@@ -5,6 +5,7 @@
 #define ENFORCER_FILES_H
 
 #include "common/bundle.h"
+#include "common/map.h"
 #include "enforcer/config.h"
 
 /* Listens on the control socket: mode 0600, or 0660 with a group. Makes the directory if
@@ -26,14 +27,34 @@ MUST_CHECK int files_find_user(const struct enforcer_config *c, uint32_t *out_ui
 /* What a directory says now. */
 struct files_source {
 	bool known;         /* it was read before */
-	int bundle_fd;      /* the last good bundle, sealed; -1: none */
+	int bundle_fd;      /* the last good bundle, sealed, all of it; -1: none */
 	uint8_t digest[32]; /* of it */
+	struct map hashes;  /* of its files since then: by name, struct files_hash */
+	bool edited;        /* some file is another than in the bundle */
 	struct buf why;     /* "" or why it cannot be read */
 };
 
-/* Reads a directory again. Returns true if that is news: another bundle, or another
+/* Reads a directory again, as a whole. Returns true if that is news: another bundle, or another
  * reason why there is none. */
 MUST_CHECK bool files_read_source(struct files_source *s, const char *directory);
+
+/* Some files of a directory that was read before. */
+struct files_edit {
+	struct arena *arena; /* of the rest */
+	struct bundle changed;
+	struct str *gone;
+	size_t gone_count;
+};
+
+enum files_answer {
+	FILES_SAME,
+	FILES_EDITED, /* *out says what is another; the caller frees its arena */
+	FILES_WHOLE,  /* the directory must be read as a whole to tell */
+};
+
+/* Reads files of these names again, or sees that they are gone. */
+MUST_CHECK enum files_answer files_read_edit(struct files_source *s,
+    const char *const *names, size_t count, struct files_edit *out);
 void files_source_init(struct files_source *s);
 void files_source_fini(struct files_source *s);
 

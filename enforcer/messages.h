@@ -18,10 +18,14 @@ enum enforcer_message {
 	MSG_FLOW_FILE, /* fd: the flow log, to append to; none: it is no longer kept */
 	MSG_LISTENER,  /* body: u8 enum enforcer_listener; fd */
 	MSG_ROLES,     /* body: u32 count; each: str name, u32 pid, u32 restarts */
+	/* Of a source that was sent: u32 index, u32 count, str names of files that are
+	 * gone; fd: a bundle of files that are new or others. */
+	MSG_SOURCE_EDIT,
 	/* parent -> kernel role, audit role */
 	MSG_ENGINE_LINK, /* fd: a socket to the (new) engine */
 	/* role -> parent */
-	MSG_READY, /* engine: the first program is in force; others: started */
+	MSG_READY,         /* engine: the first program is in force; others: started */
+	MSG_SOURCE_WANTED, /* engine: u32 index of a source to be sent as a whole */
 	/* engine -> kernel role; each is answered with the same id */
 	MSG_APPLY = 32,  /* body: u32 generation, blob: a batch of operations */
 	MSG_OBSERVE,     /* no body */

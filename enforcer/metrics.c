@@ -54,6 +54,32 @@ add_label(struct buf *out, struct str value)
 	}
 }
 
+/* What became of changes of single files. */
+static void
+add_edits(const struct engine_edits *x, struct buf *out)
+{
+	add(out, "edits_total", "counter", "Files that were changed one by one.",
+	    x->files);
+	add(out, "edits_refused_total", "counter",
+	    "Files that were changed and are refused: what they said before goes on.",
+	    x->refused);
+	add_head(out, "compiles_total", "counter",
+	    "What changes took: the elements that they touch, the node's program anew, "
+	    "or loading and compiling everything.");
+	buf_printf(out,
+	    "ringfence_compiles_total{kind=\"incremental\"} %llu\n"
+	    "ringfence_compiles_total{kind=\"node\"} %llu\n"
+	    "ringfence_compiles_total{kind=\"whole\"} %llu\n",
+	    (unsigned long long)x->incremental, (unsigned long long)x->anew,
+	    (unsigned long long)x->wholes);
+	add(out, "edit_fallbacks_total", "counter",
+	    "Changes whose effect took loading everything to tell.", x->beyond);
+	histogram_write(out, "ringfence_edit_duration_seconds",
+	    "How long it took to read changed files and to tell what changes in the "
+	    "table.",
+	    &x->durations);
+}
+
 static void
 add_sources(const struct engine *e, struct buf *out)
 {
@@ -74,11 +100,14 @@ add_sources(const struct engine *e, struct buf *out)
 	    e->load.loads);
 	add(out, "load_failures_total", "counter",
 	    "Times that they could not be put in force.", e->load.failures);
+	add_edits(&e->edits, out);
 }
 
 static void
 add_program(const struct program *p, struct buf *out)
 {
+	size_t counts[SET_COUNT];
+
 	add(out, "program_generation", "gauge", "Number of the program in force.",
 	    p->number);
 	add_seconds(out, "program_since_seconds",
@@ -90,15 +119,16 @@ add_program(const struct program *p, struct buf *out)
 	add(out, "policies", "gauge", "Policies that are known.",
 	    p->model->policy_count);
 	add(out, "rule_chains", "gauge", "Rules in force on this node.",
-	    p->content.rule_chain_count);
+	    p->real.chain_count);
 	add_seconds(out, "load_duration_seconds", "How long reading documents took.",
 	    (int64_t)p->load_us * 1000);
 	add_seconds(out, "compile_duration_seconds", "How long compiling took.",
 	    (int64_t)p->compile_us * 1000);
 	add_head(out, "set_elements", "gauge", "Elements of the sets of the table.");
+	program_counts(p, counts);
 	for (size_t i = 0; i < SET_COUNT; i++)
 		buf_printf(out, "ringfence_set_elements{set=\"%s\"} %zu\n",
-		    table_sets[i].name, p->content.element_count[i]);
+		    table_sets[i].name, counts[i]);
 }
 
 static void

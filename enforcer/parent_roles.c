@@ -146,19 +146,79 @@ send_failure(struct parent *p, size_t index)
 	buf_free(&body);
 }
 
-void
-parent_source_changed(void *arg, size_t index)
+static void
+send_whole(struct parent *p, size_t index)
 {
-	struct parent *p = arg;
-	const struct files_source *s = &p->source_files[index];
-
-	if (!files_read_source(
-		&p->source_files[index], p->config->sources[index].directory))
-		return;
-	if (s->why.len != 0)
+	if (p->source_files[index].why.len != 0)
 		send_failure(p, index);
 	else
 		send_bundle(p, index);
+}
+
+static void
+send_edit(struct parent *p, size_t index, const struct files_edit *edit)
+{
+	struct err err = ERR_INIT;
+	struct buf body = {0};
+	int fd = -1;
+
+	if (bundle_seal(&edit->changed, &fd, &err) != 0) {
+		log_error("source-edit", "detail=%s", log_quote(str_from(err.msg)));
+		(void)kill(
+		    p->roles[ROLE_ENGINE].child.pid, SIGKILL); /* reads it anew */
+		return;
+	}
+	proc_put_u32(&body, (uint32_t)index);
+	proc_put_u32(&body, (uint32_t)edit->gone_count);
+	for (size_t i = 0; i < edit->gone_count; i++)
+		proc_put_str(&body, edit->gone[i]);
+	send_role(p, ROLE_ENGINE, MSG_SOURCE_EDIT, &body, fd);
+	(void)close(fd); /* the engine has its own */
+	buf_free(&body);
+}
+
+static void
+read_whole(struct parent *p, size_t index)
+{
+	if (files_read_source(
+		&p->source_files[index], p->config->sources[index].directory))
+		send_whole(p, index);
+}
+
+/* Reads a source again if files of it have changed since it was read. False: it has
+ * never been read. */
+static bool
+read_edited(struct parent *p, size_t index)
+{
+	struct files_source *s = &p->source_files[index];
+
+	if (s->edited && files_read_source(s, p->config->sources[index].directory))
+		log_debug("source-read-again", "index=%zu", index);
+	return s->known;
+}
+
+void
+parent_source_changed(void *arg, size_t index, const struct sources_change *change)
+{
+	struct parent *p = arg;
+	struct files_edit edit;
+
+	if (change->whole) {
+		read_whole(p, index);
+		return;
+	}
+	switch (files_read_edit(
+	    &p->source_files[index], change->names, change->count, &edit)) {
+	case FILES_SAME:
+		break;
+	case FILES_EDITED:
+		send_edit(p, index, &edit);
+		arena_free(edit.arena);
+		break;
+	case FILES_WHOLE:
+		read_whole(p, index);
+		break;
+	}
 }
 
 /* A socket between the engine and another role. */
@@ -196,7 +256,9 @@ equip_engine(struct parent *p)
 	parent_send_flow_file(p);
 	/* Of a source that cannot be read now, the last that could be is in force. */
 	for (size_t i = 0; i < p->config->source_count; i++) {
-		send_bundle(p, i);
+		/* But never what was there before it was edited. */
+		if (read_edited(p, i) && !p->source_files[i].edited)
+			send_bundle(p, i);
 		send_failure(p, i);
 	}
 }
@@ -225,11 +287,29 @@ tell_ready(struct parent *p)
 	log_info("ready", "node=%s", log_quote(p->config->node));
 }
 
+/* The engine wants all of a source, whatever it has of it. */
+static bool
+on_source_wanted(struct parent *p, struct proc_msg *msg)
+{
+	struct proc_reader r;
+	uint32_t index;
+
+	proc_reader_init(&r, msg);
+	index = proc_get_u32(&r);
+	if (!proc_reader_done(&r) || index >= p->config->source_count)
+		return false;
+	if (read_edited(p, index))
+		send_whole(p, index);
+	return true;
+}
+
 static bool
 on_role_message(void *arg, struct proc_msg *msg)
 {
 	struct supervised *role = arg;
 
+	if (role->id == ROLE_ENGINE && msg->type == MSG_SOURCE_WANTED)
+		return on_source_wanted(role->parent, msg);
 	if (msg->type != MSG_READY || msg->len != 0)
 		return false;
 	role->ready = true;

@@ -64,8 +64,9 @@ void parent_stop_role(struct parent *p, enum role_id id);
 /* Sends the engine settings, or the flow log opened anew. */
 void parent_send_settings(struct parent *p, enum role_id id);
 void parent_send_flow_file(struct parent *p);
-/* A sources_changed_fn: reads a directory and sends what is new. */
-void parent_source_changed(void *arg, size_t index);
+/* A sources_changed_fn: reads what may have changed and sends what has. */
+void parent_source_changed(
+    void *arg, size_t index, const struct sources_change *change);
 /* Logs and ends the loop with status 1. */
 void parent_fail(struct parent *p, const char *event, const char *detail);
 

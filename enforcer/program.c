@@ -32,73 +32,103 @@ set_model_options(
 	};
 }
 
-static bool
-compile(struct program *p, const struct engine_settings *s, const struct model *model,
-    struct diag_list *diags, struct table_content *out)
+static void
+set_options(struct program *p, const struct engine_settings *s)
 {
 	struct ip_prefix *networks =
 	    ARENA_ARRAY(p->arena, s->workload_network_count, struct ip_prefix);
-	const struct compile_options options = {
+
+	if (s->workload_network_count != 0)
+		memcpy(networks, s->workload_networks,
+		    s->workload_network_count * sizeof(*networks));
+	p->options = (struct compile_options){
 	    .node = str_dup(p->arena, s->node),
 	    .settings = {.log_group = s->flow_group, .reject = s->reject},
 	    .workload_networks = networks,
 	    .workload_network_count = s->workload_network_count,
 	};
-
-	if (s->workload_network_count != 0)
-		memcpy(networks, s->workload_networks,
-		    s->workload_network_count * sizeof(*networks));
-	return compile_node(p->arena, model, &options, diags, out);
 }
 
-static void
-count_local(struct program *p, const struct engine_settings *s)
+void
+program_count_local(struct program *p)
 {
+	p->local_workloads = 0;
 	for (size_t i = 0; i < p->model->workload_count; i++) {
 		const struct workload *w = p->model->workloads[i];
 
-		p->local_workloads +=
-		    !w->is_template && !w->host_network && str_eq(w->node, s->node);
+		p->local_workloads += !w->is_template && !w->host_network &&
+				      str_eq(w->node, p->options.node);
 	}
+}
+
+void
+program_take_chains(struct program_side *side)
+{
+	struct arena *arena = arena_new();
+
+	compile_state_chains(side->state, arena, &side->chains, &side->chain_count);
+	arena_free(side->chain_arena);
+	side->chain_arena = arena;
+}
+
+void
+program_free_side(struct program_side *side)
+{
+	compile_state_free(side->state);
+	live_free(side->live);
+	arena_free(side->chain_arena);
+	*side = (struct program_side){.live = NULL};
+}
+
+static bool
+load_side(struct program *p, struct program_side *side,
+    const struct model_options *options, struct diag_list *diags)
+{
+	monotime_t start = monotime_now(), loaded;
+
+	side->live = live_load(p->arena, &p->bundle, options, diags);
+	loaded = monotime_now();
+	p->load_us += monotime_since(start, loaded) / 1000;
+	if (side->live == NULL)
+		return false;
+	side->state = compile_state_new(live_model(side->live), &p->options, diags);
+	if (side->state != NULL)
+		program_take_chains(side);
+	p->compile_us += monotime_since(loaded, monotime_now()) / 1000;
+	return side->state != NULL;
 }
 
 /* The same documents, but that what is only watched is enforced. Mistakes in them have been
  * told; a program that would be too large is one that cannot be watched. */
 static void
-compile_shadow(
-    struct program *p, const struct engine_settings *s, struct model_options *options)
+load_shadow(struct program *p, struct model_options *options)
 {
 	struct diag_list diags;
-	struct model *model;
 
 	diag_list_init(&diags, p->arena);
 	options->audit_enforced = true;
-	p->has_shadow = model_load(p->arena, &p->bundle, options, &diags, &model) &&
-			compile(p, s, model, &diags, &p->shadow);
-	if (!p->has_shadow)
-		diag_warn(&p->diags, "not-watched", (struct loc){0},
-		    "what policies with \"enforcement: audit\" would deny cannot be "
-		    "told: their program is too large");
+	if (load_side(p, &p->shadow, options, &diags))
+		return;
+	program_free_side(&p->shadow);
+	diag_warn(&p->diags, "not-watched", (struct loc){0},
+	    "what policies with \"enforcement: audit\" would deny cannot be told: "
+	    "their program is too large");
 }
 
 static void
 load_and_compile(struct program *p, const struct engine_settings *s)
 {
 	struct model_options options;
-	monotime_t start = monotime_now();
-	monotime_t loaded;
 
 	set_model_options(p, s, &options);
-	p->ok = model_load(p->arena, &p->bundle, &options, &p->diags, &p->model);
-	loaded = monotime_now();
-	p->load_us = monotime_since(start, loaded) / 1000;
-	if (p->ok)
-		p->ok = compile(p, s, p->model, &p->diags, &p->content);
-	p->compile_us = monotime_since(loaded, monotime_now()) / 1000;
+	set_options(p, s);
+	p->ok = load_side(p, &p->real, &options, &p->diags);
+	if (p->ok) {
+		p->model = live_model(p->real.live);
+		program_count_local(p);
+	}
 	if (p->ok && p->model->audit_count != 0)
-		compile_shadow(p, s, &options);
-	if (p->ok)
-		count_local(p, s);
+		load_shadow(p, &options);
 	diag_sort(&p->diags);
 }
 
@@ -110,7 +140,7 @@ new_program(size_t source_count)
 
 	p->arena = arena;
 	p->source_count = source_count;
-	p->first_file = ARENA_ARRAY(arena, source_count + 1, size_t);
+	p->directories = ARENA_ARRAY(arena, source_count, struct str);
 	diag_list_init(&p->diags, arena);
 	return p;
 }
@@ -120,7 +150,6 @@ open_bundles(struct program *p, struct arena *texts, const int *bundle_fds,
     struct bundle *parts, size_t count)
 {
 	struct err err = ERR_INIT;
-	size_t files = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		if (bundle_open(texts, bundle_fds[i], &parts[i], &err) != 0) {
@@ -128,10 +157,8 @@ open_bundles(struct program *p, struct arena *texts, const int *bundle_fds,
 			    "a source did not arrive: %s", err.msg);
 			return false;
 		}
-		p->first_file[i] = files;
-		files += parts[i].count;
+		p->bundle.count += parts[i].count;
 	}
-	p->first_file[count] = files;
 	return true;
 }
 
@@ -142,17 +169,21 @@ program_make(
 	struct program *p = new_program(count);
 	struct bundle *parts = ARENA_ARRAY(p->arena, count, struct bundle);
 	struct arena *texts = arena_new();
+	size_t at = 0;
 
+	for (size_t i = 0; i < count; i++)
+		p->directories[i] = str_dup(p->arena, settings->sources[i].directory);
 	if (!open_bundles(p, texts, bundle_fds, parts, count)) {
+		p->bundle.count = 0;
 		arena_free(texts);
 		return p;
 	}
-	p->bundle.count = p->first_file[count];
 	p->bundle.sources = ARENA_ARRAY(p->arena, p->bundle.count, struct source);
 	for (size_t i = 0; i < count; i++) {
 		if (parts[i].count != 0)
-			memcpy(p->bundle.sources + p->first_file[i], parts[i].sources,
+			memcpy(p->bundle.sources + at, parts[i].sources,
 			    parts[i].count * sizeof(struct source));
+		at += parts[i].count;
 	}
 	for (size_t i = 0; i < p->bundle.count; i++)
 		p->bundle.sources[i].name =
@@ -178,31 +209,77 @@ program_make_skeleton(const struct engine_settings *settings)
 void
 program_free(struct program *p)
 {
-	if (p != NULL)
-		arena_free(p->arena);
+	if (p == NULL)
+		return;
+	program_free_side(&p->real);
+	program_free_side(&p->shadow);
+	arena_free(p->arena);
+}
+
+/* ---- what it says ---- */
+
+void
+program_content(const struct program *p, struct arena *arena,
+    enum table_midstream midstream, struct table_content *out)
+{
+	compile_state_content(p->real.state, arena, out);
+	table_set_midstream(out->rule_chains, out->rule_chain_count, midstream);
 }
 
 void
-program_set_midstream(struct program *p, enum table_midstream what)
+program_counts(const struct program *p, size_t out[SET_COUNT])
 {
-	struct table_content *c = &p->content;
-	struct table_rule_chain *chains =
-	    ARENA_ARRAY(p->arena, c->rule_chain_count, struct table_rule_chain);
+	compile_state_counts(p->real.state, out);
+}
 
-	if (c->rule_chain_count != 0)
-		memcpy(chains, c->rule_chains, c->rule_chain_count * sizeof(*chains));
-	table_set_midstream(chains, c->rule_chain_count, what);
-	c->rule_chains = chains;
+static bool
+find_element(const void *arg, enum table_set_id set, const struct table_element *key,
+    struct table_element *out)
+{
+	const struct program_side *side = arg;
+
+	return compile_state_find(side->state, set, key, out);
+}
+
+static struct table_verdict
+walk(const struct program_side *side, const struct table_packet *packet)
+{
+	const struct table_view view = {
+	    .find = find_element,
+	    .arg = side,
+	    .rule_chains = side->chains,
+	    .rule_chain_count = side->chain_count,
+	};
+
+	return table_walk_view(&view, packet);
+}
+
+struct table_verdict
+program_walk(const struct program *p, const struct table_packet *packet)
+{
+	return walk(&p->real, packet);
+}
+
+struct table_verdict
+program_shadow_walk(const struct program *p, const struct table_packet *packet)
+{
+	return walk(&p->shadow, packet);
+}
+
+bool
+program_has_shadow(const struct program *p)
+{
+	return p->shadow.state != NULL;
 }
 
 static const struct table_rule_chain *
-find_rule(const struct table_content *c, uint32_t number)
+find_rule(const struct program_side *side, uint32_t number)
 {
-	size_t low = 0, high = c->rule_chain_count;
+	size_t low = 0, high = side->chain_count;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		const struct table_rule_chain *chain = &c->rule_chains[middle];
+		const struct table_rule_chain *chain = &side->chains[middle];
 
 		if (chain->number == number)
 			return chain;
@@ -217,26 +294,35 @@ find_rule(const struct table_content *c, uint32_t number)
 const struct table_rule_chain *
 program_rule(const struct program *p, uint32_t number)
 {
-	return find_rule(&p->content, number);
+	return find_rule(&p->real, number);
 }
 
 const struct table_rule_chain *
 program_shadow_rule(const struct program *p, uint32_t number)
 {
-	return p->has_shadow ? find_rule(&p->shadow, number) : NULL;
+	return find_rule(&p->shadow, number);
+}
+
+static bool
+is_below(struct str name, struct str directory)
+{
+	while (directory.len > 1 && directory.ptr[directory.len - 1] == '/')
+		directory.len--;
+	return str_starts(name, directory) &&
+	       (name.len == directory.len || name.ptr[directory.len] == '/' ||
+		   str_is(directory, "/"));
 }
 
 size_t
 program_source_of(const struct program *p, struct loc loc)
 {
-	const struct source *files = p->bundle.sources;
+	size_t found = p->source_count;
 
-	if (loc.source == NULL || loc.source < files ||
-	    loc.source >= files + p->bundle.count)
-		return p->source_count;
-	for (size_t i = 0; i < p->source_count; i++) {
-		if (loc.source < files + p->first_file[i + 1])
-			return i;
+	for (size_t i = 0; i < p->source_count && loc.source != NULL; i++) {
+		if (is_below(loc.source->name, p->directories[i]) &&
+		    (found == p->source_count ||
+			p->directories[i].len > p->directories[found].len))
+			found = i;
 	}
-	return p->source_count;
+	return found;
 }

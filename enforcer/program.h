@@ -1,7 +1,7 @@
 /*
- * A program: everything that follows from one state of the sources. Bundles are read into
- * it, the model is loaded, the node's table compiled; all of it is in one arena and dies
- * with it. Pure, so that it can be made on a thread of its own.
+ * A program: everything that follows from the sources. Bundles are read into it, the model
+ * is loaded, the node's table compiled; all of it dies with it. Making one is pure, so that
+ * it can be done on a thread of its own; then it follows edits of single files.
  */
 #ifndef ENFORCER_PROGRAM_H
 #define ENFORCER_PROGRAM_H
@@ -9,21 +9,31 @@
 #include "common/bundle.h"
 #include "common/clock.h"
 #include "enforcer/settings.h"
-#include "policy-lang/compile.h"
+#include "policy-lang/live.h"
+#include "policy-lang/table_walk.h"
+
+/* A model, and the node's table as it follows from it. */
+struct program_side {
+	struct live *live; /* NULL: there is none */
+	struct compile_state *state;
+	struct arena *chain_arena;
+	struct table_rule_chain *chains; /* in it; of rules in use */
+	size_t chain_count;
+};
 
 struct program {
 	struct arena *arena;
 	struct bundle bundle; /* of all sources, one after the other; without texts */
-	size_t *first_file;   /* of each source, and one past the last */
+	struct str *directories; /* of sources */
 	size_t source_count;
 	struct diag_list diags;
 	bool ok;       /* false: see diags; nothing below is to be used */
 	bool skeleton; /* only closes: made before policy was read */
-	struct model *model;
-	struct table_content content;
-	/* With the policies that are only watched, were they enforced. */
-	bool has_shadow;
-	struct table_content shadow;
+	const struct model *model;
+	struct program_side real;
+	struct program_side
+	    shadow; /* with the policies that are only watched enforced */
+	struct compile_options options; /* in the arena */
 	size_t local_workloads;
 	/* Set by the engine: */
 	uint64_t
@@ -43,9 +53,20 @@ MUST_CHECK struct program *program_make_skeleton(
     const struct engine_settings *settings);
 void program_free(struct program *p);
 
-/* What becomes of TCP in mid-stream, from now on; the content as it was goes on saying what
- * it said, as long as the program lives. */
-void program_set_midstream(struct program *p, enum table_midstream what);
+/* ---- what it says ---- */
+
+/* The node's table, in the arena; costs as much as it is long. TCP in mid-stream is dealt
+ * with as `midstream` says. Good until the program changes. */
+void program_content(const struct program *p, struct arena *arena,
+    enum table_midstream midstream, struct table_content *out);
+/* Elements of each set. */
+void program_counts(const struct program *p, size_t out[SET_COUNT]);
+/* table_walk, over the table and over the shadow's (which must be there). */
+MUST_CHECK struct table_verdict program_walk(
+    const struct program *p, const struct table_packet *packet);
+MUST_CHECK struct table_verdict program_shadow_walk(
+    const struct program *p, const struct table_packet *packet);
+MUST_CHECK bool program_has_shadow(const struct program *p);
 /* The rule chain that bears a number; NULL if there is none. */
 MUST_CHECK const struct table_rule_chain *program_rule(
     const struct program *p, uint32_t number);
@@ -53,5 +74,52 @@ MUST_CHECK const struct table_rule_chain *program_shadow_rule(
     const struct program *p, uint32_t number);
 /* The index of the source that a place is in; source_count: none. */
 MUST_CHECK size_t program_source_of(const struct program *p, struct loc loc);
+
+/* ---- edits (program_edit.c) ---- */
+
+/* Files that change together. */
+struct program_edit;
+
+MUST_CHECK struct program_edit *program_edit_new(struct program *p);
+void program_edit_free(struct program_edit *edit);
+/* Reads a file, as live_read does. */
+MUST_CHECK enum live_answer program_edit_read(struct program_edit *edit,
+    struct str name, struct str text, struct diag_list *diags);
+
+enum program_answer {
+	PROGRAM_CHANGED,  /* *out_delta says how the table has */
+	PROGRAM_COMPILES, /* the model has; see program_recompile */
+	PROGRAM_BEYOND,   /* takes a whole load; nothing has changed */
+};
+
+/* Puts into the program what was read. The delta lies in the arena. */
+MUST_CHECK enum program_answer program_edit_commit(struct program_edit *edit,
+    struct arena *arena, struct diag_list *diags, struct compile_delta *out_delta);
+
+/* What became of compiling anew. */
+struct program_recompiled {
+	bool ok;
+	bool has_shadow;
+	struct compile_state *real, *shadow;
+	uint64_t compile_us;
+	struct arena *arena;
+	struct diag_list diags;
+};
+
+/* Compiles both sides' models anew. Only reads the program, whose model must not change
+ * meanwhile; may run on a thread of its own. */
+void program_recompile(const struct program *p, struct program_recompiled *out);
+/* Puts it in the place of what was. Takes it. */
+void program_take(struct program *p, struct program_recompiled *r);
+void program_recompiled_free(struct program_recompiled *r);
+/* Once nothing refers to what was replaced any more. */
+void program_sweep(struct program *p);
+/* True when so much of it came by edits that a whole load would save memory. */
+MUST_CHECK bool program_is_worn(const struct program *p);
+
+/* program.c, for program_edit.c: */
+void program_free_side(struct program_side *side);
+void program_take_chains(struct program_side *side);
+void program_count_local(struct program *p);
 
 #endif

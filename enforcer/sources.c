@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/bundle.h"
 #include "common/clock.h"
 #include "common/limits.h"
 #include "common/log.h"
@@ -22,18 +23,30 @@
 	(IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE |        \
 	    IN_DELETE_SELF | IN_MOVE_SELF | IN_ATTRIB | IN_ONLYDIR)
 
+/* Something that a directory has: a file, or a directory below it. */
+struct entry {
+	uint64_t signature; /* when it was last told of */
+	uint32_t pass;      /* the last look that saw it */
+	char path[];
+};
+
 struct directory {
 	struct sources *sources;
-	const char *path;
+	char *path; /* without slashes at its end; on the heap */
 	size_t index;
-	uint64_t signature; /* of what was there when it was last told */
+	struct map entries; /* by path */
+	uint32_t pass;
+	/* Since it was last told: */
+	monotime_t first_event; /* 0: nothing */
+	bool whole;
+	struct map dirty; /* paths of files, on the heap -> themselves */
 	uv_timer_t settle;
-	monotime_t first_event; /* 0: none since it was told */
 };
 
 struct watch {
 	int id;
 	size_t directory;
+	char *path;
 };
 
 struct sources {
@@ -50,69 +63,136 @@ struct sources {
 	unsigned open_handles;
 };
 
+/* ---- what has changed ---- */
+
+static void
+forget_dirty(struct directory *d)
+{
+	for (size_t i = 0; i < d->dirty.len; i++)
+		free(d->dirty.entries[i].value);
+	map_fini(&d->dirty);
+	d->dirty = (struct map){0};
+	d->whole = false;
+}
+
+static void
+note_whole(struct directory *d)
+{
+	forget_dirty(d);
+	d->whole = true;
+}
+
+static void
+note_file(struct directory *d, struct str path)
+{
+	char *copy;
+
+	if (d->whole || map_get(&d->dirty, path) != NULL)
+		return;
+	if (d->dirty.len == SOURCES_NAMES_MOST) {
+		note_whole(d);
+		return;
+	}
+	copy = xmalloc(path.len + 1);
+	memcpy(copy, path.ptr, path.len);
+	copy[path.len] = '\0';
+	(void)map_set(&d->dirty, (struct str){copy, path.len}, copy); /* new */
+}
+
+/* ---- what there is ---- */
+
+/* A directory is what it is, whatever comes and goes in it: that shows by itself. */
+static uint64_t
+signature_of(const struct stat *st)
+{
+	const uint64_t parts[] = {st->st_dev, st->st_ino, st->st_mode,
+	    (uint64_t)st->st_size, (uint64_t)st->st_mtim.tv_sec,
+	    (uint64_t)st->st_mtim.tv_nsec, (uint64_t)st->st_ctim.tv_sec,
+	    (uint64_t)st->st_ctim.tv_nsec};
+	size_t count = S_ISDIR(st->st_mode) ? 3 : ARRAY_LEN(parts);
+
+	return map_siphash(
+	    1, 2, (struct str){(const char *)parts, count * sizeof(parts[0])});
+}
+
+/* True if it is new, or another than before. */
+static bool
+see(struct directory *d, struct str path, const struct stat *st)
+{
+	uint64_t signature = signature_of(st);
+	struct entry *e = map_get(&d->entries, path);
+	bool news = e == NULL || e->signature != signature;
+
+	if (e == NULL) {
+		e = xcalloc(1, sizeof(*e) + path.len + 1);
+		memcpy(e->path, path.ptr, path.len);
+		(void)map_set(&d->entries, (struct str){e->path, path.len}, e);
+	}
+	e->signature = signature;
+	e->pass = d->pass;
+	return news;
+}
+
+static void
+unsee(struct directory *d, struct str path)
+{
+	free(map_remove(&d->entries, path));
+}
+
+static void
+forget_entries(struct directory *d)
+{
+	for (size_t i = 0; i < d->entries.len; i++)
+		free(d->entries.entries[i].value);
+	map_fini(&d->entries);
+}
+
 /* ---- watches ---- */
 
 static void
-remember_watch(struct sources *s, int id, size_t directory)
+remember_watch(struct sources *s, int id, size_t directory, const char *path)
 {
 	for (size_t i = 0; i < s->watch_count; i++) {
-		if (s->watches[i].id == id && s->watches[i].directory == directory)
-			return;
+		struct watch *w = &s->watches[i];
+
+		if (w->id != id || w->directory != directory)
+			continue;
+		if (strcmp(w->path, path) != 0) { /* it was renamed */
+			free(w->path);
+			w->path = xstrdup(path);
+		}
+		return;
 	}
 	if (s->watch_count == s->watch_cap) {
 		s->watch_cap = s->watch_cap != 0 ? s->watch_cap * 2 : 16;
 		s->watches =
 		    xreallocarray(s->watches, s->watch_cap, sizeof(*s->watches));
 	}
-	s->watches[s->watch_count++] = (struct watch){id, directory};
+	s->watches[s->watch_count++] = (struct watch){id, directory, xstrdup(path)};
 }
 
 static void
 forget_watch(struct sources *s, int id)
 {
 	for (size_t i = 0; i < s->watch_count;) {
-		if (s->watches[i].id == id)
+		if (s->watches[i].id == id) {
+			free(s->watches[i].path);
 			s->watches[i] = s->watches[--s->watch_count];
-		else
+		} else {
 			i++;
+		}
 	}
-}
-
-/* ---- looking ---- */
-
-/* One look at a tree: sums up what is there, and watches each directory on the way. */
-struct look {
-	struct sources *sources;
-	size_t directory;
-	uint64_t sum;
-	size_t entries;
-};
-
-static void
-add_entry(struct look *l, struct str path, const struct stat *st)
-{
-	struct buf text = {0};
-
-	/* Order does not matter in a sum, and readdir has none. */
-	buf_add_str(&text, path);
-	buf_printf(&text, "|%llu|%llu|%lld|%lld.%ld|%lld.%ld|%o",
-	    (unsigned long long)st->st_dev, (unsigned long long)st->st_ino,
-	    (long long)st->st_size, (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec,
-	    (long long)st->st_ctim.tv_sec, st->st_ctim.tv_nsec, (unsigned)st->st_mode);
-	l->sum += map_siphash(1, 2, buf_str(&text));
-	l->entries++;
-	buf_free(&text);
 }
 
 /* A link's path through /proc would not do: inotify wants a name, and a directory that was
  * renamed meanwhile is found by the next look. */
 static void
-watch_directory(struct look *l, const char *path)
+watch_directory(struct directory *d, const char *path)
 {
-	int id = inotify_add_watch(l->sources->inotify, path, EVENTS);
+	int id = inotify_add_watch(d->sources->inotify, path, EVENTS);
 
 	if (id >= 0)
-		remember_watch(l->sources, id, l->directory);
+		remember_watch(d->sources, id, d->index, path);
 	else if (errno == ENOSPC)
 		log_warn("source-watch",
 		    "directory=%s detail=\"no more watches "
@@ -121,70 +201,130 @@ watch_directory(struct look *l, const char *path)
 		    log_quote(str_from(path)));
 }
 
-static void look_at(struct look *l, struct buf *path, unsigned depth);
+/* ---- looking ---- */
+
+/* Hidden files are no policy, but ..data is what others link to. */
+static bool
+is_hidden(const char *name)
+{
+	return name[0] == '.' && strcmp(name, "..data") != 0;
+}
+
+static void look_at(struct directory *d, struct buf *path, unsigned depth);
 
 static void
 look_at_entry(
-    struct look *l, struct buf *path, const char *name, int dir_fd, unsigned depth)
+    struct directory *d, struct buf *path, const char *name, int dir_fd, unsigned depth)
 {
 	size_t len = path->len;
 	struct stat st;
 
-	/* Hidden files are no policy, but ..data is what others link to. */
-	if (name[0] == '.' && strcmp(name, "..data") != 0)
-		return;
-	if (fstatat(dir_fd, name, &st, 0) != 0)
+	if (is_hidden(name) || fstatat(dir_fd, name, &st, 0) != 0)
 		return;
 	buf_printf(path, "/%s", name);
-	add_entry(l, buf_str(path), &st);
+	if (see(d, buf_str(path), &st)) {
+		if (S_ISDIR(st.st_mode))
+			note_whole(d);
+		else if (bundle_takes_name(str_from(name)))
+			note_file(d, buf_str(path));
+	}
 	if (S_ISDIR(st.st_mode) && name[0] != '.' && depth < LIMIT_BUNDLE_DEPTH)
-		look_at(l, path, depth + 1);
+		look_at(d, path, depth + 1);
 	path->len = len;
 	path->data[len] = '\0';
 }
 
 static void
-look_at(struct look *l, struct buf *path, unsigned depth)
+look_at(struct directory *d, struct buf *path, unsigned depth)
 {
 	const struct dirent *entry;
 	DIR *dir;
 
-	watch_directory(l, path->data); /* before it is read */
+	watch_directory(d, path->data); /* before it is read */
 	dir = opendir(path->data);
 	if (dir == NULL)
 		return; /* reading it will say why */
-	while ((entry = readdir(dir)) != NULL && l->entries < LIMIT_BUNDLE_FILES)
-		look_at_entry(l, path, entry->d_name, dirfd(dir), depth);
+	while ((entry = readdir(dir)) != NULL && d->entries.len < LIMIT_BUNDLE_FILES)
+		look_at_entry(d, path, entry->d_name, dirfd(dir), depth);
 	(void)closedir(dir); /* only read from */
 }
 
-static uint64_t
-take_signature(struct directory *d)
+/* What was seen before and is there no more. */
+static void
+miss_entries(struct directory *d)
 {
-	struct look l = {.sources = d->sources, .directory = d->index};
+	for (size_t i = 0; i < d->entries.len;) {
+		struct entry *e = d->entries.entries[i].value;
+		struct str path = d->entries.entries[i].key;
+		const char *slash = strrchr(e->path, '/');
+
+		if (e->pass == d->pass) {
+			i++;
+			continue;
+		}
+		if (slash != NULL && bundle_takes_name(str_from(slash + 1)))
+			note_file(d, path);
+		else
+			note_whole(d);
+		unsee(d, path); /* moves the last one here */
+	}
+}
+
+/* Notes all that is another than when it was last seen. */
+static void
+look(struct directory *d)
+{
 	struct buf path = {0};
 	struct stat st;
 
+	d->pass++;
 	buf_add_cstr(&path, d->path);
 	if (stat(d->path, &st) == 0) {
-		add_entry(&l, STR(""), &st);
-		look_at(&l, &path, 0);
+		if (see(d, buf_str(&path), &st))
+			note_whole(d);
+		look_at(d, &path, 0);
 	}
+	miss_entries(d);
 	buf_free(&path);
-	return l.sum;
 }
 
 /* ---- telling ---- */
+
+/* From now on the next look compares with what is told now. */
+static void
+see_again(struct directory *d)
+{
+	for (size_t i = 0; i < d->dirty.len; i++) {
+		struct str path = d->dirty.entries[i].key;
+		struct stat st;
+
+		if (stat(path.ptr, &st) == 0)
+			(void)see(d, path, &st); /* it is told anyway */
+		else
+			unsee(d, path);
+	}
+}
 
 static void
 tell(struct directory *d)
 {
 	struct sources *s = d->sources;
+	struct sources_change change = {.whole = d->whole, .count = d->dirty.len};
+	const char **names;
 
 	d->first_event.ns = 0;
 	(void)uv_timer_stop(&d->settle); /* cannot fail */
-	d->signature = take_signature(d);
-	s->changed(s->arg, d->index);
+	if (d->whole)
+		look(d);
+	else
+		see_again(d);
+	names = xcalloc(d->dirty.len + 1, sizeof(*names));
+	for (size_t i = 0; i < d->dirty.len; i++)
+		names[i] = d->dirty.entries[i].value;
+	change.names = names;
+	s->changed(s->arg, d->index, &change);
+	free(names);
+	forget_dirty(d);
 }
 
 static void
@@ -219,7 +359,10 @@ on_look(uv_timer_t *timer)
 	for (size_t i = 0; i < s->count; i++) {
 		struct directory *d = &s->directories[i];
 
-		if (d->first_event.ns == 0 && take_signature(d) != d->signature)
+		if (d->first_event.ns != 0)
+			continue;
+		look(d);
+		if (d->whole || d->dirty.len != 0)
 			tell(d);
 	}
 	took_ms = monotime_since(start, monotime_now()) / 1000000;
@@ -230,17 +373,57 @@ on_look(uv_timer_t *timer)
 
 /* ---- events ---- */
 
+/* Whether a name that is no policy file's may lead to some: a directory, or a link to one. */
+static bool
+may_lead(const struct directory *d, const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == 0)
+		return S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode);
+	return map_get(&d->entries, str_from(path)) != NULL; /* it was there */
+}
+
+/* Something happened to a name in a directory. False: nothing that matters. */
+static bool
+note_name(struct directory *d, const struct watch *w, const struct inotify_event *event)
+{
+	struct buf path = {0};
+	bool matters = true;
+
+	if (event->len == 0 || event->name[0] == '\0') {
+		note_whole(d); /* of the directory itself */
+		return true;
+	}
+	if (is_hidden(event->name))
+		return false;
+	buf_printf(&path, "%s/%s", w->path, event->name);
+	if ((event->mask & IN_ISDIR) == 0 && bundle_takes_name(str_from(event->name)))
+		note_file(d, buf_str(&path));
+	else if (may_lead(d, path.data))
+		note_whole(d);
+	else
+		matters = false;
+	buf_free(&path);
+	return matters;
+}
+
 static void
 on_event(struct sources *s, const struct inotify_event *event)
 {
 	if ((event->mask & IN_Q_OVERFLOW) != 0) {
-		for (size_t i = 0; i < s->count; i++)
+		for (size_t i = 0; i < s->count; i++) {
+			note_whole(&s->directories[i]);
 			note_event(&s->directories[i]);
+		}
 		return;
 	}
 	for (size_t i = 0; i < s->watch_count; i++) {
-		if (s->watches[i].id == event->wd)
-			note_event(&s->directories[s->watches[i].directory]);
+		struct directory *d = &s->directories[s->watches[i].directory];
+
+		if (s->watches[i].id == event->wd &&
+		    note_name(d, &s->watches[i], event))
+			note_event(d);
 	}
 	if ((event->mask & IN_IGNORED) != 0)
 		forget_watch(s, event->wd);
@@ -273,6 +456,13 @@ handle_closed(struct sources *s)
 	if (--s->open_handles != 0)
 		return;
 	(void)close(s->inotify); /* only read from */
+	for (size_t i = 0; i < s->count; i++) {
+		forget_dirty(&s->directories[i]);
+		forget_entries(&s->directories[i]);
+		free(s->directories[i].path);
+	}
+	for (size_t i = 0; i < s->watch_count; i++)
+		free(s->watches[i].path);
 	free(s->directories);
 	free(s->watches);
 	free(s);
@@ -288,6 +478,18 @@ static void
 on_settle_closed(uv_handle_t *handle)
 {
 	handle_closed(((struct directory *)handle->data)->sources);
+}
+
+/* As bundle_read begins its names. */
+static char *
+plain_path(const char *path)
+{
+	char *plain = xstrdup(path);
+	size_t len = strlen(plain);
+
+	while (len > 1 && plain[len - 1] == '/')
+		plain[--len] = '\0';
+	return plain;
 }
 
 int
@@ -316,8 +518,10 @@ sources_new(uv_loop_t *loop, const char *const *directories, size_t count,
 	for (size_t i = 0; i < count; i++) {
 		struct directory *d = &s->directories[i];
 
-		*d = (struct directory){
-		    .sources = s, .path = directories[i], .index = i};
+		*d = (struct directory){.sources = s,
+		    .path = plain_path(directories[i]),
+		    .index = i,
+		    .whole = true};
 		if (uv_timer_init(loop, &d->settle) != 0)
 			base_die("cannot make handles");
 		d->settle.data = d;

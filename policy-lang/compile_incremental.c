@@ -1007,3 +1007,21 @@ compile_state_find(const struct compile_state *s, enum table_set_id set,
 		*out = *e;
 	return e != NULL;
 }
+
+void
+compile_state_set(const struct compile_state *s, enum table_set_id set,
+    struct arena *arena, struct table_element **out_elements, size_t *out_count)
+{
+	struct element_list lists[SET_COUNT] = {0};
+	const struct element_list *list = &s->kept[set];
+
+	if (is_from_held(set)) {
+		list_held(s, lists);
+		element_list_sort(&lists[set]);
+		list = &lists[set];
+	}
+	*out_elements = give(arena, list);
+	*out_count = list->count;
+	for (size_t i = 0; i < SET_COUNT; i++)
+		free(lists[i].items);
+}

@@ -75,6 +75,9 @@ void compile_state_advance(struct compile_state *state, struct arena *arena,
 
 /* Elements of each set. */
 void compile_state_counts(const struct compile_state *state, size_t out[SET_COUNT]);
+/* One set, in the arena. */
+void compile_state_set(const struct compile_state *state, enum table_set_id set,
+    struct arena *arena, struct table_element **out_elements, size_t *out_count);
 /* The element of a set that has the key, or in whose interval it is, in *out; false if
  * there is none. As table_find does. */
 MUST_CHECK bool compile_state_find(const struct compile_state *state,

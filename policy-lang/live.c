@@ -280,6 +280,8 @@ struct live_edit {
 	struct arena *arena; /* of names */
 	struct replacement *items;
 	size_t count, cap;
+	struct ptr_vec
+	    refused; /* struct live_file: mistakes that were reported are there */
 };
 
 struct live_edit *
@@ -299,6 +301,9 @@ live_edit_free(struct live_edit *e)
 		return;
 	for (size_t i = 0; i < e->count; i++)
 		free_file(e->items[i].after);
+	for (size_t i = 0; i < e->refused.count; i++)
+		free_file(e->refused.items[i]);
+	ptr_vec_fini(&e->refused);
 	free(e->items);
 	arena_free(e->arena);
 	free(e);
@@ -336,9 +341,10 @@ stands_alone(const struct live *l, const struct live_file *f)
 }
 
 static struct live_file *
-read_file(struct live *l, struct str name, struct str text, struct diag_list *diags,
-    enum live_answer *out_answer)
+read_file(struct live_edit *e, struct str name, struct str text,
+    struct diag_list *diags, enum live_answer *out_answer)
 {
+	struct live *l = e->l;
 	struct arena *arena = arena_new_sized(PART_CHUNK_BYTES);
 	struct source *source = ARENA_NEW(arena, struct source);
 	struct live_file *f = new_file(l, source, arena);
@@ -366,7 +372,7 @@ read_file(struct live *l, struct str name, struct str text, struct diag_list *di
 			   : LIVE_REFUSED;
 	if (*out_answer == LIVE_READ)
 		return f;
-	free_file(f);
+	ptr_vec_push(&e->refused, f);
 	return NULL;
 }
 
@@ -381,7 +387,7 @@ live_read(
 	if (before != NULL && !stands_alone(e->l, before))
 		return LIVE_BEYOND;
 	if (text.ptr != NULL)
-		after = read_file(e->l, name, text, diags, &answer);
+		after = read_file(e, name, text, diags, &answer);
 	if (answer == LIVE_READ)
 		put(e, name, after);
 	return answer;

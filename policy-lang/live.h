@@ -44,7 +44,8 @@ MUST_CHECK struct live_edit *live_edit_new(struct live *live);
 /* Forgets what was read and not committed. NULL is fine. */
 void live_edit_free(struct live_edit *edit);
 /* Reads a source; `text.ptr` NULL: it is no more. The model stays as it is. Copies both
- * texts. LIVE_REFUSED: nothing of it is in the edit. */
+ * texts. LIVE_REFUSED: nothing of it is in the edit. Places of what is reported are good
+ * until live_edit_free, and as long as the source is the model's. */
 MUST_CHECK enum live_answer live_read(
     struct live_edit *edit, struct str name, struct str text, struct diag_list *diags);
 /* Puts what was read into the model. False: it takes a whole load; nothing has changed.

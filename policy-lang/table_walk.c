@@ -3,7 +3,7 @@
 #include <string.h>
 
 struct walk {
-	const struct table_content *content;
+	const struct table_view *view;
 	const struct table_packet *packet;
 	uint32_t priority;
 	struct table_verdict *verdict;
@@ -48,8 +48,8 @@ table_find(const struct table_content *content, enum table_set_id id,
 	return memcmp(key->addr, e->addr_end, sizeof(key->addr)) <= 0 ? e : NULL;
 }
 
-static const struct table_element *
-look_up(const struct walk *w, const struct table_stmt *stmt)
+static bool
+look_up(const struct walk *w, const struct table_stmt *stmt, struct table_element *out)
 {
 	struct table_element key = {0};
 
@@ -75,13 +75,13 @@ look_up(const struct walk *w, const struct table_stmt *stmt)
 			break;
 		}
 	}
-	return table_find(w->content, stmt->set, &key);
+	return w->view->find(w->view->arg, stmt->set, &key, out);
 }
 
 static enum outcome
 walk_rule_chain(struct walk *w, uint32_t number)
 {
-	const struct table_content *c = w->content;
+	const struct table_view *c = w->view;
 	struct table_verdict *v = w->verdict;
 	size_t lo = 0, hi = c->rule_chain_count;
 
@@ -107,7 +107,7 @@ static enum outcome walk_chain(struct walk *w, const char *name);
 static enum outcome
 walk_stmt(struct walk *w, const struct table_stmt *stmt)
 {
-	const struct table_element *e;
+	struct table_element e;
 	enum outcome outcome;
 
 	switch (stmt->kind) {
@@ -124,20 +124,17 @@ walk_stmt(struct walk *w, const struct table_stmt *stmt)
 	case STMT_L4PROTO:
 		return w->packet->proto == stmt->value ? OUT_NEXT : OUT_BREAK;
 	case STMT_LOOKUP:
-		return (look_up(w, stmt) != NULL) != stmt->invert ? OUT_NEXT
-								  : OUT_BREAK;
+		return look_up(w, stmt, &e) != stmt->invert ? OUT_NEXT : OUT_BREAK;
 	case STMT_PRIORITY_MAP:
-		e = look_up(w, stmt);
-		if (e == NULL)
+		if (!look_up(w, stmt, &e))
 			return OUT_BREAK;
-		w->priority = e->value;
+		w->priority = e.value;
 		return OUT_NEXT;
 	case STMT_PRIORITY_CONST:
 		w->priority = stmt->value;
 		return OUT_NEXT;
 	case STMT_PRIORITY_VMAP:
-		e = look_up(w, stmt);
-		return e == NULL ? OUT_BREAK : walk_rule_chain(w, e->value);
+		return look_up(w, stmt, &e) ? walk_rule_chain(w, e.value) : OUT_BREAK;
 	case STMT_COUNTER:
 	case STMT_LOG:
 		return OUT_NEXT;
@@ -184,11 +181,11 @@ walk_chain(struct walk *w, const char *name)
 }
 
 struct table_verdict
-table_walk(const struct table_content *content, const struct table_packet *packet)
+table_walk_view(const struct table_view *view, const struct table_packet *packet)
 {
 	struct table_verdict verdict = {0};
 	struct walk w = {
-	    .content = content,
+	    .view = view,
 	    .packet = packet,
 	    .priority = 6, /* as of a type of service: must not matter */
 	    .verdict = &verdict,
@@ -203,4 +200,28 @@ table_walk(const struct table_content *content, const struct table_packet *packe
 	}
 	verdict.priority = w.priority;
 	return verdict;
+}
+
+static bool
+find_in_content(const void *arg, enum table_set_id id, const struct table_element *key,
+    struct table_element *out)
+{
+	const struct table_element *e = table_find(arg, id, key);
+
+	if (e != NULL)
+		*out = *e;
+	return e != NULL;
+}
+
+struct table_verdict
+table_walk(const struct table_content *content, const struct table_packet *packet)
+{
+	const struct table_view view = {
+	    .find = find_in_content,
+	    .arg = content,
+	    .rule_chains = content->rule_chains,
+	    .rule_chain_count = content->rule_chain_count,
+	};
+
+	return table_walk_view(&view, packet);
 }

@@ -32,6 +32,19 @@ struct table_verdict {
 MUST_CHECK const struct table_element *table_find(const struct table_content *content,
     enum table_set_id id, const struct table_element *key);
 
+/* A table that need not lie in memory as one. */
+struct table_view {
+	/* As table_find; false if there is none. */
+	bool (*find)(const void *arg, enum table_set_id id,
+	    const struct table_element *key, struct table_element *out);
+	const void *arg;
+	const struct table_rule_chain *rule_chains; /* sorted by number */
+	size_t rule_chain_count;
+};
+
+MUST_CHECK struct table_verdict table_walk_view(
+    const struct table_view *view, const struct table_packet *packet);
+
 /* The content must be one that a kernel would take: sorted, every verdict with its chain. */
 MUST_CHECK struct table_verdict table_walk(
     const struct table_content *content, const struct table_packet *packet);

@@ -1,0 +1,325 @@
+/*
+ * Single files that have changed -> what changes in the program in force. Edits wait in a
+ * queue until what came before them is in the kernel; whatever has come meanwhile goes
+ * together. A file with mistakes is told of, and what it said before goes on: other files'
+ * edits are taken all the same. What an edit cannot tell the effect of takes a load of all
+ * sources, as does every edit once such a load was refused.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "enforcer/engine_state.h"
+
+/* More of them than that are better read as a whole. */
+#define QUEUE_MOST 4096
+
+/* ---- the queue ---- */
+
+static void
+free_queued(struct queued_edit *q)
+{
+	(void)close(q->bundle_fd); /* only read from */
+	arena_free(q->arena);
+}
+
+static void
+clear_queue(struct engine_edits *x)
+{
+	for (size_t i = 0; i < x->count; i++)
+		free_queued(&x->queue[i]);
+	x->count = 0;
+	x->arrived.ns = 0;
+}
+
+void
+engine_edits_forget(struct engine *e)
+{
+	clear_queue(&e->edits);
+}
+
+void
+engine_edits_fini(struct engine *e)
+{
+	clear_queue(&e->edits);
+	free(e->edits.queue);
+}
+
+void
+engine_edits_drop(struct engine *e, size_t source)
+{
+	struct engine_edits *x = &e->edits;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < x->count; i++) {
+		if (x->queue[i].source == source)
+			free_queued(&x->queue[i]);
+		else
+			x->queue[kept++] = x->queue[i];
+	}
+	x->count = kept;
+	if (kept == 0)
+		x->arrived.ns = 0;
+}
+
+/* All that is in the queue comes as a whole. */
+static void
+take_whole(struct engine *e)
+{
+	monotime_t arrived = e->edits.arrived;
+
+	e->edits.beyond++;
+	clear_queue(&e->edits);
+	if (e->load.arrived.ns == 0)
+		e->load.arrived = arrived;
+	engine_load_whole(e);
+}
+
+void
+engine_edits_catch_up(struct engine *e)
+{
+	if (e->load.behind && e->edits.count != 0 && !e->load.running && !e->load.dirty)
+		take_whole(e);
+}
+
+void
+engine_source_edited(struct engine *e, const struct queued_edit *edit)
+{
+	struct engine_edits *x = &e->edits;
+	struct engine_source *s = &e->sources[edit->source];
+
+	/* What came as a whole is no longer all of it. */
+	if (s->bundle_fd >= 0)
+		(void)close(s->bundle_fd); /* only read from */
+	s->bundle_fd = -1;
+	s->edited = true;
+	if (x->count == x->cap) {
+		x->cap = x->cap != 0 ? x->cap * 2 : 16;
+		x->queue = xreallocarray(x->queue, x->cap, sizeof(*x->queue));
+	}
+	x->queue[x->count++] = *edit;
+	if (x->arrived.ns == 0)
+		x->arrived = monotime_now();
+	if (x->count > QUEUE_MOST)
+		take_whole(e);
+	else
+		engine_apply_step(e);
+}
+
+/* ---- files that are refused ---- */
+
+static void
+forgive(struct engine_source *s, struct str name)
+{
+	struct refused_file *f = map_remove(&s->refused, name);
+
+	if (f != NULL)
+		arena_free(f->arena); /* in which it is */
+}
+
+void
+engine_edits_forgive(struct engine_source *s)
+{
+	while (s->refused.len != 0)
+		forgive(s, s->refused.entries[0].key);
+	map_fini(&s->refused);
+}
+
+static const char *
+error_line(struct arena *arena, const struct diag *d)
+{
+	return arena_printf(arena, "%s: error: %s%s%s%s [%s]", loc_text(arena, d->loc),
+	    d->msg, d->hint != NULL ? " (" : "", d->hint != NULL ? d->hint : "",
+	    d->hint != NULL ? ")" : "", d->code);
+}
+
+static void
+audit_refusal(struct engine *e, const struct refused_file *f)
+{
+	struct audit_change change = {
+	    .verb = "edit",
+	    .stage = "ResponseComplete",
+	    .node = e->settings.node,
+	    .detail = f->count != 0 ? str_from(f->errors[0]) : f->name,
+	    .failed = true,
+	    .number = e->apply.programs,
+	    .workloads = e->apply.current->local_workloads,
+	    .policies = e->apply.current->model->policy_count,
+	    .rules = e->apply.current->real.chain_count,
+	    .now = walltime_now(),
+	};
+	uint8_t id[16] = {0};
+	struct buf line = {0};
+
+	memcpy(id, &e->edits.refused, sizeof(e->edits.refused));
+	audit_event_change(&line, id, &change);
+	(void)engine_audit_send(e, buf_str(&line), false); /* nobody waits for it */
+	buf_free(&line);
+}
+
+static void
+refuse(struct engine *e, struct engine_source *s, struct str name,
+    const struct diag_list *diags)
+{
+	struct arena *arena = arena_new_sized(1024);
+	struct refused_file *f = ARENA_NEW(arena, struct refused_file);
+
+	f->arena = arena;
+	f->name = str_dup(arena, name);
+	f->errors = ARENA_ARRAY(arena, ENGINE_STATUS_ERRORS, const char *);
+	for (const struct diag *d = diags->first; d != NULL; d = d->next) {
+		if (d->severity != DIAG_ERROR || f->count == ENGINE_STATUS_ERRORS)
+			continue;
+		f->errors[f->count++] = error_line(arena, d);
+	}
+	forgive(s, name);
+	(void)map_set(&s->refused, f->name, f); /* new */
+	e->edits.refused++;
+	e->load.failures++;
+	log_error("edit-refused", "file=%s errors=%u in-force=%llu", log_quote(name),
+	    diags->errors, (unsigned long long)e->apply.current->number);
+	audit_refusal(e, f);
+}
+
+static void
+log_diags(const struct diag_list *diags)
+{
+	struct arena *arena = arena_new_sized(1024);
+
+	for (const struct diag *d = diags->first; d != NULL; d = d->next) {
+		if (d->severity == DIAG_NOTE)
+			continue;
+		log_write(d->severity == DIAG_ERROR ? LOG_ERROR : LOG_WARN,
+		    d->severity == DIAG_ERROR ? "policy-error" : "policy-warning",
+		    "at=%s code=%s message=%s",
+		    log_quote(str_from(loc_text(arena, d->loc))), d->code,
+		    log_quote(str_from(d->msg)));
+	}
+	arena_free(arena);
+}
+
+/* ---- reading what is queued ---- */
+
+/* One file; false: it takes a whole load. */
+static bool
+read_file(struct engine *e, struct program_edit *edit, size_t source, struct str name,
+    struct str text, size_t *taken)
+{
+	struct engine_source *s = &e->sources[source];
+	struct arena *arena = arena_new_sized(1024);
+	struct diag_list diags;
+	enum live_answer answer;
+
+	diag_list_init(&diags, arena);
+	answer = program_edit_read(edit, name, text, &diags);
+	e->edits.files++;
+	if (answer != LIVE_BEYOND) {
+		log_diags(&diags);
+		if (answer == LIVE_REFUSED)
+			refuse(e, s, name, &diags);
+		else
+			forgive(s, name);
+	}
+	*taken += answer == LIVE_READ;
+	arena_free(arena);
+	return answer != LIVE_BEYOND;
+}
+
+static bool
+read_queued(struct engine *e, struct program_edit *edit, const struct queued_edit *q,
+    size_t *taken)
+{
+	struct arena *texts = arena_new();
+	struct bundle files = {0};
+	struct err err = ERR_INIT;
+	bool ok = true;
+
+	if (bundle_open(texts, q->bundle_fd, &files, &err) != 0) {
+		log_error("edit", "detail=%s", log_quote(str_from(err.msg)));
+		ok = false;
+	}
+	for (size_t i = 0; i < files.count && ok; i++)
+		ok = read_file(e, edit, q->source, files.sources[i].name,
+		    files.sources[i].text, taken);
+	for (size_t i = 0; i < q->gone_count && ok; i++)
+		ok = read_file(e, edit, q->source, q->gone[i], (struct str){0}, taken);
+	arena_free(texts);
+	return ok;
+}
+
+static bool
+read_queue(struct engine *e, struct program_edit *edit, size_t *taken)
+{
+	struct engine_edits *x = &e->edits;
+
+	for (size_t i = 0; i < x->count; i++) {
+		if (!read_queued(e, edit, &x->queue[i], taken))
+			return false;
+	}
+	for (size_t i = 0; i < x->count; i++)
+		engine_source_judged(e, x->queue[i].source);
+	return true;
+}
+
+/* ---- taking it ---- */
+
+/* What was read, in the program in force. */
+static void
+commit(struct engine *e, struct program_edit *edit)
+{
+	struct engine_apply *a = &e->apply;
+	struct engine_edits *x = &e->edits;
+	monotime_t arrived = x->arrived;
+	struct compile_delta delta;
+	struct diag_list diags;
+
+	arena_reset(a->plan_arena);
+	diag_list_init(&diags, a->plan_arena);
+	switch (program_edit_commit(edit, a->plan_arena, &diags, &delta)) {
+	case PROGRAM_CHANGED:
+		x->incremental++;
+		clear_queue(x);
+		log_diags(&diags);
+		engine_apply_changed(e, &delta, arrived);
+		return;
+	case PROGRAM_COMPILES:
+		x->anew++;
+		clear_queue(x);
+		log_diags(&diags);
+		engine_load_recompile(e, arrived);
+		return;
+	case PROGRAM_BEYOND:
+		take_whole(e);
+		return;
+	}
+}
+
+bool
+engine_edits_take(struct engine *e)
+{
+	struct engine_apply *a = &e->apply;
+	struct program_edit *edit;
+	monotime_t start = monotime_now();
+	size_t taken = 0;
+
+	if (e->edits.count == 0 || e->load.running || e->load.dirty ||
+	    a->current == NULL || a->current->skeleton || !a->table_known)
+		return false;
+	if (program_is_worn(a->current)) {
+		take_whole(e);
+		return true;
+	}
+	e->edits.held = false;
+	edit = program_edit_new(a->current);
+	if (!read_queue(e, edit, &taken))
+		take_whole(e);
+	else if (taken != 0)
+		commit(e, edit);
+	else
+		clear_queue(&e->edits);
+	program_edit_free(edit);
+	histogram_add(
+	    &e->edits.durations, monotime_since(start, monotime_now()) / 1000);
+	return true;
+}

@@ -1,0 +1,169 @@
+/*
+ * A program that follows edits of single files. The model with the policies that are only
+ * watched, where there is one, follows them as well.
+ */
+#include <stdlib.h>
+
+#include "enforcer/program.h"
+
+#define WORN_BYTES ((size_t)64 * 1024 * 1024)
+
+struct program_edit {
+	struct program *p;
+	struct live_edit *real, *shadow; /* NULL: there is no shadow */
+};
+
+struct program_edit *
+program_edit_new(struct program *p)
+{
+	struct program_edit *e = xcalloc(1, sizeof(*e));
+
+	e->p = p;
+	e->real = live_edit_new(p->real.live);
+	if (p->shadow.live != NULL)
+		e->shadow = live_edit_new(p->shadow.live);
+	return e;
+}
+
+void
+program_edit_free(struct program_edit *e)
+{
+	if (e == NULL)
+		return;
+	live_edit_free(e->real);
+	live_edit_free(e->shadow);
+	free(e);
+}
+
+enum live_answer
+program_edit_read(
+    struct program_edit *e, struct str name, struct str text, struct diag_list *diags)
+{
+	enum live_answer answer = live_read(e->real, name, text, diags);
+	struct diag_list again;
+
+	if (answer != LIVE_READ || e->shadow == NULL)
+		return answer;
+	diag_list_init(&again, diags->arena); /* they have been told */
+	return live_read(e->shadow, name, text, &again) == LIVE_READ ? LIVE_READ
+								     : LIVE_BEYOND;
+}
+
+/* Chains that came and went. */
+static bool
+changes_chains(const struct compile_delta *delta)
+{
+	return delta->chain_added_count + delta->chain_removed_count != 0;
+}
+
+static enum program_answer
+advance(struct program_side *side, struct arena *arena,
+    const struct compile_change *changes, size_t count, struct diag_list *diags,
+    struct compile_delta *out_delta)
+{
+	compile_state_advance(side->state, arena, live_model(side->live), changes,
+	    count, diags, out_delta);
+	if (out_delta->anew)
+		return PROGRAM_COMPILES;
+	if (changes_chains(out_delta))
+		program_take_chains(side);
+	return PROGRAM_CHANGED;
+}
+
+/* Both sides follow, or none. */
+enum program_answer
+program_edit_commit(struct program_edit *e, struct arena *arena,
+    struct diag_list *diags, struct compile_delta *out_delta)
+{
+	struct program *p = e->p;
+	struct compile_change *changes, *shadow_changes = NULL;
+	struct compile_delta shadow_delta;
+	struct diag_list again;
+	size_t count, shadow_count = 0;
+	enum program_answer answer, shadow_answer = PROGRAM_CHANGED;
+
+	diag_list_init(&again, diags->arena);
+	/* What the shadow takes the other does, which has fewer objects; the other way
+	 * round, a name that is only in the shadow's way makes both wait. */
+	if (e->shadow != NULL &&
+	    !live_commit(e->shadow, arena, &again, &shadow_changes, &shadow_count))
+		return PROGRAM_BEYOND;
+	if (!live_commit(e->real, arena, diags, &changes, &count))
+		return PROGRAM_BEYOND;
+	answer = advance(&p->real, arena, changes, count, diags, out_delta);
+	if (e->shadow != NULL)
+		shadow_answer = advance(&p->shadow, arena, shadow_changes, shadow_count,
+		    &again, &shadow_delta);
+	if (answer == PROGRAM_COMPILES)
+		program_count_local(p); /* else it is others' workloads */
+	return answer == PROGRAM_CHANGED ? shadow_answer : answer;
+}
+
+/* ---- compiling anew ---- */
+
+void
+program_recompile(const struct program *p, struct program_recompiled *out)
+{
+	monotime_t start = monotime_now();
+	struct diag_list again;
+
+	*out = (struct program_recompiled){.arena = arena_new()};
+	diag_list_init(&out->diags, out->arena);
+	diag_list_init(&again, out->arena);
+	live_settle(p->real.live);
+	out->real =
+	    compile_state_new(live_model(p->real.live), &p->options, &out->diags);
+	out->ok = out->real != NULL;
+	out->has_shadow = p->shadow.live != NULL;
+	if (out->ok && out->has_shadow) {
+		live_settle(p->shadow.live);
+		out->shadow =
+		    compile_state_new(live_model(p->shadow.live), &p->options, &again);
+	}
+	out->compile_us = monotime_since(start, monotime_now()) / 1000;
+}
+
+void
+program_recompiled_free(struct program_recompiled *r)
+{
+	compile_state_free(r->real);
+	compile_state_free(r->shadow);
+	arena_free(r->arena);
+	*r = (struct program_recompiled){.ok = false};
+}
+
+static void
+take_state(struct program_side *side, struct compile_state **state)
+{
+	compile_state_free(side->state);
+	side->state = *state;
+	*state = NULL;
+	if (side->state != NULL)
+		program_take_chains(side);
+}
+
+void
+program_take(struct program *p, struct program_recompiled *r)
+{
+	take_state(&p->real, &r->real);
+	if (r->has_shadow && r->shadow == NULL)
+		program_free_side(&p->shadow); /* too large to be watched */
+	else if (r->has_shadow)
+		take_state(&p->shadow, &r->shadow);
+	p->compile_us = r->compile_us;
+	program_recompiled_free(r);
+}
+
+void
+program_sweep(struct program *p)
+{
+	live_sweep(p->real.live);
+	if (p->shadow.live != NULL)
+		live_sweep(p->shadow.live);
+}
+
+bool
+program_is_worn(const struct program *p)
+{
+	return live_edited_bytes(p->real.live) > WORN_BYTES + arena_bytes(p->arena) / 4;
+}
