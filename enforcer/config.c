@@ -8,12 +8,12 @@
 #include <unistd.h>
 
 #include "common/bundle.h"
-#include "common/doc.h"
 #include "common/limits.h"
+#include "enforcer/config_internal.h"
+#include "policy-lang/fail_safe.h"
 #include "policy-lang/load_names.h"
-#include "policy-lang/schema.h"
 
-#define CODE_VALUE       "config-value"
+#define CODE_VALUE       CONFIG_VALUE
 #define CODE_UNSUPPORTED "config-unsupported"
 #define CODE_NO_GATE     "config-no-gate"
 #define DEFAULT_CONTROL  "/run/ringfence/enforcer.sock"
@@ -25,25 +25,17 @@
 #define DEFAULT_ADOPTION 30
 #define MAX_SOCKET_PATH  107 /* sun_path, without its NUL */
 
-struct reader {
-	struct arena *arena;
-	struct diag_list *diags;
-	const char *directory; /* relative paths start here; ends with '/' or empty */
-	struct enforcer_config *config;
-};
-
-/* Fields that are wrong have been reported and are NULL; reading goes on. */
-static void
-read_fields(struct reader *r, const struct schema *schema, const struct doc_node *n,
-    const struct doc_node **out_values)
+void
+config_fields(struct config_reader *r, const struct schema *schema,
+    const struct doc_node *n, const struct doc_node **out_values)
 {
 	bool ok = schema_read(r->diags, schema, n, out_values);
 
 	(void)ok;
 }
 
-static const char *
-node_path(struct reader *r, const struct doc_node *n)
+const char *
+config_path(struct config_reader *r, const struct doc_node *n)
 {
 	if (n->text.len == 0)
 		diag_error(r->diags, CODE_VALUE, n->loc, "a path cannot be empty");
@@ -52,9 +44,8 @@ node_path(struct reader *r, const struct doc_node *n)
 	return arena_printf(r->arena, "%s%.*s", r->directory, STR_ARG(n->text));
 }
 
-/* Reads one of two words; returns true for the second. */
-static bool
-read_choice(struct reader *r, const struct doc_node *n, const char *what,
+bool
+config_choice(struct config_reader *r, const struct doc_node *n, const char *what,
     const char *first, const char *second, bool otherwise)
 {
 	const char *const names[] = {first, second};
@@ -68,7 +59,7 @@ read_choice(struct reader *r, const struct doc_node *n, const char *what,
 /* ---- sources ---- */
 
 static void
-read_source(struct reader *r, const struct doc_node *n, struct enforcer_source *out)
+read_source(struct config_reader *r, const struct doc_node *n, struct enforcer_source *out)
 {
 	enum {
 		DIRECTORY,
@@ -85,7 +76,7 @@ read_source(struct reader *r, const struct doc_node *n, struct enforcer_source *
 	const struct doc_node *v[COUNT];
 	const unsigned errors = r->diags->errors;
 
-	read_fields(r, &schema, n, v);
+	config_fields(r, &schema, n, v);
 	out->loc = n->loc;
 	out->directory = "";
 	if (v[KUBERNETES] != NULL)
@@ -95,13 +86,13 @@ read_source(struct reader *r, const struct doc_node *n, struct enforcer_source *
 		diag_error(
 		    r->diags, CODE_VALUE, n->loc, "a source needs a \"directory\"");
 	if (v[DIRECTORY] != NULL)
-		out->directory = node_path(r, v[DIRECTORY]);
+		out->directory = config_path(r, v[DIRECTORY]);
 	if (v[CLUSTER] != NULL)
 		out->cluster = v[CLUSTER]->text;
 }
 
 static void
-read_sources(struct reader *r, const struct doc_node *list)
+read_sources(struct config_reader *r, const struct doc_node *list)
 {
 	struct enforcer_source *all;
 	uint32_t count = list->count;
@@ -133,7 +124,7 @@ read_sources(struct reader *r, const struct doc_node *list)
 /* ---- addresses ---- */
 
 static void
-read_network(struct reader *r, const struct doc_node *n, struct ip_prefix *out)
+read_network(struct config_reader *r, const struct doc_node *n, struct ip_prefix *out)
 {
 	bool masked = false;
 	char text[IP_TEXT_BYTES];
@@ -151,7 +142,7 @@ read_network(struct reader *r, const struct doc_node *n, struct ip_prefix *out)
 }
 
 static void
-read_networks(struct reader *r, const struct doc_node *list)
+read_networks(struct config_reader *r, const struct doc_node *list)
 {
 	struct ip_prefix *all;
 
@@ -170,7 +161,7 @@ read_networks(struct reader *r, const struct doc_node *list)
 
 /* "127.0.0.1:9477", "[::1]:9477", or false for none. */
 static void
-read_metrics(struct reader *r, const struct doc_node *n)
+read_metrics(struct config_reader *r, const struct doc_node *n)
 {
 	struct enforcer_config *c = r->config;
 	size_t colon = n->text.len;
@@ -217,7 +208,7 @@ is_path(struct str path)
 }
 
 static void
-read_exception(struct reader *r, const struct doc_node *n, bool keep,
+read_exception(struct config_reader *r, const struct doc_node *n, bool keep,
     struct established_exception *all, size_t *count)
 {
 	if (!schema_type(r->diags, n, "a namespace", TYPE_STRING))
@@ -236,7 +227,7 @@ read_exception(struct reader *r, const struct doc_node *n, bool keep,
 
 static void
 read_exceptions(
-    struct reader *r, const struct doc_node *keep, const struct doc_node *cut)
+    struct config_reader *r, const struct doc_node *keep, const struct doc_node *cut)
 {
 	const struct doc_node *const lists[] = {cut, keep};
 	struct established_exception *all =
@@ -261,7 +252,7 @@ read_exceptions(
 
 /* A word, or an object that says more. */
 static void
-read_established(struct reader *r, const struct doc_node *n)
+read_established(struct config_reader *r, const struct doc_node *n)
 {
 	enum {
 		DEFAULT,
@@ -282,11 +273,11 @@ read_established(struct reader *r, const struct doc_node *n)
 	int64_t seconds;
 
 	if (n->kind == DOC_STRING) {
-		e->keep = read_choice(r, n, "established", "cut", "keep", false);
+		e->keep = config_choice(r, n, "established", "cut", "keep", false);
 		return;
 	}
-	read_fields(r, &schema, n, v);
-	e->keep = read_choice(r, v[DEFAULT], "default", "cut", "keep", false);
+	config_fields(r, &schema, n, v);
+	e->keep = config_choice(r, v[DEFAULT], "default", "cut", "keep", false);
 	read_exceptions(r, v[KEEP], v[CUT]);
 	if (v[ADOPT] != NULL &&
 	    schema_int(r->diags, v[ADOPT], "adoptSeconds", 0, MAX_ADOPTION_S, &seconds))
@@ -296,7 +287,7 @@ read_established(struct reader *r, const struct doc_node *n)
 /* ---- the other objects ---- */
 
 static void
-read_flows(struct reader *r, const struct doc_node *n)
+read_flows(struct config_reader *r, const struct doc_node *n)
 {
 	enum {
 		FILE_NAME,
@@ -311,16 +302,16 @@ read_flows(struct reader *r, const struct doc_node *n)
 	const struct doc_node *v[COUNT];
 	int64_t group;
 
-	read_fields(r, &schema, n, v);
+	config_fields(r, &schema, n, v);
 	if (v[FILE_NAME] != NULL)
-		r->config->flow_file = node_path(r, v[FILE_NAME]);
+		r->config->flow_file = config_path(r, v[FILE_NAME]);
 	if (v[GROUP] != NULL &&
 	    schema_int(r->diags, v[GROUP], "group", 1, 65535, &group))
 		r->config->flow_group = (uint16_t)group;
 }
 
 static void
-read_audit(struct reader *r, const struct doc_node *n)
+read_audit(struct config_reader *r, const struct doc_node *n)
 {
 	enum {
 		DIRECTORY,
@@ -334,15 +325,15 @@ read_audit(struct reader *r, const struct doc_node *n)
 	static const struct schema schema = SCHEMA("audit", fields);
 	const struct doc_node *v[COUNT];
 
-	read_fields(r, &schema, n, v);
+	config_fields(r, &schema, n, v);
 	if (v[DIRECTORY] != NULL)
-		r->config->audit_directory = node_path(r, v[DIRECTORY]);
+		r->config->audit_directory = config_path(r, v[DIRECTORY]);
 	r->config->audit_required =
-	    read_choice(r, v[MODE], "mode", "best-effort", "required", true);
+	    config_choice(r, v[MODE], "mode", "best-effort", "required", true);
 }
 
 static void
-read_log(struct reader *r, const struct doc_node *n)
+read_log(struct config_reader *r, const struct doc_node *n)
 {
 	enum {
 		LEVEL,
@@ -363,25 +354,25 @@ read_log(struct reader *r, const struct doc_node *n)
 	const struct doc_node *v[COUNT];
 	size_t level;
 
-	read_fields(r, &schema, n, v);
+	config_fields(r, &schema, n, v);
 	if (v[LEVEL] != NULL &&
 	    schema_enum(r->diags, v[LEVEL], "level", levels, ARRAY_LEN(levels), &level))
 		r->config->log_level = (enum log_level)level;
-	if (read_choice(r, v[FORMAT], "format", "text", "json", false))
+	if (config_choice(r, v[FORMAT], "format", "text", "json", false))
 		r->config->log_format = LOG_FORMAT_JSON;
 }
 
 static void
-read_control(struct reader *r, const struct doc_node *n)
+read_control(struct config_reader *r, const struct doc_node *n)
 {
-	r->config->control_socket = node_path(r, n);
+	r->config->control_socket = config_path(r, n);
 	if (strlen(r->config->control_socket) > MAX_SOCKET_PATH)
 		diag_error(r->diags, CODE_VALUE, n->loc,
 		    "a socket's path is at most %d bytes long", MAX_SOCKET_PATH);
 }
 
 static void
-read_node(struct reader *r, const struct doc_node *n)
+read_node(struct config_reader *r, const struct doc_node *n)
 {
 	if (n->text.len == 0 || n->text.len > LIMIT_NAME_BYTES)
 		diag_error(r->diags, CODE_VALUE, n->loc,
@@ -399,6 +390,7 @@ enum top_field {
 	TOP_BOOT,
 	TOP_NETWORKS,
 	TOP_ESTABLISHED,
+	TOP_HOST,
 	TOP_DENIED,
 	TOP_TABLE_OWNER,
 	TOP_FLOWS,
@@ -419,6 +411,7 @@ static const struct schema_field top_fields[] = {
     [TOP_BOOT] = {"boot", TYPE_STRING, false, NULL},
     [TOP_NETWORKS] = {"workloadNetworks", TYPE_LIST, false, NULL},
     [TOP_ESTABLISHED] = {"established", TYPE_STRING | TYPE_MAP, false, NULL},
+    [TOP_HOST] = {"hostProtection", TYPE_BOOL | TYPE_MAP, false, NULL},
     [TOP_DENIED] = {"denied", TYPE_STRING, false, NULL},
     [TOP_TABLE_OWNER] = {"tableOwner", TYPE_STRING, false, NULL},
     [TOP_FLOWS] = {"flows", TYPE_MAP, false, NULL},
@@ -432,11 +425,12 @@ static const struct schema_field top_fields[] = {
 
 /* Those that are more than a word. */
 static void (*const top_readers[TOP_COUNT])(
-    struct reader *, const struct doc_node *) = {
+    struct config_reader *, const struct doc_node *) = {
     [TOP_NODE] = read_node,
     [TOP_SOURCES] = read_sources,
     [TOP_NETWORKS] = read_networks,
     [TOP_ESTABLISHED] = read_established,
+    [TOP_HOST] = config_read_host,
     [TOP_FLOWS] = read_flows,
     [TOP_AUDIT] = read_audit,
     [TOP_CONTROL] = read_control,
@@ -451,6 +445,7 @@ set_defaults(struct enforcer_config *c)
 
 	(void)ok;
 	c->established.adopt_seconds = DEFAULT_ADOPTION;
+	c->fail_safe = fail_safe_default();
 	c->flow_group = DEFAULT_GROUP;
 	c->audit_required = true;
 	c->control_socket = DEFAULT_CONTROL;
@@ -461,18 +456,18 @@ set_defaults(struct enforcer_config *c)
 }
 
 static void
-read_words(struct reader *r, const struct doc_node *const *v)
+read_words(struct config_reader *r, const struct doc_node *const *v)
 {
 	struct enforcer_config *c = r->config;
 
-	c->default_deny = read_choice(
+	c->default_deny = config_choice(
 	    r, v[TOP_CLUSTER_DEFAULT], "clusterDefault", "allow", "deny", false);
-	c->ip_blocks_skip_pods = read_choice(
+	c->ip_blocks_skip_pods = config_choice(
 	    r, v[TOP_IP_BLOCKS], "ipBlocksMatchPods", "always", "never", false);
-	c->boot_closed = read_choice(r, v[TOP_BOOT], "boot", "open", "closed", true);
+	c->boot_closed = config_choice(r, v[TOP_BOOT], "boot", "open", "closed", true);
 	c->own_table =
-	    read_choice(r, v[TOP_TABLE_OWNER], "tableOwner", "never", "auto", true);
-	c->reject = read_choice(r, v[TOP_DENIED], "denied", "drop", "reject", false);
+	    config_choice(r, v[TOP_TABLE_OWNER], "tableOwner", "never", "auto", true);
+	c->reject = config_choice(r, v[TOP_DENIED], "denied", "drop", "reject", false);
 	if (v[TOP_CONTROL_GROUP] != NULL)
 		c->control_group = v[TOP_CONTROL_GROUP]->text;
 	if (v[TOP_USER] != NULL)
@@ -480,12 +475,12 @@ read_words(struct reader *r, const struct doc_node *const *v)
 }
 
 static void
-read_top(struct reader *r, const struct doc_node *doc)
+read_top(struct config_reader *r, const struct doc_node *doc)
 {
 	static const struct schema schema = SCHEMA("the configuration", top_fields);
 	const struct doc_node *v[TOP_COUNT];
 
-	read_fields(r, &schema, doc, v);
+	config_fields(r, &schema, doc, v);
 	for (size_t i = 0; i < TOP_COUNT; i++) {
 		if (v[i] != NULL && top_readers[i] != NULL)
 			top_readers[i](r, v[i]);
@@ -504,7 +499,7 @@ enforcer_config_load(struct arena *arena, const char *path, struct diag_list *di
 {
 	const char *const paths[] = {path};
 	const char *slash = strrchr(path, '/');
-	struct reader r = {.arena = arena, .diags = diags};
+	struct config_reader r = {.arena = arena, .diags = diags};
 	const unsigned errors = diags->errors;
 	struct bundle bundle;
 	struct doc_list docs;

@@ -8,6 +8,7 @@
 #include "common/diag.h"
 #include "common/ip.h"
 #include "common/log.h"
+#include "policy-lang/model.h"
 
 /* A directory of YAML files. */
 struct enforcer_source {
@@ -43,6 +44,8 @@ struct enforcer_config {
 	const struct ip_prefix *workload_networks;
 	size_t workload_network_count;
 	struct established established;
+	bool host_protection; /* policy for nodes is in force */
+	struct fail_safe fail_safe;
 	bool reject;                 /* denied packets are answered, not just dropped */
 	const char *flow_file;       /* NULL: no flow log */
 	uint16_t flow_group;         /* NFLOG group */

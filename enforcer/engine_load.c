@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/map.h"
 #include "enforcer/engine_state.h"
+#include "policy-lang/fail_safe.h"
 
 #define LOGGED_WARNINGS 20
 
@@ -327,6 +328,7 @@ copy_input(struct engine *e)
 	arena_reset(l->arena);
 	l->settings = e->settings;
 	l->settings.node = str_dup(l->arena, e->settings.node);
+	l->settings.fail_safe = fail_safe_copy(l->arena, &e->settings.fail_safe);
 	l->settings.sources =
 	    ARENA_ARRAY(l->arena, e->settings.source_count, struct settings_source);
 	for (size_t i = 0; i < e->settings.source_count; i++) {

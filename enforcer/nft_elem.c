@@ -228,6 +228,7 @@ read_key(enum table_set_id set, const uint8_t *key, const uint8_t *end,
 			at += len;
 			break;
 		}
+		case FIELD_NFPROTO:
 		case FIELD_PROTO:
 			out->proto = key[at];
 			at += 4;

@@ -25,8 +25,6 @@
 #define CT_NEW           (1u << (IP_CT_NEW + 1))
 #define DPORT_OFFSET     2    /* in the TCP, UDP and SCTP headers alike */
 #define TCP_FLAGS_OFFSET 13   /* in the TCP header (RFC 9293) */
-#define ND_FIRST         133u /* ICMPv6: router solicitation ... */
-#define ND_LAST          137u /* ... redirect (RFC 4861) */
 
 struct nftnl_expr *
 nft_expr_new(struct nftnl_rule *rule, const char *name)
@@ -148,6 +146,9 @@ load_key(struct nftnl_rule *rule, const struct table_stmt *s)
 			if (table_set_swaps(s->set))
 				to_network_order(rule, reg);
 			break;
+		case LOAD_NFPROTO:
+			nft_expr_meta(rule, NFT_META_NFPROTO, reg);
+			break;
 		case LOAD_SADDR:
 		case LOAD_DADDR:
 			load_address(rule, set->key[i], s->load[i] == LOAD_SADDR, reg);
@@ -231,25 +232,33 @@ tcp_midstream(struct nftnl_rule *rule)
 	ct_state(rule, CT_NEW);
 }
 
+/* The type is the first byte of either's header. */
 static void
-neighbour_discovery(struct nftnl_rule *rule)
+icmp_type(struct nftnl_rule *rule, uint8_t proto, uint32_t types)
 {
-	nft_expr_meta(rule, NFT_META_NFPROTO, NFT_REG_1);
-	compare_u8(rule, NFT_CMP_EQ, NFPROTO_IPV6);
+	uint8_t first = (uint8_t)(types >> 8), last = (uint8_t)types;
+
+	if (proto == IPPROTO_ICMPV6) {
+		nft_expr_meta(rule, NFT_META_NFPROTO, NFT_REG_1);
+		compare_u8(rule, NFT_CMP_EQ, NFPROTO_IPV6);
+	}
 	nft_expr_meta(rule, NFT_META_L4PROTO, NFT_REG_1);
-	compare_u8(rule, NFT_CMP_EQ, IPPROTO_ICMPV6);
-	nft_expr_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER,
-	    offsetof(struct icmp6_hdr, icmp6_type), 1, NFT_REG_1);
-	compare_u8(rule, NFT_CMP_GTE, ND_FIRST);
-	compare_u8(rule, NFT_CMP_LTE, ND_LAST);
+	compare_u8(rule, NFT_CMP_EQ, proto);
+	nft_expr_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1, NFT_REG_1);
+	if (first == last) {
+		compare_u8(rule, NFT_CMP_EQ, first);
+		return;
+	}
+	compare_u8(rule, NFT_CMP_GTE, first);
+	compare_u8(rule, NFT_CMP_LTE, last);
 }
 
 static void
-loopback(struct nftnl_rule *rule)
+loopback(struct nftnl_rule *rule, uint32_t key)
 {
 	const uint32_t lo = 1; /* the loopback interface of every network namespace */
 
-	nft_expr_meta(rule, NFT_META_IIF, NFT_REG_1);
+	nft_expr_meta(rule, key, NFT_REG_1);
 	nft_expr_compare(rule, NFT_CMP_EQ, &lo, sizeof(lo));
 }
 
@@ -313,11 +322,17 @@ add_stmt(struct nftnl_rule *rule, const struct table_stmt *s, const struct conte
 	case STMT_FAMILY:
 		family(rule, s->value);
 		break;
-	case STMT_ND:
-		neighbour_discovery(rule);
+	case STMT_ICMP_TYPE:
+		icmp_type(rule, IPPROTO_ICMP, s->value);
+		break;
+	case STMT_ICMPV6_TYPE:
+		icmp_type(rule, IPPROTO_ICMPV6, s->value);
 		break;
 	case STMT_LOOPBACK:
-		loopback(rule);
+		loopback(rule, NFT_META_IIF);
+		break;
+	case STMT_LOOPBACK_OUT:
+		loopback(rule, NFT_META_OIF);
 		break;
 	case STMT_TCP_MIDSTREAM:
 		tcp_midstream(rule);

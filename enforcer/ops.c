@@ -112,7 +112,10 @@ check_element(enum table_set_id set, const struct table_element *e)
 		return "an address that is longer than the set's";
 	if (addr_ranges && memcmp(e->addr, e->addr_end, addr) > 0)
 		return "an address range that ends before it begins";
-	if (!set_has(set, FIELD_PROTO) && e->proto != 0)
+	if (set_has(set, FIELD_NFPROTO) && e->proto != table_nfproto(IP_V4) &&
+	    e->proto != table_nfproto(IP_V6))
+		return "an address family that there is not";
+	if (!set_has(set, FIELD_PROTO) && !set_has(set, FIELD_NFPROTO) && e->proto != 0)
 		return "a protocol in a set without protocols";
 	if (!has_port && (e->port_lo != 0 || e->port_hi != 0))
 		return "a port in a set without ports";

@@ -19,7 +19,8 @@ plan_at_once(struct arena *arena, const struct table_content *from,
 static bool
 opens(enum table_set_id set)
 {
-	return set <= SET_LOCAL6_OUT || set == SET_KNOWN4 || set == SET_KNOWN6;
+	return set <= SET_LOCAL6_OUT || set == SET_KNOWN4 || set == SET_KNOWN6 ||
+	       set == SET_HOST_IN || set == SET_HOST_OUT;
 }
 
 static void

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "policy-lang/fail_safe.h"
 #include "policy-lang/load.h"
 
 /* What struct model_options.clusters points to. */
@@ -25,6 +26,8 @@ set_model_options(
 			str_dup(p->arena, s->sources[i].directory)};
 	}
 	*out = (struct model_options){
+	    .nodes_unprotected = !s->host_protection,
+	    .fail_safe = fail_safe_copy(p->arena, &s->fail_safe),
 	    .default_deny = s->default_deny,
 	    .ip_blocks_skip_pods = s->ip_blocks_skip_pods,
 	    .clusters = (const void *)clusters,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "enforcer/messages.h"
+#include "policy-lang/fail_safe.h"
 
 static void
 put_role(struct buf *out, const struct role_settings *s)
@@ -96,6 +97,40 @@ put_established(struct buf *out, const struct established *e)
 	}
 }
 
+static void
+put_fail_safe(struct buf *out, const struct fail_safe *safe)
+{
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		proc_put_u32(out, (uint32_t)safe->count[d]);
+		for (size_t i = 0; i < safe->count[d]; i++) {
+			proc_put_u8(out, safe->ports[d][i].proto);
+			proc_put_u16(out, safe->ports[d][i].lo);
+			proc_put_u16(out, safe->ports[d][i].hi);
+		}
+	}
+}
+
+static bool
+get_fail_safe(struct arena *arena, struct proc_reader *r, struct fail_safe *out)
+{
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		uint32_t count = proc_get_u32(r);
+		struct fail_safe_port *ports;
+
+		if (!r->ok || count > FAIL_SAFE_MOST)
+			return false;
+		ports = ARENA_ARRAY(arena, count, struct fail_safe_port);
+		for (uint32_t i = 0; i < count; i++) {
+			ports[i].proto = proc_get_u8(r);
+			ports[i].lo = proc_get_u16(r);
+			ports[i].hi = proc_get_u16(r);
+		}
+		out->ports[d] = ports;
+		out->count[d] = count;
+	}
+	return r->ok;
+}
+
 static bool
 get_established(struct arena *arena, struct proc_reader *r, struct established *out)
 {
@@ -141,6 +176,8 @@ engine_settings_encode(
 	for (size_t i = 0; i < networks; i++)
 		put_prefix(out, &c->workload_networks[i]);
 	put_established(out, &c->established);
+	proc_put_u8(out, c->host_protection);
+	put_fail_safe(out, &c->fail_safe);
 }
 
 bool
@@ -175,7 +212,10 @@ engine_settings_decode(
 	s->workload_network_count = count;
 	for (size_t i = 0; i < count; i++)
 		get_prefix(r, &s->workload_networks[i]);
-	return get_established(arena, r, &s->established) && proc_reader_done(r);
+	if (!get_established(arena, r, &s->established))
+		return false;
+	s->host_protection = proc_get_u8(r) != 0;
+	return get_fail_safe(arena, r, &s->fail_safe) && proc_reader_done(r);
 }
 
 int

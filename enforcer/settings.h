@@ -41,6 +41,8 @@ struct engine_settings {
 	bool boot_closed;
 	bool reject;
 	struct established established;
+	bool host_protection;
+	struct fail_safe fail_safe;
 	uint16_t flow_group;
 	bool audit, audit_required;
 	struct settings_source *sources;

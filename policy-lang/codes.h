@@ -98,6 +98,8 @@
 	    "No node of this name is known.")                                          \
 	X(CODE_NAMED_PORT_PEER, "named-port-peer", DIAG_ERROR,                         \
 	    "Networks, nodes and domain names have no named ports.")                   \
+	X(CODE_NODE_SUBJECT, "node-subject", DIAG_ERROR,                               \
+	    "A policy for nodes stands at / and is for nothing else.")                 \
 	X(CODE_ALLOW_ACTION, "allow-action", DIAG_ERROR,                               \
 	    "Rules of an allow block only allow; deny and pass belong to mandatory "   \
 	    "and default.")                                                            \

@@ -74,6 +74,40 @@ emit_gate(struct compiler *c, unsigned family)
 	addrset_fini(&nets);
 }
 
+/* ---- what the node reaches always ---- */
+
+static bool
+has_host_profile(const struct side *s)
+{
+	for (size_t i = 0; i < s->profile_count; i++) {
+		if (s->profiles[i]->host)
+			return true;
+	}
+	return false;
+}
+
+/* Its own workloads, where policy for the node says what it may reach. */
+static void
+emit_own(struct compiler *c)
+{
+	const struct universe *u = &c->universe;
+	const struct node *node = compiler_node(c);
+
+	if (!has_host_profile(&c->sides[DIR_EGRESS]))
+		return;
+	for (uint32_t i = 0; i < u->point_count; i++) {
+		const struct point *p = &u->points[i];
+		const struct workload *w = p->slot != NONE ? u->slots[p->slot] : NULL;
+		struct table_element e = {0};
+
+		if (w == NULL || !str_eq(w->node, node->name) ||
+		    !str_eq(w->cluster, node->cluster))
+			continue;
+		addr_num_bytes(p->addr, p->family, e.addr);
+		emit(c, p->family == IP_V4 ? SET_OWN4 : SET_OWN6, &e);
+	}
+}
+
 /* ---- the result ---- */
 
 static int
@@ -138,6 +172,7 @@ compiler_run(struct compiler *c)
 	}
 	for (unsigned f = 0; f < FAMILY_COUNT; f++)
 		emit_gate(c, f);
+	emit_own(c);
 	use_midstream(c);
 }
 

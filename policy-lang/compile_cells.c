@@ -108,6 +108,19 @@ apply_name(struct walker *w, const struct rule *rule, const struct port_match *m
 }
 
 static void
+apply_fail_safe(struct walker *w, uint32_t number)
+{
+	const struct fail_safe *safe = &w->s->c->model->options.fail_safe;
+
+	for (size_t i = 0; i < safe->count[w->s->dir]; i++) {
+		const struct fail_safe_port *p = &safe->ports[w->s->dir][i];
+
+		portset_apply(&w->ports, port_column_of(p->proto), p->lo, p->hi,
+		    ACTION_ALLOW, number);
+	}
+}
+
+static void
 apply_entry(
     struct walker *w, const struct profile_entry *e, const struct class_info *class)
 {
@@ -115,6 +128,10 @@ apply_entry(
 
 	if (e->kind == ENTRY_ISOLATE) {
 		portset_apply_all(&w->ports, ACTION_DENY, e->number);
+		return;
+	}
+	if (e->kind == ENTRY_FAIL_SAFE) {
+		apply_fail_safe(w, e->number);
 		return;
 	}
 	rule = w->s->rules[e->rule].rule;
@@ -131,6 +148,16 @@ apply_entry(
 	for (size_t i = 0; i < e->port_count; i++)
 		portset_apply(&w->ports, e->ports[i].column, e->ports[i].port,
 		    e->ports[i].port, rule->action, rule->number);
+}
+
+/* The number of what nothing decides. */
+static uint32_t
+number_of_nobody(const struct walker *w)
+{
+	if (w->profile->host)
+		return NUMBER_NODE_ALLOW;
+	return w->s->c->model->options.default_deny ? NUMBER_CLUSTER_DENY
+						    : NUMBER_CLUSTER_ALLOW;
 }
 
 static struct verdicts *
@@ -150,9 +177,7 @@ walk(struct walker *w, size_t count, const struct class_info *class)
 		apply_entry(w, e, class);
 	}
 	portset_next_level(&w->ports);
-	portset_apply_all(&w->ports, ACTION_DENY,
-	    w->s->c->model->options.default_deny ? NUMBER_CLUSTER_DENY
-						 : NUMBER_CLUSTER_ALLOW);
+	portset_apply_all(&w->ports, ACTION_DENY, number_of_nobody(w));
 	portset_join(&w->ports);
 	for (size_t i = 0; i < PORT_COLUMNS; i++) {
 		const struct port_list *from = &w->ports.columns[i];
@@ -366,20 +391,53 @@ encode_class(struct walker *w, unsigned family, const struct verdicts *v)
 
 /* ---- from cells to elements ---- */
 
+/* At every address of the profile; the node's elements have none. */
+static void
+emit_cell(
+    struct walker *w, unsigned family, enum table_set_id set, struct table_element *e)
+{
+	const struct universe *u = &w->s->c->universe;
+
+	if (w->profile->host)
+		emit(w->s->c, set, e);
+	for (size_t j = 0; j < w->profile->slot_count; j++) {
+		uint32_t slot = w->profile->slots[j];
+
+		for (uint32_t k = u->slot_points_first[slot];
+		     k < u->slot_points_first[slot + 1]; k++) {
+			const struct point *p = &u->points[u->slot_points[k]];
+
+			if (family_index(p->family) != family)
+				continue;
+			addr_num_bytes(p->addr, p->family, e->addr);
+			emit(w->s->c, set, e);
+		}
+	}
+}
+
 static void
 emit_cells(struct walker *w, unsigned family, uint32_t class_id)
 {
-	static const enum table_set_id sets[] = {
-	    [CELL_EXACT] = SET_CELL4_IN,
-	    [CELL_RANGE] = SET_CELL4_IN_RANGE,
-	    [CELL_ANY] = SET_CELL4_IN_ANY,
-	    [CELL_REST] = SET_CELL4_IN_REST,
+	static const enum table_set_id sets[][4] = {
+	    {
+		[CELL_EXACT] = SET_CELL4_IN,
+		[CELL_RANGE] = SET_CELL4_IN_RANGE,
+		[CELL_ANY] = SET_CELL4_IN_ANY,
+		[CELL_REST] = SET_CELL4_IN_REST,
+	    },
+	    {
+		/* The rest is what class 0 has for any port. */
+		[CELL_EXACT] = SET_HOST4_IN,
+		[CELL_RANGE] = SET_HOST4_IN_RANGE,
+		[CELL_ANY] = SET_HOST4_IN_ANY,
+		[CELL_REST] = SET_HOST4_IN_ANY,
+	    },
 	};
-	const struct universe *u = &w->s->c->universe;
 
 	for (size_t i = 0; i < w->cells.count; i++) {
 		const struct cell *cell = &w->cells.items[i];
-		enum table_set_id set = set_of(sets[cell->kind], family, w->s->dir);
+		enum table_set_id set =
+		    set_of(sets[w->profile->host][cell->kind], family, w->s->dir);
 		struct table_element e = {
 		    .class_id = class_id,
 		    .proto = cell->proto,
@@ -389,19 +447,24 @@ emit_cells(struct walker *w, unsigned family, uint32_t class_id)
 		    .loc = chains_use(w->s->c, cell->number),
 		};
 
-		for (size_t j = 0; j < w->profile->slot_count; j++) {
-			uint32_t slot = w->profile->slots[j];
+		emit_cell(w, family, set, &e);
+	}
+}
 
-			for (uint32_t k = u->slot_points_first[slot];
-			     k < u->slot_points_first[slot + 1]; k++) {
-				const struct point *p = &u->points[u->slot_points[k]];
+/* Both families at once: what switches the node's judgement on. */
+static void
+find_host_families(struct walker *w, bool emits)
+{
+	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
+		struct table_element e = {
+		    .proto = table_nfproto(family_of(f)),
+		    .loc = w->profile->loc,
+		};
 
-				if (family_index(p->family) != family)
-					continue;
-				addr_num_bytes(p->addr, p->family, e.addr);
-				emit(w->s->c, set, &e);
-			}
-		}
+		w->families[f] = true;
+		if (emits)
+			emit(w->s->c,
+			    w->s->dir == DIR_INGRESS ? SET_HOST_IN : SET_HOST_OUT, &e);
 	}
 }
 
@@ -516,7 +579,10 @@ begin_profile(struct walker *w, const struct profile *profile, bool emits)
 	w->mention_count = w->always_count = w->set_count = 0;
 	memset(w->families, 0, sizeof(w->families));
 	index_entries(w);
-	find_families(w, emits);
+	if (profile->host)
+		find_host_families(w, emits);
+	else
+		find_families(w, emits);
 }
 
 static void

@@ -18,6 +18,8 @@ static const struct {
     {NUMBER_CLUSTER_DENY, ACTION_DENY, "cluster default: deny"},
     {NUMBER_GATE, ACTION_DENY, "workload that is not programmed yet"},
     {NUMBER_MIDSTREAM, ACTION_DENY, "TCP of a connection that is not known"},
+    {NUMBER_FAIL_SAFE, ACTION_ALLOW, "fail-safe port of the node"},
+    {NUMBER_NODE_ALLOW, ACTION_ALLOW, "no policy for the node decides"},
 };
 
 void
@@ -205,6 +207,7 @@ chains_one(struct arena *a, const struct verdict_number *n)
 		chain.policy_kind = policy_kind_name(n->policy->kind);
 		chain.policy = n->policy->name;
 		chain.namespace_path = n->policy->level->path;
+		chain.host = n->policy->subject.nodes != NULL;
 	}
 	if (n->rule != NULL) {
 		chain.phase = n->rule->phase;

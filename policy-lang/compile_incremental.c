@@ -160,6 +160,8 @@ same_kube(const struct kube_ns *a, const struct kube_ns *b)
 static bool
 match_takes(const struct workload_match *match, const struct workload *w)
 {
+	if (match->nodes != NULL)
+		return false;
 	if (match->kube != NULL && !same_kube(match->kube, w->kube))
 		return false;
 	if (match->subtree != NULL && !path_within(w->ns, match->subtree))
@@ -549,6 +551,8 @@ touch_ns(struct update *u, const struct ns *ns)
 static bool
 governs_local(const struct compiler *c, const struct policy *policy)
 {
+	if (policy != NULL && policy->subject.nodes != NULL)
+		return true; /* for this node or not: there are few */
 	for (size_t i = 0; policy != NULL && i < c->local_count; i++) {
 		const struct workload *w = c->locals[i];
 

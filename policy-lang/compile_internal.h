@@ -208,20 +208,22 @@ MUST_CHECK struct table_element classes_element(const struct side *s, uint32_t n
 
 enum entry_kind {
 	ENTRY_RULE,
-	ENTRY_ISOLATE
+	ENTRY_ISOLATE,
+	ENTRY_FAIL_SAFE
 };
 
 struct profile_entry {
 	enum entry_kind kind;
 	uint32_t rule;   /* index in side->rules */
 	uint32_t level;  /* of the walk: each phase of each namespace is one */
-	uint32_t number; /* ENTRY_ISOLATE */
+	uint32_t number; /* ENTRY_ISOLATE, ENTRY_FAIL_SAFE */
 	const struct resolved_port *ports; /* ingress: what its port names mean here */
 	size_t port_count;
 };
 
-/* Local workloads whose walk is the same. */
+/* Local workloads whose walk is the same; or the node itself. */
 struct profile {
+	bool host; /* the node: has no slots, and elements without an address */
 	struct profile_entry *entries;
 	size_t count;
 	uint32_t *slots;
@@ -280,6 +282,8 @@ void cells_build(struct side *s);
 void cells_emit_class(
     struct side *s, const struct class_info *class, const bool families[FAMILY_COUNT]);
 
+/* The node that is compiled for; one that the model does not know has a name alone. */
+MUST_CHECK const struct node *compiler_node(struct compiler *c);
 /* Whether a workload is of the node that is compiled for. */
 MUST_CHECK bool compiler_is_local(const struct compiler *c, const struct workload *w);
 /* All the steps, up to lists of elements that are not sorted yet; and their end. */

@@ -25,6 +25,7 @@ struct local {
 
 struct builder {
 	struct compiler *c;
+	struct local host;    /* the node itself; its policies, if it has any */
 	struct local *locals; /* by slot */
 	uint32_t local_count;
 	const struct ns **namespaces; /* of a local or above one; parents first */
@@ -49,6 +50,20 @@ compiler_is_local(const struct compiler *c, const struct workload *w)
 		node = str_slice(node, slash + 1, node.len);
 	}
 	return node.len != 0 && str_eq(w->node, node);
+}
+
+const struct node *
+compiler_node(struct compiler *c)
+{
+	const struct node *known = model_node(c->model, c->options->node);
+	struct node *made;
+
+	if (known != NULL)
+		return known;
+	made = ARENA_NEW(c->scratch, struct node);
+	made->name = c->options->node;
+	made->cluster = STR("");
+	return made;
 }
 
 static void
@@ -152,6 +167,8 @@ selected(struct label_index *index, const struct selector *selector)
 static bool
 is_in_place(const struct workload_match *match, const struct workload *w)
 {
+	if (match->nodes != NULL)
+		return false;
 	if (match->cluster.ptr != NULL && !str_eq(match->cluster, w->cluster))
 		return false;
 	if (match->kube != NULL && match->kube != w->kube)
@@ -272,6 +289,22 @@ match_policy(struct builder *b, const struct ns *ns, const struct policy *policy
 	}
 }
 
+/* Nodes are at the root, where all of their policies stand. */
+static void
+match_node_policies(struct builder *b)
+{
+	const struct model *m = b->c->model;
+	const struct node *node = compiler_node(b->c);
+
+	for (size_t i = 0; !m->options.nodes_unprotected && i < m->node_policy_count;
+	     i++) {
+		const struct policy *policy = m->node_policies[i];
+
+		if (peers_take_node(policy->subject.nodes, node))
+			add_policy(&b->host, use_policy(b, policy));
+	}
+}
+
 static void
 match_policies(struct builder *b)
 {
@@ -291,6 +324,7 @@ match_policies(struct builder *b)
 		for (size_t j = 0; j < ns->policy_count; j++)
 			match_policy(b, ns, ns->policies[j]);
 	}
+	match_node_policies(b);
 }
 
 /* ---- one workload's list ---- */
@@ -372,7 +406,8 @@ list_rules(struct list *l, const struct used_policy *used, enum phase phase)
 
 		e->rule = i;
 		rule->reached = true;
-		if (rule->named && l->side->dir == DIR_INGRESS)
+		if (rule->named && l->side->dir == DIR_INGRESS &&
+		    l->local->workload != NULL)
 			resolve_ports(l, rule->rule, e);
 		if (rule->rule->action == ACTION_PASS)
 			l->passed = true;
@@ -486,21 +521,45 @@ add_to_profile(struct profile *p, uint32_t slot)
 }
 
 static void
+begin_list(struct list *l, const struct local *local)
+{
+	l->local = local;
+	l->count = 0;
+	l->level = 0;
+	l->passed = l->final = false;
+	buf_clear(&l->key);
+}
+
+/* Before all policy comes what none of it can close; in a direction that no policy speaks
+ * of the node is not judged at all. */
+static void
+build_host_profile(struct list *l, const struct local *host)
+{
+	size_t safe;
+
+	begin_list(l, host);
+	list_add(l, ENTRY_FAIL_SAFE, NUMBER_FAIL_SAFE)->number = NUMBER_FAIL_SAFE;
+	next_level(l);
+	safe = l->count;
+	list_walk(l);
+	if (l->count == safe)
+		return;
+	profile_of(l)->host = true;
+}
+
+static void
 build_profiles(struct builder *b, struct side *s)
 {
 	struct list l = {.b = b, .side = s};
 
 	for (uint32_t i = 0; i < b->local_count; i++) {
-		l.local = &b->locals[i];
-		l.count = 0;
-		l.level = 0;
-		l.passed = l.final = false;
-		buf_clear(&l.key);
+		begin_list(&l, &b->locals[i]);
 		list_walk(&l);
 		/* Whom no rule governs is not looked up at all. */
 		if (l.count != 0 || b->c->model->options.default_deny)
 			add_to_profile(profile_of(&l), b->locals[i].slot);
 	}
+	build_host_profile(&l, &b->host);
 	free(l.entries);
 	buf_free(&l.key);
 }
@@ -520,6 +579,7 @@ profiles_build(struct compiler *c)
 		build_profiles(&b, &c->sides[d]);
 	for (uint32_t i = 0; i < b.local_count; i++)
 		free(b.locals[i].policies);
+	free(b.host.policies);
 	free(b.used);
 	label_index_free(b.labels);
 	label_index_free(b.ns_labels);

@@ -75,8 +75,12 @@ conn_owns_find(struct conn_world *world)
 		const struct workload *w = party->end->workload;
 		struct conn_own *own;
 
-		if (party->sides[DIR_INGRESS] == NULL ||
-		    map_get(&known, w->node) == NULL)
+		/* A node that is judged, what runs on its network included, reaches
+		 * itself. */
+		if (w == NULL || (w->host_network && party->sides[DIR_INGRESS] == NULL &&
+				     party->sides[DIR_EGRESS] == NULL))
+			continue;
+		if (map_get(&known, w->node) == NULL)
 			continue;
 		own_key(&key, w);
 		own = map_get(&world->owns_by_key, buf_str(&key));
@@ -103,7 +107,7 @@ kind_of(const struct conn_party *party)
 {
 	if (party->end->kind == CONN_END_NODE)
 		return CONN_KIND_NODE;
-	return party->sides[DIR_EGRESS] != NULL ? CONN_KIND_WORKLOAD : CONN_KIND_HOST;
+	return party->end->workload->host_network ? CONN_KIND_HOST : CONN_KIND_WORKLOAD;
 }
 
 static struct conn_sender

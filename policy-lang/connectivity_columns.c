@@ -340,9 +340,15 @@ gather_column(
 		if (!plain)
 			roaring_bitmap_free(bits);
 	}
-	/* Its own node reaches a workload always. */
-	for (size_t j = 0; d->own != 0 && j < out->count; j++)
-		gather_meeting(b, g, d, &out->items[j], b->everything, b->own[d->own]);
+	/* Its own node reaches a workload always, whatever policy there is for either. */
+	if (d->own != 0) {
+		const struct conn_part all = {b->everything, b->all};
+		roaring_bitmap_t *own = conn_some(roaring_bitmap_copy(b->own[d->own]));
+
+		drop_unlisted(b, d, own);
+		gather_meeting(b, g, d, &all, b->everything, own);
+		roaring_bitmap_free(own);
+	}
 }
 
 static int

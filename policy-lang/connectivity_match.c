@@ -255,7 +255,7 @@ conn_match_faces(struct conn_world *world, const struct workload_match *match,
 	const struct roaring_bitmap_s *place = faces_in_place(world, match);
 	roaring_bitmap_t *bits;
 
-	if (place == NULL ||
+	if (place == NULL || match->nodes != NULL ||
 	    (within != NULL && !roaring_bitmap_intersect(place, within)))
 		return;
 	bits = within != NULL ? roaring_bitmap_and(place, within)

@@ -106,18 +106,46 @@ steps_of(struct policy *const *policies, size_t count, enum direction dir)
 	return steps;
 }
 
+/* A node's fail-safe ports, as the rule that they amount to. */
+static const struct rule *
+fail_safe_rule(struct arena *arena, const struct fail_safe *safe, enum direction dir)
+{
+	struct rule *rule = ARENA_NEW(arena, struct rule);
+	struct port_match *ports =
+	    ARENA_ARRAY(arena, safe->count[dir], struct port_match);
+
+	for (size_t i = 0; i < safe->count[dir]; i++) {
+		const struct fail_safe_port *p = &safe->ports[dir][i];
+
+		ports[i] = (struct port_match){
+		    .kind = PORT_NUMBERS, .proto = p->proto, .lo = p->lo, .hi = p->hi};
+	}
+	*rule = (struct rule){
+	    .phase = PHASE_MANDATORY,
+	    .dir = dir,
+	    .action = ACTION_ALLOW,
+	    .any_peer = true,
+	    .ports = ports,
+	    .port_count = safe->count[dir],
+	};
+	return rule;
+}
+
 struct conn_side *
 conn_side_new(struct arena *arena, const struct model *m, enum direction dir,
     const struct workload *self, struct policy *const *policies, size_t policy_count)
 {
 	struct conn_side *side = ARENA_NEW(arena, struct conn_side);
-	size_t count = steps_of(policies, policy_count, dir), end = policy_count;
+	size_t count = steps_of(policies, policy_count, dir) + 1, end = policy_count;
 	uint32_t level = 0;
 
 	side->dir = dir;
-	side->default_deny = m->options.default_deny;
+	side->default_deny = self != NULL && m->options.default_deny;
 	side->self = self;
 	side->steps = ARENA_ARRAY(arena, count, struct conn_step);
+	if (self == NULL)
+		add_step(side, fail_safe_rule(arena, &m->options.fail_safe, dir), NULL,
+		    level);
 	for (size_t i = 0; i < policy_count; i++) {
 		if (i == 0 || policies[i]->level != policies[i - 1]->level)
 			level++;

@@ -180,6 +180,36 @@ match_policy(struct side_maker *maker, struct policy *policy)
 		roaring_bitmap_free(faces);
 }
 
+const struct node *
+conn_node_of(const struct model *m, const struct conn_end *end)
+{
+	const struct workload *w = end->workload;
+
+	if (w == NULL)
+		return end->node;
+	return w->host_network ? model_node_of(m, w) : NULL;
+}
+
+/* The same for a policy whose subject are nodes. */
+static void
+match_node_policy(struct side_maker *maker, struct policy *policy)
+{
+	const struct conn_world *world = maker->world;
+
+	maker->serial++;
+	for (uint32_t i = 0; i < world->party_count; i++) {
+		const struct node *node =
+		    conn_node_of(world->model, world->parties[i].end);
+
+		if (node == NULL || !policy_applies_to_node(policy, node))
+			continue;
+		for (size_t d = 0; d < DIRECTION_COUNT; d++) {
+			if (conn_policy_concerns(policy, (enum direction)d))
+				follow(&maker->trails[d], i, policy, maker->serial);
+		}
+	}
+}
+
 static void
 match_policies(struct side_maker *maker)
 {
@@ -194,6 +224,8 @@ match_policies(struct side_maker *maker)
 		for (size_t j = 0; j < m->namespaces[i]->policy_count; j++)
 			match_policy(maker, m->namespaces[i]->policies[j]);
 	}
+	for (size_t i = 0; !m->options.nodes_unprotected && i < m->node_policy_count; i++)
+		match_node_policy(maker, m->node_policies[i]);
 }
 
 /* The policies of a trail, in order. */
@@ -248,19 +280,20 @@ new_side(struct side_maker *maker, enum direction dir, uint32_t trail,
 	return plane->sides[plane->side_count++];
 }
 
+/* The side of a workload, or of a node: `w` is NULL then. */
 static struct conn_side *
-side_of(struct side_maker *maker, enum direction dir, uint32_t party)
+side_of(struct side_maker *maker, enum direction dir, uint32_t party,
+    const struct workload *w)
 {
 	struct conn_world *world = maker->world;
 	struct conn_plane *plane = &world->planes[dir];
-	const struct workload *w = world->parties[party].end->workload;
 	uint32_t trail = maker->trails[dir].at[party];
 	bool whole = world->whole == NULL || (world->whole[party] & 1u << dir) != 0;
 	struct conn_side *side;
 
 	buf_clear(&maker->key);
 	key_add_u32(&maker->key, trail << 1 | whole);
-	if (dir == DIR_INGRESS && trail != 0)
+	if (dir == DIR_INGRESS && trail != 0 && w != NULL)
 		add_named_ports(maker, w);
 	side = map_get(&plane->side_by_key, buf_str(&maker->key));
 	if (side == NULL) {
@@ -287,7 +320,11 @@ conn_sides_make(struct conn_world *world)
 			const struct workload *w = party->end->workload;
 
 			if (w != NULL && !w->host_network)
-				party->sides[d] = side_of(&maker, (enum direction)d, i);
+				party->sides[d] =
+				    side_of(&maker, (enum direction)d, i, w);
+			else if (maker.trails[d].at[i] != 0)
+				party->sides[d] =
+				    side_of(&maker, (enum direction)d, i, NULL);
 		}
 		free(maker.trails[d].items);
 		free(maker.trails[d].at);

@@ -242,6 +242,9 @@ void conn_rule_nets(const struct rule *rule, struct addrset out_nets[2]);
 void conn_policies_announce(struct conn_world *world);
 /* True if the policy says something in that direction. */
 MUST_CHECK bool conn_policy_concerns(const struct policy *policy, enum direction dir);
+/* The node that an end is; NULL if it is a workload, or of a node that nobody knows. */
+MUST_CHECK const struct node *conn_node_of(
+    const struct model *m, const struct conn_end *end);
 void conn_sides_make(struct conn_world *world);
 
 /* ---- connectivity_classes.c ---- */

@@ -146,10 +146,14 @@ decision_of(const struct conn_side *side, size_t step)
 	struct diff_decision d = {
 	    .dir = side->dir,
 	    .allow = conn_side_allows(side, (uint32_t)step + 1),
+	    .node = side->self == NULL,
 	};
 
-	if (step >= side->step_count)
+	/* Fail-safe ports are nobody's rule. */
+	if (step >= side->step_count ||
+	    (side->steps[step].rule != NULL && side->steps[step].policy == NULL))
 		return d;
+	d.node = false;
 	d.rule = side->steps[step].rule;
 	d.policy = side->steps[step].policy;
 	if (d.rule != NULL)
@@ -176,6 +180,20 @@ keep(struct arena *arena, const struct conn_side *side, const struct marks *mark
 		    conn_side_allows(side, (uint32_t)i + 1) == allow)
 			items[out->count++] = decision_of(side, i);
 	}
+}
+
+/* A node that policy judged before, and none does now. */
+static void
+keep_node(struct arena *arena, enum direction dir, struct diff_decisions *out)
+{
+	struct diff_decision *items =
+	    ARENA_ARRAY(arena, out->count + 1, struct diff_decision);
+
+	for (size_t i = 0; i < out->count; i++)
+		items[i] = out->items[i];
+	items[out->count++] =
+	    (struct diff_decision){.dir = dir, .allow = true, .node = true};
+	out->items = items;
 }
 
 static uint32_t
@@ -216,8 +234,12 @@ decide_direction(struct arena *arena, const struct diff *diff, uint32_t self,
 	if (opened && !denied_before(diff, self, peer, outside, dir, what))
 		return;
 	if (!ask(diff->new_world, of_world(diff, self, true),
-		of_world(diff, peer, true), outside, dir, &q))
+		of_world(diff, peer, true), outside, dir, &q)) {
+		if (opened && of_world(diff, self, true) != UINT32_MAX &&
+		    (outside != NULL || of_world(diff, peer, true) != UINT32_MAX))
+			keep_node(arena, dir, out);
 		return;
+	}
 	marks = answer(&q, what);
 	keep(arena, q.side, &marks, opened, out);
 	free(marks.steps);

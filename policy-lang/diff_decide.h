@@ -12,7 +12,8 @@ struct diff_decision {
 	bool allow;
 	const struct rule *rule;     /* NULL: isolation, or the cluster default */
 	const struct policy *policy; /* NULL: the cluster default */
-	struct loc loc;              /* nowhere: the cluster default */
+	bool node;      /* that of a node: no policy for it, or none that could */
+	struct loc loc; /* nowhere: the cluster default */
 };
 
 struct diff_decisions {

@@ -136,7 +136,8 @@ same_party(const struct conn_world *a, const struct conn_party *x,
 	const struct conn_face *old = &a->faces[x->first_face];
 	const struct conn_face *new = &b->faces[y->first_face];
 
-	if (x->face_count != y->face_count)
+	if (x->face_count != y->face_count ||
+	    !same_node(conn_node_of(a->model, x->end), conn_node_of(b->model, y->end)))
 		return false;
 	for (uint32_t i = 0; i < x->face_count; i++) {
 		if (!same_address(&old[i], &new[i]))
@@ -166,6 +167,13 @@ touch_subjects(struct conn_world *world, const struct policy *policy,
 		base_die("out of memory");
 	if (bits != 0)
 		conn_match_faces(world, &policy->subject, NULL, faces);
+	for (uint32_t i = 0; policy->subject.nodes != NULL && i < world->party_count; i++) {
+		const struct node *node =
+		    conn_node_of(world->model, world->parties[i].end);
+
+		if (node != NULL && policy_applies_to_node(policy, node))
+			touched[i] |= bits;
+	}
 	it = roaring_create_iterator(faces);
 	if (it == NULL)
 		base_die("out of memory");
@@ -182,7 +190,18 @@ same_options(const struct diff *diff)
 	const struct model_options *a = &diff->old_world->model->options;
 	const struct model_options *b = &diff->new_world->model->options;
 
-	return a->default_deny == b->default_deny;
+	if (a->default_deny != b->default_deny ||
+	    a->nodes_unprotected != b->nodes_unprotected)
+		return false;
+	for (size_t d = 0; d < DIRECTION_COUNT; d++) {
+		const struct fail_safe *x = &a->fail_safe, *y = &b->fail_safe;
+
+		if (x->count[d] != y->count[d] ||
+		    memcmp(x->ports[d], y->ports[d],
+			x->count[d] * sizeof(*x->ports[d])) != 0)
+			return false;
+	}
+	return true;
 }
 
 void

@@ -63,6 +63,11 @@ add_match(struct buf *key, const struct workload_match *match)
 	selector_add_key(key, match->ns_selector);
 	selector_add_key(key, match->selector);
 	key_add_str(key, match->service_account);
+	key_add_u32(key, match->nodes != NULL);
+	if (match->nodes != NULL) {
+		key_add_str(key, match->nodes->node_name);
+		selector_add_key(key, match->nodes->node_selector);
+	}
 }
 
 static void

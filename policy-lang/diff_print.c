@@ -60,7 +60,7 @@ decision_title(const struct diff *diff, const struct diff_decision *d)
 		return rule_title(diff->arena, d->rule);
 	if (d->policy != NULL)
 		return policy_title(diff->arena, d->policy);
-	return "the cluster default";
+	return d->node ? "no policy for the node" : "the cluster default";
 }
 
 /* "ingress allowed by NetworkPolicy shop/db rule 0 (db.yaml:12)" */

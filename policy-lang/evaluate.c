@@ -7,13 +7,14 @@
 #include "policy-lang/evaluate.h"
 
 #include "policy-lang/evaluate_walk.h"
+#include "policy-lang/fail_safe.h"
 
 /* ---- does a rule match? ---- */
 
 static bool
 workload_matches(const struct workload_match *match, const struct workload *w)
 {
-	if (w->host_network)
+	if (w->host_network || match->nodes != NULL)
 		return false;
 	if (match->cluster.ptr != NULL && !str_eq(match->cluster, w->cluster))
 		return false;
@@ -67,16 +68,32 @@ network_matches(const struct peer *peer, const struct endpoint *end)
 }
 
 static bool
-node_matches(const struct peer *peer, const struct endpoint *end)
+node_matches(const struct peer *peer, const struct node *node)
 {
-	if (end->kind != ENDPOINT_NODE || end->node == NULL)
+	if (peer->cluster.ptr != NULL && !str_eq(peer->cluster, node->cluster))
 		return false;
-	if (peer->cluster.ptr != NULL && !str_eq(peer->cluster, end->node->cluster))
-		return false;
-	if (peer->node_name.ptr != NULL && !str_eq(peer->node_name, end->node->name))
+	if (peer->node_name.ptr != NULL && !str_eq(peer->node_name, node->name))
 		return false;
 	return peer->node_selector == NULL ||
-	       selector_matches(peer->node_selector, end->node->labels);
+	       selector_matches(peer->node_selector, node->labels);
+}
+
+bool
+policy_applies_to_node(const struct policy *policy, const struct node *node)
+{
+	return policy->subject.nodes != NULL &&
+	       node_matches(policy->subject.nodes, node);
+}
+
+bool
+node_is_judged(const struct model *m, const struct node *node)
+{
+	for (size_t i = 0; !m->options.nodes_unprotected && i < m->node_policy_count;
+	     i++) {
+		if (policy_applies_to_node(m->node_policies[i], node))
+			return true;
+	}
+	return false;
 }
 
 static bool
@@ -89,7 +106,8 @@ peer_matches(const struct peer *peer, const struct endpoint *end)
 	case PEER_NETWORK:
 		return network_matches(peer, end);
 	case PEER_NODES:
-		return node_matches(peer, end);
+		return end->kind == ENDPOINT_NODE && end->node != NULL &&
+		       node_matches(peer, end->node);
 	case PEER_FQDN:
 		break; /* no name has been resolved to an address */
 	}
@@ -173,7 +191,8 @@ struct walker {
 	const struct model *model;
 	const struct flow *flow;
 	enum direction dir;
-	const struct workload *subject;
+	const struct workload *subject; /* NULL: the node */
+	const struct node *node;
 	const struct endpoint *peer;
 	const struct level_policies *levels; /* by depth; NULL: all that a level has */
 	struct verdict verdict;
@@ -195,9 +214,19 @@ ancestor_at(const struct ns *ns, uint32_t depth)
 static struct level_policies
 policies_at(const struct walker *k, const struct ns *level)
 {
+	if (k->node != NULL)
+		return (struct level_policies){
+		    k->model->node_policies, k->model->node_policy_count};
 	if (k->levels != NULL)
 		return k->levels[level->depth];
 	return (struct level_policies){level->policies, level->policy_count};
+}
+
+static bool
+applies(const struct walker *k, const struct policy *policy)
+{
+	return k->node != NULL ? policy_applies_to_node(policy, k->node)
+			       : policy_applies(policy, k->subject);
 }
 
 static const struct rule_list *
@@ -287,7 +316,7 @@ visit_ordered(struct walker *k, const struct ns *level, enum phase phase)
 		const struct policy *policy = here.policies[i];
 
 		if (phase_rules(policy, phase, k->dir)->count == 0 ||
-		    !policy_applies(policy, k->subject))
+		    !applies(k, policy))
 			continue;
 		any_rule = true;
 		rule = match_in_policy(k, policy, phase);
@@ -323,7 +352,7 @@ visit_allow(struct walker *k, const struct ns *level)
 		const struct policy *policy = here.policies[i];
 
 		if (!policy->isolates[k->dir] || isolation_is_gone(k, policy) ||
-		    !policy_applies(policy, k->subject))
+		    !applies(k, policy))
 			continue;
 		if (isolating == NULL)
 			isolating = policy;
@@ -351,7 +380,8 @@ finished(const struct walker *k)
 static void
 walk(struct walker *k)
 {
-	const struct ns *leaf = k->subject->ns;
+	/* Nodes are at the root. */
+	const struct ns *leaf = k->node != NULL ? k->model->root : k->subject->ns;
 
 	for (uint32_t depth = 0; depth <= leaf->depth && !finished(k); depth++)
 		visit_ordered(k, ancestor_at(leaf, depth), PHASE_MANDATORY);
@@ -360,7 +390,10 @@ walk(struct walker *k)
 		if (!finished(k))
 			visit_ordered(k, s, PHASE_DEFAULT);
 	}
-	if (!k->decided) {
+	if (!k->decided && k->node != NULL) {
+		k->verdict =
+		    (struct verdict){.allow = true, .reason = REASON_NODE_OPEN};
+	} else if (!k->decided) {
 		k->verdict = (struct verdict){
 		    .allow = !k->model->options.default_deny,
 		    .reason = REASON_CLUSTER_DEFAULT,
@@ -381,14 +414,40 @@ is_own_node(const struct endpoint *end, const struct workload *w)
 	       str_eq(end->node->name, w->node);
 }
 
+/* The same for a node. What runs on it, it reaches always, as it must to start and to
+ * probe it. */
+static bool
+judge_node_without_walk(const struct model *m, const struct flow *flow,
+    enum direction dir, const struct node *node, struct verdict *out)
+{
+	const struct endpoint *self = dir == DIR_EGRESS ? &flow->src : &flow->dst;
+	const struct endpoint *peer = dir == DIR_EGRESS ? &flow->dst : &flow->src;
+
+	if (!node_is_judged(m, node))
+		out->reason = REASON_NO_POLICY;
+	else if (peer->kind == ENDPOINT_NODE && peer->node == node)
+		out->reason = REASON_SELF;
+	else if (dir == DIR_EGRESS && peer->kind == ENDPOINT_WORKLOAD &&
+		 is_own_node(self, peer->workload))
+		out->reason = REASON_OWN_NODE;
+	else if (fail_safe_has(&m->options.fail_safe, dir, flow->proto, flow->port))
+		out->reason = REASON_FAIL_SAFE;
+	else
+		return false;
+	return true;
+}
+
 /* Judges what needs no walk; true if it did. */
 static bool
-judge_without_walk(const struct flow *flow, enum direction dir, struct verdict *out)
+judge_without_walk(const struct model *m, const struct flow *flow, enum direction dir,
+    struct verdict *out)
 {
 	const struct endpoint *self = dir == DIR_EGRESS ? &flow->src : &flow->dst;
 	const struct endpoint *peer = dir == DIR_EGRESS ? &flow->dst : &flow->src;
 
 	*out = (struct verdict){.allow = true};
+	if (self->kind == ENDPOINT_NODE && self->node != NULL)
+		return judge_node_without_walk(m, flow, dir, self->node, out);
 	if (self->kind != ENDPOINT_WORKLOAD)
 		out->reason = REASON_NO_POLICY;
 	else if (peer->kind == ENDPOINT_WORKLOAD && peer->workload == self->workload)
@@ -404,10 +463,14 @@ static struct verdict
 judge_one(struct walker *k)
 {
 	const struct flow *flow = k->flow;
+	const struct endpoint *self = k->dir == DIR_EGRESS ? &flow->src : &flow->dst;
 
-	if (judge_without_walk(flow, k->dir, &k->verdict))
+	if (judge_without_walk(k->model, flow, k->dir, &k->verdict))
 		return k->verdict;
-	k->subject = k->dir == DIR_EGRESS ? flow->src.workload : flow->dst.workload;
+	if (self->kind == ENDPOINT_NODE)
+		k->node = self->node;
+	else
+		k->subject = self->workload;
 	k->peer = k->dir == DIR_EGRESS ? &flow->dst : &flow->src;
 	walk(k);
 	return k->verdict;

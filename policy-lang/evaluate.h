@@ -36,9 +36,11 @@ enum verdict_reason {
 	REASON_RULE,            /* a rule decided */
 	REASON_ISOLATION,       /* an allow block isolates, and nothing in it matched */
 	REASON_CLUSTER_DEFAULT, /* nothing decided */
-	REASON_NO_POLICY, /* this end is no workload: it has no policy of its own */
-	REASON_SELF,      /* a workload to itself */
+	REASON_NO_POLICY, /* this end is no workload, and no node with a policy for it */
+	REASON_SELF,      /* a workload or a node to itself */
 	REASON_OWN_NODE,  /* the workload's own node reaches it always */
+	REASON_FAIL_SAFE, /* a port of a node that no policy can close */
+	REASON_NODE_OPEN, /* no policy for the node decided */
 };
 
 struct verdict {
@@ -81,7 +83,7 @@ MUST_CHECK struct verdict evaluate_direction(
 MUST_CHECK bool evaluate_flow(const struct model *m, const struct flow *flow);
 /* As evaluate_direction, keeping every step of the walk (in the arena), the steps after
  * the decision included as STEP_UNREACHED where they would have matched. An end that is
- * not walked (REASON_NO_POLICY, _SELF, _OWN_NODE) has no steps. */
+ * not walked (REASON_NO_POLICY, _SELF, _OWN_NODE, _FAIL_SAFE) has no steps. */
 void evaluate_trace(struct arena *a, const struct model *m, const struct flow *flow,
     enum direction dir, struct walk *out_walk);
 /* The verdict if what decided `gone` were not written: its rule, or for REASON_ISOLATION
@@ -119,6 +121,11 @@ MUST_CHECK const struct ip_addr *endpoint_addrs(
 MUST_CHECK bool rule_matches_peer(const struct rule *rule, const struct endpoint *peer);
 /* True if the policy's subject is this workload. */
 MUST_CHECK bool policy_applies(const struct policy *policy, const struct workload *w);
+/* True if it is this node. */
+MUST_CHECK bool policy_applies_to_node(
+    const struct policy *policy, const struct node *node);
+/* True if some policy's subject is this node, and it is judged at all. */
+MUST_CHECK bool node_is_judged(const struct model *m, const struct node *node);
 
 /*
  * A judge answers the same questions many times: it keeps for each workload the

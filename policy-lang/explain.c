@@ -141,25 +141,54 @@ cut_for_rules(struct cuts *cuts, const struct rule_list *list, uint8_t proto,
 	}
 }
 
+static void
+cut_for_policy(struct cuts *cuts, const struct policy *p, enum direction dir,
+    uint8_t proto, const struct workload *dst)
+{
+	cut_for_rules(cuts, &p->mandatory[dir], proto, dst);
+	cut_for_rules(cuts, &p->allow[dir], proto, dst);
+	cut_for_rules(cuts, &p->defaults[dir], proto, dst);
+}
+
+static void
+cut_for_node(struct cuts *cuts, const struct model *m, const struct node *node,
+    enum direction dir, uint8_t proto, const struct workload *dst)
+{
+	const struct fail_safe *safe = &m->options.fail_safe;
+
+	for (size_t i = 0; i < safe->count[dir]; i++) {
+		const struct fail_safe_port *p = &safe->ports[dir][i];
+
+		if (p->proto == proto) {
+			cut_at(cuts, p->lo);
+			cut_at(cuts, p->hi + 1u);
+		}
+	}
+	for (size_t i = 0; i < m->node_policy_count; i++) {
+		if (policy_applies_to_node(m->node_policies[i], node))
+			cut_for_policy(cuts, m->node_policies[i], dir, proto, dst);
+	}
+}
+
 /* Only the policies of the end that is judged can tell ports apart. */
 static void
-cut_for_end(struct cuts *cuts, const struct query *q, enum direction dir, uint8_t proto)
+cut_for_end(struct cuts *cuts, const struct model *m, const struct query *q,
+    enum direction dir, uint8_t proto)
 {
 	const struct endpoint *self = dir == DIR_EGRESS ? &q->src : &q->dst;
 	const struct workload *dst =
 	    q->dst.kind == ENDPOINT_WORKLOAD ? q->dst.workload : NULL;
 
+	if (self->kind == ENDPOINT_NODE && self->node != NULL)
+		cut_for_node(cuts, m, self->node, dir, proto, dst);
 	if (self->kind != ENDPOINT_WORKLOAD)
 		return;
 	for (const struct ns *s = self->workload->ns; s != NULL; s = s->parent) {
 		for (size_t i = 0; i < s->policy_count; i++) {
 			const struct policy *p = s->policies[i];
 
-			if (!policy_applies(p, self->workload))
-				continue;
-			cut_for_rules(cuts, &p->mandatory[dir], proto, dst);
-			cut_for_rules(cuts, &p->allow[dir], proto, dst);
-			cut_for_rules(cuts, &p->defaults[dir], proto, dst);
+			if (policy_applies(p, self->workload))
+				cut_for_policy(cuts, p, dir, proto, dst);
 		}
 	}
 }
@@ -228,7 +257,8 @@ cut_ports(struct cutting *c, uint8_t proto)
 	struct explain_interval interval = {.proto = proto};
 
 	for (size_t d = 0; d < DIRECTION_COUNT; d++)
-		cut_for_end(cuts, &c->all->query, (enum direction)d, proto);
+		cut_for_end(
+		    cuts, c->all->model, &c->all->query, (enum direction)d, proto);
 	for (uint32_t lo = 1; lo <= UINT16_MAX; lo = interval.hi + 1u) {
 		size_t count = c->one->interval_count;
 

@@ -11,6 +11,8 @@ static const char *const reason_names[] = {
     [REASON_NO_POLICY] = "no-policy",
     [REASON_SELF] = "self",
     [REASON_OWN_NODE] = "own-node",
+    [REASON_FAIL_SAFE] = "fail-safe",
+    [REASON_NODE_OPEN] = "node-open",
 };
 
 static const char *const result_names[] = {

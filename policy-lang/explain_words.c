@@ -74,9 +74,25 @@ selects_some(const struct selector *selector)
 	return selector != NULL && selector->count > 0;
 }
 
+static void
+say_nodes(struct buf *out, const struct peer *nodes)
+{
+	if (nodes->node_name.ptr != NULL) {
+		buf_printf(out, "node %.*s", STR_ARG(nodes->node_name));
+		return;
+	}
+	buf_add_cstr(
+	    out, selects_some(nodes->node_selector) ? "nodes labelled " : "every node");
+	explain_say_selector(out, nodes->node_selector);
+}
+
 void
 explain_say_match(struct buf *out, const struct workload_match *match)
 {
+	if (match->nodes != NULL) {
+		say_nodes(out, match->nodes);
+		return;
+	}
 	buf_add_cstr(out,
 	    selects_some(match->selector) ? "workloads labelled " : "every workload");
 	explain_say_selector(out, match->selector);
@@ -129,13 +145,7 @@ say_peer(struct buf *out, const struct peer *peer)
 		}
 		return;
 	case PEER_NODES:
-		if (peer->node_name.ptr != NULL) {
-			buf_printf(out, "node %.*s", STR_ARG(peer->node_name));
-			return;
-		}
-		buf_add_cstr(out, selects_some(peer->node_selector) ? "nodes labelled "
-								    : "every node");
-		explain_say_selector(out, peer->node_selector);
+		say_nodes(out, peer);
 		return;
 	case PEER_FQDN:
 		say_names(out, peer->fqdns, peer->fqdn_count);
@@ -235,7 +245,7 @@ say_no_policy(struct buf *out, const struct endpoint *self)
 	char text[IP_TEXT_BYTES];
 
 	if (self->kind == ENDPOINT_NODE) {
-		buf_add_cstr(out, "a node has no policy of its own");
+		buf_add_cstr(out, "no policy is for this node");
 		return;
 	}
 	buf_printf(out,
@@ -270,7 +280,16 @@ explain_say_verdict(struct arena *a, struct buf *out, const struct verdict *verd
 		say_no_policy(out, self);
 		return;
 	case REASON_SELF:
-		buf_add_cstr(out, ", because a workload always reaches itself");
+		buf_printf(out, ", because a %s always reaches itself",
+		    self->kind == ENDPOINT_NODE ? "node" : "workload");
+		return;
+	case REASON_FAIL_SAFE:
+		buf_add_cstr(out, ", because it is a fail-safe port of nodes, which no "
+				  "policy can close");
+		return;
+	case REASON_NODE_OPEN:
+		buf_add_cstr(out, ", because no policy for the node decides, and the "
+				  "cluster default is not for nodes");
 		return;
 	case REASON_OWN_NODE:
 		buf_add_cstr(out,

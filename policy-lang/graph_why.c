@@ -256,9 +256,13 @@ reason_text(struct asker *a, const struct decider *d)
 	case REASON_CLUSTER_DEFAULT:
 		return "nothing decides: the cluster default";
 	case REASON_NO_POLICY:
-		return "this end is no workload: it has no policy of its own";
+		return "no policy is for this end: it is no workload";
 	case REASON_SELF:
-		return "a workload reaches itself";
+		return "a workload or a node reaches itself";
+	case REASON_FAIL_SAFE:
+		return "a fail-safe port of the node";
+	case REASON_NODE_OPEN:
+		return "no policy for the node decides";
 	case REASON_OWN_NODE:
 		return "a node reaches its own workloads";
 	case REASON_ISOLATION:

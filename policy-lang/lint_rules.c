@@ -125,6 +125,8 @@ add_list(
 		const struct policy *p = level->policies[i];
 		const struct rule_list *rules;
 
+		if (p->subject.nodes != NULL)
+			continue; /* takes nothing of what workloads' policies do */
 		if (kind == LIST_ISOLATION) {
 			if (p->isolates[dir])
 				add_blocks(f, p, NULL, list);

@@ -3,6 +3,7 @@
  */
 #include <roaring/roaring.h>
 
+#include "policy-lang/evaluate.h"
 #include "policy-lang/lint_internal.h"
 #include "policy-lang/lint_labels.h"
 
@@ -193,9 +194,30 @@ lint_peer(struct asker *a, const struct rule *rule, const struct peer *peer)
 }
 
 static void
+lint_node_subject(struct asker *a, const struct policy *p)
+{
+	const struct peer *nodes = p->subject.nodes;
+	struct diag *d;
+
+	for (size_t i = 0; i < a->lint->m->node_count; i++) {
+		if (policy_applies_to_node(p, a->lint->m->nodes[i]))
+			return;
+	}
+	/* A name that nobody has is told of where it is read. */
+	if (a->lint->m->node_count == 0 || nodes->node_name.ptr != NULL)
+		return;
+	d = lint_say(a->lint, CODE_SELECTS_NOTHING, nodes->loc, "%s selects no node",
+	    lint_policy_name(a->lint, p));
+	if (lint_is_given(a->lint, d))
+		hint_if(a->lint, d, suggest_node(a, nodes->node_selector));
+}
+
+static void
 lint_policy(struct asker *a, const struct policy *p)
 {
-	if (a->lint->world.slot_count > 0 || a->lint->m->workload_count > 0)
+	if (p->subject.nodes != NULL)
+		lint_node_subject(a, p);
+	else if (a->lint->world.slot_count > 0 || a->lint->m->workload_count > 0)
 		lint_subject(a, p);
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 		for (unsigned ph = PHASE_MANDATORY; ph <= PHASE_DEFAULT; ph++) {

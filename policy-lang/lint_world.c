@@ -479,7 +479,7 @@ slots_by_cluster(struct lint_world *w, struct str cluster)
 static void
 match_key(struct buf *key, const struct lint_world *w, const struct workload_match *m)
 {
-	buf_add_char(key, 'm');
+	buf_add_char(key, m->nodes != NULL ? 'n' : 'm');
 	buf_add_char(key, m->cluster.ptr != NULL ? '+' : '-');
 	if (m->cluster.ptr != NULL)
 		cluster_key(key, m->cluster);
@@ -525,7 +525,7 @@ world_match(struct lint_world *w, const struct workload_match *m)
 	known = recall(w, &key);
 	if (known != NULL)
 		return known;
-	bits = slots_of_place(w, m);
+	bits = m->nodes == NULL ? slots_of_place(w, m) : range_bits(0, 0);
 	if (m->selector != NULL && m->selector->count > 0)
 		roaring_bitmap_and_inplace(
 		    bits, label_index_select(w->labels, m->selector));

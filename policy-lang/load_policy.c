@@ -617,6 +617,7 @@ read_block(struct rule_context *c, const struct doc_node *node)
 /* ---- the policy ---- */
 
 enum {
+	SPEC_NODE,
 	SPEC_WORKLOADS,
 	SPEC_PRIORITY,
 	SPEC_ENFORCEMENT,
@@ -627,6 +628,7 @@ enum {
 
 static const char *const enforcements[] = {"enforce", "audit"};
 static const struct schema_field spec_fields[] = {
+    [SPEC_NODE] = {"node", TYPE_STRING | TYPE_MAP, false, NULL},
     [SPEC_WORKLOADS] = {"workloads", TYPE_MAP, false, NULL},
     [SPEC_PRIORITY] = {"priority", TYPE_INT, false, NULL},
     [SPEC_ENFORCEMENT] = {"enforcement", TYPE_STRING, false, NULL},
@@ -638,6 +640,10 @@ static const struct schema_field spec_fields[] = {
     {"podSelector", 0, false, "native policies say \"workloads\""},
 };
 static const struct schema_value spec_values[ARRAY_LEN(spec_fields)] = {
+    [SPEC_NODE] = {.about = "The nodes that the policy is about, instead of workloads: "
+			    "a name, or a label selector over nodes. Only at /.",
+	.map = &load_selector_schema,
+	.grammar = &grammar_subdomain},
     [SPEC_WORKLOADS] = {.about =
 			    "The workloads that the policy is about. Absent: every "
 			    "one at or below the namespace.",
@@ -662,8 +668,38 @@ static const struct schema_value spec_values[ARRAY_LEN(spec_fields)] = {
 			  "namespace wins.",
 	.map = &block_schemas[PHASE_DEFAULT]},
 };
+static const struct schema_rule spec_rules[] = {
+    {.kind = SCHEMA_APART,
+	.a = SCHEMA_BIT(SPEC_NODE),
+	.b = SCHEMA_BIT(SPEC_WORKLOADS)},
+};
 const struct schema load_policy_schema =
-    SCHEMA_TOLD("a Policy's spec", spec_fields, spec_values);
+    SCHEMA_RULED("a Policy's spec", spec_fields, spec_values, spec_rules);
+
+/* The subject of a policy for nodes. They are nobody's but who owns the root. */
+static bool
+read_node_subject(const struct rule_context *c, const struct doc_node *node,
+    const struct doc_node *workloads)
+{
+	struct peer *nodes = ARENA_NEW(c->l->arena, struct peer);
+
+	*nodes = (struct peer){.kind = PEER_NODES, .loc = node->loc};
+	c->policy->subject.nodes = nodes;
+	if (c->home->parent != NULL) {
+		diag_say(c->l->diags, CODE_NODE_SUBJECT, node->loc,
+		    "a policy for nodes stands at /, not at %.*s",
+		    STR_ARG(c->home->path));
+		return false;
+	}
+	if (workloads != NULL) {
+		diag_say(c->l->diags, CODE_NODE_SUBJECT, workloads->loc,
+		    "a policy is for nodes or for workloads, not for both");
+		return false;
+	}
+	if (node->kind == DOC_MAP)
+		return load_selector(c->l, node, API_NATIVE, &nodes->node_selector);
+	return load_node_name(c->l, node, nodes->cluster, &nodes->node_name);
+}
 
 void
 load_native_policy(struct loader *l, const struct load_object *o)
@@ -692,7 +728,9 @@ load_native_policy(struct loader *l, const struct load_object *o)
 	if (c.home == NULL)
 		c.home = l->m->root; /* so that the rest can be checked */
 	ok &= schema_read(l->diags, &load_policy_schema, spec, v);
-	if (v[SPEC_WORKLOADS] != NULL)
+	if (v[SPEC_NODE] != NULL)
+		ok &= read_node_subject(&c, v[SPEC_NODE], v[SPEC_WORKLOADS]);
+	else if (v[SPEC_WORKLOADS] != NULL)
 		ok &= load_selector(
 		    l, v[SPEC_WORKLOADS], API_NATIVE, &c.policy->subject.selector);
 	if (v[SPEC_PRIORITY] != NULL)

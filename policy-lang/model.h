@@ -248,6 +248,9 @@ struct port_match {
 /* A set of workloads: subject of a policy, or part of a peer. Every part that is
  * set must hold. hostNetwork workloads are never in one. */
 struct workload_match {
+	/* The subject of a policy for nodes: these (PEER_NODES), and no workload at all.
+	 * NULL: workloads. */
+	const struct peer *nodes;
 	struct str cluster;         /* of this cluster; ptr NULL: of any */
 	const struct ns *subtree;   /* at or below; NULL: anywhere */
 	const struct kube_ns *kube; /* exactly this Kubernetes namespace; NULL */
@@ -488,7 +491,20 @@ struct quota {
 
 /* ---- all of it ---- */
 
+/* Ports that are open at a node whatever policy says of it; see fail_safe.h. */
+struct fail_safe_port {
+	uint8_t proto;
+	uint16_t lo, hi;
+};
+
+struct fail_safe {
+	const struct fail_safe_port *ports[DIRECTION_COUNT];
+	size_t count[DIRECTION_COUNT];
+};
+
 struct model_options {
+	bool nodes_unprotected; /* policies for nodes judge nothing */
+	struct fail_safe fail_safe;
 	bool default_deny;        /* --cluster-default deny */
 	bool ip_blocks_skip_pods; /* --ip-blocks-match-pods=never */
 	bool audit_enforced; /* policies with `enforcement: audit` are like others */
@@ -525,6 +541,8 @@ struct model {
 	size_t route_count;
 	struct policy **policies; /* sorted by level path, then as ns.policies */
 	size_t policy_count;
+	struct policy **node_policies; /* those of / whose subject are nodes, in order */
+	size_t node_policy_count;
 	/* Policies with `enforcement: audit`. They are not among the policies unless the
 	 * options say so: they were read and checked, and nothing follows from them. */
 	size_t audit_count;
@@ -542,6 +560,8 @@ enum {
 	NUMBER_CLUSTER_DENY = 2,  /* nothing decided; cluster default deny */
 	NUMBER_GATE = 3,          /* a workload that is not programmed yet */
 	NUMBER_MIDSTREAM = 4,     /* TCP of a connection that is not known */
+	NUMBER_FAIL_SAFE = 5,     /* a port of a node that no policy can close */
+	NUMBER_NODE_ALLOW = 6,    /* no policy for the node decided */
 	NUMBER_FIRST_RULE = 4096,
 };
 

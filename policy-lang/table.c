@@ -46,6 +46,25 @@
 		.name = "cell" #f "_" d "_rest", .key = {FIELD_IPV##f},                \
 		.value = FIELD_CLASSID, .comment = "local address to rule, " what      \
 	}
+#define HOST_SET(f, d, what)                                                           \
+	{                                                                              \
+		.name = "host" #f "_" d,                                               \
+		.key = {FIELD_CLASSID, FIELD_PROTO, FIELD_SERVICE},                    \
+		.value = FIELD_CLASSID,                                                \
+		.comment = "class, port to rule, the node's " what                     \
+	}
+#define HOST_RANGE_SET(f, d, what)                                                     \
+	{                                                                              \
+		.name = "host" #f "_" d "_range",                                      \
+		.key = {FIELD_CLASSID, FIELD_PROTO, FIELD_SERVICE},                    \
+		.value = FIELD_CLASSID, .interval = true,                              \
+		.comment = "class, ports to rule, the node's " what                    \
+	}
+#define HOST_ANY_SET(f, d, what)                                                       \
+	{                                                                              \
+		.name = "host" #f "_" d "_any", .key = {FIELD_CLASSID},                \
+		.value = FIELD_CLASSID, .comment = "class to rule, the node's " what   \
+	}
 /* The four of one kind, in the order of enum table_set_id. */
 #define FOUR(macro)                                                                    \
 	macro(4, "in", "ingress"), macro(6, "in", "ingress"),                          \
@@ -59,6 +78,21 @@ const struct table_set table_sets[SET_COUNT] = {
     FOUR(CELL_RANGE_SET),
     FOUR(CELL_ANY_SET),
     FOUR(CELL_REST_SET),
+    FOUR(HOST_SET),
+    FOUR(HOST_RANGE_SET),
+    FOUR(HOST_ANY_SET),
+    [SET_HOST_IN] = {.name = "host_in",
+	.key = {FIELD_NFPROTO},
+	.comment = "families in which policy judges the node's ingress"},
+    [SET_HOST_OUT] = {.name = "host_out",
+	.key = {FIELD_NFPROTO},
+	.comment = "families in which policy judges the node's egress"},
+    [SET_OWN4] = {.name = "own4",
+	.key = {FIELD_IPV4},
+	.comment = "workloads here, which the node reaches always"},
+    [SET_OWN6] = {.name = "own6",
+	.key = {FIELD_IPV6},
+	.comment = "workloads here, which the node reaches always"},
     [SET_GATE4] = {.name = "gate4",
 	.key = {FIELD_IPV4},
 	.interval = true,
@@ -96,6 +130,16 @@ const struct table_set table_sets[SET_COUNT] = {
 	{                                                                              \
 		.kind = STMT_FAMILY, .value = (f)                                      \
 	}
+#define ICMP(from, to)                                                                 \
+	{                                                                              \
+		.kind = STMT_ICMP_TYPE, .value = (from) << 8 | (to)                    \
+	}
+#define ICMPV6(from, to)                                                               \
+	{                                                                              \
+		.kind = STMT_ICMPV6_TYPE, .value = (from) << 8 | (to)                  \
+	}
+/* Router and neighbour solicitations, advertisements, redirects. */
+#define ND ICMPV6(133, 137)
 #define SET_PRIORITY(n)                                                                \
 	{                                                                              \
 		.kind = STMT_PRIORITY_CONST, .value = (n)                              \
@@ -161,6 +205,61 @@ DIRECTION_RULES(egress, 6, OUT, SADDR, DADDR);
 DIRECTION_RULES(ingress, 4, IN, DADDR, SADDR);
 DIRECTION_RULES(ingress, 6, IN, DADDR, SADDR);
 
+/* The same for the node, whose address is no part of the key. Reached only where
+ * host_in or host_out has the family. */
+#define HOST_CELLS(f, d)                                                               \
+	RULE(FAMILY(f),                                                                \
+	    PRIORITY_MAP(SET_HOST##f##_##d, LOAD_PRIORITY, LOAD_L4PROTO, LOAD_DPORT),  \
+	    GOTO("decide")),                                                           \
+	    RULE(FAMILY(f),                                                            \
+		PRIORITY_MAP(SET_HOST##f##_##d##_RANGE, LOAD_PRIORITY, LOAD_L4PROTO,   \
+		    LOAD_DPORT),                                                       \
+		GOTO("decide")),                                                       \
+	    RULE(FAMILY(f), PRIORITY_MAP(SET_HOST##f##_##d##_ANY, LOAD_PRIORITY),      \
+		GOTO("decide"))
+#define HOST_RULES(stage, f, d, peer)                                                  \
+	static const struct table_rule stage##f##_rest_rules[] = {                     \
+	    HOST_CELLS(f, d),                                                          \
+	    RULE(GOTO("decide")),                                                      \
+	};                                                                             \
+	static const struct table_rule stage##f##_cells_rules[] = {                    \
+	    HOST_CELLS(f, d),                                                          \
+	    RULE(SET_PRIORITY(0), GOTO(#stage #f "_rest")),                            \
+	};                                                                             \
+	static const struct table_rule stage##f##_rules[] = {                          \
+	    RULE(FAMILY(f), PRIORITY_MAP(SET_PEER##f##_##d, LOAD_##peer),              \
+		GOTO(#stage #f "_cells")),                                             \
+	    RULE(FAMILY(f), PRIORITY_MAP(SET_PEER##f##_##d##_NET, LOAD_##peer),        \
+		GOTO(#stage #f "_cells")),                                             \
+	    RULE(SET_PRIORITY(0), GOTO(#stage #f "_rest")),                            \
+	}
+
+HOST_RULES(host_in, 4, IN, SADDR);
+HOST_RULES(host_in, 6, IN, SADDR);
+HOST_RULES(host_out, 4, OUT, DADDR);
+HOST_RULES(host_out, 6, OUT, DADDR);
+
+/* What tells of errors, of a path's MTU among them, and of multicast listeners goes to and
+ * from the node whatever policy says: without it other traffic that is allowed breaks. */
+#define HOST_ICMP                                                                      \
+	RULE(FAMILY(4), ICMP(3, 3), DO(RETURN)), RULE(FAMILY(4), ICMP(11, 12), DO(RETURN)), \
+	    RULE(ICMPV6(1, 4), DO(RETURN)), RULE(ICMPV6(130, 132), DO(RETURN)),        \
+	    RULE(ICMPV6(143, 143), DO(RETURN))
+
+static const struct table_rule host_in_rules[] = {
+    HOST_ICMP,
+    RULE(FAMILY(4), GOTO("host_in4")),
+    RULE(FAMILY(6), GOTO("host_in6")),
+};
+
+static const struct table_rule host_out_rules[] = {
+    HOST_ICMP,
+    RULE(FAMILY(4), IN_SET(SET_OWN4, DADDR), DO(RETURN)),
+    RULE(FAMILY(6), IN_SET(SET_OWN6, DADDR), DO(RETURN)),
+    RULE(FAMILY(4), GOTO("host_out4")),
+    RULE(FAMILY(6), GOTO("host_out6")),
+};
+
 /* A number that has no chain is a fault of ours: closed. */
 static const struct table_rule decide_rules[] = {
     RULE({.kind = STMT_PRIORITY_VMAP, .set = SET_RULES, .load = {LOAD_PRIORITY}}),
@@ -190,23 +289,34 @@ static const struct table_rule midstream_rules[] = {
 	    SET_PRIORITY(NUMBER_GATE), GOTO("decide"))
 #define STAGE(f, id, from, to) RULE(FAMILY(f), IN_SET(id, from), JUMP(to))
 
-/* A workload to its own node: judged as to any destination; what the node sends back or
- * by itself goes through output, where nothing of ours is. */
+/* A workload to its own node is judged as to any destination; and who reaches the node by
+ * the policy for the node, if there is any. */
 static const struct table_rule input_rules[] = {
     RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
     RULE(DO(LOOPBACK), DO(ACCEPT)),
-    RULE(DO(ND), DO(ACCEPT)),
+    RULE(ND, DO(ACCEPT)),
     GATE(4, SADDR),
     GATE(6, SADDR),
     RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),
     STAGE(4, SET_LOCAL4_OUT, SADDR, "egress4"),
     STAGE(6, SET_LOCAL6_OUT, SADDR, "egress6"),
+    RULE(IN_SET(SET_HOST_IN, NFPROTO), JUMP("host_in")),
     RULE(SET_PRIORITY(0)),
+};
+
+/* What the node sends by itself. Where no policy judges that, not even the priority that
+ * the sender chose for the packet is touched. */
+static const struct table_rule output_rules[] = {
+    RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
+    RULE(DO(LOOPBACK_OUT), DO(ACCEPT)),
+    RULE(ND, DO(ACCEPT)),
+    RULE(IN_SET(SET_HOST_OUT, NFPROTO), JUMP("host_out")),
+    RULE(IN_SET(SET_HOST_OUT, NFPROTO), SET_PRIORITY(0)),
 };
 
 static const struct table_rule forward_rules[] = {
     RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
-    RULE(DO(ND), DO(ACCEPT)),
+    RULE(ND, DO(ACCEPT)),
     GATE(4, SADDR),
     GATE(4, DADDR),
     GATE(6, SADDR),
@@ -239,7 +349,14 @@ const struct table_chain table_chains[] = {
     DIRECTION_CHAINS(egress6),
     DIRECTION_CHAINS(ingress4),
     DIRECTION_CHAINS(ingress6),
+    DIRECTION_CHAINS(host_in4),
+    DIRECTION_CHAINS(host_in6),
+    DIRECTION_CHAINS(host_out4),
+    DIRECTION_CHAINS(host_out6),
+    CHAIN("host_in", host_in_rules),
+    CHAIN("host_out", host_out_rules),
     BASE_CHAIN("input", HOOK_INPUT, input_rules),
+    BASE_CHAIN("output", HOOK_OUTPUT, output_rules),
     BASE_CHAIN("forward", HOOK_FORWARD, forward_rules),
 };
 const size_t table_chain_count = ARRAY_LEN(table_chains);
@@ -319,9 +436,17 @@ table_element_equal(const struct table_element *a, const struct table_element *b
 	       a->value == b->value;
 }
 
+uint8_t
+table_nfproto(enum ip_family family)
+{
+	return family == IP_V4 ? 2 : 10; /* AF_INET, AF_INET6 */
+}
+
 static size_t
 field_bytes(enum table_field field)
 {
+	if (field == FIELD_NFPROTO)
+		return 1; /* nothing is concatenated with it */
 	return field == FIELD_IPV6 ? 16 : 4;
 }
 
@@ -373,6 +498,7 @@ field_write(enum table_field field, const struct table_element *e, bool end, boo
 	case FIELD_IPV6:
 		memcpy(out, end ? e->addr_end : e->addr, field_bytes(field));
 		break;
+	case FIELD_NFPROTO:
 	case FIELD_PROTO:
 		out[0] = e->proto;
 		break;

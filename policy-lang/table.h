@@ -22,6 +22,7 @@ enum table_field {
 	FIELD_CLASSID, /* 4 bytes; nft type classid; for its order see table_set_swaps */
 	FIELD_IPV4,    /* 4 bytes, network order */
 	FIELD_IPV6,    /* 16 bytes */
+	FIELD_NFPROTO, /* 1 byte, `proto` of an element; nft type nf_proto */
 	FIELD_PROTO,   /* 1 byte; nft type inet_proto */
 	FIELD_SERVICE, /* 2 bytes, network order; nft type inet_service */
 	FIELD_VERDICT, /* values only: goto rule_N, N the element's value */
@@ -40,6 +41,9 @@ enum table_field {
  *     cellF_D(_range) ... the same keys with class 0: what holds towards everyone; missing:
  *     cellF_D_rest    ... local address -> rule; every governed address has one
  *     rules           rule -> goto rule_N
+ *
+ * The node itself is judged like a workload with every address that the node has: the key
+ * of its cells, hostF_D*, has none, and the rest is class 0 of hostF_D_any.
  *
  * So a class has elements at a local address only where it differs from class 0. Exact
  * elements come before ranges. The port of a protocol without ports is no port (th dport
@@ -74,6 +78,22 @@ enum table_set_id {
 	SET_CELL6_IN_REST,
 	SET_CELL4_OUT_REST,
 	SET_CELL6_OUT_REST,
+	SET_HOST4_IN,
+	SET_HOST6_IN,
+	SET_HOST4_OUT,
+	SET_HOST6_OUT,
+	SET_HOST4_IN_RANGE,
+	SET_HOST6_IN_RANGE,
+	SET_HOST4_OUT_RANGE,
+	SET_HOST6_OUT_RANGE,
+	SET_HOST4_IN_ANY,
+	SET_HOST6_IN_ANY,
+	SET_HOST4_OUT_ANY,
+	SET_HOST6_OUT_ANY,
+	SET_HOST_IN, /* families in which the node is judged; empty: it is not */
+	SET_HOST_OUT,
+	SET_OWN4, /* the node's workloads, which it reaches always */
+	SET_OWN6,
 	SET_GATE4,
 	SET_GATE6, /* intervals: addresses that are workloads' */
 	SET_KNOWN4,
@@ -97,8 +117,10 @@ extern const struct table_set table_sets[SET_COUNT];
 enum table_stmt_kind {
 	STMT_CT_ESTABLISHED, /* ct state established,related */
 	STMT_FAMILY,         /* meta nfproto == value (4 or 6) */
-	STMT_ND,             /* icmpv6 types 133-137, neighbour discovery (v6 only) */
+	STMT_ICMP_TYPE,      /* icmp type from value >> 8 to value & 255 */
+	STMT_ICMPV6_TYPE,    /* the same of icmpv6; what it matches is IPv6 */
 	STMT_LOOPBACK,       /* iif lo: the node to itself */
+	STMT_LOOPBACK_OUT,   /* oif lo */
 	STMT_TCP_MIDSTREAM,  /* TCP, new to conntrack, and no SYN that opens it */
 	STMT_L4PROTO,        /* meta l4proto == value */
 	STMT_LOOKUP,         /* key fields in set (invert: not in set) */
@@ -121,6 +143,7 @@ enum table_stmt_kind {
 enum table_load {
 	LOAD_NONE,
 	LOAD_PRIORITY,
+	LOAD_NFPROTO,
 	LOAD_SADDR, /* ip or ip6, by the set's field */
 	LOAD_DADDR,
 	LOAD_L4PROTO,
@@ -147,7 +170,8 @@ struct table_rule {
 enum table_hook {
 	HOOK_NONE,
 	HOOK_FORWARD,
-	HOOK_INPUT
+	HOOK_INPUT,
+	HOOK_OUTPUT
 };
 
 /* Of the base chains: a little before the filter rules of others. */
@@ -213,6 +237,7 @@ struct table_rule_chain {
 	struct str rule_name;
 	uint32_t rule_index;
 	bool isolation;
+	bool host; /* of a policy for nodes */
 };
 
 #define TABLE_COMMENT_BYTES    127 /* without the NUL; nft allows 128 */
@@ -239,6 +264,9 @@ MUST_CHECK int table_element_cmp(
 /* True if both say the same: key, end and value (not the place). */
 MUST_CHECK bool table_element_equal(
     const struct table_element *a, const struct table_element *b);
+
+/* What an address family is called in a FIELD_NFPROTO. */
+MUST_CHECK uint8_t table_nfproto(enum ip_family family);
 
 #define TABLE_KEY_BYTES_MAX 28
 

@@ -53,6 +53,10 @@ print_field(struct buf *out, const struct table_set *set, enum table_field field
 			print_addr(out, field, e->addr_end);
 		}
 		break;
+	case FIELD_NFPROTO:
+		buf_add_cstr(
+		    out, e->proto == table_nfproto(IP_V4) ? "ipv4" : "ipv6");
+		break;
 	case FIELD_PROTO:
 		/* Numbers: names would depend on the machine's /etc/protocols. */
 		buf_printf(out, "%u", (unsigned)e->proto);
@@ -91,6 +95,7 @@ static const char *const field_types[] = {
     [FIELD_CLASSID] = "classid",
     [FIELD_IPV4] = "ipv4_addr",
     [FIELD_IPV6] = "ipv6_addr",
+    [FIELD_NFPROTO] = "nf_proto",
     [FIELD_PROTO] = "inet_proto",
     [FIELD_SERVICE] = "inet_service",
     [FIELD_VERDICT] = "verdict",
@@ -126,6 +131,7 @@ print_load(struct buf *out, const struct table_stmt *stmt)
 	const struct table_set *set = &table_sets[stmt->set];
 	static const char *const texts[] = {
 	    [LOAD_PRIORITY] = "meta priority",
+	    [LOAD_NFPROTO] = "meta nfproto",
 	    [LOAD_SADDR] = "saddr",
 	    [LOAD_DADDR] = "daddr",
 	    [LOAD_L4PROTO] = "meta l4proto",
@@ -144,8 +150,8 @@ print_load(struct buf *out, const struct table_stmt *stmt)
 /* What is the same for every statement of a kind; the rest in print_stmt. */
 static const char *const stmt_texts[] = {
     [STMT_CT_ESTABLISHED] = "ct state established,related",
-    [STMT_ND] = "icmpv6 type 133-137",
     [STMT_LOOPBACK] = "iif \"lo\"",
+    [STMT_LOOPBACK_OUT] = "oif \"lo\"",
     [STMT_TCP_MIDSTREAM] = "tcp flags & (fin | syn | rst | ack) != syn ct state new",
     [STMT_COUNTER] = "counter",
     [STMT_DROP] = "drop",
@@ -154,6 +160,17 @@ static const char *const stmt_texts[] = {
     [STMT_ACCEPT] = "accept",
     [STMT_RETURN] = "return",
 };
+
+static void
+print_icmp_type(struct buf *out, const struct table_stmt *stmt)
+{
+	unsigned first = stmt->value >> 8, last = stmt->value & UINT8_MAX;
+
+	buf_printf(out, "%s type %u", stmt->kind == STMT_ICMP_TYPE ? "icmp" : "icmpv6",
+	    first);
+	if (last != first)
+		buf_printf(out, "-%u", last);
+}
 
 static void
 print_stmt(struct buf *out, const struct table_stmt *stmt,
@@ -166,6 +183,8 @@ print_stmt(struct buf *out, const struct table_stmt *stmt,
 		buf_add_cstr(out, stmt_texts[stmt->kind]);
 	} else if (stmt->kind == STMT_FAMILY) {
 		buf_printf(out, "meta nfproto ipv%u", (unsigned)stmt->value);
+	} else if (stmt->kind == STMT_ICMP_TYPE || stmt->kind == STMT_ICMPV6_TYPE) {
+		print_icmp_type(out, stmt);
 	} else if (stmt->kind == STMT_L4PROTO) {
 		buf_printf(out, "meta l4proto %u", (unsigned)stmt->value);
 	} else if (stmt->kind == STMT_LOOKUP) {
@@ -210,11 +229,16 @@ static void
 print_chain(struct buf *out, const struct table_chain *chain,
     const struct table_settings *settings)
 {
+	static const char *const hooks[] = {
+	    [HOOK_FORWARD] = "forward",
+	    [HOOK_INPUT] = "input",
+	    [HOOK_OUTPUT] = "output",
+	};
+
 	buf_printf(out, "\n\tchain %s {\n", chain->name);
 	if (chain->hook != HOOK_NONE)
 		buf_printf(out, "\t\ttype filter hook %s priority %d; policy accept;\n",
-		    chain->hook == HOOK_FORWARD ? "forward" : "input",
-		    (int)chain->priority);
+		    hooks[chain->hook], (int)chain->priority);
 	print_rules(out, chain->rules, chain->rule_count, settings);
 	buf_add_cstr(out, "\t}\n");
 }
@@ -268,6 +292,7 @@ json_field(struct buf *out, const struct table_set *set, enum table_field field,
 		}
 		buf_add_char(out, '"');
 		break;
+	case FIELD_NFPROTO:
 	case FIELD_PROTO:
 		buf_printf(out, "\"protocol\": %u", (unsigned)e->proto);
 		break;

@@ -61,6 +61,9 @@ look_up(const struct walk *w, const struct table_stmt *stmt, struct table_elemen
 		case LOAD_PRIORITY:
 			key.class_id = w->priority;
 			break;
+		case LOAD_NFPROTO:
+			key.proto = table_nfproto(w->packet->saddr.family);
+			break;
 		case LOAD_SADDR:
 		case LOAD_DADDR:
 			memcpy(key.addr, addr->bytes, ip_bytes(addr->family));
@@ -113,7 +116,9 @@ walk_stmt(struct walk *w, const struct table_stmt *stmt)
 	switch (stmt->kind) {
 	case STMT_CT_ESTABLISHED:
 	case STMT_LOOPBACK:
-	case STMT_ND:
+	case STMT_LOOPBACK_OUT:
+	case STMT_ICMP_TYPE:
+	case STMT_ICMPV6_TYPE:
 		return OUT_BREAK; /* not such a packet */
 	case STMT_TCP_MIDSTREAM:
 		return w->packet->midstream && w->packet->proto == PROTO_TCP

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "policy-lang/cli/cli.h"
+#include "policy-lang/fail_safe.h"
 
 /* ---- commands that are programs of their own ---- */
 
@@ -169,7 +170,9 @@ static int
 run_command(
     struct arena *arena, const struct cli_command *command, int argc, char **argv)
 {
-	struct cli cli = {.command = command, .arena = arena};
+	struct cli cli = {.command = command,
+	    .arena = arena,
+	    .model_options = {.fail_safe = fail_safe_default()}};
 	int status;
 
 	diag_list_init(&cli.diags, arena);

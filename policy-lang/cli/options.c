@@ -82,7 +82,16 @@ set_cluster(struct cli *cli, const char *arg)
 	return true;
 }
 
+static bool
+set_host_protection(struct cli *cli, const char *arg)
+{
+	cli->model_options.nodes_unprotected = strcmp(arg, "off") == 0;
+	return true;
+}
+
 const struct cli_option cli_model_options[] = {
+    {"host-protection", "on|off", "whether policies for nodes are in force (on)",
+	set_host_protection},
     {"cluster-default", "allow|deny", "what holds where nothing decides (allow)",
 	set_cluster_default},
     {"ip-blocks-match-pods", "always|never", "NetworkPolicy ipBlock and pods (always)",

@@ -492,11 +492,16 @@ print_lists(struct buf *out, struct dice *dice, const struct dialect *d,
 static void
 print_native_policy(struct buf *out, struct dice *dice, unsigned i, unsigned clusters)
 {
+	static const char *const nodes[] = {"{}", "node-0", "node-1"};
+	const char *path = PICK(dice, paths);
+
 	buf_printf(out,
 	    "---\napiVersion: ringfence.dev/v1alpha1\nkind: Policy\n"
 	    "metadata: {name: p%u, namespace: %s}\nspec:\n  priority: %u\n",
-	    i, PICK(dice, paths), dice_roll(dice, 2));
-	if (!chance(dice, 3)) {
+	    i, path, dice_roll(dice, 2));
+	if (strcmp(path, "/") == 0 && chance(dice, 2)) {
+		buf_printf(out, "  node: %s\n", PICK(dice, nodes));
+	} else if (!chance(dice, 3)) {
 		buf_add_cstr(out, "  workloads: ");
 		print_pods(out, dice);
 		buf_add_char(out, '\n');

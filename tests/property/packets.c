@@ -136,6 +136,21 @@ bundle_case(struct trial *t, struct model_options *options)
 	options->cluster_count = t->texts.clusters;
 }
 
+/* Ports that rules speak of as well, none of them to speak of everywhere. */
+static void
+roll_fail_safe(struct trial *t, struct fail_safe *out)
+{
+	static const struct fail_safe_port ports[] = {{PROTO_TCP, 443, 443},
+	    {PROTO_UDP, 53, 54}, {PROTO_TCP, 7000, 8000}, {PROTO_SCTP, 80, 90}};
+
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		unsigned first = dice_roll(&t->dice, ARRAY_LEN(ports));
+
+		out->ports[d] = ports + first;
+		out->count[d] = dice_roll(&t->dice, ARRAY_LEN(ports) - first + 1);
+	}
+}
+
 static bool
 load_case(struct trial *t)
 {
@@ -145,6 +160,8 @@ load_case(struct trial *t)
 
 	options.default_deny = dice_roll(&t->dice, 4) == 0;
 	options.ip_blocks_skip_pods = dice_roll(&t->dice, 3) == 0;
+	options.nodes_unprotected = dice_roll(&t->dice, 4) == 0;
+	roll_fail_safe(t, &options.fail_safe);
 	if (dice_roll(&t->dice, 4) == 0) {
 		world_roll(&world, &t->dice);
 		world.clusters = false; /* cluster_print does several */
@@ -291,6 +308,10 @@ number_of(const struct trial *t, const struct verdict *v, enum direction dir)
 	case REASON_CLUSTER_DEFAULT:
 		return t->model->options.default_deny ? NUMBER_CLUSTER_DENY
 						      : NUMBER_CLUSTER_ALLOW;
+	case REASON_FAIL_SAFE:
+		return NUMBER_FAIL_SAFE;
+	case REASON_NODE_OPEN:
+		return NUMBER_NODE_ALLOW;
 	case REASON_NO_POLICY:
 	case REASON_SELF:
 	case REASON_OWN_NODE:
@@ -317,20 +338,24 @@ expect(struct trial *t, const struct flow *flow, enum table_hook hook)
 {
 	struct expected e = {.accept = true};
 
-	if (is_unknown(t, &flow->src.addr) ||
-	    (hook == HOOK_FORWARD && is_unknown(t, &flow->dst.addr))) {
+	if (hook != HOOK_OUTPUT &&
+	    (is_unknown(t, &flow->src.addr) ||
+		(hook == HOOK_FORWARD && is_unknown(t, &flow->dst.addr)))) {
 		e.accept = false;
 		e.numbers[e.number_count++] = NUMBER_GATE;
 		return e;
 	}
-	if (is_local(t, &flow->src))
+	if (is_local(t, &flow->src) || is_this_node(t, &flow->src))
 		expect_direction(t, flow, DIR_EGRESS, &e);
-	if (e.accept && is_local(t, &flow->dst))
+	/* What the node sends its own workloads meets no chain of theirs. */
+	if (e.accept && hook != HOOK_OUTPUT &&
+	    (is_local(t, &flow->dst) || is_this_node(t, &flow->dst)))
 		expect_direction(t, flow, DIR_INGRESS, &e);
 	return e;
 }
 
-/* Numbers agree, but that an end that nothing governs is not counted at all. */
+/* Numbers agree, but that an end that nothing governs is not counted at all; nor is a node
+ * in a direction that no rule for it speaks of. */
 static bool
 numbers_agree(const struct expected *e, const struct table_verdict *v)
 {
@@ -339,7 +364,9 @@ numbers_agree(const struct expected *e, const struct table_verdict *v)
 	for (size_t i = 0; i < e->number_count; i++) {
 		if (j < v->number_count && v->numbers[j] == e->numbers[i])
 			j++;
-		else if (e->numbers[i] != NUMBER_CLUSTER_ALLOW)
+		else if (e->numbers[i] != NUMBER_CLUSTER_ALLOW &&
+			 e->numbers[i] != NUMBER_NODE_ALLOW &&
+			 e->numbers[i] != NUMBER_FAIL_SAFE)
 			return false;
 	}
 	return j == v->number_count;
@@ -379,7 +406,7 @@ local_addr(struct trial *t)
 	for (unsigned i = 0; i < 20; i++) {
 		struct endpoint end = endpoint_of_addr(t->model, *addr);
 
-		if (is_local(t, &end))
+		if (is_local(t, &end) || (i > 10 && is_this_node(t, &end)))
 			break;
 		addr = random_addr(t);
 	}
@@ -393,6 +420,7 @@ compare_packet(struct trial *t)
 	struct expected e;
 	struct table_verdict v;
 	struct flow flow;
+	bool untouched; /* what the node sends keeps its priority if nobody judges it */
 	bool out = dice_roll(&t->dice, 2) == 0;
 
 	p.saddr = out ? *local_addr(t) : *random_addr(t);
@@ -407,18 +435,22 @@ compare_packet(struct trial *t)
 	    .proto = p.proto,
 	    .port = has_ports(p.proto) ? p.dport : 0,
 	};
-	/* Neither what the node sends itself nor what stays inside a workload crosses. */
-	if (is_this_node(t, &flow.src) ||
-	    (flow.src.workload != NULL && flow.src.workload == flow.dst.workload))
+	/* What stays inside a workload or the node crosses no hook. */
+	if (flow.src.workload != NULL && flow.src.workload == flow.dst.workload)
 		return true;
-	if (is_this_node(t, &flow.dst))
+	if (is_this_node(t, &flow.src) && is_this_node(t, &flow.dst))
+		return true;
+	if (is_this_node(t, &flow.src))
+		p.hook = HOOK_OUTPUT;
+	else if (is_this_node(t, &flow.dst))
 		p.hook = HOOK_INPUT;
 	e = expect(t, &flow, p.hook);
 	v = table_walk(&t->content, &p);
 	t->compared++;
 	t->denied += !e.accept;
+	untouched = p.hook == HOOK_OUTPUT && v.number_count == 0;
 	if (e.accept != v.accept || !numbers_agree(&e, &v) ||
-	    (v.accept && v.priority != 0))
+	    (v.accept && v.priority != 0 && !untouched))
 		return complain(t, &p, &e, &v);
 	return true;
 }

@@ -47,6 +47,9 @@ check_load(enum table_load load, enum table_field field, uint32_t family)
 	case LOAD_PRIORITY:
 		ck_assert_int_eq(field, FIELD_CLASSID);
 		break;
+	case LOAD_NFPROTO:
+		ck_assert_int_eq(field, FIELD_NFPROTO);
+		break;
 	case LOAD_SADDR:
 	case LOAD_DADDR:
 		ck_assert_uint_ne(family, 0);
@@ -111,6 +114,13 @@ static const struct {
     {SET_CELL4_OUT_ANY, "cell4_out_any", 8, false},
     {SET_CELL4_IN_REST, "cell4_in_rest", 4, false},
     {SET_CELL6_OUT_REST, "cell6_out_rest", 16, false},
+    {SET_HOST4_IN, "host4_in", 12, false},
+    {SET_HOST6_OUT, "host6_out", 12, false},
+    {SET_HOST6_IN_RANGE, "host6_in_range", 12, true},
+    {SET_HOST4_OUT_ANY, "host4_out_any", 4, false},
+    {SET_HOST_IN, "host_in", 1, false},
+    {SET_HOST_OUT, "host_out", 1, false},
+    {SET_OWN6, "own6", 16, false},
     {SET_GATE4, "gate4", 4, false},
     {SET_KNOWN6, "known6", 16, false},
     {SET_RULES, "rules", 4, false},

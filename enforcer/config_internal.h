@@ -1,0 +1,33 @@
+/*
+ * Between config*.c only: what the readers of the configuration's parts share.
+ */
+#ifndef ENFORCER_CONFIG_INTERNAL_H
+#define ENFORCER_CONFIG_INTERNAL_H
+
+#include "common/doc.h"
+#include "enforcer/config.h"
+#include "policy-lang/schema.h"
+
+#define CONFIG_VALUE "config-value"
+
+struct config_reader {
+	struct arena *arena;
+	struct diag_list *diags;
+	const char *directory; /* relative paths start here; ends with '/' or empty */
+	struct enforcer_config *config;
+};
+
+/* Fields that are wrong have been reported and are NULL; reading goes on. */
+void config_fields(struct config_reader *r, const struct schema *schema,
+    const struct doc_node *n, const struct doc_node **out_values);
+/* A path, relative to the configuration; in the arena. */
+MUST_CHECK const char *config_path(struct config_reader *r, const struct doc_node *n);
+/* Reads one of two words; returns true for the second. */
+MUST_CHECK bool config_choice(struct config_reader *r, const struct doc_node *n,
+    const char *what, const char *first, const char *second, bool otherwise);
+
+/* ---- config_host.c ---- */
+
+void config_read_host(struct config_reader *r, const struct doc_node *n);
+
+#endif
