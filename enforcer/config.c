@@ -59,7 +59,8 @@ config_choice(struct config_reader *r, const struct doc_node *n, const char *wha
 /* ---- sources ---- */
 
 static void
-read_source(struct config_reader *r, const struct doc_node *n, struct enforcer_source *out)
+read_source(
+    struct config_reader *r, const struct doc_node *n, struct enforcer_source *out)
 {
 	enum {
 		DIRECTORY,

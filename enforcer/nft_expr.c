@@ -23,8 +23,8 @@
 #define CT_ESTABLISHED_RELATED                                                         \
 	(1u << (IP_CT_ESTABLISHED + 1) | 1u << (IP_CT_RELATED + 1))
 #define CT_NEW           (1u << (IP_CT_NEW + 1))
-#define DPORT_OFFSET     2    /* in the TCP, UDP and SCTP headers alike */
-#define TCP_FLAGS_OFFSET 13   /* in the TCP header (RFC 9293) */
+#define DPORT_OFFSET     2  /* in the TCP, UDP and SCTP headers alike */
+#define TCP_FLAGS_OFFSET 13 /* in the TCP header (RFC 9293) */
 
 struct nftnl_expr *
 nft_expr_new(struct nftnl_rule *rule, const char *name)

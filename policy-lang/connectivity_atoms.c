@@ -77,8 +77,9 @@ conn_owns_find(struct conn_world *world)
 
 		/* A node that is judged, what runs on its network included, reaches
 		 * itself. */
-		if (w == NULL || (w->host_network && party->sides[DIR_INGRESS] == NULL &&
-				     party->sides[DIR_EGRESS] == NULL))
+		if (w == NULL ||
+		    (w->host_network && party->sides[DIR_INGRESS] == NULL &&
+			party->sides[DIR_EGRESS] == NULL))
 			continue;
 		if (map_get(&known, w->node) == NULL)
 			continue;

@@ -4,7 +4,9 @@
 	{PROTO_TCP, 179, 179}, /* BGP */                                               \
 	    {PROTO_TCP, 2379, 2380} /* etcd: clients, peers */,                        \
 	    {PROTO_TCP, 6443, 6443} /* the API server */,                              \
-	    {PROTO_TCP, 10250, 10250} /* kubelets */
+	{                                                                              \
+		PROTO_TCP, 10250, 10250                                                \
+	} /* kubelets */
 
 static const struct fail_safe_port ingress[] = {
     {PROTO_TCP, 22, 22},   /* SSH */
@@ -26,8 +28,8 @@ fail_safe_default(void)
 {
 	return (struct fail_safe){
 	    .ports = {[DIR_INGRESS] = ingress, [DIR_EGRESS] = egress},
-	    .count = {[DIR_INGRESS] = ARRAY_LEN(ingress),
-		[DIR_EGRESS] = ARRAY_LEN(egress)},
+	    .count =
+		{[DIR_INGRESS] = ARRAY_LEN(ingress), [DIR_EGRESS] = ARRAY_LEN(egress)},
 	};
 }
 

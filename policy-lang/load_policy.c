@@ -669,9 +669,7 @@ static const struct schema_value spec_values[ARRAY_LEN(spec_fields)] = {
 	.map = &block_schemas[PHASE_DEFAULT]},
 };
 static const struct schema_rule spec_rules[] = {
-    {.kind = SCHEMA_APART,
-	.a = SCHEMA_BIT(SPEC_NODE),
-	.b = SCHEMA_BIT(SPEC_WORKLOADS)},
+    {.kind = SCHEMA_APART, .a = SCHEMA_BIT(SPEC_NODE), .b = SCHEMA_BIT(SPEC_WORKLOADS)},
 };
 const struct schema load_policy_schema =
     SCHEMA_RULED("a Policy's spec", spec_fields, spec_values, spec_rules);

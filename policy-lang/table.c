@@ -242,9 +242,9 @@ HOST_RULES(host_out, 6, OUT, DADDR);
 /* What tells of errors, of a path's MTU among them, and of multicast listeners goes to and
  * from the node whatever policy says: without it other traffic that is allowed breaks. */
 #define HOST_ICMP                                                                      \
-	RULE(FAMILY(4), ICMP(3, 3), DO(RETURN)), RULE(FAMILY(4), ICMP(11, 12), DO(RETURN)), \
-	    RULE(ICMPV6(1, 4), DO(RETURN)), RULE(ICMPV6(130, 132), DO(RETURN)),        \
-	    RULE(ICMPV6(143, 143), DO(RETURN))
+	RULE(FAMILY(4), ICMP(3, 3), DO(RETURN)),                                       \
+	    RULE(FAMILY(4), ICMP(11, 12), DO(RETURN)), RULE(ICMPV6(1, 4), DO(RETURN)), \
+	    RULE(ICMPV6(130, 132), DO(RETURN)), RULE(ICMPV6(143, 143), DO(RETURN))
 
 static const struct table_rule host_in_rules[] = {
     HOST_ICMP,

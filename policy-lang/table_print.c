@@ -54,8 +54,7 @@ print_field(struct buf *out, const struct table_set *set, enum table_field field
 		}
 		break;
 	case FIELD_NFPROTO:
-		buf_add_cstr(
-		    out, e->proto == table_nfproto(IP_V4) ? "ipv4" : "ipv6");
+		buf_add_cstr(out, e->proto == table_nfproto(IP_V4) ? "ipv4" : "ipv6");
 		break;
 	case FIELD_PROTO:
 		/* Numbers: names would depend on the machine's /etc/protocols. */
@@ -166,8 +165,8 @@ print_icmp_type(struct buf *out, const struct table_stmt *stmt)
 {
 	unsigned first = stmt->value >> 8, last = stmt->value & UINT8_MAX;
 
-	buf_printf(out, "%s type %u", stmt->kind == STMT_ICMP_TYPE ? "icmp" : "icmpv6",
-	    first);
+	buf_printf(
+	    out, "%s type %u", stmt->kind == STMT_ICMP_TYPE ? "icmp" : "icmpv6", first);
 	if (last != first)
 		buf_printf(out, "-%u", last);
 }

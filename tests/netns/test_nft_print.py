@@ -70,6 +70,19 @@ spec:
       - {action: allow, to: [{cidr: 128.0.0.0/1}, {cidr: "8000::/1"}]}
       - {action: deny, to: [{cidr: 255.255.255.255/32}, {workloads: {matchLabels: {app: b}}}]}
       - {action: deny, ports: [8000-9000/tcp, 22/tcp]}
+---
+apiVersion: ringfence.dev/v1alpha1
+kind: Policy
+metadata: {name: nodes, namespace: /}
+spec:
+  node: n1
+  default:
+    ingress:
+      - {action: allow, from: [{workloads: {matchLabels: {app: b}}}], ports: [80/tcp, icmp]}
+      - {action: deny, ports: [8000-9000/tcp]}
+    egress:
+      - {action: allow, to: [{workloads: {matchLabels: {app: b}}}], ports: [80/tcp, icmp]}
+      - {action: deny, ports: [8000-9000/tcp]}
 """
 
 NETWORKS = "--workload-networks=10.1.0.0/16,10.2.0.0/16,fd00::/16"

@@ -59,6 +59,8 @@ START_TEST(smallest_configuration_has_defaults)
 	ck_assert(!c->boot_closed && c->own_table);
 	ck_assert(!c->established.keep);
 	ck_assert_uint_eq(c->established.adopt_seconds, 30);
+	ck_assert(!c->host_protection);
+	ck_assert_uint_ne(c->fail_safe.count[DIR_INGRESS], 0);
 	ck_assert_ptr_null(c->flow_file);
 	ck_assert_uint_eq(c->flow_group, 100);
 	ck_assert_ptr_null(c->audit_directory);
@@ -82,6 +84,8 @@ START_TEST(every_field_is_read)
 		 "workloadNetworks: [10.1.0.0/16, \"fd00:1::/32\"]\n"
 		 "established: {default: keep, keep: [/a/b], cut: [/a, /], "
 		 "adoptSeconds: 0}\n"
+		 "hostProtection: {enforce: true, failSafe: {ingress: [22/tcp, "
+		 "1000-2000/udp], egress: []}}\n"
 		 "denied: reject\n"
 		 "tableOwner: never\n"
 		 "flows: {file: flows.jsonl, group: 7}\n"
@@ -108,6 +112,11 @@ START_TEST(every_field_is_read)
 	ck_assert(str_is(c->established.exceptions[2].path, "/a/b"));
 	ck_assert(c->established.exceptions[2].keep);
 	ck_assert_uint_eq(c->established.adopt_seconds, 0);
+	ck_assert(c->host_protection);
+	ck_assert_uint_eq(c->fail_safe.count[DIR_INGRESS], 2);
+	ck_assert_uint_eq(c->fail_safe.ports[DIR_INGRESS][1].proto, PROTO_UDP);
+	ck_assert_uint_eq(c->fail_safe.ports[DIR_INGRESS][1].hi, 2000);
+	ck_assert_uint_eq(c->fail_safe.count[DIR_EGRESS], 0);
 	ck_assert_uint_eq(c->workload_network_count, 2);
 	ck_assert_str_eq(
 	    ip_prefix_format(&c->workload_networks[1], text), "fd00:1::/32");
@@ -167,6 +176,10 @@ static const struct {
     {HEAD "established: {keep: [/a], cut: [/a]}\n", 4, 22, "twice", NULL},
     {HEAD "established: {adoptSeconds: 3601}\n", 4, 29, "adoptSeconds", NULL},
     {HEAD "established: {kep: [/a]}\n", 4, 15, "kep", "keep"},
+    {HEAD "hostProtection: sure\n", 4, 17, "true or false", NULL},
+    {HEAD "hostProtection: {failSafe: {}}\n", 4, 17, "enforce", NULL},
+    {HEAD "hostProtection: {enforce: true, failSafe: {ingress: [ssh]}}\n", 4, 54,
+	"22/tcp", NULL},
     {HEAD "log: {level: loud}\n", 4, 14, "loud", NULL},
     {HEAD "control: \"\"\n", 4, 10, "empty", NULL},
     {"node: w\nboot: open\nsources:\n  - kubernetes: {kubeconfig: /k}\n", 4, 17,
@@ -223,6 +236,8 @@ static const struct {
     {"node: w\nsources: [{directory: /p}]\n", 1, "workloadNetworks"},
     {"node: w\nsources: [{directory: /p}]\nboot: closed\n", 3, "workloadNetworks"},
     {HEAD "workloadNetworks: [10.1.2.3/8]\n", 4, "10.0.0.0/8"},
+    {HEAD "hostProtection: {enforce: true, failSafe: {ingress: [80/tcp]}}\n", 4,
+	"22/tcp"},
 };
 
 START_TEST(what_is_not_as_it_seems_is_a_warning)

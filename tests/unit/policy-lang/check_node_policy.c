@@ -12,12 +12,13 @@
 #include "table_sim.h"
 
 #define NODE(name, ip, role)                                                           \
-	"---\n{apiVersion: v1, kind: Node, metadata: {name: " name ", labels: {role: " \
-	role "}}, status: {addresses: [{type: InternalIP, address: \"" ip "\"}]}}\n"
+	"---\n{apiVersion: v1, kind: Node, metadata: {name: " name                     \
+	", labels: {role: " role                                                       \
+	"}}, status: {addresses: [{type: InternalIP, address: \"" ip "\"}]}}\n"
 #define WORKLOAD(name, node, ip)                                                       \
-	"---\n{apiVersion: ringfence.dev/v1alpha1, kind: Workload, metadata: {name: "  \
-	name ", namespace: /shop, labels: {app: " name "}}, spec: {node: " node        \
-	", ips: [\"" ip "\"]}}\n"
+	"---\n{apiVersion: ringfence.dev/v1alpha1, kind: Workload, metadata: "         \
+	"{name: " name ", namespace: /shop, labels: {app: " name                       \
+	"}}, spec: {node: " node ", ips: [\"" ip "\"]}}\n"
 #define POLICY(name, path, spec)                                                       \
 	"---\n{apiVersion: ringfence.dev/v1alpha1, kind: Policy, metadata: "           \
 	"{name: " name ", namespace: " path "}, spec: {" spec "}}\n"
@@ -117,8 +118,7 @@ static const struct {
     {DIR_EGRESS, "192.168.0.1", "10.1.0.1", PROTO_TCP, 80, true, REASON_OWN_NODE},
     {DIR_EGRESS, "192.168.0.1", "10.2.0.1", PROTO_TCP, 80, false, REASON_RULE},
     {DIR_EGRESS, "192.168.0.1", "192.168.0.2", PROTO_TCP, 80, false, REASON_RULE},
-    {DIR_EGRESS, "192.168.0.1", "192.168.0.2", PROTO_TCP, 6443, true,
-	REASON_FAIL_SAFE},
+    {DIR_EGRESS, "192.168.0.1", "192.168.0.2", PROTO_TCP, 6443, true, REASON_FAIL_SAFE},
 };
 
 START_TEST(deny_all_closes_all_but_what_is_fail_safe)
@@ -135,10 +135,10 @@ START_TEST(deny_all_closes_all_but_what_is_fail_safe)
 	/* The kernel never asks about the node itself: that goes by the loopback. And a
 	 * workload is denied by the cluster default before. */
 	if (v.reason != REASON_SELF && strncmp(closed_rows[_i].src, "10.", 3) != 0)
-		ck_assert(walked(&content, hook, closed_rows[_i].src,
-			      closed_rows[_i].dst, closed_rows[_i].proto,
-			      closed_rows[_i].port)
-			      .accept == v.allow);
+		ck_assert(
+		    walked(&content, hook, closed_rows[_i].src, closed_rows[_i].dst,
+			closed_rows[_i].proto, closed_rows[_i].port)
+			.accept == v.allow);
 	loaded_free(l);
 }
 END_TEST
@@ -150,23 +150,24 @@ START_TEST(every_address_of_the_node_is_the_node)
 
 	ck_assert(!walked(&content, HOOK_INPUT, "8.8.8.8", "10.1.0.254", PROTO_TCP, 80)
 		       .accept);
-	ck_assert(!walked(&content, HOOK_INPUT, "fd00::8", "fe80::1", PROTO_UDP, 5)
-		       .accept);
-	ck_assert(walked(&content, HOOK_INPUT, "fd00::8", "fe80::1", PROTO_UDP, 546)
-		      .accept);
+	ck_assert(
+	    !walked(&content, HOOK_INPUT, "fd00::8", "fe80::1", PROTO_UDP, 5).accept);
+	ck_assert(
+	    walked(&content, HOOK_INPUT, "fd00::8", "fe80::1", PROTO_UDP, 546).accept);
 	/* What passes through is none of it. */
-	ck_assert(walked(&content, HOOK_FORWARD, "8.8.8.8", "9.9.9.9", PROTO_TCP, 80)
-		      .accept);
+	ck_assert(
+	    walked(&content, HOOK_FORWARD, "8.8.8.8", "9.9.9.9", PROTO_TCP, 80).accept);
 	loaded_free(l);
 }
 END_TEST
 
 START_TEST(allow_block_judges_peers_and_a_direction_alone)
 {
-	struct loaded *l = load_world(WORLD POLICY("p", "/",
-	    "node: {matchLabels: {role: worker}}, allow: {ingress: [{from: "
-	    "[{namespace: /shop, workloads: {matchLabels: {app: far}}}], ports: "
-	    "[9100/tcp]}, {from: [{node: n2}]}]}"),
+	struct loaded *l = load_world(
+	    WORLD POLICY("p", "/",
+		"node: {matchLabels: {role: worker}}, allow: {ingress: [{from: "
+		"[{namespace: /shop, workloads: {matchLabels: {app: far}}}], ports: "
+		"[9100/tcp]}, {from: [{node: n2}]}]}"),
 	    false);
 	struct table_content content = compiled(l, "n1");
 	static const struct {
@@ -255,11 +256,11 @@ START_TEST(node_without_a_document_is_its_name)
 	    false);
 	struct table_content content = compiled(l, "lonely");
 
-	ck_assert(!walked(&content, HOOK_INPUT, "8.8.8.8", "9.9.9.9", PROTO_TCP, 80)
-		       .accept);
+	ck_assert(
+	    !walked(&content, HOOK_INPUT, "8.8.8.8", "9.9.9.9", PROTO_TCP, 80).accept);
 	content = compiled(l, "other");
-	ck_assert(walked(&content, HOOK_INPUT, "8.8.8.8", "9.9.9.9", PROTO_TCP, 80)
-		      .accept);
+	ck_assert(
+	    walked(&content, HOOK_INPUT, "8.8.8.8", "9.9.9.9", PROTO_TCP, 80).accept);
 	loaded_free(l);
 }
 END_TEST
