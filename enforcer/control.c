@@ -6,11 +6,10 @@
 
 #include <stdlib.h>
 
-#include "enforcer/engine_state.h"
-#include "enforcer/server.h"
+#include "common/limits.h"
+#include "enforcer/control_ask.h"
 
-#define MAX_WORDS      5
-#define QUESTION_BYTES 4096
+#define QUESTION_BYTES LIMIT_LINE_BYTES
 #define DEFAULT_FLOWS  100
 
 struct control {
@@ -23,13 +22,6 @@ struct waiting {
 	uint64_t conn;
 	void (*answer)(
 	    struct engine *e, const struct proc_msg *answer, struct buf *out);
-};
-
-struct asked {
-	struct control *control;
-	struct server_conn *conn;
-	struct str words[MAX_WORDS];
-	size_t count;
 };
 
 static void
@@ -47,6 +39,33 @@ refuse(struct server_conn *conn, const char *why)
 
 	control_answer_error(&out, str_from(why));
 	send_and_finish(conn, &out);
+}
+
+struct engine *
+asked_engine(const struct asked *a)
+{
+	return a->control->engine;
+}
+
+struct server_conn *
+control_find(struct control *c, uint64_t conn_id)
+{
+	return server_find(c->server, conn_id);
+}
+
+void
+asked_refuse(struct asked *a, const char *why)
+{
+	refuse(a->conn, why);
+}
+
+void
+asked_done(struct asked *a)
+{
+	struct buf out = {0};
+
+	buf_add_cstr(&out, "{}\n");
+	send_and_finish(a->conn, &out);
 }
 
 /* ---- one function for each question ---- */
@@ -191,6 +210,9 @@ static const struct {
     {"explain", 3, 3, ask_explain},
     {"explain-text", 3, 3, ask_explain_text},
     {"trace", 4, 4, ask_trace},
+    {"attach", 5, 5, ask_attach},
+    {"detach", 1, 1, ask_detach},
+    {"keep", 1, 1, ask_keep},
 };
 
 static void
@@ -199,7 +221,7 @@ on_question(void *arg, struct server_conn *conn, struct str question)
 	struct asked a = {.control = arg, .conn = conn};
 	struct str rest = question;
 
-	while (rest.ptr != NULL && a.count < MAX_WORDS) {
+	while (rest.ptr != NULL && a.count < CONTROL_WORDS) {
 		struct str word = str_trim(str_split(&rest, ' '));
 
 		if (word.len != 0)

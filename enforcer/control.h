@@ -6,6 +6,15 @@
  *     explain SRC DST PORT/PROTO | explain-text SRC DST PORT/PROTO
  *     trace SRC DST PORT/PROTO SECONDS
  *
+ * and, by root alone, for workloads that are about to start here:
+ *
+ *     attach CONTAINER/INTERFACE NAMESPACE NAME ADDRESS[,...] MILLISECONDS
+ *     detach CONTAINER/INTERFACE
+ *     keep CONTAINER/INTERFACE[,...]      all others are gone
+ *
+ * attach is answered when policy for the addresses is in force, {"inForce": true,
+ * "generation": N}, or when the time is up; namespace and name of a pod, or "-".
+ *
  * An answer that is {"error": "..."} says why there is none.
  */
 #ifndef ENFORCER_CONTROL_H

@@ -250,6 +250,7 @@ on_tick(uv_timer_t *timer)
 
 	engine_flows_tick(e);
 	engine_audit_tick(e);
+	engine_attach_tick(e);
 }
 
 static int
@@ -326,6 +327,7 @@ finish(struct engine *e)
 	e->stopping = true;
 	engine_flows_fini(e); /* its last records go to control and audit */
 	control_free(e->control);
+	engine_attach_fini(e);
 	e->control = NULL;
 	metrics_free(e->metrics);
 	e->metrics = NULL;

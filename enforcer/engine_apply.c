@@ -278,6 +278,7 @@ committed(struct engine *e, uint32_t generation)
 		engine_adopt_committed(e);
 	a->pending = NULL;
 	a->phase = APPLY_IDLE;
+	engine_attach_tick(e);
 }
 
 /* ---- refusals ---- */

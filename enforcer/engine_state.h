@@ -10,6 +10,7 @@
  *     engine_cut.c      connections that policy forbids by now are ended
  *     engine_adopt.c    TCP that was there before anybody tracked it
  *     engine_shadow.c   what policies that are only watched would deny
+ *     engine_attach.c   workloads that are about to start, and who waits for their policy
  *     engine_flows.c    NFLOG -> flow log, recent flows, audit
  *     engine_audit.c    lines to the audit role
  *     control.c         the control socket;  control_answers.c: what it says
@@ -273,6 +274,30 @@ struct engine_audit {
 
 /* ---- all ---- */
 
+/* ---- workloads that are about to start ---- */
+
+/* Whom an address is for. */
+struct engine_attach_to {
+	struct str namespace, name; /* of a pod; "": found by its addresses alone */
+	const struct ip_addr *addrs;
+	size_t addr_count;
+};
+
+struct engine_attach_result {
+	uint64_t generation;
+	const char *missing; /* NULL: it is in force; else what is not */
+	const char *address; /* whose; "" */
+};
+
+typedef void (*engine_attach_fn)(
+    struct engine *e, uint64_t arg, const struct engine_attach_result *result);
+
+struct engine_attach {
+	struct map all; /* by container/interface */
+	struct waiter *waiters;
+	size_t waiter_count;
+};
+
 struct engine_role {
 	char name[16];
 	uint32_t pid;
@@ -298,6 +323,7 @@ struct engine {
 	struct engine_shadow shadow;
 	struct engine_flows flows;
 	struct engine_audit audit;
+	struct engine_attach attach;
 	struct control *control;
 	struct metrics *metrics;
 	uv_timer_t tick; /* what happens a few times a second */
@@ -446,6 +472,23 @@ void engine_adopt_never(struct engine *e, const struct connection *c);
  * goes on once conntrack knows it. */
 MUST_CHECK bool engine_adopt_packet(
     struct engine *e, const struct nflog_packet *packet);
+
+/* ---- engine_attach.c ---- */
+
+void engine_attach_fini(struct engine *e);
+/* Remembers it under the key, and calls `answered` with `arg` when its policy is in force, or
+ * when the time is up. False: there are too many. */
+MUST_CHECK bool engine_attach(struct engine *e, struct str key,
+    const struct engine_attach_to *to, uint64_t wait_ms, engine_attach_fn answered,
+    uint64_t arg);
+void engine_attach_remove(struct engine *e, struct str key);
+/* All but those under these keys are gone. */
+void engine_attach_keep(struct engine *e, const struct map *keys);
+/* What is remembered, as a run of the loader needs it. */
+void engine_attach_copy(
+    const struct engine *e, struct arena *arena, struct engine_settings *out);
+/* Answers who need not wait any more: after a commit, and a few times a second. */
+void engine_attach_tick(struct engine *e);
 
 /* ---- engine_flows.c ---- */
 

@@ -35,6 +35,27 @@ set_model_options(
 	};
 }
 
+/* What it was told of pods here; the model refers to it. */
+static void
+announce(struct program *p, const struct engine_settings *s, struct model_options *out)
+{
+	struct announced_pod *pods =
+	    ARENA_ARRAY(p->arena, s->announced_count, struct announced_pod);
+
+	for (size_t i = 0; i < s->announced_count; i++) {
+		const struct announced_pod *from = &s->announced[i];
+		struct ip_addr *ips =
+		    ARENA_ARRAY(p->arena, from->ip_count, struct ip_addr);
+
+		memcpy(ips, from->ips, from->ip_count * sizeof(*ips));
+		pods[i] = (struct announced_pod){str_dup(p->arena, from->namespace),
+		    str_dup(p->arena, from->name), ips, from->ip_count};
+	}
+	out->announced_node = str_dup(p->arena, s->node);
+	out->announced = pods;
+	out->announced_count = s->announced_count;
+}
+
 static void
 set_options(struct program *p, const struct engine_settings *s)
 {
@@ -124,6 +145,7 @@ load_and_compile(struct program *p, const struct engine_settings *s)
 	struct model_options options;
 
 	set_model_options(p, s, &options);
+	announce(p, s, &options);
 	set_options(p, s);
 	p->ok = load_side(p, &p->real, &options, &p->diags);
 	if (p->ok) {

@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define MAX_CONNECTIONS 64
+#define MAX_CONNECTIONS 256
 #define BACKLOG         64
 #define QUESTION_MS     10000               /* to ask it */
 #define FINISH_MS       10000               /* to read the answer's rest */
@@ -309,6 +309,19 @@ server_find(struct server *s, uint64_t id)
 			return c;
 	}
 	return NULL;
+}
+
+uint32_t
+server_conn_uid(const struct server_conn *conn)
+{
+	struct ucred peer = {.uid = UINT32_MAX};
+	socklen_t len = sizeof(peer);
+	uv_os_fd_t fd;
+
+	if (uv_fileno(&conn->stream.handle, &fd) != 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
+		return UINT32_MAX;
+	return peer.uid;
 }
 
 void

@@ -396,6 +396,27 @@ new_workload(struct loader *l, const struct load_object *o, const struct meta *m
 	return w;
 }
 
+/* Before its status has addresses, they are what its node's runtime told of. */
+static void
+take_announced(const struct loader *l, struct workload *w)
+{
+	const struct model_options *options = &l->m->options;
+
+	if (w->ip_count != 0 || w->host_network ||
+	    !str_eq(w->node, options->announced_node))
+		return;
+	for (size_t i = 0; i < options->announced_count; i++) {
+		const struct announced_pod *pod = &options->announced[i];
+
+		if (!str_eq(pod->namespace, w->kube->name) ||
+		    !str_eq(pod->name, w->name))
+			continue;
+		w->ips = pod->ips;
+		w->ip_count = pod->ip_count;
+		return;
+	}
+}
+
 void
 load_pod(struct loader *l, const struct load_object *o)
 {
@@ -423,6 +444,7 @@ load_pod(struct loader *l, const struct load_object *o)
 		return;
 	w->ip_count = read_addresses(l, status[STATUS_IP], status[STATUS_IPS], &ips);
 	w->ips = ips;
+	take_announced(l, w);
 	if (w->node.len != 0)
 		node = load_node_draft(l, o->cluster, w->node);
 	if (node != NULL)

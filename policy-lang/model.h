@@ -502,7 +502,18 @@ struct fail_safe {
 	size_t count[DIRECTION_COUNT];
 };
 
+/* A pod whose addresses are known before its status says them. */
+struct announced_pod {
+	struct str namespace, name;
+	const struct ip_addr *ips;
+	size_t ip_count;
+};
+
 struct model_options {
+	/* Pods of one node that its runtime told of. */
+	struct str announced_node;
+	const struct announced_pod *announced;
+	size_t announced_count;
 	bool nodes_unprotected; /* policies for nodes judge nothing */
 	struct fail_safe fail_safe;
 	bool default_deny;        /* --cluster-default deny */

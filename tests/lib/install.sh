@@ -13,7 +13,7 @@ demo_packages="python3 python3-h2 python3-yaml iproute2 nftables conntrack slapd
 ca-certificates procps"
 
 test_packages="python3-pytest clang clang-format clang-tidy libclang-rt-14-dev nghttp2-client
-mandoc python3-jsonschema python3-selenium chromium chromium-driver zsh fish"
+mandoc containernetworking-plugins python3-jsonschema python3-selenium chromium chromium-driver zsh fish"
 
 # kubectl may have come from elsewhere; Debian's package would then clash with it.
 kubectl_package() {

@@ -1,0 +1,287 @@
+"""The CNI plugin, run as a container runtime runs it: environment, standard input, chain."""
+
+import contextlib
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+import lab as lab_module
+from enforcerd import Enforcer, rf
+from lab import Lab, wait_until
+
+REASON = lab_module.skip_reason()
+pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
+
+PLUGINS = pathlib.Path("/usr/lib/cni")
+WAIT_S = 60  # for a machine that is busy
+WORLD = """\
+apiVersion: ringfence.dev/v1alpha1
+kind: Policy
+metadata: {name: closed, namespace: /shop}
+spec: {default: {ingress: [{action: deny}]}}
+"""
+WORKLOAD = """\
+apiVersion: ringfence.dev/v1alpha1
+kind: Workload
+metadata: {name: web, namespace: /shop}
+spec: {node: node-1, ips: [10.1.7.2, "fd00:1:0:7::2"]}
+"""
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: web-0, namespace: shop}
+spec: {nodeName: node-1, containers: [{name: c}]}
+"""
+
+
+@pytest.fixture(scope="module")
+def lab():
+    with Lab() as lab:
+        yield lab
+
+
+@pytest.fixture
+def enforcer(lab, tmp_path):
+    with Enforcer(lab.node, tmp_path, {"world.yaml": WORLD}) as it:
+        yield it
+    lab.node.exec(["nft", "flush", "ruleset"])
+
+
+@pytest.fixture
+def netns(lab):
+    """A container's network namespace; the lab's prefix has it swept if we are killed."""
+    name = f"{lab.prefix}cni"
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    yield f"/run/netns/{name}"
+    subprocess.run(["ip", "netns", "del", name], check=True)
+
+
+def program():
+    return pathlib.Path(rf.build_dir()) / "enforcer" / "ringfence-cni"
+
+
+def environment(command, netns=None, **changes):
+    env = {"CNI_COMMAND": command, "CNI_CONTAINERID": "c1", "CNI_IFNAME": "eth0",
+           "CNI_NETNS": netns, "CNI_PATH": str(PLUGINS), "PATH": os.environ["PATH"]}
+    env |= changes
+    return {key: value for key, value in env.items() if value is not None}
+
+
+def start(host, path, config, env):
+    words = ["env", "-i", *(f"{key}={value}" for key, value in env.items()), str(path)]
+    process = host.popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(config if isinstance(config, str) else json.dumps(config))
+    process.stdin.close()
+    process.stdin = None
+    return process
+
+
+def finish(process):
+    out, _ = process.communicate(timeout=WAIT_S)
+    return process.returncode, json.loads(out) if out else None
+
+
+def run(host, path, config, env):
+    return finish(start(host, path, config, env))
+
+
+def ours(enforcer, **more):
+    return {"cniVersion": "1.0.0", "name": "net", "type": "ringfence-cni",
+            "socket": str(enforcer.socket), "timeoutSeconds": 60} | more
+
+
+def bridge(tmp_path):
+    return {"cniVersion": "1.0.0", "name": "net", "type": "bridge", "bridge": "cni0",
+            "isGateway": True, "ipam": {
+                "type": "host-local", "dataDir": str(tmp_path / "ipam"),
+                "ranges": [[{"subnet": "10.1.7.0/24"}], [{"subnet": "fd00:1:0:7::/64"}]]}}
+
+
+PREVIOUS = {"cniVersion": "1.0.0", "interfaces": [{"name": "eth0", "sandbox": "/x"}],
+            "ips": [{"address": "10.1.7.2/24", "gateway": "10.1.7.1", "interface": 0},
+                    {"address": "fd00:1:0:7::2/64", "interface": 0}],
+            "routes": [], "dns": {"nameservers": ["10.0.0.10"]}, "other": [1.5, None]}
+
+
+@pytest.mark.skipif(not (PLUGINS / "bridge").exists(), reason="there is no bridge plugin")
+def test_chain_behind_bridge_waits_for_policy(lab, tmp_path, enforcer, netns):
+    """What real plugins make is held until policy knows it, and comes out unchanged."""
+    first = bridge(tmp_path)
+    status, made = run(lab.node, PLUGINS / "bridge", first, environment("ADD", netns))
+    assert status == 0, made
+    addresses = [item["address"].split("/")[0] for item in made["ips"]]
+    assert addresses == ["10.1.7.2", "fd00:1:0:7::2"]
+    second = ours(enforcer, prevResult=made)
+    waiting = start(lab.node, program(), second, environment("ADD", netns))
+    generation = enforcer.generation()
+    enforcer.write("more.yaml", WORLD.replace("closed", "other"))
+    enforcer.wait_generation(generation + 1)  # it has answered others meanwhile
+    assert waiting.poll() is None
+    enforcer.write("workload.yaml", WORKLOAD)
+    status, passed = finish(waiting)
+    assert status == 0 and passed == made
+    known = lab.node.exec(["nft", "list", "map", "inet", "ringfence", "cell4_in_rest"])
+    assert "10.1.7.2" in known.stdout
+    assert run(lab.node, program(), second, environment("CHECK", netns)) == (0, None)
+    (enforcer.policy / "workload.yaml").unlink()
+    enforcer.wait_generation(generation + 3)
+    status, error = run(lab.node, program(), second, environment("CHECK", netns))
+    assert status != 0 and error["code"] == 100
+    assert "10.1.7.2" in error["details"]
+    for _ in range(2):  # what is gone is gone
+        assert run(lab.node, program(), second, environment("DEL", netns)) == (0, None)
+        status, error = run(
+            lab.node, PLUGINS / "bridge", first, environment("DEL", netns))
+        assert status == 0, error
+
+
+def test_pod_is_known_by_what_the_runtime_tells(lab, enforcer):
+    """Its status has no address until it runs."""
+    enforcer.write("pod.yaml", POD)
+    args = "IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-0"
+    config = ours(enforcer, prevResult=PREVIOUS, cniVersion="1.1.0")
+    env = environment("ADD", "/x", CNI_ARGS=args)
+    status, passed = run(lab.node, program(), config, env)
+    assert status == 0, passed
+    assert passed == PREVIOUS | {"cniVersion": "1.1.0"}
+    known = lab.node.exec(["nft", "list", "set", "inet", "ringfence", "known4"])
+    assert "10.1.7.2" in known.stdout
+    told = enforcer.ask("explain", "192.0.2.1", "10.1.7.2", "80/tcp")
+    assert "shop/web-0" in told.stdout
+    # Another pod with that address is not what was asked for.
+    other = env | {"CNI_ARGS": args.replace("web-0", "web-1"), "CNI_CONTAINERID": "c2"}
+    status, error = run(
+        lab.node, program(), config | {"timeoutSeconds": 1}, other)
+    assert status != 0 and error["code"] == 11 and error["cniVersion"] == "1.1.0"
+    assert "does not know that pod" in error["details"]
+
+    def forgotten():
+        done = lab.node.exec(["nft", "list", "set", "inet", "ringfence", "known4"])
+        return "10.1.7.2" not in done.stdout
+
+    garbage = config | {"cni.dev/valid-attachments": [
+        {"containerID": "c1", "ifname": "eth0"}]}
+    assert run(lab.node, program(), garbage, environment("GC")) == (0, None)
+    assert not forgotten()
+    assert run(lab.node, program(), config, environment("DEL")) == (0, None)
+    wait_until(forgotten, WAIT_S, "the address to be forgotten")
+    status, _ = run(lab.node, program(), config, env)
+    assert status == 0
+    assert run(lab.node, program(), garbage | {"cni.dev/valid-attachments": []},
+               environment("GC")) == (0, None)
+    wait_until(forgotten, WAIT_S, "the address to be forgotten again")
+
+
+def test_without_an_enforcer(lab, tmp_path):
+    """Nothing starts, everything ends."""
+    nobody = {"cniVersion": "1.1.0", "name": "net", "type": "ringfence-cni",
+              "socket": str(tmp_path / "none.sock"), "timeoutSeconds": 1,
+              "prevResult": PREVIOUS, "cni.dev/valid-attachments": []}
+    status, error = run(lab.node, program(), nobody, environment("ADD", "/x"))
+    assert status != 0 and error["code"] == 11
+    assert "not in force after 1 s" in error["msg"]
+    assert "the enforcer is not there" in error["details"]
+    status, error = run(lab.node, program(), nobody, environment("STATUS"))
+    assert status != 0 and error["code"] == 50
+    for command in ("DEL", "GC"):
+        assert run(lab.node, program(), nobody, environment(command)) == (0, None)
+
+
+def test_enforcer_that_never_answers(lab, tmp_path):
+    path = tmp_path / "slow.sock"
+    config = {"cniVersion": "0.4.0", "name": "net", "type": "ringfence-cni",
+              "socket": str(path), "timeoutSeconds": 1, "prevResult": PREVIOUS}
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        status, error = run(lab.node, program(), config, environment("ADD", "/x"))
+    assert status != 0 and error["code"] == 11
+    assert "no answer" in error["details"]
+
+
+def test_enforcer_that_comes_late(lab, tmp_path):
+    """It may be starting, or be started anew."""
+    with Enforcer(lab.node, tmp_path, {"a.yaml": WORKLOAD}) as enforcer:
+        enforcer.stop()
+        waiting = start(lab.node, program(), ours(enforcer, prevResult=PREVIOUS),
+                        environment("ADD", "/x"))
+        enforcer.start()
+        assert finish(waiting)[0] == 0
+        config = ours(enforcer, cniVersion="1.1.0")
+        assert run(lab.node, program(), config, environment("STATUS")) == (0, None)
+    lab.node.exec(["nft", "flush", "ruleset"])
+
+
+def test_only_root_announces(lab, tmp_path):
+    with tempfile.TemporaryDirectory() as public, Enforcer(
+            lab.node, tmp_path, {"a.yaml": WORKLOAD}, controlGroup="nogroup",
+            control=f"{public}/enforcer.sock") as enforcer:
+        os.chmod(public, 0o755)
+        enforcer.socket = pathlib.Path(public) / "enforcer.sock"
+        script = ("import socket, sys; s = socket.socket(socket.AF_UNIX); "
+                  "s.connect(sys.argv[1]); s.sendall(sys.argv[2].encode() + b'\\n'); "
+                  "print(s.recv(65536).decode())")
+        for question in ("attach c/eth0 shop web 10.1.7.2 1", "detach c/eth0", "keep -"):
+            words = [sys.executable, "-c", script, str(enforcer.socket), question]
+            done = lab.node.exec(words)
+            assert "root" not in done.stdout
+            done = lab.node.exec(["setpriv", "--reuid=65534", "--regid=65534",
+                                  "--clear-groups", *words], check=False)
+            assert "only root" in done.stdout, done.stderr
+    lab.node.exec(["nft", "flush", "ruleset"])
+
+
+BASE = {"cniVersion": "1.0.0", "name": "n", "type": "ringfence-cni",
+        "prevResult": PREVIOUS, "socket": "/nonexistent", "timeoutSeconds": 1}
+ADD = environment("ADD", "/x")
+MISTAKES = {
+    "no json": ("{", ADD, 6),
+    "nothing": ("", ADD, 6),
+    "a list": ("[]", ADD, 6),
+    "the same key twice": ('{"cniVersion": "1.0.0", "cniVersion": "1.0.0"}', ADD, 6),
+    "too much": (" " * (1 << 20) + "{}", ADD, 7),
+    "an old version": (BASE | {"cniVersion": "0.3.1"}, ADD, 1),
+    "no version": ({"name": "n"}, ADD, 1),
+    "a field that is misspelt": (BASE | {"timeoutSecond": 1}, ADD, 2),
+    "too long a time": (BASE | {"timeoutSeconds": 301}, ADD, 7),
+    "no time": (BASE | {"timeoutSeconds": "1"}, ADD, 7),
+    "a relative socket": (BASE | {"socket": "s"}, ADD, 7),
+    "no previous plugin": (BASE | {"prevResult": None}, ADD, 7),
+    "no address": (BASE | {"prevResult": {"ips": []}}, ADD, 7),
+    "addresses that are none": (BASE | {"prevResult": {"ips": [{"address": "x"}]}}, ADD, 7),
+    "too many addresses": (
+        BASE | {"prevResult": {"ips": [{"address": "10.0.0.1/8"}] * 17}}, ADD, 7),
+    "no command": (BASE, environment("LAUNCH"), 4),
+    "no container": (BASE, environment("ADD", "/x", CNI_CONTAINERID=None), 4),
+    "a container with a slash": (BASE, environment("ADD", "/x", CNI_CONTAINERID="a/b"), 4),
+    "no interface": (BASE, environment("DEL", CNI_IFNAME=""), 4),
+    "two words of interface": (BASE, environment("ADD", "/x", CNI_IFNAME="a b"), 4),
+    "no namespace": (BASE, environment("ADD"), 4),
+    "half a pod": (BASE, environment("ADD", "/x", CNI_ARGS="K8S_POD_NAME=a"), 4),
+    "a pod with a space": (
+        BASE, environment("ADD", "/x", CNI_ARGS="K8S_POD_NAMESPACE=a;K8S_POD_NAME=b c"), 4),
+    "no list of attachments": (BASE | {"cniVersion": "1.1.0"}, environment("GC"), 7),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_have_their_code(lab, mistake):
+    config, env, code = MISTAKES[mistake]
+    status, error = run(lab.node, program(), config, env)
+    assert status != 0 and error["code"] == code, error
+    assert error["msg"] and error["cniVersion"] in ("1.0.0", "1.1.0")
+
+
+def test_version(lab):
+    status, told = run(lab.node, program(), {"cniVersion": "1.0.0"},
+                       {"CNI_COMMAND": "VERSION"})
+    assert status == 0
+    assert told == {"cniVersion": "1.0.0",
+                    "supportedVersions": ["0.4.0", "1.0.0", "1.1.0"]}
