@@ -296,11 +296,13 @@ match_node_policies(struct builder *b)
 	const struct model *m = b->c->model;
 	const struct node *node = compiler_node(b->c);
 
-	for (size_t i = 0; !m->options.nodes_unprotected && i < m->node_policy_count;
-	     i++) {
-		const struct policy *policy = m->node_policies[i];
+	if (m->options.nodes_unprotected)
+		return;
+	for (size_t i = 0; i < m->root->policy_count; i++) {
+		const struct policy *policy = m->root->policies[i];
 
-		if (peers_take_node(policy->subject.nodes, node))
+		if (policy->subject.nodes != NULL &&
+		    peers_take_node(policy->subject.nodes, node))
 			add_policy(&b->host, use_policy(b, policy));
 	}
 }

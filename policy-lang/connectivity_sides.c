@@ -224,8 +224,11 @@ match_policies(struct side_maker *maker)
 		for (size_t j = 0; j < m->namespaces[i]->policy_count; j++)
 			match_policy(maker, m->namespaces[i]->policies[j]);
 	}
-	for (size_t i = 0; !m->options.nodes_unprotected && i < m->node_policy_count; i++)
-		match_node_policy(maker, m->node_policies[i]);
+	for (size_t i = 0; i < m->root->policy_count; i++) {
+		if (m->root->policies[i]->subject.nodes != NULL &&
+		    !m->options.nodes_unprotected)
+			match_node_policy(maker, m->root->policies[i]);
+	}
 }
 
 /* The policies of a trail, in order. */

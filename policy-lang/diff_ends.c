@@ -167,7 +167,8 @@ touch_subjects(struct conn_world *world, const struct policy *policy,
 		base_die("out of memory");
 	if (bits != 0)
 		conn_match_faces(world, &policy->subject, NULL, faces);
-	for (uint32_t i = 0; policy->subject.nodes != NULL && i < world->party_count; i++) {
+	for (uint32_t i = 0; policy->subject.nodes != NULL && i < world->party_count;
+	     i++) {
 		const struct node *node =
 		    conn_node_of(world->model, world->parties[i].end);
 

@@ -88,9 +88,10 @@ policy_applies_to_node(const struct policy *policy, const struct node *node)
 bool
 node_is_judged(const struct model *m, const struct node *node)
 {
-	for (size_t i = 0; !m->options.nodes_unprotected && i < m->node_policy_count;
-	     i++) {
-		if (policy_applies_to_node(m->node_policies[i], node))
+	if (m->options.nodes_unprotected)
+		return false;
+	for (size_t i = 0; i < m->root->policy_count; i++) {
+		if (policy_applies_to_node(m->root->policies[i], node))
 			return true;
 	}
 	return false;
@@ -214,9 +215,6 @@ ancestor_at(const struct ns *ns, uint32_t depth)
 static struct level_policies
 policies_at(const struct walker *k, const struct ns *level)
 {
-	if (k->node != NULL)
-		return (struct level_policies){
-		    k->model->node_policies, k->model->node_policy_count};
 	if (k->levels != NULL)
 		return k->levels[level->depth];
 	return (struct level_policies){level->policies, level->policy_count};

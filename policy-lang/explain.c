@@ -164,9 +164,9 @@ cut_for_node(struct cuts *cuts, const struct model *m, const struct node *node,
 			cut_at(cuts, p->hi + 1u);
 		}
 	}
-	for (size_t i = 0; i < m->node_policy_count; i++) {
-		if (policy_applies_to_node(m->node_policies[i], node))
-			cut_for_policy(cuts, m->node_policies[i], dir, proto, dst);
+	for (size_t i = 0; i < m->root->policy_count; i++) {
+		if (policy_applies_to_node(m->root->policies[i], node))
+			cut_for_policy(cuts, m->root->policies[i], dir, proto, dst);
 	}
 }
 

@@ -299,12 +299,6 @@ finish_tree(struct loader *l)
 		if (level->policy_count++ == 0)
 			level->policies = &m->policies[i];
 	}
-	m->node_policies =
-	    ARENA_ARRAY(l->arena, m->root->policy_count, struct policy *);
-	for (size_t i = 0; i < m->root->policy_count; i++) {
-		if (m->root->policies[i]->subject.nodes != NULL)
-			m->node_policies[m->node_policy_count++] = m->root->policies[i];
-	}
 	for (size_t i = 0; i < l->access.count; i++) {
 		struct ns *level = access[i]->level;
 

@@ -552,9 +552,6 @@ struct model {
 	size_t route_count;
 	struct policy **policies; /* sorted by level path, then as ns.policies */
 	size_t policy_count;
-	struct policy *
-	    *node_policies; /* those of / whose subject are nodes, in order */
-	size_t node_policy_count;
 	/* Policies with `enforcement: audit`. They are not among the policies unless the
 	 * options say so: they were read and checked, and nothing follows from them. */
 	size_t audit_count;
