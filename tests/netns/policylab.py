@@ -5,11 +5,12 @@
 
 One node under test with workloads of all kinds (both IP versions, one of them, several
 addresses), a second node, and outside hosts that own networks, one of them all the rest
-of both address spaces.
+of both address spaces. RINGFENCE_WORKLOADS asks for more of the first kind than there are.
 """
 
 import functools
 import ipaddress
+import os
 
 NODES = {
     "worker-1": ["192.168.1.1", "192.168.1.101", "fd00:ff::1"],
@@ -34,6 +35,9 @@ WORKLOADS = {
         "b4": ["fd00:2::4"],
     },
 }
+_MORE = int(os.environ.get("RINGFENCE_WORKLOADS", "0"))
+WORKLOADS[LOCAL] |= {f"c{i}": [f"10.1.{16 + (i >> 8)}.{i & 255}", f"fd00:1:0:c::{i:x}"]
+                     for i in range(1, _MORE + 1)}
 # `world` answers for every address that nobody else has
 OUTSIDE = {
     "corp": (LOCAL, ["203.0.113.0/24", "2001:db8:1::/48"]),
@@ -81,6 +85,11 @@ _UNUSABLE = [
     for text in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")
 ]
 _USABLE6 = [ipaddress.ip_network(text) for text in ("2000::/3", "fd00::/8")]
+
+
+def neighbours():
+    """With hundreds of workloads the machine's neighbour tables would overflow."""
+    return "static" if _MORE > 100 else "dynamic"
 
 
 def build(lab):

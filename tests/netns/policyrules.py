@@ -8,8 +8,8 @@ import ipaddress
 import random
 
 from policylab import (
-    ACCOUNTS, ADDRESSES, LABELS, NODE_LABELS, NODES, NS_LABELS, OUTSIDE, PORT_NAMES,
-    PORTS, WIDE_RANGES, WORKLOAD_NETWORKS, usable)
+    ACCOUNTS, ADDRESSES, LABELS, LOCAL, NODE_LABELS, NODES, NS_LABELS, OUTSIDE, PORT_NAMES,
+    PORTS, REMOTE, WIDE_RANGES, WORKLOAD_NETWORKS, usable)
 
 NATIVE = "ringfence.dev/v1alpha1"
 ADMIN = "policy.networking.k8s.io/v1alpha1"
@@ -264,7 +264,10 @@ class RuleMaker(Dice):
             levels = home.count("/") - (home == "/")
             home = namespace = home.rsplit("/", self.rng.randint(0, levels))[0] or "/"
         spec = {}
-        if self.chance(60):
+        if home == "/" and self.chance(50):
+            spec["node"] = self.rng.choice(
+                [{}, LOCAL, REMOTE, {"matchLabels": self.labels(NODE_LABELS)}])
+        elif self.chance(60):
             spec["workloads"] = self._selector(LABELS)
         if self.chance(30):
             spec["priority"] = self.rng.randint(-3, 3)

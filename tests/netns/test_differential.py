@@ -8,6 +8,11 @@ nft, or by the daemon that follows a directory.
 RINGFENCE_PROBES   probes of each way (default 4000)
 RINGFENCE_SEED     the first set's seed; set number N has the seed N higher. It is
                    always printed, and a failure tells which to give for its set alone.
+RINGFENCE_EDITS    edits of a set, each with its probes (default 3)
+RINGFENCE_EDIT_PROBES   probes after each (default 120)
+RINGFENCE_DIFFERENTIAL_FAULTS   not empty: something breaks in the daemons between edits
+
+tests/netns/differential runs it at length.
 """
 
 import contextlib
@@ -30,7 +35,7 @@ import yaml
 
 import lab as lab_module
 import policylab
-from enforcerd import Enforcer
+from enforcerd import Enforcer, kill
 from lab import Lab, LabError, wait_until
 from policygen import PolicySet
 from policylab import HOME, LOCAL, NODES, OUTSIDE, WORKLOAD_NETWORKS
@@ -45,20 +50,21 @@ pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
 PROBES = int(os.environ.get("RINGFENCE_PROBES", "4000"))
 SEED = int(os.environ.get("RINGFENCE_SEED") or random.SystemRandom().randrange(10**8))
 PROBES_OF_A_SET = 250
-PROBES_AFTER_AN_EDIT = 120
-EDITS = 3
-CANDIDATES = 1500
+PROBES_AFTER_AN_EDIT = int(os.environ.get("RINGFENCE_EDIT_PROBES", "120"))
+EDITS = int(os.environ.get("RINGFENCE_EDITS", "3"))
+FAULTS = bool(os.environ.get("RINGFENCE_DIFFERENTIAL_FAULTS"))
+CANDIDATES = max(1500, 4 * PROBES_AFTER_AN_EDIT)
 REPORTED = 6  # differences that are told in full
 RETRIES = 2
 RETRY_TIMEOUT_MS = 900
-DAEMON_TIMEOUT_S = 15
+DAEMON_TIMEOUT_S = 60
 MISTAKE_SETS = 12
 NETWORKS = [ipaddress.ip_network(text) for text in WORKLOAD_NETWORKS]
 
 
 @pytest.fixture(scope="module")
 def lab():
-    with Lab(LOCAL, NODES[LOCAL]) as lab:
+    with Lab(LOCAL, NODES[LOCAL], policylab.neighbours()) as lab:
         policylab.build(lab)
         yield lab
 
@@ -175,7 +181,8 @@ class EnforcerWay:
             ipBlocksMatchPods=options.ip_blocks,
             boot="closed" if options.gate else "open",
             workloadNetworks=WORKLOAD_NETWORKS if options.gate else [],
-            denied="reject" if options.reject else "drop")
+            denied="reject" if options.reject else "drop",
+            hostProtection=True)
         if daemon.process is None:
             daemon.start()
             return
@@ -189,6 +196,46 @@ class EnforcerWay:
         assert daemon.process.poll() is None, daemon.log()[-4000:]
         asked = daemon.ask("explain", workload, "192.0.2.1", "80/tcp", check=False)
         return asked.returncode == 0
+
+    # --- faults: what is in force afterwards is what the directory says ---
+
+    def break_something(self, rng):
+        """Break something in one daemon; returns what, in words."""
+        daemon = rng.choice(self.daemons)
+        fault = rng.choice([self._kill_role, self._kill_role, self._kill_parent,
+                            self._foreign_change, self._reload, self._bad_source])
+        fault(daemon, rng)
+        return f"{fault.__name__[1:]} at {daemon.host.name}"
+
+    @staticmethod
+    def _kill_role(daemon, rng):
+        with contextlib.suppress(ProcessLookupError):
+            kill(rng.choice([role["pid"] for role in daemon.status()["roles"]]))
+
+    @staticmethod
+    def _kill_parent(daemon, _rng):
+        daemon.stop(signal.SIGKILL)
+        daemon.start()
+
+    @staticmethod
+    def _foreign_change(daemon, rng):
+        """What the kernel lets others do to a table that is not theirs."""
+        command = rng.choice(["flush ruleset", "flush chain inet ringfence forward",
+                              "flush set inet ringfence local4_in",
+                              "insert rule inet ringfence input accept"])
+        daemon.host.exec(["nft", command], check=False)
+
+    @staticmethod
+    def _reload(daemon, _rng):
+        daemon.process.send_signal(signal.SIGHUP)
+
+    def _bad_source(self, daemon, _rng):
+        """Refused; what is in force stays, until the source is good again."""
+        bad = self.directory / "policies" / "98-bad.yaml"
+        seen = len(daemon.log())
+        bad.write_text("kind: [")
+        daemon.wait_log("program-refused", seen)
+        bad.unlink()
 
     def keep(self, directory):
         """Put what the daemons say beside the rest of a report."""
@@ -479,6 +526,8 @@ def test_the_daemon_does_what_the_evaluator_says(lab, tmp_path, announce):
             history = []
             for _ in range(EDITS):
                 history.append(policies.edit())
+                if FAULTS:
+                    history.append(way.break_something(policies.rng))
                 trial.run(policies, options, PROBES_AFTER_AN_EDIT, history)
                 trial.edits += 1
             trial.sets += 1
