@@ -84,8 +84,8 @@ close_networks(struct arena *arena, const struct enforcer_config *config)
 		    apply_unless_there(arena, &content, config->own_table, &made, &err);
 	}
 	if (rc == 0)
-		log_info(made ? "closed" : "table-kept", "networks=%zu",
-		    settings.workload_network_count);
+		log_info(made ? "closed" : "table-kept", "networks=%zu interfaces=%zu",
+		    settings.workload_network_count, settings.workload_interface_count);
 	else
 		log_error("boot", "detail=%s", log_quote(str_from(err.msg)));
 	program_free(program);
@@ -102,7 +102,8 @@ boot_run(const char *config_path)
 	if (config != NULL) {
 		log_setup("boot", config->log_level, config->log_format);
 		status = 0;
-		if (config->boot_closed && config->workload_network_count != 0)
+		if (config->boot_closed && (config->workload_network_count != 0 ||
+					       config->workload_interface_count != 0))
 			status = close_networks(arena, config);
 	}
 	arena_free(arena);

@@ -124,19 +124,32 @@ read_sources(struct config_reader *r, const struct doc_node *list)
 
 /* ---- addresses ---- */
 
+/* Networks, and interfaces; what is neither looks most like the former. */
 static void
-read_network(struct config_reader *r, const struct doc_node *n, struct ip_prefix *out)
+read_network(struct config_reader *r, const struct doc_node *n,
+    struct ip_prefix *networks, struct interface_pattern *interfaces)
 {
+	struct enforcer_config *c = r->config;
+	struct ip_prefix *out = &networks[c->workload_network_count];
 	bool masked = false;
 	char text[IP_TEXT_BYTES];
+	struct ip_addr addr;
 
 	if (!schema_type(r->diags, n, "a workload network", TYPE_STRING))
 		return;
-	if (!ip_prefix_parse(n->text, out, &masked))
+	if (ip_prefix_parse(n->text, out, &masked))
+		c->workload_network_count++;
+	else if (!ip_parse(n->text, &addr) &&
+		 interface_pattern_parse(
+		     n->text, &interfaces[c->workload_interface_count]))
+		c->workload_interface_count++;
+	else
 		diag_error(r->diags, CODE_VALUE, n->loc,
-		    "\"%.*s\" is no network: write it as 10.1.0.0/16 or fd00:1::/32",
+		    "\"%.*s\" is no network, such as 10.1.0.0/16 or fd00:1::/32, and "
+		    "no "
+		    "interface, such as cali*",
 		    STR_ARG(n->text));
-	else if (masked)
+	if (masked)
 		diag_warn(r->diags, CODE_VALUE, n->loc,
 		    "the network has host bits; it is read as %s",
 		    ip_prefix_format(out, text));
@@ -145,6 +158,8 @@ read_network(struct config_reader *r, const struct doc_node *n, struct ip_prefix
 static void
 read_networks(struct config_reader *r, const struct doc_node *list)
 {
+	struct enforcer_config *c = r->config;
+	struct interface_pattern *interfaces;
 	struct ip_prefix *all;
 
 	if (list->count > MAX_NETWORKS) {
@@ -154,10 +169,13 @@ read_networks(struct config_reader *r, const struct doc_node *list)
 		return;
 	}
 	all = ARENA_ARRAY(r->arena, list->count, struct ip_prefix);
+	interfaces = ARENA_ARRAY(r->arena, list->count, struct interface_pattern);
 	for (uint32_t i = 0; i < list->count; i++)
-		read_network(r, list->u.items[i], &all[i]);
-	r->config->workload_networks = all;
-	r->config->workload_network_count = list->count;
+		read_network(r, list->u.items[i], all, interfaces);
+	c->workload_networks = all;
+	c->workload_interface_count =
+	    interface_patterns_normalise(interfaces, c->workload_interface_count);
+	c->workload_interfaces = interfaces;
 }
 
 /* "127.0.0.1:9477", "[::1]:9477", or false for none. */
@@ -487,7 +505,8 @@ read_top(struct config_reader *r, const struct doc_node *doc)
 			top_readers[i](r, v[i]);
 	}
 	read_words(r, v);
-	if (r->config->boot_closed && r->config->workload_network_count == 0)
+	if (r->config->boot_closed && r->config->workload_network_count == 0 &&
+	    r->config->workload_interface_count == 0)
 		diag_warn(r->diags, CODE_NO_GATE,
 		    v[TOP_BOOT] != NULL ? v[TOP_BOOT]->loc : doc->loc,
 		    "nothing is closed at boot: \"workloadNetworks\" does not say "

@@ -8,6 +8,7 @@
 #include "common/diag.h"
 #include "common/ip.h"
 #include "common/log.h"
+#include "policy-lang/interface.h"
 #include "policy-lang/model.h"
 
 /* A directory of YAML files. */
@@ -43,6 +44,8 @@ struct enforcer_config {
 	bool boot_closed;
 	const struct ip_prefix *workload_networks;
 	size_t workload_network_count;
+	const struct interface_pattern *workload_interfaces; /* normalised */
+	size_t workload_interface_count;
 	struct established established;
 	bool host_protection; /* policy for nodes is in force */
 	struct fail_safe fail_safe;

@@ -347,6 +347,12 @@ copy_input(struct engine *e)
 	if (e->settings.workload_network_count != 0)
 		memcpy(l->settings.workload_networks, e->settings.workload_networks,
 		    e->settings.workload_network_count * sizeof(struct ip_prefix));
+	l->settings.workload_interfaces = ARENA_ARRAY(
+	    l->arena, e->settings.workload_interface_count, struct interface_pattern);
+	if (e->settings.workload_interface_count != 0)
+		memcpy(l->settings.workload_interfaces, e->settings.workload_interfaces,
+		    e->settings.workload_interface_count *
+			sizeof(struct interface_pattern));
 	return true;
 }
 

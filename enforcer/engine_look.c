@@ -62,7 +62,9 @@ close_at_boot(struct engine *e)
 {
 	struct program *p;
 
-	if (!e->settings.boot_closed || e->settings.workload_network_count == 0 ||
+	if (!e->settings.boot_closed ||
+	    (e->settings.workload_network_count == 0 &&
+		e->settings.workload_interface_count == 0) ||
 	    e->apply.candidate != NULL)
 		return;
 	p = program_make_skeleton(&e->settings);

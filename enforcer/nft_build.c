@@ -25,6 +25,7 @@ static const struct {
     [FIELD_CLASSID] = {23, 4},
     [FIELD_IPV4] = {7, 4},
     [FIELD_IPV6] = {8, 16},
+    [FIELD_IFNAME] = {41, 16},
     [FIELD_NFPROTO] = {2, 1},
     [FIELD_PROTO] = {12, 1},
     [FIELD_SERVICE] = {13, 2},
@@ -172,7 +173,8 @@ static void
 set_userdata(struct nftnl_set *set, const struct table_set *s)
 {
 	struct nftnl_udata_buf *buf = must(nftnl_udata_buf_alloc(NFT_USERDATA_MAXLEN));
-	bool host = s->key[0] == FIELD_CLASSID || s->key[0] == FIELD_NFPROTO;
+	bool host = s->key[0] == FIELD_CLASSID || s->key[0] == FIELD_NFPROTO ||
+		    s->key[0] == FIELD_IFNAME;
 	uint32_t order = key_fields(s) > 1 ? 0 : host ? BYTEORDER_HOST : BYTEORDER_BIG;
 
 	put_udata_u32(buf, NFTNL_UDATA_SET_KEYBYTEORDER, order);

@@ -218,6 +218,7 @@ read_key(enum table_set_id set, const uint8_t *key, const uint8_t *end,
 				out->class_id = ntohl(out->class_id);
 			at += 4;
 			break;
+		case FIELD_IFNAME:
 		case FIELD_IPV4:
 		case FIELD_IPV6: {
 			size_t len = s->key[i] == FIELD_IPV4 ? 4 : 16;

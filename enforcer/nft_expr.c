@@ -146,6 +146,12 @@ load_key(struct nftnl_rule *rule, const struct table_stmt *s)
 			if (table_set_swaps(s->set))
 				to_network_order(rule, reg);
 			break;
+		case LOAD_IIFNAME:
+			nft_expr_meta(rule, NFT_META_IIFNAME, reg);
+			break;
+		case LOAD_OIFNAME:
+			nft_expr_meta(rule, NFT_META_OIFNAME, reg);
+			break;
 		case LOAD_NFPROTO:
 			nft_expr_meta(rule, NFT_META_NFPROTO, reg);
 			break;
@@ -161,7 +167,7 @@ load_key(struct nftnl_rule *rule, const struct table_stmt *s)
 			    rule, NFT_PAYLOAD_TRANSPORT_HEADER, DPORT_OFFSET, 2, reg);
 			break;
 		}
-		offset += set->key[i] == FIELD_IPV6 ? 16 : 4;
+		offset += set->key[i] == FIELD_IPV6 ? 16 : 4; /* others are alone */
 	}
 }
 

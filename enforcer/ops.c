@@ -24,7 +24,9 @@ set_has(enum table_set_id set, enum table_field field)
 static size_t
 addr_bytes(enum table_set_id set)
 {
-	return set_has(set, FIELD_IPV4) ? 4 : set_has(set, FIELD_IPV6) ? 16 : 0;
+	if (set_has(set, FIELD_IPV6) || set_has(set, FIELD_IFNAME))
+		return 16;
+	return set_has(set, FIELD_IPV4) ? 4 : 0;
 }
 
 static void

@@ -61,7 +61,12 @@ set_options(struct program *p, const struct engine_settings *s)
 {
 	struct ip_prefix *networks =
 	    ARENA_ARRAY(p->arena, s->workload_network_count, struct ip_prefix);
+	struct interface_pattern *interfaces = ARENA_ARRAY(
+	    p->arena, s->workload_interface_count, struct interface_pattern);
 
+	if (s->workload_interface_count != 0)
+		memcpy(interfaces, s->workload_interfaces,
+		    s->workload_interface_count * sizeof(*interfaces));
 	if (s->workload_network_count != 0)
 		memcpy(networks, s->workload_networks,
 		    s->workload_network_count * sizeof(*networks));
@@ -70,6 +75,8 @@ set_options(struct program *p, const struct engine_settings *s)
 	    .settings = {.log_group = s->flow_group, .reject = s->reject},
 	    .workload_networks = networks,
 	    .workload_network_count = s->workload_network_count,
+	    .workload_interfaces = interfaces,
+	    .workload_interface_count = s->workload_interface_count,
 	};
 }
 

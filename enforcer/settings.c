@@ -157,6 +157,7 @@ engine_settings_encode(
     struct buf *out, const struct role_settings *role, const struct enforcer_config *c)
 {
 	size_t networks = c->boot_closed ? c->workload_network_count : 0;
+	size_t interfaces = c->boot_closed ? c->workload_interface_count : 0;
 
 	put_role(out, role);
 	proc_put_str(out, c->node);
@@ -175,9 +176,36 @@ engine_settings_encode(
 	proc_put_u32(out, (uint32_t)networks);
 	for (size_t i = 0; i < networks; i++)
 		put_prefix(out, &c->workload_networks[i]);
+	proc_put_u32(out, (uint32_t)interfaces);
+	for (size_t i = 0; i < interfaces; i++) {
+		buf_add(out, c->workload_interfaces[i].first, INTERFACE_NAME_BYTES);
+		buf_add(out, c->workload_interfaces[i].last, INTERFACE_NAME_BYTES);
+	}
 	put_established(out, &c->established);
 	proc_put_u8(out, c->host_protection);
 	put_fail_safe(out, &c->fail_safe);
+}
+
+static bool
+get_interfaces(struct arena *arena, struct proc_reader *r, struct engine_settings *s)
+{
+	uint32_t count = proc_get_u32(r);
+
+	if (!r->ok || count > r->len)
+		return false;
+	s->workload_interfaces = ARENA_ARRAY(arena, count, struct interface_pattern);
+	s->workload_interface_count = count;
+	for (size_t i = 0; i < count; i++) {
+		const uint8_t *both =
+		    proc_get_bytes(r, 2 * (size_t)INTERFACE_NAME_BYTES);
+
+		if (both == NULL)
+			return false;
+		memcpy(s->workload_interfaces[i].first, both, INTERFACE_NAME_BYTES);
+		memcpy(s->workload_interfaces[i].last, both + INTERFACE_NAME_BYTES,
+		    INTERFACE_NAME_BYTES);
+	}
+	return true;
 }
 
 bool
@@ -212,6 +240,8 @@ engine_settings_decode(
 	s->workload_network_count = count;
 	for (size_t i = 0; i < count; i++)
 		get_prefix(r, &s->workload_networks[i]);
+	if (!get_interfaces(arena, r, s))
+		return false;
 	if (!get_established(arena, r, &s->established))
 		return false;
 	s->host_protection = proc_get_u8(r) != 0;

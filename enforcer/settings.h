@@ -49,6 +49,8 @@ struct engine_settings {
 	size_t source_count;
 	struct ip_prefix *workload_networks; /* none unless boot is closed */
 	size_t workload_network_count;
+	struct interface_pattern *workload_interfaces; /* the same */
+	size_t workload_interface_count;
 	/* The engine's own: what it was told of pods before they run. */
 	const struct announced_pod *announced;
 	size_t announced_count;

@@ -74,7 +74,20 @@ emit_gate(struct compiler *c, unsigned family)
 	addrset_fini(&nets);
 }
 
-/* ---- what the node reaches always ---- */
+static void
+emit_interfaces(struct compiler *c)
+{
+	for (size_t i = 0; i < c->options->workload_interface_count; i++) {
+		const struct interface_pattern *p = &c->options->workload_interfaces[i];
+		struct table_element e = {.loc = chains_use(c, NUMBER_GATE)};
+
+		memcpy(e.addr, p->first, sizeof(e.addr));
+		memcpy(e.addr_end, p->last, sizeof(e.addr_end));
+		emit(c, SET_GATE_IF, &e);
+	}
+}
+
+/* ---- the node's own workloads ---- */
 
 static bool
 has_host_profile(const struct side *s)
@@ -86,14 +99,16 @@ has_host_profile(const struct side *s)
 	return false;
 }
 
-/* Its own workloads, where policy for the node says what it may reach. */
+/* Where policy for the node says what it may reach, and where nobody else may be behind an
+ * interface. */
 static void
 emit_own(struct compiler *c)
 {
 	const struct universe *u = &c->universe;
 	const struct node *node = compiler_node(c);
 
-	if (!has_host_profile(&c->sides[DIR_EGRESS]))
+	if (!has_host_profile(&c->sides[DIR_EGRESS]) &&
+	    c->options->workload_interface_count == 0)
 		return;
 	for (uint32_t i = 0; i < u->point_count; i++) {
 		const struct point *p = &u->points[i];
@@ -172,6 +187,7 @@ compiler_run(struct compiler *c)
 	}
 	for (unsigned f = 0; f < FAMILY_COUNT; f++)
 		emit_gate(c, f);
+	emit_interfaces(c);
 	emit_own(c);
 	use_midstream(c);
 }

@@ -7,6 +7,7 @@
 #ifndef POLICY_LANG_COMPILE_H
 #define POLICY_LANG_COMPILE_H
 
+#include "policy-lang/interface.h"
 #include "policy-lang/table.h"
 
 struct compile_options {
@@ -18,6 +19,11 @@ struct compile_options {
 	 * that is not programmed is dropped. None: no gate. */
 	const struct ip_prefix *workload_networks;
 	size_t workload_network_count;
+	/* Interfaces behind which there are workloads of this node and nothing else: what
+	 * comes from there, or goes there, with another address is dropped as well.
+	 * Normalised. */
+	const struct interface_pattern *workload_interfaces;
+	size_t workload_interface_count;
 };
 
 /*

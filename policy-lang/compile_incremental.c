@@ -318,12 +318,17 @@ copy_options(struct compile_state *s, const struct compile_options *options)
 {
 	struct ip_prefix *networks = ARENA_ARRAY(
 	    s->options_arena, options->workload_network_count, struct ip_prefix);
+	struct interface_pattern *interfaces = ARENA_ARRAY(s->options_arena,
+	    options->workload_interface_count, struct interface_pattern);
 
 	s->options = *options;
 	s->options.node = str_dup(s->options_arena, options->node);
 	for (size_t i = 0; i < options->workload_network_count; i++)
 		networks[i] = options->workload_networks[i];
 	s->options.workload_networks = networks;
+	for (size_t i = 0; i < options->workload_interface_count; i++)
+		interfaces[i] = options->workload_interfaces[i];
+	s->options.workload_interfaces = interfaces;
 }
 
 static void

@@ -89,10 +89,14 @@ const struct table_set table_sets[SET_COUNT] = {
 	.comment = "families in which policy judges the node's egress"},
     [SET_OWN4] = {.name = "own4",
 	.key = {FIELD_IPV4},
-	.comment = "workloads here, which the node reaches always"},
+	.comment = "workloads of this node"},
     [SET_OWN6] = {.name = "own6",
 	.key = {FIELD_IPV6},
-	.comment = "workloads here, which the node reaches always"},
+	.comment = "workloads of this node"},
+    [SET_GATE_IF] = {.name = "gate_if",
+	.key = {FIELD_IFNAME},
+	.interval = true,
+	.comment = "interfaces of workloads"},
     [SET_GATE4] = {.name = "gate4",
 	.key = {FIELD_IPV4},
 	.interval = true,
@@ -287,6 +291,10 @@ static const struct table_rule midstream_rules[] = {
 #define GATE(f, from)                                                                  \
 	RULE(FAMILY(f), NOT_IN_SET(SET_KNOWN##f, from), IN_SET(SET_GATE##f, from),     \
 	    SET_PRIORITY(NUMBER_GATE), GOTO("decide"))
+/* Behind such an interface there are this node's workloads and nobody else. */
+#define GATE_IF(f, interface, from)                                                    \
+	RULE(IN_SET(SET_GATE_IF, interface), FAMILY(f), NOT_IN_SET(SET_OWN##f, from),  \
+	    SET_PRIORITY(NUMBER_GATE), GOTO("decide"))
 #define STAGE(f, id, from, to) RULE(FAMILY(f), IN_SET(id, from), JUMP(to))
 
 /* A workload to its own node is judged as to any destination; and who reaches the node by
@@ -297,6 +305,8 @@ static const struct table_rule input_rules[] = {
     RULE(ND, DO(ACCEPT)),
     GATE(4, SADDR),
     GATE(6, SADDR),
+    GATE_IF(4, IIFNAME, SADDR),
+    GATE_IF(6, IIFNAME, SADDR),
     RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),
     STAGE(4, SET_LOCAL4_OUT, SADDR, "egress4"),
     STAGE(6, SET_LOCAL6_OUT, SADDR, "egress6"),
@@ -321,6 +331,10 @@ static const struct table_rule forward_rules[] = {
     GATE(4, DADDR),
     GATE(6, SADDR),
     GATE(6, DADDR),
+    GATE_IF(4, IIFNAME, SADDR),
+    GATE_IF(4, OIFNAME, DADDR),
+    GATE_IF(6, IIFNAME, SADDR),
+    GATE_IF(6, OIFNAME, DADDR),
     RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),
     STAGE(4, SET_LOCAL4_OUT, SADDR, "egress4"),
     STAGE(6, SET_LOCAL6_OUT, SADDR, "egress6"),
@@ -447,7 +461,7 @@ field_bytes(enum table_field field)
 {
 	if (field == FIELD_NFPROTO)
 		return 1; /* nothing is concatenated with it */
-	return field == FIELD_IPV6 ? 16 : 4;
+	return field == FIELD_IPV6 || field == FIELD_IFNAME ? 16 : 4;
 }
 
 static size_t
@@ -496,6 +510,7 @@ field_write(enum table_field field, const struct table_element *e, bool end, boo
 		break;
 	case FIELD_IPV4:
 	case FIELD_IPV6:
+	case FIELD_IFNAME:
 		memcpy(out, end ? e->addr_end : e->addr, field_bytes(field));
 		break;
 	case FIELD_NFPROTO:

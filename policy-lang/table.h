@@ -22,6 +22,7 @@ enum table_field {
 	FIELD_CLASSID, /* 4 bytes; nft type classid; for its order see table_set_swaps */
 	FIELD_IPV4,    /* 4 bytes, network order */
 	FIELD_IPV6,    /* 16 bytes */
+	FIELD_IFNAME,  /* 16 bytes, `addr` of an element; alone, and an interval */
 	FIELD_NFPROTO, /* 1 byte, `proto` of an element; nft type nf_proto */
 	FIELD_PROTO,   /* 1 byte; nft type inet_proto */
 	FIELD_SERVICE, /* 2 bytes, network order; nft type inet_service */
@@ -92,8 +93,9 @@ enum table_set_id {
 	SET_HOST6_OUT_ANY,
 	SET_HOST_IN, /* families in which the node is judged; empty: it is not */
 	SET_HOST_OUT,
-	SET_OWN4, /* the node's workloads, which it reaches always */
+	SET_OWN4, /* the node's workloads: it reaches them always, and in a gate ... */
 	SET_OWN6,
+	SET_GATE_IF, /* ... nobody else is behind these interfaces */
 	SET_GATE4,
 	SET_GATE6, /* intervals: addresses that are workloads' */
 	SET_KNOWN4,
@@ -144,6 +146,8 @@ enum table_load {
 	LOAD_NONE,
 	LOAD_PRIORITY,
 	LOAD_NFPROTO,
+	LOAD_IIFNAME,
+	LOAD_OIFNAME,
 	LOAD_SADDR, /* ip or ip6, by the set's field */
 	LOAD_DADDR,
 	LOAD_L4PROTO,

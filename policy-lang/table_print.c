@@ -28,6 +28,17 @@ print_addr(struct buf *out, enum table_field field, const uint8_t *bytes)
 	buf_add_cstr(out, ip_format(&addr, text));
 }
 
+/* "cali*" or "eth1", quoted; no name has anything that quoting would change. */
+static void
+print_interface(struct buf *out, const struct table_element *e)
+{
+	bool one = memcmp(e->addr, e->addr_end, sizeof(e->addr)) == 0;
+
+	buf_printf(out, "\"%.*s%s\"",
+	    (int)strnlen((const char *)e->addr, sizeof(e->addr)), (const char *)e->addr,
+	    one ? "" : "*");
+}
+
 /* True if the addresses of this set's elements have an end. In a concatenated key only
  * the port ranges. */
 static bool
@@ -52,6 +63,9 @@ print_field(struct buf *out, const struct table_set *set, enum table_field field
 			buf_add_char(out, '-');
 			print_addr(out, field, e->addr_end);
 		}
+		break;
+	case FIELD_IFNAME:
+		print_interface(out, e);
 		break;
 	case FIELD_NFPROTO:
 		buf_add_cstr(out, e->proto == table_nfproto(IP_V4) ? "ipv4" : "ipv6");
@@ -94,6 +108,7 @@ static const char *const field_types[] = {
     [FIELD_CLASSID] = "classid",
     [FIELD_IPV4] = "ipv4_addr",
     [FIELD_IPV6] = "ipv6_addr",
+    [FIELD_IFNAME] = "ifname",
     [FIELD_NFPROTO] = "nf_proto",
     [FIELD_PROTO] = "inet_proto",
     [FIELD_SERVICE] = "inet_service",
@@ -131,6 +146,8 @@ print_load(struct buf *out, const struct table_stmt *stmt)
 	static const char *const texts[] = {
 	    [LOAD_PRIORITY] = "meta priority",
 	    [LOAD_NFPROTO] = "meta nfproto",
+	    [LOAD_IIFNAME] = "iifname",
+	    [LOAD_OIFNAME] = "oifname",
 	    [LOAD_SADDR] = "saddr",
 	    [LOAD_DADDR] = "daddr",
 	    [LOAD_L4PROTO] = "meta l4proto",
@@ -290,6 +307,10 @@ json_field(struct buf *out, const struct table_set *set, enum table_field field,
 			print_addr(out, field, e->addr_end);
 		}
 		buf_add_char(out, '"');
+		break;
+	case FIELD_IFNAME:
+		buf_add_cstr(out, "\"interface\": ");
+		print_interface(out, e);
 		break;
 	case FIELD_NFPROTO:
 	case FIELD_PROTO:

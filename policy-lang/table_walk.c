@@ -48,6 +48,14 @@ table_find(const struct table_content *content, enum table_set_id id,
 	return memcmp(key->addr, e->addr_end, sizeof(key->addr)) <= 0 ? e : NULL;
 }
 
+/* One that is not known is in no set: no name begins with a NUL. */
+static void
+add_interface(struct table_element *key, const char *name)
+{
+	if (name != NULL)
+		memcpy(key->addr, name, strnlen(name, sizeof(key->addr)));
+}
+
 static bool
 look_up(const struct walk *w, const struct table_stmt *stmt, struct table_element *out)
 {
@@ -63,6 +71,12 @@ look_up(const struct walk *w, const struct table_stmt *stmt, struct table_elemen
 			break;
 		case LOAD_NFPROTO:
 			key.proto = table_nfproto(w->packet->saddr.family);
+			break;
+		case LOAD_IIFNAME:
+			add_interface(&key, w->packet->iif);
+			break;
+		case LOAD_OIFNAME:
+			add_interface(&key, w->packet->oif);
 			break;
 		case LOAD_SADDR:
 		case LOAD_DADDR:

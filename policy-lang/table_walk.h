@@ -13,7 +13,8 @@ struct table_packet {
 	uint8_t proto;
 	uint16_t dport; /* what stands there in the transport header, port or not */
 	enum table_hook hook;
-	bool midstream; /* TCP that opens no connection */
+	const char *iif, *oif; /* NULL: not known */
+	bool midstream;        /* TCP that opens no connection */
 };
 
 #define TABLE_VERDICT_NUMBERS 4

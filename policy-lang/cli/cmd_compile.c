@@ -12,6 +12,8 @@ struct compile_args {
 	const char *node;
 	struct ip_prefix *workload_networks;
 	size_t workload_network_count;
+	struct interface_pattern *workload_interfaces;
+	size_t workload_interface_count;
 	uint16_t log_group;
 	bool log_group_given;
 	bool reject;
@@ -64,6 +66,9 @@ run(struct cli *cli)
 		.reject = args->reject},
 	    .workload_networks = args->workload_networks,
 	    .workload_network_count = args->workload_network_count,
+	    .workload_interfaces = args->workload_interfaces,
+	    .workload_interface_count = interface_patterns_normalise(
+		args->workload_interfaces, args->workload_interface_count),
 	};
 	struct table_content content = {0};
 	struct buf text = {0};
@@ -97,6 +102,24 @@ set_node(struct cli *cli, const char *arg)
 }
 
 static bool
+add_interface(struct cli *cli, struct str text)
+{
+	struct compile_args *args = cli->args;
+	size_t count = args->workload_interface_count;
+	struct interface_pattern *list =
+	    ARENA_ARRAY(cli->arena, count + 1, struct interface_pattern);
+	struct ip_addr addr;
+
+	if (ip_parse(text, &addr) || !interface_pattern_parse(text, &list[count]))
+		return false;
+	for (size_t i = 0; i < count; i++)
+		list[i] = args->workload_interfaces[i];
+	args->workload_interfaces = list;
+	args->workload_interface_count = count + 1;
+	return true;
+}
+
+static bool
 set_networks(struct cli *cli, const char *arg)
 {
 	struct compile_args *args = cli->args;
@@ -111,8 +134,11 @@ set_networks(struct cli *cli, const char *arg)
 		for (size_t i = 0; i < count; i++)
 			list[i] = args->workload_networks[i];
 		if (!ip_prefix_parse(item, &list[count], NULL)) {
+			if (add_interface(cli, item))
+				continue;
 			(void)cli_fail(cli,
-			    "\"%.*s\" is not a CIDR, such as 10.1.0.0/16",
+			    "\"%.*s\" is neither a CIDR, such as 10.1.0.0/16, nor an "
+			    "interface, such as cali*",
 			    STR_ARG(item));
 			return false;
 		}
@@ -147,7 +173,7 @@ set_reject(struct cli *cli, const char *arg UNUSED)
 
 static const struct cli_option options_of_compile[] = {
     {"node", "NAME", "the node whose program it is", set_node},
-    {"workload-networks", "CIDR[,CIDR...]", "addresses that are workloads'",
+    {"workload-networks", "CIDR[,...]", "addresses, or interfaces, that are workloads'",
 	set_networks},
     {"log-group", "N", "NFLOG group of denied packets (100)", set_log_group},
     {"reject", NULL, "reject denied packets, do not drop them", set_reject},

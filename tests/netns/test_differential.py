@@ -277,7 +277,7 @@ def verdicts(directory, options, probes):
 def is_gated(policies, probe):
     """True if the probe meets a node's gate: an end that should be a workload, unknown.
 
-    What a node itself sends passes no gate of its own.
+    What a node itself sends passes no gate of its own, and what a host sends itself none.
     """
     known = policies.known_addresses()
 
@@ -286,6 +286,8 @@ def is_gated(policies, probe):
         return address not in known and any(address in net for net in NETWORKS)
 
     dst = host_at(probe.dst_addr)
+    if probe.src == dst:
+        return False  # which never leaves it
     dst_node = OUTSIDE[dst][0] if dst in OUTSIDE else HOME.get(dst, dst)
     return unknown(probe.src_addr) or (
         unknown(probe.dst_addr) and probe.src != dst_node)

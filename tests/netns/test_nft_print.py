@@ -85,7 +85,7 @@ spec:
       - {action: deny, ports: [8000-9000/tcp]}
 """
 
-NETWORKS = "--workload-networks=10.1.0.0/16,10.2.0.0/16,fd00::/16"
+NETWORKS = "--workload-networks=10.1.0.0/16,10.2.0.0/16,fd00::/16,cali*,cali1,eth1"
 PROGRAMS = {
     "empty": ("", "n1", []),
     "everything": (EVERYTHING, "n1", [NETWORKS]),

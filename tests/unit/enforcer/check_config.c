@@ -81,7 +81,8 @@ START_TEST(every_field_is_read)
 		 "clusterDefault: deny\n"
 		 "ipBlocksMatchPods: never\n"
 		 "boot: closed\n"
-		 "workloadNetworks: [10.1.0.0/16, \"fd00:1::/32\"]\n"
+		 "workloadNetworks: [10.1.0.0/16, eth1, \"fd00:1::/32\", cali*, "
+		 "cali7]\n"
 		 "established: {default: keep, keep: [/a/b], cut: [/a, /], "
 		 "adoptSeconds: 0}\n"
 		 "hostProtection: {enforce: true, failSafe: {ingress: [22/tcp, "
@@ -118,6 +119,12 @@ START_TEST(every_field_is_read)
 	ck_assert_uint_eq(c->fail_safe.ports[DIR_INGRESS][1].hi, 2000);
 	ck_assert_uint_eq(c->fail_safe.count[DIR_EGRESS], 0);
 	ck_assert_uint_eq(c->workload_network_count, 2);
+	ck_assert_uint_eq(c->workload_interface_count, 2); /* cali* has cali7 */
+	ck_assert(interface_pattern_has(&c->workload_interfaces[0], "cali0123456789a"));
+	ck_assert(!interface_pattern_has(&c->workload_interfaces[0], "calj"));
+	ck_assert(!interface_pattern_has(&c->workload_interfaces[0], "cal"));
+	ck_assert(interface_pattern_has(&c->workload_interfaces[1], "eth1"));
+	ck_assert(!interface_pattern_has(&c->workload_interfaces[1], "eth10"));
 	ck_assert_str_eq(
 	    ip_prefix_format(&c->workload_networks[1], text), "fd00:1::/32");
 	ck_assert_str_eq(c->flow_file, "/tmp/flows.jsonl");
@@ -159,6 +166,10 @@ static const struct {
     {HEAD "clusterDefault: maybe\n", 4, 17, "maybe", NULL},
     {HEAD "workloadNetworks: [10.0.0.0/33]\n", 4, 20, "10.0.0.0/33", NULL},
     {HEAD "workloadNetworks: 10.0.0.0/8\n", 4, 19, "list", NULL},
+    {HEAD "workloadNetworks: [10.0.0.1]\n", 4, 20, "no network", NULL},
+    {HEAD "workloadNetworks: [\"*\"]\n", 4, 20, "no interface", NULL},
+    {HEAD "workloadNetworks: [cali**]\n", 4, 20, "no interface", NULL},
+    {HEAD "workloadNetworks: [a-name-far-too-long]\n", 4, 20, "no interface", NULL},
     {HEAD "metrics: 9477\n", 4, 10, "string", NULL},
     {HEAD "metrics: localhost:9477\n", 4, 10, "ADDRESS:PORT", NULL},
     {HEAD "metrics: ::1:9477\n", 4, 10, "ADDRESS:PORT", NULL},

@@ -47,6 +47,10 @@ check_load(enum table_load load, enum table_field field, uint32_t family)
 	case LOAD_PRIORITY:
 		ck_assert_int_eq(field, FIELD_CLASSID);
 		break;
+	case LOAD_IIFNAME:
+	case LOAD_OIFNAME:
+		ck_assert_int_eq(field, FIELD_IFNAME);
+		break;
 	case LOAD_NFPROTO:
 		ck_assert_int_eq(field, FIELD_NFPROTO);
 		break;
@@ -121,6 +125,7 @@ static const struct {
     {SET_HOST_IN, "host_in", 1, false},
     {SET_HOST_OUT, "host_out", 1, false},
     {SET_OWN6, "own6", 16, false},
+    {SET_GATE_IF, "gate_if", 16, false},
     {SET_GATE4, "gate4", 4, false},
     {SET_KNOWN6, "known6", 16, false},
     {SET_RULES, "rules", 4, false},
