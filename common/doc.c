@@ -176,6 +176,25 @@ read_yaml(
 	}
 }
 
+/* Whether all of it is JSON, and within the limits, before anything is given away. */
+static bool
+is_all_json(const struct doc_tree *t)
+{
+	struct doc_failure failure;
+	struct arena *arena = arena_new();
+	struct diag_list diags;
+	struct doc_tree dry;
+	bool is_json;
+
+	diag_list_init(&diags, arena);
+	doc_tree_init(&dry, arena, t->source, &diags, t->text);
+	dry.dry = true;
+	is_json = doc_json_read(&dry, &failure) && !dry.failed;
+	doc_tree_fini(&dry);
+	arena_free(arena);
+	return is_json;
+}
+
 /* JSON if it is JSON, otherwise YAML's flow style. When it is neither, the name says
  * which error to show, or that of the reader that got further is. */
 static void
@@ -185,6 +204,11 @@ read_documents(struct doc_tree *t, struct text_traits traits, bool full)
 	struct doc_failure failure = {.at = 0};
 	size_t stopped_at;
 
+	if (t->is_json) {
+		if (!doc_json_read(t, &failure))
+			base_die("JSON is none at second sight");
+		return;
+	}
 	if (looks_like_json(t->text)) {
 		if (doc_json_read(t, &failure))
 			return;
@@ -200,23 +224,27 @@ read_documents(struct doc_tree *t, struct text_traits traits, bool full)
 
 /* Documents that may have to be taken back cannot be given away as they come. */
 static void
-deliver(
-    struct doc_tree *t, struct text_traits traits, bool full, doc_each *each, void *ctx)
+deliver(struct doc_tree *t, struct text_traits traits, bool full,
+    const struct doc_stream *stream)
 {
-	if (!looks_like_json(t->text)) {
-		t->each = each;
-		t->each_ctx = ctx;
+	bool json = looks_like_json(t->text);
+
+	t->is_json = stream != NULL && json && is_all_json(t);
+	if (stream != NULL && (t->is_json || !json)) {
+		t->each = stream->each;
+		t->each_ctx = stream->ctx;
+		t->stream = stream->has_items != NULL ? stream : NULL;
 		doc_tree_mark(t);
 	}
 	read_documents(t, traits, full);
-	for (size_t i = 0; i < t->doc_count && each != NULL; i++)
-		(void)each(ctx, t->docs[i]); /* all are kept */
+	for (size_t i = 0; i < t->doc_count && stream != NULL; i++)
+		(void)stream->each(stream->ctx, t->docs[i]); /* all are kept */
 }
 
-/* `each` is NULL: they are gathered in *out_docs. */
+/* `stream` is NULL: they are gathered in *out_docs. */
 static bool
 read_source(struct arena *arena, const struct source *source, struct diag_list *diags,
-    doc_each *each, void *ctx, struct doc_list *out_docs, bool full)
+    const struct doc_stream *stream, struct doc_list *out_docs, bool full)
 {
 	struct str text = source->text;
 	struct text_traits traits;
@@ -230,7 +258,7 @@ read_source(struct arena *arena, const struct source *source, struct diag_list *
 		doc_tree_error(&t, DOC_CODE_LIMIT, (struct loc){.source = source},
 		    "the file is larger than %u MiB", LIMIT_FILE_BYTES / 1024 / 1024);
 	else if (check_text(&t, &traits))
-		deliver(&t, traits, full, each, ctx);
+		deliver(&t, traits, full, stream);
 	out_docs->docs = ARENA_ARRAY(arena, t.doc_count, struct doc_node *);
 	out_docs->count = t.doc_count;
 	for (size_t i = 0; i < t.doc_count; i++)
@@ -244,23 +272,32 @@ bool
 doc_read(struct arena *arena, const struct source *source, struct diag_list *diags,
     struct doc_list *out_docs)
 {
-	return read_source(arena, source, diags, NULL, NULL, out_docs, false);
+	return read_source(arena, source, diags, NULL, out_docs, false);
 }
 
 bool
 doc_read_each(struct arena *arena, const struct source *source, struct diag_list *diags,
     doc_each *each, void *ctx)
 {
+	const struct doc_stream stream = {.each = each, .ctx = ctx};
+
+	return doc_read_stream(arena, source, diags, &stream);
+}
+
+bool
+doc_read_stream(struct arena *arena, const struct source *source,
+    struct diag_list *diags, const struct doc_stream *stream)
+{
 	struct doc_list kept;
 
-	return read_source(arena, source, diags, each, ctx, &kept, false);
+	return read_source(arena, source, diags, stream, &kept, false);
 }
 
 bool
 doc_read_full(struct arena *arena, const struct source *source, struct diag_list *diags,
     struct doc_list *out_docs)
 {
-	return read_source(arena, source, diags, NULL, NULL, out_docs, true);
+	return read_source(arena, source, diags, NULL, out_docs, true);
 }
 
 const struct doc_node *

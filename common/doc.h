@@ -66,6 +66,34 @@ typedef bool doc_each (void *ctx, const struct doc_node *doc);
 MUST_CHECK bool doc_read_each(struct arena *arena, const struct source *source,
     struct diag_list *diags, doc_each *each, void *ctx);
 
+/* What a document says of itself: the values of two of its outermost keys. */
+#define DOC_HEAD_KEYS 2
+
+struct doc_head {
+	struct doc_node values[DOC_HEAD_KEYS]; /* strings, until its items end */
+};
+
+/*
+ * As doc_read_each, also for documents that are one list: if the head asks for it, each
+ * item of the list under `items_key` is given to `item` as soon as it has been read
+ * (true: it is kept, as by `each`), and the document, which comes behind its last item,
+ * has that list empty. A document that breaks off has given what stands before. Heads
+ * that are not simple words, and items below an anchor, ask for nothing.
+ */
+struct doc_stream {
+	doc_each
+		*each;
+	const char *head_keys[DOC_HEAD_KEYS];
+	const char *items_key;
+	bool (*has_items)(void *ctx, const struct doc_head *head);
+	bool (*item)(
+	    void *ctx, const struct doc_head *head, const struct doc_node *item);
+	void *ctx;
+};
+
+MUST_CHECK bool doc_read_stream(struct arena *arena, const struct source *source,
+    struct diag_list *diags, const struct doc_stream *stream);
+
 /* The value under `key` in a map; NULL if absent or `map` is no map. */
 MUST_CHECK const struct doc_node *doc_get(const struct doc_node *map, const char *key);
 /* As doc_get, but an explicit null counts as absent. */

@@ -363,6 +363,9 @@ open_collection(struct json_reader *r, bool *out_empty)
 static bool
 read_value(struct json_reader *r)
 {
+	if (!r->tree->dry)
+		doc_tree_begin_document(
+		    r->tree, r->at, (uint32_t)r->line, r->line_start);
 	do {
 		char c = peek(r);
 		bool ended = true;

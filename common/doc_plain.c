@@ -469,14 +469,12 @@ doc_plain_read(struct doc_tree *t, struct doc_place *place)
 	uint64_t nodes = t->nodes;
 	bool failed = t->failed;
 
+	doc_tree_begin_document(t, r.at, r.line, r.line_start);
 	if (!read_document(&r)) {
 		/* As if nothing had been tried; only the arena remembers. */
-		diag_list_rewind(t->diags, &mark);
+		doc_tree_forget_document(t, &mark);
 		t->nodes = nodes;
 		t->failed = failed;
-		t->depth = 0;
-		t->len = 0;
-		t->root = NULL;
 		return false;
 	}
 	doc_tree_end_document(t);

@@ -35,6 +35,11 @@ doc_tree_node(struct doc_tree *t, enum doc_kind kind, struct loc loc)
 {
 	struct doc_node *node;
 
+	if (t->dry) {
+		node = &t->dry_nodes[kind];
+		node->kind = kind;
+		return node;
+	}
 	if (t->block_left == 0) {
 		t->block = ARENA_ARRAY(t->arena, DOC_NODE_BLOCK, struct doc_node);
 		t->block_left = DOC_NODE_BLOCK;
@@ -70,7 +75,7 @@ doc_tree_text(struct doc_tree *t, struct str text)
 {
 	struct doc_cached *cached;
 
-	if (text.len == 0)
+	if (text.len == 0 || t->dry)
 		return STR("");
 	if (text.len > DOC_CACHE_BYTES)
 		return str_dup(t->arena, text);
@@ -114,6 +119,12 @@ attach(struct doc_tree *t, struct doc_node *node, size_t height)
 
 	if (t->depth == 0) {
 		t->root = node;
+		return;
+	}
+	if (t->dry)
+		return;
+	if (t->in_items && t->depth == 2) {
+		doc_tree_end_item(t, node);
 		return;
 	}
 	push_node(&t->stack, &t->len, &t->cap, node);
@@ -183,6 +194,8 @@ doc_tree_open(
 	    .height = 1,
 	    .nodes_before = t->nodes,
 	};
+	if (t->streams && doc_tree_opens_items(t))
+		doc_tree_begin_items(t);
 	return count_nodes(t, 1, loc);
 }
 
@@ -414,6 +427,10 @@ doc_tree_close(struct doc_tree *t)
 	struct doc_node **children = t->stack + frame.base;
 	size_t count = t->len - frame.base;
 
+	if (t->dry)
+		return;
+	if (t->depth == 1)
+		t->in_items = false;
 	if (frame.node->kind == DOC_LIST) {
 		frame.node->u.items = ARENA_ARRAY(t->arena, count, struct doc_node *);
 		for (size_t i = 0; i < count; i++)
@@ -441,10 +458,9 @@ doc_tree_mark(struct doc_tree *t)
 	t->mark_block_left = t->block_left;
 }
 
-/* Gives back what the document took. The rest of its first block of nodes lies before
- * the mark, and is new again too. */
-static void
-rewind_document(struct doc_tree *t)
+/* The rest of the first block of nodes lies before the mark, and is new again too. */
+void
+doc_tree_rewind(struct doc_tree *t)
 {
 	arena_rewind(t->arena, &t->mark);
 	t->block = t->mark_block;
@@ -460,6 +476,9 @@ doc_tree_end_document(struct doc_tree *t)
 	struct doc_node *root = t->root;
 
 	t->root = NULL;
+	if (t->dry)
+		return;
+	doc_tree_check_head(t, root);
 	if (root != NULL && root->kind == DOC_NULL)
 		root = NULL;
 	if (t->each == NULL) {
@@ -468,6 +487,6 @@ doc_tree_end_document(struct doc_tree *t)
 		return;
 	}
 	if (root == NULL || !t->each(t->each_ctx, root))
-		rewind_document(t);
+		doc_tree_rewind(t);
 	doc_tree_mark(t);
 }

@@ -72,6 +72,16 @@ struct doc_tree {
 	doc_each
 		*each;
 	void *each_ctx;
+	/* Of documents whose items are given one by one; NULL: of none. */
+	const struct doc_stream *stream;
+	struct doc_head head; /* of the present document */
+	bool streams, in_items;
+	bool is_json;       /* and has been checked to be */
+	size_t item_count;  /* of the present document so far */
+	size_t items_given; /* of it, by whatever reader */
+	size_t items_again; /* by one that gave up: the next does not give them again */
+	struct diag_list document_diags, item_diags; /* as they were at the beginning */
+	size_t anchors, item_anchors;
 	struct arena_mark mark;
 	struct doc_node *mark_block;
 	size_t mark_block_left;
@@ -79,13 +89,23 @@ struct doc_tree {
 	uint64_t nodes;       /* so far, aliases expanded */
 	uint64_t alias_nodes; /* that aliases added */
 	bool failed;          /* some error was reported */
+	/* Nothing is built: the grammar is checked. */
+	bool dry;
+	struct doc_node dry_nodes[DOC_MAP + 1];
 };
 
 void doc_tree_init(struct doc_tree *t, struct arena *arena, const struct source *source,
     struct diag_list *diags, struct str text);
 void doc_tree_fini(struct doc_tree *t);
-/* What is allocated from here on belongs to the next document. */
+/* What is allocated from here on belongs to the next document or item. */
 void doc_tree_mark(struct doc_tree *t);
+/* Gives back what has been allocated since. */
+void doc_tree_rewind(struct doc_tree *t);
+/* A document begins on this line, at this byte of the text. */
+void doc_tree_begin_document(
+    struct doc_tree *t, size_t at, uint32_t line, size_t line_start);
+/* As if the document had not been begun, but for the items that were given. */
+void doc_tree_forget_document(struct doc_tree *t, const struct diag_list *mark);
 
 /* A zeroed node in the arena. */
 MUST_CHECK struct doc_node *doc_tree_node(
@@ -109,6 +129,13 @@ MUST_CHECK bool doc_tree_open(
 void doc_tree_close(struct doc_tree *t);
 /* Ends a document; an empty one is dropped. */
 void doc_tree_end_document(struct doc_tree *t);
+
+/* Between doc_tree.c and doc_items.c. Whether what was opened is a list of items. */
+MUST_CHECK bool doc_tree_opens_items(const struct doc_tree *t);
+void doc_tree_begin_items(struct doc_tree *t);
+void doc_tree_end_item(struct doc_tree *t, const struct doc_node *item);
+/* That the items were given for what the document turned out to be. */
+void doc_tree_check_head(struct doc_tree *t, const struct doc_node *root);
 
 /*
  * Resolves the scalar whose text is in node->text. `tag` is the part behind

@@ -287,6 +287,7 @@ add_anchor(struct yaml_reader *r, const yaml_char_t *name)
 
 	if (name == NULL)
 		return NULL;
+	r->tree->anchors++;
 	anchor = ARENA_NEW(r->tree->arena, struct doc_anchor);
 	key = str_dup(r->tree->arena, str_from(event_text(name)));
 	(void)map_set(&r->anchors, key, anchor); /* a later one takes the name over */
@@ -387,7 +388,14 @@ on_alias(struct yaml_reader *r, const yaml_event_t *event)
 static bool
 on_document_start(struct yaml_reader *r, const yaml_event_t *event)
 {
+	size_t at = r->base.at + mark_byte(r, &event->start_mark);
+	const char *before = memrchr(r->tree->text.ptr, '\n', at);
+	size_t line_start =
+	    before != NULL ? (size_t)(before - r->tree->text.ptr) + 1 : 0;
+
 	map_fini(&r->anchors);
+	doc_tree_begin_document(
+	    r->tree, line_start, event_loc(r, event).line, line_start);
 	if (event->data.document_start.tag_directives.start !=
 	    event->data.document_start.tag_directives.end)
 		doc_tree_error(r->tree, DOC_CODE_TAG, event_loc(r, event),

@@ -248,13 +248,38 @@ read_type_field(struct loader *l, const struct doc_node *doc, const char *name,
 	return true;
 }
 
+static bool
+is_list(const struct doc_node *api, const struct doc_node *kind)
+{
+	return str_ends(kind->text, STR("List")) &&
+	       find_kind(api->text, kind->text) == NULL;
+}
+
+/* The items of a List say what they are; those of a PodList are Pods. */
+static struct inherited
+inherit(struct loader *l, const struct doc_node *api, const struct doc_node *kind,
+    unsigned depth)
+{
+	struct inherited from = {.depth = depth + 1};
+	struct doc_node *copies;
+
+	if (str_is(kind->text, "List"))
+		return from;
+	copies = ARENA_ARRAY(l->scratch, 2, struct doc_node);
+	copies[0] = *api;
+	copies[1] = *kind;
+	copies[1].text = str_slice(kind->text, 0, kind->text.len - 4);
+	from.api = &copies[0];
+	from.kind = &copies[1];
+	return from;
+}
+
 static void
 add_list(struct loader *l, const struct doc_node *doc, const struct doc_node *api,
     const struct doc_node *kind, struct str cluster, unsigned depth)
 {
 	const struct doc_node *items = doc_value(doc, "items");
-	struct inherited from = {.depth = depth + 1};
-	struct doc_node *base;
+	struct inherited from;
 
 	if (items == NULL)
 		return;
@@ -265,13 +290,7 @@ add_list(struct loader *l, const struct doc_node *doc, const struct doc_node *ap
 		    "lists are nested more than %d deep", LIST_DEPTH);
 		return;
 	}
-	if (!str_is(kind->text, "List")) {
-		base = ARENA_NEW(l->scratch, struct doc_node);
-		*base = *kind;
-		base->text = str_slice(kind->text, 0, kind->text.len - 4);
-		from.api = api;
-		from.kind = base;
-	}
+	from = inherit(l, api, kind, depth);
 	for (uint32_t i = 0; i < items->count; i++)
 		add_document(l, items->u.items[i], cluster, from);
 }
@@ -318,11 +337,11 @@ add_document(struct loader *l, const struct doc_node *doc, struct str cluster,
 		add_untyped(l, doc, api, kind, from);
 		return;
 	}
-	found = find_kind(api->text, kind->text);
-	if (found == NULL && str_ends(kind->text, STR("List"))) {
+	if (is_list(api, kind)) {
 		add_list(l, doc, api, kind, cluster, from.depth);
 		return;
 	}
+	found = find_kind(api->text, kind->text);
 	if (found == NULL) {
 		refuse_or_skip(l, api, kind);
 		return;
@@ -367,6 +386,7 @@ source_cluster(const struct model_options *options, const struct source *source)
 struct source_reader {
 	struct loader *l;
 	struct str cluster;
+	struct inherited from; /* for items that come one by one */
 };
 
 /* Documents of which some object is loaded later are kept. */
@@ -380,13 +400,43 @@ read_document(void *ctx, const struct doc_node *doc)
 	return r->l->items.count != waiting;
 }
 
+static bool
+is_list_of_items(void *ctx, const struct doc_head *head)
+{
+	struct source_reader *r = ctx;
+
+	if (!is_list(&head->values[0], &head->values[1]))
+		return false;
+	r->from = inherit(r->l, &head->values[0], &head->values[1], 0);
+	return true;
+}
+
+static bool
+read_item(void *ctx, const struct doc_head *head UNUSED, const struct doc_node *item)
+{
+	struct source_reader *r = ctx;
+	size_t waiting = r->l->items.count;
+
+	add_document(r->l, item, r->cluster, r->from);
+	return r->l->items.count != waiting;
+}
+
 static void
 read_source(struct loader *l, const struct source *source)
 {
-	struct source_reader r = {l, source_cluster(&l->m->options, source)};
+	struct source_reader r = {.l = l};
+	const struct doc_stream stream = {
+	    .each = read_document,
+	    .head_keys = {"apiVersion", "kind"},
+	    .items_key = "items",
+	    .has_items = is_list_of_items,
+	    .item = read_item,
+	    .ctx = &r,
+	};
 
+	r.cluster = source_cluster(&l->m->options, source);
 	/* What came before a mistake counts. */
-	if (!doc_read_each(l->pages, source, l->diags, read_document, &r))
+	if (!doc_read_stream(l->pages, source, l->diags, &stream))
 		l->failed = true;
 }
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "lib"))
@@ -65,6 +66,45 @@ def test_formats_are_what_their_readers_take():
 
 
 # ---- can
+
+
+def as_list(documents, form):
+    """A List as kubectl prints it: what it is stands in front of and behind its items."""
+    if form == "json":
+        return json.dumps({"apiVersion": "v1", "items": documents, "kind": "List",
+                           "metadata": {"resourceVersion": ""}}, indent=4)
+    text = yaml.safe_dump(documents, default_flow_style=form == "flow")
+    return f"apiVersion: v1\nitems:\n{text}kind: List\nmetadata:\n  resourceVersion: ''\n"
+
+
+@pytest.mark.parametrize("form", ["json", "yaml", "nested"])
+def test_a_list_says_what_its_items_say(form, tmp_path):
+    documents = [d for d in yaml.safe_load_all((HERE / WORLD).read_text()) if d is not None]
+    path = tmp_path / ("world.json" if form == "json" else "world.yaml")
+    if form == "nested":
+        half = len(documents) // 2
+        documents = [*documents[:half],
+                     {"kind": "List", "apiVersion": "v1", "items": documents[half:]}]
+    path.write_text(as_list(documents, form))
+    wanted, got = (rf.run("list", file, "-o", "json") for file in (HERE / WORLD, path))
+    assert got.returncode == 0, got.stderr
+    assert got.stdout == wanted.stdout
+
+
+def test_items_of_a_list_are_complained_of_where_they_stand():
+    """Those before a place that is no YAML, too."""
+    text = ("apiVersion: v1\nitems:\n"
+            "- metadata:\n    name: a\n  spec: {policyTypes: [Egres]}\n"
+            "- metadata: {name: b}\n  sepc: {}\n"
+            "- {}}\n"
+            "kind: NetworkPolicyList\n")
+    text = text.replace("v1\n", "networking.k8s.io/v1\n", 1)
+    done = rf.run("check", "-", stdin=text)
+    assert done.returncode == 2
+    for place in ("-:5:24: error: ", "-:7:3: error: ", "-:8:5: error: "):
+        assert place in done.stderr, done.stderr
+    whole = rf.run("check", "-", stdin=text.replace("- {}}\n", ""))
+    assert "-:5:24: error: " in whole.stderr and "-:7:3: error: " in whole.stderr
 
 
 def test_can_answers_by_word_and_exit_status():

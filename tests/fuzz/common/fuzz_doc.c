@@ -4,6 +4,7 @@
  * everything whether or not the fast reader of plain documents takes part.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/doc_tree.h"
 
@@ -145,6 +146,97 @@ check_each(const struct source *source, const struct doc_list *docs, bool ok)
 	arena_free(other);
 }
 
+/* The same with the items of every document that says what it is, one by one. */
+struct items {
+	const struct doc_list *expected; /* whole */
+	size_t docs, items;
+	bool one_by_one; /* those of the present document */
+	struct doc_head head;
+	const struct doc_node *kept[2]; /* an item, and what it should be */
+};
+
+static bool
+wants_items(void *ctx, const struct doc_head *head)
+{
+	struct items *e = ctx;
+
+	e->one_by_one = true;
+	e->head = *head;
+	return true;
+}
+
+static bool
+take_item(void *ctx, const struct doc_head *head, const struct doc_node *item)
+{
+	struct items *e = ctx;
+	bool keep = e->items % 3 == 0;
+
+	CHECK(e->one_by_one);
+	CHECK(str_eq(head->values[0].text, e->head.values[0].text));
+	if (e->docs < e->expected->count) {
+		const struct doc_node *all =
+		    doc_get(e->expected->docs[e->docs], "items");
+
+		CHECK(all != NULL && e->items < all->count);
+		check_same(item, all->u.items[e->items]);
+		if (keep) {
+			e->kept[0] = item;
+			e->kept[1] = all->u.items[e->items];
+		}
+	}
+	e->items++;
+	return keep;
+}
+
+static bool
+take_rest(void *ctx, const struct doc_node *doc)
+{
+	struct items *e = ctx;
+	const struct doc_node *expected, *left = doc_get(doc, "items");
+
+	CHECK(e->docs < e->expected->count);
+	expected = doc_get(e->expected->docs[e->docs], "items");
+	if (e->items > 0)
+		CHECK(left->count == 0 && expected->count == e->items);
+	else if (!e->one_by_one)
+		check_same(doc, e->expected->docs[e->docs]);
+	e->docs++;
+	e->items = 0;
+	e->one_by_one = false;
+	return false;
+}
+
+static void
+check_items(const struct source *source, const struct doc_list *docs,
+    const struct diag_list *expected)
+{
+	struct arena *arena = arena_new(), *other = arena_new();
+	struct items e = {.expected = docs};
+	const struct doc_stream stream = {.each = take_rest,
+	    .head_keys = {"apiVersion", "kind"},
+	    .items_key = "items",
+	    .has_items = wants_items,
+	    .item = take_item,
+	    .ctx = &e};
+	struct diag_list diags;
+
+	diag_list_init(&diags, other);
+	CHECK(doc_read_stream(arena, source, &diags, &stream) == (diags.errors == 0));
+	CHECK(e.docs == docs->count);
+	/* Only a head that was taken from the inside of a text is one more. */
+	CHECK(diags.errors >= expected->errors && diags.warnings == expected->warnings);
+	for (const struct diag *d = diags.first;
+	     d != NULL && diags.errors != expected->errors; d = d->next) {
+		if (strstr(d->msg, "looks like the document's own") != NULL)
+			diags.errors--;
+	}
+	CHECK(diags.errors == expected->errors);
+	if (e.kept[0] != NULL)
+		check_same(e.kept[0], e.kept[1]);
+	arena_free(arena);
+	arena_free(other);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -168,6 +260,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CHECK(nodes <= 2 * size + 2 + 2 * (uint64_t)LIMIT_DOC_ALIAS_NODES);
 	check_messages(&source, &diags, &full_diags);
 	check_each(&source, &docs, ok);
+	check_items(&source, &docs, &diags);
 	arena_free(arena);
 	return 0;
 }
