@@ -23,7 +23,8 @@ struct maker {
 	unsigned lists; /* that the value is in */
 };
 
-static void make_map(struct maker *m, const struct schema *schema);
+/* `alone`: the value is a map and nothing else. */
+static void make_map(struct maker *m, const struct schema *schema, bool alone);
 
 /* ---- types ---- */
 
@@ -181,17 +182,48 @@ make_map_if_map(struct maker *m, const struct schema *schema)
 	tree_string(&m->w, "type", "object");
 	tree_close(&m->w);
 	tree_map(&m->w, "then");
-	make_map(m, schema);
+	make_map(m, schema, true);
 	tree_close(&m->w);
 }
 
-/* A value of several types keeps the constraints of each, which bind that type alone. An
- * API server knows of no such value, and takes anything. */
+/* A map, or something else. */
+static bool
+is_mixed(unsigned types)
+{
+	return (types & TYPE_MAP) != 0 && (types & (TYPE_STRING | TYPE_LIST)) != 0;
+}
+
+/* No value of other types. A structural schema cannot say so by type: but no number is
+ * at least 1 and at most 0, no list is both empty and not, and there are two truths. */
+static void
+make_no_others(struct maker *m, unsigned types)
+{
+	tree_int(&m->w, "minimum", 1);
+	tree_int(&m->w, "maximum", 0);
+	if ((types & TYPE_LIST) == 0) {
+		tree_int(&m->w, "minItems", 1);
+		tree_int(&m->w, "maxItems", 0);
+	}
+	if ((types & TYPE_STRING) == 0)
+		tree_int(&m->w, "maxLength", 0);
+	tree_map(&m->w, "not");
+	tree_list(&m->w, "enum");
+	tree_bool(&m->w, NULL, false);
+	tree_bool(&m->w, NULL, true);
+	if ((types & TYPE_STRING) == 0)
+		tree_string(&m->w, NULL, "");
+	tree_close(&m->w);
+	tree_close(&m->w);
+}
+
+/*
+ * A value of several types keeps the constraints of each, which bind that type alone. An
+ * API server lets such a value's map have further fields; nothing else is looser there.
+ */
 static void
 make_constraints(struct maker *m, const struct schema_value *value, unsigned types)
 {
-	bool several =
-	    (types & (TYPE_MAP | TYPE_LIST)) != 0 && (types & TYPE_STRING) != 0;
+	bool mixed = is_mixed(types);
 
 	if (value->names != NULL) {
 		size_t count = value->name_count;
@@ -211,12 +243,12 @@ make_constraints(struct maker *m, const struct schema_value *value, unsigned typ
 		make_bounds(m, value, types);
 	if (value->filled)
 		tree_int(&m->w, "minItems", 1);
-	if (several && m->dialect == STRUCTURAL)
-		return;
-	if (value->map != NULL && several)
+	if (mixed && m->dialect == STRUCTURAL)
+		make_no_others(m, types);
+	if (value->map != NULL && mixed && m->dialect == JSON_SCHEMA)
 		make_map_if_map(m, value->map);
 	else if (value->map != NULL)
-		make_map(m, value->map);
+		make_map(m, value->map, !mixed);
 	if (value->each != NULL)
 		make_each(m, value, types);
 }
@@ -411,10 +443,26 @@ make_rule(struct maker *m, const struct schema *schema, const struct schema_rule
 	}
 }
 
+/* The rule, or what is no map: none has at least one field and at most none. */
+static void
+make_rule_if_map(
+    struct maker *m, const struct schema *schema, const struct schema_rule *r)
+{
+	tree_map(&m->w, NULL);
+	tree_list(&m->w, "anyOf");
+	make_rule(m, schema, r);
+	tree_map(&m->w, NULL);
+	tree_int(&m->w, "minProperties", 1);
+	tree_int(&m->w, "maxProperties", 0);
+	tree_close(&m->w);
+	tree_close(&m->w);
+	tree_close(&m->w);
+}
+
 /* ---- maps ---- */
 
 static void
-make_map(struct maker *m, const struct schema *schema)
+make_map(struct maker *m, const struct schema *schema, bool alone)
 {
 	const char *required[SCHEMA_FIELDS_MAX];
 	size_t count = 0;
@@ -437,8 +485,12 @@ make_map(struct maker *m, const struct schema *schema)
 		tree_bool(&m->w, "additionalProperties", false);
 	if (schema->rule_count > 0) {
 		tree_list(&m->w, "allOf");
-		for (size_t i = 0; i < schema->rule_count; i++)
-			make_rule(m, schema, &schema->rules[i]);
+		for (size_t i = 0; i < schema->rule_count; i++) {
+			if (alone)
+				make_rule(m, schema, &schema->rules[i]);
+			else
+				make_rule_if_map(m, schema, &schema->rules[i]);
+		}
 		tree_close(&m->w);
 	}
 }
@@ -494,11 +546,11 @@ make_kind(struct maker *m, const struct native_kind *kind)
 	make_const(m, "kind", kind->kind);
 	tree_map(&m->w, "metadata");
 	tree_string(&m->w, "type", "object");
-	make_map(m, kind->meta);
+	make_map(m, kind->meta, true);
 	tree_close(&m->w);
 	tree_map(&m->w, "spec");
 	make_type(m, kind->spec_required ? TYPE_MAP : TYPE_MAP | TYPE_NULL);
-	make_map(m, kind->spec);
+	make_map(m, kind->spec, true);
 	tree_close(&m->w);
 	tree_map(&m->w, "status");
 	tree_close(&m->w);
@@ -656,7 +708,7 @@ make_spec(struct maker *m, const struct native_kind *kind)
 {
 	tree_map(&m->w, "spec");
 	tree_string(&m->w, "type", "object");
-	make_map(m, kind->spec);
+	make_map(m, kind->spec, true);
 	/* There a name cannot be a path. */
 	if (kind->tree)
 		tree_strings(&m->w, "required", (const char *const[]){"path"}, 1);

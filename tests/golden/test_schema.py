@@ -480,6 +480,7 @@ IN_JUNCTORS_FORBIDDEN = {
 KNOWN = {
     "description", "type", "format", "properties", "required", "items", "additionalProperties",
     "enum", "pattern", "maxLength", "minimum", "maximum", "multipleOf", "minItems", "maxItems",
+    "minProperties", "maxProperties",
     "x-kubernetes-preserve-unknown-fields", "x-kubernetes-int-or-string",
     "x-kubernetes-validations", "x-kubernetes-list-type", "x-kubernetes-list-map-keys", *JUNCTORS,
 }  # fmt: skip
@@ -512,7 +513,7 @@ def check_structural(node, where):
     assert ("type" in node) or loose, f"{where} has no type"
     assert not ("properties" in node and "additionalProperties" in node), where
     assert not (node.get("x-kubernetes-int-or-string") and "type" in node), where
-    if node.get("type") == "array":
+    if node.get("type") == "array" or "items" in node:
         check_structural(node["items"], f"{where}[]")
     if "additionalProperties" in node:
         check_structural(node["additionalProperties"], f"{where}{{}}")
@@ -589,8 +590,25 @@ def test_crds_accept_the_seeds_and_refuse_what_the_loader_refuses():
         ("Namespace", {"owners": ["x"]}),
         ("Quota", {"requests": {"burst": -1}}),
     ]
+    selectors = [{"matchLabels": ["a"]}, {"matchExpressions": [{"key": "a"}]}]
+    refused += [
+        ("Policy", {"allow": {"ingress": [{"from": [{"node": node}]}]}})
+        for node in (0, 1, 7.5, -1, False, True, [], ["a"], "", "A_b", *selectors)
+    ]
+    refused += [
+        ("Route", {"mandatory": {"egress": [{"action": "route", "gateway": gateway}]}})
+        for gateway in (0, 1, 7.5, False, True, "", "gw-1", [], [1], ["A_b"], *selectors)
+    ]
+    ends = (0, 1, 7.5, False, True, "", "x", [], [1], ["x"], {"namespace": 1},
+            {"workloads": {"matchLabels": 3}}, [{"workloads": 1}])
+    refused += [
+        ("Test", {"expect": [{"verdict": "deny", "from": end, "to": "a/b"}]}) for end in ends
+    ]
     for kind, spec in refused:
         assert not judges[kind].is_valid(native(kind, spec)), (kind, spec)
+        if all(word not in str(spec) for word in ("gateway", "cidr")):
+            whole = validator(kind)
+            assert not whole.is_valid(native(kind, spec)), (kind, spec)
 
 
 def test_kubectl_reads_the_crds(tmp_path):
