@@ -228,6 +228,12 @@ doc_tree_begin_document(struct doc_tree *t, size_t at, uint32_t line, size_t lin
 				: look_at_yaml(&look);
 }
 
+bool
+doc_tree_at_item(const struct doc_tree *t)
+{
+	return t->in_items && t->depth == 2;
+}
+
 /* What is allocated from here on belongs to the next item. */
 static void
 begin_item(struct doc_tree *t)

@@ -395,12 +395,15 @@ read_value(struct plain_reader *r, ptrdiff_t parent_indent, bool in_map)
 		r->at = behind;
 		return read_value_below(r, parent_indent, in_map);
 	}
-	if (c == '[' || c == '{')
-		return read_flow(r) && end_line(r);
-	if (!in_map && (at_dash(r) || at_key(r))) {
+	if (c != '[' && c != '{' && !in_map && (at_dash(r) || at_key(r))) {
 		r->indent = column(r);
 		return read_block(r);
 	}
+	/* An item that is given away must have ended, and here it may go on. */
+	if (doc_tree_at_item(r->tree))
+		return false;
+	if (c == '[' || c == '{')
+		return read_flow(r) && end_line(r);
 	return read_scalar(r, false) && end_line(r);
 }
 
@@ -414,6 +417,8 @@ read_list(struct plain_reader *r, ptrdiff_t indent)
 		if (!read_value(r, indent, false))
 			return false;
 	} while (r->indent == indent && at_dash(r));
+	if (r->indent > indent)
+		return false;
 	doc_tree_close(r->tree);
 	return true;
 }
@@ -427,19 +432,20 @@ read_map(struct plain_reader *r, ptrdiff_t indent)
 		if (!read_key(r, false) || !read_value(r, indent, true))
 			return false;
 	} while (r->indent == indent);
+	if (r->indent > indent)
+		return false;
 	doc_tree_close(r->tree);
 	return true;
 }
 
 /* A list or map that begins here. What follows it further left is the affair of those
- * that it is in; further right nothing can follow it. */
+ * that it is in; further right nothing can follow it: it would go on. */
 static bool
 read_block(struct plain_reader *r)
 {
 	ptrdiff_t indent = r->indent;
 
-	return (at_dash(r) ? read_list(r, indent) : read_map(r, indent)) &&
-	       r->indent <= indent;
+	return at_dash(r) ? read_list(r, indent) : read_map(r, indent);
 }
 
 static bool

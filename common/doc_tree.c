@@ -123,7 +123,7 @@ attach(struct doc_tree *t, struct doc_node *node, size_t height)
 	}
 	if (t->dry)
 		return;
-	if (t->in_items && t->depth == 2) {
+	if (doc_tree_at_item(t)) {
 		doc_tree_end_item(t, node);
 		return;
 	}

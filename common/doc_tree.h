@@ -130,6 +130,9 @@ void doc_tree_close(struct doc_tree *t);
 /* Ends a document; an empty one is dropped. */
 void doc_tree_end_document(struct doc_tree *t);
 
+/* What comes next is an item that is given away when it ends. */
+MUST_CHECK bool doc_tree_at_item(const struct doc_tree *t);
+
 /* Between doc_tree.c and doc_items.c. Whether what was opened is a list of items. */
 MUST_CHECK bool doc_tree_opens_items(const struct doc_tree *t);
 void doc_tree_begin_items(struct doc_tree *t);

@@ -221,6 +221,11 @@ static const struct {
 	"a@4:9 b@6:9 c@9:9 [0]", 0},
     {"apiVersion: v1\nkind: List\nitems:\n- &a {name: a}\n- *a\n- {<<: *a, x: y}\n",
 	"a@4:13 a@4:13 a@4:13 [0]", 0},
+    /* An item that goes on, where the plain reader would have ended it. */
+    {"apiVersion: v1\nkind: List\nitems:\n- name: a\n- name: b\n    c\n- d\n  e\n",
+	"a@4:9 b c@5:9 (a string)[0]", 0},
+    {"apiVersion: v1\nkind: List\nitems:\n- {name: a}: b\n- name: c\n",
+	"(a map)c@5:9 [0]", 1},
     /* Mistakes: what stands before them was given; each is told once. */
     {"apiVersion: v1\nkind: List\nitems:\n- name: a\n- name: [\n", "a@4:9 ", 1},
     {"apiVersion: v1\nkind: List\nitems:\n- {name: a, name: b}\n- name: c\n  d: |\n"
