@@ -279,30 +279,36 @@ gather(struct gathering *g, const struct conn_set *set, roaring_bitmap_t *bits)
 	g->items[g->count++] = (struct gathered){set, bits};
 }
 
-/* The sources that may come from one part, of every kind of families. */
+/* The sources that may come from one part, of every kind of families. Mostly they are told
+ * alike, whatever their families. */
 static void
 gather_meeting(struct conn_builder *b, struct gathering *g,
     const struct conn_receiver *d, const struct conn_part *out,
     const struct conn_value *in, const roaring_bitmap_t *bits)
 {
-	roaring_bitmap_t *sources = NULL;
+	const struct conn_set *sets[1 << CONN_FAMILIES];
+	roaring_bitmap_t *sources;
+	bool any = false, alike = true;
 
 	for (unsigned i = 0; i < b->kind_count; i++) {
-		unsigned families = b->kinds[i];
-		const struct conn_set *set =
-		    meet(b, out->value, in, families & d->families);
-
-		if (set == NULL)
-			continue;
-		if (sources == NULL)
-			sources = conn_some(roaring_bitmap_and(bits, out->bits));
-		if (roaring_bitmap_is_empty(sources))
-			break;
-		gather(g, set,
-		    conn_some(roaring_bitmap_and(sources, b->by_families[families])));
+		sets[i] = meet(b, out->value, in, b->kinds[i] & d->families);
+		any |= sets[i] != NULL;
+		alike &= sets[i] == sets[0];
 	}
-	if (sources != NULL)
-		roaring_bitmap_free(sources);
+	if (!any)
+		return;
+	sources = conn_some(roaring_bitmap_and(bits, out->bits));
+	if (alike) {
+		gather(g, sets[0], sources);
+		return;
+	}
+	for (unsigned i = 0; i < b->kind_count; i++) {
+		if (sets[i] != NULL)
+			gather(g, sets[i],
+			    conn_some(roaring_bitmap_and(
+				sources, b->by_families[b->kinds[i]])));
+	}
+	roaring_bitmap_free(sources);
 }
 
 /* A node's ways to nodes, or to what runs on their network, are nobody's business here. */

@@ -11,6 +11,7 @@
 
 struct subtree {
 	struct roaring_bitmap_s *atoms;
+	uint64_t count;
 	bool whole;      /* consists of whole atoms */
 	struct str name; /* ptr NULL: not told yet */
 	uint64_t asked;  /* the telling that it was last looked for in */
@@ -30,7 +31,7 @@ struct teller {
 	struct conn_groups *groups;
 	struct subtree *subtrees; /* by namespace */
 	struct reference references[REFERENCE_MAX];
-	size_t reference_count;
+	size_t reference_count, last_reference;
 	uint64_t clock;
 	struct str *terms;
 	size_t term_count, term_cap;
@@ -227,8 +228,9 @@ find_subtrees(struct teller *t)
 
 		if (s->atoms == NULL)
 			continue;
-		s->whole = roaring_bitmap_get_cardinality(s->atoms) > 1 &&
-			   conn_relation_parties(r, s->atoms) == members[i];
+		s->count = roaring_bitmap_get_cardinality(s->atoms);
+		s->whole =
+		    s->count > 1 && conn_relation_parties(r, s->atoms) == members[i];
 	}
 	free(members);
 }
@@ -298,9 +300,10 @@ subtree_name(struct teller *t, const struct ns *ns)
 }
 
 static bool
-is_inside(struct teller *t, struct subtree *s, const roaring_bitmap_t *bits)
+is_inside(struct teller *t, struct subtree *s, const roaring_bitmap_t *bits,
+    uint64_t bits_count)
 {
-	if (!s->whole)
+	if (!s->whole || s->count > bits_count)
 		return false;
 	if (s->asked != t->telling) {
 		s->asked = t->telling;
@@ -311,7 +314,8 @@ is_inside(struct teller *t, struct subtree *s, const roaring_bitmap_t *bits)
 
 /* The largest subtree that an atom is in and that is all in the bitmap; NULL: none. */
 static const struct ns *
-subtree_in(struct teller *t, uint32_t atom, const roaring_bitmap_t *bits)
+subtree_in(
+    struct teller *t, uint32_t atom, const roaring_bitmap_t *bits, uint64_t count)
 {
 	const struct conn_relation *r = t->groups->relation;
 	const struct workload *w = workload_of(r, r->atoms[atom]->parties[0]);
@@ -319,7 +323,7 @@ subtree_in(struct teller *t, uint32_t atom, const roaring_bitmap_t *bits)
 
 	for (const struct ns *ns = w != NULL ? w->ns : NULL; ns != NULL;
 	     ns = ns->parent) {
-		if (is_inside(t, &t->subtrees[ns->index], bits))
+		if (is_inside(t, &t->subtrees[ns->index], bits, count))
 			found = ns;
 	}
 	return found;
@@ -340,6 +344,7 @@ static void
 tell_atoms(struct teller *t, const roaring_bitmap_t *bits)
 {
 	roaring_uint32_iterator_t *it = roaring_create_iterator(bits);
+	uint64_t count = roaring_bitmap_get_cardinality(bits);
 
 	if (it == NULL)
 		base_die("out of memory");
@@ -350,7 +355,7 @@ tell_atoms(struct teller *t, const roaring_bitmap_t *bits)
 
 		if (t->told[atom] == t->telling)
 			continue;
-		ns = subtree_in(t, atom, bits);
+		ns = subtree_in(t, atom, bits, count);
 		if (ns == NULL) {
 			add_term(t, t->groups->atom_names[atom]);
 			continue;
@@ -364,33 +369,47 @@ tell_atoms(struct teller *t, const roaring_bitmap_t *bits)
 
 /* ---- sets ---- */
 
-/* The known set that differs least, if telling the difference is much less than telling
- * the set; otherwise nobody or everybody. */
+/* How many words it takes to tell a set from a reference, or UINT64_MAX if more than
+ * `most`. A difference must be much less to be worth telling. */
+static uint64_t
+cost_of(const struct teller *t, size_t ref, const roaring_bitmap_t *bits,
+    uint64_t count, uint64_t most)
+{
+	const struct reference *r = &t->references[ref];
+	uint64_t weight = ref >= REFERENCE_FIXED ? 2 : 1;
+	uint64_t more = ref >= REFERENCE_FIXED ? 1 : 0;
+	uint64_t at_least = count > r->count ? count - r->count : r->count - count;
+
+	if (weight * at_least + more > most)
+		return UINT64_MAX; /* they differ by that much in size alone */
+	return weight * roaring_bitmap_xor_cardinality(r->bits, bits) + more;
+}
+
+/* The known set that differs least; nobody or everybody if that is no worse, and of
+ * equals the first. Neighbours are alike: what the last set was told from is asked first,
+ * so that others need not be. */
 static struct reference *
 nearest(struct teller *t, const roaring_bitmap_t *bits)
 {
-	struct reference *best = &t->references[0];
 	uint64_t count = roaring_bitmap_get_cardinality(bits);
-	uint64_t least = UINT64_MAX;
+	size_t best = t->last_reference;
+	uint64_t least = cost_of(t, best, bits, count, UINT64_MAX - 1);
 
 	for (size_t i = 0; i < t->reference_count; i++) {
-		struct reference *ref = &t->references[i];
-		uint64_t weight = i >= REFERENCE_FIXED ? 2 : 1;
-		uint64_t more = i >= REFERENCE_FIXED ? 1 : 0;
-		uint64_t at_least =
-		    count > ref->count ? count - ref->count : ref->count - count;
+		uint64_t most = i < best ? least : least - 1;
 		uint64_t cost;
 
-		if (weight * at_least + more >= least)
-			continue; /* they differ by that much in size alone */
-		cost = weight * roaring_bitmap_xor_cardinality(ref->bits, bits) + more;
-		if (cost < least) {
+		if (i == t->last_reference || least == 0)
+			continue;
+		cost = cost_of(t, i, bits, count, most);
+		if (cost <= most) {
 			least = cost;
-			best = ref;
+			best = i;
 		}
 	}
-	best->used = ++t->clock;
-	return best;
+	t->last_reference = best;
+	t->references[best].used = ++t->clock;
+	return &t->references[best];
 }
 
 /* Large sets that are told from scratch are what others are told from. */

@@ -161,32 +161,41 @@ conn_world_index(struct conn_world *world)
 
 /* ---- matching ---- */
 
+/* The faces of some scopes. */
+static struct roaring_bitmap_s *
+faces_of_scopes(struct conn_world *world, const struct roaring_bitmap_s *scopes)
+{
+	size_t count = roaring_bitmap_get_cardinality(scopes), i = 0;
+	const roaring_bitmap_t **faces = xcalloc(count + 1, sizeof(roaring_bitmap_t *));
+	roaring_uint32_iterator_t *it = roaring_create_iterator(scopes);
+	roaring_bitmap_t *all;
+
+	if (it == NULL)
+		base_die("out of memory");
+	for (; it->has_value; roaring_advance_uint32_iterator(it))
+		faces[i++] = world->scopes[it->current_value].faces;
+	roaring_free_uint32_iterator(it);
+	all = roaring_bitmap_or_many(count, faces);
+	conn_bitmap_keep(world, all);
+	free(faces);
+	return all;
+}
+
 /* The faces in the namespaces that a namespaceSelector takes in. */
 static const struct roaring_bitmap_s *
 faces_by_ns_selector(struct conn_world *world, const struct selector *selector)
 {
 	struct buf key = {0};
 	struct roaring_bitmap_s *faces;
-	const struct roaring_bitmap_s *scopes;
-	roaring_uint32_iterator_t *it;
 
 	selector_add_key(&key, selector);
 	faces = map_get(&world->ns_selections, buf_str(&key));
-	if (faces != NULL) {
-		buf_free(&key);
-		return faces;
+	if (faces == NULL) {
+		faces = faces_of_scopes(
+		    world, label_index_select(world->scope_labels, selector));
+		(void)map_set(&world->ns_selections,
+		    str_dup(world->arena, buf_str(&key)), faces); /* new */
 	}
-	faces = conn_bitmap(world);
-	scopes = label_index_select(world->scope_labels, selector);
-	it = roaring_create_iterator(scopes);
-	if (it == NULL)
-		base_die("out of memory");
-	for (; it->has_value; roaring_advance_uint32_iterator(it))
-		roaring_bitmap_or_inplace(
-		    faces, world->scopes[it->current_value].faces);
-	roaring_free_uint32_iterator(it);
-	(void)map_set(
-	    &world->ns_selections, str_dup(world->arena, buf_str(&key)), faces);
 	buf_free(&key);
 	return faces;
 }

@@ -70,18 +70,33 @@ conn_relation_set(struct conn_relation *relation, struct roaring_bitmap_s *bits)
 	return set->index;
 }
 
+/* Most atoms are one party: the others' parties beyond the first are counted by the bits
+ * of their number. */
+void
+conn_relation_weigh(struct conn_relation *relation)
+{
+	for (uint32_t i = 0; i < relation->atom_count; i++) {
+		uint32_t more = relation->atoms[i]->party_count - 1;
+
+		for (unsigned bit = 0; more >> bit != 0; bit++) {
+			if (relation->weights[bit] == NULL)
+				relation->weights[bit] = conn_bitmap(relation->world);
+			if ((more >> bit & 1) != 0)
+				roaring_bitmap_add(relation->weights[bit], i);
+		}
+	}
+}
+
 size_t
 conn_relation_parties(
     const struct conn_relation *relation, const struct roaring_bitmap_s *atoms)
 {
-	roaring_uint32_iterator_t *it = roaring_create_iterator(atoms);
-	size_t count = 0;
+	uint64_t count = roaring_bitmap_get_cardinality(atoms);
 
-	if (it == NULL)
-		base_die("out of memory");
-	for (; it->has_value; roaring_advance_uint32_iterator(it))
-		count += relation->atoms[it->current_value]->party_count;
-	roaring_free_uint32_iterator(it);
+	for (unsigned bit = 0; bit < CONN_WEIGHTS && relation->weights[bit] != NULL;
+	     bit++)
+		count += roaring_bitmap_and_cardinality(atoms, relation->weights[bit])
+			 << bit;
 	return count;
 }
 
@@ -165,10 +180,15 @@ conn_world_range(
     struct conn_world *world, const struct ip_addr *first, const struct ip_addr *last)
 {
 	char from[IP_TEXT_BYTES], to[IP_TEXT_BYTES];
-	struct str text = str_from(arena_printf(world->arena, "%s-%s[External]",
-	    ip_format(first, from), ip_format(last, to)));
-	struct conn_end *end = map_get(&world->ranges, text);
+	uint8_t bounds[1 + 2 * sizeof(first->bytes)];
+	size_t bytes = ip_bytes(first->family);
+	struct str key = {(const char *)bounds, 1 + 2 * bytes};
+	struct conn_end *end;
 
+	bounds[0] = (uint8_t)first->family;
+	memcpy(bounds + 1, first->bytes, bytes);
+	memcpy(bounds + 1 + bytes, last->bytes, bytes);
+	end = map_get(&world->ranges, key);
 	if (end != NULL)
 		return end;
 	end = ARENA_NEW(world->arena, struct conn_end);
@@ -176,9 +196,10 @@ conn_world_range(
 	    .kind = CONN_END_EXTERNAL,
 	    .first = *first,
 	    .last = *last,
-	    .display = text,
+	    .display = str_from(arena_printf(world->arena, "%s-%s[External]",
+		ip_format(first, from), ip_format(last, to))),
 	};
-	(void)map_set(&world->ranges, text, end); /* new */
+	(void)map_set(&world->ranges, str_dup(world->arena, key), end); /* new */
 	return end;
 }
 
@@ -266,34 +287,45 @@ conn_relation_sort(struct conn_relation *relation)
 		    line_cmp);
 }
 
-static int
-set_cmp(const void *a, const void *b)
-{
-	const struct conn_atoms *x = *(struct conn_atoms *const *)a;
-	const struct conn_atoms *y = *(struct conn_atoms *const *)b;
-	uint32_t min_x = roaring_bitmap_minimum(x->bits);
-	uint32_t min_y = roaring_bitmap_minimum(y->bits);
-	uint64_t count_x = roaring_bitmap_get_cardinality(x->bits);
-	uint64_t count_y = roaring_bitmap_get_cardinality(y->bits);
+/* A set, and what it is sorted by. */
+struct place {
+	struct conn_atoms *set;
+	uint32_t first;
+	uint64_t count;
+};
 
-	if (min_x != min_y)
-		return min_x < min_y ? -1 : 1;
-	if (count_x != count_y)
-		return count_x < count_y ? -1 : 1;
-	return (x->index > y->index) - (x->index < y->index);
+static int
+place_cmp(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+
+	if (x->first != y->first)
+		return x->first < y->first ? -1 : 1;
+	if (x->count != y->count)
+		return x->count < y->count ? -1 : 1;
+	return (x->set->index > y->set->index) - (x->set->index < y->set->index);
 }
 
 uint32_t *
 conn_relation_number(struct conn_relation *r)
 {
 	uint32_t *number = xcalloc((size_t)r->set_count + 1, sizeof(*number));
+	struct place *places = xcalloc((size_t)r->set_count + 1, sizeof(*places));
 
+	for (uint32_t i = 0; i < r->set_count; i++)
+		places[i] = (struct place){
+		    .set = r->sets[i],
+		    .first = roaring_bitmap_minimum(r->sets[i]->bits),
+		    .count = roaring_bitmap_get_cardinality(r->sets[i]->bits),
+		};
 	if (r->set_count > 1)
-		qsort(r->sets, r->set_count, sizeof(struct conn_atoms *), set_cmp);
+		qsort(places, r->set_count, sizeof(*places), place_cmp);
 	for (uint32_t i = 0; i < r->set_count; i++) {
-		number[r->sets[i]->index] = i;
-		r->sets[i]->index = i;
+		number[places[i].set->index] = i;
+		places[i].set->index = i;
+		r->sets[i] = places[i].set;
 	}
+	free(places);
 	return number;
 }
 
@@ -424,6 +456,7 @@ conn_relation_new(struct conn_world *world, bool exact)
 	conn_owns_find(world);
 	builder_init(&b, r);
 	conn_atoms_make(&b);
+	conn_relation_weigh(r);
 	conn_atoms_find_own(&b);
 	conn_columns_prepare(&b);
 	conn_columns_build(&b);

@@ -49,12 +49,16 @@ struct conn_line {
 	const struct conn_set *set;
 };
 
+/* The bits of a number of parties. */
+#define CONN_WEIGHTS 32
+
 struct conn_relation {
 	struct conn_world *world;
 	struct arena *arena;
 	struct conn_atom **atoms;
 	uint32_t atom_count;
 	uint32_t *atom_of; /* by party; UINT32_MAX: it is in no flow */
+	struct roaring_bitmap_s *weights[CONN_WEIGHTS]; /* private */
 	struct conn_atoms **sets;
 	uint32_t set_count, set_cap;
 	struct map set_by_hash; /* private */
@@ -73,6 +77,9 @@ struct conn_relation {
 MUST_CHECK struct conn_relation *conn_relation_new(
     struct conn_world *world, bool exact);
 void conn_relation_free(struct conn_relation *relation);
+
+/* Once all atoms are made, before parties are counted. */
+void conn_relation_weigh(struct conn_relation *relation);
 
 /* The set of exactly these atoms. Takes the bitmap. */
 MUST_CHECK uint32_t conn_relation_set(

@@ -175,7 +175,7 @@ struct conn_world {
 	struct map owns_by_key; /* nodes' texts -> struct conn_own */
 	struct conn_own **owns;
 	uint32_t own_count;
-	struct map ranges;                 /* text -> struct conn_end */
+	struct map ranges;                 /* bounds -> struct conn_end */
 	struct roaring_bitmap_s **bitmaps; /* all that live as long as this */
 	size_t bitmap_count, bitmap_cap;
 };

@@ -100,6 +100,7 @@ join_atoms(struct differ *d)
 		}
 		atom->parties[atom->party_count++] = i;
 	}
+	conn_relation_weigh(joint);
 	map_fini(&known);
 }
 

@@ -68,6 +68,21 @@ selector_add_key(struct buf *out, const struct selector *selector)
 	}
 }
 
+static roaring_bitmap_t *
+some(roaring_bitmap_t *bits)
+{
+	if (bits == NULL)
+		base_die("out of memory");
+	return bits;
+}
+
+static roaring_bitmap_t *
+everything(const struct label_index *index)
+{
+	return some(index->count > 0 ? roaring_bitmap_from_range(0, index->count, 1)
+				     : roaring_bitmap_create());
+}
+
 /* ---- postings ---- */
 
 static void
@@ -83,9 +98,7 @@ posting_add(struct posting *p, uint32_t item)
 static void
 posting_seal(struct posting *p)
 {
-	p->bitmap = roaring_bitmap_of_ptr(p->count, p->items);
-	if (p->bitmap == NULL)
-		base_die("out of memory");
+	p->bitmap = some(roaring_bitmap_of_ptr(p->count, p->items));
 	free(p->items);
 	p->items = NULL;
 	p->count = p->cap = 0;
@@ -200,60 +213,59 @@ label_index_fill(struct label_index *index)
 static roaring_bitmap_t *
 union_of_values(const struct key_index *k, const struct requirement *r)
 {
-	roaring_bitmap_t *bits = roaring_bitmap_create();
+	roaring_bitmap_t *bits = NULL;
 
-	if (bits == NULL)
-		base_die("out of memory");
 	for (size_t i = 0; i < r->value_count; i++) {
 		const struct posting *p = map_get(&k->values, r->values[i]);
 
-		if (p != NULL)
+		if (p == NULL)
+			continue;
+		if (bits == NULL)
+			bits = some(roaring_bitmap_copy(p->bitmap));
+		else
 			roaring_bitmap_or_inplace(bits, p->bitmap);
 	}
-	return bits;
+	return bits != NULL ? bits : some(roaring_bitmap_create());
 }
 
-/* Keeps of `bits` what meets the requirement. */
-static void
+/* Keeps of `bits` what meets the requirement; NULL is everything. Takes and returns. */
+static roaring_bitmap_t *
 apply_requirement(
     struct label_index *index, const struct requirement *r, roaring_bitmap_t *bits)
 {
 	const struct key_index *k = map_get(&index->keys, r->key);
-	roaring_bitmap_t *values;
+	bool values = r->op == REQ_IN || r->op == REQ_NOT_IN;
+	roaring_bitmap_t *named = NULL;
+	const roaring_bitmap_t *these;
 
 	if (k == NULL || !k->filled)
 		base_die("label index: a selector was not announced");
-	switch (r->op) {
-	case REQ_EXISTS:
-		roaring_bitmap_and_inplace(bits, k->present.bitmap);
-		break;
-	case REQ_NOT_EXISTS:
-		roaring_bitmap_andnot_inplace(bits, k->present.bitmap);
-		break;
-	case REQ_IN:
-	case REQ_NOT_IN: /* an absent key is in no list */
-		values = union_of_values(k, r);
-		if (r->op == REQ_IN)
-			roaring_bitmap_and_inplace(bits, values);
-		else
-			roaring_bitmap_andnot_inplace(bits, values);
-		roaring_bitmap_free(values);
-		break;
+	if (values)
+		named = union_of_values(k, r);
+	these = values ? named : k->present.bitmap;
+	if (r->op == REQ_NOT_EXISTS || r->op == REQ_NOT_IN) {
+		/* An absent key is in no list. */
+		if (bits == NULL)
+			bits = everything(index);
+		roaring_bitmap_andnot_inplace(bits, these);
+	} else if (bits == NULL) {
+		return named != NULL ? named : some(roaring_bitmap_copy(these));
+	} else {
+		roaring_bitmap_and_inplace(bits, these);
 	}
+	if (named != NULL)
+		roaring_bitmap_free(named);
+	return bits;
 }
 
 static roaring_bitmap_t *
 evaluate(struct label_index *index, const struct selector *selector)
 {
-	roaring_bitmap_t *bits = roaring_bitmap_from_range(0, index->count, 1);
+	roaring_bitmap_t *bits = NULL;
 
-	if (bits == NULL) /* an empty range */
-		bits = roaring_bitmap_create();
-	if (bits == NULL)
-		base_die("out of memory");
 	for (size_t i = 0; selector != NULL && i < selector->count; i++)
-		apply_requirement(index, &selector->reqs[i], bits);
-	return bits;
+		bits = apply_requirement(index, &selector->reqs[i], bits);
+	return bits != NULL ? bits : everything(index);
 }
 
 const struct roaring_bitmap_s *
