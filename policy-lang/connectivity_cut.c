@@ -95,20 +95,34 @@ conn_cut_begin(struct conn_viewer *v, size_t total)
 	}
 }
 
-static bool
-move_element(uint32_t element, void *ctx)
+/* Room for as many elements as there are. */
+static void
+make_room(struct conn_viewer *v, size_t count)
 {
-	struct conn_viewer *v = ctx;
-	uint32_t old = v->part_of[element];
+	if (count <= v->elements_cap)
+		return;
+	v->elements_cap = 2 * count;
+	v->elements = xreallocarray(v->elements, v->elements_cap, sizeof(*v->elements));
+}
 
-	if (v->parts[old].serial != v->serial) {
-		uint32_t next = new_part(v, old, v->serial - 1);
+static void
+move_elements(struct conn_viewer *v, const roaring_bitmap_t *elements)
+{
+	size_t count = roaring_bitmap_get_cardinality(elements);
 
-		v->parts[old].serial = v->serial;
-		v->parts[old].next = next;
+	make_room(v, count);
+	roaring_bitmap_to_uint32_array(elements, v->elements);
+	for (size_t i = 0; i < count; i++) {
+		uint32_t *part = &v->part_of[v->elements[i]];
+
+		if (v->parts[*part].serial != v->serial) {
+			uint32_t next = new_part(v, *part, v->serial - 1);
+
+			v->parts[*part].serial = v->serial;
+			v->parts[*part].next = next;
+		}
+		*part = v->parts[*part].next;
 	}
-	v->part_of[element] = v->parts[old].next;
-	return true;
 }
 
 /* Cuts by the side's set at a place: by its members, or by those that are not in it. */
@@ -127,7 +141,7 @@ conn_cut_by(struct conn_viewer *v, uint32_t place, const roaring_bitmap_t *eleme
 		elements = others;
 	}
 	v->serial = place + 1;
-	(void)roaring_iterate(elements, move_element, v); /* never stopped */
+	move_elements(v, elements);
 	roaring_bitmap_or_inplace(v->moved, elements);
 	if (others != NULL)
 		roaring_bitmap_free(others);
@@ -143,11 +157,7 @@ void
 conn_cut_end(struct conn_viewer *v)
 {
 	v->element_count = roaring_bitmap_get_cardinality(v->moved);
-	if (v->element_count > v->elements_cap) {
-		v->elements_cap = 2 * v->element_count;
-		v->elements =
-		    xreallocarray(v->elements, v->elements_cap, sizeof(*v->elements));
-	}
+	make_room(v, v->element_count);
 	roaring_bitmap_to_uint32_array(v->moved, v->elements);
 }
 

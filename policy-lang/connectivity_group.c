@@ -303,16 +303,16 @@ static bool
 is_inside(struct teller *t, struct subtree *s, const roaring_bitmap_t *bits,
     uint64_t bits_count)
 {
-	if (!s->whole || s->count > bits_count)
-		return false;
 	if (s->asked != t->telling) {
 		s->asked = t->telling;
-		s->inside = roaring_bitmap_is_subset(s->atoms, bits);
+		s->inside =
+		    s->count <= bits_count && roaring_bitmap_is_subset(s->atoms, bits);
 	}
 	return s->inside;
 }
 
-/* The largest subtree that an atom is in and that is all in the bitmap; NULL: none. */
+/* The largest subtree that an atom is in and that is all in the bitmap; NULL: none. Where
+ * one is not, those above are not either. */
 static const struct ns *
 subtree_in(
     struct teller *t, uint32_t atom, const roaring_bitmap_t *bits, uint64_t count)
@@ -323,7 +323,11 @@ subtree_in(
 
 	for (const struct ns *ns = w != NULL ? w->ns : NULL; ns != NULL;
 	     ns = ns->parent) {
-		if (is_inside(t, &t->subtrees[ns->index], bits, count))
+		struct subtree *s = &t->subtrees[ns->index];
+
+		if (!is_inside(t, s, bits, count))
+			break;
+		if (s->whole)
 			found = ns;
 	}
 	return found;
