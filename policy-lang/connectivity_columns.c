@@ -81,21 +81,25 @@ static const struct conn_parts *
 let_in(struct conn_builder *b, const struct conn_view *view)
 {
 	struct conn_parts *parts = &b->let_in[view->index];
-	roaring_bitmap_t *rest;
+	roaring_bitmap_t *rest = NULL;
 
 	if (b->let_in_known[view->index])
 		return parts;
 	b->let_in_known[view->index] = true;
-	rest = conn_some(roaring_bitmap_copy(b->all));
+	if (!value_empty(view->rest))
+		rest = conn_some(roaring_bitmap_copy(b->all));
 	for (size_t i = 0; i < view->count; i++) {
-		roaring_bitmap_t *atoms =
-		    atoms_of_classes(b, view->exceptions[i].classes);
+		roaring_bitmap_t *atoms;
 
-		if (!value_empty(view->rest))
+		if (rest == NULL && value_empty(view->exceptions[i].value))
+			continue;
+		atoms = atoms_of_classes(b, view->exceptions[i].classes);
+		if (rest != NULL)
 			roaring_bitmap_andnot_inplace(rest, atoms);
 		parts_add(parts, view->exceptions[i].value, atoms);
 	}
-	parts_add(parts, view->rest, rest);
+	if (rest != NULL)
+		parts_add(parts, view->rest, rest);
 	return parts;
 }
 

@@ -224,27 +224,49 @@ steps_on(struct conn_viewer *v, uint32_t part)
 	return on;
 }
 
+/* What holds in whatever family, as it is in each of some: each has protocols that the
+ * others have not. */
+static const struct conn_value *
+value_in(struct conn_world *world, const struct conn_set *any, unsigned families)
+{
+	struct {
+		const struct conn_set *any;
+		uintptr_t families;
+	} which = {any, families};
+	struct str key = {(const char *)&which, sizeof(which)};
+	struct conn_value *kept = map_get(&world->values_by_set, key);
+	struct conn_value value = {0};
+
+	if (kept != NULL)
+		return kept;
+	for (unsigned f = 0; f < CONN_FAMILIES; f++) {
+		struct conn_set set = *any;
+
+		if ((families & 1u << f) == 0)
+			continue;
+		set.possible = conn_possible(conn_family_at(f));
+		set.rest &= set.possible;
+		value.sets[f] = conn_set_intern(world->pool, &set);
+	}
+	kept = conn_value_intern(world, &value);
+	(void)map_set(
+	    &world->values_by_set, str_dup(world->arena, key), kept); /* new */
+	return kept;
+}
+
 const struct conn_value *
 conn_view_judge(struct conn_viewer *v, uint32_t part, const struct endpoint *peer,
     unsigned families)
 {
-	struct conn_value value = {0};
+	const struct conn_set *any;
 	size_t on;
 
 	if (v->parts[part].value != NULL)
 		return v->parts[part].value;
 	on = steps_on(v, part);
-	for (unsigned f = 0; f < CONN_FAMILIES; f++) {
-		unsigned family = conn_family_at(f);
-
-		if ((families & 1u << f) == 0)
-			continue;
-		conn_side_walk(v->side, v->on, on,
-		    peer->kind == ENDPOINT_WORKLOAD ? peer->workload : NULL, family,
-		    &v->ports);
-		value.sets[f] =
-		    conn_side_allowed(v->side, &v->ports, family, v->world->pool);
-	}
-	v->parts[part].value = conn_value_intern(v->world, &value);
+	conn_side_walk(v->side, v->on, on,
+	    peer->kind == ENDPOINT_WORKLOAD ? peer->workload : NULL, 0, &v->ports);
+	any = conn_side_allowed(v->side, &v->ports, 0, v->scratch, v->world->pool);
+	v->parts[part].value = value_in(v->world, any, families);
 	return v->parts[part].value;
 }

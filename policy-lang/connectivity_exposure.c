@@ -218,8 +218,8 @@ judge(struct exposer *x, const uint32_t *patterns, size_t count)
 		if ((x->families & 1u << f) == 0)
 			continue;
 		conn_side_walk(x->side, x->on, on, NULL, conn_family_at(f), &walked);
-		set = conn_side_allowed(
-		    x->side, &walked, conn_family_at(f), x->world->pool);
+		set = conn_side_allowed(x->side, &walked, conn_family_at(f),
+		    x->world->arena, x->world->pool);
 		all = all == NULL ? set : conn_set_join(x->world->pool, all, set);
 	}
 	portset_fini(&walked);

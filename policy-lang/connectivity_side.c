@@ -251,14 +251,14 @@ conn_side_allows(const struct conn_side *side, uint32_t number)
 
 const struct conn_set *
 conn_side_allowed(const struct conn_side *side, const struct portset *walked,
-    unsigned family, struct conn_pool *pool)
+    unsigned family, struct arena *scratch, struct conn_pool *pool)
 {
 	struct conn_set set = {.possible = conn_possible(family)};
 
 	for (size_t p = 0; p < CONN_PROTO_COUNT; p++) {
 		const struct port_list *list = &walked->columns[conn_port_columns[p]];
 		struct port_range *out =
-		    ARENA_ARRAY(pool->arena, list->count, struct port_range);
+		    ARENA_ARRAY(scratch, list->count, struct port_range);
 		size_t count = 0;
 
 		for (size_t i = 0; i < list->count; i++) {

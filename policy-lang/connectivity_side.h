@@ -54,9 +54,10 @@ MUST_CHECK struct conn_side *conn_side_new(struct arena *arena, const struct mod
  * plus 1; beyond the last: the cluster default. */
 void conn_side_walk(const struct conn_side *side, const uint32_t *on, size_t on_count,
     const struct workload *peer, unsigned family, struct portset *out);
-/* What is allowed of a finished walk. */
+/* What is allowed of a finished walk. Borrows the scratch arena for ranges. */
 MUST_CHECK const struct conn_set *conn_side_allowed(const struct conn_side *side,
-    const struct portset *walked, unsigned family, struct conn_pool *pool);
+    const struct portset *walked, unsigned family, struct arena *scratch,
+    struct conn_pool *pool);
 /* Whether the segment with that number is allowed. */
 MUST_CHECK bool conn_side_allows(const struct conn_side *side, uint32_t number);
 

@@ -351,6 +351,7 @@ conn_world_free(struct conn_world *world)
 	map_fini(&world->cluster_faces);
 	map_fini(&world->ns_selections);
 	map_fini(&world->values);
+	map_fini(&world->values_by_set);
 	map_fini(&world->owns_by_key);
 	map_fini(&world->ranges);
 }

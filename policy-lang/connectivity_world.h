@@ -172,7 +172,8 @@ struct conn_world {
 
 	struct conn_plane planes[DIRECTION_COUNT];
 	struct map values;
-	struct map owns_by_key; /* nodes' texts -> struct conn_own */
+	struct map values_by_set; /* a set and families -> struct conn_value */
+	struct map owns_by_key;   /* nodes' texts -> struct conn_own */
 	struct conn_own **owns;
 	uint32_t own_count;
 	struct map ranges;                 /* bounds -> struct conn_end */
