@@ -123,5 +123,7 @@ MUST_CHECK bool cli_print_code(struct buf *out, const char *code);
 /* The code that is spelt most like `name`, nearer than *least, which becomes its
  * distance; NULL if there is none. */
 MUST_CHECK const char *cli_nearest_code(struct str name, unsigned *least);
+/* Appends every code, each followed by a space; for completion. */
+void cli_add_codes(struct buf *out);
 
 #endif

@@ -53,6 +53,15 @@ cli_print_code(struct buf *out, const char *code)
 	return true;
 }
 
+void
+cli_add_codes(struct buf *out)
+{
+	for (size_t i = 0; i < DIAG_CODE_COUNT; i++)
+		buf_printf(out, "%s ", diag_code_table[i].code);
+	for (size_t i = 0; i < diag_reading_count; i++)
+		buf_printf(out, "%s ", diag_reading_table[i].code);
+}
+
 static void
 nearest_in(struct str name, const struct diag_code_info *table, size_t count,
     unsigned *least, const char **best)

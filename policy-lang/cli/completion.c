@@ -16,12 +16,19 @@ is_words(const char *arg)
 	return true;
 }
 
+/* Codes of diagnostics: the shells complete the first. */
+static bool
+is_codes(const char *arg)
+{
+	return strncmp(arg, "CODE", strlen("CODE")) == 0;
+}
+
 enum completion_kind
 completion_of(const char *arg)
 {
 	static const char *const files[] = {"FILE", "PATH", "DIR"};
 
-	if (is_words(arg))
+	if (is_words(arg) || is_codes(arg))
 		return COMPLETE_WORDS;
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
 		if (strstr(arg, files[i]) != NULL)
@@ -80,6 +87,7 @@ completion_get(struct arena *arena, const struct cli_command *command, size_t i)
 {
 	const struct cli_option *o = option_at(command, i);
 	struct completion_option out = {0};
+	struct buf codes = {0};
 	char *words;
 
 	if (o == NULL && i == own_count(command))
@@ -100,6 +108,12 @@ completion_get(struct arena *arena, const struct cli_command *command, size_t i)
 	if (!out.takes_arg)
 		return out;
 	out.kind = completion_of(o->arg);
+	if (is_codes(o->arg)) {
+		cli_add_codes(&codes);
+		out.words = str_dup(arena, str_trim(buf_str(&codes))).ptr;
+		buf_free(&codes);
+		return out;
+	}
 	words = arena_strdup(arena, o->arg);
 	for (char *p = words; out.kind == COMPLETE_WORDS && *p != '\0'; p++) {
 		if (*p == '|')

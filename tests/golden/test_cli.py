@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -420,8 +421,69 @@ def test_check_speaks_text_to_standard_error_and_machines_to_standard_output(tmp
     assert json.loads(rf.run("check", "-o", "json", "-", stdin=CLEAN).stdout) == []
 
 
-# ---- the command line
+LINTS = """apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: a, namespace: x}
+spec: {podSelector: {matchLabels: {app: nobody}}, policyTypes: [Ingress]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: p, namespace: x, labels: {app: p}}
+"""
+UNFILTERED = {"isolates-wholly", "selects-nothing", "unselected-workloads"}
 
+
+@pytest.mark.parametrize("options, told, strict", [
+    ([], UNFILTERED, 1),
+    (["--severity", "note"], UNFILTERED, 1),
+    (["--severity", "warning"], {"selects-nothing"}, 1),
+    (["--severity", "error"], set(), 0),
+    (["--select", "selects-nothing"], {"selects-nothing"}, 1),
+    (["--select", "isolates-wholly,unselected-workloads"],
+     {"isolates-wholly", "unselected-workloads"}, 0),
+    (["--select", "isolates-wholly", "--select", "selects-nothing"],
+     {"isolates-wholly", "selects-nothing"}, 1),
+    (["--select", "unknown-field"], set(), 0),
+    (["--ignore", "selects-nothing"], UNFILTERED - {"selects-nothing"}, 0),
+    (["--ignore", "selects-nothing, isolates-wholly", "--severity", "note"],
+     {"unselected-workloads"}, 0),
+    (["--select", "selects-nothing", "--ignore", "selects-nothing"], set(), 0),
+])
+def test_check_tells_what_is_asked_for(options, told, strict):
+    done = rf.run("check", "--strict", "-o", "json", *options, "-", stdin=LINTS)
+    assert {d["code"] for d in json.loads(done.stdout)} == told
+    assert done.returncode == strict
+    counted = {word: int(number) for number, word in re.findall(r"(\d+) (\w+)", done.stderr)}
+    assert sum(counted.values()) == len(json.loads(done.stdout)), done.stderr
+
+
+def test_check_tells_errors_whatever_is_asked_for():
+    text = LINTS.replace("policyTypes: [Ingress]", "sepc: {}")
+    for options in (["--select", "selects-nothing"], ["--severity", "error"],
+                    ["--ignore", "selects-nothing"]):
+        done = rf.run("check", *options, "-", stdin=text)
+        assert done.returncode == 2 and "[unknown-field]" in done.stderr
+    # One that is a warning until the server's judgement is asked for.
+    odd = (HERE / "check" / "odd-name.yaml").read_text()
+    done = rf.run("check", "--strict", "--ignore", "odd-name", "-", stdin=odd)
+    assert done.returncode == 2 and "[odd-name]" in done.stderr
+    done = rf.run("check", "--ignore", "odd-name", "-", stdin=odd)
+    assert done.returncode == 0 and "odd-name" not in done.stderr
+
+
+@pytest.mark.parametrize("options, message", [
+    (["--ignore", "unknown-field"], "errors cannot be silenced"),
+    (["--ignore", "no-ownr"], 'there is no code "no-ownr" (did you mean no-owner?)'),
+    (["--select", ""], 'there is no code ""'),
+    (["--select", "no-owner,"], 'there is no code ""'),
+    (["--severity", "fatal"], "error or warning or note"),
+])
+def test_check_refuses_codes_that_there_are_not(options, message):
+    done = rf.run("check", *options, "-", stdin=LINTS)
+    assert done.returncode == 2 and message in done.stderr
+
+
+# ---- the command line
 
 USAGE = [
     (["lst"], 'did you mean "list"?'),

@@ -171,6 +171,8 @@ def test_commands_options_values_and_files(shell):
     assert any("allow" in word for word in shell.complete("ringfence can --cluster-default=al"))
     assert any("policy-one.yaml" in word for word in shell.complete("ringfence check pol"))
     assert any("questions.txt" in word for word in shell.complete("ringfence can --batch que"))
+    assert shell.complete("ringfence check --select sha") >= {"shadowed-rule", "shared-address"}
+    assert shell.complete("ringfence check --severity ") >= {"error", "warning", "note"}
     assert shell.complete("ringfence schema ") >= {"Policy", "Workload", "Quota"}
     assert shell.complete("ringfence completion ") >= {"bash", "zsh", "fish"}
     assert shell.complete("ringfence help ") >= {"check", "list"}
