@@ -179,20 +179,6 @@ is_in_place(const struct workload_match *match, const struct workload *w)
 	       str_eq(match->service_account, w->service_account);
 }
 
-static const struct rule_list *
-rules_of(const struct policy *policy, enum phase phase, enum direction dir)
-{
-	switch (phase) {
-	case PHASE_MANDATORY:
-		return &policy->mandatory[dir];
-	case PHASE_ALLOW:
-		return &policy->allow[dir];
-	case PHASE_DEFAULT:
-		break;
-	}
-	return &policy->defaults[dir];
-}
-
 static bool
 names_port(const struct rule *rule)
 {
@@ -242,8 +228,8 @@ use_policy(struct builder *b, const struct policy *policy)
 		for (unsigned phase = PHASE_MANDATORY; phase <= PHASE_DEFAULT;
 		     phase++) {
 			used->first[d][phase] = (uint32_t)s->rule_count;
-			use_rules(
-			    s, rules_of(policy, (enum phase)phase, (enum direction)d));
+			use_rules(s,
+			    policy_rules(policy, (enum phase)phase, (enum direction)d));
 		}
 		if (policy->isolates[d])
 			chains_add(b->c, &(struct verdict_number){
@@ -400,7 +386,7 @@ static void
 list_rules(struct list *l, const struct used_policy *used, enum phase phase)
 {
 	uint32_t first = used->first[l->side->dir][phase];
-	size_t count = rules_of(used->policy, phase, l->side->dir)->count;
+	size_t count = policy_rules(used->policy, phase, l->side->dir)->count;
 
 	for (uint32_t i = first; i < first + count && !l->final; i++) {
 		struct used_rule *rule = &l->side->rules[i];

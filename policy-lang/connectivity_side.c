@@ -26,20 +26,6 @@ conn_possible(unsigned family)
 
 /* ---- laying the steps ---- */
 
-static const struct rule_list *
-list_of(const struct policy *policy, enum phase phase, enum direction dir)
-{
-	switch (phase) {
-	case PHASE_MANDATORY:
-		return &policy->mandatory[dir];
-	case PHASE_ALLOW:
-		return &policy->allow[dir];
-	case PHASE_DEFAULT:
-		break;
-	}
-	return &policy->defaults[dir];
-}
-
 static void
 add_step(struct conn_side *side, const struct rule *rule, const struct policy *policy,
     uint32_t level)
@@ -58,7 +44,7 @@ static void
 add_rules(struct conn_side *side, const struct policy *policy, enum phase phase,
     uint32_t level)
 {
-	const struct rule_list *list = list_of(policy, phase, side->dir);
+	const struct rule_list *list = policy_rules(policy, phase, side->dir);
 
 	for (size_t i = 0; i < list->count; i++)
 		add_step(side, &list->rules[i], policy, level);

@@ -227,20 +227,6 @@ applies(const struct walker *k, const struct policy *policy)
 			       : policy_applies(policy, k->subject);
 }
 
-static const struct rule_list *
-phase_rules(const struct policy *policy, enum phase phase, enum direction dir)
-{
-	switch (phase) {
-	case PHASE_MANDATORY:
-		return &policy->mandatory[dir];
-	case PHASE_ALLOW:
-		return &policy->allow[dir];
-	case PHASE_DEFAULT:
-		break;
-	}
-	return &policy->defaults[dir];
-}
-
 static bool
 rule_is_gone(const struct walker *k, const struct rule *rule)
 {
@@ -258,7 +244,7 @@ isolation_is_gone(const struct walker *k, const struct policy *policy)
 static const struct rule *
 match_in_policy(const struct walker *k, const struct policy *policy, enum phase phase)
 {
-	const struct rule_list *list = phase_rules(policy, phase, k->dir);
+	const struct rule_list *list = policy_rules(policy, phase, k->dir);
 
 	for (size_t i = 0; i < list->count; i++) {
 		if (rule_matches(&list->rules[i], k->flow, k->peer) &&
@@ -313,7 +299,7 @@ visit_ordered(struct walker *k, const struct ns *level, enum phase phase)
 	for (size_t i = 0; i < here.count && rule == NULL; i++) {
 		const struct policy *policy = here.policies[i];
 
-		if (phase_rules(policy, phase, k->dir)->count == 0 ||
+		if (policy_rules(policy, phase, k->dir)->count == 0 ||
 		    !applies(k, policy))
 			continue;
 		any_rule = true;

@@ -26,23 +26,11 @@ struct listing {
 	bool isolated;
 };
 
-static const struct rule_list *
-rules_at(const struct policy *p, enum phase phase, enum direction dir)
-{
-	const struct rule_list *const lists[] = {
-	    [PHASE_MANDATORY] = &p->mandatory[dir],
-	    [PHASE_ALLOW] = &p->allow[dir],
-	    [PHASE_DEFAULT] = &p->defaults[dir],
-	};
-
-	return lists[phase];
-}
-
 static bool
 has_say(const struct listing *l, const struct policy *p, enum phase phase)
 {
 	bool says = phase == PHASE_ALLOW ? p->isolates[l->dir]
-					 : rules_at(p, phase, l->dir)->count > 0;
+					 : policy_rules(p, phase, l->dir)->count > 0;
 
 	return says && policy_applies(p, l->w);
 }
@@ -119,7 +107,7 @@ text_stop(struct listing *l, const struct stop *stop)
 static void
 text_policy(struct listing *l, const struct stop *stop, const struct policy *policy)
 {
-	const struct rule_list *rules = rules_at(policy, stop->phase, l->dir);
+	const struct rule_list *rules = policy_rules(policy, stop->phase, l->dir);
 
 	buf_printf(l->out, "     %s (%s)\n", policy_title(l->arena, policy),
 	    loc_text(l->arena, policy->loc));
@@ -234,7 +222,7 @@ json_stop(struct listing *l, const struct stop *stop)
 static void
 json_policy(struct listing *l, const struct stop *stop, const struct policy *policy)
 {
-	const struct rule_list *rules = rules_at(policy, stop->phase, l->dir);
+	const struct rule_list *rules = policy_rules(policy, stop->phase, l->dir);
 	struct buf words = {0};
 
 	buf_add_cstr(l->out, l->policies > 0 ? ",\n    {" : "\n    {");

@@ -84,20 +84,6 @@ lint_rule_name(struct lint *lint, const struct rule *rule)
 	return arena_printf(lint->arena, "rule %u of %s", rule->index + 1, policy);
 }
 
-const struct rule_list *
-lint_rules_of(const struct policy *p, enum phase phase, enum direction dir)
-{
-	switch (phase) {
-	case PHASE_MANDATORY:
-		return &p->mandatory[dir];
-	case PHASE_ALLOW:
-		return &p->allow[dir];
-	case PHASE_DEFAULT:
-		break;
-	}
-	return &p->defaults[dir];
-}
-
 void
 lint_each_rule(
     struct lint *lint, void (*each)(struct lint *lint, const struct rule *rule))
@@ -108,7 +94,7 @@ lint_each_rule(
 		for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 			for (unsigned ph = PHASE_MANDATORY; ph <= PHASE_DEFAULT; ph++) {
 				const struct rule_list *list =
-				    lint_rules_of(p, (enum phase)ph, (enum direction)d);
+				    policy_rules(p, (enum phase)ph, (enum direction)d);
 
 				for (size_t j = 0; j < list->count; j++)
 					each(lint, &list->rules[j]);

@@ -61,8 +61,6 @@ MUST_CHECK const char *lint_policy_name(struct lint *lint, const struct policy *
 /* Calls `each` for every rule of the model. */
 void lint_each_rule(
     struct lint *lint, void (*each)(struct lint *lint, const struct rule *rule));
-MUST_CHECK const struct rule_list *lint_rules_of(
-    const struct policy *p, enum phase phase, enum direction dir);
 /* The first workload of a set; NULL if it is empty. */
 MUST_CHECK const struct workload *lint_first_of(
     const struct lint *lint, const struct roaring_bitmap_s *bits);

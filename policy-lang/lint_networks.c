@@ -259,7 +259,7 @@ lint_networks(struct lint *lint)
 	for (size_t i = 0; i < lint->m->policy_count; i++) {
 		for (unsigned k = 0; k < DIRECTION_COUNT * 3; k++) {
 			const struct rule_list *list =
-			    lint_rules_of(lint->m->policies[i], (enum phase)(k / 2),
+			    policy_rules(lint->m->policies[i], (enum phase)(k / 2),
 				(enum direction)(k % 2));
 
 			for (size_t j = 0; j < list->count; j++) {

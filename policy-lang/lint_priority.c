@@ -244,7 +244,7 @@ say_same_priority(struct lint *lint, const struct policy *a, const struct policy
 static void
 add_rules(struct group *g, const struct policy *p, enum phase phase, enum direction dir)
 {
-	const struct rule_list *list = lint_rules_of(p, phase, dir);
+	const struct rule_list *list = policy_rules(p, phase, dir);
 
 	for (size_t i = 0; i < list->count; i++) {
 		size_t first = g->boxes.count;
@@ -361,7 +361,7 @@ compare_group(struct lint *lint, struct policy *const *policies, size_t count,
 		unsigned conflicts = lint->said[CODE_PRIORITY_CONFLICT];
 		size_t first = box;
 
-		if (lint_rules_of(policies[i], phase, dir)->count == 0)
+		if (policy_rules(policies[i], phase, dir)->count == 0)
 			continue;
 		while (box < g.boxes.count && g.rules[box]->policy == policies[i])
 			box++;

@@ -132,7 +132,7 @@ add_list(
 				add_blocks(f, p, NULL, list);
 			continue;
 		}
-		rules = lint_rules_of(p, phases[kind], dir);
+		rules = policy_rules(p, phases[kind], dir);
 		for (size_t j = 0; j < rules->count; j++)
 			add_blocks(f, p, &rules->rules[j], list);
 	}

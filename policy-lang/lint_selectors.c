@@ -222,7 +222,7 @@ lint_policy(struct asker *a, const struct policy *p)
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 		for (unsigned ph = PHASE_MANDATORY; ph <= PHASE_DEFAULT; ph++) {
 			const struct rule_list *list =
-			    lint_rules_of(p, (enum phase)ph, (enum direction)d);
+			    policy_rules(p, (enum phase)ph, (enum direction)d);
 
 			for (size_t i = 0; i < list->count; i++) {
 				const struct rule *rule = &list->rules[i];

@@ -162,7 +162,7 @@ lint_tenants(struct lint *lint, struct lint_classes *classes)
 
 	for (size_t i = 0; has_tree(lint->m) && i < lint->m->policy_count; i++) {
 		for (unsigned ph = PHASE_MANDATORY; ph <= PHASE_DEFAULT; ph++) {
-			const struct rule_list *list = lint_rules_of(
+			const struct rule_list *list = policy_rules(
 			    lint->m->policies[i], (enum phase)ph, DIR_INGRESS);
 
 			for (size_t j = 0; j < list->count; j++) {

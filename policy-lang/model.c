@@ -249,6 +249,20 @@ action_name(enum action a)
 	return names[a];
 }
 
+const struct rule_list *
+policy_rules(const struct policy *p, enum phase phase, enum direction dir)
+{
+	switch (phase) {
+	case PHASE_MANDATORY:
+		return &p->mandatory[dir];
+	case PHASE_ALLOW:
+		return &p->allow[dir];
+	case PHASE_DEFAULT:
+		break;
+	}
+	return &p->defaults[dir];
+}
+
 const char *
 policy_kind_name(enum policy_kind k)
 {

@@ -599,6 +599,9 @@ MUST_CHECK const char *direction_name(enum direction d); /* "ingress", "egress" 
 MUST_CHECK const char *phase_name(enum phase p); /* "mandatory", "allow", "default" */
 MUST_CHECK const char *action_name(enum action a);
 MUST_CHECK const char *policy_kind_name(enum policy_kind k); /* "NetworkPolicy", ... */
+/* The rules of a policy that the walk asks in a phase and direction. */
+MUST_CHECK const struct rule_list *policy_rules(
+    const struct policy *p, enum phase phase, enum direction dir);
 /* "tcp", "udp", "sctp", "icmp", "icmpv6", "any", else the number; `out` >= 8 bytes. */
 const char *proto_name(uint8_t proto, char *out);
 /* True for tcp, udp and sctp. */
