@@ -15,6 +15,7 @@ struct exposer {
 	bool *step_always; /* by step: it speaks of everyone */
 	bool all_allow;
 	size_t line_cap;
+	size_t combined; /* combinations seen */
 	uint32_t *on;
 	bool *applies; /* by pattern */
 };
@@ -362,17 +363,22 @@ add_line(struct exposer *x, const uint32_t *patterns, size_t count)
 	out->lines[out->line_count++] = line;
 }
 
-/* Adds the lines of `size` patterns that begin with those chosen. */
+/* Counts the combinations of `size` patterns that begin with those chosen, up to more
+ * than EXPOSURE_JUDGED; or adds their lines. */
 static void
-combine(struct exposer *x, uint32_t *chosen, size_t count, size_t size)
+combine(struct exposer *x, uint32_t *chosen, size_t count, size_t size, bool add)
 {
 	uint32_t from = count > 0 ? chosen[count - 1] + 1 : 0;
 
 	if (count == size) {
-		add_line(x, chosen, count);
+		if (add)
+			add_line(x, chosen, count);
+		x->combined++;
 		return;
 	}
-	for (uint32_t i = from; i < x->out->pattern_count; i++) {
+	for (uint32_t i = from;
+	     i < x->out->pattern_count && (add || x->combined <= EXPOSURE_JUDGED);
+	     i++) {
 		bool agree = true;
 
 		for (size_t j = 0; j < count && agree; j++)
@@ -381,24 +387,44 @@ combine(struct exposer *x, uint32_t *chosen, size_t count, size_t size)
 		if (!agree)
 			continue;
 		chosen[count] = i;
-		combine(x, chosen, count + 1, size);
+		combine(x, chosen, count + 1, size, add);
 	}
 }
 
+/* How many combinations of so many patterns there are. */
+static size_t
+count_combinations(struct exposer *x, size_t size)
+{
+	uint32_t chosen[EXPOSURE_COMBINED + 1];
+
+	x->combined = 0;
+	combine(x, chosen, 0, size, false);
+	return x->combined;
+}
+
+/*
+ * By rising size, until there are none: most patterns ask for different values of the
+ * same label, and few of them ever apply together.
+ */
 static void
 find_lines(struct exposer *x)
 {
 	uint32_t chosen[EXPOSURE_COMBINED];
-	size_t count = x->out->pattern_count, most = count;
+	size_t left = EXPOSURE_JUDGED;
 
-	x->out->exact = x->all_allow || count <= EXPOSURE_COMBINED;
-	if (count > EXPOSURE_COMBINED)
-		most = count <= EXPOSURE_PAIRED ? 2 : 1;
 	/* Where all rules allow, what several patterns allow just adds up. */
-	if (x->all_allow && most > 1)
-		most = 1;
-	for (size_t size = 0; size <= most; size++)
-		combine(x, chosen, 0, size);
+	x->out->exact = x->all_allow;
+	for (size_t size = 0; size < 2; size++)
+		combine(x, chosen, 0, size, true);
+	for (size_t size = 2; !x->out->exact; size++) {
+		size_t there = count_combinations(x, size);
+
+		x->out->exact = there == 0;
+		if (there == 0 || there > left || size > EXPOSURE_COMBINED)
+			return;
+		left -= there;
+		combine(x, chosen, 0, size, true);
+	}
 }
 
 static const struct conn_exposure *

@@ -10,10 +10,10 @@
 
 #include "policy-lang/connectivity_world.h"
 
-/* Beyond so many patterns their combinations are looked at in twos; beyond the second
- * limit not at all. */
+/* Patterns that can apply to one workload together are combined, up to so many of them,
+ * and as long as there are no more combinations than that. */
 #define EXPOSURE_COMBINED 8
-#define EXPOSURE_PAIRED   48
+#define EXPOSURE_JUDGED   2000
 
 struct conn_exposure_line {
 	uint32_t patterns[EXPOSURE_COMBINED]; /* all apply; rising */

@@ -337,3 +337,39 @@ def test_diff_refuses_input_with_errors(tmp_path):
         done = run("diff", *args)
         assert (done.returncode, done.stdout) == (2, "") and "bad.yaml" in done.stderr
     assert run("diff", WORLD).returncode == 2
+
+
+def exposure_of(selectors):
+    """What a workload offers those who come, of whom each selector has a port denied."""
+    rules = [f"{{action: deny, from: [{{workloads: {{matchLabels: {s}}}}}], ports: [{i + 1}/tcp]}}"
+             for i, s in enumerate(selectors)]
+    text = ("apiVersion: ringfence.dev/v1alpha1\nkind: Policy\n"
+            "metadata: {name: p, namespace: /}\nspec: {default: {ingress: ["
+            + ", ".join([*rules, "{action: allow}"]) + "]}}\n---\n"
+            "apiVersion: ringfence.dev/v1alpha1\nkind: Workload\n"
+            "metadata: {name: w, namespace: /}\nspec: {}\n")
+    done = rf.run("list", "--exposure", "-o", "json", "-", stdin=text)
+    assert done.returncode == 0, done.stderr
+    return [line for line in json.loads(done.stdout) if line["direction"] == "ingress"]
+
+
+def test_exposure_is_exact_however_many_peers_exclude_each_other():
+    lines = exposure_of([f"{{app: a{i}}}" for i in range(40)])
+    assert all(line["exact"] for line in lines)
+    assert len(lines) == 41 and max(len(line["peer"]) for line in lines) == 1
+
+
+def test_exposure_is_exact_for_peers_that_one_workload_can_be_at_once():
+    lines = exposure_of([f"{{app: a{i}}}" for i in range(10)] + ["{tier: x}", "{env: z}"])
+    assert all(line["exact"] for line in lines)
+    # None, each, and of the three labels any two or three.
+    assert len(lines) == 1 + 12 + (10 + 10 + 1) + 10
+    (both,) = [line for line in lines if len(line["peer"]) == 2
+               and "tier=x" in str(line["peer"]) and "env=z" in str(line["peer"])]
+    assert "11" not in both["conn"].replace("-", " ").replace(",", " ").split()
+    assert not both["conn"].startswith("All")
+
+
+def test_exposure_says_when_it_is_not_exact():
+    lines = exposure_of([f"{{k{i}: a}}" for i in range(12)])
+    assert not any(line["exact"] for line in lines)
