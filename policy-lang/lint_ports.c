@@ -30,6 +30,23 @@ nearest_name(struct lint *lint, struct str name)
 	return vocabulary_nearest(&lint->port_names, name);
 }
 
+/* The names that one of those has that the rule speaks of. */
+static void
+note_names(struct lint *lint, struct diag *d, const struct workload *w)
+{
+	struct buf names = {0};
+
+	for (size_t i = 0; w != NULL && i < w->port_count; i++) {
+		if (w->ports[i].name.len > 0)
+			buf_printf(&names, "%s\"%.*s\"", names.len > 0 ? ", " : "",
+			    STR_ARG(w->ports[i].name));
+	}
+	if (names.len > 0)
+		lint_note(lint, d, w->loc, "%.*s has ports named %s",
+		    STR_ARG(w->display), names.data);
+	buf_free(&names);
+}
+
 static void
 say_unknown(struct lint *lint, const struct rule *rule, const struct port_match *port,
     const struct roaring_bitmap_s *ends)
@@ -49,6 +66,8 @@ say_unknown(struct lint *lint, const struct rule *rule, const struct port_match 
 		near = nearest_name(lint, port->name);
 		if (near.ptr != NULL)
 			lint_hint(lint, d, "did you mean \"%.*s\"?", STR_ARG(near));
+		else
+			note_names(lint, d, lint_first_of(lint, ends));
 		return;
 	}
 	if (roaring_bitmap_intersect(anywhere, ends)) {

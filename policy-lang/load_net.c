@@ -226,6 +226,13 @@ load_native_port(struct loader *l, const struct doc_node *node, struct port_matc
 		diag_hint(l->diags, d, "write %.*s/tcp", STR_ARG(node->text));
 		return false;
 	}
+	if (node->kind == DOC_MAP) {
+		d = diag_say(l->diags, CODE_WRONG_TYPE, node->loc,
+		    "a port must be a string, not a map");
+		diag_hint(
+		    l->diags, d, "write 443/tcp, 8000-8080/tcp, or a port's name");
+		return false;
+	}
 	if (!schema_type(l->diags, node, "a port", TYPE_STRING))
 		return false;
 	out->hi = UINT16_MAX;

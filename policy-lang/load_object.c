@@ -292,6 +292,7 @@ read_namespace(struct loader *l, const struct load_object *o,
     const struct doc_node *node, enum meta_scope scope, struct meta *out)
 {
 	bool absent = node == NULL || node->text.len == 0;
+	struct diag *d;
 
 	if (!absent)
 		out->ns_loc = node->loc;
@@ -321,8 +322,10 @@ read_namespace(struct loader *l, const struct load_object *o,
 	}
 	if (name_is_label(out->ns))
 		return true;
-	diag_say(l->diags, CODE_BAD_NAME, out->ns_loc, "a namespace's name must be %s",
-	    NAME_LABEL_RULE);
+	d = diag_say(l->diags, CODE_BAD_NAME, out->ns_loc,
+	    "a namespace's name must be %s", NAME_LABEL_RULE);
+	if (scope == META_PLACED && str_find(out->ns, '/', 0) != out->ns.len)
+		diag_hint(l->diags, d, "a path begins with /");
 	out->ns = (struct str){0};
 	return false;
 }
@@ -383,7 +386,12 @@ bool
 load_top(
     struct loader *l, const struct load_object *o, const struct doc_node **out_spec)
 {
-	const struct schema schema = SCHEMA(o->kind->kind, top_fields);
+	const struct schema schema = {
+	    .what = o->kind->kind,
+	    .fields = top_fields,
+	    .count = ARRAY_LEN(top_fields),
+	    .advice = "what belongs to spec is indented below it",
+	};
 	const struct doc_node *v[ARRAY_LEN(top_fields)];
 	bool ok = schema_read(l->diags, &schema, o->doc, v);
 	*out_spec = v[TOP_SPEC];

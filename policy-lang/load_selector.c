@@ -185,8 +185,13 @@ static const struct schema_value selector_values[] = {
 	.each =
 	    &(const struct schema_value){.types = TYPE_MAP, .map = &expression_schema}},
 };
-const struct schema load_selector_schema =
-    SCHEMA_TOLD("a label selector", selector_fields, selector_values);
+const struct schema load_selector_schema = {
+    .what = "a label selector",
+    .fields = selector_fields,
+    .count = ARRAY_LEN(selector_fields),
+    .values = SCHEMA_EACH(selector_fields, selector_values),
+    .advice = "labels stand in matchLabels: { KEY: VALUE }",
+};
 
 static int
 compare_requirements(const void *a, const void *b)

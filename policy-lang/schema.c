@@ -38,6 +38,10 @@ schema_wrong_type(struct diag_list *diags, const struct doc_node *node,
 	    (node->kind == DOC_INT || node->kind == DOC_FLOAT ||
 		node->kind == DOC_BOOL))
 		diag_hint(diags, d, "write \"%.*s\"", STR_ARG(node->text));
+	else if (types == TYPE_LIST)
+		diag_hint(diags, d,
+		    "one item is written [ ... ], or on a line that begins with \"- "
+		    "\"");
 	buf_free(&expected);
 	return false;
 }
@@ -124,6 +128,8 @@ report_unknown(struct diag_list *diags, const struct schema *schema,
 	nearest = schema_nearest(key->text, names, count);
 	if (nearest != NULL)
 		diag_hint(diags, d, "did you mean \"%s\"?", nearest);
+	else if (schema->advice != NULL)
+		diag_hint(diags, d, "%s", schema->advice);
 	return nearest;
 }
 

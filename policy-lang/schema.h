@@ -82,8 +82,9 @@ struct schema_rule {
 struct schema {
 	const char *what; /* "an ipBlock", for messages */
 	const struct schema_field *fields;
-	size_t count; /* at most SCHEMA_FIELDS_MAX */
-	bool open;    /* has further fields, which are nobody's business here */
+	size_t count;       /* at most SCHEMA_FIELDS_MAX */
+	bool open;          /* has further fields, which are nobody's business here */
+	const char *advice; /* on fields that are like none of its own; or NULL */
 	/* Native documents: of each field, in the order of `fields`, which is also the
 	 * order in which they are written; NULL otherwise. */
 	const struct schema_value *values;

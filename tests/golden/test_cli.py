@@ -483,6 +483,44 @@ def test_check_refuses_codes_that_there_are_not(options, message):
     assert done.returncode == 2 and message in done.stderr
 
 
+# ---- mistakes of those who write their first policy
+
+FIRST = """apiVersion: ringfence.dev/v1alpha1
+kind: Policy
+metadata: { name: dev-reads-db, namespace: / }
+spec:
+  workloads: { matchLabels: { app: db } }
+  allow:
+    ingress:
+      - { name: from-dev, from: [{ namespace: /dev }], ports: [pg] }
+---
+apiVersion: ringfence.dev/v1alpha1
+kind: Workload
+metadata: { name: db, namespace: /, labels: { app: db } }
+spec: { ports: [{ name: pg, port: 5432, protocol: tcp }] }
+"""
+
+
+@pytest.mark.parametrize("right, wrong, advice", [
+    ("{ matchLabels: { app: db } }\n  a", "{ app: db }\n  a", "labels stand in matchLabels"),
+    ("workloads:", "podSelector:", 'native policies say "workloads"'),
+    ("  allow:", "allow:", "what belongs to spec is indented below it"),
+    ("[pg]", "[5432]", "write 5432/tcp"),
+    ("[pg]", "[{ port: 5432, protocol: TCP }]", "write 443/tcp, 8000-8080/tcp, or a port's name"),
+    ("[pg]", "[postgresql]", '/db[Workload] has ports named "pg"'),
+    ("[pg]", "pg", 'one item is written [ ... ], or on a line that begins with "- "'),
+    ("[{ namespace: /dev }]", "{ namespace: /dev }", "one item is written [ ... ]"),
+    ("namespace: / }", "namespace: acme/shop }", "a path begins with /"),
+    ("kind: Policy", "kind: policy", "did you mean Policy?"),
+    ("ingress:", "ingres:", 'did you mean "ingress"?'),
+    ("from: [", "to: [", 'an ingress rule has "from"'),
+])
+def test_a_mistake_is_answered_with_what_to_write(right, wrong, advice):
+    assert right in FIRST
+    done = rf.run("check", "-", stdin=FIRST.replace(right, wrong, 1))
+    assert advice in done.stderr
+
+
 # ---- the command line
 
 USAGE = [
