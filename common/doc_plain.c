@@ -6,6 +6,7 @@
  * error) it leaves to the full reader, which then reads that document from its beginning.
  * All functions that return bool return false for that.
  */
+#include <endian.h>
 #include <string.h>
 
 #include "common/doc_tree.h"
@@ -199,10 +200,38 @@ read_quoted(struct plain_reader *r)
 	(UINT64_C(1) << '\n' | UINT64_C(1) << '\r' | UINT64_C(1) << '\t' |             \
 	    UINT64_C(1) << '#' | UINT64_C(1) << ':')
 
+/* Sixteen bytes that are compared at once, by whatever the processor has for it. */
+typedef uint8_t byte_vector __attribute__((vector_size(16)));
+
+/* The first stop among the sixteen bytes there; 16: none. */
+static size_t
+first_block_stop(const char *at)
+{
+	byte_vector bytes;
+	uint64_t halves[2];
+
+	memcpy(&bytes, at, sizeof(bytes));
+	bytes = (byte_vector)((bytes == '\n') | (bytes == '\r') | (bytes == '\t') |
+			      (bytes == '#') | (bytes == ':'));
+	memcpy(halves, &bytes, sizeof(halves));
+	for (size_t i = 0; i < 2; i++) {
+		if (halves[i] != 0)
+			return 8 * i + (size_t)__builtin_ctzll(le64toh(halves[i])) / 8;
+	}
+	return sizeof(bytes);
+}
+
 /* The first place at or after `i` with one of them, or the end of the text. */
 static size_t
 find_block_stop(const struct plain_reader *r, size_t i)
 {
+	while (r->text.len - i >= sizeof(byte_vector)) {
+		size_t stop = first_block_stop(r->text.ptr + i);
+
+		i += stop;
+		if (stop < sizeof(byte_vector))
+			return i;
+	}
 	for (; i < r->text.len; i++) {
 		unsigned char c = (unsigned char)r->text.ptr[i];
 

@@ -171,7 +171,8 @@ parse_magnitude(struct str digits, uint64_t *out_value)
 
 		if (digit >= base)
 			return MAGNITUDE_SYNTAX;
-		if (value > (UINT64_MAX - digit) / base)
+		/* A division is asked for only where it may matter. */
+		if (value >= UINT64_MAX / 16 && value > (UINT64_MAX - digit) / base)
 			result = MAGNITUDE_RANGE;
 		else
 			value = value * base + digit;
