@@ -327,6 +327,40 @@ START_TEST(plain_and_full_reader_agree_on_golden_files)
 }
 END_TEST
 
+/* What ends a scalar, or may seem to: the reader looks for it by many bytes at once. */
+static const char *const stops[] = {
+    "\n",
+    "\r\n",
+    ": d\n",
+    ":\n",
+    ":d\n",
+    "#d\n",
+    " # d\n",
+    "\td\n",
+    ":",
+    "",
+};
+
+START_TEST(scalar_ends_at_its_stop_when_it_has_any_length)
+{
+	for (unsigned len = 1; len < 50; len++) {
+		for (unsigned more = 0; more < 2; more++) {
+			struct buf text = {0};
+
+			buf_add_cstr(&text, "k: {}\na: ");
+			for (unsigned i = 0; i < len; i++)
+				buf_add_char(&text, (char)('a' + i % 26));
+			buf_add_cstr(&text, stops[_i]);
+			if (more != 0)
+				buf_add_cstr(&text, "b: as long as what is looked at "
+						    "at once, and more\n");
+			ck_agree(buf_str(&text));
+			buf_free(&text);
+		}
+	}
+}
+END_TEST
+
 static Suite *
 make_suite(void)
 {
@@ -335,6 +369,8 @@ make_suite(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, plain_and_full_reader_agree, 0, ARRAY_LEN(edges));
+	tcase_add_loop_test(
+	    tc, scalar_ends_at_its_stop_when_it_has_any_length, 0, ARRAY_LEN(stops));
 	tcase_add_test(tc, plain_and_full_reader_agree_on_long_keys);
 	tcase_add_test(tc, plain_and_full_reader_agree_on_deep_trees);
 	tcase_add_test(tc, plain_reader_takes_plain_documents);
