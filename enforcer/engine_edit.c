@@ -285,6 +285,7 @@ commit(struct engine *e, struct program_edit *edit)
 		return;
 	case PROGRAM_COMPILES:
 		x->anew++;
+		a->table_known = a->table_known && !delta.gone;
 		clear_queue(x);
 		log_diags(&diags);
 		engine_load_recompile(e, arrived);

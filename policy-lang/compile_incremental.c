@@ -449,6 +449,7 @@ struct update {
 	size_t class_count, class_cap;
 	struct element_list removed[SET_COUNT], added[SET_COUNT];
 	bool anew;
+	bool applied; /* the state is no longer what it was */
 };
 
 static void
@@ -833,6 +834,7 @@ apply(struct update *u)
 	touch_owners(u);
 	if (u->anew)
 		return;
+	u->applied = true;
 	for (size_t i = 0; i < u->dirty_count; i++)
 		look_at(u, u->dirty[i]);
 	emit_flips(u, false, u->removed);
@@ -876,7 +878,7 @@ compile_state_advance(struct compile_state *state, struct arena *arena,
 		apply(&u);
 	update_fini(&u);
 	if (u.anew)
-		*out_delta = (struct compile_delta){.anew = true};
+		*out_delta = (struct compile_delta){.anew = true, .gone = u.applied};
 }
 
 bool
@@ -902,6 +904,8 @@ list_held(const struct compile_state *s, struct element_list lists[SET_COUNT])
 		unsigned family = family_index(addr.family);
 		struct table_element e;
 
+		if (!h->exists)
+			continue; /* only touched, by an update that went no further */
 		for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 			if (peer_element(s, h, (enum direction)d, &e))
 				list_add(

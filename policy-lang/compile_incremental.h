@@ -39,6 +39,7 @@ struct compile_change {
 
 struct compile_delta {
 	bool anew; /* all of the content may be another; the rest is then empty */
+	bool gone; /* compile_state_advance: nor is the content what it was before */
 	/* Elements by set, sorted: what is no more, then what is new. An element with another
 	 * value is in both. */
 	struct table_element *removed[SET_COUNT], *added[SET_COUNT];

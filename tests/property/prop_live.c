@@ -170,6 +170,12 @@ commit(struct series *s, struct live_edit *edit, const struct documents *after,
 	compile_state_advance(
 	    s->state, s->arena, live_model(s->live), changes, count, &diags, &delta);
 	if (delta.anew) {
+		struct table_content old;
+
+		/* What was compiled before can still be asked for. */
+		compile_state_content(s->state, s->arena, &old);
+		if (!delta.gone && !same_content(&old, &s->content))
+			return fail(s, "what is to be compiled anew has changed");
 		compile_state_free(s->state);
 		live_settle(s->live);
 		s->state = compile_state_new(live_model(s->live), &s->options, &diags);
