@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""What a packet that opens a flow pays on its way through a node, by the number of policies on
+the workload that it is for: our table; one set, one chain and one rule for each policy, all of
+which are tried in turn, as Calico and kube-router lay them out; a table that only accepts what
+is established; none. The packet is of a peer that all policies name; `hot` ones are all for the
+last policy's port, `spread` ones for every policy's in turn. Namespaces of one machine, packets
+of UDP, each a flow of its own; the least of several rounds counts."""
+
+import json
+import pathlib
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "netns"))
+
+from lab import Lab, wait_until  # noqa: E402
+from measure import arguments, growth, helper, program, result, run, target  # noqa: E402
+
+POLICIES = (10, 100, 1000, 10000)
+PEERS = 100000
+QUICK = ((3, 30), (30, 60))
+PACKETS = 40000
+ROUNDS = 7
+FIRST_PORT = 2000
+
+BASE = """\
+table ip bench {
+  chain forward {
+    type filter hook forward priority -10
+    ct state established,related accept
+  }
+}
+"""
+
+# Packets are counted and end where they arrive: nobody answers.
+SINK = """\
+table ip sink {
+  counter seen { }
+  chain prerouting {
+    type filter hook prerouting priority raw
+    udp dport 1-65535 counter name seen drop
+  }
+}
+"""
+
+
+def peers_of(policies, peers):
+    """Addresses of each policy's peers, the client's excepted."""
+    found = [[] for _ in range(policies)]
+    for i in range(max(peers, policies)):
+        found[i % policies].append(f"10.{50 + i // 62500}.{i // 250 % 250}.{1 + i % 250}")
+    return found
+
+
+def documents(lab, policies):
+    """What ours is compiled from."""
+    yield ("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\n"
+           "apiVersion: v1\nkind: Pod\n"
+           "metadata: {name: server, namespace: shop, labels: {app: server}}\n"
+           f"spec: {{nodeName: node-1}}\nstatus: {{podIP: {lab.host('server').address(4)}}}\n---\n"
+           "apiVersion: v1\nkind: Pod\n"
+           "metadata: {name: client, namespace: shop, labels: {app: client}}\n"
+           f"spec: {{nodeName: other}}\nstatus: {{podIP: {lab.host('client').address(4)}}}\n")
+    for i, addresses in enumerate(policies):
+        for j, address in enumerate(addresses):
+            yield ("apiVersion: v1\nkind: Pod\n"
+                   f"metadata: {{name: p{i}-{j}, namespace: shop, labels: {{app: a{i}}}}}\n"
+                   f"spec: {{nodeName: other}}\nstatus: {{podIP: {address}}}\n")
+        yield ("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n"
+               f"metadata: {{name: n{i}, namespace: shop}}\n"
+               "spec:\n  podSelector: {matchLabels: {app: server}}\n  ingress:\n"
+               "    - from: [{podSelector: {matchExpressions: [{key: app, operator: In, "
+               f"values: [a{i}, client]}}]}}}}]\n"
+               f"      ports: [{{protocol: UDP, port: {FIRST_PORT + i}}}]\n")
+
+
+def ours(lab, policies, scratch):
+    """Our table, as nft(8) takes it."""
+    source = pathlib.Path(scratch) / "all.yaml"
+    source.write_text("---\n".join(documents(lab, policies)), encoding="utf-8")
+    return run(program(), "compile", source, "--node", "node-1", "-o", "nft",
+               "--workload-networks", "10.0.0.0/8")["stdout"].decode()
+
+
+def set_per_policy(lab, policies):
+    """The layout of others: policies of a workload one after the other."""
+    server, client = lab.host("server").address(4), lab.host("client").address(4)
+    lines = ["table ip bench {"]
+    for i, addresses in enumerate(policies):
+        elements = ", ".join([*addresses, str(client)])
+        lines += [f"set s{i} {{", "type ipv4_addr", f"elements = {{ {elements} }}", "}",
+                  f"chain p{i} {{", f"ip saddr @s{i} udp dport {FIRST_PORT + i} "
+                  "meta mark set meta mark or 0x10000", "}"]
+    lines.append("chain server {")
+    for i in range(len(policies)):
+        lines += [f"jump p{i}", "meta mark & 0x10000 == 0x10000 accept"]
+    lines += ["drop", "}", "chain forward {", "type filter hook forward priority -10",
+              "ct state established,related accept",
+              "meta mark set meta mark & 0xfffeffff",
+              f"ip daddr {server} goto server", "}", "}"]
+    return "\n".join(lines) + "\n"
+
+
+def load(lab, text):
+    """The node's table, instead of whatever was there."""
+    with tempfile.NamedTemporaryFile("w", suffix=".nft", encoding="utf-8") as file:
+        file.write("flush ruleset\n" + text)
+        file.flush()
+        lab.node.exec(["nft", "-f", file.name], timeout=300)
+
+
+def arrived(lab):
+    """Packets that came through to the server."""
+    counters = json.loads(lab.host("server").exec(
+        ["nft", "-j", "list", "counters"]).stdout)["nftables"]
+    return sum(c["counter"]["packets"] for c in counters if "counter" in c)
+
+
+def measure(lab, ports, packets, rounds):
+    """Nanoseconds a packet; all must have come through."""
+    best = None
+    for _ in range(rounds):
+        lab.conntrack_flush()
+        before = arrived(lab)
+        done = lab.host("client").exec(
+            [helper("bench-packets"), str(lab.host("client").address(4)),
+             str(lab.host("server").address(4)), str(FIRST_PORT + ports[0]),
+             str(ports[1]), str(packets)])
+        ns = json.loads(done.stdout)["ns"]
+        wait_until(lambda: arrived(lab) - before == packets, 30, "all packets to arrive")
+        best = ns if best is None else min(best, ns)
+    return best
+
+
+def point(lab, count, peers, packets, rounds):
+    """One number of policies."""
+    policies = peers_of(count, peers)
+    hot, spread = (count - 1, 1), (0, count)
+    p = {"policies": count, "peers": sum(map(len, policies)) + 1}
+    for name, text in (("none", ""), ("established", BASE)):
+        load(lab, text)
+        p[f"{name}_ns"] = measure(lab, hot, packets, rounds)
+    with tempfile.TemporaryDirectory() as scratch:
+        load(lab, ours(lab, policies, scratch))
+    p["ours_hot_ns"] = measure(lab, hot, packets, rounds)
+    p["ours_spread_ns"] = measure(lab, spread, packets, rounds)
+    load(lab, set_per_policy(lab, policies))
+    few = max(1, packets // max(1, count // 100))  # it takes as much longer
+    p["set_per_policy_hot_ns"] = measure(lab, hot, few, max(1, rounds // 2))
+    p["set_per_policy_spread_ns"] = measure(lab, spread, few, max(1, rounds // 2))
+    for name in ("ours_hot", "ours_spread", "set_per_policy_hot", "set_per_policy_spread"):
+        p[f"{name}_over_established_us"] = (p[f"{name}_ns"] - p["established_ns"]) / 1e3
+    p["packets_per_s"] = 1e9 / p["ours_hot_ns"]
+    return p
+
+
+def main():
+    """Every number of policies."""
+    args = arguments(__doc__)
+    sizes = QUICK if args.quick else [(n, PEERS) for n in POLICIES]
+    if args.size:
+        sizes = args.sizes
+    with Lab(neighbours="static") as lab:
+        lab.add_workloads(["client", "server"])
+        lab.host("server").exec(["nft", "-f", "-"], input=SINK)
+        points = [point(lab, *size, 500 if args.quick else PACKETS,
+                        1 if args.quick else ROUNDS) for size in sizes]
+    thousand = next((p for p in points if p["policies"] >= 1000), points[-1])
+    result("dataplane", points,
+           growth=growth(points, "policies", "ours_hot_ns", "ours_spread_ns",
+                         "set_per_policy_hot_ns"),
+           targets=[target(f"over accepting what is established, "
+                           f"{thousand['policies']} policies",
+                           thousand["ours_hot_over_established_us"], 0.4, "us")])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

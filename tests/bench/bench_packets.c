@@ -1,0 +1,85 @@
+/*
+ * Sends UDP packets of which each opens a flow, as fast as it can, and prints how long one took,
+ * with all that happens to it on its way through the namespaces of one machine:
+ *
+ *     bench-packets SOURCE DESTINATION FIRST-PORT PORTS COUNT
+ *
+ * Source ports are 1024 and up, one after the other; destination ports PORTS many, in turn.
+ * Prints one JSON object. Needs CAP_NET_RAW.
+ */
+#include <arpa/inet.h>
+#include <netinet/ip.h>
+#include <netinet/udp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/str.h"
+
+#define PAYLOAD     18
+#define FIRST_PORT  1024
+#define SOURCE_MOST 60000
+
+struct packet {
+	struct iphdr ip;
+	struct udphdr udp;
+	char payload[PAYLOAD];
+};
+
+static bool
+send_all(int fd, struct packet *p, uint16_t first, uint64_t ports, uint64_t count)
+{
+	const struct sockaddr_in to = {
+	    .sin_family = AF_INET, .sin_addr.s_addr = p->ip.daddr};
+
+	for (uint64_t i = 0; i < count; i++) {
+		p->udp.source = htons((uint16_t)(FIRST_PORT + i % SOURCE_MOST));
+		p->udp.dest = htons((uint16_t)(first + i % ports));
+		if (sendto(fd, p, sizeof(*p), 0, (const struct sockaddr *)&to,
+			sizeof(to)) != (ssize_t)sizeof(*p))
+			return false;
+	}
+	return true;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct packet p = {
+	    .ip = {.version = 4,
+		.ihl = 5,
+		.tot_len = htons(sizeof(p)),
+		.ttl = 64,
+		.protocol = IPPROTO_UDP},
+	    .udp = {.len = htons(sizeof(p.udp) + PAYLOAD)},
+	};
+	uint64_t first, ports, count;
+	monotime_t start;
+	int fd;
+
+	if (argc != 6 || inet_pton(AF_INET, argv[1], &p.ip.saddr) != 1 ||
+	    inet_pton(AF_INET, argv[2], &p.ip.daddr) != 1 ||
+	    !str_to_u64(str_from(argv[3]), 65535, &first) ||
+	    !str_to_u64(str_from(argv[4]), 65535 - first, &ports) || ports == 0 ||
+	    !str_to_u64(str_from(argv[5]), SOURCE_MOST, &count) || count == 0) {
+		(void)fprintf(stderr,
+		    "usage: bench-packets SOURCE DESTINATION FIRST-PORT PORTS COUNT\n");
+		return 2;
+	}
+	fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+	if (fd < 0) {
+		perror("bench-packets");
+		return 1;
+	}
+	start = monotime_now();
+	if (!send_all(fd, &p, (uint16_t)first, ports, count)) {
+		perror("bench-packets");
+		return 1;
+	}
+	printf("{\"packets\": %llu, \"ns\": %.1f}\n", (unsigned long long)count,
+	    (double)monotime_since(start, monotime_now()) / (double)count);
+	(void)close(fd); /* all is sent */
+	return 0;
+}
