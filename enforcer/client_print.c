@@ -201,18 +201,19 @@ client_print_diff(struct str answer)
 	json_t *difference;
 	long long count;
 	bool rules_differ;
-	size_t i;
+	size_t i, named = 0;
 
 	if (root == NULL)
 		return EXIT_MISTAKE;
 	json_array_foreach(json_object_get(root, "differences"), i, difference)
 	{
-		char *text = json_dumps(difference, JSON_PRESERVE_ORDER);
-
-		(void)printf("%s\n", text);
-		free(text);
+		(void)printf("%-9s  %s\n", text_of(difference, "what"),
+		    text_of(difference, "meaning"));
+		named++;
 	}
 	count = number_of(root, "count");
+	if (count > (long long)named)
+		(void)printf("and %lld more\n", count - (long long)named);
 	rules_differ = strcmp(text_of(root, "rules"), "different") == 0;
 	if (rules_differ)
 		(void)printf("rules of chains were changed by others\n");

@@ -7,8 +7,6 @@
 #include "enforcer/engine_state.h"
 #include "enforcer/explain.h"
 
-#define MAX_DIFFERENCES 1000 /* named; the rest is counted */
-
 static void
 add_member(struct buf *out, const char *key, struct str value)
 {
@@ -293,122 +291,6 @@ control_answer_rules(struct engine *e, const struct proc_msg *answer, struct buf
 		buf_add_cstr(out, "]\n");
 	}
 	buf_free(&list);
-}
-
-/* ---- diff ---- */
-
-struct differences {
-	struct buf *out;
-	size_t named;
-};
-
-static const char *const difference_names[] = {
-    [PLAN_MISSING] = "missing",
-    [PLAN_EXTRA] = "extra",
-    [PLAN_DIFFERENT] = "different",
-};
-
-static void
-add_difference(struct differences *d, enum plan_difference what)
-{
-	buf_add_cstr(d->out, d->named++ != 0 ? ",\n{" : "\n{");
-	add_member(d->out, "what", str_from(difference_names[what]));
-}
-
-static void
-add_addresses(
-    struct buf *out, enum table_set_id set, const struct table_element *element)
-{
-	struct ip_addr addr = {.family = IP_V4};
-	char text[IP_TEXT_BYTES];
-	bool has = false;
-
-	for (size_t i = 0; i < TABLE_KEY_FIELDS; i++) {
-		if (table_sets[set].key[i] == FIELD_IPV6)
-			addr.family = IP_V6;
-		has = has || table_sets[set].key[i] == FIELD_IPV4 ||
-		      table_sets[set].key[i] == FIELD_IPV6;
-	}
-	if (!has)
-		return;
-	memcpy(addr.bytes, element->addr, sizeof(addr.bytes));
-	buf_add_char(out, ',');
-	add_member(out, "address", str_from(ip_format(&addr, text)));
-	if (table_sets[set].interval && table_sets[set].key[1] == FIELD_NONE) {
-		memcpy(addr.bytes, element->addr_end, sizeof(addr.bytes));
-		buf_add_char(out, ',');
-		add_member(out, "lastAddress", str_from(ip_format(&addr, text)));
-	}
-}
-
-static void
-on_element(void *arg, enum plan_difference what, enum table_set_id set,
-    const struct table_element *element)
-{
-	struct differences *d = arg;
-
-	if (d->named >= MAX_DIFFERENCES)
-		return;
-	add_difference(d, what);
-	buf_add_char(d->out, ',');
-	add_member(d->out, "set", str_from(table_sets[set].name));
-	if (element->class_id != 0)
-		add_number(d->out, "class", element->class_id);
-	add_addresses(d->out, set, element);
-	if (element->proto != 0)
-		add_number(d->out, "protocol", element->proto);
-	if (element->port_lo != 0 || element->port_hi != 0)
-		add_number(d->out, "port", element->port_lo);
-	if (element->value != 0)
-		add_number(d->out, "value", element->value);
-	buf_add_char(d->out, '}');
-}
-
-static void
-on_chain(void *arg, enum plan_difference what, uint32_t number)
-{
-	struct differences *d = arg;
-
-	if (d->named >= MAX_DIFFERENCES)
-		return;
-	add_difference(d, what);
-	buf_printf(d->out, ",\"chain\":\"rule_%u\"}", (unsigned)number);
-}
-
-void
-control_answer_diff(struct engine *e, const struct proc_msg *answer, struct buf *out)
-{
-	struct arena *arena = arena_new();
-	struct kernel_observation o = {.code = ERR_UNAVAILABLE};
-	struct err err = ERR_INIT;
-	struct buf list = {0};
-	struct differences d = {.out = &list};
-	const struct plan_visitor visitor = {on_element, on_chain, &d};
-
-	if (answer == NULL || e->apply.current == NULL ||
-	    kernel_observation_read(arena, answer, &o, &err) != 0 || o.code != 0) {
-		control_answer_error(out, o.code == ERR_NOT_FOUND
-					      ? STR("the table is not there")
-					  : o.detail != NULL && o.detail[0] != '\0'
-					      ? str_from(o.detail)
-					      : STR("the table cannot be read now"));
-	} else {
-		struct table_content desired = engine_apply_desired(e, arena);
-		size_t count = plan_compare(&o.table, &desired, &visitor);
-		bool rules_same =
-		    e->apply.digest_known &&
-		    memcmp(e->apply.digest, o.digest, sizeof(o.digest)) == 0;
-
-		buf_printf(out, "{\"count\":%zu,\"rules\":\"%s\",\"differences\":[",
-		    count,
-		    !e->apply.digest_known ? "unknown"
-		    : rules_same           ? "same"
-					   : "different");
-		buf_add_str(out, buf_str(&list));
-		buf_add_cstr(out, "]}\n");
-	}
-	buf_free(&list);
-	arena_free(arena);
 }
 
 /* ---- explain ---- */

@@ -843,3 +843,40 @@ def test_table_is_the_one_that_compile_prints(lab, plain):
     lab.node.exec(["nft", "delete", "table", "inet", "ringfence"])
     lab.node.nft(done.stdout)
     assert sorted(listing(lab.node).splitlines()) == sorted(text.splitlines())
+
+
+def test_diff_tells_in_terms_of_policy(lab, idle):
+    """Asked while the kernel has something else; a plain table, which others can change."""
+    idle.write_config(tableOwner="never")
+    idle.start()
+    idle.wait_settled()
+    assert idle.ask("diff").stdout == "the kernel's table is as it should be\n"
+    web, db = lab.host("web").address(4), lab.host("db").address(4)
+    listed = lab.node.exec(["nft", "list", "map", "inet", "ringfence", "cell4_in"]).stdout
+    cell = next(re.search(r"\S+ \. [\d.]+ \. tcp \. 5432", line)[0]
+                for line in listed.splitlines() if "tcp . 5432" in line)
+    engine = idle.role("engine")
+
+    def told():
+        """What it says before it heals; None if it was faster."""
+        os.kill(engine, signal.SIGSTOP)
+        try:
+            lab.node.exec(["nft", f"delete element inet ringfence cell4_in {{ {cell} }}; "
+                                  "add element inet ringfence local4_out { 203.0.113.9 }"])
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(idle.socket))
+                client.sendall(b"diff\n")
+                os.kill(engine, signal.SIGCONT)
+                answer = json.loads(b"".join(iter(lambda: client.recv(65536), b"")))
+        finally:
+            os.kill(engine, signal.SIGCONT)
+        idle.wait_settled()
+        return answer if answer["count"] else None
+
+    answer = wait_until(told, 60, "a difference to be told")
+    meanings = {item["what"]: item["meaning"] for item in answer["differences"]}
+    assert answer["count"] == 2
+    assert meanings["missing"].startswith(
+        f"ingress of /acme/shop/db ({db}) from /acme/shop/web ({web})")
+    assert ", tcp 5432: Policy /acme/shop/db ingress allow rule 0 (web)" in meanings["missing"]
+    assert meanings["extra"] == "policy judges the egress of 203.0.113.9"
