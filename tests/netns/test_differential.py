@@ -209,8 +209,10 @@ class EnforcerWay:
 
     @staticmethod
     def _kill_role(daemon, rng):
+        wait_until(daemon.answers, DAEMON_TIMEOUT_S, "the last role to be back")
+        pids = [role["pid"] for role in daemon.status()["roles"]]
         with contextlib.suppress(ProcessLookupError):
-            kill(rng.choice([role["pid"] for role in daemon.status()["roles"]]))
+            kill(rng.choice([pid for pid in pids if pid not in (0, daemon.process.pid)]))
 
     @staticmethod
     def _kill_parent(daemon, _rng):
