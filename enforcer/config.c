@@ -183,27 +183,14 @@ static void
 read_metrics(struct config_reader *r, const struct doc_node *n)
 {
 	struct enforcer_config *c = r->config;
-	size_t colon = n->text.len;
-	struct str host;
-	uint64_t port;
 
 	if (n->kind == DOC_BOOL && !n->u.boolean) {
 		c->has_metrics = false;
 		return;
 	}
-	while (colon > 0 && n->text.ptr[colon - 1] != ':')
-		colon--;
-	host = str_slice(n->text, 0, colon > 0 ? colon - 1 : 0);
-	if (host.len >= 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
-		host = str_slice(host, 1, host.len - 1);
-	else if (str_find(host, ':', 0) < host.len)
-		host.len = 0; /* IPv6 needs its brackets */
-	if (n->kind == DOC_STRING && ip_parse(host, &c->metrics_addr) &&
-	    str_to_u64(str_slice(n->text, colon, n->text.len), 65535, &port) &&
-	    port != 0) {
-		c->metrics_port = (uint16_t)port;
+	if (n->kind == DOC_STRING &&
+	    config_address_port(n->text, &c->metrics_addr, &c->metrics_port))
 		return;
-	}
 	diag_error(r->diags, CODE_VALUE, n->loc,
 	    "\"metrics\" is ADDRESS:PORT, with an IPv6 address in brackets, or false");
 }
@@ -304,30 +291,6 @@ read_established(struct config_reader *r, const struct doc_node *n)
 }
 
 /* ---- the other objects ---- */
-
-static void
-read_flows(struct config_reader *r, const struct doc_node *n)
-{
-	enum {
-		FILE_NAME,
-		GROUP,
-		COUNT
-	};
-	static const struct schema_field fields[] = {
-	    [FILE_NAME] = {"file", TYPE_STRING, false, NULL},
-	    [GROUP] = {"group", TYPE_INT, false, NULL},
-	};
-	static const struct schema schema = SCHEMA("flows", fields);
-	const struct doc_node *v[COUNT];
-	int64_t group;
-
-	config_fields(r, &schema, n, v);
-	if (v[FILE_NAME] != NULL)
-		r->config->flow_file = config_path(r, v[FILE_NAME]);
-	if (v[GROUP] != NULL &&
-	    schema_int(r->diags, v[GROUP], "group", 1, 65535, &group))
-		r->config->flow_group = (uint16_t)group;
-}
 
 static void
 read_audit(struct config_reader *r, const struct doc_node *n)
@@ -450,7 +413,7 @@ static void (*const top_readers[TOP_COUNT])(
     [TOP_NETWORKS] = read_networks,
     [TOP_ESTABLISHED] = read_established,
     [TOP_HOST] = config_read_host,
-    [TOP_FLOWS] = read_flows,
+    [TOP_FLOWS] = config_read_flows,
     [TOP_AUDIT] = read_audit,
     [TOP_CONTROL] = read_control,
     [TOP_METRICS] = read_metrics,

@@ -49,10 +49,15 @@ struct enforcer_config {
 	struct established established;
 	bool host_protection; /* policy for nodes is in force */
 	struct fail_safe fail_safe;
-	bool reject;                 /* denied packets are answered, not just dropped */
-	const char *flow_file;       /* NULL: no flow log */
-	uint16_t flow_group;         /* NFLOG group */
-	const char *audit_directory; /* NULL: no audit log */
+	bool reject;                /* denied packets are answered, not just dropped */
+	const char *flow_file;      /* NULL: no flow log */
+	uint16_t flow_group;        /* NFLOG group */
+	const char *journal_socket; /* records go there, too; NULL: no */
+	bool has_ipfix;
+	struct ip_addr ipfix_addr; /* the collector */
+	uint16_t ipfix_port;
+	uint32_t ipfix_domain, ipfix_enterprise; /* 0: no elements of our own */
+	const char *audit_directory;             /* NULL: no audit log */
 	bool audit_required;
 	bool own_table; /* where the kernel has it */
 	const char *control_socket;

@@ -30,4 +30,11 @@ MUST_CHECK bool config_choice(struct config_reader *r, const struct doc_node *n,
 
 void config_read_host(struct config_reader *r, const struct doc_node *n);
 
+/* ---- config_flows.c ---- */
+
+void config_read_flows(struct config_reader *r, const struct doc_node *n);
+/* "192.0.2.1:4739", "[2001:db8::1]:4739". */
+MUST_CHECK bool config_address_port(
+    struct str text, struct ip_addr *out_addr, uint16_t *out_port);
+
 #endif

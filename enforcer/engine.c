@@ -147,6 +147,24 @@ on_flow_file(struct engine *e, struct proc_msg *msg)
 }
 
 static bool
+on_flow_export(struct engine *e, struct proc_msg *msg)
+{
+	struct proc_reader r;
+	uint32_t domain, enterprise;
+	uint8_t kind;
+
+	proc_reader_init(&r, msg);
+	kind = proc_get_u8(&r);
+	domain = proc_get_u32(&r);
+	enterprise = proc_get_u32(&r);
+	if (kind >= EXPORT_COUNT || !proc_reader_done(&r))
+		return false;
+	engine_export_socket(
+	    e, (enum enforcer_export)kind, domain, enterprise, link_take_fd(msg));
+	return true;
+}
+
+static bool
 on_listener(struct engine *e, struct proc_msg *msg)
 {
 	struct err err = ERR_INIT;
@@ -218,6 +236,7 @@ static const struct {
     {MSG_KERNEL_LINK, on_kernel_link},
     {MSG_AUDIT_LINK, on_audit_link},
     {MSG_FLOW_FILE, on_flow_file},
+    {MSG_FLOW_EXPORT, on_flow_export},
     {MSG_LISTENER, on_listener},
     {MSG_ROLES, on_roles},
 };
@@ -251,6 +270,7 @@ on_tick(uv_timer_t *timer)
 	engine_flows_tick(e);
 	engine_audit_tick(e);
 	engine_attach_tick(e);
+	engine_export_tick(e);
 }
 
 static int
@@ -312,6 +332,7 @@ start(struct engine *e, struct err *err)
 	engine_adopt_init(e);
 	engine_shadow_init(e);
 	engine_flows_init(e);
+	engine_export_init(e);
 	engine_audit_init(e);
 	e->started = walltime_now();
 	e->tick.data = e;
@@ -325,7 +346,8 @@ static void
 finish(struct engine *e)
 {
 	e->stopping = true;
-	engine_flows_fini(e); /* its last records go to control and audit */
+	engine_flows_fini(e);
+	engine_export_fini(e); /* its last records go to control and audit */
 	control_free(e->control);
 	engine_attach_fini(e);
 	e->control = NULL;

@@ -41,6 +41,7 @@ on_record(void *arg, const struct flows_record *record)
 	if (f->file >= 0)
 		buf_add_str(&f->lines, buf_str(line));
 	control_flow(e->control, buf_str(line));
+	engine_export_flow(e, &view);
 	if (!e->settings.audit)
 		return;
 	if (getrandom(id, sizeof(id), 0) != (ssize_t)sizeof(id))

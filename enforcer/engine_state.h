@@ -12,6 +12,7 @@
  *     engine_shadow.c   what policies that are only watched would deny
  *     engine_attach.c   workloads that are about to start, and who waits for their policy
  *     engine_flows.c    NFLOG -> flow log, recent flows, audit
+ *     engine_export.c   flows to the journal and to an IPFIX collector
  *     engine_audit.c    lines to the audit role
  *     control.c         the control socket;  control_answers.c: what it says
  *     metrics.c         /metrics, /healthz, /readyz
@@ -29,6 +30,7 @@
 #include "enforcer/connection.h"
 #include "enforcer/flows.h"
 #include "enforcer/histogram.h"
+#include "enforcer/ipfix.h"
 #include "enforcer/link.h"
 #include "enforcer/messages.h"
 #include "enforcer/plan_cold.h"
@@ -252,6 +254,23 @@ struct engine_flows {
 	uint64_t denied, allowed, cut, audited; /* by verdict */
 };
 
+/* ---- flows to others ---- */
+
+struct export_message {
+	struct export_message *next;
+	struct buf data;
+	unsigned records;
+};
+
+struct engine_export {
+	int fd;             /* -1: none */
+	struct ipfix ipfix; /* EXPORT_IPFIX */
+	struct export_message *queue, **tail;
+	size_t queued;
+	bool failing;        /* and it has been told */
+	uint64_t sent, lost; /* records */
+};
+
 /* ---- audit ---- */
 
 struct audit_line {
@@ -322,6 +341,7 @@ struct engine {
 	struct engine_adopt adopt;
 	struct engine_shadow shadow;
 	struct engine_flows flows;
+	struct engine_export exports[EXPORT_COUNT];
 	struct engine_audit audit;
 	struct engine_attach attach;
 	struct control *control;
@@ -501,6 +521,17 @@ void engine_flows_socket(struct engine *e, int fd);
 /* Takes the flow log's file; -1: none. */
 void engine_flows_file(struct engine *e, int fd);
 void engine_flows_tick(struct engine *e);
+
+/* ---- engine_export.c ---- */
+
+void engine_export_init(struct engine *e);
+void engine_export_fini(struct engine *e);
+/* Takes a socket; -1: none. */
+void engine_export_socket(struct engine *e, enum enforcer_export kind, uint32_t domain,
+    uint32_t enterprise, int fd);
+void engine_export_flow(struct engine *e, const struct flow_view *view);
+void engine_export_tick(struct engine *e);
+MUST_CHECK const char *engine_export_name(enum enforcer_export kind);
 
 /* ---- engine_audit.c ---- */
 

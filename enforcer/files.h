@@ -17,6 +17,11 @@ MUST_CHECK int files_listen_metrics(
 /* Opens the flow log to append to; -1 if there is none to keep. */
 MUST_CHECK int files_open_flow_log(
     const struct enforcer_config *c, int *out_fd, struct err *err);
+/* Connects to receivers of flow records (files_export.c); -1 if there is none. */
+MUST_CHECK int files_connect_journal(
+    const struct enforcer_config *c, int *out_fd, struct err *err);
+MUST_CHECK int files_connect_ipfix(
+    const struct enforcer_config *c, int *out_fd, struct err *err);
 /* Makes the audit log's directory if need be, and gives it to the role's user. */
 MUST_CHECK int files_make_audit_directory(
     const struct enforcer_config *c, uint32_t uid, uint32_t gid, struct err *err);

@@ -16,8 +16,10 @@ enum enforcer_message {
 	MSG_KERNEL_LINK, /* fd: a socket to the (new) kernel role */
 	MSG_AUDIT_LINK,  /* fd: a socket to the (new) audit role */
 	MSG_FLOW_FILE, /* fd: the flow log, to append to; none: it is no longer kept */
-	MSG_LISTENER,  /* body: u8 enum enforcer_listener; fd */
-	MSG_ROLES,     /* body: u32 count; each: str name, u32 pid, u32 restarts */
+	MSG_FLOW_EXPORT, /* u8 enum enforcer_export, u32 IPFIX domain, u32 enterprise; fd: a
+			    datagram socket; none: not any more */
+	MSG_LISTENER, /* body: u8 enum enforcer_listener; fd */
+	MSG_ROLES,    /* body: u32 count; each: str name, u32 pid, u32 restarts */
 	/* Of a source that was sent: u32 index, u32 count, str names of files that are
 	 * gone; fd: a bundle of files that are new or others. */
 	MSG_SOURCE_EDIT,
@@ -50,6 +52,12 @@ enum enforcer_message {
 	/* audit role -> engine */
 	MSG_AUDIT_DONE = 128, /* u64 ticket: this and all before, u8 on disk */
 	MSG_AUDIT_STATE,      /* u8 writable */
+};
+
+enum enforcer_export {
+	EXPORT_JOURNAL,
+	EXPORT_IPFIX,
+	EXPORT_COUNT,
 };
 
 enum enforcer_listener {

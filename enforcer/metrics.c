@@ -172,6 +172,20 @@ add_flows(const struct engine *e, struct buf *out)
 	    "Logged packets that the socket had no room for.", f->lost);
 	add(out, "flow_packets_malformed_total", "counter",
 	    "Logged packets that could not be understood.", f->malformed);
+	add_head(out, "flow_exported_records_total", "counter",
+	    "Records sent to the journal or to a collector.");
+	for (unsigned i = 0; i < EXPORT_COUNT; i++)
+		buf_printf(out,
+		    "ringfence_flow_exported_records_total{receiver=\"%s\"} %llu\n",
+		    engine_export_name((enum enforcer_export)i),
+		    (unsigned long long)e->exports[i].sent);
+	add_head(out, "flow_export_lost_records_total", "counter",
+	    "Records that a receiver did not take.");
+	for (unsigned i = 0; i < EXPORT_COUNT; i++)
+		buf_printf(out,
+		    "ringfence_flow_export_lost_records_total{receiver=\"%s\"} %llu\n",
+		    engine_export_name((enum enforcer_export)i),
+		    (unsigned long long)e->exports[i].lost);
 	add(out, "flow_write_failures_total", "counter",
 	    "Failed writes to the flow log.", f->write_failures);
 	add(out, "audit_lines_total", "counter", "Lines for the audit log.",

@@ -107,6 +107,7 @@ reload(struct parent *p)
 	log_setup("enforcer", config->log_level, config->log_format);
 	parent_send_settings(p, ROLE_ENGINE);
 	parent_send_flow_file(p);
+	parent_send_exports(p);
 	watch_sources(p);
 	arena_free(old_arena);
 	log_info("reloaded", "sources=%zu", config->source_count);

@@ -118,6 +118,34 @@ parent_send_flow_file(struct parent *p)
 		(void)close(fd); /* the engine has its own */
 }
 
+/* A receiver that is not there is told of; SIGHUP tries again. */
+void
+parent_send_exports(struct parent *p)
+{
+	static int (*const connects[])(
+	    const struct enforcer_config *c, int *out_fd, struct err *err) = {
+	    [EXPORT_JOURNAL] = files_connect_journal,
+	    [EXPORT_IPFIX] = files_connect_ipfix,
+	};
+
+	for (uint8_t i = 0; i < EXPORT_COUNT; i++) {
+		struct err err = ERR_INIT;
+		struct buf body = {0};
+		int fd;
+
+		if (connects[i](p->config, &fd, &err) != 0)
+			log_error(
+			    "flow-export", "detail=%s", log_quote(str_from(err.msg)));
+		proc_put_u8(&body, i);
+		proc_put_u32(&body, p->config->ipfix_domain);
+		proc_put_u32(&body, p->config->ipfix_enterprise);
+		send_role(p, ROLE_ENGINE, MSG_FLOW_EXPORT, &body, fd);
+		if (fd >= 0)
+			(void)close(fd); /* the engine has its own */
+		buf_free(&body);
+	}
+}
+
 static void
 send_bundle(struct parent *p, size_t index)
 {
@@ -254,6 +282,7 @@ equip_engine(struct parent *p)
 		buf_free(&body);
 	}
 	parent_send_flow_file(p);
+	parent_send_exports(p);
 	/* Of a source that cannot be read now, the last that could be is in force. */
 	for (size_t i = 0; i < p->config->source_count; i++) {
 		/* But never what was there before it was edited. */

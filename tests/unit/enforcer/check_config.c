@@ -89,7 +89,8 @@ START_TEST(every_field_is_read)
 		 "1000-2000/udp], egress: []}}\n"
 		 "denied: reject\n"
 		 "tableOwner: never\n"
-		 "flows: {file: flows.jsonl, group: 7}\n"
+		 "flows: {file: flows.jsonl, group: 7, journal: true, ipfix: "
+		 "{collector: \"[2001:db8::1]:4739\", domain: 3, enterprise: 9}}\n"
 		 "audit: {directory: audit, mode: best-effort}\n"
 		 "control: e.sock\n"
 		 "controlGroup: adm\n"
@@ -129,6 +130,12 @@ START_TEST(every_field_is_read)
 	    ip_prefix_format(&c->workload_networks[1], text), "fd00:1::/32");
 	ck_assert_str_eq(c->flow_file, "/tmp/flows.jsonl");
 	ck_assert_uint_eq(c->flow_group, 7);
+	ck_assert_str_eq(c->journal_socket, "/run/systemd/journal/socket");
+	ck_assert(c->has_ipfix);
+	ck_assert_str_eq(ip_format(&c->ipfix_addr, text), "2001:db8::1");
+	ck_assert_uint_eq(c->ipfix_port, 4739);
+	ck_assert_uint_eq(c->ipfix_domain, 3);
+	ck_assert_uint_eq(c->ipfix_enterprise, 9);
 	ck_assert_str_eq(c->audit_directory, "/tmp/audit");
 	ck_assert(!c->audit_required);
 	ck_assert_str_eq(c->control_socket, "/tmp/e.sock");
@@ -177,6 +184,10 @@ static const struct {
     {HEAD "flows: {group: 0}\n", 4, 16, "group", NULL},
     {HEAD "flows: {group: 65536}\n", 4, 16, "group", NULL},
     {HEAD "flows: {fle: x}\n", 4, 9, "fle", "file"},
+    {HEAD "flows: {ipfix: {domain: 1}}\n", 4, 16, "collector", NULL},
+    {HEAD "flows: {ipfix: {collector: host:4739}}\n", 4, 28, "ADDRESS:PORT", NULL},
+    {HEAD "flows: {ipfix: {collector: \"192.0.2.1:0\"}}\n", 4, 28, "ADDRESS:PORT",
+	NULL},
     {HEAD "audit: {mode: required}\n", 4, 8, "directory", NULL},
     {HEAD "audit: {directory: /a, mode: never}\n", 4, 30, "never", NULL},
     {HEAD "established: snip\n", 4, 14, "snip", NULL},

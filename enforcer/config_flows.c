@@ -1,0 +1,114 @@
+/*
+ * flows: where records of denied connections go.
+ */
+#include <string.h>
+
+#include "enforcer/config_internal.h"
+
+#define JOURNAL_SOCKET "/run/systemd/journal/socket"
+#define SOCKET_MOST    107 /* sun_path, without its NUL */
+
+/* "192.0.2.1:4739", "[2001:db8::1]:4739". */
+bool
+config_address_port(struct str text, struct ip_addr *out_addr, uint16_t *out_port)
+{
+	size_t colon = text.len;
+	struct str host;
+	uint64_t port;
+
+	while (colon > 0 && text.ptr[colon - 1] != ':')
+		colon--;
+	host = str_slice(text, 0, colon > 0 ? colon - 1 : 0);
+	if (host.len >= 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
+		host = str_slice(host, 1, host.len - 1);
+	else if (str_find(host, ':', 0) < host.len)
+		return false; /* IPv6 needs its brackets */
+	if (!ip_parse(host, out_addr) ||
+	    !str_to_u64(str_slice(text, colon, text.len), 65535, &port) || port == 0)
+		return false;
+	*out_port = (uint16_t)port;
+	return true;
+}
+
+/* true, false, or the socket of another that speaks as the journal does. */
+static void
+read_journal(struct config_reader *r, const struct doc_node *n)
+{
+	struct enforcer_config *c = r->config;
+
+	if (n->kind == DOC_BOOL) {
+		c->journal_socket = n->u.boolean ? JOURNAL_SOCKET : NULL;
+		return;
+	}
+	c->journal_socket = config_path(r, n);
+	if (strlen(c->journal_socket) > SOCKET_MOST)
+		diag_error(r->diags, CONFIG_VALUE, n->loc,
+		    "a socket's path is at most %d bytes long", SOCKET_MOST);
+}
+
+static void
+read_ipfix(struct config_reader *r, const struct doc_node *n)
+{
+	enum {
+		COLLECTOR,
+		DOMAIN,
+		ENTERPRISE,
+		COUNT
+	};
+	static const struct schema_field fields[] = {
+	    [COLLECTOR] = {"collector", TYPE_STRING, true, NULL},
+	    [DOMAIN] = {"domain", TYPE_INT, false, NULL},
+	    [ENTERPRISE] = {"enterprise", TYPE_INT, false, NULL},
+	};
+	static const struct schema schema = SCHEMA("ipfix", fields);
+	struct enforcer_config *c = r->config;
+	const struct doc_node *v[COUNT];
+	int64_t number;
+
+	config_fields(r, &schema, n, v);
+	if (v[COLLECTOR] == NULL)
+		return;
+	c->has_ipfix =
+	    config_address_port(v[COLLECTOR]->text, &c->ipfix_addr, &c->ipfix_port);
+	if (!c->has_ipfix)
+		diag_error(r->diags, CONFIG_VALUE, v[COLLECTOR]->loc,
+		    "\"collector\" is ADDRESS:PORT, with an IPv6 address in brackets");
+	if (v[DOMAIN] != NULL &&
+	    schema_int(r->diags, v[DOMAIN], "domain", 0, UINT32_MAX, &number))
+		c->ipfix_domain = (uint32_t)number;
+	if (v[ENTERPRISE] != NULL &&
+	    schema_int(r->diags, v[ENTERPRISE], "enterprise", 1, UINT32_MAX, &number))
+		c->ipfix_enterprise = (uint32_t)number;
+}
+
+void
+config_read_flows(struct config_reader *r, const struct doc_node *n)
+{
+	enum {
+		FILE_NAME,
+		GROUP,
+		JOURNAL,
+		IPFIX,
+		COUNT
+	};
+	static const struct schema_field fields[] = {
+	    [FILE_NAME] = {"file", TYPE_STRING, false, NULL},
+	    [GROUP] = {"group", TYPE_INT, false, NULL},
+	    [JOURNAL] = {"journal", TYPE_BOOL | TYPE_STRING, false, NULL},
+	    [IPFIX] = {"ipfix", TYPE_MAP, false, NULL},
+	};
+	static const struct schema schema = SCHEMA("flows", fields);
+	const struct doc_node *v[COUNT];
+	int64_t group;
+
+	config_fields(r, &schema, n, v);
+	if (v[FILE_NAME] != NULL)
+		r->config->flow_file = config_path(r, v[FILE_NAME]);
+	if (v[GROUP] != NULL &&
+	    schema_int(r->diags, v[GROUP], "group", 1, 65535, &group))
+		r->config->flow_group = (uint16_t)group;
+	if (v[JOURNAL] != NULL)
+		read_journal(r, v[JOURNAL]);
+	if (v[IPFIX] != NULL)
+		read_ipfix(r, v[IPFIX]);
+}
