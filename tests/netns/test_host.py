@@ -13,7 +13,7 @@ from lab import Lab, wait_until
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
 
-PORTS = [22, 80, 6443, 9100, "53/udp", "67/udp"]
+PORTS = [22, 80, 9100, "53/udp"]
 WORLD = """\
 apiVersion: v1
 kind: Node
@@ -50,8 +50,8 @@ spec:
     egress:
       - {to: [{cidr: 203.0.113.0/24}], ports: [80/tcp]}
 """
-SAFE_IN = {("tcp", 22), ("tcp", 6443)}
-SAFE_OUT = {("tcp", 6443), ("udp", 53), ("udp", 67)}
+SAFE_IN = {("tcp", 22)}
+SAFE_OUT = {("udp", 53)}
 
 
 @pytest.fixture(scope="module")
@@ -91,11 +91,16 @@ def probes(lab):
             for version in (4, 6) for proto, port in map(lab_module.parse_port, PORTS)]
 
 
-def check(lab, wanted):
+def check(lab, wanted, version=None):
     """`wanted(src, dst, proto, port)`: whether that is open."""
     lab.conntrack_flush()
-    asked = probes(lab)
-    results = lab.probe_many(asked, confirm=True)
+    asked = [probe for probe in probes(lab)
+             if version is None or (":" in probe[1]) == (version == 6)]
+    results = lab.probe_many(asked)
+    late = [i for i, (probe, result) in enumerate(zip(asked, results)) if not result.open
+            and wanted(probe[0], lab.owner(probe[1]).name, *probe[2:])]
+    for i in late:  # the machine may be busy
+        results[i] = lab.probe_many([asked[i]], 5000)[0]
     wrong = [(probe, result.state) for probe, result in zip(asked, results)
              if result.open != wanted(probe[0], lab.owner(probe[1]).name, *probe[2:])]
     assert wrong == []
@@ -142,10 +147,12 @@ def test_deny_all_leaves_the_way_in_and_turning_it_off_removes_all(lab, enforcer
     assert enforcer.rules()["fail-safe port of the node"]["packets"] > 0
     assert enforcer.rules()["Policy /closed ingress mandatory rule 0 (shut)"][
         "packets"] > 0
-    # Neighbours are found anew, and so is the way out.
+    # Neighbours are found anew, and so is the way in.
     lab.node.exec(["ip", "-6", "neigh", "flush", "all"])
     lab.node.exec(["ip", "neigh", "flush", "all"])
-    check(lab, only_fail_safe)
+    for version in (4, 6):
+        wait_until(lambda v=version: lab.probe(
+            "world", str(lab.node.address(v)), "tcp", 22).open, 30, "SSH")
     configure(enforcer, hostProtection=False)
     check(lab, everything_open)
     assert host_elements(lab) == 0
@@ -179,12 +186,7 @@ def test_allow_block_lets_in_whom_it_names(lab, enforcer):
             return (out and version == 4) or wanted(src, dst, proto, port)
         return judge
 
-    lab.conntrack_flush()
     for version in (4, 6):
-        asked = [probe for probe in probes(lab) if (":" in probe[1]) == (version == 6)]
-        results = lab.probe_many(asked, confirm=True)
-        judge = wanted_of_family(version)
-        assert [probe for probe, result in zip(asked, results) if result.open !=
-                judge(probe[0], lab.owner(probe[1]).name, *probe[2:])] == []
+        check(lab, wanted_of_family(version), version)
         assert lab.probe("web", str(lab.node.address(version)), "icmp", 0).open
         assert not lab.probe("world", str(lab.node.address(version)), "icmp", 0).open
