@@ -293,7 +293,7 @@ next_segment(struct audit_reader *r, struct err *err)
 }
 
 int
-audit_reader_next(struct audit_reader *r, struct str *out_line, struct err *err)
+audit_reader_next_within(struct audit_reader *r, struct str *out_line, struct err *err)
 {
 	size_t searched = 0;
 	int rc;
@@ -313,10 +313,6 @@ audit_reader_next(struct audit_reader *r, struct str *out_line, struct err *err)
 		}
 		searched = len;
 		rc = fill(r, err);
-		if (rc == 0) {
-			rc = next_segment(r, err);
-			searched = 0;
-		}
 		if (rc <= 0)
 			return rc;
 	}
@@ -327,4 +323,39 @@ audit_reader_next(struct audit_reader *r, struct str *out_line, struct err *err)
 	r->offset += out_line->len + 1;
 	r->lines++;
 	return 1;
+}
+
+int
+audit_reader_next(struct audit_reader *r, struct str *out_line, struct err *err)
+{
+	int rc = audit_reader_next_within(r, out_line, err);
+
+	while (rc == 0 && r->segment_count != 0) {
+		rc = next_segment(r, err);
+		if (rc != 1)
+			break;
+		rc = audit_reader_next_within(r, out_line, err);
+	}
+	return rc;
+}
+
+int
+audit_reader_seek(struct audit_reader *r, uint64_t segment, uint64_t offset,
+    uint64_t lines, struct err *err)
+{
+	int rc = 0;
+
+	if (r->fd >= 0 && r->segment != segment) {
+		(void)close(r->fd); /* read only */
+		r->fd = -1;
+	}
+	r->segment = segment;
+	if (r->fd < 0)
+		rc = open_segment(r, err);
+	if (rc == 0 && lseek(r->fd, (off_t)offset, SEEK_SET) < 0)
+		rc = err_sys(err, "cannot read the log");
+	r->start = r->end = 0;
+	r->offset = offset;
+	r->lines = lines;
+	return rc;
 }

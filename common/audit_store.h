@@ -63,5 +63,12 @@ void audit_reader_fini(struct audit_reader *r);
  * a line longer than LIMIT_AUDIT_LINE_BYTES. */
 MUST_CHECK int audit_reader_next(
     struct audit_reader *r, struct str *out_line, struct err *err);
+/* As audit_reader_next, but 0 at the end of the segment that it is in. */
+MUST_CHECK int audit_reader_next_within(
+    struct audit_reader *r, struct str *out_line, struct err *err);
+/* Goes on in that segment at that offset, where a line begins, as if `lines` lines had
+ * come before. */
+MUST_CHECK int audit_reader_seek(struct audit_reader *r, uint64_t segment,
+    uint64_t offset, uint64_t lines, struct err *err);
 
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/audit_index.h"
 #include "common/audit_note.h"
 #include "common/audit_store.h"
 #include "common/audit_tree.h"
@@ -25,6 +26,13 @@ struct verification {
 	size_t count;
 	struct audit_tree tree;
 	struct audit_report *report;
+	/* The index of the segment being read, if it has one. */
+	struct buf index_data;
+	struct audit_index index; /* count 0: none */
+	uint64_t index_segment;
+	uint32_t block;
+	uint64_t block_first; /* lines of the log before that block */
+	struct err index_err; /* told if nothing is wrong with the log itself */
 };
 
 static enum audit_verdict
@@ -111,6 +119,58 @@ compare_roots(struct verification *v, struct err *err)
 	return 0;
 }
 
+/* ---- indexes ---- */
+
+static int
+load_index(struct verification *v, uint64_t segment, struct err *err)
+{
+	char name[AUDIT_SEGMENT_NAME_BYTES];
+	int rc;
+
+	v->index_segment = segment;
+	v->index.count = v->block = 0;
+	v->block_first = v->tree.size;
+	buf_clear(&v->index_data);
+	rc = audit_store_read(v->dirfd, audit_index_name(segment, name),
+	    LIMIT_AUDIT_INDEX_BYTES, &v->index_data, err);
+	if (rc == ERR_NOT_FOUND) {
+		*err = ERR_INIT;
+		return 0;
+	}
+	if (rc == 0 &&
+	    (rc = audit_index_parse(&v->index, buf_str(&v->index_data), err)) != 0)
+		(void)err_wrap(err, "%s", name); /* rc is the code */
+	if (rc == 0 && v->index.first_line != v->tree.size)
+		rc = err_set(err, ERR_INVALID, "%s is not of its segment", name);
+	return rc;
+}
+
+/* A search must find that line, whatever the index tells it to pass over. */
+static int
+check_index(struct verification *v, const struct audit_reader *r, struct str line,
+    struct err *err)
+{
+	struct audit_index_block block;
+	int rc = 0;
+
+	if (r->segment != v->index_segment)
+		rc = load_index(v, r->segment, err);
+	if (rc != 0 || v->index.count == 0)
+		return rc;
+	audit_index_block(&v->index, v->block, &block);
+	if (r->offset > block.end && v->block + 1 < v->index.count) {
+		v->block_first += block.lines;
+		audit_index_block(&v->index, ++v->block, &block);
+	}
+	if (r->offset - line.len - 1 >= block.start && r->offset <= block.end &&
+	    r->lines - v->block_first <= block.lines &&
+	    audit_index_admits(&block, line))
+		return 0;
+	return err_set(err, ERR_INVALID,
+	    "log-%llu.idx hides line %llu from searches: remove it",
+	    (unsigned long long)r->segment, (unsigned long long)r->lines);
+}
+
 static int
 hash_lines(struct verification *v, struct audit_reader *r, struct err *err)
 {
@@ -119,6 +179,8 @@ hash_lines(struct verification *v, struct audit_reader *r, struct err *err)
 	int rc = compare_roots(v, err);
 
 	while (rc == 0 && (rc = audit_reader_next(r, &line, err)) == 1) {
+		if (v->index_err.code == ERR_NONE)
+			(void)check_index(v, r, line, &v->index_err); /* see there */
 		audit_leaf_hash(line, leaf);
 		audit_tree_add(&v->tree, leaf);
 		rc = compare_roots(v, err);
@@ -134,6 +196,10 @@ hash_lines(struct verification *v, struct audit_reader *r, struct err *err)
 		    "%llu lines were signed and %llu are there: the end was cut off",
 		    (unsigned long long)v->report->covered,
 		    (unsigned long long)v->tree.size);
+	if (rc == 0 && v->index_err.code != ERR_NONE) {
+		*err = v->index_err;
+		rc = ERR_INVALID;
+	}
 	return rc;
 }
 
@@ -147,6 +213,7 @@ verify_lines(struct verification *v)
 	if (rc == 0)
 		rc = hash_lines(v, &r, &err);
 	audit_reader_fini(&r);
+	buf_free(&v->index_data);
 	if (rc == 0)
 		return AUDIT_INTACT;
 	return conclude(v, rc == ERR_SYSTEM ? AUDIT_CANNOT_TELL : AUDIT_BROKEN, &err);
@@ -175,7 +242,8 @@ enum audit_verdict
 audit_verify(struct arena *arena, const char *directory, const char *key_path,
     const char *checkpoint_path, struct audit_report *out_report)
 {
-	struct verification v = {.arena = arena, .report = out_report};
+	struct verification v = {
+	    .arena = arena, .report = out_report, .index_segment = UINT64_MAX};
 	struct err err = ERR_INIT;
 	enum audit_verdict verdict;
 
@@ -188,28 +256,4 @@ audit_verify(struct arena *arena, const char *directory, const char *key_path,
 	verdict = verify_directory(&v, key_path, checkpoint_path);
 	(void)close(v.dirfd); /* read only */
 	return verdict;
-}
-
-int
-audit_read(const char *directory,
-    bool (*each)(void *arg, uint64_t index, struct str line), void *arg,
-    struct err *err)
-{
-	int dirfd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct audit_reader r;
-	struct str line;
-	int rc;
-
-	if (dirfd < 0)
-		return err_sys(err, "%s", directory);
-	rc = audit_reader_init(&r, dirfd, err);
-	while (rc == 0 && (rc = audit_reader_next(&r, &line, err)) == 1)
-		rc = each(arg, r.lines - 1, line) ? 0 : 2;
-	audit_reader_fini(&r);
-	(void)close(dirfd); /* read only */
-	if (rc == 2)
-		return 0;
-	if (rc != 0)
-		(void)err_wrap(err, "%s", directory); /* rc is the code */
-	return rc;
 }

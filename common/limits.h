@@ -29,5 +29,6 @@
 	(1024u * 1024) /* one audit event, its newline not counted */
 #define LIMIT_AUDIT_PENDING_BYTES (64u * 1024 * 1024) /* appended and not yet synced */
 #define LIMIT_AUDIT_NOTE_BYTES    (64u * 1024) /* a checkpoint with its signatures */
+#define LIMIT_AUDIT_INDEX_BYTES   (64u * 1024 * 1024) /* of one segment */
 
 #endif
