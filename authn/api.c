@@ -245,6 +245,21 @@ api_start(struct exchange *x)
 
 /* ---- handlers ---- */
 
+/* The id of the token that was made: {"token":...,"id":"..."}. */
+static struct str
+issued_id(struct exchange *x, struct str body)
+{
+	struct str key = STR("\"id\":\"");
+	const char *at =
+	    body.len != 0 ? memmem(body.ptr, body.len, key.ptr, key.len) : NULL;
+	struct str rest;
+
+	if (at == NULL)
+		return STR("");
+	rest = str_slice(body, (size_t)(at - body.ptr) + key.len, body.len);
+	return str_dup(x->arena, str_slice(rest, 0, str_find(rest, '"', 0)));
+}
+
 static void
 on_answer(void *arg, const struct auth_answer *a)
 {
@@ -256,6 +271,8 @@ on_answer(void *arg, const struct auth_answer *a)
 	x->user = str_dup(x->arena, a->user);
 	s.message = str_dup(x->arena, s.message);
 	s.retry_after_s = a->retry_after_s;
+	if (a->status == 201)
+		x->token_issued = issued_id(x, a->body);
 	if (a->status == 401)
 		x->w->stats.unauthenticated++;
 	if (a->status >= 400)

@@ -32,8 +32,12 @@ struct audit_event {
 	struct str uid;
 	const struct str *groups;
 	size_t group_count;
-	struct str token_id; /* annotation ringfence.dev/token */
-	struct str source;   /* the peer's address */
+	struct str token_id;     /* annotation ringfence.dev/token */
+	struct str token_issued; /* id of a token that was made: .../token-issued */
+	struct str tenant;       /* path of the tree that it concerns: .../tenant */
+	/* The gate's own object, "tokens" for one; "": see info. */
+	struct str own_resource, own_name;
+	struct str source; /* the peer's address */
 	struct str user_agent;
 	int code;           /* of the response; 0 before there is one */
 	struct str reason;  /* Status reason, e.g. "Forbidden", "TooManyRequests" */
@@ -48,6 +52,19 @@ struct audit_event {
 /* Appends the event as one JSON line without a newline; redacts secrets (query parameters
  * token=, access_token=; user agents are cut at 1,024 bytes). Pure. */
 void audit_event_encode(struct buf *out, const struct audit_event *event);
+
+/* What the gate did by itself, not because somebody asked over the network; as an Event of
+ * user ringfence:gate. */
+struct audit_own_event {
+	const char *verb;  /* "configure", "audit-resumed" */
+	struct str detail; /* annotation ringfence.dev/detail; may be "" */
+	int code;          /* 200; 500: it failed */
+	uint8_t id[16];    /* random */
+	walltime_t now;
+};
+void audit_event_encode_own(struct buf *out, const struct audit_own_event *event);
+/* Random bytes as a version 4 UUID in text. */
+void audit_event_uuid(const uint8_t random[16], char out_text[37]);
 
 /* Takes the socket to the audit role. */
 MUST_CHECK int audit_client_new(uv_loop_t *loop, int fd, bool required,

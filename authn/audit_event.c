@@ -8,6 +8,9 @@
 #include <string.h>
 
 #define USER_AGENT_MAX 1024
+#define EVENT_HEAD                                                                     \
+	"{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/"                           \
+	"v1\",\"level\":\"Metadata\""
 
 static const char *const stage_names[] = {
     [AUDIT_REQUEST_RECEIVED] = "RequestReceived",
@@ -133,8 +136,18 @@ add_user(struct buf *out, const struct audit_event *e)
 }
 
 static void
-add_object(struct buf *out, const struct request_info *info)
+add_object(struct buf *out, const struct audit_event *e)
 {
+	const struct request_info *info = e->info;
+
+	if (e->own_resource.len != 0) {
+		buf_add_cstr(out, ",\"objectRef\":{\"resource\":");
+		buf_add_json(out, e->own_resource);
+		add_field(out, "name", e->own_name);
+		add_field(out, "apiGroup", STR("ringfence.dev"));
+		add_field(out, "apiVersion", STR("v1"));
+		buf_add_char(out, '}');
+	}
 	if (info == NULL || !info->is_resource)
 		return;
 	buf_add_cstr(out, ",\"objectRef\":{\"resource\":");
@@ -168,7 +181,9 @@ add_annotations(struct buf *out, const struct audit_event *e)
 	buf_printf(out, ",\"annotations\":{\"authorization.k8s.io/decision\":\"%s\"",
 	    refused ? "forbid" : "allow");
 	add_field(out, "ringfence.dev/decided-by", e->decided_by);
+	add_field(out, "ringfence.dev/tenant", e->tenant);
 	add_field(out, "ringfence.dev/token", e->token_id);
+	add_field(out, "ringfence.dev/token-issued", e->token_issued);
 	if (e->cut)
 		add_field(out, "ringfence.dev/cut", STR("true"));
 	buf_add_char(out, '}');
@@ -177,8 +192,7 @@ add_annotations(struct buf *out, const struct audit_event *e)
 void
 audit_event_encode(struct buf *out, const struct audit_event *e)
 {
-	buf_add_cstr(out, "{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/"
-			  "v1\",\"level\":\"Metadata\"");
+	buf_add_cstr(out, EVENT_HEAD);
 	add_field(out, "auditID", e->audit_id);
 	add_field(out, "stage", str_from(stage_names[e->stage]));
 	add_uri(out, e->request_uri);
@@ -188,10 +202,50 @@ audit_event_encode(struct buf *out, const struct audit_event *e)
 	buf_add_json(out, e->source);
 	buf_add_char(out, ']');
 	add_field(out, "userAgent", str_slice(e->user_agent, 0, USER_AGENT_MAX));
-	add_object(out, e->info);
+	add_object(out, e);
 	add_response(out, e);
 	add_time(out, "requestReceivedTimestamp", e->received);
 	add_time(out, "stageTimestamp", e->now);
 	add_annotations(out, e);
 	buf_add_char(out, '}');
+}
+
+void
+audit_event_uuid(const uint8_t random[16], char out_text[37])
+{
+	static const char hex[] = "0123456789abcdef";
+	size_t n = 0;
+
+	for (size_t i = 0; i < 16; i++) {
+		uint8_t byte = random[i];
+
+		if (i == 6) /* RFC 4122: version 4, variant 1 */
+			byte = (uint8_t)((byte & 0x0f) | 0x40);
+		if (i == 8)
+			byte = (uint8_t)((byte & 0x3f) | 0x80);
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			out_text[n++] = '-';
+		out_text[n++] = hex[byte >> 4];
+		out_text[n++] = hex[byte & 15];
+	}
+	out_text[n] = '\0';
+}
+
+void
+audit_event_encode_own(struct buf *out, const struct audit_own_event *e)
+{
+	char id[37];
+
+	audit_event_uuid(e->id, id);
+	buf_add_cstr(out, EVENT_HEAD);
+	add_field(out, "auditID", str_from(id));
+	buf_add_cstr(out, ",\"stage\":\"ResponseComplete\",\"requestURI\":\"\"");
+	add_field(out, "verb", str_from(e->verb));
+	buf_add_cstr(out, ",\"user\":{\"username\":\"ringfence:gate\"}");
+	buf_printf(out, ",\"responseStatus\":{\"metadata\":{},\"code\":%d}", e->code);
+	add_time(out, "requestReceivedTimestamp", e->now);
+	add_time(out, "stageTimestamp", e->now);
+	buf_add_cstr(out, ",\"annotations\":{\"ringfence.dev/tenant\":\"/\"");
+	add_field(out, "ringfence.dev/detail", e->detail);
+	buf_add_cstr(out, "}}");
 }

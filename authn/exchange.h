@@ -91,7 +91,9 @@ struct exchange {
 	struct exchange_rules *rules; /* its answer is made anew; else NULL */
 	uint64_t extent; /* across namespaces: digest of what was allowed */
 	const struct token_review *token_review; /* that is being answered */
-	struct str user;        /* recognised, or claimed, where there is no `id` */
+	struct str user; /* recognised, or claimed, where there is no `id` */
+	struct str
+	    token_issued; /* id of the token that the answer holds; for the record */
 	struct secret password; /* of basic authentication, until it is sent */
 	walltime_t received;
 

@@ -7,11 +7,45 @@
 
 #include "authn/exchange.h"
 #include "authn/worker_state.h"
+#include "common/limits.h"
 
 bool
 exchange_must_record(const struct exchange *x)
 {
 	return x->forwarded && x->info.is_mutation;
+}
+
+/* Where in the tree the namespace of the request is; one that nobody placed is at /NAME. */
+static struct str
+find_tenant(struct exchange *x)
+{
+	const struct model *m = x->w->policy->model;
+	struct str namespace = x->info.namespace;
+	const struct kube_ns *kube;
+
+	if (!x->info.is_resource || namespace.len == 0 ||
+	    namespace.len > LIMIT_NAME_BYTES ||
+	    str_find(namespace, '/', 0) < namespace.len)
+		return STR("/");
+	kube = model_kube_ns(m, STR(""), namespace);
+	return kube != NULL ? kube->ns->path
+			    : STR_CONCAT(x->arena, STR("/"), namespace);
+}
+
+/* Tokens are objects of our own: by their ids a reviewer finds what became of them. */
+static void
+name_token(const struct exchange *x, struct audit_event *e)
+{
+	struct str tokens = STR("/ringfence/v1/tokens");
+	struct str rest = str_slice(x->info.path, tokens.len, x->info.path.len);
+
+	if (!str_starts(x->info.path, tokens) || (rest.len != 0 && rest.ptr[0] != '/'))
+		return;
+	rest = str_slice(rest, 1, rest.len);
+	e->own_resource = STR("tokens");
+	e->own_name = str_slice(rest, 0, str_find(rest, '/', 0));
+	if (e->own_name.len == 0)
+		e->own_name = x->token_issued;
 }
 
 static void
@@ -32,6 +66,11 @@ fill_event(struct exchange *x, enum audit_stage stage, struct audit_event *e)
 	    .received = x->received,
 	    .now = walltime_now(),
 	};
+	e->token_issued = x->token_issued;
+	if (x->classified) {
+		e->tenant = find_tenant(x);
+		name_token(x, e);
+	}
 	if (!x->classified) {
 		char *verb = arena_strndup(x->arena, x->method.ptr, x->method.len);
 

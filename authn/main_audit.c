@@ -1,85 +1,112 @@
 /*
- * ringfence-audit: verifies an audit log, and shows what is in it.
+ * ringfence-audit: verifies an audit log, searches it, and says what is in it.
  */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
-#include "common/audit.h"
-#include "common/clock.h"
-
-#define EXIT_CANNOT_TELL 2
+#include "authn/audit_tool.h"
 
 static const char usage[] =
-    "usage: ringfence-audit verify DIRECTORY [--key FILE] [--checkpoint FILE]\n"
-    "       ringfence-audit show DIRECTORY [filters] [-o text|json]\n"
-    "       ringfence-audit search DIRECTORY filters [-o text|json]\n"
+    "usage: ringfence-audit verify DIRECTORY [--key FILE] [--checkpoint FILE]...\n"
+    "                       [--against COPY]\n"
+    "       ringfence-audit search DIRECTORY [filters] [-o text|json|csv]\n"
+    "       ringfence-audit show DIRECTORY [filters] [-o text|json|csv]\n"
+    "       ringfence-audit export DIRECTORY [filters] [-o json|csv] [--proofs OUT]\n"
+    "       ringfence-audit check OUT --key FILE\n"
+    "       ringfence-audit report DIRECTORY [filters] [-o html|csv|json] [--key "
+    "FILE]\n"
+    "                       [--checkpoint FILE]... [--against COPY]\n"
+    "       ringfence-audit copy DIRECTORY TARGET [--ca FILE] [--state FILE] [--once]\n"
     "\n"
     "verify   exit 0: the log is what was signed; 1: it is not; 2: cannot tell\n"
     "  --key FILE         the verifier key as it was kept elsewhere (key.pub)\n"
     "  --checkpoint FILE  a checkpoint as it was kept elsewhere\n"
+    "  --against COPY     a copy of the log, or a file with checkpoints among other "
+    "text\n"
+    "search   prints records, oldest first; exit 0, or 1 if none matches; show: always "
+    "0\n"
+    "export   prints records; with --proofs also each with a proof that it is in the "
+    "log\n"
+    "check    verifies what export --proofs wrote; exit as verify\n"
+    "report   what happened, for a reviewer, and whether the log is whole\n"
+    "copy     sends the log to syslog://HOST:PORT, syslog+tls://HOST:PORT or a "
+    "directory\n"
     "\n"
-    "show, search   prints records, oldest first; exit 0, search 1 if none matches\n"
-    "  --user NAME  --verb VERB  --namespace NAME  --resource NAME  --code CODE\n"
-    "  --stage STAGE  --id AUDIT-ID  --since TIME  --until TIME (RFC 3339)\n"
-    "  -o text|json   a table, or the records as JSON lines\n";
+    "Filters, all of which must hold:\n"
+    "  --since TIME --until TIME (RFC 3339)  --user NAME  --tenant /PATH  --verb VERB\n"
+    "  --resource RESOURCE[.GROUP][/SUB]  --namespace NAME  --name NAME  --code "
+    "CODE|4xx\n"
+    "  --source ADDRESS|CIDR  --kind KIND[,KIND]  --stage STAGE  --id AUDIT-ID\n"
+    "  --token ID  --text TEXT\n"
+    "  --limit N      prints so many\n"
+    "  --no-index     reads everything, whatever the indexes say\n"
+    "Kinds: read change policy admin token login login-failed denied limited failed\n"
+    "  applied healed flow-denied flow-allowed flow-watched gap started\n";
 
-enum filter_kind {
-	FILTER_USER,
-	FILTER_VERB,
-	FILTER_NAMESPACE,
-	FILTER_RESOURCE,
-	FILTER_CODE,
-	FILTER_STAGE,
-	FILTER_ID,
-	FILTER_SINCE,
-	FILTER_UNTIL,
-	FILTER_COUNT
+enum option_code {
+	/* 0 to AUDIT_FILTER_COUNT - 1 are the filters. */
+	OPTION_KEY = 128,
+	OPTION_CHECKPOINT,
+	OPTION_AGAINST,
+	OPTION_PROOFS,
+	OPTION_CA,
+	OPTION_LIMIT,
+	OPTION_NO_INDEX,
+	OPTION_ONCE,
+	OPTION_STATE,
 };
 
-/* Where the value of a filter is in an event. */
+/* What a command takes, as bits. */
+enum takes {
+	TAKES_FILTERS = 1,
+	TAKES_KEYS = 2,
+	TAKES_PROOFS = 4,
+	TAKES_TARGET = 8,
+	TAKES_KEY = 16, /* --key alone */
+};
+
+static const struct command {
+	const char *name;
+	int (*run)(struct audit_tool *t);
+	unsigned takes;
+	const char *outputs; /* letters of -o; the first is the default */
+} commands[] = {
+    {"verify", audit_tool_verify, TAKES_KEYS, ""},
+    {"search", audit_tool_search, TAKES_FILTERS, "tjc"},
+    {"show", audit_tool_show, TAKES_FILTERS, "tjc"},
+    {"export", audit_tool_export, TAKES_FILTERS | TAKES_PROOFS, "jc"},
+    {"check", audit_tool_check, TAKES_KEY, ""},
+    {"report", audit_tool_report, TAKES_FILTERS | TAKES_KEYS, "hcj"},
+    {"copy", audit_tool_copy, TAKES_TARGET, ""},
+};
+
+static const char *const output_names[AUDIT_OUTPUT_COUNT] = {
+    [AUDIT_OUTPUT_TEXT] = "text",
+    [AUDIT_OUTPUT_JSON] = "json",
+    [AUDIT_OUTPUT_CSV] = "csv",
+    [AUDIT_OUTPUT_HTML] = "html",
+};
+
 static const struct {
-	const char *object, *field;
-} places[FILTER_COUNT] = {
-    [FILTER_USER] = {"user", "username"},
-    [FILTER_VERB] = {NULL, "verb"},
-    [FILTER_NAMESPACE] = {"objectRef", "namespace"},
-    [FILTER_RESOURCE] = {"objectRef", "resource"},
-    [FILTER_CODE] = {"responseStatus", "code"},
-    [FILTER_STAGE] = {NULL, "stage"},
-    [FILTER_ID] = {NULL, "auditID"},
-    [FILTER_SINCE] = {NULL, "stageTimestamp"},
-    [FILTER_UNTIL] = {NULL, "stageTimestamp"},
-};
-
-static const struct option options[] = {
-    {"user", required_argument, NULL, FILTER_USER},
-    {"verb", required_argument, NULL, FILTER_VERB},
-    {"namespace", required_argument, NULL, FILTER_NAMESPACE},
-    {"resource", required_argument, NULL, FILTER_RESOURCE},
-    {"code", required_argument, NULL, FILTER_CODE},
-    {"stage", required_argument, NULL, FILTER_STAGE},
-    {"id", required_argument, NULL, FILTER_ID},
-    {"since", required_argument, NULL, FILTER_SINCE},
-    {"until", required_argument, NULL, FILTER_UNTIL},
-    {"key", required_argument, NULL, 'k'},
-    {"checkpoint", required_argument, NULL, 'c'},
-    {"output", required_argument, NULL, 'o'},
-    {"version", no_argument, NULL, 'V'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
-};
-
-struct question {
-	const char *directory, *key, *checkpoint;
-	const char *filters[FILTER_COUNT];
-	walltime_t since, until;
-	bool json;
-	uint64_t matches;
-	bool unreadable; /* a line that is no JSON */
+	const char *name;
+	int code;
+	bool has_value;
+	unsigned takes; /* commands that take one of these take it */
+} more_options[] = {
+    {"key", OPTION_KEY, true, TAKES_KEYS | TAKES_KEY},
+    {"checkpoint", OPTION_CHECKPOINT, true, TAKES_KEYS},
+    {"against", OPTION_AGAINST, true, TAKES_KEYS},
+    {"proofs", OPTION_PROOFS, true, TAKES_PROOFS},
+    {"ca", OPTION_CA, true, TAKES_TARGET},
+    {"limit", OPTION_LIMIT, true, TAKES_FILTERS},
+    {"no-index", OPTION_NO_INDEX, false, TAKES_FILTERS},
+    {"once", OPTION_ONCE, false, TAKES_TARGET},
+    {"state", OPTION_STATE, true, TAKES_TARGET},
+    {"output", 'o', true, 0},
+    {"version", 'V', false, 0},
+    {"help", 'h', false, 0},
 };
 
 static NORETURN void
@@ -87,239 +114,161 @@ refuse(const char *what, const char *value)
 {
 	fprintf(stderr, "ringfence-audit: %s%s%s\n", what, value != NULL ? ": " : "",
 	    value != NULL ? value : "");
-	exit(EXIT_CANNOT_TELL);
+	exit(AUDIT_EXIT_CANNOT_TELL);
 }
 
-/* ---- events ---- */
-
-static const json_t *
-value_at(const json_t *event, enum filter_kind kind)
+static NORETURN void
+refuse_usage(void)
 {
-	const json_t *object = places[kind].object == NULL
-				   ? event
-				   : json_object_get(event, places[kind].object);
-
-	return json_object_get(object, places[kind].field);
-}
-
-static const char *
-text_at(const json_t *event, enum filter_kind kind)
-{
-	const char *text = json_string_value(value_at(event, kind));
-
-	return text != NULL ? text : "";
-}
-
-static bool
-code_matches(const json_t *event, const char *wanted)
-{
-	char text[24];
-
-	(void)snprintf(text, sizeof(text), "%lld",
-	    (long long)json_integer_value(value_at(event, FILTER_CODE)));
-	return strcmp(text, wanted) == 0;
-}
-
-static bool
-time_matches(const struct question *q, const json_t *event)
-{
-	walltime_t at = {0};
-
-	if (q->filters[FILTER_SINCE] == NULL && q->filters[FILTER_UNTIL] == NULL)
-		return true;
-	if (!walltime_parse(text_at(event, FILTER_SINCE), &at))
-		return false;
-	return (q->filters[FILTER_SINCE] == NULL || at.ns >= q->since.ns) &&
-	       (q->filters[FILTER_UNTIL] == NULL || at.ns < q->until.ns);
-}
-
-static bool
-matches(const struct question *q, const json_t *event)
-{
-	for (int i = 0; i < FILTER_SINCE; i++) {
-		if (q->filters[i] == NULL)
-			continue;
-		if (i == FILTER_CODE ? !code_matches(event, q->filters[i])
-				     : strcmp(text_at(event, (enum filter_kind)i),
-					   q->filters[i]) != 0)
-			return false;
-	}
-	return time_matches(q, event);
-}
-
-/* Whatever a client sent stays text: nothing of it reaches the terminal as control. */
-static void
-print_safe(const char *text, int width)
-{
-	int n = 0;
-
-	for (; *text != '\0'; text++, n++) {
-		unsigned char c = (unsigned char)*text;
-
-		putchar(c < 0x20 || c == 0x7f || (c & 0xe0) == 0x80 ? '?' : c);
-	}
-	for (; n < width; n++)
-		putchar(' ');
-	putchar(' ');
+	fputs(usage, stderr);
+	exit(AUDIT_EXIT_CANNOT_TELL);
 }
 
 static void
-print_row(const json_t *event)
+list_options(struct option *out)
 {
-	const char *uri = json_string_value(json_object_get(event, "requestURI"));
-	char code[24];
+	size_t n = 0;
 
-	(void)snprintf(code, sizeof(code), "%lld",
-	    (long long)json_integer_value(value_at(event, FILTER_CODE)));
-	print_safe(text_at(event, FILTER_SINCE), 27);
-	print_safe(text_at(event, FILTER_USER), 16);
-	print_safe(text_at(event, FILTER_VERB), 10);
-	print_safe(strcmp(code, "0") == 0 ? "-" : code, 4);
-	print_safe(text_at(event, FILTER_STAGE), 16);
-	print_safe(uri != NULL ? uri : "", 0);
-	putchar('\n');
+	for (int i = 0; i < AUDIT_FILTER_COUNT; i++)
+		out[n++] = (struct option){audit_filter_name((enum audit_filter)i),
+		    required_argument, NULL, i};
+	for (size_t i = 0; i < ARRAY_LEN(more_options); i++)
+		out[n++] = (struct option){more_options[i].name,
+		    more_options[i].has_value ? required_argument : no_argument, NULL,
+		    more_options[i].code};
+	out[n] = (struct option){NULL, 0, NULL, 0};
 }
 
 static bool
-on_line(void *arg, uint64_t index, struct str line)
+find_output(const char *letters, const char *name, enum audit_output *out)
 {
-	struct question *q = arg;
-	json_t *event = json_loadb(line.ptr, line.len, 0, NULL);
-
-	if (event == NULL) {
-		fprintf(stderr, "ringfence-audit: line %llu is no JSON\n",
-		    (unsigned long long)index);
-		q->unreadable = true;
-		return true;
+	for (int i = 0; i < AUDIT_OUTPUT_COUNT; i++) {
+		if (strcmp(name, output_names[i]) == 0 &&
+		    strchr(letters, name[0]) != NULL) {
+			*out = (enum audit_output)i;
+			return true;
+		}
 	}
-	if (matches(q, event)) {
-		q->matches++;
-		if (q->json)
-			printf("%.*s\n", STR_ARG(line));
-		else
-			print_row(event);
-	}
-	json_decref(event);
-	return !ferror(stdout);
+	return false;
 }
 
-/* ---- commands ---- */
-
-static int
-run_verify(struct question *q)
-{
-	struct arena *arena = arena_new();
-	struct audit_report report = {0};
-	enum audit_verdict verdict =
-	    audit_verify(arena, q->directory, q->key, q->checkpoint, &report);
-
-	switch (verdict) {
-	case AUDIT_INTACT:
-		printf("intact: %llu lines, %llu of them signed\n",
-		    (unsigned long long)report.lines,
-		    (unsigned long long)report.covered);
-		break;
-	case AUDIT_BROKEN:
-		printf("broken: %s\n", report.problem);
-		break;
-	case AUDIT_CANNOT_TELL:
-		fprintf(stderr, "ringfence-audit: %s\n", report.problem);
-		break;
-	}
-	arena_free(arena);
-	return (int)verdict;
-}
-
-static int
-read_log(struct question *q)
+static void
+take_filter(struct audit_tool *t, enum audit_filter filter)
 {
 	struct err err = ERR_INIT;
 
-	if (audit_read(q->directory, on_line, q, &err) != 0)
+	if (audit_query_add(&t->query, filter, str_from(optarg), &err) != 0) {
+		(void)err_wrap(&err, "--%s", audit_filter_name(filter)); /* told */
 		refuse(err.msg, NULL);
-	if (fflush(stdout) != 0 || ferror(stdout))
-		refuse("cannot write", NULL);
-	return q->unreadable ? EXIT_CANNOT_TELL : 0;
-}
-
-static int
-run_show(struct question *q)
-{
-	return read_log(q);
-}
-
-static int
-run_search(struct question *q)
-{
-	int status = read_log(q);
-
-	return status != 0 ? status : q->matches != 0 ? 0 : 1;
-}
-
-static const struct {
-	const char *name;
-	int (*run)(struct question *q);
-	bool filters; /* takes filters; else a key and a checkpoint */
-} commands[] = {
-    {"verify", run_verify, false},
-    {"show", run_show, true},
-    {"search", run_search, true},
-};
-
-static void
-take_time(const char *text, walltime_t *out)
-{
-	if (!walltime_parse(text, out))
-		refuse("no time (write 2026-01-31T12:00:00Z)", text);
-}
-
-static void
-take_option(struct question *q, int c, bool filters)
-{
-	if (c >= 0 && c < FILTER_COUNT && filters) {
-		q->filters[c] = optarg;
-		if (c == FILTER_SINCE)
-			take_time(optarg, &q->since);
-		if (c == FILTER_UNTIL)
-			take_time(optarg, &q->until);
-	} else if (c == 'k' && !filters) {
-		q->key = optarg;
-	} else if (c == 'c' && !filters) {
-		q->checkpoint = optarg;
-	} else if (c == 'o' && filters &&
-		   (strcmp(optarg, "json") == 0 || strcmp(optarg, "text") == 0)) {
-		q->json = optarg[0] == 'j';
-	} else {
-		fputs(usage, stderr);
-		exit(EXIT_CANNOT_TELL);
 	}
+}
+
+static void
+take_more(struct audit_tool *t, int code)
+{
+	switch (code) {
+	case OPTION_KEY:
+		t->key = optarg;
+		break;
+	case OPTION_CHECKPOINT:
+		if (t->checkpoint_count == AUDIT_MAX_CHECKPOINTS)
+			refuse("too many checkpoints", NULL);
+		t->checkpoints[t->checkpoint_count++] = optarg;
+		break;
+	case OPTION_AGAINST:
+		t->against = optarg;
+		break;
+	case OPTION_PROOFS:
+		t->proofs = optarg;
+		break;
+	case OPTION_CA:
+		t->ca = optarg;
+		break;
+	case OPTION_STATE:
+		t->state = optarg;
+		break;
+	case OPTION_LIMIT:
+		if (!str_to_u64(str_from(optarg), UINT64_MAX, &t->limit) ||
+		    t->limit == 0)
+			refuse("--limit: not a number above 0", optarg);
+		break;
+	case OPTION_NO_INDEX:
+		t->no_index = true;
+		break;
+	case OPTION_ONCE:
+		t->once = true;
+		break;
+	default:
+		refuse_usage();
+	}
+}
+
+static void
+take_option(struct audit_tool *t, const struct command *command, int code)
+{
+	if (code == 'h' || code == 'V') {
+		fputs(code == 'h' ? usage : "ringfence-audit " RINGFENCE_VERSION "\n",
+		    stdout);
+		exit(audit_tool_flush());
+	}
+	if (command == NULL)
+		refuse_usage();
+	if (code >= 0 && code < AUDIT_FILTER_COUNT) {
+		if ((command->takes & TAKES_FILTERS) == 0)
+			refuse_usage();
+		take_filter(t, (enum audit_filter)code);
+		return;
+	}
+	if (code == 'o') {
+		if (!find_output(command->outputs, optarg, &t->output))
+			refuse("no output format of this command", optarg);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(more_options); i++) {
+		if (more_options[i].code == code &&
+		    (more_options[i].takes & command->takes) == 0)
+			refuse_usage();
+	}
+	take_more(t, code);
+}
+
+static const struct command *
+find_command(const char *name)
+{
+	for (size_t i = 0; name != NULL && i < ARRAY_LEN(commands); i++) {
+		if (strcmp(name, commands[i].name) == 0)
+			return &commands[i];
+	}
+	return NULL;
 }
 
 int
 main(int argc, char **argv)
 {
-	struct question q = {0};
-	size_t command = ARRAY_LEN(commands);
-	int c;
+	struct option options[AUDIT_FILTER_COUNT + ARRAY_LEN(more_options) + 1];
+	const struct command *command = find_command(argc > 1 ? argv[1] : NULL);
+	struct audit_tool t = {.arena = arena_new()};
+	int code, status, wanted = 2;
 
-	for (size_t i = 0; i < ARRAY_LEN(commands) && argc > 1; i++) {
-		if (strcmp(argv[1], commands[i].name) == 0)
-			command = i;
+	list_options(options);
+	audit_query_init(&t.query, t.arena);
+	for (int i = 0;
+	     command != NULL && command->outputs[0] != '\0' && i < AUDIT_OUTPUT_COUNT;
+	     i++) {
+		if (output_names[i][0] == command->outputs[0])
+			t.output = (enum audit_output)i;
 	}
-	while ((c = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
-		if (c == 'h' || c == 'V') {
-			fputs(c == 'h' ? usage
-				       : "ringfence-audit " RINGFENCE_VERSION "\n",
-			    stdout);
-			return 0;
-		}
-		take_option(
-		    &q, c, command < ARRAY_LEN(commands) && commands[command].filters);
-	}
-	if (command == ARRAY_LEN(commands) || argc - optind != 2) {
-		fputs(usage, stderr);
-		return EXIT_CANNOT_TELL;
-	}
-	q.directory = argv[optind + 1];
-	return commands[command].run(&q);
+	while ((code = getopt_long(argc, argv, "o:h", options, NULL)) != -1)
+		take_option(&t, command, code);
+	if (command == NULL)
+		refuse_usage();
+	if ((command->takes & TAKES_TARGET) != 0)
+		wanted = 3;
+	if (argc - optind != wanted)
+		refuse_usage();
+	t.directory = argv[optind + 1];
+	t.target = wanted == 3 ? argv[optind + 2] : NULL;
+	status = command->run(&t);
+	arena_free(t.arena);
+	return status;
 }

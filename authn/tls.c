@@ -245,9 +245,8 @@ fail:
 	return NULL;
 }
 
-/* The peer's certificate must name the host; an address is compared as one. */
-static bool
-expect_host(SSL *ssl, struct str host)
+bool
+tls_expect_host(SSL *ssl, struct str host)
 {
 	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
 	struct ip_addr addr;
@@ -275,7 +274,7 @@ tls_client_connection(SSL_CTX *ctx, struct str host, enum tls_alpn alpn,
 	SSL *ssl = SSL_new(ctx);
 
 	/* SSL_set_alpn_protos alone among its kind returns 0 for success. */
-	if (ssl == NULL || !expect_host(ssl, host) ||
+	if (ssl == NULL || !tls_expect_host(ssl, host) ||
 	    SSL_set_alpn_protos(ssl, h2 ? h2_first : http1,
 		(unsigned)(h2 ? sizeof(h2_first) : sizeof(http1)) - 1) != 0) {
 		(void)tls_error(err, ERR_SYSTEM, "TLS connection");

@@ -54,6 +54,9 @@ enum tls_alpn {
 MUST_CHECK SSL *tls_client_connection(SSL_CTX *ctx, struct str host, enum tls_alpn alpn,
     SSL_SESSION **session, struct err *err);
 
+/* The peer's certificate must name the host; an address is compared as one. */
+MUST_CHECK bool tls_expect_host(SSL *ssl, struct str host);
+
 /* True if ALPN chose h2. */
 MUST_CHECK bool tls_is_h2(const SSL *ssl);
 

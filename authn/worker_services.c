@@ -31,9 +31,7 @@ worker_arena_put(struct worker *w, struct arena *arena)
 void
 worker_uuid(struct worker *w, char out[37])
 {
-	static const char hex[] = "0123456789abcdef";
 	uint8_t *bytes;
-	size_t n = 0;
 
 	if (w->random_left < 16) {
 		if (RAND_bytes(w->random, sizeof(w->random)) != 1)
@@ -42,15 +40,7 @@ worker_uuid(struct worker *w, char out[37])
 	}
 	bytes = w->random + sizeof(w->random) - w->random_left;
 	w->random_left -= 16;
-	bytes[6] = (uint8_t)((bytes[6] & 0x0f) | 0x40);
-	bytes[8] = (uint8_t)((bytes[8] & 0x3f) | 0x80);
-	for (size_t i = 0; i < 16; i++) {
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			out[n++] = '-';
-		out[n++] = hex[bytes[i] >> 4];
-		out[n++] = hex[bytes[i] & 15];
-	}
-	out[n] = '\0';
+	audit_event_uuid(bytes, out);
 }
 
 struct str

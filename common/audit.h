@@ -88,8 +88,26 @@ enum audit_verdict {
 
 struct audit_report {
 	uint64_t lines;      /* lines present, as far as they were read */
-	uint64_t covered;    /* lines that the checkpoint signs */
+	uint64_t covered;    /* lines that checkpoints and copies vouch for */
 	const char *problem; /* in the arena; NULL when intact */
+	/* The log's own checkpoint, as far as there is one and it is signed. */
+	uint64_t signed_size;
+	uint8_t signed_root[32];
+	struct str note; /* the whole of it, in the arena; "" without */
+	struct str key;  /* name+id+key, in the arena; "" without */
+	uint64_t
+	    witnesses; /* checkpoints and copies that the lines were compared with */
+};
+
+/* What was kept elsewhere. {0}: nothing. */
+struct audit_evidence {
+	const char *key_path; /* NULL: the log's own key.pub */
+	const char *const *checkpoint_paths;
+	size_t checkpoint_count;
+	/* NULL, or a copy: a directory with lines and checkpoints as `ringfence audit copy`
+	 * makes it, or a file with checkpoints, as notes or as such a copy's syslog lines have
+	 * them, among anything else. */
+	const char *copy_path;
 };
 
 /*
@@ -105,6 +123,13 @@ struct audit_report {
  */
 MUST_CHECK enum audit_verdict audit_verify(struct arena *arena, const char *directory,
     const char *key_path, const char *checkpoint_path, struct audit_report *out_report);
+
+/* As audit_verify, with all that was kept elsewhere. Each checkpoint of the copy must be one
+ * of this log's past: the same lines up to its size, and no fewer. AUDIT_CANNOT_TELL if the
+ * copy has nothing of this log. */
+MUST_CHECK enum audit_verdict audit_verify_against(struct arena *arena,
+    const char *directory, const struct audit_evidence *evidence,
+    struct audit_report *out_report);
 
 /* Calls `each` for every complete line in order, without its newline (borrowed for the
  * call); stops when it returns false. Verifies nothing but that no segment is missing and

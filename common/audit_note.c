@@ -4,45 +4,16 @@
 #include <openssl/evp.h>
 #include <string.h>
 
+#include "common/audit_base64.h"
 #include "common/limits.h"
 #include "common/utf8.h"
 
-#define TYPE_ED25519  0x01
-#define ID_BYTES      4
-#define ID_HEX        8
-#define TYPED_BYTES   33 /* type || public key */
-#define SIGNED_BYTES  (ID_BYTES + AUDIT_SIGNATURE_BYTES)
-#define BASE64_MAX    128 /* more than any of ours takes */
-#define EM_DASH       "\xe2\x80\x94"
-#define BASE64_LEN(n) (((n) + 2) / 3 * 4)
-
-/* ---- base64 ---- */
-
-static void
-add_base64(struct buf *out, const uint8_t *data, size_t len)
-{
-	unsigned char text[BASE64_MAX + 1];
-
-	/* Every caller's length is a constant below BASE64_MAX / 4 * 3. */
-	buf_add(out, text, (size_t)EVP_EncodeBlock(text, data, (int)len));
-}
-
-/* Decodes exactly `len` bytes. libcrypto's decoder forgives spaces and loose bits; so
- * what does not encode back to the same text is refused. */
-static bool
-get_base64(struct str text, uint8_t *out, size_t len)
-{
-	unsigned char raw[BASE64_MAX], again[BASE64_MAX + 1];
-
-	if (text.len != BASE64_LEN(len) || text.len > BASE64_MAX ||
-	    EVP_DecodeBlock(raw, (const unsigned char *)text.ptr, (int)text.len) < 0)
-		return false;
-	(void)EVP_EncodeBlock(again, raw, (int)len);
-	if (memcmp(again, text.ptr, text.len) != 0)
-		return false;
-	memcpy(out, raw, len);
-	return true;
-}
+#define TYPE_ED25519 0x01
+#define ID_BYTES     4
+#define ID_HEX       8
+#define TYPED_BYTES  33 /* type || public key */
+#define SIGNED_BYTES (ID_BYTES + AUDIT_SIGNATURE_BYTES)
+#define EM_DASH      "\xe2\x80\x94"
 
 /* ---- keys ---- */
 
@@ -134,7 +105,7 @@ audit_key_parse(struct audit_key *key, struct str text, struct err *err)
 		rest.len--;
 	name = str_split(&rest, '+');
 	id = str_split(&rest, '+');
-	if (!get_base64(rest, typed, sizeof(typed)))
+	if (!audit_base64_decode(rest, typed, sizeof(typed)))
 		return err_set(err, ERR_INVALID, "a key is name+id+base64");
 	if (typed[0] != TYPE_ED25519)
 		return err_set(err, ERR_INVALID, "the key is not an Ed25519 key");
@@ -155,7 +126,7 @@ audit_key_format(struct buf *out, const struct audit_key *key)
 	memcpy(typed + 1, key->public_key, sizeof(key->public_key));
 	format_id(key, id_text);
 	buf_printf(out, "%s+%.*s+", key->name, ID_HEX, id_text);
-	add_base64(out, typed, sizeof(typed));
+	audit_base64_encode(out, typed, sizeof(typed));
 }
 
 bool
@@ -196,7 +167,7 @@ audit_note_sign(struct buf *out, struct str text, const struct audit_key *key,
 		return rc;
 	buf_add_str(out, text);
 	buf_printf(out, "\n" EM_DASH " %s ", key->name);
-	add_base64(out, blob, sizeof(blob));
+	audit_base64_encode(out, blob, sizeof(blob));
 	buf_add_char(out, '\n');
 	return 0;
 }
@@ -271,7 +242,7 @@ audit_note_open(
 			    err, ERR_INVALID, "signature %u is malformed", count);
 		/* The first one of this key decides. */
 		if (found || !str_is(name, key->name) ||
-		    !get_base64(base64, blob, sizeof(blob)) ||
+		    !audit_base64_decode(base64, blob, sizeof(blob)) ||
 		    memcmp(blob, key->id, ID_BYTES) != 0)
 			continue;
 		found = true;
@@ -293,7 +264,7 @@ audit_checkpoint_format(struct buf *out, const struct audit_checkpoint *checkpoi
 {
 	buf_add_str(out, checkpoint->origin);
 	buf_printf(out, "\n%llu\n", (unsigned long long)checkpoint->size);
-	add_base64(out, checkpoint->root, sizeof(checkpoint->root));
+	audit_base64_encode(out, checkpoint->root, sizeof(checkpoint->root));
 	buf_add_char(out, '\n');
 }
 
@@ -311,7 +282,7 @@ audit_checkpoint_parse(
 	/* A newline ended the third line, or rest would have no place. */
 	if (rest.ptr == NULL || checkpoint->origin.len == 0 ||
 	    !str_to_u64(size, INT64_MAX, &checkpoint->size) ||
-	    !get_base64(root, checkpoint->root, sizeof(checkpoint->root)))
+	    !audit_base64_decode(root, checkpoint->root, sizeof(checkpoint->root)))
 		return err_set(err, ERR_INVALID,
 		    "a checkpoint is origin, size and root, a line each");
 	while (rest.len != 0) {

@@ -55,17 +55,30 @@ audit_node_hash(const uint8_t left[AUDIT_HASH_BYTES],
 }
 
 void
-audit_tree_add(struct audit_tree *tree, const uint8_t leaf[AUDIT_HASH_BYTES])
+audit_tree_grow(struct audit_tree *tree, const uint8_t leaf[AUDIT_HASH_BYTES],
+    audit_tree_made_fn made, void *arg)
 {
-	unsigned top = (unsigned)__builtin_popcountll(tree->size);
+	unsigned top = (unsigned)__builtin_popcountll(tree->size), level = 0;
 	uint8_t node[AUDIT_HASH_BYTES];
 
 	memcpy(node, leaf, AUDIT_HASH_BYTES);
+	if (made != NULL)
+		made(arg, 0, tree->size, node);
 	/* Like a carry: two subtrees of one height make one that is higher. */
-	for (uint64_t rest = tree->size; (rest & 1) != 0; rest >>= 1)
+	for (uint64_t rest = tree->size; (rest & 1) != 0; rest >>= 1) {
 		audit_node_hash(tree->roots[--top], node, node);
+		level++;
+		if (made != NULL)
+			made(arg, level, tree->size >> level, node);
+	}
 	memcpy(tree->roots[top], node, AUDIT_HASH_BYTES);
 	tree->size++;
+}
+
+void
+audit_tree_add(struct audit_tree *tree, const uint8_t leaf[AUDIT_HASH_BYTES])
+{
+	audit_tree_grow(tree, leaf, NULL, NULL);
 }
 
 void

@@ -17,6 +17,12 @@ struct audit_tree {
 
 /* {0} is the empty tree. */
 void audit_tree_add(struct audit_tree *tree, const uint8_t leaf[AUDIT_HASH_BYTES]);
+/* As audit_tree_add, and tells of each perfect subtree that it completes, from the leaf up:
+ * the `number`th of those of 2^level leaves. `made` may be NULL. */
+typedef void (*audit_tree_made_fn)(
+    void *arg, unsigned level, uint64_t number, const uint8_t hash[AUDIT_HASH_BYTES]);
+void audit_tree_grow(struct audit_tree *tree, const uint8_t leaf[AUDIT_HASH_BYTES],
+    audit_tree_made_fn made, void *arg);
 /* The root; of the empty tree it is the hash of nothing. */
 void audit_tree_root(const struct audit_tree *tree, uint8_t out_root[AUDIT_HASH_BYTES]);
 

@@ -13,17 +13,15 @@
 #include "common/audit_note.h"
 #include "common/audit_store.h"
 #include "common/audit_tree.h"
+#include "common/audit_witness.h"
 #include "common/limits.h"
-
-#define MAX_CHECKPOINTS 2 /* the log's own, and one kept elsewhere */
 
 struct verification {
 	struct arena *arena;
 	int dirfd;
 	struct audit_key key;
-	struct audit_checkpoint checkpoints[MAX_CHECKPOINTS];
-	const char *names[MAX_CHECKPOINTS];
-	size_t count;
+	struct audit_witnesses witnesses;
+	size_t next_witness; /* the first that is not compared yet */
 	struct audit_tree tree;
 	struct audit_report *report;
 	/* The index of the segment being read, if it has one. */
@@ -63,11 +61,16 @@ static enum audit_verdict
 load_key(struct verification *v, const char *key_path)
 {
 	struct err err = ERR_INIT;
+	struct buf key = {0};
 	struct str text;
 
 	if (read_small(v, key_path, AUDIT_PUBLIC_KEY_FILE, &text, &err) == 0 &&
-	    audit_key_parse(&v->key, text, &err) == 0)
+	    audit_key_parse(&v->key, text, &err) == 0) {
+		audit_key_format(&key, &v->key);
+		v->report->key = str_dup(v->arena, buf_str(&key));
+		buf_free(&key);
 		return AUDIT_INTACT;
+	}
 	(void)err_wrap(&err, "cannot read the key"); /* the verdict is the result */
 	return conclude(v, AUDIT_CANNOT_TELL, &err);
 }
@@ -76,45 +79,61 @@ load_key(struct verification *v, const char *key_path)
 static enum audit_verdict
 load_checkpoint(struct verification *v, const char *path)
 {
-	struct audit_checkpoint *checkpoint = &v->checkpoints[v->count];
 	const char *name = path != NULL ? path : AUDIT_CHECKPOINT_FILE;
+	const struct audit_witness *last;
 	struct err err = ERR_INIT;
-	struct str note, text;
+	struct str note;
 	int rc = read_small(v, path, name, &note, &err);
 
 	if (rc == ERR_NOT_FOUND && path == NULL)
 		return AUDIT_INTACT;
 	if (rc != 0)
 		return conclude(v, AUDIT_CANNOT_TELL, &err);
-	rc = audit_note_open(note, &v->key, &text, &err);
-	if (rc == 0)
-		rc = audit_checkpoint_parse(checkpoint, text, &err);
-	if (rc == 0 && !str_is(checkpoint->origin, v->key.name))
-		rc = err_set(&err, ERR_INVALID, "the checkpoint of another log");
+	rc = audit_witness_note(&v->witnesses, note, &v->key, name, &err);
 	if (rc != 0) {
 		(void)err_wrap(&err, "%s", name); /* the verdict is the result */
 		return conclude(v, AUDIT_BROKEN, &err);
 	}
-	v->names[v->count++] = name;
-	if (checkpoint->size > v->report->covered)
-		v->report->covered = checkpoint->size;
+	if (path == NULL) {
+		last = &v->witnesses.all[v->witnesses.count - 1];
+		v->report->note = note;
+		v->report->signed_size = last->size;
+		memcpy(v->report->signed_root, last->root, AUDIT_HASH_BYTES);
+	}
 	return AUDIT_INTACT;
 }
+
+static enum audit_verdict
+load_copy(struct verification *v, const char *path)
+{
+	struct err err = ERR_INIT;
+	int rc = audit_witness_copy(&v->witnesses, path, &v->key, &err);
+
+	if (rc == 0)
+		return AUDIT_INTACT;
+	return conclude(v, rc == ERR_DENIED ? AUDIT_BROKEN : AUDIT_CANNOT_TELL, &err);
+}
+
+/* ---- lines ---- */
 
 static int
 compare_roots(struct verification *v, struct err *err)
 {
+	const struct audit_witnesses *w = &v->witnesses;
 	uint8_t root[AUDIT_HASH_BYTES];
 
-	for (size_t i = 0; i < v->count; i++) {
-		if (v->checkpoints[i].size != v->tree.size)
-			continue;
+	for (;
+	     v->next_witness < w->count && w->all[v->next_witness].size == v->tree.size;
+	     v->next_witness++) {
+		const struct audit_witness *witness = &w->all[v->next_witness];
+
 		audit_tree_root(&v->tree, root);
-		if (memcmp(root, v->checkpoints[i].root, sizeof(root)) != 0)
+		v->report->witnesses++;
+		if (memcmp(root, witness->root, sizeof(root)) != 0)
 			return err_set(err, ERR_INVALID,
-			    "the first %llu lines are not those that %s signs: "
+			    "the first %llu lines are not those that %s vouches for: "
 			    "a line was changed, removed, added or moved",
-			    (unsigned long long)v->tree.size, v->names[i]);
+			    (unsigned long long)v->tree.size, witness->name);
 	}
 	return 0;
 }
@@ -193,7 +212,9 @@ hash_lines(struct verification *v, struct audit_reader *r, struct err *err)
 		rc = 0;
 	if (rc == 0 && v->tree.size < v->report->covered)
 		rc = err_set(err, ERR_INVALID,
-		    "%llu lines were signed and %llu are there: the end was cut off",
+		    "%s vouches for %llu lines and %llu are there: the end was cut "
+		    "off",
+		    v->witnesses.all[v->witnesses.count - 1].name,
 		    (unsigned long long)v->report->covered,
 		    (unsigned long long)v->tree.size);
 	if (rc == 0 && v->index_err.code != ERR_NONE) {
@@ -220,27 +241,31 @@ verify_lines(struct verification *v)
 }
 
 static enum audit_verdict
-verify_directory(
-    struct verification *v, const char *key_path, const char *checkpoint_path)
+verify_directory(struct verification *v, const struct audit_evidence *evidence)
 {
-	enum audit_verdict verdict = load_key(v, key_path);
+	enum audit_verdict verdict = load_key(v, evidence->key_path);
 
 	if (verdict == AUDIT_INTACT)
 		verdict = load_checkpoint(v, NULL);
-	if (verdict == AUDIT_INTACT && checkpoint_path != NULL)
-		verdict = load_checkpoint(v, checkpoint_path);
+	for (size_t i = 0; i < evidence->checkpoint_count && verdict == AUDIT_INTACT;
+	     i++)
+		verdict = load_checkpoint(v, evidence->checkpoint_paths[i]);
+	if (verdict == AUDIT_INTACT && evidence->copy_path != NULL)
+		verdict = load_copy(v, evidence->copy_path);
 	if (verdict != AUDIT_INTACT)
 		return verdict;
-	if (v->count == 0) {
+	if (v->witnesses.count == 0) {
 		v->report->problem = "there is no checkpoint";
 		return AUDIT_CANNOT_TELL;
 	}
+	audit_witnesses_sort(&v->witnesses);
+	v->report->covered = v->witnesses.all[v->witnesses.count - 1].size;
 	return verify_lines(v);
 }
 
 enum audit_verdict
-audit_verify(struct arena *arena, const char *directory, const char *key_path,
-    const char *checkpoint_path, struct audit_report *out_report)
+audit_verify_against(struct arena *arena, const char *directory,
+    const struct audit_evidence *evidence, struct audit_report *out_report)
 {
 	struct verification v = {
 	    .arena = arena, .report = out_report, .index_segment = UINT64_MAX};
@@ -253,7 +278,21 @@ audit_verify(struct arena *arena, const char *directory, const char *key_path,
 		(void)err_sys(&err, "%s", directory); /* the verdict is the result */
 		return conclude(&v, AUDIT_CANNOT_TELL, &err);
 	}
-	verdict = verify_directory(&v, key_path, checkpoint_path);
+	verdict = verify_directory(&v, evidence);
+	audit_witnesses_fini(&v.witnesses);
 	(void)close(v.dirfd); /* read only */
 	return verdict;
+}
+
+enum audit_verdict
+audit_verify(struct arena *arena, const char *directory, const char *key_path,
+    const char *checkpoint_path, struct audit_report *out_report)
+{
+	const struct audit_evidence evidence = {
+	    .key_path = key_path,
+	    .checkpoint_paths = &checkpoint_path,
+	    .checkpoint_count = checkpoint_path != NULL,
+	};
+
+	return audit_verify_against(arena, directory, &evidence, out_report);
 }

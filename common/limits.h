@@ -30,5 +30,7 @@
 #define LIMIT_AUDIT_PENDING_BYTES (64u * 1024 * 1024) /* appended and not yet synced */
 #define LIMIT_AUDIT_NOTE_BYTES    (64u * 1024) /* a checkpoint with its signatures */
 #define LIMIT_AUDIT_INDEX_BYTES   (64u * 1024 * 1024) /* of one segment */
+#define LIMIT_AUDIT_PROOFS        10000u              /* of one export; 2 KiB each */
+#define LIMIT_AUDIT_REPORT_ROWS   100000u             /* of one table */
 
 #endif

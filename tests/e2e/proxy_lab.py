@@ -289,7 +289,7 @@ class Gate:
         """Every event on disk, in order."""
         events = []
         directory = os.path.join(self.directory, "audit")
-        names = [n for n in os.listdir(directory) if n.startswith("log-")]
+        names = [n for n in os.listdir(directory) if n.startswith("log-") and n.endswith(".jsonl")]
         for name in sorted(names, key=lambda n: int(n[4:].split(".")[0])):
             with open(os.path.join(directory, name)) as f:
                 events += [json.loads(line) for line in f if line.endswith("\n")]

@@ -111,6 +111,35 @@ def test_search(lab):
     assert "list" in audit(lab.gate, "show").stdout
 
 
+def test_tenants_and_tokens_are_named(lab):
+    """By path and id, so that a reviewer finds a subtree, and what became of a token."""
+    mine = login(lab.gate, "alice", "alice-secret").json()
+    made = call(lab.gate, "POST", "/ringfence/v1/tokens", mine["token"], {"name": "ci"}).json()
+    (event,) = records(lab, get(lab.gate, made["token"]))
+    assert event["annotations"]["ringfence.dev/tenant"] == "/acme/shop"
+    answer = call(lab.gate, "DELETE", f"/ringfence/v1/tokens/{made['id']}", mine["token"])
+    assert answer.status == 204
+    found = audit(lab.gate, "search", "--token", made["id"], "-o", "json").stdout.splitlines()
+    events = [json.loads(line) for line in found]
+    assert [(e["verb"], e["objectRef"]["resource"]) for e in events] == [
+        ("post", "tokens"), ("list", "pods"), ("delete", "tokens"), ("delete", "tokens"),
+    ]  # fmt: skip
+    paper = json.loads(audit(lab.gate, "report", "-o", "json", "--user", "alice").stdout)
+    tables = {t["id"]: t["rows"] for t in paper["tables"]}
+    actions = [row[3:] for row in tables["tokens"] if row[4] == made["id"]]
+    assert actions == [["created", made["id"]], ["revoked", made["id"]]]
+    assert any(row[0] == made["id"] for row in tables["token-use"])
+    assert paper["intact"] and paper["summary"]["gap"] == 0
+    below = audit(lab.gate, "search", "--tenant", "/acme/shop", "--id", answer_id(found[1]))
+    assert below.returncode == 0
+    beside = audit(lab.gate, "search", "--tenant", "/acme/sho", "--id", answer_id(found[1]))
+    assert beside.returncode == 1
+
+
+def answer_id(line):
+    return json.loads(line)["auditID"]
+
+
 @pytest.fixture
 def stopped_copy(lab, tmp_path):
     """The log as it is, to be spoilt; with a last line that is signed."""

@@ -1,0 +1,389 @@
+#include "authn/audit_record.h"
+
+#include <string.h>
+
+#include "authn/json_scan.h"
+
+#define TIME_BYTES 40
+
+/* Where texts are: a member of the event, or of an object in it. Annotations are
+ * ringfence.dev/NAME. */
+static const struct {
+	const char *object, *key, *name;
+} places[AUDIT_FIELD_COUNT] = {
+    [AUDIT_FIELD_LEVEL] = {"", "level", "level"},
+    [AUDIT_FIELD_ID] = {"", "auditID", "auditID"},
+    [AUDIT_FIELD_STAGE] = {"", "stage", "stage"},
+    [AUDIT_FIELD_URI] = {"", "requestURI", "requestURI"},
+    [AUDIT_FIELD_VERB] = {"", "verb", "verb"},
+    [AUDIT_FIELD_USER] = {"user", "username", "user"},
+    [AUDIT_FIELD_SOURCE] = {"sourceIPs", "", "source"},
+    [AUDIT_FIELD_AGENT] = {"", "userAgent", "userAgent"},
+    [AUDIT_FIELD_RESOURCE] = {"objectRef", "resource", "resource"},
+    [AUDIT_FIELD_SUBRESOURCE] = {"objectRef", "subresource", "subresource"},
+    [AUDIT_FIELD_NAMESPACE] = {"objectRef", "namespace", "namespace"},
+    [AUDIT_FIELD_NAME] = {"objectRef", "name", "name"},
+    [AUDIT_FIELD_GROUP] = {"objectRef", "apiGroup", "apiGroup"},
+    [AUDIT_FIELD_CODE] = {"responseStatus", "code", "code"},
+    [AUDIT_FIELD_REASON] = {"responseStatus", "reason", "reason"},
+    [AUDIT_FIELD_MESSAGE] = {"responseStatus", "message", "message"},
+    [AUDIT_FIELD_RECEIVED] = {"", "requestReceivedTimestamp", "received"},
+    [AUDIT_FIELD_TIME] = {"", "stageTimestamp", "time"},
+    [AUDIT_FIELD_TENANT] = {"annotations", "ringfence.dev/tenant", "tenant"},
+    [AUDIT_FIELD_DECIDED_BY] = {"annotations", "ringfence.dev/decided-by", "decidedBy"},
+    [AUDIT_FIELD_TOKEN] = {"annotations", "ringfence.dev/token", "token"},
+    [AUDIT_FIELD_TOKEN_ISSUED] = {"annotations", "ringfence.dev/token-issued",
+	"tokenIssued"},
+    [AUDIT_FIELD_DIRECTION] = {"annotations", "ringfence.dev/direction", "direction"},
+    [AUDIT_FIELD_FLOW_SOURCE] = {"annotations", "ringfence.dev/source", "flowSource"},
+    [AUDIT_FIELD_FLOW_DESTINATION] = {"annotations", "ringfence.dev/destination",
+	"flowDestination"},
+    [AUDIT_FIELD_SERVICE] = {"annotations", "ringfence.dev/service", "service"},
+    [AUDIT_FIELD_DETAIL] = {"annotations", "ringfence.dev/detail", "detail"},
+    [AUDIT_FIELD_GENERATION] = {"annotations", "ringfence.dev/generation",
+	"generation"},
+    [AUDIT_FIELD_COUNT_OF] = {"annotations", "ringfence.dev/count", "count"},
+};
+
+static const char *const kind_names[AUDIT_KIND_COUNT] = {
+    [AUDIT_KIND_STARTED] = "started",
+    [AUDIT_KIND_READ] = "read",
+    [AUDIT_KIND_CHANGE] = "change",
+    [AUDIT_KIND_POLICY] = "policy",
+    [AUDIT_KIND_ADMIN] = "admin",
+    [AUDIT_KIND_TOKEN] = "token",
+    [AUDIT_KIND_LOGIN] = "login",
+    [AUDIT_KIND_LOGIN_FAILED] = "login-failed",
+    [AUDIT_KIND_DENIED] = "denied",
+    [AUDIT_KIND_LIMITED] = "limited",
+    [AUDIT_KIND_FAILED] = "failed",
+    [AUDIT_KIND_APPLIED] = "applied",
+    [AUDIT_KIND_HEALED] = "healed",
+    [AUDIT_KIND_FLOW_DENIED] = "flow-denied",
+    [AUDIT_KIND_FLOW_ALLOWED] = "flow-allowed",
+    [AUDIT_KIND_FLOW_WATCHED] = "flow-watched",
+    [AUDIT_KIND_GAP] = "gap",
+};
+
+const char *
+audit_kind_name(enum audit_kind kind)
+{
+	return kind_names[kind];
+}
+
+bool
+audit_kind_parse(struct str name, enum audit_kind *out_kind)
+{
+	for (size_t i = 0; i < AUDIT_KIND_COUNT; i++) {
+		if (str_is(name, kind_names[i])) {
+			*out_kind = (enum audit_kind)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+const char *
+audit_field_name(enum audit_field field)
+{
+	return places[field].name;
+}
+
+/* ---- kinds ---- */
+
+struct kind_rule {
+	const char *group, *resource; /* NULL: any */
+	enum audit_kind kind;
+};
+
+/* What a change of these is, besides a change. The first that fits. */
+static const struct kind_rule object_kinds[] = {
+    {"networking.k8s.io", "networkpolicies", AUDIT_KIND_POLICY},
+    {"policy.networking.k8s.io", NULL, AUDIT_KIND_POLICY},
+    {"ringfence.dev", "policies", AUDIT_KIND_POLICY},
+    {"ringfence.dev", "externalnetworks", AUDIT_KIND_POLICY},
+    {"ringfence.dev", "routes", AUDIT_KIND_POLICY},
+    {"ringfence.dev", "workloads", AUDIT_KIND_POLICY},
+    {"ringfence.dev", NULL, AUDIT_KIND_ADMIN},
+    {"rbac.authorization.k8s.io", NULL, AUDIT_KIND_ADMIN},
+    {"admissionregistration.k8s.io", NULL, AUDIT_KIND_ADMIN},
+    {"apiextensions.k8s.io", NULL, AUDIT_KIND_ADMIN},
+    {"apiregistration.k8s.io", NULL, AUDIT_KIND_ADMIN},
+    {"certificates.k8s.io", NULL, AUDIT_KIND_ADMIN},
+    {"flowcontrol.apiserver.k8s.io", NULL, AUDIT_KIND_ADMIN},
+    {"scheduling.k8s.io", NULL, AUDIT_KIND_ADMIN},
+    {"storage.k8s.io", NULL, AUDIT_KIND_ADMIN},
+    {"", "namespaces", AUDIT_KIND_ADMIN},
+    {"", "nodes", AUDIT_KIND_ADMIN},
+    {"", "persistentvolumes", AUDIT_KIND_ADMIN},
+    {"", "resourcequotas", AUDIT_KIND_ADMIN},
+    {"", "limitranges", AUDIT_KIND_ADMIN},
+    {"", "serviceaccounts", AUDIT_KIND_ADMIN},
+};
+
+/* What we do ourselves. */
+static const struct {
+	const char *verb;
+	enum audit_kind kind;
+} verb_kinds[] = {
+    {"apply", AUDIT_KIND_APPLIED},
+    {"heal", AUDIT_KIND_HEALED},
+    {"deny-flow", AUDIT_KIND_FLOW_DENIED},
+    {"cut-flow", AUDIT_KIND_FLOW_DENIED},
+    {"allow-flow", AUDIT_KIND_FLOW_ALLOWED},
+    {"audit-flow", AUDIT_KIND_FLOW_WATCHED},
+    {"configure", AUDIT_KIND_POLICY},
+    {"audit-resumed", AUDIT_KIND_GAP},
+};
+
+static struct str
+path_of(const struct audit_record *r)
+{
+	struct str uri = r->text[AUDIT_FIELD_URI];
+
+	return str_slice(uri, 0, str_find(uri, '?', 0));
+}
+
+static bool
+is_read(struct str verb)
+{
+	static const char *const verbs[] = {"get", "list", "watch", "head", "options"};
+
+	for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
+		if (str_is(verb, verbs[i]))
+			return true;
+	}
+	return false;
+}
+
+static enum audit_kind
+kind_of_success(const struct audit_record *r)
+{
+	struct str group = r->text[AUDIT_FIELD_GROUP];
+	struct str resource = r->text[AUDIT_FIELD_RESOURCE];
+	bool of_tokens = str_starts(path_of(r), STR("/ringfence/v1/tokens"));
+
+	if (str_is(path_of(r), "/ringfence/v1/login"))
+		return AUDIT_KIND_LOGIN;
+	if (is_read(r->text[AUDIT_FIELD_VERB]))
+		return AUDIT_KIND_READ;
+	if (r->code >= 400)
+		return AUDIT_KIND_CHANGE; /* that was tried, and refused for its content */
+	if (of_tokens)
+		return AUDIT_KIND_TOKEN;
+	for (size_t i = 0; resource.len != 0 && i < ARRAY_LEN(object_kinds); i++) {
+		const struct kind_rule *k = &object_kinds[i];
+
+		if (str_is(group, k->group) &&
+		    (k->resource == NULL || str_is(resource, k->resource)))
+			return k->kind;
+	}
+	return AUDIT_KIND_CHANGE;
+}
+
+/* Nobody who signs in has a name like that, and every request has a target. */
+static bool
+is_our_own(const struct audit_record *r)
+{
+	return r->text[AUDIT_FIELD_URI].len == 0 &&
+	       str_starts(r->text[AUDIT_FIELD_USER], STR("ringfence:"));
+}
+
+static enum audit_kind
+kind_of(const struct audit_record *r)
+{
+	bool is_login = str_is(path_of(r), "/ringfence/v1/login");
+
+	if (!str_is(r->text[AUDIT_FIELD_STAGE], "ResponseComplete") &&
+	    !str_is(r->text[AUDIT_FIELD_STAGE], "Panic"))
+		return AUDIT_KIND_STARTED;
+	for (size_t i = 0; is_our_own(r) && i < ARRAY_LEN(verb_kinds); i++) {
+		if (str_is(r->text[AUDIT_FIELD_VERB], verb_kinds[i].verb))
+			return verb_kinds[i].kind;
+	}
+	if (is_login && (r->code == 401 || r->code == 403 || r->code == 429))
+		return AUDIT_KIND_LOGIN_FAILED;
+	if (r->code == 401 || r->code == 403)
+		return AUDIT_KIND_DENIED;
+	if (r->code == 429)
+		return AUDIT_KIND_LIMITED;
+	if (r->code >= 500)
+		return AUDIT_KIND_FAILED;
+	return kind_of_success(r);
+}
+
+/* ---- reading ---- */
+
+struct reading {
+	struct audit_record *record;
+	struct arena *arena;
+	struct json_scan scan;
+	char object[20]; /* that is open at depth 2; "": none that matters */
+	enum audit_field
+	    next; /* where the next value goes; AUDIT_FIELD_COUNT: nowhere */
+};
+
+static enum audit_field
+find_place(const char *object, struct str key)
+{
+	for (size_t i = 0; i < AUDIT_FIELD_COUNT; i++) {
+		if (str_is(key, places[i].key) && strcmp(object, places[i].object) == 0)
+			return (enum audit_field)i;
+	}
+	return AUDIT_FIELD_COUNT;
+}
+
+static void
+on_key(struct reading *r)
+{
+	struct str key = buf_str(&r->scan.text);
+
+	if (r->scan.depth == 1) {
+		r->object[0] = '\0';
+		if (key.len < sizeof(r->object)) {
+			memcpy(r->object, key.ptr, key.len);
+			r->object[key.len] = '\0';
+		}
+		r->next = find_place("", key);
+	} else {
+		r->next = find_place(r->object, key);
+	}
+	r->scan.keep = r->next != AUDIT_FIELD_COUNT;
+}
+
+/* Objects that some text is in are walked through, and sourceIPs; others passed over. */
+static void
+on_begin(struct reading *r, bool object)
+{
+	bool wanted = false;
+
+	if (r->scan.depth == 1)
+		wanted = true;
+	for (size_t i = 0; r->scan.depth == 2 && i < AUDIT_FIELD_COUNT; i++)
+		wanted |= places[i].object[0] != '\0' &&
+			  strcmp(places[i].object, r->object) == 0 &&
+			  object == (places[i].key[0] != '\0');
+	if (!wanted)
+		r->scan.quiet = r->scan.depth;
+	r->next = wanted && !object ? AUDIT_FIELD_SOURCE : AUDIT_FIELD_COUNT;
+	if (r->next == AUDIT_FIELD_SOURCE)
+		r->record->text[AUDIT_FIELD_SOURCE] = STR("");
+	r->scan.keep = true;
+}
+
+static void
+on_string(struct reading *r)
+{
+	if (r->next != AUDIT_FIELD_COUNT && r->next != AUDIT_FIELD_CODE)
+		r->record->text[r->next] = str_dup(r->arena, buf_str(&r->scan.text));
+	r->next = AUDIT_FIELD_COUNT; /* of sourceIPs only the first */
+	r->scan.keep = true;
+}
+
+/* The number that ends at line[end), which only the status code is. */
+static void
+on_scalar(struct reading *r, size_t end)
+{
+	struct str line = r->record->line;
+	size_t from = end;
+	uint64_t code;
+
+	while (from > 0 && line.ptr[from - 1] >= '0' && line.ptr[from - 1] <= '9')
+		from--;
+	if (r->next == AUDIT_FIELD_CODE) {
+		struct str text = str_slice(line, from, end);
+
+		r->record->text[AUDIT_FIELD_CODE] = str_dup(r->arena, text);
+		r->record->code = str_to_u64(text, 9999, &code) ? (unsigned)code : 0;
+	}
+	r->next = AUDIT_FIELD_COUNT;
+	r->scan.keep = true;
+}
+
+static bool
+read_line(struct reading *r)
+{
+	struct str line = r->record->line;
+	size_t at = 0;
+
+	for (;;) {
+		enum scan_event event =
+		    json_scan_next(&r->scan, line.ptr, line.len, &at);
+
+		switch (event) {
+		case SCAN_BAD:
+			return false;
+		case SCAN_MORE:
+			return json_scan_complete(&r->scan);
+		case SCAN_OBJECT_BEGIN:
+		case SCAN_ARRAY_BEGIN:
+			on_begin(r, event == SCAN_OBJECT_BEGIN);
+			break;
+		case SCAN_OBJECT_END:
+		case SCAN_ARRAY_END:
+			r->next = AUDIT_FIELD_COUNT;
+			r->scan.keep = true;
+			r->scan.quiet = 0;
+			break;
+		case SCAN_KEY:
+			on_key(r);
+			break;
+		case SCAN_STRING:
+			on_string(r);
+			break;
+		case SCAN_NULL:
+		case SCAN_SCALAR:
+			on_scalar(r, at);
+			break;
+		}
+	}
+}
+
+bool
+audit_record_parse(
+    struct audit_record *record, struct arena *arena, struct str line, uint64_t index)
+{
+	struct reading r = {
+	    .record = record, .arena = arena, .next = AUDIT_FIELD_COUNT};
+	struct str time;
+	char text[TIME_BYTES];
+	bool ok;
+
+	*record = (struct audit_record){.line = line, .index = index};
+	json_scan_init(&r.scan, false);
+	r.scan.keep = true;
+	ok = read_line(&r);
+	json_scan_free(&r.scan);
+	time = record->text[AUDIT_FIELD_TIME];
+	if (time.len < sizeof(text)) {
+		memcpy(text, time.len != 0 ? time.ptr : "", time.len);
+		text[time.len] = '\0';
+		record->has_time = walltime_parse(text, &record->time);
+	}
+	record->kind = kind_of(record);
+	return ok;
+}
+
+/* ---- words ---- */
+
+struct str
+audit_record_target(const struct audit_record *record, struct arena *arena)
+{
+	struct str resource = record->text[AUDIT_FIELD_RESOURCE];
+	struct str sub = record->text[AUDIT_FIELD_SUBRESOURCE];
+	struct str group = record->text[AUDIT_FIELD_GROUP];
+
+	if (resource.len == 0)
+		return path_of(record);
+	return STR_CONCAT(arena, resource, group.len != 0 ? STR(".") : STR(""), group,
+	    sub.len != 0 ? STR("/") : STR(""), sub);
+}
+
+bool
+audit_path_within(struct str path, struct str subtree)
+{
+	if (str_is(subtree, "/"))
+		return path.len != 0 && path.ptr[0] == '/';
+	return str_starts(path, subtree) &&
+	       (path.len == subtree.len || path.ptr[subtree.len] == '/');
+}

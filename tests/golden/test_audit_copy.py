@@ -1,0 +1,214 @@
+"""`ringfence audit copy`: what leaves the machine is what was signed, whatever breaks on the
+way; and it convicts whoever changes the log afterwards."""
+
+import contextlib
+import json
+import pathlib
+import re
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "lib"), str(ROOT / "double")]
+import auditlog  # noqa: E402
+import pki  # noqa: E402
+import rf  # noqa: E402
+
+LINES = auditlog.lines_of([auditlog.event(i, user=f"u{i}\n\u2014") for i in range(40)])
+FRAME = re.compile(
+    rb"<110>1 (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z) ([!-~]+) ringfence-audit - "
+    rb"(event|checkpoint) - (.*)", re.DOTALL)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory):
+    return auditlog.Key(tmp_path_factory.mktemp("key"))
+
+
+def tool(*args, status=0):
+    done = subprocess.run([rf.program("ringfence-audit"), *map(str, args)],
+                          capture_output=True, timeout=120, check=False)
+    assert b"Sanitizer" not in done.stderr, done.stderr
+    assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
+    return (done.stdout + done.stderr).decode()
+
+
+def wait_until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+# ---- a directory ----
+
+
+def test_directory_has_what_is_signed_and_grows(tmp_path, key):
+    log = auditlog.write(tmp_path / "log", LINES[:20], key, segments=2, signed=15)
+    copy = tmp_path / "copy"
+    tool("copy", log, copy, "--once")
+    assert (copy / "log-0.jsonl").read_bytes() == (log / "log-0.jsonl").read_bytes()
+    text = b"".join(line + b"\n" for line in LINES[10:15])
+    assert (copy / "log-1.jsonl").read_bytes() == text  # not what nobody signed yet
+    assert (copy / "checkpoints").read_text() == key.checkpoint(LINES[:15])
+    assert (copy / "key.pub").read_text() == key.public
+    # Killed within a line, and started again when the log has grown.
+    with open(copy / "log-1.jsonl", "r+b") as f:
+        f.truncate(len(text) - 7)
+    auditlog.write(log, LINES[:20], key, segments=2)
+    tool("copy", log, copy, "--once")
+    assert (copy / "log-1.jsonl").read_bytes() == (log / "log-1.jsonl").read_bytes()
+    assert (copy / "checkpoints").read_text() == key.checkpoint(LINES[:15]) + key.checkpoint(LINES[:20])
+    assert tool("verify", log, "--against", copy).startswith("intact: ")
+    # A log that has lost lines since is no longer copied, and convicted.
+    auditlog.write(log, LINES[:18], key, segments=1)
+    (log / "log-1.jsonl").unlink()
+    assert "has lines that the log has not" in tool("copy", log, copy, "--once", status=2)
+    assert tool("verify", log, "--against", copy, status=1).startswith("broken: ")
+
+
+def test_directory_of_another_log_is_refused(tmp_path, key):
+    log = auditlog.write(tmp_path / "log", LINES[:3], key)
+    tool("copy", log, tmp_path / "copy", "--once")
+    other = auditlog.write(tmp_path / "other", LINES[:5], auditlog.Key(tmp_path))
+    assert "another log" in tool("copy", other, tmp_path / "copy", "--once", status=2)
+
+
+def test_log_that_is_not_signed_is_not_copied(tmp_path, key):
+    log = auditlog.write(tmp_path / "log", LINES[:3], key)
+    (log / "checkpoint").write_text(auditlog.Key(tmp_path).checkpoint(LINES[:3]))
+    tool("copy", log, tmp_path / "copy", "--once", status=2)
+    assert not (tmp_path / "copy" / "log-0.jsonl").exists()
+
+
+# ---- syslog ----
+
+
+class Receiver:
+    """Takes frames by octet counting. `hang_up`: closes each of the first connections after so
+    many bytes."""
+
+    def __init__(self, context=None, hang_up=()):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.context, self.hang_up = context, list(hang_up)
+        self.frames, self.connections = [], 0
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.socket.accept()
+                self.connections += 1
+                limit = self.hang_up.pop(0) if self.hang_up else None
+                with contextlib.suppress(OSError, ssl.SSLError), client:
+                    if self.context:
+                        client = self.context.wrap_socket(client, server_side=True)
+                    self.take(client, limit)
+                    client.close()
+
+    def take(self, client, limit):
+        data, seen = b"", 0
+        while limit is None or seen < limit:
+            chunk = client.recv(512 if limit else 65536)
+            if not chunk:
+                return
+            data, seen = data + chunk, seen + len(chunk)
+            while m := re.match(rb"([1-9]\d*) ", data):
+                end = m.end() + int(m[1])
+                if len(data) < end:
+                    break
+                self.frames.append(data[m.end():end])
+                data = data[end:]
+
+    def close(self):
+        self.socket.close()
+
+    def messages(self, kind):
+        found = [FRAME.fullmatch(f) for f in self.frames]
+        assert all(found), self.frames
+        return [m[4] for m in found if m[3] == kind]
+
+
+@pytest.fixture
+def receive():
+    made = []
+
+    def start(*args, **kwargs):
+        made.append(Receiver(*args, **kwargs))
+        return made[-1]
+
+    yield start
+    for r in made:
+        r.close()
+
+
+def test_syslog_has_every_line_and_the_checkpoint(tmp_path, key, receive):
+    log = auditlog.write(tmp_path / "log", LINES, key, segments=3, signed=30)
+    receiver = receive()
+    state = tmp_path / "state"
+    target = f"syslog://127.0.0.1:{receiver.port}"
+    tool("copy", log, target, "--once", "--state", state)
+    wait_until(lambda: receiver.messages(b"checkpoint"))
+    assert receiver.messages(b"event") == LINES[:30]
+    assert json.loads(receiver.messages(b"checkpoint")[0]) == {"checkpoint": key.checkpoint(LINES[:30])}
+    assert FRAME.fullmatch(receiver.frames[3])[1] == b"2026-03-01T00:00:03.000001Z"
+    assert state.read_text() == "30\n"
+    auditlog.write(log, LINES, key, segments=3)
+    tool("copy", log, target, "--once", "--state", state)
+    wait_until(lambda: len(receiver.messages(b"checkpoint")) == 2)
+    assert receiver.messages(b"event") == LINES
+    kept = tmp_path / "kept.log"
+    kept.write_bytes(b"".join(f + b"\n" for f in receiver.frames))
+    assert tool("verify", log, "--against", kept).startswith("intact: ")
+    changed = auditlog.write(tmp_path / "changed", LINES[:-1], key)
+    assert tool("verify", changed, "--against", kept, status=1).startswith("broken: ")
+
+
+def test_syslog_peer_that_hangs_up_gets_all_in_the_end(tmp_path, key, receive):
+    log = auditlog.write(tmp_path / "log", LINES, key)
+    receiver = receive(hang_up=(700, 5000))
+    process = subprocess.Popen(
+        [rf.program("ringfence-audit"), "copy", log, f"syslog://127.0.0.1:{receiver.port}"],
+        stderr=subprocess.PIPE)  # fmt: skip
+    try:
+        wait_until(lambda: receiver.messages(b"checkpoint"))
+        assert process.poll() is None
+        assert set(receiver.messages(b"event")) == set(LINES)
+        assert receiver.connections >= 2
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_syslog_by_tls_checks_the_name(tmp_path, key, receive):
+    log = auditlog.write(tmp_path / "log", LINES[:5], key)
+    pki.make_ca(tmp_path, "ca")
+    pki.make_leaf(tmp_path, "good", "ca", "receiver", names=["IP:127.0.0.1"])
+    pki.make_leaf(tmp_path, "other", "ca", "elsewhere", names=["DNS:elsewhere.example"])
+    for name, status in (("good", 0), ("other", 2)):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tmp_path / f"{name}.crt", tmp_path / f"{name}.key")
+        receiver = receive(context)
+        target = f"syslog+tls://127.0.0.1:{receiver.port}"
+        tool("copy", log, target, "--ca", tmp_path / "ca.crt", "--once", status=status)
+        if status == 0:
+            wait_until(lambda: receiver.messages(b"checkpoint"))
+            assert receiver.messages(b"event") == LINES[:5]
+            tool("copy", log, target, "--once", status=2)  # no authority of the system's
+        else:
+            assert receiver.frames == []
+
+
+@pytest.mark.parametrize("target", ["syslog://", "syslog://:514", "syslog://h:0", "syslog://h:x",
+                                    "syslog://[::1]x", "syslog+tls://h:70000"])  # fmt: skip
+def test_targets_that_are_none(tmp_path, key, target):
+    log = auditlog.write(tmp_path / "log", LINES[:1], key)
+    assert "syslog://HOST:PORT" in tool("copy", log, target, "--once", status=2)
