@@ -259,7 +259,7 @@ put_length(struct buf *body)
 		body->data[HEAD_BYTES - 4 + i] = (char)(len >> (8 * i));
 }
 
-/* A message, which has its limit: what does not fit is left out and marked, first the
+/* A message, which has its limit: what does not fit is left out and marked, first bodies and the
  * end of the target, then the groups; a record that stays away would stop all others. */
 static void
 encode(struct buf *body, uint64_t ticket, bool waits, const struct audit_event *event)
@@ -276,6 +276,7 @@ encode(struct buf *body, uint64_t ticket, bool waits, const struct audit_event *
 		if (body->len <= LIMIT_MESSAGE_BYTES)
 			return;
 		less.cut = true;
+		less.request_object = less.response_object = STR("");
 		less.request_uri = str_slice(event->request_uri, 0, CUT_BYTES);
 		less.user_agent = str_slice(event->user_agent, 0, CUT_BYTES);
 		if (step == 1)

@@ -20,9 +20,15 @@ enum audit_stage {
 	AUDIT_RESPONSE_COMPLETE
 };
 
-/* One audit.k8s.io/v1 Event at level Metadata. Strings are borrowed during the call. */
+/* One audit.k8s.io/v1 Event. Strings are borrowed during the call. */
 struct audit_event {
 	enum audit_stage stage;
+	const char *level; /* NULL: Metadata */
+	/* One JSON object each, on one line and without secrets; "": none. */
+	struct str request_object, response_object;
+	/* Why there is none, although the level asks for it; NULL: there was no body. As
+	 * annotations .../request-object, .../response-object. */
+	const char *request_omitted, *response_omitted;
 	struct str audit_id; /* a UUID of ours */
 	struct str
 	    request_uri; /* as received; secrets in it are redacted by the encoder */

@@ -8,9 +8,8 @@
 #include <string.h>
 
 #define USER_AGENT_MAX 1024
-#define EVENT_HEAD                                                                     \
-	"{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/"                           \
-	"v1\",\"level\":\"Metadata\""
+#define EVENT_HEAD     "{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\""
+#define METADATA       STR("Metadata")
 
 static const char *const stage_names[] = {
     [AUDIT_REQUEST_RECEIVED] = "RequestReceived",
@@ -174,6 +173,15 @@ add_response(struct buf *out, const struct audit_event *e)
 }
 
 static void
+add_body(struct buf *out, const char *name, struct str object)
+{
+	if (object.len == 0)
+		return;
+	buf_printf(out, ",\"%s\":", name);
+	buf_add_str(out, object);
+}
+
+static void
 add_annotations(struct buf *out, const struct audit_event *e)
 {
 	const bool refused = e->code == 401 || e->code == 403 || e->code == 429;
@@ -184,6 +192,8 @@ add_annotations(struct buf *out, const struct audit_event *e)
 	add_field(out, "ringfence.dev/tenant", e->tenant);
 	add_field(out, "ringfence.dev/token", e->token_id);
 	add_field(out, "ringfence.dev/token-issued", e->token_issued);
+	add_field(out, "ringfence.dev/request-object", str_from(e->request_omitted));
+	add_field(out, "ringfence.dev/response-object", str_from(e->response_omitted));
 	if (e->cut)
 		add_field(out, "ringfence.dev/cut", STR("true"));
 	buf_add_char(out, '}');
@@ -193,6 +203,7 @@ void
 audit_event_encode(struct buf *out, const struct audit_event *e)
 {
 	buf_add_cstr(out, EVENT_HEAD);
+	add_field(out, "level", e->level != NULL ? str_from(e->level) : METADATA);
 	add_field(out, "auditID", e->audit_id);
 	add_field(out, "stage", str_from(stage_names[e->stage]));
 	add_uri(out, e->request_uri);
@@ -204,6 +215,8 @@ audit_event_encode(struct buf *out, const struct audit_event *e)
 	add_field(out, "userAgent", str_slice(e->user_agent, 0, USER_AGENT_MAX));
 	add_object(out, e);
 	add_response(out, e);
+	add_body(out, "requestObject", e->request_object);
+	add_body(out, "responseObject", e->response_object);
 	add_time(out, "requestReceivedTimestamp", e->received);
 	add_time(out, "stageTimestamp", e->now);
 	add_annotations(out, e);
@@ -238,6 +251,7 @@ audit_event_encode_own(struct buf *out, const struct audit_own_event *e)
 
 	audit_event_uuid(e->id, id);
 	buf_add_cstr(out, EVENT_HEAD);
+	add_field(out, "level", METADATA);
 	add_field(out, "auditID", str_from(id));
 	buf_add_cstr(out, ",\"stage\":\"ResponseComplete\",\"requestURI\":\"\"");
 	add_field(out, "verb", str_from(e->verb));

@@ -501,11 +501,13 @@ read_audit(struct reader *r, const struct doc_node *n)
 	enum {
 		DIRECTORY,
 		MODE,
+		POLICY,
 		COUNT
 	};
 	static const struct schema_field fields[] = {
 	    [DIRECTORY] = {"directory", TYPE_STRING, false, NULL},
 	    [MODE] = {"mode", TYPE_STRING, false, NULL},
+	    [POLICY] = {"policy", TYPE_STRING, false, NULL},
 	};
 	static const struct schema schema = SCHEMA("audit", fields);
 	static const char *const modes[] = {"best-effort", "required"};
@@ -514,6 +516,7 @@ read_audit(struct reader *r, const struct doc_node *n)
 
 	read_fields(r, &schema, n, v);
 	optional_path(r, v[DIRECTORY], &r->config->audit_directory);
+	optional_path(r, v[POLICY], &r->config->audit_policy);
 	if (v[MODE] != NULL &&
 	    schema_enum(r->diags, v[MODE], "mode", modes, ARRAY_LEN(modes), &mode))
 		r->config->audit_required = mode == 1;

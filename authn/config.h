@@ -66,6 +66,7 @@ struct gate_config {
 	const char *state_directory;
 	const char *audit_directory;
 	bool audit_required;
+	const char *audit_policy; /* path or NULL */
 	const char *control_socket;
 	struct gate_listen metrics;
 	bool has_metrics;

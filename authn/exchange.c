@@ -124,6 +124,7 @@ exchange_free(struct exchange *x)
 	}
 	iobuf_clear(&w->bufs, &x->req_body);
 	iobuf_clear(&w->bufs, &x->res_body);
+	exchange_capture_free(x);
 	identity_unref(x->id);
 	secret_free(&x->password);
 	worker_arena_put(w, x->arena); /* the exchange itself lies in it */
@@ -343,7 +344,13 @@ exchange_finished(const struct exchange *x)
 void
 exchange_request_drain(struct exchange *x, size_t n)
 {
-	iobuf_drain(&x->w->bufs, &x->req_body, n);
+	for (size_t left = n; left != 0;) {
+		struct str piece = str_slice(iobuf_peek(&x->req_body), 0, left);
+
+		exchange_capture_request(x, piece);
+		iobuf_drain(&x->w->bufs, &x->req_body, piece.len);
+		left -= piece.len;
+	}
 	x->ops->consumed(x, n);
 }
 
@@ -424,6 +431,7 @@ exchange_up_data(struct exchange *x, const char *data, size_t len)
 		exchange_list_data(x, data, len);
 		return;
 	}
+	exchange_capture_response(x, (struct str){data, len});
 	iobuf_append(&x->w->bufs, &x->res_body, data, len);
 	if (x->res_sent)
 		x->ops->more(x);

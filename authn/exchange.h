@@ -11,6 +11,7 @@
 #define AUTHN_EXCHANGE_H
 
 #include "authn/audit_client.h"
+#include "authn/audit_policy.h"
 #include "authn/auth_client.h"
 #include "authn/headers.h"
 #include "authn/iobuf.h"
@@ -58,6 +59,15 @@ struct exchange_ops {
 	void (*cut)(struct exchange *x);
 };
 
+/* What is kept for the record of a request whose bodies are recorded. */
+struct exchange_capture {
+	enum audit_level level;
+	bool decided;                     /* until then nothing is kept */
+	bool request_over, response_over; /* longer than AUDIT_BODY_BYTES */
+	struct buf request, response;     /* as they went by */
+	struct buf shown;                 /* without secrets, for the encoder */
+};
+
 struct exchange {
 	struct worker *w;
 	struct exchange *prev, *next;               /* all of the worker's */
@@ -86,6 +96,7 @@ struct exchange {
 	auth_ticket_t auth_ticket;
 	audit_ticket_t audit_ticket;
 	struct quota_ticket quota;
+	struct exchange_capture capture;
 	struct str decided_by;
 	struct exchange_list *list;   /* its answer is filtered; else NULL */
 	struct exchange_rules *rules; /* its answer is made anew; else NULL */
@@ -229,6 +240,19 @@ void exchange_reply_error(struct exchange *x, int code, const char *message);
 void exchange_reply_unavailable(struct exchange *x, const char *message);
 /* Adds a header to an answer of ours, before exchange_reply. */
 void exchange_reply_header(struct exchange *x, const char *name, struct str value);
+
+/* Decides how much is recorded, before anything is forwarded. */
+void exchange_capture_begin(struct exchange *x);
+/* Bytes of a body that pass by. */
+void exchange_capture_request(struct exchange *x, struct str data);
+void exchange_capture_response(struct exchange *x, struct str data);
+/* True if the policy wants no record of it, as far as is known now. */
+MUST_CHECK bool exchange_capture_silent(const struct exchange *x);
+/* Gives the last record its bodies; they are good until the next call. */
+void exchange_capture_show(struct exchange *x, struct audit_event *event);
+void exchange_capture_free(struct exchange *x);
+/* Where in the tree the request's namespace is; in the arena, or static. */
+MUST_CHECK struct str exchange_tenant(struct exchange *x);
 
 /* True if the answer must not end before its record is on disk. */
 MUST_CHECK bool exchange_must_record(const struct exchange *x);

@@ -172,6 +172,7 @@ on_received_recorded(void *arg, bool ok)
 static void
 begin(struct exchange *x)
 {
+	exchange_capture_begin(x);
 	if (x->info.is_mutation)
 		exchange_record_received(x, on_received_recorded);
 	else

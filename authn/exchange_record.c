@@ -7,29 +7,11 @@
 
 #include "authn/exchange.h"
 #include "authn/worker_state.h"
-#include "common/limits.h"
 
 bool
 exchange_must_record(const struct exchange *x)
 {
 	return x->forwarded && x->info.is_mutation;
-}
-
-/* Where in the tree the namespace of the request is; one that nobody placed is at /NAME. */
-static struct str
-find_tenant(struct exchange *x)
-{
-	const struct model *m = x->w->policy->model;
-	struct str namespace = x->info.namespace;
-	const struct kube_ns *kube;
-
-	if (!x->info.is_resource || namespace.len == 0 ||
-	    namespace.len > LIMIT_NAME_BYTES ||
-	    str_find(namespace, '/', 0) < namespace.len)
-		return STR("/");
-	kube = model_kube_ns(m, STR(""), namespace);
-	return kube != NULL ? kube->ns->path
-			    : STR_CONCAT(x->arena, STR("/"), namespace);
 }
 
 /* Tokens are objects of our own: by their ids a reviewer finds what became of them. */
@@ -68,7 +50,7 @@ fill_event(struct exchange *x, enum audit_stage stage, struct audit_event *e)
 	};
 	e->token_issued = x->token_issued;
 	if (x->classified) {
-		e->tenant = find_tenant(x);
+		e->tenant = exchange_tenant(x);
 		name_token(x, e);
 	}
 	if (!x->classified) {
@@ -87,6 +69,7 @@ fill_event(struct exchange *x, enum audit_stage stage, struct audit_event *e)
 		e->group_count = x->id->group_count;
 		e->token_id = x->id->token_id;
 	}
+	exchange_capture_show(x, e);
 }
 
 void
@@ -107,6 +90,8 @@ exchange_record_started(struct exchange *x)
 {
 	struct audit_event e;
 
+	if (exchange_capture_silent(x))
+		return;
 	fill_event(x, AUDIT_RESPONSE_STARTED, &e);
 	(void)audit_client_send(x->w->audit, &e, NULL, NULL);
 }
@@ -141,8 +126,8 @@ exchange_record_complete(struct exchange *x)
 	if (x->end_recorded)
 		return;
 	x->end_recorded = true;
-	if (!x->on_record) { /* never became a request */
-		x->res_complete = true;
+	if (!x->on_record || exchange_capture_silent(x)) {
+		x->res_complete = true; /* never became a request, or is not wanted */
 	} else if (!exchange_must_record(x)) {
 		fill_event(x, AUDIT_RESPONSE_COMPLETE, &e);
 		(void)audit_client_send(x->w->audit, &e, NULL, NULL);

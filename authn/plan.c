@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "authn/audit_policy.h"
 #include "common/bundle.h"
 #include "common/secret.h"
 
@@ -152,6 +153,25 @@ load_policy(struct loading *l)
 	arena_free(arena);
 }
 
+/* Read here for its mistakes; workers get the text. */
+static void
+load_audit_policy(struct loading *l)
+{
+	const char *path = l->plan->config->audit_policy;
+	struct arena *arena = arena_new();
+	struct source source = {.name = str_from(path)};
+	struct diag_list diags;
+
+	diag_list_init(&diags, arena);
+	take_public(l, path, &l->plan->worker.audit_policy);
+	source.text = l->plan->worker.audit_policy;
+	if (path != NULL && source.text.len != 0 &&
+	    audit_policy_load(arena, &source, &diags) == NULL)
+		l->ok = false;
+	diag_render(l->problem, &diags, DIAG_TEXT);
+	arena_free(arena);
+}
+
 static void
 load_roles(struct loading *l)
 {
@@ -168,6 +188,7 @@ load_roles(struct loading *l)
 	w->identity = c->identity;
 	w->lists_as = c->lists_as;
 	w->audit_required = c->audit_required;
+	load_audit_policy(l);
 	w->confine = true;
 	worker_limits_default(&w->limits);
 	p->auth.database = STR(DATABASE_NAME);

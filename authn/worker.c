@@ -155,6 +155,25 @@ wipe_keys(struct worker_settings *s)
 	s->tls_key = s->upstream_key = STR("");
 }
 
+/* The monitor has read it before: there is no mistake in it to be told. */
+static int
+read_audit_policy(struct arena *arena, const struct worker_settings *s,
+    const struct audit_policy **out, struct err *err)
+{
+	const struct source source = {STR("audit policy"), s->audit_policy};
+	struct arena *scratch = arena_new();
+	struct diag_list diags;
+
+	*out = NULL;
+	diag_list_init(&diags, scratch);
+	if (s->audit_policy.len != 0)
+		*out = audit_policy_load(arena, &source, &diags);
+	arena_free(scratch);
+	if (s->audit_policy.len != 0 && *out == NULL)
+		return err_set(err, ERR_INVALID, "the audit policy cannot be read");
+	return 0;
+}
+
 /* All or nothing: on failure what was in force stays. */
 static int
 apply_settings(struct worker *w, int fd, struct err *err)
@@ -162,8 +181,11 @@ apply_settings(struct worker *w, int fd, struct err *err)
 	struct arena *arena = arena_new();
 	struct worker_settings s;
 	SSL_CTX *server = NULL, *upstream = NULL;
+	const struct audit_policy *audit_policy = NULL;
 	int rc = worker_settings_open(arena, fd, &s, err);
 
+	if (rc == 0)
+		rc = read_audit_policy(arena, &s, &audit_policy, err);
 	if (rc == 0)
 		rc = make_contexts(&s, &server, &upstream, err);
 	if (rc != 0) {
@@ -176,6 +198,7 @@ apply_settings(struct worker *w, int fd, struct err *err)
 	w->server_tls = server;
 	w->upstream_tls = upstream;
 	w->settings = s;
+	w->audit_policy = audit_policy;
 	if (w->upstreams != NULL)
 		upstream_pool_renew(w->upstreams);
 	arena_free(w->settings_arena); /* only now: the pool's servers copied theirs */

@@ -94,6 +94,7 @@ static const size_t text_fields[] = {
     offsetof(struct worker_settings, upstream_certificate),
     offsetof(struct worker_settings, upstream_key),
     offsetof(struct worker_settings, lists_as),
+    offsetof(struct worker_settings, audit_policy),
 };
 
 static const size_t limit_fields[] = {

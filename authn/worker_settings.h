@@ -51,7 +51,8 @@ struct worker_settings {
 	size_t upstream_count;
 	struct str upstream_ca, upstream_certificate, upstream_key; /* PEM */
 	enum gate_identity_mode identity;
-	struct str lists_as; /* "": filtered lists are asked as the user himself */
+	struct str lists_as;     /* "": filtered lists are asked as the user himself */
+	struct str audit_policy; /* the text of its file; "": none */
 	bool audit_required;
 	bool confine;      /* drop privileges and filter system calls */
 	uint32_t uid, gid; /* 0: stay */

@@ -60,6 +60,7 @@ struct worker {
 	struct audit_client *audit;
 	struct quota_table *quota;
 	struct worker_policy *policy;
+	const struct audit_policy *audit_policy; /* in settings_arena; NULL: Metadata */
 	struct upstream_pool *upstreams;
 	struct exchange *exchanges;
 	size_t exchange_count;

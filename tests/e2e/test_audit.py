@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import time
 
@@ -196,6 +197,69 @@ def test_cut_tail_is_found_by_a_checkpoint_kept_elsewhere(lab, stopped_copy, tmp
 def test_nothing_to_verify_is_not_intact(tmp_path):
     assert verify(tmp_path) == 2
     assert verify(tmp_path / "none") == 2
+
+
+# ---- how much is recorded ----
+
+AUDIT_POLICY = """
+apiVersion: audit.k8s.io/v1
+kind: Policy
+rules:
+- { level: None, verbs: [get, list, watch], resources: [ { group: "", resources: [pods] } ] }
+- { level: RequestResponse, namespaces: [/acme/shop] }
+"""
+
+
+def test_levels_by_subtree_without_secrets_and_reloaded(tmp_path):
+    policy = tmp_path / "audit-policy.yaml"
+    policy.write_text(AUDIT_POLICY)
+    config = {"mode: required }}": f"mode: required, policy: {policy} }}}}"}
+    with gate_lab.make(tmp_path / "lab", config) as lab:
+        token, bob = lab.gate.token(), lab.gate.token("bob")
+
+        def create(name):
+            body = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"p": "hush"},
+                    "metadata": {"name": name, "annotations": {"password": "hush"}}}  # fmt: skip
+            answer = call(lab.gate, "POST", "/api/v1/namespaces/shop-prod/configmaps", token, body)
+            assert answer.status == 201
+            return lab.gate.audit_of(answer.header("audit-id"))
+
+        received, complete = create("one")
+        assert received["level"] == complete["level"] == "RequestResponse"
+        assert "requestObject" not in received  # it had not come yet
+        assert complete["requestObject"]["metadata"]["name"] == "one"
+        assert complete["requestObject"]["data"] == "REDACTED"
+        assert complete["responseObject"]["metadata"]["uid"]
+        assert complete["responseObject"]["data"] == "REDACTED"
+        assert "hush" not in json.dumps([received, complete])
+        # A read that the policy wants no record of; but one that is refused has it.
+        quiet, denied = get(lab.gate, token), get(lab.gate, bob, "/api/v1/nodes")
+        assert quiet.status == 200 and denied.status == 403
+        refused = call(lab.gate, "DELETE", PODS + "/web-0", bob)
+        assert refused.status == 403
+        create("two")  # its records come later in the log
+        assert lab.gate.audit_of(quiet.header("audit-id")) == []
+        assert lab.gate.audit_of(refused.header("audit-id"))[-1]["level"] == "Metadata"
+        # What is too long is not there, and said to be not there.
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"p": "x" * 40000},
+                "metadata": {"name": "long"}}  # fmt: skip
+        long = call(lab.gate, "POST", "/api/v1/namespaces/shop-prod/configmaps", token, body)
+        event = lab.gate.audit_of(long.header("audit-id"))[-1]
+        assert "requestObject" not in event
+        assert event["annotations"]["ringfence.dev/request-object"] == "too long"
+
+        def reload(text, word):
+            policy.write_text(text)
+            before = gate_lab.stderr(lab.gate).count(word)
+            lab.gate.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: gate_lab.stderr(lab.gate).count(word) > before, 30, word)
+
+        reload(AUDIT_POLICY.replace("[get, list, watch]", "[create]"), "reload-failed")
+        assert create("three")[-1]["level"] == "RequestResponse"  # what was in force stays
+        reload(AUDIT_POLICY.replace("RequestResponse", "Metadata"), "in-force")
+        wait_until(lambda: create(f"n{time.monotonic_ns()}")[-1]["level"] == "Metadata", 30)
+        assert audit(lab.gate, "verify").returncode == 0
+        gate_lab.assert_clean(lab.gate)
 
 
 # ---- a full disk ----
