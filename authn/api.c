@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 #include <string.h>
 
+#include "authn/api_audit.h"
 #include "authn/api_tokenreview.h"
 #include "authn/api_whoami.h"
 #include "authn/console.h"
@@ -33,6 +34,9 @@ static const struct route routes[] = {
     {"GET", TOKENS, true, true, list_tokens},
     {"DELETE", TOKENS "/", true, true, revoke_token},
     {"GET", "/ringfence/v1/whoami", false, true, whoami},
+    {"GET", "/ringfence/v1/audit", false, true, api_audit_list},
+    {"GET", "/ringfence/v1/audit/refused", false, true, api_audit_list},
+    {"GET", "/ringfence/v1/tenants", false, true, api_audit_tenants},
     {"POST", "/ringfence/v1/tokenreviews", false, true, review_token},
 };
 

@@ -2,8 +2,8 @@
 
 #include "policy-lang/access.h"
 
-static void
-add_strings(struct buf *out, const char *key, const struct str *list, size_t count)
+void
+api_add_strings(struct buf *out, const char *key, const struct str *list, size_t count)
 {
 	buf_printf(out, "\"%s\":[", key);
 	for (size_t i = 0; i < count; i++) {
@@ -91,6 +91,19 @@ add_limits(struct buf *out, const char *key, const struct quota_limits *l)
 	buf_add_char(out, '}');
 }
 
+void
+api_add_quota(struct buf *out, const struct ns *ns)
+{
+	struct quota_limits requests, per_user;
+
+	quota_effective(ns, &requests, &per_user);
+	buf_add_char(out, '{');
+	add_limits(out, "requests", &requests);
+	buf_add_char(out, ',');
+	add_limits(out, "perUser", &per_user);
+	buf_add_char(out, '}');
+}
+
 static void
 add_token(struct buf *out, const struct identity *id)
 {
@@ -104,11 +117,11 @@ add_token(struct buf *out, const struct identity *id)
 		const struct token_scope *s = &id->scopes[i];
 
 		buf_add_cstr(out, i == 0 ? "{" : ",{");
-		add_strings(out, "namespaces", s->namespaces, s->namespace_count);
+		api_add_strings(out, "namespaces", s->namespaces, s->namespace_count);
 		buf_add_char(out, ',');
-		add_strings(out, "verbs", s->verbs, s->verb_count);
+		api_add_strings(out, "verbs", s->verbs, s->verb_count);
 		buf_add_char(out, ',');
-		add_strings(out, "resources", s->resources, s->resource_count);
+		api_add_strings(out, "resources", s->resources, s->resource_count);
 		buf_add_char(out, '}');
 	}
 	buf_add_cstr(out, "]}");
@@ -125,26 +138,21 @@ api_whoami_json(struct buf *out, const struct identity *id, const struct model *
 	buf_add_cstr(out, ",\"uid\":");
 	buf_add_json(out, id->uid);
 	buf_add_char(out, ',');
-	add_strings(out, "groups", id->groups, id->group_count);
+	api_add_strings(out, "groups", id->groups, id->group_count);
 	buf_add_cstr(out, ",\"namespaces\":[");
 	for (size_t i = 0; i < model->ns_count; i++) {
 		const struct ns *ns = model->namespaces[i];
-		struct quota_limits requests, per_user;
 
 		if (!has_access(ns, id))
 			continue;
 		if (!first)
 			buf_add_char(out, ',');
 		buf_add_json(out, ns->path);
-		quota_effective(ns, &requests, &per_user);
 		if (!first)
 			buf_add_char(&quotas, ',');
 		buf_add_json(&quotas, ns->path);
-		buf_add_cstr(&quotas, ":{");
-		add_limits(&quotas, "requests", &requests);
-		buf_add_char(&quotas, ',');
-		add_limits(&quotas, "perUser", &per_user);
-		buf_add_char(&quotas, '}');
+		buf_add_char(&quotas, ':');
+		api_add_quota(&quotas, ns);
 		first = false;
 	}
 	buf_add_cstr(out, "],");

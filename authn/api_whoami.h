@@ -12,4 +12,9 @@
 void api_whoami_json(
     struct buf *out, const struct identity *id, const struct model *model);
 
+/* Parts of it, for other answers: "key":[...], and the limits that hold at a node. */
+void api_add_strings(
+    struct buf *out, const char *key, const struct str *list, size_t count);
+void api_add_quota(struct buf *out, const struct ns *ns);
+
 #endif

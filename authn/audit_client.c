@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "authn/audit_recent.h"
 #include "authn/messages.h"
 #include "common/limits.h"
 #include "common/log.h"
@@ -30,7 +31,16 @@ struct pending {
 	bool sent;
 };
 
+/* Somebody who waits for recent records. */
+struct asking {
+	struct asking *next;
+	uint64_t ticket;
+	audit_recent_fn done;
+	void *arg;
+};
+
 struct audit_client {
+	struct asking *asking;
 	uv_loop_t *loop;
 	uv_poll_t *poll; /* of the present socket; NULL without one */
 	struct proc_channel channel;
@@ -53,8 +63,25 @@ free_handle(uv_handle_t *handle)
 }
 
 static void
+finish_asking(struct audit_client *c, uint64_t ticket, struct str json)
+{
+	struct asking **at = &c->asking, *a;
+
+	while (*at != NULL && (*at)->ticket != ticket)
+		at = &(*at)->next;
+	a = *at;
+	if (a == NULL)
+		return; /* it went away */
+	*at = a->next;
+	a->done(a->arg, json);
+	free(a);
+}
+
+static void
 disconnect(struct audit_client *c)
 {
+	while (c->asking != NULL)
+		finish_asking(c, c->asking->ticket, STR(""));
 	if (c->poll != NULL) {
 		c->poll->data = NULL;
 		uv_close((uv_handle_t *)c->poll, free_handle);
@@ -162,6 +189,37 @@ on_state(struct audit_client *c, const struct proc_msg *msg)
 	return true;
 }
 
+static bool
+on_recent(struct audit_client *c, const struct proc_msg *msg)
+{
+	struct proc_reader r;
+	struct str json;
+	uint64_t ticket;
+
+	proc_reader_init(&r, msg);
+	ticket = proc_get_u64(&r);
+	json = proc_get_str(&r);
+	if (!proc_reader_done(&r))
+		return false;
+	finish_asking(c, ticket, json);
+	return true;
+}
+
+static bool
+on_message(struct audit_client *c, const struct proc_msg *msg)
+{
+	switch (msg->type) {
+	case MSG_AUDIT_DONE:
+		return on_done(c, msg);
+	case MSG_AUDIT_STATE:
+		return on_state(c, msg);
+	case MSG_AUDIT_RECENT_ANSWER:
+		return on_recent(c, msg);
+	default:
+		return false;
+	}
+}
+
 static void
 on_poll(uv_poll_t *poll, int status, int events)
 {
@@ -172,9 +230,7 @@ on_poll(uv_poll_t *poll, int status, int events)
 
 	while (rc == 1 && c->channel.fd >= 0) {
 		rc = proc_recv(&c->channel, &msg, &err);
-		if (rc == 1 && !(msg.type == MSG_AUDIT_DONE      ? on_done(c, &msg)
-				   : msg.type == MSG_AUDIT_STATE ? on_state(c, &msg)
-								 : false))
+		if (rc == 1 && !on_message(c, &msg))
 			rc = ERR_PROTOCOL;
 	}
 	if (rc < 0) {
@@ -317,5 +373,41 @@ audit_client_cancel(struct audit_client *c, audit_ticket_t ticket)
 			p->done = NULL;
 			return;
 		}
+	}
+}
+
+uint64_t
+audit_client_ask(struct audit_client *c, const struct audit_recent_question *question,
+    audit_recent_fn done, void *arg)
+{
+	struct asking *a = xcalloc(1, sizeof(*a));
+	struct proc_msg msg = {.type = MSG_AUDIT_RECENT};
+	struct buf body = {NULL, 0, 0};
+	struct err err = ERR_INIT;
+	uint64_t ticket = c->next_ticket++;
+
+	*a = (struct asking){c->asking, ticket, done, arg};
+	c->asking = a;
+	proc_put_u64(&body, ticket);
+	audit_recent_question_encode(&body, question);
+	msg.data = (const uint8_t *)body.data;
+	msg.len = body.len;
+	if (c->channel.fd < 0 || proc_send(&c->channel, &msg, &err) != 0)
+		finish_asking(c, ticket, STR(""));
+	buf_free(&body);
+	return ticket;
+}
+
+void
+audit_client_forget(struct audit_client *c, uint64_t ticket)
+{
+	for (struct asking **at = &c->asking; *at != NULL; at = &(*at)->next) {
+		struct asking *a = *at;
+
+		if (a->ticket != ticket)
+			continue;
+		*at = a->next;
+		free(a);
+		return;
 	}
 }

@@ -89,6 +89,15 @@ audit_ticket_t audit_client_send(struct audit_client *c,
     const struct audit_event *event, audit_done_fn done, void *arg);
 /* Sends what was taken. Whoever ends answers calls it before they leave the process. */
 void audit_client_flush(struct audit_client *c);
+/* Asks for recent records. `done` gets the JSON for the call, or "" if there is no answer; it may
+ * be called from within. */
+struct audit_recent_question;
+typedef void (*audit_recent_fn)(void *arg, struct str json);
+uint64_t audit_client_ask(struct audit_client *c,
+    const struct audit_recent_question *question, audit_recent_fn done, void *arg);
+/* The asker goes away. */
+void audit_client_forget(struct audit_client *c, uint64_t ticket);
+
 /* The asker goes away; the record is written all the same. */
 void audit_client_cancel(struct audit_client *c, audit_ticket_t ticket);
 

@@ -6,6 +6,7 @@
  */
 #include "authn/audit_role.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +16,10 @@
 #include <uv.h>
 
 #include "authn/audit_client.h"
+#include "authn/audit_recent.h"
 #include "authn/messages.h"
 #include "common/audit.h"
+#include "common/audit_store.h"
 #include "common/log.h"
 #include "common/secret.h"
 
@@ -44,6 +47,7 @@ struct audit_role {
 	struct proc_channel *monitor;
 	struct worker_link *links;
 	struct audit_log *log;
+	struct audit_recent *recent;
 	struct audit_role_settings settings;
 	bool dirty;  /* something is appended and not synced */
 	bool urgent; /* somebody waits for it */
@@ -113,6 +117,35 @@ answer_group(struct audit_role *role, bool ok)
 	role->urgent = false;
 }
 
+static void
+answer_recent(struct worker_link *link, const struct proc_msg *msg, bool *out_ok)
+{
+	struct proc_msg reply = {.type = MSG_AUDIT_RECENT_ANSWER};
+	struct arena *arena = arena_new();
+	struct audit_recent_question question;
+	struct buf json = {NULL, 0, 0}, body = {NULL, 0, 0};
+	struct err err = ERR_INIT;
+	struct proc_reader r;
+	uint64_t ticket;
+
+	proc_reader_init(&r, msg);
+	ticket = proc_get_u64(&r);
+	*out_ok = audit_recent_question_decode(arena, &r, &question);
+	if (*out_ok) {
+		audit_recent_answer(link->role->recent, &question, &json);
+		proc_put_u64(&body, ticket);
+		proc_put_str(&body, buf_str(&json));
+		reply.data = (const uint8_t *)body.data;
+		reply.len = body.len;
+		if (proc_send(&link->channel, &reply, &err) != 0)
+			log_warn("audit-answer-lost", "detail=%s",
+			    log_quote(str_from(err.msg)));
+	}
+	buf_free(&json);
+	buf_free(&body);
+	arena_free(arena);
+}
+
 /* Writes the group. What cannot be written is not kept: its requests were refused, and
  * the refusals are the workers' to give; best-effort counts it. */
 static void
@@ -123,6 +156,7 @@ commit(struct audit_role *role)
 	if (!role->dirty)
 		return;
 	if (audit_sync(role->log, &err) == 0) {
+		audit_recent_settle(role->recent, true);
 		if (!role->writable)
 			log_info("audit-writable", "lines=%llu",
 			    (unsigned long long)audit_size(role->log));
@@ -130,6 +164,7 @@ commit(struct audit_role *role)
 		answer_group(role, true);
 		return;
 	}
+	audit_recent_settle(role->recent, false);
 	role->failures++;
 	if (role->writable)
 		log_error("audit-not-writable", "mode=%s detail=%s",
@@ -214,6 +249,7 @@ append(struct worker_link *link, uint64_t ticket, bool waits, struct str line)
 			return true;
 		}
 	}
+	audit_recent_add(role->recent, line);
 	role->lines++;
 	link->appended = ticket;
 	if (!role->dirty && uv_timer_start(&role->lazy, on_lazy, LAZY_MS, 0) != 0)
@@ -259,6 +295,18 @@ drop_link(struct worker_link *link)
 	uv_close((uv_handle_t *)&link->poll, free_link);
 }
 
+static bool
+take_message(struct worker_link *link, const struct proc_msg *msg)
+{
+	bool ok = false;
+
+	if (msg->type == MSG_AUDIT_APPEND)
+		return append_all(link, msg);
+	if (msg->type == MSG_AUDIT_RECENT)
+		answer_recent(link, msg, &ok);
+	return ok;
+}
+
 /* Takes a batch of records: 1 if there may be more, 0 if not, negative at the end. */
 static int
 read_link(struct worker_link *link)
@@ -271,8 +319,7 @@ read_link(struct worker_link *link)
 		rc = proc_recv(&link->channel, &msg, &err);
 		if (rc != 1)
 			break;
-		if (msg.type != MSG_AUDIT_APPEND || msg.fd_count != 0 ||
-		    !append_all(link, &msg)) {
+		if (msg.fd_count != 0 || !take_message(link, &msg)) {
 			log_error("audit-link-broken", "type=%u", msg.type);
 			proc_msg_close_fds(&msg);
 			rc = ERR_PROTOCOL;
@@ -397,6 +444,27 @@ enter(struct str directory, struct err *err)
 	return 0;
 }
 
+/* What the console may ask for is in the last segment; a failure only leaves it shorter. */
+static void
+recall(struct audit_role *role)
+{
+	int dirfd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct audit_reader r;
+	struct str line;
+	int rc;
+
+	if (dirfd < 0)
+		return;
+	rc = audit_reader_init(&r, dirfd, NULL);
+	if (rc == 0 && r.segment_count != 0)
+		rc = audit_reader_seek(&r, r.segment_count - 1, 0, 0, NULL);
+	while (rc == 0 && audit_reader_next(&r, &line, NULL) == 1)
+		audit_recent_add(role->recent, line);
+	audit_recent_settle(role->recent, true);
+	audit_reader_fini(&r);
+	(void)close(dirfd); /* read only */
+}
+
 static int
 start_log(struct audit_role *role, struct err *err)
 {
@@ -424,6 +492,8 @@ start_log(struct audit_role *role, struct err *err)
 		rc = proc_confine(&user, err);
 	if (rc == 0)
 		rc = audit_open(&options, &role->log, err);
+	if (rc == 0)
+		recall(role);
 	if (rc == 0)
 		rc = proc_confine(&filter, err);
 	return rc;
@@ -476,6 +546,7 @@ audit_role_run(struct proc_channel *monitor, const int *fds, size_t fd_count)
 	log_setup("audit", LOG_INFO, LOG_FORMAT_TEXT);
 	role->monitor = monitor;
 	role->writable = true;
+	role->recent = audit_recent_new();
 	if (start_loop(role, fds, fd_count, &err) != 0 ||
 	    receive_settings(role, &err) != 0 ||
 	    proc_send(monitor, &ready, &err) != 0) {
@@ -484,5 +555,6 @@ audit_role_run(struct proc_channel *monitor, const int *fds, size_t fd_count)
 	}
 	(void)uv_run(&role->loop, UV_RUN_DEFAULT); /* ends by uv_stop */
 	audit_close(role->log);
+	audit_recent_free(role->recent);
 	return 0;
 }

@@ -63,7 +63,9 @@ stop_work(struct exchange *x)
 		auth_client_cancel(w->auth, x->auth_ticket);
 	if (x->audit_ticket != 0)
 		audit_client_cancel(w->audit, x->audit_ticket);
-	x->auth_ticket = x->audit_ticket = 0;
+	if (x->recent_ticket != 0)
+		audit_client_forget(w->audit, x->recent_ticket);
+	x->auth_ticket = x->audit_ticket = x->recent_ticket = 0;
 }
 
 static void

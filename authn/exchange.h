@@ -95,6 +95,7 @@ struct exchange {
 	void (*reviewed)(struct exchange *x);   /* goes on once its body was read */
 	auth_ticket_t auth_ticket;
 	audit_ticket_t audit_ticket;
+	uint64_t recent_ticket; /* recent records were asked for */
 	struct quota_ticket quota;
 	struct exchange_capture capture;
 	struct str decided_by;

@@ -31,9 +31,11 @@ enum gate_message {
 	MSG_TOKEN_REVOKED,
 	/* worker -> audit */
 	MSG_AUDIT_APPEND = 96,
+	MSG_AUDIT_RECENT, /* u64 ticket, then a question (audit_recent.h) */
 	/* audit -> worker */
 	MSG_AUDIT_DONE = 128,
-	MSG_AUDIT_STATE, /* body: u8 writable */
+	MSG_AUDIT_STATE,         /* body: u8 writable */
+	MSG_AUDIT_RECENT_ANSWER, /* u64 ticket, str JSON */
 };
 
 #endif

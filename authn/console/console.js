@@ -133,6 +133,46 @@
 		}
 	};
 
+	/* What was asked for, in a few words. */
+	const request = (entry) =>
+		[entry.verb, entry.resource, entry.name].filter((s) => s).join(' ');
+
+	const showEntries = async (id, path, last) => {
+		const { entries } = await call('GET', path);
+		at(id).replaceChildren();
+		at(`${id}-none`).hidden = entries.length !== 0;
+		for (const entry of entries) {
+			const row = add(at(id), 'tr');
+			add(row, 'th', time(entry.time)).scope = 'row';
+			add(row, 'td', entry.user || 'nobody');
+			add(row, 'td', entry.source || '');
+			add(row, 'td', request(entry)).title = `Audit id ${entry.auditID || ''}`;
+			add(row, 'td', entry.tenant || '');
+			add(row, 'td', entry.status ? String(entry.status) : '');
+			add(row, 'td', last(entry));
+		}
+	};
+
+	const showAudit = async () => {
+		await showEntries('refused', '/audit/refused', (entry) =>
+			[entry.reason, entry.message, entry.decidedBy].filter((s) => s).join(': '));
+		await showEntries('activity', '/audit', (entry) => entry.kind);
+	};
+
+	const showTenants = async () => {
+		const { tenants } = await call('GET', '/tenants');
+		at('tenants').replaceChildren();
+		at('tenants-section').hidden = tenants.length === 0;
+		for (const tenant of tenants) {
+			const row = add(at('tenants'), 'tr');
+			add(row, 'th', tenant.path).scope = 'row';
+			add(row, 'td', tenant.owners.join(', '));
+			add(row, 'td', tenant.kubernetes.join(', '));
+			add(row, 'td', limits(tenant.quota.requests));
+			add(row, 'td', limits(tenant.quota.perUser));
+		}
+	};
+
 	const show = (signedIn) => {
 		at('sign-in').hidden = signedIn;
 		at('home').hidden = !signedIn;
@@ -147,7 +187,8 @@
 
 	const leave = () => {
 		session = null;
-		for (const id of ['user', 'groups', 'namespaces', 'tokens'])
+		for (const id of ['user', 'groups', 'namespaces', 'tokens', 'refused',
+			'activity', 'tenants'])
 			at(id).replaceChildren();
 		show(false);
 	};
@@ -161,6 +202,8 @@
 			`Basic ${credentials}`);
 		showUser(await call('GET', '/whoami'));
 		await showTokens();
+		await showTenants();
+		await showAudit();
 		show(true);
 		return 'You are signed in.';
 	});
@@ -169,6 +212,11 @@
 		await call('DELETE', `/tokens/${encodeURIComponent(session.id)}`);
 		leave();
 		return 'You are signed out.';
+	});
+
+	act(at('refresh'), 'click', async () => {
+		await showAudit();
+		return 'The records are up to date.';
 	});
 
 	const list = (id) =>

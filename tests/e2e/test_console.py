@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from proxy_lab import lab, wait_until  # noqa: F401
+from proxy_lab import POLICY, lab, wait_until  # noqa: F401
 
 pytest.importorskip("selenium", reason="no python3-selenium")
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
@@ -19,6 +19,17 @@ from selenium.webdriver.common.keys import Keys  # noqa: E402
 needs_browser = pytest.mark.skipif(
     not (shutil.which("chromium") and shutil.which("chromedriver")), reason="no chromium"
 )
+# With owners: alice is of acme-admins, dave of globex-admins.
+OWNED = (
+    POLICY.replace("name: /globex }\nspec: {", "name: /globex }\nspec: { owners: [globex-admins],")
+    + """---
+apiVersion: ringfence.dev/v1alpha1
+kind: Namespace
+metadata: { name: /acme }
+spec: { owners: [acme-admins] }
+"""
+)
+pytestmark = pytest.mark.parametrize("lab", [{"policy": OWNED}], indirect=True, ids=["owned"])
 FILES = ["/ringfence/", "/ringfence/console.css", "/ringfence/console.js"]
 
 
@@ -67,6 +78,71 @@ def test_page_has_nothing_in_line(lab):
 def c_body(lab, path):
     with lab.gate.http2() as c:
         return c.request("GET", path).body.decode()
+
+
+# ---- who sees which records ----
+
+
+def entries(lab, user, path="/ringfence/v1/audit"):
+    with lab.gate.http2() as c:
+        answer = c.request("GET", path, lab.gate.bearer(user))
+    assert answer.status == 200, answer.body
+    return answer.json()["entries"]
+
+
+def ask(lab, user, path, method="GET"):
+    with lab.gate.http2() as c:
+        answer = c.request(method, path, lab.gate.bearer(user))
+    return answer.status, answer.header("audit-id")
+
+
+def test_records_are_shown_to_whom_they_concern(lab):
+    shop, globex = "/api/v1/namespaces/shop-prod/pods", "/api/v1/namespaces/globex-prod/pods"
+    made = {
+        "alice in shop": ask(lab, "alice", shop)[1],
+        "bob refused in shop": ask(lab, "bob", f"{shop}/web-0", "DELETE")[1],
+        "alice refused in globex": ask(lab, "alice", globex)[1],
+        "dave in globex": ask(lab, "dave", globex)[1],
+    }
+    sees = {
+        "alice": {"alice in shop", "bob refused in shop", "alice refused in globex"},
+        "bob": {"bob refused in shop"},
+        "dave": {"alice refused in globex", "dave in globex"},
+    }
+    for user, expected in sees.items():
+        wanted = {made[name] for name in expected}
+        wait_until(lambda u=user, w=wanted: w <= {e["auditID"] for e in entries(lab, u)},
+                   what=f"the records of {user}")  # fmt: skip
+        shown = {e["auditID"] for e in entries(lab, user)}
+        assert {name for name, i in made.items() if i in shown} == expected
+        refused = entries(lab, user, "/ringfence/v1/audit/refused")
+        assert all(e["status"] in (401, 403, 429) for e in refused)
+        ids = {e["auditID"] for e in refused}
+        assert {name for name, i in made.items() if i in ids} == {n for n in expected if "refused" in n}
+    for e in entries(lab, "alice"):
+        assert e["user"] == "alice" or (e["tenant"] + "/").startswith("/acme/")
+
+
+def test_tenants_are_shown_to_their_owners(lab):
+    def paths(user):
+        with lab.gate.http2() as c:
+            answer = c.request("GET", "/ringfence/v1/tenants", lab.gate.bearer(user))
+        return [t["path"] for t in answer.json()["tenants"]]
+
+    assert "/acme" in paths("alice") and "/acme/shop" in paths("alice")
+    assert not [p for p in paths("alice") if not (p + "/").startswith("/acme/")]
+    assert paths("bob") == []
+
+
+def test_limited_token_shows_no_records(lab):
+    with lab.gate.http2() as c:
+        scope = {"name": "narrow", "scopes": [{"verbs": ["get"], "resources": ["pods"]}]}
+        made = c.request("POST", "/ringfence/v1/tokens", lab.gate.bearer(), json.dumps(scope).encode())
+        assert made.status == 201
+        for path in ("/ringfence/v1/audit", "/ringfence/v1/audit/refused", "/ringfence/v1/tenants"):
+            assert c.request("GET", path, lab.gate.bearer(token=made.json()["token"])).status == 403
+            assert c.request("GET", path).status == 401
+            assert c.request("POST", path, lab.gate.bearer()).status == 405
 
 
 # ---- in a browser ----
@@ -164,6 +240,30 @@ def test_token_is_made_used_and_revoked(lab, page):
     wait_until(lambda: "revoked" in text(page, "message"), what="the revocation")
     with lab.gate.http2() as c:
         assert c.request("GET", target, lab.gate.bearer(token=token)).status == 401
+
+
+@needs_browser
+def test_records_and_tenants_are_on_the_page(lab, page):
+    name = "<img src=x onerror=alert(1)>".replace(" ", "%20")
+    status, audit_id = ask(lab, "bob", f"/api/v1/namespaces/shop-prod/pods/{name}", "DELETE")
+    assert status in (400, 403)
+    sign_in(page)
+
+    def refused():
+        page.find_element(By.ID, "refresh").click()
+        wait_until(lambda: "up to date" in text(page, "message"), what="the records")
+        cells = page.find_elements(By.CSS_SELECTOR, f'#refused td[title="Audit id {audit_id}"]')
+        return [c.find_element(By.XPATH, "..").text for c in cells]
+
+    if status == 403:
+        wait_until(lambda: len(refused()) == 1, what="the refusal")
+        assert "bob" in refused()[0] and "403" in refused()[0] and "onerror" in refused()[0]
+    assert page.execute_script("return document.querySelectorAll('img').length") == 0
+    assert shown(page, "tenants-section") and "/acme/shop" in text(page, "tenants")
+    assert "alice" in text(page, "activity")
+    page.find_element(By.ID, "sign-out").click()
+    wait_until(lambda: shown(page, "sign-in"))
+    assert text(page, "refused") == text(page, "activity") == text(page, "tenants") == ""
 
 
 @needs_browser
