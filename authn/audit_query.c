@@ -91,6 +91,44 @@ read_source(struct audit_query *q, struct str value, struct err *err)
 	    err, ERR_INVALID, "\"%.*s\" is no address and no CIDR", STR_ARG(value));
 }
 
+/* What every line of a kind has; kinds that are not here are told by reading alone. */
+static const struct {
+	enum audit_kind kind;
+	struct str needle;
+} kind_needles[] = {
+    {AUDIT_KIND_DENIED, {"\"code\":401", 10}},
+    {AUDIT_KIND_DENIED, {"\"code\":403", 10}},
+    {AUDIT_KIND_LOGIN_FAILED, {"\"/ringfence/v1/login", 20}},
+    {AUDIT_KIND_LOGIN, {"\"/ringfence/v1/login", 20}},
+    {AUDIT_KIND_TOKEN, {"\"/ringfence/v1/tokens", 21}},
+    {AUDIT_KIND_LIMITED, {"\"code\":429", 10}},
+    {AUDIT_KIND_FAILED, {"\"code\":5", 8}},
+    {AUDIT_KIND_APPLIED, {"\"verb\":\"apply\"", 14}},
+    {AUDIT_KIND_HEALED, {"\"verb\":\"heal\"", 13}},
+    {AUDIT_KIND_FLOW_DENIED, {"-flow\"", 6}},
+    {AUDIT_KIND_FLOW_ALLOWED, {"\"allow-flow\"", 12}},
+    {AUDIT_KIND_FLOW_WATCHED, {"\"audit-flow\"", 12}},
+    {AUDIT_KIND_GAP, {"\"audit-resumed\"", 15}},
+};
+
+_Static_assert(ARRAY_LEN(kind_needles) <= AUDIT_KIND_NEEDLES, "each kind's needles");
+
+static void
+add_kind_needles(struct audit_query *q)
+{
+	uint32_t covered = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(kind_needles); i++) {
+		uint32_t bit = UINT32_C(1) << kind_needles[i].kind;
+
+		if ((q->kinds & bit) != 0)
+			q->any_needles[q->any_count++] = kind_needles[i].needle;
+		covered |= bit;
+	}
+	if ((q->kinds & ~covered) != 0)
+		q->any_count = 0; /* some line of some kind may have none of them */
+}
+
 static int
 read_kinds(struct audit_query *q, struct str value, struct err *err)
 {
@@ -106,6 +144,7 @@ read_kinds(struct audit_query *q, struct str value, struct err *err)
 			    STR_ARG(name));
 		q->kinds |= UINT32_C(1) << kind;
 	}
+	add_kind_needles(q);
 	return 0;
 }
 
@@ -196,6 +235,10 @@ audit_query_add(
 	} else if (filter == AUDIT_FILTER_RESOURCE) {
 		add_needle(q, STR(""), plain_resource(value), STR("\""));
 		add_word(q, plain_resource(value));
+	} else if (filter == AUDIT_FILTER_CODE && q->code_from == q->code_to &&
+		   q->code_from != 0) {
+		q->needles[q->needle_count++] =
+		    STR_CONCAT(q->arena, STR("\"code\":"), value);
 	} else if (kind->is_word && value.len != 0) {
 		add_needle(q, STR(""), value, STR("\""));
 		add_word(q, value);
@@ -212,7 +255,13 @@ audit_query_may(const struct audit_query *q, struct str line)
 		if (memmem(line.ptr, line.len, needle.ptr, needle.len) == NULL)
 			return false;
 	}
-	return true;
+	for (size_t i = 0; i < q->any_count; i++) {
+		struct str needle = q->any_needles[i];
+
+		if (memmem(line.ptr, line.len, needle.ptr, needle.len) != NULL)
+			return true;
+	}
+	return q->any_count == 0;
 }
 
 /* ---- matching ---- */

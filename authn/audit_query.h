@@ -1,6 +1,8 @@
 /*
  * A search of an audit log: filters, all of which must hold, and the records that they let
- * through, in the order of the log, in bounded memory.
+ * through, in the order of the log, in bounded memory. Lines are passed over by what is
+ * written in them, so they must be written as the gate and the enforcer write JSON: without
+ * spaces, and with no more escapes than are needed.
  */
 #ifndef AUTHN_AUDIT_QUERY_H
 #define AUTHN_AUDIT_QUERY_H
@@ -28,6 +30,8 @@ enum audit_filter {
 	AUDIT_FILTER_COUNT
 };
 
+#define AUDIT_KIND_NEEDLES 16
+
 struct audit_query {
 	struct str value[AUDIT_FILTER_COUNT]; /* ptr NULL: not filtered by */
 	walltime_t since, until;
@@ -37,6 +41,9 @@ struct audit_query {
 	/* What the line of every match contains, and the words of it that an index knows. */
 	struct str needles[AUDIT_FILTER_COUNT];
 	size_t needle_count;
+	/* ... and one of these, if there are any. */
+	struct str any_needles[AUDIT_KIND_NEEDLES];
+	size_t any_count;
 	struct str words[AUDIT_FILTER_COUNT];
 	size_t word_count;
 	struct arena *arena;
