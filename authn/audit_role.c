@@ -397,6 +397,27 @@ answer_status(struct audit_role *role, uint32_t id)
 	buf_free(&text);
 }
 
+/* Nobody waits for it; where it cannot be written, requests cannot be recorded either. */
+static bool
+take_note(struct audit_role *role, const struct proc_msg *msg)
+{
+	struct err err = ERR_INIT;
+	struct proc_reader r;
+	struct str detail;
+	bool ok;
+
+	proc_reader_init(&r, msg);
+	ok = proc_get_u8(&r) != 0;
+	detail = proc_get_str(&r);
+	if (!proc_reader_done(&r))
+		return false;
+	if (append_own(role, "configure", detail, ok ? 200 : 500, &err) == 0)
+		commit(role);
+	else
+		log_warn("audit-note", "detail=%s", log_quote(str_from(err.msg)));
+	return true;
+}
+
 static void
 on_monitor(uv_poll_t *poll, int status, int events)
 {
@@ -414,6 +435,8 @@ on_monitor(uv_poll_t *poll, int status, int events)
 			if (add_link(role, msg.fds[0], &err) != 0)
 				log_error("audit-link", "detail=%s",
 				    log_quote(str_from(err.msg)));
+		} else if (msg.type == MSG_AUDIT_NOTE && msg.fd_count == 0) {
+			rc = take_note(role, &msg) ? 1 : ERR_PROTOCOL;
 		} else if (msg.type == MSG_STATUS && msg.fd_count == 0) {
 			answer_status(role, msg.id);
 		} else if (msg.type == MSG_DRAIN && msg.fd_count == 0) {

@@ -12,6 +12,7 @@ enum gate_message {
 	MSG_PEER_AUTH,  /* fd: a new socket to the restarted auth role */
 	MSG_PEER_AUDIT, /* fd: a new socket to the restarted audit role */
 	MSG_PEER_WORKER, /* to auth and audit: fd: a socket to a (new) worker; u32 its number */
+	MSG_AUDIT_NOTE, /* to audit: u8 ok, str detail: a configuration is in force, or not */
 	MSG_DRAIN, /* finish what runs, accept nothing new, then exit */
 	/* role -> monitor */
 	MSG_READY,         /* configuration is in force */

@@ -182,6 +182,7 @@ on_hangup(uv_signal_t *handle, int signal_number)
 	proc_notify("RELOADING=1");
 	plan = load_and_check(m->options.config_path, "reload-problem");
 	if (plan == NULL) {
+		monitor_record(m, "not reloaded: what was in force stays", false);
 		log_error("reload-failed", "detail=\"what was in force stays\"");
 		proc_notify("READY=1");
 		return;
@@ -203,6 +204,7 @@ on_hangup(uv_signal_t *handle, int signal_number)
 			renew(&m->slots[i]);
 	}
 	gate_plan_free(old);
+	monitor_record(m, "reloaded", true);
 	log_info("reloaded", "config=%s", log_quote(str_from(m->options.config_path)));
 	proc_notify("READY=1");
 }
@@ -513,6 +515,8 @@ start(struct monitor *m, struct err *err)
 		rc = start_loop(m, err);
 	if (rc == 0)
 		rc = start_slots(m, err);
+	if (rc == 0)
+		monitor_record(m, "started", true);
 	return rc;
 }
 

@@ -86,4 +86,7 @@ void monitor_on_message(struct slot *s, struct proc_msg *msg);
 void monitor_on_ready(struct monitor *m);
 void monitor_on_end(struct slot *s, int status);
 
+/* Puts on record that a configuration is in force (`what`: how it came), or is not. */
+void monitor_record(struct monitor *m, const char *what, bool ok);
+
 #endif

@@ -258,6 +258,13 @@ def test_levels_by_subtree_without_secrets_and_reloaded(tmp_path):
         assert create("three")[-1]["level"] == "RequestResponse"  # what was in force stays
         reload(AUDIT_POLICY.replace("RequestResponse", "Metadata"), "in-force")
         wait_until(lambda: create(f"n{time.monotonic_ns()}")[-1]["level"] == "Metadata", 30)
+        # Which configuration was in force when is on record too.
+        found = audit(lab.gate, "search", "--kind", "policy", "--user", "ringfence:gate", "-o", "json")
+        notes = [json.loads(line) for line in found.stdout.splitlines()]
+        assert [n["responseStatus"]["code"] for n in notes] == [200, 500, 200]
+        words = [n["annotations"]["ringfence.dev/detail"].split(", ") for n in notes]
+        assert [w[0].split(":")[0] for w in words] == ["started", "not reloaded", "reloaded"]
+        assert re.fullmatch("policy sha256:[0-9a-f]{64}", words[0][1]) and words[0][1] == words[2][1]
         assert audit(lab.gate, "verify").returncode == 0
         gate_lab.assert_clean(lab.gate)
 
