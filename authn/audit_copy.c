@@ -174,6 +174,7 @@ connect_sink(struct copying *c, struct err *err)
 	int rc = c->sink->ops->open(c->sink, &c->have, err);
 
 	c->settled = c->have;
+	buf_clear(&c->sent); /* nobody knows whether it arrived */
 	if (c->reading)
 		audit_reader_fini(&c->reader);
 	c->reading = false;

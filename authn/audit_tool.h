@@ -38,6 +38,10 @@ struct audit_tool {
 	bool once;         /* copy: ends when everything is copied */
 };
 
+/* What --key, --checkpoint and --against name. */
+struct audit_evidence;
+struct audit_evidence audit_tool_evidence(const struct audit_tool *t);
+
 int audit_tool_verify(struct audit_tool *t);
 int audit_tool_show(struct audit_tool *t);
 int audit_tool_search(struct audit_tool *t);

@@ -108,12 +108,7 @@ state_integrity(struct making *m, uint64_t unreadable)
 	    [AUDIT_CANNOT_TELL] = "CANNOT BE TOLD",
 	};
 	struct audit_tool *t = m->tool;
-	const struct audit_evidence evidence = {
-	    .key_path = t->key,
-	    .checkpoint_paths = t->checkpoints,
-	    .checkpoint_count = t->checkpoint_count,
-	    .copy_path = t->against,
-	};
+	const struct audit_evidence evidence = audit_tool_evidence(t);
 	struct audit_report report = {0};
 	enum audit_verdict verdict =
 	    audit_verify_against(t->arena, t->directory, &evidence, &report);

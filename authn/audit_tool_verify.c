@@ -21,15 +21,21 @@
 
 /* ---- verify ---- */
 
-int
-audit_tool_verify(struct audit_tool *t)
+struct audit_evidence
+audit_tool_evidence(const struct audit_tool *t)
 {
-	const struct audit_evidence evidence = {
+	return (struct audit_evidence){
 	    .key_path = t->key,
 	    .checkpoint_paths = t->checkpoints,
 	    .checkpoint_count = t->checkpoint_count,
 	    .copy_path = t->against,
 	};
+}
+
+int
+audit_tool_verify(struct audit_tool *t)
+{
+	const struct audit_evidence evidence = audit_tool_evidence(t);
 	struct audit_report report = {0};
 	enum audit_verdict verdict =
 	    audit_verify_against(t->arena, t->directory, &evidence, &report);
