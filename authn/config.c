@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "authn/identity.h"
+#include "common/audit_note.h"
 #include "common/bundle.h"
 #include "common/doc.h"
 #include "common/ip.h"
@@ -495,6 +496,22 @@ read_state(struct reader *r, const struct doc_node *n)
 	optional_path(r, v[DIRECTORY], &r->config->state_directory);
 }
 
+/* The name of the log's key, too. */
+static void
+read_origin(struct reader *r, const struct doc_node *n)
+{
+	static const uint8_t any_key[32] = {0};
+	struct audit_key key;
+
+	if (audit_key_init(&key, n->text, any_key, NULL) != 0)
+		diag_error(r->diags, CODE_VALUE, n->loc,
+		    "\"%.*s\" names no log: write HOST/gate or the like, without "
+		    "spaces and plus signs",
+		    STR_ARG(n->text));
+	else
+		r->config->audit_origin = n->text;
+}
+
 static void
 read_audit(struct reader *r, const struct doc_node *n)
 {
@@ -502,12 +519,14 @@ read_audit(struct reader *r, const struct doc_node *n)
 		DIRECTORY,
 		MODE,
 		POLICY,
+		ORIGIN,
 		COUNT
 	};
 	static const struct schema_field fields[] = {
 	    [DIRECTORY] = {"directory", TYPE_STRING, false, NULL},
 	    [MODE] = {"mode", TYPE_STRING, false, NULL},
 	    [POLICY] = {"policy", TYPE_STRING, false, NULL},
+	    [ORIGIN] = {"origin", TYPE_STRING, false, NULL},
 	};
 	static const struct schema schema = SCHEMA("audit", fields);
 	static const char *const modes[] = {"best-effort", "required"};
@@ -517,6 +536,8 @@ read_audit(struct reader *r, const struct doc_node *n)
 	read_fields(r, &schema, n, v);
 	optional_path(r, v[DIRECTORY], &r->config->audit_directory);
 	optional_path(r, v[POLICY], &r->config->audit_policy);
+	if (v[ORIGIN] != NULL)
+		read_origin(r, v[ORIGIN]);
 	if (v[MODE] != NULL &&
 	    schema_enum(r->diags, v[MODE], "mode", modes, ARRAY_LEN(modes), &mode))
 		r->config->audit_required = mode == 1;
@@ -630,6 +651,7 @@ set_defaults(struct gate_config *c)
 	c->state_directory = "/var/lib/ringfence";
 	c->audit_directory = "/var/log/ringfence/audit";
 	c->audit_required = true;
+	c->audit_origin = STR("ringfence-gate");
 	c->control_socket = "/run/ringfence/gate.sock";
 	c->workers = cores > 0 && cores <= 64 ? (uint32_t)cores : 1;
 	c->login_ttl_s = 12ull * 3600;

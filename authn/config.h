@@ -67,6 +67,7 @@ struct gate_config {
 	const char *audit_directory;
 	bool audit_required;
 	const char *audit_policy; /* path or NULL */
+	struct str audit_origin;  /* the name of the log */
 	const char *control_socket;
 	struct gate_listen metrics;
 	bool has_metrics;

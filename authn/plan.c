@@ -12,7 +12,6 @@
 
 #define PUBLIC_FILE_BYTES (4u * 1024 * 1024) /* certificates of authorities */
 #define DATABASE_NAME     "tokens.db"
-#define AUDIT_ORIGIN      "ringfence-gate"
 
 struct loading {
 	struct gate_plan *plan;
@@ -201,7 +200,7 @@ load_roles(struct loading *l)
 	take_secret(
 	    l, c->has_ldap ? c->ldap.bind_password_file : NULL, &p->auth.bind_password);
 	p->audit.directory = str_from(c->audit_directory);
-	p->audit.origin = STR(AUDIT_ORIGIN);
+	p->audit.origin = c->audit_origin;
 	p->audit.required = c->audit_required;
 }
 

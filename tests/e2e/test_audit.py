@@ -199,6 +199,24 @@ def test_nothing_to_verify_is_not_intact(tmp_path):
     assert verify(tmp_path / "none") == 2
 
 
+# ---- what leaves the machine ----
+
+
+def test_copy_follows_the_log_and_convicts(lab, stopped_copy, tmp_path):
+    directory, kept = os.path.join(lab.gate.directory, "audit"), tmp_path / "kept"
+    process = subprocess.Popen([gate_lab.program("ringfence-audit"), "copy", directory, kept])
+    try:
+        answer = get(lab.gate, lab.gate.token())
+        audit_id = answer.header("audit-id").encode()
+        log = kept / "log-0.jsonl"
+        wait_until(lambda: log.exists() and audit_id in log.read_bytes(), 30, "the copy")
+    finally:
+        process.terminate()
+        process.wait(30)
+    assert verify(directory, "--against", kept) == 0
+    assert verify(stopped_copy, "--against", kept) == 1  # what was there before has less
+
+
 # ---- how much is recorded ----
 
 AUDIT_POLICY = """

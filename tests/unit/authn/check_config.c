@@ -92,7 +92,8 @@ START_TEST(documented_example_is_read)
 	ck_assert_uint_eq(c->ldap.timeout_ms, 5000);
 	ck_assert_uint_eq(c->ldap.login_timeout_ms, 10000);
 	ck_assert_str_eq(c->policy_paths[0], "/etc/ringfence/policy.d");
-	ck_assert(c->audit_required);
+	ck_assert(c->audit_required && c->audit_policy == NULL);
+	ck_assert(str_is(c->audit_origin, "ringfence-gate"));
 	ck_assert(c->has_metrics);
 	ck_assert_uint_eq(c->metrics.port, 9478);
 	ck_assert_uint_eq(c->login_ttl_s, 12 * 3600);
@@ -106,7 +107,8 @@ START_TEST(other_spellings_are_read)
 	    "listen: [ \"[::1]:1\", \":65535\" ]\n" TLS
 	    "upstream: { servers: [ \"https://api\", \"https://[fd00::1]:6443\" ], ca: "
 	    "a, identity: impersonate, certificate: b, key: c, listsAs: lister }\n"
-	    "policy: [ p ]\naudit: { mode: best-effort }\nworkers: 3\n"
+	    "policy: [ p ]\naudit: { mode: best-effort, origin: east/gate, policy: "
+	    "a.yaml }\nworkers: 3\n"
 	    "tokens: { loginTTL: 90m, maxTTL: 1h30m }\n");
 
 	ck_assert_ptr_nonnull(c);
@@ -119,6 +121,8 @@ START_TEST(other_spellings_are_read)
 	ck_assert_int_eq(c->identity, IDENTITY_IMPERSONATE);
 	ck_assert(str_is(c->lists_as, "lister"));
 	ck_assert(!c->has_ldap && !c->audit_required && !c->has_metrics);
+	ck_assert(str_is(c->audit_origin, "east/gate"));
+	ck_assert_str_eq(c->audit_policy + strlen(c->audit_policy) - 7, "/a.yaml");
 	ck_assert_uint_eq(c->workers, 3);
 	ck_assert_uint_eq(c->login_ttl_s, 5400);
 	ck_assert_uint_eq(c->max_ttl_s, 5400);
@@ -157,6 +161,8 @@ static const struct {
     {LISTEN TLS UPSTREAM REST "tokens: { loginTTL: 12d }\n", 9, "12d"},
     {LISTEN TLS UPSTREAM REST "tokens: { loginTTL: 2h, maxTTL: 1h }\n", 9, "longer"},
     {LISTEN TLS UPSTREAM REST "workers: 0\n", 9, "workers"},
+    {LISTEN TLS UPSTREAM "policy: [ a ]\naudit: { origin: \"a b\" }\n", 5,
+	"names no log"},
     {LISTEN TLS UPSTREAM "policy: [ a ]\nstate: { etcd: {} }\n", 5, "etcd"},
     {"- a\n", 1, "configuration"},
     {"", 1, "document"},
