@@ -6,43 +6,65 @@
 
 #define TIME_BYTES 40
 
+/* What holds a text: the event itself, or a member of it. */
+enum place {
+	IN_EVENT,
+	IN_USER,
+	IN_SOURCES, /* a list, of which the first counts */
+	IN_REF,
+	IN_STATUS,
+	IN_ANNOTATIONS,
+	IN_NOTHING
+};
+
+static const char *const holders[] = {
+    [IN_EVENT] = "",
+    [IN_USER] = "user",
+    [IN_SOURCES] = "sourceIPs",
+    [IN_REF] = "objectRef",
+    [IN_STATUS] = "responseStatus",
+    [IN_ANNOTATIONS] = "annotations",
+};
+
 /* Where texts are: a member of the event, or of an object in it. Annotations are
  * ringfence.dev/NAME. */
 static const struct {
-	const char *object, *key, *name;
+	enum place in;
+	const char *key, *name;
 } places[AUDIT_FIELD_COUNT] = {
-    [AUDIT_FIELD_LEVEL] = {"", "level", "level"},
-    [AUDIT_FIELD_ID] = {"", "auditID", "auditID"},
-    [AUDIT_FIELD_STAGE] = {"", "stage", "stage"},
-    [AUDIT_FIELD_URI] = {"", "requestURI", "requestURI"},
-    [AUDIT_FIELD_VERB] = {"", "verb", "verb"},
-    [AUDIT_FIELD_USER] = {"user", "username", "user"},
-    [AUDIT_FIELD_SOURCE] = {"sourceIPs", "", "source"},
-    [AUDIT_FIELD_AGENT] = {"", "userAgent", "userAgent"},
-    [AUDIT_FIELD_RESOURCE] = {"objectRef", "resource", "resource"},
-    [AUDIT_FIELD_SUBRESOURCE] = {"objectRef", "subresource", "subresource"},
-    [AUDIT_FIELD_NAMESPACE] = {"objectRef", "namespace", "namespace"},
-    [AUDIT_FIELD_NAME] = {"objectRef", "name", "name"},
-    [AUDIT_FIELD_GROUP] = {"objectRef", "apiGroup", "apiGroup"},
-    [AUDIT_FIELD_CODE] = {"responseStatus", "code", "code"},
-    [AUDIT_FIELD_REASON] = {"responseStatus", "reason", "reason"},
-    [AUDIT_FIELD_MESSAGE] = {"responseStatus", "message", "message"},
-    [AUDIT_FIELD_RECEIVED] = {"", "requestReceivedTimestamp", "received"},
-    [AUDIT_FIELD_TIME] = {"", "stageTimestamp", "time"},
-    [AUDIT_FIELD_TENANT] = {"annotations", "ringfence.dev/tenant", "tenant"},
-    [AUDIT_FIELD_DECIDED_BY] = {"annotations", "ringfence.dev/decided-by", "decidedBy"},
-    [AUDIT_FIELD_TOKEN] = {"annotations", "ringfence.dev/token", "token"},
-    [AUDIT_FIELD_TOKEN_ISSUED] = {"annotations", "ringfence.dev/token-issued",
+    [AUDIT_FIELD_LEVEL] = {IN_EVENT, "level", "level"},
+    [AUDIT_FIELD_ID] = {IN_EVENT, "auditID", "auditID"},
+    [AUDIT_FIELD_STAGE] = {IN_EVENT, "stage", "stage"},
+    [AUDIT_FIELD_URI] = {IN_EVENT, "requestURI", "requestURI"},
+    [AUDIT_FIELD_VERB] = {IN_EVENT, "verb", "verb"},
+    [AUDIT_FIELD_USER] = {IN_USER, "username", "user"},
+    [AUDIT_FIELD_SOURCE] = {IN_SOURCES, "", "source"},
+    [AUDIT_FIELD_AGENT] = {IN_EVENT, "userAgent", "userAgent"},
+    [AUDIT_FIELD_RESOURCE] = {IN_REF, "resource", "resource"},
+    [AUDIT_FIELD_SUBRESOURCE] = {IN_REF, "subresource", "subresource"},
+    [AUDIT_FIELD_NAMESPACE] = {IN_REF, "namespace", "namespace"},
+    [AUDIT_FIELD_NAME] = {IN_REF, "name", "name"},
+    [AUDIT_FIELD_GROUP] = {IN_REF, "apiGroup", "apiGroup"},
+    [AUDIT_FIELD_CODE] = {IN_STATUS, "code", "code"},
+    [AUDIT_FIELD_REASON] = {IN_STATUS, "reason", "reason"},
+    [AUDIT_FIELD_MESSAGE] = {IN_STATUS, "message", "message"},
+    [AUDIT_FIELD_RECEIVED] = {IN_EVENT, "requestReceivedTimestamp", "received"},
+    [AUDIT_FIELD_TIME] = {IN_EVENT, "stageTimestamp", "time"},
+    [AUDIT_FIELD_TENANT] = {IN_ANNOTATIONS, "ringfence.dev/tenant", "tenant"},
+    [AUDIT_FIELD_DECIDED_BY] = {IN_ANNOTATIONS, "ringfence.dev/decided-by",
+	"decidedBy"},
+    [AUDIT_FIELD_TOKEN] = {IN_ANNOTATIONS, "ringfence.dev/token", "token"},
+    [AUDIT_FIELD_TOKEN_ISSUED] = {IN_ANNOTATIONS, "ringfence.dev/token-issued",
 	"tokenIssued"},
-    [AUDIT_FIELD_DIRECTION] = {"annotations", "ringfence.dev/direction", "direction"},
-    [AUDIT_FIELD_FLOW_SOURCE] = {"annotations", "ringfence.dev/source", "flowSource"},
-    [AUDIT_FIELD_FLOW_DESTINATION] = {"annotations", "ringfence.dev/destination",
+    [AUDIT_FIELD_DIRECTION] = {IN_ANNOTATIONS, "ringfence.dev/direction", "direction"},
+    [AUDIT_FIELD_FLOW_SOURCE] = {IN_ANNOTATIONS, "ringfence.dev/source", "flowSource"},
+    [AUDIT_FIELD_FLOW_DESTINATION] = {IN_ANNOTATIONS, "ringfence.dev/destination",
 	"flowDestination"},
-    [AUDIT_FIELD_SERVICE] = {"annotations", "ringfence.dev/service", "service"},
-    [AUDIT_FIELD_DETAIL] = {"annotations", "ringfence.dev/detail", "detail"},
-    [AUDIT_FIELD_GENERATION] = {"annotations", "ringfence.dev/generation",
+    [AUDIT_FIELD_SERVICE] = {IN_ANNOTATIONS, "ringfence.dev/service", "service"},
+    [AUDIT_FIELD_DETAIL] = {IN_ANNOTATIONS, "ringfence.dev/detail", "detail"},
+    [AUDIT_FIELD_GENERATION] = {IN_ANNOTATIONS, "ringfence.dev/generation",
 	"generation"},
-    [AUDIT_FIELD_COUNT_OF] = {"annotations", "ringfence.dev/count", "count"},
+    [AUDIT_FIELD_COUNT_OF] = {IN_ANNOTATIONS, "ringfence.dev/count", "count"},
 };
 
 static const char *const kind_names[AUDIT_KIND_COUNT] = {
@@ -218,19 +240,29 @@ struct reading {
 	struct audit_record *record;
 	struct arena *arena;
 	struct json_scan scan;
-	char object[20]; /* that is open at depth 2; "": none that matters */
+	enum place in; /* what is open, or about to be, at depth 2 */
 	enum audit_field
 	    next; /* where the next value goes; AUDIT_FIELD_COUNT: nowhere */
 };
 
 static enum audit_field
-find_place(const char *object, struct str key)
+find_field(enum place in, struct str key)
 {
 	for (size_t i = 0; i < AUDIT_FIELD_COUNT; i++) {
-		if (str_is(key, places[i].key) && strcmp(object, places[i].object) == 0)
+		if (places[i].in == in && str_is(key, places[i].key))
 			return (enum audit_field)i;
 	}
 	return AUDIT_FIELD_COUNT;
+}
+
+static enum place
+find_holder(struct str key)
+{
+	for (size_t i = IN_USER; i < ARRAY_LEN(holders); i++) {
+		if (str_is(key, holders[i]))
+			return (enum place)i;
+	}
+	return IN_NOTHING;
 }
 
 static void
@@ -239,30 +271,22 @@ on_key(struct reading *r)
 	struct str key = buf_str(&r->scan.text);
 
 	if (r->scan.depth == 1) {
-		r->object[0] = '\0';
-		if (key.len < sizeof(r->object)) {
-			memcpy(r->object, key.ptr, key.len);
-			r->object[key.len] = '\0';
-		}
-		r->next = find_place("", key);
+		r->next = find_field(IN_EVENT, key);
+		r->in = find_holder(key);
 	} else {
-		r->next = find_place(r->object, key);
+		r->next = find_field(r->in, key);
 	}
 	r->scan.keep = r->next != AUDIT_FIELD_COUNT;
 }
 
-/* Objects that some text is in are walked through, and sourceIPs; others passed over. */
+/* What holds some text is walked through, everything else passed over. */
 static void
 on_begin(struct reading *r, bool object)
 {
-	bool wanted = false;
+	bool wanted =
+	    r->scan.depth == 1 || (r->scan.depth == 2 && r->in != IN_NOTHING &&
+				      object == (r->in != IN_SOURCES));
 
-	if (r->scan.depth == 1)
-		wanted = true;
-	for (size_t i = 0; r->scan.depth == 2 && i < AUDIT_FIELD_COUNT; i++)
-		wanted |= places[i].object[0] != '\0' &&
-			  strcmp(places[i].object, r->object) == 0 &&
-			  object == (places[i].key[0] != '\0');
 	if (!wanted)
 		r->scan.quiet = r->scan.depth;
 	r->next = wanted && !object ? AUDIT_FIELD_SOURCE : AUDIT_FIELD_COUNT;
