@@ -10,6 +10,7 @@
 #include "policy-lang/codes.h"
 #include "policy-lang/load.h"
 #include "policy-lang/load_names.h"
+#include "policy-lang/quantity.h"
 #include "policy-lang/schema.h"
 
 /* A suggestion for an unknown name looks at all that there are; a flood of unknown names
@@ -305,10 +306,6 @@ MUST_CHECK bool load_native_peer(
  * that is not known is warned of. */
 MUST_CHECK bool load_node_name(
     struct loader *l, const struct doc_node *node, struct str cluster, struct str *out);
-
-/* Kubernetes' resource.Quantity, in thousandths, rounded up. False if it is none, is
- * negative, or does not fit. */
-MUST_CHECK bool quantity_parse(struct str text, uint64_t *out_milli);
 
 /* ---- what native documents are made of, for load_kinds.c ---- */
 

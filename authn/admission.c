@@ -1,0 +1,290 @@
+#include "authn/admission.h"
+
+#include <stdlib.h>
+
+struct asked {
+	struct str uid, group, resource, subresource, namespace, operation;
+	bool dry_run;
+	json_t *object, *old_object; /* borrowed; NULL without */
+};
+
+struct answering {
+	struct budget_ledger *ledger;
+	const struct budget_plan *plan;
+	struct arena *arena;
+	monotime_t now;
+	struct buf *out;
+	struct str uid;
+	json_t *warnings;
+};
+
+static struct str
+text_at(const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+
+	return json_is_string(value)
+		   ? (struct str){json_string_value(value), json_string_length(value)}
+		   : STR("");
+}
+
+/* ---- reading ---- */
+
+static bool
+read_request(const json_t *review, struct asked *out)
+{
+	const json_t *request = json_object_get(review, "request");
+	const json_t *resource = json_object_get(request, "resource");
+
+	if (!str_is(text_at(review, "kind"), "AdmissionReview") ||
+	    !str_is(text_at(review, "apiVersion"), "admission.k8s.io/v1"))
+		return false;
+	*out = (struct asked){
+	    .uid = text_at(request, "uid"),
+	    .group = text_at(resource, "group"),
+	    .resource = text_at(resource, "resource"),
+	    .subresource = text_at(request, "subResource"),
+	    .namespace = text_at(request, "namespace"),
+	    .operation = text_at(request, "operation"),
+	    .dry_run = json_is_true(json_object_get(request, "dryRun")),
+	    .object = json_object_get(request, "object"),
+	    .old_object = json_object_get(request, "oldObject"),
+	};
+	return out->uid.len != 0 && out->resource.len != 0 && out->operation.len != 0;
+}
+
+bool
+admission_version(const json_t *object, uint64_t *out_version)
+{
+	return str_to_u64(
+	    text_at(json_object_get(object, "metadata"), "resourceVersion"),
+	    UINT64_MAX - 1, out_version);
+}
+
+bool
+admission_object(const struct budget_plan *plan, size_t kind, const json_t *object,
+    uint64_t *amounts, struct budget_object *out, const char **out_why)
+{
+	const json_t *metadata = json_object_get(object, "metadata");
+
+	*out = (struct budget_object){
+	    .kind = kind,
+	    .namespace = text_at(metadata, "namespace"),
+	    .name = text_at(metadata, "name"),
+	    .uid = text_at(metadata, "uid"),
+	    .amounts = amounts,
+	};
+	if (plan->kinds[kind].group.len == 0 &&
+	    str_is(plan->kinds[kind].resource, "namespaces"))
+		out->namespace = out->name;
+	*out_why = "the object has no name";
+	return out->name.len != 0 &&
+	       budget_measure(plan, kind, object, amounts, out_why);
+}
+
+/* ---- answering ---- */
+
+static void
+respond(
+    struct answering *a, bool allowed, int code, const char *reason, struct str message)
+{
+	buf_add_cstr(a->out, "{\"kind\":\"AdmissionReview\",\"apiVersion\":"
+			     "\"admission.k8s.io/v1\",\"response\":{\"uid\":");
+	buf_add_json(a->out, a->uid);
+	buf_printf(a->out, ",\"allowed\":%s", allowed ? "true" : "false");
+	if (!allowed) {
+		buf_add_cstr(a->out,
+		    ",\"status\":{\"metadata\":{},\"status\":\"Failure\","
+		    "\"message\":");
+		buf_add_json(a->out, message);
+		buf_printf(a->out, ",\"reason\":\"%s\",\"code\":%d}", reason, code);
+	}
+	if (json_array_size(a->warnings) != 0) {
+		char *text = json_dumps(a->warnings, JSON_COMPACT);
+
+		if (text == NULL)
+			base_die("out of memory");
+		buf_printf(a->out, ",\"warnings\":%s", text);
+		free(text);
+	}
+	buf_add_cstr(a->out, "}}");
+}
+
+static enum admission_result
+allow(struct answering *a)
+{
+	respond(a, true, 0, NULL, STR(""));
+	return ADMISSION_ALLOWED;
+}
+
+static enum admission_result
+deny(struct answering *a, const char *message)
+{
+	respond(a, false, 403, "Forbidden", str_from(message));
+	return ADMISSION_DENIED;
+}
+
+static enum admission_result
+unknown(struct answering *a, const char *message)
+{
+	respond(a, false, 503, "ServiceUnavailable", str_from(message));
+	return ADMISSION_UNKNOWN;
+}
+
+static const char *
+quota_text(struct arena *arena, const struct quota *q)
+{
+	return arena_printf(arena, "Quota %.*s/%.*s (%s)",
+	    STR_ARG(q->level->depth == 0 ? STR("") : q->level->path), STR_ARG(q->name),
+	    loc_text(arena, q->loc));
+}
+
+/* In the words of the API server's own quota, so that people and tools know it. */
+static enum admission_result
+deny_full(struct answering *a, const struct budget_refusal *r)
+{
+	const struct str name = r->limit->resource;
+	const char *waits = "";
+
+	if (r->reserved != 0)
+		waits =
+		    arena_printf(a->arena, ", of that admitted and not seen yet: %s",
+			budget_amount_text(a->arena, r->reserved));
+	return deny(
+	    a, arena_printf(a->arena,
+		   "exceeded quota: %s, requested: %.*s=%s, used: %.*s=%s%s, limited: "
+		   "%.*s=%s",
+		   quota_text(a->arena, r->quota), STR_ARG(name),
+		   budget_amount_text(a->arena, r->requested), STR_ARG(name),
+		   budget_amount_text(a->arena, r->used), waits, STR_ARG(name),
+		   budget_amount_text(a->arena, r->limit->amount_milli)));
+}
+
+/* ---- replicas ---- */
+
+static bool
+replicas_of(const json_t *object, json_int_t *out)
+{
+	const json_t *n = json_object_get(json_object_get(object, "spec"), "replicas");
+
+	*out = json_integer_value(n);
+	return json_is_integer(n) && *out >= 0;
+}
+
+/* Pods are charged when they come, one by one; whoever asks for more of them than there is
+ * room for is told now, while somebody looks. */
+static void
+warn_of_replicas(struct answering *a, const struct asked *q)
+{
+	const size_t key = budget_plan_key(a->plan, STR("pods"));
+	const struct ns *level = budget_ledger_level(a->ledger, q->namespace);
+	const struct quota *quota = NULL;
+	json_int_t wanted, before = 0;
+	budget_sum_t room;
+
+	if (key == SIZE_MAX || !replicas_of(q->object, &wanted))
+		return;
+	if (!replicas_of(q->old_object, &before))
+		before = 0;
+	if (wanted <= before ||
+	    !budget_ledger_room(a->ledger, level, key, &room, &quota) ||
+	    (budget_sum_t)(wanted - before) * 1000 <= room)
+		return;
+	if (json_array_append_new(a->warnings,
+		json_string(arena_printf(a->arena,
+		    "%lld more replicas are asked for, and %s has room for %s pods",
+		    (long long)(wanted - before), quota_text(a->arena, quota),
+		    budget_amount_text(a->arena, room)))) != 0)
+		base_die("out of memory");
+}
+
+/* ---- judging ---- */
+
+/* Subresources that change what an object holds; others leave it as it is. */
+static bool
+subresource_counts(const struct asked *q)
+{
+	return q->subresource.len == 0 || str_is(q->subresource, "resize");
+}
+
+static enum admission_result
+judge_object(struct answering *a, const struct asked *q, size_t kind)
+{
+	const bool is_new = str_is(q->operation, "CREATE");
+	uint64_t amounts[BUDGET_KEYS_MAX];
+	struct budget_refusal refusal;
+	struct budget_object o;
+	struct buf lacking = {NULL, 0, 0};
+	const char *why = NULL, *text;
+
+	if (!admission_object(a->plan, kind, q->object, amounts, &o, &why) ||
+	    (!is_new && !admission_version(q->old_object, &o.version)))
+		return deny(a, why != NULL ? why : "the object has no resourceVersion");
+	/* Who asks says where it is; the two are the same. */
+	if (q->namespace.len != 0)
+		o.namespace = q->namespace;
+	if (is_new && str_is(a->plan->kinds[kind].resource, "pods") &&
+	    budget_pod_lacks(a->plan, budget_ledger_level(a->ledger, o.namespace),
+		q->object, &lacking)) {
+		text = arena_printf(a->arena, "failed quota: must specify %.*s",
+		    STR_ARG(buf_str(&lacking)));
+		buf_free(&lacking);
+		return deny(a, text);
+	}
+	switch (
+	    budget_ledger_admit(a->ledger, &o, is_new, q->dry_run, a->now, &refusal)) {
+	case BUDGET_FITS:
+		return allow(a);
+	case BUDGET_FULL:
+		return deny_full(a, &refusal);
+	case BUDGET_CROWDED:
+		return unknown(a, "too many requests wait to be seen; try again");
+	case BUDGET_UNKNOWN:
+		break;
+	}
+	return unknown(a, "what the budgets hold is not known yet; try again");
+}
+
+static enum admission_result
+judge(struct answering *a, const struct asked *q)
+{
+	const size_t kind = budget_plan_kind(a->plan, q->group, q->resource);
+	const bool is_new = str_is(q->operation, "CREATE");
+
+	/* A deletion is counted once it has happened. */
+	if (!is_new && !str_is(q->operation, "UPDATE"))
+		return allow(a);
+	warn_of_replicas(a, q);
+	if (kind == SIZE_MAX || !subresource_counts(q))
+		return allow(a);
+	return judge_object(a, q, kind);
+}
+
+enum admission_result
+admission_review(struct budget_ledger *ledger, const struct budget_plan *plan,
+    struct str body, monotime_t now, struct buf *out)
+{
+	json_error_t error;
+	json_t *review = json_loadb(body.ptr, body.len, JSON_REJECT_DUPLICATES, &error);
+	struct answering a = {.ledger = ledger,
+	    .plan = plan,
+	    .now = now,
+	    .out = out,
+	    .warnings = json_array()};
+	enum admission_result result = ADMISSION_MALFORMED;
+	struct asked q;
+
+	a.arena = arena_new_sized(1024);
+	if (review == NULL) {
+		buf_printf(out, "not JSON: %s\n", error.text);
+	} else if (!read_request(review, &q)) {
+		buf_add_cstr(out, "no AdmissionReview of admission.k8s.io/v1\n");
+	} else {
+		a.uid = q.uid;
+		result = judge(&a, &q);
+	}
+	json_decref(a.warnings);
+	json_decref(review);
+	arena_free(a.arena);
+	return result;
+}
