@@ -598,6 +598,55 @@ read_tokens(struct reader *r, const struct doc_node *n)
 		    r->diags, CODE_VALUE, n->loc, "loginTTL is longer than maxTTL");
 }
 
+static void
+read_admission(struct reader *r, const struct doc_node *n)
+{
+	enum {
+		LISTEN,
+		CERTIFICATE,
+		KEY,
+		CLIENT_CA,
+		CALLERS,
+		LISTS_AS,
+		HOLD,
+		COUNT
+	};
+	static const struct schema_field fields[] = {
+	    [LISTEN] = {"listen", TYPE_STRING, true, NULL},
+	    [CERTIFICATE] = {"certificate", TYPE_STRING, true, NULL},
+	    [KEY] = {"key", TYPE_STRING, true, NULL},
+	    [CLIENT_CA] = {"clientCA", TYPE_STRING, true, NULL},
+	    [CALLERS] = {"callers", TYPE_LIST, false, NULL},
+	    [LISTS_AS] = {"listsAs", TYPE_STRING, true, NULL},
+	    [HOLD] = {"holdSeconds", TYPE_INT, false, NULL},
+	};
+	static const struct schema schema = SCHEMA("admission", fields);
+	struct gate_admission *a = &r->config->admission;
+	const struct doc_node *v[COUNT];
+	int64_t hold_s = 90; /* the API server's own limit of a minute, and some */
+
+	read_fields(r, &schema, n, v);
+	r->config->has_admission = true;
+	if (v[LISTEN] != NULL)
+		read_listen(r, v[LISTEN], &a->listen);
+	optional_path(r, v[CERTIFICATE], &a->certificate);
+	optional_path(r, v[KEY], &a->key);
+	optional_path(r, v[CLIENT_CA], &a->client_ca);
+	if (v[CALLERS] != NULL &&
+	    !read_string_list(r, v[CALLERS], "a caller", &a->callers, &a->caller_count))
+		return;
+	if (v[HOLD] != NULL &&
+	    !schema_int(r->diags, v[HOLD], "holdSeconds", 1, 3600, &hold_s))
+		return;
+	a->hold_s = (uint32_t)hold_s;
+	if (v[LISTS_AS] == NULL)
+		return;
+	a->lists_as = v[LISTS_AS]->text;
+	if (!identity_user_ok(a->lists_as))
+		diag_error(r->diags, CODE_VALUE, v[LISTS_AS]->loc,
+		    "\"listsAs\" is no name of a user: letters, digits, . _ @ -");
+}
+
 enum top_field {
 	TOP_LISTEN,
 	TOP_TLS,
@@ -606,6 +655,7 @@ enum top_field {
 	TOP_POLICY,
 	TOP_STATE,
 	TOP_AUDIT,
+	TOP_ADMISSION,
 	TOP_TOKENS,
 	TOP_CONTROL,
 	TOP_METRICS,
@@ -622,6 +672,7 @@ static const struct schema_field top_fields[] = {
     [TOP_POLICY] = {"policy", TYPE_LIST, true, NULL},
     [TOP_STATE] = {"state", TYPE_MAP, false, NULL},
     [TOP_AUDIT] = {"audit", TYPE_MAP, false, NULL},
+    [TOP_ADMISSION] = {"admission", TYPE_MAP, false, NULL},
     [TOP_TOKENS] = {"tokens", TYPE_MAP, false, NULL},
     [TOP_CONTROL] = {"control", TYPE_STRING, false, NULL},
     [TOP_METRICS] = {"metrics", TYPE_STRING, false, NULL},
@@ -639,6 +690,7 @@ static void (*const top_readers[TOP_COUNT])(
     [TOP_POLICY] = read_policy,
     [TOP_STATE] = read_state,
     [TOP_AUDIT] = read_audit,
+    [TOP_ADMISSION] = read_admission,
     [TOP_TOKENS] = read_tokens,
 };
 

@@ -46,6 +46,16 @@ struct gate_ldap {
 	uint32_t login_timeout_ms; /* a whole login; default 10,000 */
 };
 
+/* The webhook that keeps object budgets. */
+struct gate_admission {
+	struct gate_listen listen;
+	const char *certificate, *key, *client_ca;
+	const struct str *callers; /* common names; none: whom the CA signed */
+	size_t caller_count;
+	struct str lists_as; /* the user in whose name it lists and watches */
+	uint32_t hold_s;     /* default 90 */
+};
+
 struct gate_config {
 	const char *path;
 	const struct gate_listen *listen;
@@ -61,6 +71,8 @@ struct gate_config {
 	const char *upstream_certificate, *upstream_key;
 	bool has_ldap;
 	struct gate_ldap ldap;
+	bool has_admission;
+	struct gate_admission admission;
 	const char *const *policy_paths;
 	size_t policy_count;
 	const char *state_directory;

@@ -30,7 +30,10 @@ check(const char *path)
 {
 	struct buf problem = {NULL, 0, 0};
 	struct gate_plan *plan = gate_plan_load(path, &problem);
-	bool ok = plan != NULL && gate_check(&plan->worker, plan->policy_fd, &problem);
+	bool ok =
+	    plan != NULL && gate_check(&plan->worker,
+				plan->config->has_admission ? &plan->admission : NULL,
+				plan->policy_fd, &problem);
 
 	if (problem.len != 0)
 		(void)fwrite(problem.data, 1, problem.len, stderr);

@@ -80,18 +80,22 @@ check_plan(const struct gate_plan *plan, struct buf *problem)
 	struct proc_msg msg = {.type = MSG_CONFIG, .fd_count = 2};
 	struct buf body = {NULL, 0, 0};
 	struct err err = ERR_INIT;
-	int fd = -1;
+	int fd = -1, admission_fd = -1;
 	bool ok = false;
 
 	proc_put_u32(&body, plan->worker.uid);
 	proc_put_u32(&body, plan->worker.gid);
 	if (worker_settings_seal(&plan->worker, &fd, &err) != 0 ||
+	    (plan->config->has_admission &&
+		worker_settings_seal(&plan->admission, &admission_fd, &err) != 0) ||
 	    proc_spawn(&child, &gate_roles[SLOT_WORKER + 1], NULL, 0, false, &err) != 0)
 		goto out;
 	msg.data = (const uint8_t *)body.data;
 	msg.len = body.len;
 	msg.fds[0] = fd;
 	msg.fds[1] = plan->policy_fd;
+	if (admission_fd >= 0)
+		msg.fds[msg.fd_count++] = admission_fd;
 	if (proc_send(&child.channel, &msg, &err) == 0)
 		ok = check_answer(&child, problem);
 out:
@@ -99,6 +103,8 @@ out:
 		buf_printf(problem, "%s\n", err.msg);
 	if (fd >= 0)
 		(void)close(fd); /* sealed: nothing can be lost */
+	if (admission_fd >= 0)
+		(void)close(admission_fd); /* the same */
 	(void)proc_stop(&child, STOP_MS);
 	buf_free(&body);
 	return ok;
@@ -125,7 +131,7 @@ static bool
 same_listeners(const struct gate_config *a, const struct gate_config *b)
 {
 	if (a->listen_count != b->listen_count || a->workers != b->workers ||
-	    a->has_metrics != b->has_metrics ||
+	    a->has_metrics != b->has_metrics || a->has_admission != b->has_admission ||
 	    strcmp(a->control_socket, b->control_socket) != 0 ||
 	    strcmp(a->audit_directory, b->audit_directory) != 0 ||
 	    strcmp(a->state_directory, b->state_directory) != 0)
@@ -170,6 +176,33 @@ renew(struct slot *s)
 	slot_send(s, &drain);
 }
 
+/* Another policy is taken as it runs, so that nobody waits for everything to be listed. */
+static void
+reload_budget(struct monitor *m, const struct gate_plan *old)
+{
+	struct slot *s = &m->slots[SLOT_BUDGET];
+	struct proc_msg policy = {
+	    .type = MSG_POLICY, .id = 1, .fds = {m->plan->policy_fd}, .fd_count = 1};
+	struct buf x = {NULL, 0, 0}, y = {NULL, 0, 0};
+
+	if (!slot_running(s))
+		return;
+	worker_settings_encode(&x, &old->admission);
+	worker_settings_encode(&y, &m->plan->admission);
+	budget_role_settings_encode(&x, &old->budget);
+	budget_role_settings_encode(&y, &m->plan->budget);
+	if (str_eq(buf_str(&x), buf_str(&y))) {
+		s->expected = true; /* it ends if there are other kinds to be watched */
+		slot_send(s, &policy);
+	} else {
+		renew(s);
+	}
+	secret_wipe(x.data, x.len);
+	secret_wipe(y.data, y.len);
+	buf_free(&x);
+	buf_free(&y);
+}
+
 static void
 on_hangup(uv_signal_t *handle, int signal_number)
 {
@@ -203,6 +236,7 @@ on_hangup(uv_signal_t *handle, int signal_number)
 		if (!same_settings(old, plan, i))
 			renew(&m->slots[i]);
 	}
+	reload_budget(m, old);
 	gate_plan_free(old);
 	monitor_record(m, "reloaded", true);
 	log_info("reloaded", "config=%s", log_quote(str_from(m->options.config_path)));
@@ -250,6 +284,8 @@ on_question(struct monitor *m, uint32_t id)
 	for (size_t i = 0; i < m->slot_count; i++) {
 		const struct slot *s = &m->slots[i];
 
+		if (s->absent)
+			continue;
 		proc_put_str(&body,
 		    str_from(gate_roles[i < SLOT_WORKER ? i : SLOT_WORKER].name));
 		proc_put_u32(&body, (uint32_t)s->child.pid);
@@ -292,6 +328,8 @@ monitor_on_message(struct slot *s, struct proc_msg *msg)
 		buf_add(&problem, msg->data, msg->len);
 		log_problem("worker-refused", &problem);
 		slot_kill(s);
+	} else if (msg->type == MSG_READY && s->index == SLOT_BUDGET) {
+		s->expected = false; /* it goes on, with the new policy */
 	} else if (msg->type != MSG_READY) {
 		log_error(
 		    "role-protocol", "name=%s type=%u", s->child.role->name, msg->type);
@@ -304,7 +342,7 @@ void
 monitor_on_ready(struct monitor *m)
 {
 	for (size_t i = 0; i < m->slot_count; i++) {
-		if (!m->slots[i].ready)
+		if (!m->slots[i].ready && !m->slots[i].absent)
 			return;
 	}
 	if (m->announced)
@@ -447,6 +485,8 @@ open_sockets(struct monitor *m, struct err *err)
 		rc = listen_unix(c->control_socket, &m->control_fd, err);
 	if (rc == 0 && c->has_metrics)
 		rc = listen_tcp(&c->metrics, false, &m->metrics_fd, err);
+	if (rc == 0 && c->has_admission)
+		rc = listen_tcp(&c->admission.listen, false, &m->admission_fd, err);
 	return rc;
 }
 
@@ -489,11 +529,14 @@ start_slots(struct monitor *m, struct err *err)
 		s->index = i;
 		s->restart.data = s;
 		s->child = PROC_CHILD_INIT;
+		s->absent = i == SLOT_BUDGET && !m->plan->config->has_admission;
 		if (uv_timer_init(&m->loop, &s->restart) != 0)
 			return err_set(err, ERR_SYSTEM, "cannot make a timer");
 	}
-	for (size_t i = 0; i < m->slot_count && rc == 0; i++)
-		rc = slot_start(&m->slots[i], err);
+	for (size_t i = 0; i < m->slot_count && rc == 0; i++) {
+		if (!m->slots[i].absent)
+			rc = slot_start(&m->slots[i], err);
+	}
 	return rc;
 }
 
@@ -528,7 +571,7 @@ monitor_run(const struct monitor_options *options)
 
 	log_setup("monitor", LOG_INFO, LOG_FORMAT_TEXT);
 	m->options = *options;
-	m->control_fd = m->metrics_fd = m->quota_fd = -1;
+	m->control_fd = m->metrics_fd = m->admission_fd = m->quota_fd = -1;
 	secret_random(m->ticket_key, sizeof(m->ticket_key));
 	m->plan = load_and_check(options->config_path, "config-problem");
 	if (m->plan == NULL)

@@ -28,6 +28,7 @@ enum slot_kind {
 	SLOT_AUDIT,
 	SLOT_AUTH,
 	SLOT_STATUS,
+	SLOT_BUDGET, /* absent without `admission` */
 	SLOT_WORKER, /* this and those after it */
 };
 
@@ -42,6 +43,7 @@ struct slot {
 	uv_poll_t channel_poll, end_poll;
 	unsigned open_handles; /* of the two, not closed yet */
 	uv_timer_t restart;
+	bool absent; /* nothing runs here, and nothing will */
 	bool ready;
 	bool expected; /* its end is our own doing */
 	monotime_t started;
@@ -59,7 +61,7 @@ struct monitor {
 	size_t slot_count;
 	int listeners[QUOTA_MAX_WORKERS][LISTENERS_MAX];
 	size_t listener_count; /* of each worker */
-	int control_fd, metrics_fd;
+	int control_fd, metrics_fd, admission_fd;
 	int quota_fd;
 	struct quota_table *quota;
 	uint8_t ticket_key[TLS_TICKET_KEY_BYTES];

@@ -23,6 +23,7 @@ const struct proc_role gate_roles[] = {
     {"audit", audit_role_run},
     {"auth", auth_role_run},
     {"status", status_role_run},
+    {"budget", budget_role_run},
     {"worker", worker_run},
     {"check", check_role_run},
     {NULL, NULL},
@@ -158,6 +159,32 @@ slot_send_settings(struct slot *s, uint32_t id, struct err *err)
 	slot_send(s, &msg);
 	(void)close(fd); /* sealed: nothing can be lost */
 	return 0;
+}
+
+static int
+start_budget(struct slot *s, struct err *err)
+{
+	const struct monitor *m = s->monitor;
+	struct proc_msg msg = {.type = MSG_CONFIG, .fd_count = 2};
+	struct buf body = {NULL, 0, 0};
+	int fd = -1;
+	int rc = worker_settings_seal(&m->plan->admission, &fd, err);
+
+	if (rc == 0)
+		rc = proc_spawn(&s->child, &gate_roles[SLOT_BUDGET], &m->admission_fd,
+		    1, true, err);
+	if (rc == 0) {
+		budget_role_settings_encode(&body, &m->plan->budget);
+		msg.data = (const uint8_t *)body.data;
+		msg.len = body.len;
+		msg.fds[0] = fd;
+		msg.fds[1] = m->plan->policy_fd;
+		slot_send(s, &msg);
+		buf_free(&body);
+	}
+	if (fd >= 0)
+		(void)close(fd); /* sealed: nothing can be lost */
+	return rc;
 }
 
 static int
@@ -314,7 +341,9 @@ slot_start(struct slot *s, struct err *err)
 
 	s->ready = false;
 	s->started = monotime_now();
-	rc = slot_kind(s) == SLOT_WORKER ? start_worker(s, err) : start_service(s, err);
+	rc = slot_kind(s) == SLOT_WORKER   ? start_worker(s, err)
+	     : slot_kind(s) == SLOT_BUDGET ? start_budget(s, err)
+					   : start_service(s, err);
 	if (rc == 0)
 		rc = watch(s, err);
 	if (rc != 0)

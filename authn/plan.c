@@ -204,6 +204,27 @@ load_roles(struct loading *l)
 	p->audit.required = c->audit_required;
 }
 
+/* The budget role's settings are a worker's, with a certificate and a user of their own. */
+static void
+load_admission(struct loading *l)
+{
+	struct gate_plan *p = l->plan;
+	const struct gate_admission *a = &p->config->admission;
+	struct worker_settings *s = &p->admission;
+
+	if (!p->config->has_admission)
+		return;
+	*s = p->worker;
+	s->client_ca = s->tls_certificate = s->tls_key = STR("");
+	take_public(l, a->certificate, &s->tls_certificate);
+	take_secret(l, a->key, &s->tls_key);
+	take_public(l, a->client_ca, &s->client_ca);
+	s->lists_as = a->lists_as;
+	p->budget = (struct budget_role_settings){.callers = a->callers,
+	    .caller_count = a->caller_count,
+	    .hold_s = a->hold_s};
+}
+
 struct gate_plan *
 gate_plan_load(const char *path, struct buf *problem)
 {
@@ -221,6 +242,7 @@ gate_plan_load(const char *path, struct buf *problem)
 		load_roles(&l);
 		load_user(&l);
 		load_upstreams(&l);
+		load_admission(&l);
 		load_policy(&l);
 	}
 	if (l.plan->config != NULL && l.ok)
@@ -244,6 +266,7 @@ gate_plan_free(struct gate_plan *plan)
 	wipe(plan->worker.tls_key);
 	wipe(plan->worker.upstream_key);
 	wipe(plan->auth.bind_password);
+	wipe(plan->admission.tls_key);
 	if (plan->policy_fd >= 0)
 		(void)close(plan->policy_fd); /* sealed: nothing can be lost */
 	arena_free(plan->arena);

@@ -8,6 +8,7 @@
 
 #include "authn/audit_role.h"
 #include "authn/auth_role.h"
+#include "authn/budget_role.h"
 #include "authn/config.h"
 #include "authn/worker_settings.h"
 
@@ -17,6 +18,8 @@ struct gate_plan {
 	struct worker_settings worker; /* `index` and `ticket_key` are the monitor's */
 	struct auth_role_settings auth;
 	struct audit_role_settings audit;
+	struct worker_settings admission; /* of the budget role, if has_admission */
+	struct budget_role_settings budget;
 	int policy_fd; /* a sealed bundle */
 };
 
@@ -29,12 +32,13 @@ MUST_CHECK struct gate_plan *gate_plan_load(const char *path, struct buf *proble
 void gate_plan_free(struct gate_plan *plan);
 
 /* True if workers and the auth role will be able to use these settings: certificates
- * and keys match, authorities parse, policy has no error. Else appends why. */
-MUST_CHECK bool gate_check(
-    const struct worker_settings *worker, int policy_fd, struct buf *problem);
+ * and keys match, authorities parse, policy has no error. Else appends why. `admission`
+ * is NULL without one. */
+MUST_CHECK bool gate_check(const struct worker_settings *worker,
+    const struct worker_settings *admission, int policy_fd, struct buf *problem);
 
 /* A proc_role's run: gate_check without privileges. MSG_CONFIG brings u32 uid, u32 gid and
- * the descriptors of settings and policy; the answer is MSG_READY or MSG_RELOAD_FAILED. */
+ * the descriptors of settings, policy and, if there are any, of the budget role's settings; the answer is MSG_READY or MSG_RELOAD_FAILED. */
 int check_role_run(struct proc_channel *monitor, const int *fds, size_t fd_count);
 
 #endif

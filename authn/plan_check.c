@@ -8,6 +8,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 
+#include "authn/budget_plan.h"
 #include "authn/messages.h"
 #include "authn/plan.h"
 #include "authn/tls.h"
@@ -18,7 +19,7 @@
 #define START_MS 10000 /* for the monitor to say what to do */
 
 static bool
-check_tls(const struct worker_settings *s, struct buf *problem)
+check_tls(const struct worker_settings *s, const char *what, struct buf *problem)
 {
 	const struct tls_server_options server = {.certificate = s->tls_certificate,
 	    .key = {.pem = s->tls_key},
@@ -32,7 +33,7 @@ check_tls(const struct worker_settings *s, struct buf *problem)
 	bool ok = ctx != NULL;
 
 	if (!ok)
-		buf_printf(problem, "tls: error: %s [config-tls]\n", err.msg);
+		buf_printf(problem, "%s: error: %s [config-tls]\n", what, err.msg);
 	SSL_CTX_free(ctx);
 	ctx = tls_client_new(&upstream, &err);
 	if (ctx == NULL)
@@ -43,11 +44,18 @@ check_tls(const struct worker_settings *s, struct buf *problem)
 }
 
 bool
-gate_check(const struct worker_settings *worker, int policy_fd, struct buf *problem)
+gate_check(const struct worker_settings *worker,
+    const struct worker_settings *admission, int policy_fd, struct buf *problem)
 {
-	bool ok = check_tls(worker, problem);
+	bool ok = check_tls(worker, "tls", problem);
 	struct worker_policy *policy = worker_policy_load(policy_fd, problem);
+	struct budget_plan plan;
 
+	if (admission != NULL)
+		ok = check_tls(admission, "admission", problem) && ok;
+	if (admission != NULL && policy != NULL)
+		ok = budget_plan_make(policy->arena, policy->model, problem, &plan) &&
+		     ok;
 	ok = ok && policy != NULL;
 	worker_policy_free(policy);
 	return ok;
@@ -62,7 +70,7 @@ receive(struct proc_channel *monitor, struct proc_msg *out_msg,
 
 	(void)poll(&wait, 1, START_MS); /* what comes or not, the next line tells */
 	if (proc_recv(monitor, out_msg, err) != 1 || out_msg->type != MSG_CONFIG ||
-	    out_msg->fd_count != 2)
+	    out_msg->fd_count < 2)
 		return err_set(err, ERR_PROTOCOL, "the monitor sent no configuration");
 	proc_reader_init(&r, out_msg);
 	out_sandbox->uid = proc_get_u32(&r);
@@ -78,7 +86,7 @@ check_role_run(struct proc_channel *monitor, const int *fds, size_t fd_count)
 	struct arena *arena = arena_new();
 	struct buf problem = {NULL, 0, 0};
 	struct err err = ERR_INIT;
-	struct worker_settings settings;
+	struct worker_settings settings, admission;
 	struct proc_msg msg;
 	struct proc_msg answer = {.type = MSG_RELOAD_FAILED};
 	bool ok = false;
@@ -89,10 +97,13 @@ check_role_run(struct proc_channel *monitor, const int *fds, size_t fd_count)
 	(void)OPENSSL_init_ssl(0, NULL);
 	if (receive(monitor, &msg, &sandbox, &err) != 0 ||
 	    proc_confine(&sandbox, &err) != 0 ||
-	    worker_settings_open(arena, msg.fds[0], &settings, &err) != 0)
+	    worker_settings_open(arena, msg.fds[0], &settings, &err) != 0 ||
+	    (msg.fd_count > 2 &&
+		worker_settings_open(arena, msg.fds[2], &admission, &err) != 0))
 		buf_printf(&problem, "%s\n", err.msg);
 	else
-		ok = gate_check(&settings, msg.fds[1], &problem);
+		ok = gate_check(&settings, msg.fd_count > 2 ? &admission : NULL,
+		    msg.fds[1], &problem);
 	if (ok)
 		answer.type = MSG_READY;
 	answer.data = (const uint8_t *)problem.data;

@@ -213,6 +213,22 @@ static const struct metric {
     {"auth", "tokensLive", "tokens_live", NULL, GAUGE,
 	"Tokens neither revoked nor expired."},
     {"auth", "revocations", "revocations_total", NULL, COUNTER, "Tokens revoked."},
+    {"budget", "admissionsAllowed", "admissions_total", "result=\"allowed\"", COUNTER,
+	"Admission reviews by result."},
+    {"budget", "admissionsDenied", "admissions_total", "result=\"denied\"", COUNTER,
+	NULL},
+    {"budget", "admissionsUnknown", "admissions_total", "result=\"unknown\"", COUNTER,
+	NULL},
+    {"budget", "admissionsMalformed", "admissions_total", "result=\"malformed\"",
+	COUNTER, NULL},
+    {"budget", "admissionStrangers", "admission_strangers_total", NULL, COUNTER,
+	"Connections to the webhook under a name that may not ask."},
+    {"budget", "budgetLists", "budget_lists_total", NULL, COUNTER,
+	"Times that objects of a kind were listed anew."},
+    {"budget", "budgetsSynced", "budgets_known", NULL, GAUGE,
+	"1 once everything that budgets count is known."},
+    {"budget", "reservations", "budget_reservations", NULL, GAUGE,
+	"Objects admitted and not seen yet."},
     {"audit", "lines", "audit_lines_total", NULL, COUNTER, "Audit records taken."},
     {"audit", "failures", "audit_failures_total", NULL, COUNTER,
 	"Times that the audit log could not be written."},
@@ -248,10 +264,86 @@ metric_sum(const struct status_report *r, const struct metric *m, double *out_su
 	return found;
 }
 
+/* A value of a Prometheus label; jansson's strings are UTF-8. */
+static void
+put_label(struct buf *out, const char *name, const json_t *value)
+{
+	buf_printf(out, "%s=\"", name);
+	for (const char *s = json_string_value(value); s != NULL && *s != '\0'; s++) {
+		if (*s == '\\' || *s == '"')
+			buf_add_char(out, '\\');
+		if (*s == '\n')
+			buf_add_cstr(out, "\\n");
+		else
+			buf_add_char(out, *s);
+	}
+	buf_add_char(out, '"');
+}
+
+/* Arrays of a role's status whose elements each make one value of every metric. */
+static const struct table {
+	const char *role, *array, *labels[3];
+	struct {
+		const char *key, *name;
+		enum metric_type type;
+		const char *help;
+		int divisor;
+	} values[4];
+} tables[] = {
+    {"budget", "budgets", {"namespace", "quota", "resource"},
+	{{"limitMilli", "budget_limit", GAUGE, "What a subtree may hold.", 1000},
+	    {"usedMilli", "budget_used", GAUGE,
+		"What a subtree holds, and what was admitted for it.", 1000}}},
+};
+
+static void
+render_row(struct buf *out, const struct table *t, size_t value, const json_t *row)
+{
+	const double number =
+	    json_number_value(json_object_get(row, t->values[value].key));
+
+	buf_printf(out, METRIC_NAME "%s{", t->values[value].name);
+	for (size_t i = 0; i < ARRAY_LEN(t->labels) && t->labels[i] != NULL; i++) {
+		if (i != 0)
+			buf_add_char(out, ',');
+		put_label(out, t->labels[i], json_object_get(row, t->labels[i]));
+	}
+	buf_printf(out, "} %.15g\n", number / t->values[value].divisor);
+}
+
+static void
+render_table(const struct status_report *r, struct buf *out, const struct table *t)
+{
+	for (size_t v = 0; v < ARRAY_LEN(t->values) && t->values[v].key != NULL; v++) {
+		size_t i, n;
+		json_t *part, *row;
+
+		buf_printf(out,
+		    "# HELP " METRIC_NAME "%s %s\n# TYPE " METRIC_NAME "%s %s\n",
+		    t->values[v].name, t->values[v].help, t->values[v].name,
+		    t->values[v].type == COUNTER ? "counter" : "gauge");
+		json_array_foreach(r->parts, i, part)
+		{
+			const json_t *status = json_object_get(part, "status");
+
+			if (strcmp(json_string_value(json_object_get(part, "role")),
+				t->role) != 0)
+				continue;
+			json_array_foreach(json_object_get(status, t->array), n, row)
+			{
+				render_row(out, t, v, row);
+			}
+		}
+	}
+}
+
 static void
 render_metrics(const struct status_report *r, struct buf *out)
 {
 	double sum;
+
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
+		render_table(r, out, &tables[i]);
 
 	for (size_t i = 0; i < ARRAY_LEN(metrics); i++) {
 		const struct metric *m = &metrics[i];

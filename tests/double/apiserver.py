@@ -151,7 +151,7 @@ def _add_base_namespaces(server):
 
 def build_server(options):
     """The Server that the options describe."""
-    from kubeapi import authn, authz, reqlog, server, store, tls
+    from kubeapi import admission, authn, authz, reqlog, server, store, tls
 
     front_proxy = (
         tls.Verifier(options.front_proxy_ca) if options.front_proxy_ca else None
@@ -167,6 +167,11 @@ def build_server(options):
     built = server.Server(
         options, store.Store(), authenticator, authz.Authorizer(rules), log
     )
+    if options.webhook:
+        built.rest.webhook = admission.Webhook(
+            options.webhook, options.webhook_ca, options.webhook_cert, options.webhook_key,
+            commit_delay=options.webhook_commit_delay_ms / 1000,
+        )  # fmt: skip
     for path in options.seed:
         _load_seed(built, path)
     if not options.bare:
@@ -244,6 +249,14 @@ def parser():
     )  # fmt: skip
     p.add_argument("--bookmark-seconds", type=float, default=60.0)
     p.add_argument("--min-request-timeout", type=float, default=1800.0)
+    p.add_argument("--webhook", metavar="URL", help="validates; failure is refusal")
+    p.add_argument("--webhook-ca")
+    p.add_argument("--webhook-cert")
+    p.add_argument("--webhook-key")
+    p.add_argument(
+        "--webhook-commit-delay-ms", type=float, default=0,
+        help="between its word and storing",
+    )  # fmt: skip
     p.add_argument("--outlive-parent", action="store_true")
     return p
 

@@ -69,6 +69,15 @@ def status(gate):
     return json.loads(out)
 
 
+def metrics(gate):
+    """The Prometheus text."""
+    return subprocess.run(
+        ["curl", "-sS", "--unix-socket", os.path.join(gate.directory, "gate.sock"),
+         "http://gate/metrics"],
+        capture_output=True, text=True, timeout=10, check=True,
+    ).stdout  # fmt: skip
+
+
 def pids(gate, role):
     return [r["pid"] for r in status(gate)["roles"] if r["role"] == role]
 

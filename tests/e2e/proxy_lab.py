@@ -182,6 +182,10 @@ class Gate:
             with open(self.stderr_path, errors="replace") as err:
                 raise RuntimeError(f"the gate did not start: {err.read()[-3000:]}")
 
+    def start_again(self):
+        """After stop()."""
+        self._start()
+
     def write_policy(self, text):
         with open(os.path.join(self.directory, "policy.d", "policy.yaml"), "w") as f:
             f.write(text)

@@ -1,5 +1,6 @@
 """The verbs on objects: list, get, create, update, patch, delete, deletecollection."""
 
+import asyncio
 import base64
 import datetime
 import json
@@ -7,6 +8,7 @@ import random
 import uuid
 
 from . import negotiate, patch, status, strategy, tables
+from .admission import Pending
 from .resources import RESOURCES, find
 from .selectors import Selector, SelectorError
 from .store import TooOld
@@ -104,6 +106,7 @@ class Rest:
 
     def __init__(self, store, finisher):
         self.store, self._finisher = store, finisher
+        self.webhook = None  # with one, the server stores what it has agreed to
 
     # Reading.
 
@@ -276,8 +279,11 @@ class Rest:
         strategy.apply_defaults(resource, obj)
         strategy.check(resource, obj)
         obj = ordered(obj)
-        if not dry_run(request):
-            self.store.put(resource, namespace if resource.namespaced else "", obj)
+        home = namespace if resource.namespaced else ""
+        if self.webhook:
+            request.pending = Pending("CREATE", resource, home, obj, None)
+        elif not dry_run(request):
+            self.store.put(resource, home, obj)
         return obj, warnings
 
     def _check_namespace(self, resource, namespace, name):
@@ -349,9 +355,14 @@ class Rest:
         if resource.counts_generation and obj.get("spec") != old.obj.get("spec"):
             metadata["generation"] = before.get("generation", 0) + 1
         obj = ordered(obj)
+        home = namespace if resource.namespaced else ""
+        if self.webhook and obj != old.obj:
+            request.pending = Pending(
+                "UPDATE", resource, home, obj, old.obj, request.info.subresource
+            )
+            return obj
         if obj == old.obj or dry_run(request):
             return obj
-        home = namespace if resource.namespaced else ""
         entry = self.store.put(resource, home, obj)
         if metadata.get("deletionTimestamp") and not metadata.get("finalizers"):
             if resource.kind in ("Pod", "Namespace"):
@@ -412,6 +423,29 @@ class Rest:
         target = typed(resource, json.loads(status.encode(old.obj)))
         obj = patch.strategic(target, document)
         return self._patched(request, resource, namespace, old, obj, sub)
+
+    async def admit(self, request, obj):
+        """Asks the webhook about what the verb left pending, and stores it; (object, warnings)."""
+        pending = getattr(request, "pending", None)
+        if pending is None:
+            return obj, []
+        request.pending = None
+        warnings = await self.webhook.review(request, pending, dry_run(request))
+        if self.webhook.commit_delay:
+            await asyncio.sleep(self.webhook.commit_delay)
+        if dry_run(request):
+            return obj, warnings
+        name = pending.obj["metadata"]["name"]
+        now = self.store.get(pending.resource, pending.home, name)
+        if pending.operation == "CREATE" and now:
+            raise status.already_exists(pending.resource, name)
+        if pending.operation == "UPDATE" and (
+            not now
+            or now.obj["metadata"]["resourceVersion"]
+            != pending.old["metadata"]["resourceVersion"]
+        ):
+            raise status.conflict(pending.resource, name)
+        return self.store.put(pending.resource, pending.home, pending.obj).obj, warnings
 
     # Deleting.
 

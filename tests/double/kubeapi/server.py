@@ -367,7 +367,8 @@ class Server:
         if resource.namespaced and not namespace:
             raise status.method_not_allowed()
         obj, warnings = self.rest.create(request, resource, namespace, obj)
-        self._warn(writer, warnings)
+        obj, more = await self.rest.admit(request, obj)
+        self._warn(writer, warnings + more)
         await self._answer_object(request, writer, resource, obj, form, 201)
 
     async def _verb_update(
@@ -376,7 +377,8 @@ class Server:
         form = negotiate.wanted(request, False)
         obj = negotiate.decode_object(request, body, resource)
         obj, warnings = self.rest.replace(request, resource, namespace, name, obj, sub)
-        self._warn(writer, warnings)
+        obj, more = await self.rest.admit(request, obj)
+        self._warn(writer, warnings + more)
         await self._answer_object(request, writer, resource, obj, form)
 
     async def _verb_patch(
@@ -387,7 +389,8 @@ class Server:
         obj, created, warnings = self.rest.patch(
             request, resource, namespace, name, media, document, sub
         )
-        self._warn(writer, warnings)
+        obj, more = await self.rest.admit(request, obj)
+        self._warn(writer, warnings + more)
         code = 201 if created else 200
         await self._answer_object(request, writer, resource, obj, form, code)
 
@@ -460,6 +463,8 @@ class Server:
                 request, resource, namespace, info.name,
                 "application/merge-patch+json", {"spec": {"replicas": replicas}},
             )[0]  # fmt: skip
+            obj, warnings = await self.rest.admit(request, obj)
+            self._warn(writer, warnings)
         else:
             obj = entry.obj
         metadata = obj["metadata"]

@@ -164,6 +164,15 @@ static const struct {
     {LISTEN TLS UPSTREAM "policy: [ a ]\naudit: { origin: \"a b\" }\n", 5,
 	"names no log"},
     {LISTEN TLS UPSTREAM "policy: [ a ]\nstate: { etcd: {} }\n", 5, "etcd"},
+    {LISTEN TLS UPSTREAM REST "admission: { listen: \":1\", certificate: a, key: b, "
+			      "clientCA: c }\n",
+	9, "listsAs"},
+    {LISTEN TLS UPSTREAM REST "admission: { listen: \":1\", certificate: a, key: b, "
+			      "clientCA: c, listsAs: \"system:admin\" }\n",
+	9, "listsAs"},
+    {LISTEN TLS UPSTREAM REST "admission: { listen: \":1\", certificate: a, key: b, "
+			      "clientCA: c, listsAs: d, holdSeconds: 0 }\n",
+	9, "holdSeconds"},
     {"- a\n", 1, "configuration"},
     {"", 1, "document"},
 };

@@ -1,0 +1,308 @@
+#include "authn/budget_role.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <curl/curl.h>
+#include <seccomp.h>
+
+#include "authn/budget_state.h"
+#include "authn/messages.h"
+#include "common/log.h"
+#include "common/secret.h"
+
+#define START_MS    10000 /* for the monitor to say what to do */
+#define CALLERS_MAX 64u
+#define SECOND_NS   UINT64_C(1000000000)
+
+static const int syscalls[] = {SCMP_SYS(socket), SCMP_SYS(socketpair),
+    SCMP_SYS(connect), SCMP_SYS(accept4), SCMP_SYS(listen), -1};
+
+/* ---- settings ---- */
+
+void
+budget_role_settings_encode(struct buf *out, const struct budget_role_settings *s)
+{
+	proc_put_u32(out, (uint32_t)s->caller_count);
+	for (size_t i = 0; i < s->caller_count; i++)
+		proc_put_str(out, s->callers[i]);
+	proc_put_u32(out, s->hold_s);
+}
+
+bool
+budget_role_settings_decode(
+    struct arena *arena, struct proc_reader *r, struct budget_role_settings *out)
+{
+	const uint32_t count = proc_get_u32(r);
+	struct str *callers;
+
+	if (!r->ok || count > CALLERS_MAX)
+		return false;
+	callers = ARENA_ARRAY(arena, count, struct str);
+	for (uint32_t i = 0; i < count; i++)
+		callers[i] = str_dup(arena, proc_get_str(r));
+	*out = (struct budget_role_settings){
+	    .callers = callers, .caller_count = count, .hold_s = proc_get_u32(r)};
+	return proc_reader_done(r) && out->hold_s != 0;
+}
+
+/* ---- policy ---- */
+
+/* What is watched stays, whatever becomes of the policy that said so. */
+static void
+keep_kinds(struct budget_role *role)
+{
+	struct budget_kind *kinds =
+	    ARENA_ARRAY(role->arena, role->plan.kind_count, struct budget_kind);
+
+	for (size_t i = 0; i < role->plan.kind_count; i++)
+		kinds[i] = (struct budget_kind){
+		    .group = str_dup(role->arena, role->plan.kinds[i].group),
+		    .resource = str_dup(role->arena, role->plan.kinds[i].resource)};
+	role->kinds =
+	    (struct budget_plan){.kinds = kinds, .kind_count = role->plan.kind_count};
+}
+
+static struct worker_policy *
+load_policy(int fd, struct budget_plan *out_plan, struct buf *problem)
+{
+	struct worker_policy *policy = worker_policy_load(fd, problem);
+
+	if (policy == NULL ||
+	    budget_plan_make(policy->arena, policy->model, problem, out_plan))
+		return policy;
+	worker_policy_free(policy);
+	return NULL;
+}
+
+/* False if the role cannot go on with it: it ends, and the next one begins with it. */
+static bool
+replace_policy(struct budget_role *role, int fd)
+{
+	struct buf problem = {NULL, 0, 0};
+	struct budget_plan plan;
+	struct worker_policy *policy = load_policy(fd, &plan, &problem);
+	struct worker_policy *old = role->policy;
+
+	buf_free(&problem); /* it was judged before */
+	if (policy == NULL || !budget_plan_equal(&plan, &role->plan)) {
+		worker_policy_free(policy);
+		return false;
+	}
+	(void)pthread_mutex_lock(&role->lock); /* cannot fail: it is our own */
+	role->policy = policy;
+	role->plan = plan;
+	budget_ledger_replace(role->ledger, policy->model, &role->plan);
+	(void)pthread_mutex_unlock(&role->lock);
+	worker_policy_free(old);
+	log_info("budgets-in-force", "kinds=%zu", role->plan.kind_count);
+	return true;
+}
+
+/* ---- status ---- */
+
+static uint64_t
+shown(budget_sum_t sum)
+{
+	return sum > UINT64_MAX ? UINT64_MAX : (uint64_t)sum;
+}
+
+static void
+put_line(struct buf *out, const struct budget_line *line, bool first)
+{
+	buf_add_cstr(out, first ? "{\"namespace\":" : ",{\"namespace\":");
+	buf_add_json(out, line->quota->level->path);
+	buf_add_cstr(out, ",\"quota\":");
+	buf_add_json(out, line->quota->name);
+	buf_add_cstr(out, ",\"resource\":");
+	buf_add_json(out, line->limit->resource);
+	buf_printf(out, ",\"usedMilli\":%llu,\"seenMilli\":%llu,\"limitMilli\":%llu}",
+	    (unsigned long long)shown(line->used),
+	    (unsigned long long)shown(line->seen),
+	    (unsigned long long)line->limit->amount_milli);
+}
+
+static void
+answer_status(struct budget_role *role, uint32_t id)
+{
+	struct buf text = {NULL, 0, 0};
+	struct proc_msg msg = {.type = MSG_STATUS, .id = id};
+	struct err err = ERR_INIT;
+	const struct budget_line *lines;
+	size_t count;
+
+	(void)pthread_mutex_lock(&role->lock); /* cannot fail: it is our own */
+	buf_printf(&text,
+	    "{\"admissionsAllowed\":%llu,\"admissionsDenied\":%llu,"
+	    "\"admissionsUnknown\":%llu,\"admissionsMalformed\":%llu,"
+	    "\"admissionStrangers\":%llu,\"budgetLists\":%llu,\"budgetsSynced\":%s,"
+	    "\"reservations\":%zu,\"budgets\":[",
+	    (unsigned long long)role->allowed, (unsigned long long)role->denied,
+	    (unsigned long long)role->unknown, (unsigned long long)role->malformed,
+	    (unsigned long long)role->strangers, (unsigned long long)role->relists,
+	    budget_ledger_synced(role->ledger) ? "true" : "false",
+	    budget_ledger_reservations(role->ledger));
+	lines = budget_ledger_lines(role->ledger, &count);
+	/* A message is bounded: with very many budgets the rest is not shown. */
+	for (size_t i = 0; i < count && text.len < 96u * 1024; i++)
+		put_line(&text, &lines[i], i == 0);
+	(void)pthread_mutex_unlock(&role->lock);
+	buf_add_cstr(&text, "]}");
+	msg.data = (const uint8_t *)text.data;
+	msg.len = text.len;
+	if (proc_send(role->monitor, &msg, &err) != 0)
+		log_warn("monitor-send", "detail=%s", log_quote(str_from(err.msg)));
+	buf_free(&text);
+}
+
+/* ---- the monitor ---- */
+
+static void
+say_ready(struct budget_role *role, uint32_t id)
+{
+	const struct proc_msg ready = {.type = MSG_READY, .id = id};
+	struct err err = ERR_INIT;
+
+	if (proc_send(role->monitor, &ready, &err) != 0)
+		log_warn("monitor-send", "detail=%s", log_quote(str_from(err.msg)));
+}
+
+static void
+on_monitor(uv_poll_t *poll, int status, int events)
+{
+	struct budget_role *role = poll->data;
+	struct err err = ERR_INIT;
+	struct proc_msg msg;
+	int rc = status < 0 ? ERR_UNAVAILABLE : 1;
+
+	(void)events; /* only readability is watched */
+	while (rc == 1) {
+		rc = proc_recv(role->monitor, &msg, &err);
+		if (rc != 1)
+			break;
+		if (msg.type == MSG_STATUS) {
+			answer_status(role, msg.id);
+		} else if (msg.type == MSG_POLICY && msg.fd_count == 1 &&
+			   replace_policy(role, msg.fds[0])) {
+			say_ready(role, msg.id);
+		} else { /* MSG_DRAIN, other kinds to watch, or nothing known */
+			rc = ERR_UNAVAILABLE;
+		}
+		proc_msg_close_fds(&msg);
+	}
+	if (rc < 0)
+		uv_stop(&role->loop);
+}
+
+static void
+on_second(void *arg)
+{
+	struct budget_role *role = arg;
+	bool synced;
+
+	(void)pthread_mutex_lock(&role->lock); /* cannot fail: it is our own */
+	budget_ledger_expire(role->ledger, monotime_now());
+	synced = budget_ledger_synced(role->ledger);
+	(void)pthread_mutex_unlock(&role->lock);
+	if (synced && !role->ready)
+		log_info("budgets-known", "kinds=%zu", role->plan.kind_count);
+	role->ready = synced;
+}
+
+/* ---- start ---- */
+
+static int
+receive(struct budget_role *role, struct err *err)
+{
+	struct pollfd wait = {.fd = role->monitor->fd, .events = POLLIN};
+	struct buf problem = {NULL, 0, 0};
+	struct proc_msg msg;
+	struct proc_reader r;
+	int rc = 0;
+
+	(void)poll(&wait, 1, START_MS); /* what comes or not, the next line tells */
+	if (proc_recv(role->monitor, &msg, err) != 1 || msg.type != MSG_CONFIG ||
+	    msg.fd_count != 2)
+		return err_set(err, ERR_PROTOCOL, "the monitor sent no configuration");
+	proc_reader_init(&r, &msg);
+	if (!budget_role_settings_decode(role->arena, &r, &role->own))
+		rc = err_set(err, ERR_PROTOCOL, "malformed configuration");
+	if (rc == 0)
+		rc =
+		    worker_settings_open(role->arena, msg.fds[0], &role->settings, err);
+	if (rc == 0) {
+		role->policy = load_policy(msg.fds[1], &role->plan, &problem);
+		if (role->policy == NULL)
+			rc = err_set(err, ERR_INVALID, "%.*s", (int)problem.len,
+			    problem.data != NULL ? problem.data : "policy");
+	}
+	proc_msg_close_fds(&msg);
+	buf_free(&problem);
+	return rc;
+}
+
+static int
+start(struct budget_role *role, struct err *err)
+{
+	struct proc_sandbox sandbox = {
+	    .empty_root = true,
+	    .syscalls = proc_syscalls_basic,
+	    .more_syscalls = syscalls,
+	    .max_files = 1024,
+	};
+	int rc = receive(role, err);
+
+	if (rc != 0)
+		return rc;
+	sandbox.uid = role->settings.uid;
+	sandbox.gid = role->settings.gid;
+	if (uv_loop_init(&role->loop) != 0)
+		return err_set(err, ERR_SYSTEM, "event loop");
+	keep_kinds(role);
+	role->ledger = budget_ledger_new(
+	    role->policy->model, &role->plan, role->own.hold_s * SECOND_NS);
+	rc = proc_confine(&sandbox, err);
+	if (rc == 0)
+		rc = proc_channel_set_blocking(role->monitor, false, err);
+	if (rc == 0)
+		rc = admission_server_start(role, err);
+	if (rc == 0)
+		rc = budget_watch_start(role, err);
+	if (rc != 0)
+		return rc;
+	role->hub.second = on_second;
+	role->hub.arg = role;
+	role->monitor_poll.data = role;
+	if (uv_poll_init(&role->loop, &role->monitor_poll, role->monitor->fd) != 0 ||
+	    uv_poll_start(&role->monitor_poll, UV_READABLE, on_monitor) != 0)
+		return err_set(err, ERR_SYSTEM, "cannot watch the monitor");
+	return 0;
+}
+
+int
+budget_role_run(struct proc_channel *monitor, const int *fds, size_t fd_count)
+{
+	struct budget_role *role = xcalloc(1, sizeof(*role));
+	struct err err = ERR_INIT;
+
+	log_setup("budget", LOG_INFO, LOG_FORMAT_TEXT);
+	/* What reads files does so before there are none. */
+	json_object_seed(0);
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0 || fd_count != 1) {
+		log_error("budget-start", "detail=\"no listener\"");
+		return 1;
+	}
+	role->monitor = monitor;
+	role->listen_fd = fds[0];
+	role->arena = arena_new();
+	(void)pthread_mutex_init(&role->lock, NULL); /* cannot fail */
+	if (start(role, &err) != 0) {
+		log_error("budget-start", "detail=%s", log_quote(str_from(err.msg)));
+		return 1;
+	}
+	say_ready(role, 0);
+	(void)uv_run(&role->loop, UV_RUN_DEFAULT); /* ends by uv_stop */
+	_Exit(0); /* threads wait for the API servers */
+}

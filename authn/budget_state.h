@@ -1,0 +1,48 @@
+/*
+ * What the parts of the budget role share.
+ */
+#ifndef AUTHN_BUDGET_STATE_H
+#define AUTHN_BUDGET_STATE_H
+
+#include <pthread.h>
+
+#include "authn/admission.h"
+#include "authn/budget_role.h"
+#include "authn/stream.h"
+#include "authn/worker_state.h"
+
+struct budget_role {
+	/* Set before the threads start, and then only read. */
+	struct arena *arena;
+	struct worker_settings settings;
+	struct budget_role_settings own;
+	struct budget_plan kinds; /* what is watched: of the first policy */
+	/* Under the lock. */
+	pthread_mutex_t lock;
+	struct worker_policy *policy;
+	struct budget_plan plan;
+	struct budget_ledger *ledger;
+	uint64_t relists;
+	/* The loop's. */
+	uv_loop_t loop;
+	struct stream_hub hub;
+	uv_poll_t monitor_poll, listener;
+	int listen_fd;
+	struct proc_channel *monitor;
+	SSL_CTX *tls;
+	struct arena *scratch;
+	size_t connections;
+	uint64_t allowed, denied, unknown, malformed, strangers;
+	bool ready;
+};
+
+/* ---- budget_watch.c ---- */
+
+/* Starts a thread for each kind; they never end. */
+MUST_CHECK int budget_watch_start(struct budget_role *role, struct err *err);
+
+/* ---- admission_server.c ---- */
+
+MUST_CHECK int admission_server_start(struct budget_role *role, struct err *err);
+
+#endif

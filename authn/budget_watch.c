@@ -1,0 +1,468 @@
+/*
+ * One thread for each kind: list in pages, then watch from there, for ever; what is odd is
+ * listed again. Servers are asked in turn, each time after a failure the next.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <curl/curl.h>
+
+#include "authn/budget_state.h"
+#include "common/log.h"
+
+#define PAGE_LIMIT     500
+#define PAGE_BYTES     (256u * 1024 * 1024)
+#define EVENT_BYTES    (16u * 1024 * 1024)
+#define CONNECT_S      5L
+#define LIST_S         60L
+#define WATCH_S        290L /* as asked of the server; ours is a little longer */
+#define SILENT_S       90L  /* a watch has a bookmark a minute */
+#define BACKOFF_MAX_MS 10000u
+
+struct kind_watch {
+	struct budget_role *role;
+	size_t kind;
+	size_t server; /* asked now */
+	CURL *curl;
+	struct curl_slist *headers, *resolve;
+	char *base;         /* "/apis/apps/v1/deployments" */
+	char version[32];   /* where the watch goes on */
+	struct buf body;    /* a page, or the event being received */
+	bool watching, bad; /* bad: list again */
+	char detail[CURL_ERROR_SIZE];
+};
+
+/* ---- requests ---- */
+
+static const struct worker_upstream *
+server_of(const struct kind_watch *w)
+{
+	const struct worker_settings *s = &w->role->settings;
+
+	return &s->upstreams[w->server % s->upstream_count];
+}
+
+static void
+append(struct curl_slist **list, struct buf *line)
+{
+	struct curl_slist *more;
+
+	buf_add_char(line, '\0');
+	more = curl_slist_append(*list, line->data);
+	if (more == NULL)
+		base_die("out of memory");
+	*list = more;
+	buf_free(line);
+}
+
+/* Names are resolved by the monitor alone. */
+static void
+add_resolve(struct kind_watch *w)
+{
+	const struct worker_upstream *u = server_of(w);
+	struct buf line = {NULL, 0, 0};
+	char text[IP_TEXT_BYTES];
+
+	buf_printf(&line, "%.*s:%u:", STR_ARG(u->host), u->port);
+	for (size_t i = 0; i < u->address_count; i++) {
+		const bool v6 = u->addresses[i].family == IP_V6;
+
+		buf_printf(&line, "%s%s%s%s", i == 0 ? "" : ",", v6 ? "[" : "",
+		    ip_format(&u->addresses[i], text), v6 ? "]" : "");
+	}
+	append(&w->resolve, &line);
+}
+
+static void
+add_headers(struct kind_watch *w)
+{
+	const struct worker_settings *s = &w->role->settings;
+	struct buf accept = {NULL, 0, 0}, who = {NULL, 0, 0};
+
+	buf_add_cstr(&accept, "Accept: application/json");
+	append(&w->headers, &accept);
+	buf_printf(&who, "%s: %.*s",
+	    s->identity == IDENTITY_IMPERSONATE ? "Impersonate-User" : "X-Remote-User",
+	    STR_ARG(s->lists_as));
+	append(&w->headers, &who);
+}
+
+static CURLcode
+set_blob(CURL *curl, CURLoption option, struct str pem)
+{
+	struct curl_blob blob = {.data = (void *)(uintptr_t)pem.ptr,
+	    .len = pem.len,
+	    .flags = CURL_BLOB_NOCOPY};
+
+	return pem.len != 0 ? curl_easy_setopt(curl, option, &blob) : CURLE_OK;
+}
+
+static size_t on_body(char *data, size_t size, size_t count, void *arg);
+
+/* Everything that is the same for all requests to one server. */
+static bool
+connect_to(struct kind_watch *w)
+{
+	const struct worker_settings *s = &w->role->settings;
+	const struct {
+		CURLoption option;
+		long value;
+	} numbers[] = {
+	    {CURLOPT_SSL_VERIFYPEER, 1},
+	    {CURLOPT_SSL_VERIFYHOST, 2},
+	    {CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2},
+	    {CURLOPT_FOLLOWLOCATION, 0},
+	    {CURLOPT_CONNECTTIMEOUT, CONNECT_S},
+	    {CURLOPT_NOSIGNAL, 1},
+	    {CURLOPT_TCP_KEEPALIVE, 1},
+	    {CURLOPT_LOW_SPEED_LIMIT, 1},
+	    {CURLOPT_LOW_SPEED_TIME, SILENT_S},
+	};
+	CURLcode rc = CURLE_OK;
+
+	curl_easy_cleanup(w->curl);
+	curl_slist_free_all(w->resolve);
+	curl_slist_free_all(w->headers);
+	w->resolve = w->headers = NULL;
+	w->curl = curl_easy_init();
+	if (w->curl == NULL)
+		return false;
+	add_resolve(w);
+	add_headers(w);
+	for (size_t i = 0; i < ARRAY_LEN(numbers) && rc == CURLE_OK; i++)
+		rc = curl_easy_setopt(w->curl, numbers[i].option, numbers[i].value);
+	/* Nobody else's authorities, and no file. */
+	if (rc == CURLE_OK)
+		rc = curl_easy_setopt(w->curl, CURLOPT_CAPATH, NULL);
+	if (rc == CURLE_OK)
+		rc = set_blob(w->curl, CURLOPT_CAINFO_BLOB, s->upstream_ca);
+	if (rc == CURLE_OK)
+		rc = set_blob(w->curl, CURLOPT_SSLCERT_BLOB, s->upstream_certificate);
+	if (rc == CURLE_OK)
+		rc = set_blob(w->curl, CURLOPT_SSLKEY_BLOB, s->upstream_key);
+	if (rc == CURLE_OK)
+		rc = curl_easy_setopt(w->curl, CURLOPT_PROTOCOLS_STR, "https");
+	if (rc == CURLE_OK)
+		rc = curl_easy_setopt(w->curl, CURLOPT_PROXY, "");
+	if (rc == CURLE_OK)
+		rc = curl_easy_setopt(w->curl, CURLOPT_RESOLVE, w->resolve);
+	if (rc == CURLE_OK)
+		rc = curl_easy_setopt(w->curl, CURLOPT_HTTPHEADER, w->headers);
+	if (rc == CURLE_OK)
+		rc = curl_easy_setopt(w->curl, CURLOPT_WRITEFUNCTION, on_body);
+	if (rc == CURLE_OK)
+		rc = curl_easy_setopt(w->curl, CURLOPT_WRITEDATA, w);
+	if (rc == CURLE_OK)
+		rc = curl_easy_setopt(w->curl, CURLOPT_ERRORBUFFER, w->detail);
+	return rc == CURLE_OK;
+}
+
+/* GET; 0 unless there was an answer. */
+static long
+get(struct kind_watch *w, const char *path, const char *query, long timeout_s)
+{
+	const struct worker_upstream *u = server_of(w);
+	const bool v6 = memchr(u->host.ptr, ':', u->host.len) != NULL;
+	struct buf url = {NULL, 0, 0};
+	long status = 0;
+	CURLcode rc;
+
+	buf_printf(&url, "https://%s%.*s%s:%u%s%s", v6 ? "[" : "", STR_ARG(u->host),
+	    v6 ? "]" : "", u->port, path, query);
+	buf_add_char(&url, '\0');
+	buf_clear(&w->body);
+	w->detail[0] = '\0';
+	rc = curl_easy_setopt(w->curl, CURLOPT_URL, url.data);
+	if (rc == CURLE_OK)
+		rc = curl_easy_setopt(w->curl, CURLOPT_TIMEOUT, timeout_s);
+	if (rc == CURLE_OK)
+		rc = curl_easy_perform(w->curl);
+	/* What a watch told counts, however it ended. */
+	if (rc == CURLE_OK || w->watching)
+		(void)curl_easy_getinfo(w->curl, CURLINFO_RESPONSE_CODE, &status);
+	else if (w->detail[0] == '\0')
+		(void)snprintf(
+		    w->detail, sizeof(w->detail), "%s", curl_easy_strerror(rc));
+	buf_free(&url);
+	return status;
+}
+
+/* ---- what objects say ---- */
+
+enum change {
+	CHANGE_SEEN,
+	CHANGE_GONE
+};
+
+/* Under the lock. */
+static bool
+take_object(struct kind_watch *w, const json_t *object, enum change change)
+{
+	struct budget_role *role = w->role;
+	uint64_t amounts[BUDGET_KEYS_MAX];
+	struct budget_object o;
+	const char *why = NULL;
+
+	if (!admission_object(&role->plan, w->kind, object, amounts, &o, &why) ||
+	    !admission_version(object, &o.version)) {
+		log_error("budget-object", "resource=%s name=%s detail=%s",
+		    log_quote(role->kinds.kinds[w->kind].resource), log_quote(o.name),
+		    log_quote(str_from(why != NULL ? why : "no resourceVersion")));
+		return false;
+	}
+	if (change == CHANGE_GONE)
+		budget_ledger_gone(role->ledger, &o);
+	else
+		budget_ledger_seen(role->ledger, &o);
+	return true;
+}
+
+static bool
+note_version(struct kind_watch *w, const json_t *object)
+{
+	const char *text = json_string_value(
+	    json_object_get(json_object_get(object, "metadata"), "resourceVersion"));
+
+	if (text == NULL || strlen(text) >= sizeof(w->version) ||
+	    strspn(text, "0123456789") != strlen(text))
+		return false;
+	(void)snprintf(w->version, sizeof(w->version), "%s", text); /* fits */
+	return true;
+}
+
+/* One event; false if everything must be listed again. */
+static bool
+take_event(struct kind_watch *w, struct str line)
+{
+	json_t *event = json_loadb(line.ptr, line.len, JSON_REJECT_DUPLICATES, NULL);
+	const json_t *object = json_object_get(event, "object");
+	const struct str type =
+	    str_from(json_string_value(json_object_get(event, "type")));
+	const bool gone = str_is(type, "DELETED");
+	bool ok = false;
+
+	(void)pthread_mutex_lock(&w->role->lock); /* cannot fail: it is our own */
+	if (str_is(type, "BOOKMARK"))
+		ok = true;
+	else if (gone || str_is(type, "ADDED") || str_is(type, "MODIFIED"))
+		ok = take_object(w, object, gone ? CHANGE_GONE : CHANGE_SEEN);
+	ok = ok && note_version(w, object);
+	if (ok)
+		budget_ledger_heard(w->role->ledger, w->kind, monotime_now());
+	(void)pthread_mutex_unlock(&w->role->lock);
+	json_decref(event);
+	return ok;
+}
+
+static size_t
+on_body(char *data, size_t size, size_t count, void *arg)
+{
+	struct kind_watch *w = arg;
+	struct str rest = {data, size * count};
+	long status = 0;
+
+	if (w->watching)
+		(void)curl_easy_getinfo(w->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (status != 200) { /* a page, or a refusal */
+		buf_add(&w->body, data, rest.len);
+		return w->body.len <= PAGE_BYTES ? rest.len : 0;
+	}
+	while (rest.len != 0) {
+		const size_t end = str_find(rest, '\n', 0);
+
+		buf_add_str(&w->body, str_slice(rest, 0, end));
+		if (end == rest.len)
+			break;
+		rest = str_slice(rest, end + 1, rest.len);
+		w->bad = w->body.len != 0 && !take_event(w, buf_str(&w->body));
+		buf_clear(&w->body);
+		if (w->bad)
+			return 0; /* ends the transfer */
+	}
+	w->bad = w->body.len > EVENT_BYTES;
+	return w->bad ? 0 : size * count;
+}
+
+/* ---- listing ---- */
+
+/* Takes a page; its `continue` (may be empty) in *out_more, or false. */
+static bool
+take_page(struct kind_watch *w, struct buf *out_more)
+{
+	json_t *page =
+	    json_loadb(w->body.data, w->body.len, JSON_REJECT_DUPLICATES, NULL);
+	const json_t *items = json_object_get(page, "items");
+	const char *more = json_string_value(
+	    json_object_get(json_object_get(page, "metadata"), "continue"));
+	const json_t *object;
+	bool ok = json_is_array(items) && note_version(w, page);
+	size_t i;
+
+	(void)pthread_mutex_lock(&w->role->lock); /* cannot fail: it is our own */
+	json_array_foreach(items, i, object)
+	{
+		ok = ok && take_object(w, object, CHANGE_SEEN);
+	}
+	(void)pthread_mutex_unlock(&w->role->lock);
+	if (!ok)
+		(void)snprintf(
+		    w->detail, sizeof(w->detail), "no list that can be read");
+	buf_clear(out_more);
+	buf_add_cstr(out_more, more != NULL ? more : "");
+	json_decref(page);
+	return ok;
+}
+
+static bool
+list(struct kind_watch *w)
+{
+	struct budget_ledger *const ledger = w->role->ledger;
+	struct buf more = {NULL, 0, 0}, query = {NULL, 0, 0};
+	bool ok;
+
+	(void)pthread_mutex_lock(&w->role->lock); /* cannot fail: it is our own */
+	budget_ledger_list_begin(ledger, w->kind);
+	w->role->relists++;
+	(void)pthread_mutex_unlock(&w->role->lock);
+	w->watching = false;
+	do {
+		char *escaped = curl_easy_escape(
+		    w->curl, more.len != 0 ? more.data : "", (int)more.len);
+		long status;
+
+		buf_clear(&query);
+		buf_printf(&query, "?limit=%d", PAGE_LIMIT);
+		if (more.len != 0)
+			buf_printf(&query, "&continue=%s", escaped);
+		buf_add_char(&query, '\0');
+		curl_free(escaped);
+		status = get(w, w->base, query.data, LIST_S);
+		ok = status == 200 && take_page(w, &more);
+		if (status != 0 && status != 200)
+			(void)snprintf(
+			    w->detail, sizeof(w->detail), "status %ld", status);
+	} while (ok && more.len != 0);
+	(void)pthread_mutex_lock(&w->role->lock); /* cannot fail: it is our own */
+	if (ok)
+		budget_ledger_list_end(ledger, w->kind, monotime_now());
+	(void)pthread_mutex_unlock(&w->role->lock);
+	buf_free(&more);
+	buf_free(&query);
+	return ok;
+}
+
+/* Watches until it ends; false if everything must be listed again. */
+static bool
+watch(struct kind_watch *w)
+{
+	char query[160];
+	long status;
+
+	(void)snprintf(query, sizeof(query),
+	    "?watch=1&allowWatchBookmarks=true&timeoutSeconds=%ld&resourceVersion=%s",
+	    WATCH_S, w->version); /* fits */
+	w->watching = true;
+	w->bad = false;
+	status = get(w, w->base, query, WATCH_S + 20);
+	w->watching = false;
+	if (w->bad || status != 200)
+		(void)snprintf(
+		    w->detail, sizeof(w->detail), "watch ended, status %ld", status);
+	return !w->bad && status == 200;
+}
+
+/* ---- where objects of the kind are ---- */
+
+/* "/api/v1/pods"; the group's preferred version is asked for. */
+static bool
+find_base(struct kind_watch *w)
+{
+	const struct budget_kind *kind = &w->role->kinds.kinds[w->kind];
+	struct buf path = {NULL, 0, 0}, base = {NULL, 0, 0};
+	const char *version = "v1";
+	json_t *group = NULL;
+
+	buf_printf(&path, "/apis/%.*s", STR_ARG(kind->group));
+	buf_add_char(&path, '\0');
+	if (kind->group.len != 0) {
+		w->watching = false;
+		version = NULL;
+		if (get(w, path.data, "", LIST_S) == 200)
+			group = json_loadb(w->body.data, w->body.len, 0, NULL);
+		version = json_string_value(json_object_get(
+		    json_object_get(group, "preferredVersion"), "version"));
+	}
+	if (version == NULL && w->detail[0] == '\0')
+		(void)snprintf(w->detail, sizeof(w->detail), "no such API group");
+	if (version != NULL) {
+		buf_printf(&base, "%s/%s/%.*s",
+		    kind->group.len != 0 ? path.data : "/api", version,
+		    STR_ARG(kind->resource));
+		buf_add_char(&base, '\0');
+		w->base = base.data; /* for good */
+	}
+	json_decref(group);
+	buf_free(&path);
+	return version != NULL;
+}
+
+static void
+rest(unsigned failures)
+{
+	unsigned ms = 50;
+	struct timespec time;
+
+	for (unsigned i = 1; i < failures && ms < BACKOFF_MAX_MS; i++)
+		ms *= 2;
+	ms = ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
+	time = (struct timespec){ms / 1000, (long)(ms % 1000) * 1000000};
+	(void)nanosleep(&time, NULL); /* cut short is fine */
+}
+
+static void *
+run(void *arg)
+{
+	struct kind_watch *w = arg;
+	unsigned failures = 0;
+	bool listed = false, connected = false;
+
+	for (;;) {
+		bool ok = connected || connect_to(w);
+
+		connected = ok;
+		ok = ok && (w->base != NULL || find_base(w));
+		ok = ok && (listed || list(w));
+		listed = ok && watch(w);
+		if (listed) {
+			failures = 0;
+			continue;
+		}
+		failures = ok ? 1 : failures + 1;
+		if (!ok) {
+			log_warn("budget-watch", "resource=%s failures=%u detail=%s",
+			    log_quote(w->role->kinds.kinds[w->kind].resource), failures,
+			    log_quote(str_from(w->detail)));
+			w->server++;
+			connected = false;
+		}
+		rest(failures);
+	}
+	return NULL;
+}
+
+int
+budget_watch_start(struct budget_role *role, struct err *err)
+{
+	for (size_t i = 0; i < role->kinds.kind_count; i++) {
+		struct kind_watch *w = xcalloc(1, sizeof(*w));
+		pthread_t thread;
+
+		w->role = role;
+		w->kind = i;
+		if (pthread_create(&thread, NULL, run, w) != 0)
+			return err_set(err, ERR_SYSTEM, "cannot start a thread");
+		(void)pthread_detach(thread); /* it never ends */
+	}
+	return 0;
+}
