@@ -123,6 +123,11 @@ reply_quota(struct exchange *x, const struct quota_refusal *r)
 	    [QUOTA_PER_DAY] = "requests a day",
 	    [QUOTA_BODY] = "bytes of body",
 	};
+	static const char *const whom[] = {
+	    [QUOTA_FOR_ALL] = "",
+	    [QUOTA_FOR_USER] = " for each user",
+	    [QUOTA_FOR_TOKEN] = " for each token",
+	};
 	struct status s = {.code = 429, .retry_after_s = r->retry_after_s};
 
 	x->w->stats.quota_refused++;
@@ -132,8 +137,7 @@ reply_quota(struct exchange *x, const struct quota_refusal *r)
 		s.message = str_from(arena_printf(x->arena,
 		    "Too many requests: the limit of %s %s%s in Quota %.*s/%.*s is "
 		    "reached, please try again later.",
-		    limit_text(x->arena, r), what[r->kind],
-		    r->per_user ? " for each user" : "",
+		    limit_text(x->arena, r), what[r->kind], whom[r->whom],
 		    STR_ARG(
 			r->quota->level->depth == 0 ? STR("") : r->quota->level->path),
 		    STR_ARG(r->quota->name)));
@@ -145,9 +149,13 @@ charge(struct exchange *x, const struct ns *level)
 {
 	struct quota_refusal refusal = {.quota = NULL, .retry_after_s = 1};
 
-	if (quota_admit(x->w->quota, x->w->settings.index, level, x->id->user,
-		str_is(x->info.verb, "watch"), monotime_now(), x->received, &x->quota,
-		&refusal)) {
+	const struct quota_request request = {.level = level,
+	    .user = x->id->user,
+	    .token = x->id->token_id,
+	    .is_watch = str_is(x->info.verb, "watch")};
+
+	if (quota_admit(x->w->quota, x->w->settings.index, &request, monotime_now(),
+		x->received, &x->quota, &refusal)) {
 		x->has_quota = true;
 		return true;
 	}

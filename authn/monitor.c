@@ -463,6 +463,7 @@ make_quota(struct monitor *m, struct err *err)
 		return err_sys(err, "quota table");
 	quota_table_init(memory);
 	m->quota = memory;
+	monitor_quota_load(m);
 	return 0;
 }
 
@@ -557,6 +558,8 @@ start(struct monitor *m, struct err *err)
 	if (rc == 0)
 		rc = start_loop(m, err);
 	if (rc == 0)
+		rc = monitor_quota_start(m, err);
+	if (rc == 0)
 		rc = start_slots(m, err);
 	if (rc == 0)
 		monitor_record(m, "started", true);
@@ -584,6 +587,8 @@ monitor_run(const struct monitor_options *options)
 	}
 	for (size_t i = 0; i < m->slot_count; i++)
 		(void)proc_stop(&m->slots[i].child, STOP_MS); /* has ended, usually */
+	if (m->quota != NULL)
+		monitor_quota_save(m);
 	if (m->control_fd >= 0)
 		(void)unlink(
 		    m->plan->config->control_socket); /* or the next one does */

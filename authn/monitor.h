@@ -64,6 +64,9 @@ struct monitor {
 	int control_fd, metrics_fd, admission_fd;
 	int quota_fd;
 	struct quota_table *quota;
+	uv_timer_t quota_timer;
+	struct buf quota_saved; /* as it is on disk */
+	bool quota_save_failed;
 	uint8_t ticket_key[TLS_TICKET_KEY_BYTES];
 	bool announced; /* everything was ready once */
 	bool stopping;
@@ -81,6 +84,11 @@ MUST_CHECK bool slot_running(const struct slot *s);
 void slot_send(struct slot *s, const struct proc_msg *msg);
 /* Sends a worker its settings, and policy. */
 MUST_CHECK int slot_send_settings(struct slot *s, uint32_t id, struct err *err);
+
+/* The counts of the day from the state directory, and to it; every few seconds. */
+void monitor_quota_load(struct monitor *m);
+void monitor_quota_save(struct monitor *m);
+MUST_CHECK int monitor_quota_start(struct monitor *m, struct err *err);
 
 /* Called by slots: a message that is not the slot's own affair; all is ready; a role has
  * ended (status as proc_stop). */

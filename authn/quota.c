@@ -9,6 +9,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "common/proc.h"
+
 #define SLOT_COUNT     16384u /* a power of two */
 #define PROBE_LIMIT    64u
 #define NS_PER_S       1000000000ull
@@ -18,13 +20,15 @@
 #define DAY_COUNT_MASK ((1ull << DAY_SHIFT) - 1)
 #define TOLERANCE_MAX  (UINT64_MAX / 4)
 /* A slot nobody used for this long may be taken over. */
-#define IDLE_NS (600ull * NS_PER_S)
+#define IDLE_NS    (600ull * NS_PER_S)
+#define DAYS_MAGIC 0x59444652u /* "RFDY" */
 
 struct slot {
 	_Atomic uint64_t name; /* 0: free */
 	_Atomic uint64_t tat;  /* GCRA: theoretical arrival time, monotonic ns */
 	_Atomic uint64_t day;  /* UTC day number << 40 | requests of that day */
 	_Atomic uint64_t used; /* monotonic ns of the last use */
+	_Atomic uint64_t admitted, refused; /* QUOTA_ACCOUNT */
 	_Atomic uint32_t in_flight[QUOTA_MAX_WORKERS];
 	_Atomic uint32_t total; /* of in_flight: what is compared with the limit */
 };
@@ -38,7 +42,7 @@ struct quota_table {
 struct charge {
 	uint32_t slot;
 	enum quota_kind kind;
-	bool per_user;
+	enum quota_for whom;
 	const struct quota *quota;
 	uint64_t limit;
 	uint64_t interval_ns;  /* QUOTA_RATE: emission interval */
@@ -50,7 +54,16 @@ struct charges {
 	size_t count;
 	bool overflow;
 	uint64_t now_ns, day; /* when */
+	uint64_t body_bytes;  /* the least of those that limit it */
 };
+
+/* Whom a bucket is for. */
+struct party {
+	enum quota_for whom;
+	struct str name; /* "": of all */
+};
+
+static const struct party everybody = {QUOTA_FOR_ALL, {NULL, 0}};
 
 size_t
 quota_table_bytes(void)
@@ -89,15 +102,16 @@ hash_bytes(uint64_t h, const void *data, size_t len)
 }
 
 static uint64_t
-bucket_name(const struct quota *q, enum quota_kind kind, struct str user)
+bucket_name(
+    const struct quota *q, enum quota_kind kind, enum quota_for whom, struct str who)
 {
 	uint64_t h = 14695981039346656037ull;
-	unsigned char k = (unsigned char)kind;
+	unsigned char k[] = {(unsigned char)kind, (unsigned char)whom};
 
 	h = hash_bytes(h, q->level->path.ptr, q->level->path.len);
 	h = hash_bytes(h, q->name.ptr, q->name.len);
-	h = hash_bytes(h, user.ptr, user.len);
-	h = hash_bytes(h, &k, 1);
+	h = hash_bytes(h, who.ptr, who.len);
+	h = hash_bytes(h, k, sizeof(k));
 	h ^=
 	    h >> 29; /* FNV's low bits are weak; the table's index is taken from them */
 	h *= 0xbf58476d1ce4e5b9ull;
@@ -148,18 +162,21 @@ slot_find(struct quota_table *t, uint64_t name, uint64_t now_ns, uint64_t day)
 		uint64_t present = atomic_load(&s->name);
 
 		/* Somebody else may have taken one for the same name meanwhile. */
-		if (present == name ||
-		    (slot_idle(s, now_ns, day) && slot_take(s, present, name))) {
-			atomic_store(&s->used, now_ns);
-			return index;
+		if (present != name) {
+			if (!slot_idle(s, now_ns, day) || !slot_take(s, present, name))
+				continue;
+			atomic_store(&s->admitted, 0);
+			atomic_store(&s->refused, 0);
 		}
+		atomic_store(&s->used, now_ns);
+		return index;
 	}
 	return NO_SLOT;
 }
 
 static void
 add_charge(struct charges *all, struct quota_table *t, const struct quota *q,
-    enum quota_kind kind, struct str user, uint64_t limit)
+    enum quota_kind kind, const struct party *party, uint64_t limit)
 {
 	struct charge *c;
 
@@ -170,9 +187,10 @@ add_charge(struct charges *all, struct quota_table *t, const struct quota *q,
 		return;
 	}
 	c = &all->items[all->count++];
-	c->slot = slot_find(t, bucket_name(q, kind, user), all->now_ns, all->day);
+	c->slot = slot_find(
+	    t, bucket_name(q, kind, party->whom, party->name), all->now_ns, all->day);
 	c->kind = kind;
-	c->per_user = user.len != 0;
+	c->whom = party->whom;
 	c->quota = q;
 	c->limit = limit;
 	if (c->slot == NO_SLOT)
@@ -181,14 +199,14 @@ add_charge(struct charges *all, struct quota_table *t, const struct quota *q,
 
 static void
 add_rate(struct charges *all, struct quota_table *t, const struct quota *q,
-    const struct quota_limits *l, struct str user)
+    const struct quota_limits *l, const struct party *party)
 {
 	uint64_t burst;
 	struct charge *c;
 
 	if (l->per_second_milli == QUOTA_UNSET)
 		return;
-	add_charge(all, t, q, QUOTA_RATE, user, l->per_second_milli);
+	add_charge(all, t, q, QUOTA_RATE, party, l->per_second_milli);
 	if (all->overflow)
 		return;
 	burst = l->burst != QUOTA_UNSET ? l->burst : l->per_second_milli * 2 / 1000;
@@ -208,14 +226,16 @@ add_rate(struct charges *all, struct quota_table *t, const struct quota *q,
 
 static void
 add_limits(struct charges *all, struct quota_table *t, const struct quota *q,
-    const struct quota_limits *l, struct str user, bool is_watch)
+    const struct quota_limits *l, const struct party *party, bool is_watch)
 {
-	add_rate(all, t, q, l, user);
+	add_rate(all, t, q, l, party);
 	if (is_watch)
-		add_charge(all, t, q, QUOTA_WATCHES, user, l->watches);
+		add_charge(all, t, q, QUOTA_WATCHES, party, l->watches);
 	else
-		add_charge(all, t, q, QUOTA_IN_FLIGHT, user, l->in_flight);
-	add_charge(all, t, q, QUOTA_PER_DAY, user, l->per_day);
+		add_charge(all, t, q, QUOTA_IN_FLIGHT, party, l->in_flight);
+	add_charge(all, t, q, QUOTA_PER_DAY, party, l->per_day);
+	if (l->body_bytes < all->body_bytes)
+		all->body_bytes = l->body_bytes;
 }
 
 /* GCRA: admits if the bucket's time is not further ahead than the burst allows. */
@@ -294,6 +314,9 @@ take(struct quota_table *t, const struct charge *c, unsigned worker, uint64_t no
 	case QUOTA_PER_DAY:
 		*out_wait_ns = (uint64_t)(DAY_NS - wall_ns % DAY_NS);
 		return take_day(s, c, (uint64_t)(wall_ns / DAY_NS));
+	case QUOTA_ACCOUNT:
+		atomic_fetch_add(&s->admitted, 1);
+		break;
 	case QUOTA_BODY:
 		break;
 	}
@@ -316,6 +339,9 @@ give_back(struct quota_table *t, const struct charge *c, unsigned worker)
 	case QUOTA_PER_DAY:
 		atomic_fetch_sub(&s->day, 1);
 		break;
+	case QUOTA_ACCOUNT:
+		atomic_fetch_sub(&s->admitted, 1);
+		break;
 	case QUOTA_BODY:
 		break;
 	}
@@ -327,7 +353,7 @@ refuse(struct quota_refusal *out, const struct charge *c, uint64_t wait_ns)
 	uint64_t seconds = (wait_ns + NS_PER_S - 1) / NS_PER_S;
 
 	out->kind = c->kind;
-	out->per_user = c->per_user;
+	out->whom = c->whom;
 	out->quota = c->quota;
 	out->limit = c->limit;
 	out->retry_after_s = seconds < 1       ? 1
@@ -336,36 +362,50 @@ refuse(struct quota_refusal *out, const struct charge *c, uint64_t wait_ns)
 }
 
 static void
-collect(struct charges *all, struct quota_table *t, const struct ns *level,
-    struct str user, bool is_watch, uint64_t *out_body_bytes)
+collect(struct charges *all, struct quota_table *t, const struct quota_request *r)
 {
-	const struct str nobody = {NULL, 0};
+	const struct party user = {QUOTA_FOR_USER, r->user};
+	const struct party token = {QUOTA_FOR_TOKEN, r->token};
 
-	for (const struct ns *n = level; n != NULL; n = n->parent) {
+	for (const struct ns *n = r->level; n != NULL; n = n->parent) {
 		for (size_t i = 0; i < n->quota_count; i++) {
 			const struct quota *q = n->quotas[i];
 
-			add_limits(all, t, q, &q->requests, nobody, is_watch);
-			add_limits(all, t, q, &q->per_user, user, is_watch);
-			if (q->requests.body_bytes < *out_body_bytes)
-				*out_body_bytes = q->requests.body_bytes;
-			if (q->per_user.body_bytes < *out_body_bytes)
-				*out_body_bytes = q->per_user.body_bytes;
+			add_charge(all, t, q, QUOTA_ACCOUNT, &everybody, 0);
+			add_limits(all, t, q, &q->requests, &everybody, r->is_watch);
+			add_limits(all, t, q, &q->per_user, &user, r->is_watch);
+			if (r->token.len != 0)
+				add_limits(
+				    all, t, q, &q->per_token, &token, r->is_watch);
 		}
 	}
 }
 
-bool
-quota_admit(struct quota_table *t, unsigned worker, const struct ns *level,
-    struct str user, bool is_watch, monotime_t now, walltime_t today,
-    struct quota_ticket *out_ticket, struct quota_refusal *out_refusal)
+/* The account of a charge's document, which comes before it. */
+static void
+count_refusal(struct quota_table *t, const struct charges *all, size_t refused)
 {
-	struct charges all = {.now_ns = now.ns, .day = (uint64_t)(today.ns / DAY_NS)};
+	for (size_t i = 0; i <= refused; i++) {
+		const struct charge *c = &all->items[i];
+
+		if (c->kind == QUOTA_ACCOUNT && c->quota == all->items[refused].quota)
+			atomic_fetch_add(&t->slots[c->slot].refused, 1);
+	}
+}
+
+bool
+quota_admit(struct quota_table *t, unsigned worker, const struct quota_request *request,
+    monotime_t now, walltime_t today, struct quota_ticket *out_ticket,
+    struct quota_refusal *out_refusal)
+{
+	struct charges all = {.now_ns = now.ns,
+	    .day = (uint64_t)(today.ns / DAY_NS),
+	    .body_bytes = QUOTA_UNSET};
 	uint64_t wait_ns = 0;
 
 	out_ticket->count = 0;
-	out_ticket->body_bytes = QUOTA_UNSET;
-	collect(&all, t, level, user, is_watch, &out_ticket->body_bytes);
+	collect(&all, t, request);
+	out_ticket->body_bytes = all.body_bytes;
 	if (all.overflow) { /* no room to count is no room */
 		atomic_fetch_add(&t->refused_full, 1);
 		refuse(out_refusal, &all.items[all.count - 1], NS_PER_S);
@@ -375,6 +415,7 @@ quota_admit(struct quota_table *t, unsigned worker, const struct ns *level,
 		if (take(t, &all.items[i], worker, now.ns, today.ns, &wait_ns))
 			continue;
 		refuse(out_refusal, &all.items[i], wait_ns);
+		count_refusal(t, &all, i);
 		while (i-- > 0)
 			give_back(t, &all.items[i], worker);
 		return false;
@@ -395,4 +436,98 @@ quota_release(struct quota_table *t, unsigned worker, struct quota_ticket *ticke
 	for (size_t i = 0; i < ticket->count; i++)
 		give_held(&t->slots[ticket->slots[i]], worker);
 	ticket->count = 0;
+}
+
+/* ---- what is known ---- */
+
+/* The slot of a bucket, if it has one; nothing is claimed. */
+static const struct slot *
+slot_look(const struct quota_table *t, uint64_t name)
+{
+	for (uint32_t i = 0; i < PROBE_LIMIT; i++) {
+		const struct slot *s =
+		    &t->slots[((uint32_t)name + i) & (SLOT_COUNT - 1)];
+
+		if (atomic_load(&s->name) == name)
+			return s;
+	}
+	return NULL;
+}
+
+void
+quota_use(const struct quota_table *t, const struct quota *q, walltime_t today,
+    struct quota_use *out)
+{
+	const uint64_t day = (uint64_t)(today.ns / DAY_NS);
+	const struct slot *s;
+	uint64_t counted;
+
+	*out = (struct quota_use){0};
+	s = slot_look(t, bucket_name(q, QUOTA_ACCOUNT, QUOTA_FOR_ALL, everybody.name));
+	if (s != NULL) {
+		out->admitted = atomic_load(&s->admitted);
+		out->refused = atomic_load(&s->refused);
+	}
+	s = slot_look(
+	    t, bucket_name(q, QUOTA_IN_FLIGHT, QUOTA_FOR_ALL, everybody.name));
+	out->in_flight = s != NULL ? atomic_load(&s->total) : 0;
+	s = slot_look(t, bucket_name(q, QUOTA_WATCHES, QUOTA_FOR_ALL, everybody.name));
+	out->watches = s != NULL ? atomic_load(&s->total) : 0;
+	s = slot_look(t, bucket_name(q, QUOTA_PER_DAY, QUOTA_FOR_ALL, everybody.name));
+	counted = s != NULL ? atomic_load(&s->day) : 0;
+	out->today = counted >> DAY_SHIFT == day ? counted & DAY_COUNT_MASK : 0;
+}
+
+/* ---- days ---- */
+
+void
+quota_days_encode(const struct quota_table *t, walltime_t today, struct buf *out)
+{
+	const uint64_t day = (uint64_t)(today.ns / DAY_NS);
+	const size_t begin = out->len;
+
+	proc_put_u32(out, DAYS_MAGIC);
+	proc_put_u64(out, day);
+	for (uint32_t i = 0; i < SLOT_COUNT; i++) {
+		const uint64_t counted = atomic_load(&t->slots[i].day);
+
+		if (counted >> DAY_SHIFT != day || (counted & DAY_COUNT_MASK) == 0)
+			continue;
+		proc_put_u64(out, atomic_load(&t->slots[i].name));
+		proc_put_u64(out, counted & DAY_COUNT_MASK);
+	}
+	/* Not against people, who could make another: against half a file. */
+	proc_put_u64(out,
+	    hash_bytes(14695981039346656037ull, out->data + begin, out->len - begin));
+}
+
+bool
+quota_days_decode(
+    struct quota_table *t, struct str bytes, monotime_t now, walltime_t today)
+{
+	const struct proc_msg msg = {
+	    .data = (const uint8_t *)bytes.ptr, .len = bytes.len};
+	const uint64_t day = (uint64_t)(today.ns / DAY_NS);
+	struct proc_reader r, end;
+	bool is_today;
+
+	proc_reader_init(&r, &msg);
+	if (bytes.len < 20 || (bytes.len - 20) % 16 != 0 ||
+	    proc_get_u32(&r) != DAYS_MAGIC)
+		return false;
+	end = r;
+	end.pos = bytes.len - 8;
+	if (proc_get_u64(&end) !=
+	    hash_bytes(14695981039346656037ull, bytes.ptr, bytes.len - 8))
+		return false;
+	is_today = proc_get_u64(&r) == day;
+	while (is_today && r.pos < bytes.len - 8) {
+		const uint64_t name = proc_get_u64(&r), count = proc_get_u64(&r);
+		const uint32_t slot = slot_find(t, name, now.ns, day);
+
+		if (slot != NO_SLOT)
+			atomic_store(&t->slots[slot].day,
+			    (day << DAY_SHIFT) | (count & DAY_COUNT_MASK));
+	}
+	return true;
 }

@@ -15,11 +15,19 @@
 struct quota_table; /* in shared memory */
 
 #define QUOTA_MAX_WORKERS 64
-#define QUOTA_MAX_CHARGES 64 /* levels times (namespace, user in it), plus watches */
+#define QUOTA_MAX_CHARGES                                                              \
+	96 /* levels times (account, namespace, user in it, token), plus watches */
 
 MUST_CHECK size_t quota_table_bytes(void);
 /* Formats zeroed shared memory; the parent calls it once. */
 void quota_table_init(void *memory);
+/*
+ * What was counted of the UTC day `today`, as bytes, and back into a table that was just
+ * formatted; false if they are damaged. Bytes of another day are good, and nothing.
+ */
+void quota_days_encode(const struct quota_table *t, walltime_t today, struct buf *out);
+MUST_CHECK bool quota_days_decode(
+    struct quota_table *t, struct str bytes, monotime_t now, walltime_t today);
 /* Forgets what a dead worker held in flight; the parent calls it before it restarts one. */
 void quota_table_worker_reset(struct quota_table *t, unsigned worker);
 
@@ -28,7 +36,15 @@ enum quota_kind {
 	QUOTA_IN_FLIGHT,
 	QUOTA_WATCHES,
 	QUOTA_PER_DAY,
-	QUOTA_BODY
+	QUOTA_BODY,
+	QUOTA_ACCOUNT /* no limit: what a Quota document has seen */
+};
+
+/* Whom a limit is for. */
+enum quota_for {
+	QUOTA_FOR_ALL,
+	QUOTA_FOR_USER,
+	QUOTA_FOR_TOKEN
 };
 
 /* What one admitted request holds until quota_release. */
@@ -41,7 +57,7 @@ struct quota_ticket {
 
 struct quota_refusal {
 	enum quota_kind kind;
-	bool per_user;
+	enum quota_for whom;
 	const struct quota *quota; /* the document whose limit is reached */
 	uint64_t limit;            /* QUOTA_RATE: requests per 1,000 seconds */
 	uint32_t retry_after_s;    /* at least 1 */
@@ -49,10 +65,23 @@ struct quota_refusal {
 
 /* Admits or refuses one request. `level` is the namespace it is charged at (the root for
  * requests without one). Returns true and fills the ticket, or false and the refusal. */
+struct quota_request {
+	const struct ns *level;
+	struct str user, token; /* token: its id, "" without one */
+	bool is_watch;
+};
 MUST_CHECK bool quota_admit(struct quota_table *t, unsigned worker,
-    const struct ns *level, struct str user, bool is_watch, monotime_t now,
-    walltime_t today, struct quota_ticket *out_ticket,
-    struct quota_refusal *out_refusal);
+    const struct quota_request *request, monotime_t now, walltime_t today,
+    struct quota_ticket *out_ticket, struct quota_refusal *out_refusal);
 void quota_release(struct quota_table *t, unsigned worker, struct quota_ticket *ticket);
+
+/* What all requests of a Quota document's subtree come to, for metrics. */
+struct quota_use {
+	uint64_t admitted, refused;  /* by this very document; since the gate's start */
+	uint64_t in_flight, watches; /* as far as they are limited */
+	uint64_t today;              /* the same */
+};
+void quota_use(const struct quota_table *t, const struct quota *q, walltime_t today,
+    struct quota_use *out_use);
 
 #endif

@@ -288,12 +288,21 @@ static const struct table {
 		enum metric_type type;
 		const char *help;
 		int divisor;
-	} values[4];
+	} values[5];
 } tables[] = {
     {"budget", "budgets", {"namespace", "quota", "resource"},
 	{{"limitMilli", "budget_limit", GAUGE, "What a subtree may hold.", 1000},
 	    {"usedMilli", "budget_used", GAUGE,
 		"What a subtree holds, and what was admitted for it.", 1000}}},
+    {"worker", "quotas", {"namespace", "quota"},
+	{{"admitted", "quota_admitted_total", COUNTER,
+	     "Requests that a Quota was charged for.", 1},
+	    {"refused", "quota_document_refused_total", COUNTER,
+		"Requests refused because of it.", 1},
+	    {"inFlight", "quota_in_flight", GAUGE, "Requests under way that it limits.",
+		1},
+	    {"watches", "quota_watches", GAUGE, "Watches that it limits.", 1},
+	    {"today", "quota_requests_today", GAUGE, "Of its requests a day.", 1}}},
 };
 
 static void

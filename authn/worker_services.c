@@ -8,6 +8,7 @@
 #include "authn/worker_state.h"
 
 #define EXCHANGE_ARENA_BYTES 4096
+#define STATUS_BYTES         (96u * 1024) /* well within a message */
 
 struct arena *
 worker_arena_get(struct worker *w)
@@ -57,6 +58,42 @@ worker_date(struct worker *w)
 	return str_from(w->date);
 }
 
+/* One worker tells for all: the table is theirs together. */
+static void
+put_quotas(const struct worker *w, struct buf *out)
+{
+	const struct model *m = w->policy->model;
+	const walltime_t now = walltime_now();
+	bool first = true;
+
+	buf_add_cstr(out, ",\"quotas\":[");
+	for (size_t n = 0; n < m->ns_count && w->settings.index == 0; n++) {
+		for (size_t i = 0; i < m->namespaces[n]->quota_count; i++) {
+			const struct quota *q = m->namespaces[n]->quotas[i];
+			struct quota_use use;
+
+			if (out->len > STATUS_BYTES)
+				break; /* a message is bounded */
+			quota_use(w->quota, q, now, &use);
+			buf_add_cstr(
+			    out, first ? "{\"namespace\":" : ",{\"namespace\":");
+			buf_add_json(out, q->level->path);
+			buf_add_cstr(out, ",\"quota\":");
+			buf_add_json(out, q->name);
+			buf_printf(out,
+			    ",\"admitted\":%llu,\"refused\":%llu,\"inFlight\":%llu,"
+			    "\"watches\":%llu,\"today\":%llu}",
+			    (unsigned long long)use.admitted,
+			    (unsigned long long)use.refused,
+			    (unsigned long long)use.in_flight,
+			    (unsigned long long)use.watches,
+			    (unsigned long long)use.today);
+			first = false;
+		}
+	}
+	buf_add_char(out, ']');
+}
+
 void
 worker_status_json(const struct worker *w, struct buf *out)
 {
@@ -93,5 +130,6 @@ worker_status_json(const struct worker *w, struct buf *out)
 		    (unsigned long long)counters[i].value);
 	buf_add_cstr(out, ",\"upstreams\":");
 	upstream_status_json(w->upstreams, out);
+	put_quotas(w, out);
 	buf_add_char(out, '}');
 }

@@ -320,6 +320,7 @@ quotas_of(struct arena *arena, const struct model *m)
 
 			add_limits(&e, q, "requests", &q->requests);
 			add_limits(&e, q, "perUser", &q->per_user);
+			add_limits(&e, q, "perToken", &q->per_token);
 			for (size_t k = 0; k < q->object_count; k++)
 				add_limit(&e, q,
 				    arena_printf(arena, "objects.%.*s",

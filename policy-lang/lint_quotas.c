@@ -34,22 +34,31 @@ say_no_effect(struct lint *lint, const struct quota *q, const struct quota *abov
 	lint_note(lint, d, above->loc, "Quota \"%.*s\"", STR_ARG(above->name));
 }
 
+static const struct {
+	const char *name;
+	size_t offset; /* in struct quota */
+} blocks[] = {
+    {"requests", offsetof(struct quota, requests)},
+    {"perUser", offsetof(struct quota, per_user)},
+    {"perToken", offsetof(struct quota, per_token)},
+};
+
 static const struct quota_limits *
-limits_of(const struct quota *q, bool per_user)
+limits_of(const struct quota *q, size_t block)
 {
-	return per_user ? &q->per_user : &q->requests;
+	return (const void *)((const char *)q + blocks[block].offset);
 }
 
 /* A quota above with a lower limit; NULL if there is none. */
 static const struct quota *
-lower_above(const struct quota *q, bool per_user, const struct limit_field *f)
+lower_above(const struct quota *q, size_t block, const struct limit_field *f)
 {
-	uint64_t value = field_value(limits_of(q, per_user), f);
+	uint64_t value = field_value(limits_of(q, block), f);
 
 	for (const struct ns *s = q->level->parent; s != NULL && value != QUOTA_UNSET;
 	     s = s->parent) {
 		for (size_t i = 0; i < s->quota_count; i++) {
-			if (field_value(limits_of(s->quotas[i], per_user), f) < value)
+			if (field_value(limits_of(s->quotas[i], block), f) < value)
 				return s->quotas[i];
 		}
 	}
@@ -80,14 +89,14 @@ lint_quota(struct lint *lint, const struct quota *q)
 {
 	const struct quota *above;
 
-	for (size_t i = 0; i < ARRAY_LEN(fields) * 2; i++) {
-		bool per_user = i >= ARRAY_LEN(fields);
+	for (size_t i = 0; i < ARRAY_LEN(fields) * ARRAY_LEN(blocks); i++) {
+		const size_t block = i / ARRAY_LEN(fields);
 		const struct limit_field *f = &fields[i % ARRAY_LEN(fields)];
 
-		above = lower_above(q, per_user, f);
+		above = lower_above(q, block, f);
 		if (above != NULL)
-			say_no_effect(lint, q, above, per_user ? "perUser" : "requests",
-			    str_from(f->name));
+			say_no_effect(
+			    lint, q, above, blocks[block].name, str_from(f->name));
 	}
 	for (size_t i = 0; i < q->object_count; i++) {
 		above = lower_object_above(q, &q->objects[i]);

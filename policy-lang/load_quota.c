@@ -189,6 +189,8 @@ static const struct schema requests_schema =
     SCHEMA_TOLD("\"requests\"", limit_fields, limit_values);
 static const struct schema per_user_schema =
     SCHEMA_TOLD("\"perUser\"", limit_fields, limit_values);
+static const struct schema per_token_schema =
+    SCHEMA_TOLD("\"perToken\"", limit_fields, limit_values);
 
 static bool
 bad_quantity(struct loader *l, const struct doc_node *node)
@@ -339,6 +341,7 @@ read_objects(struct loader *l, const struct doc_node *map, struct quota *q)
 enum {
 	SPEC_REQUESTS,
 	SPEC_PER_USER,
+	SPEC_PER_TOKEN,
 	SPEC_OBJECTS,
 	SPEC_NETWORK
 };
@@ -346,6 +349,7 @@ enum {
 static const struct schema_field spec_fields[] = {
     [SPEC_REQUESTS] = {"requests", TYPE_MAP, false, NULL},
     [SPEC_PER_USER] = {"perUser", TYPE_MAP, false, NULL},
+    [SPEC_PER_TOKEN] = {"perToken", TYPE_MAP, false, NULL},
     [SPEC_OBJECTS] = {"objects", TYPE_MAP, false, NULL},
     [SPEC_NETWORK] = {"network", TYPE_MAP, false, NULL},
 };
@@ -356,6 +360,8 @@ static const struct schema_value spec_values[] = {
 	.map = &requests_schema},
     [SPEC_PER_USER] = {.about = "What each user has of it at most.",
 	.map = &per_user_schema},
+    [SPEC_PER_TOKEN] = {.about = "What each token has of it at most.",
+	.map = &per_token_schema},
     [SPEC_OBJECTS] = {.about =
 			  "How many objects, or how much of a resource, the subtree "
 			  "may hold: pods, services, requests.cpu, requests.memory.",
@@ -391,7 +397,7 @@ load_quota(struct loader *l, const struct load_object *o)
 		return;
 	q->name = meta.name;
 	q->loc = meta.loc;
-	q->requests = q->per_user = no_limits;
+	q->requests = q->per_user = q->per_token = no_limits;
 	q->network = no_network;
 	if (spec == NULL) {
 		diag_say(
@@ -404,6 +410,9 @@ load_quota(struct loader *l, const struct load_object *o)
 		ok &= read_limits(l, &requests_schema, v[SPEC_REQUESTS], &q->requests);
 	if (v[SPEC_PER_USER] != NULL)
 		ok &= read_limits(l, &per_user_schema, v[SPEC_PER_USER], &q->per_user);
+	if (v[SPEC_PER_TOKEN] != NULL)
+		ok &=
+		    read_limits(l, &per_token_schema, v[SPEC_PER_TOKEN], &q->per_token);
 	if (v[SPEC_OBJECTS] != NULL)
 		ok &= read_objects(l, v[SPEC_OBJECTS], q);
 	if (v[SPEC_NETWORK] != NULL)

@@ -483,6 +483,7 @@ struct quota {
 	struct ns *level;
 	struct quota_limits requests;
 	struct quota_limits per_user;
+	struct quota_limits per_token; /* of requests that bear one */
 	struct quota_network network;
 	const struct quota_object *objects;
 	size_t object_count;

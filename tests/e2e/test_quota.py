@@ -152,3 +152,17 @@ def test_quota_survives_the_death_of_a_worker(lab):
         a.status for a in at_once(3, lambda: get(lab.gate, token, "/test/slow?ms=500"), 3)
     ) == [200, 200, 200]
     assert get(lab.gate, lab.gate.token("alice"), PODS).status == 429
+
+
+def test_counts_of_the_day_survive_a_restart(lab):
+    """Those of a subtree, of a user, and no others: grace has her places in flight back."""
+    text = gate_lab.metrics(lab.gate)
+    assert 'ringfence_gate_quota_requests_today{namespace="/acme",quota="acme"} 30\n' in text
+    tokens = {user: lab.gate.token(user) for user in ("alice", "grace")}
+    lab.gate.stop()
+    lab.gate.start_again()
+    assert get(lab.gate, tokens["alice"], PODS).status == 429
+    assert get(lab.gate, tokens["grace"], "/test/slow?ms=1").status == 200
+    text = gate_lab.metrics(lab.gate)
+    assert 'ringfence_gate_quota_requests_today{namespace="/acme",quota="acme"} 30\n' in text
+    assert 'ringfence_gate_quota_document_refused_total{namespace="/acme/shop",quota="shop"} 1\n' in text

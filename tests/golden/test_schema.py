@@ -175,6 +175,7 @@ SEEDS = [
                 "bodyBytes": "3Mi",
             },
             "perUser": {"perSecond": 0.5, "burst": 20, "bodyBytes": 4096},
+            "perToken": {"inFlight": 2, "perDay": 1000},
             "network": {
                 "connectionsPerSecond": 10,
                 "burst": 20,

@@ -15,6 +15,7 @@
 #define UNSET    QUOTA_UNSET
 
 static struct quota_table *table;
+static struct str token; /* of the requests */
 
 static void
 setup(void)
@@ -23,6 +24,7 @@ setup(void)
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ck_assert_ptr_ne(table, MAP_FAILED);
 	quota_table_init(table);
+	token = STR("");
 }
 
 static void
@@ -51,6 +53,7 @@ tree_init(struct tree *t)
 	t->leaf_quota = (struct quota){.name = STR("q"), .level = &t->leaf};
 	t->root_quota.requests = t->root_quota.per_user = no_limits;
 	t->leaf_quota.requests = t->leaf_quota.per_user = no_limits;
+	t->root_quota.per_token = t->leaf_quota.per_token = no_limits;
 	t->root_list[0] = &t->root_quota;
 	t->leaf_list[0] = &t->leaf_quota;
 	t->root.quotas = t->root_list;
@@ -64,7 +67,10 @@ static struct quota_ticket ticket;
 static bool
 admit_at(const struct tree *t, const char *user, uint64_t ns)
 {
-	return quota_admit(table, 0, &t->leaf, str_from(user), false, (monotime_t){ns},
+	const struct quota_request request = {
+	    .level = &t->leaf, .user = str_from(user), .token = token};
+
+	return quota_admit(table, 0, &request, (monotime_t){ns},
 	    (walltime_t){(int64_t)ns}, &ticket, &refusal);
 }
 
@@ -85,7 +91,7 @@ START_TEST(rate_admits_the_burst_then_the_rate)
 	ck_assert_int_eq(refusal.kind, QUOTA_RATE);
 	ck_assert_uint_eq(refusal.retry_after_s, 1);
 	ck_assert_ptr_eq(refusal.quota, &t.leaf_quota);
-	ck_assert(!refusal.per_user);
+	ck_assert(refusal.whom == QUOTA_FOR_ALL);
 	/* A tenth of a second makes room for one; not a nanosecond earlier. */
 	ck_assert(!admit_at(&t, "a", now + NS_PER_S / 10 - 1));
 	ck_assert(admit_at(&t, "a", now + NS_PER_S / 10));
@@ -135,7 +141,7 @@ START_TEST(in_flight_is_given_back)
 	second = ticket;
 	ck_assert(!admit_at(&t, "a", NS_PER_S));
 	ck_assert_int_eq(refusal.kind, QUOTA_IN_FLIGHT);
-	ck_assert(refusal.per_user);
+	ck_assert(refusal.whom == QUOTA_FOR_USER);
 	ck_assert_uint_eq(refusal.limit, 2);
 	ck_assert(admit_at(&t, "b", NS_PER_S)); /* somebody else's is his own */
 	quota_release(table, 0, &first);
@@ -150,11 +156,12 @@ START_TEST(dead_worker_gives_back_what_it_held)
 {
 	struct quota_ticket lost;
 	struct tree t;
+	const struct quota_request request = {.level = &t.leaf, .user = STR("a")};
 
 	tree_init(&t);
 	t.leaf_quota.requests.in_flight = 2;
-	ck_assert(quota_admit(table, 3, &t.leaf, STR("a"), false, (monotime_t){1},
-	    (walltime_t){1}, &lost, &refusal));
+	ck_assert(quota_admit(
+	    table, 3, &request, (monotime_t){1}, (walltime_t){1}, &lost, &refusal));
 	ck_assert(admit_at(&t, "a", 1));
 	ck_assert(!admit_at(&t, "a", 1));
 	quota_table_worker_reset(table, 3);
@@ -215,6 +222,88 @@ START_TEST(body_limit_is_the_smallest_on_the_path)
 	t.root_quota.requests.body_bytes = UNSET;
 	ck_assert(admit_at(&t, "a", 1));
 	ck_assert_uint_eq(ticket.body_bytes, 900);
+}
+END_TEST
+
+START_TEST(token_has_a_share_of_its_own)
+{
+	struct tree t;
+
+	tree_init(&t);
+	t.leaf_quota.per_token.per_day = 2;
+	token = STR("one");
+	ck_assert(admit_at(&t, "a", 1) && admit_at(&t, "a", 1));
+	ck_assert(!admit_at(&t, "a", 1));
+	ck_assert(refusal.whom == QUOTA_FOR_TOKEN);
+	/* Another of the same user; and who comes by certificate has none. */
+	token = STR("two");
+	ck_assert(admit_at(&t, "a", 1) && admit_at(&t, "a", 1));
+	token = STR("");
+	for (int i = 0; i < 5; i++)
+		ck_assert(admit_at(&t, "a", 1));
+	/* A user of a token's name is somebody else. */
+	t.leaf_quota.per_user.per_day = 1;
+	ck_assert(admit_at(&t, "one", 1));
+}
+END_TEST
+
+START_TEST(use_is_counted_for_each_document)
+{
+	struct quota_ticket held;
+	struct quota_use use;
+	struct tree t;
+
+	tree_init(&t);
+	t.root_quota.requests.in_flight = 10;
+	t.root_quota.requests.per_day = 10;
+	t.leaf_quota.requests.in_flight = 2;
+	ck_assert(admit_at(&t, "a", 1) && admit_at(&t, "b", 1));
+	held = ticket;
+	ck_assert(!admit_at(&t, "a", 1) && !admit_at(&t, "a", 1));
+	quota_use(table, &t.leaf_quota, (walltime_t){1}, &use);
+	ck_assert_uint_eq(use.admitted, 2);
+	ck_assert_uint_eq(use.refused, 2);
+	ck_assert_uint_eq(use.in_flight, 2);
+	quota_use(table, &t.root_quota, (walltime_t){1}, &use);
+	ck_assert_uint_eq(use.admitted, 2);
+	ck_assert_uint_eq(use.refused, 0); /* it was not its limit */
+	ck_assert_uint_eq(use.today, 2);
+	quota_release(table, 0, &held);
+	quota_use(table, &t.root_quota, (walltime_t){1}, &use);
+	ck_assert_uint_eq(use.in_flight, 1);
+}
+END_TEST
+
+START_TEST(day_survives_and_damage_is_noticed)
+{
+	const int64_t day = 86400ll * (int64_t)NS_PER_S;
+	const walltime_t today = {20000 * day + 5};
+	struct buf bytes = {NULL, 0, 0};
+	struct tree t;
+
+	tree_init(&t);
+	t.leaf_quota.requests.per_day = 3;
+	t.leaf_quota.per_user.per_day = 2;
+	ck_assert(admit_at(&t, "a", (uint64_t)today.ns));
+	ck_assert(admit_at(&t, "a", (uint64_t)today.ns));
+	quota_days_encode(table, today, &bytes);
+	quota_table_init(table);
+	for (size_t i = 0; i < bytes.len; i++) {
+		bytes.data[i] ^= 1;
+		ck_assert(
+		    !quota_days_decode(table, buf_str(&bytes), (monotime_t){1}, today));
+		bytes.data[i] ^= 1;
+		ck_assert(!quota_days_decode(
+		    table, str_slice(buf_str(&bytes), 0, i), (monotime_t){1}, today));
+	}
+	/* Tomorrow it is nothing, today it is what it was. */
+	ck_assert(quota_days_decode(
+	    table, buf_str(&bytes), (monotime_t){1}, (walltime_t){today.ns + day}));
+	ck_assert(quota_days_decode(table, buf_str(&bytes), (monotime_t){1}, today));
+	ck_assert(!admit_at(&t, "a", (uint64_t)today.ns));
+	ck_assert(admit_at(&t, "b", (uint64_t)today.ns));
+	ck_assert(!admit_at(&t, "b", (uint64_t)today.ns));
+	buf_free(&bytes);
 }
 END_TEST
 
@@ -306,6 +395,7 @@ END_TEST
 static void
 race_child(unsigned worker, const struct tree *t, _Atomic uint64_t *counts)
 {
+	const struct quota_request request = {.level = &t->leaf, .user = STR("a")};
 	const bool holds = t->leaf_quota.requests.in_flight != UNSET;
 	uint64_t admitted = 0;
 
@@ -314,8 +404,8 @@ race_child(unsigned worker, const struct tree *t, _Atomic uint64_t *counts)
 	for (int i = 0; i < TURNS; i++) {
 		uint64_t now;
 
-		if (!quota_admit(table, worker, &t->leaf, STR("a"), false,
-			(monotime_t){5 * NS_PER_S}, (walltime_t){5}, &ticket, &refusal))
+		if (!quota_admit(table, worker, &request, (monotime_t){5 * NS_PER_S},
+			(walltime_t){5}, &ticket, &refusal))
 			continue;
 		admitted++;
 		if (!holds)
@@ -415,6 +505,9 @@ main(void)
 	tcase_add_test(tc, day_is_utc_and_starts_anew);
 	tcase_add_test(tc, refused_request_is_charged_nowhere);
 	tcase_add_test(tc, body_limit_is_the_smallest_on_the_path);
+	tcase_add_test(tc, token_has_a_share_of_its_own);
+	tcase_add_test(tc, use_is_counted_for_each_document);
+	tcase_add_test(tc, day_survives_and_damage_is_noticed);
 	tcase_add_test(tc, old_users_make_room_for_new_ones);
 	tcase_add_loop_test(tc, rates_agree_with_a_token_bucket, 0, 30);
 	tcase_add_loop_test(tc, one_counter_is_exact, 0, 2);
