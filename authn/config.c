@@ -219,9 +219,11 @@ read_upstream(struct reader *r, const struct doc_node *n)
 		CERTIFICATE,
 		KEY,
 		LISTS_AS,
+		IN_FLIGHT,
 		COUNT
 	};
 	static const struct schema_field fields[] = {
+	    [IN_FLIGHT] = {"maxInFlight", TYPE_INT, false, NULL},
 	    [SERVERS] = {"servers", TYPE_LIST, true, NULL},
 	    [CA] = {"ca", TYPE_STRING, true, NULL},
 	    [LISTS_AS] = {"listsAs", TYPE_STRING, false, NULL},
@@ -236,6 +238,7 @@ read_upstream(struct reader *r, const struct doc_node *n)
 	};
 	const struct doc_node *v[COUNT];
 	size_t mode = IDENTITY_FRONT_PROXY;
+	int64_t in_flight = 0;
 
 	read_fields(r, &schema, n, v);
 	if (v[SERVERS] != NULL)
@@ -246,6 +249,9 @@ read_upstream(struct reader *r, const struct doc_node *n)
 	if (v[IDENTITY] != NULL && schema_enum(r->diags, v[IDENTITY], "identity", modes,
 				       ARRAY_LEN(modes), &mode))
 		r->config->identity = (enum gate_identity_mode)mode;
+	if (v[IN_FLIGHT] != NULL &&
+	    schema_int(r->diags, v[IN_FLIGHT], "maxInFlight", 1, 1000000, &in_flight))
+		r->config->upstream_in_flight = (uint32_t)in_flight;
 	if (v[LISTS_AS] == NULL)
 		return;
 	r->config->lists_as = v[LISTS_AS]->text;

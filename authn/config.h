@@ -65,6 +65,7 @@ struct gate_config {
 	const struct gate_upstream *upstreams;
 	size_t upstream_count;
 	const char *upstream_ca;
+	uint32_t upstream_in_flight; /* at each server, of all workers; 0: no limit */
 	enum gate_identity_mode identity;
 	struct str
 	    lists_as; /* whose name filtered lists are asked in; "": the user's own */

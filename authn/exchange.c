@@ -472,11 +472,19 @@ exchange_up_failed(struct exchange *x, enum upstream_failure failure, const char
 	x->up = NULL;
 	if (x->state != EXCHANGE_UPSTREAM)
 		return;
-	x->w->stats.upstream_failures++;
+	x->w->stats.upstream_failures += failure != UPSTREAM_CROWDED;
 	if (x->res_head) {
 		x->message = str_dup(x->arena, str_from(what));
 		x->reason = "InternalError";
 		exchange_end_stream(x, what);
+		return;
+	}
+	if (failure == UPSTREAM_CROWDED) {
+		x->w->stats.crowded++;
+		s.code = 429;
+		s.message = STR("Too many requests, please try again later.");
+		s.retry_after_s = 1;
+		exchange_reply_status(x, &s);
 		return;
 	}
 	if (failure == UPSTREAM_NOT_SENT) {

@@ -99,6 +99,7 @@ struct exchange {
 	struct quota_ticket quota;
 	struct exchange_capture capture;
 	struct str decided_by;
+	struct str tenant; /* path of the subtree below / that it is charged to */
 	struct exchange_list *list;   /* its answer is filtered; else NULL */
 	struct exchange_rules *rules; /* its answer is made anew; else NULL */
 	uint64_t extent; /* across namespaces: digest of what was allowed */
@@ -187,7 +188,8 @@ void exchange_up_half_end(struct exchange *x);
 
 enum upstream_failure {
 	UPSTREAM_NOT_SENT, /* nothing of the request has left: it may be tried elsewhere */
-	UPSTREAM_BROKEN, /* something has, and no complete answer came */
+	UPSTREAM_CROWDED, /* nothing has left, and too many others want to */
+	UPSTREAM_BROKEN,  /* something has, and no complete answer came */
 };
 void exchange_up_failed(
     struct exchange *x, enum upstream_failure failure, const char *what);

@@ -230,6 +230,15 @@ body_fits(struct exchange *x)
 	return false;
 }
 
+/* The subtree that shares with others when there is not enough for all. */
+static struct str
+tenant_of(struct arena *arena, const struct ns *level)
+{
+	while (level->depth > 1)
+		level = level->parent;
+	return str_dup(arena, level->path); /* policy may be replaced meanwhile */
+}
+
 void
 exchange_admit(struct exchange *x)
 {
@@ -244,6 +253,7 @@ exchange_admit(struct exchange *x)
 	if (v.level == NULL) /* no namespace can have such a name */
 		v.level = x->w->policy->model->root;
 	note_decision(x, &v);
+	x->tenant = tenant_of(x->arena, v.level);
 	/* What is denied is charged too, so that probing has a price. */
 	if (!charge(x, v.level))
 		return;

@@ -190,6 +190,9 @@ load_roles(struct loading *l)
 	load_audit_policy(l);
 	w->confine = true;
 	worker_limits_default(&w->limits);
+	/* Each worker has its share, and one at least. */
+	w->limits.upstream_in_flight =
+	    (c->upstream_in_flight + c->workers - 1) / c->workers;
 	p->auth.database = STR(DATABASE_NAME);
 	p->auth.directory = str_from(c->state_directory);
 	p->auth.login_ttl_s = c->login_ttl_s;

@@ -191,6 +191,8 @@ static const struct metric {
 	"Requests over a quota."},
     {"worker", "unavailable", "unavailable_total", NULL, COUNTER,
 	"Requests refused because something was not there."},
+    {"worker", "crowded", "crowded_total", NULL, COUNTER,
+	"Requests refused because too many waited for an API server."},
     {"worker", "malformed", "malformed_total", NULL, COUNTER, "Requests malformed."},
     {"worker", "streamsEnded", "streams_ended_total", NULL, COUNTER,
 	"Streams ended because their permission did."},

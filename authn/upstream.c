@@ -6,7 +6,7 @@
 #include "authn/upstream_internal.h"
 #include "common/log.h"
 
-#define WAIT_MAX       2048u /* requests that may wait at one server */
+#define WAIT_MAX       1024u /* requests that may wait at one server */
 #define WAIT_NS        (UINT64_C(10) * 1000000000)
 #define BACKOFF_MAX_NS (UINT64_C(5) * 1000000000)
 #define SECOND_NS      UINT64_C(1000000000)
@@ -44,6 +44,7 @@ upstream_server_release(struct upstream_server *s)
 		return;
 	SSL_SESSION_free(s->session);
 	SSL_CTX_free(s->tls);
+	fair_fini(&s->turns);
 	arena_free(s->arena);
 	free(s);
 }
@@ -64,7 +65,7 @@ upstream_server_failed(struct upstream_server *s, const char *why)
 	s->retry_at.ns = monotime_now().ns + delay;
 }
 
-/* ---- the queue: in order of arrival, but users take turns ---- */
+/* ---- the queue: in order of arrival, but tenants and users take turns (fair.h) ---- */
 
 static void
 waiting_add(struct upstream_server *s, struct upstream_request *r)
@@ -77,6 +78,7 @@ waiting_add(struct upstream_server *s, struct upstream_request *r)
 		s->waiting = r;
 	s->waiting_last = r;
 	s->waiting_count++;
+	fair_wait(&s->turns, &r->turn);
 }
 
 void
@@ -94,48 +96,30 @@ upstream_waiting_remove(struct upstream_request *r)
 		s->waiting_last = r->prev;
 	r->prev = r->next = NULL;
 	s->waiting_count--;
+	fair_leave(&s->turns, &r->turn);
 }
 
-/* How many requests of this one's user run at the server already. */
-static unsigned
-running_of_user(const struct upstream_server *s, struct str user)
+/* Watches and upgrades live for hours and hold nobody up: they take no turn. */
+static bool
+takes_turn(const struct exchange *x)
 {
-	unsigned n = 0;
-
-	for (const struct upstream_conn *c = s->conns; c != NULL; c = c->next) {
-		for (const struct upstream_request *r = c->requests; r != NULL;
-		     r = r->next)
-			n += str_eq(r->x->id->user, user);
-	}
-	return n;
+	return !x->upgrade && !str_is(x->info.verb, "watch");
 }
 
-/* The first request of the waiting user who has the fewest running. Looks at a bounded
- * part of the queue: this only happens when every connection is full. */
-static struct upstream_request *
-waiting_next(const struct upstream_server *s)
+void
+upstream_request_runs(struct upstream_request *r)
 {
-	struct upstream_request *best = s->waiting;
-	unsigned least = UINT32_MAX, looked = 0;
-	struct str last = {NULL, 0};
+	if (takes_turn(r->x))
+		fair_run(&r->server->turns, &r->turn);
+}
 
-	if (best == NULL || best->next == NULL)
-		return best;
-	for (struct upstream_request *r = s->waiting; r != NULL && looked < 64;
-	     r = r->next) {
-		unsigned n;
+/* May another one run, or are as many under way as the server shall have? */
+static bool
+has_place(const struct upstream_server *s)
+{
+	const unsigned limit = s->w->settings.limits.upstream_in_flight;
 
-		if (last.ptr != NULL && str_eq(r->x->id->user, last))
-			continue;
-		last = r->x->id->user;
-		looked++;
-		n = running_of_user(s, last);
-		if (n < least) {
-			least = n;
-			best = r;
-		}
-	}
-	return best;
+	return limit == 0 || s->turns.running < limit;
 }
 
 static struct upstream_conn *
@@ -169,13 +153,14 @@ upstream_pump(struct upstream_server *s)
 {
 	struct upstream_conn *c;
 
-	while (s->waiting != NULL && (c = conn_with_room(s)) != NULL) {
-		struct upstream_request *r = waiting_next(s);
+	while (s->waiting != NULL && has_place(s) && (c = conn_with_room(s)) != NULL) {
+		struct upstream_request *r =
+		    CONTAINER_OF(fair_next(&s->turns), struct upstream_request, turn);
 
 		upstream_waiting_remove(r);
 		upstream_conn_take(c, r);
 	}
-	if (s->waiting != NULL)
+	if (s->waiting != NULL && has_place(s))
 		open_more(s);
 }
 
@@ -196,19 +181,31 @@ choose_server(struct upstream_pool *pool)
 		struct upstream_server *s = pool->servers[pool->next % pool->count];
 
 		pool->next++;
-		if (server_usable(s, now) && s->waiting_count < WAIT_MAX)
+		if (server_usable(s, now))
 			return s;
 	}
 	return NULL;
 }
 
 static void
-give_up(struct upstream_request *r, const char *why)
+give_up(struct upstream_request *r, enum upstream_failure failure, const char *why)
 {
 	struct exchange *x = r->x;
 
 	r->x = NULL;
-	exchange_up_failed(x, UPSTREAM_NOT_SENT, why);
+	exchange_up_failed(x, failure, why);
+}
+
+/* Too many wait: who asks for most has to go, if that is not this one. */
+static void
+make_room(struct upstream_server *s)
+{
+	struct upstream_request *r =
+	    CONTAINER_OF(fair_excess(&s->turns), struct upstream_request, turn);
+
+	upstream_waiting_remove(r);
+	r->server = NULL;
+	give_up(r, UPSTREAM_CROWDED, "too many requests wait");
 }
 
 static void
@@ -218,12 +215,14 @@ assign(struct upstream_request *r, struct upstream_server *s)
 
 	r->server = s;
 	r->tries++;
+	r->turn.tenant = r->x->tenant;
+	r->turn.user = r->x->id->user;
 	if (r->x->upgrade) {
 		if (!upstream_conn_open(s, r))
-			give_up(r, "no connection can be made");
+			give_up(r, UPSTREAM_NOT_SENT, "no connection can be made");
 		return;
 	}
-	c = s->waiting == NULL ? conn_with_room(s) : NULL;
+	c = s->waiting == NULL && has_place(s) ? conn_with_room(s) : NULL;
 	if (c != NULL) {
 		upstream_conn_take(c, r);
 		return;
@@ -232,6 +231,8 @@ assign(struct upstream_request *r, struct upstream_server *s)
 		r->since = monotime_now();
 	waiting_add(s, r);
 	upstream_pump(s);
+	if (s->waiting_count > WAIT_MAX)
+		make_room(s);
 }
 
 void
@@ -243,7 +244,7 @@ upstream_start(struct upstream_pool *pool, struct exchange *x)
 	r->x = x;
 	x->up = r;
 	if (s == NULL)
-		give_up(r, "no server is available");
+		give_up(r, UPSTREAM_NOT_SENT, "no server is available");
 	else
 		assign(r, s);
 }
@@ -257,7 +258,7 @@ upstream_try_elsewhere(struct upstream_request *r)
 
 	r->conn = NULL;
 	if (s == NULL)
-		give_up(r, "no server is available");
+		give_up(r, UPSTREAM_NOT_SENT, "no server is available");
 	else
 		assign(r, s);
 }
@@ -278,6 +279,7 @@ upstream_request_detach(struct upstream_request *r)
 	r->prev = r->next = NULL;
 	r->conn = NULL;
 	c->request_count--;
+	fair_leave(&c->server->turns, &r->turn);
 }
 
 void
@@ -411,7 +413,7 @@ upstream_tick(struct upstream_pool *pool)
 
 			upstream_waiting_remove(r);
 			r->server = NULL;
-			give_up(r, "all connections are busy");
+			give_up(r, UPSTREAM_CROWDED, "all connections are busy");
 		}
 		for (struct upstream_conn *c = s->conns; c != NULL; c = next) {
 			next = c->next;

@@ -81,6 +81,7 @@ attach(struct upstream_conn *c, struct upstream_request *r)
 		c->requests->prev = r;
 	c->requests = r;
 	c->request_count++;
+	upstream_request_runs(r);
 }
 
 bool
@@ -193,6 +194,8 @@ disappoint(struct upstream_server *server)
 	/* Detach the whole queue first: requests may come back to this very server. */
 	server->waiting = server->waiting_last = NULL;
 	server->waiting_count = 0;
+	for (struct upstream_request *r = list; r != NULL; r = r->next)
+		fair_leave(&server->turns, &r->turn);
 	while (list != NULL) {
 		struct upstream_request *r = list;
 

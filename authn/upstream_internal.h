@@ -8,6 +8,7 @@
 #include <llhttp.h>
 #include <nghttp2/nghttp2.h>
 
+#include "authn/fair.h"
 #include "authn/stream.h"
 #include "authn/upstream.h"
 #include "authn/worker_state.h"
@@ -26,6 +27,7 @@ struct upstream_request {
 	struct upstream_request *prev,
 	    *next; /* of the server's queue, or the connection's */
 	monotime_t since;
+	struct fair_item turn; /* among all of the server's, while it waits or runs */
 	unsigned tries;
 	int32_t stream_id;
 	bool deferred;  /* h2: the session waits for more body */
@@ -76,6 +78,7 @@ struct upstream_server {
 	bool speaks_h1; /* known from the last connection */
 	struct upstream_request *waiting, *waiting_last;
 	unsigned waiting_count;
+	struct fair turns;
 	unsigned failures; /* in a row */
 	monotime_t retry_at;
 };
@@ -96,6 +99,8 @@ void upstream_pump(struct upstream_server *server);
 void upstream_try_elsewhere(struct upstream_request *r);
 void upstream_server_failed(struct upstream_server *server, const char *why);
 void upstream_server_release(struct upstream_server *server);
+/* It has a connection now. */
+void upstream_request_runs(struct upstream_request *r);
 /* The request is over: takes it off its connection. */
 void upstream_request_detach(struct upstream_request *r);
 

@@ -116,6 +116,7 @@ worker_status_json(const struct worker *w, struct buf *out)
 	    {"unauthenticated", s->unauthenticated},
 	    {"quotaRefused", s->quota_refused},
 	    {"unavailable", s->unavailable},
+	    {"crowded", s->crowded},
 	    {"malformed", s->malformed},
 	    {"streamsEnded", s->streams_ended},
 	    {"upstreamConnectionsTotal", s->upstream_connections},

@@ -105,6 +105,7 @@ static const size_t limit_fields[] = {
     offsetof(struct worker_limits, connect_ms),
     offsetof(struct worker_limits, drain_ms),
     offsetof(struct worker_limits, upstream_connections),
+    offsetof(struct worker_limits, upstream_in_flight),
 };
 
 static struct str *

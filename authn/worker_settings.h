@@ -41,6 +41,7 @@ struct worker_limits {
 	uint32_t connections; /* of clients, per worker; default 10,000 */
 	uint32_t handshake_ms, header_ms, idle_ms, connect_ms, drain_ms;
 	uint32_t upstream_connections; /* per server; default 64 */
+	uint32_t upstream_in_flight;   /* per server, without watches; 0: no limit */
 };
 
 struct worker_settings {

@@ -34,6 +34,7 @@ struct worker_stats {
 	uint64_t requests, by_class[6]; /* answers by hundreds: [4] is 4xx */
 	uint64_t denied, quota_refused, unauthenticated, unavailable, malformed;
 	uint64_t upstream_connections, upstream_failures;
+	uint64_t crowded;       /* requests that found too many waiting */
 	uint64_t streams_ended; /* by revocation, expiry, lost permission */
 };
 

@@ -166,3 +166,43 @@ def test_counts_of_the_day_survive_a_restart(lab):
     text = gate_lab.metrics(lab.gate)
     assert 'ringfence_gate_quota_requests_today{namespace="/acme",quota="acme"} 30\n' in text
     assert 'ringfence_gate_quota_document_refused_total{namespace="/acme/shop",quota="shop"} 1\n' in text
+
+
+def test_one_tenants_load_leaves_the_others_their_share(tmp_path_factory):
+    """Four places at the API server; globex wants forty, and acme gets its own all the same."""
+    with gate_lab.make(
+        tmp_path_factory.mktemp("fair"), {"  ca: {pki}/cluster-ca.crt\n": "  ca: {pki}/cluster-ca.crt\n  maxInFlight: 4\n"}
+    ) as own:  # fmt: skip
+        slow = {"path": "^/api/v1/namespaces/", "delayMs": 300}
+        own.faults(slow)
+        order = []
+
+        def one(user, path):
+            answer = get(own.gate, own.gate.token(user), path)
+            order.append(user)
+            return answer.status
+
+        for user in ("dave", "alice"):
+            own.gate.token(user)
+        with concurrent.futures.ThreadPoolExecutor(44) as pool:
+            flood = [
+                pool.submit(one, "dave", "/api/v1/namespaces/globex-prod/pods") for _ in range(40)
+            ]
+            proxy_lab.wait_until(
+                lambda: sum(u["waiting"] for u in upstreams(own)) > 20, 30, "a queue"
+            )
+            few = [pool.submit(one, "alice", PODS) for _ in range(4)]
+            assert {f.result() for f in flood + few} == {200}
+        # Alice came when most of dave's waited, and was not behind them.
+        last = max(i for i, user in enumerate(order) if user == "alice")
+        assert order[last:].count("dave") >= 5, order
+        gate_lab.assert_clean(own.gate)
+
+
+def upstreams(lab):
+    return [
+        u
+        for part in gate_lab.status(lab.gate)["parts"]
+        if part["role"] == "worker"
+        for u in part["status"]["upstreams"]
+    ]
