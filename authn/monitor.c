@@ -4,6 +4,7 @@
 #include "authn/monitor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -203,17 +204,41 @@ reload_budget(struct monitor *m, const struct gate_plan *old)
 	buf_free(&y);
 }
 
+/* Takes the policy of the plan that is in force. */
+static bool
+keep_policy(struct gate_plan *plan, const struct gate_plan *old)
+{
+	const int fd = fcntl(old->policy_fd, F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0)
+		return false;
+	(void)close(plan->policy_fd); /* sealed: nothing can be lost */
+	plan->policy_fd = fd;
+	return true;
+}
+
 static void
 on_hangup(uv_signal_t *handle, int signal_number)
 {
-	struct monitor *m = handle->data;
+	(void)signal_number;
+	monitor_reload(handle->data, false);
+}
+
+void
+monitor_reload(struct monitor *m, bool files_only)
+{
 	struct gate_plan *old = m->plan;
 	struct gate_plan *plan;
 	struct err err = ERR_INIT;
 
-	(void)signal_number;
+	if (!files_only)
+		monitor_files_note(m);
 	proc_notify("RELOADING=1");
 	plan = load_and_check(m->options.config_path, "reload-problem");
+	if (plan != NULL && files_only && !keep_policy(plan, old)) {
+		gate_plan_free(plan);
+		plan = NULL;
+	}
 	if (plan == NULL) {
 		monitor_record(m, "not reloaded: what was in force stays", false);
 		log_error("reload-failed", "detail=\"what was in force stays\"");
@@ -559,6 +584,8 @@ start(struct monitor *m, struct err *err)
 		rc = start_loop(m, err);
 	if (rc == 0)
 		rc = monitor_quota_start(m, err);
+	if (rc == 0)
+		rc = monitor_files_start(m, err);
 	if (rc == 0)
 		rc = start_slots(m, err);
 	if (rc == 0)

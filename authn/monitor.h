@@ -68,7 +68,9 @@ struct monitor {
 	struct buf quota_saved; /* as it is on disk */
 	bool quota_save_failed;
 	uint8_t ticket_key[TLS_TICKET_KEY_BYTES];
-	bool announced; /* everything was ready once */
+	uv_timer_t files_timer;
+	uint64_t files_in_force, files_seen; /* what they looked like */
+	bool announced;                      /* everything was ready once */
 	bool stopping;
 	int exit_status;
 };
@@ -89,6 +91,13 @@ MUST_CHECK int slot_send_settings(struct slot *s, uint32_t id, struct err *err);
 void monitor_quota_load(struct monitor *m);
 void monitor_quota_save(struct monitor *m);
 MUST_CHECK int monitor_quota_start(struct monitor *m, struct err *err);
+
+/* Reads everything again; `files_only`: but the policy. What is wrong changes nothing. */
+void monitor_reload(struct monitor *m, bool files_only);
+/* Looks every few seconds whether certificates and keys have changed. */
+MUST_CHECK int monitor_files_start(struct monitor *m, struct err *err);
+/* They are in force as they are now. */
+void monitor_files_note(struct monitor *m);
 
 /* Called by slots: a message that is not the slot's own affair; all is ready; a role has
  * ended (status as proc_stop). */

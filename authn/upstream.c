@@ -40,11 +40,12 @@ server_new(struct upstream_pool *pool, const struct worker_upstream *where)
 void
 upstream_server_release(struct upstream_server *s)
 {
-	if (s->pool != NULL || s->conns != NULL)
+	if (s->pool != NULL || s->conns != NULL || s->probe.active)
 		return;
 	SSL_SESSION_free(s->session);
 	SSL_CTX_free(s->tls);
 	fair_fini(&s->turns);
+	buf_free(&s->probe.head);
 	arena_free(s->arena);
 	free(s);
 }
@@ -172,19 +173,23 @@ server_usable(const struct upstream_server *s, monotime_t now)
 	return s->failures == 0 || s->retry_at.ns <= now.ns;
 }
 
+/* In turn; one that is not ready only when no other is to be had. */
 static struct upstream_server *
 choose_server(struct upstream_pool *pool)
 {
+	struct upstream_server *unready = NULL;
 	monotime_t now = monotime_now();
 
 	for (size_t i = 0; i < pool->count; i++) {
 		struct upstream_server *s = pool->servers[pool->next % pool->count];
 
 		pool->next++;
-		if (server_usable(s, now))
+		if (server_usable(s, now) && !s->probe.ejected)
 			return s;
+		if (server_usable(s, now))
+			unready = s;
 	}
-	return NULL;
+	return unready;
 }
 
 static void
@@ -261,6 +266,20 @@ upstream_try_elsewhere(struct upstream_request *r)
 		give_up(r, UPSTREAM_NOT_SENT, "no server is available");
 	else
 		assign(r, s);
+}
+
+void
+upstream_move_waiting(struct upstream_server *s)
+{
+	unsigned left = s->waiting_count; /* some may come back */
+
+	for (; left != 0 && s->waiting != NULL; left--) {
+		struct upstream_request *r = s->waiting;
+
+		upstream_waiting_remove(r);
+		r->tries--; /* nothing failed */
+		upstream_try_elsewhere(r);
+	}
 }
 
 void
@@ -356,6 +375,7 @@ retire(struct upstream_server *s, bool close)
 	struct upstream_conn *next;
 
 	s->pool = NULL;
+	upstream_probe_stop(s);
 	for (struct upstream_conn *c = s->conns; c != NULL; c = next) {
 		next = c->next;
 		c->going = true;
@@ -372,14 +392,8 @@ upstream_pool_renew(struct upstream_pool *pool)
 
 	add_servers(pool);
 	for (size_t i = 0; i < count; i++) {
-		struct upstream_request *r;
-
 		retire(old[i], false);
-		while ((r = old[i]->waiting) != NULL) {
-			upstream_waiting_remove(r);
-			r->tries--; /* nothing failed */
-			upstream_try_elsewhere(r);
-		}
+		upstream_move_waiting(old[i]);
 		upstream_server_release(old[i]);
 	}
 	free(old);
@@ -419,6 +433,8 @@ upstream_tick(struct upstream_pool *pool)
 			next = c->next;
 			upstream_conn_tick(c, now);
 		}
+		if (pool->count > 1)
+			upstream_probe_tick(s, now);
 	}
 }
 
@@ -435,9 +451,10 @@ upstream_status_json(const struct upstream_pool *pool, struct buf *out)
 		buf_add_cstr(out, i == 0 ? "{\"server\":" : ",{\"server\":");
 		buf_add_json(out, s->authority);
 		buf_printf(out,
-		    ",\"connections\":%u,\"running\":%u,\"waiting\":%u,\"failures\":%"
-		    "u}",
-		    s->conn_count, running, s->waiting_count, s->failures);
+		    ",\"connections\":%u,\"running\":%u,\"waiting\":%u,"
+		    "\"failures\":%u,\"ready\":%s}",
+		    s->conn_count, running, s->waiting_count, s->failures,
+		    s->probe.ejected ? "false" : "true");
 	}
 	buf_add_char(out, ']');
 }

@@ -44,8 +44,8 @@ socket_address(const struct ip_addr *addr, uint16_t port, struct sockaddr_storag
 	return sizeof(*v4);
 }
 
-static int
-begin_connect(struct upstream_server *server, struct err *err)
+int
+upstream_connect(struct upstream_server *server, struct err *err)
 {
 	const struct ip_addr *addr =
 	    &server->where
@@ -89,7 +89,7 @@ upstream_conn_open(struct upstream_server *server, struct upstream_request *alon
 {
 	struct err err = ERR_INIT;
 	struct upstream_conn *c;
-	int fd = begin_connect(server, &err);
+	int fd = upstream_connect(server, &err);
 	SSL *ssl;
 
 	if (fd < 0)
@@ -226,6 +226,10 @@ upstream_conn_fail(struct upstream_conn *c, const char *why)
 		upstream_request_detach(r);
 		if (x == NULL)
 			continue;
+		if (unsent && server->pool != NULL) { /* another may have better luck */
+			upstream_try_elsewhere(r);
+			continue;
+		}
 		r->x = NULL;
 		exchange_up_failed(
 		    x, unsent ? UPSTREAM_NOT_SENT : UPSTREAM_BROKEN, why);

@@ -64,6 +64,15 @@ struct upstream_conn {
 	bool message_done;
 };
 
+struct upstream_probe {
+	struct stream stream;
+	struct buf head; /* of the answer */
+	bool active, answered;
+	bool ejected; /* it is not ready */
+	unsigned failures;
+	monotime_t next;
+};
+
 struct upstream_server {
 	struct upstream_pool *pool; /* NULL: retired by a reload */
 	struct worker *w;
@@ -81,6 +90,7 @@ struct upstream_server {
 	struct fair turns;
 	unsigned failures; /* in a row */
 	monotime_t retry_at;
+	struct upstream_probe probe; /* of several servers */
 };
 
 struct upstream_pool {
@@ -99,6 +109,8 @@ void upstream_pump(struct upstream_server *server);
 void upstream_try_elsewhere(struct upstream_request *r);
 void upstream_server_failed(struct upstream_server *server, const char *why);
 void upstream_server_release(struct upstream_server *server);
+/* What waits there goes to other servers. */
+void upstream_move_waiting(struct upstream_server *server);
 /* It has a connection now. */
 void upstream_request_runs(struct upstream_request *r);
 /* The request is over: takes it off its connection. */
@@ -117,6 +129,15 @@ MUST_CHECK bool upstream_conn_has_room(const struct upstream_conn *c);
 void upstream_conn_fail(struct upstream_conn *c, const char *why);
 /* Once a second. */
 void upstream_conn_tick(struct upstream_conn *c, monotime_t now);
+
+/* A socket that is being connected to the server's next address; negative: why not. */
+MUST_CHECK int upstream_connect(struct upstream_server *server, struct err *err);
+
+/* ---- upstream_probe.c ---- */
+
+/* Once a second: asks whether the server is ready, when it is time to. */
+void upstream_probe_tick(struct upstream_server *server, monotime_t now);
+void upstream_probe_stop(struct upstream_server *server);
 
 /* ---- upstream_h2.c ---- */
 

@@ -325,13 +325,14 @@ class Lab:
         self.ldap = Slapd.with_pki(self.pki)
         self.gate = Gate(self, gate_options)
 
-    def start_api(self, port=0):
+    def start_api(self, port=0, name="api"):
         return ApiServer(
             self.directory,
             self.pki,
             self.api_arguments,
             port=port,
             cert=self.api_certificate,
+            name=name,
         )
 
     def close(self):

@@ -1,6 +1,7 @@
 """Which API servers are asked, and which are believed."""
 
 import os
+import shutil
 import socket
 import ssl
 
@@ -79,6 +80,47 @@ def test_server_that_accepts_and_says_nothing_is_given_up(lab, second_gate):
         with gate.http2() as c:
             streams = [c.start("GET", PODS, gate.bearer()) for _ in range(6)]
             assert [c.wait(s).status for s in streams] == [200] * 6
+
+
+def test_server_that_is_not_ready_is_left_alone(lab, second_gate):
+    """It answers everything, but says that it must not be asked; and then that it may."""
+    other = lab.start_api(name="other")
+    try:
+        gate = second_gate(upstream=f"{lab.api.url}, {other.url}")
+        lab.faults({"path": "^/readyz", "do": "status", "code": 503, "times": 1000})
+        said = lambda text: text in open(gate.stderr_path, errors="replace").read()  # noqa: E731
+        wait_until(lambda: said("upstream-ejected"), 30, "the ejection")
+        mark = f"/test/echo?{os.urandom(4).hex()}"
+        with gate.http2() as c:
+            for _ in range(8):
+                assert c.request("GET", mark, gate.bearer()).status == 200
+        assert not lab.seen(mark) and len(other.requests(target=mark)) == 8
+        lab.faults()
+        wait_until(lambda: said("upstream-ready"), 30, "its return")
+        with gate.http2() as c:
+            for _ in range(4):
+                assert c.request("GET", mark, gate.bearer()).status == 200
+        assert lab.seen(mark)
+    finally:
+        lab.faults()
+        other.stop()
+
+
+def test_certificate_is_renewed_without_a_signal(lab, second_gate, tmp_path):
+    """Both files are replaced, one after the other."""
+    for suffix in ("crt", "key"):
+        shutil.copy(os.path.join(lab.pki, f"front-proxy-wrong.{suffix}"), tmp_path / f"fp.{suffix}")
+    gate = second_gate(upstream_certificate=os.path.relpath(tmp_path / "fp", lab.pki))
+
+    def status():
+        with gate.http2() as c:
+            return c.request("GET", PODS, gate.bearer()).status
+
+    assert status() in (401, 503)
+    for suffix in ("crt", "key"):
+        shutil.copy(os.path.join(lab.pki, f"front-proxy.{suffix}"), tmp_path / "new")
+        os.rename(tmp_path / "new", tmp_path / f"fp.{suffix}")
+    wait_until(lambda: status() == 200, 30, "the new certificate")
 
 
 def test_answer_goes_on_while_its_connection_is_retired(lab, second_gate):
