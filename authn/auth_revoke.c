@@ -134,6 +134,25 @@ auth_revoke_confirm(struct auth_role *role, uint32_t id, uint64_t serial)
 	}
 }
 
+void
+auth_forget(void *arg, struct str ids)
+{
+	struct auth_role *role = arg;
+
+	for (size_t at = 0; at + TOKEN_ID_LEN <= ids.len; at += TOKEN_ID_LEN) {
+		const uint32_t id = ++role->next_revocation; /* of none that waits */
+
+		for (struct worker_link *l = role->links; l != NULL; l = l->next) {
+			struct buf body = {NULL, 0, 0};
+
+			proc_put_u32(&body, 1);
+			proc_put_str(&body, str_slice(ids, at, at + TOKEN_ID_LEN));
+			(void)auth_send_body(
+			    l, MSG_TOKEN_REVOKED, id, &body); /* it logs */
+		}
+	}
+}
+
 bool
 auth_revoke(struct worker_link *link, const struct proc_msg *msg)
 {

@@ -7,6 +7,9 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#include <curl/curl.h>
 
 #include "authn/auth_state.h"
 #include "authn/messages.h"
@@ -368,11 +371,14 @@ answer_status(struct auth_role *role, uint32_t id)
 	buf_printf(&text,
 	    "{\"loginsAllowed\":%llu,\"loginsDenied\":%llu,\"loginsThrottled\":%llu,"
 	    "\"loginsUnavailable\":%llu,\"loginsRunning\":%zu,\"loginsLost\":%zu,"
-	    "\"tokenChecks\":%llu,\"revocations\":%llu,\"tokensLive\":%llu}",
+	    "\"tokenChecks\":%llu,\"revocations\":%llu,\"tokensLive\":%llu",
 	    (unsigned long long)n->allowed, (unsigned long long)n->denied,
 	    (unsigned long long)n->throttled, (unsigned long long)n->unavailable,
 	    role->login_count, role->lost, (unsigned long long)n->checks,
 	    (unsigned long long)n->revocations, (unsigned long long)live);
+	if (role->share != NULL)
+		token_share_status(role->share, &text);
+	buf_add_char(&text, '}');
 	msg.data = (const uint8_t *)text.data;
 	msg.len = text.len;
 	if (proc_send(role->monitor, &msg, &err) != 0)
@@ -428,6 +434,21 @@ on_purge(uv_timer_t *timer)
 		log_warn("token-purge", "detail=%s", log_quote(str_from(err.msg)));
 }
 
+/* Shares are set where workers see them. */
+static int
+map_quota(struct auth_role *role, int fd, struct err *err)
+{
+	void *memory =
+	    mmap(NULL, quota_table_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (memory == MAP_FAILED)
+		return err_sys(err, "quota table");
+	role->quota = memory;
+	return curl_global_init(CURL_GLOBAL_DEFAULT) == 0
+		   ? 0
+		   : err_set(err, ERR_SYSTEM, "cannot use curl");
+}
+
 static int
 receive_settings(struct auth_role *role, struct err *err)
 {
@@ -446,6 +467,9 @@ receive_settings(struct auth_role *role, struct err *err)
 	    role->settings.bind_password.len, err);
 	secret_wipe((void *)(uintptr_t)msg.data, msg.len);
 	role->settings.bind_password = (struct str){NULL, 0};
+	if (rc == 0 && role->settings.share.etcd.endpoint_count != 0)
+		rc = map_quota(role, msg.fd_count == 1 ? msg.fds[0] : -1, err);
+	proc_msg_close_fds(&msg);
 	return rc;
 }
 
@@ -477,6 +501,9 @@ start(struct auth_role *role, const int *fds, size_t fd_count, struct err *err)
 	    uv_poll_init(&role->loop, &role->monitor_poll, role->monitor->fd) != 0 ||
 	    uv_poll_start(&role->monitor_poll, UV_READABLE, on_monitor) != 0)
 		return err_set(err, ERR_SYSTEM, "cannot start the event loop");
+	if (role->quota != NULL)
+		rc = token_share_start(&role->loop, &role->settings.share, role->store,
+		    role->quota, auth_forget, role, &role->share, err);
 	for (size_t i = 0; i < fd_count && rc == 0; i++)
 		rc = add_link(role, fds[i], UINT32_MAX, err);
 	return rc;

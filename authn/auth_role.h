@@ -7,10 +7,11 @@
 
 #include "authn/config.h"
 #include "authn/directory.h"
+#include "authn/token_share.h"
 #include "authn/token_store.h"
 #include "common/proc.h"
 
-/* What the monitor tells it, in MSG_CONFIG. The CA's text travels inside, since the role
+/* What the monitor tells it, in MSG_CONFIG, with the workers' quota table in fds[0]. The CA's text travels inside, since the role
  * cannot open the file. */
 struct auth_role_settings {
 	struct str directory; /* exists and belongs to the role's user */
@@ -21,6 +22,7 @@ struct auth_role_settings {
 	struct gate_ldap ldap; /* `ca` and `bind_password_file` are not used */
 	struct str bind_password;
 	struct str ca_pem;
+	struct token_share_settings share;
 };
 
 void auth_role_settings_encode(struct buf *out, const struct auth_role_settings *s);

@@ -15,6 +15,20 @@ put_strs(struct buf *out, const struct str *items, size_t count)
 		proc_put_str(out, items[i]);
 }
 
+static void
+put_share(struct buf *out, const struct token_share_settings *s)
+{
+	put_strs(out, s->etcd.endpoints, s->etcd.endpoint_count);
+	proc_put_str(out, s->etcd.ca);
+	proc_put_str(out, s->etcd.certificate);
+	proc_put_str(out, s->etcd.key);
+	proc_put_str(out, s->etcd.user);
+	proc_put_str(out, s->etcd.password);
+	proc_put_u32(out, s->etcd.timeout_ms);
+	proc_put_str(out, s->prefix);
+	proc_put_u32(out, s->keep_ms);
+}
+
 void
 auth_role_settings_encode(struct buf *out, const struct auth_role_settings *s)
 {
@@ -43,6 +57,7 @@ auth_role_settings_encode(struct buf *out, const struct auth_role_settings *s)
 	proc_put_u32(out, l->login_timeout_ms);
 	proc_put_str(out, s->bind_password);
 	proc_put_str(out, s->ca_pem);
+	put_share(out, &s->share);
 }
 
 static struct str
@@ -51,14 +66,45 @@ get_str(struct arena *arena, struct proc_reader *r)
 	return str_dup(arena, proc_get_str(r));
 }
 
+static bool
+get_strs(struct arena *arena, struct proc_reader *r, const struct str **out_items,
+    size_t *out_count)
+{
+	const uint32_t count = proc_get_u32(r);
+	struct str *items;
+
+	if (!r->ok || count > SERVERS_MAX)
+		return false;
+	items = ARENA_ARRAY(arena, count, struct str);
+	for (uint32_t i = 0; i < count; i++)
+		items[i] = get_str(arena, r);
+	*out_items = items;
+	*out_count = count;
+	return true;
+}
+
+/* The password and the key stay in the arena: they are needed for as long as there is etcd. */
+static bool
+get_share(struct arena *arena, struct proc_reader *r, struct token_share_settings *s)
+{
+	if (!get_strs(arena, r, &s->etcd.endpoints, &s->etcd.endpoint_count))
+		return false;
+	s->etcd.ca = get_str(arena, r);
+	s->etcd.certificate = get_str(arena, r);
+	s->etcd.key = get_str(arena, r);
+	s->etcd.user = get_str(arena, r);
+	s->etcd.password = get_str(arena, r);
+	s->etcd.timeout_ms = proc_get_u32(r);
+	s->prefix = get_str(arena, r);
+	s->keep_ms = proc_get_u32(r);
+	return true;
+}
+
 bool
 auth_role_settings_decode(
     struct arena *arena, struct proc_reader *r, struct auth_role_settings *s)
 {
 	struct gate_ldap *l = &s->ldap;
-	struct str *servers;
-	uint32_t count;
-
 	memset(s, 0, sizeof(*s));
 	s->directory = get_str(arena, r);
 	s->database = get_str(arena, r);
@@ -67,14 +113,8 @@ auth_role_settings_decode(
 	s->login_ttl_s = proc_get_u64(r);
 	s->max_ttl_s = proc_get_u64(r);
 	s->has_ldap = proc_get_u8(r) != 0;
-	count = proc_get_u32(r);
-	if (!r->ok || count > SERVERS_MAX)
+	if (!get_strs(arena, r, &l->servers, &l->server_count))
 		return false;
-	servers = ARENA_ARRAY(arena, count, struct str);
-	for (uint32_t i = 0; i < count; i++)
-		servers[i] = get_str(arena, r);
-	l->servers = servers;
-	l->server_count = count;
 	l->start_tls = proc_get_u8(r) != 0;
 	l->insecure = proc_get_u8(r) != 0;
 	l->bind_dn = get_str(arena, r);
@@ -90,5 +130,7 @@ auth_role_settings_decode(
 	l->login_timeout_ms = proc_get_u32(r);
 	s->bind_password = proc_get_str(r); /* borrowed: goes into a secret at once */
 	s->ca_pem = get_str(arena, r);
+	if (!get_share(arena, r, &s->share))
+		return false;
 	return proc_reader_done(r) && l->nested <= LDAP_NESTED_AD;
 }

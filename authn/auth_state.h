@@ -45,6 +45,8 @@ struct auth_role {
 	struct secret bind_password;
 	struct directory *directory; /* NULL: no logins */
 	struct token_store *store;
+	struct quota_table *quota; /* the workers' */
+	struct token_share *share; /* NULL: no other replicas */
 	struct throttle *throttle;
 	struct login *logins;
 	size_t login_count;
@@ -74,6 +76,9 @@ void auth_login_start(struct auth_role *role, struct worker_link *link,
 /* Gives up what takes too long; ends the process when too many threads are lost. */
 void auth_login_watch(struct auth_role *role);
 
+/* Has every worker forget tokens (TOKEN_ID_LEN bytes each); nobody waits for it. A
+ * token_share's `ended`: arg is the role. */
+void auth_forget(void *arg, struct str ids);
 /* MSG_TOKEN_REVOKE. False: malformed. */
 MUST_CHECK bool auth_revoke(struct worker_link *link, const struct proc_msg *msg);
 /* A worker has confirmed (id 0: is gone, which confirms everything). */

@@ -46,6 +46,17 @@ struct gate_ldap {
 	uint32_t login_timeout_ms; /* a whole login; default 10,000 */
 };
 
+/* What several replicas share. */
+struct gate_etcd {
+	const struct str *endpoints; /* https://HOST:PORT */
+	size_t endpoint_count;
+	const char *ca, *certificate, *key; /* the last two may be NULL */
+	struct str user;                    /* "": none */
+	const char *password_file;
+	struct str prefix; /* ends with '/'; default "/ringfence/" */
+	uint32_t keep_ms;  /* how long a replica goes on without; default 10,000 */
+};
+
 /* The webhook that keeps object budgets. */
 struct gate_admission {
 	struct gate_listen listen;
@@ -77,6 +88,8 @@ struct gate_config {
 	const char *const *policy_paths;
 	size_t policy_count;
 	const char *state_directory;
+	bool has_etcd;
+	struct gate_etcd etcd;
 	const char *audit_directory;
 	bool audit_required;
 	const char *audit_policy; /* path or NULL */

@@ -122,6 +122,8 @@ reply_quota(struct exchange *x, const struct quota_refusal *r)
 	    [QUOTA_WATCHES] = "watches",
 	    [QUOTA_PER_DAY] = "requests a day",
 	    [QUOTA_BODY] = "bytes of body",
+	    [QUOTA_ACCOUNT] = "",
+	    [QUOTA_CUT_OFF] = "",
 	};
 	static const char *const whom[] = {
 	    [QUOTA_FOR_ALL] = "",
@@ -158,6 +160,11 @@ charge(struct exchange *x, const struct ns *level)
 		x->received, &x->quota, &refusal)) {
 		x->has_quota = true;
 		return true;
+	}
+	if (refusal.kind == QUOTA_CUT_OFF) {
+		exchange_reply_unavailable(
+		    x, "this gate is cut off from the others");
+		return false;
 	}
 	reply_quota(x, &refusal);
 	return false;

@@ -38,6 +38,9 @@ look_all(const struct gate_config *c)
 	    c->admission.key,
 	    c->admission.client_ca,
 	    c->has_ldap ? c->ldap.ca : NULL,
+	    c->etcd.ca,
+	    c->etcd.certificate,
+	    c->etcd.key,
 	};
 	uint64_t h = 0;
 

@@ -203,6 +203,7 @@ start_service(struct slot *s, struct err *err)
 	if (rc != 0)
 		return rc;
 	if (s->index == SLOT_AUTH) {
+		msg.fds[msg.fd_count++] = s->monitor->quota_fd;
 		auth_role_settings_encode(&body, &plan->auth);
 	} else if (s->index == SLOT_AUDIT) {
 		audit_role_settings_encode(&body, &plan->audit);

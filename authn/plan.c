@@ -12,6 +12,7 @@
 
 #define PUBLIC_FILE_BYTES (4u * 1024 * 1024) /* certificates of authorities */
 #define DATABASE_NAME     "tokens.db"
+#define ETCD_TIMEOUT_MS   1000 /* of one call to one member */
 
 struct loading {
 	struct gate_plan *plan;
@@ -207,6 +208,26 @@ load_roles(struct loading *l)
 	p->audit.required = c->audit_required;
 }
 
+static void
+load_etcd(struct loading *l)
+{
+	const struct gate_etcd *e = &l->plan->config->etcd;
+	struct token_share_settings *s = &l->plan->auth.share;
+
+	if (!l->plan->config->has_etcd)
+		return;
+	*s = (struct token_share_settings){.etcd = {.endpoints = e->endpoints,
+					       .endpoint_count = e->endpoint_count,
+					       .user = e->user,
+					       .timeout_ms = ETCD_TIMEOUT_MS},
+	    .prefix = e->prefix,
+	    .keep_ms = e->keep_ms};
+	take_public(l, e->ca, &s->etcd.ca);
+	take_public(l, e->certificate, &s->etcd.certificate);
+	take_secret(l, e->key, &s->etcd.key);
+	take_secret(l, e->password_file, &s->etcd.password);
+}
+
 /* The budget role's settings are a worker's, with a certificate and a user of their own. */
 static void
 load_admission(struct loading *l)
@@ -246,6 +267,7 @@ gate_plan_load(const char *path, struct buf *problem)
 		load_user(&l);
 		load_upstreams(&l);
 		load_admission(&l);
+		load_etcd(&l);
 		load_policy(&l);
 	}
 	if (l.plan->config != NULL && l.ok)
@@ -270,6 +292,8 @@ gate_plan_free(struct gate_plan *plan)
 	wipe(plan->worker.upstream_key);
 	wipe(plan->auth.bind_password);
 	wipe(plan->admission.tls_key);
+	wipe(plan->auth.share.etcd.key);
+	wipe(plan->auth.share.etcd.password);
 	if (plan->policy_fd >= 0)
 		(void)close(plan->policy_fd); /* sealed: nothing can be lost */
 	arena_free(plan->arena);

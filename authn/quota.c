@@ -24,10 +24,12 @@
 #define DAYS_MAGIC 0x59444652u /* "RFDY" */
 
 struct slot {
-	_Atomic uint64_t name; /* 0: free */
-	_Atomic uint64_t tat;  /* GCRA: theoretical arrival time, monotonic ns */
-	_Atomic uint64_t day;  /* UTC day number << 40 | requests of that day */
-	_Atomic uint64_t used; /* monotonic ns of the last use */
+	_Atomic uint64_t name;    /* 0: free */
+	_Atomic uint64_t tat;     /* GCRA: theoretical arrival time, monotonic ns */
+	_Atomic uint64_t day;     /* UTC day number << 40 | requests of that day */
+	_Atomic uint64_t granted; /* as `day`: what this replica may use of it */
+	_Atomic uint64_t day_limit;
+	_Atomic uint64_t used;              /* monotonic ns of the last use */
 	_Atomic uint64_t admitted, refused; /* QUOTA_ACCOUNT */
 	_Atomic uint32_t in_flight[QUOTA_MAX_WORKERS];
 	_Atomic uint32_t total; /* of in_flight: what is compared with the limit */
@@ -35,6 +37,8 @@ struct slot {
 
 struct quota_table {
 	_Atomic uint64_t refused_full;
+	_Atomic uint32_t replicas; /* 0: this one is alone, and shares nothing */
+	_Atomic uint64_t contact_ns, keep_ns;
 	struct slot slots[SLOT_COUNT];
 };
 
@@ -55,6 +59,7 @@ struct charges {
 	bool overflow;
 	uint64_t now_ns, day; /* when */
 	uint64_t body_bytes;  /* the least of those that limit it */
+	uint64_t replicas;    /* that share each limit */
 };
 
 /* Whom a bucket is for. */
@@ -214,8 +219,9 @@ add_rate(struct charges *all, struct quota_table *t, const struct quota *q,
 		burst = 1;
 	c = &all->items[all->count - 1];
 	/* A rate of 0 admits nothing: an interval that no burst can bridge. */
+	burst = (burst + all->replicas - 1) / all->replicas;
 	c->interval_ns = l->per_second_milli != 0
-			     ? 1000 * NS_PER_S / l->per_second_milli
+			     ? 1000 * NS_PER_S / l->per_second_milli * all->replicas
 			     : UINT64_MAX;
 	if (l->per_second_milli == 0)
 		c->tolerance_ns = 0;
@@ -224,15 +230,25 @@ add_rate(struct charges *all, struct quota_table *t, const struct quota *q,
 		c->tolerance_ns = TOLERANCE_MAX; /* centuries */
 }
 
+/* One replica's part. */
+static uint64_t
+part_of(const struct charges *all, uint64_t limit)
+{
+	return limit != QUOTA_UNSET
+		   ? limit / all->replicas + (limit % all->replicas != 0)
+		   : QUOTA_UNSET;
+}
+
 static void
 add_limits(struct charges *all, struct quota_table *t, const struct quota *q,
     const struct quota_limits *l, const struct party *party, bool is_watch)
 {
 	add_rate(all, t, q, l, party);
 	if (is_watch)
-		add_charge(all, t, q, QUOTA_WATCHES, party, l->watches);
+		add_charge(all, t, q, QUOTA_WATCHES, party, part_of(all, l->watches));
 	else
-		add_charge(all, t, q, QUOTA_IN_FLIGHT, party, l->in_flight);
+		add_charge(
+		    all, t, q, QUOTA_IN_FLIGHT, party, part_of(all, l->in_flight));
 	add_charge(all, t, q, QUOTA_PER_DAY, party, l->per_day);
 	if (l->body_bytes < all->body_bytes)
 		all->body_bytes = l->body_bytes;
@@ -274,17 +290,39 @@ take_held(struct slot *s, const struct charge *c, unsigned worker)
 	return true;
 }
 
-static bool
-take_day(struct slot *s, const struct charge *c, uint64_t day)
+/* How much of a day's limit may be used here. */
+static uint64_t
+day_part(const struct quota_table *t, const struct slot *s, const struct charge *c,
+    uint64_t day)
 {
+	const uint64_t replicas = atomic_load(&t->replicas);
+	const uint64_t granted = atomic_load(&s->granted);
+	uint64_t part = c->limit;
+
+	if (replicas == 0)
+		return part;
+	part = c->limit / (16 * replicas);
+	if (part == 0)
+		part = 1;
+	if (granted >> DAY_SHIFT == day && (granted & DAY_COUNT_MASK) > part)
+		part = granted & DAY_COUNT_MASK;
+	return part < c->limit ? part : c->limit;
+}
+
+static bool
+take_day(
+    const struct quota_table *t, struct slot *s, const struct charge *c, uint64_t day)
+{
+	const uint64_t limit = day_part(t, s, c, day);
 	uint64_t value = atomic_load(&s->day);
 	uint64_t next;
 
+	atomic_store(&s->day_limit, c->limit);
 	do {
 		uint64_t used =
 		    (value >> DAY_SHIFT) == day ? value & DAY_COUNT_MASK : 0;
 
-		if (used >= c->limit)
+		if (used >= limit)
 			return false;
 		next = (day << DAY_SHIFT) | (used + 1);
 	} while (!atomic_compare_exchange_weak(&s->day, &value, next));
@@ -312,11 +350,17 @@ take(struct quota_table *t, const struct charge *c, unsigned worker, uint64_t no
 		*out_wait_ns = NS_PER_S;
 		return take_held(s, c, worker);
 	case QUOTA_PER_DAY:
-		*out_wait_ns = (uint64_t)(DAY_NS - wall_ns % DAY_NS);
-		return take_day(s, c, (uint64_t)(wall_ns / DAY_NS));
+		if (take_day(t, s, c, (uint64_t)(wall_ns / DAY_NS)))
+			return true;
+		/* More may be granted soon. */
+		*out_wait_ns = atomic_load(&t->replicas) > 1
+				   ? NS_PER_S
+				   : (uint64_t)(DAY_NS - wall_ns % DAY_NS);
+		return false;
 	case QUOTA_ACCOUNT:
 		atomic_fetch_add(&s->admitted, 1);
 		break;
+	case QUOTA_CUT_OFF:
 	case QUOTA_BODY:
 		break;
 	}
@@ -342,6 +386,7 @@ give_back(struct quota_table *t, const struct charge *c, unsigned worker)
 	case QUOTA_ACCOUNT:
 		atomic_fetch_sub(&s->admitted, 1);
 		break;
+	case QUOTA_CUT_OFF:
 	case QUOTA_BODY:
 		break;
 	}
@@ -400,10 +445,18 @@ quota_admit(struct quota_table *t, unsigned worker, const struct quota_request *
 {
 	struct charges all = {.now_ns = now.ns,
 	    .day = (uint64_t)(today.ns / DAY_NS),
-	    .body_bytes = QUOTA_UNSET};
+	    .body_bytes = QUOTA_UNSET,
+	    .replicas = atomic_load(&t->replicas)};
 	uint64_t wait_ns = 0;
 
 	out_ticket->count = 0;
+	if (all.replicas == 0)
+		all.replicas = 1;
+	if (quota_share_cut_off(t, now)) {
+		*out_refusal =
+		    (struct quota_refusal){.kind = QUOTA_CUT_OFF, .retry_after_s = 1};
+		return false;
+	}
 	collect(&all, t, request);
 	out_ticket->body_bytes = all.body_bytes;
 	if (all.overflow) { /* no room to count is no room */
@@ -530,4 +583,78 @@ quota_days_decode(
 			    (day << DAY_SHIFT) | (count & DAY_COUNT_MASK));
 	}
 	return true;
+}
+
+/* ---- several replicas ---- */
+
+void
+quota_share(struct quota_table *t, uint32_t replicas, uint64_t keep_ns)
+{
+	atomic_store(&t->keep_ns, keep_ns);
+	atomic_store(&t->replicas, replicas);
+}
+
+void
+quota_share_contact(struct quota_table *t, monotime_t now)
+{
+	atomic_store(&t->contact_ns, now.ns);
+}
+
+bool
+quota_share_cut_off(const struct quota_table *t, monotime_t now)
+{
+	const uint64_t contact = atomic_load(&t->contact_ns);
+	const uint64_t keep = atomic_load(&t->keep_ns);
+
+	return keep != 0 &&
+	       (contact == 0 || (now.ns > contact && now.ns - contact > keep));
+}
+
+size_t
+quota_days(
+    const struct quota_table *t, walltime_t today, struct quota_day *out, size_t max)
+{
+	const uint64_t day = (uint64_t)(today.ns / DAY_NS);
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < SLOT_COUNT && count < max; i++) {
+		const struct slot *s = &t->slots[i];
+		const uint64_t counted = atomic_load(&s->day);
+		const uint64_t granted = atomic_load(&s->granted);
+
+		if (counted >> DAY_SHIFT != day || (counted & DAY_COUNT_MASK) == 0)
+			continue;
+		out[count++] = (struct quota_day){.name = atomic_load(&s->name),
+		    .used = counted & DAY_COUNT_MASK,
+		    .granted =
+			granted >> DAY_SHIFT == day ? granted & DAY_COUNT_MASK : 0,
+		    .limit = atomic_load(&s->day_limit)};
+	}
+	return count;
+}
+
+/* Raises a value of the day to at least so much. */
+static void
+day_raise(_Atomic uint64_t *at, uint64_t day, uint64_t to)
+{
+	uint64_t value = atomic_load(at);
+
+	to = (day << DAY_SHIFT) | (to & DAY_COUNT_MASK);
+	while (value < to && !atomic_compare_exchange_weak(at, &value, to)) {
+		/* until it is, or somebody was faster */
+	}
+}
+
+void
+quota_day_grant(
+    struct quota_table *t, const struct quota_day *d, monotime_t now, walltime_t today)
+{
+	const uint64_t day = (uint64_t)(today.ns / DAY_NS);
+	const uint32_t slot = slot_find(t, d->name, now.ns, day);
+
+	if (slot == NO_SLOT)
+		return;
+	day_raise(&t->slots[slot].granted, day, d->granted);
+	if (d->used != 0)
+		day_raise(&t->slots[slot].day, day, d->used);
 }

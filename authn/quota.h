@@ -37,7 +37,8 @@ enum quota_kind {
 	QUOTA_WATCHES,
 	QUOTA_PER_DAY,
 	QUOTA_BODY,
-	QUOTA_ACCOUNT /* no limit: what a Quota document has seen */
+	QUOTA_ACCOUNT, /* no limit: what a Quota document has seen */
+	QUOTA_CUT_OFF  /* no limit: see quota_share */
 };
 
 /* Whom a limit is for. */
@@ -74,6 +75,30 @@ MUST_CHECK bool quota_admit(struct quota_table *t, unsigned worker,
     const struct quota_request *request, monotime_t now, walltime_t today,
     struct quota_ticket *out_ticket, struct quota_refusal *out_refusal);
 void quota_release(struct quota_table *t, unsigned worker, struct quota_ticket *ticket);
+
+/*
+ * Several replicas: each has an equal part of every rate, and of what may be in flight; parts are
+ * rounded up, so that together they exceed a limit by less than one for each replica. Of a
+ * day's count each replica may use what it was granted (quota_day_grant), and of a count that
+ * nothing was granted of yet a part of 1/16, so that together they exceed it by at most
+ * one such part, or one request, for each of the others.
+ * A table whose last contact (of whoever shares it out) is longer ago than `keep_ns`
+ * admits nothing: what others do, and revoke, is not known.
+ */
+void quota_share(struct quota_table *t, uint32_t replicas, uint64_t keep_ns);
+void quota_share_contact(struct quota_table *t, monotime_t now);
+MUST_CHECK bool quota_share_cut_off(const struct quota_table *t, monotime_t now);
+
+struct quota_day {
+	uint64_t name; /* of the bucket, the same in every replica */
+	uint64_t used, granted, limit;
+};
+/* Those that count today, at most `max`; returns how many. */
+MUST_CHECK size_t quota_days(const struct quota_table *t, walltime_t today,
+    struct quota_day *out_days, size_t max);
+/* `granted` is never lowered. `used`: at least so many are used, if that is more than known. */
+void quota_day_grant(struct quota_table *t, const struct quota_day *day, monotime_t now,
+    walltime_t today);
 
 /* What all requests of a Quota document's subtree come to, for metrics. */
 struct quota_use {

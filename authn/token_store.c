@@ -56,7 +56,23 @@ static const char layout[] =
 struct token_store {
 	sqlite3 *db;
 	sqlite3_stmt *prepared[STMT_COUNT];
+	int (*written)(void *arg, struct err *err);
+	void *written_arg;
 };
+
+struct sqlite3 *
+token_store_database(struct token_store *s)
+{
+	return s->db;
+}
+
+void
+token_store_written(
+    struct token_store *s, int (*written)(void *arg, struct err *err), void *arg)
+{
+	s->written = written;
+	s->written_arg = arg;
+}
 
 static int
 store_err(struct token_store *s, struct err *err, const char *what)
@@ -209,6 +225,8 @@ run(struct token_store *s, enum statement which, struct err *err)
 	else if (step != SQLITE_DONE)
 		rc = store_err(s, err, "write");
 	(void)sqlite3_reset(s->prepared[which]); /* repeats the error of the step */
+	if (rc == 0 && s->written != NULL && sqlite3_get_autocommit(s->db) != 0)
+		rc = s->written(s->written_arg, err);
 	return rc;
 }
 

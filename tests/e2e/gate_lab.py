@@ -18,17 +18,24 @@ def program(name):
 
 
 @contextlib.contextmanager
-def make(directory, config=(), **kwargs):
-    """A lab whose gate.yaml has each `old` of `config` replaced by its `new`."""
+def config_of(changes):
+    """While it lasts, gates that are made have each `old` of `changes` replaced by its `new`."""
     text = proxy_lab.CONFIG
-    for old, new in dict(config).items():
+    for old, new in dict(changes).items():
         assert old in text, old
         text = text.replace(old, new)
     before, proxy_lab.CONFIG = proxy_lab.CONFIG, text
     try:
-        made = Lab(directory, **kwargs)
+        yield
     finally:
         proxy_lab.CONFIG = before
+
+
+@contextlib.contextmanager
+def make(directory, config=(), **kwargs):
+    """A lab whose gate.yaml is changed so."""
+    with config_of(config):
+        made = Lab(directory, **kwargs)
     try:
         yield made
     finally:

@@ -163,7 +163,16 @@ static const struct {
     {LISTEN TLS UPSTREAM REST "workers: 0\n", 9, "workers"},
     {LISTEN TLS UPSTREAM "policy: [ a ]\naudit: { origin: \"a b\" }\n", 5,
 	"names no log"},
-    {LISTEN TLS UPSTREAM "policy: [ a ]\nstate: { etcd: {} }\n", 5, "etcd"},
+    {LISTEN TLS UPSTREAM "policy: [ a ]\nstate: { etcd: {} }\n", 5, "endpoints"},
+    {LISTEN TLS UPSTREAM
+	"policy: [ a ]\nstate: { etcd: { ca: a, endpoints: [ \"http://a\" ] } }\n",
+	5, "https"},
+    {LISTEN TLS UPSTREAM "policy: [ a ]\nstate: { etcd: { ca: a, endpoints: [ "
+			 "\"https://a:1\" ], prefix: x } }\n",
+	5, "slash"},
+    {LISTEN TLS UPSTREAM "policy: [ a ]\nstate: { etcd: { ca: a, endpoints: [ "
+			 "\"https://a:1\" ], user: x } }\n",
+	5, "passwordFile"},
     {LISTEN TLS UPSTREAM REST "admission: { listen: \":1\", certificate: a, key: b, "
 			      "clientCA: c }\n",
 	9, "listsAs"},

@@ -1,0 +1,39 @@
+/*
+ * Several replicas of the gate, which share tokens and quotas through etcd. Private to the
+ * auth role.
+ *
+ * Tokens: the local store has all of them. What is written here stands in etcd before it is
+ * answered (or the answer is that it cannot be); a watch tells the others, who take it over
+ * and have their workers forget it. Of a row that two replicas change, a revocation stays.
+ * Quotas: who is there is told by leases, and shares are set in the workers' table (quota.h).
+ * Nothing is shared out to a newcomer before all others have said that they know of it.
+ * Without etcd the replica goes on for `keep`, and then admits nothing (fails closed); its
+ * lease is longer than that, so that nobody has its part before it stops.
+ */
+#ifndef AUTHN_TOKEN_SHARE_H
+#define AUTHN_TOKEN_SHARE_H
+
+#include <uv.h>
+
+#include "authn/etcd.h"
+#include "authn/quota.h"
+#include "authn/token_store.h"
+
+struct token_share_settings {
+	struct etcd_options etcd; /* endpoint_count 0: there is nobody to share with */
+	struct str prefix;        /* of all keys; ends with '/' */
+	uint32_t keep_ms;
+};
+
+struct token_share;
+
+/* Starts the threads. `ended` is called on the loop with ids of TOKEN_ID_LEN bytes, one after
+ * the other, of tokens that mean something else now. Everything borrowed must live on. */
+MUST_CHECK int token_share_start(uv_loop_t *loop,
+    const struct token_share_settings *settings, struct token_store *store,
+    struct quota_table *quota, void (*ended)(void *arg, struct str ids), void *arg,
+    struct token_share **out_share, struct err *err);
+/* Appends members of a JSON object, with a comma before each. */
+void token_share_status(const struct token_share *s, struct buf *out);
+
+#endif

@@ -1,0 +1,313 @@
+/*
+ * Rows of the token table as JSON. Triggers note which changed; that a column is added to
+ * the table changes nothing here. When a token was last used is each replica's own.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "authn/token_share_internal.h"
+#include "common/secret.h"
+
+#define FLUSH_MAX 256 /* rows at a time */
+
+static const char outbox[] =
+    "CREATE TABLE IF NOT EXISTS share (key TEXT PRIMARY KEY, value TEXT NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS share_outbox (id TEXT PRIMARY KEY);"
+    "CREATE TRIGGER IF NOT EXISTS share_added AFTER INSERT ON token BEGIN"
+    " INSERT OR IGNORE INTO share_outbox VALUES (NEW.id); END;"
+    "CREATE TRIGGER IF NOT EXISTS share_changed AFTER UPDATE ON token"
+    " WHEN NEW.last_used IS OLD.last_used BEGIN"
+    " INSERT OR IGNORE INTO share_outbox VALUES (NEW.id); END;"
+    "CREATE TRIGGER IF NOT EXISTS share_gone AFTER DELETE ON token BEGIN"
+    " INSERT OR IGNORE INTO share_outbox VALUES (OLD.id); END;";
+
+static int
+db_err(const struct token_share *s, struct err *err)
+{
+	return err_set(err, ERR_SYSTEM, "token store: %s", sqlite3_errmsg(s->db));
+}
+
+static int
+run_sql(struct token_share *s, const char *sql, struct err *err)
+{
+	return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0
+								       : db_err(s, err);
+}
+
+static sqlite3_stmt *
+prepare(struct token_share *s, const char *sql, const char *id)
+{
+	sqlite3_stmt *stmt = NULL;
+
+	if (sqlite3_prepare_v2(s->db, sql, -1, &stmt, NULL) != SQLITE_OK ||
+	    (id != NULL &&
+		sqlite3_bind_text(stmt, 1, id, -1, SQLITE_TRANSIENT) != SQLITE_OK)) {
+		(void)sqlite3_finalize(stmt); /* repeats an old error */
+		return NULL;
+	}
+	return stmt;
+}
+
+static int
+run_with(struct token_share *s, const char *sql, const char *id, struct err *err)
+{
+	sqlite3_stmt *stmt = prepare(s, sql, id);
+	const int step = stmt != NULL ? sqlite3_step(stmt) : SQLITE_ERROR;
+
+	(void)sqlite3_finalize(stmt); /* repeats the error of the step */
+	return step == SQLITE_DONE || step == SQLITE_ROW ? 0 : db_err(s, err);
+}
+
+int
+share_rows_open(struct token_share *s, struct err *err)
+{
+	uint8_t random[SHARE_ID_LEN / 2];
+	sqlite3_stmt *stmt;
+	int rc = run_sql(s, outbox, err);
+
+	if (rc != 0)
+		return rc;
+	secret_random(random, sizeof(random));
+	for (size_t i = 0; i < sizeof(random); i++)
+		(void)snprintf(s->id + 2 * i, 3, "%02x", random[i]); /* fits */
+	rc = run_with(s, "INSERT OR IGNORE INTO share VALUES ('id', ?1)", s->id, err);
+	if (rc != 0)
+		return rc;
+	stmt = prepare(s, "SELECT value FROM share WHERE key = 'id'", NULL);
+	if (stmt == NULL || sqlite3_step(stmt) != SQLITE_ROW ||
+	    sqlite3_column_bytes(stmt, 0) != SHARE_ID_LEN)
+		rc = db_err(s, err);
+	else
+		memcpy(s->id, sqlite3_column_text(stmt, 0), SHARE_ID_LEN);
+	(void)sqlite3_finalize(stmt); /* repeats the error of the step */
+	return rc;
+}
+
+/* ---- sending ---- */
+
+static json_t *
+column_json(sqlite3_stmt *stmt, int at)
+{
+	const struct str bytes = {
+	    sqlite3_column_blob(stmt, at), (size_t)sqlite3_column_bytes(stmt, at)};
+
+	switch (sqlite3_column_type(stmt, at)) {
+	case SQLITE_INTEGER:
+		return json_integer(sqlite3_column_int64(stmt, at));
+	case SQLITE_TEXT:
+		return json_stringn(bytes.ptr != NULL ? bytes.ptr : "", bytes.len);
+	case SQLITE_BLOB:
+		return json_pack("{s:o}", "base64", etcd_bytes(bytes));
+	default:
+		return json_null();
+	}
+}
+
+/* The row as an object; NULL if there is none (any more). */
+static json_t *
+read_row(struct token_share *s, const char *id)
+{
+	sqlite3_stmt *stmt = prepare(s, "SELECT * FROM token WHERE id = ?1", id);
+	json_t *row = NULL;
+
+	if (stmt != NULL && sqlite3_step(stmt) == SQLITE_ROW) {
+		row = json_object();
+		for (int i = 0; i < sqlite3_column_count(stmt); i++) {
+			const char *name = sqlite3_column_name(stmt, i);
+
+			if (strcmp(name, "last_used") != 0 &&
+			    json_object_set_new(row, name, column_json(stmt, i)) != 0)
+				base_die("out of memory");
+		}
+	}
+	(void)sqlite3_finalize(stmt); /* repeats the error of the step */
+	return row;
+}
+
+static int
+send_row(struct token_share *s, const char *id, struct err *err)
+{
+	json_t *row = read_row(s, id), *request = json_object(), *answer = NULL;
+	char *text = row != NULL ? json_dumps(row, JSON_COMPACT) : NULL;
+	struct buf key = {NULL, 0, 0};
+	int rc;
+
+	share_key(s, "tokens", id, &key);
+	if (json_object_set_new(request, "key", etcd_bytes(buf_str(&key))) != 0 ||
+	    (text != NULL &&
+		json_object_set_new(request, "value", etcd_bytes(str_from(text))) != 0))
+		base_die("out of memory");
+	rc = etcd_call(s->writer, text != NULL ? "/v3/kv/put" : "/v3/kv/deleterange",
+	    request, &answer, err);
+	if (rc == 0)
+		rc = run_with(s, "DELETE FROM share_outbox WHERE id = ?1", id, err);
+	json_decref(answer);
+	json_decref(row);
+	free(text);
+	buf_free(&key);
+	return rc;
+}
+
+int
+share_rows_flush(struct token_share *s, struct err *err)
+{
+	char ids[FLUSH_MAX][TOKEN_ID_LEN + 1];
+	size_t count;
+	int rc = 0;
+
+	do {
+		sqlite3_stmt *stmt =
+		    prepare(s, "SELECT id FROM share_outbox LIMIT 256", NULL);
+
+		count = 0;
+		if (stmt == NULL)
+			return db_err(s, err);
+		while (count < FLUSH_MAX && sqlite3_step(stmt) == SQLITE_ROW) {
+			(void)snprintf(ids[count++], sizeof(ids[0]), "%s",
+			    sqlite3_column_text(stmt, 0)); /* of that length */
+		}
+		(void)sqlite3_finalize(stmt); /* repeats the error of the step */
+		for (size_t i = 0; i < count && rc == 0; i++)
+			rc = send_row(s, ids[i], err);
+	} while (rc == 0 && count == FLUSH_MAX);
+	return rc;
+}
+
+/* ---- taking over ---- */
+
+static bool
+name_ok(const char *name)
+{
+	for (const char *c = name; *c != '\0'; c++) {
+		if (!(*c >= 'a' && *c <= 'z') && *c != '_')
+			return false;
+	}
+	return name[0] != '\0' && strcmp(name, "last_used") != 0;
+}
+
+/* A column of the newcomer stands, but once revoked is revoked for good. */
+static void
+put_statement(const json_t *columns, struct buf *out)
+{
+	struct buf names = {NULL, 0, 0}, marks = {NULL, 0, 0}, sets = {NULL, 0, 0};
+	const char *name;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)columns, name, value)
+	{
+		if (!name_ok(name))
+			continue;
+		buf_printf(&names, ",%s", name);
+		buf_add_cstr(&marks, ",?");
+		if (strncmp(name, "revoked", 7) == 0)
+			buf_printf(&sets,
+			    ",%s=CASE token.revoked WHEN 0 THEN excluded.%s ELSE "
+			    "token.%s END",
+			    name, name, name);
+		else if (strcmp(name, "id") != 0)
+			buf_printf(&sets, ",%s=excluded.%s", name, name);
+	}
+	buf_printf(out,
+	    "INSERT INTO token (last_used%.*s) VALUES (0%.*s) ON CONFLICT (id) DO "
+	    "UPDATE SET last_used=token.last_used%.*s",
+	    STR_ARG(buf_str(&names)), STR_ARG(buf_str(&marks)),
+	    STR_ARG(buf_str(&sets)));
+	buf_add_char(out, '\0');
+	buf_free(&names);
+	buf_free(&marks);
+	buf_free(&sets);
+}
+
+static bool
+bind_value(sqlite3_stmt *stmt, int at, const json_t *value)
+{
+	struct buf bytes = {NULL, 0, 0};
+	int rc;
+
+	if (json_is_integer(value))
+		return sqlite3_bind_int64(stmt, at, json_integer_value(value)) ==
+		       SQLITE_OK;
+	if (json_is_string(value))
+		return sqlite3_bind_text(stmt, at, json_string_value(value),
+			   (int)json_string_length(value),
+			   SQLITE_TRANSIENT) == SQLITE_OK;
+	if (!etcd_get_bytes(json_object_get(value, "base64"), &bytes))
+		return false;
+	rc = sqlite3_bind_blob(stmt, at, bytes.data, (int)bytes.len, SQLITE_TRANSIENT);
+	buf_free(&bytes);
+	return rc == SQLITE_OK;
+}
+
+static int
+write_row(struct token_share *s, const json_t *columns, struct err *err)
+{
+	struct buf sql = {NULL, 0, 0};
+	sqlite3_stmt *stmt;
+	const char *name;
+	json_t *value;
+	bool ok;
+	int at = 0;
+
+	put_statement(columns, &sql);
+	stmt = prepare(s, sql.data, NULL);
+	buf_free(&sql);
+	ok = stmt != NULL;
+	json_object_foreach((json_t *)(uintptr_t)columns, name, value)
+	{
+		if (name_ok(name))
+			ok = ok && bind_value(stmt, ++at, value);
+	}
+	ok = ok && sqlite3_step(stmt) == SQLITE_DONE;
+	(void)sqlite3_finalize(stmt); /* repeats the error of the step */
+	return ok ? 0 : db_err(s, err);
+}
+
+/* Accounts are looked at by each replica, where the store has such a table. */
+static void
+note_account(struct token_share *s, const char *id)
+{
+	struct err ignored = ERR_INIT; /* there may be none */
+
+	(void)run_with(s,
+	    "INSERT OR IGNORE INTO account SELECT owner, uid, created, 0, 0, '', 0 "
+	    "FROM "
+	    "token WHERE id = ?1",
+	    id, &ignored);
+}
+
+int
+share_rows_apply(
+    struct token_share *s, const json_t *columns, struct buf *ids, struct err *err)
+{
+	const char *id = json_string_value(json_object_get(columns, "id"));
+	json_t *before, *after;
+	int rc;
+
+	if (id == NULL || strlen(id) != TOKEN_ID_LEN)
+		return err_set(err, ERR_INVALID, "a row without an id");
+	before = read_row(s, id);
+	rc = run_sql(s, "BEGIN IMMEDIATE", err);
+	if (rc == 0)
+		rc = write_row(s, columns, err);
+	if (rc == 0)
+		rc = run_with(s, "DELETE FROM share_outbox WHERE id = ?1", id, err);
+	if (rc == 0)
+		rc = run_sql(s, "COMMIT", err);
+	else
+		(void)sqlite3_exec(
+		    s->db, "ROLLBACK", NULL, NULL, NULL); /* the first error counts */
+	after = rc == 0 ? read_row(s, id) : NULL;
+	if (rc == 0 && before == NULL)
+		note_account(s, id);
+	if (before != NULL && after != NULL && json_equal(before, after) == 0)
+		buf_add_cstr(ids, id);
+	/* A revocation of ours that it did not know: it has to. */
+	if (after != NULL && json_equal(after, columns) == 0 &&
+	    json_integer_value(json_object_get(after, "revoked")) !=
+		json_integer_value(json_object_get(columns, "revoked")))
+		rc = run_with(
+		    s, "INSERT OR IGNORE INTO share_outbox VALUES (?1)", id, err);
+	json_decref(before);
+	json_decref(after);
+	return rc;
+}

@@ -1,0 +1,188 @@
+"""Two gates that share tokens and quotas through a real etcd of three members."""
+
+import concurrent.futures
+import threading
+
+import pytest
+
+import gate_lab
+import proxy_lab
+from gate_lab import PODS, get
+from proxy_lab import Gate, wait_until
+
+from etcd import Etcd, Forwarder
+
+QUOTAS = """\
+---
+apiVersion: ringfence.dev/v1alpha1
+kind: Quota
+metadata: { name: shop, namespace: /acme/shop }
+spec: { requests: { perDay: 96 } }
+---
+apiVersion: ringfence.dev/v1alpha1
+kind: Quota
+metadata: { name: all, namespace: / }
+spec: { perUser: { inFlight: 6 } }
+"""
+
+STATE = """\
+state:
+  directory: {directory}/state
+  etcd:
+    endpoints: [ {etcd} ]
+    ca: {etcd_pki}/ca.crt
+    certificate: {etcd_pki}/etcd.crt
+    key: {etcd_pki}/etcd.key
+    keepSeconds: 3
+"""
+
+
+CHANGES = {"state: {{ directory: {directory}/state }}\n": STATE}
+
+
+class Pair:
+    """Gate a reaches all members, gate b by ways that can be cut."""
+
+    def __init__(self, lab, etcd, ways):
+        self.lab, self.etcd, self.ways = lab, etcd, ways
+        self.a = lab.gate
+        endpoints = ", ".join(f"https://127.0.0.1:{w.port}" for w in ways)
+        self.b = Gate(lab, {"etcd": endpoints, "etcd_pki": etcd.pki})
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("replicas")
+    with Etcd(directory) as etcd:
+        ways = [Forwarder(port) for port in etcd.ports]
+        with gate_lab.make(
+            directory,
+            CHANGES,
+            policy=proxy_lab.POLICY + QUOTAS,
+            gate_options={"etcd": ", ".join(etcd.endpoints), "etcd_pki": etcd.pki},
+        ) as lab:
+            with gate_lab.config_of(CHANGES):
+                made = Pair(lab, etcd, ways)
+            try:
+                wait_until(lambda: members(made.a) == members(made.b) == 2, 30, "two members")
+                wait_until(lambda: open_for_all(made), 30, "both to serve")
+                yield made
+            finally:
+                made.b.stop()
+                for way in ways:
+                    way.stop()
+            gate_lab.assert_clean(made.a)
+            gate_lab.assert_clean(made.b)
+
+
+def auth(gate):
+    for part in gate_lab.status(gate)["parts"]:
+        if part["role"] == "auth":
+            return part["status"]
+    return {}
+
+
+def members(gate):
+    return auth(gate).get("replicas")
+
+
+def open_for_all(pair):
+    return all(
+        get(gate, gate.token("grace"), "/test/slow?ms=1").status == 200
+        for gate in (pair.a, pair.b)
+    )
+
+
+def test_token_of_one_is_good_at_the_other_and_its_end_too(pair):
+    made = pair.a.login("grace")
+    wait_until(
+        lambda: get(pair.b, made["token"], "/test/slow?ms=1").status == 200, 30, "the token"
+    )
+    answer = gate_lab.call(
+        pair.b, "DELETE", f"/ringfence/v1/tokens/{made['id']}", made["token"]
+    )
+    assert answer.status == 204
+    wait_until(
+        lambda: get(pair.a, made["token"], "/test/slow?ms=1").status == 401, 30, "its end"
+    )
+
+
+def test_what_is_in_flight_is_shared(pair):
+    """Six for each user: three at each gate."""
+    together = threading.Barrier(12)
+
+    def slow(gate):
+        token = gate.token("frank")
+        with gate.http1(timeout=60) as c:
+            together.wait(60)
+            return c.request("GET", "/test/slow?ms=1500", gate.bearer(token=token)).status
+
+    for gate in (pair.a, pair.b):
+        gate.token("frank")
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(slow, [pair.a, pair.b] * 6))
+    assert sorted(answers) == [200] * 6 + [429] * 6
+
+
+def test_days_count_is_not_exceeded_by_more_than_the_bound(pair):
+    """96 for both; what nobody was granted is 1/32 at each: at most three more."""
+    tokens = {gate: gate.token("alice") for gate in (pair.a, pair.b)}
+    counted = []
+
+    def some(gate):
+        got = sum(get(gate, tokens[gate]).status == 200 for _ in range(20))
+        counted.append(got)
+        return got
+
+    def all_used():
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            list(pool.map(some, (pair.a, pair.b)))
+        return sum(counted) >= 96
+
+    wait_until(all_used, 60, "the day's count")
+    assert 96 <= sum(counted) <= 96 + 3
+    # From here on nobody has any more, whoever waits how long.
+    assert some(pair.a) + some(pair.b) <= 3
+    assert sum(counted) <= 96 + 3
+
+
+def test_member_that_dies_is_not_missed(pair):
+    pair.etcd.kill(0)
+    token = wait_until(
+        lambda: gate_lab.login(pair.a, "dave", "dave-secret").status == 201
+        and pair.a.login("dave")["token"],
+        30,
+        "a login",
+    )
+    wait_until(lambda: get(pair.b, token, "/test/slow?ms=1").status == 200, 30, "the token")
+
+
+def test_replica_that_is_cut_off_closes_and_comes_back(pair):
+    made = pair.a.login("grace")
+    path = "/test/slow?ms=1"
+    wait_until(lambda: get(pair.b, made["token"], path).status == 200, 30, "the token")
+    for way in pair.ways:
+        way.cut()
+    wait_until(lambda: get(pair.b, made["token"], path).status == 503, 30, "it to close")
+    assert get(pair.a, made["token"], path).status == 200
+    # It is not waited for: the other has everything once its lease is over.
+    wait_until(lambda: members(pair.a) == 1, 30, "its lease to end")
+    # What is revoked meanwhile is revoked when it comes back.
+    answer = gate_lab.call(
+        pair.a, "DELETE", f"/ringfence/v1/tokens/{made['id']}", made["token"]
+    )
+    assert answer.status == 204
+    for way in pair.ways:
+        way.mend()
+    wait_until(lambda: get(pair.b, made["token"], path).status == 401, 30, "its return")
+    other = pair.b.token("grace")
+    wait_until(lambda: get(pair.b, other, path).status == 200, 30, "it to open")
+
+
+def test_without_etcd_nothing_is_issued_and_soon_nothing_served(pair):
+    token = pair.a.token("grace")
+    for i in (1, 2):
+        pair.etcd.kill(i)
+    wait_until(lambda: get(pair.a, token, "/test/slow?ms=1").status == 503, 30, "a to close")
+    assert gate_lab.login(pair.a, "grace", "grace-secret").status in (500, 503)
+    assert get(pair.b, pair.b.token("grace"), PODS).status == 503
