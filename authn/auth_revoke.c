@@ -180,6 +180,9 @@ auth_revoke(struct worker_link *link, const struct proc_msg *msg)
 		revocation_start(role, link, msg->id, arena, &answer, q.argument);
 		return true;
 	}
+	/* It may be revoked here, and nowhere else yet: no worker of ours goes on with it. */
+	if (rc != ERR_NOT_FOUND)
+		auth_forget(role, q.argument);
 	if (rc == ERR_NOT_FOUND)
 		token_api_refuse(
 		    &answer, arena, 404, "NotFound", "you have no such token");

@@ -19,6 +19,7 @@
 #define WATCH_S        290L /* as asked of the server; ours is a little longer */
 #define SILENT_S       90L  /* a watch has a bookmark a minute */
 #define BACKOFF_MAX_MS 10000u
+#define SETTLE_S       1 /* before the first list */
 
 struct kind_watch {
 	struct budget_role *role;
@@ -424,9 +425,12 @@ static void *
 run(void *arg)
 {
 	struct kind_watch *w = arg;
+	const struct timespec settle = {SETTLE_S, 0};
 	unsigned failures = 0;
 	bool listed = false, connected = false;
 
+	/* What the role's last process admitted may not be there yet. */
+	(void)nanosleep(&settle, NULL); /* cut short is fine */
 	for (;;) {
 		bool ok = connected || connect_to(w);
 

@@ -8,7 +8,7 @@
 #include "authn/monitor.h"
 #include "common/log.h"
 
-#define LOOK_MS 2000
+#define LOOK_MS 1000
 
 /* A digest of what stat(2) says of a file; links are followed, as secrets are mounted. */
 static uint64_t

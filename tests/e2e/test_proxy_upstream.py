@@ -86,8 +86,8 @@ def test_server_that_is_not_ready_is_left_alone(lab, second_gate):
     """It answers everything, but says that it must not be asked; and then that it may."""
     other = lab.start_api(name="other")
     try:
-        gate = second_gate(upstream=f"{lab.api.url}, {other.url}")
         lab.faults({"path": "^/readyz", "do": "status", "code": 503, "times": 1000})
+        gate = second_gate(upstream=f"{lab.api.url}, {other.url}")
         said = lambda text: text in open(gate.stderr_path, errors="replace").read()  # noqa: E731
         wait_until(lambda: said("upstream-ejected"), 30, "the ejection")
         mark = f"/test/echo?{os.urandom(4).hex()}"

@@ -1,6 +1,7 @@
 """Two gates that share tokens and quotas through a real etcd of three members."""
 
 import concurrent.futures
+import os
 import threading
 
 import pytest
@@ -17,7 +18,7 @@ QUOTAS = """\
 apiVersion: ringfence.dev/v1alpha1
 kind: Quota
 metadata: { name: shop, namespace: /acme/shop }
-spec: { requests: { perDay: 96 } }
+spec: { requests: { perDay: 64 } }
 ---
 apiVersion: ringfence.dev/v1alpha1
 kind: Quota
@@ -125,25 +126,25 @@ def test_what_is_in_flight_is_shared(pair):
 
 
 def test_days_count_is_not_exceeded_by_more_than_the_bound(pair):
-    """96 for both; what nobody was granted is 1/32 at each: at most three more."""
+    """64 for both; what nobody was granted is 1/32 at each: at most two more."""
     tokens = {gate: gate.token("alice") for gate in (pair.a, pair.b)}
     counted = []
 
     def some(gate):
-        got = sum(get(gate, tokens[gate]).status == 200 for _ in range(20))
+        got = sum(get(gate, tokens[gate]).status == 200 for _ in range(10))
         counted.append(got)
         return got
 
     def all_used():
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             list(pool.map(some, (pair.a, pair.b)))
-        return sum(counted) >= 96
+        return sum(counted) >= 64
 
     wait_until(all_used, 60, "the day's count")
-    assert 96 <= sum(counted) <= 96 + 3
-    # From here on nobody has any more, whoever waits how long.
-    assert some(pair.a) + some(pair.b) <= 3
-    assert sum(counted) <= 96 + 3
+    assert 64 <= sum(counted) <= 64 + 2
+    # From here on nobody has any more.
+    assert some(pair.a) + some(pair.b) <= 2
+    assert sum(counted) <= 64 + 2
 
 
 def test_member_that_dies_is_not_missed(pair):
@@ -157,6 +158,12 @@ def test_member_that_dies_is_not_missed(pair):
     wait_until(lambda: get(pair.b, token, "/test/slow?ms=1").status == 200, 30, "the token")
 
 
+long = pytest.mark.skipif(
+    not os.environ.get("RINGFENCE_E2E_LONG"), reason="waits for leases; RINGFENCE_E2E_LONG=1"
+)
+
+
+@long
 def test_replica_that_is_cut_off_closes_and_comes_back(pair):
     made = pair.a.login("grace")
     path = "/test/slow?ms=1"
@@ -179,6 +186,7 @@ def test_replica_that_is_cut_off_closes_and_comes_back(pair):
     wait_until(lambda: get(pair.b, other, path).status == 200, 30, "it to open")
 
 
+@long
 def test_without_etcd_nothing_is_issued_and_soon_nothing_served(pair):
     token = pair.a.token("grace")
     for i in (1, 2):

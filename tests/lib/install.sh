@@ -2,7 +2,7 @@
 # Sourced by tests/run and samples/quickstart: what must be installed, and the
 # build. Debian 12 main packages only.
 #
-# install_packages build|demo|test...   installs the named lists
+# install_packages build|demo|test|bench...   installs the named lists
 # build_ringfence PRESET                configures and builds build/PRESET
 
 build_packages="build-essential cmake ninja-build pkg-config libyaml-dev libjansson-dev
@@ -14,6 +14,9 @@ ca-certificates procps"
 
 test_packages="python3-pytest etcd-server clang clang-format clang-tidy libclang-rt-14-dev nghttp2-client
 mandoc containernetworking-plugins python3-jsonschema python3-selenium chromium chromium-driver zsh fish"
+
+# For tests/bench/run gate, which leaves out what is not there.
+bench_packages="nginx-light haproxy nghttp2-client"
 
 # kubectl may have come from elsewhere; Debian's package would then clash with it.
 kubectl_package() {
@@ -34,6 +37,7 @@ install_packages() {
 		build) wanted="$wanted $build_packages" ;;
 		demo) wanted="$wanted $demo_packages $(kubectl_package)" ;;
 		test) wanted="$wanted $test_packages" ;;
+		bench) wanted="$wanted $bench_packages" ;;
 		esac
 	done
 	# shellcheck disable=SC2086
