@@ -6,9 +6,8 @@
 #include <string.h>
 #include <time.h>
 
-#include <curl/curl.h>
-
 #include "authn/budget_state.h"
+#include "authn/curl_setup.h"
 #include "common/log.h"
 
 #define PAGE_LIMIT     500
@@ -44,19 +43,6 @@ server_of(const struct kind_watch *w)
 	return &s->upstreams[w->server % s->upstream_count];
 }
 
-static void
-append(struct curl_slist **list, struct buf *line)
-{
-	struct curl_slist *more;
-
-	buf_add_char(line, '\0');
-	more = curl_slist_append(*list, line->data);
-	if (more == NULL)
-		base_die("out of memory");
-	*list = more;
-	buf_free(line);
-}
-
 /* Names are resolved by the monitor alone. */
 static void
 add_resolve(struct kind_watch *w)
@@ -72,7 +58,7 @@ add_resolve(struct kind_watch *w)
 		buf_printf(&line, "%s%s%s%s", i == 0 ? "" : ",", v6 ? "[" : "",
 		    ip_format(&u->addresses[i], text), v6 ? "]" : "");
 	}
-	append(&w->resolve, &line);
+	curl_add_line(&w->resolve, &line);
 }
 
 static void
@@ -82,21 +68,11 @@ add_headers(struct kind_watch *w)
 	struct buf accept = {NULL, 0, 0}, who = {NULL, 0, 0};
 
 	buf_add_cstr(&accept, "Accept: application/json");
-	append(&w->headers, &accept);
+	curl_add_line(&w->headers, &accept);
 	buf_printf(&who, "%s: %.*s",
 	    s->identity == IDENTITY_IMPERSONATE ? "Impersonate-User" : "X-Remote-User",
 	    STR_ARG(s->lists_as));
-	append(&w->headers, &who);
-}
-
-static CURLcode
-set_blob(CURL *curl, CURLoption option, struct str pem)
-{
-	struct curl_blob blob = {.data = (void *)(uintptr_t)pem.ptr,
-	    .len = pem.len,
-	    .flags = CURL_BLOB_NOCOPY};
-
-	return pem.len != 0 ? curl_easy_setopt(curl, option, &blob) : CURLE_OK;
+	curl_add_line(&w->headers, &who);
 }
 
 static size_t on_body(char *data, size_t size, size_t count, void *arg);
@@ -106,21 +82,17 @@ static bool
 connect_to(struct kind_watch *w)
 {
 	const struct worker_settings *s = &w->role->settings;
+	const struct curl_identity identity = {
+	    s->upstream_ca, s->upstream_certificate, s->upstream_key};
 	const struct {
 		CURLoption option;
 		long value;
 	} numbers[] = {
-	    {CURLOPT_SSL_VERIFYPEER, 1},
-	    {CURLOPT_SSL_VERIFYHOST, 2},
-	    {CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2},
-	    {CURLOPT_FOLLOWLOCATION, 0},
 	    {CURLOPT_CONNECTTIMEOUT, CONNECT_S},
-	    {CURLOPT_NOSIGNAL, 1},
-	    {CURLOPT_TCP_KEEPALIVE, 1},
 	    {CURLOPT_LOW_SPEED_LIMIT, 1},
 	    {CURLOPT_LOW_SPEED_TIME, SILENT_S},
 	};
-	CURLcode rc = CURLE_OK;
+	CURLcode rc;
 
 	curl_easy_cleanup(w->curl);
 	curl_slist_free_all(w->resolve);
@@ -131,21 +103,9 @@ connect_to(struct kind_watch *w)
 		return false;
 	add_resolve(w);
 	add_headers(w);
+	rc = curl_setup(w->curl, &identity);
 	for (size_t i = 0; i < ARRAY_LEN(numbers) && rc == CURLE_OK; i++)
 		rc = curl_easy_setopt(w->curl, numbers[i].option, numbers[i].value);
-	/* Nobody else's authorities, and no file. */
-	if (rc == CURLE_OK)
-		rc = curl_easy_setopt(w->curl, CURLOPT_CAPATH, NULL);
-	if (rc == CURLE_OK)
-		rc = set_blob(w->curl, CURLOPT_CAINFO_BLOB, s->upstream_ca);
-	if (rc == CURLE_OK)
-		rc = set_blob(w->curl, CURLOPT_SSLCERT_BLOB, s->upstream_certificate);
-	if (rc == CURLE_OK)
-		rc = set_blob(w->curl, CURLOPT_SSLKEY_BLOB, s->upstream_key);
-	if (rc == CURLE_OK)
-		rc = curl_easy_setopt(w->curl, CURLOPT_PROTOCOLS_STR, "https");
-	if (rc == CURLE_OK)
-		rc = curl_easy_setopt(w->curl, CURLOPT_PROXY, "");
 	if (rc == CURLE_OK)
 		rc = curl_easy_setopt(w->curl, CURLOPT_RESOLVE, w->resolve);
 	if (rc == CURLE_OK)

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <curl/curl.h>
 #include <openssl/evp.h>
 
+#include "authn/curl_setup.h"
 #include "common/secret.h"
 
 #define ANSWER_BYTES (64u * 1024 * 1024)
@@ -109,51 +109,21 @@ on_body(char *data, size_t size, size_t count, void *arg)
 }
 
 static CURLcode
-set_blob(CURL *curl, CURLoption option, struct str pem)
-{
-	struct curl_blob blob = {.data = (void *)(uintptr_t)pem.ptr,
-	    .len = pem.len,
-	    .flags = CURL_BLOB_NOCOPY};
-
-	return pem.len != 0 ? curl_easy_setopt(curl, option, &blob) : CURLE_OK;
-}
-
-static CURLcode
 prepare(struct etcd *e)
 {
-	const struct {
-		CURLoption option;
-		long value;
-	} numbers[] = {
-	    {CURLOPT_SSL_VERIFYPEER, 1},
-	    {CURLOPT_SSL_VERIFYHOST, 2},
-	    {CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2},
-	    {CURLOPT_FOLLOWLOCATION, 0},
-	    {CURLOPT_NOSIGNAL, 1},
-	    {CURLOPT_TCP_KEEPALIVE, 1},
-	    {CURLOPT_CONNECTTIMEOUT_MS, (long)e->options->timeout_ms},
-	};
-	CURLcode rc = CURLE_OK;
+	const struct curl_identity identity = {
+	    e->options->ca, e->options->certificate, e->options->key};
+	CURLcode rc;
 
 	if (e->curl != NULL)
 		return CURLE_OK;
 	e->curl = curl_easy_init();
 	if (e->curl == NULL)
 		return CURLE_OUT_OF_MEMORY;
-	for (size_t i = 0; i < ARRAY_LEN(numbers) && rc == CURLE_OK; i++)
-		rc = curl_easy_setopt(e->curl, numbers[i].option, numbers[i].value);
+	rc = curl_setup(e->curl, &identity);
 	if (rc == CURLE_OK)
-		rc = curl_easy_setopt(e->curl, CURLOPT_PROTOCOLS_STR, "https");
-	if (rc == CURLE_OK)
-		rc = curl_easy_setopt(e->curl, CURLOPT_PROXY, "");
-	if (rc == CURLE_OK)
-		rc = curl_easy_setopt(e->curl, CURLOPT_CAPATH, NULL);
-	if (rc == CURLE_OK)
-		rc = set_blob(e->curl, CURLOPT_CAINFO_BLOB, e->options->ca);
-	if (rc == CURLE_OK)
-		rc = set_blob(e->curl, CURLOPT_SSLCERT_BLOB, e->options->certificate);
-	if (rc == CURLE_OK)
-		rc = set_blob(e->curl, CURLOPT_SSLKEY_BLOB, e->options->key);
+		rc = curl_easy_setopt(
+		    e->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)e->options->timeout_ms);
 	if (rc == CURLE_OK)
 		rc = curl_easy_setopt(e->curl, CURLOPT_ERRORBUFFER, e->detail);
 	if (rc == CURLE_OK)
@@ -164,13 +134,12 @@ prepare(struct etcd *e)
 }
 
 static void
-add_header(struct curl_slist **list, const char *line)
+add_header(struct curl_slist **list, const char *text)
 {
-	struct curl_slist *more = curl_slist_append(*list, line);
+	struct buf line = {NULL, 0, 0};
 
-	if (more == NULL)
-		base_die("out of memory");
-	*list = more;
+	buf_add_cstr(&line, text);
+	curl_add_line(list, &line);
 }
 
 /* One request to the current member; its HTTP status, or 0 without an answer. */

@@ -1,0 +1,21 @@
+/*
+ * What every connection that a role makes with curl has in common: TLS that names its peer, the
+ * authorities that were configured and no others, no redirect, no proxy, no file, no
+ * signal.
+ */
+#ifndef AUTHN_CURL_SETUP_H
+#define AUTHN_CURL_SETUP_H
+
+#include <curl/curl.h>
+
+#include "common/str.h"
+
+struct curl_identity {
+	struct str ca, certificate, key; /* PEM, borrowed; the last two may be "" */
+};
+
+MUST_CHECK CURLcode curl_setup(CURL *curl, const struct curl_identity *identity);
+/* Appends a line, which it takes; ends the process for want of memory. */
+void curl_add_line(struct curl_slist **list, struct buf *line);
+
+#endif
