@@ -134,6 +134,17 @@ map_freeze(struct map *m, struct arena *a)
 	*m = frozen;
 }
 
+void
+map_shrink(struct map *m)
+{
+	size_t cap = m->len + m->len / 16 + 1;
+
+	if (m->len == 0 || cap >= m->cap)
+		return;
+	m->entries = xreallocarray(m->entries, cap, sizeof(*m->entries));
+	m->cap = cap;
+}
+
 static uint32_t
 hash32(struct str key)
 {

@@ -3,6 +3,7 @@
  * and drift do not wait for it. Whatever is wrong is told, and what is in force stays.
  */
 #include <fcntl.h>
+#include <malloc.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -297,6 +298,7 @@ after_work(uv_work_t *request, int status)
 
 	l->result = NULL;
 	l->running = false;
+	(void)malloc_trim(0); /* what loading took is many times what is left of it */
 	close_run_fds(l);
 	if (status != 0 || e->stopping) {
 		program_free(p);

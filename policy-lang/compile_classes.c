@@ -536,6 +536,13 @@ classes_node(struct side *s, const uint32_t *sets, size_t count)
 	return node;
 }
 
+void
+classes_forget_points(struct side *s)
+{
+	free(s->partition->node_of);
+	s->partition->node_of = NULL;
+}
+
 uint32_t
 classes_node_of_point(const struct side *s, uint32_t point)
 {

@@ -385,10 +385,14 @@ begin(struct compile_state *s, const struct model *model, struct diag_list *diag
 		return false;
 	hold_points(s);
 	keep_lists(s);
+	universe_forget_labels(&s->c.universe);
+	map_shrink(&s->held);
 	for (size_t i = 0; i < s->c.number_count; i++)
 		s->c.numbers[i].in_force = s->c.numbers[i].uses != 0;
-	for (unsigned d = 0; d < DIRECTION_COUNT; d++)
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 		s->fresh_nodes[d] = (uint32_t)s->c.sides[d].classes->count;
+		classes_forget_points(&s->c.sides[d]);
+	}
 	return true;
 }
 

@@ -71,6 +71,8 @@ struct universe {
 /* In the scratch arena. */
 void universe_init(struct universe *u, struct arena *scratch, const struct model *m);
 void universe_fini(struct universe *u);
+/* Once peers_collect has been called for both sides. */
+void universe_forget_labels(struct universe *u);
 /* The scope of a Kubernetes namespace. */
 MUST_CHECK const struct scope *universe_kube_scope(
     const struct universe *u, const struct kube_ns *kube);
@@ -196,6 +198,8 @@ void classes_fini(struct side *s);
 MUST_CHECK uint32_t classes_node(struct side *s, const uint32_t *sets, size_t count);
 /* The node of an address of the model when classes were built, by its point. */
 MUST_CHECK uint32_t classes_node_of_point(const struct side *s, uint32_t point);
+/* Once that has been asked for all of them. */
+void classes_forget_points(struct side *s);
 /* The node that holds for what surrounds an address: 0 where no network is named. */
 MUST_CHECK uint32_t classes_around(
     const struct side *s, unsigned family, addr_num addr);

@@ -390,10 +390,17 @@ universe_init(struct universe *u, struct arena *scratch, const struct model *m)
 }
 
 void
-universe_fini(struct universe *u)
+universe_forget_labels(struct universe *u)
 {
 	label_index_free(u->labels);
 	label_index_free(u->scope_labels);
+	u->labels = u->scope_labels = NULL;
+}
+
+void
+universe_fini(struct universe *u)
+{
+	universe_forget_labels(u);
 	for (size_t i = 0; i < u->clusters.len; i++)
 		roaring_bitmap_free(u->clusters.entries[i].value);
 	map_fini(&u->clusters);

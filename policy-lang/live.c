@@ -196,6 +196,8 @@ keep(struct live *l, const struct bundle *bundle, const struct load_note *note)
 	index_files(l);
 	live_hold_arrays(l);
 	live_index_shared(l);
+	map_shrink(&l->claims);
+	map_shrink(&l->model->by_address);
 }
 
 struct live *

@@ -456,7 +456,8 @@ loader_fini(struct loader *l)
 {
 	struct ptr_vec *vecs[] = {&l->items, &l->workloads, &l->policies, &l->access,
 	    &l->quotas, &l->external_list, &l->services, &l->routes, &l->tests};
-	struct map *maps[] = {&l->texts, &l->objects, &l->externals, &l->skipped};
+	struct map *maps[] = {
+	    &l->texts, &l->arrays, &l->objects, &l->externals, &l->skipped};
 
 	for (size_t i = 0; i < l->nodes.len; i++) {
 		struct node_draft *d = l->nodes.entries[i].value;

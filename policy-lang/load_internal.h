@@ -53,8 +53,9 @@ struct loader {
 	struct arena *scratch;  /* freed when loading is over */
 	struct arena *pages;    /* the same: documents, of which most are not kept */
 	struct diag_list *diags;
-	struct model *m;  /* its maps of namespaces are in use while loading */
-	struct map texts; /* the texts of the model once: key -> its bytes */
+	struct model *m;   /* its maps of namespaces are in use while loading */
+	struct map texts;  /* the texts of the model once: key -> its bytes */
+	struct map arrays; /* the same for arrays that load_shared was given */
 	struct str recent_texts[LOAD_RECENT_TEXTS]; /* private to load_text */
 	struct map objects;   /* identity -> struct loc, for duplicates */
 	struct map nodes;     /* "cluster/name" -> struct node_draft */
@@ -122,6 +123,10 @@ void load_nearest_hint(const struct load_nearest *n, struct loader *l, struct di
 
 /* The one copy of a text in the model; followed by a NUL. */
 MUST_CHECK struct str load_text(struct loader *l, struct str s);
+
+/* The one copy of an array in the model: pods of one template have the same labels and
+ * ports. Texts in it are load_text's. NULL when empty. */
+MUST_CHECK const void *load_shared(struct loader *l, const void *items, size_t bytes);
 
 /* Registers an object; false if there is one of that identity (reported). Parts may
  * be empty. */

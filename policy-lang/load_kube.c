@@ -151,11 +151,13 @@ static void
 read_pod_ports(struct loader *l, const struct doc_node *const *v, struct workload *w)
 {
 	size_t room = count_ports(v[POD_CONTAINERS]) + count_ports(v[POD_INIT]);
-	struct named_port *ports = ARENA_ARRAY(l->arena, room, struct named_port);
+	struct arena_mark mark = arena_mark(l->scratch);
+	struct named_port *ports = ARENA_ARRAY(l->scratch, room, struct named_port);
 
 	w->port_count = read_ports(l, v[POD_CONTAINERS], ports);
 	w->port_count += read_ports(l, v[POD_INIT], ports + w->port_count);
-	w->ports = ports;
+	w->ports = load_shared(l, ports, w->port_count * sizeof(*ports));
+	arena_rewind(l->scratch, &mark);
 }
 
 /* ---- addresses ---- */

@@ -75,6 +75,23 @@ load_text(struct loader *l, struct str s)
 	return *recent;
 }
 
+const void *
+load_shared(struct loader *l, const void *items, size_t bytes)
+{
+	const struct str key = {items, bytes};
+	void *known;
+
+	if (bytes == 0)
+		return NULL;
+	known = map_get(&l->arrays, key);
+	if (known != NULL)
+		return known;
+	known = arena_alloc(l->arena, bytes);
+	memcpy(known, items, bytes);
+	(void)map_set(&l->arrays, (struct str){known, bytes}, known); /* new */
+	return known;
+}
+
 /* For who wants to know later whether another source has an object of the same name. */
 static void
 note_claim(struct load_note *n, struct str id, struct loc loc)

@@ -90,7 +90,8 @@ labels_sorted(const struct label *items, size_t count)
 bool
 load_labels(struct loader *l, const struct doc_node *map, struct label_set *out)
 {
-	struct label *items = ARENA_ARRAY(l->arena, map->count, struct label);
+	struct arena_mark mark = arena_mark(l->scratch);
+	struct label *items = ARENA_ARRAY(l->scratch, map->count, struct label);
 	size_t count = 0;
 	bool ok = true;
 
@@ -105,7 +106,8 @@ load_labels(struct loader *l, const struct doc_node *map, struct label_set *out)
 	}
 	if (!labels_sorted(items, count))
 		qsort(items, count, sizeof(*items), compare_labels);
-	*out = (struct label_set){items, count};
+	*out = (struct label_set){load_shared(l, items, count * sizeof(*items)), count};
+	arena_rewind(l->scratch, &mark);
 	return ok;
 }
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -44,6 +45,17 @@ send_all(int fd, struct packet *p, uint16_t first, uint64_t ports, uint64_t coun
 	return true;
 }
 
+/* What this process took, and what was done for its packets in its time. */
+static double
+processor_ns(void)
+{
+	struct timespec t;
+
+	if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) != 0)
+		return 0;
+	return 1e9 * (double)t.tv_sec + (double)t.tv_nsec;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -57,6 +69,7 @@ main(int argc, char **argv)
 	};
 	uint64_t first, ports, count;
 	monotime_t start;
+	double cpu;
 	int fd;
 
 	if (argc != 6 || inet_pton(AF_INET, argv[1], &p.ip.saddr) != 1 ||
@@ -73,13 +86,16 @@ main(int argc, char **argv)
 		perror("bench-packets");
 		return 1;
 	}
+	cpu = processor_ns();
 	start = monotime_now();
 	if (!send_all(fd, &p, (uint16_t)first, ports, count)) {
 		perror("bench-packets");
 		return 1;
 	}
-	printf("{\"packets\": %llu, \"ns\": %.1f}\n", (unsigned long long)count,
-	    (double)monotime_since(start, monotime_now()) / (double)count);
+	printf("{\"packets\": %llu, \"ns\": %.1f, \"cpu_ns\": %.1f}\n",
+	    (unsigned long long)count,
+	    (double)monotime_since(start, monotime_now()) / (double)count,
+	    (processor_ns() - cpu) / (double)count);
 	(void)close(fd); /* all is sent */
 	return 0;
 }
