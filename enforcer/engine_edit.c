@@ -65,10 +65,11 @@ engine_edits_drop(struct engine *e, size_t source)
 
 /* All that is in the queue comes as a whole. */
 static void
-take_whole(struct engine *e)
+take_whole(struct engine *e, const char *why)
 {
 	monotime_t arrived = e->edits.arrived;
 
+	log_info("edits-beyond", "detail=%s", log_quote(str_from(why)));
 	e->edits.beyond++;
 	clear_queue(&e->edits);
 	if (e->load.arrived.ns == 0)
@@ -80,7 +81,7 @@ void
 engine_edits_catch_up(struct engine *e)
 {
 	if (e->load.behind && e->edits.count != 0 && !e->load.running && !e->load.dirty)
-		take_whole(e);
+		take_whole(e, "the last load was refused");
 }
 
 void
@@ -102,7 +103,7 @@ engine_source_edited(struct engine *e, const struct queued_edit *edit)
 	if (x->arrived.ns == 0)
 		x->arrived = monotime_now();
 	if (x->count > QUEUE_MOST)
-		take_whole(e);
+		take_whole(e, "too many wait");
 	else
 		engine_apply_step(e);
 }
@@ -291,7 +292,7 @@ commit(struct engine *e, struct program_edit *edit)
 		engine_load_recompile(e, arrived);
 		return;
 	case PROGRAM_BEYOND:
-		take_whole(e);
+		take_whole(e, "a name or a number is another file's");
 		return;
 	}
 }
@@ -308,13 +309,13 @@ engine_edits_take(struct engine *e)
 	    a->current == NULL || a->current->skeleton || !a->table_known)
 		return false;
 	if (program_is_worn(a->current)) {
-		take_whole(e);
+		take_whole(e, "to save memory");
 		return true;
 	}
 	e->edits.held = false;
 	edit = program_edit_new(a->current);
 	if (!read_queue(e, edit, &taken))
-		take_whole(e);
+		take_whole(e, "a file says what others depend on");
 	else if (taken != 0)
 		commit(e, edit);
 	else
