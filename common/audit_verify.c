@@ -212,11 +212,11 @@ hash_lines(struct verification *v, struct audit_reader *r, struct err *err)
 		rc = 0;
 	if (rc == 0 && v->tree.size < v->report->covered)
 		rc = err_set(err, ERR_INVALID,
-		    "%s vouches for %llu lines and %llu are there: the end was cut "
-		    "off",
-		    v->witnesses.all[v->witnesses.count - 1].name,
+		    "%llu lines were signed and %llu are there: the end was cut off, "
+		    "as %s shows",
 		    (unsigned long long)v->report->covered,
-		    (unsigned long long)v->tree.size);
+		    (unsigned long long)v->tree.size,
+		    v->witnesses.all[v->witnesses.count - 1].name);
 	if (rc == 0 && v->index_err.code != ERR_NONE) {
 		*err = v->index_err;
 		rc = ERR_INVALID;
