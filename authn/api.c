@@ -37,6 +37,7 @@ static const struct route routes[] = {
     {"GET", "/ringfence/v1/audit", false, true, api_audit_list},
     {"GET", "/ringfence/v1/audit/refused", false, true, api_audit_list},
     {"GET", "/ringfence/v1/tenants", false, true, api_audit_tenants},
+    {"GET", "/ringfence/v1/quotas", false, true, api_audit_quotas},
     {"POST", "/ringfence/v1/tokenreviews", false, true, review_token},
 };
 

@@ -140,3 +140,52 @@ api_audit_tenants(struct exchange *x)
 	exchange_reply(x, 200, "application/json", buf_str(&body));
 	buf_free(&body);
 }
+
+/* ---- quotas ---- */
+
+static void
+add_quota(struct buf *out, const struct exchange *x, const struct quota *q)
+{
+	struct quota_use use;
+
+	quota_use(x->w->quota, q, walltime_now(), &use);
+	buf_add_cstr(out, "{\"namespace\":");
+	buf_add_json(out, q->level->path);
+	buf_add_cstr(out, ",\"name\":");
+	buf_add_json(out, q->name);
+	buf_add_char(out, ',');
+	api_add_limits(out, "requests", &q->requests);
+	buf_printf(out,
+	    ",\"inFlight\":%llu,\"watches\":%llu,\"today\":%llu,\"admitted\":%llu,"
+	    "\"refused\":%llu}",
+	    (unsigned long long)use.in_flight, (unsigned long long)use.watches,
+	    (unsigned long long)use.today, (unsigned long long)use.admitted,
+	    (unsigned long long)use.refused);
+}
+
+void
+api_audit_quotas(struct exchange *x)
+{
+	const struct model *m = x->w->policy->model;
+	struct buf body = {0};
+	bool first = true;
+
+	if (refuse_scoped(x))
+		return;
+	buf_add_cstr(&body, "{\"quotas\":[");
+	for (size_t i = 0; i < m->ns_count; i++) {
+		const struct ns *ns = m->namespaces[i];
+
+		if (!owns(ns, x->id) && !api_has_access(ns, x->id))
+			continue;
+		for (size_t n = 0; n < ns->quota_count; n++) {
+			if (!first)
+				buf_add_char(&body, ',');
+			add_quota(&body, x, ns->quotas[n]);
+			first = false;
+		}
+	}
+	buf_add_cstr(&body, "]}\n");
+	exchange_reply(x, 200, "application/json", buf_str(&body));
+	buf_free(&body);
+}

@@ -14,4 +14,9 @@ void api_audit_list(struct exchange *x);
  * the user owns: at or below a node whose owners he is among. */
 void api_audit_tenants(struct exchange *x);
 
+/* GET /ringfence/v1/quotas: { quotas: [ { namespace, name, requests, inFlight, watches, today,
+ * admitted, refused } ] }: the Quota documents of nodes where the user has some right or that
+ * he owns, with what all requests there come to. */
+void api_audit_quotas(struct exchange *x);
+
 #endif

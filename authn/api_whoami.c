@@ -50,8 +50,8 @@ allows_something(const struct access_policy *p)
 	return false;
 }
 
-static bool
-has_access(const struct ns *ns, const struct identity *id)
+bool
+api_has_access(const struct ns *ns, const struct identity *id)
 {
 	for (size_t i = 0; i < ns->access_count; i++) {
 		if (names(ns->access[i], id) && allows_something(ns->access[i]))
@@ -60,8 +60,8 @@ has_access(const struct ns *ns, const struct identity *id)
 	return false;
 }
 
-static void
-add_limits(struct buf *out, const char *key, const struct quota_limits *l)
+void
+api_add_limits(struct buf *out, const char *key, const struct quota_limits *l)
 {
 	const struct {
 		const char *name;
@@ -98,9 +98,9 @@ api_add_quota(struct buf *out, const struct ns *ns)
 
 	quota_effective(ns, &requests, &per_user);
 	buf_add_char(out, '{');
-	add_limits(out, "requests", &requests);
+	api_add_limits(out, "requests", &requests);
 	buf_add_char(out, ',');
-	add_limits(out, "perUser", &per_user);
+	api_add_limits(out, "perUser", &per_user);
 	buf_add_char(out, '}');
 }
 
@@ -143,7 +143,7 @@ api_whoami_json(struct buf *out, const struct identity *id, const struct model *
 	for (size_t i = 0; i < model->ns_count; i++) {
 		const struct ns *ns = model->namespaces[i];
 
-		if (!has_access(ns, id))
+		if (!api_has_access(ns, id))
 			continue;
 		if (!first)
 			buf_add_char(out, ',');

@@ -16,5 +16,8 @@ void api_whoami_json(
 void api_add_strings(
     struct buf *out, const char *key, const struct str *list, size_t count);
 void api_add_quota(struct buf *out, const struct ns *ns);
+void api_add_limits(struct buf *out, const char *key, const struct quota_limits *l);
+/* True if some Access document at that node allows the user something. */
+MUST_CHECK bool api_has_access(const struct ns *ns, const struct identity *id);
 
 #endif

@@ -159,6 +159,19 @@
 		await showEntries('activity', '/audit', (entry) => entry.kind);
 	};
 
+	const showQuotas = async () => {
+		const { quotas } = await call('GET', '/quotas');
+		at('quotas').replaceChildren();
+		at('quotas-section').hidden = quotas.length === 0;
+		for (const quota of quotas) {
+			const row = add(at('quotas'), 'tr');
+			add(row, 'th', `${quota.namespace}: ${quota.name}`).scope = 'row';
+			add(row, 'td', limits(quota.requests));
+			for (const key of ['inFlight', 'watches', 'today', 'refused'])
+				add(row, 'td', String(quota[key]));
+		}
+	};
+
 	const showTenants = async () => {
 		const { tenants } = await call('GET', '/tenants');
 		at('tenants').replaceChildren();
@@ -188,7 +201,7 @@
 	const leave = () => {
 		session = null;
 		for (const id of ['user', 'groups', 'namespaces', 'tokens', 'refused',
-			'activity', 'tenants'])
+			'activity', 'tenants', 'quotas'])
 			at(id).replaceChildren();
 		show(false);
 	};
@@ -202,6 +215,7 @@
 			`Basic ${credentials}`);
 		showUser(await call('GET', '/whoami'));
 		await showTokens();
+		await showQuotas();
 		await showTenants();
 		await showAudit();
 		show(true);
@@ -215,6 +229,7 @@
 	});
 
 	act(at('refresh'), 'click', async () => {
+		await showQuotas();
 		await showAudit();
 		return 'The records are up to date.';
 	});

@@ -27,6 +27,11 @@ apiVersion: ringfence.dev/v1alpha1
 kind: Namespace
 metadata: { name: /acme }
 spec: { owners: [acme-admins] }
+---
+apiVersion: ringfence.dev/v1alpha1
+kind: Quota
+metadata: { name: daily, namespace: /acme/shop }
+spec: { requests: { perDay: 100000 } }
 """
 )
 pytestmark = pytest.mark.parametrize("lab", [{"policy": OWNED}], indirect=True, ids=["owned"])
@@ -134,12 +139,27 @@ def test_tenants_are_shown_to_their_owners(lab):
     assert paths("bob") == []
 
 
+def test_quotas_are_shown_with_their_use(lab):
+    def quotas(user):
+        with lab.gate.http2() as c:
+            return c.request("GET", "/ringfence/v1/quotas", lab.gate.bearer(user)).json()["quotas"]
+
+    (before,) = quotas("alice")
+    assert (before["namespace"], before["name"]) == ("/acme/shop", "daily")
+    assert before["requests"] == {"perDay": 100000}
+    assert ask(lab, "alice", "/api/v1/namespaces/shop-prod/pods")[0] == 200
+    (after,) = quotas("bob")  # who may read there
+    assert after["today"] == before["today"] + 1 and after["refused"] == 0
+    assert quotas("dave") == []
+
+
 def test_limited_token_shows_no_records(lab):
     with lab.gate.http2() as c:
         scope = {"name": "narrow", "scopes": [{"verbs": ["get"], "resources": ["pods"]}]}
         made = c.request("POST", "/ringfence/v1/tokens", lab.gate.bearer(), json.dumps(scope).encode())
         assert made.status == 201
-        for path in ("/ringfence/v1/audit", "/ringfence/v1/audit/refused", "/ringfence/v1/tenants"):
+        for name in ("audit", "audit/refused", "tenants", "quotas"):
+            path = f"/ringfence/v1/{name}"
             assert c.request("GET", path, lab.gate.bearer(token=made.json()["token"])).status == 403
             assert c.request("GET", path).status == 401
             assert c.request("POST", path, lab.gate.bearer()).status == 405
@@ -261,6 +281,7 @@ def test_records_and_tenants_are_on_the_page(lab, page):
     assert page.execute_script("return document.querySelectorAll('img').length") == 0
     assert shown(page, "tenants-section") and "/acme/shop" in text(page, "tenants")
     assert "alice" in text(page, "activity")
+    assert "/acme/shop: daily" in text(page, "quotas") and "100000 a day" in text(page, "quotas")
     page.find_element(By.ID, "sign-out").click()
     wait_until(lambda: shown(page, "sign-in"))
     assert text(page, "refused") == text(page, "activity") == text(page, "tenants") == ""
