@@ -162,8 +162,7 @@ charge(struct exchange *x, const struct ns *level)
 		return true;
 	}
 	if (refusal.kind == QUOTA_CUT_OFF) {
-		exchange_reply_unavailable(
-		    x, "this gate is cut off from the others");
+		exchange_reply_unavailable(x, "this gate is cut off from the others");
 		return false;
 	}
 	reply_quota(x, &refusal);

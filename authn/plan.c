@@ -12,7 +12,7 @@
 
 #define PUBLIC_FILE_BYTES (4u * 1024 * 1024) /* certificates of authorities */
 #define DATABASE_NAME     "tokens.db"
-#define ETCD_TIMEOUT_MS   1000 /* of one call to one member */
+#define ETCD_TIMEOUT_MS   2000 /* of one call to one member */
 
 struct loading {
 	struct gate_plan *plan;

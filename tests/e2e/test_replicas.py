@@ -34,7 +34,7 @@ state:
     ca: {etcd_pki}/ca.crt
     certificate: {etcd_pki}/etcd.crt
     key: {etcd_pki}/etcd.key
-    keepSeconds: 3
+    keepSeconds: 15
 """
 
 
@@ -87,22 +87,45 @@ def members(gate):
     return auth(gate).get("replicas")
 
 
+def issued(gate, user):
+    """A login, tried until etcd has answered in time: the machine may be busy."""
+
+    def attempt():
+        answer = gate_lab.login(gate, user, f"{user}-secret")
+        return answer.status == 201 and answer.json()
+
+    return wait_until(attempt, 30, "a login")
+
+
+def token(gate, user):
+    if user not in gate._tokens:
+        gate._tokens[user] = issued(gate, user)["token"]
+    return gate._tokens[user]
+
+
+def revoke(gate, made):
+    """Revoked here and in etcd; what was not answered in time is found done."""
+    path = f"/ringfence/v1/tokens/{made['id']}"
+    wait_until(
+        lambda: gate_lab.call(gate, "DELETE", path, made["token"]).status in (204, 401),
+        30,
+        "a revocation",
+    )
+
+
 def open_for_all(pair):
     return all(
-        get(gate, gate.token("grace"), "/test/slow?ms=1").status == 200
+        get(gate, token(gate, "grace"), "/test/slow?ms=1").status == 200
         for gate in (pair.a, pair.b)
     )
 
 
 def test_token_of_one_is_good_at_the_other_and_its_end_too(pair):
-    made = pair.a.login("grace")
+    made = issued(pair.a, "grace")
     wait_until(
         lambda: get(pair.b, made["token"], "/test/slow?ms=1").status == 200, 30, "the token"
     )
-    answer = gate_lab.call(
-        pair.b, "DELETE", f"/ringfence/v1/tokens/{made['id']}", made["token"]
-    )
-    assert answer.status == 204
+    revoke(pair.b, made)
     wait_until(
         lambda: get(pair.a, made["token"], "/test/slow?ms=1").status == 401, 30, "its end"
     )
@@ -113,13 +136,13 @@ def test_what_is_in_flight_is_shared(pair):
     together = threading.Barrier(12)
 
     def slow(gate):
-        token = gate.token("frank")
         with gate.http1(timeout=60) as c:
             together.wait(60)
-            return c.request("GET", "/test/slow?ms=1500", gate.bearer(token=token)).status
+            bearer = gate.bearer(token=token(gate, "frank"))
+            return c.request("GET", "/test/slow?ms=4000", bearer).status
 
     for gate in (pair.a, pair.b):
-        gate.token("frank")
+        token(gate, "frank")
     with concurrent.futures.ThreadPoolExecutor(12) as pool:
         answers = list(pool.map(slow, [pair.a, pair.b] * 6))
     assert sorted(answers) == [200] * 6 + [429] * 6
@@ -127,7 +150,7 @@ def test_what_is_in_flight_is_shared(pair):
 
 def test_days_count_is_not_exceeded_by_more_than_the_bound(pair):
     """64 for both; what nobody was granted is 1/32 at each: at most two more."""
-    tokens = {gate: gate.token("alice") for gate in (pair.a, pair.b)}
+    tokens = {gate: token(gate, "alice") for gate in (pair.a, pair.b)}
     counted = []
 
     def some(gate):
@@ -149,13 +172,8 @@ def test_days_count_is_not_exceeded_by_more_than_the_bound(pair):
 
 def test_member_that_dies_is_not_missed(pair):
     pair.etcd.kill(0)
-    token = wait_until(
-        lambda: gate_lab.login(pair.a, "dave", "dave-secret").status == 201
-        and pair.a.login("dave")["token"],
-        30,
-        "a login",
-    )
-    wait_until(lambda: get(pair.b, token, "/test/slow?ms=1").status == 200, 30, "the token")
+    new = issued(pair.a, "dave")["token"]
+    wait_until(lambda: get(pair.b, new, "/test/slow?ms=1").status == 200, 30, "the token")
 
 
 long = pytest.mark.skipif(
@@ -165,32 +183,29 @@ long = pytest.mark.skipif(
 
 @long
 def test_replica_that_is_cut_off_closes_and_comes_back(pair):
-    made = pair.a.login("grace")
+    made = issued(pair.a, "grace")
     path = "/test/slow?ms=1"
     wait_until(lambda: get(pair.b, made["token"], path).status == 200, 30, "the token")
     for way in pair.ways:
         way.cut()
-    wait_until(lambda: get(pair.b, made["token"], path).status == 503, 30, "it to close")
+    wait_until(lambda: get(pair.b, made["token"], path).status == 503, 60, "it to close")
     assert get(pair.a, made["token"], path).status == 200
     # It is not waited for: the other has everything once its lease is over.
-    wait_until(lambda: members(pair.a) == 1, 30, "its lease to end")
+    wait_until(lambda: members(pair.a) == 1, 60, "its lease to end")
     # What is revoked meanwhile is revoked when it comes back.
-    answer = gate_lab.call(
-        pair.a, "DELETE", f"/ringfence/v1/tokens/{made['id']}", made["token"]
-    )
-    assert answer.status == 204
+    revoke(pair.a, made)
     for way in pair.ways:
         way.mend()
     wait_until(lambda: get(pair.b, made["token"], path).status == 401, 30, "its return")
-    other = pair.b.token("grace")
+    other = token(pair.b, "grace")
     wait_until(lambda: get(pair.b, other, path).status == 200, 30, "it to open")
 
 
 @long
 def test_without_etcd_nothing_is_issued_and_soon_nothing_served(pair):
-    token = pair.a.token("grace")
+    known = token(pair.a, "grace")
     for i in (1, 2):
         pair.etcd.kill(i)
-    wait_until(lambda: get(pair.a, token, "/test/slow?ms=1").status == 503, 30, "a to close")
+    wait_until(lambda: get(pair.a, known, "/test/slow?ms=1").status == 503, 60, "a to close")
     assert gate_lab.login(pair.a, "grace", "grace-secret").status in (500, 503)
-    assert get(pair.b, pair.b.token("grace"), PODS).status == 503
+    wait_until(lambda: get(pair.b, token(pair.b, "grace"), PODS).status == 503, 60, "b to close")
