@@ -40,6 +40,7 @@ auth_role_settings_encode(struct buf *out, const struct auth_role_settings *s)
 	proc_put_u32(out, s->gid);
 	proc_put_u64(out, s->login_ttl_s);
 	proc_put_u64(out, s->max_ttl_s);
+	proc_put_u64(out, s->idle_ttl_s);
 	proc_put_u8(out, s->has_ldap);
 	put_strs(out, l->servers, l->server_count);
 	proc_put_u8(out, l->start_tls);
@@ -55,6 +56,13 @@ auth_role_settings_encode(struct buf *out, const struct auth_role_settings *s)
 	proc_put_u8(out, (uint8_t)l->nested);
 	proc_put_u32(out, l->timeout_ms);
 	proc_put_u32(out, l->login_timeout_ms);
+	proc_put_str(out, l->user_bind_as);
+	proc_put_u8(out, l->group_by_name);
+	proc_put_str(out, l->password_policy);
+	proc_put_u64(out, l->check_interval_s);
+	proc_put_u64(out, l->check_grace_s);
+	proc_put_u32(out, l->lockout_attempts);
+	proc_put_u64(out, l->lockout_window_s);
 	proc_put_str(out, s->bind_password);
 	proc_put_str(out, s->ca_pem);
 	put_share(out, &s->share);
@@ -112,6 +120,7 @@ auth_role_settings_decode(
 	s->gid = proc_get_u32(r);
 	s->login_ttl_s = proc_get_u64(r);
 	s->max_ttl_s = proc_get_u64(r);
+	s->idle_ttl_s = proc_get_u64(r);
 	s->has_ldap = proc_get_u8(r) != 0;
 	if (!get_strs(arena, r, &l->servers, &l->server_count))
 		return false;
@@ -128,9 +137,16 @@ auth_role_settings_decode(
 	l->nested = (enum ldap_nested)proc_get_u8(r);
 	l->timeout_ms = proc_get_u32(r);
 	l->login_timeout_ms = proc_get_u32(r);
+	l->user_bind_as = get_str(arena, r);
+	l->group_by_name = proc_get_u8(r) != 0;
+	l->password_policy = get_str(arena, r);
+	l->check_interval_s = proc_get_u64(r);
+	l->check_grace_s = proc_get_u64(r);
+	l->lockout_attempts = proc_get_u32(r);
+	l->lockout_window_s = proc_get_u64(r);
 	s->bind_password = proc_get_str(r); /* borrowed: goes into a secret at once */
 	s->ca_pem = get_str(arena, r);
 	if (!get_share(arena, r, &s->share))
 		return false;
-	return proc_reader_done(r) && l->nested <= LDAP_NESTED_AD;
+	return proc_reader_done(r) && l->nested < LDAP_NESTED_COUNT;
 }

@@ -7,52 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "authn/config_internal.h"
 #include "authn/identity.h"
 #include "common/audit_note.h"
 #include "common/bundle.h"
 #include "common/doc.h"
 #include "common/ip.h"
-#include "policy-lang/schema.h"
-
-#define CODE_VALUE "config-value"
-
-struct reader {
-	struct arena *arena;
-	struct diag_list *diags;
-	const char *directory; /* relative paths start here; ends with '/' or empty */
-	struct gate_config *config;
-};
-
-/* Fields that are wrong have been reported and are NULL; reading goes on. */
-static void
-read_fields(struct reader *r, const struct schema *schema, const struct doc_node *n,
-    const struct doc_node **out_values)
-{
-	bool ok = schema_read(r->diags, schema, n, out_values);
-
-	(void)ok;
-}
-
-static const char *
-node_text(struct reader *r, const struct doc_node *n)
-{
-	return arena_strndup(r->arena, n->text.ptr, n->text.len);
-}
-
-static const char *
-node_path(struct reader *r, const struct doc_node *n)
-{
-	if (n->text.len != 0 && n->text.ptr[0] == '/')
-		return node_text(r, n);
-	return arena_printf(r->arena, "%s%.*s", r->directory, STR_ARG(n->text));
-}
-
-static void
-optional_path(struct reader *r, const struct doc_node *n, const char **out)
-{
-	if (n != NULL)
-		*out = node_path(r, n);
-}
 
 static bool
 parse_port(struct str text, uint16_t *out_port)
@@ -118,22 +78,6 @@ read_listens(struct reader *r, const struct doc_node *list)
 		    r->diags, CODE_VALUE, list->loc, "\"listen\" names no address");
 	r->config->listen = all;
 	r->config->listen_count = list->count;
-}
-
-static bool
-read_string_list(struct reader *r, const struct doc_node *list, const char *what,
-    const struct str **out, size_t *out_count)
-{
-	struct str *all = ARENA_ARRAY(r->arena, list->count, struct str);
-
-	for (uint32_t i = 0; i < list->count; i++) {
-		if (!schema_type(r->diags, list->u.items[i], what, TYPE_STRING))
-			return false;
-		all[i] = list->u.items[i]->text;
-	}
-	*out = all;
-	*out_count = list->count;
-	return true;
 }
 
 static void
@@ -258,213 +202,6 @@ read_upstream(struct reader *r, const struct doc_node *n)
 	if (!identity_user_ok(v[LISTS_AS]->text))
 		diag_error(r->diags, CODE_VALUE, v[LISTS_AS]->loc,
 		    "\"listsAs\" is no name of a user: letters, digits, . _ @ -");
-}
-
-static void
-read_bind(struct reader *r, const struct doc_node *n)
-{
-	enum {
-		DN,
-		PASSWORD_FILE,
-		COUNT
-	};
-	static const struct schema_field fields[] = {
-	    [DN] = {"dn", TYPE_STRING, true, NULL},
-	    [PASSWORD_FILE] = {"passwordFile", TYPE_STRING, true, NULL},
-	};
-	static const struct schema schema = SCHEMA("ldap.bind", fields);
-	const struct doc_node *v[COUNT];
-
-	read_fields(r, &schema, n, v);
-	if (v[DN] != NULL)
-		r->config->ldap.bind_dn = v[DN]->text;
-	optional_path(r, v[PASSWORD_FILE], &r->config->ldap.bind_password_file);
-}
-
-/* A filter names its value once, as {}; more or none is a mistake that would let
- * anybody be found. */
-static void
-check_filter(struct reader *r, const struct doc_node *n)
-{
-	unsigned count = 0;
-
-	for (size_t i = 0; i + 1 < n->text.len; i++)
-		count += n->text.ptr[i] == '{' && n->text.ptr[i + 1] == '}';
-	if (count != 1 || n->text.ptr[0] != '(' || n->text.ptr[n->text.len - 1] != ')')
-		diag_error(r->diags, CODE_VALUE, n->loc,
-		    "a filter is in parentheses and has {} once, where the name goes: "
-		    "(uid={})");
-}
-
-static struct str
-text_or(const struct doc_node *n, struct str other)
-{
-	return n != NULL ? n->text : other;
-}
-
-static void
-read_users(struct reader *r, const struct doc_node *n)
-{
-	enum {
-		BASE,
-		FILTER,
-		NAME,
-		COUNT
-	};
-	static const struct schema_field fields[] = {
-	    [BASE] = {"base", TYPE_STRING, true, NULL},
-	    [FILTER] = {"filter", TYPE_STRING, false, NULL},
-	    [NAME] = {"name", TYPE_STRING, false, NULL},
-	};
-	static const struct schema schema = SCHEMA("ldap.users", fields);
-	const struct doc_node *v[COUNT];
-	struct gate_ldap *ldap = &r->config->ldap;
-
-	read_fields(r, &schema, n, v);
-	ldap->user_base = text_or(v[BASE], STR(""));
-	ldap->user_filter = text_or(v[FILTER], STR("(uid={})"));
-	ldap->user_name_attr = text_or(v[NAME], STR("uid"));
-	if (v[FILTER] != NULL)
-		check_filter(r, v[FILTER]);
-}
-
-static void
-read_groups(struct reader *r, const struct doc_node *n)
-{
-	enum {
-		BASE,
-		FILTER,
-		NAME,
-		MEMBER_OF,
-		NESTED,
-		COUNT
-	};
-	static const struct schema_field fields[] = {
-	    [BASE] = {"base", TYPE_STRING, false, NULL},
-	    [FILTER] = {"filter", TYPE_STRING, false, NULL},
-	    [NAME] = {"name", TYPE_STRING, false, NULL},
-	    [MEMBER_OF] = {"memberOf", TYPE_STRING, false, NULL},
-	    [NESTED] = {"nested", TYPE_STRING, false, NULL},
-	};
-	static const struct schema schema = SCHEMA("ldap.groups", fields);
-	static const char *const nested[] = {
-	    [LDAP_NESTED_NONE] = "none",
-	    [LDAP_NESTED_WALK] = "walk",
-	    [LDAP_NESTED_AD] = "ad",
-	};
-	const struct doc_node *v[COUNT];
-	struct gate_ldap *ldap = &r->config->ldap;
-	size_t how = LDAP_NESTED_NONE;
-
-	read_fields(r, &schema, n, v);
-	ldap->group_base = text_or(v[BASE], STR(""));
-	ldap->group_filter = text_or(v[FILTER], STR("(member={})"));
-	ldap->group_name_attr = text_or(v[NAME], STR("cn"));
-	ldap->group_member_of = text_or(v[MEMBER_OF], STR(""));
-	if (v[FILTER] != NULL)
-		check_filter(r, v[FILTER]);
-	if (v[NESTED] != NULL &&
-	    schema_enum(r->diags, v[NESTED], "nested", nested, ARRAY_LEN(nested), &how))
-		ldap->nested = (enum ldap_nested)how;
-	if (v[BASE] == NULL && v[MEMBER_OF] == NULL)
-		diag_error(r->diags, CODE_VALUE, n->loc,
-		    "groups are found below a \"base\" or by a \"memberOf\" attribute: "
-		    "give "
-		    "one");
-}
-
-static void
-check_servers(struct reader *r, const struct doc_node *list)
-{
-	const struct gate_ldap *ldap = &r->config->ldap;
-
-	for (size_t i = 0; i < ldap->server_count; i++) {
-		struct str url = ldap->servers[i];
-		struct loc loc = list->u.items[i]->loc;
-
-		if (str_starts(url, STR("ldaps://")))
-			continue;
-		if (!str_starts(url, STR("ldap://")))
-			diag_error(r->diags, CODE_VALUE, loc,
-			    "a directory server is an ldaps:// or ldap:// URL, not "
-			    "\"%.*s\"",
-			    STR_ARG(url));
-		else if (!ldap->start_tls && !ldap->insecure)
-			diag_error(r->diags, CODE_VALUE, loc,
-			    "%.*s would carry passwords in clear text: use ldaps://, "
-			    "or "
-			    "startTLS: true (insecure: true allows it for a test)",
-			    STR_ARG(url));
-	}
-	if (ldap->server_count == 0)
-		diag_error(r->diags, CODE_VALUE, list->loc,
-		    "\"ldap.servers\" names no server");
-}
-
-static bool
-read_bool(const struct doc_node *n)
-{
-	return n != NULL && n->u.boolean;
-}
-
-static void
-read_milliseconds(
-    struct reader *r, const struct doc_node *n, const char *what, uint32_t *out_ms)
-{
-	int64_t seconds = 0;
-
-	if (n != NULL && schema_int(r->diags, n, what, 1, 300, &seconds))
-		*out_ms = (uint32_t)seconds * 1000;
-}
-
-static void
-read_ldap(struct reader *r, const struct doc_node *n)
-{
-	enum {
-		SERVERS,
-		CA,
-		START_TLS,
-		INSECURE,
-		BIND,
-		USERS,
-		GROUPS,
-		TIMEOUT,
-		LOGIN,
-		COUNT
-	};
-	static const struct schema_field fields[] = {
-	    [SERVERS] = {"servers", TYPE_LIST, true, NULL},
-	    [CA] = {"ca", TYPE_STRING, false, NULL},
-	    [START_TLS] = {"startTLS", TYPE_BOOL, false, NULL},
-	    [INSECURE] = {"insecure", TYPE_BOOL, false, NULL},
-	    [BIND] = {"bind", TYPE_MAP, true, NULL},
-	    [USERS] = {"users", TYPE_MAP, true, NULL},
-	    [GROUPS] = {"groups", TYPE_MAP, true, NULL},
-	    [TIMEOUT] = {"timeoutSeconds", TYPE_INT, false, NULL},
-	    [LOGIN] = {"loginTimeoutSeconds", TYPE_INT, false, NULL},
-	};
-	static const struct schema schema = SCHEMA("ldap", fields);
-	const struct doc_node *v[COUNT];
-	struct gate_ldap *ldap = &r->config->ldap;
-
-	read_fields(r, &schema, n, v);
-	r->config->has_ldap = true;
-	ldap->timeout_ms = 5000;
-	ldap->login_timeout_ms = 10000;
-	ldap->start_tls = read_bool(v[START_TLS]);
-	ldap->insecure = read_bool(v[INSECURE]);
-	optional_path(r, v[CA], &ldap->ca);
-	if (v[SERVERS] != NULL && read_string_list(r, v[SERVERS], "a directory server",
-				      &ldap->servers, &ldap->server_count))
-		check_servers(r, v[SERVERS]);
-	if (v[BIND] != NULL)
-		read_bind(r, v[BIND]);
-	if (v[USERS] != NULL)
-		read_users(r, v[USERS]);
-	if (v[GROUPS] != NULL)
-		read_groups(r, v[GROUPS]);
-	read_milliseconds(r, v[TIMEOUT], "timeoutSeconds", &ldap->timeout_ms);
-	read_milliseconds(r, v[LOGIN], "loginTimeoutSeconds", &ldap->login_timeout_ms);
 }
 
 static void
@@ -627,47 +364,19 @@ read_audit(struct reader *r, const struct doc_node *n)
 		r->config->audit_required = mode == 1;
 }
 
-/* Go-style: "12h", "90m", "1h30m", "720h". */
-static void
-read_duration(struct reader *r, const struct doc_node *n, uint64_t *out_s)
-{
-	uint64_t total = 0;
-	size_t at = 0;
-
-	while (at < n->text.len) {
-		size_t digits = at;
-		uint64_t value;
-		char unit;
-
-		while (digits < n->text.len && n->text.ptr[digits] >= '0' &&
-		       n->text.ptr[digits] <= '9')
-			digits++;
-		unit = digits < n->text.len ? n->text.ptr[digits] : '\0';
-		if (!str_to_u64(str_slice(n->text, at, digits), 100000000, &value) ||
-		    strchr("hms", unit) == NULL || unit == '\0')
-			break;
-		total += value * (unit == 'h' ? 3600 : unit == 'm' ? 60 : 1);
-		at = digits + 1;
-	}
-	if (at != n->text.len || total == 0)
-		diag_error(r->diags, CODE_VALUE, n->loc,
-		    "\"%.*s\" is no duration: write 12h, 90m or 1h30m",
-		    STR_ARG(n->text));
-	else
-		*out_s = total;
-}
-
 static void
 read_tokens(struct reader *r, const struct doc_node *n)
 {
 	enum {
 		LOGIN_TTL,
 		MAX_TTL,
+		IDLE_TTL,
 		COUNT
 	};
 	static const struct schema_field fields[] = {
 	    [LOGIN_TTL] = {"loginTTL", TYPE_STRING, false, NULL},
 	    [MAX_TTL] = {"maxTTL", TYPE_STRING, false, NULL},
+	    [IDLE_TTL] = {"idleTTL", TYPE_STRING, false, NULL},
 	};
 	static const struct schema schema = SCHEMA("tokens", fields);
 	const struct doc_node *v[COUNT];
@@ -677,6 +386,11 @@ read_tokens(struct reader *r, const struct doc_node *n)
 		read_duration(r, v[LOGIN_TTL], &r->config->login_ttl_s);
 	if (v[MAX_TTL] != NULL)
 		read_duration(r, v[MAX_TTL], &r->config->max_ttl_s);
+	if (v[IDLE_TTL] != NULL)
+		read_duration(r, v[IDLE_TTL], &r->config->idle_ttl_s);
+	/* When a token was last used is known to a minute. */
+	if (v[IDLE_TTL] != NULL && r->config->idle_ttl_s < 300)
+		diag_error(r->diags, CODE_VALUE, n->loc, "idleTTL is at least 5m");
 	if (r->config->login_ttl_s > r->config->max_ttl_s)
 		diag_error(
 		    r->diags, CODE_VALUE, n->loc, "loginTTL is longer than maxTTL");
@@ -770,7 +484,7 @@ static void (*const top_readers[TOP_COUNT])(
     [TOP_LISTEN] = read_listens,
     [TOP_TLS] = read_tls,
     [TOP_UPSTREAM] = read_upstream,
-    [TOP_LDAP] = read_ldap,
+    [TOP_LDAP] = config_read_ldap,
     [TOP_POLICY] = read_policy,
     [TOP_STATE] = read_state,
     [TOP_AUDIT] = read_audit,

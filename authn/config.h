@@ -26,24 +26,34 @@ struct gate_upstream {
 enum ldap_nested {
 	LDAP_NESTED_NONE,
 	LDAP_NESTED_WALK,
-	LDAP_NESTED_AD
+	LDAP_NESTED_AD,           /* by the server's matching rule */
+	LDAP_NESTED_TOKEN_GROUPS, /* by Active Directory's computed attribute */
+	LDAP_NESTED_COUNT
 };
 
 struct gate_ldap {
-	const struct str *servers; /* ldaps://..., ldap://... */
+	const struct str *servers; /* ldaps://..., ldap://..., or with +srv, a domain */
 	size_t server_count;
-	bool start_tls; /* on ldap:// */
-	bool insecure;  /* allows clear text */
-	const char *ca; /* path or NULL */
-	struct str bind_dn;
+	bool start_tls;     /* on ldap:// */
+	bool insecure;      /* allows clear text */
+	const char *ca;     /* path or NULL */
+	struct str bind_dn; /* "": users are found by their own right (user_bind_as) */
 	const char *bind_password_file;
 	struct str user_base, user_filter, user_name_attr; /* filter: one {} */
+	struct str user_bind_as; /* "": by the DN that was found; else it has one {} */
 	struct str group_base, group_filter, group_name_attr;
+	bool group_by_name; /* {} of the groups' filter is the user's name, not DN */
 	struct str
 	    group_member_of; /* attribute of the user's entry; "": search groups */
 	enum ldap_nested nested;
-	uint32_t timeout_ms;       /* one operation; default 5,000 */
-	uint32_t login_timeout_ms; /* a whole login; default 10,000 */
+	uint32_t timeout_ms;        /* one operation; default 5,000 */
+	uint32_t login_timeout_ms;  /* a whole login; default 10,000 */
+	struct str password_policy; /* DN of OpenLDAP's default policy; "": unknown */
+	uint64_t check_interval_s;  /* between two looks at an account; default 60 */
+	uint64_t check_grace_s;     /* tokens go on so long unchecked; default 12 h */
+	/* The directory locks an account after so many failures within so long; 0: unknown. */
+	uint32_t lockout_attempts;
+	uint64_t lockout_window_s;
 };
 
 /* What several replicas share. */
@@ -66,6 +76,10 @@ struct gate_admission {
 	struct str lists_as; /* the user in whose name it lists and watches */
 	uint32_t hold_s;     /* default 90 */
 };
+
+/* "ldaps+srv://example.org": its servers are in DNS. */
+MUST_CHECK bool gate_ldap_by_dns(struct str url);
+MUST_CHECK struct str gate_ldap_domain(struct str url);
 
 struct gate_config {
 	const char *path;
@@ -103,6 +117,7 @@ struct gate_config {
 	uint32_t workers;     /* default: cores */
 	uint64_t login_ttl_s; /* 12 h */
 	uint64_t max_ttl_s;   /* 30 days */
+	uint64_t idle_ttl_s;  /* unused so long, a token ends; default 0: never */
 };
 
 /* Reads one file. Errors are diagnostics; returns NULL if there was any. */

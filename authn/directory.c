@@ -1,55 +1,35 @@
 /*
- * One login: on the first server that answers, bind as the service, find the user, read its
- * groups; then, on a connection of its own, bind as the user. A connection is never
- * used again after a user's bind, and never shared between threads.
+ * One question to the directory: on the first server that answers, as the service, find the
+ * user and its groups; for a login also bind as the user, on a connection that is good for
+ * binding only.
  */
 #include "authn/directory.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/directory_ldap.h"
+#include "authn/directory_servers.h"
+#include "authn/directory_users.h"
 
-#define BREAKER_MIN_NS                                                                 \
-	1000000000ull /* a server that failed is left alone so long ... */
-#define BREAKER_MAX_NS 60000000000ull /* ... doubling up to this */
-
-struct breaker {
-	unsigned failures;
-	monotime_t open_until;
-};
+#define QUICKLY_NS                                                                     \
+	1000000000ull /* a failure that is a dead connection's, not the server's */
 
 struct directory {
 	const struct gate_ldap *ldap;
 	const struct secret *bind_password;
-	const char *ca_path;
-	struct str *urls; /* NUL-terminated copies */
-	struct breaker *breakers;
-	pthread_mutex_t lock; /* of breakers */
-	struct arena *arena;
+	struct dir_servers *servers;
 };
 
 int
 directory_new(const struct gate_ldap *ldap, const struct secret *bind_password,
     const char *ca_pem_path, struct directory **out_directory, struct err *err)
 {
-	struct arena *arena = arena_new();
-	struct directory *d = ARENA_NEW(arena, struct directory);
+	struct directory *d = xcalloc(1, sizeof(*d));
 
-	*out_directory = NULL;
-	d->arena = arena;
+	(void)err; /* nothing fails before a server is asked */
 	d->ldap = ldap;
 	d->bind_password = bind_password;
-	d->ca_path = ca_pem_path;
-	d->urls = ARENA_ARRAY(arena, ldap->server_count, struct str);
-	d->breakers = ARENA_ARRAY(arena, ldap->server_count, struct breaker);
-	for (size_t i = 0; i < ldap->server_count; i++)
-		d->urls[i] = str_dup(arena, ldap->servers[i]);
-	if (pthread_mutex_init(&d->lock, NULL) != 0) {
-		arena_free(arena);
-		return err_set(err, ERR_SYSTEM, "cannot make a lock");
-	}
+	d->servers = dir_servers_new(ldap, ca_pem_path);
 	*out_directory = d;
 	return 0;
 }
@@ -59,9 +39,17 @@ directory_free(struct directory *d)
 {
 	if (d == NULL)
 		return;
-	(void)pthread_mutex_destroy(&d->lock); /* nobody holds it any more */
-	arena_free(d->arena);
+	dir_servers_free(d->servers);
+	free(d);
 }
+
+void
+directory_status(struct directory *d, struct buf *out, size_t *out_resting)
+{
+	dir_servers_status(d->servers, out, out_resting);
+}
+
+/* ---- templates ---- */
 
 struct str
 directory_filter(struct arena *arena, struct str filter, struct str value)
@@ -90,121 +78,259 @@ directory_filter(struct arena *arena, struct str filter, struct str value)
 	return result;
 }
 
-/* ---- circuit breakers ---- */
-
-static bool
-server_open(struct directory *d, size_t i, monotime_t now)
-{
-	bool open;
-
-	(void)pthread_mutex_lock(&d->lock);
-	open = d->breakers[i].open_until.ns > now.ns;
-	(void)pthread_mutex_unlock(&d->lock);
-	return open;
-}
-
+/* RFC 4514 2.4: what has a meaning in a DN, at the ends or anywhere. */
 static void
-server_result(struct directory *d, size_t i, bool failed)
+add_dn_value(struct buf *out, struct str value)
 {
-	struct breaker *b = &d->breakers[i];
-	uint64_t pause_ns = BREAKER_MIN_NS;
+	for (size_t i = 0; i < value.len; i++) {
+		unsigned char c = (unsigned char)value.ptr[i];
 
-	(void)pthread_mutex_lock(&d->lock);
-	if (!failed) {
-		*b = (struct breaker){0};
-	} else {
-		for (unsigned n = 0; n < b->failures && pause_ns < BREAKER_MAX_NS; n++)
-			pause_ns *= 2;
-		b->failures++;
-		b->open_until.ns =
-		    monotime_now().ns +
-		    (pause_ns < BREAKER_MAX_NS ? pause_ns : BREAKER_MAX_NS);
+		if (c < 0x20 || c > 0x7e || strchr(" #\"+,;<>=\\", c) != NULL)
+			buf_printf(out, "\\%02x", c);
+		else
+			buf_add_char(out, (char)c);
 	}
-	(void)pthread_mutex_unlock(&d->lock);
 }
 
-/* ---- one server ---- */
+struct str
+directory_bind_name(struct arena *arena, struct str template, struct str value)
+{
+	const bool is_dn = str_find(template, '=', 0) < template.len;
+	struct buf out = {NULL, 0, 0};
+	size_t at = 0;
+	struct str result;
+
+	if (!is_dn) {
+		for (size_t i = 0; i < value.len; i++) {
+			unsigned char c = (unsigned char)value.ptr[i];
+
+			/* Nothing that would make another name of the template. */
+			if (c <= 0x20 || c == 0x7f ||
+			    strchr("@\\/=,+\"<>;:", c) != NULL)
+				return STR("");
+		}
+	}
+	while (at + 1 < template.len && memcmp(template.ptr + at, "{}", 2) != 0)
+		at++;
+	buf_add_str(&out, str_slice(template, 0, at));
+	if (is_dn)
+		add_dn_value(&out, value);
+	else
+		buf_add_str(&out, value);
+	buf_add_str(&out, str_slice(template, at + 2, template.len));
+	result = str_dup(arena, buf_str(&out));
+	buf_free(&out);
+	return result;
+}
+
+/* ---- one attempt at one server ---- */
 
 struct attempt {
 	struct directory *directory;
 	struct arena *arena;
-	struct dir_target target;
+	struct dir_server *server;
+	uint64_t deadline_ns;
+	bool reused; /* a connection that had waited */
+	struct err *err;
+	/* a login, or a look without a password */
 	struct str user, password;
 	struct directory_user *out;
-	struct err *err;
+	/* a check */
+	const struct directory_account *accounts;
+	size_t count;
+	struct directory_verdict *verdicts;
 };
 
-/* The name that everybody will know the user by: from the entry, lower-cased. */
-static bool
-read_name(struct attempt *a, const struct dir_entry *entry)
-{
-	char *name;
+typedef enum auth_result (*attempt_fn)(struct attempt *a);
 
-	if (entry->name.len == 0)
-		return false;
-	name = arena_strndup(a->arena, entry->name.ptr, entry->name.len);
-	for (size_t i = 0; i < entry->name.len; i++) {
-		if (name[i] >= 'A' && name[i] <= 'Z')
-			name[i] = (char)(name[i] | 0x20);
+/* A connection for searching, bound as the service. */
+static enum auth_result
+take_service(struct attempt *a, struct dir_conn **out_conn)
+{
+	const struct directory *d = a->directory;
+	enum auth_result result;
+	bool reused, clean;
+
+	result = dir_server_take(d->servers, a->server, DIR_POOL_SEARCH, a->deadline_ns,
+	    out_conn, &reused, a->err);
+	a->reused = a->reused || reused;
+	if (result != AUTH_ALLOWED || reused)
+		return result;
+	result = dir_bind(
+	    *out_conn, d->ldap->bind_dn, secret_str(d->bind_password), &clean, a->err);
+	/* Our own account being refused says nothing about the user. */
+	if (result == AUTH_DENIED) {
+		struct err why = *a->err;
+
+		(void)err_set(a->err, ERR_UNAVAILABLE, "as the service: %s", why.msg);
+		result = AUTH_UNAVAILABLE;
 	}
-	a->out->name = (struct str){name, entry->name.len};
-	a->out->uid = entry->uid;
-	a->out->dn = entry->dn;
-	return identity_user_ok(a->out->name);
+	if (result != AUTH_ALLOWED) {
+		dir_close(*out_conn);
+		*out_conn = NULL;
+	}
+	return result;
 }
 
-static enum auth_result
-find_user(struct attempt *a, struct dir_conn *conn, struct dir_entry *out_entry)
+/* One that failed is in an unknown state; any other can go on. */
+static void
+give_back(struct attempt *a, enum dir_pool pool, struct dir_conn *conn,
+    enum auth_result result)
 {
-	const struct gate_ldap *l = a->directory->ldap;
-	struct str filter = directory_filter(a->arena, l->user_filter, a->user);
-	size_t count = 0;
-	enum auth_result result;
+	if (conn != NULL && result != AUTH_UNAVAILABLE)
+		dir_server_give(a->directory->servers, a->server, pool, conn);
+	else
+		dir_close(conn);
+}
 
-	result = dir_find_user(conn, a->arena, filter, out_entry, &count, a->err);
+/* Binds as the user. The connection is then good for binding only, or, with `out_conn`, for
+ * searching in the user's own name, and the caller's to close. */
+static enum auth_result
+bind_user(struct attempt *a, struct str name, struct dir_conn **out_conn)
+{
+	struct dir_conn *conn = NULL;
+	enum auth_result result;
+	bool reused, clean = false;
+
+	result = dir_server_take(a->directory->servers, a->server, DIR_POOL_BIND,
+	    a->deadline_ns, &conn, &reused, a->err);
+	a->reused = a->reused || reused;
 	if (result != AUTH_ALLOWED)
 		return result;
-	if (count != 1) {
-		(void)err_set(a->err, ERR_DENIED,
-		    count == 0 ? "no such user" : "several entries match");
-		return AUTH_DENIED;
-	}
-	if (!read_name(a, out_entry)) {
-		(void)err_set(a->err, ERR_DENIED,
-		    "the entry's name may not be used here: %.*s",
-		    STR_ARG(out_entry->name));
-		return AUTH_DENIED;
-	}
-	return AUTH_ALLOWED;
+	result = dir_bind(conn, name, a->password, &clean, a->err);
+	if (out_conn != NULL && result == AUTH_ALLOWED)
+		*out_conn = conn;
+	else
+		give_back(a, DIR_POOL_BIND, conn, clean ? result : AUTH_UNAVAILABLE);
+	return result;
 }
 
 static enum auth_result
-try_server(struct attempt *a)
+find_user(struct attempt *a, struct dir_conn *conn, struct str bound_dn,
+    struct dir_found *found)
+{
+	const struct gate_ldap *l = a->directory->ldap;
+	const bool own = bound_dn.len != 0;
+	enum auth_result result = dir_find_user(conn, a->arena,
+	    own ? bound_dn : l->user_base, own ? DIR_BASE : DIR_SUBTREE,
+	    directory_filter(a->arena, l->user_filter, a->user), found, a->err);
+
+	if (result != AUTH_ALLOWED)
+		return result;
+	a->out->uid = found->user.uid;
+	a->out->dn = found->user.dn;
+	if (dir_user_name(a->arena, found, &a->out->name))
+		return AUTH_ALLOWED;
+	(void)err_set(a->err, ERR_DENIED, "the entry's name may not be used here: %.*s",
+	    STR_ARG(found->user.name));
+	return AUTH_DENIED;
+}
+
+/* What follows once it is clear who it is. */
+static enum auth_result
+judge_user(struct attempt *a, struct dir_conn *conn, const struct dir_found *found)
+{
+	struct policy_memo *policies = policy_memo_new(a->arena);
+	struct group_memo *memo = group_memo_new(a->arena);
+	enum auth_result result =
+	    dir_account_state(conn, a->arena, policies, found, a->err);
+
+	if (result == AUTH_ALLOWED)
+		result = dir_groups(conn, a->arena, memo, &found->user, &a->out->groups,
+		    &a->out->group_count, a->err);
+	group_memo_fini(memo);
+	policy_memo_fini(policies);
+	return result;
+}
+
+/* By the service: search, bind as what was found, and only then the groups. */
+static enum auth_result
+search_and_bind(struct attempt *a)
 {
 	const struct gate_ldap *l = a->directory->ldap;
 	struct dir_conn *conn = NULL;
-	struct dir_entry entry = {.dn = {NULL, 0}};
+	struct dir_found found;
+	struct str name;
+	enum auth_result result = take_service(a, &conn);
+
+	if (result == AUTH_ALLOWED)
+		result = find_user(a, conn, STR(""), &found);
+	if (result == AUTH_ALLOWED && a->password.len != 0) {
+		name = l->user_bind_as.len != 0
+			   ? directory_bind_name(a->arena, l->user_bind_as, a->user)
+			   : found.user.dn;
+		result = bind_user(a, name, NULL);
+	}
+	if (result == AUTH_ALLOWED)
+		result = judge_user(a, conn, &found);
+	give_back(a, DIR_POOL_SEARCH, conn, result);
+	return result;
+}
+
+/* Without a service: bind first, and look oneself up. */
+static enum auth_result
+bind_and_search(struct attempt *a)
+{
+	const struct gate_ldap *l = a->directory->ldap;
+	struct str name = directory_bind_name(a->arena, l->user_bind_as, a->user);
+	const bool is_dn = str_find(l->user_bind_as, '=', 0) < l->user_bind_as.len;
+	struct dir_conn *conn = NULL;
+	struct dir_found found;
+	enum auth_result result = bind_user(a, name, &conn);
+
+	if (result == AUTH_ALLOWED)
+		result = find_user(a, conn, is_dn ? name : STR(""), &found);
+	if (result == AUTH_ALLOWED)
+		result = judge_user(a, conn, &found);
+	dir_close(conn);
+	return result;
+}
+
+/* ---- over the servers ---- */
+
+static enum auth_result
+try_once(struct attempt *a, attempt_fn fn)
+{
+	const monotime_t begin = monotime_now();
 	enum auth_result result;
 
-	result = dir_connect(&a->target, &conn, a->err);
-	if (result == AUTH_ALLOWED)
-		result = dir_bind(
-		    conn, l->bind_dn, secret_str(a->directory->bind_password), a->err);
-	/* Our own account being refused says nothing about the user. */
-	if (result == AUTH_DENIED)
-		result = AUTH_UNAVAILABLE;
-	if (result == AUTH_ALLOWED)
-		result = find_user(a, conn, &entry);
-	if (result == AUTH_ALLOWED)
-		result = dir_groups(conn, a->arena, &entry, &a->out->groups,
-		    &a->out->group_count, a->err);
-	dir_close(conn);
-	conn = NULL;
-	if (result == AUTH_ALLOWED)
-		result = dir_connect(&a->target, &conn, a->err);
-	if (result == AUTH_ALLOWED)
-		result = dir_bind(conn, entry.dn, a->password, a->err);
-	dir_close(conn);
+	a->reused = false;
+	result = fn(a);
+	/* A connection that waited may have died unnoticed: that is no server's failure. */
+	if (result == AUTH_UNAVAILABLE && a->reused &&
+	    monotime_since(begin, monotime_now()) < QUICKLY_NS) {
+		dir_server_flush(a->directory->servers, a->server);
+		result = fn(a);
+	}
+	return result;
+}
+
+/* Each server gets a fair part of the time that is left, so that silent ones do not use it up. */
+static enum auth_result
+over_servers(struct attempt *a, unsigned timeout_ms, attempt_fn fn)
+{
+	struct dir_servers *servers = a->directory->servers;
+	const uint64_t end_ns = monotime_now().ns + timeout_ms * 1000000ull;
+	struct dir_server *list[SERVERS_TRIED_MAX];
+	enum auth_result result = AUTH_UNAVAILABLE;
+	size_t count;
+
+	(void)err_set(a->err, ERR_UNAVAILABLE,
+	    "every directory server is resting after a failure");
+	count = dir_servers_list(servers, list, a->err);
+	for (size_t i = 0; i < count && result == AUTH_UNAVAILABLE; i++) {
+		const uint64_t now_ns = monotime_now().ns;
+
+		if (now_ns >= end_ns)
+			break;
+		if (!dir_server_may_try(servers, list[i]))
+			continue;
+		a->server = list[i];
+		a->deadline_ns = now_ns + (end_ns - now_ns) / (count - i);
+		result = try_once(a, fn);
+		dir_server_result(servers, list[i],
+		    result == AUTH_UNAVAILABLE && a->err->code == ERR_UNAVAILABLE);
+	}
 	return result;
 }
 
@@ -213,32 +339,126 @@ directory_login(struct directory *d, struct arena *arena, struct str user,
     struct str password, unsigned timeout_ms, struct directory_user *out_user,
     struct err *err)
 {
-	const monotime_t start = monotime_now();
-	const uint64_t deadline_ns = start.ns + timeout_ms * 1000000ull;
-	enum auth_result result = AUTH_UNAVAILABLE;
+	struct attempt a = {.directory = d,
+	    .arena = arena,
+	    .err = err,
+	    .user = user,
+	    .password = password,
+	    .out = out_user};
 
 	if (user.len == 0 || password.len == 0 ||
-	    memchr(password.ptr, '\0', password.len) != NULL) {
+	    memchr(password.ptr, '\0', password.len) != NULL ||
+	    memchr(user.ptr, '\0', user.len) != NULL) {
 		(void)err_set(err, ERR_DENIED, "an empty name or password");
 		return AUTH_DENIED;
 	}
-	(void)err_set(
-	    err, ERR_UNAVAILABLE, "every directory server is resting after a failure");
-	for (size_t i = 0; i < d->ldap->server_count; i++) {
-		struct attempt a = {d, arena, {0}, user, password, out_user, err};
-
-		a.target = (struct dir_target){.ldap = d->ldap,
-		    .url = d->urls[i].ptr,
-		    .ca_path = d->ca_path,
-		    .deadline_ns = deadline_ns};
-		if (server_open(d, i, monotime_now()))
-			continue;
-		if (monotime_now().ns >= deadline_ns)
-			break;
-		result = try_server(&a);
-		server_result(d, i, result == AUTH_UNAVAILABLE);
-		if (result != AUTH_UNAVAILABLE)
-			break;
+	if (d->ldap->user_bind_as.len != 0 &&
+	    directory_bind_name(arena, d->ldap->user_bind_as, user).len == 0) {
+		(void)err_set(err, ERR_DENIED, "a name that cannot be one");
+		return AUTH_DENIED;
 	}
+	return over_servers(&a, timeout_ms,
+	    d->ldap->bind_dn.len != 0 ? search_and_bind : bind_and_search);
+}
+
+enum auth_result
+directory_find(struct directory *d, struct arena *arena, struct str user,
+    unsigned timeout_ms, struct directory_user *out_user, struct err *err)
+{
+	struct attempt a = {
+	    .directory = d, .arena = arena, .err = err, .user = user, .out = out_user};
+
+	if (d->ldap->bind_dn.len == 0) {
+		(void)err_set(err, ERR_UNAVAILABLE, "no service account to look with");
+		return AUTH_UNAVAILABLE;
+	}
+	return over_servers(&a, timeout_ms, search_and_bind);
+}
+
+/* ---- checks ---- */
+
+struct check_round {
+	struct attempt *attempt;
+	struct dir_conn *conn;
+	struct policy_memo *policies;
+	struct group_memo *memo;
+};
+
+static void
+refuse(struct attempt *a, struct directory_verdict *v, const char *why)
+{
+	v->result = AUTH_DENIED;
+	v->problem = str_dup(a->arena, str_from(why));
+}
+
+static enum auth_result
+check_one(struct check_round *round, size_t i, const struct dir_found *found)
+{
+	struct attempt *a = round->attempt;
+	struct directory_verdict *v = &a->verdicts[i];
+	enum auth_result result;
+
+	if (found == NULL) {
+		refuse(a, v, "the account is gone");
+		return AUTH_ALLOWED;
+	}
+	if (!dir_user_name(a->arena, found, &v->user.name) ||
+	    !str_eq(v->user.name, a->accounts[i].name)) {
+		refuse(a, v, "the account has another name");
+		return AUTH_ALLOWED;
+	}
+	v->user.uid = found->user.uid;
+	v->user.dn = found->user.dn;
+	result =
+	    dir_account_state(round->conn, a->arena, round->policies, found, a->err);
+	if (result == AUTH_ALLOWED)
+		result = dir_groups(round->conn, a->arena, round->memo, &found->user,
+		    &v->user.groups, &v->user.group_count, a->err);
+	if (result == AUTH_DENIED)
+		refuse(a, v, a->err->msg);
+	else
+		v->result = result;
+	return result == AUTH_UNAVAILABLE ? result : AUTH_ALLOWED;
+}
+
+static enum auth_result
+check_accounts(struct attempt *a)
+{
+	struct dir_found *found[DIRECTORY_BATCH];
+	struct check_round round = {.attempt = a,
+	    .policies = policy_memo_new(a->arena),
+	    .memo = group_memo_new(a->arena)};
+	enum auth_result result = take_service(a, &round.conn);
+
+	if (result == AUTH_ALLOWED)
+		result = dir_find_accounts(
+		    round.conn, a->arena, a->accounts, a->count, found, a->err);
+	for (size_t i = 0; i < a->count && result == AUTH_ALLOWED; i++)
+		result = check_one(&round, i, found[i]);
+	group_memo_fini(round.memo);
+	policy_memo_fini(round.policies);
+	give_back(a, DIR_POOL_SEARCH, round.conn, result);
 	return result;
+}
+
+void
+directory_check(struct directory *d, struct arena *arena,
+    const struct directory_account *accounts, size_t count, unsigned timeout_ms,
+    struct directory_verdict *out_verdicts, struct err *err)
+{
+	struct attempt a = {.directory = d,
+	    .arena = arena,
+	    .err = err,
+	    .accounts = accounts,
+	    .count = count < DIRECTORY_BATCH ? count : DIRECTORY_BATCH,
+	    .verdicts = out_verdicts};
+
+	for (size_t i = 0; i < count; i++)
+		out_verdicts[i] =
+		    (struct directory_verdict){.result = AUTH_UNAVAILABLE};
+	if (d->ldap->bind_dn.len == 0)
+		(void)err_set(err, ERR_UNAVAILABLE, "no service account to look with");
+	else
+		(void)over_servers(
+		    &a, timeout_ms, check_accounts); /* in the verdicts */
 }

@@ -15,7 +15,7 @@ struct directory;
 
 struct directory_user {
 	struct str name; /* the entry's own attribute, normalised; identity_user_ok */
-	struct str uid;  /* entryUUID or objectGUID; "" without */
+	struct str uid;  /* entryUUID, objectGUID or nsUniqueId; "" without */
 	struct str dn;
 	const struct str *groups; /* sorted, identity_group_ok, without system:* */
 	size_t group_count;
@@ -32,8 +32,8 @@ void directory_free(struct directory *d);
 
 /*
  * Finds the user and binds as it. AUTH_ALLOWED: *out_user is filled, in the arena.
- * AUTH_DENIED: unknown user, more than one, wrong or empty password, locked or expired
- * account, a name or group that may not be asserted; never tried on a second server.
+ * AUTH_DENIED: unknown user, more than one, wrong or empty password, disabled, locked or
+ * expired account, a name or group that may not be asserted; never tried on a second server.
  * AUTH_UNAVAILABLE: no server gave an answer within the time; says nothing of the user.
  * `err` tells the log why; it is not for the client.
  */
@@ -41,8 +41,47 @@ MUST_CHECK enum auth_result directory_login(struct directory *d, struct arena *a
     struct str user, struct str password, unsigned timeout_ms,
     struct directory_user *out_user, struct err *err);
 
+/* An account to look at again: as directory_login found it. */
+struct directory_account {
+	struct str name, uid;
+};
+
+struct directory_verdict {
+	enum auth_result result;
+	struct directory_user user; /* AUTH_ALLOWED */
+	struct str problem;         /* AUTH_DENIED: why; in the arena */
+};
+
+#define DIRECTORY_BATCH 100
+
+/*
+ * Looks at up to DIRECTORY_BATCH accounts without a password: does each still exist, under
+ * the same name, may it log in, and which groups is it in? One search for all of them, and as few as
+ * possible for their groups. A verdict stays AUTH_UNAVAILABLE where no server gave an answer
+ * within the time; `err` then tells why. Needs the service account.
+ */
+void directory_check(struct directory *d, struct arena *arena,
+    const struct directory_account *accounts, size_t count, unsigned timeout_ms,
+    struct directory_verdict *out_verdicts, struct err *err);
+
+/* What one finds of a name, without a password; else as directory_login. */
+MUST_CHECK enum auth_result directory_find(struct directory *d, struct arena *arena,
+    struct str user, unsigned timeout_ms, struct directory_user *out_user,
+    struct err *err);
+
+/* Appends a JSON list of the servers. */
+void directory_status(struct directory *d, struct buf *out, size_t *out_resting);
+
 /* The search filter with the value escaped in place of {} (RFC 4515). In the arena. */
 MUST_CHECK struct str directory_filter(
     struct arena *arena, struct str filter, struct str value);
+
+/*
+ * The name to bind by: the value in place of {}, escaped for a DN (RFC 4514) if that is what
+ * the template is. Empty if the value may not stand in a template that is none, such as
+ * {}@example.org. In the arena.
+ */
+MUST_CHECK struct str directory_bind_name(
+    struct arena *arena, struct str template, struct str value);
 
 #endif

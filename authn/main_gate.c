@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "authn/directory_report.h"
 #include "authn/monitor.h"
 
 #define DEFAULT_CONFIG "/etc/ringfence/gate.yaml"
@@ -13,10 +14,17 @@
 
 static const char usage[] =
     "usage: ringfence-gate [--config FILE] [--check] [--ready-fd N]\n"
+    "       ringfence-gate [--config FILE] --check-user NAME [--password-file FILE]\n"
     "\n"
     "  --config FILE   the configuration; default " DEFAULT_CONFIG "\n"
     "  --check         read it and everything that it names, report, and exit:\n"
     "                  0 it is good, 2 it is not\n"
+    "  --check-user NAME\n"
+    "                  ask the directory about a user, report, and exit: 0 may log "
+    "in,\n"
+    "                  1 may not, 3 the directory does not answer\n"
+    "  --password-file FILE\n"
+    "                  with --check-user: also try that password\n"
     "  --ready-fd N    write READY to this descriptor once requests are answered\n"
     "  --version       print the version\n"
     "  --help          print this\n"
@@ -45,6 +53,22 @@ check(const char *path)
 }
 
 static int
+check_user(const char *path, const char *user, const char *password_file)
+{
+	struct buf problem = {NULL, 0, 0};
+	struct gate_plan *plan = gate_plan_load(path, &problem);
+	int status = EXIT_BAD;
+
+	if (problem.len != 0)
+		(void)fwrite(problem.data, 1, problem.len, stderr);
+	if (plan != NULL)
+		status = (int)directory_report(plan, user, password_file);
+	gate_plan_free(plan);
+	buf_free(&problem);
+	return status;
+}
+
+static int
 parse_fd(const char *text)
 {
 	uint64_t fd;
@@ -62,12 +86,15 @@ main(int argc, char **argv)
 	static const struct option options[] = {
 	    {"config", required_argument, NULL, 'c'},
 	    {"check", no_argument, NULL, 'k'},
+	    {"check-user", required_argument, NULL, 'u'},
+	    {"password-file", required_argument, NULL, 'p'},
 	    {"ready-fd", required_argument, NULL, 'r'},
 	    {"version", no_argument, NULL, 'V'},
 	    {"help", no_argument, NULL, 'h'},
 	    {NULL, 0, NULL, 0},
 	};
 	struct monitor_options run = {.config_path = DEFAULT_CONFIG, .ready_fd = -1};
+	const char *user = NULL, *password_file = NULL;
 	bool only_check = false;
 	int c;
 
@@ -79,6 +106,12 @@ main(int argc, char **argv)
 			break;
 		case 'k':
 			only_check = true;
+			break;
+		case 'u':
+			user = optarg;
+			break;
+		case 'p':
+			password_file = optarg;
 			break;
 		case 'r':
 			run.ready_fd = parse_fd(optarg);
@@ -94,9 +127,11 @@ main(int argc, char **argv)
 			return EXIT_BAD;
 		}
 	}
-	if (optind != argc) {
+	if (optind != argc || (password_file != NULL && user == NULL)) {
 		fputs(usage, stderr);
 		return EXIT_BAD;
 	}
+	if (user != NULL)
+		return check_user(run.config_path, user, password_file);
 	return only_check ? check(run.config_path) : monitor_run(&run);
 }

@@ -1,0 +1,115 @@
+/*
+ * What the files that read gate.yaml share: the reader, and small steps of it. Private to
+ * config*.c.
+ */
+#ifndef AUTHN_CONFIG_INTERNAL_H
+#define AUTHN_CONFIG_INTERNAL_H
+
+#include <string.h>
+
+#include "authn/config.h"
+#include "common/doc.h"
+#include "policy-lang/schema.h"
+
+#define CODE_VALUE "config-value"
+
+struct reader {
+	struct arena *arena;
+	struct diag_list *diags;
+	const char *directory; /* relative paths start here; ends with '/' or empty */
+	struct gate_config *config;
+};
+
+/* Fields that are wrong have been reported and are NULL; reading goes on. */
+static inline void
+read_fields(struct reader *r, const struct schema *schema, const struct doc_node *n,
+    const struct doc_node **out_values)
+{
+	bool ok = schema_read(r->diags, schema, n, out_values);
+
+	(void)ok;
+}
+
+static inline const char *
+node_text(struct reader *r, const struct doc_node *n)
+{
+	return arena_strndup(r->arena, n->text.ptr, n->text.len);
+}
+
+static inline const char *
+node_path(struct reader *r, const struct doc_node *n)
+{
+	if (n->text.len != 0 && n->text.ptr[0] == '/')
+		return node_text(r, n);
+	return arena_printf(r->arena, "%s%.*s", r->directory, STR_ARG(n->text));
+}
+
+static inline void
+optional_path(struct reader *r, const struct doc_node *n, const char **out)
+{
+	if (n != NULL)
+		*out = node_path(r, n);
+}
+
+static inline bool
+read_string_list(struct reader *r, const struct doc_node *list, const char *what,
+    const struct str **out, size_t *out_count)
+{
+	struct str *all = ARENA_ARRAY(r->arena, list->count, struct str);
+
+	for (uint32_t i = 0; i < list->count; i++) {
+		if (!schema_type(r->diags, list->u.items[i], what, TYPE_STRING))
+			return false;
+		all[i] = list->u.items[i]->text;
+	}
+	*out = all;
+	*out_count = list->count;
+	return true;
+}
+
+static inline struct str
+text_or(const struct doc_node *n, struct str other)
+{
+	return n != NULL ? n->text : other;
+}
+
+static inline bool
+read_bool(const struct doc_node *n)
+{
+	return n != NULL && n->u.boolean;
+}
+
+/* Go-style: "12h", "90m", "1h30m", "720h". */
+static inline void
+read_duration(struct reader *r, const struct doc_node *n, uint64_t *out_s)
+{
+	uint64_t total = 0;
+	size_t at = 0;
+
+	while (at < n->text.len) {
+		size_t digits = at;
+		uint64_t value;
+		char unit;
+
+		while (digits < n->text.len && n->text.ptr[digits] >= '0' &&
+		       n->text.ptr[digits] <= '9')
+			digits++;
+		unit = digits < n->text.len ? n->text.ptr[digits] : '\0';
+		if (!str_to_u64(str_slice(n->text, at, digits), 100000000, &value) ||
+		    strchr("hms", unit) == NULL || unit == '\0')
+			break;
+		total += value * (unit == 'h' ? 3600 : unit == 'm' ? 60 : 1);
+		at = digits + 1;
+	}
+	if (at != n->text.len || total == 0)
+		diag_error(r->diags, CODE_VALUE, n->loc,
+		    "\"%.*s\" is no duration: write 12h, 90m or 1h30m",
+		    STR_ARG(n->text));
+	else
+		*out_s = total;
+}
+
+/* "ldap". */
+void config_read_ldap(struct reader *r, const struct doc_node *n);
+
+#endif

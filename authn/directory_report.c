@@ -1,0 +1,95 @@
+#include "authn/directory_report.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "authn/directory.h"
+
+/* What a directory says stays text on a terminal. */
+static void
+print_safe(struct str text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char c = (unsigned char)text.ptr[i];
+
+		putchar(c < 0x20 || c == 0x7f ? '?' : c);
+	}
+}
+
+static void
+print_line(const char *title, struct str text)
+{
+	printf("%-8s", title);
+	print_safe(text);
+	putchar('\n');
+}
+
+static enum directory_report
+print_result(
+    enum auth_result result, const struct directory_user *user, const struct err *err)
+{
+	static const struct {
+		const char *text;
+		enum directory_report status;
+	} results[] = {
+	    [AUTH_DENIED] = {"denied", DIRECTORY_REPORT_DENIED},
+	    [AUTH_ALLOWED] = {"allowed", DIRECTORY_REPORT_ALLOWED},
+	    [AUTH_UNAVAILABLE] = {"unavailable", DIRECTORY_REPORT_UNAVAILABLE},
+	};
+
+	print_line("result", str_from(results[result].text));
+	if (result != AUTH_ALLOWED)
+		print_line("reason", str_from(err->msg));
+	if (user->dn.len != 0 && result != AUTH_UNAVAILABLE) {
+		print_line("name", user->name);
+		print_line("dn", user->dn);
+		print_line("uid", user->uid);
+	}
+	for (size_t i = 0; i < user->group_count && result == AUTH_ALLOWED; i++)
+		print_line("group", user->groups[i]);
+	return results[result].status;
+}
+
+enum directory_report
+directory_report(
+    const struct gate_plan *plan, const char *user, const char *password_file)
+{
+	const struct gate_ldap *l = &plan->config->ldap;
+	struct secret service = {0}, password = {0};
+	struct directory_user found = {.dn = {NULL, 0}};
+	struct directory *directory = NULL;
+	struct arena *arena = arena_new();
+	struct err err = ERR_INIT;
+	enum directory_report status = DIRECTORY_REPORT_UNUSABLE;
+	enum auth_result result;
+	int rc = 0;
+
+	if (!plan->config->has_ldap)
+		rc = err_set(&err, ERR_INVALID, "no \"ldap\" is configured");
+	if (rc == 0)
+		rc = secret_set(&service, plan->auth.bind_password.ptr,
+		    plan->auth.bind_password.len, &err);
+	if (rc == 0 && password_file != NULL)
+		rc = secret_read_file(&password, password_file, false, &err);
+	/* The machine's own ldap.conf must not alter what is seen. */
+	if (rc == 0 && setenv("LDAPNOINIT", "1", 1) != 0)
+		rc = err_sys(&err, "set the environment");
+	if (rc == 0)
+		rc = directory_new(l, &service, l->ca, &directory, &err);
+	if (rc == 0) {
+		result =
+		    password_file != NULL
+			? directory_login(directory, arena, str_from(user),
+			      secret_str(&password), l->login_timeout_ms, &found, &err)
+			: directory_find(directory, arena, str_from(user),
+			      l->login_timeout_ms, &found, &err);
+		status = print_result(result, &found, &err);
+	} else {
+		fprintf(stderr, "ringfence-gate: %s\n", err.msg);
+	}
+	directory_free(directory);
+	secret_free(&service);
+	secret_free(&password);
+	arena_free(arena);
+	return status;
+}
