@@ -19,10 +19,13 @@
 #define KNOWN_MAX     65536u
 #define WAITING_MAX   16384u
 #define USED_EVERY_MS 60000 /* how exact `lastUsed` is */
+#define EVICT_TRIES   64
+#define HELD_BYTES    (32u * 1024) /* of one MSG_TOKENS_HELD */
 
 struct known {
 	struct token_parts parts;
 	struct identity *identity;
+	walltime_t learnt;
 	bool used; /* since the last MSG_TOKENS_USED */
 };
 
@@ -134,27 +137,6 @@ known_free(struct known *k)
 }
 
 static void
-known_add(struct auth_client *c, const struct token_parts *parts, struct identity *id)
-{
-	struct known *k;
-
-	if (c->known.len >= KNOWN_MAX) { /* any one: it will be asked for again */
-		struct known *out = c->known.entries[0].value;
-
-		(void)map_remove(&c->known, str_from(out->parts.id));
-		known_free(out);
-	}
-	k = xcalloc(1, sizeof(*k));
-	k->parts = *parts;
-	k->identity = id;
-	k->used = true;
-	identity_ref(id);
-	/* The key lies in the value that is replaced: remove first. */
-	known_free(map_remove(&c->known, str_from(k->parts.id)));
-	(void)map_set(&c->known, str_from(k->parts.id), k); /* nothing is there now */
-}
-
-static void
 known_revoke(struct auth_client *c, struct str token_id)
 {
 	struct known *k = map_remove(&c->known, token_id);
@@ -165,6 +147,71 @@ known_revoke(struct auth_client *c, struct str token_id)
 	if (c->callbacks.revoked != NULL)
 		c->callbacks.revoked(c->callbacks.arg, k->identity);
 	known_free(k);
+}
+
+/* Makes room: one that nobody uses now will be asked for again. One in use must not outlive
+ * its place here, where its revocation would look for it. */
+static void
+known_evict(struct auth_client *c)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < EVICT_TRIES && i < c->known.len; i++) {
+		const struct known *k = c->known.entries[i].value;
+
+		if (k->identity->refs == 1) {
+			at = i;
+			break;
+		}
+	}
+	known_revoke(c, c->known.entries[at].key);
+}
+
+static void
+known_add(struct auth_client *c, const struct token_parts *parts, struct identity *id)
+{
+	struct known *k;
+
+	if (c->known.len >= KNOWN_MAX)
+		known_evict(c);
+	k = xcalloc(1, sizeof(*k));
+	k->parts = *parts;
+	k->identity = id;
+	k->learnt = walltime_now();
+	k->used = true;
+	identity_ref(id);
+	/* The key lies in the value that is replaced: remove first. */
+	known_free(map_remove(&c->known, str_from(k->parts.id)));
+	(void)map_set(&c->known, str_from(k->parts.id), k); /* nothing is there now */
+}
+
+/*
+ * A new auth role does not know what this worker has not heard of: it is told what is held here,
+ * and since when, and answers with what must be forgotten.
+ */
+static void
+tell_held(struct auth_client *c)
+{
+	struct proc_msg msg = {.type = MSG_TOKENS_HELD};
+	struct buf body = {NULL, 0, 0};
+	struct err err = ERR_INIT;
+	bool sent = true;
+
+	for (size_t i = 0; i < c->known.len; i++) {
+		const struct known *k = c->known.entries[i].value;
+
+		auth_put_held(&body, k->parts.id, k->learnt);
+		if (body.len < HELD_BYTES && i + 1 < c->known.len)
+			continue;
+		msg.data = (const uint8_t *)body.data;
+		msg.len = body.len;
+		sent = sent && proc_send(&c->channel, &msg, &err) == 0;
+		buf_clear(&body);
+	}
+	buf_free(&body);
+	/* Nothing that may have ended goes on: it is all asked for again. */
+	while (!sent && c->known.len != 0)
+		known_revoke(c, c->known.entries[c->known.len - 1].key);
 }
 
 static bool
@@ -295,9 +342,11 @@ auth_client_reconnect(struct auth_client *c, int fd, struct err *err)
 	}
 	c->poll->data = c;
 	rc = uv_poll_start(c->poll, UV_READABLE, on_poll);
-	return rc == 0 ? 0
-		       : err_set(err, ERR_SYSTEM, "watch the auth role: %s",
-			     uv_strerror(rc));
+	if (rc != 0)
+		return err_set(
+		    err, ERR_SYSTEM, "watch the auth role: %s", uv_strerror(rc));
+	tell_held(c);
+	return 0;
 }
 
 int

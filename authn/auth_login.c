@@ -93,6 +93,7 @@ login_finish(struct login *job)
 	case AUTH_ALLOWED:
 		role->counters.allowed++;
 		throttle_succeeded(role->throttle, job->user, job->source);
+		auth_poll_seen(role, &job->found);
 		login_issue(job);
 		break;
 	case AUTH_DENIED:
@@ -213,6 +214,7 @@ auth_login_watch(struct auth_role *role)
 		}
 		job->given_up = true;
 	}
+	lost += role->polls_lost;
 	role->lost = lost;
 	if (lost >= LOST_MAX) {
 		log_error("directory-threads-lost", "count=%zu", lost);

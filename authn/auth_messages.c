@@ -51,6 +51,27 @@ auth_get_check(const struct proc_msg *msg, struct token_parts *out)
 }
 
 void
+auth_put_held(struct buf *out, const char *token_id, walltime_t learnt)
+{
+	buf_add(out, token_id, TOKEN_ID_LEN);
+	buf_add(
+	    out, &learnt.ns, sizeof(learnt.ns)); /* between processes of one machine */
+}
+
+bool
+auth_get_held(
+    const struct proc_msg *msg, size_t at, struct str *out_id, walltime_t *out_learnt)
+{
+	const char *record = (const char *)msg->data + at * AUTH_HELD_BYTES;
+
+	if (at >= msg->len / AUTH_HELD_BYTES)
+		return false;
+	*out_id = (struct str){record, TOKEN_ID_LEN};
+	memcpy(&out_learnt->ns, record + TOKEN_ID_LEN, sizeof(out_learnt->ns));
+	return true;
+}
+
+void
 auth_put_result(struct buf *out, enum auth_result result, const struct identity *id)
 {
 	proc_put_u8(out, (uint8_t)result);

@@ -19,6 +19,14 @@ void auth_put_check(struct buf *out, const struct token_parts *parts);
 MUST_CHECK bool auth_get_check(
     const struct proc_msg *msg, struct token_parts *out_parts);
 
+/* MSG_TOKENS_HELD: a row of records. */
+#define AUTH_HELD_BYTES (TOKEN_ID_LEN + 8)
+void auth_put_held(struct buf *out, const char *token_id, walltime_t learnt);
+/* The `at`th record. False: there is none; the whole message is wrong if its length is no
+ * multiple of AUTH_HELD_BYTES. */
+MUST_CHECK bool auth_get_held(
+    const struct proc_msg *msg, size_t at, struct str *out_id, walltime_t *out_learnt);
+
 /* MSG_TOKEN_RESULT; `id` is NULL unless AUTH_ALLOWED. The decoded identity is new, with one
  * reference, in an arena of its own. */
 void auth_put_result(

@@ -9,9 +9,11 @@
 #include "authn/messages.h"
 #include "authn/quota.h"
 #include "common/log.h"
+#include "common/secret.h"
 
-#define REVOKE_ACK_MS 2000
-#define STUCK_END_MS  1000 /* for the monitor to end a worker */
+#define REVOKE_ACK_MS  2000
+#define STUCK_END_MS   1000 /* for the monitor to end a worker */
+#define FORGET_AT_ONCE 2000 /* tokens in one message */
 
 /* A revocation that waits until every worker has confirmed it. */
 struct revocation {
@@ -47,6 +49,8 @@ revocation_finish(struct revocation *r)
 		at = &(*at)->next;
 	*at = r->next;
 	auth_send_answer(r->role, r->asker, r->question, &r->answer);
+	if (r->answer.body.len != 0) /* lies in the arena, and may bear a token */
+		secret_wipe((void *)(uintptr_t)r->answer.body.ptr, r->answer.body.len);
 	uv_close((uv_handle_t *)&r->timer, free_revocation);
 }
 
@@ -83,20 +87,23 @@ on_revoke_timeout(uv_timer_t *timer)
 	r->answer.status = 503;
 	r->answer.reason = "ServiceUnavailable";
 	r->answer.retry_after_s = 1;
+	secret_wipe((void *)(uintptr_t)r->answer.body.ptr, r->answer.body.len);
+	r->answer.body = (struct str){NULL, 0};
 	r->answer.message =
 	    STR("the token is revoked, but not every worker has confirmed it yet");
 	revocation_finish(r);
 }
 
+/* Tells every worker, and waits for them with the answer. Takes the arena. */
 static void
-revocation_start(struct auth_role *role, struct worker_link *link, uint32_t question,
-    struct arena *arena, const struct auth_answer *answer, struct str token_id)
+revocation_start(struct auth_role *role, uint64_t asker, uint32_t question,
+    struct arena *arena, const struct auth_answer *answer, struct str ids)
 {
 	struct revocation *r = xcalloc(1, sizeof(*r));
 
 	r->role = role;
 	r->id = ++role->next_revocation;
-	r->asker = link->serial;
+	r->asker = asker;
 	r->question = question;
 	r->arena = arena;
 	r->answer = *answer;
@@ -108,12 +115,33 @@ revocation_start(struct auth_role *role, struct worker_link *link, uint32_t ques
 	for (struct worker_link *l = role->links; l != NULL; l = l->next) {
 		struct buf body = {NULL, 0, 0};
 
-		proc_put_u32(&body, 1);
-		proc_put_str(&body, token_id);
+		proc_put_u32(&body, (uint32_t)(ids.len / TOKEN_ID_LEN));
+		for (size_t at = 0; at < ids.len; at += TOKEN_ID_LEN)
+			proc_put_str(&body, str_slice(ids, at, at + TOKEN_ID_LEN));
 		(void)auth_send_body(l, MSG_TOKEN_REVOKED, r->id, &body); /* it logs */
 		if (r->waiting_count < ARRAY_LEN(r->waiting))
 			r->waiting[r->waiting_count++] = l->serial;
 	}
+	if (r->waiting_count == 0)
+		revocation_finish(r);
+}
+
+void
+auth_forget(void *arg, struct str ids)
+{
+	const struct auth_answer none = {.status = 204};
+	struct auth_role *role = arg;
+
+	for (size_t at = 0; at < ids.len; at += FORGET_AT_ONCE * TOKEN_ID_LEN)
+		revocation_start(role, 0, 0, arena_new_sized(1024), &none,
+		    str_slice(ids, at, at + FORGET_AT_ONCE * TOKEN_ID_LEN));
+}
+
+void
+auth_answer_forgotten(struct auth_role *role, uint64_t asker, uint32_t question,
+    struct arena *arena, const struct auth_answer *answer, struct str ids)
+{
+	revocation_start(role, asker, question, arena, answer, ids);
 }
 
 void
@@ -134,25 +162,6 @@ auth_revoke_confirm(struct auth_role *role, uint32_t id, uint64_t serial)
 	}
 }
 
-void
-auth_forget(void *arg, struct str ids)
-{
-	struct auth_role *role = arg;
-
-	for (size_t at = 0; at + TOKEN_ID_LEN <= ids.len; at += TOKEN_ID_LEN) {
-		const uint32_t id = ++role->next_revocation; /* of none that waits */
-
-		for (struct worker_link *l = role->links; l != NULL; l = l->next) {
-			struct buf body = {NULL, 0, 0};
-
-			proc_put_u32(&body, 1);
-			proc_put_str(&body, str_slice(ids, at, at + TOKEN_ID_LEN));
-			(void)auth_send_body(
-			    l, MSG_TOKEN_REVOKED, id, &body); /* it logs */
-		}
-	}
-}
-
 bool
 auth_revoke(struct worker_link *link, const struct proc_msg *msg)
 {
@@ -167,17 +176,16 @@ auth_revoke(struct worker_link *link, const struct proc_msg *msg)
 	if (!auth_get_question(msg, &q))
 		return false;
 	arena = arena_new();
-	if (!auth_token_record(role, arena, q.token_id, &record)) {
-		token_api_refuse(&answer, arena, 401, "Unauthorized", "Unauthorized");
+	if (!auth_caller_record(role, arena, q.token_id, &record, &answer))
 		goto answer_now;
-	}
 	answer.user = record.owner;
 	if (q.argument.len == TOKEN_ID_LEN)
 		rc = token_store_revoke(role->store, record.owner, q.argument.ptr,
 		    walltime_now(), record.owner, &err);
 	if (rc == 0) {
 		role->counters.revocations++;
-		revocation_start(role, link, msg->id, arena, &answer, q.argument);
+		auth_answer_forgotten(
+		    role, link->serial, msg->id, arena, &answer, q.argument);
 		return true;
 	}
 	/* It may be revoked here, and nowhere else yet: no worker of ours goes on with it. */

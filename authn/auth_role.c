@@ -21,6 +21,7 @@
 #define PURGE_EVERY_MS    3600000
 #define KEEP_ENDED_NS     (7ll * 86400 * 1000000000) /* ended tokens stay listed */
 #define READ_BATCH        256
+#define HELD_SLACK_NS     2000000000ll /* a change that was about to be told */
 
 /* ---- answers ---- */
 
@@ -120,12 +121,29 @@ auth_answer_unavailable(struct auth_role *role, uint64_t asker, uint32_t questio
 
 /* ---- token checks ---- */
 
+enum auth_result
+auth_record_state(
+    const struct auth_role *role, const struct token_record *record, walltime_t now)
+{
+	const uint64_t grace_s = role->settings.ldap.check_grace_s;
+
+	if (record->revoked.ns != 0 || record->expires.ns <= now.ns ||
+	    record->suspended)
+		return AUTH_DENIED;
+	/* Nobody knows any more whether the account is what it was. */
+	if (role->directory != NULL &&
+	    record->checked.ns + (int64_t)grace_s * 1000000000 <= now.ns)
+		return AUTH_UNAVAILABLE;
+	return AUTH_ALLOWED;
+}
+
 static enum auth_result
 check_token(struct auth_role *role, struct arena *arena,
     const struct token_parts *parts, struct identity **out_id)
 {
 	struct token_record record;
 	struct err err = ERR_INIT;
+	enum auth_result result;
 	int rc = token_store_get(role->store, arena, parts->id, &record, &err);
 
 	*out_id = NULL;
@@ -136,11 +154,12 @@ check_token(struct auth_role *role, struct arena *arena,
 		return AUTH_UNAVAILABLE;
 	}
 	if (!secret_equal(record.secret_hash, sizeof(record.secret_hash),
-		parts->secret_hash, sizeof(parts->secret_hash)) ||
-	    record.revoked.ns != 0 || record.expires.ns <= walltime_now().ns)
+		parts->secret_hash, sizeof(parts->secret_hash)))
 		return AUTH_DENIED;
-	*out_id = token_api_identity(&record);
-	return *out_id != NULL ? AUTH_ALLOWED : AUTH_DENIED;
+	result = auth_record_state(role, &record, walltime_now());
+	if (result == AUTH_ALLOWED)
+		*out_id = token_api_identity(&record);
+	return result == AUTH_ALLOWED && *out_id == NULL ? AUTH_DENIED : result;
 }
 
 static bool
@@ -175,18 +194,56 @@ on_used(struct worker_link *link, const struct proc_msg *msg)
 	return true;
 }
 
+/* A worker that knew an earlier role: what it holds may have changed unheard. */
+static bool
+on_held(struct worker_link *link, const struct proc_msg *msg)
+{
+	const walltime_t now = walltime_now();
+	struct arena *arena = arena_new();
+	struct arena_mark start = arena_mark(arena);
+	struct buf ids = {NULL, 0, 0};
+	struct token_record record;
+	struct err err = ERR_INIT;
+	walltime_t learnt;
+	struct str id;
+
+	for (size_t i = 0; auth_get_held(msg, i, &id, &learnt); i++) {
+		if (token_store_get(link->role->store, arena, id.ptr, &record, &err) !=
+			0 ||
+		    auth_record_state(link->role, &record, now) != AUTH_ALLOWED ||
+		    record.changed.ns + HELD_SLACK_NS >= learnt.ns)
+			buf_add_str(&ids, id);
+		arena_rewind(arena, &start);
+	}
+	auth_forget(link->role, buf_str(&ids));
+	buf_free(&ids);
+	arena_free(arena);
+	return msg->len % AUTH_HELD_BYTES == 0;
+}
+
 /* ---- further tokens, list, revoke ---- */
 
 bool
-auth_token_record(struct auth_role *role, struct arena *arena, struct str id,
-    struct token_record *out_record)
+auth_caller_record(struct auth_role *role, struct arena *arena, struct str id,
+    struct token_record *out_record, struct auth_answer *out_answer)
 {
 	struct err err = ERR_INIT;
+	enum auth_result result = AUTH_DENIED;
 
-	return id.len == TOKEN_ID_LEN &&
-	       token_store_get(role->store, arena, id.ptr, out_record, &err) == 0 &&
-	       out_record->revoked.ns == 0 &&
-	       out_record->expires.ns > walltime_now().ns;
+	if (id.len == TOKEN_ID_LEN &&
+	    token_store_get(role->store, arena, id.ptr, out_record, &err) == 0)
+		result = auth_record_state(role, out_record, walltime_now());
+	if (result == AUTH_ALLOWED)
+		return true;
+	if (result == AUTH_DENIED) {
+		token_api_refuse(
+		    out_answer, arena, 401, "Unauthorized", "Unauthorized");
+	} else {
+		token_api_refuse(out_answer, arena, 503, "ServiceUnavailable",
+		    "the directory has not answered for too long");
+		out_answer->retry_after_s = 5;
+	}
+	return false;
 }
 
 /* A token made with a token: unscoped ones only, and it lives no longer. */
@@ -199,10 +256,8 @@ issue_by_token(struct auth_role *role, struct arena *arena,
 	struct token_owner owner;
 	struct identity *id;
 
-	if (!auth_token_record(role, arena, q->token_id, &record)) {
-		token_api_refuse(answer, arena, 401, "Unauthorized", "Unauthorized");
+	if (!auth_caller_record(role, arena, q->token_id, &record, answer))
 		return;
-	}
 	if (!str_is(record.scopes, "[]")) {
 		token_api_refuse(answer, arena, 403, "Forbidden",
 		    "a scoped token creates no tokens: log in, or use an unscoped one");
@@ -262,10 +317,8 @@ on_list(struct worker_link *link, const struct proc_msg *msg)
 	if (!auth_get_question(msg, &q))
 		return false;
 	arena = arena_new();
-	if (auth_token_record(role, arena, q.token_id, &record))
+	if (auth_caller_record(role, arena, q.token_id, &record, &answer))
 		token_api_list(role->store, arena, record.owner, &answer);
-	else
-		token_api_refuse(&answer, arena, 401, "Unauthorized", "Unauthorized");
 	auth_send_answer(role, link->serial, msg->id, &answer);
 	arena_free(arena);
 	return true;
@@ -287,6 +340,8 @@ on_message(struct worker_link *link, const struct proc_msg *msg)
 		return auth_revoke(link, msg);
 	case MSG_TOKENS_USED:
 		return on_used(link, msg);
+	case MSG_TOKENS_HELD:
+		return on_held(link, msg);
 	case MSG_TOKEN_REVOKED_ACK:
 		auth_revoke_confirm(link->role, msg->id, link->serial);
 		return true;
@@ -357,25 +412,62 @@ add_link(struct auth_role *role, int fd, uint32_t worker, struct err *err)
 	return 0;
 }
 
+/* Members of a JSON object: a name, and a number. */
+static void
+put_numbers(struct buf *out, const struct auth_role *role)
+{
+	const struct auth_counters *n = &role->counters;
+	const struct {
+		const char *name;
+		uint64_t value;
+	} numbers[] = {
+	    {"loginsAllowed", n->allowed},
+	    {"loginsDenied", n->denied},
+	    {"loginsThrottled", n->throttled},
+	    {"loginsUnavailable", n->unavailable},
+	    {"loginsRunning", role->login_count},
+	    {"loginsLost", role->lost},
+	    {"tokenChecks", n->checks},
+	    {"revocations", n->revocations},
+	    {"rotations", n->rotations},
+	    {"accountsAllowed", n->polled_allowed},
+	    {"accountsDenied", n->polled_denied},
+	    {"accountsUnavailable", n->polled_unavailable},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+		buf_printf(out, "\"%s\":%llu,", numbers[i].name,
+		    (unsigned long long)numbers[i].value);
+}
+
 static void
 answer_status(struct auth_role *role, uint32_t id)
 {
-	const struct auth_counters *n = &role->counters;
 	struct buf text = {NULL, 0, 0};
 	struct proc_msg msg = {.type = MSG_STATUS, .id = id};
+	const walltime_t now = walltime_now();
+	struct token_counts counts = {0};
 	struct err err = ERR_INIT;
 	uint64_t live = 0;
+	size_t resting = 0;
 
-	if (token_store_live(role->store, walltime_now(), &live, &err) != 0)
+	if (token_store_live(role->store, now, &live, &err) != 0 ||
+	    token_store_counts(role->store, now, &counts, &err) != 0)
 		log_warn("token-store", "detail=%s", log_quote(str_from(err.msg)));
+	buf_add_char(&text, '{');
+	put_numbers(&text, role);
+	if (role->directory != NULL) {
+		buf_add_cstr(&text, "\"directory\":");
+		directory_status(role->directory, &text, &resting);
+		buf_printf(&text, ",\"directoryResting\":%zu,", resting);
+	}
 	buf_printf(&text,
-	    "{\"loginsAllowed\":%llu,\"loginsDenied\":%llu,\"loginsThrottled\":%llu,"
-	    "\"loginsUnavailable\":%llu,\"loginsRunning\":%zu,\"loginsLost\":%zu,"
-	    "\"tokenChecks\":%llu,\"revocations\":%llu,\"tokensLive\":%llu",
-	    (unsigned long long)n->allowed, (unsigned long long)n->denied,
-	    (unsigned long long)n->throttled, (unsigned long long)n->unavailable,
-	    role->login_count, role->lost, (unsigned long long)n->checks,
-	    (unsigned long long)n->revocations, (unsigned long long)live);
+	    "\"accounts\":%llu,\"accountsSuspended\":%llu,\"accountsAge\":%lld,"
+	    "\"tokensLive\":%llu",
+	    (unsigned long long)counts.accounts, (unsigned long long)counts.suspended,
+	    counts.accounts != 0 ? (long long)((now.ns - counts.oldest.ns) / 1000000000)
+				 : 0LL,
+	    (unsigned long long)live);
 	if (role->share != NULL)
 		token_share_status(role->share, &text);
 	buf_add_char(&text, '}');
@@ -389,6 +481,7 @@ answer_status(struct auth_role *role, uint32_t id)
 static void
 on_watchdog(uv_timer_t *timer)
 {
+	auth_poll_watch(timer->data);
 	auth_login_watch(timer->data);
 }
 
@@ -492,6 +585,7 @@ start(struct auth_role *role, const int *fds, size_t fd_count, struct err *err)
 	role->throttle = throttle_new(key);
 	secret_wipe(key, sizeof(key));
 	role->monitor_poll.data = role->watchdog.data = role->purge.data = role;
+	role->poll_timer.data = role;
 	if (uv_loop_init(&role->loop) != 0 ||
 	    uv_timer_init(&role->loop, &role->watchdog) != 0 ||
 	    uv_timer_start(&role->watchdog, on_watchdog, WATCHDOG_EVERY_MS,
@@ -506,6 +600,7 @@ start(struct auth_role *role, const int *fds, size_t fd_count, struct err *err)
 		    role->quota, auth_forget, role, &role->share, err);
 	for (size_t i = 0; i < fd_count && rc == 0; i++)
 		rc = add_link(role, fds[i], UINT32_MAX, err);
+	auth_poll_start(role);
 	return rc;
 }
 

@@ -16,6 +16,7 @@
 
 struct auth_role;
 struct login;
+struct poll;
 struct revocation;
 
 struct worker_link {
@@ -29,7 +30,9 @@ struct worker_link {
 
 struct auth_counters {
 	uint64_t allowed, denied, throttled, unavailable; /* logins */
-	uint64_t checks, revocations;
+	uint64_t checks, revocations, rotations;
+	/* accounts looked at again, by what came of it */
+	uint64_t polled_allowed, polled_denied, polled_unavailable;
 };
 
 struct auth_role {
@@ -50,7 +53,12 @@ struct auth_role {
 	struct throttle *throttle;
 	struct login *logins;
 	size_t login_count;
-	size_t lost; /* logins whose thread was given up */
+	size_t lost;       /* logins and polls whose thread was given up */
+	struct poll *poll; /* the look at accounts that is under way */
+	size_t polls_lost;
+	uv_timer_t poll_timer;
+	monotime_t poll_again;     /* not before, after one without an answer */
+	walltime_t unchecked_from; /* accounts checked before have been dealt with */
 	struct revocation *revocations;
 	struct auth_counters counters;
 };
@@ -66,9 +74,16 @@ int auth_send_body(
 void auth_report_stuck(struct auth_role *role, const uint32_t *workers, size_t count);
 /* 503: the directory or the store does not answer. */
 void auth_answer_unavailable(struct auth_role *role, uint64_t asker, uint32_t question);
-/* The record of a token that is neither revoked nor expired. */
-MUST_CHECK bool auth_token_record(struct auth_role *role, struct arena *arena,
-    struct str id, struct token_record *out_record);
+/*
+ * The record of the token by which somebody calls the token API. False: *out_answer says
+ * why not: unknown, revoked or expired, its account is suspended, or nobody could be asked about
+ * that for too long.
+ */
+MUST_CHECK bool auth_caller_record(struct auth_role *role, struct arena *arena,
+    struct str id, struct token_record *out_record, struct auth_answer *out_answer);
+/* Whether a token may be used now, whoever shows it. */
+MUST_CHECK enum auth_result auth_record_state(
+    const struct auth_role *role, const struct token_record *record, walltime_t now);
 
 /* MSG_TOKEN_ISSUE with a password. */
 void auth_login_start(struct auth_role *role, struct worker_link *link,
@@ -76,9 +91,26 @@ void auth_login_start(struct auth_role *role, struct worker_link *link,
 /* Gives up what takes too long; ends the process when too many threads are lost. */
 void auth_login_watch(struct auth_role *role);
 
-/* Has every worker forget tokens (TOKEN_ID_LEN bytes each); nobody waits for it. A
- * token_share's `ended`: arg is the role. */
+/* ---- auth_poll.c: accounts are looked at again and again ---- */
+
+/* Begins, and goes on until the role ends. */
+void auth_poll_start(struct auth_role *role);
+/* Gives up a look that takes too long. */
+void auth_poll_watch(struct auth_role *role);
+/* What a login has just told of an account, written down; tokens that it changes are
+ * forgotten by the workers. */
+void auth_poll_seen(struct auth_role *role, const struct directory_user *user);
+
+/* ---- auth_revoke.c ---- */
+
+/* Workers forget these tokens (TOKEN_ID_LEN bytes each, one after the other): streams that
+ * use them end, and the next request is asked about again. A token_share's `ended`: arg is the
+ * role. */
 void auth_forget(void *arg, struct str ids);
+/* The same, and an answer once every worker has confirmed. Takes the arena. */
+void auth_answer_forgotten(struct auth_role *role, uint64_t asker, uint32_t question,
+    struct arena *arena, const struct auth_answer *answer, struct str ids);
+
 /* MSG_TOKEN_REVOKE. False: malformed. */
 MUST_CHECK bool auth_revoke(struct worker_link *link, const struct proc_msg *msg);
 /* A worker has confirmed (id 0: is gone, which confirms everything). */

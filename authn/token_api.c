@@ -211,23 +211,30 @@ json_text(struct str s)
 	return json_stringn(s.ptr != NULL ? s.ptr : "", s.len);
 }
 
+struct str
+token_api_groups(struct arena *arena, const struct str *groups, size_t count)
+{
+	json_t *list = json_strings(groups, count);
+	struct str out = dump(arena, list);
+
+	json_decref(list);
+	return out;
+}
+
 static void
 fill_record(struct arena *arena, struct token_record *record,
     const struct token_owner *owner, const struct token_request *request,
     uint64_t ttl_s, walltime_t now)
 {
-	json_t *groups = json_strings(owner->groups, owner->group_count);
-
 	record->owner = owner->user;
 	record->uid = owner->uid;
-	record->groups = dump(arena, groups);
+	record->groups = token_api_groups(arena, owner->groups, owner->group_count);
 	record->scopes = request->scopes;
 	record->name = request->name;
 	record->created = now;
 	record->expires.ns = now.ns + (int64_t)ttl_s * NS_PER_S;
 	if (owner->not_after.ns != 0 && record->expires.ns > owner->not_after.ns)
 		record->expires = owner->not_after;
-	json_decref(groups);
 }
 
 static void

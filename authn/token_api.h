@@ -42,6 +42,10 @@ void token_api_issue(struct token_store *store, struct arena *arena,
     uint64_t default_ttl_s, uint64_t max_ttl_s, walltime_t now,
     struct auth_answer *out_answer);
 
+/* Groups as the store keeps them: a JSON array, in the arena. */
+MUST_CHECK struct str token_api_groups(
+    struct arena *arena, const struct str *groups, size_t count);
+
 /* 200 with the owner's tokens. */
 void token_api_list(struct token_store *store, struct arena *arena, struct str owner,
     struct auth_answer *out_answer);

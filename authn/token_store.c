@@ -3,45 +3,66 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sqlite3.h>
+#include "authn/token_store_internal.h"
 
-#define LAYOUT_VERSION 1
+#define LAYOUT_VERSION 2
 #define BUSY_MS        2000
-
-enum statement {
-	STMT_ADD,
-	STMT_GET,
-	STMT_LIST,
-	STMT_REVOKE,
-	STMT_USED,
-	STMT_PURGE,
-	STMT_LIVE,
-	STMT_BEGIN,
-	STMT_COMMIT,
-	STMT_ROLLBACK,
-	STMT_COUNT
-};
 
 #define COLUMNS                                                                        \
 	"id, hash, owner, uid, groups, scopes, name, created, expires, last_used, "    \
 	"revoked, revoked_by"
 
+/* An account that a token makes use of, at the time ?1. */
+#define HAS_LIVE                                                                       \
+	"EXISTS (SELECT 1 FROM token WHERE token.owner = account.owner AND "           \
+	"token.uid = account.uid AND revoked = 0 AND expires > ?1)"
+
 static const char *const statements[STMT_COUNT] = {
     [STMT_ADD] =
 	("INSERT INTO token (" COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,0,0,'')"),
-    [STMT_GET] = "SELECT " COLUMNS " FROM token WHERE id = ?1",
-    [STMT_LIST] =
-	"SELECT " COLUMNS " FROM token WHERE owner = ?1 ORDER BY created DESC, id",
+    [STMT_GET] = "SELECT " COLUMNS ", checked, suspended, changed FROM token "
+		 "LEFT JOIN account USING (owner, uid) WHERE id = ?1",
+    [STMT_LIST] = "SELECT " COLUMNS ", checked, suspended, changed FROM token "
+		  "LEFT JOIN account USING (owner, uid) "
+		  "WHERE owner = ?1 ORDER BY created DESC, id",
     [STMT_REVOKE] = ("UPDATE token SET revoked_by = CASE revoked WHEN 0 THEN ?4 ELSE "
 		     "revoked_by END, revoked = CASE revoked WHEN 0 THEN ?3 ELSE "
 		     "revoked END WHERE id = ?1 AND owner = ?2"),
     [STMT_USED] = "UPDATE token SET last_used = ?2 WHERE id = ?1",
     [STMT_PURGE] = ("DELETE FROM token WHERE expires < ?1 OR "
 		    "(revoked != 0 AND revoked < ?1)"),
+    [STMT_PURGE_ACCOUNTS] = ("DELETE FROM account WHERE NOT EXISTS "
+			     "(SELECT 1 FROM token WHERE token.owner = account.owner "
+			     "AND token.uid = account.uid)"),
     [STMT_LIVE] = "SELECT count(*) FROM token WHERE revoked = 0 AND expires > ?1",
     [STMT_BEGIN] = "BEGIN IMMEDIATE",
     [STMT_COMMIT] = "COMMIT",
     [STMT_ROLLBACK] = "ROLLBACK",
+    [STMT_ACCOUNT_ADD] = ("INSERT OR IGNORE INTO account VALUES (?1,?2,?3,?3,0,'',0)"),
+    [STMT_ACCOUNT_DUE] =
+	("SELECT owner, uid, suspended FROM account WHERE tried < ?2 AND " HAS_LIVE
+	 " ORDER BY tried LIMIT ?3"),
+    [STMT_ACCOUNT_TRIED] =
+	"UPDATE account SET tried = ?3 WHERE owner = ?1 AND uid = ?2",
+    [STMT_ACCOUNT_JUDGE] =
+	("INSERT INTO account VALUES (?1,?2,?3,?3,?4,?5,?6) ON CONFLICT (owner, uid) "
+	 "DO UPDATE SET checked = ?3, tried = ?3, suspended = ?4, reason = ?5, "
+	 "changed = max(changed, ?6)"),
+    /* Those whose meaning the verdict ?4 (suspended), ?5 (groups) changes. */
+    [STMT_ACCOUNT_IDS] =
+	("SELECT id FROM token LEFT JOIN account USING (owner, uid) "
+	 "WHERE owner = ?1 AND uid = ?2 AND revoked = 0 AND expires > ?3 AND "
+	 "(coalesce(suspended, 0) != ?4 OR (?4 = 0 AND groups != ?5))"),
+    [STMT_ACCOUNT_GROUPS] = ("UPDATE token SET groups = ?3 WHERE owner = ?1 AND "
+			     "uid = ?2 AND groups != ?3"),
+    [STMT_ACCOUNT_UNCHECKED] =
+	("SELECT id FROM token JOIN account USING (owner, uid) WHERE revoked = 0 AND "
+	 "expires > ?1 AND checked >= ?2 AND checked < ?3"),
+    [STMT_ACCOUNT_COUNTS] =
+	("SELECT count(*), coalesce(sum(suspended), 0), coalesce(min(checked), 0) "
+	 "FROM account WHERE " HAS_LIVE),
+    [STMT_IDLE] = ("SELECT id, owner FROM token WHERE revoked = 0 AND expires > ?1 AND "
+		   "max(last_used, created) < ?2 LIMIT 1000"),
 };
 
 static const char layout[] =
@@ -51,14 +72,17 @@ static const char layout[] =
     " created INTEGER NOT NULL, expires INTEGER NOT NULL, last_used INTEGER NOT NULL,"
     " revoked INTEGER NOT NULL, revoked_by TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS token_owner ON token (owner, created);"
-    "PRAGMA user_version = 1;";
-
-struct token_store {
-	sqlite3 *db;
-	sqlite3_stmt *prepared[STMT_COUNT];
-	int (*written)(void *arg, struct err *err);
-	void *written_arg;
-};
+    "CREATE INDEX IF NOT EXISTS token_account ON token (owner, uid);"
+    "CREATE TABLE IF NOT EXISTS account ("
+    " owner TEXT NOT NULL, uid TEXT NOT NULL, checked INTEGER NOT NULL,"
+    " tried INTEGER NOT NULL, suspended INTEGER NOT NULL, reason TEXT NOT NULL,"
+    " changed INTEGER NOT NULL,"
+    " PRIMARY KEY (owner, uid)) WITHOUT ROWID;"
+    "CREATE INDEX IF NOT EXISTS account_tried ON account (tried);"
+    /* Of a store that knew no accounts: they are due at once, and the grace begins. */
+    "INSERT OR IGNORE INTO account SELECT DISTINCT owner, uid,"
+    " CAST(strftime('%s', 'now') AS INTEGER) * 1000000000, 0, 0, '', 0 FROM token;"
+    "PRAGMA user_version = 2;";
 
 struct sqlite3 *
 token_store_database(struct token_store *s)
@@ -74,7 +98,7 @@ token_store_written(
 	s->written_arg = arg;
 }
 
-static int
+int
 store_err(struct token_store *s, struct err *err, const char *what)
 {
 	return err_set(
@@ -200,22 +224,21 @@ token_store_close(struct token_store *s)
 	free(s);
 }
 
-static bool
-bind_str(sqlite3_stmt *stmt, int at, struct str value)
+bool
+store_bind_str(sqlite3_stmt *stmt, int at, struct str value)
 {
 	return sqlite3_bind_text(stmt, at, value.ptr != NULL ? value.ptr : "",
 		   (int)value.len, SQLITE_STATIC) == SQLITE_OK;
 }
 
-static bool
-bind_time(sqlite3_stmt *stmt, int at, walltime_t t)
+bool
+store_bind_time(sqlite3_stmt *stmt, int at, walltime_t t)
 {
 	return sqlite3_bind_int64(stmt, at, t.ns) == SQLITE_OK;
 }
 
-/* Steps a statement that gives no rows, and makes it ready for the next use. */
-static int
-run(struct token_store *s, enum statement which, struct err *err)
+int
+store_run(struct token_store *s, enum statement which, struct err *err)
 {
 	int step = sqlite3_step(s->prepared[which]);
 	int rc = 0;
@@ -230,25 +253,41 @@ run(struct token_store *s, enum statement which, struct err *err)
 	return rc;
 }
 
+/* Tells that the owner's account has been seen, unless that is known already. */
+static int
+add_account(struct token_store *s, const struct token_record *r, struct err *err)
+{
+	sqlite3_stmt *stmt = s->prepared[STMT_ACCOUNT_ADD];
+
+	if (!store_bind_str(stmt, 1, r->owner) || !store_bind_str(stmt, 2, r->uid) ||
+	    !store_bind_time(stmt, 3, r->created))
+		return store_err(s, err, "bind");
+	return store_run(s, STMT_ACCOUNT_ADD, err);
+}
+
 int
 token_store_add(struct token_store *s, const struct token_record *r, struct err *err)
 {
 	sqlite3_stmt *stmt = s->prepared[STMT_ADD];
+	int rc = add_account(s, r, err);
 
+	if (rc != 0)
+		return rc;
 	if (sqlite3_bind_text(stmt, 1, r->id, TOKEN_ID_LEN, SQLITE_STATIC) !=
 		SQLITE_OK ||
 	    sqlite3_bind_blob(stmt, 2, r->secret_hash, sizeof(r->secret_hash),
 		SQLITE_STATIC) != SQLITE_OK ||
-	    !bind_str(stmt, 3, r->owner) || !bind_str(stmt, 4, r->uid) ||
-	    !bind_str(stmt, 5, r->groups) || !bind_str(stmt, 6, r->scopes) ||
-	    !bind_str(stmt, 7, r->name) || !bind_time(stmt, 8, r->created) ||
-	    !bind_time(stmt, 9, r->expires))
+	    !store_bind_str(stmt, 3, r->owner) || !store_bind_str(stmt, 4, r->uid) ||
+	    !store_bind_str(stmt, 5, r->groups) ||
+	    !store_bind_str(stmt, 6, r->scopes) || !store_bind_str(stmt, 7, r->name) ||
+	    !store_bind_time(stmt, 8, r->created) ||
+	    !store_bind_time(stmt, 9, r->expires))
 		return store_err(s, err, "bind");
-	return run(s, STMT_ADD, err);
+	return store_run(s, STMT_ADD, err);
 }
 
-static struct str
-column_str(struct arena *arena, sqlite3_stmt *stmt, int at)
+struct str
+store_column_str(struct arena *arena, sqlite3_stmt *stmt, int at)
 {
 	const unsigned char *text = sqlite3_column_text(stmt, at);
 	int len = sqlite3_column_bytes(stmt, at);
@@ -259,7 +298,7 @@ column_str(struct arena *arena, sqlite3_stmt *stmt, int at)
 static bool
 read_row(struct arena *arena, sqlite3_stmt *stmt, struct token_record *out)
 {
-	struct str id = column_str(arena, stmt, 0);
+	struct str id = store_column_str(arena, stmt, 0);
 
 	memset(out, 0, sizeof(*out));
 	if (id.len != TOKEN_ID_LEN ||
@@ -268,16 +307,19 @@ read_row(struct arena *arena, sqlite3_stmt *stmt, struct token_record *out)
 	memcpy(out->id, id.ptr, TOKEN_ID_LEN + 1);
 	memcpy(
 	    out->secret_hash, sqlite3_column_blob(stmt, 1), sizeof(out->secret_hash));
-	out->owner = column_str(arena, stmt, 2);
-	out->uid = column_str(arena, stmt, 3);
-	out->groups = column_str(arena, stmt, 4);
-	out->scopes = column_str(arena, stmt, 5);
-	out->name = column_str(arena, stmt, 6);
+	out->owner = store_column_str(arena, stmt, 2);
+	out->uid = store_column_str(arena, stmt, 3);
+	out->groups = store_column_str(arena, stmt, 4);
+	out->scopes = store_column_str(arena, stmt, 5);
+	out->name = store_column_str(arena, stmt, 6);
 	out->created.ns = sqlite3_column_int64(stmt, 7);
 	out->expires.ns = sqlite3_column_int64(stmt, 8);
 	out->last_used.ns = sqlite3_column_int64(stmt, 9);
 	out->revoked.ns = sqlite3_column_int64(stmt, 10);
-	out->revoked_by = column_str(arena, stmt, 11);
+	out->revoked_by = store_column_str(arena, stmt, 11);
+	out->checked.ns = sqlite3_column_int64(stmt, 12);
+	out->suspended = sqlite3_column_int(stmt, 13) != 0;
+	out->changed.ns = sqlite3_column_int64(stmt, 14);
 	return true;
 }
 
@@ -315,7 +357,7 @@ token_store_list(struct token_store *s, struct arena *arena, struct str owner,
 	size_t count = 0, cap = 0;
 	int step, rc = 0;
 
-	if (!bind_str(stmt, 1, owner))
+	if (!store_bind_str(stmt, 1, owner))
 		return store_err(s, err, "bind");
 	while ((step = sqlite3_step(stmt)) == SQLITE_ROW) {
 		if (count == cap) {
@@ -344,10 +386,10 @@ token_store_revoke(struct token_store *s, struct str owner, const char *id,
 	int rc;
 
 	if (sqlite3_bind_text(stmt, 1, id, TOKEN_ID_LEN, SQLITE_STATIC) != SQLITE_OK ||
-	    !bind_str(stmt, 2, owner) || !bind_time(stmt, 3, now) ||
-	    !bind_str(stmt, 4, by))
+	    !store_bind_str(stmt, 2, owner) || !store_bind_time(stmt, 3, now) ||
+	    !store_bind_str(stmt, 4, by))
 		return store_err(s, err, "bind");
-	rc = run(s, STMT_REVOKE, err);
+	rc = store_run(s, STMT_REVOKE, err);
 	if (rc == 0 && sqlite3_changes(s->db) == 0)
 		rc = err_set(err, ERR_NOT_FOUND, "no such token");
 	return rc;
@@ -359,22 +401,22 @@ token_store_used(struct token_store *s, const char *ids, size_t count, walltime_
 {
 	sqlite3_stmt *stmt = s->prepared[STMT_USED];
 	struct err ignored = ERR_INIT;
-	int rc = run(s, STMT_BEGIN, err);
+	int rc = store_run(s, STMT_BEGIN, err);
 
 	if (rc != 0)
 		return rc;
 	for (size_t i = 0; i < count && rc == 0; i++) {
 		if (sqlite3_bind_text(stmt, 1, ids + i * TOKEN_ID_LEN, TOKEN_ID_LEN,
 			SQLITE_STATIC) != SQLITE_OK ||
-		    !bind_time(stmt, 2, now))
+		    !store_bind_time(stmt, 2, now))
 			rc = store_err(s, err, "bind");
 		else
-			rc = run(s, STMT_USED, err);
+			rc = store_run(s, STMT_USED, err);
 	}
 	if (rc == 0)
-		rc = run(s, STMT_COMMIT, err);
+		rc = store_run(s, STMT_COMMIT, err);
 	/* The first error is the one to tell. */
-	if (rc != 0 && run(s, STMT_ROLLBACK, &ignored) != 0)
+	if (rc != 0 && store_run(s, STMT_ROLLBACK, &ignored) != 0)
 		return rc;
 	return rc;
 }
@@ -382,9 +424,12 @@ token_store_used(struct token_store *s, const char *ids, size_t count, walltime_
 int
 token_store_purge(struct token_store *s, walltime_t before, struct err *err)
 {
-	if (!bind_time(s->prepared[STMT_PURGE], 1, before))
+	int rc;
+
+	if (!store_bind_time(s->prepared[STMT_PURGE], 1, before))
 		return store_err(s, err, "bind");
-	return run(s, STMT_PURGE, err);
+	rc = store_run(s, STMT_PURGE, err);
+	return rc == 0 ? store_run(s, STMT_PURGE_ACCOUNTS, err) : rc;
 }
 
 int
@@ -394,7 +439,7 @@ token_store_live(
 	sqlite3_stmt *stmt = s->prepared[STMT_LIVE];
 	int rc = 0;
 
-	if (!bind_time(stmt, 1, now))
+	if (!store_bind_time(stmt, 1, now))
 		return store_err(s, err, "bind");
 	if (sqlite3_step(stmt) == SQLITE_ROW)
 		*out_count = (uint64_t)sqlite3_column_int64(stmt, 0);

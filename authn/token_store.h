@@ -22,6 +22,10 @@ struct token_record {
 	walltime_t last_used; /* 0: never */
 	walltime_t revoked;   /* 0: not */
 	struct str revoked_by;
+	walltime_t checked; /* when the directory last told of the account */
+	walltime_t
+	    changed; /* when it last told something new that concerned a token; 0: never */
+	bool suspended; /* it said that the account may not be used */
 };
 
 /* Opens or creates the database file; refuses one of a newer layout. */
@@ -55,6 +59,54 @@ MUST_CHECK int token_store_used(struct token_store *s, const char *ids, size_t c
 /* Forgets what expired or was revoked before `before`. */
 MUST_CHECK int token_store_purge(
     struct token_store *s, walltime_t before, struct err *err);
+/* ---- token_accounts.c: the accounts that tokens belong to ---- */
+
+struct token_account {
+	struct str owner, uid;
+	bool suspended;
+};
+
+/* Accounts with live tokens that nobody has tried to look at since `before`, those that wait
+ * longest first; `limit` of them at most. */
+MUST_CHECK int token_store_due(struct token_store *s, struct arena *arena,
+    walltime_t now, walltime_t before, size_t limit,
+    struct token_account **out_accounts, size_t *out_count, struct err *err);
+
+/* What the directory told of an account; `groups` is a JSON array. */
+struct token_verdict {
+	struct str owner, uid;
+	bool known; /* false: it was tried, and there was no answer */
+	bool suspended;
+	struct str reason, groups;
+};
+
+/*
+ * Writes verdicts, all or none. *out_ids: the tokens that mean something else from now on,
+ * TOKEN_ID_LEN bytes each, one after the other: whoever knows them must ask again.
+ */
+MUST_CHECK int token_store_judge(struct token_store *s, struct arena *arena,
+    const struct token_verdict *verdicts, size_t count, walltime_t now,
+    struct str *out_ids, struct err *err);
+
+/* The live tokens (as above) of accounts that were last checked in [after, before). */
+MUST_CHECK int token_store_unchecked(struct token_store *s, struct arena *arena,
+    walltime_t now, walltime_t after, walltime_t before, struct str *out_ids,
+    struct err *err);
+
+/* Live tokens that nobody has used since `before`, 1000 of them at most; they are revoked. */
+MUST_CHECK int token_store_end_idle(struct token_store *s, struct arena *arena,
+    walltime_t now, walltime_t before, struct str *out_ids, struct err *err);
+
+struct token_counts {
+	uint64_t accounts, suspended; /* of those with live tokens */
+	walltime_t oldest; /* the longest ago that one was checked; 0: none */
+};
+
+MUST_CHECK int token_store_counts(
+    struct token_store *s, walltime_t now, struct token_counts *out, struct err *err);
+
+/* ---- */
+
 /* Tokens that are neither revoked nor expired. */
 MUST_CHECK int token_store_live(
     struct token_store *s, walltime_t now, uint64_t *out_count, struct err *err);

@@ -85,6 +85,12 @@ def metrics(gate):
     ).stdout  # fmt: skip
 
 
+def role_status(gate, role):
+    """What the one process of a role says of itself."""
+    (part,) = [p["status"] for p in status(gate)["parts"] if p["role"] == role]
+    return part
+
+
 def pids(gate, role):
     return [r["pid"] for r in status(gate)["roles"] if r["role"] == role]
 

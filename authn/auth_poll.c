@@ -1,0 +1,300 @@
+/*
+ * Accounts that hold live tokens are looked at again and again: within
+ * `accounts.checkEvery` a disabled, locked, expired, renamed or deleted account, or one whose
+ * groups have changed, is noticed, and its tokens mean nothing, or something else, from the next
+ * request on. A directory that does not answer changes nothing until `accounts.grace` is over.
+ *
+ * One batch at a time, on a thread; between two of them the directory rests for as long as
+ * the last one took. Only the loop touches the store.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "authn/auth_state.h"
+#include "common/log.h"
+
+#define NS_PER_S     1000000000ll
+#define TICK_MIN_MS  100
+#define TICK_MAX_MS  5000
+#define TIME_MS      30000 /* for one batch */
+#define GRACE_NS     2000000000ull
+#define AGAIN_MAX_NS 5000000000ull /* after a batch without an answer */
+
+/* A batch on a thread. Owned by the loop, but for the parts that the thread fills. */
+struct poll {
+	uv_work_t work;
+	struct auth_role *role;
+	struct arena *arena; /* the thread's while it runs */
+	struct directory_account accounts[DIRECTORY_BATCH];
+	struct directory_verdict verdicts[DIRECTORY_BATCH];
+	bool suspended[DIRECTORY_BATCH]; /* as the store has it */
+	size_t count;
+	monotime_t started;
+	bool given_up;
+	struct err err;
+};
+
+static uint64_t
+tick_ms(const struct auth_role *role)
+{
+	uint64_t ms = role->settings.ldap.check_interval_s * 1000 / 8;
+
+	return ms < TICK_MIN_MS ? TICK_MIN_MS : ms > TICK_MAX_MS ? TICK_MAX_MS : ms;
+}
+
+/* ---- what came of it ---- */
+
+static struct token_verdict
+verdict_of(struct arena *arena, const struct directory_account *account,
+    const struct directory_verdict *v)
+{
+	struct token_verdict out = {.owner = account->name,
+	    .uid = account->uid,
+	    .known = v->result != AUTH_UNAVAILABLE,
+	    .suspended = v->result == AUTH_DENIED,
+	    .reason = v->problem,
+	    .groups = STR("[]")};
+
+	if (v->result == AUTH_ALLOWED)
+		out.groups =
+		    token_api_groups(arena, v->user.groups, v->user.group_count);
+	return out;
+}
+
+static void
+count_verdicts(const struct poll *job)
+{
+	struct auth_counters *n = &job->role->counters;
+
+	for (size_t i = 0; i < job->count; i++) {
+		const struct directory_verdict *v = &job->verdicts[i];
+
+		switch (v->result) {
+		case AUTH_ALLOWED:
+			n->polled_allowed++;
+			break;
+		case AUTH_DENIED:
+			n->polled_denied++;
+			break;
+		case AUTH_UNAVAILABLE:
+			n->polled_unavailable++;
+			break;
+		}
+		if (v->result == AUTH_DENIED && !job->suspended[i])
+			log_info("account-suspended", "user=%s reason=%s",
+			    log_quote(job->accounts[i].name), log_quote(v->problem));
+		if (v->result == AUTH_ALLOWED && job->suspended[i])
+			log_info("account-restored", "user=%s",
+			    log_quote(job->accounts[i].name));
+	}
+}
+
+/* Of those without an answer only the first was tried; the others are still due. */
+static size_t
+judged(const struct poll *job, struct token_verdict *out)
+{
+	bool tried = false;
+	size_t count = 0;
+
+	for (size_t i = 0; i < job->count; i++) {
+		const bool silent = job->verdicts[i].result == AUTH_UNAVAILABLE;
+
+		if (silent && tried)
+			continue;
+		tried = tried || silent;
+		out[count++] =
+		    verdict_of(job->arena, &job->accounts[i], &job->verdicts[i]);
+	}
+	return count;
+}
+
+static void
+write_down(struct auth_role *role, struct arena *arena,
+    const struct token_verdict *verdicts, size_t count)
+{
+	struct err err = ERR_INIT;
+	struct str ids;
+
+	if (token_store_judge(
+		role->store, arena, verdicts, count, walltime_now(), &ids, &err) != 0)
+		log_error("token-store", "detail=%s", log_quote(str_from(err.msg)));
+	auth_forget(role, ids);
+}
+
+void
+auth_poll_seen(struct auth_role *role, const struct directory_user *user)
+{
+	struct arena *arena = arena_new();
+	const struct directory_account account = {.name = user->name, .uid = user->uid};
+	const struct directory_verdict v = {.result = AUTH_ALLOWED, .user = *user};
+	const struct token_verdict verdict = verdict_of(arena, &account, &v);
+
+	write_down(role, arena, &verdict, 1);
+	arena_free(arena);
+}
+
+static void
+poll_finish(struct poll *job)
+{
+	struct token_verdict verdicts[DIRECTORY_BATCH];
+	struct auth_role *role = job->role;
+	const monotime_t now = monotime_now();
+	uint64_t pause_ns = monotime_since(job->started, now);
+	size_t count = judged(job, verdicts);
+
+	count_verdicts(job);
+	write_down(role, job->arena, verdicts, count);
+	if (count != job->count || !verdicts[count - 1].known) {
+		log_warn("accounts-unchecked", "count=%zu detail=%s", job->count,
+		    log_quote(str_from(job->err.msg)));
+		pause_ns =
+		    role->settings.ldap.check_interval_s * (uint64_t)NS_PER_S / 4;
+	}
+	role->poll_again.ns =
+	    now.ns + (pause_ns < AGAIN_MAX_NS ? pause_ns : AGAIN_MAX_NS);
+}
+
+/* ---- on the thread ---- */
+
+static void
+poll_work(uv_work_t *work)
+{
+	struct poll *job = work->data;
+
+	directory_check(job->role->directory, job->arena, job->accounts, job->count,
+	    TIME_MS, job->verdicts, &job->err);
+}
+
+static void
+poll_done(uv_work_t *work, int status)
+{
+	struct poll *job = work->data;
+	struct auth_role *role = job->role;
+
+	if (job->given_up)
+		role->polls_lost--;
+	else
+		role->poll = NULL;
+	if (status == 0 && !job->given_up)
+		poll_finish(job);
+	arena_free(job->arena);
+	free(job);
+}
+
+static void
+poll_begin(struct auth_role *role, const struct token_account *due, size_t count)
+{
+	struct poll *job = xcalloc(1, sizeof(*job));
+
+	job->role = role;
+	job->arena = arena_new();
+	job->count = count;
+	job->started = monotime_now();
+	job->work.data = job;
+	for (size_t i = 0; i < count; i++) {
+		job->accounts[i].name = str_dup(job->arena, due[i].owner);
+		job->accounts[i].uid = str_dup(job->arena, due[i].uid);
+		job->suspended[i] = due[i].suspended;
+	}
+	if (uv_queue_work(&role->loop, &job->work, poll_work, poll_done) != 0) {
+		arena_free(job->arena);
+		free(job);
+		return;
+	}
+	role->poll = job;
+}
+
+/* ---- when ---- */
+
+/* Accounts whose grace has ended since the last time: their tokens are asked about again, and
+ * the answer is that nobody knows. */
+static void
+end_grace(struct auth_role *role, struct arena *arena, walltime_t now)
+{
+	const walltime_t before = {
+	    .ns = now.ns - (int64_t)role->settings.ldap.check_grace_s * NS_PER_S};
+	struct err err = ERR_INIT;
+	struct str ids;
+
+	if (token_store_unchecked(role->store, arena, now, role->unchecked_from, before,
+		&ids, &err) != 0) {
+		log_error("token-store", "detail=%s", log_quote(str_from(err.msg)));
+		return;
+	}
+	role->unchecked_from = before;
+	if (ids.len != 0)
+		log_warn("accounts-grace-over", "tokens=%zu", ids.len / TOKEN_ID_LEN);
+	auth_forget(role, ids);
+}
+
+static void
+look(struct auth_role *role, struct arena *arena, walltime_t now)
+{
+	/* Three quarters, so that with what follows the whole is not passed. */
+	const walltime_t before = {
+	    .ns = now.ns -
+		  (int64_t)role->settings.ldap.check_interval_s * NS_PER_S / 4 * 3};
+	struct token_account *due;
+	struct err err = ERR_INIT;
+	size_t count;
+
+	if (token_store_due(role->store, arena, now, before, DIRECTORY_BATCH, &due,
+		&count, &err) != 0)
+		log_error("token-store", "detail=%s", log_quote(str_from(err.msg)));
+	else if (count != 0)
+		poll_begin(role, due, count);
+}
+
+static void
+end_idle(struct auth_role *role, struct arena *arena, walltime_t now)
+{
+	const walltime_t before = {
+	    .ns = now.ns - (int64_t)role->settings.idle_ttl_s * NS_PER_S};
+	struct err err = ERR_INIT;
+	struct str ids;
+
+	if (token_store_end_idle(role->store, arena, now, before, &ids, &err) != 0)
+		log_error("token-store", "detail=%s", log_quote(str_from(err.msg)));
+	role->counters.revocations += ids.len / TOKEN_ID_LEN;
+	auth_forget(role, ids);
+}
+
+static void
+on_poll_timer(uv_timer_t *timer)
+{
+	struct auth_role *role = timer->data;
+	struct arena *arena = arena_new();
+	const walltime_t now = walltime_now();
+
+	if (role->settings.idle_ttl_s != 0)
+		end_idle(role, arena, now);
+	if (role->directory != NULL) {
+		end_grace(role, arena, now);
+		if (role->poll == NULL && monotime_now().ns >= role->poll_again.ns &&
+		    role->settings.ldap.bind_dn.len != 0)
+			look(role, arena, now);
+	}
+	arena_free(arena);
+}
+
+void
+auth_poll_start(struct auth_role *role)
+{
+	if (uv_timer_init(&role->loop, &role->poll_timer) != 0 ||
+	    uv_timer_start(&role->poll_timer, on_poll_timer, 0, tick_ms(role)) != 0)
+		base_die("cannot start a timer");
+}
+
+void
+auth_poll_watch(struct auth_role *role)
+{
+	struct poll *job = role->poll;
+
+	if (job == NULL || monotime_since(job->started, monotime_now()) <
+			       TIME_MS * 1000000ull + GRACE_NS)
+		return;
+	log_error("accounts-check-hangs", "count=%zu", job->count);
+	job->given_up = true;
+	role->polls_lost++;
+	role->poll = NULL;
+}
