@@ -13,9 +13,10 @@
 
 struct route {
 	const char *method;
-	const char *path; /* a trailing slash: a name follows */
-	bool basic;       /* takes a password ... */
-	bool bearer;      /* ... or a token or certificate */
+	const char *path;   /* a trailing slash: a name follows */
+	const char *suffix; /* and this; NULL: nothing */
+	bool basic;         /* takes a password ... */
+	bool bearer;        /* ... or a token or certificate */
 	void (*handle)(struct exchange *x);
 };
 
@@ -23,22 +24,25 @@ static void login(struct exchange *x);
 static void create_token(struct exchange *x);
 static void list_tokens(struct exchange *x);
 static void revoke_token(struct exchange *x);
+static void rotate_token(struct exchange *x);
 static void whoami(struct exchange *x);
 static void review_token(struct exchange *x);
 
 #define TOKENS "/ringfence/v1/tokens"
+#define ROTATE "/rotate"
 
 static const struct route routes[] = {
-    {"POST", "/ringfence/v1/login", true, false, login},
-    {"POST", TOKENS, true, true, create_token},
-    {"GET", TOKENS, true, true, list_tokens},
-    {"DELETE", TOKENS "/", true, true, revoke_token},
-    {"GET", "/ringfence/v1/whoami", false, true, whoami},
-    {"GET", "/ringfence/v1/audit", false, true, api_audit_list},
-    {"GET", "/ringfence/v1/audit/refused", false, true, api_audit_list},
-    {"GET", "/ringfence/v1/tenants", false, true, api_audit_tenants},
-    {"GET", "/ringfence/v1/quotas", false, true, api_audit_quotas},
-    {"POST", "/ringfence/v1/tokenreviews", false, true, review_token},
+    {"POST", "/ringfence/v1/login", NULL, true, false, login},
+    {"POST", TOKENS, NULL, true, true, create_token},
+    {"GET", TOKENS, NULL, true, true, list_tokens},
+    {"DELETE", TOKENS "/", NULL, true, true, revoke_token},
+    {"POST", TOKENS "/", ROTATE, false, true, rotate_token},
+    {"GET", "/ringfence/v1/whoami", NULL, false, true, whoami},
+    {"GET", "/ringfence/v1/audit", NULL, false, true, api_audit_list},
+    {"GET", "/ringfence/v1/audit/refused", NULL, false, true, api_audit_list},
+    {"GET", "/ringfence/v1/tenants", NULL, false, true, api_audit_tenants},
+    {"GET", "/ringfence/v1/quotas", NULL, false, true, api_audit_quotas},
+    {"POST", "/ringfence/v1/tokenreviews", NULL, false, true, review_token},
 };
 
 /* ---- health ---- */
@@ -91,11 +95,13 @@ static bool
 path_matches(const struct route *r, struct str path)
 {
 	struct str want = str_from(r->path);
+	struct str suffix = str_from(r->suffix);
 
 	if (want.ptr[want.len - 1] != '/')
 		return str_eq(path, want);
-	return str_starts(path, want) && path.len > want.len &&
-	       str_find(path, '/', want.len) == path.len;
+	return str_starts(path, want) && str_ends(path, suffix) &&
+	       path.len > want.len + suffix.len &&
+	       str_find(path, '/', want.len) == path.len - suffix.len;
 }
 
 static const struct route *
@@ -306,19 +312,26 @@ asked(struct exchange *x, auth_ticket_t ticket)
 		x->auth_ticket = ticket;
 }
 
+/* Moves the request's body to the end of `out`; what stays behind is overwritten. */
+static void
+take_body(struct exchange *x, struct buf *out)
+{
+	while (x->req_body.len != 0) {
+		struct str piece = iobuf_peek(&x->req_body);
+
+		buf_add_str(out, piece);
+		iobuf_wipe_front(&x->req_body, piece.len);
+		iobuf_drain(&x->w->bufs, &x->req_body, piece.len);
+	}
+}
+
 static void
 issue(struct exchange *x, bool is_login)
 {
 	struct auth_caller caller = caller_of(x);
 	struct buf body = {NULL, 0, 0};
 
-	while (x->req_body.len != 0) {
-		struct str piece = iobuf_peek(&x->req_body);
-
-		buf_add_str(&body, piece);
-		iobuf_wipe_front(&x->req_body, piece.len);
-		iobuf_drain(&x->w->bufs, &x->req_body, piece.len);
-	}
+	take_body(x, &body);
 	asked(x, auth_client_issue(
 		     x->w->auth, is_login, &caller, buf_str(&body), on_answer, x));
 	if (body.data != NULL)
@@ -355,6 +368,20 @@ revoke_token(struct exchange *x)
 	asked(x, auth_client_revoke(x->w->auth, &caller,
 		     str_slice(x->info.path, sizeof(TOKENS), x->info.path.len),
 		     on_answer, x));
+}
+
+static void
+rotate_token(struct exchange *x)
+{
+	struct auth_caller caller = caller_of(x);
+	struct str path = x->info.path;
+	struct buf body = {NULL, 0, 0};
+
+	take_body(x, &body);
+	asked(x, auth_client_rotate(x->w->auth, &caller,
+		     str_slice(path, sizeof(TOKENS), path.len - (sizeof(ROTATE) - 1)),
+		     buf_str(&body), on_answer, x));
+	buf_free(&body);
 }
 
 static void

@@ -498,3 +498,19 @@ auth_client_revoke(struct auth_client *c, const struct auth_caller *caller,
 {
 	return ask_question(c, MSG_TOKEN_REVOKE, false, caller, token_id, done, arg);
 }
+
+auth_ticket_t
+auth_client_rotate(struct auth_client *c, const struct auth_caller *caller,
+    struct str token_id, struct str body, auth_answer_fn done, void *arg)
+{
+	struct buf argument = {NULL, 0, 0};
+	auth_ticket_t ticket;
+
+	buf_add_str(&argument, token_id);
+	buf_add_char(&argument, ' ');
+	buf_add_str(&argument, body);
+	ticket = ask_question(
+	    c, MSG_TOKEN_ROTATE, false, caller, buf_str(&argument), done, arg);
+	buf_free(&argument);
+	return ticket;
+}

@@ -66,6 +66,10 @@ auth_ticket_t auth_client_issue(struct auth_client *c, bool login,
 /* GET /ringfence/v1/tokens */
 auth_ticket_t auth_client_list(struct auth_client *c, const struct auth_caller *caller,
     auth_answer_fn done, void *arg);
+/* POST /ringfence/v1/tokens/ID/rotate; `body` is the JSON as received. */
+auth_ticket_t auth_client_rotate(struct auth_client *c,
+    const struct auth_caller *caller, struct str token_id, struct str body,
+    auth_answer_fn done, void *arg);
 /* DELETE /ringfence/v1/tokens/ID */
 auth_ticket_t auth_client_revoke(struct auth_client *c,
     const struct auth_caller *caller, struct str token_id, auth_answer_fn done,

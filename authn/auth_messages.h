@@ -34,7 +34,8 @@ void auth_put_result(
 MUST_CHECK bool auth_get_result(
     const struct proc_msg *msg, enum auth_result *out_result, struct identity **out_id);
 
-/* MSG_TOKEN_ISSUE, MSG_TOKEN_LIST, MSG_TOKEN_REVOKE: who asks, and for what. */
+/* MSG_TOKEN_ISSUE, MSG_TOKEN_LIST, MSG_TOKEN_REVOKE, MSG_TOKEN_ROTATE: who asks, and for
+ * what. */
 struct auth_question {
 	bool login;          /* MSG_TOKEN_ISSUE: a login, not a further token */
 	struct str token_id; /* by which the caller came; "" without */
@@ -42,7 +43,9 @@ struct auth_question {
 	struct str user; /* by basic authentication; "" without */
 	struct str password;
 	struct str source;
-	struct str argument; /* the request's body, or the token to revoke */
+	struct str
+	    argument; /* the request's body, the token to revoke, or to rotate: the
+				token, a space, the body */
 };
 
 void auth_put_question(struct buf *out, const struct auth_question *q);

@@ -1,5 +1,5 @@
 /*
- * Revocations: first on disk, then in every worker, then answered. A worker that does not
+ * Revocations and rotations: first on disk, then in every worker, then answered. A worker that does not
  * confirm is ended, which confirms too.
  */
 #include <stdlib.h>
@@ -84,11 +84,14 @@ on_revoke_timeout(uv_timer_t *timer)
 			base_die("cannot start a timer");
 		return;
 	}
+	/* A fresh token that took the old one's place is there, and told to its owner. */
+	if (r->answer.status == 201) {
+		revocation_finish(r);
+		return;
+	}
 	r->answer.status = 503;
 	r->answer.reason = "ServiceUnavailable";
 	r->answer.retry_after_s = 1;
-	secret_wipe((void *)(uintptr_t)r->answer.body.ptr, r->answer.body.len);
-	r->answer.body = (struct str){NULL, 0};
 	r->answer.message =
 	    STR("the token is revoked, but not every worker has confirmed it yet");
 	revocation_finish(r);
@@ -198,6 +201,70 @@ auth_revoke(struct worker_link *link, const struct proc_msg *msg)
 		token_api_refuse(&answer, arena, 503, "ServiceUnavailable",
 		    "the token store does not answer");
 	answer.user = record.owner;
+answer_now:
+	auth_send_answer(role, link->serial, msg->id, &answer);
+	arena_free(arena);
+	return true;
+}
+
+/* The token to replace: by itself, or by an unscoped one of the same owner. */
+static bool
+rotation_target(struct auth_role *role, struct arena *arena,
+    const struct token_record *caller, struct str id, struct token_record *out_old,
+    struct auth_answer *answer)
+{
+	struct err err = ERR_INIT;
+
+	if (id.len != TOKEN_ID_LEN ||
+	    token_store_get(role->store, arena, id.ptr, out_old, &err) != 0 ||
+	    !str_eq(out_old->owner, caller->owner) ||
+	    !str_eq(out_old->uid, caller->uid) ||
+	    auth_record_state(role, out_old, walltime_now()) != AUTH_ALLOWED) {
+		token_api_refuse(
+		    answer, arena, 404, "NotFound", "you have no such token");
+		return false;
+	}
+	if (str_is(caller->scopes, "[]") ||
+	    memcmp(caller->id, out_old->id, TOKEN_ID_LEN) == 0)
+		return true;
+	token_api_refuse(answer, arena, 403, "Forbidden",
+	    "a scoped token rotates nothing but itself");
+	return false;
+}
+
+bool
+auth_rotate(struct worker_link *link, const struct proc_msg *msg)
+{
+	struct auth_role *role = link->role;
+	struct token_record caller, old;
+	struct auth_answer answer;
+	struct token_request request;
+	struct auth_question q;
+	struct str id, body;
+	struct arena *arena;
+
+	if (!auth_get_question(msg, &q))
+		return false;
+	body = q.argument;
+	id = str_split(&body, ' ');
+	arena = arena_new();
+	if (!auth_caller_record(role, arena, q.token_id, &caller, &answer))
+		goto answer_now;
+	if (rotation_target(role, arena, &caller, id, &old, &answer) &&
+	    token_api_parse_rotation(arena, body, &request, &answer))
+		token_api_rotate(role->store, arena, &old, &request,
+		    old.expires.ns > caller.expires.ns ? old.expires : caller.expires,
+		    role->settings.max_ttl_s, walltime_now(), &answer);
+	answer.user = caller.owner;
+	/* It may be replaced here, and nowhere else yet. */
+	if (answer.status == 503)
+		auth_forget(role, id);
+	if (answer.status == 201) {
+		role->counters.rotations++;
+		auth_answer_forgotten(
+		    role, link->serial, msg->id, arena, &answer, str_dup(arena, id));
+		return true;
+	}
 answer_now:
 	auth_send_answer(role, link->serial, msg->id, &answer);
 	arena_free(arena);

@@ -338,6 +338,8 @@ on_message(struct worker_link *link, const struct proc_msg *msg)
 		return on_list(link, msg);
 	case MSG_TOKEN_REVOKE:
 		return auth_revoke(link, msg);
+	case MSG_TOKEN_ROTATE:
+		return auth_rotate(link, msg);
 	case MSG_TOKENS_USED:
 		return on_used(link, msg);
 	case MSG_TOKENS_HELD:

@@ -113,6 +113,8 @@ void auth_answer_forgotten(struct auth_role *role, uint64_t asker, uint32_t ques
 
 /* MSG_TOKEN_REVOKE. False: malformed. */
 MUST_CHECK bool auth_revoke(struct worker_link *link, const struct proc_msg *msg);
+/* MSG_TOKEN_ROTATE. False: malformed. */
+MUST_CHECK bool auth_rotate(struct worker_link *link, const struct proc_msg *msg);
 /* A worker has confirmed (id 0: is gone, which confirms everything). */
 void auth_revoke_confirm(struct auth_role *role, uint32_t id, uint64_t serial);
 

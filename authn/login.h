@@ -20,12 +20,13 @@ struct login_options {
 	const char *ca;     /* file, NULL: the system's authorities */
 	char *ca_data;      /* PEM, by the exec plugin's caller; NULL */
 	const char *user, *password_file;
-	const char *ttl, *name;
+	const char *ttl, *name, *overlap;
 	const char *output;  /* "text", "json" */
 	const char *context; /* name in a kubeconfig */
 	const char *const *scopes;
 	size_t scope_count;
 	bool kubeconfig, force;
+	bool by_password; /* --user or a password's file was given to this command */
 	bool interactive; /* there may be questions */
 };
 
@@ -86,6 +87,29 @@ int login_run_logout(const struct login_options *o);
 int login_run_whoami(const struct login_options *o);
 int login_run_token_create(const struct login_options *o);
 int login_run_token_list(const struct login_options *o);
+int login_run_token_rotate(const struct login_options *o, const char *name);
 int login_run_token_revoke(const struct login_options *o, const char *id);
+
+/* ---- shared by the commands ---- */
+
+/* Says what went wrong; the exit status. */
+MUST_CHECK int login_fail(const struct err *err);
+/* Names from the directory or the gate stay text on a terminal. */
+void login_print_safe(const char *text);
+void login_print_json(const json_t *body);
+/* A member's text; "" without. */
+MUST_CHECK const char *login_text_of(const json_t *object, const char *name);
+/* The JSON of a login or a new token, for the caller to free; NULL: a scope is none. */
+MUST_CHECK char *login_request_body(const struct login_options *o, struct err *err);
+/* The credentials of a login: given, or asked for. */
+MUST_CHECK int login_credentials(const struct login_options *o, char **out_user,
+    struct secret *out_password, struct err *err);
+/* One request with the token that was kept; 0 if the answer has the status. */
+MUST_CHECK int login_ask(const struct login_options *o, const char *method,
+    const char *path, const char *body, long wanted, struct login_answer *answer,
+    struct err *err);
+/* Keeps the token of an answer if it takes the place of the one that is kept. */
+MUST_CHECK int login_cache_replace(const struct login_options *o, const char *old_id,
+    const json_t *body, struct err *err);
 
 #endif

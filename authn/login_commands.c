@@ -9,16 +9,15 @@
 
 #define API "/ringfence/v1"
 
-static int
-fail(const struct err *err)
+int
+login_fail(const struct err *err)
 {
 	fprintf(stderr, "ringfence: %s\n", err->msg);
 	return LOGIN_EXIT_FAILED;
 }
 
-/* Names from the directory or the gate stay text on a terminal. */
-static void
-print_safe(const char *text)
+void
+login_print_safe(const char *text)
 {
 	for (; text != NULL && *text != '\0'; text++) {
 		unsigned char c = (unsigned char)*text;
@@ -27,8 +26,8 @@ print_safe(const char *text)
 	}
 }
 
-static const char *
-text_of(const json_t *object, const char *name)
+const char *
+login_text_of(const json_t *object, const char *name)
 {
 	const char *text = json_string_value(json_object_get(object, name));
 
@@ -37,8 +36,8 @@ text_of(const json_t *object, const char *name)
 
 /* ---- requests ---- */
 
-static char *
-request_body(const struct login_options *o, struct err *err)
+char *
+login_request_body(const struct login_options *o, struct err *err)
 {
 	json_t *root = json_object();
 	json_t *scopes = json_array();
@@ -70,10 +69,9 @@ out:
 	return text;
 }
 
-/* The credentials of a login: given, or asked for. */
-static int
-credentials(const struct login_options *o, char **out_user, struct secret *out_password,
-    struct err *err)
+int
+login_credentials(const struct login_options *o, char **out_user,
+    struct secret *out_password, struct err *err)
 {
 	int rc = 0;
 
@@ -100,10 +98,10 @@ keep(const struct login_options *o, const json_t *body, struct login_token *out,
 {
 	*out = (struct login_token){.server = xstrdup(o->server),
 	    .ca = xstrdup(o->ca != NULL ? o->ca : ""),
-	    .user = xstrdup(text_of(body, "user")),
-	    .token = xstrdup(text_of(body, "token")),
-	    .id = xstrdup(text_of(body, "id")),
-	    .expires = xstrdup(text_of(body, "expires"))};
+	    .user = xstrdup(login_text_of(body, "user")),
+	    .token = xstrdup(login_text_of(body, "token")),
+	    .id = xstrdup(login_text_of(body, "id")),
+	    .expires = xstrdup(login_text_of(body, "expires"))};
 	if (out->token[0] == '\0' || out->expires[0] == '\0')
 		return err_set(
 		    err, ERR_PROTOCOL, "the answer is not one of a ringfence gate");
@@ -117,8 +115,9 @@ log_in(const struct login_options *o, struct login_token *out, struct err *err)
 	struct login_request request = {.method = "POST", .path = API "/login"};
 	struct secret password = {0};
 	char *user = NULL;
-	char *body = request_body(o, err);
-	int rc = body == NULL ? ERR_INVALID : credentials(o, &user, &password, err);
+	char *body = login_request_body(o, err);
+	int rc =
+	    body == NULL ? ERR_INVALID : login_credentials(o, &user, &password, err);
 
 	request.user = user;
 	request.password = &password;
@@ -165,9 +164,8 @@ known_token(const struct login_options *o, struct login_options *out_options,
 	return 0;
 }
 
-/* One request with the token that was kept; 0 if the answer has the status. */
-static int
-ask(const struct login_options *o, const char *method, const char *path,
+int
+login_ask(const struct login_options *o, const char *method, const char *path,
     const char *body, long wanted, struct login_answer *answer, struct err *err)
 {
 	struct login_options with;
@@ -185,8 +183,8 @@ ask(const struct login_options *o, const char *method, const char *path,
 	return rc;
 }
 
-static void
-print_json(const json_t *body)
+void
+login_print_json(const json_t *body)
 {
 	char *text = json_dumps(body, JSON_INDENT(2));
 
@@ -207,7 +205,7 @@ print_credential(const char *api_version, const struct login_token *token)
 	    "apiVersion", api_version, "status", "expirationTimestamp", token->expires,
 	    "token", token->token);
 
-	print_json(root);
+	login_print_json(root);
 	json_decref(root);
 	return 0;
 }
@@ -246,7 +244,7 @@ read_exec_info(const char **out_version, struct login_options *o, json_t **out_r
 	if (info == NULL || info[0] == '\0' || o->kubeconfig)
 		return 0;
 	*out_root = json_loads(info, 0, NULL);
-	version = text_of(*out_root, "apiVersion");
+	version = login_text_of(*out_root, "apiVersion");
 	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
 		if (strcmp(version, known[i]) == 0)
 			*out_version = known[i];
@@ -259,9 +257,10 @@ read_exec_info(const char **out_version, struct login_options *o, json_t **out_r
 	cluster = json_object_get(spec, "cluster");
 	o->interactive = !json_is_false(json_object_get(spec, "interactive"));
 	if (o->server == NULL && cluster != NULL)
-		o->server = text_of(cluster, "server");
+		o->server = login_text_of(cluster, "server");
 	if (o->ca == NULL)
-		o->ca_data = decode(text_of(cluster, "certificate-authority-data"));
+		o->ca_data =
+		    decode(login_text_of(cluster, "certificate-authority-data"));
 	return 0;
 }
 
@@ -287,7 +286,7 @@ print_kubeconfig(const struct login_options *o)
 	    "apiVersion", "client.authentication.k8s.io/v1", "command", "ringfence",
 	    "args", arguments, "interactiveMode", "IfAvailable", "provideClusterInfo",
 	    0, "contexts", "name", name, "context", "cluster", name, "user", name);
-	print_json(root); /* JSON is YAML */
+	login_print_json(root); /* JSON is YAML */
 	json_decref(root);
 }
 
@@ -315,13 +314,13 @@ login_run_login(const struct login_options *given)
 			status = print_credential(version, &token);
 		} else {
 			fputs("logged in as ", stdout);
-			print_safe(token.user);
+			login_print_safe(token.user);
 			fputs(" until ", stdout);
-			print_safe(token.expires);
+			login_print_safe(token.expires);
 			putchar('\n');
 		}
 	} else {
-		status = fail(&err);
+		status = login_fail(&err);
 	}
 	login_token_free(&token);
 	free(o.ca_data);
@@ -341,7 +340,7 @@ login_run_logout(const struct login_options *o)
 	int rc = known_token(o, &with, &token, &err);
 
 	if (rc != 0)
-		return fail(&err);
+		return login_fail(&err);
 	(void)snprintf(path, sizeof(path), API "/tokens/%s", token.id);
 	request.token = token.token;
 	rc = login_http(&with, &request, &answer, &err);
@@ -353,7 +352,7 @@ login_run_logout(const struct login_options *o)
 	login_answer_free(&answer);
 	login_token_free(&token);
 	if (rc != 0)
-		return fail(&err);
+		return login_fail(&err);
 	puts("logged out");
 	return 0;
 }
@@ -370,7 +369,7 @@ print_list(const char *title, const json_t *list)
 	json_array_foreach(list, i, item)
 	{
 		fputs(i == 0 ? "" : ", ", stdout);
-		print_safe(json_string_value(item));
+		login_print_safe(json_string_value(item));
 	}
 	putchar('\n');
 }
@@ -380,92 +379,38 @@ login_run_whoami(const struct login_options *o)
 {
 	struct login_answer answer = {0};
 	struct err err = ERR_INIT;
-	int rc = ask(o, "GET", API "/whoami", NULL, 200, &answer, &err);
+	int rc = login_ask(o, "GET", API "/whoami", NULL, 200, &answer, &err);
 
 	if (rc == 0 && strcmp(o->output, "json") == 0) {
-		print_json(answer.body);
+		login_print_json(answer.body);
 	} else if (rc == 0) {
 		fputs("user:       ", stdout);
-		print_safe(text_of(answer.body, "user"));
+		login_print_safe(login_text_of(answer.body, "user"));
 		putchar('\n');
 		print_list("groups:     ", json_object_get(answer.body, "groups"));
 		print_list("namespaces: ", json_object_get(answer.body, "namespaces"));
 		fputs("expires:    ", stdout);
-		print_safe(text_of(json_object_get(answer.body, "token"), "expires"));
+		login_print_safe(
+		    login_text_of(json_object_get(answer.body, "token"), "expires"));
 		putchar('\n');
 	}
 	login_answer_free(&answer);
-	return rc == 0 ? 0 : fail(&err);
+	return rc == 0 ? 0 : login_fail(&err);
 }
 
-int
-login_run_token_create(const struct login_options *o)
-{
-	struct login_answer answer = {0};
-	struct err err = ERR_INIT;
-	char *body = request_body(o, &err);
-	int rc = body == NULL ? ERR_INVALID : 0;
-
-	if (rc == 0)
-		rc = ask(o, "POST", API "/tokens", body, 201, &answer, &err);
-	if (rc == 0 && strcmp(o->output, "json") == 0)
-		print_json(answer.body);
-	else if (rc == 0)
-		puts(text_of(answer.body, "token"));
-	login_answer_free(&answer);
-	free(body);
-	return rc == 0 ? 0 : fail(&err);
-}
+/* ---- after a rotation ---- */
 
 int
-login_run_token_list(const struct login_options *o)
+login_cache_replace(const struct login_options *o, const char *old_id,
+    const json_t *body, struct err *err)
 {
-	struct login_answer answer = {0};
-	struct err err = ERR_INIT;
-	size_t i;
-	json_t *token;
-	int rc = ask(o, "GET", API "/tokens", NULL, 200, &answer, &err);
+	struct login_options with;
+	struct login_token old = {0}, fresh = {0};
+	int rc = known_token(o, &with, &old, err);
 
-	if (rc == 0 && strcmp(o->output, "json") == 0) {
-		print_json(answer.body);
-	} else if (rc == 0) {
-		printf("%-12s %-22s %-22s %-8s %s\n", "ID", "EXPIRES", "LAST USED",
-		    "REVOKED", "NAME");
-		json_array_foreach(json_object_get(answer.body, "tokens"), i, token)
-		{
-			const char *used = text_of(token, "lastUsed");
-
-			printf("%-12s %-22s %-22s %-8s ", text_of(token, "id"),
-			    text_of(token, "expires"), used[0] != '\0' ? used : "-",
-			    json_is_true(json_object_get(token, "revoked")) ? "yes"
-									    : "no");
-			print_safe(text_of(token, "name"));
-			putchar('\n');
-		}
-	}
-	login_answer_free(&answer);
-	return rc == 0 ? 0 : fail(&err);
-}
-
-int
-login_run_token_revoke(const struct login_options *o, const char *id)
-{
-	struct login_answer answer = {0};
-	struct err err = ERR_INIT;
-	char path[128];
-	int rc = 0;
-
-	if (strspn(
-		id, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") !=
-		strlen(id) ||
-	    strlen(id) > 64)
-		rc = err_set(&err, ERR_INVALID, "\"%s\" is no token's id", id);
-	(void)snprintf(path, sizeof(path), API "/tokens/%s", rc == 0 ? id : "");
-	if (rc == 0)
-		rc = ask(o, "DELETE", path, NULL, 204, &answer, &err);
-	login_answer_free(&answer);
-	if (rc != 0)
-		return fail(&err);
-	printf("revoked %s\n", id);
-	return 0;
+	if (rc == 0 && strcmp(old.id, old_id) == 0)
+		rc = keep(&with, body, &fresh, err);
+	login_token_free(&old);
+	login_token_free(&fresh);
+	return rc;
 }

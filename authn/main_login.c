@@ -19,6 +19,7 @@ static const char usage[] =
     "       ringfence logout | whoami [-o json]\n"
     "       ringfence token create [--name NAME] [--ttl DURATION] [--scope JSON]...\n"
     "       ringfence token list [-o json]\n"
+    "       ringfence token rotate ID|NAME [--overlap DURATION] [--ttl DURATION]\n"
     "       ringfence token revoke ID\n"
     "\n"
     "  --server URL     the gate: https://HOST[:PORT]; or RINGFENCE_SERVER; else the "
@@ -27,7 +28,10 @@ static const char usage[] =
     "  --ca FILE        authorities that may vouch for the gate; or RINGFENCE_CA\n"
     "  --user NAME, --password-file FILE\n"
     "                   instead of questions; or RINGFENCE_USER and\n"
-    "                   RINGFENCE_PASSWORD_FILE\n"
+    "                   RINGFENCE_PASSWORD_FILE; with \"token create\" the token is\n"
+    "                   made by password, and may outlive the login\n"
+    "  --overlap DURATION\n"
+    "                   how long the old token still opens; default not at all\n"
     "  --kubeconfig     print a kubeconfig that calls this program\n"
     "  --context NAME   its context's name; default ringfence\n"
     "  --scope JSON     {\"namespaces\": [...], \"verbs\": [...], \"resources\": "
@@ -43,6 +47,7 @@ static const struct option options[] = {
     {"password-file", required_argument, NULL, 'p'},
     {"ttl", required_argument, NULL, 't'},
     {"name", required_argument, NULL, 'n'},
+    {"overlap", required_argument, NULL, 'O'},
     {"scope", required_argument, NULL, 'S'},
     {"kubeconfig", no_argument, NULL, 'k'},
     {"context", required_argument, NULL, 'x'},
@@ -74,12 +79,14 @@ take_option(struct login_options *o, int c, const char *scopes[SCOPES_MAX])
 	    {'p', &o->password_file},
 	    {'t', &o->ttl},
 	    {'n', &o->name},
+	    {'O', &o->overlap},
 	    {'x', &o->context},
 	    {'o', &o->output},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		if (texts[i].c == c) {
+			o->by_password = o->by_password || c == 'u' || c == 'p';
 			*texts[i].target = optarg;
 			return;
 		}
@@ -112,6 +119,8 @@ run_token(const struct login_options *o, int argc, char **argv)
 		return login_run_token_create(o);
 	if (argc == 1 && strcmp(argv[0], "list") == 0)
 		return login_run_token_list(o);
+	if (argc == 2 && strcmp(argv[0], "rotate") == 0)
+		return login_run_token_rotate(o, argv[1]);
 	if (argc == 2 && strcmp(argv[0], "revoke") == 0)
 		return login_run_token_revoke(o, argv[1]);
 	refuse(NULL);

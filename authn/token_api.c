@@ -11,6 +11,7 @@
 
 #define NAME_MAX_BYTES 128
 #define NS_PER_S       1000000000ll
+#define OVERLAP_MAX_S  (7u * 86400)
 
 void
 token_api_refuse(struct auth_answer *out, struct arena *arena, int status,
@@ -152,9 +153,41 @@ read_request(struct arena *arena, const json_t *root, struct token_request *out)
 	return NULL;
 }
 
-bool
-token_api_parse(struct arena *arena, struct str body, struct token_request *out_request,
-    struct auth_answer *out_answer)
+static const char *
+read_rotation(struct arena *arena, const json_t *root, struct token_request *out)
+{
+	const char *key;
+	json_t *value;
+
+	(void)arena; /* nothing is kept */
+	if (!json_is_object(root))
+		return "the body is a JSON object";
+	json_object_foreach((json_t *)(uintptr_t)root, key, value)
+	{
+		const char *text = json_string_value(value);
+
+		if (strcmp(key, "ttl") == 0) {
+			if (text == NULL || !parse_ttl(text, &out->ttl_s))
+				return "\"ttl\" is a duration such as \"720h\" or "
+				       "\"12h30m\"";
+		} else if (strcmp(key, "overlap") == 0) {
+			if (text == NULL || !parse_ttl(text, &out->overlap_s) ||
+			    out->overlap_s > OVERLAP_MAX_S)
+				return "\"overlap\" is a duration such as \"1h\", "
+				       "168h at most";
+		} else {
+			return "the body has \"overlap\" and \"ttl\", nothing else";
+		}
+	}
+	return NULL;
+}
+
+typedef const char *(*reader_fn)(
+    struct arena *arena, const json_t *root, struct token_request *out);
+
+static bool
+parse(struct arena *arena, struct str body, reader_fn reader,
+    struct token_request *out_request, struct auth_answer *out_answer)
 {
 	const char *problem;
 	json_error_t error;
@@ -164,11 +197,25 @@ token_api_parse(struct arena *arena, struct str body, struct token_request *out_
 	if (str_trim(body).len == 0)
 		return true;
 	root = json_loadb(body.ptr, body.len, JSON_REJECT_DUPLICATES, &error);
-	problem = root == NULL ? error.text : read_request(arena, root, out_request);
+	problem = root == NULL ? error.text : reader(arena, root, out_request);
 	if (problem != NULL)
 		token_api_refuse(out_answer, arena, 400, "BadRequest", "%s", problem);
 	json_decref(root);
 	return problem == NULL;
+}
+
+bool
+token_api_parse(struct arena *arena, struct str body, struct token_request *out_request,
+    struct auth_answer *out_answer)
+{
+	return parse(arena, body, read_request, out_request, out_answer);
+}
+
+bool
+token_api_parse_rotation(struct arena *arena, struct str body,
+    struct token_request *out_request, struct auth_answer *out_answer)
+{
+	return parse(arena, body, read_rotation, out_request, out_answer);
 }
 
 static struct str
@@ -251,44 +298,105 @@ answer_issued(struct arena *arena, const struct token_record *record, const char
 	json_decref(root);
 }
 
-void
-token_api_issue(struct token_store *store, struct arena *arena,
-    const struct token_owner *owner, const struct token_request *request,
-    uint64_t default_ttl_s, uint64_t max_ttl_s, walltime_t now,
-    struct auth_answer *out_answer)
+static bool
+ttl_ok(struct auth_answer *out, struct arena *arena, uint64_t ttl_s, uint64_t max_ttl_s)
 {
-	uint64_t ttl_s = request->ttl_s != 0 ? request->ttl_s : default_ttl_s;
-	struct token_record record = {.id = ""};
+	if (ttl_s <= max_ttl_s)
+		return true;
+	token_api_refuse(out, arena, 400, "BadRequest",
+	    "a token lives at most %llu hours here",
+	    (unsigned long long)(max_ttl_s / 3600));
+	return false;
+}
+
+/* How a record with a fresh token gets into the store: as it is, or in place of another. */
+struct placing {
+	struct token_store *store;
+	const struct token_record *replaces; /* NULL: nothing */
+	walltime_t until, now;
+};
+
+static int
+place(const struct placing *p, const struct token_record *record, struct err *err)
+{
+	return p->replaces == NULL ? token_store_add(p->store, record, err)
+				   : token_store_rotate(p->store, p->replaces->id,
+					 record, p->until, p->now, err);
+}
+
+static void
+make_token(const struct placing *p, struct arena *arena, struct token_record *record,
+    const struct token_owner *owner, struct auth_answer *out)
+{
 	struct token_parts parts;
 	struct err err = ERR_INIT;
 	uint8_t random[64];
 	char token[TOKEN_LEN + 1];
 	int rc;
 
-	if (ttl_s > max_ttl_s) {
-		token_api_refuse(out_answer, arena, 400, "BadRequest",
-		    "a token lives at most %llu hours here",
-		    (unsigned long long)(max_ttl_s / 3600));
-		return;
-	}
-	fill_record(arena, &record, owner, request, ttl_s, now);
 	do { /* ids have 59 bits: a second turn is next to impossible, and harmless */
 		secret_random(random, sizeof(random));
 		token_make(random, token, &parts);
-		memcpy(record.id, parts.id, sizeof(record.id));
-		memcpy(
-		    record.secret_hash, parts.secret_hash, sizeof(record.secret_hash));
-		rc = token_store_add(store, &record, &err);
+		memcpy(record->id, parts.id, sizeof(record->id));
+		memcpy(record->secret_hash, parts.secret_hash,
+		    sizeof(record->secret_hash));
+		rc = place(p, record, &err);
 	} while (rc == ERR_EXISTS);
 	if (rc == 0)
-		answer_issued(arena, &record, token, owner, out_answer);
+		answer_issued(arena, record, token, owner, out);
 	else {
-		token_api_refuse(out_answer, arena, 503, "ServiceUnavailable",
+		token_api_refuse(out, arena, 503, "ServiceUnavailable",
 		    "the token could not be stored");
-		out_answer->retry_after_s = 5;
+		out->retry_after_s = 5;
 	}
 	secret_wipe(random, sizeof(random));
 	secret_wipe(token, sizeof(token));
+}
+
+void
+token_api_issue(struct token_store *store, struct arena *arena,
+    const struct token_owner *owner, const struct token_request *request,
+    uint64_t default_ttl_s, uint64_t max_ttl_s, walltime_t now,
+    struct auth_answer *out_answer)
+{
+	const uint64_t ttl_s = request->ttl_s != 0 ? request->ttl_s : default_ttl_s;
+	const struct placing placing = {.store = store};
+	struct token_record record = {.id = ""};
+
+	if (!ttl_ok(out_answer, arena, ttl_s, max_ttl_s))
+		return;
+	fill_record(arena, &record, owner, request, ttl_s, now);
+	make_token(&placing, arena, &record, owner, out_answer);
+}
+
+void
+token_api_rotate(struct token_store *store, struct arena *arena,
+    const struct token_record *old, const struct token_request *request,
+    walltime_t not_after, uint64_t max_ttl_s, walltime_t now,
+    struct auth_answer *out_answer)
+{
+	struct placing placing = {.store = store, .replaces = old, .now = now};
+	struct token_record record = *old;
+	struct token_owner owner = {.user = old->owner, .uid = old->uid};
+	struct identity *id = token_api_identity(old);
+
+	if (id == NULL || !ttl_ok(out_answer, arena, request->ttl_s, max_ttl_s)) {
+		if (id == NULL)
+			token_api_refuse(out_answer, arena, 404, "NotFound",
+			    "you have no such token");
+		identity_unref(id);
+		return;
+	}
+	owner.groups = token_api_stored_groups(arena, id, &owner.group_count);
+	record.created = now;
+	if (request->ttl_s != 0)
+		record.expires.ns = now.ns + (int64_t)request->ttl_s * NS_PER_S;
+	if (record.expires.ns > not_after.ns)
+		record.expires = not_after;
+	if (request->overlap_s != 0)
+		placing.until.ns = now.ns + (int64_t)request->overlap_s * NS_PER_S;
+	make_token(&placing, arena, &record, &owner, out_answer);
+	identity_unref(id);
 }
 
 void

@@ -11,7 +11,9 @@
 /* What a body of login or tokens asks for. */
 struct token_request {
 	struct str name;
-	uint64_t ttl_s;    /* 0: the default */
+	uint64_t ttl_s; /* 0: the default */
+	uint64_t
+	    overlap_s; /* of a rotation: the old one lives so long; 0: ends at once */
 	struct str scopes; /* JSON array; "[]" unscoped */
 	bool has_scopes;
 };
@@ -22,6 +24,9 @@ void token_api_refuse(struct auth_answer *out, struct arena *arena, int status,
 
 /* Parses the JSON body (empty: all defaults). False: *out_answer is a 400. */
 MUST_CHECK bool token_api_parse(struct arena *arena, struct str body,
+    struct token_request *out_request, struct auth_answer *out_answer);
+/* The same for a rotation, which takes "overlap" and "ttl". */
+MUST_CHECK bool token_api_parse_rotation(struct arena *arena, struct str body,
     struct token_request *out_request, struct auth_answer *out_answer);
 
 /* Whose token: a user just authenticated by password, or the owner of a stored token. */
@@ -40,6 +45,16 @@ struct token_owner {
 void token_api_issue(struct token_store *store, struct arena *arena,
     const struct token_owner *owner, const struct token_request *request,
     uint64_t default_ttl_s, uint64_t max_ttl_s, walltime_t now,
+    struct auth_answer *out_answer);
+
+/*
+ * Replaces a stored token by a fresh one of the same name and scopes, which lives as long as
+ * the old one would have, or as the request says, but not beyond `not_after`. *out_answer
+ * becomes 201 with the token in its body (wipe it once sent), or an error.
+ */
+void token_api_rotate(struct token_store *store, struct arena *arena,
+    const struct token_record *old, const struct token_request *request,
+    walltime_t not_after, uint64_t max_ttl_s, walltime_t now,
     struct auth_answer *out_answer);
 
 /* Groups as the store keeps them: a JSON array, in the arena. */

@@ -28,6 +28,8 @@ static const char *const statements[STMT_COUNT] = {
     [STMT_REVOKE] = ("UPDATE token SET revoked_by = CASE revoked WHEN 0 THEN ?4 ELSE "
 		     "revoked_by END, revoked = CASE revoked WHEN 0 THEN ?3 ELSE "
 		     "revoked END WHERE id = ?1 AND owner = ?2"),
+    [STMT_SHORTEN] = ("UPDATE token SET expires = min(expires, ?3) "
+		      "WHERE id = ?1 AND owner = ?2"),
     [STMT_USED] = "UPDATE token SET last_used = ?2 WHERE id = ?1",
     [STMT_PURGE] = ("DELETE FROM token WHERE expires < ?1 OR "
 		    "(revoked != 0 AND revoked < ?1)"),
@@ -392,6 +394,43 @@ token_store_revoke(struct token_store *s, struct str owner, const char *id,
 	rc = store_run(s, STMT_REVOKE, err);
 	if (rc == 0 && sqlite3_changes(s->db) == 0)
 		rc = err_set(err, ERR_NOT_FOUND, "no such token");
+	return rc;
+}
+
+static int
+shorten(struct token_store *s, const char *id, struct str owner, walltime_t until,
+    struct err *err)
+{
+	sqlite3_stmt *stmt = s->prepared[STMT_SHORTEN];
+	int rc;
+
+	if (sqlite3_bind_text(stmt, 1, id, TOKEN_ID_LEN, SQLITE_STATIC) != SQLITE_OK ||
+	    !store_bind_str(stmt, 2, owner) || !store_bind_time(stmt, 3, until))
+		return store_err(s, err, "bind");
+	rc = store_run(s, STMT_SHORTEN, err);
+	if (rc == 0 && sqlite3_changes(s->db) == 0)
+		rc = err_set(err, ERR_NOT_FOUND, "no such token");
+	return rc;
+}
+
+int
+token_store_rotate(struct token_store *s, const char *id,
+    const struct token_record *fresh, walltime_t until, walltime_t now, struct err *err)
+{
+	struct err ignored = ERR_INIT;
+	int rc = store_run(s, STMT_BEGIN, err);
+
+	if (rc != 0)
+		return rc;
+	rc = token_store_add(s, fresh, err);
+	if (rc == 0)
+		rc = until.ns != 0 ? shorten(s, id, fresh->owner, until, err)
+				   : token_store_revoke(
+					 s, fresh->owner, id, now, STR("rotated"), err);
+	if (rc == 0)
+		rc = store_run(s, STMT_COMMIT, err);
+	if (rc != 0) /* the first error is the one to tell */
+		(void)!store_run(s, STMT_ROLLBACK, &ignored);
 	return rc;
 }
 

@@ -53,6 +53,14 @@ MUST_CHECK int token_store_list(struct token_store *s, struct arena *arena,
  * none or it is another's. */
 MUST_CHECK int token_store_revoke(struct token_store *s, struct str owner,
     const char *id, walltime_t now, struct str by, struct err *err);
+/*
+ * Adds `fresh` in place of the token `id` of the same owner, which is revoked, or expires at
+ * `until` if that is not 0 (and not later than it would anyway). Both or neither; ERR_NOT_FOUND,
+ * ERR_EXISTS.
+ */
+MUST_CHECK int token_store_rotate(struct token_store *s, const char *id,
+    const struct token_record *fresh, walltime_t until, walltime_t now,
+    struct err *err);
 /* Notes the use of `count` ids of TOKEN_ID_LEN bytes, one after the other. */
 MUST_CHECK int token_store_used(struct token_store *s, const char *ids, size_t count,
     walltime_t now, struct err *err);

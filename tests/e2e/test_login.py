@@ -227,6 +227,35 @@ def test_whoami_token_and_logout(lab, tool):
     assert tool.run("ringfence-whoami").returncode == 1
 
 
+def test_token_made_by_password_outlives_the_login(lab, tool):
+    assert tool.login().returncode == 0
+    create = ["ringfence-token", "create", "-o", "json", "--ttl", "700h"]
+    short = json.loads(tool.run(*create).stdout)
+    long = json.loads(tool.run(*create, "--password-file", tool.password).stdout)
+    assert long["expires"] > short["expires"]
+    assert get(lab.gate, long["token"]).status == 200
+
+
+def test_tool_rotates_by_name_and_goes_on_with_its_own_token(lab, tool):
+    assert tool.login("--ttl", "2h").returncode == 0
+    create = ["ringfence-token", "create", "--name"]
+    first = tool.run(*create, "deploy").stdout.strip()
+    done = tool.run("ringfence-token", "rotate", "deploy")
+    assert done.returncode == 0, done.stderr
+    assert get(lab.gate, first).status == 401
+    assert get(lab.gate, done.stdout.strip()).status == 200
+    tool.run(*create, "deploy")
+    done = tool.run("ringfence-token", "rotate", "deploy")
+    assert done.returncode == 1 and "several" in done.stderr
+    done = tool.run("ringfence-token", "rotate", "nothing")
+    assert done.returncode == 1 and 'no token "nothing"' in done.stderr
+    (path,) = tool.cached()
+    with open(path) as f:
+        own = json.load(f)["id"]
+    assert tool.run("ringfence-token", "rotate", own).returncode == 0
+    assert tool.run("ringfence-whoami").returncode == 0
+
+
 def test_tool_trusts_no_other_authority(lab, tool):
     done = tool.login("--ca", os.path.join(lab.pki, "ldap-ca.crt"))
     assert done.returncode == 1

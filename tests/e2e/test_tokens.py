@@ -122,6 +122,58 @@ def test_nobody_sees_or_ends_the_tokens_of_others(lab):
     assert get(lab.gate, lab.gate.token("alice")).status == 200
 
 
+def rotate(lab, token_id, token, body=None):
+    return call(lab.gate, "POST", f"/ringfence/v1/tokens/{token_id}/rotate", token, body)
+
+
+def test_rotated_token_ends_and_the_fresh_one_is_what_it_was(lab):
+    scopes = [{"namespaces": ["/acme/shop"], "verbs": ["list"]}]
+    old = create(lab, {"name": "deploy", "ttl": "2h", "scopes": scopes}).json()
+    assert {get(lab.gate, old["token"]).status for _ in range(8)} == {200}
+    answer = rotate(lab, old["id"], lab.gate.token())
+    assert answer.status == 201
+    fresh = answer.json()
+    assert fresh["id"] != old["id"] and fresh["expires"] == old["expires"]
+    assert {get(lab.gate, old["token"]).status for _ in range(8)} == {401}
+    assert {get(lab.gate, fresh["token"]).status for _ in range(8)} == {200}
+    listed = call(lab.gate, "GET", "/ringfence/v1/tokens", lab.gate.token()).json()
+    by_id = {t["id"]: t for t in listed["tokens"]}
+    assert by_id[old["id"]]["revoked"] and not by_id[fresh["id"]]["revoked"]
+    assert by_id[fresh["id"]]["scopes"] == scopes
+    assert by_id[fresh["id"]]["name"] == "deploy"
+    assert rotate(lab, old["id"], lab.gate.token()).status == 404
+
+
+def test_scoped_token_rotates_itself_and_both_work_meanwhile(lab):
+    old = create(lab, {"ttl": "2h", "scopes": [{"verbs": ["list"]}]}).json()
+    other = create(lab, {"ttl": "2h"}).json()
+    assert rotate(lab, other["id"], old["token"]).status == 403
+    answer = rotate(lab, old["id"], old["token"], {"overlap": "1h", "ttl": "700h"})
+    assert answer.status == 201
+    assert answer.json()["expires"] == old["expires"]  # never wider, never longer
+    for token in (old["token"], answer.json()["token"]):
+        assert {get(lab.gate, token).status for _ in range(8)} == {200}
+    listed = call(lab.gate, "GET", "/ringfence/v1/tokens", lab.gate.token()).json()
+    (entry,) = [t for t in listed["tokens"] if t["id"] == old["id"]]
+    assert not entry["revoked"] and entry["expires"] < old["expires"]
+
+
+@pytest.mark.parametrize(
+    "body", [{"overlap": "169h"}, {"overlap": 1}, {"ttl": "721h"}, {"name": "x"}, []]
+)
+def test_bad_rotation_changes_nothing(lab, body):
+    token = create(lab, {}).json()
+    assert rotate(lab, token["id"], token["token"], body).status == 400
+    assert get(lab.gate, token["token"]).status == 200
+
+
+def test_nobody_rotates_the_tokens_of_others(lab):
+    token = create(lab, {}).json()
+    assert rotate(lab, token["id"], lab.gate.token("bob")).status == 404
+    assert rotate(lab, token["id"], None).status == 401
+    assert get(lab.gate, token["token"]).status == 200
+
+
 def _flipped(token):
     at = token.index("_", 3) + 4
     return token[:at] + ("a" if token[at] != "a" else "b") + token[at + 1 :]

@@ -147,6 +147,14 @@ auth_client_revoke(struct auth_client *c, const struct auth_caller *caller,
 	return 0;
 }
 
+auth_ticket_t
+auth_client_rotate(struct auth_client *c, const struct auth_caller *caller,
+    struct str token_id, struct str body, auth_answer_fn done, void *arg)
+{
+	(void)body;
+	return auth_client_revoke(c, caller, token_id, done, arg);
+}
+
 /* ---- the audit role ---- */
 
 static bool audit_writable;

@@ -1,0 +1,205 @@
+/*
+ * The login tool's commands about tokens: making, listing, rotating and ending them.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "authn/login.h"
+
+#define API            "/ringfence/v1"
+#define PATH_MAX_BYTES 128
+
+static const char base62[] =
+    "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+static int
+print_token(const struct login_options *o, const struct login_answer *answer)
+{
+	if (strcmp(o->output, "json") == 0)
+		login_print_json(answer->body);
+	else
+		puts(login_text_of(answer->body, "token"));
+	return 0;
+}
+
+/* By password, when one is offered: such a token may outlive a login. */
+static int
+create_by_password(const struct login_options *o, const char *body,
+    struct login_answer *answer, struct err *err)
+{
+	struct login_request request = {
+	    .method = "POST", .path = API "/tokens", .body = body};
+	struct login_options with = *o;
+	struct login_token known = {0};
+	struct secret password = {0};
+	char *user = NULL;
+	int rc = 0;
+
+	if (with.server == NULL) {
+		rc = login_cache_read(NULL, &known, err);
+		with.server = known.server;
+		if (with.ca == NULL && known.ca != NULL && known.ca[0] != '\0')
+			with.ca = known.ca;
+	}
+	if (rc == 0)
+		rc = login_credentials(&with, &user, &password, err);
+	request.user = user;
+	request.password = &password;
+	if (rc == 0)
+		rc = login_http(&with, &request, answer, err);
+	if (rc == 0 && answer->status != 201)
+		rc = login_answer_err(answer, err);
+	secret_free(&password);
+	login_token_free(&known);
+	free(user);
+	return rc;
+}
+
+int
+login_run_token_create(const struct login_options *o)
+{
+	struct login_answer answer = {0};
+	struct err err = ERR_INIT;
+	char *body = login_request_body(o, &err);
+	int rc = body == NULL ? ERR_INVALID : 0;
+
+	if (rc == 0)
+		rc = o->by_password ? create_by_password(o, body, &answer, &err)
+				    : login_ask(o, "POST", API "/tokens", body, 201,
+					  &answer, &err);
+	if (rc == 0)
+		rc = print_token(o, &answer);
+	login_answer_free(&answer);
+	free(body);
+	return rc == 0 ? 0 : login_fail(&err);
+}
+
+int
+login_run_token_list(const struct login_options *o)
+{
+	struct login_answer answer = {0};
+	struct err err = ERR_INIT;
+	size_t i;
+	json_t *token;
+	int rc = login_ask(o, "GET", API "/tokens", NULL, 200, &answer, &err);
+
+	if (rc == 0 && strcmp(o->output, "json") == 0) {
+		login_print_json(answer.body);
+	} else if (rc == 0) {
+		printf("%-12s %-22s %-22s %-8s %s\n", "ID", "EXPIRES", "LAST USED",
+		    "REVOKED", "NAME");
+		json_array_foreach(json_object_get(answer.body, "tokens"), i, token)
+		{
+			const char *used = login_text_of(token, "lastUsed");
+
+			printf("%-12s %-22s %-22s %-8s ", login_text_of(token, "id"),
+			    login_text_of(token, "expires"),
+			    used[0] != '\0' ? used : "-",
+			    json_is_true(json_object_get(token, "revoked")) ? "yes"
+									    : "no");
+			login_print_safe(login_text_of(token, "name"));
+			putchar('\n');
+		}
+	}
+	login_answer_free(&answer);
+	return rc == 0 ? 0 : login_fail(&err);
+}
+
+int
+login_run_token_revoke(const struct login_options *o, const char *id)
+{
+	struct login_answer answer = {0};
+	struct err err = ERR_INIT;
+	char path[PATH_MAX_BYTES];
+	int rc = 0;
+
+	if (strspn(id, base62) != strlen(id) || strlen(id) > 64)
+		rc = err_set(&err, ERR_INVALID, "\"%s\" is no token's id", id);
+	(void)snprintf(path, sizeof(path), API "/tokens/%s", rc == 0 ? id : "");
+	if (rc == 0)
+		rc = login_ask(o, "DELETE", path, NULL, 204, &answer, &err);
+	login_answer_free(&answer);
+	if (rc != 0)
+		return login_fail(&err);
+	printf("revoked %s\n", id);
+	return 0;
+}
+
+/* ---- rotation ---- */
+
+/* The id of the one token of that name that can still be used. */
+static int
+find_by_name(
+    const json_t *tokens, const char *name, char *out_id, size_t size, struct err *err)
+{
+	size_t i, found = 0;
+	json_t *token;
+
+	json_array_foreach(json_object_get(tokens, "tokens"), i, token)
+	{
+		const char *id = login_text_of(token, "id");
+
+		if (json_is_true(json_object_get(token, "revoked")) ||
+		    (strcmp(login_text_of(token, "name"), name) != 0 &&
+			strcmp(id, name) != 0) ||
+		    strspn(id, base62) != strlen(id) || strlen(id) >= size)
+			continue;
+		if (strcmp(id, name) == 0)
+			found = 0; /* an id says which, whatever names there are */
+		memcpy(out_id, id, strlen(id) + 1);
+		found++;
+		if (strcmp(id, name) == 0)
+			return 0;
+	}
+	if (found == 1)
+		return 0;
+	return err_set(err, ERR_NOT_FOUND,
+	    found == 0 ? "you have no token \"%s\""
+		       : "several of your tokens are called \"%s\": give an id",
+	    name);
+}
+
+static char *
+rotation_body(const struct login_options *o)
+{
+	json_t *root = json_object();
+	char *text;
+
+	if (o->ttl != NULL)
+		(void)json_object_set_new(root, "ttl", json_string(o->ttl));
+	if (o->overlap != NULL)
+		(void)json_object_set_new(root, "overlap", json_string(o->overlap));
+	text = json_dumps(root, JSON_COMPACT);
+	if (text == NULL)
+		base_die("out of memory");
+	json_decref(root);
+	return text;
+}
+
+int
+login_run_token_rotate(const struct login_options *o, const char *name)
+{
+	struct login_answer tokens = {0}, answer = {0};
+	struct err err = ERR_INIT;
+	char path[PATH_MAX_BYTES], id[65];
+	char *body = rotation_body(o);
+	int rc = login_ask(o, "GET", API "/tokens", NULL, 200, &tokens, &err);
+
+	if (rc == 0)
+		rc = find_by_name(tokens.body, name, id, sizeof(id), &err);
+	if (rc == 0) {
+		(void)snprintf(
+		    path, sizeof(path), API "/tokens/%s/rotate", id); /* fits */
+		rc = login_ask(o, "POST", path, body, 201, &answer, &err);
+	}
+	/* The token of this login: what is kept must go on. */
+	if (rc == 0)
+		rc = login_cache_replace(o, id, answer.body, &err);
+	if (rc == 0)
+		rc = print_token(o, &answer);
+	login_answer_free(&tokens);
+	login_answer_free(&answer);
+	free(body);
+	return rc == 0 ? 0 : login_fail(&err);
+}
