@@ -1,5 +1,6 @@
 #include "authn/directory_report.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -71,9 +72,11 @@ directory_report(
 		    plan->auth.bind_password.len, &err);
 	if (rc == 0 && password_file != NULL)
 		rc = secret_read_file(&password, password_file, false, &err);
-	/* The machine's own ldap.conf must not alter what is seen. */
-	if (rc == 0 && setenv("LDAPNOINIT", "1", 1) != 0)
-		rc = err_sys(&err, "set the environment");
+	/* The machine's own ldap.conf must not alter what is seen, and a server that hangs
+	 * up must not end this process. */
+	if (rc == 0 &&
+	    (setenv("LDAPNOINIT", "1", 1) != 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR))
+		rc = err_sys(&err, "prepare the process");
 	if (rc == 0)
 		rc = directory_new(l, &service, l->ca, &directory, &err);
 	if (rc == 0) {

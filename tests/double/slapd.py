@@ -40,6 +40,7 @@ _CONFIG = """\
 include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
 include /etc/ldap/schema/inetorgperson.schema
+{schema}
 modulepath /usr/lib/ldap
 moduleload back_mdb
 moduleload memberof
@@ -164,7 +165,9 @@ class Slapd:
         suffix=SUFFIX,
         require_tls=False,
         sizelimit=500,
+        schema=None,
     ):
+        self.schema = schema
         self._own_directory = directory is None
         self.directory = os.path.abspath(
             directory or tempfile.mkdtemp(prefix="ringfence-slapd-")
@@ -212,6 +215,7 @@ class Slapd:
                     root_password=self.root_password,
                     sizelimit=self.sizelimit,
                     tls=tls,
+                    schema=f"include {self.schema}" if self.schema else "",
                     security="security simple_bind=128" if self.require_tls else "",
                 )
             )
