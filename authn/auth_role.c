@@ -585,6 +585,8 @@ start(struct auth_role *role, const int *fds, size_t fd_count, struct err *err)
 		return rc;
 	secret_random(key, sizeof(key));
 	role->throttle = throttle_new(key);
+	throttle_limit(role->throttle, role->settings.ldap.lockout_attempts,
+	    role->settings.ldap.lockout_window_s);
 	secret_wipe(key, sizeof(key));
 	role->monitor_poll.data = role->watchdog.data = role->purge.data = role;
 	role->poll_timer.data = role;

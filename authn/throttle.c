@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include "common/ip.h"
 #include "common/secret.h"
 
 #define SLOTS        8192u /* of each memory; a power of two */
@@ -29,6 +30,8 @@ struct wrong {
 
 struct throttle {
 	uint8_t key[32];
+	uint32_t lock_attempts; /* 0: no limit */
+	uint64_t lock_window_s;
 	struct failures failures[SLOTS];
 	struct wrong wrong[SLOTS];
 };
@@ -40,6 +43,13 @@ throttle_new(const uint8_t key[32])
 
 	memcpy(t->key, key, sizeof(t->key));
 	return t;
+}
+
+void
+throttle_limit(struct throttle *t, uint32_t attempts, uint64_t window_s)
+{
+	t->lock_attempts = attempts;
+	t->lock_window_s = window_s;
 }
 
 void
@@ -102,6 +112,30 @@ failures_slot(struct throttle *t, char kind, struct str who, bool make)
 	return oldest;
 }
 
+/* Whoever has an IPv6 address has all of its network. */
+static struct str
+source_name(struct str source, char out[IP_TEXT_BYTES])
+{
+	struct ip_addr addr;
+
+	if (!ip_parse(source, &addr) || addr.family != IP_V6)
+		return source;
+	memset(addr.bytes + 8, 0, 8);
+	return str_from(ip_format(&addr, out));
+}
+
+/* How long until another failure could not lock the account. */
+static uint32_t
+lock_delay_s(const struct throttle *t, const struct failures *f, uint64_t now_ns)
+{
+	uint64_t since;
+
+	if (f == NULL || t->lock_attempts == 0 || f->count + 1 < t->lock_attempts)
+		return 0;
+	since = (now_ns - f->last_ns) / NS_PER_S;
+	return since >= t->lock_window_s ? 0 : (uint32_t)(t->lock_window_s - since);
+}
+
 static uint32_t
 delay_s(const struct failures *f, uint32_t free_tries, uint64_t now_ns)
 {
@@ -130,14 +164,19 @@ enum throttle_verdict
 throttle_check(struct throttle *t, struct str user, struct str password,
     struct str source, monotime_t now, uint32_t *out_wait_s)
 {
-	uint32_t by_user =
-	    delay_s(failures_slot(t, 'u', user, false), FREE_TRIES, now.ns);
+	char text[IP_TEXT_BYTES];
+	const struct failures *f = failures_slot(t, 'u', user, false);
+	uint32_t by_lock = lock_delay_s(t, f, now.ns);
+	uint32_t by_user = delay_s(f, FREE_TRIES, now.ns);
 	uint32_t by_source =
-	    delay_s(failures_slot(t, 's', source, false), SOURCE_TRIES, now.ns);
+	    delay_s(failures_slot(t, 's', source_name(source, text), false),
+		SOURCE_TRIES, now.ns);
 	const struct wrong *w;
 	uint8_t pair[32];
 
 	*out_wait_s = by_user > by_source ? by_user : by_source;
+	if (by_lock > *out_wait_s)
+		*out_wait_s = by_lock;
 	if (*out_wait_s != 0)
 		return THROTTLE_WAIT;
 	digest(t, 'p', user, password, pair);
@@ -149,9 +188,9 @@ throttle_check(struct throttle *t, struct str user, struct str password,
 }
 
 static void
-count_failure(struct failures *f, uint64_t now_ns)
+count_failure(struct failures *f, uint64_t forget_s, uint64_t now_ns)
 {
-	if (f->count != 0 && (now_ns - f->last_ns) / NS_PER_S >= FORGET_S)
+	if (f->count != 0 && (now_ns - f->last_ns) / NS_PER_S >= forget_s)
 		f->count = 0;
 	f->count++;
 	f->last_ns = now_ns;
@@ -161,11 +200,15 @@ void
 throttle_failed(struct throttle *t, struct str user, struct str password,
     struct str source, monotime_t now)
 {
+	const uint64_t forget_s =
+	    t->lock_window_s > FORGET_S ? t->lock_window_s : FORGET_S;
+	char text[IP_TEXT_BYTES];
 	uint8_t pair[32];
 	struct wrong *w;
 
-	count_failure(failures_slot(t, 'u', user, true), now.ns);
-	count_failure(failures_slot(t, 's', source, true), now.ns);
+	count_failure(failures_slot(t, 'u', user, true), forget_s, now.ns);
+	count_failure(
+	    failures_slot(t, 's', source_name(source, text), true), FORGET_S, now.ns);
 	digest(t, 'p', user, password, pair);
 	w = wrong_slot(t, pair);
 	memcpy(w->pair, pair, sizeof(w->pair));
@@ -176,10 +219,11 @@ void
 throttle_succeeded(struct throttle *t, struct str user, struct str source)
 {
 	struct failures *f = failures_slot(t, 'u', user, false);
+	char text[IP_TEXT_BYTES];
 
 	if (f != NULL)
 		*f = (struct failures){0};
-	f = failures_slot(t, 's', source, false);
+	f = failures_slot(t, 's', source_name(source, text), false);
 	if (f != NULL && f->count > 0)
 		f->count--;
 }

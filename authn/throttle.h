@@ -17,13 +17,18 @@ struct throttle;
 MUST_CHECK struct throttle *throttle_new(const uint8_t key[32]);
 void throttle_free(struct throttle *t);
 
+/* The directory locks an account after `attempts` failures within `window_s` seconds (since
+ * the last one): nobody's failures here come to that number. 0: no such limit is known. */
+void throttle_limit(struct throttle *t, uint32_t attempts, uint64_t window_s);
+
 enum throttle_verdict {
 	THROTTLE_GO,
 	THROTTLE_WAIT,
 	THROTTLE_KNOWN_WRONG
 };
 
-/* What to do with an attempt; THROTTLE_WAIT: after *out_wait_s seconds (at least 1). */
+/* What to do with an attempt from `source`, an address (an IPv6 network of 64 bits counts as
+ * one source); THROTTLE_WAIT: after *out_wait_s seconds (at least 1). */
 MUST_CHECK enum throttle_verdict throttle_check(struct throttle *t, struct str user,
     struct str password, struct str source, monotime_t now, uint32_t *out_wait_s);
 /* The directory said no (not: it was unavailable). */

@@ -54,6 +54,45 @@ START_TEST(wrong_password_is_known_for_a_while)
 }
 END_TEST
 
+START_TEST(account_is_never_brought_to_the_directory_s_own_limit)
+{
+	char password[16];
+	uint64_t now = 10 * S;
+	unsigned failures = 0;
+
+	throttle_limit(throttle, 3, 600);
+	for (unsigned i = 0; i < 1200; i++, now += S) {
+		(void)snprintf(password, sizeof(password), "p%u", i);
+		if (check("a", password, "1.1.1.1", now) != THROTTLE_GO)
+			continue;
+		wrong("a", password, "1.1.1.1", now);
+		failures++;
+		if (i < 600)
+			ck_assert_uint_le(failures, 2);
+	}
+	ck_assert_uint_eq(failures, 3); /* the third once the window was over */
+	ck_assert_int_eq(check("b", "x", "2.2.2.2", now), THROTTLE_GO);
+}
+END_TEST
+
+START_TEST(ipv6_network_is_one_source)
+{
+	char user[16];
+
+	for (unsigned i = 0; i < 25; i++) {
+		char source[32];
+
+		(void)snprintf(user, sizeof(user), "u%u", i);
+		(void)snprintf(source, sizeof(source), "2001:db8:0:1::%x", i + 1);
+		if (check(user, "x", source, 10 * S) == THROTTLE_GO)
+			wrong(user, "x", source, 10 * S);
+	}
+	ck_assert_int_eq(
+	    check("other", "x", "2001:db8:0:1:ffff::1", 10 * S), THROTTLE_WAIT);
+	ck_assert_int_eq(check("other", "x", "2001:db8:0:2::1", 10 * S), THROTTLE_GO);
+}
+END_TEST
+
 START_TEST(parts_are_not_run_together)
 {
 	wrong("ab", "c", "1.1.1.1", 10 * S);
@@ -130,6 +169,8 @@ main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, wrong_password_is_known_for_a_while);
+	tcase_add_test(tc, account_is_never_brought_to_the_directory_s_own_limit);
+	tcase_add_test(tc, ipv6_network_is_one_source);
 	tcase_add_test(tc, parts_are_not_run_together);
 	tcase_add_test(tc, guesses_wait_longer_and_longer);
 	tcase_add_test(tc, success_clears_the_user);
