@@ -13,6 +13,7 @@
 
 #define ANSWER_BYTES 16384
 #define SRV_FIXED    6 /* priority, weight, port */
+#define LOOKUP_S     2 /* for one name server */
 
 static uint16_t resolver_port; /* network order; tests */
 
@@ -147,6 +148,8 @@ srv_lookup(struct str domain, struct srv_answer *out, struct err *err)
 	memset(&state, 0, sizeof(state));
 	if (domain.len > 253 || res_ninit(&state) != 0)
 		return err_set(err, ERR_INVALID, "no lookup of %.*s", STR_ARG(domain));
+	state.retrans = LOOKUP_S; /* a login waits for this */
+	state.retry = 1;
 	if (resolver_port != 0) {
 		state.nscount = 1;
 		state.nsaddr_list[0] = (struct sockaddr_in){.sin_family = AF_INET,

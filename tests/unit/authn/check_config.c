@@ -91,6 +91,8 @@ START_TEST(documented_example_is_read)
 	ck_assert_int_eq(c->ldap.nested, LDAP_NESTED_WALK);
 	ck_assert_uint_eq(c->ldap.timeout_ms, 5000);
 	ck_assert_uint_eq(c->ldap.login_timeout_ms, 10000);
+	ck_assert_uint_eq(c->ldap.check_interval_s, 60);
+	ck_assert_uint_eq(c->ldap.check_grace_s, 12 * 3600);
 	ck_assert_str_eq(c->policy_paths[0], "/etc/ringfence/policy.d");
 	ck_assert(c->audit_required && c->audit_policy == NULL);
 	ck_assert(str_is(c->audit_origin, "ringfence-gate"));
@@ -160,6 +162,7 @@ static const struct {
     {LISTEN TLS UPSTREAM REST "tokens: { loginTTL: 12 }\n", 9, "loginTTL"},
     {LISTEN TLS UPSTREAM REST "tokens: { loginTTL: 12d }\n", 9, "12d"},
     {LISTEN TLS UPSTREAM REST "tokens: { loginTTL: 2h, maxTTL: 1h }\n", 9, "longer"},
+    {LISTEN TLS UPSTREAM REST "tokens: { idleTTL: 1m }\n", 9, "5m"},
     {LISTEN TLS UPSTREAM REST "workers: 0\n", 9, "workers"},
     {LISTEN TLS UPSTREAM "policy: [ a ]\naudit: { origin: \"a b\" }\n", 5,
 	"names no log"},
@@ -221,6 +224,23 @@ static const struct {
     {"(uid={})", "(|(uid={})(mail={}))", "{}"},
     {"(uid={})", "uid={}", "parentheses"},
     {"nested: walk", "nested: deep", "walk"},
+    {"nested: walk", "nested: tokenGroups", NULL},
+    {"nested: walk", "nested: ad, memberOf: memberOf", "without"},
+    {"nested: walk", "by: name", NULL},
+    {"nested: walk", "nested: walk, by: name", "do not nest"},
+    {"nested: walk", "by: uid", "dn"},
+    {"ldaps://ldap1.example.org", "ldaps+srv://example.org", NULL},
+    {"ldaps://ldap1.example.org", "ldap+srv://example.org", "clear text"},
+    {"ldaps://ldap1.example.org", "ldaps+srv://example.org:636", "no domain"},
+    {"ldaps://ldap1.example.org", "ldaps+srv://", "no domain"},
+    {"name: uid", "name: uid, bindAs: \"{}@example.org\"", NULL},
+    {"name: uid", "name: uid, bindAs: \"uid=a,dc=x\"", "{} once"},
+    {"  ca: ldap-ca.crt\n", "  accounts: { checkEvery: 5m, grace: 10m }\n", NULL},
+    {"  ca: ldap-ca.crt\n", "  accounts: { checkEvery: 5m, grace: 9m }\n", "twice"},
+    {"  ca: ldap-ca.crt\n", "  accounts: { checkEvery: 25h, grace: 99h }\n", "24h"},
+    {"  ca: ldap-ca.crt\n", "  lockout: { attempts: 5, window: 30m }\n", NULL},
+    {"  ca: ldap-ca.crt\n", "  lockout: { attempts: 1, window: 30m }\n", "attempts"},
+    {"  ca: ldap-ca.crt\n", "  lockout: { attempts: 5 }\n", "window"},
     {"base: \"ou=groups,dc=example,dc=org\", ", "", "memberOf"},
     {"passwordFile: ldap.secret", "password: secret", "password"},
     {"name: uid", "name: 5", "name"},
