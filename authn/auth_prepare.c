@@ -2,7 +2,8 @@
  * Getting the auth role ready: its directory becomes its working directory, while it may
  * still pass through the ones above; then it gives everything up, and opens its files as
  * the user that it stays. libldap and the resolver read files of the system at any time, so the
- * root stays; writing anywhere else, executing, and other processes do not.
+ * root stays; writing anywhere else (by Landlock too, where there is one), executing, and
+ * other processes do not.
  */
 #include "authn/auth_role.h"
 
@@ -88,6 +89,7 @@ auth_role_prepare(const struct auth_role_settings *settings,
 	const struct proc_sandbox sandbox = {
 	    .uid = settings->uid,
 	    .gid = settings->gid,
+	    .files = PROC_FILES_WRITE_HERE,
 	    .syscalls = proc_syscalls_basic,
 	    .more_syscalls = syscalls,
 	    .max_files = 1024,

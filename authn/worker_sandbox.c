@@ -15,6 +15,7 @@ worker_confine(const struct worker_settings *settings, struct err *err)
 	    .uid = settings->uid,
 	    .gid = settings->gid,
 	    .empty_root = settings->uid != 0,
+	    .files = PROC_FILES_NONE,
 	    .syscalls = proc_syscalls_basic,
 	    .more_syscalls = allowed,
 	    /* each connection and its upstream, and some */

@@ -152,11 +152,21 @@ int proc_stop(struct proc_child *child, unsigned timeout_ms);
  */
 extern const int proc_syscalls_basic[];
 
+/* Which files a role may still open, where the kernel has Landlock (Linux 5.13). Executing is
+ * forbidden but for PROC_FILES_ANY. */
+enum proc_files {
+	PROC_FILES_ANY,
+	PROC_FILES_NONE,
+	PROC_FILES_WRITE_HERE, /* reads everywhere, makes and changes files below the working
+				  directory as it is then */
+};
+
 struct proc_sandbox {
 	uid_t uid; /* used when the process is root; 0: stay */
 	gid_t gid;
-	uint64_t keep_caps;       /* bit per capability number that stays effective */
-	bool empty_root;          /* chroot into an empty directory, when root */
+	uint64_t keep_caps; /* bit per capability number that stays effective */
+	bool empty_root;    /* chroot into an empty directory, when root */
+	enum proc_files files;
 	const int *syscalls;      /* usually proc_syscalls_basic; NULL: no filter */
 	const int *more_syscalls; /* the role's own, -1-terminated; NULL: none */
 	uint64_t max_files;       /* RLIMIT_NOFILE; 0: leave */

@@ -3,7 +3,7 @@
  * system calls. The order matters: each step still has the power that the next ones
  * need, and the filter, which forbids all of them, comes last.
  */
-#include "common/proc.h"
+#include "common/proc_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -381,6 +381,8 @@ proc_confine(const struct proc_sandbox *sandbox, struct err *err)
 	/* After the change of user, which resets it. */
 	if (rc == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
 		rc = err_sys(err, "PR_SET_DUMPABLE");
+	if (rc == 0)
+		rc = proc_landlock(sandbox->files, err);
 #ifdef RINGFENCE_SANITIZED
 	confined = true;
 	(void)filter_system_calls; /* left out: see the header */

@@ -408,6 +408,74 @@ END_TEST
 
 #endif
 
+/* ---- files ---- */
+
+static char files_directory[] = "/tmp/ringfence-files.XXXXXX";
+
+static int
+write_here_only(void)
+{
+	const struct proc_sandbox sandbox = {.files = PROC_FILES_WRITE_HERE};
+	struct err err = ERR_INIT;
+	char inside[64];
+	char name[] = "true";
+	char *const argv[] = {name, NULL};
+
+	REQUIRE(chdir(files_directory) == 0 && mkdir("here", 0700) == 0 &&
+		chdir("here") == 0);
+	REQUIRE(proc_confine(&sandbox, &err) == 0);
+	REQUIRE(open("/etc/passwd", O_RDONLY) >= 0);
+	REQUIRE(open("new", O_RDWR | O_CREAT | O_EXCL, 0600) >= 0);
+	REQUIRE(rename("new", "other") == 0 && truncate("other", 0) == 0 &&
+		unlink("other") == 0);
+	REQUIRE(open("../new", O_RDWR | O_CREAT, 0600) < 0 && errno == EACCES);
+	(void)snprintf(inside, sizeof(inside), "%s/kept", files_directory);
+	REQUIRE(open(inside, O_WRONLY) < 0 && errno == EACCES);
+	REQUIRE(unlink(inside) != 0 && errno == EACCES);
+	REQUIRE(symlink("/etc", "link") != 0 && errno == EACCES);
+	(void)execv("/bin/true", argv);
+	REQUIRE(errno == EACCES);
+	return 0;
+}
+
+static int
+no_file_at_all(void)
+{
+	const struct proc_sandbox sandbox = {.files = PROC_FILES_NONE};
+	struct err err = ERR_INIT;
+
+	REQUIRE(chdir(files_directory) == 0);
+	REQUIRE(proc_confine(&sandbox, &err) == 0);
+	REQUIRE(open("kept", O_RDONLY) < 0 && errno == EACCES);
+	REQUIRE(open("/", O_RDONLY | O_DIRECTORY) < 0 && errno == EACCES);
+	REQUIRE(open("new", O_RDWR | O_CREAT, 0600) < 0 && errno == EACCES);
+	return 0;
+}
+
+START_TEST(proc_confine_leaves_only_the_files_that_are_listed)
+{
+	char path[64];
+	int fd;
+
+	if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) < 1) {
+		fprintf(stderr, "left out: the kernel has no Landlock\n");
+		return;
+	}
+	memcpy(files_directory + sizeof(files_directory) - 7, "XXXXXX", 6);
+	ck_assert_ptr_nonnull(mkdtemp(files_directory));
+	(void)snprintf(path, sizeof(path), "%s/kept", files_directory);
+	fd = open(path, O_WRONLY | O_CREAT, 0600);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(close(fd), 0);
+	ck_assert_int_eq(in_child(write_here_only), 0);
+	ck_assert_int_eq(in_child(no_file_at_all), 0);
+	ck_assert_int_eq(unlink(path), 0);
+	(void)snprintf(path, sizeof(path), "%s/here", files_directory);
+	ck_assert_int_eq(rmdir(path), 0);
+	ck_assert_int_eq(rmdir(files_directory), 0);
+}
+END_TEST
+
 START_TEST(proc_user_finds_root_and_refuses_strangers)
 {
 	struct err err = ERR_INIT;
@@ -445,6 +513,7 @@ confine_case(void)
 #else
 	printf("sanitized: the system call filter is not tested\n");
 #endif
+	tcase_add_test(tc, proc_confine_leaves_only_the_files_that_are_listed);
 	tcase_add_test(tc, proc_user_finds_root_and_refuses_strangers);
 	return tc;
 }
