@@ -90,6 +90,7 @@ class Bench:
             argv += ["--password-file", self.secret("password", password)]
         answer = Answer(subprocess.run(argv, capture_output=True, text=True, timeout=120))
         assert answer.code in (ALLOWED, DENIED, UNAVAILABLE), answer
+        assert "Sanitizer" not in answer.stderr and "runtime error" not in answer.stderr
         return answer
 
 
