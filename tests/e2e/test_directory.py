@@ -211,6 +211,11 @@ def test_direct_bind_by_a_dn_escapes_the_name(bench, slapd):
     assert wrong.code == DENIED
     both = bench.ask(slapd.ldaps_url, "alice", "alice-secret", users=users)
     assert both.groups == ["acme-admins"]
+    users = users.replace("uid={}", "cn={}").replace(
+        'dc=org", bindAs', 'dc=org", filter: "(cn={})", bindAs'
+    )
+    answer = bench.ask(slapd.ldaps_url, "O'Hara, Kim+Co", "kim-secret", users=users)
+    assert (answer.code, answer.groups) == (ALLOWED, ["acme-devs"]), answer
 
 
 def test_empty_password_never_reaches_a_server(bench):
