@@ -42,6 +42,8 @@ tick_ms(const struct auth_role *role)
 	return ms < TICK_MIN_MS ? TICK_MIN_MS : ms > TICK_MAX_MS ? TICK_MAX_MS : ms;
 }
 
+static void on_poll_timer(uv_timer_t *timer);
+
 /* ---- what came of it ---- */
 
 static struct token_verdict
@@ -69,6 +71,8 @@ count_verdicts(const struct poll *job)
 	for (size_t i = 0; i < job->count; i++) {
 		const struct directory_verdict *v = &job->verdicts[i];
 
+		if (!v->tried && v->result == AUTH_UNAVAILABLE)
+			continue;
 		switch (v->result) {
 		case AUTH_ALLOWED:
 			n->polled_allowed++;
@@ -89,21 +93,16 @@ count_verdicts(const struct poll *job)
 	}
 }
 
-/* Of those without an answer only the first was tried; the others are still due. */
+/* Those whose turn did not come are still due. */
 static size_t
 judged(const struct poll *job, struct token_verdict *out)
 {
-	bool tried = false;
 	size_t count = 0;
 
 	for (size_t i = 0; i < job->count; i++) {
-		const bool silent = job->verdicts[i].result == AUTH_UNAVAILABLE;
-
-		if (silent && tried)
-			continue;
-		tried = tried || silent;
-		out[count++] =
-		    verdict_of(job->arena, &job->accounts[i], &job->verdicts[i]);
+		if (job->verdicts[i].tried)
+			out[count++] = verdict_of(
+			    job->arena, &job->accounts[i], &job->verdicts[i]);
 	}
 	return count;
 }
@@ -144,14 +143,22 @@ poll_finish(struct poll *job)
 
 	count_verdicts(job);
 	write_down(role, job->arena, verdicts, count);
-	if (count != job->count || !verdicts[count - 1].known) {
+	/* Nothing at all, or an account that cannot be judged. */
+	if (count == 0 || !verdicts[count - 1].known) {
+		role->counters.polled_unavailable += count == 0;
 		log_warn("accounts-unchecked", "count=%zu detail=%s", job->count,
 		    log_quote(str_from(job->err.msg)));
 		pause_ns =
 		    role->settings.ldap.check_interval_s * (uint64_t)NS_PER_S / 4;
 	}
-	role->poll_again.ns =
-	    now.ns + (pause_ns < AGAIN_MAX_NS ? pause_ns : AGAIN_MAX_NS);
+	if (pause_ns > AGAIN_MAX_NS)
+		pause_ns = AGAIN_MAX_NS;
+	role->poll_again.ns = now.ns + pause_ns;
+	/* There may be more. */
+	if (job->count == DIRECTORY_BATCH &&
+	    uv_timer_start(&role->poll_timer, on_poll_timer, pause_ns / 1000000 + 1,
+		tick_ms(role)) != 0)
+		base_die("cannot start a timer");
 }
 
 /* ---- on the thread ---- */

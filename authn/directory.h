@@ -48,6 +48,7 @@ struct directory_account {
 
 struct directory_verdict {
 	enum auth_result result;
+	bool tried; /* false with AUTH_UNAVAILABLE: its turn did not come */
 	struct directory_user user; /* AUTH_ALLOWED */
 	struct str problem;         /* AUTH_DENIED: why; in the arena */
 };
@@ -58,7 +59,8 @@ struct directory_verdict {
  * Looks at up to DIRECTORY_BATCH accounts without a password: does each still exist, under
  * the same name, may it log in, and which groups is it in? One search for all of them, and as few as
  * possible for their groups. A verdict stays AUTH_UNAVAILABLE where no server gave an answer
- * within the time; `err` then tells why. Needs the service account.
+ * within the time; `err` then tells why. A server that is slow is left after half of the time, with
+ * the verdicts that there are. Needs the service account.
  */
 void directory_check(struct directory *d, struct arena *arena,
     const struct directory_account *accounts, size_t count, unsigned timeout_ms,
