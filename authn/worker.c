@@ -412,7 +412,7 @@ on_revoked(void *arg, struct identity *id)
 	for (struct exchange *x = w->exchanges; x != NULL; x = next) {
 		next = x->next;
 		if (x->id == id && x->state == EXCHANGE_UPSTREAM)
-			exchange_end_stream(x, "the token was revoked");
+			worker_end_credentials(x);
 	}
 }
 

@@ -95,16 +95,29 @@ worker_policy_free(struct worker_policy *policy)
 /* A read that was not answered yet is refused; what the client has seen the beginning of
  * is cut, and so is a change, which may have been made. */
 static void
-withdraw(struct exchange *x)
+withdraw(struct exchange *x, const char *why, const struct status *refusal)
 {
-	if (x->res_sent || x->info.is_mutation) {
-		exchange_end_stream(x, "the permission has been withdrawn");
-	} else {
-		const struct status s =
-		    status_forbidden(x->arena, x->id->user, &x->info);
+	if (x->res_sent || x->info.is_mutation)
+		exchange_end_stream(x, why);
+	else
+		exchange_answer_instead(x, refusal);
+}
 
-		exchange_answer_instead(x, &s);
-	}
+void
+worker_end_credentials(struct exchange *x)
+{
+	const struct status unauthorized = {
+	    .code = 401, .reason = "Unauthorized", .message = STR("Unauthorized")};
+
+	withdraw(x, "the credentials are not valid any more", &unauthorized);
+}
+
+static void
+withdraw_permission(struct exchange *x)
+{
+	const struct status s = status_forbidden(x->arena, x->id->user, &x->info);
+
+	withdraw(x, "the permission has been withdrawn", &s);
 }
 
 void
@@ -118,10 +131,9 @@ worker_recheck_streams(struct worker *w, bool policy_changed)
 		if (x->id == NULL || x->state != EXCHANGE_UPSTREAM)
 			continue;
 		if (x->id->revoked || now.ns >= x->id->expires.ns)
-			exchange_end_stream(
-			    x, "the credentials are not valid any more");
+			worker_end_credentials(x);
 		else if (policy_changed && !exchange_still_permitted(x))
-			withdraw(x);
+			withdraw_permission(x);
 		else if (policy_changed && x->list != NULL)
 			exchange_list_policy_changed(x);
 	}

@@ -96,6 +96,9 @@ MUST_CHECK struct str worker_policy_decision(
     const struct worker_policy *policy, const struct access_rule *rule);
 /* Checks every open stream against identity, expiry and policy; ends what must end. */
 void worker_recheck_streams(struct worker *w, bool policy_changed);
+/* What runs upstream with credentials that are not good any more: it ends, or is refused if
+ * nothing of it has been seen. */
+void worker_end_credentials(struct exchange *x);
 /* The answer to MSG_STATUS. */
 void worker_status_json(const struct worker *w, struct buf *out);
 

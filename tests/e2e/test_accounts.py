@@ -35,7 +35,7 @@ def becomes(lab, token, *wanted, path=PODS):
     def all_say():
         try:
             return {get(lab.gate, token, path).status for _ in range(6)} <= set(wanted)
-        except ConnectionError:  # what was under way when the token ended is cut
+        except ConnectionError:  # an answer that had begun when the token ended is cut
             return False
 
     wait_until(all_say, LONG, f"the answer {wanted}")
