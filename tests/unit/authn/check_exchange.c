@@ -184,6 +184,24 @@ audit_client_send(struct audit_client *c, const struct audit_event *event,
 	return 9;
 }
 
+uint64_t
+audit_client_ask(struct audit_client *c, const struct audit_recent_question *question,
+    audit_recent_fn done, void *arg)
+{
+	(void)c;
+	(void)question;
+	(void)done;
+	(void)arg;
+	return 0;
+}
+
+void
+audit_client_forget(struct audit_client *c, uint64_t ticket)
+{
+	(void)c;
+	(void)ticket;
+}
+
 void
 audit_client_cancel(struct audit_client *c, audit_ticket_t ticket)
 {
