@@ -198,8 +198,8 @@ same_options(const struct diff *diff)
 		const struct fail_safe *x = &a->fail_safe, *y = &b->fail_safe;
 
 		if (x->count[d] != y->count[d] ||
-		    memcmp(x->ports[d], y->ports[d],
-			x->count[d] * sizeof(*x->ports[d])) != 0)
+		    (x->count[d] > 0 && memcmp(x->ports[d], y->ports[d],
+					    x->count[d] * sizeof(*x->ports[d])) != 0))
 			return false;
 	}
 	return true;
