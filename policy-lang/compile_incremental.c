@@ -109,208 +109,6 @@ in_gate(const struct compile_state *s, const struct ip_addr *addr)
 	return false;
 }
 
-/* ---- who has an address, and which sets it is in ---- */
-
-struct place {
-	unsigned family;
-	addr_num addr;
-	const struct workload *workload; /* that has it; NULL */
-	const struct node *node;         /* of an address that is no workload's */
-	bool exists;
-};
-
-/* As compile_universe.c lists it. */
-static struct place
-place_of(const struct model *m, const struct ip_addr *addr)
-{
-	const struct workload *w = model_workload_at(m, addr);
-	struct place p = {
-	    .family = family_index(addr->family),
-	    .addr = addr_to_num(addr),
-	};
-
-	if (w != NULL && !w->host_network) {
-		p.workload = w;
-		p.exists = true;
-		return p;
-	}
-	p.node = model_node_at(m, addr);
-	if (w != NULL && p.node == NULL)
-		p.node = model_node_of(m, w);
-	p.exists = w != NULL || p.node != NULL;
-	return p;
-}
-
-/* By path: the models before and after may each have their own. */
-static bool
-path_within(const struct ns *ns, const struct ns *top)
-{
-	while (ns != NULL && ns->depth > top->depth)
-		ns = ns->parent;
-	return ns != NULL && (ns == top || str_eq(ns->path, top->path));
-}
-
-static bool
-same_kube(const struct kube_ns *a, const struct kube_ns *b)
-{
-	return a == b || (a != NULL && b != NULL && str_eq(a->cluster, b->cluster) &&
-			     str_eq(a->name, b->name));
-}
-
-static bool
-match_takes(const struct workload_match *match, const struct workload *w)
-{
-	if (match->nodes != NULL)
-		return false;
-	if (match->kube != NULL && !same_kube(match->kube, w->kube))
-		return false;
-	if (match->subtree != NULL && !path_within(w->ns, match->subtree))
-		return false;
-	if (match->cluster.ptr != NULL && !str_eq(match->cluster, w->cluster))
-		return false;
-	if (match->service_account.ptr != NULL &&
-	    !str_eq(match->service_account, w->service_account))
-		return false;
-	if (match->ns_selector != NULL &&
-	    !selector_matches(match->ns_selector, workload_ns_labels(w)))
-		return false;
-	return match->selector == NULL || selector_matches(match->selector, w->labels);
-}
-
-/* A workload by what it is, not by its address. */
-static bool
-set_takes_workload(const struct peer_set *set, const struct workload *w)
-{
-	for (size_t i = 0; i < set->rule->peer_count; i++) {
-		const struct peer *peer = &set->rule->peers[i];
-
-		if (peer->kind == PEER_WORKLOADS && match_takes(&peer->workloads, w))
-			return true;
-	}
-	return false;
-}
-
-/* A workload by one of its addresses. */
-static bool
-set_takes_pod_addr(const struct peer_set *set, const struct place *p)
-{
-	if (addrset_has(&set->pods[p->family], p->addr))
-		return true;
-	return set->home.ptr != NULL && !str_eq(p->workload->cluster, set->home) &&
-	       addrset_has(&set->nets[p->family], p->addr);
-}
-
-static bool
-set_takes_node(const struct peer_set *set, const struct node *node)
-{
-	for (size_t i = 0; i < set->rule->peer_count; i++) {
-		const struct peer *peer = &set->rule->peers[i];
-
-		if (peer->kind == PEER_NODES && peers_take_node(peer, node))
-			return true;
-	}
-	return false;
-}
-
-static bool
-set_takes(const struct peer_set *set, const struct place *p)
-{
-	if (p->workload != NULL)
-		return set_takes_pod_addr(set, p) ||
-		       set_takes_workload(set, p->workload);
-	return addrset_has(&set->nets[p->family], p->addr) ||
-	       (p->node != NULL && set_takes_node(set, p->node));
-}
-
-/* Whether some rule with the port's name may reach the workload, at any address. */
-static bool
-name_reaches(const struct side *side, const struct model *m, const struct port_name *n,
-    const struct workload *w)
-{
-	for (size_t i = 0; i < n->peer_count; i++) {
-		const struct peer_set *set;
-
-		if (n->peers[i] == PEERS_EVERYONE)
-			return true;
-		set = side->sets[n->peers[i]];
-		if (set_takes_workload(set, w))
-			return true;
-		for (size_t j = 0; j < w->ip_count; j++) {
-			struct place p = place_of(m, &w->ips[j]);
-
-			if (p.workload == w && set_takes_pod_addr(set, &p))
-				return true;
-		}
-	}
-	return false;
-}
-
-struct set_list {
-	uint32_t *items;
-	size_t count, cap;
-};
-
-static void
-set_list_add(struct set_list *list, uint32_t set)
-{
-	if (list->count == list->cap) {
-		list->cap = list->cap == 0 ? 32 : 2 * list->cap;
-		list->items =
-		    xreallocarray(list->items, list->cap, sizeof(*list->items));
-	}
-	list->items[list->count++] = set;
-}
-
-static int
-u32_cmp(const void *a, const void *b)
-{
-	const uint32_t *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
-/* The sets of what the workload's port names mean, where rules speak of them. */
-static void
-add_meanings(struct side *side, const struct model *m, const struct workload *w,
-    struct set_list *list)
-{
-	for (size_t i = 0; i < w->port_count; i++) {
-		struct port_name *n = map_get(&side->port_names, w->ports[i].name);
-		size_t earlier = 0;
-
-		while (earlier < i && !str_eq(w->ports[earlier].name, w->ports[i].name))
-			earlier++;
-		for (; earlier == i && n != NULL; n = n->next) {
-			struct peer_set *set = NULL;
-
-			if (name_reaches(side, m, n, w))
-				set = peers_meaning(side, n, w);
-			if (set != NULL)
-				set_list_add(list, set->index);
-		}
-	}
-}
-
-static uint32_t
-node_of_place(struct side *side, const struct model *m, const struct place *p)
-{
-	struct set_list list = {0};
-	size_t sets = side->set_count;
-	uint32_t node;
-
-	for (uint32_t i = 0; i < sets; i++) {
-		if (side->sets[i]->name == NULL && set_takes(side->sets[i], p))
-			set_list_add(&list, i);
-	}
-	if (p->workload != NULL && side->port_names.len != 0)
-		add_meanings(side, m, p->workload, &list);
-	if (list.count > 1)
-		qsort(list.items, list.count, sizeof(*list.items), u32_cmp);
-	node = classes_node(side, list.items, list.count);
-	free(list.items);
-	return node;
-}
-
 /* ---- the beginning ---- */
 
 static void
@@ -533,7 +331,7 @@ touch_displayed(struct update *u, struct str prefix, const struct kube_ns *kube,
 	     lo++) {
 		const struct workload *w = m->workloads[lo];
 
-		if (kube != NULL ? same_kube(w->kube, kube)
+		if (kube != NULL ? place_same_kube(w->kube, kube)
 				 : w->kube == NULL && str_eq(w->ns->path, ns->path))
 			touch_workload(u, w);
 	}
@@ -566,8 +364,8 @@ governs_local(const struct compiler *c, const struct policy *policy)
 	for (size_t i = 0; policy != NULL && i < c->local_count; i++) {
 		const struct workload *w = c->locals[i];
 
-		if (path_within(w->ns, policy->level) &&
-		    match_takes(&policy->subject, w))
+		if (place_path_within(w->ns, policy->level) &&
+		    place_match_takes(&policy->subject, w))
 			return true;
 	}
 	return false;
@@ -645,7 +443,7 @@ move_address(struct update *u, struct held *h, enum direction dir, bool existed,
 {
 	enum table_set_id set = peer_set_id(p->family, dir);
 	struct side *side = &u->s->c.sides[dir];
-	uint32_t node = p->exists ? node_of_place(side, u->model, p) : 0;
+	uint32_t node = p->exists ? place_node(side, u->model, p) : 0;
 	struct table_element e;
 
 	if (existed == p->exists && node == h->node[dir])

@@ -7,6 +7,7 @@
  *     compile_classes.c    peer sets -> classes of addresses that no rule tells apart
  *     compile_cells.c      profile and class -> the walk over port space -> elements
  *     compile_chains.c     rule numbers in use -> rule chains
+ *     compile_place.c      who has one address, and which sets it is in
  *     compile_incremental.c   what a change makes of the result of all these
  */
 #ifndef POLICY_LANG_COMPILE_INTERNAL_H
@@ -207,6 +208,26 @@ MUST_CHECK uint32_t classes_around(
 MUST_CHECK struct class_info *classes_of_node(struct side *s, uint32_t node);
 /* What an address of the model that is in the node is listed as. */
 MUST_CHECK struct table_element classes_element(const struct side *s, uint32_t node);
+
+/* ---- one address (compile_place.c) ---- */
+
+struct place {
+	unsigned family;
+	addr_num addr;
+	const struct workload *workload; /* that has it; NULL */
+	const struct node *node;         /* of an address that is no workload's */
+	bool exists;
+};
+
+MUST_CHECK struct place place_of(const struct model *m, const struct ip_addr *addr);
+/* Its node in the tree of classes, made if it is new. */
+MUST_CHECK uint32_t place_node(
+    struct side *side, const struct model *m, const struct place *p);
+/* By path, by cluster and name: the models before and after may each have their own. */
+MUST_CHECK bool place_path_within(const struct ns *ns, const struct ns *top);
+MUST_CHECK bool place_same_kube(const struct kube_ns *a, const struct kube_ns *b);
+MUST_CHECK bool place_match_takes(
+    const struct workload_match *match, const struct workload *w);
 
 /* ---- profiles ---- */
 

@@ -1,0 +1,200 @@
+/*
+ * Who has an address of a model, and which of the peer sets that local rules speak of it is
+ * in: for one address, without the indexes of a compilation.
+ */
+#include <stdlib.h>
+
+#include "policy-lang/compile_internal.h"
+
+/* As compile_universe.c lists it. */
+struct place
+place_of(const struct model *m, const struct ip_addr *addr)
+{
+	const struct workload *w = model_workload_at(m, addr);
+	struct place p = {
+	    .family = family_index(addr->family),
+	    .addr = addr_to_num(addr),
+	};
+
+	if (w != NULL && !w->host_network) {
+		p.workload = w;
+		p.exists = true;
+		return p;
+	}
+	p.node = model_node_at(m, addr);
+	if (w != NULL && p.node == NULL)
+		p.node = model_node_of(m, w);
+	p.exists = w != NULL || p.node != NULL;
+	return p;
+}
+
+/* By path: the models before and after may each have their own. */
+bool
+place_path_within(const struct ns *ns, const struct ns *top)
+{
+	while (ns != NULL && ns->depth > top->depth)
+		ns = ns->parent;
+	return ns != NULL && (ns == top || str_eq(ns->path, top->path));
+}
+
+bool
+place_same_kube(const struct kube_ns *a, const struct kube_ns *b)
+{
+	return a == b || (a != NULL && b != NULL && str_eq(a->cluster, b->cluster) &&
+			     str_eq(a->name, b->name));
+}
+
+bool
+place_match_takes(const struct workload_match *match, const struct workload *w)
+{
+	if (match->nodes != NULL)
+		return false;
+	if (match->kube != NULL && !place_same_kube(match->kube, w->kube))
+		return false;
+	if (match->subtree != NULL && !place_path_within(w->ns, match->subtree))
+		return false;
+	if (match->cluster.ptr != NULL && !str_eq(match->cluster, w->cluster))
+		return false;
+	if (match->service_account.ptr != NULL &&
+	    !str_eq(match->service_account, w->service_account))
+		return false;
+	if (match->ns_selector != NULL &&
+	    !selector_matches(match->ns_selector, workload_ns_labels(w)))
+		return false;
+	return match->selector == NULL || selector_matches(match->selector, w->labels);
+}
+
+/* A workload by what it is, not by its address. */
+static bool
+set_takes_workload(const struct peer_set *set, const struct workload *w)
+{
+	for (size_t i = 0; i < set->rule->peer_count; i++) {
+		const struct peer *peer = &set->rule->peers[i];
+
+		if (peer->kind == PEER_WORKLOADS &&
+		    place_match_takes(&peer->workloads, w))
+			return true;
+	}
+	return false;
+}
+
+/* A workload by one of its addresses. */
+static bool
+set_takes_pod_addr(const struct peer_set *set, const struct place *p)
+{
+	if (addrset_has(&set->pods[p->family], p->addr))
+		return true;
+	return set->home.ptr != NULL && !str_eq(p->workload->cluster, set->home) &&
+	       addrset_has(&set->nets[p->family], p->addr);
+}
+
+static bool
+set_takes_node(const struct peer_set *set, const struct node *node)
+{
+	for (size_t i = 0; i < set->rule->peer_count; i++) {
+		const struct peer *peer = &set->rule->peers[i];
+
+		if (peer->kind == PEER_NODES && peers_take_node(peer, node))
+			return true;
+	}
+	return false;
+}
+
+static bool
+set_takes(const struct peer_set *set, const struct place *p)
+{
+	if (p->workload != NULL)
+		return set_takes_pod_addr(set, p) ||
+		       set_takes_workload(set, p->workload);
+	return addrset_has(&set->nets[p->family], p->addr) ||
+	       (p->node != NULL && set_takes_node(set, p->node));
+}
+
+/* Whether some rule with the port's name may reach the workload, at any address. */
+static bool
+name_reaches(const struct side *side, const struct model *m, const struct port_name *n,
+    const struct workload *w)
+{
+	for (size_t i = 0; i < n->peer_count; i++) {
+		const struct peer_set *set;
+
+		if (n->peers[i] == PEERS_EVERYONE)
+			return true;
+		set = side->sets[n->peers[i]];
+		if (set_takes_workload(set, w))
+			return true;
+		for (size_t j = 0; j < w->ip_count; j++) {
+			struct place p = place_of(m, &w->ips[j]);
+
+			if (p.workload == w && set_takes_pod_addr(set, &p))
+				return true;
+		}
+	}
+	return false;
+}
+
+struct set_list {
+	uint32_t *items;
+	size_t count, cap;
+};
+
+static void
+set_list_add(struct set_list *list, uint32_t set)
+{
+	if (list->count == list->cap) {
+		list->cap = list->cap == 0 ? 32 : 2 * list->cap;
+		list->items =
+		    xreallocarray(list->items, list->cap, sizeof(*list->items));
+	}
+	list->items[list->count++] = set;
+}
+
+static int
+u32_cmp(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* The sets of what the workload's port names mean, where rules speak of them. */
+static void
+add_meanings(struct side *side, const struct model *m, const struct workload *w,
+    struct set_list *list)
+{
+	for (size_t i = 0; i < w->port_count; i++) {
+		struct port_name *n = map_get(&side->port_names, w->ports[i].name);
+		size_t earlier = 0;
+
+		while (earlier < i && !str_eq(w->ports[earlier].name, w->ports[i].name))
+			earlier++;
+		for (; earlier == i && n != NULL; n = n->next) {
+			struct peer_set *set = NULL;
+
+			if (name_reaches(side, m, n, w))
+				set = peers_meaning(side, n, w);
+			if (set != NULL)
+				set_list_add(list, set->index);
+		}
+	}
+}
+
+uint32_t
+place_node(struct side *side, const struct model *m, const struct place *p)
+{
+	struct set_list list = {0};
+	size_t sets = side->set_count;
+	uint32_t node;
+
+	for (uint32_t i = 0; i < sets; i++) {
+		if (side->sets[i]->name == NULL && set_takes(side->sets[i], p))
+			set_list_add(&list, i);
+	}
+	if (p->workload != NULL && side->port_names.len != 0)
+		add_meanings(side, m, p->workload, &list);
+	if (list.count > 1)
+		qsort(list.items, list.count, sizeof(*list.items), u32_cmp);
+	node = classes_node(side, list.items, list.count);
+	free(list.items);
+	return node;
+}
