@@ -292,6 +292,39 @@ def test_bad_edit_keeps_the_last_good_program(lab, enforcer):
     assert lab.probe("web", "db", "tcp", 80).state == "open"
 
 
+def test_bad_file_does_not_hold_up_others(lab, enforcer):
+    before = enforcer.generation()
+    enforcer.write("bad.yaml", "kind: [\n")
+    enforcer.wait_state("stale")
+    enforcer.write("db.yaml", DB.replace("5432", "80"))
+    enforcer.wait_generation(before + 1)
+    assert lab.probe("web", "db", "tcp", 80).state == "open"
+    assert enforcer.status()["state"] == "stale"
+    assert enforcer.metric("ringfence_edits_refused_total") == 1
+    assert enforcer.metric('ringfence_compiles_total{kind="node"}') == 1
+    assert enforcer.metric('ringfence_compiles_total{kind="whole"}') == 1
+    enforcer.write("bad.yaml", "# nothing\n")
+    enforcer.wait_state("enforcing")
+
+
+def test_other_nodes_workload_is_one_element(lab, enforcer):
+    before = enforcer.generation()
+    peer = WORKLOAD.replace("node-1", "node-2").replace("---", "")
+    for number in (7, 8):
+        enforcer.write("peer.yaml", peer.format(
+            name="peer", ns="/acme/shop", v4=f"10.1.9.{number}", v6=f"fd00:1::9:{number}"))
+        before += 1
+        enforcer.wait_generation(before)
+        known = lab.node.exec(
+            ["nft", "list", "set", "inet", "ringfence", "known4"]).stdout
+        assert [f"10.1.9.{n}" in known for n in (7, 8)] == [number == 7, number == 8]
+    (enforcer.policy / "peer.yaml").unlink()
+    enforcer.wait_generation(before + 1)
+    assert enforcer.metric('ringfence_compiles_total{kind="whole"}') == 1
+    assert enforcer.metric('ringfence_compiles_total{kind="incremental"}') == 3
+    assert lab.probe("web", "db", "tcp", 5432).state == "open"
+
+
 def test_every_error_is_told(enforcer):
     enforcer.write("bad.yaml", "kind: [\n")
     enforcer.write("worse.yaml", DB.replace("/tcp", "/tpc").replace("name: db,", ""))
