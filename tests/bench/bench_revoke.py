@@ -67,7 +67,8 @@ def tracked(lab):
 def allow_both(lab, enforcer, count):
     """Policy that lets both kinds in, and so many of them."""
     generation = enforcer.generation()
-    enforcer.write("policy.yaml", policy(*[p + i for p in PORTS for i in range(2)]))
+    text = policy(*[p + i for p in PORTS for i in range(2)])
+    enforcer.write("policy.yaml", f"{text}# {generation}\n")  # another text than before
     wait_until(lambda: enforcer.generation() > generation, WAIT_S, "it to be in force")
     lab.conntrack_flush()
     open_flows(lab, count)
