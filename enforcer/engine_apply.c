@@ -3,6 +3,7 @@
  * follows from what is known (engine_apply_step). A program that cannot be put in force
  * leaves the former one as it is, because a batch is one transaction.
  */
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -243,7 +244,6 @@ take_over(struct engine *e)
 	log_applied(e);
 	if (!a->current->skeleton)
 		(void)audit_change(e, "ResponseComplete", "", false, false);
-	tell_ready(e);
 }
 
 static void
@@ -274,6 +274,9 @@ committed(struct engine *e, uint32_t generation)
 	a->changed = a->again = false;
 	a->stages.count = 0;
 	arena_reset(a->plan_arena);
+	if (a->whole)
+		(void)malloc_trim(0); /* all of the table went through here */
+	tell_ready(e);
 	if (!a->current->skeleton)
 		engine_adopt_committed(e);
 	a->pending = NULL;
