@@ -33,7 +33,7 @@ def key(tmp_path_factory):
 
 def tool(*args, status=0):
     done = subprocess.run([rf.program("ringfence-audit"), *map(str, args)],
-                          capture_output=True, timeout=120, check=False)
+                          capture_output=True, timeout=240, check=False)
     assert b"Sanitizer" not in done.stderr, done.stderr
     assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
     return (done.stdout + done.stderr).decode()

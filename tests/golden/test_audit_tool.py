@@ -91,7 +91,7 @@ def log(tmp_path_factory, key):
 
 def audit(*args, status=0):
     done = subprocess.run([rf.program("ringfence-audit"), *map(str, args)],
-                          capture_output=True, timeout=60, check=False)
+                          capture_output=True, timeout=240, check=False)
     assert "Sanitizer" not in done.stderr.decode(), done.stderr
     assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
     return done.stdout.decode()
