@@ -158,7 +158,7 @@ main(int argc, char **argv)
 {
 	struct writer w = {.fd = -1};
 	struct buf line = {0};
-	uint64_t bytes, batch, n = 0, written = 0;
+	uint64_t bytes = 0, batch, n = 0, written = 0;
 	double wall = 0, cpu = 0;
 
 	if (argc != 5 || !str_to_u64(str_from(argv[3]), UINT64_MAX, &bytes) ||
