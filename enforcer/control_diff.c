@@ -259,6 +259,22 @@ begin(struct differences *d, enum plan_difference what)
 	return true;
 }
 
+/* For machines, beside what it means; nothing if no address is in the set's key. */
+static void
+add_address(struct differences *d, enum table_set_id set, const struct table_element *e)
+{
+	for (size_t i = 0; i < TABLE_KEY_FIELDS; i++) {
+		if (table_sets[set].key[i] == FIELD_IPV4 ||
+		    table_sets[set].key[i] == FIELD_IPV6) {
+			struct ip_addr addr = addr_of(set, e->addr);
+			char text[IP_TEXT_BYTES];
+
+			add_member(d->out, "address", str_from(ip_format(&addr, text)));
+			return;
+		}
+	}
+}
+
 static void
 on_element(void *arg, enum plan_difference what, enum table_set_id set,
     const struct table_element *element)
@@ -271,6 +287,7 @@ on_element(void *arg, enum plan_difference what, enum table_set_id set,
 	say_element(&meaning, d, set, element);
 	add_member(d->out, "meaning", buf_str(&meaning));
 	add_member(d->out, "set", str_from(table_sets[set].name));
+	add_address(d, set, element);
 	if (element->loc.source != NULL) {
 		add_member(d->out, "file", element->loc.source->name);
 		buf_printf(d->out, ",\"line\":%u", (unsigned)element->loc.line);
