@@ -16,7 +16,7 @@
 #include "policy-lang/table_walk.h"
 #include "tests/property/edits.h"
 
-#define CASES_DEFAULT 60
+#define CASES_DEFAULT DICE_CASES(60)
 #define EDITS_DEFAULT 25
 
 struct series {
