@@ -236,7 +236,7 @@ class EnforcerWay:
         bad = self.directory / "policies" / "98-bad.yaml"
         seen = len(daemon.log())
         bad.write_text("kind: [")
-        daemon.wait_log("program-refused", seen)
+        daemon.wait_log("(program|edit)-refused", seen)
         bad.unlink()
 
     def keep(self, directory):
