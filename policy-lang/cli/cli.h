@@ -70,6 +70,18 @@ extern const struct cli_command cmd_recommend;
 extern const struct cli_command cmd_replay;
 extern const struct cli_command cmd_test;
 
+/* Commands that are programs of their own, ringfence-NAME: as much of them as help and
+ * completion tell. */
+struct cli_program {
+	const char *name, *summary;
+	const char *options; /* "--server --ca" */
+	const char *words;   /* what may come first, as "create list"; NULL: nothing */
+	bool takes_files;
+};
+
+extern const struct cli_program cli_programs[];
+extern const size_t cli_program_count;
+
 extern const struct cli_command *const cli_commands[];
 extern const size_t cli_command_count;
 

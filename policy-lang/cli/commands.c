@@ -22,6 +22,29 @@ const struct cli_command *const cli_commands[] = {
 
 const size_t cli_command_count = ARRAY_LEN(cli_commands);
 
+#define GATE_OPTIONS "--server --ca --output --help "
+
+const struct cli_program cli_programs[] = {
+    {"login", "sign in to a gate",
+	GATE_OPTIONS "--user --password-file --ttl --kubeconfig --context", NULL,
+	false},
+    {"logout", "revoke the token of the login", GATE_OPTIONS, NULL, false},
+    {"whoami", "say who the gate takes one for", GATE_OPTIONS, NULL, false},
+    {"token", "make, list, rotate and revoke tokens",
+	GATE_OPTIONS "--user --password-file --name --ttl --scope --overlap",
+	"create list rotate revoke", false},
+    {"can-i", "may someone do something through the API server, and why",
+	"--as --as-group --namespace --explain --help", NULL, true},
+    {"audit", "verify, search and report the audit log",
+	"--key --checkpoint --against --since --until --user --tenant --verb "
+	"--resource "
+	"--namespace --name --code --source --kind --stage --id --token --text --limit "
+	"--no-index --output --proofs --ca --state --once --help",
+	"verify search show export check report copy", true},
+};
+
+const size_t cli_program_count = ARRAY_LEN(cli_programs);
+
 const struct cli_command *
 cli_command_find(struct str name)
 {
@@ -72,6 +95,10 @@ cli_print_usage(struct buf *out)
 	buf_printf(
 	    out, "  %-10s %s\n", "help", "explain a command, or a diagnostic's code");
 	buf_printf(out, "  %-10s %s\n", "version", "print the version");
+	buf_add_cstr(out, "\nFor the gate and its log:\n");
+	for (size_t i = 0; i < cli_program_count; i++)
+		buf_printf(
+		    out, "  %-10s %s\n", cli_programs[i].name, cli_programs[i].summary);
 	buf_add_cstr(out,
 	    "\nPATH is a file, a directory (every *.yaml, *.yml and *.json below it), "
 	    "or -\n"

@@ -10,6 +10,8 @@ print_commands(struct buf *out)
 	buf_add_cstr(out, "help version");
 	for (size_t i = 0; i < cli_command_count; i++)
 		buf_printf(out, " %s", cli_commands[i]->name);
+	for (size_t i = 0; i < cli_program_count; i++)
+		buf_printf(out, " %s", cli_programs[i].name);
 }
 
 /* The line of a case: after this option of this command, that. */
@@ -59,6 +61,17 @@ print_options(struct arena *arena, struct buf *out, const struct cli_command *co
 		buf_add_cstr(out, "\t\tfiles=1 ;;\n");
 }
 
+static void
+print_program(struct buf *out, const struct cli_program *p)
+{
+	buf_printf(out, "\t%s)\n\t\toptions='%s'\n", p->name, p->options);
+	if (p->takes_files)
+		buf_add_cstr(out, "\t\tfiles=1\n");
+	if (p->words != NULL)
+		buf_printf(out, "\t\t[ $COMP_CWORD -gt 2 ] || words='%s'\n", p->words);
+	buf_add_cstr(out, "\t\t;;\n");
+}
+
 static const char start[] =
     "# Completion of ringfence for bash: source <(ringfence completion bash)\n"
     "\n"
@@ -90,8 +103,8 @@ static const char start[] =
 static const char end[] = "\tesac\n"
 			  "\tcase $cur in\n"
 			  "\t-*) _ringfence_words \"$options\" ;;\n"
-			  "\t*) [ -z \"$words\" ] || _ringfence_words \"$words\"\n"
-			  "\t\t[ -z \"$files\" ] || _ringfence_files ;;\n"
+			  "\t*) [ -z \"$files\" ] || _ringfence_files\n"
+			  "\t\t[ -z \"$words\" ] || _ringfence_words \"$words\" ;;\n"
 			  "\tesac\n"
 			  "}\n"
 			  "\n"
@@ -110,5 +123,7 @@ completion_print_bash(struct arena *arena, struct buf *out)
 	buf_add_cstr(out, "' ;;\n");
 	for (size_t i = 0; i < cli_command_count; i++)
 		print_options(arena, out, cli_commands[i]);
+	for (size_t i = 0; i < cli_program_count; i++)
+		print_program(out, &cli_programs[i]);
 	buf_add_cstr(out, end);
 }

@@ -3,6 +3,8 @@
  */
 #include "policy-lang/cli/completion.h"
 
+#include <string.h>
+
 /* In single quotes fish knows two escapes. */
 static void
 add_quoted(struct buf *out, const char *text)
@@ -64,6 +66,28 @@ print_command(struct arena *arena, struct buf *out, const struct cli_command *co
 		buf_add_cstr(out, "-F\n");
 }
 
+static void
+print_program(struct buf *out, const struct cli_program *p)
+{
+	struct str rest = str_from(p->options);
+
+	while (rest.len > 0) {
+		struct str option = str_split(&rest, ' ');
+
+		option = str_slice(option, strlen("--"), option.len);
+		buf_printf(out,
+		    "complete -c ringfence -n '__ringfence_is %s' -l %.*s\n", p->name,
+		    STR_ARG(option));
+	}
+	if (p->words != NULL)
+		buf_printf(out,
+		    "complete -c ringfence -n '__ringfence_is %s' -a '%s'\n", p->name,
+		    p->words);
+	if (p->takes_files)
+		buf_printf(
+		    out, "complete -c ringfence -n '__ringfence_is %s' -F\n", p->name);
+}
+
 void
 completion_print_fish(struct arena *arena, struct buf *out)
 {
@@ -83,6 +107,10 @@ completion_print_fish(struct arena *arena, struct buf *out)
 	print_name(out, "version", "print the version");
 	for (size_t i = 0; i < cli_command_count; i++)
 		print_name(out, cli_commands[i]->name, cli_commands[i]->summary);
+	for (size_t i = 0; i < cli_program_count; i++)
+		print_name(out, cli_programs[i].name, cli_programs[i].summary);
 	for (size_t i = 0; i < cli_command_count; i++)
 		print_command(arena, out, cli_commands[i]);
+	for (size_t i = 0; i < cli_program_count; i++)
+		print_program(out, &cli_programs[i]);
 }

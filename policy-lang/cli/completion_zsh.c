@@ -62,6 +62,23 @@ print_command(struct arena *arena, struct buf *out, const struct cli_command *co
 }
 
 static void
+print_program(struct buf *out, const struct cli_program *p)
+{
+	struct str rest = str_from(p->options);
+
+	buf_printf(out, "\t\t%s)\n\t\t\t_arguments \\\n", p->name);
+	while (rest.len > 0) {
+		struct str option = str_split(&rest, ' ');
+
+		buf_printf(out, "\t\t\t'*%.*s' \\\n", STR_ARG(option));
+	}
+	if (p->words != NULL)
+		buf_printf(out, "\t\t\t'1:word:(%s)' \\\n", p->words);
+	buf_printf(out, "\t\t\t'*:argument:%s' ;;\n",
+	    p->takes_files ? "_ringfence_paths" : " ");
+}
+
+static void
 print_summary(struct buf *out, const char *name, const char *summary)
 {
 	buf_printf(out, "\t\t'%s:", name);
@@ -93,6 +110,8 @@ completion_print_zsh(struct arena *arena, struct buf *out)
 	print_summary(out, "version", "print the version");
 	for (size_t i = 0; i < cli_command_count; i++)
 		print_summary(out, cli_commands[i]->name, cli_commands[i]->summary);
+	for (size_t i = 0; i < cli_program_count; i++)
+		print_summary(out, cli_programs[i].name, cli_programs[i].summary);
 	buf_add_cstr(out, "\t)\n"
 			  "\t_arguments -C '1:command:->command' '*::argument:->rest'\n"
 			  "\tcase $state in\n"
@@ -102,6 +121,8 @@ completion_print_zsh(struct arena *arena, struct buf *out)
 			  "\t\thelp) _describe command commands ;;\n");
 	for (size_t i = 0; i < cli_command_count; i++)
 		print_command(arena, out, cli_commands[i]);
+	for (size_t i = 0; i < cli_program_count; i++)
+		print_program(out, &cli_programs[i]);
 	buf_add_cstr(out, "\t\tesac ;;\n"
 			  "\tesac\n"
 			  "}\n"

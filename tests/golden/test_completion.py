@@ -151,7 +151,7 @@ def shell(request, place):
 
 
 def commands():
-    return re.findall(r"^  ([a-z]+) ", rf.run("help").stdout, re.MULTILINE)
+    return re.findall(r"^  ([a-z]+) ", rf.run("help").stdout.split("\n\nFor")[0], re.MULTILINE)
 
 
 def options(command):
@@ -177,6 +177,33 @@ def test_commands_options_values_and_files(shell):
     assert shell.complete("ringfence completion ") >= {"bash", "zsh", "fish"}
     assert shell.complete("ringfence help ") >= {"check", "list"}
     assert "policy-one.yaml" not in shell.complete("ringfence can x.yaml -- pol")
+
+
+PROGRAMS = {"login": "login", "token": "login", "can-i": "can-i", "audit": "audit"}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_options_of_programs_are_those_that_they_have(name):
+    """They are other programs, whose options the table of the tool repeats."""
+    script = rf.run("completion", "bash").stdout
+    told = set(re.search(rf"^\t{name}\)\n\t\toptions='([^']*)'", script, re.M)[1].split())
+    program = rf.program(f"ringfence-{PROGRAMS[name]}")
+    shown = subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
+    known = set(re.findall(r"--[a-z][a-z-]+", shown)) - {"--version"}
+    if name in ("can-i", "audit"):
+        assert told >= known
+    for option in told:
+        done = subprocess.run([program, option, "--help"], capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, check=False, timeout=60)
+        assert "unrecognized" not in done.stderr, option
+
+
+def test_words_of_programs_complete(shell):
+    assert shell.complete("ringfence ") >= {"login", "token", "can-i", "audit"}
+    assert shell.complete("ringfence token ") >= {"create", "list", "rotate", "revoke"}
+    assert shell.complete("ringfence audit ") >= {"verify", "search", "export", "report", "copy"}
+    assert shell.complete("ringfence audit search --") >= {"--since", "--tenant", "--no-index"}
+    assert any("policy-one" in word for word in shell.complete("ringfence audit search pol"))
 
 
 @pytest.mark.parametrize("shell", SHELLS)

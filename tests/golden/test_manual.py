@@ -27,7 +27,7 @@ DIAGNOSTICS = ROOM / "ringfence-diagnostics.7"
 
 def commands():
     """Of the tables: what `help` lists, without itself and version."""
-    found = re.findall(r"^  ([a-z]+) ", rf.run("help").stdout, re.MULTILINE)
+    found = re.findall(r"^  ([a-z]+) ", rf.run("help").stdout.split("\n\nFor")[0], re.MULTILINE)
     return [c for c in found if c not in ("help", "version")]
 
 
