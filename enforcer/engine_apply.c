@@ -494,6 +494,7 @@ begin_planned(struct engine *e)
 	if (count_ops(a) == 0) { /* other words, the same table */
 		a->sent = monotime_now();
 		committed(e, a->generation);
+		engine_apply_step_after(e, 0); /* no answer comes that would go on */
 		return;
 	}
 	if (audit_first(e))
