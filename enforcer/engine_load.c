@@ -306,15 +306,12 @@ after_work(uv_work_t *request, int status)
 	}
 	if (l->recompiles) {
 		finish_recompile(e);
-		engine_load_start(e);
-		return;
-	}
-	p->arrived = l->taken;
-	/* With other sources than there are now: made for nothing. */
-	if (p->source_count == e->settings.source_count)
+	} else if (p->source_count == e->settings.source_count) {
+		p->arrived = l->taken;
 		finish_run(e, p);
-	else
+	} else { /* with other sources than there are now: made for nothing */
 		program_free(p);
+	}
 	engine_load_start(e);
 	engine_apply_step(e); /* edits that waited for this */
 }
@@ -422,6 +419,7 @@ engine_load_start(struct engine *e)
 	if (!copy_input(e) ||
 	    uv_queue_work(&e->loop, &l->work, work, after_work) != 0) {
 		close_run_fds(l);
+		l->dirty = true; /* with whatever comes next */
 		log_error("program-refused", "detail=\"cannot start a thread\"");
 		return;
 	}
