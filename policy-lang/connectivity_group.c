@@ -11,6 +11,7 @@
 
 struct subtree {
 	struct roaring_bitmap_s *atoms;
+	uint32_t *items; /* the same */
 	uint64_t count;
 	bool whole;      /* consists of whole atoms */
 	struct str name; /* ptr NULL: not told yet */
@@ -30,15 +31,18 @@ struct reference {
 struct teller {
 	struct conn_groups *groups;
 	struct subtree *subtrees; /* by namespace */
+	const struct ns **homes;  /* by atom: its first party's namespace; or NULL */
 	struct reference references[REFERENCE_MAX];
 	size_t reference_count, last_reference;
 	uint64_t clock;
 	struct str *terms;
 	size_t term_count, term_cap;
 	size_t named;
-	bool *seen;     /* by set */
-	uint64_t *told; /* by atom: the telling that it was last told in */
+	bool *seen;        /* by set */
+	uint64_t *present; /* by atom: the telling that it was last to be told in */
+	uint64_t *told;    /* by atom: the telling that a subtree last told it in */
 	uint64_t telling;
+	uint32_t *room; /* for as many atoms as there are */
 };
 
 /* ---- what members have in common ---- */
@@ -196,6 +200,21 @@ set_place(const struct conn_groups *g, const roaring_bitmap_t *bits)
 
 /* ---- subtrees ---- */
 
+/* Where the first party of each atom is; to be freed. */
+static const struct ns **
+homes_of(const struct conn_relation *r)
+{
+	const struct ns **homes =
+	    xcalloc((size_t)r->atom_count + 1, sizeof(const struct ns *));
+
+	for (uint32_t i = 0; i < r->atom_count; i++) {
+		const struct workload *w = workload_of(r, r->atoms[i]->parties[0]);
+
+		homes[i] = w != NULL ? w->ns : NULL;
+	}
+	return homes;
+}
+
 /* The atoms of each namespace's subtree that consists of whole atoms, two or more. */
 static void
 find_subtrees(struct teller *t)
@@ -229,6 +248,8 @@ find_subtrees(struct teller *t)
 		if (s->atoms == NULL)
 			continue;
 		s->count = roaring_bitmap_get_cardinality(s->atoms);
+		s->items = ARENA_ARRAY(r->arena, s->count, uint32_t);
+		roaring_bitmap_to_uint32_array(s->atoms, s->items);
 		s->whole =
 		    s->count > 1 && conn_relation_parties(r, s->atoms) == members[i];
 	}
@@ -299,33 +320,33 @@ subtree_name(struct teller *t, const struct ns *ns)
 	return s->name;
 }
 
+/* True if all of it is to be told. What is looked at in vain is one atom at most. */
 static bool
-is_inside(struct teller *t, struct subtree *s, const roaring_bitmap_t *bits,
-    uint64_t bits_count)
+is_inside(struct teller *t, struct subtree *s, uint64_t count)
 {
+	uint64_t i = 0;
+
 	if (s->asked != t->telling) {
 		s->asked = t->telling;
-		s->inside =
-		    s->count <= bits_count && roaring_bitmap_is_subset(s->atoms, bits);
+		while (s->count <= count && i < s->count &&
+		       t->present[s->items[i]] == t->telling)
+			i++;
+		s->inside = i == s->count;
 	}
 	return s->inside;
 }
 
-/* The largest subtree that an atom is in and that is all in the bitmap; NULL: none. Where
- * one is not, those above are not either. */
+/* The largest subtree that an atom is in and that is all among the `count` that are to be
+ * told; NULL: none. Where one is not, those above are not either. */
 static const struct ns *
-subtree_in(
-    struct teller *t, uint32_t atom, const roaring_bitmap_t *bits, uint64_t count)
+subtree_in(struct teller *t, uint32_t atom, uint64_t count)
 {
-	const struct conn_relation *r = t->groups->relation;
-	const struct workload *w = workload_of(r, r->atoms[atom]->parties[0]);
 	const struct ns *found = NULL;
 
-	for (const struct ns *ns = w != NULL ? w->ns : NULL; ns != NULL;
-	     ns = ns->parent) {
+	for (const struct ns *ns = t->homes[atom]; ns != NULL; ns = ns->parent) {
 		struct subtree *s = &t->subtrees[ns->index];
 
-		if (!is_inside(t, s, bits, count))
+		if (!is_inside(t, s, count))
 			break;
 		if (s->whole)
 			found = ns;
@@ -333,45 +354,47 @@ subtree_in(
 	return found;
 }
 
-static bool
-mark_told(uint32_t atom, void *ctx)
-{
-	struct teller *t = ctx;
-
-	t->told[atom] = t->telling;
-	return true;
-}
-
 /* Tells atoms by subtrees where it can. An atom that is told alone is in no subtree that
  * is all in the bitmap, so that nothing need be taken out of it on the way. */
 static void
 tell_atoms(struct teller *t, const roaring_bitmap_t *bits)
 {
-	roaring_uint32_iterator_t *it = roaring_create_iterator(bits);
 	uint64_t count = roaring_bitmap_get_cardinality(bits);
 
-	if (it == NULL)
-		base_die("out of memory");
+	roaring_bitmap_to_uint32_array(bits, t->room);
 	t->telling++;
-	for (; it->has_value; roaring_advance_uint32_iterator(it)) {
-		uint32_t atom = it->current_value;
+	for (uint64_t i = 0; i < count; i++)
+		t->present[t->room[i]] = t->telling;
+	for (uint64_t i = 0; i < count; i++) {
+		uint32_t atom = t->room[i];
+		const struct subtree *s;
 		const struct ns *ns;
 
 		if (t->told[atom] == t->telling)
 			continue;
-		ns = subtree_in(t, atom, bits, count);
+		ns = subtree_in(t, atom, count);
 		if (ns == NULL) {
 			add_term(t, t->groups->atom_names[atom]);
 			continue;
 		}
 		add_term(t, subtree_name(t, ns));
-		(void)roaring_iterate(
-		    t->subtrees[ns->index].atoms, mark_told, t); /* never stopped */
+		s = &t->subtrees[ns->index];
+		for (uint64_t j = 0; j < s->count; j++)
+			t->told[s->items[j]] = t->telling;
 	}
-	roaring_free_uint32_iterator(it);
 }
 
 /* ---- sets ---- */
+
+/* How many members a set has in common with a reference. */
+static uint64_t
+common_with(
+    const struct teller *t, size_t ref, const roaring_bitmap_t *bits, uint64_t count)
+{
+	if (ref < REFERENCE_FIXED)
+		return ref == 0 ? 0 : count; /* nobody, everybody */
+	return roaring_bitmap_and_cardinality(t->references[ref].bits, bits);
+}
 
 /* How many words it takes to tell a set from a reference, or UINT64_MAX if more than
  * `most`. A difference must be much less to be worth telling. */
@@ -386,7 +409,8 @@ cost_of(const struct teller *t, size_t ref, const roaring_bitmap_t *bits,
 
 	if (weight * at_least + more > most)
 		return UINT64_MAX; /* they differ by that much in size alone */
-	return weight * roaring_bitmap_xor_cardinality(r->bits, bits) + more;
+	return weight * (count + r->count - 2 * common_with(t, ref, bits, count)) +
+	       more;
 }
 
 /* The known set that differs least; nobody or everybody if that is no worse, and of
@@ -515,9 +539,12 @@ conn_groups_make(
 	out->all = conn_bitmap(relation->world);
 	out->set_names = ARENA_ARRAY(relation->arena, relation->set_count, struct str);
 	t.seen = xcalloc((size_t)relation->set_count + 1, sizeof(*t.seen));
+	t.present = xcalloc((size_t)relation->atom_count + 1, sizeof(*t.present));
 	t.told = xcalloc((size_t)relation->atom_count + 1, sizeof(*t.told));
+	t.room = xcalloc((size_t)relation->atom_count + 1, sizeof(*t.room));
 	each_set(&t, used, add_to_all);
 	name_atoms(out);
+	t.homes = homes_of(relation);
 	t.subtrees = xcalloc(relation->world->model->ns_count + 1, sizeof(*t.subtrees));
 	find_subtrees(&t);
 	t.references[0].bits = conn_bitmap(relation->world);
@@ -526,7 +553,10 @@ conn_groups_make(
 	t.reference_count = REFERENCE_FIXED;
 	each_set(&t, used, name_set);
 	free(t.seen);
+	free(t.present);
 	free(t.told);
+	free(t.room);
+	free(t.homes);
 	free(t.subtrees);
 	free(t.terms);
 }
