@@ -86,8 +86,8 @@ void
 conn_cut_begin(struct conn_viewer *v, size_t total)
 {
 	v->part_count = 0;
+	v->element_count = 0;
 	(void)new_part(v, 0, UINT32_MAX); /* the rest */
-	roaring_bitmap_clear(v->moved);
 	if (total > v->element_cap) {
 		free(v->part_of); /* nothing is in use: all is 0 */
 		v->part_of = xcalloc(total, sizeof(*v->part_of));
@@ -95,26 +95,33 @@ conn_cut_begin(struct conn_viewer *v, size_t total)
 	}
 }
 
-/* Room for as many elements as there are. */
-static void
-make_room(struct conn_viewer *v, size_t count)
+/* Copies a set's members to v->members, and makes room for them among the elements. */
+static size_t
+list_members(struct conn_viewer *v, const roaring_bitmap_t *elements)
 {
-	if (count <= v->elements_cap)
-		return;
-	v->elements_cap = 2 * count;
-	v->elements = xreallocarray(v->elements, v->elements_cap, sizeof(*v->elements));
+	size_t count = roaring_bitmap_get_cardinality(elements);
+
+	if (v->element_count + count > v->elements_cap) {
+		v->elements_cap = 2 * (v->element_count + count);
+		v->elements =
+		    xreallocarray(v->elements, v->elements_cap, sizeof(*v->elements));
+		v->members =
+		    xreallocarray(v->members, v->elements_cap, sizeof(*v->members));
+	}
+	roaring_bitmap_to_uint32_array(elements, v->members);
+	return count;
 }
 
 static void
 move_elements(struct conn_viewer *v, const roaring_bitmap_t *elements)
 {
-	size_t count = roaring_bitmap_get_cardinality(elements);
+	size_t count = list_members(v, elements);
 
-	make_room(v, count);
-	roaring_bitmap_to_uint32_array(elements, v->elements);
 	for (size_t i = 0; i < count; i++) {
-		uint32_t *part = &v->part_of[v->elements[i]];
+		uint32_t *part = &v->part_of[v->members[i]];
 
+		if (*part == 0)
+			v->elements[v->element_count++] = v->members[i];
 		if (v->parts[*part].serial != v->serial) {
 			uint32_t next = new_part(v, *part, v->serial - 1);
 
@@ -142,7 +149,6 @@ conn_cut_by(struct conn_viewer *v, uint32_t place, const roaring_bitmap_t *eleme
 	}
 	v->serial = place + 1;
 	move_elements(v, elements);
-	roaring_bitmap_or_inplace(v->moved, elements);
 	if (others != NULL)
 		roaring_bitmap_free(others);
 }
@@ -150,15 +156,12 @@ conn_cut_by(struct conn_viewer *v, uint32_t place, const roaring_bitmap_t *eleme
 void
 conn_cut_look_at(struct conn_viewer *v, const roaring_bitmap_t *elements)
 {
-	roaring_bitmap_or_inplace(v->moved, elements);
-}
+	size_t count = list_members(v, elements);
 
-void
-conn_cut_end(struct conn_viewer *v)
-{
-	v->element_count = roaring_bitmap_get_cardinality(v->moved);
-	make_room(v, v->element_count);
-	roaring_bitmap_to_uint32_array(v->moved, v->elements);
+	for (size_t i = 0; i < count; i++) {
+		if (v->part_of[v->members[i]] == 0)
+			v->elements[v->element_count++] = v->members[i];
+	}
 }
 
 void
@@ -173,9 +176,9 @@ conn_cut_first_of_rest(const struct conn_viewer *v, uint32_t total)
 {
 	uint32_t i = 0;
 
-	while (i < v->element_count && v->elements[i] == i)
+	while (i < total && v->part_of[i] != 0)
 		i++;
-	return i < total ? i : total;
+	return i;
 }
 
 /* ---- judging ---- */

@@ -512,7 +512,8 @@ add_to_all(struct teller *t, uint32_t set)
 	if (t->seen[set])
 		return;
 	t->seen[set] = true;
-	roaring_bitmap_or_inplace(t->groups->all, t->groups->relation->sets[set]->bits);
+	roaring_bitmap_lazy_or_inplace(
+	    t->groups->all, t->groups->relation->sets[set]->bits, false);
 }
 
 static void
@@ -543,6 +544,8 @@ conn_groups_make(
 	t.told = xcalloc((size_t)relation->atom_count + 1, sizeof(*t.told));
 	t.room = xcalloc((size_t)relation->atom_count + 1, sizeof(*t.room));
 	each_set(&t, used, add_to_all);
+	roaring_bitmap_repair_after_lazy(out->all);
+	(void)roaring_bitmap_run_optimize(out->all);
 	name_atoms(out);
 	t.homes = homes_of(relation);
 	t.subtrees = xcalloc(relation->world->model->ns_count + 1, sizeof(*t.subtrees));

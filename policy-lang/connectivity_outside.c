@@ -144,7 +144,6 @@ conn_view_outside(struct conn_viewer *v, enum ip_family family)
 
 	conn_cut_begin(v, cuts.count);
 	cut_ranges(v, &cuts, f, everything(family).hi);
-	conn_cut_end(v);
 	spans = spans_of(v, &cuts, family);
 	conn_cut_forget(v);
 	free(cuts.firsts);

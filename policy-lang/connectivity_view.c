@@ -345,7 +345,6 @@ view_parties(struct conn_viewer *v, struct conn_view *view)
 	for (uint32_t i = 0; i < v->set_count; i++)
 		conn_cut_by(
 		    v, i, plane->sets[v->sets[i].index]->classes, plane->class_count);
-	conn_cut_end(v);
 	first = conn_cut_first_of_rest(v, plane->class_count);
 	view->rest = first < plane->class_count
 			 ? class_value(v, first)
@@ -373,7 +372,6 @@ view_asked(struct conn_viewer *v, struct conn_view *view)
 		roaring_bitmap_free(some);
 	}
 	conn_cut_look_at(v, plane->asked_classes);
-	conn_cut_end(v);
 	view->rest = value_none(v->world);
 	heap_exceptions(v, view->rest);
 	view->exceptions = make_exceptions(v);
@@ -426,15 +424,12 @@ view_plane(struct conn_world *world, struct conn_plane *plane)
 	    .world = world,
 	    .plane = plane,
 	    .scratch = arena_new(),
-	    .moved = roaring_bitmap_create(),
 	};
 	struct conn_view open = {.rest = conn_value_all(world)};
 
 	v.place_of_set = xcalloc(plane->set_count + 1, sizeof(*v.place_of_set));
 	v.class_stamp =
 	    xcalloc((size_t)plane->party_class_count + 1, sizeof(*v.class_stamp));
-	if (v.moved == NULL)
-		base_die("out of memory");
 	for (unsigned f = 0; f < 2; f++) {
 		enum ip_family family = f == 0 ? IP_V4 : IP_V6;
 
@@ -454,11 +449,11 @@ view_plane(struct conn_world *world, struct conn_plane *plane)
 	free(v.parts);
 	free(v.part_of);
 	free(v.elements);
+	free(v.members);
 	for (size_t i = 0; i < v.heap_cap; i++)
 		free(v.heaps[i].items);
 	free(v.heaps);
 	free(v.class_stamp);
-	roaring_bitmap_free(v.moved);
 	arena_free(v.scratch);
 }
 

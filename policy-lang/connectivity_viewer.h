@@ -61,8 +61,8 @@ struct conn_viewer {
 	size_t part_count, part_cap;
 	uint32_t *part_of; /* by element; all 0 between two views */
 	size_t element_cap;
-	roaring_bitmap_t *moved; /* elements that are not in the rest */
-	uint32_t *elements;      /* the same */
+	uint32_t *elements; /* that are not in the rest, in no order */
+	uint32_t *members;  /* of the set at hand */
 	size_t element_count, elements_cap;
 	struct conn_heap *heaps;
 	size_t heap_count, heap_cap;
@@ -76,16 +76,15 @@ struct conn_viewer {
 /* Finds the sets that the side speaks of, and which steps speak of each. */
 void conn_view_collect(struct conn_viewer *v);
 void conn_view_index_steps(struct conn_viewer *v);
-/* Cuts `total` elements: begin, by each set of the side, end; then v->elements are those
- * that are not in the rest, v->part_of says which part each is in, until it is forgotten.
+/* Cuts `total` elements: begin, by each set of the side; then v->elements are those that
+ * are not in the rest, v->part_of says which part each is in, until it is forgotten.
  * Work is in proportion to the members of sets, or to what is not in them if that is
  * less (never, if the total is not told: UINT32_MAX). */
 void conn_cut_begin(struct conn_viewer *v, size_t total);
 void conn_cut_by(struct conn_viewer *v, uint32_t place,
     const roaring_bitmap_t *elements, uint32_t total);
-/* These are to be among v->elements, be they in the rest or not. */
+/* Once it is cut: these are to be among v->elements, be they in the rest or not. */
 void conn_cut_look_at(struct conn_viewer *v, const roaring_bitmap_t *elements);
-void conn_cut_end(struct conn_viewer *v);
 void conn_cut_forget(struct conn_viewer *v);
 /* The first element of the rest; `total` if there is none. */
 MUST_CHECK uint32_t conn_cut_first_of_rest(const struct conn_viewer *v, uint32_t total);
