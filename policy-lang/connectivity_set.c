@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "policy-lang/label_index.h"
 #include "policy-lang/model.h"
 
 #define PORT_MAX 65535
@@ -112,9 +113,10 @@ set_text(const struct conn_pool *pool, const struct conn_set *set)
 static void
 set_key(struct buf *key, const struct conn_set *set)
 {
-	buf_printf(key, "%u/%u", set->rest, set->possible);
+	key_add_u32(key, set->rest);
+	key_add_u32(key, set->possible);
 	for (size_t i = 0; i < CONN_PROTO_COUNT; i++) {
-		buf_add_char(key, ';');
+		key_add_u32(key, (uint32_t)set->ports[i].count);
 		buf_add(key, set->ports[i].items,
 		    set->ports[i].count * sizeof(struct port_range));
 	}

@@ -69,6 +69,23 @@ START_TEST(adjacent_ranges_become_one_when_joined)
 }
 END_TEST
 
+/* The first one's bytes are the second's, but for where one protocol ends: 0x3b, with
+ * which both begin or end, is a separator's byte, too. */
+START_TEST(sets_are_told_apart_by_their_protocols_whatever_their_numbers)
+{
+	static const struct port_range sctp[] = {{0x013b, 0x1010}};
+	static const struct port_range tcp[] = {{0x1001, 0x3b10}};
+	struct conn_set set = {.possible = CONN_ICMP | CONN_OTHER};
+	struct conn_pool pool;
+
+	conn_pool_init(&pool, h.arena, false);
+	set.ports[CONN_SCTP] = (struct conn_ports){sctp, 1};
+	ck_assert_str_eq(conn_set_intern(&pool, &set)->text, "SCTP 315-4112");
+	ck_assert_str_eq(tcp_set(&pool, tcp, 1)->text, "TCP 4097-15120");
+	conn_pool_fini(&pool);
+}
+END_TEST
+
 START_TEST(text_tells_of_icmp_in_a_wide_pool_alone)
 {
 	static const struct port_range all[] = {{1, 65535}};
@@ -492,6 +509,7 @@ main(void)
 	const TTest *const tests[] = {
 	    sets_meet_and_join_exactly,
 	    adjacent_ranges_become_one_when_joined,
+	    sets_are_told_apart_by_their_protocols_whatever_their_numbers,
 	    text_tells_of_icmp_in_a_wide_pool_alone,
 	    ports_are_cut_where_rules_of_both_ends_cut_them,
 	    outside_is_cut_where_networks_begin_and_end,
