@@ -80,6 +80,7 @@ struct conn_builder {
 	uint32_t sent_class;
 	uint32_t *room; /* for as many atoms as there are */
 	size_t room_count;
+	struct conn_sieve sieve;
 	const struct conn_value *everything;
 	struct map met; /* values and families -> conn_set */
 	struct map line_by_key;

@@ -73,7 +73,7 @@ atoms_of_classes(struct conn_builder *b, const roaring_bitmap_t *classes)
 {
 	b->room_count = 0;
 	(void)roaring_iterate(classes, add_class_atoms, b); /* never stopped */
-	return conn_some(roaring_bitmap_of_ptr(b->room_count, b->room));
+	return conn_bitmap_of(&b->sieve, b->room, b->room_count);
 }
 
 /* By what the view lets in. */
@@ -104,10 +104,12 @@ let_in(struct conn_builder *b, const struct conn_view *view)
 }
 
 /* By what they may send to a class of receivers. Columns come by class: only the
- * last one is kept. */
+ * last one is kept. Most views that say something special say nothing else: they are in no
+ * rest, of which nothing need be taken then. */
 static const struct conn_parts *
 sent_to(struct conn_builder *b, uint32_t class)
 {
+	const struct conn_plane *plane = &b->world->planes[DIR_EGRESS];
 	struct conn_parts *parts = &b->sent;
 	roaring_bitmap_t *special;
 
@@ -118,17 +120,20 @@ sent_to(struct conn_builder *b, uint32_t class)
 	special = conn_some(roaring_bitmap_create());
 	for (uint32_t i = b->mention_first[class]; i < b->mention_first[class + 1];
 	     i++) {
-		const roaring_bitmap_t *atoms = b->by_view[b->mentions[i].view];
+		const struct conn_mention *mention = &b->mentions[i];
+		const roaring_bitmap_t *atoms = b->by_view[mention->view];
 
-		parts_add(
-		    parts, b->mentions[i].value, conn_some(roaring_bitmap_copy(atoms)));
-		roaring_bitmap_or_inplace(special, atoms);
+		parts_add(parts, mention->value, conn_some(roaring_bitmap_copy(atoms)));
+		if (!value_empty(plane->views[mention->view]->rest))
+			roaring_bitmap_or_inplace(special, atoms);
 	}
 	for (size_t i = 0; i < b->rests.count; i++) {
 		roaring_bitmap_t *others =
-		    conn_some(roaring_bitmap_andnot(b->rests.items[i].bits, special));
+		    roaring_bitmap_is_empty(special)
+			? roaring_bitmap_copy(b->rests.items[i].bits)
+			: roaring_bitmap_andnot(b->rests.items[i].bits, special);
 
-		parts_add(parts, b->rests.items[i].value, others);
+		parts_add(parts, b->rests.items[i].value, conn_some(others));
 	}
 	roaring_bitmap_free(special);
 	return parts;

@@ -165,19 +165,16 @@ conn_world_index(struct conn_world *world)
 static struct roaring_bitmap_s *
 faces_of_scopes(struct conn_world *world, const struct roaring_bitmap_s *scopes)
 {
-	size_t count = roaring_bitmap_get_cardinality(scopes), i = 0;
-	const roaring_bitmap_t **faces = xcalloc(count + 1, sizeof(roaring_bitmap_t *));
 	roaring_uint32_iterator_t *it = roaring_create_iterator(scopes);
-	roaring_bitmap_t *all;
+	struct roaring_bitmap_s *all = conn_bitmap(world);
 
 	if (it == NULL)
 		base_die("out of memory");
 	for (; it->has_value; roaring_advance_uint32_iterator(it))
-		faces[i++] = world->scopes[it->current_value].faces;
+		roaring_bitmap_lazy_or_inplace(
+		    all, world->scopes[it->current_value].faces, false);
 	roaring_free_uint32_iterator(it);
-	all = roaring_bitmap_or_many(count, faces);
-	conn_bitmap_keep(world, all);
-	free(faces);
+	roaring_bitmap_repair_after_lazy(all);
 	return all;
 }
 

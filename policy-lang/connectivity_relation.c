@@ -436,6 +436,7 @@ builder_fini(struct conn_builder *b)
 	free(b->mention_first);
 	free(b->mentions);
 	free(b->room);
+	free(b->sieve.words);
 	map_fini(&b->atom_by_key);
 	map_fini(&b->column_by_key);
 	map_fini(&b->met);

@@ -245,9 +245,7 @@ make_exceptions(struct conn_viewer *v)
 	for (size_t i = 0; i < v->heap_count; i++) {
 		exceptions[i].value = v->heaps[i].value;
 		exceptions[i].classes =
-		    roaring_bitmap_of_ptr(v->heaps[i].count, v->heaps[i].items);
-		if (exceptions[i].classes == NULL)
-			base_die("out of memory");
+		    conn_bitmap_of(&v->sieve, v->heaps[i].items, v->heaps[i].count);
 		(void)roaring_bitmap_run_optimize(exceptions[i].classes);
 	}
 	return exceptions;
@@ -453,6 +451,7 @@ view_plane(struct conn_world *world, struct conn_plane *plane)
 	for (size_t i = 0; i < v.heap_cap; i++)
 		free(v.heaps[i].items);
 	free(v.heaps);
+	free(v.sieve.words);
 	free(v.class_stamp);
 	arena_free(v.scratch);
 }

@@ -66,6 +66,7 @@ struct conn_viewer {
 	size_t element_count, elements_cap;
 	struct conn_heap *heaps;
 	size_t heap_count, heap_cap;
+	struct conn_sieve sieve;
 	uint32_t *class_stamp; /* by party class */
 	struct conn_both both[CONN_BOTH_SLOTS];
 	uint32_t serial;

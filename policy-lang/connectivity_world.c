@@ -48,6 +48,74 @@ conn_bitmap(struct conn_world *world)
 	return bits;
 }
 
+/* Where and how far apart numbers are. */
+struct extent {
+	uint32_t least, most;
+	bool rising;
+};
+
+static struct extent
+extent_of(const uint32_t *numbers, size_t count)
+{
+	struct extent e = {.least = UINT32_MAX, .rising = true};
+
+	for (size_t i = 0; i < count; i++) {
+		e.rising &= i == 0 || numbers[i - 1] < numbers[i];
+		e.least = numbers[i] < e.least ? numbers[i] : e.least;
+		e.most = numbers[i] > e.most ? numbers[i] : e.most;
+	}
+	return e;
+}
+
+static int
+u32_cmp(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* A word for every 64 numbers of the extent. */
+static void
+sift(struct conn_sieve *sieve, const struct extent *e, uint32_t *numbers, size_t count)
+{
+	uint32_t first = e->least / 64;
+	size_t words = (size_t)e->most / 64 - first + 1, out = 0;
+
+	if (words > sieve->cap) {
+		free(sieve->words); /* all is 0 */
+		sieve->cap = 2 * words;
+		sieve->words = xcalloc(sieve->cap, sizeof(*sieve->words));
+	}
+	for (size_t i = 0; i < count; i++)
+		sieve->words[numbers[i] / 64 - first] |= UINT64_C(1) << numbers[i] % 64;
+	for (size_t i = 0; i < words; i++) {
+		uint64_t word = sieve->words[i];
+
+		for (; word != 0; word &= word - 1)
+			numbers[out++] = (uint32_t)(first + i) * 64 +
+					 (uint32_t)__builtin_ctzll(word);
+		sieve->words[i] = 0;
+	}
+}
+
+struct roaring_bitmap_s *
+conn_bitmap_of(struct conn_sieve *sieve, uint32_t *numbers, size_t count)
+{
+	struct extent e = extent_of(numbers, count);
+	roaring_bitmap_t *bits;
+
+	/* Few that are far apart are not worth as many words. */
+	if (!e.rising && (e.most - e.least) / 64 > 64 * count)
+		qsort(numbers, count, sizeof(*numbers), u32_cmp);
+	else if (!e.rising)
+		sift(sieve, &e, numbers, count);
+	bits = roaring_bitmap_of_ptr(count, numbers);
+	if (bits == NULL)
+		base_die("out of memory");
+	return bits;
+}
+
 /* ---- parties ---- */
 
 static bool

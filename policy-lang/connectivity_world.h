@@ -216,6 +216,17 @@ MUST_CHECK struct roaring_bitmap_s *conn_bitmap(struct conn_world *world);
 /* Takes the bitmap; it lives as long as the world. */
 void conn_bitmap_keep(struct conn_world *world, struct roaring_bitmap_s *bits);
 
+/* Room to put numbers in order. Zeroed: none yet; free(words) gives it back. */
+struct conn_sieve {
+	uint64_t *words; /* all 0 between uses */
+	size_t cap;
+};
+
+/* The bitmap of these numbers, each of which is there once. They are put in order, which
+ * is what a bitmap takes best. The bitmap is the caller's. */
+MUST_CHECK struct roaring_bitmap_s *conn_bitmap_of(
+    struct conn_sieve *sieve, uint32_t *numbers, size_t count);
+
 /* ---- connectivity_world.c ---- */
 
 /* The workloads' ends and the nodes'. */
