@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import socket
 import ssl
 
@@ -82,14 +83,27 @@ class Connection:
             return b""
 
     def half_close(self):
-        """Send close_notify and go on reading."""
-        timeout = self.socket.gettimeout()
-        self.socket.setblocking(False)
+        """Send close_notify and go on reading.
+
+        Python asks OpenSSL twice; what the peer answers in between would be an error. So
+        the alert is written to a pair of sockets, where nothing can be read, and sent then.
+        """
+        fd, kept = self.socket.fileno(), os.dup(self.socket.fileno())
+        ours, other = socket.socketpair()
+        ours.setblocking(False)
         try:
-            self.socket._sslobj.shutdown()
-        except ssl.SSLWantReadError:
-            pass  # the peer's close_notify is not there yet
-        self.socket.settimeout(timeout)
+            os.dup2(ours.fileno(), fd)
+            try:
+                self.socket._sslobj.shutdown()
+            except ssl.SSLWantReadError:
+                pass  # the peer's close_notify is not there
+            alert = other.recv(65536)
+        finally:
+            os.dup2(kept, fd)
+            os.close(kept)
+            ours.close()
+            other.close()
+        assert os.write(fd, alert) == len(alert)
 
     def _fill(self):
         more = self.socket.recv(65536)
