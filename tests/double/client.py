@@ -88,6 +88,8 @@ class Connection:
         Python asks OpenSSL twice; what the peer answers in between would be an error. So
         the alert is written to a pair of sockets, where nothing can be read, and sent then.
         """
+        timeout = self.socket.gettimeout()
+        self.socket.setblocking(False)
         fd, kept = self.socket.fileno(), os.dup(self.socket.fileno())
         ours, other = socket.socketpair()
         ours.setblocking(False)
@@ -104,6 +106,7 @@ class Connection:
             ours.close()
             other.close()
         assert os.write(fd, alert) == len(alert)
+        self.socket.settimeout(timeout)
 
     def _fill(self):
         more = self.socket.recv(65536)
