@@ -761,8 +761,11 @@ def test_trace_says_what_is_wrong(lab, enforcer):
         [rf.program("ringfence-enforcer"), "trace", "--control", str(enforcer.socket),
          "/acme/shop/web", "/acme/shop/db", "82/tcp"], stdout=subprocess.DEVNULL)
     try:
-        wait_until(lambda: "another trace is under way" in asked(
-            "--wait", "1", "/acme/shop/web", "/acme/shop/db", "83/tcp"), 10)
+        # Once its table is there, it is the one that came first.
+        wait_until(lambda: "ringfence-trace" in lab.node.exec(
+            ["nft", "list", "tables"]).stdout, 10, "the first trace")
+        assert "another trace is under way" in asked(
+            "--wait", "1", "/acme/shop/web", "/acme/shop/db", "83/tcp")
     finally:
         first.kill()
         first.wait()
