@@ -7,7 +7,6 @@
 #include "authn/audit_role.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,16 +17,16 @@
 #include "authn/audit_client.h"
 #include "authn/audit_recent.h"
 #include "authn/messages.h"
+#include "authn/monitor_link.h"
 #include "common/audit.h"
 #include "common/audit_store.h"
 #include "common/log.h"
 #include "common/secret.h"
 
-#define LAZY_MS       100   /* a record that nobody waits for */
-#define TICK_MS       250   /* to try again, and to sign */
-#define CHECKPOINT_MS 1000  /* how often the signed checkpoint is renewed */
-#define START_MS      10000 /* for the monitor to say what to do */
-#define READ_BATCH    512   /* messages taken from one worker at a time */
+#define LAZY_MS       100  /* a record that nobody waits for */
+#define TICK_MS       250  /* to try again, and to sign */
+#define CHECKPOINT_MS 1000 /* how often the signed checkpoint is renewed */
+#define READ_BATCH    512  /* messages taken from one worker at a time */
 
 struct worker_link {
 	struct worker_link *next;
@@ -40,11 +39,10 @@ struct worker_link {
 
 struct audit_role {
 	uv_loop_t loop;
-	uv_poll_t monitor_poll;
 	uv_timer_t lazy;
 	uv_timer_t tick;
 	uv_prepare_t commit;
-	struct proc_channel *monitor;
+	struct monitor_link monitor;
 	struct worker_link *links;
 	struct audit_log *log;
 	struct audit_recent *recent;
@@ -382,18 +380,13 @@ static void
 answer_status(struct audit_role *role, uint32_t id)
 {
 	struct buf text = {NULL, 0, 0};
-	struct proc_msg msg = {.type = MSG_STATUS, .id = id};
-	struct err err = ERR_INIT;
 
 	buf_printf(&text,
 	    "{\"lines\":%llu,\"failures\":%llu,\"writable\":%s,\"size\":%llu}",
 	    (unsigned long long)role->lines, (unsigned long long)role->failures,
 	    role->writable ? "true" : "false",
 	    (unsigned long long)audit_size(role->log));
-	msg.data = (const uint8_t *)text.data;
-	msg.len = text.len;
-	if (proc_send(role->monitor, &msg, &err) != 0)
-		log_warn("monitor-send", "detail=%s", log_quote(str_from(err.msg)));
+	monitor_link_send(role->monitor.channel, MSG_STATUS, id, buf_str(&text));
 	buf_free(&text);
 }
 
@@ -418,35 +411,41 @@ take_note(struct audit_role *role, const struct proc_msg *msg)
 	return true;
 }
 
-static void
-on_monitor(uv_poll_t *poll, int status, int events)
+static bool
+on_monitor(void *arg, struct proc_msg *msg)
 {
-	struct audit_role *role = poll->data;
+	struct audit_role *role = arg;
 	struct err err = ERR_INIT;
-	struct proc_msg msg;
-	int rc = status < 0 ? ERR_UNAVAILABLE : 1;
 
-	(void)events; /* only readability is watched */
-	while (rc == 1) {
-		rc = proc_recv(role->monitor, &msg, &err);
-		if (rc != 1)
-			break;
-		if (msg.type == MSG_PEER_WORKER && msg.fd_count == 1) {
-			if (add_link(role, msg.fds[0], &err) != 0)
-				log_error("audit-link", "detail=%s",
-				    log_quote(str_from(err.msg)));
-		} else if (msg.type == MSG_AUDIT_NOTE && msg.fd_count == 0) {
-			rc = take_note(role, &msg) ? 1 : ERR_PROTOCOL;
-		} else if (msg.type == MSG_STATUS && msg.fd_count == 0) {
-			answer_status(role, msg.id);
-		} else if (msg.type == MSG_DRAIN && msg.fd_count == 0) {
-			drain(role);
-		} else {
-			rc = ERR_PROTOCOL;
-		}
+	if (msg->type == MSG_PEER_WORKER && msg->fd_count == 1) {
+		if (add_link(role, msg->fds[0], &err) != 0)
+			log_error(
+			    "audit-link", "detail=%s", log_quote(str_from(err.msg)));
+		msg->fd_count = 0; /* the link's now */
+		return true;
 	}
-	if (rc < 0) /* the monitor is gone: write what is there, then end */
-		finish(role);
+	if (msg->fd_count != 0)
+		return false;
+	switch (msg->type) {
+	case MSG_AUDIT_NOTE:
+		return take_note(role, msg);
+	case MSG_STATUS:
+		answer_status(role, msg->id);
+		return true;
+	case MSG_DRAIN:
+		drain(role);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Writes what is there, then ends. */
+static void
+on_monitor_lost(void *arg, const struct err *err)
+{
+	(void)err;
+	finish(arg);
 }
 
 /* Its directory becomes all that the role can see. */
@@ -525,13 +524,12 @@ start_log(struct audit_role *role, struct err *err)
 static int
 receive_settings(struct audit_role *role, struct err *err)
 {
-	struct pollfd wait = {.fd = role->monitor->fd, .events = POLLIN};
 	struct proc_msg msg;
 	struct proc_reader r;
+	int rc = monitor_link_config(role->monitor.channel, &msg, err);
 
-	(void)poll(&wait, 1, START_MS); /* what comes or not, the next line tells */
-	if (proc_recv(role->monitor, &msg, err) != 1 || msg.type != MSG_CONFIG)
-		return err_set(err, ERR_PROTOCOL, "the monitor sent no configuration");
+	if (rc != 0)
+		return rc;
 	proc_reader_init(&r, &msg);
 	if (!audit_role_settings_decode(&r, &role->settings))
 		return err_set(err, ERR_PROTOCOL, "malformed configuration");
@@ -541,22 +539,20 @@ receive_settings(struct audit_role *role, struct err *err)
 static int
 start_loop(struct audit_role *role, const int *fds, size_t fd_count, struct err *err)
 {
+	int rc;
+
 	role->lazy.data = role->tick.data = role->commit.data = role;
-	role->monitor_poll.data = role;
 	if (uv_loop_init(&role->loop) != 0 ||
 	    uv_timer_init(&role->loop, &role->lazy) != 0 ||
 	    uv_timer_init(&role->loop, &role->tick) != 0 ||
 	    uv_timer_start(&role->tick, on_tick, TICK_MS, TICK_MS) != 0 ||
 	    uv_prepare_init(&role->loop, &role->commit) != 0 ||
-	    uv_prepare_start(&role->commit, on_prepare) != 0 ||
-	    uv_poll_init(&role->loop, &role->monitor_poll, role->monitor->fd) != 0 ||
-	    uv_poll_start(&role->monitor_poll, UV_READABLE, on_monitor) != 0)
+	    uv_prepare_start(&role->commit, on_prepare) != 0)
 		return err_set(err, ERR_SYSTEM, "cannot start the event loop");
-	for (size_t i = 0; i < fd_count; i++) {
-		if (add_link(role, fds[i], err) != 0)
-			return err->code;
-	}
-	return 0;
+	rc = monitor_link_start(&role->monitor, &role->loop, err);
+	for (size_t i = 0; i < fd_count && rc == 0; i++)
+		rc = add_link(role, fds[i], err);
+	return rc;
 }
 
 int
@@ -567,7 +563,10 @@ audit_role_run(struct proc_channel *monitor, const int *fds, size_t fd_count)
 	struct err err = ERR_INIT;
 
 	log_setup("audit", LOG_INFO, LOG_FORMAT_TEXT);
-	role->monitor = monitor;
+	role->monitor = (struct monitor_link){.channel = monitor,
+	    .take = on_monitor,
+	    .lost = on_monitor_lost,
+	    .arg = role};
 	role->writable = true;
 	role->recent = audit_recent_new();
 	if (start_loop(role, fds, fd_count, &err) != 0 ||

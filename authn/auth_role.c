@@ -4,7 +4,6 @@
  */
 #include "authn/auth_role.h"
 
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,7 +15,6 @@
 #include "common/log.h"
 #include "common/secret.h"
 
-#define START_MS          10000 /* for the monitor to say what to do */
 #define WATCHDOG_EVERY_MS 500
 #define PURGE_EVERY_MS    3600000
 #define KEEP_ENDED_NS     (7ll * 86400 * 1000000000) /* ended tokens stay listed */
@@ -47,7 +45,7 @@ auth_report_stuck(struct auth_role *role, const uint32_t *workers, size_t count)
 		proc_put_u32(&body, workers[i]);
 	stuck.data = (const uint8_t *)body.data;
 	stuck.len = body.len;
-	if (proc_send(role->monitor, &stuck, &err) != 0)
+	if (proc_send(role->monitor.channel, &stuck, &err) != 0)
 		log_error("monitor-lost", "detail=%s", log_quote(str_from(err.msg)));
 	buf_free(&body);
 }
@@ -446,7 +444,6 @@ static void
 answer_status(struct auth_role *role, uint32_t id)
 {
 	struct buf text = {NULL, 0, 0};
-	struct proc_msg msg = {.type = MSG_STATUS, .id = id};
 	const walltime_t now = walltime_now();
 	struct token_counts counts = {0};
 	struct err err = ERR_INIT;
@@ -473,10 +470,7 @@ answer_status(struct auth_role *role, uint32_t id)
 	if (role->share != NULL)
 		token_share_status(role->share, &text);
 	buf_add_char(&text, '}');
-	msg.data = (const uint8_t *)text.data;
-	msg.len = text.len;
-	if (proc_send(role->monitor, &msg, &err) != 0)
-		log_warn("monitor-send", "detail=%s", log_quote(str_from(err.msg)));
+	monitor_link_send(role->monitor.channel, MSG_STATUS, id, buf_str(&text));
 	buf_free(&text);
 }
 
@@ -487,34 +481,24 @@ on_watchdog(uv_timer_t *timer)
 	auth_login_watch(timer->data);
 }
 
-static void
-on_monitor(uv_poll_t *poll, int status, int events)
+static bool
+on_monitor(void *arg, struct proc_msg *msg)
 {
-	struct auth_role *role = poll->data;
+	struct auth_role *role = arg;
 	struct err err = ERR_INIT;
-	struct proc_msg msg;
-	int rc = status < 0 ? ERR_UNAVAILABLE : 1;
+	struct proc_reader r;
 
-	(void)events; /* only readability is watched */
-	while (rc == 1) {
-		rc = proc_recv(role->monitor, &msg, &err);
-		if (rc != 1)
-			break;
-		if (msg.type == MSG_PEER_WORKER && msg.fd_count == 1) {
-			struct proc_reader r;
-
-			proc_reader_init(&r, &msg);
-			if (add_link(role, msg.fds[0], proc_get_u32(&r), &err) != 0)
-				log_error("auth-link", "detail=%s",
-				    log_quote(str_from(err.msg)));
-		} else if (msg.type == MSG_STATUS && msg.fd_count == 0) {
-			answer_status(role, msg.id);
-		} else { /* MSG_DRAIN, or something that this role does not know */
-			rc = ERR_UNAVAILABLE;
-		}
+	if (msg->type == MSG_STATUS && msg->fd_count == 0) {
+		answer_status(role, msg->id);
+		return true;
 	}
-	if (rc < 0)
-		uv_stop(&role->loop);
+	if (msg->type != MSG_PEER_WORKER || msg->fd_count != 1)
+		return false; /* MSG_DRAIN, or something that this role does not know */
+	proc_reader_init(&r, msg);
+	if (add_link(role, msg->fds[0], proc_get_u32(&r), &err) != 0)
+		log_error("auth-link", "detail=%s", log_quote(str_from(err.msg)));
+	msg->fd_count = 0; /* the link's now */
+	return true;
 }
 
 static void
@@ -547,14 +531,12 @@ map_quota(struct auth_role *role, int fd, struct err *err)
 static int
 receive_settings(struct auth_role *role, struct err *err)
 {
-	struct pollfd wait = {.fd = role->monitor->fd, .events = POLLIN};
 	struct proc_msg msg;
 	struct proc_reader r;
-	int rc;
+	int rc = monitor_link_config(role->monitor.channel, &msg, err);
 
-	(void)poll(&wait, 1, START_MS); /* what comes or not, the next line tells */
-	if (proc_recv(role->monitor, &msg, err) != 1 || msg.type != MSG_CONFIG)
-		return err_set(err, ERR_PROTOCOL, "the monitor sent no configuration");
+	if (rc != 0)
+		return rc;
 	proc_reader_init(&r, &msg);
 	if (!auth_role_settings_decode(role->arena, &r, &role->settings))
 		return err_set(err, ERR_PROTOCOL, "malformed configuration");
@@ -588,18 +570,17 @@ start(struct auth_role *role, const int *fds, size_t fd_count, struct err *err)
 	throttle_limit(role->throttle, role->settings.ldap.lockout_attempts,
 	    role->settings.ldap.lockout_window_s);
 	secret_wipe(key, sizeof(key));
-	role->monitor_poll.data = role->watchdog.data = role->purge.data = role;
+	role->watchdog.data = role->purge.data = role;
 	role->poll_timer.data = role;
 	if (uv_loop_init(&role->loop) != 0 ||
 	    uv_timer_init(&role->loop, &role->watchdog) != 0 ||
 	    uv_timer_start(&role->watchdog, on_watchdog, WATCHDOG_EVERY_MS,
 		WATCHDOG_EVERY_MS) != 0 ||
 	    uv_timer_init(&role->loop, &role->purge) != 0 ||
-	    uv_timer_start(&role->purge, on_purge, 1000, PURGE_EVERY_MS) != 0 ||
-	    uv_poll_init(&role->loop, &role->monitor_poll, role->monitor->fd) != 0 ||
-	    uv_poll_start(&role->monitor_poll, UV_READABLE, on_monitor) != 0)
+	    uv_timer_start(&role->purge, on_purge, 1000, PURGE_EVERY_MS) != 0)
 		return err_set(err, ERR_SYSTEM, "cannot start the event loop");
-	if (role->quota != NULL)
+	rc = monitor_link_start(&role->monitor, &role->loop, err);
+	if (rc == 0 && role->quota != NULL)
 		rc = token_share_start(&role->loop, &role->settings.share, role->store,
 		    role->quota, auth_forget, role, &role->share, err);
 	for (size_t i = 0; i < fd_count && rc == 0; i++)
@@ -616,7 +597,8 @@ auth_role_run(struct proc_channel *monitor, const int *fds, size_t fd_count)
 	struct err err = ERR_INIT;
 
 	log_setup("auth", LOG_INFO, LOG_FORMAT_TEXT);
-	role->monitor = monitor;
+	role->monitor =
+	    (struct monitor_link){.channel = monitor, .take = on_monitor, .arg = role};
 	role->arena = arena_new();
 	if (receive_settings(role, &err) != 0 ||
 	    start(role, fds, fd_count, &err) != 0 ||

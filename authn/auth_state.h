@@ -9,6 +9,7 @@
 
 #include "authn/auth_messages.h"
 #include "authn/auth_role.h"
+#include "authn/monitor_link.h"
 #include "authn/throttle.h"
 #include "authn/token_api.h"
 
@@ -37,9 +38,8 @@ struct auth_counters {
 
 struct auth_role {
 	uv_loop_t loop;
-	uv_poll_t monitor_poll;
 	uv_timer_t watchdog, purge;
-	struct proc_channel *monitor;
+	struct monitor_link monitor;
 	struct worker_link *links;
 	uint64_t next_serial;
 	uint32_t next_revocation;

@@ -1,6 +1,5 @@
 #include "authn/budget_role.h"
 
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,7 +12,6 @@
 #include "common/log.h"
 #include "common/secret.h"
 
-#define START_MS    10000 /* for the monitor to say what to do */
 #define CALLERS_MAX 64u
 #define SECOND_NS   UINT64_C(1000000000)
 
@@ -128,8 +126,6 @@ static void
 answer_status(struct budget_role *role, uint32_t id)
 {
 	struct buf text = {NULL, 0, 0};
-	struct proc_msg msg = {.type = MSG_STATUS, .id = id};
-	struct err err = ERR_INIT;
 	const struct budget_line *lines;
 	size_t count;
 
@@ -150,50 +146,26 @@ answer_status(struct budget_role *role, uint32_t id)
 		put_line(&text, &lines[i], i == 0);
 	(void)pthread_mutex_unlock(&role->lock);
 	buf_add_cstr(&text, "]}");
-	msg.data = (const uint8_t *)text.data;
-	msg.len = text.len;
-	if (proc_send(role->monitor, &msg, &err) != 0)
-		log_warn("monitor-send", "detail=%s", log_quote(str_from(err.msg)));
+	monitor_link_send(role->monitor.channel, MSG_STATUS, id, buf_str(&text));
 	buf_free(&text);
 }
 
 /* ---- the monitor ---- */
 
-static void
-say_ready(struct budget_role *role, uint32_t id)
+static bool
+on_monitor(void *arg, struct proc_msg *msg)
 {
-	const struct proc_msg ready = {.type = MSG_READY, .id = id};
-	struct err err = ERR_INIT;
+	struct budget_role *role = arg;
 
-	if (proc_send(role->monitor, &ready, &err) != 0)
-		log_warn("monitor-send", "detail=%s", log_quote(str_from(err.msg)));
-}
-
-static void
-on_monitor(uv_poll_t *poll, int status, int events)
-{
-	struct budget_role *role = poll->data;
-	struct err err = ERR_INIT;
-	struct proc_msg msg;
-	int rc = status < 0 ? ERR_UNAVAILABLE : 1;
-
-	(void)events; /* only readability is watched */
-	while (rc == 1) {
-		rc = proc_recv(role->monitor, &msg, &err);
-		if (rc != 1)
-			break;
-		if (msg.type == MSG_STATUS) {
-			answer_status(role, msg.id);
-		} else if (msg.type == MSG_POLICY && msg.fd_count == 1 &&
-			   replace_policy(role, msg.fds[0])) {
-			say_ready(role, msg.id);
-		} else { /* MSG_DRAIN, other kinds to watch, or nothing known */
-			rc = ERR_UNAVAILABLE;
-		}
-		proc_msg_close_fds(&msg);
+	if (msg->type == MSG_STATUS) {
+		answer_status(role, msg->id);
+		return true;
 	}
-	if (rc < 0)
-		uv_stop(&role->loop);
+	if (msg->type != MSG_POLICY || msg->fd_count != 1 ||
+	    !replace_policy(role, msg->fds[0]))
+		return false; /* MSG_DRAIN, other kinds to watch, or nothing known */
+	monitor_link_send(role->monitor.channel, MSG_READY, msg->id, STR(""));
+	return true;
 }
 
 static void
@@ -216,15 +188,14 @@ on_second(void *arg)
 static int
 receive(struct budget_role *role, struct err *err)
 {
-	struct pollfd wait = {.fd = role->monitor->fd, .events = POLLIN};
 	struct buf problem = {NULL, 0, 0};
 	struct proc_msg msg;
 	struct proc_reader r;
-	int rc = 0;
+	int rc = monitor_link_config(role->monitor.channel, &msg, err);
 
-	(void)poll(&wait, 1, START_MS); /* what comes or not, the next line tells */
-	if (proc_recv(role->monitor, &msg, err) != 1 || msg.type != MSG_CONFIG ||
-	    msg.fd_count != 2)
+	if (rc != 0)
+		return rc;
+	if (msg.fd_count != 2)
 		return err_set(err, ERR_PROTOCOL, "the monitor sent no configuration");
 	proc_reader_init(&r, &msg);
 	if (!budget_role_settings_decode(role->arena, &r, &role->own))
@@ -265,7 +236,7 @@ start(struct budget_role *role, struct err *err)
 	    role->policy->model, &role->plan, role->own.hold_s * SECOND_NS);
 	rc = proc_confine(&sandbox, err);
 	if (rc == 0)
-		rc = proc_channel_set_blocking(role->monitor, false, err);
+		rc = proc_channel_set_blocking(role->monitor.channel, false, err);
 	if (rc == 0)
 		rc = admission_server_start(role, err);
 	if (rc == 0)
@@ -274,11 +245,7 @@ start(struct budget_role *role, struct err *err)
 		return rc;
 	role->hub.second = on_second;
 	role->hub.arg = role;
-	role->monitor_poll.data = role;
-	if (uv_poll_init(&role->loop, &role->monitor_poll, role->monitor->fd) != 0 ||
-	    uv_poll_start(&role->monitor_poll, UV_READABLE, on_monitor) != 0)
-		return err_set(err, ERR_SYSTEM, "cannot watch the monitor");
-	return 0;
+	return monitor_link_start(&role->monitor, &role->loop, err);
 }
 
 int
@@ -294,7 +261,8 @@ budget_role_run(struct proc_channel *monitor, const int *fds, size_t fd_count)
 		log_error("budget-start", "detail=\"no listener\"");
 		return 1;
 	}
-	role->monitor = monitor;
+	role->monitor =
+	    (struct monitor_link){.channel = monitor, .take = on_monitor, .arg = role};
 	role->listen_fd = fds[0];
 	role->arena = arena_new();
 	(void)pthread_mutex_init(&role->lock, NULL); /* cannot fail */
@@ -302,7 +270,7 @@ budget_role_run(struct proc_channel *monitor, const int *fds, size_t fd_count)
 		log_error("budget-start", "detail=%s", log_quote(str_from(err.msg)));
 		return 1;
 	}
-	say_ready(role, 0);
+	monitor_link_send(monitor, MSG_READY, 0, STR(""));
 	(void)uv_run(&role->loop, UV_RUN_DEFAULT); /* ends by uv_stop */
 	_Exit(0); /* threads wait for the API servers */
 }

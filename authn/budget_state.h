@@ -8,6 +8,7 @@
 
 #include "authn/admission.h"
 #include "authn/budget_role.h"
+#include "authn/monitor_link.h"
 #include "authn/stream.h"
 #include "authn/worker_state.h"
 
@@ -26,9 +27,9 @@ struct budget_role {
 	/* The loop's. */
 	uv_loop_t loop;
 	struct stream_hub hub;
-	uv_poll_t monitor_poll, listener;
+	struct monitor_link monitor;
+	uv_poll_t listener;
 	int listen_fd;
-	struct proc_channel *monitor;
 	SSL_CTX *tls;
 	struct arena *scratch;
 	size_t connections;

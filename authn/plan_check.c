@@ -2,7 +2,6 @@
  * Judges settings before anybody relies on them. Parses what people wrote, so the monitor
  * has it done by a role that can do nothing else.
  */
-#include <poll.h>
 #include <unistd.h>
 
 #include <openssl/pem.h>
@@ -10,13 +9,12 @@
 
 #include "authn/budget_plan.h"
 #include "authn/messages.h"
+#include "authn/monitor_link.h"
 #include "authn/plan.h"
 #include "authn/tls.h"
 #include "authn/worker_state.h"
 #include "common/limits.h"
 #include "common/log.h"
-
-#define START_MS 10000 /* for the monitor to say what to do */
 
 static bool
 check_tls(const struct worker_settings *s, const char *what, struct buf *problem)
@@ -65,12 +63,12 @@ static int
 receive(struct proc_channel *monitor, struct proc_msg *out_msg,
     struct proc_sandbox *out_sandbox, struct err *err)
 {
-	struct pollfd wait = {.fd = monitor->fd, .events = POLLIN};
 	struct proc_reader r;
+	int rc = monitor_link_config(monitor, out_msg, err);
 
-	(void)poll(&wait, 1, START_MS); /* what comes or not, the next line tells */
-	if (proc_recv(monitor, out_msg, err) != 1 || out_msg->type != MSG_CONFIG ||
-	    out_msg->fd_count < 2)
+	if (rc != 0)
+		return rc;
+	if (out_msg->fd_count < 2)
 		return err_set(err, ERR_PROTOCOL, "the monitor sent no configuration");
 	proc_reader_init(&r, out_msg);
 	out_sandbox->uid = proc_get_u32(&r);

@@ -5,7 +5,6 @@
  */
 #include "authn/status_role.h"
 
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,10 +13,10 @@
 #include <uv.h>
 
 #include "authn/messages.h"
+#include "authn/monitor_link.h"
 #include "authn/status_text.h"
 #include "common/log.h"
 
-#define START_MS      10000 /* for the monitor to say what to do */
 #define ANSWER_MS     1000
 #define CLIENT_MS     5000
 #define CLIENTS_MAX   64
@@ -50,10 +49,9 @@ struct client {
 
 struct status_role {
 	uv_loop_t loop;
-	uv_poll_t monitor_poll;
 	uv_pipe_t control;
 	uv_tcp_t metrics;
-	struct proc_channel *monitor;
+	struct monitor_link monitor;
 	struct client *clients;
 	size_t client_count;
 	uint32_t next_question;
@@ -146,7 +144,7 @@ ask(struct client *c)
 	    role->next_question == UINT32_MAX ? 1 : role->next_question + 1;
 	msg.id = c->question = role->next_question;
 	c->report = status_report_new();
-	if (proc_send(role->monitor, &msg, &err) != 0 ||
+	if (proc_send(role->monitor.channel, &msg, &err) != 0 ||
 	    uv_timer_start(&c->timer, on_timer, ANSWER_MS, CLIENT_MS) != 0)
 		drop(c);
 }
@@ -218,40 +216,21 @@ on_connection(uv_stream_t *server, int status)
 
 /* ---- the monitor ---- */
 
-static void
-on_answer(struct status_role *role, const struct proc_msg *msg)
+static bool
+on_monitor(void *arg, struct proc_msg *msg)
 {
+	struct status_role *role = arg;
 	struct client *c = role->clients;
 
+	if (msg->type != MSG_STATUS)
+		return false; /* MSG_DRAIN, or nothing known */
 	while (c != NULL && c->question != msg->id)
 		c = c->next;
 	if (c == NULL || c->closing || c->answer.len != 0)
-		return; /* too late */
+		return true; /* too late */
 	if (status_report_add(c->report, msg))
 		respond_report(c);
-}
-
-static void
-on_monitor(uv_poll_t *poll, int status, int events)
-{
-	struct status_role *role = poll->data;
-	struct err err = ERR_INIT;
-	struct proc_msg msg;
-	int rc = status < 0 ? ERR_UNAVAILABLE : 1;
-
-	(void)events; /* only readability is watched */
-	while (rc == 1) {
-		rc = proc_recv(role->monitor, &msg, &err);
-		if (rc != 1)
-			break;
-		proc_msg_close_fds(&msg);
-		if (msg.type == MSG_STATUS)
-			on_answer(role, &msg);
-		else
-			rc = ERR_UNAVAILABLE; /* MSG_DRAIN, or nothing known */
-	}
-	if (rc < 0)
-		uv_stop(&role->loop);
+	return true;
 }
 
 /* ---- start ---- */
@@ -264,13 +243,12 @@ confine(struct proc_channel *monitor, struct err *err)
 	    .syscalls = proc_syscalls_basic,
 	    .more_syscalls = more,
 	    .max_files = CLIENTS_MAX + 64};
-	struct pollfd wait = {.fd = monitor->fd, .events = POLLIN};
 	struct proc_msg msg;
 	struct proc_reader r;
+	int rc = monitor_link_config(monitor, &msg, err);
 
-	(void)poll(&wait, 1, START_MS); /* what comes or not, the next line tells */
-	if (proc_recv(monitor, &msg, err) != 1 || msg.type != MSG_CONFIG)
-		return err_set(err, ERR_PROTOCOL, "the monitor sent no configuration");
+	if (rc != 0)
+		return rc;
 	proc_reader_init(&r, &msg);
 	sandbox.uid = proc_get_u32(&r);
 	sandbox.gid = proc_get_u32(&r);
@@ -284,7 +262,7 @@ start(struct status_role *role, const int *fds, size_t fd_count, struct err *err
 {
 	if (fd_count == 0)
 		return err_set(err, ERR_INVALID, "no control socket");
-	role->monitor_poll.data = role->control.data = role->metrics.data = role;
+	role->control.data = role->metrics.data = role;
 	if (uv_loop_init(&role->loop) != 0 ||
 	    uv_pipe_init(&role->loop, &role->control, 0) != 0 ||
 	    uv_pipe_open(&role->control, fds[STATUS_FD_CONTROL]) != 0 ||
@@ -295,10 +273,7 @@ start(struct status_role *role, const int *fds, size_t fd_count, struct err *err
 		uv_tcp_open(&role->metrics, fds[STATUS_FD_METRICS]) != 0 ||
 		uv_listen((uv_stream_t *)&role->metrics, 64, on_connection) != 0))
 		return err_set(err, ERR_SYSTEM, "cannot watch the metrics listener");
-	if (uv_poll_init(&role->loop, &role->monitor_poll, role->monitor->fd) != 0 ||
-	    uv_poll_start(&role->monitor_poll, UV_READABLE, on_monitor) != 0)
-		return err_set(err, ERR_SYSTEM, "cannot watch the monitor");
-	return 0;
+	return monitor_link_start(&role->monitor, &role->loop, err);
 }
 
 int
@@ -310,7 +285,8 @@ status_role_run(struct proc_channel *monitor, const int *fds, size_t fd_count)
 
 	log_setup("status", LOG_INFO, LOG_FORMAT_TEXT);
 	json_object_seed(0); /* reads /dev/urandom when first used */
-	role->monitor = monitor;
+	role->monitor =
+	    (struct monitor_link){.channel = monitor, .take = on_monitor, .arg = role};
 	if (start(role, fds, fd_count, &err) != 0 || confine(monitor, &err) != 0 ||
 	    proc_send(monitor, &ready, &err) != 0) {
 		log_error("status-start", "detail=%s", log_quote(str_from(err.msg)));

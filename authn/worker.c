@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "authn/messages.h"
+#include "authn/monitor_link.h"
 #include "authn/upstream.h"
 #include "authn/worker_client.h"
 #include "authn/worker_sandbox.h"
@@ -103,12 +104,10 @@ open_listeners(struct worker *w)
 		struct worker_listener *l = &w->listeners[i];
 
 		l->w = w;
-		l->open = true;
 		l->poll.data = l;
 		if (uv_poll_init(&w->loop, &l->poll, l->fd) != 0 ||
 		    uv_poll_start(&l->poll, UV_READABLE, on_listener) != 0)
 			base_die("cannot watch a listener");
-		l->poll.data = l;
 	}
 }
 
@@ -225,16 +224,9 @@ apply_policy(struct worker *w, int fd, struct buf *problem)
 static void
 answer(struct worker *w, uint32_t type, uint32_t id, const struct buf *body)
 {
-	struct proc_msg msg = {
-	    .type = type,
-	    .id = id,
-	    .data = (const uint8_t *)body->data,
-	    .len = body->len < LIMIT_MESSAGE_BYTES ? body->len : LIMIT_MESSAGE_BYTES,
-	};
-	struct err err = ERR_INIT;
+	const struct str text = str_slice(buf_str(body), 0, LIMIT_MESSAGE_BYTES);
 
-	if (proc_send(w->monitor, &msg, &err) != 0)
-		log_warn("monitor-send", "detail=%s", log_quote(str_from(err.msg)));
+	monitor_link_send(w->monitor.channel, type, id, text);
 }
 
 static void
@@ -332,8 +324,9 @@ static const struct {
 };
 
 static bool
-dispatch(struct worker *w, const struct proc_msg *msg)
+on_monitor(void *arg, struct proc_msg *msg)
 {
+	struct worker *w = arg;
 	bool known = false;
 
 	for (size_t i = 0; i < ARRAY_LEN(handlers); i++) {
@@ -342,30 +335,18 @@ dispatch(struct worker *w, const struct proc_msg *msg)
 			handlers[i].handle(w, msg);
 		}
 	}
-	for (size_t i = 0; i < msg->fd_count; i++)
-		(void)close(msg->fds[i]);
 	return known;
 }
 
+/* Without the monitor there is no gate. */
 static void
-on_monitor(uv_poll_t *handle, int status, int events)
+on_monitor_lost(void *arg, const struct err *err)
 {
-	struct worker *w = handle->data;
-	struct err err = ERR_INIT;
-	struct proc_msg msg;
-	int rc = status < 0 ? ERR_UNAVAILABLE : 1;
+	struct worker *w = arg;
 
-	(void)events;
-	while (rc == 1) {
-		rc = proc_recv(w->monitor, &msg, &err);
-		if (rc == 1 && !dispatch(w, &msg))
-			rc = err_set(&err, ERR_PROTOCOL, "unexpected message");
-	}
-	if (rc < 0) { /* without the monitor there is no gate */
-		log_error("monitor-lost", "detail=%s", log_quote(str_from(err.msg)));
-		w->exit_status = 1;
-		uv_stop(&w->loop);
-	}
+	log_error("monitor-lost", "detail=%s", log_quote(str_from(err->msg)));
+	w->exit_status = 1;
+	uv_stop(&w->loop);
 }
 
 /* ---- once a second ---- */
@@ -426,10 +407,10 @@ first_config(struct worker *w, uint32_t *out_id, struct buf *problem, struct err
 	int rc;
 
 	do {
-		struct pollfd pfd = {.fd = w->monitor->fd, .events = POLLIN};
+		struct pollfd pfd = {.fd = w->monitor.channel->fd, .events = POLLIN};
 
 		(void)poll(&pfd, 1, -1); /* the socket may be non-blocking */
-		rc = proc_recv(w->monitor, &msg, err);
+		rc = proc_recv(w->monitor.channel, &msg, err);
 	} while (rc == 0);
 	if (rc < 0)
 		return rc;
@@ -442,8 +423,7 @@ first_config(struct worker *w, uint32_t *out_id, struct buf *problem, struct err
 			rc = err_set(err, ERR_INVALID, "%.*s", (int)problem->len,
 			    problem->data != NULL ? problem->data : "policy");
 	}
-	for (size_t i = 0; i < msg.fd_count; i++)
-		(void)close(msg.fds[i]);
+	proc_msg_close_fds(&msg);
 	*out_id = msg.id;
 	return rc;
 }
@@ -484,7 +464,7 @@ start(struct worker *w, const int *fds, size_t fd_count, struct err *err)
 	w->hub.before_flush = before_flush;
 	w->hub.arg = w;
 	json_object_seed(0); /* opens a file, which the confined may not */
-	rc = proc_channel_set_blocking(w->monitor, false, err);
+	rc = proc_channel_set_blocking(w->monitor.channel, false, err);
 	if (rc == 0)
 		rc = connect_roles(w, fds, err);
 	if (rc == 0)
@@ -492,13 +472,10 @@ start(struct worker *w, const int *fds, size_t fd_count, struct err *err)
 	if (rc != 0)
 		return rc;
 	w->upstreams = upstream_pool_new(w);
-	if (uv_poll_init(&w->loop, &w->monitor_poll, w->monitor->fd) != 0 ||
-	    uv_poll_start(&w->monitor_poll, UV_READABLE, on_monitor) != 0)
-		return err_set(err, ERR_SYSTEM, "monitor");
-	w->monitor_poll.data = w;
-	w->monitor_open = true;
-	open_listeners(w);
-	return 0;
+	rc = monitor_link_start(&w->monitor, &w->loop, err);
+	if (rc == 0)
+		open_listeners(w);
+	return rc;
 }
 
 static void
@@ -544,7 +521,8 @@ worker_run(struct proc_channel *monitor, const int *fds, size_t fd_count)
 	uint32_t id = 0;
 	int status = 1, rc;
 
-	w->monitor = monitor;
+	w->monitor = (struct monitor_link){
+	    .channel = monitor, .take = on_monitor, .lost = on_monitor_lost, .arg = w};
 	w->scratch = arena_new_sized(16 * 1024);
 	/* The monitor alone decides when a worker ends. */
 	(void)signal(SIGPIPE, SIG_IGN);

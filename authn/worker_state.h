@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "authn/exchange.h"
+#include "authn/monitor_link.h"
 #include "authn/stream.h"
 #include "authn/worker_settings.h"
 #include "common/map.h"
@@ -42,15 +43,13 @@ struct worker_listener {
 	uv_poll_t poll;
 	int fd;
 	struct worker *w;
-	bool open, resting;
+	bool resting;
 };
 
 struct worker {
 	uv_loop_t loop;
 	struct stream_hub hub;
-	struct proc_channel *monitor;
-	uv_poll_t monitor_poll;
-	bool monitor_open;
+	struct monitor_link monitor;
 	struct arena *settings_arena;
 	struct worker_settings settings;
 	SSL_CTX *server_tls, *upstream_tls;
