@@ -14,6 +14,8 @@
 #include "common/doc.h"
 #include "common/ip.h"
 
+#define HTTPS "https://"
+
 static bool
 parse_port(struct str text, uint16_t *out_port)
 {
@@ -42,6 +44,21 @@ split_host_port(struct str text, struct str *out_host, uint16_t *out_port)
 	else if (str_find(*out_host, ':', 0) < out_host->len)
 		return false; /* IPv6 needs its brackets */
 	return true;
+}
+
+/* What follows "https://": HOST or HOST:PORT, with the port of HTTPS when there is none. */
+static bool
+split_authority(struct str text, struct str *out_host, uint16_t *out_port)
+{
+	*out_port = 443;
+	if (split_host_port(text, out_host, out_port))
+		return out_host->len != 0;
+	*out_host = text;
+	if (text.len != 0 && text.ptr[0] == '[' && text.ptr[text.len - 1] == ']')
+		*out_host = str_slice(text, 1, text.len - 1);
+	else if (str_find(text, ':', 0) < text.len)
+		return false;
+	return out_host->len != 0;
 }
 
 static void
@@ -106,17 +123,16 @@ read_tls(struct reader *r, const struct doc_node *n)
 static void
 read_upstream_url(struct reader *r, const struct doc_node *n, struct gate_upstream *out)
 {
-	const struct str scheme = STR("https://");
 	struct str rest;
 
 	out->url = n->text;
-	if (!str_starts(n->text, scheme)) {
+	if (!str_starts(n->text, STR(HTTPS))) {
 		diag_error(r->diags, CODE_VALUE, n->loc,
 		    "an upstream server is an https:// URL, not \"%.*s\"",
 		    STR_ARG(n->text));
 		return;
 	}
-	rest = str_slice(n->text, scheme.len, n->text.len);
+	rest = str_slice(n->text, strlen(HTTPS), n->text.len);
 	if (rest.len != 0 && rest.ptr[rest.len - 1] == '/')
 		rest.len--;
 	if (str_find(rest, '/', 0) < rest.len || rest.len == 0) {
@@ -124,13 +140,7 @@ read_upstream_url(struct reader *r, const struct doc_node *n, struct gate_upstre
 		    "an upstream URL has no path: write https://HOST:PORT");
 		return;
 	}
-	if (split_host_port(rest, &out->host, &out->port) && out->host.len != 0)
-		return;
-	out->host = rest;
-	out->port = 443;
-	if (rest.ptr[0] == '[' && rest.ptr[rest.len - 1] == ']')
-		out->host = str_slice(rest, 1, rest.len - 1);
-	else if (str_find(rest, ':', 0) < rest.len)
+	if (!split_authority(rest, &out->host, &out->port))
 		diag_error(r->diags, CODE_VALUE, n->loc, "\"%.*s\" has no valid port",
 		    STR_ARG(n->text));
 }
@@ -226,11 +236,16 @@ check_endpoints(struct reader *r, const struct doc_node *list)
 	const struct gate_etcd *e = &r->config->etcd;
 
 	for (size_t i = 0; i < e->endpoint_count; i++) {
-		if (!str_starts(e->endpoints[i], STR("https://")) ||
-		    str_find(e->endpoints[i], '/', 8) < e->endpoints[i].len)
+		const struct str url = e->endpoints[i];
+		const struct str rest = str_slice(url, strlen(HTTPS), url.len);
+		struct str host;
+		uint16_t port;
+
+		if (!str_starts(url, STR(HTTPS)) || str_find(rest, '/', 0) < rest.len ||
+		    !split_authority(rest, &host, &port))
 			diag_error(r->diags, CODE_VALUE, list->u.items[i]->loc,
 			    "\"%.*s\" is no member of etcd: write https://HOST:PORT",
-			    STR_ARG(e->endpoints[i]));
+			    STR_ARG(url));
 	}
 	if (e->endpoint_count == 0)
 		diag_error(r->diags, CODE_VALUE, list->loc,

@@ -156,6 +156,9 @@ static const struct {
     {LISTEN TLS "upstream: { servers: [ \"https://a\" ], ca: a, certificate: b, key: "
 		"c, identity: root }\n" REST,
 	3, "front-proxy"},
+    {LISTEN TLS "upstream: { servers: [ \"https://[]\" ], ca: a, certificate: b, key: "
+		"c }\n" REST,
+	3, "port"},
     {LISTEN TLS "upstream: { servers: [ \"https://a\" ], ca: a, certificate: b, key: "
 		"c, listsAs: \"system:admin\" }\n" REST,
 	3, "listsAs"},
@@ -170,6 +173,15 @@ static const struct {
     {LISTEN TLS UPSTREAM
 	"policy: [ a ]\nstate: { etcd: { ca: a, endpoints: [ \"http://a\" ] } }\n",
 	5, "https"},
+    {LISTEN TLS UPSTREAM
+	"policy: [ a ]\nstate: { etcd: { ca: a, endpoints: [ \"https://\" ] } }\n",
+	5, "HOST:PORT"},
+    {LISTEN TLS UPSTREAM "policy: [ a ]\nstate: { etcd: { ca: a, endpoints: [ "
+			 "\"https://a:65536\" ] } }\n",
+	5, "HOST:PORT"},
+    {LISTEN TLS UPSTREAM "policy: [ a ]\nstate: { etcd: { ca: a, endpoints: [ "
+			 "\"https://::1:2379\" ] } }\n",
+	5, "HOST:PORT"},
     {LISTEN TLS UPSTREAM "policy: [ a ]\nstate: { etcd: { ca: a, endpoints: [ "
 			 "\"https://a:1\" ], prefix: x } }\n",
 	5, "slash"},
