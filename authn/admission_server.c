@@ -3,14 +3,10 @@
  * connection, and under another name than those configured no answer. HTTP/1.1, one request at
  * a time; whatever is odd ends the connection.
  */
-#include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <openssl/x509.h>
 
 #include "authn/budget_state.h"
 #include "authn/http1_parse.h"
@@ -199,27 +195,18 @@ read_input(struct caller *c)
 /* ---- the stream ---- */
 
 static bool
-may_ask(const struct budget_role *role, SSL *ssl)
+may_ask(const struct caller *c, const SSL *ssl)
 {
-	X509 *certificate = SSL_get0_peer_certificate(ssl);
-	X509_NAME *name =
-	    certificate != NULL ? X509_get_subject_name(certificate) : NULL;
-	int at =
-	    name != NULL ? X509_NAME_get_index_by_NID(name, NID_commonName, -1) : -1;
-	unsigned char *text = NULL;
-	bool found = role->own.caller_count == 0 && certificate != NULL;
-	int len;
+	const struct budget_role_settings *own = &c->role->own;
+	const struct str name = tls_peer_name(ssl, c->arena);
 
-	if (found || at < 0 ||
-	    X509_NAME_get_index_by_NID(name, NID_commonName, at) >= 0)
-		return found; /* several names are nobody's */
-	len = ASN1_STRING_to_UTF8(
-	    &text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
-	for (size_t i = 0; len > 0 && i < role->own.caller_count; i++)
-		found = found || str_eq(role->own.callers[i],
-				     (struct str){(const char *)text, (size_t)len});
-	OPENSSL_free(text);
-	return found;
+	if (own->caller_count == 0)
+		return SSL_get0_peer_certificate(ssl) != NULL;
+	for (size_t i = 0; i < own->caller_count && name.len != 0; i++) {
+		if (str_eq(own->callers[i], name))
+			return true;
+	}
+	return false;
 }
 
 static void
@@ -227,7 +214,7 @@ on_opened(struct stream *s)
 {
 	struct caller *c = CONTAINER_OF(s, struct caller, stream);
 
-	c->known = may_ask(c->role, s->ssl);
+	c->known = may_ask(c, s->ssl);
 	if (!c->known)
 		c->role->strangers++;
 	stream_set_deadline(s, REQUEST_MS);
@@ -338,23 +325,6 @@ on_listener(uv_poll_t *handle, int status, int events)
 	}
 }
 
-/* Go asks webhooks by HTTP/2 when it is offered; one protocol is enough. */
-static int
-choose_http1(SSL *ssl, const unsigned char **out, unsigned char *out_len,
-    const unsigned char *in, unsigned in_len, void *arg)
-{
-	static const unsigned char mine[] = "\x08http/1.1";
-	unsigned char *chosen = NULL;
-
-	(void)ssl;
-	(void)arg;
-	if (SSL_select_next_proto(&chosen, out_len, mine, sizeof(mine) - 1, in,
-		in_len) != OPENSSL_NPN_NEGOTIATED)
-		return SSL_TLSEXT_ERR_ALERT_FATAL;
-	*out = chosen;
-	return SSL_TLSEXT_ERR_OK;
-}
-
 int
 admission_server_start(struct budget_role *role, struct err *err)
 {
@@ -362,6 +332,8 @@ admission_server_start(struct budget_role *role, struct err *err)
 	    .certificate = role->settings.tls_certificate,
 	    .key = {.pem = role->settings.tls_key},
 	    .client_ca = role->settings.client_ca,
+	    /* Go asks webhooks by HTTP/2 when it is offered; one protocol is enough. */
+	    .alpn = TLS_ALPN_HTTP1_ONLY,
 	};
 
 	if (options.client_ca.len == 0)
@@ -372,7 +344,6 @@ admission_server_start(struct budget_role *role, struct err *err)
 	/* Here a certificate is no choice. */
 	SSL_CTX_set_verify(
 	    role->tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-	SSL_CTX_set_alpn_select_cb(role->tls, choose_http1, NULL);
 	stream_hub_init(&role->hub, &role->loop);
 	role->listener.data = role;
 	if (uv_poll_init(&role->loop, &role->listener, role->listen_fd) != 0 ||

@@ -140,17 +140,25 @@ context_new(const SSL_METHOD *method)
 	return ctx;
 }
 
+/* As the wire has it: each name after its length. */
+static struct str
+alpn_names(enum tls_alpn alpn)
+{
+	return alpn == TLS_ALPN_H2_FIRST ? STR("\x02h2\x08http/1.1")
+					 : STR("\x08http/1.1");
+}
+
+/* `arg` is the options' alpn. */
 static int
 select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
     const unsigned char *in, unsigned in_len, void *arg)
 {
-	static const unsigned char ours[] = "\x02h2\x08http/1.1";
+	const struct str ours = alpn_names((enum tls_alpn)(uintptr_t)arg);
 	unsigned char *chosen;
 
 	(void)ssl;
-	(void)arg;
-	if (SSL_select_next_proto(&chosen, out_len, ours, sizeof(ours) - 1, in,
-		in_len) != OPENSSL_NPN_NEGOTIATED)
+	if (SSL_select_next_proto(&chosen, out_len, (const unsigned char *)ours.ptr,
+		(unsigned)ours.len, in, in_len) != OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	*out = chosen;
 	return SSL_TLSEXT_ERR_OK;
@@ -174,7 +182,7 @@ tls_server_new(const struct tls_server_options *o, struct err *err)
 
 	if (use_identity(ctx, o->certificate, &o->key, err) != 0)
 		goto fail;
-	SSL_CTX_set_alpn_select_cb(ctx, select_alpn, NULL);
+	SSL_CTX_set_alpn_select_cb(ctx, select_alpn, (void *)(uintptr_t)o->alpn);
 	/* Sessions live in tickets, never in this process's memory. */
 	(void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	if (SSL_CTX_set_session_id_context(
@@ -268,15 +276,13 @@ SSL *
 tls_client_connection(SSL_CTX *ctx, struct str host, enum tls_alpn alpn,
     SSL_SESSION **session, struct err *err)
 {
-	static const unsigned char h2_first[] = "\x02h2\x08http/1.1";
-	static const unsigned char http1[] = "\x08http/1.1";
-	bool h2 = alpn == TLS_ALPN_H2_FIRST;
+	const struct str names = alpn_names(alpn);
 	SSL *ssl = SSL_new(ctx);
 
 	/* SSL_set_alpn_protos alone among its kind returns 0 for success. */
 	if (ssl == NULL || !tls_expect_host(ssl, host) ||
-	    SSL_set_alpn_protos(ssl, h2 ? h2_first : http1,
-		(unsigned)(h2 ? sizeof(h2_first) : sizeof(http1)) - 1) != 0) {
+	    SSL_set_alpn_protos(
+		ssl, (const unsigned char *)names.ptr, (unsigned)names.len) != 0) {
 		(void)tls_error(err, ERR_SYSTEM, "TLS connection");
 		SSL_free(ssl);
 		return NULL;
@@ -314,6 +320,27 @@ subject_value(struct arena *arena, const X509_NAME *subject, int index)
 	return value;
 }
 
+/* Where the CN is; -1 without one. Several are nobody's. */
+static int
+only_name(const X509_NAME *subject)
+{
+	const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+
+	return at < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, at) < 0
+		   ? at
+		   : -1;
+}
+
+struct str
+tls_peer_name(const SSL *ssl, struct arena *arena)
+{
+	X509 *cert = SSL_get0_peer_certificate(ssl);
+	const X509_NAME *subject = cert != NULL ? X509_get_subject_name(cert) : NULL;
+	const int at = subject != NULL ? only_name(subject) : -1;
+
+	return at >= 0 ? subject_value(arena, subject, at) : STR("");
+}
+
 static int
 compare_str(const void *a, const void *b)
 {
@@ -325,10 +352,9 @@ static const char *
 read_subject(struct identity *id, const X509_NAME *subject)
 {
 	struct str *groups = ARENA_ARRAY(id->arena, MAX_GROUPS + 1, struct str);
-	int at = -1;
+	int at = only_name(subject);
 
-	at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
-	if (at < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, at) >= 0)
+	if (at < 0)
 		return "its subject has not exactly one CN";
 	id->user = subject_value(id->arena, subject, at);
 	if (!identity_user_ok(id->user))

@@ -21,14 +21,21 @@ struct tls_key_source {
 
 MUST_CHECK EVP_PKEY *tls_key_open(const struct tls_key_source *source, struct err *err);
 
+/* Which protocols to offer, or to choose from. */
+enum tls_alpn {
+	TLS_ALPN_H2_FIRST,
+	TLS_ALPN_HTTP1_ONLY
+};
+
 struct tls_server_options {
 	struct str certificate; /* PEM chain, leaf first */
 	struct tls_key_source key;
 	struct str client_ca;      /* PEM; "" : no client certificates are asked for */
 	const uint8_t *ticket_key; /* TLS_TICKET_KEY_BYTES, the same in every worker */
+	enum tls_alpn alpn;
 };
 
-/* TLS 1.2 or newer, ALPN h2 and http/1.1. A client certificate that does not verify is
+/* TLS 1.2 or newer. A client certificate that does not verify is
  * no certificate: see tls_peer_identity. */
 MUST_CHECK SSL_CTX *tls_server_new(
     const struct tls_server_options *options, struct err *err);
@@ -41,12 +48,6 @@ struct tls_client_options {
 
 MUST_CHECK SSL_CTX *tls_client_new(
     const struct tls_client_options *options, struct err *err);
-
-/* Which protocols to offer to an upstream. */
-enum tls_alpn {
-	TLS_ALPN_H2_FIRST,
-	TLS_ALPN_HTTP1_ONLY
-};
 
 /* A connection to `host` (a name or an address), which its certificate must name.
  * *session is offered for resumption and replaced by newer ones; the caller frees it, after the
@@ -67,6 +68,10 @@ MUST_CHECK bool tls_is_h2(const SSL *ssl);
  * The caller owns one reference.
  */
 MUST_CHECK struct identity *tls_peer_identity(const SSL *ssl, const char **out_problem);
+
+/* The one CN of the peer's certificate, in the arena; "" without a certificate, or with a CN that
+ * is missing, odd or not the only one. Whether it verifies is another question. */
+MUST_CHECK struct str tls_peer_name(const SSL *ssl, struct arena *arena);
 
 /* The OpenSSL error queue as one line, emptied. */
 int tls_error(struct err *err, enum err_code code, const char *what);
