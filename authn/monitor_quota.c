@@ -74,38 +74,46 @@ monitor_quota_load(struct monitor *m)
 	buf_free(&bytes);
 }
 
-void
-monitor_quota_save(struct monitor *m)
+static bool
+replace_file(int directory, const struct buf *bytes)
 {
-	struct buf bytes = {NULL, 0, 0};
-	int directory = open_directory(m), fd;
 	bool ok = false;
+	int fd;
 
-	if (directory < 0)
-		return; /* somebody took it away; who needs it says so */
-	quota_days_encode(m->quota, walltime_now(), &bytes);
-	if (bytes.len == m->quota_saved.len &&
-	    memcmp(bytes.data, m->quota_saved.data, bytes.len) == 0) {
-		ok = true;
-		goto out;
-	}
 	(void)unlinkat(directory, FILE_NAME ".new", 0); /* left over, if it is there */
 	fd = openat(directory, FILE_NAME ".new",
 	    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd >= 0) {
-		ok = write_all(fd, &bytes);
+		ok = write_all(fd, bytes);
 		ok = close(fd) == 0 && ok;
 	}
 	/* Not synced: a process's death loses nothing, and the machine's little. */
-	ok = ok && renameat(directory, FILE_NAME ".new", directory, FILE_NAME) == 0;
-out:
+	return ok && renameat(directory, FILE_NAME ".new", directory, FILE_NAME) == 0;
+}
+
+void
+monitor_quota_save(struct monitor *m)
+{
+	struct buf bytes = {NULL, 0, 0};
+	int directory = open_directory(m);
+	bool ok;
+
+	if (directory < 0)
+		return; /* somebody took it away; who needs it says so */
+	quota_days_encode(m->quota, walltime_now(), &bytes);
+	ok = str_eq(buf_str(&bytes), buf_str(&m->quota_saved)) ||
+	     replace_file(directory, &bytes);
 	if (!ok && !m->quota_save_failed)
 		log_warn(
 		    "quota-days", "detail=%s", log_quote(str_from(strerror(errno))));
 	m->quota_save_failed = !ok;
 	(void)close(directory); /* nothing was written to it */
-	buf_free(&m->quota_saved);
-	m->quota_saved = bytes;
+	if (ok) {
+		buf_free(&m->quota_saved);
+		m->quota_saved = bytes;
+	} else {
+		buf_free(&bytes); /* the next turn tries again */
+	}
 }
 
 static void

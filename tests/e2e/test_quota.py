@@ -1,6 +1,7 @@
 """Quotas hold for the gate, not for each worker; exact whatever arrives at once."""
 
 import concurrent.futures
+import os
 import threading
 import time
 
@@ -127,7 +128,6 @@ def test_refusal_names_the_limit(lab):
 
 def test_quota_survives_the_death_of_a_worker(lab):
     """What a killed worker held in flight is given back; counts of the day are not."""
-    import os
     import signal
 
     token = lab.gate.token("grace")
@@ -166,6 +166,23 @@ def test_counts_of_the_day_survive_a_restart(lab):
     text = gate_lab.metrics(lab.gate)
     assert 'ringfence_gate_quota_requests_today{namespace="/acme",quota="acme"} 30\n' in text
     assert 'ringfence_gate_quota_document_refused_total{namespace="/acme/shop",quota="shop"} 1\n' in text
+
+
+def test_counts_that_could_not_be_written_are_written_later(lab):
+    """Also when nothing has been counted since."""
+    token = lab.gate.token("carol")
+    complaints = gate_lab.stderr(lab.gate).count(" quota-days ")
+    in_the_way = os.path.join(lab.gate.directory, "state", "quota.days.new")
+    os.mkdir(in_the_way)
+    assert get(lab.gate, token, PODS).status == 403  # and charged
+    proxy_lab.wait_until(
+        lambda: gate_lab.stderr(lab.gate).count(" quota-days ") > complaints, what="a complaint"
+    )
+    os.rmdir(in_the_way)
+    lab.gate.stop()
+    lab.gate.start_again()
+    text = gate_lab.metrics(lab.gate)
+    assert 'ringfence_gate_quota_requests_today{namespace="/acme",quota="acme"} 31\n' in text
 
 
 def test_one_tenants_load_leaves_the_others_their_share(tmp_path_factory):
