@@ -43,14 +43,17 @@ server_of(const struct kind_watch *w)
 	return &s->upstreams[w->server % s->upstream_count];
 }
 
-/* Names are resolved by the monitor alone. */
+/* Names are resolved by the monitor alone; curl takes none for an address of IPv6. */
 static void
 add_resolve(struct kind_watch *w)
 {
 	const struct worker_upstream *u = server_of(w);
 	struct buf line = {NULL, 0, 0};
 	char text[IP_TEXT_BYTES];
+	struct ip_addr literal;
 
+	if (ip_parse(u->host, &literal))
+		return;
 	buf_printf(&line, "%.*s:%u:", STR_ARG(u->host), u->port);
 	for (size_t i = 0; i < u->address_count; i++) {
 		const bool v6 = u->addresses[i].family == IP_V6;

@@ -4,6 +4,7 @@ lets more exist than Quota documents say, whoever races."""
 import concurrent.futures
 import json
 import os
+import socket
 import ssl
 
 import pytest
@@ -318,3 +319,21 @@ def test_without_the_gate_nothing_is_created(lab):
     assert used(lab, "/acme", "pods") == 2000
     assert create(lab, pod("again")).status == 201
     clear(lab)
+
+
+def has_ipv6():
+    with socket.socket(socket.AF_INET6) as s:
+        try:
+            s.bind(("::1", 0))
+        except OSError:
+            return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no loopback of IPv6")
+def test_api_server_with_an_address_of_ipv6(tmp_path):
+    quoted = gate_lab.config_of({"[ {upstream} ]": '[ "{upstream}" ]'})
+    with quoted, make(tmp_path, process.free_port(), "--listen", "[::1]:0") as own:
+        assert own.api.url.startswith("https://[::1]:")
+        wait_until(lambda: budget(own)["budgetsSynced"], what="the first lists")
+        gate_lab.assert_clean(own.gate)
