@@ -293,7 +293,7 @@ share_rows_apply(
 		rc = run_with(s, "DELETE FROM share_outbox WHERE id = ?1", id, err);
 	if (rc == 0)
 		rc = run_sql(s, "COMMIT", err);
-	else
+	if (rc != 0)
 		(void)sqlite3_exec(
 		    s->db, "ROLLBACK", NULL, NULL, NULL); /* the first error counts */
 	after = rc == 0 ? read_row(s, id) : NULL;
