@@ -164,12 +164,6 @@ share_members(struct token_share *s, struct err *err)
 
 /* ---- days ---- */
 
-struct grants {
-	uint64_t day;
-	struct quota_day *items; /* sorted by name; `granted` is of all but us */
-	size_t count;
-};
-
 static int
 by_name(const void *a, const void *b)
 {
@@ -178,36 +172,34 @@ by_name(const void *a, const void *b)
 	return x->name < y->name ? -1 : x->name > y->name;
 }
 
-static struct quota_day *
-find(const struct grants *g, uint64_t name)
+/* Among ours, which are sorted by name. */
+static const struct quota_day *
+find(const struct quota_day *own, size_t count, uint64_t name)
 {
 	const struct quota_day wanted = {.name = name};
 
-	return g->count == 0
-		   ? NULL
-		   : bsearch(&wanted, g->items, g->count, sizeof(wanted), by_name);
+	return count == 0 ? NULL
+			  : bsearch(&wanted, own, count, sizeof(wanted), by_name);
 }
 
-/* What another replica was granted, on top of what others were. */
+/* What another replica was granted, on top of what others were: a sum for each of ours. */
 static void
-add_grants(
-    struct grants *g, const struct quota_day *own, size_t own_count, struct str bytes)
+add_grants(uint64_t *others, uint64_t day, const struct quota_day *own, size_t count,
+    struct str bytes)
 {
 	const struct proc_msg msg = {
 	    .data = (const uint8_t *)bytes.ptr, .len = bytes.len};
-	const struct grants known = {
-	    .items = (struct quota_day *)(uintptr_t)own, .count = own_count};
 	struct proc_reader r;
 
 	proc_reader_init(&r, &msg);
-	if (proc_get_u64(&r) != g->day)
+	if (proc_get_u64(&r) != day)
 		return;
 	while (r.ok && r.pos < r.len) {
 		const uint64_t name = proc_get_u64(&r), granted = proc_get_u64(&r);
-		struct quota_day *d = r.ok ? find(&known, name) : NULL;
+		const struct quota_day *d = r.ok ? find(own, count, name) : NULL;
 
 		if (d != NULL) /* others' buckets that we do not use are no matter */
-			g->items[d - own].granted += granted;
+			others[d - own] += granted;
 	}
 }
 
@@ -236,15 +228,13 @@ static bool
 read_grants(struct token_share *s, const json_t *answer, walltime_t today,
     struct quota_day *own, size_t count)
 {
-	struct grants others = {.day = (uint64_t)(today.ns / DAY_NS), .count = count};
+	const uint64_t day = (uint64_t)(today.ns / DAY_NS);
+	uint64_t *others = xcalloc(count + 1, sizeof(*others));
 	struct buf key = {NULL, 0, 0}, value = {NULL, 0, 0}, mine = {NULL, 0, 0};
 	bool more = false;
 	const json_t *kv;
 	size_t i;
 
-	others.items = xcalloc(count + 1, sizeof(*others.items));
-	for (i = 0; i < count; i++)
-		others.items[i].name = own[i].name;
 	share_key(s, "days", s->id, &mine);
 	json_array_foreach(json_object_get(answer, "kvs"), i, kv)
 	{
@@ -254,12 +244,12 @@ read_grants(struct token_share *s, const json_t *answer, walltime_t today,
 		    !etcd_get_bytes(json_object_get(kv, "value"), &value))
 			continue;
 		if (!str_eq(buf_str(&key), buf_str(&mine)))
-			add_grants(&others, own, count, buf_str(&value));
+			add_grants(others, day, own, count, buf_str(&value));
 		else if (!s->days_read)
 			remember(s, buf_str(&value), today);
 	}
 	for (i = 0; i < count; i++) {
-		const uint64_t taken = others.items[i].granted + own[i].used;
+		const uint64_t taken = others[i] + own[i].used;
 		const uint64_t left = own[i].limit > taken ? own[i].limit - taken : 0;
 		uint64_t granted = own[i].used + left / (2 * s->replicas);
 
@@ -267,7 +257,7 @@ read_grants(struct token_share *s, const json_t *answer, walltime_t today,
 		more = more || granted > own[i].granted;
 		own[i].granted = granted > own[i].granted ? granted : own[i].granted;
 	}
-	free(others.items);
+	free(others);
 	buf_free(&key);
 	buf_free(&value);
 	buf_free(&mine);
