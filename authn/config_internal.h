@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "authn/config.h"
+#include "common/clock.h"
 #include "common/doc.h"
 #include "policy-lang/schema.h"
 
@@ -79,34 +80,13 @@ read_bool(const struct doc_node *n)
 	return n != NULL && n->u.boolean;
 }
 
-/* Go-style: "12h", "90m", "1h30m", "720h". */
 static inline void
 read_duration(struct reader *r, const struct doc_node *n, uint64_t *out_s)
 {
-	uint64_t total = 0;
-	size_t at = 0;
-
-	while (at < n->text.len) {
-		size_t digits = at;
-		uint64_t value;
-		char unit;
-
-		while (digits < n->text.len && n->text.ptr[digits] >= '0' &&
-		       n->text.ptr[digits] <= '9')
-			digits++;
-		unit = digits < n->text.len ? n->text.ptr[digits] : '\0';
-		if (!str_to_u64(str_slice(n->text, at, digits), 100000000, &value) ||
-		    strchr("hms", unit) == NULL || unit == '\0')
-			break;
-		total += value * (unit == 'h' ? 3600 : unit == 'm' ? 60 : 1);
-		at = digits + 1;
-	}
-	if (at != n->text.len || total == 0)
+	if (!duration_parse(n->text, out_s))
 		diag_error(r->diags, CODE_VALUE, n->loc,
 		    "\"%.*s\" is no duration: write 12h, 90m or 1h30m",
 		    STR_ARG(n->text));
-	else
-		*out_s = total;
 }
 
 /* "ldap". */

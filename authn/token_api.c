@@ -28,32 +28,6 @@ token_api_refuse(struct auth_answer *out, struct arena *arena, int status,
 	buf_free(&text);
 }
 
-/* "720h", "12h30m", "45s": Go's durations, whole units only. */
-static bool
-parse_ttl(const char *text, uint64_t *out_s)
-{
-	uint64_t total = 0;
-
-	if (*text == '\0')
-		return false;
-	while (*text != '\0') {
-		size_t digits = strspn(text, "0123456789");
-		uint64_t value;
-		char unit = text[digits];
-
-		if (!str_to_u64((struct str){text, digits}, 1000000000, &value))
-			return false;
-		if (unit != 'h' && unit != 'm' && unit != 's')
-			return false;
-		total += value * (unit == 'h' ? 3600u : unit == 'm' ? 60u : 1u);
-		if (total > UINT32_MAX)
-			return false;
-		text += digits + 1;
-	}
-	*out_s = total;
-	return total != 0;
-}
-
 static bool
 strings_ok(const json_t *list)
 {
@@ -135,7 +109,8 @@ read_request(struct arena *arena, const json_t *root, struct token_request *out)
 					       json_string_length(value)});
 		} else if (strcmp(key, "ttl") == 0) {
 			if (!json_is_string(value) ||
-			    !parse_ttl(json_string_value(value), &out->ttl_s))
+			    !duration_parse(
+				str_from(json_string_value(value)), &out->ttl_s))
 				return "\"ttl\" is a duration such as \"720h\" or "
 				       "\"12h30m\"";
 		} else if (strcmp(key, "scopes") == 0) {
@@ -167,11 +142,13 @@ read_rotation(struct arena *arena, const json_t *root, struct token_request *out
 		const char *text = json_string_value(value);
 
 		if (strcmp(key, "ttl") == 0) {
-			if (text == NULL || !parse_ttl(text, &out->ttl_s))
+			if (text == NULL ||
+			    !duration_parse(str_from(text), &out->ttl_s))
 				return "\"ttl\" is a duration such as \"720h\" or "
 				       "\"12h30m\"";
 		} else if (strcmp(key, "overlap") == 0) {
-			if (text == NULL || !parse_ttl(text, &out->overlap_s) ||
+			if (text == NULL ||
+			    !duration_parse(str_from(text), &out->overlap_s) ||
 			    out->overlap_s > OVERLAP_MAX_S)
 				return "\"overlap\" is a duration such as \"1h\", "
 				       "168h at most";

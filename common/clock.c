@@ -231,3 +231,34 @@ walltime_parse(const char *text, walltime_t *out_time)
 	out_time->ns = seconds * NS_PER_SECOND + c.ns;
 	return true;
 }
+
+bool
+duration_parse(struct str text, uint64_t *out_seconds)
+{
+	uint64_t total = 0, value;
+	size_t at = 0;
+
+	while (at < text.len) {
+		size_t end = at;
+
+		while (end < text.len && text.ptr[end] >= '0' && text.ptr[end] <= '9')
+			end++;
+		if (end == text.len ||
+		    !str_to_u64(str_slice(text, at, end), UINT32_MAX, &value))
+			return false;
+		if (text.ptr[end] == 'h')
+			value *= 3600;
+		else if (text.ptr[end] == 'm')
+			value *= 60;
+		else if (text.ptr[end] != 's')
+			return false;
+		total += value;
+		if (total > UINT32_MAX)
+			return false;
+		at = end + 1;
+	}
+	if (total == 0)
+		return false;
+	*out_seconds = total;
+	return true;
+}

@@ -5,7 +5,7 @@
 #ifndef COMMON_CLOCK_H
 #define COMMON_CLOCK_H
 
-#include "common/base.h"
+#include "common/str.h"
 
 typedef struct {
 	uint64_t ns; /* CLOCK_MONOTONIC */
@@ -29,5 +29,10 @@ const char *walltime_format_seconds(walltime_t t, char *out);
 /* Reads RFC 3339, with any fraction and offset, years 1678 to 2261; false for
  * anything else, and *out_time is then unchanged. */
 MUST_CHECK bool walltime_parse(const char *text, walltime_t *out_time);
+
+/* Reads Go's durations in whole units: "12h", "90m", "1h30m", "45s". False for anything else,
+ * for none at all (0), and for more than UINT32_MAX seconds, so that as nanoseconds it can be
+ * added to any time of now; *out_seconds is then unchanged. */
+MUST_CHECK bool duration_parse(struct str text, uint64_t *out_seconds);
 
 #endif

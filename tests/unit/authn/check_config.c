@@ -164,6 +164,7 @@ static const struct {
 	3, "listsAs"},
     {LISTEN TLS UPSTREAM REST "tokens: { loginTTL: 12 }\n", 9, "loginTTL"},
     {LISTEN TLS UPSTREAM REST "tokens: { loginTTL: 12d }\n", 9, "12d"},
+    {LISTEN TLS UPSTREAM REST "tokens: { maxTTL: 100000000h }\n", 9, "100000000h"},
     {LISTEN TLS UPSTREAM REST "tokens: { loginTTL: 2h, maxTTL: 1h }\n", 9, "longer"},
     {LISTEN TLS UPSTREAM REST "tokens: { idleTTL: 1m }\n", 9, "5m"},
     {LISTEN TLS UPSTREAM REST "workers: 0\n", 9, "workers"},

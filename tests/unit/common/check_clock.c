@@ -156,6 +156,48 @@ START_TEST(clocks_agree_with_libc)
 }
 END_TEST
 
+static const struct {
+	const char *text;
+	uint64_t seconds; /* 0: it is none */
+} durations[] = {
+    {"12h", 43200},
+    {"90m", 5400},
+    {"1h30m", 5400},
+    {"45s", 45},
+    {"1h1h1s", 7201},
+    {"0h5s", 5},
+    {"4294967295s", 4294967295},
+    {"1193046h28m15s", 4294967295},
+    {"4294967296s", 0},
+    {"1193047h", 0},
+    {"1193046h28m16s", 0},
+    {"18446744073709551617s", 0},
+    {"", 0},
+    {"0s", 0},
+    {"12", 0},
+    {"h", 0},
+    {"1h5", 0},
+    {"1hm", 0},
+    {"1d", 0},
+    {"1.5h", 0},
+    {"-1h", 0},
+    {"1h ", 0},
+    {" 1h", 0},
+    {"1H", 0},
+    {"1ms", 0},
+};
+
+START_TEST(duration_parse_reads_whole_units)
+{
+	uint64_t seconds = 77;
+	bool ok = duration_parse(str_from(durations[_i].text), &seconds);
+
+	ck_assert_msg(ok == (durations[_i].seconds != 0), "\"%s\"", durations[_i].text);
+	ck_assert_uint_eq(seconds, ok ? durations[_i].seconds : 77);
+	ck_assert(!duration_parse(STR("1h\0"), &seconds));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -172,6 +214,8 @@ main(void)
 	tcase_add_loop_test(
 	    tc, walltime_parse_refuses_when_malformed, 0, ARRAY_LEN(bad));
 	tcase_add_test(tc, walltime_format_holds_at_the_ends_of_the_range);
+	tcase_add_loop_test(
+	    tc, duration_parse_reads_whole_units, 0, ARRAY_LEN(durations));
 	tcase_add_test(tc, monotime_since_is_zero_when_reversed);
 	tcase_add_test(tc, clocks_agree_with_libc);
 	suite_add_tcase(suite, tc);
