@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/audit_store.h"
+#include "common/limits.h"
 #include "common/map.h"
 
 #define MAGIC       "RFIDX1\n" /* with its NUL */
@@ -14,7 +15,7 @@
 #define SUM_BYTES   32u
 #define FILTER_BITS (AUDIT_INDEX_FILTER_BYTES * 8)
 #define PROBES      6u
-#define PATH_LEVELS 16u
+#define PATH_LEVELS LIMIT_PATH_DEPTH
 #define TIME_KEY    "stageTimestamp"
 #define TIME_BYTES  40u
 /* Fixed: every reader must find what the writer noted. */
@@ -49,21 +50,22 @@ string_end(struct str line, size_t from)
 	return line.len;
 }
 
-/* A value, and if it is a path each path above it. */
+/* A value, and if it is a path each path above it: one that is too long has ancestors that
+ * are not. */
 static bool
 visit_word(const struct visitor *v, struct str word)
 {
 	size_t at = 1;
 
-	if (word.len == 0 || word.len > AUDIT_INDEX_WORD_BYTES)
+	if (word.len == 0)
 		return true;
-	if (!v->word(v->arg, word))
+	if (word.len <= AUDIT_INDEX_WORD_BYTES && !v->word(v->arg, word))
 		return false;
 	if (word.ptr[0] != '/')
 		return true;
 	for (unsigned level = 0; level < PATH_LEVELS; level++) {
 		at = str_find(word, '/', at);
-		if (at >= word.len)
+		if (at >= word.len || at > AUDIT_INDEX_WORD_BYTES)
 			break;
 		if (!v->word(v->arg, str_slice(word, 0, at)))
 			return false;

@@ -21,7 +21,7 @@
 
 #define AUDIT_INDEX_BLOCK_BYTES  (256u * 1024) /* of lines, at least, in one block */
 #define AUDIT_INDEX_FILTER_BYTES 4096u
-#define AUDIT_INDEX_WORD_BYTES   256u /* longer values are in no filter */
+#define AUDIT_INDEX_WORD_BYTES   256u /* longer ones are in no filter */
 
 /* What a search is about; {0} is everything. */
 struct audit_probe {

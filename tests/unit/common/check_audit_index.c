@@ -176,6 +176,47 @@ START_TEST(search_finds_the_same_with_and_without)
 }
 END_TEST
 
+/* A path of 16 levels is longer than any word of a filter. */
+static void
+append_deep_line(void)
+{
+	struct audit_log *log = must_open(dir, SEGMENT_BYTES, 0);
+	struct buf line = {0};
+
+	buf_add_cstr(&line, "{\"auditID\":\"deep\",\"user\":{},"
+			    "\"stageTimestamp\":\"1970-01-01T00:00:00.000000Z\","
+			    "\"annotations\":{\"tenant\":\"/deep");
+	for (unsigned level = 1; level < 16; level++)
+		buf_printf(&line, "/%060u", level);
+	buf_add_cstr(&line, "\"}}");
+	ck_assert_int_eq(audit_append(log, buf_str(&line), NULL), 0);
+	ck_assert_int_eq(audit_sync(log, NULL), 0);
+	audit_close(log);
+	buf_free(&line);
+}
+
+START_TEST(search_finds_what_is_deep_below_a_subtree)
+{
+	const struct str top = STR("/deep");
+	struct buf below = {0};
+	struct str word;
+
+	append_deep_line();
+	make_log(4000);
+	ck_assert(exists(in(dir, "log-0.idx")));
+	ck_assert_uint_gt(
+	    compare("\"/deep/", (struct audit_probe){.words = &top, .word_count = 1}),
+	    0);
+	buf_printf(&below, "/deep/%060u/%060u", 1u, 2u);
+	word = buf_str(&below);
+	ck_assert_uint_gt(
+	    compare("\"/deep/", (struct audit_probe){.words = &word, .word_count = 1}),
+	    0);
+	buf_free(&below);
+	expect_intact(dir, 4001, 4001);
+}
+END_TEST
+
 START_TEST(verify_accepts_indexes_of_the_writer)
 {
 	make_log(4000);
@@ -261,6 +302,7 @@ suite(void)
 	tcase_add_unchecked_fixture(tc, setup_base, teardown_base);
 	tcase_add_checked_fixture(tc, setup_dir, NULL);
 	tcase_add_test(tc, search_finds_the_same_with_and_without);
+	tcase_add_test(tc, search_finds_what_is_deep_below_a_subtree);
 	tcase_add_test(tc, verify_accepts_indexes_of_the_writer);
 	tcase_add_test(tc, verify_finds_an_index_that_hides);
 	tcase_add_test(tc, search_reads_all_when_an_index_is_damaged);
