@@ -164,6 +164,30 @@ load_index(struct verification *v, uint64_t segment, struct err *err)
 	return rc;
 }
 
+/* Searches that pass over a block number the lines behind it by what the index says. */
+static int
+leave_block(
+    struct verification *v, const struct audit_index_block *block, struct err *err)
+{
+	v->block_first += block->lines;
+	if (v->block_first == v->tree.size)
+		return 0;
+	return err_set(err, ERR_INVALID,
+	    "log-%llu.idx has line %llu where it is not: remove it",
+	    (unsigned long long)v->index_segment, (unsigned long long)v->tree.size + 1);
+}
+
+static int
+leave_segment(struct verification *v, struct err *err)
+{
+	struct audit_index_block block;
+
+	if (v->index.count == 0)
+		return 0;
+	audit_index_block(&v->index, v->block, &block);
+	return leave_block(v, &block, err);
+}
+
 /* A search must find that line, whatever the index tells it to pass over. */
 static int
 check_index(struct verification *v, const struct audit_reader *r, struct str line,
@@ -172,13 +196,18 @@ check_index(struct verification *v, const struct audit_reader *r, struct str lin
 	struct audit_index_block block;
 	int rc = 0;
 
-	if (r->segment != v->index_segment)
-		rc = load_index(v, r->segment, err);
+	if (r->segment != v->index_segment) {
+		rc = leave_segment(v, err);
+		if (rc == 0)
+			rc = load_index(v, r->segment, err);
+	}
 	if (rc != 0 || v->index.count == 0)
 		return rc;
 	audit_index_block(&v->index, v->block, &block);
 	if (r->offset > block.end && v->block + 1 < v->index.count) {
-		v->block_first += block.lines;
+		rc = leave_block(v, &block, err);
+		if (rc != 0)
+			return rc;
 		audit_index_block(&v->index, ++v->block, &block);
 	}
 	if (r->offset - line.len - 1 >= block.start && r->offset <= block.end &&

@@ -224,17 +224,23 @@ START_TEST(verify_accepts_indexes_of_the_writer)
 }
 END_TEST
 
-/* A filter without one of its bits, with a right sum: some word is hidden. */
-static void
-clear_bits(struct buf *b)
+/* The filter of a block, to be damaged; `sum_again` then. */
+static char *
+filter_of(struct buf *b, bool last)
 {
 	struct audit_index index;
 	struct audit_index_block block;
-	uint8_t digest[32];
 
 	ck_assert_int_eq(audit_index_parse(&index, buf_str(b), NULL), 0);
-	audit_index_block(&index, 1, &block);
-	memset(b->data + ((const char *)block.filter - b->data), 0, 8);
+	audit_index_block(&index, last ? index.count - 1 : 1, &block);
+	return b->data + ((const char *)block.filter - b->data);
+}
+
+static void
+sum_again(struct buf *b)
+{
+	uint8_t digest[32];
+
 	ck_assert_int_eq(
 	    EVP_Digest(b->data, b->len - 32, digest, NULL, EVP_sha256(), NULL), 1);
 	memcpy(b->data + b->len - 32, digest, 32);
@@ -247,10 +253,32 @@ START_TEST(verify_finds_an_index_that_hides)
 
 	make_log(4000);
 	b = slurp(in(dir, "log-1.idx"));
-	clear_bits(&b);
+	memset(filter_of(&b, false), 0, 8); /* some word is hidden */
+	sum_again(&b);
 	spit(in(dir, "log-1.idx"), b.data, b.len);
 	ck_assert_int_eq(verify(dir, NULL, NULL, &report), AUDIT_BROKEN);
 	ck_assert_ptr_nonnull(strstr(report.problem, "log-1.idx hides line "));
+	buf_free(&b);
+}
+END_TEST
+
+/* The lines of a block, one more than there are: what follows would have wrong numbers. */
+START_TEST(verify_finds_an_index_that_counts_too_many)
+{
+	struct audit_report report;
+	struct buf b;
+	char *count;
+
+	make_log(4000);
+	b = slurp(in(dir, _i == 0 ? "log-0.idx" : "log-1.idx"));
+	count = filter_of(&b, _i != 0) - 20; /* little-endian */
+	if (++count[0] == 0)
+		count[1]++;
+	sum_again(&b);
+	spit(in(dir, _i == 0 ? "log-0.idx" : "log-1.idx"), b.data, b.len);
+	ck_assert_int_eq(verify(dir, NULL, NULL, &report), AUDIT_BROKEN);
+	ck_assert_msg(
+	    strstr(report.problem, "where it is not") != NULL, "%s", report.problem);
 	buf_free(&b);
 }
 END_TEST
@@ -305,6 +333,7 @@ suite(void)
 	tcase_add_test(tc, search_finds_what_is_deep_below_a_subtree);
 	tcase_add_test(tc, verify_accepts_indexes_of_the_writer);
 	tcase_add_test(tc, verify_finds_an_index_that_hides);
+	tcase_add_loop_test(tc, verify_finds_an_index_that_counts_too_many, 0, 2);
 	tcase_add_test(tc, search_reads_all_when_an_index_is_damaged);
 	tcase_add_test(tc, open_writes_an_index_that_is_missing);
 	suite_add_tcase(s, tc);
