@@ -52,16 +52,14 @@ load_key(struct copying *c, struct err *err)
 static int
 load_checkpoint(struct copying *c, struct err *err)
 {
-	struct str text;
 	int rc;
 
 	buf_clear(&c->note);
 	rc = audit_store_read(
 	    c->source, AUDIT_CHECKPOINT_FILE, LIMIT_AUDIT_NOTE_BYTES, &c->note, err);
 	if (rc == 0)
-		rc = audit_note_open(buf_str(&c->note), &c->key, &text, err);
-	if (rc == 0)
-		rc = audit_checkpoint_parse(&c->checkpoint, text, err);
+		rc = audit_checkpoint_open(
+		    &c->checkpoint, buf_str(&c->note), &c->key, err);
 	return rc;
 }
 

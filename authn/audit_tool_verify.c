@@ -123,7 +123,6 @@ load_checkpoint(struct proving *p, struct err *err)
 	int dirfd = open(p->tool->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct buf key_text = {0}, note = {0};
 	struct audit_key key;
-	struct str text;
 	int rc;
 
 	if (dirfd < 0)
@@ -137,9 +136,7 @@ load_checkpoint(struct proving *p, struct err *err)
 		rc = audit_key_parse(&key, buf_str(&key_text), err);
 	p->note = str_dup(p->tool->arena, buf_str(&note));
 	if (rc == 0)
-		rc = audit_note_open(p->note, &key, &text, err);
-	if (rc == 0)
-		rc = audit_checkpoint_parse(&p->checkpoint, text, err);
+		rc = audit_checkpoint_open(&p->checkpoint, p->note, &key, err);
 	buf_free(&key_text);
 	buf_free(&note);
 	(void)close(dirfd); /* read only */

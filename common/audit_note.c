@@ -292,3 +292,17 @@ audit_checkpoint_parse(
 	}
 	return 0;
 }
+
+int
+audit_checkpoint_open(struct audit_checkpoint *checkpoint, struct str note,
+    const struct audit_key *key, struct err *err)
+{
+	struct str text;
+	int rc = audit_note_open(note, key, &text, err);
+
+	if (rc == 0)
+		rc = audit_checkpoint_parse(checkpoint, text, err);
+	if (rc == 0 && !str_is(checkpoint->origin, key->name))
+		rc = err_set(err, ERR_INVALID, "the checkpoint of another log");
+	return rc;
+}

@@ -56,5 +56,9 @@ void audit_checkpoint_format(
  * ERR_INVALID. */
 MUST_CHECK int audit_checkpoint_parse(
     struct audit_checkpoint *checkpoint, struct str text, struct err *err);
+/* Reads a note that must be a checkpoint of the key's own log; its texts are views of the
+ * note. As audit_note_open; ERR_INVALID also for one of another origin. */
+MUST_CHECK int audit_checkpoint_open(struct audit_checkpoint *checkpoint,
+    struct str note, const struct audit_key *key, struct err *err);
 
 #endif

@@ -113,14 +113,8 @@ open_key(struct audit_log *log, const struct audit_options *options,
 static int
 check_checkpoint(struct audit_log *log, struct found *found, struct err *err)
 {
-	struct str text;
-	int rc = audit_note_open(buf_str(&found->note), &log->key, &text, err);
-
-	if (rc == 0)
-		rc = audit_checkpoint_parse(&found->checkpoint, text, err);
-	if (rc == 0 && !str_is(found->checkpoint.origin, log->key.name))
-		rc = err_set(err, ERR_INVALID, "of another log");
-	if (rc == 0)
+	if (audit_checkpoint_open(
+		&found->checkpoint, buf_str(&found->note), &log->key, err) == 0)
 		return 0;
 	(void)err_wrap(err, AUDIT_CHECKPOINT_FILE);
 	if (err != NULL)

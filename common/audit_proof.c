@@ -192,15 +192,11 @@ audit_proof_check(
 	struct audit_checkpoint checkpoint;
 	uint8_t leaf[AUDIT_HASH_BYTES];
 	struct audit_proof proof;
-	struct str note, body;
+	struct str note;
 	int rc = audit_proof_parse(&proof, text, &note, err);
 
 	if (rc == 0)
-		rc = audit_note_open(note, key, &body, err);
-	if (rc == 0)
-		rc = audit_checkpoint_parse(&checkpoint, body, err);
-	if (rc == 0 && !str_is(checkpoint.origin, key->name))
-		rc = err_set(err, ERR_INVALID, "the checkpoint of another log");
+		rc = audit_checkpoint_open(&checkpoint, note, key, err);
 	if (rc != 0)
 		return rc;
 	audit_leaf_hash(line, leaf);

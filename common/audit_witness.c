@@ -57,13 +57,8 @@ audit_witness_note(struct audit_witnesses *w, struct str note,
     const struct audit_key *key, const char *name, struct err *err)
 {
 	struct audit_checkpoint checkpoint;
-	struct str text;
-	int rc = audit_note_open(note, key, &text, err);
+	int rc = audit_checkpoint_open(&checkpoint, note, key, err);
 
-	if (rc == 0)
-		rc = audit_checkpoint_parse(&checkpoint, text, err);
-	if (rc == 0 && !str_is(checkpoint.origin, key->name))
-		rc = err_set(err, ERR_INVALID, "the checkpoint of another log");
 	if (rc == 0)
 		audit_witnesses_add(w, checkpoint.size, checkpoint.root, name);
 	return rc;

@@ -458,6 +458,31 @@ START_TEST(audit_checkpoint_format_writes_three_lines)
 }
 END_TEST
 
+static const char *const foreign[] = {"PeterNeuman", "PeterNeumann2", "gate.example"};
+
+START_TEST(audit_checkpoint_open_is_for_one_log)
+{
+	struct audit_signer signer = {.sign = sign_as_peter};
+	struct audit_key key = peter();
+	const bool own = _i == ARRAY_LEN(foreign);
+	struct audit_checkpoint checkpoint = {
+	    .origin = str_from(own ? "PeterNeumann" : foreign[_i]), .size = 42};
+	struct audit_checkpoint back;
+	struct buf text = {0}, note = {0};
+
+	audit_checkpoint_format(&text, &checkpoint);
+	ck_assert_int_eq(
+	    audit_note_sign(&note, buf_str(&text), &key, &signer, NULL), 0);
+	ck_assert_int_eq(audit_checkpoint_open(&back, buf_str(&note), &key, NULL),
+	    own ? 0 : ERR_INVALID);
+	ck_assert_uint_eq(back.size, 42);
+	note.data[text.len - 2] ^= 1; /* of the root */
+	ck_assert_int_ne(audit_checkpoint_open(&back, buf_str(&note), &key, NULL), 0);
+	buf_free(&text);
+	buf_free(&note);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -484,6 +509,8 @@ main(void)
 	tcase_add_loop_test(
 	    tc, audit_checkpoint_parse_judges, 0, ARRAY_LEN(checkpoints));
 	tcase_add_test(tc, audit_checkpoint_format_writes_three_lines);
+	tcase_add_loop_test(
+	    tc, audit_checkpoint_open_is_for_one_log, 0, ARRAY_LEN(foreign) + 1);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
