@@ -11,7 +11,6 @@
 #define REQUESTS                                                                       \
 	(KIND(AUDIT_KIND_READ) | KIND(AUDIT_KIND_CHANGE) | KIND(AUDIT_KIND_POLICY) |   \
 	    KIND(AUDIT_KIND_ADMIN))
-#define UNTIED     "\x1f" /* between the cells of a key */
 #define TIME_BYTES 40
 
 /* Cells that are no text of the record as it is. */
@@ -272,8 +271,9 @@ find_group(struct audit_reporter *r, size_t section, const struct str *cells, si
 
 	if (sections[section].grouped) {
 		for (size_t i = 0; i < n; i++) {
+			/* A cell may have any byte in it: its length comes first. */
+			buf_printf(&key, "%zu:", cells[i].len);
 			buf_add_str(&key, cells[i]);
-			buf_add_cstr(&key, UNTIED);
 		}
 		group = map_get(&g->by_key, buf_str(&key));
 	}

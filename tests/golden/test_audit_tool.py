@@ -344,6 +344,14 @@ def test_report_says_who_did_what(log, key):
     assert facts["key"] == key.public.strip() and facts["gaps"] == "1"
 
 
+def test_report_keeps_apart_what_differs_in_where_a_cell_ends(tmp_path, key):
+    parts = [("a\x1fb", "c"), ("a", "b\x1fc"), ("1:a", "c"), ("1", "a1:c"), ("", "a\x1fb\x1fc")]
+    lines = auditlog.lines_of(event(n, user=u, tenant=t) for n, (u, t) in enumerate(parts))
+    paper = report(auditlog.write(tmp_path / "log", lines, key))
+    rows = table(paper, "access")
+    assert len(rows) == len(parts) and {r["Records"] for r in rows} == {"1"}
+
+
 def test_report_of_a_log_that_is_not_whole_says_so(tmp_path, key):
     log = auditlog.write(tmp_path / "log", LINES, key)
     text = (log / "log-0.jsonl").read_bytes()
