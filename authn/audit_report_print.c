@@ -199,6 +199,18 @@ add_csv_facts(
 	}
 }
 
+/* Tables that are full, and how many records are not in them. */
+static void
+add_csv_omitted(struct buf *out, const struct audit_paper *p)
+{
+	buf_add_cstr(out, "#omitted,Table,Records\n");
+	for (size_t i = 0; i < p->table_count; i++) {
+		if (p->tables[i].omitted != 0)
+			buf_printf(out, "omitted,%s,%llu\n", p->tables[i].id,
+			    (unsigned long long)p->tables[i].omitted);
+	}
+}
+
 /* Tables one below the other: each row begins with its table's id, each head with # and
  * the id. */
 void
@@ -212,6 +224,7 @@ audit_paper_csv(struct buf *out, const struct audit_paper *p)
 		    audit_kind_name((enum audit_kind)i),
 		    (unsigned long long)p->summary.by_kind[i]);
 	buf_printf(out, "summary,all,%llu\n", (unsigned long long)p->summary.records);
+	add_csv_omitted(out, p);
 	for (size_t i = 0; i < p->table_count; i++) {
 		const struct audit_table *t = &p->tables[i];
 
