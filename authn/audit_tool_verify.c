@@ -65,6 +65,7 @@ struct proving {
 	struct audit_prover prover;
 	struct audit_checkpoint checkpoint;
 	struct str note;
+	uint64_t unreadable; /* lines that may be records that were wanted */
 	struct err err;
 };
 
@@ -178,6 +179,7 @@ export_proofs(struct proving *p, struct err *err)
 
 	if (rc == 0)
 		rc = audit_query_run(&p->tool->query, &search, err);
+	p->unreadable = search.unreadable;
 	if (rc == 0 && p->err.code != ERR_NONE) {
 		*err = p->err;
 		rc = p->err.code;
@@ -209,7 +211,8 @@ audit_tool_export(struct audit_tool *t)
 	if (rc != 0)
 		return audit_tool_fail(err.msg);
 	printf("%zu records with their proofs\n", p.count);
-	return audit_tool_flush();
+	rc = audit_tool_flush();
+	return rc == 0 && p.unreadable != 0 ? AUDIT_EXIT_CANNOT_TELL : rc;
 }
 
 /* ---- check ---- */

@@ -164,10 +164,13 @@ def test_text_controls_no_terminal_and_csv_holds_no_formula(log):
 
 def test_line_that_is_no_json_is_told_and_the_rest_is_found(tmp_path, key):
     log = auditlog.write(tmp_path / "log", [LINES[0], b"{broken", LINES[1]], key)
-    done = subprocess.run([rf.program("ringfence-audit"), "search", log, "-o", "json"],
-                          capture_output=True, check=False)
-    assert done.returncode == 2 and len(done.stdout.splitlines()) == 2
-    assert b"line 1 is no JSON" in done.stderr
+    for command in (["search", log], ["export", log], ["export", log, "--proofs", tmp_path / "out"]):
+        done = subprocess.run([rf.program("ringfence-audit"), *command, "-o", "json"],
+                              capture_output=True, check=False)
+        assert done.returncode == 2 and b"line 1 is no JSON" in done.stderr
+        assert done.stdout.splitlines() == ([b"2 records with their proofs"] if "--proofs" in command
+                                            else [LINES[0], LINES[1]])  # fmt: skip
+    assert sorted(p.name for p in (tmp_path / "out").glob("*.json")) == ["0.json", "2.json"]
 
 
 # ---- proofs ----
