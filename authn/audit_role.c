@@ -115,8 +115,8 @@ answer_group(struct audit_role *role, bool ok)
 	role->urgent = false;
 }
 
-static void
-answer_recent(struct worker_link *link, const struct proc_msg *msg, bool *out_ok)
+static bool
+answer_recent(struct worker_link *link, const struct proc_msg *msg)
 {
 	struct proc_msg reply = {.type = MSG_AUDIT_RECENT_ANSWER};
 	struct arena *arena = arena_new();
@@ -125,11 +125,12 @@ answer_recent(struct worker_link *link, const struct proc_msg *msg, bool *out_ok
 	struct err err = ERR_INIT;
 	struct proc_reader r;
 	uint64_t ticket;
+	bool ok;
 
 	proc_reader_init(&r, msg);
 	ticket = proc_get_u64(&r);
-	*out_ok = audit_recent_question_decode(arena, &r, &question);
-	if (*out_ok) {
+	ok = audit_recent_question_decode(arena, &r, &question);
+	if (ok) {
 		audit_recent_answer(link->role->recent, &question, &json);
 		proc_put_u64(&body, ticket);
 		proc_put_str(&body, buf_str(&json));
@@ -142,6 +143,7 @@ answer_recent(struct worker_link *link, const struct proc_msg *msg, bool *out_ok
 	buf_free(&json);
 	buf_free(&body);
 	arena_free(arena);
+	return ok;
 }
 
 /* Writes the group. What cannot be written is not kept: its requests were refused, and
@@ -296,13 +298,9 @@ drop_link(struct worker_link *link)
 static bool
 take_message(struct worker_link *link, const struct proc_msg *msg)
 {
-	bool ok = false;
-
 	if (msg->type == MSG_AUDIT_APPEND)
 		return append_all(link, msg);
-	if (msg->type == MSG_AUDIT_RECENT)
-		answer_recent(link, msg, &ok);
-	return ok;
+	return msg->type == MSG_AUDIT_RECENT && answer_recent(link, msg);
 }
 
 /* Takes a batch of records: 1 if there may be more, 0 if not, negative at the end. */
