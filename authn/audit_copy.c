@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "authn/audit_tool.h"
-#include "common/audit_note.h"
+#include "common/audit_key.h"
 #include "common/limits.h"
 #include "common/log.h"
 
@@ -35,19 +35,6 @@ struct copying {
 };
 
 /* ---- the log ---- */
-
-static int
-load_key(struct copying *c, struct err *err)
-{
-	struct buf text = {0};
-	int rc = audit_store_read(
-	    c->source, AUDIT_PUBLIC_KEY_FILE, LIMIT_AUDIT_NOTE_BYTES, &text, err);
-
-	if (rc == 0)
-		rc = audit_key_parse(&c->key, buf_str(&text), err);
-	buf_free(&text);
-	return rc;
-}
 
 static int
 load_checkpoint(struct copying *c, struct err *err)
@@ -238,7 +225,8 @@ audit_tool_copy(struct audit_tool *t)
 	if (c.source < 0)
 		rc = err_sys(&err, "%s", t->directory);
 	else
-		rc = load_key(&c, &err);
+		rc = audit_key_read_public(
+		    c.source, AUDIT_PUBLIC_KEY_FILE, &c.key, &err);
 	if (rc == 0)
 		rc = make_sink(&c, &err);
 	if (rc == 0) {

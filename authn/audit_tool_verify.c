@@ -11,6 +11,7 @@
 
 #include "authn/audit_tool.h"
 #include "common/audit.h"
+#include "common/audit_key.h"
 #include "common/audit_proof.h"
 #include "common/audit_store.h"
 #include "common/limits.h"
@@ -122,23 +123,19 @@ static int
 load_checkpoint(struct proving *p, struct err *err)
 {
 	int dirfd = open(p->tool->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct buf key_text = {0}, note = {0};
+	struct buf note = {0};
 	struct audit_key key;
 	int rc;
 
 	if (dirfd < 0)
 		return err_sys(err, "%s", p->tool->directory);
-	rc = audit_store_read(
-	    dirfd, AUDIT_PUBLIC_KEY_FILE, LIMIT_AUDIT_NOTE_BYTES, &key_text, err);
+	rc = audit_key_read_public(dirfd, AUDIT_PUBLIC_KEY_FILE, &key, err);
 	if (rc == 0)
 		rc = audit_store_read(
 		    dirfd, AUDIT_CHECKPOINT_FILE, LIMIT_AUDIT_NOTE_BYTES, &note, err);
-	if (rc == 0)
-		rc = audit_key_parse(&key, buf_str(&key_text), err);
 	p->note = str_dup(p->tool->arena, buf_str(&note));
 	if (rc == 0)
 		rc = audit_checkpoint_open(&p->checkpoint, p->note, &key, err);
-	buf_free(&key_text);
 	buf_free(&note);
 	(void)close(dirfd); /* read only */
 	return rc;
@@ -217,18 +214,6 @@ audit_tool_export(struct audit_tool *t)
 
 /* ---- check ---- */
 
-static int
-read_key(const char *path, struct audit_key *out, struct err *err)
-{
-	struct buf text = {0};
-	int rc = audit_store_read(AT_FDCWD, path, LIMIT_AUDIT_NOTE_BYTES, &text, err);
-
-	if (rc == 0)
-		rc = audit_key_parse(out, buf_str(&text), err);
-	buf_free(&text);
-	return rc;
-}
-
 /* "NAME.tlog-proof" and "NAME.json": 0, ERR_DENIED or ERR_INVALID if they are no proof. */
 static int
 check_pair(
@@ -291,7 +276,7 @@ audit_tool_check(struct audit_tool *t)
 
 	if (t->key == NULL)
 		return audit_tool_fail("--key: which log's? give its key.pub");
-	if (read_key(t->key, &key, &err) != 0)
+	if (audit_key_read_public(AT_FDCWD, t->key, &key, &err) != 0)
 		return audit_tool_fail(err.msg);
 	dir = opendir(t->directory);
 	if (dir == NULL) {

@@ -10,8 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/audit_note.h"
 #include "common/audit_store.h"
+#include "common/limits.h"
 #include "common/secret.h"
 
 /* libcrypto would ask on the terminal for the password of an encrypted key. */
@@ -119,4 +119,17 @@ audit_key_close(struct audit_signer *signer)
 {
 	EVP_PKEY_free(signer->arg);
 	memset(signer, 0, sizeof(*signer));
+}
+
+int
+audit_key_read_public(
+    int dirfd, const char *name, struct audit_key *out_key, struct err *err)
+{
+	struct buf text = {0};
+	int rc = audit_store_read(dirfd, name, LIMIT_AUDIT_NOTE_BYTES, &text, err);
+
+	if (rc == 0)
+		rc = audit_key_parse(out_key, buf_str(&text), err);
+	buf_free(&text);
+	return rc;
 }

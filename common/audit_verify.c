@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "common/audit_index.h"
-#include "common/audit_note.h"
+#include "common/audit_key.h"
 #include "common/audit_store.h"
 #include "common/audit_tree.h"
 #include "common/audit_witness.h"
@@ -40,32 +40,17 @@ conclude(struct verification *v, enum audit_verdict verdict, const struct err *e
 	return verdict;
 }
 
-/* The bytes of a file, in the arena; `path` NULL: `name` in the directory. */
-static int
-read_small(struct verification *v, const char *path, const char *name, struct str *out,
-    struct err *err)
-{
-	struct buf text = {0};
-	int rc =
-	    path != NULL
-		? audit_store_read(AT_FDCWD, path, LIMIT_AUDIT_NOTE_BYTES, &text, err)
-		: audit_store_read(v->dirfd, name, LIMIT_AUDIT_NOTE_BYTES, &text, err);
-
-	if (rc == 0)
-		*out = str_dup(v->arena, buf_str(&text));
-	buf_free(&text);
-	return rc;
-}
-
 static enum audit_verdict
 load_key(struct verification *v, const char *key_path)
 {
 	struct err err = ERR_INIT;
 	struct buf key = {0};
-	struct str text;
+	int rc =
+	    key_path != NULL
+		? audit_key_read_public(AT_FDCWD, key_path, &v->key, &err)
+		: audit_key_read_public(v->dirfd, AUDIT_PUBLIC_KEY_FILE, &v->key, &err);
 
-	if (read_small(v, key_path, AUDIT_PUBLIC_KEY_FILE, &text, &err) == 0 &&
-	    audit_key_parse(&v->key, text, &err) == 0) {
+	if (rc == 0) {
 		audit_key_format(&key, &v->key);
 		v->report->key = str_dup(v->arena, buf_str(&key));
 		buf_free(&key);
@@ -82,9 +67,13 @@ load_checkpoint(struct verification *v, const char *path)
 	const char *name = path != NULL ? path : AUDIT_CHECKPOINT_FILE;
 	const struct audit_witness *last;
 	struct err err = ERR_INIT;
+	struct buf text = {0};
 	struct str note;
-	int rc = read_small(v, path, name, &note, &err);
+	int rc = audit_store_read(path != NULL ? AT_FDCWD : v->dirfd, name,
+	    LIMIT_AUDIT_NOTE_BYTES, &text, &err);
 
+	note = str_dup(v->arena, buf_str(&text));
+	buf_free(&text);
 	if (rc == ERR_NOT_FOUND && path == NULL)
 		return AUDIT_INTACT;
 	if (rc != 0)
