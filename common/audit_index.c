@@ -299,6 +299,26 @@ audit_index_parse(struct audit_index *index, struct str data, struct err *err)
 	return 0;
 }
 
+int
+audit_index_load(int dirfd, uint64_t segment, uint64_t first_line, struct buf *data,
+    struct audit_index *index, struct err *err)
+{
+	char name[AUDIT_SEGMENT_NAME_BYTES];
+	int rc;
+
+	buf_clear(data);
+	rc = audit_store_read(
+	    dirfd, audit_index_name(segment, name), LIMIT_AUDIT_INDEX_BYTES, data, err);
+	if (rc != 0)
+		return rc;
+	rc = audit_index_parse(index, buf_str(data), err);
+	if (rc != 0)
+		(void)err_wrap(err, "%s", name); /* rc is the code */
+	else if (index->first_line != first_line)
+		rc = err_set(err, ERR_INVALID, "%s is not of its segment", name);
+	return rc;
+}
+
 void
 audit_index_block(
     const struct audit_index *index, uint32_t i, struct audit_index_block *out)

@@ -67,6 +67,10 @@ struct audit_index_block {
 /* ERR_INVALID for what is none, or is damaged. */
 MUST_CHECK int audit_index_parse(
     struct audit_index *index, struct str data, struct err *err);
+/* Reads log-N.idx of a segment that has so many lines before it into `data`, which *index then
+ * borrows. ERR_NOT_FOUND: there is none; ERR_INVALID, also for one of another segment. */
+MUST_CHECK int audit_index_load(int dirfd, uint64_t segment, uint64_t first_line,
+    struct buf *data, struct audit_index *index, struct err *err);
 /* Blocks follow each other from 0 to segment_bytes without a gap. */
 void audit_index_block(
     const struct audit_index *index, uint32_t i, struct audit_index_block *out);

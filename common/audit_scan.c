@@ -6,21 +6,18 @@
 
 #include "common/audit.h"
 #include "common/audit_store.h"
-#include "common/limits.h"
 
 #define ENOUGH 2 /* besides 0 and errors: nobody wants more */
 
 static bool
-is_of_segment(const struct audit_reader *r, uint64_t segment, uint64_t first_line,
-    const struct audit_index *index)
+is_of_size(const struct audit_reader *r, uint64_t segment, uint64_t bytes)
 {
 	char name[AUDIT_SEGMENT_NAME_BYTES];
 	struct stat st;
 
-	return index->first_line == first_line &&
-	       fstatat(r->dirfd, audit_segment_name(segment, name), &st,
+	return fstatat(r->dirfd, audit_segment_name(segment, name), &st,
 		   AT_SYMLINK_NOFOLLOW) == 0 &&
-	       (uint64_t)st.st_size == index->segment_bytes;
+	       (uint64_t)st.st_size == bytes;
 }
 
 /* The index of a segment that is full; false if there is none to be used. `data` holds
@@ -35,15 +32,12 @@ load_index(const struct audit_scan *scan, const struct audit_reader *r,
 
 	if (scan->no_index || segment + 1 >= r->segment_count)
 		return false;
-	buf_clear(data);
-	rc = audit_store_read(r->dirfd, audit_index_name(segment, name),
-	    LIMIT_AUDIT_INDEX_BYTES, data, &err);
+	rc = audit_index_load(r->dirfd, segment, first_line, data, out, &err);
 	if (rc == ERR_NOT_FOUND)
 		return false;
-	if (rc == 0 && (rc = audit_index_parse(out, buf_str(data), &err)) != 0)
-		(void)err_wrap(&err, "%s", name); /* told below */
-	else if (rc == 0 && !is_of_segment(r, segment, first_line, out))
-		rc = err_set(&err, ERR_INVALID, "%s is not of its segment", name);
+	if (rc == 0 && !is_of_size(r, segment, out->segment_bytes))
+		rc = err_set(&err, ERR_INVALID, "%s is not of its segment",
+		    audit_index_name(segment, name));
 	if (rc != 0 && scan->complain != NULL)
 		scan->complain(scan->arg, err.msg);
 	return rc == 0;

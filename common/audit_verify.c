@@ -132,25 +132,17 @@ compare_roots(struct verification *v, struct err *err)
 static int
 load_index(struct verification *v, uint64_t segment, struct err *err)
 {
-	char name[AUDIT_SEGMENT_NAME_BYTES];
 	int rc;
 
 	v->index_segment = segment;
 	v->index.count = v->block = 0;
 	v->block_first = v->tree.size;
-	buf_clear(&v->index_data);
-	rc = audit_store_read(v->dirfd, audit_index_name(segment, name),
-	    LIMIT_AUDIT_INDEX_BYTES, &v->index_data, err);
-	if (rc == ERR_NOT_FOUND) {
-		*err = ERR_INIT;
-		return 0;
-	}
-	if (rc == 0 &&
-	    (rc = audit_index_parse(&v->index, buf_str(&v->index_data), err)) != 0)
-		(void)err_wrap(err, "%s", name); /* rc is the code */
-	if (rc == 0 && v->index.first_line != v->tree.size)
-		rc = err_set(err, ERR_INVALID, "%s is not of its segment", name);
-	return rc;
+	rc = audit_index_load(
+	    v->dirfd, segment, v->tree.size, &v->index_data, &v->index, err);
+	if (rc != ERR_NOT_FOUND)
+		return rc;
+	*err = ERR_INIT;
+	return 0;
 }
 
 /* Searches that pass over a block number the lines behind it by what the index says. */
