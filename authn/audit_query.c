@@ -3,8 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TIME_BYTES 64
-
 struct filter_kind {
 	const char *name;
 	/* Reads the value; NULL: any text. */
@@ -19,14 +17,8 @@ struct filter_kind {
 static int
 read_time(struct str value, walltime_t *out, struct err *err)
 {
-	char text[TIME_BYTES];
-
-	if (value.len < sizeof(text)) {
-		memcpy(text, value.ptr, value.len);
-		text[value.len] = '\0';
-		if (walltime_parse(text, out))
-			return 0;
-	}
+	if (walltime_parse_str(value, out))
+		return 0;
 	return err_set(err, ERR_INVALID,
 	    "\"%.*s\" is no time: write 2026-01-31T12:00:00Z", STR_ARG(value));
 }

@@ -1,10 +1,6 @@
 #include "authn/audit_record.h"
 
-#include <string.h>
-
 #include "authn/json_scan.h"
-
-#define TIME_BYTES 40
 
 /* What holds a text: the event itself, or a member of it. */
 enum place {
@@ -369,8 +365,6 @@ audit_record_parse(
 {
 	struct reading r = {
 	    .record = record, .arena = arena, .next = AUDIT_FIELD_COUNT};
-	struct str time;
-	char text[TIME_BYTES];
 	bool ok;
 
 	*record = (struct audit_record){.line = line, .index = index};
@@ -378,12 +372,8 @@ audit_record_parse(
 	r.scan.keep = true;
 	ok = read_line(&r);
 	json_scan_free(&r.scan);
-	time = record->text[AUDIT_FIELD_TIME];
-	if (time.len < sizeof(text)) {
-		memcpy(text, time.len != 0 ? time.ptr : "", time.len);
-		text[time.len] = '\0';
-		record->has_time = walltime_parse(text, &record->time);
-	}
+	record->has_time =
+	    walltime_parse_str(record->text[AUDIT_FIELD_TIME], &record->time);
 	record->kind = kind_of(record);
 	return ok;
 }

@@ -17,7 +17,6 @@
 #define PROBES      6u
 #define PATH_LEVELS LIMIT_PATH_DEPTH
 #define TIME_KEY    "stageTimestamp"
-#define TIME_BYTES  40u
 /* Fixed: every reader must find what the writer noted. */
 #define HASH_KEY0 UINT64_C(0x52494e4746454e43)
 #define HASH_KEY1 UINT64_C(0x61756469742d6964)
@@ -77,14 +76,9 @@ visit_word(const struct visitor *v, struct str word)
 static bool
 visit_time(const struct visitor *v, struct str text)
 {
-	char copy[TIME_BYTES];
 	walltime_t time;
 
-	if (text.len >= sizeof(copy))
-		return true;
-	memcpy(copy, text.ptr, text.len);
-	copy[text.len] = '\0';
-	return !walltime_parse(copy, &time) || v->time(v->arg, time);
+	return !walltime_parse_str(text, &time) || v->time(v->arg, time);
 }
 
 /* Walks over a line of JSON; anything else gives some words or none. */

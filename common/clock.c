@@ -11,6 +11,7 @@
 
 #define NS_PER_SECOND 1000000000LL
 #define DAY_SECONDS   86400LL
+#define TEXT_BYTES    64 /* more than anybody writes */
 /* Whole years that a walltime_t can hold. */
 #define YEAR_FIRST 1678
 #define YEAR_LAST  2261
@@ -230,6 +231,19 @@ walltime_parse(const char *text, walltime_t *out_time)
 		  (int64_t)c.hour * 3600 + (int64_t)c.minute * 60 + c.second - offset;
 	out_time->ns = seconds * NS_PER_SECOND + c.ns;
 	return true;
+}
+
+bool
+walltime_parse_str(struct str text, walltime_t *out_time)
+{
+	char copy[TEXT_BYTES];
+
+	if (text.len == 0 || text.len >= sizeof(copy) ||
+	    str_find(text, '\0', 0) != text.len)
+		return false;
+	memcpy(copy, text.ptr, text.len);
+	copy[text.len] = '\0';
+	return walltime_parse(copy, out_time);
 }
 
 bool

@@ -29,6 +29,8 @@ const char *walltime_format_seconds(walltime_t t, char *out);
 /* Reads RFC 3339, with any fraction and offset, years 1678 to 2261; false for
  * anything else, and *out_time is then unchanged. */
 MUST_CHECK bool walltime_parse(const char *text, walltime_t *out_time);
+/* The same of text that no NUL ends; false also for 64 bytes or more. */
+MUST_CHECK bool walltime_parse_str(struct str text, walltime_t *out_time);
 
 /* Reads Go's durations in whole units: "12h", "90m", "1h30m", "45s". False for anything else,
  * for none at all (0), and for more than UINT32_MAX seconds, so that as nanoseconds it can be

@@ -99,6 +99,9 @@ START_TEST(walltime_parse_reads_rfc3339)
 
 	ck_assert(walltime_parse(readings[_i].text, &t));
 	ck_assert_int_eq(t.ns, readings[_i].ns);
+	t.ns = 0;
+	ck_assert(walltime_parse_str(str_from(readings[_i].text), &t));
+	ck_assert_int_eq(t.ns, readings[_i].ns);
 }
 END_TEST
 
@@ -117,7 +120,29 @@ START_TEST(walltime_parse_refuses_when_malformed)
 	walltime_t t = {42};
 
 	ck_assert_msg(!walltime_parse(bad[_i], &t), "%s", bad[_i]);
+	ck_assert_msg(!walltime_parse_str(str_from(bad[_i]), &t), "%s", bad[_i]);
 	ck_assert_int_eq(t.ns, 42);
+}
+END_TEST
+
+START_TEST(walltime_parse_str_reads_its_bytes_and_no_more)
+{
+	static const char text[] = "2026-01-02T03:04:05Z\0"
+				   "2026-01-02T03:04:05.0000000000"
+				   "000000000000000000000000000000000Z";
+	const struct str all = {text, sizeof(text) - 1};
+	walltime_t t = {42};
+
+	ck_assert(!walltime_parse_str((struct str){NULL, 0}, &t));
+	ck_assert(!walltime_parse_str(str_slice(all, 0, 19), &t));
+	ck_assert(!walltime_parse_str(str_slice(all, 0, 21), &t)); /* with the NUL */
+	ck_assert(!walltime_parse_str(str_slice(all, 21, all.len), &t)); /* 64 bytes */
+	ck_assert_int_eq(t.ns, 42);
+	ck_assert(walltime_parse_str(str_slice(all, 0, 20), &t));
+	ck_assert_int_eq(t.ns, 1767323045000000000);
+	t.ns = 42;
+	ck_assert_uint_eq(all.len - 21, 64);
+	ck_assert(walltime_parse(text + 21, &t));
 }
 END_TEST
 
@@ -213,6 +238,7 @@ main(void)
 	tcase_add_loop_test(tc, walltime_parse_reads_rfc3339, 0, ARRAY_LEN(readings));
 	tcase_add_loop_test(
 	    tc, walltime_parse_refuses_when_malformed, 0, ARRAY_LEN(bad));
+	tcase_add_test(tc, walltime_parse_str_reads_its_bytes_and_no_more);
 	tcase_add_test(tc, walltime_format_holds_at_the_ends_of_the_range);
 	tcase_add_loop_test(
 	    tc, duration_parse_reads_whole_units, 0, ARRAY_LEN(durations));
