@@ -11,7 +11,6 @@
 #include "authn/audit_copy.h"
 #include "common/limits.h"
 
-#define CHECKPOINTS    "checkpoints"
 #define DIRECTORY_MODE 0750
 #define FILE_MODE      0640
 
@@ -95,7 +94,7 @@ directory_open(struct audit_sink *s, uint64_t *out_lines, struct err *err)
 		return err_sys(err, "%s", d->path);
 	rc = copy_key(d, err);
 	if (rc == 0) {
-		d->checkpoints_fd = open_file(d, CHECKPOINTS, err);
+		d->checkpoints_fd = open_file(d, AUDIT_CHECKPOINTS_FILE, err);
 		rc = d->checkpoints_fd < 0 ? d->checkpoints_fd : 0;
 	}
 	return rc;

@@ -14,6 +14,7 @@
 #include "common/str.h"
 
 #define AUDIT_CHECKPOINT_FILE    "checkpoint"
+#define AUDIT_CHECKPOINTS_FILE   "checkpoints" /* of a copy: one behind the other */
 #define AUDIT_PUBLIC_KEY_FILE    "key.pub"
 #define AUDIT_KEY_FILE           "key"
 #define AUDIT_SEGMENT_NAME_BYTES 32

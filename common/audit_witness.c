@@ -16,7 +16,6 @@
 #define NOTE_LINES  5               /* origin, size, root, nothing, signature */
 #define SIGNATURE   "\xe2\x80\x94 " /* an em dash, and a space */
 #define MEMBER      "{\"checkpoint\":\""
-#define CHECKPOINTS "checkpoints" /* in a copy: all of them, one behind the other */
 
 void
 audit_witnesses_fini(struct audit_witnesses *w)
@@ -259,7 +258,8 @@ static int
 read_directory(struct audit_witnesses *w, const char *path, const struct audit_key *key,
     struct err *err)
 {
-	static const char *const files[] = {AUDIT_CHECKPOINT_FILE, CHECKPOINTS};
+	static const char *const files[] = {
+	    AUDIT_CHECKPOINT_FILE, AUDIT_CHECKPOINTS_FILE};
 	int dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int rc = 0;
 
