@@ -86,9 +86,10 @@ audit_syslog_parse(struct str target, struct audit_syslog_options *out, struct e
 		return 0;
 	target = str_slice(target, out->tls ? tls.len : plain.len, target.len);
 	if (target.len != 0 && target.ptr[0] == '[') {
-		colon = str_find(target, ']', 0);
-		out->host = str_slice(target, 1, colon);
-		target = str_slice(target, colon + 1, target.len);
+		size_t end = str_find(target, ']', 0);
+
+		out->host = end < target.len ? str_slice(target, 1, end) : STR("");
+		target = str_slice(target, end + 1, target.len);
 		colon = 0;
 	} else {
 		colon = str_find(target, ':', 0);

@@ -208,7 +208,7 @@ def test_syslog_by_tls_checks_the_name(tmp_path, key, receive):
 
 
 @pytest.mark.parametrize("target", ["syslog://", "syslog://:514", "syslog://h:0", "syslog://h:x",
-                                    "syslog://[::1]x", "syslog+tls://h:70000"])  # fmt: skip
+                                    "syslog://[::1]x", "syslog://[::1", "syslog+tls://h:70000"])  # fmt: skip
 def test_targets_that_are_none(tmp_path, key, target):
     log = auditlog.write(tmp_path / "log", LINES[:1], key)
     assert "syslog://HOST:PORT" in tool("copy", log, target, "--once", status=2)
