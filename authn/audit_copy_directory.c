@@ -78,6 +78,19 @@ copy_key(struct directory_sink *d, struct err *err)
 	return rc;
 }
 
+/* Whatever the path is called. */
+static int
+check_apart(const struct directory_sink *d, struct err *err)
+{
+	struct stat ours, theirs;
+
+	if (fstat(d->source, &ours) != 0 || fstat(d->dir, &theirs) != 0)
+		return err_sys(err, "%s", d->path);
+	if (ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino)
+		return err_set(err, ERR_INVALID, "%s is the log itself", d->path);
+	return 0;
+}
+
 /* How many lines are in the copy is known once they are passed: 0, and `line` sees what is
  * there. */
 static int
@@ -92,7 +105,9 @@ directory_open(struct audit_sink *s, uint64_t *out_lines, struct err *err)
 	d->dir = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (d->dir < 0)
 		return err_sys(err, "%s", d->path);
-	rc = copy_key(d, err);
+	rc = check_apart(d, err);
+	if (rc == 0)
+		rc = copy_key(d, err);
 	if (rc == 0) {
 		d->checkpoints_fd = open_file(d, AUDIT_CHECKPOINTS_FILE, err);
 		rc = d->checkpoints_fd < 0 ? d->checkpoints_fd : 0;

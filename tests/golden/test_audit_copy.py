@@ -80,6 +80,15 @@ def test_directory_of_another_log_is_refused(tmp_path, key):
     assert "another log" in tool("copy", other, tmp_path / "copy", "--once", status=2)
 
 
+def test_log_is_no_copy_of_itself(tmp_path, key):
+    log = auditlog.write(tmp_path / "log", LINES[:3], key)
+    (tmp_path / "link").symlink_to(log)
+    before = sorted(log.iterdir())
+    for target in (log, f"{log}/../log", tmp_path / "link"):
+        assert "is the log itself" in tool("copy", log, target, "--once", status=2)
+    assert sorted(log.iterdir()) == before
+
+
 def test_log_that_is_not_signed_is_not_copied(tmp_path, key):
     log = auditlog.write(tmp_path / "log", LINES[:3], key)
     (log / "checkpoint").write_text(auditlog.Key(tmp_path).checkpoint(LINES[:3]))
