@@ -69,8 +69,6 @@ struct audit_own_event {
 	walltime_t now;
 };
 void audit_event_encode_own(struct buf *out, const struct audit_own_event *event);
-/* Random bytes as a version 4 UUID in text. */
-void audit_event_uuid(const uint8_t random[16], char out_text[37]);
 
 /* Takes the socket to the audit role. */
 MUST_CHECK int audit_client_new(uv_loop_t *loop, int fd, bool required,

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "common/uuid.h"
+
 #define USER_AGENT_MAX 1024
 #define EVENT_HEAD     "{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\""
 #define METADATA       STR("Metadata")
@@ -224,32 +226,11 @@ audit_event_encode(struct buf *out, const struct audit_event *e)
 }
 
 void
-audit_event_uuid(const uint8_t random[16], char out_text[37])
-{
-	static const char hex[] = "0123456789abcdef";
-	size_t n = 0;
-
-	for (size_t i = 0; i < 16; i++) {
-		uint8_t byte = random[i];
-
-		if (i == 6) /* RFC 4122: version 4, variant 1 */
-			byte = (uint8_t)((byte & 0x0f) | 0x40);
-		if (i == 8)
-			byte = (uint8_t)((byte & 0x3f) | 0x80);
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			out_text[n++] = '-';
-		out_text[n++] = hex[byte >> 4];
-		out_text[n++] = hex[byte & 15];
-	}
-	out_text[n] = '\0';
-}
-
-void
 audit_event_encode_own(struct buf *out, const struct audit_own_event *e)
 {
-	char id[37];
+	char id[UUID_TEXT_BYTES];
 
-	audit_event_uuid(e->id, id);
+	uuid_format(e->id, id);
 	buf_add_cstr(out, EVENT_HEAD);
 	add_field(out, "level", METADATA);
 	add_field(out, "auditID", str_from(id));

@@ -6,6 +6,7 @@
 
 #include "authn/upstream.h"
 #include "authn/worker_state.h"
+#include "common/uuid.h"
 
 #define EXCHANGE_ARENA_BYTES 4096
 #define STATUS_BYTES         (96u * 1024) /* well within a message */
@@ -41,7 +42,7 @@ worker_uuid(struct worker *w, char out[37])
 	}
 	bytes = w->random + sizeof(w->random) - w->random_left;
 	w->random_left -= 16;
-	audit_event_uuid(bytes, out);
+	uuid_format(bytes, out);
 }
 
 struct str

@@ -1,5 +1,7 @@
 #include "enforcer/audit_event.h"
 
+#include "common/uuid.h"
+
 static void
 add_member(struct buf *out, const char *key, struct str value)
 {
@@ -10,18 +12,10 @@ add_member(struct buf *out, const char *key, struct str value)
 static void
 add_id(struct buf *out, const uint8_t id[16])
 {
-	buf_add_cstr(out, ",\"auditID\":\"");
-	for (unsigned i = 0; i < 16; i++) {
-		uint8_t byte = id[i];
+	char text[UUID_TEXT_BYTES];
 
-		if (i == 6) /* RFC 4122: version 4, variant 1 */
-			byte = (uint8_t)((byte & 0x0f) | 0x40);
-		if (i == 8)
-			byte = (uint8_t)((byte & 0x3f) | 0x80);
-		buf_printf(out, "%s%02x",
-		    i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", byte);
-	}
-	buf_add_char(out, '"');
+	uuid_format(id, text);
+	buf_printf(out, ",\"auditID\":\"%s\"", text);
 }
 
 /* Up to and with the user, who is always the node's own enforcer. */

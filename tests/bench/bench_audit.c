@@ -16,6 +16,7 @@
 
 #include "authn/audit_client.h"
 #include "common/audit.h"
+#include "common/uuid.h"
 
 #define USERS      500
 #define NAMESPACES 2000
@@ -37,7 +38,8 @@ make_line(struct buf *out, uint64_t n)
 {
 	const struct str groups[] = {
 	    STR("acme-shop-devs"), STR("acme-staff"), STR("system:authenticated")};
-	char user[32], namespace[32], tenant[48], name[32], uri[128], id[37];
+	char user[32], namespace[32], tenant[48], name[32], uri[128],
+	    id[UUID_TEXT_BYTES];
 	struct request_info info = {.is_resource = true,
 	    .verb = STR("get"),
 	    .api_version = STR("v1"),
@@ -56,7 +58,7 @@ make_line(struct buf *out, uint64_t n)
 
 	for (size_t i = 0; i < sizeof(random); i++)
 		random[i] = (uint8_t)(next_random() >> 24);
-	audit_event_uuid(random, id);
+	uuid_format(random, id);
 	(void)snprintf(user, sizeof(user), "user%llu",
 	    (unsigned long long)(next_random() % USERS));
 	(void)snprintf(
