@@ -61,22 +61,38 @@ throttle_free(struct throttle *t)
 	free(t);
 }
 
+/* To a directory the case of a name and spaces around it mean nothing (RFC 4518): another
+ * spelling must not be another user here, with failures of its own. */
+static void
+add_folded(struct buf *out, struct str name)
+{
+	for (size_t i = 0; i < name.len; i++) {
+		const char c = name.ptr[i];
+
+		if (c != ' ')
+			buf_add_char(out, c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c);
+	}
+}
+
 /* HMAC over length-prefixed parts, so that no two splits give the same bytes. */
 static void
 digest(const struct throttle *t, char kind, struct str a, struct str b, uint8_t out[32])
 {
-	struct buf text = {NULL, 0, 0};
+	struct buf name = {NULL, 0, 0}, text = {NULL, 0, 0};
 	unsigned len = 32;
 
-	buf_reserve(&text, a.len + b.len + 64); /* no copies left behind by growing */
-	buf_printf(&text, "%c%zu:", kind, a.len);
-	buf_add_str(&text, a);
+	add_folded(&name, a);
+	buf_reserve(
+	    &text, name.len + b.len + 64); /* no copies left behind by growing */
+	buf_printf(&text, "%c%zu:", kind, name.len);
+	buf_add_str(&text, buf_str(&name));
 	buf_add_str(&text, b);
 	if (HMAC(EVP_sha256(), t->key, sizeof(t->key), (const uint8_t *)text.data,
 		text.len, out, &len) == NULL)
 		base_die("no HMAC-SHA-256");
 	secret_wipe(text.data, text.len);
 	buf_free(&text);
+	buf_free(&name);
 }
 
 static uint64_t

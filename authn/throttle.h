@@ -21,6 +21,9 @@ void throttle_free(struct throttle *t);
  * the last one): nobody's failures here come to that number. 0: no such limit is known. */
 void throttle_limit(struct throttle *t, uint32_t attempts, uint64_t window_s);
 
+/* Users are told apart as directories do it: case and spaces do not count (of ASCII; what a
+ * directory folds beyond that stays another name here). */
+
 enum throttle_verdict {
 	THROTTLE_GO,
 	THROTTLE_WAIT,

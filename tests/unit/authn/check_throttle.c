@@ -75,6 +75,29 @@ START_TEST(account_is_never_brought_to_the_directory_s_own_limit)
 }
 END_TEST
 
+START_TEST(another_spelling_is_no_other_user)
+{
+	static const char *const spellings[] = {"alice", "Alice", "ALICE", " aLice "};
+	unsigned failures = 0;
+
+	throttle_limit(throttle, 3, 600);
+	for (size_t i = 0; i < ARRAY_LEN(spellings); i++) {
+		char password[16];
+
+		(void)snprintf(password, sizeof(password), "p%zu", i);
+		if (check(spellings[i], password, "1.1.1.1", 10 * S) != THROTTLE_GO)
+			continue;
+		wrong(spellings[i], password, "1.1.1.1", 10 * S);
+		failures++;
+	}
+	ck_assert_uint_eq(failures, 2);
+	ck_assert_int_eq(check("alice1", "x", "1.1.1.1", 10 * S), THROTTLE_GO);
+	throttle_succeeded(throttle, STR("AlicE"), STR("1.1.1.1"));
+	ck_assert_int_eq(check("alice", "p0", "1.1.1.1", 10 * S), THROTTLE_KNOWN_WRONG);
+	ck_assert_int_eq(check("Alice", "P0", "1.1.1.1", 10 * S), THROTTLE_GO);
+}
+END_TEST
+
 START_TEST(ipv6_network_is_one_source)
 {
 	char user[16];
@@ -170,6 +193,7 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, wrong_password_is_known_for_a_while);
 	tcase_add_test(tc, account_is_never_brought_to_the_directory_s_own_limit);
+	tcase_add_test(tc, another_spelling_is_no_other_user);
 	tcase_add_test(tc, ipv6_network_is_one_source);
 	tcase_add_test(tc, parts_are_not_run_together);
 	tcase_add_test(tc, guesses_wait_longer_and_longer);
