@@ -23,6 +23,7 @@ struct login {
 	uint32_t question;
 	struct arena *arena; /* the thread's while it runs */
 	struct str user, source, body;
+	uint64_t throttle_user;
 	bool is_login;
 	struct secret password;
 	monotime_t started;
@@ -129,6 +130,18 @@ login_done(uv_work_t *work, int status)
 	login_free(job);
 }
 
+/* Logins of the user that the directory may still refuse. */
+static uint32_t
+running_of(const struct auth_role *role, struct str user)
+{
+	const uint64_t name = throttle_user(role->throttle, user);
+	uint32_t count = 0;
+
+	for (const struct login *job = role->logins; job != NULL; job = job->next)
+		count += job->throttle_user == name;
+	return count;
+}
+
 /* False: answered already. */
 static bool
 login_admit(struct auth_role *role, struct worker_link *link, uint32_t question,
@@ -141,8 +154,8 @@ login_admit(struct auth_role *role, struct worker_link *link, uint32_t question,
 		auth_answer_unavailable(role, link->serial, question);
 		return false;
 	}
-	switch (throttle_check(role->throttle, q->user, q->password, q->source,
-	    monotime_now(), &answer.retry_after_s)) {
+	switch (throttle_check(role->throttle, q->user, running_of(role, q->user),
+	    q->password, q->source, monotime_now(), &answer.retry_after_s)) {
 	case THROTTLE_GO:
 		return true;
 	case THROTTLE_KNOWN_WRONG:
@@ -180,6 +193,7 @@ auth_login_start(struct auth_role *role, struct worker_link *link, uint32_t ques
 	job->asker = link->serial;
 	job->question = question;
 	job->user = str_dup(job->arena, q->user);
+	job->throttle_user = throttle_user(role->throttle, q->user);
 	job->source = str_dup(job->arena, q->source);
 	job->body = str_dup(job->arena, q->argument);
 	job->is_login = q->login;

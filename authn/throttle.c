@@ -104,16 +104,22 @@ first_bytes(const uint8_t hash[32])
 	return v != 0 ? v : 1;
 }
 
+static uint64_t
+name_of(const struct throttle *t, char kind, struct str who)
+{
+	uint8_t hash[32];
+
+	digest(t, kind, who, (struct str){NULL, 0}, hash);
+	return first_bytes(hash);
+}
+
 /* The slot of a name: its own, else a free or forgotten one, else the oldest of eight. */
 static struct failures *
 failures_slot(struct throttle *t, char kind, struct str who, bool make)
 {
-	uint8_t hash[32];
-	uint64_t name;
+	const uint64_t name = name_of(t, kind, who);
 	struct failures *oldest = NULL;
 
-	digest(t, kind, who, (struct str){NULL, 0}, hash);
-	name = first_bytes(hash);
 	for (uint32_t i = 0; i < 8; i++) {
 		struct failures *f = &t->failures[(name + i) & (SLOTS - 1)];
 
@@ -140,16 +146,19 @@ source_name(struct str source, char out[IP_TEXT_BYTES])
 	return str_from(ip_format(&addr, out));
 }
 
-/* How long until another failure could not lock the account. */
+/* How long until another failure could not lock the account, if all that run fail too. */
 static uint32_t
-lock_delay_s(const struct throttle *t, const struct failures *f, uint64_t now_ns)
+lock_delay_s(const struct throttle *t, const struct failures *f, uint32_t running,
+    uint64_t now_ns)
 {
-	uint64_t since;
+	const uint64_t since = f != NULL ? (now_ns - f->last_ns) / NS_PER_S : 0;
+	const uint32_t count = f != NULL && since < t->lock_window_s ? f->count : 0;
 
-	if (f == NULL || t->lock_attempts == 0 || f->count + 1 < t->lock_attempts)
+	if (t->lock_attempts == 0 || count + running + 1 < t->lock_attempts)
 		return 0;
-	since = (now_ns - f->last_ns) / NS_PER_S;
-	return since >= t->lock_window_s ? 0 : (uint32_t)(t->lock_window_s - since);
+	if (count + 1 >= t->lock_attempts)
+		return (uint32_t)(t->lock_window_s - since);
+	return 1; /* until those that run have told */
 }
 
 static uint32_t
@@ -176,13 +185,19 @@ wrong_slot(struct throttle *t, const uint8_t pair[32])
 	return &t->wrong[first_bytes(pair) & (SLOTS - 1)];
 }
 
+uint64_t
+throttle_user(const struct throttle *t, struct str user)
+{
+	return name_of(t, 'u', user);
+}
+
 enum throttle_verdict
-throttle_check(struct throttle *t, struct str user, struct str password,
-    struct str source, monotime_t now, uint32_t *out_wait_s)
+throttle_check(struct throttle *t, struct str user, uint32_t running,
+    struct str password, struct str source, monotime_t now, uint32_t *out_wait_s)
 {
 	char text[IP_TEXT_BYTES];
 	const struct failures *f = failures_slot(t, 'u', user, false);
-	uint32_t by_lock = lock_delay_s(t, f, now.ns);
+	uint32_t by_lock = lock_delay_s(t, f, running, now.ns);
 	uint32_t by_user = delay_s(f, FREE_TRIES, now.ns);
 	uint32_t by_source =
 	    delay_s(failures_slot(t, 's', source_name(source, text), false),

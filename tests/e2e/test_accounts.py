@@ -2,6 +2,7 @@
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -10,12 +11,13 @@ from gate_lab import PODS, call, get, login, pids, status, wait_until
 
 LONG = 40  # nothing here takes so long unless it fails
 CHECKS = "accounts: {{ checkEvery: 1s, grace: 60s }}"
+LOCKOUT = "lockout: {{ attempts: 4, window: 5m }}"
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     config = {
-        "nested: walk }}": "nested: walk }}\n  " + CHECKS,
+        "nested: walk }}": "nested: walk }}\n  " + CHECKS + "\n  " + LOCKOUT,
         "workers: 1": "workers: 2",
     }
     with gate_lab.make(tmp_path_factory.mktemp("accounts"), config) as made:
@@ -64,6 +66,16 @@ def test_locked_account_ends_tokens_and_streams_until_it_is_unlocked(lab):
         assert not d.responses[others].complete and others not in d.resets
     said = 'account-suspended user="bob" reason="the account is locked"'
     assert said in gate_lab.stderr(lab.gate)
+
+
+def test_wrong_passwords_at_once_stay_below_the_directory_s_limit(lab):
+    lab.ldap.add_user("guessed")
+    with ThreadPoolExecutor(12) as pool:
+        answers = pool.map(lambda i: login(lab.gate, "guessed", f"wrong-{i}"), range(36))
+        codes = [answer.status for answer in answers]
+    assert set(codes) <= {401, 429}
+    assert 1 <= codes.count(401) <= 3
+    lab.ldap.delete_user("guessed")
 
 
 def test_group_that_is_lost_is_lost_with_the_next_check(lab):

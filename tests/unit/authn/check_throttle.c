@@ -28,10 +28,17 @@ teardown(void)
 }
 
 static enum throttle_verdict
+check_beside(uint32_t running, const char *user, const char *password,
+    const char *source, uint64_t ns)
+{
+	return throttle_check(throttle, str_from(user), running, str_from(password),
+	    str_from(source), (monotime_t){ns}, &wait_s);
+}
+
+static enum throttle_verdict
 check(const char *user, const char *password, const char *source, uint64_t ns)
 {
-	return throttle_check(throttle, str_from(user), str_from(password),
-	    str_from(source), (monotime_t){ns}, &wait_s);
+	return check_beside(0, user, password, source, ns);
 }
 
 static void
@@ -95,6 +102,31 @@ START_TEST(another_spelling_is_no_other_user)
 	throttle_succeeded(throttle, STR("AlicE"), STR("1.1.1.1"));
 	ck_assert_int_eq(check("alice", "p0", "1.1.1.1", 10 * S), THROTTLE_KNOWN_WRONG);
 	ck_assert_int_eq(check("Alice", "P0", "1.1.1.1", 10 * S), THROTTLE_GO);
+}
+END_TEST
+
+START_TEST(attempts_that_run_count_as_failures_until_they_told)
+{
+	ck_assert_int_eq(check_beside(100, "a", "x", "1.1.1.1", 10 * S), THROTTLE_GO);
+	throttle_limit(throttle, 4, 600);
+	ck_assert_int_eq(check_beside(2, "a", "x", "1.1.1.1", 10 * S), THROTTLE_GO);
+	ck_assert_int_eq(check_beside(3, "a", "x", "1.1.1.1", 10 * S), THROTTLE_WAIT);
+	ck_assert_uint_eq(wait_s, 1);
+	wrong("a", "y", "1.1.1.1", 10 * S);
+	ck_assert_int_eq(check_beside(1, "a", "x", "1.1.1.1", 10 * S), THROTTLE_GO);
+	ck_assert_int_eq(check_beside(2, "a", "x", "1.1.1.1", 10 * S), THROTTLE_WAIT);
+	ck_assert_uint_eq(wait_s, 1);
+	wrong("a", "z", "1.1.1.1", 20 * S);
+	wrong("a", "w", "1.1.1.1", 20 * S);
+	ck_assert_int_eq(check_beside(0, "a", "x", "1.1.1.1", 30 * S), THROTTLE_WAIT);
+	ck_assert_uint_eq(wait_s, 590);
+	ck_assert_int_eq(check_beside(2, "a", "x", "1.1.1.1", 630 * S), THROTTLE_GO);
+	ck_assert_int_eq(check_beside(3, "a", "x", "1.1.1.1", 630 * S), THROTTLE_WAIT);
+	ck_assert_uint_eq(wait_s, 1);
+	ck_assert_uint_eq(
+	    throttle_user(throttle, STR("Bob")), throttle_user(throttle, STR("bob")));
+	ck_assert_uint_ne(
+	    throttle_user(throttle, STR("a")), throttle_user(throttle, STR("b")));
 }
 END_TEST
 
@@ -194,6 +226,7 @@ main(void)
 	tcase_add_test(tc, wrong_password_is_known_for_a_while);
 	tcase_add_test(tc, account_is_never_brought_to_the_directory_s_own_limit);
 	tcase_add_test(tc, another_spelling_is_no_other_user);
+	tcase_add_test(tc, attempts_that_run_count_as_failures_until_they_told);
 	tcase_add_test(tc, ipv6_network_is_one_source);
 	tcase_add_test(tc, parts_are_not_run_together);
 	tcase_add_test(tc, guesses_wait_longer_and_longer);
