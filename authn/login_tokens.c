@@ -9,9 +9,17 @@
 
 #define API            "/ringfence/v1"
 #define PATH_MAX_BYTES 128
+#define ID_MAX_BYTES   64
 
 static const char base62[] =
     "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/* An id goes into a path. */
+static bool
+id_ok(const char *id)
+{
+	return strspn(id, base62) == strlen(id) && strlen(id) <= ID_MAX_BYTES;
+}
 
 static int
 print_token(const struct login_options *o, const struct login_answer *answer)
@@ -114,7 +122,7 @@ login_run_token_revoke(const struct login_options *o, const char *id)
 	char path[PATH_MAX_BYTES];
 	int rc = 0;
 
-	if (strspn(id, base62) != strlen(id) || strlen(id) > 64)
+	if (!id_ok(id))
 		rc = err_set(&err, ERR_INVALID, "\"%s\" is no token's id", id);
 	(void)snprintf(path, sizeof(path), API "/tokens/%s", rc == 0 ? id : "");
 	if (rc == 0)
@@ -128,10 +136,20 @@ login_run_token_revoke(const struct login_options *o, const char *id)
 
 /* ---- rotation ---- */
 
+static bool
+usable(const json_t *token)
+{
+	walltime_t expires;
+
+	return !json_is_true(json_object_get(token, "revoked")) &&
+	       (!walltime_parse(login_text_of(token, "expires"), &expires) ||
+		   expires.ns > walltime_now().ns);
+}
+
 /* The id of the one token of that name that can still be used. */
 static int
-find_by_name(
-    const json_t *tokens, const char *name, char *out_id, size_t size, struct err *err)
+find_by_name(const json_t *tokens, const char *name, char out_id[ID_MAX_BYTES + 1],
+    struct err *err)
 {
 	size_t i, found = 0;
 	json_t *token;
@@ -140,17 +158,15 @@ find_by_name(
 	{
 		const char *id = login_text_of(token, "id");
 
-		if (json_is_true(json_object_get(token, "revoked")) ||
-		    (strcmp(login_text_of(token, "name"), name) != 0 &&
-			strcmp(id, name) != 0) ||
-		    strspn(id, base62) != strlen(id) || strlen(id) >= size)
+		const bool by_id = strcmp(id, name) == 0;
+
+		if (!usable(token) || !id_ok(id) ||
+		    (!by_id && strcmp(login_text_of(token, "name"), name) != 0))
 			continue;
-		if (strcmp(id, name) == 0)
-			found = 0; /* an id says which, whatever names there are */
 		memcpy(out_id, id, strlen(id) + 1);
-		found++;
-		if (strcmp(id, name) == 0)
+		if (by_id) /* which says it, whatever names there are */
 			return 0;
+		found++;
 	}
 	if (found == 1)
 		return 0;
@@ -182,12 +198,12 @@ login_run_token_rotate(const struct login_options *o, const char *name)
 {
 	struct login_answer tokens = {0}, answer = {0};
 	struct err err = ERR_INIT;
-	char path[PATH_MAX_BYTES], id[65];
+	char path[PATH_MAX_BYTES], id[ID_MAX_BYTES + 1];
 	char *body = rotation_body(o);
 	int rc = login_ask(o, "GET", API "/tokens", NULL, 200, &tokens, &err);
 
 	if (rc == 0)
-		rc = find_by_name(tokens.body, name, id, sizeof(id), &err);
+		rc = find_by_name(tokens.body, name, id, &err);
 	if (rc == 0) {
 		(void)snprintf(
 		    path, sizeof(path), API "/tokens/%s/rotate", id); /* fits */

@@ -256,6 +256,18 @@ def test_tool_rotates_by_name_and_goes_on_with_its_own_token(lab, tool):
     assert tool.run("ringfence-whoami").returncode == 0
 
 
+def test_tool_rotates_by_name_again_once_the_overlap_is_over(lab, tool):
+    assert tool.login("--ttl", "2h").returncode == 0
+    first = tool.run("ringfence-token", "create", "--name", "nightly").stdout.strip()
+    done = tool.run("ringfence-token", "rotate", "nightly", "--overlap", "1s")
+    assert done.returncode == 0, done.stderr
+    gate_lab.wait_until(lambda: get(lab.gate, first).status == 401, 30, "the overlap's end")
+    second = done.stdout.strip()
+    done = tool.run("ringfence-token", "rotate", "nightly")
+    assert done.returncode == 0, done.stderr
+    assert get(lab.gate, second).status == 401
+
+
 def test_tool_trusts_no_other_authority(lab, tool):
     done = tool.login("--ca", os.path.join(lab.pki, "ldap-ca.crt"))
     assert done.returncode == 1
