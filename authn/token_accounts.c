@@ -128,8 +128,7 @@ token_store_judge(struct token_store *s, struct arena *arena,
     struct str *out_ids, struct err *err)
 {
 	struct buf ids = {NULL, 0, 0};
-	struct err ignored = ERR_INIT;
-	int rc = store_run(s, STMT_BEGIN, err);
+	int rc = store_begin(s, err);
 
 	*out_ids = STR("");
 	if (rc != 0)
@@ -137,14 +136,10 @@ token_store_judge(struct token_store *s, struct arena *arena,
 	for (size_t i = 0; i < count && rc == 0; i++)
 		rc = judge_one(s, &verdicts[i], now, &ids, err);
 	/* Whether it stands is not sure when writing it fails: whoever is told asks again. */
-	if (rc == 0) {
+	if (rc == 0)
 		*out_ids = str_dup(arena, buf_str(&ids));
-		rc = store_run(s, STMT_COMMIT, err);
-	}
-	if (rc != 0) /* the first error is the one to tell */
-		(void)!store_run(s, STMT_ROLLBACK, &ignored);
 	buf_free(&ids);
-	return rc;
+	return store_end(s, rc, err);
 }
 
 int

@@ -255,6 +255,24 @@ store_run(struct token_store *s, enum statement which, struct err *err)
 	return rc;
 }
 
+int
+store_begin(struct token_store *s, struct err *err)
+{
+	return store_run(s, STMT_BEGIN, err);
+}
+
+int
+store_end(struct token_store *s, int rc, struct err *err)
+{
+	struct err ignored = ERR_INIT;
+
+	if (rc == 0)
+		rc = store_run(s, STMT_COMMIT, err);
+	if (rc != 0) /* the first error is the one to tell */
+		(void)!store_run(s, STMT_ROLLBACK, &ignored);
+	return rc;
+}
+
 /* Tells that the owner's account has been seen, unless that is known already. */
 static int
 add_account(struct token_store *s, const struct token_record *r, struct err *err)
@@ -417,8 +435,7 @@ int
 token_store_rotate(struct token_store *s, const char *id,
     const struct token_record *fresh, walltime_t until, walltime_t now, struct err *err)
 {
-	struct err ignored = ERR_INIT;
-	int rc = store_run(s, STMT_BEGIN, err);
+	int rc = store_begin(s, err);
 
 	if (rc != 0)
 		return rc;
@@ -427,11 +444,7 @@ token_store_rotate(struct token_store *s, const char *id,
 		rc = until.ns != 0 ? shorten(s, id, fresh->owner, until, err)
 				   : token_store_revoke(
 					 s, fresh->owner, id, now, STR("rotated"), err);
-	if (rc == 0)
-		rc = store_run(s, STMT_COMMIT, err);
-	if (rc != 0) /* the first error is the one to tell */
-		(void)!store_run(s, STMT_ROLLBACK, &ignored);
-	return rc;
+	return store_end(s, rc, err);
 }
 
 int
@@ -439,8 +452,7 @@ token_store_used(struct token_store *s, const char *ids, size_t count, walltime_
     struct err *err)
 {
 	sqlite3_stmt *stmt = s->prepared[STMT_USED];
-	struct err ignored = ERR_INIT;
-	int rc = store_run(s, STMT_BEGIN, err);
+	int rc = store_begin(s, err);
 
 	if (rc != 0)
 		return rc;
@@ -452,12 +464,7 @@ token_store_used(struct token_store *s, const char *ids, size_t count, walltime_
 		else
 			rc = store_run(s, STMT_USED, err);
 	}
-	if (rc == 0)
-		rc = store_run(s, STMT_COMMIT, err);
-	/* The first error is the one to tell. */
-	if (rc != 0 && store_run(s, STMT_ROLLBACK, &ignored) != 0)
-		return rc;
-	return rc;
+	return store_end(s, rc, err);
 }
 
 int

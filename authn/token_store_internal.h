@@ -45,6 +45,10 @@ MUST_CHECK bool store_bind_str(sqlite3_stmt *stmt, int at, struct str value);
 MUST_CHECK bool store_bind_time(sqlite3_stmt *stmt, int at, walltime_t t);
 /* Steps a statement that gives no rows, and makes it ready for the next use. */
 MUST_CHECK int store_run(struct token_store *s, enum statement which, struct err *err);
+MUST_CHECK int store_begin(struct token_store *s, struct err *err);
+/* Commits if `rc`, what came of the writes since store_begin, is 0, and undoes them otherwise.
+ * Returns the first error. */
+MUST_CHECK int store_end(struct token_store *s, int rc, struct err *err);
 MUST_CHECK struct str store_column_str(struct arena *arena, sqlite3_stmt *stmt, int at);
 
 #endif
