@@ -167,26 +167,17 @@ token_store_end_idle(struct token_store *s, struct arena *arena, walltime_t now,
 {
 	sqlite3_stmt *stmt = s->prepared[STMT_IDLE];
 	struct buf ids = {NULL, 0, 0};
-	struct buf owners = {NULL, 0, 0};
-	struct str rest;
-	int step, rc;
+	int rc;
 
 	*out_ids = STR("");
 	if (!store_bind_time(stmt, 1, now) || !store_bind_time(stmt, 2, before))
 		return store_err(s, err, "bind");
-	while ((step = sqlite3_step(stmt)) == SQLITE_ROW) {
-		buf_add(&ids, sqlite3_column_text(stmt, 0), TOKEN_ID_LEN);
-		buf_add_cstr(&owners, (const char *)sqlite3_column_text(stmt, 1));
-		buf_add_char(&owners, '\n'); /* in no user's name */
+	rc = read_ids(s, stmt, &ids, err);
+	if (rc == 0 && ids.len != 0) {
+		*out_ids = str_dup(arena, buf_str(&ids));
+		rc = store_tell(s, err);
 	}
-	rc = read_end(s, stmt, step, err);
-	rest = buf_str(&owners);
-	for (size_t at = 0; at < ids.len && rc == 0; at += TOKEN_ID_LEN)
-		rc = token_store_revoke(
-		    s, str_split(&rest, '\n'), ids.data + at, now, STR("idle"), err);
-	*out_ids = str_dup(arena, buf_str(&ids));
 	buf_free(&ids);
-	buf_free(&owners);
 	return rc;
 }
 

@@ -63,8 +63,9 @@ static const char *const statements[STMT_COUNT] = {
     [STMT_ACCOUNT_COUNTS] =
 	("SELECT count(*), coalesce(sum(suspended), 0), coalesce(min(checked), 0) "
 	 "FROM account WHERE " HAS_LIVE),
-    [STMT_IDLE] = ("SELECT id, owner FROM token WHERE revoked = 0 AND expires > ?1 AND "
-		   "max(last_used, created) < ?2 LIMIT 1000"),
+    [STMT_IDLE] = ("UPDATE token SET revoked = ?1, revoked_by = 'idle' WHERE id IN "
+		   "(SELECT id FROM token WHERE revoked = 0 AND expires > ?1 AND "
+		   "max(last_used, created) < ?2 LIMIT 1000) RETURNING id"),
 };
 
 static const char layout[] =
@@ -240,6 +241,12 @@ store_bind_time(sqlite3_stmt *stmt, int at, walltime_t t)
 }
 
 int
+store_tell(struct token_store *s, struct err *err)
+{
+	return s->written != NULL ? s->written(s->written_arg, err) : 0;
+}
+
+int
 store_run(struct token_store *s, enum statement which, struct err *err)
 {
 	int step = sqlite3_step(s->prepared[which]);
@@ -250,9 +257,7 @@ store_run(struct token_store *s, enum statement which, struct err *err)
 	else if (step != SQLITE_DONE)
 		rc = store_err(s, err, "write");
 	(void)sqlite3_reset(s->prepared[which]); /* repeats the error of the step */
-	if (rc == 0 && s->written != NULL && sqlite3_get_autocommit(s->db) != 0)
-		rc = s->written(s->written_arg, err);
-	return rc;
+	return rc == 0 && sqlite3_get_autocommit(s->db) != 0 ? store_tell(s, err) : rc;
 }
 
 int

@@ -224,6 +224,50 @@ START_TEST(idle_tokens_end)
 }
 END_TEST
 
+static int
+count_call(void *arg, struct err *e)
+{
+	(void)e; /* nothing fails */
+	++*(unsigned *)arg;
+	return 0;
+}
+
+static size_t
+end_idle_bytes(void)
+{
+	struct str ids;
+
+	ck_assert_int_eq(token_store_end_idle(store, arena, (walltime_t){60},
+			     (walltime_t){40}, &ids, &err),
+	    0);
+	return ids.len;
+}
+
+START_TEST(many_idle_tokens_end_at_once)
+{
+	unsigned written = 0;
+
+	for (unsigned i = 0; i < 1005; i++) {
+		char id[16], owner[16];
+
+		(void)snprintf(id, sizeof(id), "idle%06u", i);
+		(void)snprintf(owner, sizeof(owner), "owner%u", i % 7);
+		add(id, owner, "u", 10, 1000);
+	}
+	/* One whose id is damaged ends too, but there is nothing to tell of it. */
+	ck_assert_int_eq(
+	    sqlite3_exec(token_store_database(store),
+		"UPDATE token SET id = 'x' WHERE id = 'idle000000'", NULL, NULL, NULL),
+	    SQLITE_OK);
+	token_store_written(store, count_call, &written);
+	ck_assert_uint_eq(end_idle_bytes() + end_idle_bytes(), 1004u * TOKEN_ID_LEN);
+	ck_assert_uint_eq(written, 2);
+	ck_assert_uint_eq(end_idle_bytes(), 0);
+	ck_assert_uint_eq(written, 2);
+	ck_assert(str_is(get("idle001004").revoked_by, "idle"));
+}
+END_TEST
+
 START_TEST(rotation_is_both_or_neither)
 {
 	struct token_record fresh;
@@ -294,6 +338,7 @@ main(void)
 	tcase_add_test(tc, verdicts_are_written_all_or_none);
 	tcase_add_test(tc, unchecked_are_told_once);
 	tcase_add_test(tc, idle_tokens_end);
+	tcase_add_test(tc, many_idle_tokens_end_at_once);
 	tcase_add_test(tc, rotation_is_both_or_neither);
 	tcase_add_test(tc, store_of_the_first_layout_is_taken_over);
 	suite_add_tcase(suite, tc);
