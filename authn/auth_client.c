@@ -11,7 +11,6 @@
 #include "authn/auth_messages.h"
 #include "authn/messages.h"
 #include "authn/token.h"
-#include "common/limits.h"
 #include "common/log.h"
 #include "common/map.h"
 #include "common/proc.h"
@@ -20,7 +19,7 @@
 #define WAITING_MAX   16384u
 #define USED_EVERY_MS 60000 /* how exact `lastUsed` is */
 #define EVICT_TRIES   64
-#define HELD_BYTES    (32u * 1024) /* of one MSG_TOKENS_HELD */
+#define PORTION_BYTES (32u * 1024) /* of one MSG_TOKENS_HELD or MSG_TOKENS_USED */
 
 struct known {
 	struct token_parts parts;
@@ -185,6 +184,22 @@ known_add(struct auth_client *c, const struct token_parts *parts, struct identit
 	(void)map_set(&c->known, str_from(k->parts.id), k); /* nothing is there now */
 }
 
+/* Sends what was gathered, if that is enough or the last of it, and goes on with none. */
+static int
+send_portion(
+    struct auth_client *c, uint32_t type, struct buf *body, bool last, struct err *err)
+{
+	const struct proc_msg msg = {
+	    .type = type, .data = (const uint8_t *)body->data, .len = body->len};
+	int rc;
+
+	if (body->len == 0 || (body->len < PORTION_BYTES && !last))
+		return 0;
+	rc = proc_send(&c->channel, &msg, err);
+	buf_clear(body);
+	return rc;
+}
+
 /*
  * A new auth role does not know what this worker has not heard of: it is told what is held here,
  * and since when, and answers with what must be forgotten.
@@ -192,25 +207,20 @@ known_add(struct auth_client *c, const struct token_parts *parts, struct identit
 static void
 tell_held(struct auth_client *c)
 {
-	struct proc_msg msg = {.type = MSG_TOKENS_HELD};
 	struct buf body = {NULL, 0, 0};
 	struct err err = ERR_INIT;
-	bool sent = true;
+	int rc = 0;
 
-	for (size_t i = 0; i < c->known.len; i++) {
+	for (size_t i = 0; i < c->known.len && rc == 0; i++) {
 		const struct known *k = c->known.entries[i].value;
 
 		auth_put_held(&body, k->parts.id, k->learnt);
-		if (body.len < HELD_BYTES && i + 1 < c->known.len)
-			continue;
-		msg.data = (const uint8_t *)body.data;
-		msg.len = body.len;
-		sent = sent && proc_send(&c->channel, &msg, &err) == 0;
-		buf_clear(&body);
+		rc = send_portion(
+		    c, MSG_TOKENS_HELD, &body, i + 1 == c->known.len, &err);
 	}
 	buf_free(&body);
 	/* Nothing that may have ended goes on: it is all asked for again. */
-	while (!sent && c->known.len != 0)
+	while (rc != 0 && c->known.len != 0)
 		known_revoke(c, c->known.entries[c->known.len - 1].key);
 }
 
@@ -299,26 +309,28 @@ on_poll(uv_poll_t *poll, int status, int events)
 	}
 }
 
-/* Tells the auth role which tokens were used, so that it can keep `lastUsed`. */
+/* Tells the auth role which tokens were used, so that it can keep `lastUsed`, by which idle
+ * ones are ended. A role that does not read is told the rest the next time. */
 static void
 on_used_timer(uv_timer_t *timer)
 {
 	struct auth_client *c = timer->data;
 	struct buf ids = {NULL, 0, 0};
-	struct proc_msg msg = {.type = MSG_TOKENS_USED};
 	struct err err = ERR_INIT;
+	int rc = 0;
 
-	for (size_t i = 0; i < c->known.len && ids.len < LIMIT_MESSAGE_BYTES / 2; i++) {
+	if (c->channel.fd < 0)
+		return;
+	for (size_t i = 0; i < c->known.len && rc == 0; i++) {
 		struct known *k = c->known.entries[i].value;
 
 		if (k->used)
 			buf_add(&ids, k->parts.id, TOKEN_ID_LEN);
 		k->used = false;
+		rc =
+		    send_portion(c, MSG_TOKENS_USED, &ids, i + 1 == c->known.len, &err);
 	}
-	msg.data = (const uint8_t *)ids.data;
-	msg.len = ids.len;
-	if (ids.len != 0 && c->channel.fd >= 0 &&
-	    proc_send(&c->channel, &msg, &err) != 0)
+	if (rc != 0)
 		log_debug(
 		    "tokens-used-lost", "detail=%s", log_quote(str_from(err.msg)));
 	buf_free(&ids);
