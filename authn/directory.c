@@ -52,16 +52,22 @@ directory_status(struct directory *d, struct buf *out, size_t *out_resting)
 /* ---- templates ---- */
 
 struct str
+directory_fill(struct arena *arena, struct str template, struct str value)
+{
+	size_t at = 0;
+
+	while (at + 1 < template.len && memcmp(template.ptr + at, "{}", 2) != 0)
+		at++;
+	return STR_CONCAT(arena, str_slice(template, 0, at), value,
+	    str_slice(template, at + 2, template.len));
+}
+
+struct str
 directory_filter(struct arena *arena, struct str filter, struct str value)
 {
 	struct buf out = {NULL, 0, 0};
-	size_t at = 0;
 	struct str result;
 
-	while (at + 1 < filter.len &&
-	       !(filter.ptr[at] == '{' && filter.ptr[at + 1] == '}'))
-		at++;
-	buf_add_str(&out, str_slice(filter, 0, at));
 	for (size_t i = 0; i < value.len; i++) {
 		unsigned char c = (unsigned char)value.ptr[i];
 
@@ -72,8 +78,7 @@ directory_filter(struct arena *arena, struct str filter, struct str value)
 		else
 			buf_add_char(&out, (char)c);
 	}
-	buf_add_str(&out, str_slice(filter, at + 2, filter.len));
-	result = str_dup(arena, buf_str(&out));
+	result = directory_fill(arena, filter, buf_str(&out));
 	buf_free(&out);
 	return result;
 }
@@ -97,7 +102,6 @@ directory_bind_name(struct arena *arena, struct str template, struct str value)
 {
 	const bool is_dn = str_find(template, '=', 0) < template.len;
 	struct buf out = {NULL, 0, 0};
-	size_t at = 0;
 	struct str result;
 
 	if (!is_dn) {
@@ -109,16 +113,10 @@ directory_bind_name(struct arena *arena, struct str template, struct str value)
 			    strchr("@\\/=,+\"<>;:", c) != NULL)
 				return STR("");
 		}
+		return directory_fill(arena, template, value);
 	}
-	while (at + 1 < template.len && memcmp(template.ptr + at, "{}", 2) != 0)
-		at++;
-	buf_add_str(&out, str_slice(template, 0, at));
-	if (is_dn)
-		add_dn_value(&out, value);
-	else
-		buf_add_str(&out, value);
-	buf_add_str(&out, str_slice(template, at + 2, template.len));
-	result = str_dup(arena, buf_str(&out));
+	add_dn_value(&out, value);
+	result = directory_fill(arena, template, buf_str(&out));
 	buf_free(&out);
 	return result;
 }

@@ -74,6 +74,10 @@ MUST_CHECK enum auth_result directory_find(struct directory *d, struct arena *ar
 /* Appends a JSON list of the servers. */
 void directory_status(struct directory *d, struct buf *out, size_t *out_resting);
 
+/* The template with the value, as it is, in place of {}. In the arena. */
+MUST_CHECK struct str directory_fill(
+    struct arena *arena, struct str template, struct str value);
+
 /* The search filter with the value escaped in place of {} (RFC 4515). In the arena. */
 MUST_CHECK struct str directory_filter(
     struct arena *arena, struct str filter, struct str value);

@@ -166,18 +166,6 @@ add_identity(struct buf *filter, struct arena *arena, const struct gate_ldap *l,
 	buf_add_str(filter, directory_filter(arena, by, value));
 }
 
-/* The filter that logins go through must still match, whatever name was typed. */
-static struct str
-any_name(struct arena *arena, struct str filter)
-{
-	size_t at = 0;
-
-	while (at + 1 < filter.len && memcmp(filter.ptr + at, "{}", 2) != 0)
-		at++;
-	return STR_CONCAT(arena, str_slice(filter, 0, at), STR("*"),
-	    str_slice(filter, at + 2, filter.len));
-}
-
 struct many_reading {
 	struct arena *arena;
 	const struct user_attributes *attributes;
@@ -234,8 +222,9 @@ dir_find_accounts(struct dir_conn *c, struct arena *arena,
 	for (size_t i = 0; i < count; i++)
 		out_found[i] = NULL;
 	user_attributes(l, arena, &attributes);
+	/* The filter that logins go through must still match, whatever name was typed. */
 	buf_add_cstr(&filter, "(&");
-	buf_add_str(&filter, any_name(arena, l->user_filter));
+	buf_add_str(&filter, directory_fill(arena, l->user_filter, STR("*")));
 	buf_add_cstr(&filter, "(|");
 	for (size_t i = 0; i < count; i++)
 		add_identity(&filter, arena, l, &accounts[i]);
