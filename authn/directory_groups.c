@@ -67,28 +67,10 @@ group_memo_fini(struct group_memo *memo)
 	map_fini(&memo->sids);
 }
 
-static const char *
-cstr(struct arena *arena, struct str s)
-{
-	return arena_strndup(arena, s.ptr, s.len);
-}
-
-static struct str
-lower(struct arena *arena, struct str s)
-{
-	char *out = arena_strndup(arena, s.ptr, s.len);
-
-	for (size_t i = 0; i < s.len; i++) {
-		if (out[i] >= 'A' && out[i] <= 'Z')
-			out[i] = (char)(out[i] | 0x20);
-	}
-	return (struct str){out, s.len};
-}
-
 static void
 walk_add(struct group_walk *w, const struct found_group *group)
 {
-	struct str key = lower(w->arena, group->dn);
+	struct str key = dir_lower(w->arena, group->dn);
 
 	if (map_get(&w->seen, key) != NULL)
 		return; /* met already: cycles end here */
@@ -135,10 +117,11 @@ take_group(void *arg, struct dir_conn *c, struct ldapmsg *entry)
 	}
 	g = &list->groups[list->count++];
 	g->dn = dir_entry_dn(c, arena, entry);
-	g->name = dir_first_value(c, arena, entry, cstr(arena, l->group_name_attr));
+	g->name =
+	    dir_first_value(c, arena, entry, str_dup(arena, l->group_name_attr).ptr);
 	if (l->group_member_of.len != 0 && l->nested == LDAP_NESTED_WALK)
-		dir_values(c, arena, entry, cstr(arena, l->group_member_of), GROUPS_MAX,
-		    &g->member_of, &g->member_of_count, &g->member_of_next);
+		dir_values(c, arena, entry, str_dup(arena, l->group_member_of).ptr,
+		    GROUPS_MAX, &g->member_of, &g->member_of_count, &g->member_of_next);
 }
 
 static enum auth_result
@@ -146,9 +129,9 @@ ask(struct group_walk *w, struct str base, enum dir_scope scope, struct str filt
     struct group_list *out, struct err *err)
 {
 	const struct gate_ldap *l = w->config;
-	const char *const attributes[] = {cstr(w->arena, l->group_name_attr),
+	const char *const attributes[] = {str_dup(w->arena, l->group_name_attr).ptr,
 	    l->group_member_of.len != 0 && l->nested == LDAP_NESTED_WALK
-		? cstr(w->arena, l->group_member_of)
+		? str_dup(w->arena, l->group_member_of).ptr
 		: NULL,
 	    NULL};
 	const struct dir_query query = {.base = base,
@@ -182,7 +165,7 @@ member_filter(struct group_walk *w, struct str member)
 static enum auth_result
 parents_of(struct group_walk *w, struct str dn, struct err *err)
 {
-	struct str key = lower(w->memo->arena, dn);
+	struct str key = dir_lower(w->memo->arena, dn);
 	struct group_list *list = map_get(&w->memo->parents, key);
 	enum auth_result result = AUTH_ALLOWED;
 
@@ -202,7 +185,7 @@ parents_of(struct group_walk *w, struct str dn, struct err *err)
 static enum auth_result
 read_group(struct group_walk *w, struct str dn, struct err *err)
 {
-	struct str key = lower(w->memo->arena, dn);
+	struct str key = dir_lower(w->memo->arena, dn);
 	struct group_list *list = map_get(&w->memo->entries, key);
 	enum auth_result result = AUTH_ALLOWED;
 
@@ -214,8 +197,9 @@ read_group(struct group_walk *w, struct str dn, struct err *err)
 			struct found_group *g = &list->groups[0];
 
 			result = dir_more_values(w->conn, w->memo->arena, g->dn,
-			    cstr(w->arena, w->config->group_member_of), GROUPS_MAX,
-			    g->member_of_next, &g->member_of, &g->member_of_count, err);
+			    str_dup(w->arena, w->config->group_member_of).ptr,
+			    GROUPS_MAX, g->member_of_next, &g->member_of,
+			    &g->member_of_count, err);
 		}
 		if (result == AUTH_ALLOWED)
 			(void)map_set(&w->memo->entries, key, list); /* was absent */
@@ -248,22 +232,6 @@ struct sid_reading {
 	struct str *found_sids; /* of found.groups */
 };
 
-static struct str
-hex(struct arena *arena, struct str bytes)
-{
-	static const char digit[] = "0123456789abcdef";
-	char *out = arena_alloc(arena, bytes.len * 2 + 1);
-
-	for (size_t i = 0; i < bytes.len; i++) {
-		unsigned char c = (unsigned char)bytes.ptr[i];
-
-		out[2 * i] = digit[c >> 4];
-		out[2 * i + 1] = digit[c & 15];
-	}
-	out[bytes.len * 2] = '\0';
-	return (struct str){out, bytes.len * 2};
-}
-
 static void
 take_sids(void *arg, struct dir_conn *c, struct ldapmsg *entry)
 {
@@ -281,10 +249,10 @@ take_sid_group(void *arg, struct dir_conn *c, struct ldapmsg *entry)
 	struct found_group *g = ARENA_NEW(arena, struct found_group);
 
 	g->dn = dir_entry_dn(c, arena, entry);
-	g->name =
-	    dir_first_value(c, arena, entry, cstr(arena, w->config->group_name_attr));
+	g->name = dir_first_value(
+	    c, arena, entry, str_dup(arena, w->config->group_name_attr).ptr);
 	(void)map_set(&w->memo->sids,
-	    hex(arena, dir_first_value(c, arena, entry, "objectSid")), g);
+	    dir_hex(arena, dir_first_value(c, arena, entry, "objectSid")), g);
 }
 
 /* One search for the names of SIDs that are not known yet. Those without an entry below the
@@ -294,7 +262,7 @@ name_sids(struct group_walk *w, const struct str *sids, size_t count, struct err
 {
 	static const struct found_group none = {.dn = {NULL, 0}};
 	const char *const attributes[] = {
-	    cstr(w->arena, w->config->group_name_attr), "objectSid", NULL};
+	    str_dup(w->arena, w->config->group_name_attr).ptr, "objectSid", NULL};
 	struct dir_query query = {.base = w->config->group_base,
 	    .scope = DIR_SUBTREE,
 	    .attributes = attributes,
@@ -303,12 +271,8 @@ name_sids(struct group_walk *w, const struct str *sids, size_t count, struct err
 	enum auth_result result;
 
 	buf_add_cstr(&filter, "(|");
-	for (size_t i = 0; i < count; i++) {
-		buf_add_cstr(&filter, "(objectSid=");
-		for (size_t k = 0; k + 1 < sids[i].len; k += 2)
-			buf_printf(&filter, "\\%.2s", sids[i].ptr + k);
-		buf_add_char(&filter, ')');
-	}
+	for (size_t i = 0; i < count; i++)
+		dir_add_binary(&filter, "objectSid", sids[i]);
 	buf_add_char(&filter, ')');
 	query.filter = str_dup(w->arena, buf_str(&filter));
 	buf_free(&filter);
@@ -341,11 +305,11 @@ read_token_groups(struct group_walk *w, const struct dir_user *user, struct err 
 	if (r.count > GROUPS_MAX)
 		w->too_many = true;
 	for (size_t i = 0; i < r.count && !w->too_many && result == AUTH_ALLOWED; i++) {
-		struct str sid = hex(w->arena, r.sids[i]);
+		struct str sid = dir_hex(w->arena, r.sids[i]);
 
 		if (map_get(&w->memo->sids, sid) == NULL)
 			unknown[asked++] = sid;
-		if (asked == SIDS_ASKED || (asked != 0 && i + 1 == r.count)) {
+		if (asked == SIDS_ASKED) {
 			result = name_sids(w, unknown, asked, err);
 			asked = 0;
 		}
@@ -354,7 +318,7 @@ read_token_groups(struct group_walk *w, const struct dir_user *user, struct err 
 		result = name_sids(w, unknown, asked, err);
 	for (size_t i = 0; i < r.count && !w->too_many && result == AUTH_ALLOWED; i++) {
 		const struct found_group *g =
-		    map_get(&w->memo->sids, hex(w->arena, r.sids[i]));
+		    map_get(&w->memo->sids, dir_hex(w->arena, r.sids[i]));
 
 		if (g != NULL && g->dn.len != 0)
 			walk_add(w, g);
@@ -436,8 +400,8 @@ direct_groups(struct group_walk *w, const struct dir_user *user, struct err *err
 	if (w->config->group_member_of.len != 0) {
 		if (user->member_of_next != 0)
 			result = dir_more_values(w->conn, w->arena, user->dn,
-			    cstr(w->arena, w->config->group_member_of), GROUPS_MAX,
-			    user->member_of_next, &dns, &count, err);
+			    str_dup(w->arena, w->config->group_member_of).ptr,
+			    GROUPS_MAX, user->member_of_next, &dns, &count, err);
 		return result == AUTH_ALLOWED ? read_groups_of(w, dns, count, err)
 					      : result;
 	}

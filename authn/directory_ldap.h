@@ -72,6 +72,12 @@ MUST_CHECK struct str dir_first_value(struct dir_conn *conn, struct arena *arena
 MUST_CHECK struct str dir_entry_dn(
     struct dir_conn *conn, struct arena *arena, struct ldapmsg *entry);
 
+/* ASCII letters in lower case; what is binary as hexadecimal digits. In the arena. */
+MUST_CHECK struct str dir_lower(struct arena *arena, struct str s);
+MUST_CHECK struct str dir_hex(struct arena *arena, struct str bytes);
+/* Appends a filter for the value that dir_hex told. */
+void dir_add_binary(struct buf *filter, const char *attribute, struct str hex);
+
 /*
  * Values of an attribute that may have very many. Active Directory gives those of a
  * large one in ranges ("member;range=0-1499"): *out_next is then where to go on, else 0.

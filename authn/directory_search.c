@@ -20,12 +20,6 @@ struct paging {
 	size_t entries;
 };
 
-static const char *
-text(struct arena *arena, struct str s)
-{
-	return arena_strndup(arena, s.ptr, s.len);
-}
-
 /* The cookie of the next page. False: the server broke the rules of RFC 2696. */
 static bool
 next_page(LDAP *ld, LDAPMessage *message, struct paging *p, int *out_code)
@@ -67,9 +61,9 @@ search_page(struct dir_conn *c, struct arena *arena, const struct dir_query *q,
 		if (code != LDAP_SUCCESS)
 			return code;
 	}
-	code = ldap_search_ext_s(ld, text(arena, q->base),
+	code = ldap_search_ext_s(ld, str_dup(arena, q->base).ptr,
 	    q->scope == DIR_BASE ? LDAP_SCOPE_BASE : LDAP_SCOPE_SUBTREE,
-	    text(arena, q->filter), attributes, 0,
+	    str_dup(arena, q->filter).ptr, attributes, 0,
 	    page != NULL ? (LDAPControl *[]){page, NULL} : NULL, NULL, &time,
 	    size_limit, out_message);
 	ldap_control_free(page);
@@ -181,6 +175,43 @@ dir_entry_dn(struct dir_conn *c, struct arena *arena, LDAPMessage *entry)
 		out = str_dup(arena, str_from(dn));
 	ldap_memfree(dn);
 	return out;
+}
+
+struct str
+dir_lower(struct arena *arena, struct str s)
+{
+	char *out = arena_strndup(arena, s.ptr, s.len);
+
+	for (size_t i = 0; i < s.len; i++) {
+		if (out[i] >= 'A' && out[i] <= 'Z')
+			out[i] = (char)(out[i] | 0x20);
+	}
+	return (struct str){out, s.len};
+}
+
+struct str
+dir_hex(struct arena *arena, struct str bytes)
+{
+	static const char digit[] = "0123456789abcdef";
+	char *out = arena_alloc(arena, bytes.len * 2 + 1);
+
+	for (size_t i = 0; i < bytes.len; i++) {
+		unsigned char c = (unsigned char)bytes.ptr[i];
+
+		out[2 * i] = digit[c >> 4];
+		out[2 * i + 1] = digit[c & 15];
+	}
+	out[bytes.len * 2] = '\0';
+	return (struct str){out, bytes.len * 2};
+}
+
+void
+dir_add_binary(struct buf *filter, const char *attribute, struct str hex)
+{
+	buf_printf(filter, "(%s=", attribute);
+	for (size_t i = 0; i + 1 < hex.len; i += 2)
+		buf_printf(filter, "\\%.2s", hex.ptr + i);
+	buf_add_char(filter, ')');
 }
 
 bool

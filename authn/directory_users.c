@@ -19,21 +19,15 @@ struct user_attributes {
 	const char *name, *member_of;
 };
 
-static const char *
-cstr(struct arena *arena, struct str s)
-{
-	return arena_strndup(arena, s.ptr, s.len);
-}
-
 static void
 user_attributes(
     const struct gate_ldap *l, struct arena *arena, struct user_attributes *out)
 {
 	size_t n = 0;
 
-	out->name = cstr(arena, l->user_name_attr);
+	out->name = str_dup(arena, l->user_name_attr).ptr;
 	out->member_of =
-	    l->group_member_of.len != 0 ? cstr(arena, l->group_member_of) : NULL;
+	    l->group_member_of.len != 0 ? str_dup(arena, l->group_member_of).ptr : NULL;
 	out->list[n++] = out->name;
 	out->list[n++] = "entryUUID";
 	out->list[n++] = "objectGUID";
@@ -50,19 +44,12 @@ static struct str
 entry_uid(struct dir_conn *c, struct arena *arena, struct ldapmsg *entry)
 {
 	struct str uid = dir_first_value(c, arena, entry, "entryUUID");
-	struct buf hex = {NULL, 0, 0};
-	struct str out;
 
 	if (uid.len != 0)
 		return uid;
 	uid = dir_first_value(c, arena, entry, "objectGUID");
-	if (uid.len == 0)
-		return dir_first_value(c, arena, entry, "nsUniqueId");
-	for (size_t i = 0; i < uid.len; i++)
-		buf_printf(&hex, "%02x", (unsigned char)uid.ptr[i]);
-	out = str_dup(arena, buf_str(&hex));
-	buf_free(&hex);
-	return out;
+	return uid.len != 0 ? dir_hex(arena, uid)
+			    : dir_first_value(c, arena, entry, "nsUniqueId");
 }
 
 static void
@@ -85,13 +72,7 @@ read_entry(struct dir_conn *c, struct arena *arena, const struct user_attributes
 bool
 dir_user_name(struct arena *arena, const struct dir_found *found, struct str *out_name)
 {
-	char *name = arena_strndup(arena, found->user.name.ptr, found->user.name.len);
-
-	for (size_t i = 0; i < found->user.name.len; i++) {
-		if (name[i] >= 'A' && name[i] <= 'Z')
-			name[i] = (char)(name[i] | 0x20);
-	}
-	*out_name = (struct str){name, found->user.name.len};
+	*out_name = dir_lower(arena, found->user.name);
 	return identity_user_ok(*out_name);
 }
 
@@ -155,10 +136,7 @@ add_identity(struct buf *filter, struct arena *arena, const struct gate_ldap *l,
 	} else if (a->uid.len == UNIQUEID_LEN) {
 		by = STR("(nsUniqueId={})");
 	} else if (a->uid.len == GUID_LEN) {
-		buf_add_cstr(filter, "(objectGUID=");
-		for (size_t i = 0; i + 1 < a->uid.len; i += 2)
-			buf_printf(filter, "\\%.2s", a->uid.ptr + i);
-		buf_add_char(filter, ')');
+		dir_add_binary(filter, "objectGUID", a->uid);
 		return;
 	} else { /* nothing has it: the account is not found */
 		by = STR("(entryUUID={})");
