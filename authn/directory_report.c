@@ -4,25 +4,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "authn/audit_text.h"
 #include "authn/directory.h"
 
 /* What a directory says stays text on a terminal. */
 static void
-print_safe(struct str text)
-{
-	for (size_t i = 0; i < text.len; i++) {
-		unsigned char c = (unsigned char)text.ptr[i];
-
-		putchar(c < 0x20 || c == 0x7f ? '?' : c);
-	}
-}
-
-static void
 print_line(const char *title, struct str text)
 {
-	printf("%-8s", title);
-	print_safe(text);
-	putchar('\n');
+	struct buf safe = {NULL, 0, 0};
+
+	audit_text_safe(&safe, text);
+	printf("%-8s%.*s\n", title, STR_ARG(buf_str(&safe)));
+	buf_free(&safe);
 }
 
 static enum directory_report

@@ -5,6 +5,7 @@
 
 #include <openssl/evp.h>
 
+#include "authn/audit_text.h"
 #include "authn/login.h"
 
 #define API "/ringfence/v1"
@@ -19,11 +20,11 @@ login_fail(const struct err *err)
 void
 login_print_safe(const char *text)
 {
-	for (; text != NULL && *text != '\0'; text++) {
-		unsigned char c = (unsigned char)*text;
+	struct buf safe = {NULL, 0, 0};
 
-		putchar(c < 0x20 || c == 0x7f ? '?' : c);
-	}
+	audit_text_safe(&safe, str_from(text));
+	printf("%.*s", STR_ARG(buf_str(&safe)));
+	buf_free(&safe);
 }
 
 const char *

@@ -370,6 +370,16 @@ def test_two_entries_are_nobody(bench):
         assert server.binds == ["cn=ringfence,dc=example,dc=org"]
 
 
+def test_what_a_directory_says_stays_text_on_a_terminal(bench):
+    entries, passwords, _ = active_directory(1)
+    spoken = "ann\x1b[31m\u009b31m\u202e"
+    entries["cn=Ann,ou=people,dc=example,dc=org"]["uid"] = [spoken, "ann"]
+    with ldapd.Ldapd(entries, passwords) as server:
+        answer = bench.ask(server.url, "ann")
+    assert answer.code == DENIED
+    assert answer.reason.endswith("may not be used here: ann?[31m?31m?"), answer
+
+
 # ---- servers that lie ----
 
 
