@@ -104,6 +104,10 @@ MUST_CHECK char *login_request_body(const struct login_options *o, struct err *e
 /* The credentials of a login: given, or asked for. */
 MUST_CHECK int login_credentials(const struct login_options *o, char **out_user,
     struct secret *out_password, struct err *err);
+/* The gate and the token that were kept, without questions: *out_options is `o` with that gate
+ * and its authorities, borrowed from *out. */
+MUST_CHECK int login_known_token(const struct login_options *o,
+    struct login_options *out_options, struct login_token *out, struct err *err);
 /* One request with the token that was kept; 0 if the answer has the status. */
 MUST_CHECK int login_ask(const struct login_options *o, const char *method,
     const char *path, const char *body, long wanted, struct login_answer *answer,

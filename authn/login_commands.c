@@ -149,9 +149,8 @@ have_token(const struct login_options *o, struct login_token *out, struct err *e
 	return log_in(o, out, err);
 }
 
-/* The gate and the token of the commands that need one; no questions. */
-static int
-known_token(const struct login_options *o, struct login_options *out_options,
+int
+login_known_token(const struct login_options *o, struct login_options *out_options,
     struct login_token *out, struct err *err)
 {
 	int rc = login_cache_read(o->server, out, err);
@@ -172,7 +171,7 @@ login_ask(const struct login_options *o, const char *method, const char *path,
 	struct login_options with;
 	struct login_token token = {0};
 	struct login_request request = {.method = method, .path = path, .body = body};
-	int rc = known_token(o, &with, &token, err);
+	int rc = login_known_token(o, &with, &token, err);
 
 	if (rc == 0) {
 		request.token = token.token;
@@ -338,7 +337,7 @@ login_run_logout(const struct login_options *o)
 	struct err err = ERR_INIT;
 	char path[128];
 	struct login_request request = {.method = "DELETE", .path = path};
-	int rc = known_token(o, &with, &token, &err);
+	int rc = login_known_token(o, &with, &token, &err);
 
 	if (rc != 0)
 		return login_fail(&err);
@@ -407,7 +406,7 @@ login_cache_replace(const struct login_options *o, const char *old_id,
 {
 	struct login_options with;
 	struct login_token old = {0}, fresh = {0};
-	int rc = known_token(o, &with, &old, err);
+	int rc = login_known_token(o, &with, &old, err);
 
 	if (rc == 0 && strcmp(old.id, old_id) == 0)
 		rc = keep(&with, body, &fresh, err);

@@ -42,14 +42,8 @@ create_by_password(const struct login_options *o, const char *body,
 	struct login_token known = {0};
 	struct secret password = {0};
 	char *user = NULL;
-	int rc = 0;
+	int rc = o->server == NULL ? login_known_token(o, &with, &known, err) : 0;
 
-	if (with.server == NULL) {
-		rc = login_cache_read(NULL, &known, err);
-		with.server = known.server;
-		if (with.ca == NULL && known.ca != NULL && known.ca[0] != '\0')
-			with.ca = known.ca;
-	}
 	if (rc == 0)
 		rc = login_credentials(&with, &user, &password, err);
 	request.user = user;
