@@ -87,8 +87,8 @@ MUST_CHECK enum live_answer program_edit_read(struct program_edit *edit,
     struct str name, struct str text, struct diag_list *diags);
 
 enum program_answer {
-	PROGRAM_CHANGED,  /* *out_delta says how the table has */
-	PROGRAM_COMPILES, /* the model has; see program_recompile */
+	PROGRAM_CHANGED, /* *out_delta says how the table has */
+	PROGRAM_COMPILES, /* the model has, see program_recompile; *out_delta is `anew` */
 	PROGRAM_BEYOND,   /* takes a whole load; nothing has changed */
 };
 

@@ -56,6 +56,16 @@ changes_chains(const struct compile_delta *delta)
 	return delta->chain_added_count + delta->chain_removed_count != 0;
 }
 
+static bool
+is_empty(const struct compile_delta *delta)
+{
+	for (size_t set = 0; set < SET_COUNT; set++) {
+		if (delta->removed_count[set] + delta->added_count[set] != 0)
+			return false;
+	}
+	return !changes_chains(delta);
+}
+
 static enum program_answer
 advance(struct program_side *side, struct arena *arena,
     const struct compile_change *changes, size_t count, struct diag_list *diags,
@@ -96,6 +106,9 @@ program_edit_commit(struct program_edit *e, struct arena *arena,
 		    &again, &shadow_delta);
 	if (answer == PROGRAM_COMPILES)
 		program_count_local(p); /* else it is others' workloads */
+	else if (shadow_answer == PROGRAM_COMPILES)
+		*out_delta =
+		    (struct compile_delta){.anew = true, .gone = !is_empty(out_delta)};
 	return answer == PROGRAM_CHANGED ? shadow_answer : answer;
 }
 

@@ -325,6 +325,25 @@ def test_other_nodes_workload_is_one_element(lab, enforcer):
     assert lab.probe("web", "db", "tcp", 5432).state == "open"
 
 
+def test_workload_that_comes_with_a_change_of_a_watched_policy_is_known(lab, enforcer):
+    watched = DB.replace("name: db,", "name: watched,").replace(
+        "spec:\n", "spec:\n  enforcement: audit\n")
+    before = enforcer.generation()
+    enforcer.write("watched.yaml", watched)
+    enforcer.wait_generation(before + 1)
+    peer = WORKLOAD.replace("node-1", "node-2").replace("---", "")
+    for number in range(7, 10):  # both are one edit, if nothing comes between
+        enforcer.write("watched.yaml", watched.replace("9100", f"910{number}"))
+        enforcer.write("peer.yaml", peer.format(
+            name="peer", ns="/acme/shop", v4=f"10.1.9.{number}", v6=f"fd00:1::9:{number}"))
+        for name, address in (("known4", f"10.1.9.{number}"), ("known6", f"fd00:1::9:{number}")):
+            wait_until(
+                lambda name=name, address=address: f" {address} " in lab.node.exec(
+                    ["nft", "list", "set", "inet", "ringfence", name]).stdout.replace(",", " "),
+                what=f"{address} to be in the kernel")
+    assert enforcer.ask("diff").returncode == 0
+
+
 def test_every_error_is_told(enforcer):
     enforcer.write("bad.yaml", "kind: [\n")
     enforcer.write("worse.yaml", DB.replace("/tcp", "/tpc").replace("name: db,", ""))

@@ -217,6 +217,9 @@ START_TEST(program_that_was_edited_is_as_one_made_from_scratch)
 			check_changed(&before, &delta);
 		} else if (put == PROGRAM_COMPILES) {
 			compiled++;
+			now = content_of(program);
+			if (!delta.gone) /* what is planned from is what was sent */
+				same_elements(&before, &now);
 			program_recompile(program, &r);
 			ck_assert(r.ok);
 			program_take(program, &r);
