@@ -233,6 +233,7 @@ take_over(struct engine *e)
 		program_free(a->current);
 	}
 	a->current = a->pending;
+	a->ahead = false;
 	program_sweep(a->current);
 	if (!a->current->skeleton)
 		a->current->number = ++a->programs;

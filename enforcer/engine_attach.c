@@ -168,8 +168,8 @@ is_known(const struct engine *e, const struct engine_attach_to *to,
 static bool
 is_busy(const struct engine *e)
 {
-	return e->load.dirty || e->load.running || e->apply.candidate != NULL ||
-	       e->apply.pending != NULL;
+	return e->load.dirty || e->load.running || e->edits.count != 0 ||
+	       e->apply.candidate != NULL || e->apply.pending != NULL;
 }
 
 /* NULL: it is in force. Otherwise why it is not; `out_which` of the addresses. */
@@ -191,6 +191,8 @@ what_is_missing(const struct engine *e, const struct waiter *w, size_t *out_whic
 	}
 	if (!e->apply.table_known)
 		return "the kernel's table is being made anew";
+	if (e->apply.ahead) /* what was found above may be what is not there yet */
+		return "a change of policy is not in force yet";
 	if (is_busy(e) && p->number < w->after + PROGRAMS_LATER)
 		return "a change of policy is not in force yet";
 	return NULL;

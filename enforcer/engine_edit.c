@@ -279,12 +279,14 @@ commit(struct engine *e, struct program_edit *edit)
 	diag_list_init(&diags, a->plan_arena);
 	switch (program_edit_commit(edit, a->plan_arena, &diags, &delta)) {
 	case PROGRAM_CHANGED:
+		a->ahead = true;
 		x->incremental++;
 		clear_queue(x);
 		log_diags(&diags);
 		engine_apply_changed(e, &delta, arrived);
 		return;
 	case PROGRAM_COMPILES:
+		a->ahead = true;
 		x->anew++;
 		a->table_known = a->table_known && !delta.gone;
 		clear_queue(x);

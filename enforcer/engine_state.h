@@ -149,6 +149,8 @@ struct engine_apply {
 	uint64_t audit_ticket;
 	monotime_t sent;
 
+	/* The model of current says more than the kernel has: an edit has changed it. */
+	bool ahead;
 	/* Current has changed, and pending is current: */
 	bool changed;
 	bool again;                 /* the batches that say so are to be sent again */

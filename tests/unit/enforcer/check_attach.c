@@ -1,0 +1,151 @@
+/*
+ * Who waits for policy, while an edit is on its way: a model that says more than the kernel
+ * has is no answer.
+ */
+#include <check.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "enforcer/engine_state.h"
+
+#define WAIT_MS 60000 /* longer than the test */
+
+#define WORKLOAD(name, node, address)                                                  \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: Workload\n"                         \
+	"metadata: {name: " name ", namespace: /acme}\n"                               \
+	"spec: {node: " node ", ips: [\"" address "\"]}\n"
+
+static struct settings_source source = {STR("/a"), STR("")};
+static struct engine *engine;
+static size_t answers;
+static bool in_force;
+
+static void
+on_answer(struct engine *e, uint64_t arg, const struct engine_attach_result *result)
+{
+	(void)e;
+	(void)arg;
+	answers++;
+	in_force = result->missing == NULL;
+}
+
+static int
+seal(const char *name, const char *text)
+{
+	struct source file = {str_from(name), str_from(text)};
+	const struct bundle bundle = {&file, 1};
+	struct err err = ERR_INIT;
+	int fd;
+
+	ck_assert_int_eq(bundle_seal(&bundle, &fd, &err), 0);
+	return fd;
+}
+
+/* An engine whose first program is in the kernel, with no kernel role to change it. */
+static void
+setup(void)
+{
+	int fd = seal("/a/first.yaml", WORKLOAD("first", "n1", "10.1.0.1"));
+
+	answers = 0;
+	engine = xcalloc(1, sizeof(*engine));
+	engine->settings = (struct engine_settings){.node = STR("n1"),
+	    .flow_group = 100,
+	    .sources = &source,
+	    .source_count = 1};
+	ck_assert_int_eq(uv_loop_init(&engine->loop), 0);
+	engine_load_init(engine);
+	engine_apply_init(engine);
+	engine->apply.current = program_make(&engine->settings, &fd, 1);
+	(void)close(fd);
+	ck_assert(engine->apply.current->ok);
+	engine->apply.current->number = 1;
+	engine->apply.suspect = false;
+	engine->apply.table_known = true;
+}
+
+static void
+teardown(void)
+{
+	engine->stopping = true;
+	engine_attach_fini(engine);
+	(void)uv_run(&engine->loop, UV_RUN_DEFAULT); /* a run of the loader */
+	engine_load_fini(engine);
+	engine_edits_fini(engine);
+	engine_apply_fini(engine);
+	(void)uv_run(&engine->loop, UV_RUN_DEFAULT);
+	ck_assert_int_eq(uv_loop_close(&engine->loop), 0);
+	free(engine);
+}
+
+static void
+wait_for(const char *address)
+{
+	struct ip_addr addr;
+	const struct engine_attach_to to = {.addrs = &addr, .addr_count = 1};
+
+	ck_assert(ip_parse(str_from(address), &addr));
+	ck_assert(engine_attach(engine, STR("c/eth0"), &to, WAIT_MS, on_answer, 0));
+}
+
+static void
+edit(const char *name, const char *text)
+{
+	const struct queued_edit queued = {
+	    .bundle_fd = seal(name, text), .arena = arena_new_sized(1024)};
+
+	engine_source_edited(engine, &queued);
+}
+
+START_TEST(what_is_in_force_is_told_at_once)
+{
+	wait_for("10.1.0.1");
+	ck_assert_uint_eq(answers, 1);
+	ck_assert(in_force);
+}
+END_TEST
+
+START_TEST(edit_that_came_before_is_waited_for)
+{
+	edit("/a/second.yaml", WORKLOAD("second", "n2", "10.1.0.2"));
+	wait_for("10.1.0.1");
+	ck_assert_uint_eq(answers, 0);
+}
+END_TEST
+
+START_TEST(workload_that_only_the_model_has_is_waited_for)
+{
+	wait_for("fd00::2");
+	ck_assert_uint_eq(answers, 0);
+	engine->apply.current->number = 10; /* others' programs came meanwhile */
+	edit("/a/second.yaml", WORKLOAD("second", "n1", "fd00::2"));
+	ck_assert(engine_edits_take(engine)); /* compiles it, on a thread */
+	ck_assert(engine->load.running);
+	engine_attach_tick(engine);
+	ck_assert_uint_eq(answers, 0);
+	while (engine->load.running)
+		(void)uv_run(&engine->loop, UV_RUN_ONCE);
+	ck_assert_ptr_nonnull(engine->apply.recompiled);
+	engine_attach_tick(engine);
+	ck_assert_uint_eq(answers, 0);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("attach");
+	TCase *tc = tcase_create("attach");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, what_is_in_force_is_told_at_once);
+	tcase_add_test(tc, edit_that_came_before_is_waited_for);
+	tcase_add_test(tc, workload_that_only_the_model_has_is_waited_for);
+	suite_add_tcase(s, tc);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? 0 : 1;
+}
