@@ -66,8 +66,7 @@ on_settings(struct engine *e, struct proc_msg *msg)
 	arena_free(e->settings_arena);
 	e->settings_arena = arena;
 	log_setup("engine", settings.role.log_level, settings.role.log_format);
-	e->load.dirty = true;
-	engine_load_start(e);
+	engine_load_whole(e);
 	return true;
 }
 

@@ -63,13 +63,6 @@ same_to(const struct engine_attach_to *a, const struct engine_attach_to *b)
 }
 
 static void
-load_again(struct engine *e)
-{
-	e->load.dirty = true;
-	engine_load_start(e);
-}
-
-static void
 forget(struct attachment *a)
 {
 	if (a != NULL)
@@ -97,7 +90,7 @@ remember(struct engine *e, struct str key, const struct engine_attach_to *to)
 	(void)map_set(all, a->key, a);
 	log_debug("attached", "container=%s pod=%s", log_quote(a->key),
 	    log_quote(a->to.name));
-	load_again(e);
+	engine_load_whole(e);
 	return true;
 }
 
@@ -109,7 +102,7 @@ engine_attach_remove(struct engine *e, struct str key)
 	if (a == NULL)
 		return;
 	forget(a);
-	load_again(e);
+	engine_load_whole(e);
 }
 
 void
@@ -129,7 +122,7 @@ engine_attach_keep(struct engine *e, const struct map *keys)
 		some = true;
 	}
 	if (some)
-		load_again(e);
+		engine_load_whole(e);
 }
 
 void

@@ -126,8 +126,7 @@ engine_source_arrived(struct engine *e, size_t index, int bundle_fd)
 		set_state(s, SOURCE_UNKNOWN); /* until it has been loaded */
 	if (e->load.arrived.ns == 0)
 		e->load.arrived = monotime_now();
-	e->load.dirty = true;
-	engine_load_start(e);
+	engine_load_whole(e);
 }
 
 /* The files of it that were refused are all that is wrong with it. */
@@ -289,6 +288,8 @@ finish_recompile(struct engine *e)
 	program_recompiled_free(r);
 }
 
+static void start_run(struct engine *e);
+
 static void
 after_work(uv_work_t *request, int status)
 {
@@ -312,7 +313,7 @@ after_work(uv_work_t *request, int status)
 	} else { /* with other sources than there are now: made for nothing */
 		program_free(p);
 	}
-	engine_load_start(e);
+	start_run(e);
 	engine_apply_step(e); /* edits that waited for this */
 }
 
@@ -386,7 +387,7 @@ void
 engine_load_whole(struct engine *e)
 {
 	e->load.dirty = true;
-	engine_load_start(e);
+	start_run(e);
 }
 
 void
@@ -407,8 +408,9 @@ engine_load_recompile(struct engine *e, monotime_t arrived)
 	engine_load_whole(e);
 }
 
-void
-engine_load_start(struct engine *e)
+/* Makes a program of what there is, if anything is new and every source has come. */
+static void
+start_run(struct engine *e)
 {
 	struct engine_load *l = &e->load;
 

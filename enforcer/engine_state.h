@@ -371,8 +371,6 @@ void engine_load_whole(struct engine *e);
 void engine_load_recompile(struct engine *e, monotime_t arrived);
 /* Errors of a source, which is bad from then on; an empty list: it is good. */
 void engine_source_judged(struct engine *e, size_t index);
-/* Makes a program of what there is, if anything is new and every source has come. */
-void engine_load_start(struct engine *e);
 MUST_CHECK const char *source_state_name(enum source_state state);
 /* True if every source is good. */
 MUST_CHECK bool engine_sources_good(const struct engine *e);
