@@ -311,8 +311,6 @@ refused(struct engine *e, struct proc_reader *r, uint32_t op, uint32_t element)
 	a->table_known = false;
 	if (a->whole)
 		engine_apply_retry(e);
-	else
-		engine_apply_step(e);
 }
 
 static void
