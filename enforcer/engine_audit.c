@@ -90,7 +90,7 @@ engine_audit_connect(struct engine *e, int fd)
 	static const struct link_handler handler = {on_message, on_lost};
 	struct err err = ERR_INIT;
 
-	disconnect(&e->audit);
+	on_lost(e); /* the former, if its end has not shown yet */
 	proc_channel_init(&e->audit.channel, fd);
 	if (link_new(&e->loop, &e->audit.channel, &handler, e, &e->audit.link, &err) !=
 	    0) {

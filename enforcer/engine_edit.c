@@ -306,6 +306,7 @@ engine_edits_take(struct engine *e)
 	struct program_edit *edit;
 	monotime_t start = monotime_now();
 	size_t taken = 0;
+	bool read, began;
 
 	if (e->edits.count == 0 || e->load.running || e->load.dirty ||
 	    a->current == NULL || a->current->skeleton || !a->table_known)
@@ -316,14 +317,16 @@ engine_edits_take(struct engine *e)
 	}
 	e->edits.held = false;
 	edit = program_edit_new(a->current);
-	if (!read_queue(e, edit, &taken))
+	read = read_queue(e, edit, &taken);
+	began = !read || taken != 0; /* else all are refused */
+	if (!read)
 		take_whole(e, "a file says what others depend on");
-	else if (taken != 0)
+	else if (began)
 		commit(e, edit);
 	else
 		clear_queue(&e->edits);
 	program_edit_free(edit);
 	histogram_add(
 	    &e->edits.durations, monotime_since(start, monotime_now()) / 1000);
-	return true;
+	return began;
 }

@@ -1,9 +1,10 @@
 /*
- * Who waits for policy, while an edit is on its way: a model that says more than the kernel
- * has is no answer.
+ * The engine without other roles: what it waits for, what it does not, and whom it keeps
+ * waiting.
  */
 #include <check.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "enforcer/engine_state.h"
@@ -56,6 +57,7 @@ setup(void)
 	ck_assert_int_eq(uv_loop_init(&engine->loop), 0);
 	engine_load_init(engine);
 	engine_apply_init(engine);
+	engine_audit_init(engine);
 	engine->apply.current = program_make(&engine->settings, &fd, 1);
 	(void)close(fd);
 	ck_assert(engine->apply.current->ok);
@@ -69,6 +71,8 @@ teardown(void)
 {
 	engine->stopping = true;
 	engine_attach_fini(engine);
+	engine_audit_fini(engine);
+	engine_apply_disconnected(engine);
 	(void)uv_run(&engine->loop, UV_RUN_DEFAULT); /* a run of the loader */
 	engine_load_fini(engine);
 	engine_edits_fini(engine);
@@ -96,6 +100,8 @@ edit(const char *name, const char *text)
 
 	engine_source_edited(engine, &queued);
 }
+
+/* ---- who waits for policy ---- */
 
 START_TEST(what_is_in_force_is_told_at_once)
 {
@@ -131,11 +137,52 @@ START_TEST(workload_that_only_the_model_has_is_waited_for)
 }
 END_TEST
 
+/* ---- what goes on ---- */
+
+START_TEST(edits_that_are_all_refused_begin_nothing)
+{
+	edit("/a/second.yaml", "kind: [\n");
+	ck_assert(!engine_edits_take(engine)); /* so that something else may */
+	ck_assert_uint_eq(engine->edits.refused, 1);
+	ck_assert_uint_eq(engine->edits.count, 0);
+	ck_assert_int_eq(engine->sources[0].state, SOURCE_BAD);
+}
+END_TEST
+
+/* One end of a link; nobody reads the other. */
+static int
+half_link(int *out_other)
+{
+	int fds[2];
+
+	ck_assert_int_eq(
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds),
+	    0);
+	*out_other = fds[1];
+	return fds[0];
+}
+
+START_TEST(record_that_went_to_another_audit_role_is_not_waited_for)
+{
+	int others[2];
+
+	engine_audit_connect(engine, half_link(&others[0]));
+	engine->apply.phase = APPLY_AUDIT;
+	engine->apply.pending = engine->apply.current;
+	engine_audit_connect(engine, half_link(&others[1]));
+	ck_assert_int_eq(engine->apply.phase, APPLY_IDLE);
+	ck_assert(engine->apply.heal); /* it is tried again */
+	ck_assert_ptr_null(engine->apply.pending);
+	(void)close(others[0]);
+	(void)close(others[1]);
+}
+END_TEST
+
 int
 main(void)
 {
-	Suite *s = suite_create("attach");
-	TCase *tc = tcase_create("attach");
+	Suite *s = suite_create("engine");
+	TCase *tc = tcase_create("engine");
 	SRunner *sr = srunner_create(s);
 	int failed;
 
@@ -143,6 +190,8 @@ main(void)
 	tcase_add_test(tc, what_is_in_force_is_told_at_once);
 	tcase_add_test(tc, edit_that_came_before_is_waited_for);
 	tcase_add_test(tc, workload_that_only_the_model_has_is_waited_for);
+	tcase_add_test(tc, edits_that_are_all_refused_begin_nothing);
+	tcase_add_test(tc, record_that_went_to_another_audit_role_is_not_waited_for);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
