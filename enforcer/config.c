@@ -23,7 +23,7 @@
 #define MAX_EXCEPTIONS   1024
 #define MAX_ADOPTION_S   3600
 #define DEFAULT_ADOPTION 30
-#define MAX_SOCKET_PATH  107 /* sun_path, without its NUL */
+#define SOCKET_MOST      107 /* sun_path, without its NUL */
 
 void
 config_fields(struct config_reader *r, const struct schema *schema,
@@ -42,6 +42,17 @@ config_path(struct config_reader *r, const struct doc_node *n)
 	if (n->text.len != 0 && n->text.ptr[0] == '/')
 		return arena_strndup(r->arena, n->text.ptr, n->text.len);
 	return arena_printf(r->arena, "%s%.*s", r->directory, STR_ARG(n->text));
+}
+
+const char *
+config_socket(struct config_reader *r, const struct doc_node *n)
+{
+	const char *path = config_path(r, n);
+
+	if (strlen(path) > SOCKET_MOST)
+		diag_error(r->diags, CODE_VALUE, n->loc,
+		    "a socket's path is at most %d bytes long", SOCKET_MOST);
+	return path;
 }
 
 bool
@@ -347,10 +358,7 @@ read_log(struct config_reader *r, const struct doc_node *n)
 static void
 read_control(struct config_reader *r, const struct doc_node *n)
 {
-	r->config->control_socket = config_path(r, n);
-	if (strlen(r->config->control_socket) > MAX_SOCKET_PATH)
-		diag_error(r->diags, CODE_VALUE, n->loc,
-		    "a socket's path is at most %d bytes long", MAX_SOCKET_PATH);
+	r->config->control_socket = config_socket(r, n);
 }
 
 static void

@@ -1,12 +1,9 @@
 /*
  * flows: where records of denied connections go.
  */
-#include <string.h>
-
 #include "enforcer/config_internal.h"
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
-#define SOCKET_MOST    107 /* sun_path, without its NUL */
 
 /* "192.0.2.1:4739", "[2001:db8::1]:4739". */
 bool
@@ -40,10 +37,7 @@ read_journal(struct config_reader *r, const struct doc_node *n)
 		c->journal_socket = n->u.boolean ? JOURNAL_SOCKET : NULL;
 		return;
 	}
-	c->journal_socket = config_path(r, n);
-	if (strlen(c->journal_socket) > SOCKET_MOST)
-		diag_error(r->diags, CONFIG_VALUE, n->loc,
-		    "a socket's path is at most %d bytes long", SOCKET_MOST);
+	c->journal_socket = config_socket(r, n);
 }
 
 static void
