@@ -127,14 +127,6 @@ engine_edits_forgive(struct engine_source *s)
 	map_fini(&s->refused);
 }
 
-static const char *
-error_line(struct arena *arena, const struct diag *d)
-{
-	return arena_printf(arena, "%s: error: %s%s%s%s [%s]", loc_text(arena, d->loc),
-	    d->msg, d->hint != NULL ? " (" : "", d->hint != NULL ? d->hint : "",
-	    d->hint != NULL ? ")" : "", d->code);
-}
-
 static void
 audit_refusal(struct engine *e, const struct refused_file *f)
 {
@@ -172,7 +164,7 @@ refuse(struct engine *e, struct engine_source *s, struct str name,
 	for (const struct diag *d = diags->first; d != NULL; d = d->next) {
 		if (d->severity != DIAG_ERROR || f->count == ENGINE_STATUS_ERRORS)
 			continue;
-		f->errors[f->count++] = error_line(arena, d);
+		f->errors[f->count++] = engine_error_text(arena, d);
 	}
 	forgive(s, name);
 	(void)map_set(&s->refused, f->name, f); /* new */
@@ -189,13 +181,8 @@ log_diags(const struct diag_list *diags)
 	struct arena *arena = arena_new_sized(1024);
 
 	for (const struct diag *d = diags->first; d != NULL; d = d->next) {
-		if (d->severity == DIAG_NOTE)
-			continue;
-		log_write(d->severity == DIAG_ERROR ? LOG_ERROR : LOG_WARN,
-		    d->severity == DIAG_ERROR ? "policy-error" : "policy-warning",
-		    "at=%s code=%s message=%s",
-		    log_quote(str_from(loc_text(arena, d->loc))), d->code,
-		    log_quote(str_from(d->msg)));
+		if (d->severity != DIAG_NOTE)
+			engine_log_diag(arena, d);
 	}
 	arena_free(arena);
 }

@@ -148,21 +148,28 @@ engine_source_judged(struct engine *e, size_t index)
 
 /* A message with its advice, on one line. */
 static const char *
-diag_line(struct program *p, const struct diag *d)
+diag_line(struct arena *arena, const struct diag *d)
 {
 	return d->hint == NULL ? d->msg
-			       : arena_printf(p->arena, "%s (%s)", d->msg, d->hint);
+			       : arena_printf(arena, "%s (%s)", d->msg, d->hint);
 }
 
-static void
-log_diag(struct program *p, const struct diag *d)
+const char *
+engine_error_text(struct arena *arena, const struct diag *d)
+{
+	return arena_printf(arena, "%s: error: %s [%s]", loc_text(arena, d->loc),
+	    diag_line(arena, d), d->code);
+}
+
+void
+engine_log_diag(struct arena *arena, const struct diag *d)
 {
 	bool error = d->severity == DIAG_ERROR;
 
 	log_write(error ? LOG_ERROR : LOG_WARN,
 	    error ? "policy-error" : "policy-warning", "at=%s code=%s message=%s",
-	    log_quote(str_from(loc_text(p->arena, d->loc))), d->code,
-	    log_quote(str_from(diag_line(p, d))));
+	    log_quote(str_from(loc_text(arena, d->loc))), d->code,
+	    log_quote(str_from(diag_line(arena, d))));
 }
 
 /* Tells the same warnings of the same places apart from others. */
@@ -192,7 +199,7 @@ log_diags(struct engine_load *l, struct program *p)
 		    (d->severity == DIAG_WARNING &&
 			(again || ++warnings > LOGGED_WARNINGS)))
 			continue;
-		log_diag(p, d);
+		engine_log_diag(p->arena, d);
 	}
 	if (warnings > LOGGED_WARNINGS)
 		log_warn("policy-warnings", "more=%u", warnings - LOGGED_WARNINGS);
@@ -204,8 +211,7 @@ static void
 note_error(struct engine *e, struct program *p, const struct diag *d)
 {
 	size_t index = program_source_of(p, d->loc);
-	const char *text = arena_printf(p->arena, "%s: error: %s [%s]",
-	    loc_text(p->arena, d->loc), diag_line(p, d), d->code);
+	const char *text = engine_error_text(p->arena, d);
 
 	/* What has no place concerns all of them; the first is as good as any. */
 	if (index >= e->settings.source_count)

@@ -371,6 +371,10 @@ void engine_load_whole(struct engine *e);
 void engine_load_recompile(struct engine *e, monotime_t arrived);
 /* Errors of a source, which is bad from then on; an empty list: it is good. */
 void engine_source_judged(struct engine *e, size_t index);
+/* "file:line:col: error: message (advice) [code]", in the arena. */
+MUST_CHECK const char *engine_error_text(struct arena *arena, const struct diag *d);
+/* Logs a mistake, or what it warns of. */
+void engine_log_diag(struct arena *arena, const struct diag *d);
 MUST_CHECK const char *source_state_name(enum source_state state);
 /* True if every source is good. */
 MUST_CHECK bool engine_sources_good(const struct engine *e);
