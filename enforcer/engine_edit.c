@@ -240,13 +240,17 @@ static bool
 read_queue(struct engine *e, struct program_edit *edit, size_t *taken)
 {
 	struct engine_edits *x = &e->edits;
+	bool read[ENFORCER_MAX_SOURCES] = {false};
 
 	for (size_t i = 0; i < x->count; i++) {
 		if (!read_queued(e, edit, &x->queue[i], taken))
 			return false;
+		read[x->queue[i].source] = true;
 	}
-	for (size_t i = 0; i < x->count; i++)
-		engine_source_judged(e, x->queue[i].source);
+	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++) {
+		if (read[i])
+			engine_source_judged(e, i);
+	}
 	return true;
 }
 
