@@ -162,8 +162,6 @@ void peers_fini(struct side *s);
  * it is new; NULL: no meaning that could be enforced. */
 MUST_CHECK struct peer_set *peers_meaning(
     struct side *s, struct port_name *n, const struct workload *w);
-/* Whether the node is one that the peer (PEER_NODES) speaks of. */
-MUST_CHECK bool peers_take_node(const struct peer *peer, const struct node *node);
 /* What is known of a port's name that egress rules speak of; NULL if nothing. */
 MUST_CHECK struct port_name *peers_port_name(
     const struct side *s, const struct port_match *match);

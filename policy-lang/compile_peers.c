@@ -129,16 +129,6 @@ add_network(const struct peer *peer, struct peer_set *set)
 	}
 }
 
-bool
-peers_take_node(const struct peer *peer, const struct node *node)
-{
-	if (peer->cluster.ptr != NULL && !str_eq(peer->cluster, node->cluster))
-		return false;
-	if (peer->node_name.ptr != NULL && !str_eq(peer->node_name, node->name))
-		return false;
-	return selector_matches(peer->node_selector, node->labels);
-}
-
 static void
 add_nodes(const struct model *m, const struct peer *peer, struct peer_set *set)
 {
@@ -147,7 +137,7 @@ add_nodes(const struct model *m, const struct peer *peer, struct peer_set *set)
 	set->nodes =
 	    xreallocarray(set->nodes, set->node_count + m->node_count, sizeof(*nodes));
 	for (uint32_t i = 0; i < m->node_count; i++) {
-		if (peers_take_node(peer, m->nodes[i]))
+		if (peer_takes_node(peer, m->nodes[i]))
 			set->nodes[set->node_count++] = i;
 	}
 }

@@ -94,7 +94,7 @@ set_takes_node(const struct peer_set *set, const struct node *node)
 	for (size_t i = 0; i < set->rule->peer_count; i++) {
 		const struct peer *peer = &set->rule->peers[i];
 
-		if (peer->kind == PEER_NODES && peers_take_node(peer, node))
+		if (peer->kind == PEER_NODES && peer_takes_node(peer, node))
 			return true;
 	}
 	return false;

@@ -288,7 +288,7 @@ match_node_policies(struct builder *b)
 		const struct policy *policy = m->root->policies[i];
 
 		if (policy->subject.nodes != NULL &&
-		    peers_take_node(policy->subject.nodes, node))
+		    peer_takes_node(policy->subject.nodes, node))
 			add_policy(&b->host, use_policy(b, policy));
 	}
 }

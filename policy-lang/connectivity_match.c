@@ -388,14 +388,8 @@ node_faces(struct conn_world *world, const struct peer *peer,
 		uint32_t face = world->node_faces[i];
 		const struct node *node = world->faces[face].end.node;
 
-		if (within != NULL && !roaring_bitmap_contains(within, face))
-			continue;
-		if (peer->cluster.ptr != NULL && !str_eq(peer->cluster, node->cluster))
-			continue;
-		if (peer->node_name.ptr != NULL && !str_eq(peer->node_name, node->name))
-			continue;
-		if (peer->node_selector == NULL ||
-		    selector_matches(peer->node_selector, node->labels))
+		if ((within == NULL || roaring_bitmap_contains(within, face)) &&
+		    peer_takes_node(peer, node))
 			roaring_bitmap_add(out_faces, face);
 	}
 }

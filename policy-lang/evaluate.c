@@ -67,22 +67,11 @@ network_matches(const struct peer *peer, const struct endpoint *end)
 	       !in_some_prefix(&end->addr, peer->excepts, peer->except_count);
 }
 
-static bool
-node_matches(const struct peer *peer, const struct node *node)
-{
-	if (peer->cluster.ptr != NULL && !str_eq(peer->cluster, node->cluster))
-		return false;
-	if (peer->node_name.ptr != NULL && !str_eq(peer->node_name, node->name))
-		return false;
-	return peer->node_selector == NULL ||
-	       selector_matches(peer->node_selector, node->labels);
-}
-
 bool
 policy_applies_to_node(const struct policy *policy, const struct node *node)
 {
 	return policy->subject.nodes != NULL &&
-	       node_matches(policy->subject.nodes, node);
+	       peer_takes_node(policy->subject.nodes, node);
 }
 
 bool
@@ -108,7 +97,7 @@ peer_matches(const struct peer *peer, const struct endpoint *end)
 		return network_matches(peer, end);
 	case PEER_NODES:
 		return end->kind == ENDPOINT_NODE && end->node != NULL &&
-		       node_matches(peer, end->node);
+		       peer_takes_node(peer, end->node);
 	case PEER_FQDN:
 		break; /* no name has been resolved to an address */
 	}

@@ -251,7 +251,6 @@ finish_nodes(struct loader *l)
 
 /* ---- what stands at each level ---- */
 
-/* Sorted by level, the things of one level are neighbours. */
 /* Policies that are there to be told of only, unless their effect is asked for. */
 static void
 leave_out_audit(struct loader *l)
@@ -271,6 +270,7 @@ leave_out_audit(struct loader *l)
 	all->count = kept;
 }
 
+/* Sorted by level, the things of one level are neighbours. */
 static void
 finish_tree(struct loader *l)
 {

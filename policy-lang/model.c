@@ -73,6 +73,16 @@ selector_matches(const struct selector *s, struct label_set labels)
 	return true;
 }
 
+bool
+peer_takes_node(const struct peer *peer, const struct node *node)
+{
+	if (peer->cluster.ptr != NULL && !str_eq(peer->cluster, node->cluster))
+		return false;
+	if (peer->node_name.ptr != NULL && !str_eq(peer->node_name, node->name))
+		return false;
+	return selector_matches(peer->node_selector, node->labels);
+}
+
 static bool
 requirement_equal(const struct requirement *a, const struct requirement *b)
 {

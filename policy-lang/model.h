@@ -579,6 +579,8 @@ enum {
 
 MUST_CHECK bool selector_matches(const struct selector *s, struct label_set labels);
 MUST_CHECK bool selector_equal(const struct selector *a, const struct selector *b);
+/* True if the node is one that the peer (PEER_NODES) speaks of. */
+MUST_CHECK bool peer_takes_node(const struct peer *peer, const struct node *node);
 /* The labels that a namespaceSelector sees for this workload. */
 MUST_CHECK struct label_set workload_ns_labels(const struct workload *w);
 /* True if `ns` is `top` or below it. */
