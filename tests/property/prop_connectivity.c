@@ -511,6 +511,13 @@ same_node(const struct conn_end *a, const struct conn_end *b)
 	       str_eq(a->workload->node, b->workload->node);
 }
 
+/* A node, or what runs on its network: what such send each other is not listed. */
+static bool
+is_host(const struct conn_end *end)
+{
+	return end->workload == NULL || end->workload->host_network;
+}
+
 /* Whether both models have the end with the same families, of the same kind. */
 static bool
 is_steady(const struct trial *t, uint32_t party)
@@ -526,7 +533,7 @@ is_steady(const struct trial *t, uint32_t party)
 	old = &t->diff->old_world->parties[both->old];
 	new = &t->diff->new_world->parties[both->new];
 	return old->families == new->families &&same_node(old->end, new->end) &&
-	       (old->sides[0] == NULL) == (new->sides[0] == NULL);
+	       is_host(old->end) == is_host(new->end);
 }
 
 /* CONN_OUTSIDE if no end is called that. */
