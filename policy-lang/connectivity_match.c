@@ -254,14 +254,34 @@ keep_account(const struct conn_world *world, struct str account, roaring_bitmap_
 	roaring_bitmap_free(others);
 }
 
+static void
+node_faces(struct conn_world *world, const struct peer *peer,
+    const struct roaring_bitmap_s *within, struct roaring_bitmap_s *out_faces)
+{
+	for (uint32_t i = 0; i < world->node_face_count; i++) {
+		uint32_t face = world->node_faces[i];
+		const struct node *node = world->faces[face].end.node;
+
+		if ((within == NULL || roaring_bitmap_contains(within, face)) &&
+		    peer_takes_node(peer, node))
+			roaring_bitmap_add(out_faces, face);
+	}
+}
+
 void
 conn_match_faces(struct conn_world *world, const struct workload_match *match,
     const struct roaring_bitmap_s *within, struct roaring_bitmap_s *out_faces)
 {
-	const struct roaring_bitmap_s *place = faces_in_place(world, match);
+	const struct roaring_bitmap_s *place;
 	roaring_bitmap_t *bits;
 
-	if (place == NULL || match->nodes != NULL ||
+	if (match->nodes != NULL) {
+		if (!world->model->options.nodes_unprotected)
+			node_faces(world, match->nodes, within, out_faces);
+		return;
+	}
+	place = faces_in_place(world, match);
+	if (place == NULL ||
 	    (within != NULL && !roaring_bitmap_intersect(place, within)))
 		return;
 	bits = within != NULL ? roaring_bitmap_and(place, within)
@@ -377,20 +397,6 @@ network_faces(struct conn_world *world, const struct peer *peer,
 			add_some_in_network(
 			    world, peer, family, &addrs, within, out_faces);
 		addrset_fini(&addrs);
-	}
-}
-
-static void
-node_faces(struct conn_world *world, const struct peer *peer,
-    const struct roaring_bitmap_s *within, struct roaring_bitmap_s *out_faces)
-{
-	for (uint32_t i = 0; i < world->node_face_count; i++) {
-		uint32_t face = world->node_faces[i];
-		const struct node *node = world->faces[face].end.node;
-
-		if ((within == NULL || roaring_bitmap_contains(within, face)) &&
-		    peer_takes_node(peer, node))
-			roaring_bitmap_add(out_faces, face);
 	}
 }
 

@@ -163,7 +163,9 @@ match_policy(struct side_maker *maker, struct policy *policy)
 
 	maker->serial++;
 	for (size_t d = 0; d < DIRECTION_COUNT; d++) {
-		const roaring_bitmap_t *wanted = world->planes[d].wanted;
+		/* That a node has policies at all matters, even where they do not. */
+		const roaring_bitmap_t *wanted =
+		    policy->subject.nodes == NULL ? world->planes[d].wanted : NULL;
 
 		if (!conn_policy_concerns(policy, (enum direction)d))
 			continue;
@@ -180,36 +182,6 @@ match_policy(struct side_maker *maker, struct policy *policy)
 		roaring_bitmap_free(faces);
 }
 
-const struct node *
-conn_node_of(const struct model *m, const struct conn_end *end)
-{
-	const struct workload *w = end->workload;
-
-	if (w == NULL)
-		return end->node;
-	return w->host_network ? model_node_of(m, w) : NULL;
-}
-
-/* The same for a policy whose subject are nodes. */
-static void
-match_node_policy(struct side_maker *maker, struct policy *policy)
-{
-	const struct conn_world *world = maker->world;
-
-	maker->serial++;
-	for (uint32_t i = 0; i < world->party_count; i++) {
-		const struct node *node =
-		    conn_node_of(world->model, world->parties[i].end);
-
-		if (node == NULL || !policy_applies_to_node(policy, node))
-			continue;
-		for (size_t d = 0; d < DIRECTION_COUNT; d++) {
-			if (conn_policy_concerns(policy, (enum direction)d))
-				follow(&maker->trails[d], i, policy, maker->serial);
-		}
-	}
-}
-
 static void
 match_policies(struct side_maker *maker)
 {
@@ -223,11 +195,6 @@ match_policies(struct side_maker *maker)
 	for (size_t i = 0; i < m->ns_count; i++) {
 		for (size_t j = 0; j < m->namespaces[i]->policy_count; j++)
 			match_policy(maker, m->namespaces[i]->policies[j]);
-	}
-	for (size_t i = 0; i < m->root->policy_count; i++) {
-		if (m->root->policies[i]->subject.nodes != NULL &&
-		    !m->options.nodes_unprotected)
-			match_node_policy(maker, m->root->policies[i]);
 	}
 }
 

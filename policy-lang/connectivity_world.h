@@ -239,8 +239,8 @@ void conn_world_place(struct conn_world *world);
 /* Announces the selectors of a match; all must be before conn_world_index. */
 void conn_match_announce(struct conn_world *world, const struct workload_match *match);
 void conn_world_index(struct conn_world *world);
-/* Adds the faces of the workloads in the match, or of the peers of the rule; only those
- * in `within` unless it is NULL. */
+/* Adds the faces of the workloads in the match (of its nodes, if it is of such and they
+ * are judged), or of the peers of the rule; only those in `within` unless it is NULL. */
 void conn_match_faces(struct conn_world *world, const struct workload_match *match,
     const struct roaring_bitmap_s *within, struct roaring_bitmap_s *out_faces);
 void conn_rule_faces(struct conn_world *world, const struct rule *rule,
@@ -254,9 +254,6 @@ void conn_rule_nets(const struct rule *rule, struct addrset out_nets[2]);
 void conn_policies_announce(struct conn_world *world);
 /* True if the policy says something in that direction. */
 MUST_CHECK bool conn_policy_concerns(const struct policy *policy, enum direction dir);
-/* The node that an end is; NULL if it is a workload, or of a node that nobody knows. */
-MUST_CHECK const struct node *conn_node_of(
-    const struct model *m, const struct conn_end *end);
 void conn_sides_make(struct conn_world *world);
 
 /* ---- connectivity_classes.c ---- */

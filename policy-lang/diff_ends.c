@@ -136,8 +136,7 @@ same_party(const struct conn_world *a, const struct conn_party *x,
 	const struct conn_face *old = &a->faces[x->first_face];
 	const struct conn_face *new = &b->faces[y->first_face];
 
-	if (x->face_count != y->face_count ||
-	    !same_node(conn_node_of(a->model, x->end), conn_node_of(b->model, y->end)))
+	if (x->face_count != y->face_count)
 		return false;
 	for (uint32_t i = 0; i < x->face_count; i++) {
 		if (!same_address(&old[i], &new[i]))
@@ -167,14 +166,6 @@ touch_subjects(struct conn_world *world, const struct policy *policy,
 		base_die("out of memory");
 	if (bits != 0)
 		conn_match_faces(world, &policy->subject, NULL, faces);
-	for (uint32_t i = 0; policy->subject.nodes != NULL && i < world->party_count;
-	     i++) {
-		const struct node *node =
-		    conn_node_of(world->model, world->parties[i].end);
-
-		if (node != NULL && policy_applies_to_node(policy, node))
-			touched[i] |= bits;
-	}
 	it = roaring_create_iterator(faces);
 	if (it == NULL)
 		base_die("out of memory");
