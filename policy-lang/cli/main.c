@@ -54,37 +54,57 @@ become_program(struct arena *arena, char **argv)
 	argv[0] = name;
 }
 
+struct nearest {
+	struct str name;
+	unsigned least;
+	const char *best;
+};
+
+static void
+consider(struct nearest *n, const char *known)
+{
+	unsigned distance = str_distance(n->name, str_from(known), n->least);
+
+	if (distance < n->least) {
+		n->least = distance;
+		n->best = known;
+	}
+}
+
 static const char *
 nearest_command(struct str name, unsigned least)
 {
-	static const char *const others[] = {"help", "version"};
-	const char *best = NULL;
+	struct nearest n = {.name = name, .least = least};
 
-	for (size_t i = 0; i < cli_command_count + ARRAY_LEN(others); i++) {
-		const char *known = i < cli_command_count
-					? cli_commands[i]->name
-					: others[i - cli_command_count];
-		unsigned distance = str_distance(name, str_from(known), least);
+	for (size_t i = 0; i < cli_command_count; i++)
+		consider(&n, cli_commands[i]->name);
+	for (size_t i = 0; i < cli_program_count; i++)
+		consider(&n, cli_programs[i].name);
+	consider(&n, "help");
+	consider(&n, "version");
+	return n.best;
+}
 
-		if (distance < least) {
-			least = distance;
-			best = known;
-		}
-	}
-	return best;
+/* `nearest` NULL: nothing is near; the name itself: a program that is not there. */
+static int
+unknown(const char *what, const char *name, const char *nearest, const char *see)
+{
+	(void)fprintf(stderr, "ringfence: no %s \"%s\"; ", what, name);
+	if (nearest == NULL)
+		(void)fprintf(stderr, "see %s\n", see);
+	else if (strcmp(nearest, name) == 0)
+		(void)fprintf(stderr,
+		    "ringfence-%s is neither beside this program nor in PATH\n", name);
+	else
+		(void)fprintf(stderr, "did you mean \"%s\"?\n", nearest);
+	return CLI_ERROR;
 }
 
 static int
 unknown_command(const char *name)
 {
-	const char *nearest = nearest_command(str_from(name), 3);
-
-	(void)fprintf(stderr, "ringfence: no command \"%s\"", name);
-	if (nearest != NULL)
-		(void)fprintf(stderr, "; did you mean \"%s\"?\n", nearest);
-	else
-		(void)fprintf(stderr, "; see ringfence help\n");
-	return CLI_ERROR;
+	return unknown(
+	    "command", name, nearest_command(str_from(name), 3), "ringfence help");
 }
 
 /* ---- built-in ones ---- */
@@ -109,15 +129,9 @@ unknown_topic(const char *name)
 	unsigned least = 3;
 	const char *code = cli_nearest_code(str_from(name), &least);
 	const char *command = nearest_command(str_from(name), least);
-	const char *nearest = command != NULL ? command : code;
 
-	(void)fprintf(stderr, "ringfence: no command and no code \"%s\"", name);
-	if (nearest != NULL)
-		(void)fprintf(stderr, "; did you mean \"%s\"?\n", nearest);
-	else
-		(void)fprintf(
-		    stderr, "; see ringfence help and ringfence help codes\n");
-	return CLI_ERROR;
+	return unknown("command and no code", name, command != NULL ? command : code,
+	    "ringfence help and ringfence help codes");
 }
 
 static int
@@ -128,8 +142,9 @@ run_help(struct arena *arena, int argc, char **argv)
 	char *other[] = {argc > 1 ? argv[1] : NULL, NULL, NULL};
 	char help[] = "--help";
 
-	if (argc < 2) {
-		cli_print_usage(&text);
+	if (argc < 2 || strcmp(argv[1], "help") == 0 ||
+	    strcmp(argv[1], "version") == 0) {
+		cli_print_usage(&text); /* tells all that there is to these two */
 		return print_text(&text);
 	}
 	command = cli_command_find(str_from(argv[1]));

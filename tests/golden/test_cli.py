@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -525,6 +526,9 @@ def test_a_mistake_is_answered_with_what_to_write(right, wrong, advice):
 
 USAGE = [
     (["lst"], 'did you mean "list"?'),
+    (["adit"], 'did you mean "audit"?'),
+    (["whoam"], 'did you mean "whoami"?'),
+    (["versio"], 'did you mean "version"?'),
     (["../../bin/sh"], "no command"),
     (["no-such-command-at-all"], "see ringfence help"),
     (["list"], "no PATH"),
@@ -553,6 +557,8 @@ def test_help_and_version_go_to_standard_output():
         told = run(command, "--help")
         assert told.returncode == 0 and told.stdout.startswith(f"usage: ringfence {command} ")
         assert run("help", command).stdout == told.stdout
+    for word in ("help", "version"):
+        assert run("help", word).stdout == listed
     assert run("version").stdout.startswith("ringfence ")
     assert run("--version").stdout == run("version").stdout
 
@@ -565,6 +571,16 @@ def test_another_command_is_a_program_in_the_path(tmp_path):
     done = run("hello", "--flag", "a b", env=env)
     assert (done.returncode, done.stdout) == (7, "ringfence-hello --flag a b\n")
     assert run("help", "hello", env=env).stdout == "ringfence-hello --help\n"
+
+
+def test_a_program_that_is_not_there_is_named(tmp_path):
+    alone = tmp_path / "ringfence"
+    shutil.copy(rf.program(), alone)
+    for args in (["audit"], ["help", "audit"]):
+        done = subprocess.run([alone, *args], env={**os.environ, "PATH": str(tmp_path)}, text=True,
+                              capture_output=True, check=False)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "ringfence-audit is neither beside this program nor in PATH" in done.stderr
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")

@@ -100,3 +100,4 @@ def test_unknown_topic_suggests():
     done = rf.run("help", "shadowed-rle")
     assert done.returncode == 2 and 'did you mean "shadowed-rule"?' in done.stderr
     assert 'did you mean "check"?' in rf.run("help", "chekc").stderr
+    assert 'did you mean "audit"?' in rf.run("help", "adit").stderr
