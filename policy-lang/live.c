@@ -571,7 +571,7 @@ live_commit(struct live_edit *e, struct arena *arena, struct diag_list *diags,
 			policies |= live_put_in(e->l, e->items[i].after, diags);
 	}
 	if (policies)
-		live_link_policies(e->l);
+		load_link_policies(e->l->model);
 	for (size_t i = 0; i < e->count; i++)
 		replace_file(e->l, &e->items[i]);
 	return true;

@@ -28,7 +28,7 @@ struct live_file {
 
 /* Workloads that have the same address, but for the one that keeps it. */
 struct live_sharers {
-	char key[17];
+	char key[MODEL_ADDRESS_KEY_BYTES];
 	size_t count, cap;
 	struct workload **items;
 };
@@ -62,10 +62,9 @@ void live_free_arrays(struct live *l);
 void live_index_shared(struct live *l);
 void live_free_shared(struct live *l);
 /* Objects out of the model and into it; true: policies were among them, and
- * live_link_policies is to be called. An address that another has is warned of. */
+ * load_link_policies is to be called. An address that another has is warned of. */
 MUST_CHECK bool live_take_out(struct live *l, const struct live_file *f);
 MUST_CHECK bool live_put_in(
     struct live *l, const struct live_file *f, struct diag_list *diags);
-void live_link_policies(struct live *l);
 
 #endif

@@ -7,8 +7,7 @@
 
 #include "policy-lang/live_internal.h"
 
-#define KEY_BYTES 17   /* of an IPv6 address; others are shorter */
-#define ROOM      1024 /* beyond what there is, so that growing is rare */
+#define ROOM 1024 /* beyond what there is, so that growing is rare */
 
 /* ---- sorted arrays ---- */
 
@@ -76,7 +75,7 @@ live_hold_arrays(struct live *l)
 {
 	hold(&l->model->workloads, l->model->workload_count, &l->workload_cap);
 	hold(&l->model->policies, l->model->policy_count, &l->policy_cap);
-	live_link_policies(l);
+	load_link_policies(l->model);
 }
 
 void
@@ -88,40 +87,13 @@ live_free_arrays(struct live *l)
 		free(l->model->policies);
 }
 
-void
-live_link_policies(struct live *l)
-{
-	struct model *m = l->model;
-
-	for (size_t i = 0; i < m->ns_count; i++) {
-		m->namespaces[i]->policies = NULL;
-		m->namespaces[i]->policy_count = 0;
-	}
-	for (size_t i = 0; i < m->policy_count; i++) {
-		struct ns *level = m->policies[i]->level;
-
-		if (level->policy_count++ == 0)
-			level->policies = &m->policies[i];
-	}
-}
-
 /* ---- addresses ---- */
-
-static struct str
-address_key(const struct ip_addr *addr, char bytes[KEY_BYTES])
-{
-	size_t len = ip_bytes(addr->family);
-
-	bytes[0] = (char)addr->family;
-	memcpy(bytes + 1, addr->bytes, len);
-	return (struct str){bytes, 1 + len};
-}
 
 /* Keys outlive who had the address: they are used again. */
 static struct str
 lasting_key(struct live *l, struct str key)
 {
-	struct ptr_vec *free_keys = &l->free_keys[key.len == KEY_BYTES];
+	struct ptr_vec *free_keys = &l->free_keys[key.len == MODEL_ADDRESS_KEY_BYTES];
 	char *copy = free_keys->count != 0 ? free_keys->items[--free_keys->count]
 					   : arena_alloc(l->arena, key.len);
 
@@ -207,8 +179,8 @@ static void
 release(struct live *l, struct workload *w, const struct ip_addr *addr)
 {
 	struct map *owners = &l->model->by_address;
-	char bytes[KEY_BYTES];
-	struct str key = address_key(addr, bytes);
+	char bytes[MODEL_ADDRESS_KEY_BYTES];
+	struct str key = model_address_key(addr, bytes);
 	struct workload *next;
 	char *lasting;
 
@@ -223,19 +195,7 @@ release(struct live *l, struct workload *w, const struct ip_addr *addr)
 	}
 	lasting = map_key(owners, key);
 	(void)map_remove(owners, key); /* is there */
-	ptr_vec_push(&l->free_keys[key.len == KEY_BYTES], lasting);
-}
-
-static void
-warn_shared(struct diag_list *diags, const struct workload *w,
-    const struct workload *first, const struct ip_addr *addr)
-{
-	char text[IP_TEXT_BYTES];
-	struct diag *d = diag_say(diags, CODE_SHARED_ADDRESS, w->loc,
-	    "%.*s has the address %s of %.*s", STR_ARG(w->display),
-	    ip_format(addr, text), STR_ARG(first->display));
-
-	diag_note(diags, d, first->loc, "which keeps it");
+	ptr_vec_push(&l->free_keys[key.len == MODEL_ADDRESS_KEY_BYTES], lasting);
 }
 
 static void
@@ -243,8 +203,8 @@ claim(struct live *l, struct workload *w, const struct ip_addr *addr,
     struct diag_list *diags)
 {
 	struct map *owners = &l->model->by_address;
-	char bytes[KEY_BYTES];
-	struct str key = address_key(addr, bytes);
+	char bytes[MODEL_ADDRESS_KEY_BYTES];
+	struct str key = model_address_key(addr, bytes);
 	struct workload *owner = map_get(owners, key);
 
 	if (owner == w)
@@ -256,10 +216,10 @@ claim(struct live *l, struct workload *w, const struct ip_addr *addr,
 	if (load_workload_cmp(&w, &owner) < 0) {
 		(void)map_set(owners, key, w); /* the key stays the map's */
 		add_sharer(l, key, owner);
-		warn_shared(diags, owner, w, addr);
+		load_warn_shared(diags, owner, w, addr);
 	} else {
 		add_sharer(l, key, w);
-		warn_shared(diags, w, owner, addr);
+		load_warn_shared(diags, w, owner, addr);
 	}
 }
 
@@ -272,8 +232,8 @@ live_index_shared(struct live *l)
 		struct workload *w = m->workloads[i];
 
 		for (size_t j = 0; !w->host_network && j < w->ip_count; j++) {
-			char bytes[KEY_BYTES];
-			struct str key = address_key(&w->ips[j], bytes);
+			char bytes[MODEL_ADDRESS_KEY_BYTES];
+			struct str key = model_address_key(&w->ips[j], bytes);
 
 			if (map_get(&m->by_address, key) != w)
 				add_sharer(l, key, w);

@@ -169,35 +169,29 @@ sorted_map(struct loader *l, const struct map *m, compare_fn compare)
 
 /* ---- addresses ---- */
 
-static struct str
-address_key(struct loader *l, const struct ip_addr *addr)
+void
+load_warn_shared(struct diag_list *diags, const struct workload *w,
+    const struct workload *first, const struct ip_addr *addr)
 {
-	size_t bytes = ip_bytes(addr->family);
-	char *key = arena_alloc(l->arena, 1 + bytes);
+	char text[IP_TEXT_BYTES];
+	struct diag *d = diag_say(diags, CODE_SHARED_ADDRESS, w->loc,
+	    "%.*s has the address %s of %.*s", STR_ARG(w->display),
+	    ip_format(addr, text), STR_ARG(first->display));
 
-	key[0] = (char)addr->family;
-	memcpy(key + 1, addr->bytes, bytes);
-	return (struct str){key, 1 + bytes};
+	diag_note(diags, d, first->loc, "which keeps it");
 }
 
 static void
 index_address(struct loader *l, struct workload *w, const struct ip_addr *addr)
 {
-	struct str key = address_key(l, addr);
+	char bytes[MODEL_ADDRESS_KEY_BYTES];
+	struct str key = model_address_key(addr, bytes);
 	const struct workload *first = map_get(&l->m->by_address, key);
-	char text[IP_TEXT_BYTES];
-	struct diag *d;
 
-	if (first == NULL) {
-		map_set(&l->m->by_address, key, w);
-		return;
-	}
-	if (first == w)
-		return;
-	d = diag_say(l->diags, CODE_SHARED_ADDRESS, w->loc,
-	    "%.*s has the address %s of %.*s", STR_ARG(w->display),
-	    ip_format(addr, text), STR_ARG(first->display));
-	diag_note(l->diags, d, first->loc, "which keeps it");
+	if (first == NULL)
+		(void)map_set(&l->m->by_address, str_dup(l->arena, key), w); /* new */
+	else if (first != w)
+		load_warn_shared(l->diags, w, first, addr);
 }
 
 static void
@@ -240,11 +234,13 @@ finish_nodes(struct loader *l)
 		n->ip_count = d->addresses.count;
 		for (size_t j = 0; j < n->ip_count; j++) {
 			const struct ip_addr *addr = d->addresses.items[j];
-			struct str key = address_key(l, addr);
+			char bytes[MODEL_ADDRESS_KEY_BYTES];
+			struct str key = model_address_key(addr, bytes);
 
 			ips[j] = *addr;
 			if (map_get(&m->node_by_address, key) == NULL)
-				map_set(&m->node_by_address, key, n);
+				(void)map_set(&m->node_by_address,
+				    str_dup(l->arena, key), n); /* new */
 		}
 	}
 }
@@ -271,6 +267,21 @@ leave_out_audit(struct loader *l)
 }
 
 /* Sorted by level, the things of one level are neighbours. */
+void
+load_link_policies(struct model *m)
+{
+	for (size_t i = 0; i < m->ns_count; i++) {
+		m->namespaces[i]->policies = NULL;
+		m->namespaces[i]->policy_count = 0;
+	}
+	for (size_t i = 0; i < m->policy_count; i++) {
+		struct ns *level = m->policies[i]->level;
+
+		if (level->policy_count++ == 0)
+			level->policies = &m->policies[i];
+	}
+}
+
 static void
 finish_tree(struct loader *l)
 {
@@ -293,12 +304,7 @@ finish_tree(struct loader *l)
 	leave_out_audit(l);
 	m->policies = sorted(l, &l->policies, load_policy_cmp);
 	m->policy_count = l->policies.count;
-	for (size_t i = 0; i < m->policy_count; i++) {
-		struct ns *level = m->policies[i]->level;
-
-		if (level->policy_count++ == 0)
-			level->policies = &m->policies[i];
-	}
+	load_link_policies(m);
 	for (size_t i = 0; i < l->access.count; i++) {
 		struct ns *level = access[i]->level;
 

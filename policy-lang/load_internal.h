@@ -337,6 +337,11 @@ void load_number_alone(
 /* Orders of the model's arrays. */
 MUST_CHECK int load_workload_cmp(const void *a, const void *b);
 MUST_CHECK int load_policy_cmp(const void *a, const void *b);
+/* Tells each namespace which of the model's policies, which are sorted, stand there. */
+void load_link_policies(struct model *m);
+/* Warns that `w` has an address of `first`, which keeps it. */
+void load_warn_shared(struct diag_list *diags, const struct workload *w,
+    const struct workload *first, const struct ip_addr *addr);
 
 /* ---- one load, or part of one (load.c) ---- */
 
@@ -344,8 +349,7 @@ MUST_CHECK int load_policy_cmp(const void *a, const void *b);
 MUST_CHECK bool load_whole(struct arena *arena, const struct bundle *bundle,
     const struct model_options *options, struct diag_list *diags,
     struct load_note *note, struct model **out_model);
-/* Reads one source against a model, which stays as it is. *out_workloads and
- * *out_policies, in the arena, are what it says; false if anything is wrong with it. */
+/* What one source says. */
 struct load_objects {
 	struct workload **workloads;
 	size_t workload_count;
@@ -354,7 +358,10 @@ struct load_objects {
 	uint32_t *numbers; /* of the rules of policies in force; on the heap */
 	size_t number_count;
 };
+/* True if the model's nodes are the same with the workload as without. */
 MUST_CHECK bool load_leaves_nodes(const struct model *m, const struct workload *w);
+/* Reads one source against a model, which stays as it is; *out, in the arena, is what it
+ * says. False if anything is wrong with it. */
 MUST_CHECK bool load_part(struct arena *arena, const struct source *source,
     const struct model *model, struct diag_list *diags, struct load_note *note,
     struct load_objects *out);

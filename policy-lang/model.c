@@ -155,15 +155,22 @@ model_kube_ns(const struct model *m, struct str cluster, struct str name)
 	return NULL;
 }
 
+struct str
+model_address_key(const struct ip_addr *addr, char bytes[MODEL_ADDRESS_KEY_BYTES])
+{
+	size_t len = ip_bytes(addr->family);
+
+	bytes[0] = (char)addr->family;
+	memcpy(bytes + 1, addr->bytes, len);
+	return (struct str){bytes, 1 + len};
+}
+
 static void *
 model_at(const struct map *map, const struct ip_addr *addr)
 {
-	char key[1 + sizeof(addr->bytes)];
-	size_t bytes = ip_bytes(addr->family);
+	char bytes[MODEL_ADDRESS_KEY_BYTES];
 
-	key[0] = (char)addr->family;
-	memcpy(key + 1, addr->bytes, bytes);
-	return map_get(map, (struct str){key, 1 + bytes});
+	return map_get(map, model_address_key(addr, bytes));
 }
 
 const struct workload *

@@ -588,6 +588,10 @@ MUST_CHECK bool ns_within(const struct ns *ns, const struct ns *top);
 MUST_CHECK const struct ns *model_ns(const struct model *m, struct str path);
 MUST_CHECK const struct kube_ns *model_kube_ns(
     const struct model *m, struct str cluster, struct str name);
+/* An address as a key of by_address and node_by_address. */
+#define MODEL_ADDRESS_KEY_BYTES 17 /* of IPv6; others are shorter */
+MUST_CHECK struct str model_address_key(
+    const struct ip_addr *addr, char bytes[MODEL_ADDRESS_KEY_BYTES]);
 MUST_CHECK const struct workload *model_workload_at(
     const struct model *m, const struct ip_addr *addr);
 MUST_CHECK const struct node *model_node_at(
