@@ -615,12 +615,6 @@ run_case(uint64_t seed)
 }
 
 static bool
-read_number(const char *text, uint64_t *out)
-{
-	return text != NULL && str_to_u64(str_from(text), UINT64_MAX, out);
-}
-
-static bool
 report(uint64_t cases, uint64_t seed)
 {
 	bool ok = true;
@@ -643,19 +637,11 @@ int
 main(int argc, char **argv)
 {
 	uint64_t cases = CASES_DEFAULT, seed = dice_random_seed();
+	const struct run_option options[] = {{"--cases", &cases}, {"--seed", &seed}};
 	bool ok = true;
 
-	for (int i = 1; i < argc; i += 2) {
-		uint64_t *number = strcmp(argv[i], "--cases") == 0  ? &cases
-				   : strcmp(argv[i], "--seed") == 0 ? &seed
-								    : NULL;
-
-		if (number == NULL || !read_number(argv[i + 1], number)) {
-			(void)fprintf(
-			    stderr, "usage: %s [--cases N] [--seed S]\n", argv[0]);
-			return 2;
-		}
-	}
+	if (!run_options_read(argc, argv, options, ARRAY_LEN(options)))
+		return 2;
 	for (uint64_t i = 0; i < cases && ok; i++)
 		ok = run_case(seed + i);
 	return report(cases, seed) && ok ? 0 : 1;

@@ -11,33 +11,18 @@
 #define CASES_DEFAULT   DICE_CASES(300)
 #define PACKETS_DEFAULT 250
 
-static bool
-read_number(const char *text, uint64_t *out)
-{
-	return text != NULL && str_to_u64(str_from(text), UINT32_MAX, out);
-}
-
 int
 main(int argc, char **argv)
 {
 	uint64_t cases = CASES_DEFAULT, seed = dice_random_seed();
 	uint64_t packets = PACKETS_DEFAULT, done = 0;
 	struct packet_tally tally = {0};
+	const struct run_option options[] = {
+	    {"--cases", &cases}, {"--seed", &seed}, {"--packets", &packets}};
 	bool ok = true;
 
-	for (int i = 1; i < argc; i += 2) {
-		uint64_t *number = strcmp(argv[i], "--cases") == 0     ? &cases
-				   : strcmp(argv[i], "--seed") == 0    ? &seed
-				   : strcmp(argv[i], "--packets") == 0 ? &packets
-								       : NULL;
-
-		if (number == NULL || !read_number(argv[i + 1], number)) {
-			(void)fprintf(stderr,
-			    "usage: %s [--cases N] [--seed S] [--packets N]\n",
-			    argv[0]);
-			return 2;
-		}
-	}
+	if (!run_options_read(argc, argv, options, ARRAY_LEN(options)))
+		return 2;
 	for (; done < cases && ok; done++) {
 		struct dice dice;
 

@@ -877,30 +877,16 @@ run_case(struct trial *t)
 	return ok;
 }
 
-static bool
-read_number(const char *text, uint64_t *out)
-{
-	return text != NULL && str_to_u64(str_from(text), UINT32_MAX, out);
-}
-
 int
 main(int argc, char **argv)
 {
 	uint64_t cases = CASES_DEFAULT, seed = dice_random_seed();
 	struct trial t = {0};
+	const struct run_option options[] = {{"--cases", &cases}, {"--seed", &seed}};
 	bool ok = true;
 
-	for (int i = 1; i < argc; i += 2) {
-		uint64_t *number = strcmp(argv[i], "--cases") == 0  ? &cases
-				   : strcmp(argv[i], "--seed") == 0 ? &seed
-								    : NULL;
-
-		if (number == NULL || !read_number(argv[i + 1], number)) {
-			(void)fprintf(
-			    stderr, "usage: %s [--cases N] [--seed S]\n", argv[0]);
-			return 2;
-		}
-	}
+	if (!run_options_read(argc, argv, options, ARRAY_LEN(options)))
+		return 2;
 	for (uint64_t i = 0; i < cases && ok; i++) {
 		t.seed = seed + i;
 		ok = run_case(&t);

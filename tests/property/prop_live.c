@@ -286,12 +286,6 @@ run_series(struct series *s, uint64_t edits)
 	return ok;
 }
 
-static bool
-read_number(const char *text, uint64_t *out)
-{
-	return text != NULL && str_to_u64(str_from(text), UINT32_MAX, out);
-}
-
 int
 main(int argc, char **argv)
 {
@@ -299,20 +293,12 @@ main(int argc, char **argv)
 	uint64_t edits = EDITS_DEFAULT, done = 0;
 	static struct series s;
 	unsigned long quick = 0, anew = 0, beyond = 0, refused = 0;
+	const struct run_option options[] = {
+	    {"--cases", &cases}, {"--seed", &seed}, {"--edits", &edits}};
 	bool ok = true;
 
-	for (int i = 1; i < argc; i += 2) {
-		uint64_t *number = strcmp(argv[i], "--cases") == 0   ? &cases
-				   : strcmp(argv[i], "--seed") == 0  ? &seed
-				   : strcmp(argv[i], "--edits") == 0 ? &edits
-								     : NULL;
-
-		if (number == NULL || !read_number(argv[i + 1], number)) {
-			(void)fprintf(stderr,
-			    "usage: %s [--cases N] [--seed S] [--edits N]\n", argv[0]);
-			return 2;
-		}
-	}
+	if (!run_options_read(argc, argv, options, ARRAY_LEN(options)))
+		return 2;
 	for (; done < cases && ok; done++) {
 		memset(&s, 0, sizeof(s));
 		s.seed = seed + done;

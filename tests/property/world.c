@@ -1,5 +1,7 @@
 #include "tests/property/world.h"
 
+#include <stdio.h>
+#include <string.h>
 #include <sys/random.h>
 
 static const char *const label_keys[] = {"app", "app", "tier"};
@@ -83,6 +85,32 @@ dice_random_seed(void)
 	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
 		base_die("no randomness");
 	return seed % 1000000000;
+}
+
+static bool
+read_option(char *const *words, const struct run_option *options, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(words[0], options[i].name) == 0)
+			return words[1] != NULL && str_to_u64(str_from(words[1]),
+						       UINT64_MAX, options[i].value);
+	}
+	return false;
+}
+
+bool
+run_options_read(int argc, char **argv, const struct run_option *options, size_t count)
+{
+	for (int i = 1; i < argc; i += 2) {
+		if (read_option(argv + i, options, count))
+			continue;
+		(void)fprintf(stderr, "usage: %s", argv[0]);
+		for (size_t j = 0; j < count; j++)
+			(void)fprintf(stderr, " [%s N]", options[j].name);
+		(void)fprintf(stderr, "\n");
+		return false;
+	}
+	return true;
 }
 
 unsigned

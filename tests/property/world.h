@@ -35,6 +35,14 @@ void dice_init(struct dice *dice, uint64_t seed);
 void dice_init_bytes(struct dice *dice, const uint8_t *bytes, size_t count);
 /* Another one each time; short enough to type. */
 MUST_CHECK uint64_t dice_random_seed(void);
+/* A number that a run can be given, as by "--cases 100". */
+struct run_option {
+	const char *name; /* "--cases" */
+	uint64_t *value;
+};
+/* Reads them; false if there is anything else, which is told. */
+MUST_CHECK bool run_options_read(
+    int argc, char **argv, const struct run_option *options, size_t count);
 /* 0 .. below-1 */
 MUST_CHECK unsigned dice_roll(struct dice *dice, unsigned below);
 
