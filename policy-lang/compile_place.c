@@ -166,6 +166,8 @@ add_meanings(struct side *side, const struct model *m, const struct workload *w,
 		struct port_name *n = map_get(&side->port_names, w->ports[i].name);
 		size_t earlier = 0;
 
+		if (n == NULL)
+			continue; /* no rule speaks of it; a pod may have very many */
 		while (earlier < i && !str_eq(w->ports[earlier].name, w->ports[i].name))
 			earlier++;
 		for (; earlier == i && n != NULL; n = n->next) {
