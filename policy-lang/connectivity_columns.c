@@ -226,8 +226,8 @@ conn_told(struct conn_builder *b, const struct conn_set *set)
 	return *first;
 }
 
-/* Both ends in one flow, as the relation tells it; families that both can have, of which the first stands alone if
- * neither has an address. */
+/* Both ends in one flow, as the relation tells it; families that both can have, of which
+ * the first stands alone if neither has an address. */
 static const struct conn_set *
 meet(struct conn_builder *b, const struct conn_value *out, const struct conn_value *in,
     unsigned families)

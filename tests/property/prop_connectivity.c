@@ -1,10 +1,10 @@
 /*
  * Listings and differences against the evaluator: pairs of random models, the second
- * often the first with a document less, or with other words in it. For every pair of ends, and addresses of the
- * outside, what is listed must be what the walk says, port by port; groups expanded by
- * their names must be the sets that they stand for; and a difference must be exactly what
- * tells the second listing from the first. Options: --cases N --seed S. What fails is
- * printed with its seed.
+ * often the first with a document less, or with other words in it. For every pair of
+ * ends, and addresses of the outside, what is listed must be what the walk says, port by
+ * port; groups expanded by their names must be the sets that they stand for; and a
+ * difference must be exactly what tells the second listing from the first. Options:
+ * --cases N --seed S. What fails is printed with its seed.
  */
 #include <roaring/roaring.h>
 #include <stdarg.h>
