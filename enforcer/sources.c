@@ -15,6 +15,9 @@
 #include "common/log.h"
 #include "common/map.h"
 
+/* That a look sees: files that are taken, directories, and files of other names. */
+#define MOST_ENTRIES (2 * (size_t)LIMIT_BUNDLE_FILES)
+
 #define QUIET_MS   50   /* without an event: what was written is whole */
 #define MOST_MS    500  /* however much goes on */
 #define LOOK_MS    1000 /* the safety net ... */
@@ -36,6 +39,7 @@ struct directory {
 	size_t index;
 	struct map entries; /* by path */
 	uint32_t pass;
+	size_t seen; /* in this pass */
 	/* Since it was last told: */
 	monotime_t first_event; /* 0: nothing */
 	bool whole;
@@ -130,6 +134,7 @@ see(struct directory *d, struct str path, const struct stat *st)
 	}
 	e->signature = signature;
 	e->pass = d->pass;
+	d->seen++;
 	return news;
 }
 
@@ -244,7 +249,7 @@ look_at(struct directory *d, struct buf *path, unsigned depth)
 	dir = opendir(path->data);
 	if (dir == NULL)
 		return; /* reading it will say why */
-	while ((entry = readdir(dir)) != NULL && d->entries.len < LIMIT_BUNDLE_FILES)
+	while ((entry = readdir(dir)) != NULL && d->seen < MOST_ENTRIES)
 		look_at_entry(d, path, entry->d_name, dirfd(dir), depth);
 	(void)closedir(dir); /* only read from */
 }
@@ -278,6 +283,7 @@ look(struct directory *d)
 	struct stat st;
 
 	d->pass++;
+	d->seen = 0;
 	buf_add_cstr(&path, d->path);
 	if (stat(d->path, &st) == 0) {
 		if (see(d, buf_str(&path), &st))

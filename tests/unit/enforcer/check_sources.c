@@ -1,0 +1,109 @@
+/*
+ * Directories that are watched, with as many files as a source may have.
+ */
+#include <check.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/limits.h"
+#include "enforcer/sources.h"
+
+static char directory[64], target[64];
+static uv_loop_t loop;
+static unsigned told, told_whole;
+static char last[4096];
+
+static void
+on_changed(void *arg, size_t index, const struct sources_change *change)
+{
+	(void)arg;
+	ck_assert_uint_eq(index, 0);
+	told++;
+	told_whole += change->whole;
+	last[0] = '\0';
+	if (change->count == 1)
+		(void)snprintf(last, sizeof(last), "%s", change->names[0]);
+}
+
+static void
+setup(void)
+{
+	const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+	int fd;
+
+	(void)snprintf(directory, sizeof(directory), "%s/check-sources-XXXXXX", base);
+	(void)snprintf(target, sizeof(target), "%s/check-target-XXXXXX", base);
+	fd = mkstemp(target);
+	ck_assert_int_ge(fd, 0);
+	(void)close(fd);
+	ck_assert_ptr_nonnull(mkdtemp(directory));
+	ck_assert_int_eq(uv_loop_init(&loop), 0);
+}
+
+static void
+teardown(void)
+{
+	DIR *dir = opendir(directory);
+	const struct dirent *entry;
+
+	(void)uv_run(&loop, UV_RUN_DEFAULT); /* closing handles */
+	ck_assert_int_eq(uv_loop_close(&loop), 0);
+	while ((entry = readdir(dir)) != NULL)
+		(void)unlinkat(dirfd(dir), entry->d_name, 0);
+	(void)closedir(dir);
+	(void)rmdir(directory);
+	(void)unlink(target);
+}
+
+/* Where a link leads only a look sees, and it is the only thing that has changed. */
+START_TEST(look_at_the_most_files_tells_what_has_changed_alone)
+{
+	const char *const directories[] = {directory};
+	struct err err = ERR_INIT;
+	struct sources *sources;
+	char name[sizeof(directory) + 32];
+	int fd, at = open(directory, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+
+	(void)snprintf(name, sizeof(name), "%s/link.yaml", directory);
+	ck_assert_int_eq(symlink(target, name), 0);
+	for (unsigned i = 1; i < LIMIT_BUNDLE_FILES; i++) {
+		char file[32];
+
+		(void)snprintf(file, sizeof(file), "%u.yaml", i);
+		fd = openat(at, file, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+		ck_assert_int_ge(fd, 0);
+		(void)close(fd);
+	}
+	(void)close(at);
+	ck_assert_int_eq(
+	    sources_new(&loop, directories, 1, on_changed, NULL, &sources, &err), 0);
+	ck_assert_uint_eq(told_whole, 1); /* at the start */
+	ck_assert_int_eq(truncate(target, 1), 0);
+	while (told == 1)
+		(void)uv_run(&loop, UV_RUN_ONCE);
+	ck_assert_uint_eq(told_whole, 1);
+	ck_assert_str_eq(last, name);
+	sources_free(sources);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("sources");
+	TCase *tc = tcase_create("sources");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, look_at_the_most_files_tells_what_has_changed_alone);
+	suite_add_tcase(s, tc);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? 0 : 1;
+}
