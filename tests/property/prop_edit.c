@@ -230,6 +230,7 @@ main(int argc, char **argv)
 	    "of %lu elements\n",
 	    (unsigned long long)done, (unsigned long long)seed, edited, quick,
 	    elements);
-	/* A run that always compiles anew, or changes nothing, is no test. */
-	return ok && quick > edited / 4 && elements > quick / 4 ? 0 : 1;
+	/* A run that always compiles anew, or changes nothing, is no test; few series may
+	 * change little by chance. */
+	return ok && quick > edited / 4 && elements > quick / 16 ? 0 : 1;
 }
