@@ -137,12 +137,14 @@ struct route_story {
 void route_tell(struct arena *a, const struct model *m, struct judge *judge,
     const struct flow *flow, struct route_story *out);
 
-/* As judge_connection_flow, with Routes: allowed if in some family it is by both. With no
- * Routes in the model it is the same question. `judge` may be NULL; *out_story too. */
+/*
+ * As judge_connection_flow, with Routes: allowed if in some family both allow it. With no
+ * Routes in the model it is the same question. `judge` may be NULL. False if no pair of
+ * addresses can be asked about; else the verdict is in the story.
+ */
 MUST_CHECK bool route_connection(struct arena *a, const struct model *m,
     struct judge *judge, const struct endpoint *src, const struct endpoint *dst,
-    uint8_t proto, uint16_t port, unsigned family, bool *out_comparable,
-    struct route_story *out_story);
+    uint8_t proto, uint16_t port, unsigned family, struct route_story *out_story);
 
 /* ---- parts, for lints and listings ---- */
 

@@ -113,28 +113,24 @@ tell_family(struct arena *a, const struct model *m, struct judge *judge,
 bool
 route_connection(struct arena *a, const struct model *m, struct judge *judge,
     const struct endpoint *src, const struct endpoint *dst, uint8_t proto,
-    uint16_t port, unsigned family, bool *out_comparable, struct route_story *out_story)
+    uint16_t port, unsigned family, struct route_story *out_story)
 {
 	static const unsigned families[] = {IP_V4, IP_V6};
 	struct route_story one;
+	bool comparable = false;
 
-	*out_comparable = false;
 	/* Routes may refuse the family that policy would have chosen. */
-	if (family != 0 || m->route_count == 0) {
-		*out_comparable =
-		    tell_family(a, m, judge, src, dst, proto, port, family, &one);
-		if (*out_comparable && out_story != NULL)
-			*out_story = one;
-		return *out_comparable && one.allow;
-	}
+	if (family != 0 || m->route_count == 0)
+		return tell_family(
+		    a, m, judge, src, dst, proto, port, family, out_story);
 	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
 		if (!tell_family(a, m, judge, src, dst, proto, port, families[i], &one))
 			continue;
-		if (out_story != NULL && (!*out_comparable || one.allow))
+		if (!comparable || one.allow)
 			*out_story = one;
-		*out_comparable = true;
+		comparable = true;
 		if (one.allow)
-			return true;
+			break;
 	}
-	return false;
+	return comparable;
 }
