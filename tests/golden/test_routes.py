@@ -130,3 +130,48 @@ def test_an_expectation_can_name_a_route(tmp_path, ports, by, status):
     done = run("test", path)
     assert done.returncode == status, done.stdout
     assert ("route (egress): " in done.stdout) == (by == "published")
+
+
+def test_diff_tells_routes(tmp_path):
+    new = edited(tmp_path, "source: [203.0.113.64/28]", "source: [203.0.113.64/27]")
+    done = run("diff", "-o", "json", WORLD, *new)
+    told = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert (told["same"], told["connections"], told["policies"]) == (False, [], [])
+    (change,) = told["routes"]
+    assert change["change"] == "changed"
+    assert change["text"].startswith("Route /acme/shop/shop default egress rule 0: ")
+    assert "source 203.0.113.64/28; " in change["text"].split(" -> ")[0]
+    assert "source 203.0.113.64/27; " in change["text"].split(" -> ")[1]
+    for output in ("txt", "md"):
+        assert change["text"].split(" -> ")[0] in run("diff", "-o", output, WORLD, *new).stdout
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("name: edge, namespace: /acme }\nspec:", "name: edge, namespace: /acme }\nspec:\n  priority: 1"),
+        ("workloads: { matchLabels: { app: web } }\n  default:\n    egress", "default:\n    egress"),
+        ("{ name: not-by-mail, ", "{ "),
+        ("{ name: below-decides, action: pass", "{ name: below-decides, action: direct"),
+        ("balance: hash", "balance: random"),
+        ("targetPort: https", "targetPort: 8443"),
+        ("weight: 9 }", "weight: 8 }"),
+        ("gateway: [gw-2, gw-1]", "gateway: [gw-1, gw-2]"),
+        ("nextHop: [10.9.0.254]", "nextHop: [10.9.0.253]"),
+        ("ports: [8000-8999/tcp]", "ports: [8000-8998/tcp]"),
+        ("workloads: { matchLabels: { app: fw } } }", "workloads: { matchLabels: { app: fw } } }\n        onFailure: direct"),
+        ('fqdns: ["*.bank.example"]', 'fqdns: ["*.banc.example"]'),
+    ],
+)
+def test_diff_misses_no_part_of_a_route(tmp_path, old, new):
+    done = run("diff", "-o", "json", WORLD, *edited(tmp_path, old, new))
+    assert done.returncode == 1, done.stderr
+    assert json.loads(done.stdout)["routes"]
+
+
+def test_diff_does_not_take_spelling_for_a_change(tmp_path):
+    text = (HERE / WORLD).read_text()
+    path = tmp_path / "same.yaml"
+    path.write_text("\n---\n".join(reversed(text.split("\n---\n"))))
+    assert run("diff", WORLD, path).stdout == "nothing differs\n"
