@@ -24,4 +24,9 @@ void diff_line_complete(struct diff *diff, struct diff_line *line);
 /* Numbers the joint sets, and puts all lines in order. */
 void diff_lines_order(struct diff *diff);
 
+/* ---- keys (diff_policy.c): equal if and only if they mean the same ---- */
+
+void diff_add_match(struct buf *key, const struct workload_match *match);
+void diff_add_ports(struct buf *key, const struct port_match *ports, size_t count);
+
 #endif

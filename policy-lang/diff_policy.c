@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy-lang/diff_internal.h"
+#include "policy-lang/diff_routes.h"
 #include "policy-lang/label_index.h"
 #include "policy-lang/peer_key.h"
 
@@ -10,6 +12,7 @@
 struct entry {
 	const char *title;
 	struct str content;
+	struct str key; /* what the content shortens; mostly nothing */
 	struct loc loc;
 	/* Of a policy: where in its content each direction begins. */
 	const struct policy *policy;
@@ -52,8 +55,8 @@ sort_entries(struct entries *e)
 
 /* ---- policies ---- */
 
-static void
-add_match(struct buf *key, const struct workload_match *match)
+void
+diff_add_match(struct buf *key, const struct workload_match *match)
 {
 	key_add_u32(key, match->cluster.ptr != NULL);
 	key_add_str(key, match->cluster);
@@ -70,6 +73,17 @@ add_match(struct buf *key, const struct workload_match *match)
 	}
 }
 
+void
+diff_add_ports(struct buf *key, const struct port_match *ports, size_t count)
+{
+	key_add_u32(key, (uint32_t)count);
+	for (size_t i = 0; i < count; i++) {
+		key_add_u32(key, (uint32_t)ports[i].kind << 8 | ports[i].proto);
+		key_add_u32(key, (uint32_t)ports[i].lo << 16 | ports[i].hi);
+		key_add_str(key, ports[i].name);
+	}
+}
+
 static void
 add_rule(struct arena *arena, struct buf *key, const struct rule *rule)
 {
@@ -81,14 +95,7 @@ add_rule(struct arena *arena, struct buf *key, const struct rule *rule)
 		for (size_t j = 0; j < rule->peers[i].fqdn_count; j++)
 			key_add_str(key, rule->peers[i].fqdns[j]);
 	}
-	key_add_u32(key, (uint32_t)rule->port_count);
-	for (size_t i = 0; i < rule->port_count; i++) {
-		const struct port_match *m = &rule->ports[i];
-
-		key_add_u32(key, (uint32_t)m->kind << 8 | m->proto);
-		key_add_u32(key, (uint32_t)m->lo << 16 | m->hi);
-		key_add_str(key, m->name);
-	}
+	diff_add_ports(key, rule->ports, rule->port_count);
 }
 
 static void
@@ -116,7 +123,7 @@ add_policy(struct entries *e, struct buf *key, const struct policy *p)
 	key_add_str(key, p->cluster);
 	key_add_u32(key, (uint32_t)p->priority);
 	key_add_str(key, p->level->path);
-	add_match(key, &p->subject);
+	diff_add_match(key, &p->subject);
 	for (size_t d = 0; d < DIRECTION_COUNT; d++) {
 		begin[d] = key->len;
 		add_direction(e->arena, key, p, (enum direction)d);
@@ -309,6 +316,19 @@ add_limits(struct entries *e, const struct quota *q, const char *of,
 		    all[i].value, all[i].divisor);
 }
 
+static void
+add_network(struct entries *e, const struct quota *q)
+{
+	const struct quota_network *n = &q->network;
+
+	add_limit(e, q, "network.connectionsPerSecond", n->per_second_milli, 1000);
+	add_limit(e, q, "network.burst", n->burst, 1);
+	add_limit(e, q, "network.connections", n->connections, 1);
+	add_limit(e, q, "network.egressBytesPerSecond", n->egress_bytes_per_second, 1);
+	add_limit(
+	    e, q, "network.ingressBytesPerSecond", n->ingress_bytes_per_second, 1);
+}
+
 static struct entries
 quotas_of(struct arena *arena, const struct model *m)
 {
@@ -321,6 +341,7 @@ quotas_of(struct arena *arena, const struct model *m)
 			add_limits(&e, q, "requests", &q->requests);
 			add_limits(&e, q, "perUser", &q->per_user);
 			add_limits(&e, q, "perToken", &q->per_token);
+			add_network(&e, q);
 			for (size_t k = 0; k < q->object_count; k++)
 				add_limit(&e, q,
 				    arena_printf(arena, "objects.%.*s",
@@ -328,6 +349,28 @@ quotas_of(struct arena *arena, const struct model *m)
 				    q->objects[k].amount_milli, 1000);
 		}
 	}
+	sort_entries(&e);
+	return e;
+}
+
+/* ---- routes ---- */
+
+static void
+add_route(void *ctx, const struct diff_route_line *line)
+{
+	struct entries *e = ctx;
+	struct entry *entry =
+	    add_entry(e, line->title, buf_str(&line->words), line->loc);
+
+	entry->key = str_dup(e->arena, buf_str(&line->key));
+}
+
+static struct entries
+routes_of(struct arena *arena, const struct model *m)
+{
+	struct entries e = {.arena = arena};
+
+	diff_routes_each(arena, m, add_route, &e);
 	sort_entries(&e);
 	return e;
 }
@@ -342,10 +385,12 @@ tell(struct arena *arena, enum diff_change change, const struct entry *e,
 	struct diff_sentence s = {.change = change, .text = e->title, .loc = e->loc};
 
 	if (before != NULL)
-		s.text = arena_printf(arena, "%s %.*s -> %.*s", e->title,
-		    STR_ARG(before->content), STR_ARG(e->content));
+		s.text = arena_printf(arena, "%s%s %.*s -> %.*s", e->title,
+		    e->key.len > 0 ? ":" : "", STR_ARG(before->content),
+		    STR_ARG(e->content));
 	else if (e->content.len > 0)
-		s.text = arena_printf(arena, "%s %.*s", e->title, STR_ARG(e->content));
+		s.text = arena_printf(arena, "%s%s %.*s", e->title,
+		    e->key.len > 0 ? ":" : "", STR_ARG(e->content));
 	return s;
 }
 
@@ -366,7 +411,8 @@ compare_sentences(
 			out[count++] = tell(arena, DIFF_DOC_REMOVED, &a.items[i], NULL);
 		else if (order > 0)
 			out[count++] = tell(arena, DIFF_DOC_ADDED, &b.items[j], NULL);
-		else if (!str_eq(a.items[i].content, b.items[j].content))
+		else if (!str_eq(a.items[i].content, b.items[j].content) ||
+			 !str_eq(a.items[i].key, b.items[j].key))
 			out[count++] =
 			    tell(arena, DIFF_DOC_CHANGED, &b.items[j], &a.items[i]);
 		i += order <= 0;
@@ -388,4 +434,6 @@ diff_documents_find(struct arena *arena, const struct model *old_model,
 	    access_of(arena, new_model), &out->access_count);
 	out->quotas = compare_sentences(arena, quotas_of(arena, old_model),
 	    quotas_of(arena, new_model), &out->quota_count);
+	out->routes = compare_sentences(arena, routes_of(arena, old_model),
+	    routes_of(arena, new_model), &out->route_count);
 }

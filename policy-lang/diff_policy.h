@@ -1,5 +1,5 @@
 /*
- * Which documents a change touches: policies, what people are granted, quotas. Told by
+ * Which documents a change touches: policies, what people are granted, quotas, Routes. Told by
  * what they say, not by how they are written.
  */
 #ifndef POLICY_LANG_DIFF_POLICY_H
@@ -38,6 +38,8 @@ struct diff_documents {
 	size_t access_count;
 	struct diff_sentence *quotas;
 	size_t quota_count;
+	struct diff_sentence *routes; /* what each Route is about, and each rule */
+	size_t route_count;
 };
 
 /* In the arena; sorted. */

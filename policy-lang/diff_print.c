@@ -215,6 +215,7 @@ print_txt(struct buf *out, const struct diff_report *r)
 		txt_row(out, r, &r->rows[i]);
 	txt_sentences(out, "access", r->documents.access, r->documents.access_count);
 	txt_sentences(out, "quotas", r->documents.quotas, r->documents.quota_count);
+	txt_sentences(out, "routes", r->documents.routes, r->documents.route_count);
 }
 
 /* ---- json ---- */
@@ -356,6 +357,7 @@ print_json(struct buf *out, const struct diff_report *r)
 	buf_add_char(out, ']');
 	json_sentences(out, "access", r->documents.access, r->documents.access_count);
 	json_sentences(out, "quotas", r->documents.quotas, r->documents.quota_count);
+	json_sentences(out, "routes", r->documents.routes, r->documents.route_count);
 	buf_add_cstr(out, "}\n");
 }
 
@@ -524,6 +526,7 @@ print_md(struct buf *out, const struct diff_report *r)
 	md_names(out, "Workloads that are gone", r->removed, r->removed_count);
 	md_sentences(out, "Access", r->documents.access, r->documents.access_count);
 	md_sentences(out, "Quotas", r->documents.quotas, r->documents.quota_count);
+	md_sentences(out, "Routes", r->documents.routes, r->documents.route_count);
 }
 
 /* ---- dot ---- */

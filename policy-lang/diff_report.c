@@ -204,5 +204,5 @@ diff_report_same(const struct diff_report *report)
 {
 	return report->row_count == 0 && report->added_count == 0 &&
 	       report->removed_count == 0 && report->documents.access_count == 0 &&
-	       report->documents.quota_count == 0;
+	       report->documents.quota_count == 0 && report->documents.route_count == 0;
 }

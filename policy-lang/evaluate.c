@@ -11,8 +11,8 @@
 
 /* ---- does a rule match? ---- */
 
-static bool
-workload_matches(const struct workload_match *match, const struct workload *w)
+bool
+workload_match_takes(const struct workload_match *match, const struct workload *w)
 {
 	if (w->host_network || match->nodes != NULL)
 		return false;
@@ -34,7 +34,7 @@ workload_matches(const struct workload_match *match, const struct workload *w)
 bool
 policy_applies(const struct policy *policy, const struct workload *w)
 {
-	return workload_matches(&policy->subject, w);
+	return workload_match_takes(&policy->subject, w);
 }
 
 static bool
@@ -86,13 +86,13 @@ node_is_judged(const struct model *m, const struct node *node)
 	return false;
 }
 
-static bool
-peer_matches(const struct peer *peer, const struct endpoint *end)
+bool
+peer_takes(const struct peer *peer, const struct endpoint *end)
 {
 	switch (peer->kind) {
 	case PEER_WORKLOADS:
 		return end->kind == ENDPOINT_WORKLOAD &&
-		       workload_matches(&peer->workloads, end->workload);
+		       workload_match_takes(&peer->workloads, end->workload);
 	case PEER_NETWORK:
 		return network_matches(peer, end);
 	case PEER_NODES:
@@ -110,7 +110,7 @@ rule_matches_peer(const struct rule *rule, const struct endpoint *peer)
 	if (rule->any_peer)
 		return true;
 	for (size_t i = 0; i < rule->peer_count; i++) {
-		if (peer_matches(&rule->peers[i], peer))
+		if (peer_takes(&rule->peers[i], peer))
 			return true;
 	}
 	return false;
@@ -145,8 +145,8 @@ named_port_matches(const struct port_match *match, const struct flow *flow)
 	return false;
 }
 
-static bool
-port_matches(const struct port_match *match, const struct flow *flow)
+bool
+port_match_takes(const struct port_match *match, const struct flow *flow)
 {
 	if (match->kind == PORT_NAMED)
 		return named_port_matches(match, flow);
@@ -168,7 +168,7 @@ rule_matches(
 	if (rule->any_port)
 		return true;
 	for (size_t i = 0; i < rule->port_count; i++) {
-		if (port_matches(&rule->ports[i], flow))
+		if (port_match_takes(&rule->ports[i], flow))
 			return true;
 	}
 	return false;

@@ -117,6 +117,14 @@ MUST_CHECK struct endpoint endpoint_of_node(const struct node *node);
 MUST_CHECK const struct ip_addr *endpoint_addrs(
     const struct endpoint *end, size_t *out_count);
 
+/* True if the set of workloads has this one. */
+MUST_CHECK bool workload_match_takes(
+    const struct workload_match *match, const struct workload *w);
+/* True if the peer takes in this end. A PEER_FQDN takes in nobody. */
+MUST_CHECK bool peer_takes(const struct peer *peer, const struct endpoint *end);
+/* True if the flow's protocol and destination port are among these. */
+MUST_CHECK bool port_match_takes(
+    const struct port_match *match, const struct flow *flow);
 /* True if the rule's from/to takes in this end; ports aside. */
 MUST_CHECK bool rule_matches_peer(const struct rule *rule, const struct endpoint *peer);
 /* True if the policy's subject is this workload. */

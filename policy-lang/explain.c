@@ -3,7 +3,9 @@
  * the same rules decide. The evaluator alone judges; here is only decided which ports need
  * to be asked about.
  */
+#include "policy-lang/explain_cuts.h"
 #include "policy-lang/explain_internal.h"
+#include "policy-lang/explain_route.h"
 
 const enum direction explain_order[DIRECTION_COUNT] = {DIR_EGRESS, DIR_INGRESS};
 
@@ -61,7 +63,7 @@ explain_decide(const struct model *m, const struct flow *flow, enum direction di
 		d->otherwise = evaluate_without(m, flow, dir, &d->verdict);
 }
 
-/* ---- where port space has to be cut ---- */
+/* ---- port space ---- */
 
 /* A protocol that no policy can name (RFC 3692 keeps it for experiments). */
 #define OTHER_PROTO 253
@@ -78,120 +80,6 @@ static const struct {
     {PROTO_ICMPV6, PROTO_ICMPV6, false},
     {OTHER_PROTO, PROTO_ANY, false},
 };
-
-/* A bit for each port at which something may change. */
-struct cuts {
-	uint64_t words[(UINT16_MAX + 1) / 64];
-};
-
-static void
-cut_at(struct cuts *cuts, uint32_t port)
-{
-	if (port >= 1 && port <= UINT16_MAX)
-		cuts->words[port / 64] |= (uint64_t)1 << (port % 64);
-}
-
-/* The next cut after `port`; UINT16_MAX + 1 if there is none. */
-static uint32_t
-next_cut(const struct cuts *cuts, uint32_t port)
-{
-	uint32_t at = port + 1;
-
-	while (at <= UINT16_MAX) {
-		uint64_t word = cuts->words[at / 64] >> (at % 64);
-
-		if (word != 0)
-			return at + (uint32_t)__builtin_ctzll(word);
-		at = (at / 64 + 1) * 64;
-	}
-	return UINT16_MAX + 1u;
-}
-
-static void
-cut_for_name(
-    struct cuts *cuts, const struct port_match *match, const struct workload *dst)
-{
-	for (size_t i = 0; dst != NULL && i < dst->port_count; i++) {
-		if (!str_eq(dst->ports[i].name, match->name))
-			continue;
-		cut_at(cuts, dst->ports[i].port);
-		cut_at(cuts, dst->ports[i].port + 1u);
-	}
-}
-
-static void
-cut_for_rules(struct cuts *cuts, const struct rule_list *list, uint8_t proto,
-    const struct workload *dst)
-{
-	for (size_t i = 0; i < list->count; i++) {
-		const struct rule *rule = &list->rules[i];
-
-		for (size_t j = 0; j < rule->port_count; j++) {
-			const struct port_match *match = &rule->ports[j];
-
-			if (match->proto != PROTO_ANY && match->proto != proto)
-				continue;
-			if (match->kind == PORT_NAMED) {
-				cut_for_name(cuts, match, dst);
-				continue;
-			}
-			cut_at(cuts, match->lo);
-			cut_at(cuts, match->hi + 1u);
-		}
-	}
-}
-
-static void
-cut_for_policy(struct cuts *cuts, const struct policy *p, enum direction dir,
-    uint8_t proto, const struct workload *dst)
-{
-	cut_for_rules(cuts, &p->mandatory[dir], proto, dst);
-	cut_for_rules(cuts, &p->allow[dir], proto, dst);
-	cut_for_rules(cuts, &p->defaults[dir], proto, dst);
-}
-
-static void
-cut_for_node(struct cuts *cuts, const struct model *m, const struct node *node,
-    enum direction dir, uint8_t proto, const struct workload *dst)
-{
-	const struct fail_safe *safe = &m->options.fail_safe;
-
-	for (size_t i = 0; i < safe->count[dir]; i++) {
-		const struct fail_safe_port *p = &safe->ports[dir][i];
-
-		if (p->proto == proto) {
-			cut_at(cuts, p->lo);
-			cut_at(cuts, p->hi + 1u);
-		}
-	}
-	for (size_t i = 0; i < m->root->policy_count; i++) {
-		if (policy_applies_to_node(m->root->policies[i], node))
-			cut_for_policy(cuts, m->root->policies[i], dir, proto, dst);
-	}
-}
-
-/* Only the policies of the end that is judged can tell ports apart. */
-static void
-cut_for_end(struct cuts *cuts, const struct model *m, const struct query *q,
-    enum direction dir, uint8_t proto)
-{
-	const struct endpoint *self = dir == DIR_EGRESS ? &q->src : &q->dst;
-	const struct workload *dst =
-	    q->dst.kind == ENDPOINT_WORKLOAD ? q->dst.workload : NULL;
-
-	if (self->kind == ENDPOINT_NODE && self->node != NULL)
-		cut_for_node(cuts, m, self->node, dir, proto, dst);
-	if (self->kind != ENDPOINT_WORKLOAD)
-		return;
-	for (const struct ns *s = self->workload->ns; s != NULL; s = s->parent) {
-		for (size_t i = 0; i < s->policy_count; i++) {
-			const struct policy *p = s->policies[i];
-
-			if (policy_applies(p, self->workload))
-				cut_for_policy(cuts, p, dir, proto, dst);
-		}
-	}
-}
 
 /* ---- intervals ---- */
 
@@ -220,23 +108,38 @@ add_interval(struct cutting *c, const struct explain_interval *interval)
 	one->intervals[one->interval_count++] = *interval;
 }
 
+/* Judges one port; NULL if the ends cannot be compared. */
+static struct route_story *
+tell(struct cutting *c, uint8_t proto, uint16_t port)
+{
+	struct route_story *story = ARENA_NEW(c->arena, struct route_story);
+	const struct query *q = &c->all->query;
+
+	return route_connection(c->arena, c->all->model, NULL, &q->src, &q->dst, proto,
+		   port, c->one->family, story)
+		   ? story
+		   : NULL;
+}
+
 /* Judges one interval by its first port. False if the ends cannot be compared. */
 static bool
 judge_interval(struct cutting *c, uint8_t proto, struct explain_interval *interval)
 {
-	const struct query *q = &c->all->query;
-	struct flow flow;
-	bool comparable;
+	struct route_story *story = tell(c, proto, interval->lo);
 
-	interval->allow = evaluate_connection_flow(c->all->model, &q->src, &q->dst,
-	    proto, interval->lo, c->one->family, &comparable, &flow);
-	if (!comparable)
+	if (story == NULL)
 		return false;
+	interval->allow = story->allow;
+	interval->story = story;
 	for (size_t d = 0; d < DIRECTION_COUNT; d++)
-		explain_decide(
-		    c->all->model, &flow, (enum direction)d, &interval->decisions[d]);
-	if (c->one->interval_count == 0 || (interval->allow && !c->one->allow))
-		c->one->flow = flow;
+		explain_decide(c->all->model, &story->flow, (enum direction)d,
+		    &interval->decisions[d]);
+	if (c->one->interval_count == 0 || (interval->allow && !c->one->allow)) {
+		c->one->flow = story->flow;
+		/* Ports of one address may lead to several workloads. */
+		if (story->has[ROUTE_INGRESS])
+			c->one->flow.dst = c->all->query.dst;
+	}
 	c->one->allow |= interval->allow;
 	return true;
 }
@@ -246,6 +149,7 @@ continues(const struct explain_interval *last, const struct explain_interval *ne
 {
 	return last->proto == next->proto && last->hi + 1u == next->lo &&
 	       last->allow == next->allow &&
+	       explain_route_same(last->story, next->story) &&
 	       explain_same_decision(&last->decisions[0], &next->decisions[0]) &&
 	       explain_same_decision(&last->decisions[1], &next->decisions[1]);
 }
@@ -253,17 +157,15 @@ continues(const struct explain_interval *last, const struct explain_interval *ne
 static void
 cut_ports(struct cutting *c, uint8_t proto)
 {
-	struct cuts *cuts = ARENA_NEW(c->arena, struct cuts);
+	struct explain_cuts *cuts = ARENA_NEW(c->arena, struct explain_cuts);
 	struct explain_interval interval = {.proto = proto};
 
-	for (size_t d = 0; d < DIRECTION_COUNT; d++)
-		cut_for_end(
-		    cuts, c->all->model, &c->all->query, (enum direction)d, proto);
+	explain_cuts_find(cuts, c->all->model, &c->all->query, proto);
 	for (uint32_t lo = 1; lo <= UINT16_MAX; lo = interval.hi + 1u) {
 		size_t count = c->one->interval_count;
 
 		interval.lo = (uint16_t)lo;
-		interval.hi = (uint16_t)(next_cut(cuts, lo) - 1);
+		interval.hi = (uint16_t)(explain_cuts_next(cuts, lo) - 1);
 		if (!judge_interval(c, proto, &interval))
 			return;
 		if (count > 0 && continues(&c->one->intervals[count - 1], &interval))
@@ -307,23 +209,21 @@ explain_service(struct cutting *c)
 {
 	const struct query *q = &c->all->query;
 	struct explanation *one = c->one;
-	struct flow flow;
-	bool comparable;
-	bool allow = evaluate_connection_flow(c->all->model, &q->src, &q->dst, q->proto,
-	    q->port, one->family, &comparable, &flow);
+	struct route_story *story = tell(c, q->proto, q->port);
 
-	if (!comparable)
+	if (story == NULL)
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(spaces); i++) {
 		if (spaces[i].proto == q->proto)
 			cut_space(c, i);
 	}
 	keep_interval(one, q->port);
-	one->allow = allow;
-	one->flow = flow;
+	one->allow = story->allow;
+	one->flow = story->flow;
+	one->story = story;
 	for (size_t d = 0; d < DIRECTION_COUNT; d++)
-		evaluate_trace(
-		    c->arena, c->all->model, &flow, (enum direction)d, &one->walks[d]);
+		evaluate_trace(c->arena, c->all->model, &story->flow, (enum direction)d,
+		    &one->walks[d]);
 	return true;
 }
 

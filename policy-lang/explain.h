@@ -5,6 +5,7 @@
 #define POLICY_LANG_EXPLAIN_H
 
 #include "policy-lang/query.h"
+#include "policy-lang/route.h"
 
 /* Who decided in one direction, and who would have if that one rule (or, for isolation,
  * that one allow block) were not written. */
@@ -19,15 +20,20 @@ struct explain_interval {
 	uint8_t proto;   /* PROTO_ANY: whatever has no name of its own */
 	uint16_t lo, hi; /* 1..65535; both 0 for protocols without ports */
 	bool allow;
+	/* Of a published port: at the workload that it leads to. */
 	struct explain_decision decisions[DIRECTION_COUNT];
+	const struct route_story *story; /* what Routes do with its first port */
 };
 
 /* One family's answer. */
 struct explanation {
-	unsigned family;  /* 4 or 6; 0: no end has an address */
-	bool allow;       /* QUERY_SERVICE; else: some interval is */
-	struct flow flow; /* the pair of addresses that is allowed, or the first */
+	unsigned family; /* 4 or 6; 0: no end has an address */
+	bool allow;      /* QUERY_SERVICE; else: some interval is */
+	/* The pair of addresses that is allowed, or the first. QUERY_SERVICE: with the real
+	 * destination of a published address. */
+	struct flow flow;
 	struct walk walks[DIRECTION_COUNT]; /* QUERY_SERVICE */
+	const struct route_story *story;    /* the same */
 	/* By protocol, then port, without gaps. QUERY_SERVICE: the one that the port is in. */
 	struct explain_interval *intervals;
 	size_t interval_count;

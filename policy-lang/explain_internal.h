@@ -36,6 +36,11 @@ void explain_say_ports(struct buf *out, uint8_t proto, uint16_t lo, uint16_t hi)
 void explain_say_selector(struct buf *out, const struct selector *selector);
 /* Which workloads a policy is about: "workloads app=web in /acme and below". */
 void explain_say_match(struct buf *out, const struct workload_match *match);
+/* One peer: workloads, prefixes, nodes or names. */
+void explain_say_peer(struct buf *out, const struct peer *peer);
+/* "443/tcp, port metrics". */
+void explain_say_port_list(
+    struct buf *out, const struct port_match *ports, size_t count);
 /* Whom a rule takes in and at which ports: "from app=web in /acme, at 443/tcp". */
 void explain_say_reach(struct buf *out, const struct rule *rule);
 

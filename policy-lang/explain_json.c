@@ -3,6 +3,7 @@
  * told: see explain_json_verdict.
  */
 #include "policy-lang/explain_internal.h"
+#include "policy-lang/explain_route.h"
 
 static const char *const reason_names[] = {
     [REASON_RULE] = "rule",
@@ -167,8 +168,20 @@ add_interval(struct buf *out, const struct explain_interval *interval)
 		buf_add_cstr(out, ", \"from\": null, \"to\": null");
 }
 
+/* Only where there are Routes. */
 static void
-add_intervals(struct arena *a, struct buf *out, const struct explanation *one)
+add_routes(struct arena *a, struct buf *out, const struct model *m,
+    const struct route_story *story)
+{
+	if (m->route_count == 0)
+		return;
+	buf_add_cstr(out, ",\n  \"routes\": ");
+	explain_route_json(a, out, m, story);
+}
+
+static void
+add_intervals(struct arena *a, struct buf *out, const struct model *m,
+    const struct explanation *one)
 {
 	buf_add_cstr(out, "\"intervals\": [");
 	for (size_t i = 0; i < one->interval_count; i++) {
@@ -185,6 +198,7 @@ add_intervals(struct arena *a, struct buf *out, const struct explanation *one)
 			add_decision(a, out, &interval->decisions[dir], dir);
 			buf_add_char(out, '}');
 		}
+		add_routes(a, out, m, interval->story);
 		buf_add_char(out, '}');
 	}
 	buf_add_char(out, ']');
@@ -285,10 +299,12 @@ explain_print_json(struct arena *a, struct buf *out, const struct explanations *
 		buf_add_cstr(out, ", ");
 		add_verdict(out, one->allow);
 		buf_add_cstr(out, ",\n  ");
-		if (all->query.span == QUERY_SERVICE)
+		if (all->query.span == QUERY_SERVICE) {
 			add_walks(a, out, one);
-		else
-			add_intervals(a, out, one);
+			add_routes(a, out, all->model, one->story);
+		} else {
+			add_intervals(a, out, all->model, one);
+		}
 		buf_add_char(out, '}');
 	}
 	buf_add_cstr(out, "]}\n");

@@ -6,6 +6,7 @@
  */
 #include "common/map.h"
 #include "policy-lang/explain_internal.h"
+#include "policy-lang/explain_route.h"
 
 static const char *
 allow_text(bool allow)
@@ -45,10 +46,11 @@ print_note(struct buf *out, struct str text, const struct endpoint *end)
 }
 
 static void
-print_notes(struct buf *out, const struct query *query)
+print_notes(struct buf *out, const struct query *query, bool published)
 {
 	print_note(out, query->src_text, &query->src);
-	print_note(out, query->dst_text, &query->dst);
+	if (!published)
+		print_note(out, query->dst_text, &query->dst);
 }
 
 /* ---- one direction ---- */
@@ -219,6 +221,15 @@ print_consent(struct buf *out, const char *indent, bool out_allowed, bool in_all
 		buf_add_cstr(out, "both ends must allow a connection: neither does\n");
 }
 
+/* Both ends consent, and the way is closed. */
+static void
+print_closed_way(
+    struct buf *out, const char *indent, bool allow, bool out_allowed, bool in_allowed)
+{
+	if (!allow && out_allowed && in_allowed)
+		buf_printf(out, "%sboth ends allow it, and a Route does not\n", indent);
+}
+
 /* ---- one port ---- */
 
 static void
@@ -226,17 +237,23 @@ print_service(struct arena *a, struct buf *out, const struct explanations *all,
     const struct explanation *one, const char *families)
 {
 	const struct explain_interval *interval = &one->intervals[0];
+	bool published = one->story->has[ROUTE_INGRESS];
 
 	buf_printf(out, "%s: ", allow_text(one->allow));
 	print_end(out, &one->flow.src);
 	buf_add_cstr(out, " to ");
-	print_end(out, &one->flow.dst);
+	print_end(out, published ? &all->query.dst : &one->flow.dst);
 	buf_printf(out, ", %.*s%s\n", STR_ARG(all->query.service_text), families);
-	print_notes(out, &all->query);
+	print_notes(out, &all->query, published);
+	explain_route_published(a, out, "", all->model, one->story);
 	for (size_t d = 0; d < DIRECTION_COUNT; d++)
 		print_walk(a, out, one, explain_order[d]);
 	buf_add_char(out, '\n');
+	if (all->model->route_count > 0)
+		explain_route_way(a, out, "", one->story);
 	print_consent(out, "", one->walks[DIR_EGRESS].verdict.allow,
+	    one->walks[DIR_INGRESS].verdict.allow);
+	print_closed_way(out, "", one->allow, one->walks[DIR_EGRESS].verdict.allow,
 	    one->walks[DIR_INGRESS].verdict.allow);
 	if (interval->hi == 0)
 		return;
@@ -272,6 +289,17 @@ add_verdict_key(struct buf *key, const struct verdict *v)
 }
 
 static void
+add_route_key(struct buf *key, const struct route_story *story)
+{
+	const void *rules[] = {
+	    story->egress.by.rule, story->ingress.by.rule, story->via.by.rule};
+
+	buf_add(key, rules, sizeof(rules));
+	buf_printf(key, "%d.%d.%zu;", (int)story->egress.outcome,
+	    (int)story->via.outcome, story->ingress.target_count);
+}
+
+static void
 group_add(struct groups *groups, const struct explain_interval *interval)
 {
 	struct buf key = {0};
@@ -281,6 +309,7 @@ group_add(struct groups *groups, const struct explain_interval *interval)
 		add_verdict_key(&key, &interval->decisions[d].verdict);
 		add_verdict_key(&key, &interval->decisions[d].otherwise);
 	}
+	add_route_key(&key, interval->story);
 	group = map_get(&groups->by_fate, buf_str(&key));
 	if (group == NULL) {
 		group = ARENA_NEW(groups->arena, struct group);
@@ -294,16 +323,17 @@ group_add(struct groups *groups, const struct explain_interval *interval)
 }
 
 static void
-print_group(struct arena *a, struct buf *out, const struct explanation *one,
+print_group(struct arena *a, struct buf *out, const struct explanations *all,
     const struct group *group)
 {
 	const struct explain_interval *interval = group->first;
 
 	buf_printf(out, "\n%s: %.*s\n", allow_text(interval->allow),
 	    STR_ARG(buf_str(&group->ports)));
+	explain_route_published(a, out, "  ", all->model, interval->story);
 	for (size_t d = 0; d < DIRECTION_COUNT; d++) {
 		enum direction dir = explain_order[d];
-		const struct endpoint *self = explain_self(&one->flow, dir);
+		const struct endpoint *self = explain_self(&interval->story->flow, dir);
 
 		buf_printf(out, "  %s: ", direction_name(dir));
 		explain_say_verdict(
@@ -311,7 +341,12 @@ print_group(struct arena *a, struct buf *out, const struct explanation *one,
 		buf_add_char(out, '\n');
 		print_without(a, out, "    ", &interval->decisions[dir], dir, self);
 	}
+	if (all->model->route_count > 0)
+		explain_route_way(a, out, "  ", interval->story);
 	print_consent(out, "  ", interval->decisions[DIR_EGRESS].verdict.allow,
+	    interval->decisions[DIR_INGRESS].verdict.allow);
+	print_closed_way(out, "  ", interval->allow,
+	    interval->decisions[DIR_EGRESS].verdict.allow,
 	    interval->decisions[DIR_INGRESS].verdict.allow);
 }
 
@@ -328,13 +363,13 @@ print_space(struct arena *a, struct buf *out, const struct explanations *all,
 	    all->query.span == QUERY_EVERYTHING ? "every protocol and port"
 						: "every port of ",
 	    STR_ARG(all->query.service_text), families);
-	print_notes(out, &all->query);
+	print_notes(out, &all->query, false);
 	for (size_t i = 0; i < one->interval_count; i++)
 		group_add(&groups, &one->intervals[i]);
 	for (size_t i = 0; i < groups.by_fate.len; i++) {
 		struct group *group = groups.by_fate.entries[i].value;
 
-		print_group(a, out, one, group);
+		print_group(a, out, all, group);
 		buf_free(&group->ports);
 	}
 	map_fini(&groups.by_fate);
@@ -362,6 +397,14 @@ same_walk(const struct walk *x, const struct walk *y)
 	return true;
 }
 
+/* What is told of a Route has addresses of one family. */
+static bool
+same_routes(const struct route_story *x, const struct route_story *y)
+{
+	return explain_route_same(x, y) && x->egress.outcome != ROUTE_TAKEN &&
+	       x->ingress.by.rule == NULL;
+}
+
 /* ICMP aside, which each family has its own of. */
 static bool
 same_interval(const struct explain_interval *x, const struct explain_interval *y)
@@ -369,7 +412,7 @@ same_interval(const struct explain_interval *x, const struct explain_interval *y
 	bool icmp = x->proto == PROTO_ICMP && y->proto == PROTO_ICMPV6;
 
 	return (x->proto == y->proto || icmp) && x->lo == y->lo && x->hi == y->hi &&
-	       x->allow == y->allow &&
+	       x->allow == y->allow && same_routes(x->story, y->story) &&
 	       explain_same_decision(&x->decisions[0], &y->decisions[0]) &&
 	       explain_same_decision(&x->decisions[1], &y->decisions[1]);
 }

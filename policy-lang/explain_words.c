@@ -130,8 +130,8 @@ say_names(struct buf *out, const struct str *names, size_t count)
 	say_more(out, count);
 }
 
-static void
-say_peer(struct buf *out, const struct peer *peer)
+void
+explain_say_peer(struct buf *out, const struct peer *peer)
 {
 	switch (peer->kind) {
 	case PEER_WORKLOADS:
@@ -163,7 +163,7 @@ say_peers(struct buf *out, const struct rule *rule)
 		buf_add_cstr(out, "nobody");
 	for (size_t i = 0; !rule->any_peer && i < listed(rule->peer_count); i++) {
 		buf_add_cstr(out, i > 0 ? "; or " : "");
-		say_peer(out, &rule->peers[i]);
+		explain_say_peer(out, &rule->peers[i]);
 	}
 	if (!rule->any_peer)
 		say_more(out, rule->peer_count);
@@ -191,19 +191,25 @@ say_port_match(struct buf *out, const struct port_match *match)
 }
 
 void
+explain_say_port_list(struct buf *out, const struct port_match *ports, size_t count)
+{
+	if (count == 0)
+		buf_add_cstr(out, "no port");
+	for (size_t i = 0; i < listed(count); i++) {
+		buf_add_cstr(out, i > 0 ? ", " : "");
+		say_port_match(out, &ports[i]);
+	}
+	say_more(out, count);
+}
+
+void
 explain_say_reach(struct buf *out, const struct rule *rule)
 {
 	say_peers(out, rule);
 	if (rule->any_port)
 		return;
 	buf_add_cstr(out, ", at ");
-	if (rule->port_count == 0)
-		buf_add_cstr(out, "no port");
-	for (size_t i = 0; i < listed(rule->port_count); i++) {
-		buf_add_cstr(out, i > 0 ? ", " : "");
-		say_port_match(out, &rule->ports[i]);
-	}
-	say_more(out, rule->port_count);
+	explain_say_port_list(out, rule->ports, rule->port_count);
 }
 
 void

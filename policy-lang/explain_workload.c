@@ -2,6 +2,7 @@
  * What applies to one workload: its policies in the order of its walk.
  */
 #include "policy-lang/explain_internal.h"
+#include "policy-lang/explain_route.h"
 
 /* One stop of the walk: a level and a phase in which something applies. */
 struct stop {
@@ -204,6 +205,7 @@ explain_workload_text(
 	text_workload(out, end->workload);
 	for (size_t d = 0; d < DIRECTION_COUNT; d++)
 		text_direction(&l, (enum direction)d);
+	explain_route_workload_text(a, out, end->workload);
 }
 
 /* ---- JSON ---- */
@@ -281,6 +283,10 @@ explain_workload_json(
 		    str_from(action_name(
 			m->options.default_deny ? ACTION_DENY : ACTION_ALLOW)));
 		buf_add_char(out, '}');
+	}
+	if (end->kind == ENDPOINT_WORKLOAD && m->route_count > 0) {
+		buf_add_cstr(out, ",\n \"routes\": ");
+		explain_route_workload_json(a, out, end->workload);
 	}
 	buf_add_cstr(out, "}\n");
 }

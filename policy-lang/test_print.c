@@ -2,6 +2,7 @@
  * The report of a test run: for people, for programs, and as JUnit XML for CI.
  */
 #include "policy-lang/explain_internal.h"
+#include "policy-lang/explain_route.h"
 #include "policy-lang/test_run.h"
 
 /* ---- text ---- */
@@ -26,6 +27,8 @@ print_found(struct arena *a, struct buf *out, const char *indent,
 		explain_say_verdict(a, out, &decision->otherwise, dir, self);
 		buf_add_char(out, '\n');
 	}
+	if (failure->has_found && failure->found.story != NULL)
+		explain_route_way(a, out, indent, failure->found.story);
 }
 
 static void
@@ -86,6 +89,16 @@ print_text(struct arena *a, struct buf *out, const struct test_report *report)
 
 /* ---- JSON ---- */
 
+/* The rule of a Route that refused; none. */
+static struct route_found
+refuser(const struct route_story *story)
+{
+	if (story->egress.outcome == ROUTE_REFUSED)
+		return story->egress.by;
+	return story->via.outcome == ROUTE_REFUSED ? story->via.by
+						   : (struct route_found){0};
+}
+
 static void
 json_place(struct buf *out, struct loc loc)
 {
@@ -120,6 +133,10 @@ json_failure(struct arena *a, struct buf *out, const struct test_failure *failur
 			    a, out, &failure->found.decisions[dir].verdict, dir);
 		else
 			buf_add_cstr(out, "null");
+	}
+	if (failure->has_found && failure->found.story != NULL) {
+		buf_add_cstr(out, ", \"route\": ");
+		explain_route_rule_json(a, out, refuser(failure->found.story));
 	}
 	buf_add_char(out, '}');
 }

@@ -36,6 +36,21 @@ struct trial {
 
 /* ---- failures ---- */
 
+/* Who refused; whom a connection would have gone to or through is not kept. */
+static const struct route_story *
+kept_story(struct arena *a, const struct route_story *story)
+{
+	struct route_story *kept = ARENA_NEW(a, struct route_story);
+
+	if (story == NULL || story->allow)
+		return NULL;
+	kept->egress = story->egress;
+	kept->via = story->via;
+	for (size_t kind = 0; kind < ROUTE_KIND_COUNT; kind++)
+		kept->has[kind] = story->has[kind] && kind != ROUTE_INGRESS;
+	return kept;
+}
+
 static void
 fail(struct trial *t, struct str service, const struct explain_interval *found,
     const struct flow *flow, const char *problem)
@@ -56,6 +71,7 @@ fail(struct trial *t, struct str service, const struct explain_interval *found,
 	};
 	if (found != NULL) {
 		failure->found = *found;
+		failure->found.story = kept_story(t->r->arena, found->story);
 		failure->flow = *flow;
 	}
 }
@@ -90,6 +106,31 @@ names_verdict(struct arena *a, const struct verdict *verdict, struct str by)
 	       str_is(by, explain_reason_name(verdict->reason));
 }
 
+static bool
+names_route(struct arena *a, struct route_found found, struct str by)
+{
+	const char *title;
+
+	if (found.rule == NULL)
+		return false;
+	title = route_title(a, found.route);
+	return str_eq(found.rule->name, by) || str_eq(found.route->name, by) ||
+	       str_is(by, title) || str_is(by, title + strlen("Route ")) ||
+	       str_is(by, route_rule_title(a, found));
+}
+
+/* A Route that refuses has decided. */
+static bool
+refused_by(const struct trial *t, const struct route_story *story)
+{
+	struct arena *a = t->r->scratch;
+
+	return (story->egress.outcome == ROUTE_REFUSED &&
+		   names_route(a, story->egress.by, t->item->by)) ||
+	       (story->via.outcome == ROUTE_REFUSED &&
+		   names_route(a, story->via.by, t->item->by));
+}
+
 /* A denial is decided where it is denied; an allowed connection at both ends. */
 static bool
 decided_by(const struct trial *t, const struct explain_interval *found)
@@ -101,7 +142,7 @@ decided_by(const struct trial *t, const struct explain_interval *found)
 		    names_verdict(t->r->scratch, verdict, t->item->by))
 			return true;
 	}
-	return false;
+	return !found->allow && refused_by(t, found->story);
 }
 
 static void
@@ -176,16 +217,6 @@ judge_found(
 }
 
 static bool
-as_expected_at_once(const struct trial *t, uint8_t proto, uint16_t port,
-    bool *out_comparable, struct flow *out_flow)
-{
-	bool allow = judge_connection_flow(t->r->judge, &t->from->end, &t->to->end,
-	    proto, port, t->item->family, out_comparable, out_flow);
-
-	return *out_comparable && allow == t->item->allow && t->item->by.len == 0;
-}
-
-static bool
 goes_with_both(const struct trial *t)
 {
 	return t->from->selected || t->to->selected;
@@ -206,28 +237,25 @@ static void
 try_service(struct trial *t, uint8_t proto, uint16_t port)
 {
 	struct explain_interval found = {.proto = proto, .lo = port, .hi = port};
+	struct route_story story;
 	struct buf service = {0};
-	struct flow flow;
-	bool comparable;
 
-	if (as_expected_at_once(t, proto, port, &comparable, &flow)) {
-		t->result->checks++;
-		return;
-	}
-	if (!comparable) {
+	if (!route_connection(t->r->scratch, t->r->model, t->r->judge, &t->from->end,
+		&t->to->end, proto, port, t->item->family, &story)) {
 		explain_say_ports(&service, proto, port, port);
 		not_comparable(t, buf_str(&service));
 		buf_free(&service);
 		return;
 	}
 	t->result->checks++;
-	found.allow = true;
-	for (size_t d = 0; d < DIRECTION_COUNT; d++) {
+	if (story.allow == t->item->allow && t->item->by.len == 0)
+		return;
+	found.allow = story.allow;
+	found.story = &story;
+	for (size_t d = 0; d < DIRECTION_COUNT; d++)
 		explain_decide(
-		    t->r->model, &flow, (enum direction)d, &found.decisions[d]);
-		found.allow &= found.decisions[d].verdict.allow;
-	}
-	judge_found(t, &found, &flow);
+		    t->r->model, &story.flow, (enum direction)d, &found.decisions[d]);
+	judge_found(t, &found, &story.flow);
 }
 
 /* ---- many ports ---- */
@@ -263,7 +291,7 @@ union_at(const struct explanations *all, uint8_t proto, uint32_t port,
 		if (any && (out_found->allow || !x->allow))
 			continue;
 		*out_found = *x;
-		*out_flow = all->items[i].flow;
+		*out_flow = x->story->flow;
 		any = true;
 	}
 	out_found->lo = (uint16_t)port;

@@ -5,6 +5,7 @@
 
 #include "policy-lang/cli/lines.h"
 #include "policy-lang/explain_internal.h"
+#include "policy-lang/explain_route.h"
 
 struct can_args {
 	const char *batch; /* NULL: one question, behind "--" */
@@ -20,30 +21,31 @@ struct asking {
 	struct cli *cli;
 	struct resolver *resolver;
 	struct judge *judge;
-	struct arena *titles; /* emptied after each answer */
+	struct arena *scratch; /* emptied after each answer */
 };
 
 /* ---- one answer ---- */
 
 /* Who decided, at both ends. */
 static void
-add_deciders(const struct asking *ask, struct buf *out, const struct flow *flow)
+add_deciders(const struct asking *ask, struct buf *out, const struct route_story *story)
 {
+	const struct flow *flow = &story->flow;
+
 	for (size_t d = 0; d < DIRECTION_COUNT; d++) {
 		enum direction dir = explain_order[d];
 		struct verdict verdict = judge_direction(ask->judge, flow, dir);
 
 		buf_printf(out, ", \"%s\": ", direction_name(dir));
-		explain_json_verdict(ask->titles, out, &verdict, dir);
+		explain_json_verdict(ask->scratch, out, &verdict, dir);
 	}
-	arena_reset(ask->titles);
 }
 
 static void
 add_answer(const struct asking *ask, struct buf *out, const struct query *query,
-    const struct flow *flow, bool allow)
+    const struct route_story *story)
 {
-	const char *verdict = action_name(allow ? ACTION_ALLOW : ACTION_DENY);
+	const char *verdict = action_name(story->allow ? ACTION_ALLOW : ACTION_DENY);
 
 	if (ask->cli->output == CAN_TEXT) {
 		buf_printf(out, "%s\n", verdict);
@@ -57,7 +59,11 @@ add_answer(const struct asking *ask, struct buf *out, const struct query *query,
 	explain_json_member(out, "service", query->service_text);
 	buf_add_cstr(out, ", ");
 	explain_json_member(out, "verdict", str_from(verdict));
-	add_deciders(ask, out, flow);
+	add_deciders(ask, out, story);
+	if (ask->cli->model->route_count > 0) {
+		buf_add_cstr(out, ", \"routes\": ");
+		explain_route_json(ask->scratch, out, ask->cli->model, story);
+	}
 	buf_add_cstr(out, "}\n");
 }
 
@@ -66,20 +72,19 @@ static int
 answer(const struct asking *ask, const struct str words[3], struct buf *out,
     struct buf *why)
 {
+	struct route_story story;
 	struct query query;
-	struct flow flow;
-	bool allow, comparable;
 
 	if (!query_read(ask->resolver, words, &query, why))
 		return -1;
-	allow = judge_connection_flow(ask->judge, &query.src, &query.dst, query.proto,
-	    query.port, ask->cli->family, &comparable, &flow);
-	if (!comparable) {
+	if (!route_connection(ask->scratch, ask->cli->model, ask->judge, &query.src,
+		&query.dst, query.proto, query.port, ask->cli->family, &story)) {
 		query_explain_incomparable(&query, ask->cli->family, why);
 		return -1;
 	}
-	add_answer(ask, out, &query, &flow, allow);
-	return allow;
+	add_answer(ask, out, &query, &story);
+	arena_reset(ask->scratch);
+	return story.allow;
 }
 
 static int
@@ -232,9 +237,9 @@ run(struct cli *cli)
 		return CLI_ERROR;
 	ask.resolver = resolver_new(cli->arena, cli->model);
 	ask.judge = judge_new(cli->model);
-	ask.titles = arena_new();
+	ask.scratch = arena_new();
 	status = args->batch != NULL ? can_batch(&ask, args->batch) : can_one(&ask);
-	arena_free(ask.titles);
+	arena_free(ask.scratch);
 	judge_free(ask.judge);
 	resolver_free(ask.resolver);
 	return status;

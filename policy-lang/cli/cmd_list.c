@@ -8,6 +8,7 @@
 #include "policy-lang/connectivity_exposure.h"
 #include "policy-lang/connectivity_focus.h"
 #include "policy-lang/connectivity_group.h"
+#include "policy-lang/route_list.h"
 
 /* Above so many pairs groups are told unless pairs are asked for. */
 #define LIST_PAIRS_MAX 1000000u
@@ -21,7 +22,7 @@ struct texts {
 
 struct list_args {
 	struct form form;
-	bool exposure;
+	bool exposure, routes;
 	struct texts focus, peers, namespaces, ports;
 	const char *direction;
 };
@@ -177,6 +178,53 @@ read_focus(struct cli *cli, struct conn_focus *focus)
 	return true;
 }
 
+/* ---- routes ---- */
+
+/* The one namespace that is asked about; NULL and true: all. */
+static bool
+find_namespace(struct cli *cli, const struct texts *names, const struct ns **out)
+{
+	struct str name = {0};
+
+	*out = NULL;
+	if (names->count == 0)
+		return true;
+	name = str_from(names->items[0]);
+	*out = model_ns(cli->model, name);
+	if (*out == NULL) {
+		const struct kube_ns *kube = model_kube_ns(cli->model, STR(""), name);
+
+		*out = kube != NULL ? kube->ns : NULL;
+	}
+	if (*out == NULL)
+		(void)cli_fail(
+		    cli, "--namespace: there is no namespace \"%.*s\"", STR_ARG(name));
+	return *out != NULL;
+}
+
+static int
+list_routes(struct cli *cli)
+{
+	const struct list_args *args = cli->args;
+	const struct ns *within;
+	struct buf text = {0};
+	bool ok;
+
+	if (form_format(cli) == CONNECTIVITY_DOT)
+		return cli_fail(cli, "--routes is told as txt, json, csv or md");
+	if (args->exposure || args->focus.count > 0 || args->peers.count > 0 ||
+	    args->ports.count > 0 || args->direction != NULL ||
+	    args->namespaces.count > 1)
+		return cli_fail(
+		    cli, "--routes goes with one --namespace, and no other choice");
+	if (!cli_load(cli) || !find_namespace(cli, &args->namespaces, &within))
+		return CLI_ERROR;
+	route_list_print(&text, cli->model, within, form_format(cli));
+	ok = cli_write(cli, &text);
+	buf_free(&text);
+	return ok ? CLI_OK : CLI_ERROR;
+}
+
 /* A node can be in focus only if nodes are ends. */
 static bool
 names_node(const struct texts *texts)
@@ -207,6 +255,8 @@ run(struct cli *cli)
 	struct conn_focus focus;
 	bool ok;
 
+	if (args->routes)
+		return list_routes(cli);
 	if (args->exposure && form_format(cli) != CONNECTIVITY_TXT &&
 	    form_format(cli) != CONNECTIVITY_JSON)
 		return cli_fail(cli, "--exposure is told as txt or json");
@@ -236,6 +286,13 @@ static bool
 set_exposure(struct cli *cli, const char *arg UNUSED)
 {
 	((struct list_args *)cli->args)->exposure = true;
+	return true;
+}
+
+static bool
+set_routes(struct cli *cli, const char *arg UNUSED)
+{
+	((struct list_args *)cli->args)->routes = true;
 	return true;
 }
 
@@ -285,6 +342,7 @@ set_focus_direction(struct cli *cli, const char *arg)
 static const struct cli_option list_options[] = {
     {"exposure", NULL, "what workloads that do not exist yet could exchange with these",
 	set_exposure},
+    {"routes", NULL, "the rules of Routes, and what they do", set_routes},
     {"focus", "NAME[,NAME...]", "only lines with one of these ends", set_focus},
     {"namespace", "NAMESPACE[,...]", "only lines with an end at or below",
 	set_namespace},
