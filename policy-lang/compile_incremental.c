@@ -374,6 +374,11 @@ governs_local(const struct compiler *c, const struct policy *policy)
 static void
 see_change(struct update *u, const struct compile_change *change)
 {
+	/* Routes are compiled whole: who is inside, and who is an end. */
+	if (u->model->route_count != 0 && change->kind != CHANGE_POLICY) {
+		u->anew = true;
+		return;
+	}
 	switch (change->kind) {
 	case CHANGE_WORKLOAD:
 		touch_workload(u, change->workload_before);
