@@ -154,8 +154,7 @@ check_element(enum table_set_id set, const struct table_element *e)
 		return "a value in a set";
 	/* Class 0 takes an address out of the network around it; rules have numbers. */
 	if (s->value != FIELD_NONE && e->value == 0 &&
-	    !(set >= SET_PEER4_IN && set <= SET_PEER6_OUT) &&
-	    set != SET_ROUTE_PEER4_OUT && set != SET_ROUTE_PEER6_OUT)
+	    !(set >= SET_PEER4_IN && set <= SET_PEER6_OUT))
 		return "a map element without a value";
 	return NULL;
 }

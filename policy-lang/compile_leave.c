@@ -1,15 +1,12 @@
 /*
  * Egress. The rules of Routes, as rules of policy: what is done is allowed, what is not is
- * denied, and whatever a rule does is a verdict of its own, its number. Inside is nobody's
- * route: nodes come first, and no network takes in a workload by its address.
+ * denied, and whatever a rule does is a verdict of its own, its number. To workloads and
+ * nodes no route leads: the kernel asks for them first, so of peers only networks matter.
  */
 #include "policy-lang/compile_route.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* Numbers of the rules for nodes, above those of any other rule; seen here only. */
-#define INSIDE_NUMBER UINT32_C(0x7f800000)
 
 /* A rule that a number stands for. */
 struct leaver {
@@ -23,32 +20,10 @@ struct leaving {
 	struct policy_list *lists; /* by namespace */
 	struct leaver *leavers;    /* by number */
 	size_t leaver_count, leaver_cap;
-	uint32_t inside_count;
 	struct route_end ends[ROUTE_POOL_MAX]; /* of the rule that is looked at */
 };
 
 /* ---- routes as policies ---- */
-
-static struct rule
-inside_rule(struct leaving *l, const struct policy *policy)
-{
-	static const struct selector everyone;
-	static const struct peer nodes = {
-	    .kind = PEER_NODES, .node_selector = &everyone};
-
-	return (struct rule){
-	    .name = STR(""),
-	    .phase = PHASE_MANDATORY,
-	    .dir = DIR_EGRESS,
-	    .action = ACTION_ALLOW,
-	    .peers = &nodes,
-	    .peer_count = 1,
-	    .any_port = true,
-	    .policy = policy,
-	    .number = INSIDE_NUMBER + l->inside_count++,
-	    .loc = policy->loc,
-	};
-}
 
 /* Everywhere outside. */
 static const struct ip_prefix everywhere[] = {
@@ -141,8 +116,7 @@ policy_of(struct leaving *l, const struct route_policy *route)
 	p->priority = route->priority;
 	p->subject = route->subject;
 	p->loc = route->loc;
-	first->rules = ARENA_ARRAY(l->arena, mandatory->count + 1, struct rule);
-	first->rules[first->count++] = inside_rule(l, p);
+	first->rules = ARENA_ARRAY(l->arena, mandatory->count, struct rule);
 	add_rules(l, p, mandatory, first);
 	last->rules = ARENA_ARRAY(l->arena, defaults->count, struct rule);
 	add_rules(l, p, defaults, last);
@@ -259,7 +233,7 @@ make_id(struct leaving *l, uint32_t number, unsigned family, struct str key)
 	uint32_t id;
 
 	if (rule == NULL)
-		return TABLE_ROUTE_DIRECT; /* inside, or no rule matches */
+		return TABLE_ROUTE_DIRECT; /* no rule matches */
 	id = routes_new_id(l->r, key);
 	followed = rule->action != ROUTE_APPLY || can_be_followed(l, rule);
 	if (followed && rule->action == ROUTE_APPLY && rule->source_count != 0)
@@ -296,7 +270,6 @@ static const struct {
 	bool verdict; /* its values are */
 } moves[] = {
     {SET_LOCAL4_OUT, SET_ROUTE_LOCAL4_OUT, false},
-    {SET_PEER4_OUT, SET_ROUTE_PEER4_OUT, false},
     {SET_PEER4_OUT_NET, SET_ROUTE_PEER4_OUT_NET, false},
     {SET_CELL4_OUT, SET_ROUTE_CELL4_OUT, true},
     {SET_CELL4_OUT_RANGE, SET_ROUTE_CELL4_OUT_RANGE, true},
@@ -325,6 +298,32 @@ move_elements(struct leaving *l, const struct compiler *from)
 	}
 }
 
+static void
+emit_inside(struct compiler *c)
+{
+	const struct universe *u = &c->universe;
+
+	for (uint32_t i = 0; i < u->point_count; i++) {
+		const struct point *p = &u->points[i];
+		struct table_element e = {0};
+
+		addr_num_bytes(p->addr, p->family, e.addr);
+		emit(c, p->family == IP_V4 ? SET_INSIDE4 : SET_INSIDE6, &e);
+	}
+}
+
+bool
+leave_is_ruled(const struct model *m)
+{
+	for (size_t i = 0; i < m->route_count; i++) {
+		if (m->routes[i]->mandatory[ROUTE_EGRESS].count +
+			m->routes[i]->defaults[ROUTE_EGRESS].count !=
+		    0)
+			return true;
+	}
+	return false;
+}
+
 void
 leave_build(struct routes *r)
 {
@@ -347,6 +346,7 @@ leave_build(struct routes *r)
 		compiler_run(&sub);
 		c->failed |= sub.failed;
 		move_elements(&l, &sub);
+		emit_inside(c);
 	}
 	compiler_fini(&sub);
 	free(l.leavers);

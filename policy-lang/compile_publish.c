@@ -565,3 +565,17 @@ publish_build(struct routes *r)
 	free(p.restrictions);
 	free(p.ends);
 }
+
+bool
+publish_depends_on(const struct workload *w)
+{
+	for (const struct ns *ns = w->ns; ns != NULL; ns = ns->parent) {
+		for (size_t i = 0; i < ns->route_count; i++) {
+			if (ns->routes[i]->mandatory[ROUTE_INGRESS].count +
+				ns->routes[i]->defaults[ROUTE_INGRESS].count !=
+			    0)
+				return true;
+		}
+	}
+	return false;
+}

@@ -51,10 +51,14 @@ bool routes_lead(struct routes *r, uint32_t id, const struct route_end *ends,
 /* Connections that get this id are counted, or denied, by the chain of the number. */
 void routes_count(struct routes *r, uint32_t id, uint32_t number);
 
+/* Whether any Route says how anything leaves: then there is an inside. */
+MUST_CHECK bool leave_is_ruled(const struct model *m);
 /* The routes that workloads here leave by. */
 void leave_build(struct routes *r);
 /* What is published anywhere. */
 void publish_build(struct routes *r);
+/* Whether what is published may change with the workload. */
+MUST_CHECK bool publish_depends_on(const struct workload *w);
 
 /* Names the numbers that Routes may use; before chains_seal. */
 void routes_name(struct compiler *c);

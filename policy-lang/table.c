@@ -69,24 +69,25 @@
 #define ROUTE_SETS(id, text, what, ...)                                                \
 	[SET_ROUTE_##id] = {.name = "route_" text, .comment = what, __VA_ARGS__}
 #define ROUTE_FAMILY(f)                                                                \
+	[SET_INSIDE##f] = {.name = "inside" #f,                                        \
+	    .key = {FIELD_IPV##f},                                                     \
+	    .comment = "workloads and nodes: no route leads there"},                   \
 	ROUTE_SETS(LOCAL##f##_OUT, "local" #f, "addresses here that leave by a route", \
 	    .key = {FIELD_IPV##f}),                                                    \
-	    ROUTE_SETS(PEER##f##_OUT, "peer" #f, "destination to class, routes",       \
-		.key = {FIELD_IPV##f}, .value = FIELD_CLASSID),                        \
-	    ROUTE_SETS(PEER##f##_OUT_NET, "net" #f, "network to class, routes",        \
-		.key = {FIELD_IPV##f}, .value = FIELD_CLASSID, .interval = true),      \
-	    ROUTE_SETS(CELL##f##_OUT, "cell" #f, "class, address here, port to route", \
-		.key = {FIELD_CLASSID, FIELD_IPV##f, FIELD_PROTO, FIELD_SERVICE},      \
-		.value = FIELD_CLASSID),                                               \
-	    ROUTE_SETS(CELL##f##_OUT_RANGE, "cell" #f "_range",                        \
-		"class, address here, ports to route",                                 \
-		.key = {FIELD_CLASSID, FIELD_IPV##f, FIELD_PROTO, FIELD_SERVICE},      \
-		.value = FIELD_CLASSID, .interval = true),                             \
-	    ROUTE_SETS(CELL##f##_OUT_ANY, "cell" #f "_any",                            \
-		"class, address here to route", .key = {FIELD_CLASSID, FIELD_IPV##f},  \
-		.value = FIELD_CLASSID),                                               \
-	    ROUTE_SETS(CELL##f##_OUT_REST, "cell" #f "_rest", "address here to route", \
-		.key = {FIELD_IPV##f}, .value = FIELD_CLASSID)
+	ROUTE_SETS(PEER##f##_OUT_NET, "net" #f, "network to class, routes",            \
+	    .key = {FIELD_IPV##f}, .value = FIELD_CLASSID, .interval = true),          \
+	ROUTE_SETS(CELL##f##_OUT, "cell" #f, "class, address here, port to route",     \
+	    .key = {FIELD_CLASSID, FIELD_IPV##f, FIELD_PROTO, FIELD_SERVICE},          \
+	    .value = FIELD_CLASSID),                                                   \
+	ROUTE_SETS(CELL##f##_OUT_RANGE, "cell" #f "_range",                            \
+	    "class, address here, ports to route",                                     \
+	    .key = {FIELD_CLASSID, FIELD_IPV##f, FIELD_PROTO, FIELD_SERVICE},          \
+	    .value = FIELD_CLASSID, .interval = true),                                 \
+	ROUTE_SETS(CELL##f##_OUT_ANY, "cell" #f "_any",                                \
+	    "class, address here to route", .key = {FIELD_CLASSID, FIELD_IPV##f},      \
+	    .value = FIELD_CLASSID),                                                   \
+	ROUTE_SETS(CELL##f##_OUT_REST, "cell" #f "_rest", "address here to route",     \
+	    .key = {FIELD_IPV##f}, .value = FIELD_CLASSID)
 #define PUBLISH_FAMILY(f)                                                              \
 	[SET_PUBLISH##f] = {.name = "publish" #f,                                      \
 	    .key = {FIELD_IPV##f, FIELD_PROTO, FIELD_SERVICE},                         \

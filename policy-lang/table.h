@@ -105,11 +105,12 @@ enum table_set_id {
 	SET_KNOWN4,
 	SET_KNOWN6, /* workloads that are programmed, and nodes, in a gate */
 	SET_RULES,  /* number -> goto rule_N */
-	/* Whose traffic to the outside leaves by a route, and by which: as above. */
+	SET_INSIDE4, /* workloads and nodes, wherever: nothing to them leaves by a route */
+	SET_INSIDE6,
+	/* Whose traffic to the outside leaves by a route, and by which: as above, but that
+	 * of peers there are networks alone. */
 	SET_ROUTE_LOCAL4_OUT,
 	SET_ROUTE_LOCAL6_OUT,
-	SET_ROUTE_PEER4_OUT,
-	SET_ROUTE_PEER6_OUT,
 	SET_ROUTE_PEER4_OUT_NET,
 	SET_ROUTE_PEER6_OUT_NET,
 	SET_ROUTE_CELL4_OUT,

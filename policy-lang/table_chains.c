@@ -66,7 +66,7 @@
  * priority bears the peer's class on the way into _cells, 0 in _rest, the rule's number
  * at the end. Every governed address has a rest; if it had none, decide would drop.
  */
-#define WALK_RULES(kind, stage, f, d, local, peer, ...)                                \
+#define CELL_RULES(kind, stage, f, d, local, ...)                                      \
 	static const struct table_rule stage##f##_rest_rules[] = {                     \
 	    RULE(FAMILY(f), PORT_CELL(SET_##kind##CELL##f##_##d, local), __VA_ARGS__), \
 	    RULE(FAMILY(f), PORT_CELL(SET_##kind##CELL##f##_##d##_RANGE, local),       \
@@ -85,23 +85,35 @@
 		    SET_##kind##CELL##f##_##d##_ANY, LOAD_PRIORITY, LOAD_##local),     \
 		__VA_ARGS__),                                                          \
 	    RULE(SET_PRIORITY(0), GOTO(#stage #f "_rest")),                            \
-	};                                                                             \
+	}
+#define DIRECTION_RULES(stage, f, d, local, peer)                                      \
+	CELL_RULES(, stage, f, d, local, GOTO("decide"));                              \
 	static const struct table_rule stage##f##_rules[] = {                          \
-	    RULE(FAMILY(f), PRIORITY_MAP(SET_##kind##PEER##f##_##d, LOAD_##peer),      \
+	    RULE(FAMILY(f), PRIORITY_MAP(SET_PEER##f##_##d, LOAD_##peer),              \
 		GOTO(#stage #f "_cells")),                                             \
-	    RULE(FAMILY(f),                                                            \
-		PRIORITY_MAP(SET_##kind##PEER##f##_##d##_NET, LOAD_##peer),            \
+	    RULE(FAMILY(f), PRIORITY_MAP(SET_PEER##f##_##d##_NET, LOAD_##peer),        \
 		GOTO(#stage #f "_cells")),                                             \
 	    RULE(SET_PRIORITY(0), GOTO(#stage #f "_rest")),                            \
 	}
 
-WALK_RULES(, egress, 4, OUT, SADDR, DADDR, GOTO("decide"));
-WALK_RULES(, egress, 6, OUT, SADDR, DADDR, GOTO("decide"));
-WALK_RULES(, ingress, 4, IN, DADDR, SADDR, GOTO("decide"));
-WALK_RULES(, ingress, 6, IN, DADDR, SADDR, GOTO("decide"));
-/* By which route it leaves: what is said comes back in the priority. */
-WALK_RULES(ROUTE_, route, 4, OUT, SADDR, DADDR, DO(RETURN));
-WALK_RULES(ROUTE_, route, 6, OUT, SADDR, DADDR, DO(RETURN));
+DIRECTION_RULES(egress, 4, OUT, SADDR, DADDR);
+DIRECTION_RULES(egress, 6, OUT, SADDR, DADDR);
+DIRECTION_RULES(ingress, 4, IN, DADDR, SADDR);
+DIRECTION_RULES(ingress, 6, IN, DADDR, SADDR);
+
+/* By which route something leaves: what is found comes back in the priority. */
+#define LEAVE_RULES(f)                                                                 \
+	CELL_RULES(ROUTE_, route, f, OUT, SADDR, DO(RETURN));                          \
+	static const struct table_rule route##f##_rules[] = {                          \
+	    RULE(FAMILY(f), IN_SET(SET_INSIDE##f, DADDR),                              \
+		SET_PRIORITY(TABLE_ROUTE_DIRECT), DO(RETURN)),                         \
+	    RULE(FAMILY(f), PRIORITY_MAP(SET_ROUTE_PEER##f##_OUT_NET, LOAD_DADDR),     \
+		GOTO("route" #f "_cells")),                                            \
+	    RULE(SET_PRIORITY(0), GOTO("route" #f "_rest")),                           \
+	}
+
+LEAVE_RULES(4);
+LEAVE_RULES(6);
 
 /* The same for the node, whose address is no part of the key. Reached only where
  * host_in or host_out has the family. */

@@ -143,7 +143,7 @@ static const struct {
     {SET_RULES, "rules", 4, false},
     {SET_ROUTE_LOCAL4_OUT, "route_local4", 4, false},
     {SET_ROUTE_LOCAL6_OUT, "route_local6", 16, false},
-    {SET_ROUTE_PEER6_OUT, "route_peer6", 16, false},
+    {SET_INSIDE6, "inside6", 16, false},
     {SET_ROUTE_PEER4_OUT_NET, "route_net4", 4, false},
     {SET_ROUTE_CELL4_OUT, "route_cell4", 16, false},
     {SET_ROUTE_CELL6_OUT_RANGE, "route_cell6_range", 28, true},
