@@ -333,21 +333,21 @@ leave_build(struct routes *r)
 	const struct compile_options options = {
 	    .node = c->options->node, .settings = c->options->settings};
 	struct compiler sub = {
-	    .scratch = arena_new(),
 	    .model = &model,
 	    .options = &options,
 	    .diags = c->diags,
 	};
 
 	if (make_policies(&l)) {
+		sub.scratch = arena_new();
 		model.options.default_deny = false;
 		model.options.nodes_unprotected = true;
 		sub.policies = l.lists;
 		compiler_run(&sub);
 		c->failed |= sub.failed;
 		move_elements(&l, &sub);
+		compiler_fini(&sub);
 		emit_inside(c);
 	}
-	compiler_fini(&sub);
 	free(l.leavers);
 }
