@@ -29,6 +29,10 @@ static const struct {
     [FIELD_NFPROTO] = {2, 1},
     [FIELD_PROTO] = {12, 1},
     [FIELD_SERVICE] = {13, 2},
+    [FIELD_SLOT] = {4, 4},
+    /* As concatenations: see value_type. */
+    [FIELD_IPV4_PORT] = {7 << 6 | 13, 8},
+    [FIELD_IPV6_PORT] = {8 << 6 | 13, 20},
 };
 #define CONCAT_TYPE_BITS 6
 #define BYTEORDER_HOST   1u
@@ -161,11 +165,82 @@ key_fields(const struct table_set *s)
 	return n;
 }
 
+static uint32_t
+value_order(const struct table_set *s)
+{
+	if (s->value == FIELD_IPV4 || s->value == FIELD_IPV6)
+		return BYTEORDER_BIG;
+	return s->value == FIELD_CLASSID ? BYTEORDER_HOST : 0;
+}
+
 static void
 put_udata_u32(struct nftnl_udata_buf *buf, uint8_t type, uint32_t value)
 {
 	if (!nftnl_udata_put_u32(buf, type, value))
 		base_die("no room for user data");
+}
+
+/* What nft(8) keeps of "typeof meta priority . numgen random mod N : meta priority":
+ * expressions (a concatenation, meta, numgen; its include/expression.h), each with what it
+ * is made of. */
+enum {
+	NFT_EXPR_META = 9,
+	NFT_EXPR_CONCAT = 13,
+	NFT_EXPR_NUMGEN = 23
+};
+enum {
+	TYPEOF_EXPR,
+	TYPEOF_DATA
+};
+
+static struct nftnl_udata *
+nest(struct nftnl_udata_buf *buf, uint8_t type)
+{
+	return must(nftnl_udata_nest_start(buf, type));
+}
+
+static void
+typeof_priority(struct nftnl_udata_buf *buf)
+{
+	struct nftnl_udata *data;
+
+	put_udata_u32(buf, TYPEOF_EXPR, NFT_EXPR_META);
+	data = nest(buf, TYPEOF_DATA);
+	put_udata_u32(buf, 0, NFT_META_PRIORITY);
+	nftnl_udata_nest_end(buf, data);
+}
+
+static void
+typeof_random(struct nftnl_udata_buf *buf, uint32_t modulus)
+{
+	struct nftnl_udata *data;
+
+	put_udata_u32(buf, TYPEOF_EXPR, NFT_EXPR_NUMGEN);
+	data = nest(buf, TYPEOF_DATA);
+	put_udata_u32(buf, 0, NFT_NG_RANDOM);
+	put_udata_u32(buf, 1, modulus);
+	put_udata_u32(buf, 2, 0); /* offset */
+	nftnl_udata_nest_end(buf, data);
+}
+
+static void
+typeof_slots(struct nftnl_udata_buf *buf, uint32_t modulus)
+{
+	struct nftnl_udata *key = nest(buf, NFTNL_UDATA_SET_KEY_TYPEOF), *data, *part;
+
+	put_udata_u32(buf, TYPEOF_EXPR, NFT_EXPR_CONCAT);
+	data = nest(buf, TYPEOF_DATA);
+	part = nest(buf, 0);
+	typeof_priority(buf);
+	nftnl_udata_nest_end(buf, part);
+	part = nest(buf, 1);
+	typeof_random(buf, modulus);
+	nftnl_udata_nest_end(buf, part);
+	nftnl_udata_nest_end(buf, data);
+	nftnl_udata_nest_end(buf, key);
+	key = nest(buf, NFTNL_UDATA_SET_DATA_TYPEOF);
+	typeof_priority(buf);
+	nftnl_udata_nest_end(buf, key);
 }
 
 /* What nft needs to print the set as it was meant: byte orders and the comment. */
@@ -179,8 +254,9 @@ set_userdata(struct nftnl_set *set, const struct table_set *s)
 
 	put_udata_u32(buf, NFTNL_UDATA_SET_KEYBYTEORDER, order);
 	if (s->value != FIELD_NONE)
-		put_udata_u32(buf, NFTNL_UDATA_SET_DATABYTEORDER,
-		    s->value == FIELD_VERDICT ? 0 : BYTEORDER_HOST);
+		put_udata_u32(buf, NFTNL_UDATA_SET_DATABYTEORDER, value_order(s));
+	if (s->slots != 0)
+		typeof_slots(buf, s->slots);
 	if (!nftnl_udata_put_strz(buf, NFTNL_UDATA_SET_COMMENT, s->comment))
 		base_die("no room for user data");
 	if (nftnl_set_set_data(set, NFTNL_SET_USERDATA, nftnl_udata_buf_data(buf),
@@ -273,6 +349,8 @@ static const uint32_t hooks[] = {
     [HOOK_FORWARD] = NF_INET_FORWARD,
     [HOOK_INPUT] = NF_INET_LOCAL_IN,
     [HOOK_OUTPUT] = NF_INET_LOCAL_OUT,
+    [HOOK_PREROUTING] = NF_INET_PRE_ROUTING,
+    [HOOK_POSTROUTING] = NF_INET_POST_ROUTING,
 };
 
 static void
@@ -289,7 +367,8 @@ chain_message(struct nft_build *b, uint16_t type, uint16_t flags, const char *na
 		nftnl_chain_set_u32(c, NFTNL_CHAIN_HOOKNUM, hooks[base->hook]);
 		nftnl_chain_set_s32(c, NFTNL_CHAIN_PRIO, base->priority);
 		nftnl_chain_set_u32(c, NFTNL_CHAIN_POLICY, NF_ACCEPT);
-		if (nftnl_chain_set_str(c, NFTNL_CHAIN_TYPE, "filter") != 0)
+		if (nftnl_chain_set_str(
+			c, NFTNL_CHAIN_TYPE, base->nat ? "nat" : "filter") != 0)
 			base_die("out of memory");
 	}
 	nftnl_chain_nlmsg_build_payload(header, c);

@@ -41,8 +41,10 @@ put_data(struct nlmsghdr *header, enum table_set_id set, const struct table_elem
 	if (table_sets[set].value == FIELD_NONE)
 		return;
 	if (table_sets[set].value != FIELD_VERDICT) {
-		put_value(header, NFTA_SET_ELEM_DATA, (const uint8_t *)&e->value,
-		    sizeof(e->value));
+		uint8_t value[TABLE_VALUE_BYTES_MAX];
+
+		table_element_value(set, e, value);
+		put_value(header, NFTA_SET_ELEM_DATA, value, table_value_bytes(set));
 		return;
 	}
 	data = mnl_attr_nest_start(header, NFTA_SET_ELEM_DATA);
@@ -187,9 +189,9 @@ read_data(enum table_set_id set, const struct nlattr *data, struct table_element
 	if (data == NULL)
 		return false;
 	if (table_sets[set].value != FIELD_VERDICT) {
-		value = value_of(data, sizeof(out->value));
+		value = value_of(data, table_value_bytes(set));
 		if (value != NULL)
-			memcpy(&out->value, value, sizeof(out->value));
+			table_element_set_value(set, value, out);
 		return value != NULL;
 	}
 	if (mnl_attr_parse_nested(data, find_verdict, &verdict) < 0 ||
@@ -240,8 +242,18 @@ read_key(enum table_set_id set, const uint8_t *key, const uint8_t *end,
 				out->port_hi = (uint16_t)(end[at] << 8 | end[at + 1]);
 			at += 4;
 			break;
+		case FIELD_SLOT: {
+			uint32_t slot;
+
+			memcpy(&slot, key + at, sizeof(slot));
+			out->port_lo = slot < s->slots ? (uint16_t)slot : UINT16_MAX;
+			at += 4;
+			break;
+		}
 		case FIELD_NONE:
 		case FIELD_VERDICT:
+		case FIELD_IPV4_PORT:
+		case FIELD_IPV6_PORT:
 			break;
 		}
 	}
@@ -253,6 +265,7 @@ nft_elem_read(
 {
 	struct element_attrs a = {{NULL}};
 	const size_t len = table_key_bytes(set);
+	uint8_t own[TABLE_KEY_BYTES_MAX];
 	const uint8_t *key, *end;
 	uint32_t flags = 0;
 
@@ -267,6 +280,10 @@ nft_elem_read(
 	    mnl_attr_validate(a.attrs[NFTA_SET_ELEM_FLAGS], MNL_TYPE_U32) >= 0)
 		flags = ntohl(mnl_attr_get_u32(a.attrs[NFTA_SET_ELEM_FLAGS]));
 	read_key(set, key, end != NULL ? end : key, out);
+	/* An address twice is one field of ours; another pair would read like it. */
+	table_element_key(set, out, own, NULL);
+	if (!table_sets[set].interval && memcmp(own, key, len) != 0)
+		return NFT_ELEM_FOREIGN;
 	if ((flags & NFT_SET_ELEM_INTERVAL_END) != 0)
 		return NFT_ELEM_END;
 	return read_data(set, a.attrs[NFTA_SET_ELEM_DATA], out) ? NFT_ELEM_WHOLE

@@ -128,6 +128,34 @@ load_address(struct nftnl_rule *rule, enum table_field field, bool source, uint3
 	    field == FIELD_IPV4 ? 4 : 16, reg);
 }
 
+/* A slot: the client's address hashed, from registers where no key can be. */
+static void
+load_hash(struct nftnl_rule *rule, enum table_field field, uint32_t slots, uint32_t reg)
+{
+	const uint32_t scratch = NFT_REG32_06;
+	struct nftnl_expr *e;
+
+	load_address(rule, field, true, scratch);
+	e = nft_expr_new(rule, "hash");
+	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_SREG, scratch);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_DREG, reg);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_LEN, field == FIELD_IPV4 ? 4 : 16);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_MODULUS, slots);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_SEED, TABLE_HASH_SEED);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_TYPE, NFT_HASH_JENKINS);
+}
+
+static void
+load_random(struct nftnl_rule *rule, uint32_t slots, uint32_t reg)
+{
+	struct nftnl_expr *e = nft_expr_new(rule, "numgen");
+
+	nftnl_expr_set_u32(e, NFTNL_EXPR_NG_DREG, reg);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_NG_MODULUS, slots);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_NG_TYPE, NFT_NG_RANDOM);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_NG_OFFSET, 0);
+}
+
 /* Loads the key of a look-up, field by field; each takes whole registers. */
 static void
 load_key(struct nftnl_rule *rule, const struct table_stmt *s)
@@ -165,6 +193,15 @@ load_key(struct nftnl_rule *rule, const struct table_stmt *s)
 		case LOAD_DPORT:
 			nft_expr_payload(
 			    rule, NFT_PAYLOAD_TRANSPORT_HEADER, DPORT_OFFSET, 2, reg);
+			break;
+		case LOAD_HASH4:
+			load_hash(rule, FIELD_IPV4, set->slots, reg);
+			break;
+		case LOAD_HASH6:
+			load_hash(rule, FIELD_IPV6, set->slots, reg);
+			break;
+		case LOAD_RANDOM:
+			load_random(rule, set->slots, reg);
 			break;
 		}
 		offset += set->key[i] == FIELD_IPV6 ? 16 : 4; /* others are alone */
@@ -222,6 +259,36 @@ ct_state(struct nftnl_rule *rule, uint32_t mask)
 	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, NFT_REG_1);
 	mask_register(rule, &mask, sizeof(mask));
 	nft_expr_compare(rule, NFT_CMP_NEQ, &zero, sizeof(zero));
+}
+
+/* ct status, with one of those bits. */
+static void
+ct_status(struct nftnl_rule *rule, uint32_t bits)
+{
+	const uint32_t zero = 0;
+	struct nftnl_expr *e = nft_expr_new(rule, "ct");
+
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, NFT_CT_STATUS);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, NFT_REG_1);
+	mask_register(rule, &bits, sizeof(bits));
+	nft_expr_compare(rule, NFT_CMP_NEQ, &zero, sizeof(zero));
+}
+
+/* The value that was looked up lies in the first register: the address, then the port. */
+static void
+translate(struct nftnl_rule *rule, uint32_t type, enum table_field to)
+{
+	bool four = to == FIELD_IPV4 || to == FIELD_IPV4_PORT;
+	struct nftnl_expr *e = nft_expr_new(rule, "nat");
+	uint32_t port = reg_at(four ? 4 : 16);
+
+	nftnl_expr_set_u32(e, NFTNL_EXPR_NAT_TYPE, type);
+	nftnl_expr_set_u32(
+	    e, NFTNL_EXPR_NAT_FAMILY, four ? NFPROTO_IPV4 : NFPROTO_IPV6);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_NAT_REG_ADDR_MIN, NFT_REG_1);
+	if (to != FIELD_IPV4_PORT && to != FIELD_IPV6_PORT)
+		return;
+	nftnl_expr_set_u32(e, NFTNL_EXPR_NAT_REG_PROTO_MIN, port);
 }
 
 static void
@@ -359,6 +426,18 @@ add_stmt(struct nftnl_rule *rule, const struct table_stmt *s, const struct conte
 		break;
 	case STMT_PRIORITY_VMAP:
 		lookup(rule, s, c, &to_verdict);
+		break;
+	case STMT_CT_DNAT:
+		ct_status(rule, IPS_DST_NAT);
+		break;
+	case STMT_SNAT:
+	case STMT_DNAT:
+		lookup(rule, s, c, &to_reg);
+		translate(rule, s->kind == STMT_SNAT ? NFT_NAT_SNAT : NFT_NAT_DNAT,
+		    table_sets[s->set].value);
+		break;
+	case STMT_MASQUERADE:
+		(void)nft_expr_new(rule, "masq"); /* has nothing to be set */
 		break;
 	case STMT_COUNTER:
 		counter(rule, c->counted);

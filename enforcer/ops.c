@@ -97,6 +97,29 @@ all_zero(const uint8_t *bytes, size_t from, size_t to)
 	return true;
 }
 
+/* A map to addresses has ids for keys. The address of an end is where packets are sent: a
+ * number that no host can have would only lose them. */
+static const char *
+check_end(enum table_set_id set, const struct table_element *e)
+{
+	enum table_field value = table_sets[set].value;
+	bool four = value == FIELD_IPV4 || value == FIELD_IPV4_PORT;
+	bool has_port = value == FIELD_IPV4_PORT || value == FIELD_IPV6_PORT;
+
+	if (!all_zero(e->addr, 0, 16) || e->proto != 0 || e->port_lo != 0 ||
+	    e->value != 0)
+		return "more than an id in the key of an end";
+	if (e->class_id == 0)
+		return "an end without an id";
+	if (!all_zero(e->addr_end, four ? 4 : 16, 16))
+		return "an address that is longer than the map's";
+	if (all_zero(e->addr_end, 0, 16))
+		return "an end without an address";
+	if (has_port ? e->port_hi == 0 : e->port_hi != 0)
+		return "the port of an end";
+	return NULL;
+}
+
 /* Fields that the set's key has not are zero; ends are not before beginnings and only
  * where the set ranges. */
 static const char *
@@ -106,6 +129,9 @@ check_element(enum table_set_id set, const struct table_element *e)
 	size_t addr = addr_bytes(set);
 	bool has_port = set_has(set, FIELD_SERVICE);
 	bool addr_ranges = s->interval && !has_port;
+
+	if (table_value_is_address(s->value))
+		return check_end(set, e);
 
 	if (!set_has(set, FIELD_CLASSID) && e->class_id != 0)
 		return "a class in a set without classes";
@@ -119,7 +145,8 @@ check_element(enum table_set_id set, const struct table_element *e)
 		return "an address family that there is not";
 	if (!set_has(set, FIELD_PROTO) && !set_has(set, FIELD_NFPROTO) && e->proto != 0)
 		return "a protocol in a set without protocols";
-	if (!has_port && (e->port_lo != 0 || e->port_hi != 0))
+	if (s->slots != 0 ? e->port_lo >= s->slots || e->port_hi != 0
+			  : !has_port && (e->port_lo != 0 || e->port_hi != 0))
 		return "a port in a set without ports";
 	if (has_port && (s->interval ? e->port_hi < e->port_lo : e->port_hi != 0))
 		return "a port range that ends before it begins";

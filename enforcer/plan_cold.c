@@ -21,7 +21,8 @@ opens(enum table_set_id set)
 {
 	return set <= SET_LOCAL6_OUT || set == SET_KNOWN4 || set == SET_KNOWN6 ||
 	       set == SET_OWN4 || set == SET_OWN6 || set == SET_HOST_IN ||
-	       set == SET_HOST_OUT;
+	       set == SET_HOST_OUT || set == SET_ROUTE_LOCAL4_OUT ||
+	       set == SET_ROUTE_LOCAL6_OUT;
 }
 
 static void

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/limits.h"
-#include "policy-lang/compile_internal.h"
+#include "policy-lang/compile_route.h"
 
 void
 emit(struct compiler *c, enum table_set_id set, const struct table_element *e)
@@ -190,6 +190,7 @@ compiler_run(struct compiler *c)
 	emit_interfaces(c);
 	emit_own(c);
 	use_midstream(c);
+	routes_build(c);
 }
 
 void

@@ -20,6 +20,7 @@ static const struct {
     {NUMBER_MIDSTREAM, ACTION_DENY, "TCP of a connection that is not known"},
     {NUMBER_FAIL_SAFE, ACTION_ALLOW, "fail-safe port of the node"},
     {NUMBER_NODE_ALLOW, ACTION_ALLOW, "no policy for the node decides"},
+    {NUMBER_UNREADY, ACTION_DENY, "published, but no workload is ready"},
 };
 
 void
@@ -79,6 +80,8 @@ number_loc(const struct verdict_number *n)
 		return n->rule->loc;
 	if (n->policy != NULL)
 		return n->policy->isolate_loc[n->dir];
+	if (n->route_rule != NULL)
+		return n->route_rule->loc;
 	return (struct loc){0};
 }
 
@@ -119,6 +122,25 @@ base_name(struct str path)
 	return str_slice(path, from, path.len);
 }
 
+/* The number for where a route cannot be followed. */
+static bool
+is_refusal(const struct verdict_number *n)
+{
+	return n->route != NULL && n->number != n->route_rule->number;
+}
+
+static const char *
+title_of(struct arena *a, const struct verdict_number *n)
+{
+	struct str path;
+
+	if (n->route == NULL)
+		return policy_title(a, n->policy);
+	path = n->route->level->depth > 0 ? n->route->level->path : STR("");
+	return arena_printf(
+	    a, "Route %.*s/%.*s", STR_ARG(path), STR_ARG(n->route->name));
+}
+
 /* " ingress rule 2 (metrics) web.yaml:12", or without the name or the directories. */
 static const char *
 comment_tail(
@@ -128,6 +150,9 @@ comment_tail(
 	struct loc loc = number_loc(n);
 	struct str file = {0};
 	const char *what = "isolation", *place = "";
+	struct str name = rule != NULL       ? rule->name
+			  : n->route != NULL ? n->route_rule->name
+					     : STR("");
 
 	if (loc.source != NULL) {
 		file = with_path ? loc.source->name : base_name(loc.source->name);
@@ -139,9 +164,13 @@ comment_tail(
 		if (rule->policy->kind == POLICY_NATIVE)
 			phase = arena_printf(a, "%s ", phase_name(rule->phase));
 		what = arena_printf(a, "%srule %u", phase, (unsigned)rule->index);
-		if (with_name && rule->name.len != 0)
-			what = arena_printf(a, "%s (%.*s)", what, STR_ARG(rule->name));
+	} else if (n->route != NULL) {
+		what = arena_printf(a, "%s rule %u%s", phase_name(n->route_rule->phase),
+		    (unsigned)n->route_rule->index,
+		    is_refusal(n) ? ", cannot be followed" : "");
 	}
+	if (with_name && name.len != 0)
+		what = arena_printf(a, "%s (%.*s)", what, STR_ARG(name));
 	return arena_printf(a, " %s %s%s", direction_name(n->dir), what, place);
 }
 
@@ -157,7 +186,7 @@ comment_of(struct arena *a, const struct verdict_number *n)
 		if (fixed[i].number == n->number)
 			return fixed[i].comment;
 	}
-	head = policy_title(a, n->policy);
+	head = title_of(a, n);
 	tail = comment_tail(a, n, true, true);
 	if (strlen(head) + strlen(tail) > TABLE_COMMENT_BYTES)
 		tail = comment_tail(a, n, true, false);
@@ -185,6 +214,10 @@ action_of(const struct verdict_number *n)
 		if (fixed[i].number == n->number)
 			return fixed[i].action;
 	}
+	if (n->route != NULL)
+		return is_refusal(n) || n->route_rule->action == ROUTE_DENY
+			   ? ACTION_DENY
+			   : ACTION_ALLOW;
 	return n->rule != NULL ? n->rule->action : ACTION_DENY;
 }
 
@@ -213,6 +246,14 @@ chains_one(struct arena *a, const struct verdict_number *n)
 		chain.phase = n->rule->phase;
 		chain.rule_name = n->rule->name;
 		chain.rule_index = n->rule->index;
+	}
+	if (n->route != NULL) {
+		chain.policy_kind = "Route";
+		chain.policy = n->route->name;
+		chain.namespace_path = n->route->level->path;
+		chain.phase = n->route_rule->phase;
+		chain.rule_name = n->route_rule->name;
+		chain.rule_index = n->route_rule->index;
 	}
 	return chain;
 }

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "common/limits.h"
-#include "policy-lang/compile_internal.h"
+#include "policy-lang/compile_route.h"
 #include "policy-lang/table_walk.h"
 
 /* So many new nodes of the tree of classes make it worth while to begin again. */
@@ -39,6 +39,7 @@ struct compile_state {
 	struct element_list kept[SET_COUNT];
 	size_t listed[SET_COUNT];              /* elements of those that are */
 	uint32_t fresh_nodes[DIRECTION_COUNT]; /* nodes there were in the beginning */
+	bool inside;                           /* addresses are listed as such */
 };
 
 /* ---- which sets are made from addresses ---- */
@@ -55,11 +56,17 @@ known_set_id(unsigned family)
 	return family == 0 ? SET_KNOWN4 : SET_KNOWN6;
 }
 
+static enum table_set_id
+inside_set_id(unsigned family)
+{
+	return family == 0 ? SET_INSIDE4 : SET_INSIDE6;
+}
+
 static bool
 is_from_held(enum table_set_id set)
 {
 	return (set >= SET_PEER4_IN && set <= SET_PEER6_OUT) || set == SET_KNOWN4 ||
-	       set == SET_KNOWN6;
+	       set == SET_KNOWN6 || set == SET_INSIDE4 || set == SET_INSIDE6;
 }
 
 /* ---- addresses ---- */
@@ -181,6 +188,7 @@ begin(struct compile_state *s, const struct model *model, struct diag_list *diag
 	compiler_run(&s->c);
 	if (s->c.failed)
 		return false;
+	s->inside = leave_is_ruled(model);
 	hold_points(s);
 	keep_lists(s);
 	universe_forget_labels(&s->c.universe);
@@ -290,7 +298,7 @@ touch_workload(struct update *u, const struct workload *w)
 {
 	if (w == NULL)
 		return;
-	if (compiler_is_local(&u->s->c, w))
+	if (compiler_is_local(&u->s->c, w) || publish_depends_on(w))
 		u->anew = true;
 	for (size_t i = 0; i < w->ip_count; i++)
 		touch(u, &w->ips[i]);
@@ -477,6 +485,10 @@ look_at(struct update *u, struct held *h)
 	if (existed != p.exists && in_gate(u->s, &addr))
 		list_add(p.exists ? &u->added[known_set_id(p.family)]
 				  : &u->removed[known_set_id(p.family)],
+		    &e);
+	if (existed != p.exists && u->s->inside)
+		list_add(p.exists ? &u->added[inside_set_id(p.family)]
+				  : &u->removed[inside_set_id(p.family)],
 		    &e);
 	if (p.exists)
 		return;
@@ -713,11 +725,12 @@ list_held(const struct compile_state *s, struct element_list lists[SET_COUNT])
 				list_add(
 				    &lists[peer_set_id(family, (enum direction)d)], &e);
 		}
-		if (!in_gate(s, &addr))
-			continue;
 		e = (struct table_element){0};
 		memcpy(e.addr, addr.bytes, ip_bytes(addr.family));
-		list_add(&lists[known_set_id(family)], &e);
+		if (in_gate(s, &addr))
+			list_add(&lists[known_set_id(family)], &e);
+		if (s->inside)
+			list_add(&lists[inside_set_id(family)], &e);
 	}
 }
 
@@ -801,7 +814,7 @@ find_held(const struct compile_state *s, enum table_set_id set,
 	}
 	*out = (struct table_element){0};
 	memcpy(out->addr, addr.bytes, ip_bytes(addr.family));
-	return in_gate(s, &addr);
+	return set == inside_set_id(six) ? s->inside : in_gate(s, &addr);
 }
 
 bool

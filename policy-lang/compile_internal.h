@@ -7,6 +7,7 @@
  *     compile_classes.c    peer sets -> classes of addresses that no rule tells apart
  *     compile_cells.c      profile and class -> the walk over port space -> elements
  *     compile_chains.c     rule numbers in use -> rule chains
+ *     compile_route.h      what a node needs of Routes, in the same sets
  *     compile_place.c      who has one address, and which sets it is in
  *     compile_incremental.c   what a change makes of the result of all these
  */
@@ -270,9 +271,18 @@ struct verdict_number {
 	uint32_t number;
 	const struct rule *rule;     /* or NULL: isolation, or one of the fixed */
 	const struct policy *policy; /* or NULL */
+	const struct route_policy
+	    *route; /* a Route's: the rule's own number, or that */
+	const struct route_rule *route_rule; /* ... for where it cannot be followed */
 	enum direction dir;
 	uint32_t uses; /* cells that bear it, of every profile and class */
 	bool in_force; /* compile_incremental.c: when that was last told */
+};
+
+/* Policies of one namespace. */
+struct policy_list {
+	struct policy **items;
+	size_t count;
 };
 
 struct compiler {
@@ -281,6 +291,9 @@ struct compiler {
 	const struct model *model;
 	const struct compile_options *options;
 	struct diag_list *diags;
+	/* By namespace, instead of the model's: routes, as if they were policies
+	 * (compile_leave.c). NULL: the model's. */
+	const struct policy_list *policies;
 	struct universe universe;
 	struct side sides[DIRECTION_COUNT];
 	const struct workload **locals; /* in the scratch arena */

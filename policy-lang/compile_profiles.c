@@ -3,7 +3,7 @@
  * equal share a profile; where ingress rules name ports, what the names mean at the
  * workload is part of the list.
  */
-#include "policy-lang/compile_internal.h"
+#include "policy-lang/compile_route.h"
 
 #include <roaring/roaring.h>
 #include <stdlib.h>
@@ -293,12 +293,22 @@ match_node_policies(struct builder *b)
 	}
 }
 
+static struct policy_list
+policies_of(const struct builder *b, const struct ns *ns)
+{
+	return b->c->policies != NULL
+		   ? b->c->policies[ns->index]
+		   : (struct policy_list){ns->policies, ns->policy_count};
+}
+
 static void
 match_policies(struct builder *b)
 {
 	for (size_t i = 0; i < b->ns_count; i++) {
-		for (size_t j = 0; j < b->namespaces[i]->policy_count; j++) {
-			const struct policy *p = b->namespaces[i]->policies[j];
+		const struct policy_list list = policies_of(b, b->namespaces[i]);
+
+		for (size_t j = 0; j < list.count; j++) {
+			const struct policy *p = list.items[j];
 
 			label_index_want(b->labels, p->subject.selector);
 			label_index_want(b->ns_labels, p->subject.ns_selector);
@@ -307,10 +317,10 @@ match_policies(struct builder *b)
 	label_index_fill(b->labels);
 	label_index_fill(b->ns_labels);
 	for (size_t i = 0; i < b->ns_count; i++) {
-		const struct ns *ns = b->namespaces[i];
+		const struct policy_list list = policies_of(b, b->namespaces[i]);
 
-		for (size_t j = 0; j < ns->policy_count; j++)
-			match_policy(b, ns, ns->policies[j]);
+		for (size_t j = 0; j < list.count; j++)
+			match_policy(b, b->namespaces[i], list.items[j]);
 	}
 	match_node_policies(b);
 }
@@ -562,6 +572,7 @@ profiles_build(struct compiler *c)
 	b.labels = label_index_new(b.local_count, local_labels, &b);
 	b.ns_labels = label_index_new(b.local_count, local_ns_labels, &b);
 	match_policies(&b);
+	routes_name(c);
 	chains_seal(c);
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++)
 		build_profiles(&b, &c->sides[d]);

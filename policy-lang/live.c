@@ -93,6 +93,19 @@ drop_number(struct live *l, uint32_t number)
 	roaring_bitmap_remove(l->numbers, number);
 }
 
+/* Of Routes, which no edit changes. */
+static void
+take_route_numbers(struct live *l, const struct route_list lists[ROUTE_KIND_COUNT])
+{
+	for (unsigned kind = 0; kind < ROUTE_KIND_COUNT; kind++) {
+		for (size_t i = 0; i < lists[kind].count; i++) {
+			take_number(l, lists[kind].rules[i].number);
+			if (lists[kind].rules[i].refuse_number != NUMBER_NONE)
+				take_number(l, lists[kind].rules[i].refuse_number);
+		}
+	}
+}
+
 bool
 live_in_force(const struct live *l, const struct policy *p)
 {
@@ -173,6 +186,10 @@ index_files(struct live *l)
 	}
 	for (size_t i = 0; i < l->model->policy_count; i++)
 		each_number(l->model->policies[i], take_number, l);
+	for (size_t i = 0; i < l->model->route_count; i++) {
+		take_route_numbers(l, l->model->routes[i]->mandatory);
+		take_route_numbers(l, l->model->routes[i]->defaults);
+	}
 }
 
 static void

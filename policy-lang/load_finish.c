@@ -357,13 +357,8 @@ identity_hash(struct str identity)
 }
 
 static void
-number_add(struct numbering *n, const struct policy *p, const char *phase,
-    enum direction dir, const char *what, uint32_t *number)
+number_identity(struct numbering *n, const char *id, uint32_t *number)
 {
-	const char *id = arena_printf(n->l->scratch, "%s\n%.*s\n%.*s\n%.*s\n%s\n%s\n%s",
-	    policy_kind_name(p->kind), STR_ARG(p->cluster), STR_ARG(p->namespace_text),
-	    STR_ARG(p->name), phase, direction_name(dir), what);
-
 	if (n->count == n->cap) {
 		n->cap = n->cap != 0 ? n->cap * 2 : 256;
 		n->items = xreallocarray(n->items, n->cap, sizeof(*n->items));
@@ -371,6 +366,41 @@ number_add(struct numbering *n, const struct policy *p, const char *phase,
 	n->items[n->count] = (struct numbered){
 	    identity_hash(str_from(id)), (uint32_t)n->count, str_from(id), number};
 	n->count++;
+}
+
+static void
+number_add(struct numbering *n, const struct policy *p, const char *phase,
+    enum direction dir, const char *what, uint32_t *number)
+{
+	number_identity(n,
+	    arena_printf(n->l->scratch, "%s\n%.*s\n%.*s\n%.*s\n%s\n%s\n%s",
+		policy_kind_name(p->kind), STR_ARG(p->cluster),
+		STR_ARG(p->namespace_text), STR_ARG(p->name), phase,
+		direction_name(dir), what),
+	    number);
+}
+
+static void
+number_routes(struct numbering *n, const struct route_policy *p,
+    const struct route_list lists[ROUTE_KIND_COUNT])
+{
+	static const char *const kinds[] = {"egress", "ingress", "via"};
+
+	for (unsigned kind = 0; kind < ROUTE_KIND_COUNT; kind++) {
+		for (size_t i = 0; i < lists[kind].count; i++) {
+			struct route_rule *r = &lists[kind].rules[i];
+			const char *id =
+			    arena_printf(n->l->scratch, "Route\n%.*s\n%.*s\n%s\n%s\n%u",
+				STR_ARG(p->level->path), STR_ARG(p->name),
+				phase_name(r->phase), kinds[kind], (unsigned)r->index);
+
+			number_identity(n, id, &r->number);
+			if (r->kind == ROUTE_EGRESS && r->action == ROUTE_APPLY)
+				number_identity(n,
+				    arena_printf(n->l->scratch, "%s\nrefused", id),
+				    &r->refuse_number);
+		}
+	}
 }
 
 static void
@@ -434,6 +464,10 @@ finish_numbers(struct loader *l)
 
 	for (size_t i = 0; i < l->m->policy_count; i++)
 		number_policy(&n, l->m->policies[i]);
+	for (size_t i = 0; i < l->m->route_count; i++) {
+		number_routes(&n, l->m->routes[i], l->m->routes[i]->mandatory);
+		number_routes(&n, l->m->routes[i], l->m->routes[i]->defaults);
+	}
 	if (n.count > 1)
 		qsort(n.items, n.count, sizeof(*n.items), compare_numbered);
 	for (size_t i = 0; i < n.count; i++) {

@@ -55,7 +55,8 @@ enum {
 	STATUS_IP,
 	STATUS_IPS,
 	STATUS_HOST_IP,
-	STATUS_HOST_IPS
+	STATUS_HOST_IPS,
+	STATUS_CONDITIONS
 };
 
 static const struct schema_field status_fields[] = {
@@ -64,6 +65,7 @@ static const struct schema_field status_fields[] = {
     [STATUS_IPS] = {"podIPs", TYPE_LIST, false, NULL},
     [STATUS_HOST_IP] = {"hostIP", TYPE_STRING, false, NULL},
     [STATUS_HOST_IPS] = {"hostIPs", TYPE_LIST, false, NULL},
+    [STATUS_CONDITIONS] = {"conditions", TYPE_LIST, false, NULL},
 };
 static const struct schema status_schema = SCHEMA_OPEN("a pod's status", status_fields);
 
@@ -419,6 +421,23 @@ take_announced(const struct loader *l, struct workload *w)
 	}
 }
 
+/* A pod whose status says that it is not. Manifests say nothing of it. */
+static bool
+is_not_ready(const struct doc_node *conditions)
+{
+	for (uint32_t i = 0; conditions != NULL && i < conditions->count; i++) {
+		const struct doc_node *item = conditions->u.items[i];
+		const struct doc_node *type = doc_value(item, "type");
+		const struct doc_node *status = doc_value(item, "status");
+
+		if (type != NULL && status != NULL && type->kind == DOC_STRING &&
+		    str_is(type->text, "Ready"))
+			return status->kind != DOC_STRING ||
+			       !str_is(status->text, "True");
+	}
+	return false;
+}
+
 void
 load_pod(struct loader *l, const struct load_object *o)
 {
@@ -446,6 +465,7 @@ load_pod(struct loader *l, const struct load_object *o)
 		return;
 	w->ip_count = read_addresses(l, status[STATUS_IP], status[STATUS_IPS], &ips);
 	w->ips = ips;
+	w->not_ready = is_not_ready(status[STATUS_CONDITIONS]);
 	take_announced(l, w);
 	if (w->node.len != 0)
 		node = load_node_draft(l, o->cluster, w->node);

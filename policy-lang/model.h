@@ -399,6 +399,9 @@ struct route_rule {
 	/* Via, ROUTE_APPLY: both directions of a connection go through one of these. */
 	struct workload_match through;
 	bool direct_on_failure; /* when none of them is there; else nothing passes */
+	/* Identifies the rule in kernel and logs, as a policy's; and where it is the rule
+	 * that decides, but a node cannot do as it says (egress, ROUTE_APPLY). */
+	uint32_t number, refuse_number;
 	struct loc loc;
 };
 
@@ -573,6 +576,7 @@ enum {
 	NUMBER_MIDSTREAM = 4,     /* TCP of a connection that is not known */
 	NUMBER_FAIL_SAFE = 5,     /* a port of a node that no policy can close */
 	NUMBER_NODE_ALLOW = 6,    /* no policy for the node decided */
+	NUMBER_UNREADY = 7,       /* published for workloads of which none is ready */
 	NUMBER_FIRST_RULE = 4096,
 };
 

@@ -65,6 +65,56 @@
 		.name = "host" #f "_" d "_any", .key = {FIELD_CLASSID},                \
 		.value = FIELD_CLASSID, .comment = "class to rule, the node's " what   \
 	}
+/* The same kinds for routes, of egress only; the two families of each. */
+#define ROUTE_SETS(id, text, what, ...)                                                \
+	[SET_ROUTE_##id] = {.name = "route_" text, .comment = what, __VA_ARGS__}
+#define ROUTE_FAMILY(f)                                                                \
+	[SET_INSIDE##f] = {.name = "inside" #f,                                        \
+	    .key = {FIELD_IPV##f},                                                     \
+	    .comment = "workloads and nodes: no route leads there"},                   \
+	ROUTE_SETS(LOCAL##f##_OUT, "local" #f, "addresses here that leave by a route", \
+	    .key = {FIELD_IPV##f}),                                                    \
+	ROUTE_SETS(PEER##f##_OUT_NET, "net" #f, "network to class, routes",            \
+	    .key = {FIELD_IPV##f}, .value = FIELD_CLASSID, .interval = true),          \
+	ROUTE_SETS(CELL##f##_OUT, "cell" #f, "class, address here, port to route",     \
+	    .key = {FIELD_CLASSID, FIELD_IPV##f, FIELD_PROTO, FIELD_SERVICE},          \
+	    .value = FIELD_CLASSID),                                                   \
+	ROUTE_SETS(CELL##f##_OUT_RANGE, "cell" #f "_range",                            \
+	    "class, address here, ports to route",                                     \
+	    .key = {FIELD_CLASSID, FIELD_IPV##f, FIELD_PROTO, FIELD_SERVICE},          \
+	    .value = FIELD_CLASSID, .interval = true),                                 \
+	ROUTE_SETS(CELL##f##_OUT_ANY, "cell" #f "_any",                                \
+	    "class, address here to route", .key = {FIELD_CLASSID, FIELD_IPV##f},      \
+	    .value = FIELD_CLASSID),                                                   \
+	ROUTE_SETS(CELL##f##_OUT_REST, "cell" #f "_rest", "address here to route",     \
+	    .key = {FIELD_IPV##f}, .value = FIELD_CLASSID)
+#define PUBLISH_FAMILY(f)                                                              \
+	[SET_PUBLISH##f] = {.name = "publish" #f,                                      \
+	    .key = {FIELD_IPV##f, FIELD_PROTO, FIELD_SERVICE},                         \
+	    .value = FIELD_CLASSID,                                                    \
+	    .comment = "published address, port to what it leads to"},                 \
+	[SET_PUBLISH##f##_RANGE] = {.name = "publish" #f "_range",                     \
+	    .key = {FIELD_IPV##f, FIELD_PROTO, FIELD_SERVICE},                         \
+	    .value = FIELD_CLASSID,                                                    \
+	    .interval = true,                                                          \
+	    .comment = "published address, ports to what they lead to"},               \
+	[SET_END##f] = {.name = "end" #f,                                              \
+	    .key = {FIELD_CLASSID},                                                    \
+	    .value = FIELD_IPV##f,                                                     \
+	    .comment = "end of a route to its address"},                               \
+	[SET_END##f##_PORT] = {.name = "end" #f "_port",                               \
+	    .key = {FIELD_CLASSID},                                                    \
+	    .value = FIELD_IPV##f##_PORT,                                              \
+	    .comment = "end of a route to its address and port"},                      \
+	[SET_SELF##f] = {.name = "self" #f,                                            \
+	    .key = {FIELD_IPV##f, FIELD_IPV##f},                                       \
+	    .comment = "workloads here that are published, twice"}
+#define PICK_SET(text, count, what)                                                    \
+	{                                                                              \
+		.name = (text), .key = {FIELD_CLASSID, FIELD_SLOT},                    \
+		.value = FIELD_CLASSID, .slots = (count),                              \
+		.comment = "one of several ends of a route, " what                     \
+	}
 /* The four of one kind, in the order of enum table_set_id. */
 #define FOUR(macro)                                                                    \
 	macro(4, "in", "ingress"), macro(6, "in", "ingress"),                          \
@@ -115,265 +165,22 @@ const struct table_set table_sets[SET_COUNT] = {
 	.key = {FIELD_CLASSID},
 	.value = FIELD_VERDICT,
 	.comment = "rule number to its chain"},
+    ROUTE_FAMILY(4),
+    ROUTE_FAMILY(6),
+    PUBLISH_FAMILY(4),
+    PUBLISH_FAMILY(6),
+    [SET_PICK_HASH] = PICK_SET("pick_hash", TABLE_SLOTS, "by the source"),
+    [SET_PICK_HASH_FINE] =
+	PICK_SET("pick_hash_fine", TABLE_SLOTS_FINE, "by the source"),
+    [SET_PICK_RANDOM] = PICK_SET("pick_random", TABLE_SLOTS, "any"),
+    [SET_PICK_RANDOM_FINE] = PICK_SET("pick_random_fine", TABLE_SLOTS_FINE, "any"),
+    [SET_ROUTES] = {.name = "routes",
+	.key = {FIELD_CLASSID},
+	.value = FIELD_VERDICT,
+	.comment = "what leads somewhere to its rule's chain"},
 };
 
-/* ---- chains ---- */
-
-/* A rule of the statements given. */
-#define RULE(...)                                                                      \
-	{                                                                              \
-		.stmts = {__VA_ARGS__},                                                \
-		.count = sizeof((struct table_stmt[]){__VA_ARGS__}) /                  \
-			 sizeof(struct table_stmt)                                     \
-	}
-#define DO(what)                                                                       \
-	{                                                                              \
-		.kind = STMT_##what                                                    \
-	}
-#define FAMILY(f)                                                                      \
-	{                                                                              \
-		.kind = STMT_FAMILY, .value = (f)                                      \
-	}
-#define ICMP(from, to)                                                                 \
-	{                                                                              \
-		.kind = STMT_ICMP_TYPE, .value = (from) << 8 | (to)                    \
-	}
-#define ICMPV6(from, to)                                                               \
-	{                                                                              \
-		.kind = STMT_ICMPV6_TYPE, .value = (from) << 8 | (to)                  \
-	}
-/* Router and neighbour solicitations, advertisements, redirects. */
-#define ND ICMPV6(133, 137)
-#define SET_PRIORITY(n)                                                                \
-	{                                                                              \
-		.kind = STMT_PRIORITY_CONST, .value = (n)                              \
-	}
-#define JUMP(to)                                                                       \
-	{                                                                              \
-		.kind = STMT_JUMP, .chain = (to)                                       \
-	}
-#define GOTO(to)                                                                       \
-	{                                                                              \
-		.kind = STMT_GOTO, .chain = (to)                                       \
-	}
-#define IN_SET(id, from)                                                               \
-	{                                                                              \
-		.kind = STMT_LOOKUP, .set = (id), .load = { LOAD_##from }              \
-	}
-#define NOT_IN_SET(id, from)                                                           \
-	{                                                                              \
-		.kind = STMT_LOOKUP, .invert = true, .set = (id), .load = {            \
-			LOAD_##from                                                    \
-		}                                                                      \
-	}
-#define PRIORITY_MAP(id, ...)                                                          \
-	{                                                                              \
-		.kind = STMT_PRIORITY_MAP, .set = (id), .load = { __VA_ARGS__ }        \
-	}
-#define PORT_CELL(id, local)                                                           \
-	PRIORITY_MAP(id, LOAD_PRIORITY, LOAD_##local, LOAD_L4PROTO, LOAD_DPORT)
-
-/*
- * The chains of one direction and family. `local` and `peer` say which end is which; the
- * priority bears the peer's class on the way into _cells, 0 in _rest, the rule's number
- * into decide. Every governed address has a rest; if it had none, decide would drop.
- */
-#define DIRECTION_RULES(stage, f, d, local, peer)                                      \
-	static const struct table_rule stage##f##_rest_rules[] = {                     \
-	    RULE(FAMILY(f), PORT_CELL(SET_CELL##f##_##d, local), GOTO("decide")),      \
-	    RULE(FAMILY(f), PORT_CELL(SET_CELL##f##_##d##_RANGE, local),               \
-		GOTO("decide")),                                                       \
-	    RULE(FAMILY(f), PRIORITY_MAP(SET_CELL##f##_##d##_REST, LOAD_##local),      \
-		GOTO("decide")),                                                       \
-	    RULE(GOTO("decide")),                                                      \
-	};                                                                             \
-	static const struct table_rule stage##f##_cells_rules[] = {                    \
-	    RULE(FAMILY(f), PORT_CELL(SET_CELL##f##_##d, local), GOTO("decide")),      \
-	    RULE(FAMILY(f), PORT_CELL(SET_CELL##f##_##d##_RANGE, local),               \
-		GOTO("decide")),                                                       \
-	    RULE(FAMILY(f),                                                            \
-		PRIORITY_MAP(SET_CELL##f##_##d##_ANY, LOAD_PRIORITY, LOAD_##local),    \
-		GOTO("decide")),                                                       \
-	    RULE(SET_PRIORITY(0), GOTO(#stage #f "_rest")),                            \
-	};                                                                             \
-	static const struct table_rule stage##f##_rules[] = {                          \
-	    RULE(FAMILY(f), PRIORITY_MAP(SET_PEER##f##_##d, LOAD_##peer),              \
-		GOTO(#stage #f "_cells")),                                             \
-	    RULE(FAMILY(f), PRIORITY_MAP(SET_PEER##f##_##d##_NET, LOAD_##peer),        \
-		GOTO(#stage #f "_cells")),                                             \
-	    RULE(SET_PRIORITY(0), GOTO(#stage #f "_rest")),                            \
-	}
-
-DIRECTION_RULES(egress, 4, OUT, SADDR, DADDR);
-DIRECTION_RULES(egress, 6, OUT, SADDR, DADDR);
-DIRECTION_RULES(ingress, 4, IN, DADDR, SADDR);
-DIRECTION_RULES(ingress, 6, IN, DADDR, SADDR);
-
-/* The same for the node, whose address is no part of the key. Reached only where
- * host_in or host_out has the family. */
-#define HOST_CELLS(f, d)                                                               \
-	RULE(FAMILY(f),                                                                \
-	    PRIORITY_MAP(SET_HOST##f##_##d, LOAD_PRIORITY, LOAD_L4PROTO, LOAD_DPORT),  \
-	    GOTO("decide")),                                                           \
-	    RULE(FAMILY(f),                                                            \
-		PRIORITY_MAP(SET_HOST##f##_##d##_RANGE, LOAD_PRIORITY, LOAD_L4PROTO,   \
-		    LOAD_DPORT),                                                       \
-		GOTO("decide")),                                                       \
-	    RULE(FAMILY(f), PRIORITY_MAP(SET_HOST##f##_##d##_ANY, LOAD_PRIORITY),      \
-		GOTO("decide"))
-#define HOST_RULES(stage, f, d, peer)                                                  \
-	static const struct table_rule stage##f##_rest_rules[] = {                     \
-	    HOST_CELLS(f, d),                                                          \
-	    RULE(GOTO("decide")),                                                      \
-	};                                                                             \
-	static const struct table_rule stage##f##_cells_rules[] = {                    \
-	    HOST_CELLS(f, d),                                                          \
-	    RULE(SET_PRIORITY(0), GOTO(#stage #f "_rest")),                            \
-	};                                                                             \
-	static const struct table_rule stage##f##_rules[] = {                          \
-	    RULE(FAMILY(f), PRIORITY_MAP(SET_PEER##f##_##d, LOAD_##peer),              \
-		GOTO(#stage #f "_cells")),                                             \
-	    RULE(FAMILY(f), PRIORITY_MAP(SET_PEER##f##_##d##_NET, LOAD_##peer),        \
-		GOTO(#stage #f "_cells")),                                             \
-	    RULE(SET_PRIORITY(0), GOTO(#stage #f "_rest")),                            \
-	}
-
-HOST_RULES(host_in, 4, IN, SADDR);
-HOST_RULES(host_in, 6, IN, SADDR);
-HOST_RULES(host_out, 4, OUT, DADDR);
-HOST_RULES(host_out, 6, OUT, DADDR);
-
-/* What tells of errors, of a path's MTU among them, and of multicast listeners goes to and
- * from the node whatever policy says: without it other traffic that is allowed breaks. */
-#define HOST_ICMP                                                                      \
-	RULE(FAMILY(4), ICMP(3, 3), DO(RETURN)),                                       \
-	    RULE(FAMILY(4), ICMP(11, 12), DO(RETURN)), RULE(ICMPV6(1, 4), DO(RETURN)), \
-	    RULE(ICMPV6(130, 132), DO(RETURN)), RULE(ICMPV6(143, 143), DO(RETURN))
-
-static const struct table_rule host_in_rules[] = {
-    HOST_ICMP,
-    RULE(FAMILY(4), GOTO("host_in4")),
-    RULE(FAMILY(6), GOTO("host_in6")),
-};
-
-static const struct table_rule host_out_rules[] = {
-    HOST_ICMP,
-    RULE(FAMILY(4), IN_SET(SET_OWN4, DADDR), DO(RETURN)),
-    RULE(FAMILY(6), IN_SET(SET_OWN6, DADDR), DO(RETURN)),
-    RULE(FAMILY(4), GOTO("host_out4")),
-    RULE(FAMILY(6), GOTO("host_out6")),
-};
-
-/* A number that has no chain is a fault of ours: closed. */
-static const struct table_rule decide_rules[] = {
-    RULE({.kind = STMT_PRIORITY_VMAP, .set = SET_RULES, .load = {LOAD_PRIORITY}}),
-    RULE(DO(COUNTER), DO(DROP)),
-};
-
-/* Which way the connection goes is not known: policy for either end, in either direction,
- * is reason enough. */
-#define MIDSTREAM(f, id, from)                                                         \
-	RULE(FAMILY(f), IN_SET(id, from), SET_PRIORITY(NUMBER_MIDSTREAM),              \
-	    GOTO("decide"))
-
-static const struct table_rule midstream_rules[] = {
-    MIDSTREAM(4, SET_LOCAL4_OUT, SADDR),
-    MIDSTREAM(4, SET_LOCAL4_IN, DADDR),
-    MIDSTREAM(4, SET_LOCAL4_IN, SADDR),
-    MIDSTREAM(4, SET_LOCAL4_OUT, DADDR),
-    MIDSTREAM(6, SET_LOCAL6_OUT, SADDR),
-    MIDSTREAM(6, SET_LOCAL6_IN, DADDR),
-    MIDSTREAM(6, SET_LOCAL6_IN, SADDR),
-    MIDSTREAM(6, SET_LOCAL6_OUT, DADDR),
-};
-
-/* Known first: for most traffic that is one look-up in a hash. */
-#define GATE(f, from)                                                                  \
-	RULE(FAMILY(f), NOT_IN_SET(SET_KNOWN##f, from), IN_SET(SET_GATE##f, from),     \
-	    SET_PRIORITY(NUMBER_GATE), GOTO("decide"))
-/* Behind such an interface there are this node's workloads and nobody else. */
-#define GATE_IF(f, interface, from)                                                    \
-	RULE(IN_SET(SET_GATE_IF, interface), FAMILY(f), NOT_IN_SET(SET_OWN##f, from),  \
-	    SET_PRIORITY(NUMBER_GATE), GOTO("decide"))
-#define STAGE(f, id, from, to) RULE(FAMILY(f), IN_SET(id, from), JUMP(to))
-
-/* A workload to its own node is judged as to any destination; and who reaches the node by
- * the policy for the node, if there is any. */
-static const struct table_rule input_rules[] = {
-    RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
-    RULE(DO(LOOPBACK), DO(ACCEPT)),
-    RULE(ND, DO(ACCEPT)),
-    GATE(4, SADDR),
-    GATE(6, SADDR),
-    GATE_IF(4, IIFNAME, SADDR),
-    GATE_IF(6, IIFNAME, SADDR),
-    RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),
-    STAGE(4, SET_LOCAL4_OUT, SADDR, "egress4"),
-    STAGE(6, SET_LOCAL6_OUT, SADDR, "egress6"),
-    RULE(IN_SET(SET_HOST_IN, NFPROTO), JUMP("host_in")),
-    RULE(SET_PRIORITY(0)),
-};
-
-/* What the node sends by itself. Where no policy judges that, not even the priority that
- * the sender chose for the packet is touched. */
-static const struct table_rule output_rules[] = {
-    RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
-    RULE(DO(LOOPBACK_OUT), DO(ACCEPT)),
-    RULE(ND, DO(ACCEPT)),
-    RULE(IN_SET(SET_HOST_OUT, NFPROTO), JUMP("host_out")),
-    RULE(IN_SET(SET_HOST_OUT, NFPROTO), SET_PRIORITY(0)),
-};
-
-static const struct table_rule forward_rules[] = {
-    RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
-    RULE(ND, DO(ACCEPT)),
-    GATE(4, SADDR),
-    GATE(4, DADDR),
-    GATE(6, SADDR),
-    GATE(6, DADDR),
-    GATE_IF(4, IIFNAME, SADDR),
-    GATE_IF(4, OIFNAME, DADDR),
-    GATE_IF(6, IIFNAME, SADDR),
-    GATE_IF(6, OIFNAME, DADDR),
-    RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),
-    STAGE(4, SET_LOCAL4_OUT, SADDR, "egress4"),
-    STAGE(6, SET_LOCAL6_OUT, SADDR, "egress6"),
-    STAGE(4, SET_LOCAL4_IN, DADDR, "ingress4"),
-    STAGE(6, SET_LOCAL6_IN, DADDR, "ingress6"),
-    RULE(SET_PRIORITY(0)),
-};
-
-#define CHAIN(text, list)                                                              \
-	{                                                                              \
-		.name = (text), .rules = (list), .rule_count = ARRAY_LEN(list)         \
-	}
-#define DIRECTION_CHAINS(stage)                                                        \
-	CHAIN(#stage "_rest", stage##_rest_rules),                                     \
-	    CHAIN(#stage "_cells", stage##_cells_rules), CHAIN(#stage, stage##_rules)
-#define BASE_CHAIN(text, id, list)                                                     \
-	{                                                                              \
-		.name = (text), .hook = (id), .priority = TABLE_PRIORITY,              \
-		.rules = (list), .rule_count = ARRAY_LEN(list)                         \
-	}
-
-const struct table_chain table_chains[] = {
-    CHAIN("decide", decide_rules),
-    CHAIN("midstream", midstream_rules),
-    DIRECTION_CHAINS(egress4),
-    DIRECTION_CHAINS(egress6),
-    DIRECTION_CHAINS(ingress4),
-    DIRECTION_CHAINS(ingress6),
-    DIRECTION_CHAINS(host_in4),
-    DIRECTION_CHAINS(host_in6),
-    DIRECTION_CHAINS(host_out4),
-    DIRECTION_CHAINS(host_out6),
-    CHAIN("host_in", host_in_rules),
-    CHAIN("host_out", host_out_rules),
-    BASE_CHAIN("input", HOOK_INPUT, input_rules),
-    BASE_CHAIN("output", HOOK_OUTPUT, output_rules),
-    BASE_CHAIN("forward", HOOK_FORWARD, forward_rules),
-};
-const size_t table_chain_count = ARRAY_LEN(table_chains);
+/* ---- rule chains ---- */
 
 /* Appends a statement to a rule under construction. */
 static void
@@ -521,8 +328,16 @@ field_write(enum table_field field, const struct table_element *e, bool end, boo
 		out[0] = (uint8_t)(port >> 8);
 		out[1] = (uint8_t)port;
 		break;
+	case FIELD_SLOT: {
+		const uint32_t slot = e->port_lo;
+
+		memcpy(out, &slot, sizeof(slot));
+		break;
+	}
 	case FIELD_NONE:
 	case FIELD_VERDICT:
+	case FIELD_IPV4_PORT:
+	case FIELD_IPV6_PORT:
 		break;
 	}
 }
@@ -549,4 +364,72 @@ table_element_key(enum table_set_id set, const struct table_element *e,
 			    s->key[i], &last, true, concatenated, out_key_end + offset);
 		offset += field_bytes(s->key[i]);
 	}
+}
+
+/* ---- values ---- */
+
+bool
+table_value_is_address(enum table_field value)
+{
+	return value == FIELD_IPV4 || value == FIELD_IPV6 || value == FIELD_IPV4_PORT ||
+	       value == FIELD_IPV6_PORT;
+}
+
+static bool
+has_port(enum table_field value)
+{
+	return value == FIELD_IPV4_PORT || value == FIELD_IPV6_PORT;
+}
+
+static size_t
+address_bytes(enum table_field value)
+{
+	return value == FIELD_IPV4 || value == FIELD_IPV4_PORT ? 4 : 16;
+}
+
+size_t
+table_value_bytes(enum table_set_id set)
+{
+	enum table_field value = table_sets[set].value;
+
+	if (value == FIELD_NONE || value == FIELD_VERDICT)
+		return 0;
+	if (!table_value_is_address(value))
+		return 4;
+	return address_bytes(value) + (has_port(value) ? 4 : 0);
+}
+
+void
+table_element_value(
+    enum table_set_id set, const struct table_element *e, uint8_t *out_value)
+{
+	enum table_field value = table_sets[set].value;
+	size_t len = address_bytes(value);
+
+	memset(out_value, 0, table_value_bytes(set));
+	if (!table_value_is_address(value)) {
+		memcpy(out_value, &e->value, sizeof(e->value));
+		return;
+	}
+	memcpy(out_value, e->addr_end, len);
+	if (has_port(value)) {
+		out_value[len] = (uint8_t)(e->port_hi >> 8);
+		out_value[len + 1] = (uint8_t)e->port_hi;
+	}
+}
+
+void
+table_element_set_value(
+    enum table_set_id set, const uint8_t *value, struct table_element *out)
+{
+	enum table_field field = table_sets[set].value;
+	size_t len = address_bytes(field);
+
+	if (!table_value_is_address(field)) {
+		memcpy(&out->value, value, sizeof(out->value));
+		return;
+	}
+	memcpy(out->addr_end, value, len);
+	if (has_port(field))
+		out->port_hi = (uint16_t)(value[len] << 8 | value[len + 1]);
 }

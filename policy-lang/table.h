@@ -26,7 +26,11 @@ enum table_field {
 	FIELD_NFPROTO, /* 1 byte, `proto` of an element; nft type nf_proto */
 	FIELD_PROTO,   /* 1 byte; nft type inet_proto */
 	FIELD_SERVICE, /* 2 bytes, network order; nft type inet_service */
+	FIELD_SLOT, /* 4 bytes, host order, `port_lo` of an element: one of set->slots */
 	FIELD_VERDICT, /* values only: goto rule_N, N the element's value */
+	/* Values only: `addr_end` of an element, and `port_hi`: an address and its port. */
+	FIELD_IPV4_PORT,
+	FIELD_IPV6_PORT,
 };
 
 /*
@@ -101,14 +105,63 @@ enum table_set_id {
 	SET_KNOWN4,
 	SET_KNOWN6, /* workloads that are programmed, and nodes, in a gate */
 	SET_RULES,  /* number -> goto rule_N */
+	SET_INSIDE4, /* workloads and nodes, wherever: nothing to them leaves by a route */
+	SET_INSIDE6,
+	/* Whose traffic to the outside leaves by a route, and by which: as above, but that
+	 * of peers there are networks alone. */
+	SET_ROUTE_LOCAL4_OUT,
+	SET_ROUTE_LOCAL6_OUT,
+	SET_ROUTE_PEER4_OUT_NET,
+	SET_ROUTE_PEER6_OUT_NET,
+	SET_ROUTE_CELL4_OUT,
+	SET_ROUTE_CELL6_OUT,
+	SET_ROUTE_CELL4_OUT_RANGE,
+	SET_ROUTE_CELL6_OUT_RANGE,
+	SET_ROUTE_CELL4_OUT_ANY,
+	SET_ROUTE_CELL6_OUT_ANY,
+	SET_ROUTE_CELL4_OUT_REST,
+	SET_ROUTE_CELL6_OUT_REST,
+	SET_PUBLISH4, /* published address . protocol . port -> what it leads to */
+	SET_PUBLISH6,
+	SET_PUBLISH4_RANGE, /* the same of ranges */
+	SET_PUBLISH6_RANGE,
+	/* What has several ends -> one of them: by the client's address, or any. */
+	SET_PICK_HASH,
+	SET_PICK_HASH_FINE,
+	SET_PICK_RANDOM,
+	SET_PICK_RANDOM_FINE,
+	SET_END4, /* an end -> its address; ports stay as they are */
+	SET_END6,
+	SET_END4_PORT, /* an end -> its address and port */
+	SET_END6_PORT,
+	SET_SELF4, /* workloads here that may reach themselves by what is published */
+	SET_SELF6,
+	SET_ROUTES, /* what leads somewhere -> goto rule_N, of its Route's rule */
 	SET_COUNT,
 };
+
+/*
+ * What leads somewhere by a Route has an id, which the priority bears; an end has one, too.
+ * An id stays in the priority of a connection's first packet when that is translated:
+ * there is no place behind it to take it out. So ids are numbers that no queue knows: their
+ * low four bits, which bands are taken from, are 0, as without one, and no queueing
+ * discipline has such a handle by itself (those begin at 8000:).
+ */
+#define TABLE_ROUTE_ID(n)  (UINT32_C(0x70000000) | (uint32_t)(n) << 4)
+#define TABLE_ROUTE_IDS    (UINT32_C(1) << 24)
+#define TABLE_ROUTE_DIRECT TABLE_ROUTE_ID(0) /* by no route */
+/* Slots of what has several ends: where so many divide well, and where not. */
+#define TABLE_SLOTS      60u
+#define TABLE_SLOTS_FINE 2520u
+/* Of hashes of clients' addresses: the same on every node. */
+#define TABLE_HASH_SEED UINT32_C(0x72660001)
 
 struct table_set {
 	const char *name;
 	enum table_field key[TABLE_KEY_FIELDS]; /* the rest is FIELD_NONE */
 	enum table_field value;                 /* FIELD_NONE: a set; else a map */
-	bool interval; /* replaced whole, never edited in place */
+	bool interval;  /* replaced whole, never edited in place */
+	uint32_t slots; /* values of the FIELD_SLOT; 0: there is none */
 	const char *comment;
 };
 
@@ -129,6 +182,10 @@ enum table_stmt_kind {
 	STMT_PRIORITY_MAP,   /* meta priority set <key> map @set */
 	STMT_PRIORITY_CONST, /* meta priority set value */
 	STMT_PRIORITY_VMAP,  /* meta priority vmap @set */
+	STMT_CT_DNAT,        /* ct status dnat */
+	STMT_SNAT,           /* to meta priority map @set, of the set's family */
+	STMT_DNAT,
+	STMT_MASQUERADE,
 	STMT_COUNTER,
 	STMT_LOG, /* to settings.log_group, prefix = decimal of value */
 	STMT_DROP,
@@ -152,6 +209,9 @@ enum table_load {
 	LOAD_DADDR,
 	LOAD_L4PROTO,
 	LOAD_DPORT, /* th dport */
+	LOAD_HASH4, /* jhash ip saddr: a slot */
+	LOAD_HASH6,
+	LOAD_RANDOM, /* numgen random: a slot */
 };
 
 struct table_stmt {
@@ -175,15 +235,22 @@ enum table_hook {
 	HOOK_NONE,
 	HOOK_FORWARD,
 	HOOK_INPUT,
-	HOOK_OUTPUT
+	HOOK_OUTPUT,
+	HOOK_PREROUTING,
+	HOOK_POSTROUTING
 };
 
 /* Of the base chains: a little before the filter rules of others. */
 #define TABLE_PRIORITY (-10)
+/* Of translation: a little before that of others (dstnat, srcnat), of whom the first that
+ * translates a connection is the last. */
+#define TABLE_PRIORITY_DNAT (-105)
+#define TABLE_PRIORITY_SNAT 95
 
 struct table_chain {
 	const char *name;
 	enum table_hook hook; /* HOOK_NONE: a regular chain */
+	bool nat;             /* of type nat: sees a connection's first packet only */
 	int32_t priority;
 	const struct table_rule *rules;
 	size_t rule_count;
@@ -198,14 +265,14 @@ extern const size_t table_chain_count;
 
 /* An element of any set; fields that the set's key has not are zero. For interval sets
  * the field that ranges has an end, inclusive: port_hi if there is a port, else addr_end.
- * In other sets both ends are zero. */
+ * In other sets both ends are zero, unless they are a value. */
 struct table_element {
 	uint32_t class_id;
 	uint8_t addr[16];
 	uint8_t addr_end[16];
 	uint8_t proto;
 	uint16_t port_lo, port_hi;
-	uint32_t value; /* maps: class or rule number */
+	uint32_t value; /* maps: class, rule number or id; not of maps to addresses */
 	struct loc loc; /* the policy line that it comes from; for kernel refusals */
 };
 
@@ -272,7 +339,8 @@ MUST_CHECK bool table_element_equal(
 /* What an address family is called in a FIELD_NFPROTO. */
 MUST_CHECK uint8_t table_nfproto(enum ip_family family);
 
-#define TABLE_KEY_BYTES_MAX 28
+#define TABLE_KEY_BYTES_MAX   32
+#define TABLE_VALUE_BYTES_MAX 20
 
 /* Number of bytes of a set's key as nf_tables wants it (fields padded to 4). */
 MUST_CHECK size_t table_key_bytes(enum table_set_id set);
@@ -283,6 +351,16 @@ MUST_CHECK bool table_set_swaps(enum table_set_id set);
  * table_key_bytes bytes each. `out_key_end` may be NULL. */
 void table_element_key(enum table_set_id set, const struct table_element *e,
     uint8_t *out_key, uint8_t *out_key_end);
+
+/* Number of bytes of a map's value in that form; 0: verdicts, and sets without. */
+MUST_CHECK size_t table_value_bytes(enum table_set_id set);
+/* Writes an element's value (not a verdict), and reads it back: table_value_bytes. */
+void table_element_value(
+    enum table_set_id set, const struct table_element *e, uint8_t *out_value);
+void table_element_set_value(
+    enum table_set_id set, const uint8_t *value, struct table_element *out);
+/* True for maps to addresses. */
+MUST_CHECK bool table_value_is_address(enum table_field value);
 
 /* Writes the rules of a chain rule_N; returns how many. The first bears the comment. */
 MUST_CHECK size_t table_rule_chain_rules(const struct table_rule_chain *chain,

@@ -79,10 +79,26 @@ print_field(struct buf *out, const struct table_set *set, enum table_field field
 		if (set->interval && e->port_hi != e->port_lo)
 			buf_printf(out, "-%u", (unsigned)e->port_hi);
 		break;
+	case FIELD_SLOT:
+		buf_printf(out, "%u", (unsigned)e->port_lo);
+		break;
 	case FIELD_NONE:
 	case FIELD_VERDICT:
+	case FIELD_IPV4_PORT:
+	case FIELD_IPV6_PORT:
 		break;
 	}
+}
+
+/* The address, and the port, that a map leads to. */
+static void
+print_end(struct buf *out, enum table_field value, const struct table_element *e)
+{
+	bool four = value == FIELD_IPV4 || value == FIELD_IPV4_PORT;
+
+	print_addr(out, four ? FIELD_IPV4 : FIELD_IPV6, e->addr_end);
+	if (value == FIELD_IPV4_PORT || value == FIELD_IPV6_PORT)
+		buf_printf(out, " . %u", (unsigned)e->port_hi);
 }
 
 static void
@@ -100,6 +116,10 @@ print_element(
 		buf_add_cstr(out, " : ");
 		print_class(out, e->value);
 	}
+	if (table_value_is_address(set->value)) {
+		buf_add_cstr(out, " : ");
+		print_end(out, set->value, e);
+	}
 }
 
 /* ---- sets ---- */
@@ -113,18 +133,34 @@ static const char *const field_types[] = {
     [FIELD_PROTO] = "inet_proto",
     [FIELD_SERVICE] = "inet_service",
     [FIELD_VERDICT] = "verdict",
+    [FIELD_IPV4_PORT] = "ipv4_addr . inet_service",
+    [FIELD_IPV6_PORT] = "ipv6_addr . inet_service",
 };
+
+/* A slot has no type of its own: it is of the type of what makes one. */
+static void
+print_type(struct buf *out, const struct table_set *set)
+{
+	if (set->slots != 0) {
+		buf_printf(out,
+		    "typeof meta priority . numgen random mod %u : meta priority",
+		    (unsigned)set->slots);
+		return;
+	}
+	buf_add_cstr(out, "type ");
+	for (size_t i = 0; i < TABLE_KEY_FIELDS && set->key[i] != FIELD_NONE; i++)
+		buf_printf(out, "%s%s", i != 0 ? " . " : "", field_types[set->key[i]]);
+	if (set->value != FIELD_NONE)
+		buf_printf(out, " : %s", field_types[set->value]);
+}
 
 static void
 print_set(struct buf *out, const struct table_set *set,
     const struct table_element *elements, size_t count)
 {
-	buf_printf(out, "\n\t%s %s {\n\t\ttype ",
-	    set->value == FIELD_NONE ? "set" : "map", set->name);
-	for (size_t i = 0; i < TABLE_KEY_FIELDS && set->key[i] != FIELD_NONE; i++)
-		buf_printf(out, "%s%s", i != 0 ? " . " : "", field_types[set->key[i]]);
-	if (set->value != FIELD_NONE)
-		buf_printf(out, " : %s", field_types[set->value]);
+	buf_printf(out, "\n\t%s %s {\n\t\t", set->value == FIELD_NONE ? "set" : "map",
+	    set->name);
+	print_type(out, set);
 	buf_add_char(out, '\n');
 	if (set->interval)
 		buf_add_cstr(out, "\t\tflags interval\n");
@@ -152,6 +188,9 @@ print_load(struct buf *out, const struct table_stmt *stmt)
 	    [LOAD_DADDR] = "daddr",
 	    [LOAD_L4PROTO] = "meta l4proto",
 	    [LOAD_DPORT] = "th dport",
+	    [LOAD_HASH4] = "jhash ip saddr",
+	    [LOAD_HASH6] = "jhash ip6 saddr",
+	    [LOAD_RANDOM] = "numgen random",
 	};
 
 	for (size_t i = 0; i < TABLE_KEY_FIELDS && stmt->load[i] != LOAD_NONE; i++) {
@@ -160,6 +199,10 @@ print_load(struct buf *out, const struct table_stmt *stmt)
 		if (stmt->load[i] == LOAD_SADDR || stmt->load[i] == LOAD_DADDR)
 			buf_add_cstr(out, set->key[i] == FIELD_IPV4 ? "ip " : "ip6 ");
 		buf_add_cstr(out, texts[stmt->load[i]]);
+		if (stmt->load[i] >= LOAD_HASH4)
+			buf_printf(out, " mod %u", (unsigned)set->slots);
+		if (stmt->load[i] == LOAD_HASH4 || stmt->load[i] == LOAD_HASH6)
+			buf_printf(out, " seed 0x%x", (unsigned)TABLE_HASH_SEED);
 	}
 }
 
@@ -169,6 +212,8 @@ static const char *const stmt_texts[] = {
     [STMT_LOOPBACK] = "iif \"lo\"",
     [STMT_LOOPBACK_OUT] = "oif \"lo\"",
     [STMT_TCP_MIDSTREAM] = "tcp flags & (fin | syn | rst | ack) != syn ct state new",
+    [STMT_CT_DNAT] = "ct status dnat",
+    [STMT_MASQUERADE] = "masquerade",
     [STMT_COUNTER] = "counter",
     [STMT_DROP] = "drop",
     [STMT_REJECT_RESET] = "reject with tcp reset",
@@ -215,6 +260,13 @@ print_stmt(struct buf *out, const struct table_stmt *stmt,
 		print_class(out, stmt->value);
 	} else if (stmt->kind == STMT_PRIORITY_VMAP) {
 		buf_printf(out, "meta priority vmap @%s", set);
+	} else if (stmt->kind == STMT_SNAT || stmt->kind == STMT_DNAT) {
+		enum table_field value = table_sets[stmt->set].value;
+
+		buf_printf(out, "%s %s to meta priority map @%s",
+		    stmt->kind == STMT_SNAT ? "snat" : "dnat",
+		    value == FIELD_IPV4 || value == FIELD_IPV4_PORT ? "ip" : "ip6",
+		    set);
 	} else if (stmt->kind == STMT_LOG) {
 		buf_printf(out, "log prefix \"%u\" group %u", (unsigned)stmt->value,
 		    (unsigned)settings->log_group);
@@ -249,12 +301,15 @@ print_chain(struct buf *out, const struct table_chain *chain,
 	    [HOOK_FORWARD] = "forward",
 	    [HOOK_INPUT] = "input",
 	    [HOOK_OUTPUT] = "output",
+	    [HOOK_PREROUTING] = "prerouting",
+	    [HOOK_POSTROUTING] = "postrouting",
 	};
 
 	buf_printf(out, "\n\tchain %s {\n", chain->name);
 	if (chain->hook != HOOK_NONE)
-		buf_printf(out, "\t\ttype filter hook %s priority %d; policy accept;\n",
-		    hooks[chain->hook], (int)chain->priority);
+		buf_printf(out, "\t\ttype %s hook %s priority %d; policy accept;\n",
+		    chain->nat ? "nat" : "filter", hooks[chain->hook],
+		    (int)chain->priority);
 	print_rules(out, chain->rules, chain->rule_count, settings);
 	buf_add_cstr(out, "\t}\n");
 }
@@ -321,10 +376,27 @@ json_field(struct buf *out, const struct table_set *set, enum table_field field,
 		if (set->interval)
 			buf_printf(out, ", \"lastPort\": %u", (unsigned)e->port_hi);
 		break;
+	case FIELD_SLOT:
+		buf_printf(out, "\"slot\": %u", (unsigned)e->port_lo);
+		break;
 	case FIELD_NONE:
 	case FIELD_VERDICT:
+	case FIELD_IPV4_PORT:
+	case FIELD_IPV6_PORT:
 		break;
 	}
+}
+
+static void
+json_end(struct buf *out, enum table_field value, const struct table_element *e)
+{
+	bool four = value == FIELD_IPV4 || value == FIELD_IPV4_PORT;
+
+	buf_add_cstr(out, ", \"to\": \"");
+	print_addr(out, four ? FIELD_IPV4 : FIELD_IPV6, e->addr_end);
+	buf_add_char(out, '"');
+	if (value == FIELD_IPV4_PORT || value == FIELD_IPV6_PORT)
+		buf_printf(out, ", \"toPort\": %u", (unsigned)e->port_hi);
 }
 
 static void
@@ -347,7 +419,9 @@ json_element(
 			buf_add_cstr(out, ", ");
 		json_field(out, set, set->key[i], e);
 	}
-	if (set->value != FIELD_NONE)
+	if (table_value_is_address(set->value))
+		json_end(out, set->value, e);
+	else if (set->value != FIELD_NONE)
 		buf_printf(out, ", \"value\": %u", (unsigned)e->value);
 	json_loc(out, e->loc);
 	buf_add_char(out, '}');

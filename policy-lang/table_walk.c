@@ -88,6 +88,9 @@ look_up(const struct walk *w, const struct table_stmt *stmt, struct table_elemen
 		case LOAD_DPORT:
 			key.port_lo = w->packet->dport;
 			break;
+		case LOAD_HASH4:
+		case LOAD_HASH6:
+		case LOAD_RANDOM: /* only what translates picks, which is not walked */
 		case LOAD_NONE:
 			break;
 		}
@@ -133,6 +136,10 @@ walk_stmt(struct walk *w, const struct table_stmt *stmt)
 	case STMT_LOOPBACK_OUT:
 	case STMT_ICMP_TYPE:
 	case STMT_ICMPV6_TYPE:
+	case STMT_CT_DNAT:
+	case STMT_SNAT:
+	case STMT_DNAT:
+	case STMT_MASQUERADE:
 		return OUT_BREAK; /* not such a packet */
 	case STMT_TCP_MIDSTREAM:
 		return w->packet->midstream && w->packet->proto == PROTO_TCP
@@ -211,7 +218,7 @@ table_walk_view(const struct table_view *view, const struct table_packet *packet
 	};
 
 	for (size_t i = 0; i < table_chain_count; i++) {
-		if (table_chains[i].hook == packet->hook) {
+		if (table_chains[i].hook == packet->hook && !table_chains[i].nat) {
 			enum outcome outcome = walk_rules(&w, &table_chains[i]);
 
 			verdict.accept = outcome == OUT_ACCEPT || outcome == OUT_RETURN;

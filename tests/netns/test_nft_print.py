@@ -83,6 +83,27 @@ spec:
     egress:
       - {action: allow, to: [{workloads: {matchLabels: {app: b}}}], ports: [80/tcp, icmp]}
       - {action: deny, ports: [8000-9000/tcp]}
+---
+apiVersion: ringfence.dev/v1alpha1
+kind: Route
+metadata: {name: out, namespace: /x}
+spec:
+  default:
+    egress:
+      - {action: deny, to: [{cidr: 203.0.113.0/24}, {cidr: "2001:db8::/32"}], ports: [25/tcp, 6000-6999/udp]}
+      - {name: one, action: route, to: [{cidr: 203.0.113.0/24}], source: [198.51.100.7, "fd0a::7"]}
+      - {name: pool, action: route, source: [198.51.100.16/30, "fd0a::10/126"]}
+    ingress:
+      - {action: publish, address: [198.51.100.80, "fd0a::80"], ports: [443/tcp],
+         targetPort: http, to: [{workloads: {matchLabels: {app: a}}}]}
+      - {action: publish, address: [198.51.100.80, "fd0a::80"], ports: [8000-8099/udp, 9/sctp],
+         to: [{workloads: {}}]}
+      - {action: publish, address: [198.51.100.80, "fd0a::80"], ports: [81/tcp], balance: hash,
+         to: [{workloads: {matchLabels: {app: a}}, weight: 97},
+              {workloads: {matchLabels: {app: b}}, weight: 3}]}
+      - {action: publish, address: [198.51.100.80, "fd0a::80"], ports: [82/tcp],
+         to: [{workloads: {matchLabels: {app: a}}, weight: 1},
+              {workloads: {matchLabels: {app: b}}, weight: 999}]}
 """
 
 NETWORKS = "--workload-networks=10.1.0.0/16,10.2.0.0/16,fd00::/16,cali*,cali1,eth1"

@@ -606,3 +606,80 @@ cluster_print(struct cluster_texts *out, struct dice *dice)
 			print_baseline(kube_text(out, c), dice);
 	}
 }
+
+/* ---- routes ---- */
+
+static void
+print_leaving(struct buf *out, struct dice *dice)
+{
+	static const char *const ways[] = {"action: direct", "action: deny",
+	    "action: pass", "action: route, source: [198.51.100.7, \"2001:db8:5::7\"]",
+	    "action: route, source: [198.51.100.8/30]",
+	    "action: route, nextHop: [192.0.2.1], source: [198.51.100.9]"};
+	static const char *const ports[] = {"80/tcp", "53/udp, 1000-2000/tcp", "tcp"};
+
+	buf_printf(out, "{%s", PICK(dice, ways));
+	if (!chance(dice, 3)) {
+		buf_add_cstr(out, ", to: [{");
+		print_cidr(out, dice);
+		buf_add_cstr(out, "}]");
+	}
+	if (chance(dice, 2))
+		buf_printf(out, ", ports: [%s]", PICK(dice, ports));
+	buf_add_char(out, '}');
+}
+
+static void
+print_publishing(struct buf *out, struct dice *dice)
+{
+	static const char *const ports[] = {
+	    "80/tcp", "443/tcp", "8000-8010/udp", "8005-8020/udp", "1-65535/tcp"};
+	static const char *const limits[] = {"action: deny", "action: pass"};
+
+	if (chance(dice, 4)) {
+		buf_printf(
+		    out, "{%s, ports: [%s]}", PICK(dice, limits), PICK(dice, ports));
+		return;
+	}
+	buf_printf(out,
+	    "{action: publish, address: [192.0.2.80, \"2001:db8::80\"], ports: [%s], "
+	    "balance: %s, to: [{workloads: ",
+	    PICK(dice, ports), chance(dice, 2) ? "hash" : "random");
+	print_pods(out, dice);
+	buf_printf(out, ", weight: %u}, {workloads: {}}]}", dice_roll(dice, 5));
+}
+
+static void
+print_route_list(struct buf *out, struct dice *dice, const char *what,
+    void (*print)(struct buf *out, struct dice *dice))
+{
+	unsigned count = dice_roll(dice, 4);
+
+	buf_printf(out, "    %s: [", what);
+	for (unsigned i = 0; i < count; i++) {
+		buf_add_cstr(out, i > 0 ? ", " : "");
+		print(out, dice);
+	}
+	buf_add_cstr(out, "]\n");
+}
+
+void
+cluster_print_routes(struct buf *out, struct dice *dice)
+{
+	static const char *const levels[] = {"mandatory", "default"};
+	unsigned count = 1 + dice_roll(dice, 2);
+
+	for (unsigned i = 0; i < count; i++) {
+		buf_printf(out,
+		    "---\napiVersion: ringfence.dev/v1alpha1\nkind: Route\n"
+		    "metadata: {name: r%u, namespace: %s}\nspec:\n",
+		    i, PICK(dice, paths));
+		for (unsigned l = 0; l < ARRAY_LEN(levels); l++) {
+			buf_printf(out, "  %s:\n", levels[l]);
+			print_route_list(out, dice, "egress", print_leaving);
+			if (chance(dice, 2))
+				print_route_list(
+				    out, dice, "ingress", print_publishing);
+		}
+	}
+}

@@ -111,6 +111,20 @@ static struct table_element rest4[] = {{.addr = {10, 1, 0, 1}, .value = 5000}};
 static struct table_element gate4[] = {
     {.addr = {10, 1, 0, 0}, .addr_end = {10, 1, 255, 255}}};
 
+static struct table_element publish6[] = {{.addr = {0xfd, 0, [15] = 1},
+    .proto = 6,
+    .port_lo = 8000,
+    .port_hi = 8100,
+    .value = TABLE_ROUTE_ID(1)}};
+static struct table_element pick[] = {
+    {.class_id = TABLE_ROUTE_ID(1), .port_lo = 0, .value = TABLE_ROUTE_ID(2)},
+    {.class_id = TABLE_ROUTE_ID(1), .port_lo = 2519, .value = TABLE_ROUTE_ID(3)}};
+static struct table_element end4[] = {
+    {.class_id = TABLE_ROUTE_ID(2), .addr_end = {10, 1, 0, 1}}};
+static struct table_element end6_port[] = {
+    {.class_id = TABLE_ROUTE_ID(2), .addr_end = {0xfd, 0, [15] = 1}, .port_hi = 8080}};
+static struct table_element self6[] = {{.addr = {0xfd, 0, [15] = 1}}};
+
 #define CONTENT(set, list) [set] = {(list), ARRAY_LEN(list)}
 static const struct {
 	struct table_element *elements;
@@ -130,6 +144,11 @@ static const struct {
     CONTENT(SET_CELL4_IN_REST, rest4),
     CONTENT(SET_GATE4, gate4),
     CONTENT(SET_KNOWN4, local4),
+    CONTENT(SET_PUBLISH6_RANGE, publish6),
+    CONTENT(SET_PICK_HASH_FINE, pick),
+    CONTENT(SET_END4, end4),
+    CONTENT(SET_END6_PORT, end6_port),
+    CONTENT(SET_SELF6, self6),
 };
 
 static struct table_content
@@ -237,7 +256,7 @@ START_TEST(apply_makes_what_nft_makes_of_the_printed_program)
 	struct table_content content = make_content();
 	struct op_batch batch;
 	struct buf text = {NULL, 0, 0};
-	char *ours, *printed, *our_blocks[128], *printed_blocks[128];
+	char *ours, *printed, *our_blocks[256], *printed_blocks[256];
 	size_t count;
 
 	content.settings.reject = _i == 1;

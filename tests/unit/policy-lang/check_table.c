@@ -65,6 +65,14 @@ check_load(enum table_load load, enum table_field field, uint32_t family)
 	case LOAD_DPORT:
 		ck_assert_int_eq(field, FIELD_SERVICE);
 		break;
+	case LOAD_HASH4:
+	case LOAD_HASH6:
+		ck_assert_uint_eq(family, load == LOAD_HASH4 ? 4 : 6);
+		ck_assert_int_eq(field, FIELD_SLOT);
+		break;
+	case LOAD_RANDOM:
+		ck_assert_int_eq(field, FIELD_SLOT);
+		break;
 	case LOAD_NONE:
 		ck_assert_int_eq(field, FIELD_NONE);
 		break;
@@ -85,8 +93,12 @@ START_TEST(lookups_load_what_their_set_is_keyed_by)
 			if (s->kind == STMT_FAMILY)
 				family = s->value;
 			if (s->kind != STMT_LOOKUP && s->kind != STMT_PRIORITY_MAP &&
-			    s->kind != STMT_PRIORITY_VMAP)
+			    s->kind != STMT_PRIORITY_VMAP && s->kind != STMT_SNAT &&
+			    s->kind != STMT_DNAT)
 				continue;
+			if (s->kind == STMT_SNAT || s->kind == STMT_DNAT)
+				ck_assert(
+				    table_value_is_address(table_sets[s->set].value));
 			for (size_t k = 0; k < TABLE_KEY_FIELDS; k++)
 				check_load(
 				    s->load[k], table_sets[s->set].key[k], family);
@@ -129,6 +141,22 @@ static const struct {
     {SET_GATE4, "gate4", 4, false},
     {SET_KNOWN6, "known6", 16, false},
     {SET_RULES, "rules", 4, false},
+    {SET_ROUTE_LOCAL4_OUT, "route_local4", 4, false},
+    {SET_ROUTE_LOCAL6_OUT, "route_local6", 16, false},
+    {SET_INSIDE6, "inside6", 16, false},
+    {SET_ROUTE_PEER4_OUT_NET, "route_net4", 4, false},
+    {SET_ROUTE_CELL4_OUT, "route_cell4", 16, false},
+    {SET_ROUTE_CELL6_OUT_RANGE, "route_cell6_range", 28, true},
+    {SET_ROUTE_CELL6_OUT_ANY, "route_cell6_any", 20, false},
+    {SET_ROUTE_CELL6_OUT_REST, "route_cell6_rest", 16, false},
+    {SET_PUBLISH4, "publish4", 12, false},
+    {SET_PUBLISH6_RANGE, "publish6_range", 24, true},
+    {SET_PICK_HASH, "pick_hash", 8, false},
+    {SET_PICK_RANDOM_FINE, "pick_random_fine", 8, false},
+    {SET_END4, "end4", 4, false},
+    {SET_END6_PORT, "end6_port", 4, false},
+    {SET_SELF6, "self6", 32, false},
+    {SET_ROUTES, "routes", 4, false},
 };
 
 START_TEST(sets_are_where_their_ids_say)
@@ -350,7 +378,17 @@ static const char *const nft_texts[] = {
     "\t\tmeta nfproto ipv4 ip saddr != @known4 ip saddr @gate4 "
     "meta priority set 0:3 goto decide\n",
     "\t\tmeta nfproto ipv6 ip6 daddr @local6_in jump ingress6\n"
-    "\t\tmeta priority set none\n\t}\n}\n",
+    "\t\tmeta nfproto ipv4 ip saddr @route_local4 jump route_judge4\n"
+    "\t\tmeta nfproto ipv6 ip6 saddr @route_local6 jump route_judge6\n"
+    "\t\tmeta priority set none\n\t}\n",
+    "\ttype nat hook prerouting priority -105; policy accept;\n",
+    "\t\tmeta nfproto ipv6 meta priority set meta priority . jhash ip6 saddr mod 60 "
+    "seed 0x72660001 map @pick_hash\n",
+    "\tmap pick_random_fine {\n\t\ttypeof meta priority . numgen random mod 2520 : "
+    "meta priority\n",
+    "\t\tmeta nfproto ipv4 meta l4proto 132 dnat ip to meta priority map @end4_port\n",
+    "\t\tmeta nfproto ipv4 ip saddr @route_local4 goto source4\n"
+    "\t\tmeta nfproto ipv6 ip6 saddr @route_local6 goto source6\n\t}\n}\n",
 };
 
 START_TEST(nft_text_has)

@@ -1,0 +1,290 @@
+#include "policy-lang/compile_route.h"
+
+#include <roaring/roaring.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- ids ---- */
+
+uint32_t
+routes_new_id(struct routes *r, struct str identity)
+{
+	/* A fixed key, as of rules' numbers. The first is for what is not routed. */
+	uint64_t hash = map_siphash(UINT64_C(0x726f757465), 1, identity);
+	uint32_t n = (uint32_t)(hash % (TABLE_ROUTE_IDS - 1)) + 1;
+
+	while (!roaring_bitmap_add_checked(r->ids, n))
+		n = n % (TABLE_ROUTE_IDS - 1) + 1;
+	return TABLE_ROUTE_ID(n);
+}
+
+void
+routes_count(struct routes *r, uint32_t id, uint32_t number)
+{
+	struct table_element e = {.class_id = id, .value = number};
+
+	e.loc = chains_use(r->c, number);
+	emit(r->c, SET_ROUTES, &e);
+}
+
+/* ---- ends ---- */
+
+static enum table_set_id
+end_set(const struct route_end *end)
+{
+	bool four = end->addr.family == IP_V4;
+
+	if (end->port != 0)
+		return four ? SET_END4_PORT : SET_END6_PORT;
+	return four ? SET_END4 : SET_END6;
+}
+
+static void
+emit_end(struct routes *r, uint32_t id, const struct route_end *end)
+{
+	struct table_element e = {
+	    .class_id = id, .port_hi = end->port, .loc = end->loc};
+
+	memcpy(e.addr_end, end->addr.bytes, ip_bytes(end->addr.family));
+	emit(r->c, end_set(end), &e);
+}
+
+/* The id of an end that is one of several somewhere: others may lead to it, too. */
+static uint32_t
+shared_end(struct routes *r, const struct route_end *end)
+{
+	struct buf key = {0};
+	uint32_t *id;
+
+	buf_add_cstr(&key, "end");
+	key_add_u32(&key, end->addr.family);
+	buf_add(&key, end->addr.bytes, ip_bytes(end->addr.family));
+	key_add_u32(&key, end->port);
+	id = map_get(&r->ends, buf_str(&key));
+	if (id == NULL) {
+		id = ARENA_NEW(r->arena, uint32_t);
+		*id = routes_new_id(r, buf_str(&key));
+		(void)map_set(&r->ends, str_dup(r->arena, buf_str(&key)), id); /* new */
+		emit_end(r, *id, end);
+	}
+	buf_free(&key);
+	return *id;
+}
+
+/* ---- one of several ---- */
+
+/*
+ * Each end has as many slots as its weight is worth; which ones it prefers follows from its
+ * address, and they take turns (as Maglev's tables are filled). So when an end comes or
+ * goes most clients keep theirs.
+ */
+struct share {
+	uint32_t id;
+	uint64_t weight;
+	uint32_t slots; /* that it has a right to */
+	uint32_t next, step;
+};
+
+static uint32_t
+common_divisor(uint32_t a, uint32_t b)
+{
+	while (b != 0) {
+		uint32_t rest = a % b;
+
+		a = b;
+		b = rest;
+	}
+	return a;
+}
+
+/* Whole slots first, the rest to those that lack most. True if nobody's share is off by
+ * more than a tenth. */
+static bool
+give_slots(struct share *shares, size_t count, uint64_t total, uint32_t slots)
+{
+	uint32_t left = slots;
+	bool good = true;
+
+	for (size_t i = 0; i < count; i++) {
+		shares[i].slots = (uint32_t)(shares[i].weight * slots / total);
+		left -= shares[i].slots;
+	}
+	while (left > 0) {
+		struct share *most = NULL;
+		uint64_t lack = 0;
+
+		for (size_t i = 0; i < count; i++) {
+			uint64_t has = (uint64_t)shares[i].slots * total;
+			uint64_t wants = shares[i].weight * slots;
+
+			if (wants > has && wants - has > lack) {
+				lack = wants - has;
+				most = &shares[i];
+			}
+		}
+		if (most == NULL)
+			break; /* cannot be: what is left is lacking */
+		most->slots++;
+		left--;
+	}
+	for (size_t i = 0; i < count; i++) {
+		uint64_t has = (uint64_t)shares[i].slots * total;
+		uint64_t wants = shares[i].weight * slots;
+		uint64_t off = has > wants ? has - wants : wants - has;
+
+		good = good && off * 10 <= wants;
+	}
+	return good;
+}
+
+static void
+prefer_slots(struct share *share, uint32_t slots)
+{
+	uint32_t mixed = share->id * UINT32_C(2654435761);
+
+	share->next = mixed % slots;
+	share->step = (mixed >> 8) % slots;
+	while (common_divisor(share->step, slots) != 1)
+		share->step = (share->step + 1) % slots;
+}
+
+static void
+emit_slots(struct routes *r, enum table_set_id set, uint32_t id, struct share *shares,
+    size_t count, struct loc loc)
+{
+	uint32_t slots = table_sets[set].slots, left = slots;
+	bool taken[TABLE_SLOTS_FINE] = {false};
+
+	for (size_t i = 0; i < count; i++)
+		prefer_slots(&shares[i], slots);
+	while (left > 0) {
+		for (size_t i = 0; i < count; i++) {
+			struct share *s = &shares[i];
+			struct table_element e = {
+			    .class_id = id, .value = s->id, .loc = loc};
+
+			if (s->slots == 0)
+				continue;
+			while (taken[s->next])
+				s->next = (s->next + s->step) % slots;
+			taken[s->next] = true;
+			e.port_lo = (uint16_t)s->next;
+			emit(r->c, set, &e);
+			s->slots--;
+			left--;
+		}
+	}
+}
+
+static void
+spread(struct routes *r, uint32_t id, struct share *shares, size_t count,
+    uint64_t total, enum route_pick pick, struct loc loc)
+{
+	bool hash = pick == PICK_HASH;
+
+	if (give_slots(shares, count, total, TABLE_SLOTS)) {
+		emit_slots(
+		    r, hash ? SET_PICK_HASH : SET_PICK_RANDOM, id, shares, count, loc);
+		return;
+	}
+	(void)give_slots(
+	    shares, count, total, TABLE_SLOTS_FINE); /* as good as it gets */
+	emit_slots(r, hash ? SET_PICK_HASH_FINE : SET_PICK_RANDOM_FINE, id, shares,
+	    count, loc);
+}
+
+bool
+routes_lead(struct routes *r, uint32_t id, const struct route_end *ends, size_t count,
+    enum route_pick pick, struct loc loc)
+{
+	struct share *shares = ARENA_ARRAY(r->arena, count, struct share);
+	const struct route_end *only = NULL;
+	uint64_t total = 0;
+	size_t n = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (ends[i].weight == 0)
+			continue;
+		only = &ends[i];
+		total += ends[i].weight;
+		shares[n++].weight = ends[i].weight;
+	}
+	if (n == 0)
+		return false;
+	if (n == 1) {
+		emit_end(r, id, only);
+		return true;
+	}
+	if (n > TABLE_SLOTS_FINE) {
+		diag_say(r->c->diags, CODE_PROGRAM_TOO_LARGE, loc,
+		    "a route with more than %u ends", TABLE_SLOTS_FINE);
+		r->c->failed = true;
+		return true;
+	}
+	n = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (ends[i].weight != 0)
+			shares[n++].id = shared_end(r, &ends[i]);
+	}
+	spread(r, id, shares, n, total, pick, loc);
+	return true;
+}
+
+/* ---- numbers ---- */
+
+static void
+name_rules(
+    struct compiler *c, const struct route_policy *route, const struct route_list *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		const struct route_rule *rule = &list->rules[i];
+		struct verdict_number n = {
+		    .number = rule->number,
+		    .route = route,
+		    .route_rule = rule,
+		    .dir = rule->kind == ROUTE_EGRESS ? DIR_EGRESS : DIR_INGRESS,
+		};
+
+		chains_add(c, &n);
+		if (rule->kind != ROUTE_EGRESS || rule->action != ROUTE_APPLY)
+			continue;
+		n.number = rule->refuse_number;
+		chains_add(c, &n);
+	}
+}
+
+void
+routes_name(struct compiler *c)
+{
+	if (c->policies != NULL)
+		return; /* Routes are what this one compiles */
+	for (size_t i = 0; i < c->model->route_count; i++) {
+		const struct route_policy *route = c->model->routes[i];
+
+		for (unsigned kind = ROUTE_EGRESS; kind <= ROUTE_INGRESS; kind++) {
+			name_rules(c, route, &route->mandatory[kind]);
+			name_rules(c, route, &route->defaults[kind]);
+		}
+	}
+}
+
+/* ---- all of it ---- */
+
+void
+routes_build(struct compiler *c)
+{
+	struct routes r = {.c = c};
+
+	if (c->policies != NULL || c->model->route_count == 0 || c->failed)
+		return;
+	r.arena = arena_new();
+	r.ids = roaring_bitmap_create();
+	if (r.ids == NULL)
+		base_die("out of memory");
+	leave_build(&r);
+	publish_build(&r);
+	roaring_bitmap_free(r.ids);
+	map_fini(&r.ends);
+	map_fini(&r.leaves);
+	arena_free(r.arena);
+}

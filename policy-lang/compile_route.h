@@ -1,0 +1,68 @@
+/*
+ * Between compile*.c only: what a node needs of Routes.
+ *
+ * Egress is compiled as policy is. A Route's egress rules are turned into rules of policy,
+ * which a compiler of their own compiles for the same workloads: the same walk, classes and
+ * cells, whose verdicts are routes. So a connection costs the same look-ups however many
+ * routes there are. Ingress is compiled port by port: who walks to the rule that has a
+ * published port is an end of it.
+ *
+ *     compile_route.c      ids, ends, and choices among several ends
+ *     compile_leave.c      egress
+ *     compile_publish.c    ingress
+ */
+#ifndef POLICY_LANG_COMPILE_ROUTE_H
+#define POLICY_LANG_COMPILE_ROUTE_H
+
+#include "policy-lang/compile_internal.h"
+
+/* Addresses of a rule's sources that are told apart. */
+#define ROUTE_POOL_MAX 1024u
+
+struct routes {
+	struct compiler *c;
+	struct arena *arena; /* until routes_build returns */
+	struct roaring_bitmap_s *ids;
+	struct map ends;   /* family, address, port -> an end's id */
+	struct map leaves; /* compile_leave.c: family, number -> an id */
+};
+
+/* An address where something leads, and a port, unless ports stay as they are. */
+struct route_end {
+	struct ip_addr addr;
+	uint16_t port; /* 0: as it is */
+	uint64_t weight;
+	struct loc loc;
+};
+
+/* How one of several ends is picked. */
+enum route_pick {
+	PICK_RANDOM,
+	PICK_HASH,
+};
+
+/* A number that nobody has yet, by what it stands for: mostly the same whatever else there
+ * is. */
+MUST_CHECK uint32_t routes_new_id(struct routes *r, struct str identity);
+/* Makes the id lead to one of the ends (distinct; those of weight 0 do not count). False:
+ * there is none, and nothing was made. */
+bool routes_lead(struct routes *r, uint32_t id, const struct route_end *ends,
+    size_t count, enum route_pick pick, struct loc loc);
+/* Connections that get this id are counted, or denied, by the chain of the number. */
+void routes_count(struct routes *r, uint32_t id, uint32_t number);
+
+/* Whether any Route says how anything leaves: then there is an inside. */
+MUST_CHECK bool leave_is_ruled(const struct model *m);
+/* The routes that workloads here leave by. */
+void leave_build(struct routes *r);
+/* What is published anywhere. */
+void publish_build(struct routes *r);
+/* Whether what is published may change with the workload. */
+MUST_CHECK bool publish_depends_on(const struct workload *w);
+
+/* Names the numbers that Routes may use; before chains_seal. */
+void routes_name(struct compiler *c);
+/* Emits all of it. */
+void routes_build(struct compiler *c);
+
+#endif

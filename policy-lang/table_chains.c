@@ -1,0 +1,389 @@
+/*
+ * The constant chains: how a packet is judged. What they look up is in table.c.
+ */
+#include "policy-lang/table.h"
+
+/* A rule of the statements given. */
+#define RULE(...)                                                                      \
+	{                                                                              \
+		.stmts = {__VA_ARGS__},                                                \
+		.count = sizeof((struct table_stmt[]){__VA_ARGS__}) /                  \
+			 sizeof(struct table_stmt)                                     \
+	}
+#define DO(what)                                                                       \
+	{                                                                              \
+		.kind = STMT_##what                                                    \
+	}
+#define FAMILY(f)                                                                      \
+	{                                                                              \
+		.kind = STMT_FAMILY, .value = (f)                                      \
+	}
+#define ICMP(from, to)                                                                 \
+	{                                                                              \
+		.kind = STMT_ICMP_TYPE, .value = (from) << 8 | (to)                    \
+	}
+#define ICMPV6(from, to)                                                               \
+	{                                                                              \
+		.kind = STMT_ICMPV6_TYPE, .value = (from) << 8 | (to)                  \
+	}
+/* Router and neighbour solicitations, advertisements, redirects. */
+#define ND ICMPV6(133, 137)
+#define SET_PRIORITY(n)                                                                \
+	{                                                                              \
+		.kind = STMT_PRIORITY_CONST, .value = (n)                              \
+	}
+#define JUMP(to)                                                                       \
+	{                                                                              \
+		.kind = STMT_JUMP, .chain = (to)                                       \
+	}
+#define GOTO(to)                                                                       \
+	{                                                                              \
+		.kind = STMT_GOTO, .chain = (to)                                       \
+	}
+#define IN_SET(id, from)                                                               \
+	{                                                                              \
+		.kind = STMT_LOOKUP, .set = (id), .load = { LOAD_##from }              \
+	}
+#define NOT_IN_SET(id, from)                                                           \
+	{                                                                              \
+		.kind = STMT_LOOKUP, .invert = true, .set = (id), .load = {            \
+			LOAD_##from                                                    \
+		}                                                                      \
+	}
+#define PRIORITY_MAP(id, ...)                                                          \
+	{                                                                              \
+		.kind = STMT_PRIORITY_MAP, .set = (id), .load = { __VA_ARGS__ }        \
+	}
+#define PRIORITY_VMAP(id)                                                              \
+	{                                                                              \
+		.kind = STMT_PRIORITY_VMAP, .set = (id), .load = { LOAD_PRIORITY }     \
+	}
+#define PORT_CELL(id, local)                                                           \
+	PRIORITY_MAP(id, LOAD_PRIORITY, LOAD_##local, LOAD_L4PROTO, LOAD_DPORT)
+
+/*
+ * The chains of one direction and family. `local` and `peer` say which end is which; the
+ * priority bears the peer's class on the way into _cells, 0 in _rest, the rule's number
+ * at the end. Every governed address has a rest; if it had none, decide would drop.
+ */
+#define CELL_RULES(kind, stage, f, d, local, ...)                                      \
+	static const struct table_rule stage##f##_rest_rules[] = {                     \
+	    RULE(FAMILY(f), PORT_CELL(SET_##kind##CELL##f##_##d, local), __VA_ARGS__), \
+	    RULE(FAMILY(f), PORT_CELL(SET_##kind##CELL##f##_##d##_RANGE, local),       \
+		__VA_ARGS__),                                                          \
+	    RULE(FAMILY(f),                                                            \
+		PRIORITY_MAP(SET_##kind##CELL##f##_##d##_REST, LOAD_##local),          \
+		__VA_ARGS__),                                                          \
+	    RULE(__VA_ARGS__),                                                         \
+	};                                                                             \
+	static const struct table_rule stage##f##_cells_rules[] = {                    \
+	    RULE(FAMILY(f), PORT_CELL(SET_##kind##CELL##f##_##d, local), __VA_ARGS__), \
+	    RULE(FAMILY(f), PORT_CELL(SET_##kind##CELL##f##_##d##_RANGE, local),       \
+		__VA_ARGS__),                                                          \
+	    RULE(FAMILY(f),                                                            \
+		PRIORITY_MAP(                                                          \
+		    SET_##kind##CELL##f##_##d##_ANY, LOAD_PRIORITY, LOAD_##local),     \
+		__VA_ARGS__),                                                          \
+	    RULE(SET_PRIORITY(0), GOTO(#stage #f "_rest")),                            \
+	}
+#define DIRECTION_RULES(stage, f, d, local, peer)                                      \
+	CELL_RULES(, stage, f, d, local, GOTO("decide"));                              \
+	static const struct table_rule stage##f##_rules[] = {                          \
+	    RULE(FAMILY(f), PRIORITY_MAP(SET_PEER##f##_##d, LOAD_##peer),              \
+		GOTO(#stage #f "_cells")),                                             \
+	    RULE(FAMILY(f), PRIORITY_MAP(SET_PEER##f##_##d##_NET, LOAD_##peer),        \
+		GOTO(#stage #f "_cells")),                                             \
+	    RULE(SET_PRIORITY(0), GOTO(#stage #f "_rest")),                            \
+	}
+
+DIRECTION_RULES(egress, 4, OUT, SADDR, DADDR);
+DIRECTION_RULES(egress, 6, OUT, SADDR, DADDR);
+DIRECTION_RULES(ingress, 4, IN, DADDR, SADDR);
+DIRECTION_RULES(ingress, 6, IN, DADDR, SADDR);
+
+/* By which route something leaves: what is found comes back in the priority. */
+#define LEAVE_RULES(f)                                                                 \
+	CELL_RULES(ROUTE_, route, f, OUT, SADDR, DO(RETURN));                          \
+	static const struct table_rule route##f##_rules[] = {                          \
+	    RULE(FAMILY(f), IN_SET(SET_INSIDE##f, DADDR),                              \
+		SET_PRIORITY(TABLE_ROUTE_DIRECT), DO(RETURN)),                         \
+	    RULE(FAMILY(f), PRIORITY_MAP(SET_ROUTE_PEER##f##_OUT_NET, LOAD_DADDR),     \
+		GOTO("route" #f "_cells")),                                            \
+	    RULE(SET_PRIORITY(0), GOTO("route" #f "_rest")),                           \
+	}
+
+LEAVE_RULES(4);
+LEAVE_RULES(6);
+
+/* The same for the node, whose address is no part of the key. Reached only where
+ * host_in or host_out has the family. */
+#define HOST_CELLS(f, d)                                                               \
+	RULE(FAMILY(f),                                                                \
+	    PRIORITY_MAP(SET_HOST##f##_##d, LOAD_PRIORITY, LOAD_L4PROTO, LOAD_DPORT),  \
+	    GOTO("decide")),                                                           \
+	    RULE(FAMILY(f),                                                            \
+		PRIORITY_MAP(SET_HOST##f##_##d##_RANGE, LOAD_PRIORITY, LOAD_L4PROTO,   \
+		    LOAD_DPORT),                                                       \
+		GOTO("decide")),                                                       \
+	    RULE(FAMILY(f), PRIORITY_MAP(SET_HOST##f##_##d##_ANY, LOAD_PRIORITY),      \
+		GOTO("decide"))
+#define HOST_RULES(stage, f, d, peer)                                                  \
+	static const struct table_rule stage##f##_rest_rules[] = {                     \
+	    HOST_CELLS(f, d),                                                          \
+	    RULE(GOTO("decide")),                                                      \
+	};                                                                             \
+	static const struct table_rule stage##f##_cells_rules[] = {                    \
+	    HOST_CELLS(f, d),                                                          \
+	    RULE(SET_PRIORITY(0), GOTO(#stage #f "_rest")),                            \
+	};                                                                             \
+	static const struct table_rule stage##f##_rules[] = {                          \
+	    RULE(FAMILY(f), PRIORITY_MAP(SET_PEER##f##_##d, LOAD_##peer),              \
+		GOTO(#stage #f "_cells")),                                             \
+	    RULE(FAMILY(f), PRIORITY_MAP(SET_PEER##f##_##d##_NET, LOAD_##peer),        \
+		GOTO(#stage #f "_cells")),                                             \
+	    RULE(SET_PRIORITY(0), GOTO(#stage #f "_rest")),                            \
+	}
+
+HOST_RULES(host_in, 4, IN, SADDR);
+HOST_RULES(host_in, 6, IN, SADDR);
+HOST_RULES(host_out, 4, OUT, DADDR);
+HOST_RULES(host_out, 6, OUT, DADDR);
+
+/* What tells of errors, of a path's MTU among them, and of multicast listeners goes to and
+ * from the node whatever policy says: without it other traffic that is allowed breaks. */
+#define HOST_ICMP                                                                      \
+	RULE(FAMILY(4), ICMP(3, 3), DO(RETURN)),                                       \
+	    RULE(FAMILY(4), ICMP(11, 12), DO(RETURN)), RULE(ICMPV6(1, 4), DO(RETURN)), \
+	    RULE(ICMPV6(130, 132), DO(RETURN)), RULE(ICMPV6(143, 143), DO(RETURN))
+
+static const struct table_rule host_in_rules[] = {
+    HOST_ICMP,
+    RULE(FAMILY(4), GOTO("host_in4")),
+    RULE(FAMILY(6), GOTO("host_in6")),
+};
+
+static const struct table_rule host_out_rules[] = {
+    HOST_ICMP,
+    RULE(FAMILY(4), IN_SET(SET_OWN4, DADDR), DO(RETURN)),
+    RULE(FAMILY(6), IN_SET(SET_OWN6, DADDR), DO(RETURN)),
+    RULE(FAMILY(4), GOTO("host_out4")),
+    RULE(FAMILY(6), GOTO("host_out6")),
+};
+
+/* A number that has no chain is a fault of ours: closed. */
+static const struct table_rule decide_rules[] = {
+    RULE(PRIORITY_VMAP(SET_RULES)),
+    RULE(DO(COUNTER), DO(DROP)),
+};
+
+/* Which way the connection goes is not known: policy for either end, in either direction,
+ * is reason enough. */
+#define MIDSTREAM(f, id, from)                                                         \
+	RULE(FAMILY(f), IN_SET(id, from), SET_PRIORITY(NUMBER_MIDSTREAM),              \
+	    GOTO("decide"))
+
+static const struct table_rule midstream_rules[] = {
+    MIDSTREAM(4, SET_LOCAL4_OUT, SADDR),
+    MIDSTREAM(4, SET_LOCAL4_IN, DADDR),
+    MIDSTREAM(4, SET_LOCAL4_IN, SADDR),
+    MIDSTREAM(4, SET_LOCAL4_OUT, DADDR),
+    MIDSTREAM(6, SET_LOCAL6_OUT, SADDR),
+    MIDSTREAM(6, SET_LOCAL6_IN, DADDR),
+    MIDSTREAM(6, SET_LOCAL6_IN, SADDR),
+    MIDSTREAM(6, SET_LOCAL6_OUT, DADDR),
+};
+
+/* Known first: for most traffic that is one look-up in a hash. */
+#define GATE(f, from)                                                                  \
+	RULE(FAMILY(f), NOT_IN_SET(SET_KNOWN##f, from), IN_SET(SET_GATE##f, from),     \
+	    SET_PRIORITY(NUMBER_GATE), GOTO("decide"))
+/* Behind such an interface there are this node's workloads and nobody else. */
+#define GATE_IF(f, interface, from)                                                    \
+	RULE(IN_SET(SET_GATE_IF, interface), FAMILY(f), NOT_IN_SET(SET_OWN##f, from),  \
+	    SET_PRIORITY(NUMBER_GATE), GOTO("decide"))
+#define STAGE(f, id, from, to) RULE(FAMILY(f), IN_SET(id, from), JUMP(to))
+
+/* A workload to its own node is judged as to any destination; and who reaches the node by
+ * the policy for the node, if there is any. */
+static const struct table_rule input_rules[] = {
+    RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
+    RULE(DO(LOOPBACK), DO(ACCEPT)),
+    RULE(ND, DO(ACCEPT)),
+    GATE(4, SADDR),
+    GATE(6, SADDR),
+    GATE_IF(4, IIFNAME, SADDR),
+    GATE_IF(6, IIFNAME, SADDR),
+    RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),
+    STAGE(4, SET_LOCAL4_OUT, SADDR, "egress4"),
+    STAGE(6, SET_LOCAL6_OUT, SADDR, "egress6"),
+    RULE(IN_SET(SET_HOST_IN, NFPROTO), JUMP("host_in")),
+    RULE(SET_PRIORITY(0)),
+};
+
+/* What the node sends by itself. Where no policy judges that, not even the priority that
+ * the sender chose for the packet is touched. */
+static const struct table_rule output_rules[] = {
+    RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
+    RULE(DO(LOOPBACK_OUT), DO(ACCEPT)),
+    RULE(ND, DO(ACCEPT)),
+    RULE(IN_SET(SET_HOST_OUT, NFPROTO), JUMP("host_out")),
+    RULE(IN_SET(SET_HOST_OUT, NFPROTO), SET_PRIORITY(0)),
+};
+
+/*
+ * Routes. What is published is translated before anything is judged, so that policy sees
+ * the client and the workload; what leaves is judged before its source is translated.
+ *
+ *     client --> route_in: publish -> published -> ends: dnat
+ *                  |
+ *                forward: policy of both ends, route_judge (denied routes, counters)
+ *                  |
+ *     outside <-- route_out: source: route -> snat
+ */
+#define PUBLISH(f, id, dport)                                                          \
+	RULE(FAMILY(f), PRIORITY_MAP(id, LOAD_DADDR, LOAD_L4PROTO, dport),             \
+	    GOTO("published" #f))
+#define PICK(f, id, slot)                                                              \
+	RULE(FAMILY(f), PRIORITY_MAP(id, LOAD_PRIORITY, slot), GOTO("ends" #f))
+#define TRANSLATE(what, id)                                                            \
+	{                                                                              \
+		.kind = STMT_##what, .set = (id), .load = { LOAD_PRIORITY }            \
+	}
+#define PORT_END(f, protocol)                                                          \
+	RULE(FAMILY(f), {.kind = STMT_L4PROTO, .value = (protocol)},                   \
+	    TRANSLATE(DNAT, SET_END##f##_PORT))
+/* A workload that reaches itself by what is published. */
+#define SELF(f)                                                                        \
+	FAMILY(f), DO(CT_DNAT),                                                        \
+	{                                                                              \
+		.kind = STMT_LOOKUP, .set = SET_SELF##f, .load = {                     \
+			LOAD_SADDR,                                                    \
+			LOAD_DADDR                                                     \
+		}                                                                      \
+	}
+#define ROUTE_RULES(f)                                                                 \
+	static const struct table_rule route_judge##f##_rules[] = {                    \
+	    RULE(JUMP("route" #f)),                                                    \
+	    RULE(GOTO("route_count")),                                                 \
+	};                                                                             \
+	static const struct table_rule source##f##_rules[] = {                         \
+	    RULE(JUMP("route" #f)),                                                    \
+	    RULE(FAMILY(f), PRIORITY_MAP(SET_PICK_HASH, LOAD_PRIORITY, LOAD_HASH##f)), \
+	    RULE(FAMILY(f),                                                            \
+		PRIORITY_MAP(SET_PICK_HASH_FINE, LOAD_PRIORITY, LOAD_HASH##f)),        \
+	    RULE(FAMILY(f), TRANSLATE(SNAT, SET_END##f)),                              \
+	    RULE(SET_PRIORITY(0)),                                                     \
+	};                                                                             \
+	static const struct table_rule ends##f##_rules[] = {                           \
+	    PORT_END(f, PROTO_TCP),                                                    \
+	    PORT_END(f, PROTO_UDP),                                                    \
+	    PORT_END(f, PROTO_SCTP),                                                   \
+	    RULE(FAMILY(f), TRANSLATE(DNAT, SET_END##f)),                              \
+	    RULE(SET_PRIORITY(NUMBER_UNREADY), GOTO("decide")),                        \
+	};                                                                             \
+	static const struct table_rule published##f##_rules[] = {                      \
+	    RULE(JUMP("route_count")),                                                 \
+	    PICK(f, SET_PICK_RANDOM, LOAD_RANDOM),                                     \
+	    PICK(f, SET_PICK_HASH, LOAD_HASH##f),                                      \
+	    PICK(f, SET_PICK_RANDOM_FINE, LOAD_RANDOM),                                \
+	    PICK(f, SET_PICK_HASH_FINE, LOAD_HASH##f),                                 \
+	    RULE(GOTO("ends" #f)),                                                     \
+	};                                                                             \
+	static const struct table_rule publish##f##_rules[] = {                        \
+	    PUBLISH(f, SET_PUBLISH##f, LOAD_DPORT),                                    \
+	    PUBLISH(f, SET_PUBLISH##f##_RANGE, LOAD_DPORT),                            \
+	}
+
+ROUTE_RULES(4);
+ROUTE_RULES(6);
+
+/* Returns to whoever jumped, unless the route is denied. */
+static const struct table_rule route_count_rules[] = {
+    RULE(PRIORITY_VMAP(SET_ROUTES)),
+};
+
+static const struct table_rule route_in_rules[] = {
+    RULE(FAMILY(4), GOTO("publish4")),
+    RULE(FAMILY(6), GOTO("publish6")),
+};
+
+static const struct table_rule route_out_rules[] = {
+    RULE(SELF(4), DO(MASQUERADE)),
+    RULE(SELF(6), DO(MASQUERADE)),
+    RULE(FAMILY(4), IN_SET(SET_ROUTE_LOCAL4_OUT, SADDR), GOTO("source4")),
+    RULE(FAMILY(6), IN_SET(SET_ROUTE_LOCAL6_OUT, SADDR), GOTO("source6")),
+};
+
+static const struct table_rule forward_rules[] = {
+    RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
+    RULE(ND, DO(ACCEPT)),
+    GATE(4, SADDR),
+    GATE(4, DADDR),
+    GATE(6, SADDR),
+    GATE(6, DADDR),
+    GATE_IF(4, IIFNAME, SADDR),
+    GATE_IF(4, OIFNAME, DADDR),
+    GATE_IF(6, IIFNAME, SADDR),
+    GATE_IF(6, OIFNAME, DADDR),
+    RULE(SELF(4), SET_PRIORITY(0), DO(ACCEPT)),
+    RULE(SELF(6), SET_PRIORITY(0), DO(ACCEPT)),
+    RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),
+    STAGE(4, SET_LOCAL4_OUT, SADDR, "egress4"),
+    STAGE(6, SET_LOCAL6_OUT, SADDR, "egress6"),
+    STAGE(4, SET_LOCAL4_IN, DADDR, "ingress4"),
+    STAGE(6, SET_LOCAL6_IN, DADDR, "ingress6"),
+    STAGE(4, SET_ROUTE_LOCAL4_OUT, SADDR, "route_judge4"),
+    STAGE(6, SET_ROUTE_LOCAL6_OUT, SADDR, "route_judge6"),
+    RULE(SET_PRIORITY(0)),
+};
+
+#define CHAIN(text, list)                                                              \
+	{                                                                              \
+		.name = (text), .rules = (list), .rule_count = ARRAY_LEN(list)         \
+	}
+#define DIRECTION_CHAINS(stage)                                                        \
+	CHAIN(#stage "_rest", stage##_rest_rules),                                     \
+	    CHAIN(#stage "_cells", stage##_cells_rules), CHAIN(#stage, stage##_rules)
+#define BASE_CHAIN(text, id, list)                                                     \
+	{                                                                              \
+		.name = (text), .hook = (id), .priority = TABLE_PRIORITY,              \
+		.rules = (list), .rule_count = ARRAY_LEN(list)                         \
+	}
+
+#define ROUTE_CHAINS(f)                                                                \
+	CHAIN("route_judge" #f, route_judge##f##_rules),                               \
+	    CHAIN("source" #f, source##f##_rules), CHAIN("ends" #f, ends##f##_rules),  \
+	    CHAIN("published" #f, published##f##_rules),                               \
+	    CHAIN("publish" #f, publish##f##_rules)
+#define NAT_CHAIN(text, id, at, list)                                                  \
+	{                                                                              \
+		.name = (text), .hook = (id), .nat = true, .priority = (at),           \
+		.rules = (list), .rule_count = ARRAY_LEN(list)                         \
+	}
+
+const struct table_chain table_chains[] = {
+    CHAIN("decide", decide_rules),
+    CHAIN("midstream", midstream_rules),
+    DIRECTION_CHAINS(egress4),
+    DIRECTION_CHAINS(egress6),
+    DIRECTION_CHAINS(ingress4),
+    DIRECTION_CHAINS(ingress6),
+    DIRECTION_CHAINS(host_in4),
+    DIRECTION_CHAINS(host_in6),
+    DIRECTION_CHAINS(host_out4),
+    DIRECTION_CHAINS(host_out6),
+    CHAIN("host_in", host_in_rules),
+    CHAIN("host_out", host_out_rules),
+    DIRECTION_CHAINS(route4),
+    DIRECTION_CHAINS(route6),
+    CHAIN("route_count", route_count_rules),
+    ROUTE_CHAINS(4),
+    ROUTE_CHAINS(6),
+    BASE_CHAIN("input", HOOK_INPUT, input_rules),
+    BASE_CHAIN("output", HOOK_OUTPUT, output_rules),
+    BASE_CHAIN("forward", HOOK_FORWARD, forward_rules),
+    NAT_CHAIN("route_in", HOOK_PREROUTING, TABLE_PRIORITY_DNAT, route_in_rules),
+    NAT_CHAIN("route_local", HOOK_OUTPUT, TABLE_PRIORITY_DNAT, route_in_rules),
+    NAT_CHAIN("route_out", HOOK_POSTROUTING, TABLE_PRIORITY_SNAT, route_out_rules),
+};
+const size_t table_chain_count = ARRAY_LEN(table_chains);
