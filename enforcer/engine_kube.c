@@ -158,3 +158,13 @@ engine_kube_taken(struct engine *e)
 			k->unread = !tell(k, MSG_SOURCE_TAKEN);
 	}
 }
+
+bool
+engine_kube_report(const struct engine *e, size_t index, struct kube_report *out)
+{
+	const struct engine_kube *k = &e->kubes[index];
+
+	*out = (struct kube_report){
+	    e->settings.sources[index].directory, &k->state, k->told};
+	return k->arena != NULL;
+}

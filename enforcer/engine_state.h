@@ -32,7 +32,7 @@
 #include "enforcer/flows.h"
 #include "enforcer/histogram.h"
 #include "enforcer/ipfix.h"
-#include "enforcer/kube_state.h"
+#include "enforcer/kube_report.h"
 #include "enforcer/link.h"
 #include "enforcer/messages.h"
 #include "enforcer/plan_cold.h"
@@ -435,6 +435,9 @@ void engine_kube_forget(struct engine *e);
 void engine_kube_connect(struct engine *e, size_t index, int fd);
 /* Asks for all of a source. False: there is nobody who could be asked; who comes sends it. */
 MUST_CHECK bool engine_kube_want(struct engine *e, size_t index);
+/* What it told last. False: nothing yet, or it is no cluster. */
+MUST_CHECK bool engine_kube_report(
+    const struct engine *e, size_t index, struct kube_report *out);
 /* Tells those of whom nothing waits in the queue any more. */
 void engine_kube_taken(struct engine *e);
 

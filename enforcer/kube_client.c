@@ -235,6 +235,22 @@ on_silence(uv_timer_t *timer)
 	finish_get(g, CURLE_OPERATION_TIMEDOUT);
 }
 
+/* The line that ends the headers, of whatever came before the answer, too. */
+static size_t
+on_header(char *data, size_t size, size_t count, void *arg)
+{
+	struct kube_get *g = arg;
+	const size_t len = size * count;
+	long status = 0;
+
+	if (len > 2 || len == 0 || data[0] != '\r')
+		return len;
+	(void)curl_easy_getinfo(g->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (status == 200)
+		g->handler->opened(g->arg);
+	return len;
+}
+
 static size_t
 on_data(char *data, size_t size, size_t count, void *arg)
 {
@@ -334,6 +350,7 @@ set_options(struct kube_get *g, bool fresh)
 	    {CURLOPT_RESOLVE, g->resolve},
 	    {CURLOPT_HTTPHEADER, g->headers},
 	    {CURLOPT_WRITEDATA, g},
+	    {CURLOPT_HEADERDATA, g},
 	    {CURLOPT_PRIVATE, g},
 	    {CURLOPT_ERRORBUFFER, g->error},
 	};
@@ -345,6 +362,8 @@ set_options(struct kube_get *g, bool fresh)
 		rc = curl_easy_setopt(g->curl, pointers[i].option, pointers[i].value);
 	if (rc == CURLE_OK)
 		rc = curl_easy_setopt(g->curl, CURLOPT_WRITEFUNCTION, on_data);
+	if (rc == CURLE_OK)
+		rc = curl_easy_setopt(g->curl, CURLOPT_HEADERFUNCTION, on_header);
 	if (rc == CURLE_OK)
 		rc = curl_easy_setopt(g->curl, CURLOPT_USERAGENT, USER_AGENT);
 	return rc;

@@ -22,6 +22,8 @@ struct kube_result {
 };
 
 struct kube_get_handler {
+	/* The answer begins, with status 200. */
+	void (*opened)(void *arg);
 	/* Bytes of an answer with status 200. False: no more of them. */
 	bool (*data)(void *arg, const char *data, size_t len);
 	/* The last that is heard of it; it is freed afterwards. */

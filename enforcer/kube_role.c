@@ -193,6 +193,7 @@ on_report(uv_timer_t *timer)
 	struct err err = ERR_INIT;
 	struct buf body = {0};
 
+	k->report |= kube_cluster_settle(k->cluster);
 	if (!k->report || k->engine.fd < 0)
 		return;
 	arena = arena_new_sized(1024);

@@ -20,6 +20,7 @@
 #define ABSENT_MOST_MS  300000
 #define VANISHED_MS     30000 /* a kind that was served is gone for good after that */
 #define SHORT_MS        500   /* a watch is */
+#define SETTLED_MS      1000  /* one that is open for so long works */
 #define LISTED_AFTER    3     /* failures of watches in a row */
 
 /* ---- of one kind ---- */
@@ -28,16 +29,16 @@ struct kind_watch {
 	struct kube_cluster *cluster;
 	size_t kind;
 	struct kube_kind_state state;
-	uint64_t version; /* where the watch goes on; nothing up to it is new */
-	uint64_t listed;  /* of the first page of the list that is being read */
-	bool list_next;   /* not a watch */
-	bool consistent;  /* what the server has now, not what it remembers */
-	bool unpaged;     /* the pages took longer than the server keeps them */
-	bool fresh;       /* over a new connection: the last one failed */
-	bool served;      /* was, the last time that we knew */
-	bool expired;     /* the watch said so */
-	bool heard;       /* this watch said anything */
-	monotime_t began; /* this watch */
+	uint64_t version;         /* where the watch goes on; nothing up to it is new */
+	uint64_t listed;          /* of the first page of the list that is being read */
+	bool list_next;           /* not a watch */
+	bool consistent;          /* what the server has now, not what it remembers */
+	bool unpaged;             /* the pages took longer than the server keeps them */
+	bool fresh;               /* over a new connection: the last one failed */
+	bool served;              /* was, the last time that we knew */
+	bool expired;             /* the watch said so */
+	bool heard;               /* this watch said anything */
+	monotime_t began, opened; /* this watch; 0: not yet */
 	unsigned absences;
 	monotime_t absent_since; /* 0: it is not */
 	struct kube_decode decode;
@@ -185,6 +186,15 @@ decode_why(const struct kind_watch *w)
 	return w->decode.failed ? w->decode.why : "";
 }
 
+static void
+on_opened(void *arg)
+{
+	struct kind_watch *w = arg;
+
+	w->opened = monotime_now();
+	w->state.heard = w->opened;
+}
+
 /* ---- lists ---- */
 
 static bool
@@ -286,7 +296,8 @@ ask(struct kind_watch *w, struct buf *path, unsigned silent_s,
 static void
 ask_page(struct kind_watch *w, struct str token)
 {
-	static const struct kube_get_handler handler = {on_data, on_page_done};
+	static const struct kube_get_handler handler = {
+	    on_opened, on_data, on_page_done};
 	struct buf path = {0};
 	char *escaped;
 
@@ -401,11 +412,13 @@ on_watch_done(void *arg, const struct kube_result *r)
 static void
 watch(struct kind_watch *w)
 {
-	static const struct kube_get_handler handler = {on_data, on_watch_done};
+	static const struct kube_get_handler handler = {
+	    on_opened, on_data, on_watch_done};
 	struct buf path = {0};
 
 	w->heard = w->expired = false;
 	w->began = monotime_now();
+	w->opened.ns = 0;
 	w->state.watches++;
 	start_decoding(w, true, on_event);
 	buf_printf(&path,
@@ -485,6 +498,25 @@ kube_cluster_kick(struct kube_cluster *c)
 		(void)uv_timer_stop(w->timer); /* cannot fail */
 		begin(w);
 	}
+}
+
+bool
+kube_cluster_settle(struct kube_cluster *c)
+{
+	const monotime_t now = monotime_now();
+	bool some = false;
+
+	for (size_t i = 0; i < KUBE_KIND_COUNT; i++) {
+		struct kind_watch *w = &c->kinds[i];
+
+		if (w->state.failing == 0 || w->state.phase != KUBE_WATCHING ||
+		    w->opened.ns == 0 ||
+		    monotime_since(w->opened, now) < SETTLED_MS * UINT64_C(1000000))
+			continue;
+		succeed(w);
+		some = true;
+	}
+	return some;
 }
 
 bool

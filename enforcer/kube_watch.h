@@ -45,6 +45,9 @@ MUST_CHECK struct kube_cluster *kube_cluster_new(uv_loop_t *loop,
 void kube_cluster_free(struct kube_cluster *c);
 /* The client has access now, or another: what waits is tried at once. */
 void kube_cluster_kick(struct kube_cluster *c);
+/* To be called a few times a second: a kind whose watch has been open for a while fails no
+ * longer. True if there was one. */
+MUST_CHECK bool kube_cluster_settle(struct kube_cluster *c);
 /* True once every kind has been listed, or is not served. */
 MUST_CHECK bool kube_cluster_synced(const struct kube_cluster *c);
 MUST_CHECK const struct kube_kind_state *kube_cluster_state(
