@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "authn/json_scan.h"
+#include "common/json_scan.h"
 #include "common/utf8.h"
 
 #define REDACTED "\"REDACTED\""

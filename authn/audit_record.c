@@ -1,6 +1,6 @@
 #include "authn/audit_record.h"
 
-#include "authn/json_scan.h"
+#include "common/json_scan.h"
 
 /* What holds a text: the event itself, or a member of it. */
 enum place {

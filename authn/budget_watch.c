@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "authn/budget_state.h"
-#include "authn/curl_setup.h"
+#include "common/curl/curl_setup.h"
 #include "common/log.h"
 
 #define PAGE_LIMIT     500

@@ -5,7 +5,7 @@
 
 #include <openssl/evp.h>
 
-#include "authn/curl_setup.h"
+#include "common/curl/curl_setup.h"
 #include "common/secret.h"
 
 #define ANSWER_BYTES (64u * 1024 * 1024)

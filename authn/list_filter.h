@@ -10,7 +10,7 @@
 #ifndef AUTHN_LIST_FILTER_H
 #define AUTHN_LIST_FILTER_H
 
-#include "authn/json_scan.h"
+#include "common/json_scan.h"
 
 #define LIST_ITEM_BYTES (8u * 1024 * 1024) /* of one item; API servers stop at 3 MiB */
 

@@ -1,6 +1,6 @@
 # Every dependency is a Debian 12 package. Which room may link which:
 # libyaml, jansson, libuv, libseccomp, libcrypto: common; libroaring: policy-lang;
-# libnftnl, libmnl: enforcer only; OpenSSL (TLS), nghttp2, libldap, SQLite: authn only.
+# libcurl: common/curl, enforcer, authn; libnftnl, libmnl: enforcer only; OpenSSL (TLS), nghttp2, libldap, SQLite: authn only.
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)

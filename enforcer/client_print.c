@@ -57,6 +57,25 @@ client_error_of(struct str answer)
 
 /* ---- status ---- */
 
+/* What is kept of a cluster, kind by kind. */
+static void
+print_kinds(const json_t *kinds)
+{
+	size_t i;
+	json_t *kind;
+
+	json_array_foreach(kinds, i, kind)
+	{
+		const char *failure = text_of(kind, "failure");
+
+		(void)printf("            %-29s %-9s %llu objects, %llu events%s%s\n",
+		    text_of(kind, "name"), text_of(kind, "phase"),
+		    (unsigned long long)number_of(kind, "objects"),
+		    (unsigned long long)number_of(kind, "events"),
+		    failure[0] != '\0' ? ": " : "", failure);
+	}
+}
+
 static void
 print_sources(const json_t *sources)
 {
@@ -72,6 +91,7 @@ print_sources(const json_t *sources)
 		{
 			(void)printf("            %s\n", json_string_value(error));
 		}
+		print_kinds(json_object_get(source, "kinds"));
 	}
 }
 

@@ -14,7 +14,6 @@
 #include "policy-lang/load_names.h"
 
 #define CODE_VALUE       CONFIG_VALUE
-#define CODE_UNSUPPORTED "config-unsupported"
 #define CODE_NO_GATE     "config-no-gate"
 #define DEFAULT_CONTROL  "/run/ringfence/enforcer.sock"
 #define DEFAULT_GROUP    100
@@ -91,16 +90,42 @@ read_source(
 	config_fields(r, &schema, n, v);
 	out->loc = n->loc;
 	out->directory = "";
-	if (v[KUBERNETES] != NULL)
-		diag_error(r->diags, CODE_UNSUPPORTED, v[KUBERNETES]->loc,
-		    "the Kubernetes API as a source is not built yet: use a directory");
-	else if (v[DIRECTORY] == NULL && r->diags->errors == errors)
-		diag_error(
-		    r->diags, CODE_VALUE, n->loc, "a source needs a \"directory\"");
-	if (v[DIRECTORY] != NULL)
+	if (v[DIRECTORY] == NULL && v[KUBERNETES] == NULL && r->diags->errors == errors)
+		diag_error(r->diags, CODE_VALUE, n->loc,
+		    "a source needs a \"directory\", or \"kubernetes\"");
+	if (v[KUBERNETES] != NULL && (v[DIRECTORY] != NULL || v[CLUSTER] != NULL))
+		diag_error(r->diags, CODE_VALUE, v[KUBERNETES]->loc,
+		    "\"kubernetes\" stands alone in a source; \"cluster\" is a part of "
+		    "it");
+	else if (v[KUBERNETES] != NULL)
+		config_read_kubernetes(r, v[KUBERNETES], out);
+	else if (v[DIRECTORY] != NULL)
 		out->directory = config_path(r, v[DIRECTORY]);
 	if (v[CLUSTER] != NULL)
 		out->cluster = v[CLUSTER]->text;
+}
+
+/* A cluster's objects and files must have names of their own. */
+static void
+check_apart(struct config_reader *r, const struct enforcer_source *a,
+    const struct enforcer_source *b)
+{
+	const struct str one = str_from(a->directory), other = str_from(b->directory);
+
+	if (one.len == 0)
+		return;
+	if (str_eq(one, other))
+		diag_error(r->diags, CODE_VALUE, a->loc,
+		    a->kubernetes && b->kubernetes
+			? "there are two clusters %s: give each a \"cluster\" name"
+			: "the directory %s is a source twice",
+		    a->directory);
+	else if ((b->kubernetes && str_starts(one, other) &&
+		     one.ptr[other.len] == '/') ||
+		 (a->kubernetes && str_starts(other, one) && other.ptr[one.len] == '/'))
+		diag_error(r->diags, CODE_VALUE, a->loc,
+		    "the directory begins as the names of a cluster's objects do: "
+		    "write it from / on");
 }
 
 static void
@@ -121,13 +146,8 @@ read_sources(struct config_reader *r, const struct doc_node *list)
 	all = ARENA_ARRAY(r->arena, count, struct enforcer_source);
 	for (uint32_t i = 0; i < count; i++) {
 		read_source(r, list->u.items[i], &all[i]);
-		for (uint32_t j = 0; j < i; j++) {
-			if (all[i].directory[0] != '\0' &&
-			    strcmp(all[i].directory, all[j].directory) == 0)
-				diag_error(r->diags, CODE_VALUE, all[i].loc,
-				    "the directory %s is a source twice",
-				    all[i].directory);
-		}
+		for (uint32_t j = 0; j < i; j++)
+			check_apart(r, &all[i], &all[j]);
 	}
 	r->config->sources = all;
 	r->config->source_count = count;

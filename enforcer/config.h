@@ -8,13 +8,17 @@
 #include "common/diag.h"
 #include "common/ip.h"
 #include "common/log.h"
+#include "enforcer/kube_access.h"
 #include "policy-lang/interface.h"
 #include "policy-lang/model.h"
 
-/* A directory of YAML files. */
+/* A directory of YAML files, or a cluster. */
 struct enforcer_source {
-	const char *directory;
-	struct str cluster; /* "" : of no cluster in particular */
+	const char *directory; /* or what names of the cluster's objects begin with */
+	bool kubernetes;
+	struct kube_place place; /* of the cluster */
+	unsigned silent_s;       /* how long a watch may be without a word */
+	struct str cluster;      /* "" : of no cluster in particular */
 	struct loc loc;
 };
 

@@ -32,6 +32,12 @@ MUST_CHECK bool config_choice(struct config_reader *r, const struct doc_node *n,
 
 void config_read_host(struct config_reader *r, const struct doc_node *n);
 
+/* ---- config_kube.c ---- */
+
+/* The value of "kubernetes". */
+void config_read_kubernetes(
+    struct config_reader *r, const struct doc_node *n, struct enforcer_source *out);
+
 /* ---- config_flows.c ---- */
 
 void config_read_flows(struct config_reader *r, const struct doc_node *n);

@@ -49,9 +49,12 @@ control_answer_error(struct buf *out, struct str why)
 /* ---- status ---- */
 
 static void
-add_source(struct buf *out, const struct settings_source *settings,
-    const struct engine_source *s)
+add_source(struct buf *out, const struct engine *e, size_t index)
 {
+	const struct settings_source *settings = &e->settings.sources[index];
+	const struct engine_source *s = &e->sources[index];
+	struct kube_report report;
+
 	buf_add_char(out, '{');
 	add_member(out, "directory", settings->directory);
 	buf_add_char(out, ',');
@@ -64,7 +67,12 @@ add_source(struct buf *out, const struct settings_source *settings,
 			buf_add_char(out, ',');
 		buf_add_json(out, str_from(s->errors[i]));
 	}
-	buf_add_cstr(out, "]}");
+	buf_add_char(out, ']');
+	if (engine_kube_report(e, index, &report)) {
+		buf_add_cstr(out, ",\"kinds\":");
+		kube_report_status(out, &report);
+	}
+	buf_add_char(out, '}');
 }
 
 static void
@@ -195,7 +203,7 @@ control_answer_status(struct engine *e, struct buf *out)
 	for (size_t i = 0; i < e->settings.source_count; i++) {
 		if (i != 0)
 			buf_add_char(out, ',');
-		add_source(out, &e->settings.sources[i], &e->sources[i]);
+		add_source(out, e, i);
 	}
 	buf_add_char(out, ']');
 	add_kernel(out, e);

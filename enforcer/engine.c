@@ -61,6 +61,7 @@ on_settings(struct engine *e, struct proc_msg *msg)
 		return false;
 	}
 	e->settings = settings;
+	engine_kube_forget(e);
 	engine_edits_forget(e); /* sources that were edited come again as a whole */
 	move_sources(e, &old);
 	arena_free(e->settings_arena);
@@ -72,8 +73,8 @@ on_settings(struct engine *e, struct proc_msg *msg)
 
 /* ---- what the parent sends ---- */
 
-static bool
-on_source(struct engine *e, struct proc_msg *msg)
+bool
+engine_take_source(struct engine *e, struct proc_msg *msg)
 {
 	struct proc_reader r;
 	uint32_t index;
@@ -91,8 +92,8 @@ on_source(struct engine *e, struct proc_msg *msg)
 	return true;
 }
 
-static bool
-on_source_edit(struct engine *e, struct proc_msg *msg)
+bool
+engine_take_source_edit(struct engine *e, struct proc_msg *msg)
 {
 	struct queued_edit edit = {.arena = arena_new_sized(1024)};
 	struct proc_reader r;
@@ -135,6 +136,24 @@ on_audit_link(struct engine *e, struct proc_msg *msg)
 
 	if (fd >= 0)
 		engine_audit_connect(e, fd);
+	return fd >= 0;
+}
+
+static bool
+on_kube_link(struct engine *e, struct proc_msg *msg)
+{
+	struct proc_reader r;
+	uint32_t index;
+	int fd;
+
+	proc_reader_init(&r, msg);
+	index = proc_get_u32(&r);
+	if (!proc_reader_done(&r) || index >= e->settings.source_count ||
+	    !e->settings.sources[index].kubernetes)
+		return false;
+	fd = link_take_fd(msg);
+	if (fd >= 0)
+		engine_kube_connect(e, index, fd);
 	return fd >= 0;
 }
 
@@ -230,10 +249,11 @@ static const struct {
 } orders[] = {
     {MSG_SETTINGS, on_settings},
     {MSG_STOP, on_stop},
-    {MSG_SOURCE, on_source},
-    {MSG_SOURCE_EDIT, on_source_edit},
+    {MSG_SOURCE, engine_take_source},
+    {MSG_SOURCE_EDIT, engine_take_source_edit},
     {MSG_KERNEL_LINK, on_kernel_link},
     {MSG_AUDIT_LINK, on_audit_link},
+    {MSG_KUBE_LINK, on_kube_link},
     {MSG_FLOW_FILE, on_flow_file},
     {MSG_FLOW_EXPORT, on_flow_export},
     {MSG_LISTENER, on_listener},
@@ -325,6 +345,7 @@ start(struct engine *e, struct err *err)
 	if (rc != 0)
 		return rc;
 	engine_load_init(e);
+	engine_kube_init(e);
 	engine_kernel_init(e);
 	engine_apply_init(e);
 	engine_cut_init(e);
@@ -353,6 +374,7 @@ finish(struct engine *e)
 	metrics_free(e->metrics);
 	e->metrics = NULL;
 	engine_audit_fini(e);
+	engine_kube_fini(e);
 	engine_kernel_fini(e);
 	engine_cut_fini(e); /* what waits for a time keeps the loop from ending */
 	engine_adopt_fini(e);

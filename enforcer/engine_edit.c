@@ -31,6 +31,7 @@ clear_queue(struct engine_edits *x)
 		free_queued(&x->queue[i]);
 	x->count = 0;
 	x->arrived.ns = 0;
+	engine_kube_taken(CONTAINER_OF(x, struct engine, edits));
 }
 
 void
@@ -61,6 +62,7 @@ engine_edits_drop(struct engine *e, size_t source)
 	x->count = kept;
 	if (kept == 0)
 		x->arrived.ns = 0;
+	engine_kube_taken(e);
 }
 
 /* All that is in the queue comes as a whole. */

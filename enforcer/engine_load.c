@@ -129,6 +129,19 @@ engine_source_arrived(struct engine *e, size_t index, int bundle_fd)
 	engine_load_whole(e);
 }
 
+void
+engine_source_readable(struct engine *e, size_t index)
+{
+	struct engine_source *s = &e->sources[index];
+
+	if (s->state != SOURCE_UNREADABLE)
+		return;
+	if ((s->bundle_fd < 0 && !s->edited) || e->load.behind)
+		set_state(s, SOURCE_UNKNOWN); /* until it has been loaded */
+	else
+		engine_source_judged(e, index);
+}
+
 /* The files of it that were refused are all that is wrong with it. */
 void
 engine_source_judged(struct engine *e, size_t index)
@@ -343,6 +356,7 @@ copy_input(struct engine *e)
 
 		l->settings.sources[i].directory = str_dup(l->arena, from->directory);
 		l->settings.sources[i].cluster = str_dup(l->arena, from->cluster);
+		l->settings.sources[i].kubernetes = from->kubernetes;
 		l->fds[i] = fcntl(e->sources[i].bundle_fd, F_DUPFD_CLOEXEC, 0);
 		if (l->fds[i] < 0)
 			return false;
@@ -378,6 +392,10 @@ has_all(struct engine *e)
 		all = false; /* better what is in force than not all of it */
 		if (!s->edited || s->wanted)
 			continue;
+		if (e->settings.sources[i].kubernetes) {
+			s->wanted = engine_kube_want(e, i);
+			continue;
+		}
 		proc_put_u32(&body, (uint32_t)i);
 		if (link_send(e->parent, MSG_SOURCE_WANTED, 0, &body, -1, &err) == 0)
 			s->wanted = true;

@@ -4,6 +4,7 @@
  *     engine.c          start, end, what the parent sends
  *     engine_load.c     sources -> candidate program, on a thread of its own
  *     engine_edit.c     single files -> what changes in the program in force
+ *     engine_kube.c     clusters that are sources
  *     engine_apply.c    candidate, or what has changed -> in force
  *     engine_look.c     is the kernel's table still what it should be?
  *     engine_kernel.c   questions to the kernel role and their answers
@@ -31,13 +32,14 @@
 #include "enforcer/flows.h"
 #include "enforcer/histogram.h"
 #include "enforcer/ipfix.h"
+#include "enforcer/kube_report.h"
 #include "enforcer/link.h"
 #include "enforcer/messages.h"
 #include "enforcer/plan_cold.h"
 #include "enforcer/program.h"
 
 #define ENGINE_RECENT_FLOWS  1000
-#define ENGINE_MAX_ROLES     8
+#define ENGINE_MAX_ROLES     (8 + ENFORCER_MAX_SOURCES)
 #define ENGINE_STATUS_ERRORS 100 /* of a source that is bad, kept for `status` */
 
 /* ---- sources ---- */
@@ -103,9 +105,24 @@ struct engine_edits {
 	struct histogram durations; /* reading and compiling them */
 };
 
-/* ---- the kernel role ---- */
+/* ---- clusters ---- */
 
 struct engine;
+
+/* The role that is a source. */
+struct engine_kube {
+	struct engine *engine;
+	size_t index;
+	struct proc_channel channel; /* fd -1: none */
+	struct link *link;
+	bool unread;         /* the last edit that it sent waits in the queue */
+	struct arena *arena; /* of state; NULL: it has told nothing yet */
+	struct kube_state state;
+	monotime_t told;
+};
+
+/* ---- the kernel role ---- */
+
 /* `answer` NULL: the link was lost before it came. */
 typedef void (*kernel_answer_fn)(
     struct engine *e, const struct proc_msg *answer, void *arg);
@@ -337,6 +354,7 @@ struct engine {
 	struct engine_source sources[ENFORCER_MAX_SOURCES];
 	struct engine_load load;
 	struct engine_edits edits;
+	struct engine_kube kubes[ENFORCER_MAX_SOURCES];
 	struct engine_kernel kernel;
 	struct engine_apply apply;
 	struct engine_cut cut;
@@ -355,6 +373,12 @@ struct engine {
 	bool stopping;
 };
 
+/* ---- engine.c ---- */
+
+/* MSG_SOURCE and MSG_SOURCE_EDIT; false: malformed. */
+MUST_CHECK bool engine_take_source(struct engine *e, struct proc_msg *msg);
+MUST_CHECK bool engine_take_source_edit(struct engine *e, struct proc_msg *msg);
+
 /* ---- engine_load.c ---- */
 
 void engine_load_init(struct engine *e);
@@ -363,6 +387,8 @@ void engine_load_fini(struct engine *e);
 void engine_source_arrived(struct engine *e, size_t index, int bundle_fd);
 /* Its directory cannot be read. */
 void engine_source_failed(struct engine *e, size_t index, struct str why);
+/* It can be read again, and says what it said before. */
+void engine_source_readable(struct engine *e, size_t index);
 /* Files of it have changed; takes the descriptor and the arena. */
 void engine_source_edited(struct engine *e, const struct queued_edit *edit);
 /* What is in force follows by loading all of them. */
@@ -398,6 +424,22 @@ void engine_edits_forgive(struct engine_source *s);
 /* Reads what is queued and changes the program in force, if that can be done now: then
  * engine_apply_changed is called, or a run of the loader begins. False: nothing began. */
 MUST_CHECK bool engine_edits_take(struct engine *e);
+
+/* ---- engine_kube.c ---- */
+
+void engine_kube_init(struct engine *e);
+void engine_kube_fini(struct engine *e);
+/* Which source is which may be another by now: the parent sends the links anew. */
+void engine_kube_forget(struct engine *e);
+/* Takes the socket to a new role. */
+void engine_kube_connect(struct engine *e, size_t index, int fd);
+/* Asks for all of a source. False: there is nobody who could be asked; who comes sends it. */
+MUST_CHECK bool engine_kube_want(struct engine *e, size_t index);
+/* What it told last. False: nothing yet, or it is no cluster. */
+MUST_CHECK bool engine_kube_report(
+    const struct engine *e, size_t index, struct kube_report *out);
+/* Tells those of whom nothing waits in the queue any more. */
+void engine_kube_taken(struct engine *e);
 
 /* ---- engine_kernel.c ---- */
 

@@ -23,11 +23,22 @@ enum enforcer_message {
 	/* Of a source that was sent: u32 index, u32 count, str names of files that are
 	 * gone; fd: a bundle of files that are new or others. */
 	MSG_SOURCE_EDIT,
-	/* parent -> kernel role, audit role */
+	/* parent -> engine */
+	MSG_KUBE_LINK, /* u32 index of a source; fd: a socket to the (new) role that is it,
+			  which sends MSG_SOURCE, MSG_SOURCE_EDIT and is sent
+			  MSG_SOURCE_WANTED */
+	/* parent -> kube role */
+	MSG_KUBE_ACCESS, /* u8 try at once, str why there is none, or "" and a kube_access */
+	/* parent -> kernel role, audit role, kube role */
 	MSG_ENGINE_LINK, /* fd: a socket to the (new) engine */
 	/* role -> parent */
 	MSG_READY,         /* engine: the first program is in force; others: started */
 	MSG_SOURCE_WANTED, /* engine: u32 index of a source to be sent as a whole */
+	MSG_KUBE_ACCESS_WANTED, /* kube role: the server's address or the token may be others */
+	/* engine -> kube role */
+	MSG_SOURCE_TAKEN, /* the last MSG_SOURCE_EDIT has been read: there is room for one */
+	/* kube role -> engine */
+	MSG_KUBE_STATE, /* kube_state.h */
 	/* engine -> kernel role; each is answered with the same id */
 	MSG_APPLY = 32,  /* body: u32 generation, blob: a batch of operations */
 	MSG_OBSERVE,     /* no body */

@@ -104,6 +104,17 @@ add_sources(const struct engine *e, struct buf *out)
 }
 
 static void
+add_clusters(const struct engine *e, struct buf *out)
+{
+	struct kube_report reports[ENFORCER_MAX_SOURCES];
+	size_t count = 0;
+
+	for (size_t i = 0; i < e->settings.source_count; i++)
+		count += engine_kube_report(e, i, &reports[count]);
+	kube_report_metrics(out, reports, count);
+}
+
+static void
 add_program(const struct program *p, struct buf *out)
 {
 	size_t counts[SET_COUNT];
@@ -232,6 +243,7 @@ metrics_write(const struct engine *e, struct buf *out)
 	    "1 for the present state: starting, closed, enforcing, stale.");
 	buf_printf(out, "ringfence_state{state=\"%s\"} 1\n", engine_state_name(e));
 	add_sources(e, out);
+	add_clusters(e, out);
 	if (e->apply.current != NULL)
 		add_program(e->apply.current, out);
 	add_apply(e, out);

@@ -64,6 +64,7 @@ static void
 watch_sources(struct parent *p)
 {
 	struct err err = ERR_INIT;
+	size_t count = 0;
 
 	sources_free(p->sources);
 	p->sources = NULL;
@@ -71,10 +72,14 @@ watch_sources(struct parent *p)
 		files_source_fini(&p->source_files[i]);
 	p->directories =
 	    ARENA_ARRAY(p->config_arena, p->config->source_count, const char *);
-	for (size_t i = 0; i < p->config->source_count; i++)
-		p->directories[i] = p->config->sources[i].directory;
-	if (sources_new(&p->loop, p->directories, p->config->source_count,
-		parent_source_changed, p, &p->sources, &err) != 0)
+	for (size_t i = 0; i < p->config->source_count; i++) {
+		if (p->config->sources[i].kubernetes)
+			continue;
+		p->directory_sources[count] = i;
+		p->directories[count++] = p->config->sources[i].directory;
+	}
+	if (sources_new(&p->loop, p->directories, count, parent_source_changed, p,
+		&p->sources, &err) != 0)
 		parent_fail(p, "sources", err.msg);
 }
 
@@ -109,6 +114,7 @@ reload(struct parent *p)
 	parent_send_flow_file(p);
 	parent_send_exports(p);
 	watch_sources(p);
+	parent_kube_update(p);
 	arena_free(old_arena);
 	log_info("reloaded", "sources=%zu", config->source_count);
 }
@@ -146,7 +152,7 @@ init(struct parent *p, const struct parent_options *options)
 		    uv_signal_start(&p->signals[i], on_signal, numbers[i]) != 0)
 			base_die("cannot take signals");
 	}
-	for (size_t i = 0; i < ROLE_COUNT; i++) {
+	for (size_t i = 0; i < ROLE_SLOTS; i++) {
 		p->roles[i].parent = p;
 		p->roles[i].id = (enum role_id)i;
 		p->roles[i].child = PROC_CHILD_INIT;
@@ -158,6 +164,7 @@ init(struct parent *p, const struct parent_options *options)
 		p->listeners[i] = -1;
 	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++)
 		files_source_init(&p->source_files[i]);
+	parent_kube_init(p);
 }
 
 static bool
@@ -207,6 +214,7 @@ finish(struct parent *p)
 {
 	p->stopping = true;
 	proc_notify("STOPPING=1");
+	parent_kube_fini(p);
 	parent_stop_role(p, ROLE_ENGINE);
 	parent_stop_role(p, ROLE_AUDIT);
 	parent_stop_role(p, ROLE_KERNEL);
@@ -219,7 +227,7 @@ finish(struct parent *p)
 	if (p->nft_fd >= 0)
 		(void)close(p->nft_fd); /* nothing is buffered in it */
 	sources_free(p->sources);
-	for (size_t i = 0; i < ROLE_COUNT; i++)
+	for (size_t i = 0; i < ROLE_SLOTS; i++)
 		uv_close((uv_handle_t *)&p->roles[i].restart, NULL);
 	for (size_t i = 0; i < ARRAY_LEN(p->signals); i++)
 		uv_close((uv_handle_t *)&p->signals[i], NULL);
@@ -253,6 +261,8 @@ parent_run(const struct parent_options *options)
 			parent_start_role(p, ROLE_ENGINE);
 		if (p->status == 0)
 			watch_sources(p);
+		if (p->status == 0)
+			parent_kube_update(p);
 		if (p->status == 0)
 			(void)uv_run(&p->loop, UV_RUN_DEFAULT); /* ends by uv_stop */
 	}

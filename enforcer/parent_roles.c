@@ -9,7 +9,7 @@
 #include "enforcer/audit_role.h"
 #include "enforcer/engine.h"
 #include "enforcer/kernel.h"
-#include "enforcer/settings.h"
+#include "enforcer/kube_role.h"
 
 #define RESTART_FIRST_MS 100
 #define RESTART_MOST_MS  5000
@@ -20,6 +20,7 @@ const struct proc_role enforcer_roles[] = {
     [ROLE_KERNEL] = {"kernel", kernel_role_run},
     [ROLE_AUDIT] = {"audit", audit_role_run},
     [ROLE_ENGINE] = {"engine", engine_role_run},
+    [ROLE_KUBE] = {"kube", kube_role_run},
     [ROLE_COUNT] = {NULL, NULL},
 };
 
@@ -31,11 +32,16 @@ parent_fail(struct parent *p, const char *event, const char *detail)
 	uv_stop(&p->loop);
 }
 
+const struct proc_role *
+parent_role(enum role_id id)
+{
+	return &enforcer_roles[id < ROLE_KUBE ? id : ROLE_KUBE];
+}
+
 /* ---- sending ---- */
 
-/* A role that has no room for a message does not read; it is ended, and starts anew. */
-static void
-send_role(
+void
+parent_send(
     struct parent *p, enum role_id id, uint32_t type, const struct buf *body, int fd)
 {
 	struct supervised *role = &p->roles[id];
@@ -44,7 +50,7 @@ send_role(
 	if (role->child.pid == 0 ||
 	    link_send(&role->child.channel, type, 0, body, fd, &err) == 0)
 		return;
-	log_error("role-link", "role=%s detail=%s", enforcer_roles[id].name,
+	log_error("role-link", "role=%s detail=%s", parent_role(id)->name,
 	    log_quote(str_from(err.msg)));
 	(void)kill(role->child.pid, SIGKILL); /* its pidfd tells the rest */
 }
@@ -74,10 +80,15 @@ parent_send_settings(struct parent *p, enum role_id id)
 		buf_printf(&origin, "%.*s/enforcer", STR_ARG(c->node));
 		s.origin = buf_str(&origin);
 		audit_settings_encode(&body, &s);
-	} else {
+	} else if (id == ROLE_ENGINE) {
 		engine_settings_encode(&body, &role, c);
+	} else {
+		struct kube_settings s = {.role = role};
+
+		parent_kube_settings(p, (size_t)id - ROLE_KUBE, &s);
+		kube_settings_encode(&body, &s);
 	}
-	send_role(p, id, MSG_SETTINGS, &body, -1);
+	parent_send(p, id, MSG_SETTINGS, &body, -1);
 	buf_free(&body);
 	buf_free(&origin);
 }
@@ -88,20 +99,20 @@ send_roles(struct parent *p)
 	struct buf body = {0};
 	uint32_t count = 1;
 
-	for (size_t i = 0; i < ROLE_COUNT; i++)
+	for (size_t i = 0; i < ROLE_SLOTS; i++)
 		count += p->roles[i].child.pid != 0;
 	proc_put_u32(&body, count);
 	proc_put_str(&body, STR("parent"));
 	proc_put_u32(&body, (uint32_t)getpid());
 	proc_put_u32(&body, 0);
-	for (size_t i = 0; i < ROLE_COUNT; i++) {
+	for (size_t i = 0; i < ROLE_SLOTS; i++) {
 		if (p->roles[i].child.pid == 0)
 			continue;
-		proc_put_str(&body, str_from(enforcer_roles[i].name));
+		proc_put_str(&body, str_from(parent_role((enum role_id)i)->name));
 		proc_put_u32(&body, (uint32_t)p->roles[i].child.pid);
 		proc_put_u32(&body, p->roles[i].restarts);
 	}
-	send_role(p, ROLE_ENGINE, MSG_ROLES, &body, -1);
+	parent_send(p, ROLE_ENGINE, MSG_ROLES, &body, -1);
 	buf_free(&body);
 }
 
@@ -113,7 +124,7 @@ parent_send_flow_file(struct parent *p)
 
 	if (files_open_flow_log(p->config, &fd, &err) != 0)
 		log_error("flow-log", "detail=%s", log_quote(str_from(err.msg)));
-	send_role(p, ROLE_ENGINE, MSG_FLOW_FILE, NULL, fd);
+	parent_send(p, ROLE_ENGINE, MSG_FLOW_FILE, NULL, fd);
 	if (fd >= 0)
 		(void)close(fd); /* the engine has its own */
 }
@@ -139,7 +150,7 @@ parent_send_exports(struct parent *p)
 		proc_put_u8(&body, i);
 		proc_put_u32(&body, p->config->ipfix_domain);
 		proc_put_u32(&body, p->config->ipfix_enterprise);
-		send_role(p, ROLE_ENGINE, MSG_FLOW_EXPORT, &body, fd);
+		parent_send(p, ROLE_ENGINE, MSG_FLOW_EXPORT, &body, fd);
 		if (fd >= 0)
 			(void)close(fd); /* the engine has its own */
 		buf_free(&body);
@@ -156,7 +167,7 @@ send_bundle(struct parent *p, size_t index)
 		return;
 	proc_put_u32(&body, (uint32_t)index);
 	proc_put_str(&body, STR(""));
-	send_role(p, ROLE_ENGINE, MSG_SOURCE, &body, s->bundle_fd);
+	parent_send(p, ROLE_ENGINE, MSG_SOURCE, &body, s->bundle_fd);
 	buf_free(&body);
 }
 
@@ -170,7 +181,7 @@ send_failure(struct parent *p, size_t index)
 		return;
 	proc_put_u32(&body, (uint32_t)index);
 	proc_put_str(&body, buf_str(&s->why));
-	send_role(p, ROLE_ENGINE, MSG_SOURCE, &body, -1);
+	parent_send(p, ROLE_ENGINE, MSG_SOURCE, &body, -1);
 	buf_free(&body);
 }
 
@@ -200,7 +211,7 @@ send_edit(struct parent *p, size_t index, const struct files_edit *edit)
 	proc_put_u32(&body, (uint32_t)edit->gone_count);
 	for (size_t i = 0; i < edit->gone_count; i++)
 		proc_put_str(&body, edit->gone[i]);
-	send_role(p, ROLE_ENGINE, MSG_SOURCE_EDIT, &body, fd);
+	parent_send(p, ROLE_ENGINE, MSG_SOURCE_EDIT, &body, fd);
 	(void)close(fd); /* the engine has its own */
 	buf_free(&body);
 }
@@ -231,6 +242,7 @@ parent_source_changed(void *arg, size_t index, const struct sources_change *chan
 	struct parent *p = arg;
 	struct files_edit edit;
 
+	index = p->directory_sources[index];
 	if (change->whole) {
 		read_whole(p, index);
 		return;
@@ -251,7 +263,8 @@ parent_source_changed(void *arg, size_t index, const struct sources_change *chan
 
 /* A socket between the engine and another role. */
 static void
-connect_roles(struct parent *p, enum role_id other, uint32_t type)
+connect_roles(
+    struct parent *p, enum role_id other, uint32_t type, const struct buf *body)
 {
 	struct err err = ERR_INIT;
 	int pair[2];
@@ -262,10 +275,20 @@ connect_roles(struct parent *p, enum role_id other, uint32_t type)
 		log_error("role-link", "detail=%s", log_quote(str_from(err.msg)));
 		return;
 	}
-	send_role(p, ROLE_ENGINE, type, NULL, pair[0]);
-	send_role(p, other, MSG_ENGINE_LINK, NULL, pair[1]);
+	parent_send(p, ROLE_ENGINE, type, body, pair[0]);
+	parent_send(p, other, MSG_ENGINE_LINK, NULL, pair[1]);
 	(void)close(pair[0]); /* they have their own */
 	(void)close(pair[1]);
+}
+
+void
+parent_connect_kube(struct parent *p, size_t source)
+{
+	struct buf body = {0};
+
+	proc_put_u32(&body, (uint32_t)source);
+	connect_roles(p, (enum role_id)(ROLE_KUBE + source), MSG_KUBE_LINK, &body);
+	buf_free(&body);
 }
 
 /* Everything that a new engine needs. */
@@ -278,7 +301,7 @@ equip_engine(struct parent *p)
 		if (p->listeners[i] < 0)
 			continue;
 		proc_put_u8(&body, i);
-		send_role(p, ROLE_ENGINE, MSG_LISTENER, &body, p->listeners[i]);
+		parent_send(p, ROLE_ENGINE, MSG_LISTENER, &body, p->listeners[i]);
 		buf_free(&body);
 	}
 	parent_send_flow_file(p);
@@ -296,9 +319,13 @@ static void
 connect_all(struct parent *p, enum role_id started)
 {
 	if (started == ROLE_ENGINE || started == ROLE_AUDIT)
-		connect_roles(p, ROLE_AUDIT, MSG_AUDIT_LINK);
+		connect_roles(p, ROLE_AUDIT, MSG_AUDIT_LINK, NULL);
 	if (started == ROLE_ENGINE || started == ROLE_KERNEL)
-		connect_roles(p, ROLE_KERNEL, MSG_KERNEL_LINK);
+		connect_roles(p, ROLE_KERNEL, MSG_KERNEL_LINK, NULL);
+	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++) {
+		if (started == ROLE_ENGINE || started == ROLE_KUBE + i)
+			parent_connect_kube(p, i);
+	}
 	send_roles(p);
 }
 
@@ -339,6 +366,10 @@ on_role_message(void *arg, struct proc_msg *msg)
 
 	if (role->id == ROLE_ENGINE && msg->type == MSG_SOURCE_WANTED)
 		return on_source_wanted(role->parent, msg);
+	if (role->id >= ROLE_KUBE && msg->type == MSG_KUBE_ACCESS_WANTED) {
+		parent_kube_refresh(role->parent, (size_t)role->id - ROLE_KUBE, false);
+		return true;
+	}
 	if (msg->type != MSG_READY || msg->len != 0)
 		return false;
 	role->ready = true;
@@ -400,8 +431,8 @@ on_role_end(uv_poll_t *poll, int status, int events)
 	if (p->stopping)
 		return;
 	/* One that cannot start says so and exits; one that was killed is started anew. */
-	if (!role->ready && role->id != ROLE_ENGINE && code < 128) {
-		parent_fail(p, "role-not-started", enforcer_roles[role->id].name);
+	if (!role->ready && role->id < ROLE_ENGINE && code < 128) {
+		parent_fail(p, "role-not-started", parent_role(role->id)->name);
 		return;
 	}
 	role->delay_ms = lived_ms >= LIVED_MS  ? 0
@@ -411,7 +442,7 @@ on_role_end(uv_poll_t *poll, int status, int events)
 		role->delay_ms = RESTART_MOST_MS;
 	role->restarts++;
 	log_error("role-ended", "role=%s status=%d restart-in-ms=%llu",
-	    enforcer_roles[role->id].name, code, (unsigned long long)role->delay_ms);
+	    parent_role(role->id)->name, code, (unsigned long long)role->delay_ms);
 	send_roles(p);
 	if (uv_timer_start(&role->restart, on_restart, role->delay_ms, 0) != 0)
 		base_die("cannot start a timer");
@@ -447,8 +478,8 @@ parent_start_role(struct parent *p, enum role_id id)
 	size_t fds = id == ROLE_KERNEL ? 1 : 0;
 	struct err err = ERR_INIT;
 
-	if (proc_spawn(
-		&role->child, &enforcer_roles[id], &p->nft_fd, fds, true, &err) != 0 ||
+	if (proc_spawn(&role->child, parent_role(id), &p->nft_fd, fds, true, &err) !=
+		0 ||
 	    watch_role(p, role, &err) != 0) {
 		parent_fail(p, "role-not-started", err.msg);
 		return;
@@ -458,6 +489,8 @@ parent_start_role(struct parent *p, enum role_id id)
 	if (id == ROLE_ENGINE)
 		equip_engine(p);
 	connect_all(p, id);
+	if (id >= ROLE_KUBE)
+		parent_kube_refresh(p, (size_t)id - ROLE_KUBE, false);
 }
 
 /* Waits until a role has ended by itself; then ends it. */
@@ -470,7 +503,7 @@ parent_stop_role(struct parent *p, enum role_id id)
 	unwatch(role);
 	if (role->child.pid == 0)
 		return;
-	send_role(p, id, MSG_STOP, NULL, -1);
+	parent_send(p, id, MSG_STOP, NULL, -1);
 	(void)poll(&wait, 1, STOP_MS);    /* whether it did is seen in the next line */
 	(void)proc_stop(&role->child, 0); /* its status matters to nobody now */
 }

@@ -1,6 +1,7 @@
 /*
- * The parent's state, shared by parent.c (start, end, signals, configuration) and
- * parent_roles.c (processes, what they are sent, what they say).
+ * The parent's state, shared by parent.c (start, end, signals, configuration),
+ * parent_roles.c (processes, what they are sent, what they say) and parent_kube.c (clusters,
+ * and what lets in there).
  */
 #ifndef ENFORCER_PARENT_STATE_H
 #define ENFORCER_PARENT_STATE_H
@@ -12,20 +13,23 @@
 #include "enforcer/link.h"
 #include "enforcer/messages.h"
 #include "enforcer/parent.h"
+#include "enforcer/settings.h"
 #include "enforcer/sources.h"
 
 enum role_id {
 	ROLE_KERNEL,
 	ROLE_AUDIT,
 	ROLE_ENGINE,
-	ROLE_COUNT
+	ROLE_KUBE, /* and one more for each further source: ROLE_KUBE + its index */
+	ROLE_COUNT,
+	ROLE_SLOTS = ROLE_KUBE + ENFORCER_MAX_SOURCES
 };
 
 struct parent;
 
 struct supervised {
 	struct parent *parent;
-	enum role_id id;
+	enum role_id id; /* which of the slots */
 	struct proc_child child;
 	struct link *link;
 	uv_poll_t *watch; /* of the pidfd */
@@ -36,15 +40,29 @@ struct supervised {
 	bool ready; /* ever: a role that never started will not start later */
 };
 
+/* A cluster that is a source: what its role was told. */
+struct parent_kube {
+	struct str name; /* of the source; these are on the heap */
+	char *kubeconfig, *context;
+	unsigned silent_s;
+	bool used;
+	uint64_t access_hash; /* of what was read last, 0: nothing */
+	uint32_t
+	    generation; /* counts what was asked for: of two answers the later counts */
+};
+
 struct parent {
 	uv_loop_t loop;
 	const struct parent_options *options;
 	struct arena *config_arena;
 	struct enforcer_config *config;
 	uint32_t uid, gid;
-	struct supervised roles[ROLE_COUNT];
+	struct supervised roles[ROLE_SLOTS];
+	struct parent_kube kubes[ENFORCER_MAX_SOURCES];
+	uv_timer_t kube_timer; /* looks at what lets in */
 	struct sources *sources;
-	const char **directories; /* in config_arena */
+	const char **directories; /* in config_arena; those of sources that are any */
+	size_t directory_sources[ENFORCER_MAX_SOURCES]; /* which sources */
 	struct files_source source_files[ENFORCER_MAX_SOURCES];
 	int listeners[LISTENER_COUNT];
 	int nft_fd; /* the kernel roles', one after the other */
@@ -55,8 +73,28 @@ struct parent {
 	bool stopping;
 };
 
+/* ---- parent_kube.c ---- */
+
+void parent_kube_init(struct parent *p);
+/* Starts a role for each cluster among the sources, ends those of others. */
+void parent_kube_update(struct parent *p);
+/* Reads again how a cluster is reached and as whom, resolves the server's name and tells the
+ * role, `at_once` to try what waits. */
+void parent_kube_refresh(struct parent *p, size_t source, bool at_once);
+/* What the role is told first. */
+void parent_kube_settings(
+    const struct parent *p, size_t source, struct kube_settings *out);
+void parent_kube_fini(struct parent *p);
+
 /* ---- parent_roles.c ---- */
 
+/* "kernel", "kube": what runs in a slot. */
+MUST_CHECK const struct proc_role *parent_role(enum role_id id);
+/* A role that has no room for a message does not read; it is ended, and starts anew. */
+void parent_send(
+    struct parent *p, enum role_id id, uint32_t type, const struct buf *body, int fd);
+/* A socket between the engine and a cluster's role, where both are. */
+void parent_connect_kube(struct parent *p, size_t source);
 /* Starts a role and gives it what it needs; on failure the loop ends with status 1. */
 void parent_start_role(struct parent *p, enum role_id id);
 /* Waits until a role has ended by itself, a few seconds at most; then ends it. */

@@ -61,6 +61,26 @@ audit_settings_decode(
 	return proc_reader_done(r);
 }
 
+void
+kube_settings_encode(struct buf *out, const struct kube_settings *s)
+{
+	put_role(out, &s->role);
+	proc_put_u32(out, s->index);
+	proc_put_str(out, s->cluster);
+	proc_put_u32(out, s->silent_s);
+}
+
+bool
+kube_settings_decode(
+    struct arena *arena, struct proc_reader *r, struct kube_settings *out_settings)
+{
+	get_role(r, &out_settings->role);
+	out_settings->index = proc_get_u32(r);
+	out_settings->cluster = str_dup(arena, proc_get_str(r));
+	out_settings->silent_s = proc_get_u32(r);
+	return proc_reader_done(r);
+}
+
 static void
 put_prefix(struct buf *out, const struct ip_prefix *p)
 {
@@ -172,6 +192,7 @@ engine_settings_encode(
 	for (size_t i = 0; i < c->source_count; i++) {
 		proc_put_str(out, str_from(c->sources[i].directory));
 		proc_put_str(out, c->sources[i].cluster);
+		proc_put_u8(out, c->sources[i].kubernetes);
 	}
 	proc_put_u32(out, (uint32_t)networks);
 	for (size_t i = 0; i < networks; i++)
@@ -232,6 +253,7 @@ engine_settings_decode(
 	for (size_t i = 0; i < count; i++) {
 		s->sources[i].directory = str_dup(arena, proc_get_str(r));
 		s->sources[i].cluster = str_dup(arena, proc_get_str(r));
+		s->sources[i].kubernetes = proc_get_u8(r) != 0;
 	}
 	count = proc_get_u32(r);
 	if (!r->ok || count > r->len)

@@ -28,9 +28,17 @@ struct audit_settings {
 	struct str origin;
 };
 
+struct kube_settings {
+	struct role_settings role;
+	uint32_t index;     /* of the source */
+	struct str cluster; /* what names of its objects begin with */
+	unsigned silent_s;
+};
+
 struct settings_source {
-	struct str directory;
+	struct str directory; /* or what names of a cluster's objects begin with */
 	struct str cluster;
+	bool kubernetes;
 };
 
 struct engine_settings {
@@ -63,6 +71,9 @@ MUST_CHECK bool kernel_settings_decode(
 void audit_settings_encode(struct buf *out, const struct audit_settings *s);
 MUST_CHECK bool audit_settings_decode(
     struct arena *arena, struct proc_reader *r, struct audit_settings *out_settings);
+void kube_settings_encode(struct buf *out, const struct kube_settings *s);
+MUST_CHECK bool kube_settings_decode(
+    struct arena *arena, struct proc_reader *r, struct kube_settings *out_settings);
 void engine_settings_encode(
     struct buf *out, const struct role_settings *role, const struct enforcer_config *c);
 MUST_CHECK bool engine_settings_decode(

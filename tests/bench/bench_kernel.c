@@ -596,7 +596,7 @@ is_as_compiled(struct churn *c)
 static int
 run_churn(const char *node, size_t rate, size_t count, const char *directory)
 {
-	struct settings_source source = {str_from(directory), STR("")};
+	struct settings_source source = {str_from(directory), STR(""), false};
 	struct ip_prefix networks[] = {{{IP_V4, {10}}, 8}, {{IP_V6, {0xfd}}, 8}};
 	struct engine_settings settings = {
 	    .node = str_from(node),

@@ -228,10 +228,49 @@ def _parse(table):
     return resources
 
 
+# All of them change in place when custom resources come and go.
 RESOURCES = _parse(_TABLE)
-_BY_PATH = {(r.group, r.version, r.name): r for r in RESOURCES}
-_BY_KIND = {(r.group, r.version, r.kind): r for r in RESOURCES}
-GROUP_VERSIONS = list(dict.fromkeys((r.group, r.version) for r in RESOURCES))
+_BY_PATH, _BY_KIND, GROUP_VERSIONS = {}, {}, []
+
+
+def _index():
+    for by, key in ((_BY_PATH, "name"), (_BY_KIND, "kind")):
+        by.clear()
+        by.update({(r.group, r.version, getattr(r, key)): r for r in RESOURCES})
+    GROUP_VERSIONS[:] = dict.fromkeys((r.group, r.version) for r in RESOURCES)
+
+
+_index()
+
+
+def define(crd):
+    """Serve what a CustomResourceDefinition describes."""
+    undefine(crd)
+    spec = crd["spec"]
+    names = spec["names"]
+    for version in spec["versions"]:
+        if version.get("served", True):
+            RESOURCES.append(
+                Resource(
+                    spec["group"], version["name"], names["plural"], names["kind"],
+                    spec["scope"] == "Namespaced", names.get("shortNames", []),
+                    names.get("categories", []),
+                    ["status"] if "status" in version.get("subresources", {}) else [],
+                    list(ALL_VERBS),
+                )
+            )  # fmt: skip
+    _index()
+
+
+def undefine(crd):
+    """Serve it no longer; returns the resources that were."""
+    spec = crd["spec"]
+    gone = [
+        r for r in RESOURCES if (r.group, r.name) == (spec["group"], spec["names"]["plural"])
+    ]
+    RESOURCES[:] = [r for r in RESOURCES if r not in gone]
+    _index()
+    return gone
 
 
 def find(group, version, name):

@@ -8,10 +8,12 @@ import asyncio
 import bisect
 from collections import deque
 
+from . import resources
 from .status import encode
 
 MAX_HISTORY = 200_000
 MAX_QUEUED_EVENTS = 100_000
+_DEFINITION = "CustomResourceDefinition"
 
 
 class Entry:
@@ -82,8 +84,13 @@ class Watcher:
         """Make the reader end: "slow", "cut", "reset" or "gone"."""
         self.queue.put_nowait(why)
 
+    def misbehave(self, how, amount):
+        """Make the reader do something that it should not; see watch.py."""
+        self.queue.put_nowait((how, amount))
+
     async def get(self, timeout):
-        """The next Event, a reason (str) to end, or None after `timeout` seconds."""
+        """The next Event, a reason (str) to end, a misdeed (tuple), or None after `timeout`
+        seconds."""
         if not self.queue.empty():
             return self.queue.get_nowait()
         try:
@@ -164,6 +171,8 @@ class Store:
         collection.put(entry)
         kind = "MODIFIED" if before else "ADDED"
         collection.publish(Event(rv, kind, entry, before))
+        if resource.kind == _DEFINITION:
+            resources.define(obj)
         return entry
 
     def remove(self, resource, namespace, name):
@@ -176,7 +185,17 @@ class Store:
         entry = Entry(key, namespace, obj, rv)
         collection.drop(key)
         collection.publish(Event(rv, "DELETED", entry, before))
+        if resource.kind == _DEFINITION:
+            for custom in resources.undefine(obj):
+                self._forget(custom)
         return entry
+
+    def _forget(self, resource):
+        """A resource that is served no longer: its objects are gone, its watches end."""
+        for entry in self.entries(resource):
+            self.remove(resource, entry.namespace, entry.obj["metadata"]["name"])
+        for watcher in list(self.collection(resource).watchers):
+            watcher.end("end")
 
     def entries(self, resource, namespace=""):
         """The current entries in key order."""

@@ -16,13 +16,21 @@
     /test/faults                   GET, PUT, DELETE the list of faults (faults.py)
     POST /test/compact             the history is forgotten: 410 for what is older
     POST /test/cut-watches?how=H   every open watch ends: "end", "cut", "reset" or "gone"
+    POST /test/misbehave-watches?how=H&n=N[&resource=R][&one=1]
+                                   open watches (of a resource; one of them) do what watch.py
+                                   says of H
+    POST /test/apply               a list of {"put": OBJECT} and {"delete": OBJECT}: so it is
+                                   now, without a check, as if the cluster had done it
 """
 
 import asyncio
 import json
+import random
+import uuid
 
-from . import status
+from . import resources, rest, status
 from .faults import FaultError
+from .watch import MISDEEDS
 
 _PATTERN = bytes(range(32, 127)) * 700
 
@@ -154,6 +162,50 @@ async def _cut_watches(server, request, writer):
     await writer.write(b"%d\n" % count)
 
 
+async def _misbehave(server, request, writer):
+    how, wanted = request.parameter("how"), request.parameter("resource")
+    if how not in MISDEEDS:
+        raise status.bad_request(f"unknown misdeed {how!r}")
+    watchers = [
+        watcher
+        for resource in resources.RESOURCES
+        if not wanted or wanted == resource.name
+        for watcher in server.store.collection(resource).watchers
+    ]
+    if request.flag("one") and watchers:
+        watchers = [random.choice(watchers)]
+    for watcher in watchers:
+        watcher.misbehave(how, request.number("n", 1))
+    await writer.write(b"%d\n" % len(watchers))
+
+
+def _apply_one(server, operation):
+    ((verb, obj),) = operation.items()
+    resource = resources.find_kind(obj["apiVersion"], obj["kind"])
+    if not resource or not resource.stored or verb not in ("put", "delete"):
+        raise status.bad_request(f"cannot {verb} {obj['apiVersion']} {obj['kind']}")
+    metadata = dict(obj["metadata"])
+    namespace = metadata.get("namespace", "") if resource.namespaced else ""
+    old = server.store.get(resource, namespace, metadata["name"])
+    if verb == "delete":
+        if old:
+            server.store.remove(resource, namespace, metadata["name"])
+        return
+    kept = old.obj["metadata"] if old else {}
+    metadata["uid"] = kept.get("uid") or str(uuid.uuid4())
+    metadata["creationTimestamp"] = kept.get("creationTimestamp") or rest.now_text()
+    server.store.put(resource, namespace, rest.ordered({**obj, "metadata": metadata}))
+
+
+async def _apply(server, request, writer):
+    try:
+        for operation in json.loads(request.body):
+            _apply_one(server, operation)
+    except (ValueError, KeyError, TypeError, AttributeError) as e:
+        raise status.bad_request(f"apply: {e!r}") from e
+    await writer.write(b"%d\n" % server.store.rv)
+
+
 PATHS = {
     "echo": _echo,
     "status": _status,
@@ -170,6 +222,8 @@ PATHS = {
     "faults": _faults,
     "compact": _compact,
     "cut-watches": _cut_watches,
+    "misbehave-watches": _misbehave,
+    "apply": _apply,
 }
 # These read the body themselves (or not at all), so it is not read before the log line.
 UNREAD_BODY = ("sink", "deaf", "hang")

@@ -1,7 +1,18 @@
-"""Watches: a stream of events, one JSON document a line."""
+"""Watches: a stream of events, one JSON document a line.
 
+On demand (POST /test/misbehave-watches) an open watch does what the original never should:
+
+    silent     says nothing any more, and stays open
+    repeat     sends its last N events once more
+    stale      sends a bookmark that is N versions old
+    hold       sends nothing for N milliseconds, so that other kinds are ahead
+    drip       from now on sends every event in pieces of N bytes
+"""
+
+import asyncio
 import random
 import time
+from collections import deque
 
 from . import status, tables
 from .resources import EMPTY
@@ -10,6 +21,8 @@ from .store import Event, TooOld, stamped
 
 BOOKMARK_SECONDS = 60.0
 BOOKMARK_BEFORE_END = 2.0
+REPEATABLE = 100
+MISDEEDS = ("silent", "repeat", "stale", "hold", "drip")
 
 
 def _line(kind, obj):
@@ -96,6 +109,7 @@ class Watch:
         self._start = version_parameter(request)
         self._initial = request.flag("sendInitialEvents")
         self._check_initial()
+        self._sent, self._piece = deque(maxlen=REPEATABLE), 0
         timeout = integer_parameter(request, "timeoutSeconds")
         if timeout <= 0:
             timeout = random.uniform(1, 2) * server.options.min_request_timeout
@@ -172,12 +186,37 @@ class Watch:
             item = await watcher.get(wait)
             if isinstance(item, str):
                 return await self._end_early(writer, item, rv)
+            if isinstance(item, tuple):
+                await self._misbehave(writer, rv, *item)
+                continue
             if item is not None and item.rv > rv:
                 rv = item.rv
                 seen = _seen_through(self._selector, item)
                 if seen:
-                    await writer.write(self._encoder.event(seen[0], item, seen[1]))
-                    await writer.flush()
+                    await self._send(
+                        writer, self._encoder.event(seen[0], item, seen[1])
+                    )
+
+    async def _send(self, writer, line):
+        self._sent.append(line)
+        piece = self._piece or len(line)
+        for start in range(0, len(line), piece):
+            await writer.write(line[start : start + piece])
+            await writer.flush()
+
+    async def _misbehave(self, writer, rv, how, amount):
+        if how == "silent":
+            await asyncio.Event().wait()
+        elif how == "repeat":
+            for line in list(self._sent)[-amount:]:
+                await writer.write(line)
+        elif how == "stale":
+            await writer.write(self._encoder.bookmark(max(1, rv - amount)))
+        elif how == "hold":
+            await asyncio.sleep(amount / 1000)
+        elif how == "drip":
+            self._piece = amount
+        await writer.flush()
 
     def _known(self, watcher):
         """Bookmarks name the newest version whose events were all delivered."""

@@ -159,6 +159,7 @@ START_TEST(metrics_can_be_off)
 END_TEST
 
 #define HEAD "node: w\nsources: [{directory: /p}]\nboot: open\n"
+#define KUBE "node: w\nboot: open\nsources:\n  - kubernetes: "
 
 static const struct {
 	const char *text;
@@ -204,8 +205,15 @@ static const struct {
 	"22/tcp", NULL},
     {HEAD "log: {level: loud}\n", 4, 14, "loud", NULL},
     {HEAD "control: \"\"\n", 4, 10, "empty", NULL},
-    {"node: w\nboot: open\nsources:\n  - kubernetes: {kubeconfig: /k}\n", 4, 17,
-	"not built yet", NULL},
+    {KUBE "{kubeconfig: /k, directory: /d}\n", 4, 34, "directory", NULL},
+    {KUBE "{context: c}\n", 4, 27, "kubeconfig", NULL},
+    {KUBE "{cluster: east/west}\n", 4, 27, "cluster's name", NULL},
+    {KUBE "{silentSeconds: 0}\n", 4, 33, "silentSeconds", NULL},
+    {KUBE "{}\n  - kubernetes: {}\n", 5, 5, "two clusters", NULL},
+    {KUBE "{cluster: e}\n  - {kubernetes: {}, cluster: e}\n", 5, 18, "stands alone",
+	NULL},
+    {KUBE "{cluster: tmp}\n  - kubernetes: {cluster: tmp}\n", 5, 5, "two clusters",
+	NULL},
     {"node: w\nboot: open\nsources:\n  - {cluster: east}\n", 4, 5, "directory", NULL},
     {"node: w\nboot: open\nsources:\n  - {directory: /p}\n  - {directory: /p}\n", 5, 5,
 	"twice", NULL},

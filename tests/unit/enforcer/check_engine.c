@@ -16,7 +16,7 @@
 	"metadata: {name: " name ", namespace: /acme}\n"                               \
 	"spec: {node: " node ", ips: [\"" address "\"]}\n"
 
-static struct settings_source source = {STR("/a"), STR("")};
+static struct settings_source source = {STR("/a"), STR(""), false};
 static struct engine *engine;
 static size_t answers;
 static bool in_force;

@@ -27,7 +27,8 @@
 	"      - {name: no-test, action: deny, to: [{cidr: 203.0.113.0/24}]}\n"        \
 	"  default:\n    ingress:\n      - {action: deny, ports: [80/tcp]}\n"
 
-static struct settings_source sources[] = {{STR("/a"), STR("")}, {STR("/b"), STR("")}};
+static struct settings_source sources[] = {
+    {STR("/a"), STR(""), false}, {STR("/b"), STR(""), false}};
 static struct ip_prefix networks[] = {{{IP_V4, {10, 1}}, 16}};
 static struct engine_settings settings;
 static struct arena *arena;

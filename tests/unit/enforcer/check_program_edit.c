@@ -16,7 +16,7 @@
 #define FILES 14
 #define EDITS 400
 
-static struct settings_source source = {STR("/a"), STR("")};
+static struct settings_source source = {STR("/a"), STR(""), false};
 static struct ip_prefix networks[] = {{{IP_V4, {10, 1}}, 16}};
 static struct engine_settings settings;
 static struct arena *arena;

@@ -3,8 +3,8 @@
  * end, as strict as RFC 8259, so that nobody behind it reads the same bytes in another
  * way. It builds no tree and copies only the strings that its user wants to see. Pure.
  */
-#ifndef AUTHN_JSON_SCAN_H
-#define AUTHN_JSON_SCAN_H
+#ifndef COMMON_JSON_SCAN_H
+#define COMMON_JSON_SCAN_H
 
 #include "common/str.h"
 

@@ -3,8 +3,8 @@
  * authorities that were configured and no others, no redirect, no proxy, no file, no
  * signal.
  */
-#ifndef AUTHN_CURL_SETUP_H
-#define AUTHN_CURL_SETUP_H
+#ifndef COMMON_CURL_SETUP_H
+#define COMMON_CURL_SETUP_H
 
 #include <curl/curl.h>
 

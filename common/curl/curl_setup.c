@@ -1,4 +1,4 @@
-#include "authn/curl_setup.h"
+#include "common/curl/curl_setup.h"
 
 static CURLcode
 set_blob(CURL *curl, CURLoption option, struct str pem)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/json_scan.h"
+#include "common/json_scan.h"
 
 static const char *const letters[] = {
     [SCAN_OBJECT_BEGIN] = "{",

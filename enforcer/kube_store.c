@@ -1,0 +1,242 @@
+#include "enforcer/kube_store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAME_MOST 600 /* a namespace, a slash, a name */
+
+struct kube_entry {
+	uint32_t pass;
+	uint32_t text_len;
+	uint8_t kind;
+	bool changed; /* is in the queue */
+	char *text;   /* NULL: gone, which is yet to be told */
+	char name[];  /* NUL-terminated */
+};
+
+void
+kube_store_init(struct kube_store *s, struct str cluster)
+{
+	*s = (struct kube_store){.cluster = xmalloc(cluster.len + 1)};
+	if (cluster.len != 0)
+		memcpy(s->cluster, cluster.ptr, cluster.len);
+	s->cluster[cluster.len] = '\0';
+}
+
+static void
+free_entry(struct kube_store *s, struct kube_entry *e)
+{
+	(void)map_remove(&s->kinds[e->kind].by_name, str_from(e->name)); /* it is */
+	free(e->text);
+	free(e);
+}
+
+void
+kube_store_fini(struct kube_store *s)
+{
+	for (size_t i = 0; i < KUBE_KIND_COUNT; i++) {
+		struct map *map = &s->kinds[i].by_name;
+
+		for (size_t j = 0; j < map->len; j++) {
+			struct kube_entry *e = map->entries[j].value;
+
+			free(e->text);
+			free(e);
+		}
+		map_fini(map);
+	}
+	free(s->changed);
+	free(s->cluster);
+}
+
+/* ---- changes ---- */
+
+static void
+note_changed(struct kube_store *s, struct kube_entry *e)
+{
+	if (e->changed)
+		return;
+	e->changed = true;
+	if (s->changed_head + s->changed_count == s->changed_cap) {
+		memmove(s->changed, s->changed + s->changed_head,
+		    s->changed_count * sizeof(struct kube_entry *));
+		s->changed_head = 0;
+	}
+	if (s->changed_count == s->changed_cap) {
+		s->changed_cap = s->changed_cap != 0 ? s->changed_cap * 2 : 64;
+		s->changed = xreallocarray(
+		    s->changed, s->changed_cap, sizeof(struct kube_entry *));
+	}
+	s->changed[s->changed_head + s->changed_count++] = e;
+}
+
+static void
+set_text(struct kube_store *s, struct kube_entry *e, struct str text)
+{
+	struct kube_objects *objects = &s->kinds[e->kind];
+
+	if (e->text != NULL) {
+		objects->count--;
+		objects->bytes -= e->text_len;
+		free(e->text);
+	}
+	e->text = NULL;
+	e->text_len = (uint32_t)text.len;
+	if (text.len != 0) {
+		e->text = xmalloc(text.len);
+		memcpy(e->text, text.ptr, text.len);
+		objects->count++;
+		objects->bytes += text.len;
+	}
+	note_changed(s, e);
+}
+
+static struct kube_entry *
+new_entry(struct kube_store *s, size_t kind, struct str name)
+{
+	struct kube_entry *e = xcalloc(1, sizeof(*e) + name.len + 1);
+
+	e->kind = (uint8_t)kind;
+	memcpy(e->name, name.ptr, name.len);
+	(void)map_set(&s->kinds[kind].by_name, (struct str){e->name, name.len}, e);
+	return e;
+}
+
+void
+kube_store_put(struct kube_store *s, size_t kind, const struct kube_object *object)
+{
+	struct kube_objects *objects = &s->kinds[kind];
+	const bool gone = object->event == KUBE_DELETED || object->finished;
+	const struct str text = gone ? STR("") : object->text;
+	char name[NAME_MOST];
+	struct kube_entry *e;
+	struct str key;
+	int n;
+
+	n = snprintf(name, sizeof(name), "%.*s%s%.*s", STR_ARG(object->namespace),
+	    object->namespace.len != 0 ? "/" : "", STR_ARG(object->name));
+	if (n < 0 || (size_t)n >= sizeof(name))
+		base_die("a name is too long"); /* the decoder lets none through */
+	key = (struct str){name, (size_t)n};
+	e = map_get(&objects->by_name, key);
+	if (e == NULL && gone)
+		return;
+	if (e == NULL)
+		e = new_entry(s, kind, key);
+	e->pass = objects->pass;
+	if ((e->text == NULL) == gone &&
+	    str_eq((struct str){e->text, e->text != NULL ? e->text_len : 0}, text))
+		return; /* what is of interest is as it was */
+	set_text(s, e, text);
+}
+
+void
+kube_store_list_begin(struct kube_store *s, size_t kind)
+{
+	s->kinds[kind].pass++;
+}
+
+void
+kube_store_list_end(struct kube_store *s, size_t kind)
+{
+	struct map *map = &s->kinds[kind].by_name;
+
+	for (size_t i = 0; i < map->len; i++) {
+		struct kube_entry *e = map->entries[i].value;
+
+		if (e->pass != s->kinds[kind].pass && e->text != NULL)
+			set_text(s, e, STR(""));
+	}
+}
+
+void
+kube_store_clear(struct kube_store *s, size_t kind)
+{
+	kube_store_list_begin(s, kind);
+	kube_store_list_end(s, kind);
+}
+
+/* ---- telling ---- */
+
+size_t
+kube_store_changed(const struct kube_store *s)
+{
+	return s->changed_count;
+}
+
+static struct str
+full_name(const struct kube_store *s, struct arena *arena, const struct kube_entry *e)
+{
+	return STR_CONCAT(arena, str_from(s->cluster), STR("/"),
+	    str_from(kube_kinds[e->kind].name), STR("/"), str_from(e->name));
+}
+
+static void
+add_source(const struct kube_store *s, struct arena *arena, const struct kube_entry *e,
+    struct bundle *out)
+{
+	out->sources[out->count++] =
+	    (struct source){full_name(s, arena, e), (struct str){e->text, e->text_len}};
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	const struct source *x = a, *y = b;
+
+	return str_cmp(x->name, y->name);
+}
+
+void
+kube_store_whole(struct kube_store *s, struct arena *arena, struct bundle *out)
+{
+	size_t count = 0;
+
+	while (s->changed_count != 0) {
+		struct kube_entry *e = s->changed[s->changed_head++];
+
+		s->changed_count--;
+		e->changed = false;
+		if (e->text == NULL)
+			free_entry(s, e);
+	}
+	s->changed_head = 0;
+	for (size_t i = 0; i < KUBE_KIND_COUNT; i++)
+		count += s->kinds[i].count;
+	*out = (struct bundle){.sources = ARENA_ARRAY(arena, count + 1, struct source)};
+	for (size_t i = 0; i < KUBE_KIND_COUNT; i++) {
+		const struct map *map = &s->kinds[i].by_name;
+
+		for (size_t j = 0; j < map->len; j++)
+			add_source(s, arena, map->entries[j].value, out);
+	}
+	qsort(out->sources, out->count, sizeof(struct source), by_name);
+}
+
+void
+kube_store_edit(struct kube_store *s, struct arena *arena, size_t most,
+    size_t most_bytes, struct bundle *out_changed, struct str **out_gone,
+    size_t *out_gone_count)
+{
+	const size_t room = most < s->changed_count ? most : s->changed_count;
+	size_t bytes = 0;
+
+	*out_changed =
+	    (struct bundle){.sources = ARENA_ARRAY(arena, room + 1, struct source)};
+	*out_gone = ARENA_ARRAY(arena, room, struct str);
+	*out_gone_count = 0;
+	for (size_t i = 0; i < room && bytes < most_bytes; i++) {
+		struct kube_entry *e = s->changed[s->changed_head++];
+
+		s->changed_count--;
+		e->changed = false;
+		bytes += e->text_len + NAME_MOST;
+		if (e->text != NULL) {
+			add_source(s, arena, e, out_changed);
+		} else {
+			(*out_gone)[(*out_gone_count)++] = full_name(s, arena, e);
+			free_entry(s, e);
+		}
+	}
+}

@@ -1,0 +1,291 @@
+"""An API server as the source of policy: what it says is enforced, however it says it.
+
+RINGFENCE_KUBE_HISTORIES: how many random histories (default 30; tests/netns/kube-histories
+runs 1,000). RINGFENCE_SEED: which.
+"""
+
+import difflib
+import json
+import os
+import random
+import re
+
+import pytest
+
+import kubehistory
+import lab as lab_module
+from enforcerd import Enforcer, kill, rf
+from kubelab import (
+    ADMIN_KINDS, NATIVE, NATIVE_KINDS, Cluster, env_count, make_pki, namespace, node, pod,
+    thing)
+from lab import Lab, wait_until
+
+REASON = lab_module.skip_reason()
+pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
+
+HISTORIES = env_count("RINGFENCE_KUBE_HISTORIES", 30)
+SEED = env_count("RINGFENCE_SEED", random.SystemRandom().randrange(2**32))
+WAIT_S = 60
+# A table that has nothing that nft's text does not know, or not yet.
+PLAIN = {"tableOwner": "never", "established": {"adoptSeconds": 0}}
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory):
+    return make_pki(tmp_path_factory.mktemp("pki"))
+
+
+@pytest.fixture(scope="module")
+def lab():
+    with Lab() as lab:
+        lab.add_workloads(["web", "db", "mon"])
+        lab.listen_all([80, 5432])
+        yield lab
+
+
+@pytest.fixture
+def cluster(lab, pki, tmp_path):
+    with Cluster(lab.node, tmp_path / "cluster", pki,
+                 arguments=["--bookmark-seconds", "0.3"]) as it:
+        yield it
+    lab.node.exec(["nft", "flush", "ruleset"])
+
+
+def db_policy(app="web", port=5432):
+    return thing("NetworkPolicy", "db", "shop", spec={
+        "podSelector": {"matchLabels": {"app": "db"}}, "policyTypes": ["Ingress"],
+        "ingress": [{"from": [{"podSelector": {"matchLabels": {"app": app}}}],
+                     "ports": [{"port": port}]}]})
+
+
+def pod_of(lab, name, app=None, home="shop"):
+    host = lab.host(name)
+    return pod(home, name, {"app": app or name}, ips=host.v4 + host.v6)
+
+
+def world(lab):
+    return [namespace("shop"), node("node-1", *lab.node.v4, *lab.node.v6),
+            *(pod_of(lab, name) for name in ("web", "db", "mon")), db_policy()]
+
+
+def is_open(lab, src, dst, port=5432):
+    return lab.probe(src, dst, "tcp", port).state == "open"
+
+
+def wait_open(lab, src, dst, wanted, port=5432):
+    wait_until(lambda: is_open(lab, src, dst, port) == wanted, WAIT_S,
+               f"{src} to {dst} to be {'open' if wanted else 'closed'}")
+
+
+def wait_good(enforcer, index=0, state="good"):
+    wait_until(lambda: enforcer.source(index)["state"] == state, WAIT_S,
+               f"source {index} to be {state}")
+
+
+def kinds_of(enforcer, index=0):
+    return {kind["name"]: kind for kind in enforcer.source(index)["kinds"]}
+
+
+# --- packets follow the cluster ---
+
+
+def test_traffic_follows_pods_and_policies(lab, cluster, tmp_path):
+    cluster.apply(*world(lab))
+    with Enforcer(lab.node, tmp_path, sources=[cluster.source()]) as enforcer:
+        assert is_open(lab, "web", "db") and not is_open(lab, "mon", "db")
+        cluster.apply(pod_of(lab, "web", "other"))
+        wait_open(lab, "web", "db", False)
+        cluster.apply(db_policy("mon"))
+        wait_open(lab, "mon", "db", True)
+        cluster.delete(pod_of(lab, "mon"))
+        wait_open(lab, "mon", "db", False)
+        cluster.apply(pod_of(lab, "mon"))
+        wait_open(lab, "mon", "db", True)
+        cluster.delete(db_policy())
+        wait_open(lab, "web", "db", True)
+        assert enforcer.ask("diff").returncode == 0
+        kinds = kinds_of(enforcer)
+        assert kinds["pods"]["objects"] == 3 and kinds["pods"]["phase"] == "watching"
+        assert kinds["clusternetworkpolicies"]["phase"] == "absent"
+        assert enforcer.metric(
+            'ringfence_kube_objects{source="kubernetes",kind="pods"}') == 3
+        assert "pods" in enforcer.ask("status").stdout
+
+
+def test_last_state_stays_when_server_and_daemon_die(lab, cluster, tmp_path):
+    cluster.apply(*world(lab))
+    with Enforcer(lab.node, tmp_path, sources=[cluster.source()]) as enforcer:
+        cluster.stop()
+        wait_good(enforcer, state="unreadable")
+        assert "pods" in enforcer.source()["errors"][0] or enforcer.source()["errors"]
+        assert is_open(lab, "web", "db") and not is_open(lab, "mon", "db")
+        kill(enforcer.role("engine"))
+        kill(enforcer.process.pid)
+        enforcer.process.wait()
+        assert is_open(lab, "web", "db") and not is_open(lab, "mon", "db")
+        enforcer.start(ready=False)
+        wait_until(lambda: enforcer.answers() and enforcer.status()["sources"][0]["errors"],
+                   WAIT_S, "the daemon to say that there is no server")
+        assert is_open(lab, "web", "db") and not is_open(lab, "mon", "db")
+        cluster.start()  # the same port, and all of it forgotten
+        cluster.apply(*world(lab), db_policy("mon"))
+        wait_open(lab, "mon", "db", True)
+        wait_open(lab, "web", "db", False)
+
+
+def test_engine_and_role_come_back(lab, cluster, tmp_path):
+    cluster.apply(*world(lab))
+    with Enforcer(lab.node, tmp_path, sources=[cluster.source()]) as enforcer:
+        kill(enforcer.role("engine"))
+        enforcer.wait_state("enforcing")
+        cluster.apply(db_policy("mon"))
+        wait_open(lab, "mon", "db", True)
+        kill(enforcer.role("kube"))
+        cluster.apply(db_policy("web"))
+        wait_open(lab, "mon", "db", False)
+        assert is_open(lab, "web", "db")
+
+
+# --- kinds, objects, access ---
+
+
+def test_kind_that_comes_later_is_noticed(lab, cluster, tmp_path):
+    cluster.apply(*world(lab))
+    with Enforcer(lab.node, tmp_path, sources=[cluster.source()]) as enforcer:
+        assert is_open(lab, "web", "db")
+        cluster.apply(*ADMIN_KINDS, *NATIVE_KINDS)
+        cluster.apply(thing("ClusterNetworkPolicy", "no", spec={
+            "tier": "Admin", "priority": 1, "subject": {"namespaces": {}},
+            "ingress": [{"action": "Deny", "from": [{"namespaces": {}}]}]}))
+        wait_open(lab, "web", "db", False)
+        assert kinds_of(enforcer)["clusternetworkpolicies"]["objects"] == 1
+
+
+def test_object_with_mistakes_is_refused_alone(lab, cluster, tmp_path):
+    cluster.apply(*NATIVE_KINDS, *world(lab))
+    audit = tmp_path / "audit"
+    with Enforcer(lab.node, tmp_path, sources=[cluster.source()],
+                  audit={"directory": str(audit), "mode": "required"}) as enforcer:
+        bad = db_policy()
+        bad["spec"]["podSelector"] = {"matchLabels": {"app": "not/a/value"}}
+        cluster.apply(bad)
+        wait_good(enforcer, state="bad")
+        (error,) = enforcer.source()["errors"]
+        assert error.startswith("kubernetes/networkpolicies/shop/db:1:")
+        assert not is_open(lab, "mon", "db")  # what it said before goes on
+        cluster.apply(pod_of(lab, "web", "other"))  # and others' changes are taken
+        wait_open(lab, "web", "db", False)
+        assert enforcer.metric('ringfence_source_errors{directory="kubernetes"}') == 1
+        wait_until(lambda: any("kubernetes/networkpolicies/shop/db" in line for f in
+                               audit.glob("log-*.jsonl") for line in
+                               f.read_text().splitlines()), WAIT_S, "the audit log")
+        cluster.apply(db_policy("other"))
+        wait_good(enforcer)
+        wait_open(lab, "web", "db", True)
+
+
+def test_token_is_read_again_when_it_is_refused(lab, pki, tmp_path):
+    tokens, token = tmp_path / "tokens.csv", tmp_path / "token"
+    tokens.write_text("first,admin,1,system:masters\nsecond,admin,1,system:masters\n")
+    token.write_text("wrong\n")
+    with Cluster(lab.node, tmp_path / "cluster", pki,
+                 arguments=["--token-file", str(tokens), "--no-anonymous"]) as cluster:
+        cluster.write_kubeconfig({"tokenFile": str(token)})
+        cluster.apply(*world(lab))
+        enforcer = Enforcer(lab.node, tmp_path, sources=[cluster.source()])
+        with enforcer.start(ready=False):
+            wait_until(lambda: enforcer.answers() and enforcer.source()["errors"], WAIT_S,
+                       "the daemon to say that it is refused")
+            assert "401" in enforcer.source()["errors"][0]
+            assert "wrong" not in enforcer.log()
+            token.write_text("second\n")
+            enforcer.wait_state("enforcing")
+            wait_open(lab, "web", "db", True)
+            assert not is_open(lab, "mon", "db")
+    lab.node.exec(["nft", "flush", "ruleset"])
+
+
+def test_policy_names_peers_of_another_cluster(lab, pki, tmp_path):
+    """Two clusters and a directory, which places their namespaces."""
+    tree = "".join(f"""\
+apiVersion: {NATIVE}
+kind: Namespace
+metadata: {{name: /{path}}}
+spec: {{kubernetes: {{cluster: {cluster}, namespaces: [shop]}}}}
+---
+""" for path, cluster in (("acme/shop", "east"), ("acme/west", "west")))
+    policy = thing("Policy", "db", "shop", spec={
+        "workloads": {"matchLabels": {"app": "db"}},
+        "allow": {"ingress": [{"from": [{"namespace": "/acme/west"}]}]}})
+    with Cluster(lab.node, tmp_path / "east", pki, "east") as east, \
+            Cluster(lab.node, tmp_path / "west", pki, "west") as west:
+        east.apply(*NATIVE_KINDS, namespace("shop"),
+                   node("node-1", *lab.node.v4, *lab.node.v6), pod_of(lab, "db"),
+                   pod_of(lab, "web"), policy)
+        west.apply(namespace("shop"), pod_of(lab, "mon"))
+        enforcer = Enforcer(lab.node, tmp_path, {"tree.yaml": tree})
+        enforcer.write_config(
+            sources=[{"directory": str(enforcer.policy)}, east.source(), west.source()])
+        with enforcer:
+            wait_open(lab, "mon", "db", True)
+            assert not is_open(lab, "web", "db")
+            west.delete(pod_of(lab, "mon"))
+            wait_open(lab, "mon", "db", False)
+            names = [source["directory"] for source in enforcer.status()["sources"]]
+            assert names[1:] == ["east", "west"]
+    lab.node.exec(["nft", "flush", "ruleset"])
+
+
+# --- histories ---
+
+
+def listing(text):
+    """A table as nft prints it, without counters, places and order; of a set that is replaced
+    whole there are two, one after the other."""
+    text = re.sub(r"packets \d+ bytes \d+", "packets 0 bytes 0", text)
+    text = re.sub(r' \S+:\d+"', '"', text)
+    text = re.sub(r"\b(\w+_(?:net|range))_b\b", r"\1", text)
+    return sorted(text.splitlines())
+
+
+def compiled(lab, enforcer, documents, directory):
+    """The table that follows from documents, by way of a file."""
+    (directory / "state.json").write_text(json.dumps(
+        {"apiVersion": "v1", "kind": "List", "items": documents}))
+    done = rf.run("compile", directory, "--node", "node-1", "--workload-networks",
+                  ",".join(enforcer.config["workloadNetworks"]), "-o", "nft")
+    assert done.returncode == 0, done.stderr
+    printed = lab.host("mon").exec(
+        ["unshare", "-n", "sh", "-c", "nft -f - && nft list table inet ringfence"],
+        input=done.stdout).stdout
+    return listing(printed)
+
+
+def enforced(lab):
+    return listing(lab.node.exec(["nft", "list", "table", "inet", "ringfence"]).stdout)
+
+
+@pytest.mark.skipif(HISTORIES == 0, reason="no histories are wanted")
+def test_what_is_enforced_is_what_the_last_state_compiles_to(lab, cluster, tmp_path, capsys):
+    with capsys.disabled():
+        print(f"\nkube: RINGFENCE_SEED={SEED} RINGFENCE_KUBE_HISTORIES={HISTORIES}")
+    rng = random.Random(SEED)
+    state = kubehistory.State(rng)
+    directory = tmp_path / "state"
+    directory.mkdir()
+    cluster.apply(*ADMIN_KINDS, *NATIVE_KINDS)
+    cluster.change(state.begin())
+    with Enforcer(lab.node, tmp_path, sources=[cluster.source(silentSeconds=1)],
+                  **PLAIN) as enforcer:
+        for number in range(HISTORIES):
+            done = kubehistory.run(state, cluster, rng, rng.randint(1, 12))
+            cluster.faults()
+            wanted = compiled(lab, enforcer, state.documents(), directory)
+            try:
+                wait_until(lambda: enforced(lab) == wanted, WAIT_S, "the last state")
+            except lab_module.LabError:
+                differences = "\n".join(difflib.unified_diff(
+                    wanted, enforced(lab), "compiled", "enforced", lineterm="", n=0))
+                pytest.fail(f"seed {SEED}, history {number}: {done}\n{differences}\n"
+                            + enforcer.log()[-5000:])
+        assert enforcer.ask("diff").returncode == 0
