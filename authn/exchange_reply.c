@@ -33,6 +33,7 @@ exchange_reply(struct exchange *x, int code, const char *content_type, struct st
 	x->state = EXCHANGE_REPLIED;
 	x->res_head = true;
 	x->status = code;
+	x->progress_ms = uv_now(&x->w->loop);
 	x->res_length =
 	    str_is(x->method, "HEAD") || code == 204 ? 0 : (int64_t)body.len;
 	add_common_headers(x, content_type, body.len);

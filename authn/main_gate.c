@@ -41,7 +41,7 @@ check(const char *path)
 	bool ok =
 	    plan != NULL && gate_check(&plan->worker,
 				plan->config->has_admission ? &plan->admission : NULL,
-				plan->policy_fd, &problem);
+				plan->policy_fd, plan->keys_fd, &problem);
 
 	if (problem.len != 0)
 		(void)fwrite(problem.data, 1, problem.len, stderr);

@@ -11,7 +11,9 @@ enum gate_message {
 	MSG_POLICY,     /* fd: a sealed bundle of policy files */
 	MSG_PEER_AUTH,  /* fd: a new socket to the restarted auth role */
 	MSG_PEER_AUDIT, /* fd: a new socket to the restarted audit role */
-	MSG_PEER_WORKER, /* to auth and audit: fd: a socket to a (new) worker; u32 its number */
+	MSG_PEER_KEY,   /* fd: a new socket to the restarted key role */
+	MSG_TICKET_KEY, /* to workers: the session tickets' next key (tls_tickets.h) */
+	MSG_PEER_WORKER, /* to auth, audit and key: fd: a socket to a (new) worker; u32 its number */
 	MSG_AUDIT_NOTE, /* to audit: u8 ok, str detail: a configuration is in force, or not */
 	MSG_DRAIN, /* finish what runs, accept nothing new, then exit */
 	/* role -> monitor */
@@ -39,6 +41,9 @@ enum gate_message {
 	MSG_AUDIT_DONE = 128,
 	MSG_AUDIT_STATE,         /* body: u8 writable */
 	MSG_AUDIT_RECENT_ANSWER, /* u64 ticket, str JSON */
+	/* worker -> key, and back (key_messages.h) */
+	MSG_KEY_SIGN = 160,
+	MSG_KEY_SIGNED,
 };
 
 #endif

@@ -78,7 +78,7 @@ static bool
 check_plan(const struct gate_plan *plan, struct buf *problem)
 {
 	struct proc_child child = PROC_CHILD_INIT;
-	struct proc_msg msg = {.type = MSG_CONFIG, .fd_count = 2};
+	struct proc_msg msg = {.type = MSG_CONFIG, .fd_count = 3};
 	struct buf body = {NULL, 0, 0};
 	struct err err = ERR_INIT;
 	int fd = -1, admission_fd = -1;
@@ -95,6 +95,7 @@ check_plan(const struct gate_plan *plan, struct buf *problem)
 	msg.len = body.len;
 	msg.fds[0] = fd;
 	msg.fds[1] = plan->policy_fd;
+	msg.fds[2] = plan->keys_fd;
 	if (admission_fd >= 0)
 		msg.fds[msg.fd_count++] = admission_fd;
 	if (proc_send(&child.channel, &msg, &err) == 0)
@@ -252,6 +253,8 @@ monitor_reload(struct monitor *m, bool files_only)
 	plan->auth.directory = str_dup(plan->arena, old->auth.directory);
 	plan->audit.directory = str_dup(plan->arena, old->audit.directory);
 	m->plan = plan;
+	if (slot_running(&m->slots[SLOT_KEY]))
+		slot_send_keys(&m->slots[SLOT_KEY], 1);
 	for (size_t i = SLOT_WORKER; i < m->slot_count; i++) {
 		if (slot_running(&m->slots[i]) &&
 		    slot_send_settings(&m->slots[i], 1, &err) != 0)
@@ -587,6 +590,8 @@ start(struct monitor *m, struct err *err)
 	if (rc == 0)
 		rc = monitor_files_start(m, err);
 	if (rc == 0)
+		rc = monitor_tickets_start(m, err);
+	if (rc == 0)
 		rc = start_slots(m, err);
 	if (rc == 0)
 		monitor_record(m, "started", true);
@@ -620,6 +625,8 @@ monitor_run(const struct monitor_options *options)
 		(void)unlink(
 		    m->plan->config->control_socket); /* or the next one does */
 	gate_plan_free(m->plan);
+	secret_wipe(&m->tickets, sizeof(m->tickets));
+	secret_wipe(m->ticket_key, sizeof(m->ticket_key));
 	log_info("gate-ended", "status=%d", m->exit_status);
 	return m->exit_status;
 }

@@ -29,6 +29,7 @@ enum slot_kind {
 	SLOT_AUTH,
 	SLOT_STATUS,
 	SLOT_BUDGET, /* absent without `admission` */
+	SLOT_KEY,
 	SLOT_WORKER, /* this and those after it */
 };
 
@@ -67,7 +68,9 @@ struct monitor {
 	uv_timer_t quota_timer;
 	struct buf quota_saved; /* as it is on disk */
 	bool quota_save_failed;
-	uint8_t ticket_key[TLS_TICKET_KEY_BYTES];
+	uint8_t ticket_key[TLS_TICKET_KEY_BYTES]; /* worker_settings' */
+	struct tls_tickets tickets;
+	uv_timer_t tickets_timer;
 	uv_timer_t files_timer;
 	uint64_t files_in_force, files_seen; /* what they looked like */
 	bool announced;                      /* everything was ready once */
@@ -84,6 +87,8 @@ void slot_kill(struct slot *s);
 MUST_CHECK bool slot_running(const struct slot *s);
 /* Sends a message; one who cannot take it is killed. */
 void slot_send(struct slot *s, const struct proc_msg *msg);
+/* Sends the key role its keys. */
+void slot_send_keys(struct slot *s, uint32_t id);
 /* Sends a worker its settings, and policy. */
 MUST_CHECK int slot_send_settings(struct slot *s, uint32_t id, struct err *err);
 
@@ -91,6 +96,11 @@ MUST_CHECK int slot_send_settings(struct slot *s, uint32_t id, struct err *err);
 void monitor_quota_load(struct monitor *m);
 void monitor_quota_save(struct monitor *m);
 MUST_CHECK int monitor_quota_start(struct monitor *m, struct err *err);
+
+/* Makes the first key of session tickets, and others as time goes by. */
+MUST_CHECK int monitor_tickets_start(struct monitor *m, struct err *err);
+/* Tells a new worker of those that there are. */
+void monitor_tickets_tell(struct slot *s);
 
 /* Reads everything again; `files_only`: but the policy. What is wrong changes nothing. */
 void monitor_reload(struct monitor *m, bool files_only);

@@ -7,6 +7,7 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
+#include "authn/key_role.h"
 #include "authn/messages.h"
 #include "authn/monitor.h"
 #include "authn/status_role.h"
@@ -24,6 +25,7 @@ const struct proc_role gate_roles[] = {
     {"auth", auth_role_run},
     {"status", status_role_run},
     {"budget", budget_role_run},
+    {"key", key_role_run},
     {"worker", worker_run},
     {"check", check_role_run},
     {NULL, NULL},
@@ -88,11 +90,13 @@ send_peer(struct slot *s, uint32_t type, int fd, size_t worker)
 	buf_free(&body);
 }
 
-/* A new auth or audit role meets every worker. */
+/* A new auth, audit or key role meets every worker. */
 static int
 introduce_to_workers(struct slot *s, struct err *err)
 {
-	const uint32_t type = s->index == SLOT_AUTH ? MSG_PEER_AUTH : MSG_PEER_AUDIT;
+	const uint32_t type = s->index == SLOT_AUTH    ? MSG_PEER_AUTH
+			      : s->index == SLOT_AUDIT ? MSG_PEER_AUDIT
+						       : MSG_PEER_KEY;
 	struct monitor *m = s->monitor;
 
 	for (size_t i = SLOT_WORKER; i < m->slot_count; i++) {
@@ -116,7 +120,7 @@ start_worker(struct slot *s, struct err *err)
 {
 	struct monitor *m = s->monitor;
 	const size_t worker = s->index - SLOT_WORKER;
-	int auth[2] = {-1, -1}, audit[2] = {-1, -1};
+	int auth[2] = {-1, -1}, audit[2] = {-1, -1}, key[2] = {-1, -1};
 	int fds[WORKER_FD_LISTEN + LISTENERS_MAX];
 	int rc;
 
@@ -124,8 +128,11 @@ start_worker(struct slot *s, struct err *err)
 	rc = proc_pair(auth, true, err);
 	if (rc == 0)
 		rc = proc_pair(audit, true, err);
+	if (rc == 0)
+		rc = proc_pair(key, true, err);
 	fds[WORKER_FD_AUTH] = auth[1];
 	fds[WORKER_FD_AUDIT] = audit[1];
+	fds[WORKER_FD_KEY] = key[1];
 	fds[WORKER_FD_QUOTA] = m->quota_fd;
 	for (size_t i = 0; i < m->listener_count; i++)
 		fds[WORKER_FD_LISTEN + i] = m->listeners[worker][i];
@@ -136,10 +143,16 @@ start_worker(struct slot *s, struct err *err)
 	if (rc == 0) {
 		send_peer(&m->slots[SLOT_AUTH], MSG_PEER_WORKER, auth[0], worker);
 		send_peer(&m->slots[SLOT_AUDIT], MSG_PEER_WORKER, audit[0], worker);
+		send_peer(&m->slots[SLOT_KEY], MSG_PEER_WORKER, key[0], worker);
 	}
 	close_pair(auth);
 	close_pair(audit);
-	return rc == 0 ? slot_send_settings(s, 0, err) : rc;
+	close_pair(key);
+	if (rc == 0)
+		rc = slot_send_settings(s, 0, err);
+	if (rc == 0)
+		monitor_tickets_tell(s);
+	return rc;
 }
 
 int
@@ -159,6 +172,33 @@ slot_send_settings(struct slot *s, uint32_t id, struct err *err)
 	slot_send(s, &msg);
 	(void)close(fd); /* sealed: nothing can be lost */
 	return 0;
+}
+
+void
+slot_send_keys(struct slot *s, uint32_t id)
+{
+	const struct gate_plan *plan = s->monitor->plan;
+	struct proc_msg msg = {
+	    .type = MSG_CONFIG, .id = id, .fds = {plan->keys_fd}, .fd_count = 1};
+	struct buf body = {NULL, 0, 0};
+
+	proc_put_u32(&body, plan->worker.uid);
+	proc_put_u32(&body, plan->worker.gid);
+	msg.data = (const uint8_t *)body.data;
+	msg.len = body.len;
+	slot_send(s, &msg);
+	buf_free(&body);
+}
+
+static int
+start_key(struct slot *s, struct err *err)
+{
+	const int rc = proc_spawn(&s->child, &gate_roles[SLOT_KEY], NULL, 0, true, err);
+
+	if (rc != 0)
+		return rc;
+	slot_send_keys(s, 0);
+	return introduce_to_workers(s, err);
 }
 
 static int
@@ -344,6 +384,7 @@ slot_start(struct slot *s, struct err *err)
 	s->started = monotime_now();
 	rc = slot_kind(s) == SLOT_WORKER   ? start_worker(s, err)
 	     : slot_kind(s) == SLOT_BUDGET ? start_budget(s, err)
+	     : slot_kind(s) == SLOT_KEY    ? start_key(s, err)
 					   : start_service(s, err);
 	if (rc == 0)
 		rc = watch(s, err);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "authn/audit_policy.h"
+#include "authn/key_bundle.h"
 #include "common/bundle.h"
 #include "common/secret.h"
 
@@ -172,6 +173,27 @@ load_audit_policy(struct loading *l)
 	arena_free(arena);
 }
 
+/* For the key role; no other process of the gate reads them. */
+static void
+load_keys(struct loading *l)
+{
+	const struct gate_config *c = l->plan->config;
+	const struct key_file all[] = {
+	    {KEY_FOR_SERVER, c->tls_key},
+	    {KEY_FOR_CLIENT, c->upstream_key},
+	};
+	struct key_file files[ARRAY_LEN(all)];
+	struct err err = ERR_INIT;
+	size_t count = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		if (all[i].path != NULL)
+			files[count++] = all[i];
+	}
+	if (key_bundle_seal(files, count, &l->plan->keys_fd, &err) != 0)
+		report(l, &err);
+}
+
 static void
 load_roles(struct loading *l)
 {
@@ -180,11 +202,10 @@ load_roles(struct loading *l)
 	struct worker_settings *w = &p->worker;
 
 	take_public(l, c->tls_certificate, &w->tls_certificate);
-	take_secret(l, c->tls_key, &w->tls_key);
 	take_public(l, c->tls_client_ca, &w->client_ca);
 	take_public(l, c->upstream_ca, &w->upstream_ca);
 	take_public(l, c->upstream_certificate, &w->upstream_certificate);
-	take_secret(l, c->upstream_key, &w->upstream_key);
+	load_keys(l);
 	w->identity = c->identity;
 	w->lists_as = c->lists_as;
 	w->audit_required = c->audit_required;
@@ -243,6 +264,7 @@ load_admission(struct loading *l)
 	s->client_ca = s->tls_certificate = s->tls_key = STR("");
 	take_public(l, a->certificate, &s->tls_certificate);
 	take_secret(l, a->key, &s->tls_key);
+	take_secret(l, p->config->upstream_key, &s->upstream_key);
 	take_public(l, a->client_ca, &s->client_ca);
 	s->lists_as = a->lists_as;
 	p->budget = (struct budget_role_settings){.callers = a->callers,
@@ -259,7 +281,7 @@ gate_plan_load(const char *path, struct buf *problem)
 
 	l.plan = ARENA_NEW(arena, struct gate_plan);
 	l.plan->arena = arena;
-	l.plan->policy_fd = -1;
+	l.plan->policy_fd = l.plan->keys_fd = -1;
 	diag_list_init(&diags, arena);
 	l.plan->config = gate_config_load(arena, path, &diags);
 	diag_render(problem, &diags, DIAG_TEXT);
@@ -289,13 +311,14 @@ gate_plan_free(struct gate_plan *plan)
 {
 	if (plan == NULL)
 		return;
-	wipe(plan->worker.tls_key);
-	wipe(plan->worker.upstream_key);
 	wipe(plan->auth.bind_password);
 	wipe(plan->admission.tls_key);
+	wipe(plan->admission.upstream_key);
 	wipe(plan->auth.share.etcd.key);
 	wipe(plan->auth.share.etcd.password);
 	if (plan->policy_fd >= 0)
 		(void)close(plan->policy_fd); /* sealed: nothing can be lost */
+	if (plan->keys_fd >= 0)
+		(void)close(plan->keys_fd); /* the same */
 	arena_free(plan->arena);
 }

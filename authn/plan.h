@@ -21,6 +21,7 @@ struct gate_plan {
 	struct worker_settings admission; /* of the budget role, if has_admission */
 	struct budget_role_settings budget;
 	int policy_fd; /* a sealed bundle */
+	int keys_fd; /* the workers' private keys (key_bundle.h); nobody here reads them */
 };
 
 /*
@@ -35,10 +36,13 @@ void gate_plan_free(struct gate_plan *plan);
  * and keys match, authorities parse, policy has no error. Else appends why. `admission`
  * is NULL without one. */
 MUST_CHECK bool gate_check(const struct worker_settings *worker,
-    const struct worker_settings *admission, int policy_fd, struct buf *problem);
+    const struct worker_settings *admission, int policy_fd, int keys_fd,
+    struct buf *problem);
 
 /* A proc_role's run: gate_check without privileges. MSG_CONFIG brings u32 uid, u32 gid and
- * the descriptors of settings, policy and, if there are any, of the budget role's settings; the answer is MSG_READY or MSG_RELOAD_FAILED. */
+ * 
+ * the descriptors of settings, policy, keys and, if there are any, of the budget role's settings; the
+ * answer is MSG_READY or MSG_RELOAD_FAILED. */
 int check_role_run(struct proc_channel *monitor, const int *fds, size_t fd_count);
 
 #endif

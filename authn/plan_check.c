@@ -8,6 +8,7 @@
 #include <openssl/ssl.h>
 
 #include "authn/budget_plan.h"
+#include "authn/key_bundle.h"
 #include "authn/messages.h"
 #include "authn/monitor_link.h"
 #include "authn/plan.h"
@@ -17,15 +18,16 @@
 #include "common/log.h"
 
 static bool
-check_tls(const struct worker_settings *s, const char *what, struct buf *problem)
+check_tls(const struct worker_settings *s, const struct key_bundle *keys,
+    const char *what, struct buf *problem)
 {
 	const struct tls_server_options server = {.certificate = s->tls_certificate,
-	    .key = {.pem = s->tls_key},
-	    .client_ca = s->client_ca,
-	    .ticket_key = s->ticket_key};
+	    .key = {.pem = s->tls_key, .key = key_bundle_find(keys, KEY_FOR_SERVER)},
+	    .client_ca = s->client_ca};
 	const struct tls_client_options upstream = {.ca = s->upstream_ca,
 	    .certificate = s->upstream_certificate,
-	    .key = {.pem = s->upstream_key}};
+	    .key = {
+		.pem = s->upstream_key, .key = key_bundle_find(keys, KEY_FOR_CLIENT)}};
 	struct err err = ERR_INIT;
 	SSL_CTX *ctx = tls_server_new(&server, &err);
 	bool ok = ctx != NULL;
@@ -41,16 +43,34 @@ check_tls(const struct worker_settings *s, const char *what, struct buf *problem
 	return ok;
 }
 
+/* The keys are here until they are judged. */
+static bool
+check_worker_tls(const struct worker_settings *s, int keys_fd, struct buf *problem)
+{
+	struct key_bundle keys;
+	struct err err = ERR_INIT;
+	bool ok = key_bundle_open(keys_fd, &keys, &err) == 0;
+
+	if (ok)
+		ok = check_tls(s, &keys, "tls", problem);
+	else
+		buf_printf(problem, "tls: error: %s [config-tls]\n", err.msg);
+	key_bundle_free(&keys);
+	return ok;
+}
+
 bool
 gate_check(const struct worker_settings *worker,
-    const struct worker_settings *admission, int policy_fd, struct buf *problem)
+    const struct worker_settings *admission, int policy_fd, int keys_fd,
+    struct buf *problem)
 {
-	bool ok = check_tls(worker, "tls", problem);
+	const struct key_bundle none = {.count = 0};
+	bool ok = check_worker_tls(worker, keys_fd, problem);
 	struct worker_policy *policy = worker_policy_load(policy_fd, problem);
 	struct budget_plan plan;
 
 	if (admission != NULL)
-		ok = check_tls(admission, "admission", problem) && ok;
+		ok = check_tls(admission, &none, "admission", problem) && ok;
 	if (admission != NULL && policy != NULL)
 		ok = budget_plan_make(policy->arena, policy->model, problem, &plan) &&
 		     ok;
@@ -68,7 +88,7 @@ receive(struct proc_channel *monitor, struct proc_msg *out_msg,
 
 	if (rc != 0)
 		return rc;
-	if (out_msg->fd_count < 2)
+	if (out_msg->fd_count < 3)
 		return err_set(err, ERR_PROTOCOL, "the monitor sent no configuration");
 	proc_reader_init(&r, out_msg);
 	out_sandbox->uid = proc_get_u32(&r);
@@ -96,12 +116,12 @@ check_role_run(struct proc_channel *monitor, const int *fds, size_t fd_count)
 	if (receive(monitor, &msg, &sandbox, &err) != 0 ||
 	    proc_confine(&sandbox, &err) != 0 ||
 	    worker_settings_open(arena, msg.fds[0], &settings, &err) != 0 ||
-	    (msg.fd_count > 2 &&
-		worker_settings_open(arena, msg.fds[2], &admission, &err) != 0))
+	    (msg.fd_count > 3 &&
+		worker_settings_open(arena, msg.fds[3], &admission, &err) != 0))
 		buf_printf(&problem, "%s\n", err.msg);
 	else
-		ok = gate_check(&settings, msg.fd_count > 2 ? &admission : NULL,
-		    msg.fds[1], &problem);
+		ok = gate_check(&settings, msg.fd_count > 3 ? &admission : NULL,
+		    msg.fds[1], msg.fds[2], &problem);
 	if (ok)
 		answer.type = MSG_READY;
 	answer.data = (const uint8_t *)problem.data;

@@ -81,7 +81,7 @@ update_poll(struct stream *s)
 
 	if (s->state == STREAM_CLOSED)
 		return;
-	if (!s->paused && !s->saw_end)
+	if (!s->paused && !s->saw_end && !s->signing)
 		events |= UV_READABLE;
 	if (s->state == STREAM_CONNECTING || s->pending_len != s->pending_pos)
 		events |= UV_WRITABLE;
@@ -271,12 +271,17 @@ handshake(struct stream *s)
 
 	ERR_clear_error();
 	rc = SSL_do_handshake(s->ssl);
-	if (rc != 1)
-		rc = SSL_get_error(s->ssl, rc) == SSL_ERROR_WANT_READ ? 0 : -1;
+	if (rc != 1) {
+		const int why = SSL_get_error(s->ssl, rc);
+
+		s->signing = why == SSL_ERROR_WANT_ASYNC;
+		rc = s->signing || why == SSL_ERROR_WANT_READ ? 0 : -1;
+	}
 	stream_send_wire(s); /* what the handshake has to say, an alert too */
 	if (rc == 1) {
 		s->state = STREAM_OPEN;
 		s->deadline.ns = 0;
+		(void)SSL_clear_mode(s->ssl, SSL_MODE_ASYNC);
 		s->ops->opened(s);
 		if (s->state == STREAM_CLOSED)
 			return;
@@ -288,6 +293,28 @@ handshake(struct stream *s)
 		update_poll(s);
 	else
 		stream_fail(s, ERR_UNAVAILABLE, "TLS handshake");
+}
+
+/* The signature that a handshake waited for is there, or will not come. */
+static int
+on_signed(SSL *ssl, void *arg)
+{
+	struct stream *s = arg;
+
+	(void)ssl;
+	s->signing = false;
+	handshake(s);
+	return 1;
+}
+
+/* What waits is on a stack of its own: entered once more, it ends there. */
+static void
+give_up_signing(struct stream *s)
+{
+	s->signing = false;
+	s->broken = true; /* nothing is to be said any more */
+	(void)SSL_do_handshake(s->ssl);
+	ERR_clear_error();
 }
 
 static void
@@ -344,7 +371,7 @@ on_socket_error(struct stream *s)
 	size_t budget = SIZE_MAX;
 
 	s->events = 0;
-	while (s->state != STREAM_CLOSED && !s->paused && !s->saw_end &&
+	while (!s->signing && s->state != STREAM_CLOSED && !s->paused && !s->saw_end &&
 	       read_once(s, &budget)) {
 		/* until it fails */
 	}
@@ -363,7 +390,7 @@ on_poll(uv_poll_t *handle, int status, int events)
 	}
 	if ((events & UV_WRITABLE) != 0 && s->pending_len != s->pending_pos)
 		on_writable(s);
-	if (s->state == STREAM_HANDSHAKE)
+	if (s->state == STREAM_HANDSHAKE && !s->signing)
 		handshake(s);
 	else if (status < 0 && s->state != STREAM_CLOSED)
 		on_socket_error(s);
@@ -382,6 +409,9 @@ start(struct stream *s, struct stream_hub *hub, const struct stream_ops *ops, in
 	*s = (struct stream){
 	    .hub = hub, .ops = ops, .fd = fd, .ssl = ssl, .state = state};
 	SSL_set_bio(ssl, bio, bio);
+	if (SSL_set_async_callback(ssl, on_signed) != 1 ||
+	    SSL_set_async_callback_arg(ssl, s) != 1)
+		base_die("cannot set a callback");
 	if (uv_poll_init(hub->loop, &s->poll, fd) != 0)
 		base_die("cannot watch a socket");
 	s->poll.data = s;
@@ -497,6 +527,8 @@ stream_close(struct stream *s)
 		s->hub->wire_owner = NULL;
 		s->hub->wire_len = 0;
 	}
+	if (s->signing)
+		give_up_signing(s);
 	s->state = STREAM_CLOSED;
 	forget(s);
 	stream_drop_pending(s);

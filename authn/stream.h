@@ -54,6 +54,7 @@ struct stream {
 	bool paused;       /* reading is */
 	bool saw_end;      /* of what the peer sends */
 	bool broken;       /* sending failed */
+	bool signing;      /* the handshake waits for a signature */
 	bool dirty, again; /* is on the hub's list */
 	bool flushing;
 	int events;    /* what the poll handle waits for */

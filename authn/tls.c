@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "authn/key_remote.h"
 #include "common/ip.h"
 
 #define MAX_GROUPS          64 /* O values of a certificate */
 #define UPSTREAM_READ_BYTES (64 * 1024)
+#define SERVER_CIPHERS      "ECDHE+AESGCM:ECDHE+CHACHA20" /* of TLS 1.2 */
 
 int
 tls_error(struct err *err, enum err_code code, const char *what)
@@ -100,23 +102,42 @@ trust_and_name(SSL_CTX *ctx, X509 *cert, int index)
 		   : 0;
 }
 
+/* The key that goes with the context's certificate. */
+static EVP_PKEY *
+find_key(SSL_CTX *ctx, const struct tls_key_source *source, struct err *err)
+{
+	EVP_PKEY *key = source->key;
+
+	if (key != NULL) {
+		(void)EVP_PKEY_up_ref(key); /* cannot fail */
+		return key;
+	}
+	if (source->pem.len != 0)
+		return tls_key_open(source, err);
+	/* Who signs may take his time: the handshake is left and entered again. */
+	(void)SSL_CTX_set_mode(ctx, SSL_MODE_ASYNC);
+	return key_remote_new(
+		   X509_get0_pubkey(SSL_CTX_get0_certificate(ctx)), &key, err) == 0
+		   ? key
+		   : NULL;
+}
+
 static int
 use_identity(SSL_CTX *ctx, struct str certificate, const struct tls_key_source *source,
     struct err *err)
 {
-	EVP_PKEY *key = tls_key_open(source, err);
-	int rc = ERR_INVALID;
+	EVP_PKEY *key;
+	int rc = 0;
 
-	if (key == NULL)
-		return rc;
 	if (each_certificate(certificate, use_chain_certificate, ctx) < 1)
-		rc = tls_error(err, ERR_INVALID, "certificate");
-	else if (SSL_CTX_use_PrivateKey(ctx, key) != 1 ||
-		 SSL_CTX_check_private_key(ctx) != 1)
+		return tls_error(err, ERR_INVALID, "certificate");
+	key = find_key(ctx, source, err);
+	if (key == NULL)
+		return ERR_INVALID;
+	if (SSL_CTX_use_PrivateKey(ctx, key) != 1 ||
+	    SSL_CTX_check_private_key(ctx) != 1)
 		rc = tls_error(
 		    err, ERR_INVALID, "the private key does not fit the certificate");
-	else
-		rc = 0;
 	EVP_PKEY_free(key);
 	return rc;
 }
@@ -180,6 +201,11 @@ tls_server_new(const struct tls_server_options *o, struct err *err)
 	static const unsigned char session_context[] = "ringfence-gate";
 	SSL_CTX *ctx = context_new(TLS_server_method());
 
+	/* What the key signs is the handshake; nothing is ever decrypted with it. */
+	if (SSL_CTX_set_cipher_list(ctx, SERVER_CIPHERS) != 1) {
+		(void)tls_error(err, ERR_SYSTEM, "ciphers");
+		goto fail;
+	}
 	if (use_identity(ctx, o->certificate, &o->key, err) != 0)
 		goto fail;
 	SSL_CTX_set_alpn_select_cb(ctx, select_alpn, (void *)(uintptr_t)o->alpn);
@@ -191,16 +217,8 @@ tls_server_new(const struct tls_server_options *o, struct err *err)
 		(void)tls_error(err, ERR_SYSTEM, "session tickets");
 		goto fail;
 	}
-	if (o->ticket_key != NULL) {
-		uint8_t key[TLS_TICKET_KEY_BYTES];
-
-		memcpy(key, o->ticket_key, sizeof(key));
-		if (SSL_CTX_set_tlsext_ticket_keys(ctx, key, sizeof(key)) != 1) {
-			(void)tls_error(err, ERR_INVALID, "session ticket key");
-			goto fail;
-		}
-		OPENSSL_cleanse(key, sizeof(key));
-	}
+	if (o->tickets != NULL)
+		tls_tickets_use(ctx, o->tickets);
 	if (o->client_ca.len != 0) {
 		if (each_certificate(o->client_ca, trust_and_name, ctx) < 1) {
 			(void)tls_error(err, ERR_INVALID, "client CA");

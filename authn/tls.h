@@ -1,7 +1,5 @@
 /*
- * TLS contexts for both sides, and what a client's certificate says of it. Every
- * private key passes through tls_key_open: a later process that signs on behalf of the workers
- * takes its place there.
+ * TLS contexts for both sides, and what a client's certificate says of it.
  */
 #ifndef AUTHN_TLS_H
 #define AUTHN_TLS_H
@@ -9,16 +7,18 @@
 #include <openssl/ssl.h>
 
 #include "authn/identity.h"
+#include "authn/tls_tickets.h"
 #include "common/err.h"
 #include "common/str.h"
 
-#define TLS_TICKET_KEY_BYTES 80 /* name, MAC key, cipher key: as OpenSSL cuts it */
-
-/* Where a private key is: today its PEM text. */
+/* Where the private key of a certificate is: opened already (borrowed), in a PEM text, or, without
+ * either, elsewhere (key_remote.h). */
 struct tls_key_source {
+	EVP_PKEY *key;
 	struct str pem;
 };
 
+/* Opens the PEM text. */
 MUST_CHECK EVP_PKEY *tls_key_open(const struct tls_key_source *source, struct err *err);
 
 /* Which protocols to offer, or to choose from. */
@@ -30,8 +30,8 @@ enum tls_alpn {
 struct tls_server_options {
 	struct str certificate; /* PEM chain, leaf first */
 	struct tls_key_source key;
-	struct str client_ca;      /* PEM; "" : no client certificates are asked for */
-	const uint8_t *ticket_key; /* TLS_TICKET_KEY_BYTES, the same in every worker */
+	struct str client_ca; /* PEM; "" : no client certificates are asked for */
+	const struct tls_tickets *tickets; /* NULL: keys of the context's own */
 	enum tls_alpn alpn;
 };
 

@@ -114,19 +114,17 @@ open_listeners(struct worker *w)
 /* ---- configuration ---- */
 
 static int
-make_contexts(const struct worker_settings *s, SSL_CTX **out_server,
+make_contexts(struct worker *w, const struct worker_settings *s, SSL_CTX **out_server,
     SSL_CTX **out_upstream, struct err *err)
 {
 	const struct tls_server_options server = {
 	    .certificate = s->tls_certificate,
-	    .key = {.pem = s->tls_key},
 	    .client_ca = s->client_ca,
-	    .ticket_key = s->ticket_key,
+	    .tickets = &w->tickets,
 	};
 	const struct tls_client_options upstream = {
 	    .ca = s->upstream_ca,
 	    .certificate = s->upstream_certificate,
-	    .key = {.pem = s->upstream_key},
 	};
 
 	*out_server = tls_server_new(&server, err);
@@ -138,20 +136,6 @@ make_contexts(const struct worker_settings *s, SSL_CTX **out_server,
 		return err_wrap(err, "upstream");
 	}
 	return 0;
-}
-
-/* Keys are in the TLS contexts now; their text need not stay. */
-static void
-wipe_keys(struct worker_settings *s)
-{
-	union {
-		const char *in;
-		char *out;
-	} texts[] = {{.in = s->tls_key.ptr}, {.in = s->upstream_key.ptr}};
-
-	secret_wipe(texts[0].out, s->tls_key.len);
-	secret_wipe(texts[1].out, s->upstream_key.len);
-	s->tls_key = s->upstream_key = STR("");
 }
 
 /* The monitor has read it before: there is no mistake in it to be told. */
@@ -186,12 +170,11 @@ apply_settings(struct worker *w, int fd, struct err *err)
 	if (rc == 0)
 		rc = read_audit_policy(arena, &s, &audit_policy, err);
 	if (rc == 0)
-		rc = make_contexts(&s, &server, &upstream, err);
+		rc = make_contexts(w, &s, &server, &upstream, err);
 	if (rc != 0) {
 		arena_free(arena);
 		return rc;
 	}
-	wipe_keys(&s);
 	SSL_CTX_free(w->server_tls);
 	SSL_CTX_free(w->upstream_tls);
 	w->server_tls = server;
@@ -273,10 +256,19 @@ on_peer(struct worker *w, const struct proc_msg *msg)
 
 	if (fd < 0)
 		return;
-	rc = msg->type == MSG_PEER_AUTH ? auth_client_reconnect(w->auth, fd, &err)
-					: audit_client_reconnect(w->audit, fd, &err);
+	rc = msg->type == MSG_PEER_AUTH    ? auth_client_reconnect(w->auth, fd, &err)
+	     : msg->type == MSG_PEER_AUDIT ? audit_client_reconnect(w->audit, fd, &err)
+					   : key_client_reconnect(w->keys, fd, &err);
 	if (rc != 0)
 		log_error("reconnect", "detail=%s", log_quote(str_from(err.msg)));
+}
+
+static void
+on_ticket_key(struct worker *w, const struct proc_msg *msg)
+{
+	if (msg->len == TLS_TICKET_KEY_BYTES)
+		tls_tickets_add(&w->tickets, msg->data);
+	secret_wipe((void *)(uintptr_t)msg->data, msg->len);
 }
 
 static void
@@ -319,6 +311,8 @@ static const struct {
     {MSG_POLICY, on_policy},
     {MSG_PEER_AUTH, on_peer},
     {MSG_PEER_AUDIT, on_peer},
+    {MSG_PEER_KEY, on_peer},
+    {MSG_TICKET_KEY, on_ticket_key},
     {MSG_STATUS, on_status},
     {MSG_DRAIN, on_drain},
 };
@@ -438,6 +432,8 @@ connect_roles(struct worker *w, const int *fds, struct err *err)
 	if (rc == 0)
 		rc = audit_client_new(&w->loop, fds[WORKER_FD_AUDIT],
 		    w->settings.audit_required, &w->audit, err);
+	if (rc == 0)
+		rc = key_client_new(&w->loop, fds[WORKER_FD_KEY], &w->keys, err);
 	return rc;
 }
 
@@ -497,6 +493,7 @@ stop(struct worker *w)
 	(void)uv_run(&w->loop, UV_RUN_NOWAIT);
 	auth_client_free(w->auth);
 	audit_client_free(w->audit);
+	key_client_free(w->keys);
 	stream_hub_fini(&w->hub);
 	uv_walk(&w->loop, close_handle, NULL);
 	(void)uv_run(&w->loop, UV_RUN_DEFAULT);

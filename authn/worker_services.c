@@ -99,6 +99,7 @@ void
 worker_status_json(const struct worker *w, struct buf *out)
 {
 	const struct worker_stats *s = &w->stats;
+	const struct key_client_counts keys = key_client_count(w->keys);
 	const struct {
 		const char *name;
 		uint64_t value;
@@ -123,6 +124,8 @@ worker_status_json(const struct worker *w, struct buf *out)
 	    {"upstreamConnectionsTotal", s->upstream_connections},
 	    {"upstreamFailures", s->upstream_failures},
 	    {"bufferBytes", w->bufs.bytes},
+	    {"keyWaiting", keys.waiting},
+	    {"keyWaitMicroseconds", keys.wait_us},
 	};
 
 	buf_printf(out, "{\"worker\":%u,\"draining\":%s", w->settings.index,

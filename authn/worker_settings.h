@@ -8,7 +8,8 @@
  *   reload    MSG_CONFIG with fds[0] settings (and, if it changed, fds[1] a bundle), or MSG_POLICY
  *             with fds[0] a bundle; answered by MSG_READY, or MSG_RELOAD_FAILED with the reason as
  *             text, the old state staying in force
- *   restart   MSG_PEER_AUTH, MSG_PEER_AUDIT with fds[0] the new socket; no answer
+ *   restart   MSG_PEER_AUTH, MSG_PEER_AUDIT, MSG_PEER_KEY with fds[0] the new socket; no answer
+ *   MSG_TICKET_KEY brings a key for session tickets, at start and then from time to time
  *   MSG_STATUS is answered by MSG_STATUS with a JSON object
  *   MSG_DRAIN ends the worker with status 0 when what runs has ended
  * An answer carries the id of its question.
@@ -25,6 +26,7 @@
 enum worker_fd {
 	WORKER_FD_AUTH,   /* socket to the auth role */
 	WORKER_FD_AUDIT,  /* socket to the audit role */
+	WORKER_FD_KEY,    /* socket to the key role */
 	WORKER_FD_QUOTA,  /* memfd of quota_table_bytes(), formatted */
 	WORKER_FD_LISTEN, /* one or more listening sockets (SO_REUSEPORT) */
 };
@@ -45,9 +47,11 @@ struct worker_limits {
 };
 
 struct worker_settings {
-	uint32_t index;                                 /* of this worker, from 0 */
-	struct str tls_certificate, tls_key, client_ca; /* PEM; client_ca may be "" */
-	uint8_t ticket_key[TLS_TICKET_KEY_BYTES];       /* the same for all workers */
+	uint32_t index; /* of this worker, from 0 */
+	/* PEM; client_ca may be "". Keys are "" for workers, for whom the key role signs. */
+	struct str tls_certificate, tls_key, client_ca;
+	/* Of this start of the gate, the same for all workers: seals continue tokens. */
+	uint8_t ticket_key[TLS_TICKET_KEY_BYTES];
 	const struct worker_upstream *upstreams;
 	size_t upstream_count;
 	struct str upstream_ca, upstream_certificate, upstream_key; /* PEM */

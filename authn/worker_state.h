@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "authn/exchange.h"
+#include "authn/key_client.h"
 #include "authn/monitor_link.h"
 #include "authn/stream.h"
 #include "authn/worker_settings.h"
@@ -58,6 +59,8 @@ struct worker {
 	struct iobuf_pool bufs;
 	struct auth_client *auth;
 	struct audit_client *audit;
+	struct key_client *keys;
+	struct tls_tickets tickets;
 	struct quota_table *quota;
 	struct worker_policy *policy;
 	const struct audit_policy *audit_policy; /* in settings_arena; NULL: Metadata */

@@ -93,18 +93,33 @@ fill_from(struct secret *s, int fd, const char *path, struct err *err)
 }
 
 int
-secret_read_file(struct secret *s, const char *path, bool allow_open, struct err *err)
+secret_open_file(const char *path, bool allow_open, int *out_fd, struct err *err)
 {
-	struct secret room = {0};
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	int rc;
 
-	*s = (struct secret){0};
+	*out_fd = -1;
 	if (fd < 0)
 		return err_sys(err, "%s", path);
 	rc = check_file(fd, path, allow_open, err);
 	if (rc == 0)
-		rc = secret_map(&room, SECRET_FILE_BYTES + 1, err);
+		*out_fd = fd;
+	else
+		(void)close(fd); /* read only */
+	return rc;
+}
+
+int
+secret_read_file(struct secret *s, const char *path, bool allow_open, struct err *err)
+{
+	struct secret room = {0};
+	int fd, rc;
+
+	*s = (struct secret){0};
+	rc = secret_open_file(path, allow_open, &fd, err);
+	if (rc != 0)
+		return rc;
+	rc = secret_map(&room, SECRET_FILE_BYTES + 1, err);
 	if (rc == 0)
 		rc = fill_from(&room, fd, path, err);
 	if (rc == 0)

@@ -30,6 +30,10 @@ MUST_CHECK int secret_set(
  */
 MUST_CHECK int secret_read_file(
     struct secret *s, const char *path, bool allow_open, struct err *err);
+/* Opens such a file for somebody else to read, with the same rules but for the emptiness; the
+ * caller closes it. -1 on failure. */
+MUST_CHECK int secret_open_file(
+    const char *path, bool allow_open, int *out_fd, struct err *err);
 /* Wipes and frees; the empty secret is fine. */
 void secret_free(struct secret *s);
 /* A view, borrowed until secret_free. */

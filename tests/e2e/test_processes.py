@@ -26,7 +26,7 @@ def proc(pid, name):
         return f.read()
 
 
-@pytest.mark.parametrize("role", ["audit", "auth", "status", "worker"])
+@pytest.mark.parametrize("role", ["audit", "auth", "key", "status", "worker"])
 def test_role_has_no_power(lab, role):
     for pid in pids(lab.gate, role):
         text = proc(pid, "status")
@@ -37,7 +37,7 @@ def test_role_has_no_power(lab, role):
         assert fields["NoNewPrivs"] == "1"
 
 
-@pytest.mark.parametrize("role", ["audit", "auth", "status", "worker"])
+@pytest.mark.parametrize("role", ["audit", "auth", "key", "status", "worker"])
 def test_killed_role_comes_back(lab, role):
     token = lab.gate.token()
     before = pids(lab.gate, role)
@@ -217,7 +217,7 @@ def test_second_gate_on_the_same_address_does_not_start(lab):
 
 
 def test_role_cannot_be_started_by_hand():
-    for role in ("worker", "auth", "audit"):
+    for role in ("worker", "auth", "audit", "key"):
         done = subprocess.run(
             [program("ringfence-gate"), f"--role={role}", "--fds=0"],
             capture_output=True,

@@ -666,6 +666,8 @@ START_TEST(broken_upstream_is_503_or_a_cut_answer)
 	exchange_up_failed(read, UPSTREAM_BROKEN, "reset");
 	check_story("complete:503 respond:503");
 	ck_assert_ptr_nonnull(header_find(&read->res_headers, HEADER_CONTENT_TYPE));
+	exchange_tick(read, read->received); /* its client has the time to take it */
+	check_story("complete:503 respond:503");
 	answer(half, 200, "10");
 	exchange_up_data(half, "01234", 5);
 	buf_clear(&story);
