@@ -190,6 +190,34 @@
 	    "A tenant's top namespace has no owners.")                                 \
 	X(CODE_QUOTA_NO_EFFECT, "quota-no-effect", DIAG_WARNING,                       \
 	    "A limit is above one of the same kind further up the path.")              \
+	X(CODE_ROUTE_CONFLICT, "route-conflict", DIAG_ERROR,                           \
+	    "Two Routes publish the same address and port, and neither "               \
+	    "overrides the other.")                                                    \
+	X(CODE_ROUTE_SHADOWED, "route-shadowed", DIAG_WARNING,                         \
+	    "A rule of a Route never decides: rules before it take all that it "       \
+	    "could match.")                                                            \
+	X(CODE_ROUTE_FAMILY, "route-family", DIAG_WARNING,                             \
+	    "A route has a source or next hop for one address family, and "            \
+	    "matches connections of the other: these are refused.")                    \
+	X(CODE_ROUTE_SOURCE_TAKEN, "route-source-taken", DIAG_WARNING,                 \
+	    "The source address of a route is that of a workload, or of a node "       \
+	    "that is no gateway of it.")                                               \
+	X(CODE_ROUTE_SOURCE_UNOWNED, "route-source-unowned", DIAG_NOTE,                \
+	    "No gateway of a route is known to have its source address. A "            \
+	    "gateway must have it, or announce it.")                                   \
+	X(CODE_GATEWAYS_MATCH_NOTHING, "gateways-match-nothing", DIAG_WARNING,         \
+	    "The gateway selector of a route matches no known node: what the "         \
+	    "route matches is refused.")                                               \
+	X(CODE_ROUTE_TARGET_NOTHING, "route-target-nothing", DIAG_WARNING,             \
+	    "A Route publishes, or sends through, workloads of which there are none.") \
+	X(CODE_ROUTE_PORT_UNKNOWN, "route-port-unknown", DIAG_WARNING,                 \
+	    "A Route names a port that nothing which it leads to has.")                \
+	X(CODE_ROUTE_LOOP, "route-loop", DIAG_WARNING,                                 \
+	    "What a via rule sends connections through is an end of them. Such "       \
+	    "connections are left to the next rule.")                                  \
+	X(CODE_PUBLISHED_CLOSED, "published-closed", DIAG_WARNING,                     \
+	    "A Route publishes workloads whose ingress policy lets nobody from "       \
+	    "outside in.")                                                             \
 	X(CODE_IGNORED_RULES, "ignored-rules", DIAG_WARNING,                           \
 	    "policyTypes leaves a direction out for which there are rules: they have " \
 	    "no effect.")                                                              \

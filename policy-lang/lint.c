@@ -126,6 +126,8 @@ say_what_is_missing(struct lint *lint)
 				       "addresses of Services",
 	    [LINT_HOST_NETWORK] = "not all selectors were compared with workloads on "
 				  "their nodes' network",
+	    [LINT_ROUTES] = "not all Routes were compared with each other, and with "
+			    "what they lead to",
 	};
 
 	for (size_t i = 0; i < LINT_PARTS; i++) {
@@ -160,6 +162,7 @@ model_lint(const struct model *model, struct diag_list *diags)
 	    lint_ports,
 	    lint_networks,
 	    lint_services,
+	    lint_routes,
 	    lint_rules,
 	    lint_access,
 	    lint_quotas,

@@ -23,6 +23,7 @@ enum lint_part {
 	LINT_DEFAULTS,
 	LINT_SERVICE_ADDRESSES,
 	LINT_HOST_NETWORK,
+	LINT_ROUTES,
 	LINT_PARTS
 };
 
@@ -75,5 +76,6 @@ void lint_services(struct lint *lint);
 void lint_reach(struct lint *lint); /* DNS, the API server, tenants, isolation */
 void lint_access(struct lint *lint);
 void lint_quotas(struct lint *lint);
+void lint_routes(struct lint *lint); /* routes that lead nowhere, and their order */
 
 #endif

@@ -299,6 +299,7 @@ index_labels(struct lint_world *w)
 	}
 	for (size_t i = 0; i < m->service_count; i++)
 		label_index_want(w->labels, m->services[i]->selector);
+	world_want_routes(w);
 	label_index_fill(w->labels);
 	label_index_fill(w->scope_labels);
 	label_index_fill(w->node_labels);

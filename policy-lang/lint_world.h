@@ -50,6 +50,8 @@ struct lint_world {
 /* In the arena, which is borrowed like the model. */
 void world_init(struct lint_world *w, struct arena *arena, const struct model *m);
 void world_fini(struct lint_world *w);
+/* Announces the selectors of Routes, while labels are indexed (lint_routes.c). */
+void world_want_routes(struct lint_world *w);
 
 /* The slots that a match takes in; owned by the world. */
 MUST_CHECK const struct roaring_bitmap_s *world_match(

@@ -175,3 +175,58 @@ def test_diff_does_not_take_spelling_for_a_change(tmp_path):
     path = tmp_path / "same.yaml"
     path.write_text("\n---\n".join(reversed(text.split("\n---\n"))))
     assert run("diff", WORLD, path).stdout == "nothing differs\n"
+
+
+# ---- order among routes
+
+
+def publication(name, namespace, phase="default", ports="443/tcp", address="203.0.113.80", before=""):
+    return (
+        f"---\napiVersion: ringfence.dev/v1alpha1\nkind: Route\n"
+        f"metadata: {{ name: {name}, namespace: {namespace} }}\nspec:\n  {phase}:\n    ingress:\n{before}"
+        f"      - {{ action: publish, address: [{address}], ports: [{ports}], to: [{{ workloads: {{}} }}] }}\n"
+    )
+
+
+def guard(namespace, *rules, phase="mandatory"):
+    lines = "".join(f"      - {{ {rule} }}\n" for rule in rules)
+    return (
+        f"---\napiVersion: ringfence.dev/v1alpha1\nkind: Route\n"
+        f"metadata: {{ name: guard, namespace: {namespace} }}\nspec:\n  {phase}:\n    ingress:\n{lines}"
+    )
+
+
+DENY = "action: deny, address: [203.0.113.0/24]"
+PASS = "action: pass, address: [203.0.113.80]"
+
+
+@pytest.mark.parametrize(
+    "documents, codes",
+    [
+        # Two answers at one level, in part or whole, and beside each other in the tree.
+        ([publication("a", "/t"), publication("b", "/t")], {"route-conflict"}),
+        ([publication("a", "/t", ports="1-443/tcp"), publication("b", "/t", ports="443-999/tcp")], {"route-conflict"}),
+        ([publication("a", "/t"), publication("b", "/u")], {"route-conflict"}),
+        ([publication("a", "/t", "mandatory"), publication("b", "/u")], {"route-conflict"}),
+        ([publication("a", "/t/x"), publication("b", "/u/y")], {"route-conflict"}),
+        # Not the same.
+        ([publication("a", "/t"), publication("b", "/u", ports="444/tcp")], set()),
+        ([publication("a", "/t"), publication("b", "/u", ports="443/udp")], set()),
+        ([publication("a", "/t"), publication("b", "/u", address="203.0.113.81")], set()),
+        # The nearest default, and what is mandatory above, override: that is what they are for.
+        ([publication("a", "/t"), publication("b", "/t/x")], set()),
+        ([publication("a", "/t", "mandatory"), publication("b", "/t/x")], {"route-shadowed"}),
+        # An ancestor keeps an address for one of its subtrees.
+        ([guard("/u", DENY), publication("a", "/t"), publication("b", "/u")], {"route-shadowed"}),
+        ([guard("/u", PASS, DENY), publication("b", "/u")], set()),
+        ([guard("/u", PASS, DENY), publication("a", "/t"), publication("b", "/u")], {"route-conflict"}),
+        ([guard("/u", DENY, PASS), publication("b", "/t")], {"route-shadowed"}),
+        # A default that comes before another of its level; one further up takes nothing.
+        ([guard("/t", DENY, phase="default").replace("guard", "a"), publication("b", "/t")], {"route-shadowed"}),
+        ([guard("/t", DENY, phase="default"), publication("b", "/t/x")], set()),
+    ],
+)
+def test_check_knows_who_overrides_whom(documents, codes):
+    done = run("check", "-o", "json", "-", stdin="".join(documents))
+    told = json.loads(done.stdout)
+    assert {d["code"] for d in told if d["code"].startswith("route-")} == codes, done.stdout
