@@ -33,4 +33,11 @@
 #define LIMIT_AUDIT_PROOFS        10000u              /* of one export; 2 KiB each */
 #define LIMIT_AUDIT_REPORT_ROWS   100000u             /* of one table */
 
+#define LIMIT_DNS_RECORDS     128u /* of one answer; the rest is not looked at */
+#define LIMIT_DNS_ADDRESSES   64u  /* learnt of one answer */
+#define LIMIT_DNS_CHAIN       16u  /* aliases (CNAME) from a name to its addresses */
+#define LIMIT_DNS_TTL_FLOOR_S 60u  /* a learnt address is known for as long at least */
+#define LIMIT_DNS_TTL_CAP_S   86400u /* and for as long at most, unless it is in use */
+#define LIMIT_DNS_LEARNT      8192u  /* names of addresses, of one tenant */
+
 #endif

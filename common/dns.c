@@ -1,0 +1,304 @@
+/*
+ * DNS answers. A name is read wherever it stands by following its pointers, which may only
+ * lead back: so every name ends, however a message is made.
+ */
+#include "common/dns.h"
+
+#include <string.h>
+
+#define HEADER_BYTES 12u
+#define LABEL_BYTES  63u
+#define JUMPS_MAX    127u /* as many as a name can have labels */
+#define CLASS_IN     1u
+/* Shortest record: a name of one byte, type, class, TTL and length. */
+#define RECORD_FIXED_BYTES 10u
+
+/* Of the second 16 bits of a header. */
+#define FLAG_RESPONSE  0x8000u
+#define FLAG_OPCODE    0x7800u
+#define FLAG_TRUNCATED 0x0200u
+#define FLAG_RCODE     0x000fu
+
+struct reader {
+	const uint8_t *bytes;
+	size_t size;
+};
+
+static uint16_t
+u16_at(const struct reader *r, size_t at)
+{
+	return (uint16_t)(r->bytes[at] << 8 | r->bytes[at + 1]);
+}
+
+static uint32_t
+u32_at(const struct reader *r, size_t at)
+{
+	return (uint32_t)u16_at(r, at) << 16 | u16_at(r, at + 2);
+}
+
+/* ---- names ---- */
+
+struct name {
+	char text[DNS_NAME_BYTES];
+	size_t len;
+	bool odd; /* not one that policy can write; the text says nothing */
+};
+
+static bool
+is_written(uint8_t c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+}
+
+static void
+add_label(struct name *name, const uint8_t *label, size_t len)
+{
+	if (name->len + len + 1 >= sizeof(name->text)) {
+		name->odd = true;
+		return;
+	}
+	if (name->len > 0)
+		name->text[name->len++] = '.';
+	for (size_t i = 0; i < len; i++) {
+		uint8_t c = label[i];
+
+		if (c >= 'A' && c <= 'Z')
+			c = (uint8_t)(c - 'A' + 'a');
+		name->odd = name->odd || !is_written(c);
+		name->text[name->len++] = (char)c;
+	}
+}
+
+/*
+ * Reads the name at `at`; *out_end is one past its bytes there. False: it is malformed. A
+ * pointer leads to before where the labels that it ends began, so each is followed once.
+ */
+static bool
+read_name(const struct reader *r, size_t at, struct name *out, size_t *out_end)
+{
+	size_t begin = at, wire = 1;
+	unsigned jumps = 0;
+
+	*out = (struct name){0};
+	while (at < r->size && r->bytes[at] != 0) {
+		size_t len = r->bytes[at];
+
+		if (len > LABEL_BYTES) {
+			size_t target;
+
+			if ((len & 0xc0) != 0xc0 || at + 1 >= r->size)
+				return false;
+			target = u16_at(r, at) & 0x3fffu;
+			if (jumps == 0)
+				*out_end = at + 2;
+			if (target < HEADER_BYTES || target >= begin ||
+			    ++jumps > JUMPS_MAX)
+				return false;
+			begin = at = target;
+			continue;
+		}
+		wire += len + 1;
+		if (wire > 255 || at + 1 + len > r->size)
+			return false;
+		add_label(out, r->bytes + at + 1, len);
+		at += 1 + len;
+	}
+	if (at >= r->size)
+		return false;
+	if (jumps == 0)
+		*out_end = at + 1;
+	out->odd = out->odd || out->len == 0;
+	out->text[out->len] = '\0';
+	return true;
+}
+
+static bool
+same_name(const struct name *a, const struct name *b)
+{
+	return !a->odd && !b->odd && a->len == b->len &&
+	       memcmp(a->text, b->text, a->len) == 0;
+}
+
+/* ---- records ---- */
+
+struct record {
+	size_t owner; /* where its name stands */
+	uint16_t type;
+	uint32_t ttl_s;
+	size_t data, data_len;
+};
+
+struct records {
+	struct record items[LIMIT_DNS_RECORDS];
+	size_t count;
+	bool cut;
+};
+
+/* RFC 2181 8: a TTL with its highest bit set is 0. */
+static uint32_t
+ttl_of(uint32_t wire)
+{
+	return wire > INT32_MAX ? 0 : wire;
+}
+
+/* Reads one record; of a class or type that is of no use it is passed over. */
+static bool
+read_record(const struct reader *r, size_t *at, struct records *out)
+{
+	struct record record = {.owner = *at};
+	struct name name;
+	size_t end;
+	bool wanted;
+
+	if (!read_name(r, *at, &name, &end) || r->size - end < RECORD_FIXED_BYTES)
+		return false;
+	record.type = u16_at(r, end);
+	record.ttl_s = ttl_of(u32_at(r, end + 4));
+	record.data_len = u16_at(r, end + 8);
+	record.data = end + RECORD_FIXED_BYTES;
+	if (record.data_len > r->size - record.data)
+		return false;
+	*at = record.data + record.data_len;
+	wanted = u16_at(r, end + 2) == CLASS_IN && !name.odd;
+	if (wanted && out->count == LIMIT_DNS_RECORDS)
+		out->cut = true;
+	else if (wanted)
+		out->items[out->count++] = record;
+	return true;
+}
+
+static bool
+owner_is(const struct reader *r, const struct record *record, const struct name *name)
+{
+	struct name owner;
+	size_t end;
+
+	return read_name(r, record->owner, &owner, &end) && same_name(&owner, name);
+}
+
+/* ---- from the name to its addresses ---- */
+
+static void
+add_address(struct dns_answer *out, const struct ip_addr *addr, uint32_t ttl_s)
+{
+	for (size_t i = 0; i < out->address_count; i++) {
+		if (ip_eq(&out->addresses[i].addr, addr))
+			return;
+	}
+	if (out->address_count == LIMIT_DNS_ADDRESSES) {
+		out->truncated = true;
+		return;
+	}
+	out->addresses[out->address_count++] = (struct dns_address){*addr, ttl_s};
+}
+
+/* The addresses of one name. False: one has another length than addresses have. */
+static bool
+find_addresses(const struct reader *r, const struct records *records,
+    const struct name *name, uint32_t ttl_s, struct dns_answer *out)
+{
+	enum ip_family family = out->type == DNS_A ? IP_V4 : IP_V6;
+
+	for (size_t i = 0; i < records->count; i++) {
+		const struct record *record = &records->items[i];
+		struct ip_addr addr = {.family = family};
+
+		if (record->type != out->type || !owner_is(r, record, name))
+			continue;
+		if (record->data_len != ip_bytes(family))
+			return false;
+		memcpy(addr.bytes, r->bytes + record->data, record->data_len);
+		add_address(out, &addr, record->ttl_s < ttl_s ? record->ttl_s : ttl_s);
+	}
+	return true;
+}
+
+static const struct record *
+find_alias(
+    const struct reader *r, const struct records *records, const struct name *name)
+{
+	for (size_t i = 0; i < records->count; i++) {
+		if (records->items[i].type == DNS_CNAME &&
+		    owner_is(r, &records->items[i], name))
+			return &records->items[i];
+	}
+	return NULL;
+}
+
+static enum dns_result
+follow(const struct reader *r, const struct records *records, struct name *name,
+    struct dns_answer *out)
+{
+	uint32_t ttl_s = UINT32_MAX;
+
+	for (unsigned i = 0; i <= LIMIT_DNS_CHAIN; i++) {
+		const struct record *alias;
+		size_t end;
+
+		if (!find_addresses(r, records, name, ttl_s, out))
+			return DNS_MALFORMED;
+		alias = find_alias(r, records, name);
+		if (alias == NULL)
+			return DNS_ANSWERED;
+		/* An alias has no address of its own (RFC 2181 10.1). */
+		if (out->address_count > 0 || !read_name(r, alias->data, name, &end) ||
+		    end != alias->data + alias->data_len)
+			return DNS_MALFORMED;
+		if (alias->ttl_s < ttl_s)
+			ttl_s = alias->ttl_s;
+	}
+	return DNS_MALFORMED; /* in a circle, or as long as one */
+}
+
+/* ---- the message ---- */
+
+/* The header and the question; *at is where the answers begin. */
+static enum dns_result
+read_question(
+    const struct reader *r, struct name *name, struct dns_answer *out, size_t *at)
+{
+	uint16_t flags, type;
+
+	if (r->size < HEADER_BYTES)
+		return DNS_MALFORMED;
+	out->id = u16_at(r, 0);
+	flags = u16_at(r, 2);
+	out->truncated = (flags & FLAG_TRUNCATED) != 0;
+	if ((flags & FLAG_RESPONSE) == 0 || (flags & (FLAG_OPCODE | FLAG_RCODE)) != 0 ||
+	    u16_at(r, 4) != 1)
+		return DNS_NOTHING;
+	if (!read_name(r, HEADER_BYTES, name, at) || r->size - *at < 4)
+		return DNS_MALFORMED;
+	type = u16_at(r, *at);
+	if (name->odd || (type != DNS_A && type != DNS_AAAA) ||
+	    u16_at(r, *at + 2) != CLASS_IN)
+		return DNS_NOTHING;
+	out->type = (enum dns_type)type;
+	memcpy(out->name, name->text, sizeof(out->name));
+	*at += 4;
+	return DNS_ANSWERED;
+}
+
+enum dns_result
+dns_read(const uint8_t *message, size_t size, struct dns_answer *out)
+{
+	struct reader r = {message, size};
+	struct records records = {.count = 0};
+	struct name name;
+	enum dns_result result;
+	size_t at = 0;
+
+	out->address_count = 0;
+	result = read_question(&r, &name, out, &at);
+	if (result != DNS_ANSWERED)
+		return result;
+	for (unsigned i = 0; i < u16_at(&r, 6); i++) {
+		/* A truncated message may end early. */
+		if (at == size && out->truncated)
+			break;
+		if (!read_record(&r, &at, &records))
+			return DNS_MALFORMED;
+	}
+	out->truncated = out->truncated || records.cut;
+	return follow(&r, &records, &name, out);
+}

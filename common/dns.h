@@ -1,0 +1,55 @@
+/*
+ * Answers of DNS (RFC 1035), as much of them as it takes to learn which addresses a name
+ * has. The bytes are whatever the network brought: nothing in them is believed beyond
+ * what they are. Whether the sender may be believed is for the caller to know.
+ */
+#ifndef COMMON_DNS_H
+#define COMMON_DNS_H
+
+#include "common/ip.h"
+#include "common/limits.h"
+
+#define DNS_NAME_BYTES                                                                 \
+	254 /* the longest name as text, without its last dot, and a NUL */
+
+enum dns_type {
+	DNS_A = 1,
+	DNS_CNAME = 5,
+	DNS_AAAA = 28
+};
+
+enum dns_result {
+	DNS_ANSWERED, /* the name exists, and these are its addresses (perhaps none) */
+	DNS_NOTHING, /* well-formed, and nothing to learn from: a query, an error, another
+			 type or class, a name that policy cannot write */
+	DNS_MALFORMED,
+};
+
+struct dns_address {
+	struct ip_addr addr;
+	uint32_t ttl_s; /* the least on the way from the name to the address */
+};
+
+struct dns_answer {
+	uint16_t id;
+	enum dns_type type; /* that was asked for: DNS_A, DNS_AAAA */
+	/* The name that was asked for: lower case, no dot at the end, labels of letters,
+	 * digits, - and _. */
+	char name[DNS_NAME_BYTES];
+	bool
+	    truncated; /* there is more than this: the sender says so, or a limit cut it */
+	struct dns_address
+	    addresses[LIMIT_DNS_ADDRESSES]; /* in their order; each once */
+	size_t address_count;
+};
+
+/*
+ * Reads one message. Addresses are those of the name asked for, over aliases in the answer
+ * section in whatever order they come; what the message says of other names, and what
+ * stands in other sections, is not looked at. Anything but DNS_ANSWERED leaves *out
+ * undefined. Takes time linear in the message, times LIMIT_DNS_CHAIN.
+ */
+MUST_CHECK enum dns_result dns_read(
+    const uint8_t *message, size_t size, struct dns_answer *out);
+
+#endif

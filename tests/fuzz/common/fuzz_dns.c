@@ -1,0 +1,55 @@
+/*
+ * Any bytes as a DNS answer: what is read of them is what the header says of it, and is
+ * the same whatever follows.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/dns.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define CHECK(cond)                                                                    \
+	do {                                                                           \
+		if (!(cond))                                                           \
+			abort();                                                       \
+	} while (0)
+
+static void
+check_answer(const struct dns_answer *a)
+{
+	size_t len = strlen(a->name);
+
+	CHECK(a->type == DNS_A || a->type == DNS_AAAA);
+	CHECK(len > 0 && len < DNS_NAME_BYTES);
+	for (size_t i = 0; i < len; i++)
+		CHECK(strchr("abcdefghijklmnopqrstuvwxyz0123456789-_.", a->name[i]) !=
+		      NULL);
+	CHECK(a->address_count <= LIMIT_DNS_ADDRESSES);
+	for (size_t i = 0; i < a->address_count; i++) {
+		CHECK(
+		    a->addresses[i].addr.family == (a->type == DNS_A ? IP_V4 : IP_V6));
+		CHECK(a->addresses[i].ttl_s <= INT32_MAX);
+		for (size_t j = 0; j < i; j++)
+			CHECK(!ip_eq(&a->addresses[i].addr, &a->addresses[j].addr));
+	}
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct dns_answer a, b;
+	uint8_t *longer;
+
+	if (dns_read(data, size, &a) != DNS_ANSWERED)
+		return 0;
+	check_answer(&a);
+	longer = malloc(size + 1);
+	CHECK(longer != NULL);
+	memcpy(longer, data, size);
+	longer[size] = 0xff;
+	/* But where it was said to be truncated and ends early. */
+	CHECK(dns_read(longer, size + 1, &b) == DNS_ANSWERED || a.truncated);
+	free(longer);
+	return 0;
+}
