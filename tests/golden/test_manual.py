@@ -248,6 +248,10 @@ LIMITS = [
     ("LIMIT_PATH_BYTES", "1024\nbytes of a path"),
     ("LIMIT_NAME_BYTES", "253\nbytes of a name"),
     ("LIMIT_DIAGS", "1000\ndiagnostics"),
+    ("LIMIT_DNS_CHAIN", "16 one after another"),
+    ("LIMIT_DNS_TTL_FLOOR_S", "60 seconds at least"),
+    ("LIMIT_DNS_TTL_CAP_S", "86,400 at most"),
+    ("LIMIT_DNS_LEARNT", "8,192 names of addresses"),
 ]
 
 
