@@ -131,7 +131,7 @@ static void
 lint_source(struct lint *lint, struct route_found found, const struct ip_addr *addr)
 {
 	const struct route_rule *rule = found.rule;
-	bool by_node = rule->gateway_count > 0 || rule->gateway_selector != NULL;
+	bool by_node = has_gateway(lint, rule);
 	const struct workload *w = model_workload_at(lint->m, addr);
 	const struct node *node = model_node_at(lint->m, addr);
 	char text[IP_TEXT_BYTES];
@@ -140,7 +140,7 @@ lint_source(struct lint *lint, struct route_found found, const struct ip_addr *a
 		say_taken(lint, found, addr, "workload", w->display, w->loc);
 	else if (node != NULL && by_node && !is_gateway(rule, node))
 		say_taken(lint, found, addr, "node", node->name, node->loc);
-	else if (node == NULL && by_node && has_gateway(lint, rule))
+	else if (node == NULL && by_node)
 		lint_say(lint, CODE_ROUTE_SOURCE_UNOWNED, rule->loc,
 		    "the %s leaves with %s, which no gateway of it is known to have",
 		    lint_route_name(lint, found), ip_format(addr, text));
