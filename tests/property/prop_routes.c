@@ -454,8 +454,7 @@ flow_of(const struct reading *r, const struct ask *ask)
 	    .proto = probes[ask->probe].proto,
 	    .port = probes[ask->probe].port};
 	struct ip_addr addr = {0};
-	const char *text =
-	    ask->kind == ROUTE_EGRESS ? outside[ask->other] : published[ask->other];
+	const char *text;
 
 	flow.src.has_addr = true;
 	flow.src.addr = r->w[ask->w]->ips[0];
@@ -465,6 +464,7 @@ flow_of(const struct reading *r, const struct ask *ask)
 		flow.dst.addr = r->w[ask->other]->ips[0];
 		return flow;
 	}
+	text = ask->kind == ROUTE_EGRESS ? outside[ask->other] : published[ask->other];
 	if (!ip_parse(str_from(text), &addr))
 		abort();
 	flow.dst = endpoint_of_addr(r->m, addr);

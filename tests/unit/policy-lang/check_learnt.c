@@ -160,7 +160,7 @@ START_TEST(table_agrees_with_a_list)
 	uint32_t dice = 12345;
 	size_t count = 0;
 
-	for (unsigned step = 0; step < 5000; step++) {
+	for (unsigned step = 0; step < 1000; step++) {
 		uint64_t now = step * S, gone = 0;
 		unsigned r = (dice = dice * 1664525u + 1013904223u) >> 8;
 		unsigned tenant = r % 3, name = r / 3 % 7, addr = r / 21 % 11;
