@@ -107,6 +107,16 @@ send_result(struct worker_link *link, uint32_t question, enum auth_result result
 }
 
 void
+auth_send_result(struct auth_role *role, uint64_t asker, uint32_t question,
+    enum auth_result result, const struct identity *id)
+{
+	struct worker_link *link = link_find(role, asker);
+
+	if (link != NULL)
+		send_result(link, question, result, result == AUTH_ALLOWED ? id : NULL);
+}
+
+void
 auth_answer_unavailable(struct auth_role *role, uint64_t asker, uint32_t question)
 {
 	const struct auth_answer answer = {.status = 503,
@@ -330,6 +340,8 @@ on_message(struct worker_link *link, const struct proc_msg *msg)
 	switch (msg->type) {
 	case MSG_TOKEN_CHECK:
 		return on_check(link, msg);
+	case MSG_ACCOUNT_CHECK:
+		return auth_visitor_ask(link, msg);
 	case MSG_TOKEN_ISSUE:
 		return on_issue(link, msg);
 	case MSG_TOKEN_LIST:
@@ -428,6 +440,8 @@ put_numbers(struct buf *out, const struct auth_role *role)
 	    {"loginsRunning", role->login_count},
 	    {"loginsLost", role->lost},
 	    {"tokenChecks", n->checks},
+	    {"certificateChecks", n->visitors},
+	    {"certificateUsers", role->visitors.len},
 	    {"revocations", n->revocations},
 	    {"rotations", n->rotations},
 	    {"accountsAllowed", n->polled_allowed},
