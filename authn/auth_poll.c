@@ -87,12 +87,10 @@ count_verdicts(const struct poll *job)
 			n->polled_unavailable++;
 			break;
 		}
-		if (v->result == AUTH_DENIED && !job->suspended[i])
-			log_info("account-suspended", "user=%s reason=%s",
-			    log_quote(job->accounts[i].name), log_quote(v->problem));
-		if (v->result == AUTH_ALLOWED && job->suspended[i])
-			log_info("account-restored", "user=%s",
-			    log_quote(job->accounts[i].name));
+		if (i < job->count - job->visitors && v->result != AUTH_UNAVAILABLE &&
+		    (v->result == AUTH_DENIED) != job->suspended[i])
+			auth_note_account(job->role, job->accounts[i].name,
+			    v->result == AUTH_DENIED, v->problem);
 	}
 }
 
@@ -153,7 +151,11 @@ auth_poll_seen(struct auth_role *role, const struct directory_user *user)
 	const struct directory_account account = {.name = user->name, .uid = user->uid};
 	const struct directory_verdict v = {.result = AUTH_ALLOWED, .user = *user};
 	const struct token_verdict verdict = verdict_of(arena, &account, &v);
+	const struct token_account account_key = {
+	    .owner = user->name, .uid = user->uid};
 
+	if (token_store_suspended(role->store, &account_key))
+		auth_note_account(role, user->name, false, STR("a login"));
 	write_down(role, arena, &verdict, 1);
 	arena_free(arena);
 }

@@ -50,6 +50,24 @@ auth_report_stuck(struct auth_role *role, const uint32_t *workers, size_t count)
 	buf_free(&body);
 }
 
+void
+auth_note_account(
+    struct auth_role *role, struct str user, bool suspended, struct str reason)
+{
+	struct buf body = {NULL, 0, 0};
+
+	if (suspended)
+		log_info("account-suspended", "user=%s reason=%s", log_quote(user),
+		    log_quote(reason));
+	else
+		log_info("account-restored", "user=%s", log_quote(user));
+	proc_put_u8(&body, suspended);
+	proc_put_str(&body, user);
+	proc_put_str(&body, reason);
+	monitor_link_send(role->monitor.channel, MSG_ACCOUNT_NOTE, 0, buf_str(&body));
+	buf_free(&body);
+}
+
 int
 auth_send_body(struct worker_link *link, uint32_t type, uint32_t id, struct buf *body)
 {

@@ -76,6 +76,9 @@ void auth_send_answer(struct auth_role *role, uint64_t asker, uint32_t question,
  * read is reported. */
 int auth_send_body(
     struct worker_link *link, uint32_t type, uint32_t id, struct buf *body);
+/* Has it recorded that an account may not be used any more (and why), or may again. */
+void auth_note_account(
+    struct auth_role *role, struct str user, bool suspended, struct str reason);
 /* Has the monitor end these workers and start others. */
 void auth_report_stuck(struct auth_role *role, const uint32_t *workers, size_t count);
 /* 503: the directory or the store does not answer. */

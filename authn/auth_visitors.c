@@ -29,6 +29,7 @@ struct asker {
 struct visitor {
 	char name[IDENTITY_USER_BYTES + 1];
 	struct identity *identity; /* NULL: nothing is known, or it may not be used */
+	bool suspended; /* it was good before, and has been put on record as not */
 	monotime_t checked, tried, asked;
 	struct asker *askers; /* who wait while it is looked for */
 	size_t asker_count;
@@ -101,6 +102,19 @@ identity_of(const struct directory_user *user)
 	return id;
 }
 
+static void
+note(struct auth_role *role, struct visitor *v, bool suspended, struct str problem)
+{
+	struct buf reason = {NULL, 0, 0};
+
+	buf_add_cstr(&reason, "certificate");
+	if (suspended)
+		buf_printf(&reason, ": %.*s", STR_ARG(problem));
+	auth_note_account(role, str_from(v->name), suspended, buf_str(&reason));
+	buf_free(&reason);
+	v->suspended = suspended;
+}
+
 /* What the directory says now. Workers forget what is not so any more. */
 static void
 judge(struct auth_role *role, struct visitor *v, enum auth_result result,
@@ -119,7 +133,9 @@ judge(struct auth_role *role, struct visitor *v, enum auth_result result,
 	known = v->identity != NULL;
 	if (known && (id == NULL || !identity_same(id, v->identity)))
 		auth_forget_account(role, str_from(v->name));
-	if (id == NULL && !has_visited(v))
+	if (id != NULL ? v->suspended : known)
+		note(role, v, id == NULL, problem);
+	else if (id == NULL && !has_visited(v))
 		log_info("certificate-refused", "user=%s reason=%s",
 		    log_quote(str_from(v->name)), log_quote(problem));
 	forget_answer(v);

@@ -1,5 +1,6 @@
 """A client certificate says who; the directory says what he is now, and a list what was revoked."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,7 +9,7 @@ import pytest
 
 import gate_lab
 import pki
-from gate_lab import PODS, pids, role_status, status, wait_until
+from gate_lab import PODS, audit, pids, role_status, status, wait_until
 
 LONG = 40  # nothing here takes so long unless it fails
 CHECKS = "accounts: {{ checkEvery: 1s, grace: 60s }}"
@@ -67,6 +68,13 @@ def code(lab, certificate, path=PODS):
         return c.request("GET", path).status
 
 
+def actions(lab, user):
+    """What the log says of an account."""
+    found = audit(lab.gate, "search", "--kind", "account", "-o", "json")
+    events = [json.loads(line) for line in found.stdout.splitlines()]
+    return [e["verb"] for e in events if e["objectRef"]["name"] == user]
+
+
 def becomes(lab, certificate, wanted, path=PODS):
     """Every worker comes to say it."""
 
@@ -123,8 +131,9 @@ def test_locked_account_ends_requests_and_streams_until_it_is_unlocked(lab):
         becomes(lab, bob, 200)
         d.request("GET", "/healthz")  # what came for the other stream is read before it
         assert not d.responses[others].complete and others not in d.resets
-    said = 'account-suspended user="bob" reason="the account is locked"'
+    said = 'account-suspended user="bob" reason="certificate: the account is locked"'
     assert said in gate_lab.stderr(lab.gate)
+    assert actions(lab, "bob") == ["suspend-account", "restore-account"]
 
 
 def test_group_that_is_lost_is_lost_with_the_next_check(lab):
