@@ -62,10 +62,12 @@ void audit_event_encode(struct buf *out, const struct audit_event *event);
 /* What the gate did by itself, not because somebody asked over the network; as an Event of
  * user ringfence:gate. */
 struct audit_own_event {
-	const char *verb;  /* "configure", "audit-resumed" */
-	struct str detail; /* annotation ringfence.dev/detail; may be "" */
-	int code;          /* 200; 500: it failed */
-	uint8_t id[16];    /* random */
+	const char *
+	    verb; /* "configure", "audit-resumed", "suspend-account", "restore-account" */
+	struct str account; /* whom the last two are about; "" */
+	struct str detail;  /* annotation ringfence.dev/detail; may be "" */
+	int code;           /* 200; 500: it failed */
+	uint8_t id[16];     /* random */
 	walltime_t now;
 };
 void audit_event_encode_own(struct buf *out, const struct audit_own_event *event);

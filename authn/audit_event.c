@@ -136,19 +136,25 @@ add_user(struct buf *out, const struct audit_event *e)
 	buf_add_char(out, '}');
 }
 
+/* One of the gate's own. */
+static void
+add_own_object(struct buf *out, struct str resource, struct str name)
+{
+	buf_add_cstr(out, ",\"objectRef\":{\"resource\":");
+	buf_add_json(out, resource);
+	add_field(out, "name", name);
+	add_field(out, "apiGroup", STR("ringfence.dev"));
+	add_field(out, "apiVersion", STR("v1"));
+	buf_add_char(out, '}');
+}
+
 static void
 add_object(struct buf *out, const struct audit_event *e)
 {
 	const struct request_info *info = e->info;
 
-	if (e->own_resource.len != 0) {
-		buf_add_cstr(out, ",\"objectRef\":{\"resource\":");
-		buf_add_json(out, e->own_resource);
-		add_field(out, "name", e->own_name);
-		add_field(out, "apiGroup", STR("ringfence.dev"));
-		add_field(out, "apiVersion", STR("v1"));
-		buf_add_char(out, '}');
-	}
+	if (e->own_resource.len != 0)
+		add_own_object(out, e->own_resource, e->own_name);
 	if (info == NULL || !info->is_resource)
 		return;
 	buf_add_cstr(out, ",\"objectRef\":{\"resource\":");
@@ -237,6 +243,8 @@ audit_event_encode_own(struct buf *out, const struct audit_own_event *e)
 	buf_add_cstr(out, ",\"stage\":\"ResponseComplete\",\"requestURI\":\"\"");
 	add_field(out, "verb", str_from(e->verb));
 	buf_add_cstr(out, ",\"user\":{\"username\":\"ringfence:gate\"}");
+	if (e->account.len != 0)
+		add_own_object(out, STR("accounts"), e->account);
 	buf_printf(out, ",\"responseStatus\":{\"metadata\":{},\"code\":%d}", e->code);
 	add_time(out, "requestReceivedTimestamp", e->now);
 	add_time(out, "stageTimestamp", e->now);

@@ -101,6 +101,7 @@ static const struct {
     {AUDIT_KIND_FLOW_ALLOWED, {"\"allow-flow\"", 12}},
     {AUDIT_KIND_FLOW_WATCHED, {"\"audit-flow\"", 12}},
     {AUDIT_KIND_GAP, {"\"audit-resumed\"", 15}},
+    {AUDIT_KIND_ACCOUNT, {"-account\"", 9}},
 };
 
 _Static_assert(ARRAY_LEN(kind_needles) <= AUDIT_KIND_NEEDLES, "each kind's needles");

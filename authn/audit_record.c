@@ -81,6 +81,7 @@ static const char *const kind_names[AUDIT_KIND_COUNT] = {
     [AUDIT_KIND_FLOW_ALLOWED] = "flow-allowed",
     [AUDIT_KIND_FLOW_WATCHED] = "flow-watched",
     [AUDIT_KIND_GAP] = "gap",
+    [AUDIT_KIND_ACCOUNT] = "account",
 };
 
 const char *
@@ -152,6 +153,8 @@ static const struct {
     {"audit-flow", AUDIT_KIND_FLOW_WATCHED},
     {"configure", AUDIT_KIND_POLICY},
     {"audit-resumed", AUDIT_KIND_GAP},
+    {"suspend-account", AUDIT_KIND_ACCOUNT},
+    {"restore-account", AUDIT_KIND_ACCOUNT},
 };
 
 static struct str

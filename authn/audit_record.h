@@ -30,6 +30,7 @@ enum audit_kind {
 	AUDIT_KIND_FLOW_ALLOWED,
 	AUDIT_KIND_FLOW_WATCHED, /* by a policy that is only watched */
 	AUDIT_KIND_GAP,          /* the log could not be written before this record */
+	AUDIT_KIND_ACCOUNT,      /* suspended, or restored, with its tokens */
 	AUDIT_KIND_COUNT
 };
 

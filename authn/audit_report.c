@@ -20,6 +20,7 @@ enum special {
 	CELL_ACTION,                     /* of a token: created, rotated, revoked */
 	CELL_TOKEN_ID,                   /* ... which */
 	CELL_TENANT,                     /* "/" where none is noted */
+	CELL_ACCOUNT,                    /* suspended or restored */
 	CELL_END
 };
 
@@ -133,6 +134,12 @@ static const struct section sections[] = {
 	0, false, false, {"Time", "User", "Tenant", "Verb", "Request", "Audit id"},
 	{AUDIT_FIELD_TIME, AUDIT_FIELD_USER, CELL_TENANT, AUDIT_FIELD_VERB,
 	    AUDIT_FIELD_URI, AUDIT_FIELD_ID, CELL_END}},
+    {"accounts", "Accounts suspended and restored",
+	"What the directory had made of accounts, and so of their tokens and "
+	"certificates.",
+	KIND(AUDIT_KIND_ACCOUNT), false, false, {"Time", "Account", "Action", "Reason"},
+	{AUDIT_FIELD_TIME, AUDIT_FIELD_NAME, CELL_ACCOUNT, AUDIT_FIELD_DETAIL,
+	    CELL_END}},
 };
 
 #define SECTION_COUNT ARRAY_LEN(sections)
@@ -227,6 +234,10 @@ cell_of(const struct audit_record *r, int cell, struct arena *scratch)
 		return r->text[AUDIT_FIELD_TENANT].len != 0
 			   ? r->text[AUDIT_FIELD_TENANT]
 			   : STR("/");
+	case CELL_ACCOUNT:
+		return str_starts(r->text[AUDIT_FIELD_VERB], STR("suspend"))
+			   ? STR("suspended")
+			   : STR("restored");
 	default:
 		return r->text[cell];
 	}

@@ -191,14 +191,12 @@ on_prepare(uv_prepare_t *prepare)
 
 /* A record of our own: nobody asked for it over the network. */
 static int
-append_own(struct audit_role *role, const char *verb, struct str detail, int code,
-    struct err *err)
+append_own(struct audit_role *role, struct audit_own_event event, struct err *err)
 {
 	struct buf line = {NULL, 0, 0};
-	struct audit_own_event event = {
-	    .verb = verb, .detail = detail, .code = code, .now = walltime_now()};
 	int rc;
 
+	event.now = walltime_now();
 	secret_random(event.id, sizeof(event.id));
 	audit_event_encode_own(&line, &event);
 	rc = audit_append(role->log, buf_str(&line), err);
@@ -224,13 +222,14 @@ static void
 on_tick(uv_timer_t *timer)
 {
 	struct audit_role *role = timer->data;
+	const struct audit_own_event event = {.verb = "audit-resumed", .code = 200};
 	struct err err = ERR_INIT;
 
 	if (role->writable) {
 		renew_checkpoint(role);
 		return;
 	}
-	if (append_own(role, "audit-resumed", STR(""), 200, &err) == 0)
+	if (append_own(role, event, &err) == 0)
 		commit(role);
 }
 
@@ -389,10 +388,21 @@ answer_status(struct audit_role *role, uint32_t id)
 }
 
 /* Nobody waits for it; where it cannot be written, requests cannot be recorded either. */
+static void
+note(struct audit_role *role, struct audit_own_event event)
+{
+	struct err err = ERR_INIT;
+
+	if (append_own(role, event, &err) == 0)
+		commit(role);
+	else
+		log_warn("audit-note", "verb=%s detail=%s", event.verb,
+		    log_quote(str_from(err.msg)));
+}
+
 static bool
 take_note(struct audit_role *role, const struct proc_msg *msg)
 {
-	struct err err = ERR_INIT;
 	struct proc_reader r;
 	struct str detail;
 	bool ok;
@@ -402,10 +412,25 @@ take_note(struct audit_role *role, const struct proc_msg *msg)
 	detail = proc_get_str(&r);
 	if (!proc_reader_done(&r))
 		return false;
-	if (append_own(role, "configure", detail, ok ? 200 : 500, &err) == 0)
-		commit(role);
-	else
-		log_warn("audit-note", "detail=%s", log_quote(str_from(err.msg)));
+	note(role, (struct audit_own_event){
+		       .verb = "configure", .detail = detail, .code = ok ? 200 : 500});
+	return true;
+}
+
+/* What the directory has made of an account, and so of its tokens. */
+static bool
+take_account(struct audit_role *role, const struct proc_msg *msg)
+{
+	struct audit_own_event event = {.code = 200};
+	struct proc_reader r;
+
+	proc_reader_init(&r, msg);
+	event.verb = proc_get_u8(&r) != 0 ? "suspend-account" : "restore-account";
+	event.account = proc_get_str(&r);
+	event.detail = proc_get_str(&r);
+	if (!proc_reader_done(&r))
+		return false;
+	note(role, event);
 	return true;
 }
 
@@ -425,6 +450,8 @@ on_monitor(void *arg, struct proc_msg *msg)
 	if (msg->fd_count != 0)
 		return false;
 	switch (msg->type) {
+	case MSG_AUDIT_ACCOUNT:
+		return take_account(role, msg);
 	case MSG_AUDIT_NOTE:
 		return take_note(role, msg);
 	case MSG_STATUS:

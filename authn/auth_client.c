@@ -16,6 +16,7 @@
 #include "common/proc.h"
 
 #define KNOWN_MAX     65536u
+#define ACCOUNTS_MAX  4096u
 #define WAITING_MAX   16384u
 #define USED_EVERY_MS 60000 /* how exact `lastUsed` is */
 #define EVICT_TRIES   64
@@ -28,9 +29,18 @@ struct known {
 	bool used; /* since the last MSG_TOKENS_USED */
 };
 
+/* A user who came by certificate, as the directory has him. */
+struct account {
+	char name[IDENTITY_USER_BYTES + 1];
+	struct identity *identity;
+	bool used; /* since it was last asked about */
+};
+
 struct waiting {
 	uint32_t id;
 	struct token_parts parts; /* token questions */
+	bool is_account;          /* about `user`, and no token */
+	char user[IDENTITY_USER_BYTES + 1];
 	auth_token_fn token_done; /* one of the two, or none after a cancel */
 	auth_answer_fn answer_done;
 	bool is_token;
@@ -45,10 +55,13 @@ struct auth_client {
 	struct proc_channel channel;
 	struct auth_callbacks callbacks;
 	struct map known;        /* token id -> struct known */
+	struct map accounts;     /* user -> struct account */
 	struct waiting *waiting; /* newest first */
 	size_t waiting_count;
 	uint32_t next_id;
 };
+
+static void ask_accounts(struct auth_client *c, bool all);
 
 static void
 free_handle(uv_handle_t *handle)
@@ -148,6 +161,48 @@ known_revoke(struct auth_client *c, struct str token_id)
 	known_free(k);
 }
 
+/* ---- users by certificate ---- */
+
+static void
+account_drop(struct auth_client *c, struct account *a)
+{
+	(void)map_remove(&c->accounts, str_from(a->name)); /* `a` */
+	identity_unref(a->identity);
+	free(a);
+}
+
+static void
+account_revoke(struct auth_client *c, struct str user)
+{
+	struct account *a = map_get(&c->accounts, user);
+
+	if (a == NULL)
+		return;
+	a->identity->revoked = true;
+	if (c->callbacks.revoked != NULL)
+		c->callbacks.revoked(c->callbacks.arg, a->identity);
+	account_drop(c, a);
+}
+
+/* What is known stays as long as it is so: streams hang on it. Returns what is known then. */
+static struct identity *
+account_learn(struct auth_client *c, struct identity *id)
+{
+	struct account *a = map_get(&c->accounts, id->user);
+
+	if (a != NULL && identity_same(a->identity, id))
+		return a->identity;
+	account_revoke(c, id->user);
+	if (c->accounts.len >= ACCOUNTS_MAX)
+		account_revoke(c, c->accounts.entries[0].key);
+	a = xcalloc(1, sizeof(*a));
+	memcpy(a->name, id->user.ptr, id->user.len); /* of a valid length */
+	a->identity = id;
+	identity_ref(id);
+	(void)map_set(&c->accounts, str_from(a->name), a); /* nothing is there now */
+	return id;
+}
+
 /* Makes room: one that nobody uses now will be asked for again. One in use must not outlive
  * its place here, where its revocation would look for it. */
 static void
@@ -224,6 +279,16 @@ tell_held(struct auth_client *c)
 		known_revoke(c, c->known.entries[c->known.len - 1].key);
 }
 
+static void
+finish_token(struct auth_client *c, struct waiting *w, enum auth_result result,
+    struct identity *id)
+{
+	if (result == AUTH_ALLOWED && w->is_account)
+		id = account_learn(c, id);
+	if (w->token_done != NULL)
+		w->token_done(w->arg, result, id);
+}
+
 static bool
 on_result(struct auth_client *c, const struct proc_msg *msg)
 {
@@ -231,13 +296,16 @@ on_result(struct auth_client *c, const struct proc_msg *msg)
 	enum auth_result result;
 	struct identity *id;
 
-	if (w == NULL || !w->is_token || !auth_get_result(msg, &result, &id))
+	if (w == NULL || !w->is_token || !auth_get_result(msg, &result, &id) ||
+	    (w->is_account && id != NULL && !str_is(id->user, w->user)))
 		return false;
 	waiting_remove(c, w);
-	if (result == AUTH_ALLOWED)
+	if (result == AUTH_ALLOWED && !w->is_account)
 		known_add(c, &w->parts, id);
-	if (w->token_done != NULL)
-		w->token_done(w->arg, result, id);
+	else if (result != AUTH_ALLOWED && w->is_account)
+		account_revoke(c, str_from(w->user)); /* it was asked about again */
+	if (w->token_done != NULL || w->is_account)
+		finish_token(c, w, result, id);
 	identity_unref(id);
 	free(w);
 	return true;
@@ -258,6 +326,15 @@ on_answer(struct auth_client *c, const struct proc_msg *msg)
 	return true;
 }
 
+static void
+forget_id(struct auth_client *c, struct str id)
+{
+	if (id.len != 0 && id.ptr[0] == AUTH_ACCOUNT_MARK)
+		account_revoke(c, str_slice(id, 1, id.len));
+	else
+		known_revoke(c, id);
+}
+
 /* Body: u32 count, then as many ids. Confirmed once none of them works any more. */
 static bool
 on_revoked(struct auth_client *c, const struct proc_msg *msg)
@@ -270,7 +347,7 @@ on_revoked(struct auth_client *c, const struct proc_msg *msg)
 	proc_reader_init(&r, msg);
 	count = proc_get_u32(&r);
 	for (uint32_t i = 0; i < count && r.ok; i++)
-		known_revoke(c, proc_get_str(&r));
+		forget_id(c, proc_get_str(&r));
 	return proc_reader_done(&r) && proc_send(&c->channel, &ack, &err) == 0;
 }
 
@@ -334,6 +411,7 @@ on_used_timer(uv_timer_t *timer)
 		log_debug(
 		    "tokens-used-lost", "detail=%s", log_quote(str_from(err.msg)));
 	buf_free(&ids);
+	ask_accounts(c, false);
 }
 
 int
@@ -358,6 +436,7 @@ auth_client_reconnect(struct auth_client *c, int fd, struct err *err)
 		return err_set(
 		    err, ERR_SYSTEM, "watch the auth role: %s", uv_strerror(rc));
 	tell_held(c);
+	ask_accounts(c, true);
 	return 0;
 }
 
@@ -389,6 +468,9 @@ auth_client_free(struct auth_client *c)
 	on_used_timer(c->used_timer);
 	uv_close((uv_handle_t *)c->used_timer, free_handle);
 	disconnect(c);
+	while (c->accounts.len != 0)
+		account_drop(c, c->accounts.entries[c->accounts.len - 1].value);
+	map_fini(&c->accounts);
 	for (size_t i = 0; i < c->known.len; i++)
 		known_free(c->known.entries[i].value);
 	map_fini(&c->known);
@@ -427,6 +509,49 @@ ask(struct auth_client *c, struct waiting *w, uint32_t type, struct buf *body)
 	secret_wipe(body->data, body->len);
 	buf_free(body);
 	return id;
+}
+
+static auth_ticket_t
+ask_account(struct auth_client *c, struct str user, auth_token_fn done, void *arg)
+{
+	struct waiting *w = waiting_add(c, arg);
+	struct buf body = {NULL, 0, 0};
+
+	w->is_token = w->is_account = true;
+	memcpy(w->user, user.ptr, user.len); /* of a valid length */
+	w->token_done = done;
+	auth_put_account(&body, user);
+	return ask(c, w, MSG_ACCOUNT_CHECK, &body);
+}
+
+/* Those in use are asked about again, so that the auth role goes on looking at them; the others
+ * (but for `all`) are forgotten. */
+static void
+ask_accounts(struct auth_client *c, bool all)
+{
+	for (size_t i = c->accounts.len; i > 0 && c->channel.fd >= 0; i--) {
+		struct account *a = c->accounts.entries[i - 1].value;
+
+		if (!all && !a->used && a->identity->refs == 1) {
+			account_drop(c, a);
+			continue;
+		}
+		a->used = false;
+		(void)ask_account(c, str_from(a->name), NULL, NULL);
+	}
+}
+
+auth_ticket_t
+auth_client_account(
+    struct auth_client *c, struct str user, auth_token_fn done, void *arg)
+{
+	struct account *a = map_get(&c->accounts, user);
+
+	if (a == NULL)
+		return ask_account(c, user, done, arg);
+	a->used = true;
+	done(arg, AUTH_ALLOWED, a->identity);
+	return 0;
 }
 
 auth_ticket_t

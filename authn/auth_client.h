@@ -40,6 +40,10 @@ typedef void (*auth_token_fn)(void *arg, enum auth_result result, struct identit
 auth_ticket_t auth_client_token(
     struct auth_client *c, struct str token, auth_token_fn done, void *arg);
 
+/* The same for a user who came by certificate, as the directory has him: his groups are its. */
+auth_ticket_t auth_client_account(
+    struct auth_client *c, struct str user, auth_token_fn done, void *arg);
+
 /* Answers of the token API: an HTTP status and a JSON body (borrowed during the call; it may
  * hold a fresh token: the receiver wipes its copy once sent). 503 carries retry_after_s. */
 struct auth_answer {

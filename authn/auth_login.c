@@ -25,6 +25,7 @@ struct login {
 	struct str user, source, body;
 	uint64_t throttle_user;
 	bool is_login;
+	bool find; /* for auth_visitors.c: without a password */
 	struct secret password;
 	monotime_t started;
 	bool given_up;
@@ -47,6 +48,11 @@ login_work(uv_work_t *work)
 	struct login *job = work->data;
 	const struct auth_role *role = job->role;
 
+	if (job->find) {
+		job->result = directory_find(role->directory, job->arena, job->user,
+		    role->settings.ldap.login_timeout_ms, &job->found, &job->err);
+		return;
+	}
 	job->result = directory_login(role->directory, job->arena, job->user,
 	    secret_str(&job->password), role->settings.ldap.login_timeout_ms,
 	    &job->found, &job->err);
@@ -116,6 +122,16 @@ login_finish(struct login *job)
 }
 
 static void
+find_finish(struct login *job)
+{
+	if (job->result == AUTH_UNAVAILABLE)
+		log_warn("directory-unavailable", "detail=%s",
+		    log_quote(str_from(job->err.msg)));
+	auth_visitor_found(
+	    job->role, job->user, job->result, &job->found, str_from(job->err.msg));
+}
+
+static void
 login_done(uv_work_t *work, int status)
 {
 	struct login *job = work->data;
@@ -125,7 +141,9 @@ login_done(uv_work_t *work, int status)
 		at = &(*at)->next;
 	*at = job->next;
 	job->role->login_count--;
-	if (status == 0 && !job->given_up)
+	if (status == 0 && !job->given_up && job->find)
+		find_finish(job);
+	else if (status == 0 && !job->given_up)
 		login_finish(job);
 	login_free(job);
 }
@@ -210,6 +228,30 @@ auth_login_start(struct auth_role *role, struct worker_link *link, uint32_t ques
 	role->login_count++;
 }
 
+bool
+auth_login_find(struct auth_role *role, struct str user)
+{
+	struct login *job;
+
+	if (role->login_count >= LOGINS_MAX)
+		return false;
+	job = xcalloc(1, sizeof(*job));
+	job->arena = arena_new();
+	job->role = role;
+	job->find = true;
+	job->user = str_dup(job->arena, user);
+	job->started = monotime_now();
+	job->work.data = job;
+	if (uv_queue_work(&role->loop, &job->work, login_work, login_done) != 0) {
+		login_free(job);
+		return false;
+	}
+	job->next = role->logins;
+	role->logins = job;
+	role->login_count++;
+	return true;
+}
+
 void
 auth_login_watch(struct auth_role *role)
 {
@@ -222,7 +264,10 @@ auth_login_watch(struct auth_role *role)
 		if (monotime_since(job->started, now) < limit_ns)
 			continue;
 		lost++;
-		if (!job->given_up) {
+		if (!job->given_up && job->find) {
+			auth_visitor_found(role, job->user, AUTH_UNAVAILABLE, NULL,
+			    STR("the directory hangs"));
+		} else if (!job->given_up) {
 			role->counters.unavailable++;
 			auth_answer_unavailable(role, job->asker, job->question);
 		}

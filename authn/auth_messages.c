@@ -51,6 +51,22 @@ auth_get_check(const struct proc_msg *msg, struct token_parts *out)
 }
 
 void
+auth_put_account(struct buf *out, struct str user)
+{
+	proc_put_str(out, user);
+}
+
+bool
+auth_get_account(const struct proc_msg *msg, struct str *out_user)
+{
+	struct proc_reader r;
+
+	proc_reader_init(&r, msg);
+	*out_user = proc_get_str(&r);
+	return proc_reader_done(&r) && identity_user_ok(*out_user);
+}
+
+void
 auth_put_held(struct buf *out, const char *token_id, walltime_t learnt)
 {
 	buf_add(out, token_id, TOKEN_ID_LEN);

@@ -19,6 +19,14 @@ void auth_put_check(struct buf *out, const struct token_parts *parts);
 MUST_CHECK bool auth_get_check(
     const struct proc_msg *msg, struct token_parts *out_parts);
 
+/* MSG_ACCOUNT_CHECK: a user's name, which may be asserted. */
+void auth_put_account(struct buf *out, struct str user);
+MUST_CHECK bool auth_get_account(const struct proc_msg *msg, struct str *out_user);
+
+/* MSG_TOKEN_REVOKED: ids of tokens, and, behind this mark, names of users who came by
+ * certificate. */
+#define AUTH_ACCOUNT_MARK '@'
+
 /* MSG_TOKENS_HELD: a row of records. */
 #define AUTH_HELD_BYTES (TOKEN_ID_LEN + 8)
 void auth_put_held(struct buf *out, const char *token_id, walltime_t learnt);

@@ -16,7 +16,8 @@
 #define NS_PER_S     1000000000ll
 #define TICK_MIN_MS  100
 #define TICK_MAX_MS  5000
-#define TIME_MS      30000 /* for one batch */
+#define TIME_MS      30000                     /* for one batch */
+#define TOKENS_MAX   (DIRECTORY_BATCH / 4 * 3) /* of them by tokens */
 #define GRACE_NS     2000000000ull
 #define AGAIN_MAX_NS 5000000000ull /* after a batch without an answer */
 
@@ -29,6 +30,8 @@ struct poll {
 	struct directory_verdict verdicts[DIRECTORY_BATCH];
 	bool suspended[DIRECTORY_BATCH]; /* as the store has it */
 	size_t count;
+	size_t visitors; /* the last so many: by certificate (auth_visitors.c) */
+	bool more;       /* accounts may be due than fitted in */
 	monotime_t started;
 	bool given_up;
 	struct err err;
@@ -84,12 +87,10 @@ count_verdicts(const struct poll *job)
 			n->polled_unavailable++;
 			break;
 		}
-		if (v->result == AUTH_DENIED && !job->suspended[i])
-			log_info("account-suspended", "user=%s reason=%s",
-			    log_quote(job->accounts[i].name), log_quote(v->problem));
-		if (v->result == AUTH_ALLOWED && job->suspended[i])
-			log_info("account-restored", "user=%s",
-			    log_quote(job->accounts[i].name));
+		if (i < job->count - job->visitors && v->result != AUTH_UNAVAILABLE &&
+		    (v->result == AUTH_DENIED) != job->suspended[i])
+			auth_note_account(job->role, job->accounts[i].name,
+			    v->result == AUTH_DENIED, v->problem);
 	}
 }
 
@@ -99,12 +100,35 @@ judged(const struct poll *job, struct token_verdict *out)
 {
 	size_t count = 0;
 
-	for (size_t i = 0; i < job->count; i++) {
+	for (size_t i = 0; i < job->count - job->visitors; i++) {
 		if (job->verdicts[i].tried)
 			out[count++] = verdict_of(
 			    job->arena, &job->accounts[i], &job->verdicts[i]);
 	}
 	return count;
+}
+
+static void
+judge_visitors(const struct poll *job)
+{
+	for (size_t i = job->count - job->visitors; i < job->count; i++) {
+		if (job->verdicts[i].tried)
+			auth_visitor_judge(
+			    job->role, &job->accounts[i], &job->verdicts[i]);
+	}
+}
+
+/* False: nobody's turn came, or the last one's account cannot be judged. */
+static bool
+is_answered(const struct poll *job)
+{
+	bool answered = false;
+
+	for (size_t i = 0; i < job->count; i++) {
+		if (job->verdicts[i].tried)
+			answered = job->verdicts[i].result != AUTH_UNAVAILABLE;
+	}
+	return answered;
 }
 
 static void
@@ -127,7 +151,11 @@ auth_poll_seen(struct auth_role *role, const struct directory_user *user)
 	const struct directory_account account = {.name = user->name, .uid = user->uid};
 	const struct directory_verdict v = {.result = AUTH_ALLOWED, .user = *user};
 	const struct token_verdict verdict = verdict_of(arena, &account, &v);
+	const struct token_account account_key = {
+	    .owner = user->name, .uid = user->uid};
 
+	if (token_store_suspended(role->store, &account_key))
+		auth_note_account(role, user->name, false, STR("a login"));
 	write_down(role, arena, &verdict, 1);
 	arena_free(arena);
 }
@@ -142,9 +170,10 @@ poll_finish(struct poll *job)
 	size_t count = judged(job, verdicts);
 
 	count_verdicts(job);
-	write_down(role, job->arena, verdicts, count);
-	/* Nothing at all, or an account that cannot be judged. */
-	if (count == 0 || !verdicts[count - 1].known) {
+	if (count != 0)
+		write_down(role, job->arena, verdicts, count);
+	judge_visitors(job);
+	if (!is_answered(job)) {
 		role->counters.polled_unavailable += count == 0;
 		log_warn("accounts-unchecked", "count=%zu detail=%s", job->count,
 		    log_quote(str_from(job->err.msg)));
@@ -155,9 +184,8 @@ poll_finish(struct poll *job)
 		pause_ns = AGAIN_MAX_NS;
 	role->poll_again.ns = now.ns + pause_ns;
 	/* There may be more. */
-	if (job->count == DIRECTORY_BATCH &&
-	    uv_timer_start(&role->poll_timer, on_poll_timer, pause_ns / 1000000 + 1,
-		tick_ms(role)) != 0)
+	if (job->more && uv_timer_start(&role->poll_timer, on_poll_timer,
+			     pause_ns / 1000000 + 1, tick_ms(role)) != 0)
 		base_die("cannot start a timer");
 }
 
@@ -191,11 +219,15 @@ poll_done(uv_work_t *work, int status)
 static void
 poll_begin(struct auth_role *role, const struct token_account *due, size_t count)
 {
+	const size_t room = DIRECTORY_BATCH - count;
 	struct poll *job = xcalloc(1, sizeof(*job));
 
 	job->role = role;
 	job->arena = arena_new();
-	job->count = count;
+	job->visitors =
+	    auth_visitors_due(role, job->arena, job->accounts + count, room);
+	job->count = count + job->visitors;
+	job->more = count == TOKENS_MAX || job->visitors == room;
 	job->started = monotime_now();
 	job->work.data = job;
 	for (size_t i = 0; i < count; i++) {
@@ -203,7 +235,8 @@ poll_begin(struct auth_role *role, const struct token_account *due, size_t count
 		job->accounts[i].uid = str_dup(job->arena, due[i].uid);
 		job->suspended[i] = due[i].suspended;
 	}
-	if (uv_queue_work(&role->loop, &job->work, poll_work, poll_done) != 0) {
+	if (job->count == 0 ||
+	    uv_queue_work(&role->loop, &job->work, poll_work, poll_done) != 0) {
 		arena_free(job->arena);
 		free(job);
 		return;
@@ -245,10 +278,10 @@ look(struct auth_role *role, struct arena *arena, walltime_t now)
 	struct err err = ERR_INIT;
 	size_t count;
 
-	if (token_store_due(role->store, arena, now, before, DIRECTORY_BATCH, &due,
-		&count, &err) != 0)
+	if (token_store_due(
+		role->store, arena, now, before, TOKENS_MAX, &due, &count, &err) != 0)
 		log_error("token-store", "detail=%s", log_quote(str_from(err.msg)));
-	else if (count != 0)
+	else
 		poll_begin(role, due, count);
 }
 
@@ -277,6 +310,7 @@ on_poll_timer(uv_timer_t *timer)
 		end_idle(role, arena, now);
 	if (role->directory != NULL) {
 		end_grace(role, arena, now);
+		auth_visitors_tick(role);
 		if (role->poll == NULL && monotime_now().ns >= role->poll_again.ns &&
 		    role->settings.ldap.bind_dn.len != 0)
 			look(role, arena, now);

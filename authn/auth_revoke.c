@@ -97,10 +97,10 @@ on_revoke_timeout(uv_timer_t *timer)
 	revocation_finish(r);
 }
 
-/* Tells every worker, and waits for them with the answer. Takes the arena. */
+/* Tells every worker the list, and waits for them with the answer. Takes the arena. */
 static void
 revocation_start(struct auth_role *role, uint64_t asker, uint32_t question,
-    struct arena *arena, const struct auth_answer *answer, struct str ids)
+    struct arena *arena, const struct auth_answer *answer, const struct buf *list)
 {
 	struct revocation *r = xcalloc(1, sizeof(*r));
 
@@ -118,9 +118,7 @@ revocation_start(struct auth_role *role, uint64_t asker, uint32_t question,
 	for (struct worker_link *l = role->links; l != NULL; l = l->next) {
 		struct buf body = {NULL, 0, 0};
 
-		proc_put_u32(&body, (uint32_t)(ids.len / TOKEN_ID_LEN));
-		for (size_t at = 0; at < ids.len; at += TOKEN_ID_LEN)
-			proc_put_str(&body, str_slice(ids, at, at + TOKEN_ID_LEN));
+		buf_add_str(&body, buf_str(list));
 		(void)auth_send_body(l, MSG_TOKEN_REVOKED, r->id, &body); /* it logs */
 		if (r->waiting_count < ARRAY_LEN(r->waiting))
 			r->waiting[r->waiting_count++] = l->serial;
@@ -129,22 +127,54 @@ revocation_start(struct auth_role *role, uint64_t asker, uint32_t question,
 		revocation_finish(r);
 }
 
+/* Body: u32 count, then as many ids. */
+static void
+put_ids(struct buf *out, struct str ids)
+{
+	proc_put_u32(out, (uint32_t)(ids.len / TOKEN_ID_LEN));
+	for (size_t at = 0; at < ids.len; at += TOKEN_ID_LEN)
+		proc_put_str(out, str_slice(ids, at, at + TOKEN_ID_LEN));
+}
+
+void
+auth_forget_account(struct auth_role *role, struct str user)
+{
+	const struct auth_answer none = {.status = 204};
+	struct buf name = {NULL, 0, 0}, list = {NULL, 0, 0};
+
+	buf_add_char(&name, AUTH_ACCOUNT_MARK);
+	buf_add_str(&name, user);
+	proc_put_u32(&list, 1);
+	proc_put_str(&list, buf_str(&name));
+	revocation_start(role, 0, 0, arena_new_sized(1024), &none, &list);
+	buf_free(&name);
+	buf_free(&list);
+}
+
 void
 auth_forget(void *arg, struct str ids)
 {
 	const struct auth_answer none = {.status = 204};
 	struct auth_role *role = arg;
 
-	for (size_t at = 0; at < ids.len; at += FORGET_AT_ONCE * TOKEN_ID_LEN)
-		revocation_start(role, 0, 0, arena_new_sized(1024), &none,
-		    str_slice(ids, at, at + FORGET_AT_ONCE * TOKEN_ID_LEN));
+	for (size_t at = 0; at < ids.len; at += FORGET_AT_ONCE * TOKEN_ID_LEN) {
+		struct buf list = {NULL, 0, 0};
+
+		put_ids(&list, str_slice(ids, at, at + FORGET_AT_ONCE * TOKEN_ID_LEN));
+		revocation_start(role, 0, 0, arena_new_sized(1024), &none, &list);
+		buf_free(&list);
+	}
 }
 
 void
 auth_answer_forgotten(struct auth_role *role, uint64_t asker, uint32_t question,
     struct arena *arena, const struct auth_answer *answer, struct str ids)
 {
-	revocation_start(role, asker, question, arena, answer, ids);
+	struct buf list = {NULL, 0, 0};
+
+	put_ids(&list, ids);
+	revocation_start(role, asker, question, arena, answer, &list);
+	buf_free(&list);
 }
 
 void

@@ -50,6 +50,24 @@ auth_report_stuck(struct auth_role *role, const uint32_t *workers, size_t count)
 	buf_free(&body);
 }
 
+void
+auth_note_account(
+    struct auth_role *role, struct str user, bool suspended, struct str reason)
+{
+	struct buf body = {NULL, 0, 0};
+
+	if (suspended)
+		log_info("account-suspended", "user=%s reason=%s", log_quote(user),
+		    log_quote(reason));
+	else
+		log_info("account-restored", "user=%s", log_quote(user));
+	proc_put_u8(&body, suspended);
+	proc_put_str(&body, user);
+	proc_put_str(&body, reason);
+	monitor_link_send(role->monitor.channel, MSG_ACCOUNT_NOTE, 0, buf_str(&body));
+	buf_free(&body);
+}
+
 int
 auth_send_body(struct worker_link *link, uint32_t type, uint32_t id, struct buf *body)
 {
@@ -104,6 +122,16 @@ send_result(struct worker_link *link, uint32_t question, enum auth_result result
 	/* More groups and scopes than a request could carry. */
 	auth_put_result(&body, AUTH_DENIED, NULL);
 	(void)auth_send_body(link, MSG_TOKEN_RESULT, question, &body); /* it logs */
+}
+
+void
+auth_send_result(struct auth_role *role, uint64_t asker, uint32_t question,
+    enum auth_result result, const struct identity *id)
+{
+	struct worker_link *link = link_find(role, asker);
+
+	if (link != NULL)
+		send_result(link, question, result, result == AUTH_ALLOWED ? id : NULL);
 }
 
 void
@@ -330,6 +358,8 @@ on_message(struct worker_link *link, const struct proc_msg *msg)
 	switch (msg->type) {
 	case MSG_TOKEN_CHECK:
 		return on_check(link, msg);
+	case MSG_ACCOUNT_CHECK:
+		return auth_visitor_ask(link, msg);
 	case MSG_TOKEN_ISSUE:
 		return on_issue(link, msg);
 	case MSG_TOKEN_LIST:
@@ -428,6 +458,8 @@ put_numbers(struct buf *out, const struct auth_role *role)
 	    {"loginsRunning", role->login_count},
 	    {"loginsLost", role->lost},
 	    {"tokenChecks", n->checks},
+	    {"certificateChecks", n->visitors},
+	    {"certificateUsers", role->visitors.len},
 	    {"revocations", n->revocations},
 	    {"rotations", n->rotations},
 	    {"accountsAllowed", n->polled_allowed},

@@ -12,6 +12,7 @@
 #include "authn/monitor_link.h"
 #include "authn/throttle.h"
 #include "authn/token_api.h"
+#include "common/map.h"
 
 #define LOGIN_THREADS 16
 
@@ -32,6 +33,7 @@ struct worker_link {
 struct auth_counters {
 	uint64_t allowed, denied, throttled, unavailable; /* logins */
 	uint64_t checks, revocations, rotations;
+	uint64_t visitors; /* questions about users by certificate */
 	/* accounts looked at again, by what came of it */
 	uint64_t polled_allowed, polled_denied, polled_unavailable;
 };
@@ -51,6 +53,7 @@ struct auth_role {
 	struct quota_table *quota; /* the workers' */
 	struct token_share *share; /* NULL: no other replicas */
 	struct throttle *throttle;
+	struct map visitors; /* name -> struct visitor (auth_visitors.c) */
 	struct login *logins;
 	size_t login_count;
 	size_t lost;       /* logins and polls whose thread was given up */
@@ -64,12 +67,18 @@ struct auth_role {
 };
 
 /* The answer goes to the worker that asked, if it is still there. */
+void auth_send_result(struct auth_role *role, uint64_t asker, uint32_t question,
+    enum auth_result result, const struct identity *id);
+/* The same. */
 void auth_send_answer(struct auth_role *role, uint64_t asker, uint32_t question,
     const struct auth_answer *answer);
 /* Wipes and frees the body. ERR_LIMIT: too large, nothing was sent; a worker that does not
  * read is reported. */
 int auth_send_body(
     struct worker_link *link, uint32_t type, uint32_t id, struct buf *body);
+/* Has it recorded that an account may not be used any more (and why), or may again. */
+void auth_note_account(
+    struct auth_role *role, struct str user, bool suspended, struct str reason);
 /* Has the monitor end these workers and start others. */
 void auth_report_stuck(struct auth_role *role, const uint32_t *workers, size_t count);
 /* 503: the directory or the store does not answer. */
@@ -88,6 +97,9 @@ MUST_CHECK enum auth_result auth_record_state(
 /* MSG_TOKEN_ISSUE with a password. */
 void auth_login_start(struct auth_role *role, struct worker_link *link,
     uint32_t question, const struct auth_question *q);
+/* Looks for a user without a password; auth_visitor_found gets the answer. False: too much is under
+ * way. */
+MUST_CHECK bool auth_login_find(struct auth_role *role, struct str user);
 /* Gives up what takes too long; ends the process when too many threads are lost. */
 void auth_login_watch(struct auth_role *role);
 
@@ -101,8 +113,26 @@ void auth_poll_watch(struct auth_role *role);
  * forgotten by the workers. */
 void auth_poll_seen(struct auth_role *role, const struct directory_user *user);
 
+/* ---- auth_visitors.c: users who come by certificate ---- */
+
+/* MSG_ACCOUNT_CHECK. False: malformed. */
+MUST_CHECK bool auth_visitor_ask(struct worker_link *link, const struct proc_msg *msg);
+/* What came of auth_login_find. `user` counts with AUTH_ALLOWED. */
+void auth_visitor_found(struct auth_role *role, struct str name,
+    enum auth_result result, const struct directory_user *user, struct str problem);
+/* Those to be looked at again, `room` at most; how many. Strings are in the arena. */
+MUST_CHECK size_t auth_visitors_due(struct auth_role *role, struct arena *arena,
+    struct directory_account *out_accounts, size_t room);
+/* What came of that. */
+void auth_visitor_judge(struct auth_role *role, const struct directory_account *account,
+    const struct directory_verdict *verdict);
+/* Ends the grace of those nobody could be asked about, and forgets whom nobody knows. */
+void auth_visitors_tick(struct auth_role *role);
+
 /* ---- auth_revoke.c ---- */
 
+/* Workers forget who that user is, who came by certificate, and ask again. */
+void auth_forget_account(struct auth_role *role, struct str user);
 /* Workers forget these tokens (TOKEN_ID_LEN bytes each, one after the other): streams that
  * use them end, and the next request is asked about again. A token_share's `ended`: arg is the
  * role. */

@@ -104,20 +104,37 @@ read_tls(struct reader *r, const struct doc_node *n)
 		CERTIFICATE,
 		KEY,
 		CLIENT_CA,
+		CLIENT_USERS,
+		CRL,
 		COUNT
 	};
 	static const struct schema_field fields[] = {
 	    [CERTIFICATE] = {"certificate", TYPE_STRING, true, NULL},
 	    [KEY] = {"key", TYPE_STRING, true, NULL},
 	    [CLIENT_CA] = {"clientCA", TYPE_STRING, false, NULL},
+	    [CLIENT_USERS] = {"clientUsers", TYPE_STRING, false, NULL},
+	    [CRL] = {"crl", TYPE_STRING, false, NULL},
 	};
 	static const struct schema schema = SCHEMA("tls", fields);
+	static const char *const users[] = {"certificate", "directory"};
 	const struct doc_node *v[COUNT];
+	size_t from = 0;
 
 	read_fields(r, &schema, n, v);
 	optional_path(r, v[CERTIFICATE], &r->config->tls_certificate);
 	optional_path(r, v[KEY], &r->config->tls_key);
 	optional_path(r, v[CLIENT_CA], &r->config->tls_client_ca);
+	optional_path(r, v[CRL], &r->config->tls_crl);
+	r->client_users = v[CLIENT_USERS];
+	if (v[CLIENT_USERS] != NULL &&
+	    schema_enum(r->diags, v[CLIENT_USERS], "clientUsers", users,
+		ARRAY_LEN(users), &from))
+		r->config->certificate_accounts = from == 1;
+	if (v[CLIENT_CA] == NULL && (v[CRL] != NULL || v[CLIENT_USERS] != NULL))
+		diag_error(r->diags, CODE_VALUE, n->loc,
+		    "\"crl\" and \"clientUsers\" are about clients' certificates: they "
+		    "need "
+		    "\"clientCA\"");
 }
 
 static void
@@ -523,6 +540,24 @@ set_defaults(struct gate_config *c)
 	c->max_ttl_s = 30ull * 24 * 3600;
 }
 
+/* Where there is a directory it says who users are, unless that is said not to be so. */
+static void
+check_client_users(struct reader *r, const struct doc_node *tls)
+{
+	struct gate_config *c = r->config;
+	const bool can_look = c->has_ldap && c->ldap.bind_dn.len != 0;
+
+	if (tls == NULL || c->tls_client_ca == NULL)
+		return;
+	if (r->client_users == NULL)
+		c->certificate_accounts = c->has_ldap;
+	if (c->certificate_accounts && !can_look)
+		diag_error(r->diags, CODE_VALUE,
+		    r->client_users != NULL ? r->client_users->loc : tls->loc,
+		    "users by certificate are looked for in the directory, which takes "
+		    "\"ldap.bind\"; or say \"clientUsers: certificate\"");
+}
+
 static void
 read_top(struct reader *r, const struct doc_node *doc)
 {
@@ -536,6 +571,7 @@ read_top(struct reader *r, const struct doc_node *doc)
 		if (v[i] != NULL && top_readers[i] != NULL)
 			top_readers[i](r, v[i]);
 	}
+	check_client_users(r, v[TOP_TLS]);
 	optional_path(r, v[TOP_CONTROL], &c->control_socket);
 	if (v[TOP_METRICS] != NULL) {
 		c->has_metrics = true;

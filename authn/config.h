@@ -85,8 +85,10 @@ struct gate_config {
 	const char *path;
 	const struct gate_listen *listen;
 	size_t listen_count;
-	const char *tls_certificate, *tls_key,
-	    *tls_client_ca; /* client_ca may be NULL */
+	const char *tls_certificate, *tls_key;
+	const char *tls_client_ca, *tls_crl; /* may be NULL */
+	/* Users by certificate are accounts of the directory; else whoever the CA signed. */
+	bool certificate_accounts;
 	const struct gate_upstream *upstreams;
 	size_t upstream_count;
 	const char *upstream_ca;

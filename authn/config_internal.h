@@ -19,6 +19,7 @@ struct reader {
 	struct diag_list *diags;
 	const char *directory; /* relative paths start here; ends with '/' or empty */
 	struct gate_config *config;
+	const struct doc_node *client_users; /* of tls; NULL: not said */
 };
 
 /* Fields that are wrong have been reported and are NULL; reading goes on. */

@@ -198,6 +198,8 @@ void exchange_up_failed(
 
 /* From a complete head on: what is it, and who asks? */
 void exchange_authenticate(struct exchange *x);
+/* True if whoever asked (x->id) may not go on: revoked, or expired. */
+MUST_CHECK bool exchange_signed_out(const struct exchange *x, walltime_t now);
 /* Finds out who asks, by bearer token or client certificate, and goes on at `next` with
  * `id` set; answers 401 or 503 otherwise. */
 void exchange_identify(struct exchange *x, void (*next)(struct exchange *x));

@@ -306,7 +306,7 @@ exchange_still_permitted(struct exchange *x)
 
 	if (x->id == NULL || !x->classified)
 		return true;
-	if (x->id->revoked || walltime_now().ns >= x->id->expires.ns)
+	if (exchange_signed_out(x, walltime_now()))
 		return false;
 	allowed = exchange_judge(x, &x->info, &question, &extent).allow;
 	return allowed && (x->list != NULL || extent.everywhere);

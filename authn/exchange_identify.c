@@ -61,6 +61,37 @@ on_token(void *arg, enum auth_result result, struct identity *id)
 	x->identified(x);
 }
 
+/* Whom the certificate names, as the directory has him. */
+static void
+on_account(void *arg, enum auth_result result, struct identity *id)
+{
+	struct exchange *x = arg;
+
+	x->auth_ticket = 0;
+	if (result == AUTH_UNAVAILABLE) {
+		exchange_reply_unavailable(
+		    x, "authentication is not available at the moment");
+		return;
+	}
+	if (result != AUTH_ALLOWED || id == NULL || id->revoked) {
+		exchange_reply_unauthorized(x);
+		return;
+	}
+	identity_ref(id);
+	x->id = id;
+	x->identified(x);
+}
+
+bool
+exchange_signed_out(const struct exchange *x, walltime_t now)
+{
+	const bool by_certificate = x->id->token_id.len == 0 && x->certificate != NULL;
+
+	return x->id->revoked || now.ns >= x->id->expires.ns ||
+	       (by_certificate &&
+		   (x->certificate->revoked || now.ns >= x->certificate->expires.ns));
+}
+
 /* The token of a WebSocket's subprotocol: base64url without padding. */
 static struct str
 websocket_token(struct exchange *x)
@@ -112,6 +143,14 @@ exchange_identify(struct exchange *x, void (*next)(struct exchange *x))
 	}
 	if (certificate == NULL) {
 		exchange_reply_unauthorized(x);
+		return;
+	}
+	if (x->w->settings.certificate_accounts) {
+		x->state = EXCHANGE_AUTH;
+		ticket =
+		    auth_client_account(x->w->auth, certificate->user, on_account, x);
+		if (x->state == EXCHANGE_AUTH && x->id == NULL)
+			x->auth_ticket = ticket;
 		return;
 	}
 	identity_ref(certificate);

@@ -1,6 +1,5 @@
 #include "authn/identity.h"
 
-#define USER_MAX_BYTES  128
 #define GROUP_MAX_BYTES 256
 
 void
@@ -26,7 +25,7 @@ user_byte_ok(char c)
 bool
 identity_user_ok(struct str user)
 {
-	if (user.len == 0 || user.len > USER_MAX_BYTES)
+	if (user.len == 0 || user.len > IDENTITY_USER_BYTES)
 		return false;
 	for (size_t i = 0; i < user.len; i++) {
 		if (!user_byte_ok(user.ptr[i]))
@@ -50,4 +49,15 @@ identity_group_ok(struct str group)
 			return false;
 	}
 	return group.ptr[0] != ' ' && group.ptr[group.len - 1] != ' ';
+}
+
+bool
+identity_same(const struct identity *a, const struct identity *b)
+{
+	bool same = str_eq(a->user, b->user) && str_eq(a->uid, b->uid) &&
+		    a->group_count == b->group_count;
+
+	for (size_t i = 0; same && i < a->group_count; i++)
+		same = str_eq(a->groups[i], b->groups[i]);
+	return same;
 }

@@ -45,9 +45,13 @@ struct identity {
 void identity_ref(struct identity *id);
 void identity_unref(struct identity *id); /* frees the last one; NULL is fine */
 
+/* Whether they are the same account with the same groups. */
+MUST_CHECK bool identity_same(const struct identity *a, const struct identity *b);
+
 /* User names and group names that may be asserted to an API server: the allow-list
  * [a-z0-9._@-]{1,128} for users; groups: printable, no control characters, at most 256
  * bytes; neither ever begins with "system:". */
+#define IDENTITY_USER_BYTES 128
 MUST_CHECK bool identity_user_ok(struct str user);
 MUST_CHECK bool identity_group_ok(struct str group);
 

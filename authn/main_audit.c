@@ -43,7 +43,7 @@ static const char usage[] =
     "  --limit N      prints so many\n"
     "  --no-index     reads everything, whatever the indexes say\n"
     "Kinds: read change policy admin token login login-failed denied limited failed\n"
-    "  applied healed flow-denied flow-allowed flow-watched gap started\n";
+    "  applied healed flow-denied flow-allowed flow-watched gap account started\n";
 
 enum option_code {
 	/* 0 to AUDIT_FILTER_COUNT - 1 are the filters. */

@@ -15,12 +15,14 @@ enum gate_message {
 	MSG_TICKET_KEY, /* to workers: the session tickets' next key (tls_tickets.h) */
 	MSG_PEER_WORKER, /* to auth, audit and key: fd: a socket to a (new) worker; u32 its number */
 	MSG_AUDIT_NOTE, /* to audit: u8 ok, str detail: a configuration is in force, or not */
-	MSG_DRAIN, /* finish what runs, accept nothing new, then exit */
+	MSG_AUDIT_ACCOUNT, /* to audit: what the auth role said with MSG_ACCOUNT_NOTE */
+	MSG_DRAIN,         /* finish what runs, accept nothing new, then exit */
 	/* role -> monitor */
 	MSG_READY,         /* configuration is in force */
 	MSG_RELOAD_FAILED, /* body: diagnostics as text; the old one stays in force */
 	MSG_WORKER_STUCK, /* auth -> monitor: these did not confirm a revocation: u32 count, numbers */
-	MSG_STATUS, /* both ways: question, then JSON answer */
+	MSG_ACCOUNT_NOTE, /* auth -> monitor: u8 suspended, str user, str reason */
+	MSG_STATUS,       /* both ways: question, then JSON answer */
 	/* worker -> auth */
 	MSG_TOKEN_CHECK = 32,
 	MSG_TOKEN_ISSUE,
@@ -29,6 +31,7 @@ enum gate_message {
 	MSG_TOKEN_REVOKED_ACK,
 	MSG_TOKENS_USED, /* body: ids used since the last one */
 	MSG_TOKEN_ROTATE,
+	MSG_ACCOUNT_CHECK, /* of who comes by certificate */
 	MSG_TOKENS_HELD, /* body: ids known as good, and since when: after a restart of auth */
 	/* auth -> worker */
 	MSG_TOKEN_RESULT = 64,

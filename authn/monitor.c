@@ -349,6 +349,8 @@ monitor_on_message(struct slot *s, struct proc_msg *msg)
 		on_question(s->monitor, msg->id);
 	} else if (msg->type == MSG_STATUS) {
 		forward_status(s, msg);
+	} else if (msg->type == MSG_ACCOUNT_NOTE && s->index == SLOT_AUTH) {
+		monitor_note_account(s->monitor, msg);
 	} else if (msg->type == MSG_WORKER_STUCK && s->index == SLOT_AUTH) {
 		on_stuck(s->monitor, msg);
 	} else if (msg->type == MSG_RELOAD_FAILED) {
@@ -369,6 +371,7 @@ monitor_on_message(struct slot *s, struct proc_msg *msg)
 void
 monitor_on_ready(struct monitor *m)
 {
+	monitor_notes_flush(m);
 	for (size_t i = 0; i < m->slot_count; i++) {
 		if (!m->slots[i].ready && !m->slots[i].absent)
 			return;

@@ -36,6 +36,8 @@ enum slot_kind {
 #define SLOTS_MAX     (SLOT_WORKER + QUOTA_MAX_WORKERS)
 #define LISTENERS_MAX 8 /* addresses; each worker has a socket of its own for each */
 
+#define NOTES_MAX 256
+
 /* One role's place: what runs there now, and when the next may start. */
 struct slot {
 	struct monitor *monitor;
@@ -73,7 +75,9 @@ struct monitor {
 	uv_timer_t tickets_timer;
 	uv_timer_t files_timer;
 	uint64_t files_in_force, files_seen; /* what they looked like */
-	bool announced;                      /* everything was ready once */
+	struct buf notes[NOTES_MAX];         /* for an audit role that is away */
+	size_t note_count;
+	bool announced; /* everything was ready once */
 	bool stopping;
 	int exit_status;
 };
@@ -114,6 +118,11 @@ void monitor_files_note(struct monitor *m);
 void monitor_on_message(struct slot *s, struct proc_msg *msg);
 void monitor_on_ready(struct monitor *m);
 void monitor_on_end(struct slot *s, int status);
+
+/* Puts on record what the auth role says of an account; waits for an audit role that is away. */
+void monitor_note_account(struct monitor *m, const struct proc_msg *msg);
+/* An audit role is ready. */
+void monitor_notes_flush(struct monitor *m);
 
 /* Puts on record that a configuration is in force (`what`: how it came), or is not. */
 void monitor_record(struct monitor *m, const char *what, bool ok);

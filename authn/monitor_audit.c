@@ -8,6 +8,7 @@
 
 #include "authn/messages.h"
 #include "authn/monitor.h"
+#include "common/log.h"
 
 #define SUM_BYTES 32
 
@@ -48,4 +49,38 @@ monitor_record(struct monitor *m, const char *what, bool ok)
 	slot_send(&m->slots[SLOT_AUDIT], &msg);
 	buf_free(&detail);
 	buf_free(&body);
+}
+
+/* ---- accounts: what is there is passed on as it is; the audit role reads it ---- */
+
+static void
+send_note(struct monitor *m, const void *data, size_t len)
+{
+	const struct proc_msg msg = {
+	    .type = MSG_AUDIT_ACCOUNT, .data = data, .len = len};
+
+	slot_send(&m->slots[SLOT_AUDIT], &msg);
+}
+
+void
+monitor_note_account(struct monitor *m, const struct proc_msg *msg)
+{
+	if (m->slots[SLOT_AUDIT].ready)
+		send_note(m, msg->data, msg->len);
+	else if (m->note_count < NOTES_MAX)
+		buf_add(&m->notes[m->note_count++], msg->data, msg->len);
+	else
+		log_error("audit-note-lost", "detail=\"too many wait\"");
+}
+
+void
+monitor_notes_flush(struct monitor *m)
+{
+	if (!m->slots[SLOT_AUDIT].ready)
+		return;
+	for (size_t i = 0; i < m->note_count; i++) {
+		send_note(m, m->notes[i].data, m->notes[i].len);
+		buf_free(&m->notes[i]);
+	}
+	m->note_count = 0;
 }

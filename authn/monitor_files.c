@@ -31,6 +31,7 @@ look_all(const struct gate_config *c)
 	    c->tls_certificate,
 	    c->tls_key,
 	    c->tls_client_ca,
+	    c->tls_crl,
 	    c->upstream_ca,
 	    c->upstream_certificate,
 	    c->upstream_key,

@@ -203,12 +203,14 @@ load_roles(struct loading *l)
 
 	take_public(l, c->tls_certificate, &w->tls_certificate);
 	take_public(l, c->tls_client_ca, &w->client_ca);
+	take_public(l, c->tls_crl, &w->client_crl);
 	take_public(l, c->upstream_ca, &w->upstream_ca);
 	take_public(l, c->upstream_certificate, &w->upstream_certificate);
 	load_keys(l);
 	w->identity = c->identity;
 	w->lists_as = c->lists_as;
 	w->audit_required = c->audit_required;
+	w->certificate_accounts = c->certificate_accounts;
 	load_audit_policy(l);
 	w->confine = true;
 	worker_limits_default(&w->limits);
@@ -261,7 +263,7 @@ load_admission(struct loading *l)
 	if (!p->config->has_admission)
 		return;
 	*s = p->worker;
-	s->client_ca = s->tls_certificate = s->tls_key = STR("");
+	s->client_ca = s->client_crl = s->tls_certificate = s->tls_key = STR("");
 	take_public(l, a->certificate, &s->tls_certificate);
 	take_secret(l, a->key, &s->tls_key);
 	take_secret(l, p->config->upstream_key, &s->upstream_key);

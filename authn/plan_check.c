@@ -23,7 +23,8 @@ check_tls(const struct worker_settings *s, const struct key_bundle *keys,
 {
 	const struct tls_server_options server = {.certificate = s->tls_certificate,
 	    .key = {.pem = s->tls_key, .key = key_bundle_find(keys, KEY_FOR_SERVER)},
-	    .client_ca = s->client_ca};
+	    .client_ca = s->client_ca,
+	    .client_crl = s->client_crl};
 	const struct tls_client_options upstream = {.ca = s->upstream_ca,
 	    .certificate = s->upstream_certificate,
 	    .key = {

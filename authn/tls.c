@@ -9,6 +9,7 @@
 
 #include "authn/key_remote.h"
 #include "common/ip.h"
+#include "common/proc.h"
 
 #define MAX_GROUPS          64 /* O values of a certificate */
 #define UPSTREAM_READ_BYTES (64 * 1024)
@@ -169,6 +170,25 @@ alpn_names(enum tls_alpn alpn)
 					 : STR("\x08http/1.1");
 }
 
+static bool
+read_revocations(SSL_CTX *ctx, struct str pem)
+{
+	X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+	BIO *bio = memory_bio(pem);
+	X509_CRL *crl;
+	int n = 0;
+
+	while (bio != NULL &&
+	       (crl = PEM_read_bio_X509_CRL(bio, NULL, no_passphrase, NULL)) != NULL) {
+		n += X509_STORE_add_crl(store, crl);
+		X509_CRL_free(crl);
+	}
+	BIO_free(bio);
+	if (n > 0)
+		ERR_clear_error(); /* "no start line" at the end of the text */
+	return n > 0 && X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK) == 1;
+}
+
 /* `arg` is the options' alpn. */
 static int
 select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
@@ -195,10 +215,27 @@ accept_any(int ok, X509_STORE_CTX *store)
 	return 1;
 }
 
+/* A session that was made with other authorities, or before a certificate was revoked, is none:
+ * what was verified then is in it. */
+static bool
+name_sessions(SSL_CTX *ctx, const struct tls_server_options *o)
+{
+	struct buf text = {NULL, 0, 0};
+	uint8_t name[32];
+	bool ok;
+
+	buf_add_cstr(&text, "ringfence-gate");
+	proc_put_str(&text, o->client_ca);
+	proc_put_str(&text, o->client_crl);
+	ok = EVP_Digest(text.data, text.len, name, NULL, EVP_sha256(), NULL) == 1 &&
+	     SSL_CTX_set_session_id_context(ctx, name, sizeof(name)) == 1;
+	buf_free(&text);
+	return ok;
+}
+
 SSL_CTX *
 tls_server_new(const struct tls_server_options *o, struct err *err)
 {
-	static const unsigned char session_context[] = "ringfence-gate";
 	SSL_CTX *ctx = context_new(TLS_server_method());
 
 	/* What the key signs is the handshake; nothing is ever decrypted with it. */
@@ -211,9 +248,7 @@ tls_server_new(const struct tls_server_options *o, struct err *err)
 	SSL_CTX_set_alpn_select_cb(ctx, select_alpn, (void *)(uintptr_t)o->alpn);
 	/* Sessions live in tickets, never in this process's memory. */
 	(void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-	if (SSL_CTX_set_session_id_context(
-		ctx, session_context, sizeof(session_context) - 1) != 1 ||
-	    SSL_CTX_set_num_tickets(ctx, 1) != 1) {
+	if (!name_sessions(ctx, o) || SSL_CTX_set_num_tickets(ctx, 1) != 1) {
 		(void)tls_error(err, ERR_SYSTEM, "session tickets");
 		goto fail;
 	}
@@ -222,6 +257,10 @@ tls_server_new(const struct tls_server_options *o, struct err *err)
 	if (o->client_ca.len != 0) {
 		if (each_certificate(o->client_ca, trust_and_name, ctx) < 1) {
 			(void)tls_error(err, ERR_INVALID, "client CA");
+			goto fail;
+		}
+		if (o->client_crl.len != 0 && !read_revocations(ctx, o->client_crl)) {
+			(void)tls_error(err, ERR_INVALID, "revocation list");
 			goto fail;
 		}
 		SSL_CTX_set_verify(
@@ -347,6 +386,22 @@ only_name(const X509_NAME *subject)
 	return at < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, at) < 0
 		   ? at
 		   : -1;
+}
+
+bool
+tls_peer_verifies(SSL_CTX *ctx, const SSL *ssl)
+{
+	X509 *cert = SSL_get0_peer_certificate(ssl);
+	X509_STORE_CTX *check = X509_STORE_CTX_new();
+	const bool ok = cert != NULL && check != NULL &&
+			X509_STORE_CTX_init(check, SSL_CTX_get_cert_store(ctx), cert,
+			    SSL_get_peer_cert_chain(ssl)) == 1 &&
+			X509_STORE_CTX_set_default(check, "ssl_client") == 1 &&
+			X509_verify_cert(check) == 1;
+
+	X509_STORE_CTX_free(check);
+	ERR_clear_error();
+	return ok;
 }
 
 struct str

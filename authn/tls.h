@@ -31,6 +31,8 @@ struct tls_server_options {
 	struct str certificate; /* PEM chain, leaf first */
 	struct tls_key_source key;
 	struct str client_ca; /* PEM; "" : no client certificates are asked for */
+	struct str
+	    client_crl; /* PEM; "" : none is revoked. Else each CA must have one */
 	const struct tls_tickets *tickets; /* NULL: keys of the context's own */
 	enum tls_alpn alpn;
 };
@@ -68,6 +70,10 @@ MUST_CHECK bool tls_is_h2(const SSL *ssl);
  * The caller owns one reference.
  */
 MUST_CHECK struct identity *tls_peer_identity(const SSL *ssl, const char **out_problem);
+
+/* Whether the peer's certificate verifies by what `ctx` trusts, rather than by what the connection
+ * was made with; false without one. */
+MUST_CHECK bool tls_peer_verifies(SSL_CTX *ctx, const SSL *ssl);
 
 /* The one CN of the peer's certificate, in the arena; "" without a certificate, or with a CN that
  * is missing, odd or not the only one. Whether it verifies is another question. */

@@ -54,6 +54,19 @@ token_store_due(struct token_store *s, struct arena *arena, walltime_t now,
 	return read_end(s, stmt, step, err);
 }
 
+bool
+token_store_suspended(struct token_store *s, const struct token_account *account)
+{
+	sqlite3_stmt *stmt = s->prepared[STMT_ACCOUNT_GET];
+	const bool suspended = store_bind_str(stmt, 1, account->owner) &&
+			       store_bind_str(stmt, 2, account->uid) &&
+			       sqlite3_step(stmt) == SQLITE_ROW &&
+			       sqlite3_column_int(stmt, 0) != 0;
+
+	(void)sqlite3_reset(stmt); /* repeats the error of the step */
+	return suspended;
+}
+
 static int
 bind_account(struct token_store *s, sqlite3_stmt *stmt, const struct token_verdict *v,
     struct err *err)

@@ -41,6 +41,7 @@ static const char *const statements[STMT_COUNT] = {
     [STMT_COMMIT] = "COMMIT",
     [STMT_ROLLBACK] = "ROLLBACK",
     [STMT_ACCOUNT_ADD] = ("INSERT OR IGNORE INTO account VALUES (?1,?2,?3,?3,0,'',0)"),
+    [STMT_ACCOUNT_GET] = "SELECT suspended FROM account WHERE owner = ?1 AND uid = ?2",
     [STMT_ACCOUNT_DUE] =
 	("SELECT owner, uid, suspended FROM account WHERE tried < ?2 AND " HAS_LIVE
 	 " ORDER BY tried LIMIT ?3"),

@@ -80,6 +80,10 @@ MUST_CHECK int token_store_due(struct token_store *s, struct arena *arena,
     walltime_t now, walltime_t before, size_t limit,
     struct token_account **out_accounts, size_t *out_count, struct err *err);
 
+/* Whether its tokens are suspended; false where that cannot be told. */
+MUST_CHECK bool token_store_suspended(
+    struct token_store *s, const struct token_account *account);
+
 /* What the directory told of an account; `groups` is a JSON array. */
 struct token_verdict {
 	struct str owner, uid;

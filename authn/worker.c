@@ -113,6 +113,29 @@ open_listeners(struct worker *w)
 
 /* ---- configuration ---- */
 
+/* Certificates that do not verify any more, by other authorities or a longer list of revoked ones,
+ * end with their requests. */
+static void
+recheck_certificates(struct worker *w)
+{
+	struct exchange *next;
+
+	for (struct client_conn *c = w->clients; c != NULL; c = c->next) {
+		if (c->certificate != NULL && !c->certificate->revoked &&
+		    !tls_peer_verifies(w->server_tls, c->stream.ssl)) {
+			log_info("client-certificate-withdrawn", "source=%s user=%s",
+			    c->source, log_quote(c->certificate->user));
+			c->certificate->revoked = true;
+		}
+	}
+	for (struct exchange *x = w->exchanges; x != NULL; x = next) {
+		next = x->next;
+		if (x->id != NULL && x->state == EXCHANGE_UPSTREAM &&
+		    exchange_signed_out(x, walltime_now()))
+			worker_end_credentials(x);
+	}
+}
+
 static int
 make_contexts(struct worker *w, const struct worker_settings *s, SSL_CTX **out_server,
     SSL_CTX **out_upstream, struct err *err)
@@ -120,6 +143,7 @@ make_contexts(struct worker *w, const struct worker_settings *s, SSL_CTX **out_s
 	const struct tls_server_options server = {
 	    .certificate = s->tls_certificate,
 	    .client_ca = s->client_ca,
+	    .client_crl = s->client_crl,
 	    .tickets = &w->tickets,
 	};
 	const struct tls_client_options upstream = {
@@ -184,6 +208,7 @@ apply_settings(struct worker *w, int fd, struct err *err)
 	if (w->upstreams != NULL)
 		upstream_pool_renew(w->upstreams);
 	arena_free(w->settings_arena); /* only now: the pool's servers copied theirs */
+	recheck_certificates(w);
 	w->settings_arena = arena;
 	return 0;
 }

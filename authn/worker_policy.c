@@ -130,7 +130,7 @@ worker_recheck_streams(struct worker *w, bool policy_changed)
 		next = x->next;
 		if (x->id == NULL || x->state != EXCHANGE_UPSTREAM)
 			continue;
-		if (x->id->revoked || now.ns >= x->id->expires.ns)
+		if (exchange_signed_out(x, now))
 			worker_end_credentials(x);
 		else if (policy_changed && !exchange_still_permitted(x))
 			withdraw_permission(x);

@@ -90,6 +90,7 @@ static const size_t text_fields[] = {
     offsetof(struct worker_settings, tls_certificate),
     offsetof(struct worker_settings, tls_key),
     offsetof(struct worker_settings, client_ca),
+    offsetof(struct worker_settings, client_crl),
     offsetof(struct worker_settings, upstream_ca),
     offsetof(struct worker_settings, upstream_certificate),
     offsetof(struct worker_settings, upstream_key),
@@ -147,6 +148,7 @@ worker_settings_encode(struct buf *out, const struct worker_settings *settings)
 		put_upstream(out, &s.upstreams[i]);
 	proc_put_u8(out, (uint8_t)s.identity);
 	proc_put_u8(out, s.audit_required);
+	proc_put_u8(out, s.certificate_accounts);
 	proc_put_u8(out, s.confine);
 	proc_put_u32(out, s.uid);
 	proc_put_u32(out, s.gid);
@@ -224,6 +226,7 @@ worker_settings_decode(struct arena *arena, struct str text,
 	s.identity = identity == IDENTITY_IMPERSONATE ? IDENTITY_IMPERSONATE
 						      : IDENTITY_FRONT_PROXY;
 	s.audit_required = proc_get_u8(&r) != 0;
+	s.certificate_accounts = proc_get_u8(&r) != 0;
 	s.confine = proc_get_u8(&r) != 0;
 	s.uid = proc_get_u32(&r);
 	s.gid = proc_get_u32(&r);

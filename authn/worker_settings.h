@@ -48,8 +48,8 @@ struct worker_limits {
 
 struct worker_settings {
 	uint32_t index; /* of this worker, from 0 */
-	/* PEM; client_ca may be "". Keys are "" for workers, for whom the key role signs. */
-	struct str tls_certificate, tls_key, client_ca;
+	/* PEM; client_ca and client_crl may be "". Keys are "" for workers, for whom the key role signs. */
+	struct str tls_certificate, tls_key, client_ca, client_crl;
 	/* Of this start of the gate, the same for all workers: seals continue tokens. */
 	uint8_t ticket_key[TLS_TICKET_KEY_BYTES];
 	const struct worker_upstream *upstreams;
@@ -59,8 +59,9 @@ struct worker_settings {
 	struct str lists_as;     /* "": filtered lists are asked as the user himself */
 	struct str audit_policy; /* the text of its file; "": none */
 	bool audit_required;
-	bool confine;      /* drop privileges and filter system calls */
-	uint32_t uid, gid; /* 0: stay */
+	bool certificate_accounts; /* certificates name accounts of the directory */
+	bool confine;              /* drop privileges and filter system calls */
+	uint32_t uid, gid;         /* 0: stay */
 	struct worker_limits limits;
 };
 

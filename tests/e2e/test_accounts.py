@@ -1,5 +1,6 @@
 """What happens to an account happens to its tokens, within the interval of the checks."""
 
+import json
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import gate_lab
-from gate_lab import PODS, call, get, login, pids, status, wait_until
+from gate_lab import PODS, audit, call, get, login, pids, status, wait_until
 
 LONG = 40  # nothing here takes so long unless it fails
 CHECKS = "accounts: {{ checkEvery: 1s, grace: 60s }}"
@@ -66,6 +67,41 @@ def test_locked_account_ends_tokens_and_streams_until_it_is_unlocked(lab):
         assert not d.responses[others].complete and others not in d.resets
     said = 'account-suspended user="bob" reason="the account is locked"'
     assert said in gate_lab.stderr(lab.gate)
+
+
+def test_what_becomes_of_accounts_is_on_record(lab):
+    """Also while there is nobody to write it."""
+    user = "onrecord"
+    lab.ldap.add_user(user)
+    token = token_of(lab, user)
+    becomes(lab, token, 403)
+    log = os.path.join(lab.gate.directory, "audit")
+    os.rename(log, log + ".away")
+    os.kill(pids(lab.gate, "audit")[0], signal.SIGKILL)
+    lab.ldap.lock(user)
+    try:
+        wait_until(lambda: f'account-suspended user="{user}"' in gate_lab.stderr(lab.gate), LONG)
+    finally:
+        os.rename(log + ".away", log)
+        becomes(lab, token, 401)
+        lab.ldap.unlock(user)
+    becomes(lab, token, 403)
+
+    def found():
+        said = audit(lab.gate, "search", "--kind", "account", "-o", "json").stdout
+        events = [json.loads(line) for line in said.splitlines()]
+        return [e for e in events if e["objectRef"]["name"] == user]
+
+    wait_until(lambda: len(found()) >= 2, LONG)
+    suspended, restored = found()
+    assert suspended["verb"] == "suspend-account" and restored["verb"] == "restore-account"
+    assert suspended["user"]["username"] == "ringfence:gate"
+    assert suspended["annotations"]["ringfence.dev/detail"] == "the account is locked"
+    report = json.loads(audit(lab.gate, "report", "-o", "json").stdout)
+    (table,) = [t for t in report["tables"] if t["id"] == "accounts"]
+    rows = [[*r.values()] if isinstance(r, dict) else r for r in table["rows"]]
+    assert [r[1:3] for r in rows if user in r] == [[user, "suspended"], [user, "restored"]]
+    lab.ldap.delete_user(user)
 
 
 def test_wrong_passwords_at_once_stay_below_the_directory_s_limit(lab):

@@ -1,7 +1,11 @@
 """A directory that does not answer is not a directory that says no."""
 
+import contextlib
+import os
 import socket
+import ssl
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -44,6 +48,134 @@ class Silent:
         for taken in self.taken:
             taken.close()
         self.thread.join(5)
+
+
+class Stuttering:
+    """TLS in front of a directory. While there is `pieces`, it makes of the record that an answer
+    is what is sent of it, one piece after the other."""
+
+    def __init__(self, pki, backend):
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(
+            os.path.join(pki, "ldap.crt"), os.path.join(pki, "ldap.key")
+        )
+        self.backend = backend
+        self.pieces = None
+        self.broken = 0
+        self.end = threading.Event()
+
+    def __enter__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *exc):
+        self.end.set()
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+    def _accept(self):
+        while True:
+            try:
+                taken = self.listener.accept()[0]
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(taken,), daemon=True).start()
+
+    def _serve(self, client):
+        received, made, lock = ssl.MemoryBIO(), ssl.MemoryBIO(), threading.Lock()
+        tls = self.context.wrap_bio(received, made, server_side=True)
+        with contextlib.suppress(OSError), client:
+            with socket.create_connection(("127.0.0.1", self.backend)) as server:
+                back = (client, server, tls, made, lock)
+                while data := client.recv(65536):
+                    with lock:
+                        received.write(data)
+                        client.sendall(self._questions(tls, made, server))
+                    if tls.version() and back:
+                        threading.Thread(target=self._answers, args=back, daemon=True).start()
+                        back = None
+
+    def _questions(self, tls, made, server):
+        """Passes on what is complete; what TLS has to say to it."""
+        with contextlib.suppress(ssl.SSLWantReadError):
+            tls.do_handshake()
+            while question := tls.read(65536):
+                server.sendall(question)
+        return made.read()
+
+    def _answers(self, client, server, tls, made, lock):
+        with contextlib.suppress(OSError):
+            while answer := server.recv(65536):
+                with lock:
+                    tls.write(answer)
+                    record = made.read()
+                if self.pieces is None:
+                    client.sendall(record)
+                    continue
+                self.broken += 1
+                for piece in self.pieces(record):
+                    client.sendall(piece)
+                    if self.end.wait(0.2):
+                        return
+
+
+def half_and_no_more(record):
+    """A black hole in the middle of an answer."""
+    yield record[: len(record) // 2]
+    while True:
+        yield b""
+
+
+def byte_by_byte(record):
+    """Bytes without an end: there is always another one, and never the last."""
+    head, size = record[:3], 16000
+    yield head + size.to_bytes(2, "big")
+    while True:
+        yield b"."
+
+
+def behind(lab, front):
+    """Has the gate ask by way of `front`."""
+    (first,) = gate_lab.pids(lab.gate, "auth")
+    with open(lab.gate.config) as f:
+        text = f.read().replace(lab.ldap.ldaps_url, f"ldaps://127.0.0.1:{front.port}")
+    with open(lab.gate.config, "w") as f:
+        f.write(text)
+    lab.gate.reload()
+
+    def another():
+        state = gate_lab.status(lab.gate)
+        return state["ready"] and first not in [r["pid"] for r in state["roles"]]
+
+    wait_until(another, 30, "another auth")
+
+
+def test_answer_that_does_not_end_is_cut(lab):
+    """In a record that grows for ever libldap stays, past all its timeouts, and now and then it does
+    in half a record: threads are given up, clients are answered, and with many such threads the
+    process becomes another one."""
+    with Stuttering(lab.pki, lab.ldap.port) as front:
+        behind(lab, front)
+        (auth,) = gate_lab.pids(lab.gate, "auth")
+        token = lab.gate.token()
+        assert get(lab.gate, token).status == 200
+        front.pieces = byte_by_byte
+        with ThreadPoolExecutor(9) as pool:
+            # More than one of a user would wait for their turn.
+            answers = pool.map(lambda i: login(lab.gate, f"user-{i}", "x"), range(9))
+            assert {a.status for a in answers} == {503}
+        assert front.broken >= 8
+        front.pieces, front.broken = half_and_no_more, 0
+        wait_until(lambda: gate_lab.pids(lab.gate, "auth") not in ([auth], []), 30, "another auth")
+        assert "directory-threads-lost" in gate_lab.stderr(lab.gate)
+        assert get(lab.gate, token).status == 200
+        wait_until(lambda: gate_lab.status(lab.gate)["ready"], 30, "ready")
+        assert_unavailable(lab.gate)
+        assert front.broken >= 1
+        front.pieces = None
+        wait_until(lambda: login(lab.gate, "alice", "alice-secret").status == 201, 30, "login")
 
 
 def assert_unavailable(gate):

@@ -73,12 +73,20 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct buf again = {NULL, 0, 0};
 	struct auth_question question;
 	struct token_parts parts;
+	struct str user;
 	struct proc_msg msg = {.data = data + 1, .len = size - 1};
 
 	if (size == 0)
 		return 0;
 	if (data[0] == 'h' && size > AUTH_HELD_BYTES)
 		try_held(&msg, &again);
+	if (data[0] == 'a' && auth_get_account(&msg, &user)) {
+		buf_clear(&again);
+		auth_put_account(&again, user);
+		same(&msg, &again);
+		if (!identity_user_ok(user))
+			abort();
+	}
 	buf_clear(&again);
 	switch (data[0] % 4) {
 	case 0:

@@ -82,7 +82,7 @@ START_TEST(documented_example_is_read)
 	ck_assert(str_is(c->upstreams[0].host, "10.0.0.1"));
 	ck_assert_uint_eq(c->upstreams[0].port, 6443);
 	ck_assert_int_eq(c->identity, IDENTITY_FRONT_PROXY);
-	ck_assert(c->has_ldap);
+	ck_assert(c->has_ldap && c->certificate_accounts && c->tls_crl == NULL);
 	ck_assert_uint_eq(c->ldap.server_count, 2);
 	ck_assert(str_is(c->ldap.servers[1], "ldaps://ldap2.example.org"));
 	ck_assert(str_is(c->ldap.bind_dn, "cn=ringfence,dc=example,dc=org"));
@@ -122,7 +122,8 @@ START_TEST(other_spellings_are_read)
 	ck_assert(str_is(c->upstreams[1].host, "fd00::1"));
 	ck_assert_int_eq(c->identity, IDENTITY_IMPERSONATE);
 	ck_assert(str_is(c->lists_as, "lister"));
-	ck_assert(!c->has_ldap && !c->audit_required && !c->has_metrics);
+	ck_assert(!c->has_ldap && !c->certificate_accounts);
+	ck_assert(!c->audit_required && !c->has_metrics);
 	ck_assert(str_is(c->audit_origin, "east/gate"));
 	ck_assert_str_eq(c->audit_policy + strlen(c->audit_policy) - 7, "/a.yaml");
 	ck_assert_uint_eq(c->workers, 3);
@@ -279,6 +280,48 @@ START_TEST(directory_is_checked)
 }
 END_TEST
 
+/* Who says what a user by certificate may do. */
+static const struct {
+	const char *tls, *ldap, *message; /* message NULL: this is fine */
+	bool accounts;
+} users[] = {
+    {"clientCA: c", LDAP, NULL, true},
+    {"clientCA: c", "", NULL, false},
+    {"clientCA: c, clientUsers: certificate", LDAP, NULL, false},
+    {"clientCA: c, clientUsers: directory, crl: d", LDAP, NULL, true},
+    {"clientCA: c, clientUsers: directory", "", "ldap.bind", false},
+    {"clientCA: c, clientUsers: both", LDAP, "directory", false},
+    {"crl: d", LDAP, "clientCA", false},
+    {"clientUsers: directory", LDAP, "clientCA", false},
+    {"clientCA: c",
+	"ldap: { servers: [ ldaps://l ], users: { base: \"dc=x\", filter: "
+	"\"(uid={})\", "
+	"bindAs: \"{}@x\", name: uid }, groups: { memberOf: memberOf } }\n",
+	"ldap.bind", false},
+};
+
+START_TEST(users_by_certificate_are_the_directory_s)
+{
+	struct gate_config *c;
+	struct buf text = {NULL, 0, 0};
+	char config[2048];
+
+	(void)snprintf(config, sizeof(config),
+	    LISTEN "tls: { certificate: a, key: b, %s }\n" UPSTREAM "%s" REST,
+	    users[_i].tls, users[_i].ldap);
+	c = load(config);
+	diag_render_text(&text, &diags);
+	buf_add_char(&text, '\0');
+	ck_assert_msg((c != NULL) == (users[_i].message == NULL), "%s", text.data);
+	if (c != NULL)
+		ck_assert(c->certificate_accounts == users[_i].accounts);
+	else
+		ck_assert_msg(
+		    strstr(text.data, users[_i].message) != NULL, "%s", text.data);
+	buf_free(&text);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -293,6 +336,8 @@ main(void)
 	tcase_add_loop_test(
 	    tc, mistakes_are_told_at_their_place, 0, (int)ARRAY_LEN(mistakes));
 	tcase_add_loop_test(tc, directory_is_checked, 0, (int)ARRAY_LEN(directories));
+	tcase_add_loop_test(
+	    tc, users_by_certificate_are_the_directory_s, 0, (int)ARRAY_LEN(users));
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

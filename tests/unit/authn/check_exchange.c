@@ -97,6 +97,19 @@ auth_client_token(
 	return 0;
 }
 
+/* What the directory has of whoever comes by certificate. */
+static enum auth_result account_state;
+
+auth_ticket_t
+auth_client_account(
+    struct auth_client *c, struct str user, auth_token_fn done, void *arg)
+{
+	(void)c;
+	ck_assert(str_is(user, "alice"));
+	done(arg, account_state, account_state == AUTH_ALLOWED ? alice : NULL);
+	return 0;
+}
+
 void
 auth_client_cancel(struct auth_client *c, auth_ticket_t ticket)
 {
@@ -596,6 +609,48 @@ START_TEST(answer_without_identity_is_401_or_503)
 }
 END_TEST
 
+/* The certificate claims a group that opens nothing; the directory has the one that does. */
+static const struct {
+	bool accounts;
+	enum auth_result state;
+	const char *story;
+} certificates[] = {
+    {true, AUTH_ALLOWED, "forward"},
+    {true, AUTH_DENIED, "complete:401 respond:401"},
+    {true, AUTH_UNAVAILABLE, "complete:503 respond:503"},
+    {false, AUTH_ALLOWED, "complete:403 respond:403"},
+};
+
+START_TEST(certificate_is_as_good_as_its_account)
+{
+	static const struct str groups[] = {
+	    {"others", 6}, {"system:authenticated", 20}};
+	struct identity certificate = {.refs = 2,
+	    .user = STR("alice"),
+	    .groups = groups,
+	    .group_count = 2,
+	    .expires = {INT64_MAX}};
+	struct exchange *x;
+
+	w->settings.certificate_accounts = certificates[_i].accounts;
+	account_state = certificates[_i].state;
+	x = exchange_new(w, &ops, NULL, STR("192.0.2.1"), &certificate);
+	x->method = STR("GET");
+	x->target = STR("/api/v1/pods");
+	header_list_add(x->arena, &x->req_headers, STR("host"), STR("h"));
+	x->req_ended = true;
+	exchange_start(x, false);
+	check_story(certificates[_i].story);
+	if (x->id != NULL && account_state == AUTH_ALLOWED) {
+		ck_assert(!exchange_signed_out(x, x->received));
+		certificate.expires =
+		    x->received; /* it ends while the account goes on */
+		ck_assert(exchange_signed_out(x, x->received));
+	}
+	exchange_free(x);
+}
+END_TEST
+
 START_TEST(login_is_recorded_before_the_auth_role_is_asked)
 {
 	/* alice:pass:word */
@@ -721,6 +776,8 @@ main(void)
 	tcase_add_test(tc, late_answer_of_the_auth_role_goes_on);
 	tcase_add_loop_test(
 	    tc, answer_without_identity_is_401_or_503, 0, (int)ARRAY_LEN(credentials));
+	tcase_add_loop_test(
+	    tc, certificate_is_as_good_as_its_account, 0, (int)ARRAY_LEN(certificates));
 	tcase_add_test(tc, login_is_recorded_before_the_auth_role_is_asked);
 	tcase_add_test(tc, body_that_does_not_come_is_not_waited_for);
 	tcase_add_test(tc, revocation_ends_a_watch_as_if_it_were_over_and_cuts_others);

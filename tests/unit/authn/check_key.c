@@ -374,12 +374,13 @@ END_TEST
 
 /* ---- tickets ---- */
 
+/* `other`: the second connection is by a server that trusts somebody else, too. */
 static bool
-resumes(const struct tls_tickets *give, const struct tls_tickets *take)
+resumes(const struct tls_tickets *give, const struct tls_tickets *take, bool other)
 {
 	const struct kind kind = {"EC", "P-256", NULL};
 	EVP_PKEY *key = make_key(&kind);
-	BIO *pem = make_certificate(key);
+	BIO *pem = make_certificate(key), *more = make_certificate(key);
 	struct tls_server_options options = {
 	    .certificate = pem_of(pem), .key = {.key = key}};
 	const struct tls_client_options client_options = {.ca = pem_of(pem)};
@@ -395,6 +396,7 @@ resumes(const struct tls_tickets *give, const struct tls_tickets *take)
 		SSL *server, *client;
 
 		options.tickets = tickets[i];
+		options.client_ca = pem_of(i == 1 && other ? more : pem);
 		ctx = tls_server_new(&options, &err);
 		server = SSL_new(ctx);
 		client = tls_client_connection(
@@ -410,6 +412,7 @@ resumes(const struct tls_tickets *give, const struct tls_tickets *take)
 	SSL_SESSION_free(session);
 	SSL_CTX_free(client_ctx);
 	BIO_free(pem);
+	BIO_free(more);
 	EVP_PKEY_free(key);
 	return resumed;
 }
@@ -422,15 +425,16 @@ START_TEST(ticket_opens_until_its_key_is_gone)
 	memset(key, 1, sizeof(key));
 	tls_tickets_add(&given, key);
 	now = given;
-	ck_assert(resumes(&given, &now));
+	ck_assert(resumes(&given, &now, false));
+	ck_assert(!resumes(&given, &now, true));
 	memset(key, 2, sizeof(key));
 	tls_tickets_add(&now, key);
-	ck_assert(resumes(&given, &now)); /* the one before */
+	ck_assert(resumes(&given, &now, false)); /* the one before */
 	memset(key, 3, sizeof(key));
 	tls_tickets_add(&now, key);
-	ck_assert(!resumes(&given, &now));
+	ck_assert(!resumes(&given, &now, false));
 	now.count = 0;
-	ck_assert(!resumes(&now, &now));
+	ck_assert(!resumes(&now, &now, false));
 }
 END_TEST
 

@@ -37,6 +37,8 @@ setup(void)
 	    .identity = IDENTITY_IMPERSONATE,
 	    .lists_as = STR("lister"),
 	    .audit_required = true,
+	    .certificate_accounts = true,
+	    .client_crl = STR("crl"),
 	    .confine = true,
 	    .uid = 65534,
 	    .gid = 65533,
@@ -70,7 +72,8 @@ check_equal(const struct worker_settings *got)
 	ck_assert(str_is(got->upstream_key, "front proxy key"));
 	ck_assert_int_eq(got->identity, IDENTITY_IMPERSONATE);
 	ck_assert(str_is(got->lists_as, "lister"));
-	ck_assert(got->audit_required && got->confine);
+	ck_assert(got->audit_required && got->confine && got->certificate_accounts);
+	ck_assert(str_is(got->client_crl, "crl"));
 	ck_assert_uint_eq(got->uid, 65534);
 	ck_assert_uint_eq(got->gid, 65533);
 	ck_assert_int_eq(

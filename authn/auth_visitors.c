@@ -1,0 +1,269 @@
+/*
+ * Users who come by certificate. A certificate says who, and the directory says what he is now: an
+ * account that is looked for when a worker first asks, and then looked at again with those that
+ * have tokens (auth_poll.c). Kept in memory: a new auth role hears from the workers whom they
+ * know.
+ *
+ * Of an account that may not be used it is only remembered for `accounts.checkEvery` that it may
+ * not: who asks later is looked for anew, by name, as a certificate knows nothing else.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "authn/auth_state.h"
+#include "authn/messages.h"
+#include "common/log.h"
+#include "common/map.h"
+
+#define VISITORS_MAX 10000u
+#define ASKERS_MAX   1024u /* for one visitor who is being looked for */
+#define IDLE_NS      UINT64_C(600000000000) /* workers ask each minute for whom they know */
+#define NS_PER_S     UINT64_C(1000000000)
+
+struct asker {
+	struct asker *next;
+	uint64_t link;
+	uint32_t question;
+};
+
+struct visitor {
+	char name[IDENTITY_USER_BYTES + 1];
+	struct identity *identity; /* NULL: nothing is known, or it may not be used */
+	bool suspended; /* it was good before, and has been put on record as not */
+	monotime_t checked, tried, asked;
+	struct asker *askers; /* who wait while it is looked for */
+	size_t asker_count;
+};
+
+static bool
+has_visited(const struct visitor *v)
+{
+	return v->checked.ns != 0;
+}
+
+static void
+forget_answer(struct visitor *v)
+{
+	identity_unref(v->identity);
+	v->identity = NULL;
+	v->checked.ns = 0;
+}
+
+static void
+visitor_free(struct visitor *v)
+{
+	forget_answer(v);
+	free(v);
+}
+
+/* ---- answers ---- */
+
+static void
+tell_askers(struct auth_role *role, struct visitor *v, enum auth_result result)
+{
+	struct asker *a;
+
+	while ((a = v->askers) != NULL) {
+		v->askers = a->next;
+		auth_send_result(role, a->link, a->question, result, v->identity);
+		free(a);
+	}
+	v->asker_count = 0;
+}
+
+static bool
+add_asker(struct visitor *v, uint64_t link, uint32_t question)
+{
+	struct asker *a;
+
+	if (v->asker_count >= ASKERS_MAX)
+		return false;
+	a = xcalloc(1, sizeof(*a));
+	*a = (struct asker){.next = v->askers, .link = link, .question = question};
+	v->askers = a;
+	v->asker_count++;
+	return true;
+}
+
+/* As tokens have it, for the same groups to be the same. */
+static struct identity *
+identity_of(const struct directory_user *user)
+{
+	struct arena *arena = arena_new_sized(1024);
+	const struct token_record record = {.owner = user->name,
+	    .uid = user->uid,
+	    .groups = token_api_groups(arena, user->groups, user->group_count),
+	    .scopes = STR("[]"),
+	    .expires = {INT64_MAX}};
+
+	struct identity *id = token_api_identity(&record);
+
+	arena_free(arena);
+	return id;
+}
+
+static void
+note(struct auth_role *role, struct visitor *v, bool suspended, struct str problem)
+{
+	struct buf reason = {NULL, 0, 0};
+
+	buf_add_cstr(&reason, "certificate");
+	if (suspended)
+		buf_printf(&reason, ": %.*s", STR_ARG(problem));
+	auth_note_account(role, str_from(v->name), suspended, buf_str(&reason));
+	buf_free(&reason);
+	v->suspended = suspended;
+}
+
+/* What the directory says now. Workers forget what is not so any more. */
+static void
+judge(struct auth_role *role, struct visitor *v, enum auth_result result,
+    const struct directory_user *user, struct str problem)
+{
+	struct identity *id = NULL;
+	bool known;
+
+	v->tried = monotime_now();
+	if (result == AUTH_UNAVAILABLE)
+		return;
+	if (result == AUTH_ALLOWED && str_is(user->name, v->name))
+		id = identity_of(user);
+	else if (result == AUTH_ALLOWED)
+		problem = STR("the directory has the account under another name");
+	known = v->identity != NULL;
+	if (known && (id == NULL || !identity_same(id, v->identity)))
+		auth_forget_account(role, str_from(v->name));
+	if (id != NULL ? v->suspended : known)
+		note(role, v, id == NULL, problem);
+	else if (id == NULL && !has_visited(v))
+		log_info("certificate-refused", "user=%s reason=%s",
+		    log_quote(str_from(v->name)), log_quote(problem));
+	forget_answer(v);
+	v->identity = id;
+	v->checked = v->tried;
+}
+
+/* ---- questions ---- */
+
+/* Whether what is known is good for an answer. */
+static bool
+is_fresh(const struct auth_role *role, const struct visitor *v, monotime_t now)
+{
+	const uint64_t keep_s = v->identity != NULL
+				    ? role->settings.ldap.check_grace_s
+				    : role->settings.ldap.check_interval_s;
+
+	return has_visited(v) && monotime_since(v->checked, now) < keep_s * NS_PER_S;
+}
+
+static struct visitor *
+find_or_add(struct auth_role *role, struct str name)
+{
+	struct visitor *v = map_get(&role->visitors, name);
+
+	if (v != NULL || role->visitors.len >= VISITORS_MAX)
+		return v;
+	v = xcalloc(1, sizeof(*v));
+	memcpy(v->name, name.ptr, name.len); /* of a valid length: auth_get_account */
+	(void)map_set(&role->visitors, str_from(v->name), v); /* nothing is there */
+	return v;
+}
+
+bool
+auth_visitor_ask(struct worker_link *link, const struct proc_msg *msg)
+{
+	const monotime_t now = monotime_now();
+	struct auth_role *role = link->role;
+	struct visitor *v;
+	struct str name;
+
+	if (!auth_get_account(msg, &name))
+		return false;
+	role->counters.visitors++;
+	v = role->directory != NULL ? find_or_add(role, name) : NULL;
+	if (v != NULL)
+		v->asked = now;
+	if (v != NULL && is_fresh(role, v, now)) {
+		auth_send_result(role, link->serial, msg->id,
+		    v->identity != NULL ? AUTH_ALLOWED : AUTH_DENIED, v->identity);
+		return true;
+	}
+	if (v == NULL || !add_asker(v, link->serial, msg->id)) {
+		auth_send_result(role, link->serial, msg->id, AUTH_UNAVAILABLE, NULL);
+		return true;
+	}
+	if (v->asker_count == 1 && !auth_login_find(role, name))
+		tell_askers(role, v, AUTH_UNAVAILABLE);
+	return true;
+}
+
+void
+auth_visitor_found(struct auth_role *role, struct str name, enum auth_result result,
+    const struct directory_user *user, struct str problem)
+{
+	struct visitor *v = map_get(&role->visitors, name);
+
+	if (v == NULL)
+		return;
+	judge(role, v, result, user, problem);
+	tell_askers(role, v,
+	    result == AUTH_UNAVAILABLE ? AUTH_UNAVAILABLE
+	    : v->identity != NULL      ? AUTH_ALLOWED
+				       : AUTH_DENIED);
+}
+
+/* ---- looking again ---- */
+
+size_t
+auth_visitors_due(struct auth_role *role, struct arena *arena,
+    struct directory_account *out_accounts, size_t room)
+{
+	/* Three quarters, as for those with tokens. */
+	const uint64_t age_ns = role->settings.ldap.check_interval_s * NS_PER_S / 4 * 3;
+	const monotime_t now = monotime_now();
+	size_t count = 0;
+
+	for (size_t i = 0; i < role->visitors.len && count < room; i++) {
+		struct visitor *v = role->visitors.entries[i].value;
+
+		if (v->identity == NULL || monotime_since(v->tried, now) < age_ns)
+			continue;
+		out_accounts[count++] = (struct directory_account){
+		    .name = str_dup(arena, str_from(v->name)),
+		    .uid = str_dup(arena, v->identity->uid)};
+	}
+	return count;
+}
+
+void
+auth_visitor_judge(struct auth_role *role, const struct directory_account *account,
+    const struct directory_verdict *verdict)
+{
+	struct visitor *v = map_get(&role->visitors, account->name);
+
+	/* It may have been found anew meanwhile. */
+	if (v != NULL && v->identity != NULL && str_eq(v->identity->uid, account->uid))
+		judge(role, v, verdict->result, &verdict->user, verdict->problem);
+}
+
+void
+auth_visitors_tick(struct auth_role *role)
+{
+	const monotime_t now = monotime_now();
+
+	for (size_t i = role->visitors.len; i > 0; i--) {
+		struct visitor *v = role->visitors.entries[i - 1].value;
+
+		if (v->askers != NULL)
+			continue;
+		/* Nobody knows any more whether the account is what it was. */
+		if (v->identity != NULL && !is_fresh(role, v, now)) {
+			auth_forget_account(role, str_from(v->name));
+			forget_answer(v);
+		}
+		if (monotime_since(v->asked, now) > IDLE_NS) {
+			(void)map_remove(&role->visitors, str_from(v->name)); /* v */
+			visitor_free(v);
+		}
+	}
+}
