@@ -607,7 +607,7 @@ wants_commit(const struct engine *e)
 static bool
 take_edits(struct engine *e)
 {
-	if (e->apply.recompiled != NULL || e->edits.count == 0)
+	if (e->apply.recompiled != NULL || !engine_edits_wait(e))
 		return false;
 	if (!audit_blocks(e))
 		return engine_edits_take(e);

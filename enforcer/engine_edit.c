@@ -80,6 +80,23 @@ take_whole(struct engine *e, const char *why)
 }
 
 void
+engine_edits_announced(struct engine *e)
+{
+	struct engine_edits *x = &e->edits;
+
+	if (!x->announced)
+		x->announced_at = monotime_now();
+	x->announced = true;
+	engine_apply_step(e);
+}
+
+bool
+engine_edits_wait(const struct engine *e)
+{
+	return e->edits.count != 0 || e->edits.announced;
+}
+
+void
 engine_edits_catch_up(struct engine *e)
 {
 	if (e->load.behind && e->edits.count != 0 && !e->load.running && !e->load.dirty)
@@ -258,60 +275,79 @@ read_queue(struct engine *e, struct program_edit *edit, size_t *taken)
 
 /* ---- taking it ---- */
 
+/* The program in force has changed: what it is now is to be in the kernel. */
+static void
+follow(struct engine *e, enum program_answer answer, const struct compile_delta *delta,
+    monotime_t arrived)
+{
+	struct engine_apply *a = &e->apply;
+
+	a->ahead |= answer != PROGRAM_SAME;
+	if (answer == PROGRAM_CHANGED) {
+		e->edits.incremental++;
+		engine_apply_changed(e, delta, arrived);
+	} else if (answer == PROGRAM_COMPILES) {
+		e->edits.anew++;
+		a->table_known = a->table_known && !delta->gone;
+		engine_load_recompile(e, arrived);
+	}
+}
+
 /* What was read, in the program in force. */
 static void
 commit(struct engine *e, struct program_edit *edit)
 {
 	struct engine_apply *a = &e->apply;
-	struct engine_edits *x = &e->edits;
-	monotime_t arrived = x->arrived;
+	monotime_t arrived = e->edits.arrived;
 	struct compile_delta delta;
 	struct diag_list diags;
+	enum program_answer answer;
 
 	arena_reset(a->plan_arena);
 	diag_list_init(&diags, a->plan_arena);
-	switch (program_edit_commit(edit, a->plan_arena, &diags, &delta)) {
-	case PROGRAM_CHANGED:
-		a->ahead = true;
-		x->incremental++;
-		clear_queue(x);
-		log_diags(&diags);
-		engine_apply_changed(e, &delta, arrived);
-		return;
-	case PROGRAM_COMPILES:
-		a->ahead = true;
-		x->anew++;
-		a->table_known = a->table_known && !delta.gone;
-		clear_queue(x);
-		log_diags(&diags);
-		engine_load_recompile(e, arrived);
-		return;
-	case PROGRAM_BEYOND:
+	answer = program_edit_commit(edit, a->plan_arena, &diags, &delta);
+	if (answer == PROGRAM_BEYOND) {
 		take_whole(e, "a name or a number is another file's");
 		return;
 	}
+	clear_queue(&e->edits);
+	log_diags(&diags);
+	follow(e, answer, &delta, arrived);
 }
 
-bool
-engine_edits_take(struct engine *e)
+/* Pods that were announced; true: something began. */
+static bool
+take_announced(struct engine *e)
 {
 	struct engine_apply *a = &e->apply;
-	struct program_edit *edit;
-	monotime_t start = monotime_now();
-	size_t taken = 0;
-	bool read, began;
+	struct arena *pods_arena = arena_new_sized(1024);
+	const struct announced_pod *pods;
+	struct compile_delta delta;
+	struct diag_list diags;
+	enum program_answer answer;
+	size_t count;
 
-	if (e->edits.count == 0 || e->load.running || e->load.dirty ||
-	    a->current == NULL || a->current->skeleton || !a->table_known)
-		return false;
-	if (program_is_worn(a->current)) {
-		take_whole(e, "to save memory");
-		return true;
-	}
-	e->edits.held = false;
-	edit = program_edit_new(a->current);
-	read = read_queue(e, edit, &taken);
-	began = !read || taken != 0; /* else all are refused */
+	e->edits.announced = false;
+	arena_reset(a->plan_arena);
+	diag_list_init(&diags, a->plan_arena);
+	engine_attach_copy(e, pods_arena, &pods, &count);
+	answer =
+	    program_announce(a->current, pods, count, a->plan_arena, &diags, &delta);
+	arena_free(pods_arena);
+	log_diags(&diags);
+	follow(e, answer, &delta, e->edits.announced_at);
+	return answer != PROGRAM_SAME;
+}
+
+/* Files that were edited; false: nothing began. */
+static bool
+take_files(struct engine *e)
+{
+	struct program_edit *edit = program_edit_new(e->apply.current);
+	size_t taken = 0;
+	bool read = read_queue(e, edit, &taken);
+	bool began = !read || taken != 0; /* else all are refused */
+
 	if (!read)
 		take_whole(e, "a file says what others depend on");
 	else if (began)
@@ -319,6 +355,29 @@ engine_edits_take(struct engine *e)
 	else
 		clear_queue(&e->edits);
 	program_edit_free(edit);
+	return began;
+}
+
+bool
+engine_edits_take(struct engine *e)
+{
+	struct engine_apply *a = &e->apply;
+	monotime_t start = monotime_now();
+	bool began;
+
+	if (!engine_edits_wait(e) || e->load.running || e->load.dirty ||
+	    a->current == NULL || a->current->skeleton || !a->table_known)
+		return false;
+	e->edits.held = false;
+	/* Somebody waits for these. */
+	began = e->edits.announced && take_announced(e);
+	if (!began && e->edits.count == 0)
+		return false;
+	if (!began && program_is_worn(a->current)) {
+		take_whole(e, "to save memory");
+		return true;
+	}
+	began = began || take_files(e);
 	histogram_add(
 	    &e->edits.durations, monotime_since(start, monotime_now()) / 1000);
 	return began;

@@ -348,7 +348,8 @@ copy_input(struct engine *e)
 	l->settings = e->settings;
 	l->settings.node = str_dup(l->arena, e->settings.node);
 	l->settings.fail_safe = fail_safe_copy(l->arena, &e->settings.fail_safe);
-	engine_attach_copy(e, l->arena, &l->settings);
+	engine_attach_copy(
+	    e, l->arena, &l->settings.announced, &l->settings.announced_count);
 	l->settings.sources =
 	    ARENA_ARRAY(l->arena, e->settings.source_count, struct settings_source);
 	for (size_t i = 0; i < e->settings.source_count; i++) {

@@ -99,8 +99,10 @@ struct queued_edit {
 struct engine_edits {
 	struct queued_edit *queue; /* in the order in which they came */
 	size_t count, cap;
-	monotime_t arrived; /* the first in the queue */
-	bool held;          /* told of that the audit log holds them */
+	monotime_t arrived;      /* the first in the queue */
+	bool announced;          /* other pods are, than the program in force knows */
+	monotime_t announced_at; /* since then */
+	bool held;               /* told of that the audit log holds them */
 	uint64_t files, refused, beyond, incremental, anew, wholes;
 	struct histogram durations; /* reading and compiling them */
 };
@@ -421,6 +423,10 @@ struct refused_file {
 	size_t count;
 };
 void engine_edits_forgive(struct engine_source *s);
+/* Pods were announced, or are no longer. */
+void engine_edits_announced(struct engine *e);
+/* Whether anything waits to be taken. */
+MUST_CHECK bool engine_edits_wait(const struct engine *e);
 /* Reads what is queued and changes the program in force, if that can be done now: then
  * engine_apply_changed is called, or a run of the loader begins. False: nothing began. */
 MUST_CHECK bool engine_edits_take(struct engine *e);
@@ -550,9 +556,9 @@ MUST_CHECK bool engine_attach(struct engine *e, struct str key,
 void engine_attach_remove(struct engine *e, struct str key);
 /* All but those under these keys are gone. */
 void engine_attach_keep(struct engine *e, const struct map *keys);
-/* What is remembered, as a run of the loader needs it. */
-void engine_attach_copy(
-    const struct engine *e, struct arena *arena, struct engine_settings *out);
+/* What is remembered, in the arena. */
+void engine_attach_copy(const struct engine *e, struct arena *arena,
+    const struct announced_pod **out_pods, size_t *out_count);
 /* Answers who need not wait any more: after a commit, and a few times a second. */
 void engine_attach_tick(struct engine *e);
 

@@ -29,6 +29,7 @@ free_file(struct live_file *f)
 		return;
 	free(f->claims);
 	free(f->numbers);
+	live_free_stand_ins(f);
 	arena_free(f->arena); /* in which it is itself; NULL: as long as the model */
 }
 
@@ -210,6 +211,7 @@ keep(struct live *l, const struct bundle *bundle, const struct load_note *note)
 	}
 	l->collided = note->collided;
 	share_out(l, note);
+	live_share_spaces(l);
 	index_files(l);
 	live_hold_arrays(l);
 	live_index_shared(l);
@@ -262,7 +264,8 @@ live_free(struct live *l)
 	live_free_shared(l);
 	free_maps(l);
 	live_free_arrays(l);
-	free(l->garbage);
+	ptr_vec_fini(&l->garbage);
+	arena_free(l->announced_arena);
 	roaring_bitmap_free(l->numbers);
 	free(l);
 }
@@ -288,20 +291,6 @@ live_source(const struct live *l, struct str name)
 }
 
 /* ---- reading ---- */
-
-struct replacement {
-	struct str name;
-	struct live_file *before, *after; /* NULL: was not, is no more */
-};
-
-struct live_edit {
-	struct live *l;
-	struct arena *arena; /* of names */
-	struct replacement *items;
-	size_t count, cap;
-	struct ptr_vec
-	    refused; /* struct live_file: mistakes that were reported are there */
-};
 
 struct live_edit *
 live_edit_new(struct live *l)
@@ -342,7 +331,7 @@ put(struct live_edit *e, struct str name, struct live_file *after)
 		e->cap = e->cap != 0 ? e->cap * 2 : 8;
 		e->items = xreallocarray(e->items, e->cap, sizeof(*e->items));
 	}
-	e->items[e->count++] = (struct replacement){
+	e->items[e->count++] = (struct live_replacement){
 	    str_dup(e->arena, name), map_get(&e->l->files, name), after};
 }
 
@@ -384,6 +373,12 @@ read_file(struct live_edit *e, struct str name, struct str text,
 	f->claims = xcalloc(note.claim_count + 1, sizeof(*f->claims));
 	for (size_t i = 0; i < note.claim_count; i++)
 		f->claims[f->claim_count++] = note.claims[i].hash;
+	f->spaces = ptr_vec_copy(arena, &note.spaces);
+	f->space_count = note.spaces.count;
+	f->placed = ptr_vec_copy(arena, &note.placed);
+	f->placed_count = note.placed.count;
+	ptr_vec_fini(&note.spaces);
+	ptr_vec_fini(&note.placed);
 	free(note.claims);
 	*out_answer = note.other || note.beyond || (l->collided && f->policy_count != 0)
 			  ? LIVE_BEYOND
@@ -407,9 +402,15 @@ live_read(
 		return LIVE_BEYOND;
 	if (text.ptr != NULL)
 		after = read_file(e, name, text, diags, &answer);
-	if (answer == LIVE_READ)
-		put(e, name, after);
-	return answer;
+	if (answer != LIVE_READ)
+		return answer;
+	if (!live_spaces_stand_alone(before, after)) {
+		if (after != NULL)
+			ptr_vec_push(&e->refused, after); /* places refer to it */
+		return LIVE_BEYOND;
+	}
+	put(e, name, after);
+	return LIVE_READ;
 }
 
 /* ---- putting it in ---- */
@@ -494,21 +495,17 @@ count_audit(struct live_edit *e)
 static void
 forget_file(struct live *l, struct live_file *f)
 {
-	if (f->arena == NULL) { /* its objects are the base's; the rest is not */
-		free_file(f);
-		return;
+	live_drop_stand_ins(l, f);
+	if (f->arena != NULL) { /* else its objects are the base's */
+		l->edited_bytes -= arena_bytes(f->arena);
+		ptr_vec_push(&l->garbage, f->arena);
+		f->arena = NULL;
 	}
-	l->edited_bytes -= arena_bytes(f->arena);
-	if (l->garbage_count == l->garbage_cap) {
-		l->garbage_cap = l->garbage_cap != 0 ? l->garbage_cap * 2 : 64;
-		l->garbage =
-		    xreallocarray(l->garbage, l->garbage_cap, sizeof(*l->garbage));
-	}
-	l->garbage[l->garbage_count++] = f;
+	free_file(f);
 }
 
 static void
-replace_file(struct live *l, struct replacement *r)
+replace_file(struct live *l, struct live_replacement *r)
 {
 	if (r->before != NULL) {
 		(void)map_remove(&l->files, r->before->source->name); /* is there */
@@ -553,7 +550,8 @@ tell(const struct live_edit *e, struct arena *arena, struct compile_change **out
 
 		for (size_t j = 0; j < ARRAY_LEN(both); j++)
 			most += both[j] != NULL
-				    ? both[j]->workload_count + both[j]->policy_count
+				    ? both[j]->workload_count + both[j]->policy_count +
+					  both[j]->space_count
 				    : 0;
 	}
 	*out = ARENA_ARRAY(arena, most, struct compile_change);
@@ -579,6 +577,7 @@ live_commit(struct live_edit *e, struct arena *arena, struct diag_list *diags,
 		return false;
 	}
 	tell(e, arena, out_changes, out_count);
+	live_put_spaces(e, *out_changes, out_count);
 	for (size_t i = 0; i < e->count; i++) {
 		if (e->items[i].before != NULL)
 			policies |= live_take_out(e->l, e->items[i].before);
@@ -604,9 +603,9 @@ live_settle(struct live *l)
 void
 live_sweep(struct live *l)
 {
-	for (size_t i = 0; i < l->garbage_count; i++)
-		free_file(l->garbage[i]);
-	l->garbage_count = 0;
+	for (size_t i = 0; i < l->garbage.count; i++)
+		arena_free(l->garbage.items[i]);
+	l->garbage.count = 0;
 }
 
 size_t

@@ -6,9 +6,11 @@
  * all the sources anew would have made.
  *
  * That works for workloads and policies, which make up nearly all that ever changes: what
- * one says changes nothing of what another is. Of everything else, and of whatever is in
- * doubt (a name that another source has, a namespace or node that nobody knew), this only
- * says that it takes a whole load.
+ * one says changes nothing of what another is. It works for labels and owners of namespaces
+ * that the model has, and for pods whose addresses are announced before their status has
+ * them. Of everything else, and of whatever is in doubt (a name that another source has, a
+ * namespace or node that nobody knew, another place in the tree), this only says that it
+ * takes a whole load.
  */
 #ifndef POLICY_LANG_LIVE_H
 #define POLICY_LANG_LIVE_H
@@ -52,6 +54,12 @@ MUST_CHECK enum live_answer live_read(
  * *out_changes, in the arena, refer to objects that last until live_sweep. */
 MUST_CHECK bool live_commit(struct live_edit *edit, struct arena *arena,
     struct diag_list *diags, struct compile_change **out_changes, size_t *out_count);
+
+/* Pods whose addresses are known before their sources say them (struct model_options), all
+ * of them, from now on; what that changes is told as by live_commit. Copies the list. */
+void live_announce(struct live *live, const struct announced_pod *pods, size_t count,
+    struct arena *arena, struct diag_list *diags, struct compile_change **out_changes,
+    size_t *out_count);
 
 /* Numbers the workloads again, which edits leave undone: to be called before anything looks
  * at struct workload.index, as compile_state_new does. */

@@ -253,20 +253,36 @@ live_free_shared(struct live *l)
 
 /* ---- objects ---- */
 
+void
+live_take_workload_out(struct live *l, struct workload *w)
+{
+	struct model *m = l->model;
+
+	take_away((void **)m->workloads, &m->workload_count, w, load_workload_cmp);
+	for (size_t i = 0; !w->host_network && i < w->ip_count; i++)
+		release(l, w, &w->ips[i]);
+}
+
+void
+live_put_workload_in(struct live *l, struct workload *w, struct diag_list *diags)
+{
+	struct model *m = l->model;
+	void **workloads = (void **)m->workloads;
+
+	insert(&workloads, &m->workload_count, &l->workload_cap, w, load_workload_cmp);
+	m->workloads = (struct workload **)workloads;
+	for (size_t i = 0; !w->host_network && i < w->ip_count; i++)
+		claim(l, w, &w->ips[i], diags);
+}
+
 bool
 live_take_out(struct live *l, const struct live_file *f)
 {
 	struct model *m = l->model;
 	bool policies = false;
 
-	for (size_t i = 0; i < f->workload_count; i++) {
-		struct workload *w = f->workloads[i];
-
-		take_away(
-		    (void **)m->workloads, &m->workload_count, w, load_workload_cmp);
-		for (size_t j = 0; !w->host_network && j < w->ip_count; j++)
-			release(l, w, &w->ips[j]);
-	}
+	for (size_t i = 0; i < f->workload_count; i++)
+		live_take_workload_out(l, f->workloads[i]);
 	for (size_t i = 0; i < f->policy_count; i++) {
 		if (!live_in_force(l, f->policies[i]))
 			continue;
@@ -281,17 +297,11 @@ bool
 live_put_in(struct live *l, const struct live_file *f, struct diag_list *diags)
 {
 	struct model *m = l->model;
-	void **workloads = (void **)m->workloads, **all = (void **)m->policies;
+	void **all = (void **)m->policies;
 	bool policies = false;
 
-	for (size_t i = 0; i < f->workload_count; i++) {
-		struct workload *w = f->workloads[i];
-
-		insert(&workloads, &m->workload_count, &l->workload_cap, w,
-		    load_workload_cmp);
-		for (size_t j = 0; !w->host_network && j < w->ip_count; j++)
-			claim(l, w, &w->ips[j], diags);
-	}
+	for (size_t i = 0; i < f->workload_count; i++)
+		live_put_workload_in(l, f->workloads[i], diags);
 	for (size_t i = 0; i < f->policy_count; i++) {
 		if (!live_in_force(l, f->policies[i]))
 			continue;
@@ -299,7 +309,6 @@ live_put_in(struct live *l, const struct live_file *f, struct diag_list *diags)
 		    load_policy_cmp);
 		policies = true;
 	}
-	m->workloads = (struct workload **)workloads;
 	m->policies = (struct policy **)all;
 	return policies;
 }

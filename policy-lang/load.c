@@ -49,10 +49,12 @@ static const struct load_kind kinds[] = {
     {ADMIN_V1ALPHA2, "ClusterNetworkPolicy", STAGE_POLICIES, load_cluster_policy},
 };
 
-/* Objects of which none changes what another is. */
+/* Objects of which none changes what another is; of a namespace, that holds for what may be
+ * said anew of one that there is. */
 static void (*const alone[])(struct loader *l, const struct load_object *o) = {load_pod,
     load_native_workload, load_native_policy, load_network_policy, load_admin_policy,
-    load_baseline_policy, load_cluster_policy};
+    load_baseline_policy, load_cluster_policy, load_native_namespace,
+    load_kube_namespace};
 
 /* Groups whose kinds were ours once, in versions that are gone. */
 static const char *const old_groups[] = {"extensions"};

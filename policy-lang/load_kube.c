@@ -400,24 +400,38 @@ new_workload(struct loader *l, const struct load_object *o, const struct meta *m
 	return w;
 }
 
+bool
+load_is_announced(
+    const struct model *m, const struct workload *w, const struct announced_pod *pod)
+{
+	return (w->ip_count == 0 || w->announced) && !w->host_network &&
+	       !w->is_template && w->kube != NULL &&
+	       str_eq(w->node, m->options.announced_node) &&
+	       str_eq(pod->namespace, w->kube->name) && str_eq(pod->name, w->name);
+}
+
+void
+load_announce(struct arena *a, struct workload *w, const struct announced_pod *pod)
+{
+	struct ip_addr *ips =
+	    ARENA_ARRAY(a, pod != NULL ? pod->ip_count : 0, struct ip_addr);
+
+	w->announced = pod != NULL;
+	w->ip_count = pod != NULL ? pod->ip_count : 0;
+	for (size_t i = 0; i < w->ip_count; i++)
+		ips[i] = pod->ips[i];
+	w->ips = ips;
+}
+
 /* Before its status has addresses, they are what its node's runtime told of. */
 static void
 take_announced(const struct loader *l, struct workload *w)
 {
 	const struct model_options *options = &l->m->options;
 
-	if (w->ip_count != 0 || w->host_network ||
-	    !str_eq(w->node, options->announced_node))
-		return;
-	for (size_t i = 0; i < options->announced_count; i++) {
-		const struct announced_pod *pod = &options->announced[i];
-
-		if (!str_eq(pod->namespace, w->kube->name) ||
-		    !str_eq(pod->name, w->name))
-			continue;
-		w->ips = pod->ips;
-		w->ip_count = pod->ip_count;
-		return;
+	for (size_t i = 0; w->ip_count == 0 && i < options->announced_count; i++) {
+		if (load_is_announced(l->m, w, &options->announced[i]))
+			load_announce(l->arena, w, &options->announced[i]);
 	}
 }
 

@@ -124,6 +124,7 @@ struct workload {
 	bool host_network;   /* is the node, not a workload, to every policy */
 	bool is_template;    /* stands for the pods of an apps/batch object */
 	bool not_ready;      /* its status says so: nothing published leads to it */
+	bool announced;      /* its addresses are: see struct announced_pod */
 	const struct ip_addr *ips;
 	size_t ip_count;
 	const struct named_port *ports;
