@@ -112,7 +112,7 @@ put_back(struct engine *e)
 	else if (a->candidate == NULL)
 		a->candidate = p;
 	else
-		program_free(p);
+		engine_refused_drop_program(e, p);
 }
 
 static void
@@ -230,7 +230,7 @@ take_over(struct engine *e)
 
 	if (a->pending != a->current) {
 		drop_recompiled(a);
-		program_free(a->current);
+		engine_refused_drop_program(e, a->current);
 	}
 	a->current = a->pending;
 	a->ahead = false;
@@ -650,7 +650,7 @@ engine_apply_step(struct engine *e)
 void
 engine_apply_offer(struct engine *e, struct program *p)
 {
-	program_free(e->apply.candidate);
+	engine_refused_drop_program(e, e->apply.candidate);
 	e->apply.candidate = p;
 	e->apply.retry_ms = 0;
 	e->apply.commit_after.ns = 0;

@@ -127,72 +127,7 @@ engine_source_edited(struct engine *e, const struct queued_edit *edit)
 		engine_apply_step(e);
 }
 
-/* ---- files that are refused ---- */
-
-static void
-forgive(struct engine_source *s, struct str name)
-{
-	struct refused_file *f = map_remove(&s->refused, name);
-
-	if (f != NULL)
-		arena_free(f->arena); /* in which it is */
-}
-
-void
-engine_edits_forgive(struct engine_source *s)
-{
-	while (s->refused.len != 0)
-		forgive(s, s->refused.entries[0].key);
-	map_fini(&s->refused);
-}
-
-static void
-audit_refusal(struct engine *e, const struct refused_file *f)
-{
-	struct audit_change change = {
-	    .verb = "edit",
-	    .stage = "ResponseComplete",
-	    .node = e->settings.node,
-	    .detail = f->count != 0 ? str_from(f->errors[0]) : f->name,
-	    .failed = true,
-	    .number = e->apply.programs,
-	    .workloads = e->apply.current->local_workloads,
-	    .policies = e->apply.current->model->policy_count,
-	    .rules = e->apply.current->real.chain_count,
-	    .now = walltime_now(),
-	};
-	uint8_t id[16] = {0};
-	struct buf line = {0};
-
-	memcpy(id, &e->edits.refused, sizeof(e->edits.refused));
-	audit_event_change(&line, id, &change);
-	(void)engine_audit_send(e, buf_str(&line), false); /* nobody waits for it */
-	buf_free(&line);
-}
-
-static void
-refuse(struct engine *e, struct engine_source *s, struct str name,
-    const struct diag_list *diags)
-{
-	struct arena *arena = arena_new_sized(1024);
-	struct refused_file *f = ARENA_NEW(arena, struct refused_file);
-
-	f->arena = arena;
-	f->name = str_dup(arena, name);
-	f->errors = ARENA_ARRAY(arena, ENGINE_STATUS_ERRORS, const char *);
-	for (const struct diag *d = diags->first; d != NULL; d = d->next) {
-		if (d->severity != DIAG_ERROR || f->count == ENGINE_STATUS_ERRORS)
-			continue;
-		f->errors[f->count++] = engine_error_text(arena, d);
-	}
-	forgive(s, name);
-	(void)map_set(&s->refused, f->name, f); /* new */
-	e->edits.refused++;
-	e->load.failures++;
-	log_error("edit-refused", "file=%s errors=%u in-force=%llu", log_quote(name),
-	    diags->errors, (unsigned long long)e->apply.current->number);
-	audit_refusal(e, f);
-}
+/* ---- reading what is queued ---- */
 
 static void
 log_diags(const struct diag_list *diags)
@@ -205,8 +140,6 @@ log_diags(const struct diag_list *diags)
 	}
 	arena_free(arena);
 }
-
-/* ---- reading what is queued ---- */
 
 /* One file; false: it takes a whole load. */
 static bool
@@ -224,9 +157,9 @@ read_file(struct engine *e, struct program_edit *edit, size_t source, struct str
 	if (answer != LIVE_BEYOND) {
 		log_diags(&diags);
 		if (answer == LIVE_REFUSED)
-			refuse(e, s, name, &diags);
+			engine_refused_add(e, s, name, &diags);
 		else
-			forgive(s, name);
+			engine_refused_forgive(s, name);
 	}
 	*taken += answer == LIVE_READ;
 	arena_free(arena);

@@ -5,6 +5,7 @@
  *     engine_load.c     sources -> candidate program, on a thread of its own
  *     engine_edit.c     single files -> what changes in the program in force
  *     engine_kube.c     clusters that are sources
+ *     engine_refuse.c   files that are bad, and what goes on in their place
  *     engine_apply.c    candidate, or what has changed -> in force
  *     engine_look.c     is the kernel's table still what it should be?
  *     engine_kernel.c   questions to the kernel role and their answers
@@ -83,6 +84,12 @@ struct engine_load {
 	monotime_t taken;         /* the first that the run has taken */
 	uint64_t loads, failures; /* counters */
 	uint64_t warnings_hash;   /* of those that were told last */
+	/* Of a run that is done again (engine_refuse.c): */
+	struct map condemned;   /* files found bad: by name, struct refused_file */
+	struct map kept;        /* what is kept of them: by name, struct load_kept */
+	struct program *lender; /* of which it is; NULL */
+	bool lender_gone;       /* nobody else needs it any more */
+	unsigned rounds;
 };
 
 /* ---- edits ---- */
@@ -415,14 +422,6 @@ void engine_edits_catch_up(struct engine *e);
 void engine_edits_fini(struct engine *e);
 /* Forgets what is queued of a source: it comes as a whole. */
 void engine_edits_drop(struct engine *e, size_t source);
-/* The text of errors of a file that was refused, in s->refused. */
-struct refused_file {
-	struct arena *arena; /* in which it is */
-	struct str name;
-	const char **errors;
-	size_t count;
-};
-void engine_edits_forgive(struct engine_source *s);
 /* Pods were announced, or are no longer. */
 void engine_edits_announced(struct engine *e);
 /* Whether anything waits to be taken. */
@@ -446,6 +445,37 @@ MUST_CHECK bool engine_kube_report(
     const struct engine *e, size_t index, struct kube_report *out);
 /* Tells those of whom nothing waits in the queue any more. */
 void engine_kube_taken(struct engine *e);
+/* ---- engine_refuse.c ---- */
+
+/* A file that is bad. */
+struct refused_file {
+	struct arena *arena; /* in which it is */
+	struct str name;
+	walltime_t since;
+	const char **errors; /* their text */
+	size_t count;        /* kept; */
+	unsigned total;      /* found */
+	/* Of a load: */
+	size_t source;
+	struct load_kept kept;
+};
+
+/* A file whose edit has mistakes; and one that has none, or all of them. */
+void engine_refused_add(struct engine *e, struct engine_source *s, struct str name,
+    const struct diag_list *diags);
+void engine_refused_forgive(struct engine_source *s, struct str name);
+void engine_refused_forgive_all(struct engine_source *s);
+/* A load found mistakes: whether it is to be done again, with load.kept. */
+MUST_CHECK bool engine_refused_go_on(struct engine *e, const struct program *p);
+/* A load is over: the files that it found bad are the sources' refused files from now on. */
+void engine_refused_settle(struct engine *e);
+/* Whether a text is among the errors of the file. */
+MUST_CHECK bool engine_refused_says(
+    const struct engine_source *s, struct str name, const char *text);
+/* Forgets what a load was to be done again with. */
+void engine_refused_end(struct engine *e);
+/* Frees a program, unless a load still reads files that are kept of it. */
+void engine_refused_drop_program(struct engine *e, struct program *p);
 
 /* ---- engine_kernel.c ---- */
 

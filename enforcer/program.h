@@ -43,10 +43,11 @@ struct program {
 	monotime_t arrived; /* the first of what is new in it */
 };
 
-/* Makes a program of sealed bundles, one for each source, in the settings' order. Never
+/* Makes a program of sealed bundles, one for each source, in the settings' order. Files
+ * that are in `kept` (struct load_kept by name; NULL: none) say what is kept of them. Never
  * NULL; borrows nothing. The descriptors stay the caller's. */
-MUST_CHECK struct program *program_make(
-    const struct engine_settings *settings, const int *bundle_fds, size_t count);
+MUST_CHECK struct program *program_make(const struct engine_settings *settings,
+    const int *bundle_fds, size_t count, const struct map *kept);
 /* The program of a node that knows nothing yet: everything that is a workload's is
  * closed. */
 MUST_CHECK struct program *program_make_skeleton(

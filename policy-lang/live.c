@@ -221,10 +221,12 @@ keep(struct live *l, const struct bundle *bundle, const struct load_note *note)
 
 struct live *
 live_load(struct arena *arena, const struct bundle *bundle,
-    const struct model_options *options, struct diag_list *diags)
+    const struct model_options *options, const struct load_kept *kept,
+    struct diag_list *diags)
 {
 	struct live *l = xcalloc(1, sizeof(*l));
-	struct load_note note = {.others = xcalloc(bundle->count + 1, sizeof(bool))};
+	struct load_note note = {
+	    .others = xcalloc(bundle->count + 1, sizeof(bool)), .kept = kept};
 	bool ok;
 
 	l->arena = arena;
@@ -379,6 +381,7 @@ read_file(struct live_edit *e, struct str name, struct str text,
 	f->placed_count = note.placed.count;
 	ptr_vec_fini(&note.spaces);
 	ptr_vec_fini(&note.placed);
+	live_keep_text(l, f, text);
 	free(note.claims);
 	*out_answer = note.other || note.beyond || (l->collided && f->policy_count != 0)
 			  ? LIVE_BEYOND

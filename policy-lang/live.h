@@ -17,13 +17,22 @@
 
 #include "common/bundle.h"
 #include "policy-lang/compile_incremental.h"
+#include "policy-lang/load.h"
 
 struct live;
 
 /* Loads as model_load does. The arena, the bundle's sources (their names; texts need not
- * last) and the options' clusters must outlive it. NULL: errors, reported. */
+ * last) and the options' clusters must outlive it. `kept` (one for each source; NULL: none):
+ * where one is taken, the source's text is what it says. NULL: errors, reported. */
 MUST_CHECK struct live *live_load(struct arena *arena, const struct bundle *bundle,
-    const struct model_options *options, struct diag_list *diags);
+    const struct model_options *options, const struct load_kept *kept,
+    struct diag_list *diags);
+/* Keeps the texts of sources, as long as the bundle has them and of edits from then on, but
+ * for large ones: see live_kept. */
+void live_keep_texts(struct live *live);
+/* What a source says here, for another load to take. False: it was too large to be kept. */
+MUST_CHECK bool live_kept(
+    const struct live *live, struct str name, struct load_kept *out);
 /* Frees the model, too. NULL is fine. */
 void live_free(struct live *live);
 /* The same for as long as the live model. Only live_commit changes it. */

@@ -5,6 +5,7 @@
  *     live_model.c      the arrays and maps of the model that they are put into
  *     live_space.c      what sources say of namespaces
  *     live_announce.c   pods whose addresses are known before their sources say them
+ *     live_keep.c       what a source said, for another load
  */
 #ifndef POLICY_LANG_LIVE_INTERNAL_H
 #define POLICY_LANG_LIVE_INTERNAL_H
@@ -23,8 +24,9 @@ struct live_stand_in {
 struct live_file {
 	const struct source *source;
 	struct arena
-	    *arena; /* of all of it; NULL: the base's, which was loaded whole */
-	bool other; /* has objects that no edit can take away */
+	    *arena;      /* of all of it; NULL: the base's, which was loaded whole */
+	bool other;      /* has objects that no edit can take away */
+	struct str text; /* ptr NULL: not kept */
 	struct workload **workloads;
 	size_t workload_count;
 	struct policy *
@@ -63,6 +65,7 @@ struct live {
 	struct ptr_vec garbage;          /* struct arena, of what was replaced */
 	size_t edited_bytes;
 	struct arena *announced_arena; /* of options.announced, once it was changed */
+	bool keeps_texts;
 };
 
 MUST_CHECK struct live_file *live_file_of(
@@ -103,6 +106,11 @@ void live_put_spaces(
 /* Frees what stands in for workloads of a file, at once or when nothing refers to it. */
 void live_free_stand_ins(struct live_file *f);
 void live_drop_stand_ins(struct live *l, struct live_file *f);
+
+/* ---- live_keep.c ---- */
+
+/* Copies the text of a file, in its arena, if it is to be kept. */
+void live_keep_text(struct live *l, struct live_file *f, struct str text);
 
 /* ---- live_model.c ---- */
 

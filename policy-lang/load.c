@@ -495,12 +495,24 @@ refuse_tolerated(struct loader *l)
 }
 
 static void
+take_pods(struct loader *l, const struct source *source, const struct load_kept *kept)
+{
+	for (size_t i = 0; i < kept->pod_count; i++)
+		load_kept_pod(l, source, kept->model, kept->pods[i]);
+}
+
+static void
 read_sources(struct loader *l, const struct bundle *bundle)
 {
+	const struct load_kept *kept = l->note != NULL ? l->note->kept : NULL;
+
 	for (size_t i = 0; i < bundle->count; i++) {
 		if (l->note != NULL)
 			l->note->other = false;
-		read_source(l, &bundle->sources[i]);
+		if (kept != NULL && kept[i].pod_count != 0)
+			take_pods(l, &bundle->sources[i], &kept[i]);
+		else
+			read_source(l, &bundle->sources[i]);
 		if (l->note != NULL)
 			l->note->others[i] = l->note->other;
 	}

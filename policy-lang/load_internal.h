@@ -46,6 +46,8 @@ struct load_note {
 	/* Of a part, what it says of namespaces that the model has: struct load_space and
 	 * struct load_placed, in the loader's arena. */
 	struct ptr_vec spaces, placed;
+	const struct load_kept
+	    *kept;            /* of each source of the bundle; NULL: nothing is */
 	struct ptr_vec audit; /* struct policy: those that the model leaves out */
 	bool *others;         /* `other` of each source of the bundle; on the heap */
 };
@@ -270,6 +272,9 @@ MUST_CHECK bool load_is_announced(
 void load_announce(
     struct arena *a, struct workload *w, const struct announced_pod *pod);
 void load_pod(struct loader *l, const struct load_object *o);
+/* A pod as it was in another model. */
+void load_kept_pod(struct loader *l, const struct source *source,
+    const struct model *from, const struct workload *pod);
 void load_template(struct loader *l, const struct load_object *o);
 void load_node(struct loader *l, const struct load_object *o);
 void load_service(struct loader *l, const struct load_object *o);

@@ -475,6 +475,7 @@ load_pod(struct loader *l, const struct load_object *o)
 	    (str_is(phase->text, "Succeeded") || str_is(phase->text, "Failed")))
 		return; /* finished: its addresses may be another's by now */
 	w = new_workload(l, o, &meta);
+	w->generated = meta.generated;
 	if (!read_pod_spec(l, doc_value(o->doc, "spec"), w))
 		return;
 	w->ip_count = read_addresses(l, status[STATUS_IP], status[STATUS_IPS], &ips);
@@ -485,6 +486,93 @@ load_pod(struct loader *l, const struct load_object *o)
 		node = load_node_draft(l, o->cluster, w->node);
 	if (node != NULL)
 		learn_node(l, w, node, status);
+	ptr_vec_push(&l->workloads, w);
+}
+
+/* ---- pods of another model ---- */
+
+static struct label_set
+copy_labels(struct loader *l, struct label_set from)
+{
+	struct arena_mark mark = arena_mark(l->scratch);
+	struct label *items = ARENA_ARRAY(l->scratch, from.count, struct label);
+	struct label_set copy = {.count = from.count};
+
+	for (size_t i = 0; i < from.count; i++)
+		items[i] = (struct label){
+		    load_text(l, from.items[i].key), load_text(l, from.items[i].value)};
+	copy.items = load_shared(l, items, from.count * sizeof(*items));
+	arena_rewind(l->scratch, &mark);
+	return copy;
+}
+
+static const struct named_port *
+copy_ports(struct loader *l, const struct workload *from)
+{
+	struct arena_mark mark = arena_mark(l->scratch);
+	struct named_port *ports =
+	    ARENA_ARRAY(l->scratch, from->port_count, struct named_port);
+	const struct named_port *copy;
+
+	for (size_t i = 0; i < from->port_count; i++) {
+		ports[i].name = load_text(l, from->ports[i].name);
+		ports[i].proto = from->ports[i].proto;
+		ports[i].port = from->ports[i].port;
+	}
+	copy = load_shared(l, ports, from->port_count * sizeof(*ports));
+	arena_rewind(l->scratch, &mark);
+	return copy;
+}
+
+/* Its node, and of that what its pods alone told. */
+static void
+copy_node(struct loader *l, const struct model *from, const struct workload *pod)
+{
+	const struct node *node = model_node_of(from, pod);
+	struct node_draft *d;
+
+	if (pod->node.len == 0)
+		return;
+	d = load_node_draft(l, pod->cluster, pod->node);
+	for (size_t i = 0; !d->declared && node != NULL && node->loc.source == NULL &&
+			   i < node->ip_count;
+	     i++)
+		node_draft_add(l, d, &node->ips[i]);
+}
+
+void
+load_kept_pod(struct loader *l, const struct source *source, const struct model *from,
+    const struct workload *pod)
+{
+	struct workload *w = ARENA_NEW(l->arena, struct workload);
+	struct kube_node *kube = load_kube_ns(l, pod->cluster, pod->kube->name);
+	struct ip_addr *ips;
+
+	*w = *pod;
+	w->loc.source = source;
+	if (!w->generated &&
+	    !load_claim(l, "Pod", pod->cluster, pod->kube->name, pod->name, w->loc))
+		return;
+	kube_node_known(kube);
+	w->ns = NULL; /* see new_workload */
+	w->kube = &kube->kube;
+	w->cluster = kube->kube.cluster;
+	w->name = load_text(l, pod->name);
+	w->owner_name = load_text(l, pod->owner_name);
+	w->owner_kind = load_text(l, pod->owner_kind);
+	w->service_account = load_text(l, pod->service_account);
+	w->node = load_text(l, pod->node);
+	w->display = load_text(l, pod->display);
+	w->labels = copy_labels(l, pod->labels);
+	w->ports = copy_ports(l, pod);
+	w->ip_count = pod->announced ? 0 : pod->ip_count;
+	ips = ARENA_ARRAY(l->arena, w->ip_count, struct ip_addr);
+	for (size_t i = 0; i < w->ip_count; i++)
+		ips[i] = pod->ips[i];
+	w->ips = ips;
+	w->announced = false;
+	take_announced(l, w);
+	copy_node(l, from, pod);
 	ptr_vec_push(&l->workloads, w);
 }
 

@@ -125,6 +125,7 @@ struct workload {
 	bool is_template;    /* stands for the pods of an apps/batch object */
 	bool not_ready;      /* its status says so: nothing published leads to it */
 	bool announced;      /* its addresses are: see struct announced_pod */
+	bool generated; /* its name is the beginning of those that the server makes */
 	const struct ip_addr *ips;
 	size_t ip_count;
 	const struct named_port *ports;

@@ -4,7 +4,9 @@
  * a few at once. After each the content of the state that was told equals what compiling a
  * new load of all the sources gives, byte for byte with the places of elements; what is
  * refused, or beyond an edit, leaves everything as it was. Questions to the state are
- * answered as its content says. Between the edits pods are announced, and no longer.
+ * answered as its content says. Between the edits pods are announced, and no longer. A
+ * load that takes what is kept of a document in the place of mistakes is as one of what the
+ * document said before.
  * Options: --cases N (series) --edits N (of each) --seed S. What fails is printed.
  */
 #include <stdio.h>
@@ -35,6 +37,7 @@ struct series {
 	struct announced_pod *announced; /* ANNOUNCED_MOST; another for each change */
 	unsigned long edits, quick, anew, beyond, refused;
 	unsigned long spaces, announced_edits; /* of those that were taken */
+	unsigned long kept, kept_pods;         /* loads with something kept */
 };
 
 static const struct {
@@ -74,7 +77,7 @@ begin(struct series *s, const struct documents *docs)
 	diag_list_init(&diags, base);
 	bundle = ARENA_NEW(base, struct bundle);
 	*bundle = bundle_of(base, docs);
-	live = live_load(base, bundle, &s->model_options, &diags);
+	live = live_load(base, bundle, &s->model_options, NULL, &diags);
 	if (live == NULL) {
 		arena_free(base);
 		return false;
@@ -84,6 +87,7 @@ begin(struct series *s, const struct documents *docs)
 	arena_free(s->base);
 	s->base = base;
 	s->live = live;
+	live_keep_texts(live);
 	s->docs = *docs;
 	s->state = compile_state_new(live_model(live), &s->options, &diags);
 	return s->state != NULL;
@@ -261,13 +265,98 @@ one_announcement(struct series *s)
 	return advance(s, changes, count);
 }
 
+/* ---- what is kept ---- */
+
+static bool
+compile_docs(struct series *s, struct arena *arena, const struct documents *docs,
+    struct table_content *out)
+{
+	struct bundle bundle = bundle_of(arena, docs);
+	struct diag_list diags;
+	struct model *m;
+
+	diag_list_init(&diags, arena);
+	return model_load(arena, &bundle, &s->model_options, &diags, &m) &&
+	       compile_node(arena, m, &s->options, &diags, out);
+}
+
+/* `docs`, of which one is spoiled, with what the live model has of that. */
+static bool
+compile_kept(struct series *s, struct arena *arena, const struct documents *docs,
+    struct str spoiled, struct table_content *out)
+{
+	struct bundle bundle = bundle_of(arena, docs);
+	struct load_kept *kept = ARENA_ARRAY(arena, bundle.count, struct load_kept);
+	struct diag_list diags;
+	struct live *live;
+	bool ok;
+
+	for (size_t i = 0; i < bundle.count; i++) {
+		if (!str_eq(bundle.sources[i].name, spoiled))
+			continue;
+		if (!live_kept(s->live, spoiled, &kept[i]))
+			return false;
+		bundle.sources[i].text = kept[i].text;
+		s->kept_pods += kept[i].pod_count;
+	}
+	diag_list_init(&diags, arena);
+	live = live_load(arena, &bundle, &s->model_options, kept, &diags);
+	ok = live != NULL &&
+	     compile_node(arena, live_model(live), &s->options, &diags, out);
+	live_free(live);
+	return ok;
+}
+
+static bool
+check_kept(struct series *s, const struct documents *edited, struct str spoiled)
+{
+	static struct documents expected;
+	struct arena *arena = arena_new();
+	struct table_content want, got;
+	size_t before = 0, at = 0;
+	bool ok = true;
+
+	expected = *edited;
+	while (before < s->docs.count && !str_eq(s->docs.items[before].name, spoiled))
+		before++;
+	while (!str_eq(expected.items[at].name, spoiled))
+		at++;
+	if (before < s->docs.count)
+		expected.items[at].text = s->docs.items[before].text;
+	else
+		expected.items[at].text = STR("# it was not there\n");
+	if (compile_docs(s, arena, &expected, &want)) {
+		ok = compile_kept(s, arena, edited, spoiled, &got) &&
+		     same_content(&want, &got);
+		s->kept++;
+	}
+	arena_free(arena);
+	return ok || fail(s, "what is kept is not what was said");
+}
+
+/* The same of any document, with nothing else changed. */
+static bool
+check_some_kept(struct series *s)
+{
+	static struct documents edited;
+	struct document *doc;
+
+	if (s->docs.count == 0)
+		return true;
+	edited = s->docs;
+	doc = &edited.items[dice_roll(&s->editor.dice, (unsigned)edited.count)];
+	doc->text = STR("kind: [\n");
+	return check_kept(s, &edited, doc->name);
+}
+
 /* A document of mistakes now and then. */
 static struct str
 spoil(struct series *s, struct str text)
 {
 	if (dice_roll(&s->editor.dice, 20) != 0)
 		return text;
-	return STR_CONCAT(s->arena, text, STR("unknownField: 1\n"));
+	return STR_CONCAT(s->arena, text,
+	    dice_roll(&s->editor.dice, 2) == 0 ? STR("unknownField: 1\n") : STR("]\n"));
 }
 
 /* Mostly of what an edit is not beyond. */
@@ -300,6 +389,7 @@ one_edit(struct series *s)
 	unsigned steps = dice_roll(&s->editor.dice, 4) == 0 ? 3 : 1;
 	struct diag_list diags;
 	bool committed = false, ok = true;
+	struct str last = {0};
 
 	edited = s->docs;
 	diag_list_init(&diags, s->arena);
@@ -307,6 +397,7 @@ one_edit(struct series *s)
 		struct document doc = roll_edit(s, &edited);
 		struct str text = {0};
 
+		last = doc.name;
 		for (size_t j = 0; j < edited.count; j++) {
 			if (!str_eq(edited.items[j].name, doc.name))
 				continue;
@@ -323,6 +414,8 @@ one_edit(struct series *s)
 		if (begin(s, &edited))
 			return fail(s, "refused what a whole load takes");
 		s->refused++;
+		if (!check_kept(s, &edited, last))
+			return false;
 		return check(s, &whole); /* as it was */
 	}
 	ok = check(s, &whole); /* as it was */
@@ -357,8 +450,9 @@ run_series(struct series *s, uint64_t edits)
 	} while (!begin(s, &docs));
 	ok = check(s, &whole);
 	for (uint64_t i = 0; i < edits && ok; i++)
-		ok = dice_roll(&s->editor.dice, 4) == 0 ? one_announcement(s)
-							: one_edit(s);
+		ok = (dice_roll(&s->editor.dice, 4) == 0 ? one_announcement(s)
+							 : one_edit(s)) &&
+		     (dice_roll(&s->editor.dice, 4) != 0 || check_some_kept(s));
 	compile_state_free(s->state);
 	live_free(s->live);
 	arena_free(s->base);
@@ -374,7 +468,7 @@ main(int argc, char **argv)
 	const struct run_option options[] = {
 	    {"--cases", &cases}, {"--seed", &seed}, {"--edits", &edits}};
 	unsigned long quick = 0, anew = 0, beyond = 0, refused = 0, spaces = 0;
-	unsigned long announced = 0;
+	unsigned long announced = 0, kept = 0, kept_pods = 0;
 	bool ok = true;
 
 	if (!run_options_read(argc, argv, options, ARRAY_LEN(options)))
@@ -394,16 +488,18 @@ main(int argc, char **argv)
 		refused += s.refused;
 		spaces += s.spaces;
 		announced += s.announced_edits;
+		kept += s.kept;
+		kept_pods += s.kept_pods;
 		arena_free(s.arena);
 	}
 	(void)printf("%llu series from seed %llu: edits: %lu quick, %lu compiled anew, "
 		     "%lu loaded whole, %lu refused; %lu namespaces' labels, "
-		     "%lu announced pods\n",
+		     "%lu announced pods; %lu times kept, %lu of them pods\n",
 	    (unsigned long long)done, (unsigned long long)seed, quick, anew, beyond,
-	    refused, spaces, announced);
+	    refused, spaces, announced, kept, kept_pods);
 	/* A run that always begins again, or never must, is no test. */
 	return ok && quick > beyond && anew != 0 && refused != 0 && spaces != 0 &&
-		       announced != 0
+		       announced != 0 && kept != 0 && kept_pods != 0
 		   ? 0
 		   : 1;
 }
