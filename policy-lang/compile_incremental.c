@@ -191,13 +191,14 @@ begin(struct compile_state *s, const struct model *model, struct diag_list *diag
 	s->inside = leave_is_ruled(model);
 	hold_points(s);
 	keep_lists(s);
-	universe_forget_labels(&s->c.universe);
+	universe_fini(&s->c.universe);
 	map_shrink(&s->held);
 	for (size_t i = 0; i < s->c.number_count; i++)
 		s->c.numbers[i].in_force = s->c.numbers[i].uses != 0;
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 		s->fresh_nodes[d] = (uint32_t)s->c.sides[d].classes->count;
 		classes_forget_points(&s->c.sides[d]);
+		peers_forget_slots(&s->c.sides[d]);
 	}
 	return true;
 }

@@ -216,7 +216,6 @@ keep(struct live *l, const struct bundle *bundle, const struct load_note *note)
 	live_hold_arrays(l);
 	live_index_shared(l);
 	map_shrink(&l->claims);
-	map_shrink(&l->model->by_address);
 }
 
 struct live *
@@ -248,11 +247,12 @@ live_load(struct arena *arena, const struct bundle *bundle,
 static void
 free_maps(struct live *l)
 {
-	struct map *maps[] = {&l->model->by_address, &l->model->node_by_address,
-	    &l->model->ns_by_path, &l->model->kube_by_name, &l->files, &l->claims};
+	struct map *maps[] = {&l->model->node_by_address, &l->model->ns_by_path,
+	    &l->model->kube_by_name, &l->files, &l->claims};
 
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
 		map_fini(maps[i]);
+	address_map_fini(&l->model->by_address);
 }
 
 void

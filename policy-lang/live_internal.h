@@ -58,9 +58,7 @@ struct live {
 	struct map claims; /* hash of kind, namespace and name -> live_file */
 	struct roaring_bitmap_s *numbers;
 	bool collided;
-	struct map shared; /* key of an address -> live_sharers */
-	struct ptr_vec
-	    free_keys[2]; /* of addresses that nobody has any more, by family */
+	struct map shared;               /* key of an address -> live_sharers */
 	size_t workload_cap, policy_cap; /* of the model's arrays, on the heap */
 	struct ptr_vec garbage;          /* struct arena, of what was replaced */
 	size_t edited_bytes;

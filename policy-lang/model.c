@@ -176,7 +176,7 @@ model_at(const struct map *map, const struct ip_addr *addr)
 const struct workload *
 model_workload_at(const struct model *m, const struct ip_addr *addr)
 {
-	return model_at(&m->by_address, addr);
+	return address_map_get(&m->by_address, addr);
 }
 
 const struct node *

@@ -13,6 +13,7 @@
 #include "common/ip.h"
 #include "common/map.h"
 #include "common/str.h"
+#include "policy-lang/address_map.h"
 
 /* ---- labels and selectors (apimachinery meta/v1 LabelSelector) ---- */
 
@@ -563,8 +564,9 @@ struct model {
 	 * options say so: they were read and checked, and nothing follows from them. */
 	size_t audit_count;
 	/* Workloads that share an address keep the first by display; the loader warns. */
-	struct map by_address; /* key: family byte + address bytes -> struct workload */
-	struct map node_by_address; /* the same -> struct node */
+	struct address_map by_address;
+	struct map
+	    node_by_address; /* key: family byte + address bytes -> struct node */
 	struct map ns_by_path;
 	struct map kube_by_name; /* "name" or "cluster/name" */
 };

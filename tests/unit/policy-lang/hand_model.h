@@ -38,7 +38,7 @@ hand_init(struct hand *h)
 static inline void
 hand_fini(struct hand *h)
 {
-	map_fini(&h->m.by_address);
+	address_map_fini(&h->m.by_address);
 	map_fini(&h->m.node_by_address);
 	map_fini(&h->m.ns_by_path);
 	map_fini(&h->m.kube_by_name);
@@ -153,8 +153,7 @@ hand_workload(struct hand *h, const char *path, const char *name, const char *la
 
 		ips[w->ip_count] =
 		    hand_addr(arena_strndup(h->arena, text.ptr, text.len));
-		hand_map_addr(h, &h->m.by_address, &ips[w->ip_count], w);
-		w->ip_count++;
+		address_map_set(&h->m.by_address, w, w->ip_count++);
 	}
 	w->index = (uint32_t)h->m.workload_count;
 	h->workloads[h->m.workload_count++] = w;
