@@ -10,6 +10,7 @@
  *     compile_route.h      what a node needs of Routes, in the same sets
  *     compile_place.c      who has one address, and which sets it is in
  *     compile_incremental.c   what a change makes of the result of all these
+ *     compile_held.c       the addresses that it keeps to tell
  */
 #ifndef POLICY_LANG_COMPILE_INTERNAL_H
 #define POLICY_LANG_COMPILE_INTERNAL_H
