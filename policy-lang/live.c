@@ -35,30 +35,23 @@ free_file(struct live_file *f)
 
 /* ---- claims: which source has an object of a name ---- */
 
-static struct str
-claim_key(const uint64_t *hash)
-{
-	return (struct str){(const char *)hash, sizeof(*hash)};
-}
-
 static void
 drop_claims(struct live *l, const struct live_file *f)
 {
 	for (size_t i = 0; i < f->claim_count; i++)
-		(void)map_remove(&l->claims, claim_key(&f->claims[i])); /* was there */
+		live_claims_remove(&l->claims, f->claims[i]);
 }
 
 static bool
-take_claims(struct live *l, struct live_file *f)
+take_claims(struct live *l, const struct live_file *f)
 {
 	for (size_t i = 0; i < f->claim_count; i++) {
-		if (map_get(&l->claims, claim_key(&f->claims[i])) != NULL) {
-			/* Another's: those up to here are given back. */
-			while (i-- > 0)
-				(void)map_remove(&l->claims, claim_key(&f->claims[i]));
-			return false;
-		}
-		(void)map_set(&l->claims, claim_key(&f->claims[i]), f); /* new */
+		if (live_claims_add(&l->claims, f->claims[i]))
+			continue;
+		/* Another's: those up to here are given back. */
+		while (i-- > 0)
+			live_claims_remove(&l->claims, f->claims[i]);
+		return false;
 	}
 	return true;
 }
@@ -215,7 +208,6 @@ keep(struct live *l, const struct bundle *bundle, const struct load_note *note)
 	index_files(l);
 	live_hold_arrays(l);
 	live_index_shared(l);
-	map_shrink(&l->claims);
 }
 
 struct live *
@@ -248,10 +240,11 @@ static void
 free_maps(struct live *l)
 {
 	struct map *maps[] = {&l->model->node_by_address, &l->model->ns_by_path,
-	    &l->model->kube_by_name, &l->files, &l->claims};
+	    &l->model->kube_by_name, &l->files};
 
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
 		map_fini(maps[i]);
+	live_claims_fini(&l->claims);
 	address_map_fini(&l->model->by_address);
 }
 

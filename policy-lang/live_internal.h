@@ -6,6 +6,7 @@
  *     live_space.c      what sources say of namespaces
  *     live_announce.c   pods whose addresses are known before their sources say them
  *     live_keep.c       what a source said, for another load
+ *     live_claims.c     names that some source has
  */
 #ifndef POLICY_LANG_LIVE_INTERNAL_H
 #define POLICY_LANG_LIVE_INTERNAL_H
@@ -51,11 +52,16 @@ struct live_sharers {
 	struct workload **items;
 };
 
+struct live_claims {
+	uint64_t *slots;
+	size_t slot_count, used;
+};
+
 struct live {
 	struct arena *arena; /* borrowed: of the base */
 	struct model *model;
-	struct map files;  /* by name */
-	struct map claims; /* hash of kind, namespace and name -> live_file */
+	struct map files;          /* by name */
+	struct live_claims claims; /* hashes of kind, namespace and name */
 	struct roaring_bitmap_s *numbers;
 	bool collided;
 	struct map shared;               /* key of an address -> live_sharers */
@@ -109,6 +115,13 @@ void live_drop_stand_ins(struct live *l, struct live_file *f);
 
 /* Copies the text of a file, in its arena, if it is to be kept. */
 void live_keep_text(struct live *l, struct live_file *f, struct str text);
+
+/* ---- live_claims.c ---- */
+
+/* False: it is there already. */
+MUST_CHECK bool live_claims_add(struct live_claims *c, uint64_t hash);
+void live_claims_remove(struct live_claims *c, uint64_t hash);
+void live_claims_fini(struct live_claims *c);
 
 /* ---- live_model.c ---- */
 

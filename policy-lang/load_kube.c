@@ -2,6 +2,8 @@
  * Kubernetes' workloads and nodes. Of their hundreds of fields only those that
  * policy depends on are read and checked.
  */
+#include <string.h>
+
 #include "policy-lang/load_internal.h"
 
 #define ADDRESSES_MAX 256
@@ -192,8 +194,7 @@ static size_t
 read_addresses(struct loader *l, const struct doc_node *one,
     const struct doc_node *many, struct ip_addr **out)
 {
-	size_t room = 1 + (many != NULL ? many->count : 0);
-	struct ip_addr *ips;
+	struct ip_addr ips[1 + ADDRESSES_MAX];
 	struct ip_addr addr;
 	size_t count = 0;
 
@@ -201,7 +202,6 @@ read_addresses(struct loader *l, const struct doc_node *one,
 	if ((one == NULL && many == NULL) ||
 	    (many != NULL && too_many_addresses(l, many)))
 		return 0;
-	ips = ARENA_ARRAY(l->arena, room, struct ip_addr);
 	if (one != NULL && load_address(l, one, &addr))
 		count = add_address(ips, count, &addr);
 	for (uint32_t i = 0; many != NULL && i < many->count; i++) {
@@ -210,7 +210,9 @@ read_addresses(struct loader *l, const struct doc_node *one,
 		if (ip != NULL && load_address(l, ip, &addr))
 			count = add_address(ips, count, &addr);
 	}
-	*out = ips;
+	*out = ARENA_ARRAY(l->arena, count, struct ip_addr);
+	if (count != 0)
+		memcpy(*out, ips, count * sizeof(*ips));
 	return count;
 }
 
@@ -333,8 +335,12 @@ learn_node(struct loader *l, const struct workload *w, struct node_draft *d,
 
 /* ---- pods ---- */
 
+struct owner {
+	struct str kind, name;
+};
+
 static void
-read_owner(struct loader *l, const struct meta *meta, struct workload *w)
+read_owner(struct loader *l, const struct meta *meta, struct owner *out)
 {
 	const struct doc_node *v[ARRAY_LEN(owner_fields)];
 
@@ -345,21 +351,23 @@ read_owner(struct loader *l, const struct meta *meta, struct workload *w)
 		return;
 	/* Hand-written pods may leave half of it out. */
 	if (v[OWNER_KIND] != NULL && v[OWNER_KIND]->text.len != 0)
-		w->owner_kind = load_text(l, v[OWNER_KIND]->text);
+		out->kind = v[OWNER_KIND]->text;
 	if (v[OWNER_NAME] != NULL && v[OWNER_NAME]->text.len != 0)
-		w->owner_name = load_text(l, v[OWNER_NAME]->text);
+		out->name = v[OWNER_NAME]->text;
 }
 
 static void
-set_display(struct loader *l, struct workload *w)
+set_display(struct loader *l, struct workload *w, const struct owner *owner)
 {
 	struct arena_mark mark = arena_mark(l->scratch);
 	bool cluster = w->kube->cluster.len != 0;
+	struct str ns = STR_CONCAT(l->scratch, w->kube->cluster,
+	    cluster ? STR("/") : STR(""), w->kube->name, STR("/"));
 
-	w->display =
-	    load_text(l, STR_CONCAT(l->scratch, w->kube->cluster,
-			     cluster ? STR("/") : STR(""), w->kube->name, STR("/"),
-			     w->owner_name, STR("["), w->owner_kind, STR("]")));
+	w->display = load_text(l,
+	    STR_CONCAT(l->scratch, ns, owner->name, STR("["), owner->kind, STR("]")));
+	w->owner_at = (uint32_t)ns.len;
+	w->owner_len = (uint32_t)owner->name.len;
 	arena_rewind(l->scratch, &mark);
 }
 
@@ -386,17 +394,16 @@ new_workload(struct loader *l, const struct load_object *o, const struct meta *m
 {
 	struct kube_node *kube = load_kube_ns(l, o->cluster, meta->ns);
 	struct workload *w = ARENA_NEW(l->arena, struct workload);
+	struct owner owner = {str_from(o->kind->kind), meta->name};
 
 	kube_node_known(kube);
 	w->name = meta->name;
-	w->owner_name = meta->name;
-	w->owner_kind = str_from(o->kind->kind);
 	w->kube = &kube->kube; /* its namespace is not placed yet: see load_finish */
 	w->cluster = kube->kube.cluster;
 	w->labels = meta->labels;
 	w->loc = meta->loc;
-	read_owner(l, meta, w);
-	set_display(l, w);
+	read_owner(l, meta, &owner);
+	set_display(l, w, &owner);
 	return w;
 }
 
@@ -558,8 +565,6 @@ load_kept_pod(struct loader *l, const struct source *source, const struct model 
 	w->kube = &kube->kube;
 	w->cluster = kube->kube.cluster;
 	w->name = load_text(l, pod->name);
-	w->owner_name = load_text(l, pod->owner_name);
-	w->owner_kind = load_text(l, pod->owner_kind);
 	w->service_account = load_text(l, pod->service_account);
 	w->node = load_text(l, pod->node);
 	w->display = load_text(l, pod->display);

@@ -110,9 +110,6 @@ struct named_port {
 struct workload {
 	uint32_t index;  /* in model.workloads */
 	struct str name; /* the pod's or native workload's own name */
-	struct str
-	    owner_name; /* ownerReferences[0] or the apps/batch object; else = name */
-	struct str owner_kind; /* "Deployment", "Pod", "Workload", ... */
 	struct ns *ns;
 	const struct kube_ns *kube; /* NULL: a native workload */
 	/* Whose Kubernetes policies see it: "" with one cluster; a native workload is of
@@ -131,7 +128,8 @@ struct workload {
 	size_t ip_count;
 	const struct named_port *ports;
 	size_t port_count;
-	struct str display; /* "ns/name[Kind]" as `list` prints it */
+	struct str display; /* "ns/OWNER[Kind]" as `list` prints it; OWNER is: */
+	uint32_t owner_at, owner_len;
 	struct loc loc;
 };
 
@@ -590,6 +588,10 @@ MUST_CHECK bool selector_matches(const struct selector *s, struct label_set labe
 MUST_CHECK bool selector_equal(const struct selector *a, const struct selector *b);
 /* True if the node is one that the peer (PEER_NODES) speaks of. */
 MUST_CHECK bool peer_takes_node(const struct peer *peer, const struct node *node);
+/* The name of ownerReferences[0] or of the apps/batch object, else its own. */
+MUST_CHECK struct str workload_owner(const struct workload *w);
+/* "Deployment", "Pod", "Workload", ... */
+MUST_CHECK struct str workload_owner_kind(const struct workload *w);
 /* The labels that a namespaceSelector sees for this workload. */
 MUST_CHECK struct label_set workload_ns_labels(const struct workload *w);
 /* True if `ns` is `top` or below it. */

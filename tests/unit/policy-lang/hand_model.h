@@ -141,12 +141,13 @@ hand_workload(struct hand *h, const char *path, const char *name, const char *la
 	struct ip_addr *ips = ARENA_ARRAY(h->arena, 4, struct ip_addr);
 	struct str rest = str_from(addrs);
 
-	w->name = w->owner_name = str_from(name);
-	w->owner_kind = STR("Workload");
+	w->name = str_from(name);
 	w->ns = hand_ns(h, path);
 	w->labels = hand_labels(h, labels);
 	w->display = str_from(arena_printf(
 	    h->arena, "%s/%s[Workload]", w->ns->depth > 0 ? path : "", name));
+	w->owner_at = (uint32_t)(w->display.len - strlen(name) - strlen("[Workload]"));
+	w->owner_len = (uint32_t)strlen(name);
 	w->ips = ips;
 	while (rest.len > 0) {
 		struct str text = str_split(&rest, ' ');
