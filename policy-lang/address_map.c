@@ -53,12 +53,23 @@ address_map_freeze(struct address_map *m, struct arena *a)
 	*m = frozen;
 }
 
+const struct address_entry *
+address_map_find(const struct address_map *m, const struct ip_addr *addr)
+{
+	const struct address_entry *e;
+
+	if (m->len == 0)
+		return NULL;
+	e = &m->slots[find(m, addr, hash_of(addr))];
+	return e->workload != NULL ? e : NULL;
+}
+
 struct workload *
 address_map_get(const struct address_map *m, const struct ip_addr *addr)
 {
-	if (m->len == 0)
-		return NULL;
-	return m->slots[find(m, addr, hash_of(addr))].workload;
+	const struct address_entry *e = address_map_find(m, addr);
+
+	return e != NULL ? e->workload : NULL;
 }
 
 static void

@@ -30,6 +30,9 @@ void address_map_freeze(struct address_map *m, struct arena *a);
 /* NULL: nobody has it. */
 MUST_CHECK struct workload *address_map_get(
     const struct address_map *m, const struct ip_addr *addr);
+/* The same, with which of its addresses it is; NULL: nobody has it. */
+MUST_CHECK const struct address_entry *address_map_find(
+    const struct address_map *m, const struct ip_addr *addr);
 /* The workload, whose addresses stay as they are and where they are, has this one of them
  * from now on, whoever had it before. */
 void address_map_set(struct address_map *m, struct workload *w, size_t ip);

@@ -8,10 +8,39 @@
 struct ip_addr
 held_addr(const struct held *h)
 {
-	struct ip_addr addr = {.family = (enum ip_family)h->family};
+	return h->owned ? h->of.owner->ips[h->ip] : *h->of.addr;
+}
 
-	memcpy(addr.bytes, h->addr, ip_bytes(addr.family));
-	return addr;
+const struct workload *
+held_owner(const struct held *h)
+{
+	return h->owned ? h->of.owner : NULL;
+}
+
+static void
+keep_addr(struct held *h, const struct ip_addr *addr)
+{
+	h->of.addr = xmalloc(sizeof(*addr));
+	*h->of.addr = *addr;
+	h->owned = false;
+}
+
+void
+held_own(struct held *h, const struct workload *owner, uint32_t ip)
+{
+	struct ip_addr addr = held_addr(h);
+
+	if (!h->owned && owner == NULL)
+		return;
+	if (!h->owned)
+		free(h->of.addr);
+	if (owner == NULL) {
+		keep_addr(h, &addr);
+		return;
+	}
+	h->owned = true;
+	h->of.owner = owner;
+	h->ip = ip;
 }
 
 void
@@ -23,6 +52,10 @@ held_init(struct held_table *t)
 void
 held_fini(struct held_table *t)
 {
+	for (uint32_t i = 0; i < t->count; i++) {
+		if (t->items[i].used && !t->items[i].owned)
+			free(t->items[i].of.addr);
+	}
 	free(t->items);
 	free(t->slots);
 	held_init(t);
@@ -49,43 +82,49 @@ key_of(const struct ip_addr *addr, char key[17])
 	return (struct str){key, 17};
 }
 
-/* The slot that has the key, or the empty one where it belongs. */
 static uint32_t
-find_slot(const struct held_table *t, struct str key)
+home_of(const struct held_table *t, const struct ip_addr *addr)
 {
-	uint32_t mask = t->slot_count - 1;
+	char key[17];
 
-	for (uint32_t i = (uint32_t)map_hash(key) & mask;; i = (i + 1) & mask) {
-		const struct held *h;
-
-		if (t->slots[i] == 0)
-			return i;
-		h = &t->items[t->slots[i] - 1];
-		if (h->family == (uint8_t)key.ptr[0] &&
-		    memcmp(h->addr, key.ptr + 1, sizeof(h->addr)) == 0)
-			return i;
-	}
+	return (uint32_t)map_hash(key_of(addr, key)) & (t->slot_count - 1);
 }
 
-static struct str
-key_at(const struct held_table *t, uint32_t place, char key[17])
+/* The slot that has the address, or the empty one where it belongs. */
+static uint32_t
+find_slot(const struct held_table *t, const struct ip_addr *addr)
 {
-	struct ip_addr addr = held_addr(&t->items[place]);
+	uint32_t mask = t->slot_count - 1, i = home_of(t, addr);
 
-	return key_of(&addr, key);
+	for (; t->slots[i] != 0; i = (i + 1) & mask) {
+		struct ip_addr there = held_addr(&t->items[t->slots[i] - 1]);
+
+		if (ip_eq(&there, addr))
+			break;
+	}
+	return i;
+}
+
+static struct ip_addr
+addr_at(const struct held_table *t, uint32_t slot)
+{
+	return held_addr(&t->items[t->slots[slot] - 1]);
 }
 
 static void
 grow_slots(struct held_table *t)
 {
 	uint32_t *old = t->slots, old_count = t->slot_count;
-	char key[17];
 
 	t->slot_count = old_count != 0 ? old_count * 2 : SLOTS_FIRST;
 	t->slots = xcalloc(t->slot_count, sizeof(*t->slots));
 	for (uint32_t i = 0; i < old_count; i++) {
-		if (old[i] != 0)
-			t->slots[find_slot(t, key_at(t, old[i] - 1, key))] = old[i];
+		struct ip_addr addr;
+
+		if (old[i] == 0)
+			continue;
+		addr = held_addr(&t->items[old[i] - 1]);
+		t->slots[find_slot(t, &addr)] = old[i];
 	}
 	free(old);
 }
@@ -93,12 +132,11 @@ grow_slots(struct held_table *t)
 uint32_t
 held_find(const struct held_table *t, const struct ip_addr *addr)
 {
-	char key[17];
 	uint32_t found;
 
 	if (t->used == 0)
 		return NONE;
-	found = t->slots[find_slot(t, key_of(addr, key))];
+	found = t->slots[find_slot(t, addr)];
 	return found != 0 ? found - 1 : NONE;
 }
 
@@ -123,15 +161,14 @@ held_add(struct held_table *t, const struct ip_addr *addr)
 {
 	uint32_t place = take_place(t);
 	struct held *h = &t->items[place];
-	char key[17];
 
 	/* At most three slots of four in use. */
 	if (t->used + 1 > t->slot_count / 4 * 3)
 		grow_slots(t);
 	t->used++;
-	*h = (struct held){.family = (uint8_t)addr->family};
-	memcpy(h->addr, addr->bytes, ip_bytes(addr->family));
-	t->slots[find_slot(t, key_of(addr, key))] = place + 1;
+	*h = (struct held){.used = true};
+	keep_addr(h, addr);
+	t->slots[find_slot(t, addr)] = place + 1;
 	return place;
 }
 
@@ -139,14 +176,14 @@ held_add(struct held_table *t, const struct ip_addr *addr)
 void
 held_remove(struct held_table *t, uint32_t place)
 {
-	uint32_t mask = t->slot_count - 1, gap;
-	char key[17];
+	struct held *h = &t->items[place];
+	struct ip_addr addr = held_addr(h);
+	uint32_t mask = t->slot_count - 1, gap = find_slot(t, &addr);
 
-	gap = find_slot(t, key_at(t, place, key));
 	t->slots[gap] = 0;
 	for (uint32_t i = (gap + 1) & mask; t->slots[i] != 0; i = (i + 1) & mask) {
-		uint32_t home =
-		    (uint32_t)map_hash(key_at(t, t->slots[i] - 1, key)) & mask;
+		struct ip_addr other = addr_at(t, i);
+		uint32_t home = home_of(t, &other);
 
 		if (((i - home) & mask) < ((i - gap) & mask))
 			continue;
@@ -154,7 +191,9 @@ held_remove(struct held_table *t, uint32_t place)
 		t->slots[i] = 0;
 		gap = i;
 	}
-	t->items[place] = (struct held){.node[0] = t->spare};
+	if (!h->owned)
+		free(h->of.addr);
+	*h = (struct held){.node[0] = t->spare};
 	t->spare = place;
 	t->used--;
 }

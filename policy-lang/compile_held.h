@@ -8,12 +8,17 @@
 #include "policy-lang/compile_internal.h"
 
 struct held {
-	uint8_t addr[16];
-	const struct workload *owner;   /* NULL: no workload's */
+	/* Of an address of a workload no more is kept than whose and which; it must last. */
+	union {
+		const struct workload *owner;
+		struct ip_addr *addr; /* on the heap */
+	} of;
+	uint32_t ip;                    /* of owner->ips */
 	uint32_t node[DIRECTION_COUNT]; /* in the trees of classes */
-	uint8_t family;                 /* 0: the place is free; else enum ip_family */
-	bool touched;                   /* by the update under way */
-	bool exists; /* in the model; false: seen for the first time */
+	bool used;                      /* false: the place is free */
+	bool owned;
+	bool touched; /* by the update under way */
+	bool exists;  /* in the model; false: seen for the first time */
 };
 
 struct held_table {
@@ -35,6 +40,9 @@ MUST_CHECK uint32_t held_find(const struct held_table *t, const struct ip_addr *
 /* Holds one that is not; its place. */
 MUST_CHECK uint32_t held_add(struct held_table *t, const struct ip_addr *addr);
 void held_remove(struct held_table *t, uint32_t place);
+/* The workload that has the address, as its number `ip`; NULL: none. */
+void held_own(struct held *h, const struct workload *owner, uint32_t ip);
+MUST_CHECK const struct workload *held_owner(const struct held *h);
 MUST_CHECK struct ip_addr held_addr(const struct held *h);
 
 #endif

@@ -92,12 +92,14 @@ static void
 hold_points(struct compile_state *s)
 {
 	const struct universe *u = &s->c.universe;
+	const struct model *model = u->model;
 
 	for (uint32_t i = 0; i < u->point_count; i++) {
 		const struct point *p = &u->points[i];
 		struct ip_addr addr = {.family = p->family};
 		struct held *h;
 		uint8_t bytes[16];
+		struct place own;
 		uint32_t place;
 
 		addr_num_bytes(p->addr, p->family, bytes);
@@ -105,7 +107,8 @@ hold_points(struct compile_state *s)
 		place = held_add(&s->held, &addr);
 		h = &s->held.items[place];
 		h->exists = true;
-		h->owner = p->slot != NONE ? u->slots[p->slot] : NULL;
+		own = place_of(model, &addr);
+		held_own(h, own.workload, own.ip);
 		for (unsigned d = 0; d < DIRECTION_COUNT; d++)
 			h->node[d] = classes_node_of_point(&s->c.sides[d], i);
 	}
@@ -268,7 +271,7 @@ touch_owners(struct update *u)
 		struct ip_addr addr = held_addr(h);
 
 		/* What this touches may be held elsewhere afterwards. */
-		touch_workload(u, h->owner);
+		touch_workload(u, held_owner(h));
 		touch_workload(u, place_of(u->model, &addr).workload);
 	}
 }
@@ -435,7 +438,7 @@ look_at(struct update *u, uint32_t place)
 	h->touched = false;
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++)
 		move_address(u, h, (enum direction)d, existed, &p);
-	h->owner = p.workload;
+	held_own(h, p.workload, p.ip);
 	h->exists = p.exists;
 	memcpy(e.addr, addr.bytes, ip_bytes(addr.family));
 	if (existed != p.exists && in_gate(u->s, &addr))

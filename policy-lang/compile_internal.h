@@ -216,6 +216,7 @@ struct place {
 	unsigned family;
 	addr_num addr;
 	const struct workload *workload; /* that has it; NULL */
+	uint32_t ip;                     /* which of its addresses it is */
 	const struct node *node;         /* of an address that is no workload's */
 	bool exists;
 };
