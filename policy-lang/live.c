@@ -212,13 +212,15 @@ keep(struct live *l, const struct bundle *bundle, const struct load_note *note)
 
 struct live *
 live_load(struct arena *arena, const struct bundle *bundle,
-    const struct model_options *options, const struct load_kept *kept,
+    const struct model_options *options, const struct load_reading *reading,
     struct diag_list *diags)
 {
 	struct live *l = xcalloc(1, sizeof(*l));
-	struct load_note note = {
-	    .others = xcalloc(bundle->count + 1, sizeof(bool)), .kept = kept};
+	struct load_note note = {.others = xcalloc(bundle->count + 1, sizeof(bool))};
 	bool ok;
+
+	if (reading != NULL)
+		note.reading = *reading;
 
 	l->arena = arena;
 	l->numbers = roaring_bitmap_create();

@@ -22,10 +22,10 @@
 struct live;
 
 /* Loads as model_load does. The arena, the bundle's sources (their names; texts need not
- * last) and the options' clusters must outlive it. `kept` (one for each source; NULL: none):
- * where one is taken, the source's text is what it says. NULL: errors, reported. */
+ * last) and the options' clusters must outlive it. Where something is kept of a source its
+ * text is what that says. `reading` may be NULL. NULL: errors, reported. */
 MUST_CHECK struct live *live_load(struct arena *arena, const struct bundle *bundle,
-    const struct model_options *options, const struct load_kept *kept,
+    const struct model_options *options, const struct load_reading *reading,
     struct diag_list *diags);
 /* Keeps the texts of sources, as long as the bundle has them and of edits from then on, but
  * for large ones: see live_kept. */

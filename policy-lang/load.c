@@ -504,7 +504,9 @@ take_pods(struct loader *l, const struct source *source, const struct load_kept 
 static void
 read_sources(struct loader *l, const struct bundle *bundle)
 {
-	const struct load_kept *kept = l->note != NULL ? l->note->kept : NULL;
+	const struct load_reading none = {0};
+	const struct load_reading *how = l->note != NULL ? &l->note->reading : &none;
+	const struct load_kept *kept = how->kept;
 
 	for (size_t i = 0; i < bundle->count; i++) {
 		if (l->note != NULL)
@@ -515,6 +517,8 @@ read_sources(struct loader *l, const struct bundle *bundle)
 			read_source(l, &bundle->sources[i]);
 		if (l->note != NULL)
 			l->note->others[i] = l->note->other;
+		if (how->has_read != NULL)
+			how->has_read(how->ctx, &bundle->sources[i]);
 	}
 }
 

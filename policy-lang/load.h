@@ -29,4 +29,12 @@ struct load_kept {
 	size_t pod_count;
 };
 
+/* How sources are read; {0}: just so. */
+struct load_reading {
+	const struct load_kept *kept; /* one for each source; NULL: none */
+	/* Called when a source has been read, whose text is not needed now; or NULL. */
+	void (*has_read)(void *ctx, const struct source *source);
+	void *ctx;
+};
+
 #endif

@@ -46,8 +46,7 @@ struct load_note {
 	/* Of a part, what it says of namespaces that the model has: struct load_space and
 	 * struct load_placed, in the loader's arena. */
 	struct ptr_vec spaces, placed;
-	const struct load_kept
-	    *kept;            /* of each source of the bundle; NULL: nothing is */
+	struct load_reading reading;
 	struct ptr_vec audit; /* struct policy: those that the model leaves out */
 	bool *others;         /* `other` of each source of the bundle; on the heap */
 };

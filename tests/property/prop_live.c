@@ -287,6 +287,7 @@ compile_kept(struct series *s, struct arena *arena, const struct documents *docs
 {
 	struct bundle bundle = bundle_of(arena, docs);
 	struct load_kept *kept = ARENA_ARRAY(arena, bundle.count, struct load_kept);
+	struct load_reading reading = {0};
 	struct diag_list diags;
 	struct live *live;
 	bool ok;
@@ -300,7 +301,8 @@ compile_kept(struct series *s, struct arena *arena, const struct documents *docs
 		s->kept_pods += kept[i].pod_count;
 	}
 	diag_list_init(&diags, arena);
-	live = live_load(arena, &bundle, &s->model_options, kept, &diags);
+	reading.kept = kept;
+	live = live_load(arena, &bundle, &s->model_options, &reading, &diags);
 	ok = live != NULL &&
 	     compile_node(arena, live_model(live), &s->options, &diags, out);
 	live_free(live);
