@@ -6,7 +6,8 @@
  *     engine_edit.c     single files -> what changes in the program in force
  *     engine_kube.c     clusters that are sources
  *     engine_refuse.c   files that are bad, and what goes on in their place
- *     engine_apply.c    candidate, or what has changed -> in force
+ *     engine_apply.c    candidate, or what has changed -> plan; what to do next
+ *     engine_commit.c   plan -> in force
  *     engine_look.c     is the kernel's table still what it should be?
  *     engine_kernel.c   questions to the kernel role and their answers
  *     engine_cut.c      connections that policy forbids by now are ended
@@ -528,12 +529,21 @@ void engine_apply_step(struct engine *e);
 void engine_apply_connected(struct engine *e, uint32_t generation);
 void engine_apply_disconnected(struct engine *e);
 void engine_apply_foreign(struct engine *e, uint32_t generation);
-void engine_apply_audited(struct engine *e, uint64_t ticket, bool ok);
 /* Calls engine_apply_step later; `retry`: after a refusal, each time later. */
 void engine_apply_step_after(struct engine *e, uint64_t ms);
 void engine_apply_retry(struct engine *e);
 /* "starting", "closed", "enforcing", "stale". */
 MUST_CHECK const char *engine_state_name(const struct engine *e);
+
+/* ---- engine_commit.c ---- */
+
+/* Records what apply.stages say of apply.pending, if need be, and sends it. */
+void engine_commit_begin(struct engine *e);
+/* Sends the stage that it is at, again perhaps. */
+void engine_commit_send(struct engine *e);
+void engine_apply_audited(struct engine *e, uint64_t ticket, bool ok);
+/* Forgets what became of a program that is no longer current. */
+void engine_commit_drop_recompiled(struct engine_apply *a);
 
 /* ---- engine_look.c ---- */
 
