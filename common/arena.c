@@ -189,23 +189,37 @@ arena_grow(struct arena *a, size_t size)
 	return c;
 }
 
+static size_t
+alignment_of(size_t size)
+{
+	const size_t most = _Alignof(max_align_t);
+	size_t align = size & -size;
+
+	return align == 0 ? 1 : align < most ? align : most;
+}
+
 void *
 arena_alloc(struct arena *a, size_t size)
 {
-	const size_t align = _Alignof(max_align_t);
+	/* A type's size is a multiple of its alignment: of many small things most would be
+	 * half padding if all were aligned for the largest. */
+	const size_t align = alignment_of(size);
 	struct chunk *c = a->chunks;
+	size_t pad;
 	void *p;
 
-	if (size > SIZE_MAX - align)
+	if (size > SIZE_MAX / 2)
 		base_die("allocation too large");
-	size = (size + align - 1) / align * align;
 	if (size == 0)
-		size = align;
-	if (c == NULL || c->size - c->used < size)
+		size = 1;
+	pad = c != NULL ? -c->used & (align - 1) : 0;
+	if (c == NULL || c->size - c->used < pad + size) {
 		c = arena_grow(a, size);
-	p = c->data + c->used;
-	c->used += size;
-	a->bytes += size;
+		pad = -c->used & (align - 1);
+	}
+	p = c->data + c->used + pad;
+	c->used += pad + size;
+	a->bytes += pad + size;
 	return p;
 }
 

@@ -33,8 +33,9 @@ void arena_rewind(struct arena *a, const struct arena_mark *mark);
 /* Frees the arena and everything in it; NULL is fine. */
 void arena_free(struct arena *a);
 
-/* Zeroed memory for `size` bytes, aligned for any type. Ends the process for
- * want of memory: bound what input can ask for before calling. */
+/* Zeroed memory for `size` bytes, aligned for any type of that size, and for arrays of
+ * that many bytes. Ends the process for want of memory: bound what input can ask for
+ * before calling. */
 MUST_CHECK void *arena_alloc(struct arena *a, size_t size);
 
 /* As arena_alloc for an array; an overflow of the product ends the process. */

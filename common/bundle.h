@@ -35,6 +35,17 @@ MUST_CHECK int bundle_seal(const struct bundle *bundle, int *out_fd, struct err 
 /* Reads one back into the arena. Refuses one that is not sealed, or malformed. */
 MUST_CHECK int bundle_open(
     struct arena *arena, int fd, struct bundle *out_bundle, struct err *err);
+/* The same without a copy: texts are the memfd's own pages, until bundle_unmap. */
+struct bundle_map {
+	void *data;
+	size_t bytes;
+};
+MUST_CHECK int bundle_open_mapped(struct arena *arena, int fd,
+    struct bundle *out_bundle, struct bundle_map *out_map, struct err *err);
+/* What of a text is in this process's memory is no longer, until it is read again. */
+void bundle_map_drop(const struct bundle_map *map, struct str text);
+/* {0} is fine. */
+void bundle_unmap(struct bundle_map *map);
 /* SHA-256 over names and texts, so that an unchanged source is noticed. */
 void bundle_digest(const struct bundle *bundle, uint8_t out_digest[32]);
 

@@ -160,23 +160,15 @@ take_source(struct str *rest, struct source *out_source)
 	return str_find(out_source->name, '\0', 0) == name_len;
 }
 
-int
-bundle_open(struct arena *arena, int fd, struct bundle *out_bundle, struct err *err)
+/* The sources in the bytes of a bundle, to which they refer. */
+static int
+take_sources(struct arena *arena, const uint8_t *data, size_t size,
+    struct bundle *out_bundle, struct err *err)
 {
 	struct bundle bundle = {0};
 	struct str rest;
-	uint8_t *data;
 	uint64_t count;
-	size_t size = 0;
-	int rc;
 
-	rc = check_sealed(fd, &size, err);
-	if (rc != 0)
-		return rc;
-	data = arena_alloc(arena, size);
-	rc = read_all(fd, data, size, err);
-	if (rc != 0)
-		return rc;
 	count = get_u64(data + MAGIC_BYTES);
 	if (memcmp(data, MAGIC, MAGIC_BYTES) != 0 || count > LIMIT_BUNDLE_FILES)
 		return err_set(err, ERR_INVALID, "this is not a bundle");
@@ -191,6 +183,65 @@ bundle_open(struct arena *arena, int fd, struct bundle *out_bundle, struct err *
 		return err_set(err, ERR_INVALID, "the bundle is longer than it says");
 	*out_bundle = bundle;
 	return 0;
+}
+
+int
+bundle_open(struct arena *arena, int fd, struct bundle *out_bundle, struct err *err)
+{
+	uint8_t *data;
+	size_t size = 0;
+	int rc = check_sealed(fd, &size, err);
+
+	if (rc != 0)
+		return rc;
+	data = arena_alloc(arena, size);
+	rc = read_all(fd, data, size, err);
+	return rc != 0 ? rc : take_sources(arena, data, size, out_bundle, err);
+}
+
+int
+bundle_open_mapped(struct arena *arena, int fd, struct bundle *out_bundle,
+    struct bundle_map *out_map, struct err *err)
+{
+	size_t size = 0;
+	int rc = check_sealed(fd, &size, err);
+	void *data;
+
+	if (rc != 0)
+		return rc;
+	data = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+	if (data == MAP_FAILED)
+		return err_sys(err, "cannot map the bundle");
+	rc = take_sources(arena, data, size, out_bundle, err);
+	if (rc != 0)
+		(void)munmap(data, size); /* cannot fail: ours */
+	else
+		*out_map = (struct bundle_map){data, size};
+	return rc;
+}
+
+void
+bundle_map_drop(const struct bundle_map *map, struct str text)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t begin = (uintptr_t)map->data, first = (uintptr_t)text.ptr;
+	size_t from, to;
+
+	if (first < begin || first - begin > map->bytes ||
+	    text.len > map->bytes - (first - begin))
+		return; /* of another */
+	from = (first - begin + page - 1) / page * page;
+	to = (first - begin + text.len) / page * page;
+	if (from < to) /* a wish */
+		(void)madvise((char *)map->data + from, to - from, MADV_DONTNEED);
+}
+
+void
+bundle_unmap(struct bundle_map *map)
+{
+	if (map->data != NULL)
+		(void)munmap(map->data, map->bytes); /* cannot fail: ours */
+	*map = (struct bundle_map){.data = NULL};
 }
 
 static void

@@ -80,7 +80,7 @@ static void
 print_sources(const json_t *sources)
 {
 	size_t i, j;
-	json_t *source, *error;
+	json_t *source, *error, *file;
 
 	json_array_foreach(sources, i, source)
 	{
@@ -92,6 +92,12 @@ print_sources(const json_t *sources)
 			(void)printf("            %s\n", json_string_value(error));
 		}
 		print_kinds(json_object_get(source, "kinds"));
+		json_array_foreach(json_object_get(source, "badFiles"), j, file)
+		{
+			(void)printf(
+			    "bad file:   %s since %s; what it said before goes on\n",
+			    text_of(file, "file"), text_of(file, "since"));
+		}
 	}
 }
 

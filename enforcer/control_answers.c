@@ -67,6 +67,16 @@ add_source(struct buf *out, const struct engine *e, size_t index)
 			buf_add_char(out, ',');
 		buf_add_json(out, str_from(s->errors[i]));
 	}
+	buf_add_cstr(out, "],\"badFiles\":[");
+	for (size_t i = 0; i < s->refused.len; i++) {
+		const struct refused_file *f = s->refused.entries[i].value;
+
+		buf_add_cstr(out, i != 0 ? ",{" : "{");
+		add_member(out, "file", f->name);
+		add_time(out, "since", f->since);
+		add_number(out, "errorCount", f->total);
+		buf_add_char(out, '}');
+	}
 	buf_add_char(out, ']');
 	if (engine_kube_report(e, index, &report)) {
 		buf_add_cstr(out, ",\"kinds\":");

@@ -43,7 +43,7 @@ move_sources(struct engine *e, const struct engine_settings *old)
 		if (before[i].bundle_fd >= 0)
 			(void)close(before[i].bundle_fd); /* only read from */
 		arena_free(before[i].arena);
-		engine_edits_forgive(&before[i]);
+		engine_refused_forgive_all(&before[i]);
 	}
 }
 

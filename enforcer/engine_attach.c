@@ -90,7 +90,7 @@ remember(struct engine *e, struct str key, const struct engine_attach_to *to)
 	(void)map_set(all, a->key, a);
 	log_debug("attached", "container=%s pod=%s", log_quote(a->key),
 	    log_quote(a->to.name));
-	engine_load_whole(e);
+	engine_edits_announced(e);
 	return true;
 }
 
@@ -102,7 +102,7 @@ engine_attach_remove(struct engine *e, struct str key)
 	if (a == NULL)
 		return;
 	forget(a);
-	engine_load_whole(e);
+	engine_edits_announced(e);
 }
 
 void
@@ -122,12 +122,12 @@ engine_attach_keep(struct engine *e, const struct map *keys)
 		some = true;
 	}
 	if (some)
-		engine_load_whole(e);
+		engine_edits_announced(e);
 }
 
 void
-engine_attach_copy(
-    const struct engine *e, struct arena *arena, struct engine_settings *out)
+engine_attach_copy(const struct engine *e, struct arena *arena,
+    const struct announced_pod **out_pods, size_t *out_count)
 {
 	const struct map *all = &e->attach.all;
 	struct announced_pod *pods = ARENA_ARRAY(arena, all->len, struct announced_pod);
@@ -139,8 +139,8 @@ engine_attach_copy(
 		pods[i] = (struct announced_pod){
 		    to.namespace, to.name, to.addrs, to.addr_count};
 	}
-	out->announced = pods;
-	out->announced_count = all->len;
+	*out_pods = pods;
+	*out_count = all->len;
 }
 
 /* ---- who waits ---- */
@@ -161,8 +161,8 @@ is_known(const struct engine *e, const struct engine_attach_to *to,
 static bool
 is_busy(const struct engine *e)
 {
-	return e->load.dirty || e->load.running || e->edits.count != 0 ||
-	       e->apply.candidate != NULL || e->apply.pending != NULL;
+	return e->load.dirty || e->load.running || e->apply.candidate != NULL ||
+	       e->apply.pending != NULL || engine_edits_wait(e);
 }
 
 /* NULL: it is in force. Otherwise why it is not; `out_which` of the addresses. */

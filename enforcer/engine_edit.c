@@ -80,6 +80,23 @@ take_whole(struct engine *e, const char *why)
 }
 
 void
+engine_edits_announced(struct engine *e)
+{
+	struct engine_edits *x = &e->edits;
+
+	if (!x->announced)
+		x->announced_at = monotime_now();
+	x->announced = true;
+	engine_apply_step(e);
+}
+
+bool
+engine_edits_wait(const struct engine *e)
+{
+	return e->edits.count != 0 || e->edits.announced;
+}
+
+void
 engine_edits_catch_up(struct engine *e)
 {
 	if (e->load.behind && e->edits.count != 0 && !e->load.running && !e->load.dirty)
@@ -110,72 +127,7 @@ engine_source_edited(struct engine *e, const struct queued_edit *edit)
 		engine_apply_step(e);
 }
 
-/* ---- files that are refused ---- */
-
-static void
-forgive(struct engine_source *s, struct str name)
-{
-	struct refused_file *f = map_remove(&s->refused, name);
-
-	if (f != NULL)
-		arena_free(f->arena); /* in which it is */
-}
-
-void
-engine_edits_forgive(struct engine_source *s)
-{
-	while (s->refused.len != 0)
-		forgive(s, s->refused.entries[0].key);
-	map_fini(&s->refused);
-}
-
-static void
-audit_refusal(struct engine *e, const struct refused_file *f)
-{
-	struct audit_change change = {
-	    .verb = "edit",
-	    .stage = "ResponseComplete",
-	    .node = e->settings.node,
-	    .detail = f->count != 0 ? str_from(f->errors[0]) : f->name,
-	    .failed = true,
-	    .number = e->apply.programs,
-	    .workloads = e->apply.current->local_workloads,
-	    .policies = e->apply.current->model->policy_count,
-	    .rules = e->apply.current->real.chain_count,
-	    .now = walltime_now(),
-	};
-	uint8_t id[16] = {0};
-	struct buf line = {0};
-
-	memcpy(id, &e->edits.refused, sizeof(e->edits.refused));
-	audit_event_change(&line, id, &change);
-	(void)engine_audit_send(e, buf_str(&line), false); /* nobody waits for it */
-	buf_free(&line);
-}
-
-static void
-refuse(struct engine *e, struct engine_source *s, struct str name,
-    const struct diag_list *diags)
-{
-	struct arena *arena = arena_new_sized(1024);
-	struct refused_file *f = ARENA_NEW(arena, struct refused_file);
-
-	f->arena = arena;
-	f->name = str_dup(arena, name);
-	f->errors = ARENA_ARRAY(arena, ENGINE_STATUS_ERRORS, const char *);
-	for (const struct diag *d = diags->first; d != NULL; d = d->next) {
-		if (d->severity != DIAG_ERROR || f->count == ENGINE_STATUS_ERRORS)
-			continue;
-		f->errors[f->count++] = engine_error_text(arena, d);
-	}
-	forgive(s, name);
-	(void)map_set(&s->refused, f->name, f); /* new */
-	e->edits.refused++;
-	e->load.failures++;
-	log_error("edit-refused", "file=%s errors=%u in-force=%llu", log_quote(name),
-	    diags->errors, (unsigned long long)e->apply.current->number);
-	audit_refusal(e, f);
-}
+/* ---- reading what is queued ---- */
 
 static void
 log_diags(const struct diag_list *diags)
@@ -188,8 +140,6 @@ log_diags(const struct diag_list *diags)
 	}
 	arena_free(arena);
 }
-
-/* ---- reading what is queued ---- */
 
 /* One file; false: it takes a whole load. */
 static bool
@@ -207,9 +157,9 @@ read_file(struct engine *e, struct program_edit *edit, size_t source, struct str
 	if (answer != LIVE_BEYOND) {
 		log_diags(&diags);
 		if (answer == LIVE_REFUSED)
-			refuse(e, s, name, &diags);
+			engine_refused_add(e, s, name, &diags);
 		else
-			forgive(s, name);
+			engine_refused_forgive(s, name);
 	}
 	*taken += answer == LIVE_READ;
 	arena_free(arena);
@@ -258,60 +208,79 @@ read_queue(struct engine *e, struct program_edit *edit, size_t *taken)
 
 /* ---- taking it ---- */
 
+/* The program in force has changed: what it is now is to be in the kernel. */
+static void
+follow(struct engine *e, enum program_answer answer, const struct compile_delta *delta,
+    monotime_t arrived)
+{
+	struct engine_apply *a = &e->apply;
+
+	a->ahead |= answer != PROGRAM_SAME;
+	if (answer == PROGRAM_CHANGED) {
+		e->edits.incremental++;
+		engine_apply_changed(e, delta, arrived);
+	} else if (answer == PROGRAM_COMPILES) {
+		e->edits.anew++;
+		a->table_known = a->table_known && !delta->gone;
+		engine_load_recompile(e, arrived);
+	}
+}
+
 /* What was read, in the program in force. */
 static void
 commit(struct engine *e, struct program_edit *edit)
 {
 	struct engine_apply *a = &e->apply;
-	struct engine_edits *x = &e->edits;
-	monotime_t arrived = x->arrived;
+	monotime_t arrived = e->edits.arrived;
 	struct compile_delta delta;
 	struct diag_list diags;
+	enum program_answer answer;
 
 	arena_reset(a->plan_arena);
 	diag_list_init(&diags, a->plan_arena);
-	switch (program_edit_commit(edit, a->plan_arena, &diags, &delta)) {
-	case PROGRAM_CHANGED:
-		a->ahead = true;
-		x->incremental++;
-		clear_queue(x);
-		log_diags(&diags);
-		engine_apply_changed(e, &delta, arrived);
-		return;
-	case PROGRAM_COMPILES:
-		a->ahead = true;
-		x->anew++;
-		a->table_known = a->table_known && !delta.gone;
-		clear_queue(x);
-		log_diags(&diags);
-		engine_load_recompile(e, arrived);
-		return;
-	case PROGRAM_BEYOND:
+	answer = program_edit_commit(edit, a->plan_arena, &diags, &delta);
+	if (answer == PROGRAM_BEYOND) {
 		take_whole(e, "a name or a number is another file's");
 		return;
 	}
+	clear_queue(&e->edits);
+	log_diags(&diags);
+	follow(e, answer, &delta, arrived);
 }
 
-bool
-engine_edits_take(struct engine *e)
+/* Pods that were announced; true: something began. */
+static bool
+take_announced(struct engine *e)
 {
 	struct engine_apply *a = &e->apply;
-	struct program_edit *edit;
-	monotime_t start = monotime_now();
-	size_t taken = 0;
-	bool read, began;
+	struct arena *pods_arena = arena_new_sized(1024);
+	const struct announced_pod *pods;
+	struct compile_delta delta;
+	struct diag_list diags;
+	enum program_answer answer;
+	size_t count;
 
-	if (e->edits.count == 0 || e->load.running || e->load.dirty ||
-	    a->current == NULL || a->current->skeleton || !a->table_known)
-		return false;
-	if (program_is_worn(a->current)) {
-		take_whole(e, "to save memory");
-		return true;
-	}
-	e->edits.held = false;
-	edit = program_edit_new(a->current);
-	read = read_queue(e, edit, &taken);
-	began = !read || taken != 0; /* else all are refused */
+	e->edits.announced = false;
+	arena_reset(a->plan_arena);
+	diag_list_init(&diags, a->plan_arena);
+	engine_attach_copy(e, pods_arena, &pods, &count);
+	answer =
+	    program_announce(a->current, pods, count, a->plan_arena, &diags, &delta);
+	arena_free(pods_arena);
+	log_diags(&diags);
+	follow(e, answer, &delta, e->edits.announced_at);
+	return answer != PROGRAM_SAME;
+}
+
+/* Files that were edited; false: nothing began. */
+static bool
+take_files(struct engine *e)
+{
+	struct program_edit *edit = program_edit_new(e->apply.current);
+	size_t taken = 0;
+	bool read = read_queue(e, edit, &taken);
+	bool began = !read || taken != 0; /* else all are refused */
+
 	if (!read)
 		take_whole(e, "a file says what others depend on");
 	else if (began)
@@ -319,6 +288,29 @@ engine_edits_take(struct engine *e)
 	else
 		clear_queue(&e->edits);
 	program_edit_free(edit);
+	return began;
+}
+
+bool
+engine_edits_take(struct engine *e)
+{
+	struct engine_apply *a = &e->apply;
+	monotime_t start = monotime_now();
+	bool began;
+
+	if (!engine_edits_wait(e) || e->load.running || e->load.dirty ||
+	    a->current == NULL || a->current->skeleton || !a->table_known)
+		return false;
+	e->edits.held = false;
+	/* Somebody waits for these. */
+	began = e->edits.announced && take_announced(e);
+	if (!began && e->edits.count == 0)
+		return false;
+	if (!began && program_is_worn(a->current)) {
+		take_whole(e, "to save memory");
+		return true;
+	}
+	began = began || take_files(e);
 	histogram_add(
 	    &e->edits.durations, monotime_since(start, monotime_now()) / 1000);
 	return began;

@@ -49,7 +49,7 @@ engine_load_fini(struct engine *e)
 		if (e->sources[i].bundle_fd >= 0)
 			(void)close(e->sources[i].bundle_fd); /* only read from */
 		arena_free(e->sources[i].arena);
-		engine_edits_forgive(&e->sources[i]);
+		engine_refused_forgive_all(&e->sources[i]);
 	}
 	close_run_fds(&e->load);
 	arena_free(e->load.arena);
@@ -154,6 +154,7 @@ engine_source_judged(struct engine *e, size_t index)
 
 		for (size_t j = 0; j < f->count; j++)
 			add_error(s, str_from(f->errors[j]));
+		s->error_total += f->total - (unsigned)f->count;
 	}
 }
 
@@ -229,6 +230,9 @@ note_error(struct engine *e, struct program *p, const struct diag *d)
 	/* What has no place concerns all of them; the first is as good as any. */
 	if (index >= e->settings.source_count)
 		index = 0;
+	if (d->loc.source != NULL &&
+	    engine_refused_says(&e->sources[index], d->loc.source->name, text))
+		return; /* it has been told */
 	if (e->sources[index].state != SOURCE_BAD)
 		set_state(&e->sources[index], SOURCE_BAD);
 	add_error(&e->sources[index], str_from(text));
@@ -239,9 +243,8 @@ static void
 note_states(struct engine *e, struct program *p)
 {
 	for (size_t i = 0; i < e->settings.source_count; i++) {
-		engine_edits_forgive(&e->sources[i]); /* all were judged anew */
 		if (e->sources[i].state != SOURCE_UNREADABLE)
-			set_state(&e->sources[i], SOURCE_GOOD);
+			engine_source_judged(e, i);
 	}
 	for (const struct diag *d = p->diags.first; d != NULL; d = d->next) {
 		if (d->severity == DIAG_ERROR)
@@ -253,6 +256,7 @@ static void
 finish_run(struct engine *e, struct program *p)
 {
 	log_diags(&e->load, p);
+	engine_refused_settle(e);
 	note_states(e, p);
 	e->load.loads++;
 	e->edits.wholes++;
@@ -270,6 +274,8 @@ finish_run(struct engine *e, struct program *p)
 
 /* ---- a run ---- */
 
+static void after_work(uv_work_t *request, int status);
+
 static void
 work(uv_work_t *request)
 {
@@ -279,7 +285,28 @@ work(uv_work_t *request)
 	if (l->recompiles)
 		program_recompile(e->apply.current, &l->recompiled);
 	else
-		l->result = program_make(&l->settings, l->fds, l->fd_count);
+		l->result = program_make(&l->settings, l->fds, l->fd_count, &l->kept);
+}
+
+/* A run with mistakes is done again with what was kept of the files that they are in,
+ * unless something newer has come: true, it runs. */
+static bool
+go_on(struct engine *e, struct program *p)
+{
+	struct engine_load *l = &e->load;
+
+	if (p->ok || l->dirty || !engine_refused_go_on(e, p))
+		return false;
+	log_diags(l, p);
+	program_free(p);
+	l->running = uv_queue_work(&e->loop, &l->work, work, after_work) == 0;
+	if (l->running)
+		return true;
+	close_run_fds(l);
+	l->dirty = true; /* with whatever comes next */
+	engine_refused_end(e);
+	log_error("program-refused", "detail=\"cannot start a thread\"");
+	return true;
 }
 
 /* The model in force is too large for a program: what is in the kernel stays, and another
@@ -315,23 +342,28 @@ after_work(uv_work_t *request, int status)
 	struct engine_load *l = request->data;
 	struct engine *e = CONTAINER_OF(l, struct engine, load);
 	struct program *p = l->result;
+	bool void_run = status != 0 || e->stopping;
 
 	l->result = NULL;
 	l->running = false;
 	(void)malloc_trim(0); /* what loading took is many times what is left of it */
-	close_run_fds(l);
-	if (status != 0 || e->stopping) {
-		program_free(p);
+	/* With other sources than there are now it was made for nothing. */
+	if (!l->recompiles && p != NULL)
+		void_run |= p->source_count != e->settings.source_count;
+	if (!void_run && !l->recompiles && go_on(e, p))
 		return;
-	}
-	if (l->recompiles) {
+	close_run_fds(l);
+	if (void_run) {
+		program_free(p);
+		engine_refused_end(e);
+	} else if (l->recompiles) {
 		finish_recompile(e);
-	} else if (p->source_count == e->settings.source_count) {
+	} else {
 		p->arrived = l->taken;
 		finish_run(e, p);
-	} else { /* with other sources than there are now: made for nothing */
-		program_free(p);
 	}
+	if (e->stopping)
+		return;
 	start_run(e);
 	engine_apply_step(e); /* edits that waited for this */
 }
@@ -348,7 +380,8 @@ copy_input(struct engine *e)
 	l->settings = e->settings;
 	l->settings.node = str_dup(l->arena, e->settings.node);
 	l->settings.fail_safe = fail_safe_copy(l->arena, &e->settings.fail_safe);
-	engine_attach_copy(e, l->arena, &l->settings);
+	engine_attach_copy(
+	    e, l->arena, &l->settings.announced, &l->settings.announced_count);
 	l->settings.sources =
 	    ARENA_ARRAY(l->arena, e->settings.source_count, struct settings_source);
 	for (size_t i = 0; i < e->settings.source_count; i++) {

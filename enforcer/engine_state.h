@@ -5,7 +5,9 @@
  *     engine_load.c     sources -> candidate program, on a thread of its own
  *     engine_edit.c     single files -> what changes in the program in force
  *     engine_kube.c     clusters that are sources
- *     engine_apply.c    candidate, or what has changed -> in force
+ *     engine_refuse.c   files that are bad, and what goes on in their place
+ *     engine_apply.c    candidate, or what has changed -> plan; what to do next
+ *     engine_commit.c   plan -> in force
  *     engine_look.c     is the kernel's table still what it should be?
  *     engine_kernel.c   questions to the kernel role and their answers
  *     engine_cut.c      connections that policy forbids by now are ended
@@ -83,6 +85,12 @@ struct engine_load {
 	monotime_t taken;         /* the first that the run has taken */
 	uint64_t loads, failures; /* counters */
 	uint64_t warnings_hash;   /* of those that were told last */
+	/* Of a run that is done again (engine_refuse.c): */
+	struct map condemned;   /* files found bad: by name, struct refused_file */
+	struct map kept;        /* what is kept of them: by name, struct load_kept */
+	struct program *lender; /* of which it is; NULL */
+	bool lender_gone;       /* nobody else needs it any more */
+	unsigned rounds;
 };
 
 /* ---- edits ---- */
@@ -99,8 +107,10 @@ struct queued_edit {
 struct engine_edits {
 	struct queued_edit *queue; /* in the order in which they came */
 	size_t count, cap;
-	monotime_t arrived; /* the first in the queue */
-	bool held;          /* told of that the audit log holds them */
+	monotime_t arrived;      /* the first in the queue */
+	bool announced;          /* other pods are, than the program in force knows */
+	monotime_t announced_at; /* since then */
+	bool held;               /* told of that the audit log holds them */
 	uint64_t files, refused, beyond, incremental, anew, wholes;
 	struct histogram durations; /* reading and compiling them */
 };
@@ -413,14 +423,10 @@ void engine_edits_catch_up(struct engine *e);
 void engine_edits_fini(struct engine *e);
 /* Forgets what is queued of a source: it comes as a whole. */
 void engine_edits_drop(struct engine *e, size_t source);
-/* The text of errors of a file that was refused, in s->refused. */
-struct refused_file {
-	struct arena *arena; /* in which it is */
-	struct str name;
-	const char **errors;
-	size_t count;
-};
-void engine_edits_forgive(struct engine_source *s);
+/* Pods were announced, or are no longer. */
+void engine_edits_announced(struct engine *e);
+/* Whether anything waits to be taken. */
+MUST_CHECK bool engine_edits_wait(const struct engine *e);
 /* Reads what is queued and changes the program in force, if that can be done now: then
  * engine_apply_changed is called, or a run of the loader begins. False: nothing began. */
 MUST_CHECK bool engine_edits_take(struct engine *e);
@@ -440,6 +446,37 @@ MUST_CHECK bool engine_kube_report(
     const struct engine *e, size_t index, struct kube_report *out);
 /* Tells those of whom nothing waits in the queue any more. */
 void engine_kube_taken(struct engine *e);
+/* ---- engine_refuse.c ---- */
+
+/* A file that is bad. */
+struct refused_file {
+	struct arena *arena; /* in which it is */
+	struct str name;
+	walltime_t since;
+	const char **errors; /* their text */
+	size_t count;        /* kept; */
+	unsigned total;      /* found */
+	/* Of a load: */
+	size_t source;
+	struct load_kept kept;
+};
+
+/* A file whose edit has mistakes; and one that has none, or all of them. */
+void engine_refused_add(struct engine *e, struct engine_source *s, struct str name,
+    const struct diag_list *diags);
+void engine_refused_forgive(struct engine_source *s, struct str name);
+void engine_refused_forgive_all(struct engine_source *s);
+/* A load found mistakes: whether it is to be done again, with load.kept. */
+MUST_CHECK bool engine_refused_go_on(struct engine *e, const struct program *p);
+/* A load is over: the files that it found bad are the sources' refused files from now on. */
+void engine_refused_settle(struct engine *e);
+/* Whether a text is among the errors of the file. */
+MUST_CHECK bool engine_refused_says(
+    const struct engine_source *s, struct str name, const char *text);
+/* Forgets what a load was to be done again with. */
+void engine_refused_end(struct engine *e);
+/* Frees a program, unless a load still reads files that are kept of it. */
+void engine_refused_drop_program(struct engine *e, struct program *p);
 
 /* ---- engine_kernel.c ---- */
 
@@ -492,12 +529,21 @@ void engine_apply_step(struct engine *e);
 void engine_apply_connected(struct engine *e, uint32_t generation);
 void engine_apply_disconnected(struct engine *e);
 void engine_apply_foreign(struct engine *e, uint32_t generation);
-void engine_apply_audited(struct engine *e, uint64_t ticket, bool ok);
 /* Calls engine_apply_step later; `retry`: after a refusal, each time later. */
 void engine_apply_step_after(struct engine *e, uint64_t ms);
 void engine_apply_retry(struct engine *e);
 /* "starting", "closed", "enforcing", "stale". */
 MUST_CHECK const char *engine_state_name(const struct engine *e);
+
+/* ---- engine_commit.c ---- */
+
+/* Records what apply.stages say of apply.pending, if need be, and sends it. */
+void engine_commit_begin(struct engine *e);
+/* Sends the stage that it is at, again perhaps. */
+void engine_commit_send(struct engine *e);
+void engine_apply_audited(struct engine *e, uint64_t ticket, bool ok);
+/* Forgets what became of a program that is no longer current. */
+void engine_commit_drop_recompiled(struct engine_apply *a);
 
 /* ---- engine_look.c ---- */
 
@@ -550,9 +596,9 @@ MUST_CHECK bool engine_attach(struct engine *e, struct str key,
 void engine_attach_remove(struct engine *e, struct str key);
 /* All but those under these keys are gone. */
 void engine_attach_keep(struct engine *e, const struct map *keys);
-/* What is remembered, as a run of the loader needs it. */
-void engine_attach_copy(
-    const struct engine *e, struct arena *arena, struct engine_settings *out);
+/* What is remembered, in the arena. */
+void engine_attach_copy(const struct engine *e, struct arena *arena,
+    const struct announced_pod **out_pods, size_t *out_count);
 /* Answers who need not wait any more: after a commit, and a few times a second. */
 void engine_attach_tick(struct engine *e);
 

@@ -96,6 +96,13 @@ add_sources(const struct engine *e, struct buf *out)
 		add_label(out, e->settings.sources[i].directory);
 		buf_printf(out, "\"} %u\n", e->sources[i].error_total);
 	}
+	add_head(out, "source_bad_files", "gauge",
+	    "Files of the source that are refused: what they said before goes on.");
+	for (size_t i = 0; i < e->settings.source_count; i++) {
+		buf_add_cstr(out, "ringfence_source_bad_files{directory=\"");
+		add_label(out, e->settings.sources[i].directory);
+		buf_printf(out, "\"} %zu\n", e->sources[i].refused.len);
+	}
 	add(out, "loads_total", "counter", "Times that the sources were read.",
 	    e->load.loads);
 	add(out, "load_failures_total", "counter",

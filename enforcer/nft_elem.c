@@ -75,7 +75,7 @@ put_element(struct nlmsghdr *header, enum table_set_id set,
 	uint8_t key[TABLE_KEY_BYTES_MAX], end[TABLE_KEY_BYTES_MAX];
 	struct nlattr *nest;
 
-	table_element_key(set, e, key, end);
+	table_element_key(set, e, key, interval ? end : NULL);
 	nest = mnl_attr_nest_start(header, NFTA_LIST_ELEM);
 	put_value(header, NFTA_SET_ELEM_KEY, key, len);
 	if (interval && is_concat(set))
@@ -89,6 +89,43 @@ put_element(struct nlmsghdr *header, enum table_set_id set,
 	mnl_attr_put_u32(header, NFTA_SET_ELEM_FLAGS, htonl(NFT_SET_ELEM_INTERVAL_END));
 	put_value(header, NFTA_SET_ELEM_KEY, end, len);
 	mnl_attr_nest_end(header, nest);
+}
+
+/* Where an element's list entry has its key, and behind that its value. */
+#define HEAD_BYTES sizeof(struct nlattr)
+#define KEY_AT     (3 * HEAD_BYTES)
+
+/* Elements of a set whose entries are all of one length: the first, which has been put, is
+ * copied, and another key and value put into the copy. Returns how many fit the list. */
+static size_t
+put_alike(struct nlmsghdr *header, enum table_set_id set, uint32_t first_at,
+    const struct table_element *elements, size_t count, bool with_data)
+{
+	const size_t len = table_key_bytes(set);
+	const uint32_t size = header->nlmsg_len - first_at;
+	const uint8_t *first = (const uint8_t *)header + first_at;
+	size_t done = 0;
+
+	for (; done < count && header->nlmsg_len < LIST_MAX_BYTES; done++) {
+		uint8_t *to = (uint8_t *)header + header->nlmsg_len;
+
+		memcpy(to, first, size);
+		table_element_key(set, &elements[done], to + KEY_AT, NULL);
+		if (with_data)
+			memcpy(to + KEY_AT + (len + 3) / 4 * 4 + 2 * HEAD_BYTES,
+			    &elements[done].value, sizeof(elements[done].value));
+		header->nlmsg_len += size;
+	}
+	return done;
+}
+
+static bool
+are_alike(enum table_set_id set)
+{
+	enum table_field value = table_sets[set].value;
+
+	return !table_sets[set].interval && value != FIELD_VERDICT &&
+	       !table_value_is_address(value);
 }
 
 void
@@ -112,8 +149,14 @@ nft_build_elements(struct nft_build *b, bool add, enum table_set_id set,
 		mnl_attr_put_u32(
 		    header, NFTA_SET_ELEM_LIST_SET_ID, htonl((uint32_t)set + 1));
 		list = mnl_attr_nest_start(header, NFTA_SET_ELEM_LIST_ELEMENTS);
-		while (i < count && header->nlmsg_len < LIST_MAX_BYTES)
+		while (i < count && header->nlmsg_len < LIST_MAX_BYTES) {
+			uint32_t at = header->nlmsg_len;
+
 			put_element(header, set, &elements[i++], add);
+			if (are_alike(set))
+				i += put_alike(header, set, at, elements + i, count - i,
+				    add && table_sets[set].value != FIELD_NONE);
+		}
 		mnl_attr_nest_end(header, list);
 		nft_build_end(b, header);
 	}

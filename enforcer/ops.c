@@ -29,16 +29,66 @@ addr_bytes(enum table_set_id set)
 	return set_has(set, FIELD_IPV4) ? 4 : 0;
 }
 
-static void
-put_element(struct buf *out, const struct table_element *e)
+/* ---- elements: there may be some hundred thousand ---- */
+
+#define ADDR_BYTES    16
+#define ELEMENT_BYTES (4 + ADDR_BYTES + ADDR_BYTES + 1 + 2 + 2 + 4)
+
+static uint8_t *
+put_le(uint8_t *out, uint32_t value, size_t bytes)
 {
-	proc_put_u32(out, e->class_id);
-	buf_add(out, e->addr, sizeof(e->addr));
-	buf_add(out, e->addr_end, sizeof(e->addr_end));
-	proc_put_u8(out, e->proto);
-	proc_put_u16(out, e->port_lo);
-	proc_put_u16(out, e->port_hi);
-	proc_put_u32(out, e->value);
+	for (size_t i = 0; i < bytes; i++)
+		out[i] = (uint8_t)(value >> (8 * i));
+	return out + bytes;
+}
+
+static const uint8_t *
+get_le(const uint8_t *in, uint32_t *out, size_t bytes)
+{
+	*out = 0;
+	for (size_t i = 0; i < bytes; i++)
+		*out |= (uint32_t)in[i] << (8 * i);
+	return in + bytes;
+}
+
+static void
+put_element(uint8_t *out, const struct table_element *e)
+{
+	out = put_le(out, e->class_id, 4);
+	memcpy(out, e->addr, ADDR_BYTES);
+	memcpy(out + ADDR_BYTES, e->addr_end, ADDR_BYTES);
+	out = put_le(out + ADDR_BYTES + ADDR_BYTES, e->proto, 1);
+	out = put_le(out, e->port_lo, 2);
+	out = put_le(out, e->port_hi, 2);
+	(void)put_le(out, e->value, 4); /* the last */
+}
+
+static void
+get_element(const uint8_t *in, struct table_element *e)
+{
+	uint32_t proto, lo, hi;
+
+	in = get_le(in, &e->class_id, 4);
+	memcpy(e->addr, in, ADDR_BYTES);
+	memcpy(e->addr_end, in + ADDR_BYTES, ADDR_BYTES);
+	in = get_le(in + ADDR_BYTES + ADDR_BYTES, &proto, 1);
+	in = get_le(in, &lo, 2);
+	in = get_le(in, &hi, 2);
+	(void)get_le(in, &e->value, 4); /* the last */
+	e->proto = (uint8_t)proto;
+	e->port_lo = (uint16_t)lo;
+	e->port_hi = (uint16_t)hi;
+}
+
+static void
+put_elements(struct buf *out, const struct op *op)
+{
+	buf_reserve(out, op->element_count * ELEMENT_BYTES + 1);
+	for (size_t i = 0; i < op->element_count; i++) {
+		put_element((uint8_t *)out->data + out->len, &op->elements[i]);
+		out->len += ELEMENT_BYTES;
+	}
+	out->data[out->len] = '\0';
 }
 
 static void
@@ -70,8 +120,7 @@ op_encode(struct buf *out, const struct op_batch *batch)
 		case OP_DELETE:
 			proc_put_u8(out, (uint8_t)op->set);
 			proc_put_u32(out, (uint32_t)op->element_count);
-			for (size_t e = 0; e < op->element_count; e++)
-				put_element(out, &op->elements[e]);
+			put_elements(out, op);
 			break;
 		case OP_FLUSH:
 			proc_put_u8(out, (uint8_t)op->set);
@@ -120,64 +169,66 @@ check_end(enum table_set_id set, const struct table_element *e)
 	return NULL;
 }
 
+/* What elements of a set can be. */
+struct limits {
+	enum table_set_id set;
+	size_t addr;    /* bytes */
+	uint32_t slots; /* the port is one of so many; 0: it is a port */
+	bool class_id, family, proto, port, interval, addr_ranges, value, value_zero;
+};
+
+static struct limits
+limits_of(enum table_set_id set)
+{
+	const struct table_set *s = &table_sets[set];
+	struct limits l = {
+	    .set = set,
+	    .addr = addr_bytes(set),
+	    .slots = s->slots,
+	    .class_id = set_has(set, FIELD_CLASSID),
+	    .family = set_has(set, FIELD_NFPROTO),
+	    .proto = set_has(set, FIELD_PROTO),
+	    .port = set_has(set, FIELD_SERVICE),
+	    .interval = s->interval,
+	    .value = s->value != FIELD_NONE,
+	    /* Class 0 takes an address out of the network around it; rules have numbers. */
+	    .value_zero = set >= SET_PEER4_IN && set <= SET_PEER6_OUT,
+	};
+
+	l.addr_ranges = l.interval && !l.port;
+	return l;
+}
+
 /* Fields that the set's key has not are zero; ends are not before beginnings and only
  * where the set ranges. */
 static const char *
-check_element(enum table_set_id set, const struct table_element *e)
+check_element(const struct limits *l, const struct table_element *e)
 {
-	const struct table_set *s = &table_sets[set];
-	size_t addr = addr_bytes(set);
-	bool has_port = set_has(set, FIELD_SERVICE);
-	bool addr_ranges = s->interval && !has_port;
-
-	if (table_value_is_address(s->value))
-		return check_end(set, e);
-
-	if (!set_has(set, FIELD_CLASSID) && e->class_id != 0)
+	if (table_value_is_address(table_sets[l->set].value))
+		return check_end(l->set, e);
+	if (!l->class_id && e->class_id != 0)
 		return "a class in a set without classes";
-	if (!all_zero(e->addr, addr, 16) ||
-	    !all_zero(e->addr_end, addr_ranges ? addr : 0, 16))
+	if (!all_zero(e->addr, l->addr, ADDR_BYTES) ||
+	    !all_zero(e->addr_end, l->addr_ranges ? l->addr : 0, ADDR_BYTES))
 		return "an address that is longer than the set's";
-	if (addr_ranges && memcmp(e->addr, e->addr_end, addr) > 0)
+	if (l->addr_ranges && memcmp(e->addr, e->addr_end, l->addr) > 0)
 		return "an address range that ends before it begins";
-	if (set_has(set, FIELD_NFPROTO) && e->proto != table_nfproto(IP_V4) &&
+	if (l->family && e->proto != table_nfproto(IP_V4) &&
 	    e->proto != table_nfproto(IP_V6))
 		return "an address family that there is not";
-	if (!set_has(set, FIELD_PROTO) && !set_has(set, FIELD_NFPROTO) && e->proto != 0)
+	if (!l->proto && !l->family && e->proto != 0)
 		return "a protocol in a set without protocols";
-	if (s->slots != 0 ? e->port_lo >= s->slots || e->port_hi != 0
-			  : !has_port && (e->port_lo != 0 || e->port_hi != 0))
+	if (l->slots != 0 ? e->port_lo >= l->slots || e->port_hi != 0
+			  : !l->port && (e->port_lo != 0 || e->port_hi != 0))
 		return "a port in a set without ports";
-	if (has_port && (s->interval ? e->port_hi < e->port_lo : e->port_hi != 0))
+	if (l->port && (l->interval ? e->port_hi < e->port_lo : e->port_hi != 0))
 		return "a port range that ends before it begins";
-	if (s->value == FIELD_NONE && e->value != 0)
+	if (!l->value && e->value != 0)
 		return "a value in a set";
-	/* Class 0 takes an address out of the network around it; rules have numbers. */
-	if (s->value != FIELD_NONE && e->value == 0 &&
-	    !(set >= SET_PEER4_IN && set <= SET_PEER6_OUT))
+	if (l->value && e->value == 0 && !l->value_zero)
 		return "a map element without a value";
 	return NULL;
 }
-
-static void
-get_element(struct proc_reader *r, struct table_element *e)
-{
-	const uint8_t *bytes;
-
-	e->class_id = proc_get_u32(r);
-	bytes = proc_get_bytes(r, sizeof(e->addr));
-	if (bytes != NULL)
-		memcpy(e->addr, bytes, sizeof(e->addr));
-	bytes = proc_get_bytes(r, sizeof(e->addr_end));
-	if (bytes != NULL)
-		memcpy(e->addr_end, bytes, sizeof(e->addr_end));
-	e->proto = proc_get_u8(r);
-	e->port_lo = proc_get_u16(r);
-	e->port_hi = proc_get_u16(r);
-	e->value = proc_get_u32(r);
-}
-
-#define ELEMENT_BYTES (4 + 16 + 16 + 1 + 2 + 2 + 4)
 
 static int
 decode_set(struct proc_reader *r, struct op *op, struct err *err)
@@ -195,12 +246,15 @@ decode_elements(
     struct arena *arena, struct proc_reader *r, struct op *op, struct err *err)
 {
 	struct table_element *elements;
+	const uint8_t *bytes;
 	const char *problem;
+	struct limits limits;
 	uint32_t count;
 	int rc = decode_set(r, op, err);
 
 	if (rc != 0)
 		return rc;
+	limits = limits_of(op->set);
 	if (op->kind == OP_DELETE && table_sets[op->set].interval)
 		return err_set(err, ERR_INVALID, "%s is replaced whole, not edited",
 		    table_sets[op->set].name);
@@ -209,9 +263,10 @@ decode_elements(
 		return err_set(
 		    err, ERR_INVALID, "%u elements do not fit the message", count);
 	elements = ARENA_ARRAY(arena, count, struct table_element);
-	for (uint32_t i = 0; i < count; i++) {
-		get_element(r, &elements[i]);
-		problem = check_element(op->set, &elements[i]);
+	bytes = proc_get_bytes(r, (size_t)count * ELEMENT_BYTES);
+	for (uint32_t i = 0; bytes != NULL && i < count; i++) {
+		get_element(bytes + (size_t)i * ELEMENT_BYTES, &elements[i]);
+		problem = check_element(&limits, &elements[i]);
 		if (problem != NULL)
 			return err_set(err, ERR_INVALID, "%s, element %u: %s",
 			    table_sets[op->set].name, i, problem);

@@ -113,11 +113,12 @@ program_free_side(struct program_side *side)
 
 static bool
 load_side(struct program *p, struct program_side *side,
-    const struct model_options *options, struct diag_list *diags)
+    const struct model_options *options, const struct load_reading *reading,
+    struct diag_list *diags)
 {
 	monotime_t start = monotime_now(), loaded;
 
-	side->live = live_load(p->arena, &p->bundle, options, diags);
+	side->live = live_load(p->arena, &p->bundle, options, reading, diags);
 	loaded = monotime_now();
 	p->load_us += monotime_since(start, loaded) / 1000;
 	if (side->live == NULL)
@@ -132,13 +133,14 @@ load_side(struct program *p, struct program_side *side,
 /* The same documents, but that what is only watched is enforced. Mistakes in them have been
  * told; a program that would be too large is one that cannot be watched. */
 static void
-load_shadow(struct program *p, struct model_options *options)
+load_shadow(struct program *p, struct model_options *options,
+    const struct load_reading *reading)
 {
 	struct diag_list diags;
 
 	diag_list_init(&diags, p->arena);
 	options->audit_enforced = true;
-	if (load_side(p, &p->shadow, options, &diags))
+	if (load_side(p, &p->shadow, options, reading, &diags))
 		return;
 	program_free_side(&p->shadow);
 	diag_warn(&p->diags, "not-watched", (struct loc){0},
@@ -147,20 +149,22 @@ load_shadow(struct program *p, struct model_options *options)
 }
 
 static void
-load_and_compile(struct program *p, const struct engine_settings *s)
+load_and_compile(struct program *p, const struct engine_settings *s,
+    const struct load_reading *reading)
 {
 	struct model_options options;
 
 	set_model_options(p, s, &options);
 	announce(p, s, &options);
 	set_options(p, s);
-	p->ok = load_side(p, &p->real, &options, &p->diags);
+	p->ok = load_side(p, &p->real, &options, reading, &p->diags);
 	if (p->ok) {
+		live_keep_texts(p->real.live);
 		p->model = live_model(p->real.live);
 		program_count_local(p);
 	}
 	if (p->ok && p->model->audit_count != 0)
-		load_shadow(p, &options);
+		load_shadow(p, &options, reading);
 	diag_sort(&p->diags);
 }
 
@@ -177,14 +181,42 @@ new_program(size_t source_count)
 	return p;
 }
 
+/* Bundles of which no more is in memory than the file that is read. */
+struct texts {
+	struct arena *arena;
+	struct bundle_map *maps;
+	size_t count;
+};
+
+static void
+has_read(void *ctx, const struct source *source)
+{
+	const struct texts *t = ctx;
+
+	for (size_t i = 0; i < t->count; i++)
+		bundle_map_drop(&t->maps[i], source->text);
+}
+
+static void
+close_bundles(struct texts *t)
+{
+	for (size_t i = 0; i < t->count; i++)
+		bundle_unmap(&t->maps[i]);
+	arena_free(t->arena);
+}
+
 static bool
-open_bundles(struct program *p, struct arena *texts, const int *bundle_fds,
+open_bundles(struct program *p, struct texts *texts, const int *bundle_fds,
     struct bundle *parts, size_t count)
 {
 	struct err err = ERR_INIT;
 
+	texts->arena = arena_new();
+	texts->count = count;
+	texts->maps = ARENA_ARRAY(texts->arena, count, struct bundle_map);
 	for (size_t i = 0; i < count; i++) {
-		if (bundle_open(texts, bundle_fds[i], &parts[i], &err) != 0) {
+		if (bundle_open_mapped(texts->arena, bundle_fds[i], &parts[i],
+			&texts->maps[i], &err) != 0) {
 			diag_error(&p->diags, "bundle", (struct loc){0},
 			    "a source did not arrive: %s", err.msg);
 			return false;
@@ -194,20 +226,41 @@ open_bundles(struct program *p, struct arena *texts, const int *bundle_fds,
 	return true;
 }
 
+/* One for each source, in the arena; NULL: nothing is kept. */
+static struct load_kept *
+take_kept(struct program *p, struct arena *arena, const struct map *kept)
+{
+	struct load_kept *list;
+
+	if (kept == NULL || kept->len == 0)
+		return NULL;
+	list = ARENA_ARRAY(arena, p->bundle.count, struct load_kept);
+	for (size_t i = 0; i < p->bundle.count; i++) {
+		const struct load_kept *k = map_get(kept, p->bundle.sources[i].name);
+
+		if (k == NULL)
+			continue;
+		list[i] = *k;
+		p->bundle.sources[i].text = k->text;
+	}
+	return list;
+}
+
 struct program *
-program_make(
-    const struct engine_settings *settings, const int *bundle_fds, size_t count)
+program_make(const struct engine_settings *settings, const int *bundle_fds,
+    size_t count, const struct map *kept)
 {
 	struct program *p = new_program(count);
 	struct bundle *parts = ARENA_ARRAY(p->arena, count, struct bundle);
-	struct arena *texts = arena_new();
+	struct texts texts = {0};
+	struct load_reading reading = {.has_read = has_read, .ctx = &texts};
 	size_t at = 0;
 
 	for (size_t i = 0; i < count; i++)
 		p->directories[i] = str_dup(p->arena, settings->sources[i].directory);
-	if (!open_bundles(p, texts, bundle_fds, parts, count)) {
+	if (!open_bundles(p, &texts, bundle_fds, parts, count)) {
 		p->bundle.count = 0;
-		arena_free(texts);
+		close_bundles(&texts);
 		return p;
 	}
 	p->bundle.sources = ARENA_ARRAY(p->arena, p->bundle.count, struct source);
@@ -220,11 +273,12 @@ program_make(
 	for (size_t i = 0; i < p->bundle.count; i++)
 		p->bundle.sources[i].name =
 		    str_dup(p->arena, p->bundle.sources[i].name);
-	load_and_compile(p, settings);
+	reading.kept = take_kept(p, texts.arena, kept);
+	load_and_compile(p, settings, &reading);
 	/* What was read is many times what was made of it, and places need names only. */
 	for (size_t i = 0; i < p->bundle.count; i++)
 		p->bundle.sources[i].text = STR("");
-	arena_free(texts);
+	close_bundles(&texts);
 	return p;
 }
 
@@ -234,7 +288,7 @@ program_make_skeleton(const struct engine_settings *settings)
 	struct program *p = new_program(0);
 
 	p->skeleton = true;
-	load_and_compile(p, settings);
+	load_and_compile(p, settings, NULL);
 	return p;
 }
 

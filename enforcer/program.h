@@ -43,10 +43,11 @@ struct program {
 	monotime_t arrived; /* the first of what is new in it */
 };
 
-/* Makes a program of sealed bundles, one for each source, in the settings' order. Never
+/* Makes a program of sealed bundles, one for each source, in the settings' order. Files
+ * that are in `kept` (struct load_kept by name; NULL: none) say what is kept of them. Never
  * NULL; borrows nothing. The descriptors stay the caller's. */
-MUST_CHECK struct program *program_make(
-    const struct engine_settings *settings, const int *bundle_fds, size_t count);
+MUST_CHECK struct program *program_make(const struct engine_settings *settings,
+    const int *bundle_fds, size_t count, const struct map *kept);
 /* The program of a node that knows nothing yet: everything that is a workload's is
  * closed. */
 MUST_CHECK struct program *program_make_skeleton(
@@ -87,6 +88,7 @@ MUST_CHECK enum live_answer program_edit_read(struct program_edit *edit,
     struct str name, struct str text, struct diag_list *diags);
 
 enum program_answer {
+	PROGRAM_SAME,    /* nothing follows from it */
 	PROGRAM_CHANGED, /* *out_delta says how the table has */
 	PROGRAM_COMPILES, /* the model has, see program_recompile; *out_delta is `anew` */
 	PROGRAM_BEYOND,   /* takes a whole load; nothing has changed */
@@ -95,6 +97,11 @@ enum program_answer {
 /* Puts into the program what was read. The delta lies in the arena. */
 MUST_CHECK enum program_answer program_edit_commit(struct program_edit *edit,
     struct arena *arena, struct diag_list *diags, struct compile_delta *out_delta);
+
+/* The pods, all of them, whose addresses its sources do not say yet; never beyond. */
+MUST_CHECK enum program_answer program_announce(struct program *p,
+    const struct announced_pod *pods, size_t count, struct arena *arena,
+    struct diag_list *diags, struct compile_delta *out_delta);
 
 /* What became of compiling anew. */
 struct program_recompiled {

@@ -112,6 +112,41 @@ program_edit_commit(struct program_edit *e, struct arena *arena,
 	return answer == PROGRAM_CHANGED ? shadow_answer : answer;
 }
 
+static enum program_answer
+announce(struct program_side *side, const struct announced_pod *pods, size_t count,
+    struct arena *arena, struct diag_list *diags, struct compile_delta *out_delta)
+{
+	struct compile_change *changes;
+	size_t change_count;
+
+	live_announce(side->live, pods, count, arena, diags, &changes, &change_count);
+	if (change_count == 0)
+		return PROGRAM_SAME;
+	return advance(side, arena, changes, change_count, diags, out_delta);
+}
+
+enum program_answer
+program_announce(struct program *p, const struct announced_pod *pods, size_t count,
+    struct arena *arena, struct diag_list *diags, struct compile_delta *out_delta)
+{
+	struct compile_delta shadow_delta;
+	struct diag_list again;
+	enum program_answer answer, shadow_answer = PROGRAM_SAME;
+
+	*out_delta = (struct compile_delta){.anew = false};
+	diag_list_init(&again, arena);
+	answer = announce(&p->real, pods, count, arena, diags, out_delta);
+	if (p->shadow.live != NULL)
+		shadow_answer =
+		    announce(&p->shadow, pods, count, arena, &again, &shadow_delta);
+	if (answer == PROGRAM_COMPILES)
+		program_count_local(p);
+	if (answer == PROGRAM_COMPILES || shadow_answer != PROGRAM_COMPILES)
+		return answer;
+	*out_delta = (struct compile_delta){.anew = true, .gone = !is_empty(out_delta)};
+	return PROGRAM_COMPILES;
+}
+
 /* ---- compiling anew ---- */
 
 void

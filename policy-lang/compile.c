@@ -174,7 +174,7 @@ compiler_run(struct compiler *c)
 		c->sides[d].c = c;
 		c->sides[d].dir = (enum direction)d;
 	}
-	universe_init(&c->universe, c->scratch, c->model);
+	universe_init(&c->universe, c->model);
 	profiles_build(c);
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++)
 		peers_announce(&c->sides[d]);

@@ -396,22 +396,15 @@ static void
 emit_cell(
     struct walker *w, unsigned family, enum table_set_id set, struct table_element *e)
 {
-	const struct universe *u = &w->s->c->universe;
-
 	if (w->profile->host)
 		emit(w->s->c, set, e);
-	for (size_t j = 0; j < w->profile->slot_count; j++) {
-		uint32_t slot = w->profile->slots[j];
+	for (size_t i = 0; i < w->profile->point_count; i++) {
+		const struct point *p = &w->profile->points[i];
 
-		for (uint32_t k = u->slot_points_first[slot];
-		     k < u->slot_points_first[slot + 1]; k++) {
-			const struct point *p = &u->points[u->slot_points[k]];
-
-			if (family_index(p->family) != family)
-				continue;
-			addr_num_bytes(p->addr, p->family, e->addr);
-			emit(w->s->c, set, e);
-		}
+		if (family_index(p->family) != family)
+			continue;
+		addr_num_bytes(p->addr, p->family, e->addr);
+		emit(w->s->c, set, e);
 	}
 }
 
@@ -472,23 +465,16 @@ find_host_families(struct walker *w, bool emits)
 static void
 find_families(struct walker *w, bool emits)
 {
-	const struct universe *u = &w->s->c->universe;
+	for (size_t i = 0; i < w->profile->point_count; i++) {
+		const struct point *p = &w->profile->points[i];
+		struct table_element e = {.loc = w->profile->loc};
+		unsigned family = family_index(p->family);
 
-	for (size_t j = 0; j < w->profile->slot_count; j++) {
-		uint32_t slot = w->profile->slots[j];
-
-		for (uint32_t k = u->slot_points_first[slot];
-		     k < u->slot_points_first[slot + 1]; k++) {
-			const struct point *p = &u->points[u->slot_points[k]];
-			struct table_element e = {.loc = w->profile->loc};
-			unsigned family = family_index(p->family);
-
-			w->families[family] = true;
-			if (!emits)
-				continue;
-			addr_num_bytes(p->addr, p->family, e.addr);
-			emit(w->s->c, set_of(SET_LOCAL4_IN, family, w->s->dir), &e);
-		}
+		w->families[family] = true;
+		if (!emits)
+			continue;
+		addr_num_bytes(p->addr, p->family, e.addr);
+		emit(w->s->c, set_of(SET_LOCAL4_IN, family, w->s->dir), &e);
 	}
 }
 

@@ -10,31 +10,18 @@
 #include <string.h>
 
 #include "common/limits.h"
+#include "policy-lang/compile_held.h"
 #include "policy-lang/compile_route.h"
 #include "policy-lang/table_walk.h"
 
 /* So many new nodes of the tree of classes make it worth while to begin again. */
 #define STALE_NODES 100000
 
-#define KEY_BYTES 17
-
-/* An address of the model. */
-struct held {
-	char key[KEY_BYTES];          /* family, address */
-	bool touched;                 /* by the update under way */
-	bool exists;                  /* in the model; false: seen for the first time */
-	const struct workload *owner; /* NULL: no workload's */
-	uint32_t node[DIRECTION_COUNT]; /* in the trees of classes */
-	struct held *next_spare;
-};
-
 struct compile_state {
 	struct arena *options_arena;
 	struct compile_options options;
-	struct arena *arena; /* of held addresses; as long as the compilation */
 	struct compiler c;
-	struct map held;         /* by key */
-	struct held *spare_held; /* of addresses that nobody has any more */
+	struct held_table held;
 	/* Sorted; without the sets that are made from `held`, and SET_RULES. */
 	struct element_list kept[SET_COUNT];
 	size_t listed[SET_COUNT];              /* elements of those that are */
@@ -71,41 +58,6 @@ is_from_held(enum table_set_id set)
 
 /* ---- addresses ---- */
 
-static struct str
-held_key(const struct ip_addr *addr, char bytes[KEY_BYTES])
-{
-	memset(bytes, 0, KEY_BYTES);
-	bytes[0] = (char)addr->family;
-	memcpy(bytes + 1, addr->bytes, ip_bytes(addr->family));
-	return (struct str){bytes, KEY_BYTES};
-}
-
-static struct ip_addr
-held_addr(const struct held *h)
-{
-	struct ip_addr addr = {.family = h->key[0] == IP_V4 ? IP_V4 : IP_V6};
-
-	memcpy(addr.bytes, h->key + 1, ip_bytes(addr.family));
-	return addr;
-}
-
-static struct held *
-hold(struct compile_state *s, const struct ip_addr *addr)
-{
-	struct held *h = s->spare_held;
-	struct str key;
-
-	if (h != NULL)
-		s->spare_held = h->next_spare;
-	else
-		h = ARENA_NEW(s->arena, struct held);
-	*h = (struct held){.touched = false};
-	key = held_key(addr, h->key);
-
-	(void)map_set(&s->held, key, h); /* new */
-	return h;
-}
-
 static bool
 in_gate(const struct compile_state *s, const struct ip_addr *addr)
 {
@@ -140,18 +92,23 @@ static void
 hold_points(struct compile_state *s)
 {
 	const struct universe *u = &s->c.universe;
+	const struct model *model = u->model;
 
 	for (uint32_t i = 0; i < u->point_count; i++) {
 		const struct point *p = &u->points[i];
 		struct ip_addr addr = {.family = p->family};
 		struct held *h;
 		uint8_t bytes[16];
+		struct place own;
+		uint32_t place;
 
 		addr_num_bytes(p->addr, p->family, bytes);
 		memcpy(addr.bytes, bytes, ip_bytes(p->family));
-		h = hold(s, &addr);
+		place = held_add(&s->held, &addr);
+		h = &s->held.items[place];
 		h->exists = true;
-		h->owner = p->slot != NONE ? u->slots[p->slot] : NULL;
+		own = place_of(model, &addr);
+		held_own(h, own.workload, own.ip);
 		for (unsigned d = 0; d < DIRECTION_COUNT; d++)
 			h->node[d] = classes_node_of_point(&s->c.sides[d], i);
 	}
@@ -178,7 +135,7 @@ keep_lists(struct compile_state *s)
 static bool
 begin(struct compile_state *s, const struct model *model, struct diag_list *diags)
 {
-	s->arena = arena_new();
+	held_init(&s->held);
 	s->c = (struct compiler){
 	    .scratch = arena_new(),
 	    .model = model,
@@ -191,13 +148,14 @@ begin(struct compile_state *s, const struct model *model, struct diag_list *diag
 	s->inside = leave_is_ruled(model);
 	hold_points(s);
 	keep_lists(s);
-	universe_forget_labels(&s->c.universe);
-	map_shrink(&s->held);
+	universe_fini(&s->c.universe);
+	held_shrink(&s->held);
 	for (size_t i = 0; i < s->c.number_count; i++)
 		s->c.numbers[i].in_force = s->c.numbers[i].uses != 0;
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 		s->fresh_nodes[d] = (uint32_t)s->c.sides[d].classes->count;
 		classes_forget_points(&s->c.sides[d]);
+		peers_forget_slots(&s->c.sides[d]);
 	}
 	return true;
 }
@@ -210,9 +168,7 @@ end(struct compile_state *s)
 		free(s->kept[i].items);
 		s->kept[i] = (struct element_list){0};
 	}
-	map_fini(&s->held);
-	arena_free(s->arena);
-	s->spare_held = NULL;
+	held_fini(&s->held);
 }
 
 struct compile_state *
@@ -253,7 +209,7 @@ struct update {
 	const struct model *model;
 	struct arena *arena;
 	struct compile_delta *delta;
-	struct held **dirty;
+	uint32_t *dirty; /* places of held addresses */
 	size_t dirty_count, dirty_cap;
 	struct touched_class *classes;
 	size_t class_count, class_cap;
@@ -278,19 +234,19 @@ list_add(struct element_list *list, const struct table_element *e)
 static void
 touch(struct update *u, const struct ip_addr *addr)
 {
-	char bytes[KEY_BYTES];
-	struct held *h = map_get(&u->s->held, held_key(addr, bytes));
+	struct held_table *held = &u->s->held;
+	uint32_t place = held_find(held, addr);
 
-	if (h == NULL)
-		h = hold(u->s, addr);
-	if (h->touched)
+	if (place == NONE)
+		place = held_add(held, addr);
+	if (held->items[place].touched)
 		return;
-	h->touched = true;
+	held->items[place].touched = true;
 	if (u->dirty_count == u->dirty_cap) {
 		u->dirty_cap = u->dirty_cap == 0 ? 16 : 2 * u->dirty_cap;
-		u->dirty = xreallocarray(u->dirty, u->dirty_cap, sizeof(struct held *));
+		u->dirty = xreallocarray(u->dirty, u->dirty_cap, sizeof(*u->dirty));
 	}
-	u->dirty[u->dirty_count++] = h;
+	u->dirty[u->dirty_count++] = place;
 }
 
 static void
@@ -311,9 +267,11 @@ touch_owners(struct update *u)
 	size_t count = u->dirty_count;
 
 	for (size_t i = 0; i < count && !u->anew; i++) {
-		struct ip_addr addr = held_addr(u->dirty[i]);
+		const struct held *h = &u->s->held.items[u->dirty[i]];
+		struct ip_addr addr = held_addr(h);
 
-		touch_workload(u, u->dirty[i]->owner);
+		/* What this touches may be held elsewhere afterwards. */
+		touch_workload(u, held_owner(h));
 		touch_workload(u, place_of(u->model, &addr).workload);
 	}
 }
@@ -469,8 +427,9 @@ move_address(struct update *u, struct held *h, enum direction dir, bool existed,
 
 /* An address that was held but belongs to nobody any more is let go. */
 static void
-look_at(struct update *u, struct held *h)
+look_at(struct update *u, uint32_t place)
 {
+	struct held *h = &u->s->held.items[place]; /* nothing is added meanwhile */
 	struct ip_addr addr = held_addr(h);
 	bool existed = h->exists;
 	struct place p = place_of(u->model, &addr);
@@ -479,7 +438,7 @@ look_at(struct update *u, struct held *h)
 	h->touched = false;
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++)
 		move_address(u, h, (enum direction)d, existed, &p);
-	h->owner = p.workload;
+	held_own(h, p.workload, p.ip);
 	h->exists = p.exists;
 	memcpy(e.addr, addr.bytes, ip_bytes(addr.family));
 	if (existed != p.exists && in_gate(u->s, &addr))
@@ -492,9 +451,7 @@ look_at(struct update *u, struct held *h)
 		    &e);
 	if (p.exists)
 		return;
-	(void)map_remove(&u->s->held, (struct str){h->key, KEY_BYTES}); /* was there */
-	h->next_spare = u->s->spare_held;
-	u->s->spare_held = h;
+	held_remove(&u->s->held, place);
 }
 
 /* ---- what becomes of the cells ---- */
@@ -712,14 +669,16 @@ compile_state_update(struct compile_state *state, struct arena *arena,
 static void
 list_held(const struct compile_state *s, struct element_list lists[SET_COUNT])
 {
-	for (size_t i = 0; i < s->held.len; i++) {
-		const struct held *h = s->held.entries[i].value;
-		struct ip_addr addr = held_addr(h);
-		unsigned family = family_index(addr.family);
+	for (uint32_t i = 0; i < s->held.count; i++) {
+		const struct held *h = &s->held.items[i];
 		struct table_element e;
+		struct ip_addr addr;
+		unsigned family;
 
 		if (!h->exists)
-			continue; /* only touched, by an update that went no further */
+			continue; /* free, or touched by an update that went no further */
+		addr = held_addr(h);
+		family = family_index(addr.family);
 		for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 			if (peer_element(s, h, (enum direction)d, &e))
 				list_add(
@@ -801,11 +760,12 @@ find_held(const struct compile_state *s, enum table_set_id set,
 {
 	bool six = table_sets[set].key[0] == FIELD_IPV6;
 	struct ip_addr addr = {.family = six ? IP_V6 : IP_V4};
-	char bytes[KEY_BYTES];
 	const struct held *h;
+	uint32_t place;
 
 	memcpy(addr.bytes, key->addr, ip_bytes(addr.family));
-	h = map_get(&s->held, held_key(&addr, bytes));
+	place = held_find(&s->held, &addr);
+	h = place != NONE ? &s->held.items[place] : NULL;
 	if (h == NULL || !h->exists)
 		return false;
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {

@@ -10,6 +10,7 @@
  *     compile_route.h      what a node needs of Routes, in the same sets
  *     compile_place.c      who has one address, and which sets it is in
  *     compile_incremental.c   what a change makes of the result of all these
+ *     compile_held.c       the addresses that it keeps to tell
  */
 #ifndef POLICY_LANG_COMPILE_INTERNAL_H
 #define POLICY_LANG_COMPILE_INTERNAL_H
@@ -49,6 +50,7 @@ struct point {
  * a scope, and of a subtree, are a range.
  */
 struct universe {
+	struct arena *arena; /* of all of it */
 	const struct model *model;
 	struct scope *scopes;
 	uint32_t scope_count;
@@ -70,11 +72,9 @@ struct universe {
 	struct roaring_bitmap_s *no_slots; /* of a cluster that has none */
 };
 
-/* In the scratch arena. */
-void universe_init(struct universe *u, struct arena *scratch, const struct model *m);
+void universe_init(struct universe *u, const struct model *m);
+/* {0} is fine. */
 void universe_fini(struct universe *u);
-/* Once peers_collect has been called for both sides. */
-void universe_forget_labels(struct universe *u);
 /* The scope of a Kubernetes namespace. */
 MUST_CHECK const struct scope *universe_kube_scope(
     const struct universe *u, const struct kube_ns *kube);
@@ -112,7 +112,7 @@ struct peer_set {
 	uint64_t hash;  /* of the key */
 	struct loc loc;
 	const struct rule *rule; /* one that has these peers; NULL: a port name's */
-	struct roaring_bitmap_s *slots;    /* workloads; never NULL */
+	struct roaring_bitmap_s *slots;    /* workloads; NULL: peers_forget_slots */
 	struct addrset nets[FAMILY_COUNT]; /* addresses that are no workload's */
 	struct addrset pods[FAMILY_COUNT]; /* workloads that have such an address */
 	struct str home; /* nets take in workloads of other clusters; ptr NULL: no */
@@ -159,6 +159,8 @@ struct side {
 void peers_announce(struct side *s);
 void peers_collect(struct side *s);
 void peers_fini(struct side *s);
+/* Frees what refers to the universe, once all is compiled. */
+void peers_forget_slots(struct side *s);
 /* The set of the workloads that give the name the same meaning as this one does, made if
  * it is new; NULL: no meaning that could be enforced. */
 MUST_CHECK struct peer_set *peers_meaning(
@@ -214,6 +216,7 @@ struct place {
 	unsigned family;
 	addr_num addr;
 	const struct workload *workload; /* that has it; NULL */
+	uint32_t ip;                     /* which of its addresses it is */
 	const struct node *node;         /* of an address that is no workload's */
 	bool exists;
 };
@@ -250,8 +253,8 @@ struct profile {
 	bool host; /* the node: has no slots, and elements without an address */
 	struct profile_entry *entries;
 	size_t count;
-	uint32_t *slots;
-	size_t slot_count, slot_cap;
+	struct point *points; /* that they have; on the heap */
+	size_t point_count, point_cap;
 	struct loc loc; /* of what governs them first */
 };
 

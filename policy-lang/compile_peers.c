@@ -471,13 +471,34 @@ peers_collect(struct side *s)
 		collect_names(s);
 }
 
+static void
+forget_bitmap(struct roaring_bitmap_s **bits)
+{
+	if (*bits != NULL)
+		roaring_bitmap_free(*bits);
+	*bits = NULL;
+}
+
+void
+peers_forget_slots(struct side *s)
+{
+	for (size_t i = 0; i < s->set_count; i++)
+		forget_bitmap(&s->sets[i]->slots);
+	for (size_t i = 0; i < s->port_names.len; i++) {
+		struct port_name *n = s->port_names.entries[i].value;
+
+		for (; n != NULL; n = n->next)
+			forget_bitmap(&n->reach);
+	}
+}
+
 void
 peers_fini(struct side *s)
 {
+	peers_forget_slots(s);
 	for (size_t i = 0; i < s->set_count; i++) {
 		struct peer_set *set = s->sets[i];
 
-		roaring_bitmap_free(set->slots);
 		for (unsigned f = 0; f < FAMILY_COUNT; f++) {
 			addrset_fini(&set->nets[f]);
 			addrset_fini(&set->pods[f]);
@@ -489,7 +510,6 @@ peers_fini(struct side *s)
 		struct port_name *n = s->port_names.entries[i].value;
 
 		for (; n != NULL; n = n->next) {
-			roaring_bitmap_free(n->reach);
 			free(n->meanings);
 			free(n->peers);
 		}

@@ -10,7 +10,8 @@
 struct place
 place_of(const struct model *m, const struct ip_addr *addr)
 {
-	const struct workload *w = model_workload_at(m, addr);
+	const struct address_entry *e = address_map_find(&m->by_address, addr);
+	const struct workload *w = e != NULL ? e->workload : NULL;
 	struct place p = {
 	    .family = family_index(addr->family),
 	    .addr = addr_to_num(addr),
@@ -18,6 +19,7 @@ place_of(const struct model *m, const struct ip_addr *addr)
 
 	if (w != NULL && !w->host_network) {
 		p.workload = w;
+		p.ip = e->ip;
 		p.exists = true;
 		return p;
 	}

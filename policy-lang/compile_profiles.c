@@ -509,13 +509,17 @@ profile_of(struct list *l)
 }
 
 static void
-add_to_profile(struct profile *p, uint32_t slot)
+add_to_profile(const struct universe *u, struct profile *p, uint32_t slot)
 {
-	if (p->slot_count == p->slot_cap) {
-		p->slot_cap = p->slot_cap == 0 ? 4 : 2 * p->slot_cap;
-		p->slots = xreallocarray(p->slots, p->slot_cap, sizeof(*p->slots));
+	for (uint32_t i = u->slot_points_first[slot];
+	     i < u->slot_points_first[slot + 1]; i++) {
+		if (p->point_count == p->point_cap) {
+			p->point_cap = p->point_cap == 0 ? 4 : 2 * p->point_cap;
+			p->points =
+			    xreallocarray(p->points, p->point_cap, sizeof(*p->points));
+		}
+		p->points[p->point_count++] = u->points[u->slot_points[i]];
 	}
-	p->slots[p->slot_count++] = slot;
 }
 
 static void
@@ -555,7 +559,8 @@ build_profiles(struct builder *b, struct side *s)
 		list_walk(&l);
 		/* Whom no rule governs is not looked up at all. */
 		if (l.count != 0 || b->c->model->options.default_deny)
-			add_to_profile(profile_of(&l), b->locals[i].slot);
+			add_to_profile(
+			    &b->c->universe, profile_of(&l), b->locals[i].slot);
 	}
 	build_host_profile(&l, &b->host);
 	free(l.entries);
@@ -588,7 +593,7 @@ void
 profiles_fini(struct side *s)
 {
 	for (size_t i = 0; i < s->profile_count; i++)
-		free(s->profiles[i]->slots);
+		free(s->profiles[i]->points);
 	free(s->profiles);
 	map_fini(&s->profile_by_key);
 	free(s->rules);

@@ -133,6 +133,16 @@ key_addr(struct str key)
 	return addr;
 }
 
+static bool
+owns_address(const struct model *m, const struct workload *w)
+{
+	for (size_t i = 0; i < w->ip_count; i++) {
+		if (model_workload_at(m, &w->ips[i]) == w)
+			return true;
+	}
+	return false;
+}
+
 /* Numbers the workloads that own an address. out_slot: workload index -> slot. */
 static void
 make_slots(struct universe *u, struct arena *scratch, const uint32_t *native,
@@ -145,10 +155,10 @@ make_slots(struct universe *u, struct arena *scratch, const uint32_t *native,
 
 	for (size_t i = 0; i < m->workload_count; i++)
 		scope[i] = out_slot[i] = NONE;
-	for (size_t i = 0; i < m->by_address.len; i++) {
-		const struct workload *w = m->by_address.entries[i].value;
+	for (size_t i = 0; i < m->workload_count; i++) {
+		const struct workload *w = m->workloads[i];
 
-		if (w->host_network || scope[w->index] != NONE)
+		if (w->host_network || !owns_address(m, w))
 			continue;
 		/* Neighbours are mostly of one namespace. */
 		if (w->kube != NULL && w->kube != last) {
@@ -261,33 +271,64 @@ add_point(struct universe *u, const struct ip_addr *addr, uint32_t slot,
 	};
 }
 
+static void
+add_points_of(struct universe *u, const struct workload *w, uint32_t slot)
+{
+	const struct model *m = u->model;
+
+	for (size_t i = 0; i < w->ip_count; i++) {
+		const struct node *node = NULL;
+
+		if (model_workload_at(m, &w->ips[i]) != w)
+			continue;
+		if (w->host_network)
+			node = model_node_at(m, &w->ips[i]);
+		if (w->host_network && node == NULL)
+			node = model_node_of(m, w);
+		add_point(u, &w->ips[i], slot, node);
+	}
+}
+
+/* Sorted, an address that its owner names twice is next to itself. */
+static void
+sort_points(struct universe *u)
+{
+	uint32_t kept = 0;
+
+	qsort(u->points, u->point_count, sizeof(*u->points), point_cmp);
+	for (uint32_t i = 0; i < u->point_count; i++) {
+		if (kept == 0 || point_cmp(&u->points[kept - 1], &u->points[i]) != 0)
+			u->points[kept++] = u->points[i];
+	}
+	u->point_count = kept;
+}
+
+static size_t
+count_addresses(const struct model *m)
+{
+	size_t count = m->node_by_address.len;
+
+	for (size_t i = 0; i < m->workload_count; i++)
+		count += m->workloads[i]->ip_count;
+	return count;
+}
+
 /* Every address once: a workload's own, else its node's. */
 static void
 make_points(struct universe *u, struct arena *scratch, const uint32_t *slot_of)
 {
 	const struct model *m = u->model;
 
-	u->points = ARENA_ARRAY(
-	    scratch, m->by_address.len + m->node_by_address.len, struct point);
-	for (size_t i = 0; i < m->by_address.len; i++) {
-		const struct workload *w = m->by_address.entries[i].value;
-		struct ip_addr addr = key_addr(m->by_address.entries[i].key);
-		const struct node *node = NULL;
-
-		if (w->host_network) {
-			node = model_node_at(m, &addr);
-			if (node == NULL)
-				node = model_node_of(m, w);
-		}
-		add_point(u, &addr, slot_of[w->index], node);
-	}
+	u->points = ARENA_ARRAY(scratch, count_addresses(m), struct point);
+	for (size_t i = 0; i < m->workload_count; i++)
+		add_points_of(u, m->workloads[i], slot_of[i]);
 	for (size_t i = 0; i < m->node_by_address.len; i++) {
 		struct ip_addr addr = key_addr(m->node_by_address.entries[i].key);
 
 		if (model_workload_at(m, &addr) == NULL)
 			add_point(u, &addr, NONE, m->node_by_address.entries[i].value);
 	}
-	qsort(u->points, u->point_count, sizeof(*u->points), point_cmp);
+	sort_points(u);
 	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
 		u->family_first[f + 1] = u->family_first[f];
 		while (u->family_first[f + 1] < u->point_count &&
@@ -366,14 +407,16 @@ labels_of_scope(const void *ctx, uint32_t scope)
 }
 
 void
-universe_init(struct universe *u, struct arena *scratch, const struct model *m)
+universe_init(struct universe *u, const struct model *m)
 {
+	struct arena *scratch = arena_new();
 	uint32_t *pre = ARENA_ARRAY(scratch, m->ns_count, uint32_t);
 	uint32_t *native = ARENA_ARRAY(scratch, m->ns_count, uint32_t);
 	uint32_t *slot_of = ARENA_ARRAY(scratch, m->workload_count, uint32_t);
 	const struct ns **order = ARENA_ARRAY(scratch, m->ns_count, const struct ns *);
 
 	memset(u, 0, sizeof(*u));
+	u->arena = scratch;
 	u->model = m;
 	number_tree(scratch, m, pre, order);
 	make_scopes(u, scratch, pre, order, native);
@@ -390,19 +433,15 @@ universe_init(struct universe *u, struct arena *scratch, const struct model *m)
 }
 
 void
-universe_forget_labels(struct universe *u)
+universe_fini(struct universe *u)
 {
 	label_index_free(u->labels);
 	label_index_free(u->scope_labels);
-	u->labels = u->scope_labels = NULL;
-}
-
-void
-universe_fini(struct universe *u)
-{
-	universe_forget_labels(u);
 	for (size_t i = 0; i < u->clusters.len; i++)
 		roaring_bitmap_free(u->clusters.entries[i].value);
 	map_fini(&u->clusters);
-	roaring_bitmap_free(u->no_slots);
+	if (u->no_slots != NULL)
+		roaring_bitmap_free(u->no_slots);
+	arena_free(u->arena);
+	memset(u, 0, sizeof(*u));
 }

@@ -227,8 +227,8 @@ end_title(struct arena *a, const struct conn_end *end)
 		return range_title(a, end);
 	if (end->kind == CONN_END_NODE)
 		return end->node->name;
-	return end->workload->owner_name.len > 0 && !end->workload->host_network
-		   ? end->workload->owner_name
+	return end->workload->owner_len > 0 && !end->workload->host_network
+		   ? workload_owner(end->workload)
 		   : end->workload->name;
 }
 

@@ -29,35 +29,29 @@ free_file(struct live_file *f)
 		return;
 	free(f->claims);
 	free(f->numbers);
+	live_free_stand_ins(f);
 	arena_free(f->arena); /* in which it is itself; NULL: as long as the model */
 }
 
 /* ---- claims: which source has an object of a name ---- */
 
-static struct str
-claim_key(const uint64_t *hash)
-{
-	return (struct str){(const char *)hash, sizeof(*hash)};
-}
-
 static void
 drop_claims(struct live *l, const struct live_file *f)
 {
 	for (size_t i = 0; i < f->claim_count; i++)
-		(void)map_remove(&l->claims, claim_key(&f->claims[i])); /* was there */
+		live_claims_remove(&l->claims, f->claims[i]);
 }
 
 static bool
-take_claims(struct live *l, struct live_file *f)
+take_claims(struct live *l, const struct live_file *f)
 {
 	for (size_t i = 0; i < f->claim_count; i++) {
-		if (map_get(&l->claims, claim_key(&f->claims[i])) != NULL) {
-			/* Another's: those up to here are given back. */
-			while (i-- > 0)
-				(void)map_remove(&l->claims, claim_key(&f->claims[i]));
-			return false;
-		}
-		(void)map_set(&l->claims, claim_key(&f->claims[i]), f); /* new */
+		if (live_claims_add(&l->claims, f->claims[i]))
+			continue;
+		/* Another's: those up to here are given back. */
+		while (i-- > 0)
+			live_claims_remove(&l->claims, f->claims[i]);
+		return false;
 	}
 	return true;
 }
@@ -210,20 +204,23 @@ keep(struct live *l, const struct bundle *bundle, const struct load_note *note)
 	}
 	l->collided = note->collided;
 	share_out(l, note);
+	live_share_spaces(l);
 	index_files(l);
 	live_hold_arrays(l);
 	live_index_shared(l);
-	map_shrink(&l->claims);
-	map_shrink(&l->model->by_address);
 }
 
 struct live *
 live_load(struct arena *arena, const struct bundle *bundle,
-    const struct model_options *options, struct diag_list *diags)
+    const struct model_options *options, const struct load_reading *reading,
+    struct diag_list *diags)
 {
 	struct live *l = xcalloc(1, sizeof(*l));
 	struct load_note note = {.others = xcalloc(bundle->count + 1, sizeof(bool))};
 	bool ok;
+
+	if (reading != NULL)
+		note.reading = *reading;
 
 	l->arena = arena;
 	l->numbers = roaring_bitmap_create();
@@ -244,11 +241,13 @@ live_load(struct arena *arena, const struct bundle *bundle,
 static void
 free_maps(struct live *l)
 {
-	struct map *maps[] = {&l->model->by_address, &l->model->node_by_address,
-	    &l->model->ns_by_path, &l->model->kube_by_name, &l->files, &l->claims};
+	struct map *maps[] = {&l->model->node_by_address, &l->model->ns_by_path,
+	    &l->model->kube_by_name, &l->files};
 
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
 		map_fini(maps[i]);
+	live_claims_fini(&l->claims);
+	address_map_fini(&l->model->by_address);
 }
 
 void
@@ -262,7 +261,8 @@ live_free(struct live *l)
 	live_free_shared(l);
 	free_maps(l);
 	live_free_arrays(l);
-	free(l->garbage);
+	ptr_vec_fini(&l->garbage);
+	arena_free(l->announced_arena);
 	roaring_bitmap_free(l->numbers);
 	free(l);
 }
@@ -288,20 +288,6 @@ live_source(const struct live *l, struct str name)
 }
 
 /* ---- reading ---- */
-
-struct replacement {
-	struct str name;
-	struct live_file *before, *after; /* NULL: was not, is no more */
-};
-
-struct live_edit {
-	struct live *l;
-	struct arena *arena; /* of names */
-	struct replacement *items;
-	size_t count, cap;
-	struct ptr_vec
-	    refused; /* struct live_file: mistakes that were reported are there */
-};
 
 struct live_edit *
 live_edit_new(struct live *l)
@@ -342,7 +328,7 @@ put(struct live_edit *e, struct str name, struct live_file *after)
 		e->cap = e->cap != 0 ? e->cap * 2 : 8;
 		e->items = xreallocarray(e->items, e->cap, sizeof(*e->items));
 	}
-	e->items[e->count++] = (struct replacement){
+	e->items[e->count++] = (struct live_replacement){
 	    str_dup(e->arena, name), map_get(&e->l->files, name), after};
 }
 
@@ -384,6 +370,13 @@ read_file(struct live_edit *e, struct str name, struct str text,
 	f->claims = xcalloc(note.claim_count + 1, sizeof(*f->claims));
 	for (size_t i = 0; i < note.claim_count; i++)
 		f->claims[f->claim_count++] = note.claims[i].hash;
+	f->spaces = ptr_vec_copy(arena, &note.spaces);
+	f->space_count = note.spaces.count;
+	f->placed = ptr_vec_copy(arena, &note.placed);
+	f->placed_count = note.placed.count;
+	ptr_vec_fini(&note.spaces);
+	ptr_vec_fini(&note.placed);
+	live_keep_text(l, f, text);
 	free(note.claims);
 	*out_answer = note.other || note.beyond || (l->collided && f->policy_count != 0)
 			  ? LIVE_BEYOND
@@ -407,9 +400,15 @@ live_read(
 		return LIVE_BEYOND;
 	if (text.ptr != NULL)
 		after = read_file(e, name, text, diags, &answer);
-	if (answer == LIVE_READ)
-		put(e, name, after);
-	return answer;
+	if (answer != LIVE_READ)
+		return answer;
+	if (!live_spaces_stand_alone(before, after)) {
+		if (after != NULL)
+			ptr_vec_push(&e->refused, after); /* places refer to it */
+		return LIVE_BEYOND;
+	}
+	put(e, name, after);
+	return LIVE_READ;
 }
 
 /* ---- putting it in ---- */
@@ -494,21 +493,17 @@ count_audit(struct live_edit *e)
 static void
 forget_file(struct live *l, struct live_file *f)
 {
-	if (f->arena == NULL) { /* its objects are the base's; the rest is not */
-		free_file(f);
-		return;
+	live_drop_stand_ins(l, f);
+	if (f->arena != NULL) { /* else its objects are the base's */
+		l->edited_bytes -= arena_bytes(f->arena);
+		ptr_vec_push(&l->garbage, f->arena);
+		f->arena = NULL;
 	}
-	l->edited_bytes -= arena_bytes(f->arena);
-	if (l->garbage_count == l->garbage_cap) {
-		l->garbage_cap = l->garbage_cap != 0 ? l->garbage_cap * 2 : 64;
-		l->garbage =
-		    xreallocarray(l->garbage, l->garbage_cap, sizeof(*l->garbage));
-	}
-	l->garbage[l->garbage_count++] = f;
+	free_file(f);
 }
 
 static void
-replace_file(struct live *l, struct replacement *r)
+replace_file(struct live *l, struct live_replacement *r)
 {
 	if (r->before != NULL) {
 		(void)map_remove(&l->files, r->before->source->name); /* is there */
@@ -553,7 +548,8 @@ tell(const struct live_edit *e, struct arena *arena, struct compile_change **out
 
 		for (size_t j = 0; j < ARRAY_LEN(both); j++)
 			most += both[j] != NULL
-				    ? both[j]->workload_count + both[j]->policy_count
+				    ? both[j]->workload_count + both[j]->policy_count +
+					  both[j]->space_count
 				    : 0;
 	}
 	*out = ARENA_ARRAY(arena, most, struct compile_change);
@@ -579,6 +575,7 @@ live_commit(struct live_edit *e, struct arena *arena, struct diag_list *diags,
 		return false;
 	}
 	tell(e, arena, out_changes, out_count);
+	live_put_spaces(e, *out_changes, out_count);
 	for (size_t i = 0; i < e->count; i++) {
 		if (e->items[i].before != NULL)
 			policies |= live_take_out(e->l, e->items[i].before);
@@ -604,9 +601,9 @@ live_settle(struct live *l)
 void
 live_sweep(struct live *l)
 {
-	for (size_t i = 0; i < l->garbage_count; i++)
-		free_file(l->garbage[i]);
-	l->garbage_count = 0;
+	for (size_t i = 0; i < l->garbage.count; i++)
+		arena_free(l->garbage.items[i]);
+	l->garbage.count = 0;
 }
 
 size_t

@@ -6,22 +6,33 @@
  * all the sources anew would have made.
  *
  * That works for workloads and policies, which make up nearly all that ever changes: what
- * one says changes nothing of what another is. Of everything else, and of whatever is in
- * doubt (a name that another source has, a namespace or node that nobody knew), this only
- * says that it takes a whole load.
+ * one says changes nothing of what another is. It works for labels and owners of namespaces
+ * that the model has, and for pods whose addresses are announced before their status has
+ * them. Of everything else, and of whatever is in doubt (a name that another source has, a
+ * namespace or node that nobody knew, another place in the tree), this only says that it
+ * takes a whole load.
  */
 #ifndef POLICY_LANG_LIVE_H
 #define POLICY_LANG_LIVE_H
 
 #include "common/bundle.h"
 #include "policy-lang/compile_incremental.h"
+#include "policy-lang/load.h"
 
 struct live;
 
 /* Loads as model_load does. The arena, the bundle's sources (their names; texts need not
- * last) and the options' clusters must outlive it. NULL: errors, reported. */
+ * last) and the options' clusters must outlive it. Where something is kept of a source its
+ * text is what that says. `reading` may be NULL. NULL: errors, reported. */
 MUST_CHECK struct live *live_load(struct arena *arena, const struct bundle *bundle,
-    const struct model_options *options, struct diag_list *diags);
+    const struct model_options *options, const struct load_reading *reading,
+    struct diag_list *diags);
+/* Keeps the texts of sources, as long as the bundle has them and of edits from then on, but
+ * for large ones: see live_kept. */
+void live_keep_texts(struct live *live);
+/* What a source says here, for another load to take. False: it was too large to be kept. */
+MUST_CHECK bool live_kept(
+    const struct live *live, struct str name, struct load_kept *out);
 /* Frees the model, too. NULL is fine. */
 void live_free(struct live *live);
 /* The same for as long as the live model. Only live_commit changes it. */
@@ -52,6 +63,12 @@ MUST_CHECK enum live_answer live_read(
  * *out_changes, in the arena, refer to objects that last until live_sweep. */
 MUST_CHECK bool live_commit(struct live_edit *edit, struct arena *arena,
     struct diag_list *diags, struct compile_change **out_changes, size_t *out_count);
+
+/* Pods whose addresses are known before their sources say them (struct model_options), all
+ * of them, from now on; what that changes is told as by live_commit. Copies the list. */
+void live_announce(struct live *live, const struct announced_pod *pods, size_t count,
+    struct arena *arena, struct diag_list *diags, struct compile_change **out_changes,
+    size_t *out_count);
 
 /* Numbers the workloads again, which edits leave undone: to be called before anything looks
  * at struct workload.index, as compile_state_new does. */

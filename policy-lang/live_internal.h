@@ -1,6 +1,12 @@
 /*
- * Between live.c (sources: read, replaced) and live_model.c (the arrays and maps of the
- * model that they are put into) only.
+ * Between live*.c only:
+ *
+ *     live.c            sources: read, replaced
+ *     live_model.c      the arrays and maps of the model that they are put into
+ *     live_space.c      what sources say of namespaces
+ *     live_announce.c   pods whose addresses are known before their sources say them
+ *     live_keep.c       what a source said, for another load
+ *     live_claims.c     names that some source has
  */
 #ifndef POLICY_LANG_LIVE_INTERNAL_H
 #define POLICY_LANG_LIVE_INTERNAL_H
@@ -8,12 +14,20 @@
 #include "policy-lang/live.h"
 #include "policy-lang/load_internal.h"
 
+/* A workload in the place of the one that the source made. */
+struct live_stand_in {
+	struct live_stand_in *next;
+	struct arena *arena; /* in which it is itself */
+	struct workload *workload;
+};
+
 /* What a source says. */
 struct live_file {
 	const struct source *source;
 	struct arena
-	    *arena; /* of all of it; NULL: the base's, which was loaded whole */
-	bool other; /* has objects that no edit can take away */
+	    *arena;      /* of all of it; NULL: the base's, which was loaded whole */
+	bool other;      /* has objects that no edit can take away */
+	struct str text; /* ptr NULL: not kept */
 	struct workload **workloads;
 	size_t workload_count;
 	struct policy *
@@ -24,6 +38,11 @@ struct live_file {
 	size_t claim_count;
 	uint32_t *numbers; /* of its rules, when they are put in; on the heap */
 	size_t number_count;
+	struct load_space **spaces; /* namespaces that it declares */
+	size_t space_count;
+	struct load_placed **placed; /* and places, each once */
+	size_t placed_count;
+	struct live_stand_in *stand_ins; /* of some of `workloads` */
 };
 
 /* Workloads that have the same address, but for the one that keeps it. */
@@ -33,20 +52,24 @@ struct live_sharers {
 	struct workload **items;
 };
 
+struct live_claims {
+	uint64_t *slots;
+	size_t slot_count, used;
+};
+
 struct live {
 	struct arena *arena; /* borrowed: of the base */
 	struct model *model;
-	struct map files;  /* by name */
-	struct map claims; /* hash of kind, namespace and name -> live_file */
+	struct map files;          /* by name */
+	struct live_claims claims; /* hashes of kind, namespace and name */
 	struct roaring_bitmap_s *numbers;
 	bool collided;
-	struct map shared; /* key of an address -> live_sharers */
-	struct ptr_vec
-	    free_keys[2]; /* of addresses that nobody has any more, by family */
+	struct map shared;               /* key of an address -> live_sharers */
 	size_t workload_cap, policy_cap; /* of the model's arrays, on the heap */
-	struct live_file **garbage;
-	size_t garbage_count, garbage_cap;
+	struct ptr_vec garbage;          /* struct arena, of what was replaced */
 	size_t edited_bytes;
+	struct arena *announced_arena; /* of options.announced, once it was changed */
+	bool keeps_texts;
 };
 
 MUST_CHECK struct live_file *live_file_of(
@@ -54,6 +77,51 @@ MUST_CHECK struct live_file *live_file_of(
 
 /* False for an audit policy that the model leaves out. */
 MUST_CHECK bool live_in_force(const struct live *l, const struct policy *p);
+
+/* What a live_edit replaces. */
+struct live_replacement {
+	struct str name;
+	struct live_file *before, *after; /* NULL: was not, is no more */
+};
+
+struct live_edit {
+	struct live *l;
+	struct arena *arena; /* of names */
+	struct live_replacement *items;
+	size_t count, cap;
+	struct ptr_vec
+	    refused; /* struct live_file: mistakes that were reported are there */
+};
+
+/* ---- live_space.c ---- */
+
+/* What each source of the base says of namespaces. */
+void live_share_spaces(struct live *l);
+/* What was said of them may be replaced by this alone; either NULL. */
+MUST_CHECK bool live_spaces_stand_alone(
+    const struct live_file *before, const struct live_file *after);
+/* Gives namespaces of the model what is said of them now. Adds to the changes those whose
+ * labels are others: at most as many as both have spaces. */
+void live_put_spaces(
+    const struct live_edit *e, struct compile_change *changes, size_t *count);
+
+/* ---- live_announce.c ---- */
+
+/* Frees what stands in for workloads of a file, at once or when nothing refers to it. */
+void live_free_stand_ins(struct live_file *f);
+void live_drop_stand_ins(struct live *l, struct live_file *f);
+
+/* ---- live_keep.c ---- */
+
+/* Copies the text of a file, in its arena, if it is to be kept. */
+void live_keep_text(struct live *l, struct live_file *f, struct str text);
+
+/* ---- live_claims.c ---- */
+
+/* False: it is there already. */
+MUST_CHECK bool live_claims_add(struct live_claims *c, uint64_t hash);
+void live_claims_remove(struct live_claims *c, uint64_t hash);
+void live_claims_fini(struct live_claims *c);
 
 /* ---- live_model.c ---- */
 
@@ -66,5 +134,8 @@ void live_free_shared(struct live *l);
 MUST_CHECK bool live_take_out(struct live *l, const struct live_file *f);
 MUST_CHECK bool live_put_in(
     struct live *l, const struct live_file *f, struct diag_list *diags);
+/* The same of one workload. */
+void live_take_workload_out(struct live *l, struct workload *w);
+void live_put_workload_in(struct live *l, struct workload *w, struct diag_list *diags);
 
 #endif

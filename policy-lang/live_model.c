@@ -89,18 +89,6 @@ live_free_arrays(struct live *l)
 
 /* ---- addresses ---- */
 
-/* Keys outlive who had the address: they are used again. */
-static struct str
-lasting_key(struct live *l, struct str key)
-{
-	struct ptr_vec *free_keys = &l->free_keys[key.len == MODEL_ADDRESS_KEY_BYTES];
-	char *copy = free_keys->count != 0 ? free_keys->items[--free_keys->count]
-					   : arena_alloc(l->arena, key.len);
-
-	memcpy(copy, key.ptr, key.len);
-	return (struct str){copy, key.len};
-}
-
 static struct live_sharers *
 sharers_of(struct live *l, struct str key)
 {
@@ -175,46 +163,53 @@ stop_waiting(struct live *l, struct str key, const struct workload *w)
 	}
 }
 
+/* Which of its addresses this is. */
+static size_t
+ip_of(const struct workload *w, const struct ip_addr *addr)
+{
+	for (size_t i = 0; i < w->ip_count; i++) {
+		if (ip_eq(&w->ips[i], addr))
+			return i;
+	}
+	base_die("a workload lost its address");
+}
+
 static void
 release(struct live *l, struct workload *w, const struct ip_addr *addr)
 {
-	struct map *owners = &l->model->by_address;
+	struct address_map *owners = &l->model->by_address;
 	char bytes[MODEL_ADDRESS_KEY_BYTES];
 	struct str key = model_address_key(addr, bytes);
 	struct workload *next;
-	char *lasting;
 
-	if (map_get(owners, key) != w) {
+	if (address_map_get(owners, addr) != w) {
 		stop_waiting(l, key, w);
 		return;
 	}
 	next = next_owner(l, key);
-	if (next != NULL) {
-		(void)map_set(owners, key, next); /* the key stays the map's */
-		return;
-	}
-	lasting = map_key(owners, key);
-	(void)map_remove(owners, key); /* is there */
-	ptr_vec_push(&l->free_keys[key.len == MODEL_ADDRESS_KEY_BYTES], lasting);
+	if (next != NULL)
+		address_map_set(owners, next, ip_of(next, addr));
+	else
+		address_map_remove(owners, addr);
 }
 
 static void
-claim(struct live *l, struct workload *w, const struct ip_addr *addr,
-    struct diag_list *diags)
+claim(struct live *l, struct workload *w, size_t ip, struct diag_list *diags)
 {
-	struct map *owners = &l->model->by_address;
+	struct address_map *owners = &l->model->by_address;
+	const struct ip_addr *addr = &w->ips[ip];
 	char bytes[MODEL_ADDRESS_KEY_BYTES];
 	struct str key = model_address_key(addr, bytes);
-	struct workload *owner = map_get(owners, key);
+	struct workload *owner = address_map_get(owners, addr);
 
 	if (owner == w)
 		return; /* it names the address twice */
 	if (owner == NULL) {
-		(void)map_set(owners, lasting_key(l, key), w); /* new */
+		address_map_set(owners, w, ip);
 		return;
 	}
 	if (load_workload_cmp(&w, &owner) < 0) {
-		(void)map_set(owners, key, w); /* the key stays the map's */
+		address_map_set(owners, w, ip);
 		add_sharer(l, key, owner);
 		load_warn_shared(diags, owner, w, addr);
 	} else {
@@ -235,7 +230,7 @@ live_index_shared(struct live *l)
 			char bytes[MODEL_ADDRESS_KEY_BYTES];
 			struct str key = model_address_key(&w->ips[j], bytes);
 
-			if (map_get(&m->by_address, key) != w)
+			if (address_map_get(&m->by_address, &w->ips[j]) != w)
 				add_sharer(l, key, w);
 		}
 	}
@@ -247,11 +242,31 @@ live_free_shared(struct live *l)
 	for (size_t i = 0; i < l->shared.len; i++)
 		free_sharers(l->shared.entries[i].value);
 	map_fini(&l->shared);
-	for (size_t i = 0; i < ARRAY_LEN(l->free_keys); i++)
-		ptr_vec_fini(&l->free_keys[i]);
 }
 
 /* ---- objects ---- */
+
+void
+live_take_workload_out(struct live *l, struct workload *w)
+{
+	struct model *m = l->model;
+
+	take_away((void **)m->workloads, &m->workload_count, w, load_workload_cmp);
+	for (size_t i = 0; !w->host_network && i < w->ip_count; i++)
+		release(l, w, &w->ips[i]);
+}
+
+void
+live_put_workload_in(struct live *l, struct workload *w, struct diag_list *diags)
+{
+	struct model *m = l->model;
+	void **workloads = (void **)m->workloads;
+
+	insert(&workloads, &m->workload_count, &l->workload_cap, w, load_workload_cmp);
+	m->workloads = (struct workload **)workloads;
+	for (size_t i = 0; !w->host_network && i < w->ip_count; i++)
+		claim(l, w, i, diags);
+}
 
 bool
 live_take_out(struct live *l, const struct live_file *f)
@@ -259,14 +274,8 @@ live_take_out(struct live *l, const struct live_file *f)
 	struct model *m = l->model;
 	bool policies = false;
 
-	for (size_t i = 0; i < f->workload_count; i++) {
-		struct workload *w = f->workloads[i];
-
-		take_away(
-		    (void **)m->workloads, &m->workload_count, w, load_workload_cmp);
-		for (size_t j = 0; !w->host_network && j < w->ip_count; j++)
-			release(l, w, &w->ips[j]);
-	}
+	for (size_t i = 0; i < f->workload_count; i++)
+		live_take_workload_out(l, f->workloads[i]);
 	for (size_t i = 0; i < f->policy_count; i++) {
 		if (!live_in_force(l, f->policies[i]))
 			continue;
@@ -281,17 +290,11 @@ bool
 live_put_in(struct live *l, const struct live_file *f, struct diag_list *diags)
 {
 	struct model *m = l->model;
-	void **workloads = (void **)m->workloads, **all = (void **)m->policies;
+	void **all = (void **)m->policies;
 	bool policies = false;
 
-	for (size_t i = 0; i < f->workload_count; i++) {
-		struct workload *w = f->workloads[i];
-
-		insert(&workloads, &m->workload_count, &l->workload_cap, w,
-		    load_workload_cmp);
-		for (size_t j = 0; !w->host_network && j < w->ip_count; j++)
-			claim(l, w, &w->ips[j], diags);
-	}
+	for (size_t i = 0; i < f->workload_count; i++)
+		live_put_workload_in(l, f->workloads[i], diags);
 	for (size_t i = 0; i < f->policy_count; i++) {
 		if (!live_in_force(l, f->policies[i]))
 			continue;
@@ -299,7 +302,6 @@ live_put_in(struct live *l, const struct live_file *f, struct diag_list *diags)
 		    load_policy_cmp);
 		policies = true;
 	}
-	m->workloads = (struct workload **)workloads;
 	m->policies = (struct policy **)all;
 	return policies;
 }

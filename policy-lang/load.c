@@ -49,10 +49,12 @@ static const struct load_kind kinds[] = {
     {ADMIN_V1ALPHA2, "ClusterNetworkPolicy", STAGE_POLICIES, load_cluster_policy},
 };
 
-/* Objects of which none changes what another is. */
+/* Objects of which none changes what another is; of a namespace, that holds for what may be
+ * said anew of one that there is. */
 static void (*const alone[])(struct loader *l, const struct load_object *o) = {load_pod,
     load_native_workload, load_native_policy, load_network_policy, load_admin_policy,
-    load_baseline_policy, load_cluster_policy};
+    load_baseline_policy, load_cluster_policy, load_native_namespace,
+    load_kube_namespace};
 
 /* Groups whose kinds were ours once, in versions that are gone. */
 static const char *const old_groups[] = {"extensions"};
@@ -493,14 +495,30 @@ refuse_tolerated(struct loader *l)
 }
 
 static void
+take_pods(struct loader *l, const struct source *source, const struct load_kept *kept)
+{
+	for (size_t i = 0; i < kept->pod_count; i++)
+		load_kept_pod(l, source, kept->model, kept->pods[i]);
+}
+
+static void
 read_sources(struct loader *l, const struct bundle *bundle)
 {
+	const struct load_reading none = {0};
+	const struct load_reading *how = l->note != NULL ? &l->note->reading : &none;
+	const struct load_kept *kept = how->kept;
+
 	for (size_t i = 0; i < bundle->count; i++) {
 		if (l->note != NULL)
 			l->note->other = false;
-		read_source(l, &bundle->sources[i]);
+		if (kept != NULL && kept[i].pod_count != 0)
+			take_pods(l, &bundle->sources[i], &kept[i]);
+		else
+			read_source(l, &bundle->sources[i]);
 		if (l->note != NULL)
 			l->note->others[i] = l->note->other;
+		if (how->has_read != NULL)
+			how->has_read(how->ctx, &bundle->sources[i]);
 	}
 }
 

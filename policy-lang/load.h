@@ -18,4 +18,23 @@ MUST_CHECK bool model_load(struct arena *arena, const struct bundle *bundle,
     const struct model_options *options, struct diag_list *diags,
     struct model **out_model);
 
+/* What a source said when it was good last, for a load that takes this in place of what it
+ * says now (live.h). Borrows from the live model that it is of. */
+struct load_kept {
+	bool taken;      /* else the source is read as it is */
+	struct str text; /* "": there was no such source */
+	/* Of pods alone no text is kept: they are taken as they are, out of this model. */
+	const struct model *model;
+	struct workload *const *pods;
+	size_t pod_count;
+};
+
+/* How sources are read; {0}: just so. */
+struct load_reading {
+	const struct load_kept *kept; /* one for each source; NULL: none */
+	/* Called when a source has been read, whose text is not needed now; or NULL. */
+	void (*has_read)(void *ctx, const struct source *source);
+	void *ctx;
+};
+
 #endif

@@ -182,16 +182,14 @@ load_warn_shared(struct diag_list *diags, const struct workload *w,
 }
 
 static void
-index_address(struct loader *l, struct workload *w, const struct ip_addr *addr)
+index_address(struct loader *l, struct workload *w, size_t ip)
 {
-	char bytes[MODEL_ADDRESS_KEY_BYTES];
-	struct str key = model_address_key(addr, bytes);
-	const struct workload *first = map_get(&l->m->by_address, key);
+	const struct workload *first = address_map_get(&l->m->by_address, &w->ips[ip]);
 
 	if (first == NULL)
-		(void)map_set(&l->m->by_address, str_dup(l->arena, key), w); /* new */
+		address_map_set(&l->m->by_address, w, ip);
 	else if (first != w)
-		load_warn_shared(l->diags, w, first, addr);
+		load_warn_shared(l->diags, w, first, &w->ips[ip]);
 }
 
 static void
@@ -212,7 +210,7 @@ finish_workloads(struct loader *l)
 
 		w->index = (uint32_t)i;
 		for (size_t j = 0; !w->host_network && j < w->ip_count; j++)
-			index_address(l, w, &w->ips[j]);
+			index_address(l, w, j);
 	}
 }
 
@@ -490,7 +488,7 @@ load_finish(struct loader *l)
 	finish_numbers(l);
 	if (l->note != NULL)
 		return;
-	map_freeze(&m->by_address, l->arena);
+	address_map_freeze(&m->by_address, l->arena);
 	map_freeze(&m->node_by_address, l->arena);
 	map_freeze(&m->ns_by_path, l->arena);
 	map_freeze(&m->kube_by_name, l->arena);

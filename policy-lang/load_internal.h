@@ -43,6 +43,10 @@ struct load_note {
 		const struct source *source;
 	} * claims;
 	size_t claim_count, claim_cap;
+	/* Of a part, what it says of namespaces that the model has: struct load_space and
+	 * struct load_placed, in the loader's arena. */
+	struct ptr_vec spaces, placed;
+	struct load_reading reading;
 	struct ptr_vec audit; /* struct policy: those that the model leaves out */
 	bool *others;         /* `other` of each source of the bundle; on the heap */
 };
@@ -202,7 +206,24 @@ struct kube_node {
 	struct kube_ns kube;
 	bool known; /* declared, placed, or a pod is in it */
 	bool warned;
-	struct loc placed; /* where a Namespace document says so */
+	struct loc placed;     /* where a Namespace document says so */
+	struct label_set bare; /* its labels while no document declares it */
+};
+
+/* What a document says of a namespace: of the tree, or (kube not NULL) of Kubernetes. */
+struct load_space {
+	struct ns *ns;
+	struct kube_node *kube;
+	struct label_set labels;
+	const struct str *owners;
+	size_t owner_count;
+	struct loc loc;
+};
+
+/* That it places a Kubernetes namespace where it is. */
+struct load_placed {
+	struct kube_node *kube;
+	struct loc loc;
 };
 
 MUST_CHECK struct ns *load_ns(struct loader *l, struct str path);
@@ -210,6 +231,8 @@ MUST_CHECK struct kube_node *load_kube_ns(
     struct loader *l, struct str cluster, struct str name);
 /* After STAGE_TREE: namespaces that nobody placed are at / and their name. */
 void load_settle_kube(struct loader *l);
+/* Gives a namespace what a document says of it. */
+void load_declare(const struct load_space *said);
 /* Notes that something is known to be in it. */
 void kube_node_known(struct kube_node *node);
 /* The cluster that a Kubernetes policy sees; ptr NULL: there is only one. */
@@ -241,7 +264,16 @@ MUST_CHECK bool load_node_known(
     const struct loader *l, struct str cluster, struct str name);
 void node_draft_add(struct loader *l, struct node_draft *d, const struct ip_addr *addr);
 
+/* Whether it is the pod, and its status has no addresses. */
+MUST_CHECK bool load_is_announced(
+    const struct model *m, const struct workload *w, const struct announced_pod *pod);
+/* Gives it the announced addresses, in the arena; NULL: none. */
+void load_announce(
+    struct arena *a, struct workload *w, const struct announced_pod *pod);
 void load_pod(struct loader *l, const struct load_object *o);
+/* A pod as it was in another model. */
+void load_kept_pod(struct loader *l, const struct source *source,
+    const struct model *from, const struct workload *pod);
 void load_template(struct loader *l, const struct load_object *o);
 void load_node(struct loader *l, const struct load_object *o);
 void load_service(struct loader *l, const struct load_object *o);

@@ -2,6 +2,8 @@
  * Kubernetes' workloads and nodes. Of their hundreds of fields only those that
  * policy depends on are read and checked.
  */
+#include <string.h>
+
 #include "policy-lang/load_internal.h"
 
 #define ADDRESSES_MAX 256
@@ -192,8 +194,7 @@ static size_t
 read_addresses(struct loader *l, const struct doc_node *one,
     const struct doc_node *many, struct ip_addr **out)
 {
-	size_t room = 1 + (many != NULL ? many->count : 0);
-	struct ip_addr *ips;
+	struct ip_addr ips[1 + ADDRESSES_MAX];
 	struct ip_addr addr;
 	size_t count = 0;
 
@@ -201,7 +202,6 @@ read_addresses(struct loader *l, const struct doc_node *one,
 	if ((one == NULL && many == NULL) ||
 	    (many != NULL && too_many_addresses(l, many)))
 		return 0;
-	ips = ARENA_ARRAY(l->arena, room, struct ip_addr);
 	if (one != NULL && load_address(l, one, &addr))
 		count = add_address(ips, count, &addr);
 	for (uint32_t i = 0; many != NULL && i < many->count; i++) {
@@ -210,7 +210,9 @@ read_addresses(struct loader *l, const struct doc_node *one,
 		if (ip != NULL && load_address(l, ip, &addr))
 			count = add_address(ips, count, &addr);
 	}
-	*out = ips;
+	*out = ARENA_ARRAY(l->arena, count, struct ip_addr);
+	if (count != 0)
+		memcpy(*out, ips, count * sizeof(*ips));
 	return count;
 }
 
@@ -333,8 +335,12 @@ learn_node(struct loader *l, const struct workload *w, struct node_draft *d,
 
 /* ---- pods ---- */
 
+struct owner {
+	struct str kind, name;
+};
+
 static void
-read_owner(struct loader *l, const struct meta *meta, struct workload *w)
+read_owner(struct loader *l, const struct meta *meta, struct owner *out)
 {
 	const struct doc_node *v[ARRAY_LEN(owner_fields)];
 
@@ -345,21 +351,23 @@ read_owner(struct loader *l, const struct meta *meta, struct workload *w)
 		return;
 	/* Hand-written pods may leave half of it out. */
 	if (v[OWNER_KIND] != NULL && v[OWNER_KIND]->text.len != 0)
-		w->owner_kind = load_text(l, v[OWNER_KIND]->text);
+		out->kind = v[OWNER_KIND]->text;
 	if (v[OWNER_NAME] != NULL && v[OWNER_NAME]->text.len != 0)
-		w->owner_name = load_text(l, v[OWNER_NAME]->text);
+		out->name = v[OWNER_NAME]->text;
 }
 
 static void
-set_display(struct loader *l, struct workload *w)
+set_display(struct loader *l, struct workload *w, const struct owner *owner)
 {
 	struct arena_mark mark = arena_mark(l->scratch);
 	bool cluster = w->kube->cluster.len != 0;
+	struct str ns = STR_CONCAT(l->scratch, w->kube->cluster,
+	    cluster ? STR("/") : STR(""), w->kube->name, STR("/"));
 
-	w->display =
-	    load_text(l, STR_CONCAT(l->scratch, w->kube->cluster,
-			     cluster ? STR("/") : STR(""), w->kube->name, STR("/"),
-			     w->owner_name, STR("["), w->owner_kind, STR("]")));
+	w->display = load_text(l,
+	    STR_CONCAT(l->scratch, ns, owner->name, STR("["), owner->kind, STR("]")));
+	w->owner_at = (uint32_t)ns.len;
+	w->owner_len = (uint32_t)owner->name.len;
 	arena_rewind(l->scratch, &mark);
 }
 
@@ -386,18 +394,40 @@ new_workload(struct loader *l, const struct load_object *o, const struct meta *m
 {
 	struct kube_node *kube = load_kube_ns(l, o->cluster, meta->ns);
 	struct workload *w = ARENA_NEW(l->arena, struct workload);
+	struct owner owner = {str_from(o->kind->kind), meta->name};
 
 	kube_node_known(kube);
 	w->name = meta->name;
-	w->owner_name = meta->name;
-	w->owner_kind = str_from(o->kind->kind);
 	w->kube = &kube->kube; /* its namespace is not placed yet: see load_finish */
 	w->cluster = kube->kube.cluster;
 	w->labels = meta->labels;
 	w->loc = meta->loc;
-	read_owner(l, meta, w);
-	set_display(l, w);
+	read_owner(l, meta, &owner);
+	set_display(l, w, &owner);
 	return w;
+}
+
+bool
+load_is_announced(
+    const struct model *m, const struct workload *w, const struct announced_pod *pod)
+{
+	return (w->ip_count == 0 || w->announced) && !w->host_network &&
+	       !w->is_template && w->kube != NULL &&
+	       str_eq(w->node, m->options.announced_node) &&
+	       str_eq(pod->namespace, w->kube->name) && str_eq(pod->name, w->name);
+}
+
+void
+load_announce(struct arena *a, struct workload *w, const struct announced_pod *pod)
+{
+	struct ip_addr *ips =
+	    ARENA_ARRAY(a, pod != NULL ? pod->ip_count : 0, struct ip_addr);
+
+	w->announced = pod != NULL;
+	w->ip_count = pod != NULL ? pod->ip_count : 0;
+	for (size_t i = 0; i < w->ip_count; i++)
+		ips[i] = pod->ips[i];
+	w->ips = ips;
 }
 
 /* Before its status has addresses, they are what its node's runtime told of. */
@@ -406,18 +436,9 @@ take_announced(const struct loader *l, struct workload *w)
 {
 	const struct model_options *options = &l->m->options;
 
-	if (w->ip_count != 0 || w->host_network ||
-	    !str_eq(w->node, options->announced_node))
-		return;
-	for (size_t i = 0; i < options->announced_count; i++) {
-		const struct announced_pod *pod = &options->announced[i];
-
-		if (!str_eq(pod->namespace, w->kube->name) ||
-		    !str_eq(pod->name, w->name))
-			continue;
-		w->ips = pod->ips;
-		w->ip_count = pod->ip_count;
-		return;
+	for (size_t i = 0; w->ip_count == 0 && i < options->announced_count; i++) {
+		if (load_is_announced(l->m, w, &options->announced[i]))
+			load_announce(l->arena, w, &options->announced[i]);
 	}
 }
 
@@ -461,6 +482,7 @@ load_pod(struct loader *l, const struct load_object *o)
 	    (str_is(phase->text, "Succeeded") || str_is(phase->text, "Failed")))
 		return; /* finished: its addresses may be another's by now */
 	w = new_workload(l, o, &meta);
+	w->generated = meta.generated;
 	if (!read_pod_spec(l, doc_value(o->doc, "spec"), w))
 		return;
 	w->ip_count = read_addresses(l, status[STATUS_IP], status[STATUS_IPS], &ips);
@@ -471,6 +493,91 @@ load_pod(struct loader *l, const struct load_object *o)
 		node = load_node_draft(l, o->cluster, w->node);
 	if (node != NULL)
 		learn_node(l, w, node, status);
+	ptr_vec_push(&l->workloads, w);
+}
+
+/* ---- pods of another model ---- */
+
+static struct label_set
+copy_labels(struct loader *l, struct label_set from)
+{
+	struct arena_mark mark = arena_mark(l->scratch);
+	struct label *items = ARENA_ARRAY(l->scratch, from.count, struct label);
+	struct label_set copy = {.count = from.count};
+
+	for (size_t i = 0; i < from.count; i++)
+		items[i] = (struct label){
+		    load_text(l, from.items[i].key), load_text(l, from.items[i].value)};
+	copy.items = load_shared(l, items, from.count * sizeof(*items));
+	arena_rewind(l->scratch, &mark);
+	return copy;
+}
+
+static const struct named_port *
+copy_ports(struct loader *l, const struct workload *from)
+{
+	struct arena_mark mark = arena_mark(l->scratch);
+	struct named_port *ports =
+	    ARENA_ARRAY(l->scratch, from->port_count, struct named_port);
+	const struct named_port *copy;
+
+	for (size_t i = 0; i < from->port_count; i++) {
+		ports[i].name = load_text(l, from->ports[i].name);
+		ports[i].proto = from->ports[i].proto;
+		ports[i].port = from->ports[i].port;
+	}
+	copy = load_shared(l, ports, from->port_count * sizeof(*ports));
+	arena_rewind(l->scratch, &mark);
+	return copy;
+}
+
+/* Its node, and of that what its pods alone told. */
+static void
+copy_node(struct loader *l, const struct model *from, const struct workload *pod)
+{
+	const struct node *node = model_node_of(from, pod);
+	struct node_draft *d;
+
+	if (pod->node.len == 0)
+		return;
+	d = load_node_draft(l, pod->cluster, pod->node);
+	for (size_t i = 0; !d->declared && node != NULL && node->loc.source == NULL &&
+			   i < node->ip_count;
+	     i++)
+		node_draft_add(l, d, &node->ips[i]);
+}
+
+void
+load_kept_pod(struct loader *l, const struct source *source, const struct model *from,
+    const struct workload *pod)
+{
+	struct workload *w = ARENA_NEW(l->arena, struct workload);
+	struct kube_node *kube = load_kube_ns(l, pod->cluster, pod->kube->name);
+	struct ip_addr *ips;
+
+	*w = *pod;
+	w->loc.source = source;
+	if (!w->generated &&
+	    !load_claim(l, "Pod", pod->cluster, pod->kube->name, pod->name, w->loc))
+		return;
+	kube_node_known(kube);
+	w->ns = NULL; /* see new_workload */
+	w->kube = &kube->kube;
+	w->cluster = kube->kube.cluster;
+	w->name = load_text(l, pod->name);
+	w->service_account = load_text(l, pod->service_account);
+	w->node = load_text(l, pod->node);
+	w->display = load_text(l, pod->display);
+	w->labels = copy_labels(l, pod->labels);
+	w->ports = copy_ports(l, pod);
+	w->ip_count = pod->announced ? 0 : pod->ip_count;
+	ips = ARENA_ARRAY(l->arena, w->ip_count, struct ip_addr);
+	for (size_t i = 0; i < w->ip_count; i++)
+		ips[i] = pod->ips[i];
+	w->ips = ips;
+	w->announced = false;
+	take_announced(l, w);
+	copy_node(l, from, pod);
 	ptr_vec_push(&l->workloads, w);
 }
 

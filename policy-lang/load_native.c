@@ -201,13 +201,13 @@ load_native_workload(struct loader *l, const struct load_object *o)
 	if (w->ns == NULL || !load_claim_native(l, o, &meta))
 		return;
 	w->name = meta.name;
-	w->owner_name = meta.name;
-	w->owner_kind = STR("Workload");
 	w->labels = meta.labels;
 	w->service_account = STR("");
 	w->node = STR("");
 	w->loc = meta.loc;
 	w->cluster = load_text(l, meta.cluster.len != 0 ? meta.cluster : o->cluster);
+	w->owner_at = (uint32_t)w->ns->path.len + (w->ns->parent != NULL);
+	w->owner_len = (uint32_t)w->name.len;
 	w->display = load_text(l, STR_CONCAT(l->scratch, w->ns->path,
 				      w->ns->parent != NULL ? STR("/") : STR(""),
 				      w->name, STR("[Workload]")));

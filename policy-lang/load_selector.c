@@ -2,6 +2,7 @@
  * Labels and label selectors, in one normal form: sorted, without duplicates.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "policy-lang/load_internal.h"
 
@@ -215,7 +216,8 @@ static bool
 read_values(struct loader *l, const struct doc_node *list, enum api_style style,
     struct requirement *req)
 {
-	struct str *values = ARENA_ARRAY(l->arena, list->count, struct str);
+	struct arena_mark mark = arena_mark(l->scratch);
+	struct str *values = ARENA_ARRAY(l->scratch, list->count, struct str);
 	size_t count = 0, unique = 0;
 	bool ok = true;
 
@@ -238,8 +240,9 @@ read_values(struct loader *l, const struct doc_node *list, enum api_style style,
 		if (i == 0 || !str_eq(values[i], values[unique - 1]))
 			values[unique++] = values[i];
 	}
-	req->values = values;
+	req->values = load_shared(l, values, unique * sizeof(*values));
 	req->value_count = unique;
+	arena_rewind(l->scratch, &mark);
 	return ok;
 }
 
@@ -318,8 +321,8 @@ read_match_labels(struct loader *l, const struct doc_node *map, enum api_style s
 	bool ok = true;
 
 	for (uint32_t i = 0; i < map->count; i++) {
+		struct requirement *req = &reqs[*count];
 		struct label label;
-		struct str *value;
 		bool absent;
 
 		if (!read_label(l, &map->u.entries[i], style, &label, &absent)) {
@@ -328,10 +331,11 @@ read_match_labels(struct loader *l, const struct doc_node *map, enum api_style s
 		}
 		if (absent)
 			continue;
-		value = ARENA_NEW(l->arena, struct str);
-		*value = label.value;
-		reqs[(*count)++] = (struct requirement){
-		    .key = label.key, .op = REQ_IN, .values = value, .value_count = 1};
+		req->key = label.key;
+		req->op = REQ_IN;
+		req->values = load_shared(l, &label.value, sizeof(label.value));
+		req->value_count = 1;
+		(*count)++;
 	}
 	return ok;
 }
@@ -343,6 +347,7 @@ load_selector(struct loader *l, const struct doc_node *node, enum api_style styl
 	const struct doc_node *v[ARRAY_LEN(selector_fields)];
 	struct selector *s = ARENA_NEW(l->arena, struct selector);
 	struct requirement *reqs;
+	struct arena_mark mark;
 	size_t room = 0, count = 0, unique = 0;
 	bool ok = schema_read(l->diags, &load_selector_schema, node, v);
 
@@ -350,7 +355,8 @@ load_selector(struct loader *l, const struct doc_node *node, enum api_style styl
 	s->loc = node->loc;
 	for (size_t i = 0; i < ARRAY_LEN(v); i++)
 		room += v[i] != NULL ? v[i]->count : 0;
-	reqs = ARENA_ARRAY(l->arena, room, struct requirement);
+	mark = arena_mark(l->scratch);
+	reqs = ARENA_ARRAY(l->scratch, room, struct requirement);
 	if (v[SEL_LABELS] != NULL)
 		ok &= read_match_labels(l, v[SEL_LABELS], style, reqs, &count);
 	for (uint32_t i = 0;
@@ -362,17 +368,17 @@ load_selector(struct loader *l, const struct doc_node *node, enum api_style styl
 		else
 			ok = false;
 	}
-	if (!ok)
-		return false;
-	if (count > 1)
+	if (ok && count > 1)
 		qsort(reqs, count, sizeof(*reqs), compare_requirements);
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; ok && i < count; i++) {
 		if (i == 0 || compare_requirements(&reqs[i], &reqs[unique - 1]) != 0)
-			reqs[unique++] = reqs[i];
+			memmove(&reqs[unique++], &reqs[i], sizeof(*reqs));
 	}
-	s->reqs = reqs;
+	/* Few different ones make up the selectors of a cluster. */
+	s->reqs = load_shared(l, reqs, unique * sizeof(*reqs));
 	s->count = unique;
-	return true;
+	arena_rewind(l->scratch, &mark);
+	return ok;
 }
 
 const struct selector *

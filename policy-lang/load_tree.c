@@ -223,6 +223,7 @@ new_kube(struct loader *l, struct str cluster, struct str name, struct ns *ns)
 	kube->name = load_text(l, name);
 	kube->labels =
 	    load_label_set(l, (struct label_set){0}, STR(METADATA_NAME), kube->name);
+	node->bare = kube->labels;
 	kube->ns = ns;
 	if (load_is_beyond(l))
 		return node;
@@ -270,6 +271,37 @@ kube_node_known(struct kube_node *node)
 	node->known = true;
 }
 
+/* ---- what documents say of namespaces ---- */
+
+void
+load_declare(const struct load_space *said)
+{
+	if (said->kube != NULL) {
+		said->kube->kube.labels = said->labels;
+		said->kube->kube.loc = said->loc;
+		return;
+	}
+	said->ns->labels = said->labels;
+	said->ns->owners = said->owners;
+	said->ns->owner_count = said->owner_count;
+	said->ns->loc = said->loc;
+}
+
+/* The model of a part stays as it is: what would be written there is noted. */
+static void
+declare(struct loader *l, const struct load_space *said)
+{
+	struct load_space *copy;
+
+	if (l->note == NULL || !l->note->part) {
+		load_declare(said);
+		return;
+	}
+	copy = ARENA_NEW(l->arena, struct load_space);
+	*copy = *said;
+	ptr_vec_push(&l->note->spaces, copy);
+}
+
 void
 load_kube_namespace(struct loader *l, const struct load_object *o)
 {
@@ -287,9 +319,12 @@ load_kube_namespace(struct loader *l, const struct load_object *o)
 		l, "Namespace", o->cluster, (struct str){0}, meta.name, meta.loc))
 		return;
 	node = load_kube_ns(l, o->cluster, meta.name);
-	node->kube.labels =
-	    load_label_set(l, meta.labels, STR(METADATA_NAME), meta.name);
-	node->kube.loc = meta.loc;
+	declare(l,
+	    &(struct load_space){
+		.kube = node,
+		.labels = load_label_set(l, meta.labels, STR(METADATA_NAME), meta.name),
+		.loc = meta.loc,
+	    });
 	kube_node_known(node);
 }
 
@@ -468,6 +503,29 @@ read_placed(struct loader *l, const struct doc_node *node, struct str *out_clust
 	return false;
 }
 
+/* Of a part, that the model's namespace is where it is, for the same source's word, may
+ * be said again; anything else changes the tree. */
+static void
+place_again(
+    struct loader *l, const struct ns *ns, struct kube_node *node, struct loc loc)
+{
+	struct load_placed *again;
+
+	if (node == NULL || node->kube.ns != ns || node->placed.source == NULL ||
+	    !str_eq(node->placed.source->name, loc.source->name)) {
+		l->note->beyond = true;
+		return;
+	}
+	for (size_t i = 0; i < l->note->placed.count; i++) {
+		again = l->note->placed.items[i];
+		if (again->kube == node)
+			return; /* twice in one list */
+	}
+	again = ARENA_NEW(l->arena, struct load_placed);
+	*again = (struct load_placed){node, loc};
+	ptr_vec_push(&l->note->placed, again);
+}
+
 /* A namespace that is placed exists, even if no document of it is at hand: the gate
  * judges requests for it. */
 static void
@@ -477,6 +535,10 @@ place(struct loader *l, struct ns *ns, struct str cluster, struct str name,
 	struct kube_node *node = find_kube(l, cluster, name);
 	struct diag *d;
 
+	if (l->note != NULL && l->note->part) {
+		place_again(l, ns, node, loc);
+		return;
+	}
 	if (node == NULL)
 		node = new_kube(l, cluster, name, NULL);
 	if (node->kube.ns == NULL) {
@@ -549,10 +611,10 @@ load_native_namespace(struct loader *l, const struct load_object *o)
 {
 	const struct doc_node *v[ARRAY_LEN(ns_fields)] = {NULL};
 	const struct doc_node *spec;
+	struct load_space said = {0};
 	struct meta meta;
 	struct str path;
 	struct loc loc;
-	struct ns *ns;
 	bool ok = load_top(l, o, &spec);
 
 	ok &= load_meta(l, o, META_TREE, false, &meta);
@@ -562,14 +624,15 @@ load_native_namespace(struct loader *l, const struct load_object *o)
 		return;
 	if (!load_claim(l, "Namespace", STR("tree"), (struct str){0}, path, meta.loc))
 		return;
-	ns = load_ns(l, path);
-	ns->labels = meta.labels;
-	ns->loc = meta.loc;
-	mark_known(ns);
+	said.ns = load_ns(l, path);
+	said.labels = meta.labels;
+	said.loc = meta.loc;
+	mark_known(said.ns);
 	if (v[NS_KUBERNETES] != NULL)
-		read_kubernetes(l, o, ns, v[NS_KUBERNETES]);
+		read_kubernetes(l, o, said.ns, v[NS_KUBERNETES]);
 	if (v[NS_OWNERS] != NULL &&
 	    !load_strings(l, v[NS_OWNERS], "an owner", name_is_printable,
-		"a group's name", &ns->owners, &ns->owner_count))
-		ns->owner_count = 0; /* nobody, rather than some of them */
+		"a group's name", &said.owners, &said.owner_count))
+		said.owner_count = 0; /* nobody, rather than some of them */
+	declare(l, &said);
 }

@@ -111,6 +111,21 @@ selector_equal(const struct selector *a, const struct selector *b)
 	return true;
 }
 
+struct str
+workload_owner(const struct workload *w)
+{
+	return str_slice(w->display, w->owner_at, w->owner_at + w->owner_len);
+}
+
+struct str
+workload_owner_kind(const struct workload *w)
+{
+	size_t at = (size_t)w->owner_at + w->owner_len + 1;
+
+	return at < w->display.len ? str_slice(w->display, at, w->display.len - 1)
+				   : (struct str){0};
+}
+
 struct label_set
 workload_ns_labels(const struct workload *w)
 {
@@ -176,7 +191,7 @@ model_at(const struct map *map, const struct ip_addr *addr)
 const struct workload *
 model_workload_at(const struct model *m, const struct ip_addr *addr)
 {
-	return model_at(&m->by_address, addr);
+	return address_map_get(&m->by_address, addr);
 }
 
 const struct node *

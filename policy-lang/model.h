@@ -13,6 +13,7 @@
 #include "common/ip.h"
 #include "common/map.h"
 #include "common/str.h"
+#include "policy-lang/address_map.h"
 
 /* ---- labels and selectors (apimachinery meta/v1 LabelSelector) ---- */
 
@@ -109,9 +110,6 @@ struct named_port {
 struct workload {
 	uint32_t index;  /* in model.workloads */
 	struct str name; /* the pod's or native workload's own name */
-	struct str
-	    owner_name; /* ownerReferences[0] or the apps/batch object; else = name */
-	struct str owner_kind; /* "Deployment", "Pod", "Workload", ... */
 	struct ns *ns;
 	const struct kube_ns *kube; /* NULL: a native workload */
 	/* Whose Kubernetes policies see it: "" with one cluster; a native workload is of
@@ -124,11 +122,14 @@ struct workload {
 	bool host_network;   /* is the node, not a workload, to every policy */
 	bool is_template;    /* stands for the pods of an apps/batch object */
 	bool not_ready;      /* its status says so: nothing published leads to it */
+	bool announced;      /* its addresses are: see struct announced_pod */
+	bool generated; /* its name is the beginning of those that the server makes */
 	const struct ip_addr *ips;
 	size_t ip_count;
 	const struct named_port *ports;
 	size_t port_count;
-	struct str display; /* "ns/name[Kind]" as `list` prints it */
+	struct str display; /* "ns/OWNER[Kind]" as `list` prints it; OWNER is: */
+	uint32_t owner_at, owner_len;
 	struct loc loc;
 };
 
@@ -561,8 +562,9 @@ struct model {
 	 * options say so: they were read and checked, and nothing follows from them. */
 	size_t audit_count;
 	/* Workloads that share an address keep the first by display; the loader warns. */
-	struct map by_address; /* key: family byte + address bytes -> struct workload */
-	struct map node_by_address; /* the same -> struct node */
+	struct address_map by_address;
+	struct map
+	    node_by_address; /* key: family byte + address bytes -> struct node */
 	struct map ns_by_path;
 	struct map kube_by_name; /* "name" or "cluster/name" */
 };
@@ -586,6 +588,10 @@ MUST_CHECK bool selector_matches(const struct selector *s, struct label_set labe
 MUST_CHECK bool selector_equal(const struct selector *a, const struct selector *b);
 /* True if the node is one that the peer (PEER_NODES) speaks of. */
 MUST_CHECK bool peer_takes_node(const struct peer *peer, const struct node *node);
+/* The name of ownerReferences[0] or of the apps/batch object, else its own. */
+MUST_CHECK struct str workload_owner(const struct workload *w);
+/* "Deployment", "Pod", "Workload", ... */
+MUST_CHECK struct str workload_owner_kind(const struct workload *w);
 /* The labels that a namespaceSelector sees for this workload. */
 MUST_CHECK struct label_set workload_ns_labels(const struct workload *w);
 /* True if `ns` is `top` or below it. */

@@ -38,13 +38,13 @@ index_add(
 	struct candidate *new;
 
 	for (struct candidate *c = first; c != NULL; c = c->next) {
-		if (!str_eq(c->kind, w->owner_kind))
+		if (!str_eq(c->kind, workload_owner_kind(w)))
 			continue;
 		c->several |= !str_eq(c->first->display, w->display);
 		return;
 	}
 	new = ARENA_NEW(r->arena, struct candidate);
-	new->kind = w->owner_kind;
+	new->kind = workload_owner_kind(w);
 	new->first = w;
 	if (first == NULL) {
 		(void)map_set(map, str_from(key), new); /* new */
@@ -102,7 +102,7 @@ resolver_new(struct arena *arena, const struct model *m)
 
 		if (!w->is_template)
 			index_name(r, &r->own, w, w->name);
-		index_name(r, &r->owner, w, w->owner_name);
+		index_name(r, &r->owner, w, workload_owner(w));
 	}
 	for (size_t i = 0; i < m->node_count; i++) {
 		const struct node *node = m->nodes[i];

@@ -83,7 +83,7 @@ add_workload(struct groups *groups, const struct workload *w)
 		groups->arena, "%.*s %.*s", STR_ARG(w->ns->path), STR_ARG(w->display)));
 
 	if (group->count == 0) {
-		group->name = w->owner_name;
+		group->name = workload_owner(w);
 		group->home = w->ns;
 		group->kube = groups->by_kube ? w->kube : NULL;
 	}

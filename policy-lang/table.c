@@ -348,20 +348,25 @@ table_element_key(enum table_set_id set, const struct table_element *e,
 {
 	const struct table_set *s = &table_sets[set];
 	bool concatenated = table_set_swaps(set);
-	struct table_element last = *e;
+	const size_t fields = set_fields(s);
+	struct table_element last;
 	size_t offset = 0;
 
+	memset(out_key, 0, table_key_bytes(set));
+	for (size_t i = 0; i < fields; i++) {
+		field_write(s->key[i], e, false, concatenated, out_key + offset);
+		offset += field_bytes(s->key[i]);
+	}
+	if (out_key_end == NULL)
+		return;
+	last = *e;
 	/* In a concatenated key only the port ranges. */
 	if (concatenated)
 		memcpy(last.addr_end, e->addr, sizeof(last.addr_end));
-	memset(out_key, 0, table_key_bytes(set));
-	if (out_key_end != NULL)
-		memset(out_key_end, 0, table_key_bytes(set));
-	for (size_t i = 0; i < set_fields(s); i++) {
-		field_write(s->key[i], e, false, concatenated, out_key + offset);
-		if (out_key_end != NULL)
-			field_write(
-			    s->key[i], &last, true, concatenated, out_key_end + offset);
+	memset(out_key_end, 0, offset);
+	offset = 0;
+	for (size_t i = 0; i < fields; i++) {
+		field_write(s->key[i], &last, true, concatenated, out_key_end + offset);
 		offset += field_bytes(s->key[i]);
 	}
 }

@@ -26,8 +26,6 @@ struct bench {
 	struct model *model;
 	struct compile_options options;
 	struct compile_state *state;
-	size_t *
-	    *addresses; /* by workload: its entries in model.by_address, and SIZE_MAX */
 	uint64_t dice;
 	bool first; /* no member printed yet */
 };
@@ -64,27 +62,6 @@ roll(struct bench *b, size_t below)
 
 /* ---- the model, changed in place ---- */
 
-static void
-index_addresses(struct bench *b)
-{
-	struct model *m = b->model;
-
-	b->addresses = ARENA_ARRAY(b->arena, m->workload_count, size_t *);
-	for (size_t i = 0; i < m->by_address.len; i++) {
-		const struct workload *w = m->by_address.entries[i].value;
-		size_t **list = &b->addresses[w->index];
-		size_t at = 0;
-
-		if (*list == NULL) {
-			*list = ARENA_ARRAY(b->arena, w->ip_count + 1, size_t);
-			memset(*list, 0xff, (w->ip_count + 1) * sizeof(**list));
-		}
-		while ((*list)[at] != SIZE_MAX)
-			at++;
-		(*list)[at] = i;
-	}
-}
-
 static bool
 is_local(const struct bench *b, const struct workload *w)
 {
@@ -98,12 +75,25 @@ roll_remote(struct bench *b)
 		size_t i = roll(b, b->model->workload_count);
 		const struct workload *w = b->model->workloads[i];
 
-		if (!is_local(b, w) && b->addresses[i] != NULL && w->ip_count != 0)
+		if (!is_local(b, w) && w->ip_count != 0 &&
+		    model_workload_at(b->model, &w->ips[0]) == w)
 			return i;
 	}
 }
 
-/* Puts another object in the place of a workload; both live on. */
+/* The addresses that one has are another's, who names the same. */
+static void
+give(struct bench *b, const struct workload *before, struct workload *now)
+{
+	now->ips = before->ips;
+	now->ip_count = before->ip_count;
+	for (size_t i = 0; i < now->ip_count; i++) {
+		if (model_workload_at(b->model, &now->ips[i]) == before)
+			address_map_set(&b->model->by_address, now, i);
+	}
+}
+
+/* Puts another object in the place of a workload, but for its addresses; both live on. */
 static struct workload *
 replace(struct bench *b, size_t i, struct compile_change *change)
 {
@@ -114,18 +104,16 @@ replace(struct bench *b, size_t i, struct compile_change *change)
 	change->workload_before = b->model->workloads[i];
 	change->workload_after = now;
 	b->model->workloads[i] = now;
-	for (size_t at = 0; b->addresses[i][at] != SIZE_MAX; at++)
-		b->model->by_address.entries[b->addresses[i][at]].value = now;
 	return now;
 }
 
 static size_t
 relabel(struct bench *b, struct compile_change changes[2])
 {
-	size_t i = roll_remote(b);
+	struct workload *now = replace(b, roll_remote(b), &changes[0]);
 
-	replace(b, i, &changes[0])->labels =
-	    b->model->workloads[roll_remote(b)]->labels;
+	give(b, changes[0].workload_before, now);
+	now->labels = b->model->workloads[roll_remote(b)]->labels;
 	return 1;
 }
 
@@ -133,19 +121,14 @@ static size_t
 swap_addresses(struct bench *b, struct compile_change changes[2])
 {
 	size_t i = roll_remote(b), j = roll_remote(b);
-	size_t *list = b->addresses[i];
 	struct workload *x, *y;
 
 	if (i == j)
 		return relabel(b, changes);
-	b->addresses[i] = b->addresses[j];
-	b->addresses[j] = list;
 	x = replace(b, i, &changes[0]);
 	y = replace(b, j, &changes[1]);
-	x->ips = changes[1].workload_before->ips;
-	x->ip_count = changes[1].workload_before->ip_count;
-	y->ips = changes[0].workload_before->ips;
-	y->ip_count = changes[0].workload_before->ip_count;
+	give(b, changes[1].workload_before, x);
+	give(b, changes[0].workload_before, y);
 	return 2;
 }
 
@@ -298,7 +281,6 @@ run(struct bench *b, size_t count)
 	print_number(b, "state_s", seconds_since(began));
 	if (!ok || b->state == NULL)
 		return false;
-	index_addresses(b);
 	ok = run_changes(b, "relabel", count, relabel) &&
 	     run_changes(b, "swap", count / 4, swap_addresses) &&
 	     run_changes(b, "namespace", count / 40 + 1, relabel_namespace) &&

@@ -385,7 +385,7 @@ load(struct churn *c, struct engine_settings *settings, const char *directory)
 		take_source(c, &files.sources[i], settings->node, &split,
 		    ALONE_MOST + files.count + 2);
 	must(bundle_seal(&split, &fd, &err), &err, "bundle");
-	c->program = program_make(settings, &fd, 1);
+	c->program = program_make(settings, &fd, 1, NULL);
 	(void)close(fd); /* only read from */
 	if (c->program->ok)
 		return;

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
 
 PLUGINS = pathlib.Path("/usr/lib/cni")
 WAIT_S = 60  # for a machine that is busy
+WHOLE = 'ringfence_compiles_total{kind="whole"}'
 WORLD = """\
 apiVersion: ringfence.dev/v1alpha1
 kind: Policy
@@ -144,7 +145,10 @@ def test_chain_behind_bridge_waits_for_policy(lab, tmp_path, enforcer, netns):
 
 def test_pod_is_known_by_what_the_runtime_tells(lab, enforcer):
     """Its status has no address until it runs."""
+    before = enforcer.generation()
     enforcer.write("pod.yaml", POD)
+    enforcer.wait_generation(before + 1)
+    wholes = enforcer.metric(WHOLE)
     args = "IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-0"
     config = ours(enforcer, prevResult=PREVIOUS, cniVersion="1.1.0")
     env = environment("ADD", "/x", CNI_ARGS=args)
@@ -177,6 +181,8 @@ def test_pod_is_known_by_what_the_runtime_tells(lab, enforcer):
     assert run(lab.node, program(), garbage | {"cni.dev/valid-attachments": []},
                environment("GC")) == (0, None)
     wait_until(forgotten, WAIT_S, "the address to be forgotten again")
+    # Of all that only this pod was looked at.
+    assert enforcer.metric(WHOLE) == wholes
 
 
 def test_without_an_enforcer(lab, tmp_path):

@@ -12,12 +12,25 @@ import subprocess
 import pytest
 
 import lab as lab_module
-from enforcerd import Enforcer, Watch, rf
+from enforcerd import WAIT_S, Enforcer, Watch, rf
 from lab import Lab, wait_until
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
 
+NODE_9 = """\
+apiVersion: v1
+kind: Node
+metadata: {name: node-9}
+status: {addresses: [{type: InternalIP, address: 192.0.2.9}]}
+---
+"""
+NAMESPACE = """\
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {tier: gold}}
+---
+"""
 WORKLOAD = """\
 apiVersion: ringfence.dev/v1alpha1
 kind: Workload
@@ -305,6 +318,34 @@ def test_bad_file_does_not_hold_up_others(lab, enforcer):
     assert enforcer.metric('ringfence_compiles_total{kind="whole"}') == 1
     enforcer.write("bad.yaml", "# nothing\n")
     enforcer.wait_state("enforcing")
+
+
+def test_bad_files_do_not_hold_up_what_takes_a_whole_load(lab, enforcer):
+    """What they said before goes on: one that was there, and one that is new."""
+    before = enforcer.generation()
+    enforcer.write("db.yaml", DB.replace("5432/tcp", "5432/tpc"))
+    enforcer.wait_state("stale")
+    enforcer.write("bad.yaml", "kind: [\n")
+    wait_until(lambda: len(enforcer.source()["badFiles"]) == 2, WAIT_S, "bad files")
+    since = {file["file"]: file["since"] for file in enforcer.source()["badFiles"]}
+    assert since.keys() == {f"{enforcer.policy}/{n}" for n in ("bad.yaml", "db.yaml")}
+    enforcer.write("new.yaml", NAMESPACE + NODE_9)  # a node, which other files may name
+    enforcer.wait_generation(before + 1)
+    assert enforcer.metric('ringfence_compiles_total{kind="whole"}') == 2
+    assert lab.probe("web", "db", "tcp", 5432).state == "open"
+    assert lab.probe("world", "db", "tcp", 5432).state == "closed"
+    status = enforcer.status()
+    assert status["state"] == "stale"
+    assert {file["file"]: file["since"] for file in enforcer.source()["badFiles"]} == since
+    text = enforcer.ask("status").stdout
+    assert all(f"bad file:   {file} since {time}" in text for file, time in since.items())
+    label = f'{{directory="{enforcer.policy}"}}'
+    assert enforcer.metric(f"ringfence_source_bad_files{label}") == 2
+    enforcer.write("db.yaml", DB.replace("5432", "80"))
+    wait_until(lambda: lab.probe("web", "db", "tcp", 80).state == "open", WAIT_S, "db")
+    (enforcer.policy / "bad.yaml").unlink()
+    enforcer.wait_state("enforcing")
+    assert enforcer.source()["badFiles"] == []
 
 
 def test_other_nodes_workload_is_one_element(lab, enforcer):

@@ -674,7 +674,7 @@ roll_future(struct trial *t, const struct model *m, const struct conn_exposure *
 	size_t labels = 0, ns_labels = 0;
 
 	*f = (struct future){0};
-	f->workload.name = f->workload.owner_name = STR("future");
+	f->workload.name = STR("future");
 	f->workload.index = UINT32_MAX;
 	f->workload.service_account = STR("default");
 	for (unsigned i = 0; i < 3 && e->pattern_count > 0; i++) {

@@ -4,7 +4,9 @@
  * a few at once. After each the content of the state that was told equals what compiling a
  * new load of all the sources gives, byte for byte with the places of elements; what is
  * refused, or beyond an edit, leaves everything as it was. Questions to the state are
- * answered as its content says.
+ * answered as its content says. Between the edits pods are announced, and no longer. A
+ * load that takes what is kept of a document in the place of mistakes is as one of what the
+ * document said before.
  * Options: --cases N (series) --edits N (of each) --seed S. What fails is printed.
  */
 #include <stdio.h>
@@ -16,8 +18,9 @@
 #include "policy-lang/table_walk.h"
 #include "tests/property/edits.h"
 
-#define CASES_DEFAULT DICE_CASES(60)
-#define EDITS_DEFAULT 25
+#define CASES_DEFAULT  DICE_CASES(60)
+#define EDITS_DEFAULT  25
+#define ANNOUNCED_MOST 3
 
 struct series {
 	uint64_t seed;
@@ -31,7 +34,10 @@ struct series {
 	struct live *live;
 	struct compile_state *state;
 	struct table_content content;
+	struct announced_pod *announced; /* ANNOUNCED_MOST; another for each change */
 	unsigned long edits, quick, anew, beyond, refused;
+	unsigned long spaces, announced_edits; /* of those that were taken */
+	unsigned long kept, kept_pods;         /* loads with something kept */
 };
 
 static const struct {
@@ -71,7 +77,7 @@ begin(struct series *s, const struct documents *docs)
 	diag_list_init(&diags, base);
 	bundle = ARENA_NEW(base, struct bundle);
 	*bundle = bundle_of(base, docs);
-	live = live_load(base, bundle, &s->model_options, &diags);
+	live = live_load(base, bundle, &s->model_options, NULL, &diags);
 	if (live == NULL) {
 		arena_free(base);
 		return false;
@@ -81,6 +87,7 @@ begin(struct series *s, const struct documents *docs)
 	arena_free(s->base);
 	s->base = base;
 	s->live = live;
+	live_keep_texts(live);
 	s->docs = *docs;
 	s->state = compile_state_new(live_model(live), &s->options, &diags);
 	return s->state != NULL;
@@ -152,20 +159,14 @@ out:
 
 /* ---- edits ---- */
 
+/* What was put into the model is compiled, and compared. */
 static bool
-commit(struct series *s, struct live_edit *edit, const struct documents *after,
-    bool *out_committed)
+advance(struct series *s, const struct compile_change *changes, size_t count)
 {
 	struct compile_delta delta;
-	struct compile_change *changes;
 	struct diag_list diags;
-	size_t count;
 
 	diag_list_init(&diags, s->arena);
-	*out_committed = live_commit(edit, s->arena, &diags, &changes, &count);
-	if (!*out_committed)
-		return true;
-	s->docs = *after;
 	s->edits++;
 	compile_state_advance(
 	    s->state, s->arena, live_model(s->live), changes, count, &diags, &delta);
@@ -189,13 +190,175 @@ commit(struct series *s, struct live_edit *edit, const struct documents *after,
 	return check(s, &delta);
 }
 
+static bool
+commit(struct series *s, struct live_edit *edit, const struct documents *after,
+    bool *out_committed)
+{
+	struct compile_change *changes;
+	struct diag_list diags;
+	size_t count;
+
+	diag_list_init(&diags, s->arena);
+	*out_committed = live_commit(edit, s->arena, &diags, &changes, &count);
+	if (!*out_committed)
+		return true;
+	s->docs = *after;
+	for (size_t i = 0; i < count; i++)
+		s->spaces += changes[i].kind == CHANGE_KUBE_LABELS ||
+			     changes[i].kind == CHANGE_NS_LABELS;
+	return advance(s, changes, count);
+}
+
+/* A pod is announced, with other addresses than before perhaps; or no longer. */
+static void
+roll_announced(struct series *s)
+{
+	const struct announced_pod *old = s->announced;
+	const struct model *m = live_model(s->live);
+	struct announced_pod *pod;
+	size_t from;
+	struct ip_addr *ips = ARENA_ARRAY(s->arena, 2, struct ip_addr);
+	const char *v4 =
+	    arena_printf(s->arena, "10.1.2.%u", dice_roll(&s->editor.dice, 4));
+
+	s->announced = ARENA_ARRAY(s->arena, ANNOUNCED_MOST, struct announced_pod);
+	for (unsigned i = 0; old != NULL && i < ANNOUNCED_MOST; i++)
+		s->announced[i] = old[i];
+	s->model_options.announced = s->announced;
+	s->model_options.announced_count = ANNOUNCED_MOST;
+	pod = &s->announced[dice_roll(&s->editor.dice, ANNOUNCED_MOST)];
+	*pod = (struct announced_pod){.namespace = STR("nowhere"), .name = STR("none")};
+	if (dice_roll(&s->editor.dice, 4) == 0 || !ip_parse(str_from(v4), &ips[0]) ||
+	    !ip_parse(STR("fd00:1::77"), &ips[1]))
+		return;
+	pod->ips = ips;
+	pod->ip_count = 1 + dice_roll(&s->editor.dice, 2);
+	from = dice_roll(&s->editor.dice, (unsigned)m->workload_count);
+	for (size_t i = 0; i < m->workload_count; i++) {
+		const struct workload *w = m->workloads[(from + i) % m->workload_count];
+
+		if (w->kube == NULL ||
+		    !str_eq(w->node, s->model_options.announced_node))
+			continue;
+		/* One whose status has addresses will do where there is no other. */
+		pod->name = str_dup(s->arena, w->name);
+		pod->namespace = str_dup(s->arena, w->kube->name);
+		if (w->ip_count == 0 || w->announced)
+			return;
+	}
+}
+
+static bool
+one_announcement(struct series *s)
+{
+	struct compile_change *changes;
+	struct diag_list diags;
+	size_t count;
+
+	if (live_model(s->live)->workload_count == 0)
+		return true;
+	diag_list_init(&diags, s->arena);
+	roll_announced(s);
+	live_announce(
+	    s->live, s->announced, ANNOUNCED_MOST, s->arena, &diags, &changes, &count);
+	s->announced_edits += count;
+	return advance(s, changes, count);
+}
+
+/* ---- what is kept ---- */
+
+static bool
+compile_docs(struct series *s, struct arena *arena, const struct documents *docs,
+    struct table_content *out)
+{
+	struct bundle bundle = bundle_of(arena, docs);
+	struct diag_list diags;
+	struct model *m;
+
+	diag_list_init(&diags, arena);
+	return model_load(arena, &bundle, &s->model_options, &diags, &m) &&
+	       compile_node(arena, m, &s->options, &diags, out);
+}
+
+/* `docs`, of which one is spoiled, with what the live model has of that. */
+static bool
+compile_kept(struct series *s, struct arena *arena, const struct documents *docs,
+    struct str spoiled, struct table_content *out)
+{
+	struct bundle bundle = bundle_of(arena, docs);
+	struct load_kept *kept = ARENA_ARRAY(arena, bundle.count, struct load_kept);
+	struct load_reading reading = {0};
+	struct diag_list diags;
+	struct live *live;
+	bool ok;
+
+	for (size_t i = 0; i < bundle.count; i++) {
+		if (!str_eq(bundle.sources[i].name, spoiled))
+			continue;
+		if (!live_kept(s->live, spoiled, &kept[i]))
+			return false;
+		bundle.sources[i].text = kept[i].text;
+		s->kept_pods += kept[i].pod_count;
+	}
+	diag_list_init(&diags, arena);
+	reading.kept = kept;
+	live = live_load(arena, &bundle, &s->model_options, &reading, &diags);
+	ok = live != NULL &&
+	     compile_node(arena, live_model(live), &s->options, &diags, out);
+	live_free(live);
+	return ok;
+}
+
+static bool
+check_kept(struct series *s, const struct documents *edited, struct str spoiled)
+{
+	static struct documents expected;
+	struct arena *arena = arena_new();
+	struct table_content want, got;
+	size_t before = 0, at = 0;
+	bool ok = true;
+
+	expected = *edited;
+	while (before < s->docs.count && !str_eq(s->docs.items[before].name, spoiled))
+		before++;
+	while (!str_eq(expected.items[at].name, spoiled))
+		at++;
+	if (before < s->docs.count)
+		expected.items[at].text = s->docs.items[before].text;
+	else
+		expected.items[at].text = STR("# it was not there\n");
+	if (compile_docs(s, arena, &expected, &want)) {
+		ok = compile_kept(s, arena, edited, spoiled, &got) &&
+		     same_content(&want, &got);
+		s->kept++;
+	}
+	arena_free(arena);
+	return ok || fail(s, "what is kept is not what was said");
+}
+
+/* The same of any document, with nothing else changed. */
+static bool
+check_some_kept(struct series *s)
+{
+	static struct documents edited;
+	struct document *doc;
+
+	if (s->docs.count == 0)
+		return true;
+	edited = s->docs;
+	doc = &edited.items[dice_roll(&s->editor.dice, (unsigned)edited.count)];
+	doc->text = STR("kind: [\n");
+	return check_kept(s, &edited, doc->name);
+}
+
 /* A document of mistakes now and then. */
 static struct str
 spoil(struct series *s, struct str text)
 {
 	if (dice_roll(&s->editor.dice, 20) != 0)
 		return text;
-	return STR_CONCAT(s->arena, text, STR("unknownField: 1\n"));
+	return STR_CONCAT(s->arena, text,
+	    dice_roll(&s->editor.dice, 2) == 0 ? STR("unknownField: 1\n") : STR("]\n"));
 }
 
 /* Mostly of what an edit is not beyond. */
@@ -209,7 +372,12 @@ roll_edit(struct series *s, struct documents *edited)
 	do {
 		*edited = before;
 		doc = editor_edit(&s->editor, edited);
-	} while (document_is_fixed(&doc) && dice_roll(&s->editor.dice, 8) != 0);
+	} while (str_is(doc.kind, "Node") && dice_roll(&s->editor.dice, 8) != 0);
+	for (size_t i = 0; i < edited->count && str_is(doc.kind, "Namespace"); i++) {
+		if (str_eq(edited->items[i].name, doc.name) &&
+		    dice_roll(&s->editor.dice, 8) == 0)
+			edited->items[i] = edited->items[--edited->count];
+	}
 	return doc;
 }
 
@@ -223,6 +391,7 @@ one_edit(struct series *s)
 	unsigned steps = dice_roll(&s->editor.dice, 4) == 0 ? 3 : 1;
 	struct diag_list diags;
 	bool committed = false, ok = true;
+	struct str last = {0};
 
 	edited = s->docs;
 	diag_list_init(&diags, s->arena);
@@ -230,6 +399,7 @@ one_edit(struct series *s)
 		struct document doc = roll_edit(s, &edited);
 		struct str text = {0};
 
+		last = doc.name;
 		for (size_t j = 0; j < edited.count; j++) {
 			if (!str_eq(edited.items[j].name, doc.name))
 				continue;
@@ -246,6 +416,8 @@ one_edit(struct series *s)
 		if (begin(s, &edited))
 			return fail(s, "refused what a whole load takes");
 		s->refused++;
+		if (!check_kept(s, &edited, last))
+			return false;
 		return check(s, &whole); /* as it was */
 	}
 	ok = check(s, &whole); /* as it was */
@@ -267,6 +439,7 @@ run_series(struct series *s, uint64_t edits)
 		s->model_options = (struct model_options){
 		    .clusters = (const void *)clusters,
 		    .cluster_count = s->editor.clusters,
+		    .announced_node = STR("node-0"),
 		};
 		s->options = (struct compile_options){
 		    .node =
@@ -279,7 +452,9 @@ run_series(struct series *s, uint64_t edits)
 	} while (!begin(s, &docs));
 	ok = check(s, &whole);
 	for (uint64_t i = 0; i < edits && ok; i++)
-		ok = one_edit(s);
+		ok = (dice_roll(&s->editor.dice, 4) == 0 ? one_announcement(s)
+							 : one_edit(s)) &&
+		     (dice_roll(&s->editor.dice, 4) != 0 || check_some_kept(s));
 	compile_state_free(s->state);
 	live_free(s->live);
 	arena_free(s->base);
@@ -292,9 +467,10 @@ main(int argc, char **argv)
 	uint64_t cases = CASES_DEFAULT, seed = dice_random_seed();
 	uint64_t edits = EDITS_DEFAULT, done = 0;
 	static struct series s;
-	unsigned long quick = 0, anew = 0, beyond = 0, refused = 0;
 	const struct run_option options[] = {
 	    {"--cases", &cases}, {"--seed", &seed}, {"--edits", &edits}};
+	unsigned long quick = 0, anew = 0, beyond = 0, refused = 0, spaces = 0;
+	unsigned long announced = 0, kept = 0, kept_pods = 0;
 	bool ok = true;
 
 	if (!run_options_read(argc, argv, options, ARRAY_LEN(options)))
@@ -312,12 +488,20 @@ main(int argc, char **argv)
 		anew += s.anew;
 		beyond += s.beyond;
 		refused += s.refused;
+		spaces += s.spaces;
+		announced += s.announced_edits;
+		kept += s.kept;
+		kept_pods += s.kept_pods;
 		arena_free(s.arena);
 	}
 	(void)printf("%llu series from seed %llu: edits: %lu quick, %lu compiled anew, "
-		     "%lu loaded whole, %lu refused\n",
+		     "%lu loaded whole, %lu refused; %lu namespaces' labels, "
+		     "%lu announced pods; %lu times kept, %lu of them pods\n",
 	    (unsigned long long)done, (unsigned long long)seed, quick, anew, beyond,
-	    refused);
+	    refused, spaces, announced, kept, kept_pods);
 	/* A run that always begins again, or never must, is no test. */
-	return ok && quick > beyond && anew != 0 && refused != 0 ? 0 : 1;
+	return ok && quick > beyond && anew != 0 && refused != 0 && spaces != 0 &&
+		       announced != 0 && kept != 0 && kept_pods != 0
+		   ? 0
+		   : 1;
 }

@@ -11,12 +11,24 @@ is_zero(const unsigned char *p, size_t len)
 	return p[0] == 0 && memcmp(p, p + 1, len - 1) == 0;
 }
 
+/* The most that a type of the size can ask for. */
+static size_t
+alignment(size_t size)
+{
+	size_t align = 1;
+
+	while (align < _Alignof(max_align_t) && size % (align * 2) == 0)
+		align *= 2;
+	return align;
+}
+
 /* Allocates sizes of every kind, checks that the memory is zeroed and aligned, and
  * fills it; then checks that no allocation reached into another. */
 static void
 fill_and_check(struct arena *a, size_t total)
 {
-	static const size_t sizes[] = {1, 15, 16, 17, 100, 5000, 20000, 70000, 300000};
+	static const size_t sizes[] = {
+	    1, 15, 16, 17, 24, 100, 5000, 20000, 70000, 300000};
 	unsigned char *parts[4096];
 	size_t lens[4096], count = 0;
 
@@ -24,7 +36,7 @@ fill_and_check(struct arena *a, size_t total)
 		lens[count] =
 		    sizes[(count * 7 + count / 9) % (sizeof(sizes) / sizeof(*sizes))];
 		parts[count] = arena_alloc(a, lens[count]);
-		ck_assert_uint_eq((uintptr_t)parts[count] % _Alignof(max_align_t), 0);
+		ck_assert_uint_eq((uintptr_t)parts[count] % alignment(lens[count]), 0);
 		ck_assert(is_zero(parts[count], lens[count]));
 		memset(parts[count], (int)(count % 255 + 1), lens[count]);
 		sum += lens[count];

@@ -58,7 +58,7 @@ setup(void)
 	engine_load_init(engine);
 	engine_apply_init(engine);
 	engine_audit_init(engine);
-	engine->apply.current = program_make(&engine->settings, &fd, 1);
+	engine->apply.current = program_make(&engine->settings, &fd, 1, NULL);
 	(void)close(fd);
 	ck_assert(engine->apply.current->ok);
 	engine->apply.current->number = 1;

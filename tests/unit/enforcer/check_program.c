@@ -75,7 +75,7 @@ make(const char *first, const char *second)
 {
 	const int fds[] = {seal("/a/x.yaml", first), seal("/b/y.yaml", second)};
 
-	program = program_make(&settings, fds, 2);
+	program = program_make(&settings, fds, 2, NULL);
 	if (program->ok)
 		program_content(program, arena, MIDSTREAM_RESET, &content);
 	close(fds[0]);
@@ -139,7 +139,7 @@ START_TEST(bundle_that_is_none_is_refused)
 {
 	const int fds[] = {seal("/a/x.yaml", WORLD), STDIN_FILENO};
 
-	program = program_make(&settings, fds, 2);
+	program = program_make(&settings, fds, 2, NULL);
 	if (program->ok)
 		program_content(program, arena, MIDSTREAM_RESET, &content);
 	close(fds[0]);

@@ -106,7 +106,7 @@ make(void)
 			    (struct source){str_from(names[i]), str_from(texts[i])};
 	}
 	ck_assert_int_eq(bundle_seal(&bundle, &fd, &err), 0);
-	p = program_make(&settings, &fd, 1);
+	p = program_make(&settings, &fd, 1, NULL);
 	close(fd);
 	ck_assert(p->ok);
 	return p;

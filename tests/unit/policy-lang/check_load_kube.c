@@ -32,8 +32,8 @@ START_TEST(pod_is_read_whole)
 	char text[IP_TEXT_BYTES];
 
 	ck_assert_ptr_null(l->diags.first);
-	assert_str(w->owner_name, "web-7d4");
-	assert_str(w->owner_kind, "ReplicaSet");
+	assert_str(workload_owner(w), "web-7d4");
+	assert_str(workload_owner_kind(w), "ReplicaSet");
 	assert_str(w->display, "shop/web-7d4[ReplicaSet]");
 	assert_str(w->ns->path, "/shop");
 	assert_str(w->kube->name, "shop");
@@ -199,7 +199,7 @@ START_TEST(native_workload_is_read_whole)
 	ck_assert_ptr_null(l->diags.first);
 	assert_str(w->display, "/acme/db/db-1[Workload]");
 	assert_str(find_workload(l, "top")->display, "/top[Workload]");
-	assert_str(w->owner_kind, "Workload");
+	assert_str(workload_owner_kind(w), "Workload");
 	assert_str(w->ns->path, "/acme/db");
 	ck_assert_ptr_null(w->kube);
 	assert_str(w->service_account, "dbs");

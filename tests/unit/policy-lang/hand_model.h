@@ -38,7 +38,7 @@ hand_init(struct hand *h)
 static inline void
 hand_fini(struct hand *h)
 {
-	map_fini(&h->m.by_address);
+	address_map_fini(&h->m.by_address);
 	map_fini(&h->m.node_by_address);
 	map_fini(&h->m.ns_by_path);
 	map_fini(&h->m.kube_by_name);
@@ -141,20 +141,20 @@ hand_workload(struct hand *h, const char *path, const char *name, const char *la
 	struct ip_addr *ips = ARENA_ARRAY(h->arena, 4, struct ip_addr);
 	struct str rest = str_from(addrs);
 
-	w->name = w->owner_name = str_from(name);
-	w->owner_kind = STR("Workload");
+	w->name = str_from(name);
 	w->ns = hand_ns(h, path);
 	w->labels = hand_labels(h, labels);
 	w->display = str_from(arena_printf(
 	    h->arena, "%s/%s[Workload]", w->ns->depth > 0 ? path : "", name));
+	w->owner_at = (uint32_t)(w->display.len - strlen(name) - strlen("[Workload]"));
+	w->owner_len = (uint32_t)strlen(name);
 	w->ips = ips;
 	while (rest.len > 0) {
 		struct str text = str_split(&rest, ' ');
 
 		ips[w->ip_count] =
 		    hand_addr(arena_strndup(h->arena, text.ptr, text.len));
-		hand_map_addr(h, &h->m.by_address, &ips[w->ip_count], w);
-		w->ip_count++;
+		address_map_set(&h->m.by_address, w, w->ip_count++);
 	}
 	w->index = (uint32_t)h->m.workload_count;
 	h->workloads[h->m.workload_count++] = w;

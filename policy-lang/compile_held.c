@@ -1,0 +1,199 @@
+#include "policy-lang/compile_held.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SLOTS_FIRST 64
+
+struct ip_addr
+held_addr(const struct held *h)
+{
+	return h->owned ? h->of.owner->ips[h->ip] : *h->of.addr;
+}
+
+const struct workload *
+held_owner(const struct held *h)
+{
+	return h->owned ? h->of.owner : NULL;
+}
+
+static void
+keep_addr(struct held *h, const struct ip_addr *addr)
+{
+	h->of.addr = xmalloc(sizeof(*addr));
+	*h->of.addr = *addr;
+	h->owned = false;
+}
+
+void
+held_own(struct held *h, const struct workload *owner, uint32_t ip)
+{
+	struct ip_addr addr = held_addr(h);
+
+	if (!h->owned && owner == NULL)
+		return;
+	if (!h->owned)
+		free(h->of.addr);
+	if (owner == NULL) {
+		keep_addr(h, &addr);
+		return;
+	}
+	h->owned = true;
+	h->of.owner = owner;
+	h->ip = ip;
+}
+
+void
+held_init(struct held_table *t)
+{
+	*t = (struct held_table){.spare = NONE};
+}
+
+void
+held_fini(struct held_table *t)
+{
+	for (uint32_t i = 0; i < t->count; i++) {
+		if (t->items[i].used && !t->items[i].owned)
+			free(t->items[i].of.addr);
+	}
+	free(t->items);
+	free(t->slots);
+	held_init(t);
+}
+
+void
+held_shrink(struct held_table *t)
+{
+	uint32_t cap = t->count + t->count / 16 + 1;
+
+	if (t->count == 0 || cap >= t->cap)
+		return;
+	t->items = xreallocarray(t->items, cap, sizeof(*t->items));
+	t->cap = cap;
+}
+
+/* The bytes behind a shorter address are zero. */
+static struct str
+key_of(const struct ip_addr *addr, char key[17])
+{
+	memset(key, 0, 17);
+	key[0] = (char)addr->family;
+	memcpy(key + 1, addr->bytes, ip_bytes(addr->family));
+	return (struct str){key, 17};
+}
+
+static uint32_t
+home_of(const struct held_table *t, const struct ip_addr *addr)
+{
+	char key[17];
+
+	return (uint32_t)map_hash(key_of(addr, key)) & (t->slot_count - 1);
+}
+
+/* The slot that has the address, or the empty one where it belongs. */
+static uint32_t
+find_slot(const struct held_table *t, const struct ip_addr *addr)
+{
+	uint32_t mask = t->slot_count - 1, i = home_of(t, addr);
+
+	for (; t->slots[i] != 0; i = (i + 1) & mask) {
+		struct ip_addr there = held_addr(&t->items[t->slots[i] - 1]);
+
+		if (ip_eq(&there, addr))
+			break;
+	}
+	return i;
+}
+
+static struct ip_addr
+addr_at(const struct held_table *t, uint32_t slot)
+{
+	return held_addr(&t->items[t->slots[slot] - 1]);
+}
+
+static void
+grow_slots(struct held_table *t)
+{
+	uint32_t *old = t->slots, old_count = t->slot_count;
+
+	t->slot_count = old_count != 0 ? old_count * 2 : SLOTS_FIRST;
+	t->slots = xcalloc(t->slot_count, sizeof(*t->slots));
+	for (uint32_t i = 0; i < old_count; i++) {
+		struct ip_addr addr;
+
+		if (old[i] == 0)
+			continue;
+		addr = held_addr(&t->items[old[i] - 1]);
+		t->slots[find_slot(t, &addr)] = old[i];
+	}
+	free(old);
+}
+
+uint32_t
+held_find(const struct held_table *t, const struct ip_addr *addr)
+{
+	uint32_t found;
+
+	if (t->used == 0)
+		return NONE;
+	found = t->slots[find_slot(t, addr)];
+	return found != 0 ? found - 1 : NONE;
+}
+
+static uint32_t
+take_place(struct held_table *t)
+{
+	uint32_t place = t->spare;
+
+	if (place != NONE) {
+		t->spare = t->items[place].node[0];
+		return place;
+	}
+	if (t->count == t->cap) {
+		t->cap = t->cap != 0 ? t->cap + t->cap / 2 : SLOTS_FIRST;
+		t->items = xreallocarray(t->items, t->cap, sizeof(*t->items));
+	}
+	return t->count++;
+}
+
+uint32_t
+held_add(struct held_table *t, const struct ip_addr *addr)
+{
+	uint32_t place = take_place(t);
+	struct held *h = &t->items[place];
+
+	/* At most three slots of four in use. */
+	if (t->used + 1 > t->slot_count / 4 * 3)
+		grow_slots(t);
+	t->used++;
+	*h = (struct held){.used = true};
+	keep_addr(h, addr);
+	t->slots[find_slot(t, addr)] = place + 1;
+	return place;
+}
+
+/* What follows the gap moves up, unless it would come before where it belongs. */
+void
+held_remove(struct held_table *t, uint32_t place)
+{
+	struct held *h = &t->items[place];
+	struct ip_addr addr = held_addr(h);
+	uint32_t mask = t->slot_count - 1, gap = find_slot(t, &addr);
+
+	t->slots[gap] = 0;
+	for (uint32_t i = (gap + 1) & mask; t->slots[i] != 0; i = (i + 1) & mask) {
+		struct ip_addr other = addr_at(t, i);
+		uint32_t home = home_of(t, &other);
+
+		if (((i - home) & mask) < ((i - gap) & mask))
+			continue;
+		t->slots[gap] = t->slots[i];
+		t->slots[i] = 0;
+		gap = i;
+	}
+	if (!h->owned)
+		free(h->of.addr);
+	*h = (struct held){.node[0] = t->spare};
+	t->spare = place;
+	t->used--;
+}

@@ -1,0 +1,48 @@
+/*
+ * Addresses of the model with what is compiled of each: for compile_incremental.c only. An
+ * address is known by its place, which stays as long as it is held.
+ */
+#ifndef POLICY_LANG_COMPILE_HELD_H
+#define POLICY_LANG_COMPILE_HELD_H
+
+#include "policy-lang/compile_internal.h"
+
+struct held {
+	/* Of an address of a workload no more is kept than whose and which; it must last. */
+	union {
+		const struct workload *owner;
+		struct ip_addr *addr; /* on the heap */
+	} of;
+	uint32_t ip;                    /* of owner->ips */
+	uint32_t node[DIRECTION_COUNT]; /* in the trees of classes */
+	bool used;                      /* false: the place is free */
+	bool owned;
+	bool touched; /* by the update under way */
+	bool exists;  /* in the model; false: seen for the first time */
+};
+
+struct held_table {
+	struct held *items; /* by place; some are free */
+	uint32_t count, cap;
+	uint32_t used;   /* of the places */
+	uint32_t spare;  /* one that is free, and by its node[0] the next; or NONE */
+	uint32_t *slots; /* place + 1; 0: none */
+	uint32_t slot_count;
+};
+
+void held_init(struct held_table *t);
+/* {0} is fine, too. */
+void held_fini(struct held_table *t);
+/* Gives back most of the room that is not used. */
+void held_shrink(struct held_table *t);
+/* NONE: it is not held. */
+MUST_CHECK uint32_t held_find(const struct held_table *t, const struct ip_addr *addr);
+/* Holds one that is not; its place. */
+MUST_CHECK uint32_t held_add(struct held_table *t, const struct ip_addr *addr);
+void held_remove(struct held_table *t, uint32_t place);
+/* The workload that has the address, as its number `ip`; NULL: none. */
+void held_own(struct held *h, const struct workload *owner, uint32_t ip);
+MUST_CHECK const struct workload *held_owner(const struct held *h);
+MUST_CHECK struct ip_addr held_addr(const struct held *h);
+
+#endif

@@ -1,0 +1,62 @@
+/*
+ * What sources said, for a load that is to take it where what they say now is wrong. Pods,
+ * which are nearly all that there is, refer to nothing by what they are: they are taken
+ * from the model. Of everything else the text is kept, so that what it refers to is looked
+ * up again.
+ */
+#include "policy-lang/live_internal.h"
+
+/* People who write policies do not write files like this. */
+#define KEPT_MOST_BYTES ((size_t)1024 * 1024)
+
+static bool
+is_of_pods(const struct live_file *f)
+{
+	if (f->other || f->policy_count + f->left_out + f->space_count != 0)
+		return false;
+	for (size_t i = 0; i < f->workload_count; i++) {
+		const struct workload *w = f->workloads[i];
+
+		if (w->kube == NULL || w->is_template)
+			return false;
+	}
+	return f->workload_count != 0;
+}
+
+void
+live_keep_text(struct live *l, struct live_file *f, struct str text)
+{
+	struct arena *arena = f->arena != NULL ? f->arena : l->arena;
+
+	if (l->keeps_texts && text.len <= KEPT_MOST_BYTES && !is_of_pods(f))
+		f->text = str_dup(arena, text);
+}
+
+void
+live_keep_texts(struct live *l)
+{
+	l->keeps_texts = true;
+	for (size_t i = 0; i < l->files.len; i++) {
+		struct live_file *f = l->files.entries[i].value;
+
+		live_keep_text(l, f, f->source->text);
+	}
+}
+
+bool
+live_kept(const struct live *l, struct str name, struct load_kept *out)
+{
+	const struct live_file *f = map_get(&l->files, name);
+
+	*out = (struct load_kept){.taken = true, .text = STR("")};
+	if (f == NULL)
+		return true;
+	if (is_of_pods(f)) {
+		out->model = l->model;
+		out->pods = f->workloads;
+		out->pod_count = f->workload_count;
+		return true;
+	}
+	out->text = f->text;
+	return f->text.ptr != NULL;
+}

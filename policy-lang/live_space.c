@@ -1,0 +1,186 @@
+/*
+ * What sources say of namespaces: labels, owners, where Kubernetes namespaces are placed. A
+ * namespace of the model stays, and is given what is said of it now: everything refers to it.
+ * The tree itself, which placing makes, no edit changes.
+ */
+#include "policy-lang/live_internal.h"
+
+/* ---- of the base ---- */
+
+static bool
+is_known(const struct live *l, struct loc loc)
+{
+	return loc.source != NULL && live_file_of(l, loc.source) != NULL;
+}
+
+/* Calls `each` for all that is said; `said` is good for the call. */
+static void
+walk(struct live *l, void (*space)(struct live *l, const struct load_space *said),
+    void (*placed)(struct live *l, struct kube_node *node))
+{
+	const struct model *m = l->model;
+
+	for (size_t i = 0; i < m->ns_count; i++) {
+		struct ns *ns = m->namespaces[i];
+		const struct load_space said = {.ns = ns,
+		    .labels = ns->labels,
+		    .owners = ns->owners,
+		    .owner_count = ns->owner_count,
+		    .loc = ns->loc};
+
+		if (is_known(l, ns->loc))
+			space(l, &said);
+	}
+	for (size_t i = 0; i < m->kube_count; i++) {
+		struct kube_node *node =
+		    CONTAINER_OF(m->kube_namespaces[i], struct kube_node, kube);
+		const struct load_space said = {
+		    .kube = node, .labels = node->kube.labels, .loc = node->kube.loc};
+
+		if (is_known(l, node->kube.loc))
+			space(l, &said);
+		if (is_known(l, node->placed))
+			placed(l, node);
+	}
+}
+
+static void
+count_space(struct live *l, const struct load_space *said)
+{
+	live_file_of(l, said->loc.source)->space_count++;
+}
+
+static void
+count_placed(struct live *l, struct kube_node *node)
+{
+	live_file_of(l, node->placed.source)->placed_count++;
+}
+
+static void
+add_space(struct live *l, const struct load_space *said)
+{
+	struct live_file *f = live_file_of(l, said->loc.source);
+
+	if (f->spaces == NULL) {
+		f->spaces = ARENA_ARRAY(l->arena, f->space_count, struct load_space *);
+		f->space_count = 0;
+	}
+	f->spaces[f->space_count] = ARENA_NEW(l->arena, struct load_space);
+	*f->spaces[f->space_count++] = *said;
+}
+
+static void
+add_placed(struct live *l, struct kube_node *node)
+{
+	struct live_file *f = live_file_of(l, node->placed.source);
+
+	if (f->placed == NULL) {
+		f->placed =
+		    ARENA_ARRAY(l->arena, f->placed_count, struct load_placed *);
+		f->placed_count = 0;
+	}
+	f->placed[f->placed_count] = ARENA_NEW(l->arena, struct load_placed);
+	*f->placed[f->placed_count++] = (struct load_placed){node, node->placed};
+}
+
+void
+live_share_spaces(struct live *l)
+{
+	walk(l, count_space, count_placed);
+	walk(l, add_space, add_placed);
+}
+
+/* ---- edits ---- */
+
+/* What the loader took is placed already, by this source: it is enough to count. */
+bool
+live_spaces_stand_alone(const struct live_file *before, const struct live_file *after)
+{
+	return (before != NULL ? before->placed_count : 0) ==
+	       (after != NULL ? after->placed_count : 0);
+}
+
+static bool
+same_labels(struct label_set a, struct label_set b)
+{
+	bool same = a.count == b.count;
+
+	for (size_t i = 0; i < a.count && same; i++)
+		same = str_eq(a.items[i].key, b.items[i].key) &&
+		       str_eq(a.items[i].value, b.items[i].value);
+	return same;
+}
+
+static bool
+same_space(const struct load_space *a, const struct load_space *b)
+{
+	return a->kube == b->kube && a->ns == b->ns;
+}
+
+/* Of what one source says before and after, the common case, which must be told from
+ * edits that change nothing for policy. */
+static bool
+says_the_same(const struct load_space *said, const struct live_file *other)
+{
+	for (size_t i = 0; other != NULL && i < other->space_count; i++) {
+		if (same_space(said, other->spaces[i]))
+			return same_labels(said->labels, other->spaces[i]->labels);
+	}
+	return false;
+}
+
+static void
+tell(const struct live_file *f, const struct live_file *other,
+    struct compile_change *changes, size_t *count)
+{
+	for (size_t i = 0; f != NULL && i < f->space_count; i++) {
+		const struct load_space *said = f->spaces[i];
+
+		if (says_the_same(said, other))
+			continue;
+		changes[(*count)++] = (struct compile_change){
+		    .kind = said->kube != NULL ? CHANGE_KUBE_LABELS : CHANGE_NS_LABELS,
+		    .kube = said->kube != NULL ? &said->kube->kube : NULL,
+		    .ns = said->ns,
+		};
+	}
+}
+
+/* As if no document declared them. */
+static void
+take_back(const struct live_file *f)
+{
+	for (size_t i = 0; i < f->space_count; i++) {
+		struct load_space bare = {
+		    .ns = f->spaces[i]->ns, .kube = f->spaces[i]->kube};
+
+		if (bare.kube != NULL)
+			bare.labels = bare.kube->bare;
+		load_declare(&bare);
+	}
+}
+
+static void
+say(const struct live_file *f)
+{
+	for (size_t i = 0; i < f->space_count; i++)
+		load_declare(f->spaces[i]);
+	for (size_t i = 0; i < f->placed_count; i++)
+		f->placed[i]->kube->placed = f->placed[i]->loc;
+}
+
+void
+live_put_spaces(
+    const struct live_edit *e, struct compile_change *changes, size_t *count)
+{
+	for (size_t i = 0; i < e->count; i++) {
+		tell(e->items[i].before, e->items[i].after, changes, count);
+		tell(e->items[i].after, e->items[i].before, changes, count);
+		if (e->items[i].before != NULL)
+			take_back(e->items[i].before);
+	}
+	for (size_t i = 0; i < e->count; i++) {
+		if (e->items[i].after != NULL)
+			say(e->items[i].after);
+	}
+}
