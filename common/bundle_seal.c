@@ -110,10 +110,9 @@ check_sealed(int fd, size_t *out_size, struct err *err)
 		return err_sys(err, "cannot look at the bundle");
 	if (st.st_size < HEADER_BYTES)
 		return err_set(err, ERR_INVALID, "the bundle is too short");
-	if ((uint64_t)st.st_size >
-	    HEADER_BYTES + LIMIT_BUNDLE_BYTES +
-		(uint64_t)LIMIT_BUNDLE_FILES * MAX_NAME +
-		(uint64_t)LIMIT_BUNDLE_SOURCES * ENTRY_BYTES)
+	if ((uint64_t)st.st_size > HEADER_BYTES + LIMIT_BUNDLE_BYTES +
+				       (uint64_t)LIMIT_BUNDLE_FILES * MAX_NAME +
+				       (uint64_t)LIMIT_BUNDLE_SOURCES * ENTRY_BYTES)
 		return err_set(err, ERR_LIMIT, "the bundle is too large");
 	*out_size = (size_t)st.st_size;
 	return 0;

@@ -198,7 +198,7 @@ def _set_fault(verb, **rule):
 
 def _watches(how, most, resource=False):
     def act(cluster, random):
-        what = random.choice(["pods", "networkpolicies", ""]) if resource else ""
+        what = random.choice(["pods", "pods", "networkpolicies", ""]) if resource else ""
         cluster.misbehave(how, random.randint(1, most), what, one=not what)
     return act
 
@@ -227,7 +227,7 @@ MISDEEDS = {
         _fault(random, random.choice(["list", "watch"]),
                do=random.choice(["close", "reset", "goaway"])))),
     "stale bookmarks": (2, _watches("stale", 50)),
-    "events repeated": (2, _watches("repeat", 20)),
+    "events repeated": (3, _watches("repeat", 20, resource=True)),
     "kinds out of order": (2, _watches("hold", 150, resource=True)),
     "drips": (1, _watches("drip", 40, resource=True)),
     "silence": (1, _watches("silent", 1, resource=True)),

@@ -149,6 +149,23 @@ def test_engine_and_role_come_back(lab, cluster, tmp_path):
         assert is_open(lab, "web", "db")
 
 
+def test_event_that_is_repeated_changes_nothing(lab, cluster, tmp_path):
+    cluster.apply(*world(lab))
+    with Enforcer(lab.node, tmp_path, sources=[cluster.source()]) as enforcer:
+        cluster.apply(pod_of(lab, "web", "other"))
+        cluster.delete(pod_of(lab, "mon"))
+        cluster.apply(pod_of(lab, "mon", "web"))
+        wait_open(lab, "mon", "db", True)
+        assert not is_open(lab, "web", "db")
+        for number in (3, 2):  # the label, the deletion
+            cluster.misbehave("repeat", number, "pods")
+        cluster.misbehave("stale", 3, "pods")
+        wait_until(lambda: kinds_of(enforcer)["pods"]["repeated"] == 2, WAIT_S, "repeated")
+        cluster.apply(pod_of(lab, "db"))  # behind them: there is nothing left to wait for
+        assert is_open(lab, "mon", "db") and not is_open(lab, "web", "db")
+        assert kinds_of(enforcer)["pods"]["lists"] == 1
+
+
 # --- kinds, objects, access ---
 
 
