@@ -136,17 +136,20 @@ def test_last_state_stays_when_server_and_daemon_die(lab, cluster, tmp_path):
         wait_open(lab, "web", "db", False)
 
 
-def test_engine_and_role_come_back(lab, cluster, tmp_path):
-    cluster.apply(*world(lab))
-    with Enforcer(lab.node, tmp_path, sources=[cluster.source()]) as enforcer:
-        kill(enforcer.role("engine"))
-        enforcer.wait_state("enforcing")
-        cluster.apply(db_policy("mon"))
-        wait_open(lab, "mon", "db", True)
-        kill(enforcer.role("kube"))
-        cluster.apply(db_policy("web"))
-        wait_open(lab, "mon", "db", False)
-        assert is_open(lab, "web", "db")
+def test_engine_and_role_come_back(lab, pki, tmp_path):
+    """From a server that speaks HTTP/1.1 alone."""
+    with Cluster(lab.node, tmp_path / "cluster", pki, arguments=["--no-h2"]) as cluster:
+        cluster.apply(*world(lab))
+        with Enforcer(lab.node, tmp_path, sources=[cluster.source()]) as enforcer:
+            kill(enforcer.role("engine"))
+            enforcer.wait_state("enforcing")
+            cluster.apply(db_policy("mon"))
+            wait_open(lab, "mon", "db", True)
+            kill(enforcer.role("kube"))
+            cluster.apply(db_policy("web"))
+            wait_open(lab, "mon", "db", False)
+            assert is_open(lab, "web", "db")
+    lab.node.exec(["nft", "flush", "ruleset"])
 
 
 def test_event_that_is_repeated_changes_nothing(lab, cluster, tmp_path):
