@@ -308,7 +308,7 @@ def listing(text):
     whole there are two, one after the other."""
     text = re.sub(r"packets \d+ bytes \d+", "packets 0 bytes 0", text)
     text = re.sub(r' \S+:\d+"', '"', text)
-    text = re.sub(r"\b(\w+_(?:net|range))_b\b", r"\1", text)
+    text = re.sub(r"\b(\w+)_b\b", r"\1", text)
     return sorted(text.splitlines())
 
 
