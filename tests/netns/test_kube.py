@@ -88,6 +88,12 @@ def kinds_of(enforcer, index=0):
     return {kind["name"]: kind for kind in enforcer.source(index)["kinds"]}
 
 
+def wait_objects(enforcer, kind, count):
+    """What the daemon says of its clusters is a moment behind what it does."""
+    wait_until(lambda: kinds_of(enforcer)[kind]["objects"] == count, WAIT_S,
+               f"{count} {kind}")
+
+
 # --- packets follow the cluster ---
 
 
@@ -106,8 +112,9 @@ def test_traffic_follows_pods_and_policies(lab, cluster, tmp_path):
         cluster.delete(db_policy())
         wait_open(lab, "web", "db", True)
         assert enforcer.ask("diff").returncode == 0
+        wait_objects(enforcer, "pods", 3)
         kinds = kinds_of(enforcer)
-        assert kinds["pods"]["objects"] == 3 and kinds["pods"]["phase"] == "watching"
+        assert kinds["pods"]["phase"] == "watching"
         assert kinds["clusternetworkpolicies"]["phase"] == "absent"
         assert enforcer.metric(
             'ringfence_kube_objects{source="kubernetes",kind="pods"}') == 3
@@ -181,7 +188,7 @@ def test_kind_that_comes_later_is_noticed(lab, cluster, tmp_path):
             "tier": "Admin", "priority": 1, "subject": {"namespaces": {}},
             "ingress": [{"action": "Deny", "from": [{"namespaces": {}}]}]}))
         wait_open(lab, "web", "db", False)
-        assert kinds_of(enforcer)["clusternetworkpolicies"]["objects"] == 1
+        wait_objects(enforcer, "clusternetworkpolicies", 1)
 
 
 def test_object_with_mistakes_is_refused_alone(lab, cluster, tmp_path):
