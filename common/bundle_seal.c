@@ -110,9 +110,9 @@ check_sealed(int fd, size_t *out_size, struct err *err)
 		return err_sys(err, "cannot look at the bundle");
 	if (st.st_size < HEADER_BYTES)
 		return err_set(err, ERR_INVALID, "the bundle is too short");
-	if ((uint64_t)st.st_size >
-	    HEADER_BYTES + LIMIT_BUNDLE_BYTES +
-		(uint64_t)LIMIT_BUNDLE_FILES * (ENTRY_BYTES + MAX_NAME))
+	if ((uint64_t)st.st_size > HEADER_BYTES + LIMIT_BUNDLE_BYTES +
+				       (uint64_t)LIMIT_BUNDLE_FILES * MAX_NAME +
+				       (uint64_t)LIMIT_BUNDLE_SOURCES * ENTRY_BYTES)
 		return err_set(err, ERR_LIMIT, "the bundle is too large");
 	*out_size = (size_t)st.st_size;
 	return 0;
@@ -170,7 +170,7 @@ take_sources(struct arena *arena, const uint8_t *data, size_t size,
 	uint64_t count;
 
 	count = get_u64(data + MAGIC_BYTES);
-	if (memcmp(data, MAGIC, MAGIC_BYTES) != 0 || count > LIMIT_BUNDLE_FILES)
+	if (memcmp(data, MAGIC, MAGIC_BYTES) != 0 || count > LIMIT_BUNDLE_SOURCES)
 		return err_set(err, ERR_INVALID, "this is not a bundle");
 	rest = (struct str){(const char *)data + HEADER_BYTES, size - HEADER_BYTES};
 	bundle.sources = ARENA_ARRAY(arena, (size_t)count, struct source);

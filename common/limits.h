@@ -7,7 +7,8 @@
 
 #define LIMIT_FILE_BYTES       (256u * 1024 * 1024)  /* one policy file */
 #define LIMIT_BUNDLE_BYTES     (1024u * 1024 * 1024) /* all files of one source */
-#define LIMIT_BUNDLE_FILES     100000u
+#define LIMIT_BUNDLE_FILES     100000u               /* of one directory */
+#define LIMIT_BUNDLE_SOURCES   1000000u  /* of one bundle, whoever made it */
 #define LIMIT_BUNDLE_DEPTH     32u       /* directories in directories */
 #define LIMIT_DOC_DEPTH        64u       /* nesting of a YAML or JSON document */
 #define LIMIT_DOC_NODES        50000000u /* nodes of one file, aliases expanded */

@@ -70,4 +70,5 @@ const struct kube_kind kube_kinds[KUBE_KIND_COUNT] = {
     NATIVE_KIND("workloads", "Workload", .namespaced = true),
     NATIVE_KIND("externalnetworks", "ExternalNetwork", .namespaced = true),
     NATIVE_KIND("policies", "Policy", .namespaced = true),
+    NATIVE_KIND("routes", "Route", .namespaced = true),
 };

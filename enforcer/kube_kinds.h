@@ -24,7 +24,7 @@ struct kube_kind {
 	size_t keep_count;
 };
 
-#define KUBE_KIND_COUNT 11
+#define KUBE_KIND_COUNT 12
 
 extern const struct kube_kind kube_kinds[KUBE_KIND_COUNT];
 

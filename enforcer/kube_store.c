@@ -58,7 +58,8 @@ note_changed(struct kube_store *s, struct kube_entry *e)
 	if (e->changed)
 		return;
 	e->changed = true;
-	if (s->changed_head + s->changed_count == s->changed_cap) {
+	if (s->changed_head != 0 &&
+	    s->changed_head + s->changed_count == s->changed_cap) {
 		memmove(s->changed, s->changed + s->changed_head,
 		    s->changed_count * sizeof(struct kube_entry *));
 		s->changed_head = 0;

@@ -16,7 +16,7 @@
 #define WATCH_MORE_S    300 /* ... and at most so much longer */
 #define BACKOFF_MS      200
 #define BACKOFF_MOST_MS 30000
-#define ABSENT_MS       5000 /* until a kind that is not served is asked for again */
+#define ABSENT_MS       2000 /* until a kind that is not served is asked for again */
 #define ABSENT_MOST_MS  300000
 #define VANISHED_MS     30000 /* a kind that was served is gone for good after that */
 #define SHORT_MS        500   /* a watch is */

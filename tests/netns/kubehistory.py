@@ -66,6 +66,14 @@ def native_policy(random, name, home):
             "ports": [f"{random.choice(PORTS)}/tcp"]}]}})
 
 
+def route(random, name, home):
+    return thing("Route", name, home, spec={
+        "workloads": _selector(random),
+        "default": {"egress": [{
+            "action": "route", "to": [{"cidr": _cidr(random)}],
+            "source": [f"203.0.113.{random.randrange(1, 9)}"]}]}})
+
+
 class State:
     """Objects by kind, namespace and name; each change is an operation for the double."""
 
@@ -76,7 +84,9 @@ class State:
         self.places = {}  # of namespaces: home -> path
 
     def documents(self):
-        return list(self.objects.values())
+        """In the order of their names, as a cluster has them: it decides between two Routes of
+        one name and priority at one place of the tree."""
+        return [self.objects[key] for key in sorted(self.objects)]
 
     def put(self, obj):
         metadata = obj["metadata"]
@@ -124,7 +134,8 @@ class State:
 
     def gone(self):
         keys = self.keys("Pod", "NetworkPolicy", "AdminNetworkPolicy",
-                         "ClusterNetworkPolicy", "BaselineAdminNetworkPolicy", "Policy")
+                         "ClusterNetworkPolicy", "BaselineAdminNetworkPolicy", "Policy",
+                         "Route")
         return [self.delete(self.random.choice(keys))] if keys else []
 
     def policy(self):
@@ -140,6 +151,10 @@ class State:
     def native(self):
         name = f"r{self.random.randrange(4)}"
         return [self.put(native_policy(self.random, name, self.random.choice(HOMES)))]
+
+    def route(self):
+        return [self.put(route(self.random, f"t{self.random.randrange(3)}",
+                               self.random.choice(HOMES)))]
 
     def labels(self):
         return [self.put(namespace(self.random.choice(HOMES),
@@ -175,8 +190,8 @@ class State:
             "annotations": {"seen": str(self.random.random())}}
         return [{"put": obj}]
 
-    CHANGES = {pod: 10, gone: 4, policy: 4, admin: 2, native: 2, labels: 2, place: 1,
-               node: 1, same: 2}
+    CHANGES = {pod: 10, gone: 4, policy: 4, admin: 2, native: 2, route: 1, labels: 2,
+               place: 1, node: 1, same: 2}
 
     def change(self):
         (what,) = self.random.choices(list(self.CHANGES), list(self.CHANGES.values()))
@@ -198,7 +213,7 @@ def _set_fault(verb, **rule):
 
 def _watches(how, most, resource=False):
     def act(cluster, random):
-        what = random.choice(["pods", "networkpolicies", ""]) if resource else ""
+        what = random.choice(["pods", "pods", "networkpolicies", ""]) if resource else ""
         cluster.misbehave(how, random.randint(1, most), what, one=not what)
     return act
 
@@ -227,7 +242,7 @@ MISDEEDS = {
         _fault(random, random.choice(["list", "watch"]),
                do=random.choice(["close", "reset", "goaway"])))),
     "stale bookmarks": (2, _watches("stale", 50)),
-    "events repeated": (2, _watches("repeat", 20)),
+    "events repeated": (3, _watches("repeat", 20, resource=True)),
     "kinds out of order": (2, _watches("hold", 150, resource=True)),
     "drips": (1, _watches("drip", 40, resource=True)),
     "silence": (1, _watches("silent", 1, resource=True)),

@@ -32,6 +32,7 @@ KINDS = {
     "Policy": NATIVE,
     "ExternalNetwork": NATIVE,
     "Workload": NATIVE,
+    "Route": NATIVE,
 }
 
 
@@ -87,7 +88,8 @@ NATIVE_KINDS = [
     for plural, kind, scope in (
         ("namespaces", "Namespace", "Cluster"), ("policies", "Policy", "Namespaced"),
         ("workloads", "Workload", "Namespaced"),
-        ("externalnetworks", "ExternalNetwork", "Namespaced"))]
+        ("externalnetworks", "ExternalNetwork", "Namespaced"),
+        ("routes", "Route", "Namespaced"))]
 
 
 class Cluster:

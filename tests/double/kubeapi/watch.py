@@ -3,7 +3,7 @@
 On demand (POST /test/misbehave-watches) an open watch does what the original never should:
 
     silent     says nothing any more, and stays open
-    repeat     sends its last N events once more
+    repeat     sends the first of its last N events once more
     stale      sends a bookmark that is N versions old
     hold       sends nothing for N milliseconds, so that other kinds are ahead
     drip       from now on sends every event in pieces of N bytes
@@ -208,7 +208,7 @@ class Watch:
         if how == "silent":
             await asyncio.Event().wait()
         elif how == "repeat":
-            for line in list(self._sent)[-amount:]:
+            for line in list(self._sent)[-amount:][:1]:
                 await writer.write(line)
         elif how == "stale":
             await writer.write(self._encoder.bookmark(max(1, rv - amount)))
