@@ -48,8 +48,10 @@ struct auth_role {
 	struct secret bind_password;
 	struct directory *directory; /* NULL: no logins */
 	struct token_store *store;
-	struct quota_table *quota; /* the workers' */
-	struct token_share *share; /* NULL: no other replicas */
+	struct quota_table *quota;          /* the workers' */
+	struct token_share *share;          /* NULL: no other replicas */
+	uint8_t list_ring[LIST_RING_BYTES]; /* the replicas' keys of continue tokens */
+	bool has_list_ring;
 	struct throttle *throttle;
 	struct login *logins;
 	size_t login_count;

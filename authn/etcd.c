@@ -41,6 +41,22 @@ etcd_bytes(struct str bytes)
 	return value;
 }
 
+void
+etcd_set(json_t *object, const char *key, json_t *value)
+{
+	if (json_object_set_new(object, key, value) != 0)
+		base_die("out of memory");
+}
+
+json_t *
+etcd_key(struct str key)
+{
+	json_t *request = json_object();
+
+	etcd_set(request, "key", etcd_bytes(key));
+	return request;
+}
+
 json_t *
 etcd_prefix(struct str prefix)
 {
@@ -285,6 +301,32 @@ etcd_call(struct etcd *e, const char *path, json_t *request, json_t **out_answer
 		    e->body.data != NULL ? e->body.data : "");
 	secret_wipe(body, strlen(body));
 	free(body);
+	return rc;
+}
+
+int
+etcd_put_unchanged(struct etcd *e, json_t *range, int64_t revision,
+    const struct etcd_put *put, bool *out_done, int64_t *out_revision, struct err *err)
+{
+	json_t *request = json_object(), *answer = NULL;
+	json_t *value = etcd_key(put->key), *operation = json_object();
+	int rc;
+
+	etcd_set(value, "value", etcd_bytes(put->value));
+	if (put->lease != 0)
+		etcd_set(value, "lease", json_integer(put->lease));
+	etcd_set(operation, "request_put", value);
+	etcd_set(range, "target", json_string("MOD"));
+	etcd_set(range, "result", json_string("LESS"));
+	etcd_set(range, "mod_revision", json_integer(revision + 1));
+	etcd_set(request, "compare", json_pack("[o]", range));
+	etcd_set(request, "success", json_pack("[o]", operation));
+	rc = etcd_call(e, "/v3/kv/txn", request, &answer, err);
+	*out_done = rc == 0 && json_is_true(json_object_get(answer, "succeeded"));
+	if (out_revision != NULL)
+		*out_revision = etcd_get_int(
+		    json_object_get(json_object_get(answer, "header"), "revision"));
+	json_decref(answer);
 	return rc;
 }
 

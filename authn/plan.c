@@ -238,6 +238,7 @@ load_etcd(struct loading *l)
 
 	if (!l->plan->config->has_etcd)
 		return;
+	l->plan->worker.shares_lists = true;
 	*s = (struct token_share_settings){.etcd = {.endpoints = e->endpoints,
 					       .endpoint_count = e->endpoint_count,
 					       .user = e->user,

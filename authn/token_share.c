@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "common/log.h"
+#include "common/secret.h"
 
 #define BEAT_MS  500
 #define ROWS_MAX 1000 /* in one answer */
@@ -37,6 +38,22 @@ take_rows(struct token_share *s)
 }
 
 static void
+tell_ring(struct token_share *s)
+{
+	uint8_t ring[LIST_RING_BYTES];
+	bool is_new;
+
+	(void)pthread_mutex_lock(&s->lock); /* cannot fail: it is our own */
+	is_new = s->ring_new;
+	s->ring_new = false;
+	memcpy(ring, s->ring, sizeof(ring));
+	(void)pthread_mutex_unlock(&s->lock);
+	if (is_new)
+		s->callbacks.list_keys(s->callbacks.arg, ring);
+	secret_wipe(ring, sizeof(ring));
+}
+
+static void
 on_arrived(uv_async_t *async)
 {
 	struct token_share *s = async->data;
@@ -44,6 +61,7 @@ on_arrived(uv_async_t *async)
 	struct buf ids = {NULL, 0, 0};
 	struct err err = ERR_INIT;
 
+	tell_ring(s);
 	while (row != NULL) {
 		struct share_row *next = row->next;
 
@@ -55,7 +73,7 @@ on_arrived(uv_async_t *async)
 		row = next;
 	}
 	if (ids.len != 0)
-		s->ended(s->arg, buf_str(&ids));
+		s->callbacks.ended(s->callbacks.arg, buf_str(&ids));
 	buf_free(&ids);
 	/* What could not be sent when it was written. */
 	if (share_rows_flush(s, &err) != 0)
@@ -178,6 +196,8 @@ beat(struct token_share *s)
 		rc = read_all_rows(s, &err);
 	if (rc == 0)
 		rc = share_days(s, &err);
+	if (rc == 0)
+		rc = share_ring(s, &err);
 	/* From when it was asked: then etcd knew of us. */
 	if (rc == 0 && s->joined)
 		quota_share_contact(s->quota, begin);
@@ -274,7 +294,7 @@ start_threads(struct token_share *s, struct err *err)
 int
 token_share_start(uv_loop_t *loop, const struct token_share_settings *settings,
     struct token_store *store, struct quota_table *quota,
-    void (*ended)(void *arg, struct str ids), void *arg, struct token_share **out_share,
+    const struct token_share_callbacks *callbacks, struct token_share **out_share,
     struct err *err)
 {
 	struct token_share *s = xcalloc(1, sizeof(*s));
@@ -283,8 +303,7 @@ token_share_start(uv_loop_t *loop, const struct token_share_settings *settings,
 	s->settings = settings;
 	s->db = token_store_database(store);
 	s->quota = quota;
-	s->ended = ended;
-	s->arg = arg;
+	s->callbacks = *callbacks;
 	s->replicas = 1;
 	s->arrived.data = s;
 	s->writer = etcd_new(&settings->etcd);

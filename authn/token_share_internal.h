@@ -1,6 +1,7 @@
 /*
  * What the files of token sharing share: rows of the store and their outbox
- * (token_share_rows.c), members and day counts (token_share_quota.c), threads (token_share.c).
+ * (token_share_rows.c), members and day counts (token_share_quota.c), the ring of keys
+ * (token_share_keys.c), threads (token_share.c).
  */
 #ifndef AUTHN_TOKEN_SHARE_INTERNAL_H
 #define AUTHN_TOKEN_SHARE_INTERNAL_H
@@ -22,8 +23,7 @@ struct token_share {
 	sqlite3 *db; /* the loop's thread's */
 	struct quota_table *quota;
 	char id[SHARE_ID_LEN + 1]; /* of this replica, for good */
-	void (*ended)(void *arg, struct str ids);
-	void *arg;
+	struct token_share_callbacks callbacks;
 	struct etcd *writer; /* the loop's: what is written here */
 	struct etcd *beater; /* the beating thread's */
 	struct etcd *watcher;
@@ -35,11 +35,15 @@ struct token_share {
 	unsigned replicas;
 	bool connected;
 	uint64_t beats, failures;
+	uint8_t ring[LIST_RING_BYTES]; /* of continue tokens */
+	bool ring_new;                 /* the loop has not told of it */
 	/* the beating thread's */
 	int64_t revision; /* of the tokens that have come */
 	int64_t lease;
 	bool joined; /* the others know of us */
 	bool days_read;
+	int64_t ring_revision; /* 0: none has come */
+	monotime_t ring_since; /* it has been that one */
 };
 
 /* ---- token_share_rows.c ---- */
@@ -58,6 +62,11 @@ MUST_CHECK int share_rows_apply(
 MUST_CHECK int share_members(struct token_share *s, struct err *err);
 /* Asks for more of the day's counts, as they run out. */
 MUST_CHECK int share_days(struct token_share *s, struct err *err);
+
+/* ---- token_share_keys.c ---- */
+
+/* Reads the ring of keys; makes it, or turns it, when it is time. */
+MUST_CHECK int share_ring(struct token_share *s, struct err *err);
 
 /* "PREFIX/part/": what lies there in etcd. */
 void share_key(

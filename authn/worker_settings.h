@@ -59,6 +59,7 @@ struct worker_settings {
 	struct str lists_as;     /* "": filtered lists are asked as the user himself */
 	struct str audit_policy; /* the text of its file; "": none */
 	bool audit_required;
+	bool shares_lists; /* the keys of continue tokens come from the auth role */
 	bool confine;      /* drop privileges and filter system calls */
 	uint32_t uid, gid; /* 0: stay */
 	struct worker_limits limits;

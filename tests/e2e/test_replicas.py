@@ -1,6 +1,7 @@
 """Two gates that share tokens and quotas through a real etcd of three members."""
 
 import concurrent.futures
+import itertools
 import os
 import threading
 
@@ -37,6 +38,8 @@ state:
     keepSeconds: 15
 """
 
+
+ALL_PODS = "/api/v1/pods"
 
 CHANGES = {"state: {{ directory: {directory}/state }}\n": STATE}
 
@@ -168,6 +171,69 @@ def test_days_count_is_not_exceeded_by_more_than_the_bound(pair):
     # From here on nobody has any more.
     assert some(pair.a) + some(pair.b) <= 2
     assert sum(counted) <= 64 + 2
+
+
+RING = b"/ringfence/keys/lists"
+
+
+def ring(pair):
+    value = pair.etcd.get(b"/ringfence/keys/")[RING]
+    assert value[:4] == b"rfk1" and len(value) == 4 + 3 * 32
+    return value
+
+
+def turn(pair):
+    """What each replica does when it has seen the same ring for an hour."""
+    before = ring(pair)
+    pair.etcd.put(RING, before[:4] + os.urandom(32) + before[4:68])
+    return before
+
+
+def next_page(gate, user, page):
+    return get(gate, token(gate, user), f"{ALL_PODS}?limit=1&continue={page}")
+
+
+def first_page(gate):
+    return get(gate, token(gate, "alice"), f"{ALL_PODS}?limit=1").json()["metadata"]["continue"]
+
+
+def names(answer):
+    assert answer.status == 200, answer.body
+    return [(i["metadata"]["namespace"], i["metadata"]["name"]) for i in answer.json()["items"]]
+
+
+def by_turns(pair):
+    """The whole list, each page from the other gate."""
+    gates = itertools.cycle((pair.b, pair.a))
+    answer = get(pair.a, token(pair.a, "alice"), f"{ALL_PODS}?limit=1")
+    seen = names(answer)
+    while page := answer.json()["metadata"].get("continue"):
+        answer = next_page(next(gates), "alice", page)
+        seen += names(answer)
+    return seen
+
+
+def test_page_of_one_goes_on_at_the_other(pair):
+    whole = names(get(pair.a, token(pair.a, "alice"), ALL_PODS))
+    assert whole and by_turns(pair) == whole
+    page = first_page(pair.a)
+    # It is sealed all the same: nobody else's, and of no other list.
+    assert next_page(pair.b, "dave", page).status == 410
+    # One turn of the ring later it still opens at both; after two its key is gone.
+    turn(pair)
+
+    def sealed_with_the_next():
+        return next_page(pair.a, "alice", first_page(pair.b)).status == 200
+
+    wait_until(sealed_with_the_next, 30, "pages after a turn")
+    assert next_page(pair.a, "alice", page).status == 200
+    turn(pair)
+    turn(pair)
+    for gate in (pair.a, pair.b):
+        wait_until(lambda: next_page(gate, "alice", page).status == 410, 30, "the key's end")  # noqa: B023
+    # A ring that somebody spoilt is made anew.
+    pair.etcd.put(RING, b"none")
+    wait_until(lambda: len(pair.etcd.get(b"/ringfence/keys/")[RING]) == 100, 30, "a ring")
 
 
 def test_member_that_dies_is_not_missed(pair):

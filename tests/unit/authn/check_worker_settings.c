@@ -37,6 +37,7 @@ setup(void)
 	    .identity = IDENTITY_IMPERSONATE,
 	    .lists_as = STR("lister"),
 	    .audit_required = true,
+	    .shares_lists = true,
 	    .confine = true,
 	    .uid = 65534,
 	    .gid = 65533,
@@ -70,7 +71,7 @@ check_equal(const struct worker_settings *got)
 	ck_assert(str_is(got->upstream_key, "front proxy key"));
 	ck_assert_int_eq(got->identity, IDENTITY_IMPERSONATE);
 	ck_assert(str_is(got->lists_as, "lister"));
-	ck_assert(got->audit_required && got->confine);
+	ck_assert(got->audit_required && got->shares_lists && got->confine);
 	ck_assert_uint_eq(got->uid, 65534);
 	ck_assert_uint_eq(got->gid, 65533);
 	ck_assert_int_eq(
