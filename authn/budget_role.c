@@ -16,7 +16,7 @@
 #define SECOND_NS   UINT64_C(1000000000)
 
 static const int syscalls[] = {SCMP_SYS(socket), SCMP_SYS(socketpair),
-    SCMP_SYS(connect), SCMP_SYS(accept4), SCMP_SYS(listen), -1};
+    SCMP_SYS(connect), SCMP_SYS(accept4), SCMP_SYS(listen), SCMP_SYS(ftruncate), -1};
 
 /* ---- settings ---- */
 
@@ -27,6 +27,8 @@ budget_role_settings_encode(struct buf *out, const struct budget_role_settings *
 	for (size_t i = 0; i < s->caller_count; i++)
 		proc_put_str(out, s->callers[i]);
 	proc_put_u32(out, s->hold_s);
+	etcd_options_encode(out, &s->share.etcd);
+	proc_put_str(out, s->share.prefix);
 }
 
 bool
@@ -43,6 +45,9 @@ budget_role_settings_decode(
 		callers[i] = str_dup(arena, proc_get_str(r));
 	*out = (struct budget_role_settings){
 	    .callers = callers, .caller_count = count, .hold_s = proc_get_u32(r)};
+	if (!etcd_options_decode(arena, r, &out->share.etcd))
+		return false;
+	out->share.prefix = str_dup(arena, proc_get_str(r));
 	return proc_reader_done(r) && out->hold_s != 0;
 }
 
@@ -145,7 +150,10 @@ answer_status(struct budget_role *role, uint32_t id)
 	for (size_t i = 0; i < count && text.len < 96u * 1024; i++)
 		put_line(&text, &lines[i], i == 0);
 	(void)pthread_mutex_unlock(&role->lock);
-	buf_add_cstr(&text, "]}");
+	buf_add_char(&text, ']');
+	if (role->share != NULL)
+		budget_share_status(role->share, &text);
+	buf_add_char(&text, '}');
 	monitor_link_send(role->monitor.channel, MSG_STATUS, id, buf_str(&text));
 	buf_free(&text);
 }
@@ -195,7 +203,7 @@ receive(struct budget_role *role, struct err *err)
 
 	if (rc != 0)
 		return rc;
-	if (msg.fd_count != 2)
+	if (msg.fd_count != 2 + BUDGET_JOURNAL_FILES)
 		return err_set(err, ERR_PROTOCOL, "the monitor sent no configuration");
 	proc_reader_init(&r, &msg);
 	if (!budget_role_settings_decode(role->arena, &r, &role->own))
@@ -209,9 +217,29 @@ receive(struct budget_role *role, struct err *err)
 			rc = err_set(err, ERR_INVALID, "%.*s", (int)problem.len,
 			    problem.data != NULL ? problem.data : "policy");
 	}
+	/* Taken by the journal: they stay open. */
+	memcpy(role->journal_fds, msg.fds + 2, sizeof(role->journal_fds));
+	msg.fd_count = 2;
 	proc_msg_close_fds(&msg);
+	secret_wipe((void *)(uintptr_t)msg.data, msg.len);
 	buf_free(&problem);
 	return rc;
+}
+
+/* What was reserved before, here and by others; only then is there a look at what exists. */
+static int
+start_ledger(struct budget_role *role, struct err *err)
+{
+	const uint64_t hold_ns = role->own.hold_s * SECOND_NS;
+	int rc;
+
+	role->ledger = budget_ledger_new(role->policy->model, &role->plan, hold_ns);
+	rc = budget_journal_open(
+	    &role->journal, role->journal_fds, role->ledger, &role->plan, hold_ns, err);
+	if (rc == 0 && role->own.share.etcd.endpoint_count != 0)
+		return budget_share_start(
+		    role, admission_server_answer, &role->share, err);
+	return rc == 0 ? budget_watch_start(role, err) : rc;
 }
 
 static int
@@ -232,15 +260,13 @@ start(struct budget_role *role, struct err *err)
 	if (uv_loop_init(&role->loop) != 0)
 		return err_set(err, ERR_SYSTEM, "event loop");
 	keep_kinds(role);
-	role->ledger = budget_ledger_new(
-	    role->policy->model, &role->plan, role->own.hold_s * SECOND_NS);
 	rc = proc_confine(&sandbox, err);
 	if (rc == 0)
 		rc = proc_channel_set_blocking(role->monitor.channel, false, err);
 	if (rc == 0)
 		rc = admission_server_start(role, err);
 	if (rc == 0)
-		rc = budget_watch_start(role, err);
+		rc = start_ledger(role, err);
 	if (rc != 0)
 		return rc;
 	role->hub.second = on_second;

@@ -6,17 +6,20 @@
 #ifndef AUTHN_BUDGET_ROLE_H
 #define AUTHN_BUDGET_ROLE_H
 
+#include "authn/budget_share.h"
 #include "authn/worker_settings.h"
 #include "common/proc.h"
 
 /* What the monitor tells it beside a worker's settings, of which it uses: the certificate,
  * key and client CA of the listener, the upstream's, identity, user and group, and `lists_as`: the
- * user in whose name it lists. MSG_CONFIG: fds[0] settings, fds[1] a policy bundle. */
+ * user in whose name it lists. MSG_CONFIG: fds[0] settings, fds[1] a policy bundle, fds[2] and fds[3]
+ * the files of its journal. */
 struct budget_role_settings {
 	const struct str
 	    *callers; /* common names that may ask; none: whom the CA signed */
 	size_t caller_count;
 	uint32_t hold_s; /* how long what was admitted may take to be seen */
+	struct budget_share_settings share;
 };
 
 void budget_role_settings_encode(struct buf *out, const struct budget_role_settings *s);

@@ -18,7 +18,6 @@
 #define WATCH_S        290L /* as asked of the server; ours is a little longer */
 #define SILENT_S       90L  /* a watch has a bookmark a minute */
 #define BACKOFF_MAX_MS 10000u
-#define SETTLE_S       1 /* before the first list */
 
 struct kind_watch {
 	struct budget_role *role;
@@ -49,19 +48,10 @@ add_resolve(struct kind_watch *w)
 {
 	const struct worker_upstream *u = server_of(w);
 	struct buf line = {NULL, 0, 0};
-	char text[IP_TEXT_BYTES];
-	struct ip_addr literal;
 
-	if (ip_parse(u->host, &literal))
-		return;
-	buf_printf(&line, "%.*s:%u:", STR_ARG(u->host), u->port);
-	for (size_t i = 0; i < u->address_count; i++) {
-		const bool v6 = u->addresses[i].family == IP_V6;
-
-		buf_printf(&line, "%s%s%s%s", i == 0 ? "" : ",", v6 ? "[" : "",
-		    ip_format(&u->addresses[i], text), v6 ? "]" : "");
-	}
-	curl_add_line(&w->resolve, &line);
+	curl_resolve_line(&line, u->host, u->port, u->addresses, u->address_count);
+	if (line.len != 0)
+		curl_add_line(&w->resolve, &line);
 }
 
 static void
@@ -388,12 +378,9 @@ static void *
 run(void *arg)
 {
 	struct kind_watch *w = arg;
-	const struct timespec settle = {SETTLE_S, 0};
 	unsigned failures = 0;
 	bool listed = false, connected = false;
 
-	/* What the role's last process admitted may not be there yet. */
-	(void)nanosleep(&settle, NULL); /* cut short is fine */
 	for (;;) {
 		bool ok = connected || connect_to(w);
 

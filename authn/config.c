@@ -230,22 +230,28 @@ read_policy(struct reader *r, const struct doc_node *list)
 	r->config->policy_count = list->count;
 }
 
+bool
+gate_etcd_endpoint(struct str url, struct str *out_host, uint16_t *out_port)
+{
+	const struct str scheme = STR(HTTPS);
+
+	return str_starts(url, scheme) && str_find(url, '/', scheme.len) == url.len &&
+	       split_authority(str_slice(url, scheme.len, url.len), out_host, out_port);
+}
+
 static void
 check_endpoints(struct reader *r, const struct doc_node *list)
 {
 	const struct gate_etcd *e = &r->config->etcd;
 
 	for (size_t i = 0; i < e->endpoint_count; i++) {
-		const struct str url = e->endpoints[i];
-		const struct str rest = str_slice(url, strlen(HTTPS), url.len);
 		struct str host;
 		uint16_t port;
 
-		if (!str_starts(url, STR(HTTPS)) || str_find(rest, '/', 0) < rest.len ||
-		    !split_authority(rest, &host, &port))
+		if (!gate_etcd_endpoint(e->endpoints[i], &host, &port))
 			diag_error(r->diags, CODE_VALUE, list->u.items[i]->loc,
 			    "\"%.*s\" is no member of etcd: write https://HOST:PORT",
-			    STR_ARG(url));
+			    STR_ARG(e->endpoints[i]));
 	}
 	if (e->endpoint_count == 0)
 		diag_error(r->diags, CODE_VALUE, list->loc,

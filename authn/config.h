@@ -67,6 +67,10 @@ struct gate_etcd {
 	uint32_t keep_ms;  /* how long a replica goes on without; default 10,000 */
 };
 
+/* The host, without brackets, and port of one of the endpoints; false if it is none. */
+MUST_CHECK bool gate_etcd_endpoint(
+    struct str url, struct str *out_host, uint16_t *out_port);
+
 /* The webhook that keeps object budgets. */
 struct gate_admission {
 	struct gate_listen listen;

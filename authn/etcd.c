@@ -15,6 +15,7 @@ struct etcd {
 	const struct etcd_options *options;
 	size_t current; /* endpoint */
 	CURL *curl;
+	struct curl_slist *resolve;
 	struct buf body;
 	struct buf token; /* "Authorization: ..." with its NUL; empty: none yet */
 	bool (*rung)(void *arg);
@@ -137,6 +138,8 @@ prepare(struct etcd *e)
 	if (e->curl == NULL)
 		return CURLE_OUT_OF_MEMORY;
 	rc = curl_setup(e->curl, &identity);
+	if (rc == CURLE_OK && e->resolve != NULL)
+		rc = curl_easy_setopt(e->curl, CURLOPT_RESOLVE, e->resolve);
 	if (rc == CURLE_OK)
 		rc = curl_easy_setopt(
 		    e->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)e->options->timeout_ms);
@@ -247,6 +250,13 @@ etcd_new(const struct etcd_options *options)
 	struct etcd *e = xcalloc(1, sizeof(*e));
 
 	e->options = options;
+	for (size_t i = 0; i < options->endpoint_count && options->resolve; i++) {
+		struct buf line = {NULL, 0, 0};
+
+		buf_add_str(&line, options->resolve[i]);
+		if (line.len != 0)
+			curl_add_line(&e->resolve, &line);
+	}
 	return e;
 }
 
@@ -256,6 +266,7 @@ etcd_free(struct etcd *e)
 	if (e == NULL)
 		return;
 	curl_easy_cleanup(e->curl);
+	curl_slist_free_all(e->resolve);
 	if (e->token.data != NULL)
 		secret_wipe(e->token.data, e->token.len);
 	buf_free(&e->token);

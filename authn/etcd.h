@@ -8,7 +8,9 @@
 
 #include <jansson.h>
 
+#include "common/arena.h"
 #include "common/err.h"
+#include "common/proc.h"
 #include "common/str.h"
 
 struct etcd_options {
@@ -17,7 +19,16 @@ struct etcd_options {
 	struct str ca, certificate, key; /* PEM; certificate and key may be "" */
 	struct str user, password; /* "": none; the gateway knows no certificates */
 	uint32_t timeout_ms;       /* of one call to one member */
+	/* curl's HOST:PORT:ADDRESS,... of each endpoint, for roles that resolve no names; "": it
+	 * resolves. */
+	const struct str *resolve; /* NULL, or endpoint_count */
 };
+
+/* As bytes, from the monitor to a role. Decoded, keys and passwords stay in the arena: they are
+ * needed for as long as there is etcd. */
+void etcd_options_encode(struct buf *out, const struct etcd_options *o);
+MUST_CHECK bool etcd_options_decode(
+    struct arena *arena, struct proc_reader *r, struct etcd_options *out_options);
 
 struct etcd;
 

@@ -9,8 +9,8 @@
 
 #include "authn/exchange.h"
 #include "authn/key_client.h"
-#include "authn/monitor_link.h"
 #include "authn/list_token.h"
+#include "authn/monitor_link.h"
 #include "authn/stream.h"
 #include "authn/worker_settings.h"
 #include "common/map.h"
