@@ -296,10 +296,8 @@ on_issue(struct worker_link *link, const struct proc_msg *msg)
 	}
 	arena = arena_new();
 	issue_by_token(role, arena, &q, &answer);
-	auth_send_answer(role, link->serial, msg->id, &answer);
-	if (answer.body.len != 0) /* lies in our arena, and bears the token */
-		secret_wipe((void *)(uintptr_t)answer.body.ptr, answer.body.len);
-	arena_free(arena);
+	auth_answer_written(
+	    role, link->serial, msg->id, arena, &answer, (struct str){NULL, 0});
 	return true;
 }
 

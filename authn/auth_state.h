@@ -113,6 +113,14 @@ void auth_forget(void *arg, struct str ids);
 void auth_answer_forgotten(struct auth_role *role, uint64_t asker, uint32_t question,
     struct arena *arena, const struct auth_answer *answer, struct str ids);
 
+/* ---- auth_written.c ---- */
+
+/* An answer that tells of a change (a refusal: at once): when the other gates can know of it, or 503
+ * that they cannot. `ids`, as those of auth_answer_forgotten, may be empty. Takes the arena, in
+ * which everything lies; the body is wiped. */
+void auth_answer_written(struct auth_role *role, uint64_t asker, uint32_t question,
+    struct arena *arena, const struct auth_answer *answer, struct str ids);
+
 /* MSG_TOKEN_REVOKE. False: malformed. */
 MUST_CHECK bool auth_revoke(struct worker_link *link, const struct proc_msg *msg);
 /* MSG_TOKEN_ROTATE. False: malformed. */

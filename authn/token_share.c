@@ -1,5 +1,5 @@
 /*
- * Two threads: one beats (members, days, and what has changed since), one watches, and its
+ * Three threads: one sends, one beats (members, days, and what has changed since), one watches, and its
  * watch is only a bell: whatever it says, the beating thread reads what there is. So a watch that
  * fails, or is silent, costs time and nothing else.
  */
@@ -75,23 +75,16 @@ on_arrived(uv_async_t *async)
 	if (ids.len != 0)
 		s->callbacks.ended(s->callbacks.arg, buf_str(&ids));
 	buf_free(&ids);
-	/* What could not be sent when it was written. */
-	if (share_rows_flush(s, &err) != 0)
-		log_warn("share-send", "detail=%s", log_quote(str_from(err.msg)));
+	share_send(s);
 }
 
-static int
-on_written(void *arg, struct err *err)
+/* Sent in the next turn of the loop: what is written in this one goes together. */
+static void
+on_written(void *arg)
 {
 	struct token_share *s = arg;
-	bool connected;
 
-	(void)pthread_mutex_lock(&s->lock); /* cannot fail: it is our own */
-	connected = s->connected;
-	(void)pthread_mutex_unlock(&s->lock);
-	/* Nobody waits for what is known not to answer. */
-	return connected ? share_rows_flush(s, err)
-			 : err_set(err, ERR_UNAVAILABLE, "etcd does not answer");
+	(void)uv_async_send(&s->arrived); /* cannot fail */
 }
 
 /* ---- the beating thread ---- */
@@ -181,8 +174,8 @@ note(struct token_share *s, int rc, const struct err *err)
 		log_warn("share-cut-off", "detail=%s", log_quote(str_from(err->msg)));
 	if (!was && rc == 0)
 		log_info("share-connected", "replica=%s", s->id);
-	if (!was && rc == 0)
-		(void)uv_async_send(&s->arrived); /* to send what waits; cannot fail */
+	if (rc == 0) /* to send what could not be sent; cannot fail */
+		(void)uv_async_send(&s->arrived);
 }
 
 static void
@@ -275,7 +268,7 @@ watch_on(void *arg)
 static int
 start_threads(struct token_share *s, struct err *err)
 {
-	void *(*const runs[])(void *) = {beat_on, watch_on};
+	void *(*const runs[])(void *) = {beat_on, watch_on, share_send_run};
 	pthread_condattr_t attributes;
 	pthread_t thread;
 
@@ -283,6 +276,7 @@ start_threads(struct token_share *s, struct err *err)
 	(void)pthread_condattr_init(&attributes);
 	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&s->bell, &attributes);
+	(void)pthread_cond_init(&s->send_bell, NULL);
 	for (size_t i = 0; i < ARRAY_LEN(runs); i++) {
 		if (pthread_create(&thread, NULL, runs[i], s) != 0)
 			return err_set(err, ERR_SYSTEM, "cannot start a thread");
@@ -305,6 +299,7 @@ token_share_start(uv_loop_t *loop, const struct token_share_settings *settings,
 	s->quota = quota;
 	s->callbacks = *callbacks;
 	s->replicas = 1;
+	s->waiters_end = &s->waiters;
 	s->arrived.data = s;
 	s->writer = etcd_new(&settings->etcd);
 	s->beater = etcd_new(&settings->etcd);

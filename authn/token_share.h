@@ -43,6 +43,10 @@ MUST_CHECK int token_share_start(uv_loop_t *loop,
     const struct token_share_settings *settings, struct token_store *store,
     struct quota_table *quota, const struct token_share_callbacks *callbacks,
     struct token_share **out_share, struct err *err);
+/* Calls `done` on the loop, once: with 0 when everything that was written to the store until now is
+ * in etcd; or it may not be, and is sent when etcd answers again. Maybe from within. */
+void token_share_settle(
+    struct token_share *s, void (*done)(void *arg, int rc), void *arg);
 /* Appends members of a JSON object, with a comma before each. */
 void token_share_status(const struct token_share *s, struct buf *out);
 

@@ -130,11 +130,13 @@ class Etcd:
 
 
 class Forwarder:
-    """Passes connections on to a port of this machine, until it is cut."""
+    """Passes connections on to a port of this machine, until it is cut, or silent while it is held."""
 
     def __init__(self, port):
         self._target, self._up = port, True
         self._open = set()
+        self._flowing = threading.Event()
+        self._flowing.set()
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -163,6 +165,7 @@ class Forwarder:
     def _pump(self, source, sink):
         try:
             while data := source.recv(65536):
+                self._flowing.wait()
                 sink.sendall(data)
         except OSError:
             pass
@@ -185,11 +188,16 @@ class Forwarder:
             sockets = list(self._open)
         self._close(*sockets)
 
+    def hold(self):
+        self._flowing.clear()
+
     def mend(self):
         self._up = True
+        self._flowing.set()
 
     def stop(self):
         self.cut()
+        self._flowing.set()
         self._listener.close()
 
     def __enter__(self):
