@@ -409,7 +409,6 @@ admission_server_start(struct budget_role *role, struct err *err)
 	/* Here a certificate is no choice. */
 	SSL_CTX_set_verify(
 	    role->tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-	stream_hub_init(&role->hub, &role->loop);
 	role->listener.data = role;
 	if (uv_poll_init(&role->loop, &role->listener, role->listen_fd) != 0 ||
 	    uv_poll_start(&role->listener, UV_READABLE, on_listener) != 0)

@@ -575,6 +575,17 @@ budget_ledger_reservations(const struct budget_ledger *l)
 	return l->reservation_count;
 }
 
+void
+budget_ledger_each(const struct budget_ledger *l,
+    void (*tell)(void *arg, struct str namespace, const uint64_t *amounts), void *arg)
+{
+	for (size_t i = 0; i < l->entries.len; i++) {
+		struct entry *e = l->entries.entries[i].value;
+
+		tell(arg, e->namespace, charged(l, e));
+	}
+}
+
 /* ---- another policy; the end ---- */
 
 void

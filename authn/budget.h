@@ -104,6 +104,9 @@ MUST_CHECK bool budget_ledger_room(const struct budget_ledger *l,
     const struct ns *level, size_t key, budget_sum_t *out_room,
     const struct quota **out_quota);
 MUST_CHECK bool budget_ledger_synced(const struct budget_ledger *l);
+/* Calls for every object with what it is charged: one amount for each key of the plan. */
+void budget_ledger_each(const struct budget_ledger *l,
+    void (*tell)(void *arg, struct str namespace, const uint64_t *amounts), void *arg);
 
 /* One limit and its use, for metrics. */
 struct budget_line {

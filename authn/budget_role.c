@@ -27,6 +27,7 @@ budget_role_settings_encode(struct buf *out, const struct budget_role_settings *
 	for (size_t i = 0; i < s->caller_count; i++)
 		proc_put_str(out, s->callers[i]);
 	proc_put_u32(out, s->hold_s);
+	proc_put_str(out, s->writes_as);
 	etcd_options_encode(out, &s->share.etcd);
 	proc_put_str(out, s->share.prefix);
 }
@@ -45,6 +46,7 @@ budget_role_settings_decode(
 		callers[i] = str_dup(arena, proc_get_str(r));
 	*out = (struct budget_role_settings){
 	    .callers = callers, .caller_count = count, .hold_s = proc_get_u32(r)};
+	out->writes_as = str_dup(arena, proc_get_str(r));
 	if (!etcd_options_decode(arena, r, &out->share.etcd))
 		return false;
 	out->share.prefix = str_dup(arena, proc_get_str(r));
@@ -139,11 +141,15 @@ answer_status(struct budget_role *role, uint32_t id)
 	    "{\"admissionsAllowed\":%llu,\"admissionsDenied\":%llu,"
 	    "\"admissionsUnknown\":%llu,\"admissionsMalformed\":%llu,"
 	    "\"admissionStrangers\":%llu,\"budgetLists\":%llu,\"budgetsSynced\":%s,"
+	    "\"quotasApplied\":%llu,\"quotasRemoved\":%llu,\"quotaFailures\":%llu,"
 	    "\"reservations\":%zu,\"budgets\":[",
 	    (unsigned long long)role->allowed, (unsigned long long)role->denied,
 	    (unsigned long long)role->unknown, (unsigned long long)role->malformed,
 	    (unsigned long long)role->strangers, (unsigned long long)role->relists,
 	    budget_ledger_synced(role->ledger) ? "true" : "false",
+	    (unsigned long long)role->quotas_applied,
+	    (unsigned long long)role->quotas_removed,
+	    (unsigned long long)role->quota_failures,
 	    budget_ledger_reservations(role->ledger));
 	lines = budget_ledger_lines(role->ledger, &count);
 	/* A message is bounded: with very many budgets the rest is not shown. */
@@ -263,10 +269,13 @@ start(struct budget_role *role, struct err *err)
 	rc = proc_confine(&sandbox, err);
 	if (rc == 0)
 		rc = proc_channel_set_blocking(role->monitor.channel, false, err);
-	if (rc == 0)
+	stream_hub_init(&role->hub, &role->loop);
+	if (rc == 0 && role->listen_fd >= 0)
 		rc = admission_server_start(role, err);
 	if (rc == 0)
 		rc = start_ledger(role, err);
+	if (rc == 0 && role->own.writes_as.len != 0)
+		rc = budget_quotas_start(role, err);
 	if (rc != 0)
 		return rc;
 	role->hub.second = on_second;
@@ -283,13 +292,13 @@ budget_role_run(struct proc_channel *monitor, const int *fds, size_t fd_count)
 	log_setup("budget", LOG_INFO, LOG_FORMAT_TEXT);
 	/* What reads files does so before there are none. */
 	json_object_seed(0);
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0 || fd_count != 1) {
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0 || fd_count > 1) {
 		log_error("budget-start", "detail=\"no listener\"");
 		return 1;
 	}
 	role->monitor =
 	    (struct monitor_link){.channel = monitor, .take = on_monitor, .arg = role};
-	role->listen_fd = fds[0];
+	role->listen_fd = fd_count == 1 ? fds[0] : -1;
 	role->arena = arena_new();
 	(void)pthread_mutex_init(&role->lock, NULL); /* cannot fail */
 	if (start(role, &err) != 0) {

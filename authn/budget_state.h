@@ -28,6 +28,7 @@ struct budget_role {
 	struct budget_plan plan;
 	struct budget_ledger *ledger;
 	uint64_t relists;
+	uint64_t quotas_applied, quotas_removed, quota_failures;
 	struct budget_journal journal; /* without others */
 	/* The loop's. */
 	uv_loop_t loop;
@@ -49,6 +50,11 @@ struct budget_role {
 
 /* Starts a thread for each kind; they never end. */
 MUST_CHECK int budget_watch_start(struct budget_role *role, struct err *err);
+
+/* ---- budget_quotas.c ---- */
+
+/* Starts the thread that writes ResourceQuotas; it never ends. */
+MUST_CHECK int budget_quotas_start(struct budget_role *role, struct err *err);
 
 /* ---- admission_server.c ---- */
 

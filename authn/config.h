@@ -71,14 +71,17 @@ struct gate_etcd {
 MUST_CHECK bool gate_etcd_endpoint(
     struct str url, struct str *out_host, uint16_t *out_port);
 
-/* The webhook that keeps object budgets. */
+/* What keeps object budgets: a webhook, ResourceQuotas, or both. */
 struct gate_admission {
+	bool listens;
 	struct gate_listen listen;
 	const char *certificate, *key, *client_ca;
 	const struct str *callers; /* common names; none: whom the CA signed */
 	size_t caller_count;
 	struct str lists_as; /* the user in whose name it lists and watches */
-	uint32_t hold_s;     /* default 90 */
+	struct str
+	    writes_as;   /* the user in whose name it writes ResourceQuotas; "": none */
+	uint32_t hold_s; /* default 90 */
 };
 
 /* "ldaps+srv://example.org": its servers are in DNS. */

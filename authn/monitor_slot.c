@@ -215,7 +215,7 @@ start_budget(struct slot *s, struct err *err)
 		rc = worker_settings_seal(&m->plan->admission, &fd, err);
 	if (rc == 0)
 		rc = proc_spawn(&s->child, &gate_roles[SLOT_BUDGET], &m->admission_fd,
-		    1, true, err);
+		    m->admission_fd >= 0, true, err);
 	if (rc == 0) {
 		budget_role_settings_encode(&body, &m->plan->budget);
 		msg.data = (const uint8_t *)body.data;

@@ -295,7 +295,8 @@ load_admission(struct loading *l)
 	s->lists_as = a->lists_as;
 	p->budget = (struct budget_role_settings){.callers = a->callers,
 	    .caller_count = a->caller_count,
-	    .hold_s = a->hold_s};
+	    .hold_s = a->hold_s,
+	    .writes_as = a->writes_as};
 	if (!p->config->has_etcd)
 		return;
 	p->budget.share.etcd = p->auth.share.etcd;

@@ -11,6 +11,7 @@
 
 #include "authn/budget_journal.h"
 #include "authn/budget_record.h"
+#include "authn/resource_quota.h"
 
 #define SECOND UINT64_C(1000000000)
 #define HOLD   (90 * SECOND)
@@ -325,6 +326,42 @@ START_TEST(journal_goes_on_in_the_other_file)
 }
 END_TEST
 
+/* ---- ResourceQuotas ---- */
+
+static const struct {
+	const char *hard;
+	bool same;
+} hards[] = {
+    {"{\"pods\":\"5\",\"requests.memory\":\"1Gi\"}", true},
+    {"{\"pods\":\"5\",\"requests.memory\":\"1024Mi\"}", true}, /* as a number */
+    {"{\"pods\":\"5\",\"requests.memory\":\"1G\"}", false},
+    {"{\"pods\":\"5\"}", false},
+    {"{\"pods\":\"5\",\"requests.memory\":\"1Gi\",\"secrets\":\"1\"}", false},
+    {"{\"pods\":\"x\",\"requests.memory\":\"1Gi\"}", false},
+    {"null", false},
+};
+
+START_TEST(resource_quota_is_known_by_its_amounts)
+{
+	struct resource_quota_line lines[] = {{STR("pods"), 5000, &quota},
+	    {STR("requests.memory"), 1073741824000, &quota}};
+	const struct resource_quota q = {
+	    .namespace = STR("a"), .level = &root, .lines = lines, .line_count = 2};
+	struct buf text = {NULL, 0, 0};
+	json_t *object, *spec, *hard;
+
+	resource_quota_json(&text, &q);
+	object = json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
+	ck_assert(resource_quota_is(&q, object));
+	spec = json_object_get(object, "spec");
+	hard = json_loads(hards[_i].hard, JSON_DECODE_ANY, NULL);
+	ck_assert_int_eq(json_object_set_new(spec, "hard", hard), 0);
+	ck_assert(resource_quota_is(&q, object) == hards[_i].same);
+	json_decref(object);
+	buf_free(&text);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -341,6 +378,8 @@ main(void)
 	tcase_add_test(t, doubt_ends_when_every_watch_was_heard);
 	tcase_add_test(t, next_process_knows_what_was_admitted);
 	tcase_add_test(t, journal_goes_on_in_the_other_file);
+	tcase_add_loop_test(
+	    t, resource_quota_is_known_by_its_amounts, 0, (int)ARRAY_LEN(hards));
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
