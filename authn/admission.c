@@ -260,31 +260,44 @@ judge(struct answering *a, const struct asked *q)
 	return judge_object(a, q, kind);
 }
 
+/* Judges with `a`, whose ledger says what there is; without one nothing can be said. */
+static enum admission_result
+review(struct answering *a, struct str body, const char *no_ledger)
+{
+	json_error_t error;
+	json_t *json = json_loadb(body.ptr, body.len, JSON_REJECT_DUPLICATES, &error);
+	enum admission_result result = ADMISSION_MALFORMED;
+	struct asked q;
+
+	a->warnings = json_array();
+	a->arena = arena_new_sized(1024);
+	if (json == NULL) {
+		buf_printf(a->out, "not JSON: %s\n", error.text);
+	} else if (!read_request(json, &q)) {
+		buf_add_cstr(a->out, "no AdmissionReview of admission.k8s.io/v1\n");
+	} else {
+		a->uid = q.uid;
+		result = a->ledger != NULL ? judge(a, &q) : unknown(a, no_ledger);
+	}
+	json_decref(a->warnings);
+	json_decref(json);
+	arena_free(a->arena);
+	return result;
+}
+
 enum admission_result
 admission_review(struct budget_ledger *ledger, const struct budget_plan *plan,
     struct str body, monotime_t now, struct buf *out)
 {
-	json_error_t error;
-	json_t *review = json_loadb(body.ptr, body.len, JSON_REJECT_DUPLICATES, &error);
-	struct answering a = {.ledger = ledger,
-	    .plan = plan,
-	    .now = now,
-	    .out = out,
-	    .warnings = json_array()};
-	enum admission_result result = ADMISSION_MALFORMED;
-	struct asked q;
+	struct answering a = {.ledger = ledger, .plan = plan, .now = now, .out = out};
 
-	a.arena = arena_new_sized(1024);
-	if (review == NULL) {
-		buf_printf(out, "not JSON: %s\n", error.text);
-	} else if (!read_request(review, &q)) {
-		buf_add_cstr(out, "no AdmissionReview of admission.k8s.io/v1\n");
-	} else {
-		a.uid = q.uid;
-		result = judge(&a, &q);
-	}
-	json_decref(a.warnings);
-	json_decref(review);
-	arena_free(a.arena);
-	return result;
+	return review(&a, body, NULL);
+}
+
+enum admission_result
+admission_unknown(struct str body, const char *message, struct buf *out)
+{
+	struct answering a = {.out = out};
+
+	return review(&a, body, message);
 }

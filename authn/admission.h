@@ -21,6 +21,10 @@ enum admission_result {
 MUST_CHECK enum admission_result admission_review(struct budget_ledger *ledger,
     const struct budget_plan *plan, struct str body, monotime_t now, struct buf *out);
 
+/* The answer to a review that cannot be judged now, and why. */
+MUST_CHECK enum admission_result admission_unknown(
+    struct str body, const char *message, struct buf *out);
+
 /* resourceVersion as a number; false for what is none. */
 MUST_CHECK bool admission_version(const json_t *object, uint64_t *out_version);
 

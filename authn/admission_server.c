@@ -22,7 +22,10 @@
 struct caller {
 	struct stream stream;
 	struct budget_role *role;
-	bool known; /* its name may ask */
+	struct caller *next; /* of all */
+	uint64_t serial;     /* names it to whom judges elsewhere */
+	bool waiting;        /* somebody judges */
+	bool known;          /* its name may ask */
 	struct buf in, out;
 	size_t sent;
 	size_t scanned; /* of `in`, for the end of the head */
@@ -76,21 +79,15 @@ refuse(struct caller *c, int code, const char *text)
 }
 
 static void
-answer_review(struct caller *c, struct str body)
+respond_reviewed(struct caller *c, enum admission_result result, struct str body)
 {
 	struct budget_role *role = c->role;
-	struct buf out = {NULL, 0, 0};
-	enum admission_result result;
 
-	(void)pthread_mutex_lock(&role->lock); /* cannot fail: it is our own */
-	result =
-	    admission_review(role->ledger, &role->plan, body, monotime_now(), &out);
-	(void)pthread_mutex_unlock(&role->lock);
 	switch (result) {
 	case ADMISSION_MALFORMED:
 		role->malformed++;
-		respond(c, 400, "text/plain", buf_str(&out));
-		break;
+		respond(c, 400, "text/plain", body);
+		return;
 	case ADMISSION_ALLOWED:
 		role->allowed++;
 		break;
@@ -101,9 +98,68 @@ answer_review(struct caller *c, struct str body)
 		role->unknown++;
 		break;
 	}
-	if (result != ADMISSION_MALFORMED)
-		respond(c, 200, "application/json", buf_str(&out));
-	buf_free(&out);
+	respond(c, 200, "application/json", body);
+}
+
+/* By one gate alone: judged at once, and answered when it is in the journal. */
+static enum admission_result
+review_here(struct budget_role *role, struct str body, struct buf *out)
+{
+	enum admission_result result;
+	struct err err = ERR_INIT;
+	uint64_t mark;
+	int rc = 0;
+
+	(void)pthread_mutex_lock(&role->lock); /* cannot fail: it is our own */
+	mark = budget_ledger_mark(role->ledger);
+	result = admission_review(role->ledger, &role->plan, body, monotime_now(), out);
+	if (budget_ledger_mark(role->ledger) != mark)
+		rc = budget_journal_note(
+		    &role->journal, role->ledger, &role->plan, mark, &err);
+	if (rc != 0)
+		budget_ledger_undo(role->ledger, mark);
+	(void)pthread_mutex_unlock(&role->lock);
+	if (rc == 0)
+		return result;
+	log_error("budget-journal", "detail=%s", log_quote(str_from(err.msg)));
+	buf_clear(out);
+	return admission_unknown(
+	    body, "what is admitted cannot be written down; try again", out);
+}
+
+static void
+answer_review(struct caller *c, struct str body)
+{
+	struct budget_review *review;
+	struct buf out = {NULL, 0, 0};
+	enum admission_result result;
+
+	if (c->role->share == NULL) {
+		result = review_here(c->role, body, &out);
+		respond_reviewed(c, result, buf_str(&out));
+		buf_free(&out);
+		return;
+	}
+	review = xcalloc(1, sizeof(*review));
+	review->asker = c->serial;
+	buf_add_str(&review->body, body);
+	c->waiting = true;
+	budget_share_ask(c->role->share, review);
+}
+
+void
+admission_server_answer(struct budget_role *role, struct budget_review *review)
+{
+	struct caller *c = role->callers;
+
+	while (c != NULL && c->serial != review->asker)
+		c = c->next;
+	if (c != NULL &&
+	    c->waiting) { /* else it is gone: what it asked stays charged */
+		c->waiting = false;
+		respond_reviewed(c, review->result, buf_str(&review->answer));
+	}
+	budget_review_free(review);
 }
 
 static void
@@ -114,6 +170,8 @@ answer_ready(struct caller *c)
 	(void)pthread_mutex_lock(&c->role->lock); /* cannot fail: it is our own */
 	synced = budget_ledger_synced(c->role->ledger);
 	(void)pthread_mutex_unlock(&c->role->lock);
+	if (c->role->share != NULL)
+		synced = synced && budget_share_connected(c->role->share);
 	respond(c, synced ? 200 : 503, "text/plain",
 	    synced ? STR("ok\n") : STR("not yet\n"));
 }
@@ -178,8 +236,8 @@ read_input(struct caller *c)
 	size_t taken;
 
 	/* The next request waits until this answer is out. */
-	if (c->out.len != 0 || c->in.len == 0 || (c->wanted == 0 && !read_head(c)) ||
-	    c->in.len < c->wanted)
+	if (c->waiting || c->out.len != 0 || c->in.len == 0 ||
+	    (c->wanted == 0 && !read_head(c)) || c->in.len < c->wanted)
 		return;
 	taken = c->wanted;
 	body = str_slice(buf_str(&c->in),
@@ -281,7 +339,11 @@ static void
 on_closed(struct stream *s)
 {
 	struct caller *c = CONTAINER_OF(s, struct caller, stream);
+	struct caller **at = &c->role->callers;
 
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
 	c->role->connections--;
 	buf_free(&c->in);
 	buf_free(&c->out);
@@ -319,6 +381,9 @@ on_listener(uv_poll_t *handle, int status, int events)
 		c = xcalloc(1, sizeof(*c));
 		c->role = role;
 		c->arena = arena_new_sized(4096);
+		c->serial = ++role->next_caller;
+		c->next = role->callers;
+		role->callers = c;
 		role->connections++;
 		stream_accept(&c->stream, &role->hub, &ops, fd, ssl);
 		stream_set_deadline(&c->stream, HANDSHAKE_MS);
@@ -344,7 +409,6 @@ admission_server_start(struct budget_role *role, struct err *err)
 	/* Here a certificate is no choice. */
 	SSL_CTX_set_verify(
 	    role->tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-	stream_hub_init(&role->hub, &role->loop);
 	role->listener.data = role;
 	if (uv_poll_init(&role->loop, &role->listener, role->listen_fd) != 0 ||
 	    uv_poll_start(&role->listener, UV_READABLE, on_listener) != 0)

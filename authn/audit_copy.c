@@ -8,6 +8,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "authn/audit_copy_etcd.h"
 #include "authn/audit_tool.h"
 #include "common/audit_key.h"
 #include "common/limits.h"
@@ -24,6 +25,7 @@ struct copying {
 	struct audit_sink *sink;
 	int source, watch;
 	struct audit_key key;
+	struct audit_etcd etcd; /* of a sink there */
 	struct audit_reader reader;
 	bool reading;
 	uint64_t have; /* lines that the sink has */
@@ -80,8 +82,13 @@ static int
 copy_lines(struct copying *c, struct err *err)
 {
 	struct str line;
-	int rc = refresh_reader(c, err);
+	int rc;
 
+	if (c->sink->ops->line == NULL) {
+		c->have = c->checkpoint.size;
+		return 0;
+	}
+	rc = refresh_reader(c, err);
 	while (rc == 0 && c->reader.lines < c->checkpoint.size) {
 		rc = audit_reader_next(&c->reader, &line, err);
 		if (rc == 0)
@@ -204,8 +211,14 @@ make_sink(struct copying *c, struct err *err)
 {
 	struct audit_syslog_options syslog = {
 	    .ca = c->tool->ca, .state = c->tool->state};
-	int rc = audit_syslog_parse(str_from(c->tool->target), &syslog, err);
+	const struct str target = str_from(c->tool->target);
+	int rc = audit_etcd_parse(c->tool, target, &c->etcd, err);
 
+	if (rc == 1)
+		c->sink = audit_sink_etcd(&c->etcd, &c->key);
+	if (rc != 0)
+		return rc < 0 ? rc : 0;
+	rc = audit_syslog_parse(target, &syslog, err);
 	if (rc < 0)
 		return rc;
 	c->sink = rc == 1 ? audit_sink_syslog(&syslog)

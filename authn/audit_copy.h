@@ -9,7 +9,7 @@
 
 #include "common/audit_store.h"
 
-/* Where copies go. A kind of checkpoint store, such as etcd, is one that ignores lines. */
+/* Where copies go. */
 struct audit_sink {
 	const struct audit_sink_ops *ops;
 };
@@ -17,7 +17,8 @@ struct audit_sink {
 struct audit_sink_ops {
 	/* Opens or reopens it; sets how many lines it has already, as far as it knows. */
 	int (*open)(struct audit_sink *s, uint64_t *out_lines, struct err *err);
-	/* The line that the reader has just given. */
+	/* The line that the reader has just given; NULL: a store of checkpoints, which wants
+	 * none. */
 	int (*line)(struct audit_sink *s, const struct audit_reader *at,
 	    struct str line, struct err *err);
 	int (*checkpoint)(struct audit_sink *s, struct str note, struct err *err);

@@ -31,16 +31,18 @@ struct audit_tool {
 	size_t checkpoint_count;
 	const char *against; /* a copy of the log, or of its checkpoints */
 	const char *proofs;  /* directory to write proofs to */
-	const char *ca;      /* of copy, for TLS */
-	uint64_t limit;      /* records printed; 0: all */
+	const char *ca;      /* of a copy's peer */
+	const char *etcd_certificate, *etcd_key, *etcd_user, *etcd_password;
+	uint64_t limit; /* records printed; 0: all */
 	bool no_index;
 	const char *state; /* of copy: remembers how far it came */
 	bool once;         /* copy: ends when everything is copied */
 };
 
-/* What --key, --checkpoint and --against name. */
+/* What --key, --checkpoint and --against name; that which lies in etcd is fetched. */
 struct audit_evidence;
-struct audit_evidence audit_tool_evidence(const struct audit_tool *t);
+MUST_CHECK int audit_tool_evidence(
+    const struct audit_tool *t, struct audit_evidence *out_evidence, struct err *err);
 
 int audit_tool_verify(struct audit_tool *t);
 int audit_tool_show(struct audit_tool *t);

@@ -108,12 +108,17 @@ state_integrity(struct making *m, uint64_t unreadable)
 	    [AUDIT_CANNOT_TELL] = "CANNOT BE TOLD",
 	};
 	struct audit_tool *t = m->tool;
-	const struct audit_evidence evidence = audit_tool_evidence(t);
+	struct audit_evidence evidence;
 	struct audit_report report = {0};
-	enum audit_verdict verdict =
-	    audit_verify_against(t->arena, t->directory, &evidence, &report);
+	struct err err = ERR_INIT;
+	enum audit_verdict verdict = AUDIT_CANNOT_TELL;
 	size_t *n = &m->paper.integrity_count;
 
+	if (audit_tool_evidence(t, &evidence, &err) == 0)
+		verdict =
+		    audit_verify_against(t->arena, t->directory, &evidence, &report);
+	else
+		report.problem = arena_printf(t->arena, "%s", err.msg);
 	add(m->integrity, n, "verdict", str_from(words[verdict]));
 	if (report.problem != NULL)
 		add(m->integrity, n, "problem", str_from(report.problem));

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "authn/audit_copy_etcd.h"
 #include "authn/audit_tool.h"
 #include "common/audit.h"
 #include "common/audit_key.h"
@@ -22,24 +23,41 @@
 
 /* ---- verify ---- */
 
-struct audit_evidence
-audit_tool_evidence(const struct audit_tool *t)
+int
+audit_tool_evidence(
+    const struct audit_tool *t, struct audit_evidence *out, struct err *err)
 {
-	return (struct audit_evidence){
+	struct buf notes = {NULL, 0, 0};
+	struct audit_etcd etcd;
+	int rc;
+
+	*out = (struct audit_evidence){
 	    .key_path = t->key,
 	    .checkpoint_paths = t->checkpoints,
 	    .checkpoint_count = t->checkpoint_count,
 	    .copy_path = t->against,
 	};
+	rc = audit_etcd_parse(t, str_from(t->against), &etcd, err);
+	if (rc != 1)
+		return rc;
+	rc = audit_etcd_fetch(&etcd, &notes, err);
+	out->copy_text = str_dup(t->arena, buf_str(&notes));
+	out->copy_in_text = true;
+	buf_free(&notes);
+	return rc;
 }
 
 int
 audit_tool_verify(struct audit_tool *t)
 {
-	const struct audit_evidence evidence = audit_tool_evidence(t);
+	struct audit_evidence evidence;
 	struct audit_report report = {0};
-	enum audit_verdict verdict =
-	    audit_verify_against(t->arena, t->directory, &evidence, &report);
+	struct err err = ERR_INIT;
+	enum audit_verdict verdict;
+
+	if (audit_tool_evidence(t, &evidence, &err) != 0)
+		return audit_tool_fail(err.msg);
+	verdict = audit_verify_against(t->arena, t->directory, &evidence, &report);
 
 	switch (verdict) {
 	case AUDIT_INTACT:

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "authn/auth_messages.h"
+#include "authn/list_token.h"
 #include "authn/messages.h"
 #include "authn/token.h"
 #include "common/log.h"
@@ -352,6 +353,16 @@ on_revoked(struct auth_client *c, const struct proc_msg *msg)
 }
 
 static bool
+on_list_keys(struct auth_client *c, const struct proc_msg *msg)
+{
+	if (msg->len != LIST_RING_BYTES || c->callbacks.list_keys == NULL)
+		return false;
+	c->callbacks.list_keys(c->callbacks.arg, msg->data);
+	secret_wipe((void *)(uintptr_t)msg->data, msg->len);
+	return true;
+}
+
+static bool
 on_message(struct auth_client *c, const struct proc_msg *msg)
 {
 	switch (msg->type) {
@@ -361,6 +372,8 @@ on_message(struct auth_client *c, const struct proc_msg *msg)
 		return on_answer(c, msg);
 	case MSG_TOKEN_REVOKED:
 		return on_revoked(c, msg);
+	case MSG_LIST_KEYS:
+		return on_list_keys(c, msg);
 	default:
 		return false;
 	}

@@ -19,6 +19,8 @@ struct auth_callbacks {
 	/* A token was revoked, expired or its account was locked: the identity's `revoked` is
 	 * set already; open streams that use it must end. */
 	void (*revoked)(void *arg, struct identity *id);
+	/* Keys of continue tokens, LIST_RING_BYTES, borrowed and then wiped. */
+	void (*list_keys)(void *arg, const uint8_t *ring);
 	void *arg;
 };
 

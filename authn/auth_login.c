@@ -86,9 +86,9 @@ login_issue(struct login *job)
 				  : role->settings.max_ttl_s,
 		    role->settings.max_ttl_s, walltime_now(), &answer);
 	answer.user = job->found.name;
-	auth_send_answer(role, job->asker, job->question, &answer);
-	if (answer.body.len != 0) /* lies in our arena, and bears the token */
-		secret_wipe((void *)(uintptr_t)answer.body.ptr, answer.body.len);
+	auth_answer_written(role, job->asker, job->question, job->arena, &answer,
+	    (struct str){NULL, 0});
+	job->arena = NULL; /* taken */
 }
 
 static void

@@ -217,13 +217,10 @@ auth_revoke(struct worker_link *link, const struct proc_msg *msg)
 		    walltime_now(), record.owner, &err);
 	if (rc == 0) {
 		role->counters.revocations++;
-		auth_answer_forgotten(
-		    role, link->serial, msg->id, arena, &answer, q.argument);
+		auth_answer_written(role, link->serial, msg->id, arena, &answer,
+		    str_dup(arena, q.argument));
 		return true;
 	}
-	/* It may be revoked here, and nowhere else yet: no worker of ours goes on with it. */
-	if (rc != ERR_NOT_FOUND)
-		auth_forget(role, q.argument);
 	if (rc == ERR_NOT_FOUND)
 		token_api_refuse(
 		    &answer, arena, 404, "NotFound", "you have no such token");
@@ -286,12 +283,9 @@ auth_rotate(struct worker_link *link, const struct proc_msg *msg)
 		    old.expires.ns > caller.expires.ns ? old.expires : caller.expires,
 		    role->settings.max_ttl_s, walltime_now(), &answer);
 	answer.user = caller.owner;
-	/* It may be replaced here, and nowhere else yet. */
-	if (answer.status == 503)
-		auth_forget(role, id);
 	if (answer.status == 201) {
 		role->counters.rotations++;
-		auth_answer_forgotten(
+		auth_answer_written(
 		    role, link->serial, msg->id, arena, &answer, str_dup(arena, id));
 		return true;
 	}

@@ -324,10 +324,8 @@ on_issue(struct worker_link *link, const struct proc_msg *msg)
 	}
 	arena = arena_new();
 	issue_by_token(role, arena, &q, &answer);
-	auth_send_answer(role, link->serial, msg->id, &answer);
-	if (answer.body.len != 0) /* lies in our arena, and bears the token */
-		secret_wipe((void *)(uintptr_t)answer.body.ptr, answer.body.len);
-	arena_free(arena);
+	auth_answer_written(
+	    role, link->serial, msg->id, arena, &answer, (struct str){NULL, 0});
 	return true;
 }
 
@@ -424,6 +422,27 @@ on_worker(uv_poll_t *poll, int status, int events)
 		drop_link(link);
 }
 
+static void
+send_list_ring(struct worker_link *link)
+{
+	struct buf body = {NULL, 0, 0};
+
+	buf_add(&body, link->role->list_ring, LIST_RING_BYTES);
+	(void)auth_send_body(link, MSG_LIST_KEYS, 0, &body); /* it logs */
+}
+
+/* A token_share's `list_keys`. */
+static void
+on_list_ring(void *arg, const uint8_t ring[LIST_RING_BYTES])
+{
+	struct auth_role *role = arg;
+
+	memcpy(role->list_ring, ring, LIST_RING_BYTES);
+	role->has_list_ring = true;
+	for (struct worker_link *l = role->links; l != NULL; l = l->next)
+		send_list_ring(l);
+}
+
 static int
 add_link(struct auth_role *role, int fd, uint32_t worker, struct err *err)
 {
@@ -439,6 +458,8 @@ add_link(struct auth_role *role, int fd, uint32_t worker, struct err *err)
 		return err_set(err, ERR_SYSTEM, "cannot watch a worker");
 	link->next = role->links;
 	role->links = link;
+	if (role->has_list_ring)
+		send_list_ring(link);
 	return 0;
 }
 
@@ -585,6 +606,8 @@ receive_settings(struct auth_role *role, struct err *err)
 static int
 start(struct auth_role *role, const int *fds, size_t fd_count, struct err *err)
 {
+	const struct token_share_callbacks sharing = {
+	    .ended = auth_forget, .list_keys = on_list_ring, .arg = role};
 	uint8_t key[32];
 	char threads[8];
 	int rc;
@@ -614,7 +637,7 @@ start(struct auth_role *role, const int *fds, size_t fd_count, struct err *err)
 	rc = monitor_link_start(&role->monitor, &role->loop, err);
 	if (rc == 0 && role->quota != NULL)
 		rc = token_share_start(&role->loop, &role->settings.share, role->store,
-		    role->quota, auth_forget, role, &role->share, err);
+		    role->quota, &sharing, &role->share, err);
 	for (size_t i = 0; i < fd_count && rc == 0; i++)
 		rc = add_link(role, fds[i], UINT32_MAX, err);
 	auth_poll_start(role);

@@ -18,13 +18,7 @@ put_strs(struct buf *out, const struct str *items, size_t count)
 static void
 put_share(struct buf *out, const struct token_share_settings *s)
 {
-	put_strs(out, s->etcd.endpoints, s->etcd.endpoint_count);
-	proc_put_str(out, s->etcd.ca);
-	proc_put_str(out, s->etcd.certificate);
-	proc_put_str(out, s->etcd.key);
-	proc_put_str(out, s->etcd.user);
-	proc_put_str(out, s->etcd.password);
-	proc_put_u32(out, s->etcd.timeout_ms);
+	etcd_options_encode(out, &s->etcd);
 	proc_put_str(out, s->prefix);
 	proc_put_u32(out, s->keep_ms);
 }
@@ -91,18 +85,11 @@ get_strs(struct arena *arena, struct proc_reader *r, const struct str **out_item
 	return true;
 }
 
-/* The password and the key stay in the arena: they are needed for as long as there is etcd. */
 static bool
 get_share(struct arena *arena, struct proc_reader *r, struct token_share_settings *s)
 {
-	if (!get_strs(arena, r, &s->etcd.endpoints, &s->etcd.endpoint_count))
+	if (!etcd_options_decode(arena, r, &s->etcd))
 		return false;
-	s->etcd.ca = get_str(arena, r);
-	s->etcd.certificate = get_str(arena, r);
-	s->etcd.key = get_str(arena, r);
-	s->etcd.user = get_str(arena, r);
-	s->etcd.password = get_str(arena, r);
-	s->etcd.timeout_ms = proc_get_u32(r);
 	s->prefix = get_str(arena, r);
 	s->keep_ms = proc_get_u32(r);
 	return true;

@@ -50,8 +50,10 @@ struct auth_role {
 	struct secret bind_password;
 	struct directory *directory; /* NULL: no logins */
 	struct token_store *store;
-	struct quota_table *quota; /* the workers' */
-	struct token_share *share; /* NULL: no other replicas */
+	struct quota_table *quota;          /* the workers' */
+	struct token_share *share;          /* NULL: no other replicas */
+	uint8_t list_ring[LIST_RING_BYTES]; /* the replicas' keys of continue tokens */
+	bool has_list_ring;
 	struct throttle *throttle;
 	struct map visitors; /* name -> struct visitor (auth_visitors.c) */
 	struct login *logins;
@@ -139,6 +141,14 @@ void auth_forget_account(struct auth_role *role, struct str user);
 void auth_forget(void *arg, struct str ids);
 /* The same, and an answer once every worker has confirmed. Takes the arena. */
 void auth_answer_forgotten(struct auth_role *role, uint64_t asker, uint32_t question,
+    struct arena *arena, const struct auth_answer *answer, struct str ids);
+
+/* ---- auth_written.c ---- */
+
+/* An answer that tells of a change (a refusal: at once): when the other gates can know of it, or 503
+ * that they cannot. `ids`, as those of auth_answer_forgotten, may be empty. Takes the arena, in
+ * which everything lies; the body is wiped. */
+void auth_answer_written(struct auth_role *role, uint64_t asker, uint32_t question,
     struct arena *arena, const struct auth_answer *answer, struct str ids);
 
 /* MSG_TOKEN_REVOKE. False: malformed. */

@@ -13,6 +13,7 @@ struct reservation {
 	char *uid;        /* "": not known */
 	bool is_new;      /* a creation */
 	uint64_t version; /* a change: of the object that it is based on */
+	uint64_t serial;  /* newer ones have higher ones */
 	monotime_t expires;
 	uint64_t amounts[];
 };
@@ -47,6 +48,8 @@ struct budget_ledger {
 	struct kind_state *kinds;
 	struct reservation *oldest, *newest;
 	size_t reservation_count;
+	uint64_t next_serial;
+	monotime_t doubt; /* what was heard before does not count */
 };
 
 /* ---- lines ---- */
@@ -239,7 +242,7 @@ set_seen(struct budget_ledger *l, struct entry *e, const uint64_t *amounts)
 
 static void
 reserve(struct budget_ledger *l, struct entry *e, const struct budget_object *o,
-    bool is_new, monotime_t now)
+    bool is_new, monotime_t expires)
 {
 	const size_t bytes = l->plan->key_count * sizeof(uint64_t);
 	struct reservation *r = xcalloc(1, sizeof(*r) + bytes);
@@ -248,7 +251,8 @@ reserve(struct budget_ledger *l, struct entry *e, const struct budget_object *o,
 	r->entry = e;
 	r->is_new = is_new;
 	r->version = o->version;
-	r->expires.ns = now.ns + l->hold_ns;
+	r->expires = expires;
+	r->serial = l->next_serial++;
 	memcpy(r->amounts, o->amounts, bytes);
 	r->next = e->reservations;
 	e->reservations = r;
@@ -280,6 +284,19 @@ end_reservation(struct budget_ledger *l, struct reservation **at)
 	free(r);
 }
 
+/* Ends one, wherever it stands among its entry's. */
+static void
+end_now(struct budget_ledger *l, struct reservation *r)
+{
+	struct entry *e = r->entry;
+	struct reservation **at = &e->reservations;
+
+	while (*at != r)
+		at = &(*at)->next;
+	end_reservation(l, at);
+	settle(l, e);
+}
+
 /* True if what is seen now says that the reservation came about, or cannot any more. */
 static bool
 is_resolved(const struct reservation *r, const struct budget_object *o, bool gone)
@@ -309,16 +326,10 @@ budget_ledger_expire(struct budget_ledger *l, monotime_t now)
 	struct reservation *r = l->oldest, *newer;
 
 	for (; r != NULL && r->expires.ns <= now.ns; r = newer) {
-		struct entry *e = r->entry;
-		struct reservation **at = &e->reservations;
-
 		newer = r->newer;
-		if (l->kinds[e->kind].heard.ns < r->expires.ns)
-			continue; /* it may have come about, and nobody told us */
-		while (*at != r)
-			at = &(*at)->next;
-		end_reservation(l, at);
-		settle(l, e);
+		/* Else it may have come about, and nobody told us. */
+		if (l->kinds[r->entry->kind].heard.ns >= r->expires.ns)
+			end_now(l, r);
 	}
 }
 
@@ -379,11 +390,17 @@ budget_ledger_gone(struct budget_ledger *l, const struct budget_object *o)
 	settle(l, e);
 }
 
+static bool
+is_known(const struct budget_ledger *l, size_t kind)
+{
+	return l->kinds[kind].synced && l->kinds[kind].heard.ns >= l->doubt.ns;
+}
+
 bool
 budget_ledger_synced(const struct budget_ledger *l)
 {
 	for (size_t i = 0; i < l->plan->kind_count; i++) {
-		if (!l->kinds[i].synced)
+		if (!is_known(l, i))
 			return false;
 	}
 	return true;
@@ -448,7 +465,7 @@ budget_ledger_admit(struct budget_ledger *l, const struct budget_object *o, bool
 {
 	struct entry *e = entry_find(l, o);
 
-	if (!l->kinds[o->kind].synced)
+	if (!is_known(l, o->kind))
 		return BUDGET_UNKNOWN;
 	if (!fits(l, o, e, out_refusal))
 		return BUDGET_FULL;
@@ -457,9 +474,72 @@ budget_ledger_admit(struct budget_ledger *l, const struct budget_object *o, bool
 	if (l->reservation_count >= BUDGET_RESERVATIONS_MAX)
 		return BUDGET_CROWDED;
 	e = entry_get(l, o);
-	reserve(l, e, o, is_new, now);
+	reserve(l, e, o, is_new, (monotime_t){now.ns + l->hold_ns});
 	settle(l, e);
 	return BUDGET_FITS;
+}
+
+/* ---- what others know of ---- */
+
+uint64_t
+budget_ledger_mark(const struct budget_ledger *l)
+{
+	return l->next_serial;
+}
+
+void
+budget_ledger_since(const struct budget_ledger *l, uint64_t mark,
+    void (*tell)(
+	void *arg, const struct budget_object *o, bool is_new, monotime_t expires),
+    void *arg)
+{
+	const struct reservation *r = l->newest;
+
+	while (r != NULL && r->older != NULL && r->older->serial >= mark)
+		r = r->older;
+	for (; r != NULL && r->serial >= mark; r = r->newer) {
+		const struct entry *e = r->entry;
+		const size_t before =
+		    (size_t)(e->namespace.ptr - e->key.ptr) + e->namespace.len + 1;
+
+		tell(arg,
+		    &(struct budget_object){.kind = e->kind,
+			.namespace = e->namespace,
+			.name = str_slice(e->key, before, e->key.len),
+			.uid = str_from(r->uid),
+			.version = r->version,
+			.amounts = r->amounts},
+		    r->is_new, r->expires);
+	}
+}
+
+void
+budget_ledger_undo(struct budget_ledger *l, uint64_t mark)
+{
+	while (l->newest != NULL && l->newest->serial >= mark)
+		end_now(l, l->newest);
+}
+
+void
+budget_ledger_charge(struct budget_ledger *l, const struct budget_object *o,
+    bool is_new, monotime_t expires)
+{
+	struct entry *e = entry_get(l, o);
+
+	reserve(l, e, o, is_new, expires);
+	if (e->seen) {
+		const struct budget_object seen = {
+		    .uid = str_from(e->uid), .version = e->version};
+
+		resolve(l, e, &seen, false);
+	}
+	settle(l, e);
+}
+
+void
+budget_ledger_doubt(struct budget_ledger *l, monotime_t now)
+{
+	l->doubt = now;
 }
 
 bool
@@ -493,6 +573,17 @@ size_t
 budget_ledger_reservations(const struct budget_ledger *l)
 {
 	return l->reservation_count;
+}
+
+void
+budget_ledger_each(const struct budget_ledger *l,
+    void (*tell)(void *arg, struct str namespace, const uint64_t *amounts), void *arg)
+{
+	for (size_t i = 0; i < l->entries.len; i++) {
+		struct entry *e = l->entries.entries[i].value;
+
+		tell(arg, e->namespace, charged(l, e));
+	}
 }
 
 /* ---- another policy; the end ---- */

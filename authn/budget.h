@@ -9,7 +9,8 @@
  *   - the object is seen in a later version than the one the change was based on: the API server
  *     commits a change against that very version or not at all;
  *   - its time is over, and the watch was heard of since: whatever was committed by then has come.
- * So the sum over all objects is never less than what exists: limits are not overdrawn.
+ * So the sum over all objects is never less than what exists: limits are not overdrawn. Several
+ * ledgers of one cluster, each charged with the reservations of all, keep that too.
  *
  * Pure: the caller brings the clock. One thread at a time.
  */
@@ -77,6 +78,24 @@ MUST_CHECK enum budget_verdict budget_ledger_admit(struct budget_ledger *l,
     const struct budget_object *o, bool is_new, bool dry_run, monotime_t now,
     struct budget_refusal *out_refusal);
 
+/*
+ * Reservations by the order in which they were made: those since a mark can be told to somebody
+ * else, and taken back if he cannot be told.
+ */
+MUST_CHECK uint64_t budget_ledger_mark(const struct budget_ledger *l);
+void budget_ledger_since(const struct budget_ledger *l, uint64_t mark,
+    void (*tell)(
+	void *arg, const struct budget_object *o, bool is_new, monotime_t expires),
+    void *arg);
+void budget_ledger_undo(struct budget_ledger *l, uint64_t mark);
+/* Charges what somebody else has admitted, or an earlier process: whether or not there is room,
+ * unless it was seen already. */
+void budget_ledger_charge(struct budget_ledger *l, const struct budget_object *o,
+    bool is_new, monotime_t expires);
+/* What others admitted may have come and gone unheard: nothing is admitted until every kind's
+ * watch was heard of after `now`, or has been listed anew. */
+void budget_ledger_doubt(struct budget_ledger *l, monotime_t now);
+
 /* Where objects of that namespace are charged. */
 MUST_CHECK const struct ns *budget_ledger_level(
     const struct budget_ledger *l, struct str namespace);
@@ -85,6 +104,9 @@ MUST_CHECK bool budget_ledger_room(const struct budget_ledger *l,
     const struct ns *level, size_t key, budget_sum_t *out_room,
     const struct quota **out_quota);
 MUST_CHECK bool budget_ledger_synced(const struct budget_ledger *l);
+/* Calls for every object with what it is charged: one amount for each key of the plan. */
+void budget_ledger_each(const struct budget_ledger *l,
+    void (*tell)(void *arg, struct str namespace, const uint64_t *amounts), void *arg);
 
 /* One limit and its use, for metrics. */
 struct budget_line {

@@ -16,7 +16,7 @@
 #define SECOND_NS   UINT64_C(1000000000)
 
 static const int syscalls[] = {SCMP_SYS(socket), SCMP_SYS(socketpair),
-    SCMP_SYS(connect), SCMP_SYS(accept4), SCMP_SYS(listen), -1};
+    SCMP_SYS(connect), SCMP_SYS(accept4), SCMP_SYS(listen), SCMP_SYS(ftruncate), -1};
 
 /* ---- settings ---- */
 
@@ -27,6 +27,9 @@ budget_role_settings_encode(struct buf *out, const struct budget_role_settings *
 	for (size_t i = 0; i < s->caller_count; i++)
 		proc_put_str(out, s->callers[i]);
 	proc_put_u32(out, s->hold_s);
+	proc_put_str(out, s->writes_as);
+	etcd_options_encode(out, &s->share.etcd);
+	proc_put_str(out, s->share.prefix);
 }
 
 bool
@@ -43,6 +46,10 @@ budget_role_settings_decode(
 		callers[i] = str_dup(arena, proc_get_str(r));
 	*out = (struct budget_role_settings){
 	    .callers = callers, .caller_count = count, .hold_s = proc_get_u32(r)};
+	out->writes_as = str_dup(arena, proc_get_str(r));
+	if (!etcd_options_decode(arena, r, &out->share.etcd))
+		return false;
+	out->share.prefix = str_dup(arena, proc_get_str(r));
 	return proc_reader_done(r) && out->hold_s != 0;
 }
 
@@ -134,18 +141,25 @@ answer_status(struct budget_role *role, uint32_t id)
 	    "{\"admissionsAllowed\":%llu,\"admissionsDenied\":%llu,"
 	    "\"admissionsUnknown\":%llu,\"admissionsMalformed\":%llu,"
 	    "\"admissionStrangers\":%llu,\"budgetLists\":%llu,\"budgetsSynced\":%s,"
+	    "\"quotasApplied\":%llu,\"quotasRemoved\":%llu,\"quotaFailures\":%llu,"
 	    "\"reservations\":%zu,\"budgets\":[",
 	    (unsigned long long)role->allowed, (unsigned long long)role->denied,
 	    (unsigned long long)role->unknown, (unsigned long long)role->malformed,
 	    (unsigned long long)role->strangers, (unsigned long long)role->relists,
 	    budget_ledger_synced(role->ledger) ? "true" : "false",
+	    (unsigned long long)role->quotas_applied,
+	    (unsigned long long)role->quotas_removed,
+	    (unsigned long long)role->quota_failures,
 	    budget_ledger_reservations(role->ledger));
 	lines = budget_ledger_lines(role->ledger, &count);
 	/* A message is bounded: with very many budgets the rest is not shown. */
 	for (size_t i = 0; i < count && text.len < 96u * 1024; i++)
 		put_line(&text, &lines[i], i == 0);
 	(void)pthread_mutex_unlock(&role->lock);
-	buf_add_cstr(&text, "]}");
+	buf_add_char(&text, ']');
+	if (role->share != NULL)
+		budget_share_status(role->share, &text);
+	buf_add_char(&text, '}');
 	monitor_link_send(role->monitor.channel, MSG_STATUS, id, buf_str(&text));
 	buf_free(&text);
 }
@@ -195,7 +209,7 @@ receive(struct budget_role *role, struct err *err)
 
 	if (rc != 0)
 		return rc;
-	if (msg.fd_count != 2)
+	if (msg.fd_count != 2 + BUDGET_JOURNAL_FILES)
 		return err_set(err, ERR_PROTOCOL, "the monitor sent no configuration");
 	proc_reader_init(&r, &msg);
 	if (!budget_role_settings_decode(role->arena, &r, &role->own))
@@ -209,9 +223,29 @@ receive(struct budget_role *role, struct err *err)
 			rc = err_set(err, ERR_INVALID, "%.*s", (int)problem.len,
 			    problem.data != NULL ? problem.data : "policy");
 	}
+	/* Taken by the journal: they stay open. */
+	memcpy(role->journal_fds, msg.fds + 2, sizeof(role->journal_fds));
+	msg.fd_count = 2;
 	proc_msg_close_fds(&msg);
+	secret_wipe((void *)(uintptr_t)msg.data, msg.len);
 	buf_free(&problem);
 	return rc;
+}
+
+/* What was reserved before, here and by others; only then is there a look at what exists. */
+static int
+start_ledger(struct budget_role *role, struct err *err)
+{
+	const uint64_t hold_ns = role->own.hold_s * SECOND_NS;
+	int rc;
+
+	role->ledger = budget_ledger_new(role->policy->model, &role->plan, hold_ns);
+	rc = budget_journal_open(
+	    &role->journal, role->journal_fds, role->ledger, &role->plan, hold_ns, err);
+	if (rc == 0 && role->own.share.etcd.endpoint_count != 0)
+		return budget_share_start(
+		    role, admission_server_answer, &role->share, err);
+	return rc == 0 ? budget_watch_start(role, err) : rc;
 }
 
 static int
@@ -232,15 +266,16 @@ start(struct budget_role *role, struct err *err)
 	if (uv_loop_init(&role->loop) != 0)
 		return err_set(err, ERR_SYSTEM, "event loop");
 	keep_kinds(role);
-	role->ledger = budget_ledger_new(
-	    role->policy->model, &role->plan, role->own.hold_s * SECOND_NS);
 	rc = proc_confine(&sandbox, err);
 	if (rc == 0)
 		rc = proc_channel_set_blocking(role->monitor.channel, false, err);
-	if (rc == 0)
+	stream_hub_init(&role->hub, &role->loop);
+	if (rc == 0 && role->listen_fd >= 0)
 		rc = admission_server_start(role, err);
 	if (rc == 0)
-		rc = budget_watch_start(role, err);
+		rc = start_ledger(role, err);
+	if (rc == 0 && role->own.writes_as.len != 0)
+		rc = budget_quotas_start(role, err);
 	if (rc != 0)
 		return rc;
 	role->hub.second = on_second;
@@ -257,13 +292,13 @@ budget_role_run(struct proc_channel *monitor, const int *fds, size_t fd_count)
 	log_setup("budget", LOG_INFO, LOG_FORMAT_TEXT);
 	/* What reads files does so before there are none. */
 	json_object_seed(0);
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0 || fd_count != 1) {
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0 || fd_count > 1) {
 		log_error("budget-start", "detail=\"no listener\"");
 		return 1;
 	}
 	role->monitor =
 	    (struct monitor_link){.channel = monitor, .take = on_monitor, .arg = role};
-	role->listen_fd = fds[0];
+	role->listen_fd = fd_count == 1 ? fds[0] : -1;
 	role->arena = arena_new();
 	(void)pthread_mutex_init(&role->lock, NULL); /* cannot fail */
 	if (start(role, &err) != 0) {

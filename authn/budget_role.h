@@ -6,24 +6,28 @@
 #ifndef AUTHN_BUDGET_ROLE_H
 #define AUTHN_BUDGET_ROLE_H
 
+#include "authn/budget_share.h"
 #include "authn/worker_settings.h"
 #include "common/proc.h"
 
 /* What the monitor tells it beside a worker's settings, of which it uses: the certificate,
  * key and client CA of the listener, the upstream's, identity, user and group, and `lists_as`: the
- * user in whose name it lists. MSG_CONFIG: fds[0] settings, fds[1] a policy bundle. */
+ * user in whose name it lists. MSG_CONFIG: fds[0] settings, fds[1] a policy bundle, fds[2] and fds[3]
+ * the files of its journal. */
 struct budget_role_settings {
 	const struct str
 	    *callers; /* common names that may ask; none: whom the CA signed */
 	size_t caller_count;
-	uint32_t hold_s; /* how long what was admitted may take to be seen */
+	uint32_t hold_s;      /* how long what was admitted may take to be seen */
+	struct str writes_as; /* writes ResourceQuotas in that name; "": does not */
+	struct budget_share_settings share;
 };
 
 void budget_role_settings_encode(struct buf *out, const struct budget_role_settings *s);
 MUST_CHECK bool budget_role_settings_decode(struct arena *arena, struct proc_reader *r,
     struct budget_role_settings *out_settings);
 
-/* A proc_role's run: fds[0] is the listener. MSG_POLICY replaces the policy: answered by
+/* A proc_role's run: fds[0] is the listener, if anybody is to ask. MSG_POLICY replaces the policy: answered by
  * MSG_READY, or by the end of the role if other kinds are to be watched (it starts anew). */
 int budget_role_run(struct proc_channel *monitor, const int *fds, size_t fd_count);
 

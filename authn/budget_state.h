@@ -7,16 +7,20 @@
 #include <pthread.h>
 
 #include "authn/admission.h"
+#include "authn/budget_journal.h"
 #include "authn/budget_role.h"
 #include "authn/monitor_link.h"
 #include "authn/stream.h"
 #include "authn/worker_state.h"
+
+struct caller;
 
 struct budget_role {
 	/* Set before the threads start, and then only read. */
 	struct arena *arena;
 	struct worker_settings settings;
 	struct budget_role_settings own;
+	int journal_fds[BUDGET_JOURNAL_FILES];
 	struct budget_plan kinds; /* what is watched: of the first policy */
 	/* Under the lock. */
 	pthread_mutex_t lock;
@@ -24,6 +28,8 @@ struct budget_role {
 	struct budget_plan plan;
 	struct budget_ledger *ledger;
 	uint64_t relists;
+	uint64_t quotas_applied, quotas_removed, quota_failures;
+	struct budget_journal journal; /* without others */
 	/* The loop's. */
 	uv_loop_t loop;
 	struct stream_hub hub;
@@ -33,6 +39,9 @@ struct budget_role {
 	SSL_CTX *tls;
 	struct arena *scratch;
 	size_t connections;
+	struct caller *callers;
+	uint64_t next_caller;
+	struct budget_share *share; /* NULL: nobody to share with */
 	uint64_t allowed, denied, unknown, malformed, strangers;
 	bool ready;
 };
@@ -42,8 +51,15 @@ struct budget_role {
 /* Starts a thread for each kind; they never end. */
 MUST_CHECK int budget_watch_start(struct budget_role *role, struct err *err);
 
+/* ---- budget_quotas.c ---- */
+
+/* Starts the thread that writes ResourceQuotas; it never ends. */
+MUST_CHECK int budget_quotas_start(struct budget_role *role, struct err *err);
+
 /* ---- admission_server.c ---- */
 
+/* What the share's thread has judged. */
+void admission_server_answer(struct budget_role *role, struct budget_review *review);
 MUST_CHECK int admission_server_start(struct budget_role *role, struct err *err);
 
 #endif

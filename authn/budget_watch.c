@@ -6,150 +6,36 @@
 #include <string.h>
 #include <time.h>
 
+#include "authn/budget_client.h"
 #include "authn/budget_state.h"
-#include "common/curl/curl_setup.h"
 #include "common/log.h"
 
 #define PAGE_LIMIT     500
 #define PAGE_BYTES     (256u * 1024 * 1024)
 #define EVENT_BYTES    (16u * 1024 * 1024)
-#define CONNECT_S      5L
 #define LIST_S         60L
 #define WATCH_S        290L /* as asked of the server; ours is a little longer */
-#define SILENT_S       90L  /* a watch has a bookmark a minute */
 #define BACKOFF_MAX_MS 10000u
-#define SETTLE_S       1 /* before the first list */
 
 struct kind_watch {
 	struct budget_role *role;
 	size_t kind;
-	size_t server; /* asked now */
-	CURL *curl;
-	struct curl_slist *headers, *resolve;
+	struct budget_client client;
 	char *base;         /* "/apis/apps/v1/deployments" */
 	char version[32];   /* where the watch goes on */
 	struct buf body;    /* a page, or the event being received */
 	bool watching, bad; /* bad: list again */
-	char detail[CURL_ERROR_SIZE];
 };
 
 /* ---- requests ---- */
-
-static const struct worker_upstream *
-server_of(const struct kind_watch *w)
-{
-	const struct worker_settings *s = &w->role->settings;
-
-	return &s->upstreams[w->server % s->upstream_count];
-}
-
-/* Names are resolved by the monitor alone; curl takes none for an address of IPv6. */
-static void
-add_resolve(struct kind_watch *w)
-{
-	const struct worker_upstream *u = server_of(w);
-	struct buf line = {NULL, 0, 0};
-	char text[IP_TEXT_BYTES];
-	struct ip_addr literal;
-
-	if (ip_parse(u->host, &literal))
-		return;
-	buf_printf(&line, "%.*s:%u:", STR_ARG(u->host), u->port);
-	for (size_t i = 0; i < u->address_count; i++) {
-		const bool v6 = u->addresses[i].family == IP_V6;
-
-		buf_printf(&line, "%s%s%s%s", i == 0 ? "" : ",", v6 ? "[" : "",
-		    ip_format(&u->addresses[i], text), v6 ? "]" : "");
-	}
-	curl_add_line(&w->resolve, &line);
-}
-
-static void
-add_headers(struct kind_watch *w)
-{
-	const struct worker_settings *s = &w->role->settings;
-	struct buf accept = {NULL, 0, 0}, who = {NULL, 0, 0};
-
-	buf_add_cstr(&accept, "Accept: application/json");
-	curl_add_line(&w->headers, &accept);
-	buf_printf(&who, "%s: %.*s",
-	    s->identity == IDENTITY_IMPERSONATE ? "Impersonate-User" : "X-Remote-User",
-	    STR_ARG(s->lists_as));
-	curl_add_line(&w->headers, &who);
-}
-
-static size_t on_body(char *data, size_t size, size_t count, void *arg);
-
-/* Everything that is the same for all requests to one server. */
-static bool
-connect_to(struct kind_watch *w)
-{
-	const struct worker_settings *s = &w->role->settings;
-	const struct curl_identity identity = {
-	    s->upstream_ca, s->upstream_certificate, s->upstream_key};
-	const struct {
-		CURLoption option;
-		long value;
-	} numbers[] = {
-	    {CURLOPT_CONNECTTIMEOUT, CONNECT_S},
-	    {CURLOPT_LOW_SPEED_LIMIT, 1},
-	    {CURLOPT_LOW_SPEED_TIME, SILENT_S},
-	};
-	CURLcode rc;
-
-	curl_easy_cleanup(w->curl);
-	curl_slist_free_all(w->resolve);
-	curl_slist_free_all(w->headers);
-	w->resolve = w->headers = NULL;
-	w->curl = curl_easy_init();
-	if (w->curl == NULL)
-		return false;
-	add_resolve(w);
-	add_headers(w);
-	rc = curl_setup(w->curl, &identity);
-	for (size_t i = 0; i < ARRAY_LEN(numbers) && rc == CURLE_OK; i++)
-		rc = curl_easy_setopt(w->curl, numbers[i].option, numbers[i].value);
-	if (rc == CURLE_OK)
-		rc = curl_easy_setopt(w->curl, CURLOPT_RESOLVE, w->resolve);
-	if (rc == CURLE_OK)
-		rc = curl_easy_setopt(w->curl, CURLOPT_HTTPHEADER, w->headers);
-	if (rc == CURLE_OK)
-		rc = curl_easy_setopt(w->curl, CURLOPT_WRITEFUNCTION, on_body);
-	if (rc == CURLE_OK)
-		rc = curl_easy_setopt(w->curl, CURLOPT_WRITEDATA, w);
-	if (rc == CURLE_OK)
-		rc = curl_easy_setopt(w->curl, CURLOPT_ERRORBUFFER, w->detail);
-	return rc == CURLE_OK;
-}
 
 /* GET; 0 unless there was an answer. */
 static long
 get(struct kind_watch *w, const char *path, const char *query, long timeout_s)
 {
-	const struct worker_upstream *u = server_of(w);
-	const bool v6 = memchr(u->host.ptr, ':', u->host.len) != NULL;
-	struct buf url = {NULL, 0, 0};
-	long status = 0;
-	CURLcode rc;
-
-	buf_printf(&url, "https://%s%.*s%s:%u%s%s", v6 ? "[" : "", STR_ARG(u->host),
-	    v6 ? "]" : "", u->port, path, query);
-	buf_add_char(&url, '\0');
 	buf_clear(&w->body);
-	w->detail[0] = '\0';
-	rc = curl_easy_setopt(w->curl, CURLOPT_URL, url.data);
-	if (rc == CURLE_OK)
-		rc = curl_easy_setopt(w->curl, CURLOPT_TIMEOUT, timeout_s);
-	if (rc == CURLE_OK)
-		rc = curl_easy_perform(w->curl);
 	/* What a watch told counts, however it ended. */
-	if (rc == CURLE_OK || w->watching)
-		(void)curl_easy_getinfo(w->curl, CURLINFO_RESPONSE_CODE, &status);
-	else if (w->detail[0] == '\0')
-		(void)snprintf(
-		    w->detail, sizeof(w->detail), "%s", curl_easy_strerror(rc));
-	buf_free(&url);
-	return status;
+	return budget_client_ask(&w->client, path, query, timeout_s, w->watching);
 }
 
 /* ---- what objects say ---- */
@@ -227,7 +113,8 @@ on_body(char *data, size_t size, size_t count, void *arg)
 	long status = 0;
 
 	if (w->watching)
-		(void)curl_easy_getinfo(w->curl, CURLINFO_RESPONSE_CODE, &status);
+		(void)curl_easy_getinfo(
+		    w->client.curl, CURLINFO_RESPONSE_CODE, &status);
 	if (status != 200) { /* a page, or a refusal */
 		buf_add(&w->body, data, rest.len);
 		return w->body.len <= PAGE_BYTES ? rest.len : 0;
@@ -270,8 +157,8 @@ take_page(struct kind_watch *w, struct buf *out_more)
 	}
 	(void)pthread_mutex_unlock(&w->role->lock);
 	if (!ok)
-		(void)snprintf(
-		    w->detail, sizeof(w->detail), "no list that can be read");
+		(void)snprintf(w->client.detail, sizeof(w->client.detail),
+		    "no list that can be read");
 	buf_clear(out_more);
 	buf_add_cstr(out_more, more != NULL ? more : "");
 	json_decref(page);
@@ -292,7 +179,7 @@ list(struct kind_watch *w)
 	w->watching = false;
 	do {
 		char *escaped = curl_easy_escape(
-		    w->curl, more.len != 0 ? more.data : "", (int)more.len);
+		    w->client.curl, more.len != 0 ? more.data : "", (int)more.len);
 		long status;
 
 		buf_clear(&query);
@@ -304,8 +191,8 @@ list(struct kind_watch *w)
 		status = get(w, w->base, query.data, LIST_S);
 		ok = status == 200 && take_page(w, &more);
 		if (status != 0 && status != 200)
-			(void)snprintf(
-			    w->detail, sizeof(w->detail), "status %ld", status);
+			(void)snprintf(w->client.detail, sizeof(w->client.detail),
+			    "status %ld", status);
 	} while (ok && more.len != 0);
 	(void)pthread_mutex_lock(&w->role->lock); /* cannot fail: it is our own */
 	if (ok)
@@ -331,8 +218,8 @@ watch(struct kind_watch *w)
 	status = get(w, w->base, query, WATCH_S + 20);
 	w->watching = false;
 	if (w->bad || status != 200)
-		(void)snprintf(
-		    w->detail, sizeof(w->detail), "watch ended, status %ld", status);
+		(void)snprintf(w->client.detail, sizeof(w->client.detail),
+		    "watch ended, status %ld", status);
 	return !w->bad && status == 200;
 }
 
@@ -357,8 +244,9 @@ find_base(struct kind_watch *w)
 		version = json_string_value(json_object_get(
 		    json_object_get(group, "preferredVersion"), "version"));
 	}
-	if (version == NULL && w->detail[0] == '\0')
-		(void)snprintf(w->detail, sizeof(w->detail), "no such API group");
+	if (version == NULL && w->client.detail[0] == '\0')
+		(void)snprintf(
+		    w->client.detail, sizeof(w->client.detail), "no such API group");
 	if (version != NULL) {
 		buf_printf(&base, "%s/%s/%.*s",
 		    kind->group.len != 0 ? path.data : "/api", version,
@@ -388,14 +276,12 @@ static void *
 run(void *arg)
 {
 	struct kind_watch *w = arg;
-	const struct timespec settle = {SETTLE_S, 0};
 	unsigned failures = 0;
 	bool listed = false, connected = false;
 
-	/* What the role's last process admitted may not be there yet. */
-	(void)nanosleep(&settle, NULL); /* cut short is fine */
 	for (;;) {
-		bool ok = connected || connect_to(w);
+		bool ok =
+		    connected || budget_client_connect(&w->client, NULL, on_body, w);
 
 		connected = ok;
 		ok = ok && (w->base != NULL || find_base(w));
@@ -409,8 +295,8 @@ run(void *arg)
 		if (!ok) {
 			log_warn("budget-watch", "resource=%s failures=%u detail=%s",
 			    log_quote(w->role->kinds.kinds[w->kind].resource), failures,
-			    log_quote(str_from(w->detail)));
-			w->server++;
+			    log_quote(str_from(w->client.detail)));
+			w->client.server++;
 			connected = false;
 		}
 		rest(failures);
@@ -427,6 +313,8 @@ budget_watch_start(struct budget_role *role, struct err *err)
 
 		w->role = role;
 		w->kind = i;
+		w->client = (struct budget_client){
+		    .settings = &role->settings, .user = role->settings.lists_as};
 		if (pthread_create(&thread, NULL, run, w) != 0)
 			return err_set(err, ERR_SYSTEM, "cannot start a thread");
 		(void)pthread_detach(thread); /* it never ends */

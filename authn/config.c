@@ -181,6 +181,17 @@ read_upstream_servers(struct reader *r, const struct doc_node *list)
 }
 
 static void
+read_user(struct reader *r, const struct doc_node *n, const char *name, struct str *out)
+{
+	if (n == NULL)
+		return;
+	*out = n->text;
+	if (!identity_user_ok(*out))
+		diag_error(r->diags, CODE_VALUE, n->loc,
+		    "\"%s\" is no name of a user: letters, digits, . _ @ -", name);
+}
+
+static void
 read_upstream(struct reader *r, const struct doc_node *n)
 {
 	enum {
@@ -223,12 +234,7 @@ read_upstream(struct reader *r, const struct doc_node *n)
 	if (v[IN_FLIGHT] != NULL &&
 	    schema_int(r->diags, v[IN_FLIGHT], "maxInFlight", 1, 1000000, &in_flight))
 		r->config->upstream_in_flight = (uint32_t)in_flight;
-	if (v[LISTS_AS] == NULL)
-		return;
-	r->config->lists_as = v[LISTS_AS]->text;
-	if (!identity_user_ok(v[LISTS_AS]->text))
-		diag_error(r->diags, CODE_VALUE, v[LISTS_AS]->loc,
-		    "\"listsAs\" is no name of a user: letters, digits, . _ @ -");
+	read_user(r, v[LISTS_AS], "listsAs", &r->config->lists_as);
 }
 
 static void
@@ -247,22 +253,28 @@ read_policy(struct reader *r, const struct doc_node *list)
 	r->config->policy_count = list->count;
 }
 
+bool
+gate_etcd_endpoint(struct str url, struct str *out_host, uint16_t *out_port)
+{
+	const struct str scheme = STR(HTTPS);
+
+	return str_starts(url, scheme) && str_find(url, '/', scheme.len) == url.len &&
+	       split_authority(str_slice(url, scheme.len, url.len), out_host, out_port);
+}
+
 static void
 check_endpoints(struct reader *r, const struct doc_node *list)
 {
 	const struct gate_etcd *e = &r->config->etcd;
 
 	for (size_t i = 0; i < e->endpoint_count; i++) {
-		const struct str url = e->endpoints[i];
-		const struct str rest = str_slice(url, strlen(HTTPS), url.len);
 		struct str host;
 		uint16_t port;
 
-		if (!str_starts(url, STR(HTTPS)) || str_find(rest, '/', 0) < rest.len ||
-		    !split_authority(rest, &host, &port))
+		if (!gate_etcd_endpoint(e->endpoints[i], &host, &port))
 			diag_error(r->diags, CODE_VALUE, list->u.items[i]->loc,
 			    "\"%.*s\" is no member of etcd: write https://HOST:PORT",
-			    STR_ARG(url));
+			    STR_ARG(e->endpoints[i]));
 	}
 	if (e->endpoint_count == 0)
 		diag_error(r->diags, CODE_VALUE, list->loc,
@@ -438,16 +450,18 @@ read_admission(struct reader *r, const struct doc_node *n)
 		CLIENT_CA,
 		CALLERS,
 		LISTS_AS,
+		WRITES_AS,
 		HOLD,
 		COUNT
 	};
 	static const struct schema_field fields[] = {
-	    [LISTEN] = {"listen", TYPE_STRING, true, NULL},
-	    [CERTIFICATE] = {"certificate", TYPE_STRING, true, NULL},
-	    [KEY] = {"key", TYPE_STRING, true, NULL},
-	    [CLIENT_CA] = {"clientCA", TYPE_STRING, true, NULL},
+	    [LISTEN] = {"listen", TYPE_STRING, false, NULL},
+	    [CERTIFICATE] = {"certificate", TYPE_STRING, false, NULL},
+	    [KEY] = {"key", TYPE_STRING, false, NULL},
+	    [CLIENT_CA] = {"clientCA", TYPE_STRING, false, NULL},
 	    [CALLERS] = {"callers", TYPE_LIST, false, NULL},
 	    [LISTS_AS] = {"listsAs", TYPE_STRING, true, NULL},
+	    [WRITES_AS] = {"writesAs", TYPE_STRING, false, NULL},
 	    [HOLD] = {"holdSeconds", TYPE_INT, false, NULL},
 	};
 	static const struct schema schema = SCHEMA("admission", fields);
@@ -457,8 +471,18 @@ read_admission(struct reader *r, const struct doc_node *n)
 
 	read_fields(r, &schema, n, v);
 	r->config->has_admission = true;
-	if (v[LISTEN] != NULL)
+	a->listens = v[LISTEN] != NULL;
+	if (a->listens)
 		read_listen(r, v[LISTEN], &a->listen);
+	else if (v[WRITES_AS] == NULL)
+		diag_error(r->diags, CODE_VALUE, n->loc,
+		    "\"admission\" needs \"listen\" for a webhook, or \"writesAs\" for "
+		    "ResourceQuotas");
+	if (a->listens != (v[CERTIFICATE] != NULL) || a->listens != (v[KEY] != NULL) ||
+	    a->listens != (v[CLIENT_CA] != NULL))
+		diag_error(r->diags, CODE_VALUE, n->loc,
+		    "\"listen\", \"certificate\", \"key\" and \"clientCA\" go "
+		    "together");
 	optional_path(r, v[CERTIFICATE], &a->certificate);
 	optional_path(r, v[KEY], &a->key);
 	optional_path(r, v[CLIENT_CA], &a->client_ca);
@@ -469,12 +493,8 @@ read_admission(struct reader *r, const struct doc_node *n)
 	    !schema_int(r->diags, v[HOLD], "holdSeconds", 1, 3600, &hold_s))
 		return;
 	a->hold_s = (uint32_t)hold_s;
-	if (v[LISTS_AS] == NULL)
-		return;
-	a->lists_as = v[LISTS_AS]->text;
-	if (!identity_user_ok(a->lists_as))
-		diag_error(r->diags, CODE_VALUE, v[LISTS_AS]->loc,
-		    "\"listsAs\" is no name of a user: letters, digits, . _ @ -");
+	read_user(r, v[LISTS_AS], "listsAs", &a->lists_as);
+	read_user(r, v[WRITES_AS], "writesAs", &a->writes_as);
 }
 
 enum top_field {

@@ -67,14 +67,21 @@ struct gate_etcd {
 	uint32_t keep_ms;  /* how long a replica goes on without; default 10,000 */
 };
 
-/* The webhook that keeps object budgets. */
+/* The host, without brackets, and port of one of the endpoints; false if it is none. */
+MUST_CHECK bool gate_etcd_endpoint(
+    struct str url, struct str *out_host, uint16_t *out_port);
+
+/* What keeps object budgets: a webhook, ResourceQuotas, or both. */
 struct gate_admission {
+	bool listens;
 	struct gate_listen listen;
 	const char *certificate, *key, *client_ca;
 	const struct str *callers; /* common names; none: whom the CA signed */
 	size_t caller_count;
 	struct str lists_as; /* the user in whose name it lists and watches */
-	uint32_t hold_s;     /* default 90 */
+	struct str
+	    writes_as;   /* the user in whose name it writes ResourceQuotas; "": none */
+	uint32_t hold_s; /* default 90 */
 };
 
 /* "ldaps+srv://example.org": its servers are in DNS. */

@@ -15,6 +15,7 @@ struct etcd {
 	const struct etcd_options *options;
 	size_t current; /* endpoint */
 	CURL *curl;
+	struct curl_slist *resolve;
 	struct buf body;
 	struct buf token; /* "Authorization: ..." with its NUL; empty: none yet */
 	bool (*rung)(void *arg);
@@ -39,6 +40,22 @@ etcd_bytes(struct str bytes)
 	if (value == NULL)
 		base_die("out of memory");
 	return value;
+}
+
+void
+etcd_set(json_t *object, const char *key, json_t *value)
+{
+	if (json_object_set_new(object, key, value) != 0)
+		base_die("out of memory");
+}
+
+json_t *
+etcd_key(struct str key)
+{
+	json_t *request = json_object();
+
+	etcd_set(request, "key", etcd_bytes(key));
+	return request;
 }
 
 json_t *
@@ -121,6 +138,8 @@ prepare(struct etcd *e)
 	if (e->curl == NULL)
 		return CURLE_OUT_OF_MEMORY;
 	rc = curl_setup(e->curl, &identity);
+	if (rc == CURLE_OK && e->resolve != NULL)
+		rc = curl_easy_setopt(e->curl, CURLOPT_RESOLVE, e->resolve);
 	if (rc == CURLE_OK)
 		rc = curl_easy_setopt(
 		    e->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)e->options->timeout_ms);
@@ -231,6 +250,13 @@ etcd_new(const struct etcd_options *options)
 	struct etcd *e = xcalloc(1, sizeof(*e));
 
 	e->options = options;
+	for (size_t i = 0; i < options->endpoint_count && options->resolve; i++) {
+		struct buf line = {NULL, 0, 0};
+
+		buf_add_str(&line, options->resolve[i]);
+		if (line.len != 0)
+			curl_add_line(&e->resolve, &line);
+	}
 	return e;
 }
 
@@ -240,6 +266,7 @@ etcd_free(struct etcd *e)
 	if (e == NULL)
 		return;
 	curl_easy_cleanup(e->curl);
+	curl_slist_free_all(e->resolve);
 	if (e->token.data != NULL)
 		secret_wipe(e->token.data, e->token.len);
 	buf_free(&e->token);
@@ -285,6 +312,32 @@ etcd_call(struct etcd *e, const char *path, json_t *request, json_t **out_answer
 		    e->body.data != NULL ? e->body.data : "");
 	secret_wipe(body, strlen(body));
 	free(body);
+	return rc;
+}
+
+int
+etcd_put_unchanged(struct etcd *e, json_t *range, int64_t revision,
+    const struct etcd_put *put, bool *out_done, int64_t *out_revision, struct err *err)
+{
+	json_t *request = json_object(), *answer = NULL;
+	json_t *value = etcd_key(put->key), *operation = json_object();
+	int rc;
+
+	etcd_set(value, "value", etcd_bytes(put->value));
+	if (put->lease != 0)
+		etcd_set(value, "lease", json_integer(put->lease));
+	etcd_set(operation, "request_put", value);
+	etcd_set(range, "target", json_string("MOD"));
+	etcd_set(range, "result", json_string("LESS"));
+	etcd_set(range, "mod_revision", json_integer(revision + 1));
+	etcd_set(request, "compare", json_pack("[o]", range));
+	etcd_set(request, "success", json_pack("[o]", operation));
+	rc = etcd_call(e, "/v3/kv/txn", request, &answer, err);
+	*out_done = rc == 0 && json_is_true(json_object_get(answer, "succeeded"));
+	if (out_revision != NULL)
+		*out_revision = etcd_get_int(
+		    json_object_get(json_object_get(answer, "header"), "revision"));
+	json_decref(answer);
 	return rc;
 }
 

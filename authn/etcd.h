@@ -8,7 +8,9 @@
 
 #include <jansson.h>
 
+#include "common/arena.h"
 #include "common/err.h"
+#include "common/proc.h"
 #include "common/str.h"
 
 struct etcd_options {
@@ -17,7 +19,16 @@ struct etcd_options {
 	struct str ca, certificate, key; /* PEM; certificate and key may be "" */
 	struct str user, password; /* "": none; the gateway knows no certificates */
 	uint32_t timeout_ms;       /* of one call to one member */
+	/* curl's HOST:PORT:ADDRESS,... of each endpoint, for roles that resolve no names; "": it
+	 * resolves. */
+	const struct str *resolve; /* NULL, or endpoint_count */
 };
+
+/* As bytes, from the monitor to a role. Decoded, keys and passwords stay in the arena: they are
+ * needed for as long as there is etcd. */
+void etcd_options_encode(struct buf *out, const struct etcd_options *o);
+MUST_CHECK bool etcd_options_decode(
+    struct arena *arena, struct proc_reader *r, struct etcd_options *out_options);
 
 struct etcd;
 
@@ -40,6 +51,22 @@ MUST_CHECK int etcd_call(struct etcd *e, const char *path, json_t *request,
 void etcd_watch(struct etcd *e, struct str prefix, int64_t revision,
     bool (*rung)(void *arg), void *arg);
 
+/*
+ * Puts a key, with a lease unless that is 0, if nothing in `range` (which it takes: etcd_key or
+ * etcd_prefix) was put after `revision`. *out_revision (may be NULL) is that of the transaction.
+ * Of ERR_UNAVAILABLE it may have come about all the same.
+ */
+struct etcd_put {
+	struct str key, value;
+	int64_t lease;
+};
+MUST_CHECK int etcd_put_unchanged(struct etcd *e, json_t *range, int64_t revision,
+    const struct etcd_put *put, bool *out_done, int64_t *out_revision, struct err *err);
+
+/* Sets a member, which it takes. */
+void etcd_set(json_t *object, const char *key, json_t *value);
+/* {"key": ...} */
+json_t *etcd_key(struct str key);
 /* JSON strings in base64, as keys and values travel. */
 json_t *etcd_bytes(struct str bytes);
 /* {"key": ..., "range_end": ...} of everything below a prefix. */

@@ -9,7 +9,6 @@
 
 struct exchange_list {
 	struct list_filter filter;
-	uint8_t key[LIST_TOKEN_KEY_BYTES]; /* of continue tokens */
 	struct str bound_to;
 	struct buf out; /* what the filter lets through, on its way */
 	size_t owed;    /* received, and the upstream's window not given back */
@@ -74,7 +73,7 @@ seal(void *arg, struct str token, struct buf *out)
 {
 	struct exchange *x = arg;
 
-	return list_token_seal(x->list->key, x->list->bound_to, token, out);
+	return list_token_seal(&x->w->list_keys, x->list->bound_to, token, out);
 }
 
 static const struct list_filter_ops filter_ops = {.shows = shows, .seal = seal};
@@ -89,6 +88,18 @@ reply_not_acceptable(struct exchange *x)
 	    .message = STR("only the following media types are accepted: "
 			   "application/json, application/json;stream=watch"),
 	};
+
+	exchange_reply_status(x, &s);
+}
+
+/* The other replicas' keys have not come: what was sealed with another could not be opened by
+ * them, nor theirs here. */
+static void
+reply_not_yet(struct exchange *x)
+{
+	const struct status s = {.code = 503,
+	    .retry_after_s = 1,
+	    .message = STR("the keys of continue tokens are not known yet")};
 
 	exchange_reply_status(x, &s);
 }
@@ -130,17 +141,19 @@ exchange_list_prepare(struct exchange *x)
 	struct str accept = list_request_accept(x->arena, &x->req_headers);
 	enum list_token_result result;
 
+	if (x->w->list_keys.count == 0) {
+		reply_not_yet(x);
+		return false;
+	}
 	/* API servers send events as WebSocket messages, too: those are not read here. */
 	if (accept.ptr == NULL || x->upgrade) {
 		reply_not_acceptable(x);
 		return false;
 	}
-	list_token_key(
-	    x->w->settings.ticket_key, sizeof(x->w->settings.ticket_key), l->key);
 	l->bound_to = str_from(arena_printf(
 	    x->arena, "%.*s %.*s", STR_ARG(x->id->user), STR_ARG(x->info.path)));
 	result = list_request_target(
-	    x->arena, x->target, l->key, l->bound_to, &x->up_target);
+	    x->arena, x->target, &x->w->list_keys, l->bound_to, &x->up_target);
 	if (result != LIST_TOKEN_OK) {
 		reply_bad_token(x, result);
 		return false;

@@ -119,7 +119,7 @@ add_escaped(struct buf *out, struct str text)
 }
 
 static enum list_token_result
-add_token(struct arena *arena, struct str value, const uint8_t *key,
+add_token(struct arena *arena, struct str value, const struct list_keys *keys,
     struct str bound_to, struct buf *out)
 {
 	char *text = arena_alloc(arena, value.len + 1);
@@ -132,7 +132,7 @@ add_token(struct arena *arena, struct str value, const uint8_t *key,
 	if (len == 0) /* as if it were absent */
 		return LIST_TOKEN_OK;
 	result =
-	    list_token_open(arena, key, bound_to, (struct str){text, len}, &opened);
+	    list_token_open(arena, keys, bound_to, (struct str){text, len}, &opened);
 	if (result != LIST_TOKEN_OK)
 		return result;
 	buf_add_char(out, out->len == 0 ? '?' : '&');
@@ -142,8 +142,8 @@ add_token(struct arena *arena, struct str value, const uint8_t *key,
 }
 
 enum list_token_result
-list_request_target(struct arena *arena, struct str target, const uint8_t *key,
-    struct str bound_to, struct str *out_target)
+list_request_target(struct arena *arena, struct str target,
+    const struct list_keys *keys, struct str bound_to, struct str *out_target)
 {
 	size_t question = str_find(target, '?', 0);
 	struct str path = str_slice(target, 0, question);
@@ -156,7 +156,7 @@ list_request_target(struct arena *arena, struct str target, const uint8_t *key,
 		struct str name = str_split(&value, '=');
 
 		if (decodes_to(arena, name, "continue")) {
-			result = add_token(arena, value, key, bound_to, &out);
+			result = add_token(arena, value, keys, bound_to, &out);
 			continue;
 		}
 		/* Rows of a table must say whose they are. */

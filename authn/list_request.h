@@ -16,10 +16,11 @@ MUST_CHECK struct str list_request_accept(
 void list_request_headers(
     struct arena *arena, struct header_list *headers, struct str accept);
 
-/* The target with its continue token opened. `key` and `bound_to` as list_token_open has
+/* The target with its continue token opened. `keys` and `bound_to` as list_token_open has
  * them. */
 MUST_CHECK enum list_token_result list_request_target(struct arena *arena,
-    struct str target, const uint8_t *key, struct str bound_to, struct str *out_target);
+    struct str target, const struct list_keys *keys, struct str bound_to,
+    struct str *out_target);
 
 /* True for a Content-Type that is JSON. */
 MUST_CHECK bool list_answer_is_json(const struct header_list *response);

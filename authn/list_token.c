@@ -10,7 +10,7 @@
 /*
  * rfc1 (prefix and version), then base64url without padding of nonce, AES-256-GCM cipher text and
  * tag. Nonces are random: 2^32 tokens of one key would be too many; a gate that is
- * started anew has a new one.
+ * started anew has a new one, and a ring turns.
  */
 #define PREFIX      "rfc1"
 #define PREFIX_LEN  4
@@ -18,8 +18,7 @@
 #define TAG_BYTES   16
 
 void
-list_token_key(
-    const uint8_t *secret, size_t secret_len, uint8_t out_key[LIST_TOKEN_KEY_BYTES])
+list_keys_derive(const uint8_t *secret, size_t secret_len, struct list_keys *out_keys)
 {
 	static const char purpose[] = "ringfence continue tokens";
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
@@ -28,9 +27,19 @@ list_token_key(
 	if (ctx == NULL || EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1 ||
 	    EVP_DigestUpdate(ctx, purpose, sizeof(purpose)) != 1 ||
 	    EVP_DigestUpdate(ctx, secret, secret_len) != 1 ||
-	    EVP_DigestFinal_ex(ctx, out_key, NULL) != 1)
+	    EVP_DigestFinal_ex(ctx, out_keys->keys[0], NULL) != 1)
 		base_die("cannot derive a key");
 	EVP_MD_CTX_free(ctx);
+	out_keys->count = 1;
+	out_keys->seals = 0;
+}
+
+void
+list_keys_ring(const uint8_t ring[LIST_RING_BYTES], struct list_keys *out_keys)
+{
+	memcpy(out_keys->keys, ring, LIST_RING_BYTES);
+	out_keys->count = LIST_RING_KEYS;
+	out_keys->seals = 1;
 }
 
 /* ---- base64url ---- */
@@ -80,15 +89,16 @@ read_base64url(struct str text, uint8_t *out, size_t *out_len)
 /* ---- sealing ---- */
 
 bool
-list_token_seal(const uint8_t key[LIST_TOKEN_KEY_BYTES], struct str bound_to,
-    struct str token, struct buf *out)
+list_token_seal(const struct list_keys *keys, struct str bound_to, struct str token,
+    struct buf *out)
 {
+	const uint8_t *key = keys->keys[keys->seals];
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	uint8_t *box = xmalloc(NONCE_BYTES + token.len + TAG_BYTES);
 	const uint8_t *text = (const uint8_t *)token.ptr;
 	int n = 0;
 	bool ok =
-	    ctx != NULL && token.len <= LIST_TOKEN_MAX_BYTES &&
+	    ctx != NULL && keys->count != 0 && token.len <= LIST_TOKEN_MAX_BYTES &&
 	    RAND_bytes(box, NONCE_BYTES) == 1 &&
 	    EVP_EncryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key, box) == 1 &&
 	    EVP_EncryptUpdate(
@@ -128,11 +138,12 @@ decrypt(const uint8_t *key, struct str bound_to, uint8_t *box, size_t len, uint8
 }
 
 enum list_token_result
-list_token_open(struct arena *arena, const uint8_t key[LIST_TOKEN_KEY_BYTES],
-    struct str bound_to, struct str sealed, struct str *out_token)
+list_token_open(struct arena *arena, const struct list_keys *keys, struct str bound_to,
+    struct str sealed, struct str *out_token)
 {
 	struct str body = str_slice(sealed, PREFIX_LEN, sealed.len);
 	uint8_t *box, *out;
+	bool opened = false;
 	size_t len;
 
 	if (!str_starts(sealed, STR(PREFIX)) || body.len > 2 * LIST_TOKEN_MAX_BYTES)
@@ -141,7 +152,9 @@ list_token_open(struct arena *arena, const uint8_t key[LIST_TOKEN_KEY_BYTES],
 	out = arena_alloc(arena, body.len + 1);
 	if (!read_base64url(body, box, &len) || len <= NONCE_BYTES + TAG_BYTES)
 		return LIST_TOKEN_MALFORMED;
-	if (!decrypt(key, bound_to, box, len, out))
+	for (unsigned i = 0; i < keys->count && !opened; i++)
+		opened = decrypt(keys->keys[i], bound_to, box, len, out);
+	if (!opened)
 		return LIST_TOKEN_UNKNOWN;
 	*out_token = (struct str){(const char *)out, len - NONCE_BYTES - TAG_BYTES};
 	return LIST_TOKEN_OK;

@@ -1,7 +1,9 @@
 /*
  * Continue tokens of filtered lists. The API server's own names the object at which the
  * next page begins, in clear text: somebody else's, maybe. So clients get it encrypted,
- * good only for the same user and path, until the gate is started again.
+ * good only for the same user and path. A gate by itself has one key, until it is started again;
+ * replicas have a ring of keys from etcd (token_share_keys.c), so that each opens what another
+ * sealed.
  */
 #ifndef AUTHN_LIST_TOKEN_H
 #define AUTHN_LIST_TOKEN_H
@@ -12,13 +14,26 @@
 #define LIST_TOKEN_KEY_BYTES 32
 #define LIST_TOKEN_MAX_BYTES (16u * 1024) /* of the clear text */
 
-/* Derives the key from a secret that all workers share. */
-void list_token_key(
-    const uint8_t *secret, size_t secret_len, uint8_t out_key[LIST_TOKEN_KEY_BYTES]);
+/* A ring: the next key, the one that seals, the one before. The next is there so that everybody
+ * can open what it seals before anybody seals with it. */
+#define LIST_RING_KEYS  3
+#define LIST_RING_BYTES (LIST_RING_KEYS * LIST_TOKEN_KEY_BYTES)
+
+struct list_keys {
+	unsigned count; /* 0: none is known, and nothing can be sealed or opened */
+	unsigned seals; /* which one; all open */
+	uint8_t keys[LIST_RING_KEYS][LIST_TOKEN_KEY_BYTES];
+};
+
+/* One key, derived from a secret that all workers share. */
+void list_keys_derive(
+    const uint8_t *secret, size_t secret_len, struct list_keys *out_keys);
+/* A ring as it travels. */
+void list_keys_ring(const uint8_t ring[LIST_RING_BYTES], struct list_keys *out_keys);
 
 /* Appends the sealed token; `bound_to` must be the same on opening. */
-MUST_CHECK bool list_token_seal(const uint8_t key[LIST_TOKEN_KEY_BYTES],
-    struct str bound_to, struct str token, struct buf *out);
+MUST_CHECK bool list_token_seal(const struct list_keys *keys, struct str bound_to,
+    struct str token, struct buf *out);
 
 enum list_token_result {
 	LIST_TOKEN_OK,
@@ -28,7 +43,7 @@ enum list_token_result {
 
 /* *out_token lives in the arena. */
 MUST_CHECK enum list_token_result list_token_open(struct arena *arena,
-    const uint8_t key[LIST_TOKEN_KEY_BYTES], struct str bound_to, struct str sealed,
+    const struct list_keys *keys, struct str bound_to, struct str sealed,
     struct str *out_token);
 
 #endif

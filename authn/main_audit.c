@@ -32,7 +32,12 @@ static const char usage[] =
     "check    verifies what export --proofs wrote; exit as verify\n"
     "report   what happened, for a reviewer, and whether the log is whole\n"
     "copy     sends the log to syslog://HOST:PORT, syslog+tls://HOST:PORT or a "
-    "directory\n"
+    "directory,\n"
+    "         its checkpoints to etcd://HOST:PORT[,HOST:PORT...][/PREFIX/]\n"
+    "  etcd takes --ca FILE, --etcd-certificate FILE, --etcd-key FILE, --etcd-user "
+    "NAME,\n"
+    "  --etcd-password FILE; verify and report take it all, too, for --against "
+    "etcd://...\n"
     "\n"
     "Filters, all of which must hold:\n"
     "  --since TIME --until TIME (RFC 3339)  --user NAME  --tenant /PATH  --verb VERB\n"
@@ -52,6 +57,10 @@ enum option_code {
 	OPTION_AGAINST,
 	OPTION_PROOFS,
 	OPTION_CA,
+	OPTION_ETCD_CERTIFICATE,
+	OPTION_ETCD_KEY,
+	OPTION_ETCD_USER,
+	OPTION_ETCD_PASSWORD,
 	OPTION_LIMIT,
 	OPTION_NO_INDEX,
 	OPTION_ONCE,
@@ -99,7 +108,11 @@ static const struct {
     {"checkpoint", OPTION_CHECKPOINT, true, TAKES_KEYS},
     {"against", OPTION_AGAINST, true, TAKES_KEYS},
     {"proofs", OPTION_PROOFS, true, TAKES_PROOFS},
-    {"ca", OPTION_CA, true, TAKES_TARGET},
+    {"ca", OPTION_CA, true, TAKES_TARGET | TAKES_KEYS},
+    {"etcd-certificate", OPTION_ETCD_CERTIFICATE, true, TAKES_TARGET | TAKES_KEYS},
+    {"etcd-key", OPTION_ETCD_KEY, true, TAKES_TARGET | TAKES_KEYS},
+    {"etcd-user", OPTION_ETCD_USER, true, TAKES_TARGET | TAKES_KEYS},
+    {"etcd-password", OPTION_ETCD_PASSWORD, true, TAKES_TARGET | TAKES_KEYS},
     {"limit", OPTION_LIMIT, true, TAKES_FILTERS},
     {"no-index", OPTION_NO_INDEX, false, TAKES_FILTERS},
     {"once", OPTION_ONCE, false, TAKES_TARGET},
@@ -183,6 +196,18 @@ take_more(struct audit_tool *t, int code)
 		break;
 	case OPTION_CA:
 		t->ca = optarg;
+		break;
+	case OPTION_ETCD_CERTIFICATE:
+		t->etcd_certificate = optarg;
+		break;
+	case OPTION_ETCD_KEY:
+		t->etcd_key = optarg;
+		break;
+	case OPTION_ETCD_USER:
+		t->etcd_user = optarg;
+		break;
+	case OPTION_ETCD_PASSWORD:
+		t->etcd_password = optarg;
 		break;
 	case OPTION_STATE:
 		t->state = optarg;

@@ -8,6 +8,8 @@
 
 #include "authn/directory_report.h"
 #include "authn/monitor.h"
+#include "authn/resource_quota.h"
+#include "authn/worker_state.h"
 
 #define DEFAULT_CONFIG "/etc/ringfence/gate.yaml"
 #define EXIT_BAD       2
@@ -19,6 +21,10 @@ static const char usage[] =
     "  --config FILE   the configuration; default " DEFAULT_CONFIG "\n"
     "  --check         read it and everything that it names, report, and exit:\n"
     "                  0 it is good, 2 it is not\n"
+    "  --resource-quotas\n"
+    "                  with --check: print the ResourceQuotas that budgets come to "
+    "while\n"
+    "                  nothing is used\n"
     "  --check-user NAME\n"
     "                  ask the directory about a user, report, and exit: 0 may log "
     "in,\n"
@@ -33,8 +39,36 @@ static const char usage[] =
     "stays. SIGTERM ends the gate when what runs has ended, after 30 s at the "
     "latest.\n";
 
+/* What would be written, as YAML. */
+static void
+print_quotas(const struct gate_plan *plan)
+{
+	struct buf problem = {NULL, 0, 0}, out = {NULL, 0, 0};
+	struct worker_policy *policy = worker_policy_load(plan->policy_fd, &problem);
+	const struct resource_quota *quotas;
+	struct budget_ledger *ledger;
+	struct budget_plan budgets;
+	size_t count;
+
+	buf_free(&problem); /* it was judged before */
+	if (policy == NULL ||
+	    !budget_plan_make(policy->arena, policy->model, &problem, &budgets))
+		return;
+	ledger = budget_ledger_new(policy->model, &budgets, 1);
+	quotas = resource_quotas_make(
+	    policy->arena, policy->model, &budgets, ledger, &count);
+	for (size_t i = 0; i < count; i++)
+		resource_quota_yaml(&out, &quotas[i]);
+	if (out.len != 0)
+		(void)fwrite(out.data, 1, out.len, stdout);
+	budget_ledger_free(ledger);
+	worker_policy_free(policy);
+	buf_free(&problem);
+	buf_free(&out);
+}
+
 static int
-check(const char *path)
+check(const char *path, bool with_quotas)
 {
 	struct buf problem = {NULL, 0, 0};
 	struct gate_plan *plan = gate_plan_load(path, &problem);
@@ -45,7 +79,9 @@ check(const char *path)
 
 	if (problem.len != 0)
 		(void)fwrite(problem.data, 1, problem.len, stderr);
-	if (ok)
+	if (ok && with_quotas)
+		print_quotas(plan);
+	else if (ok)
 		printf("%s: good\n", path);
 	gate_plan_free(plan);
 	buf_free(&problem);
@@ -86,6 +122,7 @@ main(int argc, char **argv)
 	static const struct option options[] = {
 	    {"config", required_argument, NULL, 'c'},
 	    {"check", no_argument, NULL, 'k'},
+	    {"resource-quotas", no_argument, NULL, 'q'},
 	    {"check-user", required_argument, NULL, 'u'},
 	    {"password-file", required_argument, NULL, 'p'},
 	    {"ready-fd", required_argument, NULL, 'r'},
@@ -95,7 +132,7 @@ main(int argc, char **argv)
 	};
 	struct monitor_options run = {.config_path = DEFAULT_CONFIG, .ready_fd = -1};
 	const char *user = NULL, *password_file = NULL;
-	bool only_check = false;
+	bool only_check = false, with_quotas = false;
 	int c;
 
 	proc_main(argc, argv, gate_roles);
@@ -106,6 +143,9 @@ main(int argc, char **argv)
 			break;
 		case 'k':
 			only_check = true;
+			break;
+		case 'q':
+			with_quotas = true;
 			break;
 		case 'u':
 			user = optarg;
@@ -127,11 +167,12 @@ main(int argc, char **argv)
 			return EXIT_BAD;
 		}
 	}
-	if (optind != argc || (password_file != NULL && user == NULL)) {
+	if (optind != argc || (password_file != NULL && user == NULL) ||
+	    (with_quotas && !only_check)) {
 		fputs(usage, stderr);
 		return EXIT_BAD;
 	}
 	if (user != NULL)
 		return check_user(run.config_path, user, password_file);
-	return only_check ? check(run.config_path) : monitor_run(&run);
+	return only_check ? check(run.config_path, with_quotas) : monitor_run(&run);
 }

@@ -37,6 +37,7 @@ enum gate_message {
 	MSG_TOKEN_RESULT = 64,
 	MSG_ANSWER,
 	MSG_TOKEN_REVOKED,
+	MSG_LIST_KEYS, /* body: the ring of list_token.h */
 	/* worker -> audit */
 	MSG_AUDIT_APPEND = 96,
 	MSG_AUDIT_RECENT, /* u64 ticket, then a question (audit_recent.h) */

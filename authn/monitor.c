@@ -134,6 +134,7 @@ same_listeners(const struct gate_config *a, const struct gate_config *b)
 {
 	if (a->listen_count != b->listen_count || a->workers != b->workers ||
 	    a->has_metrics != b->has_metrics || a->has_admission != b->has_admission ||
+	    a->admission.listens != b->admission.listens ||
 	    strcmp(a->control_socket, b->control_socket) != 0 ||
 	    strcmp(a->audit_directory, b->audit_directory) != 0 ||
 	    strcmp(a->state_directory, b->state_directory) != 0)
@@ -517,7 +518,7 @@ open_sockets(struct monitor *m, struct err *err)
 		rc = listen_unix(c->control_socket, &m->control_fd, err);
 	if (rc == 0 && c->has_metrics)
 		rc = listen_tcp(&c->metrics, false, &m->metrics_fd, err);
-	if (rc == 0 && c->has_admission)
+	if (rc == 0 && c->has_admission && c->admission.listens)
 		rc = listen_tcp(&c->admission.listen, false, &m->admission_fd, err);
 	return rc;
 }

@@ -8,6 +8,7 @@
 
 #include <uv.h>
 
+#include "authn/budget_journal.h"
 #include "authn/plan.h"
 #include "authn/quota.h"
 #include "common/proc.h"
@@ -105,6 +106,11 @@ MUST_CHECK int monitor_quota_start(struct monitor *m, struct err *err);
 MUST_CHECK int monitor_tickets_start(struct monitor *m, struct err *err);
 /* Tells a new worker of those that there are. */
 void monitor_tickets_tell(struct slot *s);
+
+/* The budget role's journal, in the state directory; closed here once it is sent. */
+MUST_CHECK int monitor_journal_open(
+    const struct monitor *m, int out_fds[BUDGET_JOURNAL_FILES], struct err *err);
+void monitor_journal_close(int fds[BUDGET_JOURNAL_FILES]);
 
 /* Reads everything again; `files_only`: but the policy. What is wrong changes nothing. */
 void monitor_reload(struct monitor *m, bool files_only);

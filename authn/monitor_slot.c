@@ -207,21 +207,28 @@ start_budget(struct slot *s, struct err *err)
 	const struct monitor *m = s->monitor;
 	struct proc_msg msg = {.type = MSG_CONFIG, .fd_count = 2};
 	struct buf body = {NULL, 0, 0};
+	int journal[BUDGET_JOURNAL_FILES];
 	int fd = -1;
-	int rc = worker_settings_seal(&m->plan->admission, &fd, err);
+	int rc = monitor_journal_open(m, journal, err);
 
 	if (rc == 0)
+		rc = worker_settings_seal(&m->plan->admission, &fd, err);
+	if (rc == 0)
 		rc = proc_spawn(&s->child, &gate_roles[SLOT_BUDGET], &m->admission_fd,
-		    1, true, err);
+		    m->admission_fd >= 0, true, err);
 	if (rc == 0) {
 		budget_role_settings_encode(&body, &m->plan->budget);
 		msg.data = (const uint8_t *)body.data;
 		msg.len = body.len;
 		msg.fds[0] = fd;
 		msg.fds[1] = m->plan->policy_fd;
+		for (size_t i = 0; i < BUDGET_JOURNAL_FILES; i++)
+			msg.fds[msg.fd_count++] = journal[i];
 		slot_send(s, &msg);
+		secret_wipe(body.data, body.len); /* etcd's password may be in it */
 		buf_free(&body);
 	}
+	monitor_journal_close(journal);
 	if (fd >= 0)
 		(void)close(fd); /* sealed: nothing can be lost */
 	return rc;

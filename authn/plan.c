@@ -9,6 +9,7 @@
 #include "authn/audit_policy.h"
 #include "authn/key_bundle.h"
 #include "common/bundle.h"
+#include "common/curl/curl_setup.h"
 #include "common/secret.h"
 
 #define PUBLIC_FILE_BYTES (4u * 1024 * 1024) /* certificates of authorities */
@@ -240,6 +241,7 @@ load_etcd(struct loading *l)
 
 	if (!l->plan->config->has_etcd)
 		return;
+	l->plan->worker.shares_lists = true;
 	*s = (struct token_share_settings){.etcd = {.endpoints = e->endpoints,
 					       .endpoint_count = e->endpoint_count,
 					       .user = e->user,
@@ -250,6 +252,30 @@ load_etcd(struct loading *l)
 	take_public(l, e->certificate, &s->etcd.certificate);
 	take_secret(l, e->key, &s->etcd.key);
 	take_secret(l, e->password_file, &s->etcd.password);
+}
+
+/* The budget role resolves no names: what they are now is told, as of the upstream. */
+static void
+resolve_etcd(struct loading *l, struct etcd_options *o)
+{
+	struct str *lines = ARENA_ARRAY(l->plan->arena, o->endpoint_count, struct str);
+
+	for (size_t i = 0; i < o->endpoint_count; i++) {
+		struct worker_upstream member = {.port = 0};
+		struct buf line = {NULL, 0, 0};
+		struct err err = ERR_INIT;
+
+		if (!gate_etcd_endpoint(o->endpoints[i], &member.host, &member.port))
+			continue; /* it was judged before */
+		if (worker_upstream_resolve(l->plan->arena, &member, &err) != 0)
+			report(l, &err);
+		else
+			curl_resolve_line(&line, member.host, member.port,
+			    member.addresses, member.address_count);
+		lines[i] = str_dup(l->plan->arena, buf_str(&line));
+		buf_free(&line);
+	}
+	o->resolve = lines;
 }
 
 /* The budget role's settings are a worker's, with a certificate and a user of their own. */
@@ -271,7 +297,13 @@ load_admission(struct loading *l)
 	s->lists_as = a->lists_as;
 	p->budget = (struct budget_role_settings){.callers = a->callers,
 	    .caller_count = a->caller_count,
-	    .hold_s = a->hold_s};
+	    .hold_s = a->hold_s,
+	    .writes_as = a->writes_as};
+	if (!p->config->has_etcd)
+		return;
+	p->budget.share.etcd = p->auth.share.etcd;
+	p->budget.share.prefix = p->auth.share.prefix;
+	resolve_etcd(l, &p->budget.share.etcd);
 }
 
 struct gate_plan *
@@ -291,8 +323,8 @@ gate_plan_load(const char *path, struct buf *problem)
 		load_roles(&l);
 		load_user(&l);
 		load_upstreams(&l);
-		load_admission(&l);
 		load_etcd(&l);
+		load_admission(&l);
 		load_policy(&l);
 	}
 	if (l.plan->config != NULL && l.ok)

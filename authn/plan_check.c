@@ -70,7 +70,7 @@ gate_check(const struct worker_settings *worker,
 	struct worker_policy *policy = worker_policy_load(policy_fd, problem);
 	struct budget_plan plan;
 
-	if (admission != NULL)
+	if (admission != NULL && admission->tls_certificate.len != 0)
 		ok = check_tls(admission, &none, "admission", problem) && ok;
 	if (admission != NULL && policy != NULL)
 		ok = budget_plan_make(policy->arena, policy->model, problem, &plan) &&

@@ -1,5 +1,5 @@
 /*
- * Two threads: one beats (members, days, and what has changed since), one watches, and its
+ * Three threads: one sends, one beats (members, days, and what has changed since), one watches, and its
  * watch is only a bell: whatever it says, the beating thread reads what there is. So a watch that
  * fails, or is silent, costs time and nothing else.
  */
@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "common/log.h"
+#include "common/secret.h"
 
 #define BEAT_MS  500
 #define ROWS_MAX 1000 /* in one answer */
@@ -37,6 +38,22 @@ take_rows(struct token_share *s)
 }
 
 static void
+tell_ring(struct token_share *s)
+{
+	uint8_t ring[LIST_RING_BYTES];
+	bool is_new;
+
+	(void)pthread_mutex_lock(&s->lock); /* cannot fail: it is our own */
+	is_new = s->ring_new;
+	s->ring_new = false;
+	memcpy(ring, s->ring, sizeof(ring));
+	(void)pthread_mutex_unlock(&s->lock);
+	if (is_new)
+		s->callbacks.list_keys(s->callbacks.arg, ring);
+	secret_wipe(ring, sizeof(ring));
+}
+
+static void
 on_arrived(uv_async_t *async)
 {
 	struct token_share *s = async->data;
@@ -44,6 +61,7 @@ on_arrived(uv_async_t *async)
 	struct buf ids = {NULL, 0, 0};
 	struct err err = ERR_INIT;
 
+	tell_ring(s);
 	while (row != NULL) {
 		struct share_row *next = row->next;
 
@@ -55,25 +73,18 @@ on_arrived(uv_async_t *async)
 		row = next;
 	}
 	if (ids.len != 0)
-		s->ended(s->arg, buf_str(&ids));
+		s->callbacks.ended(s->callbacks.arg, buf_str(&ids));
 	buf_free(&ids);
-	/* What could not be sent when it was written. */
-	if (share_rows_flush(s, &err) != 0)
-		log_warn("share-send", "detail=%s", log_quote(str_from(err.msg)));
+	share_send(s);
 }
 
-static int
-on_written(void *arg, struct err *err)
+/* Sent in the next turn of the loop: what is written in this one goes together. */
+static void
+on_written(void *arg)
 {
 	struct token_share *s = arg;
-	bool connected;
 
-	(void)pthread_mutex_lock(&s->lock); /* cannot fail: it is our own */
-	connected = s->connected;
-	(void)pthread_mutex_unlock(&s->lock);
-	/* Nobody waits for what is known not to answer. */
-	return connected ? share_rows_flush(s, err)
-			 : err_set(err, ERR_UNAVAILABLE, "etcd does not answer");
+	(void)uv_async_send(&s->arrived); /* cannot fail */
 }
 
 /* ---- the beating thread ---- */
@@ -163,8 +174,8 @@ note(struct token_share *s, int rc, const struct err *err)
 		log_warn("share-cut-off", "detail=%s", log_quote(str_from(err->msg)));
 	if (!was && rc == 0)
 		log_info("share-connected", "replica=%s", s->id);
-	if (!was && rc == 0)
-		(void)uv_async_send(&s->arrived); /* to send what waits; cannot fail */
+	if (rc == 0) /* to send what could not be sent; cannot fail */
+		(void)uv_async_send(&s->arrived);
 }
 
 static void
@@ -178,6 +189,8 @@ beat(struct token_share *s)
 		rc = read_all_rows(s, &err);
 	if (rc == 0)
 		rc = share_days(s, &err);
+	if (rc == 0)
+		rc = share_ring(s, &err);
 	/* From when it was asked: then etcd knew of us. */
 	if (rc == 0 && s->joined)
 		quota_share_contact(s->quota, begin);
@@ -255,7 +268,7 @@ watch_on(void *arg)
 static int
 start_threads(struct token_share *s, struct err *err)
 {
-	void *(*const runs[])(void *) = {beat_on, watch_on};
+	void *(*const runs[])(void *) = {beat_on, watch_on, share_send_run};
 	pthread_condattr_t attributes;
 	pthread_t thread;
 
@@ -263,6 +276,7 @@ start_threads(struct token_share *s, struct err *err)
 	(void)pthread_condattr_init(&attributes);
 	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&s->bell, &attributes);
+	(void)pthread_cond_init(&s->send_bell, NULL);
 	for (size_t i = 0; i < ARRAY_LEN(runs); i++) {
 		if (pthread_create(&thread, NULL, runs[i], s) != 0)
 			return err_set(err, ERR_SYSTEM, "cannot start a thread");
@@ -274,7 +288,7 @@ start_threads(struct token_share *s, struct err *err)
 int
 token_share_start(uv_loop_t *loop, const struct token_share_settings *settings,
     struct token_store *store, struct quota_table *quota,
-    void (*ended)(void *arg, struct str ids), void *arg, struct token_share **out_share,
+    const struct token_share_callbacks *callbacks, struct token_share **out_share,
     struct err *err)
 {
 	struct token_share *s = xcalloc(1, sizeof(*s));
@@ -283,9 +297,9 @@ token_share_start(uv_loop_t *loop, const struct token_share_settings *settings,
 	s->settings = settings;
 	s->db = token_store_database(store);
 	s->quota = quota;
-	s->ended = ended;
-	s->arg = arg;
+	s->callbacks = *callbacks;
 	s->replicas = 1;
+	s->waiters_end = &s->waiters;
 	s->arrived.data = s;
 	s->writer = etcd_new(&settings->etcd);
 	s->beater = etcd_new(&settings->etcd);

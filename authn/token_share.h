@@ -6,6 +6,7 @@
  * answered (or the answer is that it cannot be); a watch tells the others, who take it over
  * and have their workers forget it. Of a row that two replicas change, a revocation stays.
  * Quotas: who is there is told by leases, and shares are set in the workers' table (quota.h).
+ * Keys of continue tokens (list_token.h): a ring in etcd, the same for all, which turns.
  * Nothing is shared out to a newcomer before all others have said that they know of it.
  * Without etcd the replica goes on for `keep`, and then admits nothing (fails closed); its
  * lease is longer than that, so that nobody has its part before it stops.
@@ -16,6 +17,7 @@
 #include <uv.h>
 
 #include "authn/etcd.h"
+#include "authn/list_token.h"
 #include "authn/quota.h"
 #include "authn/token_store.h"
 
@@ -27,12 +29,24 @@ struct token_share_settings {
 
 struct token_share;
 
-/* Starts the threads. `ended` is called on the loop with ids of TOKEN_ID_LEN bytes, one after
- * the other, of tokens that mean something else now. Everything borrowed must live on. */
+/* Called on the loop. */
+struct token_share_callbacks {
+	/* Tokens that mean something else now: ids of TOKEN_ID_LEN bytes, one after the other. */
+	void (*ended)(void *arg, struct str ids);
+	/* The ring is another one. */
+	void (*list_keys)(void *arg, const uint8_t ring[LIST_RING_BYTES]);
+	void *arg;
+};
+
+/* Starts the threads. Everything borrowed must live on. */
 MUST_CHECK int token_share_start(uv_loop_t *loop,
     const struct token_share_settings *settings, struct token_store *store,
-    struct quota_table *quota, void (*ended)(void *arg, struct str ids), void *arg,
+    struct quota_table *quota, const struct token_share_callbacks *callbacks,
     struct token_share **out_share, struct err *err);
+/* Calls `done` on the loop, once: with 0 when everything that was written to the store until now is
+ * in etcd; or it may not be, and is sent when etcd answers again. Maybe from within. */
+void token_share_settle(
+    struct token_share *s, void (*done)(void *arg, int rc), void *arg);
 /* Appends members of a JSON object, with a comma before each. */
 void token_share_status(const struct token_share *s, struct buf *out);
 

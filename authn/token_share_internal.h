@@ -1,6 +1,7 @@
 /*
  * What the files of token sharing share: rows of the store and their outbox
- * (token_share_rows.c), members and day counts (token_share_quota.c), threads (token_share.c).
+ * (token_share_rows.c), members and day counts (token_share_quota.c), the ring of keys
+ * (token_share_keys.c), what is sent (token_share_send.c), threads (token_share.c).
  */
 #ifndef AUTHN_TOKEN_SHARE_INTERNAL_H
 #define AUTHN_TOKEN_SHARE_INTERNAL_H
@@ -17,40 +18,78 @@ struct share_row {
 	json_t *columns;
 };
 
+/* Rows on their way to etcd. */
+struct share_batch {
+	json_t *rows;    /* id: how often it had changed */
+	json_t *request; /* a transaction */
+	bool whole;      /* nothing else was to be sent */
+};
+
+/* Who waits until all that was written before is in etcd. */
+struct share_waiter {
+	struct share_waiter *next;
+	uint64_t after; /* the batch must be a later one */
+	void (*done)(void *arg, int rc);
+	void *arg;
+};
+
 struct token_share {
 	const struct token_share_settings *settings;
 	sqlite3 *db; /* the loop's thread's */
 	struct quota_table *quota;
 	char id[SHARE_ID_LEN + 1]; /* of this replica, for good */
-	void (*ended)(void *arg, struct str ids);
-	void *arg;
-	struct etcd *writer; /* the loop's: what is written here */
+	struct token_share_callbacks callbacks;
+	/* the loop's: what is written here */
+	struct share_batch batch; /* on its way; rows NULL: none is */
+	uint64_t batches;
+	struct share_waiter *waiters, **waiters_end;
+	size_t waiter_count;
+	struct etcd *writer; /* the writing thread's */
 	struct etcd *beater; /* the beating thread's */
 	struct etcd *watcher;
 	uv_async_t arrived;
 	pthread_mutex_t lock;
-	pthread_cond_t bell;
+	pthread_cond_t bell, send_bell;
 	bool rung;              /* under the lock, as all that follows */
 	struct share_row *rows; /* that have come, newest first */
+	json_t *to_send;        /* a transaction, for the writing thread */
+	bool sent;              /* this came of it: */
+	int send_rc;
+	struct err send_err;
 	unsigned replicas;
 	bool connected;
 	uint64_t beats, failures;
+	uint8_t ring[LIST_RING_BYTES]; /* of continue tokens */
+	bool ring_new;                 /* the loop has not told of it */
 	/* the beating thread's */
 	int64_t revision; /* of the tokens that have come */
 	int64_t lease;
 	bool joined; /* the others know of us */
 	bool days_read;
+	int64_t ring_revision; /* 0: none has come */
+	monotime_t ring_since; /* it has been that one */
 };
 
 /* ---- token_share_rows.c ---- */
 
 /* Makes the outbox, and the replica's id. */
 MUST_CHECK int share_rows_open(struct token_share *s, struct err *err);
-/* Sends what is in the outbox; what cannot be sent stays. */
-MUST_CHECK int share_rows_flush(struct token_share *s, struct err *err);
+/* What is to be sent; free rows and request. */
+MUST_CHECK int share_rows_collect(
+    struct token_share *s, struct share_batch *out_batch, struct err *err);
+/* It is in etcd, and need not be sent again. */
+MUST_CHECK int share_rows_sent(
+    struct token_share *s, const struct share_batch *batch, struct err *err);
 /* Takes a row over; appends its token's id if it means something else now. */
 MUST_CHECK int share_rows_apply(
     struct token_share *s, const json_t *columns, struct buf *ids, struct err *err);
+
+/* ---- token_share_send.c ---- */
+
+/* Of the loop: takes what came of the last batch, and begins the next if there is one. */
+void share_send(struct token_share *s);
+/* The writing thread: arg is the share. */
+void *share_send_run(void *arg);
 
 /* ---- token_share_quota.c ---- */
 
@@ -58,6 +97,11 @@ MUST_CHECK int share_rows_apply(
 MUST_CHECK int share_members(struct token_share *s, struct err *err);
 /* Asks for more of the day's counts, as they run out. */
 MUST_CHECK int share_days(struct token_share *s, struct err *err);
+
+/* ---- token_share_keys.c ---- */
+
+/* Reads the ring of keys; makes it, or turns it, when it is time. */
+MUST_CHECK int share_ring(struct token_share *s, struct err *err);
 
 /* "PREFIX/part/": what lies there in etcd. */
 void share_key(

@@ -31,13 +31,6 @@ object_of(const char *key, json_t *value)
 	return object;
 }
 
-static void
-add(json_t *object, const char *key, json_t *value)
-{
-	if (json_object_set_new(object, key, value) != 0)
-		base_die("out of memory");
-}
-
 static int
 renew_lease(struct token_share *s, struct err *err)
 {
@@ -78,9 +71,9 @@ say(struct token_share *s, unsigned replicas, struct err *err)
 
 	share_key(s, "replicas", s->id, &key);
 	(void)snprintf(text, sizeof(text), "%u", replicas); /* fits */
-	request = object_of("key", etcd_bytes(buf_str(&key)));
-	add(request, "value", etcd_bytes(str_from(text)));
-	add(request, "lease", json_integer(s->lease));
+	request = etcd_key(buf_str(&key));
+	etcd_set(request, "value", etcd_bytes(str_from(text)));
+	etcd_set(request, "lease", json_integer(s->lease));
 	rc = etcd_call(s->beater, "/v3/kv/put", request, &answer, err);
 	json_decref(answer);
 	buf_free(&key);
@@ -270,7 +263,7 @@ put_grants(struct token_share *s, uint64_t day, const struct quota_day *own,
     size_t count, int64_t revision, bool *out_done, struct err *err)
 {
 	struct buf prefix = {NULL, 0, 0}, key = {NULL, 0, 0}, value = {NULL, 0, 0};
-	json_t *compare, *put, *request = json_object(), *answer = NULL;
+	struct etcd_put put = {.lease = 0};
 	int rc;
 
 	share_key(s, "days", "", &prefix);
@@ -280,17 +273,10 @@ put_grants(struct token_share *s, uint64_t day, const struct quota_day *own,
 		proc_put_u64(&value, own[i].name);
 		proc_put_u64(&value, own[i].granted);
 	}
-	compare = etcd_prefix(buf_str(&prefix));
-	add(compare, "target", json_string("MOD"));
-	add(compare, "result", json_string("LESS"));
-	add(compare, "mod_revision", json_integer(revision + 1));
-	put = object_of("key", etcd_bytes(buf_str(&key)));
-	add(put, "value", etcd_bytes(buf_str(&value)));
-	add(request, "compare", json_pack("[o]", compare));
-	add(request, "success", json_pack("[o]", object_of("request_put", put)));
-	rc = etcd_call(s->beater, "/v3/kv/txn", request, &answer, err);
-	*out_done = rc == 0 && json_is_true(json_object_get(answer, "succeeded"));
-	json_decref(answer);
+	put.key = buf_str(&key);
+	put.value = buf_str(&value);
+	rc = etcd_put_unchanged(s->beater, etcd_prefix(buf_str(&prefix)), revision,
+	    &put, out_done, NULL, err);
 	buf_free(&prefix);
 	buf_free(&key);
 	buf_free(&value);

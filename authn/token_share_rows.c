@@ -8,18 +8,30 @@
 #include "authn/token_share_internal.h"
 #include "common/secret.h"
 
-#define FLUSH_MAX 256 /* rows at a time */
+#define BATCH_ROWS  100           /* etcd takes 128 in one transaction */
+#define BATCH_BYTES (512u * 1024) /* and 1.5 MiB */
 
+/* What is to be sent, and how often it has changed meanwhile. */
 static const char outbox[] =
     "CREATE TABLE IF NOT EXISTS share (key TEXT PRIMARY KEY, value TEXT NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS share_pending ("
+    " id TEXT PRIMARY KEY, n INTEGER NOT NULL);"
+    /* Of an earlier layout. */
+    "DROP TRIGGER IF EXISTS share_added; DROP TRIGGER IF EXISTS share_changed;"
+    "DROP TRIGGER IF EXISTS share_gone;"
     "CREATE TABLE IF NOT EXISTS share_outbox (id TEXT PRIMARY KEY);"
-    "CREATE TRIGGER IF NOT EXISTS share_added AFTER INSERT ON token BEGIN"
-    " INSERT OR IGNORE INTO share_outbox VALUES (NEW.id); END;"
-    "CREATE TRIGGER IF NOT EXISTS share_changed AFTER UPDATE ON token"
+    "INSERT OR IGNORE INTO share_pending SELECT id, 1 FROM share_outbox;"
+    "DROP TABLE share_outbox;"
+    "CREATE TRIGGER IF NOT EXISTS pending_added AFTER INSERT ON token BEGIN"
+    " INSERT INTO share_pending VALUES (NEW.id, 1)"
+    " ON CONFLICT (id) DO UPDATE SET n = n + 1; END;"
+    "CREATE TRIGGER IF NOT EXISTS pending_changed AFTER UPDATE ON token"
     " WHEN NEW.last_used IS OLD.last_used BEGIN"
-    " INSERT OR IGNORE INTO share_outbox VALUES (NEW.id); END;"
-    "CREATE TRIGGER IF NOT EXISTS share_gone AFTER DELETE ON token BEGIN"
-    " INSERT OR IGNORE INTO share_outbox VALUES (OLD.id); END;";
+    " INSERT INTO share_pending VALUES (NEW.id, 1)"
+    " ON CONFLICT (id) DO UPDATE SET n = n + 1; END;"
+    "CREATE TRIGGER IF NOT EXISTS pending_gone AFTER DELETE ON token BEGIN"
+    " INSERT INTO share_pending VALUES (OLD.id, 1)"
+    " ON CONFLICT (id) DO UPDATE SET n = n + 1; END;";
 
 static int
 db_err(const struct token_share *s, struct err *err)
@@ -124,52 +136,82 @@ read_row(struct token_share *s, const char *id)
 	return row;
 }
 
-static int
-send_row(struct token_share *s, const char *id, struct err *err)
+/* One operation of a transaction: puts the row, or takes it away. Its size. */
+static size_t
+add_operation(struct token_share *s, const char *id, json_t *operations)
 {
-	json_t *row = read_row(s, id), *request = json_object(), *answer = NULL;
+	json_t *row = read_row(s, id), *what, *operation = json_object();
 	char *text = row != NULL ? json_dumps(row, JSON_COMPACT) : NULL;
+	const size_t size = text != NULL ? strlen(text) : 0;
 	struct buf key = {NULL, 0, 0};
-	int rc;
 
 	share_key(s, "tokens", id, &key);
-	if (json_object_set_new(request, "key", etcd_bytes(buf_str(&key))) != 0 ||
-	    (text != NULL &&
-		json_object_set_new(request, "value", etcd_bytes(str_from(text))) != 0))
+	what = etcd_key(buf_str(&key));
+	if (text != NULL)
+		etcd_set(what, "value", etcd_bytes(str_from(text)));
+	etcd_set(
+	    operation, text != NULL ? "request_put" : "request_delete_range", what);
+	if (json_array_append_new(operations, operation) != 0)
 		base_die("out of memory");
-	rc = etcd_call(s->writer, text != NULL ? "/v3/kv/put" : "/v3/kv/deleterange",
-	    request, &answer, err);
-	if (rc == 0)
-		rc = run_with(s, "DELETE FROM share_outbox WHERE id = ?1", id, err);
-	json_decref(answer);
 	json_decref(row);
 	free(text);
 	buf_free(&key);
+	return size;
+}
+
+int
+share_rows_collect(
+    struct token_share *s, struct share_batch *out_batch, struct err *err)
+{
+	sqlite3_stmt *stmt =
+	    prepare(s, "SELECT id, n FROM share_pending ORDER BY id", NULL);
+	struct share_batch b = {.rows = json_object(), .whole = true};
+	json_t *operations = json_array();
+	size_t bytes = 0;
+	int step = stmt != NULL ? sqlite3_step(stmt) : SQLITE_ERROR, rc = 0;
+
+	for (; step == SQLITE_ROW && b.whole; step = sqlite3_step(stmt)) {
+		const char *id = (const char *)sqlite3_column_text(stmt, 0);
+
+		bytes += add_operation(s, id, operations);
+		etcd_set(b.rows, id, json_integer(sqlite3_column_int64(stmt, 1)));
+		b.whole =
+		    bytes < BATCH_BYTES && json_array_size(operations) < BATCH_ROWS;
+	}
+	b.request = json_object();
+	etcd_set(b.request, "success", operations);
+	*out_batch = b;
+	if (step != SQLITE_ROW && step != SQLITE_DONE)
+		rc = db_err(s, err);
+	(void)sqlite3_finalize(stmt); /* repeats the error of the step */
 	return rc;
 }
 
 int
-share_rows_flush(struct token_share *s, struct err *err)
+share_rows_sent(struct token_share *s, const struct share_batch *batch, struct err *err)
 {
-	char ids[FLUSH_MAX][TOKEN_ID_LEN + 1];
-	size_t count;
-	int rc = 0;
+	int rc = run_sql(s, "BEGIN IMMEDIATE", err);
+	const char *id;
+	json_t *n;
 
-	do {
-		sqlite3_stmt *stmt =
-		    prepare(s, "SELECT id FROM share_outbox LIMIT 256", NULL);
+	if (rc != 0)
+		return rc;
+	json_object_foreach(batch->rows, id, n)
+	{
+		sqlite3_stmt *stmt = prepare(
+		    s, "DELETE FROM share_pending WHERE id = ?1 AND n = ?2", id);
 
-		count = 0;
-		if (stmt == NULL)
-			return db_err(s, err);
-		while (count < FLUSH_MAX && sqlite3_step(stmt) == SQLITE_ROW) {
-			(void)snprintf(ids[count++], sizeof(ids[0]), "%s",
-			    sqlite3_column_text(stmt, 0)); /* of that length */
-		}
+		/* One that has changed since is sent again. */
+		if (stmt == NULL ||
+		    sqlite3_bind_int64(stmt, 2, json_integer_value(n)) != SQLITE_OK ||
+		    sqlite3_step(stmt) != SQLITE_DONE)
+			rc = db_err(s, err);
 		(void)sqlite3_finalize(stmt); /* repeats the error of the step */
-		for (size_t i = 0; i < count && rc == 0; i++)
-			rc = send_row(s, ids[i], err);
-	} while (rc == 0 && count == FLUSH_MAX);
+	}
+	if (rc == 0)
+		return run_sql(s, "COMMIT", err);
+	(void)sqlite3_exec(
+	    s->db, "ROLLBACK", NULL, NULL, NULL); /* the first error counts */
 	return rc;
 }
 
@@ -290,7 +332,7 @@ share_rows_apply(
 	if (rc == 0)
 		rc = write_row(s, columns, err);
 	if (rc == 0)
-		rc = run_with(s, "DELETE FROM share_outbox WHERE id = ?1", id, err);
+		rc = run_with(s, "DELETE FROM share_pending WHERE id = ?1", id, err);
 	if (rc == 0)
 		rc = run_sql(s, "COMMIT", err);
 	if (rc != 0)
@@ -306,7 +348,7 @@ share_rows_apply(
 	    json_integer_value(json_object_get(after, "revoked")) !=
 		json_integer_value(json_object_get(columns, "revoked")))
 		rc = run_with(
-		    s, "INSERT OR IGNORE INTO share_outbox VALUES (?1)", id, err);
+		    s, "INSERT OR IGNORE INTO share_pending VALUES (?1, 1)", id, err);
 	json_decref(before);
 	json_decref(after);
 	return rc;

@@ -95,8 +95,7 @@ token_store_database(struct token_store *s)
 }
 
 void
-token_store_written(
-    struct token_store *s, int (*written)(void *arg, struct err *err), void *arg)
+token_store_written(struct token_store *s, void (*written)(void *arg), void *arg)
 {
 	s->written = written;
 	s->written_arg = arg;
@@ -241,10 +240,11 @@ store_bind_time(sqlite3_stmt *stmt, int at, walltime_t t)
 	return sqlite3_bind_int64(stmt, at, t.ns) == SQLITE_OK;
 }
 
-int
-store_tell(struct token_store *s, struct err *err)
+void
+store_tell(struct token_store *s)
 {
-	return s->written != NULL ? s->written(s->written_arg, err) : 0;
+	if (s->written != NULL)
+		s->written(s->written_arg);
 }
 
 int
@@ -258,7 +258,9 @@ store_run(struct token_store *s, enum statement which, struct err *err)
 	else if (step != SQLITE_DONE)
 		rc = store_err(s, err, "write");
 	(void)sqlite3_reset(s->prepared[which]); /* repeats the error of the step */
-	return rc == 0 && sqlite3_get_autocommit(s->db) != 0 ? store_tell(s, err) : rc;
+	if (rc == 0 && sqlite3_get_autocommit(s->db) != 0)
+		store_tell(s);
+	return rc;
 }
 
 int

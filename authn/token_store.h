@@ -36,8 +36,7 @@ void token_store_close(struct token_store *s);
 /* For token_share.c: the database, and who is called when something was written and stands
  * (outside of transactions); what it returns is what the writer returns. */
 struct sqlite3 *token_store_database(struct token_store *s);
-void token_store_written(
-    struct token_store *s, int (*written)(void *arg, struct err *err), void *arg);
+void token_store_written(struct token_store *s, void (*written)(void *arg), void *arg);
 
 /* ERR_EXISTS if the id is taken. */
 MUST_CHECK int token_store_add(

@@ -37,7 +37,7 @@ enum statement {
 struct token_store {
 	sqlite3 *db;
 	sqlite3_stmt *prepared[STMT_COUNT];
-	int (*written)(void *arg, struct err *err);
+	void (*written)(void *arg);
 	void *written_arg;
 };
 
@@ -45,7 +45,7 @@ int store_err(struct token_store *s, struct err *err, const char *what);
 MUST_CHECK bool store_bind_str(sqlite3_stmt *stmt, int at, struct str value);
 MUST_CHECK bool store_bind_time(sqlite3_stmt *stmt, int at, walltime_t t);
 /* Tells whoever wants to know it that something was written. */
-MUST_CHECK int store_tell(struct token_store *s, struct err *err);
+void store_tell(struct token_store *s);
 /* Steps a statement that gives no rows, and makes it ready for the next use. */
 MUST_CHECK int store_run(struct token_store *s, enum statement which, struct err *err);
 MUST_CHECK int store_begin(struct token_store *s, struct err *err);

@@ -203,6 +203,10 @@ apply_settings(struct worker *w, int fd, struct err *err)
 	SSL_CTX_free(w->upstream_tls);
 	w->server_tls = server;
 	w->upstream_tls = upstream;
+	if (!s.shares_lists)
+		list_keys_derive(s.ticket_key, sizeof(s.ticket_key), &w->list_keys);
+	else if (w->list_keys.count != LIST_RING_KEYS)
+		w->list_keys.count = 0; /* until the ring comes */
 	w->settings = s;
 	w->audit_policy = audit_policy;
 	if (w->upstreams != NULL)
@@ -416,6 +420,14 @@ on_revoked(void *arg, struct identity *id)
 	}
 }
 
+static void
+on_list_keys(void *arg, const uint8_t *ring)
+{
+	struct worker *w = arg;
+
+	list_keys_ring(ring, &w->list_keys);
+}
+
 /* ---- life ---- */
 
 /* The first message is the configuration; nothing else is done before it. */
@@ -450,7 +462,8 @@ first_config(struct worker *w, uint32_t *out_id, struct buf *problem, struct err
 static int
 connect_roles(struct worker *w, const int *fds, struct err *err)
 {
-	const struct auth_callbacks callbacks = {.revoked = on_revoked, .arg = w};
+	const struct auth_callbacks callbacks = {
+	    .revoked = on_revoked, .list_keys = on_list_keys, .arg = w};
 	int rc =
 	    auth_client_new(&w->loop, fds[WORKER_FD_AUTH], &callbacks, &w->auth, err);
 

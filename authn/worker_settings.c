@@ -149,6 +149,7 @@ worker_settings_encode(struct buf *out, const struct worker_settings *settings)
 	proc_put_u8(out, (uint8_t)s.identity);
 	proc_put_u8(out, s.audit_required);
 	proc_put_u8(out, s.certificate_accounts);
+	proc_put_u8(out, s.shares_lists);
 	proc_put_u8(out, s.confine);
 	proc_put_u32(out, s.uid);
 	proc_put_u32(out, s.gid);
@@ -227,6 +228,7 @@ worker_settings_decode(struct arena *arena, struct str text,
 						      : IDENTITY_FRONT_PROXY;
 	s.audit_required = proc_get_u8(&r) != 0;
 	s.certificate_accounts = proc_get_u8(&r) != 0;
+	s.shares_lists = proc_get_u8(&r) != 0;
 	s.confine = proc_get_u8(&r) != 0;
 	s.uid = proc_get_u32(&r);
 	s.gid = proc_get_u32(&r);

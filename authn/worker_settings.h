@@ -60,8 +60,9 @@ struct worker_settings {
 	struct str audit_policy; /* the text of its file; "": none */
 	bool audit_required;
 	bool certificate_accounts; /* certificates name accounts of the directory */
-	bool confine;              /* drop privileges and filter system calls */
-	uint32_t uid, gid;         /* 0: stay */
+	bool shares_lists; /* the keys of continue tokens come from the auth role */
+	bool confine;      /* drop privileges and filter system calls */
+	uint32_t uid, gid; /* 0: stay */
 	struct worker_limits limits;
 };
 

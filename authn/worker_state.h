@@ -9,6 +9,7 @@
 
 #include "authn/exchange.h"
 #include "authn/key_client.h"
+#include "authn/list_token.h"
 #include "authn/monitor_link.h"
 #include "authn/stream.h"
 #include "authn/worker_settings.h"
@@ -64,6 +65,7 @@ struct worker {
 	struct quota_table *quota;
 	struct worker_policy *policy;
 	const struct audit_policy *audit_policy; /* in settings_arena; NULL: Metadata */
+	struct list_keys list_keys;              /* of continue tokens */
 	struct upstream_pool *upstreams;
 	struct exchange *exchanges;
 	size_t exchange_count;

@@ -108,6 +108,9 @@ struct audit_evidence {
 	 * makes it, or a file with checkpoints, as notes or as such a copy's syslog lines have
 	 * them, among anything else. */
 	const char *copy_path;
+	/* The copy's checkpoints as such a file has them; copy_path is then only its name. */
+	bool copy_in_text;
+	struct str copy_text;
 };
 
 /*

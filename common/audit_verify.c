@@ -93,10 +93,18 @@ load_checkpoint(struct verification *v, const char *path)
 }
 
 static enum audit_verdict
-load_copy(struct verification *v, const char *path)
+load_copy(struct verification *v, const struct audit_evidence *e)
 {
 	struct err err = ERR_INIT;
-	int rc = audit_witness_copy(&v->witnesses, path, &v->key, &err);
+	const size_t before = v->witnesses.count;
+	int rc = e->copy_in_text
+		     ? audit_witness_text(
+			   &v->witnesses, e->copy_text, &v->key, e->copy_path, &err)
+		     : audit_witness_copy(&v->witnesses, e->copy_path, &v->key, &err);
+
+	if (rc == 0 && v->witnesses.count == before)
+		rc = err_set(
+		    &err, ERR_NOT_FOUND, "%s has nothing of this log", e->copy_path);
 
 	if (rc == 0)
 		return AUDIT_INTACT;
@@ -261,7 +269,7 @@ verify_directory(struct verification *v, const struct audit_evidence *evidence)
 	     i++)
 		verdict = load_checkpoint(v, evidence->checkpoint_paths[i]);
 	if (verdict == AUDIT_INTACT && evidence->copy_path != NULL)
-		verdict = load_copy(v, evidence->copy_path);
+		verdict = load_copy(v, evidence);
 	if (verdict != AUDIT_INTACT)
 		return verdict;
 	if (v->witnesses.count == 0) {

@@ -57,3 +57,21 @@ curl_add_line(struct curl_slist **list, struct buf *line)
 	*list = more;
 	buf_free(line);
 }
+
+void
+curl_resolve_line(struct buf *out, struct str host, uint16_t port,
+    const struct ip_addr *addresses, size_t count)
+{
+	char text[IP_TEXT_BYTES];
+	struct ip_addr literal;
+
+	if (ip_parse(host, &literal))
+		return;
+	buf_printf(out, "%.*s:%u:", STR_ARG(host), port);
+	for (size_t i = 0; i < count; i++) {
+		const bool v6 = addresses[i].family == IP_V6;
+
+		buf_printf(out, "%s%s%s%s", i == 0 ? "" : ",", v6 ? "[" : "",
+		    ip_format(&addresses[i], text), v6 ? "]" : "");
+	}
+}

@@ -169,7 +169,7 @@ def build_server(options):
     )
     if options.webhook:
         built.rest.webhook = admission.Webhook(
-            options.webhook, options.webhook_ca, options.webhook_cert, options.webhook_key,
+            options.webhook.split(","), options.webhook_ca, options.webhook_cert, options.webhook_key,
             commit_delay=options.webhook_commit_delay_ms / 1000,
         )  # fmt: skip
     for path in options.seed:
@@ -249,7 +249,7 @@ def parser():
     )  # fmt: skip
     p.add_argument("--bookmark-seconds", type=float, default=60.0)
     p.add_argument("--min-request-timeout", type=float, default=1800.0)
-    p.add_argument("--webhook", metavar="URL", help="validates; failure is refusal")
+    p.add_argument("--webhook", metavar="URL,...", help="validates; failure is refusal")
     p.add_argument("--webhook-ca")
     p.add_argument("--webhook-cert")
     p.add_argument("--webhook-key")

@@ -3,11 +3,14 @@
     with Etcd(directory) as etcd:
         etcd.endpoints           # https://127.0.0.1:PORT of each member
         etcd.pki                 # ca.crt, etcd.crt, etcd.key: for members and clients
+        etcd.get(b"/prefix/")    # {key: value}; etcd.put(key, value)
         etcd.kill(0)             # a member is gone
         with Forwarder(port) as way:     # a way to one member that can be cut
             way.cut()
 """
 
+import base64
+import json
 import os
 import shutil
 import socket
@@ -20,6 +23,10 @@ import pki as pki_module
 import process
 
 PROGRAM = shutil.which("etcd") or "/usr/bin/etcd"
+
+
+def b64(data):
+    return base64.b64encode(data).decode()
 
 
 class Etcd:
@@ -60,11 +67,40 @@ class Etcd:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
 
-    def _healthy(self):
+    def _context(self):
         context = ssl.create_default_context(cafile=os.path.join(self.pki, "ca.crt"))
         context.load_cert_chain(
             os.path.join(self.pki, "etcd.crt"), os.path.join(self.pki, "etcd.key")
         )
+        return context
+
+    def _call(self, path, **request):
+        """Bytes of the request travel in base64; the answer is as etcd wrote it."""
+        body = {k: b64(v) if isinstance(v, bytes) else v for k, v in request.items()}
+        return self._ask(self._alive(), path, json.dumps(body).encode())
+
+    def _alive(self):
+        return next(e for e, m in zip(self.endpoints, self._members) if m.poll() is None)
+
+    def _ask(self, endpoint, path, body):
+        with urllib.request.urlopen(
+            urllib.request.Request(endpoint + path, body), timeout=10, context=self._context()
+        ) as answer:
+            return json.load(answer)
+
+    def get(self, prefix):
+        """{key: value} of all below a prefix, which ends with a slash."""
+        end = prefix[:-1] + bytes([prefix[-1] + 1])
+        found = self._call("/v3/kv/range", key=prefix, range_end=end).get("kvs", [])
+        return {
+            base64.b64decode(kv["key"]): base64.b64decode(kv.get("value", "")) for kv in found
+        }
+
+    def put(self, key, value):
+        self._call("/v3/kv/put", key=key, value=value)
+
+    def _healthy(self):
+        context = self._context()
         for endpoint in self.endpoints:
             try:
                 with urllib.request.urlopen(
@@ -94,11 +130,13 @@ class Etcd:
 
 
 class Forwarder:
-    """Passes connections on to a port of this machine, until it is cut."""
+    """Passes connections on to a port of this machine, until it is cut, or silent while it is held."""
 
     def __init__(self, port):
         self._target, self._up = port, True
         self._open = set()
+        self._flowing = threading.Event()
+        self._flowing.set()
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -127,6 +165,7 @@ class Forwarder:
     def _pump(self, source, sink):
         try:
             while data := source.recv(65536):
+                self._flowing.wait()
                 sink.sendall(data)
         except OSError:
             pass
@@ -149,11 +188,16 @@ class Forwarder:
             sockets = list(self._open)
         self._close(*sockets)
 
+    def hold(self):
+        self._flowing.clear()
+
     def mend(self):
         self._up = True
+        self._flowing.set()
 
     def stop(self):
         self.cut()
+        self._flowing.set()
         self._listener.close()
 
     def __enter__(self):

@@ -316,7 +316,8 @@ def test_without_the_gate_nothing_is_created(lab):
     assert create(lab, pod("alone")).status == 500
     lab.gate.start_again()
     wait_until(lambda: budget(lab)["budgetsSynced"], 30, "the lists")
-    assert used(lab, "/acme", "pods") == 2000
+    # What was admitted within holdSeconds is remembered, also of what is gone again.
+    wait_until(lambda: used(lab, "/acme", "pods") == 2000, 30, "what exists")
     assert create(lab, pod("again")).status == 201
     clear(lab)
 

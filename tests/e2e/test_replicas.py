@@ -1,6 +1,7 @@
 """Two gates that share tokens and quotas through a real etcd of three members."""
 
 import concurrent.futures
+import itertools
 import os
 import threading
 
@@ -38,7 +39,14 @@ state:
 """
 
 
+ALL_PODS = "/api/v1/pods"
+
 CHANGES = {"state: {{ directory: {directory}/state }}\n": STATE}
+
+
+long = pytest.mark.skipif(
+    not os.environ.get("RINGFENCE_E2E_LONG"), reason="waits for leases, or timeouts; RINGFENCE_E2E_LONG=1"
+)
 
 
 class Pair:
@@ -170,15 +178,103 @@ def test_days_count_is_not_exceeded_by_more_than_the_bound(pair):
     assert sum(counted) <= 64 + 2
 
 
+RING = b"/ringfence/keys/lists"
+
+
+def ring(pair):
+    value = pair.etcd.get(b"/ringfence/keys/")[RING]
+    assert value[:4] == b"rfk1" and len(value) == 4 + 3 * 32
+    return value
+
+
+def turn(pair):
+    """What each replica does when it has seen the same ring for an hour."""
+    before = ring(pair)
+    pair.etcd.put(RING, before[:4] + os.urandom(32) + before[4:68])
+    return before
+
+
+def next_page(gate, user, page):
+    return get(gate, token(gate, user), f"{ALL_PODS}?limit=1&continue={page}")
+
+
+def first_page(gate):
+    return get(gate, token(gate, "alice"), f"{ALL_PODS}?limit=1").json()["metadata"]["continue"]
+
+
+def names(answer):
+    assert answer.status == 200, answer.body
+    return [(i["metadata"]["namespace"], i["metadata"]["name"]) for i in answer.json()["items"]]
+
+
+def by_turns(pair):
+    """The whole list, each page from the other gate."""
+    gates = itertools.cycle((pair.b, pair.a))
+    answer = get(pair.a, token(pair.a, "alice"), f"{ALL_PODS}?limit=1")
+    seen = names(answer)
+    while page := answer.json()["metadata"].get("continue"):
+        answer = next_page(next(gates), "alice", page)
+        seen += names(answer)
+    return seen
+
+
+def test_page_of_one_goes_on_at_the_other(pair):
+    whole = names(get(pair.a, token(pair.a, "alice"), ALL_PODS))
+    assert whole and by_turns(pair) == whole
+    page = first_page(pair.a)
+    # It is sealed all the same: nobody else's, and of no other list.
+    assert next_page(pair.b, "dave", page).status == 410
+    # One turn of the ring later it still opens at both; after two its key is gone.
+    turn(pair)
+
+    def sealed_with_the_next():
+        return next_page(pair.a, "alice", first_page(pair.b)).status == 200
+
+    wait_until(sealed_with_the_next, 30, "pages after a turn")
+    assert next_page(pair.a, "alice", page).status == 200
+    turn(pair)
+    turn(pair)
+    for gate in (pair.a, pair.b):
+        wait_until(lambda: next_page(gate, "alice", page).status == 410, 30, "the key's end")  # noqa: B023
+    # A ring that somebody spoilt is made anew.
+    pair.etcd.put(RING, b"none")
+    wait_until(lambda: len(pair.etcd.get(b"/ringfence/keys/")[RING]) == 100, 30, "a ring")
+
+
+@long
+def test_who_waits_for_etcd_keeps_nobody_waiting(pair):
+    """While a token is on its way to members that are silent, others are answered."""
+    known = token(pair.b, "grace")
+    tokens = "/ringfence/v1/tokens"
+
+    def others_first():
+        wait_until(lambda: auth(pair.b)["etcdConnected"], 30, "the members")
+        for way in pair.ways:
+            way.hold()
+        try:
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                waits = pool.submit(gate_lab.call, pair.b, "POST", tokens, known, {"name": "w"})
+                listed = [get(pair.b, known, tokens).status for _ in range(20)]
+                first = not waits.done()
+                for way in pair.ways:
+                    way.mend()
+                # It is told, or that it may not be; then it is sent when they answer again.
+                assert waits.result().status in (201, 503)
+        finally:
+            for way in pair.ways:
+                way.mend()
+        return first and listed == [200] * 20
+
+    # On a busy machine the silence may be over before they have been asked.
+    wait_until(others_first, 60, "others' answers before the one that waits")
+    open_again = lambda: auth(pair.b)["etcdConnected"]  # noqa: E731
+    wait_until(open_again, 30, "the members")
+
+
 def test_member_that_dies_is_not_missed(pair):
     pair.etcd.kill(0)
     new = issued(pair.a, "dave")["token"]
     wait_until(lambda: get(pair.b, new, "/test/slow?ms=1").status == 200, 30, "the token")
-
-
-long = pytest.mark.skipif(
-    not os.environ.get("RINGFENCE_E2E_LONG"), reason="waits for leases; RINGFENCE_E2E_LONG=1"
-)
 
 
 @long

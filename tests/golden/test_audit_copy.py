@@ -19,6 +19,7 @@ sys.path[:0] = [str(ROOT / "lib"), str(ROOT / "double")]
 import auditlog  # noqa: E402
 import pki  # noqa: E402
 import rf  # noqa: E402
+from etcd import Etcd  # noqa: E402
 
 LINES = auditlog.lines_of([auditlog.event(i, user=f"u{i}\n\u2014") for i in range(40)])
 FRAME = re.compile(
@@ -221,3 +222,88 @@ def test_syslog_by_tls_checks_the_name(tmp_path, key, receive):
 def test_targets_that_are_none(tmp_path, key, target):
     log = auditlog.write(tmp_path / "log", LINES[:1], key)
     assert "syslog://HOST:PORT" in tool("copy", log, target, "--once", status=2)
+
+
+# ---- etcd ----
+
+
+@pytest.fixture(scope="module")
+def etcd(tmp_path_factory):
+    with Etcd(tmp_path_factory.mktemp("etcd"), members=1) as made:
+        yield made
+
+
+def at(etcd, *prefix):
+    hosts = ",".join(e.removeprefix("https://") for e in etcd.endpoints)
+    return f"etcd://{hosts}{''.join(prefix)}"
+
+
+def there(etcd, prefix=b"/ringfence/audit/"):
+    return {k.decode(): v.decode() for k, v in etcd.get(prefix).items()}
+
+
+def credentials(etcd):
+    pem = pathlib.Path(etcd.pki)
+    return ("--ca", pem / "ca.crt", "--etcd-certificate", pem / "etcd.crt", "--etcd-key", pem / "etcd.key")  # fmt: skip
+
+
+def test_checkpoints_in_etcd_convict_a_log_that_was_cut_off(tmp_path, key, etcd):
+    log = auditlog.write(tmp_path / "log", LINES[:15], key, segments=2)
+    how = credentials(etcd)
+    tool("copy", log, at(etcd), "--once", *how)
+    auditlog.write(log, LINES[:20], key, segments=2)
+    tool("copy", log, at(etcd), "--once", *how)
+    tool("copy", log, at(etcd), "--once", *how)  # again: it is there, and the same
+    name = "+".join(key.public.split("+")[:2])
+    assert there(etcd) == {
+        f"/ringfence/audit/{name}/{size:020}": key.checkpoint(LINES[:size]) for size in (15, 20)
+    }
+    assert tool("verify", log, "--against", at(etcd), *how).startswith("intact: ")
+    report = tool("report", log, "-o", "json", "--against", at(etcd), *how)
+    assert "intact" in report
+    # Cut off together with its checkpoint, or signed anew with other lines.
+    auditlog.write(log, LINES[:18], key, segments=1)
+    (log / "log-1.jsonl").unlink()
+    assert tool("verify", log).startswith("intact: ")
+    assert tool("verify", log, "--against", at(etcd), *how, status=1).startswith("broken: ")
+    assert "signs 18 lines and the copy has 20" in tool(
+        "copy", log, at(etcd), "--once", *how, status=2
+    )
+    auditlog.write(log, [LINES[1], *LINES[1:20]], key, segments=1)
+    assert tool("verify", log, "--against", at(etcd), *how, status=1).startswith("broken: ")
+    assert "another checkpoint of 20 lines" in tool(
+        "copy", log, at(etcd), "--once", *how, status=2
+    )
+
+
+def test_logs_lie_beside_each_other_and_prefixes_apart(tmp_path, key, etcd):
+    how = credentials(etcd)
+    for name, k in (("one", key), ("two", auditlog.Key(tmp_path, "gate.example/other"))):
+        log = auditlog.write(tmp_path / name, LINES[:7], k)
+        tool("copy", log, at(etcd, "/elsewhere/"), "--once", *how)
+    for name in ("one", "two"):
+        tool("verify", tmp_path / name, "--against", at(etcd, "/elsewhere/"), *how)
+    assert len(there(etcd, b"/elsewhere/")) == 2
+    said = tool("verify", log, "--against", at(etcd, "/nothing/"), *how, status=2)
+    assert "nothing of this log" in said
+    # Signed anew, all of it, with another key of the same name: what was there before tells.
+    anew = auditlog.write(tmp_path / "anew", LINES[:7], auditlog.Key(tmp_path))
+    tool("copy", anew, at(etcd, "/elsewhere/"), "--once", *how)
+    assert "not signed by the key" in tool(
+        "verify", anew, "--against", at(etcd, "/elsewhere/"), *how, status=1
+    )
+
+
+@pytest.mark.parametrize("target, options, said", [
+    ("etcd://127.0.0.1:1", (), "--ca"),
+    ("etcd://", ("--ca", "{ca}"), "members"),
+    ("etcd://a:x", ("--ca", "{ca}"), "etcd://HOST:PORT"),
+    ("etcd://a:1/b", ("--ca", "{ca}"), "slash"),
+    ("etcd://a:1", ("--ca", "{ca}", "--etcd-key", "{ca}"), "go together"),
+    ("etcd://127.0.0.1:1", ("--ca", "{ca}"), "etcd: "),
+])  # fmt: skip
+def test_etcd_that_cannot_be_asked_is_told(tmp_path, key, etcd, target, options, said):
+    log = auditlog.write(tmp_path / "log", LINES[:3], key)
+    options = [o.format(ca=pathlib.Path(etcd.pki) / "ca.crt") for o in options]
+    assert said in tool("copy", log, target, "--once", *options, status=2)
+    assert said in tool("verify", log, "--against", target, *options, status=2)

@@ -3,6 +3,7 @@ storing it.  While it thinks, everything else goes on, so that requests race as 
 """
 
 import asyncio
+import itertools
 import json
 import ssl
 import urllib.parse
@@ -22,10 +23,10 @@ class Pending:
 
 
 class Webhook:
-    """One webhook with failurePolicy Fail."""
+    """One webhook with failurePolicy Fail, of one server or several, which are asked in turn."""
 
-    def __init__(self, url, ca, cert, key, timeout=10.0, commit_delay=0.0):
-        self.url = urllib.parse.urlsplit(url)
+    def __init__(self, urls, ca, cert, key, timeout=10.0, commit_delay=0.0):
+        self.urls = itertools.cycle(urllib.parse.urlsplit(url) for url in urls)
         self.timeout, self.commit_delay = timeout, commit_delay
         self.context = ssl.create_default_context(cafile=ca)
         if cert:
@@ -89,13 +90,14 @@ class Webhook:
         }
 
     async def _post(self, review):
+        url = next(self.urls)
         body = json.dumps(review).encode()
         reader, writer = await asyncio.open_connection(
-            self.url.hostname, self.url.port, ssl=self.context
+            url.hostname, url.port, ssl=self.context
         )
         try:
             writer.write(
-                f"POST {self.url.path}?timeout=10s HTTP/1.1\r\nHost: {self.url.netloc}\r\n"
+                f"POST {url.path}?timeout=10s HTTP/1.1\r\nHost: {url.netloc}\r\n"
                 "User-Agent: kube-apiserver-admission\r\n"
                 f"Content-Length: {len(body)}\r\nAccept: application/json, */*\r\n"
                 "Content-Type: application/json\r\nConnection: close\r\n\r\n".encode()

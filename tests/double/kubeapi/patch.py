@@ -35,6 +35,15 @@ def merge(target, patch):
     return result
 
 
+def disown(target, before, now):
+    """Removes the fields of maps that were applied before and are not any more, in place."""
+    for key, value in before.items():
+        if key not in now:
+            target.pop(key, None)
+        elif isinstance(value, dict) and isinstance(now[key], dict) and key in target:
+            disown(target[key], value, now[key])
+
+
 def strategic(target, patch, field=""):
     """Strategic merge patch with the merge keys above; other lists are replaced."""
     if isinstance(patch, list):

@@ -1,6 +1,7 @@
 """The verbs on objects: list, get, create, update, patch, delete, deletecollection."""
 
 import asyncio
+import copy
 import base64
 import datetime
 import json
@@ -106,6 +107,7 @@ class Rest:
 
     def __init__(self, store, finisher):
         self.store, self._finisher = store, finisher
+        self._applied = {}  # what a field manager applied last
         self.webhook = None  # with one, the server stores what it has agreed to
 
     # Reading.
@@ -401,8 +403,9 @@ class Rest:
         return new, False, warnings
 
     def _apply(self, request, resource, namespace, name, old, document, sub):
-        """Server-side apply, as a merge without field ownership."""
-        if not request.parameter("fieldManager"):
+        """Server-side apply: a merge, and what its manager no longer says is taken away."""
+        manager = request.parameter("fieldManager")
+        if not manager:
             raise status.ApiError(
                 422, "Invalid",
                 "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is "
@@ -415,12 +418,15 @@ class Rest:
             )  # fmt: skip
         if not isinstance(document, dict):
             raise status.bad_request("error decoding YAML: it is not an object")
+        key = (resource.group, resource.name, namespace, name, manager)
+        before, self._applied[key] = self._applied.get(key), copy.deepcopy(document)
         if not old:
             document.setdefault("metadata", {}).setdefault("name", name)
             negotiate.check_kind(document, resource.api_version, resource.kind)
             obj, warnings = self.create(request, resource, namespace, document)
             return obj, True, warnings
         target = typed(resource, json.loads(status.encode(old.obj)))
+        patch.disown(target, before or {}, document)
         obj = patch.strategic(target, document)
         return self._patched(request, resource, namespace, old, obj, sub)
 

@@ -21,7 +21,7 @@ static struct err err = ERR_INIT;
 static void
 setup(void)
 {
-	const struct auth_callbacks callbacks = {NULL, NULL};
+	const struct auth_callbacks callbacks = {.revoked = NULL};
 	int fds[2];
 
 	ck_assert_int_eq(uv_loop_init(&loop), 0);

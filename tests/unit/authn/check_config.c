@@ -199,6 +199,12 @@ static const struct {
     {LISTEN TLS UPSTREAM REST "admission: { listen: \":1\", certificate: a, key: b, "
 			      "clientCA: c, listsAs: d, holdSeconds: 0 }\n",
 	9, "holdSeconds"},
+    {LISTEN TLS UPSTREAM REST "admission: { listsAs: d }\n", 9, "writesAs"},
+    {LISTEN TLS UPSTREAM REST "admission: { listen: \":1\", certificate: a, key: b, "
+			      "listsAs: d }\n",
+	9, "clientCA"},
+    {LISTEN TLS UPSTREAM REST "admission: { listsAs: d, writesAs: \"system:x\" }\n", 9,
+	"writesAs"},
     {"- a\n", 1, "configuration"},
     {"", 1, "document"},
 };

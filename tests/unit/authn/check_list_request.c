@@ -7,7 +7,7 @@
 
 #include "authn/list_request.h"
 
-static const uint8_t key[LIST_TOKEN_KEY_BYTES] = {1, 2, 3};
+static const struct list_keys keys = {.count = 1, .keys = {{1, 2, 3}}};
 static struct arena *arena;
 
 static void
@@ -82,7 +82,7 @@ sealed(const char *token, const char *bound_to)
 	struct buf out = {NULL, 0, 0};
 	struct str copy;
 
-	ck_assert(list_token_seal(key, str_from(bound_to), str_from(token), &out));
+	ck_assert(list_token_seal(&keys, str_from(bound_to), str_from(token), &out));
 	copy = str_dup(arena, buf_str(&out));
 	buf_free(&out);
 	return copy;
@@ -97,21 +97,21 @@ START_TEST(target_has_its_token_opened)
 	    STR_ARG(token));
 	struct str got;
 
-	ck_assert_int_eq(list_request_target(arena, str_from(target), key,
+	ck_assert_int_eq(list_request_target(arena, str_from(target), &keys,
 			     STR("alice /api/v1/pods"), &got),
 	    LIST_TOKEN_OK);
 	ck_assert_msg(str_is(got, "/api/v1/pods?limit=5&continue=a%20b%2F%22&watch=0"
 				  "&includeObject=Object"),
 	    "%.*s", STR_ARG(got));
-	ck_assert_int_eq(list_request_target(arena, str_from(target), key,
+	ck_assert_int_eq(list_request_target(arena, str_from(target), &keys,
 			     STR("bob /api/v1/pods"), &got),
 	    LIST_TOKEN_UNKNOWN);
 	ck_assert_int_eq(
-	    list_request_target(arena, STR("/api/v1/pods?continue=eyJ2Ijoi"), key,
+	    list_request_target(arena, STR("/api/v1/pods?continue=eyJ2Ijoi"), &keys,
 		STR("alice /api/v1/pods"), &got),
 	    LIST_TOKEN_MALFORMED);
-	ck_assert_int_eq(list_request_target(arena, STR("/api/v1/pods?continue="), key,
-			     STR("alice /api/v1/pods"), &got),
+	ck_assert_int_eq(list_request_target(arena, STR("/api/v1/pods?continue="),
+			     &keys, STR("alice /api/v1/pods"), &got),
 	    LIST_TOKEN_OK);
 	ck_assert(str_is(got, "/api/v1/pods"));
 }
@@ -119,15 +119,15 @@ END_TEST
 
 START_TEST(token_opens_for_its_owner_alone)
 {
-	static const uint8_t other_key[LIST_TOKEN_KEY_BYTES] = {1, 2, 4};
+	static const struct list_keys other = {.count = 1, .keys = {{1, 2, 4}}};
 	const struct str bound = STR("alice /api/v1/pods");
 	struct str token = sealed("globex-prod/db-0", bound.ptr), again, got;
 
 	ck_assert_int_eq(
-	    list_token_open(arena, key, bound, token, &got), LIST_TOKEN_OK);
+	    list_token_open(arena, &keys, bound, token, &got), LIST_TOKEN_OK);
 	ck_assert(str_is(got, "globex-prod/db-0"));
 	ck_assert_int_eq(
-	    list_token_open(arena, other_key, bound, token, &got), LIST_TOKEN_UNKNOWN);
+	    list_token_open(arena, &other, bound, token, &got), LIST_TOKEN_UNKNOWN);
 	again = sealed("globex-prod/db-0", bound.ptr);
 	ck_assert(!str_eq(token, again)); /* equal places must not look equal */
 	/* Every changed character, and every shorter text. */
@@ -135,13 +135,50 @@ START_TEST(token_opens_for_its_owner_alone)
 		char *copy = arena_strndup(arena, token.ptr, token.len);
 
 		ck_assert_int_ne(
-		    list_token_open(arena, key, bound, str_slice(token, 0, i), &got),
+		    list_token_open(arena, &keys, bound, str_slice(token, 0, i), &got),
 		    LIST_TOKEN_OK);
 		copy[i] = copy[i] == 'A' ? 'B' : 'A';
-		ck_assert_int_ne(list_token_open(arena, key, bound,
+		ck_assert_int_ne(list_token_open(arena, &keys, bound,
 				     (struct str){copy, token.len}, &got),
 		    LIST_TOKEN_OK);
 	}
+}
+END_TEST
+
+/* As token_share_keys.c turns it: another key comes in front, the last one goes. */
+static struct list_keys
+ring_of(uint8_t next, uint8_t seals, uint8_t before)
+{
+	uint8_t ring[LIST_RING_BYTES] = {0};
+	struct list_keys made;
+
+	ring[0] = next;
+	ring[LIST_TOKEN_KEY_BYTES] = seals;
+	ring[2 * LIST_TOKEN_KEY_BYTES] = before;
+	list_keys_ring(ring, &made);
+	return made;
+}
+
+START_TEST(token_opens_wherever_the_ring_has_its_key)
+{
+	const struct list_keys rings[] = {
+	    ring_of(3, 2, 1), ring_of(4, 3, 2), ring_of(5, 4, 3), ring_of(6, 5, 4)};
+	static const struct list_keys none = {.count = 0};
+	const struct str bound = STR("alice /api/v1/pods");
+	struct buf out = {NULL, 0, 0};
+	struct str got;
+
+	/* Sealed by one that has turned; one that has not can open it. */
+	ck_assert(list_token_seal(&rings[1], bound, STR("a/b"), &out));
+	for (size_t i = 0; i < ARRAY_LEN(rings); i++)
+		ck_assert_int_eq(
+		    list_token_open(arena, &rings[i], bound, buf_str(&out), &got),
+		    i < 3 ? LIST_TOKEN_OK : LIST_TOKEN_UNKNOWN);
+	ck_assert_int_eq(list_token_open(arena, &none, bound, buf_str(&out), &got),
+	    LIST_TOKEN_UNKNOWN);
+	buf_clear(&out);
+	ck_assert(!list_token_seal(&none, bound, STR("a/b"), &out));
+	buf_free(&out);
 }
 END_TEST
 
@@ -185,6 +222,7 @@ main(void)
 	tcase_add_test(tc, headers_ask_for_nothing_else);
 	tcase_add_test(tc, target_has_its_token_opened);
 	tcase_add_test(tc, token_opens_for_its_owner_alone);
+	tcase_add_test(tc, token_opens_wherever_the_ring_has_its_key);
 	tcase_add_loop_test(
 	    tc, answer_is_json_only_when_it_says_so, 0, ARRAY_LEN(answers));
 	suite_add_tcase(suite, tc);

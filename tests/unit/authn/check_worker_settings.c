@@ -39,6 +39,7 @@ setup(void)
 	    .audit_required = true,
 	    .certificate_accounts = true,
 	    .client_crl = STR("crl"),
+	    .shares_lists = true,
 	    .confine = true,
 	    .uid = 65534,
 	    .gid = 65533,
@@ -74,6 +75,7 @@ check_equal(const struct worker_settings *got)
 	ck_assert(str_is(got->lists_as, "lister"));
 	ck_assert(got->audit_required && got->confine && got->certificate_accounts);
 	ck_assert(str_is(got->client_crl, "crl"));
+	ck_assert(got->shares_lists);
 	ck_assert_uint_eq(got->uid, 65534);
 	ck_assert_uint_eq(got->gid, 65533);
 	ck_assert_int_eq(
