@@ -50,6 +50,7 @@ audit_change(
 	    .number = p->number != 0 ? p->number : a->programs + 1,
 	    .workloads = p->local_workloads,
 	    .policies = p->model->policy_count,
+	    .routes = p->model->route_count,
 	    .rules = p->real.chain_count,
 	    .now = walltime_now(),
 	};

@@ -141,6 +141,7 @@ audit_refusal(struct engine *e, const struct refused_file *f)
 	    .number = e->apply.programs,
 	    .workloads = e->apply.current->local_workloads,
 	    .policies = e->apply.current->model->policy_count,
+	    .routes = e->apply.current->model->route_count,
 	    .rules = e->apply.current->real.chain_count,
 	    .now = walltime_now(),
 	};

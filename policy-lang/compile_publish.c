@@ -413,10 +413,12 @@ publish_piece(
 		return;
 	}
 	if (piece->hi - piece->lo >= (int)SHIFTED_PORTS_MAX) {
-		diag_say(p->r->c->diags, CODE_PROGRAM_TOO_LARGE, claim->rule->loc,
-		    "a range of more than %u ports that leads to other ports",
+		diag_warn(p->r->c->diags, "not-followed", claim->rule->loc,
+		    "what this route publishes is denied: a range of more than %u "
+		    "ports cannot lead to other ports",
 		    SHIFTED_PORTS_MAX);
-		p->r->c->failed = true;
+		p->end_count = 0;
+		lead(p, piece, claim);
 		return;
 	}
 	for (uint32_t port = piece->lo; port <= piece->hi; port++) {

@@ -216,10 +216,10 @@ routes_lead(struct routes *r, uint32_t id, const struct route_end *ends, size_t 
 		return true;
 	}
 	if (n > TABLE_SLOTS_FINE) {
-		diag_say(r->c->diags, CODE_PROGRAM_TOO_LARGE, loc,
-		    "a route with more than %u ends", TABLE_SLOTS_FINE);
-		r->c->failed = true;
-		return true;
+		diag_warn(r->c->diags, "not-followed", loc,
+		    "what this route is for is denied: it leads to more than %u ends",
+		    TABLE_SLOTS_FINE);
+		return false;
 	}
 	n = 0;
 	for (size_t i = 0; i < count; i++) {
