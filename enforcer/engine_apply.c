@@ -273,6 +273,8 @@ committed(struct engine *e, uint32_t generation)
 	a->midstream = a->pending_midstream;
 	if (a->pending != a->current || a->changed)
 		take_over(e);
+	if (a->whole || some_op(a, engine_routes_move))
+		engine_routes_tell(e);
 	a->changed = a->again = false;
 	a->stages.count = 0;
 	arena_reset(a->plan_arena);
@@ -682,6 +684,7 @@ engine_apply_connected(struct engine *e, uint32_t generation)
 		    e, false, "the kernel role ended in the middle of a commit");
 	else if (generation != a->generation)
 		a->suspect = true;
+	engine_routes_tell(e);
 	engine_apply_step(e);
 }
 

@@ -20,6 +20,8 @@ struct kernel_settings {
 	struct role_settings role;
 	uint16_t flow_group;
 	bool own_table;
+	const struct address_place *address_places;
+	size_t address_place_count;
 };
 
 struct audit_settings {
@@ -67,7 +69,7 @@ struct engine_settings {
 /* Decoders copy what they need into the arena; false: malformed. */
 void kernel_settings_encode(struct buf *out, const struct kernel_settings *s);
 MUST_CHECK bool kernel_settings_decode(
-    struct proc_reader *r, struct kernel_settings *out_settings);
+    struct arena *arena, struct proc_reader *r, struct kernel_settings *out_settings);
 void audit_settings_encode(struct buf *out, const struct audit_settings *s);
 MUST_CHECK bool audit_settings_decode(
     struct arena *arena, struct proc_reader *r, struct audit_settings *out_settings);
