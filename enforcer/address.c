@@ -109,7 +109,7 @@ address_want(struct address_book *b, const struct ip_addr *addrs, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		const struct address_place *place = place_of_addr(b, &addrs[i]);
 
-		if (place != NULL)
+		if (place != NULL && place->interface[0] != '\0')
 			b->wanted[b->wanted_count++] =
 			    (struct wanted){.addr = addrs[i], .place = place};
 	}

@@ -15,7 +15,7 @@ read_place(struct config_reader *r, const struct doc_node *n, struct address_pla
 	};
 	static const struct schema_field fields[] = {
 	    [NETWORK] = {"network", TYPE_STRING, true, NULL},
-	    [INTERFACE] = {"interface", TYPE_STRING, true, NULL},
+	    [INTERFACE] = {"interface", TYPE_STRING, false, NULL},
 	};
 	static const struct schema schema = SCHEMA("routeAddresses", fields);
 	const struct doc_node *v[COUNT];
@@ -53,4 +53,5 @@ config_read_addresses(struct config_reader *r, const struct doc_node *n)
 		read_place(r, n->u.items[i], &places[i]);
 	r->config->address_places = places;
 	r->config->address_place_count = n->count;
+	r->config->has_address_places = true;
 }

@@ -222,6 +222,12 @@ lead_to_sources(struct leaving *l, const struct route_rule *rule, enum ip_family
 
 	if (!list_sources(rule, family, l->ends, &count))
 		return "it has more source addresses than a node takes";
+	for (size_t i = 0; i < count; i++) {
+		if (!routes_has(l->r, &l->ends[i].addr))
+			return "this node does not put on its source address";
+		if (routes_inside(l->r->c->model, &l->ends[i].addr))
+			return "its source address is a workload's or a node's";
+	}
 	return routes_lead(l->r, id, l->ends, count, PICK_HASH, rule->loc)
 		   ? NULL
 		   : "it has no source address of the family";

@@ -525,6 +525,18 @@ cut(struct publishing *p, size_t first, size_t end)
 	free(at);
 }
 
+/* What is somebody's already is not given to others; what another node translates goes
+ * there as it is. */
+static bool
+may_publish(const struct publishing *p, const struct claim *claim)
+{
+	if (!routes_inside(p->r->c->model, &claim->addr))
+		return routes_has(p->r, &claim->addr);
+	diag_warn(p->r->c->diags, "not-followed", claim->rule->loc,
+	    "this route publishes nothing at the address of a workload or a node");
+	return false;
+}
+
 /* ---- workloads that reach themselves ---- */
 
 static void
@@ -559,7 +571,8 @@ publish_build(struct routes *r)
 		if (i < p.count && ip_eq(&p.claims[i].addr, &p.claims[first].addr) &&
 		    p.claims[i].proto == p.claims[first].proto)
 			continue;
-		cut(&p, first, i);
+		if (may_publish(&p, &p.claims[first]))
+			cut(&p, first, i);
 		first = i;
 	}
 	emit_selves(&p);

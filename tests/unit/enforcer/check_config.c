@@ -211,7 +211,7 @@ static const struct {
 	"22/tcp", NULL},
     {HEAD "routeAddresses: [{network: 203.0.113.7, interface: eth0}]\n", 4, 28,
 	"203.0.113.0/24", NULL},
-    {HEAD "routeAddresses: [{network: 203.0.113.0/24}]\n", 4, 18, "interface", NULL},
+    {HEAD "routeAddresses: [{interface: eth0}]\n", 4, 18, "network", NULL},
     {HEAD "routeAddresses: [{network: 203.0.113.0/24, interface: a/b}]\n", 4, 55, "a/b",
 	NULL},
     {HEAD "routeAddresses: [{network: 203.0.113.0/24, interface: sixteen-letters1}]\n",

@@ -38,19 +38,31 @@ struct compiled {
 	struct table_content content;
 };
 
+/* `network`: all that the node translates; NULL: everything. */
 static struct compiled *
-compiled(const char *text)
+compiled_within(const char *text, const char *network)
 {
 	struct loaded *l = load_ok_with(NULL, text);
 	struct compiled *c = ARENA_NEW(l->arena, struct compiled);
-	const struct compile_options options = {
-	    .node = STR("n1"), .settings = {.log_group = 5}};
+	struct ip_prefix prefix;
+	const struct compile_options options = {.node = STR("n1"),
+	    .settings = {.log_group = 5},
+	    .has_route_networks = network != NULL,
+	    .route_networks = &prefix,
+	    .route_network_count = network != NULL};
 	char why[128] = "";
 
+	ck_assert(network == NULL || ip_prefix_parse(str_from(network), &prefix, NULL));
 	c->l = l;
 	ck_assert(compile_node(l->arena, l->m, &options, &l->diags, &c->content));
 	ck_assert_msg(!sim_insane(&c->content, why, sizeof(why)), "%s", why);
 	return c;
+}
+
+static struct compiled *
+compiled(const char *text)
+{
+	return compiled_within(text, NULL);
 }
 
 static uint8_t
@@ -193,6 +205,8 @@ static const struct {
 	ACTION_DENY},
     {"{action: route, source: [198.51.100.7], nextHop: [192.0.2.9]}", ACTION_DENY},
     {"{action: route, source: [198.51.100.7], table: 7}", ACTION_DENY},
+    {"{action: route, source: [192.0.2.2]}", ACTION_DENY},
+    {"{action: route, source: [10.1.0.1]}", ACTION_DENY},
     {"{action: direct}", ACTION_ALLOW},
     {"{action: deny}", ACTION_DENY},
 };
@@ -290,6 +304,25 @@ START_TEST(port_that_two_publish_is_the_first_ones)
 }
 END_TEST
 
+START_TEST(only_what_is_the_nodes_is_published)
+{
+	static const char text[] =
+	    THREE ROUTE("    ingress: [{action: publish, address: [198.51.100.80, "
+			"203.0.113.80, 10.1.0.2], ports: [80/tcp, 90-99/tcp], "
+			"to: [{workloads: {}}]}]\n");
+	struct compiled *all = compiled(text);
+	struct compiled *some = compiled_within(text, "203.0.113.0/24");
+
+	/* 10.1.0.2 is a workload's. */
+	ck_assert_uint_eq(all->content.element_count[SET_PUBLISH4], 2);
+	ck_assert_uint_eq(all->content.element_count[SET_PUBLISH4_RANGE], 2);
+	ck_assert_uint_eq(some->content.element_count[SET_PUBLISH4], 1);
+	ck_assert_uint_eq(some->content.elements[SET_PUBLISH4][0].addr[0], 203);
+	loaded_free(all->l);
+	loaded_free(some->l);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -308,6 +341,7 @@ main(void)
 	tcase_add_test(tc, inside_is_every_workload_and_node);
 	tcase_add_test(tc, range_is_cut_where_another_rule_begins);
 	tcase_add_test(tc, port_that_two_publish_is_the_first_ones);
+	tcase_add_test(tc, only_what_is_the_nodes_is_published);
 	suite_add_tcase(s, tc);
 	runner = srunner_create(s);
 	srunner_run_all(runner, CK_ENV);
