@@ -65,8 +65,8 @@ struct enforcer_config {
 	const struct address_place *address_places;
 	size_t address_place_count;
 	bool has_address_places; /* else all addresses are translated, and none taken */
-	const char *flow_file;      /* NULL: no flow log */
-	uint16_t flow_group;        /* NFLOG group */
+	const char *flow_file;   /* NULL: no flow log */
+	uint16_t flow_group;     /* NFLOG group */
 	const char *journal_socket; /* records go there, too; NULL: no */
 	bool has_ipfix;
 	struct ip_addr ipfix_addr; /* the collector */
