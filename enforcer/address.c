@@ -118,6 +118,33 @@ address_want(struct address_book *b, const struct ip_addr *addrs, size_t count)
 	b->told = true;
 }
 
+bool
+address_told(struct address_book *b, struct arena *arena, const struct proc_msg *msg)
+{
+	struct proc_reader r;
+	struct ip_addr *addrs;
+	uint32_t count;
+
+	proc_reader_init(&r, msg);
+	count = proc_get_u32(&r);
+	if (!r.ok || count > ADDRESS_MAX)
+		return false;
+	addrs = ARENA_ARRAY(arena, count, struct ip_addr);
+	for (uint32_t i = 0; i < count; i++) {
+		uint8_t family = proc_get_u8(&r);
+		const uint8_t *bytes = proc_get_bytes(&r, sizeof(addrs[i].bytes));
+
+		if (bytes == NULL || (family != IP_V4 && family != IP_V6))
+			return false;
+		addrs[i].family = (enum ip_family)family;
+		memcpy(addrs[i].bytes, bytes, ip_bytes(addrs[i].family));
+	}
+	if (!proc_reader_done(&r))
+		return false;
+	address_want(b, addrs, count);
+	return true;
+}
+
 static struct wanted *
 find_wanted(struct address_book *b, const struct ip_addr *addr)
 {

@@ -7,6 +7,7 @@
 #define ENFORCER_ADDRESS_H
 
 #include "common/err.h"
+#include "common/proc.h"
 #include "enforcer/config.h"
 
 /* Addresses of one node's Routes; more are not taken. */
@@ -22,6 +23,10 @@ void address_close(struct address_book *b);
 /* The addresses that routes in force need; those outside of all places are nobody's
  * matter here. Copies. */
 void address_want(struct address_book *b, const struct ip_addr *addrs, size_t count);
+/* The same of a MSG_ADDRESSES; the arena is for scratch. False: malformed, and nothing has
+ * changed. */
+MUST_CHECK bool address_told(
+    struct address_book *b, struct arena *arena, const struct proc_msg *msg);
 /*
  * Looks, and puts right: adds what is wanted and not there, on the interface of the first
  * place that it is in, and tells the neighbours; removes what bears our number and is not

@@ -382,30 +382,10 @@ tend_addresses(struct kernel *k)
 static void
 want_addresses(struct kernel *k, const struct proc_msg *msg)
 {
-	struct proc_reader r;
-	struct ip_addr *addrs;
-	uint32_t count;
-
-	proc_reader_init(&r, msg);
-	count = proc_get_u32(&r);
-	if (!r.ok || count > ADDRESS_MAX) {
+	if (address_told(k->addresses, k->arena, msg))
+		tend_addresses(k);
+	else
 		log_error("engine-link", "detail=\"malformed addresses\"");
-		return;
-	}
-	addrs = ARENA_ARRAY(k->arena, count, struct ip_addr);
-	for (uint32_t i = 0; i < count; i++) {
-		uint8_t family = proc_get_u8(&r);
-		const uint8_t *bytes = proc_get_bytes(&r, sizeof(addrs[i].bytes));
-
-		if (bytes == NULL || (family != IP_V4 && family != IP_V6)) {
-			log_error("engine-link", "detail=\"malformed addresses\"");
-			return;
-		}
-		addrs[i].family = (enum ip_family)family;
-		memcpy(addrs[i].bytes, bytes, ip_bytes(addrs[i].family));
-	}
-	address_want(k->addresses, addrs, count);
-	tend_addresses(k);
 }
 
 static const struct {
