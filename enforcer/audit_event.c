@@ -71,6 +71,7 @@ audit_event_change(struct buf *out, const uint8_t id[16], const struct audit_cha
 	    (unsigned long long)c->number);
 	add_count(out, "workloads", c->workloads);
 	add_count(out, "policies", c->policies);
+	add_count(out, "routes", c->routes);
 	add_count(out, "rules", c->rules);
 	if (c->detail.len != 0) {
 		buf_add_char(out, ',');

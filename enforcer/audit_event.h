@@ -16,7 +16,7 @@ struct audit_change {
 	struct str detail; /* why, or what went wrong; may be "" */
 	bool failed;
 	uint64_t number; /* of the program */
-	size_t workloads, policies, rules;
+	size_t workloads, policies, routes, rules;
 	walltime_t now;
 };
 

@@ -182,9 +182,10 @@ client_print_status(struct str answer)
 		(void)printf("generation: %lld since %s\n",
 		    number_of(root, "generation"), text_of(root, "since"));
 		(void)printf("program:    %lld of %lld workloads, %lld policies, "
-			     "%lld rules\n",
+			     "%lld routes, %lld rules\n",
 		    number_of(root, "localWorkloads"), number_of(root, "workloads"),
-		    number_of(root, "policies"), number_of(root, "rules"));
+		    number_of(root, "policies"), number_of(root, "routes"),
+		    number_of(root, "rules"));
 		print_elements(json_object_get(root, "elements"));
 	}
 	print_sources(json_object_get(root, "sources"));

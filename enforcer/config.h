@@ -38,6 +38,14 @@ struct established {
 	unsigned adopt_seconds; /* after the first program ever; 0: not at all */
 };
 
+/* Addresses of Routes that the node translates, and the interface that gets them. */
+#define ADDRESS_PLACES_MAX 64
+struct address_place {
+	struct ip_prefix network;
+	char interface[16]; /* padded with NULs, the last of which is always there; "":
+			       they are routed to the node */
+};
+
 struct enforcer_config {
 	const char *path;
 	struct str node;
@@ -53,9 +61,12 @@ struct enforcer_config {
 	struct established established;
 	bool host_protection; /* policy for nodes is in force */
 	struct fail_safe fail_safe;
-	bool reject;                /* denied packets are answered, not just dropped */
-	const char *flow_file;      /* NULL: no flow log */
-	uint16_t flow_group;        /* NFLOG group */
+	bool reject; /* denied packets are answered, not just dropped */
+	const struct address_place *address_places;
+	size_t address_place_count;
+	bool has_address_places; /* else all addresses are translated, and none taken */
+	const char *flow_file;   /* NULL: no flow log */
+	uint16_t flow_group;     /* NFLOG group */
 	const char *journal_socket; /* records go there, too; NULL: no */
 	bool has_ipfix;
 	struct ip_addr ipfix_addr; /* the collector */

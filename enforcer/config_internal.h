@@ -38,6 +38,10 @@ void config_read_host(struct config_reader *r, const struct doc_node *n);
 void config_read_kubernetes(
     struct config_reader *r, const struct doc_node *n, struct enforcer_source *out);
 
+/* ---- config_routes.c ---- */
+
+void config_read_addresses(struct config_reader *r, const struct doc_node *n);
+
 /* ---- config_flows.c ---- */
 
 void config_read_flows(struct config_reader *r, const struct doc_node *n);

@@ -97,6 +97,7 @@ add_program(struct buf *out, const struct program *p)
 	add_number(out, "workloads", p->model->workload_count);
 	add_number(out, "localWorkloads", p->local_workloads);
 	add_number(out, "policies", p->model->policy_count);
+	add_number(out, "routes", p->model->route_count);
 	add_number(out, "auditPolicies", p->model->audit_count);
 	add_number(out, "namespaces", p->model->ns_count);
 	add_number(out, "rules", p->real.chain_count);

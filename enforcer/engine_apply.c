@@ -277,6 +277,7 @@ engine_apply_connected(struct engine *e, uint32_t generation)
 		    e, false, "the kernel role ended in the middle of a commit");
 	else if (generation != a->generation)
 		a->suspect = true;
+	engine_routes_tell(e);
 	engine_apply_step(e);
 }
 

@@ -34,6 +34,7 @@ audit_change(
 	    .number = p->number != 0 ? p->number : a->programs + 1,
 	    .workloads = p->local_workloads,
 	    .policies = p->model->policy_count,
+	    .routes = p->model->route_count,
 	    .rules = p->real.chain_count,
 	    .now = walltime_now(),
 	};
@@ -229,6 +230,8 @@ committed(struct engine *e, uint32_t generation)
 	a->midstream = a->pending_midstream;
 	if (a->pending != a->current || a->changed)
 		take_over(e);
+	if (a->whole || some_op(a, engine_routes_move))
+		engine_routes_tell(e);
 	a->changed = a->again = false;
 	a->stages.count = 0;
 	arena_reset(a->plan_arena);

@@ -90,6 +90,7 @@ audit_refusal(struct engine *e, const struct refused_file *f)
 	    .number = e->apply.programs,
 	    .workloads = p->local_workloads,
 	    .policies = p->model->policy_count,
+	    .routes = p->model->route_count,
 	    .rules = p->real.chain_count,
 	    .now = walltime_now(),
 	};

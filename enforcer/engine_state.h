@@ -625,6 +625,13 @@ void engine_export_flow(struct engine *e, const struct flow_view *view);
 void engine_export_tick(struct engine *e);
 MUST_CHECK const char *engine_export_name(enum enforcer_export kind);
 
+/* ---- engine_routes.c ---- */
+
+/* Tells the kernel role which addresses routes in force need, if there is a program. */
+void engine_routes_tell(struct engine *e);
+/* True if an operation changes which they are. */
+MUST_CHECK bool engine_routes_move(const struct op *op);
+
 /* ---- engine_audit.c ---- */
 
 void engine_audit_init(struct engine *e);

@@ -10,6 +10,7 @@
 #include "common/bundle.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "enforcer/address.h"
 #include "enforcer/blob.h"
 #include "enforcer/conntrack.h"
 #include "enforcer/messages.h"
@@ -22,7 +23,8 @@
 /* How often the generation is looked at: others can do less to a table that is owned. */
 #define OWNED_POLL_MS 200
 #define PLAIN_POLL_MS 50
-#define OBSERVE_TRIES 5 /* while others change the ruleset */
+#define ADDRESSES_MS  1000 /* how often the node's addresses are looked at */
+#define OBSERVE_TRIES 5    /* while others change the ruleset */
 
 struct kernel {
 	struct proc_channel *parent;
@@ -31,6 +33,10 @@ struct kernel {
 	struct nft *nft;
 	bool owned; /* the table is, where the kernel has that */
 	struct conntrack *conntrack;
+	struct address_book *addresses;
+	monotime_t addresses_looked;
+	bool addresses_complained;
+	struct arena *settings_arena;
 	struct trace *trace;
 	uint32_t trace_question;
 	monotime_t trace_until;
@@ -358,6 +364,30 @@ watch_trace(struct kernel *k)
 		    err_set(&err, ERR_NOT_FOUND, "no such packet came"), NULL, 0, &err);
 }
 
+/* ---- addresses of Routes ---- */
+
+static void
+tend_addresses(struct kernel *k)
+{
+	struct err err = ERR_INIT;
+	bool failed = address_tend(k->addresses, &err) != 0;
+
+	if (failed && !k->addresses_complained)
+		log_error("addresses", "detail=%s", log_quote(str_from(err.msg)));
+	k->addresses_complained = failed;
+	k->addresses_looked = monotime_now();
+}
+
+/* Told, not asked: what is amiss is looked at again and again. */
+static void
+want_addresses(struct kernel *k, const struct proc_msg *msg)
+{
+	if (address_told(k->addresses, k->arena, msg))
+		tend_addresses(k);
+	else
+		log_error("engine-link", "detail=\"malformed addresses\"");
+}
+
 static const struct {
 	uint32_t type;
 	void (*handle)(struct kernel *k, const struct proc_msg *msg);
@@ -369,6 +399,7 @@ static const struct {
     {MSG_CUT, cut},
     {MSG_ADOPT, adopt},
     {MSG_TRACE, trace},
+    {MSG_ADDRESSES, want_addresses},
 };
 
 static bool
@@ -512,6 +543,9 @@ run_loop(struct kernel *k)
 			watch_generation(k);
 			looked = monotime_now();
 		}
+		if (monotime_since(k->addresses_looked, monotime_now()) >=
+		    UINT64_C(1000000) * ADDRESSES_MS)
+			tend_addresses(k);
 	}
 }
 
@@ -534,7 +568,7 @@ start(struct kernel *k, int table_fd, struct err *err)
 	if (rc != 0)
 		return rc;
 	proc_reader_init(&r, &msg);
-	if (!kernel_settings_decode(&r, &k->settings))
+	if (!kernel_settings_decode(k->settings_arena, &r, &k->settings))
 		return err_set(err, ERR_PROTOCOL, "malformed settings");
 	log_setup("kernel", k->settings.role.log_level, k->settings.role.log_format);
 	sandbox.uid = k->settings.role.uid;
@@ -552,6 +586,9 @@ start(struct kernel *k, int table_fd, struct err *err)
 	if (rc == 0)
 		rc = trace_open(&k->trace, err);
 	if (rc == 0)
+		rc = address_open(&k->addresses, k->settings.address_places,
+		    k->settings.address_place_count, err);
+	if (rc == 0)
 		rc = proc_confine(&sandbox, err);
 	return rc;
 }
@@ -560,7 +597,12 @@ int
 kernel_role_run(struct proc_channel *parent, const int *fds, size_t fd_count)
 {
 	struct kernel k = {
-	    .parent = parent, .engine = {.fd = -1}, .nflog = -1, .arena = arena_new()};
+	    .parent = parent,
+	    .engine = {.fd = -1},
+	    .nflog = -1,
+	    .arena = arena_new(),
+	    .settings_arena = arena_new(),
+	};
 	const struct proc_msg ready = {.type = MSG_READY};
 	struct err err = ERR_INIT;
 	int status = 1;
@@ -579,9 +621,11 @@ out:
 	proc_channel_close(&k.engine);
 	if (k.nflog >= 0)
 		(void)close(k.nflog); /* unbinds the group */
+	address_close(k.addresses);
 	trace_close(k.trace);
 	conntrack_close(k.conntrack);
 	nft_close(k.nft);
 	arena_free(k.arena);
+	arena_free(k.settings_arena);
 	return status;
 }

@@ -47,6 +47,9 @@ enum enforcer_message {
 	MSG_CUT,         /* connections (connection.h), of that list, to be ended */
 	MSG_ADOPT,       /* connections under way, to be made known to conntrack */
 	MSG_TRACE,       /* u32 milliseconds, connections: the packet to wait for */
+	/* Not answered: u32 count; each: u8 family, bytes[16]: addresses of routes in
+	 * force, to be on the node where its configuration says so. */
+	MSG_ADDRESSES,
 	/* kernel role -> engine */
 	MSG_HELLO = 64, /* u32 generation, u8 owned; fd: the NFLOG socket, if bound */
 	MSG_NFLOG,      /* fd: the NFLOG socket, bound now */

@@ -136,6 +136,7 @@ add_program(const struct program *p, struct buf *out)
 	    p->local_workloads);
 	add(out, "policies", "gauge", "Policies that are known.",
 	    p->model->policy_count);
+	add(out, "routes", "gauge", "Routes that are known.", p->model->route_count);
 	add(out, "rule_chains", "gauge", "Rules in force on this node.",
 	    p->real.chain_count);
 	add_seconds(out, "load_duration_seconds", "How long reading documents took.",

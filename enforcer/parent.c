@@ -38,6 +38,22 @@ same_text(const char *a, const char *b)
 	return (a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0);
 }
 
+static bool
+same_places(const struct enforcer_config *a, const struct enforcer_config *b)
+{
+	bool same = a->address_place_count == b->address_place_count;
+
+	for (size_t i = 0; same && i < a->address_place_count; i++) {
+		const struct address_place *x = &a->address_places[i];
+		const struct address_place *y = &b->address_places[i];
+
+		same = x->network.len == y->network.len &&
+		       ip_eq(&x->network.addr, &y->network.addr) &&
+		       strcmp(x->interface, y->interface) == 0;
+	}
+	return same;
+}
+
 /* What cannot change while we run stays as it is, and says so. */
 static void
 keep_fixed(struct enforcer_config *now, const struct enforcer_config *old)
@@ -47,7 +63,7 @@ keep_fixed(struct enforcer_config *now, const struct enforcer_config *old)
 		       !same_text(now->audit_directory, old->audit_directory) ||
 		       !str_eq(now->user, old->user) || !str_eq(now->node, old->node) ||
 		       now->flow_group != old->flow_group ||
-		       now->own_table != old->own_table ||
+		       now->own_table != old->own_table || !same_places(now, old) ||
 		       now->has_metrics != old->has_metrics ||
 		       now->metrics_port != old->metrics_port ||
 		       !ip_eq(&now->metrics_addr, &old->metrics_addr);
@@ -55,7 +71,8 @@ keep_fixed(struct enforcer_config *now, const struct enforcer_config *old)
 	if (changed)
 		log_warn("config",
 		    "message=\"node, control, controlGroup, metrics, audit, user, "
-		    "tableOwner and flows.group change with a restart only\"");
+		    "tableOwner, routeAddresses and flows.group change with a restart "
+		    "only\"");
 	now->flow_group = old->flow_group;
 	now->own_table = old->own_table;
 }

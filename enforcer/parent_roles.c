@@ -70,7 +70,9 @@ parent_send_settings(struct parent *p, enum role_id id)
 	if (id == ROLE_KERNEL) {
 		const struct kernel_settings s = {.role = role,
 		    .flow_group = c->flow_group,
-		    .own_table = c->own_table};
+		    .own_table = c->own_table,
+		    .address_places = c->address_places,
+		    .address_place_count = c->address_place_count};
 
 		kernel_settings_encode(&body, &s);
 	} else if (id == ROLE_AUDIT) {

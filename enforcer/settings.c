@@ -26,20 +26,76 @@ get_role(struct proc_reader *r, struct role_settings *out)
 		r->ok = false;
 }
 
+static void
+put_prefix(struct buf *out, const struct ip_prefix *p)
+{
+	proc_put_u8(out, (uint8_t)p->addr.family);
+	buf_add(out, p->addr.bytes, sizeof(p->addr.bytes));
+	proc_put_u8(out, p->len);
+}
+
+static void
+get_prefix(struct proc_reader *r, struct ip_prefix *out)
+{
+	uint8_t family = proc_get_u8(r);
+	const uint8_t *bytes = proc_get_bytes(r, sizeof(out->addr.bytes));
+
+	out->len = proc_get_u8(r);
+	if (bytes == NULL || (family != IP_V4 && family != IP_V6) ||
+	    out->len > ip_bits((enum ip_family)family)) {
+		r->ok = false;
+		return;
+	}
+	out->addr.family = (enum ip_family)family;
+	memcpy(out->addr.bytes, bytes, sizeof(out->addr.bytes));
+}
+
 void
 kernel_settings_encode(struct buf *out, const struct kernel_settings *s)
 {
 	put_role(out, &s->role);
 	proc_put_u16(out, s->flow_group);
 	proc_put_u8(out, s->own_table);
+	proc_put_u32(out, (uint32_t)s->address_place_count);
+	for (size_t i = 0; i < s->address_place_count; i++) {
+		put_prefix(out, &s->address_places[i].network);
+		buf_add(out, s->address_places[i].interface,
+		    sizeof(s->address_places[i].interface));
+	}
+}
+
+static void
+get_places(struct arena *arena, struct proc_reader *r, struct kernel_settings *out)
+{
+	uint32_t count = proc_get_u32(r);
+	struct address_place *places;
+
+	if (!r->ok || count > ADDRESS_PLACES_MAX) {
+		r->ok = false;
+		return;
+	}
+	places = ARENA_ARRAY(arena, count, struct address_place);
+	for (uint32_t i = 0; i < count; i++) {
+		const uint8_t *name;
+
+		get_prefix(r, &places[i].network);
+		name = proc_get_bytes(r, sizeof(places[i].interface));
+		if (name != NULL)
+			memcpy(
+			    places[i].interface, name, sizeof(places[i].interface) - 1);
+	}
+	out->address_places = places;
+	out->address_place_count = count;
 }
 
 bool
-kernel_settings_decode(struct proc_reader *r, struct kernel_settings *out_settings)
+kernel_settings_decode(
+    struct arena *arena, struct proc_reader *r, struct kernel_settings *out_settings)
 {
 	get_role(r, &out_settings->role);
 	out_settings->flow_group = proc_get_u16(r);
 	out_settings->own_table = proc_get_u8(r) != 0;
+	get_places(arena, r, out_settings);
 	return proc_reader_done(r);
 }
 
@@ -79,30 +135,6 @@ kube_settings_decode(
 	out_settings->cluster = str_dup(arena, proc_get_str(r));
 	out_settings->silent_s = proc_get_u32(r);
 	return proc_reader_done(r);
-}
-
-static void
-put_prefix(struct buf *out, const struct ip_prefix *p)
-{
-	proc_put_u8(out, (uint8_t)p->addr.family);
-	buf_add(out, p->addr.bytes, sizeof(p->addr.bytes));
-	proc_put_u8(out, p->len);
-}
-
-static void
-get_prefix(struct proc_reader *r, struct ip_prefix *out)
-{
-	uint8_t family = proc_get_u8(r);
-	const uint8_t *bytes = proc_get_bytes(r, sizeof(out->addr.bytes));
-
-	out->len = proc_get_u8(r);
-	if (bytes == NULL || (family != IP_V4 && family != IP_V6) ||
-	    out->len > ip_bits((enum ip_family)family)) {
-		r->ok = false;
-		return;
-	}
-	out->addr.family = (enum ip_family)family;
-	memcpy(out->addr.bytes, bytes, sizeof(out->addr.bytes));
 }
 
 static void
@@ -197,6 +229,10 @@ engine_settings_encode(
 	proc_put_u32(out, (uint32_t)networks);
 	for (size_t i = 0; i < networks; i++)
 		put_prefix(out, &c->workload_networks[i]);
+	proc_put_u8(out, c->has_address_places);
+	proc_put_u32(out, (uint32_t)c->address_place_count);
+	for (size_t i = 0; i < c->address_place_count; i++)
+		put_prefix(out, &c->address_places[i].network);
 	proc_put_u32(out, (uint32_t)interfaces);
 	for (size_t i = 0; i < interfaces; i++) {
 		buf_add(out, c->workload_interfaces[i].first, INTERFACE_NAME_BYTES);
@@ -262,6 +298,14 @@ engine_settings_decode(
 	s->workload_network_count = count;
 	for (size_t i = 0; i < count; i++)
 		get_prefix(r, &s->workload_networks[i]);
+	s->has_route_networks = proc_get_u8(r) != 0;
+	count = proc_get_u32(r);
+	if (!r->ok || count > ADDRESS_PLACES_MAX)
+		return false;
+	s->route_networks = ARENA_ARRAY(arena, count, struct ip_prefix);
+	s->route_network_count = count;
+	for (size_t i = 0; i < count; i++)
+		get_prefix(r, &s->route_networks[i]);
 	if (!get_interfaces(arena, r, s))
 		return false;
 	if (!get_established(arena, r, &s->established))

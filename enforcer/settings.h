@@ -20,6 +20,8 @@ struct kernel_settings {
 	struct role_settings role;
 	uint16_t flow_group;
 	bool own_table;
+	const struct address_place *address_places;
+	size_t address_place_count;
 };
 
 struct audit_settings {
@@ -59,6 +61,9 @@ struct engine_settings {
 	size_t workload_network_count;
 	struct interface_pattern *workload_interfaces; /* the same */
 	size_t workload_interface_count;
+	bool has_route_networks; /* else every address of a Route is translated */
+	struct ip_prefix *route_networks;
+	size_t route_network_count;
 	/* The engine's own: what it was told of pods before they run. */
 	const struct announced_pod *announced;
 	size_t announced_count;
@@ -67,7 +72,7 @@ struct engine_settings {
 /* Decoders copy what they need into the arena; false: malformed. */
 void kernel_settings_encode(struct buf *out, const struct kernel_settings *s);
 MUST_CHECK bool kernel_settings_decode(
-    struct proc_reader *r, struct kernel_settings *out_settings);
+    struct arena *arena, struct proc_reader *r, struct kernel_settings *out_settings);
 void audit_settings_encode(struct buf *out, const struct audit_settings *s);
 MUST_CHECK bool audit_settings_decode(
     struct arena *arena, struct proc_reader *r, struct audit_settings *out_settings);

@@ -19,6 +19,10 @@ struct compile_options {
 	 * that is not programmed is dropped. None: no gate. */
 	const struct ip_prefix *workload_networks;
 	size_t workload_network_count;
+	/* Addresses of Routes that this node translates, published ones and sources. */
+	bool has_route_networks; /* else all of them */
+	const struct ip_prefix *route_networks;
+	size_t route_network_count;
 	/* Interfaces behind which there are workloads of this node and nothing else: what
 	 * comes from there, or goes there, with another address is dropped as well.
 	 * Normalised. */

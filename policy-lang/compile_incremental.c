@@ -75,6 +75,8 @@ copy_options(struct compile_state *s, const struct compile_options *options)
 {
 	struct ip_prefix *networks = ARENA_ARRAY(
 	    s->options_arena, options->workload_network_count, struct ip_prefix);
+	struct ip_prefix *routes = ARENA_ARRAY(
+	    s->options_arena, options->route_network_count, struct ip_prefix);
 	struct interface_pattern *interfaces = ARENA_ARRAY(s->options_arena,
 	    options->workload_interface_count, struct interface_pattern);
 
@@ -83,6 +85,9 @@ copy_options(struct compile_state *s, const struct compile_options *options)
 	for (size_t i = 0; i < options->workload_network_count; i++)
 		networks[i] = options->workload_networks[i];
 	s->options.workload_networks = networks;
+	for (size_t i = 0; i < options->route_network_count; i++)
+		routes[i] = options->route_networks[i];
+	s->options.route_networks = routes;
 	for (size_t i = 0; i < options->workload_interface_count; i++)
 		interfaces[i] = options->workload_interfaces[i];
 	s->options.workload_interfaces = interfaces;
@@ -256,8 +261,10 @@ touch_workload(struct update *u, const struct workload *w)
 		return;
 	if (compiler_is_local(&u->s->c, w) || publish_depends_on(w))
 		u->anew = true;
-	for (size_t i = 0; i < w->ip_count; i++)
+	for (size_t i = 0; i < w->ip_count; i++) {
+		u->anew |= routes_speak_of(u->model, &w->ips[i]);
 		touch(u, &w->ips[i]);
+	}
 }
 
 /* Whoever had an address or has it now may be reached by another set of rules. */

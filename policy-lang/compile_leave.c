@@ -194,10 +194,10 @@ list_sources(const struct route_rule *rule, enum ip_family family,
 	return true;
 }
 
-/* What the kernel can be told here: an address to put on. Where it would have to go another
- * way than it does, it goes nowhere. */
-static bool
-can_be_followed(struct leaving *l, const struct route_rule *rule)
+/* What the kernel can be told here is an address to put on. NULL: it is enough; else why
+ * it is not: where traffic would have to go another way than it does, it goes nowhere. */
+static const char *
+why_not(struct leaving *l, const struct route_rule *rule)
 {
 	const struct node *node = compiler_node(l->r->c);
 	bool here = rule->gateway_count == 0 && rule->gateway_selector == NULL;
@@ -206,39 +206,62 @@ can_be_followed(struct leaving *l, const struct route_rule *rule)
 		here = str_eq(rule->gateways[i], node->name);
 	if (rule->gateway_selector != NULL)
 		here = selector_matches(rule->gateway_selector, node->labels);
-	return here && rule->next_hop_count == 0 && rule->table == 0;
+	if (!here)
+		return "its gateway is another node";
+	if (rule->next_hop_count != 0 || rule->table != 0)
+		return "next hops and tables are not enforced";
+	return NULL;
 }
 
-static bool
+/* NULL: the id leads to the rule's sources; else why it does not. */
+static const char *
 lead_to_sources(struct leaving *l, const struct route_rule *rule, enum ip_family family,
     uint32_t id)
 {
-	struct compiler *c = l->r->c;
 	size_t count;
 
-	if (!list_sources(rule, family, l->ends, &count)) {
-		diag_say(c->diags, CODE_PROGRAM_TOO_LARGE, rule->loc,
-		    "a route with more than %u source addresses", ROUTE_POOL_MAX);
-		c->failed = true;
-		return true;
+	if (!list_sources(rule, family, l->ends, &count))
+		return "it has more source addresses than a node takes";
+	for (size_t i = 0; i < count; i++) {
+		if (!routes_has(l->r, &l->ends[i].addr))
+			return "this node does not put on its source address";
+		if (routes_inside(l->r->c->model, &l->ends[i].addr))
+			return "its source address is a workload's or a node's";
 	}
-	return routes_lead(l->r, id, l->ends, count, PICK_HASH, rule->loc);
+	return routes_lead(l->r, id, l->ends, count, PICK_HASH, rule->loc)
+		   ? NULL
+		   : "it has no source address of the family";
+}
+
+/* True if the rule is followed in the family; else what it decides is denied. */
+static bool
+follow(struct leaving *l, const struct route_rule *rule, unsigned family, uint32_t id)
+{
+	const char *why;
+
+	if (rule->action != ROUTE_APPLY)
+		return true;
+	why = why_not(l, rule);
+	if (why == NULL && rule->source_count != 0)
+		why = lead_to_sources(l, rule, family_of(family), id);
+	if (why != NULL)
+		diag_warn(l->r->c->diags, "not-followed", rule->loc,
+		    "what this route is for is denied on node %.*s over IPv%u: %s",
+		    STR_ARG(l->r->c->options->node), family == 0 ? 4u : 6u, why);
+	return why == NULL;
 }
 
 static uint32_t
 make_id(struct leaving *l, uint32_t number, unsigned family, struct str key)
 {
 	const struct route_rule *rule = rule_of_number(l, number);
-	bool followed;
 	uint32_t id;
 
 	if (rule == NULL)
 		return TABLE_ROUTE_DIRECT; /* no rule matches */
 	id = routes_new_id(l->r, key);
-	followed = rule->action != ROUTE_APPLY || can_be_followed(l, rule);
-	if (followed && rule->action == ROUTE_APPLY && rule->source_count != 0)
-		followed = lead_to_sources(l, rule, family_of(family), id);
-	routes_count(l->r, id, followed ? rule->number : rule->refuse_number);
+	routes_count(
+	    l->r, id, follow(l, rule, family, id) ? rule->number : rule->refuse_number);
 	return id;
 }
 

@@ -413,10 +413,12 @@ publish_piece(
 		return;
 	}
 	if (piece->hi - piece->lo >= (int)SHIFTED_PORTS_MAX) {
-		diag_say(p->r->c->diags, CODE_PROGRAM_TOO_LARGE, claim->rule->loc,
-		    "a range of more than %u ports that leads to other ports",
+		diag_warn(p->r->c->diags, "not-followed", claim->rule->loc,
+		    "what this route publishes is denied: a range of more than %u "
+		    "ports cannot lead to other ports",
 		    SHIFTED_PORTS_MAX);
-		p->r->c->failed = true;
+		p->end_count = 0;
+		lead(p, piece, claim);
 		return;
 	}
 	for (uint32_t port = piece->lo; port <= piece->hi; port++) {
@@ -523,6 +525,18 @@ cut(struct publishing *p, size_t first, size_t end)
 	free(at);
 }
 
+/* What is somebody's already is not given to others; what another node translates goes
+ * there as it is. */
+static bool
+may_publish(const struct publishing *p, const struct claim *claim)
+{
+	if (!routes_inside(p->r->c->model, &claim->addr))
+		return routes_has(p->r, &claim->addr);
+	diag_warn(p->r->c->diags, "not-followed", claim->rule->loc,
+	    "this route publishes nothing at the address of a workload or a node");
+	return false;
+}
+
 /* ---- workloads that reach themselves ---- */
 
 static void
@@ -557,7 +571,8 @@ publish_build(struct routes *r)
 		if (i < p.count && ip_eq(&p.claims[i].addr, &p.claims[first].addr) &&
 		    p.claims[i].proto == p.claims[first].proto)
 			continue;
-		cut(&p, first, i);
+		if (may_publish(&p, &p.claims[first]))
+			cut(&p, first, i);
 		first = i;
 	}
 	emit_selves(&p);

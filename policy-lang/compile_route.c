@@ -27,6 +27,55 @@ routes_count(struct routes *r, uint32_t id, uint32_t number)
 	emit(r->c, SET_ROUTES, &e);
 }
 
+bool
+routes_has(const struct routes *r, const struct ip_addr *addr)
+{
+	const struct compile_options *o = r->c->options;
+
+	for (size_t i = 0; i < o->route_network_count; i++) {
+		if (ip_in_prefix(addr, &o->route_networks[i]))
+			return true;
+	}
+	return !o->has_route_networks;
+}
+
+bool
+routes_inside(const struct model *m, const struct ip_addr *addr)
+{
+	return model_workload_at(m, addr) != NULL || model_node_at(m, addr) != NULL;
+}
+
+static bool
+list_speaks_of(const struct route_list *list, const struct ip_addr *addr)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		const struct route_rule *r = &list->rules[i];
+
+		for (size_t j = 0; j < r->address_count; j++) {
+			if (ip_in_prefix(addr, &r->addresses[j]))
+				return true;
+		}
+		for (size_t j = 0; j < r->source_count; j++) {
+			if (ip_in_prefix(addr, &r->sources[j]))
+				return true;
+		}
+	}
+	return false;
+}
+
+bool
+routes_speak_of(const struct model *m, const struct ip_addr *addr)
+{
+	for (size_t i = 0; i < m->route_count; i++) {
+		for (unsigned k = 0; k < ROUTE_KIND_COUNT; k++) {
+			if (list_speaks_of(&m->routes[i]->mandatory[k], addr) ||
+			    list_speaks_of(&m->routes[i]->defaults[k], addr))
+				return true;
+		}
+	}
+	return false;
+}
+
 /* ---- ends ---- */
 
 static enum table_set_id
@@ -216,10 +265,10 @@ routes_lead(struct routes *r, uint32_t id, const struct route_end *ends, size_t 
 		return true;
 	}
 	if (n > TABLE_SLOTS_FINE) {
-		diag_say(r->c->diags, CODE_PROGRAM_TOO_LARGE, loc,
-		    "a route with more than %u ends", TABLE_SLOTS_FINE);
-		r->c->failed = true;
-		return true;
+		diag_warn(r->c->diags, "not-followed", loc,
+		    "what this route is for is denied: it leads to more than %u ends",
+		    TABLE_SLOTS_FINE);
+		return false;
 	}
 	n = 0;
 	for (size_t i = 0; i < count; i++) {

@@ -53,6 +53,12 @@ void routes_count(struct routes *r, uint32_t id, uint32_t number);
 
 /* Whether any Route says how anything leaves: then there is an inside. */
 MUST_CHECK bool leave_is_ruled(const struct model *m);
+/* Whether some Route names the address, as published or as a source. */
+MUST_CHECK bool routes_speak_of(const struct model *m, const struct ip_addr *addr);
+/* Whether this node translates from or to the address. */
+MUST_CHECK bool routes_has(const struct routes *r, const struct ip_addr *addr);
+/* Whether it is a workload's or a node's: those are not Routes' to give away. */
+MUST_CHECK bool routes_inside(const struct model *m, const struct ip_addr *addr);
 /* The routes that workloads here leave by. */
 void leave_build(struct routes *r);
 /* What is published anywhere. */

@@ -85,6 +85,7 @@ run(struct cli *cli)
 		print_limits(cli);
 		return CLI_ERROR;
 	}
+	print_limits(cli); /* or warnings */
 	printers[cli->output](&text, &content);
 	ok = cli_write(cli, &text);
 	buf_free(&text);

@@ -109,9 +109,9 @@ def load(lab, text):
         lab.node.exec(["nft", "-f", file.name], timeout=300)
 
 
-def arrived(lab):
-    """Packets that came through to the server."""
-    counters = json.loads(lab.host("server").exec(
+def arrived(lab, sink="server"):
+    """Packets that came through to the server, or another sink."""
+    counters = json.loads(lab.host(sink).exec(
         ["nft", "-j", "list", "counters"]).stdout)["nftables"]
     return sum(c["counter"]["packets"] for c in counters if "counter" in c)
 

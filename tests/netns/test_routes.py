@@ -4,6 +4,7 @@ The node's daemon translates; the other end tells which address it saw. Policy g
 judging the client and the workload that are really there.
 """
 
+import json
 import signal
 import socket
 
@@ -303,3 +304,61 @@ def test_what_others_change_is_healed(lab, shared, change):
     lab.node.nft(change)
     wait_until(lambda: shared.status()["kernel"]["heals"] > 0, 30, "the table to be healed")
     assert translates(lab)
+
+
+# --- addresses that the node takes ---
+
+
+def addresses(lab):
+    """The addresses of the node's interface to the world."""
+    told = json.loads(lab.node.exec(["ip", "-j", "addr", "show", "dev", "out-world"]).stdout)
+    return {info["local"] for link in told for info in link.get("addr_info", ())
+            if "local" in info}
+
+
+def heard(sock, wanted):
+    """Waits for a packet to everyone that has these bytes."""
+    def came():
+        try:
+            while True:
+                data = sock.recv(200)
+                if wanted in data:
+                    return True
+        except BlockingIOError:
+            return False
+    wait_until(came, 30, "the announcement")
+
+
+def test_node_takes_addresses_and_gives_them_up(lab, shared):
+    shared.stop()
+    lab.node.exec(["nft", "flush", "ruleset"])
+    # somebody else's, one of which a route needs, too
+    for address in ("198.51.100.99/32", "198.51.100.80/24"):
+        lab.node.exec(["ip", "addr", "add", address, "dev", "out-world"])
+    with lab.host("world").enter_and(lambda: socket.socket(
+            socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))) as everything:
+        everything.setblocking(False)
+        shared.write_config(routeAddresses=[
+            {"network": "198.51.100.0/24", "interface": "out-world"},
+            {"network": "fd0a::/64", "interface": "out-world"}])
+        shared.start()
+        wait_until(lambda: {SOURCE[4], SOURCE[6], *POOL, VIP[6]} <= addresses(lab), 30,
+                   "the addresses")
+        mac = json.loads(lab.node.exec(["ip", "-j", "link", "show", "dev",
+                                        "out-world"]).stdout)[0]["address"]
+        arp = (b"\0\1\x08\0\6\4\0\1" + bytes.fromhex(mac.replace(":", ""))
+               + socket.inet_aton(SOURCE[4]) + bytes(6) + socket.inet_aton(SOURCE[4]))
+        heard(everything, arp)
+    assert translates(lab)
+    # drift
+    lab.node.exec(["ip", "addr", "del", f"{SOURCE[4]}/32", "dev", "out-world"])
+    wait_until(lambda: SOURCE[4] in addresses(lab), 30, "the address to be back")
+    # the next one knows its own again, and gives up what nobody needs
+    shared.stop(signal.SIGKILL)
+    shared.write("routes.yaml", ROUTES.replace("198.51.100.16/30", "198.51.100.16/31"))
+    shared.start()
+    wait_until(lambda: "198.51.100.18" not in addresses(lab), 30, "one to be given up")
+    assert {"198.51.100.16", SOURCE[6]} <= addresses(lab)
+    shared.write("routes.yaml", "")
+    others = {"198.51.100.99", VIP[4], "fe80::1"}
+    wait_until(lambda: addresses(lab) == others, 30, "all but others' to be given up")

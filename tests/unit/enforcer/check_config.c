@@ -87,6 +87,8 @@ START_TEST(every_field_is_read)
 		 "adoptSeconds: 0}\n"
 		 "hostProtection: {enforce: true, failSafe: {ingress: [22/tcp, "
 		 "1000-2000/udp], egress: []}}\n"
+		 "routeAddresses: [{network: 203.0.113.0/24, interface: eth0}, "
+		 "{network: \"2001:db8::/64\", interface: eth1}]\n"
 		 "denied: reject\n"
 		 "tableOwner: never\n"
 		 "flows: {file: flows.jsonl, group: 7, journal: true, ipfix: "
@@ -128,6 +130,10 @@ START_TEST(every_field_is_read)
 	ck_assert(!interface_pattern_has(&c->workload_interfaces[1], "eth10"));
 	ck_assert_str_eq(
 	    ip_prefix_format(&c->workload_networks[1], text), "fd00:1::/32");
+	ck_assert_uint_eq(c->address_place_count, 2);
+	ck_assert_str_eq(
+	    ip_prefix_format(&c->address_places[0].network, text), "203.0.113.0/24");
+	ck_assert_str_eq(c->address_places[1].interface, "eth1");
 	ck_assert_str_eq(c->flow_file, "/tmp/flows.jsonl");
 	ck_assert_uint_eq(c->flow_group, 7);
 	ck_assert_str_eq(c->journal_socket, "/run/systemd/journal/socket");
@@ -203,6 +209,13 @@ static const struct {
     {HEAD "hostProtection: {failSafe: {}}\n", 4, 17, "enforce", NULL},
     {HEAD "hostProtection: {enforce: true, failSafe: {ingress: [ssh]}}\n", 4, 54,
 	"22/tcp", NULL},
+    {HEAD "routeAddresses: [{network: 203.0.113.7, interface: eth0}]\n", 4, 28,
+	"203.0.113.0/24", NULL},
+    {HEAD "routeAddresses: [{interface: eth0}]\n", 4, 18, "network", NULL},
+    {HEAD "routeAddresses: [{network: 203.0.113.0/24, interface: a/b}]\n", 4, 55, "a/b",
+	NULL},
+    {HEAD "routeAddresses: [{network: 203.0.113.0/24, interface: sixteen-letters1}]\n",
+	4, 55, "no name", NULL},
     {HEAD "log: {level: loud}\n", 4, 14, "loud", NULL},
     {HEAD "control: \"\"\n", 4, 10, "empty", NULL},
     {KUBE "{kubeconfig: /k, directory: /d}\n", 4, 34, "directory", NULL},

@@ -1,0 +1,401 @@
+#include "enforcer/address.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "enforcer/announce.h"
+
+#define ANSWER_S 5
+/* In IFA_PROTO (Linux 5.18): whose an address is. Of the range that nobody has reserved. */
+#define ADDRESS_PROTO 0x72
+
+struct wanted {
+	struct ip_addr addr;
+	const struct address_place *place;
+	bool there, ours;
+	bool added; /* just now */
+};
+
+/* An address with our number that is not wanted. */
+struct stray {
+	struct ip_addr addr;
+	uint32_t interface;
+	uint8_t len;
+};
+
+struct address_book {
+	const struct address_place *places;
+	size_t place_count;
+	int fd;
+	int announce_fd;
+	uint32_t seq;
+	struct wanted *wanted;
+	size_t wanted_count;
+	bool told;     /* what is wanted */
+	bool unmarked; /* the kernel keeps no number: nothing can be ours */
+	struct stray *strays;
+	size_t stray_count, stray_cap;
+	_Alignas(struct nlmsghdr) char data[32 * 1024];
+};
+
+int
+address_open(struct address_book **out_book, const struct address_place *places,
+    size_t count, struct err *err)
+{
+	const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+	const struct timeval wait = {.tv_sec = ANSWER_S};
+	struct address_book *b = xcalloc(1, sizeof(*b));
+
+	*out_book = b;
+	b->places = places;
+	b->place_count = count;
+	b->seq = 1;
+	b->announce_fd = -1;
+	b->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	if (b->fd < 0 ||
+	    connect(b->fd, (const struct sockaddr *)&kernel, sizeof(kernel)) < 0 ||
+	    setsockopt(b->fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0)
+		return err_sys(err, "rtnetlink socket");
+	return count == 0 ? 0 : announce_open(&b->announce_fd, err);
+}
+
+void
+address_close(struct address_book *b)
+{
+	if (b == NULL)
+		return;
+	if (b->fd >= 0)
+		(void)close(b->fd); /* nothing is buffered */
+	if (b->announce_fd >= 0)
+		(void)close(b->announce_fd); /* the same */
+	free(b->wanted);
+	free(b->strays);
+	free(b);
+}
+
+/* ---- what is wanted ---- */
+
+static const struct address_place *
+place_of_addr(const struct address_book *b, const struct ip_addr *addr)
+{
+	for (size_t i = 0; i < b->place_count; i++) {
+		if (ip_in_prefix(addr, &b->places[i].network))
+			return &b->places[i];
+	}
+	return NULL;
+}
+
+static int
+compare_wanted(const void *a, const void *b)
+{
+	return ip_cmp(
+	    &((const struct wanted *)a)->addr, &((const struct wanted *)b)->addr);
+}
+
+void
+address_want(struct address_book *b, const struct ip_addr *addrs, size_t count)
+{
+	b->wanted = xreallocarray(b->wanted, count + 1, sizeof(*b->wanted));
+	b->wanted_count = 0;
+	for (size_t i = 0; i < count; i++) {
+		const struct address_place *place = place_of_addr(b, &addrs[i]);
+
+		if (place != NULL && place->interface[0] != '\0')
+			b->wanted[b->wanted_count++] =
+			    (struct wanted){.addr = addrs[i], .place = place};
+	}
+	if (b->wanted_count > 1)
+		qsort(b->wanted, b->wanted_count, sizeof(*b->wanted), compare_wanted);
+	b->told = true;
+}
+
+bool
+address_told(struct address_book *b, struct arena *arena, const struct proc_msg *msg)
+{
+	struct proc_reader r;
+	struct ip_addr *addrs;
+	uint32_t count;
+
+	proc_reader_init(&r, msg);
+	count = proc_get_u32(&r);
+	if (!r.ok || count > ADDRESS_MAX)
+		return false;
+	addrs = ARENA_ARRAY(arena, count, struct ip_addr);
+	for (uint32_t i = 0; i < count; i++) {
+		uint8_t family = proc_get_u8(&r);
+		const uint8_t *bytes = proc_get_bytes(&r, sizeof(addrs[i].bytes));
+
+		if (bytes == NULL || (family != IP_V4 && family != IP_V6))
+			return false;
+		addrs[i].family = (enum ip_family)family;
+		memcpy(addrs[i].bytes, bytes, ip_bytes(addrs[i].family));
+	}
+	if (!proc_reader_done(&r))
+		return false;
+	address_want(b, addrs, count);
+	return true;
+}
+
+static struct wanted *
+find_wanted(struct address_book *b, const struct ip_addr *addr)
+{
+	struct wanted key = {.addr = *addr};
+
+	return b->wanted_count == 0 ? NULL
+				    : bsearch(&key, b->wanted, b->wanted_count,
+					  sizeof(key), compare_wanted);
+}
+
+/* ---- asking ---- */
+
+static int
+ask(struct address_book *b, struct nlmsghdr *header, mnl_cb_t each, void *arg)
+{
+	bool dump = (header->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
+	int run = MNL_CB_OK;
+
+	header->nlmsg_seq = b->seq++;
+	if (send(b->fd, header, header->nlmsg_len, 0) < 0)
+		return -1;
+	while (run > MNL_CB_STOP) {
+		ssize_t n = recv(b->fd, b->data, sizeof(b->data), 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		run = mnl_cb_run(b->data, (size_t)n, header->nlmsg_seq, 0, each, arg);
+		if (run < 0 && errno == EPROTO)
+			run = MNL_CB_OK; /* left over from an earlier question */
+		else if (!dump && run == MNL_CB_OK && each != NULL)
+			break; /* one object, without an end */
+	}
+	return run < 0 ? -1 : 0;
+}
+
+struct attrs {
+	const struct nlattr *of[IFLA_MAX + 1];
+};
+
+static int
+collect(const struct nlattr *attr, void *arg)
+{
+	struct attrs *out = arg;
+	uint16_t type = mnl_attr_get_type(attr);
+
+	if (type <= IFLA_MAX)
+		out->of[type] = attr;
+	return MNL_CB_OK;
+}
+
+/* ---- what is there ---- */
+
+static void
+add_stray(
+    struct address_book *b, const struct ip_addr *addr, uint32_t interface, uint8_t len)
+{
+	if (b->stray_count == b->stray_cap) {
+		b->stray_cap = b->stray_cap == 0 ? 16 : 2 * b->stray_cap;
+		b->strays = xreallocarray(b->strays, b->stray_cap, sizeof(*b->strays));
+	}
+	b->strays[b->stray_count++] = (struct stray){*addr, interface, len};
+}
+
+static int
+address_seen(const struct nlmsghdr *header, void *arg)
+{
+	struct address_book *b = arg;
+	const struct ifaddrmsg *m = mnl_nlmsg_get_payload(header);
+	struct attrs a = {{NULL}};
+	struct ip_addr addr = {.family = m->ifa_family == AF_INET ? IP_V4 : IP_V6};
+	const struct nlattr *own;
+	struct wanted *w;
+	bool ours;
+
+	if (mnl_nlmsg_get_payload_len(header) < sizeof(*m) ||
+	    mnl_attr_parse(header, sizeof(*m), collect, &a) < 0)
+		return MNL_CB_OK;
+	own = a.of[IFA_LOCAL] != NULL ? a.of[IFA_LOCAL] : a.of[IFA_ADDRESS];
+	if (own == NULL || mnl_attr_get_payload_len(own) != ip_bytes(addr.family))
+		return MNL_CB_OK;
+	memcpy(addr.bytes, mnl_attr_get_payload(own), ip_bytes(addr.family));
+	ours = a.of[IFA_PROTO] != NULL &&
+	       mnl_attr_get_payload_len(a.of[IFA_PROTO]) == 1 &&
+	       mnl_attr_get_u8(a.of[IFA_PROTO]) == ADDRESS_PROTO;
+	w = find_wanted(b, &addr);
+	if (w != NULL) {
+		w->there = true; /* ours, or somebody's who knows better */
+		w->ours |= ours;
+	} else if (ours) {
+		add_stray(b, &addr, m->ifa_index, m->ifa_prefixlen);
+	}
+	return MNL_CB_OK;
+}
+
+static int
+look(struct address_book *b)
+{
+	_Alignas(struct nlmsghdr) char data[128];
+	struct nlmsghdr *header = mnl_nlmsg_put_header(data);
+	struct ifaddrmsg *m;
+
+	for (size_t i = 0; i < b->wanted_count; i++)
+		b->wanted[i].there = b->wanted[i].ours = false;
+	b->stray_count = 0;
+	header->nlmsg_type = RTM_GETADDR;
+	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	m = mnl_nlmsg_put_extra_header(header, sizeof(*m));
+	m->ifa_family = AF_UNSPEC;
+	return ask(b, header, address_seen, b);
+}
+
+static int
+link_seen(const struct nlmsghdr *header, void *arg)
+{
+	const struct ifinfomsg *m = mnl_nlmsg_get_payload(header);
+	struct announce_link *out = arg;
+	struct attrs a = {{NULL}};
+
+	if (mnl_nlmsg_get_payload_len(header) < sizeof(*m) ||
+	    mnl_attr_parse(header, sizeof(*m), collect, &a) < 0)
+		return MNL_CB_OK;
+	out->interface = (uint32_t)m->ifi_index;
+	out->has_mac = a.of[IFLA_ADDRESS] != NULL &&
+		       mnl_attr_get_payload_len(a.of[IFLA_ADDRESS]) == sizeof(out->mac);
+	if (out->has_mac)
+		memcpy(out->mac, mnl_attr_get_payload(a.of[IFLA_ADDRESS]),
+		    sizeof(out->mac));
+	return MNL_CB_OK;
+}
+
+static int
+find_link(struct address_book *b, const char *name, struct announce_link *out)
+{
+	_Alignas(struct nlmsghdr) char data[256];
+	struct nlmsghdr *header = mnl_nlmsg_put_header(data);
+
+	*out = (struct announce_link){.interface = 0};
+	header->nlmsg_type = RTM_GETLINK;
+	header->nlmsg_flags = NLM_F_REQUEST;
+	(void)mnl_nlmsg_put_extra_header(header, sizeof(struct ifinfomsg));
+	mnl_attr_put_strz(header, IFLA_IFNAME, name);
+	return ask(b, header, link_seen, out);
+}
+
+/* ---- putting right ---- */
+
+static int
+change(struct address_book *b, bool add, const struct ip_addr *addr, uint8_t len,
+    uint32_t interface)
+{
+	/* For ever, but not for what the node sends by itself, where there is another. */
+	static const struct ifa_cacheinfo lasting = {
+	    .ifa_prefered = 0, .ifa_valid = UINT32_MAX};
+	_Alignas(struct nlmsghdr) char data[256];
+	struct nlmsghdr *header = mnl_nlmsg_put_header(data);
+	struct ifaddrmsg *m;
+
+	header->nlmsg_type = add ? RTM_NEWADDR : RTM_DELADDR;
+	header->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK |
+					 (add ? NLM_F_CREATE | NLM_F_EXCL : 0));
+	m = mnl_nlmsg_put_extra_header(header, sizeof(*m));
+	m->ifa_family = addr->family == IP_V4 ? AF_INET : AF_INET6;
+	m->ifa_prefixlen = len;
+	m->ifa_index = interface;
+	/* Whoever had it before us is gone: nothing is to be asked. */
+	m->ifa_flags = addr->family == IP_V6 && add ? IFA_F_NODAD : 0;
+	mnl_attr_put(header, IFA_LOCAL, ip_bytes(addr->family), addr->bytes);
+	mnl_attr_put(header, IFA_ADDRESS, ip_bytes(addr->family), addr->bytes);
+	if (add) {
+		mnl_attr_put_u8(header, IFA_PROTO, ADDRESS_PROTO);
+		mnl_attr_put(header, IFA_CACHEINFO, sizeof(lasting), &lasting);
+	}
+	return ask(b, header, NULL, NULL);
+}
+
+static int
+add(struct address_book *b, struct wanted *w, struct err *err)
+{
+	struct announce_link link;
+	char text[IP_TEXT_BYTES];
+
+	if (find_link(b, w->place->interface, &link) != 0)
+		return err_sys(err, "interface %s", w->place->interface);
+	if (change(b, true, &w->addr, (uint8_t)ip_bits(w->addr.family),
+		link.interface) != 0 &&
+	    errno != EEXIST)
+		return err_sys(err, "add %s", ip_format(&w->addr, text));
+	log_info("address-taken", "address=%s interface=%s", ip_format(&w->addr, text),
+	    w->place->interface);
+	announce(b->announce_fd, &link, &w->addr);
+	w->added = true;
+	return 0;
+}
+
+/* An address that came without our number could never be given up. */
+static int
+check_marks(struct address_book *b, struct err *err)
+{
+	struct announce_link link;
+
+	if (look(b) != 0)
+		return err_sys(err, "read the node's addresses");
+	for (size_t i = 0; i < b->wanted_count; i++) {
+		struct wanted *w = &b->wanted[i];
+
+		b->unmarked |= w->added && w->there && !w->ours;
+		if (b->unmarked && w->added &&
+		    (find_link(b, w->place->interface, &link) != 0 ||
+			change(b, false, &w->addr, (uint8_t)ip_bits(w->addr.family),
+			    link.interface) != 0))
+			return err_sys(err, "remove an address");
+		w->added = false;
+	}
+	return b->unmarked
+		   ? err_set(err, ERR_SYSTEM, "addresses of routes need Linux 5.18")
+		   : 0;
+}
+
+int
+address_tend(struct address_book *b, struct err *err)
+{
+	char text[IP_TEXT_BYTES];
+	bool added = false;
+	int rc = 0;
+
+	if (!b->told || b->unmarked)
+		return 0;
+	if (look(b) != 0)
+		return err_sys(err, "read the node's addresses");
+	for (size_t i = 0; i < b->stray_count; i++) {
+		const struct stray *s = &b->strays[i];
+
+		if (change(b, false, &s->addr, s->len, s->interface) == 0)
+			log_info("address-given-up", "address=%s",
+			    ip_format(&s->addr, text));
+		else if (errno != EADDRNOTAVAIL)
+			rc = err_sys(err, "remove %s", ip_format(&s->addr, text));
+	}
+	for (size_t i = 0; i < b->wanted_count; i++) {
+		bool twice = i > 0 && ip_eq(&b->wanted[i].addr, &b->wanted[i - 1].addr);
+		int failed;
+
+		if (b->wanted[i].there || twice)
+			continue;
+		failed = add(b, &b->wanted[i], err);
+		rc = failed != 0 ? failed : rc;
+		added |= failed == 0;
+	}
+	if (added && rc == 0)
+		rc = check_marks(b, err);
+	return rc;
+}

@@ -1,0 +1,38 @@
+/*
+ * Addresses of Routes on the node's own interfaces: in the kernel role. Those that are put
+ * there bear a protocol number of ours, by which they are known again after a restart, so
+ * that they go when no route needs them; nobody else's address is ever touched.
+ */
+#ifndef ENFORCER_ADDRESS_H
+#define ENFORCER_ADDRESS_H
+
+#include "common/err.h"
+#include "common/proc.h"
+#include "enforcer/config.h"
+
+/* Addresses of one node's Routes; more are not taken. */
+#define ADDRESS_MAX 4096u
+
+struct address_book;
+
+/* Opens what is needed, which takes privileges; borrows the places. */
+MUST_CHECK int address_open(struct address_book **out_book,
+    const struct address_place *places, size_t count, struct err *err);
+/* NULL is fine. The addresses stay. */
+void address_close(struct address_book *b);
+/* The addresses that routes in force need; those outside of all places are nobody's
+ * matter here. Copies. */
+void address_want(struct address_book *b, const struct ip_addr *addrs, size_t count);
+/* The same of a MSG_ADDRESSES; the arena is for scratch. False: malformed, and nothing has
+ * changed. */
+MUST_CHECK bool address_told(
+    struct address_book *b, struct arena *arena, const struct proc_msg *msg);
+/*
+ * Looks, and puts right: adds what is wanted and not there, on the interface of the first
+ * place that it is in, and tells the neighbours; removes what bears our number and is not
+ * wanted. Does nothing before address_want. ERR_SYSTEM: the kernel refuses something; the
+ * rest is done.
+ */
+MUST_CHECK int address_tend(struct address_book *b, struct err *err);
+
+#endif

@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+"""What a packet that opens a flow pays for being translated on its way through a node, by the
+number of routes there are: published ports that lead to a workload, and ports to which a
+workload leaves with an address of its own each. Ours; a rule of nft(8) for each route, tried in
+turn, as they are usually written; one such rule alone; no translation. `hot` packets are all for
+the last route's port, `spread` ones for every route's in turn. As the benchmark dataplane
+measures."""
+
+import json
+import pathlib
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "netns"))
+
+from bench_dataplane import BASE, FIRST_PORT, PACKETS, ROUNDS, SINK, arrived, load  # noqa: E402
+from lab import Lab, wait_until  # noqa: E402
+from measure import arguments, growth, helper, program, result, run  # noqa: E402
+
+ROUTES = (10, 100, 1000, 10000)
+QUICK = (3, 30)
+VIP = "198.51.100.80"
+FAR = "203.0.113.9"
+
+
+def source(i):
+    """The address that route i leaves with."""
+    return f"198.18.{i // 250}.{1 + i % 250}"
+
+
+def documents(lab, count):
+    """What ours is compiled from."""
+    api = "apiVersion: ringfence.dev/v1alpha1\n"
+    yield (f"{api}kind: Workload\nmetadata: {{name: server, namespace: /shop}}\n"
+           f"spec: {{node: node-1, ips: [{lab.host('server').address(4)}]}}\n")
+    yield (f"{api}kind: Route\nmetadata: {{name: all, namespace: /shop}}\nspec:\n"
+           "  default:\n    ingress:\n" + "".join(
+               f"      - {{action: publish, address: [{VIP}], ports: [{FIRST_PORT + i}/udp], "
+               "to: [{workloads: {}}]}\n" for i in range(count)) + "    egress:\n" + "".join(
+               f"      - {{action: route, to: [{{cidr: 203.0.113.0/24}}], "
+               f"ports: [{FIRST_PORT + i}/udp], source: [{source(i)}]}}\n"
+               for i in range(count)))
+
+
+def ours(lab, count):
+    """Our table, as nft(8) takes it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = pathlib.Path(scratch) / "all.yaml"
+        path.write_text("---\n".join(documents(lab, count)), encoding="utf-8")
+        return run(program(), "compile", path, "--node", "node-1", "-o",
+                   "nft")["stdout"].decode()
+
+
+def plain(lab, ports):
+    """The usual shape: a rule each."""
+    server = lab.host("server").address(4)
+    return BASE + "table ip plain {\n" + "".join([
+        "chain in {\ntype nat hook prerouting priority dstnat\n",
+        *(f"ip daddr {VIP} udp dport {port} dnat to {server}\n" for port in ports),
+        "}\nchain out {\ntype nat hook postrouting priority srcnat\n",
+        *(f"ip saddr {server} ip daddr 203.0.113.0/24 udp dport {port} "
+          f"snat to {source(port - FIRST_PORT)}\n" for port in ports),
+        "}\n}\n"])
+
+
+def measure(lab, way, ports, packets, rounds):
+    """Nanoseconds of the processor a packet; all must have come through."""
+    src, dst, sink = way
+    best = None
+    for _ in range(rounds):
+        lab.conntrack_flush()
+        before = arrived(lab, sink)
+        done = lab.host(src).exec(
+            [helper("bench-packets"), str(lab.host(src).address(4)), dst,
+             str(FIRST_PORT + ports[0]), str(ports[1]), str(packets)])
+        ns = json.loads(done.stdout)["cpu_ns"]
+        wait_until(lambda: arrived(lab, sink) - before == packets, 30, "all packets to arrive")
+        best = ns if best is None else min(best, ns)
+    return best
+
+
+def point(lab, count, packets, rounds):
+    """One number of routes."""
+    server = str(lab.host("server").address(4))
+    ways = {"publish": ("world", VIP, "server"), "leave": ("server", FAR, "world")}
+    straight = {"publish": ("world", server, "server"), "leave": ways["leave"]}
+    hot, spread = (count - 1, 1), (0, count)
+    last = FIRST_PORT + count - 1
+    few = max(1, packets // max(1, count // 100))  # it takes as much longer
+    p = {"routes": count}
+    load(lab, BASE)
+    for name, way in straight.items():
+        p[f"{name}_untranslated_ns"] = measure(lab, way, hot, packets, rounds)
+    load(lab, plain(lab, [last]))
+    for name, way in ways.items():
+        p[f"{name}_one_rule_ns"] = measure(lab, way, hot, packets, rounds)
+    load(lab, ours(lab, count))
+    for name, way in ways.items():
+        p[f"{name}_ours_hot_ns"] = measure(lab, way, hot, packets, rounds)
+        p[f"{name}_ours_spread_ns"] = measure(lab, way, spread, packets, rounds)
+    load(lab, plain(lab, range(FIRST_PORT, last + 1)))
+    for name, way in ways.items():
+        p[f"{name}_rules_hot_ns"] = measure(lab, way, hot, few, max(1, rounds // 2))
+        p[f"{name}_rules_spread_ns"] = measure(lab, way, spread, few, max(1, rounds // 2))
+    for name in ways:
+        for what in ("ours_hot", "ours_spread", "rules_hot", "rules_spread"):
+            p[f"{name}_{what}_over_one_rule_us"] = (
+                p[f"{name}_{what}_ns"] - p[f"{name}_one_rule_ns"]) / 1e3
+    return p
+
+
+def main():
+    """Every number of routes."""
+    args = arguments(__doc__)
+    sizes = args.sizes if args.size else [(n,) for n in (QUICK if args.quick else ROUTES)]
+    with Lab(neighbours="static") as lab:
+        lab.add_workloads(["server"])
+        lab.add_outside("world", ["203.0.113.0/24"])
+        for name in ("server", "world"):
+            lab.host(name).exec(["nft", "-f", "-"], input=SINK)
+        points = [point(lab, size[0], 500 if args.quick else PACKETS,
+                        1 if args.quick else ROUNDS) for size in sizes]
+    result("routes", points, growth=growth(
+        points, "routes", *(f"{way}_{what}_{kind}_ns" for way in ("publish", "leave")
+                            for what in ("ours", "rules") for kind in ("hot", "spread"))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
