@@ -56,6 +56,7 @@ struct conn_peers {
 	uint32_t index;
 	struct roaring_bitmap_s *faces;
 	struct roaring_bitmap_s *classes; /* of faces, once they are classed */
+	uint64_t *words;                  /* the same, of a large set; or NULL */
 	struct addrset nets[2];
 	/* Egress: the faces that give a port's name one meaning; no rule's peers. */
 	struct str port_name;
