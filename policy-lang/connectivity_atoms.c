@@ -183,8 +183,8 @@ column_of(struct conn_builder *b, const struct conn_receiver *d, struct str key)
 	return column;
 }
 
-static void
-atom_list_add(struct conn_atom_list *list, uint32_t atom)
+void
+conn_atom_list_add(struct conn_atom_list *list, uint32_t atom)
 {
 	if (list->count == list->cap) {
 		list->cap = list->cap == 0 ? 4 : 2 * list->cap;
@@ -206,8 +206,8 @@ new_atom(struct conn_builder *b, const struct conn_sender *s,
 	atom->column = column->index;
 	r->atoms[r->atom_count++] = atom;
 	roaring_bitmap_add(column->atoms, atom->index);
-	roaring_bitmap_add(b->by_view[s->egress->index], atom->index);
-	atom_list_add(&b->by_class[s->ingress_class], atom->index);
+	conn_atom_list_add(&b->by_view[s->egress->index], atom->index);
+	conn_atom_list_add(&b->by_class[s->ingress_class], atom->index);
 	roaring_bitmap_add(b->by_kind[s->kind], atom->index);
 	roaring_bitmap_add(b->by_families[s->families], atom->index);
 	roaring_bitmap_add(b->all, atom->index);

@@ -7,6 +7,7 @@
 
 #include <roaring/roaring.h>
 
+#include "policy-lang/connectivity_lot.h"
 #include "policy-lang/connectivity_relation.h"
 
 enum conn_kind {
@@ -19,7 +20,7 @@ enum conn_kind {
 /* A part of the atoms, with what policy says of it. */
 struct conn_part {
 	const struct conn_value *value;
-	roaring_bitmap_t *bits;
+	struct conn_lot atoms;
 };
 
 struct conn_parts {
@@ -57,13 +58,22 @@ struct conn_atom_list {
 	size_t count, cap;
 };
 
+/* What the last values met that have this place come to: most meet again and again. */
+struct conn_met {
+	const struct conn_value *out, *in;
+	unsigned families;
+	const struct conn_set *set;
+};
+#define CONN_MET_SLOTS 4096 /* a power of 2 */
+
 struct conn_builder {
 	struct conn_relation *r;
 	struct conn_world *world;
 	struct map atom_by_key;
 	struct map column_by_key;
 	struct conn_receiver *receivers; /* by column */
-	roaring_bitmap_t **by_view;      /* atoms by egress view */
+	struct conn_atom_list *by_view;  /* atoms by egress view */
+	struct conn_lot *senders;        /* the same, once all are made */
 	struct conn_atom_list *by_class; /* atoms by ingress class */
 	roaring_bitmap_t *by_kind[CONN_KIND_COUNT];
 	roaring_bitmap_t *by_families[1 << CONN_FAMILIES];
@@ -71,7 +81,8 @@ struct conn_builder {
 	unsigned kind_count;
 	roaring_bitmap_t **own; /* by own: atoms that are its nodes */
 	roaring_bitmap_t *all;
-	uint32_t *mention_first; /* by egress class */
+	struct conn_lot everybody; /* the same */
+	uint32_t *mention_first;   /* by egress class */
 	struct conn_mention *mentions;
 	struct conn_parts rests;   /* egress views by the value of their rest */
 	struct conn_parts *let_in; /* by ingress view; made when asked for */
@@ -83,6 +94,7 @@ struct conn_builder {
 	struct conn_sieve sieve;
 	const struct conn_value *everything;
 	struct map met; /* values and families -> conn_set */
+	struct conn_met *met_last;
 	struct map line_by_key;
 	bool exact;
 	struct map set_by_text; /* -> const struct conn_set * */
@@ -93,6 +105,7 @@ MUST_CHECK roaring_bitmap_t *conn_some(roaring_bitmap_t *bits);
 
 /* ---- connectivity_atoms.c ---- */
 
+void conn_atom_list_add(struct conn_atom_list *list, uint32_t atom);
 /* Which nodes are whose own; then the atoms and their columns; then the atoms of nodes. */
 void conn_owns_find(struct conn_world *world);
 void conn_atoms_make(struct conn_builder *b);

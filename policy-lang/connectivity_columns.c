@@ -21,37 +21,44 @@ value_empty(const struct conn_value *value)
 }
 
 /* Adds to the part of that value; what may not connect at all is in no part. Parts are
- * few: they are looked through. Takes the bitmap. */
+ * few: they are looked through. Takes what the atoms have. */
 static void
 parts_add(
-    struct conn_parts *parts, const struct conn_value *value, roaring_bitmap_t *bits)
+    struct conn_parts *parts, const struct conn_value *value, struct conn_lot *atoms)
 {
 	size_t i = 0;
 
 	if (value_empty(value)) {
-		roaring_bitmap_free(bits);
+		conn_lot_fini(atoms);
 		return;
 	}
 	while (i < parts->count && parts->items[i].value != value)
 		i++;
 	if (i < parts->count) {
-		roaring_bitmap_or_inplace(parts->items[i].bits, bits);
-		roaring_bitmap_free(bits);
+		conn_lot_add(&parts->items[i].atoms, atoms);
+		conn_lot_fini(atoms);
 		return;
 	}
 	if (parts->count == parts->cap) {
-		parts->cap = parts->cap == 0 ? 4 : 2 * parts->cap;
+		parts->cap = parts->cap == 0 ? 2 : 2 * parts->cap;
 		parts->items =
 		    xreallocarray(parts->items, parts->cap, sizeof(*parts->items));
 	}
-	parts->items[parts->count++] = (struct conn_part){value, bits};
+	parts->items[parts->count++] = (struct conn_part){value, *atoms};
+}
+
+static void
+parts_clear(struct conn_parts *parts)
+{
+	for (size_t i = 0; i < parts->count; i++)
+		conn_lot_fini(&parts->items[i].atoms);
+	parts->count = 0;
 }
 
 void
 conn_parts_fini(struct conn_parts *parts)
 {
-	for (size_t i = 0; i < parts->count; i++)
-		roaring_bitmap_free(parts->items[i].bits);
+	parts_clear(parts);
 	free(parts->items);
 	*parts = (struct conn_parts){0};
 }
@@ -68,12 +75,14 @@ add_class_atoms(uint32_t class, void *ctx)
 }
 
 /* Each atom is of one class. */
-static roaring_bitmap_t *
-atoms_of_classes(struct conn_builder *b, const roaring_bitmap_t *classes)
+static void
+atoms_of_classes(
+    struct conn_builder *b, const roaring_bitmap_t *classes, struct conn_lot *out)
 {
 	b->room_count = 0;
 	(void)roaring_iterate(classes, add_class_atoms, b); /* never stopped */
-	return conn_bitmap_of(&b->sieve, b->room, b->room_count);
+	conn_numbers_sort(&b->sieve, b->room, b->room_count);
+	conn_lot_list(out, b->room, b->room_count);
 }
 
 /* By what the view lets in. */
@@ -81,25 +90,25 @@ static const struct conn_parts *
 let_in(struct conn_builder *b, const struct conn_view *view)
 {
 	struct conn_parts *parts = &b->let_in[view->index];
-	roaring_bitmap_t *rest = NULL;
+	bool some = !value_empty(view->rest);
+	struct conn_lot rest;
 
 	if (b->let_in_known[view->index])
 		return parts;
 	b->let_in_known[view->index] = true;
-	if (!value_empty(view->rest))
-		rest = conn_some(roaring_bitmap_copy(b->all));
+	conn_lot_borrow(&rest, &b->everybody);
 	for (size_t i = 0; i < view->count; i++) {
-		roaring_bitmap_t *atoms;
+		struct conn_lot atoms;
 
-		if (rest == NULL && value_empty(view->exceptions[i].value))
+		if (!some && value_empty(view->exceptions[i].value))
 			continue;
-		atoms = atoms_of_classes(b, view->exceptions[i].classes);
-		if (rest != NULL)
-			roaring_bitmap_andnot_inplace(rest, atoms);
-		parts_add(parts, view->exceptions[i].value, atoms);
+		atoms_of_classes(b, view->exceptions[i].classes, &atoms);
+		if (some)
+			conn_lot_drop(&rest, &atoms);
+		parts_add(parts, view->exceptions[i].value, &atoms);
 	}
-	if (rest != NULL)
-		parts_add(parts, view->rest, rest);
+	if (some)
+		parts_add(parts, view->rest, &rest);
 	return parts;
 }
 
@@ -111,31 +120,27 @@ sent_to(struct conn_builder *b, uint32_t class)
 {
 	const struct conn_plane *plane = &b->world->planes[DIR_EGRESS];
 	struct conn_parts *parts = &b->sent;
-	roaring_bitmap_t *special;
+	struct conn_lot special = {0}, atoms;
 
 	if (b->sent_class == class)
 		return parts;
-	conn_parts_fini(parts);
+	parts_clear(parts);
 	b->sent_class = class;
-	special = conn_some(roaring_bitmap_create());
 	for (uint32_t i = b->mention_first[class]; i < b->mention_first[class + 1];
 	     i++) {
 		const struct conn_mention *mention = &b->mentions[i];
-		const roaring_bitmap_t *atoms = b->by_view[mention->view];
 
-		parts_add(parts, mention->value, conn_some(roaring_bitmap_copy(atoms)));
+		conn_lot_borrow(&atoms, &b->senders[mention->view]);
+		parts_add(parts, mention->value, &atoms);
 		if (!value_empty(plane->views[mention->view]->rest))
-			roaring_bitmap_or_inplace(special, atoms);
+			conn_lot_add(&special, &b->senders[mention->view]);
 	}
 	for (size_t i = 0; i < b->rests.count; i++) {
-		roaring_bitmap_t *others =
-		    roaring_bitmap_is_empty(special)
-			? roaring_bitmap_copy(b->rests.items[i].bits)
-			: roaring_bitmap_andnot(b->rests.items[i].bits, special);
-
-		parts_add(parts, b->rests.items[i].value, conn_some(others));
+		conn_lot_borrow(&atoms, &b->rests.items[i].atoms);
+		conn_lot_drop(&atoms, &special);
+		parts_add(parts, b->rests.items[i].value, &atoms);
 	}
-	roaring_bitmap_free(special);
+	conn_lot_fini(&special);
 	return parts;
 }
 
@@ -197,9 +202,16 @@ conn_columns_prepare(struct conn_builder *b)
 	b->mentions =
 	    xcalloc((size_t)b->mention_first[classes + 1] + 1, sizeof(*b->mentions));
 	each_mention(b, false);
-	for (size_t i = 0; i < plane->view_count; i++)
-		parts_add(&b->rests, plane->views[i]->rest,
-		    conn_some(roaring_bitmap_copy(b->by_view[i])));
+	b->everybody.bits = b->all;
+	b->everybody.borrowed = true;
+	b->senders = xcalloc(plane->view_count + 1, sizeof(*b->senders));
+	for (size_t i = 0; i < plane->view_count; i++) {
+		struct conn_lot atoms;
+
+		conn_lot_list(&b->senders[i], b->by_view[i].items, b->by_view[i].count);
+		conn_lot_borrow(&atoms, &b->senders[i]);
+		parts_add(&b->rests, plane->views[i]->rest, &atoms);
+	}
 }
 
 /* ---- columns ---- */
@@ -232,16 +244,8 @@ static const struct conn_set *
 meet(struct conn_builder *b, const struct conn_value *out, const struct conn_value *in,
     unsigned families)
 {
-	struct {
-		const struct conn_value *out, *in;
-		uintptr_t families;
-	} pair = {out, in, families};
-	struct str key = {(const char *)&pair, sizeof(pair)};
-	const struct conn_set **kept = map_get(&b->met, key);
 	const struct conn_set *all = NULL;
 
-	if (kept != NULL)
-		return *kept;
 	for (unsigned f = 0; f < CONN_FAMILIES; f++) {
 		const struct conn_set *set;
 
@@ -250,16 +254,46 @@ meet(struct conn_builder *b, const struct conn_value *out, const struct conn_val
 		set = conn_set_meet(b->world->pool, out->sets[f], in->sets[f]);
 		all = all == NULL ? set : conn_set_join(b->world->pool, all, set);
 	}
-	kept = ARENA_NEW(b->r->arena, const struct conn_set *);
-	*kept = conn_told(b, all);
-	(void)map_set(&b->met, str_dup(b->r->arena, key), kept); /* new */
+	return conn_told(b, all);
+}
+
+/* The same, known for good. */
+static const struct conn_set *
+meet_once(struct conn_builder *b, const struct conn_value *out,
+    const struct conn_value *in, unsigned families)
+{
+	struct {
+		const struct conn_value *out, *in;
+		uintptr_t families;
+	} pair = {out, in, families};
+	struct str key = {(const char *)&pair, sizeof(pair)};
+	const struct conn_set **kept = map_get(&b->met, key);
+
+	if (kept == NULL) {
+		kept = ARENA_NEW(b->r->arena, const struct conn_set *);
+		*kept = meet(b, out, in, families);
+		(void)map_set(&b->met, str_dup(b->r->arena, key), kept); /* new */
+	}
 	return *kept;
+}
+
+static const struct conn_set *
+met(struct conn_builder *b, const struct conn_value *out, const struct conn_value *in,
+    unsigned families)
+{
+	uintptr_t place = ((uintptr_t)out >> 4) * 31 + ((uintptr_t)in >> 4) + families;
+	struct conn_met *last = &b->met_last[place % CONN_MET_SLOTS];
+
+	if (last->out != out || last->in != in || last->families != families)
+		*last = (struct conn_met){
+		    out, in, families, meet_once(b, out, in, families)};
+	return last->set;
 }
 
 /* Sources of one column by set, before they become cells. */
 struct gathered {
 	const struct conn_set *set;
-	roaring_bitmap_t *bits;
+	struct conn_lot atoms;
 };
 
 struct gathering {
@@ -267,17 +301,16 @@ struct gathering {
 	size_t count, cap;
 };
 
+/* Takes what the atoms have. */
 static void
-gather(struct gathering *g, const struct conn_set *set, roaring_bitmap_t *bits)
+gather(struct gathering *g, const struct conn_set *set, struct conn_lot *atoms)
 {
-	if (roaring_bitmap_is_empty(bits)) {
-		roaring_bitmap_free(bits);
+	if (conn_lot_empty(atoms))
 		return;
-	}
 	for (size_t i = 0; i < g->count; i++) {
 		if (g->items[i].set == set) {
-			roaring_bitmap_or_inplace(g->items[i].bits, bits);
-			roaring_bitmap_free(bits);
+			conn_lot_add(&g->items[i].atoms, atoms);
+			conn_lot_fini(atoms);
 			return;
 		}
 	}
@@ -285,7 +318,7 @@ gather(struct gathering *g, const struct conn_set *set, roaring_bitmap_t *bits)
 		g->cap = g->cap == 0 ? 8 : 2 * g->cap;
 		g->items = xreallocarray(g->items, g->cap, sizeof(*g->items));
 	}
-	g->items[g->count++] = (struct gathered){set, bits};
+	g->items[g->count++] = (struct gathered){set, *atoms};
 }
 
 /* The sources that may come from one part, of every kind of families. Mostly they are told
@@ -293,43 +326,57 @@ gather(struct gathering *g, const struct conn_set *set, roaring_bitmap_t *bits)
 static void
 gather_meeting(struct conn_builder *b, struct gathering *g,
     const struct conn_receiver *d, const struct conn_part *out,
-    const struct conn_value *in, const roaring_bitmap_t *bits)
+    const struct conn_value *in, const struct conn_lot *atoms)
 {
 	const struct conn_set *sets[1 << CONN_FAMILIES];
-	roaring_bitmap_t *sources;
+	struct conn_lot sources, some;
 	bool any = false, alike = true;
 
 	for (unsigned i = 0; i < b->kind_count; i++) {
-		sets[i] = meet(b, out->value, in, b->kinds[i] & d->families);
+		sets[i] = met(b, out->value, in, b->kinds[i] & d->families);
 		any |= sets[i] != NULL;
 		alike &= sets[i] == sets[0];
 	}
 	if (!any)
 		return;
-	sources = conn_some(roaring_bitmap_and(bits, out->bits));
+	conn_lot_meet(atoms, &out->atoms, &sources);
 	if (alike) {
-		gather(g, sets[0], sources);
+		gather(g, sets[0], &sources);
 		return;
 	}
 	for (unsigned i = 0; i < b->kind_count; i++) {
-		if (sets[i] != NULL)
-			gather(g, sets[i],
-			    conn_some(roaring_bitmap_and(
-				sources, b->by_families[b->kinds[i]])));
+		if (sets[i] == NULL)
+			continue;
+		conn_lot_meet_bits(&sources, b->by_families[b->kinds[i]], &some);
+		gather(g, sets[i], &some);
 	}
-	roaring_bitmap_free(sources);
+	conn_lot_fini(&sources);
 }
 
 /* A node's ways to nodes, or to what runs on their network, are nobody's business here. */
 static void
 drop_unlisted(
-    const struct conn_builder *b, const struct conn_receiver *d, roaring_bitmap_t *bits)
+    const struct conn_builder *b, const struct conn_receiver *d, struct conn_lot *atoms)
 {
 	if (d->kind == CONN_KIND_WORKLOAD)
 		return;
-	roaring_bitmap_andnot_inplace(bits, b->by_kind[CONN_KIND_NODE]);
+	conn_lot_drop_bits(atoms, b->by_kind[CONN_KIND_NODE]);
 	if (d->kind == CONN_KIND_NODE)
-		roaring_bitmap_andnot_inplace(bits, b->by_kind[CONN_KIND_HOST]);
+		conn_lot_drop_bits(atoms, b->by_kind[CONN_KIND_HOST]);
+}
+
+/* Its own node reaches a workload always, whatever policy there is for either. */
+static void
+gather_own(struct conn_builder *b, struct gathering *g, const struct conn_receiver *d)
+{
+	struct conn_part everything = {.value = b->everything};
+	struct conn_lot own;
+
+	conn_lot_borrow(&everything.atoms, &b->everybody);
+	conn_lot_meet_bits(&everything.atoms, b->own[d->own], &own);
+	drop_unlisted(b, d, &own);
+	gather_meeting(b, g, d, &everything, b->everything, &own);
+	conn_lot_fini(&own);
 }
 
 static void
@@ -338,32 +385,21 @@ gather_column(
 {
 	const struct conn_parts *out = sent_to(b, d->egress_class);
 	const struct conn_parts *in = let_in(b, d->ingress);
-	bool plain = d->own == 0 && d->kind == CONN_KIND_WORKLOAD;
 
 	for (size_t i = 0; i < in->count; i++) {
-		roaring_bitmap_t *bits = in->items[i].bits;
+		struct conn_lot atoms;
 
-		if (!plain) {
-			bits = conn_some(roaring_bitmap_copy(bits));
-			if (d->own != 0)
-				roaring_bitmap_andnot_inplace(bits, b->own[d->own]);
-			drop_unlisted(b, d, bits);
-		}
+		conn_lot_borrow(&atoms, &in->items[i].atoms);
+		if (d->own != 0)
+			conn_lot_drop_bits(&atoms, b->own[d->own]);
+		drop_unlisted(b, d, &atoms);
 		for (size_t j = 0; j < out->count; j++)
 			gather_meeting(
-			    b, g, d, &out->items[j], in->items[i].value, bits);
-		if (!plain)
-			roaring_bitmap_free(bits);
+			    b, g, d, &out->items[j], in->items[i].value, &atoms);
+		conn_lot_fini(&atoms);
 	}
-	/* Its own node reaches a workload always, whatever policy there is for either. */
-	if (d->own != 0) {
-		const struct conn_part all = {b->everything, b->all};
-		roaring_bitmap_t *own = conn_some(roaring_bitmap_copy(b->own[d->own]));
-
-		drop_unlisted(b, d, own);
-		gather_meeting(b, g, d, &all, b->everything, own);
-		roaring_bitmap_free(own);
-	}
+	if (d->own != 0)
+		gather_own(b, g, d);
 }
 
 static int
@@ -373,6 +409,15 @@ cell_cmp(const void *a, const void *b)
 
 	return strcmp(x->set->text != NULL ? x->set->text : "",
 	    y->set->text != NULL ? y->set->text : "");
+}
+
+/* Takes what the atoms have. */
+static uint32_t
+set_of(struct conn_relation *r, struct conn_lot *atoms)
+{
+	if (atoms->bits != NULL)
+		return conn_relation_set(r, conn_lot_give(atoms));
+	return conn_relation_set_of(r, atoms->items, atoms->count);
 }
 
 static void
@@ -385,7 +430,7 @@ build_column(struct conn_builder *b, uint32_t index)
 	column->cells = ARENA_ARRAY(b->r->arena, g.count, struct conn_cell);
 	for (size_t i = 0; i < g.count; i++) {
 		column->cells[i].set = g.items[i].set;
-		column->cells[i].sources = conn_relation_set(b->r, g.items[i].bits);
+		column->cells[i].sources = set_of(b->r, &g.items[i].atoms);
 	}
 	column->cell_count = (uint32_t)g.count;
 	if (g.count > 1)

@@ -3,6 +3,7 @@
  * found from the sets that its rules speak of.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "policy-lang/connectivity_viewer.h"
 
@@ -70,8 +71,8 @@ conn_view_index_steps(struct conn_viewer *v)
 
 /* ---- cutting ---- */
 
-static uint32_t
-new_part(struct conn_viewer *v, uint32_t parent, uint32_t set)
+uint32_t
+conn_cut_new_part(struct conn_viewer *v, uint32_t parent, uint32_t set)
 {
 	if (v->part_count == v->part_cap) {
 		v->part_cap = v->part_cap == 0 ? 64 : 2 * v->part_cap;
@@ -87,7 +88,9 @@ conn_cut_begin(struct conn_viewer *v, size_t total)
 {
 	v->part_count = 0;
 	v->element_count = 0;
-	(void)new_part(v, 0, UINT32_MAX); /* the rest */
+	v->bulk_count = 0;
+	memset(v->bulk_parts, 0, sizeof(v->bulk_parts));
+	(void)conn_cut_new_part(v, 0, UINT32_MAX); /* the rest */
 	if (total > v->element_cap) {
 		free(v->part_of); /* nothing is in use: all is 0 */
 		v->part_of = xcalloc(total, sizeof(*v->part_of));
@@ -95,9 +98,9 @@ conn_cut_begin(struct conn_viewer *v, size_t total)
 	}
 }
 
-/* Copies a set's members to v->members, and makes room for them among the elements. */
-static size_t
-list_members(struct conn_viewer *v, const roaring_bitmap_t *elements)
+/* Makes room for them among the elements, too. */
+size_t
+conn_cut_members(struct conn_viewer *v, const roaring_bitmap_t *elements)
 {
 	size_t count = roaring_bitmap_get_cardinality(elements);
 
@@ -115,20 +118,22 @@ list_members(struct conn_viewer *v, const roaring_bitmap_t *elements)
 static void
 move_elements(struct conn_viewer *v, const roaring_bitmap_t *elements)
 {
-	size_t count = list_members(v, elements);
+	size_t count = conn_cut_members(v, elements);
 
 	for (size_t i = 0; i < count; i++) {
-		uint32_t *part = &v->part_of[v->members[i]];
+		uint32_t at = v->part_of[v->members[i]];
 
-		if (*part == 0)
+		if (at == 0) {
 			v->elements[v->element_count++] = v->members[i];
-		if (v->parts[*part].serial != v->serial) {
-			uint32_t next = new_part(v, *part, v->serial - 1);
-
-			v->parts[*part].serial = v->serial;
-			v->parts[*part].next = next;
+			at = conn_bulk_part(v, v->members[i]);
 		}
-		*part = v->parts[*part].next;
+		if (v->parts[at].serial != v->serial) {
+			uint32_t next = conn_cut_new_part(v, at, v->serial - 1);
+
+			v->parts[at].serial = v->serial;
+			v->parts[at].next = next;
+		}
+		v->part_of[v->members[i]] = v->parts[at].next;
 	}
 }
 
@@ -156,7 +161,7 @@ conn_cut_by(struct conn_viewer *v, uint32_t place, const roaring_bitmap_t *eleme
 void
 conn_cut_look_at(struct conn_viewer *v, const roaring_bitmap_t *elements)
 {
-	size_t count = list_members(v, elements);
+	size_t count = conn_cut_members(v, elements);
 
 	for (size_t i = 0; i < count; i++) {
 		if (v->part_of[v->members[i]] == 0)
@@ -172,13 +177,16 @@ conn_cut_forget(struct conn_viewer *v)
 }
 
 uint32_t
+conn_cut_part(struct conn_viewer *v, uint32_t element)
+{
+	return v->part_of[element] != 0 ? v->part_of[element]
+					: conn_bulk_part(v, element);
+}
+
+uint32_t
 conn_cut_first_of_rest(const struct conn_viewer *v, uint32_t total)
 {
-	uint32_t i = 0;
-
-	while (i < total && v->part_of[i] != 0)
-		i++;
-	return i;
+	return conn_bulk_next(v, 0, 0, total);
 }
 
 /* ---- judging ---- */

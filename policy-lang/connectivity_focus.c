@@ -287,11 +287,20 @@ collect_atoms(struct cutter *c)
 	}
 }
 
+static bool
+takes_everything(const struct conn_focus *focus)
+{
+	return !focus->some && !focus->some_peer && focus->ports == NULL &&
+	       !focus->not [DIR_EGRESS] && !focus->not [DIR_INGRESS];
+}
+
 void
 conn_focus_apply(const struct conn_focus *focus, struct conn_relation *relation)
 {
 	struct cutter c = {.focus = focus, .r = relation};
 
+	if (takes_everything(focus))
+		return;
 	collect_atoms(&c);
 	for (size_t i = 0; i < relation->line_count; i++) {
 		const struct conn_line *line = &relation->lines[i];

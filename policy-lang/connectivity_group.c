@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy-lang/connectivity_reference.h"
+
 #define PLACE_ATOMS     64 /* a set of more is said to be in / */
-#define REFERENCE_FIXED 2  /* nobody, and everybody */
-#define REFERENCE_MAX   16
 #define REFERENCE_TERMS 16 /* a set that takes more words helps to tell others */
 
 struct subtree {
@@ -19,22 +19,12 @@ struct subtree {
 	bool inside;     /* and what was found */
 };
 
-/* A set that others are told by their difference from. */
-struct reference {
-	struct str name; /* "": nobody, or everybody */
-	const roaring_bitmap_t *bits;
-	uint64_t count; /* in it */
-	uint64_t used;
-};
-
 /* Words for sets are found one set at a time. */
 struct teller {
 	struct conn_groups *groups;
 	struct subtree *subtrees; /* by namespace */
 	const struct ns **homes;  /* by atom: its first party's namespace; or NULL */
-	struct reference references[REFERENCE_MAX];
-	size_t reference_count, last_reference;
-	uint64_t clock;
+	struct conn_references references;
 	struct str *terms;
 	size_t term_count, term_cap;
 	size_t named;
@@ -386,86 +376,15 @@ tell_atoms(struct teller *t, const roaring_bitmap_t *bits)
 
 /* ---- sets ---- */
 
-/* How many members a set has in common with a reference. */
-static uint64_t
-common_with(
-    const struct teller *t, size_t ref, const roaring_bitmap_t *bits, uint64_t count)
-{
-	if (ref < REFERENCE_FIXED)
-		return ref == 0 ? 0 : count; /* nobody, everybody */
-	return roaring_bitmap_and_cardinality(t->references[ref].bits, bits);
-}
-
-/* How many words it takes to tell a set from a reference, or UINT64_MAX if more than
- * `most`. A difference must be much less to be worth telling. */
-static uint64_t
-cost_of(const struct teller *t, size_t ref, const roaring_bitmap_t *bits,
-    uint64_t count, uint64_t most)
-{
-	const struct reference *r = &t->references[ref];
-	uint64_t weight = ref >= REFERENCE_FIXED ? 2 : 1;
-	uint64_t more = ref >= REFERENCE_FIXED ? 1 : 0;
-	uint64_t at_least = count > r->count ? count - r->count : r->count - count;
-
-	if (weight * at_least + more > most)
-		return UINT64_MAX; /* they differ by that much in size alone */
-	return weight * (count + r->count - 2 * common_with(t, ref, bits, count)) +
-	       more;
-}
-
-/* The known set that differs least; nobody or everybody if that is no worse, and of
- * equals the first. Neighbours are alike: what the last set was told from is asked first,
- * so that others need not be. */
-static struct reference *
-nearest(struct teller *t, const roaring_bitmap_t *bits)
-{
-	uint64_t count = roaring_bitmap_get_cardinality(bits);
-	size_t best = t->last_reference;
-	uint64_t least = cost_of(t, best, bits, count, UINT64_MAX - 1);
-
-	for (size_t i = 0; i < t->reference_count; i++) {
-		uint64_t most = i < best ? least : least - 1;
-		uint64_t cost;
-
-		if (i == t->last_reference || least == 0)
-			continue;
-		cost = cost_of(t, i, bits, count, most);
-		if (cost <= most) {
-			least = cost;
-			best = i;
-		}
-	}
-	t->last_reference = best;
-	t->references[best].used = ++t->clock;
-	return &t->references[best];
-}
-
-/* Large sets that are told from scratch are what others are told from. */
-static void
-keep_reference(struct teller *t, struct str name, const roaring_bitmap_t *bits)
-{
-	size_t oldest = REFERENCE_FIXED;
-
-	if (t->reference_count < REFERENCE_MAX) {
-		oldest = t->reference_count++;
-	} else {
-		for (size_t i = REFERENCE_FIXED; i < REFERENCE_MAX; i++) {
-			if (t->references[i].used < t->references[oldest].used)
-				oldest = i;
-		}
-	}
-	t->references[oldest] = (struct reference){
-	    name, bits, roaring_bitmap_get_cardinality(bits), ++t->clock};
-}
-
 static void
 tell_set(struct teller *t, uint32_t number)
 {
 	struct conn_groups *g = t->groups;
 	const struct conn_relation *r = g->relation;
 	const roaring_bitmap_t *bits = r->sets[number]->bits;
-	struct reference *ref = nearest(t, bits);
-	struct conn_group_set set = {.all = ref == &t->references[1]};
+	const struct conn_reference *ref =
+	    conn_references_nearest(&t->references, bits);
+	struct conn_group_set set = {.all = ref == &t->references.items[1]};
 	roaring_bitmap_t *with = roaring_bitmap_andnot(bits, ref->bits);
 	roaring_bitmap_t *without = roaring_bitmap_andnot(ref->bits, bits);
 
@@ -483,7 +402,7 @@ tell_set(struct teller *t, uint32_t number)
 	set.name = str_from(arena_printf(r->arena, "set-%zu", ++t->named));
 	g->set_names[number] = set.name;
 	if (set.with_count + set.without_count > REFERENCE_TERMS)
-		keep_reference(t, set.name, bits);
+		conn_references_keep(&t->references, set.name, bits);
 	*new_set(g) = set;
 }
 
@@ -550,10 +469,7 @@ conn_groups_make(
 	t.homes = homes_of(relation);
 	t.subtrees = xcalloc(relation->world->model->ns_count + 1, sizeof(*t.subtrees));
 	find_subtrees(&t);
-	t.references[0].bits = conn_bitmap(relation->world);
-	t.references[1].bits = out->all;
-	t.references[1].count = roaring_bitmap_get_cardinality(out->all);
-	t.reference_count = REFERENCE_FIXED;
+	conn_references_init(&t.references, conn_bitmap(relation->world), out->all);
 	each_set(&t, used, name_set);
 	free(t.seen);
 	free(t.present);

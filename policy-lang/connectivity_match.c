@@ -217,24 +217,6 @@ faces_in_place(struct conn_world *world, const struct workload_match *match)
 	return world->workload_faces;
 }
 
-/* The workloads of one cluster, or of all others. */
-static const struct roaring_bitmap_s *
-faces_of_cluster(const struct conn_world *world, struct str cluster)
-{
-	return map_get(&world->cluster_faces, cluster);
-}
-
-static void
-keep_cluster(const struct conn_world *world, struct str cluster, roaring_bitmap_t *bits)
-{
-	const struct roaring_bitmap_s *own = faces_of_cluster(world, cluster);
-
-	if (own != NULL)
-		roaring_bitmap_and_inplace(bits, own);
-	else
-		roaring_bitmap_clear(bits);
-}
-
 static void
 keep_account(const struct conn_world *world, struct str account, roaring_bitmap_t *bits)
 {
@@ -268,11 +250,74 @@ node_faces(struct conn_world *world, const struct peer *peer,
 	}
 }
 
+/* What workloads of a match are in, all of them. */
+struct factors {
+	const roaring_bitmap_t *items[5];
+	size_t count;
+};
+
+/* False if there can be none. */
+static bool
+find_factors(struct conn_world *world, const struct workload_match *match,
+    const struct roaring_bitmap_s *within, struct factors *out)
+{
+	const struct roaring_bitmap_s *place = faces_in_place(world, match);
+
+	if (place == NULL ||
+	    (within != NULL && !roaring_bitmap_intersect(place, within)))
+		return false;
+	out->items[out->count++] = place;
+	if (within != NULL)
+		out->items[out->count++] = within;
+	if (match->cluster.ptr != NULL) {
+		const roaring_bitmap_t *own =
+		    map_get(&world->cluster_faces, match->cluster);
+
+		if (own == NULL)
+			return false;
+		if (world->cluster_faces.len > 1)
+			out->items[out->count++] = own;
+	}
+	if (match->ns_selector != NULL)
+		out->items[out->count++] =
+		    faces_by_ns_selector(world, match->ns_selector);
+	if (match->selector != NULL)
+		out->items[out->count++] =
+		    label_index_select(world->labels, match->selector);
+	return true;
+}
+
+/* What is in all of them; the smallest is cut by the others. */
+static roaring_bitmap_t *
+product(struct factors *f)
+{
+	uint64_t least = UINT64_MAX;
+	roaring_bitmap_t *bits;
+
+	for (size_t i = 0; i < f->count; i++) {
+		const roaring_bitmap_t *item = f->items[i];
+		uint64_t count = roaring_bitmap_get_cardinality(item);
+
+		if (count < least) {
+			least = count;
+			f->items[i] = f->items[0];
+			f->items[0] = item;
+		}
+	}
+	bits = f->count > 1 ? roaring_bitmap_and(f->items[0], f->items[1])
+			    : roaring_bitmap_copy(f->items[0]);
+	if (bits == NULL)
+		base_die("out of memory");
+	for (size_t i = 2; i < f->count; i++)
+		roaring_bitmap_and_inplace(bits, f->items[i]);
+	return bits;
+}
+
 void
 conn_match_faces(struct conn_world *world, const struct workload_match *match,
     const struct roaring_bitmap_s *within, struct roaring_bitmap_s *out_faces)
 {
-	const struct roaring_bitmap_s *place;
+	struct factors factors = {0};
 	roaring_bitmap_t *bits;
 
 	if (match->nodes != NULL) {
@@ -280,22 +325,9 @@ conn_match_faces(struct conn_world *world, const struct workload_match *match,
 			node_faces(world, match->nodes, within, out_faces);
 		return;
 	}
-	place = faces_in_place(world, match);
-	if (place == NULL ||
-	    (within != NULL && !roaring_bitmap_intersect(place, within)))
+	if (!find_factors(world, match, within, &factors))
 		return;
-	bits = within != NULL ? roaring_bitmap_and(place, within)
-			      : roaring_bitmap_copy(place);
-	if (bits == NULL)
-		base_die("out of memory");
-	if (match->cluster.ptr != NULL)
-		keep_cluster(world, match->cluster, bits);
-	if (match->ns_selector != NULL)
-		roaring_bitmap_and_inplace(
-		    bits, faces_by_ns_selector(world, match->ns_selector));
-	if (match->selector != NULL)
-		roaring_bitmap_and_inplace(
-		    bits, label_index_select(world->labels, match->selector));
+	bits = product(&factors);
 	if (match->service_account.ptr != NULL)
 		keep_account(world, match->service_account, bits);
 	roaring_bitmap_or_inplace(out_faces, bits);

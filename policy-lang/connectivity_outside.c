@@ -119,7 +119,7 @@ spans_of(struct conn_viewer *v, const struct cuts *cuts, enum ip_family family)
 
 	for (uint32_t i = 0; i < cuts->count; i++) {
 		const struct conn_set *set =
-		    conn_view_judge(v, v->part_of[i], &outside, 1u << place)
+		    conn_view_judge(v, conn_cut_part(v, i), &outside, 1u << place)
 			->sets[place];
 		addr_num last = i + 1 < cuts->count ? cuts->firsts[i + 1] - 1
 						    : everything(family).hi;

@@ -16,106 +16,12 @@ conn_some(roaring_bitmap_t *bits)
 	return bits;
 }
 
-/* ---- sets of atoms ---- */
-
-/* Sets are looked up by a hash, so that no copy of what may be large is kept. */
-static struct conn_atoms *
-find_set(struct conn_relation *r, uint64_t hash, const roaring_bitmap_t *bits)
-{
-	struct str key = {(const char *)&hash, sizeof(hash)};
-	struct conn_atoms *set = map_get(&r->set_by_hash, key);
-
-	while (set != NULL && !roaring_bitmap_equals(set->bits, bits))
-		set = set->next;
-	return set;
-}
-
-static void
-add_set(struct conn_relation *r, struct conn_atoms *set)
-{
-	struct str key = {(const char *)&set->hash, sizeof(set->hash)};
-
-	if (r->set_count == r->set_cap) {
-		r->set_cap = r->set_cap == 0 ? 64 : 2 * r->set_cap;
-		r->sets =
-		    xreallocarray(r->sets, r->set_cap, sizeof(struct conn_atoms *));
-	}
-	set->index = r->set_count;
-	r->sets[r->set_count++] = set;
-	/* The map keeps the key that it has, which is as long-lived. */
-	set->next = map_set(&r->set_by_hash, key, set);
-}
-
-uint32_t
-conn_relation_set(struct conn_relation *relation, struct roaring_bitmap_s *bits)
-{
-	struct buf *text = &relation->scratch;
-	struct conn_atoms *set;
-	uint64_t hash;
-
-	(void)roaring_bitmap_run_optimize(bits);
-	buf_clear(text);
-	buf_reserve(text, roaring_bitmap_portable_size_in_bytes(bits));
-	text->len = roaring_bitmap_portable_serialize(bits, text->data);
-	hash = map_hash(buf_str(text));
-	set = find_set(relation, hash, bits);
-	if (set != NULL) {
-		roaring_bitmap_free(bits);
-		return set->index;
-	}
-	set = ARENA_NEW(relation->arena, struct conn_atoms);
-	set->bits = bits;
-	set->hash = hash;
-	add_set(relation, set);
-	return set->index;
-}
-
-/* Most atoms are one party: the others' parties beyond the first are counted by the bits
- * of their number. */
-void
-conn_relation_weigh(struct conn_relation *relation)
-{
-	for (uint32_t i = 0; i < relation->atom_count; i++) {
-		uint32_t more = relation->atoms[i]->party_count - 1;
-
-		for (unsigned bit = 0; more >> bit != 0; bit++) {
-			if (relation->weights[bit] == NULL)
-				relation->weights[bit] = conn_bitmap(relation->world);
-			if ((more >> bit & 1) != 0)
-				roaring_bitmap_add(relation->weights[bit], i);
-		}
-	}
-}
-
-size_t
-conn_relation_parties(
-    const struct conn_relation *relation, const struct roaring_bitmap_s *atoms)
-{
-	uint64_t count = roaring_bitmap_get_cardinality(atoms);
-
-	for (unsigned bit = 0; bit < CONN_WEIGHTS && relation->weights[bit] != NULL;
-	     bit++)
-		count += roaring_bitmap_and_cardinality(atoms, relation->weights[bit])
-			 << bit;
-	return count;
-}
-
-size_t
-conn_relation_set_parties(const struct conn_relation *relation, uint32_t set)
-{
-	struct conn_atoms *atoms = relation->sets[set];
-
-	if (atoms->parties == 0)
-		atoms->parties = conn_relation_parties(relation, atoms->bits);
-	return atoms->parties;
-}
-
 /* ---- lines ---- */
 
-/* A line whose other end is still growing. */
+/* A line whose other end is still growing: no atom is added to it twice. */
 struct open_line {
 	struct conn_line line;
-	roaring_bitmap_t *bits;
+	struct conn_atom_list atoms;
 };
 
 static void
@@ -128,9 +34,8 @@ add_line(struct conn_relation *r, const struct conn_line *line)
 	r->lines[r->line_count++] = *line;
 }
 
-static void
-grow_line(
-    struct conn_builder *b, const struct conn_line *like, const roaring_bitmap_t *bits)
+static struct conn_atom_list *
+atoms_of_line(struct conn_builder *b, const struct conn_line *like)
 {
 	struct {
 		const void *outside, *set;
@@ -142,11 +47,36 @@ grow_line(
 	if (line == NULL) {
 		line = ARENA_NEW(b->r->arena, struct open_line);
 		line->line = *like;
-		line->bits = conn_some(roaring_bitmap_create());
 		(void)map_set(
 		    &b->line_by_key, str_dup(b->r->arena, key), line); /* new */
 	}
-	roaring_bitmap_or_inplace(line->bits, bits);
+	return &line->atoms;
+}
+
+static void
+grow_line(struct conn_builder *b, const struct conn_line *like, const uint32_t *atoms,
+    size_t count)
+{
+	struct conn_atom_list *list = atoms_of_line(b, like);
+
+	for (size_t i = 0; i < count; i++)
+		conn_atom_list_add(list, atoms[i]);
+}
+
+/* Takes the list. */
+static uint32_t
+set_of_list(struct conn_builder *b, struct conn_atom_list *list)
+{
+	uint32_t set;
+
+	conn_numbers_sort(&b->sieve, list->items, list->count);
+	if (list->count <= CONN_FEW)
+		set = conn_relation_set_of(b->r, list->items, list->count);
+	else
+		set = conn_relation_set(
+		    b->r, conn_some(roaring_bitmap_of_ptr(list->count, list->items)));
+	free(list->items);
+	return set;
 }
 
 /* True if the line is about one party and itself. */
@@ -162,7 +92,7 @@ close_lines(struct conn_builder *b)
 {
 	for (size_t i = 0; i < b->line_by_key.len; i++) {
 		struct open_line *line = b->line_by_key.entries[i].value;
-		uint32_t set = conn_relation_set(b->r, line->bits);
+		uint32_t set = set_of_list(b, &line->atoms);
 
 		if (line->line.src == CONN_OUTSIDE || line->line.outside == NULL)
 			line->line.dst = set;
@@ -203,12 +133,33 @@ conn_world_range(
 	return end;
 }
 
+/* What is allowed within, column by column. */
+static void
+inner_lines(struct conn_builder *b)
+{
+	for (uint32_t i = 0; i < b->r->column_count; i++) {
+		const struct conn_column *column = b->r->columns[i];
+		size_t count = roaring_bitmap_get_cardinality(column->atoms);
+
+		roaring_bitmap_to_uint32_array(column->atoms, b->room);
+		for (uint32_t j = 0; j < column->cell_count; j++) {
+			const struct conn_line line = {
+			    .src = column->cells[j].sources,
+			    .set = column->cells[j].set,
+			};
+
+			grow_line(b, &line, b->room, count);
+		}
+	}
+	close_lines(b);
+}
+
 /* The outside of one direction. */
 static void
 outside_lines(struct conn_builder *b, enum direction dir)
 {
 	const struct conn_plane *plane = &b->world->planes[dir];
-	roaring_bitmap_t **atoms = xcalloc(2 * plane->view_count, sizeof(*atoms));
+	struct conn_atom_list *atoms = xcalloc(2 * plane->view_count, sizeof(*atoms));
 
 	for (uint32_t i = 0; i < b->r->atom_count; i++) {
 		const struct conn_party *party =
@@ -221,15 +172,13 @@ outside_lines(struct conn_builder *b, enum direction dir)
 			if (view->outside[f] == NULL ||
 			    (party->families & 2u << f) == 0)
 				continue;
-			if (atoms[at] == NULL)
-				atoms[at] = conn_some(roaring_bitmap_create());
-			roaring_bitmap_add(atoms[at], i);
+			conn_atom_list_add(&atoms[at], i);
 		}
 	}
 	for (size_t at = 0; at < 2 * plane->view_count; at++) {
 		const struct conn_spans *spans = plane->views[at / 2]->outside[at % 2];
 
-		for (size_t i = 0; atoms[at] != NULL && i < spans->count; i++) {
+		for (size_t i = 0; atoms[at].count > 0 && i < spans->count; i++) {
 			const struct conn_span *span = &spans->items[i];
 			struct conn_line line = {
 			    .src = dir == DIR_INGRESS ? CONN_OUTSIDE : 0,
@@ -241,10 +190,9 @@ outside_lines(struct conn_builder *b, enum direction dir)
 				continue;
 			line.outside =
 			    conn_world_range(b->world, &span->first, &span->last);
-			grow_line(b, &line, atoms[at]);
+			grow_line(b, &line, atoms[at].items, atoms[at].count);
 		}
-		if (atoms[at] != NULL)
-			roaring_bitmap_free(atoms[at]);
+		free(atoms[at].items);
 	}
 	free(atoms);
 	close_lines(b);
@@ -285,48 +233,6 @@ conn_relation_sort(struct conn_relation *relation)
 	if (relation->line_count > 1)
 		qsort(relation->lines, relation->line_count, sizeof(*relation->lines),
 		    line_cmp);
-}
-
-/* A set, and what it is sorted by. */
-struct place {
-	struct conn_atoms *set;
-	uint32_t first;
-	uint64_t count;
-};
-
-static int
-place_cmp(const void *a, const void *b)
-{
-	const struct place *x = a, *y = b;
-
-	if (x->first != y->first)
-		return x->first < y->first ? -1 : 1;
-	if (x->count != y->count)
-		return x->count < y->count ? -1 : 1;
-	return (x->set->index > y->set->index) - (x->set->index < y->set->index);
-}
-
-uint32_t *
-conn_relation_number(struct conn_relation *r)
-{
-	uint32_t *number = xcalloc((size_t)r->set_count + 1, sizeof(*number));
-	struct place *places = xcalloc((size_t)r->set_count + 1, sizeof(*places));
-
-	for (uint32_t i = 0; i < r->set_count; i++)
-		places[i] = (struct place){
-		    .set = r->sets[i],
-		    .first = roaring_bitmap_minimum(r->sets[i]->bits),
-		    .count = roaring_bitmap_get_cardinality(r->sets[i]->bits),
-		};
-	if (r->set_count > 1)
-		qsort(places, r->set_count, sizeof(*places), place_cmp);
-	for (uint32_t i = 0; i < r->set_count; i++) {
-		number[places[i].set->index] = i;
-		places[i].set->index = i;
-		r->sets[i] = places[i].set;
-	}
-	free(places);
-	return number;
 }
 
 static void
@@ -400,9 +306,7 @@ builder_init(struct conn_builder *b, struct conn_relation *r)
 	b->r = r;
 	b->world = world;
 	b->receivers = xcalloc(parties, sizeof(*b->receivers));
-	b->by_view = ARENA_ARRAY(r->arena, out->view_count, roaring_bitmap_t *);
-	for (size_t i = 0; i < out->view_count; i++)
-		b->by_view[i] = conn_bitmap(world);
+	b->by_view = xcalloc(out->view_count + 1, sizeof(*b->by_view));
 	b->by_class = xcalloc((size_t)in->party_class_count + 1, sizeof(*b->by_class));
 	for (size_t i = 0; i < CONN_KIND_COUNT; i++)
 		b->by_kind[i] = conn_bitmap(world);
@@ -414,6 +318,7 @@ builder_init(struct conn_builder *b, struct conn_relation *r)
 	b->all = conn_bitmap(world);
 	b->let_in = xcalloc(in->view_count + 1, sizeof(*b->let_in));
 	b->let_in_known = xcalloc(in->view_count + 1, sizeof(*b->let_in_known));
+	b->met_last = xcalloc(CONN_MET_SLOTS, sizeof(*b->met_last));
 	b->sent_class = UINT32_MAX;
 	b->everything = conn_value_all(world);
 }
@@ -423,8 +328,17 @@ builder_fini(struct conn_builder *b)
 {
 	const struct conn_world *world = b->world;
 
+	size_t egress_views = world->planes[DIR_EGRESS].view_count;
+
 	for (size_t i = 0; i < world->planes[DIR_INGRESS].view_count; i++)
 		conn_parts_fini(&b->let_in[i]);
+	for (size_t i = 0; i < egress_views; i++) {
+		free(b->by_view[i].items);
+		conn_lot_fini(&b->senders[i]);
+	}
+	free(b->by_view);
+	free(b->senders);
+	free(b->met_last);
 	conn_parts_fini(&b->sent);
 	conn_parts_fini(&b->rests);
 	free(b->receivers);
@@ -461,16 +375,7 @@ conn_relation_new(struct conn_world *world, bool exact)
 	conn_atoms_find_own(&b);
 	conn_columns_prepare(&b);
 	conn_columns_build(&b);
-	for (uint32_t i = 0; i < r->column_count; i++) {
-		for (uint32_t j = 0; j < r->columns[i]->cell_count; j++)
-			grow_line(&b,
-			    &(struct conn_line){
-				.src = r->columns[i]->cells[j].sources,
-				.set = r->columns[i]->cells[j].set,
-			    },
-			    r->columns[i]->atoms);
-	}
-	close_lines(&b);
+	inner_lines(&b);
 	outside_lines(&b, DIR_INGRESS);
 	outside_lines(&b, DIR_EGRESS);
 	number_sets(r);

@@ -84,6 +84,9 @@ void conn_relation_weigh(struct conn_relation *relation);
 /* The set of exactly these atoms. Takes the bitmap. */
 MUST_CHECK uint32_t conn_relation_set(
     struct conn_relation *relation, struct roaring_bitmap_s *bits);
+/* The same of few atoms, up to CONN_FEW; in rising order. */
+MUST_CHECK uint32_t conn_relation_set_of(
+    struct conn_relation *relation, const uint32_t *atoms, size_t count);
 MUST_CHECK size_t conn_relation_parties(
     const struct conn_relation *relation, const struct roaring_bitmap_s *atoms);
 MUST_CHECK size_t conn_relation_set_parties(

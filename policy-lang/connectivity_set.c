@@ -236,8 +236,11 @@ conn_set_meet(
 	    .rest = a->rest & b->rest,
 	    .possible = a->possible & b->possible,
 	};
-	const struct conn_set **kept = map_get(&pool->meets, key);
+	const struct conn_set **kept;
 
+	if (a == b)
+		return a;
+	kept = map_get(&pool->meets, key);
 	if (kept != NULL)
 		return *kept;
 	for (size_t i = 0; i < CONN_PROTO_COUNT; i++)

@@ -57,7 +57,7 @@ class_value(struct conn_viewer *v, uint32_t class)
 	uint32_t face = v->plane->representatives[class];
 
 	return conn_view_judge(
-	    v, v->part_of[class], &v->world->faces[face].end, v->world->families);
+	    v, conn_cut_part(v, class), &v->world->faces[face].end, v->world->families);
 }
 
 static const struct conn_set *
@@ -79,14 +79,14 @@ join_faces(struct conn_viewer *v, const struct conn_party_class *class, unsigned
 }
 
 static struct conn_both
-both_of(const struct conn_viewer *v, const struct conn_party_class *class)
+both_of(struct conn_viewer *v, const struct conn_party_class *class)
 {
 	size_t last = class->count - 1;
 
 	return (struct conn_both){
 	    .serial = v->side->serial,
-	    .parts = {v->part_of[class->items[0].face_class],
-		v->part_of[class->items[last].face_class]},
+	    .parts = {conn_cut_part(v, class->items[0].face_class),
+		conn_cut_part(v, class->items[last].face_class)},
 	    .families = class->items[0].family << 8 | class->items[last].family << 4 |
 			(unsigned)class->count,
 	};
@@ -106,7 +106,7 @@ slot_of(struct conn_viewer *v, const struct conn_party_class *class)
 }
 
 static bool
-is_same(const struct conn_viewer *v, const struct conn_both *slot,
+is_same(struct conn_viewer *v, const struct conn_both *slot,
     const struct conn_party_class *class)
 {
 	struct conn_both both = both_of(v, class);
@@ -185,15 +185,14 @@ add_to_heap(struct conn_viewer *v, uint32_t number, uint32_t class)
 /* The heap of parties that have these families, and faces of this class only: what is
  * said of them depends on the part alone. Nearly all parties are such. */
 static uint32_t
-lone_heap(struct conn_viewer *v, uint32_t face_class, unsigned families,
+lone_heap(struct conn_viewer *v, uint32_t face_class, uint32_t part, unsigned families,
     const struct conn_value *rest)
 {
-	uint32_t *heap = &v->parts[v->part_of[face_class]].heaps[families];
 	struct conn_value value = *rest;
 	const struct conn_value *judged;
 
-	if (*heap != 0)
-		return *heap;
+	if (v->parts[part].heaps[families] != 0)
+		return v->parts[part].heaps[families];
 	judged = class_value(v, face_class);
 	for (unsigned f = 0; f < CONN_FAMILIES; f++) {
 		/* Without an address it is in flows of either family. */
@@ -201,39 +200,62 @@ lone_heap(struct conn_viewer *v, uint32_t face_class, unsigned families,
 		    (families & (1u | 1u << f)) != 0)
 			value.sets[f] = judged->sets[f];
 	}
-	*heap = heap_of(v, conn_value_intern(v->world, &value), rest);
-	return *heap;
+	v->parts[part].heaps[families] =
+	    heap_of(v, conn_value_intern(v->world, &value), rest);
+	return v->parts[part].heaps[families];
+}
+
+/* The party classes that have a face of a class, by what the side says of them. */
+static void
+heap_class(struct conn_viewer *v, uint32_t element, uint32_t part,
+    const struct conn_value *rest)
+{
+	const struct conn_plane *plane = v->plane;
+
+	for (uint32_t j = plane->member_first[element];
+	     j < plane->member_first[element + 1]; j++) {
+		const struct conn_member *member = &plane->members[j];
+		uint32_t class = member->party_class;
+		uint32_t heap;
+
+		if (member->lone != 0) {
+			heap = lone_heap(v, element, part, member->lone, rest);
+		} else if (v->class_stamp[class] != v->side->serial) {
+			v->class_stamp[class] = v->side->serial;
+			heap = heap_of(v,
+			    party_value(v, &plane->party_classes[class], rest), rest);
+		} else {
+			continue;
+		}
+		add_to_heap(v, heap, class);
+	}
+}
+
+/* The classes that are in large sets only. Where they are told as the rest is, none of
+ * their parties is an exception for what it has there. */
+static void
+heap_bulk(struct conn_viewer *v, unsigned mask, const struct conn_value *rest)
+{
+	uint32_t none = v->plane->class_count;
+	uint32_t element = conn_bulk_next(v, mask, 0, none);
+	uint32_t part;
+
+	if (element == none || class_value(v, element) == rest)
+		return;
+	part = conn_cut_part(v, element);
+	for (; element != none; element = conn_bulk_next(v, mask, element + 1, none))
+		heap_class(v, element, part, rest);
 }
 
 /* The party classes that have a face outside the rest, by what the side says of them. */
 static void
 heap_exceptions(struct conn_viewer *v, const struct conn_value *rest)
 {
-	const struct conn_plane *plane = v->plane;
-
 	v->heap_count = 0;
-	for (size_t i = 0; i < v->element_count; i++) {
-		uint32_t element = v->elements[i];
-
-		for (uint32_t j = plane->member_first[element];
-		     j < plane->member_first[element + 1]; j++) {
-			const struct conn_member *member = &plane->members[j];
-			uint32_t class = member->party_class;
-			uint32_t heap;
-
-			if (member->lone != 0) {
-				heap = lone_heap(v, element, member->lone, rest);
-			} else if (v->class_stamp[class] != v->side->serial) {
-				v->class_stamp[class] = v->side->serial;
-				heap = heap_of(v,
-				    party_value(v, &plane->party_classes[class], rest),
-				    rest);
-			} else {
-				continue;
-			}
-			add_to_heap(v, heap, class);
-		}
-	}
+	for (size_t i = 0; i < v->element_count; i++)
+		heap_class(v, v->elements[i], v->part_of[v->elements[i]], rest);
+	for (unsigned mask = 1; mask < 1u << v->bulk_count; mask++)
+		heap_bulk(v, mask, rest);
 }
 
 static struct conn_exception *
@@ -340,9 +362,12 @@ view_parties(struct conn_viewer *v, struct conn_view *view)
 	uint32_t first;
 
 	conn_cut_begin(v, plane->class_count);
-	for (uint32_t i = 0; i < v->set_count; i++)
-		conn_cut_by(
-		    v, i, plane->sets[v->sets[i].index]->classes, plane->class_count);
+	conn_bulk_choose(v, plane->class_count);
+	for (uint32_t i = 0; i < v->set_count; i++) {
+		if (!conn_bulk_has(v, i))
+			conn_cut_by(v, i, plane->sets[v->sets[i].index]->classes,
+			    plane->class_count);
+	}
 	first = conn_cut_first_of_rest(v, plane->class_count);
 	view->rest = first < plane->class_count
 			 ? class_value(v, first)

@@ -1,6 +1,6 @@
 /*
- * Between connectivity_view.c, _cut.c and _outside.c only: one side under work, and how
- * those that it may meet are cut into parts that are alike to it.
+ * Between connectivity_view.c, _cut.c, _bulk.c and _outside.c only: one side under work,
+ * and how those that it may meet are cut into parts that are alike to it.
  */
 #ifndef POLICY_LANG_CONNECTIVITY_VIEWER_H
 #define POLICY_LANG_CONNECTIVITY_VIEWER_H
@@ -42,6 +42,14 @@ struct conn_heap {
 	size_t count, cap;
 };
 
+/* A large set of the side: it tells elements' parts without moving them. */
+struct conn_bulk {
+	uint32_t place;
+	bool base; /* as in struct conn_spoken */
+	const uint64_t *words;
+};
+#define CONN_BULK 3
+
 /* One side under work. */
 struct conn_viewer {
 	struct conn_world *world;
@@ -59,9 +67,14 @@ struct conn_viewer {
 	uint8_t *flipped; /* by place: in what tells the part at hand from the rest */
 	struct conn_part_of_side *parts;
 	size_t part_count, part_cap;
-	uint32_t *part_of; /* by element; all 0 between two views */
+	struct conn_bulk bulk[CONN_BULK];
+	unsigned bulk_count;
+	size_t bulk_total;                   /* elements */
+	uint32_t bulk_parts[1 << CONN_BULK]; /* by mask; 0: nothing is in it yet */
+	uint32_t *
+	    part_of; /* by element; 0: as the large sets say. All 0 between two views */
 	size_t element_cap;
-	uint32_t *elements; /* that are not in the rest, in no order */
+	uint32_t *elements; /* that were moved, in no order */
 	uint32_t *members;  /* of the set at hand */
 	size_t element_count, elements_cap;
 	struct conn_heap *heaps;
@@ -78,7 +91,8 @@ struct conn_viewer {
 void conn_view_collect(struct conn_viewer *v);
 void conn_view_index_steps(struct conn_viewer *v);
 /* Cuts `total` elements: begin, by each set of the side; then v->elements are those that
- * are not in the rest, v->part_of says which part each is in, until it is forgotten.
+ * are in some set that is not a large one, conn_cut_part says which part each is in, until
+ * it is forgotten.
  * Work is in proportion to the members of sets, or to what is not in them if that is
  * less (never, if the total is not told: UINT32_MAX). */
 void conn_cut_begin(struct conn_viewer *v, size_t total);
@@ -87,11 +101,30 @@ void conn_cut_by(struct conn_viewer *v, uint32_t place,
 /* Once it is cut: these are to be among v->elements, be they in the rest or not. */
 void conn_cut_look_at(struct conn_viewer *v, const roaring_bitmap_t *elements);
 void conn_cut_forget(struct conn_viewer *v);
+MUST_CHECK uint32_t conn_cut_part(struct conn_viewer *v, uint32_t element);
 /* The first element of the rest; `total` if there is none. */
 MUST_CHECK uint32_t conn_cut_first_of_rest(const struct conn_viewer *v, uint32_t total);
+/* For connectivity_bulk.c: copies a set's members to v->members, and says how many there
+ * are; a part of some part, in a set. */
+MUST_CHECK size_t conn_cut_members(
+    struct conn_viewer *v, const roaring_bitmap_t *elements);
+uint32_t conn_cut_new_part(struct conn_viewer *v, uint32_t parent, uint32_t set);
 /* What the side says to a part, in families (bits by place); `peer` is in it. */
 MUST_CHECK const struct conn_value *conn_view_judge(struct conn_viewer *v,
     uint32_t part, const struct endpoint *peer, unsigned families);
+
+/* ---- connectivity_bulk.c ---- */
+
+/* After the cut has begun, before elements move: which sets are cut by as words. Elements
+ * are classes of the plane. */
+void conn_bulk_choose(struct conn_viewer *v, size_t total);
+MUST_CHECK bool conn_bulk_has(const struct conn_viewer *v, uint32_t place);
+/* The part of an element that was not moved. */
+MUST_CHECK uint32_t conn_bulk_part(struct conn_viewer *v, uint32_t element);
+/* The next element, from one on, that was not moved and is in just those of the large sets
+ * that the mask says; `none` if there is none. */
+MUST_CHECK uint32_t conn_bulk_next(
+    const struct conn_viewer *v, unsigned mask, uint32_t from, uint32_t none);
 
 /* ---- connectivity_outside.c ---- */
 

@@ -99,17 +99,24 @@ sift(struct conn_sieve *sieve, const struct extent *e, uint32_t *numbers, size_t
 	}
 }
 
-struct roaring_bitmap_s *
-conn_bitmap_of(struct conn_sieve *sieve, uint32_t *numbers, size_t count)
+void
+conn_numbers_sort(struct conn_sieve *sieve, uint32_t *numbers, size_t count)
 {
 	struct extent e = extent_of(numbers, count);
-	roaring_bitmap_t *bits;
 
 	/* Few that are far apart are not worth as many words. */
 	if (!e.rising && (e.most - e.least) / 64 > 64 * count)
 		qsort(numbers, count, sizeof(*numbers), u32_cmp);
 	else if (!e.rising)
 		sift(sieve, &e, numbers, count);
+}
+
+struct roaring_bitmap_s *
+conn_bitmap_of(struct conn_sieve *sieve, uint32_t *numbers, size_t count)
+{
+	roaring_bitmap_t *bits;
+
+	conn_numbers_sort(sieve, numbers, count);
 	bits = roaring_bitmap_of_ptr(count, numbers);
 	if (bits == NULL)
 		base_die("out of memory");

@@ -56,6 +56,7 @@ struct conn_peers {
 	uint32_t index;
 	struct roaring_bitmap_s *faces;
 	struct roaring_bitmap_s *classes; /* of faces, once they are classed */
+	uint64_t *words;                  /* the same, of a large set; or NULL */
 	struct addrset nets[2];
 	/* Egress: the faces that give a port's name one meaning; no rule's peers. */
 	struct str port_name;
@@ -222,8 +223,10 @@ struct conn_sieve {
 	size_t cap;
 };
 
-/* The bitmap of these numbers, each of which is there once. They are put in order, which
- * is what a bitmap takes best. The bitmap is the caller's. */
+/* Puts numbers in order, each of which is there once. */
+void conn_numbers_sort(struct conn_sieve *sieve, uint32_t *numbers, size_t count);
+/* Their bitmap, once they are in order, which is what a bitmap takes best. The bitmap is
+ * the caller's. */
 MUST_CHECK struct roaring_bitmap_s *conn_bitmap_of(
     struct conn_sieve *sieve, uint32_t *numbers, size_t count);
 

@@ -6,294 +6,7 @@
 #include <string.h>
 
 #include "policy-lang/label_index.h"
-#include "policy-lang/lint_internal.h"
-
-/* What stands at one level, in one direction. */
-enum list_kind {
-	LIST_MANDATORY,
-	LIST_ISOLATION, /* a policy's subject: the end of the walk for it */
-	LIST_ALLOW,
-	LIST_DEFAULT,
-	LIST_KINDS
-};
-
-/* A box of a rule, or of an isolation. Those of one rule are neighbours. */
-struct block {
-	struct space_box box;
-	struct space_box passes; /* of a rule that passes: what it may, at most */
-	const struct policy *policy;
-	const struct rule *rule; /* NULL: isolation */
-	uint32_t list;
-	bool removed; /* said to be redundant */
-};
-
-/* Blocks that ask for one value of one dimension. */
-struct posting {
-	uint32_t *items;
-	uint32_t count, cap;
-	uint32_t seen; /* blocks that could be here */
-};
-
-/* A block that takes something away from what is asked about, or the end of a level. */
-struct step {
-	uint32_t block; /* LEVEL_END: what was passed is open again */
-	bool pass;
-};
-
-#define LEVEL_END UINT32_MAX
-
-struct finder {
-	struct lint *lint;
-	struct arena *scratch; /* of one question */
-	struct block *blocks;
-	size_t count, cap;
-	uint32_t *list_first; /* list -> its first block; one more at the end */
-	struct map postings;
-	const struct space_box *box; /* what is asked about */
-	uint32_t *found;             /* candidates of one question */
-	size_t found_count, found_cap;
-	struct step *steps; /* of one question, in the walk's order */
-	size_t step_count, step_cap;
-	uint32_t *takers; /* blocks that took part of one rule */
-	size_t taker_count, taker_cap;
-};
-
-static uint32_t
-list_of(const struct ns *level, enum direction dir, enum list_kind kind)
-{
-	return (level->index * DIRECTION_COUNT + (uint32_t)dir) * LIST_KINDS +
-	       (uint32_t)kind;
-}
-
-static void
-push_id(uint32_t **items, size_t *count, size_t *cap, uint32_t id)
-{
-	if (*count == *cap) {
-		*cap = *cap == 0 ? 16 : 2 * *cap;
-		*items = xreallocarray(*items, *cap, sizeof(**items));
-	}
-	(*items)[(*count)++] = id;
-}
-
-/* ---- blocks ---- */
-
-static bool
-is_pass(const struct block *b)
-{
-	return b->rule != NULL && b->rule->action == ACTION_PASS;
-}
-
-static void
-add_blocks(
-    struct finder *f, const struct policy *p, const struct rule *rule, uint32_t list)
-{
-	struct space_boxes boxes = {0};
-
-	if (rule != NULL)
-		space_rule(&f->lint->space, rule, &boxes);
-	else
-		space_subject(&f->lint->space, &p->subject, &boxes);
-	for (size_t i = 0; i < boxes.count; i++) {
-		if (f->count == f->cap) {
-			f->cap = f->cap == 0 ? 256 : 2 * f->cap;
-			f->blocks =
-			    xreallocarray(f->blocks, f->cap, sizeof(*f->blocks));
-		}
-		f->blocks[f->count] = (struct block){
-		    .box = boxes.items[i], .policy = p, .rule = rule, .list = list};
-		if (is_pass(&f->blocks[f->count]))
-			f->blocks[f->count].passes =
-			    space_with_names(&f->lint->space, &boxes.items[i]);
-		f->count++;
-	}
-	free(boxes.items);
-}
-
-static void
-add_list(
-    struct finder *f, const struct ns *level, enum direction dir, enum list_kind kind)
-{
-	static const enum phase phases[] = {
-	    [LIST_MANDATORY] = PHASE_MANDATORY,
-	    [LIST_ALLOW] = PHASE_ALLOW,
-	    [LIST_DEFAULT] = PHASE_DEFAULT,
-	};
-	uint32_t list = list_of(level, dir, kind);
-
-	f->list_first[list] = (uint32_t)f->count;
-	for (size_t i = 0; i < level->policy_count; i++) {
-		const struct policy *p = level->policies[i];
-		const struct rule_list *rules;
-
-		if (p->subject.nodes != NULL)
-			continue; /* takes nothing of what workloads' policies do */
-		if (kind == LIST_ISOLATION) {
-			if (p->isolates[dir])
-				add_blocks(f, p, NULL, list);
-			continue;
-		}
-		rules = policy_rules(p, phases[kind], dir);
-		for (size_t j = 0; j < rules->count; j++)
-			add_blocks(f, p, &rules->rules[j], list);
-	}
-}
-
-static void
-collect(struct finder *f)
-{
-	const struct model *m = f->lint->m;
-	size_t lists = m->ns_count * DIRECTION_COUNT * LIST_KINDS;
-
-	f->list_first = xcalloc(lists + 1, sizeof(*f->list_first));
-	for (size_t i = 0; i < m->ns_count; i++) {
-		for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
-			for (unsigned k = 0; k < LIST_KINDS; k++)
-				add_list(f, m->namespaces[i], (enum direction)d,
-				    (enum list_kind)k);
-		}
-	}
-	f->list_first[lists] = (uint32_t)f->count;
-}
-
-/* ---- the index ---- */
-
-#define EVERY_VALUE UINT32_MAX /* for blocks that ask for no single value */
-
-static struct posting *
-posting_of(struct finder *f, uint32_t list, uint32_t dim, addr_num value, bool make)
-{
-	uint8_t bytes[8 + sizeof(value)];
-	struct str key = {(const char *)bytes, sizeof(bytes)};
-	struct posting *p;
-
-	memcpy(bytes, &list, 4);
-	memcpy(bytes + 4, &dim, 4);
-	memcpy(bytes + 8, &value, sizeof(value));
-	p = map_get(&f->postings, key);
-	if (p == NULL && make) {
-		p = ARENA_NEW(f->lint->arena, struct posting);
-		(void)map_set(&f->postings, str_dup(f->lint->arena, key), p);
-	}
-	return p;
-}
-
-static void
-post(struct posting *p, uint32_t block)
-{
-	if (p->count == p->cap) {
-		p->cap = p->cap == 0 ? 2 : 2 * p->cap;
-		p->items = xreallocarray(p->items, p->cap, sizeof(*p->items));
-	}
-	p->items[p->count++] = block;
-}
-
-static void
-count_values(struct finder *f, const struct block *b)
-{
-	for (uint32_t i = 0; i < b->box.count; i++) {
-		const struct space_dim *d = &b->box.dims[i];
-
-		for (uint32_t j = 0; space_is_points(&d->set) && j < d->set.count; j++)
-			posting_of(f, b->list, d->id, d->set.ranges[j].lo, true)
-			    ->seen++;
-	}
-}
-
-/*
- * The dimension by which a block is found: where fewest others ask for the same. A rule
- * that passes is always found: leaving out what decides finds too little, leaving out what
- * saves a part from being decided would find too much.
- */
-static const struct space_dim *
-rarest_dim(struct finder *f, const struct block *b)
-{
-	const struct space_dim *best = NULL;
-	uint64_t least = UINT64_MAX;
-
-	for (uint32_t i = 0; i < b->box.count && !is_pass(b); i++) {
-		const struct space_dim *d = &b->box.dims[i];
-		uint64_t seen = 0;
-
-		if (!space_is_points(&d->set))
-			continue;
-		for (uint32_t j = 0; j < d->set.count; j++)
-			seen += posting_of(f, b->list, d->id, d->set.ranges[j].lo, true)
-				    ->seen;
-		if (seen < least) {
-			least = seen;
-			best = d;
-		}
-	}
-	return best;
-}
-
-static void
-index_blocks(struct finder *f)
-{
-	for (size_t i = 0; i < f->count; i++)
-		count_values(f, &f->blocks[i]);
-	for (size_t i = 0; i < f->count; i++) {
-		const struct block *b = &f->blocks[i];
-		const struct space_dim *d = rarest_dim(f, b);
-
-		if (d == NULL)
-			post(posting_of(f, b->list, EVERY_VALUE, 0, true), (uint32_t)i);
-		for (uint32_t j = 0; d != NULL && j < d->set.count; j++)
-			post(posting_of(f, b->list, d->id, d->set.ranges[j].lo, true),
-			    (uint32_t)i);
-	}
-}
-
-static int
-id_cmp(const void *a, const void *b)
-{
-	uint32_t x, y;
-
-	memcpy(&x, a, sizeof(x));
-	memcpy(&y, b, sizeof(y));
-	return (x > y) - (x < y);
-}
-
-static void
-find_in(struct finder *f, const struct posting *p, uint32_t before)
-{
-	for (uint32_t i = 0; p != NULL && i < p->count && p->items[i] < before; i++)
-		push_id(&f->found, &f->found_count, &f->found_cap, p->items[i]);
-}
-
-/*
- * The blocks of a list, before one of them, that can be part of a cover of the box: a
- * block that asks for single values where the box allows for endlessly many is none.
- */
-static void
-find_candidates(
-    struct finder *f, uint32_t list, uint32_t before, const struct space_box *box)
-{
-	size_t kept = 0;
-
-	f->found_count = 0;
-	find_in(f, posting_of(f, list, EVERY_VALUE, 0, false), before);
-	for (uint32_t i = 0; i < box->count; i++) {
-		const struct space_dim *d = &box->dims[i];
-
-		for (uint32_t j = 0; space_is_points(&d->set) && j < d->set.count; j++)
-			find_in(f,
-			    posting_of(f, list, d->id, d->set.ranges[j].lo, false),
-			    before);
-	}
-	/* One posting is in order already. */
-	for (size_t i = 1; i < f->found_count; i++) {
-		if (f->found[i - 1] >= f->found[i]) {
-			qsort(f->found, f->found_count, sizeof(*f->found), id_cmp);
-			break;
-		}
-	}
-	for (size_t i = 0; i < f->found_count; i++) {
-		if (kept == 0 || f->found[kept - 1] != f->found[i])
-			f->found[kept++] = f->found[i];
-	}
-	f->found_count = kept;
-}
+#include "policy-lang/lint_rules.h"
 
 /* ---- what is left of a rule ---- */
 
@@ -318,10 +31,11 @@ take_list(struct finder *f, uint32_t list, uint32_t before)
 
 	if (f->list_first[list] == f->list_first[list + 1])
 		return;
-	find_candidates(f, list, before, f->box);
+	finder_find(f, list, before, f->box);
 	f->lint->work += f->found_count;
 	for (size_t i = 0; i < f->found_count; i++)
-		add_step(f, f->found[i], is_pass(&f->blocks[f->found[i]]) && !own);
+		add_step(
+		    f, f->found[i], block_is_pass(&f->blocks[f->found[i]]) && !own);
 }
 
 /* What a step takes: of what is passed, all that may come back. */
@@ -370,7 +84,7 @@ nothing_is_left(struct finder *f)
 		if (step->block == LEVEL_END)
 			space_rest_next_level(&rest);
 		else if (space_rest_take(&rest, step_box(f, step), step->pass))
-			push_id(
+			finder_push(
 			    &f->takers, &f->taker_count, &f->taker_cap, step->block);
 		rest.gave_up = rest.gave_up || f->lint->work > LINT_WORK;
 	}
@@ -407,7 +121,7 @@ take_mandatory(struct finder *f, const struct place *p)
 		const struct ns *level = ancestor_at(p->top, d);
 		bool last = own && d == depth;
 
-		take_list(f, list_of(level, p->dir, LIST_MANDATORY),
+		take_list(f, finder_list(level, p->dir, LIST_MANDATORY),
 		    last ? p->at : UINT32_MAX);
 		if (!last)
 			add_step(f, LEVEL_END, false);
@@ -424,9 +138,9 @@ take_upwards(struct finder *f, const struct place *p)
 
 		if (last && p->kind != LIST_DEFAULT)
 			return;
-		take_list(f, list_of(s, p->dir, LIST_ISOLATION), UINT32_MAX);
+		take_list(f, finder_list(s, p->dir, LIST_ISOLATION), UINT32_MAX);
 		take_list(
-		    f, list_of(s, p->dir, LIST_DEFAULT), last ? p->at : UINT32_MAX);
+		    f, finder_list(s, p->dir, LIST_DEFAULT), last ? p->at : UINT32_MAX);
 		if (last)
 			return;
 		add_step(f, LEVEL_END, false);
@@ -518,9 +232,9 @@ say_never(struct finder *f, const struct place *p, uint32_t first, uint32_t end)
 	bool shadowed = by->list == b->list;
 	const char *what =
 	    b->rule != NULL ? "can never match" : "never comes to its allow block";
-	const char *how = by->rule == NULL ? "isolates its workloads before"
-			  : is_pass(by)    ? "passes all of it on"
-					   : "decides all of it before";
+	const char *how = by->rule == NULL    ? "isolates its workloads before"
+			  : block_is_pass(by) ? "passes all of it on"
+					      : "decides all of it before";
 	struct diag *d = lint_say(f->lint,
 	    shadowed ? CODE_SHADOWED_RULE : CODE_UNREACHABLE_RULE, block_loc(b, p->dir),
 	    sole ? "%s %s: %s %s" : "%s %s: %s and others decide all of it before",
@@ -587,7 +301,7 @@ check_reached(struct finder *f, uint32_t first, uint32_t end, struct map *dead)
 static void
 take_others(struct finder *f, const struct block *self)
 {
-	find_candidates(f, self->list, UINT32_MAX, &self->box);
+	finder_find(f, self->list, UINT32_MAX, &self->box);
 	f->lint->work += f->found_count;
 	for (size_t i = 0; i < f->found_count; i++) {
 		const struct block *b = &f->blocks[f->found[i]];
@@ -661,8 +375,8 @@ lint_rules(struct lint *lint)
 	struct finder f = {.lint = lint, .scratch = arena_new()};
 	struct map dead = {0};
 
-	collect(&f);
-	index_blocks(&f);
+	finder_collect(&f);
+	finder_index(&f);
 	for (uint32_t i = 0; i < f.count;) {
 		uint32_t end = owner_end(&f, i);
 

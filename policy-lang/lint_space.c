@@ -1,11 +1,10 @@
-#include "policy-lang/lint_space.h"
+#include "policy-lang/lint_space_set.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "policy-lang/portset.h"
 
-#define NUM_MAX (~(addr_num)0)
 /* Of texts, 0 says that there is none. */
 #define ABSENT 0
 
@@ -30,127 +29,6 @@ number_of(struct map *texts, struct str text)
 	return (uint32_t)number;
 }
 
-/* ---- sets ---- */
-
-/* The greatest value of a dimension; the least is 0. */
-static addr_num
-dim_max(uint32_t id)
-{
-	switch (id) {
-	case DIM_PEER_KIND:
-		return 2;
-	case DIM_PEER_ADDRESSED:
-		return 1;
-	default:
-		return NUM_MAX;
-	}
-}
-
-/* A copy of the set in the arena. */
-static struct space_set
-keep(struct arena *a, const struct addrset *set)
-{
-	struct addr_range *ranges = ARENA_ARRAY(a, set->count, struct addr_range);
-
-	memcpy(ranges, set->ranges, set->count * sizeof(*ranges));
-	return (struct space_set){ranges, (uint32_t)set->count};
-}
-
-static struct space_set
-range_set(struct arena *a, addr_num lo, addr_num hi)
-{
-	struct addr_range *range = ARENA_NEW(a, struct addr_range);
-
-	*range = (struct addr_range){lo, hi};
-	return (struct space_set){range, 1};
-}
-
-/* May be empty. */
-static struct space_set
-intersect(struct arena *a, struct space_set x, struct space_set y)
-{
-	struct addr_range *out = ARENA_ARRAY(a, x.count + y.count, struct addr_range);
-	uint32_t i = 0, j = 0, count = 0;
-
-	while (i < x.count && j < y.count) {
-		const struct addr_range *p = &x.ranges[i], *q = &y.ranges[j];
-		addr_num lo = p->lo > q->lo ? p->lo : q->lo;
-		addr_num hi = p->hi < q->hi ? p->hi : q->hi;
-
-		if (lo <= hi)
-			out[count++] = (struct addr_range){lo, hi};
-		if (p->hi < q->hi)
-			i++;
-		else
-			j++;
-	}
-	return (struct space_set){out, count};
-}
-
-/* Everything up to `max` that is not in it; may be empty. */
-static struct space_set
-complement(struct arena *a, struct space_set x, addr_num max)
-{
-	struct addr_range *out = ARENA_ARRAY(a, x.count + 1, struct addr_range);
-	uint32_t count = 0;
-	addr_num next = 0;
-
-	for (uint32_t i = 0; i < x.count; i++) {
-		if (x.ranges[i].lo > next)
-			out[count++] = (struct addr_range){next, x.ranges[i].lo - 1};
-		if (x.ranges[i].hi >= max)
-			return (struct space_set){out, count};
-		next = x.ranges[i].hi + 1;
-	}
-	out[count++] = (struct addr_range){next, max};
-	return (struct space_set){out, count};
-}
-
-static bool
-set_covers(const struct space_set *outer, const struct space_set *inner)
-{
-	uint32_t j = 0;
-
-	if (outer->ranges == inner->ranges)
-		return true;
-	for (uint32_t i = 0; i < inner->count; i++) {
-		while (j < outer->count && outer->ranges[j].hi < inner->ranges[i].lo)
-			j++;
-		if (j == outer->count || outer->ranges[j].lo > inner->ranges[i].lo ||
-		    outer->ranges[j].hi < inner->ranges[i].hi)
-			return false;
-	}
-	return true;
-}
-
-static bool
-sets_meet(const struct space_set *x, const struct space_set *y)
-{
-	uint32_t i = 0, j = 0;
-
-	while (i < x->count && j < y->count) {
-		if (x->ranges[i].hi < y->ranges[j].lo)
-			i++;
-		else if (y->ranges[j].hi < x->ranges[i].lo)
-			j++;
-		else
-			return true;
-	}
-	return false;
-}
-
-bool
-space_is_points(const struct space_set *set)
-{
-	if (set->count > 16)
-		return false;
-	for (uint32_t i = 0; i < set->count; i++) {
-		if (set->ranges[i].lo != set->ranges[i].hi)
-			return false;
-	}
-	return true;
-}
-
 /* ---- making boxes ---- */
 
 struct maker {
@@ -170,7 +48,7 @@ constrain(struct maker *k, uint32_t id, struct space_set set)
 	if (at > 0 && k->dims[at - 1].id == id) {
 		struct space_dim *d = &k->dims[at - 1];
 
-		d->set = intersect(k->s->arena, d->set, set);
+		d->set = space_set_meet(k->s->arena, d->set, set);
 		k->empty = k->empty || d->set.count == 0;
 		return;
 	}
@@ -187,7 +65,7 @@ constrain(struct maker *k, uint32_t id, struct space_set set)
 static void
 constrain_range(struct maker *k, uint32_t id, addr_num lo, addr_num hi)
 {
-	constrain(k, id, range_set(k->s->arena, lo, hi));
+	constrain(k, id, space_set_range(k->s->arena, lo, hi));
 }
 
 static void
@@ -210,7 +88,7 @@ texts_set(struct space *s, const struct str *texts, size_t count)
 		addrset_add(&set, (struct addr_range){number, number});
 	}
 	addrset_normalise(&set);
-	kept = keep(s->arena, &set);
+	kept = space_set_keep(s->arena, &set);
 	addrset_fini(&set);
 	return kept;
 }
@@ -225,16 +103,16 @@ constrain_requirement(
 
 	switch (r->op) {
 	case REQ_EXISTS:
-		set = range_set(s->arena, ABSENT + 1, NUM_MAX);
+		set = space_set_range(s->arena, ABSENT + 1, NUM_MAX);
 		break;
 	case REQ_NOT_EXISTS:
-		set = range_set(s->arena, ABSENT, ABSENT);
+		set = space_set_range(s->arena, ABSENT, ABSENT);
 		break;
 	case REQ_IN:
 		set = texts_set(s, r->values, r->value_count);
 		break;
 	case REQ_NOT_IN: /* an absent key is in no list */
-		set = complement(
+		set = space_set_rest(
 		    s->arena, texts_set(s, r->values, r->value_count), NUM_MAX);
 		break;
 	}
@@ -373,11 +251,6 @@ constrain_network(struct maker *k, struct space_set addresses, bool by_address)
 
 /* ---- ports ---- */
 
-/* Behind the columns: the names of one protocol are a range, so that a rule for the
- * whole protocol takes them in. */
-#define NAMES_FIRST ((addr_num)1 << 32)
-#define NAMES_COUNT ((addr_num)1 << 32)
-
 static void
 add_column(struct addrset *set, enum port_column column, uint16_t lo, uint16_t hi)
 {
@@ -421,7 +294,7 @@ constrain_ports(struct maker *k, const struct port_match *ports, size_t count)
 	for (size_t i = 0; i < count; i++)
 		add_port(k->s, &set, &ports[i]);
 	addrset_normalise(&set);
-	constrain(k, DIM_PORT, keep(k->s->arena, &set));
+	constrain(k, DIM_PORT, space_set_keep(k->s->arena, &set));
 	addrset_fini(&set);
 }
 
@@ -439,8 +312,8 @@ finish(struct maker *k)
 	return box;
 }
 
-static void
-boxes_add(struct space_boxes *boxes, struct space_box box)
+void
+space_boxes_add(struct space_boxes *boxes, struct space_box box)
 {
 	if (boxes->count == boxes->cap) {
 		boxes->cap = boxes->cap == 0 ? 4 : 2 * boxes->cap;
@@ -454,7 +327,7 @@ static void
 finish_into(struct maker *k, struct space_boxes *out)
 {
 	if (!k->empty)
-		boxes_add(out, finish(k));
+		space_boxes_add(out, finish(k));
 	free(k->dims);
 }
 
@@ -537,9 +410,9 @@ add_other_clusters(const struct maker *base, const struct addrset *addresses,
 	struct maker k = fork_maker(base);
 	struct space_set own = texts_set(k.s, &cluster, 1);
 
-	constrain_network(&k, keep(k.s->arena, addresses), true);
+	constrain_network(&k, space_set_keep(k.s->arena, addresses), true);
 	constrain_range(&k, DIM_PEER_KIND, CLASS_WORKLOAD, CLASS_WORKLOAD);
-	constrain(&k, DIM_PEER_CLUSTER, complement(k.s->arena, own, NUM_MAX));
+	constrain(&k, DIM_PEER_CLUSTER, space_set_rest(k.s->arena, own, NUM_MAX));
 	finish_into(&k, out);
 }
 
@@ -561,7 +434,7 @@ add_networks(const struct maker *base, const struct peer *peers, size_t count,
 	}
 	addrset_normalise(&set);
 	k = fork_maker(base);
-	constrain_network(&k, keep(k.s->arena, &set), by_address);
+	constrain_network(&k, space_set_keep(k.s->arena, &set), by_address);
 	finish_into(&k, out);
 	if (!by_address && peers[0].cluster.ptr != NULL)
 		add_other_clusters(base, &set, peers[0].cluster, out);
@@ -604,206 +477,4 @@ space_rule(struct space *s, const struct rule *rule, struct space_boxes *out)
 			free(base.dims);
 		}
 	}
-}
-
-/* ---- comparing boxes ---- */
-
-bool
-space_covers(const struct space_box *outer, const struct space_box *inner)
-{
-	uint32_t j = 0;
-
-	for (uint32_t i = 0; i < outer->count; i++) {
-		const struct space_dim *d = &outer->dims[i];
-
-		while (j < inner->count && inner->dims[j].id < d->id)
-			j++;
-		if (j == inner->count || inner->dims[j].id != d->id ||
-		    !set_covers(&d->set, &inner->dims[j].set))
-			return false;
-	}
-	return true;
-}
-
-bool
-space_meets(const struct space_box *a, const struct space_box *b)
-{
-	uint32_t i = 0, j = 0;
-
-	while (i < a->count && j < b->count) {
-		if (a->dims[i].id < b->dims[j].id)
-			i++;
-		else if (b->dims[j].id < a->dims[i].id)
-			j++;
-		else if (!sets_meet(&a->dims[i++].set, &b->dims[j++].set))
-			return false;
-	}
-	return true;
-}
-
-/* ---- corners ---- */
-
-struct space_box
-space_corner(struct arena *arena, const struct space_box *box, bool last)
-{
-	struct space_dim *dims = ARENA_ARRAY(arena, box->count, struct space_dim);
-
-	for (uint32_t i = 0; i < box->count; i++) {
-		const struct space_set *set = &box->dims[i].set;
-		addr_num at = last ? set->ranges[set->count - 1].hi : set->ranges[0].lo;
-
-		dims[i] = (struct space_dim){box->dims[i].id, range_set(arena, at, at)};
-	}
-	return (struct space_box){dims, box->count};
-}
-
-bool
-space_has_corner(const struct space_box *box, const struct space_box *corner, bool last)
-{
-	uint32_t j = 0;
-
-	for (uint32_t i = 0; i < box->count; i++) {
-		const struct space_dim *d = &box->dims[i];
-		addr_num at = last ? dim_max(d->id) : 0;
-		struct addr_range range;
-
-		while (j < corner->count && corner->dims[j].id < d->id)
-			j++;
-		if (j < corner->count && corner->dims[j].id == d->id)
-			at = corner->dims[j].set.ranges[0].lo;
-		range = (struct addr_range){at, at};
-		if (!sets_meet(&d->set, &(struct space_set){&range, 1}))
-			return false;
-	}
-	return true;
-}
-
-/* ---- what is left ---- */
-
-static const struct space_dim *
-find_dim(const struct space_box *box, uint32_t id)
-{
-	for (uint32_t i = 0; i < box->count; i++) {
-		if (box->dims[i].id == id)
-			return &box->dims[i];
-	}
-	return NULL;
-}
-
-/* `box` with one dimension set to something else. */
-static struct space_box
-with_dim(
-    struct arena *a, const struct space_box *box, uint32_t id, struct space_set set)
-{
-	struct space_dim *dims = ARENA_ARRAY(a, box->count + 1, struct space_dim);
-	uint32_t count = 0, i = 0;
-
-	for (; i < box->count && box->dims[i].id < id; i++)
-		dims[count++] = box->dims[i];
-	dims[count++] = (struct space_dim){id, set};
-	if (i < box->count && box->dims[i].id == id)
-		i++;
-	for (; i < box->count; i++)
-		dims[count++] = box->dims[i];
-	return (struct space_box){dims, count};
-}
-
-struct space_box
-space_with_names(struct space *s, const struct space_box *box)
-{
-	const struct space_dim *d = find_dim(box, DIM_PORT);
-	struct addrset set = {0};
-	struct space_box wide = *box;
-
-	if (d == NULL)
-		return wide;
-	for (uint32_t i = 0; i < d->set.count; i++)
-		addrset_add(&set, d->set.ranges[i]);
-	for (unsigned c = 0; c < PORT_COLUMNS; c++) {
-		addr_num names = NAMES_FIRST + c * NAMES_COUNT, first = c << 16;
-		struct addr_range numbers = {first, first + UINT16_MAX};
-		struct addr_range named = {names, names + NAMES_COUNT - 1};
-
-		if (sets_meet(&(struct space_set){&numbers, 1}, &d->set))
-			addrset_add(&set, named);
-		if (sets_meet(&(struct space_set){&named, 1}, &d->set))
-			addrset_add(&set, numbers);
-	}
-	addrset_normalise(&set);
-	wide = with_dim(s->arena, box, DIM_PORT, keep(s->arena, &set));
-	addrset_fini(&set);
-	return wide;
-}
-
-void
-space_rest_init(
-    struct space_rest *rest, struct arena *arena, const struct space_box *box)
-{
-	*rest = (struct space_rest){.arena = arena};
-	boxes_add(&rest->open, *box);
-}
-
-void
-space_rest_fini(struct space_rest *rest)
-{
-	free(rest->open.items);
-	free(rest->passed.items);
-}
-
-/* Cuts `piece`, which meets `box`, into what is outside (appended to `out`, disjoint
- * pieces) and what is inside (returned). */
-static struct space_box
-cut(struct arena *a, struct space_box piece, const struct space_box *box,
-    struct space_boxes *out)
-{
-	for (uint32_t i = 0; i < box->count; i++) {
-		const struct space_dim *b = &box->dims[i];
-		const struct space_dim *p = find_dim(&piece, b->id);
-		addr_num max = dim_max(b->id);
-		struct space_set whole = range_set(a, 0, max);
-		struct space_set mine = p != NULL ? p->set : whole;
-		struct space_set outside =
-		    intersect(a, mine, complement(a, b->set, max));
-
-		if (outside.count == 0)
-			continue;
-		boxes_add(out, with_dim(a, &piece, b->id, outside));
-		piece = with_dim(a, &piece, b->id, intersect(a, mine, b->set));
-	}
-	return piece;
-}
-
-bool
-space_rest_take(struct space_rest *rest, const struct space_box *box, bool pass)
-{
-	struct space_boxes left = {0};
-	size_t met = 0;
-
-	while (met < rest->open.count && !space_meets(&rest->open.items[met], box))
-		met++;
-	if (met == rest->open.count)
-		return false; /* most boxes meet nothing */
-	for (size_t i = 0; i < rest->open.count && !rest->gave_up; i++) {
-		struct space_box inside;
-
-		if (i < met || !space_meets(&rest->open.items[i], box)) {
-			boxes_add(&left, rest->open.items[i]);
-			continue;
-		}
-		inside = cut(rest->arena, rest->open.items[i], box, &left);
-		if (pass)
-			boxes_add(&rest->passed, inside);
-		rest->gave_up = left.count + rest->passed.count > SPACE_PIECES;
-	}
-	free(rest->open.items);
-	rest->open = left;
-	return true;
-}
-
-void
-space_rest_next_level(struct space_rest *rest)
-{
-	for (size_t i = 0; i < rest->passed.count; i++)
-		boxes_add(&rest->open, rest->passed.items[i]);
-	rest->passed.count = 0;
 }

@@ -12,13 +12,39 @@ static const char *const severity_titles[] = {
     [DIAG_NOTE] = "notes",
 };
 
+/* What codes are about, each from a first one on to the next topic's. */
+static const struct {
+	enum diag_code first;
+	const char *title;
+} topics[] = {
+    {CODE_NOT_AN_OBJECT, "documents and their fields"},
+    {CODE_BAD_NAME, "names, labels and namespaces"},
+    {CODE_BAD_SELECTOR, "selectors"},
+    {CODE_BAD_CIDR, "addresses and ports"},
+    {CODE_EMPTY_PEER, "peers, rules and where they stand"},
+    {CODE_SHARED_ADDRESS, "policies and their subjects"},
+    {CODE_SHADOWED_RULE, "rules that change nothing, or clash"},
+    {CODE_PEER_MATCHES_NOTHING, "peers and ports that match nothing"},
+    {CODE_CIDR_COVERS_WORKLOADS, "networks and services"},
+    {CODE_CUTS_DNS, "what is cut off, or open"},
+    {CODE_ACCESS_SHADOWED, "access, owners and quotas"},
+    {CODE_IGNORED_RULES, "what is not said"},
+    {CODE_PROGRAM_TOO_LARGE, "compiling, and the canonical form"},
+};
+
 static void
-list_table(struct buf *out, const struct diag_code_info *table, size_t count,
-    enum diag_severity severity)
+list_table(struct buf *out, const char *title, const struct diag_code_info *table,
+    size_t count, enum diag_severity severity)
 {
+	bool any = false;
+
 	for (size_t i = 0; i < count; i++) {
-		if (table[i].severity == severity)
-			buf_printf(out, "  %-26s %s\n", table[i].code, table[i].text);
+		if (table[i].severity != severity)
+			continue;
+		if (!any)
+			buf_printf(out, "\n  %s\n", title);
+		any = true;
+		buf_printf(out, "    %-29s %s\n", table[i].code, table[i].text);
 	}
 }
 
@@ -28,8 +54,16 @@ cli_print_codes(struct buf *out)
 	for (size_t i = 0; i < ARRAY_LEN(severities); i++) {
 		buf_printf(
 		    out, "%s%s\n", i > 0 ? "\n" : "", severity_titles[severities[i]]);
-		list_table(out, diag_code_table, DIAG_CODE_COUNT, severities[i]);
-		list_table(out, diag_reading_table, diag_reading_count, severities[i]);
+		list_table(out, "files and YAML", diag_reading_table,
+		    diag_reading_count, severities[i]);
+		for (size_t j = 0; j < ARRAY_LEN(topics); j++) {
+			size_t first = topics[j].first;
+			size_t end = j + 1 < ARRAY_LEN(topics) ? topics[j + 1].first
+							       : DIAG_CODE_COUNT;
+
+			list_table(out, topics[j].title, &diag_code_table[first],
+			    end - first, severities[i]);
+		}
 	}
 }
 

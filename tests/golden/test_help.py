@@ -88,12 +88,15 @@ def test_codes_without_example_have_none(code):
     assert sections(code) == []
 
 
-def test_codes_are_listed_by_severity():
+def test_codes_are_listed_by_severity_and_topic():
     text = rf.run("help", "codes").stdout
     parts = re.split(r"^(?=errors|warnings|notes)", text, flags=re.MULTILINE)[1:]
     for part, level in zip(parts, ("error", "warning", "note"), strict=True):
-        listed = re.findall(r"^  ([a-z-]+) ", part, re.MULTILINE)
+        listed = re.findall(r"^    ([a-z-]+) ", part, re.MULTILINE)
         assert sorted(listed) == sorted(c for c, of in codes().items() if of == level)
+        topics = re.findall(r"\n\n  (\S.*)\n    \S", part)
+        assert len(topics) == len(set(topics)) == len(re.findall(r"^  \S", part, re.MULTILINE))
+        assert len(topics) > 1
 
 
 def test_unknown_topic_suggests():

@@ -1,0 +1,242 @@
+/*
+ * The blocks of all rules, and which of them may be in the way of a box.
+ */
+#include "policy-lang/lint_rules.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy-lang/label_index.h"
+
+uint32_t
+finder_list(const struct ns *level, enum direction dir, enum list_kind kind)
+{
+	return (level->index * DIRECTION_COUNT + (uint32_t)dir) * LIST_KINDS +
+	       (uint32_t)kind;
+}
+
+void
+finder_push(uint32_t **items, size_t *count, size_t *cap, uint32_t id)
+{
+	if (*count == *cap) {
+		*cap = *cap == 0 ? 16 : 2 * *cap;
+		*items = xreallocarray(*items, *cap, sizeof(**items));
+	}
+	(*items)[(*count)++] = id;
+}
+
+/* ---- blocks ---- */
+
+bool
+block_is_pass(const struct block *b)
+{
+	return b->rule != NULL && b->rule->action == ACTION_PASS;
+}
+
+static void
+add_blocks(
+    struct finder *f, const struct policy *p, const struct rule *rule, uint32_t list)
+{
+	struct space_boxes boxes = {0};
+
+	if (rule != NULL)
+		space_rule(&f->lint->space, rule, &boxes);
+	else
+		space_subject(&f->lint->space, &p->subject, &boxes);
+	for (size_t i = 0; i < boxes.count; i++) {
+		if (f->count == f->cap) {
+			f->cap = f->cap == 0 ? 256 : 2 * f->cap;
+			f->blocks =
+			    xreallocarray(f->blocks, f->cap, sizeof(*f->blocks));
+		}
+		f->blocks[f->count] = (struct block){
+		    .box = boxes.items[i], .policy = p, .rule = rule, .list = list};
+		if (block_is_pass(&f->blocks[f->count]))
+			f->blocks[f->count].passes =
+			    space_with_names(&f->lint->space, &boxes.items[i]);
+		f->count++;
+	}
+	free(boxes.items);
+}
+
+static void
+add_list(
+    struct finder *f, const struct ns *level, enum direction dir, enum list_kind kind)
+{
+	static const enum phase phases[] = {
+	    [LIST_MANDATORY] = PHASE_MANDATORY,
+	    [LIST_ALLOW] = PHASE_ALLOW,
+	    [LIST_DEFAULT] = PHASE_DEFAULT,
+	};
+	uint32_t list = finder_list(level, dir, kind);
+
+	f->list_first[list] = (uint32_t)f->count;
+	for (size_t i = 0; i < level->policy_count; i++) {
+		const struct policy *p = level->policies[i];
+		const struct rule_list *rules;
+
+		if (p->subject.nodes != NULL)
+			continue; /* takes nothing of what workloads' policies do */
+		if (kind == LIST_ISOLATION) {
+			if (p->isolates[dir])
+				add_blocks(f, p, NULL, list);
+			continue;
+		}
+		rules = policy_rules(p, phases[kind], dir);
+		for (size_t j = 0; j < rules->count; j++)
+			add_blocks(f, p, &rules->rules[j], list);
+	}
+}
+
+void
+finder_collect(struct finder *f)
+{
+	const struct model *m = f->lint->m;
+	size_t lists = m->ns_count * DIRECTION_COUNT * LIST_KINDS;
+
+	f->list_first = xcalloc(lists + 1, sizeof(*f->list_first));
+	for (size_t i = 0; i < m->ns_count; i++) {
+		for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+			for (unsigned k = 0; k < LIST_KINDS; k++)
+				add_list(f, m->namespaces[i], (enum direction)d,
+				    (enum list_kind)k);
+		}
+	}
+	f->list_first[lists] = (uint32_t)f->count;
+}
+
+/* ---- the index ---- */
+
+#define EVERY_VALUE UINT32_MAX /* for blocks that ask for no single value */
+
+static struct posting *
+posting_of(struct finder *f, uint32_t list, uint32_t dim, addr_num value, bool make)
+{
+	uint8_t bytes[8 + sizeof(value)];
+	struct str key = {(const char *)bytes, sizeof(bytes)};
+	struct posting *p;
+
+	memcpy(bytes, &list, 4);
+	memcpy(bytes + 4, &dim, 4);
+	memcpy(bytes + 8, &value, sizeof(value));
+	p = map_get(&f->postings, key);
+	if (p == NULL && make) {
+		p = ARENA_NEW(f->lint->arena, struct posting);
+		(void)map_set(&f->postings, str_dup(f->lint->arena, key), p);
+	}
+	return p;
+}
+
+static void
+post(struct posting *p, uint32_t block)
+{
+	if (p->count == p->cap) {
+		p->cap = p->cap == 0 ? 2 : 2 * p->cap;
+		p->items = xreallocarray(p->items, p->cap, sizeof(*p->items));
+	}
+	p->items[p->count++] = block;
+}
+
+static void
+count_values(struct finder *f, const struct block *b)
+{
+	for (uint32_t i = 0; i < b->box.count; i++) {
+		const struct space_dim *d = &b->box.dims[i];
+
+		for (uint32_t j = 0; space_is_points(&d->set) && j < d->set.count; j++)
+			posting_of(f, b->list, d->id, d->set.ranges[j].lo, true)
+			    ->seen++;
+	}
+}
+
+/*
+ * The dimension by which a block is found: where fewest others ask for the same. A rule
+ * that passes is always found: leaving out what decides finds too little, leaving out what
+ * saves a part from being decided would find too much.
+ */
+static const struct space_dim *
+rarest_dim(struct finder *f, const struct block *b)
+{
+	const struct space_dim *best = NULL;
+	uint64_t least = UINT64_MAX;
+
+	for (uint32_t i = 0; i < b->box.count && !block_is_pass(b); i++) {
+		const struct space_dim *d = &b->box.dims[i];
+		uint64_t seen = 0;
+
+		if (!space_is_points(&d->set))
+			continue;
+		for (uint32_t j = 0; j < d->set.count; j++)
+			seen += posting_of(f, b->list, d->id, d->set.ranges[j].lo, true)
+				    ->seen;
+		if (seen < least) {
+			least = seen;
+			best = d;
+		}
+	}
+	return best;
+}
+
+void
+finder_index(struct finder *f)
+{
+	for (size_t i = 0; i < f->count; i++)
+		count_values(f, &f->blocks[i]);
+	for (size_t i = 0; i < f->count; i++) {
+		const struct block *b = &f->blocks[i];
+		const struct space_dim *d = rarest_dim(f, b);
+
+		if (d == NULL)
+			post(posting_of(f, b->list, EVERY_VALUE, 0, true), (uint32_t)i);
+		for (uint32_t j = 0; d != NULL && j < d->set.count; j++)
+			post(posting_of(f, b->list, d->id, d->set.ranges[j].lo, true),
+			    (uint32_t)i);
+	}
+}
+
+static int
+id_cmp(const void *a, const void *b)
+{
+	uint32_t x, y;
+
+	memcpy(&x, a, sizeof(x));
+	memcpy(&y, b, sizeof(y));
+	return (x > y) - (x < y);
+}
+
+static void
+find_in(struct finder *f, const struct posting *p, uint32_t before)
+{
+	for (uint32_t i = 0; p != NULL && i < p->count && p->items[i] < before; i++)
+		finder_push(&f->found, &f->found_count, &f->found_cap, p->items[i]);
+}
+
+void
+finder_find(
+    struct finder *f, uint32_t list, uint32_t before, const struct space_box *box)
+{
+	size_t kept = 0;
+
+	f->found_count = 0;
+	find_in(f, posting_of(f, list, EVERY_VALUE, 0, false), before);
+	for (uint32_t i = 0; i < box->count; i++) {
+		const struct space_dim *d = &box->dims[i];
+
+		for (uint32_t j = 0; space_is_points(&d->set) && j < d->set.count; j++)
+			find_in(f,
+			    posting_of(f, list, d->id, d->set.ranges[j].lo, false),
+			    before);
+	}
+	/* One posting is in order already. */
+	for (size_t i = 1; i < f->found_count; i++) {
+		if (f->found[i - 1] >= f->found[i]) {
+			qsort(f->found, f->found_count, sizeof(*f->found), id_cmp);
+			break;
+		}
+	}
+	for (size_t i = 0; i < f->found_count; i++) {
+		if (kept == 0 || f->found[kept - 1] != f->found[i])
+			f->found[kept++] = f->found[i];
+	}
+	f->found_count = kept;
+}
