@@ -318,6 +318,7 @@ load_access(struct loader *l, const struct load_object *o)
 	if (!ok || p->level == NULL || !load_claim_native(l, o, &meta))
 		return;
 	p->name = meta.name;
+	p->namespace_text = meta.ns.ptr != NULL ? meta.ns : STR("");
 	p->loc = meta.loc;
 	if (spec == NULL)
 		diag_say(

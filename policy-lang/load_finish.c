@@ -99,6 +99,8 @@ compare_access(const void *a, const void *b)
 		order = (x->priority > y->priority) - (x->priority < y->priority);
 	if (order == 0)
 		order = str_cmp(x->name, y->name);
+	if (order == 0)
+		order = str_cmp(x->namespace_text, y->namespace_text);
 	return order != 0 ? order : loc_cmp(x->loc, y->loc);
 }
 
@@ -125,6 +127,8 @@ compare_routes(const void *a, const void *b)
 		order = (x->priority > y->priority) - (x->priority < y->priority);
 	if (order == 0)
 		order = str_cmp(x->name, y->name);
+	if (order == 0)
+		order = str_cmp(x->namespace_text, y->namespace_text);
 	return order != 0 ? order : loc_cmp(x->loc, y->loc);
 }
 

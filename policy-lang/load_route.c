@@ -158,7 +158,7 @@ load_route(struct loader *l, const struct load_object *o)
 	if (!ok || route->level == NULL || !load_claim_native(l, o, &meta))
 		return;
 	route->name = meta.name;
-	route->namespace_text = meta.ns;
+	route->namespace_text = meta.ns.ptr != NULL ? meta.ns : STR("");
 	route->loc = meta.loc;
 	route->subject.subtree = route->level;
 	if (spec == NULL)

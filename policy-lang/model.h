@@ -76,7 +76,7 @@ struct ns {
 	size_t access_count;
 	struct quota **quotas;
 	size_t quota_count;
-	struct route_policy **routes; /* priority, name */
+	struct route_policy **routes; /* priority, name, namespace_text */
 	size_t route_count;
 };
 
@@ -415,7 +415,7 @@ struct route_list {
  * going down through `mandatory` decides, else the first going up through `defaults`. */
 struct route_policy {
 	struct str name;
-	struct str namespace_text;
+	struct str namespace_text; /* as policy's */
 	struct ns *level;
 	int32_t priority;              /* lower is first */
 	struct workload_match subject; /* subtree is `level` */
@@ -444,6 +444,7 @@ struct access_rule {
 
 struct access_policy {
 	struct str name;
+	struct str namespace_text; /* as policy's */
 	struct ns *level;
 	int32_t priority;
 	const struct str *users;

@@ -40,7 +40,7 @@ START_TEST(ipv6_is_an_advertisement_that_overrides)
 
 	ck_assert_uint_eq(announce_packet(&link_of_test, &addr, out), 72);
 	ck_assert_uint_eq(out[0] >> 4, 6);
-	ck_assert_uint_eq(out[4] << 8 | out[5], 32);
+	ck_assert_uint_eq((unsigned)out[4] << 8 | out[5], 32);
 	ck_assert_uint_eq(out[6], 58);
 	ck_assert_uint_eq(out[7], 255);
 	ck_assert_mem_eq(out + 8, addr.bytes, 16);

@@ -12,6 +12,14 @@
 #include "common/limits.h"
 #include "enforcer/sources.h"
 
+/* A look at so many files costs the sanitizers many times as much, and the next waits for
+ * many times that. */
+#ifdef RINGFENCE_SANITIZED
+static const bool sanitized = true;
+#else
+static const bool sanitized = false;
+#endif
+
 static char directory[64], target[64];
 static uv_loop_t loop;
 static unsigned told, told_whole;
@@ -83,7 +91,7 @@ START_TEST(look_at_the_most_files_tells_what_has_changed_alone)
 	    sources_new(&loop, directories, 1, on_changed, NULL, &sources, &err), 0);
 	ck_assert_uint_eq(told_whole, 1); /* at the start */
 	ck_assert_int_eq(truncate(target, 1), 0);
-	while (told == 1)
+	while (told == 1) /* looks are far apart, by what they cost */
 		(void)uv_run(&loop, UV_RUN_ONCE);
 	ck_assert_uint_eq(told_whole, 1);
 	ck_assert_str_eq(last, name);
@@ -100,7 +108,8 @@ main(void)
 	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_test(tc, look_at_the_most_files_tells_what_has_changed_alone);
+	if (!sanitized)
+		tcase_add_test(tc, look_at_the_most_files_tells_what_has_changed_alone);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
