@@ -18,6 +18,8 @@ WORKLOADS = {
     "ledger": (["10.1.0.31", "fd00:1::31"], [8080, 9100], "/initech/erp/core/ledger"),
     "prometheus": (["10.1.0.41", "fd00:1::41"], [], "/ops/monitoring/prometheus"),
 }
+# Outside: acme's card processor, by two of the addresses that ExternalNetwork gives it.
+PROCESSOR = ["203.0.113.9", "2001:db8:203::9"]
 HERE = pathlib.Path(__file__).resolve().parent
 PYTHON = "/usr/bin/python3"
 
@@ -55,14 +57,15 @@ class Node:
         self.lab.__enter__()  # left in stop()
         self.lab.add_workloads({name: spec[0] for name, spec in WORKLOADS.items()})
         for name, (_, ports, _) in WORKLOADS.items():
-            if not ports:
-                continue
-            server = self.lab.workload(name).popen(
-                [PYTHON, str(HERE / "workload.py"), name, *map(str, ports)],
-                stdout=subprocess.PIPE, text=True)
-            self.servers.append(server)
-        for server in self.servers:
-            server.stdout.readline()
+            if ports:
+                self.listen(name, ports)
+
+    def listen(self, name, ports):
+        server = self.lab.host(name).popen(
+            [PYTHON, str(HERE / "workload.py"), name, *map(str, ports)],
+            stdout=subprocess.PIPE, text=True)
+        self.servers.append(server)
+        server.stdout.readline()
 
     def start_enforcer(self):
         shutil.copytree(HERE.parent / "policies", self.policies)
@@ -98,6 +101,12 @@ class Node:
             self.lab.close()
 
     # ---- asking ----
+
+    def ask(self, src, address, port):
+        """What it is told there; "" if nothing."""
+        out = self.lab.host(src).exec([PYTHON, str(HERE / "workload.py"), "--ask", address,
+                                       str(port)], check=False)
+        return out.stdout.strip()
 
     def questions(self):
         return [(src, dst, address, port)
@@ -243,3 +252,42 @@ def show(node):
                           "bi/etl", "/acme/shop/prod/db", "5432/tcp"],
                          capture_output=True, text=True, check=False).stdout
     screen.say(out.replace(str(node.policies) + os.sep, "policy.d/"))
+    show_outside(node)
+
+
+def show_outside(node):
+    screen = node.screen
+    screen.step("The outside: which address a tenant leaves with, and what of it is published",
+                "Routes stand in the same tree as policy. The card processor knows acme by one "
+                "address of each family; the shop's front has a public one. Policy judges the "
+                "client and the workload that are really there, and the log names the rule.")
+    node.lab.add_outside("processor", PROCESSOR)
+    node.listen("processor", [25, 443])
+    for address, own in zip(PROCESSOR, ["198.51.100.7", "2001:db8:100::7"], strict=True):
+        told = node.ask("web", address, 443)
+        screen.check(told == f"processor, asked by {own}",
+                     f"acme's web leaves for {address} as {own}", told)
+    told = node.ask("report", PROCESSOR[0], 443)
+    screen.check(told == "processor, asked by 10.1.0.22", "globex leaves as it is", told)
+    for address, public in zip(PROCESSOR, ["198.51.100.80", "2001:db8:100::80"], strict=True):
+        told = node.ask("processor", public, 80)
+        screen.check(told == f"web, asked by {address}",
+                     f"{public} port 80 leads to acme's web, which sees the client {address}", told)
+    screen.check(not node.lab.probe("web-dev", PROCESSOR[0], "tcp", 25, 400,
+                                    answered=False).open, "nobody of acme sends mail")
+
+    def denied():
+        return [r for r in node.flow_records()
+                if r["src"].get("workload") == "web-dev" and r["dst"].get("port") == 25]
+    wait_until(lambda: bool(denied()), 10, "the flow log to tell")
+    record = denied()[-1]["policy"]
+    screen.command("tail -1 flows.jsonl")
+    screen.say(json.dumps(record).replace(str(node.policies) + os.sep, "policy.d/"))
+    screen.check(record["name"] == "leaving" and record["file"].endswith("80-routes.yaml"),
+                 "the record names Route /acme/leaving and its file and line")
+    screen.command("ringfence-enforcer rules | grep Route")
+    rules = node.lab.node.exec([str(node.daemon), "rules", "--config", str(node.config)]).stdout
+    lines = [line for line in rules.splitlines() if "Route" in line]
+    screen.say("\n".join(line.strip() for line in lines)
+               .replace(str(node.policies) + os.sep, "policy.d/"))
+    screen.check(any("as-acme" in line for line in lines), "so do the counters")

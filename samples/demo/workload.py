@@ -1,6 +1,8 @@
-"""A workload: a process that listens on TCP ports, over IPv4 and IPv6, and says its name.
+"""A workload: a process that listens on TCP ports, over IPv4 and IPv6, and says its name and
+whom it sees.
 
-usage: workload.py NAME PORT...
+usage: workload.py NAME PORT...       listens
+       workload.py --ask ADDRESS PORT  prints what another one says
 """
 import socketserver
 import sys
@@ -21,8 +23,9 @@ class Server(socketserver.ThreadingTCPServer):
 def main(name, ports):
     class Answer(socketserver.BaseRequestHandler):
         def handle(self):
+            client = self.client_address[0].removeprefix("::ffff:")
             try:
-                self.request.sendall(f"{name}\n".encode())
+                self.request.sendall(f"{name}, asked by {client}\n".encode())
             except OSError:
                 pass  # whoever only tried the door is gone already
 
@@ -33,5 +36,12 @@ def main(name, ports):
     threading.Event().wait()
 
 
-if __name__ == "__main__":
+def ask(address, port):
+    with socket.create_connection((address, port), 5) as connection:
+        print(connection.makefile().readline().strip())
+
+
+if __name__ == "__main__" and sys.argv[1] == "--ask":
+    ask(sys.argv[2], int(sys.argv[3]))
+elif __name__ == "__main__":
     main(sys.argv[1], [int(port) for port in sys.argv[2:]])
