@@ -244,16 +244,22 @@ is_path(struct str path)
 	return true;
 }
 
+void
+config_subtree(struct config_reader *r, const struct doc_node *n)
+{
+	if (!is_path(n->text))
+		diag_error(r->diags, CODE_VALUE, n->loc,
+		    "\"%.*s\" is no path of a namespace: write it as /acme/shop",
+		    STR_ARG(n->text));
+}
+
 static void
 read_exception(struct config_reader *r, const struct doc_node *n, bool keep,
     struct established_exception *all, size_t *count)
 {
 	if (!schema_type(r->diags, n, "a namespace", TYPE_STRING))
 		return;
-	if (!is_path(n->text))
-		diag_error(r->diags, CODE_VALUE, n->loc,
-		    "\"%.*s\" is no path of a namespace: write it as /acme/shop",
-		    STR_ARG(n->text));
+	config_subtree(r, n);
 	for (size_t i = 0; i < *count; i++) {
 		if (str_eq(all[i].path, n->text))
 			diag_error(r->diags, CODE_VALUE, n->loc,

@@ -42,6 +42,7 @@ struct established {
 #define ADDRESS_PLACES_MAX 64
 struct address_place {
 	struct ip_prefix network;
+	struct str subtree; /* whose Routes may have them; "/": all */
 	char interface[16]; /* padded with NULs, the last of which is always there; "":
 			       they are routed to the node */
 };
@@ -64,9 +65,8 @@ struct enforcer_config {
 	bool reject; /* denied packets are answered, not just dropped */
 	const struct address_place *address_places;
 	size_t address_place_count;
-	bool has_address_places; /* else all addresses are translated, and none taken */
-	const char *flow_file;   /* NULL: no flow log */
-	uint16_t flow_group;     /* NFLOG group */
+	const char *flow_file;      /* NULL: no flow log */
+	uint16_t flow_group;        /* NFLOG group */
 	const char *journal_socket; /* records go there, too; NULL: no */
 	bool has_ipfix;
 	struct ip_addr ipfix_addr; /* the collector */

@@ -24,6 +24,8 @@ void config_fields(struct config_reader *r, const struct schema *schema,
 MUST_CHECK const char *config_path(struct config_reader *r, const struct doc_node *n);
 /* The same of a Unix socket, which is short. */
 MUST_CHECK const char *config_socket(struct config_reader *r, const struct doc_node *n);
+/* Reports what is no path of a namespace. */
+void config_subtree(struct config_reader *r, const struct doc_node *n);
 /* Reads one of two words; returns true for the second. */
 MUST_CHECK bool config_choice(struct config_reader *r, const struct doc_node *n,
     const char *what, const char *first, const char *second, bool otherwise);

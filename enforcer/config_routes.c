@@ -11,11 +11,13 @@ read_place(struct config_reader *r, const struct doc_node *n, struct address_pla
 	enum {
 		NETWORK,
 		INTERFACE,
+		NAMESPACE,
 		COUNT
 	};
 	static const struct schema_field fields[] = {
 	    [NETWORK] = {"network", TYPE_STRING, true, NULL},
 	    [INTERFACE] = {"interface", TYPE_STRING, false, NULL},
+	    [NAMESPACE] = {"namespace", TYPE_STRING, false, NULL},
 	};
 	static const struct schema schema = SCHEMA("routeAddresses", fields);
 	const struct doc_node *v[COUNT];
@@ -26,6 +28,9 @@ read_place(struct config_reader *r, const struct doc_node *n, struct address_pla
 		diag_error(r->diags, CONFIG_VALUE, v[NETWORK]->loc,
 		    "\"%.*s\" is no network: write it as 203.0.113.0/24",
 		    STR_ARG(v[NETWORK]->text));
+	out->subtree = v[NAMESPACE] != NULL ? v[NAMESPACE]->text : STR("/");
+	if (v[NAMESPACE] != NULL)
+		config_subtree(r, v[NAMESPACE]);
 	if (v[INTERFACE] == NULL)
 		return;
 	if (v[INTERFACE]->text.len == 0 ||
@@ -53,5 +58,4 @@ config_read_addresses(struct config_reader *r, const struct doc_node *n)
 		read_place(r, n->u.items[i], &places[i]);
 	r->config->address_places = places;
 	r->config->address_place_count = n->count;
-	r->config->has_address_places = true;
 }

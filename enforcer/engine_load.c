@@ -400,11 +400,8 @@ copy_input(struct engine *e)
 	if (e->settings.workload_network_count != 0)
 		memcpy(l->settings.workload_networks, e->settings.workload_networks,
 		    e->settings.workload_network_count * sizeof(struct ip_prefix));
-	l->settings.route_networks =
-	    ARENA_ARRAY(l->arena, e->settings.route_network_count, struct ip_prefix);
-	if (e->settings.route_network_count != 0)
-		memcpy(l->settings.route_networks, e->settings.route_networks,
-		    e->settings.route_network_count * sizeof(struct ip_prefix));
+	l->settings.route_networks = route_networks_copy(
+	    l->arena, e->settings.route_networks, e->settings.route_network_count);
 	l->settings.workload_interfaces = ARENA_ARRAY(
 	    l->arena, e->settings.workload_interface_count, struct interface_pattern);
 	if (e->settings.workload_interface_count != 0)

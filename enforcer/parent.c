@@ -49,6 +49,7 @@ same_places(const struct enforcer_config *a, const struct enforcer_config *b)
 
 		same = x->network.len == y->network.len &&
 		       ip_eq(&x->network.addr, &y->network.addr) &&
+		       str_eq(x->subtree, y->subtree) &&
 		       strcmp(x->interface, y->interface) == 0;
 	}
 	return same;

@@ -61,14 +61,9 @@ set_options(struct program *p, const struct engine_settings *s)
 {
 	struct ip_prefix *networks =
 	    ARENA_ARRAY(p->arena, s->workload_network_count, struct ip_prefix);
-	struct ip_prefix *routes =
-	    ARENA_ARRAY(p->arena, s->route_network_count, struct ip_prefix);
 	struct interface_pattern *interfaces = ARENA_ARRAY(
 	    p->arena, s->workload_interface_count, struct interface_pattern);
 
-	if (s->route_network_count != 0)
-		memcpy(routes, s->route_networks,
-		    s->route_network_count * sizeof(*routes));
 	if (s->workload_interface_count != 0)
 		memcpy(interfaces, s->workload_interfaces,
 		    s->workload_interface_count * sizeof(*interfaces));
@@ -80,8 +75,9 @@ set_options(struct program *p, const struct engine_settings *s)
 	    .settings = {.log_group = s->flow_group, .reject = s->reject},
 	    .workload_networks = networks,
 	    .workload_network_count = s->workload_network_count,
-	    .has_route_networks = s->has_route_networks,
-	    .route_networks = routes,
+	    .has_route_networks = true,
+	    .route_networks = route_networks_copy(
+		p->arena, s->route_networks, s->route_network_count),
 	    .route_network_count = s->route_network_count,
 	    .workload_interfaces = interfaces,
 	    .workload_interface_count = s->workload_interface_count,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "enforcer/messages.h"
+#include "policy-lang/compile.h"
 #include "policy-lang/fail_safe.h"
 
 static void
@@ -229,10 +230,11 @@ engine_settings_encode(
 	proc_put_u32(out, (uint32_t)networks);
 	for (size_t i = 0; i < networks; i++)
 		put_prefix(out, &c->workload_networks[i]);
-	proc_put_u8(out, c->has_address_places);
 	proc_put_u32(out, (uint32_t)c->address_place_count);
-	for (size_t i = 0; i < c->address_place_count; i++)
+	for (size_t i = 0; i < c->address_place_count; i++) {
 		put_prefix(out, &c->address_places[i].network);
+		proc_put_str(out, c->address_places[i].subtree);
+	}
 	proc_put_u32(out, (uint32_t)interfaces);
 	for (size_t i = 0; i < interfaces; i++) {
 		buf_add(out, c->workload_interfaces[i].first, INTERFACE_NAME_BYTES);
@@ -298,14 +300,15 @@ engine_settings_decode(
 	s->workload_network_count = count;
 	for (size_t i = 0; i < count; i++)
 		get_prefix(r, &s->workload_networks[i]);
-	s->has_route_networks = proc_get_u8(r) != 0;
 	count = proc_get_u32(r);
 	if (!r->ok || count > ADDRESS_PLACES_MAX)
 		return false;
-	s->route_networks = ARENA_ARRAY(arena, count, struct ip_prefix);
+	s->route_networks = ARENA_ARRAY(arena, count, struct route_network);
 	s->route_network_count = count;
-	for (size_t i = 0; i < count; i++)
-		get_prefix(r, &s->route_networks[i]);
+	for (size_t i = 0; i < count; i++) {
+		get_prefix(r, &s->route_networks[i].network);
+		s->route_networks[i].subtree = str_dup(arena, proc_get_str(r));
+	}
 	if (!get_interfaces(arena, r, s))
 		return false;
 	if (!get_established(arena, r, &s->established))

@@ -61,8 +61,7 @@ struct engine_settings {
 	size_t workload_network_count;
 	struct interface_pattern *workload_interfaces; /* the same */
 	size_t workload_interface_count;
-	bool has_route_networks; /* else every address of a Route is translated */
-	struct ip_prefix *route_networks;
+	struct route_network *route_networks; /* none: Routes have no addresses */
 	size_t route_network_count;
 	/* The engine's own: what it was told of pods before they run. */
 	const struct announced_pod *announced;

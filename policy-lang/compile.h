@@ -10,6 +10,17 @@
 #include "policy-lang/interface.h"
 #include "policy-lang/table.h"
 
+/* Addresses that Routes may publish, or put on as sources. Of several networks that have an
+ * address the longest prefixes say whose it is. */
+struct route_network {
+	struct ip_prefix network;
+	struct str subtree; /* "/acme": for Routes at it or below; "/": for all */
+};
+
+/* In the arena. */
+MUST_CHECK struct route_network *route_networks_copy(
+    struct arena *arena, const struct route_network *networks, size_t count);
+
 struct compile_options {
 	/* The node whose workloads are local: "name", or "cluster/name" where several
 	 * clusters have one of that name. */
@@ -20,8 +31,8 @@ struct compile_options {
 	const struct ip_prefix *workload_networks;
 	size_t workload_network_count;
 	/* Addresses of Routes that this node translates, published ones and sources. */
-	bool has_route_networks; /* else all of them */
-	const struct ip_prefix *route_networks;
+	bool has_route_networks; /* else all of them, for everybody */
+	const struct route_network *route_networks;
 	size_t route_network_count;
 	/* Interfaces behind which there are workloads of this node and nothing else: what
 	 * comes from there, or goes there, with another address is dropped as well.

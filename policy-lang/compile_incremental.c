@@ -75,8 +75,6 @@ copy_options(struct compile_state *s, const struct compile_options *options)
 {
 	struct ip_prefix *networks = ARENA_ARRAY(
 	    s->options_arena, options->workload_network_count, struct ip_prefix);
-	struct ip_prefix *routes = ARENA_ARRAY(
-	    s->options_arena, options->route_network_count, struct ip_prefix);
 	struct interface_pattern *interfaces = ARENA_ARRAY(s->options_arena,
 	    options->workload_interface_count, struct interface_pattern);
 
@@ -85,9 +83,8 @@ copy_options(struct compile_state *s, const struct compile_options *options)
 	for (size_t i = 0; i < options->workload_network_count; i++)
 		networks[i] = options->workload_networks[i];
 	s->options.workload_networks = networks;
-	for (size_t i = 0; i < options->route_network_count; i++)
-		routes[i] = options->route_networks[i];
-	s->options.route_networks = routes;
+	s->options.route_networks = route_networks_copy(
+	    s->options_arena, options->route_networks, options->route_network_count);
 	for (size_t i = 0; i < options->workload_interface_count; i++)
 		interfaces[i] = options->workload_interfaces[i];
 	s->options.workload_interfaces = interfaces;

@@ -12,6 +12,7 @@
 struct leaver {
 	uint32_t number;
 	const struct route_rule *rule;
+	const struct ns *level;
 };
 
 struct leaving {
@@ -53,14 +54,14 @@ set_peers(struct leaving *l, const struct route_rule *from, struct rule *to)
 }
 
 static void
-add_leaver(struct leaving *l, const struct route_rule *rule)
+add_leaver(struct leaving *l, const struct route_rule *rule, const struct ns *level)
 {
 	if (l->leaver_count == l->leaver_cap) {
 		l->leaver_cap = l->leaver_cap == 0 ? 64 : 2 * l->leaver_cap;
 		l->leavers =
 		    xreallocarray(l->leavers, l->leaver_cap, sizeof(*l->leavers));
 	}
-	l->leavers[l->leaver_count++] = (struct leaver){rule->number, rule};
+	l->leavers[l->leaver_count++] = (struct leaver){rule->number, rule, level};
 }
 
 static struct rule
@@ -87,7 +88,7 @@ rule_of(struct leaving *l, const struct policy *policy, const struct route_rule 
 	};
 
 	set_peers(l, from, &rule);
-	add_leaver(l, from);
+	add_leaver(l, from, policy->level);
 	return rule;
 }
 
@@ -160,16 +161,14 @@ make_policies(struct leaving *l)
 
 /* ---- verdicts as ids ---- */
 
-static const struct route_rule *
-rule_of_number(const struct leaving *l, uint32_t number)
+static const struct leaver *
+leaver_of_number(const struct leaving *l, uint32_t number)
 {
 	struct leaver key = {.number = number};
-	const struct leaver *found =
-	    l->leaver_count == 0
-		? NULL
-		: bsearch(&key, l->leavers, l->leaver_count, sizeof(key), leaver_cmp);
 
-	return found != NULL ? found->rule : NULL;
+	return l->leaver_count == 0 ? NULL
+				    : bsearch(&key, l->leavers, l->leaver_count,
+					  sizeof(key), leaver_cmp);
 }
 
 /* All addresses of a family that the rule's sources have. False: too many. */
@@ -215,16 +214,23 @@ why_not(struct leaving *l, const struct route_rule *rule)
 
 /* NULL: the id leads to the rule's sources; else why it does not. */
 static const char *
-lead_to_sources(struct leaving *l, const struct route_rule *rule, enum ip_family family,
-    uint32_t id)
+lead_to_sources(
+    struct leaving *l, const struct leaver *from, enum ip_family family, uint32_t id)
 {
+	const struct route_rule *rule = from->rule;
 	size_t count;
 
 	if (!list_sources(rule, family, l->ends, &count))
 		return "it has more source addresses than a node takes";
 	for (size_t i = 0; i < count; i++) {
-		if (!routes_has(l->r, &l->ends[i].addr))
+		switch (routes_right(l->r, &l->ends[i].addr, from->level)) {
+		case ROUTE_MAY:
+			break;
+		case ROUTE_ELSEWHERE:
 			return "this node does not put on its source address";
+		case ROUTE_OTHERS:
+			return "its source address is for Routes of another subtree";
+		}
 		if (routes_inside(l->r->c->model, &l->ends[i].addr))
 			return "its source address is a workload's or a node's";
 	}
@@ -235,15 +241,16 @@ lead_to_sources(struct leaving *l, const struct route_rule *rule, enum ip_family
 
 /* True if the rule is followed in the family; else what it decides is denied. */
 static bool
-follow(struct leaving *l, const struct route_rule *rule, unsigned family, uint32_t id)
+follow(struct leaving *l, const struct leaver *from, unsigned family, uint32_t id)
 {
+	const struct route_rule *rule = from->rule;
 	const char *why;
 
 	if (rule->action != ROUTE_APPLY)
 		return true;
 	why = why_not(l, rule);
 	if (why == NULL && rule->source_count != 0)
-		why = lead_to_sources(l, rule, family_of(family), id);
+		why = lead_to_sources(l, from, family_of(family), id);
 	if (why != NULL)
 		diag_warn(l->r->c->diags, "not-followed", rule->loc,
 		    "what this route is for is denied on node %.*s over IPv%u: %s",
@@ -254,14 +261,15 @@ follow(struct leaving *l, const struct route_rule *rule, unsigned family, uint32
 static uint32_t
 make_id(struct leaving *l, uint32_t number, unsigned family, struct str key)
 {
-	const struct route_rule *rule = rule_of_number(l, number);
+	const struct leaver *from = leaver_of_number(l, number);
 	uint32_t id;
 
-	if (rule == NULL)
+	if (from == NULL)
 		return TABLE_ROUTE_DIRECT; /* no rule matches */
 	id = routes_new_id(l->r, key);
-	routes_count(
-	    l->r, id, follow(l, rule, family, id) ? rule->number : rule->refuse_number);
+	routes_count(l->r, id,
+	    follow(l, from, family, id) ? from->rule->number
+					: from->rule->refuse_number);
 	return id;
 }
 

@@ -48,11 +48,36 @@ struct publishing {
 
 /* ---- claims ---- */
 
+/* What is somebody's already is not given to others; what another node translates goes
+ * there as it is. */
+static bool
+may_publish(struct publishing *p, const struct route_policy *route,
+    const struct route_rule *rule, const struct ip_addr *addr)
+{
+	const enum route_right right = routes_right(p->r, addr, route->level);
+	const char *why = NULL;
+
+	if (routes_inside(p->r->c->model, addr))
+		why = "it is a workload's or a node's";
+	else if (right == ROUTE_OTHERS)
+		why = "it is for Routes of another subtree";
+	if (why != NULL) {
+		char text[IP_TEXT_BYTES];
+
+		diag_warn(p->r->c->diags, "not-followed", rule->loc,
+		    "this route publishes nothing at %s: %s", ip_format(addr, text),
+		    why);
+	}
+	return why == NULL && right == ROUTE_MAY;
+}
+
 static void
 add_claims(struct publishing *p, const struct route_policy *route,
     const struct route_rule *rule)
 {
 	for (size_t a = 0; a < rule->address_count; a++) {
+		if (!may_publish(p, route, rule, &rule->addresses[a].addr))
+			continue;
 		for (size_t i = 0; i < rule->port_count; i++) {
 			if (p->count == p->cap) {
 				p->cap = p->cap == 0 ? 64 : 2 * p->cap;
@@ -525,18 +550,6 @@ cut(struct publishing *p, size_t first, size_t end)
 	free(at);
 }
 
-/* What is somebody's already is not given to others; what another node translates goes
- * there as it is. */
-static bool
-may_publish(const struct publishing *p, const struct claim *claim)
-{
-	if (!routes_inside(p->r->c->model, &claim->addr))
-		return routes_has(p->r, &claim->addr);
-	diag_warn(p->r->c->diags, "not-followed", claim->rule->loc,
-	    "this route publishes nothing at the address of a workload or a node");
-	return false;
-}
-
 /* ---- workloads that reach themselves ---- */
 
 static void
@@ -571,8 +584,7 @@ publish_build(struct routes *r)
 		if (i < p.count && ip_eq(&p.claims[i].addr, &p.claims[first].addr) &&
 		    p.claims[i].proto == p.claims[first].proto)
 			continue;
-		if (may_publish(&p, &p.claims[first]))
-			cut(&p, first, i);
+		cut(&p, first, i);
 		first = i;
 	}
 	emit_selves(&p);

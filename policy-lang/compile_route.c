@@ -27,16 +27,48 @@ routes_count(struct routes *r, uint32_t id, uint32_t number)
 	emit(r->c, SET_ROUTES, &e);
 }
 
-bool
-routes_has(const struct routes *r, const struct ip_addr *addr)
+struct route_network *
+route_networks_copy(
+    struct arena *arena, const struct route_network *networks, size_t count)
+{
+	struct route_network *copy = ARENA_ARRAY(arena, count, struct route_network);
+
+	for (size_t i = 0; i < count; i++) {
+		copy[i].network = networks[i].network;
+		copy[i].subtree = str_dup(arena, networks[i].subtree);
+	}
+	return copy;
+}
+
+/* By paths: nothing else need be known of the subtree. */
+static bool
+is_within(const struct ns *level, struct str subtree)
+{
+	return str_is(subtree, "/") || (str_starts(level->path, subtree) &&
+					   (level->path.len == subtree.len ||
+					       level->path.ptr[subtree.len] == '/'));
+}
+
+enum route_right
+routes_right(const struct routes *r, const struct ip_addr *addr, const struct ns *level)
 {
 	const struct compile_options *o = r->c->options;
+	enum route_right right = o->has_route_networks ? ROUTE_ELSEWHERE : ROUTE_MAY;
+	uint8_t longest = 0;
 
 	for (size_t i = 0; i < o->route_network_count; i++) {
-		if (ip_in_prefix(addr, &o->route_networks[i]))
-			return true;
+		const struct route_network *n = &o->route_networks[i];
+
+		if (!ip_in_prefix(addr, &n->network) ||
+		    (right != ROUTE_ELSEWHERE && n->network.len < longest))
+			continue;
+		if (is_within(level, n->subtree))
+			right = ROUTE_MAY;
+		else if (right != ROUTE_MAY || n->network.len > longest)
+			right = ROUTE_OTHERS;
+		longest = n->network.len;
 	}
-	return !o->has_route_networks;
+	return right;
 }
 
 bool

@@ -55,8 +55,14 @@ void routes_count(struct routes *r, uint32_t id, uint32_t number);
 MUST_CHECK bool leave_is_ruled(const struct model *m);
 /* Whether some Route names the address, as published or as a source. */
 MUST_CHECK bool routes_speak_of(const struct model *m, const struct ip_addr *addr);
-/* Whether this node translates from or to the address. */
-MUST_CHECK bool routes_has(const struct routes *r, const struct ip_addr *addr);
+/* Whether this node translates from or to the address, for Routes of that level. */
+enum route_right {
+	ROUTE_MAY,
+	ROUTE_ELSEWHERE, /* other nodes may have it */
+	ROUTE_OTHERS,    /* it is for Routes of other subtrees */
+};
+MUST_CHECK enum route_right routes_right(
+    const struct routes *r, const struct ip_addr *addr, const struct ns *level);
 /* Whether it is a workload's or a node's: those are not Routes' to give away. */
 MUST_CHECK bool routes_inside(const struct model *m, const struct ip_addr *addr);
 /* The routes that workloads here leave by. */

@@ -74,6 +74,8 @@ class Node:
             "sources": [{"directory": str(self.policies)}],
             "boot": "closed",
             "workloadNetworks": ["10.1.0.0/16", "fd00:1::/32"],
+            "routeAddresses": [{"network": network, "namespace": "/acme"}
+                               for network in ("198.51.100.0/24", "2001:db8:100::/64")],
             "flows": {"file": str(self.flows), "group": 100},
             "control": str(self.control),
         }, indent=2))

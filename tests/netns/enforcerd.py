@@ -44,6 +44,7 @@ class Enforcer:
             "node": host.name,
             "sources": [{"directory": str(self.policy)}],
             "workloadNetworks": NETWORKS,
+            "routeAddresses": [{"network": "0.0.0.0/0"}, {"network": "::/0"}],
             "flows": {"file": str(self.flow_path)},
             "control": str(self.socket),
         } | config

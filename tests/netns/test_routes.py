@@ -329,6 +329,24 @@ def heard(sock, wanted):
     wait_until(came, 30, "the announcement")
 
 
+@pytest.mark.parametrize("subtree", [None, "/ops", "/acme/shop"])
+def test_addresses_are_whose_the_configuration_says(lab, shared, subtree):
+    """Nobody takes connections to an address that is not his, or leaves with it."""
+    networks = shared.config["routeAddresses"]
+    shared.stop()
+    shared.write_config(routeAddresses=subtree and [
+        {"network": "198.51.100.0/24", "namespace": subtree}])
+    shared.start()
+    own = subtree == "/acme/shop"
+    assert translates(lab) == own
+    assert isinstance(seen(lab, "web", ANY[4], "tcp", 80), str) != own
+    # as it is, whoever is the address's
+    assert seen(lab, "web", BANK[4], "tcp", 80) == ("world", str(lab.host("web").address(4)))
+    shared.stop()
+    shared.write_config(routeAddresses=networks)
+    shared.start()
+
+
 def test_node_takes_addresses_and_gives_them_up(lab, shared):
     shared.stop()
     lab.node.exec(["nft", "flush", "ruleset"])

@@ -88,7 +88,8 @@ START_TEST(every_field_is_read)
 		 "hostProtection: {enforce: true, failSafe: {ingress: [22/tcp, "
 		 "1000-2000/udp], egress: []}}\n"
 		 "routeAddresses: [{network: 203.0.113.0/24, interface: eth0}, "
-		 "{network: \"2001:db8::/64\", interface: eth1}]\n"
+		 "{network: \"2001:db8::/64\", interface: eth1, namespace: "
+		 "/acme/shop}]\n"
 		 "denied: reject\n"
 		 "tableOwner: never\n"
 		 "flows: {file: flows.jsonl, group: 7, journal: true, ipfix: "
@@ -134,6 +135,8 @@ START_TEST(every_field_is_read)
 	ck_assert_str_eq(
 	    ip_prefix_format(&c->address_places[0].network, text), "203.0.113.0/24");
 	ck_assert_str_eq(c->address_places[1].interface, "eth1");
+	ck_assert(str_is(c->address_places[0].subtree, "/"));
+	ck_assert(str_is(c->address_places[1].subtree, "/acme/shop"));
 	ck_assert_str_eq(c->flow_file, "/tmp/flows.jsonl");
 	ck_assert_uint_eq(c->flow_group, 7);
 	ck_assert_str_eq(c->journal_socket, "/run/systemd/journal/socket");
@@ -211,6 +214,8 @@ static const struct {
 	"22/tcp", NULL},
     {HEAD "routeAddresses: [{network: 203.0.113.7, interface: eth0}]\n", 4, 28,
 	"203.0.113.0/24", NULL},
+    {HEAD "routeAddresses: [{network: 203.0.113.0/24, namespace: acme}]\n", 4, 55,
+	"/acme/shop", NULL},
     {HEAD "routeAddresses: [{interface: eth0}]\n", 4, 18, "network", NULL},
     {HEAD "routeAddresses: [{network: 203.0.113.0/24, interface: a/b}]\n", 4, 55, "a/b",
 	NULL},

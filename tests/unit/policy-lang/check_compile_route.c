@@ -38,25 +38,44 @@ struct compiled {
 	struct table_content content;
 };
 
-/* `network`: all that the node translates; NULL: everything. */
 static struct compiled *
-compiled_within(const char *text, const char *network)
+compiled_for(
+    const char *text, bool some, const struct route_network *networks, size_t n)
 {
 	struct loaded *l = load_ok_with(NULL, text);
 	struct compiled *c = ARENA_NEW(l->arena, struct compiled);
-	struct ip_prefix prefix;
 	const struct compile_options options = {.node = STR("n1"),
 	    .settings = {.log_group = 5},
-	    .has_route_networks = network != NULL,
-	    .route_networks = &prefix,
-	    .route_network_count = network != NULL};
+	    .has_route_networks = some,
+	    .route_networks = networks,
+	    .route_network_count = n};
 	char why[128] = "";
 
-	ck_assert(network == NULL || ip_prefix_parse(str_from(network), &prefix, NULL));
 	c->l = l;
 	ck_assert(compile_node(l->arena, l->m, &options, &l->diags, &c->content));
 	ck_assert_msg(!sim_insane(&c->content, why, sizeof(why)), "%s", why);
 	return c;
+}
+
+static struct route_network
+network_of(const char *network, const char *subtree)
+{
+	struct route_network n = {.subtree = str_from(subtree)};
+
+	ck_assert(ip_prefix_parse(str_from(network), &n.network, NULL));
+	return n;
+}
+
+/* `network`: all that the node translates; NULL: everything. */
+static struct compiled *
+compiled_within(const char *text, const char *network)
+{
+	struct route_network own;
+
+	if (network == NULL)
+		return compiled_for(text, false, NULL, 0);
+	own = network_of(network, "/");
+	return compiled_for(text, true, &own, 1);
 }
 
 static struct compiled *
@@ -323,6 +342,51 @@ START_TEST(only_what_is_the_nodes_is_published)
 }
 END_TEST
 
+/* Whom the one port that is published leads to, by the last byte of the address. */
+static unsigned
+leads_to(const struct compiled *c)
+{
+	ck_assert_uint_eq(c->content.element_count[SET_PUBLISH4], 1);
+	return last_byte(c, SET_END4, c->content.elements[SET_PUBLISH4][0].value);
+}
+
+/* Who else may not have an address does not take it from whom it is for, whatever the order of
+ * the rules; and nobody has what is nobody's. */
+START_TEST(address_is_for_routes_of_its_subtree)
+{
+	static const char text[] = THREE
+	    "---\napiVersion: ringfence.dev/v1alpha1\nkind: Route\n"
+	    "metadata: {name: all, namespace: /}\n"
+	    "spec: {mandatory: {ingress: [{action: publish, "
+	    "address: [203.0.113.7], ports: [80/tcp], to: [" TO("w",
+		"1") "]}]}}\n" ROUTE("    ingress: [{action: publish, address: "
+				     "[203.0.113.7], "
+				     "ports: [80/tcp], to: [" TO("z", "1") "]}]\n");
+	const struct route_network all = network_of("203.0.113.0/24", "/");
+	const struct route_network longest[] = {
+	    network_of("203.0.113.7/32", "/a"),
+	    network_of("203.0.113.0/24", "/"),
+	};
+	const struct route_network other = network_of("203.0.113.0/24", "/ab");
+	struct compiled *first = compiled_for(text, true, &all, 1);
+	struct compiled *own = compiled_for(text, true, longest, ARRAY_LEN(longest));
+	struct compiled *others = compiled_for(text, true, &other, 1);
+	struct compiled *none = compiled_for(text, true, NULL, 0);
+
+	ck_assert_uint_eq(leads_to(first), 2);
+	ck_assert_uint_eq(leads_to(own), 3);
+	ck_assert_uint_eq(own->l->diags.warnings, 1);
+	ck_assert_uint_eq(others->content.element_count[SET_PUBLISH4], 0);
+	ck_assert_uint_eq(others->l->diags.warnings, 2);
+	ck_assert_uint_eq(none->content.element_count[SET_PUBLISH4], 0);
+	ck_assert_uint_eq(none->l->diags.warnings, 0);
+	loaded_free(first->l);
+	loaded_free(own->l);
+	loaded_free(others->l);
+	loaded_free(none->l);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -339,6 +403,7 @@ main(void)
 	tcase_add_loop_test(
 	    tc, route_that_cannot_be_followed_is_denied, 0, ARRAY_LEN(leaving_rows));
 	tcase_add_test(tc, inside_is_every_workload_and_node);
+	tcase_add_test(tc, address_is_for_routes_of_its_subtree);
 	tcase_add_test(tc, range_is_cut_where_another_rule_begins);
 	tcase_add_test(tc, port_that_two_publish_is_the_first_ones);
 	tcase_add_test(tc, only_what_is_the_nodes_is_published);
