@@ -66,25 +66,26 @@ is_odd_space(uint32_t point)
 	return point == 0x85 || point == 0x2028 || point == 0x2029 || point == 0xfeff;
 }
 
-#define EVERY_BYTE UINT64_C(0x0101010101010101)
-
-/* From `i` to the first byte that is not printable ASCII: eight bytes at a time. */
+/* From `i` to the first byte that is neither printable ASCII nor an ordinary blank. */
 static size_t
-skip_printable(struct str text, size_t i)
+skip_ordinary(struct str text, size_t i)
 {
-	for (; text.len - i >= 8; i += 8) {
-		uint64_t word, low, del;
+	while (text.len - i >= sizeof(doc_bytes)) {
+		doc_bytes bytes = doc_bytes_at(text.ptr + i);
+		size_t odd = doc_bytes_first(
+		    (doc_bytes)(((bytes < 0x20) & (bytes != '\n') & (bytes != '\t')) |
+				(bytes >= 0x7f)));
 
-		memcpy(&word, text.ptr + i, sizeof(word));
-		/* The high bit of a byte below 0x20; a borrow can only come from
-		 * such a byte. */
-		low = (word - 0x20 * EVERY_BYTE) & ~word;
-		del = (word ^ 0x7f * EVERY_BYTE) - EVERY_BYTE;
-		if (((word | low | del) & 0x80 * EVERY_BYTE) != 0)
+		i += odd;
+		if (odd < sizeof(doc_bytes))
+			return i;
+	}
+	for (; i < text.len; i++) {
+		char c = text.ptr[i];
+
+		if ((c < 0x20 || c >= 0x7f) && c != '\n' && c != '\t')
 			break;
 	}
-	while (i < text.len && text.ptr[i] >= 0x20 && text.ptr[i] < 0x7f)
-		i++;
 	return i;
 }
 
@@ -101,14 +102,10 @@ check_text(struct doc_tree *t, struct text_traits *out_traits)
 		uint32_t point;
 		size_t width;
 
-		i = skip_printable(text, i);
+		i = skip_ordinary(text, i);
 		if (i == text.len)
 			break;
 		c = (unsigned char)text.ptr[i];
-		if (c == '\n' || c == '\t') {
-			i++;
-			continue;
-		}
 		if (c == '\r') {
 			if (i + 1 == text.len || text.ptr[i + 1] != '\n')
 				out_traits->plain_lines = false;

@@ -6,7 +6,6 @@
  * error) it leaves to the full reader, which then reads that document from its beginning.
  * All functions that return bool return false for that.
  */
-#include <endian.h>
 #include <string.h>
 
 #include "common/doc_tree.h"
@@ -116,7 +115,8 @@ is_marker(const struct plain_reader *r, const char *marker)
 static void
 skip_line(struct plain_reader *r)
 {
-	r->at = str_find(r->text, '\n', r->at);
+	if (peek(r) != '\n')
+		r->at = str_find(r->text, '\n', r->at);
 	if (r->at < r->text.len)
 		r->at++;
 	r->line_start = r->at;
@@ -164,8 +164,10 @@ add_scalar(struct plain_reader *r, size_t from, struct str text, bool quoted)
 	struct doc_node *node =
 	    doc_tree_node(r->tree, DOC_STRING, loc_between(r, from, r->at));
 
-	node->text = doc_tree_text(r->tree, text);
-	doc_scalar_resolve(r->tree, node, NULL, quoted);
+	if (quoted)
+		node->text = doc_tree_text(r->tree, text);
+	else
+		doc_tree_plain_text(r->tree, node, text);
 	return doc_tree_add(r->tree, node);
 }
 
@@ -200,36 +202,26 @@ read_quoted(struct plain_reader *r)
 	(UINT64_C(1) << '\n' | UINT64_C(1) << '\r' | UINT64_C(1) << '\t' |             \
 	    UINT64_C(1) << '#' | UINT64_C(1) << ':')
 
-/* Sixteen bytes that are compared at once, by whatever the processor has for it. */
-typedef uint8_t byte_vector __attribute__((vector_size(16)));
-
 /* The first stop among the sixteen bytes there; 16: none. */
 static size_t
 first_block_stop(const char *at)
 {
-	byte_vector bytes;
-	uint64_t halves[2];
+	doc_bytes bytes = doc_bytes_at(at);
 
-	memcpy(&bytes, at, sizeof(bytes));
-	bytes = (byte_vector)((bytes == '\n') | (bytes == '\r') | (bytes == '\t') |
-			      (bytes == '#') | (bytes == ':'));
-	memcpy(halves, &bytes, sizeof(halves));
-	for (size_t i = 0; i < 2; i++) {
-		if (halves[i] != 0)
-			return 8 * i + (size_t)__builtin_ctzll(le64toh(halves[i])) / 8;
-	}
-	return sizeof(bytes);
+	return doc_bytes_first(
+	    (doc_bytes)((bytes == '\n') | (bytes == '\r') | (bytes == '\t') |
+			(bytes == '#') | (bytes == ':')));
 }
 
 /* The first place at or after `i` with one of them, or the end of the text. */
 static size_t
 find_block_stop(const struct plain_reader *r, size_t i)
 {
-	while (r->text.len - i >= sizeof(byte_vector)) {
+	while (r->text.len - i >= sizeof(doc_bytes)) {
 		size_t stop = first_block_stop(r->text.ptr + i);
 
 		i += stop;
-		if (stop < sizeof(byte_vector))
+		if (stop < sizeof(doc_bytes))
 			return i;
 	}
 	for (; i < r->text.len; i++) {

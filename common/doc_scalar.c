@@ -385,7 +385,6 @@ resolve_tagged(struct doc_tree *t, struct doc_node *node, const char *tag)
 {
 	enum doc_kind wanted;
 
-	node->kind = DOC_STRING;
 	if (!tag_to_kind(tag, &wanted)) {
 		doc_tree_error(t, DOC_CODE_TAG, node->loc, "the tag !!%s %s", tag,
 		    strcmp(tag, "map") == 0 || strcmp(tag, "seq") == 0
@@ -403,16 +402,28 @@ resolve_tagged(struct doc_tree *t, struct doc_node *node, const char *tag)
 	node->kind = DOC_STRING;
 }
 
+bool
+doc_scalar_resolve_plain(struct doc_tree *t, struct doc_node *node)
+{
+	resolve_plain(t, node);
+	if (node->kind == DOC_STRING)
+		return true;
+	if (node->kind == DOC_FLOAT)
+		to_json_number(t, node);
+	return false;
+}
+
 void
 doc_scalar_resolve(
     struct doc_tree *t, struct doc_node *node, const char *tag, bool quoted)
 {
+	if (tag == NULL && !quoted) {
+		(void)doc_scalar_resolve_plain(t, node); /* whatever it is */
+		return;
+	}
+	node->kind = DOC_STRING;
 	if (tag != NULL)
 		resolve_tagged(t, node, tag);
-	else if (quoted)
-		node->kind = DOC_STRING;
-	else
-		resolve_plain(t, node);
 	if (node->kind == DOC_FLOAT)
 		to_json_number(t, node);
 }

@@ -30,59 +30,79 @@ doc_tree_fini(struct doc_tree *t)
 	t->cache = NULL;
 }
 
-struct doc_node *
-doc_tree_node(struct doc_tree *t, enum doc_kind kind, struct loc loc)
+void
+doc_tree_new_block(struct doc_tree *t)
 {
-	struct doc_node *node;
-
-	if (t->dry) {
-		node = &t->dry_nodes[kind];
-		node->kind = kind;
-		return node;
-	}
-	if (t->block_left == 0) {
-		t->block = ARENA_ARRAY(t->arena, DOC_NODE_BLOCK, struct doc_node);
-		t->block_left = DOC_NODE_BLOCK;
-	}
-	t->block_left--;
-	node = t->block++;
-	node->kind = kind;
-	node->loc = loc;
-	return node;
+	t->block = ARENA_ARRAY(t->arena, DOC_NODE_BLOCK, struct doc_node);
+	t->block_left = DOC_NODE_BLOCK;
 }
 
-/* Good enough for a cache: whoever makes texts collide only loses the sharing. */
-static size_t
-cache_slot(struct str text)
+/* Where a short text is to be kept that another document had, too: on a shelf, while
+ * there is room. */
+static char *
+shelf_place(struct doc_tree *t, size_t len)
 {
-	uint64_t hash = text.len;
-	uint64_t word;
-	size_t i = 0;
+	char *place = t->shelf;
 
-	for (; text.len - i >= sizeof(word); i += sizeof(word)) {
-		memcpy(&word, text.ptr + i, sizeof(word));
-		hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-		hash ^= hash >> 32;
-	}
-	word = 0;
-	memcpy(&word, text.ptr + i, text.len - i);
-	hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-	return (size_t)(hash >> 40) % DOC_CACHE_SLOTS;
+	if (t->shelf_left <= len)
+		return NULL;
+	t->shelf += len + 1;
+	t->shelf_left -= len + 1;
+	return place;
+}
+
+/* The text's place in the cache, with a copy of the text. */
+static struct doc_cached *
+cache_text(struct doc_tree *t, struct str text)
+{
+	uint32_t hash = (uint32_t)(map_cache_hash(text) >> 32);
+	struct doc_cached *c = &t->cache[hash % DOC_CACHE_SLOTS];
+	bool valid = c->on_shelf || c->rewinds == t->rewinds;
+	char *copy = NULL;
+
+	if (c->hash == hash && valid && c->len == text.len &&
+	    memcmp(c->text, text.ptr, text.len) == 0)
+		return c;
+	if (c->hash == hash && !valid)
+		copy = shelf_place(t, text.len);
+	*c = (struct doc_cached){
+	    .hash = hash,
+	    .rewinds = t->rewinds,
+	    .len = (uint8_t)text.len,
+	    .on_shelf = copy != NULL,
+	};
+	if (copy != NULL)
+		memcpy(copy, text.ptr, text.len); /* shelves are zeroed */
+	c->text = copy != NULL ? copy : str_dup(t->arena, text).ptr;
+	return c;
 }
 
 struct str
 doc_tree_text(struct doc_tree *t, struct str text)
 {
-	struct doc_cached *cached;
-
 	if (text.len == 0 || t->dry)
 		return STR("");
 	if (text.len > DOC_CACHE_BYTES)
 		return str_dup(t->arena, text);
-	cached = &t->cache[cache_slot(text)];
-	if (cached->rewinds != t->rewinds || !str_eq(cached->text, text))
-		*cached = (struct doc_cached){str_dup(t->arena, text), t->rewinds};
-	return cached->text;
+	return (struct str){cache_text(t, text)->text, text.len};
+}
+
+void
+doc_tree_plain_text(struct doc_tree *t, struct doc_node *node, struct str text)
+{
+	struct doc_cached *cached;
+
+	if (text.len == 0 || text.len > DOC_CACHE_BYTES || t->dry) {
+		node->text = doc_tree_text(t, text);
+		(void)doc_scalar_resolve_plain(t, node); /* nowhere to note it */
+		return;
+	}
+	cached = cache_text(t, text);
+	node->text = (struct str){cached->text, text.len};
+	if (!cached->is_string)
+		cached->is_string = doc_scalar_resolve_plain(t, node);
+	else
+		node->kind = DOC_STRING;
 }
 
 struct diag *
@@ -453,6 +473,12 @@ doc_tree_close(struct doc_tree *t)
 void
 doc_tree_mark(struct doc_tree *t)
 {
+	if (t->rewinds >= DOC_SHELF_REWINDS && t->shelf_left <= DOC_CACHE_BYTES &&
+	    t->shelves < DOC_SHELVES) {
+		t->shelf = arena_alloc(t->arena, DOC_SHELF_BYTES);
+		t->shelf_left = DOC_SHELF_BYTES;
+		t->shelves++;
+	}
 	t->mark = arena_mark(t->arena);
 	t->mark_block = t->block;
 	t->mark_block_left = t->block_left;

@@ -6,6 +6,9 @@
 #ifndef COMMON_DOC_TREE_H
 #define COMMON_DOC_TREE_H
 
+#include <endian.h>
+#include <string.h>
+
 #include "common/doc.h"
 #include "common/limits.h"
 #include "common/map.h"
@@ -45,11 +48,21 @@ struct doc_frame {
 	bool merges; /* some key is a merge key */
 };
 
+/* Texts that were met in several documents of a stream are kept on shelves that no rewind
+ * gives back; a stream has some when it is this long. */
+#define DOC_SHELF_BYTES   4096
+#define DOC_SHELVES       12
+#define DOC_SHELF_REWINDS 16
+
 /* A text of the cache, and how often memory had been given back when it was made:
- * if that has happened since, it may be gone. */
+ * if that has happened since, it is gone, unless it is on a shelf. */
 struct doc_cached {
-	struct str text;
-	size_t rewinds;
+	const char *text;
+	uint32_t hash; /* also of one that is gone */
+	uint32_t rewinds;
+	uint8_t len;
+	bool on_shelf;
+	bool is_string; /* whenever it stands as a plain scalar */
 };
 
 struct doc_tree {
@@ -60,6 +73,9 @@ struct doc_tree {
 	struct doc_node *block; /* of new nodes */
 	size_t block_left;
 	struct doc_cached *cache; /* DOC_CACHE_SLOTS */
+	char *shelf;              /* where the room on the last one begins */
+	size_t shelf_left;
+	unsigned shelves;
 	struct doc_node **stack;
 	size_t len, cap;
 	struct doc_frame frames[LIMIT_DOC_DEPTH];
@@ -85,7 +101,7 @@ struct doc_tree {
 	struct arena_mark mark;
 	struct doc_node *mark_block;
 	size_t mark_block_left;
-	size_t rewinds;
+	uint32_t rewinds;
 	uint64_t nodes;       /* so far, aliases expanded */
 	uint64_t alias_nodes; /* that aliases added */
 	bool failed;          /* some error was reported */
@@ -107,11 +123,60 @@ void doc_tree_begin_document(
 /* As if the document had not been begun, but for the items that were given. */
 void doc_tree_forget_document(struct doc_tree *t, const struct diag_list *mark);
 
-/* A zeroed node in the arena. */
-MUST_CHECK struct doc_node *doc_tree_node(
-    struct doc_tree *t, enum doc_kind kind, struct loc loc);
+/* More room for nodes. */
+void doc_tree_new_block(struct doc_tree *t);
+
+/* A zeroed node in the arena. Inline: a place is six words that go through memory
+ * otherwise, for every node. */
+MUST_CHECK static inline struct doc_node *
+doc_tree_node(struct doc_tree *t, enum doc_kind kind, struct loc loc)
+{
+	struct doc_node *node;
+
+	if (t->dry) {
+		node = &t->dry_nodes[kind];
+		node->kind = kind;
+		return node;
+	}
+	if (t->block_left == 0)
+		doc_tree_new_block(t);
+	t->block_left--;
+	node = t->block++;
+	node->kind = kind;
+	node->loc = loc;
+	return node;
+}
+
 /* The text in the arena, followed by a NUL; equal texts may share a copy. */
 MUST_CHECK struct str doc_tree_text(struct doc_tree *t, struct str text);
+/* Gives a node its text, which is a plain scalar's, and resolves it. */
+void doc_tree_plain_text(struct doc_tree *t, struct doc_node *node, struct str text);
+
+/* Sixteen bytes that are looked at at once, by whatever the processor has for it. */
+typedef uint8_t doc_bytes __attribute__((vector_size(16)));
+
+MUST_CHECK static inline doc_bytes
+doc_bytes_at(const char *at)
+{
+	doc_bytes bytes;
+
+	memcpy(&bytes, at, sizeof(bytes));
+	return bytes;
+}
+
+/* The first that is not 0 of bytes that are 0 or 0xff; 16: none. */
+MUST_CHECK static inline size_t
+doc_bytes_first(doc_bytes bytes)
+{
+	uint64_t halves[2];
+
+	memcpy(halves, &bytes, sizeof(halves));
+	for (size_t i = 0; i < 2; i++) {
+		if (halves[i] != 0)
+			return 8 * i + (size_t)__builtin_ctzll(le64toh(halves[i])) / 8;
+	}
+	return sizeof(bytes);
+}
 
 /* Reports an error and remembers that there was one. */
 struct diag *doc_tree_error(struct doc_tree *t, const char *code, struct loc loc,
@@ -147,6 +212,9 @@ void doc_tree_check_head(struct doc_tree *t, const struct doc_node *root);
  */
 void doc_scalar_resolve(
     struct doc_tree *t, struct doc_node *node, const char *tag, bool quoted);
+/* A plain scalar without a tag. True if its text is nothing but a string, wherever it
+ * stands. */
+bool doc_scalar_resolve_plain(struct doc_tree *t, struct doc_node *node);
 /* A JSON number, whose grammar the caller has checked. */
 void doc_scalar_json_number(struct doc_tree *t, struct doc_node *node, bool integer);
 

@@ -40,6 +40,37 @@ void *map_set(struct map *m, struct str key, void *value);
 /* Removes; returns the former value, NULL if there was none. */
 void *map_remove(struct map *m, struct str key);
 
+/*
+ * For caches that compare what they find: fast, and not keyed. Whoever makes keys collide
+ * only loses the cache's help. The high bits are the good ones.
+ */
+MUST_CHECK static inline uint64_t
+map_cache_hash(struct str key)
+{
+	const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t word = 0, hash = key.len;
+	uint32_t half[2];
+
+	for (size_t i = 0; key.len > i + sizeof(word); i += sizeof(word)) {
+		memcpy(&word, key.ptr + i, sizeof(word));
+		hash = (hash ^ word) * odd;
+		hash ^= hash >> 32;
+	}
+	/* The end, whether or not some of it has been seen. */
+	if (key.len >= sizeof(word)) {
+		memcpy(&word, key.ptr + key.len - sizeof(word), sizeof(word));
+	} else if (key.len >= sizeof(half[0])) {
+		memcpy(&half[0], key.ptr, sizeof(half[0]));
+		memcpy(&half[1], key.ptr + key.len - sizeof(half[1]), sizeof(half[1]));
+		word = (uint64_t)half[1] << 32 | half[0];
+	} else if (key.len != 0) {
+		word = (uint64_t)(unsigned char)key.ptr[0] |
+		       (uint64_t)(unsigned char)key.ptr[key.len / 2] << 8 |
+		       (uint64_t)(unsigned char)key.ptr[key.len - 1] << 16;
+	}
+	return (hash ^ word) * odd;
+}
+
 /* SipHash-2-4 with a key of this process's own. */
 MUST_CHECK uint64_t map_hash(struct str key);
 /* SipHash-2-4 with a given key (little-endian halves), for fixed vectors. */

@@ -454,6 +454,14 @@ run_stage(struct loader *l, enum load_stage stage)
 }
 
 static void
+remember(struct loader *l, size_t count)
+{
+	l->recent.texts = ARENA_ARRAY(l->scratch, count, struct str);
+	l->recent.labels = ARENA_ARRAY(l->scratch, count, struct load_seen_labels);
+	l->recent.count = count;
+}
+
+static void
 loader_fini(struct loader *l)
 {
 	struct ptr_vec *vecs[] = {&l->items, &l->workloads, &l->policies, &l->access,
@@ -536,6 +544,7 @@ load_whole(struct arena *arena, const struct bundle *bundle,
 	};
 	unsigned errors = diags->errors;
 
+	remember(&l, LOAD_RECENT_WHOLE);
 	l.m = ARENA_NEW(arena, struct model);
 	l.m->arena = arena;
 	if (options != NULL)
@@ -637,6 +646,7 @@ load_part(struct arena *arena, const struct source *source, const struct model *
 	    .m = &seen,
 	    .placed = true,
 	};
+	remember(l, LOAD_RECENT_PART);
 	note->part = true;
 	read_source(l, source);
 	for (unsigned stage = STAGE_TREE; stage < STAGE_COUNT; stage++)

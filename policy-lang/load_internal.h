@@ -29,7 +29,32 @@ void ptr_vec_fini(struct ptr_vec *v);
 /* A copy in the arena; NULL when empty. */
 MUST_CHECK void *ptr_vec_copy(struct arena *a, const struct ptr_vec *v);
 
-#define LOAD_RECENT_TEXTS 2048
+#define LOAD_SEEN_LABELS_MAX 16
+
+/* A map of labels without mistakes that has been read: what the model has for it, and
+ * where in that each label is, in the order in which they were written. */
+struct load_seen_labels {
+	struct label_set labels; /* none: nothing has been seen */
+	uint8_t order[LOAD_SEEN_LABELS_MAX];
+};
+
+/* What has been looked up lately, each in the place that its hash gives it: most of a
+ * cluster is the same few texts and sets of labels, and they do without the maps. */
+struct load_recent {
+	struct str *texts; /* private to load_text */
+	struct load_seen_labels *labels;
+	size_t count; /* of each of them */
+};
+
+/* The place of what has this hash. */
+MUST_CHECK static inline size_t
+load_recent_place(const struct load_recent *r, uint64_t hash)
+{
+	return (size_t)((hash >> 32) * r->count >> 32);
+}
+
+#define LOAD_RECENT_WHOLE 8192 /* for everything that there is */
+#define LOAD_RECENT_PART  64   /* for one source */
 
 /* What a load notes for who keeps the model up afterwards, source by source (live.h). */
 struct load_note {
@@ -60,7 +85,7 @@ struct loader {
 	struct model *m;   /* its maps of namespaces are in use while loading */
 	struct map texts;  /* the texts of the model once: key -> its bytes */
 	struct map arrays; /* the same for arrays that load_shared was given */
-	struct str recent_texts[LOAD_RECENT_TEXTS]; /* private to load_text */
+	struct load_recent recent;
 	struct map objects;   /* identity -> struct loc, for duplicates */
 	struct map nodes;     /* "cluster/name" -> struct node_draft */
 	struct map externals; /* "path\nname" -> struct external_network */

@@ -36,32 +36,11 @@ ptr_vec_copy(struct arena *a, const struct ptr_vec *v)
 	return copy;
 }
 
-/* Good enough for a cache: whoever makes texts collide only loses its help. */
-static size_t
-recent_slot(struct str s)
-{
-	uint64_t word = 0, hash = s.len;
-	size_t i = 0;
-
-	for (; s.len - i > sizeof(word); i += sizeof(word)) {
-		memcpy(&word, s.ptr + i, sizeof(word));
-		hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-		hash ^= hash >> 32;
-	}
-	/* The last eight bytes, whether or not some have been seen. */
-	if (s.len >= sizeof(word))
-		memcpy(&word, s.ptr + s.len - sizeof(word), sizeof(word));
-	else if (s.len != 0)
-		memcpy(&word, s.ptr, s.len);
-	hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-	return (size_t)(hash >> 40) % LOAD_RECENT_TEXTS;
-}
-
-/* The same few texts make up most of a cluster; they do without the map. */
 struct str
 load_text(struct loader *l, struct str s)
 {
-	struct str *recent = &l->recent_texts[recent_slot(s)];
+	struct str *recent =
+	    &l->recent.texts[load_recent_place(&l->recent, map_cache_hash(s))];
 	char *known;
 
 	if (recent->ptr != NULL && str_eq(*recent, s))
@@ -110,18 +89,18 @@ load_claim(struct loader *l, const char *kind, struct str cluster, struct str ns
 {
 	struct str id = STR_CONCAT(l->scratch, str_from(kind), STR("\n"), cluster,
 	    STR("\n"), ns, STR("\n"), name);
-	const struct loc *first = map_get(&l->objects, id);
-	struct loc *mine;
+	struct loc *mine = ARENA_NEW(l->scratch, struct loc);
+	struct loc *first;
 	struct diag *d;
 
+	*mine = loc;
+	first = map_set(&l->objects, id, mine);
 	if (first == NULL) {
-		mine = ARENA_NEW(l->scratch, struct loc);
-		*mine = loc;
-		map_set(&l->objects, id, mine);
 		if (l->note != NULL)
 			note_claim(l->note, id, loc);
 		return true;
 	}
+	(void)map_set(&l->objects, id, first); /* the first one stays */
 	d = diag_say(l->diags, CODE_DUPLICATE_OBJECT, loc,
 	    "%s %.*s%s%.*s is given twice", kind, STR_ARG(ns),
 	    ns.len != 0 && !str_is(ns, "/") ? "/" : "", STR_ARG(name));

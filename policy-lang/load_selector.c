@@ -88,26 +88,94 @@ labels_sorted(const struct label *items, size_t count)
 	return true;
 }
 
-bool
-load_labels(struct loader *l, const struct doc_node *map, struct label_set *out)
+static bool
+are_written(const struct load_seen_labels *seen, const struct doc_node *map)
 {
-	struct arena_mark mark = arena_mark(l->scratch);
-	struct label *items = ARENA_ARRAY(l->scratch, map->count, struct label);
-	size_t count = 0;
+	if (seen->labels.count != map->count)
+		return false;
+	for (uint32_t i = 0; i < map->count; i++) {
+		const struct doc_entry *e = &map->u.entries[i];
+		const struct label *label = &seen->labels.items[seen->order[i]];
+
+		if (e->value->kind != DOC_STRING ||
+		    !str_eq(e->value->text, label->value) ||
+		    !str_eq(e->key->text, label->key))
+			return false;
+	}
+	return true;
+}
+
+/* Where such labels are remembered. The values tell templates apart, the keys hardly. */
+static struct load_seen_labels *
+seen_labels(struct loader *l, const struct doc_node *map)
+{
+	uint64_t hash = 0;
+
+	for (uint32_t i = 0; i < map->count; i++)
+		hash = hash * 31 + map_cache_hash(map->u.entries[i].value->text);
+	return &l->recent.labels[load_recent_place(&l->recent, hash)];
+}
+
+/* `written` are the labels in the order of their document; none was wrong. */
+static void
+remember_labels(
+    struct load_seen_labels *seen, struct label_set labels, const struct label *written)
+{
+	if (labels.count > LOAD_SEEN_LABELS_MAX)
+		return;
+	seen->labels = labels;
+	for (size_t i = 0; i < labels.count; i++) {
+		size_t at = 0;
+
+		while (labels.items[at].key.ptr != written[i].key.ptr)
+			at++; /* of one key there is one text */
+		seen->order[i] = (uint8_t)at;
+	}
+}
+
+/* Reads a map of labels into `items`, in its order. */
+static bool
+read_labels(struct loader *l, const struct doc_node *map, struct label *items,
+    size_t *out_count)
+{
 	bool ok = true;
 
+	*out_count = 0;
 	for (uint32_t i = 0; i < map->count; i++) {
 		bool absent;
 
 		if (!read_label(
-			l, &map->u.entries[i], API_CORE, &items[count], &absent))
+			l, &map->u.entries[i], API_CORE, &items[*out_count], &absent))
 			ok = false;
 		else
-			count++;
+			++*out_count;
 	}
-	if (!labels_sorted(items, count))
-		qsort(items, count, sizeof(*items), compare_labels);
-	*out = (struct label_set){load_shared(l, items, count * sizeof(*items)), count};
+	return ok;
+}
+
+bool
+load_labels(struct loader *l, const struct doc_node *map, struct label_set *out)
+{
+	struct load_seen_labels *seen = seen_labels(l, map);
+	struct arena_mark mark = arena_mark(l->scratch);
+	struct label *written, *sorted;
+	size_t count;
+	bool ok;
+
+	if (are_written(seen, map)) {
+		*out = seen->labels;
+		return true;
+	}
+	written = ARENA_ARRAY(l->scratch, map->count, struct label);
+	ok = read_labels(l, map, written, &count);
+	sorted = ARENA_ARRAY(l->scratch, count, struct label);
+	memcpy(sorted, written, count * sizeof(*sorted));
+	if (!labels_sorted(sorted, count))
+		qsort(sorted, count, sizeof(*sorted), compare_labels);
+	*out =
+	    (struct label_set){load_shared(l, sorted, count * sizeof(*sorted)), count};
+	if (ok)
+		remember_labels(seen, *out, written);
 	arena_rewind(l->scratch, &mark);
 	return ok;
 }

@@ -80,6 +80,97 @@ START_TEST(each_document_that_is_kept_stays_as_it_was)
 }
 END_TEST
 
+/* More words than there is room for on shelves, all of which come again and again. */
+#define WORDS 2000
+
+struct word_taker {
+	unsigned seen;
+	const struct doc_node *kept[WORDS];
+	unsigned kept_count;
+};
+
+static bool
+take_words(void *ctx, const struct doc_node *doc)
+{
+	struct word_taker *t = ctx;
+	bool keep = t->seen++ % 4 == 0;
+
+	if (keep)
+		t->kept[t->kept_count++] = doc;
+	return keep;
+}
+
+START_TEST(each_text_of_documents_that_are_kept_stays_as_it_was)
+{
+	struct word_taker t = {0};
+	struct arena *pages = arena_new();
+	struct buf text = {0};
+	char word[64];
+
+	for (unsigned i = 0; i < 3 * WORDS; i++)
+		buf_printf(&text, "word: a-word-that-has-forty-characters-%05u\n---\n",
+		    i % WORDS);
+	source.text = buf_str(&text);
+	ck_assert(doc_read_each(pages, &source, &diags, take_words, &t));
+	ck_assert_uint_eq(t.kept_count, 3 * WORDS / 4);
+	for (unsigned i = 0; i < t.kept_count; i++) {
+		(void)snprintf(word, sizeof(word),
+		    "a-word-that-has-forty-characters-%05u", 4 * i % WORDS);
+		ck_assert_str_eq(t.kept[i]->u.entries[0].key->text.ptr, "word");
+		ck_assert_str_eq(doc_get(t.kept[i], "word")->text.ptr, word);
+	}
+	arena_free(pages);
+	buf_free(&text);
+}
+END_TEST
+
+static bool
+keep_last(void *ctx, const struct doc_node *doc)
+{
+	const struct doc_node **last = ctx;
+
+	*last = doc;
+	return doc->count > 1;
+}
+
+/* Where the first document had "word", the second has "wordy". */
+START_TEST(each_text_is_forgotten_with_its_document)
+{
+	struct arena *pages = arena_new();
+	const struct doc_node *last = NULL;
+
+	source.text = STR("k: word\n---\nk: wordy\nl: word\n");
+	ck_assert(doc_read_each(pages, &source, &diags, keep_last, &last));
+	ck_assert_str_eq(doc_get(last, "k")->text.ptr, "wordy");
+	ck_assert_str_eq(doc_get(last, "l")->text.ptr, "word");
+	arena_free(pages);
+}
+END_TEST
+
+/* What is remembered of a text is not what it stands for: quotes make a string of it. */
+START_TEST(each_text_is_resolved_where_it_stands)
+{
+	static const enum doc_kind kinds[] = {DOC_STRING, DOC_BOOL, DOC_STRING,
+	    DOC_BOOL, DOC_STRING, DOC_STRING, DOC_STRING, DOC_STRING, DOC_INT,
+	    DOC_STRING};
+
+	source.text = STR("a: \"yes\"\nb: yes\nc: 'yes'\nd: yes\ne: word\nf: \"word\"\n"
+			  "g: word\nh: \"12\"\ni: 12\nj: \"12\"\n");
+	ck_assert(doc_read(arena, &source, &diags, &docs));
+	for (unsigned i = 0; i < ARRAY_LEN(kinds); i++)
+		ck_assert_int_eq(docs.docs[0]->u.entries[i].value->kind, kinds[i]);
+}
+END_TEST
+
+START_TEST(each_number_that_json_lacks_is_reported)
+{
+
+	source.text = STR("a: .inf\nb: .inf\nc: \".inf\"\n");
+	ck_assert(!doc_read(arena, &source, &diags, &docs));
+	ck_assert_uint_eq(diags.errors, 2);
+}
+END_TEST
+
 START_TEST(each_document_before_a_mistake_is_given)
 {
 	struct taker t = {0};
@@ -333,6 +424,10 @@ make_suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, each_document_is_given_in_order_and_forgotten);
 	tcase_add_test(tc, each_document_that_is_kept_stays_as_it_was);
+	tcase_add_test(tc, each_text_of_documents_that_are_kept_stays_as_it_was);
+	tcase_add_test(tc, each_text_is_forgotten_with_its_document);
+	tcase_add_test(tc, each_text_is_resolved_where_it_stands);
+	tcase_add_test(tc, each_number_that_json_lacks_is_reported);
 	tcase_add_test(tc, each_document_before_a_mistake_is_given);
 	tcase_add_test(tc, each_value_of_json_is_given);
 	tcase_add_test(tc, each_document_is_given_once_when_json_is_tried_first);

@@ -280,6 +280,53 @@ START_TEST(bad_workload_is_refused)
 }
 END_TEST
 
+/* Labels that have been read before are recognized, whatever their order, and mistakes are
+ * told of each time. */
+START_TEST(labels_that_come_again_are_the_same)
+{
+	struct loaded *l =
+	    load_ok(POD "metadata: {name: a, labels: {x: one, b: two}}\n---\n" POD
+			"metadata: {name: b, labels: {x: one, b: two}}\n---\n" POD
+			"metadata: {name: c, labels: {b: two, x: one}}\n---\n" POD
+			"metadata: {name: d, labels: {b: one, x: two}}\n---\n" POD
+			"metadata: {name: e, labels: {z: one, b: two}}\n---\n" POD
+			"metadata: {name: f, labels: {x: one, b: }}\n---\n" POD
+			"metadata: {name: g, labels: {x: one, b: ''}}\n---\n" POD
+			"metadata: {name: h, labels: {x: one}}\n");
+	static const struct {
+		const char *name, *key, *value;
+		size_t count, at;
+	} rows[] = {
+	    {"a", "x", "one", 2, 1},
+	    {"b", "x", "one", 2, 1},
+	    {"c", "x", "one", 2, 1},
+	    {"d", "x", "two", 2, 1},
+	    {"e", "z", "one", 2, 1},
+	    {"f", "b", "", 2, 0},
+	    {"g", "b", "", 2, 0},
+	    {"h", "x", "one", 1, 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct label_set labels = find_workload(l, rows[i].name)->labels;
+
+		ck_assert_uint_eq(labels.count, rows[i].count);
+		assert_str(labels.items[rows[i].at].key, rows[i].key);
+		assert_str(labels.items[rows[i].at].value, rows[i].value);
+	}
+	ck_assert_ptr_eq(
+	    find_workload(l, "a")->labels.items, find_workload(l, "c")->labels.items);
+	loaded_free(l);
+	l = load(POD "metadata: {name: a, labels: {a: b c}}\n---\n" POD
+		     "metadata: {name: b, labels: {a: b c}}\n---\n" POD
+		     "metadata: {name: c, labels: {a: 5}}\n---\n" POD
+		     "metadata: {name: d, labels: {a: '5'}}\n---\n" POD
+		     "metadata: {name: e, labels: {a: 5}}\n");
+	ck_assert_uint_eq(l->diags.errors, 4);
+	loaded_free(l);
+}
+END_TEST
+
 START_TEST(workloads_that_share_an_address_are_warned_of)
 {
 	struct loaded *l =
@@ -332,6 +379,7 @@ main(void)
 	tcase_add_test(tc, native_workload_is_read_whole);
 	tcase_add_test(tc, native_object_may_name_a_kubernetes_namespace);
 	tcase_add_loop_test(tc, bad_workload_is_refused, 0, (int)ARRAY_LEN(bad_rows));
+	tcase_add_test(tc, labels_that_come_again_are_the_same);
 	tcase_add_test(tc, workloads_that_share_an_address_are_warned_of);
 	tcase_add_test(tc, workloads_are_sorted_by_display_then_name);
 	suite_add_tcase(s, tc);
