@@ -51,7 +51,8 @@ print_limits(const struct cli *cli)
 	struct buf text = {0};
 
 	diag_render(&text, &cli->diags, DIAG_TEXT);
-	(void)fwrite(text.data, 1, text.len, stderr);
+	if (text.len != 0)
+		(void)fwrite(text.data, 1, text.len, stderr);
 	buf_free(&text);
 }
 

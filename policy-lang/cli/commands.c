@@ -39,7 +39,8 @@ const struct cli_program cli_programs[] = {
 	"--key --checkpoint --against --since --until --user --tenant --verb "
 	"--resource "
 	"--namespace --name --code --source --kind --stage --id --token --text --limit "
-	"--no-index --output --proofs --ca --state --once --help",
+	"--no-index --output --proofs --ca --state --once --etcd-certificate "
+	"--etcd-key --etcd-user --etcd-password --help",
 	"verify search show export check report copy", true},
 };
 
