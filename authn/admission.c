@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "authn/json_text.h"
+
 struct asked {
 	struct str uid, group, resource, subresource, namespace, operation;
 	bool dry_run;
@@ -18,16 +20,6 @@ struct answering {
 	json_t *warnings;
 };
 
-static struct str
-text_at(const json_t *object, const char *key)
-{
-	const json_t *value = json_object_get(object, key);
-
-	return json_is_string(value)
-		   ? (struct str){json_string_value(value), json_string_length(value)}
-		   : STR("");
-}
-
 /* ---- reading ---- */
 
 static bool
@@ -36,16 +28,16 @@ read_request(const json_t *review, struct asked *out)
 	const json_t *request = json_object_get(review, "request");
 	const json_t *resource = json_object_get(request, "resource");
 
-	if (!str_is(text_at(review, "kind"), "AdmissionReview") ||
-	    !str_is(text_at(review, "apiVersion"), "admission.k8s.io/v1"))
+	if (!str_is(json_text_at(review, "kind"), "AdmissionReview") ||
+	    !str_is(json_text_at(review, "apiVersion"), "admission.k8s.io/v1"))
 		return false;
 	*out = (struct asked){
-	    .uid = text_at(request, "uid"),
-	    .group = text_at(resource, "group"),
-	    .resource = text_at(resource, "resource"),
-	    .subresource = text_at(request, "subResource"),
-	    .namespace = text_at(request, "namespace"),
-	    .operation = text_at(request, "operation"),
+	    .uid = json_text_at(request, "uid"),
+	    .group = json_text_at(resource, "group"),
+	    .resource = json_text_at(resource, "resource"),
+	    .subresource = json_text_at(request, "subResource"),
+	    .namespace = json_text_at(request, "namespace"),
+	    .operation = json_text_at(request, "operation"),
 	    .dry_run = json_is_true(json_object_get(request, "dryRun")),
 	    .object = json_object_get(request, "object"),
 	    .old_object = json_object_get(request, "oldObject"),
@@ -57,7 +49,7 @@ bool
 admission_version(const json_t *object, uint64_t *out_version)
 {
 	return str_to_u64(
-	    text_at(json_object_get(object, "metadata"), "resourceVersion"),
+	    json_text_at(json_object_get(object, "metadata"), "resourceVersion"),
 	    UINT64_MAX - 1, out_version);
 }
 
@@ -69,9 +61,9 @@ admission_object(const struct budget_plan *plan, size_t kind, const json_t *obje
 
 	*out = (struct budget_object){
 	    .kind = kind,
-	    .namespace = text_at(metadata, "namespace"),
-	    .name = text_at(metadata, "name"),
-	    .uid = text_at(metadata, "uid"),
+	    .namespace = json_text_at(metadata, "namespace"),
+	    .name = json_text_at(metadata, "name"),
+	    .uid = json_text_at(metadata, "uid"),
 	    .amounts = amounts,
 	};
 	if (plan->kinds[kind].group.len == 0 &&

@@ -13,6 +13,7 @@
 
 #include "authn/audit_recent.h"
 #include "authn/messages.h"
+#include "authn/peer_poll.h"
 #include "common/limits.h"
 #include "common/log.h"
 #include "common/proc.h"
@@ -57,12 +58,6 @@ struct audit_client {
 static void on_poll(uv_poll_t *poll, int status, int events);
 
 static void
-free_handle(uv_handle_t *handle)
-{
-	free(handle);
-}
-
-static void
 finish_asking(struct audit_client *c, uint64_t ticket, struct str json)
 {
 	struct asking **at = &c->asking, *a;
@@ -82,12 +77,7 @@ disconnect(struct audit_client *c)
 {
 	while (c->asking != NULL)
 		finish_asking(c, c->asking->ticket, STR(""));
-	if (c->poll != NULL) {
-		c->poll->data = NULL;
-		uv_close((uv_handle_t *)c->poll, free_handle);
-		c->poll = NULL;
-	}
-	proc_channel_close(&c->channel);
+	peer_poll_close(&c->poll, &c->channel);
 }
 
 static void
@@ -248,17 +238,10 @@ audit_client_reconnect(struct audit_client *c, int fd, struct err *err)
 	int rc;
 
 	disconnect(c);
-	proc_channel_init(&c->channel, fd);
-	c->poll = xcalloc(1, sizeof(*c->poll));
-	rc = uv_poll_init(c->loop, c->poll, fd);
-	if (rc != 0) {
-		free(c->poll);
-		c->poll = NULL;
-		proc_channel_close(&c->channel);
-		return err_set(
-		    err, ERR_SYSTEM, "watch the audit role: %s", uv_strerror(rc));
-	}
-	c->poll->data = c;
+	rc = peer_poll_open(
+	    c->loop, &c->channel, fd, "the audit role", c, &c->poll, err);
+	if (rc != 0)
+		return rc;
 	c->writable = true;
 	/* Whatever was not confirmed is sent again: a record twice is better than none. */
 	for (struct pending *p = c->first; p != NULL; p = p->next)

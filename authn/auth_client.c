@@ -11,6 +11,7 @@
 #include "authn/auth_messages.h"
 #include "authn/list_token.h"
 #include "authn/messages.h"
+#include "authn/peer_poll.h"
 #include "authn/token.h"
 #include "common/log.h"
 #include "common/map.h"
@@ -63,12 +64,6 @@ struct auth_client {
 };
 
 static void ask_accounts(struct auth_client *c, bool all);
-
-static void
-free_handle(uv_handle_t *handle)
-{
-	free(handle);
-}
 
 static struct waiting *
 waiting_add(struct auth_client *c, void *arg)
@@ -127,12 +122,7 @@ disconnect(struct auth_client *c)
 {
 	struct waiting *w;
 
-	if (c->poll != NULL) {
-		c->poll->data = NULL;
-		uv_close((uv_handle_t *)c->poll, free_handle);
-		c->poll = NULL;
-	}
-	proc_channel_close(&c->channel);
+	peer_poll_close(&c->poll, &c->channel);
 	while ((w = c->waiting) != NULL) {
 		waiting_remove(c, w);
 		answer_unavailable(w);
@@ -433,17 +423,10 @@ auth_client_reconnect(struct auth_client *c, int fd, struct err *err)
 	int rc;
 
 	disconnect(c);
-	proc_channel_init(&c->channel, fd);
-	c->poll = xcalloc(1, sizeof(*c->poll));
-	rc = uv_poll_init(c->loop, c->poll, fd);
-	if (rc != 0) {
-		free(c->poll);
-		c->poll = NULL;
-		proc_channel_close(&c->channel);
-		return err_set(
-		    err, ERR_SYSTEM, "watch the auth role: %s", uv_strerror(rc));
-	}
-	c->poll->data = c;
+	rc =
+	    peer_poll_open(c->loop, &c->channel, fd, "the auth role", c, &c->poll, err);
+	if (rc != 0)
+		return rc;
 	rc = uv_poll_start(c->poll, UV_READABLE, on_poll);
 	if (rc != 0)
 		return err_set(
@@ -471,6 +454,12 @@ auth_client_new(uv_loop_t *loop, int fd, const struct auth_callbacks *cb,
 	uv_unref((uv_handle_t *)c->used_timer);
 	*out_client = c;
 	return auth_client_reconnect(c, fd, err);
+}
+
+static void
+free_handle(uv_handle_t *handle)
+{
+	free(handle);
 }
 
 void

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "authn/budget_plan.h"
+#include "authn/json_text.h"
 #include "policy-lang/quantity.h"
 
 struct reading {
@@ -15,24 +16,16 @@ struct reading {
 
 /* ---- JSON ---- */
 
-static struct str
-text_of(const json_t *value)
-{
-	return json_is_string(value)
-		   ? (struct str){json_string_value(value), json_string_length(value)}
-		   : STR("");
-}
-
 static bool
 text_is(const json_t *object, const char *key, const char *expected)
 {
-	return str_is(text_of(json_object_get(object, key)), expected);
+	return str_is(json_text_at(object, key), expected);
 }
 
 static uint64_t
 quantity(struct reading *r, const json_t *value)
 {
-	struct str text = text_of(value);
+	struct str text = json_text(value);
 	uint64_t milli = 0;
 	char digits[24];
 
@@ -93,7 +86,7 @@ given_to(const struct pod_question *q, const char *list, struct str name)
 
 	json_array_foreach(all, i, status)
 	{
-		if (str_eq(text_of(json_object_get(status, "name")), name))
+		if (str_eq(json_text(json_object_get(status, "name")), name))
 			return resource_of(status, q);
 	}
 	return NULL;
@@ -102,7 +95,7 @@ given_to(const struct pod_question *q, const char *list, struct str name)
 static uint64_t
 container(struct reading *r, const struct pod_question *q, const json_t *c, bool init)
 {
-	const struct str name = text_of(json_object_get(c, "name"));
+	const struct str name = json_text(json_object_get(c, "name"));
 
 	return larger(quantity(r, resource_of(c, q)),
 	    quantity(
@@ -165,8 +158,8 @@ claim_class(const json_t *claim)
 	    json_object_get(annotations, "volume.beta.kubernetes.io/storage-class");
 
 	if (json_is_string(old))
-		return text_of(old);
-	return text_of(
+		return json_text(old);
+	return json_text(
 	    json_object_get(json_object_get(claim, "spec"), "storageClassName"));
 }
 
@@ -280,7 +273,7 @@ find_lacking(
 		if (resource_of(c, q) == NULL)
 			buf_printf(out, "%s%.*s for %.*s", out->len == 0 ? "" : "; ",
 			    STR_ARG(name),
-			    STR_ARG(text_of(json_object_get(c, "name"))));
+			    STR_ARG(json_text(json_object_get(c, "name"))));
 	}
 }
 

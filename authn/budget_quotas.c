@@ -9,6 +9,7 @@
 
 #include "authn/budget_client.h"
 #include "authn/budget_state.h"
+#include "authn/json_text.h"
 #include "authn/resource_quota.h"
 #include "common/log.h"
 #include "common/map.h"
@@ -72,13 +73,9 @@ ask(struct quota_writer *w, const char *method, const char *path, const char *qu
 /* ---- what is there ---- */
 
 static struct str
-text_at(const json_t *object, const char *key)
+metadata_text(const json_t *object, const char *key)
 {
-	const json_t *value = json_object_get(json_object_get(object, "metadata"), key);
-
-	return json_is_string(value)
-		   ? (struct str){json_string_value(value), json_string_length(value)}
-		   : STR("");
+	return json_text_at(json_object_get(object, "metadata"), key);
 }
 
 static void
@@ -99,7 +96,7 @@ take_page(struct quota_writer *w, struct buf *out_more)
 	size_t i;
 
 	buf_clear(out_more);
-	buf_add_str(out_more, text_at(page, "continue"));
+	buf_add_str(out_more, metadata_text(page, "continue"));
 	if (!json_is_array(items) || json_array_append_new(w->pages, page) != 0) {
 		(void)snprintf(w->client.detail, sizeof(w->client.detail),
 		    "no list that can be read");
@@ -108,8 +105,9 @@ take_page(struct quota_writer *w, struct buf *out_more)
 	}
 	json_array_foreach(items, i, item)
 	{
-		if (str_is(text_at(item, "name"), RESOURCE_QUOTA_NAME))
-			(void)map_set(&w->there, text_at(item, "namespace"), item);
+		if (str_is(metadata_text(item, "name"), RESOURCE_QUOTA_NAME))
+			(void)map_set(
+			    &w->there, metadata_text(item, "namespace"), item);
 	}
 	return true;
 }

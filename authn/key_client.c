@@ -11,6 +11,7 @@
 
 #include "authn/key_remote.h"
 #include "authn/messages.h"
+#include "authn/peer_poll.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/proc.h"
@@ -39,20 +40,9 @@ struct key_client {
 static void on_poll(uv_poll_t *poll, int status, int events);
 
 static void
-free_handle(uv_handle_t *handle)
-{
-	free(handle);
-}
-
-static void
 disconnect(struct key_client *c)
 {
-	if (c->poll != NULL) {
-		c->poll->data = NULL;
-		uv_close((uv_handle_t *)c->poll, free_handle);
-		c->poll = NULL;
-	}
-	proc_channel_close(&c->channel);
+	peer_poll_close(&c->poll, &c->channel);
 }
 
 static bool
@@ -197,17 +187,9 @@ key_client_reconnect(struct key_client *c, int fd, struct err *err)
 	int rc;
 
 	disconnect(c);
-	proc_channel_init(&c->channel, fd);
-	c->poll = xcalloc(1, sizeof(*c->poll));
-	rc = uv_poll_init(c->loop, c->poll, fd);
-	if (rc != 0) {
-		free(c->poll);
-		c->poll = NULL;
-		proc_channel_close(&c->channel);
-		return err_set(
-		    err, ERR_SYSTEM, "watch the key role: %s", uv_strerror(rc));
-	}
-	c->poll->data = c;
+	rc = peer_poll_open(c->loop, &c->channel, fd, "the key role", c, &c->poll, err);
+	if (rc != 0)
+		return rc;
 	c->events = 0;
 	for (struct waiting *w = c->first; w != NULL; w = w->next)
 		w->sent = false;

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "authn/json_text.h"
 #include "common/map.h"
 #include "policy-lang/quantity.h"
 
@@ -135,16 +136,6 @@ resource_quota_yaml(struct buf *out, const struct resource_quota *q)
 	arena_free(arena);
 }
 
-static struct str
-text_at(const json_t *object, const char *key)
-{
-	const json_t *value = json_object_get(object, key);
-
-	return json_is_string(value)
-		   ? (struct str){json_string_value(value), json_string_length(value)}
-		   : STR("");
-}
-
 /* Kubernetes rounds and writes amounts in its own way: they are compared as numbers. */
 static bool
 same_amount(const json_t *hard, const struct resource_quota_line *line)
@@ -156,7 +147,8 @@ same_amount(const json_t *hard, const struct resource_quota_line *line)
 		return false;
 	memcpy(name, line->resource.ptr, line->resource.len);
 	name[line->resource.len] = '\0';
-	return quantity_parse(text_at(hard, name), &milli) && milli == line->hard_milli;
+	return quantity_parse(json_text_at(hard, name), &milli) &&
+	       milli == line->hard_milli;
 }
 
 bool
@@ -164,13 +156,13 @@ resource_quota_is(const struct resource_quota *q, const json_t *object)
 {
 	const json_t *metadata = json_object_get(object, "metadata");
 	const json_t *hard = json_object_get(json_object_get(object, "spec"), "hard");
-	bool same =
-	    json_object_size(hard) == q->line_count &&
-	    str_is(text_at(json_object_get(metadata, "labels"), RESOURCE_QUOTA_LABEL),
-		RESOURCE_QUOTA_MANAGER) &&
-	    str_eq(text_at(json_object_get(metadata, "annotations"),
-		       "ringfence.dev/namespace"),
-		q->level->path);
+	bool same = json_object_size(hard) == q->line_count &&
+		    str_is(json_text_at(json_object_get(metadata, "labels"),
+			       RESOURCE_QUOTA_LABEL),
+			RESOURCE_QUOTA_MANAGER) &&
+		    str_eq(json_text_at(json_object_get(metadata, "annotations"),
+			       "ringfence.dev/namespace"),
+			q->level->path);
 
 	for (size_t i = 0; i < q->line_count && same; i++)
 		same = same_amount(hard, &q->lines[i]);
