@@ -130,7 +130,8 @@ route_read_ingress(const struct route_reader *r)
 		      rule->backend_count == 0))
 		return route_missing(
 		    r, "the action \"publish\" needs address, ports and to");
-	for (size_t i = 0; i < rule->address_count; i++) {
+	/* Where one could not be read they are not in their places, and it is an error already. */
+	for (size_t i = 0; ok && i < rule->address_count; i++) {
 		const struct ip_prefix *p = &rule->addresses[i];
 
 		if (p->len != ip_bits(p->addr.family))

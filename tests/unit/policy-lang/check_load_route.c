@@ -129,6 +129,9 @@ static const struct {
     {INGRESS("{action: publish, address: [192.0.2.0/24], ports: [1/tcp], to: "
 	     "[{workloads: {}}]}"),
 	"bad-rule"},
+    {INGRESS("{action: publish, address: [999.0.2.1, 192.0.2.0/24], ports: [1/tcp], "
+	     "to: [{workloads: {}}]}"),
+	"bad-address"},
     {INGRESS("{action: publish, address: [192.0.2.1], ports: [tcp], to: [{workloads: "
 	     "{}}]}"),
 	"bad-rule"},
