@@ -395,7 +395,6 @@ admission_server_start(struct budget_role *role, struct err *err)
 {
 	const struct tls_server_options options = {
 	    .certificate = role->settings.tls_certificate,
-	    .key = {.pem = role->settings.tls_key},
 	    .client_ca = role->settings.client_ca,
 	    /* Go asks webhooks by HTTP/2 when it is offered; one protocol is enough. */
 	    .alpn = TLS_ALPN_HTTP1_ONLY,

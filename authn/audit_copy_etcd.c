@@ -98,12 +98,12 @@ audit_etcd_parse(const struct audit_tool *t, struct str target, struct audit_etc
 		    "--etcd-user and --etcd-password, go together");
 	rc = take_members(t, hosts, &out->etcd, err);
 	if (rc == 0)
-		rc = take_file(t, t->ca, true, &out->etcd.ca, err);
+		rc = take_file(t, t->ca, true, &out->etcd.identity.ca, err);
 	if (rc == 0)
 		rc = take_file(
-		    t, t->etcd_certificate, true, &out->etcd.certificate, err);
+		    t, t->etcd_certificate, true, &out->etcd.identity.certificate, err);
 	if (rc == 0)
-		rc = take_file(t, t->etcd_key, false, &out->etcd.key, err);
+		rc = take_file(t, t->etcd_key, false, &out->etcd.identity.key, err);
 	if (rc == 0)
 		rc = take_file(t, t->etcd_password, false, &out->etcd.password, err);
 	if (t->etcd_user != NULL)

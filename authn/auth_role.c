@@ -11,6 +11,7 @@
 #include <curl/curl.h>
 
 #include "authn/auth_state.h"
+#include "authn/key_thread.h"
 #include "authn/messages.h"
 #include "common/log.h"
 #include "common/secret.h"
@@ -545,6 +546,11 @@ on_monitor(void *arg, struct proc_msg *msg)
 		answer_status(role, msg->id);
 		return true;
 	}
+	if (msg->type == MSG_PEER_KEY && msg->fd_count == 1) {
+		key_thread_connect(msg->fds[0]);
+		msg->fd_count = 0; /* taken */
+		return true;
+	}
 	if (msg->type != MSG_PEER_WORKER || msg->fd_count != 1)
 		return false; /* MSG_DRAIN, or something that this role does not know */
 	proc_reader_init(&r, msg);
@@ -634,6 +640,7 @@ start(struct auth_role *role, const int *fds, size_t fd_count, struct err *err)
 	    uv_timer_init(&role->loop, &role->purge) != 0 ||
 	    uv_timer_start(&role->purge, on_purge, 1000, PURGE_EVERY_MS) != 0)
 		return err_set(err, ERR_SYSTEM, "cannot start the event loop");
+	key_thread_start(); /* for etcd */
 	rc = monitor_link_start(&role->monitor, &role->loop, err);
 	if (rc == 0 && role->quota != NULL)
 		rc = token_share_start(&role->loop, &role->settings.share, role->store,

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "common/curl/curl_setup.h"
+#include "authn/tls_curl.h"
 
 #define CONNECT_S 5L
 #define SILENT_S  90L /* a watch has a bookmark a minute */
@@ -47,9 +47,6 @@ bool
 budget_client_connect(
     struct budget_client *c, const char *type, curl_write_callback write, void *arg)
 {
-	const struct worker_settings *s = c->settings;
-	const struct curl_identity identity = {
-	    s->upstream_ca, s->upstream_certificate, s->upstream_key};
 	const struct {
 		CURLoption option;
 		long value;
@@ -69,7 +66,9 @@ budget_client_connect(
 		return false;
 	add_resolve(c);
 	add_headers(c, type);
-	rc = curl_setup(c->curl, &identity);
+	c->identity = (struct curl_identity){.ca = c->settings->upstream_ca,
+	    .certificate = c->settings->upstream_certificate};
+	rc = tls_curl_setup(c->curl, &c->identity);
 	for (size_t i = 0; i < ARRAY_LEN(numbers) && rc == CURLE_OK; i++)
 		rc = curl_easy_setopt(c->curl, numbers[i].option, numbers[i].value);
 	if (rc == CURLE_OK)

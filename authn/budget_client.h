@@ -8,11 +8,13 @@
 #include <curl/curl.h>
 
 #include "authn/worker_settings.h"
+#include "common/curl/curl_setup.h"
 
 struct budget_client {
 	const struct worker_settings *settings;
 	struct str user;
 	size_t server; /* asked now, modulo their number */
+	struct curl_identity identity;
 	CURL *curl;
 	struct curl_slist *headers, *resolve;
 	char detail[CURL_ERROR_SIZE]; /* of the last failure */

@@ -8,6 +8,7 @@
 #include <seccomp.h>
 
 #include "authn/budget_state.h"
+#include "authn/key_thread.h"
 #include "authn/messages.h"
 #include "common/log.h"
 #include "common/secret.h"
@@ -166,6 +167,22 @@ answer_status(struct budget_role *role, uint32_t id)
 
 /* ---- the monitor ---- */
 
+/* One socket is the loop's, for API servers that come; the other is for the threads that go to
+ * them, and to etcd. */
+static bool
+meet_key(struct budget_role *role, struct proc_msg *msg)
+{
+	struct err err = ERR_INIT;
+	const int fd = msg->fds[0];
+
+	key_thread_connect(msg->fds[1]);
+	msg->fd_count = 0; /* taken, both of them */
+	if (key_client_reconnect(role->keys, fd, &err) == 0)
+		return true;
+	log_error("budget-key", "detail=%s", log_quote(str_from(err.msg)));
+	return false;
+}
+
 static bool
 on_monitor(void *arg, struct proc_msg *msg)
 {
@@ -175,6 +192,8 @@ on_monitor(void *arg, struct proc_msg *msg)
 		answer_status(role, msg->id);
 		return true;
 	}
+	if (msg->type == MSG_PEER_KEY && msg->fd_count == 2)
+		return meet_key(role, msg);
 	if (msg->type != MSG_POLICY || msg->fd_count != 1 ||
 	    !replace_policy(role, msg->fds[0]))
 		return false; /* MSG_DRAIN, other kinds to watch, or nothing known */
@@ -270,6 +289,8 @@ start(struct budget_role *role, struct err *err)
 	if (rc == 0)
 		rc = proc_channel_set_blocking(role->monitor.channel, false, err);
 	stream_hub_init(&role->hub, &role->loop);
+	role->keys = key_client_new(&role->loop);
+	key_thread_start();
 	if (rc == 0 && role->listen_fd >= 0)
 		rc = admission_server_start(role, err);
 	if (rc == 0)

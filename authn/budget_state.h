@@ -9,6 +9,7 @@
 #include "authn/admission.h"
 #include "authn/budget_journal.h"
 #include "authn/budget_role.h"
+#include "authn/key_client.h"
 #include "authn/monitor_link.h"
 #include "authn/stream.h"
 #include "authn/worker_state.h"
@@ -33,6 +34,7 @@ struct budget_role {
 	/* The loop's. */
 	uv_loop_t loop;
 	struct stream_hub hub;
+	struct key_client *keys;
 	struct monitor_link monitor;
 	uv_poll_t listener;
 	int listen_fd;

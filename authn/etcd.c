@@ -5,7 +5,7 @@
 
 #include <openssl/evp.h>
 
-#include "common/curl/curl_setup.h"
+#include "authn/tls_curl.h"
 #include "common/secret.h"
 
 #define ANSWER_BYTES (64u * 1024 * 1024)
@@ -128,8 +128,6 @@ on_body(char *data, size_t size, size_t count, void *arg)
 static CURLcode
 prepare(struct etcd *e)
 {
-	const struct curl_identity identity = {
-	    e->options->ca, e->options->certificate, e->options->key};
 	CURLcode rc;
 
 	if (e->curl != NULL)
@@ -137,7 +135,7 @@ prepare(struct etcd *e)
 	e->curl = curl_easy_init();
 	if (e->curl == NULL)
 		return CURLE_OUT_OF_MEMORY;
-	rc = curl_setup(e->curl, &identity);
+	rc = tls_curl_setup(e->curl, &e->options->identity);
 	if (rc == CURLE_OK && e->resolve != NULL)
 		rc = curl_easy_setopt(e->curl, CURLOPT_RESOLVE, e->resolve);
 	if (rc == CURLE_OK)

@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "common/arena.h"
+#include "common/curl/curl_setup.h"
 #include "common/err.h"
 #include "common/proc.h"
 #include "common/str.h"
@@ -16,7 +17,8 @@
 struct etcd_options {
 	const struct str *endpoints; /* https://HOST:PORT */
 	size_t endpoint_count;
-	struct str ca, certificate, key; /* PEM; certificate and key may be "" */
+	/* PEM; without a key that of the certificate is elsewhere (tls_curl.h). */
+	struct curl_identity identity;
 	struct str user, password; /* "": none; the gateway knows no certificates */
 	uint32_t timeout_ms;       /* of one call to one member */
 	/* curl's HOST:PORT:ADDRESS,... of each endpoint, for roles that resolve no names; "": it

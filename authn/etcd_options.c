@@ -13,9 +13,8 @@ etcd_options_encode(struct buf *out, const struct etcd_options *o)
 		proc_put_str(out, o->endpoints[i]);
 		proc_put_str(out, o->resolve != NULL ? o->resolve[i] : STR(""));
 	}
-	proc_put_str(out, o->ca);
-	proc_put_str(out, o->certificate);
-	proc_put_str(out, o->key);
+	proc_put_str(out, o->identity.ca);
+	proc_put_str(out, o->identity.certificate);
 	proc_put_str(out, o->user);
 	proc_put_str(out, o->password);
 	proc_put_u32(out, o->timeout_ms);
@@ -37,9 +36,8 @@ etcd_options_decode(struct arena *arena, struct proc_reader *r, struct etcd_opti
 	}
 	*o = (struct etcd_options){
 	    .endpoints = endpoints, .endpoint_count = count, .resolve = resolve};
-	o->ca = str_dup(arena, proc_get_str(r));
-	o->certificate = str_dup(arena, proc_get_str(r));
-	o->key = str_dup(arena, proc_get_str(r));
+	o->identity.ca = str_dup(arena, proc_get_str(r));
+	o->identity.certificate = str_dup(arena, proc_get_str(r));
 	o->user = str_dup(arena, proc_get_str(r));
 	o->password = str_dup(arena, proc_get_str(r));
 	o->timeout_ms = proc_get_u32(r);

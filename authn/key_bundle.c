@@ -14,19 +14,19 @@
 #include "authn/tls.h"
 #include "common/secret.h"
 
-/* For each key: u8 purpose, u32 length, PEM. */
+/* For each key: u8 name, u32 length, PEM. */
 #define HEAD_BYTES 5
 #define ALL_SEALS  (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 /* ---- the monitor ---- */
 
 static int
-write_head(int fd, enum key_purpose purpose, size_t len, struct err *err)
+write_head(int fd, enum key_name name, size_t len, struct err *err)
 {
 	struct buf head = {NULL, 0, 0};
 	ssize_t n;
 
-	proc_put_u8(&head, (uint8_t)purpose);
+	proc_put_u8(&head, (uint8_t)name);
 	proc_put_u32(&head, (uint32_t)len);
 	n = write(fd, head.data, head.len);
 	buf_free(&head);
@@ -46,7 +46,7 @@ copy_file(int out, const struct key_file *file, struct err *err)
 	else if (st.st_size == 0)
 		rc = err_set(err, ERR_INVALID, "%s: empty", file->path);
 	else
-		rc = write_head(out, file->purpose, (size_t)st.st_size, err);
+		rc = write_head(out, file->name, (size_t)st.st_size, err);
 	for (off_t left = rc == 0 ? st.st_size : 0; left > 0 && rc == 0;) {
 		const ssize_t n = sendfile(out, fd, NULL, (size_t)left);
 
@@ -88,22 +88,18 @@ key_bundle_seal(
 static int
 open_key(struct proc_reader *r, struct key_entry *out, struct err *err)
 {
-	static const char *const names[] = {
-	    [KEY_FOR_SERVER] = "the listener's",
-	    [KEY_FOR_CLIENT] = "the upstream's",
-	};
-	const uint8_t purpose = proc_get_u8(r);
-	const struct tls_key_source source = {.pem = proc_get_str(r)};
+	const uint8_t name = proc_get_u8(r);
+	const struct str pem = proc_get_str(r);
 
-	if (!r->ok || purpose > KEY_FOR_CLIENT)
+	if (!r->ok || name >= KEY_NAME_COUNT)
 		return err_set(err, ERR_PROTOCOL, "this is no key bundle");
-	out->purpose = (enum key_purpose)purpose;
-	out->key = tls_key_open(&source, err);
+	out->name = (enum key_name)name;
+	out->key = tls_key_open(pem, err);
 	if (out->key == NULL)
-		return err_wrap(err, "%s", names[purpose]);
+		return err_wrap(err, "%s", key_names[name].text);
 	return key_id_of(out->key, out->id)
 		   ? 0
-		   : tls_error(err, ERR_INVALID, names[purpose]);
+		   : tls_error(err, ERR_INVALID, key_names[name].text);
 }
 
 int
@@ -152,11 +148,26 @@ key_bundle_free(struct key_bundle *bundle)
 }
 
 EVP_PKEY *
-key_bundle_find(const struct key_bundle *bundle, enum key_purpose purpose)
+key_bundle_find(const struct key_bundle *bundle, enum key_name name)
 {
 	for (size_t i = 0; i < bundle->count; i++) {
-		if (bundle->entries[i].purpose == purpose)
+		if (bundle->entries[i].name == name)
 			return bundle->entries[i].key;
+	}
+	return NULL;
+}
+
+EVP_PKEY *
+key_bundle_signer(const struct key_bundle *bundle, enum key_user user,
+    const struct key_request *request)
+{
+	for (size_t i = 0; i < bundle->count; i++) {
+		const struct key_entry *e = &bundle->entries[i];
+		const struct key_name_info *name = &key_names[e->name];
+
+		if (memcmp(e->id, request->id, sizeof(e->id)) == 0 &&
+		    (name->users & user) != 0 && key_content_ok(name->purpose, request))
+			return e->key;
 	}
 	return NULL;
 }

@@ -197,17 +197,16 @@ key_client_reconnect(struct key_client *c, int fd, struct err *err)
 	return 0;
 }
 
-int
-key_client_new(uv_loop_t *loop, int fd, struct key_client **out_client, struct err *err)
+struct key_client *
+key_client_new(uv_loop_t *loop)
 {
 	struct key_client *c = xcalloc(1, sizeof(*c));
 
 	c->loop = loop;
 	c->channel.fd = -1;
 	c->tail = &c->first;
-	*out_client = c;
 	key_remote_signer(sign, c);
-	return key_client_reconnect(c, fd, err);
+	return c;
 }
 
 void

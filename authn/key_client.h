@@ -1,5 +1,5 @@
 /*
- * A worker's side of the key role. A handshake that needs a signature is left in the middle
+ * The side of a role with a loop of the key role. A handshake that needs a signature is left in the middle
  * (OpenSSL's asynchronous jobs), and entered again when the signature is there; the loop serves
  * others meanwhile. While the key role is away requests wait for the next one; the deadline of the
  * handshake that made them bounds that.
@@ -12,7 +12,7 @@
 #include "authn/key_messages.h"
 #include "common/err.h"
 
-#define KEY_WAITING_MAX 1024 /* of one worker; more handshakes fail */
+#define KEY_WAITING_MAX 1024 /* more handshakes fail */
 
 struct key_client;
 
@@ -21,10 +21,10 @@ struct key_client_counts {
 	size_t waiting;
 };
 
-/* Takes the socket to the key role. From now on it signs for this process's remote keys. */
-MUST_CHECK int key_client_new(
-    uv_loop_t *loop, int fd, struct key_client **out_client, struct err *err);
-/* The key role was restarted: what waits is asked again. Takes the new socket. */
+/* From now on the key role signs for this process's remote keys; until there is a socket to it
+ * handshakes wait. */
+MUST_CHECK struct key_client *key_client_new(uv_loop_t *loop);
+/* A socket to the key role, the first or the next, which it takes. What waits is asked (again). */
 MUST_CHECK int key_client_reconnect(struct key_client *c, int fd, struct err *err);
 /* No handshake may wait any more. NULL is fine. */
 void key_client_free(struct key_client *c);

@@ -10,6 +10,14 @@
 #define CLIENT_HELLO        1
 #define CLIENT_KEY_EXCHANGE 16
 
+const struct key_name_info key_names[KEY_NAME_COUNT] = {
+    [KEY_LISTENER] = {KEY_FOR_SERVER, KEY_USER_WORKER, "the listener's"},
+    [KEY_UPSTREAM] = {KEY_FOR_CLIENT, KEY_USER_WORKER | KEY_USER_BUDGET,
+	"the upstream's"},
+    [KEY_ADMISSION] = {KEY_FOR_SERVER, KEY_USER_BUDGET, "the admission listener's"},
+    [KEY_ETCD] = {KEY_FOR_CLIENT, KEY_USER_AUTH | KEY_USER_BUDGET, "etcd's"},
+};
+
 /* ---- schemes ---- */
 
 static const struct key_scheme_info schemes[] = {

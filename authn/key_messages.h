@@ -1,11 +1,11 @@
 /*
- * What workers ask of the key role, and what it may be asked. A request carries the
+ * What other roles ask of the key role, and what it may be asked. A request carries the
  * content that is to be signed, not a digest of it, so that the key role can see that it is part of
- * a TLS handshake, and of that side of it which the key is for: whoever takes a worker over can
- * have handshakes signed while he holds it, and nothing else.
+ * a TLS handshake, and of that side of it which the key is for: whoever takes a role over can
+ * have its handshakes signed while he holds it, and nothing else: no other role's.
  *
- *   worker -> key   MSG_KEY_SIGN    key id, u16 scheme, str content
- *   key -> worker   MSG_KEY_SIGNED  str signature; "": refused
+ *   role -> key   MSG_KEY_SIGN    key id, u16 scheme, str content
+ *   key -> role   MSG_KEY_SIGNED  str signature; "": refused
  */
 #ifndef AUTHN_KEY_MESSAGES_H
 #define AUTHN_KEY_MESSAGES_H
@@ -16,11 +16,34 @@
 #define KEY_CONTENT_BYTES   (64u * 1024) /* a TLS 1.2 client signs its whole handshake */
 #define KEY_SIGNATURE_BYTES 2048u        /* RSA of 16,384 bits */
 
-/* What a key is good for. */
+/* The side of handshakes that a key is good for. */
 enum key_purpose {
-	KEY_FOR_SERVER, /* clients' connections to us */
-	KEY_FOR_CLIENT, /* our connections to API servers */
+	KEY_FOR_SERVER, /* others' connections to us */
+	KEY_FOR_CLIENT, /* our connections to others */
 };
+
+/* Who may have something signed. */
+enum key_user {
+	KEY_USER_WORKER = 1,
+	KEY_USER_AUTH = 2,
+	KEY_USER_BUDGET = 4,
+};
+
+/* The gate's keys, each with one purpose, and its users. */
+enum key_name {
+	KEY_LISTENER,
+	KEY_UPSTREAM,
+	KEY_ADMISSION, /* the budget role's listener */
+	KEY_ETCD,
+	KEY_NAME_COUNT
+};
+
+struct key_name_info {
+	enum key_purpose purpose;
+	unsigned users; /* bits of enum key_user */
+	const char *text;
+};
+extern const struct key_name_info key_names[KEY_NAME_COUNT];
 
 /* How to sign, by its number in TLS (RFC 8446 section 4.2.3). */
 enum key_scheme {

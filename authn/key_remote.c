@@ -5,11 +5,13 @@
  */
 #include "authn/key_remote.h"
 
+#include <openssl/async.h>
 #include <openssl/core_dispatch.h>
 #include <openssl/core_names.h>
 #include <openssl/provider.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -34,8 +36,8 @@ struct signing {
 static struct {
 	OSSL_LIB_CTX *context;
 	OSSL_PROVIDER *provider;
-	key_sign_fn sign;
-	void *arg;
+	key_sign_fn sign, thread_sign;
+	void *arg, *thread_arg;
 } here;
 
 void
@@ -43,6 +45,24 @@ key_remote_signer(key_sign_fn sign, void *arg)
 {
 	here.sign = sign;
 	here.arg = arg;
+}
+
+void
+key_remote_thread_signer(key_sign_fn sign, void *arg)
+{
+	here.thread_sign = sign;
+	here.thread_arg = arg;
+}
+
+/* By whom of the two, depends on where this runs. */
+static bool
+ask_signer(const struct key_request *request, uint8_t *out_signature, size_t *out_len)
+{
+	if (here.thread_sign != NULL && ASYNC_get_current_job() == NULL)
+		return here.thread_sign(
+		    here.thread_arg, request, out_signature, out_len);
+	return here.sign != NULL &&
+	       here.sign(here.arg, request, out_signature, out_len);
 }
 
 bool
@@ -280,8 +300,8 @@ sign_content(void *data, unsigned char *out, size_t *out_len, size_t room,
 		return 1;
 	request.scheme = scheme->scheme;
 	memcpy(request.id, s->key->id, sizeof(request.id));
-	if (here.sign == NULL || !here.sign(here.arg, &request, signature, out_len) ||
-	    *out_len > room || *out_len > (size_t)size)
+	if (!ask_signer(&request, signature, out_len) || *out_len > room ||
+	    *out_len > (size_t)size)
 		return 0;
 	memcpy(out, signature, *out_len);
 	return 1;
@@ -364,18 +384,21 @@ provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
 	return 1;
 }
 
+static void
+load_once(void)
+{
+	here.context = OSSL_LIB_CTX_new();
+	if (here.context != NULL &&
+	    OSSL_PROVIDER_add_builtin(here.context, PROVIDER_NAME, provider_init) == 1)
+		here.provider = OSSL_PROVIDER_load(here.context, PROVIDER_NAME);
+}
+
 static bool
 provider_load(void)
 {
-	if (here.provider != NULL)
-		return true;
-	if (here.context == NULL)
-		here.context = OSSL_LIB_CTX_new();
-	if (here.context == NULL ||
-	    OSSL_PROVIDER_add_builtin(here.context, PROVIDER_NAME, provider_init) != 1)
-		return false;
-	here.provider = OSSL_PROVIDER_load(here.context, PROVIDER_NAME);
-	return here.provider != NULL;
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	return pthread_once(&once, load_once) == 0 && here.provider != NULL;
 }
 
 int

@@ -18,6 +18,9 @@ typedef bool (*key_sign_fn)(void *arg, const struct key_request *request,
 
 /* Who signs in this process, from now on; NULL: nobody. */
 void key_remote_signer(key_sign_fn sign, void *arg);
+/* The same where the handshake is on no job of OpenSSL's (ASYNC_start_job(3)), and its thread may
+ * wait; without one, the above. Before there are threads. */
+void key_remote_thread_signer(key_sign_fn sign, void *arg);
 
 /* The private key of a public one: RSA, EC or Ed25519. ERR_UNSUPPORTED for others. */
 MUST_CHECK int key_remote_new(

@@ -31,22 +31,13 @@ static struct {
 	_Atomic uint64_t signatures, refused, busy_us;
 } role = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
+/* One who asks, on a thread of his own. */
+struct asker {
+	struct proc_channel channel;
+	enum key_user user;
+};
+
 /* ---- keys ---- */
-
-static EVP_PKEY *
-find_in(const struct key_bundle *bundle, const struct key_request *request)
-{
-	for (size_t i = 0; i < bundle->count; i++) {
-		const struct key_entry *e = &bundle->entries[i];
-
-		if (memcmp(e->id, request->id, sizeof(e->id)) == 0 &&
-		    key_content_ok(e->purpose, request)) {
-			(void)EVP_PKEY_up_ref(e->key); /* cannot fail */
-			return e->key;
-		}
-	}
-	return NULL;
-}
 
 static bool
 knows(const struct key_bundle *bundle, const uint8_t *id)
@@ -58,9 +49,9 @@ knows(const struct key_bundle *bundle, const uint8_t *id)
 	return false;
 }
 
-/* The key that may sign this; NULL if there is none. */
+/* The key that may sign this for him; NULL if there is none. */
 static EVP_PKEY *
-find_key(const struct key_request *request)
+find_key(enum key_user user, const struct key_request *request)
 {
 	struct timespec until;
 	EVP_PKEY *key = NULL;
@@ -72,9 +63,11 @@ find_key(const struct key_request *request)
 	while (!knows(&role.now, request->id) && !knows(&role.before, request->id) &&
 	       rc == 0)
 		rc = pthread_cond_timedwait(&role.changed, &role.lock, &until);
-	key = find_in(&role.now, request);
+	key = key_bundle_signer(&role.now, user, request);
 	if (key == NULL)
-		key = find_in(&role.before, request);
+		key = key_bundle_signer(&role.before, user, request);
+	if (key != NULL)
+		(void)EVP_PKEY_up_ref(key); /* cannot fail */
 	(void)pthread_mutex_unlock(&role.lock);
 	return key;
 }
@@ -98,10 +91,10 @@ drop_old_keys(void)
 	(void)pthread_mutex_unlock(&role.lock);
 }
 
-/* ---- workers ---- */
+/* ---- who asks ---- */
 
 static bool
-answer(struct proc_channel *worker, const struct proc_msg *question, struct buf *body)
+answer(struct asker *asker, const struct proc_msg *question, struct buf *body)
 {
 	uint8_t signature[KEY_SIGNATURE_BYTES];
 	const monotime_t begin = monotime_now();
@@ -114,7 +107,7 @@ answer(struct proc_channel *worker, const struct proc_msg *question, struct buf 
 	if (question->type != MSG_KEY_SIGN || question->fd_count != 0 ||
 	    !key_get_request(question, &request))
 		return false;
-	key = find_key(&request);
+	key = find_key(asker->user, &request);
 	if (key == NULL || !key_sign(key, &request, signature, &len))
 		len = 0;
 	EVP_PKEY_free(key);
@@ -124,50 +117,61 @@ answer(struct proc_channel *worker, const struct proc_msg *question, struct buf 
 	proc_put_str(body, (struct str){(const char *)signature, len});
 	msg.data = (const uint8_t *)body->data;
 	msg.len = body->len;
-	return proc_send(worker, &msg, &err) == 0;
+	return proc_send(&asker->channel, &msg, &err) == 0;
 }
 
 static void *
 serve(void *arg)
 {
-	struct proc_channel *worker = arg;
+	struct asker *asker = arg;
 	struct buf body = {NULL, 0, 0};
 	struct err err = ERR_INIT;
 	struct proc_msg msg;
 	bool ok = true;
 
-	while (ok && proc_recv(worker, &msg, &err) == 1) {
-		ok = answer(worker, &msg, &body);
+	while (ok && proc_recv(&asker->channel, &msg, &err) == 1) {
+		ok = answer(asker, &msg, &body);
 		proc_msg_close_fds(&msg);
 	}
 	if (!ok)
 		log_error("key-link-broken", "detail=%s", log_quote(str_from(err.msg)));
 	buf_free(&body);
-	proc_channel_close(worker);
-	free(worker);
+	proc_channel_close(&asker->channel);
+	free(asker);
 	return NULL;
 }
 
 static void
-add_worker(struct proc_msg *msg)
+add_asker(enum key_user user, struct proc_msg *msg)
 {
-	struct proc_channel *worker = xcalloc(1, sizeof(*worker));
+	struct asker *asker = xcalloc(1, sizeof(*asker));
 	struct err err = ERR_INIT;
 	pthread_attr_t attributes;
 	pthread_t thread;
 
-	proc_channel_init(worker, msg->fds[0]);
+	asker->user = user;
+	proc_channel_init(&asker->channel, msg->fds[0]);
 	msg->fd_count = 0; /* it is the channel's now */
-	if (proc_channel_set_blocking(worker, true, &err) == 0 &&
+	if (proc_channel_set_blocking(&asker->channel, true, &err) == 0 &&
 	    pthread_attr_init(&attributes) == 0 &&
 	    pthread_attr_setstacksize(&attributes, STACK_BYTES) == 0 &&
 	    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED) == 0 &&
-	    pthread_create(&thread, &attributes, serve, worker) == 0)
+	    pthread_create(&thread, &attributes, serve, asker) == 0)
 		return;
 	log_error("key-link", "detail=\"cannot start a thread\"");
-	proc_channel_close(worker); /* it sees that, and asks no more */
-	free(worker);
+	proc_channel_close(&asker->channel); /* it sees that, and asks no more */
+	free(asker);
 }
+
+/* Whom a socket is from says the message that brings it. */
+static const struct {
+	uint32_t type;
+	enum key_user user;
+} peers[] = {
+    {MSG_PEER_WORKER, KEY_USER_WORKER},
+    {MSG_PEER_AUTH, KEY_USER_AUTH},
+    {MSG_PEER_BUDGET, KEY_USER_BUDGET},
+};
 
 /* ---- the monitor ---- */
 
@@ -212,14 +216,17 @@ answer_status(struct proc_channel *monitor, uint32_t id)
 static int
 on_message(struct proc_channel *monitor, struct proc_msg *msg, struct err *err)
 {
+	for (size_t i = 0; i < ARRAY_LEN(peers); i++) {
+		if (msg->type != peers[i].type)
+			continue;
+		if (msg->fd_count != 1)
+			return err_set(err, ERR_PROTOCOL, "a role without a socket");
+		add_asker(peers[i].user, msg);
+		return 0;
+	}
 	switch (msg->type) {
 	case MSG_CONFIG:
 		return take_config(monitor, msg, err);
-	case MSG_PEER_WORKER:
-		if (msg->fd_count != 1)
-			return err_set(err, ERR_PROTOCOL, "a worker without a socket");
-		add_worker(msg);
-		return 0;
 	case MSG_STATUS:
 		answer_status(monitor, msg->id);
 		return 0;

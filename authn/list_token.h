@@ -12,6 +12,7 @@
 #include "common/str.h"
 
 #define LIST_TOKEN_KEY_BYTES 32
+#define LIST_SEED_BYTES      32 /* what a gate by itself derives its key from */
 #define LIST_TOKEN_MAX_BYTES (16u * 1024) /* of the clear text */
 
 /* A ring: the next key, the one that seals, the one before. The next is there so that everybody

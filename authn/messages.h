@@ -9,10 +9,11 @@ enum gate_message {
 	/* monitor -> role: everything a role needs to start or reload: memfds in `fds` */
 	MSG_CONFIG = 1, /* body: role-specific settings */
 	MSG_POLICY,     /* fd: a sealed bundle of policy files */
-	MSG_PEER_AUTH,  /* fd: a new socket to the restarted auth role */
-	MSG_PEER_AUDIT, /* fd: a new socket to the restarted audit role */
-	MSG_PEER_KEY,   /* fd: a new socket to the restarted key role */
-	MSG_TICKET_KEY, /* to workers: the session tickets' next key (tls_tickets.h) */
+	MSG_PEER_AUTH, /* fd: a new socket to the restarted auth role; to key: to any */
+	MSG_PEER_AUDIT,  /* fd: a new socket to the restarted audit role */
+	MSG_PEER_KEY,    /* fd: a new socket to the (restarted) key role */
+	MSG_PEER_BUDGET, /* to key: fd: a socket to a new budget role */
+	MSG_TICKET_KEY,  /* to workers: the session tickets' next key (tls_tickets.h) */
 	MSG_PEER_WORKER, /* to auth, audit and key: fd: a socket to a (new) worker; u32 its number */
 	MSG_AUDIT_NOTE, /* to audit: u8 ok, str detail: a configuration is in force, or not */
 	MSG_AUDIT_ACCOUNT, /* to audit: what the auth role said with MSG_ACCOUNT_NOTE */
@@ -45,7 +46,7 @@ enum gate_message {
 	MSG_AUDIT_DONE = 128,
 	MSG_AUDIT_STATE,         /* body: u8 writable */
 	MSG_AUDIT_RECENT_ANSWER, /* u64 ticket, str JSON */
-	/* worker -> key, and back (key_messages.h) */
+	/* role -> key, and back (key_messages.h) */
 	MSG_KEY_SIGN = 160,
 	MSG_KEY_SIGNED,
 };

@@ -611,7 +611,7 @@ monitor_run(const struct monitor_options *options)
 	log_setup("monitor", LOG_INFO, LOG_FORMAT_TEXT);
 	m->options = *options;
 	m->control_fd = m->metrics_fd = m->admission_fd = m->quota_fd = -1;
-	secret_random(m->ticket_key, sizeof(m->ticket_key));
+	secret_random(m->list_seed, sizeof(m->list_seed));
 	m->plan = load_and_check(options->config_path, "config-problem");
 	if (m->plan == NULL)
 		return 2;
@@ -630,7 +630,7 @@ monitor_run(const struct monitor_options *options)
 		    m->plan->config->control_socket); /* or the next one does */
 	gate_plan_free(m->plan);
 	secret_wipe(&m->tickets, sizeof(m->tickets));
-	secret_wipe(m->ticket_key, sizeof(m->ticket_key));
+	secret_wipe(m->list_seed, sizeof(m->list_seed));
 	log_info("gate-ended", "status=%d", m->exit_status);
 	return m->exit_status;
 }

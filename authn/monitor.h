@@ -11,6 +11,7 @@
 #include "authn/budget_journal.h"
 #include "authn/plan.h"
 #include "authn/quota.h"
+#include "authn/tls_tickets.h"
 #include "common/proc.h"
 
 struct monitor_options {
@@ -71,7 +72,7 @@ struct monitor {
 	uv_timer_t quota_timer;
 	struct buf quota_saved; /* as it is on disk */
 	bool quota_save_failed;
-	uint8_t ticket_key[TLS_TICKET_KEY_BYTES]; /* worker_settings' */
+	uint8_t list_seed[LIST_SEED_BYTES]; /* worker_settings' */
 	struct tls_tickets tickets;
 	uv_timer_t tickets_timer;
 	uv_timer_t files_timer;

@@ -113,6 +113,35 @@ introduce_to_workers(struct slot *s, struct err *err)
 	return 0;
 }
 
+/* Gives auth or budget, and the key role, the ends of as many sockets as it uses: one for its
+ * threads, and, first, one for its loop if that has handshakes, too. */
+static int
+introduce_to_key(struct slot *s, struct err *err)
+{
+	struct slot *key = &s->monitor->slots[SLOT_KEY];
+	const bool budget = s->index == SLOT_BUDGET;
+	struct proc_msg msg = {.type = MSG_PEER_KEY};
+	int pairs[2][2] = {{-1, -1}, {-1, -1}};
+	const size_t count = budget ? 2 : 1;
+	int rc = 0;
+
+	if (!slot_running(s) || !slot_running(key))
+		return 0; /* who starts later is introduced then */
+	for (size_t i = 0; i < count && rc == 0; i++) {
+		rc = proc_pair(pairs[i], true, err);
+		if (rc != 0)
+			break;
+		send_peer(
+		    key, budget ? MSG_PEER_BUDGET : MSG_PEER_AUTH, pairs[i][0], 0);
+		msg.fds[msg.fd_count++] = pairs[i][1];
+	}
+	if (rc == 0)
+		slot_send(s, &msg);
+	for (size_t i = 0; i < count; i++)
+		close_pair(pairs[i]);
+	return rc;
+}
+
 /* ---- starting ---- */
 
 static int
@@ -164,7 +193,7 @@ slot_send_settings(struct slot *s, uint32_t id, struct err *err)
 	int fd = -1;
 
 	settings.index = (uint32_t)(s->index - SLOT_WORKER);
-	memcpy(settings.ticket_key, m->ticket_key, sizeof(settings.ticket_key));
+	memcpy(settings.list_seed, m->list_seed, sizeof(settings.list_seed));
 	if (worker_settings_seal(&settings, &fd, err) != 0)
 		return err->code;
 	msg.fds[0] = fd;
@@ -198,7 +227,10 @@ start_key(struct slot *s, struct err *err)
 	if (rc != 0)
 		return rc;
 	slot_send_keys(s, 0);
-	return introduce_to_workers(s, err);
+	if (introduce_to_workers(s, err) != 0 ||
+	    introduce_to_key(&s->monitor->slots[SLOT_AUTH], err) != 0)
+		return err->code;
+	return introduce_to_key(&s->monitor->slots[SLOT_BUDGET], err);
 }
 
 static int
@@ -227,6 +259,7 @@ start_budget(struct slot *s, struct err *err)
 		slot_send(s, &msg);
 		secret_wipe(body.data, body.len); /* etcd's password may be in it */
 		buf_free(&body);
+		rc = introduce_to_key(s, err);
 	}
 	monitor_journal_close(journal);
 	if (fd >= 0)
@@ -263,6 +296,8 @@ start_service(struct slot *s, struct err *err)
 	slot_send(s, &msg);
 	secret_wipe(body.data, body.len); /* a password may be in it */
 	buf_free(&body);
+	if (s->index == SLOT_AUTH && introduce_to_key(s, err) != 0)
+		return err->code;
 	return s->index == SLOT_STATUS ? 0 : introduce_to_workers(s, err);
 }
 

@@ -180,8 +180,10 @@ load_keys(struct loading *l)
 {
 	const struct gate_config *c = l->plan->config;
 	const struct key_file all[] = {
-	    {KEY_FOR_SERVER, c->tls_key},
-	    {KEY_FOR_CLIENT, c->upstream_key},
+	    {KEY_LISTENER, c->tls_key},
+	    {KEY_UPSTREAM, c->upstream_key},
+	    {KEY_ADMISSION, c->has_admission ? c->admission.key : NULL},
+	    {KEY_ETCD, c->has_etcd ? c->etcd.key : NULL},
 	};
 	struct key_file files[ARRAY_LEN(all)];
 	struct err err = ERR_INIT;
@@ -248,9 +250,8 @@ load_etcd(struct loading *l)
 					       .timeout_ms = ETCD_TIMEOUT_MS},
 	    .prefix = e->prefix,
 	    .keep_ms = e->keep_ms};
-	take_public(l, e->ca, &s->etcd.ca);
-	take_public(l, e->certificate, &s->etcd.certificate);
-	take_secret(l, e->key, &s->etcd.key);
+	take_public(l, e->ca, &s->etcd.identity.ca);
+	take_public(l, e->certificate, &s->etcd.identity.certificate);
 	take_secret(l, e->password_file, &s->etcd.password);
 }
 
@@ -289,10 +290,8 @@ load_admission(struct loading *l)
 	if (!p->config->has_admission)
 		return;
 	*s = p->worker;
-	s->client_ca = s->client_crl = s->tls_certificate = s->tls_key = STR("");
+	s->client_ca = s->client_crl = s->tls_certificate = STR("");
 	take_public(l, a->certificate, &s->tls_certificate);
-	take_secret(l, a->key, &s->tls_key);
-	take_secret(l, p->config->upstream_key, &s->upstream_key);
 	take_public(l, a->client_ca, &s->client_ca);
 	s->lists_as = a->lists_as;
 	p->budget = (struct budget_role_settings){.callers = a->callers,
@@ -346,9 +345,6 @@ gate_plan_free(struct gate_plan *plan)
 	if (plan == NULL)
 		return;
 	wipe(plan->auth.bind_password);
-	wipe(plan->admission.tls_key);
-	wipe(plan->admission.upstream_key);
-	wipe(plan->auth.share.etcd.key);
 	wipe(plan->auth.share.etcd.password);
 	if (plan->policy_fd >= 0)
 		(void)close(plan->policy_fd); /* sealed: nothing can be lost */

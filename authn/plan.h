@@ -15,13 +15,13 @@
 struct gate_plan {
 	struct arena *arena;
 	const struct gate_config *config;
-	struct worker_settings worker; /* `index` and `ticket_key` are the monitor's */
+	struct worker_settings worker; /* `index` and `list_seed` are the monitor's */
 	struct auth_role_settings auth;
 	struct audit_role_settings audit;
 	struct worker_settings admission; /* of the budget role, if has_admission */
 	struct budget_role_settings budget;
 	int policy_fd; /* a sealed bundle */
-	int keys_fd; /* the workers' private keys (key_bundle.h); nobody here reads them */
+	int keys_fd;   /* all private keys (key_bundle.h); nobody here reads them */
 };
 
 /*
@@ -29,7 +29,7 @@ struct gate_plan {
  * wrong is appended to `problem`, as diagnostics. Warnings are appended in any case.
  */
 MUST_CHECK struct gate_plan *gate_plan_load(const char *path, struct buf *problem);
-/* Wipes keys and passwords. NULL is fine. */
+/* Wipes passwords. NULL is fine. */
 void gate_plan_free(struct gate_plan *plan);
 
 /* True if workers and the auth role will be able to use these settings: certificates
@@ -40,7 +40,6 @@ MUST_CHECK bool gate_check(const struct worker_settings *worker,
     struct buf *problem);
 
 /* A proc_role's run: gate_check without privileges. MSG_CONFIG brings u32 uid, u32 gid and
- * 
  * the descriptors of settings, policy, keys and, if there are any, of the budget role's settings; the
  * answer is MSG_READY or MSG_RELOAD_FAILED. */
 int check_role_run(struct proc_channel *monitor, const int *fds, size_t fd_count);

@@ -19,16 +19,15 @@
 
 static bool
 check_tls(const struct worker_settings *s, const struct key_bundle *keys,
-    const char *what, struct buf *problem)
+    enum key_name listener, const char *what, struct buf *problem)
 {
 	const struct tls_server_options server = {.certificate = s->tls_certificate,
-	    .key = {.pem = s->tls_key, .key = key_bundle_find(keys, KEY_FOR_SERVER)},
+	    .key = key_bundle_find(keys, listener),
 	    .client_ca = s->client_ca,
 	    .client_crl = s->client_crl};
 	const struct tls_client_options upstream = {.ca = s->upstream_ca,
 	    .certificate = s->upstream_certificate,
-	    .key = {
-		.pem = s->upstream_key, .key = key_bundle_find(keys, KEY_FOR_CLIENT)}};
+	    .key = key_bundle_find(keys, KEY_UPSTREAM)};
 	struct err err = ERR_INIT;
 	SSL_CTX *ctx = tls_server_new(&server, &err);
 	bool ok = ctx != NULL;
@@ -46,16 +45,19 @@ check_tls(const struct worker_settings *s, const struct key_bundle *keys,
 
 /* The keys are here until they are judged. */
 static bool
-check_worker_tls(const struct worker_settings *s, int keys_fd, struct buf *problem)
+check_keys(const struct worker_settings *worker,
+    const struct worker_settings *admission, int keys_fd, struct buf *problem)
 {
 	struct key_bundle keys;
 	struct err err = ERR_INIT;
 	bool ok = key_bundle_open(keys_fd, &keys, &err) == 0;
 
-	if (ok)
-		ok = check_tls(s, &keys, "tls", problem);
-	else
+	if (!ok)
 		buf_printf(problem, "tls: error: %s [config-tls]\n", err.msg);
+	else
+		ok = check_tls(worker, &keys, KEY_LISTENER, "tls", problem);
+	if (ok && admission != NULL && admission->tls_certificate.len != 0)
+		ok = check_tls(admission, &keys, KEY_ADMISSION, "admission", problem);
 	key_bundle_free(&keys);
 	return ok;
 }
@@ -65,13 +67,10 @@ gate_check(const struct worker_settings *worker,
     const struct worker_settings *admission, int policy_fd, int keys_fd,
     struct buf *problem)
 {
-	const struct key_bundle none = {.count = 0};
-	bool ok = check_worker_tls(worker, keys_fd, problem);
+	bool ok = check_keys(worker, admission, keys_fd, problem);
 	struct worker_policy *policy = worker_policy_load(policy_fd, problem);
 	struct budget_plan plan;
 
-	if (admission != NULL && admission->tls_certificate.len != 0)
-		ok = check_tls(admission, &none, "admission", problem) && ok;
 	if (admission != NULL && policy != NULL)
 		ok = budget_plan_make(policy->arena, policy->model, problem, &plan) &&
 		     ok;

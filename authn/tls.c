@@ -45,9 +45,9 @@ no_passphrase(char *buf, int size, int rwflag, void *arg)
 }
 
 EVP_PKEY *
-tls_key_open(const struct tls_key_source *source, struct err *err)
+tls_key_open(struct str pem, struct err *err)
 {
-	BIO *bio = memory_bio(source->pem);
+	BIO *bio = memory_bio(pem);
 	EVP_PKEY *key = NULL;
 
 	if (bio != NULL)
@@ -105,34 +105,27 @@ trust_and_name(SSL_CTX *ctx, X509 *cert, int index)
 
 /* The key that goes with the context's certificate. */
 static EVP_PKEY *
-find_key(SSL_CTX *ctx, const struct tls_key_source *source, struct err *err)
+find_key(SSL_CTX *ctx, EVP_PKEY *key, struct err *err)
 {
-	EVP_PKEY *key = source->key;
-
 	if (key != NULL) {
 		(void)EVP_PKEY_up_ref(key); /* cannot fail */
 		return key;
 	}
-	if (source->pem.len != 0)
-		return tls_key_open(source, err);
-	/* Who signs may take his time: the handshake is left and entered again. */
-	(void)SSL_CTX_set_mode(ctx, SSL_MODE_ASYNC);
 	return key_remote_new(
 		   X509_get0_pubkey(SSL_CTX_get0_certificate(ctx)), &key, err) == 0
 		   ? key
 		   : NULL;
 }
 
+/* `key` may be NULL: it is elsewhere. */
 static int
-use_identity(SSL_CTX *ctx, struct str certificate, const struct tls_key_source *source,
-    struct err *err)
+use_identity(SSL_CTX *ctx, struct str certificate, EVP_PKEY *key, struct err *err)
 {
-	EVP_PKEY *key;
 	int rc = 0;
 
 	if (each_certificate(certificate, use_chain_certificate, ctx) < 1)
 		return tls_error(err, ERR_INVALID, "certificate");
-	key = find_key(ctx, source, err);
+	key = find_key(ctx, key, err);
 	if (key == NULL)
 		return ERR_INVALID;
 	if (SSL_CTX_use_PrivateKey(ctx, key) != 1 ||
@@ -141,6 +134,21 @@ use_identity(SSL_CTX *ctx, struct str certificate, const struct tls_key_source *
 		    err, ERR_INVALID, "the private key does not fit the certificate");
 	EVP_PKEY_free(key);
 	return rc;
+}
+
+int
+tls_use_remote(SSL_CTX *ctx, struct str certificate, struct err *err)
+{
+	return use_identity(ctx, certificate, NULL, err);
+}
+
+/* On an event loop. Who signs may take his time: the handshake is left and entered again. */
+static int
+use_key(SSL_CTX *ctx, struct str certificate, EVP_PKEY *key, struct err *err)
+{
+	if (key == NULL)
+		(void)SSL_CTX_set_mode(ctx, SSL_MODE_ASYNC);
+	return use_identity(ctx, certificate, key, err);
 }
 
 static SSL_CTX *
@@ -243,7 +251,7 @@ tls_server_new(const struct tls_server_options *o, struct err *err)
 		(void)tls_error(err, ERR_SYSTEM, "ciphers");
 		goto fail;
 	}
-	if (use_identity(ctx, o->certificate, &o->key, err) != 0)
+	if (use_key(ctx, o->certificate, o->key, err) != 0)
 		goto fail;
 	SSL_CTX_set_alpn_select_cb(ctx, select_alpn, (void *)(uintptr_t)o->alpn);
 	/* Sessions live in tickets, never in this process's memory. */
@@ -301,8 +309,7 @@ tls_client_new(const struct tls_client_options *o, struct err *err)
 		(void)tls_error(err, ERR_INVALID, "upstream CA");
 		goto fail;
 	}
-	if (o->certificate.len != 0 &&
-	    use_identity(ctx, o->certificate, &o->key, err) != 0)
+	if (o->certificate.len != 0 && use_key(ctx, o->certificate, o->key, err) != 0)
 		goto fail;
 	return ctx;
 fail:

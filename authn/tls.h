@@ -11,15 +11,8 @@
 #include "common/err.h"
 #include "common/str.h"
 
-/* Where the private key of a certificate is: opened already (borrowed), in a PEM text, or, without
- * either, elsewhere (key_remote.h). */
-struct tls_key_source {
-	EVP_PKEY *key;
-	struct str pem;
-};
-
-/* Opens the PEM text. */
-MUST_CHECK EVP_PKEY *tls_key_open(const struct tls_key_source *source, struct err *err);
+/* Opens a private key's PEM text. */
+MUST_CHECK EVP_PKEY *tls_key_open(struct str pem, struct err *err);
 
 /* Which protocols to offer, or to choose from. */
 enum tls_alpn {
@@ -29,8 +22,8 @@ enum tls_alpn {
 
 struct tls_server_options {
 	struct str certificate; /* PEM chain, leaf first */
-	struct tls_key_source key;
-	struct str client_ca; /* PEM; "" : no client certificates are asked for */
+	EVP_PKEY *key;          /* borrowed; NULL: it is elsewhere (key_remote.h) */
+	struct str client_ca;   /* PEM; "" : no client certificates are asked for */
 	struct str
 	    client_crl; /* PEM; "" : none is revoked. Else each CA must have one */
 	const struct tls_tickets *tickets; /* NULL: keys of the context's own */
@@ -45,11 +38,14 @@ MUST_CHECK SSL_CTX *tls_server_new(
 struct tls_client_options {
 	struct str ca;          /* PEM */
 	struct str certificate; /* PEM, may be "" */
-	struct tls_key_source key;
+	EVP_PKEY *key;          /* borrowed; NULL: it is elsewhere (key_remote.h) */
 };
 
 MUST_CHECK SSL_CTX *tls_client_new(
     const struct tls_client_options *options, struct err *err);
+
+/* Has a context of somebody else's (curl's) show a certificate whose key is elsewhere. */
+MUST_CHECK int tls_use_remote(SSL_CTX *ctx, struct str certificate, struct err *err);
 
 /* A connection to `host` (a name or an address), which its certificate must name.
  * *session is offered for resumption and replaced by newer ones; the caller frees it, after the

@@ -204,7 +204,7 @@ apply_settings(struct worker *w, int fd, struct err *err)
 	w->server_tls = server;
 	w->upstream_tls = upstream;
 	if (!s.shares_lists)
-		list_keys_derive(s.ticket_key, sizeof(s.ticket_key), &w->list_keys);
+		list_keys_derive(s.list_seed, sizeof(s.list_seed), &w->list_keys);
 	else if (w->list_keys.count != LIST_RING_KEYS)
 		w->list_keys.count = 0; /* until the ring comes */
 	w->settings = s;
@@ -470,8 +470,9 @@ connect_roles(struct worker *w, const int *fds, struct err *err)
 	if (rc == 0)
 		rc = audit_client_new(&w->loop, fds[WORKER_FD_AUDIT],
 		    w->settings.audit_required, &w->audit, err);
+	w->keys = key_client_new(&w->loop);
 	if (rc == 0)
-		rc = key_client_new(&w->loop, fds[WORKER_FD_KEY], &w->keys, err);
+		rc = key_client_reconnect(w->keys, fds[WORKER_FD_KEY], err);
 	return rc;
 }
 

@@ -88,12 +88,10 @@ worker_upstream_resolve(
 /* Offsets of the fields of one kind, in the order in which they travel. */
 static const size_t text_fields[] = {
     offsetof(struct worker_settings, tls_certificate),
-    offsetof(struct worker_settings, tls_key),
     offsetof(struct worker_settings, client_ca),
     offsetof(struct worker_settings, client_crl),
     offsetof(struct worker_settings, upstream_ca),
     offsetof(struct worker_settings, upstream_certificate),
-    offsetof(struct worker_settings, upstream_key),
     offsetof(struct worker_settings, lists_as),
     offsetof(struct worker_settings, audit_policy),
 };
@@ -142,7 +140,7 @@ worker_settings_encode(struct buf *out, const struct worker_settings *settings)
 	proc_put_u32(out, s.index);
 	for (size_t i = 0; i < ARRAY_LEN(text_fields); i++)
 		proc_put_str(out, *text_field(&s, i));
-	buf_add(out, s.ticket_key, sizeof(s.ticket_key));
+	buf_add(out, s.list_seed, sizeof(s.list_seed));
 	proc_put_u32(out, (uint32_t)s.upstream_count);
 	for (size_t i = 0; i < s.upstream_count; i++)
 		put_upstream(out, &s.upstreams[i]);
@@ -155,7 +153,7 @@ worker_settings_encode(struct buf *out, const struct worker_settings *settings)
 	proc_put_u32(out, s.gid);
 	for (size_t i = 0; i < ARRAY_LEN(limit_fields); i++)
 		proc_put_u32(out, *limit_field(&s.limits, i));
-	secret_wipe(s.ticket_key, sizeof(s.ticket_key));
+	secret_wipe(s.list_seed, sizeof(s.list_seed));
 }
 
 static bool
@@ -208,7 +206,7 @@ worker_settings_decode(struct arena *arena, struct str text,
 	const struct proc_msg msg = {
 	    .data = (const uint8_t *)text.ptr, .len = text.len};
 	struct worker_settings s = {.index = 0};
-	const uint8_t *ticket_key;
+	const uint8_t *list_seed;
 	struct proc_reader r;
 	uint8_t identity;
 
@@ -218,9 +216,9 @@ worker_settings_decode(struct arena *arena, struct str text,
 	s.index = proc_get_u32(&r);
 	for (size_t i = 0; i < ARRAY_LEN(text_fields); i++)
 		*text_field(&s, i) = str_dup(arena, proc_get_str(&r));
-	ticket_key = proc_get_bytes(&r, sizeof(s.ticket_key));
+	list_seed = proc_get_bytes(&r, sizeof(s.list_seed));
 	if (r.ok)
-		memcpy(s.ticket_key, ticket_key, sizeof(s.ticket_key));
+		memcpy(s.list_seed, list_seed, sizeof(s.list_seed));
 	if (!get_upstreams(arena, &r, &s))
 		return err_set(err, ERR_PROTOCOL, "malformed upstreams");
 	identity = proc_get_u8(&r);

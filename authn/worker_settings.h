@@ -18,7 +18,7 @@
 #define AUTHN_WORKER_SETTINGS_H
 
 #include "authn/config.h"
-#include "authn/tls.h"
+#include "authn/list_token.h"
 #include "common/err.h"
 #include "common/ip.h"
 
@@ -48,13 +48,14 @@ struct worker_limits {
 
 struct worker_settings {
 	uint32_t index; /* of this worker, from 0 */
-	/* PEM; client_ca and client_crl may be "". Keys are "" for workers, for whom the key role signs. */
-	struct str tls_certificate, tls_key, client_ca, client_crl;
-	/* Of this start of the gate, the same for all workers: seals continue tokens. */
-	uint8_t ticket_key[TLS_TICKET_KEY_BYTES];
+	/* PEM; client_ca and client_crl may be "". */
+	struct str tls_certificate, client_ca, client_crl;
+	/* Of this start of the gate, the same for all workers: what the keys of continue tokens
+	 * come from where no replicas share theirs (list_token.h). */
+	uint8_t list_seed[LIST_SEED_BYTES];
 	const struct worker_upstream *upstreams;
 	size_t upstream_count;
-	struct str upstream_ca, upstream_certificate, upstream_key; /* PEM */
+	struct str upstream_ca, upstream_certificate; /* PEM */
 	enum gate_identity_mode identity;
 	struct str lists_as;     /* "": filtered lists are asked as the user himself */
 	struct str audit_policy; /* the text of its file; "": none */

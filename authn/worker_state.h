@@ -12,6 +12,7 @@
 #include "authn/list_token.h"
 #include "authn/monitor_link.h"
 #include "authn/stream.h"
+#include "authn/tls.h"
 #include "authn/worker_settings.h"
 #include "common/map.h"
 #include "common/proc.h"

@@ -6,6 +6,7 @@
 Files (each NAME.crt has its NAME.key, mode 0600):
 
     gate-ca       signs gate                  the listener of the gate
+                        admission             its listener for API servers
     cluster-ca    signs apiserver, admin      the API server; admin is CN=admin, O=system:masters
                         cluster-user          CN=carol, O=acme-admins, O=all-staff
     front-proxy-ca signs front-proxy          CN=front-proxy-client
@@ -170,6 +171,7 @@ _ALICE = ("acme-admins", "all-staff")
 # name, CA, CN, O, extra names (None: only names that no client here uses), usage, expired
 STANDARD = (
     ("gate", "gate-ca", "gate", (), ("DNS:gate.example",), SERVER, False),
+    ("admission", "gate-ca", "admission", (), (), SERVER, False),
     ("gate-expired", "gate-ca", "gate", (), ("DNS:gate.example",), SERVER, True),
     ("gate-wrong", "wrong-ca", "gate", (), ("DNS:gate.example",), SERVER, False),
     ("apiserver", "cluster-ca", "kube-apiserver", (), _KUBERNETES, SERVER, False),

@@ -10,6 +10,7 @@ import pytest
 
 import gate_lab
 import test_budget
+import test_key
 from proxy_lab import Gate, client, process, wait_until
 
 from etcd import Etcd, Forwarder
@@ -32,17 +33,18 @@ CHANGES = {"state: {{ directory: {directory}/state }}\n": STATE}
 
 
 def admission():
-    return test_budget.ADMISSION.replace("holdSeconds: 2", f"holdSeconds: {HOLD}").replace(
-        "%(port)d", "{admission}"
-    )
+    """With a certificate that only this listener has."""
+    text = test_budget.ADMISSION.replace("holdSeconds: 2", f"holdSeconds: {HOLD}")
+    return text.replace("%(port)d", "{admission}").replace("{pki}/gate.", "{pki}/admission.")
 
 
 class Pair:
     """Two gates that an API server asks in turn; the second has a way to etcd that can be cut."""
 
-    def __init__(self, lab, b, way, ports):
+    def __init__(self, lab, b, way, ports, etcd):
         self.lab, self.a, self.b, self.way = lab, lab.gate, b, way
         self.ports = {self.a: ports[0], self.b: ports[1]}
+        self.etcd_key = os.path.join(etcd.pki, "etcd.key")
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,7 @@ def pair(tmp_path_factory):
         ) as lab:
             options.update(etcd=f"https://127.0.0.1:{way.port}", admission=ports[1])
             with gate_lab.config_of(changes):
-                made = Pair(lab, Gate(lab, options), way, ports)
+                made = Pair(lab, Gate(lab, options), way, ports, etcd)
             try:
                 wait_until(lambda: all(synced(g) for g in (made.a, made.b)), 60, "the lists")
                 yield made
@@ -188,6 +190,24 @@ def test_what_one_admitted_binds_the_other_and_the_next_process(pair):
 def test_what_never_came_is_given_back(pair):
     for gate in (pair.a, pair.b):
         wait_until(lambda: used(gate) == 2000, 4 * HOLD, "room")  # noqa: B023
+
+
+def test_private_keys_are_in_the_key_process_alone(pair):
+    """Of roles that have listeners, API servers and etcd to talk to, each with a certificate."""
+    assert ask(pair.lab, pair.ports[pair.a], "anybodys", "globex-prod") == 200
+    names = ("gate", "admission", "front-proxy")
+    files = [os.path.join(pair.lab.pki, f"{name}.key") for name in names]
+    test_key.assert_in_the_key_process_alone(pair.a, *files, pair.etcd_key)
+
+
+def test_budget_goes_on_when_the_key_process_is_another(pair):
+    (old,) = gate_lab.pids(pair.a, "key")
+    os.kill(old, signal.SIGKILL)
+    wait_until(lambda: gate_lab.pids(pair.a, "key") not in ([], [old]), 30, "another process")
+    # New connections of both kinds: to its listener, and to the API servers and etcd.
+    assert ask(pair.lab, pair.ports[pair.a], "later", "globex-prod") == 200
+    kill_budget(pair.a)
+    assert ask(pair.lab, pair.ports[pair.a], "still-later", "globex-prod") == 200
 
 
 @long

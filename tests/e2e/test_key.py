@@ -65,21 +65,30 @@ def waiting(lab):
     return sum(p["status"]["keyWaiting"] for p in parts if p["role"] == "worker")
 
 
+def assert_in_the_key_process_alone(gate, *files):
+    """These private keys are in no other memory of the gate."""
+    roles = [r for r in status(gate)["roles"] if r["role"] != "key"]
+    others = {"monitor": gate.process.pid, **{f"{r['role']} {r['pid']}": r["pid"] for r in roles}}
+    (key,) = pids(gate, "key")
+    for path in files:
+        forms = forms_of(path)
+        try:
+            # One who looks everywhere finds it there.
+            assert found_in(key, forms) & {"number", "reversed"}, path
+        except PermissionError:
+            pytest.skip("the memory of others cannot be read here")
+        assert {name: found_in(pid, forms) for name, pid in others.items()} == dict.fromkeys(
+            others, set()
+        ), path
+
+
 def test_private_keys_are_in_the_key_process_alone(lab):
     for _ in range(8):  # everybody has done what he does with a key
         handshake(lab.gate)
     assert get(lab.gate, lab.gate.token()).status == 200
-    state = status(lab.gate)
-    others = [lab.gate.process.pid] + [r["pid"] for r in state["roles"] if r["role"] != "key"]
-    (key,) = pids(lab.gate, "key")
-    for name in ("gate", "front-proxy"):
-        forms = forms_of(os.path.join(lab.pki, f"{name}.key"))
-        try:
-            # One who looks everywhere finds it there.
-            assert found_in(key, forms) & {"number", "reversed"}, name
-        except PermissionError:
-            pytest.skip("the memory of others cannot be read here")
-        assert {pid: found_in(pid, forms) for pid in others} == {pid: set() for pid in others}
+    assert_in_the_key_process_alone(
+        lab.gate, *(os.path.join(lab.pki, f"{name}.key") for name in ("gate", "front-proxy"))
+    )
 
 
 def test_signatures_are_counted(lab):

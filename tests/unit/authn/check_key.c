@@ -341,7 +341,7 @@ START_TEST(bundle_brings_every_key)
 	(void)snprintf(server, sizeof(server), "%s/server", directory);
 	(void)snprintf(client, sizeof(client), "%s/client", directory);
 	const struct key_file files[] = {
-	    {KEY_FOR_SERVER, server}, {KEY_FOR_CLIENT, client}};
+	    {KEY_LISTENER, server}, {KEY_UPSTREAM, client}};
 
 	write_key(server, a, 0600);
 	write_key(client, b, 0600);
@@ -349,8 +349,8 @@ START_TEST(bundle_brings_every_key)
 	ck_assert_int_eq(write(fd, "x", 1), -1); /* sealed */
 	ck_assert_int_eq(key_bundle_open(fd, &bundle, &err), 0);
 	ck_assert_uint_eq(bundle.count, 2);
-	ck_assert_int_eq(EVP_PKEY_eq(key_bundle_find(&bundle, KEY_FOR_SERVER), a), 1);
-	ck_assert_int_eq(EVP_PKEY_eq(key_bundle_find(&bundle, KEY_FOR_CLIENT), b), 1);
+	ck_assert_int_eq(EVP_PKEY_eq(key_bundle_find(&bundle, KEY_LISTENER), a), 1);
+	ck_assert_int_eq(EVP_PKEY_eq(key_bundle_find(&bundle, KEY_UPSTREAM), b), 1);
 	key_bundle_free(&bundle);
 	(void)close(fd);
 
@@ -373,6 +373,58 @@ START_TEST(bundle_brings_every_key)
 }
 END_TEST
 
+/* What the side of a TLS 1.3 handshake signs, in the caller's 130 bytes. */
+static struct str
+certificate_verify(char text[130], const char *side)
+{
+	memset(text, ' ', 64);
+	(void)snprintf(text + 64, 34, "TLS 1.3, %s CertificateVerify", side);
+	memset(text + 98, 'h', 32);
+	return (struct str){text, 130};
+}
+
+START_TEST(key_signs_for_its_users_and_its_side_only)
+{
+	static const struct {
+		enum key_name name;
+		unsigned users; /* of 1, 2, 4 */
+		const char *side, *other;
+	} rows[] = {
+	    {KEY_LISTENER, 1, "server", "client"},
+	    {KEY_UPSTREAM, 1 | 4, "client", "server"},
+	    {KEY_ADMISSION, 4, "server", "client"},
+	    {KEY_ETCD, 2 | 4, "client", "server"},
+	};
+	struct key_request request = {.scheme = KEY_ECDSA_SHA256};
+	struct key_bundle bundle = {.count = ARRAY_LEN(rows)};
+	struct key_entry *const e = bundle.entries;
+	char text[130];
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		e[i] = (struct key_entry){
+		    .name = rows[i].name, .key = make_key(&kinds[2])};
+		ck_assert(key_id_of(e[i].key, e[i].id));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		memcpy(request.id, e[i].id, sizeof(request.id));
+		for (unsigned user = 1; user <= 4; user *= 2) {
+			EVP_PKEY *due = (rows[i].users & user) != 0 ? e[i].key : NULL;
+
+			request.content = certificate_verify(text, rows[i].side);
+			ck_assert_ptr_eq(
+			    key_bundle_signer(&bundle, (enum key_user)user, &request),
+			    due);
+			request.content = certificate_verify(text, rows[i].other);
+			ck_assert_ptr_null(
+			    key_bundle_signer(&bundle, (enum key_user)user, &request));
+		}
+	}
+	memset(request.id, 0, sizeof(request.id));
+	ck_assert_ptr_null(key_bundle_signer(&bundle, KEY_USER_BUDGET, &request));
+	key_bundle_free(&bundle);
+}
+END_TEST
+
 /* ---- tickets ---- */
 
 /* `other`: the second connection is by a server that trusts somebody else, too. */
@@ -382,8 +434,7 @@ resumes(const struct tls_tickets *give, const struct tls_tickets *take, bool oth
 	const struct kind kind = {"EC", "P-256", NULL};
 	EVP_PKEY *key = make_key(&kind);
 	BIO *pem = make_certificate(key), *more = make_certificate(key);
-	struct tls_server_options options = {
-	    .certificate = pem_of(pem), .key = {.key = key}};
+	struct tls_server_options options = {.certificate = pem_of(pem), .key = key};
 	const struct tls_client_options client_options = {.ca = pem_of(pem)};
 	const struct tls_tickets *const tickets[] = {give, take};
 	struct err err = ERR_INIT;
@@ -456,6 +507,7 @@ main(void)
 	    tc, key_exchange_has_one_shape, 0, (int)ARRAY_LEN(exchanges));
 	tcase_add_test(tc, request_arrives_unchanged);
 	tcase_add_test(tc, bundle_brings_every_key);
+	tcase_add_test(tc, key_signs_for_its_users_and_its_side_only);
 	tcase_add_test(tc, ticket_opens_until_its_key_is_gone);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_NORMAL);

@@ -26,14 +26,12 @@ setup(void)
 	settings = (struct worker_settings){
 	    .index = 3,
 	    .tls_certificate = STR("certificate"),
-	    .tls_key = STR("key"),
 	    .client_ca = STR(""),
-	    .ticket_key = {1, 2, 3},
+	    .list_seed = {1, 2, 3},
 	    .upstreams = upstreams,
 	    .upstream_count = 2,
 	    .upstream_ca = STR("ca"),
 	    .upstream_certificate = STR("front proxy"),
-	    .upstream_key = STR("front proxy key"),
 	    .identity = IDENTITY_IMPERSONATE,
 	    .lists_as = STR("lister"),
 	    .audit_required = true,
@@ -58,10 +56,9 @@ check_equal(const struct worker_settings *got)
 {
 	ck_assert_uint_eq(got->index, 3);
 	ck_assert(str_is(got->tls_certificate, "certificate"));
-	ck_assert(str_is(got->tls_key, "key"));
 	ck_assert_uint_eq(got->client_ca.len, 0);
 	ck_assert_int_eq(
-	    memcmp(got->ticket_key, settings.ticket_key, TLS_TICKET_KEY_BYTES), 0);
+	    memcmp(got->list_seed, settings.list_seed, LIST_SEED_BYTES), 0);
 	ck_assert_uint_eq(got->upstream_count, 2);
 	ck_assert(str_is(got->upstreams[0].host, "api.example"));
 	ck_assert_uint_eq(got->upstreams[0].port, 6443);
@@ -70,7 +67,6 @@ check_equal(const struct worker_settings *got)
 	ck_assert(ip_eq(&got->upstreams[1].addresses[0], &addresses[1]));
 	ck_assert(str_is(got->upstream_ca, "ca"));
 	ck_assert(str_is(got->upstream_certificate, "front proxy"));
-	ck_assert(str_is(got->upstream_key, "front proxy key"));
 	ck_assert_int_eq(got->identity, IDENTITY_IMPERSONATE);
 	ck_assert(str_is(got->lists_as, "lister"));
 	ck_assert(got->audit_required && got->confine && got->certificate_accounts);
