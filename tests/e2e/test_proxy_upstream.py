@@ -56,6 +56,18 @@ def test_impersonation_carries_the_user(lab, second_gate):
     assert "system:authenticated" not in header_values(seen, "impersonate-group")
 
 
+def test_connection_takes_no_identity_away(lab, second_gate):
+    """Where it is impersonated, a request without its user would be the gate's own."""
+    gate = second_gate(identity="impersonate", upstream_certificate="admin")
+    target = f"/test/echo?{os.urandom(4).hex()}"
+    names = "Impersonate-User, Impersonate-Group, Impersonate-Uid, X-Remote-User, Audit-Id"
+    with gate.http1() as c:
+        c.request("GET", target, gate.bearer() + [("Connection", names)])
+    seen = lab.last_seen(target)
+    assert seen["user"] == "alice"
+    assert set(header_values(seen, "impersonate-group")) == {"acme-admins", "acme-staff"}
+
+
 def test_front_proxy_of_another_ca_is_nobody_to_the_server(lab, second_gate):
     """It fails closed: the API server does not believe the headers."""
     gate = second_gate(upstream_certificate="front-proxy-wrong")

@@ -109,14 +109,39 @@ def test_the_repository_names_no_workplace():
             assert word.encode() not in text, f"{path}: {word}"
 
 
-def test_texts_that_mutants_replace_are_in_their_files():
-    """The run takes minutes; that its list keeps up with the code does not."""
-    path = ROOT / "tests" / "property" / "mutants"
-    loader = importlib.machinery.SourceFileLoader("mutants", str(path))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("mutants", loader))
+def program(*parts):
+    """A program in Python, as a module."""
+    path = ROOT.joinpath("tests", *parts)
+    loader = importlib.machinery.SourceFileLoader(parts[-1], str(path))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(parts[-1], loader))
     sys.dont_write_bytecode = True
     loader.exec_module(module)
-    for name, _, _, file, text, replacement in module.MUTANTS:
+    return module
+
+
+def replaced_once(name, file, text, replacement):
+    """The file's text after it, in which the next replacement is made."""
+    assert file.count(text) == 1, name
+    assert replacement != text, name
+    return file.replace(text, replacement)
+
+
+def test_texts_that_mutants_replace_are_in_their_files():
+    """The run takes minutes; that its list keeps up with the code does not."""
+    for name, _, _, file, text, replacement in program("property", "mutants").MUTANTS:
         source = (ROOT / "policy-lang" / file).read_text(encoding="utf-8")
-        assert source.count(text) == 1, name
-        assert replacement != text, name
+        replaced_once(name, source, text, replacement)
+
+
+def test_checks_that_are_taken_out_of_the_gate_are_there():
+    """The same of tests/e2e/weakened, and its tests are some."""
+    rows = program("e2e", "weakened").WEAKENED
+    assert len({row.name for row in rows}) == len(rows)
+    for row in rows:
+        files = {}
+        for file, text, replacement in row.edits:
+            source = files.get(file) or (ROOT / file).read_text(encoding="utf-8")
+            files[file] = replaced_once(row.name, source, text, replacement)
+        file, _, test = row.test.partition("::")
+        source = (ROOT / "tests" / "e2e" / file).read_text(encoding="utf-8")
+        assert f"def {test.partition('[')[0]}(" in source, row.name
