@@ -209,8 +209,10 @@ run(struct copying *c, struct err *err)
 static int
 make_sink(struct copying *c, struct err *err)
 {
-	struct audit_syslog_options syslog = {
-	    .ca = c->tool->ca, .state = c->tool->state};
+	struct audit_syslog_options syslog = {.ca = c->tool->ca,
+	    .certificate = c->tool->tls_certificate,
+	    .key = c->tool->tls_key,
+	    .state = c->tool->state};
 	const struct str target = str_from(c->tool->target);
 	int rc = audit_etcd_parse(c->tool, target, &c->etcd, err);
 
@@ -221,6 +223,10 @@ make_sink(struct copying *c, struct err *err)
 	rc = audit_syslog_parse(target, &syslog, err);
 	if (rc < 0)
 		return rc;
+	if ((syslog.certificate == NULL) != (syslog.key == NULL) ||
+	    (syslog.certificate != NULL && (rc == 0 || !syslog.tls)))
+		return err_set(err, ERR_INVALID,
+		    "--tls-certificate and --tls-key go together, to syslog+tls://");
 	c->sink = rc == 1 ? audit_sink_syslog(&syslog)
 			  : audit_sink_directory(c->tool->target, c->source);
 	return 0;

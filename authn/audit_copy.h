@@ -38,7 +38,8 @@ struct audit_syslog_options {
 	struct str host; /* name or address, without brackets */
 	struct str port;
 	bool tls;
-	const char *ca; /* NULL: the system's */
+	const char *ca;                /* NULL: the system's */
+	const char *certificate, *key; /* files, ours; NULL: none */
 	/* Remembers between runs how many lines have arrived; NULL: starts with the first. */
 	const char *state;
 };

@@ -19,7 +19,8 @@ struct etcd_sink {
 	struct audit_sink sink;
 	struct etcd *etcd;
 	const struct audit_key *key;
-	struct buf prefix; /* of this log's notes */
+	struct buf prefix;    /* of this log's notes */
+	uint64_t keep, added; /* added: since old ones were last taken away */
 };
 
 static struct etcd_sink *
@@ -85,7 +86,8 @@ audit_etcd_parse(const struct audit_tool *t, struct str target, struct audit_etc
 	slash = str_find(target, '/', 0);
 	hosts = str_slice(target, 0, slash);
 	*out = (struct audit_etcd){.etcd = {.timeout_ms = TIMEOUT_MS},
-	    .prefix = str_slice(target, slash, target.len)};
+	    .prefix = str_slice(target, slash, target.len),
+	    .keep = t->keep};
 	if (out->prefix.len <= 1)
 		out->prefix = STR(DEFAULT_PREFIX);
 	if (out->prefix.ptr[out->prefix.len - 1] != '/')
@@ -179,6 +181,38 @@ is_same(struct etcd_sink *s, struct str key, struct str note, bool *out_same,
 	return rc;
 }
 
+/* Takes all but the newest away, now and then. */
+static int
+prune(struct etcd_sink *s, struct err *err)
+{
+	json_t *request, *answer = NULL, *last;
+	struct buf key = {NULL, 0, 0};
+	int rc;
+
+	if (s->keep == 0 || (s->added++ != 0 && s->added <= s->keep / 10))
+		return 0;
+	s->added = 1;
+	request = etcd_prefix(buf_str(&s->prefix));
+	etcd_set(request, "limit", json_integer((json_int_t)s->keep));
+	etcd_set(request, "sort_order", json_string("DESCEND"));
+	etcd_set(request, "sort_target", json_string("KEY"));
+	etcd_set(request, "keys_only", json_true());
+	rc = etcd_call(s->etcd, "/v3/kv/range", request, &answer, err);
+	last = json_array_get(json_object_get(answer, "kvs"), s->keep - 1);
+	if (last != NULL && !etcd_get_bytes(json_object_get(last, "key"), &key))
+		rc = err_set(err, ERR_INVALID, "etcd: a damaged answer");
+	json_decref(answer);
+	answer = NULL;
+	if (rc == 0 && last != NULL) {
+		request = etcd_key(buf_str(&s->prefix));
+		etcd_set(request, "range_end", etcd_bytes(buf_str(&key)));
+		rc = etcd_call(s->etcd, "/v3/kv/deleterange", request, &answer, err);
+	}
+	json_decref(answer);
+	buf_free(&key);
+	return rc;
+}
+
 static int
 etcd_checkpoint(struct audit_sink *sink, struct str note, struct err *err)
 {
@@ -204,7 +238,7 @@ etcd_checkpoint(struct audit_sink *sink, struct str note, struct err *err)
 		    "etcd has another checkpoint of %llu lines: see verify --against",
 		    (unsigned long long)checkpoint.size);
 	buf_free(&key);
-	return rc;
+	return rc == 0 && done ? prune(s, err) : rc;
 }
 
 static int
@@ -247,6 +281,7 @@ audit_sink_etcd(const struct audit_etcd *options, const struct audit_key *key)
 	s->sink.ops = &ops;
 	s->etcd = etcd_new(&options->etcd);
 	s->key = key;
+	s->keep = options->keep;
 	buf_printf(&s->prefix, "%.*s%s+%02x%02x%02x%02x/", STR_ARG(options->prefix),
 	    key->name, key->id[0], key->id[1], key->id[2], key->id[3]);
 	return &s->sink;

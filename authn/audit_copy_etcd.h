@@ -2,7 +2,8 @@
  * Checkpoints of an audit log in etcd: PREFIX/NAME+ID/SIZE (20 digits) holds the signed note of
  * so many lines, under the log's own name and the id of its key. A note that is there is never
  * replaced, so that of two logs under one key, or of one that was cut off and goes on, the second is
- * refused. etcd itself has no right to add alone: who has the copy's credentials can remove.
+ * refused. The newest speaks for every line up to its own, so that of older ones only so many stay.
+ * etcd itself has no right to add alone: who has the copy's credentials can remove.
  */
 #ifndef AUTHN_AUDIT_COPY_ETCD_H
 #define AUTHN_AUDIT_COPY_ETCD_H
@@ -16,6 +17,7 @@ struct audit_tool;
 struct audit_etcd {
 	struct etcd_options etcd;
 	struct str prefix; /* ends with '/' */
+	uint64_t keep;     /* checkpoints that stay, the newest; 0: all */
 };
 
 /* "etcd://HOST:PORT[,HOST:PORT...][/PREFIX/]", with the tool's --ca and --etcd-... Returns as

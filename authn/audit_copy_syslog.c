@@ -25,6 +25,7 @@
 #include "authn/tls.h"
 #include "common/clock.h"
 #include "common/limits.h"
+#include "common/secret.h"
 
 #define PRIORITY     110 /* facility 13 (log audit), severity 6 (informational) */
 #define WAIT_S       30  /* for a peer that takes nothing */
@@ -183,6 +184,27 @@ connect_to(struct syslog_sink *s, const struct addrinfo *a)
 	return false;
 }
 
+/* The key's file must be its owner's alone, as all keys'. */
+static int
+show_certificate(struct syslog_sink *s, struct err *err)
+{
+	struct secret pem = {0};
+	EVP_PKEY *key = NULL;
+	int rc = secret_read_file(&pem, s->options.key, false, err);
+
+	if (rc != 0)
+		return rc;
+	key = tls_key_open(secret_str(&pem), err);
+	secret_free(&pem);
+	if (key == NULL)
+		return err_wrap(err, "%s", s->options.key);
+	if (SSL_CTX_use_certificate_chain_file(s->ctx, s->options.certificate) != 1 ||
+	    SSL_CTX_use_PrivateKey(s->ctx, key) != 1)
+		rc = tls_error(err, ERR_INVALID, s->options.certificate);
+	EVP_PKEY_free(key);
+	return rc;
+}
+
 static int
 make_context(struct syslog_sink *s, struct err *err)
 {
@@ -196,7 +218,7 @@ make_context(struct syslog_sink *s, struct err *err)
 		    : SSL_CTX_set_default_verify_paths(s->ctx)) != 1)
 		return tls_error(err, ERR_INVALID, "cannot read the authorities");
 	SSL_CTX_set_verify(s->ctx, SSL_VERIFY_PEER, NULL);
-	return 0;
+	return s->options.certificate != NULL ? show_certificate(s, err) : 0;
 }
 
 /* The certificate must name the host that was asked for. */

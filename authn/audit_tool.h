@@ -32,11 +32,13 @@ struct audit_tool {
 	const char *against; /* a copy of the log, or of its checkpoints */
 	const char *proofs;  /* directory to write proofs to */
 	const char *ca;      /* of a copy's peer */
+	const char *tls_certificate, *tls_key; /* ours towards it, by syslog */
 	const char *etcd_certificate, *etcd_key, *etcd_user, *etcd_password;
 	uint64_t limit; /* records printed; 0: all */
 	bool no_index;
 	const char *state; /* of copy: remembers how far it came */
 	bool once;         /* copy: ends when everything is copied */
+	uint64_t keep;     /* checkpoints in etcd; 0: all */
 };
 
 /* What --key, --checkpoint and --against name; that which lies in etcd is fetched. */

@@ -34,10 +34,12 @@ static const char usage[] =
     "copy     sends the log to syslog://HOST:PORT, syslog+tls://HOST:PORT or a "
     "directory,\n"
     "         its checkpoints to etcd://HOST:PORT[,HOST:PORT...][/PREFIX/]\n"
+    "  syslog+tls takes --ca FILE, --tls-certificate FILE, --tls-key FILE\n"
     "  etcd takes --ca FILE, --etcd-certificate FILE, --etcd-key FILE, --etcd-user "
     "NAME,\n"
     "  --etcd-password FILE; verify and report take it all, too, for --against "
     "etcd://...\n"
+    "  --keep N           of the checkpoints in etcd the newest N stay (1000; 0: all)\n"
     "\n"
     "Filters, all of which must hold:\n"
     "  --since TIME --until TIME (RFC 3339)  --user NAME  --tenant /PATH  --verb VERB\n"
@@ -49,6 +51,9 @@ static const char usage[] =
     "  --no-index     reads everything, whatever the indexes say\n"
     "Kinds: read change policy admin token login login-failed denied limited failed\n"
     "  applied healed flow-denied flow-allowed flow-watched gap account started\n";
+
+#define KEEP_DEFAULT 1000
+#define KEEP_MAX     100000
 
 enum option_code {
 	/* 0 to AUDIT_FILTER_COUNT - 1 are the filters. */
@@ -65,6 +70,9 @@ enum option_code {
 	OPTION_NO_INDEX,
 	OPTION_ONCE,
 	OPTION_STATE,
+	OPTION_TLS_CERTIFICATE,
+	OPTION_TLS_KEY,
+	OPTION_KEEP,
 };
 
 /* What a command takes, as bits. */
@@ -117,6 +125,9 @@ static const struct {
     {"no-index", OPTION_NO_INDEX, false, TAKES_FILTERS},
     {"once", OPTION_ONCE, false, TAKES_TARGET},
     {"state", OPTION_STATE, true, TAKES_TARGET},
+    {"tls-certificate", OPTION_TLS_CERTIFICATE, true, TAKES_TARGET},
+    {"tls-key", OPTION_TLS_KEY, true, TAKES_TARGET},
+    {"keep", OPTION_KEEP, true, TAKES_TARGET},
     {"output", 'o', true, 0},
     {"version", 'V', false, 0},
     {"help", 'h', false, 0},
@@ -212,6 +223,16 @@ take_more(struct audit_tool *t, int code)
 	case OPTION_STATE:
 		t->state = optarg;
 		break;
+	case OPTION_TLS_CERTIFICATE:
+		t->tls_certificate = optarg;
+		break;
+	case OPTION_TLS_KEY:
+		t->tls_key = optarg;
+		break;
+	case OPTION_KEEP:
+		if (!str_to_u64(str_from(optarg), KEEP_MAX, &t->keep))
+			refuse("--keep: not a number up to 100000", optarg);
+		break;
 	case OPTION_LIMIT:
 		if (!str_to_u64(str_from(optarg), UINT64_MAX, &t->limit) ||
 		    t->limit == 0)
@@ -272,7 +293,7 @@ main(int argc, char **argv)
 {
 	struct option options[AUDIT_FILTER_COUNT + ARRAY_LEN(more_options) + 1];
 	const struct command *command = find_command(argc > 1 ? argv[1] : NULL);
-	struct audit_tool t = {.arena = arena_new()};
+	struct audit_tool t = {.arena = arena_new(), .keep = KEEP_DEFAULT};
 	int code, status, wanted = 2;
 
 	list_options(options);

@@ -40,7 +40,8 @@ const struct cli_program cli_programs[] = {
 	"--resource "
 	"--namespace --name --code --source --kind --stage --id --token --text --limit "
 	"--no-index --output --proofs --ca --state --once --etcd-certificate "
-	"--etcd-key --etcd-user --etcd-password --help",
+	"--etcd-key --etcd-user --etcd-password --tls-certificate --tls-key --keep "
+	"--help",
 	"verify search show export check report copy", true},
 };
 

@@ -217,6 +217,31 @@ def test_syslog_by_tls_checks_the_name(tmp_path, key, receive):
             assert receiver.frames == []
 
 
+def test_syslog_by_tls_shows_who_comes(tmp_path, key, receive):
+    """To a peer that takes nothing from strangers."""
+    log = auditlog.write(tmp_path / "log", LINES[:5], key)
+    pki.make_ca(tmp_path, "ca")
+    pki.make_leaf(tmp_path, "peer", "ca", "receiver", names=["IP:127.0.0.1"])
+    pki.make_leaf(tmp_path, "ours", "ca", "copier", usage=pki.CLIENT)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "peer.crt", tmp_path / "peer.key")
+    context.load_verify_locations(tmp_path / "ca.crt")
+    context.verify_mode = ssl.CERT_REQUIRED
+    receiver = receive(context)
+    target = f"syslog+tls://127.0.0.1:{receiver.port}"
+    how = ["--ca", tmp_path / "ca.crt", "--once"]
+    ours = ["--tls-certificate", tmp_path / "ours.crt", "--tls-key", tmp_path / "ours.key"]
+    tool("copy", log, target, *how, status=2)
+    assert receiver.frames == []
+    tool("copy", log, target, *how, *ours)
+    wait_until(lambda: receiver.messages(b"checkpoint"))
+    assert receiver.messages(b"event") == LINES[:5]
+    assert "go together" in tool("copy", log, target, *how, *ours[:2], status=2)
+    assert "go together" in tool("copy", log, "syslog://h", *how, *ours, status=2)
+    (tmp_path / "ours.key").chmod(0o644)
+    assert "ours.key" in tool("copy", log, target, *how, *ours, status=2)
+
+
 @pytest.mark.parametrize("target", ["syslog://", "syslog://:514", "syslog://h:0", "syslog://h:x",
                                     "syslog://[::1]x", "syslog://[::1", "syslog+tls://h:70000"])  # fmt: skip
 def test_targets_that_are_none(tmp_path, key, target):
@@ -274,6 +299,22 @@ def test_checkpoints_in_etcd_convict_a_log_that_was_cut_off(tmp_path, key, etcd)
     assert "another checkpoint of 20 lines" in tool(
         "copy", log, at(etcd), "--once", *how, status=2
     )
+
+
+def test_only_the_newest_checkpoints_stay_in_etcd(tmp_path, key, etcd):
+    """And the one that is left convicts a log that lost what it had signed."""
+    log, where, how = tmp_path / "log", at(etcd, "/kept/"), credentials(etcd)
+    other = auditlog.write(tmp_path / "other", LINES[:3], auditlog.Key(tmp_path, "gate.example/other"))
+    tool("copy", other, where, "--once", *how)
+    for count in (4, 7, 9, 12, 20):
+        auditlog.write(log, LINES[:count], key)
+        tool("copy", log, where, "--once", "--keep", "2", *how)
+    sizes = [int(k.rpartition("/")[2]) for k in there(etcd, b"/kept/")]
+    assert sorted(sizes) == [3, 12, 20]  # another log's is not touched
+    assert tool("verify", log, "--against", where, *how).startswith("intact: ")
+    auditlog.write(log, LINES[:11], key)
+    assert tool("verify", log, "--against", where, *how, status=1).startswith("broken: ")
+    tool("copy", log, where, "--keep", "-1", *how, status=2)
 
 
 def test_logs_lie_beside_each_other_and_prefixes_apart(tmp_path, key, etcd):
