@@ -87,10 +87,11 @@ count_verdicts(const struct poll *job)
 			n->polled_unavailable++;
 			break;
 		}
-		if (i < job->count - job->visitors && v->result != AUTH_UNAVAILABLE &&
-		    (v->result == AUTH_DENIED) != job->suspended[i])
+		if (i < job->count - job->visitors && v->result != AUTH_UNAVAILABLE)
 			auth_note_account(job->role, job->accounts[i].name,
-			    v->result == AUTH_DENIED, v->problem);
+			    v->result == AUTH_DENIED,
+			    (v->result == AUTH_DENIED) != job->suspended[i],
+			    v->problem);
 	}
 }
 
@@ -154,8 +155,8 @@ auth_poll_seen(struct auth_role *role, const struct directory_user *user)
 	const struct token_account account_key = {
 	    .owner = user->name, .uid = user->uid};
 
-	if (token_store_suspended(role->store, &account_key))
-		auth_note_account(role, user->name, false, STR("a login"));
+	auth_note_account(role, user->name, false,
+	    token_store_suspended(role->store, &account_key), STR("a login"));
 	write_down(role, arena, &verdict, 1);
 	arena_free(arena);
 }

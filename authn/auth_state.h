@@ -56,6 +56,7 @@ struct auth_role {
 	bool has_list_ring;
 	struct throttle *throttle;
 	struct map visitors; /* name -> struct visitor (auth_visitors.c) */
+	struct map noted;    /* name -> what is on record of the account last */
 	struct login *logins;
 	size_t login_count;
 	size_t lost;       /* logins and polls whose thread was given up */
@@ -78,13 +79,20 @@ void auth_send_answer(struct auth_role *role, uint64_t asker, uint32_t question,
  * read is reported. */
 int auth_send_body(
     struct worker_link *link, uint32_t type, uint32_t id, struct buf *body);
-/* Has it recorded that an account may not be used any more (and why), or may again. */
-void auth_note_account(
-    struct auth_role *role, struct str user, bool suspended, struct str reason);
+/* (auth_note.c) Has it recorded, once, that an account may not be used any more (and why), or may again.
+ * `changed`: it was otherwise before, as far as the caller knows. */
+void auth_note_account(struct auth_role *role, struct str user, bool suspended,
+    bool changed, struct str reason);
 /* Has the monitor end these workers and start others. */
 void auth_report_stuck(struct auth_role *role, const uint32_t *workers, size_t count);
 /* 503: the directory or the store does not answer. */
 void auth_answer_unavailable(struct auth_role *role, uint64_t asker, uint32_t question);
+/* Whether a token may be used now, whoever shows it. */
+MUST_CHECK enum auth_result auth_record_state(
+    const struct auth_role *role, const struct token_record *record, walltime_t now);
+
+/* ---- auth_tokens.c ---- */
+
 /*
  * The record of the token by which somebody calls the token API. False: *out_answer says
  * why not: unknown, revoked or expired, its account is suspended, or nobody could be asked about
@@ -92,9 +100,11 @@ void auth_answer_unavailable(struct auth_role *role, uint64_t asker, uint32_t qu
  */
 MUST_CHECK bool auth_caller_record(struct auth_role *role, struct arena *arena,
     struct str id, struct token_record *out_record, struct auth_answer *out_answer);
-/* Whether a token may be used now, whoever shows it. */
-MUST_CHECK enum auth_result auth_record_state(
-    const struct auth_role *role, const struct token_record *record, walltime_t now);
+/* MSG_TOKEN_ISSUE, MSG_TOKEN_LIST. False: malformed. */
+MUST_CHECK bool auth_issue(struct worker_link *link, const struct proc_msg *msg);
+MUST_CHECK bool auth_list(struct worker_link *link, const struct proc_msg *msg);
+
+/* ---- auth_login.c ---- */
 
 /* MSG_TOKEN_ISSUE with a password. */
 void auth_login_start(struct auth_role *role, struct worker_link *link,

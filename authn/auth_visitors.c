@@ -103,14 +103,16 @@ identity_of(const struct directory_user *user)
 }
 
 static void
-note(struct auth_role *role, struct visitor *v, bool suspended, struct str problem)
+note(struct auth_role *role, struct visitor *v, bool suspended, bool changed,
+    struct str problem)
 {
 	struct buf reason = {NULL, 0, 0};
 
 	buf_add_cstr(&reason, "certificate");
 	if (suspended)
 		buf_printf(&reason, ": %.*s", STR_ARG(problem));
-	auth_note_account(role, str_from(v->name), suspended, buf_str(&reason));
+	auth_note_account(
+	    role, str_from(v->name), suspended, changed, buf_str(&reason));
 	buf_free(&reason);
 	v->suspended = suspended;
 }
@@ -133,9 +135,9 @@ judge(struct auth_role *role, struct visitor *v, enum auth_result result,
 	known = v->identity != NULL;
 	if (known && (id == NULL || !identity_same(id, v->identity)))
 		auth_forget_account(role, str_from(v->name));
-	if (id != NULL ? v->suspended : known)
-		note(role, v, id == NULL, problem);
-	else if (id == NULL && !has_visited(v))
+	if (id != NULL || known)
+		note(role, v, id == NULL, id == NULL || v->suspended, problem);
+	else if (!has_visited(v))
 		log_info("certificate-refused", "user=%s reason=%s",
 		    log_quote(str_from(v->name)), log_quote(problem));
 	forget_answer(v);

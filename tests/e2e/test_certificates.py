@@ -139,6 +139,30 @@ def test_locked_account_ends_requests_and_streams_until_it_is_unlocked(lab):
     assert actions(lab, "bob") == ["suspend-account", "restore-account"]
 
 
+def test_who_comes_by_both_is_on_record_once(lab):
+    lab.ldap.add_user("both")
+    lab.ldap.add_member("acme-shop-devs", "both")
+    certificate = user_certificate(lab, "both")
+    token = gate_lab.login(lab.gate, "both", "both-secret").json()["token"]
+
+    def by_token():
+        return gate_lab.get(lab.gate, token).status
+
+    with lab.gate.http1(certificate=certificate) as c:
+        answer = c.request("GET", PODS, lab.gate.bearer(token=token))
+    assert answer.status == 200
+    assert len(wait_until(lambda: lab.gate.audit_of(answer.header("audit-id")))) == 1
+    becomes(lab, certificate, 200)
+    lab.ldap.lock("both")
+    becomes(lab, certificate, 401)
+    wait_until(lambda: by_token() == 401, LONG)
+    lab.ldap.unlock("both")
+    becomes(lab, certificate, 200)
+    wait_until(lambda: by_token() == 200, LONG)
+    assert actions(lab, "both") == ["suspend-account", "restore-account"]
+    lab.ldap.delete_user("both")
+
+
 def test_group_that_is_lost_is_lost_with_the_next_check(lab):
     lab.ldap.add_member("acme-shop-devs", "erin")
     erin = user_certificate(lab, "erin")
