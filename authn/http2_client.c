@@ -13,6 +13,8 @@
 #define CONNECTION_WINDOW (4 * 1024 * 1024)
 #define RESET_BURST       200
 #define RESET_A_SECOND    33
+#define MAX_CONTINUATIONS                                                              \
+	8 /* of one head: with the first frame more than the largest needs */
 
 static struct exchange *
 exchange_of(nghttp2_session *session, int32_t stream_id)
@@ -420,6 +422,7 @@ http2_client_start(struct client_conn *c)
 	nghttp2_option_set_no_auto_window_update(option, 1);
 	nghttp2_option_set_no_closed_streams(option, 1);
 	nghttp2_option_set_stream_reset_rate_limit(option, RESET_BURST, RESET_A_SECOND);
+	nghttp2_option_set_max_continuations(option, MAX_CONTINUATIONS);
 	rc = nghttp2_session_server_new2(&c->h2.session, cb, c, option);
 	nghttp2_option_del(option);
 	nghttp2_session_callbacks_del(cb);

@@ -1,5 +1,7 @@
 """Tokens: who may make which, what they open, and how they end."""
 
+import string
+import zlib
 
 import pytest
 
@@ -179,10 +181,26 @@ def _flipped(token):
     return token[:at] + ("a" if token[at] != "a" else "b") + token[at + 1 :]
 
 
+def _with_checksum(text):
+    """As whoever knows the form would write it."""
+    digits = string.digits + string.ascii_uppercase + string.ascii_lowercase
+    crc, out = zlib.crc32(text.encode()), ""
+    for _ in range(6):
+        crc, digit = divmod(crc, 62)
+        out = digits[digit] + out
+    return text + out
+
+
 def test_forged_tokens_are_refused(lab):
     token = lab.gate.token()
-    for forged in (_flipped(token), token[:-1], token + "a", "rf_", "x" * 50, ""):
+    assert _with_checksum(token[:-6]) == token
+    another = _with_checksum(_flipped(token)[:-6])
+    for forged in (_flipped(token), another, token[:-1], token + "a", "rf_", "x" * 50, ""):
         assert get(lab.gate, forged).status == 401
+    # Of an id that no worker has heard of yet.
+    fresh = login(lab.gate, "carol", "carol-secret").json()["token"]
+    assert get(lab.gate, _with_checksum(_flipped(fresh)[:-6])).status == 401
+    assert get(lab.gate, token).status == 200
 
 
 def test_last_used_is_noted_when_the_store_is_asked(lab):

@@ -1,0 +1,142 @@
+"""What costs a client little and would cost the gate much: HTTP/2 frames without end, in bulk and as no
+library would send them. The connection ends before long, memory stays bounded, others are served."""
+
+import socket
+import ssl
+
+import hpack
+import pytest
+from hyperframe.frame import (
+    ContinuationFrame,
+    DataFrame,
+    HeadersFrame,
+    PingFrame,
+    PriorityFrame,
+    RstStreamFrame,
+    SettingsFrame,
+)
+
+from proxy_lab import SANITIZED, lab  # noqa: F401
+
+PODS = "/api/v1/namespaces/shop-prod/pods"
+LIMIT = 20000  # frames; whoever may send so many may send any number
+MIB = 1 << 20
+
+
+class Flood:
+    """A connection that sends frames as they are given, and reads only to see whether it ends."""
+
+    def __init__(self, lab):
+        raw = socket.create_connection(("127.0.0.1", lab.gate.port), 30)
+        self.socket = lab.gate.context("h2").wrap_socket(raw, server_hostname="127.0.0.1")
+        self.encoder = hpack.Encoder()
+        self.token = lab.gate.token()
+        self.socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SettingsFrame(0).serialize())
+        self.ended, self.data = False, b""
+
+    def block(self, path="/test/hang", more=(), method="GET"):
+        """A head, compressed."""
+        pairs = [(":method", method), (":scheme", "https"), (":authority", "x"), (":path", path)]
+        return self.encoder.encode([*pairs, ("authorization", f"Bearer {self.token}"), *more])
+
+    def look(self):
+        """Takes what is there; sets `ended` at the end, or at a GOAWAY."""
+        self.socket.setblocking(False)
+        try:
+            while not self.ended:
+                data = self.socket.recv(65536)
+                self.ended = not data
+                self.data += data
+                while len(self.data) >= 9:
+                    size = 9 + int.from_bytes(self.data[:3], "big")
+                    if len(self.data) < size:
+                        break
+                    self.ended = self.ended or self.data[3] == 7
+                    self.data = self.data[size:]
+        except (ssl.SSLWantReadError, BlockingIOError):
+            pass
+        except OSError:
+            self.ended = True
+        finally:
+            self.socket.settimeout(30)
+
+    def send(self, frames):
+        try:
+            self.socket.sendall(b"".join(f.serialize() for f in frames))
+        except TimeoutError:
+            raise
+        except OSError:
+            self.ended = True
+        self.look()
+
+    def run(self, frames, limit=LIMIT):
+        """Sends frames(i), 100 turns at once, until the gate has enough; how many turns."""
+        count = 0
+        while count < limit and not self.ended:
+            self.send([f for i in range(count, count + 100) for f in frames(i)])
+            count += 100
+        return count
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+
+@pytest.fixture
+def flood(lab):
+    with Flood(lab) as made:
+        yield made
+        with lab.gate.http2() as other:
+            assert other.request("GET", PODS, lab.gate.bearer()).status == 200
+
+
+def test_resets(flood):
+    def frames(i):
+        stream = 2 * i + 1
+        return [
+            HeadersFrame(stream, flood.block(), flags=["END_HEADERS", "END_STREAM"]),
+            RstStreamFrame(stream, 8),
+        ]
+
+    assert flood.run(frames) < 5000
+
+
+def test_pings(flood):
+    assert flood.run(lambda i: [PingFrame(0, b"12345678")]) < LIMIT
+
+
+def test_settings(flood):
+    assert flood.run(lambda i: [SettingsFrame(0, {4: 65535 + i % 2})]) < LIMIT
+
+
+def test_priorities(flood):
+    assert flood.run(lambda i: [PriorityFrame(2 * i + 1)]) < LIMIT
+
+
+def test_data_without_bytes(flood):
+    flood.send([HeadersFrame(1, flood.block(method="POST"), flags=["END_HEADERS"])])
+    assert flood.run(lambda i: [DataFrame(1)]) < LIMIT
+
+
+def test_continuations(flood):
+    """A head that never ends, and is not even large."""
+    flood.send([HeadersFrame(1, flood.block())])
+    piece = hpack.Encoder().encode([("x", "y")])
+    assert flood.run(lambda i: [ContinuationFrame(1, piece)]) < LIMIT
+
+
+@pytest.mark.skipif(SANITIZED, reason="sanitizers keep freed memory")
+def test_head_that_grows_when_it_is_unpacked(lab, flood):
+    """One header of 4000 bytes, and 12,000 times one byte that means it again, on ten streams."""
+    bomb = [("x-bomb", "b" * 4000)]
+    again = b"\xbe"  # the newest in the table
+    flood.send([HeadersFrame(1, flood.block(more=bomb), flags=["END_HEADERS", "END_STREAM"])])
+    before = lab.gate.memory()
+    for stream in range(3, 23, 2):
+        head = flood.block(more=bomb) + again * 12000
+        flood.send([HeadersFrame(stream, head, flags=["END_HEADERS", "END_STREAM"])])
+    with lab.gate.http2() as other:
+        assert other.request("GET", PODS, lab.gate.bearer()).status == 200
+    assert lab.gate.memory() - before < 8 * MIB
