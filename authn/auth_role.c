@@ -449,8 +449,13 @@ on_purge(uv_timer_t *timer)
 	walltime_t before = walltime_now();
 
 	before.ns -= KEEP_ENDED_NS;
-	if (token_store_purge(role->store, before, &err) != 0)
-		log_warn("token-purge", "detail=%s", log_quote(str_from(err.msg)));
+	if (token_store_purge(role->store, before, &err) == 0) {
+		before = walltime_now();
+		before.ns -= (int64_t)role->settings.ldap.check_grace_s * 1000000000;
+		if (token_store_visitors_purge(role->store, before, &err) == 0)
+			return;
+	}
+	log_warn("token-purge", "detail=%s", log_quote(str_from(err.msg)));
 }
 
 /* Shares are set where workers see them. */

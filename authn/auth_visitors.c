@@ -1,8 +1,9 @@
 /*
  * Users who come by certificate. A certificate says who, and the directory says what he is now: an
  * account that is looked for when a worker first asks, and then looked at again with those that
- * have tokens (auth_poll.c). Kept in memory: a new auth role hears from the workers whom they
- * know.
+ * have tokens (auth_poll.c). Kept in memory, where a new auth role hears from the workers whom
+ * they know; and in the store, for when there is no directory to ask, and nobody remembers. What is
+ * there counts from when it was so, and is written again when that is an eighth of the grace ago.
  *
  * Of an account that may not be used it is only remembered for `accounts.checkEvery` that it may
  * not: who asks later is looked for anew, by name, as a certificate knows nothing else.
@@ -19,6 +20,7 @@
 #define ASKERS_MAX   1024u /* for one visitor who is being looked for */
 #define IDLE_NS      UINT64_C(600000000000) /* workers ask each minute for whom they know */
 #define NS_PER_S     UINT64_C(1000000000)
+#define CLOCKS_NS    INT64_C(60000000000) /* by which those of replicas may differ */
 
 struct asker {
 	struct asker *next;
@@ -29,7 +31,8 @@ struct asker {
 struct visitor {
 	char name[IDENTITY_USER_BYTES + 1];
 	struct identity *identity; /* NULL: nothing is known, or it may not be used */
-	bool suspended; /* it was good before, and has been put on record as not */
+	bool suspended;    /* it was good before, and has been put on record as not */
+	walltime_t stored; /* what the store has was told then; 0: it has nothing */
 	monotime_t checked, tried, asked;
 	struct asker *askers; /* who wait while it is looked for */
 	size_t asker_count;
@@ -87,19 +90,97 @@ add_asker(struct visitor *v, uint64_t link, uint32_t question)
 
 /* As tokens have it, for the same groups to be the same. */
 static struct identity *
-identity_of(const struct directory_user *user)
+identity_of(const struct token_visitor *known)
 {
-	struct arena *arena = arena_new_sized(1024);
-	const struct token_record record = {.owner = user->name,
-	    .uid = user->uid,
-	    .groups = token_api_groups(arena, user->groups, user->group_count),
+	const struct token_record record = {.owner = known->name,
+	    .uid = known->uid,
+	    .groups = known->groups,
 	    .scopes = STR("[]"),
 	    .expires = {INT64_MAX}};
 
-	struct identity *id = token_api_identity(&record);
+	return token_api_identity(&record);
+}
 
+/* ---- the store ---- */
+
+static void
+complain(const struct err *err)
+{
+	log_error("token-store", "detail=%s", log_quote(str_from(err->msg)));
+}
+
+/* What the store has of him; false: nothing. */
+static bool
+recall(struct auth_role *role, struct visitor *v, struct arena *arena,
+    struct token_visitor *out)
+{
+	struct err err = ERR_INIT;
+	const int rc =
+	    token_store_visitor(role->store, arena, str_from(v->name), out, &err);
+
+	if (rc != 0 && rc != ERR_NOT_FOUND)
+		complain(&err);
+	return rc == 0;
+}
+
+static void
+remember(struct auth_role *role, struct visitor *v)
+{
+	struct arena *arena = arena_new_sized(1024);
+	struct token_visitor known;
+
+	if (recall(role, v, arena, &known)) {
+		v->stored = known.checked;
+		v->suspended = known.suspended;
+	}
 	arena_free(arena);
-	return id;
+}
+
+static void
+write_down(struct auth_role *role, struct visitor *v, const struct token_visitor *known)
+{
+	const walltime_t now = walltime_now();
+	struct err err = ERR_INIT;
+	int rc;
+
+	if (known == NULL)
+		rc =
+		    token_store_visitor_deny(role->store, str_from(v->name), now, &err);
+	else
+		rc = token_store_visitor_put(role->store, known, &err);
+	if (rc != 0)
+		complain(&err);
+	else
+		v->stored = now;
+}
+
+/* Nobody can be asked: what he was when somebody could, for as long as that counts. */
+static void
+fall_back(struct auth_role *role, struct visitor *v)
+{
+	const walltime_t now = walltime_now();
+	const monotime_t clock = monotime_now();
+	const int64_t grace_ns =
+	    (int64_t)(role->settings.ldap.check_grace_s * NS_PER_S);
+	struct arena *arena = arena_new_sized(1024);
+	struct token_visitor known;
+	int64_t age_ns;
+
+	if (recall(role, v, arena, &known) && !known.suspended) {
+		age_ns = now.ns - known.checked.ns;
+		/* A clock that is ahead gives nobody more time. */
+		if (age_ns > -CLOCKS_NS && age_ns < grace_ns)
+			v->identity = identity_of(&known);
+		if (v->identity != NULL)
+			v->checked.ns = age_ns < 0 ? clock.ns
+					: (uint64_t)age_ns < clock.ns
+					    ? clock.ns - (uint64_t)age_ns
+					    : 1;
+	}
+	arena_free(arena);
+	if (v->identity != NULL)
+		log_info(
+		    "certificate-recalled", "user=%s", log_quote(str_from(v->name)));
 }
 
 static void
@@ -117,24 +198,41 @@ note(struct auth_role *role, struct visitor *v, bool suspended, bool changed,
 	v->suspended = suspended;
 }
 
+/* Whether what the store has is so old that it says too little. */
+static bool
+is_due(const struct auth_role *role, const struct visitor *v, walltime_t now)
+{
+	return now.ns - v->stored.ns >
+	       (int64_t)(role->settings.ldap.check_grace_s * NS_PER_S / 8);
+}
+
 /* What the directory says now. Workers forget what is not so any more. */
 static void
 judge(struct auth_role *role, struct visitor *v, enum auth_result result,
     const struct directory_user *user, struct str problem)
 {
+	struct arena *arena;
+	struct token_visitor now = {.checked = walltime_now()};
 	struct identity *id = NULL;
-	bool known;
+	bool known, same;
 
 	v->tried = monotime_now();
 	if (result == AUTH_UNAVAILABLE)
 		return;
-	if (result == AUTH_ALLOWED && str_is(user->name, v->name))
-		id = identity_of(user);
-	else if (result == AUTH_ALLOWED)
+	arena = arena_new_sized(1024);
+	if (result == AUTH_ALLOWED && str_is(user->name, v->name)) {
+		now.name = user->name;
+		now.uid = user->uid;
+		now.groups = token_api_groups(arena, user->groups, user->group_count);
+		id = identity_of(&now);
+	} else if (result == AUTH_ALLOWED)
 		problem = STR("the directory has the account under another name");
 	known = v->identity != NULL;
-	if (known && (id == NULL || !identity_same(id, v->identity)))
+	same = known && id != NULL && identity_same(id, v->identity);
+	if (known && !same)
 		auth_forget_account(role, str_from(v->name));
+	if (!same || is_due(role, v, now.checked))
+		write_down(role, v, id != NULL ? &now : NULL);
 	if (id != NULL || known)
 		note(role, v, id == NULL, id == NULL || v->suspended, problem);
 	else if (!has_visited(v))
@@ -143,6 +241,7 @@ judge(struct auth_role *role, struct visitor *v, enum auth_result result,
 	forget_answer(v);
 	v->identity = id;
 	v->checked = v->tried;
+	arena_free(arena);
 }
 
 /* ---- questions ---- */
@@ -168,6 +267,7 @@ find_or_add(struct auth_role *role, struct str name)
 	v = xcalloc(1, sizeof(*v));
 	memcpy(v->name, name.ptr, name.len); /* of a valid length: auth_get_account */
 	(void)map_set(&role->visitors, str_from(v->name), v); /* nothing is there */
+	remember(role, v);
 	return v;
 }
 
@@ -208,10 +308,12 @@ auth_visitor_found(struct auth_role *role, struct str name, enum auth_result res
 	if (v == NULL)
 		return;
 	judge(role, v, result, user, problem);
+	if (result == AUTH_UNAVAILABLE && v->identity == NULL)
+		fall_back(role, v);
 	tell_askers(role, v,
-	    result == AUTH_UNAVAILABLE ? AUTH_UNAVAILABLE
-	    : v->identity != NULL      ? AUTH_ALLOWED
-				       : AUTH_DENIED);
+	    v->identity != NULL          ? AUTH_ALLOWED
+	    : result == AUTH_UNAVAILABLE ? AUTH_UNAVAILABLE
+					 : AUTH_DENIED);
 }
 
 /* ---- looking again ---- */

@@ -1,6 +1,7 @@
 /*
- * Rows of the token table as JSON. Triggers note which changed; that a column is added to
- * the table changes nothing here. When a token was last used is each replica's own.
+ * Rows of the token table as JSON, by their id; and, by an '@' and their name, those of the visitor
+ * table. Triggers note which changed; that a column is added to the tables changes nothing here. When
+ * a token was last used is each replica's own.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,15 @@ static const char outbox[] =
     " ON CONFLICT (id) DO UPDATE SET n = n + 1; END;"
     "CREATE TRIGGER IF NOT EXISTS pending_gone AFTER DELETE ON token BEGIN"
     " INSERT INTO share_pending VALUES (OLD.id, 1)"
+    " ON CONFLICT (id) DO UPDATE SET n = n + 1; END;"
+    "CREATE TRIGGER IF NOT EXISTS visitor_added AFTER INSERT ON visitor BEGIN"
+    " INSERT INTO share_pending VALUES ('@' || NEW.name, 1)"
+    " ON CONFLICT (id) DO UPDATE SET n = n + 1; END;"
+    "CREATE TRIGGER IF NOT EXISTS visitor_changed AFTER UPDATE ON visitor BEGIN"
+    " INSERT INTO share_pending VALUES ('@' || NEW.name, 1)"
+    " ON CONFLICT (id) DO UPDATE SET n = n + 1; END;"
+    "CREATE TRIGGER IF NOT EXISTS visitor_gone AFTER DELETE ON visitor BEGIN"
+    " INSERT INTO share_pending VALUES ('@' || OLD.name, 1)"
     " ON CONFLICT (id) DO UPDATE SET n = n + 1; END;";
 
 static int
@@ -119,7 +129,9 @@ column_json(sqlite3_stmt *stmt, int at)
 static json_t *
 read_row(struct token_share *s, const char *id)
 {
-	sqlite3_stmt *stmt = prepare(s, "SELECT * FROM token WHERE id = ?1", id);
+	sqlite3_stmt *stmt =
+	    id[0] == '@' ? prepare(s, "SELECT * FROM visitor WHERE name = ?1", id + 1)
+			 : prepare(s, "SELECT * FROM token WHERE id = ?1", id);
 	json_t *row = NULL;
 
 	if (stmt != NULL && sqlite3_step(stmt) == SQLITE_ROW) {
@@ -317,6 +329,59 @@ note_account(struct token_share *s, const char *id)
 	    id, &ignored);
 }
 
+static bool
+is_visitor(const json_t *columns)
+{
+	return json_object_get(columns, "id") == NULL &&
+	       json_is_string(json_object_get(columns, "name")) &&
+	       json_is_string(json_object_get(columns, "uid")) &&
+	       json_is_string(json_object_get(columns, "groups")) &&
+	       json_is_integer(json_object_get(columns, "checked")) &&
+	       json_is_integer(json_object_get(columns, "suspended"));
+}
+
+static bool
+put_visitor(struct token_share *s, const char *name, const json_t *columns)
+{
+	static const char put[] =
+	    "INSERT INTO visitor VALUES (?1,?2,?3,?4,?5) ON CONFLICT (name) DO UPDATE "
+	    "SET uid=excluded.uid, groups=excluded.groups, checked=excluded.checked, "
+	    "suspended=excluded.suspended WHERE excluded.checked > visitor.checked";
+	static const char *const others[] = {"uid", "groups", "checked", "suspended"};
+	sqlite3_stmt *stmt = prepare(s, put, name);
+	bool ok = stmt != NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		ok = ok &&
+		     bind_value(stmt, (int)i + 2, json_object_get(columns, others[i]));
+	ok = ok && sqlite3_step(stmt) == SQLITE_DONE;
+	(void)sqlite3_finalize(stmt); /* repeats the error of the step */
+	return ok;
+}
+
+/* Of two who asked the directory the one who did so later knows it. */
+static int
+apply_visitor(struct token_share *s, const json_t *columns, struct err *err)
+{
+	const char *name = json_string_value(json_object_get(columns, "name"));
+	const int before = sqlite3_total_changes(s->db);
+	int rc = run_sql(s, "BEGIN IMMEDIATE", err);
+
+	if (rc != 0)
+		return rc;
+	if (!put_visitor(s, name, columns))
+		rc = db_err(s, err);
+	/* What was taken over need not be sent. */
+	if (rc == 0 && sqlite3_total_changes(s->db) != before)
+		rc = run_with(
+		    s, "DELETE FROM share_pending WHERE id = '@' || ?1", name, err);
+	if (rc == 0)
+		return run_sql(s, "COMMIT", err);
+	(void)sqlite3_exec(
+	    s->db, "ROLLBACK", NULL, NULL, NULL); /* the first error counts */
+	return rc;
+}
+
 int
 share_rows_apply(
     struct token_share *s, const json_t *columns, struct buf *ids, struct err *err)
@@ -324,6 +389,9 @@ share_rows_apply(
 	const char *id = json_string_value(json_object_get(columns, "id"));
 	json_t *before, *after;
 	int rc;
+
+	if (is_visitor(columns))
+		return apply_visitor(s, columns, err);
 
 	if (id == NULL || strlen(id) != TOKEN_ID_LEN)
 		return err_set(err, ERR_INVALID, "a row without an id");

@@ -5,7 +5,7 @@
 
 #include "authn/token_store_internal.h"
 
-#define LAYOUT_VERSION 2
+#define LAYOUT_VERSION 3
 #define BUSY_MS        2000
 
 #define COLUMNS                                                                        \
@@ -67,6 +67,12 @@ static const char *const statements[STMT_COUNT] = {
     [STMT_IDLE] = ("UPDATE token SET revoked = ?1, revoked_by = 'idle' WHERE id IN "
 		   "(SELECT id FROM token WHERE revoked = 0 AND expires > ?1 AND "
 		   "max(last_used, created) < ?2 LIMIT 1000) RETURNING id"),
+    [STMT_VISITOR_GET] =
+	"SELECT name, uid, groups, checked, suspended FROM visitor WHERE name = ?1",
+    [STMT_VISITOR_PUT] = "INSERT OR REPLACE INTO visitor VALUES (?1,?2,?3,?4,?5)",
+    [STMT_VISITOR_DENY] = ("UPDATE visitor SET suspended = 1, checked = ?2 "
+			   "WHERE name = ?1 AND suspended = 0"),
+    [STMT_VISITORS_PURGE] = "DELETE FROM visitor WHERE checked < ?1",
 };
 
 static const char layout[] =
@@ -86,7 +92,10 @@ static const char layout[] =
     /* Of a store that knew no accounts: they are due at once, and the grace begins. */
     "INSERT OR IGNORE INTO account SELECT DISTINCT owner, uid,"
     " CAST(strftime('%s', 'now') AS INTEGER) * 1000000000, 0, 0, '', 0 FROM token;"
-    "PRAGMA user_version = 2;";
+    "CREATE TABLE IF NOT EXISTS visitor ("
+    " name TEXT PRIMARY KEY, uid TEXT NOT NULL, groups TEXT NOT NULL,"
+    " checked INTEGER NOT NULL, suspended INTEGER NOT NULL) WITHOUT ROWID;"
+    "PRAGMA user_version = 3;";
 
 struct sqlite3 *
 token_store_database(struct token_store *s)

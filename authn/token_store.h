@@ -108,6 +108,30 @@ MUST_CHECK int token_store_unchecked(struct token_store *s, struct arena *arena,
 MUST_CHECK int token_store_end_idle(struct token_store *s, struct arena *arena,
     walltime_t now, walltime_t before, struct str *out_ids, struct err *err);
 
+/* ---- token_visitors.c: users who come by certificate ---- */
+
+struct token_visitor {
+	struct str name, uid;
+	struct str groups;  /* JSON array of strings */
+	walltime_t checked; /* when the directory told so */
+	bool suspended;     /* it said that the account may not be used */
+};
+
+/* What is known of a user, in the arena; ERR_NOT_FOUND. */
+MUST_CHECK int token_store_visitor(struct token_store *s, struct arena *arena,
+    struct str name, struct token_visitor *out_visitor, struct err *err);
+/* Writes it, in place of what was known. */
+MUST_CHECK int token_store_visitor_put(
+    struct token_store *s, const struct token_visitor *visitor, struct err *err);
+/* He may not use his account, as of `now`; of who is not known nothing is written. */
+MUST_CHECK int token_store_visitor_deny(
+    struct token_store *s, struct str name, walltime_t now, struct err *err);
+/* Forgets what the directory told before `before`. */
+MUST_CHECK int token_store_visitors_purge(
+    struct token_store *s, walltime_t before, struct err *err);
+
+/* ---- */
+
 struct token_counts {
 	uint64_t accounts, suspended; /* of those with live tokens */
 	walltime_t oldest; /* the longest ago that one was checked; 0: none */

@@ -1,5 +1,6 @@
 /*
- * The token store's inside, shared by token_store.c and token_accounts.c. Private to them.
+ * The token store's inside, shared by token_store.c, token_accounts.c and token_visitors.c.
+ * Private to them.
  */
 #ifndef AUTHN_TOKEN_STORE_INTERNAL_H
 #define AUTHN_TOKEN_STORE_INTERNAL_H
@@ -31,6 +32,10 @@ enum statement {
 	STMT_ACCOUNT_UNCHECKED,
 	STMT_ACCOUNT_COUNTS,
 	STMT_IDLE,
+	STMT_VISITOR_GET,
+	STMT_VISITOR_PUT,
+	STMT_VISITOR_DENY,
+	STMT_VISITORS_PURGE,
 	STMT_COUNT
 };
 

@@ -204,6 +204,33 @@ def test_directory_that_is_away_is_no_answer(lab):
     assert role_status(lab.gate, "auth")["certificateChecks"] > before
 
 
+def test_known_user_outlives_a_restart_without_a_directory(lab):
+    """As tokens do, until the grace is over; who may not use his account is not remembered as one
+    who may."""
+    lab.ldap.add_user("locked-then")
+    names = {n: user_certificate(lab, n) for n in ("alice", "carol", "locked-then")}
+    becomes(lab, names["alice"], 200)
+    becomes(lab, names["locked-then"], 403)
+    lab.ldap.lock("locked-then")
+    becomes(lab, names["locked-then"], 401)
+    lab.gate.stop()
+    lab.ldap.stop_server()
+    try:
+        lab.gate.start_again()
+        becomes(lab, names["alice"], 200)
+        with lab.gate.http1(certificate=names["alice"]) as c:
+            assert "acme-admins" in c.request("GET", "/ringfence/v1/whoami").json()["groups"]
+        assert code(lab, names["locked-then"]) in (401, 503)
+        assert code(lab, user_certificate(lab, "never-seen")) == 503
+        assert 'certificate-recalled user="alice"' in gate_lab.stderr(lab.gate)
+    finally:
+        lab.ldap.start_server()
+    # The directory's word counts again as soon as there is one.
+    becomes(lab, names["locked-then"], 401)
+    becomes(lab, names["alice"], 200)
+    lab.ldap.delete_user("locked-then")
+
+
 def test_revoked_certificate_ends_at_once(lab):
     """On connections that are open, and on new ones."""
     good, bad = user_certificate(lab, "alice"), user_certificate(lab, "alice", "x")

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 import gate_lab
+import pki
 import proxy_lab
 from gate_lab import PODS, get
 from proxy_lab import Gate, wait_until
@@ -137,6 +138,26 @@ def test_token_of_one_is_good_at_the_other_and_its_end_too(pair):
     wait_until(
         lambda: get(pair.a, made["token"], "/test/slow?ms=1").status == 401, 30, "its end"
     )
+
+
+def test_user_by_certificate_whom_one_has_seen_is_known_to_the_other(pair):
+    """When there is no directory to ask."""
+    pki.make_leaf(pair.lab.pki, "cn-erin", "users-ca", "erin", usage=pki.CLIENT)
+    pki.make_leaf(pair.lab.pki, "cn-frank", "users-ca", "frank", usage=pki.CLIENT)
+
+    def code(gate, name):
+        with gate.http1(certificate=name) as c:
+            return c.request("GET", "/ringfence/v1/whoami").status
+
+    wait_until(lambda: code(pair.a, "cn-erin") == 200, 30, "erin at one")
+    wait_until(lambda: any(k.endswith(b"/tokens/@erin") for k in pair.etcd.get(b"/ringfence/")), 30)
+    pair.lab.ldap.stop_server()
+    try:
+        wait_until(lambda: code(pair.b, "cn-erin") == 200, 30, "erin at the other")
+        assert code(pair.b, "cn-frank") == 503
+    finally:
+        pair.lab.ldap.start_server()
+    wait_until(lambda: code(pair.b, "cn-frank") == 200, 30, "the directory")
 
 
 def test_what_is_in_flight_is_shared(pair):

@@ -170,6 +170,42 @@ START_TEST(use_life_and_purge)
 }
 END_TEST
 
+START_TEST(visitor_is_what_was_told_last)
+{
+	struct token_visitor v = {.name = STR("alice"),
+	    .uid = STR("u-1"),
+	    .groups = STR("[\"g\"]"),
+	    .checked = {100}};
+	struct token_visitor got;
+
+	ck_assert_int_eq(
+	    token_store_visitor(store, arena, v.name, &got, &err), ERR_NOT_FOUND);
+	/* Of who is not known nothing is remembered. */
+	ck_assert_int_eq(
+	    token_store_visitor_deny(store, v.name, (walltime_t){110}, &err), 0);
+	ck_assert_int_eq(
+	    token_store_visitor(store, arena, v.name, &got, &err), ERR_NOT_FOUND);
+	ck_assert_int_eq(token_store_visitor_put(store, &v, &err), 0);
+	v.groups = STR("[]");
+	v.checked.ns = 120;
+	ck_assert_int_eq(token_store_visitor_put(store, &v, &err), 0);
+	token_store_close(store);
+	open_store();
+	ck_assert_int_eq(token_store_visitor(store, arena, v.name, &got, &err), 0);
+	ck_assert(str_is(got.name, "alice") && str_is(got.uid, "u-1") &&
+		  str_is(got.groups, "[]") && got.checked.ns == 120 && !got.suspended);
+	ck_assert_int_eq(
+	    token_store_visitor_deny(store, v.name, (walltime_t){130}, &err), 0);
+	ck_assert_int_eq(token_store_visitor(store, arena, v.name, &got, &err), 0);
+	ck_assert(got.suspended && got.checked.ns == 130);
+	ck_assert_int_eq(token_store_visitors_purge(store, (walltime_t){130}, &err), 0);
+	ck_assert_int_eq(token_store_visitor(store, arena, v.name, &got, &err), 0);
+	ck_assert_int_eq(token_store_visitors_purge(store, (walltime_t){131}, &err), 0);
+	ck_assert_int_eq(
+	    token_store_visitor(store, arena, v.name, &got, &err), ERR_NOT_FOUND);
+}
+END_TEST
+
 START_TEST(newer_layout_and_garbage_are_refused)
 {
 	struct token_store *other = NULL;
@@ -209,6 +245,7 @@ main(void)
 	tcase_add_test(tc, only_the_owner_revokes_and_the_first_time_counts);
 	tcase_add_test(tc, list_is_the_owners_newest_first);
 	tcase_add_test(tc, use_life_and_purge);
+	tcase_add_test(tc, visitor_is_what_was_told_last);
 	tcase_add_test(tc, newer_layout_and_garbage_are_refused);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_NORMAL);
