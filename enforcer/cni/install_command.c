@@ -30,6 +30,7 @@
 
 struct options {
 	struct install_places places;
+	bool undo; /* uninstall */
 	bool watch, check, best_effort;
 };
 
@@ -67,6 +68,14 @@ note_change(struct watcher *w)
 	w->changed = monotime_now();
 }
 
+static int
+do_once(const struct options *o, struct install_result *out_result, struct err *err)
+{
+	*out_result = (struct install_result){.file = ""};
+	return o->undo ? install_undo(&o->places, err)
+		       : install_all(&o->places, out_result, err);
+}
+
 /* Does what is missing; returns how long to wait for the next look, in milliseconds. */
 static uint64_t
 look(struct watcher *w)
@@ -77,7 +86,7 @@ look(struct watcher *w)
 
 	if (since < w->rest_ms)
 		return w->rest_ms - since;
-	if (install_all(&w->options->places, &result, &err) != 0) {
+	if (do_once(w->options, &result, &err) != 0) {
 		if (strcmp(err.msg, w->told) != 0)
 			log_error(
 			    "cni-chain", "detail=%s", log_quote(str_from(err.msg)));
@@ -206,7 +215,8 @@ print_help(void)
 {
 	(void)printf(
 	    "usage: ringfence-cni install [OPTION...]\n"
-	    "       ringfence-cni uninstall [--bin-dir DIR] [--net-dir DIR]\n\n"
+	    "       ringfence-cni uninstall [--bin-dir DIR] [--net-dir DIR] "
+	    "[--watch]\n\n"
 	    "Puts this program where container runtimes look for plugins, and itself "
 	    "at the\nend of the chain that they use; or undoes that.\n\n"
 	    "  --bin-dir DIR   of plugins (" DEFAULT_BIN ")\n"
@@ -341,9 +351,10 @@ install_command(int argc, char **argv)
 	log_setup("cni", LOG_INFO, LOG_FORMAT_TEXT);
 	if (status >= 0)
 		return status;
-	if (strcmp(argv[0], "uninstall") == 0)
+	o.undo = strcmp(argv[0], "uninstall") == 0;
+	if (o.watch)
+		return watch(&o);
+	if (o.undo)
 		return uninstall_once(&o);
-	if (o.check)
-		return check_once(&o);
-	return o.watch ? watch(&o) : install_once(&o);
+	return o.check ? check_once(&o) : install_once(&o);
 }
