@@ -9,6 +9,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 
 import pytest
 import yaml
@@ -237,3 +238,180 @@ def test_dashboard_is_a_config_map(overlays):
     assert item["metadata"]["labels"]["grafana_dashboard"] == "1"
     sample = rf.ROOT / "samples" / "grafana" / "ringfence-node.json"
     assert json.loads(item["data"]["ringfence-node.json"]) == json.loads(sample.read_text())
+
+
+# --- schemas ---
+
+# What the API has of these kinds, as far as the manifests have it: any other field is misspelt.
+FIELDS = {
+    "Namespace": {"metadata": {}},
+    "ServiceAccount": {"metadata": {}, "automountServiceAccountToken": bool},
+    "ConfigMap": {"metadata": {}, "data": {str: str}},
+    "ClusterRole": {"metadata": {}, "rules": [
+        {"apiGroups": [str], "resources": [str], "verbs": [str], "resourceNames": [str]}]},
+    "ClusterRoleBinding": {
+        "metadata": {}, "roleRef": {"apiGroup": str, "kind": str, "name": str},
+        "subjects": [{"kind": str, "name": str, "namespace": str, "apiGroup": str}]},
+    "ResourceQuota": {"metadata": {}, "spec": {
+        "hard": {str: str}, "scopeSelector": {"matchExpressions": [
+            {"scopeName": str, "operator": str, "values": [str]}]}}},
+    "Service": {"metadata": {}, "spec": {
+        "clusterIP": str, "selector": {str: str},
+        "ports": [{"name": str, "port": int, "targetPort": (int, str), "protocol": str}]}},
+    "PodDisruptionBudget": {"metadata": {}, "spec": {
+        "maxUnavailable": (int, str), "selector": {"matchLabels": {str: str}}}},
+    "ServiceMonitor": {"metadata": {}, "spec": {
+        "selector": {"matchExpressions": [{"key": str, "operator": str, "values": [str]}]},
+        "endpoints": [{"port": str, "interval": str, "relabelings": [
+            {"sourceLabels": [str], "targetLabel": str}]}]}},
+    "PrometheusRule": {"metadata": {}, "spec": {"groups": [{"name": str, "rules": [
+        {"alert": str, "expr": str, "for": str, "labels": {str: str},
+         "annotations": {str: str}}]}]}},
+}
+METADATA = {"name": str, "namespace": str, "labels": {str: str}, "annotations": {str: str}}
+VERSIONS = {"Namespace": "v1", "ServiceAccount": "v1", "ConfigMap": "v1", "ResourceQuota": "v1",
+            "Service": "v1", "ClusterRole": "rbac.authorization.k8s.io/v1",
+            "ClusterRoleBinding": "rbac.authorization.k8s.io/v1",
+            "PodDisruptionBudget": "policy/v1", "DaemonSet": "apps/v1", "Deployment": "apps/v1",
+            "ServiceMonitor": "monitoring.coreos.com/v1",
+            "PrometheusRule": "monitoring.coreos.com/v1"}
+
+
+def misfit(value, shape, place):
+    """Where a value does not fit; None if it does."""
+    if isinstance(shape, list):
+        if not isinstance(value, list):
+            return place
+        found = (misfit(item, shape[0], f"{place}[{i}]") for i, item in enumerate(value))
+        return next((f for f in found if f), None)
+    if isinstance(shape, dict):
+        if not isinstance(value, dict):
+            return place
+        for key, item in value.items():
+            if str not in shape and key not in shape:
+                return f"{place}.{key}"
+            found = misfit(item, shape.get(key, shape.get(str)), f"{place}.{key}")
+            if found:
+                return found
+        return None
+    fits = isinstance(value, shape) and (shape is bool or not isinstance(value, bool))
+    return None if fits else place
+
+
+def test_fields_are_those_of_the_api(overlays):
+    for (kind, name), item in every(overlays).items():
+        assert item["apiVersion"] == VERSIONS[kind]
+        assert not misfit(item["metadata"], METADATA, f"{kind} {name} metadata")
+        if kind in FIELDS:
+            body = {k: v for k, v in item.items() if k not in ("apiVersion", "kind", "metadata")}
+            assert not misfit(body, FIELDS[kind], f"{kind} {name}")
+
+
+def test_misspelt_fields_are_found():
+    role = {"rules": [{"apiGroups": [""], "resource": ["pods"]}]}
+    assert misfit(role, FIELDS["ClusterRole"], "it") == "it.rules[0].resource"
+    assert misfit({"spec": {"clusterIP": None}}, FIELDS["Service"], "it") == "it.spec.clusterIP"
+
+
+def typed(item):
+    """A workload as kubectl's own types have it, which forget every field that they do not
+    know."""
+    done = subprocess.run(
+        [manifests.kubectl(), "set", "env", "--local", "-o", "json", "-f", "-", "RF_TEST=1"],
+        input=json.dumps(item), capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def lost(before, after, place=""):
+    """The first field that is not there any more."""
+    if isinstance(before, dict):
+        for key, value in before.items():
+            if key not in (after or {}):
+                # What is empty is left out; so are defaults of old versions.
+                if value in ({}, [], "", 0, False, None):
+                    continue
+                return f"{place}.{key}"
+            found = lost(value, after[key], f"{place}.{key}")
+            if found:
+                return found
+        return None
+    if isinstance(before, list):
+        if len(after) < len(before):
+            return place
+        found = (lost(b, a, f"{place}[{i}]") for i, (b, a) in enumerate(zip(before, after)))
+        return next((f for f in found if f), None)
+    return None if before == after or str(before) == str(after) else place
+
+
+def test_workloads_fit_kubectls_types(overlays):
+    for (kind, _), item in every(overlays).items():
+        if kind in ("DaemonSet", "Deployment"):
+            assert not lost(without_quantities(item), typed(item))
+
+
+def without_quantities(item):
+    """"8Mi" may come back as another text of the same quantity."""
+    if isinstance(item, dict):
+        return {k: without_quantities(v) for k, v in item.items() if k not in ("requests",
+                                                                               "sizeLimit")}
+    if isinstance(item, list):
+        return [without_quantities(i) for i in item]
+    return item
+
+
+def test_kubectl_forgets_what_is_misspelt(overlays):
+    item = json.loads(json.dumps(overlays["node"]["DaemonSet", "ringfence-enforcer"]))
+    pod = item["spec"]["template"]["spec"]
+    pod["containers"][0]["securityContext"]["readOnlyRootFileSystem"] = True
+    assert lost(without_quantities(item), typed(item)).endswith(".readOnlyRootFileSystem")
+
+
+def test_api_server_takes_all_of_it(overlays, tmp_path_factory):
+    """kubectl apply, first without doing it, then for good, and again; then kubectl delete."""
+    import pki
+    from apiserver import ApiServer
+
+    directory = tmp_path_factory.mktemp("api")
+    certificates = pki.make_standard(str(directory))
+    with ApiServer(str(directory), certificates) as api:
+        base = [manifests.kubectl(), "--server", api.url]
+        for flag, name in (("certificate-authority", "cluster-ca.crt"),
+                           ("client-certificate", "admin.crt"), ("client-key", "admin.key")):
+            base += [f"--{flag}", os.path.join(certificates, name)]
+
+        def kubectl(*words, text=None):
+            # What the server serves has changed since the last time.
+            cache = ["--cache-dir", tempfile.mkdtemp(dir=directory)]
+            done = subprocess.run([*base, *cache, *words], input=text, capture_output=True, text=True,
+                                  timeout=120, check=False,
+                                  env={"HOME": str(directory), "PATH": os.environ["PATH"]})
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        kubectl("apply", "-f", "-", text=yaml.safe_dump_all(
+            [prometheus_definition("ServiceMonitor"), prometheus_definition("PrometheusRule")]))
+        # Newer kubectls ask for an aggregate, in which the double has no custom kinds.
+        custom = "servicemonitors.monitoring.coreos.com" in kubectl("api-resources", "-o", "name")
+        for name in (FULL, "uninstall"):
+            objects = [item for (kind, _), item in overlays[name].items()
+                       if custom or not VERSIONS[kind].startswith("monitoring")]
+            text = yaml.safe_dump_all(objects)
+            said = kubectl("apply", "--dry-run=client", "-f", "-", text=text)
+            assert said.count("(dry run)") == len(objects)
+            kubectl("apply", "-f", "-", text=text)
+            # kubectl always has something to change in a PodDisruptionBudget's selector.
+            again = [line for line in kubectl("apply", "-f", "-", text=text).splitlines()
+                     if not line.endswith(" unchanged")]
+            assert all(line.startswith("poddisruptionbudget") for line in again), again
+        kubectl("delete", "--wait=false", "--ignore-not-found", "-f", "-",
+                text=yaml.safe_dump(overlays[FULL]["Namespace", "ringfence"]))
+
+
+def prometheus_definition(kind):
+    plural = kind.lower() + "s"
+    return {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": f"{plural}.monitoring.coreos.com"},
+            "spec": {"group": "monitoring.coreos.com", "scope": "Namespaced",
+                     "names": {"plural": plural, "kind": kind},
+                     "versions": [{"name": "v1", "served": True, "storage": True}]}}
