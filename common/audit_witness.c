@@ -98,7 +98,7 @@ add_escaped(struct buf *out, struct str text, size_t *at)
 		}
 		if (point >= 0xd800 && point < 0xe000)
 			point = 0xfffd; /* in no note of ours */
-		buf_add(out, utf8, utf8_encode(point, utf8));
+		buf_add(out, utf8, utf8_put(point, utf8));
 		return;
 	}
 	known = c != '\0' ? strchr(letters, c) : NULL;

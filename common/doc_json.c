@@ -121,7 +121,7 @@ read_unicode_escape(struct json_reader *r)
 	}
 	if (point == 0)
 		return fail(r, start, "a NUL character in a text is not allowed");
-	buf_add(&r->unescaped, utf8, utf8_encode(point, utf8));
+	buf_add(&r->unescaped, utf8, utf8_put(point, utf8));
 	return true;
 }
 

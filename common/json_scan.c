@@ -102,7 +102,7 @@ static void
 keep_point(struct json_scan *j, uint32_t point)
 {
 	char utf8[4];
-	size_t n = utf8_encode(point, utf8);
+	size_t n = utf8_put(point, utf8);
 
 	keep_text(j, utf8, n);
 }

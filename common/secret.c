@@ -47,6 +47,14 @@ secret_set(struct secret *s, const void *data, size_t len, struct err *err)
 	return rc;
 }
 
+/* As kubelets make files for one who is not root: root's, for the group that is ours alone. */
+static bool
+is_group_ours(const struct stat *st)
+{
+	return (st->st_mode & 0077) == 0040 && st->st_uid == 0 && geteuid() != 0 &&
+	       st->st_gid != 0 && st->st_gid == getegid();
+}
+
 static int
 check_file(int fd, const char *path, bool allow_open, struct err *err)
 {
@@ -56,7 +64,7 @@ check_file(int fd, const char *path, bool allow_open, struct err *err)
 		return err_sys(err, "%s", path);
 	if (!S_ISREG(st.st_mode))
 		return err_set(err, ERR_INVALID, "%s: not a regular file", path);
-	if (!allow_open && (st.st_mode & 0077) != 0)
+	if (!allow_open && (st.st_mode & 0077) != 0 && !is_group_ours(&st))
 		return err_set(err, ERR_DENIED,
 		    "%s: others may read this secret (mode %04o); use chmod 600", path,
 		    (unsigned)st.st_mode & 07777);

@@ -75,7 +75,7 @@ utf8_check(struct str s)
 }
 
 size_t
-utf8_encode(uint32_t point, char out[4])
+utf8_put(uint32_t point, char out[4])
 {
 	if (point < 0x80) {
 		out[0] = (char)point;

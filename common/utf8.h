@@ -17,6 +17,6 @@ MUST_CHECK size_t utf8_decode(struct str s, size_t at, uint32_t *out_point);
  * there is none. */
 MUST_CHECK size_t utf8_check(struct str s);
 /* Writes a code point (at most U+10FFFF, no surrogate); returns its 1-4 bytes. */
-MUST_CHECK size_t utf8_encode(uint32_t point, char out[4]);
+MUST_CHECK size_t utf8_put(uint32_t point, char out[4]);
 
 #endif

@@ -93,6 +93,28 @@ close_networks(struct arena *arena, const struct enforcer_config *config)
 }
 
 int
+boot_remove(const char *config_path)
+{
+	struct err err = ERR_INIT;
+	struct nft *nft;
+	int fd, rc = nft_socket(&fd, &err);
+
+	(void)config_path; /* there is one table, whatever it says */
+	log_setup("remove", LOG_INFO, LOG_FORMAT_TEXT);
+	if (rc == 0) {
+		nft = nft_new(fd);
+		rc = nft_delete_table(nft, &err);
+		nft_close(nft);
+	}
+	if (rc == 0)
+		log_info("table-removed", "table=" TABLE_NAME);
+	else
+		log_error(
+		    "table-not-removed", "detail=%s", log_quote(str_from(err.msg)));
+	return rc == 0 ? 0 : EXIT_REFUSED;
+}
+
+int
 boot_run(const char *config_path)
 {
 	struct arena *arena = arena_new();

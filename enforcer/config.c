@@ -4,6 +4,7 @@
  */
 #include "enforcer/config.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@
 #define MAX_ADOPTION_S   3600
 #define DEFAULT_ADOPTION 30
 #define SOCKET_MOST      107 /* sun_path, without its NUL */
+#define NODE_VARIABLE    "RINGFENCE_NODE"
 
 void
 config_fields(struct config_reader *r, const struct schema *schema,
@@ -388,12 +390,32 @@ read_control(struct config_reader *r, const struct doc_node *n)
 }
 
 static void
+take_node(struct config_reader *r, struct str name, struct loc loc)
+{
+	if (name.len == 0 || name.len > LIMIT_NAME_BYTES)
+		diag_error(r->diags, CODE_VALUE, loc,
+		    "a node's name has between 1 and %u bytes", LIMIT_NAME_BYTES);
+	r->config->node = name;
+}
+
+static void
 read_node(struct config_reader *r, const struct doc_node *n)
 {
-	if (n->text.len == 0 || n->text.len > LIMIT_NAME_BYTES)
-		diag_error(r->diags, CODE_VALUE, n->loc,
-		    "a node's name has between 1 and %u bytes", LIMIT_NAME_BYTES);
-	r->config->node = n->text;
+	take_node(r, n->text, n->loc);
+}
+
+/* One file for all nodes of a cluster cannot say which of them it is on. */
+static void
+read_node_of_environment(struct config_reader *r, struct loc loc)
+{
+	const char *name = getenv(NODE_VARIABLE);
+
+	if (name == NULL)
+		diag_error(r->diags, CODE_VALUE, loc,
+		    "the configuration needs \"node\", or the "
+		    "environment " NODE_VARIABLE);
+	else
+		take_node(r, str_from(arena_strdup(r->arena, name)), loc);
 }
 
 /* ---- the whole ---- */
@@ -421,7 +443,7 @@ enum top_field {
 };
 
 static const struct schema_field top_fields[] = {
-    [TOP_NODE] = {"node", TYPE_STRING, true, NULL},
+    [TOP_NODE] = {"node", TYPE_STRING, false, NULL},
     [TOP_SOURCES] = {"sources", TYPE_LIST, true, NULL},
     [TOP_CLUSTER_DEFAULT] = {"clusterDefault", TYPE_STRING, false, NULL},
     [TOP_IP_BLOCKS] = {"ipBlocksMatchPods", TYPE_STRING, false, NULL},
@@ -504,6 +526,8 @@ read_top(struct config_reader *r, const struct doc_node *doc)
 		if (v[i] != NULL && top_readers[i] != NULL)
 			top_readers[i](r, v[i]);
 	}
+	if (v[TOP_NODE] == NULL && doc->kind == DOC_MAP)
+		read_node_of_environment(r, doc->loc);
 	read_words(r, v);
 	if (r->config->boot_closed && r->config->workload_network_count == 0 &&
 	    r->config->workload_interface_count == 0)

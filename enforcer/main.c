@@ -18,14 +18,16 @@ static void
 print_help(void)
 {
 	(void)printf(
-	    "usage: ringfence-enforcer [--config FILE] [--check | --boot] "
-	    "[--ready-fd N]\n"
+	    "usage: ringfence-enforcer [--config FILE] [--check | --boot | "
+	    "--remove] [--ready-fd N]\n"
 	    "       ringfence-enforcer COMMAND [OPTION...]\n\n"
 	    "Without a command: applies policy to the kernel of this node, in "
 	    "the foreground.\n\n"
 	    "  --config FILE   configuration (" DEFAULT_CONFIG ")\n"
 	    "  --check         check the configuration and exit: 0, or 2 with "
 	    "errors\n"
+	    "  --boot          close the workload networks and exit\n"
+	    "  --remove        delete the table and exit\n"
 	    "  --ready-fd N    write READY to this descriptor once policy is in "
 	    "force\n"
 	    "  --version       print the version\n\n"
@@ -58,6 +60,7 @@ run_daemon(int argc, char **argv)
 	    {"config", required_argument, NULL, 'c'},
 	    {"check", no_argument, NULL, 'k'},
 	    {"boot", no_argument, NULL, 'b'},
+	    {"remove", no_argument, NULL, 'd'},
 	    {"ready-fd", required_argument, NULL, 'r'},
 	    {"version", no_argument, NULL, 'v'},
 	    {"help", no_argument, NULL, 'h'},
@@ -78,6 +81,9 @@ run_daemon(int argc, char **argv)
 			break;
 		case 'b':
 			instead = boot_run;
+			break;
+		case 'd':
+			instead = boot_remove;
 			break;
 		case 'r':
 			if (!str_to_u64(str_from(optarg), MAX_FD, &fd)) {

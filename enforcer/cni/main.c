@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "enforcer/cni/ask.h"
+#include "enforcer/cni/filtered.h"
+#include "enforcer/cni/install.h"
 
 #define SLICE_MS 2000 /* the longest that one question waits; */
 #define GRACE_MS 1000 /* and for its answer, if the daemon is busy */
@@ -111,11 +113,27 @@ print_previous(const struct cni_request *r, struct cni_error *error)
 	return true;
 }
 
+/* What policy does not reach must not seem to be fenced. */
+static bool
+is_filtered(const struct cni_request *r, struct cni_error *error)
+{
+	char why[CNI_TEXT_BYTES] = "";
+
+	if (r->allow_unfiltered || cni_is_filtered(r, getenv("CNI_NETNS"), why))
+		return true;
+	cni_fail(error, CNI_UNFILTERED, why,
+	    "policy cannot be enforced for the container (\"unfiltered\": \"allow\" "
+	    "in the configuration of ringfence-cni starts it all the same)");
+	return false;
+}
+
 static bool
 run_add(const struct cni_request *r, struct cni_error *error)
 {
 	char why[CNI_TEXT_BYTES] = "";
 
+	if (!is_filtered(r, error))
+		return false;
 	if (!wait_until_in_force(r, r->timeout_s, why)) {
 		cni_fail(error, CNI_TRY_LATER, why,
 		    "policy for the container is not in force after %u s",
@@ -146,6 +164,8 @@ run_check(const struct cni_request *r, struct cni_error *error)
 {
 	char why[CNI_TEXT_BYTES] = "";
 
+	if (!is_filtered(r, error))
+		return false;
 	if (wait_until_in_force(r, CHECK_S, why))
 		return true;
 	cni_fail(
@@ -283,7 +303,8 @@ print_help(void)
 {
 	(void)printf(
 	    "ringfence-cni %s: a CNI plugin, run by container runtimes at the end "
-	    "of a chain.\nSee ringfence-cni(8).\n",
+	    "of a chain.\n`ringfence-cni install --help` and `uninstall` put it "
+	    "there. See ringfence-cni(8).\n",
 	    RINGFENCE_VERSION);
 }
 
@@ -303,6 +324,9 @@ main(int argc, char **argv)
 	struct buf input = {0};
 	int status = EXIT_SUCCESS;
 
+	if (argc > 1 &&
+	    (strcmp(argv[1], "install") == 0 || strcmp(argv[1], "uninstall") == 0))
+		return install_command(argc - 1, argv + 1);
 	if (argc > 1 || env.command == NULL) {
 		print_help();
 		return argc == 2 && (strcmp(argv[1], "--help") == 0 ||

@@ -5,12 +5,11 @@
 #include <string.h>
 
 #define DEFAULT_SOCKET "/run/ringfence/enforcer.sock"
-#define SOCKET_MOST    107 /* sun_path, without its NUL */
 #define CONTAINER_MOST 200
 #define INTERFACE_MOST 15
 #define ENV_MOST       65536
 
-const char *const cni_versions[] = {"0.4.0", "1.0.0", "1.1.0"};
+const char *const cni_versions[] = {"0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"};
 const size_t cni_version_count = ARRAY_LEN(cni_versions);
 
 void
@@ -159,8 +158,8 @@ read_args(
 /* What runtimes put beside our own, or conventions know. */
 static const char *const known_fields[] = {"cniVersion", "cniVersions", "name", "type",
     "args", "capabilities", "disableCheck", "disableGC", "dns", "ipMasq", "ipam",
-    "loadOnlyInlinedPlugins", "prevResult", "runtimeConfig", "socket",
-    "timeoutSeconds"};
+    "loadOnlyInlinedPlugins", "prevResult", "runtimeConfig", "socket", "timeoutSeconds",
+    "unfiltered"};
 
 static bool
 is_known_field(const char *name)
@@ -189,8 +188,25 @@ read_version(struct cni_request *r, struct cni_error *error)
 	if (r->command == CNI_VERSION)
 		return true;
 	(void)snprintf(details, sizeof(details),
-	    "\"%s\" is none of 0.4.0, 1.0.0, 1.1.0", version != NULL ? version : "");
+	    "\"%s\" is none of 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0",
+	    version != NULL ? version : "");
 	cni_fail(error, CNI_BAD_VERSION, details, "incompatible CNI version");
+	return false;
+}
+
+/* "refuse" or "allow". */
+static bool
+read_unfiltered(struct cni_request *r, struct cni_error *error)
+{
+	json_t *value = json_object_get(r->config, "unfiltered");
+	const char *word = json_string_value(value);
+
+	r->allow_unfiltered = word != NULL && strcmp(word, "allow") == 0;
+	if (value == NULL || r->allow_unfiltered ||
+	    (word != NULL && strcmp(word, "refuse") == 0))
+		return true;
+	cni_fail(error, CNI_BAD_CONFIG, "unfiltered",
+	    "\"unfiltered\" is \"refuse\" or \"allow\"");
 	return false;
 }
 
@@ -212,11 +228,14 @@ read_own_fields(struct cni_request *r, struct cni_error *error)
 	}
 	r->socket = socket != NULL ? json_string_value(socket) : DEFAULT_SOCKET;
 	if (r->socket == NULL || r->socket[0] != '/' ||
-	    strlen(r->socket) > SOCKET_MOST) {
+	    strlen(r->socket) > CNI_SOCKET_MOST) {
 		cni_fail(error, CNI_BAD_CONFIG, "socket",
-		    "\"socket\" is an absolute path of at most %d bytes", SOCKET_MOST);
+		    "\"socket\" is an absolute path of at most %d bytes",
+		    CNI_SOCKET_MOST);
 		return false;
 	}
+	if (!read_unfiltered(r, error))
+		return false;
 	r->timeout_s = CNI_TIMEOUT_DEFAULT;
 	if (timeout == NULL)
 		return true;

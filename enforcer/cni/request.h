@@ -1,6 +1,6 @@
 /*
  * What a container runtime asks of the plugin: the environment and the configuration on
- * standard input, as the Container Network Interface says (versions 0.4.0, 1.0.0, 1.1.0).
+ * standard input, as the Container Network Interface says (versions 0.3.0 to 1.1.0).
  * Pure; a fuzz target.
  */
 #ifndef ENFORCER_CNI_REQUEST_H
@@ -15,6 +15,7 @@
 #define CNI_TIMEOUT_DEFAULT 30u            /* seconds */
 #define CNI_TIMEOUT_MOST    300u
 #define CNI_TEXT_BYTES      512u
+#define CNI_SOCKET_MOST     107 /* sun_path, without its NUL */
 
 enum cni_command {
 	CNI_ADD,
@@ -37,6 +38,7 @@ enum cni_code {
 	CNI_TRY_LATER = 11,
 	CNI_UNAVAILABLE = 50,
 	CNI_NOT_IN_FORCE = 100,
+	CNI_UNFILTERED = 101,
 };
 
 struct cni_error {
@@ -55,6 +57,8 @@ struct cni_request {
 	const char *version;
 	const char *socket;
 	unsigned timeout_s;
+	bool
+	    allow_unfiltered; /* containers that policy does not reach start all the same */
 	struct str container, interface;
 	/* Of CNI_ARGS; "": not told. */
 	char namespace[64], pod[254];

@@ -63,6 +63,17 @@ def netns(lab):
     subprocess.run(["ip", "netns", "del", name], check=True)
 
 
+@pytest.fixture(scope="module")
+def routed(lab):
+    """A container's network namespace, whose eth0 is a veth that the node routes."""
+    name = f"{lab.prefix}routed"
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    lab.node.exec(["ip", "link", "add", "rfhost", "type", "veth", "peer", "name", "eth0",
+                   "netns", f"/run/netns/{name}"])
+    yield f"/run/netns/{name}"
+    subprocess.run(["ip", "netns", "del", name], check=True)
+
+
 def program():
     return pathlib.Path(rf.build_dir()) / "enforcer" / "ringfence-cni"
 
@@ -143,7 +154,7 @@ def test_chain_behind_bridge_waits_for_policy(lab, tmp_path, enforcer, netns):
         assert status == 0, error
 
 
-def test_pod_is_known_by_what_the_runtime_tells(lab, enforcer):
+def test_pod_is_known_by_what_the_runtime_tells(lab, enforcer, routed):
     """Its status has no address until it runs."""
     before = enforcer.generation()
     enforcer.write("pod.yaml", POD)
@@ -151,7 +162,7 @@ def test_pod_is_known_by_what_the_runtime_tells(lab, enforcer):
     wholes = enforcer.metric(WHOLE)
     args = "IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-0"
     config = ours(enforcer, prevResult=PREVIOUS, cniVersion="1.1.0")
-    env = environment("ADD", "/x", CNI_ARGS=args)
+    env = environment("ADD", routed, CNI_ARGS=args)
     status, passed = run(lab.node, program(), config, env)
     assert status == 0, passed
     assert passed == PREVIOUS | {"cniVersion": "1.1.0"}
@@ -185,12 +196,12 @@ def test_pod_is_known_by_what_the_runtime_tells(lab, enforcer):
     assert enforcer.metric(WHOLE) == wholes
 
 
-def test_without_an_enforcer(lab, tmp_path):
+def test_without_an_enforcer(lab, tmp_path, routed):
     """Nothing starts, everything ends."""
     nobody = {"cniVersion": "1.1.0", "name": "net", "type": "ringfence-cni",
               "socket": str(tmp_path / "none.sock"), "timeoutSeconds": 1,
               "prevResult": PREVIOUS, "cni.dev/valid-attachments": []}
-    status, error = run(lab.node, program(), nobody, environment("ADD", "/x"))
+    status, error = run(lab.node, program(), nobody, environment("ADD", routed))
     assert status != 0 and error["code"] == 11
     assert "not in force after 1 s" in error["msg"]
     assert "the enforcer is not there" in error["details"]
@@ -200,29 +211,90 @@ def test_without_an_enforcer(lab, tmp_path):
         assert run(lab.node, program(), nobody, environment(command)) == (0, None)
 
 
-def test_enforcer_that_never_answers(lab, tmp_path):
+def test_enforcer_that_never_answers(lab, tmp_path, routed):
     path = tmp_path / "slow.sock"
     config = {"cniVersion": "0.4.0", "name": "net", "type": "ringfence-cni",
               "socket": str(path), "timeoutSeconds": 1, "prevResult": PREVIOUS}
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        status, error = run(lab.node, program(), config, environment("ADD", "/x"))
+        status, error = run(lab.node, program(), config, environment("ADD", routed))
     assert status != 0 and error["code"] == 11
     assert "no answer" in error["details"]
 
 
-def test_enforcer_that_comes_late(lab, tmp_path):
+def test_enforcer_that_comes_late(lab, tmp_path, routed):
     """It may be starting, or be started anew."""
     with Enforcer(lab.node, tmp_path, {"a.yaml": WORKLOAD}) as enforcer:
         enforcer.stop()
         waiting = start(lab.node, program(), ours(enforcer, prevResult=PREVIOUS),
-                        environment("ADD", "/x"))
+                        environment("ADD", routed))
         enforcer.start()
         assert finish(waiting)[0] == 0
         config = ours(enforcer, cniVersion="1.1.0")
         assert run(lab.node, program(), config, environment("STATUS")) == (0, None)
     lab.node.exec(["nft", "flush", "ruleset"])
+
+
+# --- what policy does not reach ---
+
+
+def set_bridges(lab, family, value):
+    """As if br_netfilter were told so, in this node."""
+    path = f"/proc/sys/net/bridge/bridge-nf-call-{family}"
+    lab.node.exec(["sh", "-c", f"echo {value} >{path}"])
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/sys/net/bridge").exists(),
+                    reason="there is no br_netfilter")
+@pytest.mark.skipif(not (PLUGINS / "bridge").exists(), reason="there is no bridge plugin")
+def test_container_behind_a_bridge_that_filters_nothing_does_not_start(
+        lab, tmp_path, enforcer, netns):
+    enforcer.write("workload.yaml", WORKLOAD)
+    first = bridge(tmp_path)
+    first["ipam"]["ranges"].append([{"subnet": "fd00:1:0:7::/64"}])
+    status, made = run(lab.node, PLUGINS / "bridge", first, environment("ADD", netns))
+    assert status == 0, made
+    config = ours(enforcer, prevResult=made)
+    try:
+        for family in ("iptables", "ip6tables"):
+            set_bridges(lab, family, 0)
+            for command in ("ADD", "CHECK"):
+                status, error = run(lab.node, program(), config, environment(command, netns))
+                assert status != 0 and error["code"] == 101, error
+                assert "cni0" in error["details"]
+                assert f"bridge-nf-call-{family} = 1" in error["details"]
+            # The bridge's own setting will do, and so will saying that it is known.
+            lab.node.exec(["ip", "link", "set", "cni0", "type", "bridge",
+                           f"nf_call_{family}", "1"])
+            assert run(lab.node, program(), config, environment("CHECK", netns)) == (0, None)
+            lab.node.exec(["ip", "link", "set", "cni0", "type", "bridge",
+                           f"nf_call_{family}", "0"])
+            assert run(lab.node, program(), config | {"unfiltered": "allow"},
+                       environment("ADD", netns)) == (0, made)
+            assert run(lab.node, program(), config, environment("DEL", netns)) == (0, None)
+            set_bridges(lab, family, 1)
+    finally:
+        for family in ("iptables", "ip6tables"):
+            set_bridges(lab, family, 1)
+        run(lab.node, PLUGINS / "bridge", first, environment("DEL", netns))
+
+
+def test_interface_without_an_end_on_the_node_does_not_start(lab, enforcer, netns):
+    enforcer.write("workload.yaml", WORKLOAD)
+    config = ours(enforcer, prevResult=PREVIOUS)
+    status, error = run(lab.node, program(), config, environment("ADD", netns))
+    assert status != 0 and error["code"] == 101
+    assert "eth0 cannot be looked at" in error["details"]  # there is none yet
+    lab.node.exec(["ip", "link", "add", "rfmac", "type", "veth", "peer", "name", "rfmac1"])
+    lab.node.exec(["ip", "link", "add", "eth0", "link", "rfmac", "netns", netns,
+                   "type", "macvlan"])
+    status, error = run(lab.node, program(), config, environment("ADD", netns))
+    assert status != 0 and error["code"] == 101
+    assert "macvlan" in error["details"]
+    assert run(lab.node, program(), config | {"unfiltered": "allow"},
+               environment("ADD", netns)) == (0, PREVIOUS)
+    lab.node.exec(["ip", "link", "del", "rfmac"])
 
 
 def test_only_root_announces(lab, tmp_path):
@@ -253,11 +325,12 @@ MISTAKES = {
     "a list": ("[]", ADD, 6),
     "the same key twice": ('{"cniVersion": "1.0.0", "cniVersion": "1.0.0"}', ADD, 6),
     "too much": (" " * (1 << 20) + "{}", ADD, 7),
-    "an old version": (BASE | {"cniVersion": "0.3.1"}, ADD, 1),
+    "an old version": (BASE | {"cniVersion": "0.2.0"}, ADD, 1),
     "no version": ({"name": "n"}, ADD, 1),
     "a field that is misspelt": (BASE | {"timeoutSecond": 1}, ADD, 2),
     "too long a time": (BASE | {"timeoutSeconds": 301}, ADD, 7),
     "no time": (BASE | {"timeoutSeconds": "1"}, ADD, 7),
+    "a word that is none": (BASE | {"unfiltered": "yes"}, ADD, 7),
     "a relative socket": (BASE | {"socket": "s"}, ADD, 7),
     "no previous plugin": (BASE | {"prevResult": None}, ADD, 7),
     "no address": (BASE | {"prevResult": {"ips": []}}, ADD, 7),
@@ -290,4 +363,4 @@ def test_version(lab):
                        {"CNI_COMMAND": "VERSION"})
     assert status == 0
     assert told == {"cniVersion": "1.0.0",
-                    "supportedVersions": ["0.4.0", "1.0.0", "1.1.0"]}
+                    "supportedVersions": ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"]}

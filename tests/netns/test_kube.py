@@ -11,7 +11,6 @@ import re
 import signal
 
 import pytest
-import yaml
 
 import kubehistory
 import lab as lab_module
@@ -27,7 +26,6 @@ pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
 HISTORIES = env_count("RINGFENCE_KUBE_HISTORIES", 30)
 SEED = env_count("RINGFENCE_SEED", random.SystemRandom().randrange(2**32))
 WAIT_S = 60
-ACCOUNT = "system:serviceaccount:ringfence:ringfence-enforcer"
 # A table that has nothing that nft's text does not know, or not yet.
 PLAIN = {"tableOwner": "never", "established": {"adoptSeconds": 0}}
 
@@ -263,47 +261,6 @@ spec: {{kubernetes: {{cluster: {cluster}, namespaces: [shop]}}}}
             wait_open(lab, "mon", "db", False)
             names = [source["directory"] for source in enforcer.status()["sources"]]
             assert names[1:] == ["east", "west"]
-    lab.node.exec(["nft", "flush", "ruleset"])
-
-
-# --- the sample's service account ---
-
-
-def sample_rules(path):
-    """The ClusterRole of the sample, as the double reads rules."""
-    documents = list(yaml.safe_load_all((rf.ROOT / "samples" / "kubernetes" /
-                                         "enforcer.yaml").read_text()))
-    role = next(d for d in documents if d["kind"] == "ClusterRole")
-    path.write_text(json.dumps({"rules": [rule | {"users": [ACCOUNT]}
-                                          for rule in role["rules"]]}))
-    return {(group, resource) for rule in role["rules"]
-            for group in rule["apiGroups"] for resource in rule["resources"]}
-
-
-def test_service_account_of_the_sample_is_enough(lab, pki, tmp_path):
-    """In a pod: the token and the authority where kubelets put them, and no more rights."""
-    token, tokens, rules = tmp_path / "token", tmp_path / "tokens", tmp_path / "rules"
-    token.write_text("a-token")
-    tokens.write_text(f"a-token,{ACCOUNT},1\n")
-    granted = sample_rules(rules)
-    place = "/run/secrets/kubernetes.io/serviceaccount"
-    with Cluster(lab.node, tmp_path / "cluster", pki, arguments=[
-            "--token-file", str(tokens), "--rbac", str(rules)]) as cluster:
-        cluster.apply(*ADMIN_KINDS, *NATIVE_KINDS, *world(lab))
-        enforcer = Enforcer(lab.node, tmp_path, sources=[{"kubernetes": {}}])
-        script = (f"mount -t tmpfs tmpfs /run && mkdir -p {place} && "
-                  f"cp {token} {place}/token && cp {pki}/cluster-ca.crt {place}/ca.crt && "
-                  'exec "$@"')
-        with enforcer.start(wrap=["env", "KUBERNETES_SERVICE_HOST=127.0.0.1",
-                                  f"KUBERNETES_SERVICE_PORT={cluster.port}",
-                                  "unshare", "-m", "sh", "-ec", script, "sh"]):
-            assert is_open(lab, "web", "db") and not is_open(lab, "mon", "db")
-            requests = cluster.requests(user=ACCOUNT)
-            asked = {re.match(r"/api(?:s/([^/]+))?/[^/]+/(\w+)\?", r["target"]).groups("")
-                     for r in requests}
-            assert asked == granted
-            assert {r["verb"] for r in requests} == {"list", "watch"}
-            assert len({r["connection"] for r in requests}) == 1
     lab.node.exec(["nft", "flush", "ruleset"])
 
 

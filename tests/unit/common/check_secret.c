@@ -4,10 +4,12 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/secret.h"
@@ -160,6 +162,47 @@ START_TEST(secret_read_file_checks_mode_and_contents)
 }
 END_TEST
 
+#define KUBELET_GROUP 65532
+
+/* In a process of its own, which is not root. */
+static int
+read_as(gid_t gid, gid_t file_group, mode_t mode)
+{
+	struct err err = ERR_INIT;
+	struct secret s;
+	int status;
+	pid_t pid;
+
+	write_file("pw", 2, mode);
+	ck_assert_int_eq(chown(path, 0, file_group), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		const gid_t more[] = {KUBELET_GROUP};
+
+		if (setgroups(1, more) != 0 || setgid(gid) != 0 || setuid(65532) != 0)
+			_exit(1);
+		_exit(-secret_read_file(&s, path, false, &err));
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	return -WEXITSTATUS(status);
+}
+
+START_TEST(secret_read_file_takes_what_kubelets_make)
+{
+	if (geteuid() != 0)
+		return;
+	ck_assert_int_eq(chmod(directory, 0755), 0);
+	ck_assert_int_eq(read_as(KUBELET_GROUP, KUBELET_GROUP, 0440), 0);
+	ck_assert_int_eq(read_as(KUBELET_GROUP, KUBELET_GROUP, 0460), ERR_DENIED);
+	ck_assert_int_eq(read_as(KUBELET_GROUP, KUBELET_GROUP, 0444), ERR_DENIED);
+	/* A group that is not ours alone. */
+	ck_assert_int_eq(read_as(100, KUBELET_GROUP, 0440), ERR_DENIED);
+	(void)unlink(path); /* it was root's */
+}
+END_TEST
+
 START_TEST(secret_read_file_takes_64_KiB_and_no_more)
 {
 	static char data[SECRET_FILE_BYTES + 1];
@@ -250,6 +293,7 @@ main(void)
 	tcase_add_unchecked_fixture(files, setup, teardown);
 	tcase_add_loop_test(
 	    files, secret_read_file_checks_mode_and_contents, 0, ARRAY_LEN(file_cases));
+	tcase_add_test(files, secret_read_file_takes_what_kubelets_make);
 	tcase_add_test(files, secret_read_file_takes_64_KiB_and_no_more);
 	tcase_add_test(files, secret_read_file_fails_when_there_is_no_regular_file);
 	suite_add_tcase(suite, tc);

@@ -273,7 +273,7 @@ START_TEST(utf8_decode_is_strict)
 	    utf8_decode(utf8_cases[_i].text, 0, &point), utf8_cases[_i].width);
 	ck_assert_uint_eq(point, utf8_cases[_i].point);
 	if (utf8_cases[_i].width != 0) {
-		ck_assert_uint_eq(utf8_encode(point, again), utf8_cases[_i].width);
+		ck_assert_uint_eq(utf8_put(point, again), utf8_cases[_i].width);
 		ck_assert_mem_eq(again, utf8_cases[_i].text.ptr, utf8_cases[_i].width);
 	}
 }

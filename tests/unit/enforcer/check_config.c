@@ -44,6 +44,24 @@ load(const char *text)
 	return enforcer_config_load(arena, path, &diags);
 }
 
+START_TEST(node_comes_from_environment_when_the_file_is_silent)
+{
+	static const char silent[] = "sources: [{directory: /p}]\nboot: open\n";
+	struct enforcer_config *c;
+
+	ck_assert_int_eq(setenv("RINGFENCE_NODE", "n2", 1), 0);
+	c = load(silent);
+	ck_assert_ptr_nonnull(c);
+	ck_assert(str_is(c->node, "n2"));
+	c = load("node: n1\nsources: [{directory: /p}]\nboot: open\n");
+	ck_assert_ptr_nonnull(c);
+	ck_assert(str_is(c->node, "n1"));
+	ck_assert_int_eq(setenv("RINGFENCE_NODE", "", 1), 0);
+	ck_assert_ptr_null(load(silent));
+	ck_assert_int_eq(unsetenv("RINGFENCE_NODE"), 0);
+}
+END_TEST
+
 START_TEST(smallest_configuration_has_defaults)
 {
 	struct enforcer_config *c =
@@ -313,6 +331,7 @@ make_suite(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, smallest_configuration_has_defaults);
+	tcase_add_test(tc, node_comes_from_environment_when_the_file_is_silent);
 	tcase_add_test(tc, every_field_is_read);
 	tcase_add_test(tc, metrics_can_be_off);
 	tcase_add_loop_test(tc, mistake_is_told_at_its_place, 0,
