@@ -1,14 +1,7 @@
 #include "authn/admission.h"
 
-#include <stdlib.h>
-
+#include "authn/admission_wire.h"
 #include "authn/json_text.h"
-
-struct asked {
-	struct str uid, group, resource, subresource, namespace, operation;
-	bool dry_run;
-	json_t *object, *old_object; /* borrowed; NULL without */
-};
 
 struct answering {
 	struct budget_ledger *ledger;
@@ -21,29 +14,6 @@ struct answering {
 };
 
 /* ---- reading ---- */
-
-static bool
-read_request(const json_t *review, struct asked *out)
-{
-	const json_t *request = json_object_get(review, "request");
-	const json_t *resource = json_object_get(request, "resource");
-
-	if (!str_is(json_text_at(review, "kind"), "AdmissionReview") ||
-	    !str_is(json_text_at(review, "apiVersion"), "admission.k8s.io/v1"))
-		return false;
-	*out = (struct asked){
-	    .uid = json_text_at(request, "uid"),
-	    .group = json_text_at(resource, "group"),
-	    .resource = json_text_at(resource, "resource"),
-	    .subresource = json_text_at(request, "subResource"),
-	    .namespace = json_text_at(request, "namespace"),
-	    .operation = json_text_at(request, "operation"),
-	    .dry_run = json_is_true(json_object_get(request, "dryRun")),
-	    .object = json_object_get(request, "object"),
-	    .old_object = json_object_get(request, "oldObject"),
-	};
-	return out->uid.len != 0 && out->resource.len != 0 && out->operation.len != 0;
-}
 
 bool
 admission_version(const json_t *object, uint64_t *out_version)
@@ -80,26 +50,15 @@ static void
 respond(
     struct answering *a, bool allowed, int code, const char *reason, struct str message)
 {
-	buf_add_cstr(a->out, "{\"kind\":\"AdmissionReview\",\"apiVersion\":"
-			     "\"admission.k8s.io/v1\",\"response\":{\"uid\":");
-	buf_add_json(a->out, a->uid);
-	buf_printf(a->out, ",\"allowed\":%s", allowed ? "true" : "false");
-	if (!allowed) {
-		buf_add_cstr(a->out,
-		    ",\"status\":{\"metadata\":{},\"status\":\"Failure\","
-		    "\"message\":");
-		buf_add_json(a->out, message);
-		buf_printf(a->out, ",\"reason\":\"%s\",\"code\":%d}", reason, code);
-	}
-	if (json_array_size(a->warnings) != 0) {
-		char *text = json_dumps(a->warnings, JSON_COMPACT);
+	const struct admission_answer answer = {
+	    .allowed = allowed,
+	    .code = code,
+	    .reason = reason,
+	    .message = message,
+	    .warnings = a->warnings,
+	};
 
-		if (text == NULL)
-			base_die("out of memory");
-		buf_printf(a->out, ",\"warnings\":%s", text);
-		free(text);
-	}
-	buf_add_cstr(a->out, "}}");
+	admission_answer_print(a->out, a->uid, &answer);
 }
 
 static enum admission_result
@@ -166,7 +125,7 @@ replicas_of(const json_t *object, json_int_t *out)
 /* Pods are charged when they come, one by one; whoever asks for more of them than there is
  * room for is told now, while somebody looks. */
 static void
-warn_of_replicas(struct answering *a, const struct asked *q)
+warn_of_replicas(struct answering *a, const struct admission_asked *q)
 {
 	const size_t key = budget_plan_key(a->plan, STR("pods"));
 	const struct ns *level = budget_ledger_level(a->ledger, q->namespace);
@@ -194,13 +153,13 @@ warn_of_replicas(struct answering *a, const struct asked *q)
 
 /* Subresources that change what an object holds; others leave it as it is. */
 static bool
-subresource_counts(const struct asked *q)
+subresource_counts(const struct admission_asked *q)
 {
 	return q->subresource.len == 0 || str_is(q->subresource, "resize");
 }
 
 static enum admission_result
-judge_object(struct answering *a, const struct asked *q, size_t kind)
+judge_object(struct answering *a, const struct admission_asked *q, size_t kind)
 {
 	const bool is_new = str_is(q->operation, "CREATE");
 	uint64_t amounts[BUDGET_KEYS_MAX];
@@ -238,7 +197,7 @@ judge_object(struct answering *a, const struct asked *q, size_t kind)
 }
 
 static enum admission_result
-judge(struct answering *a, const struct asked *q)
+judge(struct answering *a, const struct admission_asked *q)
 {
 	const size_t kind = budget_plan_kind(a->plan, q->group, q->resource);
 	const bool is_new = str_is(q->operation, "CREATE");
@@ -259,13 +218,13 @@ review(struct answering *a, struct str body, const char *no_ledger)
 	json_error_t error;
 	json_t *json = json_loadb(body.ptr, body.len, JSON_REJECT_DUPLICATES, &error);
 	enum admission_result result = ADMISSION_MALFORMED;
-	struct asked q;
+	struct admission_asked q;
 
 	a->warnings = json_array();
 	a->arena = arena_new_sized(1024);
 	if (json == NULL) {
 		buf_printf(a->out, "not JSON: %s\n", error.text);
-	} else if (!read_request(json, &q)) {
+	} else if (!admission_asked_read(json, &q)) {
 		buf_add_cstr(a->out, "no AdmissionReview of admission.k8s.io/v1\n");
 	} else {
 		a->uid = q.uid;

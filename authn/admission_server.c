@@ -127,24 +127,31 @@ review_here(struct budget_role *role, struct str body, struct buf *out)
 	    body, "what is admitted cannot be written down; try again", out);
 }
 
-static void
-answer_review(struct caller *c, struct str body)
+/* For who judges elsewhere, and answers by admission_server_answer. */
+static struct budget_review *
+new_review(struct caller *c, struct str body)
 {
-	struct budget_review *review;
-	struct buf out = {NULL, 0, 0};
-	enum admission_result result;
+	struct budget_review *review = xcalloc(1, sizeof(*review));
 
-	if (c->role->share == NULL) {
-		result = review_here(c->role, body, &out);
-		respond_reviewed(c, result, buf_str(&out));
-		buf_free(&out);
-		return;
-	}
-	review = xcalloc(1, sizeof(*review));
 	review->asker = c->serial;
 	buf_add_str(&review->body, body);
 	c->waiting = true;
-	budget_share_ask(c->role->share, review);
+	return review;
+}
+
+static void
+answer_review(struct caller *c, struct str body)
+{
+	struct buf out = {NULL, 0, 0};
+	enum admission_result result;
+
+	if (c->role->share != NULL) {
+		budget_share_ask(c->role->share, new_review(c, body));
+		return;
+	}
+	result = review_here(c->role, body, &out);
+	respond_reviewed(c, result, buf_str(&out));
+	buf_free(&out);
 }
 
 void
@@ -172,6 +179,8 @@ answer_ready(struct caller *c)
 	(void)pthread_mutex_unlock(&c->role->lock);
 	if (c->role->share != NULL)
 		synced = synced && budget_share_connected(c->role->share);
+	if (c->role->reviews != NULL)
+		synced = synced && policy_watch_synced(c->role->reviews);
 	respond(c, synced ? 200 : 503, "text/plain",
 	    synced ? STR("ok\n") : STR("not yet\n"));
 }
@@ -187,10 +196,13 @@ answer(struct caller *c, struct str body)
 		refuse(c, 403, "this certificate's name may not ask\n");
 	else if (str_is(path, "/readyz") && str_is(r->method, "GET"))
 		answer_ready(c);
-	else if (!str_is(path, "/admission"))
+	else if (!str_is(path, "/admission") &&
+		 (!str_is(path, "/policy") || c->role->reviews == NULL))
 		refuse(c, 404, "ask POST /admission\n");
 	else if (!str_is(r->method, "POST"))
 		refuse(c, 405, "ask POST /admission\n");
+	else if (str_is(path, "/policy"))
+		policy_watch_ask(c->role->reviews, new_review(c, body));
 	else
 		answer_review(c, body);
 }

@@ -28,6 +28,7 @@ budget_role_settings_encode(struct buf *out, const struct budget_role_settings *
 	for (size_t i = 0; i < s->caller_count; i++)
 		proc_put_str(out, s->callers[i]);
 	proc_put_u32(out, s->hold_s);
+	proc_put_u32(out, s->policy);
 	proc_put_str(out, s->writes_as);
 	etcd_options_encode(out, &s->share.etcd);
 	proc_put_str(out, s->share.prefix);
@@ -47,6 +48,7 @@ budget_role_settings_decode(
 		callers[i] = str_dup(arena, proc_get_str(r));
 	*out = (struct budget_role_settings){
 	    .callers = callers, .caller_count = count, .hold_s = proc_get_u32(r)};
+	out->policy = proc_get_u32(r) != 0;
 	out->writes_as = str_dup(arena, proc_get_str(r));
 	if (!etcd_options_decode(arena, r, &out->share.etcd))
 		return false;
@@ -83,6 +85,18 @@ load_policy(int fd, struct budget_plan *out_plan, struct buf *problem)
 	return NULL;
 }
 
+/* What reviews of policy are judged by, beside the objects of the API servers. */
+static bool
+take_files(struct budget_role *role, int fd)
+{
+	struct err err = ERR_INIT;
+
+	if (role->reviews == NULL || policy_watch_files(role->reviews, fd, &err) == 0)
+		return true;
+	log_error("policy-files", "detail=%s", log_quote(str_from(err.msg)));
+	return false;
+}
+
 /* False if the role cannot go on with it: it ends, and the next one begins with it. */
 static bool
 replace_policy(struct budget_role *role, int fd)
@@ -92,6 +106,10 @@ replace_policy(struct budget_role *role, int fd)
 	struct worker_policy *policy = load_policy(fd, &plan, &problem);
 	struct worker_policy *old = role->policy;
 
+	if (policy != NULL && !take_files(role, fd)) {
+		worker_policy_free(policy);
+		policy = NULL;
+	}
 	buf_free(&problem); /* it was judged before */
 	if (policy == NULL || !budget_plan_equal(&plan, &role->plan)) {
 		worker_policy_free(policy);
@@ -160,6 +178,8 @@ answer_status(struct budget_role *role, uint32_t id)
 	buf_add_char(&text, ']');
 	if (role->share != NULL)
 		budget_share_status(role->share, &text);
+	if (role->reviews != NULL)
+		policy_watch_status(role->reviews, &text);
 	buf_add_char(&text, '}');
 	monitor_link_send(role->monitor.channel, MSG_STATUS, id, buf_str(&text));
 	buf_free(&text);
@@ -242,9 +262,10 @@ receive(struct budget_role *role, struct err *err)
 			rc = err_set(err, ERR_INVALID, "%.*s", (int)problem.len,
 			    problem.data != NULL ? problem.data : "policy");
 	}
-	/* Taken by the journal: they stay open. */
+	/* Taken by the journal, and until there are reviews: they stay open. */
 	memcpy(role->journal_fds, msg.fds + 2, sizeof(role->journal_fds));
-	msg.fd_count = 2;
+	role->files_fd = msg.fds[1];
+	msg.fd_count = 1;
 	proc_msg_close_fds(&msg);
 	secret_wipe((void *)(uintptr_t)msg.data, msg.len);
 	buf_free(&problem);
@@ -265,6 +286,26 @@ start_ledger(struct budget_role *role, struct err *err)
 		return budget_share_start(
 		    role, admission_server_answer, &role->share, err);
 	return rc == 0 ? budget_watch_start(role, err) : rc;
+}
+
+static void
+on_policy_reviewed(void *arg, struct budget_review *review)
+{
+	admission_server_answer(arg, review);
+}
+
+static int
+start_reviews(struct budget_role *role, struct err *err)
+{
+	int rc = 0;
+
+	if (role->own.policy && role->listen_fd >= 0)
+		rc = policy_watch_start(&role->loop, &role->settings,
+		    on_policy_reviewed, role, &role->reviews, err);
+	if (rc == 0 && role->reviews != NULL)
+		rc = policy_watch_files(role->reviews, role->files_fd, err);
+	(void)close(role->files_fd); /* it is read, if anybody reads it */
+	return rc;
 }
 
 static int
@@ -293,6 +334,8 @@ start(struct budget_role *role, struct err *err)
 	key_thread_start();
 	if (rc == 0 && role->listen_fd >= 0)
 		rc = admission_server_start(role, err);
+	if (rc == 0)
+		rc = start_reviews(role, err);
 	if (rc == 0)
 		rc = start_ledger(role, err);
 	if (rc == 0 && role->own.writes_as.len != 0)

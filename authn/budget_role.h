@@ -19,6 +19,7 @@ struct budget_role_settings {
 	    *callers; /* common names that may ask; none: whom the CA signed */
 	size_t caller_count;
 	uint32_t hold_s;      /* how long what was admitted may take to be seen */
+	bool policy;          /* judges policy, too */
 	struct str writes_as; /* writes ResourceQuotas in that name; "": does not */
 	struct budget_share_settings share;
 };

@@ -11,6 +11,7 @@
 #include "authn/budget_role.h"
 #include "authn/key_client.h"
 #include "authn/monitor_link.h"
+#include "authn/policy_watch.h"
 #include "authn/stream.h"
 #include "authn/worker_state.h"
 
@@ -43,7 +44,9 @@ struct budget_role {
 	size_t connections;
 	struct caller *callers;
 	uint64_t next_caller;
-	struct budget_share *share; /* NULL: nobody to share with */
+	struct budget_share *share;   /* NULL: nobody to share with */
+	int files_fd;                 /* the policy's bundle, until it is taken */
+	struct policy_watch *reviews; /* NULL: policy is not judged */
 	uint64_t allowed, denied, unknown, malformed, strangers;
 	bool ready;
 };

@@ -452,6 +452,7 @@ read_admission(struct reader *r, const struct doc_node *n)
 		LISTS_AS,
 		WRITES_AS,
 		HOLD,
+		POLICY,
 		COUNT
 	};
 	static const struct schema_field fields[] = {
@@ -463,6 +464,7 @@ read_admission(struct reader *r, const struct doc_node *n)
 	    [LISTS_AS] = {"listsAs", TYPE_STRING, true, NULL},
 	    [WRITES_AS] = {"writesAs", TYPE_STRING, false, NULL},
 	    [HOLD] = {"holdSeconds", TYPE_INT, false, NULL},
+	    [POLICY] = {"policy", TYPE_BOOL, false, NULL},
 	};
 	static const struct schema schema = SCHEMA("admission", fields);
 	struct gate_admission *a = &r->config->admission;
@@ -483,6 +485,10 @@ read_admission(struct reader *r, const struct doc_node *n)
 		diag_error(r->diags, CODE_VALUE, n->loc,
 		    "\"listen\", \"certificate\", \"key\" and \"clientCA\" go "
 		    "together");
+	a->policy = v[POLICY] != NULL && v[POLICY]->u.boolean;
+	if (a->policy && !a->listens)
+		diag_error(r->diags, CODE_VALUE, v[POLICY]->loc,
+		    "\"policy\" needs \"listen\"");
 	optional_path(r, v[CERTIFICATE], &a->certificate);
 	optional_path(r, v[KEY], &a->key);
 	optional_path(r, v[CLIENT_CA], &a->client_ca);

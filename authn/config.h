@@ -82,6 +82,7 @@ struct gate_admission {
 	struct str
 	    writes_as;   /* the user in whose name it writes ResourceQuotas; "": none */
 	uint32_t hold_s; /* default 90 */
+	bool policy;     /* policy is judged, too */
 };
 
 /* "ldaps+srv://example.org": its servers are in DNS. */

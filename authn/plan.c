@@ -297,6 +297,7 @@ load_admission(struct loading *l)
 	p->budget = (struct budget_role_settings){.callers = a->callers,
 	    .caller_count = a->caller_count,
 	    .hold_s = a->hold_s,
+	    .policy = a->policy,
 	    .writes_as = a->writes_as};
 	if (!p->config->has_etcd)
 		return;

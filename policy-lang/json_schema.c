@@ -5,8 +5,11 @@
  */
 #include "policy-lang/json_schema_internal.h"
 
-/* An API server must know how often a rule in CEL can run before it takes it. */
-#define CRD_LIST_MAX 1000
+/* An API server must know how often a rule in CEL can run before it takes it: at most ten
+ * million steps for all values that one rule can be asked of. */
+#define CRD_LIST_MAX       10000 /* a list by itself */
+#define CRD_INNER_LIST_MAX 250   /* rules, and lists in them */
+#define CRD_CEL_LISTS      2 /* deeper, no bound that people could live with would do */
 
 /* ---- types ---- */
 
@@ -103,11 +106,11 @@ make_grammar(struct schema_maker *m, const struct grammar *g)
 		tree_int(&m->w, "maxLength", g->max_bytes);
 }
 
-/* CEL is bounded by the lists it stands in: in more than one, it would cost too much. */
 static bool
 takes_cel(const struct schema_maker *m, const struct grammar *g)
 {
-	return m->dialect == STRUCTURAL && g != NULL && g->cel != NULL && m->lists <= 1;
+	return m->dialect == STRUCTURAL && g != NULL && g->cel != NULL &&
+	       m->lists <= CRD_CEL_LISTS;
 }
 
 static void
@@ -116,6 +119,7 @@ make_cel(struct schema_maker *m, const struct grammar *g)
 	tree_list(&m->w, "x-kubernetes-validations");
 	tree_map(&m->w, NULL);
 	tree_string(&m->w, "rule", g->cel);
+	tree_string(&m->w, "message", g->cel_message);
 	tree_close(&m->w);
 	tree_close(&m->w);
 }
@@ -125,15 +129,25 @@ make_cel(struct schema_maker *m, const struct grammar *g)
 static void make_value(struct schema_maker *m, const char *key,
     const struct schema_value *value, unsigned types);
 
+/* Of lists that rules in CEL can be asked below. */
+static void
+make_most_items(struct schema_maker *m, const struct schema_value *each)
+{
+	if (m->dialect != STRUCTURAL || m->lists >= CRD_CEL_LISTS)
+		return;
+	tree_int(&m->w, "maxItems",
+	    m->lists == 0 && each->map == NULL ? CRD_LIST_MAX : CRD_INNER_LIST_MAX);
+}
+
 static void
 make_each(struct schema_maker *m, const struct schema_value *value, unsigned types)
 {
 	bool list = (types & TYPE_LIST) != 0;
 
+	if (list)
+		make_most_items(m, value->each);
 	m->lists++;
 	if (list) {
-		if (takes_cel(m, value->each->grammar))
-			tree_int(&m->w, "maxItems", CRD_LIST_MAX);
 		make_value(m, "items", value->each, value->each->types);
 	} else {
 		if (m->dialect == JSON_SCHEMA && value->keys != NULL) {

@@ -42,20 +42,25 @@ make_status(struct schema_maker *m)
 	tree_map(&m->w, "conditions");
 	tree_string(&m->w, "description", "What became of the document.");
 	tree_string(&m->w, "type", "array");
+	tree_int(&m->w, "maxItems", 8);
 	tree_string(&m->w, "x-kubernetes-list-type", "map");
 	tree_strings(
 	    &m->w, "x-kubernetes-list-map-keys", (const char *const[]){"type"}, 1);
 	tree_map(&m->w, "items");
 	tree_string(&m->w, "type", "object");
 	tree_map(&m->w, "properties");
-	make_condition_field(m, "type", "Of which condition.");
+	make_condition_field(m, "type", "Of which condition: Accepted, InForce.");
+	tree_int(&m->w, "maxLength", 316);
 	tree_close(&m->w);
 	make_condition_field(m, "status", "Whether it holds.");
 	tree_strings(&m->w, "enum", values, ARRAY_LEN(values));
 	tree_close(&m->w);
 	make_condition_field(m, "reason", "Why, in one word.");
+	tree_string(&m->w, "pattern", "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$");
+	tree_int(&m->w, "maxLength", 1024);
 	tree_close(&m->w);
 	make_condition_field(m, "message", "Why, for people.");
+	tree_int(&m->w, "maxLength", 32768);
 	tree_close(&m->w);
 	make_condition_field(m, "lastTransitionTime", "Since when.");
 	tree_string(&m->w, "format", "date-time");
@@ -64,6 +69,7 @@ make_status(struct schema_maker *m)
 	tree_string(&m->w, "description", "Of which generation this is said.");
 	tree_string(&m->w, "type", "integer");
 	tree_string(&m->w, "format", "int64");
+	tree_int(&m->w, "minimum", 0);
 	tree_close(&m->w);
 	tree_close(&m->w);
 	tree_strings(&m->w, "required", required, ARRAY_LEN(required));
@@ -84,21 +90,40 @@ make_spec(struct schema_maker *m, const struct native_kind *kind)
 }
 
 static void
+make_column(struct schema_maker *m, const struct native_column *column, bool wide)
+{
+	tree_map(&m->w, NULL);
+	tree_string(&m->w, "name", column->name);
+	tree_string(&m->w, "type", column->type);
+	tree_string(&m->w, "jsonPath", column->path);
+	if (wide)
+		tree_int(&m->w, "priority", 1);
+	tree_close(&m->w);
+}
+
+#define CONDITION(type, what) ".status.conditions[?(@.type==\"" type "\")]." what
+
+static void
 make_columns(struct schema_maker *m, const struct native_kind *kind)
 {
+	static const struct native_column accepted = {
+	    "Accepted", CONDITION("Accepted", "status"), "string"};
+	static const struct native_column in_force = {
+	    "In force", CONDITION("InForce", "status"), "string"};
+	static const struct native_column nodes = {
+	    "Nodes", CONDITION("InForce", "message"), "string"};
+	static const struct native_column age = {
+	    "Age", ".metadata.creationTimestamp", "date"};
+
 	tree_list(&m->w, "additionalPrinterColumns");
-	for (size_t i = 0; i < NATIVE_COLUMNS && kind->columns[i].name != NULL; i++) {
-		tree_map(&m->w, NULL);
-		tree_string(&m->w, "name", kind->columns[i].name);
-		tree_string(&m->w, "type", kind->columns[i].type);
-		tree_string(&m->w, "jsonPath", kind->columns[i].path);
-		tree_close(&m->w);
+	for (size_t i = 0; i < NATIVE_COLUMNS && kind->columns[i].name != NULL; i++)
+		make_column(m, &kind->columns[i], false);
+	make_column(m, &accepted, false);
+	if (kind->on_nodes) {
+		make_column(m, &in_force, false);
+		make_column(m, &nodes, true);
 	}
-	tree_map(&m->w, NULL);
-	tree_string(&m->w, "name", "Age");
-	tree_string(&m->w, "type", "date");
-	tree_string(&m->w, "jsonPath", ".metadata.creationTimestamp");
-	tree_close(&m->w);
+	make_column(m, &age, false);
 	tree_close(&m->w);
 }
 
@@ -155,6 +180,11 @@ print_crd(struct buf *out, const struct native_kind *kind)
 	tree_map(&m.w, "spec");
 	tree_string(&m.w, "group", NATIVE_GROUP);
 	tree_string(&m.w, "scope", kind->tree ? "Cluster" : "Namespaced");
+	/* A next version with the same fields is served beside this one, and the API server
+	 * does nothing but write another apiVersion. */
+	tree_map(&m.w, "conversion");
+	tree_string(&m.w, "strategy", "None");
+	tree_close(&m.w);
 	make_names(&m, kind);
 	make_version(&m, kind);
 	tree_close(&m.w);

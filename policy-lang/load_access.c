@@ -93,11 +93,11 @@ static const char *const action_names[] = {
 			.types = TYPE_STRING, .grammar = &grammar_printable            \
 		}                                                                      \
 	}
-static const struct grammar grammar_verb = {{{"^([a-z]+|\\*)$"}}, 0, NULL};
+static const struct grammar grammar_verb = {{{"^([a-z]+|\\*)$"}}, 0, NULL, NULL};
 static const struct grammar grammar_resource = {
-    {{"^(\\*|" RE_SUBDOMAIN ")(/" RE_LABEL ")?$"}}, 0, NULL};
+    {{"^(\\*|" RE_SUBDOMAIN ")(/" RE_LABEL ")?$"}}, 0, NULL, NULL};
 static const struct grammar grammar_url = {
-    {{"^(\\*|/[!#-)+-\\[\\]-~]*\\*?)$"}}, 0, NULL};
+    {{"^(\\*|/[!#-)+-\\[\\]-~]*\\*?)$"}}, 0, NULL, NULL};
 static const struct schema_value rule_values[ARRAY_LEN(rule_fields)] = {
     [RULE_NAME] = {.about = "What explanations call it."},
     [RULE_ACTION] = {.about = "What becomes of a match: allow, deny, or pass, which "
@@ -240,7 +240,7 @@ static const struct schema_field spec_fields[] = {
     [SPEC_DEFAULT] = {"default", TYPE_LIST, false, NULL},
     {"allow", 0, false, "access rules are \"mandatory\" or \"default\""},
 };
-static const struct grammar grammar_who = {{{"^[^\\x00-\\x1f]+$"}}, 0, NULL};
+static const struct grammar grammar_who = {{{"^[^\\x00-\\x1f]+$"}}, 0, NULL, NULL};
 static const struct schema_value who_value = {
     .types = TYPE_STRING, .grammar = &grammar_who};
 static const struct schema_value rule_value = {.types = TYPE_MAP, .map = &rule_schema};

@@ -47,6 +47,7 @@ const struct native_kind native_kinds[] = {
 	.meta = &load_meta_schema,
 	.spec = &load_policy_schema,
 	.spec_required = true,
+	.on_nodes = true,
 	.columns = {{"Priority", ".spec.priority", "integer"}},
     },
     {
@@ -84,6 +85,7 @@ const struct native_kind native_kinds[] = {
 	.meta = &load_meta_schema,
 	.spec = &load_route_schema,
 	.spec_required = true,
+	.on_nodes = true,
 	.columns = {{"Priority", ".spec.priority", "integer"}},
     },
     {

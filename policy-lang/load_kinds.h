@@ -27,6 +27,7 @@ struct native_kind {
 	/* A Namespace: of the cluster there, with its path in spec.path; in files its
 	 * name may be the path. */
 	bool tree;
+	bool on_nodes; /* nodes hold it in force, or do not */
 	struct native_column columns[NATIVE_COLUMNS];
 };
 

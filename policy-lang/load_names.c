@@ -166,32 +166,33 @@ name_is_printable(struct str s)
 #define RE_V4       RE_BYTE "(\\." RE_BYTE "){3}"
 #define RE_V6       "[0-9A-Fa-f:]*:[0-9A-Fa-f:]*(:" RE_V4 ")?"
 
-const struct grammar grammar_label = {{{"^" RE_LABEL "$"}}, 63, NULL};
-const struct grammar grammar_placed = {{{"^([^/]+/)?" RE_LABEL "$"}}, 0, NULL};
-const struct grammar grammar_subdomain = {{{"^" RE_SUBDOMAIN "$"}}, 253, NULL};
+const struct grammar grammar_label = {{{"^" RE_LABEL "$"}}, 63, NULL, NULL};
+const struct grammar grammar_placed = {{{"^([^/]+/)?" RE_LABEL "$"}}, 0, NULL, NULL};
+const struct grammar grammar_subdomain = {{{"^" RE_SUBDOMAIN "$"}}, 253, NULL, NULL};
 const struct grammar grammar_qualified = {
-    {{"^(" RE_SUBDOMAIN "/)?" RE_NAME "$"}}, 317, NULL};
+    {{"^(" RE_SUBDOMAIN "/)?" RE_NAME "$"}}, 317, NULL, NULL};
 const struct grammar grammar_annotation = {
-    {{"^(" RE_ANY_CASE "(\\." RE_ANY_CASE ")*/)?" RE_NAME "$"}}, 317, NULL};
-const struct grammar grammar_label_value = {{{"^(" RE_NAME ")?$"}}, 63, NULL};
-const struct grammar grammar_port_name = {{{"^" RE_IANA "$", "[a-z]"}}, 15, NULL};
+    {{"^(" RE_ANY_CASE "(\\." RE_ANY_CASE ")*/)?" RE_NAME "$"}}, 317, NULL, NULL};
+const struct grammar grammar_label_value = {{{"^(" RE_NAME ")?$"}}, 63, NULL, NULL};
+const struct grammar grammar_port_name = {{{"^" RE_IANA "$", "[a-z]"}}, 15, NULL, NULL};
 const struct grammar grammar_domain = {
-    {{"^(\\*\\.)?" RE_DNS_PART "(\\." RE_DNS_PART ")+\\.?$"}}, 253, NULL};
-const struct grammar grammar_printable = {{{"^[!#-\\[\\]-~]+$"}}, 0, NULL};
-const struct grammar grammar_path = {{{"^" RE_PATH "$"}}, LIMIT_PATH_BYTES, NULL};
+    {{"^(\\*\\.)?" RE_DNS_PART "(\\." RE_DNS_PART ")+\\.?$"}}, 253, NULL, NULL};
+const struct grammar grammar_printable = {{{"^[!#-\\[\\]-~]+$"}}, 0, NULL, NULL};
+const struct grammar grammar_path = {{{"^" RE_PATH "$"}}, LIMIT_PATH_BYTES, NULL, NULL};
 const struct grammar grammar_home = {
-    {{"^" RE_PATH "$"}, {"^" RE_LABEL "$"}}, LIMIT_PATH_BYTES, NULL};
+    {{"^" RE_PATH "$"}, {"^" RE_LABEL "$"}}, LIMIT_PATH_BYTES, NULL, NULL};
 const struct grammar grammar_relative = {
     {{"^" RE_PATH "$"}, {"^\\.{1,2}(/(\\.{1,2}|" RE_STEP "))*$"}}, LIMIT_PATH_BYTES,
-    NULL};
+    NULL, NULL};
 const struct grammar grammar_tree_name = {
-    {{"^" RE_PATH "$"}, {"^" RE_SUBDOMAIN "$", "^.{1,253}$"}}, LIMIT_PATH_BYTES, NULL};
+    {{"^" RE_PATH "$"}, {"^" RE_SUBDOMAIN "$", "^.{1,253}$"}}, LIMIT_PATH_BYTES, NULL,
+    NULL};
 const struct grammar grammar_ip = {
-    {{"^" RE_V4 "$"}, {"^" RE_V6 "$"}}, 45, "isIP(self)"};
+    {{"^" RE_V4 "$"}, {"^" RE_V6 "$"}}, 45, "isIP(self)", "must be an IP address"};
 const struct grammar grammar_cidr = {
     {{"^" RE_V4 "/(3[0-2]|[12]?[0-9])$"},
 	{"^" RE_V6 "/(12[0-8]|1[01][0-9]|[1-9]?[0-9])$"}},
-    49, "isCIDR(self)"};
+    49, "isCIDR(self)", "must be a CIDR"};
 const struct grammar grammar_port = {
     {
 	{"^(" RE_PROTOCOL "|icmp|icmpv6|ICMP|ICMPV6)$"},
@@ -199,4 +200,7 @@ const struct grammar grammar_port = {
 	{"^" RE_IANA "$", "[a-z]", "^.{1,15}$"},
 	{"^" RE_IANA "/(" RE_PROTOCOL ")$", "[a-z].*/", "^.{1,15}/"},
     },
-    0, NULL};
+    20,
+    "!self.matches('^[0-9]+-[0-9]+/') || "
+    "int(self.split('-')[0]) <= int(self.split('-')[1].split('/')[0])",
+    "a range of ports must not end before it begins"};

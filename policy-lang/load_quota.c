@@ -174,7 +174,7 @@ static const struct schema_field limit_fields[] = {
 /* Digits with a suffix or an exponent; numbers are not negative. */
 static const struct grammar grammar_quantity = {
     {{"^\\+?([0-9]+(\\.[0-9]*)?|\\.[0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][-+]?[0-9]+)?$"}},
-    0, NULL};
+    0, NULL, NULL};
 static const struct schema_value limit_values[] = {
     [LIM_PER_SECOND] = {.about = "Requests per second, over time.",
 	.bounded = true,
@@ -354,7 +354,7 @@ static const struct schema_field spec_fields[] = {
     [SPEC_NETWORK] = {"network", TYPE_MAP, false, NULL},
 };
 static const struct grammar grammar_objects = {
-    {{"^" RE_NAME "(/(" RE_SUBDOMAIN "/)?" RE_NAME ")?$"}}, 0, NULL};
+    {{"^" RE_NAME "(/(" RE_SUBDOMAIN "/)?" RE_NAME ")?$"}}, 0, NULL, NULL};
 static const struct schema_value spec_values[] = {
     [SPEC_REQUESTS] = {.about = "What all requests to the subtree share.",
 	.map = &requests_schema},

@@ -95,7 +95,7 @@ static const struct schema_field expect_fields[] = {
 static const char *const verdict_names[] = {"allow", "deny"};
 
 /* A name has one of these in it. */
-static const struct grammar grammar_end = {{{"[/:.]"}}, 0, NULL};
+static const struct grammar grammar_end = {{{"[/:.]"}}, 0, NULL, NULL};
 static const struct schema_value end_value = {
     .types = TYPE_STRING | TYPE_MAP,
     .grammar = &grammar_end,

@@ -35,8 +35,9 @@ struct schema_field {
 #define GRAMMAR_PATTERNS     3
 struct grammar {
 	const char *any_of[GRAMMAR_ALTERNATIVES][GRAMMAR_PATTERNS];
-	uint32_t max_bytes; /* 0: no limit */
-	const char *cel;    /* of `self`, where no pattern says it; or NULL */
+	uint32_t max_bytes;      /* 0: no limit */
+	const char *cel;         /* of `self`, where no pattern says it; or NULL */
+	const char *cel_message; /* what it must be */
 };
 
 /*

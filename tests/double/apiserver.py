@@ -172,6 +172,18 @@ def build_server(options):
             options.webhook.split(","), options.webhook_ca, options.webhook_cert, options.webhook_key,
             commit_delay=options.webhook_commit_delay_ms / 1000,
         )  # fmt: skip
+    if options.webhooks:
+        from kubeapi import resources
+
+        kinds = {
+            "configurations": resources.find(
+                "admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations"
+            ),
+            "namespaces": resources.find("", "v1", "namespaces"),
+        }
+        built.rest.webhook = admission.Configured(
+            built.store, kinds, options.webhook_cert, options.webhook_key
+        )
     for path in options.seed:
         _load_seed(built, path)
     if not options.bare:
@@ -250,6 +262,10 @@ def parser():
     p.add_argument("--bookmark-seconds", type=float, default=60.0)
     p.add_argument("--min-request-timeout", type=float, default=1800.0)
     p.add_argument("--webhook", metavar="URL,...", help="validates; failure is refusal")
+    p.add_argument(
+        "--webhooks", action="store_true",
+        help="those of ValidatingWebhookConfigurations (kubeapi/admission.py)",
+    )  # fmt: skip
     p.add_argument("--webhook-ca")
     p.add_argument("--webhook-cert")
     p.add_argument("--webhook-key")

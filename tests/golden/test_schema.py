@@ -6,6 +6,7 @@ a schema cannot say is listed in EXCEPTIONS, by diagnostic code and message.
 """
 
 import copy
+import functools
 import json
 import os
 import pathlib
@@ -528,8 +529,10 @@ def check_structural(node, where):
     check_junctors(node, node, where)
 
 
+@functools.cache
 def crds():
-    return list(yaml.safe_load_all(schema_of("-o", "crds")))
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return list(yaml.load_all(schema_of("-o", "crds"), loader))
 
 
 @pytest.mark.parametrize("crd", crds(), ids=lambda crd: crd["metadata"]["name"])

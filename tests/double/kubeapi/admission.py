@@ -1,8 +1,12 @@
-"""A validating webhook, asked as the original asks one: between deciding what is to be stored and
-storing it.  While it thinks, everything else goes on, so that requests race as they really do.
+"""Validating webhooks, asked as the original asks them: between deciding what is to be stored and
+storing it.  While one thinks, everything else goes on, so that requests race as they really do.
+
+`Webhook` is one that the command line names; `Configured` are those of the
+ValidatingWebhookConfigurations that are stored.
 """
 
 import asyncio
+import base64
 import itertools
 import json
 import ssl
@@ -23,17 +27,19 @@ class Pending:
 
 
 class Webhook:
-    """One webhook with failurePolicy Fail, of one server or several, which are asked in turn."""
+    """One webhook, of one server or several, which are asked in turn."""
 
-    def __init__(self, urls, ca, cert, key, timeout=10.0, commit_delay=0.0):
+    asks_deletions = False
+
+    def __init__(self, urls, ca, cert, key, timeout=10, commit_delay=0.0, name=NAME, pem=None):
         self.urls = itertools.cycle(urllib.parse.urlsplit(url) for url in urls)
-        self.timeout, self.commit_delay = timeout, commit_delay
-        self.context = ssl.create_default_context(cafile=ca)
+        self.timeout, self.commit_delay, self.name = timeout, commit_delay, name
+        self.context = ssl.create_default_context(cafile=ca, cadata=pem)
         if cert:
             self.context.load_cert_chain(cert, key)
 
-    async def review(self, request, pending, dry_run):
-        """Texts of warnings; ApiError if it refuses or does not answer."""
+    async def review(self, request, pending, dry_run, fail=True):
+        """Texts of warnings; ApiError if it refuses or, with `fail`, does not answer."""
         review = self._review(request, pending, dry_run)
         try:
             answer = await asyncio.wait_for(self._post(review), self.timeout)
@@ -41,16 +47,18 @@ class Webhook:
             if response["uid"] != review["request"]["uid"]:
                 raise ValueError("another uid")
         except (OSError, ssl.SSLError, ValueError, KeyError, asyncio.TimeoutError) as e:
-            text = f'failed calling webhook "{NAME}": failed to call webhook: {e!r}'
+            if not fail:
+                return []
+            text = f'failed calling webhook "{self.name}": failed to call webhook: {e!r}'
             raise status.ApiError(
                 500, "InternalError", f"Internal error occurred: {text}"
             ) from e
         if not response["allowed"]:
             said = response.get("status") or {}
             why = said.get("message") or said.get("reason") or "without explanation"
-            text = f'admission webhook "{NAME}" denied the request: {why}'
+            text = f'admission webhook "{self.name}" denied the request: {why}'
             raise status.ApiError(
-                said.get("code", 400), said.get("reason", "BadRequest"), text
+                said.get("code", 400), said.get("reason", "BadRequest"), text, said.get("details")
             )
         return response.get("warnings") or []
 
@@ -97,7 +105,7 @@ class Webhook:
         )
         try:
             writer.write(
-                f"POST {url.path}?timeout=10s HTTP/1.1\r\nHost: {url.netloc}\r\n"
+                f"POST {url.path}?timeout={self.timeout}s HTTP/1.1\r\nHost: {url.netloc}\r\n"
                 "User-Agent: kube-apiserver-admission\r\n"
                 f"Content-Length: {len(body)}\r\nAccept: application/json, */*\r\n"
                 "Content-Type: application/json\r\nConnection: close\r\n\r\n".encode()
@@ -113,6 +121,99 @@ class Webhook:
         if head[0].split()[1] != "200":
             raise OSError(f"{head[0]}: {answer[:200]!r}")
         return json.loads(answer)
+
+
+class Configured:
+    """Every webhook of the configurations in the store, one after the other, by name.
+
+    Of a configuration: rules (groups, versions, resources and subresources, operations, scope),
+    matchPolicy, namespaceSelector (matchLabels, matchExpressions), failurePolicy, timeoutSeconds,
+    clientConfig.url and caBundle.
+    """
+
+    asks_deletions = True
+    commit_delay = 0.0
+
+    def __init__(self, store, kinds, cert, key):
+        self.store, self.kinds, self.cert, self.key = store, kinds, cert, key
+        self.hooks = {}  # (url, caBundle, name, timeout) -> Webhook
+
+    async def review(self, request, pending, dry_run):
+        warnings = []
+        for hook in self._matching(pending):
+            fail = hook.get("failurePolicy", "Fail") == "Fail"
+            asked = self._hook(hook)
+            warnings += await asked.review(request, pending, dry_run, fail)
+        return warnings
+
+    def _hook(self, hook):
+        client = hook["clientConfig"]
+        timeout = hook.get("timeoutSeconds", 10)
+        key = client["url"], client.get("caBundle", ""), hook["name"], timeout
+        if key not in self.hooks:
+            pem = base64.b64decode(key[1]).decode() or None
+            self.hooks[key] = Webhook(
+                [key[0]], None, self.cert, self.key, timeout, name=hook["name"], pem=pem
+            )
+        return self.hooks[key]
+
+    def _matching(self, pending):
+        configurations = self.store.entries(self.kinds["configurations"], "")
+        for entry in sorted(configurations, key=lambda e: e.obj["metadata"]["name"]):
+            for hook in entry.obj.get("webhooks") or []:
+                exact = hook.get("matchPolicy", "Equivalent") == "Exact"
+                rules = hook.get("rules") or []
+                if any(_rule_takes(r, pending, exact) for r in rules) and self._in_scope(
+                    hook.get("namespaceSelector") or {}, pending
+                ):
+                    yield hook
+
+    def _in_scope(self, selector, pending):
+        """Of a Namespace its own labels count; other objects of the cluster are always asked about."""
+        if pending.resource is self.kinds["namespaces"]:
+            labels = (pending.obj or pending.old)["metadata"].get("labels") or {}
+        elif pending.home:
+            home = self.store.get(self.kinds["namespaces"], "", pending.home)
+            labels = (home.obj["metadata"].get("labels") or {}) if home else {}
+            labels = {"kubernetes.io/metadata.name": pending.home, **labels}
+        else:
+            return True
+        return _selects(selector, labels)
+
+
+def _rule_takes(rule, pending, exact):
+    def among(key, value):
+        return value in rule.get(key, []) or "*" in rule.get(key, [])
+
+    resource = pending.resource
+    name = f"{resource.name}/{pending.subresource}" if pending.subresource else resource.name
+    resources = rule.get("resources", [])
+    wanted = name in resources or "*/*" in resources or f"{resource.name}/*" in resources
+    wanted = wanted or (not pending.subresource and "*" in resources)
+    scope = rule.get("scope", "*")
+    # The double serves each kind in one version, or in several that are the same.
+    return (
+        among("operations", pending.operation)
+        and among("apiGroups", resource.group)
+        and (not exact or among("apiVersions", resource.version))
+        and wanted
+        and scope in ("*", "Namespaced" if resource.namespaced else "Cluster")
+    )
+
+
+def _selects(selector, labels):
+    for key, value in (selector.get("matchLabels") or {}).items():
+        if labels.get(key) != value:
+            return False
+    for e in selector.get("matchExpressions") or []:
+        has = e["key"] in labels
+        inside = labels.get(e["key"]) in (e.get("values") or [])
+        holds = {
+            "In": has and inside, "NotIn": not has or not inside, "Exists": has, "DoesNotExist": not has,
+        }  # fmt: skip
+        if not holds[e["operator"]]:
+            return False
+    return True
 
 
 def _scale(obj):

@@ -250,7 +250,7 @@ def define(crd):
     names = spec["names"]
     for version in spec["versions"]:
         if version.get("served", True):
-            RESOURCES.append(
+            made = (
                 Resource(
                     spec["group"], version["name"], names["plural"], names["kind"],
                     spec["scope"] == "Namespaced", names.get("shortNames", []),
@@ -259,6 +259,8 @@ def define(crd):
                     list(ALL_VERBS),
                 )
             )  # fmt: skip
+            made.counts_generation = True
+            RESOURCES.append(made)
     _index()
 
 

@@ -455,6 +455,17 @@ class Rest:
 
     # Deleting.
 
+    async def admit_deletion(self, request, resource, entries, options):
+        """Asks the webhooks about each; texts of warnings."""
+        warnings = []
+        if not self.webhook or not self.webhook.asks_deletions:
+            return warnings
+        dry = dry_run(request) or bool(options.get("dryRun"))
+        for entry in entries:
+            pending = Pending("DELETE", resource, entry.namespace, None, entry.obj)
+            warnings += await self.webhook.review(request, pending, dry)
+        return warnings
+
     def delete(self, request, resource, namespace, name, options):
         """DELETE; returns the object or the Status to answer with."""
         entry = self.get(resource, namespace, name)

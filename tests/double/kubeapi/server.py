@@ -397,7 +397,10 @@ class Server:
     async def _verb_delete(self, request, writer, resource, namespace, name, body):
         negotiate.wanted(request, False)
         options = negotiate.decode_delete_options(request, body)
+        entry = self.rest.get(resource, namespace, name)
+        warnings = await self.rest.admit_deletion(request, resource, [entry], options)
         answer = self.rest.delete(request, resource, namespace, name, options)
+        self._warn(writer, warnings)
         await self.answer(request, writer, answer)
 
     async def _verb_deletecollection(
@@ -405,6 +408,8 @@ class Server:
     ):
         form = negotiate.wanted(request, True)
         options = negotiate.decode_delete_options(request, body)
+        _, listed = self.rest.list(request, resource, namespace)
+        await self.rest.admit_deletion(request, resource, listed, options)
         metadata, entries = self.rest.delete_collection(
             request, resource, namespace, options
         )

@@ -1,0 +1,43 @@
+/*
+ * What one object more, another one in its place, or one less does to a tree of documents: the
+ * mistakes and lints that come with it, as `check` tells them of the whole, and those of other
+ * documents that it would make. For whoever judges objects before they are there.
+ */
+#ifndef POLICY_LANG_AMEND_H
+#define POLICY_LANG_AMEND_H
+
+#include "common/bundle.h"
+#include "policy-lang/model.h"
+
+struct amend_base;
+
+/* Loads the documents as they are, mistakes and all; copies them. */
+MUST_CHECK struct amend_base *amend_base_new(const struct bundle *documents);
+/* NULL is fine. */
+void amend_base_free(struct amend_base *base);
+/* What was understood of them: good for where things stand, not for judging. */
+MUST_CHECK const struct model *amend_base_model(const struct amend_base *base);
+
+struct amend_finding {
+	enum diag_severity severity; /* an error or a warning */
+	const char *code;            /* of codes.h, or of doc.h */
+	struct str field;            /* of the object: "spec.ports[0]"; "": the whole */
+	struct str object; /* "", or the name of another source that it breaks */
+	struct str message;
+};
+
+struct amend_judgement {
+	const struct amend_finding *findings; /* errors first; in the order of places */
+	size_t count, errors;
+};
+
+/*
+ * Judges `object`, a source of the name that it has, or would have, among the documents; with
+ * `text.ptr` NULL there is none of it any more. Takes the time of a load, twice where there are
+ * mistakes elsewhere. Lints are made of an object without mistakes, in a tree without any; of
+ * those about workloads and nodes only when the tree has pods. Findings are in the arena.
+ */
+void amend_judge(const struct amend_base *base, const struct source *object,
+    struct arena *arena, struct amend_judgement *out_judgement);
+
+#endif
