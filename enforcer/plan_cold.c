@@ -59,7 +59,8 @@ plan_cold(struct arena *arena, const struct table_content *to, size_t chunk,
 			last.element_count[set] = 0;
 	}
 	begin(arena, most, out);
-	plan_make(arena, NULL, &first, &out->batches[out->count++]);
+	plan_make(arena, NULL, &first, &out->batches[out->count]);
+	out->batches[out->count++].ops[0].room = plan_room(arena, to);
 	for (int set = 0; set < SET_COUNT; set++) {
 		if (first.element_count[set] != last.element_count[set])
 			add_chunks(arena, to, (enum table_set_id)set, chunk, out);
