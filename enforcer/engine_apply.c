@@ -79,20 +79,22 @@ make_plan(struct engine *e, const struct table_content *before)
 	struct engine_apply *a = &e->apply;
 	struct arena *arena = a->plan_arena;
 	struct table_content from, to;
+	bool cold;
 
 	program_content(a->pending, arena, a->pending_midstream, &to);
-	a->whole = !can_go_on(a);
+	cold = is_cold(e, &to);
+	a->whole = cold || !can_go_on(a);
 	if (!a->whole && before != NULL)
 		from = *before;
 	else if (!a->whole)
 		program_content(a->current, arena, a->midstream, &from);
-	if (a->whole && is_cold(e, &to))
+	if (cold)
 		plan_cold(arena, &to, COLD_CHUNK, &a->stages);
 	else
 		plan_at_once(arena, a->whole ? NULL : &from, &to, &a->stages);
 	a->stage = 0;
 	/* What others have done to a table is best undone by making another. */
-	if (a->whole && !a->drift && a->stages.count == 1)
+	if (a->whole && !a->drift)
 		a->stages.batches[0].ops[0].kind = OP_RESTORE;
 }
 

@@ -273,6 +273,18 @@ refused(struct engine *e, struct proc_reader *r, uint32_t op, uint32_t element)
 		engine_apply_retry(e);
 }
 
+/* A set has grown beyond what it was made for: the whole table is made for what there is. */
+static void
+outgrown(struct engine *e, struct proc_reader *r)
+{
+	struct engine_apply *a = &e->apply;
+	struct str detail = proc_get_str(r);
+
+	log_info("table-outgrown", "detail=%s", log_quote(detail));
+	put_back(e);
+	a->table_known = false;
+}
+
 static void
 came_too_late(struct engine *e)
 {
@@ -322,6 +334,8 @@ on_applied(struct engine *e, const struct proc_msg *msg, void *arg)
 		committed(e, generation);
 	else if (code == ERR_STALE)
 		came_too_late(e);
+	else if (code == ERR_LIMIT && !e->apply.whole)
+		outgrown(e, &r);
 	else
 		refused(e, &r, op, element);
 	engine_apply_step(e);

@@ -82,6 +82,7 @@ nft_build_op(struct nft_build *b, const struct op_batch *batch, size_t index)
 	switch (op->kind) {
 	case OP_TABLE:
 	case OP_RESTORE:
+		b->room = op->room;
 		nft_build_table(b);
 		break;
 	case OP_ADD:
@@ -197,6 +198,9 @@ judge(struct nft *n, const struct acks *a, bool lost, uint32_t generation,
 	if (a->refused && a->refusal->sys == EPERM)
 		return err_set(err, ERR_SYSTEM,
 		    "the table belongs to another process, which has to end first");
+	if (a->refused && a->refusal->sys == ENFILE)
+		return err_set(err, ERR_LIMIT, "a set has no room for operation %zu",
+		    a->refusal->op);
 	if (a->refused) {
 		errno = a->refusal->sys;
 		return err_sys(err, "the kernel refused operation %zu", a->refusal->op);

@@ -309,6 +309,8 @@ add_set_message(struct nft_build *b, enum table_set_id id)
 	}
 	if ((flags & NFT_SET_CONCAT_FLAG) != 0)
 		set_concat(set, s);
+	if (b->room != NULL && b->room[id] != 0)
+		nftnl_set_set_u32(set, NFTNL_SET_DESC_SIZE, b->room[id]);
 	set_userdata(set, s);
 	nftnl_set_nlmsg_build_payload(header, set);
 	nft_build_end(b, header);

@@ -40,6 +40,7 @@ struct nft_build {
 	struct table_settings settings;
 	bool owned; /* a table is the socket's, and outlives it */
 	struct nft_copies copies;
+	const uint32_t *room; /* of sets that are made (struct op); NULL */
 	/* What chains that are made anew have counted so far; sorted by number. */
 	const struct nft_counter *counted;
 	size_t counted_count;

@@ -139,7 +139,7 @@ build_chains(struct nft_build *b, const struct op_batch *batch, const struct cha
 		nft_build_chain_rules(b, &table_chains[i]);
 }
 
-/* Everything but interval sets, whose copies are there already. */
+/* Everything but sets whose copies are there already. */
 static int
 refill(struct nft *n, const struct nft_swap *s, const struct chains *c,
     struct nft_refusal *out_refusal, struct err *err)
@@ -153,12 +153,11 @@ refill(struct nft *n, const struct nft_swap *s, const struct chains *c,
 	nft_build_flush_rules(&build);
 	build_chains(&build, batch, c);
 	for (int set = 0; set < SET_COUNT; set++) {
-		if (!table_sets[set].interval)
+		if (!s->sets[set])
 			nft_build_flush(&build, (enum table_set_id)set);
 	}
 	for (size_t i = 1; i < batch->count; i++) {
-		if (batch->ops[i].kind == OP_ADD &&
-		    !table_sets[batch->ops[i].set].interval)
+		if (batch->ops[i].kind == OP_ADD && !s->sets[batch->ops[i].set])
 			nft_build_op(&build, batch, i);
 	}
 	for (size_t i = 0; i < c->count; i++) {

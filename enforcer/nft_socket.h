@@ -51,7 +51,8 @@ struct nft_swap {
 	struct nft_copies next;
 };
 
-/* nft_swap.c: every interval set. */
+/* nft_swap.c: every interval set, and those that get a room: what they were made for is not
+ * enough, perhaps. The batch begins with OP_RESTORE. */
 void nft_swap_all(
     const struct nft *n, const struct op_batch *batch, struct nft_swap *out);
 /* Makes the copies, with the batch's elements; deletes those that are named. */

@@ -43,9 +43,12 @@ make_swap(const struct nft *n, const struct op_batch *batch, struct nft_swap *ou
 void
 nft_swap_all(const struct nft *n, const struct op_batch *batch, struct nft_swap *out)
 {
+	const uint32_t *room = batch->ops[0].room;
+
 	*out = (struct nft_swap){.batch = batch, .next = n->copies};
 	for (size_t set = 0; set < SET_COUNT; set++) {
-		out->sets[set] = table_sets[set].interval;
+		out->sets[set] =
+		    table_sets[set].interval || (room != NULL && room[set] != 0);
 		if (out->sets[set])
 			out->next.second[set] = !n->copies.second[set];
 	}
@@ -68,9 +71,10 @@ nft_make_copies(struct nft *n, const struct nft_swap *s, uint32_t generation,
 	uint32_t now;
 
 	nft_begin(n, &build, s->batch->settings, &s->next, generation);
+	build.room = s->batch->ops[0].room;
 	build_sets(&build, s, true);
 	for (size_t i = 0; i < s->batch->count; i++) {
-		if (replaces(&s->batch->ops[i]) && s->batch->ops[i].kind == OP_ADD)
+		if (s->batch->ops[i].kind == OP_ADD && s->sets[s->batch->ops[i].set])
 			nft_build_op(&build, s->batch, i);
 	}
 	return nft_commit(n, &build, generation, &now, out_refusal, err);

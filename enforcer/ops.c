@@ -101,6 +101,23 @@ put_chain(struct buf *out, const struct table_rule_chain *c)
 	proc_put_str(out, str_from(c->comment));
 }
 
+/* Of the sets that have a room: which, and how much. */
+static void
+put_room(struct buf *out, const struct op *op)
+{
+	unsigned count = 0;
+
+	for (unsigned set = 0; op->room != NULL && set < SET_COUNT; set++)
+		count += op->room[set] != 0;
+	proc_put_u8(out, (uint8_t)count);
+	for (unsigned set = 0; count != 0 && set < SET_COUNT; set++) {
+		if (op->room[set] == 0)
+			continue;
+		proc_put_u8(out, (uint8_t)set);
+		proc_put_u32(out, op->room[set]);
+	}
+}
+
 void
 op_encode(struct buf *out, const struct op_batch *batch)
 {
@@ -115,6 +132,7 @@ op_encode(struct buf *out, const struct op_batch *batch)
 		switch (op->kind) {
 		case OP_TABLE:
 		case OP_RESTORE:
+			put_room(out, op);
 			break;
 		case OP_ADD:
 		case OP_DELETE:
@@ -316,6 +334,33 @@ decode_chain(struct arena *arena, struct proc_reader *r, struct op *op, struct e
 }
 
 static int
+decode_room(struct arena *arena, struct proc_reader *r, struct op *op, struct err *err)
+{
+	uint32_t *room = ARENA_ARRAY(arena, SET_COUNT, uint32_t);
+	uint32_t rest = OP_MAX_ROOM;
+	uint8_t count = proc_get_u8(r);
+
+	for (unsigned i = 0; i < count; i++) {
+		int rc = decode_set(r, op, err);
+		uint32_t wanted = proc_get_u32(r);
+
+		if (rc != 0)
+			return rc;
+		if (!r->ok || wanted == 0 || wanted > rest ||
+		    table_sets[op->set].interval || room[op->set] != 0)
+			return err_set(err, ERR_INVALID, "%s has no such room",
+			    table_sets[op->set].name);
+		room[op->set] = wanted;
+		rest -= wanted;
+	}
+	if (!r->ok)
+		return err_set(err, ERR_INVALID, "a table that is cut off");
+	op->set = (enum table_set_id)0;
+	op->room = room;
+	return 0;
+}
+
+static int
 decode_op(struct arena *arena, struct proc_reader *r, struct op *op, struct err *err)
 {
 	uint8_t kind = proc_get_u8(r);
@@ -324,7 +369,7 @@ decode_op(struct arena *arena, struct proc_reader *r, struct op *op, struct err 
 	switch (kind) {
 	case OP_TABLE:
 	case OP_RESTORE:
-		return 0;
+		return decode_room(arena, r, op, err);
 	case OP_ADD:
 	case OP_DELETE:
 		return decode_elements(arena, r, op, err);

@@ -7,6 +7,7 @@
 #define ENFORCER_OPS_H
 
 #include "common/err.h"
+#include "common/limits.h"
 #include "policy-lang/table.h"
 
 enum op_kind {
@@ -25,6 +26,9 @@ struct op {
 	enum table_set_id set;                /* OP_ADD, OP_DELETE, OP_FLUSH */
 	const struct table_element *elements; /* OP_ADD, OP_DELETE; sorted */
 	size_t element_count;
+	/* OP_TABLE, OP_RESTORE: of each set, how many elements it is to have room for; 0:
+	 * as many as there will be (table_set_room). NULL: 0 for all. */
+	const uint32_t *room;
 	const struct table_rule_chain
 	    *chain; /* OP_CHAIN_*; OP_CHAIN_DELETE: its number */
 };
@@ -39,6 +43,7 @@ struct op_batch {
 
 #define OP_MAX_BATCH_BYTES (512u * 1024 * 1024)
 #define OP_MAX_OPS         4000000u
+#define OP_MAX_ROOM        (4 * LIMIT_PROGRAM_ELEMENTS) /* of all sets */
 
 /* Appends the batch in the form that op_decode reads: fixed-size fields, little-endian.
  * Places (loc) and names stay with the engine: the kernel role answers with indexes. */

@@ -163,6 +163,17 @@ plan_chains(struct plan *p, const struct table_content *one,
 
 static const struct table_content empty;
 
+const uint32_t *
+plan_room(struct arena *arena, const struct table_content *content)
+{
+	uint32_t *room = ARENA_ARRAY(arena, SET_COUNT, uint32_t);
+
+	for (int set = 0; set < SET_COUNT; set++)
+		room[set] =
+		    table_set_room((enum table_set_id)set, content->element_count[set]);
+	return room;
+}
+
 void
 plan_make(struct arena *arena, const struct table_content *from,
     const struct table_content *to, struct op_batch *out_batch)
@@ -173,7 +184,7 @@ plan_make(struct arena *arena, const struct table_content *from,
 	/* Settings are in the rules of every chain. */
 	if (from == NULL || from->settings.log_group != to->settings.log_group ||
 	    from->settings.reject != to->settings.reject) {
-		add_op(&p, (struct op){.kind = OP_TABLE});
+		add_op(&p, (struct op){.kind = OP_TABLE, .room = plan_room(arena, to)});
 		from = &empty;
 	}
 	plan_chains(&p, to, from, OP_CHAIN_ADD, true);

@@ -17,6 +17,10 @@
 void plan_make(struct arena *arena, const struct table_content *from,
     const struct table_content *to, struct op_batch *out_batch);
 
+/* What a table made to hold the content has room for (struct op); in the arena. */
+MUST_CHECK const uint32_t *plan_room(
+    struct arena *arena, const struct table_content *content);
+
 /* The place in the policy of an operation, or of one of its elements; nowhere if the batch
  * has no such one. */
 MUST_CHECK struct loc plan_place(

@@ -15,14 +15,20 @@ plan_at_once(struct arena *arena, const struct table_content *from,
 	plan_make(arena, from, to, &out->batches[out->count++]);
 }
 
-/* Who is judged, and who may pass at all. */
+/* Who is judged. */
+static bool
+governs(enum table_set_id set)
+{
+	return set <= SET_LOCAL6_OUT || set == SET_OWN4 || set == SET_OWN6 ||
+	       set == SET_HOST_IN || set == SET_HOST_OUT ||
+	       set == SET_ROUTE_LOCAL4_OUT || set == SET_ROUTE_LOCAL6_OUT;
+}
+
+/* Who may pass the gate at all. */
 static bool
 opens(enum table_set_id set)
 {
-	return set <= SET_LOCAL6_OUT || set == SET_KNOWN4 || set == SET_KNOWN6 ||
-	       set == SET_OWN4 || set == SET_OWN6 || set == SET_HOST_IN ||
-	       set == SET_HOST_OUT || set == SET_ROUTE_LOCAL4_OUT ||
-	       set == SET_ROUTE_LOCAL6_OUT;
+	return set == SET_KNOWN4 || set == SET_KNOWN6;
 }
 
 static void
@@ -46,23 +52,33 @@ void
 plan_cold(struct arena *arena, const struct table_content *to, size_t chunk,
     struct plan_stages *out)
 {
-	/* With the rule chains, which elements refer to, and with all intervals; and
-	 * with everything but what opens. */
-	struct table_content first = *to, last = *to;
+	/* With the rule chains, which elements refer to, and with all intervals; with
+	 * everything but who is governed and who is known; and without the latter. */
+	struct table_content first = *to, judges = *to, closed = *to;
 	size_t most = 2;
 
-	for (int set = 0; set < SET_COUNT; set++) {
+	for (int i = 0; i < SET_COUNT; i++) {
+		enum table_set_id set = (enum table_set_id)i;
+
 		most += to->element_count[set] / chunk + 1;
 		if (set != SET_RULES && !table_sets[set].interval)
 			first.element_count[set] = 0;
-		if (opens((enum table_set_id)set))
-			last.element_count[set] = 0;
+		if (governs(set) || opens(set))
+			judges.element_count[set] = 0;
+		if (opens(set))
+			closed.element_count[set] = 0;
 	}
 	begin(arena, most, out);
-	plan_make(arena, NULL, &first, &out->batches[out->count++]);
+	plan_make(arena, NULL, &first, &out->batches[out->count]);
+	out->batches[out->count++].ops[0].room = plan_room(arena, to);
 	for (int set = 0; set < SET_COUNT; set++) {
-		if (first.element_count[set] != last.element_count[set])
+		if (first.element_count[set] != judges.element_count[set])
 			add_chunks(arena, to, (enum table_set_id)set, chunk, out);
 	}
-	plan_make(arena, &last, to, &out->batches[out->count++]);
+	plan_make(arena, &judges, &closed, &out->batches[out->count]);
+	out->count += out->batches[out->count].count != 0;
+	for (int set = 0; set < SET_COUNT; set++) {
+		if (opens((enum table_set_id)set))
+			add_chunks(arena, to, (enum table_set_id)set, chunk, out);
+	}
 }

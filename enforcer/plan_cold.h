@@ -19,7 +19,8 @@ void plan_at_once(struct arena *arena, const struct table_content *from,
 /*
  * Whatever there is into `to`, where nothing is let through yet: the table without anybody
  * in it, but with the gate, closed; then its elements, at most `chunk` at a time, to which
- * nothing leads; at last, at once, who is governed and who is known.
+ * nothing leads; then, at once, who is governed; at last, some at a time, who is known, and
+ * passes the gate to be judged by all that policy says.
  */
 void plan_cold(struct arena *arena, const struct table_content *to, size_t chunk,
     struct plan_stages *out);

@@ -90,6 +90,17 @@ home_of(const struct held_table *t, const struct ip_addr *addr)
 	return (uint32_t)map_hash(key_of(addr, key)) & (t->slot_count - 1);
 }
 
+/* The empty slot where an address belongs that is in none. */
+static uint32_t
+free_slot(const struct held_table *t, const struct ip_addr *addr)
+{
+	uint32_t mask = t->slot_count - 1, i = home_of(t, addr);
+
+	while (t->slots[i] != 0)
+		i = (i + 1) & mask;
+	return i;
+}
+
 /* The slot that has the address, or the empty one where it belongs. */
 static uint32_t
 find_slot(const struct held_table *t, const struct ip_addr *addr)
@@ -124,7 +135,7 @@ grow_slots(struct held_table *t)
 		if (old[i] == 0)
 			continue;
 		addr = held_addr(&t->items[old[i] - 1]);
-		t->slots[find_slot(t, &addr)] = old[i];
+		t->slots[free_slot(t, &addr)] = old[i];
 	}
 	free(old);
 }
@@ -156,20 +167,53 @@ take_place(struct held_table *t)
 	return t->count++;
 }
 
+/* At most three slots of four in use. */
+static bool
+is_full(const struct held_table *t)
+{
+	return t->used + 1 > t->slot_count / 4 * 3;
+}
+
+void
+held_reserve(struct held_table *t, uint32_t count)
+{
+	t->items = xreallocarray(t->items, t->count + count, sizeof(*t->items));
+	t->cap = t->count + count;
+	t->slot_count = t->slot_count != 0 ? t->slot_count : SLOTS_FIRST;
+	while (t->used + count > t->slot_count / 4 * 3)
+		t->slot_count *= 2;
+	free(t->slots);
+	t->slots = xcalloc(t->slot_count, sizeof(*t->slots));
+}
+
+static uint32_t
+hold(struct held_table *t, struct held held, const struct ip_addr *addr)
+{
+	uint32_t place = take_place(t);
+
+	if (is_full(t))
+		grow_slots(t);
+	t->used++;
+	t->items[place] = held;
+	t->slots[free_slot(t, addr)] = place + 1;
+	return place;
+}
+
 uint32_t
 held_add(struct held_table *t, const struct ip_addr *addr)
 {
-	uint32_t place = take_place(t);
-	struct held *h = &t->items[place];
+	struct held held = {.used = true};
 
-	/* At most three slots of four in use. */
-	if (t->used + 1 > t->slot_count / 4 * 3)
-		grow_slots(t);
-	t->used++;
-	*h = (struct held){.used = true};
-	keep_addr(h, addr);
-	t->slots[find_slot(t, addr)] = place + 1;
-	return place;
+	keep_addr(&held, addr);
+	return hold(t, held, addr);
+}
+
+uint32_t
+held_add_owned(struct held_table *t, const struct workload *owner, uint32_t ip)
+{
+	struct held held = {.used = true, .owned = true, .of.owner = owner, .ip = ip};
+
+	return hold(t, held, &owner->ips[ip]);
 }
 
 /* What follows the gap moves up, unless it would come before where it belongs. */

@@ -33,12 +33,17 @@ struct held_table {
 void held_init(struct held_table *t);
 /* {0} is fine, too. */
 void held_fini(struct held_table *t);
+/* Makes room for so many, in a table that holds none. */
+void held_reserve(struct held_table *t, uint32_t count);
 /* Gives back most of the room that is not used. */
 void held_shrink(struct held_table *t);
 /* NONE: it is not held. */
 MUST_CHECK uint32_t held_find(const struct held_table *t, const struct ip_addr *addr);
 /* Holds one that is not; its place. */
 MUST_CHECK uint32_t held_add(struct held_table *t, const struct ip_addr *addr);
+/* The same for an address of a workload that has it, as held_own. */
+MUST_CHECK uint32_t held_add_owned(
+    struct held_table *t, const struct workload *owner, uint32_t ip);
 void held_remove(struct held_table *t, uint32_t place);
 /* The workload that has the address, as its number `ip`; NULL: none. */
 void held_own(struct held *h, const struct workload *owner, uint32_t ip);

@@ -94,23 +94,23 @@ static void
 hold_points(struct compile_state *s)
 {
 	const struct universe *u = &s->c.universe;
-	const struct model *model = u->model;
 
+	held_reserve(&s->held, u->point_count);
 	for (uint32_t i = 0; i < u->point_count; i++) {
 		const struct point *p = &u->points[i];
-		struct ip_addr addr = {.family = p->family};
 		struct held *h;
-		uint8_t bytes[16];
-		struct place own;
 		uint32_t place;
 
-		addr_num_bytes(p->addr, p->family, bytes);
-		memcpy(addr.bytes, bytes, ip_bytes(p->family));
-		place = held_add(&s->held, &addr);
+		if (p->slot != NONE) {
+			place = held_add_owned(&s->held, u->slots[p->slot], p->ip);
+		} else {
+			struct ip_addr addr = {.family = p->family};
+
+			addr_num_bytes(p->addr, p->family, addr.bytes);
+			place = held_add(&s->held, &addr);
+		}
 		h = &s->held.items[place];
 		h->exists = true;
-		own = place_of(model, &addr);
-		held_own(h, own.workload, own.ip);
 		for (unsigned d = 0; d < DIRECTION_COUNT; d++)
 			h->node[d] = classes_node_of_point(&s->c.sides[d], i);
 	}

@@ -42,6 +42,7 @@ struct point {
 	addr_num addr;
 	enum ip_family family;
 	uint32_t slot; /* of its workload; NONE: not a workload's */
+	uint32_t ip;   /* which of that workload's it is */
 	uint32_t node; /* index of its node; NONE */
 };
 
@@ -52,6 +53,7 @@ struct point {
 struct universe {
 	struct arena *arena; /* of all of it */
 	const struct model *model;
+	bool shared; /* some workload names an address that is another's */
 	struct scope *scopes;
 	uint32_t scope_count;
 	struct kube_scope *kube_scopes; /* private: by pointer */

@@ -133,11 +133,32 @@ key_addr(struct str key)
 	return addr;
 }
 
+/* Each address has one owner: where there are as many as workloads name, nobody names
+ * another's. */
 static bool
-owns_address(const struct model *m, const struct workload *w)
+is_shared(const struct model *m)
+{
+	size_t named = 0;
+
+	for (size_t i = 0; i < m->workload_count; i++) {
+		if (!m->workloads[i]->host_network)
+			named += m->workloads[i]->ip_count;
+	}
+	return named != m->by_address.len;
+}
+
+static bool
+owns_address(const struct universe *u, const struct workload *w, size_t ip)
+{
+	return !w->host_network &&
+	       (!u->shared || model_workload_at(u->model, &w->ips[ip]) == w);
+}
+
+static bool
+owns_some_address(const struct universe *u, const struct workload *w)
 {
 	for (size_t i = 0; i < w->ip_count; i++) {
-		if (model_workload_at(m, &w->ips[i]) == w)
+		if (owns_address(u, w, i))
 			return true;
 	}
 	return false;
@@ -158,7 +179,7 @@ make_slots(struct universe *u, struct arena *scratch, const uint32_t *native,
 	for (size_t i = 0; i < m->workload_count; i++) {
 		const struct workload *w = m->workloads[i];
 
-		if (w->host_network || !owns_address(m, w))
+		if (!owns_some_address(u, w))
 			continue;
 		/* Neighbours are mostly of one namespace. */
 		if (w->kube != NULL && w->kube != last) {
@@ -249,58 +270,76 @@ universe_cluster(const struct universe *u, struct str cluster)
 
 /* ---- points ---- */
 
-static int
-point_cmp(const void *a, const void *b)
+static bool
+same_point(const struct point *a, const struct point *b)
 {
-	const struct point *x = a, *y = b;
-
-	if (x->family != y->family)
-		return x->family < y->family ? -1 : 1;
-	return (x->addr > y->addr) - (x->addr < y->addr);
+	return a->family == b->family && a->addr == b->addr;
 }
 
 static void
-add_point(struct universe *u, const struct ip_addr *addr, uint32_t slot,
-    const struct node *node)
+add_point(struct universe *u, const struct ip_addr *addr, struct point p)
 {
-	u->points[u->point_count++] = (struct point){
-	    .addr = addr_to_num(addr),
-	    .family = addr->family,
-	    .slot = slot,
-	    .node = node != NULL ? node->index : NONE,
-	};
+	p.addr = addr_to_num(addr);
+	p.family = addr->family;
+	u->points[u->point_count++] = p;
 }
 
 static void
 add_points_of(struct universe *u, const struct workload *w, uint32_t slot)
 {
-	const struct model *m = u->model;
-
-	for (size_t i = 0; i < w->ip_count; i++) {
-		const struct node *node = NULL;
-
-		if (model_workload_at(m, &w->ips[i]) != w)
-			continue;
-		if (w->host_network)
-			node = model_node_at(m, &w->ips[i]);
-		if (w->host_network && node == NULL)
-			node = model_node_of(m, w);
-		add_point(u, &w->ips[i], slot, node);
+	for (uint32_t i = 0; i < w->ip_count; i++) {
+		if (owns_address(u, w, i))
+			add_point(u, &w->ips[i],
+			    (struct point){.slot = slot, .ip = i, .node = NONE});
 	}
 }
 
-/* Sorted, an address that its owner names twice is next to itself. */
+static unsigned
+point_digit(const struct point *p, unsigned digit)
+{
+	return digit < 16 ? (unsigned)(p->addr >> (8 * digit)) & UINT8_MAX
+			  : family_index(p->family);
+}
+
+/* By one digit of 256; false if all have the same, and nothing was to be done. */
+static bool
+sort_by_digit(
+    const struct point *from, struct point *to, uint32_t count, unsigned digit)
+{
+	uint32_t first[257] = {0};
+
+	for (uint32_t i = 0; i < count; i++)
+		first[point_digit(&from[i], digit) + 1]++;
+	if (first[point_digit(&from[0], digit) + 1] == count)
+		return false;
+	for (unsigned i = 1; i < 257; i++)
+		first[i] += first[i - 1];
+	for (uint32_t i = 0; i < count; i++)
+		to[first[point_digit(&from[i], digit)]++] = from[i];
+	return true;
+}
+
+/* By family and address: from the last digit to the first. Sorted, an address that its
+ * owner names twice is next to itself. */
 static void
 sort_points(struct universe *u)
 {
+	struct point *other = xcalloc(u->point_count, sizeof(*other)),
+		     *from = u->points;
 	uint32_t kept = 0;
 
-	qsort(u->points, u->point_count, sizeof(*u->points), point_cmp);
+	for (unsigned digit = 0; u->point_count != 0 && digit <= 16; digit++) {
+		struct point *to = from == other ? u->points : other;
+
+		if (sort_by_digit(from, to, u->point_count, digit))
+			from = to;
+	}
 	for (uint32_t i = 0; i < u->point_count; i++) {
-		if (kept == 0 || point_cmp(&u->points[kept - 1], &u->points[i]) != 0)
-			u->points[kept++] = u->points[i];
+		if (kept == 0 || !same_point(&u->points[kept - 1], &from[i]))
+			u->points[kept++] = from[i];
 	}
 	u->point_count = kept;
+	free(other);
 }
 
 static size_t
@@ -325,8 +364,11 @@ make_points(struct universe *u, struct arena *scratch, const uint32_t *slot_of)
 	for (size_t i = 0; i < m->node_by_address.len; i++) {
 		struct ip_addr addr = key_addr(m->node_by_address.entries[i].key);
 
+		const struct node *node = m->node_by_address.entries[i].value;
+
 		if (model_workload_at(m, &addr) == NULL)
-			add_point(u, &addr, NONE, m->node_by_address.entries[i].value);
+			add_point(u, &addr,
+			    (struct point){.slot = NONE, .node = node->index});
 	}
 	sort_points(u);
 	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
@@ -418,6 +460,7 @@ universe_init(struct universe *u, const struct model *m)
 	memset(u, 0, sizeof(*u));
 	u->arena = scratch;
 	u->model = m;
+	u->shared = is_shared(m);
 	number_tree(scratch, m, pre, order);
 	make_scopes(u, scratch, pre, order, native);
 	make_slots(u, scratch, native, slot_of);

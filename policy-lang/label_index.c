@@ -168,34 +168,68 @@ label_index_want(struct label_index *index, const struct selector *selector)
 	}
 }
 
+/* The postings that objects with a set of labels are added to. */
+struct target {
+	struct label_set labels;
+	struct posting **postings;
+	size_t count, cap;
+};
+
 static void
-fill_label(struct label_index *index, const struct label *label, uint32_t item)
+target_add(struct target *t, struct posting *p)
+{
+	if (t->count == t->cap) {
+		t->cap = t->cap == 0 ? 32 : 2 * t->cap;
+		t->postings =
+		    xreallocarray(t->postings, t->cap, sizeof(struct posting *));
+	}
+	t->postings[t->count++] = p;
+}
+
+static void
+target_label(struct target *t, struct label_index *index, const struct label *label)
 {
 	struct key_index *k = map_get(&index->keys, label->key);
 	struct posting *p;
 
 	if (k == NULL || k->filled)
 		return;
-	posting_add(&k->present, item);
+	target_add(t, &k->present);
 	p = map_get(&k->values, label->value);
 	if (p == NULL) {
 		p = xcalloc(1, sizeof(*p));
 		(void)map_set(&k->values, label->value, p);
 	}
-	posting_add(p, item);
+	target_add(t, p);
+}
+
+static void
+target_set(struct target *t, struct label_index *index, struct label_set labels)
+{
+	t->labels = labels;
+	t->count = 0;
+	for (size_t j = 0; j < labels.count; j++)
+		target_label(t, index, &labels.items[j]);
 }
 
 void
 label_index_fill(struct label_index *index)
 {
+	struct target target = {.count = 0};
+
 	if (!index->unfilled)
 		return;
 	for (uint32_t i = 0; i < index->count; i++) {
 		struct label_set labels = index->get(index->ctx, i);
 
-		for (size_t j = 0; j < labels.count; j++)
-			fill_label(index, &labels.items[j], i);
+		/* Neighbours are mostly of one owner, and share their labels. */
+		if (labels.items != target.labels.items ||
+		    labels.count != target.labels.count)
+			target_set(&target, index, labels);
+		for (size_t j = 0; j < target.count; j++)
+			posting_add(target.postings[j], i);
 	}
+	free(target.postings);
 	for (size_t i = 0; i < index->keys.len; i++) {
 		struct key_index *k = index->keys.entries[i].value;
 

@@ -298,6 +298,21 @@ table_set_swaps(enum table_set_id set)
 	return table_sets[set].interval && set_fields(&table_sets[set]) > 1;
 }
 
+/* The kernel makes a third more buckets than there is room, and of those a power of two.
+ * Maps of verdicts cannot be copied (nft_restore): what they refer to is not there yet. */
+uint32_t
+table_set_room(enum table_set_id set, size_t count)
+{
+	uint32_t room = 3 * 4096;
+
+	if (table_sets[set].interval || table_sets[set].value == FIELD_VERDICT ||
+	    count < TABLE_ROOM_FROM)
+		return 0;
+	while (room / 2 < count && room <= UINT32_MAX / 2)
+		room *= 2;
+	return room;
+}
+
 /* Writes a field of the key (`end`: of its last value) into zeroed bytes. */
 static void
 field_write(enum table_field field, const struct table_element *e, bool end, bool swaps,

@@ -347,6 +347,15 @@ MUST_CHECK size_t table_key_bytes(enum table_set_id set);
 /* True for interval sets with several fields: nft keeps host-order fields in them in
  * network order, so what is looked up there must be converted after loading. */
 MUST_CHECK bool table_set_swaps(enum table_set_id set);
+/*
+ * Elements that a set made to hold `count` has room for; 0: as many as there may be. A hash
+ * that is told its size has its buckets from the beginning, which halves what it costs to
+ * fill one: otherwise it grows while it is filled. It takes no more than that. So only sets
+ * that are large have one, and it is at least twice of what is in them.
+ */
+#define TABLE_ROOM_FROM 10000
+MUST_CHECK uint32_t table_set_room(enum table_set_id set, size_t count);
+
 /* Writes an element's key (and for interval sets its end, inclusive) in that form:
  * table_key_bytes bytes each. `out_key_end` may be NULL. */
 void table_element_key(enum table_set_id set, const struct table_element *e,

@@ -155,13 +155,18 @@ print_type(struct buf *out, const struct table_set *set)
 }
 
 static void
-print_set(struct buf *out, const struct table_set *set,
-    const struct table_element *elements, size_t count)
+print_set(struct buf *out, enum table_set_id id, const struct table_element *elements,
+    size_t count)
 {
+	const struct table_set *set = &table_sets[id];
+	const uint32_t room = table_set_room(id, count);
+
 	buf_printf(out, "\n\t%s %s {\n\t\t", set->value == FIELD_NONE ? "set" : "map",
 	    set->name);
 	print_type(out, set);
 	buf_add_char(out, '\n');
+	if (room != 0)
+		buf_printf(out, "\t\tsize %u\n", (unsigned)room);
 	if (set->interval)
 		buf_add_cstr(out, "\t\tflags interval\n");
 	buf_printf(out, "\t\tcomment \"%s\"\n", set->comment);
@@ -334,7 +339,7 @@ table_print_nft(struct buf *out, const struct table_content *content)
 			  "delete table " TABLE_FAMILY " " TABLE_NAME "\n"
 			  "table " TABLE_FAMILY " " TABLE_NAME " {");
 	for (size_t i = 0; i < SET_COUNT; i++)
-		print_set(out, &table_sets[i], content->elements[i],
+		print_set(out, (enum table_set_id)i, content->elements[i],
 		    content->element_count[i]);
 	for (size_t i = 0; i < content->rule_chain_count; i++)
 		print_rule_chain(out, &content->rule_chains[i], &content->settings);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "enforcer/nft.h"
+#include "enforcer/plan.h"
 
 #define LISTING "nft list table inet ringfence"
 
@@ -251,26 +252,47 @@ split_blocks(char *listing, char **blocks, size_t max)
 	return count;
 }
 
+/* So many that a set is made with a size. */
+static void
+add_many(struct table_content *c)
+{
+	struct table_element *all =
+	    ARENA_ARRAY(arena, TABLE_ROOM_FROM, struct table_element);
+
+	for (uint32_t i = 0; i < TABLE_ROOM_FROM; i++)
+		all[i] = (struct table_element){
+		    .addr = {10, 0, (uint8_t)(i >> 8), (uint8_t)i}, .value = 1 + i % 7};
+	c->elements[SET_PEER4_IN] = all;
+	c->element_count[SET_PEER4_IN] = TABLE_ROOM_FROM;
+}
+
 START_TEST(apply_makes_what_nft_makes_of_the_printed_program)
 {
 	struct table_content content = make_content();
 	struct op_batch batch;
 	struct buf text = {NULL, 0, 0};
 	char *ours, *printed, *our_blocks[256], *printed_blocks[256];
+	const char *listing = LISTING;
 	size_t count;
 
 	content.settings.reject = _i == 1;
+	if (_i == 2) {
+		add_many(&content);
+		listing = "nft -t list table inet ringfence"; /* they have no order */
+	}
 	batch = make_batch(&content);
+	batch.ops[0].room = plan_room(arena, &content);
 	(void)apply(&batch);
-	ours = output_of(LISTING);
+	ours = output_of(listing);
 	table_print_nft(&text, &content);
 	load_text(&text); /* replaces the table */
-	printed = output_of(LISTING);
+	printed = output_of(listing);
 	ck_assert_uint_eq(strlen(ours), strlen(printed));
 	count = split_blocks(ours, our_blocks, ARRAY_LEN(our_blocks));
 	ck_assert_uint_eq(
 	    split_blocks(printed, printed_blocks, ARRAY_LEN(printed_blocks)), count);
 	ck_assert_uint_gt(count, SET_COUNT);
+	ck_assert_int_eq(_i == 2, strstr(text.data, "\t\tsize 24576\n") != NULL);
 	for (size_t i = 0; i < count; i++)
 		ck_assert_str_eq(our_blocks[i], printed_blocks[i]);
 	free(ours);
@@ -584,6 +606,53 @@ START_TEST(restore_makes_one_table_of_another)
 }
 END_TEST
 
+/* Elements of a set that was made for so many, no more. */
+static struct op_batch
+known(const struct table_element *elements, size_t count)
+{
+	struct op_batch batch = {.settings.log_group = 100, .count = 1};
+
+	batch.ops = ARENA_NEW(arena, struct op);
+	batch.ops[0] = (struct op){.kind = OP_ADD,
+	    .set = SET_KNOWN4,
+	    .elements = elements,
+	    .element_count = count};
+	return batch;
+}
+
+START_TEST(set_takes_what_it_has_room_for_and_restore_gives_it_more)
+{
+	struct table_element more[] = {
+	    {.addr = {10, 9, 0, 1}}, {.addr = {10, 9, 0, 2}}, {.addr = {10, 9, 0, 3}}};
+	uint32_t room[SET_COUNT] = {[SET_PEER4_IN] = 100};
+	struct table_content content = make_content();
+	struct op_batch whole = make_batch(&content), batch = known(more, 3);
+	struct nft_observed before, seen;
+	struct nft_refusal refusal;
+	uint32_t now;
+
+	room[SET_KNOWN4] = (uint32_t)content.element_count[SET_KNOWN4] + 2;
+	whole.ops[0].room = room;
+	(void)apply(&whole);
+	ck_assert_int_eq(nft_observe(nft, arena, &before, &err), 0);
+	ck_assert_int_eq(nft_apply(nft, &batch, 0, &now, &refusal, &err), ERR_LIMIT);
+	ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), 0);
+	ck_assert_uint_eq(
+	    seen.element_count[SET_KNOWN4], content.element_count[SET_KNOWN4]);
+	batch = known(more, 2);
+	(void)apply(&batch);
+	content.elements[SET_KNOWN4] = more;
+	content.element_count[SET_KNOWN4] = room[SET_KNOWN4] = ARRAY_LEN(more);
+	whole = make_batch(&content);
+	whole.ops[0] = (struct op){.kind = OP_RESTORE, .room = room};
+	(void)apply(&whole);
+	ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), 0);
+	for (size_t s = 0; s < SET_COUNT; s++)
+		ck_assert_uint_eq(seen.element_count[s], content.element_count[s]);
+	ck_assert_mem_eq(seen.rules_digest, before.rules_digest, 32);
+}
+END_TEST
+
 /* As when the process ends in the middle: which copy is the one cannot be told. */
 START_TEST(set_that_is_there_twice_is_found)
 {
@@ -636,7 +705,7 @@ main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(
-	    tc, apply_makes_what_nft_makes_of_the_printed_program, 0, 2);
+	    tc, apply_makes_what_nft_makes_of_the_printed_program, 0, 3);
 	tcase_add_test(tc, listing_loads_again);
 	tcase_add_test(tc, observe_returns_what_was_applied);
 	tcase_add_test(tc, observe_returns_not_found_when_there_is_no_table);
@@ -648,6 +717,7 @@ main(void)
 	tcase_add_test(tc, interval_sets_are_replaced_and_rules_are_as_before);
 	tcase_add_loop_test(tc, interval_sets_stay_when_something_is_refused, 0, 2);
 	tcase_add_loop_test(tc, restore_makes_one_table_of_another, 0, 2);
+	tcase_add_test(tc, set_takes_what_it_has_room_for_and_restore_gives_it_more);
 	tcase_add_test(tc, set_that_is_there_twice_is_found);
 	tcase_add_test(tc, counters_returns_one_of_each_rule_chain);
 	suite_add_tcase(suite, tc);

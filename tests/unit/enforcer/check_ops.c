@@ -63,8 +63,9 @@ START_TEST(decode_returns_the_batch_when_it_is_well_formed)
 	    .proto = 6,
 	    .port_lo = 80,
 	    .value = 5000};
+	const uint32_t room[SET_COUNT] = {[SET_PEER6_IN] = 5, [SET_KNOWN4] = 70000};
 	const struct op ops[] = {
-	    {.kind = OP_TABLE},
+	    {.kind = OP_TABLE, .room = room},
 	    {.kind = OP_CHAIN_ADD, .chain = &chain},
 	    {.kind = OP_ADD,
 		.set = SET_CELL4_IN,
@@ -86,6 +87,7 @@ START_TEST(decode_returns_the_batch_when_it_is_well_formed)
 	ck_assert(out.settings.reject);
 	for (size_t i = 0; i < ARRAY_LEN(ops); i++)
 		ck_assert_int_eq(out.ops[i].kind, ops[i].kind);
+	ck_assert_mem_eq(out.ops[0].room, room, sizeof(room));
 	ck_assert_uint_eq(out.ops[1].chain->number, 5000);
 	ck_assert(out.ops[1].chain->log && out.ops[1].chain->reset);
 	ck_assert_str_eq(out.ops[1].chain->comment, "a.yaml:3");
@@ -155,6 +157,25 @@ START_TEST(decode_refuses_a_table_that_comes_late)
 }
 END_TEST
 
+static const struct {
+	const char *what;
+	uint32_t room[SET_COUNT];
+} bad_rooms[] = {
+    {"of a set of intervals", {[SET_GATE4] = 10}},
+    {"too much", {[SET_KNOWN4] = OP_MAX_ROOM + 1}},
+    {"too much in all", {[SET_KNOWN4] = OP_MAX_ROOM, [SET_KNOWN6] = 1}},
+};
+
+START_TEST(decode_refuses_a_table_when_it_cannot_have_the_room)
+{
+	const struct op op = {.kind = OP_TABLE, .room = bad_rooms[_i].room};
+	struct op_batch out;
+
+	ck_assert_msg(
+	    decode(&op, 1, &out) == ERR_INVALID, "accepted: %s", bad_rooms[_i].what);
+}
+END_TEST
+
 static const struct table_rule_chain bad_chains[] = {
     {.number = 0, .action = ACTION_DENY, .comment = ""},
     {.number = 5, .action = ACTION_PASS, .comment = ""},
@@ -213,6 +234,8 @@ main(void)
 	tcase_add_test(tc, decode_returns_zero_when_a_peer_is_of_class_0);
 	tcase_add_test(tc, decode_refuses_deleting_from_interval_sets);
 	tcase_add_test(tc, decode_refuses_a_table_that_comes_late);
+	tcase_add_loop_test(tc, decode_refuses_a_table_when_it_cannot_have_the_room, 0,
+	    ARRAY_LEN(bad_rooms));
 	tcase_add_loop_test(tc, decode_refuses_a_chain_when_it_cannot_be_said, 0,
 	    ARRAY_LEN(bad_chains));
 	tcase_add_test(tc, decode_fails_when_cut_anywhere);
