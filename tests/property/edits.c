@@ -199,3 +199,52 @@ delta_leads(const struct compile_delta *d, enum table_set_id set,
 	}
 	return gone == d->removed_count[set] && new == d->added_count[set];
 }
+
+static const struct table_rule_chain *
+find_chain(const struct table_rule_chain *chains, size_t count, uint32_t number)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (chains[i].number == number)
+			return &chains[i];
+	}
+	return NULL;
+}
+
+/* What the kernel has of a number once it was told of the difference; NULL: nothing. */
+static const struct table_rule_chain *
+chain_told(const struct compile_delta *d, const struct table_content *before,
+    uint32_t number)
+{
+	const struct table_rule_chain *chain =
+	    find_chain(d->chains_changed, d->chain_changed_count, number);
+
+	if (chain == NULL)
+		chain = find_chain(d->chains_added, d->chain_added_count, number);
+	for (size_t i = 0; i < d->chain_removed_count && chain == NULL; i++) {
+		if (d->chains_removed[i] == number)
+			return NULL;
+	}
+	return chain != NULL ? chain
+			     : find_chain(before->rule_chains, before->rule_chain_count,
+				   number);
+}
+
+bool
+delta_leads_chains(const struct compile_delta *d, const struct table_content *before,
+    const struct table_content *after)
+{
+	bool same = before->rule_chain_count + d->chain_added_count ==
+		    after->rule_chain_count + d->chain_removed_count;
+
+	for (size_t i = 0; i < d->chain_changed_count && same; i++)
+		same = find_chain(before->rule_chains, before->rule_chain_count,
+			   d->chains_changed[i].number) != NULL;
+	for (size_t i = 0; i < after->rule_chain_count && same; i++) {
+		const struct table_rule_chain *told =
+		    chain_told(d, before, after->rule_chains[i].number);
+
+		same = told != NULL &&
+		       table_rule_chain_equal(told, &after->rule_chains[i]);
+	}
+	return same;
+}

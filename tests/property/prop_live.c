@@ -150,6 +150,8 @@ check(struct series *s, const struct compile_delta *delta)
 		if (counts[i] != now.element_count[i])
 			ok = fail(s, "counts wrong");
 	}
+	if (ok && !delta->anew && !delta_leads_chains(delta, &s->content, &now))
+		ok = fail(s, "the difference of chains leads elsewhere");
 	ok = ok && answers_as(s, &now);
 	s->content = now;
 out:
