@@ -128,7 +128,6 @@ MUST_CHECK bool program_is_worn(const struct program *p);
 void program_free_side(struct program_side *side);
 void program_take_chains(struct program_side *side);
 /* Whether it is one of local_workloads; NULL is none. */
-MUST_CHECK bool program_counts_local(
-    const struct program *p, const struct workload *w);
+MUST_CHECK bool program_counts_local(const struct program *p, const struct workload *w);
 
 #endif

@@ -74,8 +74,10 @@ count_local(struct program *p, const struct compile_change *changes, size_t coun
 	for (size_t i = 0; i < count; i++) {
 		if (changes[i].kind != CHANGE_WORKLOAD)
 			continue;
-		p->local_workloads += program_counts_local(p, changes[i].workload_after);
-		p->local_workloads -= program_counts_local(p, changes[i].workload_before);
+		p->local_workloads +=
+		    program_counts_local(p, changes[i].workload_after);
+		p->local_workloads -=
+		    program_counts_local(p, changes[i].workload_before);
 	}
 }
 

@@ -109,7 +109,8 @@ list_held(const struct compile_state *s, struct element_list lists[SET_COUNT])
 		for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 			if (held_element(s, h, (enum direction)d, &e))
 				state_list_add(
-				    &lists[state_peer_set(family, (enum direction)d)], &e);
+				    &lists[state_peer_set(family, (enum direction)d)],
+				    &e);
 		}
 		e = (struct table_element){0};
 		memcpy(e.addr, addr.bytes, ip_bytes(addr.family));

@@ -166,7 +166,7 @@ held_add(struct held_table *t, const struct ip_addr *addr)
 	if (t->used + 1 > t->slot_count / 4 * 3)
 		grow_slots(t);
 	t->used++;
-	*h = (struct held){.used = true};
+	*h = (struct held){.used = true, .family = (uint8_t)family_index(addr->family)};
 	keep_addr(h, addr);
 	t->slots[find_slot(t, addr)] = place + 1;
 	return place;

@@ -20,6 +20,7 @@ struct passage {
 	uint32_t *fresh; /* sets that nobody spoke of */
 	size_t fresh_count;
 	bool same;      /* the same sets: who is not touched is listed as before */
+	bool same_nets; /* what surrounds an address is what it was */
 	uint32_t *held; /* of what is held: the node now */
 	uint32_t *list; /* room for all sets */
 };
@@ -28,6 +29,7 @@ struct move {
 	struct update *u;
 	struct compiler *to;
 	struct passage passages[DIRECTION_COUNT];
+	bool by_address;        /* some new set takes in workloads by where they are */
 	struct model workloads; /* the node's own */
 	struct diag_list quiet; /* mistakes are for who compiles all of it */
 };
@@ -97,8 +99,20 @@ find_locals(struct move *m)
 
 /* ---- from the sets that were to those that are ---- */
 
+static bool
+has_nets(const struct peer_set *set)
+{
+	return set->nets[0].count + set->nets[1].count != 0;
+}
+
+static bool
+has_pods(const struct peer_set *set)
+{
+	return set->pods[0].count + set->pods[1].count != 0;
+}
+
 static void
-match_sets(struct passage *p)
+match_sets(struct move *m, struct passage *p)
 {
 	struct arena *scratch = p->to->c->scratch;
 	size_t known = 0, before = 0;
@@ -107,6 +121,7 @@ match_sets(struct passage *p)
 	p->nodes = ARENA_ARRAY(scratch, p->from->classes->count, uint32_t);
 	p->fresh = ARENA_ARRAY(scratch, p->to->set_count, uint32_t);
 	p->list = ARENA_ARRAY(scratch, p->from->set_count + p->to->set_count, uint32_t);
+	p->same_nets = true;
 	for (size_t i = 0; i < p->from->classes->count; i++)
 		p->nodes[i] = UNKNOWN;
 	for (size_t i = 0; i < p->from->set_count; i++) {
@@ -119,13 +134,18 @@ match_sets(struct passage *p)
 			p->sets[i] = UNKNOWN;
 		else
 			before++;
+		p->same_nets &= now != NULL || !has_nets(set);
 		known += set->name == NULL && now != NULL;
 	}
 	for (uint32_t i = 0; i < p->to->set_count; i++) {
 		const struct peer_set *set = p->to->sets[i];
 
-		if (set->name == NULL && map_get(&p->from->set_by_key, set->key) == NULL)
-			p->fresh[p->fresh_count++] = i;
+		if (set->name != NULL ||
+		    map_get(&p->from->set_by_key, set->key) != NULL)
+			continue;
+		p->fresh[p->fresh_count++] = i;
+		p->same_nets &= !has_nets(set);
+		m->by_address |= has_nets(set) || has_pods(set);
 	}
 	p->same = known == before && p->fresh_count == 0;
 }
@@ -169,51 +189,67 @@ list_sets(struct passage *p, const struct class_info *class)
 	return count;
 }
 
-/* The node of an address that nothing has touched. */
+/* The node of those that are in what is left of the sets of a node, and no other. */
+static uint32_t
+node_left(struct passage *p, uint32_t node)
+{
+	const struct class_info *class = classes_of_node(p->from, node);
+	uint32_t *known;
+
+	if (class == NULL)
+		return 0;
+	known = &p->nodes[class - p->from->classes->items];
+	if (*known == UNKNOWN)
+		*known = node_of_list(p, list_sets(p, class));
+	return *known;
+}
+
+/* The node of an address that nothing has touched, which may be in new sets. */
 static uint32_t
 node_now(struct passage *p, uint32_t node, const struct place *place)
 {
-	const struct class_info *class = NULL;
-	uint32_t *known = NULL;
-	size_t fresh = 0, count;
+	size_t fresh = 0, count = 0;
 
-	if (node != 0) {
-		class = classes_of_node(p->from, node);
-		known = &p->nodes[class - p->from->classes->items];
+	for (size_t i = 0; i < p->fresh_count; i++) {
+		if (!place_in_set(p->to->sets[p->fresh[i]], place))
+			continue;
+		if (fresh++ == 0)
+			count = list_sets(p, classes_of_node(p->from, node));
+		p->list[count++] = p->fresh[i];
 	}
-	for (size_t i = 0; i < p->fresh_count && fresh == 0; i++)
-		fresh += place_in_set(p->to->sets[p->fresh[i]], place);
-	if (fresh == 0 && known != NULL && *known != UNKNOWN)
-		return *known;
-	count = list_sets(p, class);
-	for (size_t i = 0; i < p->fresh_count && fresh != 0; i++) {
-		if (place_in_set(p->to->sets[p->fresh[i]], place))
-			p->list[count++] = p->fresh[i];
-	}
-	node = node_of_list(p, count);
-	if (fresh == 0 && known != NULL)
-		*known = node;
-	return node;
+	return fresh == 0 ? node_left(p, node) : node_of_list(p, count);
 }
 
 /* ---- addresses ---- */
 
-/* Whose a held address is; what nothing has touched is as it was. */
 static struct place
-place_of_held(const struct update *u, const struct held *h)
+place_of_touched(const struct update *u, const struct held *h)
 {
-	const struct workload *owner = h->touched ? NULL : held_owner(h);
 	struct ip_addr addr = held_addr(h);
 
-	if (owner == NULL)
-		return place_of(u->model, &addr);
-	return (struct place){
-	    .family = family_index(addr.family),
-	    .addr = addr_to_num(&addr),
-	    .workload = owner,
+	return place_of(u->model, &addr);
+}
+
+/* What nothing has touched is whose it was. Memory is not looked into without need: there
+ * are very many. */
+static struct place
+place_of_other(const struct move *m, const struct held *h)
+{
+	struct place p = {
+	    .family = h->family,
+	    .workload = held_owner(h),
 	    .ip = h->ip,
 	    .exists = true,
 	};
+	struct ip_addr addr;
+
+	if (p.workload == NULL)
+		return place_of_touched(m->u, h);
+	if (m->by_address) {
+		addr = held_addr(h);
+		p.addr = addr_to_num(&addr);
+	}
+	return p;
 }
 
 /* Neither what is free nor what an update that went no further has left. */
@@ -224,23 +260,44 @@ is_of_interest(const struct held *h)
 }
 
 static void
+place_touched(struct move *m, uint32_t i)
+{
+	struct place place = place_of_touched(m->u, &m->u->s->held.items[i]);
+
+	if (!place.exists)
+		return;
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++)
+		m->passages[d].held[i] =
+		    place_node(m->passages[d].to, m->u->model, &place);
+}
+
+static void
+place_again(struct move *m, uint32_t i)
+{
+	const struct held *h = &m->u->s->held.items[i];
+	struct place place = {.exists = true};
+
+	if (m->passages[0].fresh_count + m->passages[1].fresh_count != 0)
+		place = place_of_other(m, h);
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		struct passage *p = &m->passages[d];
+
+		p->held[i] = p->fresh_count == 0 ? node_left(p, h->node[d])
+						 : node_now(p, h->node[d], &place);
+	}
+}
+
+static void
 place_address(struct move *m, uint32_t i)
 {
 	const struct held *h = &m->u->s->held.items[i];
-	struct place place = place_of_held(m->u, h);
 
-	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
-		struct passage *p = &m->passages[d];
-		uint32_t node = 0;
-
-		if (h->touched && place.exists)
-			node = place_node(p->to, m->u->model, &place);
-		else if (!h->touched)
-			node = node_now(p, h->node[d], &place);
-		p->held[i] = node;
-		if (place.exists)
-			classes_use(p->to, node, place.family);
-	}
+	if (h->touched)
+		place_touched(m, i);
+	else
+		place_again(m, i);
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++)
+		classes_use(m->passages[d].to, m->passages[d].held[i], h->family);
 }
 
 static void
@@ -261,19 +318,33 @@ place_addresses(struct move *m)
 		classes_end(m->passages[d].to);
 }
 
+/* An address that nothing has touched. */
+static bool
+is_listed_as_before(const struct passage *p, uint32_t before, uint32_t node)
+{
+	const struct class_info *old, *now;
+
+	if (p->same || !p->same_nets)
+		return p->same;
+	old = classes_of_node(p->from, before);
+	now = classes_of_node(p->to, node);
+	return old == NULL || now == NULL ? old == now : old->id == now->id;
+}
+
 /* What lists an address, before and after. */
 static void
-tell_address(struct move *m, enum direction d, const struct held *h, bool exists,
-    uint32_t node)
+tell_address(
+    struct move *m, enum direction d, const struct held *h, bool exists, uint32_t node)
 {
 	struct passage *p = &m->passages[d];
-	struct ip_addr addr = held_addr(h);
-	enum table_set_id set = state_peer_set(family_index(addr.family), d);
+	enum table_set_id set = state_peer_set(h->family, d);
 	struct table_element old, now;
+	struct ip_addr addr;
 	bool had, has;
 
-	if (p->same && !h->touched)
+	if (!h->touched && is_listed_as_before(p, h->node[d], node))
 		return;
+	addr = held_addr(h);
 	had = h->exists && state_peer_element(p->from, &addr, h->node[d], &old);
 	has = exists && state_peer_element(p->to, &addr, node, &now);
 	if (had && has && table_element_equal(&old, &now))
@@ -291,11 +362,12 @@ take_addresses(struct move *m)
 
 	for (uint32_t i = 0; i < held->count; i++) {
 		struct held *h = &held->items[i];
-		struct place place;
+		struct place place = {.exists = true};
 
 		if (!is_of_interest(h))
 			continue;
-		place = place_of_held(m->u, h);
+		if (h->touched)
+			place = place_of_touched(m->u, h);
 		for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 			uint32_t node = m->passages[d].held[i];
 
@@ -317,12 +389,12 @@ take_set(struct move *m, enum table_set_id set)
 
 	element_list_sort(now);
 	while (i < old->count || j < now->count) {
-		int order = i == old->count   ? 1
-			    : j == now->count ? -1
-					      : table_element_cmp(
-						    &old->items[i], &now->items[j]);
-		bool same = order == 0 &&
-			    table_element_equal(&old->items[i], &now->items[j]);
+		int order = i == old->count ? 1
+			    : j == now->count
+				? -1
+				: table_element_cmp(&old->items[i], &now->items[j]);
+		bool same =
+		    order == 0 && table_element_equal(&old->items[i], &now->items[j]);
 
 		if (order <= 0 && !same)
 			state_list_add(&m->u->removed[set], &old->items[i]);
@@ -452,7 +524,7 @@ make(struct move *m)
 			return false;
 		m->passages[d].from = &from->sides[d];
 		m->passages[d].to = &to->sides[d];
-		match_sets(&m->passages[d]);
+		match_sets(m, &m->passages[d]);
 	}
 	place_addresses(m);
 	compiler_emit(to);

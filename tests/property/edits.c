@@ -212,8 +212,8 @@ find_chain(const struct table_rule_chain *chains, size_t count, uint32_t number)
 
 /* What the kernel has of a number once it was told of the difference; NULL: nothing. */
 static const struct table_rule_chain *
-chain_told(const struct compile_delta *d, const struct table_content *before,
-    uint32_t number)
+chain_told(
+    const struct compile_delta *d, const struct table_content *before, uint32_t number)
 {
 	const struct table_rule_chain *chain =
 	    find_chain(d->chains_changed, d->chain_changed_count, number);
@@ -224,9 +224,9 @@ chain_told(const struct compile_delta *d, const struct table_content *before,
 		if (d->chains_removed[i] == number)
 			return NULL;
 	}
-	return chain != NULL ? chain
-			     : find_chain(before->rule_chains, before->rule_chain_count,
-				   number);
+	return chain != NULL
+		   ? chain
+		   : find_chain(before->rule_chains, before->rule_chain_count, number);
 }
 
 bool
