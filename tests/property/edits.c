@@ -112,11 +112,43 @@ relabel(struct editor *s, struct str text)
 	return (struct str){copy, text.len};
 }
 
+/* The text with another Kubernetes namespace in the place of one, which most often nobody
+ * has spoken of. */
+static struct str
+move_to_unknown(struct editor *s, struct str text, char from, char to)
+{
+	char *copy = arena_strndup(s->arena, text.ptr, text.len);
+
+	for (size_t i = 1; i + 1 < text.len; i++) {
+		if (copy[i] == 'k' && copy[i + 1] == from &&
+		    strchr(" [/", copy[i - 1]) != NULL)
+			copy[i + 1] = to;
+	}
+	return (struct str){copy, text.len};
+}
+
+static struct document
+roll_document(struct editor *s)
+{
+	static struct documents other;
+	struct document doc;
+	char from, to;
+
+	editor_roll(s, &other, false);
+	doc = other.items[dice_roll(&s->dice, (unsigned)other.count)];
+	if (dice_roll(&s->dice, 4) != 0)
+		return doc;
+	from = (char)('0' + dice_roll(&s->dice, 6));
+	to = (char)('6' + dice_roll(&s->dice, 4));
+	doc.name = move_to_unknown(s, doc.name, from, to);
+	doc.text = move_to_unknown(s, doc.text, from, to);
+	return doc;
+}
+
 /* Edits `docs`; the name of the document that was taken, put or changed. */
 struct document
 editor_edit(struct editor *s, struct documents *docs)
 {
-	static struct documents other;
 	struct document doc = docs->items[dice_roll(&s->dice, (unsigned)docs->count)];
 	size_t at = find_document(docs, doc.name);
 
@@ -128,8 +160,7 @@ editor_edit(struct editor *s, struct documents *docs)
 		docs->items[at] = docs->items[--docs->count];
 		return doc;
 	}
-	editor_roll(s, &other, false);
-	doc = other.items[dice_roll(&s->dice, (unsigned)other.count)];
+	doc = roll_document(s);
 	at = find_document(docs, doc.name);
 	if (at == docs->count && docs->count < DOCUMENTS_MAX)
 		docs->count++;

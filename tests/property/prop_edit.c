@@ -77,6 +77,21 @@ find_policy(const struct model *m, struct str name)
 	return NULL;
 }
 
+/* Whether some Kubernetes namespace is at another place. */
+static bool
+moves(const struct model *before, const struct model *after)
+{
+	for (size_t i = 0; i < after->kube_count; i++) {
+		const struct kube_ns *now = after->kube_namespaces[i];
+		const struct kube_ns *old =
+		    model_kube_ns(before, now->cluster, now->name);
+
+		if (old != NULL && !str_eq(old->ns->path, now->ns->path))
+			return true;
+	}
+	return false;
+}
+
 static struct compile_change
 change_of(
     const struct document *doc, const struct model *before, const struct model *after)
@@ -104,6 +119,8 @@ change_of(
 		change.kind = CHANGE_NS_LABELS;
 		change.ns = after->namespaces[i];
 	}
+	if (moves(before, after))
+		change.kind = CHANGE_OTHER;
 	return change;
 }
 
