@@ -120,6 +120,8 @@ engine_apply_changed(
 	a->pending_midstream = a->midstream;
 	a->changed = true;
 	a->delta = *delta;
+	table_set_midstream(
+	    a->delta.chains_added, a->delta.chain_added_count, a->midstream);
 	a->current->arrived = arrived;
 	a->whole = false;
 	a->stage = 0;

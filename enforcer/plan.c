@@ -126,13 +126,6 @@ plan_set(struct plan *p, const struct table_content *from,
 
 /* ---- chains ---- */
 
-static bool
-same_chain(const struct table_rule_chain *a, const struct table_rule_chain *b)
-{
-	return a->action == b->action && a->log == b->log && a->reset == b->reset &&
-	       strcmp(a->comment, b->comment) == 0;
-}
-
 /* Adds what is in `one` and not in `other`; with `replace` what is in both and is not the
  * same too, as `one` has it. */
 static void
@@ -153,7 +146,7 @@ plan_chains(struct plan *p, const struct table_content *one,
 			peer = &other->rule_chains[j];
 		if (peer == NULL)
 			add_op(p, (struct op){.kind = kind, .chain = chain});
-		else if (replace && !same_chain(chain, peer))
+		else if (replace && !table_rule_chain_equal(chain, peer))
 			add_op(
 			    p, (struct op){.kind = OP_CHAIN_REPLACE, .chain = chain});
 	}

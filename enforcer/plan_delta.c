@@ -61,12 +61,14 @@ plan_delta(struct arena *arena, const struct compile_state *state,
     struct op_batch *out_batch)
 {
 	size_t most = 2 * (size_t)SET_COUNT + delta->chain_added_count +
-		      delta->chain_removed_count;
+		      delta->chain_changed_count + delta->chain_removed_count;
 
 	*out_batch = (struct op_batch){.settings = *settings};
 	out_batch->ops = ARENA_ARRAY(arena, most, struct op);
 	for (size_t i = 0; i < delta->chain_added_count; i++)
 		next_op(out_batch, OP_CHAIN_ADD)->chain = &delta->chains_added[i];
+	for (size_t i = 0; i < delta->chain_changed_count; i++)
+		next_op(out_batch, OP_CHAIN_REPLACE)->chain = &delta->chains_changed[i];
 	for (int set = 0; set < SET_COUNT; set++)
 		plan_set(out_batch, arena, state, delta, (enum table_set_id)set);
 	for (size_t i = 0; i < delta->chain_removed_count; i++) {

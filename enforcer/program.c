@@ -84,16 +84,11 @@ set_options(struct program *p, const struct engine_settings *s)
 	};
 }
 
-void
-program_count_local(struct program *p)
+bool
+program_counts_local(const struct program *p, const struct workload *w)
 {
-	p->local_workloads = 0;
-	for (size_t i = 0; i < p->model->workload_count; i++) {
-		const struct workload *w = p->model->workloads[i];
-
-		p->local_workloads += !w->is_template && !w->host_network &&
-				      str_eq(w->node, p->options.node);
-	}
+	return w != NULL && !w->is_template && !w->host_network &&
+	       str_eq(w->node, p->options.node);
 }
 
 void
@@ -165,7 +160,9 @@ load_and_compile(struct program *p, const struct engine_settings *s,
 	if (p->ok) {
 		live_keep_texts(p->real.live);
 		p->model = live_model(p->real.live);
-		program_count_local(p);
+		for (size_t i = 0; i < p->model->workload_count; i++)
+			p->local_workloads +=
+			    program_counts_local(p, p->model->workloads[i]);
 	}
 	if (p->ok && p->model->audit_count != 0)
 		load_shadow(p, &options, reading);

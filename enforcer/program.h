@@ -127,6 +127,7 @@ MUST_CHECK bool program_is_worn(const struct program *p);
 /* program.c, for program_edit.c: */
 void program_free_side(struct program_side *side);
 void program_take_chains(struct program_side *side);
-void program_count_local(struct program *p);
+/* Whether it is one of local_workloads; NULL is none. */
+MUST_CHECK bool program_counts_local(const struct program *p, const struct workload *w);
 
 #endif

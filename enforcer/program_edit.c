@@ -49,11 +49,13 @@ program_edit_read(
 								     : LIVE_BEYOND;
 }
 
-/* Chains that came and went. */
+/* Chains that came and went, or read otherwise. */
 static bool
 changes_chains(const struct compile_delta *delta)
 {
-	return delta->chain_added_count + delta->chain_removed_count != 0;
+	return delta->chain_added_count + delta->chain_changed_count +
+		   delta->chain_removed_count !=
+	       0;
 }
 
 static bool
@@ -66,6 +68,19 @@ is_empty(const struct compile_delta *delta)
 	return !changes_chains(delta);
 }
 
+static void
+count_local(struct program *p, const struct compile_change *changes, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (changes[i].kind != CHANGE_WORKLOAD)
+			continue;
+		p->local_workloads +=
+		    program_counts_local(p, changes[i].workload_after);
+		p->local_workloads -=
+		    program_counts_local(p, changes[i].workload_before);
+	}
+}
+
 static enum program_answer
 advance(struct program_side *side, struct arena *arena,
     const struct compile_change *changes, size_t count, struct diag_list *diags,
@@ -75,7 +90,7 @@ advance(struct program_side *side, struct arena *arena,
 	    count, diags, out_delta);
 	if (out_delta->anew)
 		return PROGRAM_COMPILES;
-	if (changes_chains(out_delta))
+	if (changes_chains(out_delta) || out_delta->local)
 		program_take_chains(side);
 	return PROGRAM_CHANGED;
 }
@@ -104,17 +119,17 @@ program_edit_commit(struct program_edit *e, struct arena *arena,
 	if (e->shadow != NULL)
 		shadow_answer = advance(&p->shadow, arena, shadow_changes, shadow_count,
 		    &again, &shadow_delta);
-	if (answer == PROGRAM_COMPILES)
-		program_count_local(p); /* else it is others' workloads */
-	else if (shadow_answer == PROGRAM_COMPILES)
+	count_local(p, changes, count);
+	if (answer != PROGRAM_COMPILES && shadow_answer == PROGRAM_COMPILES)
 		*out_delta =
 		    (struct compile_delta){.anew = true, .gone = !is_empty(out_delta)};
 	return answer == PROGRAM_CHANGED ? shadow_answer : answer;
 }
 
 static enum program_answer
-announce(struct program_side *side, const struct announced_pod *pods, size_t count,
-    struct arena *arena, struct diag_list *diags, struct compile_delta *out_delta)
+announce(struct program *p, struct program_side *side, const struct announced_pod *pods,
+    size_t count, struct arena *arena, struct diag_list *diags,
+    struct compile_delta *out_delta)
 {
 	struct compile_change *changes;
 	size_t change_count;
@@ -122,6 +137,8 @@ announce(struct program_side *side, const struct announced_pod *pods, size_t cou
 	live_announce(side->live, pods, count, arena, diags, &changes, &change_count);
 	if (change_count == 0)
 		return PROGRAM_SAME;
+	if (side == &p->real)
+		count_local(p, changes, change_count);
 	return advance(side, arena, changes, change_count, diags, out_delta);
 }
 
@@ -135,12 +152,10 @@ program_announce(struct program *p, const struct announced_pod *pods, size_t cou
 
 	*out_delta = (struct compile_delta){.anew = false};
 	diag_list_init(&again, arena);
-	answer = announce(&p->real, pods, count, arena, diags, out_delta);
+	answer = announce(p, &p->real, pods, count, arena, diags, out_delta);
 	if (p->shadow.live != NULL)
 		shadow_answer =
-		    announce(&p->shadow, pods, count, arena, &again, &shadow_delta);
-	if (answer == PROGRAM_COMPILES)
-		program_count_local(p);
+		    announce(p, &p->shadow, pods, count, arena, &again, &shadow_delta);
 	if (answer == PROGRAM_COMPILES || shadow_answer != PROGRAM_COMPILES)
 		return answer;
 	*out_delta = (struct compile_delta){.anew = true, .gone = !is_empty(out_delta)};

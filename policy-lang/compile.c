@@ -168,29 +168,42 @@ use_midstream(struct compiler *c)
 }
 
 void
-compiler_run(struct compiler *c)
+compiler_gather(struct compiler *c, const struct model *workloads)
 {
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 		c->sides[d].c = c;
 		c->sides[d].dir = (enum direction)d;
 	}
-	universe_init(&c->universe, c->model);
+	universe_init(&c->universe, workloads);
 	profiles_build(c);
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++)
 		peers_announce(&c->sides[d]);
 	label_index_fill(c->universe.labels);
 	label_index_fill(c->universe.scope_labels);
-	for (unsigned d = 0; d < DIRECTION_COUNT && !c->failed; d++) {
+	for (unsigned d = 0; d < DIRECTION_COUNT && !c->failed; d++)
 		peers_collect(&c->sides[d]);
-		classes_build(&c->sides[d]);
+}
+
+void
+compiler_emit(struct compiler *c)
+{
+	for (unsigned d = 0; d < DIRECTION_COUNT && !c->failed; d++)
 		cells_build(&c->sides[d]);
-	}
 	for (unsigned f = 0; f < FAMILY_COUNT; f++)
 		emit_gate(c, f);
 	emit_interfaces(c);
 	emit_own(c);
 	use_midstream(c);
 	routes_build(c);
+}
+
+void
+compiler_run(struct compiler *c)
+{
+	compiler_gather(c, c->model);
+	for (unsigned d = 0; d < DIRECTION_COUNT && !c->failed; d++)
+		classes_build(&c->sides[d]);
+	compiler_emit(c);
 }
 
 void

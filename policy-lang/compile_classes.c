@@ -391,21 +391,6 @@ use_node(struct partition *p, uint32_t node, unsigned family)
 		class_of_node(p, node)->uses[family]++;
 }
 
-static void
-make_classes(struct partition *p)
-{
-	const struct universe *u = &p->s->c->universe;
-
-	p->s->classes = ARENA_NEW(p->s->c->scratch, struct classes);
-	for (uint32_t i = 0; i < u->point_count; i++)
-		use_node(p, p->node_of[i], family_index(u->points[i].family));
-	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
-		for (size_t i = 0; i < p->interval_count[f]; i++)
-			use_node(p, p->intervals[f][i].node, f);
-	}
-	number_classes(p->s);
-}
-
 /* set -> the classes that it contains. */
 static void
 index_classes(struct side *s)
@@ -484,23 +469,53 @@ emit_points(struct partition *p, unsigned family)
 }
 
 void
-classes_build(struct side *s)
+classes_begin(struct side *s)
 {
 	struct partition *p = xcalloc(1, sizeof(*p));
 
 	*p = (struct partition){.s = s, .node_cap = 64, .node_count = 1};
 	s->partition = p;
+	s->classes = ARENA_NEW(s->c->scratch, struct classes);
 	p->nodes = xcalloc(p->node_cap, sizeof(*p->nodes));
 	p->nodes[0] = (struct atom){.set = NONE, .class = NONE};
-	refine_points(p);
-	for (unsigned f = 0; f < FAMILY_COUNT; f++)
-		cut_space(p, f);
-	make_classes(p);
-	index_classes(s);
+}
+
+void
+classes_use(struct side *s, uint32_t node, unsigned family)
+{
+	use_node(s->partition, node, family);
+}
+
+void
+classes_end(struct side *s)
+{
+	struct partition *p = s->partition;
+
 	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
-		emit_intervals(p, f);
-		emit_points(p, f);
+		cut_space(p, f);
+		for (size_t i = 0; i < p->interval_count[f]; i++)
+			use_node(p, p->intervals[f][i].node, f);
 	}
+	number_classes(s);
+	index_classes(s);
+	for (unsigned f = 0; f < FAMILY_COUNT; f++)
+		emit_intervals(p, f);
+}
+
+void
+classes_build(struct side *s)
+{
+	const struct universe *u = &s->c->universe;
+	struct partition *p;
+
+	classes_begin(s);
+	p = s->partition;
+	refine_points(p);
+	for (uint32_t i = 0; i < u->point_count; i++)
+		use_node(p, p->node_of[i], family_index(u->points[i].family));
+	classes_end(s);
+	for (unsigned f = 0; f < FAMILY_COUNT; f++)
+		emit_points(p, f);
 	free(p->stamp);
 	p->stamp = NULL;
 }

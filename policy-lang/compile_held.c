@@ -194,6 +194,7 @@ hold(struct held_table *t, struct held held, const struct ip_addr *addr)
 	if (is_full(t))
 		grow_slots(t);
 	t->used++;
+	held.family = (uint8_t)family_index(addr->family);
 	t->items[place] = held;
 	t->slots[free_slot(t, addr)] = place + 1;
 	return place;

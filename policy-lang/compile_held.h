@@ -15,10 +15,11 @@ struct held {
 	} of;
 	uint32_t ip;                    /* of owner->ips */
 	uint32_t node[DIRECTION_COUNT]; /* in the trees of classes */
-	bool used;                      /* false: the place is free */
-	bool owned;
-	bool touched; /* by the update under way */
-	bool exists;  /* in the model; false: seen for the first time */
+	uint8_t family;                 /* its index: known without looking further */
+	bool used : 1;                  /* false: the place is free */
+	bool owned : 1;
+	bool touched : 1; /* by the update under way */
+	bool exists : 1;  /* in the model; false: seen for the first time */
 };
 
 struct held_table {

@@ -10,63 +10,14 @@
 #include <string.h>
 
 #include "common/limits.h"
-#include "policy-lang/compile_held.h"
 #include "policy-lang/compile_route.h"
-#include "policy-lang/table_walk.h"
+#include "policy-lang/compile_state.h"
 
 /* So many new nodes of the tree of classes make it worth while to begin again. */
 #define STALE_NODES 100000
 
-struct compile_state {
-	struct arena *options_arena;
-	struct compile_options options;
-	struct compiler c;
-	struct held_table held;
-	/* Sorted; without the sets that are made from `held`, and SET_RULES. */
-	struct element_list kept[SET_COUNT];
-	size_t listed[SET_COUNT];              /* elements of those that are */
-	uint32_t fresh_nodes[DIRECTION_COUNT]; /* nodes there were in the beginning */
-	bool inside;                           /* addresses are listed as such */
-};
-
-/* ---- which sets are made from addresses ---- */
-
-static enum table_set_id
-peer_set_id(unsigned family, enum direction dir)
-{
-	return set_of(SET_PEER4_IN, family, dir);
-}
-
-static enum table_set_id
-known_set_id(unsigned family)
-{
-	return family == 0 ? SET_KNOWN4 : SET_KNOWN6;
-}
-
-static enum table_set_id
-inside_set_id(unsigned family)
-{
-	return family == 0 ? SET_INSIDE4 : SET_INSIDE6;
-}
-
-static bool
-is_from_held(enum table_set_id set)
-{
-	return (set >= SET_PEER4_IN && set <= SET_PEER6_OUT) || set == SET_KNOWN4 ||
-	       set == SET_KNOWN6 || set == SET_INSIDE4 || set == SET_INSIDE6;
-}
-
-/* ---- addresses ---- */
-
-static bool
-in_gate(const struct compile_state *s, const struct ip_addr *addr)
-{
-	for (size_t i = 0; i < s->options.workload_network_count; i++) {
-		if (ip_in_prefix(addr, &s->options.workload_networks[i]))
-			return true;
-	}
-	return false;
-}
+/* With more the program of the node is better compiled where nothing waits for it. */
+#define LOCAL_ELEMENTS_MOST 100000
 
 /* ---- the beginning ---- */
 
@@ -93,7 +44,7 @@ copy_options(struct compile_state *s, const struct compile_options *options)
 static void
 hold_points(struct compile_state *s)
 {
-	const struct universe *u = &s->c.universe;
+	const struct universe *u = &s->c->universe;
 
 	held_reserve(&s->held, u->point_count);
 	for (uint32_t i = 0; i < u->point_count; i++) {
@@ -112,7 +63,7 @@ hold_points(struct compile_state *s)
 		h = &s->held.items[place];
 		h->exists = true;
 		for (unsigned d = 0; d < DIRECTION_COUNT; d++)
-			h->node[d] = classes_node_of_point(&s->c.sides[d], i);
+			h->node[d] = classes_node_of_point(&s->c->sides[d], i);
 	}
 }
 
@@ -121,10 +72,10 @@ static void
 keep_lists(struct compile_state *s)
 {
 	for (unsigned i = 0; i < SET_COUNT; i++) {
-		struct element_list *list = &s->c.lists[i];
+		struct element_list *list = &s->c->lists[i];
 
 		s->listed[i] = list->count;
-		if (is_from_held((enum table_set_id)i)) {
+		if (state_is_from_held((enum table_set_id)i)) {
 			free(list->items);
 		} else {
 			element_list_sort(list);
@@ -138,26 +89,27 @@ static bool
 begin(struct compile_state *s, const struct model *model, struct diag_list *diags)
 {
 	held_init(&s->held);
-	s->c = (struct compiler){
+	s->c = xcalloc(1, sizeof(*s->c));
+	*s->c = (struct compiler){
 	    .scratch = arena_new(),
 	    .model = model,
 	    .options = &s->options,
 	    .diags = diags,
 	};
-	compiler_run(&s->c);
-	if (s->c.failed)
+	compiler_run(s->c);
+	if (s->c->failed)
 		return false;
 	s->inside = leave_is_ruled(model);
 	hold_points(s);
 	keep_lists(s);
-	universe_fini(&s->c.universe);
+	universe_fini(&s->c->universe);
 	held_shrink(&s->held);
-	for (size_t i = 0; i < s->c.number_count; i++)
-		s->c.numbers[i].in_force = s->c.numbers[i].uses != 0;
+	for (size_t i = 0; i < s->c->number_count; i++)
+		s->c->numbers[i].in_force = s->c->numbers[i].uses != 0;
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
-		s->fresh_nodes[d] = (uint32_t)s->c.sides[d].classes->count;
-		classes_forget_points(&s->c.sides[d]);
-		peers_forget_slots(&s->c.sides[d]);
+		s->fresh_nodes[d] = (uint32_t)s->c->sides[d].classes->count;
+		classes_forget_points(&s->c->sides[d]);
+		peers_forget_slots(&s->c->sides[d]);
 	}
 	return true;
 }
@@ -165,7 +117,8 @@ begin(struct compile_state *s, const struct model *model, struct diag_list *diag
 static void
 end(struct compile_state *s)
 {
-	compiler_fini(&s->c);
+	compiler_fini(s->c);
+	free(s->c);
 	for (size_t i = 0; i < SET_COUNT; i++) {
 		free(s->kept[i].items);
 		s->kept[i] = (struct element_list){0};
@@ -199,38 +152,6 @@ compile_state_free(struct compile_state *state)
 
 /* ---- an update ---- */
 
-/* A class that gained or lost an address, and what it had before. */
-struct touched_class {
-	uint32_t node;
-	enum direction dir;
-	bool before[FAMILY_COUNT];
-};
-
-struct update {
-	struct compile_state *s;
-	const struct model *model;
-	struct arena *arena;
-	struct compile_delta *delta;
-	uint32_t *dirty; /* places of held addresses */
-	size_t dirty_count, dirty_cap;
-	struct touched_class *classes;
-	size_t class_count, class_cap;
-	struct element_list removed[SET_COUNT], added[SET_COUNT];
-	bool anew;
-	bool applied; /* the state is no longer what it was */
-};
-
-static void
-list_add(struct element_list *list, const struct table_element *e)
-{
-	if (list->count == list->cap) {
-		list->cap = list->cap == 0 ? 16 : 2 * list->cap;
-		list->items =
-		    xreallocarray(list->items, list->cap, sizeof(*list->items));
-	}
-	list->items[list->count++] = *e;
-}
-
 /* ---- which addresses to look at ---- */
 
 static void
@@ -256,8 +177,8 @@ touch_workload(struct update *u, const struct workload *w)
 {
 	if (w == NULL)
 		return;
-	if (compiler_is_local(&u->s->c, w) || publish_depends_on(w))
-		u->anew = true;
+	u->local |= compiler_is_local(u->s->c, w);
+	u->anew |= publish_depends_on(w);
 	for (size_t i = 0; i < w->ip_count; i++) {
 		u->anew |= routes_speak_of(u->model, &w->ips[i]);
 		touch(u, &w->ips[i]);
@@ -356,8 +277,8 @@ see_change(struct update *u, const struct compile_change *change)
 		touch_ns(u, change->ns);
 		break;
 	case CHANGE_POLICY:
-		u->anew |= governs_local(&u->s->c, change->policy_before) ||
-			   governs_local(&u->s->c, change->policy_after);
+		u->local |= governs_local(u->s->c, change->policy_before) ||
+			    governs_local(u->s->c, change->policy_after);
 		break;
 	case CHANGE_OTHER:
 		u->anew = true;
@@ -371,7 +292,7 @@ see_change(struct update *u, const struct compile_change *change)
 static struct class_info *
 touch_class(struct update *u, enum direction dir, uint32_t node)
 {
-	struct class_info *class = classes_of_node(&u->s->c.sides[dir], node);
+	struct class_info *class = classes_of_node(&u->s->c->sides[dir], node);
 
 	for (size_t i = 0; i < u->class_count; i++) {
 		if (u->classes[i].node == node && u->classes[i].dir == dir)
@@ -390,72 +311,63 @@ touch_class(struct update *u, enum direction dir, uint32_t node)
 	return class;
 }
 
-/* The element that lists an address; false if none does. */
-static bool
-peer_element(const struct compile_state *s, const struct held *h, enum direction dir,
-    struct table_element *out)
-{
-	const struct side *side = &s->c.sides[dir];
-	struct ip_addr addr = held_addr(h);
-	unsigned family = family_index(addr.family);
-	uint32_t around = classes_around(side, family, addr_to_num(&addr));
-
-	if (h->node[dir] == around)
-		return false;
-	*out = classes_element(side, h->node[dir]);
-	memcpy(out->addr, addr.bytes, ip_bytes(addr.family));
-	return true;
-}
-
 static void
 move_address(struct update *u, struct held *h, enum direction dir, bool existed,
     const struct place *p)
 {
-	enum table_set_id set = peer_set_id(p->family, dir);
-	struct side *side = &u->s->c.sides[dir];
+	enum table_set_id set = state_peer_set(p->family, dir);
+	struct side *side = &u->s->c->sides[dir];
+	struct ip_addr addr = held_addr(h);
 	uint32_t node = p->exists ? place_node(side, u->model, p) : 0;
 	struct table_element e;
 
 	if (existed == p->exists && node == h->node[dir])
 		return;
-	if (existed && peer_element(u->s, h, dir, &e))
-		list_add(&u->removed[set], &e);
+	if (existed && state_peer_element(side, &addr, h->node[dir], &e))
+		state_list_add(&u->removed[set], &e);
 	if (existed && h->node[dir] != 0)
 		touch_class(u, dir, h->node[dir])->uses[p->family]--;
 	h->node[dir] = node;
 	if (node != 0)
 		touch_class(u, dir, node)->uses[p->family]++;
-	if (p->exists && peer_element(u->s, h, dir, &e))
-		list_add(&u->added[set], &e);
+	if (p->exists && state_peer_element(side, &addr, h->node[dir], &e))
+		state_list_add(&u->added[set], &e);
 }
 
-/* An address that was held but belongs to nobody any more is let go. */
+void
+update_owner(struct update *u, uint32_t held, const struct place *p)
+{
+	struct held *h = &u->s->held.items[held];
+	struct ip_addr addr = held_addr(h);
+	bool existed = h->exists;
+	struct table_element e = {0};
+
+	h->touched = false;
+	held_own(h, p->workload, p->ip);
+	h->exists = p->exists;
+	memcpy(e.addr, addr.bytes, ip_bytes(addr.family));
+	if (existed != p->exists && state_in_gate(u->s, &addr))
+		state_list_add(p->exists ? &u->added[state_known_set(p->family)]
+					 : &u->removed[state_known_set(p->family)],
+		    &e);
+	if (existed != p->exists && u->s->inside)
+		state_list_add(p->exists ? &u->added[state_inside_set(p->family)]
+					 : &u->removed[state_inside_set(p->family)],
+		    &e);
+	if (!p->exists)
+		held_remove(&u->s->held, held);
+}
+
 static void
 look_at(struct update *u, uint32_t place)
 {
 	struct held *h = &u->s->held.items[place]; /* nothing is added meanwhile */
 	struct ip_addr addr = held_addr(h);
-	bool existed = h->exists;
 	struct place p = place_of(u->model, &addr);
-	struct table_element e = {0};
 
-	h->touched = false;
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++)
-		move_address(u, h, (enum direction)d, existed, &p);
-	held_own(h, p.workload, p.ip);
-	h->exists = p.exists;
-	memcpy(e.addr, addr.bytes, ip_bytes(addr.family));
-	if (existed != p.exists && in_gate(u->s, &addr))
-		list_add(p.exists ? &u->added[known_set_id(p.family)]
-				  : &u->removed[known_set_id(p.family)],
-		    &e);
-	if (existed != p.exists && u->s->inside)
-		list_add(p.exists ? &u->added[inside_set_id(p.family)]
-				  : &u->removed[inside_set_id(p.family)],
-		    &e);
-	if (p.exists)
-		return;
-	held_remove(&u->s->held, place);
+		move_address(u, h, (enum direction)d, h->exists, &p);
+	update_owner(u, place, &p);
 }
 
 /* ---- what becomes of the cells ---- */
@@ -464,7 +376,7 @@ look_at(struct update *u, uint32_t place)
 static void
 emit_flips(struct update *u, bool came, struct element_list lists[SET_COUNT])
 {
-	struct compiler *c = &u->s->c;
+	struct compiler *c = u->s->c;
 
 	c->retracting = !came;
 	c->element_count = 0; /* what there is in all is counted at the end */
@@ -482,7 +394,7 @@ emit_flips(struct update *u, bool came, struct element_list lists[SET_COUNT])
 	}
 	for (size_t i = 0; i < SET_COUNT; i++) {
 		for (size_t j = 0; j < c->lists[i].count; j++)
-			list_add(&lists[i], &c->lists[i].items[j]);
+			state_list_add(&lists[i], &c->lists[i].items[j]);
 		c->lists[i].count = 0;
 	}
 	c->retracting = false;
@@ -520,7 +432,7 @@ merge_kept(struct element_list *kept, const struct element_list *removed,
 static void
 tell_chains(struct update *u)
 {
-	struct compiler *c = &u->s->c;
+	struct compiler *c = u->s->c;
 	struct compile_delta *delta = u->delta;
 
 	delta->chains_added =
@@ -538,26 +450,15 @@ tell_chains(struct update *u)
 
 			e.loc = chain.loc;
 			delta->chains_added[delta->chain_added_count++] = chain;
-			list_add(&u->added[SET_RULES], &e);
+			state_list_add(&u->added[SET_RULES], &e);
 		} else {
 			delta->chains_removed[delta->chain_removed_count++] = n->number;
-			list_add(&u->removed[SET_RULES], &e);
+			state_list_add(&u->removed[SET_RULES], &e);
 		}
 	}
 }
 
 /* ---- all of it ---- */
-
-static struct table_element *
-give(struct arena *arena, const struct element_list *list)
-{
-	struct table_element *copy =
-	    ARENA_ARRAY(arena, list->count, struct table_element);
-
-	if (list->count != 0)
-		memcpy(copy, list->items, list->count * sizeof(*copy));
-	return copy;
-}
 
 static void
 finish_lists(struct update *u)
@@ -569,13 +470,14 @@ finish_lists(struct update *u)
 		element_list_sort(&u->added[i]);
 		if (u->removed[i].count + u->added[i].count == 0)
 			continue;
-		if (!is_from_held((enum table_set_id)i) && i != SET_RULES)
+		if (!u->local && !state_is_from_held((enum table_set_id)i) &&
+		    i != SET_RULES)
 			merge_kept(&u->s->kept[i], &u->removed[i], &u->added[i]);
 		u->s->listed[i] += u->added[i].count - u->removed[i].count;
 		delta->removed_count[i] = u->removed[i].count;
 		delta->added_count[i] = u->added[i].count;
-		delta->removed[i] = give(u->arena, &u->removed[i]);
-		delta->added[i] = give(u->arena, &u->added[i]);
+		delta->removed[i] = state_give(u->arena, &u->removed[i]);
+		delta->added[i] = state_give(u->arena, &u->added[i]);
 	}
 }
 
@@ -594,21 +496,45 @@ needs_anew(const struct compile_state *s)
 			return true;
 	}
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
-		const struct classes *classes = s->c.sides[d].classes;
+		const struct classes *classes = s->c->sides[d].classes;
 
 		if (classes->collided ||
 		    classes->count > s->fresh_nodes[d] + STALE_NODES)
 			return true;
 	}
-	return elements > LIMIT_PROGRAM_ELEMENTS || s->c.failed;
+	return elements > LIMIT_PROGRAM_ELEMENTS || s->c->failed;
+}
+
+static size_t
+count_kept(const struct compile_state *s)
+{
+	size_t count = 0;
+
+	for (unsigned i = 0; i < SET_COUNT; i++)
+		count += s->kept[i].count;
+	return count;
+}
+
+/* What the node's workloads are held to is found out without looking at others, but not
+ * which of all that Routes lead to is theirs. */
+static void
+apply_local(struct update *u)
+{
+	if (u->model->route_count != 0 || count_kept(u->s) > LOCAL_ELEMENTS_MOST) {
+		u->anew = true;
+		return;
+	}
+	update_local(u);
+	if (u->anew)
+		return;
+	u->applied = true;
+	finish_lists(u);
+	u->delta->local = true;
 }
 
 static void
-apply(struct update *u)
+apply_others(struct update *u)
 {
-	touch_owners(u);
-	if (u->anew)
-		return;
 	u->applied = true;
 	for (size_t i = 0; i < u->dirty_count; i++)
 		look_at(u, u->dirty[i]);
@@ -617,7 +543,19 @@ apply(struct update *u)
 	if (u->class_count != 0)
 		tell_chains(u);
 	finish_lists(u);
-	u->anew = needs_anew(u->s);
+}
+
+static void
+apply(struct update *u)
+{
+	touch_owners(u);
+	if (u->anew)
+		return;
+	if (u->local)
+		apply_local(u);
+	else
+		apply_others(u);
+	u->anew |= needs_anew(u->s);
 }
 
 static void
@@ -644,8 +582,8 @@ compile_state_advance(struct compile_state *state, struct arena *arena,
 	};
 
 	*out_delta = (struct compile_delta){0};
-	state->c.model = model;
-	state->c.diags = diags;
+	state->c->model = model;
+	state->c->diags = diags;
 	u.anew = needs_anew(state);
 	for (size_t i = 0; i < count && !u.anew; i++)
 		see_change(&u, &changes[i]);
@@ -666,154 +604,4 @@ compile_state_update(struct compile_state *state, struct arena *arena,
 		return true;
 	end(state);
 	return begin(state, model, diags);
-}
-
-/* ---- the whole content ---- */
-
-static void
-list_held(const struct compile_state *s, struct element_list lists[SET_COUNT])
-{
-	for (uint32_t i = 0; i < s->held.count; i++) {
-		const struct held *h = &s->held.items[i];
-		struct table_element e;
-		struct ip_addr addr;
-		unsigned family;
-
-		if (!h->exists)
-			continue; /* free, or touched by an update that went no further */
-		addr = held_addr(h);
-		family = family_index(addr.family);
-		for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
-			if (peer_element(s, h, (enum direction)d, &e))
-				list_add(
-				    &lists[peer_set_id(family, (enum direction)d)], &e);
-		}
-		e = (struct table_element){0};
-		memcpy(e.addr, addr.bytes, ip_bytes(addr.family));
-		if (in_gate(s, &addr))
-			list_add(&lists[known_set_id(family)], &e);
-		if (s->inside)
-			list_add(&lists[inside_set_id(family)], &e);
-	}
-}
-
-void
-compile_state_content(const struct compile_state *state, struct arena *arena,
-    struct table_content *out_content)
-{
-	struct element_list lists[SET_COUNT] = {0};
-
-	*out_content = (struct table_content){.settings = state->options.settings};
-	list_held(state, lists);
-	for (unsigned i = 0; i < SET_COUNT; i++) {
-		struct element_list list = state->kept[i];
-
-		if (is_from_held((enum table_set_id)i)) {
-			element_list_sort(&lists[i]);
-			list = lists[i];
-		}
-		element_list_give(arena, &list, out_content, (enum table_set_id)i);
-		free(lists[i].items);
-	}
-	chains_build(&state->c, arena, out_content);
-}
-
-void
-compile_state_chains(const struct compile_state *state, struct arena *arena,
-    struct table_rule_chain **out_chains, size_t *out_count)
-{
-	struct table_content content = {.rule_chains = NULL};
-
-	chains_build(&state->c, arena, &content);
-	*out_chains = content.rule_chains;
-	*out_count = content.rule_chain_count;
-}
-
-/* ---- questions ---- */
-
-void
-compile_state_counts(const struct compile_state *state, size_t out[SET_COUNT])
-{
-	memcpy(out, state->listed, sizeof(state->listed));
-	out[SET_RULES] = 0;
-	for (size_t i = 0; i < state->c.number_count; i++)
-		out[SET_RULES] += state->c.numbers[i].uses != 0;
-}
-
-static bool
-find_rule(const struct compile_state *s, uint32_t number, struct table_element *out)
-{
-	size_t lo = 0, hi = s->c.number_count;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (s->c.numbers[mid].number < number)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	*out = (struct table_element){.class_id = number, .value = number};
-	return lo < s->c.number_count && s->c.numbers[lo].number == number &&
-	       s->c.numbers[lo].uses != 0;
-}
-
-static bool
-find_held(const struct compile_state *s, enum table_set_id set,
-    const struct table_element *key, struct table_element *out)
-{
-	bool six = table_sets[set].key[0] == FIELD_IPV6;
-	struct ip_addr addr = {.family = six ? IP_V6 : IP_V4};
-	const struct held *h;
-	uint32_t place;
-
-	memcpy(addr.bytes, key->addr, ip_bytes(addr.family));
-	place = held_find(&s->held, &addr);
-	h = place != NONE ? &s->held.items[place] : NULL;
-	if (h == NULL || !h->exists)
-		return false;
-	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
-		if (set == peer_set_id(six, (enum direction)d))
-			return peer_element(s, h, (enum direction)d, out);
-	}
-	*out = (struct table_element){0};
-	memcpy(out->addr, addr.bytes, ip_bytes(addr.family));
-	return set == inside_set_id(six) ? s->inside : in_gate(s, &addr);
-}
-
-bool
-compile_state_find(const struct compile_state *s, enum table_set_id set,
-    const struct table_element *key, struct table_element *out)
-{
-	struct table_content content = {.settings = s->options.settings};
-	const struct table_element *e;
-
-	if (set == SET_RULES)
-		return find_rule(s, key->class_id, out);
-	if (is_from_held(set))
-		return find_held(s, set, key, out);
-	content.elements[set] = s->kept[set].items;
-	content.element_count[set] = s->kept[set].count;
-	e = table_find(&content, set, key);
-	if (e != NULL)
-		*out = *e;
-	return e != NULL;
-}
-
-void
-compile_state_set(const struct compile_state *s, enum table_set_id set,
-    struct arena *arena, struct table_element **out_elements, size_t *out_count)
-{
-	struct element_list lists[SET_COUNT] = {0};
-	const struct element_list *list = &s->kept[set];
-
-	if (is_from_held(set)) {
-		list_held(s, lists);
-		element_list_sort(&lists[set]);
-		list = &lists[set];
-	}
-	*out_elements = give(arena, list);
-	*out_count = list->count;
-	for (size_t i = 0; i < SET_COUNT; i++)
-		free(lists[i].items);
 }

@@ -10,7 +10,9 @@
  *     compile_route.h      what a node needs of Routes, in the same sets
  *     compile_place.c      who has one address, and which sets it is in
  *     compile_incremental.c   what a change makes of the result of all these
- *     compile_held.c       the addresses that it keeps to tell
+ *     compile_local.c      the same of what changes the node's own workloads or rules
+ *     compile_content.c    the result, and questions to it
+ *     compile_held.c       the addresses that are kept to tell
  */
 #ifndef POLICY_LANG_COMPILE_INTERNAL_H
 #define POLICY_LANG_COMPILE_INTERNAL_H
@@ -167,6 +169,11 @@ void peers_forget_slots(struct side *s);
  * it is new; NULL: no meaning that could be enforced. */
 MUST_CHECK struct peer_set *peers_meaning(
     struct side *s, struct port_name *n, const struct workload *w);
+/* The same of a set that another compilation made; its name is known here, too. */
+MUST_CHECK const struct peer_set *peers_adopt_meaning(
+    struct side *s, const struct peer_set *of);
+/* Whether the rules of both speak of the same names of ports, for the same peers. */
+MUST_CHECK bool peers_same_names(const struct side *a, const struct side *b);
 /* What is known of a port's name that egress rules speak of; NULL if nothing. */
 MUST_CHECK struct port_name *peers_port_name(
     const struct side *s, const struct port_match *match);
@@ -198,6 +205,11 @@ struct classes {
 /* Cuts the addresses into classes and emits the peer elements. */
 void classes_build(struct side *s);
 void classes_fini(struct side *s);
+/* The same for addresses that the caller knows the sets of: classes_node and classes_use
+ * are called for each of them in between; no element is emitted of those. */
+void classes_begin(struct side *s);
+void classes_use(struct side *s, uint32_t node, unsigned family);
+void classes_end(struct side *s);
 /* The node of the tree of classes that is in exactly these sets (rising); 0: in none. */
 MUST_CHECK uint32_t classes_node(struct side *s, const uint32_t *sets, size_t count);
 /* The node of an address of the model when classes were built, by its point. */
@@ -227,6 +239,8 @@ MUST_CHECK struct place place_of(const struct model *m, const struct ip_addr *ad
 /* Its node in the tree of classes, made if it is new. */
 MUST_CHECK uint32_t place_node(
     struct side *side, const struct model *m, const struct place *p);
+/* Whether it is in a set of peers of a rule. */
+MUST_CHECK bool place_in_set(const struct peer_set *set, const struct place *p);
 /* By path, by cluster and name: the models before and after may each have their own. */
 MUST_CHECK bool place_path_within(const struct ns *ns, const struct ns *top);
 MUST_CHECK bool place_same_kube(const struct kube_ns *a, const struct kube_ns *b);
@@ -330,6 +344,10 @@ MUST_CHECK bool compiler_is_local(const struct compiler *c, const struct workloa
 /* All the steps, up to lists of elements that are not sorted yet; and their end. */
 void compiler_run(struct compiler *c);
 void compiler_fini(struct compiler *c);
+/* The steps before classes are made, and those after that: what the node's own workloads
+ * are held to follows from them alone, which `workloads` (a model) may then be. */
+void compiler_gather(struct compiler *c, const struct model *workloads);
+void compiler_emit(struct compiler *c);
 /* Sorts, unless it was made in order. */
 void element_list_sort(struct element_list *list);
 /* Moves a sorted list into the arena. */

@@ -408,6 +408,28 @@ out:
 	return set;
 }
 
+const struct peer_set *
+peers_adopt_meaning(struct side *s, const struct peer_set *of)
+{
+	const struct peer_set *known = map_get(&s->set_by_key, of->key);
+	struct port_name *n = map_get(&s->port_names, of->name->name);
+	struct peer_set *set;
+	struct resolved_port *ports;
+
+	if (known != NULL)
+		return known;
+	while (n->proto != of->name->proto)
+		n = n->next;
+	set = new_set(s, str_dup(s->c->scratch, of->key), n->loc);
+	ports = ARENA_ARRAY(s->c->scratch, of->port_count, struct resolved_port);
+	memcpy(ports, of->ports, of->port_count * sizeof(*ports));
+	set->name = n;
+	set->ports = ports;
+	set->port_count = of->port_count;
+	append(&n->meanings, &n->meaning_count, &n->meaning_cap, set->index);
+	return set;
+}
+
 /* Puts the workload into the set of those that give the name the same meaning. */
 static void
 resolve_name(struct side *s, struct port_name *n, uint32_t slot)
@@ -469,6 +491,43 @@ peers_collect(struct side *s)
 	}
 	if (s->dir == DIR_EGRESS)
 		collect_names(s);
+}
+
+static bool
+same_peers(const struct side *a, uint32_t x, const struct side *b, uint32_t y)
+{
+	if (x == PEERS_EVERYONE || y == PEERS_EVERYONE)
+		return x == y;
+	return str_eq(a->sets[x]->key, b->sets[y]->key);
+}
+
+static bool
+same_name(const struct side *a, const struct port_name *x, const struct side *b,
+    const struct port_name *y)
+{
+	bool same = x->proto == y->proto && x->peer_count == y->peer_count;
+
+	for (size_t i = 0; i < x->peer_count && same; i++)
+		same = same_peers(a, x->peers[i], b, y->peers[i]);
+	return same;
+}
+
+/* In the order of the rules: another order is taken for a difference. */
+bool
+peers_same_names(const struct side *a, const struct side *b)
+{
+	bool same = a->port_names.len == b->port_names.len;
+
+	for (size_t i = 0; i < a->port_names.len && same; i++) {
+		const struct map_entry *e = &a->port_names.entries[i];
+		const struct port_name *x = e->value;
+		const struct port_name *y = map_get(&b->port_names, e->key);
+
+		for (; x != NULL && y != NULL && same_name(a, x, b, y); x = x->next)
+			y = y->next;
+		same = x == NULL && y == NULL;
+	}
+	return same;
 }
 
 static void

@@ -102,8 +102,8 @@ set_takes_node(const struct peer_set *set, const struct node *node)
 	return false;
 }
 
-static bool
-set_takes(const struct peer_set *set, const struct place *p)
+bool
+place_in_set(const struct peer_set *set, const struct place *p)
 {
 	if (p->workload != NULL)
 		return set_takes_pod_addr(set, p) ||
@@ -191,7 +191,7 @@ place_node(struct side *side, const struct model *m, const struct place *p)
 	uint32_t node;
 
 	for (uint32_t i = 0; i < sets; i++) {
-		if (side->sets[i]->name == NULL && set_takes(side->sets[i], p))
+		if (side->sets[i]->name == NULL && place_in_set(side->sets[i], p))
 			set_list_add(&list, i);
 	}
 	if (p->workload != NULL && side->port_names.len != 0)

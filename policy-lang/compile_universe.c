@@ -186,8 +186,8 @@ make_slots(struct universe *u, struct arena *scratch, const uint32_t *native,
 			last = w->kube;
 			last_scope = scope_of_kube(u, last);
 		}
-		scope[w->index] = w->kube != NULL ? last_scope : native[w->ns->index];
-		u->scopes[scope[w->index]].end++;
+		scope[i] = w->kube != NULL ? last_scope : native[w->ns->index];
+		u->scopes[scope[i]].end++;
 		u->slot_count++;
 	}
 	for (uint32_t i = 0; i < u->scope_count; i++) {

@@ -262,6 +262,9 @@ live_free(struct live *l)
 	free_maps(l);
 	live_free_arrays(l);
 	ptr_vec_fini(&l->garbage);
+	for (size_t i = 0; i < l->grown.count; i++)
+		arena_free(l->grown.items[i]);
+	ptr_vec_fini(&l->grown);
 	arena_free(l->announced_arena);
 	roaring_bitmap_free(l->numbers);
 	free(l);
@@ -310,6 +313,9 @@ live_edit_free(struct live_edit *e)
 		free_file(e->refused.items[i]);
 	ptr_vec_fini(&e->refused);
 	free(e->items);
+	map_fini(&e->fresh.ns_by_path);
+	map_fini(&e->fresh.kube_by_name);
+	arena_free(e->fresh.arena);
 	arena_free(e->arena);
 	free(e);
 }
@@ -353,7 +359,7 @@ read_file(struct live_edit *e, struct str name, struct str text,
 	struct arena *arena = arena_new_sized(PART_CHUNK_BYTES);
 	struct source *source = ARENA_NEW(arena, struct source);
 	struct live_file *f = new_file(l, source, arena);
-	struct load_note note = {.part = true};
+	struct load_note note = {.part = true, .fresh = &e->fresh};
 	struct load_objects objects = {0};
 	bool ok;
 
@@ -574,6 +580,7 @@ live_commit(struct live_edit *e, struct arena *arena, struct diag_list *diags,
 		undo_claims(e, e->count);
 		return false;
 	}
+	live_take_fresh(e);
 	tell(e, arena, out_changes, out_count);
 	live_put_spaces(e, *out_changes, out_count);
 	for (size_t i = 0; i < e->count; i++) {

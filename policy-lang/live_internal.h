@@ -64,9 +64,11 @@ struct live {
 	struct live_claims claims; /* hashes of kind, namespace and name */
 	struct roaring_bitmap_s *numbers;
 	bool collided;
-	struct map shared;               /* key of an address -> live_sharers */
-	size_t workload_cap, policy_cap; /* of the model's arrays, on the heap */
-	struct ptr_vec garbage;          /* struct arena, of what was replaced */
+	struct map shared; /* key of an address -> live_sharers */
+	/* Of the model's arrays, on the heap. */
+	size_t workload_cap, policy_cap, ns_cap, kube_cap;
+	struct ptr_vec garbage; /* struct arena, of what was replaced */
+	struct ptr_vec grown;   /* the same, of namespaces that came, and stay */
 	size_t edited_bytes;
 	struct arena *announced_arena; /* of options.announced, once it was changed */
 	bool keeps_texts;
@@ -87,6 +89,7 @@ struct live_replacement {
 struct live_edit {
 	struct live *l;
 	struct arena *arena; /* of names */
+	struct load_fresh fresh;
 	struct live_replacement *items;
 	size_t count, cap;
 	struct ptr_vec
@@ -100,6 +103,8 @@ void live_share_spaces(struct live *l);
 /* What was said of them may be replaced by this alone; either NULL. */
 MUST_CHECK bool live_spaces_stand_alone(
     const struct live_file *before, const struct live_file *after);
+/* Puts namespaces into the model that it did not have; they stay. */
+void live_take_fresh(struct live_edit *e);
 /* Gives namespaces of the model what is said of them now. Adds to the changes those whose
  * labels are others: at most as many as both have spaces. */
 void live_put_spaces(
@@ -137,5 +142,9 @@ MUST_CHECK bool live_put_in(
 /* The same of one workload. */
 void live_take_workload_out(struct live *l, struct workload *w);
 void live_put_workload_in(struct live *l, struct workload *w, struct diag_list *diags);
+/* Namespaces have to be numbered again afterwards. */
+void live_put_ns_in(struct live *l, struct ns *ns);
+/* Its key in the model's map must last: that is the caller's. */
+void live_put_kube_in(struct live *l, struct kube_ns *kube);
 
 #endif

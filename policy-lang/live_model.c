@@ -75,6 +75,8 @@ live_hold_arrays(struct live *l)
 {
 	hold(&l->model->workloads, l->model->workload_count, &l->workload_cap);
 	hold(&l->model->policies, l->model->policy_count, &l->policy_cap);
+	hold(&l->model->namespaces, l->model->ns_count, &l->ns_cap);
+	hold(&l->model->kube_namespaces, l->model->kube_count, &l->kube_cap);
 	load_link_policies(l->model);
 }
 
@@ -85,6 +87,10 @@ live_free_arrays(struct live *l)
 		free(l->model->workloads);
 	if (l->policy_cap != 0)
 		free(l->model->policies);
+	if (l->ns_cap != 0)
+		free(l->model->namespaces);
+	if (l->kube_cap != 0)
+		free(l->model->kube_namespaces);
 }
 
 /* ---- addresses ---- */
@@ -266,6 +272,27 @@ live_put_workload_in(struct live *l, struct workload *w, struct diag_list *diags
 	m->workloads = (struct workload **)workloads;
 	for (size_t i = 0; !w->host_network && i < w->ip_count; i++)
 		claim(l, w, i, diags);
+}
+
+void
+live_put_ns_in(struct live *l, struct ns *ns)
+{
+	struct model *m = l->model;
+	void **all = (void **)m->namespaces;
+
+	insert(&all, &m->ns_count, &l->ns_cap, ns, load_ns_cmp);
+	m->namespaces = (struct ns **)all;
+	(void)map_set(&m->ns_by_path, ns->path, ns); /* new */
+}
+
+void
+live_put_kube_in(struct live *l, struct kube_ns *kube)
+{
+	struct model *m = l->model;
+	void **all = (void **)m->kube_namespaces;
+
+	insert(&all, &m->kube_count, &l->kube_cap, kube, load_kube_cmp);
+	m->kube_namespaces = (struct kube_ns **)all;
 }
 
 bool

@@ -1,7 +1,7 @@
 /*
  * What sources say of namespaces: labels, owners, where Kubernetes namespaces are placed. A
  * namespace of the model stays, and is given what is said of it now: everything refers to it.
- * The tree itself, which placing makes, no edit changes.
+ * One that nobody knew is put in, and stays, too; no edit moves one to another place.
  */
 #include "policy-lang/live_internal.h"
 
@@ -92,12 +92,49 @@ live_share_spaces(struct live *l)
 
 /* ---- edits ---- */
 
-/* What the loader took is placed already, by this source: it is enough to count. */
+static bool
+places(const struct live_file *f, const struct kube_node *kube)
+{
+	for (size_t i = 0; f != NULL && i < f->placed_count; i++) {
+		if (f->placed[i]->kube == kube)
+			return true;
+	}
+	return false;
+}
+
+/* What the loader took is placed already, by this source, or is new. */
 bool
 live_spaces_stand_alone(const struct live_file *before, const struct live_file *after)
 {
-	return (before != NULL ? before->placed_count : 0) ==
-	       (after != NULL ? after->placed_count : 0);
+	bool alone = true;
+
+	for (size_t i = 0; before != NULL && i < before->placed_count && alone; i++)
+		alone = places(after, before->placed[i]->kube);
+	return alone;
+}
+
+void
+live_take_fresh(struct live_edit *e)
+{
+	struct load_fresh *fresh = &e->fresh;
+	struct live *l = e->l;
+	struct model *m = l->model;
+
+	if (fresh->arena == NULL)
+		return;
+	for (size_t i = 0; i < fresh->ns_by_path.len; i++)
+		live_put_ns_in(l, fresh->ns_by_path.entries[i].value);
+	for (size_t i = 0; i < fresh->kube_by_name.len; i++) {
+		const struct map_entry *kube = &fresh->kube_by_name.entries[i];
+
+		live_put_kube_in(l, kube->value);
+		(void)map_set(&m->kube_by_name, kube->key, kube->value); /* new */
+	}
+	for (size_t i = 0; i < m->ns_count; i++)
+		m->namespaces[i]->index = (uint32_t)i;
+	l->edited_bytes += arena_bytes(fresh->arena);
+	ptr_vec_push(&l->grown, fresh->arena);
+	fresh->arena = NULL;
 }
 
 static bool

@@ -8,16 +8,16 @@
 
 /* ---- orders ---- */
 
-static int
-compare_ns(const void *a, const void *b)
+int
+load_ns_cmp(const void *a, const void *b)
 {
 	const struct ns *const *x = a, *const *y = b;
 
 	return str_cmp((*x)->path, (*y)->path);
 }
 
-static int
-compare_kube(const void *a, const void *b)
+int
+load_kube_cmp(const void *a, const void *b)
 {
 	const struct kube_ns *const *x = a, *const *y = b;
 	int order = str_cmp((*x)->cluster, (*y)->cluster);
@@ -291,11 +291,11 @@ finish_tree(struct loader *l)
 	struct access_policy **access = sorted(l, &l->access, compare_access);
 	struct quota **quotas = sorted(l, &l->quotas, compare_quotas);
 
-	m->namespaces = sorted_map(l, &m->ns_by_path, compare_ns);
+	m->namespaces = sorted_map(l, &m->ns_by_path, load_ns_cmp);
 	m->ns_count = m->ns_by_path.len;
 	for (size_t i = 0; i < m->ns_count; i++)
 		m->namespaces[i]->index = (uint32_t)i;
-	m->kube_namespaces = sorted_map(l, &m->kube_by_name, compare_kube);
+	m->kube_namespaces = sorted_map(l, &m->kube_by_name, load_kube_cmp);
 	m->kube_count = m->kube_by_name.len;
 	m->externals = sorted(l, &l->external_list, compare_externals);
 	m->external_count = l->external_list.count;

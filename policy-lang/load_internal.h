@@ -56,6 +56,13 @@ load_recent_place(const struct load_recent *r, uint64_t hash)
 #define LOAD_RECENT_WHOLE 8192 /* for everything that there is */
 #define LOAD_RECENT_PART  64   /* for one source */
 
+/* Namespaces that one source speaks of, and the model that it is read against does not
+ * have: made apart, for who puts them into it. */
+struct load_fresh {
+	struct arena *arena;                 /* NULL: there are none */
+	struct map ns_by_path, kube_by_name; /* as the model's */
+};
+
 /* What a load notes for who keeps the model up afterwards, source by source (live.h). */
 struct load_note {
 	bool
@@ -68,9 +75,10 @@ struct load_note {
 		const struct source *source;
 	} * claims;
 	size_t claim_count, claim_cap;
-	/* Of a part, what it says of namespaces that the model has: struct load_space and
-	 * struct load_placed, in the loader's arena. */
+	/* Of a part, what it says of namespaces: struct load_space and struct load_placed,
+	 * in the loader's arena; and those that are new. */
 	struct ptr_vec spaces, placed;
+	struct load_fresh *fresh;
 	struct load_reading reading;
 	struct ptr_vec audit; /* struct policy: those that the model leaves out */
 	bool *others;         /* `other` of each source of the bundle; on the heap */
@@ -392,6 +400,8 @@ void load_finish(struct loader *l);
 void load_number_alone(
     struct loader *l, struct policy *p, uint32_t **out_numbers, size_t *out_count);
 /* Orders of the model's arrays. */
+MUST_CHECK int load_ns_cmp(const void *a, const void *b);
+MUST_CHECK int load_kube_cmp(const void *a, const void *b);
 MUST_CHECK int load_workload_cmp(const void *a, const void *b);
 MUST_CHECK int load_policy_cmp(const void *a, const void *b);
 /* Tells each namespace which of the model's policies, which are sorted, stand there. */

@@ -9,20 +9,24 @@
 
 #define METADATA_NAME "kubernetes.io/metadata.name"
 
+#define FRESH_CHUNK_BYTES 1024
+
 static struct tree_node *
 tree_node_of(struct ns *ns)
 {
 	return CONTAINER_OF(ns, struct tree_node, ns);
 }
 
-/* Where one source is read against a model, a namespace that is not in that is news. */
-static bool
-load_is_beyond(struct loader *l)
+/* Where one source is read against a model: what that has not. NULL: a load of all. */
+static struct load_fresh *
+fresh_of(const struct loader *l)
 {
-	if (l->note == NULL || !l->note->part)
-		return false;
-	l->note->beyond = true;
-	return true;
+	struct load_fresh *fresh =
+	    l->note != NULL && l->note->part ? l->note->fresh : NULL;
+
+	if (fresh != NULL && fresh->arena == NULL)
+		fresh->arena = arena_new_sized(FRESH_CHUNK_BYTES);
+	return fresh;
 }
 
 /* The path of the level above; "/" has none. */
@@ -36,25 +40,35 @@ parent_path(struct str path)
 	return slash == 1 ? STR("/") : str_slice(path, 0, slash - 1);
 }
 
+static struct ns *
+find_ns(const struct loader *l, struct str path)
+{
+	struct ns *ns = map_get(&l->m->ns_by_path, path);
+
+	if (ns == NULL && l->note != NULL && l->note->fresh != NULL)
+		ns = map_get(&l->note->fresh->ns_by_path, path);
+	return ns;
+}
+
 /* The namespace at a well-formed path, made with all above it if it is new. */
 struct ns *
 load_ns(struct loader *l, struct str path)
 {
-	struct ns *ns = map_get(&l->m->ns_by_path, path);
+	struct ns *ns = find_ns(l, path);
+	struct load_fresh *fresh;
 	struct tree_node *node;
 
 	if (ns != NULL)
 		return ns;
-	node = ARENA_NEW(l->arena, struct tree_node);
+	fresh = fresh_of(l);
+	node = ARENA_NEW(fresh != NULL ? fresh->arena : l->arena, struct tree_node);
 	ns = &node->ns;
-	ns->path = load_text(l, path);
+	ns->path = fresh != NULL ? str_dup(fresh->arena, path) : load_text(l, path);
 	if (path.len > 1) {
 		ns->parent = load_ns(l, parent_path(ns->path));
 		ns->depth = ns->parent->depth + 1;
 	}
-	if (load_is_beyond(l))
-		return ns;
-	map_set(&l->m->ns_by_path, ns->path, ns);
+	map_set(fresh != NULL ? &fresh->ns_by_path : &l->m->ns_by_path, ns->path, ns);
 	return ns;
 }
 
@@ -207,28 +221,44 @@ kube_key(struct arena *a, struct str cluster, struct str name)
 static struct kube_node *
 find_kube(struct loader *l, struct str cluster, struct str name)
 {
-	struct kube_ns *kube =
-	    map_get(&l->m->kube_by_name, kube_key(l->scratch, cluster, name));
+	struct str key = kube_key(l->scratch, cluster, name);
+	struct kube_ns *kube = map_get(&l->m->kube_by_name, key);
 
+	if (kube == NULL && l->note != NULL && l->note->fresh != NULL)
+		kube = map_get(&l->note->fresh->kube_by_name, key);
 	return kube != NULL ? CONTAINER_OF(kube, struct kube_node, kube) : NULL;
+}
+
+/* The label that every one has. */
+static struct label_set
+bare_labels(struct arena *a, struct str name)
+{
+	struct label *label = ARENA_NEW(a, struct label);
+
+	*label = (struct label){STR(METADATA_NAME), name};
+	return (struct label_set){label, 1};
 }
 
 static struct kube_node *
 new_kube(struct loader *l, struct str cluster, struct str name, struct ns *ns)
 {
-	struct kube_node *node = ARENA_NEW(l->arena, struct kube_node);
+	struct load_fresh *fresh = fresh_of(l);
+	struct arena *home = fresh != NULL ? fresh->arena : l->arena;
+	struct kube_node *node = ARENA_NEW(home, struct kube_node);
 	struct kube_ns *kube = &node->kube;
 
-	kube->cluster = load_text(l, cluster);
-	kube->name = load_text(l, name);
-	kube->labels =
-	    load_label_set(l, (struct label_set){0}, STR(METADATA_NAME), kube->name);
+	if (fresh != NULL) {
+		kube->cluster = str_dup(home, cluster);
+		kube->name = str_dup(home, name);
+	} else {
+		kube->cluster = load_text(l, cluster);
+		kube->name = load_text(l, name);
+	}
+	kube->labels = bare_labels(home, kube->name);
 	node->bare = kube->labels;
 	kube->ns = ns;
-	if (load_is_beyond(l))
-		return node;
-	map_set(&l->m->kube_by_name, load_text(l, kube_key(l->scratch, cluster, name)),
-	    kube);
+	map_set(fresh != NULL ? &fresh->kube_by_name : &l->m->kube_by_name,
+	    str_dup(home, kube_key(l->scratch, cluster, name)), kube);
 	return node;
 }
 
@@ -504,15 +534,19 @@ read_placed(struct loader *l, const struct doc_node *node, struct str *out_clust
 }
 
 /* Of a part, that the model's namespace is where it is, for the same source's word, may
- * be said again; anything else changes the tree. */
+ * be said again, and one that nobody knew may be placed; anything else moves what is in it. */
 static void
-place_again(
-    struct loader *l, const struct ns *ns, struct kube_node *node, struct loc loc)
+place_again(struct loader *l, struct ns *ns, struct kube_node *node, struct loc loc)
 {
 	struct load_placed *again;
+	bool fresh =
+	    node->placed.source == NULL &&
+	    map_get(&l->note->fresh->kube_by_name,
+		kube_key(l->scratch, node->kube.cluster, node->kube.name)) != NULL;
 
-	if (node == NULL || node->kube.ns != ns || node->placed.source == NULL ||
-	    !str_eq(node->placed.source->name, loc.source->name)) {
+	if (node->kube.ns != ns ||
+	    (!fresh && (node->placed.source == NULL ||
+			   !str_eq(node->placed.source->name, loc.source->name)))) {
 		l->note->beyond = true;
 		return;
 	}
@@ -533,14 +567,16 @@ place(struct loader *l, struct ns *ns, struct str cluster, struct str name,
     struct loc loc)
 {
 	struct kube_node *node = find_kube(l, cluster, name);
+	bool part = l->note != NULL && l->note->part;
 	struct diag *d;
 
-	if (l->note != NULL && l->note->part) {
+	if (node == NULL)
+		node = new_kube(l, cluster, name, part ? ns : NULL);
+	if (part) {
+		node->known = true;
 		place_again(l, ns, node, loc);
 		return;
 	}
-	if (node == NULL)
-		node = new_kube(l, cluster, name, NULL);
 	if (node->kube.ns == NULL) {
 		node->kube.ns = ns;
 		node->known = true;

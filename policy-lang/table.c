@@ -257,6 +257,14 @@ table_element_equal(const struct table_element *a, const struct table_element *b
 	       a->value == b->value;
 }
 
+bool
+table_rule_chain_equal(
+    const struct table_rule_chain *a, const struct table_rule_chain *b)
+{
+	return a->action == b->action && a->log == b->log && a->reset == b->reset &&
+	       strcmp(a->comment, b->comment) == 0;
+}
+
 uint8_t
 table_nfproto(enum ip_family family)
 {

@@ -336,6 +336,10 @@ MUST_CHECK int table_element_cmp(
 MUST_CHECK bool table_element_equal(
     const struct table_element *a, const struct table_element *b);
 
+/* True if the kernel is told the same of both. */
+MUST_CHECK bool table_rule_chain_equal(
+    const struct table_rule_chain *a, const struct table_rule_chain *b);
+
 /* What an address family is called in a FIELD_NFPROTO. */
 MUST_CHECK uint8_t table_nfproto(enum ip_family family);
 

@@ -5,7 +5,8 @@
  *     bench-changes NODE COUNT PATH...
  *
  * Somebody else's workload gets another's labels, two swap their addresses, a namespace
- * gets another's labels, a policy of other nodes changes. What comes out in the end is
+ * gets another's labels, a policy changes, a workload of the node gets the labels of
+ * another of them. What comes out in the end is
  * compared with compiling the model as it is then.
  */
 #include <stdlib.h>
@@ -130,6 +131,26 @@ swap_addresses(struct bench *b, struct compile_change changes[2])
 	give(b, changes[1].workload_before, x);
 	give(b, changes[0].workload_before, y);
 	return 2;
+}
+
+static size_t
+roll_local(struct bench *b)
+{
+	size_t i = roll(b, b->model->workload_count);
+
+	while (!is_local(b, b->model->workloads[i]))
+		i = (i + 1) % b->model->workload_count;
+	return i;
+}
+
+static size_t
+relabel_local(struct bench *b, struct compile_change changes[2])
+{
+	struct workload *now = replace(b, roll_local(b), &changes[0]);
+
+	give(b, changes[0].workload_before, now);
+	now->labels = b->model->workloads[roll_local(b)]->labels;
+	return 1;
 }
 
 static bool
@@ -284,7 +305,8 @@ run(struct bench *b, size_t count)
 	ok = run_changes(b, "relabel", count, relabel) &&
 	     run_changes(b, "swap", count / 4, swap_addresses) &&
 	     run_changes(b, "namespace", count / 40 + 1, relabel_namespace) &&
-	     run_changes(b, "policy", count / 40 + 1, touch_policy);
+	     run_changes(b, "policy", count / 40 + 1, touch_policy) &&
+	     (locals == 0 || run_changes(b, "local", count / 40 + 1, relabel_local));
 	ok = ok && same_as_anew(b);
 	print_number(b, "equal", ok ? 1 : 0);
 	return ok;

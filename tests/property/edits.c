@@ -112,11 +112,43 @@ relabel(struct editor *s, struct str text)
 	return (struct str){copy, text.len};
 }
 
+/* The text with another Kubernetes namespace in the place of one, which most often nobody
+ * has spoken of. */
+static struct str
+move_to_unknown(struct editor *s, struct str text, char from, char to)
+{
+	char *copy = arena_strndup(s->arena, text.ptr, text.len);
+
+	for (size_t i = 1; i + 1 < text.len; i++) {
+		if (copy[i] == 'k' && copy[i + 1] == from &&
+		    strchr(" [/", copy[i - 1]) != NULL)
+			copy[i + 1] = to;
+	}
+	return (struct str){copy, text.len};
+}
+
+static struct document
+roll_document(struct editor *s)
+{
+	static struct documents other;
+	struct document doc;
+	char from, to;
+
+	editor_roll(s, &other, false);
+	doc = other.items[dice_roll(&s->dice, (unsigned)other.count)];
+	if (dice_roll(&s->dice, 4) != 0)
+		return doc;
+	from = (char)('0' + dice_roll(&s->dice, 6));
+	to = (char)('6' + dice_roll(&s->dice, 4));
+	doc.name = move_to_unknown(s, doc.name, from, to);
+	doc.text = move_to_unknown(s, doc.text, from, to);
+	return doc;
+}
+
 /* Edits `docs`; the name of the document that was taken, put or changed. */
 struct document
 editor_edit(struct editor *s, struct documents *docs)
 {
-	static struct documents other;
 	struct document doc = docs->items[dice_roll(&s->dice, (unsigned)docs->count)];
 	size_t at = find_document(docs, doc.name);
 
@@ -128,8 +160,7 @@ editor_edit(struct editor *s, struct documents *docs)
 		docs->items[at] = docs->items[--docs->count];
 		return doc;
 	}
-	editor_roll(s, &other, false);
-	doc = other.items[dice_roll(&s->dice, (unsigned)other.count)];
+	doc = roll_document(s);
 	at = find_document(docs, doc.name);
 	if (at == docs->count && docs->count < DOCUMENTS_MAX)
 		docs->count++;
@@ -198,4 +229,53 @@ delta_leads(const struct compile_delta *d, enum table_set_id set,
 		}
 	}
 	return gone == d->removed_count[set] && new == d->added_count[set];
+}
+
+static const struct table_rule_chain *
+find_chain(const struct table_rule_chain *chains, size_t count, uint32_t number)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (chains[i].number == number)
+			return &chains[i];
+	}
+	return NULL;
+}
+
+/* What the kernel has of a number once it was told of the difference; NULL: nothing. */
+static const struct table_rule_chain *
+chain_told(
+    const struct compile_delta *d, const struct table_content *before, uint32_t number)
+{
+	const struct table_rule_chain *chain =
+	    find_chain(d->chains_changed, d->chain_changed_count, number);
+
+	if (chain == NULL)
+		chain = find_chain(d->chains_added, d->chain_added_count, number);
+	for (size_t i = 0; i < d->chain_removed_count && chain == NULL; i++) {
+		if (d->chains_removed[i] == number)
+			return NULL;
+	}
+	return chain != NULL
+		   ? chain
+		   : find_chain(before->rule_chains, before->rule_chain_count, number);
+}
+
+bool
+delta_leads_chains(const struct compile_delta *d, const struct table_content *before,
+    const struct table_content *after)
+{
+	bool same = before->rule_chain_count + d->chain_added_count ==
+		    after->rule_chain_count + d->chain_removed_count;
+
+	for (size_t i = 0; i < d->chain_changed_count && same; i++)
+		same = find_chain(before->rule_chains, before->rule_chain_count,
+			   d->chains_changed[i].number) != NULL;
+	for (size_t i = 0; i < after->rule_chain_count && same; i++) {
+		const struct table_rule_chain *told =
+		    chain_told(d, before, after->rule_chains[i].number);
+
+		same = told != NULL &&
+		       table_rule_chain_equal(told, &after->rule_chains[i]);
+	}
+	return same;
 }

@@ -39,5 +39,8 @@ MUST_CHECK bool same_content(
 /* before - removed + added == after, in the order of elements. */
 MUST_CHECK bool delta_leads(const struct compile_delta *d, enum table_set_id set,
     const struct table_content *before, const struct table_content *after);
+/* The same of the chains, whose words are compared, too. */
+MUST_CHECK bool delta_leads_chains(const struct compile_delta *d,
+    const struct table_content *before, const struct table_content *after);
 
 #endif

@@ -37,6 +37,7 @@ struct series {
 	struct announced_pod *announced; /* ANNOUNCED_MOST; another for each change */
 	unsigned long edits, quick, anew, beyond, refused;
 	unsigned long spaces, announced_edits; /* of those that were taken */
+	unsigned long grown;                   /* namespaces that came by edits */
 	unsigned long kept, kept_pods;         /* loads with something kept */
 };
 
@@ -150,6 +151,8 @@ check(struct series *s, const struct compile_delta *delta)
 		if (counts[i] != now.element_count[i])
 			ok = fail(s, "counts wrong");
 	}
+	if (ok && !delta->anew && !delta_leads_chains(delta, &s->content, &now))
+		ok = fail(s, "the difference of chains leads elsewhere");
 	ok = ok && answers_as(s, &now);
 	s->content = now;
 out:
@@ -195,13 +198,15 @@ commit(struct series *s, struct live_edit *edit, const struct documents *after,
     bool *out_committed)
 {
 	struct compile_change *changes;
+	const struct model *m = live_model(s->live);
+	size_t count, spaces = m->ns_count + m->kube_count;
 	struct diag_list diags;
-	size_t count;
 
 	diag_list_init(&diags, s->arena);
 	*out_committed = live_commit(edit, s->arena, &diags, &changes, &count);
 	if (!*out_committed)
 		return true;
+	s->grown += m->ns_count + m->kube_count - spaces;
 	s->docs = *after;
 	for (size_t i = 0; i < count; i++)
 		s->spaces += changes[i].kind == CHANGE_KUBE_LABELS ||
@@ -470,7 +475,7 @@ main(int argc, char **argv)
 	const struct run_option options[] = {
 	    {"--cases", &cases}, {"--seed", &seed}, {"--edits", &edits}};
 	unsigned long quick = 0, anew = 0, beyond = 0, refused = 0, spaces = 0;
-	unsigned long announced = 0, kept = 0, kept_pods = 0;
+	unsigned long announced = 0, kept = 0, kept_pods = 0, grown = 0;
 	bool ok = true;
 
 	if (!run_options_read(argc, argv, options, ARRAY_LEN(options)))
@@ -491,17 +496,18 @@ main(int argc, char **argv)
 		spaces += s.spaces;
 		announced += s.announced_edits;
 		kept += s.kept;
+		grown += s.grown;
 		kept_pods += s.kept_pods;
 		arena_free(s.arena);
 	}
 	(void)printf("%llu series from seed %llu: edits: %lu quick, %lu compiled anew, "
-		     "%lu loaded whole, %lu refused; %lu namespaces' labels, "
+		     "%lu loaded whole, %lu refused; %lu namespaces' labels, %lu new; "
 		     "%lu announced pods; %lu times kept, %lu of them pods\n",
 	    (unsigned long long)done, (unsigned long long)seed, quick, anew, beyond,
-	    refused, spaces, announced, kept, kept_pods);
+	    refused, spaces, grown, announced, kept, kept_pods);
 	/* A run that always begins again, or never must, is no test. */
 	return ok && quick > beyond && anew != 0 && refused != 0 && spaces != 0 &&
-		       announced != 0 && kept != 0 && kept_pods != 0
+		       grown != 0 && announced != 0 && kept != 0 && kept_pods != 0
 		   ? 0
 		   : 1;
 }

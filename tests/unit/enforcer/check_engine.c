@@ -16,6 +16,12 @@
 	"metadata: {name: " name ", namespace: /acme}\n"                               \
 	"spec: {node: " node ", ips: [\"" address "\"]}\n"
 
+/* With Routes what becomes of the node's own workloads is compiled on a thread. */
+#define ROUTE                                                                          \
+	"---\napiVersion: ringfence.dev/v1alpha1\nkind: Route\n"                       \
+	"metadata: {name: out, namespace: /acme}\n"                                    \
+	"spec: {default: {egress: [{action: direct}]}}\n"
+
 static struct settings_source source = {STR("/a"), STR(""), false};
 static struct engine *engine;
 static size_t answers;
@@ -46,7 +52,7 @@ seal(const char *name, const char *text)
 static void
 setup(void)
 {
-	int fd = seal("/a/first.yaml", WORKLOAD("first", "n1", "10.1.0.1"));
+	int fd = seal("/a/first.yaml", WORKLOAD("first", "n1", "10.1.0.1") ROUTE);
 
 	answers = 0;
 	engine = xcalloc(1, sizeof(*engine));

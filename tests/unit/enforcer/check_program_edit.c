@@ -13,7 +13,7 @@
 #include "enforcer/plan_delta.h"
 #include "enforcer/program.h"
 
-#define FILES 14
+#define FILES 15
 #define EDITS 400
 
 static struct settings_source source = {STR("/a"), STR(""), false};
@@ -32,13 +32,21 @@ roll(unsigned below)
 	return (unsigned)(dice >> 33) % below;
 }
 
-/* The first two are this node's; the last two are policies. */
+/* The first two are this node's, or one of them is; the last but one and two are policies; the last is a
+ * Route, with which what is this node's is compiled anew. */
 static void
 write_file(size_t i)
 {
 	static const char *const apps[] = {"a", "b", "c"};
 
-	if (i >= FILES - 2) {
+	if (i == FILES - 1) {
+		(void)snprintf(texts[i], sizeof(texts[i]), "%s",
+		    "apiVersion: ringfence.dev/v1alpha1\nkind: Route\n"
+		    "metadata: {name: out, namespace: /acme}\n"
+		    "spec: {default: {egress: [{action: direct}]}}\n");
+		return;
+	}
+	if (i >= FILES - 3) {
 		(void)snprintf(texts[i], sizeof(texts[i]),
 		    "apiVersion: ringfence.dev/v1alpha1\nkind: Policy\n"
 		    "metadata: {name: p%zu, namespace: /acme}\nspec:\n"
@@ -57,7 +65,7 @@ write_file(size_t i)
 	    "apiVersion: ringfence.dev/v1alpha1\nkind: Workload\n"
 	    "metadata: {name: w%zu, namespace: /acme, labels: {app: %s}}\n"
 	    "spec: {node: %s, ips: [10.1.0.%u]}\n",
-	    i, i < 2 ? "a" : apps[roll(3)], i < 2 ? "n1" : "n2",
+	    i, i < 2 ? apps[roll(2)] : apps[roll(3)], i < 2 ? "n1" : "n2",
 	    i < 2 ? (unsigned)i + 1 : 3 + roll(20));
 }
 
@@ -89,6 +97,16 @@ teardown(void)
 	program_free(program);
 	program = NULL;
 	arena_free(arena);
+}
+
+/* The file is there, or not: there are Routes, or none. */
+static void
+turn_routes(void)
+{
+	if (texts[FILES - 1][0] != '\0')
+		texts[FILES - 1][0] = '\0';
+	else
+		write_file(FILES - 1);
 }
 
 static struct program *
@@ -177,7 +195,7 @@ edit_file(struct program_edit *edit, size_t i, enum live_answer *answer)
 	struct diag_list diags;
 	struct str text = {0};
 
-	if (roll(5) == 0 && i >= 2)
+	if (roll(5) == 0)
 		texts[i][0] = '\0';
 	else
 		write_file(i);
@@ -188,62 +206,78 @@ edit_file(struct program_edit *edit, size_t i, enum live_answer *answer)
 		*answer = program_edit_read(edit, str_from(names[i]), text, &diags);
 }
 
+struct tally {
+	unsigned changed, compiled, whole;
+};
+
+static void
+one_edit(struct tally *t)
+{
+	struct table_content before = content_of(program), now, expected;
+	struct program_edit *edit = program_edit_new(program);
+	enum live_answer answer = LIVE_READ;
+	enum program_answer put = PROGRAM_BEYOND;
+	struct program_recompiled r;
+	struct compile_delta delta;
+	struct diag_list diags;
+	struct program *fresh;
+
+	for (unsigned files = 1 + roll(3); files > 0; files--)
+		edit_file(edit,
+		    roll(6) == 0   ? FILES - 2 - roll(2)
+		    : roll(6) == 0 ? roll(2)
+				   : 2 + roll(FILES - 5),
+		    &answer);
+	diag_list_init(&diags, arena);
+	ck_assert_int_ne(answer, LIVE_REFUSED);
+	if (answer == LIVE_READ)
+		put = program_edit_commit(edit, arena, &diags, &delta);
+	fresh = make();
+	if (put == PROGRAM_CHANGED) {
+		t->changed++;
+		check_changed(&before, &delta);
+	} else if (put == PROGRAM_COMPILES) {
+		t->compiled++;
+		now = content_of(program);
+		if (!delta.gone) /* what is planned from is what was sent */
+			same_elements(&before, &now);
+		program_recompile(program, &r);
+		ck_assert(r.ok);
+		program_take(program, &r);
+	}
+	program_edit_free(edit);
+	if (put == PROGRAM_BEYOND) {
+		t->whole++;
+		program_free(program);
+		program = make();
+	}
+	now = content_of(program);
+	expected = content_of(fresh);
+	same_elements(&expected, &now);
+	ck_assert_uint_eq(program->model->audit_count, fresh->model->audit_count);
+	ck_assert_uint_eq(program->local_workloads, fresh->local_workloads);
+	ck_assert_int_eq(program_has_shadow(program), program_has_shadow(fresh));
+	program_sweep(program);
+	program_free(fresh);
+	arena_reset(arena);
+}
+
 START_TEST(program_that_was_edited_is_as_one_made_from_scratch)
 {
-	unsigned changed = 0, compiled = 0, whole = 0;
+	struct tally t = {0};
 
 	program = make();
 	for (unsigned n = 0; n < EDITS; n++) {
-		struct table_content before = content_of(program), now, expected;
-		struct program_edit *edit = program_edit_new(program);
-		enum live_answer answer = LIVE_READ;
-		enum program_answer put = PROGRAM_BEYOND;
-		struct program_recompiled r;
-		struct compile_delta delta;
-		struct diag_list diags;
-		struct program *fresh;
-
-		for (unsigned files = 1 + roll(3); files > 0; files--)
-			edit_file(edit,
-			    roll(6) == 0 ? FILES - 1 - roll(2) : 2 + roll(FILES - 4),
-			    &answer);
-		diag_list_init(&diags, arena);
-		ck_assert_int_ne(answer, LIVE_REFUSED);
-		if (answer == LIVE_READ)
-			put = program_edit_commit(edit, arena, &diags, &delta);
-		fresh = make();
-		if (put == PROGRAM_CHANGED) {
-			changed++;
-			check_changed(&before, &delta);
-		} else if (put == PROGRAM_COMPILES) {
-			compiled++;
-			now = content_of(program);
-			if (!delta.gone) /* what is planned from is what was sent */
-				same_elements(&before, &now);
-			program_recompile(program, &r);
-			ck_assert(r.ok);
-			program_take(program, &r);
-		}
-		program_edit_free(edit);
-		if (put == PROGRAM_BEYOND) {
-			whole++;
+		if (roll(25) == 0) {
+			turn_routes();
 			program_free(program);
 			program = make();
 		}
-		now = content_of(program);
-		expected = content_of(fresh);
-		same_elements(&expected, &now);
-		ck_assert_uint_eq(
-		    program->model->audit_count, fresh->model->audit_count);
-		ck_assert_int_eq(
-		    program_has_shadow(program), program_has_shadow(fresh));
-		program_sweep(program);
-		program_free(fresh);
-		arena_reset(arena);
+		one_edit(&t);
 	}
-	ck_assert_uint_gt(changed, EDITS / 4);
-	ck_assert_uint_gt(compiled, 0);
-	ck_assert_uint_gt(whole, 0);
+	ck_assert_uint_gt(t.changed, EDITS / 4);
+	ck_assert_uint_gt(t.compiled, 0);
+	ck_assert_uint_gt(t.whole, 0);
 }
 END_TEST
 

@@ -1,0 +1,243 @@
+/*
+ * What a state comes to: the whole content, and questions to it. Elements of addresses are
+ * made when they are asked for.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy-lang/compile_state.h"
+#include "policy-lang/table_walk.h"
+
+/* ---- which sets are made from addresses ---- */
+
+enum table_set_id
+state_peer_set(unsigned family, enum direction dir)
+{
+	return set_of(SET_PEER4_IN, family, dir);
+}
+
+enum table_set_id
+state_known_set(unsigned family)
+{
+	return family == 0 ? SET_KNOWN4 : SET_KNOWN6;
+}
+
+enum table_set_id
+state_inside_set(unsigned family)
+{
+	return family == 0 ? SET_INSIDE4 : SET_INSIDE6;
+}
+
+bool
+state_is_from_held(enum table_set_id set)
+{
+	return (set >= SET_PEER4_IN && set <= SET_PEER6_OUT) || set == SET_KNOWN4 ||
+	       set == SET_KNOWN6 || set == SET_INSIDE4 || set == SET_INSIDE6;
+}
+
+bool
+state_in_gate(const struct compile_state *s, const struct ip_addr *addr)
+{
+	for (size_t i = 0; i < s->options.workload_network_count; i++) {
+		if (ip_in_prefix(addr, &s->options.workload_networks[i]))
+			return true;
+	}
+	return false;
+}
+
+bool
+state_peer_element(const struct side *side, const struct ip_addr *addr, uint32_t node,
+    struct table_element *out)
+{
+	unsigned family = family_index(addr->family);
+
+	if (node == classes_around(side, family, addr_to_num(addr)))
+		return false;
+	*out = classes_element(side, node);
+	memcpy(out->addr, addr->bytes, ip_bytes(addr->family));
+	return true;
+}
+
+static bool
+held_element(const struct compile_state *s, const struct held *h, enum direction dir,
+    struct table_element *out)
+{
+	struct ip_addr addr = held_addr(h);
+
+	return state_peer_element(&s->c->sides[dir], &addr, h->node[dir], out);
+}
+
+/* ---- lists ---- */
+
+void
+state_list_add(struct element_list *list, const struct table_element *e)
+{
+	if (list->count == list->cap) {
+		list->cap = list->cap == 0 ? 16 : 2 * list->cap;
+		list->items =
+		    xreallocarray(list->items, list->cap, sizeof(*list->items));
+	}
+	list->items[list->count++] = *e;
+}
+
+struct table_element *
+state_give(struct arena *arena, const struct element_list *list)
+{
+	struct table_element *copy =
+	    ARENA_ARRAY(arena, list->count, struct table_element);
+
+	if (list->count != 0)
+		memcpy(copy, list->items, list->count * sizeof(*copy));
+	return copy;
+}
+
+/* ---- the whole content ---- */
+
+static void
+list_held(const struct compile_state *s, struct element_list lists[SET_COUNT])
+{
+	for (uint32_t i = 0; i < s->held.count; i++) {
+		const struct held *h = &s->held.items[i];
+		struct table_element e;
+		struct ip_addr addr;
+		unsigned family;
+
+		if (!h->exists)
+			continue; /* free, or touched by an update that went no further */
+		addr = held_addr(h);
+		family = family_index(addr.family);
+		for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+			if (held_element(s, h, (enum direction)d, &e))
+				state_list_add(
+				    &lists[state_peer_set(family, (enum direction)d)],
+				    &e);
+		}
+		e = (struct table_element){0};
+		memcpy(e.addr, addr.bytes, ip_bytes(addr.family));
+		if (state_in_gate(s, &addr))
+			state_list_add(&lists[state_known_set(family)], &e);
+		if (s->inside)
+			state_list_add(&lists[state_inside_set(family)], &e);
+	}
+}
+
+void
+compile_state_content(const struct compile_state *state, struct arena *arena,
+    struct table_content *out_content)
+{
+	struct element_list lists[SET_COUNT] = {0};
+
+	*out_content = (struct table_content){.settings = state->options.settings};
+	list_held(state, lists);
+	for (unsigned i = 0; i < SET_COUNT; i++) {
+		struct element_list list = state->kept[i];
+
+		if (state_is_from_held((enum table_set_id)i)) {
+			element_list_sort(&lists[i]);
+			list = lists[i];
+		}
+		element_list_give(arena, &list, out_content, (enum table_set_id)i);
+		free(lists[i].items);
+	}
+	chains_build(state->c, arena, out_content);
+}
+
+void
+compile_state_chains(const struct compile_state *state, struct arena *arena,
+    struct table_rule_chain **out_chains, size_t *out_count)
+{
+	struct table_content content = {.rule_chains = NULL};
+
+	chains_build(state->c, arena, &content);
+	*out_chains = content.rule_chains;
+	*out_count = content.rule_chain_count;
+}
+
+/* ---- questions ---- */
+
+void
+compile_state_counts(const struct compile_state *state, size_t out[SET_COUNT])
+{
+	memcpy(out, state->listed, sizeof(state->listed));
+	out[SET_RULES] = 0;
+	for (size_t i = 0; i < state->c->number_count; i++)
+		out[SET_RULES] += state->c->numbers[i].uses != 0;
+}
+
+static bool
+find_rule(const struct compile_state *s, uint32_t number, struct table_element *out)
+{
+	size_t lo = 0, hi = s->c->number_count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (s->c->numbers[mid].number < number)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	*out = (struct table_element){.class_id = number, .value = number};
+	return lo < s->c->number_count && s->c->numbers[lo].number == number &&
+	       s->c->numbers[lo].uses != 0;
+}
+
+static bool
+find_held(const struct compile_state *s, enum table_set_id set,
+    const struct table_element *key, struct table_element *out)
+{
+	bool six = table_sets[set].key[0] == FIELD_IPV6;
+	struct ip_addr addr = {.family = six ? IP_V6 : IP_V4};
+	const struct held *h;
+	uint32_t place;
+
+	memcpy(addr.bytes, key->addr, ip_bytes(addr.family));
+	place = held_find(&s->held, &addr);
+	h = place != NONE ? &s->held.items[place] : NULL;
+	if (h == NULL || !h->exists)
+		return false;
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		if (set == state_peer_set(six, (enum direction)d))
+			return held_element(s, h, (enum direction)d, out);
+	}
+	*out = (struct table_element){0};
+	memcpy(out->addr, addr.bytes, ip_bytes(addr.family));
+	return set == state_inside_set(six) ? s->inside : state_in_gate(s, &addr);
+}
+
+bool
+compile_state_find(const struct compile_state *s, enum table_set_id set,
+    const struct table_element *key, struct table_element *out)
+{
+	struct table_content content = {.settings = s->options.settings};
+	const struct table_element *e;
+
+	if (set == SET_RULES)
+		return find_rule(s, key->class_id, out);
+	if (state_is_from_held(set))
+		return find_held(s, set, key, out);
+	content.elements[set] = s->kept[set].items;
+	content.element_count[set] = s->kept[set].count;
+	e = table_find(&content, set, key);
+	if (e != NULL)
+		*out = *e;
+	return e != NULL;
+}
+
+void
+compile_state_set(const struct compile_state *s, enum table_set_id set,
+    struct arena *arena, struct table_element **out_elements, size_t *out_count)
+{
+	struct element_list lists[SET_COUNT] = {0};
+	const struct element_list *list = &s->kept[set];
+
+	if (state_is_from_held(set)) {
+		list_held(s, lists);
+		element_list_sort(&lists[set]);
+		list = &lists[set];
+	}
+	*out_elements = state_give(arena, list);
+	*out_count = list->count;
+	for (size_t i = 0; i < SET_COUNT; i++)
+		free(lists[i].items);
+}

@@ -1,0 +1,553 @@
+/*
+ * A change of the node's own workloads, or of the policies that they are held to. What they
+ * are held to is compiled again, for them alone: a hundred of a hundred thousand. Then every
+ * address that is held is given its place among the sets of peers that their rules speak of
+ * now. A set that they spoke of before has whom it had; only of a new one is it asked whom
+ * it takes, and only of addresses that the change itself touches is everything asked.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy-lang/compile_state.h"
+
+#define UNKNOWN (NONE - 1) /* not looked for yet */
+
+/* One direction, from what was to what is. */
+struct passage {
+	struct side *from, *to;
+	uint32_t *sets;  /* set -> its number now; NONE: nobody speaks of it any more */
+	uint32_t *nodes; /* class -> its node now; or UNKNOWN */
+	uint32_t *fresh; /* sets that nobody spoke of */
+	size_t fresh_count;
+	bool same;      /* the same sets: who is not touched is listed as before */
+	bool same_nets; /* what surrounds an address is what it was */
+	uint32_t *held; /* of what is held: the node now */
+	uint32_t *list; /* room for all sets */
+};
+
+struct move {
+	struct update *u;
+	struct compiler *to;
+	struct passage passages[DIRECTION_COUNT];
+	bool by_address;        /* some new set takes in workloads by where they are */
+	struct model workloads; /* the node's own */
+	struct diag_list quiet; /* mistakes are for who compiles all of it */
+};
+
+/* ---- the node's workloads ---- */
+
+struct locals {
+	const struct update *u;
+	const struct workload **items;
+	size_t count, cap;
+};
+
+static void
+add_owner(struct locals *l, const struct ip_addr *addr)
+{
+	const struct workload *w = place_of(l->u->model, addr).workload;
+
+	if (w == NULL || !compiler_is_local(l->u->s->c, w))
+		return;
+	if (l->count == l->cap) {
+		l->cap = l->cap == 0 ? 64 : 2 * l->cap;
+		l->items = xreallocarray(l->items, l->cap, sizeof(*l->items));
+	}
+	l->items[l->count++] = w;
+}
+
+static int
+pointer_cmp(const void *a, const void *b)
+{
+	uintptr_t x = (uintptr_t) * (const struct workload *const *)a;
+	uintptr_t y = (uintptr_t) * (const struct workload *const *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Those that own an address, each once: what they had before or what was touched. */
+static void
+find_locals(struct move *m)
+{
+	const struct compile_state *s = m->u->s;
+	struct locals l = {.u = m->u};
+	struct workload **once;
+	size_t count = 0;
+
+	for (size_t i = 0; i < s->c->local_count; i++) {
+		for (size_t j = 0; j < s->c->locals[i]->ip_count; j++)
+			add_owner(&l, &s->c->locals[i]->ips[j]);
+	}
+	for (size_t i = 0; i < m->u->dirty_count; i++) {
+		struct ip_addr addr = held_addr(&s->held.items[m->u->dirty[i]]);
+
+		add_owner(&l, &addr);
+	}
+	if (l.count > 1)
+		qsort(l.items, l.count, sizeof(struct workload *), pointer_cmp);
+	once = ARENA_ARRAY(m->to->scratch, l.count, struct workload *);
+	for (size_t i = 0; i < l.count; i++) {
+		if (i == 0 || l.items[i] != l.items[i - 1])
+			memcpy(&once[count++], &l.items[i], sizeof(*once));
+	}
+	free(l.items);
+	m->workloads = *m->u->model;
+	m->workloads.workloads = once;
+	m->workloads.workload_count = count;
+	m->workloads.node_by_address = (struct map){0};
+}
+
+/* ---- from the sets that were to those that are ---- */
+
+static bool
+has_nets(const struct peer_set *set)
+{
+	return set->nets[0].count + set->nets[1].count != 0;
+}
+
+static bool
+has_pods(const struct peer_set *set)
+{
+	return set->pods[0].count + set->pods[1].count != 0;
+}
+
+static void
+match_sets(struct move *m, struct passage *p)
+{
+	struct arena *scratch = p->to->c->scratch;
+	size_t known = 0, before = 0;
+
+	p->sets = ARENA_ARRAY(scratch, p->from->set_count, uint32_t);
+	p->nodes = ARENA_ARRAY(scratch, p->from->classes->count, uint32_t);
+	p->fresh = ARENA_ARRAY(scratch, p->to->set_count, uint32_t);
+	p->list = ARENA_ARRAY(scratch, p->from->set_count + p->to->set_count, uint32_t);
+	p->same_nets = true;
+	for (size_t i = 0; i < p->from->classes->count; i++)
+		p->nodes[i] = UNKNOWN;
+	for (size_t i = 0; i < p->from->set_count; i++) {
+		const struct peer_set *set = p->from->sets[i];
+		const struct peer_set *now = map_get(&p->to->set_by_key, set->key);
+
+		p->sets[i] = now != NULL ? now->index : NONE;
+		/* What a port's name means stays as it is, but is not known yet. */
+		if (set->name != NULL)
+			p->sets[i] = UNKNOWN;
+		else
+			before++;
+		p->same_nets &= now != NULL || !has_nets(set);
+		known += set->name == NULL && now != NULL;
+	}
+	for (uint32_t i = 0; i < p->to->set_count; i++) {
+		const struct peer_set *set = p->to->sets[i];
+
+		if (set->name != NULL ||
+		    map_get(&p->from->set_by_key, set->key) != NULL)
+			continue;
+		p->fresh[p->fresh_count++] = i;
+		p->same_nets &= !has_nets(set);
+		m->by_address |= has_nets(set) || has_pods(set);
+	}
+	p->same = known == before && p->fresh_count == 0;
+}
+
+static uint32_t
+set_now(struct passage *p, uint32_t set)
+{
+	if (p->sets[set] == UNKNOWN)
+		p->sets[set] = peers_adopt_meaning(p->to, p->from->sets[set])->index;
+	return p->sets[set];
+}
+
+static int
+u32_cmp(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static uint32_t
+node_of_list(struct passage *p, size_t count)
+{
+	if (count > 1)
+		qsort(p->list, count, sizeof(*p->list), u32_cmp);
+	return classes_node(p->to, p->list, count);
+}
+
+/* Fills the list with the sets of a class, NULL for class 0, that still are. */
+static size_t
+list_sets(struct passage *p, const struct class_info *class)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; class != NULL && i < class->set_count; i++) {
+		uint32_t now = set_now(p, class->sets[i]);
+
+		if (now != NONE)
+			p->list[count++] = now;
+	}
+	return count;
+}
+
+/* The node of those that are in what is left of the sets of a node, and no other. */
+static uint32_t
+node_left(struct passage *p, uint32_t node)
+{
+	const struct class_info *class = classes_of_node(p->from, node);
+	uint32_t *known;
+
+	if (class == NULL)
+		return 0;
+	known = &p->nodes[class - p->from->classes->items];
+	if (*known == UNKNOWN)
+		*known = node_of_list(p, list_sets(p, class));
+	return *known;
+}
+
+/* The node of an address that nothing has touched, which may be in new sets. */
+static uint32_t
+node_now(struct passage *p, uint32_t node, const struct place *place)
+{
+	size_t fresh = 0, count = 0;
+
+	for (size_t i = 0; i < p->fresh_count; i++) {
+		if (!place_in_set(p->to->sets[p->fresh[i]], place))
+			continue;
+		if (fresh++ == 0)
+			count = list_sets(p, classes_of_node(p->from, node));
+		p->list[count++] = p->fresh[i];
+	}
+	return fresh == 0 ? node_left(p, node) : node_of_list(p, count);
+}
+
+/* ---- addresses ---- */
+
+static struct place
+place_of_touched(const struct update *u, const struct held *h)
+{
+	struct ip_addr addr = held_addr(h);
+
+	return place_of(u->model, &addr);
+}
+
+/* What nothing has touched is whose it was. Memory is not looked into without need: there
+ * are very many. */
+static struct place
+place_of_other(const struct move *m, const struct held *h)
+{
+	struct place p = {
+	    .family = h->family,
+	    .workload = held_owner(h),
+	    .ip = h->ip,
+	    .exists = true,
+	};
+	struct ip_addr addr;
+
+	if (p.workload == NULL)
+		return place_of_touched(m->u, h);
+	if (m->by_address) {
+		addr = held_addr(h);
+		p.addr = addr_to_num(&addr);
+	}
+	return p;
+}
+
+/* Neither what is free nor what an update that went no further has left. */
+static bool
+is_of_interest(const struct held *h)
+{
+	return h->used && (h->touched || h->exists);
+}
+
+static void
+place_touched(struct move *m, uint32_t i)
+{
+	struct place place = place_of_touched(m->u, &m->u->s->held.items[i]);
+
+	if (!place.exists)
+		return;
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++)
+		m->passages[d].held[i] =
+		    place_node(m->passages[d].to, m->u->model, &place);
+}
+
+static void
+place_again(struct move *m, uint32_t i)
+{
+	const struct held *h = &m->u->s->held.items[i];
+	struct place place = {.exists = true};
+
+	if (m->passages[0].fresh_count + m->passages[1].fresh_count != 0)
+		place = place_of_other(m, h);
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		struct passage *p = &m->passages[d];
+
+		p->held[i] = p->fresh_count == 0 ? node_left(p, h->node[d])
+						 : node_now(p, h->node[d], &place);
+	}
+}
+
+static void
+place_address(struct move *m, uint32_t i)
+{
+	const struct held *h = &m->u->s->held.items[i];
+
+	if (h->touched)
+		place_touched(m, i);
+	else
+		place_again(m, i);
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++)
+		classes_use(m->passages[d].to, m->passages[d].held[i], h->family);
+}
+
+static void
+place_addresses(struct move *m)
+{
+	const struct held_table *held = &m->u->s->held;
+
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		m->passages[d].held =
+		    ARENA_ARRAY(m->to->scratch, held->count, uint32_t);
+		classes_begin(m->passages[d].to);
+	}
+	for (uint32_t i = 0; i < held->count; i++) {
+		if (is_of_interest(&held->items[i]))
+			place_address(m, i);
+	}
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++)
+		classes_end(m->passages[d].to);
+}
+
+/* An address that nothing has touched. */
+static bool
+is_listed_as_before(const struct passage *p, uint32_t before, uint32_t node)
+{
+	const struct class_info *old, *now;
+
+	if (p->same || !p->same_nets)
+		return p->same;
+	old = classes_of_node(p->from, before);
+	now = classes_of_node(p->to, node);
+	return old == NULL || now == NULL ? old == now : old->id == now->id;
+}
+
+/* What lists an address, before and after. */
+static void
+tell_address(
+    struct move *m, enum direction d, const struct held *h, bool exists, uint32_t node)
+{
+	struct passage *p = &m->passages[d];
+	enum table_set_id set = state_peer_set(h->family, d);
+	struct table_element old, now;
+	struct ip_addr addr;
+	bool had, has;
+
+	if (!h->touched && is_listed_as_before(p, h->node[d], node))
+		return;
+	addr = held_addr(h);
+	had = h->exists && state_peer_element(p->from, &addr, h->node[d], &old);
+	has = exists && state_peer_element(p->to, &addr, node, &now);
+	if (had && has && table_element_equal(&old, &now))
+		return;
+	if (had)
+		state_list_add(&m->u->removed[set], &old);
+	if (has)
+		state_list_add(&m->u->added[set], &now);
+}
+
+static void
+take_addresses(struct move *m)
+{
+	struct held_table *held = &m->u->s->held;
+
+	for (uint32_t i = 0; i < held->count; i++) {
+		struct held *h = &held->items[i];
+		struct place place = {.exists = true};
+
+		if (!is_of_interest(h))
+			continue;
+		if (h->touched)
+			place = place_of_touched(m->u, h);
+		for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+			uint32_t node = m->passages[d].held[i];
+
+			tell_address(m, (enum direction)d, h, place.exists, node);
+			h->node[d] = node;
+		}
+		if (h->touched)
+			update_owner(m->u, i, &place);
+	}
+}
+
+/* ---- elements ---- */
+
+static void
+take_set(struct move *m, enum table_set_id set)
+{
+	struct element_list *old = &m->u->s->kept[set], *now = &m->to->lists[set];
+	size_t i = 0, j = 0;
+
+	element_list_sort(now);
+	while (i < old->count || j < now->count) {
+		int order = i == old->count ? 1
+			    : j == now->count
+				? -1
+				: table_element_cmp(&old->items[i], &now->items[j]);
+		bool same =
+		    order == 0 && table_element_equal(&old->items[i], &now->items[j]);
+
+		if (order <= 0 && !same)
+			state_list_add(&m->u->removed[set], &old->items[i]);
+		if (order >= 0 && !same)
+			state_list_add(&m->u->added[set], &now->items[j]);
+		i += order <= 0;
+		j += order >= 0;
+	}
+	free(old->items);
+	*old = *now;
+	*now = (struct element_list){0};
+}
+
+/* Those of addresses are made from what is held. */
+static void
+take_sets(struct move *m)
+{
+	for (unsigned i = 0; i < SET_COUNT; i++) {
+		if (i != SET_RULES && !state_is_from_held((enum table_set_id)i))
+			take_set(m, (enum table_set_id)i);
+		free(m->to->lists[i].items);
+		m->to->lists[i] = (struct element_list){0};
+	}
+}
+
+/* ---- chains ---- */
+
+static void
+tell_chain(struct update *u, const struct verdict_number *n, bool came)
+{
+	struct compile_delta *delta = u->delta;
+	struct table_element e = {.class_id = n->number, .value = n->number};
+
+	if (came) {
+		struct table_rule_chain chain = chains_one(u->arena, n);
+
+		e.loc = chain.loc;
+		delta->chains_added[delta->chain_added_count++] = chain;
+		state_list_add(&u->added[SET_RULES], &e);
+	} else {
+		delta->chains_removed[delta->chain_removed_count++] = n->number;
+		state_list_add(&u->removed[SET_RULES], &e);
+	}
+}
+
+/* A number stays with a rule whose words have changed. */
+static void
+tell_words(struct update *u, const struct verdict_number *old,
+    const struct verdict_number *now)
+{
+	struct table_rule_chain before, after;
+
+	if (old->rule == now->rule && old->policy == now->policy)
+		return;
+	before = chains_one(u->arena, old);
+	after = chains_one(u->arena, now);
+	if (!table_rule_chain_equal(&before, &after))
+		u->delta->chains_changed[u->delta->chain_changed_count++] = after;
+}
+
+static void
+tell_numbers(struct move *m)
+{
+	struct update *u = m->u;
+	const struct compiler *from = u->s->c;
+	struct compiler *to = m->to;
+	size_t i = 0, j = 0;
+
+	u->delta->chains_added =
+	    ARENA_ARRAY(u->arena, to->number_count, struct table_rule_chain);
+	u->delta->chains_changed =
+	    ARENA_ARRAY(u->arena, to->number_count, struct table_rule_chain);
+	u->delta->chains_removed = ARENA_ARRAY(u->arena, from->number_count, uint32_t);
+	while (i < from->number_count || j < to->number_count) {
+		const struct verdict_number *old =
+		    i < from->number_count ? &from->numbers[i] : NULL;
+		struct verdict_number *now =
+		    j < to->number_count ? &to->numbers[j] : NULL;
+		bool had = old != NULL && (now == NULL || old->number <= now->number);
+		bool has = now != NULL && (old == NULL || now->number <= old->number);
+
+		i += had;
+		j += has;
+		had = had && old->in_force;
+		if (has)
+			now->in_force = now->uses != 0;
+		has = has && now->in_force;
+		if (had && has)
+			tell_words(u, old, now);
+		else if (had || has)
+			tell_chain(u, has ? now : old, has);
+	}
+}
+
+/* ---- all of it ---- */
+
+static void
+take(struct move *m)
+{
+	struct compile_state *s = m->u->s;
+	struct compiler *to = m->to;
+
+	tell_numbers(m);
+	take_addresses(m);
+	take_sets(m);
+	to->diags = s->c->diags;
+	compiler_fini(s->c);
+	free(s->c);
+	s->c = to;
+	universe_fini(&to->universe);
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		s->fresh_nodes[d] = (uint32_t)to->sides[d].classes->count;
+		peers_forget_slots(&to->sides[d]);
+	}
+}
+
+/* False: it takes compiling anew. */
+static bool
+make(struct move *m)
+{
+	struct compiler *from = m->u->s->c, *to = m->to;
+
+	find_locals(m);
+	compiler_gather(to, &m->workloads);
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		if (to->failed || !peers_same_names(&from->sides[d], &to->sides[d]))
+			return false;
+		m->passages[d].from = &from->sides[d];
+		m->passages[d].to = &to->sides[d];
+		match_sets(m, &m->passages[d]);
+	}
+	place_addresses(m);
+	compiler_emit(to);
+	return !to->failed;
+}
+
+void
+update_local(struct update *u)
+{
+	struct move m = {.u = u, .to = xcalloc(1, sizeof(*m.to))};
+
+	*m.to = (struct compiler){
+	    .scratch = arena_new(),
+	    .model = u->model,
+	    .options = &u->s->options,
+	    .diags = &m.quiet,
+	};
+	diag_list_init(&m.quiet, m.to->scratch);
+	if (make(&m)) {
+		take(&m);
+		return;
+	}
+	u->anew = true;
+	compiler_fini(m.to);
+	free(m.to);
+}

@@ -1,0 +1,76 @@
+/*
+ * Between compile_incremental.c, compile_local.c and compile_content.c only: what is kept of
+ * a compilation, and an update of it.
+ */
+#ifndef POLICY_LANG_COMPILE_STATE_H
+#define POLICY_LANG_COMPILE_STATE_H
+
+#include "policy-lang/compile_held.h"
+#include "policy-lang/compile_incremental.h"
+
+struct compile_state {
+	struct arena *options_arena;
+	struct compile_options options;
+	struct compiler *c;
+	struct held_table held;
+	/* Sorted; without the sets that are made from `held`, and SET_RULES. */
+	struct element_list kept[SET_COUNT];
+	size_t listed[SET_COUNT];              /* elements of those that are */
+	uint32_t fresh_nodes[DIRECTION_COUNT]; /* nodes there were in the beginning */
+	bool inside;                           /* addresses are listed as such */
+};
+
+/* A class that gained or lost an address, and what it had before. */
+struct touched_class {
+	uint32_t node;
+	enum direction dir;
+	bool before[FAMILY_COUNT];
+};
+
+struct update {
+	struct compile_state *s;
+	const struct model *model;
+	struct arena *arena;
+	struct compile_delta *delta;
+	uint32_t *dirty; /* places of held addresses */
+	size_t dirty_count, dirty_cap;
+	struct touched_class *classes;
+	size_t class_count, class_cap;
+	struct element_list removed[SET_COUNT], added[SET_COUNT];
+	bool local; /* workloads of the node or what they are held to are others */
+	bool anew;
+	bool applied; /* the state is no longer what it was */
+};
+
+/* ---- compile_content.c ---- */
+
+/* Sets that are made from addresses: of a family and direction; all of them. */
+MUST_CHECK enum table_set_id state_peer_set(unsigned family, enum direction dir);
+MUST_CHECK enum table_set_id state_known_set(unsigned family);
+MUST_CHECK enum table_set_id state_inside_set(unsigned family);
+MUST_CHECK bool state_is_from_held(enum table_set_id set);
+MUST_CHECK bool state_in_gate(
+    const struct compile_state *s, const struct ip_addr *addr);
+/* The element that lists an address that is in a node of the tree of classes; false if
+ * none does. */
+MUST_CHECK bool state_peer_element(const struct side *side, const struct ip_addr *addr,
+    uint32_t node, struct table_element *out);
+/* A copy in the arena. */
+MUST_CHECK struct table_element *state_give(
+    struct arena *arena, const struct element_list *list);
+void state_list_add(struct element_list *list, const struct table_element *e);
+
+/* ---- compile_incremental.c ---- */
+
+/* Whose a held address is now, beside its classes. One that belongs to nobody any more is
+ * let go. */
+void update_owner(struct update *u, uint32_t held, const struct place *p);
+
+/* ---- compile_local.c ---- */
+
+/* What the node's workloads are held to is found out again, and what that makes of
+ * addresses and elements. Sets u->anew instead, and changes nothing, where that takes
+ * compiling anew. */
+void update_local(struct update *u);
+
+#endif
