@@ -130,6 +130,7 @@ static bool
 same_chain(const struct table_rule_chain *a, const struct table_rule_chain *b)
 {
 	return a->action == b->action && a->log == b->log && a->reset == b->reset &&
+	       a->quiet == b->quiet && table_limit_equal(&a->limit, &b->limit) &&
 	       strcmp(a->comment, b->comment) == 0;
 }
 

@@ -191,6 +191,7 @@ compiler_run(struct compiler *c)
 	emit_own(c);
 	use_midstream(c);
 	routes_build(c);
+	limits_build(c);
 }
 
 void
