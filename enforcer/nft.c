@@ -73,11 +73,41 @@ nft_close(struct nft *n)
 
 /* ---- building ---- */
 
+static bool
+is_chain_op(const struct op_batch *batch, size_t index, bool deletes)
+{
+	enum op_kind kind = batch->ops[index].kind;
+
+	return deletes ? kind == OP_CHAIN_DELETE
+		       : kind == OP_CHAIN_ADD || kind == OP_CHAIN_REPLACE;
+}
+
+/* Of operations on chains that follow each other, what comes before all of them. */
+static void
+build_chains_first(struct nft_build *b, const struct op_batch *batch, size_t index)
+{
+	const bool deletes = batch->ops[index].kind == OP_CHAIN_DELETE;
+
+	if (index > 0 && is_chain_op(batch, index - 1, deletes))
+		return;
+	for (; index < batch->count && is_chain_op(batch, index, deletes); index++) {
+		uint32_t number = batch->ops[index].chain->number;
+
+		b->now.op = (uint32_t)index;
+		if (batch->ops[index].kind == OP_CHAIN_ADD)
+			nft_build_chain(b, number);
+		else
+			nft_build_flush_chain(b, number);
+	}
+}
+
 void
 nft_build_op(struct nft_build *b, const struct op_batch *batch, size_t index)
 {
 	const struct op *op = &batch->ops[index];
 
+	if (op->chain != NULL)
+		build_chains_first(b, batch, index);
 	b->now.op = (uint32_t)index;
 	switch (op->kind) {
 	case OP_TABLE:
@@ -95,8 +125,10 @@ nft_build_op(struct nft_build *b, const struct op_batch *batch, size_t index)
 		break;
 	case OP_CHAIN_ADD:
 	case OP_CHAIN_REPLACE:
+		nft_build_rule_chain(b, op->chain);
+		break;
 	case OP_CHAIN_DELETE:
-		nft_build_rule_chain(b, op->chain, op->kind);
+		nft_build_no_chain(b, op->chain->number);
 		break;
 	}
 }

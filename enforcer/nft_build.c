@@ -14,6 +14,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
+#define MS_PER_S            UINT64_C(1000)
 #define NFT_SET_CONCAT_FLAG 0x80u /* NFT_SET_CONCAT, newer than Debian's headers */
 
 /* What nft(8) calls these types in its own registry (its include/datatype.h); the kernel
@@ -292,6 +293,14 @@ add_set_message(struct nft_build *b, enum table_set_id id)
 		flags |= NFT_SET_CONCAT_FLAG;
 	if (s->value != FIELD_NONE)
 		flags |= NFT_SET_MAP;
+	if (s->room != 0) {
+		flags |= NFT_SET_EVAL;
+		nftnl_set_set_u32(set, NFTNL_SET_DESC_SIZE, s->room);
+	}
+	if (s->timeout_s != 0) {
+		flags |= NFT_SET_TIMEOUT;
+		nftnl_set_set_u64(set, NFTNL_SET_TIMEOUT, s->timeout_s * MS_PER_S);
+	}
 	if (nftnl_set_set_str(set, NFTNL_SET_TABLE, TABLE_NAME) != 0 ||
 	    nftnl_set_set_str(
 		set, NFTNL_SET_NAME, nft_set_name(&b->copies, id, name)) != 0)
@@ -458,28 +467,42 @@ nft_build_chain_rules(struct nft_build *b, const struct table_chain *chain)
 }
 
 void
-nft_build_rule_chain(
-    struct nft_build *b, const struct table_rule_chain *chain, enum op_kind kind)
+nft_build_chain(struct nft_build *b, uint32_t number)
+{
+	char name[NFT_CHAIN_NAME_BYTES];
+
+	chain_message(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL,
+	    nft_chain_name(number, name), NULL);
+}
+
+void
+nft_build_flush_chain(struct nft_build *b, uint32_t number)
+{
+	char name[NFT_CHAIN_NAME_BYTES];
+
+	flush_chain_message(b, nft_chain_name(number, name));
+}
+
+void
+nft_build_no_chain(struct nft_build *b, uint32_t number)
+{
+	char name[NFT_CHAIN_NAME_BYTES];
+
+	chain_message(b, NFT_MSG_DELCHAIN, 0, nft_chain_name(number, name), NULL);
+}
+
+void
+nft_build_rule_chain(struct nft_build *b, const struct table_rule_chain *chain)
 {
 	struct table_rule rules[TABLE_RULE_CHAIN_RULES];
 	const struct nft_counter *counted =
 	    nft_counter_of(b->counted, b->counted_count, chain->number);
+	size_t count = table_rule_chain_rules(chain, &b->settings, rules);
 	char name[NFT_CHAIN_NAME_BYTES];
-	size_t count;
 
 	(void)nft_chain_name(chain->number, name);
-	if (kind != OP_CHAIN_ADD) /* a chain that is deleted must be empty first */
-		flush_chain_message(b, name);
-	if (kind == OP_CHAIN_DELETE) {
-		chain_message(b, NFT_MSG_DELCHAIN, 0, name, NULL);
-		return;
-	}
-	if (kind == OP_CHAIN_ADD)
-		chain_message(
-		    b, NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL, name, NULL);
-	count = table_rule_chain_rules(chain, &b->settings, rules);
-	for (size_t i = 0; i < count; i++)
-		rule_message(b, name, &rules[i], i == 0 ? counted : NULL);
+	for (size_t i = 0; i < count; i++) /* one of them has a counter */
+		rule_message(b, name, &rules[i], counted);
 }
 
 void

@@ -80,8 +80,13 @@ void nft_build_flush_rules(struct nft_build *b);
 void nft_build_constant_chains(struct nft_build *b);
 /* The rules of a constant chain, anew. */
 void nft_build_chain_rules(struct nft_build *b, const struct table_chain *chain);
-void nft_build_rule_chain(
-    struct nft_build *b, const struct table_rule_chain *chain, enum op_kind kind);
+/* A chain rule_N, empty; its rules; without rules; and its end. Chains of limits refer to
+ * each other: each of several chains comes, or loses its rules, before any gets rules, or
+ * goes. */
+void nft_build_chain(struct nft_build *b, uint32_t number);
+void nft_build_rule_chain(struct nft_build *b, const struct table_rule_chain *chain);
+void nft_build_flush_chain(struct nft_build *b, uint32_t number);
+void nft_build_no_chain(struct nft_build *b, uint32_t number);
 
 /* "rule_N"; out has NFT_CHAIN_NAME_BYTES. */
 #define NFT_CHAIN_NAME_BYTES 24

@@ -376,6 +376,73 @@ reject(struct nftnl_rule *rule, uint32_t type, uint8_t code)
 	nftnl_expr_set_u8(e, NFTNL_EXPR_REJECT_CODE, code);
 }
 
+/* ct status, without that bit. */
+static void
+ct_status_lacks(struct nftnl_rule *rule, uint32_t bit)
+{
+	const uint32_t zero = 0;
+	struct nftnl_expr *e = nft_expr_new(rule, "ct");
+
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, NFT_CT_STATUS);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, NFT_REG_1);
+	mask_register(rule, &bit, sizeof(bit));
+	nft_expr_compare(rule, NFT_CMP_EQ, &zero, sizeof(zero));
+}
+
+/* The limit of a statement: a bucket, or without one a count of connections. */
+static const char *
+limit_name(const struct table_stmt *s)
+{
+	return s->bucket.rate != 0 ? "limit" : "connlimit";
+}
+
+static void
+set_limit(struct nftnl_expr *e, const struct table_stmt *s)
+{
+	const struct table_bucket *b = &s->bucket;
+
+	if (b->rate == 0) {
+		nftnl_expr_set_u32(e, NFTNL_EXPR_CONNLIMIT_COUNT, s->value);
+		nftnl_expr_set_u32(
+		    e, NFTNL_EXPR_CONNLIMIT_FLAGS, s->invert ? NFT_CONNLIMIT_F_INV : 0);
+		return;
+	}
+	nftnl_expr_set_u64(e, NFTNL_EXPR_LIMIT_RATE, b->rate);
+	nftnl_expr_set_u64(e, NFTNL_EXPR_LIMIT_UNIT, b->unit_s);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_LIMIT_BURST, b->burst);
+	nftnl_expr_set_u32(
+	    e, NFTNL_EXPR_LIMIT_TYPE, b->bytes ? NFT_LIMIT_PKT_BYTES : NFT_LIMIT_PKTS);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_LIMIT_FLAGS, s->invert ? NFT_LIMIT_F_INV : 0);
+}
+
+/* The element that is added has the limit; the rule goes on while it has room. */
+static void
+own(struct nftnl_rule *rule, const struct table_stmt *s, const struct context *c)
+{
+	struct nftnl_expr *limit = nftnl_expr_alloc(limit_name(s)), *e;
+	char name[NFT_SET_NAME_BYTES];
+
+	if (limit == NULL)
+		base_die("out of memory");
+	set_limit(limit, s);
+	load_key(rule, s);
+	e = nft_expr_new(rule, "dynset");
+	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_SREG_KEY, NFT_REG_1);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_ADD);
+	nftnl_expr_set_str(
+	    e, NFTNL_EXPR_DYNSET_SET_NAME, nft_set_name(c->copies, s->set, name));
+	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_SET_ID, (uint32_t)s->set + 1);
+	nftnl_expr_set(e, NFTNL_EXPR_DYNSET_EXPR, limit, 0); /* takes it */
+}
+
+static void
+to_number(struct nftnl_rule *rule, uint32_t code, uint32_t number)
+{
+	char name[NFT_CHAIN_NAME_BYTES];
+
+	verdict(rule, code, nft_chain_name(number, name));
+}
+
 static void
 family(struct nftnl_rule *rule, uint32_t value)
 {
@@ -438,6 +505,25 @@ add_stmt(struct nftnl_rule *rule, const struct table_stmt *s, const struct conte
 		break;
 	case STMT_MASQUERADE:
 		(void)nft_expr_new(rule, "masq"); /* has nothing to be set */
+		break;
+	case STMT_CT_UNCONFIRMED:
+		ct_status_lacks(rule, IPS_CONFIRMED);
+		break;
+	case STMT_VMAP:
+		lookup(rule, s, c, &to_verdict);
+		break;
+	case STMT_LIMIT:
+	case STMT_CT_COUNT:
+		set_limit(nft_expr_new(rule, limit_name(s)), s);
+		break;
+	case STMT_OWN:
+		own(rule, s, c);
+		break;
+	case STMT_JUMP_NUMBER:
+		to_number(rule, (uint32_t)NFT_JUMP, s->value);
+		break;
+	case STMT_GOTO_NUMBER:
+		to_number(rule, (uint32_t)NFT_GOTO, s->value);
 		break;
 	case STMT_COUNTER:
 		counter(rule, c->counted);

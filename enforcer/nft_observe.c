@@ -238,15 +238,22 @@ rule_seen(const struct nlmsghdr *header, void *arg)
 	return MNL_CB_OK;
 }
 
-static int
-read_rules(struct nft *n, struct rules_reader *r, struct err *err)
+int
+nft_each_rule(struct nft *n, int (*each)(const struct nlmsghdr *header, void *arg),
+    void *arg, struct err *err)
 {
 	_Alignas(struct nlmsghdr) char data[512];
 	struct nlmsghdr *request = nft_request_header(n, data, NFT_MSG_GETRULE, true);
-	int rc;
 
 	mnl_attr_put_strz(request, NFTA_RULE_TABLE, TABLE_NAME);
-	rc = nft_request(n, request, rule_seen, r, err);
+	return nft_request(n, request, each, arg, err);
+}
+
+static int
+read_rules(struct nft *n, struct rules_reader *r, struct err *err)
+{
+	int rc = nft_each_rule(n, rule_seen, r, err);
+
 	if (rc == 0 && r->failed)
 		rc = err_set(err, ERR_PROTOCOL, "a rule that cannot be read");
 	return rc;
@@ -431,8 +438,11 @@ nft_observe(struct nft *n, struct arena *arena, struct nft_observed *out_observe
 	rc = nft_digest_frame(n, r.digest, err); /* first: is there a table at all? */
 	if (rc == 0)
 		rc = nft_find_copies(n, err);
-	for (size_t i = 0; i < SET_COUNT && rc == 0; i++)
-		rc = read_elements(n, arena, (enum table_set_id)i, out_observed, err);
+	for (size_t i = 0; i < SET_COUNT && rc == 0; i++) {
+		if (!table_set_is_kernels((enum table_set_id)i))
+			rc = read_elements(
+			    n, arena, (enum table_set_id)i, out_observed, err);
+	}
 	if (rc == 0)
 		rc = read_rules(n, &r, err);
 	if (rc == 0) {

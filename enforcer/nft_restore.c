@@ -122,27 +122,49 @@ wants(const struct op_batch *batch, uint32_t number)
 	return false;
 }
 
+static bool
+is_kept(const struct nft_kept *kept, uint32_t number)
+{
+	for (size_t i = 0; i < kept->count; i++) {
+		if (kept->numbers[i] == number)
+			return true;
+	}
+	return false;
+}
+
+/* Chains first, then rules: those of limits refer to each other. */
 static void
-build_chains(struct nft_build *b, const struct op_batch *batch, const struct chains *c)
+build_chains(struct nft_build *b, const struct op_batch *batch, const struct chains *c,
+    const struct nft_kept *kept)
 {
 	nft_build_constant_chains(b);
+	for (size_t i = 0; i < c->count; i++) {
+		if (!is_kept(kept, c->numbers[i]))
+			nft_build_flush_chain(b, c->numbers[i]);
+	}
 	for (size_t i = 1; i < batch->count; i++) {
 		const struct op *op = &batch->ops[i];
 
 		b->now.op = (uint32_t)i;
-		if (op->kind == OP_CHAIN_ADD)
-			nft_build_rule_chain(b, op->chain,
-			    is_there(c, op->chain->number) ? OP_CHAIN_REPLACE
-							   : OP_CHAIN_ADD);
+		if (op->kind == OP_CHAIN_ADD && !is_there(c, op->chain->number))
+			nft_build_chain(b, op->chain->number);
+	}
+	for (size_t i = 1; i < batch->count; i++) {
+		const struct op *op = &batch->ops[i];
+
+		b->now.op = (uint32_t)i;
+		if (op->kind == OP_CHAIN_ADD && !is_kept(kept, op->chain->number))
+			nft_build_rule_chain(b, op->chain);
 	}
 	for (size_t i = 0; i < table_chain_count; i++)
 		nft_build_chain_rules(b, &table_chains[i]);
 }
 
-/* Everything but sets whose copies are there already. */
+/* Everything but sets whose copies are there already, and what only the kernel knows of
+ * limits. */
 static int
 refill(struct nft *n, const struct nft_swap *s, const struct chains *c,
-    struct nft_refusal *out_refusal, struct err *err)
+    const struct nft_kept *kept, struct nft_refusal *out_refusal, struct err *err)
 {
 	const struct op_batch *batch = s->batch;
 	struct nft_build build;
@@ -150,10 +172,9 @@ refill(struct nft *n, const struct nft_swap *s, const struct chains *c,
 
 	nft_begin(n, &build, batch->settings, &s->next, 0);
 	nft_build_awake(&build);
-	nft_build_flush_rules(&build);
-	build_chains(&build, batch, c);
+	build_chains(&build, batch, c, kept);
 	for (int set = 0; set < SET_COUNT; set++) {
-		if (!s->sets[set])
+		if (!s->sets[set] && !table_set_is_kernels((enum table_set_id)set))
 			nft_build_flush(&build, (enum table_set_id)set);
 	}
 	for (size_t i = 1; i < batch->count; i++) {
@@ -161,10 +182,8 @@ refill(struct nft *n, const struct nft_swap *s, const struct chains *c,
 			nft_build_op(&build, batch, i);
 	}
 	for (size_t i = 0; i < c->count; i++) {
-		const struct table_rule_chain chain = {.number = c->numbers[i]};
-
-		if (!wants(batch, chain.number))
-			nft_build_rule_chain(&build, &chain, OP_CHAIN_DELETE);
+		if (!wants(batch, c->numbers[i]))
+			nft_build_no_chain(&build, c->numbers[i]);
 	}
 	return nft_commit(n, &build, 0, &now, out_refusal, err);
 }
@@ -174,25 +193,29 @@ nft_restore(struct nft *n, const struct op_batch *batch, uint32_t *out_generatio
     struct nft_refusal *out_refusal, struct err *err)
 {
 	struct chains chains = {.numbers = NULL};
+	struct nft_kept kept = {.numbers = NULL};
 	struct nft_copies former;
 	struct nft_swap swap;
 	int rc = nft_find_copies(n, err);
 
 	if (rc == 0)
 		rc = find_chains(n, &chains, err);
+	if (rc == 0)
+		rc = nft_find_kept(n, batch, &kept, err);
 	if (rc == 0) {
 		former = n->copies;
 		nft_swap_all(n, batch, &swap);
 		rc = nft_make_copies(n, &swap, 0, out_refusal, err);
 	}
 	if (rc == 0) {
-		rc = refill(n, &swap, &chains, out_refusal, err);
+		rc = refill(n, &swap, &chains, &kept, out_refusal, err);
 		if (rc == 0) {
 			n->copies = swap.next;
 			rc = nft_delete_copies(n, &swap, &former, err);
 		}
 	}
 	free(chains.numbers);
+	free(kept.numbers);
 	n->copies_known = rc == 0;
 	return rc == 0 ? nft_generation(n, out_generation, err) : rc;
 }

@@ -66,6 +66,15 @@ MUST_CHECK int nft_delete_copies(struct nft *n, const struct nft_swap *s,
 MUST_CHECK int nft_restore(struct nft *n, const struct op_batch *batch,
     uint32_t *out_generation, struct nft_refusal *out_refusal, struct err *err);
 
+/* nft_limits.c: chains of the batch (OP_CHAIN_ADD) whose rules hold what was used of a limit,
+ * and are there already as the batch has them. */
+struct nft_kept {
+	uint32_t *numbers; /* on the heap */
+	size_t count;
+};
+MUST_CHECK int nft_find_kept(
+    struct nft *n, const struct op_batch *batch, struct nft_kept *out, struct err *err);
+
 /* nft_swap.c: true if a batch replaces interval sets; as nft_apply, for such a one. */
 MUST_CHECK bool nft_swaps(const struct op_batch *batch);
 MUST_CHECK int nft_apply_swap(struct nft *n, const struct op_batch *batch,
@@ -74,6 +83,9 @@ MUST_CHECK int nft_apply_swap(struct nft *n, const struct op_batch *batch,
 
 /* Finds out which copies of sets there are. ERR_STALE: of some both, or none. */
 MUST_CHECK int nft_find_copies(struct nft *n, struct err *err);
+/* Hands each rule of our table to `each`. */
+MUST_CHECK int nft_each_rule(struct nft *n,
+    int (*each)(const struct nlmsghdr *header, void *arg), void *arg, struct err *err);
 /* The number of a rule chain; false: it is none. */
 MUST_CHECK bool nft_chain_number(const char *chain, uint32_t *out_number);
 /* The table's flags. ERR_NOT_FOUND if it is not there. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/proc.h"
+#include "enforcer/ops_limit.h"
 
 #define MAGIC 0x52464f50u /* "RFOP" */
 
@@ -98,6 +99,8 @@ put_chain(struct buf *out, const struct table_rule_chain *c)
 	proc_put_u8(out, (uint8_t)c->action);
 	proc_put_u8(out, c->log);
 	proc_put_u8(out, c->reset);
+	proc_put_u8(out, c->quiet);
+	op_limit_encode(out, &c->limit);
 	proc_put_str(out, str_from(c->comment));
 }
 
@@ -270,6 +273,9 @@ decode_elements(
 	uint32_t count;
 	int rc = decode_set(r, op, err);
 
+	if (rc == 0 && table_set_is_kernels(op->set))
+		rc = err_set(err, ERR_INVALID, "%s is the kernel's to fill",
+		    table_sets[op->set].name);
 	if (rc != 0)
 		return rc;
 	limits = limits_of(op->set);
@@ -312,18 +318,23 @@ decode_chain(struct arena *arena, struct proc_reader *r, struct op *op, struct e
 {
 	struct table_rule_chain *c = ARENA_NEW(arena, struct table_rule_chain);
 	struct str comment;
+	const char *problem;
 	uint8_t action;
 
 	c->number = proc_get_u32(r);
 	action = proc_get_u8(r);
 	c->log = proc_get_u8(r) != 0;
 	c->reset = proc_get_u8(r) != 0;
+	c->quiet = proc_get_u8(r) != 0;
+	problem = op_limit_decode(r, &c->limit);
 	comment = proc_get_str(r);
 	if (!r->ok || c->number == NUMBER_NONE)
 		return err_set(err, ERR_INVALID, "a rule chain without a number");
 	if (action != ACTION_ALLOW && action != ACTION_DENY)
 		return err_set(
 		    err, ERR_INVALID, "rule_%u neither allows nor denies", c->number);
+	if (problem != NULL)
+		return err_set(err, ERR_INVALID, "rule_%u: %s", c->number, problem);
 	if (!comment_ok(comment))
 		return err_set(err, ERR_INVALID,
 		    "rule_%u has a comment nft cannot print", c->number);
@@ -347,7 +358,8 @@ decode_room(struct arena *arena, struct proc_reader *r, struct op *op, struct er
 		if (rc != 0)
 			return rc;
 		if (!r->ok || wanted == 0 || wanted > rest ||
-		    table_sets[op->set].interval || room[op->set] != 0)
+		    table_sets[op->set].interval ||
+		    table_set_is_kernels(op->set) || room[op->set] != 0)
 			return err_set(err, ERR_INVALID, "%s has no such room",
 			    table_sets[op->set].name);
 		room[op->set] = wanted;

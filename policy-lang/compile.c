@@ -195,6 +195,7 @@ compiler_emit(struct compiler *c)
 	emit_own(c);
 	use_midstream(c);
 	routes_build(c);
+	limits_build(c);
 }
 
 void

@@ -141,23 +141,46 @@ title_of(struct arena *a, const struct verdict_number *n)
 	    a, "Route %.*s/%.*s", STR_ARG(path), STR_ARG(n->route->name));
 }
 
+const char *
+chains_place(struct arena *a, struct loc loc, bool with_path)
+{
+	struct str file;
+
+	if (loc.source == NULL)
+		return "";
+	file = with_path ? loc.source->name : base_name(loc.source->name);
+	return arena_printf(a, " %.*s:%u", STR_ARG(file), (unsigned)loc.line);
+}
+
+const char *
+chains_comment(struct arena *a, const char *head, const char *tail)
+{
+	char *text = arena_printf(a, "%s%s", head, tail);
+
+	if (strlen(text) > TABLE_COMMENT_BYTES) {
+		size_t room = strlen(tail) + 40 < TABLE_COMMENT_BYTES
+				  ? TABLE_COMMENT_BYTES - strlen(tail) - 2
+				  : 38;
+
+		text = arena_printf(a, "%.*s..%.*s", (int)room, head,
+		    (int)(TABLE_COMMENT_BYTES - 2 - room), tail);
+	}
+	sanitise(text);
+	return text;
+}
+
 /* " ingress rule 2 (metrics) web.yaml:12", or without the name or the directories. */
 static const char *
 comment_tail(
     struct arena *a, const struct verdict_number *n, bool with_name, bool with_path)
 {
 	const struct rule *rule = n->rule;
-	struct loc loc = number_loc(n);
-	struct str file = {0};
-	const char *what = "isolation", *place = "";
+	const char *place = chains_place(a, number_loc(n), with_path);
+	const char *what = "isolation";
 	struct str name = rule != NULL       ? rule->name
 			  : n->route != NULL ? n->route_rule->name
 					     : STR("");
 
-	if (loc.source != NULL) {
-		file = with_path ? loc.source->name : base_name(loc.source->name);
-		place = arena_printf(a, " %.*s:%u", STR_ARG(file), (unsigned)loc.line);
-	}
 	if (rule != NULL) {
 		const char *phase = "";
 
@@ -180,7 +203,6 @@ static const char *
 comment_of(struct arena *a, const struct verdict_number *n)
 {
 	const char *head, *tail;
-	char *text;
 
 	for (size_t i = 0; i < ARRAY_LEN(fixed); i++) {
 		if (fixed[i].number == n->number)
@@ -192,17 +214,7 @@ comment_of(struct arena *a, const struct verdict_number *n)
 		tail = comment_tail(a, n, true, false);
 	if (strlen(head) + strlen(tail) > TABLE_COMMENT_BYTES)
 		tail = comment_tail(a, n, false, false);
-	text = arena_printf(a, "%s%s", head, tail);
-	if (strlen(text) > TABLE_COMMENT_BYTES) {
-		size_t room = strlen(tail) + 40 < TABLE_COMMENT_BYTES
-				  ? TABLE_COMMENT_BYTES - strlen(tail) - 2
-				  : 38;
-
-		text = arena_printf(a, "%.*s..%.*s", (int)room, head,
-		    (int)(TABLE_COMMENT_BYTES - 2 - room), tail);
-	}
-	sanitise(text);
-	return text;
+	return chains_comment(a, head, tail);
 }
 
 /* ---- chains ---- */
@@ -258,6 +270,30 @@ chains_one(struct arena *a, const struct verdict_number *n)
 	return chain;
 }
 
+/* Limits have chains that no verdict bears; texts come into the arena. */
+static void
+merge_limits(
+    const struct compiler *c, struct arena *arena, struct table_content *content)
+{
+	struct table_rule_chain *chains = content->rule_chains;
+	size_t at = content->rule_chain_count, left = c->limit_count;
+
+	content->rule_chain_count += left;
+	while (left > 0) {
+		const struct table_rule_chain *limit = &c->limits[left - 1];
+
+		if (at > 0 && chains[at - 1].number > limit->number) {
+			chains[at + left - 1] = chains[at - 1];
+			at--;
+			continue;
+		}
+		chains[at + left - 1] = *limit;
+		chains[at + left - 1].comment =
+		    arena_strndup(arena, limit->comment, strlen(limit->comment));
+		left--;
+	}
+}
+
 void
 chains_build(
     const struct compiler *c, struct arena *arena, struct table_content *content)
@@ -267,7 +303,8 @@ chains_build(
 
 	for (size_t i = 0; i < c->number_count; i++)
 		count += c->numbers[i].uses != 0 ? 1 : 0;
-	content->rule_chains = ARENA_ARRAY(arena, count, struct table_rule_chain);
+	content->rule_chains =
+	    ARENA_ARRAY(arena, count + c->limit_count, struct table_rule_chain);
 	content->rule_chain_count = 0;
 	elements = ARENA_ARRAY(arena, count, struct table_element);
 	for (size_t i = 0; i < c->number_count; i++) {
@@ -285,4 +322,5 @@ chains_build(
 	}
 	content->elements[SET_RULES] = elements;
 	content->element_count[SET_RULES] = count;
+	merge_limits(c, arena, content);
 }

@@ -7,6 +7,7 @@
  *     compile_classes.c    peer sets -> classes of addresses that no rule tells apart
  *     compile_cells.c      profile and class -> the walk over port space -> elements
  *     compile_chains.c     rule numbers in use -> rule chains
+ *     compile_limits.c     Quotas' network limits -> chains of limits, and whom they limit
  *     compile_route.h      what a node needs of Routes, in the same sets
  *     compile_place.c      who has one address, and which sets it is in
  *     compile_incremental.c   what a change makes of the result of all these
@@ -322,6 +323,8 @@ struct compiler {
 	bool retracting; /* what is emitted is what was: numbers lose a use */
 	struct element_list lists[SET_COUNT];
 	size_t element_count;
+	struct table_rule_chain *limits; /* sorted by number; in the scratch arena */
+	size_t limit_count;
 	bool failed;
 };
 
@@ -363,7 +366,16 @@ struct loc chains_use(struct compiler *c, uint32_t number);
 /* The chain of a number, in the arena. */
 MUST_CHECK struct table_rule_chain chains_one(
     struct arena *a, const struct verdict_number *number);
-/* The chains of the numbers in use, and their elements, in the arena. */
+/* A chain's comment: printable, and short enough. It is the head that is cut. */
+MUST_CHECK const char *chains_comment(
+    struct arena *a, const char *head, const char *tail);
+/* " web.yaml:12", without directories unless `with_path`; "" for nowhere. */
+MUST_CHECK const char *chains_place(struct arena *a, struct loc loc, bool with_path);
+
+/* Emits whom the network limits of Quotas limit here, and makes their chains. */
+void limits_build(struct compiler *c);
+
+/* The chains of the numbers in use, and their elements, in the arena; and limits'. */
 void chains_build(
     const struct compiler *c, struct arena *arena, struct table_content *content);
 

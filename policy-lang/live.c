@@ -100,6 +100,22 @@ take_route_numbers(struct live *l, const struct route_list lists[ROUTE_KIND_COUN
 	}
 }
 
+/* Of Quotas, the same. */
+static void
+take_quota_numbers(struct live *l, const struct ns *ns)
+{
+	for (size_t i = 0; i < ns->quota_count; i++) {
+		const struct quota_network *q = &ns->quotas[i]->network;
+
+		for (size_t j = 0; j < NETLIM_KINDS * NETLIM_CHAINS; j++) {
+			if (q->number[j / NETLIM_CHAINS][j % NETLIM_CHAINS] !=
+			    NUMBER_NONE)
+				take_number(
+				    l, q->number[j / NETLIM_CHAINS][j % NETLIM_CHAINS]);
+		}
+	}
+}
+
 bool
 live_in_force(const struct live *l, const struct policy *p)
 {
@@ -184,6 +200,8 @@ index_files(struct live *l)
 		take_route_numbers(l, l->model->routes[i]->mandatory);
 		take_route_numbers(l, l->model->routes[i]->defaults);
 	}
+	for (size_t i = 0; i < l->model->ns_count; i++)
+		take_quota_numbers(l, l->model->namespaces[i]);
 }
 
 static void

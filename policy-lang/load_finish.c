@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "policy-lang/load_internal.h"
+#include "policy-lang/net_limit.h"
 
 /* ---- orders ---- */
 
@@ -417,6 +418,21 @@ number_rules(struct numbering *n, const struct policy *p, const struct rule_list
 	}
 }
 
+static void
+number_quota(struct numbering *n, struct quota *q)
+{
+	for (unsigned kind = 0; kind < NETLIM_KINDS; kind++) {
+		if (net_limit_value(q, (enum net_limit)kind) == QUOTA_UNSET)
+			continue;
+		for (unsigned i = 0; i < NETLIM_CHAINS; i++)
+			number_identity(n,
+			    arena_printf(n->l->scratch, "Quota\n%.*s\n%.*s\n%s\n%u",
+				STR_ARG(q->level->path), STR_ARG(q->name),
+				net_limit_name((enum net_limit)kind), i),
+			    &q->network.number[kind][i]);
+	}
+}
+
 static int
 compare_numbered(const void *a, const void *b)
 {
@@ -469,6 +485,12 @@ finish_numbers(struct loader *l)
 	for (size_t i = 0; i < l->m->route_count; i++) {
 		number_routes(&n, l->m->routes[i], l->m->routes[i]->mandatory);
 		number_routes(&n, l->m->routes[i], l->m->routes[i]->defaults);
+	}
+	for (size_t i = 0; i < l->m->ns_count; i++) {
+		const struct ns *ns = l->m->namespaces[i];
+
+		for (size_t j = 0; j < ns->quota_count; j++)
+			number_quota(&n, ns->quotas[j]);
 	}
 	if (n.count > 1)
 		qsort(n.items, n.count, sizeof(*n.items), compare_numbered);

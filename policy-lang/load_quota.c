@@ -259,7 +259,8 @@ enum {
 	NET_BURST,
 	NET_CONNECTIONS,
 	NET_EGRESS,
-	NET_INGRESS
+	NET_INGRESS,
+	NET_GUARANTEED
 };
 
 static const struct schema_field network_fields[] = {
@@ -268,6 +269,7 @@ static const struct schema_field network_fields[] = {
     [NET_CONNECTIONS] = {"connections", TYPE_INT, false, NULL},
     [NET_EGRESS] = {"egressBytesPerSecond", TYPE_NUMBER | TYPE_STRING, false, NULL},
     [NET_INGRESS] = {"ingressBytesPerSecond", TYPE_NUMBER | TYPE_STRING, false, NULL},
+    [NET_GUARANTEED] = {"guaranteedPercent", TYPE_INT, false, NULL},
     {"bandwidth", 0, false,
 	"write egressBytesPerSecond or ingressBytesPerSecond, as in 100M"},
 };
@@ -279,6 +281,11 @@ static const struct schema_value network_values[ARRAY_LEN(network_fields)] = {
     [NET_CONNECTIONS] = COUNT_VALUE("Connections that may be open."),
     [NET_EGRESS] = AMOUNT_VALUE("Bytes that may leave in a second, as in 100M."),
     [NET_INGRESS] = AMOUNT_VALUE("Bytes that may come in in a second, as in 100M."),
+    [NET_GUARANTEED] = {.about = "How much of each limit the workloads have in equal "
+				 "parts, each to itself; 25 when absent.",
+	.bounded = true,
+	.min = 0,
+	.max = 100},
 };
 static const struct schema network_schema =
     SCHEMA_TOLD("\"network\"", network_fields, network_values);
@@ -286,9 +293,27 @@ static const struct schema network_schema =
 static bool
 read_network(struct loader *l, const struct doc_node *node, struct quota_network *out)
 {
+	static const int fields[NETLIM_KINDS] = {
+	    [NETLIM_RATE] = NET_PER_SECOND,
+	    [NETLIM_COUNT] = NET_CONNECTIONS,
+	    [NETLIM_OUT] = NET_EGRESS,
+	    [NETLIM_IN] = NET_INGRESS,
+	};
 	const struct doc_node *v[ARRAY_LEN(network_fields)];
 	bool ok = schema_read(l->diags, &network_schema, node, v);
+	int64_t percent;
 
+	for (size_t i = 0; i < NETLIM_KINDS; i++) {
+		if (v[fields[i]] != NULL)
+			out->loc[i] = v[fields[i]]->loc;
+	}
+	if (v[NET_GUARANTEED] != NULL) {
+		if (schema_int(l->diags, v[NET_GUARANTEED], "guaranteedPercent", 0, 100,
+			&percent))
+			out->guaranteed_percent = (uint64_t)percent;
+		else
+			ok = false;
+	}
 	if (v[NET_PER_SECOND] != NULL)
 		ok &= read_amount(l, v[NET_PER_SECOND], &out->per_second_milli);
 	ok &= read_count(l, v[NET_BURST], "burst", &out->burst);
@@ -380,7 +405,13 @@ static const struct quota_limits no_limits = {
     QUOTA_UNSET, QUOTA_UNSET, QUOTA_UNSET, QUOTA_UNSET, QUOTA_UNSET, QUOTA_UNSET};
 
 static const struct quota_network no_network = {
-    QUOTA_UNSET, QUOTA_UNSET, QUOTA_UNSET, QUOTA_UNSET, QUOTA_UNSET};
+    .per_second_milli = QUOTA_UNSET,
+    .burst = QUOTA_UNSET,
+    .connections = QUOTA_UNSET,
+    .egress_bytes_per_second = QUOTA_UNSET,
+    .ingress_bytes_per_second = QUOTA_UNSET,
+    .guaranteed_percent = QUOTA_UNSET,
+};
 
 void
 load_quota(struct loader *l, const struct load_object *o)

@@ -470,6 +470,24 @@ struct quota_limits {
 	uint64_t body_bytes;
 };
 
+/* Limits of the network, each with a bucket or a count of its own; see net_limit.h. */
+enum net_limit {
+	NETLIM_RATE,  /* connectionsPerSecond */
+	NETLIM_COUNT, /* connections */
+	NETLIM_OUT,   /* egressBytesPerSecond */
+	NETLIM_IN,    /* ingressBytesPerSecond */
+	NETLIM_KINDS,
+};
+
+/* The chains of one limit (table.h), each with a number. */
+enum net_limit_chain {
+	NETLIM_DENY,  /* what a connection or packet beyond the limit ends in */
+	NETLIM_ALL,   /* the limit itself */
+	NETLIM_FIRST, /* what of it is first come, first served */
+	NETLIM_OWN,   /* what each workload has to itself */
+	NETLIM_CHAINS,
+};
+
 /* What the workloads of a subtree may do on the network, together, at each node. */
 struct quota_network {
 	uint64_t per_second_milli; /* new connections per 1,000 seconds */
@@ -477,6 +495,9 @@ struct quota_network {
 	uint64_t connections;      /* at a time */
 	uint64_t egress_bytes_per_second;
 	uint64_t ingress_bytes_per_second;
+	uint64_t guaranteed_percent; /* in equal parts; unset: 25 */
+	struct loc loc[NETLIM_KINDS];
+	uint32_t number[NETLIM_KINDS][NETLIM_CHAINS];
 };
 
 struct quota_object {

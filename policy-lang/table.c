@@ -109,6 +109,23 @@
 	[SET_SELF##f] = {.name = "self" #f,                                            \
 	    .key = {FIELD_IPV##f, FIELD_IPV##f},                                       \
 	    .comment = "workloads here that are published, twice"}
+#define LIMIT_GUARD(text, what)                                                        \
+	{                                                                              \
+		.name = (text), .key = {FIELD_NFPROTO}, .comment = (what)              \
+	}
+/* Of buckets that were not used for a minute nothing is left to know. */
+#define LIMIT_SETS(f, id, text, seconds)                                               \
+	[SET_LIMIT##f##_##id] = {.name = "limit" #f "_" text,                          \
+	    .key = {FIELD_IPV##f},                                                     \
+	    .value = FIELD_VERDICT,                                                    \
+	    .comment = "addresses here to what limits them"},                          \
+	[SET_OWN##f##_##id] = {.name = "part" #f "_" text,                             \
+	    .key = {FIELD_IPV##f},                                                     \
+	    .room = TABLE_OWN_ROOM,                                                    \
+	    .timeout_s = (seconds),                                                    \
+	    .comment = "what addresses here have used of their own part"}
+#define LIMIT_KIND(id, text, seconds)                                                  \
+	LIMIT_SETS(4, id, text, seconds), LIMIT_SETS(6, id, text, seconds)
 #define PICK_SET(text, count, what)                                                    \
 	{                                                                              \
 		.name = (text), .key = {FIELD_CLASSID, FIELD_SLOT},                    \
@@ -178,6 +195,13 @@ const struct table_set table_sets[SET_COUNT] = {
 	.key = {FIELD_CLASSID},
 	.value = FIELD_VERDICT,
 	.comment = "what leads somewhere to its rule's chain"},
+    [SET_LIMIT_NEW] = LIMIT_GUARD("limit_new", "families with limits of connections"),
+    [SET_LIMIT_OUT] = LIMIT_GUARD("limit_out", "families with limits of egress bytes"),
+    [SET_LIMIT_IN] = LIMIT_GUARD("limit_in", "families with limits of ingress bytes"),
+    LIMIT_KIND(RATE, "rate", 60),
+    LIMIT_KIND(COUNT, "count", 0),
+    LIMIT_KIND(OUT, "out", 60),
+    LIMIT_KIND(IN, "in", 60),
 };
 
 /* ---- rule chains ---- */
@@ -197,7 +221,17 @@ table_rule_chain_rules(const struct table_rule_chain *chain,
 
 	memset(out_rules, 0, sizeof(*out_rules) * TABLE_RULE_CHAIN_RULES);
 	out_rules[0].comment = chain->comment;
+	if (chain->limit.form != LIMIT_NONE)
+		return table_limit_rules(chain, out_rules);
 	rule_add(&out_rules[0], STMT_COUNTER, 0);
+	if (chain->quiet) {
+		rule_add(&out_rules[1], STMT_LIMIT, 0);
+		out_rules[1].stmts[0].bucket = (struct table_bucket){
+		    .rate = TABLE_QUIET_LOGS, .unit_s = 1, .burst = TABLE_QUIET_LOGS};
+		rule_add(&out_rules[1], STMT_LOG, chain->number);
+		rule_add(&out_rules[2], STMT_DROP, 0);
+		return 3;
+	}
 	if (deny || chain->log)
 		rule_add(&out_rules[0], STMT_LOG, chain->number);
 	if (!deny) {
@@ -262,6 +296,7 @@ table_rule_chain_equal(
     const struct table_rule_chain *a, const struct table_rule_chain *b)
 {
 	return a->action == b->action && a->log == b->log && a->reset == b->reset &&
+	       a->quiet == b->quiet && table_limit_equal(&a->limit, &b->limit) &&
 	       strcmp(a->comment, b->comment) == 0;
 }
 

@@ -137,6 +137,28 @@ enum table_set_id {
 	SET_SELF4, /* workloads here that may reach themselves by what is published */
 	SET_SELF6,
 	SET_ROUTES, /* what leads somewhere -> goto rule_N, of its Route's rule */
+	/* Families in which connections, or bytes, of workloads here are limited. */
+	SET_LIMIT_NEW,
+	SET_LIMIT_OUT,
+	SET_LIMIT_IN,
+	/* Whose are -> goto rule_N, of what limits them; in the order of enum net_limit. */
+	SET_LIMIT4_RATE,
+	SET_LIMIT6_RATE,
+	SET_LIMIT4_COUNT,
+	SET_LIMIT6_COUNT,
+	SET_LIMIT4_OUT,
+	SET_LIMIT6_OUT,
+	SET_LIMIT4_IN,
+	SET_LIMIT6_IN,
+	/* What each of them has used of its own part: the kernel's to fill. */
+	SET_OWN4_RATE,
+	SET_OWN6_RATE,
+	SET_OWN4_COUNT,
+	SET_OWN6_COUNT,
+	SET_OWN4_OUT,
+	SET_OWN6_OUT,
+	SET_OWN4_IN,
+	SET_OWN6_IN,
 	SET_COUNT,
 };
 
@@ -156,12 +178,21 @@ enum table_set_id {
 /* Of hashes of clients' addresses: the same on every node. */
 #define TABLE_HASH_SEED UINT32_C(0x72660001)
 
+/* Addresses that have a part of a limit to themselves, in each of the sets for that. */
+#define TABLE_OWN_ROOM 65536u
+/* Packets that a chain which drops many logs in a second. */
+#define TABLE_QUIET_LOGS 10u
+
 struct table_set {
 	const char *name;
 	enum table_field key[TABLE_KEY_FIELDS]; /* the rest is FIELD_NONE */
 	enum table_field value;                 /* FIELD_NONE: a set; else a map */
 	bool interval;  /* replaced whole, never edited in place */
 	uint32_t slots; /* values of the FIELD_SLOT; 0: there is none */
+	/* Rules add its elements, each with a state: at most so many. Nobody else does,
+	 * and what is in it is no part of the program. 0: it is as others. */
+	uint32_t room;
+	uint32_t timeout_s; /* after which one goes; 0: when its state is empty */
 	const char *comment;
 };
 
@@ -186,6 +217,11 @@ enum table_stmt_kind {
 	STMT_SNAT,           /* to meta priority map @set, of the set's family */
 	STMT_DNAT,
 	STMT_MASQUERADE,
+	STMT_CT_UNCONFIRMED, /* ct status ! confirmed: the packet that makes a connection */
+	STMT_VMAP,           /* <key> vmap @set */
+	STMT_LIMIT,          /* limit, as `bucket` says; invert: over it */
+	STMT_CT_COUNT,       /* ct count, at most the value; invert: over it */
+	STMT_OWN,            /* the same of one address: add @set { <key> ... } */
 	STMT_COUNTER,
 	STMT_LOG, /* to settings.log_group, prefix = decimal of value */
 	STMT_DROP,
@@ -193,8 +229,24 @@ enum table_stmt_kind {
 	STMT_REJECT_ADMIN, /* reject with icmpx admin-prohibited */
 	STMT_ACCEPT,
 	STMT_RETURN,
-	STMT_JUMP, /* chain */
-	STMT_GOTO, /* chain */
+	STMT_JUMP,        /* chain */
+	STMT_GOTO,        /* chain */
+	STMT_JUMP_NUMBER, /* chain rule_N, N the value */
+	STMT_GOTO_NUMBER,
+};
+
+#define TABLE_MINUTE 60u
+#define TABLE_HOUR   3600u
+#define TABLE_DAY    86400u
+#define TABLE_WEEK   604800u
+
+/* A token bucket of the kernel's. What is in it at most: of packets, `burst`; of bytes,
+ * what comes in one unit and `burst`. */
+struct table_bucket {
+	uint64_t rate;   /* packets or bytes per unit; 0: none */
+	uint32_t unit_s; /* a second, minute, hour, day or week */
+	uint32_t burst;
+	bool bytes;
 };
 
 /* Where a key field of a look-up comes from. In sets of table_set_swaps the priority is
@@ -221,6 +273,7 @@ struct table_stmt {
 	enum table_set_id set;
 	enum table_load load[TABLE_KEY_FIELDS]; /* as the key of `set` */
 	const char *chain;
+	struct table_bucket bucket; /* STMT_OWN without one: `value` connections */
 };
 
 #define TABLE_RULE_STMTS 6
@@ -288,6 +341,33 @@ enum table_midstream {
 	MIDSTREAM_JUDGE, /* judged like any other packet: nothing is ever cut */
 };
 
+/*
+ * Limits: how a chain of a Quota's network limit goes on. Four kinds of chains, for each
+ * namespace that has a limit of a kind (compile_limits.c):
+ *
+ *     deny    counter, log, drop: an ordinary rule chain
+ *     all     over the limit: goto deny; else goto the `all` of the next above
+ *     first   over what is first come, first served: goto deny; else goto the next above
+ *     own     within what an address has to itself: goto all; else jump first; goto all
+ *
+ * What a bucket holds, and who is counted, is in the rules of `all` and `first`, and in the
+ * elements that `own` adds: they go on for as long as the chain is the same.
+ */
+struct table_limit {
+	enum table_limit_form {
+		LIMIT_NONE, /* it is no such chain */
+		LIMIT_SHARED,
+		LIMIT_OWN,
+	} form;
+	enum net_limit kind;
+	bool nothing;               /* everything is over it */
+	struct table_bucket bucket; /* NETLIM_COUNT: none */
+	uint32_t count;             /* NETLIM_COUNT: at most */
+	uint32_t deny;  /* LIMIT_SHARED: where it ends; a rule chain's number */
+	uint32_t first; /* LIMIT_OWN: jumped to */
+	uint32_t next;  /* where it goes on; NUMBER_NONE: it returns */
+};
+
 /* A chain rule_N: counter; deny: log group G prefix "N", drop or reject; allow: return, to
  * whoever jumped to the direction's first chain. */
 struct table_rule_chain {
@@ -295,6 +375,10 @@ struct table_rule_chain {
 	enum action action; /* ACTION_ALLOW or ACTION_DENY */
 	bool log;           /* allowed flows on request; denied ones always */
 	bool reset;         /* denied TCP is reset; the chain sees nothing else */
+	bool
+	    quiet; /* packets of connections: never rejected, and some of them logged */
+	struct table_limit
+	    limit; /* unless LIMIT_NONE it is all but comment and place */
 	/* "NetworkPolicy shop-prod/web ingress rule 0 web.yaml:12", of the chain's first
 	 * rule; printable ASCII without quotes, at most TABLE_COMMENT_BYTES. */
 	const char *comment;
@@ -312,7 +396,7 @@ struct table_rule_chain {
 };
 
 #define TABLE_COMMENT_BYTES    127 /* without the NUL; nft allows 128 */
-#define TABLE_RULE_CHAIN_RULES 3
+#define TABLE_RULE_CHAIN_RULES 4
 
 struct table_settings {
 	uint16_t log_group; /* NFLOG group */
@@ -378,6 +462,19 @@ MUST_CHECK bool table_value_is_address(enum table_field value);
 /* Writes the rules of a chain rule_N; returns how many. The first bears the comment. */
 MUST_CHECK size_t table_rule_chain_rules(const struct table_rule_chain *chain,
     const struct table_settings *settings, struct table_rule *out_rules);
+
+/* table_limits.c: the same of chains of limits, for it. */
+MUST_CHECK size_t table_limit_rules(
+    const struct table_rule_chain *chain, struct table_rule *out_rules);
+/* Whether rules add the elements of a set. */
+MUST_CHECK bool table_set_is_kernels(enum table_set_id set);
+/* The set that a limit's chain adds what addresses have to themselves to. */
+MUST_CHECK enum table_set_id table_own_set(enum net_limit kind, enum ip_family family);
+MUST_CHECK enum table_set_id table_limit_set(
+    enum net_limit kind, enum ip_family family);
+/* True if they are made alike. */
+MUST_CHECK bool table_limit_equal(
+    const struct table_limit *a, const struct table_limit *b);
 
 /* The whole table as text that `nft -f` loads: replaces a table of that name. */
 void table_print_nft(struct buf *out, const struct table_content *content);

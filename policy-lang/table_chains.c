@@ -58,6 +58,16 @@
 	{                                                                              \
 		.kind = STMT_PRIORITY_VMAP, .set = (id), .load = { LOAD_PRIORITY }     \
 	}
+/* The `limits` of a family are gone to, and return: see forward. */
+#define LIMITED(f, id, from)                                                           \
+	RULE(FAMILY(f), {.kind = STMT_VMAP, .set = (id), .load = {LOAD_##from}})
+#define LIMIT_RULES(text, id, from)                                                    \
+	static const struct table_rule text##_rules[] = {                              \
+	    LIMITED(4, SET_LIMIT4_##id, from),                                         \
+	    LIMITED(6, SET_LIMIT6_##id, from),                                         \
+	}
+/* Only the packet that makes a connection: one that waits for an answer is new for long. */
+#define LIMIT_NEW(to) RULE(IN_SET(SET_LIMIT_NEW, NFPROTO), DO(CT_UNCONFIRMED), JUMP(to))
 #define PORT_CELL(id, local)                                                           \
 	PRIORITY_MAP(id, LOAD_PRIORITY, LOAD_##local, LOAD_L4PROTO, LOAD_DPORT)
 
@@ -193,6 +203,17 @@ static const struct table_rule midstream_rules[] = {
     MIDSTREAM(6, SET_LOCAL6_OUT, DADDR),
 };
 
+/*
+ * Limits. Those of connections come last, so that what policy denies is charged to nobody;
+ * open ones before new ones, so that what is denied for those costs no token. Those of bytes
+ * come first, because they are of every packet; traffic of a workload with its own node is
+ * not forwarded, and not charged.
+ */
+LIMIT_RULES(limit_count, COUNT, SADDR);
+LIMIT_RULES(limit_rate, RATE, SADDR);
+LIMIT_RULES(limit_out, OUT, SADDR);
+LIMIT_RULES(limit_in, IN, DADDR);
+
 /* Known first: for most traffic that is one look-up in a hash. */
 #define GATE(f, from)                                                                  \
 	RULE(FAMILY(f), NOT_IN_SET(SET_KNOWN##f, from), IN_SET(SET_GATE##f, from),     \
@@ -218,6 +239,8 @@ static const struct table_rule input_rules[] = {
     STAGE(6, SET_LOCAL6_OUT, SADDR, "egress6"),
     RULE(IN_SET(SET_HOST_IN, NFPROTO), JUMP("host_in")),
     RULE(SET_PRIORITY(0)),
+    LIMIT_NEW("limit_count"),
+    LIMIT_NEW("limit_rate"),
 };
 
 /* What the node sends by itself. Where no policy judges that, not even the priority that
@@ -315,6 +338,8 @@ static const struct table_rule route_out_rules[] = {
 };
 
 static const struct table_rule forward_rules[] = {
+    RULE(IN_SET(SET_LIMIT_OUT, NFPROTO), JUMP("limit_out")),
+    RULE(IN_SET(SET_LIMIT_IN, NFPROTO), JUMP("limit_in")),
     RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
     RULE(ND, DO(ACCEPT)),
     GATE(4, SADDR),
@@ -335,6 +360,8 @@ static const struct table_rule forward_rules[] = {
     STAGE(4, SET_ROUTE_LOCAL4_OUT, SADDR, "route_judge4"),
     STAGE(6, SET_ROUTE_LOCAL6_OUT, SADDR, "route_judge6"),
     RULE(SET_PRIORITY(0)),
+    LIMIT_NEW("limit_count"),
+    LIMIT_NEW("limit_rate"),
 };
 
 #define CHAIN(text, list)                                                              \
@@ -379,6 +406,10 @@ const struct table_chain table_chains[] = {
     CHAIN("route_count", route_count_rules),
     ROUTE_CHAINS(4),
     ROUTE_CHAINS(6),
+    CHAIN("limit_count", limit_count_rules),
+    CHAIN("limit_rate", limit_rate_rules),
+    CHAIN("limit_out", limit_out_rules),
+    CHAIN("limit_in", limit_in_rules),
     BASE_CHAIN("input", HOOK_INPUT, input_rules),
     BASE_CHAIN("output", HOOK_OUTPUT, output_rules),
     BASE_CHAIN("forward", HOOK_FORWARD, forward_rules),

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "policy-lang/net_limit.h"
+
 /* ---- elements ---- */
 
 static void
@@ -169,6 +171,11 @@ print_set(struct buf *out, enum table_set_id id, const struct table_element *ele
 		buf_printf(out, "\t\tsize %u\n", (unsigned)room);
 	if (set->interval)
 		buf_add_cstr(out, "\t\tflags interval\n");
+	if (set->room != 0)
+		buf_printf(out, "\t\tsize %u\n\t\tflags dynamic%s\n",
+		    (unsigned)set->room, set->timeout_s != 0 ? ",timeout" : "");
+	if (set->timeout_s != 0)
+		buf_printf(out, "\t\ttimeout %us\n", (unsigned)set->timeout_s);
 	buf_printf(out, "\t\tcomment \"%s\"\n", set->comment);
 	for (size_t i = 0; i < count; i++) {
 		buf_add_cstr(out, i == 0 ? "\t\telements = { " : ",\n\t\t\t     ");
@@ -219,6 +226,7 @@ static const char *const stmt_texts[] = {
     [STMT_TCP_MIDSTREAM] = "tcp flags & (fin | syn | rst | ack) != syn ct state new",
     [STMT_CT_DNAT] = "ct status dnat",
     [STMT_MASQUERADE] = "masquerade",
+    [STMT_CT_UNCONFIRMED] = "ct status ! confirmed",
     [STMT_COUNTER] = "counter",
     [STMT_DROP] = "drop",
     [STMT_REJECT_RESET] = "reject with tcp reset",
@@ -238,6 +246,72 @@ print_icmp_type(struct buf *out, const struct table_stmt *stmt)
 		buf_printf(out, "-%u", last);
 }
 
+static const char *
+unit_text(uint32_t seconds)
+{
+	switch (seconds) {
+	case TABLE_MINUTE:
+		return "minute";
+	case TABLE_HOUR:
+		return "hour";
+	case TABLE_DAY:
+		return "day";
+	case TABLE_WEEK:
+		return "week";
+	default:
+		return "second";
+	}
+}
+
+/* A bucket, or without one a count of connections. */
+static void
+print_limit(struct buf *out, const struct table_stmt *stmt)
+{
+	const struct table_bucket *b = &stmt->bucket;
+	const char *over = stmt->invert ? "over " : "";
+
+	if (b->rate == 0)
+		buf_printf(out, "ct count %s%u", over, (unsigned)stmt->value);
+	else
+		buf_printf(out, "limit rate %s%llu%s/%s burst %u %s", over,
+		    (unsigned long long)b->rate, b->bytes ? " bytes" : "",
+		    unit_text(b->unit_s), (unsigned)b->burst,
+		    b->bytes ? "bytes" : "packets");
+}
+
+/* False for a statement of another kind. */
+static bool
+print_limiting(struct buf *out, const struct table_stmt *stmt)
+{
+	const char *set = table_sets[stmt->set].name;
+
+	switch ((int)stmt->kind) {
+	case STMT_VMAP:
+		print_load(out, stmt);
+		buf_printf(out, " vmap @%s", set);
+		return true;
+	case STMT_LIMIT:
+	case STMT_CT_COUNT:
+		print_limit(out, stmt);
+		return true;
+	case STMT_OWN:
+		buf_printf(out, "add @%s { ", set);
+		print_load(out, stmt);
+		buf_add_char(out, ' ');
+		print_limit(out, stmt);
+		buf_add_cstr(out, " }");
+		return true;
+	case STMT_JUMP_NUMBER:
+	case STMT_GOTO_NUMBER:
+		buf_printf(out, "%s rule_%u",
+		    stmt->kind == STMT_JUMP_NUMBER ? "jump" : "goto",
+		    (unsigned)stmt->value);
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void
 print_stmt(struct buf *out, const struct table_stmt *stmt,
     const struct table_settings *settings)
@@ -247,6 +321,8 @@ print_stmt(struct buf *out, const struct table_stmt *stmt,
 	if ((size_t)stmt->kind < ARRAY_LEN(stmt_texts) &&
 	    stmt_texts[stmt->kind] != NULL) {
 		buf_add_cstr(out, stmt_texts[stmt->kind]);
+	} else if (print_limiting(out, stmt)) {
+		return;
 	} else if (stmt->kind == STMT_FAMILY) {
 		buf_printf(out, "meta nfproto ipv%u", (unsigned)stmt->value);
 	} else if (stmt->kind == STMT_ICMP_TYPE || stmt->kind == STMT_ICMPV6_TYPE) {
@@ -433,6 +509,25 @@ json_element(
 }
 
 static void
+json_limit(struct buf *out, const struct table_limit *l)
+{
+	if (l->form == LIMIT_NONE)
+		return;
+	buf_printf(out, ", \"limit\": {\"kind\": \"%s\", \"own\": %s, ",
+	    net_limit_name(l->kind), l->form == LIMIT_OWN ? "true" : "false");
+	if (l->nothing)
+		buf_add_cstr(out, "\"nothing\": true, ");
+	else if (l->kind == NETLIM_COUNT)
+		buf_printf(out, "\"count\": %u, ", (unsigned)l->count);
+	else
+		buf_printf(out, "\"rate\": %llu, \"seconds\": %u, \"burst\": %u, ",
+		    (unsigned long long)l->bucket.rate, (unsigned)l->bucket.unit_s,
+		    (unsigned)l->bucket.burst);
+	buf_printf(out, "\"deny\": %u, \"first\": %u, \"next\": %u}", (unsigned)l->deny,
+	    (unsigned)l->first, (unsigned)l->next);
+}
+
+static void
 json_rule(struct buf *out, const struct table_rule_chain *chain)
 {
 	buf_printf(out, "{\"number\": %u, \"action\": \"%s\", \"log\": %s, ",
@@ -451,6 +546,7 @@ json_rule(struct buf *out, const struct table_rule_chain *chain)
 	buf_printf(out, ", \"index\": %u, \"isolation\": %s, \"comment\": ",
 	    (unsigned)chain->rule_index, chain->isolation ? "true" : "false");
 	buf_add_json(out, str_from(chain->comment));
+	json_limit(out, &chain->limit);
 	json_loc(out, chain->loc);
 	buf_add_char(out, '}');
 }

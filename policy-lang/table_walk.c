@@ -141,6 +141,15 @@ walk_stmt(struct walk *w, const struct table_stmt *stmt)
 	case STMT_DNAT:
 	case STMT_MASQUERADE:
 		return OUT_BREAK; /* not such a packet */
+	/* Limits are taken to have room: what there is of it only a kernel knows. */
+	case STMT_CT_UNCONFIRMED:
+	case STMT_VMAP:
+	case STMT_LIMIT:
+	case STMT_CT_COUNT:
+	case STMT_OWN:
+	case STMT_JUMP_NUMBER:
+	case STMT_GOTO_NUMBER:
+		return OUT_BREAK;
 	case STMT_TCP_MIDSTREAM:
 		return w->packet->midstream && w->packet->proto == PROTO_TCP
 			   ? OUT_NEXT

@@ -183,6 +183,7 @@ SEEDS = [
                 "burst": 20,
                 "connections": 100,
                 "egressBytesPerSecond": "100M",
+                "guaranteedPercent": 50,
                 "ingressBytesPerSecond": 1000,
             },
             "objects": {"pods": 200, "requests.cpu": "64", "count/deployments.apps": "1e3"},

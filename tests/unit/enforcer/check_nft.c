@@ -50,6 +50,67 @@ static struct table_rule_chain chains[] = {
 	.action = ACTION_DENY,
 	.log = true,
 	.comment = "Policy x a.yaml:3"},
+    /* Limits: of each form and kind, and such as go on to a chain that comes later. */
+    {.number = 5010,
+	.action = ACTION_ALLOW,
+	.comment = "each its part",
+	.limit = {.form = LIMIT_OWN,
+	    .kind = NETLIM_RATE,
+	    .bucket = {.rate = 5, .unit_s = TABLE_HOUR, .burst = 3},
+	    .first = 5011,
+	    .next = 5012}},
+    {.number = 5011,
+	.action = ACTION_ALLOW,
+	.comment = "first come",
+	.limit = {.form = LIMIT_SHARED,
+	    .kind = NETLIM_RATE,
+	    .bucket = {.rate = 30, .unit_s = TABLE_MINUTE, .burst = 7},
+	    .deny = 5000}},
+    {.number = 5012,
+	.action = ACTION_ALLOW,
+	.comment = "the whole",
+	.limit = {.form = LIMIT_SHARED,
+	    .kind = NETLIM_RATE,
+	    .bucket = {.rate = 500, .unit_s = 1, .burst = 1000},
+	    .deny = 5000,
+	    .next = 5015}},
+    {.number = 5013,
+	.action = ACTION_ALLOW,
+	.comment = "each its part",
+	.limit = {.form = LIMIT_OWN,
+	    .kind = NETLIM_COUNT,
+	    .count = 3,
+	    .first = 5015,
+	    .next = 5014}},
+    {.number = 5014,
+	.action = ACTION_ALLOW,
+	.comment = "the whole",
+	.limit =
+	    {.form = LIMIT_SHARED, .kind = NETLIM_COUNT, .count = 9, .deny = 5000}},
+    {.number = 5015,
+	.action = ACTION_ALLOW,
+	.comment = "nothing",
+	.limit =
+	    {.form = LIMIT_SHARED, .kind = NETLIM_RATE, .nothing = true, .deny = 5000}},
+    {.number = 5016,
+	.action = ACTION_ALLOW,
+	.comment = "each its part",
+	.limit = {.form = LIMIT_OWN,
+	    .kind = NETLIM_IN,
+	    .bucket = {.rate = 1234567, .unit_s = 1, .burst = 65536, .bytes = true},
+	    .first = 5017,
+	    .next = 5017}},
+    {.number = 5017,
+	.action = ACTION_ALLOW,
+	.comment = "the whole",
+	.limit = {.form = LIMIT_SHARED,
+	    .kind = NETLIM_IN,
+	    .bucket = {.rate = 9999999, .unit_s = 1, .burst = 1000, .bytes = true},
+	    .deny = 5020}},
+    {.number = 5020,
+	.action = ACTION_DENY,
+	.quiet = true,
+	.comment = "some of them logged"},
     {.number = 6000, .action = ACTION_ALLOW, .comment = "Policy y b.yaml:4"},
 };
 static struct table_element rules[] = {
@@ -124,6 +185,9 @@ static struct table_element end4[] = {
     {.class_id = TABLE_ROUTE_ID(2), .addr_end = {10, 1, 0, 1}}};
 static struct table_element end6_port[] = {
     {.class_id = TABLE_ROUTE_ID(2), .addr_end = {0xfd, 0, [15] = 1}, .port_hi = 8080}};
+static struct table_element limit_new[] = {{.proto = 2}};
+static struct table_element limit4[] = {{.addr = {10, 1, 0, 1}, .value = 5010}};
+static struct table_element limit6[] = {{.addr = {0xfd, 0, [15] = 1}, .value = 5016}};
 static struct table_element self6[] = {{.addr = {0xfd, 0, [15] = 1}}};
 
 #define CONTENT(set, list) [set] = {(list), ARRAY_LEN(list)}
@@ -150,6 +214,9 @@ static const struct {
     CONTENT(SET_END4, end4),
     CONTENT(SET_END6_PORT, end6_port),
     CONTENT(SET_SELF6, self6),
+    CONTENT(SET_LIMIT_NEW, limit_new),
+    CONTENT(SET_LIMIT4_RATE, limit4),
+    CONTENT(SET_LIMIT6_IN, limit6),
 };
 
 static struct table_content
@@ -342,6 +409,65 @@ START_TEST(observe_returns_what_was_applied)
 	free(output_of("nft add rule inet ringfence forward drop && echo done"));
 	ck_assert_int_eq(nft_observe(nft, arena, &again, &err), 0);
 	ck_assert_mem_ne(seen.rules_digest, again.rules_digest, 32);
+}
+END_TEST
+
+/* "[...]": the rules of a chain as they were made, each with its handle. */
+static char *
+handles_of(const char *chain)
+{
+	char command[128];
+
+	(void)snprintf(command, sizeof(command),
+	    "nft -a list chain inet ringfence %s | grep handle", chain); /* fits */
+	return output_of(command);
+}
+
+START_TEST(restore_keeps_what_was_used_of_limits)
+{
+	struct table_content content = make_content();
+	struct op_batch batch = make_batch(&content);
+	char *before[2], *after[2];
+
+	(void)apply(&batch);
+	before[0] = handles_of("rule_5012");
+	before[1] = handles_of("rule_5014");
+	batch.ops[0].kind = OP_RESTORE;
+	chains[6].limit.count++; /* 5014 */
+	(void)apply(&batch);
+	after[0] = handles_of("rule_5012");
+	after[1] = handles_of("rule_5014");
+	chains[6].limit.count--;
+	ck_assert_str_eq(before[0], after[0]);
+	ck_assert_str_ne(before[1], after[1]);
+	for (size_t i = 0; i < ARRAY_LEN(before); i++) {
+		free(before[i]);
+		free(after[i]);
+	}
+}
+END_TEST
+
+/* One that others changed is not taken for ours. */
+START_TEST(restore_does_not_keep_a_limit_that_others_changed)
+{
+	struct table_content content = make_content();
+	struct op_batch batch = make_batch(&content);
+	struct nft_observed seen, again;
+
+	(void)apply(&batch);
+	ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), 0);
+	free(
+	    output_of("nft flush chain inet ringfence rule_5012 && "
+		      "nft add rule inet ringfence rule_5012 limit rate over "
+		      "501/second burst 1000 packets goto rule_5000 && "
+		      "nft add rule inet ringfence rule_5012 counter goto rule_5015 && "
+		      "echo done"));
+	batch.ops[0].kind = OP_RESTORE;
+	(void)apply(&batch);
+	ck_assert_int_eq(nft_observe(nft, arena, &again, &err), 0);
+	ck_assert_uint_eq(again.rule_chain_count, ARRAY_LEN(chains));
+	free(output_of(
+	    "nft list chain inet ringfence rule_5012 | grep 'over 500/second'"));
 }
 END_TEST
 
@@ -708,6 +834,8 @@ main(void)
 	    tc, apply_makes_what_nft_makes_of_the_printed_program, 0, 3);
 	tcase_add_test(tc, listing_loads_again);
 	tcase_add_test(tc, observe_returns_what_was_applied);
+	tcase_add_test(tc, restore_keeps_what_was_used_of_limits);
+	tcase_add_test(tc, restore_does_not_keep_a_limit_that_others_changed);
 	tcase_add_test(tc, observe_returns_not_found_when_there_is_no_table);
 	tcase_add_test(tc, apply_changes_nothing_when_one_operation_is_refused);
 	tcase_add_test(tc, apply_returns_stale_when_somebody_changed_the_ruleset);

@@ -96,11 +96,134 @@ START_TEST(decode_returns_the_batch_when_it_is_well_formed)
 }
 END_TEST
 
+/* By kind: a bucket of connections, a count, buckets of bytes. */
+static const struct table_limit limits[] = {
+    {.form = LIMIT_SHARED,
+	.kind = NETLIM_RATE,
+	.bucket = {.rate = UINT64_C(1) << 33, .unit_s = TABLE_WEEK, .burst = 9},
+	.deny = 5,
+	.next = 6},
+    {.form = LIMIT_OWN, .kind = NETLIM_COUNT, .count = 4, .first = 5, .next = 6},
+    {.form = LIMIT_SHARED,
+	.kind = NETLIM_IN,
+	.bucket = {.rate = 7, .unit_s = 1, .burst = 9, .bytes = true},
+	.deny = 5},
+    {.form = LIMIT_SHARED, .kind = NETLIM_OUT, .nothing = true, .deny = 5},
+};
+
+static int
+decode_limit(const struct table_limit *limit, struct op_batch *out)
+{
+	const struct table_rule_chain chain = {
+	    .number = 5000, .action = ACTION_ALLOW, .comment = "", .limit = *limit};
+	const struct op op = {.kind = OP_CHAIN_ADD, .chain = &chain};
+
+	return decode(&op, 1, out);
+}
+
+START_TEST(decode_returns_a_limit_as_it_was)
+{
+	struct op_batch out;
+
+	ck_assert_msg(decode_limit(&limits[_i], &out) == 0, "%s", err.msg);
+	ck_assert(table_limit_equal(&out.ops[0].chain->limit, &limits[_i]));
+}
+END_TEST
+
+static void
+no_deny(struct table_limit *l)
+{
+	l->deny = 0;
+}
+
+static void
+to_first(struct table_limit *l)
+{
+	l->first = 9;
+}
+
+static void
+no_rate(struct table_limit *l)
+{
+	l->bucket.rate = 0;
+}
+
+static void
+no_burst(struct table_limit *l)
+{
+	l->bucket.burst = 0;
+}
+
+static void
+odd_unit(struct table_limit *l)
+{
+	l->bucket.unit_s = 2;
+}
+
+static void
+counts(struct table_limit *l)
+{
+	l->count = 1;
+}
+
+static void
+no_next(struct table_limit *l)
+{
+	l->next = 0;
+}
+
+static void
+no_count(struct table_limit *l)
+{
+	l->count = 0;
+}
+
+static void
+bucket(struct table_limit *l)
+{
+	l->bucket.rate = 1;
+}
+
+static void
+no_kind(struct table_limit *l)
+{
+	l->kind = NETLIM_KINDS;
+}
+
+static const struct {
+	size_t limit;
+	void (*spoil)(struct table_limit *l);
+} bad_limits[] = {
+    {0, no_deny},
+    {0, to_first},
+    {0, no_rate},
+    {0, no_burst},
+    {0, odd_unit},
+    {0, counts},
+    {0, no_kind},
+    {1, no_next},
+    {1, no_count},
+    {1, bucket},
+    {3, counts},
+    {3, bucket},
+};
+
+START_TEST(decode_refuses_a_limit_that_no_kernel_has)
+{
+	struct table_limit limit = limits[bad_limits[_i].limit];
+	struct op_batch out;
+
+	bad_limits[_i].spoil(&limit);
+	ck_assert_int_eq(decode_limit(&limit, &out), ERR_INVALID);
+}
+END_TEST
+
 static const struct {
 	const char *what;
 	enum table_set_id set;
 	struct table_element element;
 } bad_elements[] = {
+    {"one that only the kernel adds", SET_OWN4_RATE, {.addr = {10}}},
     {"class in a set without", SET_LOCAL4_IN, {.class_id = 1, .addr = {10}}},
     {"IPv6 bytes in an IPv4 set", SET_LOCAL4_IN, {.addr = {10, 0, 0, 1, 1}}},
     {"an end where nothing ranges", SET_LOCAL4_IN, {.addr_end = {10}}},
@@ -229,6 +352,9 @@ main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, decode_returns_the_batch_when_it_is_well_formed);
+	tcase_add_loop_test(tc, decode_returns_a_limit_as_it_was, 0, ARRAY_LEN(limits));
+	tcase_add_loop_test(
+	    tc, decode_refuses_a_limit_that_no_kernel_has, 0, ARRAY_LEN(bad_limits));
 	tcase_add_loop_test(tc, decode_refuses_an_element_when_the_set_cannot_hold_it,
 	    0, ARRAY_LEN(bad_elements));
 	tcase_add_test(tc, decode_returns_zero_when_a_peer_is_of_class_0);

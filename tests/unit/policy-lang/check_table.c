@@ -94,8 +94,11 @@ START_TEST(lookups_load_what_their_set_is_keyed_by)
 				family = s->value;
 			if (s->kind != STMT_LOOKUP && s->kind != STMT_PRIORITY_MAP &&
 			    s->kind != STMT_PRIORITY_VMAP && s->kind != STMT_SNAT &&
-			    s->kind != STMT_DNAT)
+			    s->kind != STMT_DNAT && s->kind != STMT_VMAP)
 				continue;
+			if (s->kind == STMT_VMAP)
+				ck_assert_int_eq(
+				    table_sets[s->set].value, FIELD_VERDICT);
 			if (s->kind == STMT_SNAT || s->kind == STMT_DNAT)
 				ck_assert(
 				    table_value_is_address(table_sets[s->set].value));
@@ -374,13 +377,21 @@ static const char *const nft_texts[] = {
     "\t\tmeta nfproto ipv6 meta priority set meta priority . ip6 saddr . "
     "meta l4proto . th dport map @cell6_out_range goto decide\n",
     "\tchain forward {\n\t\ttype filter hook forward priority -10; policy accept;\n"
+    "\t\tmeta nfproto @limit_out jump limit_out\n"
+    "\t\tmeta nfproto @limit_in jump limit_in\n"
     "\t\tct state established,related accept\n\t\ticmpv6 type 133-137 accept\n"
     "\t\tmeta nfproto ipv4 ip saddr != @known4 ip saddr @gate4 "
     "meta priority set 0:3 goto decide\n",
     "\t\tmeta nfproto ipv6 ip6 daddr @local6_in jump ingress6\n"
     "\t\tmeta nfproto ipv4 ip saddr @route_local4 jump route_judge4\n"
     "\t\tmeta nfproto ipv6 ip6 saddr @route_local6 jump route_judge6\n"
-    "\t\tmeta priority set none\n\t}\n",
+    "\t\tmeta priority set none\n"
+    "\t\tmeta nfproto @limit_new ct status ! confirmed jump limit_count\n"
+    "\t\tmeta nfproto @limit_new ct status ! confirmed jump limit_rate\n\t}\n",
+    "\tset part6_rate {\n\t\ttype ipv6_addr\n\t\tsize 65536\n"
+    "\t\tflags dynamic,timeout\n\t\ttimeout 60s\n",
+    "\tset part4_count {\n\t\ttype ipv4_addr\n\t\tsize 65536\n"
+    "\t\tflags dynamic\n\t\tcomment",
     "\ttype nat hook prerouting priority -105; policy accept;\n",
     "\t\tmeta nfproto ipv6 meta priority set meta priority . jhash ip6 saddr mod 60 "
     "seed 0x72660001 map @pick_hash\n",
