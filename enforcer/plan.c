@@ -130,7 +130,7 @@ static bool
 same_chain(const struct table_rule_chain *a, const struct table_rule_chain *b)
 {
 	return a->action == b->action && a->log == b->log && a->reset == b->reset &&
-	       strcmp(a->comment, b->comment) == 0;
+	       a->mark == b->mark && strcmp(a->comment, b->comment) == 0;
 }
 
 /* Adds what is in `one` and not in `other`; with `replace` what is in both and is not the
@@ -172,7 +172,8 @@ plan_make(struct arena *arena, const struct table_content *from,
 	*out_batch = (struct op_batch){.settings = to->settings};
 	/* Settings are in the rules of every chain. */
 	if (from == NULL || from->settings.log_group != to->settings.log_group ||
-	    from->settings.reject != to->settings.reject) {
+	    from->settings.reject != to->settings.reject ||
+	    from->settings.steer_mask != to->settings.steer_mask) {
 		add_op(&p, (struct op){.kind = OP_TABLE});
 		from = &empty;
 	}

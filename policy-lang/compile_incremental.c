@@ -85,6 +85,8 @@ copy_options(struct compile_state *s, const struct compile_options *options)
 	s->options.workload_networks = networks;
 	s->options.route_networks = route_networks_copy(
 	    s->options_arena, options->route_networks, options->route_network_count);
+	s->options.route_tables = route_tables_copy(
+	    s->options_arena, options->route_tables, options->route_table_count);
 	for (size_t i = 0; i < options->workload_interface_count; i++)
 		interfaces[i] = options->workload_interfaces[i];
 	s->options.workload_interfaces = interfaces;
@@ -256,7 +258,8 @@ touch_workload(struct update *u, const struct workload *w)
 {
 	if (w == NULL)
 		return;
-	if (compiler_is_local(&u->s->c, w) || publish_depends_on(w))
+	if (compiler_is_local(&u->s->c, w) || publish_depends_on(w) ||
+	    leave_serves(&u->s->c, w))
 		u->anew = true;
 	for (size_t i = 0; i < w->ip_count; i++) {
 		u->anew |= routes_speak_of(u->model, &w->ips[i]);
@@ -716,6 +719,7 @@ compile_state_content(const struct compile_state *state, struct arena *arena,
 		free(lists[i].items);
 	}
 	chains_build(&state->c, arena, out_content);
+	ways_give(&state->c, arena, out_content);
 }
 
 void
@@ -816,4 +820,15 @@ compile_state_set(const struct compile_state *s, enum table_set_id set,
 	*out_count = list->count;
 	for (size_t i = 0; i < SET_COUNT; i++)
 		free(lists[i].items);
+}
+
+void
+compile_state_ways(const struct compile_state *s, struct arena *arena,
+    const struct table_way **out_ways, size_t *out_count)
+{
+	struct table_content content = {.ways = NULL};
+
+	ways_give(&s->c, arena, &content);
+	*out_ways = content.ways;
+	*out_count = content.way_count;
 }
