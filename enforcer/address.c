@@ -1,22 +1,16 @@
 #include "enforcer/address.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
-#include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "common/log.h"
 #include "enforcer/announce.h"
-
-#define ANSWER_S 5
-/* In IFA_PROTO (Linux 5.18): whose an address is. Of the range that nobody has reserved. */
-#define ADDRESS_PROTO 0x72
+#include "enforcer/rtnl.h"
 
 struct wanted {
 	struct ip_addr addr;
@@ -35,36 +29,28 @@ struct stray {
 struct address_book {
 	const struct address_place *places;
 	size_t place_count;
-	int fd;
+	struct rtnl rtnl;
 	int announce_fd;
-	uint32_t seq;
 	struct wanted *wanted;
 	size_t wanted_count;
 	bool told;     /* what is wanted */
 	bool unmarked; /* the kernel keeps no number: nothing can be ours */
 	struct stray *strays;
 	size_t stray_count, stray_cap;
-	_Alignas(struct nlmsghdr) char data[32 * 1024];
 };
 
 int
 address_open(struct address_book **out_book, const struct address_place *places,
     size_t count, struct err *err)
 {
-	const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-	const struct timeval wait = {.tv_sec = ANSWER_S};
 	struct address_book *b = xcalloc(1, sizeof(*b));
 
 	*out_book = b;
 	b->places = places;
 	b->place_count = count;
-	b->seq = 1;
 	b->announce_fd = -1;
-	b->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	if (b->fd < 0 ||
-	    connect(b->fd, (const struct sockaddr *)&kernel, sizeof(kernel)) < 0 ||
-	    setsockopt(b->fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0)
-		return err_sys(err, "rtnetlink socket");
+	if (rtnl_open(&b->rtnl, err) != 0)
+		return ERR_SYSTEM;
 	return count == 0 ? 0 : announce_open(&b->announce_fd, err);
 }
 
@@ -73,10 +59,9 @@ address_close(struct address_book *b)
 {
 	if (b == NULL)
 		return;
-	if (b->fd >= 0)
-		(void)close(b->fd); /* nothing is buffered */
+	rtnl_close(&b->rtnl);
 	if (b->announce_fd >= 0)
-		(void)close(b->announce_fd); /* the same */
+		(void)close(b->announce_fd); /* nothing is buffered */
 	free(b->wanted);
 	free(b->strays);
 	free(b);
@@ -155,48 +140,6 @@ find_wanted(struct address_book *b, const struct ip_addr *addr)
 					  sizeof(key), compare_wanted);
 }
 
-/* ---- asking ---- */
-
-static int
-ask(struct address_book *b, struct nlmsghdr *header, mnl_cb_t each, void *arg)
-{
-	bool dump = (header->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
-	int run = MNL_CB_OK;
-
-	header->nlmsg_seq = b->seq++;
-	if (send(b->fd, header, header->nlmsg_len, 0) < 0)
-		return -1;
-	while (run > MNL_CB_STOP) {
-		ssize_t n = recv(b->fd, b->data, sizeof(b->data), 0);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		run = mnl_cb_run(b->data, (size_t)n, header->nlmsg_seq, 0, each, arg);
-		if (run < 0 && errno == EPROTO)
-			run = MNL_CB_OK; /* left over from an earlier question */
-		else if (!dump && run == MNL_CB_OK && each != NULL)
-			break; /* one object, without an end */
-	}
-	return run < 0 ? -1 : 0;
-}
-
-struct attrs {
-	const struct nlattr *of[IFLA_MAX + 1];
-};
-
-static int
-collect(const struct nlattr *attr, void *arg)
-{
-	struct attrs *out = arg;
-	uint16_t type = mnl_attr_get_type(attr);
-
-	if (type <= IFLA_MAX)
-		out->of[type] = attr;
-	return MNL_CB_OK;
-}
-
 /* ---- what is there ---- */
 
 static void
@@ -215,22 +158,19 @@ address_seen(const struct nlmsghdr *header, void *arg)
 {
 	struct address_book *b = arg;
 	const struct ifaddrmsg *m = mnl_nlmsg_get_payload(header);
-	struct attrs a = {{NULL}};
+	struct rtnl_attrs a;
 	struct ip_addr addr = {.family = m->ifa_family == AF_INET ? IP_V4 : IP_V6};
 	const struct nlattr *own;
 	struct wanted *w;
 	bool ours;
 
-	if (mnl_nlmsg_get_payload_len(header) < sizeof(*m) ||
-	    mnl_attr_parse(header, sizeof(*m), collect, &a) < 0)
+	if (!rtnl_parse(header, sizeof(*m), &a))
 		return MNL_CB_OK;
 	own = a.of[IFA_LOCAL] != NULL ? a.of[IFA_LOCAL] : a.of[IFA_ADDRESS];
 	if (own == NULL || mnl_attr_get_payload_len(own) != ip_bytes(addr.family))
 		return MNL_CB_OK;
 	memcpy(addr.bytes, mnl_attr_get_payload(own), ip_bytes(addr.family));
-	ours = a.of[IFA_PROTO] != NULL &&
-	       mnl_attr_get_payload_len(a.of[IFA_PROTO]) == 1 &&
-	       mnl_attr_get_u8(a.of[IFA_PROTO]) == ADDRESS_PROTO;
+	ours = rtnl_u8(&a, IFA_PROTO) == RTNL_PROTO;
 	w = find_wanted(b, &addr);
 	if (w != NULL) {
 		w->there = true; /* ours, or somebody's who knows better */
@@ -255,7 +195,7 @@ look(struct address_book *b)
 	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	m = mnl_nlmsg_put_extra_header(header, sizeof(*m));
 	m->ifa_family = AF_UNSPEC;
-	return ask(b, header, address_seen, b);
+	return rtnl_ask(&b->rtnl, header, address_seen, b);
 }
 
 static int
@@ -263,10 +203,9 @@ link_seen(const struct nlmsghdr *header, void *arg)
 {
 	const struct ifinfomsg *m = mnl_nlmsg_get_payload(header);
 	struct announce_link *out = arg;
-	struct attrs a = {{NULL}};
+	struct rtnl_attrs a;
 
-	if (mnl_nlmsg_get_payload_len(header) < sizeof(*m) ||
-	    mnl_attr_parse(header, sizeof(*m), collect, &a) < 0)
+	if (!rtnl_parse(header, sizeof(*m), &a))
 		return MNL_CB_OK;
 	out->interface = (uint32_t)m->ifi_index;
 	out->has_mac = a.of[IFLA_ADDRESS] != NULL &&
@@ -288,7 +227,7 @@ find_link(struct address_book *b, const char *name, struct announce_link *out)
 	header->nlmsg_flags = NLM_F_REQUEST;
 	(void)mnl_nlmsg_put_extra_header(header, sizeof(struct ifinfomsg));
 	mnl_attr_put_strz(header, IFLA_IFNAME, name);
-	return ask(b, header, link_seen, out);
+	return rtnl_ask(&b->rtnl, header, link_seen, out);
 }
 
 /* ---- putting right ---- */
@@ -316,10 +255,10 @@ change(struct address_book *b, bool add, const struct ip_addr *addr, uint8_t len
 	mnl_attr_put(header, IFA_LOCAL, ip_bytes(addr->family), addr->bytes);
 	mnl_attr_put(header, IFA_ADDRESS, ip_bytes(addr->family), addr->bytes);
 	if (add) {
-		mnl_attr_put_u8(header, IFA_PROTO, ADDRESS_PROTO);
+		mnl_attr_put_u8(header, IFA_PROTO, RTNL_PROTO);
 		mnl_attr_put(header, IFA_CACHEINFO, sizeof(lasting), &lasting);
 	}
-	return ask(b, header, NULL, NULL);
+	return rtnl_ask(&b->rtnl, header, NULL, NULL);
 }
 
 static int

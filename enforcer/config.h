@@ -9,6 +9,7 @@
 #include "common/ip.h"
 #include "common/log.h"
 #include "enforcer/kube_access.h"
+#include "enforcer/steering.h"
 #include "policy-lang/interface.h"
 #include "policy-lang/model.h"
 
@@ -65,6 +66,7 @@ struct enforcer_config {
 	bool reject; /* denied packets are answered, not just dropped */
 	const struct address_place *address_places;
 	size_t address_place_count;
+	struct steering steering;
 	const char *flow_file;      /* NULL: no flow log */
 	uint16_t flow_group;        /* NFLOG group */
 	const char *journal_socket; /* records go there, too; NULL: no */

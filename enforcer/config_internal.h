@@ -44,6 +44,10 @@ void config_read_kubernetes(
 
 void config_read_addresses(struct config_reader *r, const struct doc_node *n);
 
+/* ---- config_steering.c ---- */
+
+void config_read_steering(struct config_reader *r, const struct doc_node *n);
+
 /* ---- config_flows.c ---- */
 
 void config_read_flows(struct config_reader *r, const struct doc_node *n);

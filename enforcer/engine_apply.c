@@ -282,6 +282,7 @@ engine_apply_connected(struct engine *e, uint32_t generation)
 	else if (generation != a->generation)
 		a->suspect = true;
 	engine_routes_tell(e);
+	engine_ways_settle(e);
 	engine_apply_step(e);
 }
 

@@ -65,6 +65,8 @@ put_back(struct engine *e)
 	a->again = false;
 	a->pending = NULL;
 	a->phase = APPLY_IDLE;
+	if (p != a->current)
+		engine_ways_settle(e); /* they go on */
 	if (p == a->current)
 		a->heal = true;
 	else if (a->candidate == NULL)
@@ -232,6 +234,8 @@ committed(struct engine *e, uint32_t generation)
 		take_over(e);
 	if (a->whole || some_op(a, engine_routes_move))
 		engine_routes_tell(e);
+	if (!a->changed || a->delta.anew)
+		engine_ways_settle(e);
 	a->changed = a->again = false;
 	a->stages.count = 0;
 	arena_reset(a->plan_arena);
@@ -419,6 +423,8 @@ engine_commit_begin(struct engine *e)
 	if (getrandom(a->audit_id, sizeof(a->audit_id), 0) !=
 	    (ssize_t)sizeof(a->audit_id))
 		base_die("getrandom");
+	if (!a->changed || a->delta.anew)
+		engine_ways_prepare(e, a->pending);
 	if (count_ops(a) == 0) { /* other words, the same table */
 		a->sent = monotime_now();
 		committed(e, a->generation);

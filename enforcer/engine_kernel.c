@@ -83,6 +83,8 @@ on_news(struct engine *e, struct proc_msg *msg)
 	uint32_t generation;
 
 	proc_reader_init(&r, msg);
+	if (msg->type == MSG_WAY_STATE)
+		return engine_ways_heard(e, &r);
 	if (msg->type == MSG_NFLOG) {
 		int fd = link_take_fd(msg);
 
@@ -110,7 +112,7 @@ on_message(void *arg, struct proc_msg *msg)
 	struct kernel_question *q;
 
 	if (msg->type == MSG_HELLO || msg->type == MSG_NFLOG ||
-	    msg->type == MSG_GENERATION)
+	    msg->type == MSG_GENERATION || msg->type == MSG_WAY_STATE)
 		return on_news(e, msg);
 	q = take_question(e, msg->id, msg->type);
 	if (q == NULL)

@@ -402,6 +402,7 @@ copy_input(struct engine *e)
 		    e->settings.workload_network_count * sizeof(struct ip_prefix));
 	l->settings.route_networks = route_networks_copy(
 	    l->arena, e->settings.route_networks, e->settings.route_network_count);
+	l->settings.steering = steering_copy(l->arena, &e->settings.steering);
 	l->settings.workload_interfaces = ARENA_ARRAY(
 	    l->arena, e->settings.workload_interface_count, struct interface_pattern);
 	if (e->settings.workload_interface_count != 0)

@@ -39,6 +39,7 @@
 #include "enforcer/messages.h"
 #include "enforcer/plan_cold.h"
 #include "enforcer/program.h"
+#include "enforcer/steer.h"
 
 #define ENGINE_RECENT_FLOWS  1000
 #define ENGINE_MAX_ROLES     (8 + ENFORCER_MAX_SOURCES)
@@ -233,6 +234,18 @@ struct engine_cut {
 	uint64_t lists, failures, cut, kept;
 };
 
+/* ---- ways ---- */
+
+struct way_outcome {
+	enum steer_state state;
+	uint8_t hop;
+};
+
+struct engine_ways {
+	bool told;                                 /* some ways, at some time */
+	struct way_outcome now[TABLE_WAYS_MAX][2]; /* by number, and family */
+};
+
 /* Connections that were told of: in the last list, or in this one. */
 struct shadow_seen {
 	struct map told;
@@ -373,6 +386,7 @@ struct engine {
 	struct engine_flows flows;
 	struct engine_export exports[EXPORT_COUNT];
 	struct engine_audit audit;
+	struct engine_ways ways;
 	struct engine_attach attach;
 	struct control *control;
 	struct metrics *metrics;
@@ -631,6 +645,16 @@ MUST_CHECK const char *engine_export_name(enum enforcer_export kind);
 void engine_routes_tell(struct engine *e);
 /* True if an operation changes which they are. */
 MUST_CHECK bool engine_routes_move(const struct op *op);
+
+/* ---- engine_ways.c ---- */
+
+/* Tells the kernel role by what ways the next program's packets leave; to be called before
+ * that is sent. */
+void engine_ways_prepare(struct engine *e, const struct program *next);
+/* The same of the program in force: others may go. */
+void engine_ways_settle(struct engine *e);
+/* What has become of them; false: malformed. */
+MUST_CHECK bool engine_ways_heard(struct engine *e, struct proc_reader *r);
 
 /* ---- engine_audit.c ---- */
 

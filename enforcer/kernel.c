@@ -17,6 +17,7 @@
 #include "enforcer/nflog.h"
 #include "enforcer/nft.h"
 #include "enforcer/settings.h"
+#include "enforcer/steer.h"
 #include "enforcer/trace.h"
 
 #define START_MS 10000 /* for the parent to say what to do */
@@ -24,7 +25,9 @@
 #define OWNED_POLL_MS 200
 #define PLAIN_POLL_MS 50
 #define ADDRESSES_MS  1000 /* how often the node's addresses are looked at */
-#define OBSERVE_TRIES 5    /* while others change the ruleset */
+#define WAYS_MS       1000 /* the same of its rules and routes */
+#define WAYS_LEAST_MS 20
+#define OBSERVE_TRIES 5 /* while others change the ruleset */
 
 struct kernel {
 	struct proc_channel *parent;
@@ -36,6 +39,9 @@ struct kernel {
 	struct address_book *addresses;
 	monotime_t addresses_looked;
 	bool addresses_complained;
+	struct steer *steer;
+	monotime_t steer_looked;
+	bool steer_dirty, steer_complained;
 	struct arena *settings_arena;
 	struct trace *trace;
 	uint32_t trace_question;
@@ -119,6 +125,8 @@ apply(struct kernel *k, const struct proc_msg *msg)
 	if (rc == 0)
 		rc = op_decode(k->arena, (const uint8_t *)blob.data.ptr, blob.data.len,
 		    &batch, &err);
+	if (rc == 0 && batch.settings.steer_mask != k->settings.steering.mask)
+		rc = err_set(&err, ERR_INVALID, "marks outside the configured mask");
 	if (rc == 0)
 		rc = nft_apply(k->nft, &batch, planned, &generation, &refusal, &err);
 	blob_free(&blob);
@@ -388,6 +396,55 @@ want_addresses(struct kernel *k, const struct proc_msg *msg)
 		log_error("engine-link", "detail=\"malformed addresses\"");
 }
 
+/* ---- ways ---- */
+
+static void
+tell_ways(struct kernel *k)
+{
+	struct buf body = {0};
+
+	steer_put(k->steer, &body);
+	send_engine(k, MSG_WAY_STATE, 0, &body, -1);
+	buf_free(&body);
+}
+
+static void
+tend_ways(struct kernel *k)
+{
+	struct err err = ERR_INIT;
+	bool failed = steer_tend(k->steer, &err) != 0;
+
+	if (failed && !k->steer_complained)
+		log_error("ways", "detail=%s", log_quote(str_from(err.msg)));
+	k->steer_complained = failed;
+	k->steer_dirty = false;
+	k->steer_looked = monotime_now();
+	if (steer_changed(k->steer))
+		tell_ways(k);
+}
+
+/* What is told is there when the next message is read. */
+static void
+want_ways(struct kernel *k, const struct proc_msg *msg)
+{
+	if (steer_told(k->steer, msg))
+		tend_ways(k);
+	else
+		log_error("engine-link", "detail=\"malformed ways\"");
+}
+
+/* Often enough, and not more often than that, however often others change something. */
+static void
+watch_ways(struct kernel *k)
+{
+	uint64_t passed = monotime_since(k->steer_looked, monotime_now());
+
+	k->steer_dirty |= steer_news(k->steer);
+	if (passed >= UINT64_C(1000000) * WAYS_MS ||
+	    (k->steer_dirty && passed >= UINT64_C(1000000) * WAYS_LEAST_MS))
+		tend_ways(k);
+}
+
 static const struct {
 	uint32_t type;
 	void (*handle)(struct kernel *k, const struct proc_msg *msg);
@@ -400,6 +457,7 @@ static const struct {
     {MSG_ADOPT, adopt},
     {MSG_TRACE, trace},
     {MSG_ADDRESSES, want_addresses},
+    {MSG_WAYS, want_ways},
 };
 
 static bool
@@ -478,6 +536,7 @@ greet_engine(struct kernel *k, int fd)
 	proc_put_u32(&body, k->generation);
 	proc_put_u8(&body, k->owned);
 	send_engine(k, MSG_HELLO, 0, &body, k->nflog_bound ? k->nflog : -1);
+	tell_ways(k);
 	buf_free(&body);
 }
 
@@ -524,19 +583,22 @@ run_loop(struct kernel *k)
 	monotime_t looked = monotime_now();
 
 	while (!k->stop) {
-		struct pollfd wait[3] = {
+		struct pollfd wait[4] = {
 		    {.fd = k->parent->fd, .events = POLLIN},
 		    {.fd = k->engine.fd, .events = POLLIN},
 		    {.fd = trace_fd(k->trace), .events = POLLIN},
+		    {.fd = steer_fd(k->steer), .events = POLLIN},
 		};
+		const int wait_ms = k->steer_dirty ? WAYS_LEAST_MS : poll_ms;
 
-		if (poll(wait, ARRAY_LEN(wait), poll_ms) < 0 && errno != EINTR)
+		if (poll(wait, ARRAY_LEN(wait), wait_ms) < 0 && errno != EINTR)
 			base_die("poll");
 		if (wait[0].revents != 0)
 			on_parent(k);
 		else if (wait[1].revents != 0)
 			on_engine(k);
 		watch_trace(k);
+		watch_ways(k);
 		if (monotime_since(looked, monotime_now()) >=
 		    (uint64_t)poll_ms * 1000000) {
 			bind_nflog(k);
@@ -589,6 +651,8 @@ start(struct kernel *k, int table_fd, struct err *err)
 		rc = address_open(&k->addresses, k->settings.address_places,
 		    k->settings.address_place_count, err);
 	if (rc == 0)
+		rc = steer_open(&k->steer, &k->settings.steering, err);
+	if (rc == 0)
 		rc = proc_confine(&sandbox, err);
 	return rc;
 }
@@ -621,6 +685,7 @@ out:
 	proc_channel_close(&k.engine);
 	if (k.nflog >= 0)
 		(void)close(k.nflog); /* unbinds the group */
+	steer_close(k.steer);
 	address_close(k.addresses);
 	trace_close(k.trace);
 	conntrack_close(k.conntrack);

@@ -50,6 +50,10 @@ enum enforcer_message {
 	/* Not answered: u32 count; each: u8 family, bytes[16]: addresses of routes in
 	 * force, to be on the node where its configuration says so. */
 	MSG_ADDRESSES,
+	/* Not answered: u8 settled, u32 count; each: u32 number, u32 table, u8 hops are
+	 * gateways, u8 hops; each: u8 has and bytes[16] of IPv4, of IPv6. The ways of a
+	 * program that comes next, or, settled, of the one in force. */
+	MSG_WAYS,
 	/* kernel role -> engine */
 	MSG_HELLO = 64, /* u32 generation, u8 owned; fd: the NFLOG socket, if bound */
 	MSG_NFLOG,      /* fd: the NFLOG socket, bound now */
@@ -60,6 +64,8 @@ enum enforcer_message {
 	MSG_CONNECTION_LIST, /* i32 code, u8 done, connections, str */
 	MSG_CUT_DONE,        /* i32 code, u32 count, u8 for each whether it was, str */
 	MSG_ADOPTED,         /* the same */
+	/* u32 count; each: u32 number, then of IPv4, of IPv6: u8 enum steer_state, u8 hop */
+	MSG_WAY_STATE,
 	MSG_TRACED, /* i32 code, u32 steps; each: str chain, u8 verdict, str to; str */
 	/* engine -> audit role */
 	MSG_AUDIT_APPEND = 96, /* u64 ticket, u8 somebody waits, then the line */

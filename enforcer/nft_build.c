@@ -453,17 +453,30 @@ nft_build_flush_rules(struct nft_build *b)
 void
 nft_build_constant_chains(struct nft_build *b)
 {
-	for (size_t i = 0; i < table_chain_count; i++)
-		chain_message(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE, table_chains[i].name,
-		    &table_chains[i]);
+	for (size_t i = 0; i < table_chain_count; i++) {
+		if (table_chain_is_on(&table_chains[i], &b->settings))
+			chain_message(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE,
+			    table_chains[i].name, &table_chains[i]);
+	}
+}
+
+static void
+constant_rules(struct nft_build *b, const struct table_chain *chain)
+{
+	for (size_t i = 0;
+	     i < chain->rule_count && table_chain_is_on(chain, &b->settings); i++) {
+		if (table_rule_is_on(&chain->rules[i], &b->settings))
+			rule_message(b, chain->name, &chain->rules[i], NULL);
+	}
 }
 
 void
 nft_build_chain_rules(struct nft_build *b, const struct table_chain *chain)
 {
+	if (!table_chain_is_on(chain, &b->settings))
+		return;
 	flush_chain_message(b, chain->name);
-	for (size_t i = 0; i < chain->rule_count; i++)
-		rule_message(b, chain->name, &chain->rules[i], NULL);
+	constant_rules(b, chain);
 }
 
 void
@@ -539,9 +552,6 @@ nft_build_table(struct nft_build *b)
 	for (size_t i = 0; i < SET_COUNT; i++)
 		add_set_message(b, (enum table_set_id)i);
 	nft_build_constant_chains(b);
-	for (size_t i = 0; i < table_chain_count; i++) {
-		for (size_t r = 0; r < table_chains[i].rule_count; r++)
-			rule_message(
-			    b, table_chains[i].name, &table_chains[i].rules[r], NULL);
-	}
+	for (size_t i = 0; i < table_chain_count; i++)
+		constant_rules(b, &table_chains[i]);
 }

@@ -11,6 +11,7 @@
 #include <libnftnl/rule.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_conntrack_tuple_common.h>
 #include <linux/netfilter/nf_tables.h>
 #include <netinet/icmp6.h>
 #include <netinet/ip.h>
@@ -234,18 +235,25 @@ lookup(struct nftnl_rule *rule, const struct table_stmt *s, const struct context
 		nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_FLAGS, NFT_LOOKUP_F_INV);
 }
 
-/* Keeps those bits of the first `len` bytes of the register. */
+/* Keeps those bits of the first `len` bytes of the register, and turns those of `flip`. */
 static void
-mask_register(struct nftnl_rule *rule, const void *mask, uint32_t len)
+mask_and_flip(struct nftnl_rule *rule, const void *mask, const void *flip, uint32_t len)
 {
-	static const uint32_t zero = 0;
 	struct nftnl_expr *e = nft_expr_new(rule, "bitwise");
 
 	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_LEN, len);
 	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_MASK, mask, len);
-	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_XOR, &zero, len);
+	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_XOR, flip, len);
+}
+
+static void
+mask_register(struct nftnl_rule *rule, const void *mask, uint32_t len)
+{
+	static const uint32_t zero = 0;
+
+	mask_and_flip(rule, mask, &zero, len);
 }
 
 /* ct state, one of those in `mask`. */
@@ -289,6 +297,37 @@ translate(struct nftnl_rule *rule, uint32_t type, enum table_field to)
 	if (to != FIELD_IPV4_PORT && to != FIELD_IPV6_PORT)
 		return;
 	nftnl_expr_set_u32(e, NFTNL_EXPR_NAT_REG_PROTO_MIN, port);
+}
+
+static void
+ct_original(struct nftnl_rule *rule)
+{
+	struct nftnl_expr *e = nft_expr_new(rule, "ct");
+
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, NFT_CT_DIRECTION);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, NFT_REG_1);
+	compare_u8(rule, NFT_CMP_EQ, IP_CT_DIR_ORIGINAL);
+}
+
+static void
+marked(struct nftnl_rule *rule, uint32_t mask)
+{
+	const uint32_t zero = 0;
+
+	nft_expr_meta(rule, NFT_META_MARK, NFT_REG_1);
+	mask_register(rule, &mask, sizeof(mask));
+	nft_expr_compare(rule, NFT_CMP_NEQ, &zero, sizeof(zero));
+}
+
+/* The other bits are whose they are. */
+static void
+set_mark(struct nftnl_rule *rule, uint32_t mask, uint32_t value)
+{
+	const uint32_t others = ~mask;
+
+	nft_expr_meta(rule, NFT_META_MARK, NFT_REG_1);
+	mask_and_flip(rule, &others, &value, sizeof(others));
+	meta_store(rule, NFT_META_MARK);
 }
 
 static void
@@ -496,6 +535,15 @@ add_stmt(struct nftnl_rule *rule, const struct table_stmt *s, const struct conte
 		break;
 	case STMT_CT_DNAT:
 		ct_status(rule, IPS_DST_NAT);
+		break;
+	case STMT_CT_ORIGINAL:
+		ct_original(rule);
+		break;
+	case STMT_MARKED:
+		marked(rule, c->settings->steer_mask);
+		break;
+	case STMT_MARK:
+		set_mark(rule, c->settings->steer_mask, s->value);
 		break;
 	case STMT_SNAT:
 	case STMT_DNAT:

@@ -101,6 +101,7 @@ put_chain(struct buf *out, const struct table_rule_chain *c)
 	proc_put_u8(out, c->reset);
 	proc_put_u8(out, c->quiet);
 	op_limit_encode(out, &c->limit);
+	proc_put_u32(out, c->mark);
 	proc_put_str(out, str_from(c->comment));
 }
 
@@ -127,6 +128,7 @@ op_encode(struct buf *out, const struct op_batch *batch)
 	proc_put_u32(out, MAGIC);
 	proc_put_u16(out, batch->settings.log_group);
 	proc_put_u8(out, batch->settings.reject);
+	proc_put_u32(out, batch->settings.steer_mask);
 	proc_put_u32(out, (uint32_t)batch->count);
 	for (size_t i = 0; i < batch->count; i++) {
 		const struct op *op = &batch->ops[i];
@@ -314,7 +316,8 @@ comment_ok(struct str comment)
 }
 
 static int
-decode_chain(struct arena *arena, struct proc_reader *r, struct op *op, struct err *err)
+decode_chain(struct arena *arena, struct proc_reader *r, uint32_t mask, struct op *op,
+    struct err *err)
 {
 	struct table_rule_chain *c = ARENA_NEW(arena, struct table_rule_chain);
 	struct str comment;
@@ -327,6 +330,7 @@ decode_chain(struct arena *arena, struct proc_reader *r, struct op *op, struct e
 	c->reset = proc_get_u8(r) != 0;
 	c->quiet = proc_get_u8(r) != 0;
 	problem = op_limit_decode(r, &c->limit);
+	c->mark = proc_get_u32(r);
 	comment = proc_get_str(r);
 	if (!r->ok || c->number == NUMBER_NONE)
 		return err_set(err, ERR_INVALID, "a rule chain without a number");
@@ -338,6 +342,9 @@ decode_chain(struct arena *arena, struct proc_reader *r, struct op *op, struct e
 	if (!comment_ok(comment))
 		return err_set(err, ERR_INVALID,
 		    "rule_%u has a comment nft cannot print", c->number);
+	if (c->mark != 0 && (action != ACTION_ALLOW || (c->mark & ~mask) != 0))
+		return err_set(
+		    err, ERR_INVALID, "rule_%u sets others' marks", c->number);
 	c->action = (enum action)action;
 	c->comment = arena_strndup(arena, comment.ptr, comment.len);
 	op->chain = c;
@@ -373,7 +380,8 @@ decode_room(struct arena *arena, struct proc_reader *r, struct op *op, struct er
 }
 
 static int
-decode_op(struct arena *arena, struct proc_reader *r, struct op *op, struct err *err)
+decode_op(struct arena *arena, struct proc_reader *r, uint32_t mask, struct op *op,
+    struct err *err)
 {
 	uint8_t kind = proc_get_u8(r);
 
@@ -390,7 +398,7 @@ decode_op(struct arena *arena, struct proc_reader *r, struct op *op, struct err 
 	case OP_CHAIN_ADD:
 	case OP_CHAIN_REPLACE:
 	case OP_CHAIN_DELETE:
-		return decode_chain(arena, r, op, err);
+		return decode_chain(arena, r, mask, op, err);
 	default:
 		return err_set(err, ERR_INVALID, "no such operation: %u", kind);
 	}
@@ -410,6 +418,7 @@ op_decode(struct arena *arena, const uint8_t *data, size_t len,
 		return err_set(err, ERR_INVALID, "this is no batch of operations");
 	out_batch->settings.log_group = proc_get_u16(&r);
 	out_batch->settings.reject = proc_get_u8(&r) != 0;
+	out_batch->settings.steer_mask = proc_get_u32(&r);
 	count = proc_get_u32(&r);
 	if (!r.ok || count > OP_MAX_OPS || count > len)
 		return err_set(
@@ -417,7 +426,8 @@ op_decode(struct arena *arena, const uint8_t *data, size_t len,
 	out_batch->ops = ARENA_ARRAY(arena, count, struct op);
 	out_batch->count = count;
 	for (uint32_t i = 0; i < count; i++) {
-		int rc = decode_op(arena, &r, &out_batch->ops[i], err);
+		int rc = decode_op(
+		    arena, &r, out_batch->settings.steer_mask, &out_batch->ops[i], err);
 
 		if (rc != 0)
 			return err_wrap(err, "operation %u", i);

@@ -57,7 +57,8 @@ same_places(const struct enforcer_config *a, const struct enforcer_config *b)
 
 /* What cannot change while we run stays as it is, and says so. */
 static void
-keep_fixed(struct enforcer_config *now, const struct enforcer_config *old)
+keep_fixed(
+    struct arena *arena, struct enforcer_config *now, const struct enforcer_config *old)
 {
 	bool changed = !same_text(now->control_socket, old->control_socket) ||
 		       !str_eq(now->control_group, old->control_group) ||
@@ -65,6 +66,7 @@ keep_fixed(struct enforcer_config *now, const struct enforcer_config *old)
 		       !str_eq(now->user, old->user) || !str_eq(now->node, old->node) ||
 		       now->flow_group != old->flow_group ||
 		       now->own_table != old->own_table || !same_places(now, old) ||
+		       !steering_equal(&now->steering, &old->steering) ||
 		       now->has_metrics != old->has_metrics ||
 		       now->metrics_port != old->metrics_port ||
 		       !ip_eq(&now->metrics_addr, &old->metrics_addr);
@@ -72,10 +74,12 @@ keep_fixed(struct enforcer_config *now, const struct enforcer_config *old)
 	if (changed)
 		log_warn("config",
 		    "message=\"node, control, controlGroup, metrics, audit, user, "
-		    "tableOwner, routeAddresses and flows.group change with a restart "
-		    "only\"");
+		    "tableOwner, routeAddresses, steering and flows.group change with "
+		    "a "
+		    "restart only\"");
 	now->flow_group = old->flow_group;
 	now->own_table = old->own_table;
+	now->steering = steering_copy(arena, &old->steering);
 }
 
 static void
@@ -118,7 +122,7 @@ reload(struct parent *p)
 		arena_free(arena);
 		return;
 	}
-	keep_fixed(config, old);
+	keep_fixed(arena, config, old);
 	/* Strings that stay are the same, so that nothing points to the old ones. */
 	config->control_socket = arena_strdup(arena, old->control_socket);
 	config->node = str_dup(arena, old->node);

@@ -72,7 +72,8 @@ parent_send_settings(struct parent *p, enum role_id id)
 		    .flow_group = c->flow_group,
 		    .own_table = c->own_table,
 		    .address_places = c->address_places,
-		    .address_place_count = c->address_place_count};
+		    .address_place_count = c->address_place_count,
+		    .steering = c->steering};
 
 		kernel_settings_encode(&body, &s);
 	} else if (id == ROLE_AUDIT) {

@@ -72,13 +72,19 @@ set_options(struct program *p, const struct engine_settings *s)
 		    s->workload_network_count * sizeof(*networks));
 	p->options = (struct compile_options){
 	    .node = str_dup(p->arena, s->node),
-	    .settings = {.log_group = s->flow_group, .reject = s->reject},
+	    .settings = {.log_group = s->flow_group,
+		.reject = s->reject,
+		.steer_mask = s->steering.mask},
 	    .workload_networks = networks,
 	    .workload_network_count = s->workload_network_count,
 	    .has_route_networks = true,
 	    .route_networks = route_networks_copy(
 		p->arena, s->route_networks, s->route_network_count),
 	    .route_network_count = s->route_network_count,
+	    .way_count = s->steering.way_count,
+	    .route_tables = route_tables_copy(
+		p->arena, s->steering.tables, s->steering.table_count),
+	    .route_table_count = s->steering.table_count,
 	    .workload_interfaces = interfaces,
 	    .workload_interface_count = s->workload_interface_count,
 	};

@@ -63,6 +63,7 @@ kernel_settings_encode(struct buf *out, const struct kernel_settings *s)
 		buf_add(out, s->address_places[i].interface,
 		    sizeof(s->address_places[i].interface));
 	}
+	steering_encode(out, &s->steering);
 }
 
 static void
@@ -97,6 +98,7 @@ kernel_settings_decode(
 	out_settings->flow_group = proc_get_u16(r);
 	out_settings->own_table = proc_get_u8(r) != 0;
 	get_places(arena, r, out_settings);
+	steering_decode(arena, r, &out_settings->steering);
 	return proc_reader_done(r);
 }
 
@@ -243,6 +245,7 @@ engine_settings_encode(
 	put_established(out, &c->established);
 	proc_put_u8(out, c->host_protection);
 	put_fail_safe(out, &c->fail_safe);
+	steering_encode(out, &c->steering);
 }
 
 static bool
@@ -314,7 +317,10 @@ engine_settings_decode(
 	if (!get_established(arena, r, &s->established))
 		return false;
 	s->host_protection = proc_get_u8(r) != 0;
-	return get_fail_safe(arena, r, &s->fail_safe) && proc_reader_done(r);
+	if (!get_fail_safe(arena, r, &s->fail_safe))
+		return false;
+	steering_decode(arena, r, &s->steering);
+	return proc_reader_done(r);
 }
 
 int

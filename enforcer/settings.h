@@ -22,6 +22,7 @@ struct kernel_settings {
 	bool own_table;
 	const struct address_place *address_places;
 	size_t address_place_count;
+	struct steering steering;
 };
 
 struct audit_settings {
@@ -63,6 +64,7 @@ struct engine_settings {
 	size_t workload_interface_count;
 	struct route_network *route_networks; /* none: Routes have no addresses */
 	size_t route_network_count;
+	struct steering steering;
 	/* The engine's own: what it was told of pods before they run. */
 	const struct announced_pod *announced;
 	size_t announced_count;

@@ -245,6 +245,7 @@ compile_node(struct arena *arena, const struct model *model,
 		    arena, &c.lists[i], out_content, (enum table_set_id)i);
 	}
 	chains_build(&c, arena, out_content);
+	ways_give(&c, arena, out_content);
 	ok = !c.failed;
 	compiler_fini(&c);
 	return ok;

@@ -21,6 +21,16 @@ struct route_network {
 MUST_CHECK struct route_network *route_networks_copy(
     struct arena *arena, const struct route_network *networks, size_t count);
 
+/* Tables of routes that Routes may name. */
+struct route_tables {
+	uint32_t first, last;
+	struct str subtree; /* for Routes at it or below; "/": for all */
+};
+
+/* In the arena. */
+MUST_CHECK struct route_tables *route_tables_copy(
+    struct arena *arena, const struct route_tables *tables, size_t count);
+
 struct compile_options {
 	/* The node whose workloads are local: "name", or "cluster/name" where several
 	 * clusters have one of that name. */
@@ -34,6 +44,11 @@ struct compile_options {
 	bool has_route_networks; /* else all of them, for everybody */
 	const struct route_network *route_networks;
 	size_t route_network_count;
+	/* How many ways out can be told apart, at most table_way_room of the settings'
+	 * mask; 0: what would have to go another way is denied. */
+	uint32_t way_count;
+	const struct route_tables *route_tables;
+	size_t route_table_count;
 	/* Interfaces behind which there are workloads of this node and nothing else: what
 	 * comes from there, or goes there, with another address is dropped as well.
 	 * Normalised. */

@@ -82,7 +82,18 @@ number_loc(const struct verdict_number *n)
 		return n->policy->isolate_loc[n->dir];
 	if (n->route_rule != NULL)
 		return n->route_rule->loc;
+	if (n->way != NULL)
+		return n->way->loc;
 	return (struct loc){0};
+}
+
+void
+chains_set_way(struct compiler *c, uint32_t number, const struct table_way *way)
+{
+	struct verdict_number *n = find_number(c, number);
+
+	n->way = way;
+	n->mark = table_way_mark(c->options->settings.steer_mask, way->number);
 }
 
 struct loc
@@ -208,6 +219,11 @@ comment_of(struct arena *a, const struct verdict_number *n)
 		if (fixed[i].number == n->number)
 			return fixed[i].comment;
 	}
+	if (n->way != NULL) {
+		text = arena_strdup(a, n->way->comment);
+		sanitise(text);
+		return text;
+	}
 	head = title_of(a, n);
 	tail = comment_tail(a, n, true, true);
 	if (strlen(head) + strlen(tail) > TABLE_COMMENT_BYTES)
@@ -226,6 +242,8 @@ action_of(const struct verdict_number *n)
 		if (fixed[i].number == n->number)
 			return fixed[i].action;
 	}
+	if (n->way != NULL)
+		return ACTION_ALLOW;
 	if (n->route != NULL)
 		return is_refusal(n) || n->route_rule->action == ROUTE_DENY
 			   ? ACTION_DENY
@@ -245,6 +263,7 @@ chains_one(struct arena *a, const struct verdict_number *n)
 	    .policy_kind = "",
 	    .isolation = n->policy != NULL && n->rule == NULL,
 	    .reset = n->number == NUMBER_MIDSTREAM,
+	    .mark = n->mark,
 	};
 
 	if (n->policy != NULL) {

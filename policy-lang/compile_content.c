@@ -140,6 +140,7 @@ compile_state_content(const struct compile_state *state, struct arena *arena,
 		free(lists[i].items);
 	}
 	chains_build(state->c, arena, out_content);
+	ways_give(state->c, arena, out_content);
 }
 
 void
@@ -240,4 +241,15 @@ compile_state_set(const struct compile_state *s, enum table_set_id set,
 	*out_count = list->count;
 	for (size_t i = 0; i < SET_COUNT; i++)
 		free(lists[i].items);
+}
+
+void
+compile_state_ways(const struct compile_state *s, struct arena *arena,
+    const struct table_way **out_ways, size_t *out_count)
+{
+	struct table_content content = {.ways = NULL};
+
+	ways_give(s->c, arena, &content);
+	*out_ways = content.ways;
+	*out_count = content.way_count;
 }

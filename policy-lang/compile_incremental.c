@@ -36,6 +36,8 @@ copy_options(struct compile_state *s, const struct compile_options *options)
 	s->options.workload_networks = networks;
 	s->options.route_networks = route_networks_copy(
 	    s->options_arena, options->route_networks, options->route_network_count);
+	s->options.route_tables = route_tables_copy(
+	    s->options_arena, options->route_tables, options->route_table_count);
 	for (size_t i = 0; i < options->workload_interface_count; i++)
 		interfaces[i] = options->workload_interfaces[i];
 	s->options.workload_interfaces = interfaces;
@@ -178,7 +180,7 @@ touch_workload(struct update *u, const struct workload *w)
 	if (w == NULL)
 		return;
 	u->local |= compiler_is_local(u->s->c, w);
-	u->anew |= publish_depends_on(w);
+	u->anew |= publish_depends_on(w) || leave_serves(u->s->c, w);
 	for (size_t i = 0; i < w->ip_count; i++) {
 		u->anew |= routes_speak_of(u->model, &w->ips[i]);
 		touch(u, &w->ips[i]);

@@ -294,6 +294,8 @@ struct verdict_number {
 	const struct route_policy
 	    *route; /* a Route's: the rule's own number, or that */
 	const struct route_rule *route_rule; /* ... for where it cannot be followed */
+	const struct table_way *way;         /* that it is; NULL */
+	uint32_t mark;                       /* of the way */
 	enum direction dir;
 	uint32_t uses; /* cells that bear it, of every profile and class */
 	bool in_force; /* compile_incremental.c: when that was last told */
@@ -314,6 +316,8 @@ struct compiler {
 	/* By namespace, instead of the model's: routes, as if they were policies
 	 * (compile_leave.c). NULL: the model's. */
 	const struct policy_list *policies;
+	/* With `policies`: whether a workload of another node counts as local, too. */
+	bool (*serves)(const struct compiler *c, const struct workload *w);
 	struct universe universe;
 	struct side sides[DIRECTION_COUNT];
 	const struct workload **locals; /* in the scratch arena */
@@ -325,6 +329,7 @@ struct compiler {
 	size_t element_count;
 	struct table_rule_chain *limits; /* sorted by number; in the scratch arena */
 	size_t limit_count;
+	struct table_way *ways; /* options->way_count, by number; or NULL */
 	bool failed;
 };
 
@@ -360,6 +365,8 @@ void element_list_give(struct arena *arena, struct element_list *list,
 /* Names what numbers stand for; then chains_seal; then chains_use may be called. */
 void chains_add(struct compiler *c, const struct verdict_number *number);
 void chains_seal(struct compiler *c);
+/* Says which way a number is. */
+void chains_set_way(struct compiler *c, uint32_t number, const struct table_way *way);
 /* The place that a number comes from; chains_use also marks it as in use. */
 MUST_CHECK struct loc chains_loc(struct compiler *c, uint32_t number);
 struct loc chains_use(struct compiler *c, uint32_t number);
@@ -376,6 +383,10 @@ MUST_CHECK const char *chains_place(struct arena *a, struct loc loc, bool with_p
 void limits_build(struct compiler *c);
 
 /* The chains of the numbers in use, and their elements, in the arena; and limits'. */
+/* The ways that have numbers (compile_ways.c). What they point to is the compiler's. */
+void ways_give(
+    const struct compiler *c, struct arena *arena, struct table_content *out);
+/* The chains of the numbers in use, and their elements, in the arena. */
 void chains_build(
     const struct compiler *c, struct arena *arena, struct table_content *content);
 

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy-lang/route.h"
+
 /* A rule that a number stands for. */
 struct leaver {
 	uint32_t number;
@@ -22,6 +24,8 @@ struct leaving {
 	struct leaver *leavers;    /* by number */
 	size_t leaver_count, leaver_cap;
 	struct route_end ends[ROUTE_POOL_MAX]; /* of the rule that is looked at */
+	bool serves;                           /* some workload of another node */
+	struct map steered[FAMILY_COUNT];      /* addresses */
 };
 
 /* ---- routes as policies ---- */
@@ -193,24 +197,129 @@ list_sources(const struct route_rule *rule, enum ip_family family,
 	return true;
 }
 
-/* What the kernel can be told here is an address to put on. NULL: it is enough; else why
- * it is not: where traffic would have to go another way than it does, it goes nowhere. */
-static const char *
-why_not(struct leaving *l, const struct route_rule *rule)
-{
-	const struct node *node = compiler_node(l->r->c);
-	bool here = rule->gateway_count == 0 && rule->gateway_selector == NULL;
+/* ---- where to ---- */
 
-	for (size_t i = 0; i < rule->gateway_count && !here; i++)
-		here = str_eq(rule->gateways[i], node->name);
-	if (rule->gateway_selector != NULL)
-		here = selector_matches(rule->gateway_selector, node->labels);
-	if (!here)
-		return "its gateway is another node";
-	if (rule->next_hop_count != 0 || rule->table != 0)
-		return "next hops and tables are not enforced";
+/* Of a rule, for workloads of this node or of another. */
+enum leave_place {
+	LEAVE_HERE,   /* by this node, as it is a gateway or none is named */
+	LEAVE_BY,     /* by other nodes */
+	LEAVE_UNSENT, /* nothing is sent here: of another node, which leaves elsewhere */
+};
+
+static bool
+names_gateways(const struct route_rule *rule)
+{
+	return rule->gateway_count != 0 || rule->gateway_selector != NULL;
+}
+
+/* The gateways that are asked before this node, all of them if it is none. */
+static enum leave_place
+place_of_rule(struct leaving *l, const struct route_rule *rule, bool remote,
+    const struct node ***out_nodes, size_t *out_count)
+{
+	const struct node *here = compiler_node(l->r->c);
+	const struct node **all;
+	size_t count, before = 0;
+
+	*out_nodes = NULL;
+	*out_count = 0;
+	if (!names_gateways(rule))
+		return remote ? LEAVE_UNSENT : LEAVE_HERE;
+	all = route_gateways(l->arena, l->r->c->model, rule, here->cluster, &count);
+	while (before < count && all[before] != here)
+		before++;
+	*out_nodes = all;
+	*out_count = before;
+	/* A node that the model does not know is known by its name. */
+	if (count == 0 && !remote && route_gateway_takes(rule, here->cluster, here))
+		return LEAVE_HERE;
+	if (remote)
+		return before < count ? LEAVE_HERE : LEAVE_UNSENT;
+	return count != 0 && before == 0 ? LEAVE_HERE : LEAVE_BY;
+}
+
+/* The first address of each family that a node has. */
+static void
+set_hop(struct arena *arena, struct table_hop *hop, const struct node *node)
+{
+	hop->node = str_dup(arena, node->name);
+	for (size_t i = node->ip_count; i > 0; i--)
+		hop->addr[family_index(node->ips[i - 1].family)] = node->ips[i - 1];
+}
+
+static bool
+some_hop_has(const struct table_way *way, enum ip_family family)
+{
+	for (size_t i = 0; i < way->hop_count; i++) {
+		if (way->hops[i].addr[family_index(family)].family == family)
+			return true;
+	}
+	return false;
+}
+
+/* NULL: what gets the id goes this way; else why it does not. */
+static const char *
+lead_by(struct leaving *l, uint32_t id, enum ip_family family, struct table_way *wanted)
+{
+	const struct table_way *way;
+
+	if (l->r->c->options->way_count == 0)
+		return "it would have to go another way, and \"steering\" is not "
+		       "configured";
+	if (wanted->table == 0 && !some_hop_has(wanted, family))
+		return wanted->hop_count == 0 || wanted->hops[0].node.len == 0
+			   ? "it has no next hop of the family"
+			   : "its gateways have no address of the family";
+	way = ways_find(l->r, wanted);
+	if (way == NULL)
+		return "there are more ways than the mark has numbers for";
+	ways_lead(l->r, id, way);
 	return NULL;
 }
+
+static const char *
+lead_to_gateways(struct leaving *l, const struct leaver *from, enum ip_family family,
+    uint32_t id, const struct node **nodes, size_t count)
+{
+	struct table_way way = {.loc = from->rule->loc};
+	struct table_hop *hops = ARENA_ARRAY(l->r->c->scratch, count, struct table_hop);
+
+	if (count == 0)
+		return "no known node is its gateway";
+	if (count > TABLE_HOPS_MAX)
+		return "it has more gateways than a node takes";
+	for (size_t i = 0; i < count; i++)
+		set_hop(l->r->c->scratch, &hops[i], nodes[i]);
+	way.hops = hops;
+	way.hop_count = count;
+	return lead_by(l, id, family, &way);
+}
+
+/* From here by a next hop, or a table. */
+static const char *
+lead_on(
+    struct leaving *l, const struct leaver *from, enum ip_family family, uint32_t id)
+{
+	const struct route_rule *rule = from->rule;
+	struct table_way way = {.loc = rule->loc, .table = rule->table};
+	struct table_hop *hop;
+
+	if (rule->next_hop_count == 0 && rule->table == 0)
+		return NULL;
+	if (rule->table != 0 && !routes_may_use_table(l->r, rule->table, from->level))
+		return "this node has no such table for it";
+	if (rule->table == 0) {
+		hop = ARENA_NEW(l->r->c->scratch, struct table_hop);
+		for (size_t i = 0; i < rule->next_hop_count; i++)
+			hop->addr[family_index(rule->next_hops[i].family)] =
+			    rule->next_hops[i];
+		way.hops = hop;
+		way.hop_count = 1;
+	}
+	return lead_by(l, id, family, &way);
+}
+
+/* ---- with which address ---- */
 
 /* NULL: the id leads to the rule's sources; else why it does not. */
 static const char *
@@ -239,58 +348,90 @@ lead_to_sources(
 		   : "it has no source address of the family";
 }
 
-/* True if the rule is followed in the family; else what it decides is denied. */
+/* NULL: the rule is followed; else why not. */
+static const char *
+lead(struct leaving *l, const struct leaver *from, enum ip_family family, bool remote,
+    uint32_t id)
+{
+	const struct route_rule *rule = from->rule;
+	const struct node **nodes;
+	const char *why = NULL;
+	size_t count;
+
+	switch (place_of_rule(l, rule, remote, &nodes, &count)) {
+	case LEAVE_UNSENT:
+		return "nothing of another node's is sent here by it";
+	case LEAVE_BY:
+		return lead_to_gateways(l, from, family, id, nodes, count);
+	case LEAVE_HERE:
+		break;
+	}
+	if (rule->source_count != 0)
+		why = lead_to_sources(l, from, family, id);
+	return why != NULL ? why : lead_on(l, from, family, id);
+}
+
+/* True if the rule is followed in the family; else what it decides is denied. What other
+ * nodes' workloads do not send here is not worth a word. */
 static bool
-follow(struct leaving *l, const struct leaver *from, unsigned family, uint32_t id)
+follow(struct leaving *l, const struct leaver *from, unsigned family, bool remote,
+    uint32_t id)
 {
 	const struct route_rule *rule = from->rule;
 	const char *why;
 
 	if (rule->action != ROUTE_APPLY)
 		return true;
-	why = why_not(l, rule);
-	if (why == NULL && rule->source_count != 0)
-		why = lead_to_sources(l, from, family_of(family), id);
-	if (why != NULL)
+	why = lead(l, from, family_of(family), remote, id);
+	if (why != NULL && !remote)
 		diag_warn(l->r->c->diags, "not-followed", rule->loc,
 		    "what this route is for is denied on node %.*s over IPv%u: %s",
 		    STR_ARG(l->r->c->options->node), family == 0 ? 4u : 6u, why);
 	return why == NULL;
 }
 
-static uint32_t
-make_id(struct leaving *l, uint32_t number, unsigned family, struct str key)
+/* What a number stands for, in one family. */
+struct leave {
+	uint32_t id;
+	bool steered;
+};
+
+static struct leave
+make_leave(
+    struct leaving *l, uint32_t number, unsigned family, bool remote, struct str key)
 {
 	const struct leaver *from = leaver_of_number(l, number);
-	uint32_t id;
+	size_t ways = l->r->c->lists[SET_WAYS].count;
+	struct leave leave = {.id = TABLE_ROUTE_DIRECT};
 
 	if (from == NULL)
-		return TABLE_ROUTE_DIRECT; /* no rule matches */
-	id = routes_new_id(l->r, key);
-	routes_count(l->r, id,
-	    follow(l, from, family, id) ? from->rule->number
-					: from->rule->refuse_number);
-	return id;
+		return leave; /* no rule matches */
+	leave.id = routes_new_id(l->r, key);
+	routes_count(l->r, leave.id,
+	    follow(l, from, family, remote, leave.id) ? from->rule->number
+						      : from->rule->refuse_number);
+	leave.steered = l->r->c->lists[SET_WAYS].count != ways;
+	return leave;
 }
 
-static uint32_t
-id_of(struct leaving *l, uint32_t number, unsigned family)
+static const struct leave *
+leave_of(struct leaving *l, uint32_t number, unsigned family, bool remote)
 {
 	struct buf key = {0};
-	uint32_t *id;
+	struct leave *leave;
 
-	buf_add_cstr(&key, "leave");
+	buf_add_cstr(&key, remote ? "serve" : "leave");
 	key_add_u32(&key, family);
 	key_add_u32(&key, number);
-	id = map_get(&l->r->leaves, buf_str(&key));
-	if (id == NULL) {
-		id = ARENA_NEW(l->arena, uint32_t);
-		*id = make_id(l, number, family, buf_str(&key));
+	leave = map_get(&l->r->leaves, buf_str(&key));
+	if (leave == NULL) {
+		leave = ARENA_NEW(l->arena, struct leave);
+		*leave = make_leave(l, number, family, remote, buf_str(&key));
 		(void)map_set(
-		    &l->r->leaves, str_dup(l->arena, buf_str(&key)), id); /* new */
+		    &l->r->leaves, str_dup(l->arena, buf_str(&key)), leave); /* new */
 	}
 	buf_free(&key);
-	return *id;
+	return leave;
 }
 
 /* ---- elements ---- */
@@ -308,23 +449,61 @@ static const struct {
     {SET_CELL4_OUT_REST, SET_ROUTE_CELL4_OUT_REST, true},
 };
 
+/* Whether the address here that the element is about is of another node's workload. */
+static bool
+is_remote(const struct leaving *l, unsigned family, const struct table_element *e)
+{
+	struct ip_addr addr = {.family = family_of(family)};
+	const struct workload *w;
+
+	if (!l->serves)
+		return false;
+	memcpy(addr.bytes, e->addr, ip_bytes(addr.family));
+	w = model_workload_at(l->r->c->model, &addr);
+	return w == NULL || !compiler_is_local(l->r->c, w);
+}
+
+/* Some of what leaves from the address goes a way of its own. */
+static void
+steer(struct leaving *l, unsigned family, const struct table_element *cell)
+{
+	struct str key = {(const char *)cell->addr, ip_bytes(family_of(family))};
+	struct table_element e = {.loc = cell->loc};
+
+	if (map_get(&l->steered[family], key) != NULL)
+		return;
+	(void)map_set(&l->steered[family], str_dup(l->arena, key), l); /* new */
+	memcpy(e.addr, cell->addr, sizeof(e.addr));
+	emit(l->r->c, family == 0 ? SET_STEER4 : SET_STEER6, &e);
+}
+
+static void
+move_element(
+    struct leaving *l, size_t move, unsigned family, const struct table_element *from)
+{
+	struct table_element e = *from;
+
+	if (moves[move].verdict) {
+		const struct leave *leave =
+		    leave_of(l, e.value, family, is_remote(l, family, from));
+
+		e.value = leave->id;
+		if (leave->steered)
+			steer(l, family, from);
+	}
+	emit(l->r->c, (enum table_set_id)(moves[move].to + family), &e);
+}
+
 static void
 move_elements(struct leaving *l, const struct compiler *from)
 {
-	struct compiler *c = l->r->c;
-
 	for (size_t i = 0; i < ARRAY_LEN(moves); i++) {
 		for (unsigned f = 0; f < FAMILY_COUNT; f++) {
 			const struct element_list *list =
 			    &from->lists[moves[i].from + f];
 
-			for (size_t j = 0; j < list->count && !c->failed; j++) {
-				struct table_element e = list->items[j];
-
-				if (moves[i].verdict)
-					e.value = id_of(l, e.value, f);
-				emit(c, (enum table_set_id)(moves[i].to + f), &e);
-			}
+			for (size_t j = 0; j < list->count && !l->r->c->failed; j++)
+				move_element(l, i, f, &list->items[j]);
 		}
 	}
 }
@@ -355,6 +534,54 @@ leave_is_ruled(const struct model *m)
 	return false;
 }
 
+/* ---- other nodes' workloads ---- */
+
+static bool
+list_serves(const struct route_list *list, const struct node *here)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		if (list->rules[i].action == ROUTE_APPLY &&
+		    route_gateway_takes(&list->rules[i], here->cluster, here))
+			return true;
+	}
+	return false;
+}
+
+bool
+leave_serves(const struct compiler *c, const struct workload *w)
+{
+	const struct node *here = model_node(c->model, c->options->node);
+
+	if (here == NULL || w->is_template || w->host_network ||
+	    !str_eq(w->cluster, here->cluster) || compiler_is_local(c, w))
+		return false;
+	for (const struct ns *ns = w->ns; ns != NULL; ns = ns->parent) {
+		for (size_t i = 0; i < ns->route_count; i++) {
+			const struct route_policy *route = ns->routes[i];
+
+			if ((list_serves(&route->mandatory[ROUTE_EGRESS], here) ||
+				list_serves(&route->defaults[ROUTE_EGRESS], here)) &&
+			    place_match_takes(&route->subject, w))
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool
+is_gateway(const struct compiler *c)
+{
+	const struct model *m = c->model;
+	const struct node *here = model_node(m, c->options->node);
+
+	for (size_t i = 0; here != NULL && i < m->route_count; i++) {
+		if (list_serves(&m->routes[i]->mandatory[ROUTE_EGRESS], here) ||
+		    list_serves(&m->routes[i]->defaults[ROUTE_EGRESS], here))
+			return true;
+	}
+	return false;
+}
+
 void
 leave_build(struct routes *r)
 {
@@ -374,6 +601,9 @@ leave_build(struct routes *r)
 		model.options.default_deny = false;
 		model.options.nodes_unprotected = true;
 		sub.policies = l.lists;
+		l.serves = is_gateway(c);
+		if (l.serves)
+			sub.serves = leave_serves;
 		compiler_run(&sub);
 		c->failed |= sub.failed;
 		move_elements(&l, &sub);
@@ -381,4 +611,6 @@ leave_build(struct routes *r)
 		emit_inside(c);
 	}
 	free(l.leavers);
+	for (unsigned f = 0; f < FAMILY_COUNT; f++)
+		map_fini(&l.steered[f]);
 }

@@ -66,6 +66,12 @@ compiler_node(struct compiler *c)
 	return made;
 }
 
+static bool
+is_compiled_for(const struct compiler *c, const struct workload *w)
+{
+	return compiler_is_local(c, w) || (c->serves != NULL && c->serves(c, w));
+}
+
 static void
 find_locals(struct builder *b)
 {
@@ -75,7 +81,7 @@ find_locals(struct builder *b)
 		uint32_t count = 0;
 
 		for (uint32_t i = 0; i < u->slot_count; i++) {
-			if (!compiler_is_local(b->c, u->slots[i]))
+			if (!is_compiled_for(b->c, u->slots[i]))
 				continue;
 			if (pass == 1) {
 				b->locals[count] =

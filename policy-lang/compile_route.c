@@ -71,6 +71,33 @@ routes_right(const struct routes *r, const struct ip_addr *addr, const struct ns
 	return right;
 }
 
+struct route_tables *
+route_tables_copy(struct arena *arena, const struct route_tables *tables, size_t count)
+{
+	struct route_tables *copy = ARENA_ARRAY(arena, count, struct route_tables);
+
+	for (size_t i = 0; i < count; i++) {
+		copy[i] = tables[i];
+		copy[i].subtree = str_dup(arena, tables[i].subtree);
+	}
+	return copy;
+}
+
+bool
+routes_may_use_table(const struct routes *r, uint32_t table, const struct ns *level)
+{
+	const struct compile_options *o = r->c->options;
+
+	for (size_t i = 0; i < o->route_table_count; i++) {
+		const struct route_tables *t = &o->route_tables[i];
+
+		if (table >= t->first && table <= t->last &&
+		    is_within(level, t->subtree))
+			return true;
+	}
+	return false;
+}
+
 bool
 routes_inside(const struct model *m, const struct ip_addr *addr)
 {
@@ -339,6 +366,7 @@ routes_name(struct compiler *c)
 {
 	if (c->policies != NULL)
 		return; /* Routes are what this one compiles */
+	ways_name(c);
 	for (size_t i = 0; i < c->model->route_count; i++) {
 		const struct route_policy *route = c->model->routes[i];
 
@@ -367,5 +395,6 @@ routes_build(struct compiler *c)
 	roaring_bitmap_free(r.ids);
 	map_fini(&r.ends);
 	map_fini(&r.leaves);
+	map_fini(&r.ways);
 	arena_free(r.arena);
 }

@@ -10,6 +10,7 @@
  *     compile_route.c      ids, ends, and choices among several ends
  *     compile_leave.c      egress
  *     compile_publish.c    ingress
+ *     compile_ways.c       numbers of ways, for policy routing
  */
 #ifndef POLICY_LANG_COMPILE_ROUTE_H
 #define POLICY_LANG_COMPILE_ROUTE_H
@@ -25,6 +26,7 @@ struct routes {
 	struct roaring_bitmap_s *ids;
 	struct map ends;   /* family, address, port -> an end's id */
 	struct map leaves; /* compile_leave.c: family, number -> an id */
+	struct map ways;   /* what a way is -> struct table_way of the compiler */
 };
 
 /* An address where something leads, and a port, unless ports stay as they are. */
@@ -51,6 +53,18 @@ bool routes_lead(struct routes *r, uint32_t id, const struct route_end *ends,
 /* Connections that get this id are counted, or denied, by the chain of the number. */
 void routes_count(struct routes *r, uint32_t id, uint32_t number);
 
+/* The way that leads there, of which all but the number and the comment is given; made if it
+ * is new. NULL: there is no number left. */
+MUST_CHECK const struct table_way *ways_find(
+    struct routes *r, const struct table_way *wanted);
+/* What gets this id is steered. */
+void ways_lead(struct routes *r, uint32_t id, const struct table_way *way);
+/* Whether Routes of that level may name a table of the node's. */
+MUST_CHECK bool routes_may_use_table(
+    const struct routes *r, uint32_t table, const struct ns *level);
+/* Names the numbers of all ways that there can be. */
+void ways_name(struct compiler *c);
+
 /* Whether any Route says how anything leaves: then there is an inside. */
 MUST_CHECK bool leave_is_ruled(const struct model *m);
 /* Whether some Route names the address, as published or as a source. */
@@ -67,6 +81,8 @@ MUST_CHECK enum route_right routes_right(
 MUST_CHECK bool routes_inside(const struct model *m, const struct ip_addr *addr);
 /* The routes that workloads here leave by. */
 void leave_build(struct routes *r);
+/* Whether this node is a gateway of the workload, which is another node's. */
+MUST_CHECK bool leave_serves(const struct compiler *c, const struct workload *w);
 /* What is published anywhere. */
 void publish_build(struct routes *r);
 /* Whether what is published may change with the workload. */

@@ -184,11 +184,10 @@ gateway_rank(const struct route_rule *rule, const struct node *node)
 	return 0;
 }
 
-static void
-find_gateways(struct arena *a, const struct model *m, const struct workload *w,
-    struct route_egress *out)
+const struct node **
+route_gateways(struct arena *a, const struct model *m, const struct route_rule *rule,
+    struct str cluster, size_t *out_count)
 {
-	const struct route_rule *rule = out->by.rule;
 	const struct node **nodes = ARENA_ARRAY(a, m->node_count, const struct node *);
 	size_t count = 0;
 
@@ -196,7 +195,7 @@ find_gateways(struct arena *a, const struct model *m, const struct workload *w,
 		const struct node *node = m->nodes[i];
 		size_t at = count;
 
-		if (!route_gateway_takes(rule, w->cluster, node))
+		if (!route_gateway_takes(rule, cluster, node))
 			continue;
 		while (at > 0 && rule->gateway_selector == NULL &&
 		       gateway_rank(rule, nodes[at - 1]) > gateway_rank(rule, node)) {
@@ -206,8 +205,8 @@ find_gateways(struct arena *a, const struct model *m, const struct workload *w,
 		nodes[at] = node;
 		count++;
 	}
-	out->gateways = nodes;
-	out->gateway_count = count;
+	*out_count = count;
+	return nodes;
 }
 
 /* The sources of the family that is asked about. */
@@ -250,7 +249,8 @@ take_egress(struct arena *a, const struct model *m, const struct flow *flow,
 	find_sources(a, family, out);
 	find_next_hop(family, out);
 	if (by_node)
-		find_gateways(a, m, flow->src.workload, out);
+		out->gateways = route_gateways(
+		    a, m, rule, flow->src.workload->cluster, &out->gateway_count);
 	if ((rule->source_count > 0 && out->source_count == 0) ||
 	    (rule->next_hop_count > 0 && out->next_hop == NULL))
 		out->reason = ROUTE_REASON_NO_FAMILY;

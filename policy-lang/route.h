@@ -160,6 +160,10 @@ MUST_CHECK bool route_target_port(const struct route_rule *rule,
 MUST_CHECK bool route_gateway_takes(
     const struct route_rule *rule, struct str cluster, const struct node *node);
 
+/* The known ones of a cluster, in order of preference; in the arena. */
+MUST_CHECK const struct node **route_gateways(struct arena *a, const struct model *m,
+    const struct route_rule *rule, struct str cluster, size_t *out_count);
+
 /* "egress", "ingress", "via". */
 MUST_CHECK const char *route_kind_name(enum route_kind kind);
 /* As written: "route", "publish", "through", "direct", "deny", "pass". */

@@ -202,7 +202,93 @@ const struct table_set table_sets[SET_COUNT] = {
     LIMIT_KIND(COUNT, "count", 0),
     LIMIT_KIND(OUT, "out", 60),
     LIMIT_KIND(IN, "in", 60),
+    [SET_STEER4] = {.name = "steer4",
+	.key = {FIELD_IPV4},
+	.comment = "addresses here that leave by a way"},
+    [SET_STEER6] = {.name = "steer6",
+	.key = {FIELD_IPV6},
+	.comment = "addresses here that leave by a way"},
+    [SET_WAYS] = {.name = "ways",
+	.key = {FIELD_CLASSID},
+	.value = FIELD_VERDICT,
+	.comment = "what leaves by a way to the way's chain"},
 };
+
+/* ---- ways ---- */
+
+/* The lowest bit of the mask. */
+static uint32_t
+mask_unit(uint32_t mask)
+{
+	return mask & (~mask + 1);
+}
+
+/* Written with digits of either base. */
+static bool
+parse_u32(struct str text, uint32_t *out)
+{
+	static const char digits[] = "0123456789abcdef";
+	uint64_t value = 0;
+
+	if (!str_starts(text, STR("0x"))) {
+		if (!str_to_u64(text, UINT32_MAX, &value))
+			return false;
+		*out = (uint32_t)value;
+		return true;
+	}
+	if (text.len < 3 || text.len > 10)
+		return false;
+	for (size_t i = 2; i < text.len; i++) {
+		const char *at = memchr(digits, text.ptr[i] | 0x20, sizeof(digits) - 1);
+
+		if (at == NULL)
+			return false;
+		value = value * 16 + (uint64_t)(at - digits);
+	}
+	*out = (uint32_t)value;
+	return true;
+}
+
+bool
+table_mask_parse(struct str text, uint32_t *out_mask)
+{
+	uint32_t mask, ones;
+
+	if (!parse_u32(text, &mask) || mask == 0)
+		return false;
+	ones = mask / mask_unit(mask);
+	if ((ones & (ones + 1)) != 0)
+		return false;
+	*out_mask = mask;
+	return true;
+}
+
+uint32_t
+table_way_mark(uint32_t mask, uint32_t number)
+{
+	return number * mask_unit(mask) & mask;
+}
+
+uint32_t
+table_way_room(uint32_t mask)
+{
+	uint32_t room = mask == 0 ? 0 : mask / mask_unit(mask);
+
+	return room < TABLE_WAYS_MAX ? room : TABLE_WAYS_MAX;
+}
+
+bool
+table_chain_is_on(
+    const struct table_chain *chain, const struct table_settings *settings)
+{
+	return !chain->steers || settings->steer_mask != 0;
+}
+
+bool
+table_rule_is_on(const struct table_rule *rule, const struct table_settings *settings)
+{
+	return settings->steer_mask != 0 || rule->stmts[0].kind != STMT_MARKED;
+}
 
 /* ---- rule chains ---- */
 
@@ -231,6 +317,10 @@ table_rule_chain_rules(const struct table_rule_chain *chain,
 		rule_add(&out_rules[1], STMT_LOG, chain->number);
 		rule_add(&out_rules[2], STMT_DROP, 0);
 		return 3;
+	}
+	if (chain->mark != 0) {
+		rule_add(&out_rules[0], STMT_MARK, chain->mark);
+		rule_add(&out_rules[0], STMT_PRIORITY_CONST, 0);
 	}
 	if (deny || chain->log)
 		rule_add(&out_rules[0], STMT_LOG, chain->number);
@@ -296,7 +386,8 @@ table_rule_chain_equal(
     const struct table_rule_chain *a, const struct table_rule_chain *b)
 {
 	return a->action == b->action && a->log == b->log && a->reset == b->reset &&
-	       a->quiet == b->quiet && table_limit_equal(&a->limit, &b->limit) &&
+	       a->quiet == b->quiet && a->mark == b->mark &&
+	       table_limit_equal(&a->limit, &b->limit) &&
 	       strcmp(a->comment, b->comment) == 0;
 }
 

@@ -159,6 +159,9 @@ enum table_set_id {
 	SET_OWN6_OUT,
 	SET_OWN4_IN,
 	SET_OWN6_IN,
+	SET_STEER4, /* addresses here of which some route has a way */
+	SET_STEER6,
+	SET_WAYS, /* a route that has a way -> goto rule_N, of the way */
 	SET_COUNT,
 };
 
@@ -214,7 +217,10 @@ enum table_stmt_kind {
 	STMT_PRIORITY_CONST, /* meta priority set value */
 	STMT_PRIORITY_VMAP,  /* meta priority vmap @set */
 	STMT_CT_DNAT,        /* ct status dnat */
-	STMT_SNAT,           /* to meta priority map @set, of the set's family */
+	STMT_CT_ORIGINAL,    /* ct direction original */
+	STMT_MARKED, /* meta mark, of which some bit of settings.steer_mask is set */
+	STMT_MARK,   /* those bits become value, the others stay */
+	STMT_SNAT,   /* to meta priority map @set, of the set's family */
 	STMT_DNAT,
 	STMT_MASQUERADE,
 	STMT_CT_UNCONFIRMED, /* ct status ! confirmed: the packet that makes a connection */
@@ -299,11 +305,14 @@ enum table_hook {
  * translates a connection is the last. */
 #define TABLE_PRIORITY_DNAT (-105)
 #define TABLE_PRIORITY_SNAT 95
+/* Of steering: destinations are what they are going to be, and no way is chosen yet. */
+#define TABLE_PRIORITY_STEER (-95)
 
 struct table_chain {
 	const char *name;
 	enum table_hook hook; /* HOOK_NONE: a regular chain */
 	bool nat;             /* of type nat: sees a connection's first packet only */
+	bool steers;          /* not there unless settings.steer_mask is */
 	int32_t priority;
 	const struct table_rule *rules;
 	size_t rule_count;
@@ -369,7 +378,7 @@ struct table_limit {
 };
 
 /* A chain rule_N: counter; deny: log group G prefix "N", drop or reject; allow: return, to
- * whoever jumped to the direction's first chain. */
+ * whoever jumped to the direction's first chain. Of a way: the mark, and back. */
 struct table_rule_chain {
 	uint32_t number;
 	enum action action; /* ACTION_ALLOW or ACTION_DENY */
@@ -379,6 +388,7 @@ struct table_rule_chain {
 	    quiet; /* packets of connections: never rejected, and some of them logged */
 	struct table_limit
 	    limit; /* unless LIMIT_NONE it is all but comment and place */
+	uint32_t mark;      /* of a way, else 0: what the bits of the mask become */
 	/* "NetworkPolicy shop-prod/web ingress rule 0 web.yaml:12", of the chain's first
 	 * rule; printable ASCII without quotes, at most TABLE_COMMENT_BYTES. */
 	const char *comment;
@@ -401,6 +411,30 @@ struct table_rule_chain {
 struct table_settings {
 	uint16_t log_group; /* NFLOG group */
 	bool reject;        /* denied packets: reject instead of drop */
+	/* Bits of packet marks, side by side, that say which way a packet goes; nobody
+	 * else's may be among them. 0: nothing is steered. */
+	uint32_t steer_mask;
+};
+
+/* More ways than this have no number, whatever the mask has room for. */
+#define TABLE_WAYS_MAX 255u
+/* Next hops of one way. */
+#define TABLE_HOPS_MAX 16u
+
+/* Where a way leads: of nodes, the first that is up. */
+struct table_hop {
+	struct str node;        /* "": none, it is a next hop as it is written */
+	struct ip_addr addr[2]; /* IPv4, IPv6; of no family: none */
+};
+
+/* What the packets that bear a number are to leave by, in one table of routes or another. */
+struct table_way {
+	uint32_t number;              /* 1 to TABLE_WAYS_MAX */
+	uint32_t table;               /* of the node's own; 0: by the hops */
+	const struct table_hop *hops; /* in order of preference */
+	size_t hop_count;
+	const char *comment; /* "way 3: gateways gw-1, gw-2" */
+	struct loc loc;      /* of a rule that needs it */
 };
 
 /* The whole program of one node. Arrays are sorted (elements by key as
@@ -411,6 +445,8 @@ struct table_content {
 	size_t element_count[SET_COUNT];
 	struct table_rule_chain *rule_chains;
 	size_t rule_chain_count;
+	const struct table_way *ways; /* that chains steer to, by number */
+	size_t way_count;
 };
 
 /* Order by class, address, protocol, port (the key only): <0, 0, >0. */
@@ -458,6 +494,18 @@ void table_element_set_value(
     enum table_set_id set, const uint8_t *value, struct table_element *out);
 /* True for maps to addresses. */
 MUST_CHECK bool table_value_is_address(enum table_field value);
+
+/* Reads a mask of bits side by side, 0x0ff00000; false: it is none. */
+MUST_CHECK bool table_mask_parse(struct str text, uint32_t *out_mask);
+/* What a way's number is in a mark. */
+MUST_CHECK uint32_t table_way_mark(uint32_t mask, uint32_t number);
+/* How many ways a mask has numbers for. */
+MUST_CHECK uint32_t table_way_room(uint32_t mask);
+/* Whether a chain, or a rule, is there with these settings. */
+MUST_CHECK bool table_chain_is_on(
+    const struct table_chain *chain, const struct table_settings *settings);
+MUST_CHECK bool table_rule_is_on(
+    const struct table_rule *rule, const struct table_settings *settings);
 
 /* Writes the rules of a chain rule_N; returns how many. The first bears the comment. */
 MUST_CHECK size_t table_rule_chain_rules(const struct table_rule_chain *chain,

@@ -224,9 +224,13 @@ LIMIT_RULES(limit_in, IN, DADDR);
 	    SET_PRIORITY(NUMBER_GATE), GOTO("decide"))
 #define STAGE(f, id, from, to) RULE(FAMILY(f), IN_SET(id, from), JUMP(to))
 
+/* The number of a way has been used (STEER_RULES). */
+#define UNSTEER RULE(DO(MARKED), DO(MARK))
+
 /* A workload to its own node is judged as to any destination; and who reaches the node by
  * the policy for the node, if there is any. */
 static const struct table_rule input_rules[] = {
+    UNSTEER,
     RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
     RULE(DO(LOOPBACK), DO(ACCEPT)),
     RULE(ND, DO(ACCEPT)),
@@ -320,6 +324,31 @@ static const struct table_rule output_rules[] = {
 ROUTE_RULES(4);
 ROUTE_RULES(6);
 
+/*
+ * Steering. What leaves by a way gets the way's number in its mark, before the kernel asks
+ * its rules where to (policy routing), packet by packet: nothing of it is kept with the
+ * connection. Replies go as the kernel has it. Once the way is chosen the number is no
+ * longer needed, and a tunnel that the packet goes into would be steered by it again.
+ */
+#define STEER_RULES(f)                                                                 \
+	static const struct table_rule steer##f##_rules[] = {                          \
+	    RULE(JUMP("route" #f)),                                                    \
+	    RULE(GOTO("steer_way")),                                                   \
+	}
+
+STEER_RULES(4);
+STEER_RULES(6);
+
+static const struct table_rule steer_way_rules[] = {
+    RULE(PRIORITY_VMAP(SET_WAYS)),
+    RULE(SET_PRIORITY(0)),
+};
+
+static const struct table_rule steer_rules[] = {
+    RULE(FAMILY(4), IN_SET(SET_STEER4, SADDR), DO(CT_ORIGINAL), JUMP("steer4")),
+    RULE(FAMILY(6), IN_SET(SET_STEER6, SADDR), DO(CT_ORIGINAL), JUMP("steer6")),
+};
+
 /* Returns to whoever jumped, unless the route is denied. */
 static const struct table_rule route_count_rules[] = {
     RULE(PRIORITY_VMAP(SET_ROUTES)),
@@ -338,6 +367,7 @@ static const struct table_rule route_out_rules[] = {
 };
 
 static const struct table_rule forward_rules[] = {
+    UNSTEER,
     RULE(IN_SET(SET_LIMIT_OUT, NFPROTO), JUMP("limit_out")),
     RULE(IN_SET(SET_LIMIT_IN, NFPROTO), JUMP("limit_in")),
     RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
@@ -388,6 +418,12 @@ static const struct table_rule forward_rules[] = {
 		.rules = (list), .rule_count = ARRAY_LEN(list)                         \
 	}
 
+#define STEER_CHAIN(text, list)                                                        \
+	{                                                                              \
+		.name = (text), .steers = true, .rules = (list),                       \
+		.rule_count = ARRAY_LEN(list)                                          \
+	}
+
 const struct table_chain table_chains[] = {
     CHAIN("decide", decide_rules),
     CHAIN("midstream", midstream_rules),
@@ -410,11 +446,20 @@ const struct table_chain table_chains[] = {
     CHAIN("limit_rate", limit_rate_rules),
     CHAIN("limit_out", limit_out_rules),
     CHAIN("limit_in", limit_in_rules),
+    STEER_CHAIN("steer_way", steer_way_rules),
+    STEER_CHAIN("steer4", steer4_rules),
+    STEER_CHAIN("steer6", steer6_rules),
     BASE_CHAIN("input", HOOK_INPUT, input_rules),
     BASE_CHAIN("output", HOOK_OUTPUT, output_rules),
     BASE_CHAIN("forward", HOOK_FORWARD, forward_rules),
     NAT_CHAIN("route_in", HOOK_PREROUTING, TABLE_PRIORITY_DNAT, route_in_rules),
     NAT_CHAIN("route_local", HOOK_OUTPUT, TABLE_PRIORITY_DNAT, route_in_rules),
     NAT_CHAIN("route_out", HOOK_POSTROUTING, TABLE_PRIORITY_SNAT, route_out_rules),
+    {.name = "steer",
+	.hook = HOOK_PREROUTING,
+	.steers = true,
+	.priority = TABLE_PRIORITY_STEER,
+	.rules = steer_rules,
+	.rule_count = ARRAY_LEN(steer_rules)},
 };
 const size_t table_chain_count = ARRAY_LEN(table_chains);

@@ -225,6 +225,7 @@ static const char *const stmt_texts[] = {
     [STMT_LOOPBACK_OUT] = "oif \"lo\"",
     [STMT_TCP_MIDSTREAM] = "tcp flags & (fin | syn | rst | ack) != syn ct state new",
     [STMT_CT_DNAT] = "ct status dnat",
+    [STMT_CT_ORIGINAL] = "ct direction original",
     [STMT_MASQUERADE] = "masquerade",
     [STMT_CT_UNCONFIRMED] = "ct status ! confirmed",
     [STMT_COUNTER] = "counter",
@@ -312,6 +313,19 @@ print_limiting(struct buf *out, const struct table_stmt *stmt)
 	}
 }
 
+/* Some bits of the mark, asked for or set. */
+static void
+print_mark(struct buf *out, const struct table_stmt *stmt, uint32_t mask)
+{
+	if (stmt->kind == STMT_MARKED) {
+		buf_printf(out, "meta mark & 0x%08x != 0x00000000", (unsigned)mask);
+		return;
+	}
+	buf_printf(out, "meta mark set meta mark & 0x%08x", (unsigned)~mask);
+	if (stmt->value != 0)
+		buf_printf(out, " | 0x%08x", (unsigned)stmt->value);
+}
+
 static void
 print_stmt(struct buf *out, const struct table_stmt *stmt,
     const struct table_settings *settings)
@@ -341,6 +355,8 @@ print_stmt(struct buf *out, const struct table_stmt *stmt,
 		print_class(out, stmt->value);
 	} else if (stmt->kind == STMT_PRIORITY_VMAP) {
 		buf_printf(out, "meta priority vmap @%s", set);
+	} else if (stmt->kind == STMT_MARKED || stmt->kind == STMT_MARK) {
+		print_mark(out, stmt, settings->steer_mask);
 	} else if (stmt->kind == STMT_SNAT || stmt->kind == STMT_DNAT) {
 		enum table_field value = table_sets[stmt->set].value;
 
@@ -362,6 +378,8 @@ print_rules(struct buf *out, const struct table_rule *rules, size_t count,
     const struct table_settings *settings)
 {
 	for (size_t i = 0; i < count; i++) {
+		if (!table_rule_is_on(&rules[i], settings))
+			continue;
 		buf_add_cstr(out, "\t\t");
 		for (size_t j = 0; j < rules[i].count; j++) {
 			if (j != 0)
@@ -419,8 +437,10 @@ table_print_nft(struct buf *out, const struct table_content *content)
 		    content->element_count[i]);
 	for (size_t i = 0; i < content->rule_chain_count; i++)
 		print_rule_chain(out, &content->rule_chains[i], &content->settings);
-	for (size_t i = 0; i < table_chain_count; i++)
-		print_chain(out, &table_chains[i], &content->settings);
+	for (size_t i = 0; i < table_chain_count; i++) {
+		if (table_chain_is_on(&table_chains[i], &content->settings))
+			print_chain(out, &table_chains[i], &content->settings);
+	}
 	buf_add_cstr(out, "}\n");
 }
 

@@ -137,6 +137,8 @@ walk_stmt(struct walk *w, const struct table_stmt *stmt)
 	case STMT_ICMP_TYPE:
 	case STMT_ICMPV6_TYPE:
 	case STMT_CT_DNAT:
+	case STMT_CT_ORIGINAL:
+	case STMT_MARKED:
 	case STMT_SNAT:
 	case STMT_DNAT:
 	case STMT_MASQUERADE:
@@ -172,6 +174,7 @@ walk_stmt(struct walk *w, const struct table_stmt *stmt)
 		return look_up(w, stmt, &e) ? walk_rule_chain(w, e.value) : OUT_BREAK;
 	case STMT_COUNTER:
 	case STMT_LOG:
+	case STMT_MARK: /* what routes a packet is not walked */
 		return OUT_NEXT;
 	case STMT_DROP:
 	case STMT_REJECT_RESET:

@@ -17,6 +17,7 @@ struct compile_args {
 	uint16_t log_group;
 	bool log_group_given;
 	bool reject;
+	uint32_t steer_mask;
 };
 
 static void (*const printers[])(
@@ -59,12 +60,17 @@ print_limits(const struct cli *cli)
 static int
 run(struct cli *cli)
 {
+	static const struct route_tables any_table = {1, UINT32_MAX, {"/", 1}};
 	const struct compile_args *args = cli->args;
 	struct compile_options options = {
 	    .node = str_from(args->node),
 	    .settings = {.log_group = args->log_group_given ? args->log_group
 							    : DEFAULT_LOG_GROUP,
-		.reject = args->reject},
+		.reject = args->reject,
+		.steer_mask = args->steer_mask},
+	    .way_count = table_way_room(args->steer_mask),
+	    .route_tables = &any_table,
+	    .route_table_count = 1,
 	    .workload_networks = args->workload_networks,
 	    .workload_network_count = args->workload_network_count,
 	    .workload_interfaces = args->workload_interfaces,
@@ -173,12 +179,25 @@ set_reject(struct cli *cli, const char *arg UNUSED)
 	return true;
 }
 
+static bool
+set_steering(struct cli *cli, const char *arg)
+{
+	struct compile_args *args = cli->args;
+
+	if (table_mask_parse(str_from(arg), &args->steer_mask))
+		return true;
+	(void)cli_fail(cli,
+	    "--steering takes bits side by side, such as 0x0ff00000, not \"%s\"", arg);
+	return false;
+}
+
 static const struct cli_option options_of_compile[] = {
     {"node", "NAME", "the node whose program it is", set_node},
     {"workload-networks", "CIDR[,...]", "addresses, or interfaces, that are workloads'",
 	set_networks},
     {"log-group", "N", "NFLOG group of denied packets (100)", set_log_group},
     {"reject", NULL, "reject denied packets, do not drop them", set_reject},
+    {"steering", "MASK", "bits of marks for what leaves another way", set_steering},
     {0},
 };
 

@@ -106,7 +106,7 @@ def test_the_overview_lists_every_command_and_page():
 
 def test_every_reference_leads_to_a_page():
     pages = {(p.name.rpartition(".")[0], p.name[-1]) for p in rf.ROOT.glob("*/*.[1-8]")}
-    foreign = {("nft", "8"), ("kubectl", "1"), ("conntrack", "8")}
+    foreign = {("nft", "8"), ("kubectl", "1"), ("conntrack", "8"), ("ip-rule", "8")}
     for text in [*PAGES.values(), OVERVIEW, POLICY, DIAGNOSTICS.read_text()]:
         for name, section in re.findall(r"^\.Xr (\S+) (\d)", text, re.MULTILINE):
             assert (name, section) in pages | foreign, f"{name}({section})"

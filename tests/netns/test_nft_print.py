@@ -100,6 +100,7 @@ spec:
     egress:
       - {action: deny, to: [{cidr: 203.0.113.0/24}, {cidr: "2001:db8::/32"}], ports: [25/tcp, 6000-6999/udp]}
       - {name: one, action: route, to: [{cidr: 203.0.113.0/24}], source: [198.51.100.7, "fd0a::7"]}
+      - {name: hop, action: route, ports: [26/tcp], nextHop: [192.0.2.77, "fd0b::77"]}
       - {name: pool, action: route, source: [198.51.100.16/30, "fd0a::10/126"]}
     ingress:
       - {action: publish, address: [198.51.100.80, "fd0a::80"], ports: [443/tcp],
@@ -117,7 +118,7 @@ spec:
 NETWORKS = "--workload-networks=10.1.0.0/16,10.2.0.0/16,fd00::/16,cali*,cali1,eth1"
 PROGRAMS = {
     "empty": ("", "n1", []),
-    "everything": (EVERYTHING, "n1", [NETWORKS]),
+    "everything": (EVERYTHING, "n1", [NETWORKS, "--steering=0x0ff00000"]),
     "everything-reject": (EVERYTHING, "n1", ["--reject", "--log-group=7"]),
     "everything-denied": (EVERYTHING, "n1", ["--cluster-default=deny"]),
     "elsewhere": (EVERYTHING, "n2", [NETWORKS]),

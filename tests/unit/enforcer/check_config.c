@@ -108,6 +108,9 @@ START_TEST(every_field_is_read)
 		 "routeAddresses: [{network: 203.0.113.0/24, interface: eth0}, "
 		 "{network: \"2001:db8::/64\", interface: eth1, namespace: "
 		 "/acme/shop}]\n"
+		 "steering: {mark: 0x0ff00000, priority: 10000, tables: "
+		 "10000-10009, routeTables: [{tables: 100-199, namespace: /acme}, "
+		 "{tables: 7}], probePort: 9}\n"
 		 "denied: reject\n"
 		 "tableOwner: never\n"
 		 "flows: {file: flows.jsonl, group: 7, journal: true, ipfix: "
@@ -122,6 +125,16 @@ START_TEST(every_field_is_read)
 
 	ck_assert_ptr_nonnull(c);
 	ck_assert_uint_eq(diags.warnings, 0);
+	ck_assert_uint_eq(c->steering.mask, 0x0ff00000);
+	ck_assert_uint_eq(c->steering.priority, 10000);
+	ck_assert_uint_eq(c->steering.first_table, 10000);
+	ck_assert_uint_eq(c->steering.way_count, 10);
+	ck_assert_uint_eq(c->steering.probe_port, 9);
+	ck_assert_uint_eq(c->steering.table_count, 2);
+	ck_assert_uint_eq(c->steering.tables[0].last, 199);
+	ck_assert(str_is(c->steering.tables[0].subtree, "/acme"));
+	ck_assert(steering_has_table(&c->steering, 7));
+	ck_assert(!steering_has_table(&c->steering, 8));
 	ck_assert_uint_eq(c->source_count, 2);
 	ck_assert_str_eq(
 	    c->sources[0].directory, "/tmp/policy.d"); /* beside the file */
@@ -239,6 +252,22 @@ static const struct {
 	NULL},
     {HEAD "routeAddresses: [{network: 203.0.113.0/24, interface: sixteen-letters1}]\n",
 	4, 55, "no name", NULL},
+    {HEAD "steering: {priority: 1, tables: 1000}\n", 4, 11, "mark", NULL},
+    {HEAD "steering: {mark: 0x5, priority: 1, tables: 1000}\n", 4, 18, "side by side",
+	NULL},
+    {HEAD "steering: {mark: 0, priority: 1, tables: 1000}\n", 4, 18, "side by side",
+	NULL},
+    {HEAD "steering: {mark: 0x1ff000000, priority: 1, tables: 1000}\n", 4, 18,
+	"side by side", NULL},
+    {HEAD "steering: {mark: 0xf, priority: 32766, tables: 1000}\n", 4, 33, "priority",
+	NULL},
+    {HEAD "steering: {mark: 0xf, priority: 1, tables: 200-300}\n", 4, 44, "kernel's",
+	NULL},
+    {HEAD "steering: {mark: 0xf, priority: 1, tables: 300-200}\n", 4, 44, "100-199",
+	NULL},
+    {HEAD "steering: {mark: 0xf, priority: 1, tables: 1000-1009, routeTables: "
+	  "[{tables: 1009}]}\n",
+	4, 69, "own", NULL},
     {HEAD "log: {level: loud}\n", 4, 14, "loud", NULL},
     {HEAD "control: \"\"\n", 4, 10, "empty", NULL},
     {KUBE "{kubeconfig: /k, directory: /d}\n", 4, 34, "directory", NULL},

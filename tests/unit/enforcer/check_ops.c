@@ -257,6 +257,29 @@ START_TEST(decode_returns_zero_when_a_peer_is_of_class_0)
 }
 END_TEST
 
+START_TEST(decode_refuses_marks_outside_the_mask)
+{
+	struct table_rule_chain chain = {
+	    .number = 257, .action = ACTION_ALLOW, .mark = 0x00200000, .comment = ""};
+	struct op op = {.kind = OP_CHAIN_ADD, .chain = &chain};
+	struct op_batch out,
+	    batch = {.settings = {.steer_mask = 0x0ff00000}, .ops = &op, .count = 1};
+
+	for (int i = 0; i < 3; i++) {
+		chain.mark = i == 1 ? 0x10200000 : 0x00200000;
+		chain.action = i == 2 ? ACTION_DENY : ACTION_ALLOW;
+		buf_clear(&bytes);
+		op_encode(&bytes, &batch);
+		ck_assert_int_eq(op_decode(arena, (const uint8_t *)bytes.data,
+				     bytes.len, &out, &err),
+		    i == 0 ? 0 : ERR_INVALID);
+		if (i == 0)
+			ck_assert_uint_eq(out.ops[0].chain->mark, 0x00200000);
+	}
+	ck_assert_int_eq(decode(&op, 1, &out), ERR_INVALID); /* without a mask */
+}
+END_TEST
+
 START_TEST(decode_refuses_deleting_from_interval_sets)
 {
 	const struct table_element net = {.addr_end = {255, 255, 255, 255}, .value = 1};
@@ -359,6 +382,7 @@ main(void)
 	    0, ARRAY_LEN(bad_elements));
 	tcase_add_test(tc, decode_returns_zero_when_a_peer_is_of_class_0);
 	tcase_add_test(tc, decode_refuses_deleting_from_interval_sets);
+	tcase_add_test(tc, decode_refuses_marks_outside_the_mask);
 	tcase_add_test(tc, decode_refuses_a_table_that_comes_late);
 	tcase_add_loop_test(tc, decode_refuses_a_table_when_it_cannot_have_the_room, 0,
 	    ARRAY_LEN(bad_rooms));

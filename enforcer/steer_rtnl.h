@@ -1,0 +1,49 @@
+/*
+ * Rules and routes of policy routing that are ours, as the kernel has them. Private to
+ * steer*.c.
+ */
+#ifndef ENFORCER_STEER_RTNL_H
+#define ENFORCER_STEER_RTNL_H
+
+#include "common/ip.h"
+#include "enforcer/rtnl.h"
+
+/* What bears a mark looks there; or, inverted and without a table, what bears another is
+ * lost. */
+struct steer_rule {
+	uint32_t priority, mark, mask, table;
+	bool inverted;
+	bool odd; /* says something else as well */
+};
+
+/* Everywhere, by a next hop. */
+struct steer_route {
+	uint32_t table, interface;
+	struct ip_addr hop; /* of no family: none */
+	struct ip_prefix to;
+	uint32_t metric; /* IPv6 always has one */
+	bool odd;
+};
+
+struct steer_found {
+	struct steer_rule *rules;
+	size_t rule_count, rule_cap;
+	struct steer_route *routes;
+	size_t route_count, route_cap;
+};
+
+void steer_found_fini(struct steer_found *f);
+/* Reads what is ours of one family; replaces what was found before. -1: errno. */
+MUST_CHECK int steer_find(struct rtnl *r, enum ip_family family, struct steer_found *f);
+MUST_CHECK bool steer_rule_same(const struct steer_rule *a, const struct steer_rule *b);
+MUST_CHECK int steer_change_rule(
+    struct rtnl *r, bool add, enum ip_family family, const struct steer_rule *rule);
+/* Adds a route, in the place of the one that is there. */
+MUST_CHECK int steer_set_route(
+    struct rtnl *r, enum ip_family family, const struct steer_route *route);
+MUST_CHECK int steer_delete_route(
+    struct rtnl *r, enum ip_family family, const struct steer_route *route);
+/* The interface behind which the address is a neighbour; 0: it is none, or ours. */
+MUST_CHECK uint32_t steer_on_link(struct rtnl *r, const struct ip_addr *addr);
+
+#endif

@@ -1,0 +1,145 @@
+/*
+ * Ways: by what next hop, nodes or table of the node's something leaves. Each has a number,
+ * which packets bear in their marks; rules of the same words share one.
+ */
+#include "policy-lang/compile_route.h"
+
+#include <string.h>
+
+static void
+put_name(struct buf *key, struct str name)
+{
+	key_add_u32(key, (uint32_t)name.len);
+	buf_add_str(key, name);
+}
+
+/* Where it leads, and nothing else. */
+static void
+put_identity(struct buf *key, const struct table_way *way)
+{
+	buf_add_cstr(key, "way");
+	key_add_u32(key, way->table);
+	for (size_t i = 0; i < way->hop_count; i++) {
+		put_name(key, way->hops[i].node);
+		for (unsigned f = 0; f < FAMILY_COUNT; f++) {
+			const struct ip_addr *addr = &way->hops[i].addr[f];
+
+			key_add_u32(key, addr->family);
+			buf_add(key, addr->bytes, ip_bytes(family_of(f)));
+		}
+	}
+}
+
+static void
+put_hop(struct buf *text, const struct table_hop *hop)
+{
+	char addr[IP_TEXT_BYTES];
+
+	if (hop->node.len != 0) {
+		buf_add_str(text, hop->node);
+		return;
+	}
+	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
+		if (hop->addr[f].family == family_of(f))
+			buf_printf(text, "%s%s",
+			    f == 1 && hop->addr[0].family == IP_V4 ? ", " : "",
+			    ip_format(&hop->addr[f], addr));
+	}
+}
+
+static const char *
+comment_of(struct arena *arena, const struct table_way *way)
+{
+	bool nodes = way->hop_count != 0 && way->hops[0].node.len != 0;
+	struct buf text = {0};
+	const char *comment;
+
+	buf_printf(&text, "way %u: ", (unsigned)way->number);
+	if (way->table != 0)
+		buf_printf(&text, "table %u", (unsigned)way->table);
+	else
+		buf_add_cstr(&text, nodes ? "gateway " : "next hop ");
+	for (size_t i = 0; i < way->hop_count; i++) {
+		buf_add_cstr(&text, i != 0 ? ", " : "");
+		put_hop(&text, &way->hops[i]);
+	}
+	if (text.len > TABLE_COMMENT_BYTES)
+		text.len = TABLE_COMMENT_BYTES;
+	comment = arena_strndup(arena, text.data, text.len);
+	buf_free(&text);
+	return comment;
+}
+
+/* A number that is free: mostly the same whatever other ways there are. 0: none. */
+static uint32_t
+free_number(const struct compiler *c, struct str identity)
+{
+	uint32_t room = c->options->way_count;
+	uint32_t n =
+	    room == 0 ? 0
+		      : (uint32_t)(map_siphash(UINT64_C(0x776179), 1, identity) % room);
+
+	for (uint32_t i = 0; i < room; i++, n = (n + 1) % room) {
+		if (c->ways[n].number == 0)
+			return n + 1;
+	}
+	return 0;
+}
+
+const struct table_way *
+ways_find(struct routes *r, const struct table_way *wanted)
+{
+	struct compiler *c = r->c;
+	struct table_way *way;
+	struct buf key = {0};
+
+	put_identity(&key, wanted);
+	way = map_get(&r->ways, buf_str(&key));
+	if (way == NULL) {
+		uint32_t number = free_number(c, buf_str(&key));
+
+		if (number != 0) {
+			way = &c->ways[number - 1];
+			*way = *wanted;
+			way->number = number;
+			way->comment = comment_of(c->scratch, way);
+			(void)map_set(
+			    &r->ways, str_dup(r->arena, buf_str(&key)), way); /* new */
+			chains_set_way(c, NUMBER_WAY + number, way);
+		}
+	}
+	buf_free(&key);
+	return way;
+}
+
+void
+ways_lead(struct routes *r, uint32_t id, const struct table_way *way)
+{
+	struct table_element e = {.class_id = id, .value = NUMBER_WAY + way->number};
+
+	e.loc = chains_use(r->c, e.value);
+	emit(r->c, SET_WAYS, &e);
+}
+
+void
+ways_name(struct compiler *c)
+{
+	c->ways = ARENA_ARRAY(c->scratch, c->options->way_count, struct table_way);
+	for (uint32_t i = 0; i < c->options->way_count; i++)
+		chains_add(c, &(struct verdict_number){.number = NUMBER_WAY + i + 1});
+}
+
+void
+ways_give(const struct compiler *c, struct arena *arena, struct table_content *out)
+{
+	uint32_t room = c->ways == NULL ? 0 : c->options->way_count;
+	struct table_way *ways = ARENA_ARRAY(arena, room, struct table_way);
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < room; i++) {
+		if (c->ways[i].number != 0)
+			ways[count++] = c->ways[i];
+	}
+	out->ways = ways;
+	out->way_count = count;
+}
