@@ -220,9 +220,7 @@ comment_of(struct arena *a, const struct verdict_number *n)
 			return fixed[i].comment;
 	}
 	if (n->way != NULL) {
-		text = arena_strdup(a, n->way->comment);
-		sanitise(text);
-		return text;
+		return chains_comment(a, n->way->comment, "");
 	}
 	head = title_of(a, n);
 	tail = comment_tail(a, n, true, true);
