@@ -161,7 +161,7 @@ take_place(struct held_table *t)
 		return place;
 	}
 	if (t->count == t->cap) {
-		t->cap = t->cap != 0 ? t->cap + t->cap / 2 : SLOTS_FIRST;
+		t->cap = t->cap < SLOTS_FIRST ? SLOTS_FIRST : t->cap + t->cap / 2;
 		t->items = xreallocarray(t->items, t->cap, sizeof(*t->items));
 	}
 	return t->count++;
