@@ -16,7 +16,7 @@
 #define NS_PER_S     1000000000ll
 #define TICK_MIN_MS  100
 #define TICK_MAX_MS  5000
-#define TIME_MS      30000                     /* for one batch */
+#define BATCH_LOGINS 3                         /* a batch may take as long as so many */
 #define TOKENS_MAX   (DIRECTORY_BATCH / 4 * 3) /* of them by tokens */
 #define GRACE_NS     2000000000ull
 #define AGAIN_MAX_NS 5000000000ull /* after a batch without an answer */
@@ -43,6 +43,12 @@ tick_ms(const struct auth_role *role)
 	uint64_t ms = role->settings.ldap.check_interval_s * 1000 / 8;
 
 	return ms < TICK_MIN_MS ? TICK_MIN_MS : ms > TICK_MAX_MS ? TICK_MAX_MS : ms;
+}
+
+static unsigned
+time_ms(const struct auth_role *role)
+{
+	return role->settings.ldap.login_timeout_ms * BATCH_LOGINS;
 }
 
 static void on_poll_timer(uv_timer_t *timer);
@@ -198,7 +204,7 @@ poll_work(uv_work_t *work)
 	struct poll *job = work->data;
 
 	directory_check(job->role->directory, job->arena, job->accounts, job->count,
-	    TIME_MS, job->verdicts, &job->err);
+	    time_ms(job->role), job->verdicts, &job->err);
 }
 
 static void
@@ -333,7 +339,7 @@ auth_poll_watch(struct auth_role *role)
 	struct poll *job = role->poll;
 
 	if (job == NULL || monotime_since(job->started, monotime_now()) <
-			       TIME_MS * 1000000ull + GRACE_NS)
+			       time_ms(role) * 1000000ull + GRACE_NS)
 		return;
 	log_error("accounts-check-hangs", "count=%zu", job->count);
 	job->given_up = true;

@@ -13,6 +13,7 @@ import gate_lab
 from gate_lab import get, login, wait_until
 
 
+LONG = bool(os.environ.get("RINGFENCE_E2E_LONG"))
 CA = "  ca: {pki}/ldap-ca.crt"
 QUICK = {CA: CA + "\n  timeoutSeconds: 1\n  loginTimeoutSeconds: 2"}
 
@@ -176,6 +177,27 @@ def test_answer_that_does_not_end_is_cut(lab):
         assert front.broken >= 1
         front.pieces = None
         wait_until(lambda: login(lab.gate, "alice", "alice-secret").status == 201, 30, "login")
+
+
+def test_look_at_accounts_that_does_not_end_is_given_up(tmp_path):
+    """Its thread is lost for as long as that lasts, and another looks again."""
+    quick = CA + "\n  timeoutSeconds: 1\n  loginTimeoutSeconds: 1"
+    quick += "\n  accounts: {{ checkEvery: 1s, grace: 60s }}"
+    with gate_lab.make(tmp_path, {CA: quick}) as lab, Stuttering(lab.pki, lab.ldap.port) as front:
+        behind(lab, front)
+        (auth,) = gate_lab.pids(lab.gate, "auth")
+        token = lab.gate.token()
+        front.pieces = byte_by_byte
+        said = lambda: gate_lab.stderr(lab.gate).count(" accounts-check-hangs ")  # noqa: E731
+        wait_until(lambda: said() >= 1, 60, "a look that is given up")
+        assert gate_lab.role_status(lab.gate, "auth")["loginsLost"] >= 1
+        assert get(lab.gate, token).status == 200  # nobody said anything against the account
+        lab.ldap.lock("alice")
+        if LONG:  # with many lost the process becomes another
+            wait_until(lambda: gate_lab.pids(lab.gate, "auth") not in ([auth], []), 120, "another")
+        front.pieces = None
+        wait_until(lambda: get(lab.gate, token).status == 401, 60, "a look that ends")
+        gate_lab.assert_clean(lab.gate)
 
 
 def assert_unavailable(gate):
