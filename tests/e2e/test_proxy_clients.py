@@ -1,4 +1,4 @@
-"""Real clients through the gate: kubectl, curl."""
+"""Real clients through the gate: kubectl, the Python client of Kubernetes, curl."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from proxy_lab import HERE, POLICY, lab, process, wait_until  # noqa: F401
+from proxy_lab import header_values, lab, process, wait_until  # noqa: F401
 
 pytestmark = [
     pytest.mark.parametrize(
@@ -182,6 +182,80 @@ def test_curl_uploads_and_downloads(lab, tmp_path, version):
         [*base, f"{url}/test/bytes?n=5000000"], capture_output=True
     )
     assert len(got.stdout) == 5_000_000, got.stderr
+
+
+# ---- the Python client: HTTP/1.1 by urllib3, exec by WebSocket ----
+
+
+@pytest.fixture
+def api(lab):
+    client = pytest.importorskip("kubernetes.client")
+    configuration = client.Configuration()
+    configuration.host = f"https://127.0.0.1:{lab.gate.port}"
+    configuration.ssl_ca_cert = os.path.join(lab.pki, "gate-ca.crt")
+    configuration.api_key = {"authorization": f"Bearer {lab.gate.token()}"}
+    with client.ApiClient(configuration) as connection:
+        yield client.CoreV1Api(connection)
+
+
+def test_python_client_reads_writes_and_watches(api):
+    from kubernetes import client, watch
+
+    names = [p.metadata.name for p in api.list_namespaced_pod("shop-prod").items]
+    assert {"web-0", "web-1"} <= set(names)
+    found = api.list_pod_for_all_namespaces(limit=1)
+    assert found.metadata._continue and len(found.items) == 1
+    version = api.list_namespaced_config_map("shop-prod").metadata.resource_version
+    body = client.V1ConfigMap(metadata=client.V1ObjectMeta(name="by-python"), data={"a": "b"})
+    api.create_namespaced_config_map("shop-prod", body)
+    api.patch_namespaced_config_map("by-python", "shop-prod", {"data": {"a": "c"}})
+    api.delete_namespaced_config_map("by-python", "shop-prod")
+    events = watch.Watch().stream(
+        api.list_namespaced_config_map, "shop-prod", resource_version=version,
+        timeout_seconds=30,
+    )  # fmt: skip
+    kinds = []
+    for event in events:
+        if event["object"].metadata.name == "by-python":
+            kinds.append((event["type"], (event["object"].data or {}).get("a")))
+        if event["type"] == "DELETED":
+            break
+    assert [k for k, _ in kinds] == ["ADDED", "MODIFIED", "DELETED"]
+    assert [value for _, value in kinds[:2]] == ["b", "c"]
+    with pytest.raises(client.ApiException) as refused:
+        api.list_namespaced_pod("globex-prod")
+    assert refused.value.status == 403
+    assert 'User "alice" cannot list' in json.loads(refused.value.body)["message"]
+
+
+def test_python_client_follows_logs(api):
+    lines = api.read_namespaced_pod_log(
+        "web-0", "shop-prod", follow=True, _preload_content=False
+    )
+    try:
+        assert lines.readline() and lines.readline()
+    finally:
+        lines.release_conn()
+
+
+def test_python_client_executes_by_websocket(lab, api):
+    """As kubectl does from 1.30 on."""
+    from kubernetes import stream
+
+    session = stream.stream(
+        api.connect_get_namespaced_pod_exec, "web-0", "shop-prod", command=["cat"],
+        stdin=True, stdout=True, stderr=True, tty=False, _preload_content=False,
+    )  # fmt: skip
+    try:
+        session.write_stdin("hello\n")
+        # The double says what it was asked to run, and echoes.
+        assert [session.readline_stdout(timeout=30) for _ in range(2)] == ["cat", "hello"]
+    finally:
+        session.close()
+    seen = [r for r in lab.api.requests() if "/exec" in r["target"]][-1]
+    assert (seen["user"], seen["method"]) == ("alice", "GET")
+    assert header_values(seen, "sec-websocket-protocol") == ["v4.channel.k8s.io"]
+    assert header_values(seen, "authorization") == []
 
 
 # ---- across namespaces ----
