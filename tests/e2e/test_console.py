@@ -372,5 +372,7 @@ def test_without_script_it_says_what_to_do(lab, tmp_path_factory):
         driver.get(f"https://127.0.0.1:{lab.gate.port}/ringfence/")
         body = driver.find_element(By.TAG_NAME, "body").text
         assert "ringfence login" in body and "Sign in" not in body
+        assert "cookie" in body  # and why
+        assert driver.get_cookies() == []
     finally:
         driver.quit()
