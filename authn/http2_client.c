@@ -13,6 +13,9 @@
 #define CONNECTION_WINDOW (4 * 1024 * 1024)
 #define RESET_BURST       200
 #define RESET_A_SECOND    33
+#define UPDATES_MAX       10000
+#define UPDATES_OF_DATA   10 /* for each DATA frame that is sent */
+#define UPDATES_OF_STREAM 2
 #define MAX_CONTINUATIONS                                                              \
 	8 /* of one head: with the first frame more than the largest needs */
 
@@ -49,6 +52,14 @@ header_nv(const struct header *h)
 
 /* ---- what the exchange wants ---- */
 
+/* Clients give windows back for what they were sent, each in his own way. */
+static void
+expect_updates(struct client_conn *c, uint32_t n)
+{
+	if (c->h2.updates < UPDATES_MAX)
+		c->h2.updates += n;
+}
+
 static ssize_t
 read_answer(nghttp2_session *session, int32_t stream_id, uint8_t *buf, size_t room,
     uint32_t *flags, nghttp2_data_source *source, void *arg)
@@ -79,6 +90,7 @@ send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *framehd
 
 	(void)session;
 	(void)frame; /* never padded */
+	expect_updates(c, UPDATES_OF_DATA);
 	stream_put(&c->stream, framehd, 9);
 	while (length != 0) {
 		struct str piece = exchange_peek(x);
@@ -183,6 +195,7 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg
 		x->client_next->client_prev = x;
 	c->h2.exchanges = x;
 	c->h2.streams++;
+	expect_updates(c, UPDATES_OF_STREAM);
 	stream_set_deadline(&c->stream, 0);
 	return nghttp2_session_set_stream_user_data(session, x->stream_id, x);
 }
@@ -262,18 +275,29 @@ start_request(struct client_conn *c, struct exchange *x, bool ended)
 	exchange_start(x, false);
 }
 
+static bool
+has_a_reason(struct client_conn *c, const nghttp2_frame_hd *hd)
+{
+	switch (hd->type) {
+	case NGHTTP2_HEADERS:
+		return true;
+	case NGHTTP2_DATA:
+		return hd->length != 0 || (hd->flags & NGHTTP2_FLAG_END_STREAM) != 0;
+	case NGHTTP2_WINDOW_UPDATE:
+		if (c->h2.updates == 0)
+			return false;
+		c->h2.updates--;
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* PING, SETTINGS, PRIORITY and the like cost work and carry nothing: within reason. */
 static bool
 control_allowed(struct client_conn *c, const nghttp2_frame *frame)
 {
-	bool empty_data = frame->hd.type == NGHTTP2_DATA && frame->hd.length == 0 &&
-			  (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0;
-
-	if (!empty_data &&
-	    (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA ||
-		frame->hd.type == NGHTTP2_WINDOW_UPDATE))
-		return true;
-	if (++c->h2.control <= CLIENT_CONTROL_BURST)
+	if (has_a_reason(c, &frame->hd) || ++c->h2.control <= CLIENT_CONTROL_BURST)
 		return true;
 	log_warn("client-flood", "source=%s frame-type=%u", c->source, frame->hd.type);
 	(void)nghttp2_session_terminate_session(

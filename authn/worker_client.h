@@ -47,6 +47,7 @@ struct http2_client {
 	struct exchange *exchanges;
 	uint32_t streams;
 	uint32_t control; /* frames in this second, over the allowance */
+	uint32_t updates; /* WINDOW_UPDATE frames that there is a reason for */
 	bool leaving;     /* GOAWAY is sent */
 };
 

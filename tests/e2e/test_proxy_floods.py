@@ -14,6 +14,7 @@ from hyperframe.frame import (
     PriorityFrame,
     RstStreamFrame,
     SettingsFrame,
+    WindowUpdateFrame,
 )
 
 from proxy_lab import SANITIZED, lab  # noqa: F401
@@ -113,6 +114,23 @@ def test_settings(flood):
 
 def test_priorities(flood):
     assert flood.run(lambda i: [PriorityFrame(2 * i + 1)]) < LIMIT
+
+
+def test_windows_that_nobody_used(flood):
+    assert flood.run(lambda i: [WindowUpdateFrame(0, 1)]) < LIMIT
+
+
+def test_windows_are_given_back_byte_by_byte(lab):
+    """A thrifty client is none that floods: ten updates for each frame, and more streams than may be
+    at once."""
+    with lab.gate.http2() as c:
+        for _ in range(150):
+            answer = c.request("GET", "/test/bytes?n=50000", lab.gate.bearer())
+            assert len(answer.body) == 50000
+            for _ in range(8):
+                c.h2.increment_flow_control_window(1)
+            c._flush()
+        assert c.request("GET", PODS, lab.gate.bearer()).status == 200
 
 
 def test_data_without_bytes(flood):
