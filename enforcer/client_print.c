@@ -102,6 +102,21 @@ print_sources(const json_t *sources)
 }
 
 static void
+print_unfiltered(const json_t *bridges)
+{
+	size_t i;
+	json_t *bridge;
+
+	json_array_foreach(bridges, i, bridge)
+	{
+		(void)printf(
+		    "unfiltered: IPv%lld of the bridge %s: its workloads reach each "
+		    "other past policy\n",
+		    number_of(bridge, "family"), text_of(bridge, "bridge"));
+	}
+}
+
+static void
 print_elements(const json_t *elements)
 {
 	const char *name;
@@ -188,6 +203,7 @@ client_print_status(struct str answer)
 		    number_of(root, "rules"));
 		print_elements(json_object_get(root, "elements"));
 	}
+	print_unfiltered(json_object_get(root, "unfiltered"));
 	print_sources(json_object_get(root, "sources"));
 	print_kernel(root);
 	print_roles(json_object_get(root, "roles"));

@@ -431,6 +431,7 @@ enum top_field {
 	TOP_HOST,
 	TOP_ADDRESSES,
 	TOP_STEERING,
+	TOP_UNFILTERED,
 	TOP_DENIED,
 	TOP_TABLE_OWNER,
 	TOP_FLOWS,
@@ -454,6 +455,7 @@ static const struct schema_field top_fields[] = {
     [TOP_HOST] = {"hostProtection", TYPE_BOOL | TYPE_MAP, false, NULL},
     [TOP_ADDRESSES] = {"routeAddresses", TYPE_LIST, false, NULL},
     [TOP_STEERING] = {"steering", TYPE_MAP, false, NULL},
+    [TOP_UNFILTERED] = {"unfiltered", TYPE_STRING, false, NULL},
     [TOP_DENIED] = {"denied", TYPE_STRING, false, NULL},
     [TOP_TABLE_OWNER] = {"tableOwner", TYPE_STRING, false, NULL},
     [TOP_FLOWS] = {"flows", TYPE_MAP, false, NULL},
@@ -511,6 +513,8 @@ read_words(struct config_reader *r, const struct doc_node *const *v)
 	c->boot_closed = config_choice(r, v[TOP_BOOT], "boot", "open", "closed", true);
 	c->own_table =
 	    config_choice(r, v[TOP_TABLE_OWNER], "tableOwner", "never", "auto", true);
+	c->allow_unfiltered =
+	    config_choice(r, v[TOP_UNFILTERED], "unfiltered", "refuse", "allow", false);
 	c->reject = config_choice(r, v[TOP_DENIED], "denied", "drop", "reject", false);
 	if (v[TOP_CONTROL_GROUP] != NULL)
 		c->control_group = v[TOP_CONTROL_GROUP]->text;

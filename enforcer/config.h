@@ -63,7 +63,9 @@ struct enforcer_config {
 	struct established established;
 	bool host_protection; /* policy for nodes is in force */
 	struct fail_safe fail_safe;
-	bool reject; /* denied packets are answered, not just dropped */
+	bool
+	    allow_unfiltered; /* workloads that policy does not reach are put up with */
+	bool reject;          /* denied packets are answered, not just dropped */
 	const struct address_place *address_places;
 	size_t address_place_count;
 	struct steering steering;

@@ -198,6 +198,21 @@ add_connections(struct buf *out, const struct engine *e)
 	add_audited(out, e);
 }
 
+static void
+add_unfiltered(struct buf *out, const struct engine *e)
+{
+	const struct engine_unfiltered *u = &e->unfiltered;
+
+	buf_add_cstr(out, ",\"unfiltered\":[");
+	for (size_t i = 0; i < u->count; i++) {
+		buf_add_cstr(out, i != 0 ? ",{" : "{");
+		add_member(out, "bridge", str_from(u->bridges[i].name));
+		add_number(out, "family", u->bridges[i].family == IP_V4 ? 4 : 6);
+		buf_add_char(out, '}');
+	}
+	buf_add_char(out, ']');
+}
+
 void
 control_answer_status(struct engine *e, struct buf *out)
 {
@@ -217,6 +232,7 @@ control_answer_status(struct engine *e, struct buf *out)
 		add_source(out, e, i);
 	}
 	buf_add_char(out, ']');
+	add_unfiltered(out, e);
 	add_kernel(out, e);
 	add_connections(out, e);
 	add_flows(out, e);

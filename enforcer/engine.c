@@ -235,6 +235,32 @@ on_roles(struct engine *e, struct proc_msg *msg)
 }
 
 static bool
+on_unfiltered(struct engine *e, struct proc_msg *msg)
+{
+	struct engine_unfiltered *u = &e->unfiltered;
+	struct proc_reader r;
+	uint32_t count;
+
+	proc_reader_init(&r, msg);
+	u->refused = proc_get_u8(&r) != 0;
+	count = proc_get_u32(&r);
+	u->count = 0;
+	if (!r.ok || count > ENGINE_MAX_BRIDGES)
+		return false;
+	for (uint32_t i = 0; i < count; i++) {
+		struct str name = proc_get_str(&r);
+
+		if (name.len == 0 || name.len >= sizeof(u->bridges[i].name))
+			return false;
+		memset(u->bridges[i].name, 0, sizeof(u->bridges[i].name));
+		memcpy(u->bridges[i].name, name.ptr, name.len);
+		u->bridges[i].family = proc_get_u8(&r);
+	}
+	u->count = count;
+	return proc_reader_done(&r);
+}
+
+static bool
 on_stop(struct engine *e, struct proc_msg *msg)
 {
 	(void)msg; /* it says nothing more */
@@ -258,6 +284,7 @@ static const struct {
     {MSG_FLOW_EXPORT, on_flow_export},
     {MSG_LISTENER, on_listener},
     {MSG_ROLES, on_roles},
+    {MSG_UNFILTERED, on_unfiltered},
 };
 
 static bool

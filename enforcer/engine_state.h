@@ -365,6 +365,18 @@ struct engine_role {
 	uint32_t restarts;
 };
 
+#define ENGINE_MAX_BRIDGES 64
+
+/* Bridges whose workloads reach each other past policy. */
+struct engine_unfiltered {
+	bool refused; /* the node is not ready then */
+	size_t count;
+	struct {
+		char name[16];
+		uint8_t family;
+	} bridges[ENGINE_MAX_BRIDGES];
+};
+
 struct control;
 struct metrics;
 
@@ -393,6 +405,7 @@ struct engine {
 	uv_timer_t tick; /* what happens a few times a second */
 	struct engine_role roles[ENGINE_MAX_ROLES];
 	size_t role_count;
+	struct engine_unfiltered unfiltered;
 	walltime_t started;
 	bool stopping;
 };

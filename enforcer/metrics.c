@@ -250,6 +250,9 @@ metrics_write(const struct engine *e, struct buf *out)
 	add_head(out, "state", "gauge",
 	    "1 for the present state: starting, closed, enforcing, stale.");
 	buf_printf(out, "ringfence_state{state=\"%s\"} 1\n", engine_state_name(e));
+	add(out, "unfiltered_bridges", "gauge",
+	    "Bridges, by family, whose workloads reach each other past policy.",
+	    e->unfiltered.count);
 	add_sources(e, out);
 	add_clusters(e, out);
 	if (e->apply.current != NULL)
@@ -414,10 +417,16 @@ answer_healthz(struct engine *e, struct server_conn *conn)
 static void
 answer_readyz(struct engine *e, struct server_conn *conn)
 {
+	const struct engine_unfiltered *u = &e->unfiltered;
 	bool ok = e->apply.current != NULL && !e->apply.current->skeleton;
 	struct buf body = {0};
 
 	buf_printf(&body, "%s\n", engine_state_name(e));
+	for (size_t i = 0; i < u->count; i++)
+		buf_printf(&body, "unfiltered: %s IPv%u\n", u->bridges[i].name,
+		    u->bridges[i].family == IP_V4 ? 4 : 6);
+	/* What policy does not reach must not seem to be fenced. */
+	ok = ok && !(u->refused && u->count != 0);
 	answer(conn, ok ? "200 OK" : "503 Service Unavailable", "text/plain",
 	    buf_str(&body));
 	buf_free(&body);

@@ -137,6 +137,7 @@ reload(struct parent *p)
 	parent_send_exports(p);
 	watch_sources(p);
 	parent_kube_update(p);
+	parent_bridge_look(p);
 	arena_free(old_arena);
 	log_info("reloaded", "sources=%zu", config->source_count);
 }
@@ -187,6 +188,7 @@ init(struct parent *p, const struct parent_options *options)
 	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++)
 		files_source_init(&p->source_files[i]);
 	parent_kube_init(p);
+	parent_bridge_init(p);
 }
 
 static bool
@@ -237,6 +239,7 @@ finish(struct parent *p)
 	p->stopping = true;
 	proc_notify("STOPPING=1");
 	parent_kube_fini(p);
+	parent_bridge_fini(p);
 	parent_stop_role(p, ROLE_ENGINE);
 	parent_stop_role(p, ROLE_AUDIT);
 	parent_stop_role(p, ROLE_KERNEL);
@@ -285,6 +288,8 @@ parent_run(const struct parent_options *options)
 			watch_sources(p);
 		if (p->status == 0)
 			parent_kube_update(p);
+		if (p->status == 0)
+			parent_bridge_look(p);
 		if (p->status == 0)
 			(void)uv_run(&p->loop, UV_RUN_DEFAULT); /* ends by uv_stop */
 	}

@@ -1,6 +1,6 @@
 /*
  * The parent: reads files, starts the roles, starts them again when they die, ends them
- * when it ends. It parses no policy and speaks no netlink.
+ * when it ends. It parses no policy, and asks the kernel by netlink for links alone.
  */
 #ifndef ENFORCER_PARENT_H
 #define ENFORCER_PARENT_H

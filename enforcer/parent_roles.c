@@ -309,6 +309,7 @@ equip_engine(struct parent *p)
 	}
 	parent_send_flow_file(p);
 	parent_send_exports(p);
+	parent_bridge_tell(p);
 	/* Of a source that cannot be read now, the last that could be is in force. */
 	for (size_t i = 0; i < p->config->source_count; i++) {
 		/* But never what was there before it was edited. */

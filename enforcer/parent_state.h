@@ -1,7 +1,7 @@
 /*
  * The parent's state, shared by parent.c (start, end, signals, configuration),
- * parent_roles.c (processes, what they are sent, what they say) and parent_kube.c (clusters,
- * and what lets in there).
+ * parent_roles.c (processes, what they are sent, what they say), parent_kube.c (clusters,
+ * and what lets in there) and parent_bridge.c (what passes policy by).
  */
 #ifndef ENFORCER_PARENT_STATE_H
 #define ENFORCER_PARENT_STATE_H
@@ -59,7 +59,9 @@ struct parent {
 	uint32_t uid, gid;
 	struct supervised roles[ROLE_SLOTS];
 	struct parent_kube kubes[ENFORCER_MAX_SOURCES];
-	uv_timer_t kube_timer; /* looks at what lets in */
+	uv_timer_t kube_timer;   /* looks at what lets in */
+	uv_timer_t bridge_timer; /* looks for what passes policy by */
+	struct buf unfiltered;   /* what the engine was told of that last */
 	struct sources *sources;
 	const char **directories; /* in config_arena; those of sources that are any */
 	size_t directory_sources[ENFORCER_MAX_SOURCES]; /* which sources */
@@ -85,6 +87,15 @@ void parent_kube_refresh(struct parent *p, size_t source, bool at_once);
 void parent_kube_settings(
     const struct parent *p, size_t source, struct kube_settings *out);
 void parent_kube_fini(struct parent *p);
+
+/* ---- parent_bridge.c ---- */
+
+void parent_bridge_init(struct parent *p);
+void parent_bridge_fini(struct parent *p);
+/* Looks now, as after a change of the configuration. */
+void parent_bridge_look(struct parent *p);
+/* Tells a new engine. */
+void parent_bridge_tell(struct parent *p);
 
 /* ---- parent_roles.c ---- */
 

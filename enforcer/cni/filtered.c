@@ -7,11 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "enforcer/cni/link.h"
-
-/* Of the network namespace that reads it. They are there with br_netfilter only. */
-#define CALL4 "/proc/sys/net/bridge/bridge-nf-call-iptables"
-#define CALL6 "/proc/sys/net/bridge/bridge-nf-call-ip6tables"
+#include "enforcer/cni/bridge.h"
 
 /* ---- the container's end ---- */
 
@@ -54,43 +50,19 @@ look_inside(const struct cni_request *r, const char *netns, struct cni_link *out
 
 /* ---- the node's end ---- */
 
-static char
-first_letter(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char c = '\0';
-
-	if (fd < 0)
-		return '\0';
-	if (read(fd, &c, 1) != 1)
-		c = '\0';
-	(void)close(fd); /* only read from */
-	return c;
-}
-
-/* Without the module nothing is filtered, whatever the bridge says. */
 static bool
-is_called(const char *path, bool by_bridge)
-{
-	char all = first_letter(path);
-
-	return all == '1' || (all == '0' && by_bridge);
-}
-
-static bool
-bridge_filters(const struct cni_request *r, const struct cni_link *bridge, char *why)
+judge_bridge(const struct cni_request *r, const struct cni_link *bridge, char *why)
 {
 	for (size_t i = 0; i < r->addr_count; i++) {
-		const bool v4 = r->addrs[i].family == IP_V4;
+		const enum ip_family family = r->addrs[i].family;
 
-		if (is_called(
-			v4 ? CALL4 : CALL6, v4 ? bridge->filters4 : bridge->filters6))
+		if (bridge_filters(bridge, family))
 			continue;
 		(void)snprintf(why, CNI_TEXT_BYTES,
 		    "containers of the bridge %s reach each other past policy: load "
 		    "the "
 		    "module br_netfilter and set net.bridge.%s = 1",
-		    bridge->name, strrchr(v4 ? CALL4 : CALL6, '/') + 1);
+		    bridge->name, bridge_setting(family));
 		return false;
 	}
 	return true;
@@ -108,7 +80,7 @@ judge_master(const struct cni_request *r, uint32_t number, char *why)
 		return false;
 	}
 	if (strcmp(master.kind, "bridge") == 0)
-		return bridge_filters(r, &master, why);
+		return judge_bridge(r, &master, why);
 	if (strcmp(master.kind, "vrf") == 0)
 		return true; /* it is routed */
 	(void)snprintf(why, CNI_TEXT_BYTES,

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
 
 PLUGINS = pathlib.Path("/usr/lib/cni")
+BR_NETFILTER = pathlib.Path("/proc/sys/net/bridge")
 WAIT_S = 60  # for a machine that is busy
 WHOLE = 'ringfence_compiles_total{kind="whole"}'
 WORLD = """\
@@ -131,6 +133,8 @@ def test_chain_behind_bridge_waits_for_policy(lab, tmp_path, enforcer, netns):
     addresses = [item["address"].split("/")[0] for item in made["ips"]]
     assert addresses == ["10.1.7.2"]
     second = ours(enforcer, prevResult=made)
+    if not BR_NETFILTER.exists():
+        second["unfiltered"] = "allow"
     waiting = start(lab.node, program(), second, environment("ADD", netns))
     generation = enforcer.generation()
     enforcer.write("more.yaml", WORLD.replace("closed", "other"))
@@ -245,8 +249,7 @@ def set_bridges(lab, family, value):
     lab.node.exec(["sh", "-c", f"echo {value} >{path}"])
 
 
-@pytest.mark.skipif(not pathlib.Path("/proc/sys/net/bridge").exists(),
-                    reason="there is no br_netfilter")
+@pytest.mark.skipif(not BR_NETFILTER.exists(), reason="there is no br_netfilter")
 @pytest.mark.skipif(not (PLUGINS / "bridge").exists(), reason="there is no bridge plugin")
 def test_container_behind_a_bridge_that_filters_nothing_does_not_start(
         lab, tmp_path, enforcer, netns):
@@ -278,6 +281,48 @@ def test_container_behind_a_bridge_that_filters_nothing_does_not_start(
         for family in ("iptables", "ip6tables"):
             set_bridges(lab, family, 1)
         run(lab.node, PLUGINS / "bridge", first, environment("DEL", netns))
+
+
+@pytest.mark.skipif(not BR_NETFILTER.exists(), reason="there is no br_netfilter")
+def test_daemon_says_that_a_bridge_filters_nothing(lab, enforcer):
+    """By its address, and by the name of an interface that hangs on it."""
+    def told():
+        return {(item["bridge"], item["family"]) for item in enforcer.status()["unfiltered"]}
+
+    def reload_until(wanted):
+        enforcer.process.send_signal(signal.SIGHUP)  # looks at once
+        wait_until(lambda: told() == wanted, WAIT_S, f"the daemon to say {wanted}")
+
+    lab.node.exec(["ip", "link", "del", "cni0"], check=False)  # of another test
+    for words in (["link", "add", "rfbr0", "type", "bridge"], ["link", "set", "rfbr0", "up"],
+                  ["addr", "add", "10.1.9.1/24", "dev", "rfbr0"],
+                  ["addr", "add", "192.0.2.1/24", "dev", "rfbr0"],
+                  ["link", "add", "rfv0", "type", "veth", "peer", "name", "rfv1"],
+                  ["link", "set", "rfv0", "master", "rfbr0"]):
+        lab.node.exec(["ip", *words])
+    try:
+        reload_until(set())
+        assert enforcer.page("/readyz")[0] == 200
+        set_bridges(lab, "iptables", 0)
+        reload_until({("rfbr0", 4)})
+        assert enforcer.page("/readyz") == (503, "enforcing\nunfiltered: rfbr0 IPv4\n")
+        assert enforcer.metric("ringfence_unfiltered_bridges") == 1
+        assert "bridge rfbr0" in enforcer.ask("status").stdout
+        assert "bridge-nf-call-iptables = 1" in enforcer.log()
+        set_bridges(lab, "ip6tables", 0)  # it has no IPv6 address of workloads
+        enforcer.write_config(workloadNetworks=["rfv*"])
+        reload_until({("rfbr0", 4), ("rfbr0", 6)})
+        enforcer.write_config(unfiltered="allow")
+        enforcer.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: enforcer.page("/readyz")[0] == 200, WAIT_S, "it to be put up with")
+        for family in ("iptables", "ip6tables"):
+            set_bridges(lab, family, 1)
+        reload_until(set())
+    finally:
+        for family in ("iptables", "ip6tables"):
+            set_bridges(lab, family, 1)
+        lab.node.exec(["ip", "link", "del", "rfbr0"])
+        lab.node.exec(["ip", "link", "del", "rfv0"])
 
 
 def test_interface_without_an_end_on_the_node_does_not_start(lab, enforcer, netns):
