@@ -29,6 +29,8 @@ budget_role_settings_encode(struct buf *out, const struct budget_role_settings *
 		proc_put_str(out, s->callers[i]);
 	proc_put_u32(out, s->hold_s);
 	proc_put_u32(out, s->policy);
+	proc_put_str(out, s->status.user);
+	proc_put_str(out, s->status.lease_namespace);
 	proc_put_str(out, s->writes_as);
 	etcd_options_encode(out, &s->share.etcd);
 	proc_put_str(out, s->share.prefix);
@@ -49,6 +51,8 @@ budget_role_settings_decode(
 	*out = (struct budget_role_settings){
 	    .callers = callers, .caller_count = count, .hold_s = proc_get_u32(r)};
 	out->policy = proc_get_u32(r) != 0;
+	out->status.user = str_dup(arena, proc_get_str(r));
+	out->status.lease_namespace = str_dup(arena, proc_get_str(r));
 	out->writes_as = str_dup(arena, proc_get_str(r));
 	if (!etcd_options_decode(arena, r, &out->share.etcd))
 		return false;
@@ -304,6 +308,9 @@ start_reviews(struct budget_role *role, struct err *err)
 		    on_policy_reviewed, role, &role->reviews, err);
 	if (rc == 0 && role->reviews != NULL)
 		rc = policy_watch_files(role->reviews, role->files_fd, err);
+	if (rc == 0 && role->reviews != NULL && role->own.status.user.len != 0)
+		rc = status_writer_start(
+		    role->reviews, &role->settings, &role->own.status, err);
 	(void)close(role->files_fd); /* it is read, if anybody reads it */
 	return rc;
 }

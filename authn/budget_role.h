@@ -7,6 +7,7 @@
 #define AUTHN_BUDGET_ROLE_H
 
 #include "authn/budget_share.h"
+#include "authn/status_writer.h"
 #include "authn/worker_settings.h"
 #include "common/proc.h"
 
@@ -18,8 +19,9 @@ struct budget_role_settings {
 	const struct str
 	    *callers; /* common names that may ask; none: whom the CA signed */
 	size_t caller_count;
-	uint32_t hold_s;      /* how long what was admitted may take to be seen */
-	bool policy;          /* judges policy, too */
+	uint32_t hold_s; /* how long what was admitted may take to be seen */
+	bool policy;     /* judges policy, too; */
+	struct status_writer_settings status; /* and writes what became of it */
 	struct str writes_as; /* writes ResourceQuotas in that name; "": does not */
 	struct budget_share_settings share;
 };

@@ -13,6 +13,7 @@
 #include "common/bundle.h"
 #include "common/doc.h"
 #include "common/ip.h"
+#include "policy-lang/load_names.h"
 
 #define HTTPS "https://"
 
@@ -453,6 +454,8 @@ read_admission(struct reader *r, const struct doc_node *n)
 		WRITES_AS,
 		HOLD,
 		POLICY,
+		STATUS_AS,
+		LEASE,
 		COUNT
 	};
 	static const struct schema_field fields[] = {
@@ -465,6 +468,8 @@ read_admission(struct reader *r, const struct doc_node *n)
 	    [WRITES_AS] = {"writesAs", TYPE_STRING, false, NULL},
 	    [HOLD] = {"holdSeconds", TYPE_INT, false, NULL},
 	    [POLICY] = {"policy", TYPE_BOOL, false, NULL},
+	    [STATUS_AS] = {"statusAs", TYPE_STRING, false, NULL},
+	    [LEASE] = {"leaseNamespace", TYPE_STRING, false, NULL},
 	};
 	static const struct schema schema = SCHEMA("admission", fields);
 	struct gate_admission *a = &r->config->admission;
@@ -501,6 +506,14 @@ read_admission(struct reader *r, const struct doc_node *n)
 	a->hold_s = (uint32_t)hold_s;
 	read_user(r, v[LISTS_AS], "listsAs", &a->lists_as);
 	read_user(r, v[WRITES_AS], "writesAs", &a->writes_as);
+	read_user(r, v[STATUS_AS], "statusAs", &a->status_as);
+	if (v[STATUS_AS] != NULL && !a->policy)
+		diag_error(r->diags, CODE_VALUE, v[STATUS_AS]->loc,
+		    "\"statusAs\" needs \"policy\"");
+	a->lease_namespace = v[LEASE] != NULL ? v[LEASE]->text : STR("ringfence");
+	if (!name_is_label(a->lease_namespace))
+		diag_error(r->diags, CODE_VALUE, v[LEASE]->loc,
+		    "\"leaseNamespace\" must be " NAME_LABEL_RULE);
 }
 
 enum top_field {

@@ -83,6 +83,9 @@ struct gate_admission {
 	    writes_as;   /* the user in whose name it writes ResourceQuotas; "": none */
 	uint32_t hold_s; /* default 90 */
 	bool policy;     /* policy is judged, too */
+	struct str
+	    status_as; /* the user in whose name status is written; "": it is not */
+	struct str lease_namespace; /* of the Lease of who does */
 };
 
 /* "ldaps+srv://example.org": its servers are in DNS. */

@@ -298,6 +298,7 @@ load_admission(struct loading *l)
 	    .caller_count = a->caller_count,
 	    .hold_s = a->hold_s,
 	    .policy = a->policy,
+	    .status = {a->status_as, a->lease_namespace},
 	    .writes_as = a->writes_as};
 	if (!p->config->has_etcd)
 		return;

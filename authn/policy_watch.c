@@ -1,67 +1,25 @@
 #include "authn/policy_watch.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/kind_watch.h"
-#include "authn/policy_objects.h"
-#include "authn/policy_review.h"
-#include "common/clock.h"
+#include "authn/json_text.h"
+#include "authn/policy_watch_state.h"
 #include "common/log.h"
-#include "common/map.h"
 
-#define HOLD_MS   1500 /* what may settle */
-#define KINDS_MAX 32u
-#define MS_NS     UINT64_C(1000000)
+#define HOLD_MS 1500 /* what may settle */
+#define MS_NS   UINT64_C(1000000)
 
-/* An object as it was seen last. */
-struct held {
-	size_t kind;
-	uint64_t list; /* the list that it was in, or came after */
-	struct arena *arena;
-	struct str name, text;
-};
-
-struct held_review {
-	struct held_review *next;
-	struct budget_review *review;
-	monotime_t until;    /* 0: not judged yet */
-	uint64_t generation; /* of the tree that it was judged in */
-};
-
-struct policy_watch {
-	uv_async_t answered;
-	void (*done)(void *arg, struct budget_review *review);
-	void *arg;
-	pthread_mutex_t lock;
-	pthread_cond_t bell;
-	/* Under the lock: */
-	struct arena *files_arena;
-	struct bundle files;
-	struct map objects; /* struct held by name */
-	uint64_t lists[KINDS_MAX];
-	bool listed[KINDS_MAX];
-	uint64_t generation; /* of all that is known */
-	struct held_review *asked, **asked_end;
-	struct budget_review *answers, **answers_end;
-	size_t waiting;
-	uint64_t results[4], warnings, held_back; /* by enum admission_result */
-	/* The judging thread's: */
-	struct amend_base *tree;
-	uint64_t tree_generation;
-};
-
-static void
-lock(const struct policy_watch *w)
+void
+policy_watch_lock(const struct policy_watch *w)
 {
 	struct policy_watch *own = (struct policy_watch *)(uintptr_t)w;
 
 	(void)pthread_mutex_lock(&own->lock); /* cannot fail: it is our own */
 }
 
-static void
-unlock(const struct policy_watch *w)
+void
+policy_watch_unlock(const struct policy_watch *w)
 {
 	struct policy_watch *own = (struct policy_watch *)(uintptr_t)w;
 
@@ -73,8 +31,10 @@ unlock(const struct policy_watch *w)
 static void
 held_free(struct held *h)
 {
-	if (h != NULL)
-		arena_free(h->arena);
+	if (h == NULL)
+		return;
+	json_decref(h->conditions);
+	arena_free(h->arena);
 }
 
 /* Under the lock. */
@@ -83,6 +43,29 @@ changed(struct policy_watch *w)
 {
 	w->generation++;
 	(void)pthread_cond_signal(&w->bell); /* cannot fail */
+}
+
+/* What status is told by. A version that is not known yet is the one that brought the generation,
+ * unless somebody has written down which did, or it was seen. */
+static void
+note_status(struct held *h, const struct held *old, const json_t *object)
+{
+	const json_t *metadata = json_object_get(object, "metadata");
+	const json_t *status = json_object_get(object, "status");
+	uint64_t written;
+
+	h->namespace = str_dup(h->arena, json_text_at(metadata, "namespace"));
+	h->object_name = str_dup(h->arena, json_text_at(metadata, "name"));
+	h->generation = json_integer_value(json_object_get(metadata, "generation"));
+	if (!admission_version(object, &h->since))
+		h->since = UINT64_MAX;
+	if (json_integer_value(json_object_get(status, "observedGeneration")) ==
+		h->generation &&
+	    str_to_u64(json_text_at(status, "sinceVersion"), UINT64_MAX - 1, &written))
+		h->since = written;
+	else if (old != NULL && old->generation == h->generation)
+		h->since = old->since;
+	h->conditions = json_deep_copy(json_object_get(status, "conditions"));
 }
 
 static bool
@@ -102,14 +85,15 @@ on_object(void *arg, size_t kind, const json_t *object, bool gone)
 		return false;
 	}
 	h->text = policy_object_text(arena, &k, object);
-	lock(w);
+	policy_watch_lock(w);
 	h->list = w->lists[kind];
 	old = map_remove(&w->objects, h->name);
+	note_status(h, old, object);
 	if (!gone)
 		(void)map_set(&w->objects, h->name, h); /* it is new */
 	if (gone ? old != NULL : old == NULL || !str_eq(old->text, h->text))
 		changed(w);
-	unlock(w);
+	policy_watch_unlock(w);
 	held_free(old);
 	if (gone)
 		held_free(h);
@@ -121,9 +105,9 @@ on_list_begin(void *arg, size_t kind)
 {
 	struct policy_watch *w = arg;
 
-	lock(w);
+	policy_watch_lock(w);
 	w->lists[kind]++;
-	unlock(w);
+	policy_watch_unlock(w);
 }
 
 /* What was not in the list is no more. */
@@ -132,7 +116,7 @@ on_list_end(void *arg, size_t kind)
 {
 	struct policy_watch *w = arg;
 
-	lock(w);
+	policy_watch_lock(w);
 	for (size_t i = w->objects.len; i-- > 0;) {
 		struct held *h = w->objects.entries[i].value;
 
@@ -145,7 +129,7 @@ on_list_end(void *arg, size_t kind)
 	if (!w->listed[kind])
 		changed(w);
 	w->listed[kind] = true;
-	unlock(w);
+	policy_watch_unlock(w);
 }
 
 static void
@@ -163,20 +147,19 @@ policy_watch_files(struct policy_watch *w, int bundle_fd, struct err *err)
 	int rc = bundle_open(arena, bundle_fd, &files, err);
 
 	if (rc == 0) {
-		lock(w);
+		policy_watch_lock(w);
 		old = w->files_arena;
 		w->files_arena = arena;
 		w->files = files;
 		changed(w);
-		unlock(w);
+		policy_watch_unlock(w);
 	}
 	arena_free(old);
 	return rc;
 }
 
-/* Under the lock. */
-static bool
-is_synced(const struct policy_watch *w)
+bool
+policy_watch_is_synced(const struct policy_watch *w)
 {
 	for (size_t i = 0; i < policy_resource_count(); i++) {
 		if (!w->listed[i])
@@ -190,9 +173,9 @@ policy_watch_synced(const struct policy_watch *w)
 {
 	bool synced;
 
-	lock(w);
-	synced = is_synced(w);
-	unlock(w);
+	policy_watch_lock(w);
+	synced = policy_watch_is_synced(w);
+	policy_watch_unlock(w);
 	return synced;
 }
 
@@ -226,6 +209,43 @@ all_documents(const struct policy_watch *w, struct arena *arena)
 	return all;
 }
 
+struct problems {
+	struct arena *arena;
+	struct map by_name;
+};
+
+static void
+add_problem(void *arg, struct str source, struct str field, const char *code,
+    struct str message)
+{
+	struct problems *p = arg;
+	struct held_problem *problem;
+
+	if (map_get(&p->by_name, source) != NULL)
+		return; /* the first is enough */
+	problem = ARENA_NEW(p->arena, struct held_problem);
+	*problem = (struct held_problem){.code = str_from(code),
+	    .words = str_from(arena_printf(p->arena, "%.*s%s%.*s [%s]", STR_ARG(field),
+		field.len != 0 ? ": " : "", STR_ARG(message), code))};
+	(void)map_set(&p->by_name, str_dup(p->arena, source), problem); /* new */
+}
+
+static void
+publish_problems(struct policy_watch *w)
+{
+	struct problems p = {.arena = arena_new()};
+	struct problems old;
+
+	amend_base_each_mistake(w->tree, add_problem, &p);
+	policy_watch_lock(w);
+	old = (struct problems){w->problems_arena, w->problems};
+	w->problems_arena = p.arena;
+	w->problems = p.by_name;
+	policy_watch_unlock(w);
+	map_fini(&old.by_name);
+	arena_free(old.arena);
+}
+
 /* Loads it anew if there is news; NULL until all is known. The documents are taken under the lock,
  * and loaded by the judging thread alone. */
 static const struct amend_base *
@@ -235,10 +255,10 @@ current_tree(struct policy_watch *w)
 	struct bundle all, copy;
 	bool synced;
 
-	lock(w);
-	synced = is_synced(w);
+	policy_watch_lock(w);
+	synced = policy_watch_is_synced(w);
 	if (!synced || (w->tree != NULL && w->tree_generation == w->generation)) {
-		unlock(w);
+		policy_watch_unlock(w);
 		return synced ? w->tree : NULL;
 	}
 	arena = arena_new();
@@ -251,10 +271,13 @@ current_tree(struct policy_watch *w)
 		copy.sources[i] =
 		    (struct source){.name = str_dup(arena, all.sources[i].name),
 			.text = str_dup(arena, all.sources[i].text)};
-	unlock(w);
+	policy_watch_unlock(w);
 	amend_base_free(w->tree);
 	w->tree = amend_base_new(&copy);
+	w->tree_made = monotime_now();
 	arena_free(arena);
+	if (w->nodes != NULL) /* else nobody wants to know */
+		publish_problems(w);
 	return w->tree;
 }
 
@@ -266,12 +289,12 @@ policy_watch_ask(struct policy_watch *w, struct budget_review *review)
 	struct held_review *h = xcalloc(1, sizeof(*h));
 
 	h->review = review;
-	lock(w);
+	policy_watch_lock(w);
 	*w->asked_end = h;
 	w->asked_end = &h->next;
 	w->waiting++;
 	(void)pthread_cond_signal(&w->bell); /* cannot fail */
-	unlock(w);
+	policy_watch_unlock(w);
 }
 
 static void
@@ -280,11 +303,11 @@ on_answered(uv_async_t *async)
 	struct policy_watch *w = async->data;
 	struct budget_review *review, *next;
 
-	lock(w);
+	policy_watch_lock(w);
 	review = w->answers;
 	w->answers = NULL;
 	w->answers_end = &w->answers;
-	unlock(w);
+	policy_watch_unlock(w);
 	for (; review != NULL; review = next) {
 		next = review->next;
 		w->done(w->arg, review);
@@ -299,13 +322,22 @@ is_due(const struct policy_watch *w, const struct held_review *h, monotime_t now
 	       now.ns >= h->until.ns;
 }
 
-/* Takes the first that is due; waits for one. */
+/* Status tells of the tree as it is, whether or not anybody asks; under the lock. */
+static bool
+is_behind(const struct policy_watch *w, monotime_t now)
+{
+	return w->nodes != NULL && policy_watch_is_synced(w) &&
+	       w->tree_generation != w->generation &&
+	       monotime_since(w->tree_made, now) >= HOLD_MS * MS_NS;
+}
+
+/* Takes the first that is due; waits for one. NULL: there is none, but news. */
 static struct held_review *
 take(struct policy_watch *w)
 {
 	struct held_review *h, **at;
 
-	lock(w);
+	policy_watch_lock(w);
 	for (;;) {
 		const monotime_t now = monotime_now();
 		uint64_t until = now.ns + HOLD_MS * MS_NS;
@@ -318,6 +350,10 @@ take(struct policy_watch *w)
 		}
 		if (*at != NULL)
 			break;
+		if (is_behind(w, now)) {
+			policy_watch_unlock(w);
+			return NULL;
+		}
 		wake = (struct timespec){.tv_sec = (time_t)(until / (1000 * MS_NS)),
 		    .tv_nsec = (long)(until % (1000 * MS_NS))};
 		(void)pthread_cond_timedwait(
@@ -328,7 +364,7 @@ take(struct policy_watch *w)
 	if (w->asked_end == &h->next)
 		w->asked_end = at;
 	h->next = NULL;
-	unlock(w);
+	policy_watch_unlock(w);
 	return h;
 }
 
@@ -339,11 +375,11 @@ hold(struct policy_watch *w, struct held_review *h)
 	if (h->until.ns == 0)
 		h->until.ns = monotime_now().ns + HOLD_MS * MS_NS;
 	h->generation = w->tree_generation;
-	lock(w);
+	policy_watch_lock(w);
 	w->held_back++;
 	*w->asked_end = h;
 	w->asked_end = &h->next;
-	unlock(w);
+	policy_watch_unlock(w);
 }
 
 static void
@@ -353,13 +389,13 @@ give_back(struct policy_watch *w, struct held_review *h, unsigned warnings)
 
 	free(h);
 	review->next = NULL;
-	lock(w);
+	policy_watch_lock(w);
 	w->waiting--;
 	w->results[review->result]++;
 	w->warnings += warnings;
 	*w->answers_end = review;
 	w->answers_end = &review->next;
-	unlock(w);
+	policy_watch_unlock(w);
 	(void)uv_async_send(&w->answered); /* cannot fail */
 }
 
@@ -370,10 +406,13 @@ run(void *arg)
 
 	for (;;) {
 		struct held_review *h = take(w);
+		const struct amend_base *tree = current_tree(w);
 		struct policy_reviewed reviewed;
 
-		policy_review(current_tree(w), buf_str(&h->review->body),
-		    &h->review->answer, &reviewed);
+		if (h == NULL)
+			continue;
+		policy_review(
+		    tree, buf_str(&h->review->body), &h->review->answer, &reviewed);
 		h->review->result = reviewed.result;
 		if (reviewed.may_settle &&
 		    (h->until.ns == 0 || monotime_now().ns < h->until.ns))
@@ -398,7 +437,7 @@ policy_watch_start(uv_loop_t *loop, const struct worker_settings *settings,
 	pthread_t thread;
 	int rc = 0;
 
-	if (policy_resource_count() > KINDS_MAX)
+	if (policy_resource_count() > POLICY_WATCH_KINDS)
 		base_die("too many kinds");
 	*w = (struct policy_watch){.done = done, .arg = arg};
 	w->asked_end = &w->asked;
@@ -431,7 +470,7 @@ policy_watch_start(uv_loop_t *loop, const struct worker_settings *settings,
 void
 policy_watch_status(const struct policy_watch *w, struct buf *out)
 {
-	lock(w);
+	policy_watch_lock(w);
 	buf_printf(out,
 	    ",\"policyAllowed\":%llu,\"policyDenied\":%llu,\"policyUnknown\":%llu,"
 	    "\"policyMalformed\":%llu,\"policyWarnings\":%llu,\"policyHeld\":%llu,"
@@ -441,6 +480,14 @@ policy_watch_status(const struct policy_watch *w, struct buf *out)
 	    (unsigned long long)w->results[ADMISSION_UNKNOWN],
 	    (unsigned long long)w->results[ADMISSION_MALFORMED],
 	    (unsigned long long)w->warnings, (unsigned long long)w->held_back,
-	    w->objects.len, w->waiting, is_synced(w) ? "true" : "false");
-	unlock(w);
+	    w->objects.len, w->waiting, policy_watch_is_synced(w) ? "true" : "false");
+	if (w->nodes != NULL)
+		buf_printf(out,
+		    ",\"statusLeads\":%s,\"statusWrites\":%llu,\"statusFailures\":%llu,"
+		    "\"statusNodes\":%zu",
+		    w->status_leads ? "true" : "false",
+		    (unsigned long long)w->status_writes,
+		    (unsigned long long)w->status_failures,
+		    status_nodes_count(w->nodes));
+	policy_watch_unlock(w);
 }

@@ -19,6 +19,7 @@ struct enforcer_source {
 	bool kubernetes;
 	struct kube_place place; /* of the cluster */
 	unsigned silent_s;       /* how long a watch may be without a word */
+	unsigned report_s;       /* between two reports of the node there; 0: none */
 	struct str cluster;      /* "" : of no cluster in particular */
 	struct loc loc;
 };

@@ -31,6 +31,7 @@ config_read_kubernetes(
 		CONTEXT,
 		CLUSTER,
 		SILENT,
+		REPORT,
 		COUNT
 	};
 	static const struct schema_field fields[] = {
@@ -38,6 +39,7 @@ config_read_kubernetes(
 	    [CONTEXT] = {"context", TYPE_STRING, false, NULL},
 	    [CLUSTER] = {"cluster", TYPE_STRING, false, NULL},
 	    [SILENT] = {"silentSeconds", TYPE_INT, false, NULL},
+	    [REPORT] = {"reportSeconds", TYPE_INT, false, NULL},
 	};
 	static const struct schema schema = SCHEMA("kubernetes", fields);
 	const struct doc_node *v[COUNT];
@@ -53,6 +55,9 @@ config_read_kubernetes(
 	if (v[SILENT] != NULL &&
 	    schema_int(r->diags, v[SILENT], "silentSeconds", 1, MOST_SILENT, &seconds))
 		out->silent_s = (unsigned)seconds;
+	if (v[REPORT] != NULL &&
+	    schema_int(r->diags, v[REPORT], "reportSeconds", 0, MOST_SILENT, &seconds))
+		out->report_s = (unsigned)seconds;
 	if (v[CONTEXT] != NULL)
 		out->place.context = v[CONTEXT]->text;
 	if (v[KUBECONFIG] != NULL) {

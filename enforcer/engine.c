@@ -317,6 +317,7 @@ on_tick(uv_timer_t *timer)
 	engine_audit_tick(e);
 	engine_attach_tick(e);
 	engine_export_tick(e);
+	engine_kube_tick(e);
 }
 
 static int

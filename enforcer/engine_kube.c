@@ -4,6 +4,7 @@
  */
 #include "common/log.h"
 #include "enforcer/engine_state.h"
+#include "enforcer/node_report.h"
 
 void
 engine_kube_init(struct engine *e)
@@ -83,8 +84,10 @@ on_message(void *arg, struct proc_msg *msg)
 
 	switch (msg->type) {
 	case MSG_SOURCE:
+		k->bundles++;
 		return is_of(k, msg) && engine_take_source(k->engine, msg);
 	case MSG_SOURCE_EDIT:
+		k->bundles++;
 		k->unread = true;
 		return is_of(k, msg) && engine_take_source_edit(k->engine, msg);
 	case MSG_KUBE_STATE:
@@ -109,6 +112,7 @@ engine_kube_connect(struct engine *e, size_t index, int fd)
 	struct err err = ERR_INIT;
 
 	disconnect(k);
+	k->bundles = k->in_force = k->told_hash = 0;
 	proc_channel_init(&k->channel, fd);
 	if (link_new(&e->loop, &k->channel, &handler, k, &k->link, &err) == 0)
 		return;
@@ -156,6 +160,64 @@ engine_kube_taken(struct engine *e)
 
 		if (k->unread && !waits(&e->edits, i))
 			k->unread = !tell(k, MSG_SOURCE_TAKEN);
+	}
+}
+
+/* Everything that came is in the kernel, or was refused. */
+static bool
+is_settled(const struct engine *e)
+{
+	const struct engine_apply *a = &e->apply;
+
+	return !e->load.running && !e->load.dirty && !e->load.behind &&
+	       e->edits.count == 0 && a->phase == APPLY_IDLE && a->candidate == NULL &&
+	       !a->ahead && !a->heal && !a->suspect && a->recompiled == NULL &&
+	       a->current != NULL && !a->current->skeleton;
+}
+
+static void
+add_refused(const struct engine_source *s, struct node_held *out)
+{
+	for (size_t i = 0; i < s->refused.len; i++) {
+		const struct refused_file *f = s->refused.entries[i].value;
+
+		out->total++;
+		if (out->count < NODE_REPORT_REFUSED)
+			out->refused[out->count++] = (struct node_refused){f->name,
+			    str_from(f->count != 0 ? f->errors[0] : "refused")};
+	}
+}
+
+static void
+tell_in_force(struct engine_kube *k)
+{
+	struct node_held held = {.bundles = k->in_force};
+	struct err err = ERR_INIT;
+	struct buf body = {0};
+	uint64_t hash;
+
+	add_refused(&k->engine->sources[k->index], &held);
+	node_held_encode(&body, &held);
+	hash = map_hash(buf_str(&body));
+	/* One that is not taken is sent again. */
+	if (hash != k->told_hash &&
+	    link_send(&k->channel, MSG_KUBE_IN_FORCE, 0, &body, -1, &err) == 0)
+		k->told_hash = hash;
+	buf_free(&body);
+}
+
+void
+engine_kube_tick(struct engine *e)
+{
+	const bool settled = is_settled(e);
+
+	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++) {
+		struct engine_kube *k = &e->kubes[i];
+
+		if (settled)
+			k->in_force = k->bundles;
+		if (k->channel.fd >= 0 && k->in_force != 0)
+			tell_in_force(k);
 	}
 }
 

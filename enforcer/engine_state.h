@@ -127,6 +127,9 @@ struct engine_kube {
 	struct proc_channel channel; /* fd -1: none */
 	struct link *link;
 	bool unread;         /* the last edit that it sent waits in the queue */
+	uint64_t bundles;    /* that came; */
+	uint64_t in_force;   /* of these, when all was so last */
+	uint64_t told_hash;  /* of what it was told of that */
 	struct arena *arena; /* of state; NULL: it has told nothing yet */
 	struct kube_state state;
 	monotime_t told;
@@ -473,6 +476,8 @@ MUST_CHECK bool engine_kube_report(
     const struct engine *e, size_t index, struct kube_report *out);
 /* Tells those of whom nothing waits in the queue any more. */
 void engine_kube_taken(struct engine *e);
+/* A few times a second: tells them what is in force of what they sent. */
+void engine_kube_tick(struct engine *e);
 /* ---- engine_refuse.c ---- */
 
 /* A file that is bad. */

@@ -16,6 +16,7 @@
 #define CONNECT_S     10L
 #define REFUSAL_BYTES 4096 /* of an answer that is no list: what it says of why */
 #define RETRY_MOST_S  600
+#define FIELD_MANAGER "ringfence-enforcer"
 #define USER_AGENT    "ringfence-enforcer/" RINGFENCE_VERSION
 
 /* Requests under way refer to the texts of theirs, whatever came after it. */
@@ -120,7 +121,7 @@ finish_get(struct kube_get *g, CURLcode code)
 	(void)curl_easy_getinfo(g->curl, CURLINFO_RESPONSE_CODE, &r.status);
 	(void)curl_easy_getinfo(g->curl, CURLINFO_RETRY_AFTER, &retry);
 	r.retry_after_s = retry > RETRY_MOST_S ? RETRY_MOST_S : (unsigned)retry;
-	if (r.status != 0 && r.status != 200)
+	if (r.status != 0 && r.status != 200 && r.status != 201)
 		say_refusal(g, &r);
 	else if (!r.whole)
 		(void)snprintf(r.detail, sizeof(r.detail), "%s",
@@ -380,8 +381,8 @@ watch_silence(struct kube_get *g, unsigned silent_s)
 		base_die("cannot make a timer");
 }
 
-struct kube_get *
-kube_client_get(struct kube_client *c, const char *path, unsigned silent_s, bool fresh,
+static struct kube_get *
+new_get(struct kube_client *c, unsigned silent_s,
     const struct kube_get_handler *handler, void *arg)
 {
 	struct kube_get *g = xcalloc(1, sizeof(*g));
@@ -402,11 +403,50 @@ kube_client_get(struct kube_client *c, const char *path, unsigned silent_s, bool
 		base_die("out of memory");
 	add_headers(g);
 	add_resolve(g);
-	if (set_options(g, fresh) != CURLE_OK || set_url(g, path) != CURLE_OK ||
-	    curl_multi_add_handle(c->multi, g->curl) != CURLM_OK) {
-		free_get(g);
-		return NULL;
-	}
+	return g;
+}
+
+static struct kube_get *
+begin(struct kube_get *g, CURLcode rc, const char *path)
+{
+	if (rc == CURLE_OK && set_url(g, path) == CURLE_OK &&
+	    curl_multi_add_handle(g->client->multi, g->curl) == CURLM_OK)
+		return g;
+	free_get(g);
+	return NULL;
+}
+
+struct kube_get *
+kube_client_get(struct kube_client *c, const char *path, unsigned silent_s, bool fresh,
+    const struct kube_get_handler *handler, void *arg)
+{
+	struct kube_get *g = new_get(c, silent_s, handler, arg);
+
+	return begin(g, set_options(g, fresh), path);
+}
+
+struct kube_get *
+kube_client_apply(struct kube_client *c, const char *path, struct str object,
+    unsigned silent_s, const struct kube_get_handler *handler, void *arg)
+{
+	struct kube_get *g = new_get(c, silent_s, handler, arg);
+	struct buf type = {0}, url = {0};
+	CURLcode rc;
+
+	/* JSON is YAML. */
+	buf_add_cstr(&type, "Content-Type: application/apply-patch+yaml");
+	curl_add_line(&g->headers, &type);
+	buf_printf(&url, "%s?fieldManager=" FIELD_MANAGER "&force=true", path);
+	rc = set_options(g, false);
+	if (rc == CURLE_OK)
+		rc = curl_easy_setopt(
+		    g->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)object.len);
+	if (rc == CURLE_OK)
+		rc = curl_easy_setopt(g->curl, CURLOPT_COPYPOSTFIELDS, object.ptr);
+	if (rc == CURLE_OK)
+		rc = curl_easy_setopt(g->curl, CURLOPT_CUSTOMREQUEST, "PATCH");
+	g = begin(g, rc, url.data);
+	buf_free(&url);
 	return g;
 }
 

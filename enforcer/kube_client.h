@@ -1,5 +1,5 @@
 /*
- * GET requests to one API server, many at a time, in the event loop. One connection carries
+ * Requests to one API server, many at a time, in the event loop. One connection carries
  * them all where the server speaks HTTP/2.
  */
 #ifndef ENFORCER_KUBE_CLIENT_H
@@ -44,6 +44,12 @@ MUST_CHECK bool kube_client_has_access(const struct kube_client *client);
  * everything. Handlers may not free the client. */
 MUST_CHECK struct kube_get *kube_client_get(struct kube_client *client,
     const char *path, unsigned silent_s, bool fresh,
+    const struct kube_get_handler *handler, void *arg);
+
+/* Applies the object at `path` as a field manager of its own (server-side apply), whoever else has a
+ * say in its fields. Copies the object. `done` is told; the answer is not read. */
+MUST_CHECK struct kube_get *kube_client_apply(struct kube_client *client,
+    const char *path, struct str object, unsigned silent_s,
     const struct kube_get_handler *handler, void *arg);
 
 #endif

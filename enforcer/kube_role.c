@@ -14,6 +14,7 @@
 #include "enforcer/kube_watch.h"
 #include "enforcer/link.h"
 #include "enforcer/messages.h"
+#include "enforcer/node_report.h"
 #include "enforcer/settings.h"
 
 #define START_MS     10000 /* for the parent to say what to do */
@@ -39,8 +40,10 @@ struct kube_role {
 	struct kube_client *client;
 	struct kube_cluster *cluster;
 	struct kube_store store;
-	uint64_t access_hash; /* of what we have */
-	char *access_why;     /* why the parent has none to give; NULL: it had */
+	struct node_report report_to; /* the cluster */
+	bool writing;                 /* a report of it is under way */
+	uint64_t access_hash;         /* of what we have */
+	char *access_why; /* why the parent has none to give; NULL: it had */
 	monotime_t access_asked;
 	uv_timer_t reports, retry;
 	bool report;      /* there is something to tell */
@@ -58,6 +61,27 @@ static void
 on_retry(uv_timer_t *timer)
 {
 	flush(timer->data);
+}
+
+/* Versions of all that is in the store. */
+static struct node_versions
+versions_of(const struct kube_role *k)
+{
+	struct node_versions v;
+
+	for (size_t i = 0; i < KUBE_KIND_COUNT; i++)
+		v.of[i] = kube_cluster_version(k->cluster, i);
+	for (size_t i = 0; i < KUBE_KIND_COUNT; i++)
+		v.edits[i] = k->store.kinds[i].edits;
+	return v;
+}
+
+static void
+note_sent(struct kube_role *k)
+{
+	const struct node_versions v = versions_of(k);
+
+	node_report_sent(&k->report_to, kube_store_changed(&k->store) == 0 ? &v : NULL);
 }
 
 /* What was to be told is not known to have been: all of it is told next. */
@@ -98,10 +122,12 @@ send_whole(struct kube_role *k)
 	proc_put_u32(&body, k->settings.index);
 	proc_put_str(&body, STR(""));
 	k->whole = k->outstanding = false;
-	if (!send_bundle(k, MSG_SOURCE, &body, &bundle))
+	if (!send_bundle(k, MSG_SOURCE, &body, &bundle)) {
 		tell_whole_later(k);
-	else
+	} else {
+		note_sent(k);
 		log_info("kube-whole", "objects=%zu", bundle.count);
+	}
 	buf_free(&body);
 	arena_free(arena);
 }
@@ -124,6 +150,8 @@ send_edit(struct kube_role *k)
 	k->outstanding = true;
 	if (!send_bundle(k, MSG_SOURCE_EDIT, &body, &changed))
 		tell_whole_later(k);
+	else
+		note_sent(k);
 	buf_free(&body);
 	arena_free(arena);
 }
@@ -184,6 +212,64 @@ describe(const struct kube_role *k, size_t i, struct kube_state_kind *out)
 	};
 }
 
+/* ---- to the cluster ---- */
+
+static bool
+on_report_data(void *arg, const char *data, size_t len)
+{
+	(void)arg;
+	(void)data;
+	(void)len; /* what came of it shows in the watch of who reads it */
+	return true;
+}
+
+static void
+on_report_opened(void *arg)
+{
+	(void)arg;
+}
+
+static void
+on_report_done(void *arg, const struct kube_result *result)
+{
+	struct kube_role *k = arg;
+	const bool taken = result->status == 200 || result->status == 201;
+
+	k->writing = false;
+	if (!taken && !k->report_to.failed)
+		log_warn(
+		    "node-report", "detail=%s", log_quote(str_from(result->detail)));
+	node_report_answered(&k->report_to, taken);
+}
+
+static void
+write_report(struct kube_role *k)
+{
+	static const struct kube_get_handler handler = {
+	    on_report_opened, on_report_data, on_report_done};
+	const unsigned every_s = k->settings.report_s;
+	const monotime_t now = monotime_now();
+	const struct node_versions known = versions_of(k);
+	struct buf path = {0}, object = {0};
+
+	if (!k->whole && kube_store_changed(&k->store) == 0)
+		node_report_known(&k->report_to, &known);
+	if (every_s == 0 || k->writing || !kube_client_has_access(k->client) ||
+	    !node_report_due(&k->report_to, k->settings.node, every_s, now))
+		return;
+	node_report_print(
+	    &k->report_to, k->settings.node, every_s, now, walltime_now(), &object);
+	buf_printf(&path, NODE_REPORT_PATH "%.*s", STR_ARG(k->settings.node));
+	k->writing = kube_client_apply(k->client, path.data, buf_str(&object),
+			 k->settings.silent_s, &handler, k) != NULL;
+	if (!k->writing)
+		node_report_answered(&k->report_to, false);
+	buf_free(&path);
+	buf_free(&object);
+}
+
+/* ---- to the engine, how it goes ---- */
+
 static void
 on_report(uv_timer_t *timer)
 {
@@ -193,6 +279,7 @@ on_report(uv_timer_t *timer)
 	struct err err = ERR_INIT;
 	struct buf body = {0};
 
+	write_report(k);
 	k->report |= kube_cluster_settle(k->cluster);
 	if (!k->report || k->engine.fd < 0)
 		return;
@@ -219,6 +306,19 @@ on_changed(void *arg)
 /* ---- from the engine ---- */
 
 static bool
+on_in_force(struct kube_role *k, struct proc_msg *msg)
+{
+	struct node_held held;
+	struct proc_reader r;
+
+	proc_reader_init(&r, msg);
+	if (!node_held_decode(&r, &held))
+		return false;
+	node_report_held(&k->report_to, &held, k->settings.cluster);
+	return true;
+}
+
+static bool
 on_engine_message(void *arg, struct proc_msg *msg)
 {
 	struct kube_role *k = arg;
@@ -227,6 +327,8 @@ on_engine_message(void *arg, struct proc_msg *msg)
 		k->outstanding = false;
 	else if (msg->type == MSG_SOURCE_WANTED)
 		k->whole = true;
+	else if (msg->type == MSG_KUBE_IN_FORCE)
+		return on_in_force(k, msg);
 	else
 		return false;
 	flush(k);
@@ -258,6 +360,7 @@ on_engine_link(struct kube_role *k, struct proc_msg *msg)
 	proc_channel_init(&k->engine, fd);
 	if (link_new(&k->loop, &k->engine, &handler, k, &k->engine_link, &err) != 0)
 		return false;
+	node_report_begin(&k->report_to);
 	k->whole = k->report = true;
 	k->outstanding = false;
 	flush(k);
@@ -425,6 +528,7 @@ finish(struct kube_role *k)
 	(void)uv_run(&k->loop, UV_RUN_DEFAULT); /* until all handles are closed */
 	(void)uv_loop_close(&k->loop);          /* they are */
 	kube_store_fini(&k->store);
+	node_report_fini(&k->report_to);
 	free(k->access_why);
 	arena_free(k->arena);
 }

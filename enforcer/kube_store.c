@@ -77,6 +77,7 @@ set_text(struct kube_store *s, struct kube_entry *e, struct str text)
 {
 	struct kube_objects *objects = &s->kinds[e->kind];
 
+	objects->edits++;
 	if (e->text != NULL) {
 		objects->count--;
 		objects->bytes -= e->text_len;

@@ -16,6 +16,7 @@ struct kube_objects {
 	struct map by_name;  /* without what all names begin with; struct kube_entry */
 	uint32_t pass;       /* of the list that is being read, or was last */
 	size_t count, bytes; /* of texts that are there */
+	uint64_t edits;      /* of texts, so far */
 };
 
 struct kube_store {

@@ -534,3 +534,9 @@ kube_cluster_state(const struct kube_cluster *c, size_t kind)
 {
 	return &c->kinds[kind].state;
 }
+
+uint64_t
+kube_cluster_version(const struct kube_cluster *c, size_t kind)
+{
+	return c->kinds[kind].state.synced ? c->kinds[kind].version : 0;
+}

@@ -52,5 +52,7 @@ MUST_CHECK bool kube_cluster_settle(struct kube_cluster *c);
 MUST_CHECK bool kube_cluster_synced(const struct kube_cluster *c);
 MUST_CHECK const struct kube_kind_state *kube_cluster_state(
     const struct kube_cluster *c, size_t kind);
+/* All changes of the kind up to this resourceVersion are in the store; 0: it is not known. */
+MUST_CHECK uint64_t kube_cluster_version(const struct kube_cluster *c, size_t kind);
 
 #endif

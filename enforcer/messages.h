@@ -39,6 +39,7 @@ enum enforcer_message {
 	MSG_KUBE_ACCESS_WANTED, /* kube role: the server's address or the token may be others */
 	/* engine -> kube role */
 	MSG_SOURCE_TAKEN, /* the last MSG_SOURCE_EDIT has been read: there is room for one */
+	MSG_KUBE_IN_FORCE, /* what of that which came is in force: node_report.h */
 	/* kube role -> engine */
 	MSG_KUBE_STATE, /* kube_state.h */
 	/* engine -> kernel role; each is answered with the same id */

@@ -233,6 +233,7 @@ remember(struct parent_kube *k, const struct enforcer_source *s)
 	    s->place.kubeconfig != NULL ? xstrdup(s->place.kubeconfig) : NULL;
 	k->context = copy_text(s->place.context);
 	k->silent_s = s->silent_s;
+	k->report_s = s->report_s;
 	k->used = true;
 }
 
@@ -245,7 +246,7 @@ is_same(const struct parent_kube *k, const struct enforcer_source *s)
 	       (both ? strcmp(k->kubeconfig, s->place.kubeconfig) == 0
 		     : k->kubeconfig == s->place.kubeconfig) &&
 	       str_eq(str_from(k->context), s->place.context) &&
-	       k->silent_s == s->silent_s;
+	       k->silent_s == s->silent_s && k->report_s == s->report_s;
 }
 
 static void
@@ -286,6 +287,8 @@ parent_kube_settings(const struct parent *p, size_t source, struct kube_settings
 	out->index = (uint32_t)source;
 	out->cluster = p->kubes[source].name;
 	out->silent_s = p->kubes[source].silent_s;
+	out->report_s = p->kubes[source].report_s;
+	out->node = p->config->node;
 }
 
 void

@@ -44,7 +44,7 @@ struct supervised {
 struct parent_kube {
 	struct str name; /* of the source; these are on the heap */
 	char *kubeconfig, *context;
-	unsigned silent_s;
+	unsigned silent_s, report_s;
 	bool used;
 	uint64_t access_hash; /* of what was read last, 0: nothing */
 	uint32_t

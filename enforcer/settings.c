@@ -127,6 +127,8 @@ kube_settings_encode(struct buf *out, const struct kube_settings *s)
 	proc_put_u32(out, s->index);
 	proc_put_str(out, s->cluster);
 	proc_put_u32(out, s->silent_s);
+	proc_put_u32(out, s->report_s);
+	proc_put_str(out, s->node);
 }
 
 bool
@@ -137,6 +139,8 @@ kube_settings_decode(
 	out_settings->index = proc_get_u32(r);
 	out_settings->cluster = str_dup(arena, proc_get_str(r));
 	out_settings->silent_s = proc_get_u32(r);
+	out_settings->report_s = proc_get_u32(r);
+	out_settings->node = str_dup(arena, proc_get_str(r));
 	return proc_reader_done(r);
 }
 

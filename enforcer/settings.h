@@ -36,6 +36,8 @@ struct kube_settings {
 	uint32_t index;     /* of the source */
 	struct str cluster; /* what names of its objects begin with */
 	unsigned silent_s;
+	unsigned report_s; /* at least that long between reports; 0: there are none */
+	struct str node;
 };
 
 struct settings_source {

@@ -72,6 +72,48 @@ amend_base_model(const struct amend_base *base)
 	return base->model;
 }
 
+static struct str
+words(struct arena *arena, const struct diag *d)
+{
+	if (d->hint == NULL && d->note == NULL)
+		return str_dup(arena, str_from(d->msg));
+	return str_from(arena_printf(
+	    arena, "%s (%s)", d->msg, d->hint != NULL ? d->hint : d->note));
+}
+
+/* The only document of a source; NULL: it cannot be read, or has several. */
+static const struct doc_node *
+only_document(struct arena *arena, const struct source *source)
+{
+	struct diag_list unread;
+	struct doc_list docs;
+
+	diag_list_init(&unread, arena);
+	return doc_read(arena, source, &unread, &docs) && docs.count == 1 ? docs.docs[0]
+									  : NULL;
+}
+
+void
+amend_base_each_mistake(const struct amend_base *base,
+    void (*fn)(void *arg, struct str source, struct str field, const char *code,
+	struct str message),
+    void *arg)
+{
+	for (const struct diag *d = base->diags.first; d != NULL; d = d->next) {
+		struct arena *arena;
+		const struct doc_node *doc;
+
+		if (d->severity != DIAG_ERROR || d->loc.source == NULL)
+			continue;
+		arena = arena_new_sized(1024);
+		doc = only_document(arena, d->loc.source);
+		fn(arg, d->loc.source->name,
+		    doc != NULL ? doc_path_at(arena, doc, d->loc) : STR(""), d->code,
+		    words(arena, d));
+		arena_free(arena);
+	}
+}
+
 /* ---- the documents with the object ---- */
 
 struct judging {
@@ -107,15 +149,6 @@ has_pods(const struct model *m)
 			return true;
 	}
 	return false;
-}
-
-static struct str
-words(struct arena *arena, const struct diag *d)
-{
-	if (d->hint == NULL && d->note == NULL)
-		return str_dup(arena, str_from(d->msg));
-	return str_from(arena_printf(
-	    arena, "%s (%s)", d->msg, d->hint != NULL ? d->hint : d->note));
 }
 
 static void
@@ -200,15 +233,12 @@ amend_judge(const struct amend_base *base, const struct source *object,
 	struct judging j = {.base = base, .arena = arena};
 	struct arena *own = arena_new();
 	struct bundle all = put_together(&j, object, own);
-	struct diag_list diags, unread;
-	struct doc_list docs = {NULL, 0};
+	struct diag_list diags;
 	struct model *model = NULL;
 
 	diag_list_init(&diags, own);
-	diag_list_init(&unread, own);
-	if (j.object != NULL && doc_read(own, j.object, &unread, &docs) &&
-	    docs.count == 1)
-		j.doc = docs.docs[0];
+	if (j.object != NULL)
+		j.doc = only_document(own, j.object);
 	if (model_load(own, &all, NULL, &diags, &model) && j.object != NULL)
 		model_lint(model, &diags);
 	diag_sort(&diags);

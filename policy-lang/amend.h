@@ -18,6 +18,13 @@ void amend_base_free(struct amend_base *base);
 /* What was understood of them: good for where things stand, not for judging. */
 MUST_CHECK const struct model *amend_base_model(const struct amend_base *base);
 
+/* Calls for each mistake that has its place in a document: its source's name, the field ("": the whole),
+ * the code, and what it is. */
+void amend_base_each_mistake(const struct amend_base *base,
+    void (*fn)(void *arg, struct str source, struct str field, const char *code,
+	struct str message),
+    void *arg);
+
 struct amend_finding {
 	enum diag_severity severity; /* an error or a warning */
 	const char *code;            /* of codes.h, or of doc.h */

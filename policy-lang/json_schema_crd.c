@@ -39,6 +39,16 @@ make_status(struct schema_maker *m)
 	tree_map(&m->w, "status");
 	tree_string(&m->w, "type", "object");
 	tree_map(&m->w, "properties");
+	tree_map(&m->w, "observedGeneration");
+	tree_string(&m->w, "description", "Of which generation the status is.");
+	tree_string(&m->w, "type", "integer");
+	tree_string(&m->w, "format", "int64");
+	tree_close(&m->w);
+	tree_map(&m->w, "sinceVersion");
+	tree_string(&m->w, "description", "The resourceVersion that brought it.");
+	tree_string(&m->w, "type", "string");
+	tree_int(&m->w, "maxLength", 20);
+	tree_close(&m->w);
 	tree_map(&m->w, "conditions");
 	tree_string(&m->w, "description", "What became of the document.");
 	tree_string(&m->w, "type", "array");
