@@ -309,6 +309,7 @@ engine_apply_fini(struct engine *e)
 
 	if (a->pending != a->current)
 		program_free(a->pending);
+	engine_commit_drop_encoded(a);
 	engine_commit_drop_recompiled(a);
 	program_free(a->candidate);
 	program_free(a->current);

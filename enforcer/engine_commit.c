@@ -62,6 +62,7 @@ put_back(struct engine *e)
 		(void)snprintf(
 		    a->reason, sizeof(a->reason), "a change could not be made alone");
 	}
+	engine_commit_drop_encoded(a);
 	a->again = false;
 	a->pending = NULL;
 	a->phase = APPLY_IDLE;
@@ -348,29 +349,65 @@ on_applied(struct engine *e, const struct proc_msg *msg, void *arg)
 /* ---- sending ---- */
 
 void
+engine_commit_drop_encoded(struct engine_apply *a)
+{
+	buf_free(&a->next.body);
+	if (a->next.made && a->next.fd >= 0)
+		(void)close(a->next.fd); /* nobody else's */
+	a->next = (struct encoded_stage){.fd = -1};
+}
+
+static int
+encode_stage(struct engine_apply *a, size_t stage, struct err *err)
+{
+	struct buf data = {0};
+	int rc;
+
+	engine_commit_drop_encoded(a);
+	op_encode(&data, &a->stages.batches[stage]);
+	a->next.made = true;
+	rc = blob_put(&a->next.body, buf_str(&data), &a->next.fd, err);
+	buf_free(&data);
+	if (rc != 0)
+		engine_commit_drop_encoded(a);
+	return rc;
+}
+
+/* What has been encoded goes out, and the next stage is encoded while the kernel is at it. */
+static int
+send_encoded(struct engine *e, struct err *err)
+{
+	struct engine_apply *a = &e->apply;
+	struct buf body = {0};
+	int rc;
+
+	/* A table made anew replaces whatever is there; one that is owned is as we left
+	 * it, whatever others do elsewhere. */
+	proc_put_u32(&body, a->whole || e->kernel.owned ? 0 : a->generation);
+	buf_add_str(&body, buf_str(&a->next.body));
+	if (a->stage == 0)
+		a->sent = monotime_now();
+	rc = engine_kernel_ask(e, MSG_APPLY, &body, a->next.fd, on_applied, NULL, err);
+	buf_free(&body);
+	engine_commit_drop_encoded(a); /* the kernel role has its own descriptor */
+	return rc;
+}
+
+void
 engine_commit_send(struct engine *e)
 {
 	struct engine_apply *a = &e->apply;
 	struct err err = ERR_INIT;
-	struct buf data = {0}, body = {0};
-	int fd = -1;
-	int rc;
+	int rc = a->next.made ? 0 : encode_stage(a, a->stage, &err);
 
-	op_encode(&data, &a->stages.batches[a->stage]);
-	/* A table made anew replaces whatever is there; one that is owned is as we left
-	 * it, whatever others do elsewhere. */
-	proc_put_u32(&body, a->whole || e->kernel.owned ? 0 : a->generation);
-	rc = blob_put(&body, buf_str(&data), &fd, &err);
-	if (a->stage == 0)
-		a->sent = monotime_now();
 	if (rc == 0)
-		rc = engine_kernel_ask(e, MSG_APPLY, &body, fd, on_applied, NULL, &err);
-	if (fd >= 0)
-		(void)close(fd); /* the kernel role has its own */
-	buf_free(&data);
-	buf_free(&body);
+		rc = send_encoded(e, &err);
 	if (rc == 0) {
 		a->phase = APPLY_SENT;
+		if (a->stage + 1 < a->stages.count)
+			rc = encode_stage(a, a->stage + 1, &err);
+		if (rc != 0) /* its turn comes, and then it is said */
+			log_debug("encode", "detail=%s", log_quote(str_from(err.msg)));
 		return;
 	}
 	log_error("kernel-link", "detail=%s", log_quote(str_from(err.msg)));
@@ -420,6 +457,7 @@ engine_commit_begin(struct engine *e)
 {
 	struct engine_apply *a = &e->apply;
 
+	engine_commit_drop_encoded(a); /* of another plan */
 	if (getrandom(a->audit_id, sizeof(a->audit_id), 0) !=
 	    (ssize_t)sizeof(a->audit_id))
 		base_die("getrandom");

@@ -175,7 +175,12 @@ struct engine_apply {
 	struct arena *plan_arena;  /* the batches that are sent */
 	struct plan_stages stages;
 	size_t stage; /* the one that is sent */
-	bool whole;   /* they make the table anew */
+	struct encoded_stage {
+		bool made;
+		struct buf body; /* of its message, without the generation */
+		int fd;          /* -1: none */
+	} next;     /* the one after it: encoded while the kernel is busy */
+	bool whole; /* they make the table anew */
 	uint8_t audit_id[16];
 	uint64_t audit_ticket;
 	monotime_t sent;
@@ -571,6 +576,8 @@ MUST_CHECK const char *engine_state_name(const struct engine *e);
 
 /* Records what apply.stages say of apply.pending, if need be, and sends it. */
 void engine_commit_begin(struct engine *e);
+/* Forgets what has been encoded and not been sent. */
+void engine_commit_drop_encoded(struct engine_apply *a);
 /* Sends the stage that it is at, again perhaps. */
 void engine_commit_send(struct engine *e);
 void engine_apply_audited(struct engine *e, uint64_t ticket, bool ok);

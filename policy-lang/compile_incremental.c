@@ -214,13 +214,13 @@ touch_displayed(struct update *u, struct str prefix, const struct kube_ns *kube,
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (str_cmp(m->workloads[mid]->display, prefix) < 0)
+		if (str_cmp(m->workloads[mid]->shape->display, prefix) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
 	for (; lo < m->workload_count && !u->anew &&
-	       str_starts(m->workloads[lo]->display, prefix);
+	       str_starts(m->workloads[lo]->shape->display, prefix);
 	     lo++) {
 		const struct workload *w = m->workloads[lo];
 

@@ -61,7 +61,7 @@ keep_service_account(
 	for (; it->has_value; roaring_advance_uint32_iterator(it)) {
 		const struct workload *w = u->slots[it->current_value];
 
-		if (str_eq(w->service_account, account))
+		if (str_eq(w->shape->service_account, account))
 			roaring_bitmap_add(kept, it->current_value);
 	}
 	roaring_free_uint32_iterator(it);
@@ -379,9 +379,9 @@ peers_meaning(struct side *s, struct port_name *n, const struct workload *w)
 	buf_add_char(&key, 'P');
 	key_add_str(&key, n->name);
 	key_add_u32(&key, n->proto);
-	ports = xcalloc(w->port_count, sizeof(*ports));
-	for (size_t i = 0; i < w->port_count; i++) {
-		const struct named_port *np = &w->ports[i];
+	ports = xcalloc(w->shape->port_count, sizeof(*ports));
+	for (size_t i = 0; i < w->shape->port_count; i++) {
+		const struct named_port *np = &w->shape->ports[i];
 		enum port_column column = port_column_of(np->proto);
 
 		if (!str_eq(np->name, n->name) || column == PORTS_OTHER ||
@@ -445,11 +445,12 @@ resolve_names_of(struct side *s, uint32_t slot)
 {
 	const struct workload *w = s->c->universe.slots[slot];
 
-	for (size_t i = 0; i < w->port_count; i++) {
-		struct port_name *n = map_get(&s->port_names, w->ports[i].name);
+	for (size_t i = 0; i < w->shape->port_count; i++) {
+		struct port_name *n = map_get(&s->port_names, w->shape->ports[i].name);
 		size_t earlier = 0;
 
-		while (earlier < i && !str_eq(w->ports[earlier].name, w->ports[i].name))
+		while (earlier < i &&
+		       !str_eq(w->shape->ports[earlier].name, w->shape->ports[i].name))
 			earlier++;
 		for (; earlier == i && n != NULL; n = n->next) {
 			if (roaring_bitmap_contains(n->reach, slot))

@@ -58,12 +58,13 @@ place_match_takes(const struct workload_match *match, const struct workload *w)
 	if (match->cluster.ptr != NULL && !str_eq(match->cluster, w->cluster))
 		return false;
 	if (match->service_account.ptr != NULL &&
-	    !str_eq(match->service_account, w->service_account))
+	    !str_eq(match->service_account, w->shape->service_account))
 		return false;
 	if (match->ns_selector != NULL &&
 	    !selector_matches(match->ns_selector, workload_ns_labels(w)))
 		return false;
-	return match->selector == NULL || selector_matches(match->selector, w->labels);
+	return match->selector == NULL ||
+	       selector_matches(match->selector, w->shape->labels);
 }
 
 /* A workload by what it is, not by its address. */
@@ -164,13 +165,15 @@ static void
 add_meanings(struct side *side, const struct model *m, const struct workload *w,
     struct set_list *list)
 {
-	for (size_t i = 0; i < w->port_count; i++) {
-		struct port_name *n = map_get(&side->port_names, w->ports[i].name);
+	for (size_t i = 0; i < w->shape->port_count; i++) {
+		struct port_name *n =
+		    map_get(&side->port_names, w->shape->ports[i].name);
 		size_t earlier = 0;
 
 		if (n == NULL)
 			continue; /* no rule speaks of it; a pod may have very many */
-		while (earlier < i && !str_eq(w->ports[earlier].name, w->ports[i].name))
+		while (earlier < i &&
+		       !str_eq(w->shape->ports[earlier].name, w->shape->ports[i].name))
 			earlier++;
 		for (; earlier == i && n != NULL; n = n->next) {
 			struct peer_set *set = NULL;

@@ -153,7 +153,7 @@ first_local(const struct builder *b, uint32_t slot)
 static struct label_set
 local_labels(const void *ctx, uint32_t item)
 {
-	return ((const struct builder *)ctx)->locals[item].workload->labels;
+	return ((const struct builder *)ctx)->locals[item].workload->shape->labels;
 }
 
 static struct label_set
@@ -182,7 +182,7 @@ is_in_place(const struct workload_match *match, const struct workload *w)
 	if (match->subtree != NULL && !ns_within(w->ns, match->subtree))
 		return false;
 	return match->service_account.ptr == NULL ||
-	       str_eq(match->service_account, w->service_account);
+	       str_eq(match->service_account, w->shape->service_account);
 }
 
 static bool
@@ -375,15 +375,15 @@ static void
 resolve_ports(struct list *l, const struct rule *rule, struct profile_entry *e)
 {
 	const struct workload *w = l->local->workload;
-	struct resolved_port *ports = ARENA_ARRAY(
-	    l->b->c->scratch, rule->port_count * w->port_count, struct resolved_port);
+	struct resolved_port *ports = ARENA_ARRAY(l->b->c->scratch,
+	    rule->port_count * w->shape->port_count, struct resolved_port);
 
 	for (size_t i = 0; i < rule->port_count; i++) {
 		const struct port_match *match = &rule->ports[i];
 
-		for (size_t j = 0; match->kind == PORT_NAMED && j < w->port_count;
-		     j++) {
-			const struct named_port *np = &w->ports[j];
+		for (size_t j = 0;
+		     match->kind == PORT_NAMED && j < w->shape->port_count; j++) {
+			const struct named_port *np = &w->shape->ports[j];
 			enum port_column column = port_column_of(np->proto);
 
 			if (!str_eq(np->name, match->name) || column == PORTS_OTHER ||

@@ -283,10 +283,10 @@ target_port(const struct route_rule *rule, const struct workload *w,
 					     (piece->lo - rule->ports[0].lo));
 		return true;
 	}
-	for (size_t i = 0; i < w->port_count; i++) {
-		if (w->ports[i].proto == piece->proto &&
-		    str_eq(w->ports[i].name, rule->target_name)) {
-			*out_port = w->ports[i].port;
+	for (size_t i = 0; i < w->shape->port_count; i++) {
+		if (w->shape->ports[i].proto == piece->proto &&
+		    str_eq(w->shape->ports[i].name, rule->target_name)) {
+			*out_port = w->shape->ports[i].port;
 			return true;
 		}
 	}

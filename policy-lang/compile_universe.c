@@ -437,7 +437,7 @@ slot_labels(const void *ctx, uint32_t slot)
 {
 	const struct universe *u = ctx;
 
-	return u->slots[slot]->labels;
+	return u->slots[slot]->shape->labels;
 }
 
 static struct label_set

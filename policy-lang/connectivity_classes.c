@@ -138,10 +138,10 @@ meaning_at(struct conn_world *world, struct conn_plane *plane, struct map *by_po
 	if (meanings == NULL)
 		return NULL;
 	key_add_str(&key, name);
-	for (size_t i = 0; i < w->port_count; i++) {
-		if (str_eq(w->ports[i].name, name))
-			key_add_u32(
-			    &key, (uint32_t)w->ports[i].proto << 16 | w->ports[i].port);
+	for (size_t i = 0; i < w->shape->port_count; i++) {
+		if (str_eq(w->shape->ports[i].name, name))
+			key_add_u32(&key, (uint32_t)w->shape->ports[i].proto << 16 |
+					      w->shape->ports[i].port);
 	}
 	set = map_get(by_ports, buf_str(&key));
 	if (set == NULL) {
@@ -165,9 +165,9 @@ make_meanings(struct conn_world *world, struct conn_plane *plane)
 
 		if (world->faces[i].end.kind != ENDPOINT_WORKLOAD)
 			continue;
-		for (size_t j = 0; j < w->port_count; j++) {
-			struct conn_peers *set =
-			    meaning_at(world, plane, &by_ports, w, w->ports[j].name);
+		for (size_t j = 0; j < w->shape->port_count; j++) {
+			struct conn_peers *set = meaning_at(
+			    world, plane, &by_ports, w, w->shape->ports[j].name);
 
 			if (set != NULL)
 				roaring_bitmap_add(set->faces, i);

@@ -41,7 +41,7 @@ party_of(const struct conn_world *world, const struct endpoint *end)
 		const struct conn_end *own = world->parties[i].end;
 
 		if (end->workload != NULL && own->workload != NULL &&
-		    str_eq(own->display, end->workload->display))
+		    str_eq(own->display, end->workload->shape->display))
 			return i;
 		if (end->workload == NULL && end->node != NULL &&
 		    own->node == end->node)

@@ -115,16 +115,16 @@ common_labels(
 
 	if (first == NULL)
 		return (struct label_set){0};
-	count = first->labels.count;
+	count = first->shape->labels.count;
 	kept = ARENA_ARRAY(arena, count, struct label);
 	for (size_t i = 0; i < count; i++)
-		kept[i] = first->labels.items[i];
+		kept[i] = first->shape->labels.items[i];
 	for (uint32_t i = 1; i < atom->party_count && count > 0; i++) {
 		const struct workload *w = workload_of(r, atom->parties[i]);
 		size_t left = 0;
 
 		for (size_t j = 0; w != NULL && j < count; j++) {
-			if (has_label(w->labels, &kept[j]))
+			if (has_label(w->shape->labels, &kept[j]))
 				kept[left++] = kept[j];
 		}
 		count = left;

@@ -120,7 +120,7 @@ labels_of_face(const void *ctx, uint32_t item)
 
 	if (face->end.kind != ENDPOINT_WORKLOAD)
 		return (struct label_set){0};
-	return face->end.workload->labels;
+	return face->end.workload->shape->labels;
 }
 
 static struct label_set
@@ -228,7 +228,7 @@ keep_account(const struct conn_world *world, struct str account, roaring_bitmap_
 	for (; it->has_value; roaring_advance_uint32_iterator(it)) {
 		const struct workload *w = world->faces[it->current_value].end.workload;
 
-		if (!str_eq(w->service_account, account))
+		if (!str_eq(w->shape->service_account, account))
 			roaring_bitmap_add(others, it->current_value);
 	}
 	roaring_free_uint32_iterator(it);

@@ -181,8 +181,8 @@ static void
 apply_name(struct portset *out, const struct rule *rule, const struct port_match *m,
     uint32_t number, const struct workload *dst)
 {
-	for (size_t i = 0; dst != NULL && i < dst->port_count; i++) {
-		const struct named_port *port = &dst->ports[i];
+	for (size_t i = 0; dst != NULL && i < dst->shape->port_count; i++) {
+		const struct named_port *port = &dst->shape->ports[i];
 		enum port_column column = port_column_of(port->proto);
 
 		if (column == PORTS_OTHER || !str_eq(port->name, m->name) ||

@@ -223,12 +223,12 @@ policies_of(struct side_maker *maker, enum direction dir, uint32_t trail)
 static void
 add_named_ports(struct side_maker *maker, const struct workload *w)
 {
-	for (size_t i = 0; i < w->port_count; i++) {
-		if (map_get(&maker->names, w->ports[i].name) == NULL)
+	for (size_t i = 0; i < w->shape->port_count; i++) {
+		if (map_get(&maker->names, w->shape->ports[i].name) == NULL)
 			continue;
-		key_add_str(&maker->key, w->ports[i].name);
-		key_add_u32(
-		    &maker->key, (uint32_t)w->ports[i].proto << 16 | w->ports[i].port);
+		key_add_str(&maker->key, w->shape->ports[i].name);
+		key_add_u32(&maker->key,
+		    (uint32_t)w->shape->ports[i].proto << 16 | w->shape->ports[i].port);
 	}
 }
 

@@ -204,7 +204,7 @@ workload_end(struct conn_world *world, const struct workload *w)
 	*end = (struct conn_end){
 	    .kind = CONN_END_WORKLOAD,
 	    .workload = w,
-	    .display = w->display,
+	    .display = w->shape->display,
 	};
 	return end;
 }
@@ -233,9 +233,9 @@ add_workloads(struct conn_world *world)
 	for (size_t i = 0; i < world->model->workload_count; i++) {
 		const struct workload *w = world->model->workloads[i];
 
-		if (last.ptr != NULL && str_eq(last, w->display))
+		if (last.ptr != NULL && str_eq(last, w->shape->display))
 			continue;
-		last = w->display;
+		last = w->shape->display;
 		world->parties[world->party_count++].end = workload_end(world, w);
 	}
 }

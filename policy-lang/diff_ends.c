@@ -78,10 +78,11 @@ same_labels(struct label_set a, struct label_set b)
 static bool
 same_ports(const struct workload *a, const struct workload *b)
 {
-	if (a->port_count != b->port_count)
+	if (a->shape->port_count != b->shape->port_count)
 		return false;
-	for (size_t i = 0; i < a->port_count; i++) {
-		const struct named_port *x = &a->ports[i], *y = &b->ports[i];
+	for (size_t i = 0; i < a->shape->port_count; i++) {
+		const struct named_port *x = &a->shape->ports[i],
+					*y = &b->shape->ports[i];
 
 		if (!str_eq(x->name, y->name) || x->proto != y->proto ||
 		    x->port != y->port)
@@ -107,8 +108,8 @@ same_workload(const struct workload *a, const struct workload *b)
 	if (a == NULL || b == NULL)
 		return a == b;
 	return a->host_network == b->host_network && str_eq(a->node, b->node) &&
-	       str_eq(a->service_account, b->service_account) &&
-	       same_labels(a->labels, b->labels) && same_ports(a, b) &&
+	       str_eq(a->shape->service_account, b->shape->service_account) &&
+	       same_labels(a->shape->labels, b->shape->labels) && same_ports(a, b) &&
 	       same_place(a, b);
 }
 

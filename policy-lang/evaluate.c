@@ -25,10 +25,11 @@ workload_match_takes(const struct workload_match *match, const struct workload *
 	if (match->ns_selector != NULL &&
 	    !selector_matches(match->ns_selector, workload_ns_labels(w)))
 		return false;
-	if (match->selector != NULL && !selector_matches(match->selector, w->labels))
+	if (match->selector != NULL &&
+	    !selector_matches(match->selector, w->shape->labels))
 		return false;
 	return match->service_account.ptr == NULL ||
-	       str_eq(match->service_account, w->service_account);
+	       str_eq(match->service_account, w->shape->service_account);
 }
 
 bool
@@ -133,8 +134,8 @@ named_port_matches(const struct port_match *match, const struct flow *flow)
 
 	if (flow->dst.kind != ENDPOINT_WORKLOAD)
 		return false;
-	for (size_t i = 0; i < w->port_count; i++) {
-		const struct named_port *np = &w->ports[i];
+	for (size_t i = 0; i < w->shape->port_count; i++) {
+		const struct named_port *np = &w->shape->ports[i];
 
 		if (match->proto != PROTO_ANY && match->proto != np->proto)
 			continue;

@@ -30,11 +30,11 @@ static void
 cut_for_name(struct explain_cuts *cuts, const struct port_match *match,
     const struct workload *dst)
 {
-	for (size_t i = 0; dst != NULL && i < dst->port_count; i++) {
-		if (!str_eq(dst->ports[i].name, match->name))
+	for (size_t i = 0; dst != NULL && i < dst->shape->port_count; i++) {
+		if (!str_eq(dst->shape->ports[i].name, match->name))
 			continue;
-		cut_at(cuts, dst->ports[i].port);
-		cut_at(cuts, dst->ports[i].port + 1u);
+		cut_at(cuts, dst->shape->ports[i].port);
+		cut_at(cuts, dst->shape->ports[i].port + 1u);
 	}
 }
 

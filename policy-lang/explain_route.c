@@ -78,7 +78,7 @@ say_target(struct arena *a, struct buf *out, const char *indent, const struct mo
 
 	buf_printf(out, "%s  %-5s %.*s", indent,
 	    action_name(allow ? ACTION_ALLOW : ACTION_DENY),
-	    STR_ARG(target->workload->display));
+	    STR_ARG(target->workload->shape->display));
 	if (target->flow.dst.has_addr)
 		buf_printf(out, " (%s)", ip_format(&target->flow.dst.addr, text));
 	buf_add_cstr(out, " at ");
@@ -197,7 +197,7 @@ say_via(struct buf *out, const char *indent, const struct route_via *v)
 {
 	for (size_t i = 0; i < v->through_count && i < LISTED_MAX; i++)
 		buf_printf(out, "%s%s%.*s", i > 0 ? ", " : indent,
-		    i > 0 ? "" : "  through: ", STR_ARG(v->through[i]->display));
+		    i > 0 ? "" : "  through: ", STR_ARG(v->through[i]->shape->display));
 	if (v->through_count > LISTED_MAX)
 		buf_printf(out, " and %zu more", v->through_count - LISTED_MAX);
 	buf_add_cstr(out, v->through_count > 0 ? "\n" : "");
@@ -310,7 +310,7 @@ add_target(struct arena *a, struct buf *out, const struct model *m,
 	char text[IP_TEXT_BYTES];
 
 	buf_add_char(out, '{');
-	explain_json_member(out, "workload", target->workload->display);
+	explain_json_member(out, "workload", target->workload->shape->display);
 	if (target->flow.dst.has_addr)
 		buf_printf(out, ", \"address\": \"%s\"",
 		    ip_format(&target->flow.dst.addr, text));
@@ -353,7 +353,7 @@ add_via(struct arena *a, struct buf *out, const struct route_via *v)
 	buf_add_cstr(out, ", \"through\": [");
 	for (size_t i = 0; i < v->through_count; i++) {
 		buf_add_cstr(out, i > 0 ? ", " : "");
-		buf_add_json(out, v->through[i]->display);
+		buf_add_json(out, v->through[i]->shape->display);
 	}
 	buf_add_cstr(out, "]}");
 }

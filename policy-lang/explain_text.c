@@ -34,7 +34,7 @@ print_note(struct buf *out, struct str text, const struct endpoint *end)
 		buf_printf(out,
 		    "note: %.*s uses its node's network (hostNetwork): to every policy "
 		    "it is ",
-		    STR_ARG(end->workload->display));
+		    STR_ARG(end->workload->shape->display));
 		endpoint_print(out, end);
 		buf_add_char(out, '\n');
 	} else if (end->kind == ENDPOINT_ADDRESS) {

@@ -149,11 +149,11 @@ text_direction(struct listing *l, enum direction dir)
 static void
 text_labels(struct buf *out, const struct workload *w)
 {
-	for (size_t i = 0; i < w->labels.count; i++)
+	for (size_t i = 0; i < w->shape->labels.count; i++)
 		buf_printf(out, "%s%.*s=%.*s",
-		    i > 0 ? ", " : "  labels: ", STR_ARG(w->labels.items[i].key),
-		    STR_ARG(w->labels.items[i].value));
-	if (w->labels.count > 0)
+		    i > 0 ? ", " : "  labels: ", STR_ARG(w->shape->labels.items[i].key),
+		    STR_ARG(w->shape->labels.items[i].value));
+	if (w->shape->labels.count > 0)
 		buf_add_char(out, '\n');
 }
 
@@ -162,7 +162,8 @@ text_workload(struct buf *out, const struct workload *w)
 {
 	char text[IP_TEXT_BYTES];
 
-	buf_printf(out, "%.*s, in %.*s", STR_ARG(w->display), STR_ARG(w->ns->path));
+	buf_printf(
+	    out, "%.*s, in %.*s", STR_ARG(w->shape->display), STR_ARG(w->ns->path));
 	if (w->node.len > 0)
 		buf_printf(out, ", on node %.*s", STR_ARG(w->node));
 	buf_add_char(out, '\n');
@@ -193,7 +194,7 @@ explain_workload_text(
 			buf_printf(out,
 			    "%.*s uses its node's network (hostNetwork): to every "
 			    "policy it is ",
-			    STR_ARG(end->workload->display));
+			    STR_ARG(end->workload->shape->display));
 		endpoint_print(out, end);
 		buf_printf(out,
 		    "%s no policy of its own applies to %s: only the other end's is "

@@ -71,8 +71,9 @@ collect_ends(struct builder *b)
 		const struct workload *w = b->m->workloads[i];
 		struct conn_end *end = ARENA_NEW(b->arena, struct conn_end);
 
-		*end = (struct conn_end){
-		    .kind = CONN_END_WORKLOAD, .workload = w, .display = w->display};
+		*end = (struct conn_end){.kind = CONN_END_WORKLOAD,
+		    .workload = w,
+		    .display = w->shape->display};
 		if (!w->host_network)
 			add_end(b, end);
 	}
@@ -227,7 +228,7 @@ end_title(struct arena *a, const struct conn_end *end)
 		return range_title(a, end);
 	if (end->kind == CONN_END_NODE)
 		return end->node->name;
-	return end->workload->owner_len > 0 && !end->workload->host_network
+	return end->workload->shape->owner_len > 0 && !end->workload->host_network
 		   ? workload_owner(end->workload)
 		   : end->workload->name;
 }

@@ -95,9 +95,9 @@ find_cuts(struct asker *a)
 	for (size_t i = 0; i < a->m->workload_count; i++) {
 		const struct workload *w = a->m->workloads[i];
 
-		for (size_t j = 0; j < w->port_count; j++) {
-			add_cut(&list, w->ports[j].port);
-			add_cut(&list, w->ports[j].port + 1u);
+		for (size_t j = 0; j < w->shape->port_count; j++) {
+			add_cut(&list, w->shape->ports[j].port);
+			add_cut(&list, w->shape->ports[j].port + 1u);
 		}
 	}
 	if (list.count > 1)

@@ -258,7 +258,7 @@ say_defaults(const struct silence *s)
 	    s->both, pairs, s->lint->m->options.default_deny ? "deny" : "allow",
 	    s->pairs[DIR_EGRESS], s->pairs[DIR_INGRESS]);
 	lint_note(s->lint, d, w->slots[s->dst]->loc, "and %.*s is its destination",
-	    STR_ARG(w->slots[s->dst]->display));
+	    STR_ARG(w->slots[s->dst]->shape->display));
 	lint_figure(s->lint, d, "pairs", pairs);
 	lint_figure(s->lint, d, "default", s->both);
 	lint_figure(s->lint, d, "egressDefault", s->pairs[DIR_EGRESS]);

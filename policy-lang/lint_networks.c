@@ -130,7 +130,7 @@ say_workloads(
 	d = lint_say(lint, CODE_CIDR_COVERS_WORKLOADS, peer->loc,
 	    "%s takes in %" PRIu64 " workload%s by address", network_text(lint, peer),
 	    count, count == 1 ? "" : "s");
-	lint_note(lint, d, first->loc, "%.*s is one", STR_ARG(first->display));
+	lint_note(lint, d, first->loc, "%.*s is one", STR_ARG(first->shape->display));
 }
 
 static void
@@ -150,7 +150,7 @@ say_nodes(struct networks *n, const struct peer *peer, const struct addrset *set
 		    STR_ARG(first->node->name));
 	else if (first->on_host != NULL)
 		lint_note(n->lint, d, first->on_host->loc, "%.*s is on its node",
-		    STR_ARG(first->on_host->display));
+		    STR_ARG(first->on_host->shape->display));
 }
 
 /* True if policy sees other addresses behind the Service's than the network has. */

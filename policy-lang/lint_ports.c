@@ -23,9 +23,9 @@ nearest_name(struct lint *lint, struct str name)
 	bool filled = lint->port_names.len > 0;
 
 	for (uint32_t i = 0; !filled && i < w->slot_count; i++) {
-		for (size_t j = 0; j < w->slots[i]->port_count; j++)
+		for (size_t j = 0; j < w->slots[i]->shape->port_count; j++)
 			(void)map_set(
-			    &lint->port_names, w->slots[i]->ports[j].name, lint);
+			    &lint->port_names, w->slots[i]->shape->ports[j].name, lint);
 	}
 	return vocabulary_nearest(&lint->port_names, name);
 }
@@ -36,14 +36,14 @@ note_names(struct lint *lint, struct diag *d, const struct workload *w)
 {
 	struct buf names = {0};
 
-	for (size_t i = 0; w != NULL && i < w->port_count; i++) {
-		if (w->ports[i].name.len > 0)
+	for (size_t i = 0; w != NULL && i < w->shape->port_count; i++) {
+		if (w->shape->ports[i].name.len > 0)
 			buf_printf(&names, "%s\"%.*s\"", names.len > 0 ? ", " : "",
-			    STR_ARG(w->ports[i].name));
+			    STR_ARG(w->shape->ports[i].name));
 	}
 	if (names.len > 0)
 		lint_note(lint, d, w->loc, "%.*s has ports named %s",
-		    STR_ARG(w->display), names.data);
+		    STR_ARG(w->shape->display), names.data);
 	buf_free(&names);
 }
 
@@ -81,7 +81,7 @@ say_unknown(struct lint *lint, const struct rule *rule, const struct port_match 
 	d = lint_say(lint, CODE_PORT_NAME_UNKNOWN, port->loc,
 	    "no workload that %s speaks of has a port named \"%.*s\"",
 	    lint_rule_name(lint, rule), STR_ARG(port->name));
-	lint_note(lint, d, other->loc, "%.*s has one", STR_ARG(other->display));
+	lint_note(lint, d, other->loc, "%.*s has one", STR_ARG(other->shape->display));
 }
 
 static void
@@ -96,7 +96,7 @@ say_partial(struct lint *lint, const struct port_match *port,
 	    " workloads that the rule speaks of have a port named \"%.*s\"",
 	    have, roaring_bitmap_get_cardinality(ends), STR_ARG(port->name));
 
-	lint_note(lint, d, first->loc, "%.*s has none", STR_ARG(first->display));
+	lint_note(lint, d, first->loc, "%.*s has none", STR_ARG(first->shape->display));
 	roaring_bitmap_free(without);
 }
 

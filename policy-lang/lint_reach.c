@@ -117,7 +117,8 @@ say_culprit(
 			    : lint_policy_name(lint, c->policy),
 	    c->workloads, c->workloads == 1 ? "" : "s", what);
 
-	lint_note(lint, d, c->example->loc, "%.*s is %s", STR_ARG(c->example->display),
+	lint_note(lint, d, c->example->loc, "%.*s is %s",
+	    STR_ARG(c->example->shape->display),
 	    c->workloads == 1 ? "the one" : "one of them");
 }
 
@@ -136,9 +137,9 @@ struct dns {
 static bool
 is_dns_pod(const struct workload *w)
 {
-	for (size_t i = 0; i < w->labels.count; i++) {
-		if (str_is(w->labels.items[i].key, "k8s-app") &&
-		    str_is(w->labels.items[i].value, "kube-dns"))
+	for (size_t i = 0; i < w->shape->labels.count; i++) {
+		if (str_is(w->shape->labels.items[i].key, "k8s-app") &&
+		    str_is(w->shape->labels.items[i].value, "kube-dns"))
 			return w->kube != NULL;
 	}
 	return false;
@@ -192,10 +193,10 @@ dns_port(const struct dns *dns, const struct workload *w, uint8_t proto)
 			continue;
 		if (s->ports[i].target != 0)
 			return s->ports[i].target;
-		for (size_t j = 0; j < w->port_count; j++) {
-			if (w->ports[j].proto == proto &&
-			    str_eq(w->ports[j].name, s->ports[i].target_name))
-				return w->ports[j].port;
+		for (size_t j = 0; j < w->shape->port_count; j++) {
+			if (w->shape->ports[j].proto == proto &&
+			    str_eq(w->shape->ports[j].name, s->ports[i].target_name))
+				return w->shape->ports[j].port;
 		}
 	}
 	return 53;
@@ -365,7 +366,7 @@ api_ends(const struct model *m, struct endpoint *out, size_t max)
 		const struct workload *w = m->workloads[i];
 
 		if (w->host_network && w->ip_count > 0 &&
-		    has_label(w->labels, "component", "kube-apiserver"))
+		    has_label(w->shape->labels, "component", "kube-apiserver"))
 			out[count++] = endpoint_of_addr(m, w->ips[0]);
 	}
 	for (size_t i = 0; i < m->node_count && count < max; i++) {
@@ -383,8 +384,8 @@ api_ends(const struct model *m, struct endpoint *out, size_t max)
 static bool
 needs_api(const struct workload *w)
 {
-	return w->kube != NULL && w->service_account.len > 0 &&
-	       !str_is(w->service_account, "default");
+	return w->kube != NULL && w->shape->service_account.len > 0 &&
+	       !str_is(w->shape->service_account, "default");
 }
 
 static void

@@ -137,7 +137,7 @@ lint_source(struct lint *lint, struct route_found found, const struct ip_addr *a
 	char text[IP_TEXT_BYTES];
 
 	if (w != NULL && !w->host_network)
-		say_taken(lint, found, addr, "workload", w->display, w->loc);
+		say_taken(lint, found, addr, "workload", w->shape->display, w->loc);
 	else if (node != NULL && by_node && !is_gateway(rule, node))
 		say_taken(lint, found, addr, "node", node->name, node->loc);
 	else if (node == NULL && by_node)
@@ -291,7 +291,8 @@ lint_target_name(struct lint *lint, struct route_found found)
 	d = lint_say(lint, CODE_ROUTE_PORT_UNKNOWN, found.rule->loc,
 	    "no workload that the %s publishes has a port named \"%.*s\"",
 	    lint_route_name(lint, found), STR_ARG(found.rule->target_name));
-	lint_note(lint, d, first->loc, "%.*s is one of them", STR_ARG(first->display));
+	lint_note(
+	    lint, d, first->loc, "%.*s is one of them", STR_ARG(first->shape->display));
 }
 
 /* Names are what workloads give their ports. */
@@ -431,8 +432,8 @@ lint_closed(
 	    "the %s publishes workloads whose ingress policy lets nobody from outside "
 	    "in",
 	    lint_route_name(lint, found));
-	lint_note(
-	    lint, d, closed->loc, "%.*s is one of them", STR_ARG(closed->display));
+	lint_note(lint, d, closed->loc, "%.*s is one of them",
+	    STR_ARG(closed->shape->display));
 }
 
 /* ---- via ---- */
@@ -466,7 +467,8 @@ lint_loop(struct lint *lint, struct route_found found)
 	    "the %s sends connections through workloads that are ends of them: these "
 	    "are not sent through anything by it",
 	    lint_route_name(lint, found));
-	lint_note(lint, d, w->loc, "%.*s is what it goes through", STR_ARG(w->display));
+	lint_note(lint, d, w->loc, "%.*s is what it goes through",
+	    STR_ARG(w->shape->display));
 }
 
 /* ---- all ---- */

@@ -26,7 +26,7 @@ suggest_workload(struct asker *a, const struct selector *s)
 	const struct lint_world *w = &a->lint->world;
 
 	for (uint32_t i = 0; !v->filled && i < w->slot_count; i++)
-		vocabulary_add(v, a->lint->arena, w->slots[i]->labels);
+		vocabulary_add(v, a->lint->arena, w->slots[i]->shape->labels);
 	v->filled = true;
 	return vocabulary_suggest(v, a->lint->arena, s);
 }
@@ -82,7 +82,7 @@ on_host(struct lint *lint, const struct workload_match *match)
 
 		lint->work++;
 		if ((match->kube == NULL || w->kube == match->kube) &&
-		    selector_matches(match->selector, w->labels))
+		    selector_matches(match->selector, w->shape->labels))
 			return w;
 	}
 	return NULL;
@@ -105,7 +105,7 @@ explain_nothing(struct asker *a, struct diag *d, const struct workload_match *ma
 	if (host != NULL)
 		lint_note(a->lint, d, host->loc,
 		    "%.*s is on its node's network: to policy it is the node",
-		    STR_ARG(host->display));
+		    STR_ARG(host->shape->display));
 	hint_if(a->lint, d, suggest_workload(a, match->selector));
 }
 

@@ -26,7 +26,8 @@ has_host_ends(struct lint *lint, const struct service *s)
 		lint->work++;
 		if (lint_stops(lint, LINT_HOST_NETWORK))
 			return true;
-		if (w->kube == s->kube && selector_matches(s->selector, w->labels))
+		if (w->kube == s->kube &&
+		    selector_matches(s->selector, w->shape->labels))
 			return true;
 	}
 	return false;
@@ -51,8 +52,8 @@ say_no_ends(struct lint *lint, const struct service *s)
 		return;
 	it = roaring_create_iterator(there);
 	for (; it != NULL && it->has_value; roaring_advance_uint32_iterator(it))
-		vocabulary_add(
-		    &words, lint->arena, lint->world.slots[it->current_value]->labels);
+		vocabulary_add(&words, lint->arena,
+		    lint->world.slots[it->current_value]->shape->labels);
 	roaring_free_uint32_iterator(it);
 	text = vocabulary_suggest(&words, lint->arena, s->selector);
 	if (text != NULL)
@@ -75,7 +76,8 @@ lint_service_port(
 	d = lint_say(lint, CODE_SERVICE_PORT_UNKNOWN, port->loc,
 	    "no pod of the Service \"%.*s\" has a port named \"%.*s\"",
 	    STR_ARG(s->name), STR_ARG(port->target_name));
-	lint_note(lint, d, first->loc, "%.*s is one of them", STR_ARG(first->display));
+	lint_note(
+	    lint, d, first->loc, "%.*s is one of them", STR_ARG(first->shape->display));
 }
 
 void

@@ -53,18 +53,19 @@ services_of(const struct rule *rule, const struct workload *dst,
 			out[count++] = (struct service_tried){
 			    p->proto != PROTO_ANY ? p->proto : PROTO_TCP,
 			    p->lo > 0 ? p->lo : 1};
-		for (size_t j = 0; p->kind == PORT_NAMED && j < dst->port_count &&
-				   count < SERVICES_MAX;
+		for (size_t j = 0; p->kind == PORT_NAMED &&
+				   j < dst->shape->port_count && count < SERVICES_MAX;
 		     j++) {
-			if (str_eq(dst->ports[j].name, p->name))
-				out[count++] = (struct service_tried){
-				    dst->ports[j].proto, dst->ports[j].port};
+			if (str_eq(dst->shape->ports[j].name, p->name))
+				out[count++] =
+				    (struct service_tried){dst->shape->ports[j].proto,
+					dst->shape->ports[j].port};
 		}
 	}
 	for (size_t i = 0;
-	     rule->any_port && i < dst->port_count && count < SERVICES_MAX; i++)
-		out[count++] =
-		    (struct service_tried){dst->ports[i].proto, dst->ports[i].port};
+	     rule->any_port && i < dst->shape->port_count && count < SERVICES_MAX; i++)
+		out[count++] = (struct service_tried){
+		    dst->shape->ports[i].proto, dst->shape->ports[i].port};
 	if (rule->any_port && count < SERVICES_MAX)
 		out[count++] = (struct service_tried){PROTO_TCP, 443};
 	return count;
@@ -94,8 +95,8 @@ try_pair(struct opening *o, uint32_t src, uint32_t dst)
 		d = lint_say(lint, CODE_TENANTS_OPENED, o->rule->loc,
 		    "%s lets %.*s into %.*s: %.*s may connect to %.*s at %u/%s",
 		    lint_rule_name(lint, o->rule), STR_ARG(tenant_of(from->ns)->path),
-		    STR_ARG(tenant_of(to->ns)->path), STR_ARG(from->display),
-		    STR_ARG(to->display), (unsigned)services[i].port,
+		    STR_ARG(tenant_of(to->ns)->path), STR_ARG(from->shape->display),
+		    STR_ARG(to->shape->display), (unsigned)services[i].port,
 		    proto_name(services[i].proto, proto));
 		lint_note(lint, d, from->loc, "which nothing here forbids it to do");
 		return true;

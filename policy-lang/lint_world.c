@@ -242,7 +242,7 @@ world_find(const struct lint_world *w, addr_num addr)
 static struct label_set
 slot_labels(const void *ctx, uint32_t slot)
 {
-	return ((const struct lint_world *)ctx)->slots[slot]->labels;
+	return ((const struct lint_world *)ctx)->slots[slot]->shape->labels;
 }
 
 static struct label_set

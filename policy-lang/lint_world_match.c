@@ -129,7 +129,7 @@ group_slots(struct lint_world *w)
 		return;
 	(void)remember(w, &key, range_bits(0, 0));
 	for (uint32_t i = 0; i < w->slot_count; i++) {
-		account_key(&key, w->slots[i]->service_account);
+		account_key(&key, w->slots[i]->shape->service_account);
 		add_slot(w, &key, i);
 		cluster_key(&key, w->slots[i]->cluster);
 		add_slot(w, &key, i);
@@ -341,10 +341,11 @@ world_port_name(struct lint_world *w, struct str name, uint8_t proto)
 		const struct workload *wl = w->slots[i];
 		struct buf own = {0};
 
-		for (size_t j = 0; j < wl->port_count; j++) {
-			port_key(&own, wl->ports[j].name, wl->ports[j].proto);
+		for (size_t j = 0; j < wl->shape->port_count; j++) {
+			port_key(
+			    &own, wl->shape->ports[j].name, wl->shape->ports[j].proto);
 			add_slot(w, &own, i);
-			port_key(&own, wl->ports[j].name, PROTO_ANY);
+			port_key(&own, wl->shape->ports[j].name, PROTO_ANY);
 			add_slot(w, &own, i);
 		}
 	}

@@ -150,7 +150,7 @@ first_displayed(const struct model *m, struct str prefix)
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (str_cmp(m->workloads[mid]->display, prefix) < 0)
+		if (str_cmp(m->workloads[mid]->shape->display, prefix) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -168,7 +168,8 @@ announce_in(struct announcing *a, struct str cluster, const struct announced_pod
 	    cluster.len != 0 ? STR("/") : STR(""), of->namespace, STR("/"));
 
 	for (size_t i = first_displayed(m, prefix);
-	     i < m->workload_count && str_starts(m->workloads[i]->display, prefix);
+	     i < m->workload_count &&
+	     str_starts(m->workloads[i]->shape->display, prefix);
 	     i++) {
 		struct workload *w = m->workloads[i];
 

@@ -30,7 +30,7 @@ int
 load_workload_cmp(const void *a, const void *b)
 {
 	const struct workload *const *x = a, *const *y = b;
-	int order = str_cmp((*x)->display, (*y)->display);
+	int order = str_cmp((*x)->shape->display, (*y)->shape->display);
 
 	if (order == 0)
 		order = str_cmp((*x)->name, (*y)->name);
@@ -180,8 +180,8 @@ load_warn_shared(struct diag_list *diags, const struct workload *w,
 {
 	char text[IP_TEXT_BYTES];
 	struct diag *d = diag_say(diags, CODE_SHARED_ADDRESS, w->loc,
-	    "%.*s has the address %s of %.*s", STR_ARG(w->display),
-	    ip_format(addr, text), STR_ARG(first->display));
+	    "%.*s has the address %s of %.*s", STR_ARG(w->shape->display),
+	    ip_format(addr, text), STR_ARG(first->shape->display));
 
 	diag_note(diags, d, first->loc, "which keeps it");
 }

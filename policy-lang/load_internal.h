@@ -170,6 +170,10 @@ MUST_CHECK const void *load_shared(struct loader *l, const void *items, size_t b
 MUST_CHECK bool load_claim(struct loader *l, const char *kind, struct str cluster,
     struct str ns, struct str name, struct loc loc);
 
+/* The one copy of a shape, whose texts and arrays are of these. */
+MUST_CHECK const struct workload_shape *load_shape(
+    struct loader *l, const struct workload_shape *shape);
+
 struct meta;
 /* The same for a native object, by the namespace as written: two Kubernetes namespaces
  * that share a place may each have one of a name. */

@@ -152,15 +152,16 @@ read_ports(struct loader *l, const struct doc_node *containers, struct named_por
 
 /* Ports of init containers count too: those that go on running serve. */
 static void
-read_pod_ports(struct loader *l, const struct doc_node *const *v, struct workload *w)
+read_pod_ports(
+    struct loader *l, const struct doc_node *const *v, struct workload_shape *shape)
 {
 	size_t room = count_ports(v[POD_CONTAINERS]) + count_ports(v[POD_INIT]);
 	struct arena_mark mark = arena_mark(l->scratch);
 	struct named_port *ports = ARENA_ARRAY(l->scratch, room, struct named_port);
 
-	w->port_count = read_ports(l, v[POD_CONTAINERS], ports);
-	w->port_count += read_ports(l, v[POD_INIT], ports + w->port_count);
-	w->ports = load_shared(l, ports, w->port_count * sizeof(*ports));
+	shape->port_count = read_ports(l, v[POD_CONTAINERS], ports);
+	shape->port_count += read_ports(l, v[POD_INIT], ports + shape->port_count);
+	shape->ports = load_shared(l, ports, shape->port_count * sizeof(*ports));
 	arena_rewind(l->scratch, &mark);
 }
 
@@ -357,40 +358,45 @@ read_owner(struct loader *l, const struct meta *meta, struct owner *out)
 }
 
 static void
-set_display(struct loader *l, struct workload *w, const struct owner *owner)
+set_display(struct loader *l, const struct kube_ns *kube, const struct owner *owner,
+    struct workload_shape *shape)
 {
 	struct arena_mark mark = arena_mark(l->scratch);
-	bool cluster = w->kube->cluster.len != 0;
-	struct str ns = STR_CONCAT(l->scratch, w->kube->cluster,
-	    cluster ? STR("/") : STR(""), w->kube->name, STR("/"));
+	bool cluster = kube->cluster.len != 0;
+	struct str ns = STR_CONCAT(l->scratch, kube->cluster,
+	    cluster ? STR("/") : STR(""), kube->name, STR("/"));
 
-	w->display = load_text(l,
+	shape->display = load_text(l,
 	    STR_CONCAT(l->scratch, ns, owner->name, STR("["), owner->kind, STR("]")));
-	w->owner_at = (uint32_t)ns.len;
-	w->owner_len = (uint32_t)owner->name.len;
+	shape->owner_at = (uint32_t)ns.len;
+	shape->owner_len = (uint32_t)owner->name.len;
 	arena_rewind(l->scratch, &mark);
 }
 
 static bool
-read_pod_spec(struct loader *l, const struct doc_node *spec, struct workload *w)
+read_pod_spec(struct loader *l, const struct doc_node *spec, struct workload *w,
+    struct workload_shape *shape)
 {
 	const struct doc_node *v[ARRAY_LEN(pod_fields)] = {NULL};
 	const struct doc_node *account;
 	bool ok = spec == NULL || schema_read(l->diags, &pod_schema, spec, v);
 
 	account = v[POD_ACCOUNT] != NULL ? v[POD_ACCOUNT] : v[POD_OLD_ACCOUNT];
-	w->service_account = account != NULL && account->text.len != 0
-				 ? load_text(l, account->text)
-				 : STR("default");
+	shape->service_account = account != NULL && account->text.len != 0
+				     ? load_text(l, account->text)
+				     : STR("default");
 	w->node = v[POD_NODE] != NULL ? load_text(l, v[POD_NODE]->text) : STR("");
 	w->host_network = v[POD_HOST_NETWORK] != NULL && v[POD_HOST_NETWORK]->u.boolean;
-	read_pod_ports(l, v, w);
+	read_pod_ports(l, v, shape);
+	w->shape = load_shape(l, shape);
 	return ok;
 }
 
-/* A workload in the namespace of an object, owned by itself until told otherwise. */
+/* A workload in the namespace of an object, owned by itself until told otherwise; its shape
+ * is not whole. */
 static struct workload *
-new_workload(struct loader *l, const struct load_object *o, const struct meta *meta)
+new_workload(struct loader *l, const struct load_object *o, const struct meta *meta,
+    struct workload_shape *shape)
 {
 	struct kube_node *kube = load_kube_ns(l, o->cluster, meta->ns);
 	struct workload *w = ARENA_NEW(l->arena, struct workload);
@@ -400,10 +406,10 @@ new_workload(struct loader *l, const struct load_object *o, const struct meta *m
 	w->name = meta->name;
 	w->kube = &kube->kube; /* its namespace is not placed yet: see load_finish */
 	w->cluster = kube->kube.cluster;
-	w->labels = meta->labels;
 	w->loc = meta->loc;
+	*shape = (struct workload_shape){.labels = meta->labels};
 	read_owner(l, meta, &owner);
-	set_display(l, w, &owner);
+	set_display(l, w->kube, &owner, shape);
 	return w;
 }
 
@@ -424,7 +430,7 @@ load_announce(struct arena *a, struct workload *w, const struct announced_pod *p
 	    ARENA_ARRAY(a, pod != NULL ? pod->ip_count : 0, struct ip_addr);
 
 	w->announced = pod != NULL;
-	w->ip_count = pod != NULL ? pod->ip_count : 0;
+	w->ip_count = pod != NULL ? (uint32_t)pod->ip_count : 0;
 	for (size_t i = 0; i < w->ip_count; i++)
 		ips[i] = pod->ips[i];
 	w->ips = ips;
@@ -466,6 +472,7 @@ load_pod(struct loader *l, const struct load_object *o)
 	const struct doc_node *status[ARRAY_LEN(status_fields)] = {NULL};
 	const struct doc_node *phase;
 	struct node_draft *node = NULL;
+	struct workload_shape shape;
 	struct workload *w;
 	struct ip_addr *ips;
 	struct meta meta;
@@ -481,11 +488,12 @@ load_pod(struct loader *l, const struct load_object *o)
 	if (phase != NULL &&
 	    (str_is(phase->text, "Succeeded") || str_is(phase->text, "Failed")))
 		return; /* finished: its addresses may be another's by now */
-	w = new_workload(l, o, &meta);
+	w = new_workload(l, o, &meta, &shape);
 	w->generated = meta.generated;
-	if (!read_pod_spec(l, doc_value(o->doc, "spec"), w))
+	if (!read_pod_spec(l, doc_value(o->doc, "spec"), w, &shape))
 		return;
-	w->ip_count = read_addresses(l, status[STATUS_IP], status[STATUS_IPS], &ips);
+	w->ip_count =
+	    (uint32_t)read_addresses(l, status[STATUS_IP], status[STATUS_IPS], &ips);
 	w->ips = ips;
 	w->not_ready = is_not_ready(status[STATUS_CONDITIONS]);
 	take_announced(l, w);
@@ -514,7 +522,7 @@ copy_labels(struct loader *l, struct label_set from)
 }
 
 static const struct named_port *
-copy_ports(struct loader *l, const struct workload *from)
+copy_ports(struct loader *l, const struct workload_shape *from)
 {
 	struct arena_mark mark = arena_mark(l->scratch);
 	struct named_port *ports =
@@ -529,6 +537,18 @@ copy_ports(struct loader *l, const struct workload *from)
 	copy = load_shared(l, ports, from->port_count * sizeof(*ports));
 	arena_rewind(l->scratch, &mark);
 	return copy;
+}
+
+static const struct workload_shape *
+copy_shape(struct loader *l, const struct workload_shape *from)
+{
+	struct workload_shape shape = *from;
+
+	shape.labels = copy_labels(l, from->labels);
+	shape.service_account = load_text(l, from->service_account);
+	shape.ports = copy_ports(l, from);
+	shape.display = load_text(l, from->display);
+	return load_shape(l, &shape);
 }
 
 /* Its node, and of that what its pods alone told. */
@@ -565,11 +585,8 @@ load_kept_pod(struct loader *l, const struct source *source, const struct model 
 	w->kube = &kube->kube;
 	w->cluster = kube->kube.cluster;
 	w->name = load_text(l, pod->name);
-	w->service_account = load_text(l, pod->service_account);
 	w->node = load_text(l, pod->node);
-	w->display = load_text(l, pod->display);
-	w->labels = copy_labels(l, pod->labels);
-	w->ports = copy_ports(l, pod);
+	w->shape = copy_shape(l, pod->shape);
 	w->ip_count = pod->announced ? 0 : pod->ip_count;
 	ips = ARENA_ARRAY(l->arena, w->ip_count, struct ip_addr);
 	for (size_t i = 0; i < w->ip_count; i++)
@@ -603,6 +620,7 @@ load_template(struct loader *l, const struct load_object *o)
 	struct load_object pod = *o;
 	struct meta meta, pod_meta;
 	const struct doc_node *labels, *pod_metadata;
+	struct workload_shape shape;
 	struct workload *w;
 
 	if (!load_meta(l, o, META_NAMESPACED, true, &meta) ||
@@ -623,8 +641,8 @@ load_template(struct loader *l, const struct load_object *o)
 	if (labels != NULL && (!schema_type(l->diags, labels, "\"labels\"", TYPE_MAP) ||
 				  !load_labels(l, labels, &pod_meta.labels)))
 		return;
-	w = new_workload(l, &pod, &pod_meta);
-	if (!read_pod_spec(l, doc_value(template, "spec"), w))
+	w = new_workload(l, &pod, &pod_meta, &shape);
+	if (!read_pod_spec(l, doc_value(template, "spec"), w, &shape))
 		return;
 	w->is_template = true;
 	w->node = STR("");

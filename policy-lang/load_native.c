@@ -90,14 +90,17 @@ read_wport(struct loader *l, const struct doc_node *node, struct named_port *out
 }
 
 static void
-read_wports(struct loader *l, const struct doc_node *list, struct workload *w)
+read_wports(struct loader *l, const struct doc_node *list, struct workload_shape *shape)
 {
+	struct arena_mark mark = arena_mark(l->scratch);
 	struct named_port *ports =
-	    ARENA_ARRAY(l->arena, list->count, struct named_port);
+	    ARENA_ARRAY(l->scratch, list->count, struct named_port);
 
 	for (uint32_t i = 0; i < list->count; i++)
-		w->port_count += read_wport(l, list->u.items[i], &ports[w->port_count]);
-	w->ports = ports;
+		shape->port_count +=
+		    read_wport(l, list->u.items[i], &ports[shape->port_count]);
+	shape->ports = load_shared(l, ports, shape->port_count * sizeof(*ports));
+	arena_rewind(l->scratch, &mark);
 }
 
 static void
@@ -162,7 +165,8 @@ read_cluster(struct loader *l, const struct load_object *o, const struct meta *m
 
 static bool
 read_workload_spec(struct loader *l, const struct load_object *o,
-    const struct meta *meta, const struct doc_node *spec, struct workload *w)
+    const struct meta *meta, const struct doc_node *spec, struct workload *w,
+    struct workload_shape *shape)
 {
 	const struct doc_node *v[ARRAY_LEN(workload_fields)];
 
@@ -178,11 +182,11 @@ read_workload_spec(struct loader *l, const struct load_object *o,
 		w->node = load_node_draft(l, w->cluster, v[WL_NODE]->text)->node.name;
 	}
 	if (v[WL_ACCOUNT] != NULL)
-		w->service_account = load_text(l, v[WL_ACCOUNT]->text);
+		shape->service_account = load_text(l, v[WL_ACCOUNT]->text);
 	if (v[WL_IPS] != NULL)
 		read_ips(l, v[WL_IPS], w);
 	if (v[WL_PORTS] != NULL)
-		read_wports(l, v[WL_PORTS], w);
+		read_wports(l, v[WL_PORTS], shape);
 	return true;
 }
 
@@ -190,6 +194,7 @@ void
 load_native_workload(struct loader *l, const struct load_object *o)
 {
 	struct workload *w = ARENA_NEW(l->arena, struct workload);
+	struct workload_shape shape = {.service_account = STR("")};
 	const struct doc_node *spec;
 	struct meta meta;
 	bool ok = load_top(l, o, &spec);
@@ -201,18 +206,19 @@ load_native_workload(struct loader *l, const struct load_object *o)
 	if (w->ns == NULL || !load_claim_native(l, o, &meta))
 		return;
 	w->name = meta.name;
-	w->labels = meta.labels;
-	w->service_account = STR("");
 	w->node = STR("");
 	w->loc = meta.loc;
 	w->cluster = load_text(l, meta.cluster.len != 0 ? meta.cluster : o->cluster);
-	w->owner_at = (uint32_t)w->ns->path.len + (w->ns->parent != NULL);
-	w->owner_len = (uint32_t)w->name.len;
-	w->display = load_text(l, STR_CONCAT(l->scratch, w->ns->path,
-				      w->ns->parent != NULL ? STR("/") : STR(""),
-				      w->name, STR("[Workload]")));
-	if (spec == NULL || read_workload_spec(l, o, &meta, spec, w))
-		ptr_vec_push(&l->workloads, w);
+	shape.labels = meta.labels;
+	shape.owner_at = (uint32_t)w->ns->path.len + (w->ns->parent != NULL);
+	shape.owner_len = (uint32_t)w->name.len;
+	shape.display = load_text(l, STR_CONCAT(l->scratch, w->ns->path,
+					 w->ns->parent != NULL ? STR("/") : STR(""),
+					 w->name, STR("[Workload]")));
+	if (spec != NULL && !read_workload_spec(l, o, &meta, spec, w, &shape))
+		return;
+	w->shape = load_shape(l, &shape);
+	ptr_vec_push(&l->workloads, w);
 }
 
 /* ---- ExternalNetwork ---- */

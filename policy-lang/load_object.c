@@ -71,6 +71,16 @@ load_shared(struct loader *l, const void *items, size_t bytes)
 	return known;
 }
 
+const struct workload_shape *
+load_shape(struct loader *l, const struct workload_shape *shape)
+{
+	_Static_assert(sizeof(*shape) == sizeof(struct label_set) +
+					     2 * sizeof(struct str) + sizeof(void *) +
+					     sizeof(size_t) + 2 * sizeof(uint32_t),
+	    "no padding: equal shapes are equal bytes");
+	return load_shared(l, shape, sizeof(*shape));
+}
+
 /* For who wants to know later whether another source has an object of the same name. */
 static void
 note_claim(struct load_note *n, struct str id, struct loc loc)

@@ -114,16 +114,18 @@ selector_equal(const struct selector *a, const struct selector *b)
 struct str
 workload_owner(const struct workload *w)
 {
-	return str_slice(w->display, w->owner_at, w->owner_at + w->owner_len);
+	return str_slice(w->shape->display, w->shape->owner_at,
+	    w->shape->owner_at + w->shape->owner_len);
 }
 
 struct str
 workload_owner_kind(const struct workload *w)
 {
-	size_t at = (size_t)w->owner_at + w->owner_len + 1;
+	size_t at = (size_t)w->shape->owner_at + w->shape->owner_len + 1;
 
-	return at < w->display.len ? str_slice(w->display, at, w->display.len - 1)
-				   : (struct str){0};
+	return at < w->shape->display.len
+		   ? str_slice(w->shape->display, at, w->shape->display.len - 1)
+		   : (struct str){0};
 }
 
 struct label_set

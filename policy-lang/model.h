@@ -107,29 +107,35 @@ struct named_port {
 	uint16_t port;
 };
 
+/* What the pods of one owner have in common: of a large cluster most is this, and it is held
+ * once. Equal shapes are one, except that a source that was read by itself has its own. */
+struct workload_shape {
+	struct label_set labels;
+	struct str
+	    service_account; /* Kubernetes: "default" when absent; native: may be "" */
+	const struct named_port *ports;
+	size_t port_count;
+	struct str display; /* "ns/OWNER[Kind]" as `list` prints it; OWNER is: */
+	uint32_t owner_at, owner_len;
+};
+
 struct workload {
-	uint32_t index;  /* in model.workloads */
+	const struct workload_shape *shape;
 	struct str name; /* the pod's or native workload's own name */
 	struct ns *ns;
 	const struct kube_ns *kube; /* NULL: a native workload */
 	/* Whose Kubernetes policies see it: "" with one cluster; a native workload is of
 	 * the cluster that it names, of its source, or of the one that has its node. */
 	struct str cluster;
-	struct label_set labels;
-	struct str
-	    service_account; /* Kubernetes: "default" when absent; native: may be "" */
-	struct str node;     /* "" when not known */
-	bool host_network;   /* is the node, not a workload, to every policy */
-	bool is_template;    /* stands for the pods of an apps/batch object */
-	bool not_ready;      /* its status says so: nothing published leads to it */
-	bool announced;      /* its addresses are: see struct announced_pod */
-	bool generated; /* its name is the beginning of those that the server makes */
+	struct str node; /* "" when not known */
 	const struct ip_addr *ips;
-	size_t ip_count;
-	const struct named_port *ports;
-	size_t port_count;
-	struct str display; /* "ns/OWNER[Kind]" as `list` prints it; OWNER is: */
-	uint32_t owner_at, owner_len;
+	uint32_t ip_count;
+	uint32_t index;    /* in model.workloads */
+	bool host_network; /* is the node, not a workload, to every policy */
+	bool is_template;  /* stands for the pods of an apps/batch object */
+	bool not_ready;    /* its status says so: nothing published leads to it */
+	bool announced;    /* its addresses are: see struct announced_pod */
+	bool generated; /* its name is the beginning of those that the server makes */
 	struct loc loc;
 };
 

@@ -214,7 +214,7 @@ policy_index_find(const struct policy_index *index, struct arena *a,
 	struct policy **list = NULL;
 
 	add_matching(index, &index->rest, w, &found);
-	add_by_labels(index, 'w', w->labels, w, &found);
+	add_by_labels(index, 'w', w->shape->labels, w, &found);
 	add_by_labels(index, 'n', workload_ns_labels(w), w, &found);
 	if (found.count > 1)
 		qsort(found.items, found.count, sizeof(*found.items), compare_numbers);

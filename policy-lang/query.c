@@ -40,7 +40,7 @@ index_add(
 	for (struct candidate *c = first; c != NULL; c = c->next) {
 		if (!str_eq(c->kind, workload_owner_kind(w)))
 			continue;
-		c->several |= !str_eq(c->first->display, w->display);
+		c->several |= !str_eq(c->first->shape->display, w->shape->display);
 		return;
 	}
 	new = ARENA_NEW(r->arena, struct candidate);
@@ -422,7 +422,7 @@ endpoint_print(struct buf *out, const struct endpoint *end)
 
 	switch (end->kind) {
 	case ENDPOINT_WORKLOAD:
-		buf_add_str(out, end->workload->display);
+		buf_add_str(out, end->workload->shape->display);
 		return;
 	case ENDPOINT_NODE:
 		if (end->node == NULL) {

@@ -79,8 +79,8 @@ static void
 add_workload(struct groups *groups, const struct workload *w)
 {
 	struct group *group = group_at(groups, &groups->by_owner,
-	    arena_printf(
-		groups->arena, "%.*s %.*s", STR_ARG(w->ns->path), STR_ARG(w->display)));
+	    arena_printf(groups->arena, "%.*s %.*s", STR_ARG(w->ns->path),
+		STR_ARG(w->shape->display)));
 
 	if (group->count == 0) {
 		group->name = workload_owner(w);
@@ -89,10 +89,11 @@ add_workload(struct groups *groups, const struct workload *w)
 	}
 	add_member(group, w);
 	groups->by_workload[w->index] = group;
-	for (size_t i = 0; i < w->labels.count; i++) {
-		if (!is_of_one_pod(w->labels.items[i].key))
-			add_member(group_at(groups, &groups->by_label,
-				       label_key(groups->arena, &w->labels.items[i])),
+	for (size_t i = 0; i < w->shape->labels.count; i++) {
+		if (!is_of_one_pod(w->shape->labels.items[i].key))
+			add_member(
+			    group_at(groups, &groups->by_label,
+				label_key(groups->arena, &w->shape->labels.items[i])),
 			    w);
 	}
 }
@@ -133,9 +134,9 @@ groups_free(struct groups *groups)
 static bool
 has_label(const struct workload *w, const struct label *label)
 {
-	for (size_t i = 0; i < w->labels.count; i++) {
-		if (str_eq(w->labels.items[i].key, label->key))
-			return str_eq(w->labels.items[i].value, label->value);
+	for (size_t i = 0; i < w->shape->labels.count; i++) {
+		if (str_eq(w->shape->labels.items[i].key, label->key))
+			return str_eq(w->shape->labels.items[i].value, label->value);
 	}
 	return false;
 }
@@ -221,7 +222,7 @@ compare_labels(const void *a, const void *b)
 static struct label *
 common_labels(const struct groups *groups, const struct group *group, size_t *out_count)
 {
-	struct label_set of_first = group->members[0]->labels;
+	struct label_set of_first = group->members[0]->shape->labels;
 	struct label *labels = ARENA_ARRAY(groups->arena, of_first.count, struct label);
 
 	*out_count = 0;
@@ -376,8 +377,8 @@ name_means(const struct workload *w, struct str name, uint8_t proto, uint16_t po
 {
 	bool found = false;
 
-	for (size_t i = 0; i < w->port_count; i++) {
-		const struct named_port *p = &w->ports[i];
+	for (size_t i = 0; i < w->shape->port_count; i++) {
+		const struct named_port *p = &w->shape->ports[i];
 
 		if (!str_eq(p->name, name) || p->proto != proto)
 			continue;
@@ -393,8 +394,8 @@ group_port_name(const struct group *group, uint8_t proto, uint16_t port)
 {
 	const struct workload *first = group->members[0];
 
-	for (size_t i = 0; i < first->port_count; i++) {
-		struct str name = first->ports[i].name;
+	for (size_t i = 0; i < first->shape->port_count; i++) {
+		struct str name = first->shape->ports[i].name;
 		size_t agree = 0;
 
 		while (agree < group->count && name.len > 0 &&

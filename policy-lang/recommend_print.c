@@ -334,7 +334,8 @@ compare_policies(const void *a, const void *b)
 	if (order == 0)
 		order = str_cmp(x->name, y->name);
 	return order != 0 ? order
-			  : str_cmp(x->members[0]->display, y->members[0]->display);
+			  : str_cmp(x->members[0]->shape->display,
+				y->members[0]->shape->display);
 }
 
 /* The values of a map, sorted; freed by the caller. */

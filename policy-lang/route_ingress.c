@@ -86,11 +86,11 @@ static bool
 named_target(const struct route_rule *rule, const struct workload *w, uint8_t proto,
     uint16_t *out_port)
 {
-	for (size_t i = 0; i < w->port_count; i++) {
-		if (w->ports[i].proto != proto ||
-		    !str_eq(w->ports[i].name, rule->target_name))
+	for (size_t i = 0; i < w->shape->port_count; i++) {
+		if (w->shape->ports[i].proto != proto ||
+		    !str_eq(w->shape->ports[i].name, rule->target_name))
 			continue;
-		*out_port = w->ports[i].port;
+		*out_port = w->shape->ports[i].port;
 		return true;
 	}
 	return false;

@@ -375,8 +375,8 @@ try_name(struct trial *t, const struct port_match *match)
 	bool any = false;
 	struct buf problem = {0};
 
-	for (size_t i = 0; w != NULL && i < w->port_count; i++) {
-		const struct named_port *port = &w->ports[i];
+	for (size_t i = 0; w != NULL && i < w->shape->port_count; i++) {
+		const struct named_port *port = &w->shape->ports[i];
 
 		if (!str_eq(port->name, match->name) ||
 		    (match->proto != PROTO_ANY && match->proto != port->proto))
@@ -450,7 +450,7 @@ add_selected(struct trial *t, const struct test_end *end, struct found_ends *end
 		const struct workload *w = m->workloads[i];
 		struct found_end found = {
 		    .end = endpoint_of_workload(m, w),
-		    .text = w->display,
+		    .text = w->shape->display,
 		    .selected = true,
 		};
 

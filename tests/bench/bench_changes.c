@@ -108,13 +108,23 @@ replace(struct bench *b, size_t i, struct compile_change *change)
 	return now;
 }
 
+static void
+take_labels(struct bench *b, struct workload *w, const struct workload *from)
+{
+	struct workload_shape *shape = ARENA_NEW(b->arena, struct workload_shape);
+
+	*shape = *w->shape;
+	shape->labels = from->shape->labels;
+	w->shape = shape;
+}
+
 static size_t
 relabel(struct bench *b, struct compile_change changes[2])
 {
 	struct workload *now = replace(b, roll_remote(b), &changes[0]);
 
 	give(b, changes[0].workload_before, now);
-	now->labels = b->model->workloads[roll_remote(b)]->labels;
+	take_labels(b, now, b->model->workloads[roll_remote(b)]);
 	return 1;
 }
 
@@ -149,7 +159,7 @@ relabel_local(struct bench *b, struct compile_change changes[2])
 	struct workload *now = replace(b, roll_local(b), &changes[0]);
 
 	give(b, changes[0].workload_before, now);
-	now->labels = b->model->workloads[roll_local(b)]->labels;
+	take_labels(b, now, b->model->workloads[roll_local(b)]);
 	return 1;
 }
 

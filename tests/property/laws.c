@@ -473,10 +473,10 @@ port_hits(const struct port_match *match, const struct flow *flow)
 		return match->proto == flow->proto && flow->port >= match->lo &&
 		       flow->port <= match->hi;
 	}
-	for (size_t i = 0;
-	     flow->dst.kind == ENDPOINT_WORKLOAD && i < flow->dst.workload->port_count;
+	for (size_t i = 0; flow->dst.kind == ENDPOINT_WORKLOAD &&
+			   i < flow->dst.workload->shape->port_count;
 	     i++) {
-		const struct named_port *port = &flow->dst.workload->ports[i];
+		const struct named_port *port = &flow->dst.workload->shape->ports[i];
 
 		if (str_eq(port->name, match->name) && port->proto == flow->proto &&
 		    port->port == flow->port &&

@@ -626,6 +626,7 @@ check_diff(struct trial *t)
 
 struct future {
 	struct workload workload;
+	struct workload_shape shape; /* its */
 	struct ns ns;
 	struct kube_ns kube;
 	struct label labels[3], ns_labels[2];
@@ -676,7 +677,8 @@ roll_future(struct trial *t, const struct model *m, const struct conn_exposure *
 	*f = (struct future){0};
 	f->workload.name = STR("future");
 	f->workload.index = UINT32_MAX;
-	f->workload.service_account = STR("default");
+	f->workload.shape = &f->shape;
+	f->shape.service_account = STR("default");
 	for (unsigned i = 0; i < 3 && e->pattern_count > 0; i++) {
 		const struct workload_match *match =
 		    e->patterns[dice_roll(&t->dice, (unsigned)e->pattern_count)];
@@ -687,9 +689,9 @@ roll_future(struct trial *t, const struct model *m, const struct conn_exposure *
 		if (roll_label(t, match->ns_selector, &label))
 			add_label(f->ns_labels, &ns_labels, 2, label);
 		if (match->service_account.ptr != NULL)
-			f->workload.service_account = match->service_account;
+			f->shape.service_account = match->service_account;
 	}
-	f->workload.labels = (struct label_set){f->labels, labels};
+	f->shape.labels = (struct label_set){f->labels, labels};
 	f->workload.cluster = m->workloads[0]->cluster;
 	if (dice_roll(&t->dice, 2) == 0 && m->kube_count > 0) {
 		f->workload.kube =

@@ -271,7 +271,7 @@ START_TEST(pods_of_one_owner_are_one_end)
 	struct workload *y = hand_workload(&h, "/", "y", "", "10.0.0.2");
 	struct connectivity found;
 
-	y->display = x->display;
+	hand_shape(y)->display = x->shape->display;
 	find(&found, 0, false);
 	ck_assert_uint_eq(found.count, 2); /* from and to the outside */
 }
@@ -366,8 +366,8 @@ random_model(void)
 		    arena_printf(h.arena, "w%u", i), labels[chance(3)], addr);
 
 		if (chance(2) == 0) {
-			w->ports = web_ports;
-			w->port_count = 1 + chance(2);
+			hand_shape(w)->ports = web_ports;
+			hand_shape(w)->port_count = 1 + chance(2);
 		}
 	}
 	for (unsigned i = 0; i < 4; i++) {

@@ -404,8 +404,8 @@ START_TEST(bare_name_means_each_protocol_that_the_destination_gives_it)
 	struct rule *rule = hand_rule(
 	    &h, hand_policy(&h, "/", "p"), PHASE_ALLOW, DIR_INGRESS, ACTION_ALLOW);
 
-	b->ports = ports;
-	b->port_count = ARRAY_LEN(ports);
+	hand_shape(b)->ports = ports;
+	hand_shape(b)->port_count = ARRAY_LEN(ports);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct flow flow = hand_flow(a, b, cases[i].proto, cases[i].port);
 
@@ -426,9 +426,10 @@ START_TEST(named_port_is_the_destinations_for_egress_as_well)
 	    &h, hand_policy(&h, "/", "p"), PHASE_ALLOW, DIR_EGRESS, ACTION_ALLOW);
 	struct flow out = hand_flow(a, a, PROTO_TCP, 80);
 
-	a->ports = b->ports = &eighty;
-	c->ports = &other;
-	a->port_count = b->port_count = c->port_count = 1;
+	hand_shape(a)->ports = hand_shape(b)->ports = &eighty;
+	hand_shape(c)->ports = &other;
+	hand_shape(a)->port_count = hand_shape(b)->port_count =
+	    hand_shape(c)->port_count = 1;
 	hand_port_name(&h, rule, PROTO_TCP, "http");
 	ck_assert(allowed(a, b, 80));
 	ck_assert(!allowed(a, c, 80));

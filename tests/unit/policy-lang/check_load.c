@@ -323,9 +323,9 @@ START_TEST(sources_belong_to_the_cluster_of_their_path)
 	ck_assert_msg(l->ok, "%s", loaded_text(l));
 	assert_str(find_workload(l, "p")->kube->cluster, "east");
 	assert_str(find_workload(l, "p")->ns->path, "/t");
-	assert_str(find_workload(l, "p")->display, "east/x/p[Pod]");
+	assert_str(find_workload(l, "p")->shape->display, "east/x/p[Pod]");
 	assert_str(find_workload(l, "q")->kube->cluster, "");
-	assert_str(find_workload(l, "q")->display, "x/q[Pod]");
+	assert_str(find_workload(l, "q")->shape->display, "x/q[Pod]");
 	assert_str(find_workload(l, "r")->kube->cluster, "west");
 	assert_str(find_workload(l, "r")->ns->path, "/x");
 	ck_assert_ptr_eq(

@@ -34,22 +34,22 @@ START_TEST(pod_is_read_whole)
 	ck_assert_ptr_null(l->diags.first);
 	assert_str(workload_owner(w), "web-7d4");
 	assert_str(workload_owner_kind(w), "ReplicaSet");
-	assert_str(w->display, "shop/web-7d4[ReplicaSet]");
+	assert_str(w->shape->display, "shop/web-7d4[ReplicaSet]");
 	assert_str(w->ns->path, "/shop");
 	assert_str(w->kube->name, "shop");
-	assert_str(w->service_account, "shop-sa");
+	assert_str(w->shape->service_account, "shop-sa");
 	assert_str(w->node, "worker-1");
 	ck_assert(!w->host_network && !w->is_template);
-	ck_assert_uint_eq(w->labels.count, 2);
-	assert_str(w->labels.items[0].key, "app");
+	ck_assert_uint_eq(w->shape->labels.count, 2);
+	assert_str(w->shape->labels.items[0].key, "app");
 	ck_assert_uint_eq(w->ip_count, 2);
 	ck_assert_str_eq(ip_format(&w->ips[1], text), "fd00::1");
-	ck_assert_uint_eq(w->port_count, 3);
-	assert_str(w->ports[0].name, "http");
-	ck_assert_uint_eq(w->ports[0].proto, PROTO_TCP);
-	ck_assert_uint_eq(w->ports[1].proto, PROTO_UDP);
-	ck_assert_uint_eq(w->ports[1].port, 53);
-	assert_str(w->ports[2].name, "mesh");
+	ck_assert_uint_eq(w->shape->port_count, 3);
+	assert_str(w->shape->ports[0].name, "http");
+	ck_assert_uint_eq(w->shape->ports[0].proto, PROTO_TCP);
+	ck_assert_uint_eq(w->shape->ports[1].proto, PROTO_UDP);
+	ck_assert_uint_eq(w->shape->ports[1].port, 53);
+	assert_str(w->shape->ports[2].name, "mesh");
 	ck_assert_uint_eq(w->loc.line, 4);
 	/* The node is known through its pod. */
 	ck_assert_uint_eq(n->ip_count, 1);
@@ -66,11 +66,11 @@ START_TEST(pod_of_nobody_owns_itself)
 	    " [{kind: Node, name: n1}]}\n---\n" POD
 	    "metadata: {generateName: c-}\n---\n" POD "metadata: {generateName: c-}\n");
 
-	assert_str(find_workload(l, "a")->display, "default/a[Pod]");
-	assert_str(find_workload(l, "a")->service_account, "default");
+	assert_str(find_workload(l, "a")->shape->display, "default/a[Pod]");
+	assert_str(find_workload(l, "a")->shape->service_account, "default");
 	assert_str(find_workload(l, "a")->node, "");
-	assert_str(find_workload(l, "b")->display, "default/b[Pod]");
-	assert_str(find_workload(l, "c-")->display, "default/c-[Pod]");
+	assert_str(find_workload(l, "b")->shape->display, "default/b[Pod]");
+	assert_str(find_workload(l, "c-")->shape->display, "default/c-[Pod]");
 	ck_assert_uint_eq(l->m->workload_count, 4);
 	loaded_free(l);
 }
@@ -160,12 +160,12 @@ START_TEST(template_stands_for_the_pods)
 	    template_rows[_i].after));
 	const struct workload *w = find_workload(l, "w");
 
-	assert_str(w->display, template_rows[_i].display);
+	assert_str(w->shape->display, template_rows[_i].display);
 	ck_assert(w->is_template);
-	ck_assert_uint_eq(w->labels.count, 1);
-	assert_str(w->labels.items[0].value, "web");
-	assert_str(w->service_account, "sa");
-	ck_assert_uint_eq(w->port_count, 1);
+	ck_assert_uint_eq(w->shape->labels.count, 1);
+	assert_str(w->shape->labels.items[0].value, "web");
+	assert_str(w->shape->service_account, "sa");
+	ck_assert_uint_eq(w->shape->port_count, 1);
 	loaded_free(l);
 	arena_free(a);
 }
@@ -178,7 +178,7 @@ START_TEST(owned_template_is_its_owners)
 	    "metadata: {name: w-1, ownerReferences: [{kind: Deployment, name: w}]}\n"
 	    "spec: {template: {spec: {containers: []}}}\n");
 
-	assert_str(find_workload(l, "w-1")->display, "default/w[Deployment]");
+	assert_str(find_workload(l, "w-1")->shape->display, "default/w[Deployment]");
 	loaded_free(l);
 }
 END_TEST
@@ -197,17 +197,17 @@ START_TEST(native_workload_is_read_whole)
 	const struct workload *w = find_workload(l, "db-1");
 
 	ck_assert_ptr_null(l->diags.first);
-	assert_str(w->display, "/acme/db/db-1[Workload]");
-	assert_str(find_workload(l, "top")->display, "/top[Workload]");
+	assert_str(w->shape->display, "/acme/db/db-1[Workload]");
+	assert_str(find_workload(l, "top")->shape->display, "/top[Workload]");
 	assert_str(workload_owner_kind(w), "Workload");
 	assert_str(w->ns->path, "/acme/db");
 	ck_assert_ptr_null(w->kube);
-	assert_str(w->service_account, "dbs");
-	assert_str(find_workload(l, "top")->service_account, "");
+	assert_str(w->shape->service_account, "dbs");
+	assert_str(find_workload(l, "top")->shape->service_account, "");
 	ck_assert_uint_eq(w->ip_count, 2);
-	ck_assert_uint_eq(w->port_count, 3);
-	ck_assert_uint_eq(w->ports[1].proto, PROTO_UDP);
-	ck_assert_uint_eq(w->ports[2].proto, PROTO_TCP);
+	ck_assert_uint_eq(w->shape->port_count, 3);
+	ck_assert_uint_eq(w->shape->ports[1].proto, PROTO_UDP);
+	ck_assert_uint_eq(w->shape->ports[2].proto, PROTO_TCP);
 	ck_assert_ptr_nonnull(model_node(l->m, STR("worker-1")));
 	loaded_free(l);
 }
@@ -308,14 +308,14 @@ START_TEST(labels_that_come_again_are_the_same)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct label_set labels = find_workload(l, rows[i].name)->labels;
+		struct label_set labels = find_workload(l, rows[i].name)->shape->labels;
 
 		ck_assert_uint_eq(labels.count, rows[i].count);
 		assert_str(labels.items[rows[i].at].key, rows[i].key);
 		assert_str(labels.items[rows[i].at].value, rows[i].value);
 	}
-	ck_assert_ptr_eq(
-	    find_workload(l, "a")->labels.items, find_workload(l, "c")->labels.items);
+	ck_assert_ptr_eq(find_workload(l, "a")->shape->labels.items,
+	    find_workload(l, "c")->shape->labels.items);
 	loaded_free(l);
 	l = load(POD "metadata: {name: a, labels: {a: b c}}\n---\n" POD
 		     "metadata: {name: b, labels: {a: b c}}\n---\n" POD

@@ -36,8 +36,9 @@ START_TEST(selector_matches_as_label_selectors_do)
 	    " metadata: {name: w, labels: {tier: '', app: web}}}\n",
 	    selector_rows[_i].selector));
 
-	ck_assert_msg(selector_matches(find_policy(l, "p")->subject.selector,
-			  find_workload(l, "w")->labels) == selector_rows[_i].matches,
+	ck_assert_msg(
+	    selector_matches(find_policy(l, "p")->subject.selector,
+		find_workload(l, "w")->shape->labels) == selector_rows[_i].matches,
 	    "%s", selector_rows[_i].selector);
 	loaded_free(l);
 	arena_free(a);

@@ -132,22 +132,32 @@ hand_labels(struct hand *h, const char *text)
 	return (struct label_set){items, count};
 }
 
+/* What a workload made here has in common with nobody. */
+static inline struct workload_shape *
+hand_shape(const struct workload *w)
+{
+	return (struct workload_shape *)(uintptr_t)w->shape;
+}
+
 /* A native workload with up to four addresses, separated by spaces. */
 static inline struct workload *
 hand_workload(struct hand *h, const char *path, const char *name, const char *labels,
     const char *addrs)
 {
 	struct workload *w = ARENA_NEW(h->arena, struct workload);
+	struct workload_shape *shape = ARENA_NEW(h->arena, struct workload_shape);
 	struct ip_addr *ips = ARENA_ARRAY(h->arena, 4, struct ip_addr);
 	struct str rest = str_from(addrs);
 
 	w->name = str_from(name);
 	w->ns = hand_ns(h, path);
-	w->labels = hand_labels(h, labels);
-	w->display = str_from(arena_printf(
+	w->shape = shape;
+	shape->labels = hand_labels(h, labels);
+	shape->display = str_from(arena_printf(
 	    h->arena, "%s/%s[Workload]", w->ns->depth > 0 ? path : "", name));
-	w->owner_at = (uint32_t)(w->display.len - strlen(name) - strlen("[Workload]"));
-	w->owner_len = (uint32_t)strlen(name);
+	shape->owner_at =
+	    (uint32_t)(shape->display.len - strlen(name) - strlen("[Workload]"));
+	shape->owner_len = (uint32_t)strlen(name);
 	w->ips = ips;
 	while (rest.len > 0) {
 		struct str text = str_split(&rest, ' ');
