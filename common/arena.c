@@ -139,23 +139,24 @@ arena_rewind(struct arena *a, const struct arena_mark *mark)
 /* The leak checker does not look for pointers in mapped memory. */
 #ifdef RINGFENCE_SANITIZED
 static struct chunk *
-map_chunk(void)
+map_chunk(size_t size UNUSED)
 {
 	return NULL;
 }
 #else
 static struct chunk *
-map_chunk(void)
+map_chunk(size_t size)
 {
-	void *p = mmap(NULL, BIG_CHUNK_BYTES, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t bytes = sizeof(struct chunk) + size;
+	void *p = mmap(
+	    NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct chunk *c = p;
 
 	if (p == MAP_FAILED)
 		return NULL;
-	(void)madvise(p, BIG_CHUNK_BYTES, MADV_HUGEPAGE); /* a wish */
+	(void)madvise(p, bytes, MADV_HUGEPAGE); /* a wish */
 	c->mapped = true;
-	c->size = BIG_CHUNK_BYTES - sizeof(*c);
+	c->size = size;
 	return c;
 }
 #endif
@@ -173,7 +174,9 @@ arena_grow(struct arena *a, size_t size)
 		a->spare = NULL;
 	}
 	if (c == NULL && room == CHUNK_BYTES && a->bytes > BIG_AFTER_BYTES)
-		c = map_chunk();
+		c = map_chunk(BIG_CHUNK_BYTES - sizeof(*c));
+	else if (c == NULL && room >= BIG_CHUNK_BYTES)
+		c = map_chunk(room);
 	if (c == NULL) {
 		c = xcalloc(1, sizeof(*c) + room);
 		c->size = room;

@@ -95,6 +95,15 @@ put_element(struct nlmsghdr *header, enum table_set_id set,
 #define HEAD_BYTES sizeof(struct nlattr)
 #define KEY_AT     (3 * HEAD_BYTES)
 
+/* Its key is an address and nothing else: so are most of all elements. */
+static bool
+is_address(enum table_set_id set)
+{
+	enum table_field field = table_sets[set].key[0];
+
+	return (field == FIELD_IPV4 || field == FIELD_IPV6) && !is_concat(set);
+}
+
 /* Elements of a set whose entries are all of one length: the first, which has been put, is
  * copied, and another key and value put into the copy. Returns how many fit the list. */
 static size_t
@@ -102,6 +111,7 @@ put_alike(struct nlmsghdr *header, enum table_set_id set, uint32_t first_at,
     const struct table_element *elements, size_t count, bool with_data)
 {
 	const size_t len = table_key_bytes(set);
+	const bool address = is_address(set);
 	const uint32_t size = header->nlmsg_len - first_at;
 	const uint8_t *first = (const uint8_t *)header + first_at;
 	size_t done = 0;
@@ -110,7 +120,10 @@ put_alike(struct nlmsghdr *header, enum table_set_id set, uint32_t first_at,
 		uint8_t *to = (uint8_t *)header + header->nlmsg_len;
 
 		memcpy(to, first, size);
-		table_element_key(set, &elements[done], to + KEY_AT, NULL);
+		if (address)
+			memcpy(to + KEY_AT, elements[done].addr, len);
+		else
+			table_element_key(set, &elements[done], to + KEY_AT, NULL);
 		if (with_data)
 			memcpy(to + KEY_AT + (len + 3) / 4 * 4 + 2 * HEAD_BYTES,
 			    &elements[done].value, sizeof(elements[done].value));

@@ -32,8 +32,38 @@ addr_bytes(enum table_set_id set)
 
 /* ---- elements: there may be some hundred thousand ---- */
 
-#define ADDR_BYTES    16
-#define ELEMENT_BYTES (4 + ADDR_BYTES + ADDR_BYTES + 1 + 2 + 2 + 4)
+/* The fields of a set's elements, and nothing else: what the set cannot hold cannot be
+ * said. Bytes, one behind the other; 0: there is no such field. */
+struct form {
+	size_t class_id, addr, addr_end, proto, port_lo, port_hi, value;
+	size_t bytes;
+};
+
+static struct form
+form_of(enum table_set_id set)
+{
+	const struct table_set *s = &table_sets[set];
+	bool four = s->value == FIELD_IPV4 || s->value == FIELD_IPV4_PORT;
+	bool has_port = s->value == FIELD_IPV4_PORT || s->value == FIELD_IPV6_PORT;
+	bool port = set_has(set, FIELD_SERVICE);
+	struct form f = {
+	    .class_id = set_has(set, FIELD_CLASSID) ? 4 : 0,
+	    .addr = addr_bytes(set),
+	    .proto = set_has(set, FIELD_PROTO) || set_has(set, FIELD_NFPROTO) ? 1 : 0,
+	    .port_lo = port || s->slots != 0 ? 2 : 0,
+	    .port_hi = (port && s->interval) || has_port ? 2 : 0,
+	};
+
+	if (table_value_is_address(s->value))
+		f.addr_end = four ? 4 : 16;
+	else if (s->value != FIELD_NONE)
+		f.value = 4;
+	if (s->interval && !port)
+		f.addr_end = f.addr;
+	f.bytes = f.class_id + f.addr + f.addr_end + f.proto + f.port_lo + f.port_hi +
+		  f.value;
+	return f;
+}
 
 static uint8_t *
 put_le(uint8_t *out, uint32_t value, size_t bytes)
@@ -53,29 +83,30 @@ get_le(const uint8_t *in, uint32_t *out, size_t bytes)
 }
 
 static void
-put_element(uint8_t *out, const struct table_element *e)
+put_element(uint8_t *out, const struct form *f, const struct table_element *e)
 {
-	out = put_le(out, e->class_id, 4);
-	memcpy(out, e->addr, ADDR_BYTES);
-	memcpy(out + ADDR_BYTES, e->addr_end, ADDR_BYTES);
-	out = put_le(out + ADDR_BYTES + ADDR_BYTES, e->proto, 1);
-	out = put_le(out, e->port_lo, 2);
-	out = put_le(out, e->port_hi, 2);
-	(void)put_le(out, e->value, 4); /* the last */
+	out = put_le(out, e->class_id, f->class_id);
+	memcpy(out, e->addr, f->addr);
+	memcpy(out + f->addr, e->addr_end, f->addr_end);
+	out = put_le(out + f->addr + f->addr_end, e->proto, f->proto);
+	out = put_le(out, e->port_lo, f->port_lo);
+	out = put_le(out, e->port_hi, f->port_hi);
+	(void)put_le(out, e->value, f->value); /* the last */
 }
 
+/* Into what is zeroed. */
 static void
-get_element(const uint8_t *in, struct table_element *e)
+get_element(const uint8_t *in, const struct form *f, struct table_element *e)
 {
 	uint32_t proto, lo, hi;
 
-	in = get_le(in, &e->class_id, 4);
-	memcpy(e->addr, in, ADDR_BYTES);
-	memcpy(e->addr_end, in + ADDR_BYTES, ADDR_BYTES);
-	in = get_le(in + ADDR_BYTES + ADDR_BYTES, &proto, 1);
-	in = get_le(in, &lo, 2);
-	in = get_le(in, &hi, 2);
-	(void)get_le(in, &e->value, 4); /* the last */
+	in = get_le(in, &e->class_id, f->class_id);
+	memcpy(e->addr, in, f->addr);
+	memcpy(e->addr_end, in + f->addr, f->addr_end);
+	in = get_le(in + f->addr + f->addr_end, &proto, f->proto);
+	in = get_le(in, &lo, f->port_lo);
+	in = get_le(in, &hi, f->port_hi);
+	(void)get_le(in, &e->value, f->value); /* the last */
 	e->proto = (uint8_t)proto;
 	e->port_lo = (uint16_t)lo;
 	e->port_hi = (uint16_t)hi;
@@ -84,10 +115,12 @@ get_element(const uint8_t *in, struct table_element *e)
 static void
 put_elements(struct buf *out, const struct op *op)
 {
-	buf_reserve(out, op->element_count * ELEMENT_BYTES + 1);
+	const struct form f = form_of(op->set);
+
+	buf_reserve(out, op->element_count * f.bytes + 1);
 	for (size_t i = 0; i < op->element_count; i++) {
-		put_element((uint8_t *)out->data + out->len, &op->elements[i]);
-		out->len += ELEMENT_BYTES;
+		put_element((uint8_t *)out->data + out->len, &f, &op->elements[i]);
+		out->len += f.bytes;
 	}
 	out->data[out->len] = '\0';
 }
@@ -160,44 +193,32 @@ op_encode(struct buf *out, const struct op_batch *batch)
 /* ---- reading ---- */
 
 static bool
-all_zero(const uint8_t *bytes, size_t from, size_t to)
+all_zero(const uint8_t *bytes, size_t count)
 {
-	for (size_t i = from; i < to; i++) {
-		if (bytes[i] != 0)
-			return false;
-	}
-	return true;
+	static const uint8_t zero[16];
+
+	return memcmp(bytes, zero, count) == 0;
 }
 
 /* A map to addresses has ids for keys. The address of an end is where packets are sent: a
  * number that no host can have would only lose them. */
 static const char *
-check_end(enum table_set_id set, const struct table_element *e)
+check_end(const struct form *f, const struct table_element *e)
 {
-	enum table_field value = table_sets[set].value;
-	bool four = value == FIELD_IPV4 || value == FIELD_IPV4_PORT;
-	bool has_port = value == FIELD_IPV4_PORT || value == FIELD_IPV6_PORT;
-
-	if (!all_zero(e->addr, 0, 16) || e->proto != 0 || e->port_lo != 0 ||
-	    e->value != 0)
-		return "more than an id in the key of an end";
 	if (e->class_id == 0)
 		return "an end without an id";
-	if (!all_zero(e->addr_end, four ? 4 : 16, 16))
-		return "an address that is longer than the map's";
-	if (all_zero(e->addr_end, 0, 16))
+	if (all_zero(e->addr_end, f->addr_end))
 		return "an end without an address";
-	if (has_port ? e->port_hi == 0 : e->port_hi != 0)
-		return "the port of an end";
+	if (f->port_hi != 0 && e->port_hi == 0)
+		return "an end without its port";
 	return NULL;
 }
 
-/* What elements of a set can be. */
+/* What elements of a set can be, beyond their fields. */
 struct limits {
-	enum table_set_id set;
-	size_t addr;    /* bytes */
+	struct form form;
 	uint32_t slots; /* the port is one of so many; 0: it is a port */
-	bool class_id, family, proto, port, interval, addr_ranges, value, value_zero;
+	bool family, end, ranges, port_ranges, needs_value;
 };
 
 static struct limits
@@ -205,50 +226,36 @@ limits_of(enum table_set_id set)
 {
 	const struct table_set *s = &table_sets[set];
 	struct limits l = {
-	    .set = set,
-	    .addr = addr_bytes(set),
+	    .form = form_of(set),
 	    .slots = s->slots,
-	    .class_id = set_has(set, FIELD_CLASSID),
 	    .family = set_has(set, FIELD_NFPROTO),
-	    .proto = set_has(set, FIELD_PROTO),
-	    .port = set_has(set, FIELD_SERVICE),
-	    .interval = s->interval,
-	    .value = s->value != FIELD_NONE,
-	    /* Class 0 takes an address out of the network around it; rules have numbers. */
-	    .value_zero = set >= SET_PEER4_IN && set <= SET_PEER6_OUT,
+	    .end = table_value_is_address(s->value),
 	};
 
-	l.addr_ranges = l.interval && !l.port;
+	l.ranges = !l.end && l.form.addr_end != 0;
+	l.port_ranges = !l.end && l.form.port_hi != 0;
+	/* Class 0 takes an address out of the network around it; rules have numbers. */
+	l.needs_value =
+	    l.form.value != 0 && !(set >= SET_PEER4_IN && set <= SET_PEER6_OUT);
 	return l;
 }
 
-/* Fields that the set's key has not are zero; ends are not before beginnings and only
- * where the set ranges. */
+/* Ends are not before beginnings; the rest is what there is. */
 static const char *
 check_element(const struct limits *l, const struct table_element *e)
 {
-	if (table_value_is_address(table_sets[l->set].value))
-		return check_end(l->set, e);
-	if (!l->class_id && e->class_id != 0)
-		return "a class in a set without classes";
-	if (!all_zero(e->addr, l->addr, ADDR_BYTES) ||
-	    !all_zero(e->addr_end, l->addr_ranges ? l->addr : 0, ADDR_BYTES))
-		return "an address that is longer than the set's";
-	if (l->addr_ranges && memcmp(e->addr, e->addr_end, l->addr) > 0)
+	if (l->end)
+		return check_end(&l->form, e);
+	if (l->ranges && memcmp(e->addr, e->addr_end, l->form.addr) > 0)
 		return "an address range that ends before it begins";
 	if (l->family && e->proto != table_nfproto(IP_V4) &&
 	    e->proto != table_nfproto(IP_V6))
 		return "an address family that there is not";
-	if (!l->proto && !l->family && e->proto != 0)
-		return "a protocol in a set without protocols";
-	if (l->slots != 0 ? e->port_lo >= l->slots || e->port_hi != 0
-			  : !l->port && (e->port_lo != 0 || e->port_hi != 0))
-		return "a port in a set without ports";
-	if (l->port && (l->interval ? e->port_hi < e->port_lo : e->port_hi != 0))
+	if (l->slots != 0 && e->port_lo >= l->slots)
+		return "a slot that there is not";
+	if (l->port_ranges && e->port_hi < e->port_lo)
 		return "a port range that ends before it begins";
-	if (!l->value && e->value != 0)
-		return "a value in a set";
-	if (l->value && e->value == 0 && !l->value_zero)
+	if (l->needs_value && e->value == 0)
 		return "a map element without a value";
 	return NULL;
 }
@@ -265,8 +272,8 @@ decode_set(struct proc_reader *r, struct op *op, struct err *err)
 }
 
 static int
-decode_elements(
-    struct arena *arena, struct proc_reader *r, struct op *op, struct err *err)
+decode_elements(struct arena *arena, struct proc_reader *r, size_t *left, struct op *op,
+    struct err *err)
 {
 	struct table_element *elements;
 	const uint8_t *bytes;
@@ -285,13 +292,17 @@ decode_elements(
 		return err_set(err, ERR_INVALID, "%s is replaced whole, not edited",
 		    table_sets[op->set].name);
 	count = proc_get_u32(r);
-	if (!r->ok || count == 0 || count > (r->len - r->pos) / ELEMENT_BYTES)
+	if (!r->ok || count == 0 || count > (r->len - r->pos) / limits.form.bytes)
 		return err_set(
 		    err, ERR_INVALID, "%u elements do not fit the message", count);
+	if (count > *left)
+		return err_set(err, ERR_LIMIT, "more than %u elements in a batch",
+		    OP_MAX_ELEMENTS);
+	*left -= count;
 	elements = ARENA_ARRAY(arena, count, struct table_element);
-	bytes = proc_get_bytes(r, (size_t)count * ELEMENT_BYTES);
+	bytes = proc_get_bytes(r, count * limits.form.bytes);
 	for (uint32_t i = 0; bytes != NULL && i < count; i++) {
-		get_element(bytes + (size_t)i * ELEMENT_BYTES, &elements[i]);
+		get_element(bytes + i * limits.form.bytes, &limits.form, &elements[i]);
 		problem = check_element(&limits, &elements[i]);
 		if (problem != NULL)
 			return err_set(err, ERR_INVALID, "%s, element %u: %s",
@@ -365,8 +376,8 @@ decode_room(struct arena *arena, struct proc_reader *r, struct op *op, struct er
 		if (rc != 0)
 			return rc;
 		if (!r->ok || wanted == 0 || wanted > rest ||
-		    table_sets[op->set].interval ||
-		    table_set_is_kernels(op->set) || room[op->set] != 0)
+		    table_sets[op->set].interval || table_set_is_kernels(op->set) ||
+		    room[op->set] != 0)
 			return err_set(err, ERR_INVALID, "%s has no such room",
 			    table_sets[op->set].name);
 		room[op->set] = wanted;
@@ -380,8 +391,8 @@ decode_room(struct arena *arena, struct proc_reader *r, struct op *op, struct er
 }
 
 static int
-decode_op(struct arena *arena, struct proc_reader *r, uint32_t mask, struct op *op,
-    struct err *err)
+decode_op(struct arena *arena, struct proc_reader *r, uint32_t mask, size_t *left,
+    struct op *op, struct err *err)
 {
 	uint8_t kind = proc_get_u8(r);
 
@@ -392,7 +403,7 @@ decode_op(struct arena *arena, struct proc_reader *r, uint32_t mask, struct op *
 		return decode_room(arena, r, op, err);
 	case OP_ADD:
 	case OP_DELETE:
-		return decode_elements(arena, r, op, err);
+		return decode_elements(arena, r, left, op, err);
 	case OP_FLUSH:
 		return decode_set(r, op, err);
 	case OP_CHAIN_ADD:
@@ -409,6 +420,7 @@ op_decode(struct arena *arena, const uint8_t *data, size_t len,
     struct op_batch *out_batch, struct err *err)
 {
 	struct proc_reader r = {.data = data, .len = len, .ok = true};
+	size_t left = OP_MAX_ELEMENTS;
 	uint32_t count;
 
 	if (len > OP_MAX_BATCH_BYTES)
@@ -426,8 +438,8 @@ op_decode(struct arena *arena, const uint8_t *data, size_t len,
 	out_batch->ops = ARENA_ARRAY(arena, count, struct op);
 	out_batch->count = count;
 	for (uint32_t i = 0; i < count; i++) {
-		int rc = decode_op(
-		    arena, &r, out_batch->settings.steer_mask, &out_batch->ops[i], err);
+		int rc = decode_op(arena, &r, out_batch->settings.steer_mask, &left,
+		    &out_batch->ops[i], err);
 
 		if (rc != 0)
 			return err_wrap(err, "operation %u", i);

@@ -44,15 +44,16 @@ struct op_batch {
 #define OP_MAX_BATCH_BYTES (512u * 1024 * 1024)
 #define OP_MAX_OPS         4000000u
 #define OP_MAX_ROOM        (4 * LIMIT_PROGRAM_ELEMENTS) /* of all sets */
+#define OP_MAX_ELEMENTS    10000000u /* in all; in memory they are larger */
 
-/* Appends the batch in the form that op_decode reads: fixed-size fields, little-endian.
- * Places (loc) and names stay with the engine: the kernel role answers with indexes. */
+/* Appends the batch in the form that op_decode reads: fixed-size fields, little-endian; of
+ * elements those that the set's keys and values have. Places (loc) and names stay with the
+ * engine: the kernel role answers with indexes. */
 void op_encode(struct buf *out, const struct op_batch *batch);
 
 /*
- * Reads and validates a batch into the arena: kinds, set ids, keys within what the set's
- * fields can hold, ends not before beginnings, comments printable and short, actions and
- * counts in range. ERR_INVALID says what is wrong. Pure; a fuzz target.
+ * Reads and validates a batch into the arena: kinds, set ids, ends not before beginnings,
+ * comments printable and short, actions and counts in range. ERR_INVALID says what is wrong. Pure; a fuzz target.
  */
 MUST_CHECK int op_decode(struct arena *arena, const uint8_t *data, size_t len,
     struct op_batch *out_batch, struct err *err);

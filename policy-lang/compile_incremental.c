@@ -264,6 +264,23 @@ governs_local(const struct compiler *c, const struct policy *policy)
 	return false;
 }
 
+/* Its labels may also say what the node that is compiled for is held to. */
+static void
+touch_node(struct update *u, const struct node *node)
+{
+	struct str here = u->s->options.node;
+	size_t slash = str_find(here, '/', 0);
+
+	if (node == NULL)
+		return;
+	if (slash != here.len)
+		here = str_slice(here, slash + 1, here.len);
+	u->local |= str_eq(node->name, here);
+	u->anew |= u->model->route_count != 0;
+	for (size_t i = 0; i < node->ip_count; i++)
+		touch(u, &node->ips[i]);
+}
+
 static void
 see_change(struct update *u, const struct compile_change *change)
 {
@@ -281,6 +298,10 @@ see_change(struct update *u, const struct compile_change *change)
 	case CHANGE_POLICY:
 		u->local |= governs_local(u->s->c, change->policy_before) ||
 			    governs_local(u->s->c, change->policy_after);
+		break;
+	case CHANGE_NODE:
+		touch_node(u, change->node_before);
+		touch_node(u, change->node_after);
 		break;
 	case CHANGE_OTHER:
 		u->anew = true;

@@ -11,8 +11,9 @@
  * costs a look at its subject. What touches a workload of this node or its rules costs what
  * the node's own program does, not the cluster: its workloads' rules are found out again,
  * and every address keeps its place among them; only sets of peers that nobody spoke of
- * before are looked for. With Routes, or a program that is large, it compiles anew, which
- * is told, too; as does a change of a node's addresses, or of where a namespace is placed.
+ * before are looked for. A node costs its addresses. With Routes, or a program that is
+ * large, such changes compile anew, which is told, too; as does a change of where a
+ * namespace is placed.
  *
  * What this asks of the model: an object that changed is another object, and one that did
  * not stays where it is, with all that it refers to, for as long as the state lives. So does
@@ -31,12 +32,14 @@ struct compile_change {
 		CHANGE_KUBE_LABELS, /* of a Kubernetes namespace, and nothing else of it */
 		CHANGE_NS_LABELS, /* of a namespace of the tree */
 		CHANGE_POLICY,    /* or only its place */
+		CHANGE_NODE,      /* its labels or addresses */
 		CHANGE_OTHER, /* of anything else that policy depends on: compiles anew */
 	} kind;
 	const struct workload *workload_before, *workload_after;
 	const struct kube_ns *kube; /* as it is in the new model */
 	const struct ns *ns;        /* the same */
 	const struct policy *policy_before, *policy_after;
+	const struct node *node_before, *node_after;
 };
 
 struct compile_delta {

@@ -158,6 +158,10 @@ share_out(struct live *l, const struct load_note *note)
 		live_file_of(l, m->workloads[i]->loc.source)->workload_count++;
 	for (size_t i = 0; i < m->policy_count; i++)
 		live_file_of(l, m->policies[i]->loc.source)->policy_count++;
+	for (size_t i = 0; i < m->node_count; i++) {
+		if (m->nodes[i]->loc.source != NULL)
+			live_file_of(l, m->nodes[i]->loc.source)->node_count++;
+	}
 	for (size_t i = 0; i < l->files.len; i++) {
 		struct live_file *f = l->files.entries[i].value;
 
@@ -165,7 +169,9 @@ share_out(struct live *l, const struct load_note *note)
 		f->workloads =
 		    ARENA_ARRAY(l->arena, f->workload_count, struct workload *);
 		f->policies = ARENA_ARRAY(l->arena, f->policy_count, struct policy *);
+		f->nodes = ARENA_ARRAY(l->arena, f->node_count, struct node *);
 		f->claim_count = f->workload_count = f->policy_count = 0;
+		f->node_count = 0;
 	}
 	for (size_t i = 0; i < note->claim_count; i++) {
 		struct live_file *f = live_file_of(l, note->claims[i].source);
@@ -181,6 +187,14 @@ share_out(struct live *l, const struct load_note *note)
 		struct live_file *f = live_file_of(l, m->policies[i]->loc.source);
 
 		f->policies[f->policy_count++] = m->policies[i];
+	}
+	for (size_t i = 0; i < m->node_count; i++) {
+		struct live_file *f;
+
+		if (m->nodes[i]->loc.source == NULL)
+			continue;
+		f = live_file_of(l, m->nodes[i]->loc.source);
+		f->nodes[f->node_count++] = m->nodes[i];
 	}
 }
 
@@ -389,6 +403,8 @@ read_file(struct live_edit *e, struct str name, struct str text,
 	f->workload_count = objects.workload_count;
 	f->policies = objects.policies;
 	f->policy_count = objects.policy_count;
+	f->nodes = objects.nodes;
+	f->node_count = objects.node_count;
 	f->numbers = objects.numbers;
 	f->number_count = objects.number_count;
 	f->claims = xcalloc(note.claim_count + 1, sizeof(*f->claims));
@@ -426,7 +442,8 @@ live_read(
 		after = read_file(e, name, text, diags, &answer);
 	if (answer != LIVE_READ)
 		return answer;
-	if (!live_spaces_stand_alone(before, after)) {
+	if (!live_spaces_stand_alone(before, after) ||
+	    !live_nodes_stand_alone(e->l, before, after)) {
 		if (after != NULL)
 			ptr_vec_push(&e->refused, after); /* places refer to it */
 		return LIVE_BEYOND;
@@ -550,6 +567,7 @@ tell_file(const struct live *l, const struct live_file *f, bool after,
 		    .workload_before = after ? NULL : f->workloads[i],
 		    .workload_after = after ? f->workloads[i] : NULL,
 		};
+	live_tell_nodes(l, f, after, changes, count);
 	for (size_t i = 0; i < f->policy_count; i++) {
 		if (live_in_force(l, f->policies[i]))
 			changes[(*count)++] = (struct compile_change){
@@ -573,7 +591,7 @@ tell(const struct live_edit *e, struct arena *arena, struct compile_change **out
 		for (size_t j = 0; j < ARRAY_LEN(both); j++)
 			most += both[j] != NULL
 				    ? both[j]->workload_count + both[j]->policy_count +
-					  both[j]->space_count
+					  both[j]->space_count + both[j]->node_count
 				    : 0;
 	}
 	*out = ARENA_ARRAY(arena, most, struct compile_change);

@@ -7,9 +7,9 @@
  *
  * That works for workloads and policies, which make up nearly all that ever changes: what
  * one says changes nothing of what another is. It works for labels and owners of namespaces,
- * for namespaces that nobody knew, and for pods whose addresses are announced before their
+ * for namespaces that nobody knew, for nodes, and for pods whose addresses are announced before their
  * status has them. Of everything else, and of whatever is in doubt (a name that another
- * source has, a node that nobody knew, another place in the tree), this only says that it
+ * source has, a node that only pods speak of, another place in the tree), this only says that it
  * takes a whole load.
  */
 #ifndef POLICY_LANG_LIVE_H

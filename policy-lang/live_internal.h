@@ -4,6 +4,7 @@
  *     live.c            sources: read, replaced
  *     live_model.c      the arrays and maps of the model that they are put into
  *     live_space.c      what sources say of namespaces
+ *     live_node.c       what they say of nodes
  *     live_announce.c   pods whose addresses are known before their sources say them
  *     live_keep.c       what a source said, for another load
  *     live_claims.c     names that some source has
@@ -38,6 +39,8 @@ struct live_file {
 	size_t claim_count;
 	uint32_t *numbers; /* of its rules, when they are put in; on the heap */
 	size_t number_count;
+	struct node **nodes; /* of Node objects */
+	size_t node_count;
 	struct load_space **spaces; /* namespaces that it declares */
 	size_t space_count;
 	struct load_placed **placed; /* and places, each once */
@@ -66,7 +69,7 @@ struct live {
 	bool collided;
 	struct map shared; /* key of an address -> live_sharers */
 	/* Of the model's arrays, on the heap. */
-	size_t workload_cap, policy_cap, ns_cap, kube_cap;
+	size_t workload_cap, policy_cap, ns_cap, kube_cap, node_cap;
 	struct ptr_vec garbage; /* struct arena, of what was replaced */
 	struct ptr_vec grown;   /* the same, of namespaces that came, and stay */
 	size_t edited_bytes;
@@ -110,6 +113,18 @@ void live_take_fresh(struct live_edit *e);
 void live_put_spaces(
     const struct live_edit *e, struct compile_change *changes, size_t *count);
 
+/* ---- live_node.c ---- */
+
+/* What was said of nodes may be replaced by this alone; either NULL. */
+MUST_CHECK bool live_nodes_stand_alone(const struct live *l,
+    const struct live_file *before, const struct live_file *after);
+/* Nodes of a file out of the model and into it. */
+void live_take_nodes_out(struct live *l, const struct live_file *f);
+void live_put_nodes_in(struct live *l, const struct live_file *f);
+/* Adds what is to be told of them, before any of that: one for each. */
+void live_tell_nodes(const struct live *l, const struct live_file *f, bool after,
+    struct compile_change *changes, size_t *count);
+
 /* ---- live_announce.c ---- */
 
 /* Frees what stands in for workloads of a file, at once or when nothing refers to it. */
@@ -134,6 +149,11 @@ void live_hold_arrays(struct live *l);
 void live_free_arrays(struct live *l);
 void live_index_shared(struct live *l);
 void live_free_shared(struct live *l);
+/* Of the model's sorted arrays; `compare` is of pointers to items. */
+typedef int (*live_compare_fn)(const void *a, const void *b);
+void live_insert(
+    void ***items, size_t *count, size_t *cap, void *item, live_compare_fn compare);
+void live_remove(void **items, size_t *count, void *item, live_compare_fn compare);
 /* Objects out of the model and into it; true: policies were among them, and
  * load_link_policies is to be called. An address that another has is warned of. */
 MUST_CHECK bool live_take_out(struct live *l, const struct live_file *f);

@@ -11,11 +11,9 @@
 
 /* ---- sorted arrays ---- */
 
-typedef int (*compare_fn)(const void *a, const void *b);
-
 /* The first that does not come before the item. */
 static size_t
-place_of(void *const *items, size_t count, void *item, compare_fn compare)
+place_of(void *const *items, size_t count, void *item, live_compare_fn compare)
 {
 	size_t lo = 0, hi = count;
 
@@ -30,8 +28,9 @@ place_of(void *const *items, size_t count, void *item, compare_fn compare)
 	return lo;
 }
 
-static void
-insert(void ***items, size_t *count, size_t *cap, void *item, compare_fn compare)
+void
+live_insert(
+    void ***items, size_t *count, size_t *cap, void *item, live_compare_fn compare)
 {
 	size_t at = place_of(*items, *count, item, compare);
 
@@ -44,8 +43,8 @@ insert(void ***items, size_t *count, size_t *cap, void *item, compare_fn compare
 	(*count)++;
 }
 
-static void
-take_away(void **items, size_t *count, void *item, compare_fn compare)
+void
+live_remove(void **items, size_t *count, void *item, live_compare_fn compare)
 {
 	size_t at = place_of(items, *count, item, compare);
 
@@ -77,6 +76,7 @@ live_hold_arrays(struct live *l)
 	hold(&l->model->policies, l->model->policy_count, &l->policy_cap);
 	hold(&l->model->namespaces, l->model->ns_count, &l->ns_cap);
 	hold(&l->model->kube_namespaces, l->model->kube_count, &l->kube_cap);
+	hold(&l->model->nodes, l->model->node_count, &l->node_cap);
 	load_link_policies(l->model);
 }
 
@@ -91,6 +91,8 @@ live_free_arrays(struct live *l)
 		free(l->model->namespaces);
 	if (l->kube_cap != 0)
 		free(l->model->kube_namespaces);
+	if (l->node_cap != 0)
+		free(l->model->nodes);
 }
 
 /* ---- addresses ---- */
@@ -257,7 +259,7 @@ live_take_workload_out(struct live *l, struct workload *w)
 {
 	struct model *m = l->model;
 
-	take_away((void **)m->workloads, &m->workload_count, w, load_workload_cmp);
+	live_remove((void **)m->workloads, &m->workload_count, w, load_workload_cmp);
 	for (size_t i = 0; !w->host_network && i < w->ip_count; i++)
 		release(l, w, &w->ips[i]);
 }
@@ -268,7 +270,8 @@ live_put_workload_in(struct live *l, struct workload *w, struct diag_list *diags
 	struct model *m = l->model;
 	void **workloads = (void **)m->workloads;
 
-	insert(&workloads, &m->workload_count, &l->workload_cap, w, load_workload_cmp);
+	live_insert(
+	    &workloads, &m->workload_count, &l->workload_cap, w, load_workload_cmp);
 	m->workloads = (struct workload **)workloads;
 	for (size_t i = 0; !w->host_network && i < w->ip_count; i++)
 		claim(l, w, i, diags);
@@ -280,7 +283,7 @@ live_put_ns_in(struct live *l, struct ns *ns)
 	struct model *m = l->model;
 	void **all = (void **)m->namespaces;
 
-	insert(&all, &m->ns_count, &l->ns_cap, ns, load_ns_cmp);
+	live_insert(&all, &m->ns_count, &l->ns_cap, ns, load_ns_cmp);
 	m->namespaces = (struct ns **)all;
 	(void)map_set(&m->ns_by_path, ns->path, ns); /* new */
 }
@@ -291,7 +294,7 @@ live_put_kube_in(struct live *l, struct kube_ns *kube)
 	struct model *m = l->model;
 	void **all = (void **)m->kube_namespaces;
 
-	insert(&all, &m->kube_count, &l->kube_cap, kube, load_kube_cmp);
+	live_insert(&all, &m->kube_count, &l->kube_cap, kube, load_kube_cmp);
 	m->kube_namespaces = (struct kube_ns **)all;
 }
 
@@ -301,12 +304,13 @@ live_take_out(struct live *l, const struct live_file *f)
 	struct model *m = l->model;
 	bool policies = false;
 
+	live_take_nodes_out(l, f);
 	for (size_t i = 0; i < f->workload_count; i++)
 		live_take_workload_out(l, f->workloads[i]);
 	for (size_t i = 0; i < f->policy_count; i++) {
 		if (!live_in_force(l, f->policies[i]))
 			continue;
-		take_away((void **)m->policies, &m->policy_count, f->policies[i],
+		live_remove((void **)m->policies, &m->policy_count, f->policies[i],
 		    load_policy_cmp);
 		policies = true;
 	}
@@ -320,12 +324,13 @@ live_put_in(struct live *l, const struct live_file *f, struct diag_list *diags)
 	void **all = (void **)m->policies;
 	bool policies = false;
 
+	live_put_nodes_in(l, f);
 	for (size_t i = 0; i < f->workload_count; i++)
 		live_put_workload_in(l, f->workloads[i], diags);
 	for (size_t i = 0; i < f->policy_count; i++) {
 		if (!live_in_force(l, f->policies[i]))
 			continue;
-		insert(&all, &m->policy_count, &l->policy_cap, f->policies[i],
+		live_insert(&all, &m->policy_count, &l->policy_cap, f->policies[i],
 		    load_policy_cmp);
 		policies = true;
 	}

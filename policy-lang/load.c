@@ -52,8 +52,8 @@ static const struct load_kind kinds[] = {
 /* Objects of which none changes what another is; of a namespace, that holds for what may be
  * said anew of one that there is. */
 static void (*const alone[])(struct loader *l, const struct load_object *o) = {load_pod,
-    load_native_workload, load_native_policy, load_network_policy, load_admin_policy,
-    load_baseline_policy, load_cluster_policy, load_native_namespace,
+    load_node, load_native_workload, load_native_policy, load_network_policy,
+    load_admin_policy, load_baseline_policy, load_cluster_policy, load_native_namespace,
     load_kube_namespace};
 
 /* Groups whose kinds were ours once, in versions that are gone. */
@@ -597,11 +597,25 @@ tells_of_nodes(const struct loader *l)
 		    .cluster = d->node.cluster, .node = d->node.name};
 		const struct node *node = model_node_of(l->m, &on);
 
-		if (d->addresses.count != 0 &&
+		if (!d->declared && d->addresses.count != 0 &&
 		    (node == NULL || node->loc.source == NULL))
 			return true;
 	}
 	return false;
+}
+
+static void
+take_nodes(struct loader *l, struct load_objects *out)
+{
+	out->nodes = ARENA_ARRAY(l->arena, l->nodes.len, struct node *);
+	for (size_t i = 0; i < l->nodes.len; i++) {
+		struct node_draft *d = l->nodes.entries[i].value;
+
+		if (!d->declared)
+			continue;
+		load_finish_node(l->arena, d);
+		out->nodes[out->node_count++] = &d->node;
+	}
 }
 
 static void
@@ -621,6 +635,7 @@ take_objects(struct loader *l, struct load_objects *out)
 		l->note->beyond |= !load_leaves_nodes(l->m, w);
 	}
 	l->note->beyond |= tells_of_nodes(l);
+	take_nodes(l, out);
 	for (size_t i = 0; i < out->policy_count; i++) {
 		if (!out->policies[i]->audit || l->m->options.audit_enforced)
 			load_number_alone(

@@ -37,8 +37,8 @@ load_workload_cmp(const void *a, const void *b)
 	return order != 0 ? order : loc_cmp((*x)->loc, (*y)->loc);
 }
 
-static int
-compare_nodes(const void *a, const void *b)
+int
+load_node_cmp(const void *a, const void *b)
 {
 	const struct node *const *x = a, *const *y = b;
 	int order = str_cmp((*x)->cluster, (*y)->cluster);
@@ -219,28 +219,33 @@ finish_workloads(struct loader *l)
 	}
 }
 
+void
+load_finish_node(struct arena *a, struct node_draft *d)
+{
+	struct ip_addr *ips = ARENA_ARRAY(a, d->addresses.count, struct ip_addr);
+
+	d->node.ips = ips;
+	d->node.ip_count = d->addresses.count;
+	for (size_t i = 0; i < d->node.ip_count; i++)
+		ips[i] = *(const struct ip_addr *)d->addresses.items[i];
+}
+
 static void
 finish_nodes(struct loader *l)
 {
 	struct model *m = l->m;
 
-	m->nodes = sorted_map(l, &l->nodes, compare_nodes);
+	m->nodes = sorted_map(l, &l->nodes, load_node_cmp);
 	m->node_count = l->nodes.len;
 	for (size_t i = 0; i < m->node_count; i++) {
 		struct node *n = m->nodes[i];
-		const struct node_draft *d = CONTAINER_OF(n, struct node_draft, node);
-		struct ip_addr *ips =
-		    ARENA_ARRAY(l->arena, d->addresses.count, struct ip_addr);
 
 		n->index = (uint32_t)i;
-		n->ips = ips;
-		n->ip_count = d->addresses.count;
+		load_finish_node(l->arena, CONTAINER_OF(n, struct node_draft, node));
 		for (size_t j = 0; j < n->ip_count; j++) {
-			const struct ip_addr *addr = d->addresses.items[j];
 			char bytes[MODEL_ADDRESS_KEY_BYTES];
-			struct str key = model_address_key(addr, bytes);
+			struct str key = model_address_key(&n->ips[j], bytes);
 
-			ips[j] = *addr;
 			if (map_get(&m->node_by_address, key) == NULL)
 				(void)map_set(&m->node_by_address,
 				    str_dup(l->arena, key), n); /* new */

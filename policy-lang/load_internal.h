@@ -299,6 +299,8 @@ MUST_CHECK struct node_draft *load_node_draft(
 /* True if something is known of such a node. */
 MUST_CHECK bool load_node_known(
     const struct loader *l, struct str cluster, struct str name);
+/* Gives the node its addresses, in the arena. */
+void load_finish_node(struct arena *a, struct node_draft *d);
 void node_draft_add(struct loader *l, struct node_draft *d, const struct ip_addr *addr);
 
 /* Whether it is the pod, and its status has no addresses. */
@@ -406,6 +408,7 @@ void load_number_alone(
 /* Orders of the model's arrays. */
 MUST_CHECK int load_ns_cmp(const void *a, const void *b);
 MUST_CHECK int load_kube_cmp(const void *a, const void *b);
+MUST_CHECK int load_node_cmp(const void *a, const void *b);
 MUST_CHECK int load_workload_cmp(const void *a, const void *b);
 MUST_CHECK int load_policy_cmp(const void *a, const void *b);
 /* Tells each namespace which of the model's policies, which are sorted, stand there. */
@@ -428,6 +431,8 @@ struct load_objects {
 	size_t policy_count;
 	uint32_t *numbers; /* of the rules of policies in force; on the heap */
 	size_t number_count;
+	struct node **nodes; /* of Node objects */
+	size_t node_count;
 };
 /* True if the model's nodes are the same with the workload as without. */
 MUST_CHECK bool load_leaves_nodes(const struct model *m, const struct workload *w);

@@ -202,14 +202,14 @@ model_node_at(const struct model *m, const struct ip_addr *addr)
 	return model_at(&m->node_by_address, addr);
 }
 
-static const struct node *
+struct node *
 model_cluster_node(const struct model *m, struct str cluster, struct str name)
 {
 	size_t lo = 0, hi = m->node_count;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
-		const struct node *n = m->nodes[mid];
+		struct node *n = m->nodes[mid];
 		int order = str_cmp(n->cluster, cluster);
 
 		if (order == 0)

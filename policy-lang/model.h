@@ -638,6 +638,8 @@ MUST_CHECK const struct node *model_node_at(
     const struct model *m, const struct ip_addr *addr);
 /* "name" or "cluster/name"; NULL if there is none, or several clusters have one. */
 MUST_CHECK const struct node *model_node(const struct model *m, struct str name);
+MUST_CHECK struct node *model_cluster_node(
+    const struct model *m, struct str cluster, struct str name);
 /* The node that a workload runs on; NULL if that is not known. */
 MUST_CHECK const struct node *model_node_of(
     const struct model *m, const struct workload *w);

@@ -13,7 +13,8 @@
  *     bench-kernel commit ELEMENTS RUNS
  *
  * One transaction that adds so many elements, and one that deletes them: ours, the bare
- * sender, nft(8).
+ * sender, nft(8). Ours and the bare sender's are done in turns, and compared one by one:
+ * whatever else the machine does, it does to both.
  */
 #include <spawn.h>
 #include <stdio.h>
@@ -116,14 +117,28 @@ send_ours(struct nft *nft, const struct op_batch *batch)
 	arena_free(arena);
 }
 
-/* Microseconds to send what has been built, and to hear that it was done. */
+struct cost {
+	double us, cpu_us;
+};
+
 static double
+cpu_us(void)
+{
+	struct timespec t;
+
+	if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) != 0)
+		exit(1);
+	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
+/* To send what has been built, and to hear that it was done. */
+static struct cost
 send_bare(struct nft *nft, const struct op_batch *batch)
 {
 	_Alignas(struct nlmsghdr) char answer[8192];
 	struct nft_build b;
+	struct cost cost;
 	monotime_t began;
-	double took;
 	struct nlmsghdr *last;
 	ssize_t n;
 	int room;
@@ -137,11 +152,13 @@ send_bare(struct nft *nft, const struct op_batch *batch)
 	nft->seq += (uint32_t)b.count + 2;
 	room = 4 * (int)b.bytes.len + 65536;
 	(void)setsockopt(nft->fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
+	cost.cpu_us = cpu_us();
 	began = monotime_now();
 	n = send(nft->fd, b.bytes.data, b.bytes.len, 0);
 	if (n == (ssize_t)b.bytes.len)
 		n = recv(nft->fd, answer, sizeof(answer), 0);
-	took = us_since(began);
+	cost.us = us_since(began);
+	cost.cpu_us = cpu_us() - cost.cpu_us;
 	last = (struct nlmsghdr *)(void *)answer;
 	if (n < (ssize_t)NLMSG_LENGTH(sizeof(struct nlmsgerr)) ||
 	    ((struct nlmsgerr *)NLMSG_DATA(last))->error != 0) {
@@ -149,7 +166,7 @@ send_bare(struct nft *nft, const struct op_batch *batch)
 		exit(1);
 	}
 	nft_build_fini(&b);
-	return took;
+	return cost;
 }
 
 /* ---- nft(8) ---- */
@@ -234,6 +251,82 @@ one_op(struct arena *arena, enum op_kind kind, const struct table_element *eleme
 	return batch;
 }
 
+/* Of each run of each way, adding and deleting. */
+struct commit_runs {
+	size_t count;
+	struct cost *ours[2], *bare[2];
+	double *nft[2];
+};
+
+static void
+time_ours(
+    struct nft *nft, const struct op_batch batches[2], struct cost *out[2], size_t run)
+{
+	for (size_t d = 0; d < 2; d++) {
+		double cpu = cpu_us();
+		monotime_t began = monotime_now();
+
+		send_ours(nft, &batches[d]);
+		out[d][run] = (struct cost){us_since(began), cpu_us() - cpu};
+	}
+}
+
+static void
+time_all(struct nft *nft, struct nft *bare, const struct op_batch batches[2],
+    struct commit_runs *r)
+{
+	for (size_t i = 0; i < r->count; i++) {
+		/* What ran before has left the caches cold for whoever is first. */
+		for (size_t d = 0; d < 2; d++)
+			send_ours(nft, &batches[d]);
+		if (i % 2 == 0)
+			time_ours(nft, batches, r->ours, i);
+		for (size_t d = 0; d < 2; d++)
+			r->bare[d][i] = send_bare(bare, &batches[d]);
+		if (i % 2 != 0)
+			time_ours(nft, batches, r->ours, i);
+		for (size_t d = 0; d < 2; d++)
+			r->nft[d][i] = send_nft(&batches[d]);
+	}
+}
+
+static void
+print_way(const char *way, const struct commit_runs *r, size_t d)
+{
+	double *one = xcalloc(r->count, sizeof(*one));
+	const struct {
+		const char *before, *after; /* the way */
+		bool bare, ratio, cpu;
+	} figures[] = {
+	    {"", "_us", false, false, false},
+	    {"bare_", "_us", true, false, false},
+	    {"", "_cpu_us", false, false, true},
+	    {"bare_", "_cpu_us", true, false, true},
+	    {"", "_of_bare", false, true, false},
+	    {"", "_cpu_of_bare", false, true, true},
+	};
+	char name[64];
+
+	for (size_t f = 0; f < ARRAY_LEN(figures); f++) {
+		for (size_t i = 0; i < r->count; i++) {
+			const struct cost *ours = &r->ours[d][i],
+					  *bare = &r->bare[d][i];
+			double mine = figures[f].cpu ? ours->cpu_us : ours->us;
+			double other = figures[f].cpu ? bare->cpu_us : bare->us;
+
+			one[i] = figures[f].ratio  ? other / mine
+				 : figures[f].bare ? other
+						   : mine;
+		}
+		(void)snprintf(name, sizeof(name), "%s%s%s", figures[f].before, way,
+		    figures[f].after);
+		print_number(name, percentile(one, r->count, 50));
+	}
+	(void)snprintf(name, sizeof(name), "nft_%s_us", way);
+	print_number(name, percentile(r->nft[d], r->count, 50));
+	free(one);
+}
+
 static int
 run_commit(size_t count, size_t runs)
 {
@@ -241,7 +334,7 @@ run_commit(size_t count, size_t runs)
 	struct arena *arena = arena_new();
 	struct table_element *elements =
 	    ARENA_ARRAY(arena, count, struct table_element);
-	double *took[3][2];
+	struct commit_runs r = {.count = runs};
 	struct nft *nft = new_nft(), *bare = new_nft();
 	struct op_batch all, batches[2];
 
@@ -256,36 +349,20 @@ run_commit(size_t count, size_t runs)
 	apply(nft, &all);
 	batches[0] = one_op(arena, OP_ADD, elements, count);
 	batches[1] = one_op(arena, OP_DELETE, elements, count);
-	for (size_t s = 0; s < 3; s++) {
-		for (size_t d = 0; d < 2; d++)
-			took[s][d] = xcalloc(runs, sizeof(double));
+	for (size_t d = 0; d < 2; d++) {
+		r.ours[d] = xcalloc(runs, sizeof(struct cost));
+		r.bare[d] = xcalloc(runs, sizeof(struct cost));
+		r.nft[d] = xcalloc(runs, sizeof(double));
 	}
-	for (size_t i = 0; i < runs; i++) {
-		/* What ran before has left the caches cold for whoever is first. */
-		for (size_t d = 0; d < 2; d++)
-			send_ours(nft, &batches[d]);
-		for (size_t d = 0; d < 2; d++) {
-			monotime_t began = monotime_now();
-
-			send_ours(nft, &batches[d]);
-			took[0][d][i] = us_since(began);
-		}
-		for (size_t d = 0; d < 2; d++)
-			took[1][d][i] = send_bare(bare, &batches[d]);
-		for (size_t d = 0; d < 2; d++)
-			took[2][d][i] = send_nft(&batches[d]);
-	}
+	time_all(nft, bare, batches, &r);
 	print_number("elements", (double)count);
-	print_number("add_us", percentile(took[0][0], runs, 50));
-	print_number("delete_us", percentile(took[0][1], runs, 50));
-	print_number("bare_add_us", percentile(took[1][0], runs, 50));
-	print_number("bare_delete_us", percentile(took[1][1], runs, 50));
-	print_number("nft_add_us", percentile(took[2][0], runs, 50));
-	print_number("nft_delete_us", percentile(took[2][1], runs, 50));
+	print_way("add", &r, 0);
+	print_way("delete", &r, 1);
 	printf("}\n");
-	for (size_t s = 0; s < 3; s++) {
-		for (size_t d = 0; d < 2; d++)
-			free(took[s][d]);
+	for (size_t d = 0; d < 2; d++) {
+		free(r.ours[d]);
+		free(r.bare[d]);
+		free(r.nft[d]);
 	}
 	nft_close(nft);
 	nft_close(bare);
@@ -550,7 +627,7 @@ run_peers(struct churn *c)
 			if (i % 3 == 0)
 				took[0][done[0]++] = us_since(began);
 		} else if (i % 3 == 1) {
-			took[1][done[1]++] = send_bare(bare, &batch);
+			took[1][done[1]++] = send_bare(bare, &batch).us;
 		} else {
 			took[2][done[2]++] = send_nft(&batch);
 		}

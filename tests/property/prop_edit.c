@@ -77,6 +77,19 @@ find_policy(const struct model *m, struct str name)
 	return NULL;
 }
 
+/* The node of a document, in the model that has it, and what there is of that name. */
+static void
+find_nodes(const struct model *m, const struct model *other, struct str name,
+    const struct node **out, const struct node **out_other)
+{
+	for (size_t i = 0; i < m->node_count; i++) {
+		if (!is_from(m->nodes[i]->loc, name))
+			continue;
+		*out = m->nodes[i];
+		*out_other = model_cluster_node(other, (*out)->cluster, (*out)->name);
+	}
+}
+
 /* Whether some Kubernetes namespace is at another place. */
 static bool
 moves(const struct model *before, const struct model *after)
@@ -106,6 +119,13 @@ change_of(
 		change.kind = CHANGE_POLICY;
 		change.policy_before = find_policy(before, doc->name);
 		change.policy_after = find_policy(after, doc->name);
+	}
+	if (str_is(doc->kind, "Node")) {
+		change.kind = CHANGE_NODE;
+		find_nodes(
+		    before, after, doc->name, &change.node_before, &change.node_after);
+		find_nodes(
+		    after, before, doc->name, &change.node_after, &change.node_before);
 	}
 	for (size_t i = 0; i < after->kube_count; i++) {
 		if (!is_from(after->kube_namespaces[i]->loc, doc->name))

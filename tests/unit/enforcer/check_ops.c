@@ -224,19 +224,17 @@ static const struct {
 	struct table_element element;
 } bad_elements[] = {
     {"one that only the kernel adds", SET_OWN4_RATE, {.addr = {10}}},
-    {"class in a set without", SET_LOCAL4_IN, {.class_id = 1, .addr = {10}}},
-    {"IPv6 bytes in an IPv4 set", SET_LOCAL4_IN, {.addr = {10, 0, 0, 1, 1}}},
-    {"an end where nothing ranges", SET_LOCAL4_IN, {.addr_end = {10}}},
     {"range backwards", SET_PEER4_IN_NET,
 	{.addr = {10, 0, 0, 2}, .addr_end = {10, 0, 0, 1}, .value = 1}},
-    {"protocol in a set without", SET_CELL4_IN_ANY, {.proto = 6, .value = 1}},
-    {"port in a set without", SET_CELL4_IN_ANY, {.port_lo = 6, .value = 1}},
-    {"port range in an exact set", SET_CELL4_IN,
-	{.proto = 6, .port_lo = 1, .port_hi = 2, .value = 1}},
     {"port range backwards", SET_CELL4_IN_RANGE,
 	{.proto = 6, .port_lo = 2, .port_hi = 1, .value = 1}},
-    {"value in a set", SET_KNOWN4, {.addr = {10}, .value = 1}},
     {"no value in a map", SET_CELL4_IN, {.proto = 6, .port_lo = 1}},
+    {"no family there is", SET_HOST_IN, {.proto = 3}},
+    {"no slot there is", SET_PICK_RANDOM,
+	{.class_id = 1, .port_lo = TABLE_SLOTS, .value = 1}},
+    {"an end without an id", SET_END4, {.addr_end = {10}}},
+    {"an end without an address", SET_END6, {.class_id = 1}},
+    {"an end without its port", SET_END4_PORT, {.class_id = 1, .addr_end = {10}}},
 };
 
 START_TEST(decode_refuses_an_element_when_the_set_cannot_hold_it)
@@ -244,6 +242,46 @@ START_TEST(decode_refuses_an_element_when_the_set_cannot_hold_it)
 	ck_assert_msg(decode_element(bad_elements[_i].set, bad_elements[_i].element) ==
 			  ERR_INVALID,
 	    "accepted: %s", bad_elements[_i].what);
+}
+END_TEST
+
+/* What a set cannot hold has no place in what is sent. */
+START_TEST(decode_returns_no_more_than_the_set_holds)
+{
+	struct table_element all = {.class_id = 1,
+	    .proto = 2, /* IPv4, where it is a family */
+	    .port_lo = 1,
+	    .port_hi = 1,
+	    .value = 1};
+	const struct op op = {.kind = OP_ADD,
+	    .set = (enum table_set_id)_i,
+	    .elements = &all,
+	    .element_count = 1};
+	const struct table_set *s = &table_sets[_i];
+	uint8_t key[TABLE_KEY_BYTES_MAX], end[TABLE_KEY_BYTES_MAX];
+	uint8_t same_key[TABLE_KEY_BYTES_MAX], same_end[TABLE_KEY_BYTES_MAX];
+	uint8_t value[TABLE_VALUE_BYTES_MAX], same_value[TABLE_VALUE_BYTES_MAX];
+	struct op_batch out;
+	const struct table_element *e;
+
+	if (table_set_is_kernels(op.set))
+		return; /* nobody sends any */
+	memset(all.addr, 3, sizeof(all.addr));
+	memset(all.addr_end, 3, sizeof(all.addr_end));
+	ck_assert_msg(decode(&op, 1, &out) == 0, "%s: %s", s->name, err.msg);
+	e = out.ops[0].elements;
+	table_element_key(op.set, &all, key, s->interval ? end : NULL);
+	table_element_key(op.set, e, same_key, s->interval ? same_end : NULL);
+	ck_assert_mem_eq(key, same_key, table_key_bytes(op.set));
+	if (s->interval)
+		ck_assert_mem_eq(end, same_end, table_key_bytes(op.set));
+	if (s->value != FIELD_NONE && s->value != FIELD_VERDICT) {
+		table_element_value(op.set, &all, value);
+		table_element_value(op.set, e, same_value);
+		ck_assert_mem_eq(value, same_value, table_value_bytes(op.set));
+	}
+	if (table_key_bytes(op.set) == 4 && s->key[0] == FIELD_IPV4)
+		ck_assert_uint_eq(e->class_id + e->addr[4] + e->proto + e->port_lo, 0);
 }
 END_TEST
 
@@ -380,6 +418,8 @@ main(void)
 	    tc, decode_refuses_a_limit_that_no_kernel_has, 0, ARRAY_LEN(bad_limits));
 	tcase_add_loop_test(tc, decode_refuses_an_element_when_the_set_cannot_hold_it,
 	    0, ARRAY_LEN(bad_elements));
+	tcase_add_loop_test(
+	    tc, decode_returns_no_more_than_the_set_holds, 0, SET_COUNT);
 	tcase_add_test(tc, decode_returns_zero_when_a_peer_is_of_class_0);
 	tcase_add_test(tc, decode_refuses_deleting_from_interval_sets);
 	tcase_add_test(tc, decode_refuses_marks_outside_the_mask);

@@ -1,0 +1,154 @@
+/*
+ * What sources say of nodes. An address that two nodes have is the first one's, in the order
+ * of nodes, as load_finish.c gives it.
+ */
+#include "policy-lang/live_internal.h"
+
+static bool
+has_node(const struct live_file *f, const struct node *node)
+{
+	for (size_t i = 0; f != NULL && i < f->node_count; i++) {
+		if (str_eq(f->nodes[i]->cluster, node->cluster) &&
+		    str_eq(f->nodes[i]->name, node->name))
+			return true;
+	}
+	return false;
+}
+
+/* Without its object a node is what the pods say that run there. */
+static bool
+is_spoken_of(const struct model *m, const struct node *node)
+{
+	for (size_t i = 0; i < m->workload_count; i++) {
+		const struct workload *w = m->workloads[i];
+
+		if (str_eq(w->node, node->name) && str_eq(w->cluster, node->cluster))
+			return true;
+	}
+	return false;
+}
+
+bool
+live_nodes_stand_alone(
+    const struct live *l, const struct live_file *before, const struct live_file *after)
+{
+	bool alone = true;
+
+	for (size_t i = 0; before != NULL && i < before->node_count && alone; i++)
+		alone = has_node(after, before->nodes[i]) ||
+			!is_spoken_of(l->model, before->nodes[i]);
+	return alone;
+}
+
+static bool
+has_address(const struct node *node, const struct ip_addr *addr)
+{
+	for (size_t i = 0; i < node->ip_count; i++) {
+		if (ip_eq(&node->ips[i], addr))
+			return true;
+	}
+	return false;
+}
+
+/* Keys last as long as whose they are. */
+static struct arena *
+home_of(const struct live *l, const struct node *node)
+{
+	const struct live_file *f =
+	    node->loc.source != NULL ? live_file_of(l, node->loc.source) : NULL;
+
+	return f != NULL && f->arena != NULL ? f->arena : l->arena;
+}
+
+static void
+give(struct live *l, const struct ip_addr *addr, struct node *node, struct arena *home)
+{
+	char bytes[MODEL_ADDRESS_KEY_BYTES];
+	struct str key = model_address_key(addr, bytes);
+
+	(void)map_remove(&l->model->node_by_address, key); /* with the key of another */
+	if (node != NULL)
+		(void)map_set(
+		    &l->model->node_by_address, str_dup(home, key), node); /* new */
+}
+
+static void
+number(struct model *m)
+{
+	for (size_t i = 0; i < m->node_count; i++)
+		m->nodes[i]->index = (uint32_t)i;
+}
+
+static void
+take_out(struct live *l, struct node *node)
+{
+	struct model *m = l->model;
+
+	live_remove((void **)m->nodes, &m->node_count, node, load_node_cmp);
+	for (size_t i = 0; i < node->ip_count; i++) {
+		struct node *next = NULL;
+
+		if (model_node_at(m, &node->ips[i]) != node)
+			continue;
+		for (size_t j = 0; j < m->node_count && next == NULL; j++) {
+			if (has_address(m->nodes[j], &node->ips[i]))
+				next = m->nodes[j];
+		}
+		give(l, &node->ips[i], next, next != NULL ? home_of(l, next) : NULL);
+	}
+}
+
+static void
+put_in(struct live *l, struct node *node, struct arena *home)
+{
+	struct model *m = l->model;
+	struct node *known = model_cluster_node(m, node->cluster, node->name);
+	void **all;
+
+	if (known != NULL) /* by what pods say alone */
+		take_out(l, known);
+	all = (void **)m->nodes;
+	live_insert(&all, &m->node_count, &l->node_cap, node, load_node_cmp);
+	m->nodes = (struct node **)all;
+	for (size_t i = 0; i < node->ip_count; i++) {
+		const struct node *owner = model_node_at(m, &node->ips[i]);
+
+		if (owner == NULL || load_node_cmp(&node, &owner) < 0)
+			give(l, &node->ips[i], node, home);
+	}
+}
+
+void
+live_take_nodes_out(struct live *l, const struct live_file *f)
+{
+	for (size_t i = 0; i < f->node_count; i++)
+		take_out(l, f->nodes[i]);
+	if (f->node_count != 0)
+		number(l->model);
+}
+
+void
+live_put_nodes_in(struct live *l, const struct live_file *f)
+{
+	for (size_t i = 0; i < f->node_count; i++)
+		put_in(l, f->nodes[i], f->arena);
+	if (f->node_count != 0)
+		number(l->model);
+}
+
+void
+live_tell_nodes(const struct live *l, const struct live_file *f, bool after,
+    struct compile_change *changes, size_t *count)
+{
+	for (size_t i = 0; i < f->node_count; i++) {
+		const struct node *node = f->nodes[i];
+
+		changes[(*count)++] = (struct compile_change){
+		    .kind = CHANGE_NODE,
+		    .node_before =
+			after ? model_cluster_node(l->model, node->cluster, node->name)
+			      : node,
+		    .node_after = after ? node : NULL,
+		};
+	}
+}
