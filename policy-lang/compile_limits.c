@@ -197,6 +197,7 @@ make_shared(struct limits *l, const struct level *v, const struct level *next_ow
 	(void)add_chain(l, v, NETLIM_DENY); /* is all that it has to be */
 	limit = &add_chain(l, v, NETLIM_ALL)->limit;
 	limit->form = LIMIT_SHARED;
+	limit->whole = true;
 	limit->deny = number_of(l, v, NETLIM_DENY);
 	limit->next = number_of(l, v->above, NETLIM_ALL);
 	set_amount(limit, amount,
