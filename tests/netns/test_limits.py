@@ -55,7 +55,9 @@ def limited(lab, tmp_path):
 
     def start(*quotas, **more):
         files = {"world.yaml": world(lab), "quotas.yaml": text(*quotas), **more}
-        started.append(Enforcer(lab.node, tmp_path, files, metrics="127.0.0.1:9477").start())
+        # Refused, so that no probe has to wait for an answer that does not come.
+        started.append(Enforcer(lab.node, tmp_path, files, denied="reject",
+                                metrics="127.0.0.1:9477").start())
         return started[0]
 
     yield start
