@@ -4,12 +4,18 @@ the workload that have one. `none`: our table without Quotas; `miss`: the node h
 workload none; then limits of new connections, of bytes in both directions, and of open
 connections. What the kernel does to count those grows with how many there are, so they have
 points of their own: `open`, with as many flows as were opened before the measurement ends.
-Each packet opens a flow; nothing is denied. As the benchmark dataplane measures."""
+Each packet opens a flow; nothing is denied. As the benchmark dataplane measures.
+
+And what TCP makes of a limit of bytes: the part of it that one workload alone gets, and each of
+two at once, of which one has eight connections and the other has one (`share`)."""
 
 import json
 import pathlib
+import socket
 import sys
 import tempfile
+import threading
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "netns"))
 
@@ -89,6 +95,66 @@ def open_point(lab, count, rounds):
     return p
 
 
+def pour(lab, src, until):
+    """Send what goes through until then; the bytes that arrived."""
+    server = str(lab.host("server").address(4))
+    total = 0
+    with lab.host("server").enter_and(lambda: socket.create_server((server, 0))) as listener:
+        out = lab.host(src).enter_and(lambda: socket.create_connection(listener.getsockname()))
+        inlet, _ = listener.accept()
+    inlet.settimeout(0.5)
+    chunk = bytes(65536)
+
+    def send():
+        try:
+            while time.monotonic() < until:
+                out.send(chunk)
+        except OSError:
+            pass  # the other end has gone
+
+    out.settimeout(0.5)
+    sender = threading.Thread(target=send)
+    sender.start()
+    while time.monotonic() < until:
+        try:
+            total += len(inlet.recv(1 << 20))
+        except TimeoutError:
+            pass
+    inlet.close()
+    sender.join()
+    out.close()
+    return total
+
+
+def poured(lab, wanted, seconds):
+    """Bytes per second that each workload got, with as many connections as it wants."""
+    got = dict.fromkeys(wanted, 0)
+    lock = threading.Lock()
+    until = time.monotonic() + seconds
+
+    def one(src):
+        total = pour(lab, src, until)
+        with lock:
+            got[src] += total
+
+    threads = [threading.Thread(target=one, args=(src,))
+               for src, count in wanted.items() for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return {src: total / seconds for src, total in got.items()}
+
+
+def share_point(lab, limit, seconds):
+    """What TCP makes of a limit: parts of it."""
+    load(lab, ours(lab, 1, {"egressBytesPerSecond": limit, "guaranteedPercent": 50}))
+    alone = poured(lab, {"client": 1}, seconds)
+    two = poured(lab, {"client": 8, "other": 1}, seconds)
+    return {"limit_bytes_per_s": limit, "alone_at_most": 0.75, "alone": alone["client"] / limit,
+            "eight_connections": two["client"] / limit, "one_connection": two["other"] / limit}
+
+
 def main():
     """Every number of levels, then of connections."""
     args = arguments(__doc__)
@@ -100,7 +166,8 @@ def main():
         levels = [level_point(lab, n, packets, rounds)
                   for n in (LEVELS[:2] if args.quick else LEVELS)]
         counts = [open_point(lab, n, rounds) for n in (OPEN[:2] if args.quick else OPEN)]
-    result("limits", levels, open=counts,
+        share = share_point(lab, 10000000, 1 if args.quick else 20)
+    result("limits", levels, open=counts, share=share,
            growth=growth(levels, "levels", "new_ns", "bytes_ns") |
            growth(counts, "open", "open_ns"))
     return 0
