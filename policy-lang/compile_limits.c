@@ -383,3 +383,11 @@ limits_build(struct compiler *c)
 	free((void *)(uintptr_t)l.points);
 	free(l.homes);
 }
+
+void
+limits_copy_chain(
+    struct arena *a, const struct table_rule_chain *chain, struct table_rule_chain *out)
+{
+	*out = *chain;
+	out->comment = arena_strndup(a, chain->comment, strlen(chain->comment));
+}
