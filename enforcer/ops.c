@@ -365,8 +365,8 @@ decode_room(struct arena *arena, struct proc_reader *r, struct op *op, struct er
 		if (rc != 0)
 			return rc;
 		if (!r->ok || wanted == 0 || wanted > rest ||
-		    table_sets[op->set].interval ||
-		    table_set_is_kernels(op->set) || room[op->set] != 0)
+		    table_sets[op->set].interval || table_set_is_kernels(op->set) ||
+		    room[op->set] != 0)
 			return err_set(err, ERR_INVALID, "%s has no such room",
 			    table_sets[op->set].name);
 		room[op->set] = wanted;
