@@ -148,6 +148,12 @@ print_kernel(const json_t *root)
 	    number_of(kernel, "lastApplyOperations"));
 	(void)printf("healed:     %lld times, last %s\n", number_of(kernel, "heals"),
 	    text_of(kernel, "lastHeal"));
+	if (json_is_false(json_object_get(kernel, "limitsRates")))
+		(void)printf("limits:     NOT ENFORCED per second: the kernel has no "
+			     "\"limit\" (nft_limit)\n");
+	if (json_is_false(json_object_get(kernel, "limitsConnections")))
+		(void)printf("limits:     NOT ENFORCED of open connections: the kernel "
+			     "has no \"ct count\" (nft_connlimit)\n");
 	if (strcmp(text_of(kernel, "refusal"), "") != 0)
 		(void)printf("refused:    %s\n", text_of(kernel, "refusal"));
 	(void)printf("cut:        %lld connections of %lld, %lld kept, %lld adopted\n",

@@ -92,8 +92,14 @@ on_news(struct engine *e, struct proc_msg *msg)
 		return fd >= 0;
 	}
 	generation = proc_get_u32(&r);
-	if (msg->type == MSG_HELLO)
+	if (msg->type == MSG_HELLO) {
 		e->kernel.owned = proc_get_u8(&r) != 0;
+		e->kernel.lacks = proc_get_u8(&r);
+		if (e->kernel.lacks != 0)
+			log_warn("limits-not-enforced", "rates=%d connections=%d",
+			    (e->kernel.lacks & OP_LACKS_RATES) != 0,
+			    (e->kernel.lacks & OP_LACKS_COUNTS) != 0);
+	}
 	if (!proc_reader_done(&r))
 		return false;
 	if (msg->type == MSG_GENERATION) {

@@ -155,6 +155,7 @@ struct engine_kernel {
 	struct kernel_question *questions;
 	uint32_t last_id;
 	bool owned;         /* the table is: others have no say in it */
+	unsigned lacks;     /* of limits, enum op_lack: those are not enforced */
 	uv_timer_t missing; /* ends us if no new link comes */
 };
 

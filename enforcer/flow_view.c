@@ -8,6 +8,7 @@ static const char *const reason_names[] = {
     [FLOW_CLUSTER_DEFAULT] = "cluster-default",
     [FLOW_NOT_PROGRAMMED] = "not-programmed",
     [FLOW_MIDSTREAM] = "midstream",
+    [FLOW_LIMIT] = "limit",
     [FLOW_UNKNOWN] = "unknown",
 };
 
@@ -30,6 +31,8 @@ find_reason(uint32_t number, const struct table_rule_chain *rule)
 		return FLOW_UNKNOWN;
 	if (number == NUMBER_CLUSTER_ALLOW || number == NUMBER_CLUSTER_DENY)
 		return FLOW_CLUSTER_DEFAULT;
+	if (str_is(str_from(rule->policy_kind), "Quota"))
+		return FLOW_LIMIT;
 	return rule->isolation ? FLOW_ISOLATION : FLOW_RULE;
 }
 
@@ -41,7 +44,8 @@ find_direction(const struct flow_view *v, const struct program *p)
 	const struct nflog_packet *packet = &v->record->packet;
 	struct flow flow = {.proto = packet->proto, .port = packet->dst_port};
 
-	if (v->reason == FLOW_RULE || v->reason == FLOW_ISOLATION)
+	if (v->reason == FLOW_RULE || v->reason == FLOW_ISOLATION ||
+	    v->reason == FLOW_LIMIT)
 		return v->rule->dir;
 	if (p == NULL || v->record->crowd)
 		return DIR_INGRESS;
@@ -155,7 +159,10 @@ add_policy(struct buf *out, const struct table_rule_chain *rule)
 	add_member(out, "namespace", rule->namespace_path);
 	buf_add_char(out, ',');
 	add_member(out, "name", rule->policy);
-	if (!rule->isolation) {
+	if (str_is(str_from(rule->policy_kind), "Quota")) {
+		buf_add_char(out, ',');
+		add_member(out, "limit", rule->rule_name);
+	} else if (!rule->isolation) {
 		buf_printf(out, ",\"rule\":%u", (unsigned)rule->rule_index);
 		if (rule->rule_name.len != 0) {
 			buf_add_char(out, ',');

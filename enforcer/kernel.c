@@ -34,7 +34,8 @@ struct kernel {
 	struct proc_channel engine; /* fd -1: none */
 	struct kernel_settings settings;
 	struct nft *nft;
-	bool owned; /* the table is, where the kernel has that */
+	bool owned;     /* the table is, where the kernel has that */
+	unsigned lacks; /* of limits; enum op_lack */
 	struct conntrack *conntrack;
 	struct address_book *addresses;
 	monotime_t addresses_looked;
@@ -535,6 +536,7 @@ greet_engine(struct kernel *k, int fd)
 		log_error("generation", "detail=%s", log_quote(str_from(err.msg)));
 	proc_put_u32(&body, k->generation);
 	proc_put_u8(&body, k->owned);
+	proc_put_u8(&body, (uint8_t)k->lacks);
 	send_engine(k, MSG_HELLO, 0, &body, k->nflog_bound ? k->nflog : -1);
 	tell_ways(k);
 	buf_free(&body);
@@ -641,6 +643,8 @@ start(struct kernel *k, int table_fd, struct err *err)
 	k->nft = nft_new(table_fd);
 	if (k->settings.own_table)
 		rc = nft_own(k->nft, &k->owned, err);
+	if (rc == 0)
+		rc = nft_find_lacks(k->nft, &k->lacks, err);
 	if (rc == 0)
 		rc = nflog_open(&k->nflog, err);
 	if (rc == 0)

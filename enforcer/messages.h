@@ -58,7 +58,9 @@ enum enforcer_message {
 	 * program that comes next, or, settled, of the one in force. */
 	MSG_WAYS,
 	/* kernel role -> engine */
-	MSG_HELLO = 64, /* u32 generation, u8 owned; fd: the NFLOG socket, if bound */
+	/* u32 generation, u8 owned, u8 lacks (enum op_lack); fd: the NFLOG socket, if
+	 * bound */
+	MSG_HELLO = 64,
 	MSG_NFLOG,      /* fd: the NFLOG socket, bound now */
 	MSG_GENERATION, /* u32: not ours; told once for each */
 	MSG_APPLIED, /* i32 code, u32 generation, u32 op, u32 element, u32 errno, str */

@@ -157,6 +157,12 @@ add_apply(const struct engine *e, struct buf *out)
 
 	add(out, "table_owned", "gauge", "1 if nobody else can change the table.",
 	    e->kernel.owned);
+	add(out, "limits_rates_enforced", "gauge",
+	    "1 if the kernel knows limits per second.",
+	    (e->kernel.lacks & OP_LACKS_RATES) == 0);
+	add(out, "limits_connections_enforced", "gauge",
+	    "1 if the kernel knows limits of open connections.",
+	    (e->kernel.lacks & OP_LACKS_COUNTS) == 0);
 	add(out, "programs_total", "counter", "Programs put in force.", a->programs);
 	histogram_write(out, "ringfence_commit_duration_seconds",
 	    "How long the kernel took for a change.", &a->commits);
@@ -295,10 +301,26 @@ add_rule(struct buf *out, const char *what, const struct table_rule_chain *rule,
 	buf_printf(out, "\"} %llu\n", (unsigned long long)value);
 }
 
+/* Of limits: what passed one, and what exceeded it. */
+static void
+add_limit(struct buf *out, const char *what, const struct table_rule_chain *rule,
+    uint64_t value)
+{
+	buf_printf(out,
+	    "ringfence_limit_%s_total{limit=\"%.*s\",result=\"%s\",namespace=\"", what,
+	    STR_ARG(rule->rule_name),
+	    rule->action == ACTION_DENY ? "exceeded" : "passed");
+	add_label(out, rule->namespace_path);
+	buf_add_cstr(out, "\",quota=\"");
+	add_label(out, rule->policy);
+	buf_printf(out, "\"} %llu\n", (unsigned long long)value);
+}
+
 struct rule_counters {
 	const struct program *program;
 	struct buf packets, bytes;
-	size_t count;
+	struct buf limit_packets, limit_bytes;
+	size_t count, limits;
 	uint64_t denied[DIRECTION_COUNT];
 };
 
@@ -310,6 +332,13 @@ on_counter(void *arg, uint32_t number, uint64_t packets, uint64_t bytes)
 
 	if (rule == NULL)
 		return; /* of a program that comes or goes just now */
+	if (str_is(str_from(rule->policy_kind), "Quota")) {
+		if (!table_limit_is_whole(rule) || c->limits++ >= MAX_RULES)
+			return;
+		add_limit(&c->limit_packets, "packets", rule, packets);
+		add_limit(&c->limit_bytes, "bytes", rule, bytes);
+		return;
+	}
 	if (rule->action == ACTION_DENY)
 		c->denied[rule->dir] += packets;
 	if (c->count++ >= MAX_RULES)
@@ -340,10 +369,18 @@ add_rules(const struct engine *e, const struct proc_msg *answer, struct buf *out
 		buf_add_str(out, buf_str(&c.packets));
 		add_head(out, "rule_bytes_total", "counter", "Their bytes.");
 		buf_add_str(out, buf_str(&c.bytes));
+		add_head(out, "limit_packets_total", "counter",
+		    "Packets that a limit judged: of connections the first, of bytes "
+		    "each.");
+		buf_add_str(out, buf_str(&c.limit_packets));
+		add_head(out, "limit_bytes_total", "counter", "Their bytes.");
+		buf_add_str(out, buf_str(&c.limit_bytes));
 		add(out, "rules_not_listed", "gauge",
 		    "Rules beyond those whose counters are listed.",
 		    c.count > MAX_RULES ? c.count - MAX_RULES : 0);
 	}
+	buf_free(&c.limit_packets);
+	buf_free(&c.limit_bytes);
 	buf_free(&c.packets);
 	buf_free(&c.bytes);
 }

@@ -257,6 +257,7 @@ nft_begin(struct nft *n, struct nft_build *b, struct table_settings settings,
 {
 	nft_build_init(b, n->seq, settings);
 	b->owned = n->owned;
+	b->lacks = n->lacks;
 	b->copies = *copies;
 	b->counted = n->counted;
 	b->counted_count = n->counted_count;
@@ -375,6 +376,45 @@ nft_delete_table(struct nft *n, struct err *err)
 	struct nft_refusal refusal;
 
 	return run_small(n, nft_build_no_table, &refusal, err);
+}
+
+static void
+probe_rates(struct nft_build *b)
+{
+	nft_build_probe_limit(b, OP_LACKS_RATES);
+}
+
+static void
+probe_counts(struct nft_build *b)
+{
+	nft_build_probe_limit(b, OP_LACKS_COUNTS);
+}
+
+/* What a kernel does not know at all it cannot find, or does not support. */
+static int
+find_lack(struct nft *n, void (*probe)(struct nft_build *b), enum op_lack which,
+    struct err *err)
+{
+	struct nft_refusal refusal = {0};
+	int rc = run_small(n, probe, &refusal, err);
+
+	if (refusal.sys != ENOENT && refusal.sys != EOPNOTSUPP)
+		return rc;
+	n->lacks |= which;
+	return 0;
+}
+
+int
+nft_find_lacks(struct nft *n, unsigned *out_lacks, struct err *err)
+{
+	int rc;
+
+	n->lacks = 0;
+	rc = find_lack(n, probe_rates, OP_LACKS_RATES, err);
+	if (rc == 0)
+		rc = find_lack(n, probe_counts, OP_LACKS_COUNTS, err);
+	*out_lacks = n->lacks;
+	return rc;
 }
 
 int

@@ -25,6 +25,13 @@ void nft_close(struct nft *n);
  */
 MUST_CHECK int nft_own(struct nft *n, bool *out_owned, struct err *err);
 
+/*
+ * Finds out what it lacks (enum op_lack; 0: nothing). What it lacks is left out of chains
+ * from then on: a limit is about sharing, and a table that the kernel refuses for it would
+ * be worse.
+ */
+MUST_CHECK int nft_find_lacks(struct nft *n, unsigned *out_lacks, struct err *err);
+
 /* Where the kernel refused. */
 struct nft_refusal {
 	size_t op; /* index in the batch */

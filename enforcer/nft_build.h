@@ -38,7 +38,8 @@ struct nft_build {
 	uint32_t first_seq;
 	size_t last_at; /* offset of the last message's header */
 	struct table_settings settings;
-	bool owned; /* a table is the socket's, and outlives it */
+	bool owned;     /* a table is the socket's, and outlives it */
+	unsigned lacks; /* enum op_lack: rules that need it are left out */
 	struct nft_copies copies;
 	const uint32_t *room; /* of sets that are made (struct op); NULL */
 	/* What chains that are made anew have counted so far; sorted by number. */
@@ -66,6 +67,8 @@ void nft_build_table(struct nft_build *b);
 void nft_build_no_table(struct nft_build *b);
 /* A scratch table that is owned, and its end. */
 void nft_build_probe(struct nft_build *b);
+/* A scratch table with a rule that has such a limit, and its end. */
+void nft_build_probe_limit(struct nft_build *b, enum op_lack which);
 /* The table, which is nobody's, becomes ours. */
 void nft_build_adopt(struct nft_build *b);
 void nft_build_elements(struct nft_build *b, bool add, enum table_set_id set,
@@ -92,6 +95,8 @@ void nft_build_no_chain(struct nft_build *b, uint32_t number);
 #define NFT_CHAIN_NAME_BYTES 24
 const char *nft_chain_name(uint32_t number, char *out);
 
+/* False for a rule with something that the kernel lacks. */
+MUST_CHECK bool nft_rule_is_known(const struct table_rule *rule, unsigned lacks);
 /* Appends a rule's statements to a libnftnl rule as expressions. `counted`: what its
  * counter begins with, or NULL. */
 struct nftnl_rule;

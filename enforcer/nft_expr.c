@@ -604,6 +604,21 @@ add_stmt(struct nftnl_rule *rule, const struct table_stmt *s, const struct conte
 	}
 }
 
+bool
+nft_rule_is_known(const struct table_rule *rule, unsigned lacks)
+{
+	for (size_t i = 0; i < rule->count; i++) {
+		const struct table_stmt *s = &rule->stmts[i];
+		const bool limits = s->kind == STMT_LIMIT || s->kind == STMT_CT_COUNT ||
+				    s->kind == STMT_OWN;
+
+		if (limits && (lacks & (s->bucket.rate != 0 ? OP_LACKS_RATES
+							    : OP_LACKS_COUNTS)) != 0)
+			return false;
+	}
+	return true;
+}
+
 void
 nft_rule_exprs(struct nftnl_rule *rule, const struct table_rule *source,
     const struct nft_build *build, const struct nft_counter *counted)

@@ -95,16 +95,19 @@ rule_seen(const struct nlmsghdr *header, void *arg)
 
 /* As it would be made. */
 static void
-wanted_text(
-    struct buf *out, const struct table_rule_chain *chain, const struct op_batch *batch)
+wanted_text(struct buf *out, const struct table_rule_chain *chain,
+    const struct op_batch *batch, unsigned lacks)
 {
 	const struct nft_build plain = {.settings = batch->settings};
 	struct table_rule rules[TABLE_RULE_CHAIN_RULES];
 	size_t count = table_rule_chain_rules(chain, &batch->settings, rules);
 
 	for (size_t i = 0; i < count; i++) {
-		struct nftnl_rule *rule = nftnl_rule_alloc();
+		struct nftnl_rule *rule;
 
+		if (!nft_rule_is_known(&rules[i], lacks))
+			continue;
+		rule = nftnl_rule_alloc();
 		if (rule == NULL)
 			base_die("out of memory");
 		nft_rule_exprs(rule, &rules[i], &plain, NULL);
@@ -114,7 +117,8 @@ wanted_text(
 }
 
 static void
-compare(struct reader *r, const struct op_batch *batch, struct nft_kept *out)
+compare(struct reader *r, const struct op_batch *batch, unsigned lacks,
+    struct nft_kept *out)
 {
 	for (size_t i = 0; i < batch->count; i++) {
 		struct chain_text *there;
@@ -123,7 +127,7 @@ compare(struct reader *r, const struct op_batch *batch, struct nft_kept *out)
 		if (!holds_use(&batch->ops[i]))
 			continue;
 		there = find(r, batch->ops[i].chain->number);
-		wanted_text(&wanted, batch->ops[i].chain, batch);
+		wanted_text(&wanted, batch->ops[i].chain, batch, lacks);
 		if (there != NULL && str_eq(buf_str(&there->text), buf_str(&wanted)))
 			out->numbers[out->count++] = there->number;
 		buf_free(&wanted);
@@ -151,7 +155,7 @@ nft_find_kept(
 	}
 	rc = nft_each_rule(n, rule_seen, &r, err);
 	if (rc == 0 && !r.failed)
-		compare(&r, batch, out);
+		compare(&r, batch, n->lacks, out);
 	for (size_t i = 0; i < r.count; i++)
 		buf_free(&r.chains[i].text);
 	free(r.chains);

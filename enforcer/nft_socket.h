@@ -13,8 +13,9 @@
 struct nft {
 	int fd;
 	uint32_t seq;
-	int send_room; /* what SO_SNDBUF was set for */
-	bool owned;    /* tables are */
+	int send_room;  /* what SO_SNDBUF was set for */
+	bool owned;     /* tables are */
+	unsigned lacks; /* enum op_lack */
 	bool copies_known;
 	struct nft_copies copies; /* that the rules refer to */
 	struct nft_counter

@@ -41,6 +41,12 @@ struct op_batch {
 	size_t count;
 };
 
+/* Of limits, what a kernel may have been built without. */
+enum op_lack {
+	OP_LACKS_RATES = 1,  /* limit: connections and bytes per second */
+	OP_LACKS_COUNTS = 2, /* connlimit: open connections */
+};
+
 #define OP_MAX_BATCH_BYTES (512u * 1024 * 1024)
 #define OP_MAX_OPS         4000000u
 #define OP_MAX_ROOM        (4 * LIMIT_PROGRAM_ELEMENTS) /* of all sets */

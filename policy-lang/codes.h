@@ -190,6 +190,8 @@
 	    "A tenant's top namespace has no owners.")                                 \
 	X(CODE_QUOTA_NO_EFFECT, "quota-no-effect", DIAG_WARNING,                       \
 	    "A limit is above one of the same kind further up the path.")              \
+	X(CODE_QUOTA_SMALL_BURST, "quota-small-burst", DIAG_WARNING,                   \
+	    "Connections that come close together exceed a limit of many.")            \
 	X(CODE_ROUTE_CONFLICT, "route-conflict", DIAG_ERROR,                           \
 	    "Two Routes publish the same address and port, and neither "               \
 	    "overrides the other.")                                                    \

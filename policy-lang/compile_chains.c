@@ -304,9 +304,7 @@ merge_limits(
 			at--;
 			continue;
 		}
-		chains[at + left - 1] = *limit;
-		chains[at + left - 1].comment =
-		    arena_strndup(arena, limit->comment, strlen(limit->comment));
+		limits_copy_chain(arena, limit, &chains[at + left - 1]);
 		left--;
 	}
 }

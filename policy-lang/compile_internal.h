@@ -381,6 +381,9 @@ MUST_CHECK const char *chains_place(struct arena *a, struct loc loc, bool with_p
 
 /* Emits whom the network limits of Quotas limit here, and makes their chains. */
 void limits_build(struct compiler *c);
+/* One of those chains, its text in the arena. */
+void limits_copy_chain(struct arena *a, const struct table_rule_chain *chain,
+    struct table_rule_chain *out);
 
 /* The chains of the numbers in use, and their elements, in the arena; and limits'. */
 /* The ways that have numbers (compile_ways.c). What they point to is the compiler's. */

@@ -197,6 +197,7 @@ make_shared(struct limits *l, const struct level *v, const struct level *next_ow
 	(void)add_chain(l, v, NETLIM_DENY); /* is all that it has to be */
 	limit = &add_chain(l, v, NETLIM_ALL)->limit;
 	limit->form = LIMIT_SHARED;
+	limit->whole = true;
 	limit->deny = number_of(l, v, NETLIM_DENY);
 	limit->next = number_of(l, v->above, NETLIM_ALL);
 	set_amount(limit, amount,
@@ -381,4 +382,12 @@ limits_build(struct compiler *c)
 		qsort(c->limits, c->limit_count, sizeof(*c->limits), chain_cmp);
 	free((void *)(uintptr_t)l.points);
 	free(l.homes);
+}
+
+void
+limits_copy_chain(
+    struct arena *a, const struct table_rule_chain *chain, struct table_rule_chain *out)
+{
+	*out = *chain;
+	out->comment = arena_strndup(a, chain->comment, strlen(chain->comment));
 }

@@ -461,13 +461,13 @@ tell_numbers(struct move *m)
 	struct update *u = m->u;
 	const struct compiler *from = u->s->c;
 	struct compiler *to = m->to;
+	const size_t most = to->number_count + to->limit_count;
 	size_t i = 0, j = 0;
 
-	u->delta->chains_added =
-	    ARENA_ARRAY(u->arena, to->number_count, struct table_rule_chain);
-	u->delta->chains_changed =
-	    ARENA_ARRAY(u->arena, to->number_count, struct table_rule_chain);
-	u->delta->chains_removed = ARENA_ARRAY(u->arena, from->number_count, uint32_t);
+	u->delta->chains_added = ARENA_ARRAY(u->arena, most, struct table_rule_chain);
+	u->delta->chains_changed = ARENA_ARRAY(u->arena, most, struct table_rule_chain);
+	u->delta->chains_removed =
+	    ARENA_ARRAY(u->arena, from->number_count + from->limit_count, uint32_t);
 	while (i < from->number_count || j < to->number_count) {
 		const struct verdict_number *old =
 		    i < from->number_count ? &from->numbers[i] : NULL;
@@ -489,6 +489,38 @@ tell_numbers(struct move *m)
 	}
 }
 
+/* Chains of limits, which no verdict bears. */
+static void
+tell_limits(struct move *m)
+{
+	const struct compiler *from = m->u->s->c, *to = m->to;
+	struct compile_delta *delta = m->u->delta;
+	size_t i = 0, j = 0;
+
+	while (i < from->limit_count || j < to->limit_count) {
+		const struct table_rule_chain *old =
+		    i < from->limit_count ? &from->limits[i] : NULL;
+		const struct table_rule_chain *now =
+		    j < to->limit_count ? &to->limits[j] : NULL;
+		bool had = old != NULL && (now == NULL || old->number <= now->number);
+		bool has = now != NULL && (old == NULL || now->number <= old->number);
+
+		i += had;
+		j += has;
+		if (had && has && table_rule_chain_equal(old, now))
+			continue;
+		if (has && had)
+			limits_copy_chain(m->u->arena, now,
+			    &delta->chains_changed[delta->chain_changed_count++]);
+		else if (has)
+			limits_copy_chain(m->u->arena, now,
+			    &delta->chains_added[delta->chain_added_count++]);
+		else if (had)
+			delta->chains_removed[delta->chain_removed_count++] =
+			    old->number;
+	}
+}
+
 /* ---- all of it ---- */
 
 static void
@@ -498,6 +530,7 @@ take(struct move *m)
 	struct compiler *to = m->to;
 
 	tell_numbers(m);
+	tell_limits(m);
 	take_addresses(m);
 	take_sets(m);
 	to->diags = s->c->diags;

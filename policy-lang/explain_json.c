@@ -3,6 +3,7 @@
  * told: see explain_json_verdict.
  */
 #include "policy-lang/explain_internal.h"
+#include "policy-lang/explain_limits.h"
 #include "policy-lang/explain_route.h"
 
 static const char *const reason_names[] = {
@@ -307,5 +308,8 @@ explain_print_json(struct arena *a, struct buf *out, const struct explanations *
 		}
 		buf_add_char(out, '}');
 	}
-	buf_add_cstr(out, "]}\n");
+	buf_add_char(out, ']');
+	if (all->allow)
+		explain_limits_json(out, &all->items[0].flow);
+	buf_add_cstr(out, "}\n");
 }

@@ -6,6 +6,7 @@
  */
 #include "common/map.h"
 #include "policy-lang/explain_internal.h"
+#include "policy-lang/explain_limits.h"
 #include "policy-lang/explain_route.h"
 
 static const char *
@@ -456,4 +457,6 @@ explain_print_text(struct arena *a, struct buf *out, const struct explanations *
 	if (all->count > 1 && !agree)
 		buf_printf(out, "\n%s: a connection is allowed if one family is\n",
 		    allow_text(all->allow));
+	if (all->allow)
+		explain_limits_text(a, out, &all->items[0].flow);
 }

@@ -2,6 +2,7 @@
  * What applies to one workload: its policies in the order of its walk.
  */
 #include "policy-lang/explain_internal.h"
+#include "policy-lang/explain_limits.h"
 #include "policy-lang/explain_route.h"
 
 /* One stop of the walk: a level and a phase in which something applies. */
@@ -207,6 +208,7 @@ explain_workload_text(
 	for (size_t d = 0; d < DIRECTION_COUNT; d++)
 		text_direction(&l, (enum direction)d);
 	explain_route_workload_text(a, out, end->workload);
+	explain_limits_workload_text(a, out, end->workload);
 }
 
 /* ---- JSON ---- */
@@ -289,5 +291,7 @@ explain_workload_json(
 		buf_add_cstr(out, ",\n \"routes\": ");
 		explain_route_workload_json(a, out, end->workload);
 	}
+	if (end->kind == ENDPOINT_WORKLOAD)
+		explain_limits_workload_json(out, end->workload);
 	buf_add_cstr(out, "}\n");
 }

@@ -166,6 +166,7 @@ model_lint(const struct model *model, struct diag_list *diags)
 	    lint_rules,
 	    lint_access,
 	    lint_quotas,
+	    lint_limits,
 	    lint_lists,
 	};
 	struct lint lint = {.m = model, .diags = diags, .arena = arena_new()};

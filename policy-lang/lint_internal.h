@@ -76,6 +76,7 @@ void lint_services(struct lint *lint);
 void lint_reach(struct lint *lint); /* DNS, the API server, tenants, isolation */
 void lint_access(struct lint *lint);
 void lint_quotas(struct lint *lint);
+void lint_limits(struct lint *lint);
 void lint_routes(struct lint *lint); /* routes that lead nowhere, and their order */
 
 #endif

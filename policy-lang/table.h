@@ -375,6 +375,7 @@ struct table_limit {
 	uint32_t deny;  /* LIMIT_SHARED: where it ends; a rule chain's number */
 	uint32_t first; /* LIMIT_OWN: jumped to */
 	uint32_t next;  /* where it goes on; NUMBER_NONE: it returns */
+	bool whole;     /* of `all`; for who reads it, not for the kernel */
 };
 
 /* A chain rule_N: counter; deny: log group G prefix "N", drop or reject; allow: return, to
@@ -387,8 +388,8 @@ struct table_rule_chain {
 	bool
 	    quiet; /* packets of connections: never rejected, and some of them logged */
 	struct table_limit
-	    limit; /* unless LIMIT_NONE it is all but comment and place */
-	uint32_t mark;      /* of a way, else 0: what the bits of the mask become */
+	    limit;     /* unless LIMIT_NONE it is all but comment and place */
+	uint32_t mark; /* of a way, else 0: what the bits of the mask become */
 	/* "NetworkPolicy shop-prod/web ingress rule 0 web.yaml:12", of the chain's first
 	 * rule; printable ASCII without quotes, at most TABLE_COMMENT_BYTES. */
 	const char *comment;
@@ -514,6 +515,8 @@ MUST_CHECK size_t table_rule_chain_rules(const struct table_rule_chain *chain,
 /* table_limits.c: the same of chains of limits, for it. */
 MUST_CHECK size_t table_limit_rules(
     const struct table_rule_chain *chain, struct table_rule *out_rules);
+/* Of a Quota's chains: what denies, or the whole limit, whose counter is what passed it. */
+MUST_CHECK bool table_limit_is_whole(const struct table_rule_chain *chain);
 /* Whether rules add the elements of a set. */
 MUST_CHECK bool table_set_is_kernels(enum table_set_id set);
 /* The set that a limit's chain adds what addresses have to themselves to. */

@@ -30,6 +30,12 @@ table_limit_set(enum net_limit kind, enum ip_family family)
 	return kind_set(SET_LIMIT4_RATE, kind, family);
 }
 
+bool
+table_limit_is_whole(const struct table_rule_chain *chain)
+{
+	return chain->action == ACTION_DENY || chain->limit.whole;
+}
+
 static bool
 bucket_equal(const struct table_bucket *a, const struct table_bucket *b)
 {

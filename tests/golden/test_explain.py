@@ -289,3 +289,37 @@ def test_a_workload_s_policies_are_those_that_can_decide(tmp_path):
                     assert key in known, f"seed {SEED}"
                 isolated = decision["reason"] == "isolation"
                 assert not isolated or listed[direction]["isolated"]
+
+
+def test_limits_that_a_connection_is_charged_to_are_named(tmp_path):
+    """Whoever opens it pays for it; bytes are charged at both ends."""
+    (tmp_path / "all.yaml").write_text("".join(f"""\
+apiVersion: {NATIVE}
+kind: Workload
+metadata: {{name: {name}, namespace: {ns}}}
+spec: {{node: n1, ips: [{ip}]}}
+---
+""" for name, ns, ip in [("a", "/t/a", "10.0.0.1"), ("b", "/t/b", "10.0.0.2")]) + f"""\
+apiVersion: {NATIVE}
+kind: Quota
+metadata: {{name: t, namespace: /t}}
+spec: {{network: {{connections: 9, ingressBytesPerSecond: 5}}}}
+---
+apiVersion: {NATIVE}
+kind: Quota
+metadata: {{name: a, namespace: /t/a}}
+spec: {{network: {{connectionsPerSecond: 1.5, connections: 7}}}}
+""")
+    def told(*question):
+        return [(limit["end"], limit["limit"], limit["value"], limit["namespace"], limit["quota"])
+                for limit in explain([tmp_path], *question).get("limits", [])]
+
+    arriving = [(end, "ingressBytesPerSecond", 5, "/t", "t") for end in ("src", "dst")]
+    assert told("/t/a/a", "/t/b/b", "80/tcp") == [
+        ("src", "connections", 7, "/t/a", "a"), ("src", "connections", 9, "/t", "t"),
+        ("src", "connectionsPerSecond", 1.5, "/t/a", "a"), *arriving]
+    assert told("/t/b/b", "/t/a/a", "80/tcp") == [
+        ("src", "connections", 9, "/t", "t"), *arriving]
+    assert told("192.0.2.1", "/t/a/a", "80/tcp") == arriving[1:]
+    assert told("/t/a/a", "/t/a/a", "80/tcp") == []
+    assert told("192.0.2.1", "192.0.2.2", "80/tcp") == []

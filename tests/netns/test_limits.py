@@ -55,7 +55,9 @@ def limited(lab, tmp_path):
 
     def start(*quotas, **more):
         files = {"world.yaml": world(lab), "quotas.yaml": text(*quotas), **more}
-        started.append(Enforcer(lab.node, tmp_path, files).start())
+        # Refused, so that no probe has to wait for an answer that does not come.
+        started.append(Enforcer(lab.node, tmp_path, files, denied="reject",
+                                metrics="127.0.0.1:9477").start())
         return started[0]
 
     yield start
@@ -141,6 +143,18 @@ def test_new_connections_are_limited_and_counted(lab, limited):
     assert denied["packets"] == 4
     assert rule(enforcer, "Quota /acme/shop/shop connectionsPerSecond, the whole")[
         "packets"] == 6
+    wait_until(lambda: sum(f["count"] for f in enforcer.flows()) == 4, WAIT_S, "four records")
+    assert {(f["verdict"], f["direction"], f["reason"], f["tenant"]) for f in enforcer.flows()} == {
+        ("deny", "egress", "limit", "acme")}
+    assert {(f["policy"]["kind"], f["policy"]["namespace"], f["policy"]["name"],
+             f["policy"]["limit"], f["policy"]["line"]) for f in enforcer.flows()} == {
+        ("Quota", "/acme/shop", "shop", "connectionsPerSecond", 5)}
+    labels = '{limit="connectionsPerSecond",result="%s",namespace="/acme/shop",quota="shop"}'
+    assert enforcer.metric("ringfence_limit_packets_total" + labels % "exceeded") == 4
+    assert enforcer.metric("ringfence_limit_packets_total" + labels % "passed") == 6
+    assert enforcer.metric("ringfence_limits_connections_enforced") == 1
+    assert "connectionsPerSecond 0.001 (burst 6) at /acme/shop" in enforcer.ask(
+        "explain", "/acme/shop/web", "/ops/mon", "80/tcp").stdout
 
 
 def test_flow_of_datagrams_is_one_connection(lab, limited):

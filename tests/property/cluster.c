@@ -683,3 +683,23 @@ cluster_print_routes(struct buf *out, struct dice *dice)
 		}
 	}
 }
+
+/* ---- quotas ---- */
+
+void
+cluster_print_quotas(struct buf *out, struct dice *dice)
+{
+	static const char *const limits[] = {"connectionsPerSecond: 0.5",
+	    "connectionsPerSecond: 100, burst: 7", "connectionsPerSecond: 0",
+	    "connections: 3", "connections: 1000", "egressBytesPerSecond: 1M",
+	    "ingressBytesPerSecond: 20", "connections: 40, ingressBytesPerSecond: 9k"};
+	unsigned count = 1 + dice_roll(dice, 3);
+
+	for (unsigned i = 0; i < count; i++) {
+		buf_printf(out,
+		    "---\napiVersion: ringfence.dev/v1alpha1\nkind: Quota\n"
+		    "metadata: {name: q%u, namespace: %s}\n"
+		    "spec: {network: {%s, guaranteedPercent: %u}}\n",
+		    i, PICK(dice, paths), PICK(dice, limits), 50 * dice_roll(dice, 3));
+	}
+}

@@ -25,6 +25,8 @@ extern const char *const cluster_names[CLUSTER_MAX];
 void cluster_print(struct cluster_texts *out, struct dice *dice);
 /* A Route or two, for a cluster of which not only policy is asked. */
 void cluster_print_routes(struct buf *out, struct dice *dice);
+/* The same of Quotas with network limits. */
+void cluster_print_quotas(struct buf *out, struct dice *dice);
 /* The same again, but for a document or some words of one source. */
 void cluster_print_edited(
     struct cluster_texts *out, struct dice *dice, const struct cluster_texts *old);

@@ -65,6 +65,8 @@ editor_roll(struct editor *s, struct documents *docs, bool first)
 		cluster_print(&texts, &s->dice);
 		if (dice_roll(&s->dice, 2) == 0)
 			cluster_print_routes(&texts.tree, &s->dice);
+		if (dice_roll(&s->dice, 2) == 0)
+			cluster_print_quotas(&texts.tree, &s->dice);
 		again = !first && texts.clusters != s->clusters;
 		if (!again) {
 			s->clusters = texts.clusters;

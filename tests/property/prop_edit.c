@@ -115,7 +115,8 @@ change_of(
 		change.kind = CHANGE_WORKLOAD;
 		change.workload_before = find_workload(before, doc->name);
 		change.workload_after = find_workload(after, doc->name);
-	} else if (!document_is_fixed(doc) && !str_is(doc->kind, "Route")) {
+	} else if (!document_is_fixed(doc) && !str_is(doc->kind, "Route") &&
+		   !str_is(doc->kind, "Quota")) {
 		change.kind = CHANGE_POLICY;
 		change.policy_before = find_policy(before, doc->name);
 		change.policy_after = find_policy(after, doc->name);

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "enforcer/nft.h"
+#include "enforcer/nft_socket.h"
 #include "enforcer/plan.h"
 
 #define LISTING "nft list table inet ringfence"
@@ -471,6 +471,28 @@ START_TEST(restore_does_not_keep_a_limit_that_others_changed)
 }
 END_TEST
 
+/* Without what it lacks, everything else is there. */
+START_TEST(limits_that_a_kernel_lacks_are_left_out)
+{
+	const struct table_content content = make_content();
+	const struct op_batch batch = make_batch(&content);
+	struct nft_observed seen;
+	unsigned lacks;
+	char *listing;
+
+	ck_assert_msg(nft_find_lacks(nft, &lacks, &err) == 0, "%s", err.msg);
+	ck_assert_uint_eq(lacks, 0);
+	nft->lacks = _i == 0 ? OP_LACKS_RATES : OP_LACKS_COUNTS;
+	(void)apply(&batch);
+	listing = output_of(LISTING);
+	ck_assert_int_eq(strstr(listing, "limit rate") == NULL, _i == 0);
+	ck_assert_int_eq(strstr(listing, "ct count") == NULL, _i == 1);
+	ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), 0);
+	ck_assert_uint_eq(seen.rule_chain_count, ARRAY_LEN(chains));
+	free(listing);
+}
+END_TEST
+
 START_TEST(observe_returns_not_found_when_there_is_no_table)
 {
 	struct nft_observed seen;
@@ -834,6 +856,7 @@ main(void)
 	    tc, apply_makes_what_nft_makes_of_the_printed_program, 0, 3);
 	tcase_add_test(tc, listing_loads_again);
 	tcase_add_test(tc, observe_returns_what_was_applied);
+	tcase_add_loop_test(tc, limits_that_a_kernel_lacks_are_left_out, 0, 2);
 	tcase_add_test(tc, restore_keeps_what_was_used_of_limits);
 	tcase_add_test(tc, restore_does_not_keep_a_limit_that_others_changed);
 	tcase_add_test(tc, observe_returns_not_found_when_there_is_no_table);
