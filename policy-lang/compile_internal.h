@@ -329,7 +329,9 @@ struct compiler {
 	size_t element_count;
 	struct table_rule_chain *limits; /* sorted by number; in the scratch arena */
 	size_t limit_count;
-	struct table_way *ways; /* options->way_count, by number; or NULL */
+	struct table_way *ways;         /* options->way_count, by number; or NULL */
+	struct table_standby *standbys; /* on the heap */
+	size_t standby_count, standby_cap;
 	bool failed;
 };
 
@@ -382,11 +384,11 @@ MUST_CHECK const char *chains_place(struct arena *a, struct loc loc, bool with_p
 /* Emits whom the network limits of Quotas limit here, and makes their chains. */
 void limits_build(struct compiler *c);
 
-/* The chains of the numbers in use, and their elements, in the arena; and limits'. */
-/* The ways that have numbers (compile_ways.c). What they point to is the compiler's. */
+/* The ways that have numbers, and standbys (compile_ways.c). What they point to is the
+ * compiler's. */
 void ways_give(
     const struct compiler *c, struct arena *arena, struct table_content *out);
-/* The chains of the numbers in use, and their elements, in the arena. */
+/* The chains of the numbers in use, and their elements, in the arena; and limits'. */
 void chains_build(
     const struct compiler *c, struct arena *arena, struct table_content *content);
 
