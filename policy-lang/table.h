@@ -395,8 +395,8 @@ struct table_rule_chain {
 	bool
 	    quiet; /* packets of connections: never rejected, and some of them logged */
 	struct table_limit
-	    limit; /* unless LIMIT_NONE it is all but comment and place */
-	uint32_t mark;      /* of a way, else 0: what the bits of the mask become */
+	    limit;     /* unless LIMIT_NONE it is all but comment and place */
+	uint32_t mark; /* of a way, else 0: what the bits of the mask become */
 	/* "NetworkPolicy shop-prod/web ingress rule 0 web.yaml:12", of the chain's first
 	 * rule; printable ASCII without quotes, at most TABLE_COMMENT_BYTES. */
 	const char *comment;

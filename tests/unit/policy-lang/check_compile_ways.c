@@ -30,6 +30,7 @@
 struct compiled {
 	struct loaded *l;
 	struct table_content content;
+	unsigned warned_before; /* when it was loaded */
 };
 
 static struct compiled *
@@ -46,6 +47,7 @@ compiled_on(const char *node, const char *rules, uint32_t ways)
 	    .route_table_count = ARRAY_LEN(tables)};
 
 	c->l = l;
+	c->warned_before = l->diags.warnings;
 	ck_assert(compile_node(l->arena, l->m, &options, &l->diags, &c->content));
 	return c;
 }
@@ -206,6 +208,25 @@ START_TEST(rules_of_the_same_words_share_a_way)
 }
 END_TEST
 
+/* ---- via ---- */
+
+START_TEST(what_is_to_go_through_a_workload_is_warned_of)
+{
+	struct compiled *c = compiled_on("n1",
+	    WORLD "---\napiVersion: ringfence.dev/v1alpha1\nkind: Route\n"
+		  "metadata: {name: r, namespace: /a}\nspec:\n  default:\n    via:\n"
+		  "      - {action: direct, ports: [80/tcp]}\n"
+		  "      - {action: pass, ports: [81/tcp]}\n"
+		  "      - {action: deny, ports: [82/tcp]}\n"
+		  "      - {action: through, through: {namespace: /a, workloads: "
+		  "{matchLabels: {app: fw}}}}\n",
+	    9);
+
+	ck_assert_uint_eq(c->l->diags.warnings - c->warned_before, 2);
+	loaded_free(c->l);
+}
+END_TEST
+
 /* ---- marks ---- */
 
 START_TEST(way_has_its_own_bits_of_the_mask)
@@ -233,6 +254,7 @@ main(void)
 	tcase_add_test(tc, gateway_takes_whom_policy_sends_there_and_nobody_else);
 	tcase_add_test(tc, later_gateway_stands_by_with_the_address);
 	tcase_add_test(tc, rules_of_the_same_words_share_a_way);
+	tcase_add_test(tc, what_is_to_go_through_a_workload_is_warned_of);
 	tcase_add_test(tc, way_has_its_own_bits_of_the_mask);
 	suite_add_tcase(s, tc);
 	runner = srunner_create(s);
