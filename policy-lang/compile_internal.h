@@ -384,8 +384,7 @@ MUST_CHECK const char *chains_place(struct arena *a, struct loc loc, bool with_p
 /* Emits whom the network limits of Quotas limit here, and makes their chains. */
 void limits_build(struct compiler *c);
 
-/* The ways that have numbers, and standbys (compile_ways.c). What they point to is the
- * compiler's. */
+/* The ways that have numbers, and standbys, in the arena (compile_ways.c). */
 void ways_give(
     const struct compiler *c, struct arena *arena, struct table_content *out);
 /* The chains of the numbers in use, and their elements, in the arena; and limits'. */

@@ -168,6 +168,28 @@ ways_name(struct compiler *c)
 		chains_add(c, &(struct verdict_number){.number = NUMBER_WAY + i + 1});
 }
 
+static struct table_hop *
+copy_hops(struct arena *arena, const struct table_hop *hops, size_t count)
+{
+	struct table_hop *copy = ARENA_ARRAY(arena, count, struct table_hop);
+
+	for (size_t i = 0; i < count; i++) {
+		copy[i] = hops[i];
+		copy[i].node = str_dup(arena, hops[i].node);
+	}
+	return copy;
+}
+
+static struct table_way
+copy_way(struct arena *arena, const struct table_way *way)
+{
+	struct table_way copy = *way;
+
+	copy.hops = copy_hops(arena, way->hops, way->hop_count);
+	copy.comment = arena_strdup(arena, way->comment);
+	return copy;
+}
+
 void
 ways_give(const struct compiler *c, struct arena *arena, struct table_content *out)
 {
@@ -179,10 +201,13 @@ ways_give(const struct compiler *c, struct arena *arena, struct table_content *o
 
 	for (uint32_t i = 0; i < room; i++) {
 		if (c->ways[i].number != 0)
-			ways[count++] = c->ways[i];
+			ways[count++] = copy_way(arena, &c->ways[i]);
 	}
-	if (c->standby_count != 0)
-		memcpy(standbys, c->standbys, c->standby_count * sizeof(*standbys));
+	for (size_t i = 0; i < c->standby_count; i++) {
+		standbys[i] = c->standbys[i];
+		standbys[i].before =
+		    copy_hops(arena, standbys[i].before, standbys[i].before_count);
+	}
 	out->standbys = standbys;
 	out->standby_count = c->standby_count;
 	out->ways = ways;
