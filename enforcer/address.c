@@ -12,9 +12,13 @@
 #include "enforcer/announce.h"
 #include "enforcer/rtnl.h"
 
+/* That are told of again at a time. */
+#define AGAIN_MOST 256
+
 struct wanted {
 	struct ip_addr addr;
 	const struct address_place *place;
+	bool shared; /* others may have had it */
 	bool there, ours;
 	bool added; /* just now */
 };
@@ -86,17 +90,19 @@ compare_wanted(const void *a, const void *b)
 	    &((const struct wanted *)a)->addr, &((const struct wanted *)b)->addr);
 }
 
-void
-address_want(struct address_book *b, const struct ip_addr *addrs, size_t count)
+static void
+want(struct address_book *b, const struct wanted *all, size_t count)
 {
 	b->wanted = xreallocarray(b->wanted, count + 1, sizeof(*b->wanted));
 	b->wanted_count = 0;
 	for (size_t i = 0; i < count; i++) {
-		const struct address_place *place = place_of_addr(b, &addrs[i]);
+		const struct address_place *place = place_of_addr(b, &all[i].addr);
 
 		if (place != NULL && place->interface[0] != '\0')
 			b->wanted[b->wanted_count++] =
-			    (struct wanted){.addr = addrs[i], .place = place};
+			    (struct wanted){.addr = all[i].addr,
+				.shared = all[i].shared,
+				.place = place};
 	}
 	if (b->wanted_count > 1)
 		qsort(b->wanted, b->wanted_count, sizeof(*b->wanted), compare_wanted);
@@ -107,26 +113,27 @@ bool
 address_told(struct address_book *b, struct arena *arena, const struct proc_msg *msg)
 {
 	struct proc_reader r;
-	struct ip_addr *addrs;
+	struct wanted *all;
 	uint32_t count;
 
 	proc_reader_init(&r, msg);
 	count = proc_get_u32(&r);
 	if (!r.ok || count > ADDRESS_MAX)
 		return false;
-	addrs = ARENA_ARRAY(arena, count, struct ip_addr);
+	all = ARENA_ARRAY(arena, count, struct wanted);
 	for (uint32_t i = 0; i < count; i++) {
 		uint8_t family = proc_get_u8(&r);
-		const uint8_t *bytes = proc_get_bytes(&r, sizeof(addrs[i].bytes));
+		const uint8_t *bytes = proc_get_bytes(&r, sizeof(all[i].addr.bytes));
 
 		if (bytes == NULL || (family != IP_V4 && family != IP_V6))
 			return false;
-		addrs[i].family = (enum ip_family)family;
-		memcpy(addrs[i].bytes, bytes, ip_bytes(addrs[i].family));
+		all[i].addr.family = (enum ip_family)family;
+		memcpy(all[i].addr.bytes, bytes, ip_bytes(all[i].addr.family));
+		all[i].shared = proc_get_u8(&r) != 0;
 	}
 	if (!proc_reader_done(&r))
 		return false;
-	address_want(b, addrs, count);
+	want(b, all, count);
 	return true;
 }
 
@@ -304,6 +311,26 @@ check_marks(struct address_book *b, struct err *err)
 		   : 0;
 }
 
+/* Who had it before may have told the neighbours since, and they believe the last word. */
+static void
+tell_again(struct address_book *b)
+{
+	struct announce_link link = {.interface = 0};
+	const struct address_place *at = NULL;
+
+	for (size_t i = 0, told = 0; i < b->wanted_count && told < AGAIN_MOST; i++) {
+		const struct wanted *w = &b->wanted[i];
+
+		if (!w->shared || !w->there || !w->ours)
+			continue;
+		if (at != w->place && find_link(b, w->place->interface, &link) != 0)
+			continue;
+		at = w->place;
+		announce(b->announce_fd, &link, &w->addr);
+		told++;
+	}
+}
+
 int
 address_tend(struct address_book *b, struct err *err)
 {
@@ -336,5 +363,6 @@ address_tend(struct address_book *b, struct err *err)
 	}
 	if (added && rc == 0)
 		rc = check_marks(b, err);
+	tell_again(b);
 	return rc;
 }

@@ -20,17 +20,16 @@ MUST_CHECK int address_open(struct address_book **out_book,
     const struct address_place *places, size_t count, struct err *err);
 /* NULL is fine. The addresses stay. */
 void address_close(struct address_book *b);
-/* The addresses that routes in force need; those outside of all places are nobody's
- * matter here. Copies. */
-void address_want(struct address_book *b, const struct ip_addr *addrs, size_t count);
-/* The same of a MSG_ADDRESSES; the arena is for scratch. False: malformed, and nothing has
- * changed. */
+/* Takes a MSG_ADDRESSES: those that routes in force need, of which those outside of all
+ * places are nobody's matter here; the arena is for scratch. False: malformed, and nothing
+ * has changed. */
 MUST_CHECK bool address_told(
     struct address_book *b, struct arena *arena, const struct proc_msg *msg);
 /*
  * Looks, and puts right: adds what is wanted and not there, on the interface of the first
- * place that it is in, and tells the neighbours; removes what bears our number and is not
- * wanted. Does nothing before address_want. ERR_SYSTEM: the kernel refuses something; the
+ * place that it is in, and tells the neighbours, again and again where others may have had
+ * it; removes what bears our number and is not
+ * wanted. Does nothing before address_told. ERR_SYSTEM: the kernel refuses something; the
  * rest is done.
  */
 MUST_CHECK int address_tend(struct address_book *b, struct err *err);

@@ -157,6 +157,21 @@ audit_event_flow(
 }
 
 void
+audit_event_gateway(
+    struct buf *out, const uint8_t id[16], const struct audit_gateway *g)
+{
+	add_head(out, id, "ResponseComplete", g->up ? "gateway-up" : "gateway-down",
+	    g->node);
+	buf_add_cstr(out, "\"objectRef\":{\"resource\":\"nodes\",");
+	add_member(out, "name", g->gateway);
+	buf_add_cstr(out, "},\"responseStatus\":{\"code\":200}");
+	add_times(out, g->now, g->now);
+	buf_add_cstr(out, ",\"annotations\":{");
+	add_member(out, "ringfence.dev/address", str_from(g->address));
+	buf_add_cstr(out, "}}");
+}
+
+void
 audit_event_resumed(
     struct buf *out, const uint8_t id[16], const struct audit_resumed *resumed)
 {

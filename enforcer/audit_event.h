@@ -26,12 +26,23 @@ struct audit_resumed {
 	walltime_t now;
 };
 
+/* Another node is no longer used as a gateway, or is again. */
+struct audit_gateway {
+	struct str node; /* whose record it is */
+	struct str gateway;
+	const char *address;
+	bool up;
+	walltime_t now;
+};
+
 /* `id`: 16 random bytes, the same for both stages. Append one JSON line each, without a
  * newline. */
 void audit_event_change(
     struct buf *out, const uint8_t id[16], const struct audit_change *change);
 void audit_event_flow(struct buf *out, const uint8_t id[16], struct str node,
     const struct flow_view *view);
+void audit_event_gateway(
+    struct buf *out, const uint8_t id[16], const struct audit_gateway *g);
 void audit_event_resumed(
     struct buf *out, const uint8_t id[16], const struct audit_resumed *resumed);
 

@@ -174,6 +174,38 @@ print_kernel(const json_t *root)
 }
 
 static void
+print_way(const json_t *way, const char *family, const char *name)
+{
+	const json_t *now = json_object_get(way, family);
+
+	if (strcmp(text_of(now, "state"), "unused") != 0)
+		(void)printf("%s %s%s%s", name, text_of(now, "state"),
+		    json_object_get(now, "by") != NULL ? " by " : "",
+		    json_object_get(now, "by") != NULL ? text_of(now, "by") : "");
+}
+
+static void
+print_ways(const json_t *root)
+{
+	size_t i;
+	json_t *item;
+
+	json_array_foreach(json_object_get(root, "ways"), i, item)
+	{
+		(void)printf("%s", text_of(item, "way"));
+		print_way(item, "ipv4", "; IPv4");
+		print_way(item, "ipv6", "; IPv6");
+		(void)printf("\n");
+	}
+	json_array_foreach(json_object_get(root, "gateways"), i, item)
+	{
+		(void)printf("gateway:    %s %s %s\n", text_of(item, "node"),
+		    text_of(item, "address"),
+		    json_is_true(json_object_get(item, "up")) ? "up" : "down");
+	}
+}
+
+static void
 print_roles(const json_t *roles)
 {
 	size_t i;
@@ -212,6 +244,7 @@ client_print_status(struct str answer)
 	print_unfiltered(json_object_get(root, "unfiltered"));
 	print_sources(json_object_get(root, "sources"));
 	print_kernel(root);
+	print_ways(root);
 	print_roles(json_object_get(root, "roles"));
 	json_decref(root);
 	return in_force ? 0 : 1;

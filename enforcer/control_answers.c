@@ -6,6 +6,7 @@
 #include "enforcer/control.h"
 #include "enforcer/engine_state.h"
 #include "enforcer/explain.h"
+#include "enforcer/way_report.h"
 
 static void
 add_member(struct buf *out, const char *key, struct str value)
@@ -238,6 +239,7 @@ control_answer_status(struct engine *e, struct buf *out)
 	add_kernel(out, e);
 	add_connections(out, e);
 	add_flows(out, e);
+	way_report_status(e, out);
 	buf_add_cstr(out, ",\"roles\":[");
 	for (size_t i = 0; i < e->role_count; i++) {
 		buf_add_cstr(out, i != 0 ? ",{" : "{");

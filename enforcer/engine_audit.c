@@ -3,6 +3,7 @@
  * room for waits here, and what there is no room for here is counted as lost.
  */
 #include <stdlib.h>
+#include <sys/random.h>
 
 #include "common/log.h"
 #include "enforcer/engine_state.h"
@@ -157,4 +158,24 @@ engine_audit_send(struct engine *e, struct str line, bool urgent)
 	a->lines++;
 	engine_audit_tick(e);
 	return a->last_ticket;
+}
+
+void
+engine_audit_gateway(struct engine *e, struct str node, const char *address, bool up)
+{
+	const struct audit_gateway event = {
+	    .node = e->settings.node,
+	    .gateway = node,
+	    .address = address,
+	    .up = up,
+	    .now = walltime_now(),
+	};
+	struct buf line = {0};
+	uint8_t id[16];
+
+	if (getrandom(id, sizeof(id), 0) != (ssize_t)sizeof(id))
+		base_die("getrandom");
+	audit_event_gateway(&line, id, &event);
+	(void)engine_audit_send(e, buf_str(&line), false); /* lost lines are counted */
+	buf_free(&line);
 }

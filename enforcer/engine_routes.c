@@ -26,7 +26,7 @@ struct addresses {
 };
 
 static void
-add(struct addresses *a, enum ip_family family, const uint8_t *bytes)
+add(struct addresses *a, enum ip_family family, const uint8_t *bytes, bool shared)
 {
 	uint8_t padded[16] = {0};
 
@@ -37,6 +37,7 @@ add(struct addresses *a, enum ip_family family, const uint8_t *bytes)
 	memcpy(padded, bytes, ip_bytes(family));
 	proc_put_u8(&a->body, (uint8_t)family);
 	buf_add(&a->body, padded, sizeof(padded));
+	proc_put_u8(&a->body, shared);
 	a->count++;
 }
 
@@ -44,7 +45,7 @@ add(struct addresses *a, enum ip_family family, const uint8_t *bytes)
  * that follows itself is once enough. */
 static void
 add_set(struct engine *e, struct addresses *a, enum table_set_id set,
-    enum ip_family family, bool value)
+    enum ip_family family, const struct table_content *standbys)
 {
 	struct arena *arena = arena_new();
 	struct table_element *elements;
@@ -53,15 +54,19 @@ add_set(struct engine *e, struct addresses *a, enum table_set_id set,
 
 	compile_state_set(e->apply.current->real.state, set, arena, &elements, &count);
 	for (size_t i = 0; i < count; i++) {
-		const uint8_t *bytes = value ? elements[i].addr_end : elements[i].addr;
+		const uint8_t *bytes =
+		    standbys != NULL ? elements[i].addr_end : elements[i].addr;
 		struct ip_addr addr = {.family = family};
+		bool shared = false;
 
 		memcpy(addr.bytes, bytes, ip_bytes(family));
 		if ((last != NULL && memcmp(last, bytes, ip_bytes(family)) == 0) ||
-		    model_workload_at(e->apply.current->model, &addr) != NULL)
+		    model_workload_at(e->apply.current->model, &addr) != NULL ||
+		    (standbys != NULL &&
+			!engine_ways_have(e, standbys, &addr, &shared)))
 			continue;
 		last = bytes;
-		add(a, family, bytes);
+		add(a, family, bytes, shared);
 	}
 	arena_free(arena);
 }
@@ -70,20 +75,25 @@ void
 engine_routes_tell(struct engine *e)
 {
 	struct addresses a = {.count = 0};
+	struct arena *arena;
+	struct table_content standbys;
 	struct buf body = {0};
 	struct err err = ERR_INIT;
 
 	if (!engine_kernel_connected(e) || e->apply.current == NULL ||
 	    e->apply.current->skeleton)
 		return;
+	arena = arena_new();
+	compile_state_ways(e->apply.current->real.state, arena, &standbys);
 	for (unsigned six = 0; six < 2; six++) {
 		enum ip_family family = six == 0 ? IP_V4 : IP_V6;
 
-		add_set(e, &a, (enum table_set_id)(SET_PUBLISH4 + six), family, false);
-		add_set(e, &a, (enum table_set_id)(SET_PUBLISH4_RANGE + six), family,
-		    false);
-		add_set(e, &a, (enum table_set_id)(SET_END4 + six), family, true);
+		add_set(e, &a, (enum table_set_id)(SET_PUBLISH4 + six), family, NULL);
+		add_set(
+		    e, &a, (enum table_set_id)(SET_PUBLISH4_RANGE + six), family, NULL);
+		add_set(e, &a, (enum table_set_id)(SET_END4 + six), family, &standbys);
 	}
+	arena_free(arena);
 	if (a.full)
 		log_error("addresses", "detail=\"routes need more than %u addresses\"",
 		    ADDRESS_MAX);

@@ -250,9 +250,17 @@ struct way_outcome {
 	uint8_t hop;
 };
 
+struct gateway_state {
+	struct ip_addr addr;
+	bool up;
+};
+
 struct engine_ways {
-	bool told;                                 /* some ways, at some time */
-	struct way_outcome now[TABLE_WAYS_MAX][2]; /* by number, and family */
+	bool told;                                        /* some ways, at some time */
+	struct way_outcome now[TABLE_WAYS_MAX][2];        /* by number, and family */
+	struct gateway_state gateways[PROBE_TARGETS_MAX]; /* that are asked */
+	size_t gateway_count;
+	uint64_t changes; /* of what they are */
 };
 
 /* Connections that were told of: in the last list, or in this one. */
@@ -681,6 +689,14 @@ void engine_ways_prepare(struct engine *e, const struct program *next);
 void engine_ways_settle(struct engine *e);
 /* What has become of them; false: malformed. */
 MUST_CHECK bool engine_ways_heard(struct engine *e, struct proc_reader *r);
+/* The node that has a gateway's address; "". */
+MUST_CHECK struct str engine_ways_node(
+    const struct engine *e, const struct ip_addr *addr);
+/* Whether the node is to have a source address now: not while a gateway that comes before
+ * it is up. *out_shared becomes true if others may have it at other times. */
+MUST_CHECK bool engine_ways_have(const struct engine *e,
+    const struct table_content *content, const struct ip_addr *source,
+    bool *out_shared);
 
 /* ---- engine_audit.c ---- */
 
@@ -691,5 +707,8 @@ void engine_audit_connect(struct engine *e, int fd);
  * ticket; 0 if there is nobody to send it to. */
 uint64_t engine_audit_send(struct engine *e, struct str line, bool urgent);
 void engine_audit_tick(struct engine *e);
+/* A gateway that routes here use is down, or up again. */
+void engine_audit_gateway(
+    struct engine *e, struct str node, const char *address, bool up);
 
 #endif

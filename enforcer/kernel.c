@@ -40,6 +40,7 @@ struct kernel {
 	struct address_book *addresses;
 	monotime_t addresses_looked;
 	bool addresses_complained;
+	struct probe *probe;
 	struct steer *steer;
 	monotime_t steer_looked;
 	bool steer_dirty, steer_complained;
@@ -405,6 +406,7 @@ tell_ways(struct kernel *k)
 	struct buf body = {0};
 
 	steer_put(k->steer, &body);
+	probe_put(k->probe, &body);
 	send_engine(k, MSG_WAY_STATE, 0, &body, -1);
 	buf_free(&body);
 }
@@ -428,10 +430,23 @@ tend_ways(struct kernel *k)
 static void
 want_ways(struct kernel *k, const struct proc_msg *msg)
 {
-	if (steer_told(k->steer, msg))
-		tend_ways(k);
-	else
+	if (!steer_told(k->steer, msg)) {
 		log_error("engine-link", "detail=\"malformed ways\"");
+		return;
+	}
+	tend_ways(k);
+	tell_ways(k); /* whom we ask may be others now */
+}
+
+/* Gateways that come and go are followed at once. */
+static void
+watch_gateways(struct kernel *k)
+{
+	probe_read(k->probe);
+	if (!probe_tick(k->probe, monotime_now()))
+		return;
+	tend_ways(k);
+	tell_ways(k);
 }
 
 /* Often enough, and not more often than that, however often others change something. */
@@ -585,13 +600,16 @@ run_loop(struct kernel *k)
 	monotime_t looked = monotime_now();
 
 	while (!k->stop) {
-		struct pollfd wait[4] = {
+		struct pollfd wait[6] = {
 		    {.fd = k->parent->fd, .events = POLLIN},
 		    {.fd = k->engine.fd, .events = POLLIN},
 		    {.fd = trace_fd(k->trace), .events = POLLIN},
 		    {.fd = steer_fd(k->steer), .events = POLLIN},
+		    {.fd = probe_fd(k->probe, IP_V4), .events = POLLIN},
+		    {.fd = probe_fd(k->probe, IP_V6), .events = POLLIN},
 		};
-		const int wait_ms = k->steer_dirty ? WAYS_LEAST_MS : poll_ms;
+		const int wait_ms = probe_wait_ms(
+		    k->probe, monotime_now(), k->steer_dirty ? WAYS_LEAST_MS : poll_ms);
 
 		if (poll(wait, ARRAY_LEN(wait), wait_ms) < 0 && errno != EINTR)
 			base_die("poll");
@@ -601,6 +619,7 @@ run_loop(struct kernel *k)
 			on_engine(k);
 		watch_trace(k);
 		watch_ways(k);
+		watch_gateways(k);
 		if (monotime_since(looked, monotime_now()) >=
 		    (uint64_t)poll_ms * 1000000) {
 			bind_nflog(k);
@@ -655,7 +674,12 @@ start(struct kernel *k, int table_fd, struct err *err)
 		rc = address_open(&k->addresses, k->settings.address_places,
 		    k->settings.address_place_count, err);
 	if (rc == 0)
-		rc = steer_open(&k->steer, &k->settings.steering, err);
+		rc = probe_open(&k->probe,
+		    k->settings.steering.mask != 0 ? k->settings.steering.probe_port
+						   : 0,
+		    err);
+	if (rc == 0)
+		rc = steer_open(&k->steer, &k->settings.steering, k->probe, err);
 	if (rc == 0)
 		rc = proc_confine(&sandbox, err);
 	return rc;
@@ -690,6 +714,7 @@ out:
 	if (k.nflog >= 0)
 		(void)close(k.nflog); /* unbinds the group */
 	steer_close(k.steer);
+	probe_close(k.probe);
 	address_close(k.addresses);
 	trace_close(k.trace);
 	conntrack_close(k.conntrack);

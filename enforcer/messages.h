@@ -50,12 +50,13 @@ enum enforcer_message {
 	MSG_CUT,         /* connections (connection.h), of that list, to be ended */
 	MSG_ADOPT,       /* connections under way, to be made known to conntrack */
 	MSG_TRACE,       /* u32 milliseconds, connections: the packet to wait for */
-	/* Not answered: u32 count; each: u8 family, bytes[16]: addresses of routes in
-	 * force, to be on the node where its configuration says so. */
+	/* Not answered: u32 count; each: u8 family, bytes[16], u8 others may have had it:
+	 * addresses of routes in force, to be on the node where its configuration says so. */
 	MSG_ADDRESSES,
-	/* Not answered: u8 settled, u32 count; each: u32 number, u32 table, u8 hops are
+	/* Not answered: u8 settled, u8 a program of policy is in force, u32 count; each: u32 number, u32 table, u8 hops are
 	 * gateways, u8 hops; each: u8 has and bytes[16] of IPv4, of IPv6. The ways of a
-	 * program that comes next, or, settled, of the one in force. */
+	 * program that comes next, or, settled, of the one in force. Then u32 count; each:
+	 * u8 family, bytes[16]: other gateways to be asked. */
 	MSG_WAYS,
 	/* kernel role -> engine */
 	/* u32 generation, u8 owned, u8 lacks (enum op_lack); fd: the NFLOG socket, if
@@ -69,7 +70,8 @@ enum enforcer_message {
 	MSG_CONNECTION_LIST, /* i32 code, u8 done, connections, str */
 	MSG_CUT_DONE,        /* i32 code, u32 count, u8 for each whether it was, str */
 	MSG_ADOPTED,         /* the same */
-	/* u32 count; each: u32 number, then of IPv4, of IPv6: u8 enum steer_state, u8 hop */
+	/* u32 count; each: u32 number, then of IPv4, of IPv6: u8 enum steer_state, u8 hop;
+	 * then u32 count; each: u8 family, bytes[16], u8 up: gateways */
 	MSG_WAY_STATE,
 	MSG_TRACED, /* i32 code, u32 steps; each: str chain, u8 verdict, str to; str */
 	/* engine -> audit role */

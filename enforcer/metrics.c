@@ -5,6 +5,7 @@
 
 #include "enforcer/engine_state.h"
 #include "enforcer/server.h"
+#include "enforcer/way_report.h"
 
 #define QUESTION_BYTES 8192
 #define MAX_RULES      5000 /* in one answer; the rest is summed up */
@@ -263,6 +264,7 @@ metrics_write(const struct engine *e, struct buf *out)
 	add_clusters(e, out);
 	if (e->apply.current != NULL)
 		add_program(e->apply.current, out);
+	way_report_metrics(e, out);
 	add_apply(e, out);
 	add_connections(e, out);
 	add_flows(e, out);

@@ -36,6 +36,7 @@ struct outcome {
 
 struct steer {
 	const struct steering *config;
+	struct probe *probe;
 	struct rtnl rtnl;
 	int news;
 	bool told, settled;
@@ -47,7 +48,8 @@ struct steer {
 };
 
 int
-steer_open(struct steer **out_steer, const struct steering *config, struct err *err)
+steer_open(struct steer **out_steer, const struct steering *config, struct probe *probe,
+    struct err *err)
 {
 	const struct sockaddr_nl groups = {
 	    .nl_family = AF_NETLINK,
@@ -60,6 +62,7 @@ steer_open(struct steer **out_steer, const struct steering *config, struct err *
 
 	*out_steer = s;
 	s->config = config;
+	s->probe = probe;
 	s->news = -1;
 	if (rtnl_open(&s->rtnl, err) != 0)
 		return ERR_SYSTEM;
@@ -132,22 +135,79 @@ read_way(struct steer *s, struct proc_reader *r, struct way *ways)
 	return true;
 }
 
+/* Gateways that matter for something else than a way. */
+static bool
+read_watched(struct proc_reader *r, struct ip_addr *out, size_t *out_count)
+{
+	uint32_t count = proc_get_u32(r);
+
+	if (!r->ok || count > PROBE_TARGETS_MAX)
+		return false;
+	for (uint32_t i = 0; i < count; i++) {
+		uint8_t family = proc_get_u8(r);
+		const uint8_t *bytes = proc_get_bytes(r, sizeof(out[i].bytes));
+
+		if (bytes == NULL || (family != IP_V4 && family != IP_V6))
+			return false;
+		out[i] = (struct ip_addr){.family = (enum ip_family)family};
+		memcpy(out[i].bytes, bytes, ip_bytes(out[i].family));
+	}
+	*out_count = count;
+	return true;
+}
+
+static void
+add_watched(struct ip_addr *list, size_t *count, const struct ip_addr *addr)
+{
+	for (size_t i = 0; i < *count; i++) {
+		if (ip_eq(&list[i], addr))
+			return;
+	}
+	if (addr->family != 0 && *count < PROBE_TARGETS_MAX)
+		list[(*count)++] = *addr;
+}
+
+static void
+watch_gateways(struct steer *s, const struct way *ways, const struct ip_addr *others,
+    size_t other_count)
+{
+	struct ip_addr list[PROBE_TARGETS_MAX];
+	size_t count = 0;
+
+	for (size_t n = 0; n < TABLE_WAYS_MAX; n++) {
+		for (size_t i = 0; ways[n].gateways && i < ways[n].hop_count; i++) {
+			for (unsigned f = 0; f < FAMILIES; f++)
+				add_watched(list, &count, &ways[n].hops[i].addr[f]);
+		}
+	}
+	for (size_t i = 0; i < other_count; i++)
+		add_watched(list, &count, &others[i]);
+	probe_want(s->probe, list, count);
+}
+
 bool
 steer_told(struct steer *s, const struct proc_msg *msg)
 {
 	struct way *ways = xcalloc(TABLE_WAYS_MAX, sizeof(*ways));
+	struct ip_addr watched[PROBE_TARGETS_MAX];
+	size_t watched_count = 0;
 	struct proc_reader r;
-	bool settled, ok;
+	bool settled, in_force, ok;
 	uint32_t count;
 
 	proc_reader_init(&r, msg);
 	settled = proc_get_u8(&r) != 0;
+	in_force = proc_get_u8(&r) != 0;
 	count = proc_get_u32(&r);
 	ok = r.ok && count <= s->config->way_count;
 	for (uint32_t i = 0; ok && i < count; i++)
 		ok = read_way(s, &r, ways);
-	ok = ok && proc_reader_done(&r);
+	ok = ok && read_watched(&r, watched, &watched_count) && proc_reader_done(&r);
 	if (ok) {
+		if (settled) {
+			watch_gateways(s, ways, watched, watched_count);
+			probe_set_in_force(s->probe, in_force);
+		}
 		memcpy(s->ways, ways, sizeof(s->ways));
 		memset(s->closed, 0, sizeof(s->closed));
 		s->settled = settled;
@@ -295,6 +355,11 @@ choose(struct tending *t, const struct way *way, uint32_t *out_interface)
 
 		if (addr->family != t->family)
 			continue;
+		/* One of a program that comes is not asked yet. */
+		if (way->gateways && !probe_is_up(t->s->probe, addr, !t->s->settled)) {
+			outcome.state = STEER_DOWN;
+			continue;
+		}
 		*out_interface = steer_on_link(&t->s->rtnl, addr);
 		if (*out_interface != 0)
 			return (struct outcome){STEER_GOES, (uint8_t)i};

@@ -12,6 +12,7 @@
 #define ENFORCER_STEER_H
 
 #include "common/proc.h"
+#include "enforcer/probe.h"
 #include "enforcer/steering.h"
 
 struct steer;
@@ -25,9 +26,10 @@ enum steer_state {
 	STEER_STATE_COUNT
 };
 
-/* Opens what is needed, before privileges are dropped; borrows the configuration. */
-MUST_CHECK int steer_open(
-    struct steer **out_steer, const struct steering *config, struct err *err);
+/* Opens what is needed, before privileges are dropped; borrows the configuration, and who
+ * knows which gateways are up, and is told which of them matter. */
+MUST_CHECK int steer_open(struct steer **out_steer, const struct steering *config,
+    struct probe *probe, struct err *err);
 /* NULL is fine. Rules and routes stay, as the table does. */
 void steer_close(struct steer *s);
 /* Takes a MSG_WAYS. False: malformed, or outside the configuration; nothing has changed. */

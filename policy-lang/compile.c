@@ -219,6 +219,7 @@ compiler_fini(struct compiler *c)
 		free(c->lists[i].items);
 	universe_fini(&c->universe);
 	free(c->numbers);
+	free(c->standbys);
 	arena_free(c->scratch);
 }
 

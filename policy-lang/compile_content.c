@@ -245,11 +245,8 @@ compile_state_set(const struct compile_state *s, enum table_set_id set,
 
 void
 compile_state_ways(const struct compile_state *s, struct arena *arena,
-    const struct table_way **out_ways, size_t *out_count)
+    struct table_content *out_content)
 {
-	struct table_content content = {.ways = NULL};
-
-	ways_give(s->c, arena, &content);
-	*out_ways = content.ways;
-	*out_count = content.way_count;
+	*out_content = (struct table_content){.settings = s->options.settings};
+	ways_give(s->c, arena, out_content);
 }

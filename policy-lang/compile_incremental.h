@@ -98,8 +98,8 @@ void compile_state_chains(const struct compile_state *state, struct arena *arena
 void compile_state_content(const struct compile_state *state, struct arena *arena,
     struct table_content *out_content);
 
-/* The ways that have numbers, in the arena; what they point to is the state's. */
+/* Its ways and standbys, and nothing else, in the arena. */
 void compile_state_ways(const struct compile_state *state, struct arena *arena,
-    const struct table_way **out_ways, size_t *out_count);
+    struct table_content *out_content);
 
 #endif

@@ -329,7 +329,9 @@ struct compiler {
 	size_t element_count;
 	struct table_rule_chain *limits; /* sorted by number; in the scratch arena */
 	size_t limit_count;
-	struct table_way *ways; /* options->way_count, by number; or NULL */
+	struct table_way *ways;         /* options->way_count, by number; or NULL */
+	struct table_standby *standbys; /* on the heap */
+	size_t standby_count, standby_cap;
 	bool failed;
 };
 
@@ -385,11 +387,10 @@ void limits_build(struct compiler *c);
 void limits_copy_chain(struct arena *a, const struct table_rule_chain *chain,
     struct table_rule_chain *out);
 
-/* The chains of the numbers in use, and their elements, in the arena; and limits'. */
-/* The ways that have numbers (compile_ways.c). What they point to is the compiler's. */
+/* The ways that have numbers, and standbys, in the arena (compile_ways.c). */
 void ways_give(
     const struct compiler *c, struct arena *arena, struct table_content *out);
-/* The chains of the numbers in use, and their elements, in the arena. */
+/* The chains of the numbers in use, and their elements, in the arena; and limits'. */
 void chains_build(
     const struct compiler *c, struct arena *arena, struct table_content *content);
 

@@ -238,15 +238,6 @@ place_of_rule(struct leaving *l, const struct route_rule *rule, bool remote,
 	return count != 0 && before == 0 ? LEAVE_HERE : LEAVE_BY;
 }
 
-/* The first address of each family that a node has. */
-static void
-set_hop(struct arena *arena, struct table_hop *hop, const struct node *node)
-{
-	hop->node = str_dup(arena, node->name);
-	for (size_t i = node->ip_count; i > 0; i--)
-		hop->addr[family_index(node->ips[i - 1].family)] = node->ips[i - 1];
-}
-
 static bool
 some_hop_has(const struct table_way *way, enum ip_family family)
 {
@@ -282,15 +273,12 @@ lead_to_gateways(struct leaving *l, const struct leaver *from, enum ip_family fa
     uint32_t id, const struct node **nodes, size_t count)
 {
 	struct table_way way = {.loc = from->rule->loc};
-	struct table_hop *hops = ARENA_ARRAY(l->r->c->scratch, count, struct table_hop);
 
 	if (count == 0)
 		return "no known node is its gateway";
 	if (count > TABLE_HOPS_MAX)
 		return "it has more gateways than a node takes";
-	for (size_t i = 0; i < count; i++)
-		set_hop(l->r->c->scratch, &hops[i], nodes[i]);
-	way.hops = hops;
+	way.hops = ways_hops(l->r, nodes, count);
 	way.hop_count = count;
 	return lead_by(l, id, family, &way);
 }
@@ -368,6 +356,8 @@ lead(struct leaving *l, const struct leaver *from, enum ip_family family, bool r
 	}
 	if (rule->source_count != 0)
 		why = lead_to_sources(l, from, family, id);
+	if (rule->source_count != 0 && why == NULL)
+		ways_stand_by(l->r, rule, nodes, count);
 	return why != NULL ? why : lead_on(l, from, family, id);
 }
 

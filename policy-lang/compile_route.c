@@ -377,6 +377,37 @@ routes_name(struct compiler *c)
 	}
 }
 
+/* ---- via ---- */
+
+/* Nothing is sent through workloads, and nothing kept from going directly: whoever relies
+ * on it is to know. */
+static void
+warn_of_via(struct routes *r, const struct route_list *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		const struct route_rule *rule = &list->rules[i];
+
+		if (rule->action == ROUTE_APPLY || rule->action == ROUTE_DENY)
+			diag_warn(r->c->diags, "not-followed", rule->loc,
+			    "node %.*s does not enforce via: what this route would %s "
+			    "passes directly, as far as policy lets it",
+			    STR_ARG(r->c->options->node),
+			    rule->action == ROUTE_DENY ? "deny"
+						       : "send through a workload");
+	}
+}
+
+static void
+via_warn(struct routes *r)
+{
+	const struct model *m = r->c->model;
+
+	for (size_t i = 0; i < m->route_count; i++) {
+		warn_of_via(r, &m->routes[i]->mandatory[ROUTE_VIA]);
+		warn_of_via(r, &m->routes[i]->defaults[ROUTE_VIA]);
+	}
+}
+
 /* ---- all of it ---- */
 
 void
@@ -392,6 +423,7 @@ routes_build(struct compiler *c)
 		base_die("out of memory");
 	leave_build(&r);
 	publish_build(&r);
+	via_warn(&r);
 	roaring_bitmap_free(r.ids);
 	map_fini(&r.ends);
 	map_fini(&r.leaves);

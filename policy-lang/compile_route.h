@@ -57,6 +57,12 @@ void routes_count(struct routes *r, uint32_t id, uint32_t number);
  * is new. NULL: there is no number left. */
 MUST_CHECK const struct table_way *ways_find(
     struct routes *r, const struct table_way *wanted);
+/* The rule's sources are put on here when none of these nodes is up. */
+void ways_stand_by(struct routes *r, const struct route_rule *rule,
+    const struct node *const *before, size_t count);
+/* The nodes as hops, which live as long as the compiler. */
+MUST_CHECK struct table_hop *ways_hops(
+    struct routes *r, const struct node *const *nodes, size_t count);
 /* What gets this id is steered. */
 void ways_lead(struct routes *r, uint32_t id, const struct table_way *way);
 /* Whether Routes of that level may name a table of the node's. */

@@ -4,6 +4,7 @@
  */
 #include "policy-lang/compile_route.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static void
@@ -112,6 +113,44 @@ ways_find(struct routes *r, const struct table_way *wanted)
 	return way;
 }
 
+/* The first address of each family that a node has. */
+static void
+set_hop(struct arena *arena, struct table_hop *hop, const struct node *node)
+{
+	hop->node = str_dup(arena, node->name);
+	for (size_t i = node->ip_count; i > 0; i--)
+		hop->addr[family_index(node->ips[i - 1].family)] = node->ips[i - 1];
+}
+
+struct table_hop *
+ways_hops(struct routes *r, const struct node *const *nodes, size_t count)
+{
+	struct table_hop *hops = ARENA_ARRAY(r->c->scratch, count, struct table_hop);
+
+	for (size_t i = 0; i < count; i++)
+		set_hop(r->c->scratch, &hops[i], nodes[i]);
+	return hops;
+}
+
+void
+ways_stand_by(struct routes *r, const struct route_rule *rule,
+    const struct node *const *before, size_t count)
+{
+	struct compiler *c = r->c;
+	const struct table_hop *hops = ways_hops(r, before, count);
+
+	for (size_t i = 0; i < rule->source_count; i++) {
+		if (c->standby_count == c->standby_cap) {
+			c->standby_cap = c->standby_cap == 0 ? 16 : 2 * c->standby_cap;
+			c->standbys = xreallocarray(
+			    c->standbys, c->standby_cap, sizeof(*c->standbys));
+		}
+		c->standbys[c->standby_count++] =
+		    (struct table_standby){rule->sources[i], hops, count,
+			rule->gateway_count != 0 || rule->gateway_selector != NULL};
+	}
+}
+
 void
 ways_lead(struct routes *r, uint32_t id, const struct table_way *way)
 {
@@ -129,17 +168,48 @@ ways_name(struct compiler *c)
 		chains_add(c, &(struct verdict_number){.number = NUMBER_WAY + i + 1});
 }
 
+static struct table_hop *
+copy_hops(struct arena *arena, const struct table_hop *hops, size_t count)
+{
+	struct table_hop *copy = ARENA_ARRAY(arena, count, struct table_hop);
+
+	for (size_t i = 0; i < count; i++) {
+		copy[i] = hops[i];
+		copy[i].node = str_dup(arena, hops[i].node);
+	}
+	return copy;
+}
+
+static struct table_way
+copy_way(struct arena *arena, const struct table_way *way)
+{
+	struct table_way copy = *way;
+
+	copy.hops = copy_hops(arena, way->hops, way->hop_count);
+	copy.comment = arena_strdup(arena, way->comment);
+	return copy;
+}
+
 void
 ways_give(const struct compiler *c, struct arena *arena, struct table_content *out)
 {
 	uint32_t room = c->ways == NULL ? 0 : c->options->way_count;
 	struct table_way *ways = ARENA_ARRAY(arena, room, struct table_way);
+	struct table_standby *standbys =
+	    ARENA_ARRAY(arena, c->standby_count, struct table_standby);
 	size_t count = 0;
 
 	for (uint32_t i = 0; i < room; i++) {
 		if (c->ways[i].number != 0)
-			ways[count++] = c->ways[i];
+			ways[count++] = copy_way(arena, &c->ways[i]);
 	}
+	for (size_t i = 0; i < c->standby_count; i++) {
+		standbys[i] = c->standbys[i];
+		standbys[i].before =
+		    copy_hops(arena, standbys[i].before, standbys[i].before_count);
+	}
+	out->standbys = standbys;
+	out->standby_count = c->standby_count;
 	out->ways = ways;
 	out->way_count = count;
 }

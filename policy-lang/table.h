@@ -325,6 +325,14 @@ extern const size_t table_chain_count;
 
 /* ---- what varies ---- */
 
+/* Addresses that this node puts on while none of the gateways before it is up. */
+struct table_standby {
+	struct ip_prefix sources;
+	const struct table_hop *before;
+	size_t before_count; /* 0: always */
+	bool shared;         /* other nodes may have them at other times */
+};
+
 /* An element of any set; fields that the set's key has not are zero. For interval sets
  * the field that ranges has an end, inclusive: port_hi if there is a port, else addr_end.
  * In other sets both ends are zero, unless they are a value. */
@@ -448,6 +456,8 @@ struct table_content {
 	size_t rule_chain_count;
 	const struct table_way *ways; /* that chains steer to, by number */
 	size_t way_count;
+	const struct table_standby *standbys;
+	size_t standby_count;
 };
 
 /* Order by class, address, protocol, port (the key only): <0, 0, >0. */

@@ -30,6 +30,7 @@
 struct compiled {
 	struct loaded *l;
 	struct table_content content;
+	unsigned warned_before; /* when it was loaded */
 };
 
 static struct compiled *
@@ -46,6 +47,7 @@ compiled_on(const char *node, const char *rules, uint32_t ways)
 	    .route_table_count = ARRAY_LEN(tables)};
 
 	c->l = l;
+	c->warned_before = l->diags.warnings;
 	ck_assert(compile_node(l->arena, l->m, &options, &l->diags, &c->content));
 	return c;
 }
@@ -157,6 +159,28 @@ START_TEST(gateway_takes_whom_policy_sends_there_and_nobody_else)
 }
 END_TEST
 
+START_TEST(later_gateway_stands_by_with_the_address)
+{
+	const char *text =
+	    WORLD EGRESS("{action: route, gateway: [n2, n3], source: [198.51.100.7]}");
+	struct compiled *c = compiled_on("n3", text, 9);
+
+	ck_assert_uint_eq(c->content.standby_count, 1);
+	ck_assert_uint_eq(c->content.standbys[0].before_count, 1);
+	ck_assert(str_is(c->content.standbys[0].before[0].node, "n2"));
+	ck_assert(c->content.standbys[0].shared);
+	loaded_free(c->l);
+	c = compiled_on("n2", text, 9);
+	ck_assert_uint_ge(c->content.standby_count, 1);
+	for (size_t i = 0; i < c->content.standby_count; i++)
+		ck_assert_uint_eq(c->content.standbys[i].before_count, 0);
+	loaded_free(c->l);
+	c = compiled_on("n1", text, 9);
+	ck_assert_uint_eq(c->content.standby_count, 0);
+	loaded_free(c->l);
+}
+END_TEST
+
 START_TEST(rules_of_the_same_words_share_a_way)
 {
 	struct compiled *c = compiled_on("n1",
@@ -180,6 +204,25 @@ START_TEST(rules_of_the_same_words_share_a_way)
 	c = compiled_on("n1", WORLD EGRESS("{action: route, table: 100}"), 0);
 	ck_assert_uint_eq(c->content.way_count, 0);
 	ck_assert_uint_eq(c->l->diags.warnings, 2);
+	loaded_free(c->l);
+}
+END_TEST
+
+/* ---- via ---- */
+
+START_TEST(what_is_to_go_through_a_workload_is_warned_of)
+{
+	struct compiled *c = compiled_on("n1",
+	    WORLD "---\napiVersion: ringfence.dev/v1alpha1\nkind: Route\n"
+		  "metadata: {name: r, namespace: /a}\nspec:\n  default:\n    via:\n"
+		  "      - {action: direct, ports: [80/tcp]}\n"
+		  "      - {action: pass, ports: [81/tcp]}\n"
+		  "      - {action: deny, ports: [82/tcp]}\n"
+		  "      - {action: through, through: {namespace: /a, workloads: "
+		  "{matchLabels: {app: fw}}}}\n",
+	    9);
+
+	ck_assert_uint_eq(c->l->diags.warnings - c->warned_before, 2);
 	loaded_free(c->l);
 }
 END_TEST
@@ -209,7 +252,9 @@ main(void)
 	tcase_add_loop_test(
 	    tc, rule_has_the_way_that_its_node_needs, 0, ARRAY_LEN(rows));
 	tcase_add_test(tc, gateway_takes_whom_policy_sends_there_and_nobody_else);
+	tcase_add_test(tc, later_gateway_stands_by_with_the_address);
 	tcase_add_test(tc, rules_of_the_same_words_share_a_way);
+	tcase_add_test(tc, what_is_to_go_through_a_workload_is_warned_of);
 	tcase_add_test(tc, way_has_its_own_bits_of_the_mask);
 	suite_add_tcase(s, tc);
 	runner = srunner_create(s);

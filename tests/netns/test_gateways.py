@@ -1,0 +1,209 @@
+"""Tenants that leave by another node, the first that is up of two: what that does for them,
+and what becomes of their connections when it dies. Where things are: test_steering.py."""
+
+import json
+import socket
+
+import pytest
+
+import lab as lab_module
+from enforcerd import Enforcer
+from lab import Lab, wait_until
+from test_enforcer import TREE, WORKLOAD
+from test_steering import FAMILIES, FAR, PLACES, STEERING, build, ours, seen
+
+REASON = lab_module.skip_reason()
+pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
+
+OWN = {4: "198.51.100.7", 6: "fd0a::7"}
+NODES = {"gw-1": "1", "gw-2": "2", "node-1": "10"}
+NODE = """\
+apiVersion: v1
+kind: Node
+metadata: {{name: {name}}}
+status: {{addresses: [{{type: InternalIP, address: 192.0.2.{n}}}, {{type: InternalIP, address: "fd0b::{n}"}}]}}
+---
+"""
+ROUTES = """\
+apiVersion: ringfence.dev/v1alpha1
+kind: Route
+metadata: {name: out, namespace: /acme/shop}
+spec:
+  default:
+    egress:
+      - {name: direct, action: direct, ports: [80/tcp]}
+      - {name: second, action: route, ports: [82/tcp], gateway: [gw-2], source: [198.51.100.8, "fd0a::8"]}
+      - {name: both, action: route, gateway: [gw-1, gw-2], source: [198.51.100.7, "fd0a::7"]}
+"""
+PLACES_OF_ADDRESSES = [{"network": "198.51.100.0/24", "interface": "outer"},
+                       {"network": "fd0a::/64", "interface": "outer"}]
+
+
+def has(lab, node, family):
+    out = lab.host(node).exec(["ip", "-j", f"-{family}", "addr", "show", "dev", "outer"]).stdout
+    return OWN[family] in [a.get("local") for link in json.loads(out)
+                           for a in link.get("addr_info", [])]
+
+
+def gateways(daemon):
+    return {(g["node"], g["address"]): g["up"] for g in daemon.status()["gateways"]}
+
+
+def records(daemon):
+    return "".join(p.read_text() for p in (daemon.directory / "audit").glob("log-*.jsonl"))
+
+
+def all_up(daemon):
+    states = gateways(daemon)
+    return states and all(states.values())
+
+
+@pytest.fixture(scope="module")
+def lab():
+    with Lab() as lab:
+        build(lab)
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def nodes(lab, tmp_path_factory):
+    """A daemon on each of them."""
+    files = {"routes.yaml": ROUTES, "world.yaml": TREE + "".join(
+        NODE.format(name=name, n=n) for name, n in NODES.items()) + "".join(
+        WORKLOAD.format(name=name, ns=ns, v4=lab.host(name).address(4),
+                        v6=lab.host(name).address(6)) for name, ns in PLACES.items())}
+    daemons = {}
+    try:
+        for name in NODES:
+            path = tmp_path_factory.mktemp(name)
+            daemons[name] = Enforcer(
+                lab.host(name), path, files, steering=STEERING,
+                routeAddresses=PLACES_OF_ADDRESSES,
+                audit={"directory": str(path / "audit"), "mode": "best-effort"}).start()
+        wait_until(lambda: all_up(daemons["node-1"]), 30, "the gateways to be up")
+        wait_until(lambda: all_up(daemons["gw-2"]), 30, "the same for the second")
+        wait_until(lambda: not has(lab, "gw-2", 4) and not has(lab, "gw-2", 6), 30,
+                   "the second to have given the addresses up")
+        yield daemons
+    finally:
+        for daemon in daemons.values():
+            daemon.__exit__()
+
+
+def links(lab, node, state):
+    for name in ("inner", "outer"):
+        # what is ours there goes with the link, what is the test's stays
+        lab.host("switch").exec(["ip", "link", "set", f"{name[:2]}-{node}", state])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_first_gateway_puts_on_the_address(lab, nodes, family):
+    assert seen(lab, "web", family, 81) == OWN[family]
+    assert seen(lab, "web", family, 81, "udp") == OWN[family]
+    assert seen(lab, "web", family, 82) == OWN[family][:-1] + "8"
+    assert seen(lab, "web", family, 80) == str(lab.host("web").address(family))
+    assert seen(lab, "mon", family, 81) == str(lab.host("mon").address(family))
+    assert has(lab, "gw-1", family)
+    assert not has(lab, "gw-2", family)
+
+
+def test_gateway_counts_and_node_tells(lab, nodes):
+    assert "egress default rule 2 (both)" in nodes["gw-1"].ask("rules").stdout
+    status = nodes["node-1"].status()
+    ways = {way["way"].partition(": ")[2]: way for way in status["ways"]}
+    assert ways["gateway gw-1, gw-2"]["ipv4"] == {
+        "state": "goes", "by": "192.0.2.1", "gateway": "gw-1"}
+    assert ways["gateway gw-2"]["ipv6"] == {"state": "goes", "by": "fd0b::2", "gateway": "gw-2"}
+    assert nodes["node-1"].metric("ringfence_ways") == 2
+    assert nodes["node-1"].metric("ringfence_ways_lost") == 0
+    text = nodes["node-1"].ask("status", "-o", "text").stdout
+    assert "gateway gw-1, gw-2; IPv4 goes by 192.0.2.1; IPv6 goes by fd0b::1" in text
+
+
+class Dialogue:
+    """A TCP connection, or a UDP flow, of web's to the world."""
+
+    def __init__(self, lab, family, kind):
+        self.family = socket.AF_INET if family == 4 else socket.AF_INET6
+        self.listener = lab.host("world").enter_and(lambda: socket.socket(self.family, kind))
+        self.listener.bind((FAR[family], 0))
+        self.client = lab.host("web").enter_and(lambda: socket.socket(self.family, kind))
+        self.client.settimeout(60)
+        self.udp = kind == socket.SOCK_DGRAM
+        if not self.udp:
+            self.listener.listen()
+        self.client.connect((FAR[family], self.listener.getsockname()[1]))
+        self.server = self.listener if self.udp else self.listener.accept()[0]
+        self.server.settimeout(60)
+
+    def goes_on(self):
+        if not self.udp:
+            for one, other in ((self.client, self.server), (self.server, self.client)):
+                one.sendall(b"word")
+                assert other.recv(4) == b"word"
+            return True
+        self.client.settimeout(0.2)
+        self.server.settimeout(0.2)
+        try:
+            self.client.send(b"word")
+            data, peer = self.server.recvfrom(9)
+            self.server.sendto(data, peer)
+            return self.client.recv(9) == b"word"
+        except TimeoutError:
+            return False
+
+    def close(self):
+        for sock in (self.client, self.server, self.listener):
+            sock.close()
+
+
+def test_second_gateway_takes_over_and_gives_back(lab, nodes):
+    """Connections live on: the second one has the same addresses, and takes up what it finds."""
+    talks = [Dialogue(lab, family, kind) for family in FAMILIES
+             for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)]
+    try:
+        assert all(talk.goes_on() for talk in talks)
+        links(lab, "gw-1", "down")
+        wait_until(lambda: not any(
+            up for (node, _), up in gateways(nodes["node-1"]).items() if node == "gw-1"), 30,
+            "the node to see it")
+        wait_until(lambda: has(lab, "gw-2", 4) and has(lab, "gw-2", 6), 30, "the addresses")
+        for family in FAMILIES:
+            wait_until(lambda: seen(lab, "web", family, 81) == OWN[family], 30,  # noqa: B023
+                       "new connections")
+        for talk in talks:
+            wait_until(talk.goes_on, 30, "what was there")
+        assert nodes["node-1"].metric("ringfence_gateway_changes_total") >= 2
+        log = nodes["node-1"].log()
+        assert 'gateway-down node="gw-1" address=192.0.2.1' in log
+        wait_until(lambda: '"verb":"gateway-down"' in records(nodes["node-1"]), 30, "the record")
+        lab.host("gw-1").exec(["conntrack", "-F"])  # as a node that has started again
+        links(lab, "gw-1", "up")
+        wait_until(lambda: all_up(nodes["node-1"]), 30, "it to be back")
+        wait_until(lambda: not has(lab, "gw-2", 4) and not has(lab, "gw-2", 6), 30,
+                   "the second to give the addresses up")
+        for talk in talks:
+            wait_until(talk.goes_on, 30, "what was there, back again")
+        for family in FAMILIES:
+            wait_until(lambda: seen(lab, "web", family, 81) == OWN[family], 30,  # noqa: B023
+                       "new connections")
+    finally:
+        links(lab, "gw-1", "up")
+        for talk in talks:
+            talk.close()
+
+
+def test_without_a_gateway_nothing_leaves(lab, nodes):
+    """Not by the node's own way either. Nor by one that lives, but has no policy in force."""
+    nodes["gw-2"].stop()
+    try:
+        wait_until(lambda: not gateways(nodes["node-1"])["gw-2", "192.0.2.2"], 30, "it to be down")
+        for family in FAMILIES:
+            assert seen(lab, "web", family, 82) == "closed"
+            assert seen(lab, "web", family, 81) == OWN[family]
+            assert len(ours(lab, family)) == 3
+        assert nodes["node-1"].metric("ringfence_ways_lost") == 2
+    finally:
+        nodes["gw-2"].start()
+    wait_until(lambda: gateways(nodes["node-1"])["gw-2", "192.0.2.2"], 30, "it to be back")
+    wait_until(lambda: seen(lab, "web", 6, 82) == "fd0a::8", 30, "its way")
