@@ -127,6 +127,7 @@ op_encode(struct buf *out, const struct op_batch *batch)
 {
 	proc_put_u32(out, MAGIC);
 	proc_put_u16(out, batch->settings.log_group);
+	proc_put_u16(out, batch->settings.names_group);
 	proc_put_u8(out, batch->settings.reject);
 	proc_put_u32(out, batch->settings.steer_mask);
 	proc_put_u32(out, (uint32_t)batch->count);
@@ -365,8 +366,8 @@ decode_room(struct arena *arena, struct proc_reader *r, struct op *op, struct er
 		if (rc != 0)
 			return rc;
 		if (!r->ok || wanted == 0 || wanted > rest ||
-		    table_sets[op->set].interval ||
-		    table_set_is_kernels(op->set) || room[op->set] != 0)
+		    table_sets[op->set].interval || table_set_is_kernels(op->set) ||
+		    room[op->set] != 0)
 			return err_set(err, ERR_INVALID, "%s has no such room",
 			    table_sets[op->set].name);
 		room[op->set] = wanted;
@@ -417,6 +418,7 @@ op_decode(struct arena *arena, const uint8_t *data, size_t len,
 	if (proc_get_u32(&r) != MAGIC)
 		return err_set(err, ERR_INVALID, "this is no batch of operations");
 	out_batch->settings.log_group = proc_get_u16(&r);
+	out_batch->settings.names_group = proc_get_u16(&r);
 	out_batch->settings.reject = proc_get_u8(&r) != 0;
 	out_batch->settings.steer_mask = proc_get_u32(&r);
 	count = proc_get_u32(&r);

@@ -12,7 +12,7 @@ libldap-dev libsqlite3-dev libcurl4-openssl-dev libseccomp-dev check"
 demo_packages="python3 python3-h2 python3-yaml iproute2 nftables conntrack slapd ldap-utils openssl curl
 ca-certificates procps"
 
-test_packages="python3-pytest etcd-server clang clang-format clang-tidy libclang-rt-14-dev nghttp2-client
+test_packages="python3-pytest etcd-server dnsmasq-base clang clang-format clang-tidy libclang-rt-14-dev nghttp2-client
 mandoc containernetworking-plugins python3-jsonschema python3-selenium chromium chromium-driver zsh fish"
 
 # For tests/bench/run gate, which leaves out what is not there.
