@@ -280,6 +280,31 @@ read_question(
 }
 
 enum dns_result
+dns_read_question(const uint8_t *message, size_t size, struct dns_question *out)
+{
+	struct reader r = {message, size};
+	struct name name;
+	uint16_t type;
+	size_t at;
+
+	if (size < HEADER_BYTES)
+		return DNS_MALFORMED;
+	out->id = u16_at(&r, 0);
+	out->answer = (u16_at(&r, 2) & FLAG_RESPONSE) != 0;
+	if ((u16_at(&r, 2) & FLAG_OPCODE) != 0 || u16_at(&r, 4) != 1)
+		return DNS_NOTHING;
+	if (!read_name(&r, HEADER_BYTES, &name, &at) || size - at < 4)
+		return DNS_MALFORMED;
+	type = u16_at(&r, at);
+	if (name.odd || (type != DNS_A && type != DNS_AAAA) ||
+	    u16_at(&r, at + 2) != CLASS_IN)
+		return DNS_NOTHING;
+	out->type = (enum dns_type)type;
+	memcpy(out->name, name.text, sizeof(out->name));
+	return DNS_ANSWERED;
+}
+
+enum dns_result
 dns_read(const uint8_t *message, size_t size, struct dns_answer *out)
 {
 	struct reader r = {message, size};

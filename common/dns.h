@@ -30,6 +30,14 @@ struct dns_address {
 	uint32_t ttl_s; /* the least on the way from the name to the address */
 };
 
+/* A question, as the header of its message and that of an answer to it have it. */
+struct dns_question {
+	uint16_t id;
+	bool answer; /* the message is one */
+	enum dns_type type;
+	char name[DNS_NAME_BYTES]; /* as of struct dns_answer */
+};
+
 struct dns_answer {
 	uint16_t id;
 	enum dns_type type; /* that was asked for: DNS_A, DNS_AAAA */
@@ -51,5 +59,10 @@ struct dns_answer {
  */
 MUST_CHECK enum dns_result dns_read(
     const uint8_t *message, size_t size, struct dns_answer *out);
+
+/* Reads what a message asks, or answers. DNS_ANSWERED: a question that dns_read could read
+ * an answer to; else as that, but whatever the answer's code is. */
+MUST_CHECK enum dns_result dns_read_question(
+    const uint8_t *message, size_t size, struct dns_question *out);
 
 #endif

@@ -40,5 +40,6 @@
 #define LIMIT_DNS_TTL_FLOOR_S 60u  /* a learnt address is known for as long at least */
 #define LIMIT_DNS_TTL_CAP_S   86400u /* and for as long at most, unless it is in use */
 #define LIMIT_DNS_LEARNT      8192u  /* names of addresses, of one tenant */
+#define LIMIT_DNS_RESOLVERS   8u     /* that a node believes */
 
 #endif

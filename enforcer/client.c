@@ -50,6 +50,7 @@ static const struct client_command commands[] = {
     {"flows", "[--follow] [--count N]", "denied connections", 0, NULL},
     {"top", "[--count N] [--interval S] [--follow]", "the rules that count most", 0,
 	NULL},
+    {"names", "", "what tenants know by name", 0, NULL},
     {"diff", "", "how the kernel's table differs from what it should be", 0,
 	client_print_diff},
     {"trace", "[--wait S] SRC DST PORT/PROTO", "one live packet, rule by rule", 3,

@@ -70,6 +70,9 @@ struct enforcer_config {
 	const struct address_place *address_places;
 	size_t address_place_count;
 	struct steering steering;
+	uint16_t names_group; /* NFLOG group of DNS; 0: no names are learnt */
+	const struct ip_addr *resolvers; /* that are believed */
+	size_t resolver_count;
 	const char *flow_file;      /* NULL: no flow log */
 	uint16_t flow_group;        /* NFLOG group */
 	const char *journal_socket; /* records go there, too; NULL: no */

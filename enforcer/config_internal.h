@@ -47,6 +47,9 @@ void config_read_addresses(struct config_reader *r, const struct doc_node *n);
 /* ---- config_steering.c ---- */
 
 void config_read_steering(struct config_reader *r, const struct doc_node *n);
+/* ---- config_dns.c ---- */
+
+void config_read_dns(struct config_reader *r, const struct doc_node *n);
 
 /* ---- config_flows.c ---- */
 

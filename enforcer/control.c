@@ -90,6 +90,15 @@ wanted_flows(const struct asked *a)
 }
 
 static void
+ask_names(struct asked *a)
+{
+	struct buf out = {0};
+
+	control_answer_names(a->control->engine, &out);
+	send_and_finish(a->conn, &out);
+}
+
+static void
 ask_flows(struct asked *a)
 {
 	struct buf out = {0};
@@ -206,6 +215,7 @@ static const struct {
     {"rules", 0, 0, ask_rules},
     {"flows", 0, 1, ask_flows},
     {"flows-follow", 0, 1, ask_flows_follow},
+    {"names", 0, 0, ask_names},
     {"diff", 0, 0, ask_diff},
     {"explain", 3, 3, ask_explain},
     {"explain-text", 3, 3, ask_explain_text},

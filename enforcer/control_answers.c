@@ -216,6 +216,39 @@ add_unfiltered(struct buf *out, const struct engine *e)
 	buf_add_char(out, ']');
 }
 
+static void
+add_names(struct buf *out, const struct engine *e)
+{
+	const struct engine_names *n = &e->names;
+
+	if (e->settings.names_group == 0)
+		return;
+	buf_printf(
+	    out, ",\"names\":{\"reading\":%s", n->socket >= 0 ? "true" : "false");
+	add_number(out, "known", learnt_count(n->learnt));
+	add_number(out, "questions", n->asked);
+	add_number(out, "answers", n->answers);
+	add_number(out, "unasked", n->unasked);
+	add_number(out, "truncated", n->truncated);
+	add_number(out, "malformed", n->malformed);
+	add_number(out, "lost", n->lost);
+	add_number(out, "learnt", n->news);
+	add_number(out, "forgotten", n->forgotten);
+	add_number(out, "full", n->full);
+	add_number(out, "dropped", n->dropped);
+	buf_add_char(out, '}');
+}
+
+void
+control_answer_names(struct engine *e, struct buf *out)
+{
+	if (e->settings.names_group == 0)
+		control_answer_error(
+		    out, STR("no names are learnt: the configuration has no dns"));
+	else
+		engine_names_print(e, out);
+}
+
 void
 control_answer_status(struct engine *e, struct buf *out)
 {
@@ -240,6 +273,7 @@ control_answer_status(struct engine *e, struct buf *out)
 	add_connections(out, e);
 	add_flows(out, e);
 	way_report_status(e, out);
+	add_names(out, e);
 	buf_add_cstr(out, ",\"roles\":[");
 	for (size_t i = 0; i < e->role_count; i++) {
 		buf_add_cstr(out, i != 0 ? ",{" : "{");

@@ -15,8 +15,8 @@
 #define TICK_MS  100
 
 /* Beyond proc_syscalls_basic: blobs, and the listening sockets that the parent made. */
-static const int engine_syscalls[] = {
-    SCMP_SYS(memfd_create), SCMP_SYS(listen), SCMP_SYS(accept4), -1};
+static const int engine_syscalls[] = {SCMP_SYS(memfd_create), SCMP_SYS(listen),
+    SCMP_SYS(accept4), SCMP_SYS(ftruncate), -1};
 
 /* ---- settings ---- */
 
@@ -61,6 +61,7 @@ on_settings(struct engine *e, struct proc_msg *msg)
 		return false;
 	}
 	e->settings = settings;
+	e->settings.learnt = settings.names_group != 0 ? e->names.learnt : NULL;
 	engine_kube_forget(e);
 	engine_edits_forget(e); /* sources that were edited come again as a whole */
 	move_sources(e, &old);
@@ -161,6 +162,13 @@ static bool
 on_flow_file(struct engine *e, struct proc_msg *msg)
 {
 	engine_flows_file(e, link_take_fd(msg));
+	return true;
+}
+
+static bool
+on_names_file(struct engine *e, struct proc_msg *msg)
+{
+	engine_names_file(e, link_take_fd(msg));
 	return true;
 }
 
@@ -281,6 +289,7 @@ static const struct {
     {MSG_AUDIT_LINK, on_audit_link},
     {MSG_KUBE_LINK, on_kube_link},
     {MSG_FLOW_FILE, on_flow_file},
+    {MSG_NAMES_FILE, on_names_file},
     {MSG_FLOW_EXPORT, on_flow_export},
     {MSG_LISTENER, on_listener},
     {MSG_ROLES, on_roles},
@@ -316,6 +325,7 @@ on_tick(uv_timer_t *timer)
 	engine_flows_tick(e);
 	engine_audit_tick(e);
 	engine_attach_tick(e);
+	engine_names_tick(e);
 	engine_export_tick(e);
 	engine_kube_tick(e);
 }
@@ -380,6 +390,7 @@ start(struct engine *e, struct err *err)
 	engine_adopt_init(e);
 	engine_shadow_init(e);
 	engine_flows_init(e);
+	engine_names_init(e);
 	engine_export_init(e);
 	engine_audit_init(e);
 	e->started = walltime_now();
@@ -395,6 +406,7 @@ finish(struct engine *e)
 {
 	e->stopping = true;
 	engine_flows_fini(e);
+	engine_names_stop(e);
 	engine_export_fini(e); /* its last records go to control and audit */
 	control_free(e->control);
 	engine_attach_fini(e);
@@ -413,6 +425,7 @@ finish(struct engine *e)
 	(void)uv_run(
 	    &e->loop, UV_RUN_DEFAULT); /* a run of the loader, closing handles */
 	engine_load_fini(e);
+	engine_names_fini(e);
 	engine_edits_fini(e);
 	engine_apply_fini(e);
 	(void)uv_run(&e->loop, UV_RUN_DEFAULT);

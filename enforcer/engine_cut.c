@@ -84,6 +84,7 @@ is_forbidden(struct engine *e, const struct connection *c, uint32_t *out_number)
 	struct flows_record record = {.count = 1};
 	struct flow_view view;
 
+	engine_names_see(e, c);
 	if (v.accept) {
 		engine_shadow_judge(e, c);
 		return false;
@@ -131,6 +132,7 @@ finish(struct engine *e, bool whole)
 		c->lists++;
 		c->failing = false;
 		engine_shadow_listed(e);
+		engine_names_listed(e);
 		c->last_listed = c->listed;
 	} else {
 		c->failures++;
@@ -269,7 +271,8 @@ step(struct engine *e)
 
 	if (!c->wanted || c->running || e->stopping || e->apply.current == NULL ||
 	    e->apply.current->skeleton ||
-	    (engine_cut_never(e) && !engine_shadow_wanted(e)))
+	    (engine_cut_never(e) && !engine_shadow_wanted(e) &&
+		!engine_names_want_list(e)))
 		return;
 	if (!engine_kernel_connected(e)) {
 		step_after(e, RETRY_MS);
@@ -284,6 +287,7 @@ step(struct engine *e)
 	c->began = now;
 	c->began_now = true;
 	c->listed = 0;
+	engine_names_list_begins(e);
 	ask_list(e);
 }
 

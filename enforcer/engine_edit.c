@@ -93,7 +93,7 @@ engine_edits_announced(struct engine *e)
 bool
 engine_edits_wait(const struct engine *e)
 {
-	return e->edits.count != 0 || e->edits.announced;
+	return e->edits.count != 0 || e->edits.announced || engine_names_wait(e);
 }
 
 void
@@ -272,6 +272,29 @@ take_announced(struct engine *e)
 	return answer != PROGRAM_SAME;
 }
 
+/* Addresses that tenants learnt by name, or forgot; true: something began. */
+static bool
+take_names(struct engine *e)
+{
+	struct engine_apply *a = &e->apply;
+	struct compile_delta delta;
+	struct diag_list diags;
+	enum program_answer answer;
+	monotime_t since;
+	size_t count;
+	const struct compile_change *changes = engine_names_changes(e, &count, &since);
+
+	if (count == 0)
+		return false;
+	arena_reset(a->plan_arena);
+	diag_list_init(&diags, a->plan_arena);
+	answer =
+	    program_learn(a->current, changes, count, a->plan_arena, &diags, &delta);
+	engine_names_told(e);
+	follow(e, answer, &delta, since);
+	return answer != PROGRAM_SAME;
+}
+
 /* Files that were edited; false: nothing began. */
 static bool
 take_files(struct engine *e)
@@ -304,6 +327,7 @@ engine_edits_take(struct engine *e)
 	e->edits.held = false;
 	/* Somebody waits for these. */
 	began = e->edits.announced && take_announced(e);
+	began = began || take_names(e);
 	if (!began && e->edits.count == 0)
 		return false;
 	if (!began && program_is_worn(a->current)) {

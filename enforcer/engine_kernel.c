@@ -86,10 +86,14 @@ on_news(struct engine *e, struct proc_msg *msg)
 	if (msg->type == MSG_WAY_STATE)
 		return engine_ways_heard(e, &r);
 	if (msg->type == MSG_NFLOG) {
+		uint8_t which = proc_get_u8(&r);
 		int fd = link_take_fd(msg);
 
-		engine_flows_socket(e, fd);
-		return fd >= 0;
+		if (which == NFLOG_NAMES)
+			engine_names_socket(e, fd);
+		else
+			engine_flows_socket(e, fd);
+		return fd >= 0 && proc_reader_done(&r) && which < NFLOG_COUNT;
 	}
 	generation = proc_get_u32(&r);
 	if (msg->type == MSG_HELLO) {
@@ -106,7 +110,8 @@ on_news(struct engine *e, struct proc_msg *msg)
 		engine_apply_foreign(e, generation);
 		return true;
 	}
-	engine_flows_socket(e, link_take_fd(msg));
+	engine_flows_socket(e, -1); /* they come when they are bound */
+	engine_names_socket(e, -1);
 	engine_apply_connected(e, generation);
 	return true;
 }
@@ -133,6 +138,7 @@ lost(struct engine *e)
 {
 	disconnect(e);
 	engine_flows_socket(e, -1); /* or the next role could not bind the group */
+	engine_names_socket(e, -1);
 	forget_questions(e);
 	engine_apply_disconnected(e);
 }

@@ -478,6 +478,7 @@ start_run(struct engine *e)
 		return;
 	l->work.data = l;
 	l->dirty = false;
+	engine_names_settle(e);
 	if (!copy_input(e) ||
 	    uv_queue_work(&e->loop, &l->work, work, after_work) != 0) {
 		close_run_fds(l);

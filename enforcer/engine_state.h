@@ -14,6 +14,8 @@
  *     engine_adopt.c    TCP that was there before anybody tracked it
  *     engine_shadow.c   what policies that are only watched would deny
  *     engine_attach.c   workloads that are about to start, and who waits for their policy
+ *     engine_names.c    NFLOG of DNS -> what tenants know by name
+ *     engine_names_file.c   ... kept for the next that runs
  *     engine_flows.c    NFLOG -> flow log, recent flows, audit
  *     engine_export.c   flows to the journal and to an IPFIX collector
  *     engine_audit.c    lines to the audit role
@@ -39,7 +41,9 @@
 #include "enforcer/messages.h"
 #include "enforcer/plan_cold.h"
 #include "enforcer/program.h"
+#include "enforcer/questions.h"
 #include "enforcer/steer.h"
+#include "policy-lang/learnt_text.h"
 
 #define ENGINE_RECENT_FLOWS  1000
 #define ENGINE_MAX_ROLES     (8 + ENFORCER_MAX_SOURCES)
@@ -313,6 +317,34 @@ struct engine_flows {
 	uint64_t denied, allowed, cut, audited; /* by verdict */
 };
 
+/* ---- names ---- */
+
+struct lesson;
+
+struct engine_names {
+	int socket; /* NFLOG; -1: none */
+	uv_poll_t *poll;
+	struct learnt *learnt; /* written to only while the loader does not run */
+	struct questions *questions;
+	struct lesson **waiting; /* until that is so */
+	size_t waiting_count;
+	struct compile_change *changes; /* that the program does not know yet */
+	size_t change_count, change_cap;
+	monotime_t changed_at;
+	uint64_t list_began_ms; /* of connections, under way; 0: none */
+	struct map used;        /* tenants' addresses that it has */
+	struct arena *used_arena;
+	bool has_seq;
+	uint32_t next_seq;
+	uint64_t full_told_ms;
+	int file; /* -1: none */
+	bool file_read, file_failed;
+	bool file_old; /* it is not what is known */
+	monotime_t write_after;
+	uint64_t asked, answers, unasked, truncated, malformed, lost; /* messages */
+	uint64_t news, forgotten, full, dropped;                      /* addresses */
+};
+
 /* ---- flows to others ---- */
 
 struct export_message {
@@ -413,6 +445,7 @@ struct engine {
 	struct engine_adopt adopt;
 	struct engine_shadow shadow;
 	struct engine_flows flows;
+	struct engine_names names;
 	struct engine_export exports[EXPORT_COUNT];
 	struct engine_audit audit;
 	struct engine_ways ways;
@@ -661,6 +694,35 @@ void engine_flows_socket(struct engine *e, int fd);
 /* Takes the flow log's file; -1: none. */
 void engine_flows_file(struct engine *e, int fd);
 void engine_flows_tick(struct engine *e);
+
+/* ---- engine_names.c ---- */
+
+void engine_names_init(struct engine *e);
+void engine_names_stop(struct engine *e);
+/* Once the loader has ended. */
+void engine_names_fini(struct engine *e);
+/* Takes the NFLOG socket; -1: it is gone. */
+void engine_names_socket(struct engine *e, int fd);
+/* Takes the settings, and what came while the loader ran: it does not now. */
+void engine_names_settle(struct engine *e);
+/* Whether the program in force is to be told of something; and of what. To be called only
+ * while the loader does not run. Borrowed until engine_names_told. */
+MUST_CHECK bool engine_names_wait(const struct engine *e);
+const struct compile_change *engine_names_changes(
+    struct engine *e, size_t *out_count, monotime_t *out_since);
+void engine_names_told(struct engine *e);
+/* A list of connections begins, has this one, and has ended. */
+MUST_CHECK bool engine_names_want_list(const struct engine *e);
+void engine_names_list_begins(struct engine *e);
+void engine_names_see(struct engine *e, const struct connection *c);
+void engine_names_listed(struct engine *e);
+void engine_names_tick(struct engine *e);
+/* Takes the file that it is kept in; -1: none. The first is read. */
+void engine_names_file(struct engine *e, int fd);
+void engine_names_file_tick(struct engine *e);
+void engine_names_file_close(struct engine *e);
+/* What tenants know, a line each. */
+void engine_names_print(const struct engine *e, struct buf *out);
 
 /* ---- engine_export.c ---- */
 

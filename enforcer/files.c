@@ -166,6 +166,24 @@ files_open_flow_log(const struct enforcer_config *c, int *out_fd, struct err *er
 }
 
 int
+files_open_names(const struct enforcer_config *c, int *out_fd, struct err *err)
+{
+	struct buf path = {0};
+	int rc = 0;
+
+	*out_fd = -1;
+	if (c->names_group == 0)
+		return 0;
+	buf_printf(&path, "%s.names", c->control_socket);
+	*out_fd = open(path.data,
+	    O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK, 0600);
+	if (*out_fd < 0)
+		rc = err_sys(err, "%s", path.data);
+	buf_free(&path);
+	return rc;
+}
+
+int
 files_make_audit_directory(
     const struct enforcer_config *c, uint32_t uid, uint32_t gid, struct err *err)
 {

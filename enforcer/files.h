@@ -17,6 +17,9 @@ MUST_CHECK int files_listen_metrics(
 /* Opens the flow log to append to; -1 if there is none to keep. */
 MUST_CHECK int files_open_flow_log(
     const struct enforcer_config *c, int *out_fd, struct err *err);
+/* Opens the file that what is known by name is kept in, beside the control socket. */
+MUST_CHECK int files_open_names(
+    const struct enforcer_config *c, int *out_fd, struct err *err);
 /* Connects to receivers of flow records (files_export.c); -1 if there is none. */
 MUST_CHECK int files_connect_journal(
     const struct enforcer_config *c, int *out_fd, struct err *err);

@@ -1,6 +1,7 @@
 #include "enforcer/flow_view.h"
 
 #include "policy-lang/evaluate.h"
+#include "policy-lang/learnt.h"
 
 static const char *const reason_names[] = {
     [FLOW_RULE] = "rule",
@@ -59,15 +60,26 @@ find_direction(const struct flow_view *v, const struct program *p)
 								     : DIR_EGRESS;
 }
 
-static struct str
-tenant_of(const struct workload *w)
+/* Of several names the first. */
+static void
+see_name(void *ctx, const struct learnt_entry *entry)
 {
-	struct str rest;
+	struct str *name = ctx;
 
-	if (w == NULL || w->ns->depth == 0)
-		return STR("");
-	rest = str_slice(w->ns->path, 1, w->ns->path.len);
-	return str_split(&rest, '/');
+	if (name->len == 0 || str_cmp(entry->name, *name) < 0)
+		*name = entry->name;
+}
+
+static void
+find_name(struct flow_view *v, const struct program *p)
+{
+	const struct learnt *learnt = p != NULL ? p->model->options.learnt : NULL;
+
+	v->dst_name = STR("");
+	if (learnt != NULL && v->direction == DIR_EGRESS && v->subject != NULL &&
+	    v->dst == NULL && v->dst_node == NULL)
+		learnt_names(
+		    learnt, v->tenant, &v->record->packet.dst, see_name, &v->dst_name);
 }
 
 void
@@ -92,7 +104,8 @@ flow_view_make(struct flow_view *out_view, const struct program *program,
 	v->allow = v->rule != NULL && v->rule->action == ACTION_ALLOW;
 	v->direction = find_direction(v, program);
 	v->subject = v->direction == DIR_EGRESS ? v->src : v->dst;
-	v->tenant = tenant_of(v->subject);
+	v->tenant = v->subject != NULL ? ns_tenant(v->subject->ns) : STR("");
+	find_name(v, program);
 }
 
 const char *
@@ -142,6 +155,9 @@ add_end(struct buf *out, const char *key, const struct flow_view *v, bool source
 	} else if (node != NULL) {
 		buf_add_char(out, ',');
 		add_member(out, "node", node->name);
+	} else if (!source && v->dst_name.len != 0) {
+		buf_add_char(out, ',');
+		add_member(out, "name", v->dst_name);
 	}
 	buf_add_char(out, '}');
 }

@@ -30,6 +30,8 @@ struct flow_view {
 	enum direction direction; /* at which end it was decided */
 	enum flow_reason reason;
 	struct str tenant; /* first part of the judged workload's path; "" if none */
+	struct str
+	    dst_name; /* by which the tenant knows the destination; "" if by none */
 };
 
 /* `program` NULL: nothing is known. Borrows all of them. */

@@ -29,6 +29,13 @@
 #define WAYS_LEAST_MS 20
 #define OBSERVE_TRIES 5 /* while others change the ruleset */
 
+/* A group of NFLOG that the engine reads. */
+struct logged {
+	int fd; /* -1: not wanted */
+	uint16_t group;
+	bool bound, complained;
+};
+
 struct kernel {
 	struct proc_channel *parent;
 	struct proc_channel engine; /* fd -1: none */
@@ -50,9 +57,7 @@ struct kernel {
 	monotime_t trace_until;
 	struct arena *arena; /* of one message */
 	uint32_t generation; /* of our last commit, or told to the engine */
-	int nflog;
-	bool nflog_bound;
-	bool nflog_complained;
+	struct logged logs[NFLOG_COUNT];
 	bool stop;
 };
 
@@ -513,25 +518,55 @@ on_engine(struct kernel *k)
 /* ---- NFLOG ---- */
 
 static void
-bind_nflog(struct kernel *k)
+send_log(struct kernel *k, enum enforcer_nflog which)
 {
-	struct err err = ERR_INIT;
-	struct buf none = {0};
+	struct buf body = {0};
 
-	if (k->nflog_bound)
+	proc_put_u8(&body, (uint8_t)which);
+	send_engine(k, MSG_NFLOG, 0, &body, k->logs[which].fd);
+	buf_free(&body);
+}
+
+static void
+bind_log(struct kernel *k, enum enforcer_nflog which)
+{
+	static const uint32_t copy_bytes[] = {
+	    [NFLOG_FLOWS] = NFLOG_HEADERS, [NFLOG_NAMES] = NFLOG_WHOLE};
+	struct logged *log = &k->logs[which];
+	struct err err = ERR_INIT;
+
+	if (log->bound || log->fd < 0)
 		return;
-	if (nflog_bind(k->nflog, k->settings.flow_group, &err) != 0) {
-		if (!k->nflog_complained)
+	if (nflog_bind(log->fd, log->group, copy_bytes[which], &err) != 0) {
+		if (!log->complained)
 			log_error("flows-not-read", "group=%u detail=%s",
-			    (unsigned)k->settings.flow_group,
-			    log_quote(str_from(err.msg)));
-		k->nflog_complained = true;
+			    (unsigned)log->group, log_quote(str_from(err.msg)));
+		log->complained = true;
 		return;
 	}
-	if (k->nflog_complained)
-		log_info("flows-read", "group=%u", (unsigned)k->settings.flow_group);
-	k->nflog_bound = true;
-	send_engine(k, MSG_NFLOG, 0, &none, k->nflog);
+	if (log->complained)
+		log_info("flows-read", "group=%u", (unsigned)log->group);
+	log->bound = true;
+	send_log(k, which);
+}
+
+static void
+bind_logs(struct kernel *k)
+{
+	for (unsigned i = 0; i < NFLOG_COUNT; i++)
+		bind_log(k, (enum enforcer_nflog)i);
+}
+
+static int
+open_logs(struct kernel *k, struct err *err)
+{
+	int rc = nflog_open(&k->logs[NFLOG_FLOWS].fd, err);
+
+	k->logs[NFLOG_FLOWS].group = k->settings.flow_group;
+	k->logs[NFLOG_NAMES].group = k->settings.names_group;
+	if (rc == 0 && k->settings.names_group != 0)
+		rc = nflog_open(&k->logs[NFLOG_NAMES].fd, err);
+	return rc;
 }
 
 /* ---- the parent ---- */
@@ -552,9 +587,13 @@ greet_engine(struct kernel *k, int fd)
 	proc_put_u32(&body, k->generation);
 	proc_put_u8(&body, k->owned);
 	proc_put_u8(&body, (uint8_t)k->lacks);
-	send_engine(k, MSG_HELLO, 0, &body, k->nflog_bound ? k->nflog : -1);
+	send_engine(k, MSG_HELLO, 0, &body, -1);
 	tell_ways(k);
 	buf_free(&body);
+	for (unsigned i = 0; i < NFLOG_COUNT; i++) {
+		if (k->logs[i].bound)
+			send_log(k, (enum enforcer_nflog)i);
+	}
 }
 
 static void
@@ -622,7 +661,7 @@ run_loop(struct kernel *k)
 		watch_gateways(k);
 		if (monotime_since(looked, monotime_now()) >=
 		    (uint64_t)poll_ms * 1000000) {
-			bind_nflog(k);
+			bind_logs(k);
 			watch_generation(k);
 			looked = monotime_now();
 		}
@@ -665,7 +704,7 @@ start(struct kernel *k, int table_fd, struct err *err)
 	if (rc == 0)
 		rc = nft_find_lacks(k->nft, &k->lacks, err);
 	if (rc == 0)
-		rc = nflog_open(&k->nflog, err);
+		rc = open_logs(k, err);
 	if (rc == 0)
 		rc = conntrack_open(&k->conntrack, err);
 	if (rc == 0)
@@ -691,7 +730,7 @@ kernel_role_run(struct proc_channel *parent, const int *fds, size_t fd_count)
 	struct kernel k = {
 	    .parent = parent,
 	    .engine = {.fd = -1},
-	    .nflog = -1,
+	    .logs = {{.fd = -1}, {.fd = -1}},
 	    .arena = arena_new(),
 	    .settings_arena = arena_new(),
 	};
@@ -706,13 +745,15 @@ kernel_role_run(struct proc_channel *parent, const int *fds, size_t fd_count)
 		log_error("start", "detail=%s", log_quote(str_from(err.msg)));
 		goto out;
 	}
-	bind_nflog(&k);
+	bind_logs(&k);
 	run_loop(&k);
 	status = 0;
 out:
 	proc_channel_close(&k.engine);
-	if (k.nflog >= 0)
-		(void)close(k.nflog); /* unbinds the group */
+	for (unsigned i = 0; i < NFLOG_COUNT; i++) {
+		if (k.logs[i].fd >= 0)
+			(void)close(k.logs[i].fd); /* unbinds the group */
+	}
 	steer_close(k.steer);
 	probe_close(k.probe);
 	address_close(k.addresses);

@@ -15,7 +15,8 @@ enum enforcer_message {
 	MSG_SOURCE, /* body: u32 index, str why it cannot be read; or fd: a bundle */
 	MSG_KERNEL_LINK, /* fd: a socket to the (new) kernel role */
 	MSG_AUDIT_LINK,  /* fd: a socket to the (new) audit role */
-	MSG_FLOW_FILE, /* fd: the flow log, to append to; none: it is no longer kept */
+	MSG_FLOW_FILE,  /* fd: the flow log, to append to; none: it is no longer kept */
+	MSG_NAMES_FILE, /* fd: where to keep what is known by name; none: nowhere */
 	MSG_FLOW_EXPORT, /* u8 enum enforcer_export, u32 IPFIX domain, u32 enterprise; fd: a
 			    datagram socket; none: not any more */
 	MSG_LISTENER, /* body: u8 enum enforcer_listener; fd */
@@ -59,10 +60,8 @@ enum enforcer_message {
 	 * u8 family, bytes[16]: other gateways to be asked. */
 	MSG_WAYS,
 	/* kernel role -> engine */
-	/* u32 generation, u8 owned, u8 lacks (enum op_lack); fd: the NFLOG socket, if
-	 * bound */
-	MSG_HELLO = 64,
-	MSG_NFLOG,      /* fd: the NFLOG socket, bound now */
+	MSG_HELLO = 64, /* u32 generation, u8 owned, u8 lacks (enum op_lack) */
+	MSG_NFLOG,      /* u8 enum enforcer_nflog; fd: the socket, bound now */
 	MSG_GENERATION, /* u32: not ours; told once for each */
 	MSG_APPLIED, /* i32 code, u32 generation, u32 op, u32 element, u32 errno, str */
 	MSG_OBSERVED, /* i32 code, u32 generation, bytes[32] digest, blob, str */
@@ -79,6 +78,13 @@ enum enforcer_message {
 	/* audit role -> engine */
 	MSG_AUDIT_DONE = 128, /* u64 ticket: this and all before, u8 on disk */
 	MSG_AUDIT_STATE,      /* u8 writable */
+};
+
+/* What is logged to a group of its own. */
+enum enforcer_nflog {
+	NFLOG_FLOWS, /* packets that rule chains tell of */
+	NFLOG_NAMES, /* DNS */
+	NFLOG_COUNT,
 };
 
 enum enforcer_export {

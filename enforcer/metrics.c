@@ -183,6 +183,38 @@ add_apply(const struct engine *e, struct buf *out)
 }
 
 static void
+add_names(const struct engine *e, struct buf *out)
+{
+	const struct engine_names *n = &e->names;
+
+	if (e->settings.names_group == 0)
+		return;
+	add(out, "names_known", "gauge", "Addresses that tenants know by names.",
+	    learnt_count(n->learnt));
+	add(out, "names_learnt_total", "counter", "Addresses that became known.",
+	    n->news);
+	add(out, "names_forgotten_total", "counter", "Addresses that were forgotten.",
+	    n->forgotten);
+	add(out, "names_full_total", "counter",
+	    "Addresses not learnt, as their tenant knew as much as it may.", n->full);
+	add(out, "names_dropped_total", "counter",
+	    "Addresses not learnt, as too many came while policy was loaded.",
+	    n->dropped);
+	add(out, "dns_questions_total", "counter", "Questions that were read.",
+	    n->asked);
+	add(out, "dns_answers_total", "counter", "Answers that were believed.",
+	    n->answers);
+	add(out, "dns_unasked_total", "counter",
+	    "Answers to no question, which were not.", n->unasked);
+	add(out, "dns_truncated_total", "counter",
+	    "Answers that did not say all, which were not.", n->truncated);
+	add(out, "dns_malformed_total", "counter", "Messages that were no DNS.",
+	    n->malformed);
+	add(out, "dns_lost_total", "counter",
+	    "Copies of DNS that the socket had no room for.", n->lost);
+}
+
+static void
 add_flows(const struct engine *e, struct buf *out)
 {
 	const struct engine_flows *f = &e->flows;
@@ -268,6 +300,7 @@ metrics_write(const struct engine *e, struct buf *out)
 	add_apply(e, out);
 	add_connections(e, out);
 	add_flows(e, out);
+	add_names(e, out);
 	add_seconds(out, "start_time_seconds", "When the engine started, in UNIX time.",
 	    e->started.ns);
 	add_head(out, "role_restarts_total", "counter", "Restarts of roles.");

@@ -14,7 +14,6 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_log.h>
 
-#define COPY_BYTES    128 /* IPv6, an extension header or two, ports */
 #define RECEIVE_BYTES (8 * 1024 * 1024)
 #define KERNEL_BYTES  (64 * 1024) /* that the kernel collects before it sends */
 #define DELAY_10MS    2           /* and how long, in hundredths of a second */
@@ -44,12 +43,12 @@ nflog_open(int *out_fd, struct err *err)
 }
 
 static void
-build_request(struct nlmsghdr *header, uint16_t group)
+build_request(struct nlmsghdr *header, uint16_t group, uint32_t copy_bytes)
 {
 	const struct nfulnl_msg_config_cmd command = {.command = NFULNL_CFG_CMD_BIND};
 	const struct nfulnl_msg_config_mode mode = {
 	    .copy_mode = NFULNL_COPY_PACKET,
-	    .copy_range = htonl(COPY_BYTES),
+	    .copy_range = htonl(copy_bytes),
 	};
 	struct nfgenmsg *nfg;
 
@@ -91,13 +90,13 @@ wait_answer(int fd)
 }
 
 int
-nflog_bind(int fd, uint16_t group, struct err *err)
+nflog_bind(int fd, uint16_t group, uint32_t copy_bytes, struct err *err)
 {
 	_Alignas(struct nlmsghdr) char data[512];
 	struct nlmsghdr *header = mnl_nlmsg_put_header(data);
 	int answer;
 
-	build_request(header, group);
+	build_request(header, group, copy_bytes);
 	if (send(fd, header, header->nlmsg_len, 0) < 0)
 		return err_sys(err, "cannot ask for NFLOG group %u", (unsigned)group);
 	answer = wait_answer(fd);

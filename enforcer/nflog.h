@@ -12,9 +12,11 @@
 
 /* Opens a socket, not bound to any group yet. */
 MUST_CHECK int nflog_open(int *out_fd, struct err *err);
-/* Binds it to a group: headers only, numbered. ERR_EXISTS while somebody else has the
- * group. */
-MUST_CHECK int nflog_bind(int fd, uint16_t group, struct err *err);
+#define NFLOG_HEADERS 128  /* bytes: IPv6, an extension header or two, ports */
+#define NFLOG_WHOLE   8192 /* more than an answer over UDP has */
+/* Binds it to a group: the first bytes of packets, numbered. ERR_EXISTS while somebody else
+ * has the group. */
+MUST_CHECK int nflog_bind(int fd, uint16_t group, uint32_t copy_bytes, struct err *err);
 
 /* ---- the engine's part; pure ---- */
 
@@ -30,6 +32,9 @@ struct nflog_packet {
 	bool to_node; /* seen in input, not in forward */
 	bool audit;   /* no packet: a connection that the rule would have denied */
 	bool cut; /* no packet: a connection that was there, and that the rule ended */
+	const uint8_t
+	    *rest; /* after the IP headers; borrowed from what was read; NULL */
+	size_t rest_bytes;
 };
 
 typedef void (*nflog_packet_fn)(void *arg, const struct nflog_packet *packet);

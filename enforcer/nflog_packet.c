@@ -31,6 +31,8 @@ get_be16(const uint8_t *p)
 static void
 parse_transport(const uint8_t *rest, size_t len, struct nflog_packet *out)
 {
+	out->rest = rest;
+	out->rest_bytes = len;
 	if (len < 4 || !connection_has_ports(out->proto))
 		return;
 	out->has_ports = true;

@@ -129,6 +129,26 @@ load_address(struct nftnl_rule *rule, enum table_field field, bool source, uint3
 	    field == FIELD_IPV4 ? 4 : 16, reg);
 }
 
+/* Of the direction in which the connection began, before any translation. */
+static void
+ct_of_first(struct nftnl_rule *rule, uint32_t key, uint32_t reg)
+{
+	struct nftnl_expr *e = nft_expr_new(rule, "ct");
+
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, key);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, reg);
+	nftnl_expr_set_u8(e, NFTNL_EXPR_CT_DIR, IP_CT_DIR_ORIGINAL);
+}
+
+static void
+ct_address(struct nftnl_rule *rule, enum table_field field, bool source, uint32_t reg)
+{
+	if (field == FIELD_IPV4)
+		ct_of_first(rule, source ? NFT_CT_SRC_IP : NFT_CT_DST_IP, reg);
+	else
+		ct_of_first(rule, source ? NFT_CT_SRC_IP6 : NFT_CT_DST_IP6, reg);
+}
+
 /* A slot: the client's address hashed, from registers where no key can be. */
 static void
 load_hash(struct nftnl_rule *rule, enum table_field field, uint32_t slots, uint32_t reg)
@@ -194,6 +214,10 @@ load_key(struct nftnl_rule *rule, const struct table_stmt *s)
 		case LOAD_DPORT:
 			nft_expr_payload(
 			    rule, NFT_PAYLOAD_TRANSPORT_HEADER, DPORT_OFFSET, 2, reg);
+			break;
+		case LOAD_CT_SADDR:
+		case LOAD_CT_DADDR:
+			ct_address(rule, set->key[i], s->load[i] == LOAD_CT_SADDR, reg);
 			break;
 		case LOAD_HASH4:
 			load_hash(rule, FIELD_IPV4, set->slots, reg);
@@ -328,6 +352,15 @@ set_mark(struct nftnl_rule *rule, uint32_t mask, uint32_t value)
 	nft_expr_meta(rule, NFT_META_MARK, NFT_REG_1);
 	mask_and_flip(rule, &others, &value, sizeof(others));
 	meta_store(rule, NFT_META_MARK);
+}
+
+static void
+ct_asked(struct nftnl_rule *rule, uint16_t port)
+{
+	const uint16_t wire = htons(port);
+
+	ct_of_first(rule, NFT_CT_PROTO_DST, NFT_REG_1);
+	nft_expr_compare(rule, NFT_CMP_EQ, &wire, sizeof(wire));
 }
 
 static void
@@ -545,6 +578,9 @@ add_stmt(struct nftnl_rule *rule, const struct table_stmt *s, const struct conte
 	case STMT_MARK:
 		set_mark(rule, c->settings->steer_mask, s->value);
 		break;
+	case STMT_CT_ASKED:
+		ct_asked(rule, (uint16_t)s->value);
+		break;
 	case STMT_SNAT:
 	case STMT_DNAT:
 		lookup(rule, s, c, &to_reg);
@@ -578,6 +614,9 @@ add_stmt(struct nftnl_rule *rule, const struct table_stmt *s, const struct conte
 		break;
 	case STMT_LOG:
 		log_to_group(rule, c->settings->log_group, s->value);
+		break;
+	case STMT_LOG_NAMES:
+		log_to_group(rule, c->settings->names_group, 0);
 		break;
 	case STMT_REJECT_RESET:
 		reject(rule, NFT_REJECT_TCP_RST, 0);

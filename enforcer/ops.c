@@ -160,6 +160,7 @@ op_encode(struct buf *out, const struct op_batch *batch)
 {
 	proc_put_u32(out, MAGIC);
 	proc_put_u16(out, batch->settings.log_group);
+	proc_put_u16(out, batch->settings.names_group);
 	proc_put_u8(out, batch->settings.reject);
 	proc_put_u32(out, batch->settings.steer_mask);
 	proc_put_u32(out, (uint32_t)batch->count);
@@ -429,6 +430,7 @@ op_decode(struct arena *arena, const uint8_t *data, size_t len,
 	if (proc_get_u32(&r) != MAGIC)
 		return err_set(err, ERR_INVALID, "this is no batch of operations");
 	out_batch->settings.log_group = proc_get_u16(&r);
+	out_batch->settings.names_group = proc_get_u16(&r);
 	out_batch->settings.reject = proc_get_u8(&r) != 0;
 	out_batch->settings.steer_mask = proc_get_u32(&r);
 	count = proc_get_u32(&r);

@@ -65,6 +65,7 @@ keep_fixed(
 		       !same_text(now->audit_directory, old->audit_directory) ||
 		       !str_eq(now->user, old->user) || !str_eq(now->node, old->node) ||
 		       now->flow_group != old->flow_group ||
+		       now->names_group != old->names_group ||
 		       now->own_table != old->own_table || !same_places(now, old) ||
 		       !steering_equal(&now->steering, &old->steering) ||
 		       now->has_metrics != old->has_metrics ||
@@ -74,10 +75,10 @@ keep_fixed(
 	if (changed)
 		log_warn("config",
 		    "message=\"node, control, controlGroup, metrics, audit, user, "
-		    "tableOwner, routeAddresses, steering and flows.group change with "
-		    "a "
-		    "restart only\"");
+		    "tableOwner, routeAddresses, steering, flows.group and dns.group "
+		    "change with a restart only\"");
 	now->flow_group = old->flow_group;
+	now->names_group = old->names_group;
 	now->own_table = old->own_table;
 	now->steering = steering_copy(arena, &old->steering);
 }

@@ -70,6 +70,7 @@ parent_send_settings(struct parent *p, enum role_id id)
 	if (id == ROLE_KERNEL) {
 		const struct kernel_settings s = {.role = role,
 		    .flow_group = c->flow_group,
+		    .names_group = c->names_group,
 		    .own_table = c->own_table,
 		    .address_places = c->address_places,
 		    .address_place_count = c->address_place_count,
@@ -128,6 +129,19 @@ parent_send_flow_file(struct parent *p)
 	if (files_open_flow_log(p->config, &fd, &err) != 0)
 		log_error("flow-log", "detail=%s", log_quote(str_from(err.msg)));
 	parent_send(p, ROLE_ENGINE, MSG_FLOW_FILE, NULL, fd);
+	if (fd >= 0)
+		(void)close(fd); /* the engine has its own */
+}
+
+void
+parent_send_names_file(struct parent *p)
+{
+	struct err err = ERR_INIT;
+	int fd;
+
+	if (files_open_names(p->config, &fd, &err) != 0)
+		log_error("names-file", "detail=%s", log_quote(str_from(err.msg)));
+	parent_send(p, ROLE_ENGINE, MSG_NAMES_FILE, NULL, fd);
 	if (fd >= 0)
 		(void)close(fd); /* the engine has its own */
 }
@@ -308,6 +322,7 @@ equip_engine(struct parent *p)
 		buf_free(&body);
 	}
 	parent_send_flow_file(p);
+	parent_send_names_file(p);
 	parent_send_exports(p);
 	parent_bridge_tell(p);
 	/* Of a source that cannot be read now, the last that could be is in force. */

@@ -113,6 +113,7 @@ void parent_stop_role(struct parent *p, enum role_id id);
 /* Sends the engine settings, or the flow log opened anew. */
 void parent_send_settings(struct parent *p, enum role_id id);
 void parent_send_flow_file(struct parent *p);
+void parent_send_names_file(struct parent *p);
 /* The same for sockets to receivers of flow records. */
 void parent_send_exports(struct parent *p);
 /* A sources_changed_fn: reads what may have changed and sends what has. */

@@ -176,6 +176,7 @@ plan_make(struct arena *arena, const struct table_content *from,
 	*out_batch = (struct op_batch){.settings = to->settings};
 	/* Settings are in the rules of every chain. */
 	if (from == NULL || from->settings.log_group != to->settings.log_group ||
+	    from->settings.names_group != to->settings.names_group ||
 	    from->settings.reject != to->settings.reject ||
 	    from->settings.steer_mask != to->settings.steer_mask) {
 		add_op(&p, (struct op){.kind = OP_TABLE, .room = plan_room(arena, to)});

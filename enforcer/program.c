@@ -28,6 +28,7 @@ set_model_options(
 	*out = (struct model_options){
 	    .nodes_unprotected = !s->host_protection,
 	    .fail_safe = fail_safe_copy(p->arena, &s->fail_safe),
+	    .learnt = s->learnt,
 	    .default_deny = s->default_deny,
 	    .ip_blocks_skip_pods = s->ip_blocks_skip_pods,
 	    .clusters = (const void *)clusters,
@@ -73,6 +74,7 @@ set_options(struct program *p, const struct engine_settings *s)
 	p->options = (struct compile_options){
 	    .node = str_dup(p->arena, s->node),
 	    .settings = {.log_group = s->flow_group,
+		.names_group = s->names_group,
 		.reject = s->reject,
 		.steer_mask = s->steering.mask},
 	    .workload_networks = networks,

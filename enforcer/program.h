@@ -103,6 +103,11 @@ MUST_CHECK enum program_answer program_announce(struct program *p,
     const struct announced_pod *pods, size_t count, struct arena *arena,
     struct diag_list *diags, struct compile_delta *out_delta);
 
+/* What tenants know by name of some addresses is no longer what it was; never beyond. */
+MUST_CHECK enum program_answer program_learn(struct program *p,
+    const struct compile_change *changes, size_t count, struct arena *arena,
+    struct diag_list *diags, struct compile_delta *out_delta);
+
 /* What became of compiling anew. */
 struct program_recompiled {
 	bool ok;

@@ -162,6 +162,28 @@ program_announce(struct program *p, const struct announced_pod *pods, size_t cou
 	return PROGRAM_COMPILES;
 }
 
+enum program_answer
+program_learn(struct program *p, const struct compile_change *changes, size_t count,
+    struct arena *arena, struct diag_list *diags, struct compile_delta *out_delta)
+{
+	struct compile_delta shadow_delta;
+	struct diag_list again;
+	enum program_answer answer, shadow_answer = PROGRAM_CHANGED;
+
+	diag_list_init(&again, arena);
+	answer = advance(&p->real, arena, changes, count, diags, out_delta);
+	if (p->shadow.live != NULL)
+		shadow_answer =
+		    advance(&p->shadow, arena, changes, count, &again, &shadow_delta);
+	if (answer == PROGRAM_CHANGED && shadow_answer == PROGRAM_COMPILES)
+		*out_delta =
+		    (struct compile_delta){.anew = true, .gone = !is_empty(out_delta)};
+	if (answer == PROGRAM_CHANGED && shadow_answer == PROGRAM_CHANGED &&
+	    is_empty(out_delta))
+		return PROGRAM_SAME;
+	return answer == PROGRAM_CHANGED ? shadow_answer : answer;
+}
+
 /* ---- compiling anew ---- */
 
 void

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <string.h>
 
+#include "common/limits.h"
 #include "enforcer/messages.h"
 #include "policy-lang/compile.h"
 #include "policy-lang/fail_safe.h"
@@ -56,6 +57,7 @@ kernel_settings_encode(struct buf *out, const struct kernel_settings *s)
 {
 	put_role(out, &s->role);
 	proc_put_u16(out, s->flow_group);
+	proc_put_u16(out, s->names_group);
 	proc_put_u8(out, s->own_table);
 	proc_put_u32(out, (uint32_t)s->address_place_count);
 	for (size_t i = 0; i < s->address_place_count; i++) {
@@ -96,6 +98,7 @@ kernel_settings_decode(
 {
 	get_role(r, &out_settings->role);
 	out_settings->flow_group = proc_get_u16(r);
+	out_settings->names_group = proc_get_u16(r);
 	out_settings->own_table = proc_get_u8(r) != 0;
 	get_places(arena, r, out_settings);
 	steering_decode(arena, r, &out_settings->steering);
@@ -250,6 +253,32 @@ engine_settings_encode(
 	proc_put_u8(out, c->host_protection);
 	put_fail_safe(out, &c->fail_safe);
 	steering_encode(out, &c->steering);
+	proc_put_u16(out, c->names_group);
+	proc_put_u8(out, (uint8_t)c->resolver_count);
+	for (size_t i = 0; i < c->resolver_count; i++)
+		put_prefix(out, &(struct ip_prefix){.addr = c->resolvers[i]});
+}
+
+static bool
+get_resolvers(struct arena *arena, struct proc_reader *r, struct engine_settings *s)
+{
+	uint8_t count;
+	struct ip_addr *all;
+
+	s->names_group = proc_get_u16(r);
+	count = proc_get_u8(r);
+	if (!r->ok || count > LIMIT_DNS_RESOLVERS)
+		return false;
+	all = ARENA_ARRAY(arena, count, struct ip_addr);
+	for (size_t i = 0; i < count; i++) {
+		struct ip_prefix one;
+
+		get_prefix(r, &one);
+		all[i] = one.addr;
+	}
+	s->resolvers = all;
+	s->resolver_count = count;
+	return true;
 }
 
 static bool
@@ -324,7 +353,7 @@ engine_settings_decode(
 	if (!get_fail_safe(arena, r, &s->fail_safe))
 		return false;
 	steering_decode(arena, r, &s->steering);
-	return proc_reader_done(r);
+	return get_resolvers(arena, r, s) && proc_reader_done(r);
 }
 
 int

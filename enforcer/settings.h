@@ -19,6 +19,7 @@ struct role_settings {
 struct kernel_settings {
 	struct role_settings role;
 	uint16_t flow_group;
+	uint16_t names_group; /* 0: none */
 	bool own_table;
 	const struct address_place *address_places;
 	size_t address_place_count;
@@ -67,7 +68,12 @@ struct engine_settings {
 	struct route_network *route_networks; /* none: Routes have no addresses */
 	size_t route_network_count;
 	struct steering steering;
-	/* The engine's own: what it was told of pods before they run. */
+	uint16_t names_group; /* 0: no names are learnt */
+	const struct ip_addr *resolvers;
+	size_t resolver_count;
+	/* The engine's own: what tenants know by name; NULL if none is learnt. */
+	const struct learnt *learnt;
+	/* And what it was told of pods before they run. */
 	const struct announced_pod *announced;
 	size_t announced_count;
 };

@@ -21,6 +21,17 @@ addr_num_bytes(addr_num num, enum ip_family family, uint8_t out_bytes[16])
 		out_bytes[i] = (uint8_t)num;
 }
 
+struct ip_addr
+addr_of_num(addr_num num, enum ip_family family)
+{
+	struct ip_addr addr = {.family = family};
+	uint8_t bytes[16];
+
+	addr_num_bytes(num, family, bytes);
+	memcpy(addr.bytes, bytes, ip_bytes(family));
+	return addr;
+}
+
 struct addr_range
 prefix_to_range(const struct ip_prefix *prefix)
 {

@@ -23,6 +23,7 @@ struct addrset {
 MUST_CHECK addr_num addr_to_num(const struct ip_addr *addr);
 /* Network order, as in struct ip_addr: 4 or 16 bytes; the rest of 16 is zero. */
 void addr_num_bytes(addr_num num, enum ip_family family, uint8_t out_bytes[16]);
+MUST_CHECK struct ip_addr addr_of_num(addr_num num, enum ip_family family);
 MUST_CHECK struct addr_range prefix_to_range(const struct ip_prefix *prefix);
 
 /* {0} is the empty set. Frees what the set owns. */

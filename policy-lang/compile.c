@@ -5,6 +5,7 @@
 
 #include "common/limits.h"
 #include "policy-lang/compile_route.h"
+#include "policy-lang/learnt.h"
 
 void
 emit(struct compiler *c, enum table_set_id set, const struct table_element *e)
@@ -66,7 +67,7 @@ emit_gate(struct compiler *c, unsigned family)
 	     i++) {
 		struct table_element e = {0};
 
-		if (!addrset_has(&nets, u->points[i].addr))
+		if (u->points[i].outside || !addrset_has(&nets, u->points[i].addr))
 			continue;
 		addr_num_bytes(u->points[i].addr, family_of(family), e.addr);
 		emit(c, family == 0 ? SET_KNOWN4 : SET_KNOWN6, &e);
@@ -120,6 +121,26 @@ emit_own(struct compiler *c)
 			continue;
 		addr_num_bytes(p->addr, p->family, e.addr);
 		emit(c, p->family == IP_V4 ? SET_OWN4 : SET_OWN6, &e);
+	}
+}
+
+/* ---- whom answers are believed from ---- */
+
+static void
+emit_resolvers(struct compiler *c)
+{
+	const struct learnt *learnt = c->model->options.learnt;
+	const struct ip_addr *all = NULL;
+	size_t count = 0;
+
+	if (c->lists[SET_ASKER4].count + c->lists[SET_ASKER6].count == 0)
+		return;
+	all = learnt_resolvers(learnt, &count); /* who asks has a table */
+	for (size_t i = 0; i < count; i++) {
+		struct table_element e = {0};
+
+		memcpy(e.addr, all[i].bytes, ip_bytes(all[i].family));
+		emit(c, all[i].family == IP_V4 ? SET_RESOLVER4 : SET_RESOLVER6, &e);
 	}
 }
 
@@ -195,6 +216,7 @@ compiler_emit(struct compiler *c)
 	emit_own(c);
 	use_midstream(c);
 	routes_build(c);
+	emit_resolvers(c);
 	limits_build(c);
 }
 
@@ -210,6 +232,7 @@ compiler_run(struct compiler *c)
 void
 compiler_fini(struct compiler *c)
 {
+	leave_free(c->leave);
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 		classes_fini(&c->sides[d]);
 		peers_fini(&c->sides[d]);

@@ -184,6 +184,16 @@ last_addr(unsigned family)
 	return family_of(family) == IP_V4 ? (addr_num)UINT32_MAX : ~(addr_num)0;
 }
 
+/* The set's part of the space that no address of the model is in. */
+static struct addrset
+space_of(const struct peer_set *set, unsigned family, struct addr_range *all)
+{
+	if (!set->nameless)
+		return set->nets[family];
+	*all = (struct addr_range){.hi = last_addr(family)};
+	return (struct addrset){.ranges = all, .count = 1};
+}
+
 static struct event *
 make_events(const struct side *s, unsigned family, size_t *out_count)
 {
@@ -191,10 +201,12 @@ make_events(const struct side *s, unsigned family, size_t *out_count)
 	size_t count = 0, ranges = 0;
 
 	for (size_t i = 0; i < s->set_count; i++)
-		ranges += s->sets[i]->nets[family].count;
+		ranges += s->sets[i]->nets[family].count + 1;
 	events = xcalloc(2 * ranges, sizeof(*events));
 	for (uint32_t i = 0; i < s->set_count; i++) {
-		const struct addrset *nets = &s->sets[i]->nets[family];
+		struct addr_range all;
+		const struct addrset space = space_of(s->sets[i], family, &all);
+		const struct addrset *nets = &space;
 
 		for (size_t j = 0; j < nets->count; j++) {
 			events[count++] = (struct event){nets->ranges[j].lo, i, true};

@@ -114,9 +114,9 @@ list_held(const struct compile_state *s, struct element_list lists[SET_COUNT])
 		}
 		e = (struct table_element){0};
 		memcpy(e.addr, addr.bytes, ip_bytes(addr.family));
-		if (state_in_gate(s, &addr))
+		if (h->inside && state_in_gate(s, &addr))
 			state_list_add(&lists[state_known_set(family)], &e);
-		if (s->inside)
+		if (h->inside && s->inside)
 			state_list_add(&lists[state_inside_set(family)], &e);
 	}
 }
@@ -203,7 +203,8 @@ find_held(const struct compile_state *s, enum table_set_id set,
 	}
 	*out = (struct table_element){0};
 	memcpy(out->addr, addr.bytes, ip_bytes(addr.family));
-	return set == state_inside_set(six) ? s->inside : state_in_gate(s, &addr);
+	return h->inside &&
+	       (set == state_inside_set(six) ? s->inside : state_in_gate(s, &addr));
 }
 
 bool

@@ -20,6 +20,8 @@ struct held {
 	bool owned : 1;
 	bool touched : 1; /* by the update under way */
 	bool exists : 1;  /* in the model; false: seen for the first time */
+	bool
+	    inside : 1; /* a workload's or a node's; else somebody knows it by a name */
 };
 
 struct held_table {

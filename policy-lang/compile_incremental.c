@@ -64,6 +64,7 @@ hold_points(struct compile_state *s)
 		}
 		h = &s->held.items[place];
 		h->exists = true;
+		h->inside = !p->outside;
 		for (unsigned d = 0; d < DIRECTION_COUNT; d++)
 			h->node[d] = classes_node_of_point(&s->c->sides[d], i);
 	}
@@ -93,6 +94,7 @@ begin(struct compile_state *s, const struct model *model, struct diag_list *diag
 	held_init(&s->held);
 	s->c = xcalloc(1, sizeof(*s->c));
 	*s->c = (struct compiler){
+	    .keeps_leave = true,
 	    .scratch = arena_new(),
 	    .model = model,
 	    .options = &s->options,
@@ -281,6 +283,18 @@ touch_node(struct update *u, const struct node *node)
 		touch(u, &node->ips[i]);
 }
 
+/* What is inside stays what it is. */
+static void
+see_learnt(struct update *u, const struct ip_addr *addr)
+{
+	if (model_workload_at(u->model, addr) != NULL ||
+	    model_node_at(u->model, addr) != NULL)
+		return;
+	/* Where routes by name go ways of their own, an address may change more. */
+	u->anew |= u->s->c->leave == NULL && u->s->c->leaves_by_name;
+	touch(u, addr);
+}
+
 static void
 see_change(struct update *u, const struct compile_change *change)
 {
@@ -302,6 +316,9 @@ see_change(struct update *u, const struct compile_change *change)
 	case CHANGE_NODE:
 		touch_node(u, change->node_before);
 		touch_node(u, change->node_after);
+		break;
+	case CHANGE_LEARNT:
+		see_learnt(u, &change->addr);
 		break;
 	case CHANGE_OTHER:
 		u->anew = true;
@@ -362,20 +379,21 @@ update_owner(struct update *u, uint32_t held, const struct place *p)
 {
 	struct held *h = &u->s->held.items[held];
 	struct ip_addr addr = held_addr(h);
-	bool existed = h->exists;
+	bool inside = p->exists && !p->outside, was_inside = h->inside;
 	struct table_element e = {0};
 
 	h->touched = false;
 	held_own(h, p->workload, p->ip);
 	h->exists = p->exists;
+	h->inside = inside;
 	memcpy(e.addr, addr.bytes, ip_bytes(addr.family));
-	if (existed != p->exists && state_in_gate(u->s, &addr))
-		state_list_add(p->exists ? &u->added[state_known_set(p->family)]
-					 : &u->removed[state_known_set(p->family)],
+	if (was_inside != inside && state_in_gate(u->s, &addr))
+		state_list_add(inside ? &u->added[state_known_set(p->family)]
+				      : &u->removed[state_known_set(p->family)],
 		    &e);
-	if (existed != p->exists && u->s->inside)
-		state_list_add(p->exists ? &u->added[state_inside_set(p->family)]
-					 : &u->removed[state_inside_set(p->family)],
+	if (was_inside != inside && u->s->inside)
+		state_list_add(inside ? &u->added[state_inside_set(p->family)]
+				      : &u->removed[state_inside_set(p->family)],
 		    &e);
 	if (!p->exists)
 		held_remove(&u->s->held, held);
@@ -390,6 +408,8 @@ look_at(struct update *u, uint32_t place)
 
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++)
 		move_address(u, h, (enum direction)d, h->exists, &p);
+	if (u->s->c->leave != NULL)
+		leave_look_at(u->s->c->leave, &addr, &p, u->removed, u->added);
 	update_owner(u, place, &p);
 }
 
@@ -525,7 +545,8 @@ needs_anew(const struct compile_state *s)
 		    classes->count > s->fresh_nodes[d] + STALE_NODES)
 			return true;
 	}
-	return elements > LIMIT_PROGRAM_ELEMENTS || s->c->failed;
+	return elements > LIMIT_PROGRAM_ELEMENTS || s->c->failed ||
+	       (s->c->leave != NULL && leave_needs_anew(s->c->leave));
 }
 
 static size_t
@@ -563,6 +584,8 @@ apply_others(struct update *u)
 		look_at(u, u->dirty[i]);
 	emit_flips(u, false, u->removed);
 	emit_flips(u, true, u->added);
+	if (u->s->c->leave != NULL)
+		leave_settle(u->s->c->leave, u->removed, u->added);
 	if (u->class_count != 0)
 		tell_chains(u);
 	finish_lists(u);
@@ -607,6 +630,8 @@ compile_state_advance(struct compile_state *state, struct arena *arena,
 	*out_delta = (struct compile_delta){0};
 	state->c->model = model;
 	state->c->diags = diags;
+	if (state->c->leave != NULL)
+		leave_see_model(state->c->leave, model);
 	u.anew = needs_anew(state);
 	for (size_t i = 0; i < count && !u.anew; i++)
 		see_change(&u, &changes[i]);

@@ -8,7 +8,8 @@
  * own rules speak of. A class that gets its first address, or loses its last, brings or
  * takes the cells of that class. That costs some microseconds per address and set, however
  * many workloads and policies there are. A policy whose subject is no workload of this node
- * costs a look at its subject. What touches a workload of this node or its rules costs what
+ * costs a look at its subject. An address that a tenant learns by a name, or forgets, is one
+ * address like those of workloads. What touches a workload of this node or its rules costs what
  * the node's own program does, not the cluster: its workloads' rules are found out again,
  * and every address keeps its place among them; only sets of peers that nobody spoke of
  * before are looked for. A node costs its addresses. With Routes, or a program that is
@@ -33,6 +34,7 @@ struct compile_change {
 		CHANGE_NS_LABELS, /* of a namespace of the tree */
 		CHANGE_POLICY,    /* or only its place */
 		CHANGE_NODE,      /* its labels or addresses */
+		CHANGE_LEARNT,    /* of what is known by name of an address */
 		CHANGE_OTHER, /* of anything else that policy depends on: compiles anew */
 	} kind;
 	const struct workload *workload_before, *workload_after;
@@ -40,6 +42,7 @@ struct compile_change {
 	const struct ns *ns;        /* the same */
 	const struct policy *policy_before, *policy_after;
 	const struct node *node_before, *node_after;
+	struct ip_addr addr;
 };
 
 struct compile_delta {

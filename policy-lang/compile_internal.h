@@ -14,6 +14,7 @@
  *     compile_local.c      the same of what changes the node's own workloads or rules
  *     compile_content.c    the result, and questions to it
  *     compile_held.c       the addresses that are kept to tell
+ *     compile_leave_known.c   the same of routes by name
  */
 #ifndef POLICY_LANG_COMPILE_INTERNAL_H
 #define POLICY_LANG_COMPILE_INTERNAL_H
@@ -47,6 +48,7 @@ struct point {
 	uint32_t slot; /* of its workload; NONE: not a workload's */
 	uint32_t ip;   /* which of that workload's it is */
 	uint32_t node; /* index of its node; NONE */
+	bool outside;  /* nobody's: it is here because somebody knows it by a name */
 };
 
 /*
@@ -66,7 +68,9 @@ struct universe {
 	struct point *points; /* by family and address */
 	uint32_t point_count;
 	uint32_t family_first[FAMILY_COUNT + 1]; /* where a family's points begin */
-	uint32_t *slot_points_first;             /* slot -> its part of slot_points */
+	uint32_t *outside;                       /* points that are */
+	uint32_t outside_count;
+	uint32_t *slot_points_first; /* slot -> its part of slot_points */
 	uint32_t *slot_points;
 	uint32_t *node_points_first; /* the same for nodes */
 	uint32_t *node_points;
@@ -121,6 +125,10 @@ struct peer_set {
 	struct addrset nets[FAMILY_COUNT]; /* addresses that are no workload's */
 	struct addrset pods[FAMILY_COUNT]; /* workloads that have such an address */
 	struct str home; /* nets take in workloads of other clusters; ptr NULL: no */
+	bool named;      /* some peers are names, to be known by ... */
+	struct str tenant;
+	bool
+	    nameless; /* and outside addresses of which nothing explains what they are */
 	uint32_t *nodes;
 	size_t node_count;
 	const struct port_name *name; /* NULL: peers of a rule */
@@ -132,9 +140,11 @@ struct peer_set {
 #define PEERS_EVERYONE (UINT32_MAX - 1)
 #define PEERS_NOBODY   (UINT32_MAX - 2)
 
-/* A rule of some local workload. */
+/* A rule of some local workload. Who it is for matters where it speaks of names: then there
+ * is one for each tenant. */
 struct used_rule {
 	const struct rule *rule;
+	struct str tenant;
 	uint32_t peers; /* PEERS_EVERYONE, PEERS_NOBODY or a set */
 	bool named;     /* speaks of a port by its name */
 	bool reached;   /* by some workload's walk; else its peers do not matter */
@@ -178,6 +188,9 @@ MUST_CHECK bool peers_same_names(const struct side *a, const struct side *b);
 /* What is known of a port's name that egress rules speak of; NULL if nothing. */
 MUST_CHECK struct port_name *peers_port_name(
     const struct side *s, const struct port_match *match);
+/* Whether the set takes in an outside address for what its tenant knows of it. */
+MUST_CHECK bool peers_take_known(
+    const struct peer_set *set, const struct model *m, const struct ip_addr *addr);
 /* Calls `each` for every point of the set; some may be called for more than once. */
 void peers_each_point(const struct universe *u, const struct peer_set *set,
     void (*each)(void *ctx, uint32_t point), void *ctx);
@@ -233,6 +246,7 @@ struct place {
 	const struct workload *workload; /* that has it; NULL */
 	uint32_t ip;                     /* which of its addresses it is */
 	const struct node *node;         /* of an address that is no workload's */
+	bool outside;                    /* as of a point */
 	bool exists;
 };
 
@@ -241,7 +255,8 @@ MUST_CHECK struct place place_of(const struct model *m, const struct ip_addr *ad
 MUST_CHECK uint32_t place_node(
     struct side *side, const struct model *m, const struct place *p);
 /* Whether it is in a set of peers of a rule. */
-MUST_CHECK bool place_in_set(const struct peer_set *set, const struct place *p);
+MUST_CHECK bool place_in_set(
+    const struct peer_set *set, const struct model *m, const struct place *p);
 /* By path, by cluster and name: the models before and after may each have their own. */
 MUST_CHECK bool place_path_within(const struct ns *ns, const struct ns *top);
 MUST_CHECK bool place_same_kube(const struct kube_ns *a, const struct kube_ns *b);
@@ -324,7 +339,10 @@ struct compiler {
 	size_t local_count;
 	struct verdict_number *numbers; /* by number */
 	size_t number_count, number_cap;
-	bool retracting; /* what is emitted is what was: numbers lose a use */
+	bool keeps_leave;    /* is to be told of addresses that are known by name */
+	bool leaves_by_name; /* some route that workloads here may leave by has names */
+	struct leave_kept *leave; /* compile_leave.c; NULL: no Route has names */
+	bool retracting;          /* what is emitted is what was: numbers lose a use */
 	struct element_list lists[SET_COUNT];
 	size_t element_count;
 	struct table_rule_chain *limits; /* sorted by number; in the scratch arena */

@@ -426,18 +426,45 @@ leave_of(struct leaving *l, uint32_t number, unsigned family, bool remote)
 
 /* ---- elements ---- */
 
-/* From a compiler's sets of egress, IPv4 first, to those of routes. */
-static const struct {
-	enum table_set_id from, to;
-	bool verdict; /* its values are */
-} moves[] = {
+const struct leave_move leave_moves[LEAVE_MOVES] = {
     {SET_LOCAL4_OUT, SET_ROUTE_LOCAL4_OUT, false},
+    {SET_PEER4_OUT, SET_ROUTE_PEER4_OUT, false},
     {SET_PEER4_OUT_NET, SET_ROUTE_PEER4_OUT_NET, false},
     {SET_CELL4_OUT, SET_ROUTE_CELL4_OUT, true},
     {SET_CELL4_OUT_RANGE, SET_ROUTE_CELL4_OUT_RANGE, true},
     {SET_CELL4_OUT_ANY, SET_ROUTE_CELL4_OUT_ANY, true},
     {SET_CELL4_OUT_REST, SET_ROUTE_CELL4_OUT_REST, true},
 };
+
+/* Of single addresses only those outside are asked about. */
+static bool
+is_inside(const struct compiler *c, enum table_set_id from, unsigned family,
+    const struct table_element *e)
+{
+	struct ip_addr addr = {.family = family_of(family)};
+
+	if (from != SET_PEER4_OUT)
+		return false;
+	memcpy(addr.bytes, e->addr, ip_bytes(addr.family));
+	return !place_of(c->model, &addr).outside;
+}
+
+/* Who asks for what policy names is there already. */
+static void
+move_askers(struct compiler *c, const struct compiler *from, enum table_set_id set)
+{
+	size_t before = c->lists[set].count;
+
+	for (size_t i = 0; i < from->lists[set].count; i++) {
+		const struct table_element *e = &from->lists[set].items[i];
+		bool there = false;
+
+		for (size_t j = 0; j < before && !there; j++)
+			there = table_element_cmp(&c->lists[set].items[j], e) == 0;
+		if (!there)
+			emit(c, set, e);
+	}
+}
 
 /* Whether the address here that the element is about is of another node's workload. */
 static bool
@@ -473,7 +500,9 @@ move_element(
 {
 	struct table_element e = *from;
 
-	if (moves[move].verdict) {
+	if (is_inside(l->r->c, leave_moves[move].from, family, from))
+		return;
+	if (leave_moves[move].verdict) {
 		const struct leave *leave =
 		    leave_of(l, e.value, family, is_remote(l, family, from));
 
@@ -481,16 +510,16 @@ move_element(
 		if (leave->steered)
 			steer(l, family, from);
 	}
-	emit(l->r->c, (enum table_set_id)(moves[move].to + family), &e);
+	emit(l->r->c, (enum table_set_id)(leave_moves[move].to + family), &e);
 }
 
 static void
 move_elements(struct leaving *l, const struct compiler *from)
 {
-	for (size_t i = 0; i < ARRAY_LEN(moves); i++) {
+	for (size_t i = 0; i < LEAVE_MOVES; i++) {
 		for (unsigned f = 0; f < FAMILY_COUNT; f++) {
 			const struct element_list *list =
-			    &from->lists[moves[i].from + f];
+			    &from->lists[leave_moves[i].from + f];
 
 			for (size_t j = 0; j < list->count && !l->r->c->failed; j++)
 				move_element(l, i, f, &list->items[j]);
@@ -507,6 +536,8 @@ emit_inside(struct compiler *c)
 		const struct point *p = &u->points[i];
 		struct table_element e = {0};
 
+		if (p->outside)
+			continue;
 		addr_num_bytes(p->addr, p->family, e.addr);
 		emit(c, p->family == IP_V4 ? SET_INSIDE4 : SET_INSIDE6, &e);
 	}
@@ -572,34 +603,109 @@ is_gateway(const struct compiler *c)
 	return false;
 }
 
+/* ---- what is kept ---- */
+
+static bool
+has_names(const struct compiler *sub)
+{
+	const struct side *side = &sub->sides[DIR_EGRESS];
+
+	for (size_t i = 0; i < side->set_count; i++) {
+		if (side->sets[i]->named)
+			return true;
+	}
+	return false;
+}
+
+static int
+leave_id_cmp(const void *a, const void *b)
+{
+	const struct leave_id *x = a, *y = b;
+
+	return (x->number > y->number) - (x->number < y->number);
+}
+
+static void
+add_id(struct leaving *l, struct leave_kept *leave, uint32_t number)
+{
+	struct leave_id *id = &leave->ids[leave->id_count++];
+
+	id->number = number;
+	for (unsigned f = 0; f < FAMILY_COUNT; f++)
+		id->ids[f] = leave_of(l, number, f, false)->id;
+}
+
+/* Where a name decides, an address that becomes known may bring any rule that comes after:
+ * all have their ids from the beginning, so that addresses change no more than themselves. */
+static void
+make_ids(struct leaving *l, struct leave_kept *leave)
+{
+	const struct side *side = &leave->c.sides[DIR_EGRESS];
+
+	leave->ids = ARENA_ARRAY(leave->arena, side->rule_count + 1, struct leave_id);
+	add_id(l, leave, NUMBER_CLUSTER_ALLOW);
+	for (size_t i = 0; i < side->rule_count; i++) {
+		if (side->rules[i].reached)
+			add_id(l, leave, side->rules[i].rule->number);
+	}
+	qsort(leave->ids, leave->id_count, sizeof(*leave->ids), leave_id_cmp);
+}
+
+void
+leave_see_model(struct leave_kept *leave, const struct model *model)
+{
+	leave->model = *model;
+	leave->model.options.default_deny = false;
+	leave->model.options.nodes_unprotected = true;
+	leave->c.model = &leave->model;
+}
+
+static struct leave_kept *
+leave_new(struct routes *r)
+{
+	struct leave_kept *leave = xcalloc(1, sizeof(*leave));
+	struct compiler *c = r->c;
+
+	leave->arena = arena_new();
+	leave->options = (struct compile_options){
+	    .node = c->options->node, .settings = c->options->settings};
+	leave->c = (struct compiler){
+	    .scratch = arena_new(), .options = &leave->options, .diags = c->diags};
+	leave_see_model(leave, c->model);
+	return leave;
+}
+
 void
 leave_build(struct routes *r)
 {
 	struct compiler *c = r->c;
-	struct leaving l = {.r = r, .arena = r->arena};
-	struct model model = *c->model;
-	const struct compile_options options = {
-	    .node = c->options->node, .settings = c->options->settings};
-	struct compiler sub = {
-	    .model = &model,
-	    .options = &options,
-	    .diags = c->diags,
-	};
+	struct leave_kept *leave = leave_new(r);
+	struct leaving l = {.r = r, .arena = leave->arena};
 
 	if (make_policies(&l)) {
-		sub.scratch = arena_new();
-		model.options.default_deny = false;
-		model.options.nodes_unprotected = true;
-		sub.policies = l.lists;
 		l.serves = is_gateway(c);
+		leave->c.policies = l.lists;
 		if (l.serves)
-			sub.serves = leave_serves;
-		compiler_run(&sub);
-		c->failed |= sub.failed;
-		move_elements(&l, &sub);
-		compiler_fini(&sub);
+			leave->c.serves = leave_serves;
+		compiler_run(&leave->c);
+		c->failed |= leave->c.failed;
+		move_elements(&l, &leave->c);
+		move_askers(c, &leave->c, SET_ASKER4);
+		move_askers(c, &leave->c, SET_ASKER6);
+		c->leaves_by_name = has_names(&leave->c);
+		if (c->leaves_by_name) {
+			make_ids(&l, leave);
+			/* Not where addresses may bring ways, or are others' as well. */
+			if (c->keeps_leave && !l.serves &&
+			    c->lists[SET_WAYS].count == 0)
+				c->leave = leave;
+		}
 		emit_inside(c);
 	}
+	if (c->leave == NULL)
+		leave_free(leave);
+	else
+		leave_hold(leave);
 	free(l.leavers);
 	for (unsigned f = 0; f < FAMILY_COUNT; f++)
 		map_fini(&l.steered[f]);

@@ -102,7 +102,7 @@ find_locals(struct move *m)
 static bool
 has_nets(const struct peer_set *set)
 {
-	return set->nets[0].count + set->nets[1].count != 0;
+	return set->nameless || set->nets[0].count + set->nets[1].count != 0;
 }
 
 static bool
@@ -211,7 +211,7 @@ node_now(struct passage *p, uint32_t node, const struct place *place)
 	size_t fresh = 0, count = 0;
 
 	for (size_t i = 0; i < p->fresh_count; i++) {
-		if (!place_in_set(p->to->sets[p->fresh[i]], place))
+		if (!place_in_set(p->to->sets[p->fresh[i]], p->to->c->model, place))
 			continue;
 		if (fresh++ == 0)
 			count = list_sets(p, classes_of_node(p->from, node));

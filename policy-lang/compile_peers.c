@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy-lang/fqdn.h"
+#include "policy-lang/learnt.h"
 #include "policy-lang/peer_key.h"
 
 /* For hashes that every node must agree on; collisions are resolved where they matter. */
@@ -163,10 +165,22 @@ new_set(struct side *s, struct str key, struct loc loc)
 	return set;
 }
 
-static uint32_t
-set_of_rule(struct side *s, const struct rule *rule)
+/* Names mean what they mean to a tenant. */
+static struct str
+key_of(struct side *s, const struct used_rule *used)
 {
-	struct str key = peer_key_of_rule(s->c->scratch, rule);
+	struct str key = peer_key_of_rule(s->c->scratch, used->rule);
+
+	if (key.len == 0 || !rule_has_names(used->rule))
+		return key;
+	return STR_CONCAT(s->c->scratch, key, STR("T"), used->tenant);
+}
+
+static uint32_t
+set_of_rule(struct side *s, const struct used_rule *used)
+{
+	const struct rule *rule = used->rule;
+	struct str key = key_of(s, used);
 	struct peer_set *set;
 
 	if (key.len == 0)
@@ -176,6 +190,9 @@ set_of_rule(struct side *s, const struct rule *rule)
 		return set->index;
 	set = new_set(s, key, rule->loc);
 	set->rule = rule;
+	set->named = rule_has_names(rule);
+	set->tenant = str_dup(s->c->scratch, used->tenant);
+	set->nameless = set->named && rule->action == ACTION_DENY;
 	for (size_t i = 0; i < rule->peer_count; i++) {
 		const struct peer *peer = &rule->peers[i];
 
@@ -278,6 +295,90 @@ each_workload_in(const struct universe *u, unsigned family, const struct peer_se
 		    u, family, &set->nets[family], POINTS_OF_STRANGERS, set->home, e);
 }
 
+/* ---- what a tenant knows by name ---- */
+
+static bool
+is_named(const struct peer_set *set, struct str name)
+{
+	for (size_t i = 0; i < set->rule->peer_count; i++) {
+		const struct peer *peer = &set->rule->peers[i];
+
+		for (size_t j = 0; j < peer->fqdn_count; j++) {
+			if (fqdn_match(peer->fqdns[j], name))
+				return true;
+		}
+	}
+	return false;
+}
+
+struct known {
+	const struct peer_set *set;
+	bool named;
+};
+
+static void
+see_name(void *ctx, const struct learnt_entry *entry)
+{
+	struct known *k = ctx;
+
+	k->named |= is_named(k->set, entry->name);
+}
+
+bool
+peers_take_known(
+    const struct peer_set *set, const struct model *m, const struct ip_addr *addr)
+{
+	const struct learnt *learnt = m->options.learnt;
+	struct known k = {.set = set};
+
+	if (!set->named)
+		return false;
+	if (learnt != NULL)
+		learnt_names(learnt, set->tenant, addr, see_name, &k);
+	return k.named ||
+	       (set->nameless && !learnt_explains(learnt, set->tenant, addr));
+}
+
+struct each_known {
+	const struct peer_set *set;
+	const struct each_slot *e;
+};
+
+static void
+each_known_name(void *ctx, const struct learnt_entry *entry)
+{
+	const struct each_known *k = ctx;
+	const struct universe *u = k->e->u;
+	unsigned family = family_index(entry->addr.family);
+	addr_num addr = addr_to_num(&entry->addr);
+	uint32_t p;
+
+	if (!is_named(k->set, entry->name))
+		return;
+	p = universe_find(u, family, addr); /* every address that is known is there */
+	if (p < u->family_first[family + 1] && u->points[p].addr == addr &&
+	    u->points[p].outside)
+		k->e->each(k->e->ctx, p);
+}
+
+static void
+each_point_known(const struct peer_set *set, const struct each_slot *e)
+{
+	const struct learnt *learnt = e->u->model->options.learnt;
+	struct each_known k = {set, e};
+
+	if (!set->named || learnt == NULL)
+		return;
+	learnt_each_of(learnt, set->tenant, each_known_name, &k);
+	for (uint32_t i = 0; set->nameless && i < e->u->outside_count; i++) {
+		const struct point *p = &e->u->points[e->u->outside[i]];
+		struct ip_addr addr = addr_of_num(p->addr, p->family);
+
+		if (!learnt_explains(learnt, set->tenant, &addr))
+			e->each(e->ctx, e->u->outside[i]);
+	}
+}
+
 void
 peers_each_point(const struct universe *u, const struct peer_set *set,
     void (*each)(void *ctx, uint32_t point), void *ctx)
@@ -289,6 +390,7 @@ peers_each_point(const struct universe *u, const struct peer_set *set,
 		each_point_in(u, f, &set->nets[f], POINTS_OF_NONE, set->home, &e);
 		each_workload_in(u, f, set, &e);
 	}
+	each_point_known(set, &e);
 	for (size_t i = 0; i < set->node_count; i++) {
 		for (uint32_t j = u->node_points_first[set->nodes[i]];
 		     j < u->node_points_first[set->nodes[i] + 1]; j++)
@@ -488,7 +590,7 @@ peers_collect(struct side *s)
 		if (!used->reached)
 			continue;
 		used->peers =
-		    used->rule->any_peer ? PEERS_EVERYONE : set_of_rule(s, used->rule);
+		    used->rule->any_peer ? PEERS_EVERYONE : set_of_rule(s, used);
 	}
 	if (s->dir == DIR_EGRESS)
 		collect_names(s);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "policy-lang/compile_internal.h"
+#include "policy-lang/learnt.h"
 
 /* As compile_universe.c lists it. */
 struct place
@@ -26,7 +27,8 @@ place_of(const struct model *m, const struct ip_addr *addr)
 	p.node = model_node_at(m, addr);
 	if (w != NULL && p.node == NULL)
 		p.node = model_node_of(m, w);
-	p.exists = w != NULL || p.node != NULL;
+	p.outside = w == NULL && p.node == NULL && learnt_has(m->options.learnt, addr);
+	p.exists = w != NULL || p.node != NULL || p.outside;
 	return p;
 }
 
@@ -103,12 +105,23 @@ set_takes_node(const struct peer_set *set, const struct node *node)
 	return false;
 }
 
+static bool
+set_takes_outside(
+    const struct peer_set *set, const struct model *m, const struct place *p)
+{
+	struct ip_addr addr = addr_of_num(p->addr, family_of(p->family));
+
+	return peers_take_known(set, m, &addr);
+}
+
 bool
-place_in_set(const struct peer_set *set, const struct place *p)
+place_in_set(const struct peer_set *set, const struct model *m, const struct place *p)
 {
 	if (p->workload != NULL)
 		return set_takes_pod_addr(set, p) ||
 		       set_takes_workload(set, p->workload);
+	if (p->outside && set->named && set_takes_outside(set, m, p))
+		return true;
 	return addrset_has(&set->nets[p->family], p->addr) ||
 	       (p->node != NULL && set_takes_node(set, p->node));
 }
@@ -194,7 +207,7 @@ place_node(struct side *side, const struct model *m, const struct place *p)
 	uint32_t node;
 
 	for (uint32_t i = 0; i < sets; i++) {
-		if (side->sets[i]->name == NULL && place_in_set(side->sets[i], p))
+		if (side->sets[i]->name == NULL && place_in_set(side->sets[i], m, p))
 			set_list_add(&list, i);
 	}
 	if (p->workload != NULL && side->port_names.len != 0)

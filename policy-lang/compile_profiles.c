@@ -11,7 +11,7 @@
 
 /* A policy that some local workload is the subject of. */
 struct used_policy {
-	const struct policy *policy;
+	const struct policy *policy; /* one with names: of some tenant */
 	/* Where its lists begin in side->rules: by direction and phase. */
 	uint32_t first[DIRECTION_COUNT][3];
 };
@@ -195,8 +195,9 @@ names_port(const struct rule *rule)
 	return false;
 }
 
+/* `first`: for the first tenant; the numbers are the same for all. */
 static void
-use_rules(struct side *s, const struct rule_list *list)
+use_rules(struct side *s, const struct rule_list *list, struct str tenant, bool first)
 {
 	for (size_t i = 0; i < list->count; i++) {
 		const struct rule *rule = &list->rules[i];
@@ -206,19 +207,23 @@ use_rules(struct side *s, const struct rule_list *list)
 			s->rules =
 			    xreallocarray(s->rules, s->rule_cap, sizeof(*s->rules));
 		}
-		s->rules[s->rule_count++] = (struct used_rule){
-		    .rule = rule, .peers = PEERS_NOBODY, .named = names_port(rule)};
-		chains_add(s->c, &(struct verdict_number){
-				     .number = rule->number,
-				     .rule = rule,
-				     .policy = rule->policy,
-				     .dir = s->dir,
-				 });
+		s->rules[s->rule_count++] = (struct used_rule){.rule = rule,
+		    .tenant = tenant,
+		    .peers = PEERS_NOBODY,
+		    .named = names_port(rule)};
+		if (first)
+			chains_add(s->c, &(struct verdict_number){
+					     .number = rule->number,
+					     .rule = rule,
+					     .policy = rule->policy,
+					     .dir = s->dir,
+					 });
 	}
 }
 
 static uint32_t
-use_policy(struct builder *b, const struct policy *policy)
+use_policy(
+    struct builder *b, const struct policy *policy, struct str tenant, bool first)
 {
 	struct used_policy *used;
 
@@ -235,9 +240,10 @@ use_policy(struct builder *b, const struct policy *policy)
 		     phase++) {
 			used->first[d][phase] = (uint32_t)s->rule_count;
 			use_rules(s,
-			    policy_rules(policy, (enum phase)phase, (enum direction)d));
+			    policy_rules(policy, (enum phase)phase, (enum direction)d),
+			    tenant, first);
 		}
-		if (policy->isolates[d])
+		if (policy->isolates[d] && first)
 			chains_add(b->c, &(struct verdict_number){
 					     .number = policy->isolate_number[d],
 					     .policy = policy,
@@ -258,6 +264,22 @@ add_policy(struct local *local, uint32_t policy)
 	local->policies[local->count++] = policy;
 }
 
+static bool
+has_names(const struct policy *policy)
+{
+	for (unsigned i = 0; i < 3 * DIRECTION_COUNT; i++) {
+		const struct rule_list *list =
+		    policy_rules(policy, (enum phase)(i % 3), (enum direction)(i / 3));
+
+		for (size_t j = 0; j < list->count; j++) {
+			if (rule_has_names(&list->rules[j]))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* A tenant's workloads are together, as all of a subtree are. */
 static void
 match_policy(struct builder *b, const struct ns *ns, const struct policy *policy)
 {
@@ -267,6 +289,8 @@ match_policy(struct builder *b, const struct ns *ns, const struct policy *policy
 	const roaring_bitmap_t *by_ns =
 	    selected(b->ns_labels, policy->subject.ns_selector);
 	uint32_t end = u->ns_end[ns->index];
+	bool named = has_names(policy);
+	struct str tenant = {0};
 	uint32_t number = NONE;
 
 	for (uint32_t i = first_local(b, u->ns_first[ns->index]);
@@ -275,8 +299,11 @@ match_policy(struct builder *b, const struct ns *ns, const struct policy *policy
 		    (by_label != NULL && !roaring_bitmap_contains(by_label, i)) ||
 		    (by_ns != NULL && !roaring_bitmap_contains(by_ns, i)))
 			continue;
-		if (number == NONE)
-			number = use_policy(b, policy);
+		if (number == NONE ||
+		    (named && !str_eq(tenant, ns_tenant(b->locals[i].workload->ns)))) {
+			tenant = ns_tenant(b->locals[i].workload->ns);
+			number = use_policy(b, policy, tenant, number == NONE);
+		}
 		add_policy(&b->locals[i], number);
 	}
 }
@@ -295,7 +322,8 @@ match_node_policies(struct builder *b)
 
 		if (policy->subject.nodes != NULL &&
 		    peer_takes_node(policy->subject.nodes, node))
-			add_policy(&b->host, use_policy(b, policy));
+			add_policy(
+			    &b->host, use_policy(b, policy, ns_tenant(m->root), true));
 	}
 }
 
@@ -573,6 +601,42 @@ build_profiles(struct builder *b, struct side *s)
 	buf_free(&l.key);
 }
 
+/* ---- whose DNS answers teach something ---- */
+
+static bool
+asks_for_names(const struct builder *b, const struct local *local)
+{
+	for (size_t i = 0; i < local->count; i++) {
+		if (has_names(b->used[local->policies[i]].policy))
+			return true;
+	}
+	return false;
+}
+
+static void
+emit_asker(struct compiler *c, const struct workload *w)
+{
+	for (size_t i = 0; i < w->ip_count; i++) {
+		struct table_element e = {.loc = w->loc};
+
+		if (model_workload_at(c->model, &w->ips[i]) != w)
+			continue;
+		memcpy(e.addr, w->ips[i].bytes, ip_bytes(w->ips[i].family));
+		emit(c, w->ips[i].family == IP_V4 ? SET_ASKER4 : SET_ASKER6, &e);
+	}
+}
+
+static void
+emit_askers(const struct builder *b)
+{
+	if (b->c->model->options.learnt == NULL)
+		return;
+	for (uint32_t i = 0; i < b->local_count; i++) {
+		if (asks_for_names(b, &b->locals[i]))
+			emit_asker(b->c, b->locals[i].workload);
+	}
+}
+
 void
 profiles_build(struct compiler *c)
 {
@@ -587,6 +651,7 @@ profiles_build(struct compiler *c)
 	chains_seal(c);
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++)
 		build_profiles(&b, &c->sides[d]);
+	emit_askers(&b);
 	for (uint32_t i = 0; i < b.local_count; i++)
 		free(b.locals[i].policies);
 	free(b.host.policies);

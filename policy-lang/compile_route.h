@@ -9,6 +9,7 @@
  *
  *     compile_route.c      ids, ends, and choices among several ends
  *     compile_leave.c      egress
+ *     compile_leave_known.c   addresses that are known by name, one by one
  *     compile_publish.c    ingress
  *     compile_ways.c       numbers of ways, for policy routing
  */
@@ -85,10 +86,59 @@ MUST_CHECK enum route_right routes_right(
     const struct routes *r, const struct ip_addr *addr, const struct ns *level);
 /* Whether it is a workload's or a node's: those are not Routes' to give away. */
 MUST_CHECK bool routes_inside(const struct model *m, const struct ip_addr *addr);
-/* The routes that workloads here leave by. */
+/* The routes that workloads here leave by. With names, and if it is to be kept, what later
+ * changes of single addresses need is in c->leave. */
 void leave_build(struct routes *r);
 /* Whether this node is a gateway of the workload, which is another node's. */
 MUST_CHECK bool leave_serves(const struct compiler *c, const struct workload *w);
+
+/* ---- what is kept of that ---- */
+
+/* What a verdict number of routes is: their ids, by family. */
+struct leave_id {
+	uint32_t number;
+	uint32_t ids[FAMILY_COUNT];
+};
+
+struct leave_kept {
+	struct arena *arena;
+	struct model model; /* as routes see it */
+	struct compile_options options;
+	struct compiler c;
+	struct leave_id *ids; /* by number */
+	size_t id_count;
+	struct map nodes; /* address -> struct leave_known */
+	/* Of the update under way: */
+	struct leave_touched *touched;
+	size_t touched_count, touched_cap;
+};
+
+/* From a compiler's sets of egress, IPv4 first, to those of routes. */
+struct leave_move {
+	enum table_set_id from, to;
+	bool verdict; /* its values are */
+};
+#define LEAVE_MOVES 7
+extern const struct leave_move leave_moves[LEAVE_MOVES];
+
+/* The model as routes see it. */
+void leave_see_model(struct leave_kept *leave, const struct model *model);
+/* Holds what is known by name, once all is compiled. */
+void leave_hold(struct leave_kept *leave);
+/* NULL is fine. */
+void leave_free(struct leave_kept *leave);
+/* Looks at an address anew; elements go to the lists. */
+void leave_look_at(struct leave_kept *leave, const struct ip_addr *addr,
+    const struct place *p, struct element_list removed[SET_COUNT],
+    struct element_list added[SET_COUNT]);
+/* Then, the cells of classes that came or went. */
+void leave_settle(struct leave_kept *leave, struct element_list removed[SET_COUNT],
+    struct element_list added[SET_COUNT]);
+/* True if only compiling anew can tell what it is. */
+MUST_CHECK bool leave_needs_anew(const struct leave_kept *leave);
+
+/* ---- */
+
 /* What is published anywhere. */
 void publish_build(struct routes *r);
 /* Whether what is published may change with the workload. */

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy-lang/learnt.h"
+
 struct kube_scope {
 	const struct kube_ns *kube;
 	uint32_t scope;
@@ -342,6 +344,14 @@ sort_points(struct universe *u)
 	free(other);
 }
 
+static void
+count_one(void *ctx, const struct ip_addr *addr UNUSED)
+{
+	size_t *count = ctx;
+
+	++*count;
+}
+
 static size_t
 count_addresses(const struct model *m)
 {
@@ -352,13 +362,38 @@ count_addresses(const struct model *m)
 	return count;
 }
 
+/* What is somebody's is that, by whatever name it is known. */
+static void
+add_outside(void *ctx, const struct ip_addr *addr)
+{
+	struct universe *u = ctx;
+
+	if (model_workload_at(u->model, addr) != NULL ||
+	    model_node_at(u->model, addr) != NULL)
+		return;
+	add_point(u, addr, (struct point){.slot = NONE, .node = NONE, .outside = true});
+}
+
+static void
+list_outside(struct universe *u, struct arena *scratch, size_t count)
+{
+	u->outside = ARENA_ARRAY(scratch, count, uint32_t);
+	for (uint32_t i = 0; i < u->point_count && u->outside_count < count; i++) {
+		if (u->points[i].outside)
+			u->outside[u->outside_count++] = i;
+	}
+}
+
 /* Every address once: a workload's own, else its node's. */
 static void
 make_points(struct universe *u, struct arena *scratch, const uint32_t *slot_of)
 {
 	const struct model *m = u->model;
 
-	u->points = ARENA_ARRAY(scratch, count_addresses(m), struct point);
+	size_t outside = 0;
+
+	learnt_each_address(m->options.learnt, count_one, &outside);
+	u->points = ARENA_ARRAY(scratch, count_addresses(m) + outside, struct point);
 	for (size_t i = 0; i < m->workload_count; i++)
 		add_points_of(u, m->workloads[i], slot_of[i]);
 	for (size_t i = 0; i < m->node_by_address.len; i++) {
@@ -370,7 +405,9 @@ make_points(struct universe *u, struct arena *scratch, const uint32_t *slot_of)
 			add_point(u, &addr,
 			    (struct point){.slot = NONE, .node = node->index});
 	}
+	learnt_each_address(m->options.learnt, add_outside, u);
 	sort_points(u);
+	list_outside(u, scratch, outside);
 	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
 		u->family_first[f + 1] = u->family_first[f];
 		while (u->family_first[f + 1] < u->point_count &&

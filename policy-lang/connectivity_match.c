@@ -449,11 +449,17 @@ conn_rule_faces(struct conn_world *world, const struct rule *rule,
 		case PEER_NODES:
 			node_faces(world, peer, within, out_faces);
 			break;
-		case PEER_FQDN: /* no name has been resolved to an address */
+		case PEER_FQDN: /* outside, and listings know no names */
 			break;
 		}
 	}
 }
+
+/* What is denied by name, by whom knows none. */
+static const struct ip_prefix everywhere[] = {
+    {.addr = {.family = IP_V4}},
+    {.addr = {.family = IP_V6}},
+};
 
 void
 conn_rule_nets(const struct rule *rule, struct addrset out_nets[2])
@@ -468,6 +474,9 @@ conn_rule_nets(const struct rule *rule, struct addrset out_nets[2])
 			addrset_add_set(&out_nets[f], &addrs);
 			addrset_fini(&addrs);
 		}
+		if (rule->action == ACTION_DENY && rule_has_names(rule))
+			addrset_add_prefixes(&out_nets[f], f == 0 ? IP_V4 : IP_V6,
+			    everywhere, ARRAY_LEN(everywhere));
 		addrset_normalise(&out_nets[f]);
 	}
 }

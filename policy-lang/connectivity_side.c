@@ -276,12 +276,13 @@ size_t
 conn_side_match(
     const struct conn_side *side, const struct endpoint *peer, uint32_t *out_on)
 {
+	const struct knower nobody = {0}; /* listings know no names */
 	size_t count = 0;
 
 	for (size_t i = 0; i < side->step_count; i++) {
 		const struct rule *rule = side->steps[i].rule;
 
-		if (rule == NULL || rule_matches_peer(rule, peer))
+		if (rule == NULL || rule_matches_peer(rule, peer, &nobody))
 			out_on[count++] = (uint32_t)i;
 	}
 	return count;

@@ -91,10 +91,6 @@ add_rule(struct arena *arena, struct buf *key, const struct rule *rule)
 	key_add_u32(key, (uint32_t)rule->action);
 	key_add_u32(key, (uint32_t)rule->any_peer << 1 | rule->any_port);
 	key_add_str(key, peer_key_of_rule(arena, rule));
-	for (size_t i = 0; i < rule->peer_count; i++) {
-		for (size_t j = 0; j < rule->peers[i].fqdn_count; j++)
-			key_add_str(key, rule->peers[i].fqdns[j]);
-	}
 	diff_add_ports(key, rule->ports, rule->port_count);
 }
 

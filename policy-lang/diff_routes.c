@@ -15,11 +15,6 @@ add_peers(struct arena *arena, struct buf *key, const struct peer *peers, size_t
 
 	key_add_u32(key, (uint32_t)count);
 	key_add_str(key, peer_key_of_rule(arena, &rule));
-	for (size_t i = 0; i < count; i++) {
-		key_add_u32(key, (uint32_t)peers[i].fqdn_count);
-		for (size_t j = 0; j < peers[i].fqdn_count; j++)
-			key_add_str(key, peers[i].fqdns[j]);
-	}
 }
 
 static void

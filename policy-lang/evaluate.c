@@ -8,6 +8,7 @@
 
 #include "policy-lang/evaluate_walk.h"
 #include "policy-lang/fail_safe.h"
+#include "policy-lang/learnt.h"
 
 /* ---- does a rule match? ---- */
 
@@ -87,34 +88,67 @@ node_is_judged(const struct model *m, const struct node *node)
 	return false;
 }
 
+struct knower
+knower_of(const struct model *m, const struct ns *ns)
+{
+	return (struct knower){m->options.learnt, ns_tenant(ns)};
+}
+
+/* What is inside has an owner, whatever some answer says of its address. */
+static bool
+is_outside_address(const struct endpoint *end)
+{
+	return end->kind == ENDPOINT_ADDRESS && end->has_addr;
+}
+
+static bool
+name_matches(
+    const struct peer *peer, const struct endpoint *end, const struct knower *who)
+{
+	return is_outside_address(end) &&
+	       learnt_matches(
+		   who->learnt, who->tenant, &end->addr, peer->fqdns, peer->fqdn_count);
+}
+
 bool
-peer_takes(const struct peer *peer, const struct endpoint *end)
+peer_is_nameless(const struct endpoint *end, const struct knower *who)
+{
+	return is_outside_address(end) &&
+	       !learnt_explains(who->learnt, who->tenant, &end->addr);
+}
+
+bool
+peer_takes(
+    const struct peer *peer, const struct endpoint *end, const struct knower *who)
 {
 	switch (peer->kind) {
 	case PEER_WORKLOADS:
 		return end->kind == ENDPOINT_WORKLOAD &&
 		       workload_match_takes(&peer->workloads, end->workload);
 	case PEER_NETWORK:
-		return network_matches(peer, end);
+		return network_matches(peer, end) || name_matches(peer, end, who);
 	case PEER_NODES:
 		return end->kind == ENDPOINT_NODE && end->node != NULL &&
 		       peer_takes_node(peer, end->node);
 	case PEER_FQDN:
-		break; /* no name has been resolved to an address */
+		return name_matches(peer, end, who);
 	}
 	return false;
 }
 
+/* What may be meant by a name is denied with it. */
 bool
-rule_matches_peer(const struct rule *rule, const struct endpoint *peer)
+rule_matches_peer(
+    const struct rule *rule, const struct endpoint *peer, const struct knower *who)
 {
 	if (rule->any_peer)
 		return true;
 	for (size_t i = 0; i < rule->peer_count; i++) {
-		if (peer_takes(&rule->peers[i], peer))
+		if (peer_takes(&rule->peers[i], peer, who))
 			return true;
 	}
-	return false;
+	return rule->action == ACTION_DENY && rule_has_names(rule) &&
+	       peer_is_nameless(peer, who);
 }
 
 /* The family that a flow is of; 0 if neither end has an address. */
@@ -161,10 +195,10 @@ port_match_takes(const struct port_match *match, const struct flow *flow)
 }
 
 static bool
-rule_matches(
-    const struct rule *rule, const struct flow *flow, const struct endpoint *peer)
+rule_matches(const struct rule *rule, const struct flow *flow,
+    const struct endpoint *peer, const struct knower *who)
 {
-	if (!rule_matches_peer(rule, peer))
+	if (!rule_matches_peer(rule, peer, who))
 		return false;
 	if (rule->any_port)
 		return true;
@@ -185,6 +219,7 @@ struct walker {
 	const struct workload *subject; /* NULL: the node */
 	const struct node *node;
 	const struct endpoint *peer;
+	struct knower who;
 	const struct level_policies *levels; /* by depth; NULL: all that a level has */
 	struct verdict verdict;
 	bool decided;
@@ -237,7 +272,7 @@ match_in_policy(const struct walker *k, const struct policy *policy, enum phase 
 	const struct rule_list *list = policy_rules(policy, phase, k->dir);
 
 	for (size_t i = 0; i < list->count; i++) {
-		if (rule_matches(&list->rules[i], k->flow, k->peer) &&
+		if (rule_matches(&list->rules[i], k->flow, k->peer, &k->who) &&
 		    !rule_is_gone(k, &list->rules[i]))
 			return &list->rules[i];
 	}
@@ -357,6 +392,7 @@ walk(struct walker *k)
 	/* Nodes are at the root. */
 	const struct ns *leaf = k->node != NULL ? k->model->root : k->subject->ns;
 
+	k->who = knower_of(k->model, leaf);
 	for (uint32_t depth = 0; depth <= leaf->depth && !finished(k); depth++)
 		visit_ordered(k, ancestor_at(leaf, depth), PHASE_MANDATORY);
 	for (const struct ns *s = leaf; s != NULL && !finished(k); s = s->parent) {

@@ -23,6 +23,12 @@ struct endpoint {
 	const struct node *node; /* ENDPOINT_NODE; NULL: which one is not known */
 	bool has_addr; /* false: a workload without address, or family unset */
 	struct ip_addr addr;
+	/* ENDPOINT_ADDRESS: what was asked for by this name. Its addresses are those that the
+	 * other end knows, or one that stands for it; verdicts come from these alone. */
+	struct str name;
+	bool stand_in;
+	const struct ip_addr *name_addrs;
+	size_t name_addr_count;
 };
 
 struct flow {
@@ -120,13 +126,26 @@ MUST_CHECK const struct ip_addr *endpoint_addrs(
 /* True if the set of workloads has this one. */
 MUST_CHECK bool workload_match_takes(
     const struct workload_match *match, const struct workload *w);
-/* True if the peer takes in this end. A PEER_FQDN takes in nobody. */
-MUST_CHECK bool peer_takes(const struct peer *peer, const struct endpoint *end);
+/* Whose rules are looked at: what their tenant knows by name counts. */
+struct knower {
+	const struct learnt *learnt; /* NULL: knows nothing */
+	struct str tenant;
+};
+
+/* The knower that a subject in a namespace is. */
+MUST_CHECK struct knower knower_of(const struct model *m, const struct ns *ns);
+/* True if the peer takes in this end. Of names: an outside address that is known by one. */
+MUST_CHECK bool peer_takes(
+    const struct peer *peer, const struct endpoint *end, const struct knower *who);
+/* True for an outside address of which it is not known whether it is one of a name: known
+ * by none, and no resolver's. What is denied by name takes it in, too. */
+MUST_CHECK bool peer_is_nameless(const struct endpoint *end, const struct knower *who);
 /* True if the flow's protocol and destination port are among these. */
 MUST_CHECK bool port_match_takes(
     const struct port_match *match, const struct flow *flow);
 /* True if the rule's from/to takes in this end; ports aside. */
-MUST_CHECK bool rule_matches_peer(const struct rule *rule, const struct endpoint *peer);
+MUST_CHECK bool rule_matches_peer(
+    const struct rule *rule, const struct endpoint *peer, const struct knower *who);
 /* True if the policy's subject is this workload. */
 MUST_CHECK bool policy_applies(const struct policy *policy, const struct workload *w);
 /* True if it is this node. */

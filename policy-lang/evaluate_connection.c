@@ -52,6 +52,10 @@ endpoint_addrs(const struct endpoint *end, size_t *out_count)
 		*out_count = 1;
 		return &end->addr;
 	}
+	if (end->name_addr_count > 0) {
+		*out_count = end->name_addr_count;
+		return end->name_addrs;
+	}
 	if (end->node != NULL && end->node->ip_count > 0) {
 		*out_count = end->node->ip_count;
 		return end->node->ips;

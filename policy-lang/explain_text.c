@@ -8,6 +8,7 @@
 #include "policy-lang/explain_internal.h"
 #include "policy-lang/explain_limits.h"
 #include "policy-lang/explain_route.h"
+#include "policy-lang/learnt.h"
 
 static const char *
 allow_text(bool allow)
@@ -38,7 +39,13 @@ print_note(struct buf *out, struct str text, const struct endpoint *end)
 		    STR_ARG(end->workload->shape->display));
 		endpoint_print(out, end);
 		buf_add_char(out, '\n');
-	} else if (end->kind == ENDPOINT_ADDRESS) {
+	} else if (end->stand_in) {
+		buf_printf(out,
+		    "note: no outside address of %.*s is known: it is judged as one "
+		    "that the "
+		    "source got by this name, in no network that a rule names\n",
+		    STR_ARG(text));
+	} else if (end->kind == ENDPOINT_ADDRESS && end->name.len == 0) {
 		buf_printf(out,
 		    "note: no workload and no node is known to have %.*s: it counts as "
 		    "the outside\n",
@@ -47,11 +54,58 @@ print_note(struct buf *out, struct str text, const struct endpoint *end)
 }
 
 static void
-print_notes(struct buf *out, const struct query *query, bool published)
+print_name(void *ctx, const struct learnt_entry *entry)
 {
+	struct buf *out = ctx;
+
+	buf_printf(out, " %.*s", STR_ARG(entry->name));
+}
+
+static bool
+denied_by_name(const struct explanation *one)
+{
+	const struct rule *rule = one->walks[DIR_EGRESS].verdict.rule;
+
+	return rule != NULL && rule->action == ACTION_DENY && rule_has_names(rule);
+}
+
+/* By what names the source knows where it goes, where that may matter. */
+static void
+print_known(struct buf *out, const struct model *m, const struct explanation *one)
+{
+	const struct endpoint *src = &one->flow.src, *dst = &one->flow.dst;
+	const struct learnt *learnt = m->options.learnt;
+	struct buf names = {0};
+	struct str tenant;
+
+	if (src->kind != ENDPOINT_WORKLOAD || dst->kind != ENDPOINT_ADDRESS ||
+	    dst->stand_in)
+		return;
+	tenant = ns_tenant(src->workload->ns);
+	if (learnt != NULL)
+		learnt_names(learnt, tenant, &dst->addr, print_name, &names);
+	if (names.len > 0)
+		buf_printf(
+		    out, "note: /%.*s knows it as%s\n", STR_ARG(tenant), names.data);
+	else if (denied_by_name(one))
+		buf_printf(out,
+		    "note: /%.*s knows it by no name: what is denied by name takes it "
+		    "in\n",
+		    STR_ARG(tenant));
+	buf_free(&names);
+}
+
+static void
+print_notes(struct buf *out, const struct explanations *all,
+    const struct explanation *one, bool published)
+{
+	const struct query *query = &all->query;
+
 	print_note(out, query->src_text, &query->src);
-	if (!published)
-		print_note(out, query->dst_text, &query->dst);
+	if (published)
+		return;
+	print_note(out, query->dst_text, &query->dst);
+	print_known(out, all->model, one);
 }
 
 /* ---- one direction ---- */
@@ -245,7 +299,7 @@ print_service(struct arena *a, struct buf *out, const struct explanations *all,
 	buf_add_cstr(out, " to ");
 	print_end(out, published ? &all->query.dst : &one->flow.dst);
 	buf_printf(out, ", %.*s%s\n", STR_ARG(all->query.service_text), families);
-	print_notes(out, &all->query, published);
+	print_notes(out, all, one, published);
 	explain_route_published(a, out, "", all->model, one->story);
 	for (size_t d = 0; d < DIRECTION_COUNT; d++)
 		print_walk(a, out, one, explain_order[d]);
@@ -364,7 +418,7 @@ print_space(struct arena *a, struct buf *out, const struct explanations *all,
 	    all->query.span == QUERY_EVERYTHING ? "every protocol and port"
 						: "every port of ",
 	    STR_ARG(all->query.service_text), families);
-	print_notes(out, &all->query, false);
+	print_notes(out, all, one, false);
 	for (size_t i = 0; i < one->interval_count; i++)
 		group_add(&groups, &one->intervals[i]);
 	for (size_t i = 0; i < groups.by_fate.len; i++) {

@@ -248,16 +248,14 @@ explain_say_rule(struct arena *a, struct buf *out, const struct rule *rule)
 static void
 say_no_policy(struct buf *out, const struct endpoint *self)
 {
-	char text[IP_TEXT_BYTES];
-
 	if (self->kind == ENDPOINT_NODE) {
 		buf_add_cstr(out, "no policy is for this node");
 		return;
 	}
-	buf_printf(out,
-	    "%s is no known workload's or node's address, and the outside has no "
-	    "policy of its own",
-	    ip_format(&self->addr, text));
+	endpoint_print(out, self);
+	buf_add_cstr(out,
+	    " is no known workload's or node's address, and the outside has "
+	    "no policy of its own");
 }
 
 void

@@ -1,6 +1,6 @@
 /*
- * Entries are in a heap by their time, in a map by what they are, and in lists by tenant
- * and address.
+ * Entries are in a heap by their time, in a map by what they are, and in lists by tenant,
+ * and by tenant and address. Addresses are counted, too, whoever knows them.
  */
 #include "policy-lang/learnt.h"
 
@@ -10,15 +10,26 @@
 #include "common/map.h"
 #include "policy-lang/fqdn.h"
 
+#define IP_KEY_BYTES 17 /* family and bytes */
+
 struct tenant {
 	struct str name;
 	size_t count;
-	char text[]; /* the name */
+	struct node *first; /* of its nodes */
+	char text[];        /* the name */
+};
+
+/* An address that somebody knows, or that is a resolver's. */
+struct known {
+	struct ip_addr addr;
+	size_t uses;
+	char key[IP_KEY_BYTES];
 };
 
 struct node {
 	struct learnt_entry entry;
 	struct tenant *tenant;
+	struct node *tenant_next, *tenant_prev;
 	size_t heap_at;
 	struct node *next; /* of the same tenant and address */
 	struct str key;    /* of the entry; its first part is that of the address */
@@ -31,7 +42,10 @@ struct learnt {
 	struct map tenants;    /* name -> struct tenant */
 	struct map by_key;     /* tenant, address, name -> struct node */
 	struct map by_address; /* tenant, address -> the first struct node */
-	struct node **heap;    /* the next to expire is the first */
+	struct map addresses;  /* address -> struct known */
+	struct ip_addr *resolvers;
+	size_t resolver_count;
+	struct node **heap; /* the next to expire is the first */
 	size_t count, cap;
 };
 
@@ -53,9 +67,13 @@ learnt_free(struct learnt *t)
 		free(t->heap[i]);
 	for (size_t i = 0; i < t->tenants.len; i++)
 		free(t->tenants.entries[i].value);
+	for (size_t i = 0; i < t->addresses.len; i++)
+		free(t->addresses.entries[i].value);
 	map_fini(&t->tenants);
 	map_fini(&t->by_key);
 	map_fini(&t->by_address);
+	map_fini(&t->addresses);
+	free(t->resolvers);
 	free(t->heap);
 	free(t);
 }
@@ -157,6 +175,81 @@ address_key(const struct node *node)
 	return str_slice(node->key, 0, node->address_key_bytes);
 }
 
+/* ---- addresses, whoever knows them ---- */
+
+static struct str
+known_key(const struct ip_addr *addr, char bytes[IP_KEY_BYTES])
+{
+	bytes[0] = (char)addr->family;
+	memcpy(bytes + 1, addr->bytes, ip_bytes(addr->family));
+	return (struct str){bytes, 1 + ip_bytes(addr->family)};
+}
+
+static void
+use_address(struct learnt *t, const struct ip_addr *addr)
+{
+	char bytes[IP_KEY_BYTES];
+	struct known *known = map_get(&t->addresses, known_key(addr, bytes));
+
+	if (known == NULL) {
+		known = xcalloc(1, sizeof(*known));
+		known->addr = *addr;
+		(void)map_set(
+		    &t->addresses, known_key(addr, known->key), known); /* new */
+	}
+	known->uses++;
+}
+
+static void
+disuse_address(struct learnt *t, const struct ip_addr *addr)
+{
+	char bytes[IP_KEY_BYTES];
+	struct str key = known_key(addr, bytes);
+	struct known *known = map_get(&t->addresses, key);
+
+	if (--known->uses > 0)
+		return;
+	(void)map_remove(&t->addresses, key); /* was there */
+	free(known);
+}
+
+bool
+learnt_has(const struct learnt *t, const struct ip_addr *addr)
+{
+	char bytes[IP_KEY_BYTES];
+
+	return t != NULL && map_get(&t->addresses, known_key(addr, bytes)) != NULL;
+}
+
+void
+learnt_each_address(const struct learnt *t,
+    void (*each)(void *ctx, const struct ip_addr *addr), void *ctx)
+{
+	for (size_t i = 0; t != NULL && i < t->addresses.len; i++)
+		each(ctx, &((const struct known *)t->addresses.entries[i].value)->addr);
+}
+
+void
+learnt_set_resolvers(struct learnt *t, const struct ip_addr *resolvers, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		use_address(t, &resolvers[i]);
+	for (size_t i = 0; i < t->resolver_count; i++)
+		disuse_address(t, &t->resolvers[i]);
+	free(t->resolvers);
+	t->resolvers = xcalloc(count, sizeof(*t->resolvers));
+	for (size_t i = 0; i < count; i++)
+		t->resolvers[i] = resolvers[i];
+	t->resolver_count = count;
+}
+
+const struct ip_addr *
+learnt_resolvers(const struct learnt *t, size_t *out_count)
+{
+	*out_count = t->resolver_count;
+	return t->resolvers;
+}
+
 /* ---- learning ---- */
 
 static struct tenant *
@@ -197,7 +290,12 @@ insert(struct learnt *t, struct tenant *tenant, struct str key, size_t address_b
 	node->entry.name = (struct str){node->text + key.len, entry->name.len};
 	node->entry.tenant = tenant->name;
 	node->tenant = tenant;
+	node->tenant_next = tenant->first;
+	if (tenant->first != NULL)
+		tenant->first->tenant_prev = node;
+	tenant->first = node;
 	tenant->count++;
+	use_address(t, &entry->addr);
 	(void)map_set(&t->by_key, node->key, node); /* new */
 	node->next = map_get(&t->by_address, address_key(node));
 	/* The map keeps the key that it has: it must be that of the first node. */
@@ -261,10 +359,23 @@ unlink_address(struct learnt *t, struct node *node)
 }
 
 static void
+unlink_tenant(struct node *node)
+{
+	if (node->tenant_prev != NULL)
+		node->tenant_prev->tenant_next = node->tenant_next;
+	else
+		node->tenant->first = node->tenant_next;
+	if (node->tenant_next != NULL)
+		node->tenant_next->tenant_prev = node->tenant_prev;
+}
+
+static void
 forget(struct learnt *t, struct node *node)
 {
 	heap_remove(t, node);
 	unlink_address(t, node);
+	unlink_tenant(node);
+	disuse_address(t, &node->entry.addr);
 	(void)map_remove(&t->by_key, node->key); /* was there */
 	node->tenant->count--;
 	forget_tenant(t, node->tenant);
@@ -302,18 +413,73 @@ learnt_next_ms(const struct learnt *t)
 
 /* ---- asking ---- */
 
-void
-learnt_names(const struct learnt *t, struct str tenant, const struct ip_addr *addr,
-    learnt_tell_fn *each, void *ctx)
+/* The first of the tenant's names of an address; NULL. */
+static const struct node *
+first_name(const struct learnt *t, struct str tenant, const struct ip_addr *addr)
 {
 	struct buf key = {0};
 	const struct node *node;
 
+	if (!learnt_has(t, addr))
+		return NULL;
 	add_address_key(&key, tenant, addr);
 	node = map_get(&t->by_address, buf_str(&key));
-	for (; node != NULL; node = node->next)
-		each(ctx, &node->entry);
 	buf_free(&key);
+	return node;
+}
+
+void
+learnt_names(const struct learnt *t, struct str tenant, const struct ip_addr *addr,
+    learnt_tell_fn *each, void *ctx)
+{
+	for (const struct node *node = first_name(t, tenant, addr); node != NULL;
+	     node = node->next)
+		each(ctx, &node->entry);
+}
+
+bool
+learnt_matches(const struct learnt *t, struct str tenant, const struct ip_addr *addr,
+    const struct str *patterns, size_t count)
+{
+	if (count == 0)
+		return false;
+	for (const struct node *node = first_name(t, tenant, addr); node != NULL;
+	     node = node->next) {
+		for (size_t i = 0; i < count; i++) {
+			if (fqdn_match(patterns[i], node->entry.name))
+				return true;
+		}
+	}
+	return false;
+}
+
+bool
+learnt_explains(const struct learnt *t, struct str tenant, const struct ip_addr *addr)
+{
+	for (size_t i = 0; t != NULL && i < t->resolver_count; i++) {
+		if (ip_eq(&t->resolvers[i], addr))
+			return true;
+	}
+	return first_name(t, tenant, addr) != NULL;
+}
+
+void
+learnt_each_of(
+    const struct learnt *t, struct str tenant, learnt_tell_fn *each, void *ctx)
+{
+	const struct tenant *of = map_get(&t->tenants, tenant);
+
+	for (const struct node *n = of != NULL ? of->first : NULL; n != NULL;
+	     n = n->tenant_next)
+		each(ctx, &n->entry);
+}
+
+size_t
+learnt_count_of(const struct learnt *t, struct str tenant)
+{
+	const struct tenant *of = map_get(&t->tenants, tenant);
+
+	return of != NULL ? of->count : 0;
 }
 
 void

@@ -58,5 +58,32 @@ void learnt_names(const struct learnt *table, struct str tenant,
 /* Calls `each` for everything, in no order. */
 void learnt_each(const struct learnt *table, learnt_tell_fn *each, void *ctx);
 MUST_CHECK size_t learnt_count(const struct learnt *table);
+/* The same for what one tenant knows. */
+void learnt_each_of(
+    const struct learnt *table, struct str tenant, learnt_tell_fn *each, void *ctx);
+MUST_CHECK size_t learnt_count_of(const struct learnt *table, struct str tenant);
+
+/*
+ * Where answers come from. That is an address like others, but no name is missing for it:
+ * what is denied by name does not take it in. Replaces those before. Copies.
+ */
+void learnt_set_resolvers(
+    struct learnt *table, const struct ip_addr *resolvers, size_t count);
+MUST_CHECK const struct ip_addr *learnt_resolvers(
+    const struct learnt *table, size_t *out_count);
+
+/* What policy asks; a table that is NULL knows nothing. */
+
+/* True if the tenant knows the address by a name that one of the patterns takes in. */
+MUST_CHECK bool learnt_matches(const struct learnt *table, struct str tenant,
+    const struct ip_addr *addr, const struct str *patterns, size_t count);
+/* True if it knows it by some name, or the address is a resolver's. */
+MUST_CHECK bool learnt_explains(
+    const struct learnt *table, struct str tenant, const struct ip_addr *addr);
+/* True if that is so of some tenant. */
+MUST_CHECK bool learnt_has(const struct learnt *table, const struct ip_addr *addr);
+/* Calls `each` for every such address once, in no order. */
+void learnt_each_address(const struct learnt *table,
+    void (*each)(void *ctx, const struct ip_addr *addr), void *ctx);
 
 #endif

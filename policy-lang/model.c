@@ -136,6 +136,24 @@ workload_ns_labels(const struct workload *w)
 
 /* ---- looking things up ---- */
 
+struct str
+ns_tenant(const struct ns *ns)
+{
+	struct str rest = str_slice(ns->path, 1, ns->path.len);
+
+	return ns->depth == 0 ? STR("") : str_split(&rest, '/');
+}
+
+bool
+rule_has_names(const struct rule *rule)
+{
+	for (size_t i = 0; !rule->any_peer && i < rule->peer_count; i++) {
+		if (rule->peers[i].fqdn_count > 0)
+			return true;
+	}
+	return false;
+}
+
 bool
 ns_within(const struct ns *ns, const struct ns *top)
 {

@@ -58,6 +58,7 @@ struct port_match;
 struct access_policy;
 struct quota;
 struct route_policy;
+struct learnt;
 
 /* A namespace of the tree. */
 struct ns {
@@ -273,7 +274,7 @@ enum peer_kind {
 	PEER_WORKLOADS,
 	PEER_NETWORK, /* addresses, and workloads by their addresses unless !by_address */
 	PEER_NODES,   /* the addresses of nodes, and their hostNetwork workloads */
-	PEER_FQDN,    /* names; matches no address until resolution is wired */
+	PEER_FQDN,    /* outside addresses that the tenant knows by such a name */
 };
 
 struct peer {
@@ -548,6 +549,9 @@ struct model_options {
 	struct str announced_node;
 	const struct announced_pod *announced;
 	size_t announced_count;
+	/* What tenants know by name: learnt.h. NULL: nothing. Borrowed; it may change while
+	 * nothing reads the model. */
+	const struct learnt *learnt;
 	bool nodes_unprotected; /* policies for nodes judge nothing */
 	struct fail_safe fail_safe;
 	bool default_deny;        /* --cluster-default deny */
@@ -623,6 +627,10 @@ MUST_CHECK struct str workload_owner(const struct workload *w);
 MUST_CHECK struct str workload_owner_kind(const struct workload *w);
 /* The labels that a namespaceSelector sees for this workload. */
 MUST_CHECK struct label_set workload_ns_labels(const struct workload *w);
+/* The first part of its path: whose it is. "" at the root. */
+MUST_CHECK struct str ns_tenant(const struct ns *ns);
+/* True if the rule's peers include names. */
+MUST_CHECK bool rule_has_names(const struct rule *rule);
 /* True if `ns` is `top` or below it. */
 MUST_CHECK bool ns_within(const struct ns *ns, const struct ns *top);
 MUST_CHECK const struct ns *model_ns(const struct model *m, struct str path);

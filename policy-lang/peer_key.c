@@ -48,10 +48,22 @@ add_prefix_keys(struct buf *key, const struct ip_prefix *prefixes, size_t count)
 	}
 }
 
+static void
+add_name_keys(struct buf *key, const struct peer *peer)
+{
+	if (peer->fqdn_count == 0)
+		return;
+	buf_add_char(key, 'F');
+	key_add_u32(key, (uint32_t)peer->fqdn_count);
+	for (size_t i = 0; i < peer->fqdn_count; i++)
+		key_add_str(key, peer->fqdns[i]);
+}
+
 /* Appends what the peer says; nothing if it matches no address. */
 static void
 add_peer_key(struct buf *key, const struct peer *peer)
 {
+	add_name_keys(key, peer);
 	switch (peer->kind) {
 	case PEER_WORKLOADS:
 		add_match_key(key, &peer->workloads);
@@ -73,7 +85,7 @@ add_peer_key(struct buf *key, const struct peer *peer)
 		key_add_str(key, peer->node_name);
 		selector_add_key(key, peer->node_selector);
 		break;
-	case PEER_FQDN: /* no name has been resolved to an address */
+	case PEER_FQDN: /* names alone */
 		break;
 	}
 }
@@ -104,6 +116,9 @@ peer_key_of_rule(struct arena *scratch, const struct rule *rule)
 		if (i == 0 || !str_eq(keys[i], keys[i - 1]))
 			key_add_str(&all, keys[i]);
 	}
+	/* A deny by name takes in what has none. */
+	if (count != 0 && rule->action == ACTION_DENY && rule_has_names(rule))
+		buf_add_char(&all, 'D');
 	if (count != 0)
 		joined = str_dup(scratch, buf_str(&all));
 	buf_free(&one);

@@ -3,6 +3,8 @@
  */
 #include "policy-lang/query.h"
 
+#include "policy-lang/query_internal.h"
+
 #define FAR            3  /* edits; a suggestion is nearer than this ... */
 #define SUGGESTION_MAX 20 /* ... and made so often only: each looks at all names */
 
@@ -22,6 +24,7 @@ struct node_candidate {
 struct resolver {
 	struct arena *arena;
 	const struct model *model;
+	struct learnt *learnt; /* NULL: the model's is read alone */
 	struct map own;   /* "ns/name", "cluster/ns/name", "/path/name" -> candidate */
 	struct map owner; /* the same with the owner's name */
 	struct map nodes; /* "node/name", "node/cluster/name" -> node_candidate */
@@ -116,6 +119,12 @@ resolver_new(struct arena *arena, const struct model *m)
 			    node);
 	}
 	return r;
+}
+
+void
+resolver_learns(struct resolver *resolver, struct learnt *learnt)
+{
+	resolver->learnt = learnt;
 }
 
 void
@@ -360,6 +369,20 @@ query_read_service(
 	return true;
 }
 
+/* Where something goes: that may be a name. */
+static bool
+find_destination(struct resolver *r, const struct endpoint *src, struct str text,
+    struct endpoint *out_end, struct buf *why)
+{
+	struct ip_addr addr;
+
+	if (!ip_parse(text, &addr) && query_is_name(text) &&
+	    !resolver_knows(r, text, out_end))
+		return query_find_name(
+		    r->arena, r->model, r->learnt, src, text, out_end, why);
+	return resolver_find(r, text, out_end, why);
+}
+
 bool
 query_read(struct resolver *resolver, const struct str words[3],
     struct query *out_query, struct buf *why)
@@ -370,7 +393,8 @@ query_read(struct resolver *resolver, const struct str words[3],
 	    .service_text = words[2],
 	};
 	return resolver_find(resolver, words[0], &out_query->src, why) &&
-	       resolver_find(resolver, words[1], &out_query->dst, why) &&
+	       find_destination(
+		   resolver, &out_query->src, words[1], &out_query->dst, why) &&
 	       query_read_service(words[2], &out_query->proto, &out_query->port, why);
 }
 
@@ -380,7 +404,8 @@ query_read_wide(struct resolver *resolver, const struct str *words, size_t count
 {
 	*out_query = (struct query){.src_text = words[0], .dst_text = words[1]};
 	if (!resolver_find(resolver, words[0], &out_query->src, why) ||
-	    !resolver_find(resolver, words[1], &out_query->dst, why))
+	    !find_destination(
+		resolver, &out_query->src, words[1], &out_query->dst, why))
 		return false;
 	out_query->span = QUERY_EVERYTHING;
 	if (count == 2)
@@ -435,7 +460,11 @@ endpoint_print(struct buf *out, const struct endpoint *end)
 		buf_add_str(out, end->node->name);
 		return;
 	case ENDPOINT_ADDRESS:
-		buf_add_cstr(out, ip_format(&end->addr, text));
+		buf_add_str(out, end->name);
+		if (end->name.len > 0 && (end->stand_in || !end->has_addr))
+			return;
+		buf_printf(out, end->name.len > 0 ? " (%s)" : "%s",
+		    ip_format(&end->addr, text));
 		return;
 	}
 }

@@ -12,7 +12,9 @@
 	"/PATH/NAME\n"                                                                 \
 	"in the tree, either with [Kind] behind it as `list` prints it, node/NAME, "   \
 	"or an\n"                                                                      \
-	"address. PORT/PROTO is 443/tcp, 53/udp, 9000/sctp, icmp or icmpv6.\n"
+	"address; DST may be a domain name that SRC asked for. PORT/PROTO is "         \
+	"443/tcp,\n"                                                                   \
+	"53/udp, 9000/sctp, icmp or icmpv6.\n"
 
 /* How much of port space a question is about. */
 enum query_span {
@@ -33,6 +35,9 @@ struct query {
 struct resolver;
 
 MUST_CHECK struct resolver *resolver_new(struct arena *arena, const struct model *m);
+/* Names that nobody knows an address of may be asked about, too: one is learnt for them,
+ * into the table that is the model's. */
+void resolver_learns(struct resolver *resolver, struct learnt *learnt);
 void resolver_free(struct resolver *resolver);
 
 /*

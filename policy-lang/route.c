@@ -5,8 +5,6 @@
  */
 #include "policy-lang/route.h"
 
-#include "policy-lang/fqdn.h"
-
 /* ---- does a rule match? ---- */
 
 /* One walk under way. */
@@ -14,28 +12,16 @@ struct walker {
 	const struct workload *subject;
 	enum route_kind kind;
 	const struct flow *flow;
-	const struct route_names *names;
+	struct knower who;
 	const struct route_rule *gone;
 };
-
-static bool
-name_matches(const struct peer *peer, const struct route_names *names)
-{
-	for (size_t i = 0; names != NULL && i < names->count; i++) {
-		for (size_t j = 0; j < peer->fqdn_count; j++) {
-			if (fqdn_match(peer->fqdns[j], names->items[i]))
-				return true;
-		}
-	}
-	return false;
-}
 
 static bool
 some_peer_takes(const struct walker *k, const struct peer *peers, size_t count,
     const struct endpoint *end)
 {
 	for (size_t i = 0; i < count; i++) {
-		if (peer_takes(&peers[i], end) || name_matches(&peers[i], k->names))
+		if (peer_takes(&peers[i], end, &k->who))
 			return true;
 	}
 	return false;
@@ -52,10 +38,22 @@ matches_ports(const struct walker *k, const struct route_rule *rule)
 }
 
 static bool
+denies_names(const struct route_rule *rule)
+{
+	for (size_t i = 0; rule->action == ROUTE_DENY && i < rule->to_count; i++) {
+		if (rule->to[i].fqdn_count > 0)
+			return true;
+	}
+	return false;
+}
+
+/* As of policy: what may be meant by a name is denied with it. */
+static bool
 matches_egress(const struct walker *k, const struct route_rule *rule)
 {
 	return rule->to_count == 0 ||
-	       some_peer_takes(k, rule->to, rule->to_count, &k->flow->dst);
+	       some_peer_takes(k, rule->to, rule->to_count, &k->flow->dst) ||
+	       (denies_names(rule) && peer_is_nameless(&k->flow->dst, &k->who));
 }
 
 static bool
@@ -142,11 +140,14 @@ ancestor_at(const struct ns *ns, uint32_t depth)
 }
 
 struct route_found
-route_walk(const struct workload *w, enum route_kind kind, const struct flow *flow,
-    const struct route_names *names, const struct route_rule *gone)
+route_walk(const struct model *m, const struct workload *w, enum route_kind kind,
+    const struct flow *flow, const struct route_rule *gone)
 {
-	struct walker k = {
-	    .subject = w, .kind = kind, .flow = flow, .names = names, .gone = gone};
+	struct walker k = {.subject = w,
+	    .kind = kind,
+	    .flow = flow,
+	    .who = knower_of(m, w->ns),
+	    .gone = gone};
 	struct route_found found = {0};
 
 	for (uint32_t depth = 0; depth <= w->ns->depth && found.rule == NULL; depth++)
@@ -269,7 +270,7 @@ plain_outcome(enum route_action action)
 
 void
 route_egress(struct arena *a, const struct model *m, const struct flow *flow,
-    const struct route_names *names, struct route_egress *out)
+    struct route_egress *out)
 {
 	const struct workload *w = flow->src.workload;
 
@@ -277,11 +278,11 @@ route_egress(struct arena *a, const struct model *m, const struct flow *flow,
 	if (flow->dst.kind != ENDPOINT_ADDRESS)
 		return;
 	out->reason = ROUTE_REASON_NONE;
-	out->by = route_walk(w, ROUTE_EGRESS, flow, names, NULL);
+	out->by = route_walk(m, w, ROUTE_EGRESS, flow, NULL);
 	if (out->by.rule == NULL)
 		return;
 	out->reason = ROUTE_REASON_RULE;
-	out->otherwise = route_walk(w, ROUTE_EGRESS, flow, names, out->by.rule);
+	out->otherwise = route_walk(m, w, ROUTE_EGRESS, flow, out->by.rule);
 	if (out->by.rule->action == ROUTE_APPLY)
 		take_egress(a, m, flow, out);
 	else
@@ -334,11 +335,11 @@ route_via(struct arena *a, const struct model *m, const struct flow *flow,
 	*out = (struct route_via){.reason = ROUTE_REASON_NONE};
 	if (w == flow->dst.workload)
 		return;
-	out->by = route_walk(w, ROUTE_VIA, flow, NULL, NULL);
+	out->by = route_walk(m, w, ROUTE_VIA, flow, NULL);
 	if (out->by.rule == NULL)
 		return;
 	out->reason = ROUTE_REASON_RULE;
-	out->otherwise = route_walk(w, ROUTE_VIA, flow, NULL, out->by.rule);
+	out->otherwise = route_walk(m, w, ROUTE_VIA, flow, out->by.rule);
 	if (out->by.rule->action == ROUTE_APPLY)
 		find_through(a, m, flow, out);
 	else

@@ -39,12 +39,6 @@ enum route_reason {
 	ROUTE_REASON_INSIDE,    /* egress: the other end is no outside address */
 };
 
-/* Names under which the source got to know the destination's address. */
-struct route_names {
-	const struct str *items;
-	size_t count;
-};
-
 /* ---- egress ---- */
 
 struct route_egress {
@@ -63,10 +57,10 @@ struct route_egress {
 	uint32_t table;                 /* 0: none */
 };
 
-/* How a flow leaves: `flow->src` is a workload, `flow->dst` has an address. `names` may be
- * NULL. Whoever asks has put the real destination in the place of a published address. */
+/* How a flow leaves: `flow->src` is a workload, `flow->dst` has an address. Whoever asks
+ * has put the real destination in the place of a published address. */
 void route_egress(struct arena *a, const struct model *m, const struct flow *flow,
-    const struct route_names *names, struct route_egress *out);
+    struct route_egress *out);
 
 /* ---- ingress ---- */
 
@@ -150,8 +144,8 @@ MUST_CHECK bool route_connection(struct arena *a, const struct model *m,
 
 /* The first match for a workload; the flow's own ends are not looked at but for what the
  * rules of the kind name. `gone`, a rule that is not written, may be NULL. */
-MUST_CHECK struct route_found route_walk(const struct workload *w, enum route_kind kind,
-    const struct flow *flow, const struct route_names *names,
+MUST_CHECK struct route_found route_walk(const struct model *m,
+    const struct workload *w, enum route_kind kind, const struct flow *flow,
     const struct route_rule *gone);
 /* True if a published port of this protocol leads somewhere at the workload: *out_port. */
 MUST_CHECK bool route_target_port(const struct route_rule *rule,

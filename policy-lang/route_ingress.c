@@ -157,7 +157,7 @@ find_targets(const struct model *m, const struct flow *flow, uint32_t *counts,
 		struct route_target *target;
 
 		if (backend == NULL ||
-		    route_walk(w, ROUTE_INGRESS, flow, NULL, NULL).rule != rule)
+		    route_walk(m, w, ROUTE_INGRESS, flow, NULL).rule != rule)
 			continue;
 		target = &out->targets[out->target_count];
 		*target = (struct route_target){.workload = w,
@@ -187,7 +187,7 @@ route_ingress(struct arena *a, const struct model *m, const struct flow *flow,
 		return;
 	for (size_t i = 0; i < m->workload_count; i++) {
 		struct route_found found =
-		    route_walk(m->workloads[i], ROUTE_INGRESS, flow, NULL, NULL);
+		    route_walk(m, m->workloads[i], ROUTE_INGRESS, flow, NULL);
 
 		if (found.rule != NULL && found.rule->action == ROUTE_APPLY)
 			add_claim(m, found, out);

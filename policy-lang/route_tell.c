@@ -30,7 +30,7 @@ refused_on_the_way(struct arena *a, const struct model *m, struct route_story *s
 	if (!flow->dst.has_addr)
 		return false;
 	s->has[ROUTE_EGRESS] = true;
-	route_egress(a, m, flow, NULL, &s->egress);
+	route_egress(a, m, flow, &s->egress);
 	return s->egress.outcome == ROUTE_REFUSED;
 }
 

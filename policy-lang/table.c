@@ -74,6 +74,8 @@
 	    .comment = "workloads and nodes: no route leads there"},                   \
 	ROUTE_SETS(LOCAL##f##_OUT, "local" #f, "addresses here that leave by a route", \
 	    .key = {FIELD_IPV##f}),                                                    \
+	ROUTE_SETS(PEER##f##_OUT, "peer" #f, "address known by name to class, routes", \
+	    .key = {FIELD_IPV##f}, .value = FIELD_CLASSID),                            \
 	ROUTE_SETS(PEER##f##_OUT_NET, "net" #f, "network to class, routes",            \
 	    .key = {FIELD_IPV##f}, .value = FIELD_CLASSID, .interval = true),          \
 	ROUTE_SETS(CELL##f##_OUT, "cell" #f, "class, address here, port to route",     \
@@ -191,6 +193,18 @@ const struct table_set table_sets[SET_COUNT] = {
 	PICK_SET("pick_hash_fine", TABLE_SLOTS_FINE, "by the source"),
     [SET_PICK_RANDOM] = PICK_SET("pick_random", TABLE_SLOTS, "any"),
     [SET_PICK_RANDOM_FINE] = PICK_SET("pick_random_fine", TABLE_SLOTS_FINE, "any"),
+    [SET_ASKER4] = {.name = "asker4",
+	.key = {FIELD_IPV4},
+	.comment = "workloads whose DNS answers are read"},
+    [SET_ASKER6] = {.name = "asker6",
+	.key = {FIELD_IPV6},
+	.comment = "workloads whose DNS answers are read"},
+    [SET_RESOLVER4] = {.name = "resolver4",
+	.key = {FIELD_IPV4},
+	.comment = "resolvers that are believed"},
+    [SET_RESOLVER6] = {.name = "resolver6",
+	.key = {FIELD_IPV6},
+	.comment = "resolvers that are believed"},
     [SET_ROUTES] = {.name = "routes",
 	.key = {FIELD_CLASSID},
 	.value = FIELD_VERDICT,

@@ -108,9 +108,11 @@ enum table_set_id {
 	SET_INSIDE4, /* workloads and nodes, wherever: nothing to them leaves by a route */
 	SET_INSIDE6,
 	/* Whose traffic to the outside leaves by a route, and by which: as above, but that
-	 * of peers there are networks alone. */
+	 * of peers there are networks, and addresses that are known by name. */
 	SET_ROUTE_LOCAL4_OUT,
 	SET_ROUTE_LOCAL6_OUT,
+	SET_ROUTE_PEER4_OUT,
+	SET_ROUTE_PEER6_OUT,
 	SET_ROUTE_PEER4_OUT_NET,
 	SET_ROUTE_PEER6_OUT_NET,
 	SET_ROUTE_CELL4_OUT,
@@ -136,6 +138,10 @@ enum table_set_id {
 	SET_END6_PORT,
 	SET_SELF4, /* workloads here that may reach themselves by what is published */
 	SET_SELF6,
+	SET_ASKER4, /* workloads here whose DNS answers teach something, and ... */
+	SET_ASKER6,
+	SET_RESOLVER4, /* ... whom these answers are believed from */
+	SET_RESOLVER6,
 	SET_ROUTES, /* what leads somewhere -> goto rule_N, of its Route's rule */
 	/* Families in which connections, or bytes, of workloads here are limited. */
 	SET_LIMIT_NEW,
@@ -217,7 +223,8 @@ enum table_stmt_kind {
 	STMT_PRIORITY_CONST, /* meta priority set value */
 	STMT_PRIORITY_VMAP,  /* meta priority vmap @set */
 	STMT_CT_DNAT,        /* ct status dnat */
-	STMT_CT_ORIGINAL,    /* ct direction original */
+	STMT_CT_ASKED,    /* ct original proto-dst == value: the port first dialled */
+	STMT_CT_ORIGINAL, /* ct direction original */
 	STMT_MARKED, /* meta mark, of which some bit of settings.steer_mask is set */
 	STMT_MARK,   /* those bits become value, the others stay */
 	STMT_SNAT,   /* to meta priority map @set, of the set's family */
@@ -229,7 +236,8 @@ enum table_stmt_kind {
 	STMT_CT_COUNT,       /* ct count, at most the value; invert: over it */
 	STMT_OWN,            /* the same of one address: add @set { <key> ... } */
 	STMT_COUNTER,
-	STMT_LOG, /* to settings.log_group, prefix = decimal of value */
+	STMT_LOG,       /* to settings.log_group, prefix = decimal of value */
+	STMT_LOG_NAMES, /* to settings.names_group, prefix 0 */
 	STMT_DROP,
 	STMT_REJECT_RESET, /* reject with tcp reset */
 	STMT_REJECT_ADMIN, /* reject with icmpx admin-prohibited */
@@ -266,7 +274,9 @@ enum table_load {
 	LOAD_SADDR, /* ip or ip6, by the set's field */
 	LOAD_DADDR,
 	LOAD_L4PROTO,
-	LOAD_DPORT, /* th dport */
+	LOAD_DPORT,    /* th dport */
+	LOAD_CT_SADDR, /* of the connection's first packet, before any translation */
+	LOAD_CT_DADDR,
 	LOAD_HASH4, /* jhash ip saddr: a slot */
 	LOAD_HASH6,
 	LOAD_RANDOM, /* numgen random: a slot */
@@ -418,8 +428,9 @@ struct table_rule_chain {
 #define TABLE_RULE_CHAIN_RULES 4
 
 struct table_settings {
-	uint16_t log_group; /* NFLOG group */
-	bool reject;        /* denied packets: reject instead of drop */
+	uint16_t log_group;   /* NFLOG group */
+	uint16_t names_group; /* the same, of DNS questions and answers */
+	bool reject;          /* denied packets: reject instead of drop */
 	/* Bits of packet marks, side by side, that say which way a packet goes; nobody
 	 * else's may be among them. 0: nothing is steered. */
 	uint32_t steer_mask;

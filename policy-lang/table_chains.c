@@ -117,6 +117,8 @@ DIRECTION_RULES(ingress, 6, IN, DADDR, SADDR);
 	static const struct table_rule route##f##_rules[] = {                          \
 	    RULE(FAMILY(f), IN_SET(SET_INSIDE##f, DADDR),                              \
 		SET_PRIORITY(TABLE_ROUTE_DIRECT), DO(RETURN)),                         \
+	    RULE(FAMILY(f), PRIORITY_MAP(SET_ROUTE_PEER##f##_OUT, LOAD_DADDR),         \
+		GOTO("route" #f "_cells")),                                            \
 	    RULE(FAMILY(f), PRIORITY_MAP(SET_ROUTE_PEER##f##_OUT_NET, LOAD_DADDR),     \
 		GOTO("route" #f "_cells")),                                            \
 	    RULE(SET_PRIORITY(0), GOTO("route" #f "_rest")),                           \
@@ -226,11 +228,29 @@ LIMIT_RULES(limit_in, IN, DADDR);
 
 /* The number of a way has been used (STEER_RULES). */
 #define UNSTEER RULE(DO(MARKED), DO(MARK))
+/* DNS of workloads whom it teaches: their questions to resolvers that are believed, and what
+ * comes back on the same connections. Known by whom was asked, whatever that is translated
+ * to; a copy of it is read, and it goes its way. */
+#define LOOKUP_CT(id, end)                                                             \
+	{                                                                              \
+		.kind = STMT_LOOKUP, .set = (id), .load = { LOAD_CT_##end }            \
+	}
+#define ASKED(f)                                                                       \
+	RULE(FAMILY(f), LOOKUP_CT(SET_ASKER##f, SADDR),                                \
+	    LOOKUP_CT(SET_RESOLVER##f, DADDR), DO(LOG_NAMES))
+static const struct table_rule asked_rules[] = {
+    ASKED(4),
+    ASKED(6),
+};
+#define WATCH_NAMES                                                                    \
+	RULE({.kind = STMT_L4PROTO, .value = PROTO_UDP},                               \
+	    {.kind = STMT_CT_ASKED, .value = 53}, JUMP("asked"))
 
 /* A workload to its own node is judged as to any destination; and who reaches the node by
  * the policy for the node, if there is any. */
 static const struct table_rule input_rules[] = {
     UNSTEER,
+    WATCH_NAMES,
     RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
     RULE(DO(LOOPBACK), DO(ACCEPT)),
     RULE(ND, DO(ACCEPT)),
@@ -250,6 +270,7 @@ static const struct table_rule input_rules[] = {
 /* What the node sends by itself. Where no policy judges that, not even the priority that
  * the sender chose for the packet is touched. */
 static const struct table_rule output_rules[] = {
+    WATCH_NAMES,
     RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
     RULE(DO(LOOPBACK_OUT), DO(ACCEPT)),
     RULE(ND, DO(ACCEPT)),
@@ -368,6 +389,7 @@ static const struct table_rule route_out_rules[] = {
 
 static const struct table_rule forward_rules[] = {
     UNSTEER,
+    WATCH_NAMES,
     RULE(IN_SET(SET_LIMIT_OUT, NFPROTO), JUMP("limit_out")),
     RULE(IN_SET(SET_LIMIT_IN, NFPROTO), JUMP("limit_in")),
     RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
@@ -427,6 +449,7 @@ static const struct table_rule forward_rules[] = {
 const struct table_chain table_chains[] = {
     CHAIN("decide", decide_rules),
     CHAIN("midstream", midstream_rules),
+    CHAIN("asked", asked_rules),
     DIRECTION_CHAINS(egress4),
     DIRECTION_CHAINS(egress6),
     DIRECTION_CHAINS(ingress4),

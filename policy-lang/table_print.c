@@ -200,6 +200,8 @@ print_load(struct buf *out, const struct table_stmt *stmt)
 	    [LOAD_DADDR] = "daddr",
 	    [LOAD_L4PROTO] = "meta l4proto",
 	    [LOAD_DPORT] = "th dport",
+	    [LOAD_CT_SADDR] = "saddr",
+	    [LOAD_CT_DADDR] = "daddr",
 	    [LOAD_HASH4] = "jhash ip saddr",
 	    [LOAD_HASH6] = "jhash ip6 saddr",
 	    [LOAD_RANDOM] = "numgen random",
@@ -208,7 +210,10 @@ print_load(struct buf *out, const struct table_stmt *stmt)
 	for (size_t i = 0; i < TABLE_KEY_FIELDS && stmt->load[i] != LOAD_NONE; i++) {
 		if (i != 0)
 			buf_add_cstr(out, " . ");
-		if (stmt->load[i] == LOAD_SADDR || stmt->load[i] == LOAD_DADDR)
+		if (stmt->load[i] == LOAD_CT_SADDR || stmt->load[i] == LOAD_CT_DADDR)
+			buf_add_cstr(out, "ct original ");
+		if (stmt->load[i] == LOAD_SADDR || stmt->load[i] == LOAD_DADDR ||
+		    stmt->load[i] == LOAD_CT_SADDR || stmt->load[i] == LOAD_CT_DADDR)
 			buf_add_cstr(out, set->key[i] == FIELD_IPV4 ? "ip " : "ip6 ");
 		buf_add_cstr(out, texts[stmt->load[i]]);
 		if (stmt->load[i] >= LOAD_HASH4)
@@ -343,6 +348,8 @@ print_stmt(struct buf *out, const struct table_stmt *stmt,
 		print_icmp_type(out, stmt);
 	} else if (stmt->kind == STMT_L4PROTO) {
 		buf_printf(out, "meta l4proto %u", (unsigned)stmt->value);
+	} else if (stmt->kind == STMT_CT_ASKED) {
+		buf_printf(out, "ct original proto-dst %u", (unsigned)stmt->value);
 	} else if (stmt->kind == STMT_LOOKUP) {
 		print_load(out, stmt);
 		buf_printf(out, " %s@%s", stmt->invert ? "!= " : "", set);
@@ -367,6 +374,9 @@ print_stmt(struct buf *out, const struct table_stmt *stmt,
 	} else if (stmt->kind == STMT_LOG) {
 		buf_printf(out, "log prefix \"%u\" group %u", (unsigned)stmt->value,
 		    (unsigned)settings->log_group);
+	} else if (stmt->kind == STMT_LOG_NAMES) {
+		buf_printf(
+		    out, "log prefix \"0\" group %u", (unsigned)settings->names_group);
 	} else {
 		buf_printf(out, "%s %s", stmt->kind == STMT_JUMP ? "jump" : "goto",
 		    stmt->chain);

@@ -90,6 +90,8 @@ look_up(const struct walk *w, const struct table_stmt *stmt, struct table_elemen
 			break;
 		case LOAD_HASH4:
 		case LOAD_HASH6:
+		case LOAD_CT_SADDR: /* what is only read is not walked, either */
+		case LOAD_CT_DADDR:
 		case LOAD_RANDOM: /* only what translates picks, which is not walked */
 		case LOAD_NONE:
 			break;
@@ -139,6 +141,7 @@ walk_stmt(struct walk *w, const struct table_stmt *stmt)
 	case STMT_CT_DNAT:
 	case STMT_CT_ORIGINAL:
 	case STMT_MARKED:
+	case STMT_CT_ASKED:
 	case STMT_SNAT:
 	case STMT_DNAT:
 	case STMT_MASQUERADE:
@@ -175,6 +178,7 @@ walk_stmt(struct walk *w, const struct table_stmt *stmt)
 	case STMT_COUNTER:
 	case STMT_LOG:
 	case STMT_MARK: /* what routes a packet is not walked */
+	case STMT_LOG_NAMES:
 		return OUT_NEXT;
 	case STMT_DROP:
 	case STMT_REJECT_RESET:

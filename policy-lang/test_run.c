@@ -443,6 +443,7 @@ add_selected(struct trial *t, const struct test_end *end, struct found_ends *end
 {
 	const struct model *m = t->r->model;
 	const struct rule rule = {.peers = end->selection, .peer_count = 1};
+	const struct knower nobody = {0}; /* workloads have no names of this kind */
 	size_t before = ends->count;
 	struct buf problem = {0};
 
@@ -454,7 +455,7 @@ add_selected(struct trial *t, const struct test_end *end, struct found_ends *end
 		    .selected = true,
 		};
 
-		if (rule_matches_peer(&rule, &found.end))
+		if (rule_matches_peer(&rule, &found.end, &nobody))
 			add_end(t->r, ends, &found);
 	}
 	if (ends->count > before)

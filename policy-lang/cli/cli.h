@@ -33,6 +33,7 @@ struct cli_option {
 /* Options that several commands take; tables end with an empty option. */
 extern const struct cli_option cli_model_options[]; /* --cluster-default and so on */
 extern const struct cli_option cli_family_options[];
+extern const struct cli_option cli_learnt_options[]; /* --learnt */
 
 #define CLI_OPTION_GROUPS 4
 #define CLI_PATHS_ANY     SIZE_MAX
@@ -99,6 +100,9 @@ struct cli {
 	size_t output;   /* index in command->outputs */
 	unsigned family; /* 4 or 6; 0: both */
 
+	const char *learnt_file; /* --learnt; NULL */
+	struct learnt *learnt;   /* what it says, in model_options, too */
+
 	struct bundle bundle;
 	struct diag_list diags;
 	struct model *model;
@@ -114,6 +118,10 @@ MUST_CHECK bool cli_parse(struct cli *cli, int argc, char **argv, int *out_exit)
 /* Loads the paths into cli->model. False: there were errors, and they have been printed;
  * a model with errors is not answered from. */
 MUST_CHECK bool cli_load(struct cli *cli);
+
+/* Reads what --learnt names; for a command that may learn more there is a table without
+ * it, too. False: reported. */
+MUST_CHECK bool cli_read_learnt(struct cli *cli, bool always);
 
 /* The same for some paths alone, into a model of their own; for commands that compare.
  * The bundle must live as long as the model. */

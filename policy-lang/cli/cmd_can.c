@@ -233,9 +233,10 @@ run(struct cli *cli)
 	if (args->batch != NULL && strcmp(args->batch, "-") == 0 &&
 	    cli_reads_standard_input(cli))
 		return cli_fail(cli, "standard input cannot be policy and questions");
-	if (!cli_load(cli))
+	if (!cli_read_learnt(cli, true) || !cli_load(cli))
 		return CLI_ERROR;
 	ask.resolver = resolver_new(cli->arena, cli->model);
+	resolver_learns(ask.resolver, cli->learnt);
 	ask.judge = judge_new(cli->model);
 	ask.scratch = arena_new();
 	status = args->batch != NULL ? can_batch(&ask, args->batch) : can_one(&ask);
@@ -269,7 +270,7 @@ const struct cli_command cmd_can = {
     .details = QUERY_HELP
     "Prints allow or deny. Exit status: 0 allow, 1 deny, 2 error. With --batch: a\n"
     "line for each line; `error` and exit status 2 for what cannot be answered.\n",
-    .options = {cli_model_options, cli_family_options, options},
+    .options = {cli_model_options, cli_family_options, cli_learnt_options, options},
     .outputs = outputs,
     .paths_min = 1,
     .paths_max = CLI_PATHS_ANY,

@@ -83,7 +83,7 @@ run(struct cli *cli)
 
 	if (args->node == NULL)
 		return cli_fail(cli, "--node NAME is missing");
-	if (!cli_load(cli))
+	if (!cli_read_learnt(cli, false) || !cli_load(cli))
 		return CLI_ERROR;
 	if (model_node(cli->model, options.node) == NULL)
 		warn_of_unknown_node(cli);
@@ -208,7 +208,7 @@ const struct cli_command cmd_compile = {
     .summary = "print a node's whole program for the kernel",
     .usage = "[options] PATH... --node NAME",
     .details = "The text is what `nft -f` loads; it replaces a table of that name.\n",
-    .options = {cli_model_options, options_of_compile},
+    .options = {cli_model_options, cli_learnt_options, options_of_compile},
     .outputs = outputs,
     .paths_min = 1,
     .paths_max = CLI_PATHS_ANY,

@@ -56,11 +56,12 @@ run(struct cli *cli)
 	if (cli->word_count == 0)
 		return cli_fail(cli, "the question is missing: PATH... -- SRC DST "
 				     "[PORT/PROTO], or PATH... -- WORKLOAD");
-	if (!cli_load(cli))
+	if (!cli_read_learnt(cli, true) || !cli_load(cli))
 		return CLI_ERROR;
 	for (size_t i = 0; i < cli->word_count; i++)
 		words[i] = str_from(cli->words[i]);
 	resolver = resolver_new(cli->arena, cli->model);
+	resolver_learns(resolver, cli->learnt);
 	told = cli->word_count == 1 ? tell_workload(cli, resolver, words, &text)
 				    : tell_connection(cli, resolver, words, &text);
 	if (!told)
@@ -83,7 +84,7 @@ const struct cli_command cmd_explain = {
     "Without it, or with tcp, udp or sctp alone, every port is explained. With one\n"
     "WORKLOAD, whatever applies to it is listed.\n"
     "Exit status: 0 explained (whatever the verdict), 2 error.\n",
-    .options = {cli_model_options, cli_family_options},
+    .options = {cli_model_options, cli_family_options, cli_learnt_options},
     .outputs = outputs,
     .paths_min = 1,
     .paths_max = CLI_PATHS_ANY,

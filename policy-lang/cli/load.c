@@ -3,7 +3,9 @@
  */
 #include <stdio.h>
 
-#include "policy-lang/cli/cli.h"
+#include "common/limits.h"
+#include "policy-lang/cli/lines.h"
+#include "policy-lang/learnt_text.h"
 #include "policy-lang/load.h"
 
 /* A note (this document was skipped) is for `check`; beside an answer it is noise. */
@@ -43,6 +45,50 @@ cli_load_paths(struct cli *cli, const char *const *paths, size_t count,
 		 cli->arena, out_bundle, &cli->model_options, &cli->diags, out_model) &&
 	     ok;
 	print_diags(&cli->diags);
+	return ok;
+}
+
+/* Every line is looked at; what is wrong with them is all told. */
+static bool
+read_learnt(struct cli *cli, struct lines *lines)
+{
+	struct buf why = {0};
+	bool ok = true;
+
+	for (;;) {
+		struct str line;
+		enum lines_result result = lines_next(lines, &line);
+
+		if (result == LINES_END || result == LINES_FAILED) {
+			buf_free(&why);
+			return ok && result == LINES_END;
+		}
+		buf_clear(&why);
+		if (result == LINES_LINE &&
+		    learnt_read_line(cli->learnt, line, 0, &why))
+			continue;
+		ok = false;
+		(void)cli_fail(cli, "%s:%lu: %s", lines->name, lines->number,
+		    result == LINES_LINE ? why.data : "the line is too long");
+	}
+}
+
+bool
+cli_read_learnt(struct cli *cli, bool always)
+{
+	struct lines lines;
+	bool ok = true;
+
+	if (cli->learnt_file == NULL && !always)
+		return true;
+	cli->learnt = learnt_new(LIMIT_DNS_LEARNT);
+	cli->model_options.learnt = cli->learnt;
+	if (cli->learnt_file != NULL && lines_open(&lines, cli, cli->learnt_file)) {
+		ok = read_learnt(cli, &lines);
+		lines_close(&lines);
+	} else if (cli->learnt_file != NULL) {
+		ok = false;
+	}
 	return ok;
 }
 

@@ -8,6 +8,7 @@
 
 #include "policy-lang/cli/cli.h"
 #include "policy-lang/fail_safe.h"
+#include "policy-lang/learnt.h"
 
 /* ---- commands that are programs of their own ---- */
 
@@ -193,7 +194,9 @@ run_command(
 	diag_list_init(&cli.diags, arena);
 	if (!cli_parse(&cli, argc, argv, &status))
 		return status;
-	return command->run(&cli);
+	status = command->run(&cli);
+	learnt_free(cli.learnt);
+	return status;
 }
 
 static int

@@ -113,6 +113,19 @@ const struct cli_option cli_family_options[] = {
 };
 
 static bool
+set_learnt(struct cli *cli, const char *arg)
+{
+	cli->learnt_file = arg;
+	return true;
+}
+
+const struct cli_option cli_learnt_options[] = {
+    {"learnt", "FILE", "addresses that tenants know by name: TENANT NAME ADDRESS",
+	set_learnt},
+    {0},
+};
+
+static bool
 set_output(struct cli *cli, const char *arg)
 {
 	const char *const *outputs = cli->command->outputs;

@@ -11,6 +11,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import tempfile
 import sys
 
 import pytest
@@ -67,6 +68,7 @@ spec:
       - action: allow
         to: [{workloads: {matchLabels: {app: b}}}]
         ports: [http, 1-999/udp, 1000-2000/udp]
+      - {action: allow, to: [{fqdn: api.cards.example}], ports: [443/tcp]}
       - {action: deny, to: [{cidr: 0.0.0.0/1}, {cidr: "::/1"}], ports: [tcp, sctp, icmp, icmpv6]}
       - {action: allow, to: [{cidr: 128.0.0.0/1}, {cidr: "8000::/1"}]}
       - {action: deny, to: [{cidr: 255.255.255.255/32}, {workloads: {matchLabels: {app: b}}}]}
@@ -99,6 +101,7 @@ spec:
   default:
     egress:
       - {action: deny, to: [{cidr: 203.0.113.0/24}, {cidr: "2001:db8::/32"}], ports: [25/tcp, 6000-6999/udp]}
+      - {name: named, action: route, to: [{fqdn: "*.cards.example"}], source: [198.51.100.7, "fd0a::7"]}
       - {name: one, action: route, to: [{cidr: 203.0.113.0/24}], source: [198.51.100.7, "fd0a::7"]}
       - {name: hop, action: route, ports: [26/tcp], nextHop: [192.0.2.77, "fd0b::77"]}
       - {name: pool, action: route, source: [198.51.100.16/30, "fd0a::10/126"]}
@@ -115,10 +118,17 @@ spec:
               {workloads: {matchLabels: {app: b}}, weight: 999}]}
 """
 
+KNOWN = tempfile.NamedTemporaryFile("w", prefix="ringfence-known")  # pylint: disable=consider-using-with
+KNOWN.write("""resolver 192.0.2.53
+resolver 2001:db8::53
+/x api.cards.example 192.0.2.77
+/x api.cards.example 2001:db8::77
+""")
+KNOWN.flush()
 NETWORKS = "--workload-networks=10.1.0.0/16,10.2.0.0/16,fd00::/16,cali*,cali1,eth1"
 PROGRAMS = {
     "empty": ("", "n1", []),
-    "everything": (EVERYTHING, "n1", [NETWORKS, "--steering=0x0ff00000"]),
+    "everything": (EVERYTHING, "n1", [NETWORKS, "--steering=0x0ff00000", f"--learnt={KNOWN.name}"]),
     "everything-reject": (EVERYTHING, "n1", ["--reject", "--log-group=7"]),
     "everything-denied": (EVERYTHING, "n1", ["--cluster-default=deny"]),
     "elsewhere": (EVERYTHING, "n2", [NETWORKS]),

@@ -1,5 +1,7 @@
 #include "tests/property/cluster.h"
 
+#include "tests/property/names.h"
+
 #define KUBE_COUNT 6
 
 static const char *const paths[] = {"/", "/a", "/a/b", "/a/b/c", "/a/d", "/e"};
@@ -306,10 +308,15 @@ print_kube_peer(struct buf *out, struct dice *dice)
 static void
 print_native_peer(struct buf *out, struct dice *dice, unsigned clusters)
 {
-	unsigned kind = dice_roll(dice, 8);
+	unsigned kind = dice_roll(dice, 10);
+	bool outside = kind == 0 || kind >= 8;
 
 	buf_add_char(out, '{');
 	switch (kind) {
+	case 8:
+	case 9:
+		buf_printf(out, "fqdn: \"%s\"", names_pattern(dice));
+		break;
 	case 0:
 		print_cidr(out, dice);
 		break;
@@ -339,7 +346,7 @@ print_native_peer(struct buf *out, struct dice *dice, unsigned clusters)
 		print_pods(out, dice);
 		break;
 	}
-	if (kind != 0 && chance(dice, 3))
+	if (!outside && chance(dice, 3))
 		print_own_cluster(out, dice, ", cluster: ", clusters);
 	buf_add_char(out, '}');
 }
@@ -621,7 +628,10 @@ print_leaving(struct buf *out, struct dice *dice)
 	buf_printf(out, "{%s", PICK(dice, ways));
 	if (!chance(dice, 3)) {
 		buf_add_cstr(out, ", to: [{");
-		print_cidr(out, dice);
+		if (chance(dice, 2))
+			buf_printf(out, "fqdn: \"%s\"", names_pattern(dice));
+		else
+			print_cidr(out, dice);
 		buf_add_cstr(out, "}]");
 	}
 	if (chance(dice, 2))

@@ -494,7 +494,7 @@ entry_hits(
 
 	if (rule == NULL)
 		return true;
-	if (!rule_matches_peer(rule, peer))
+	if (!rule_matches_peer(rule, peer, &(struct knower){0}))
 		return false;
 	for (size_t i = 0; i < rule->port_count; i++) {
 		if (port_hits(&rule->ports[i], flow))

@@ -9,6 +9,7 @@
 #include "policy-lang/load.h"
 #include "policy-lang/table_walk.h"
 #include "tests/property/cluster.h"
+#include "tests/property/names.h"
 #include "tests/unit/policy-lang/table_sim.h"
 
 #define ADDRESS_MAX 400
@@ -21,6 +22,7 @@ struct trial {
 	struct source sources[1 + CLUSTER_MAX];
 	struct bundle bundle;
 	struct model *model;
+	struct learnt *learnt;
 	struct str node;    /* as the compiler is told: "node-1", "east/node-1" */
 	struct str name;    /* of the node */
 	struct str cluster; /* of the node; "" with one */
@@ -101,6 +103,8 @@ collect_addrs(struct trial *t)
 	}
 	for (size_t i = 0; i < ARRAY_LEN(others); i++)
 		add_text(t, others[i]);
+	for (size_t i = 0; i < NAMES_ADDRESSES; i++)
+		add_text(t, names_addresses[i]);
 	for (size_t i = 0; i < m->policy_count; i++) {
 		for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 			add_list_edges(t, &m->policies[i]->mandatory[d]);
@@ -162,6 +166,8 @@ load_case(struct trial *t)
 	options.ip_blocks_skip_pods = dice_roll(&t->dice, 3) == 0;
 	options.nodes_unprotected = dice_roll(&t->dice, 4) == 0;
 	roll_fail_safe(t, &options.fail_safe);
+	names_fill(t->learnt, &t->dice);
+	options.learnt = dice_roll(&t->dice, 5) == 0 ? NULL : t->learnt;
 	if (dice_roll(&t->dice, 4) == 0) {
 		world_roll(&world, &t->dice);
 		world.clusters = false; /* cluster_print does several */
@@ -492,6 +498,7 @@ packets_agree(const struct dice *dice, uint64_t seed, uint64_t packets,
 	    .seed = seed,
 	    .dice = *dice,
 	    .arena = arena_new(),
+	    .learnt = learnt_new(20),
 	};
 	bool ok;
 
@@ -502,6 +509,7 @@ packets_agree(const struct dice *dice, uint64_t seed, uint64_t packets,
 	tally->compared += t.compared;
 	tally->denied += t.denied;
 	tally->ruled += t.ruled;
+	learnt_free(t.learnt);
 	buf_free(&t.texts.tree);
 	for (unsigned i = 0; i < CLUSTER_MAX; i++)
 		buf_free(&t.texts.kube[i]);

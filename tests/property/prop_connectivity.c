@@ -720,7 +720,7 @@ pattern_applies(const struct workload_match *match, const struct endpoint *end)
 	struct peer peer = {.kind = PEER_WORKLOADS, .workloads = *match};
 	struct rule rule = {.peers = &peer, .peer_count = 1};
 
-	return rule_matches_peer(&rule, end);
+	return rule_matches_peer(&rule, end, &(struct knower){0});
 }
 
 /* One direction, at the party, over whatever family they will share. */

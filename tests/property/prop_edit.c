@@ -12,6 +12,7 @@
 #include "policy-lang/compile_incremental.h"
 #include "policy-lang/load.h"
 #include "tests/property/edits.h"
+#include "tests/property/names.h"
 
 #define CASES_DEFAULT DICE_CASES(60)
 #define EDITS_DEFAULT 25
@@ -26,7 +27,9 @@ struct series {
 	struct ip_prefix gates[2];
 	struct compile_state *state;
 	struct table_content content;
-	unsigned long edits, quick, elements;
+	struct learnt *learnt;
+	uint64_t now_ms;
+	unsigned long edits, quick, elements, learnt_edits, learnt_quick;
 };
 
 static struct model *
@@ -38,8 +41,9 @@ load(struct series *s, const struct documents *docs)
 	    {{"east", 4}, {"east", 4}}, {{"west", 4}, {"west", 4}}};
 	struct source *sources = ARENA_ARRAY(s->arena, docs->count, struct source);
 	struct bundle bundle = {sources, docs->count};
-	struct model_options options = {
-	    .clusters = (const void *)clusters, .cluster_count = s->editor.clusters};
+	struct model_options options = {.clusters = (const void *)clusters,
+	    .cluster_count = s->editor.clusters,
+	    .learnt = s->learnt};
 	struct diag_list diags;
 	struct model *m;
 
@@ -210,6 +214,53 @@ one_edit(struct series *s)
 	return check_edit(s, &doc, &delta);
 }
 
+/* ---- names ---- */
+
+#define LEARNT_MAX 40
+
+struct learnt_changes {
+	struct compile_change items[LEARNT_MAX];
+	size_t count;
+};
+
+static void
+tell_learnt(void *ctx, const struct learnt_entry *entry)
+{
+	struct learnt_changes *c = ctx;
+
+	if (c->count == LEARNT_MAX)
+		base_die("too many names");
+	c->items[c->count++] =
+	    (struct compile_change){.kind = CHANGE_LEARNT, .addr = entry->addr};
+}
+
+/* Some addresses are learnt, and others forgotten. */
+static bool
+one_lesson(struct series *s)
+{
+	struct document doc = {.name = STR("names")};
+	struct learnt_changes changes = {0};
+	struct compile_delta delta;
+	struct diag_list diags;
+
+	s->now_ms += dice_roll(&s->editor.dice, 200) * UINT64_C(1000);
+	(void)learnt_expire(s->learnt, s->now_ms, NULL, tell_learnt, &changes);
+	for (unsigned i = dice_roll(&s->editor.dice, 4); i > 0; i--) {
+		struct compile_change *c = &changes.items[changes.count];
+
+		c->kind = CHANGE_LEARNT;
+		if (names_learn(s->learnt, &s->editor.dice, s->now_ms, &c->addr))
+			changes.count++;
+	}
+	s->learnt_edits++;
+	diag_list_init(&diags, s->arena);
+	if (!compile_state_update(s->state, s->arena, s->model, changes.items,
+		changes.count, &diags, &delta))
+		return fail(s, &doc, "refused");
+	s->learnt_quick += !delta.anew;
+	return check_edit(s, &doc, &delta);
+}
+
 static bool
 run_series(struct series *s, uint64_t edits)
 {
@@ -218,6 +269,8 @@ run_series(struct series *s, uint64_t edits)
 	struct diag_list diags;
 	bool ok = true;
 
+	s->learnt = learnt_new(10); /* three tenants: within LEARNT_MAX */
+	names_fill(s->learnt, &s->editor.dice);
 	do
 		editor_roll(&s->editor, &s->docs, true);
 	while ((s->model = load(s, &s->docs)) == NULL);
@@ -233,8 +286,9 @@ run_series(struct series *s, uint64_t edits)
 		return fail(s, &start, "refused");
 	ok = check_edit(s, &start, &none);
 	for (uint64_t i = 0; i < edits && ok; i++)
-		ok = one_edit(s);
+		ok = dice_roll(&s->editor.dice, 3) == 0 ? one_lesson(s) : one_edit(s);
 	compile_state_free(s->state);
+	learnt_free(s->learnt);
 	return ok;
 }
 
@@ -245,6 +299,7 @@ main(int argc, char **argv)
 	uint64_t edits = EDITS_DEFAULT, done = 0;
 	static struct series s;
 	unsigned long edited = 0, quick = 0, elements = 0;
+	unsigned long lessons = 0, quick_lessons = 0;
 	const struct run_option options[] = {
 	    {"--cases", &cases}, {"--seed", &seed}, {"--edits", &edits}};
 	bool ok = true;
@@ -263,14 +318,19 @@ main(int argc, char **argv)
 		edited += s.edits;
 		quick += s.quick;
 		elements += s.elements;
+		lessons += s.learnt_edits;
+		quick_lessons += s.learnt_quick;
 		arena_free(s.arena);
 	}
 	(void)printf(
 	    "%llu series from seed %llu: %lu edits, %lu without compiling anew, "
-	    "of %lu elements\n",
-	    (unsigned long long)done, (unsigned long long)seed, edited, quick,
-	    elements);
+	    "of %lu elements; names %lu times, %lu without\n",
+	    (unsigned long long)done, (unsigned long long)seed, edited, quick, elements,
+	    lessons, quick_lessons);
 	/* A run that always compiles anew, or changes nothing, is no test; few series may
 	 * change little by chance. */
-	return ok && quick > edited * 2 / 5 && elements > quick / 16 ? 0 : 1;
+	return ok && quick > edited * 2 / 5 && elements > quick / 16 &&
+		       quick_lessons == lessons
+		   ? 0
+		   : 1;
 }

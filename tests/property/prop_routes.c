@@ -476,7 +476,7 @@ walk_of(const struct reading *r, const struct ask *ask)
 {
 	struct flow flow = flow_of(r, ask);
 
-	return route_walk(r->w[ask->w], ask->kind, &flow, NULL, NULL);
+	return route_walk(r->m, r->w[ask->w], ask->kind, &flow, NULL);
 }
 
 static struct str
@@ -736,7 +736,7 @@ say(const struct reading *r, const struct ask *ask, struct buf *out)
 
 	switch (ask->kind) {
 	case ROUTE_EGRESS:
-		route_egress(r->arena, r->m, &flow, NULL, &egress);
+		route_egress(r->arena, r->m, &flow, &egress);
 		say_outcome(out, egress.by, egress.outcome);
 		return;
 	case ROUTE_INGRESS:

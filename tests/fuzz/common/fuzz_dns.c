@@ -41,9 +41,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct dns_answer a, b;
 	uint8_t *longer;
 
+	struct dns_question q;
+	bool asks = dns_read_question(data, size, &q) == DNS_ANSWERED;
+
+	CHECK(!asks || strlen(q.name) < DNS_NAME_BYTES);
 	if (dns_read(data, size, &a) != DNS_ANSWERED)
 		return 0;
 	check_answer(&a);
+	CHECK(asks && q.answer && q.id == a.id && q.type == a.type &&
+	      strcmp(q.name, a.name) == 0);
 	longer = malloc(size + 1);
 	CHECK(longer != NULL);
 	memcpy(longer, data, size);

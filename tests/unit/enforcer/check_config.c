@@ -115,6 +115,8 @@ START_TEST(every_field_is_read)
 		 "tableOwner: never\n"
 		 "flows: {file: flows.jsonl, group: 7, journal: true, ipfix: "
 		 "{collector: \"[2001:db8::1]:4739\", domain: 3, enterprise: 9}}\n"
+		 "dns: {resolvers: [10.96.0.10, \"fd00::a\"], mode: observe, "
+		 "group: 8}\n"
 		 "audit: {directory: audit, mode: best-effort}\n"
 		 "control: e.sock\n"
 		 "controlGroup: adm\n"
@@ -170,6 +172,9 @@ START_TEST(every_field_is_read)
 	ck_assert(str_is(c->address_places[1].subtree, "/acme/shop"));
 	ck_assert_str_eq(c->flow_file, "/tmp/flows.jsonl");
 	ck_assert_uint_eq(c->flow_group, 7);
+	ck_assert_uint_eq(c->names_group, 8);
+	ck_assert_uint_eq(c->resolver_count, 2);
+	ck_assert_str_eq(ip_format(&c->resolvers[1], text), "fd00::a");
 	ck_assert_str_eq(c->journal_socket, "/run/systemd/journal/socket");
 	ck_assert(c->has_ipfix);
 	ck_assert_str_eq(ip_format(&c->ipfix_addr, text), "2001:db8::1");
@@ -225,6 +230,12 @@ static const struct {
     {HEAD "flows: {group: 0}\n", 4, 16, "group", NULL},
     {HEAD "flows: {group: 65536}\n", 4, 16, "group", NULL},
     {HEAD "flows: {fle: x}\n", 4, 9, "fle", "file"},
+    {HEAD "dns: {mode: observe}\n", 4, 6, "resolvers", NULL},
+    {HEAD "dns: {resolvers: []}\n", 4, 18, "1 to 8", NULL},
+    {HEAD "dns: {resolvers: [ns.example]}\n", 4, 19, "address", NULL},
+    {HEAD "dns: {resolvers: [10.0.0.0/8]}\n", 4, 19, "address", NULL},
+    {HEAD "dns: {resolvers: [10.0.0.1], mode: guess}\n", 4, 36, "guess", NULL},
+    {HEAD "dns: {resolvers: [10.0.0.1], group: 100}\n", 4, 37, "of flows", NULL},
     {HEAD "flows: {ipfix: {domain: 1}}\n", 4, 16, "collector", NULL},
     {HEAD "flows: {ipfix: {collector: host:4739}}\n", 4, 28, "ADDRESS:PORT", NULL},
     {HEAD "flows: {ipfix: {collector: \"192.0.2.1:0\"}}\n", 4, 28, "ADDRESS:PORT",

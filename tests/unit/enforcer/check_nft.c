@@ -217,12 +217,14 @@ static const struct {
     CONTENT(SET_LIMIT_NEW, limit_new),
     CONTENT(SET_LIMIT4_RATE, limit4),
     CONTENT(SET_LIMIT6_IN, limit6),
+    CONTENT(SET_ASKER4, local4),
+    CONTENT(SET_RESOLVER6, local6),
 };
 
 static struct table_content
 make_content(void)
 {
-	struct table_content c = {.settings = {.log_group = 100},
+	struct table_content c = {.settings = {.log_group = 100, .names_group = 101},
 	    .rule_chains = chains,
 	    .rule_chain_count = ARRAY_LEN(chains)};
 

@@ -31,7 +31,7 @@ static int
 decode(const struct op *ops, size_t count, struct op_batch *out)
 {
 	const struct op_batch batch = {
-	    .settings = {.log_group = 7, .reject = true},
+	    .settings = {.log_group = 7, .names_group = 8, .reject = true},
 	    .ops = (struct op *)(uintptr_t)ops,
 	    .count = count,
 	};
@@ -84,6 +84,7 @@ START_TEST(decode_returns_the_batch_when_it_is_well_formed)
 	ck_assert_int_eq(decode(ops, ARRAY_LEN(ops), &out), 0);
 	ck_assert_uint_eq(out.count, ARRAY_LEN(ops));
 	ck_assert_uint_eq(out.settings.log_group, 7);
+	ck_assert_uint_eq(out.settings.names_group, 8);
 	ck_assert(out.settings.reject);
 	for (size_t i = 0; i < ARRAY_LEN(ops); i++)
 		ck_assert_int_eq(out.ops[i].kind, ops[i].kind);

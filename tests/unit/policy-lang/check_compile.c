@@ -640,7 +640,9 @@ signature(const struct compiled *c, const struct policy *p, const struct ip_addr
 	unsigned bits = 0;
 
 	for (size_t i = 0; i < list->count; i++)
-		bits |= (unsigned)rule_matches_peer(&list->rules[i], &peer) << i;
+		bits |= (unsigned)rule_matches_peer(
+			    &list->rules[i], &peer, &(struct knower){0})
+			<< i;
 	return bits;
 }
 

@@ -1,10 +1,13 @@
-#include "policy-lang/compile.h"
+#include "policy-lang/compile_incremental.h"
 
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "load_fixture.h"
+#include "policy-lang/learnt.h"
+#include "policy-lang/route.h"
+#include "policy-lang/table_walk.h"
 #include "table_sim.h"
 
 /* Workloads of /a on node n1, unless said otherwise; `extra` is what the test is about. */
@@ -262,6 +265,81 @@ START_TEST(route_that_cannot_be_followed_is_denied)
 }
 END_TEST
 
+/* The chains that a packet of web meets, and the rule of the walk. */
+static void
+check_leaves(struct loaded *l, const struct table_content *content, const char *to)
+{
+	struct table_packet p = {
+	    .hook = HOOK_FORWARD, .proto = PROTO_TCP, .dport = 443};
+	struct route_egress expected;
+	struct table_verdict v;
+	struct flow flow;
+
+	ck_assert(ip_parse(STR("10.1.0.1"), &p.saddr));
+	ck_assert(ip_parse(str_from(to), &p.daddr));
+	flow = (struct flow){.src = endpoint_of_addr(l->m, p.saddr),
+	    .dst = endpoint_of_addr(l->m, p.daddr),
+	    .proto = p.proto,
+	    .port = p.dport};
+	route_egress(l->arena, l->m, &flow, &expected);
+	v = table_walk(content, &p);
+	ck_assert_msg(v.accept == (expected.outcome != ROUTE_REFUSED), "to %s", to);
+	ck_assert_uint_eq(v.number_count, expected.by.rule != NULL);
+	if (expected.by.rule != NULL)
+		ck_assert_uint_eq(v.numbers[0], expected.by.rule->number);
+}
+
+/* What is learnt and forgotten: each time as the walk has it, and as compiled anew. */
+START_TEST(names_lead_where_the_walk_says)
+{
+	static const char *const addrs[] = {
+	    "203.0.113.1", "203.0.113.2", "203.0.114.1", "203.0.114.2", "8.8.8.8"};
+	static const char *const names[] = {
+	    "api.cards.example", "cards.example", "x.evil.test", "other.example"};
+	struct loaded *l = load_ok_with(
+	    NULL, NODES THREE ROUTE(
+		      "    egress:\n"
+		      "      - {action: route, to: [{fqdn: '*.cards.example'}],\n"
+		      "         source: [198.51.100.7], ports: [443/tcp]}\n"
+		      "      - {action: deny, to: [{fqdn: '*.evil.test'}]}\n"
+		      "      - {action: direct, to: [{cidr: 203.0.113.0/24}]}\n"
+		      "      - {action: route, to: [{fqdn: other.example}],\n"
+		      "         source: [198.51.100.8]}\n"));
+	const struct compile_options options = {.node = STR("n1")};
+	struct learnt *learnt = learnt_new(100);
+	struct compile_state *state;
+	unsigned seed = 1;
+
+	l->m->options.learnt = learnt;
+	state = compile_state_new(l->m, &options, &l->diags);
+	for (uint64_t i = 0; i < 300; i++) {
+		struct compile_change change = {.kind = CHANGE_LEARNT};
+		struct compile_delta delta;
+		struct table_content content;
+
+		(void)learnt_expire(learnt, i * 2000, NULL, NULL, NULL);
+		ck_assert(ip_parse(
+		    str_from(addrs[(unsigned)rand_r(&seed) % 5]), &change.addr));
+		ck_assert_int_ne(learnt_add(learnt, STR("a"),
+				     str_from(names[(unsigned)rand_r(&seed) % 4]),
+				     &change.addr, 60, i * 2000),
+		    LEARNT_FULL);
+		for (size_t j = 0; j < ARRAY_LEN(addrs); j++) {
+			ck_assert(ip_parse(str_from(addrs[j]), &change.addr));
+			ck_assert(compile_state_update(
+			    state, l->arena, l->m, &change, 1, &l->diags, &delta));
+			ck_assert(!delta.anew);
+		}
+		compile_state_content(state, l->arena, &content);
+		for (size_t j = 0; j < ARRAY_LEN(addrs); j++)
+			check_leaves(l, &content, addrs[j]);
+	}
+	compile_state_free(state);
+	learnt_free(learnt);
+	loaded_free(l);
+}
+END_TEST
+
 START_TEST(inside_is_every_workload_and_node)
 {
 	struct compiled *c = compiled(NODES THREE ROUTE(
@@ -403,6 +481,7 @@ main(void)
 	tcase_add_loop_test(
 	    tc, route_that_cannot_be_followed_is_denied, 0, ARRAY_LEN(leaving_rows));
 	tcase_add_test(tc, inside_is_every_workload_and_node);
+	tcase_add_test(tc, names_lead_where_the_walk_says);
 	tcase_add_test(tc, address_is_for_routes_of_its_subtree);
 	tcase_add_test(tc, range_is_cut_where_another_rule_begins);
 	tcase_add_test(tc, port_that_two_publish_is_the_first_ones);

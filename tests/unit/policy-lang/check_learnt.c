@@ -215,6 +215,40 @@ START_TEST(table_agrees_with_a_list)
 }
 END_TEST
 
+START_TEST(table_explains_what_it_knows)
+{
+	const struct str patterns[] = {STR("*.bank.example"), STR("x.example")};
+	struct learnt *t = learnt_new(10);
+	struct ip_addr known = addr_of(1), resolver = addr_of(9), other = addr_of(2);
+
+	ck_assert(!learnt_has(NULL, &known));
+	ck_assert(!learnt_matches(NULL, STR("a"), &known, patterns, 2));
+	ck_assert(!learnt_explains(NULL, STR("a"), &known));
+	ck_assert_int_eq(add(t, "a", "api.bank.example", 1, 60, 0), LEARNT_NEW);
+	ck_assert_int_eq(add(t, "a", "bank.example", 2, 60, 0), LEARNT_NEW);
+	ck_assert_int_eq(add(t, "b", "bank.example", 1, 60, 0), LEARNT_NEW);
+	learnt_set_resolvers(t, &resolver, 1);
+	ck_assert(learnt_matches(t, STR("a"), &known, patterns, 2));
+	ck_assert(!learnt_matches(t, STR("a"), &known, patterns + 1, 1));
+	ck_assert(!learnt_matches(t, STR("b"), &known, patterns, 2));
+	ck_assert(!learnt_matches(t, STR("a"), &other, patterns, 2));
+	ck_assert(learnt_explains(t, STR("a"), &other));
+	ck_assert(!learnt_explains(t, STR("b"), &other));
+	ck_assert(learnt_explains(t, STR("b"), &resolver));
+	ck_assert(learnt_has(t, &resolver));
+	ck_assert_uint_eq(learnt_count_of(t, STR("a")), 2);
+	/* What one forgets another may know still. */
+	ck_assert_int_eq(add(t, "b", "bank.example", 1, 100, 0), LEARNT_RENEWED);
+	ck_assert_uint_eq(learnt_expire(t, 60 * S, NULL, NULL, NULL), 2);
+	ck_assert(learnt_has(t, &known) && !learnt_has(t, &other));
+	learnt_set_resolvers(t, NULL, 0);
+	ck_assert(!learnt_has(t, &resolver));
+	ck_assert_uint_eq(learnt_expire(t, 100 * S, NULL, NULL, NULL), 1);
+	ck_assert(!learnt_has(t, &known));
+	learnt_free(t);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -227,6 +261,7 @@ main(void)
 	tcase_add_test(tc, tenant_is_bounded_alone);
 	tcase_add_test(tc, what_is_in_use_stays);
 	tcase_add_test(tc, table_agrees_with_a_list);
+	tcase_add_test(tc, table_explains_what_it_knows);
 	suite_add_tcase(s, tc);
 	return run_suite(s);
 }

@@ -337,7 +337,7 @@ is_spoken_of(const struct model *m, const struct workload *self,
 				const struct rule *r = &lists[k]->rules[j];
 
 				if (r->action != ACTION_PASS &&
-				    rule_matches_peer(r, &end))
+				    rule_matches_peer(r, &end, &(struct knower){0}))
 					return true;
 			}
 		}

@@ -1,4 +1,5 @@
 /* Routes: what the laws over random trees do not look at. */
+#include "policy-lang/learnt.h"
 #include "policy-lang/route.h"
 
 #include "load_fixture.h"
@@ -43,12 +44,13 @@ flow_to(const struct loaded *l, const char *src, const char *dst, uint16_t port)
 }
 
 static struct route_egress
-egress(struct loaded *l, const char *src, const char *dst, const struct route_names *n)
+egress(struct loaded *l, const char *src, const char *dst, const struct learnt *learnt)
 {
 	struct flow flow = flow_to(l, src, dst, 443);
 	struct route_egress out;
 
-	route_egress(l->arena, l->m, &flow, n, &out);
+	l->m->options.learnt = learnt;
+	route_egress(l->arena, l->m, &flow, &out);
 	return out;
 }
 
@@ -87,15 +89,27 @@ START_TEST(egress_knows_addresses_by_the_names_that_were_learnt)
 {
 	struct loaded *l = load_ok(ROUTE "  default: {egress: [{name: deny-it, action: "
 					 "deny, to: [{external: bank}]}]}\n");
-	const struct str names[] = {STR("other.example"), STR("API.bank.example.")};
-	const struct route_names known = {names, 2}, unknown = {names, 1};
+	struct learnt *learnt = learnt_new(10);
+	struct ip_addr bank = addr_of("198.51.100.1"), other = addr_of("198.51.100.2");
 
-	ck_assert_ptr_null(egress(l, "10.1.0.1", "198.51.100.1", NULL).by.rule);
-	ck_assert_ptr_null(egress(l, "10.1.0.1", "198.51.100.1", &unknown).by.rule);
 	ck_assert_int_eq(
-	    egress(l, "10.1.0.1", "198.51.100.1", &known).outcome, ROUTE_REFUSED);
+	    learnt_add(learnt, STR("acme"), STR("other.example"), &other, 60, 0),
+	    LEARNT_NEW);
+	/* Another tenant's knowledge is nobody else's; and what has no name may be it. */
 	ck_assert_int_eq(
-	    egress(l, "10.1.0.1", "192.0.2.1", &unknown).outcome, ROUTE_REFUSED);
+	    learnt_add(learnt, STR("bi"), STR("other.example"), &bank, 60, 0),
+	    LEARNT_NEW);
+	ck_assert_int_eq(
+	    egress(l, "10.1.0.1", "198.51.100.1", learnt).outcome, ROUTE_REFUSED);
+	ck_assert_ptr_null(egress(l, "10.1.0.1", "198.51.100.2", learnt).by.rule);
+	ck_assert_int_eq(
+	    learnt_add(learnt, STR("acme"), STR("API.bank.example."), &other, 60, 0),
+	    LEARNT_NEW);
+	ck_assert_int_eq(
+	    egress(l, "10.1.0.1", "198.51.100.2", learnt).outcome, ROUTE_REFUSED);
+	ck_assert_int_eq(
+	    egress(l, "10.1.0.1", "192.0.2.1", learnt).outcome, ROUTE_REFUSED);
+	learnt_free(learnt);
 	loaded_free(l);
 }
 END_TEST

@@ -56,6 +56,8 @@ check_load(enum table_load load, enum table_field field, uint32_t family)
 		break;
 	case LOAD_SADDR:
 	case LOAD_DADDR:
+	case LOAD_CT_SADDR:
+	case LOAD_CT_DADDR:
 		ck_assert_uint_ne(family, 0);
 		ck_assert_int_eq(field, address);
 		break;
@@ -147,6 +149,7 @@ static const struct {
     {SET_ROUTE_LOCAL4_OUT, "route_local4", 4, false},
     {SET_ROUTE_LOCAL6_OUT, "route_local6", 16, false},
     {SET_INSIDE6, "inside6", 16, false},
+    {SET_ROUTE_PEER6_OUT, "route_peer6", 16, false},
     {SET_ROUTE_PEER4_OUT_NET, "route_net4", 4, false},
     {SET_ROUTE_CELL4_OUT, "route_cell4", 16, false},
     {SET_ROUTE_CELL6_OUT_RANGE, "route_cell6_range", 28, true},
@@ -159,6 +162,8 @@ static const struct {
     {SET_END4, "end4", 4, false},
     {SET_END6_PORT, "end6_port", 4, false},
     {SET_SELF6, "self6", 32, false},
+    {SET_ASKER4, "asker4", 4, false},
+    {SET_RESOLVER6, "resolver6", 16, false},
     {SET_ROUTES, "routes", 4, false},
 };
 
@@ -377,6 +382,7 @@ static const char *const nft_texts[] = {
     "\t\tmeta nfproto ipv6 meta priority set meta priority . ip6 saddr . "
     "meta l4proto . th dport map @cell6_out_range goto decide\n",
     "\tchain forward {\n\t\ttype filter hook forward priority -10; policy accept;\n"
+    "\t\tmeta l4proto 17 ct original proto-dst 53 jump asked\n"
     "\t\tmeta nfproto @limit_out jump limit_out\n"
     "\t\tmeta nfproto @limit_in jump limit_in\n"
     "\t\tct state established,related accept\n\t\ticmpv6 type 133-137 accept\n"
@@ -392,6 +398,9 @@ static const char *const nft_texts[] = {
     "\t\tflags dynamic,timeout\n\t\ttimeout 60s\n",
     "\tset part4_count {\n\t\ttype ipv4_addr\n\t\tsize 65536\n"
     "\t\tflags dynamic\n\t\tcomment",
+    "\tchain asked {\n"
+    "\t\tmeta nfproto ipv4 ct original ip saddr @asker4 "
+    "ct original ip daddr @resolver4 log prefix \"0\" group 0\n",
     "\ttype nat hook prerouting priority -105; policy accept;\n",
     "\t\tmeta nfproto ipv6 meta priority set meta priority . jhash ip6 saddr mod 60 "
     "seed 0x72660001 map @pick_hash\n",
