@@ -11,6 +11,11 @@ import subprocess
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
+def sample_directories():
+    """Those of samples that hold documents: a chart's templates are none."""
+    return sorted(d for d in (ROOT / "samples").iterdir() if d.is_dir() and d.name != "helm")
+
+
 def build_dir():
     """The build directory under test."""
     named = os.environ.get("RINGFENCE_BUILD")
