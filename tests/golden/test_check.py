@@ -83,8 +83,8 @@ def test_broken_samples_are_a_dozen_and_each_has_its_text():
     }
 
 
-@pytest.mark.parametrize("samples", [rf.sample_directories(), [SAMPLES / "policies"]],
-                         ids=["all", "policies"])
+@pytest.mark.parametrize("samples", [rf.sample_directories(), [SAMPLES / "policies"], [SAMPLES / "kubernetes" / "base"]],
+                         ids=["all", "policies", "kubernetes"])
 def test_samples_have_no_error(samples):
     done = rf.run("check", *samples, cwd=rf.ROOT)
     assert done.returncode == 0, done.stderr

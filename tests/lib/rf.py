@@ -12,8 +12,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def sample_directories():
-    """Those of samples that hold documents: a chart's templates are none."""
-    return sorted(d for d in (ROOT / "samples").iterdir() if d.is_dir() and d.name != "helm")
+    """Those of samples that hold documents, once each: not templates, nor overlays."""
+    return sorted(d for d in (ROOT / "samples").iterdir()
+                  if d.is_dir() and d.name not in ("helm", "kubernetes"))
 
 
 def build_dir():
