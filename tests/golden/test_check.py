@@ -5,6 +5,7 @@ There is a case for every code that loading and the lints can give, named after 
 anew; read what changed before keeping it.
 """
 
+import functools
 import json
 import os
 import pathlib
@@ -22,6 +23,7 @@ CASES = sorted(path.stem for path in HERE.glob("*.yaml"))
 ROW = re.compile(r'X\((CODE_\w+),\s*"([a-z-]+)",\s*DIAG_(\w+),')
 
 
+@functools.cache
 def codes():
     """Every code that `check` gives (the compiler has some of its own): its severity."""
     room = rf.ROOT / "policy-lang"

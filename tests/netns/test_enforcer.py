@@ -31,6 +31,13 @@ kind: Namespace
 metadata: {name: shop, labels: {tier: gold}}
 ---
 """
+OUTSIDE = """\
+apiVersion: ringfence.dev/v1alpha1
+kind: ExternalNetwork
+metadata: {name: cards, namespace: /}
+spec: {cidrs: [198.51.100.0/24]}
+---
+"""
 WORKLOAD = """\
 apiVersion: ringfence.dev/v1alpha1
 kind: Workload
@@ -314,7 +321,7 @@ def test_bad_file_does_not_hold_up_others(lab, enforcer):
     assert lab.probe("web", "db", "tcp", 80).state == "open"
     assert enforcer.status()["state"] == "stale"
     assert enforcer.metric("ringfence_edits_refused_total") == 1
-    assert enforcer.metric('ringfence_compiles_total{kind="node"}') == 1
+    assert enforcer.metric('ringfence_compiles_total{kind="incremental"}') == 1
     assert enforcer.metric('ringfence_compiles_total{kind="whole"}') == 1
     enforcer.write("bad.yaml", "# nothing\n")
     enforcer.wait_state("enforcing")
@@ -329,7 +336,8 @@ def test_bad_files_do_not_hold_up_what_takes_a_whole_load(lab, enforcer):
     wait_until(lambda: len(enforcer.source()["badFiles"]) == 2, WAIT_S, "bad files")
     since = {file["file"]: file["since"] for file in enforcer.source()["badFiles"]}
     assert since.keys() == {f"{enforcer.policy}/{n}" for n in ("bad.yaml", "db.yaml")}
-    enforcer.write("new.yaml", NAMESPACE + NODE_9)  # a node, which other files may name
+    # A name for the outside, which other files may use.
+    enforcer.write("new.yaml", NAMESPACE + NODE_9 + OUTSIDE)
     enforcer.wait_generation(before + 1)
     assert enforcer.metric('ringfence_compiles_total{kind="whole"}') == 2
     assert lab.probe("web", "db", "tcp", 5432).state == "open"
