@@ -165,6 +165,8 @@ name_is_printable(struct str s)
 #define RE_BYTE     "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 #define RE_V4       RE_BYTE "(\\." RE_BYTE "){3}"
 #define RE_V6       "[0-9A-Fa-f:]*:[0-9A-Fa-f:]*(:" RE_V4 ")?"
+#define RE_BITS4    "/(3[0-2]|[12]?[0-9])"
+#define RE_BITS6    "/(12[0-8]|1[01][0-9]|[1-9]?[0-9])"
 
 const struct grammar grammar_label = {{{"^" RE_LABEL "$"}}, 63, NULL, NULL};
 const struct grammar grammar_placed = {{{"^([^/]+/)?" RE_LABEL "$"}}, 0, NULL, NULL};
@@ -190,9 +192,11 @@ const struct grammar grammar_tree_name = {
 const struct grammar grammar_ip = {
     {{"^" RE_V4 "$"}, {"^" RE_V6 "$"}}, 45, "isIP(self)", "must be an IP address"};
 const struct grammar grammar_cidr = {
-    {{"^" RE_V4 "/(3[0-2]|[12]?[0-9])$"},
-	{"^" RE_V6 "/(12[0-8]|1[01][0-9]|[1-9]?[0-9])$"}},
-    49, "isCIDR(self)", "must be a CIDR"};
+    {{"^" RE_V4 RE_BITS4 "$"}, {"^" RE_V6 RE_BITS6 "$"}}, 49, "isCIDR(self)",
+    "must be a CIDR"};
+const struct grammar grammar_address = {
+    {{"^" RE_V4 "(" RE_BITS4 ")?$"}, {"^" RE_V6 "(" RE_BITS6 ")?$"}}, 49,
+    "isIP(self) || isCIDR(self)", "must be an IP address or a CIDR"};
 const struct grammar grammar_port = {
     {
 	{"^(" RE_PROTOCOL "|icmp|icmpv6|ICMP|ICMPV6)$"},

@@ -58,8 +58,8 @@ extern const struct grammar grammar_label, grammar_placed, grammar_annotation,
 extern const struct grammar grammar_path, grammar_home, grammar_relative;
 /* A native Namespace's own name: a path, or a Kubernetes object's name. */
 extern const struct grammar grammar_tree_name;
-/* Addresses and prefixes, roughly; and the ports of native rules. */
-extern const struct grammar grammar_ip, grammar_cidr, grammar_port;
+/* Addresses, prefixes, and either, roughly; and the ports of native rules. */
+extern const struct grammar grammar_ip, grammar_cidr, grammar_address, grammar_port;
 
 /* For those that build on them. */
 #define RE_LABEL     "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"

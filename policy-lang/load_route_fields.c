@@ -112,8 +112,6 @@ const char *const load_route_failures[ROUTE_FAILURE_COUNT] = {"deny", "direct"};
 		.names = load_route_balances, .name_count = ROUTE_BALANCE_COUNT        \
 	}
 
-static const struct grammar grammar_address = {{{"^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$"}}, 49,
-    "isIP(self) || isCIDR(self)", "must be an IP address or a CIDR"};
 static const struct schema_value address_value = {
     .types = TYPE_STRING, .grammar = &grammar_address};
 
