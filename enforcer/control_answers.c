@@ -143,10 +143,10 @@ add_flows(struct buf *out, const struct engine *e)
 	const struct engine_flows *f = &e->flows;
 
 	buf_printf(
-	    out, ",\"flows\":{\"reading\":%s", f->socket >= 0 ? "true" : "false");
+	    out, ",\"flows\":{\"reading\":%s", f->log.fd >= 0 ? "true" : "false");
 	add_number(out, "packets", f->packets);
 	add_number(out, "records", f->records);
-	add_number(out, "lost", f->lost);
+	add_number(out, "lost", f->log.lost);
 	add_number(out, "writeFailures", f->write_failures);
 	buf_add_char(out, '}');
 	if (!e->settings.audit)
@@ -224,14 +224,14 @@ add_names(struct buf *out, const struct engine *e)
 	if (e->settings.names_group == 0)
 		return;
 	buf_printf(
-	    out, ",\"names\":{\"reading\":%s", n->socket >= 0 ? "true" : "false");
+	    out, ",\"names\":{\"reading\":%s", n->log.fd >= 0 ? "true" : "false");
 	add_number(out, "known", learnt_count(n->learnt));
 	add_number(out, "questions", n->asked);
 	add_number(out, "answers", n->answers);
 	add_number(out, "unasked", n->unasked);
 	add_number(out, "truncated", n->truncated);
-	add_number(out, "malformed", n->malformed);
-	add_number(out, "lost", n->lost);
+	add_number(out, "malformed", n->log.malformed);
+	add_number(out, "lost", n->log.lost);
 	add_number(out, "learnt", n->news);
 	add_number(out, "forgotten", n->forgotten);
 	add_number(out, "full", n->full);

@@ -13,9 +13,7 @@
 #include "enforcer/control.h"
 #include "enforcer/engine_state.h"
 
-#define RECEIVE_BYTES (128 * 1024) /* the kernel sends at most 64 KiB at a time */
-#define READ_BATCH    16           /* datagrams at a time: others want their turn */
-#define LINES_BYTES   (64 * 1024)  /* written when there is as much, or nothing more */
+#define LINES_BYTES (64 * 1024) /* written when there is as much, or nothing more */
 
 static void
 on_record(void *arg, const struct flows_record *record)
@@ -114,77 +112,25 @@ static void
 on_packet(void *arg, const struct nflog_packet *packet)
 {
 	struct engine *e = arg;
-	struct engine_flows *f = &e->flows;
 
-	/* The kernel numbers what it logs; what is missing did not fit into the socket. */
-	if (packet->has_seq) {
-		if (f->has_seq)
-			f->lost += packet->seq - f->next_seq;
-		f->has_seq = true;
-		f->next_seq = packet->seq + 1;
-	}
-	f->packets++;
+	e->flows.packets++;
 	if (packet->number != NUMBER_MIDSTREAM || !engine_adopt_packet(e, packet))
 		engine_flows_add(e, packet);
 }
 
 static void
-on_readable(uv_poll_t *poll, int status, int events)
+after_packets(void *arg)
 {
-	static _Alignas(8) uint8_t data[RECEIVE_BYTES];
-	struct engine *e = poll->data;
+	struct engine *e = arg;
 
-	(void)status; /* an error shows in recv */
-	(void)events; /* only readability is watched */
-	for (unsigned i = 0; i < READ_BATCH; i++) {
-		ssize_t n = recv(e->flows.socket, data, sizeof(data), MSG_DONTWAIT);
-
-		if (n <= 0)
-			break; /* nothing now, or an overrun, which the numbers show */
-		e->flows.malformed += nflog_read(data, (size_t)n, on_packet, e);
-	}
 	write_lines(&e->flows);
-}
-
-static void
-on_poll_closed(uv_handle_t *handle)
-{
-	free(handle);
-}
-
-static void
-close_socket(struct engine_flows *f)
-{
-	if (f->poll != NULL) {
-		(void)uv_poll_stop(f->poll); /* of an open handle: cannot fail */
-		uv_close((uv_handle_t *)f->poll, on_poll_closed);
-		f->poll = NULL;
-	}
-	if (f->socket >= 0)
-		(void)close(f->socket); /* only read from */
-	f->socket = -1;
-	f->has_seq = false;
 }
 
 void
 engine_flows_socket(struct engine *e, int fd)
 {
-	struct engine_flows *f = &e->flows;
-
-	close_socket(f);
-	f->socket = fd;
-	if (fd < 0)
-		return;
-	f->poll = xcalloc(1, sizeof(*f->poll));
-	f->poll->data = e;
-	if (uv_poll_init(&e->loop, f->poll, fd) != 0) {
-		free(f->poll);
-		f->poll = NULL;
-	} else if (uv_poll_start(f->poll, UV_READABLE, on_readable) == 0) {
-		return;
-	}
-	log_error("flows-not-read", "detail=\"cannot watch the socket\"");
-	close_socket(f);
+	if (!nflog_reader_take(&e->flows.log, &e->loop, fd))
+		log_error("flows-not-read", "detail=\"cannot watch the socket\"");
 }
 
 /* ---- life ---- */
@@ -199,7 +145,8 @@ engine_flows_tick(struct engine *e)
 void
 engine_flows_init(struct engine *e)
 {
-	e->flows.socket = -1;
+	e->flows.log = (struct nflog_reader){
+	    .each = on_packet, .after = after_packets, .arg = e, .fd = -1};
 	e->flows.file = -1;
 	e->flows.flows = flows_new(on_record, e);
 }
@@ -211,7 +158,7 @@ engine_flows_fini(struct engine *e)
 
 	flows_free(f->flows); /* tells what is left */
 	engine_flows_file(e, -1);
-	close_socket(f);
+	nflog_reader_close(&f->log);
 	for (size_t i = 0; i < ENGINE_RECENT_FLOWS; i++)
 		buf_free(&f->recent[i]);
 	buf_free(&f->lines);

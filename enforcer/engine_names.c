@@ -16,11 +16,9 @@
 #include "common/log.h"
 #include "enforcer/engine_state.h"
 
-#define RECEIVE_BYTES (128 * 1024) /* the kernel sends at most 64 KiB at a time */
-#define READ_BATCH    16           /* datagrams at a time: others want their turn */
-#define UDP_BYTES     8
-#define WAITING_MOST  16384 /* lessons while the loader runs */
-#define FULL_LOG_MS   60000
+#define UDP_BYTES    8
+#define WAITING_MOST 16384 /* lessons while the loader runs */
+#define FULL_LOG_MS  60000
 
 struct lesson {
 	struct str tenant, name; /* of the text */
@@ -181,21 +179,15 @@ on_packet(void *arg, const struct nflog_packet *packet)
 	const uint8_t *message;
 	size_t size;
 
-	if (packet->has_seq) {
-		if (n->has_seq)
-			n->lost += packet->seq - n->next_seq;
-		n->has_seq = true;
-		n->next_seq = packet->seq + 1;
-	}
 	if (packet->proto != PROTO_UDP || packet->rest_bytes < UDP_BYTES) {
-		n->malformed++;
+		n->log.malformed++;
 		return;
 	}
 	message = packet->rest + UDP_BYTES;
 	size = packet->rest_bytes - UDP_BYTES;
 	switch (dns_read_question(message, size, &head)) {
 	case DNS_MALFORMED:
-		n->malformed++;
+		n->log.malformed++;
 		return;
 	case DNS_NOTHING:
 		return;
@@ -212,63 +204,19 @@ on_packet(void *arg, const struct nflog_packet *packet)
 }
 
 static void
-on_readable(uv_poll_t *poll, int status, int events)
+after_packets(void *arg)
 {
-	static _Alignas(8) uint8_t data[RECEIVE_BYTES];
-	struct engine *e = poll->data;
+	struct engine *e = arg;
 
-	(void)status; /* an error shows in recv */
-	(void)events; /* only readability is watched */
-	for (unsigned i = 0; i < READ_BATCH; i++) {
-		ssize_t n = recv(e->names.socket, data, sizeof(data), MSG_DONTWAIT);
-
-		if (n <= 0)
-			break; /* nothing now, or an overrun, which the numbers show */
-		e->names.malformed += nflog_read(data, (size_t)n, on_packet, e);
-	}
 	if (e->names.change_count != 0)
 		engine_apply_step(e);
-}
-
-static void
-on_poll_closed(uv_handle_t *handle)
-{
-	free(handle);
-}
-
-static void
-close_socket(struct engine_names *n)
-{
-	if (n->poll != NULL) {
-		(void)uv_poll_stop(n->poll); /* of an open handle: cannot fail */
-		uv_close((uv_handle_t *)n->poll, on_poll_closed);
-		n->poll = NULL;
-	}
-	if (n->socket >= 0)
-		(void)close(n->socket); /* only read from */
-	n->socket = -1;
-	n->has_seq = false;
 }
 
 void
 engine_names_socket(struct engine *e, int fd)
 {
-	struct engine_names *n = &e->names;
-
-	close_socket(n);
-	n->socket = fd;
-	if (fd < 0)
-		return;
-	n->poll = xcalloc(1, sizeof(*n->poll));
-	n->poll->data = e;
-	if (uv_poll_init(&e->loop, n->poll, fd) != 0) {
-		free(n->poll);
-		n->poll = NULL;
-	} else if (uv_poll_start(n->poll, UV_READABLE, on_readable) == 0) {
-		return;
-	}
-	log_error("names-not-read", "detail=\"cannot watch the socket\"");
-	close_socket(n);
+	if (!nflog_reader_take(&e->names.log, &e->loop, fd))
+		log_error("names-not-read", "detail=\"cannot watch the socket\"");
 }
 
 /* ---- forgetting ---- */
@@ -398,7 +346,9 @@ engine_names_init(struct engine *e)
 {
 	struct engine_names *n = &e->names;
 
-	n->socket = n->file = -1;
+	n->log = (struct nflog_reader){
+	    .each = on_packet, .after = after_packets, .arg = e, .fd = -1};
+	n->file = -1;
 	n->learnt = learnt_new(LIMIT_DNS_LEARNT);
 	n->questions = questions_new();
 	n->used_arena = arena_new();
@@ -408,7 +358,7 @@ engine_names_init(struct engine *e)
 void
 engine_names_stop(struct engine *e)
 {
-	close_socket(&e->names);
+	nflog_reader_close(&e->names.log);
 	engine_names_file_close(e);
 }
 

@@ -39,6 +39,7 @@
 #include "enforcer/kube_report.h"
 #include "enforcer/link.h"
 #include "enforcer/messages.h"
+#include "enforcer/nflog_reader.h"
 #include "enforcer/plan_cold.h"
 #include "enforcer/program.h"
 #include "enforcer/questions.h"
@@ -303,17 +304,14 @@ struct engine_adopt {
 /* ---- flows ---- */
 
 struct engine_flows {
-	int socket; /* NFLOG; -1: none */
-	uv_poll_t *poll;
+	struct nflog_reader log;
 	struct flows *flows;
-	bool has_seq;
-	uint32_t next_seq;
 	int file;         /* -1: none */
 	struct buf lines; /* not written yet */
 	bool file_failed;
 	struct buf recent[ENGINE_RECENT_FLOWS]; /* a ring */
 	size_t recent_count, recent_next;
-	uint64_t packets, records, lost, malformed, write_failures;
+	uint64_t packets, records, write_failures;
 	uint64_t denied, allowed, cut, audited; /* by verdict */
 };
 
@@ -322,9 +320,8 @@ struct engine_flows {
 struct lesson;
 
 struct engine_names {
-	int socket; /* NFLOG; -1: none */
-	uv_poll_t *poll;
-	struct learnt *learnt; /* written to only while the loader does not run */
+	struct nflog_reader log; /* malformed: what is no DNS, too */
+	struct learnt *learnt;   /* written to only while the loader does not run */
 	struct questions *questions;
 	struct lesson **waiting; /* until that is so */
 	size_t waiting_count;
@@ -334,15 +331,13 @@ struct engine_names {
 	uint64_t list_began_ms; /* of connections, under way; 0: none */
 	struct map used;        /* tenants' addresses that it has */
 	struct arena *used_arena;
-	bool has_seq;
-	uint32_t next_seq;
 	uint64_t full_told_ms;
 	int file; /* -1: none */
 	bool file_read, file_failed;
 	bool file_old; /* it is not what is known */
 	monotime_t write_after;
-	uint64_t asked, answers, unasked, truncated, malformed, lost; /* messages */
-	uint64_t news, forgotten, full, dropped;                      /* addresses */
+	uint64_t asked, answers, unasked, truncated; /* messages */
+	uint64_t news, forgotten, full, dropped;     /* addresses */
 };
 
 /* ---- flows to others ---- */

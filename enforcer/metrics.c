@@ -209,9 +209,9 @@ add_names(const struct engine *e, struct buf *out)
 	add(out, "dns_truncated_total", "counter",
 	    "Answers that did not say all, which were not.", n->truncated);
 	add(out, "dns_malformed_total", "counter", "Messages that were no DNS.",
-	    n->malformed);
+	    n->log.malformed);
 	add(out, "dns_lost_total", "counter",
-	    "Copies of DNS that the socket had no room for.", n->lost);
+	    "Copies of DNS that the socket had no room for.", n->log.lost);
 }
 
 static void
@@ -227,9 +227,9 @@ add_flows(const struct engine *e, struct buf *out)
 	    (unsigned long long)f->denied, (unsigned long long)f->allowed);
 	add(out, "flow_records_total", "counter", "Records written.", f->records);
 	add(out, "flow_packets_lost_total", "counter",
-	    "Logged packets that the socket had no room for.", f->lost);
+	    "Logged packets that the socket had no room for.", f->log.lost);
 	add(out, "flow_packets_malformed_total", "counter",
-	    "Logged packets that could not be understood.", f->malformed);
+	    "Logged packets that could not be understood.", f->log.malformed);
 	add_head(out, "flow_exported_records_total", "counter",
 	    "Records sent to the journal or to a collector.");
 	for (unsigned i = 0; i < EXPORT_COUNT; i++)
