@@ -280,30 +280,17 @@ mask_register(struct nftnl_rule *rule, const void *mask, uint32_t len)
 	mask_and_flip(rule, mask, &zero, len);
 }
 
-/* ct state, one of those in `mask`. */
+/* Bits of a word of conntrack's: NFT_CMP_NEQ, one of them is set; NFT_CMP_EQ, none is. */
 static void
-ct_state(struct nftnl_rule *rule, uint32_t mask)
+ct_bits(struct nftnl_rule *rule, uint32_t key, uint32_t bits, uint32_t compare)
 {
 	const uint32_t zero = 0;
 	struct nftnl_expr *e = nft_expr_new(rule, "ct");
 
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, NFT_CT_STATE);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, NFT_REG_1);
-	mask_register(rule, &mask, sizeof(mask));
-	nft_expr_compare(rule, NFT_CMP_NEQ, &zero, sizeof(zero));
-}
-
-/* ct status, with one of those bits. */
-static void
-ct_status(struct nftnl_rule *rule, uint32_t bits)
-{
-	const uint32_t zero = 0;
-	struct nftnl_expr *e = nft_expr_new(rule, "ct");
-
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, NFT_CT_STATUS);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, key);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, NFT_REG_1);
 	mask_register(rule, &bits, sizeof(bits));
-	nft_expr_compare(rule, NFT_CMP_NEQ, &zero, sizeof(zero));
+	nft_expr_compare(rule, compare, &zero, sizeof(zero));
 }
 
 /* The value that was looked up lies in the first register: the address, then the port. */
@@ -374,7 +361,7 @@ tcp_midstream(struct nftnl_rule *rule)
 	    rule, NFT_PAYLOAD_TRANSPORT_HEADER, TCP_FLAGS_OFFSET, 1, NFT_REG_1);
 	mask_register(rule, &flags, sizeof(flags));
 	compare_u8(rule, NFT_CMP_NEQ, TH_SYN);
-	ct_state(rule, CT_NEW);
+	ct_bits(rule, NFT_CT_STATE, CT_NEW, NFT_CMP_NEQ);
 }
 
 /* The type is the first byte of either's header. */
@@ -448,19 +435,6 @@ reject(struct nftnl_rule *rule, uint32_t type, uint8_t code)
 	nftnl_expr_set_u8(e, NFTNL_EXPR_REJECT_CODE, code);
 }
 
-/* ct status, without that bit. */
-static void
-ct_status_lacks(struct nftnl_rule *rule, uint32_t bit)
-{
-	const uint32_t zero = 0;
-	struct nftnl_expr *e = nft_expr_new(rule, "ct");
-
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, NFT_CT_STATUS);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, NFT_REG_1);
-	mask_register(rule, &bit, sizeof(bit));
-	nft_expr_compare(rule, NFT_CMP_EQ, &zero, sizeof(zero));
-}
-
 /* The limit of a statement: a bucket, or without one a count of connections. */
 static const char *
 limit_name(const struct table_stmt *s)
@@ -529,7 +503,7 @@ add_stmt(struct nftnl_rule *rule, const struct table_stmt *s, const struct conte
 
 	switch (s->kind) {
 	case STMT_CT_ESTABLISHED:
-		ct_state(rule, CT_ESTABLISHED_RELATED);
+		ct_bits(rule, NFT_CT_STATE, CT_ESTABLISHED_RELATED, NFT_CMP_NEQ);
 		break;
 	case STMT_FAMILY:
 		family(rule, s->value);
@@ -567,7 +541,7 @@ add_stmt(struct nftnl_rule *rule, const struct table_stmt *s, const struct conte
 		lookup(rule, s, c, &to_verdict);
 		break;
 	case STMT_CT_DNAT:
-		ct_status(rule, IPS_DST_NAT);
+		ct_bits(rule, NFT_CT_STATUS, IPS_DST_NAT, NFT_CMP_NEQ);
 		break;
 	case STMT_CT_ORIGINAL:
 		ct_original(rule);
@@ -591,7 +565,7 @@ add_stmt(struct nftnl_rule *rule, const struct table_stmt *s, const struct conte
 		(void)nft_expr_new(rule, "masq"); /* has nothing to be set */
 		break;
 	case STMT_CT_UNCONFIRMED:
-		ct_status_lacks(rule, IPS_CONFIRMED);
+		ct_bits(rule, NFT_CT_STATUS, IPS_CONFIRMED, NFT_CMP_EQ);
 		break;
 	case STMT_VMAP:
 		lookup(rule, s, c, &to_verdict);

@@ -472,6 +472,24 @@ merge_kept(struct element_list *kept, const struct element_list *removed,
 
 /* ---- numbers ---- */
 
+void
+update_chain(struct update *u, const struct verdict_number *n, bool came)
+{
+	struct compile_delta *delta = u->delta;
+	struct table_element e = {.class_id = n->number, .value = n->number};
+
+	if (came) {
+		struct table_rule_chain chain = chains_one(u->arena, n);
+
+		e.loc = chain.loc;
+		delta->chains_added[delta->chain_added_count++] = chain;
+		state_list_add(&u->added[SET_RULES], &e);
+	} else {
+		delta->chains_removed[delta->chain_removed_count++] = n->number;
+		state_list_add(&u->removed[SET_RULES], &e);
+	}
+}
+
 static void
 tell_chains(struct update *u)
 {
@@ -483,21 +501,11 @@ tell_chains(struct update *u)
 	delta->chains_removed = ARENA_ARRAY(u->arena, c->number_count, uint32_t);
 	for (size_t i = 0; i < c->number_count; i++) {
 		struct verdict_number *n = &c->numbers[i];
-		struct table_element e = {.class_id = n->number, .value = n->number};
 
 		if (n->in_force == (n->uses != 0))
 			continue;
 		n->in_force = n->uses != 0;
-		if (n->in_force) {
-			struct table_rule_chain chain = chains_one(u->arena, n);
-
-			e.loc = chain.loc;
-			delta->chains_added[delta->chain_added_count++] = chain;
-			state_list_add(&u->added[SET_RULES], &e);
-		} else {
-			delta->chains_removed[delta->chain_removed_count++] = n->number;
-			state_list_add(&u->removed[SET_RULES], &e);
-		}
+		update_chain(u, n, n->in_force);
 	}
 }
 

@@ -422,24 +422,6 @@ take_sets(struct move *m)
 
 /* ---- chains ---- */
 
-static void
-tell_chain(struct update *u, const struct verdict_number *n, bool came)
-{
-	struct compile_delta *delta = u->delta;
-	struct table_element e = {.class_id = n->number, .value = n->number};
-
-	if (came) {
-		struct table_rule_chain chain = chains_one(u->arena, n);
-
-		e.loc = chain.loc;
-		delta->chains_added[delta->chain_added_count++] = chain;
-		state_list_add(&u->added[SET_RULES], &e);
-	} else {
-		delta->chains_removed[delta->chain_removed_count++] = n->number;
-		state_list_add(&u->removed[SET_RULES], &e);
-	}
-}
-
 /* A number stays with a rule whose words have changed. */
 static void
 tell_words(struct update *u, const struct verdict_number *old,
@@ -485,7 +467,7 @@ tell_numbers(struct move *m)
 		if (had && has)
 			tell_words(u, old, now);
 		else if (had || has)
-			tell_chain(u, has ? now : old, has);
+			update_chain(u, has ? now : old, has);
 	}
 }
 

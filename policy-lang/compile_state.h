@@ -65,6 +65,8 @@ void state_list_add(struct element_list *list, const struct table_element *e);
 /* Whose a held address is now, beside its classes. One that belongs to nobody any more is
  * let go. */
 void update_owner(struct update *u, uint32_t held, const struct place *p);
+/* The chain of a number came, or is gone, and its element. */
+void update_chain(struct update *u, const struct verdict_number *n, bool came);
 
 /* ---- compile_local.c ---- */
 
