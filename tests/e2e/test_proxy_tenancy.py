@@ -1,7 +1,9 @@
 """Lists and watches across namespaces: each tenant sees its own, and nothing else."""
 
+import base64
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -123,6 +125,13 @@ TARGETS = [
 ]  # fmt: skip
 
 
+def with_tokens_read(body):
+    """The body, with the bytes of a `continue` token in the token's place: four letters of a
+    sealed one's base64 spell any short word now and then."""
+    return re.sub(rb'(?<="rfc1)[-_A-Za-z0-9]+(?=")',
+                  lambda m: base64.urlsafe_b64decode(m[0] + b"=" * (-len(m[0]) % 4)), body)
+
+
 def test_nothing_of_others_is_in_any_answer(lab):
     asked = {}
     with lab.gate.http2() as c:
@@ -136,7 +145,7 @@ def test_nothing_of_others_is_in_any_answer(lab):
             answer = c.wait(stream)
             assert answer.status == 200 and answer.complete, (question, answer.body)
             for word in (b"globex", b"db-0", b"db-1", b"lost", b"remaining", b"kube-system"):
-                assert word not in answer.body, question
+                assert word not in with_tokens_read(answer.body), question
 
 
 def test_who_has_no_right_anywhere_is_refused(lab):
@@ -391,8 +400,6 @@ def test_pages_go_on_where_the_last_one_ended(lab, accept):
 
 
 def test_continue_token_is_opaque_and_bound(lab):
-    import base64
-
     token = get(lab, f"{PODS}?limit=1").json()["metadata"]["continue"]
     clear = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
     assert b"start" not in clear and b"default" not in clear
