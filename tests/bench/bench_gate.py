@@ -6,9 +6,14 @@ One processor each: the proxy on one, load and server on the other. A server tha
 request, access, quotas at two levels, and an audit log in mode `required`. Processor time is of
 the proxy's processes, all of them; latencies are the client's. The others speak HTTP/1.1 to the
 server: nginx knows no other, and h2load does not count answers without a reason phrase.
+
+Two ways of asking: as fast as answers come, where processor time counts and latency is that of
+the queue; and at a fixed rate far below that, where latency is what the proxy adds and processor
+time is higher for everyone, since less is done at once.
 """
 
 import contextlib
+import itertools
 import os
 import pathlib
 import shutil
@@ -29,6 +34,8 @@ import proxy_lab  # noqa: E402
 
 TICK = os.sysconf("SC_CLK_TCK")
 SIZES = (2048, 200 * 1024)
+CLIENTS = 16
+PER_CLIENT = 125  # requests a second of each, at the fixed rate
 PATH = "/api/v1/namespaces/shop-prod/pods"
 QUOTAS = """\
 ---
@@ -135,13 +142,14 @@ def haproxy(directory, pki, server):
     return port, start(0, shutil.which("haproxy") or "/usr/sbin/haproxy", "-db", "-q", "-f", path)
 
 
-def h2load(port, protocol, token, size, requests, clients, directory):
+def h2load(port, protocol, token, size, requests, fixed, directory):
     """Runs the load; (requests a second, sorted latencies in microseconds)."""
     log = pathlib.Path(directory, "h2load.log")
     log.unlink(missing_ok=True)
-    command = ["h2load", "-n", str(requests), "-c", str(clients), "-t", "1",
+    command = ["h2load", "-n", str(requests), "-c", str(CLIENTS), "-t", "1",
                "-H", f"authorization: Bearer {token}", "--log-file", str(log)]
     command += ["--h1"] if protocol == "h1" else ["-m", "8"]
+    command += ["--rps", str(PER_CLIENT)] if fixed else []
     command.append(f"https://127.0.0.1:{port}{PATH}?size={size}")
     began = time.monotonic()
     done = subprocess.run(pinned(1, command), capture_output=True, text=True, check=True)
@@ -153,13 +161,13 @@ def h2load(port, protocol, token, size, requests, clients, directory):
     return requests / wall, sorted(int(row[2]) for row in rows)
 
 
-def measure(name, port, pids, protocol, size, token, args, directory):
+def measure(name, port, pids, protocol, size, fixed, token, args, directory):
     """The median of several runs."""
-    requests = args.requests if size < 10000 else max(args.requests // 10, 50)
+    requests = args.requests // (10 if size > 10000 else 3 if fixed else 1)
     samples = []
     for run in range(args.runs + 1):
         before = cpu_seconds(pids)
-        rate, latencies = h2load(port, protocol, token, size, requests, 16, directory)
+        rate, latencies = h2load(port, protocol, token, size, requests, fixed, directory)
         used = cpu_seconds(pids) - before
         if run != 0 or args.quick:  # the first one warms up
             samples.append({
@@ -168,6 +176,7 @@ def measure(name, port, pids, protocol, size, token, args, directory):
                 "p99_us": latencies[min(len(latencies) * 99 // 100, len(latencies) - 1)],
             })
     return {"proxy": name, "protocol": protocol, "bytes": size,
+            "load": "fixed rate" if fixed else "saturation",
             **{key: statistics.median(s[key] for s in samples) for key in samples[0]}}
 
 
@@ -200,15 +209,31 @@ def proxies(directory, lab, server, stack):
 
 
 def ratios(points):
-    """The gate's processor time beside each other proxy's."""
-    by = {(p["proxy"], p["protocol"], p["bytes"]): p for p in points}
+    """The gate's processor time beside each other proxy's, and the latency that each adds."""
+    by = {(p["proxy"], p["protocol"], p["bytes"], p["load"]): p for p in points}
     out = {}
-    for (proxy, protocol, size), p in by.items():
-        mine = by.get(("gate", protocol, size))
-        if mine and proxy not in ("gate", "direct") and p["cpu_us"] > 0:
-            out[f"{proxy} {protocol} {size}"] = {
-                "cpu": mine["cpu_us"] / p["cpu_us"], "p99": mine["p99_us"] / p["p99_us"]}
+    for (proxy, *rest), p in by.items():
+        mine, bare = by.get(("gate", *rest)), by.get(("direct", *rest))
+        if not mine or not bare or proxy in ("gate", "direct") or p["cpu_us"] == 0:
+            continue
+        out[" ".join(map(str, (proxy, *rest)))] = {
+            "cpu": mine["cpu_us"] / p["cpu_us"], "p99": mine["p99_us"] / p["p99_us"],
+            "gate adds to p99, us": mine["p99_us"] - bare["p99_us"],
+            "it adds to p99, us": p["p99_us"] - bare["p99_us"]}
     return out
+
+
+def targets_of(compared):
+    """What is asked of HTTP/2 and 2 KB."""
+    found = []
+    for load in ("saturation", "fixed rate"):
+        value = compared.get(f"nginx h2 2048 {load}")
+        if value and load == "saturation":
+            found.append(target("processor time, gate to nginx h2 2048", value["cpu"], 1, "ratio"))
+        elif value:
+            found.append(target("p99 that the gate adds at a fixed rate, h2 2048",
+                                value["gate adds to p99, us"], 500, "us"))
+    return found
 
 
 def main():
@@ -236,15 +261,14 @@ def main():
         for port in [port for port, _ in found.values()]:
             process.wait_until(lambda port=port: answers(port), 30, "a server")
         sizes = SIZES[:1] if args.quick else SIZES
-        for protocol in ("h1", "h2"):
-            for size in sizes:
-                for name, (port, pids) in found.items():
-                    points.append(measure(name, port, pids, protocol, size, token, args,
-                                          directory))
+        for protocol, size, fixed in itertools.product(("h1", "h2"), sizes, (False, True)):
+            if fixed and size != SIZES[0]:
+                continue
+            for name, (port, pids) in found.items():
+                points.append(measure(name, port, pids, protocol, size, fixed, token, args,
+                                      directory))
     compared = ratios(points)
-    targets = [target(f"processor time, gate to {key}", value["cpu"], 1, "ratio")
-               for key, value in compared.items() if key == "nginx h2 2048"]
-    result("gate", points, ratios=compared, targets=targets)
+    result("gate", points, ratios=compared, targets=targets_of(compared))
     return 0
 
 
