@@ -24,7 +24,7 @@ static const char *const statements[STMT_COUNT] = {
 		 "LEFT JOIN account USING (owner, uid) WHERE id = ?1",
     [STMT_LIST] = "SELECT " COLUMNS ", checked, suspended, changed FROM token "
 		  "LEFT JOIN account USING (owner, uid) "
-		  "WHERE owner = ?1 ORDER BY created DESC, id",
+		  "WHERE owner = ?1 ORDER BY revoked != 0, created DESC, id",
     [STMT_REVOKE] = ("UPDATE token SET revoked_by = CASE revoked WHEN 0 THEN ?4 ELSE "
 		     "revoked_by END, revoked = CASE revoked WHEN 0 THEN ?3 ELSE "
 		     "revoked END WHERE id = ?1 AND owner = ?2"),
