@@ -64,6 +64,8 @@ static const char *const statements[STMT_COUNT] = {
     [STMT_ACCOUNT_COUNTS] =
 	("SELECT count(*), coalesce(sum(suspended), 0), coalesce(min(checked), 0) "
 	 "FROM account WHERE " HAS_LIVE),
+    [STMT_ACCOUNT_CLOCK] = ("UPDATE account SET tried = 0, checked = min(checked, ?1) "
+			    "WHERE tried > ?1 OR checked > ?1"),
     [STMT_IDLE] = ("UPDATE token SET revoked = ?1, revoked_by = 'idle' WHERE id IN "
 		   "(SELECT id FROM token WHERE revoked = 0 AND expires > ?1 AND "
 		   "max(last_used, created) < ?2 LIMIT 1000) RETURNING id"),
