@@ -1,9 +1,8 @@
 /*
- * Two tables: questions that wait for an answer, by ticket, and tokens that are known to
- * be good, by their id. Only good ones are kept: a wrong secret for a known id is
- * denied here, anything unknown is asked.
+ * Questions that wait for an answer, by ticket. A wrong secret for a known id is denied here,
+ * anything unknown is asked.
  */
-#include "authn/auth_client.h"
+#include "authn/auth_client_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,31 +11,11 @@
 #include "authn/list_token.h"
 #include "authn/messages.h"
 #include "authn/peer_poll.h"
-#include "authn/token.h"
 #include "common/log.h"
-#include "common/map.h"
-#include "common/proc.h"
 
-#define KNOWN_MAX     65536u
-#define ACCOUNTS_MAX  4096u
 #define WAITING_MAX   16384u
-#define USED_EVERY_MS 60000 /* how exact `lastUsed` is */
-#define EVICT_TRIES   64
+#define USED_EVERY_MS 60000        /* how exact `lastUsed` is */
 #define PORTION_BYTES (32u * 1024) /* of one MSG_TOKENS_HELD or MSG_TOKENS_USED */
-
-struct known {
-	struct token_parts parts;
-	struct identity *identity;
-	walltime_t learnt;
-	bool used; /* since the last MSG_TOKENS_USED */
-};
-
-/* A user who came by certificate, as the directory has him. */
-struct account {
-	char name[IDENTITY_USER_BYTES + 1];
-	struct identity *identity;
-	bool used; /* since it was last asked about */
-};
 
 struct waiting {
 	uint32_t id;
@@ -48,19 +27,6 @@ struct waiting {
 	bool is_token;
 	void *arg;
 	struct waiting *next, *previous;
-};
-
-struct auth_client {
-	uv_loop_t *loop;
-	uv_poll_t *poll; /* NULL without a socket */
-	uv_timer_t *used_timer;
-	struct proc_channel channel;
-	struct auth_callbacks callbacks;
-	struct map known;        /* token id -> struct known */
-	struct map accounts;     /* user -> struct account */
-	struct waiting *waiting; /* newest first */
-	size_t waiting_count;
-	uint32_t next_id;
 };
 
 static void ask_accounts(struct auth_client *c, bool all);
@@ -130,106 +96,6 @@ disconnect(struct auth_client *c)
 	}
 }
 
-static void
-known_free(struct known *k)
-{
-	if (k == NULL)
-		return;
-	identity_unref(k->identity);
-	free(k);
-}
-
-static void
-known_revoke(struct auth_client *c, struct str token_id)
-{
-	struct known *k = map_remove(&c->known, token_id);
-
-	if (k == NULL)
-		return;
-	k->identity->revoked = true;
-	if (c->callbacks.revoked != NULL)
-		c->callbacks.revoked(c->callbacks.arg, k->identity);
-	known_free(k);
-}
-
-/* ---- users by certificate ---- */
-
-static void
-account_drop(struct auth_client *c, struct account *a)
-{
-	(void)map_remove(&c->accounts, str_from(a->name)); /* `a` */
-	identity_unref(a->identity);
-	free(a);
-}
-
-static void
-account_revoke(struct auth_client *c, struct str user)
-{
-	struct account *a = map_get(&c->accounts, user);
-
-	if (a == NULL)
-		return;
-	a->identity->revoked = true;
-	if (c->callbacks.revoked != NULL)
-		c->callbacks.revoked(c->callbacks.arg, a->identity);
-	account_drop(c, a);
-}
-
-/* What is known stays as long as it is so: streams hang on it. Returns what is known then. */
-static struct identity *
-account_learn(struct auth_client *c, struct identity *id)
-{
-	struct account *a = map_get(&c->accounts, id->user);
-
-	if (a != NULL && identity_same(a->identity, id))
-		return a->identity;
-	account_revoke(c, id->user);
-	if (c->accounts.len >= ACCOUNTS_MAX)
-		account_revoke(c, c->accounts.entries[0].key);
-	a = xcalloc(1, sizeof(*a));
-	memcpy(a->name, id->user.ptr, id->user.len); /* of a valid length */
-	a->identity = id;
-	identity_ref(id);
-	(void)map_set(&c->accounts, str_from(a->name), a); /* nothing is there now */
-	return id;
-}
-
-/* Makes room: one that nobody uses now will be asked for again. One in use must not outlive
- * its place here, where its revocation would look for it. */
-static void
-known_evict(struct auth_client *c)
-{
-	size_t at = 0;
-
-	for (size_t i = 0; i < EVICT_TRIES && i < c->known.len; i++) {
-		const struct known *k = c->known.entries[i].value;
-
-		if (k->identity->refs == 1) {
-			at = i;
-			break;
-		}
-	}
-	known_revoke(c, c->known.entries[at].key);
-}
-
-static void
-known_add(struct auth_client *c, const struct token_parts *parts, struct identity *id)
-{
-	struct known *k;
-
-	if (c->known.len >= KNOWN_MAX)
-		known_evict(c);
-	k = xcalloc(1, sizeof(*k));
-	k->parts = *parts;
-	k->identity = id;
-	k->learnt = walltime_now();
-	k->used = true;
-	identity_ref(id);
-	/* The key lies in the value that is replaced: remove first. */
-	known_free(map_remove(&c->known, str_from(k->parts.id)));
-	(void)map_set(&c->known, str_from(k->parts.id), k); /* nothing is there now */
-}
-
 /* Sends what was gathered, if that is enough or the last of it, and goes on with none. */
 static int
 send_portion(
@@ -267,7 +133,7 @@ tell_held(struct auth_client *c)
 	buf_free(&body);
 	/* Nothing that may have ended goes on: it is all asked for again. */
 	while (rc != 0 && c->known.len != 0)
-		known_revoke(c, c->known.entries[c->known.len - 1].key);
+		auth_client_known_revoke(c, c->known.entries[c->known.len - 1].key);
 }
 
 static void
@@ -275,7 +141,7 @@ finish_token(struct auth_client *c, struct waiting *w, enum auth_result result,
     struct identity *id)
 {
 	if (result == AUTH_ALLOWED && w->is_account)
-		id = account_learn(c, id);
+		id = auth_client_account_learn(c, id);
 	if (w->token_done != NULL)
 		w->token_done(w->arg, result, id);
 }
@@ -292,9 +158,10 @@ on_result(struct auth_client *c, const struct proc_msg *msg)
 		return false;
 	waiting_remove(c, w);
 	if (result == AUTH_ALLOWED && !w->is_account)
-		known_add(c, &w->parts, id);
+		auth_client_known_add(c, &w->parts, id);
 	else if (result != AUTH_ALLOWED && w->is_account)
-		account_revoke(c, str_from(w->user)); /* it was asked about again */
+		auth_client_account_revoke(
+		    c, str_from(w->user)); /* it was asked about again */
 	if (w->token_done != NULL || w->is_account)
 		finish_token(c, w, result, id);
 	identity_unref(id);
@@ -317,15 +184,6 @@ on_answer(struct auth_client *c, const struct proc_msg *msg)
 	return true;
 }
 
-static void
-forget_id(struct auth_client *c, struct str id)
-{
-	if (id.len != 0 && id.ptr[0] == AUTH_ACCOUNT_MARK)
-		account_revoke(c, str_slice(id, 1, id.len));
-	else
-		known_revoke(c, id);
-}
-
 /* Body: u32 count, then as many ids. Confirmed once none of them works any more. */
 static bool
 on_revoked(struct auth_client *c, const struct proc_msg *msg)
@@ -338,7 +196,7 @@ on_revoked(struct auth_client *c, const struct proc_msg *msg)
 	proc_reader_init(&r, msg);
 	count = proc_get_u32(&r);
 	for (uint32_t i = 0; i < count && r.ok; i++)
-		forget_id(c, proc_get_str(&r));
+		auth_client_forget(c, proc_get_str(&r));
 	return proc_reader_done(&r) && proc_send(&c->channel, &ack, &err) == 0;
 }
 
@@ -470,12 +328,7 @@ auth_client_free(struct auth_client *c)
 	on_used_timer(c->used_timer);
 	uv_close((uv_handle_t *)c->used_timer, free_handle);
 	disconnect(c);
-	while (c->accounts.len != 0)
-		account_drop(c, c->accounts.entries[c->accounts.len - 1].value);
-	map_fini(&c->accounts);
-	for (size_t i = 0; i < c->known.len; i++)
-		known_free(c->known.entries[i].value);
-	map_fini(&c->known);
+	auth_client_known_fini(c);
 	free(c);
 }
 
@@ -535,7 +388,7 @@ ask_accounts(struct auth_client *c, bool all)
 		struct account *a = c->accounts.entries[i - 1].value;
 
 		if (!all && !a->used && a->identity->refs == 1) {
-			account_drop(c, a);
+			auth_client_account_drop(c, a);
 			continue;
 		}
 		a->used = false;

@@ -20,6 +20,7 @@
 #define TOKENS_MAX   (DIRECTORY_BATCH / 4 * 3) /* of them by tokens */
 #define GRACE_NS     2000000000ull
 #define AGAIN_MAX_NS 5000000000ull /* after a batch without an answer */
+#define STEP_NS      5000000000ll  /* of the clock, that is worth minding */
 
 /* A batch on a thread. Owned by the loop, but for the parts that the thread fills. */
 struct poll {
@@ -306,6 +307,33 @@ end_idle(struct auth_role *role, struct arena *arena, walltime_t now)
 	auth_forget(role, ids);
 }
 
+/*
+ * The store's times are the calendar's, which somebody may set. Set back, accounts would not be due
+ * for as long, and the grace of a directory that is away be longer. Set forward, all tokens
+ * would have been idle; those in use are seen within a minute.
+ */
+static void
+mind_clock(struct auth_role *role, walltime_t now)
+{
+	const monotime_t clock = monotime_now();
+	const uint64_t passed = monotime_since(role->ticked_clock, clock);
+	const bool first = role->ticked_clock.ns == 0;
+	const int64_t step = now.ns - role->ticked.ns - (int64_t)passed;
+	struct err err = ERR_INIT;
+
+	role->ticked = now;
+	role->ticked_clock = clock;
+	if (!first && step < STEP_NS && step > -STEP_NS)
+		return;
+	if (!first)
+		log_warn("clock-set", "seconds=%lld", (long long)(step / NS_PER_S));
+	if (!first && step > 0)
+		role->idle_from.ns =
+		    clock.ns + role->settings.idle_ttl_s * (uint64_t)NS_PER_S;
+	if ((first || step < 0) && token_store_clock_back(role->store, now, &err) != 0)
+		log_error("token-store", "detail=%s", log_quote(str_from(err.msg)));
+}
+
 static void
 on_poll_timer(uv_timer_t *timer)
 {
@@ -313,7 +341,8 @@ on_poll_timer(uv_timer_t *timer)
 	struct arena *arena = arena_new();
 	const walltime_t now = walltime_now();
 
-	if (role->settings.idle_ttl_s != 0)
+	mind_clock(role, now);
+	if (role->settings.idle_ttl_s != 0 && monotime_now().ns >= role->idle_from.ns)
 		end_idle(role, arena, now);
 	if (role->directory != NULL) {
 		end_grace(role, arena, now);

@@ -220,7 +220,8 @@ on_held(struct worker_link *link, const struct proc_msg *msg)
 		if (token_store_get(link->role->store, arena, id.ptr, &record, &err) !=
 			0 ||
 		    auth_record_state(link->role, &record, now) != AUTH_ALLOWED ||
-		    record.changed.ns + HELD_SLACK_NS >= learnt.ns)
+		    record.changed.ns + HELD_SLACK_NS >= learnt.ns ||
+		    learnt.ns > now.ns) /* the clock was set back meanwhile */
 			buf_add_str(&ids, id);
 		arena_rewind(arena, &start);
 	}

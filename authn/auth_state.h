@@ -65,6 +65,9 @@ struct auth_role {
 	uv_timer_t poll_timer;
 	monotime_t poll_again;     /* not before, after one without an answer */
 	walltime_t unchecked_from; /* accounts checked before have been dealt with */
+	walltime_t ticked;         /* by both clocks: see mind_clock */
+	monotime_t ticked_clock;
+	monotime_t idle_from; /* nothing is idle before */
 	struct revocation *revocations;
 	struct auth_counters counters;
 };

@@ -1,56 +1,9 @@
-#include "authn/budget.h"
+#include "authn/budget_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/map.h"
 #include "policy-lang/access.h"
-
-struct reservation {
-	struct reservation *next;          /* of its entry */
-	struct reservation *older, *newer; /* of all, by time */
-	struct entry *entry;
-	char *uid;        /* "": not known */
-	bool is_new;      /* a creation */
-	uint64_t version; /* a change: of the object that it is based on */
-	uint64_t serial;  /* newer ones have higher ones */
-	monotime_t expires;
-	uint64_t amounts[];
-};
-
-struct entry {
-	struct str key; /* kind, namespace, name: owned */
-	size_t kind;
-	struct str namespace; /* in the key */
-	const struct ns *level;
-	bool seen; /* exists, as far as we know */
-	char *uid;
-	uint64_t version;
-	uint32_t list; /* the last one that had it */
-	struct reservation *reservations;
-	uint64_t amounts[]; /* those seen, then those charged */
-};
-
-struct kind_state {
-	uint32_t list;
-	bool synced;
-	monotime_t heard;
-};
-
-struct budget_ledger {
-	const struct model *model;
-	const struct budget_plan *plan;
-	uint64_t hold_ns;
-	struct budget_line *lines;
-	size_t line_count;
-	size_t *first_line; /* of each level of the model, and one more */
-	struct map entries;
-	struct kind_state *kinds;
-	struct reservation *oldest, *newest;
-	size_t reservation_count;
-	uint64_t next_serial;
-	monotime_t doubt; /* what was heard before does not count */
-};
 
 /* ---- lines ---- */
 
@@ -83,13 +36,6 @@ make_lines(struct budget_ledger *l)
 	}
 	l->first_line[l->model->ns_count] = l->line_count;
 }
-
-/* Calls for every line at the level and above. */
-#define FOR_LINES(l, at_level, line)                                                   \
-	for (const struct ns *ns_ = (at_level); ns_ != NULL; ns_ = ns_->parent)        \
-		for (struct budget_line *line =                                        \
-			 (l)->lines + (l)->first_line[ns_->index];                     \
-		     line < (l)->lines + (l)->first_line[ns_->index + 1]; line++)
 
 struct budget_ledger *
 budget_ledger_new(
@@ -138,8 +84,8 @@ entry_find(const struct budget_ledger *l, const struct budget_object *o)
 	return e;
 }
 
-static struct entry *
-entry_get(struct budget_ledger *l, const struct budget_object *o)
+struct entry *
+budget_entry_get(struct budget_ledger *l, const struct budget_object *o)
 {
 	struct entry *e = entry_find(l, o);
 	struct buf key = {NULL, 0, 0};
@@ -157,8 +103,8 @@ entry_get(struct budget_ledger *l, const struct budget_object *o)
 	return e;
 }
 
-static void
-set_text(char **at, struct str text)
+void
+budget_set_text(char **at, struct str text)
 {
 	char *copy = xmalloc(text.len + 1);
 
@@ -195,8 +141,8 @@ entry_free(struct entry *e)
 }
 
 /* Brings the lines up to what the entry is worth; one that is nothing any more is freed. */
-static void
-settle(struct budget_ledger *l, struct entry *e)
+void
+budget_settle(struct budget_ledger *l, struct entry *e)
 {
 	uint64_t *now = charged(l, e);
 
@@ -238,101 +184,6 @@ set_seen(struct budget_ledger *l, struct entry *e, const uint64_t *amounts)
 	e->seen = amounts != NULL;
 }
 
-/* ---- reservations ---- */
-
-static void
-reserve(struct budget_ledger *l, struct entry *e, const struct budget_object *o,
-    bool is_new, monotime_t expires)
-{
-	const size_t bytes = l->plan->key_count * sizeof(uint64_t);
-	struct reservation *r = xcalloc(1, sizeof(*r) + bytes);
-
-	set_text(&r->uid, o->uid);
-	r->entry = e;
-	r->is_new = is_new;
-	r->version = o->version;
-	r->expires = expires;
-	r->serial = l->next_serial++;
-	memcpy(r->amounts, o->amounts, bytes);
-	r->next = e->reservations;
-	e->reservations = r;
-	r->older = l->newest;
-	if (l->newest != NULL)
-		l->newest->newer = r;
-	else
-		l->oldest = r;
-	l->newest = r;
-	l->reservation_count++;
-}
-
-static void
-end_reservation(struct budget_ledger *l, struct reservation **at)
-{
-	struct reservation *r = *at;
-
-	*at = r->next;
-	if (r->older != NULL)
-		r->older->newer = r->newer;
-	else
-		l->oldest = r->newer;
-	if (r->newer != NULL)
-		r->newer->older = r->older;
-	else
-		l->newest = r->older;
-	l->reservation_count--;
-	free(r->uid);
-	free(r);
-}
-
-/* Ends one, wherever it stands among its entry's. */
-static void
-end_now(struct budget_ledger *l, struct reservation *r)
-{
-	struct entry *e = r->entry;
-	struct reservation **at = &e->reservations;
-
-	while (*at != r)
-		at = &(*at)->next;
-	end_reservation(l, at);
-	settle(l, e);
-}
-
-/* True if what is seen now says that the reservation came about, or cannot any more. */
-static bool
-is_resolved(const struct reservation *r, const struct budget_object *o, bool gone)
-{
-	if (r->uid[0] == '\0' || !str_eq(str_from(r->uid), o->uid))
-		return false;
-	return r->is_new || gone || r->version < o->version;
-}
-
-static void
-resolve(
-    struct budget_ledger *l, struct entry *e, const struct budget_object *o, bool gone)
-{
-	struct reservation **at = &e->reservations;
-
-	while (*at != NULL) {
-		if (is_resolved(*at, o, gone))
-			end_reservation(l, at);
-		else
-			at = &(*at)->next;
-	}
-}
-
-void
-budget_ledger_expire(struct budget_ledger *l, monotime_t now)
-{
-	struct reservation *r = l->oldest, *newer;
-
-	for (; r != NULL && r->expires.ns <= now.ns; r = newer) {
-		newer = r->newer;
-		/* Else it may have come about, and nobody told us. */
-		if (l->kinds[r->entry->kind].heard.ns >= r->expires.ns)
-			end_now(l, r);
-	}
-}
-
 /* ---- what exists ---- */
 
 void
@@ -351,7 +202,7 @@ budget_ledger_list_end(struct budget_ledger *l, size_t kind, monotime_t now)
 		if (e->kind != kind || !e->seen || e->list == l->kinds[kind].list)
 			continue;
 		set_seen(l, e, NULL);
-		settle(l, e);
+		budget_settle(l, e);
 	}
 	l->kinds[kind].synced = true;
 	budget_ledger_heard(l, kind, now);
@@ -366,14 +217,14 @@ budget_ledger_heard(struct budget_ledger *l, size_t kind, monotime_t now)
 void
 budget_ledger_seen(struct budget_ledger *l, const struct budget_object *o)
 {
-	struct entry *e = entry_get(l, o);
+	struct entry *e = budget_entry_get(l, o);
 
 	set_seen(l, e, o->amounts);
-	set_text(&e->uid, o->uid);
+	budget_set_text(&e->uid, o->uid);
 	e->version = o->version;
 	e->list = l->kinds[o->kind].list;
-	resolve(l, e, o, false);
-	settle(l, e);
+	budget_resolve(l, e, o, false);
+	budget_settle(l, e);
 }
 
 void
@@ -386,8 +237,8 @@ budget_ledger_gone(struct budget_ledger *l, const struct budget_object *o)
 	/* Another one of that name is none of its business. */
 	if (e->seen && (e->uid[0] == '\0' || str_eq(str_from(e->uid), o->uid)))
 		set_seen(l, e, NULL);
-	resolve(l, e, o, true);
-	settle(l, e);
+	budget_resolve(l, e, o, true);
+	budget_settle(l, e);
 }
 
 static bool
@@ -473,68 +324,13 @@ budget_ledger_admit(struct budget_ledger *l, const struct budget_object *o, bool
 		return BUDGET_FITS;
 	if (l->reservation_count >= BUDGET_RESERVATIONS_MAX)
 		return BUDGET_CROWDED;
-	e = entry_get(l, o);
-	reserve(l, e, o, is_new, (monotime_t){now.ns + l->hold_ns});
-	settle(l, e);
+	e = budget_entry_get(l, o);
+	budget_reserve(l, e, o, is_new, (monotime_t){now.ns + l->hold_ns});
+	budget_settle(l, e);
 	return BUDGET_FITS;
 }
 
-/* ---- what others know of ---- */
-
-uint64_t
-budget_ledger_mark(const struct budget_ledger *l)
-{
-	return l->next_serial;
-}
-
-void
-budget_ledger_since(const struct budget_ledger *l, uint64_t mark,
-    void (*tell)(
-	void *arg, const struct budget_object *o, bool is_new, monotime_t expires),
-    void *arg)
-{
-	const struct reservation *r = l->newest;
-
-	while (r != NULL && r->older != NULL && r->older->serial >= mark)
-		r = r->older;
-	for (; r != NULL && r->serial >= mark; r = r->newer) {
-		const struct entry *e = r->entry;
-		const size_t before =
-		    (size_t)(e->namespace.ptr - e->key.ptr) + e->namespace.len + 1;
-
-		tell(arg,
-		    &(struct budget_object){.kind = e->kind,
-			.namespace = e->namespace,
-			.name = str_slice(e->key, before, e->key.len),
-			.uid = str_from(r->uid),
-			.version = r->version,
-			.amounts = r->amounts},
-		    r->is_new, r->expires);
-	}
-}
-
-void
-budget_ledger_undo(struct budget_ledger *l, uint64_t mark)
-{
-	while (l->newest != NULL && l->newest->serial >= mark)
-		end_now(l, l->newest);
-}
-
-void
-budget_ledger_charge(struct budget_ledger *l, const struct budget_object *o,
-    bool is_new, monotime_t expires)
-{
-	struct entry *e = entry_get(l, o);
-
-	reserve(l, e, o, is_new, expires);
-	if (e->seen) {
-		const struct budget_object seen = {
-		    .uid = str_from(e->uid), .version = e->version};
-
-		resolve(l, e, &seen, false);
-	}
-	settle(l, e);
-}
+/* ---- doubt, room, reports ---- */
 
 void
 budget_ledger_doubt(struct budget_ledger *l, monotime_t now)
@@ -618,7 +414,7 @@ budget_ledger_free(struct budget_ledger *l)
 		struct entry *e = l->entries.entries[i].value;
 
 		while (e->reservations != NULL)
-			end_reservation(l, &e->reservations);
+			budget_end_reservation(l, &e->reservations);
 		entry_free(e);
 	}
 	map_fini(&l->entries);

@@ -10,49 +10,15 @@
 #include "authn/config_internal.h"
 #include "authn/identity.h"
 #include "common/audit_note.h"
-#include "common/bundle.h"
 #include "common/doc.h"
 #include "common/ip.h"
 #include "policy-lang/load_names.h"
 
-#define HTTPS "https://"
-
-static bool
-parse_port(struct str text, uint16_t *out_port)
-{
-	uint64_t port;
-
-	if (!str_to_u64(text, 65535, &port))
-		return false;
-	*out_port = (uint16_t)port;
-	return true;
-}
-
-/* "1.2.3.4:80", "[::1]:80", ":80". */
-static bool
-split_host_port(struct str text, struct str *out_host, uint16_t *out_port)
-{
-	size_t colon = text.len;
-
-	while (colon > 0 && text.ptr[colon - 1] != ':')
-		colon--;
-	if (colon == 0 || !parse_port(str_slice(text, colon, text.len), out_port))
-		return false;
-	*out_host = str_slice(text, 0, colon - 1);
-	if (out_host->len >= 2 && out_host->ptr[0] == '[' &&
-	    out_host->ptr[out_host->len - 1] == ']')
-		*out_host = str_slice(*out_host, 1, out_host->len - 1);
-	else if (str_find(*out_host, ':', 0) < out_host->len)
-		return false; /* IPv6 needs its brackets */
-	return true;
-}
-
-/* What follows "https://": HOST or HOST:PORT, with the port of HTTPS when there is none. */
-static bool
-split_authority(struct str text, struct str *out_host, uint16_t *out_port)
+bool
+config_authority(struct str text, struct str *out_host, uint16_t *out_port)
 {
 	*out_port = 443;
-	if (split_host_port(text, out_host, out_port))
+	if (config_host_port(text, out_host, out_port))
 		return out_host->len != 0;
 	*out_host = text;
 	if (text.len != 0 && text.ptr[0] == '[' && text.ptr[text.len - 1] == ']')
@@ -68,7 +34,7 @@ read_listen(struct reader *r, const struct doc_node *n, struct gate_listen *out)
 	struct ip_addr addr;
 	struct str host = {NULL, 0};
 
-	if (split_host_port(n->text, &host, &out->port) &&
+	if (config_host_port(n->text, &host, &out->port) &&
 	    (host.len == 0 || ip_parse(host, &addr))) {
 		out->host = host;
 		return;
@@ -158,7 +124,7 @@ read_upstream_url(struct reader *r, const struct doc_node *n, struct gate_upstre
 		    "an upstream URL has no path: write https://HOST:PORT");
 		return;
 	}
-	if (!split_authority(rest, &out->host, &out->port))
+	if (!config_authority(rest, &out->host, &out->port))
 		diag_error(r->diags, CODE_VALUE, n->loc, "\"%.*s\" has no valid port",
 		    STR_ARG(n->text));
 }
@@ -252,114 +218,6 @@ read_policy(struct reader *r, const struct doc_node *list)
 	}
 	r->config->policy_paths = all;
 	r->config->policy_count = list->count;
-}
-
-bool
-gate_etcd_endpoint(struct str url, struct str *out_host, uint16_t *out_port)
-{
-	const struct str scheme = STR(HTTPS);
-
-	return str_starts(url, scheme) && str_find(url, '/', scheme.len) == url.len &&
-	       split_authority(str_slice(url, scheme.len, url.len), out_host, out_port);
-}
-
-static void
-check_endpoints(struct reader *r, const struct doc_node *list)
-{
-	const struct gate_etcd *e = &r->config->etcd;
-
-	for (size_t i = 0; i < e->endpoint_count; i++) {
-		struct str host;
-		uint16_t port;
-
-		if (!gate_etcd_endpoint(e->endpoints[i], &host, &port))
-			diag_error(r->diags, CODE_VALUE, list->u.items[i]->loc,
-			    "\"%.*s\" is no member of etcd: write https://HOST:PORT",
-			    STR_ARG(e->endpoints[i]));
-	}
-	if (e->endpoint_count == 0)
-		diag_error(r->diags, CODE_VALUE, list->loc,
-		    "\"etcd.endpoints\" names no member");
-}
-
-static void
-read_etcd(struct reader *r, const struct doc_node *n)
-{
-	enum {
-		ENDPOINTS,
-		CA,
-		CERTIFICATE,
-		KEY,
-		USER,
-		PASSWORD,
-		PREFIX,
-		KEEP,
-		COUNT
-	};
-	static const struct schema_field fields[] = {
-	    [ENDPOINTS] = {"endpoints", TYPE_LIST, true, NULL},
-	    [CA] = {"ca", TYPE_STRING, true, NULL},
-	    [CERTIFICATE] = {"certificate", TYPE_STRING, false, NULL},
-	    [KEY] = {"key", TYPE_STRING, false, NULL},
-	    [USER] = {"user", TYPE_STRING, false, NULL},
-	    [PASSWORD] = {"passwordFile", TYPE_STRING, false, NULL},
-	    [PREFIX] = {"prefix", TYPE_STRING, false, NULL},
-	    [KEEP] = {"keepSeconds", TYPE_INT, false, NULL},
-	};
-	static const struct schema schema = SCHEMA("state.etcd", fields);
-	struct gate_etcd *e = &r->config->etcd;
-	const struct doc_node *v[COUNT];
-	int64_t keep_s = 10;
-
-	read_fields(r, &schema, n, v);
-	r->config->has_etcd = true;
-	e->prefix = STR("/ringfence/");
-	if (v[ENDPOINTS] != NULL &&
-	    read_string_list(
-		r, v[ENDPOINTS], "a member of etcd", &e->endpoints, &e->endpoint_count))
-		check_endpoints(r, v[ENDPOINTS]);
-	optional_path(r, v[CA], &e->ca);
-	optional_path(r, v[CERTIFICATE], &e->certificate);
-	optional_path(r, v[KEY], &e->key);
-	optional_path(r, v[PASSWORD], &e->password_file);
-	if ((v[CERTIFICATE] == NULL) != (v[KEY] == NULL))
-		diag_error(r->diags, CODE_VALUE, n->loc,
-		    "\"certificate\" and \"key\" go together");
-	if ((v[USER] == NULL) != (v[PASSWORD] == NULL))
-		diag_error(r->diags, CODE_VALUE, n->loc,
-		    "\"user\" and \"passwordFile\" go together");
-	if (v[USER] != NULL)
-		e->user = v[USER]->text;
-	if (v[PREFIX] != NULL)
-		e->prefix = v[PREFIX]->text;
-	if (e->prefix.len == 0 || e->prefix.ptr[e->prefix.len - 1] != '/')
-		diag_error(r->diags, CODE_VALUE, v[PREFIX]->loc,
-		    "\"prefix\" ends with a slash");
-	if (v[KEEP] != NULL &&
-	    !schema_int(r->diags, v[KEEP], "keepSeconds", 3, 3600, &keep_s))
-		return;
-	e->keep_ms = (uint32_t)keep_s * 1000;
-}
-
-static void
-read_state(struct reader *r, const struct doc_node *n)
-{
-	enum {
-		DIRECTORY,
-		ETCD,
-		COUNT
-	};
-	static const struct schema_field fields[] = {
-	    [DIRECTORY] = {"directory", TYPE_STRING, false, NULL},
-	    [ETCD] = {"etcd", TYPE_MAP, false, NULL},
-	};
-	static const struct schema schema = SCHEMA("state", fields);
-	const struct doc_node *v[COUNT];
-
-	read_fields(r, &schema, n, v);
-	optional_path(r, v[DIRECTORY], &r->config->state_directory);
-	if (v[ETCD] != NULL)
-		read_etcd(r, v[ETCD]);
 }
 
 /* The name of the log's key, too. */
@@ -557,7 +415,7 @@ static void (*const top_readers[TOP_COUNT])(
     [TOP_UPSTREAM] = read_upstream,
     [TOP_LDAP] = config_read_ldap,
     [TOP_POLICY] = read_policy,
-    [TOP_STATE] = read_state,
+    [TOP_STATE] = config_read_state,
     [TOP_AUDIT] = read_audit,
     [TOP_ADMISSION] = read_admission,
     [TOP_TOKENS] = read_tokens,
@@ -626,29 +484,15 @@ read_top(struct reader *r, const struct doc_node *doc)
 struct gate_config *
 gate_config_load(struct arena *arena, const char *path, struct diag_list *diags)
 {
-	const char *const paths[] = {path};
-	const char *slash = strrchr(path, '/');
 	struct reader r = {.arena = arena, .diags = diags};
 	const unsigned errors = diags->errors;
-	struct bundle bundle;
-	struct doc_list docs;
-	struct loc start = {NULL, 1, 1, 0};
 
 	r.config = ARENA_NEW(arena, struct gate_config);
 	r.config->path = arena_strdup(arena, path);
-	r.directory =
-	    slash != NULL ? arena_strndup(arena, path, (size_t)(slash - path) + 1) : "";
 	set_defaults(r.config);
-	if (!bundle_read(arena, paths, 1, diags, &bundle))
+	if (!config_file_read(
+		arena, path, "the configuration", CODE_VALUE, diags, &r.file))
 		return NULL;
-	start.source = bundle.count != 0 ? &bundle.sources[0] : NULL;
-	if (bundle.count != 1 || !doc_read(arena, &bundle.sources[0], diags, &docs) ||
-	    docs.count != 1) {
-		if (diags->errors == errors)
-			diag_error(diags, CODE_VALUE, start,
-			    "the configuration is one YAML document in one file");
-		return NULL;
-	}
-	read_top(&r, docs.docs[0]);
+	read_top(&r, r.file.root);
 	return diags->errors == errors ? r.config : NULL;
 }

@@ -10,14 +10,16 @@
 #include "authn/config.h"
 #include "common/clock.h"
 #include "common/doc.h"
+#include "policy-lang/config_file.h"
 #include "policy-lang/schema.h"
 
 #define CODE_VALUE "config-value"
+#define HTTPS      "https://"
 
 struct reader {
 	struct arena *arena;
 	struct diag_list *diags;
-	const char *directory; /* relative paths start here; ends with '/' or empty */
+	struct config_file file;
 	struct gate_config *config;
 	const struct doc_node *client_users; /* of tls; NULL: not said */
 };
@@ -33,17 +35,9 @@ read_fields(struct reader *r, const struct schema *schema, const struct doc_node
 }
 
 static inline const char *
-node_text(struct reader *r, const struct doc_node *n)
-{
-	return arena_strndup(r->arena, n->text.ptr, n->text.len);
-}
-
-static inline const char *
 node_path(struct reader *r, const struct doc_node *n)
 {
-	if (n->text.len != 0 && n->text.ptr[0] == '/')
-		return node_text(r, n);
-	return arena_printf(r->arena, "%s%.*s", r->directory, STR_ARG(n->text));
+	return config_file_path(r->arena, &r->file, n, CODE_VALUE, r->diags);
 }
 
 static inline void
@@ -90,7 +84,13 @@ read_duration(struct reader *r, const struct doc_node *n, uint64_t *out_s)
 		    STR_ARG(n->text));
 }
 
+/* What follows "https://": HOST or HOST:PORT, with the port of HTTPS when there is none. */
+MUST_CHECK bool config_authority(
+    struct str text, struct str *out_host, uint16_t *out_port);
+
 /* "ldap". */
 void config_read_ldap(struct reader *r, const struct doc_node *n);
+/* "state". */
+void config_read_state(struct reader *r, const struct doc_node *n);
 
 #endif

@@ -85,6 +85,7 @@ login_run_token_list(const struct login_options *o)
 	size_t i;
 	json_t *token;
 	int rc = login_ask(o, "GET", API "/tokens", NULL, 200, &answer, &err);
+	const json_t *omitted = json_object_get(answer.body, "omitted");
 
 	if (rc == 0 && strcmp(o->output, "json") == 0) {
 		login_print_json(answer.body);
@@ -103,6 +104,9 @@ login_run_token_list(const struct login_options *o)
 			login_print_safe(login_text_of(token, "name"));
 			putchar('\n');
 		}
+		if (omitted != NULL)
+			printf("and %lld more, older or revoked\n",
+			    (long long)json_integer_value(omitted));
 	}
 	login_answer_free(&answer);
 	return rc == 0 ? 0 : login_fail(&err);

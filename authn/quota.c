@@ -4,43 +4,15 @@
  * with requests; when it is full, whoever has no slot yet is refused rather than let through.
  * Idle slots (no one in flight, bucket full again) may be taken over by another name.
  */
-#include "authn/quota.h"
+#include "authn/quota_internal.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
-#include "common/proc.h"
-
-#define SLOT_COUNT     16384u /* a power of two */
-#define PROBE_LIMIT    64u
-#define NS_PER_S       1000000000ull
-#define NO_SLOT        UINT32_MAX
-#define DAY_NS         (86400ll * 1000000000ll)
-#define DAY_SHIFT      40 /* struct slot.day: the day's number above, its count below */
-#define DAY_COUNT_MASK ((1ull << DAY_SHIFT) - 1)
-#define TOLERANCE_MAX  (UINT64_MAX / 4)
+#define PROBE_LIMIT   64u
+#define NS_PER_S      1000000000ull
+#define TOLERANCE_MAX (UINT64_MAX / 4)
 /* A slot nobody used for this long may be taken over. */
-#define IDLE_NS    (600ull * NS_PER_S)
-#define DAYS_MAGIC 0x59444652u /* "RFDY" */
-
-struct slot {
-	_Atomic uint64_t name;    /* 0: free */
-	_Atomic uint64_t tat;     /* GCRA: theoretical arrival time, monotonic ns */
-	_Atomic uint64_t day;     /* UTC day number << 40 | requests of that day */
-	_Atomic uint64_t granted; /* as `day`: what this replica may use of it */
-	_Atomic uint64_t day_limit;
-	_Atomic uint64_t used;              /* monotonic ns of the last use */
-	_Atomic uint64_t admitted, refused; /* QUOTA_ACCOUNT */
-	_Atomic uint32_t in_flight[QUOTA_MAX_WORKERS];
-	_Atomic uint32_t total; /* of in_flight: what is compared with the limit */
-};
-
-struct quota_table {
-	_Atomic uint64_t refused_full;
-	_Atomic uint32_t replicas; /* 0: this one is alone, and shares nothing */
-	_Atomic uint64_t contact_ns, keep_ns;
-	struct slot slots[SLOT_COUNT];
-};
+#define IDLE_NS (600ull * NS_PER_S)
 
 /* One bucket to be charged: a part of one Quota document. */
 struct charge {
@@ -96,8 +68,8 @@ quota_table_worker_reset(struct quota_table *t, unsigned worker)
 
 /* FNV-1a: fixed, because every worker must compute the same name; users cannot choose the
  * other parts, and a collision of two users merely makes them share a bucket. */
-static uint64_t
-hash_bytes(uint64_t h, const void *data, size_t len)
+uint64_t
+quota_hash(uint64_t h, const void *data, size_t len)
 {
 	const unsigned char *p = data;
 
@@ -110,13 +82,13 @@ static uint64_t
 bucket_name(
     const struct quota *q, enum quota_kind kind, enum quota_for whom, struct str who)
 {
-	uint64_t h = 14695981039346656037ull;
+	uint64_t h = QUOTA_HASH_BEGIN;
 	unsigned char k[] = {(unsigned char)kind, (unsigned char)whom};
 
-	h = hash_bytes(h, q->level->path.ptr, q->level->path.len);
-	h = hash_bytes(h, q->name.ptr, q->name.len);
-	h = hash_bytes(h, who.ptr, who.len);
-	h = hash_bytes(h, k, sizeof(k));
+	h = quota_hash(h, q->level->path.ptr, q->level->path.len);
+	h = quota_hash(h, q->name.ptr, q->name.len);
+	h = quota_hash(h, who.ptr, who.len);
+	h = quota_hash(h, k, sizeof(k));
 	h ^=
 	    h >> 29; /* FNV's low bits are weak; the table's index is taken from them */
 	h *= 0xbf58476d1ce4e5b9ull;
@@ -144,8 +116,8 @@ slot_take(struct slot *s, uint64_t expected, uint64_t name)
 	return true;
 }
 
-static uint32_t
-slot_find(struct quota_table *t, uint64_t name, uint64_t now_ns, uint64_t day)
+uint32_t
+quota_slot_find(struct quota_table *t, uint64_t name, uint64_t now_ns, uint64_t day)
 {
 	uint32_t at = (uint32_t)name & (SLOT_COUNT - 1);
 
@@ -192,7 +164,7 @@ add_charge(struct charges *all, struct quota_table *t, const struct quota *q,
 		return;
 	}
 	c = &all->items[all->count++];
-	c->slot = slot_find(
+	c->slot = quota_slot_find(
 	    t, bucket_name(q, kind, party->whom, party->name), all->now_ns, all->day);
 	c->kind = kind;
 	c->whom = party->whom;
@@ -529,132 +501,4 @@ quota_use(const struct quota_table *t, const struct quota *q, walltime_t today,
 	s = slot_look(t, bucket_name(q, QUOTA_PER_DAY, QUOTA_FOR_ALL, everybody.name));
 	counted = s != NULL ? atomic_load(&s->day) : 0;
 	out->today = counted >> DAY_SHIFT == day ? counted & DAY_COUNT_MASK : 0;
-}
-
-/* ---- days ---- */
-
-void
-quota_days_encode(const struct quota_table *t, walltime_t today, struct buf *out)
-{
-	const uint64_t day = (uint64_t)(today.ns / DAY_NS);
-	const size_t begin = out->len;
-
-	proc_put_u32(out, DAYS_MAGIC);
-	proc_put_u64(out, day);
-	for (uint32_t i = 0; i < SLOT_COUNT; i++) {
-		const uint64_t counted = atomic_load(&t->slots[i].day);
-
-		if (counted >> DAY_SHIFT != day || (counted & DAY_COUNT_MASK) == 0)
-			continue;
-		proc_put_u64(out, atomic_load(&t->slots[i].name));
-		proc_put_u64(out, counted & DAY_COUNT_MASK);
-	}
-	/* Not against people, who could make another: against half a file. */
-	proc_put_u64(out,
-	    hash_bytes(14695981039346656037ull, out->data + begin, out->len - begin));
-}
-
-bool
-quota_days_decode(
-    struct quota_table *t, struct str bytes, monotime_t now, walltime_t today)
-{
-	const struct proc_msg msg = {
-	    .data = (const uint8_t *)bytes.ptr, .len = bytes.len};
-	const uint64_t day = (uint64_t)(today.ns / DAY_NS);
-	struct proc_reader r, end;
-	bool is_today;
-
-	proc_reader_init(&r, &msg);
-	if (bytes.len < 20 || (bytes.len - 20) % 16 != 0 ||
-	    proc_get_u32(&r) != DAYS_MAGIC)
-		return false;
-	end = r;
-	end.pos = bytes.len - 8;
-	if (proc_get_u64(&end) !=
-	    hash_bytes(14695981039346656037ull, bytes.ptr, bytes.len - 8))
-		return false;
-	is_today = proc_get_u64(&r) == day;
-	while (is_today && r.pos < bytes.len - 8) {
-		const uint64_t name = proc_get_u64(&r), count = proc_get_u64(&r);
-		const uint32_t slot = slot_find(t, name, now.ns, day);
-
-		if (slot != NO_SLOT)
-			atomic_store(&t->slots[slot].day,
-			    (day << DAY_SHIFT) | (count & DAY_COUNT_MASK));
-	}
-	return true;
-}
-
-/* ---- several replicas ---- */
-
-void
-quota_share(struct quota_table *t, uint32_t replicas, uint64_t keep_ns)
-{
-	atomic_store(&t->keep_ns, keep_ns);
-	atomic_store(&t->replicas, replicas);
-}
-
-void
-quota_share_contact(struct quota_table *t, monotime_t now)
-{
-	atomic_store(&t->contact_ns, now.ns);
-}
-
-bool
-quota_share_cut_off(const struct quota_table *t, monotime_t now)
-{
-	const uint64_t contact = atomic_load(&t->contact_ns);
-	const uint64_t keep = atomic_load(&t->keep_ns);
-
-	return keep != 0 &&
-	       (contact == 0 || (now.ns > contact && now.ns - contact > keep));
-}
-
-size_t
-quota_days(
-    const struct quota_table *t, walltime_t today, struct quota_day *out, size_t max)
-{
-	const uint64_t day = (uint64_t)(today.ns / DAY_NS);
-	size_t count = 0;
-
-	for (uint32_t i = 0; i < SLOT_COUNT && count < max; i++) {
-		const struct slot *s = &t->slots[i];
-		const uint64_t counted = atomic_load(&s->day);
-		const uint64_t granted = atomic_load(&s->granted);
-
-		if (counted >> DAY_SHIFT != day || (counted & DAY_COUNT_MASK) == 0)
-			continue;
-		out[count++] = (struct quota_day){.name = atomic_load(&s->name),
-		    .used = counted & DAY_COUNT_MASK,
-		    .granted =
-			granted >> DAY_SHIFT == day ? granted & DAY_COUNT_MASK : 0,
-		    .limit = atomic_load(&s->day_limit)};
-	}
-	return count;
-}
-
-/* Raises a value of the day to at least so much. */
-static void
-day_raise(_Atomic uint64_t *at, uint64_t day, uint64_t to)
-{
-	uint64_t value = atomic_load(at);
-
-	to = (day << DAY_SHIFT) | (to & DAY_COUNT_MASK);
-	while (value < to && !atomic_compare_exchange_weak(at, &value, to)) {
-		/* until it is, or somebody was faster */
-	}
-}
-
-void
-quota_day_grant(
-    struct quota_table *t, const struct quota_day *d, monotime_t now, walltime_t today)
-{
-	const uint64_t day = (uint64_t)(today.ns / DAY_NS);
-	const uint32_t slot = slot_find(t, d->name, now.ns, day);
-
-	if (slot == NO_SLOT)
-		return;
-	day_raise(&t->slots[slot].granted, day, d->granted);
-	if (d->used != 0)
-		day_raise(&t->slots[slot].day, day, d->used);
 }

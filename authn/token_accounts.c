@@ -175,6 +175,14 @@ token_store_unchecked(struct token_store *s, struct arena *arena, walltime_t now
 }
 
 int
+token_store_clock_back(struct token_store *s, walltime_t now, struct err *err)
+{
+	return store_bind_time(s->prepared[STMT_ACCOUNT_CLOCK], 1, now)
+		   ? store_run(s, STMT_ACCOUNT_CLOCK, err)
+		   : store_err(s, err, "bind");
+}
+
+int
 token_store_end_idle(struct token_store *s, struct arena *arena, walltime_t now,
     walltime_t before, struct str *out_ids, struct err *err)
 {

@@ -7,9 +7,11 @@
 #include <jansson.h>
 
 #include "authn/auth_messages.h"
+#include "common/limits.h"
 #include "common/secret.h"
 
 #define NAME_MAX_BYTES 128
+#define LIST_BYTES     (LIMIT_MESSAGE_BYTES - 4096)
 #define NS_PER_S       1000000000ll
 #define OVERLAP_MAX_S  (7u * 86400)
 
@@ -376,6 +378,21 @@ token_api_rotate(struct token_store *store, struct arena *arena,
 	identity_unref(id);
 }
 
+/* No memory is fatal in dump(). */
+static json_t *
+list_entry(const struct token_record *r)
+{
+	json_t *scopes = json_loadb(r->scopes.ptr, r->scopes.len, 0, NULL);
+
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:o}", "id", r->id,
+	    "name", json_text(r->name), "created", json_time(r->created), "expires",
+	    json_time(r->expires), "lastUsed", json_time(r->last_used), "scopes",
+	    scopes != NULL ? scopes : json_array(), "revoked", r->revoked.ns != 0,
+	    "revokedAt", json_time(r->revoked));
+}
+
+/* Those that are good come first, the newest before the others: whoever has more than one answer
+ * holds sees the rest when some have ended. */
 void
 token_api_list(struct token_store *store, struct arena *arena, struct str owner,
     struct auth_answer *out_answer)
@@ -383,7 +400,7 @@ token_api_list(struct token_store *store, struct arena *arena, struct str owner,
 	struct token_record *records = NULL;
 	struct err err = ERR_INIT;
 	json_t *list, *root;
-	size_t count = 0;
+	size_t count = 0, bytes = 0, i;
 
 	if (token_store_list(store, arena, owner, &records, &count, &err) != 0) {
 		token_api_refuse(out_answer, arena, 503, "ServiceUnavailable",
@@ -392,19 +409,20 @@ token_api_list(struct token_store *store, struct arena *arena, struct str owner,
 		return;
 	}
 	list = json_array();
-	for (size_t i = 0; i < count; i++) {
-		const struct token_record *r = &records[i];
-		json_t *scopes = json_loadb(r->scopes.ptr, r->scopes.len, 0, NULL);
+	for (i = 0; i < count; i++) {
+		json_t *entry = list_entry(&records[i]);
 
-		(void)json_array_append_new(list, /* no memory is fatal in dump() */
-		    json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:o}", "id", r->id,
-			"name", json_text(r->name), "created", json_time(r->created),
-			"expires", json_time(r->expires), "lastUsed",
-			json_time(r->last_used), "scopes",
-			scopes != NULL ? scopes : json_array(), "revoked",
-			r->revoked.ns != 0, "revokedAt", json_time(r->revoked)));
+		bytes += json_dumpb(entry, NULL, 0, JSON_COMPACT) + 1;
+		if (bytes > LIST_BYTES) {
+			json_decref(entry);
+			break;
+		}
+		(void)json_array_append_new(list, entry); /* as above */
 	}
 	root = json_pack("{s:o}", "tokens", list);
+	if (i < count) /* the same */
+		(void)json_object_set_new(
+		    root, "omitted", json_integer((json_int_t)(count - i)));
 	*out_answer = (struct auth_answer){.status = 200, .user = owner};
 	out_answer->body = dump(arena, root);
 	json_decref(root);

@@ -12,29 +12,98 @@
 #include "common/log.h"
 #include "common/secret.h"
 
-#define BEAT_MS  500
-#define ROWS_MAX 1000 /* in one answer */
+#define BEAT_MS   500
+#define ROWS_MAX  1000 /* in one answer; more than one transaction writes */
+#define ROWS_TURN 200  /* stored before others' turn */
 
 /* ---- the loop's thread ---- */
 
-/* Rows in the order in which they were written. */
-static struct share_row *
+/* Puts what has come behind what is there. */
+static void
 take_rows(struct token_share *s)
 {
-	struct share_row *rows = NULL, *all;
-
 	(void)pthread_mutex_lock(&s->lock); /* cannot fail: it is our own */
-	all = s->rows;
-	s->rows = NULL;
-	(void)pthread_mutex_unlock(&s->lock);
-	while (all != NULL) {
-		struct share_row *row = all;
-
-		all = row->next;
-		row->next = rows;
-		rows = row;
+	if (s->rows != NULL) {
+		*s->come_end = s->rows;
+		s->come_end = s->rows_end;
 	}
-	return rows;
+	s->rows = NULL;
+	s->rows_end = &s->rows;
+	if (s->contact.ns != 0)
+		s->come_contact = s->contact;
+	s->contact.ns = 0;
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
+/* Cuts off so many at most; what is left is the rest. */
+static struct share_row *
+cut_rows(struct token_share *s, size_t most, struct share_row ***out_end)
+{
+	struct share_row **end = &s->come;
+
+	while (*end != NULL && most-- > 0)
+		end = &(*end)->next;
+	*out_end = end;
+	return s->come;
+}
+
+static void
+free_rows(struct share_row *rows)
+{
+	while (rows != NULL) {
+		struct share_row *next = rows->next;
+
+		json_decref(rows->columns);
+		free(rows);
+		rows = next;
+	}
+}
+
+/* Stores some of what has come; false: it could not be, and stays. */
+static bool
+store_rows(struct token_share *s)
+{
+	struct buf ids = {NULL, 0, 0};
+	struct err err = ERR_INIT;
+	struct share_row **end, *rows = cut_rows(s, ROWS_TURN, &end), *rest = *end;
+	int rc;
+
+	*end = NULL;
+	rc = share_rows_apply(s, rows, &ids, &err);
+	if (rc != 0) {
+		*end = rest;
+		if (!s->stuck)
+			log_error(
+			    "share-rows", "detail=%s", log_quote(str_from(err.msg)));
+		s->stuck = true;
+		buf_free(&ids);
+		return false;
+	}
+	if (s->stuck)
+		log_info("share-rows", "detail=\"stored again\"");
+	s->stuck = false;
+	s->come = rest;
+	if (rest == NULL)
+		s->come_end = &s->come;
+	free_rows(rows);
+	if (ids.len != 0)
+		s->callbacks.ended(s->callbacks.arg, buf_str(&ids));
+	buf_free(&ids);
+	return true;
+}
+
+/* What was revoked elsewhere is so here before we say that we know of it: a store that takes
+ * nothing closes the gate as etcd's silence does. */
+static void
+take_over(struct token_share *s)
+{
+	take_rows(s);
+	if (s->come != NULL && !store_rows(s))
+		return; /* the next beat is the next attempt */
+	if (s->come != NULL)
+		(void)uv_async_send(&s->arrived); /* others' turn; cannot fail */
+	else if (s->come_contact.ns != 0)
+		quota_share_contact(s->quota, s->come_contact);
 }
 
 static void
@@ -57,24 +126,9 @@ static void
 on_arrived(uv_async_t *async)
 {
 	struct token_share *s = async->data;
-	struct share_row *row = take_rows(s);
-	struct buf ids = {NULL, 0, 0};
-	struct err err = ERR_INIT;
 
 	tell_ring(s);
-	while (row != NULL) {
-		struct share_row *next = row->next;
-
-		if (share_rows_apply(s, row->columns, &ids, &err) != 0)
-			log_error(
-			    "share-row", "detail=%s", log_quote(str_from(err.msg)));
-		json_decref(row->columns);
-		free(row);
-		row = next;
-	}
-	if (ids.len != 0)
-		s->callbacks.ended(s->callbacks.arg, buf_str(&ids));
-	buf_free(&ids);
+	take_over(s);
 	share_send(s);
 }
 
@@ -106,8 +160,8 @@ queue_row(struct token_share *s, const json_t *kv)
 		return;
 	}
 	(void)pthread_mutex_lock(&s->lock); /* cannot fail: it is our own */
-	row->next = s->rows;
-	s->rows = row;
+	*s->rows_end = row;
+	s->rows_end = &row->next;
 	(void)pthread_mutex_unlock(&s->lock);
 }
 
@@ -139,6 +193,9 @@ read_rows(struct token_share *s, bool *out_more, struct err *err)
 		s->revision = revision > s->revision ? revision : s->revision;
 	}
 	*out_more = json_array_size(kvs) == ROWS_MAX;
+	/* One transaction's rows share a revision, and the end may be among them. */
+	if (*out_more)
+		s->revision--;
 	json_decref(answer);
 	buf_free(&prefix);
 	return rc;
@@ -159,7 +216,7 @@ read_all_rows(struct token_share *s, struct err *err)
 }
 
 static void
-note(struct token_share *s, int rc, const struct err *err)
+note(struct token_share *s, int rc, monotime_t begin, const struct err *err)
 {
 	bool was;
 
@@ -169,6 +226,9 @@ note(struct token_share *s, int rc, const struct err *err)
 	s->beats += rc == 0;
 	was = was || (s->beats == 0 && s->failures == 0 && rc != 0);
 	s->failures += rc != 0;
+	/* From when it was asked: then etcd knew of us. */
+	if (rc == 0 && s->joined)
+		s->contact = begin;
 	(void)pthread_mutex_unlock(&s->lock);
 	if (was && rc != 0)
 		log_warn("share-cut-off", "detail=%s", log_quote(str_from(err->msg)));
@@ -191,10 +251,7 @@ beat(struct token_share *s)
 		rc = share_days(s, &err);
 	if (rc == 0)
 		rc = share_ring(s, &err);
-	/* From when it was asked: then etcd knew of us. */
-	if (rc == 0 && s->joined)
-		quota_share_contact(s->quota, begin);
-	note(s, rc, &err);
+	note(s, rc, begin, &err);
 }
 
 /* Waits for the bell, or for the next beat; true: it rang. */
@@ -300,6 +357,8 @@ token_share_start(uv_loop_t *loop, const struct token_share_settings *settings,
 	s->callbacks = *callbacks;
 	s->replicas = 1;
 	s->waiters_end = &s->waiters;
+	s->come_end = &s->come;
+	s->rows_end = &s->rows;
 	s->arrived.data = s;
 	s->writer = etcd_new(&settings->etcd);
 	s->beater = etcd_new(&settings->etcd);
@@ -325,8 +384,8 @@ token_share_status(const struct token_share *s, struct buf *out)
 	(void)pthread_mutex_lock(&share->lock); /* cannot fail: it is our own */
 	buf_printf(out,
 	    ",\"replica\":\"%s\",\"replicas\":%u,\"etcdConnected\":%s,\"etcdFailures\":"
-	    "%llu",
+	    "%llu,\"rowsForeign\":%llu",
 	    s->id, s->replicas, s->connected ? "true" : "false",
-	    (unsigned long long)s->failures);
+	    (unsigned long long)s->failures, (unsigned long long)s->foreign);
 	(void)pthread_mutex_unlock(&share->lock);
 }

@@ -1,6 +1,6 @@
 /*
  * What the files of token sharing share: rows of the store and their outbox
- * (token_share_rows.c), members and day counts (token_share_quota.c), the ring of keys
+ * (token_share_rows.c), rows that come (token_share_apply.c), members and day counts (token_share_quota.c), the ring of keys
  * (token_share_keys.c), what is sent (token_share_send.c), threads (token_share.c).
  */
 #ifndef AUTHN_TOKEN_SHARE_INTERNAL_H
@@ -42,6 +42,11 @@ struct token_share {
 	/* the loop's: what is written here */
 	struct share_batch batch; /* on its way; rows NULL: none is */
 	uint64_t batches;
+	uint64_t foreign; /* rows of other versions, not taken over */
+	/* what was written elsewhere, oldest first, and when all of it was asked for */
+	struct share_row *come, **come_end;
+	monotime_t come_contact;
+	bool stuck; /* it cannot be stored, which was said */
 	struct share_waiter *waiters, **waiters_end;
 	size_t waiter_count;
 	struct etcd *writer; /* the writing thread's */
@@ -50,10 +55,11 @@ struct token_share {
 	uv_async_t arrived;
 	pthread_mutex_t lock;
 	pthread_cond_t bell, send_bell;
-	bool rung;              /* under the lock, as all that follows */
-	struct share_row *rows; /* that have come, newest first */
-	json_t *to_send;        /* a transaction, for the writing thread */
-	bool sent;              /* this came of it: */
+	bool rung;                          /* under the lock, as all that follows */
+	struct share_row *rows, **rows_end; /* that have come, oldest first */
+	monotime_t contact; /* when it was asked whether there are more; 0: as before */
+	json_t *to_send;    /* a transaction, for the writing thread */
+	bool sent;          /* this came of it: */
 	int send_rc;
 	struct err send_err;
 	unsigned replicas;
@@ -80,9 +86,23 @@ MUST_CHECK int share_rows_collect(
 /* It is in etcd, and need not be sent again. */
 MUST_CHECK int share_rows_sent(
     struct token_share *s, const struct share_batch *batch, struct err *err);
-/* Takes a row over; appends its token's id if it means something else now. */
-MUST_CHECK int share_rows_apply(
-    struct token_share *s, const json_t *columns, struct buf *ids, struct err *err);
+/* The row as an object; NULL if there is none (any more). */
+json_t *share_row_read(struct token_share *s, const char *id);
+
+/* SQL over the store; `id` is the first argument, if it is not NULL. */
+int share_db_err(const struct token_share *s, struct err *err);
+MUST_CHECK int share_db_run(struct token_share *s, const char *sql, struct err *err);
+MUST_CHECK int share_db_run_with(
+    struct token_share *s, const char *sql, const char *id, struct err *err);
+MUST_CHECK sqlite3_stmt *share_db_prepare(
+    struct token_share *s, const char *sql, const char *id);
+
+/* ---- token_share_apply.c ---- */
+
+/* Takes rows over, all of them or none; appends the ids of tokens that mean something else now.
+ * Columns that are not known here are taken out. */
+MUST_CHECK int share_rows_apply(struct token_share *s, const struct share_row *rows,
+    struct buf *ids, struct err *err);
 
 /* ---- token_share_send.c ---- */
 

@@ -24,7 +24,7 @@ static const char *const statements[STMT_COUNT] = {
 		 "LEFT JOIN account USING (owner, uid) WHERE id = ?1",
     [STMT_LIST] = "SELECT " COLUMNS ", checked, suspended, changed FROM token "
 		  "LEFT JOIN account USING (owner, uid) "
-		  "WHERE owner = ?1 ORDER BY created DESC, id",
+		  "WHERE owner = ?1 ORDER BY revoked != 0, created DESC, id",
     [STMT_REVOKE] = ("UPDATE token SET revoked_by = CASE revoked WHEN 0 THEN ?4 ELSE "
 		     "revoked_by END, revoked = CASE revoked WHEN 0 THEN ?3 ELSE "
 		     "revoked END WHERE id = ?1 AND owner = ?2"),
@@ -64,6 +64,8 @@ static const char *const statements[STMT_COUNT] = {
     [STMT_ACCOUNT_COUNTS] =
 	("SELECT count(*), coalesce(sum(suspended), 0), coalesce(min(checked), 0) "
 	 "FROM account WHERE " HAS_LIVE),
+    [STMT_ACCOUNT_CLOCK] = ("UPDATE account SET tried = 0, checked = min(checked, ?1) "
+			    "WHERE tried > ?1 OR checked > ?1"),
     [STMT_IDLE] = ("UPDATE token SET revoked = ?1, revoked_by = 'idle' WHERE id IN "
 		   "(SELECT id FROM token WHERE revoked = 0 AND expires > ?1 AND "
 		   "max(last_used, created) < ?2 LIMIT 1000) RETURNING id"),

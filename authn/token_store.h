@@ -99,6 +99,10 @@ MUST_CHECK int token_store_judge(struct token_store *s, struct arena *arena,
     const struct token_verdict *verdicts, size_t count, walltime_t now,
     struct str *out_ids, struct err *err);
 
+/* The clock went back: what was asked later than now was asked now, and is due. */
+MUST_CHECK int token_store_clock_back(
+    struct token_store *s, walltime_t now, struct err *err);
+
 /* The live tokens (as above) of accounts that were last checked in [after, before). */
 MUST_CHECK int token_store_unchecked(struct token_store *s, struct arena *arena,
     walltime_t now, walltime_t after, walltime_t before, struct str *out_ids,

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/bundle.h"
 #include "common/limits.h"
 #include "enforcer/config_internal.h"
 #include "policy-lang/fail_safe.h"
@@ -38,11 +37,7 @@ config_fields(struct config_reader *r, const struct schema *schema,
 const char *
 config_path(struct config_reader *r, const struct doc_node *n)
 {
-	if (n->text.len == 0)
-		diag_error(r->diags, CODE_VALUE, n->loc, "a path cannot be empty");
-	if (n->text.len != 0 && n->text.ptr[0] == '/')
-		return arena_strndup(r->arena, n->text.ptr, n->text.len);
-	return arena_printf(r->arena, "%s%.*s", r->directory, STR_ARG(n->text));
+	return config_file_path(r->arena, &r->file, n, CODE_VALUE, r->diags);
 }
 
 const char *
@@ -551,29 +546,15 @@ read_top(struct config_reader *r, const struct doc_node *doc)
 struct enforcer_config *
 enforcer_config_load(struct arena *arena, const char *path, struct diag_list *diags)
 {
-	const char *const paths[] = {path};
-	const char *slash = strrchr(path, '/');
 	struct config_reader r = {.arena = arena, .diags = diags};
 	const unsigned errors = diags->errors;
-	struct bundle bundle;
-	struct doc_list docs;
-	struct loc start = {NULL, 1, 1, 0};
 
 	r.config = ARENA_NEW(arena, struct enforcer_config);
 	r.config->path = arena_strdup(arena, path);
-	r.directory =
-	    slash != NULL ? arena_strndup(arena, path, (size_t)(slash - path) + 1) : "";
 	set_defaults(r.config);
-	if (!bundle_read(arena, paths, 1, diags, &bundle))
+	if (!config_file_read(
+		arena, path, "the configuration", CODE_VALUE, diags, &r.file))
 		return NULL;
-	start.source = bundle.count != 0 ? &bundle.sources[0] : NULL;
-	if (bundle.count != 1 || !doc_read(arena, &bundle.sources[0], diags, &docs) ||
-	    docs.count != 1) {
-		if (diags->errors == errors)
-			diag_error(diags, CODE_VALUE, start,
-			    "the configuration is one YAML document in one file");
-		return NULL;
-	}
-	read_top(&r, docs.docs[0]);
+	read_top(&r, r.file.root);
 	return diags->errors == errors ? r.config : NULL;
 }

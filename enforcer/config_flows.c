@@ -9,22 +9,10 @@
 bool
 config_address_port(struct str text, struct ip_addr *out_addr, uint16_t *out_port)
 {
-	size_t colon = text.len;
 	struct str host;
-	uint64_t port;
 
-	while (colon > 0 && text.ptr[colon - 1] != ':')
-		colon--;
-	host = str_slice(text, 0, colon > 0 ? colon - 1 : 0);
-	if (host.len >= 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
-		host = str_slice(host, 1, host.len - 1);
-	else if (str_find(host, ':', 0) < host.len)
-		return false; /* IPv6 needs its brackets */
-	if (!ip_parse(host, out_addr) ||
-	    !str_to_u64(str_slice(text, colon, text.len), 65535, &port) || port == 0)
-		return false;
-	*out_port = (uint16_t)port;
-	return true;
+	return config_host_port(text, &host, out_port) && *out_port != 0 &&
+	       ip_parse(host, out_addr);
 }
 
 /* true, false, or the socket of another that speaks as the journal does. */

@@ -6,6 +6,7 @@
 
 #include "common/doc.h"
 #include "enforcer/config.h"
+#include "policy-lang/config_file.h"
 #include "policy-lang/schema.h"
 
 #define CONFIG_VALUE "config-value"
@@ -13,7 +14,7 @@
 struct config_reader {
 	struct arena *arena;
 	struct diag_list *diags;
-	const char *directory; /* relative paths start here; ends with '/' or empty */
+	struct config_file file;
 	struct enforcer_config *config;
 };
 

@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/bundle.h"
 #include "common/doc.h"
 #include "common/secret.h"
 #include "enforcer/kube_access.h"
+#include "policy-lang/config_file.h"
 #include "policy-lang/schema.h"
 
 #define CODE_VALUE       "kubeconfig-value"
@@ -23,8 +23,8 @@
 struct reader {
 	struct arena *arena;
 	struct diag_list *diags;
-	const char *directory; /* paths in it start here; ends with '/' or empty */
-	bool check;            /* files that it names are not read */
+	struct config_file file;
+	bool check; /* files that it names are not read */
 	struct kube_access *out;
 };
 
@@ -53,12 +53,10 @@ read_file(struct reader *r, const char *path, size_t most, struct loc loc)
 static struct str
 read_named(struct reader *r, const struct doc_node *n, size_t most)
 {
-	const bool absolute = n->text.len != 0 && n->text.ptr[0] == '/';
+	const char *path =
+	    config_file_path(r->arena, &r->file, n, CODE_VALUE, r->diags);
 
-	return read_file(r,
-	    arena_printf(
-		r->arena, "%s%.*s", absolute ? "" : r->directory, STR_ARG(n->text)),
-	    most, n->loc);
+	return n->text.len != 0 ? read_file(r, path, most, n->loc) : STR("");
 }
 
 static struct str
@@ -390,30 +388,10 @@ read_kubeconfig(struct reader *r, const struct doc_node *doc, struct str context
 static void
 load(struct reader *r, const struct kube_place *place)
 {
-	const char *const paths[] = {place->kubeconfig};
-	const char *slash = strrchr(place->kubeconfig, '/');
-	struct loc start = {NULL, 1, 1, 0};
-	struct bundle bundle;
-	struct doc_list docs;
-
-	r->directory = slash != NULL ? arena_strndup(r->arena, place->kubeconfig,
-					   (size_t)(slash - place->kubeconfig) + 1)
-				     : "";
-	if (!bundle_read(r->arena, paths, 1, r->diags, &bundle))
-		return;
-	start.source = bundle.count != 0 ? &bundle.sources[0] : NULL;
-	if (bundle.count != 1 ||
-	    !doc_read(r->arena, &bundle.sources[0], r->diags, &docs))
-		return;
-	if (docs.count == 1)
-		read_kubeconfig(r, docs.docs[0], place->context);
-	else
-		diag_error(r->diags, CODE_VALUE, start,
-		    "a kubeconfig is one YAML document in one file");
-	/* Nor is a line of it shown below a mistake. */
-	secret_wipe(
-	    (void *)(uintptr_t)bundle.sources[0].text.ptr, bundle.sources[0].text.len);
-	bundle.sources[0].text = STR("");
+	if (config_file_read(r->arena, place->kubeconfig, "a kubeconfig", CODE_VALUE,
+		r->diags, &r->file))
+		read_kubeconfig(r, r->file.root, place->context);
+	config_file_wipe(&r->file);
 }
 
 /* ---- in a pod ---- */
@@ -449,7 +427,7 @@ read_place(struct arena *arena, const struct kube_place *place, bool check,
 {
 	struct reader r = {.arena = arena,
 	    .diags = diags,
-	    .directory = "",
+	    .file = {.directory = ""},
 	    .check = check,
 	    .out = out};
 	const unsigned errors = diags->errors;

@@ -110,7 +110,7 @@
 	};
 
 	const showTokens = async () => {
-		const { tokens } = await call('GET', '/tokens');
+		const { tokens, omitted } = await call('GET', '/tokens');
 		at('tokens').replaceChildren();
 		for (const token of tokens.filter((t) => !t.revoked)) {
 			const row = add(at('tokens'), 'tr');
@@ -130,6 +130,10 @@
 				await showTokens();
 				return `The token ${token.name} is revoked.`;
 			});
+		}
+		if (omitted) {
+			const cell = add(add(at('tokens'), 'tr'), 'td', `and ${omitted} more, older or revoked`);
+			cell.colSpan = 7;
 		}
 	};
 

@@ -4,7 +4,7 @@
         etcd.endpoints           # https://127.0.0.1:PORT of each member
         etcd.pki                 # ca.crt, etcd.crt, etcd.key: for members and clients
         etcd.get(b"/prefix/")    # {key: value}; etcd.put(key, value)
-        etcd.kill(0)             # a member is gone
+        etcd.kill(0)             # a member is gone; etcd.leader(), etcd.alive() say which are there
         with Forwarder(port) as way:     # a way to one member that can be cut
             way.cut()
 """
@@ -98,6 +98,29 @@ class Etcd:
 
     def put(self, key, value):
         self._call("/v3/kv/put", key=key, value=value)
+
+    def put_all(self, rows):
+        """All of {key: value} in one transaction, of 128 at most: they share a revision."""
+        puts = [{"request_put": {"key": b64(k), "value": b64(v)}} for k, v in rows.items()]
+        self._call("/v3/kv/txn", success=puts)
+
+    def compact(self):
+        """Forgets all but the present, of which it returns the revision."""
+        revision = self._call("/v3/kv/range", key=b"none")["header"]["revision"]
+        self._call("/v3/kv/compaction", revision=revision, physical=True)
+        return int(revision)
+
+    def leader(self):
+        """[the member that leads], or []."""
+
+        def leads(i):
+            said = self._ask(self.endpoints[i], "/v3/maintenance/status", b"{}")
+            return said["header"]["member_id"] == said.get("leader")
+
+        return [i for i in self.alive() if leads(i)]
+
+    def alive(self):
+        return [i for i, member in enumerate(self._members) if member.poll() is None]
 
     def _healthy(self):
         context = self._context()

@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 
+import pytest
+
 import proxy_lab
 from proxy_lab import BUILD, Lab, wait_until  # noqa: F401
 
@@ -107,6 +109,29 @@ def audit(gate, *arguments):
 def stderr(gate):
     with open(gate.stderr_path, errors="replace") as f:
         return f.read()
+
+
+@contextlib.contextmanager
+def small_disk(path, size):
+    """A file system of that size."""
+    os.mkdir(path)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(path)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no tmpfs can be mounted here")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def fill(path):
+    """Leaves no block free: `ballast` has them."""
+    with open(os.path.join(path, "ballast"), "wb", buffering=0) as f:
+        try:
+            while True:
+                f.write(b"\0" * 4096)
+        except OSError:
+            pass
 
 
 def assert_clean(gate):

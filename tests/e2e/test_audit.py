@@ -292,27 +292,8 @@ def test_levels_by_subtree_without_secrets_and_reloaded(tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    path = tmp_path / "small"
-    path.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(path)], capture_output=True
-    )
-    if done.returncode:
-        pytest.skip("no tmpfs can be mounted here")
-    try:
+    with gate_lab.small_disk(tmp_path / "small", "256k") as path:
         yield path
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
-
-
-def fill(path):
-    """Leaves no block free."""
-    with open(path / "ballast", "wb", buffering=0) as f:
-        try:
-            while True:
-                f.write(b"\0" * 4096)
-        except OSError:
-            pass
 
 
 @pytest.mark.parametrize("mode", ["required", "best-effort"])
@@ -333,7 +314,7 @@ def test_full_disk(tmp_path, small_disk, mode):
                 return "cut"  # its second record could not be written
 
         assert change("before") == 201
-        fill(small_disk)
+        gate_lab.fill(small_disk)
         statuses = [change(f"full-{i}") for i in range(40)]
         if mode == "required":
             assert statuses[-1] == 503

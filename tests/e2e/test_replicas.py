@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import itertools
+import json
 import os
 import threading
 
@@ -292,10 +293,83 @@ def test_who_waits_for_etcd_keeps_nobody_waiting(pair):
     wait_until(open_again, 30, "the members")
 
 
-def test_member_that_dies_is_not_missed(pair):
-    pair.etcd.kill(0)
+TOKENS = b"/ringfence/tokens/"
+
+
+def code_at(gate, made):
+    return get(gate, made["token"], "/test/slow?ms=1").status
+
+
+def both_say(pair, made, code, what):
+    for gate in (pair.a, pair.b):
+        wait_until(lambda: code_at(gate, made) == code, 30, what)  # noqa: B023
+
+
+def test_rows_of_another_version_grant_nothing_and_stay(pair):
+    """Replicas are replaced one by one: a later version may say more of a token."""
+    made = issued(pair.a, "grace")
+    key = TOKENS + made["id"].encode()
+    wait_until(lambda: code_at(pair.b, made) == 200, 30, "the token")
+    row = json.loads(pair.etcd.get(TOKENS)[key])
+    # What is not known here may narrow it: it is nobody's, and is not written back without that.
+    narrowed = json.dumps({**row, "sources2": "192.0.2.0/24"}).encode()
+    pair.etcd.put(key, narrowed)
+    both_say(pair, made, 401, "a token that is not understood to end")
+    assert pair.etcd.get(TOKENS)[key] == narrowed
+    # Where it says nothing it changes nothing; nor does it keep an end from coming.
+    pair.etcd.put(key, json.dumps({**row, "sources2": "", "pin": None}).encode())
+    both_say(pair, made, 200, "the token")
+    ended = {**row, "pin": 0, "revoked": row["created"], "revoked_by": "somebody"}
+    pair.etcd.put(key, json.dumps(ended).encode())
+    both_say(pair, made, 401, "the token's end")
+    # What is no token is left where it is.
+    before = auth(pair.b)["rowsForeign"]
+    other = TOKENS + b"=session"
+    pair.etcd.put(other, b'{"kind":"session","name":"grace"}')
+    wait_until(lambda: auth(pair.b)["rowsForeign"] == before + 1, 30, "the other row")
+    assert other in pair.etcd.get(TOKENS)
+    assert get(pair.b, token(pair.b, "grace"), "/test/slow?ms=1").status == 200
+
+
+def test_all_that_was_written_meanwhile_comes_however_much(pair):
+    """More than one answer holds, which ends within a transaction's rows."""
+    made = issued(pair.a, "grace")
+    row = json.loads(pair.etcd.get(TOKENS)[TOKENS + made["id"].encode()])
+    wait_until(lambda: code_at(pair.b, made) == 200, 30, "the token")
+    for way in pair.ways:
+        way.cut()
+    before = auth(pair.b)["tokensLive"]
+    ids = [f"many{n:06}" for n in range(1120)]
+    for at in range(0, len(ids), 112):
+        pair.etcd.put_all(
+            {
+                TOKENS + i.encode(): json.dumps({**row, "id": i, "name": i}).encode()
+                for i in ids[at : at + 112]
+            }
+        )
+    for way in pair.ways:
+        way.mend()
+    wait_until(lambda: auth(pair.b).get("tokensLive", 0) >= before + len(ids), 30, "all of them")
+    # More than an answer of the gate's holds, too: those that are good are there first.
+    revoke(pair.b, {**made, "id": ids[0]})
+    said = get(pair.b, made["token"], "/ringfence/v1/tokens").json()
+    shown = [t["id"] for t in said["tokens"]]
+    assert len(shown) + said["omitted"] > len(ids) and ids[0] not in shown
+    assert len(shown) > 100 and not any(t["revoked"] for t in said["tokens"])
+
+
+def test_leader_that_dies_is_not_missed(pair):
+    """Nor what is forgotten of the past, which nobody reads."""
+    pair.etcd.compact()
+    (leader,) = wait_until(pair.etcd.leader, 30, "a leader")
+    pair.etcd.kill(leader)
     new = issued(pair.a, "dave")["token"]
     wait_until(lambda: get(pair.b, new, "/test/slow?ms=1").status == 200, 30, "the token")
+    pair.etcd.compact()
+    new = issued(pair.b, "dave")
+    wait_until(lambda: code_at(pair.a, new) == 200, 30, "a token after it")
+    revoke(pair.b, new)
+    wait_until(lambda: code_at(pair.a, new) == 401, 30, "its end")
 
 
 @long
@@ -321,8 +395,44 @@ def test_replica_that_is_cut_off_closes_and_comes_back(pair):
 @long
 def test_without_etcd_nothing_is_issued_and_soon_nothing_served(pair):
     known = token(pair.a, "grace")
-    for i in (1, 2):
+    for i in pair.etcd.alive()[:2]:
         pair.etcd.kill(i)
     wait_until(lambda: get(pair.a, known, "/test/slow?ms=1").status == 503, 60, "a to close")
     assert gate_lab.login(pair.a, "grace", "grace-secret").status in (500, 503)
     wait_until(lambda: get(pair.b, token(pair.b, "grace"), PODS).status == 503, 60, "b to close")
+
+
+@long
+def test_replica_that_cannot_store_what_others_revoke_closes(tmp_path):
+    """Its disk is full: what it is told and cannot keep it must not pass over."""
+    # Four MiB hold the store, and a log of it that is not folded back yet.
+    with gate_lab.small_disk(tmp_path / "small", "4m") as small, Etcd(tmp_path, members=1) as etcd:
+        options = {"etcd": etcd.endpoints[0], "etcd_pki": etcd.pki}
+        with gate_lab.make(tmp_path / "lab", CHANGES, gate_options=options) as lab:
+            elsewhere = STATE.replace("{directory}/state", str(small / "state"))
+            with gate_lab.config_of({"state: {{ directory: {directory}/state }}\n": elsewhere}):
+                b = Gate(lab, options)
+            try:
+                pair = Pair.__new__(Pair)
+                pair.lab, pair.etcd, pair.a, pair.b = lab, etcd, lab.gate, b
+                wait_until(lambda: members(b) == members(pair.a) == 2, 30, "two members")
+                made, other = issued(pair.a, "grace"), issued(pair.a, "grace")
+                both_say(pair, made, 200, "the token")
+                both_say(pair, other, 200, "the token")
+                gate_lab.fill(small)
+
+                def revoked_and_not_known():
+                    """What room the log has left is used up by further rows."""
+                    revoke(pair.a, issued(pair.a, "grace"))
+                    return " share-rows detail=" in gate_lab.stderr(b)
+
+                wait_until(revoked_and_not_known, 60, "the end of the room")
+                revoke(pair.a, made)
+                wait_until(lambda: code_at(b, made) in (401, 503), 60, "it to close")
+                wait_until(lambda: code_at(b, other) == 503, 60, "it to close for all")
+                os.unlink(small / "ballast")
+                wait_until(lambda: code_at(b, other) == 200, 30, "it to open")
+                assert code_at(b, made) == 401
+                gate_lab.assert_clean(b)
+            finally:
+                b.stop()

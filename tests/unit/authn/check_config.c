@@ -171,6 +171,7 @@ static const struct {
     {LISTEN TLS UPSTREAM REST "workers: 0\n", 9, "workers"},
     {LISTEN TLS UPSTREAM "policy: [ a ]\naudit: { origin: \"a b\" }\n", 5,
 	"names no log"},
+    {LISTEN TLS UPSTREAM "policy: [ \"\" ]\n", 4, "cannot be empty"},
     {LISTEN TLS UPSTREAM "policy: [ a ]\nstate: { etcd: {} }\n", 5, "endpoints"},
     {LISTEN TLS UPSTREAM
 	"policy: [ a ]\nstate: { etcd: { ca: a, endpoints: [ \"http://a\" ] } }\n",

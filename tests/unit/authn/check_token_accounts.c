@@ -302,6 +302,18 @@ START_TEST(rotation_is_both_or_neither)
 }
 END_TEST
 
+START_TEST(clock_that_is_set_back_makes_accounts_due_and_no_grace_longer)
+{
+	add("aaaaaaaaaa", "a", "u", 1000, INT64_MAX);
+	add("bbbbbbbbbb", "b", "u", 10, INT64_MAX);
+	ck_assert_str_eq(due(20, 15, 10), "b/u");
+	ck_assert_int_eq(token_store_clock_back(store, (walltime_t){20}, &err), 0);
+	ck_assert_str_eq(due(20, 15, 10), "a/u b/u");
+	ck_assert_int_eq(get("aaaaaaaaaa").checked.ns, 20);
+	ck_assert_int_eq(get("bbbbbbbbbb").checked.ns, 10);
+}
+END_TEST
+
 START_TEST(store_of_the_first_layout_is_taken_over)
 {
 	static const char first[] =
@@ -338,6 +350,8 @@ main(void)
 	tcase_add_test(tc, idle_tokens_end);
 	tcase_add_test(tc, many_idle_tokens_end_at_once);
 	tcase_add_test(tc, rotation_is_both_or_neither);
+	tcase_add_test(
+	    tc, clock_that_is_set_back_makes_accounts_due_and_no_grace_longer);
 	tcase_add_test(tc, store_of_the_first_layout_is_taken_over);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_NORMAL);

@@ -1,0 +1,84 @@
+#include "policy-lang/config_file.h"
+
+#include <string.h>
+
+#include "common/bundle.h"
+#include "common/secret.h"
+
+/* Its one document; NULL, and reported, if it has not one. */
+static const struct doc_node *
+one_document(struct arena *arena, struct bundle *bundle, const char *what,
+    const char *code, struct diag_list *diags)
+{
+	const unsigned errors = diags->errors;
+	struct loc start = {NULL, 1, 1, 0};
+	struct doc_list docs;
+
+	start.source = bundle->count != 0 ? &bundle->sources[0] : NULL;
+	if (bundle->count == 1 && doc_read(arena, &bundle->sources[0], diags, &docs) &&
+	    docs.count == 1)
+		return docs.docs[0];
+	if (diags->errors == errors)
+		diag_error(
+		    diags, code, start, "%s is one YAML document in one file", what);
+	return NULL;
+}
+
+bool
+config_file_read(struct arena *arena, const char *path, const char *what,
+    const char *code, struct diag_list *diags, struct config_file *out)
+{
+	const char *const paths[] = {path};
+	const char *slash = strrchr(path, '/');
+	struct bundle bundle;
+
+	*out = (struct config_file){.directory = ""};
+	if (slash != NULL)
+		out->directory = arena_strndup(arena, path, (size_t)(slash - path) + 1);
+	if (!bundle_read(arena, paths, 1, diags, &bundle))
+		return false;
+	out->root = one_document(arena, &bundle, what, code, diags);
+	if (bundle.count == 1)
+		out->source = &bundle.sources[0];
+	return out->root != NULL;
+}
+
+void
+config_file_wipe(struct config_file *file)
+{
+	if (file->source == NULL)
+		return;
+	secret_wipe((void *)(uintptr_t)file->source->text.ptr, file->source->text.len);
+	file->source->text = STR("");
+}
+
+const char *
+config_file_path(struct arena *arena, const struct config_file *file,
+    const struct doc_node *n, const char *code, struct diag_list *diags)
+{
+	if (n->text.len == 0)
+		diag_error(diags, code, n->loc, "a path cannot be empty");
+	if (n->text.len != 0 && n->text.ptr[0] == '/')
+		return arena_strndup(arena, n->text.ptr, n->text.len);
+	return arena_printf(arena, "%s%.*s", file->directory, STR_ARG(n->text));
+}
+
+bool
+config_host_port(struct str text, struct str *out_host, uint16_t *out_port)
+{
+	size_t colon = text.len;
+	uint64_t port;
+
+	while (colon > 0 && text.ptr[colon - 1] != ':')
+		colon--;
+	if (colon == 0 || !str_to_u64(str_slice(text, colon, text.len), 65535, &port))
+		return false;
+	*out_host = str_slice(text, 0, colon - 1);
+	*out_port = (uint16_t)port;
+	if (out_host->len >= 2 && out_host->ptr[0] == '[' &&
+	    out_host->ptr[out_host->len - 1] == ']')
+		*out_host = str_slice(*out_host, 1, out_host->len - 1);
+	else if (str_find(*out_host, ':', 0) < out_host->len)
+		return false; /* IPv6 needs its brackets */
+	return true;
+}
