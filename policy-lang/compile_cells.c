@@ -355,7 +355,8 @@ walk_profile(struct walker *w, const struct profile *profile)
 			if (w->class_stamp[number] == w->serial)
 				continue;
 			w->class_stamp[number] = w->serial;
-			emit_class(w, class, families);
+			if (families[0] || families[1])
+				emit_class(w, class, families);
 		}
 	}
 	end_profile(w);

@@ -9,73 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy-lang/table64.h"
+
 #define CLASS_HASH_KEY_0 0x636c617373206964u
 #define CLASS_HASH_KEY_1 0x52696e6766656e63u
 #define CLASS_ID_ROOT    0xffffffffu /* what nft calls "root" */
-
-/* ---- numbers by 64-bit keys ---- */
-
-struct table64 {
-	uint64_t *keys;
-	uint32_t *values; /* NONE: free */
-	size_t slots, used;
-};
-
-static size_t
-table64_slot(const struct table64 *t, uint64_t key)
-{
-	size_t i = (size_t)((key * 0x9e3779b97f4a7c15u) >> 20) & (t->slots - 1);
-
-	while (t->values[i] != NONE && t->keys[i] != key)
-		i = (i + 1) & (t->slots - 1);
-	return i;
-}
-
-static void
-table64_grow(struct table64 *t)
-{
-	struct table64 old = *t;
-
-	t->slots = old.slots == 0 ? 256 : 2 * old.slots;
-	t->keys = xcalloc(t->slots, sizeof(*t->keys));
-	t->values = xcalloc(t->slots, sizeof(*t->values));
-	memset(t->values, 0xff, t->slots * sizeof(*t->values));
-	for (size_t i = 0; i < old.slots; i++) {
-		size_t slot;
-
-		if (old.values[i] == NONE)
-			continue;
-		slot = table64_slot(t, old.keys[i]);
-		t->keys[slot] = old.keys[i];
-		t->values[slot] = old.values[i];
-	}
-	free(old.keys);
-	free(old.values);
-}
-
-/* The value under the key; if there is none, `value` is put there and returned. */
-static uint32_t
-table64_intern(struct table64 *t, uint64_t key, uint32_t value)
-{
-	size_t slot;
-
-	if (2 * (t->used + 1) > t->slots)
-		table64_grow(t);
-	slot = table64_slot(t, key);
-	if (t->values[slot] != NONE)
-		return t->values[slot];
-	t->keys[slot] = key;
-	t->values[slot] = value;
-	t->used++;
-	return value;
-}
-
-static void
-table64_fini(struct table64 *t)
-{
-	free(t->keys);
-	free(t->values);
-}
 
 /* ---- the tree of classes ---- */
 
@@ -358,16 +296,19 @@ number_classes(struct side *s)
 
 /* ---- from nodes to classes ---- */
 
-/* The place of its first rule. Sets of what port names mean have none of their own, and are
- * numbered as workloads come: of these the least by hash. */
+/* The place of one of its rules: of the least of their sets by hash, because how sets are
+ * numbered depends on what came first. Sets of what port names mean have no rule's. */
 static struct loc
 class_loc(const struct side *s, const struct class_info *class)
 {
 	const struct peer_set *best = s->sets[class->sets[0]];
 
-	for (size_t i = 1; i < class->set_count && best->name != NULL; i++) {
-		if (s->sets[class->sets[i]]->hash < best->hash)
-			best = s->sets[class->sets[i]];
+	for (size_t i = 1; i < class->set_count; i++) {
+		const struct peer_set *set = s->sets[class->sets[i]];
+		const bool named = set->name != NULL, best_named = best->name != NULL;
+
+		if (named != best_named ? best_named : set->hash < best->hash)
+			best = set;
 	}
 	return best->loc;
 }
@@ -549,6 +490,58 @@ classes_fini(struct side *s)
 		free(s->classes->items);
 	free(p);
 	s->partition = NULL;
+}
+
+/* ---- the same classes again ---- */
+
+static void *
+copy_of(const void *items, size_t count, size_t size)
+{
+	void *copy = xcalloc(count + 1, size);
+
+	if (count != 0)
+		memcpy(copy, items, count * size);
+	return copy;
+}
+
+void
+classes_carry(struct side *s, const struct side *from)
+{
+	const struct partition *old = from->partition;
+	const struct classes *known = from->classes;
+	struct partition *p;
+
+	classes_begin(s);
+	p = s->partition;
+	free(p->nodes);
+	p->nodes = copy_of(old->nodes, old->node_count, sizeof(*p->nodes));
+	p->node_count = p->node_cap = old->node_count;
+	table64_copy(&p->children, &old->children);
+	table64_copy(&p->ids, &old->ids);
+	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
+		p->intervals[f] = copy_of(
+		    old->intervals[f], old->interval_count[f], sizeof(**p->intervals));
+		p->interval_count[f] = old->interval_count[f];
+	}
+	s->classes->collided = known->collided;
+	s->classes->items = copy_of(known->items, known->count, sizeof(*known->items));
+	s->classes->count = s->classes->cap = known->count;
+	for (size_t i = 0; i < known->count; i++) {
+		struct class_info *class = &s->classes->items[i];
+
+		class->sets = ARENA_ARRAY(s->c->scratch, class->set_count, uint32_t);
+		memcpy(class->sets, known->items[i].sets,
+		    class->set_count * sizeof(*class->sets));
+		class->loc = class_loc(s, class);
+	}
+}
+
+void
+classes_carried(struct side *s)
+{
+	index_classes(s);
+	for (unsigned f = 0; f < FAMILY_COUNT; f++)
+		emit_intervals(s->partition, f);
 }
 
 /* ---- afterwards ---- */

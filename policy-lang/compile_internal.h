@@ -183,6 +183,10 @@ MUST_CHECK struct peer_set *peers_meaning(
 /* The same of a set that another compilation made; its name is known here, too. */
 MUST_CHECK const struct peer_set *peers_adopt_meaning(
     struct side *s, const struct peer_set *of);
+/* Numbers the sets as another compilation does whose rules speak of the same ones; what
+ * only that one knows of names of ports is known here, too, and what only this one knows
+ * comes behind. To be called once peers_same_names is sure, and before classes are made. */
+void peers_align(struct side *s, const struct side *with);
 /* Whether the rules of both speak of the same names of ports, for the same peers. */
 MUST_CHECK bool peers_same_names(const struct side *a, const struct side *b);
 /* What is known of a port's name that egress rules speak of; NULL if nothing. */
@@ -224,6 +228,11 @@ void classes_fini(struct side *s);
 void classes_begin(struct side *s);
 void classes_use(struct side *s, uint32_t node, unsigned family);
 void classes_end(struct side *s);
+/* The same as another compilation has them, whose sets have the same numbers: instead of
+ * classes_begin. Uses are as they are there, and may be changed (classes_of_node) until
+ * classes_carried, which is instead of classes_end. */
+void classes_carry(struct side *s, const struct side *from);
+void classes_carried(struct side *s);
 /* The node of the tree of classes that is in exactly these sets (rising); 0: in none. */
 MUST_CHECK uint32_t classes_node(struct side *s, const uint32_t *sets, size_t count);
 /* The node of an address of the model when classes were built, by its point. */

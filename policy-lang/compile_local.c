@@ -1,7 +1,8 @@
 /*
  * A change of the node's own workloads, or of the policies that they are held to. What they
- * are held to is compiled again, for them alone: a hundred of a hundred thousand. Then every
- * address that is held is given its place among the sets of peers that their rules speak of
+ * are held to is compiled again, for them alone: a hundred of a hundred thousand. Where their
+ * rules speak of the sets of peers that they spoke of, all that is held stays in its class.
+ * Else every address that is held is given its place among the sets that they speak of
  * now. A set that they spoke of before has whom it had; only of a new one is it asked whom
  * it takes, and only of addresses that the change itself touches is everything asked.
  */
@@ -21,7 +22,8 @@ struct passage {
 	size_t fresh_count;
 	bool same;      /* the same sets: who is not touched is listed as before */
 	bool same_nets; /* what surrounds an address is what it was */
-	uint32_t *held; /* of what is held: the node now */
+	uint32_t
+	    *held; /* of what is held (carried: of what is touched): the node now */
 	uint32_t *list; /* room for all sets */
 };
 
@@ -29,7 +31,8 @@ struct move {
 	struct update *u;
 	struct compiler *to;
 	struct passage passages[DIRECTION_COUNT];
-	bool by_address;        /* some new set takes in workloads by where they are */
+	bool carried;    /* the same sets, both: only what is touched is looked at */
+	bool by_address; /* some new set takes in workloads by where they are */
 	struct model workloads; /* the node's own */
 	struct diag_list quiet; /* mistakes are for who compiles all of it */
 };
@@ -318,6 +321,39 @@ place_addresses(struct move *m)
 		classes_end(m->passages[d].to);
 }
 
+/* One that is touched leaves the class that it was in. */
+static void
+move_use(struct passage *p, unsigned family, uint32_t before, uint32_t node)
+{
+	if (before != 0)
+		classes_of_node(p->to, before)->uses[family]--;
+	if (node != 0)
+		classes_of_node(p->to, node)->uses[family]++;
+}
+
+static void
+carry_addresses(struct move *m)
+{
+	const struct update *u = m->u;
+
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		struct passage *p = &m->passages[d];
+
+		peers_align(p->to, p->from);
+		classes_carry(p->to, p->from);
+		p->held = ARENA_ARRAY(m->to->scratch, u->dirty_count, uint32_t);
+		for (size_t i = 0; i < u->dirty_count; i++) {
+			const struct held *h = &u->s->held.items[u->dirty[i]];
+			struct place place = place_of_touched(u, h);
+
+			p->held[i] =
+			    place.exists ? place_node(p->to, u->model, &place) : 0;
+			move_use(p, h->family, h->exists ? h->node[d] : 0, p->held[i]);
+		}
+		classes_carried(p->to);
+	}
+}
+
 /* An address that nothing has touched. */
 static bool
 is_listed_as_before(const struct passage *p, uint32_t before, uint32_t node)
@@ -355,27 +391,35 @@ tell_address(
 		state_list_add(&m->u->added[set], &now);
 }
 
+/* `at` is where passages have its nodes. */
+static void
+take_address(struct move *m, uint32_t i, size_t at)
+{
+	struct held *h = &m->u->s->held.items[i];
+	struct place place = {.exists = true};
+
+	if (h->touched)
+		place = place_of_touched(m->u, h);
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		uint32_t node = m->passages[d].held[at];
+
+		tell_address(m, (enum direction)d, h, place.exists, node);
+		h->node[d] = node;
+	}
+	if (h->touched)
+		update_owner(m->u, i, &place);
+}
+
 static void
 take_addresses(struct move *m)
 {
-	struct held_table *held = &m->u->s->held;
+	const struct held_table *held = &m->u->s->held;
 
-	for (uint32_t i = 0; i < held->count; i++) {
-		struct held *h = &held->items[i];
-		struct place place = {.exists = true};
-
-		if (!is_of_interest(h))
-			continue;
-		if (h->touched)
-			place = place_of_touched(m->u, h);
-		for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
-			uint32_t node = m->passages[d].held[i];
-
-			tell_address(m, (enum direction)d, h, place.exists, node);
-			h->node[d] = node;
-		}
-		if (h->touched)
-			update_owner(m->u, i, &place);
+	for (size_t i = 0; m->carried && i < m->u->dirty_count; i++)
+		take_address(m, m->u->dirty[i], i);
+	for (uint32_t i = 0; !m->carried && i < held->count; i++) {
+		if (is_of_interest(&held->items[i]))
+			take_address(m, i, i);
 	}
 }
 
@@ -420,89 +464,6 @@ take_sets(struct move *m)
 	}
 }
 
-/* ---- chains ---- */
-
-/* A number stays with a rule whose words have changed. */
-static void
-tell_words(struct update *u, const struct verdict_number *old,
-    const struct verdict_number *now)
-{
-	struct table_rule_chain before, after;
-
-	if (old->rule == now->rule && old->policy == now->policy)
-		return;
-	before = chains_one(u->arena, old);
-	after = chains_one(u->arena, now);
-	if (!table_rule_chain_equal(&before, &after))
-		u->delta->chains_changed[u->delta->chain_changed_count++] = after;
-}
-
-static void
-tell_numbers(struct move *m)
-{
-	struct update *u = m->u;
-	const struct compiler *from = u->s->c;
-	struct compiler *to = m->to;
-	const size_t most = to->number_count + to->limit_count;
-	size_t i = 0, j = 0;
-
-	u->delta->chains_added = ARENA_ARRAY(u->arena, most, struct table_rule_chain);
-	u->delta->chains_changed = ARENA_ARRAY(u->arena, most, struct table_rule_chain);
-	u->delta->chains_removed =
-	    ARENA_ARRAY(u->arena, from->number_count + from->limit_count, uint32_t);
-	while (i < from->number_count || j < to->number_count) {
-		const struct verdict_number *old =
-		    i < from->number_count ? &from->numbers[i] : NULL;
-		struct verdict_number *now =
-		    j < to->number_count ? &to->numbers[j] : NULL;
-		bool had = old != NULL && (now == NULL || old->number <= now->number);
-		bool has = now != NULL && (old == NULL || now->number <= old->number);
-
-		i += had;
-		j += has;
-		had = had && old->in_force;
-		if (has)
-			now->in_force = now->uses != 0;
-		has = has && now->in_force;
-		if (had && has)
-			tell_words(u, old, now);
-		else if (had || has)
-			update_chain(u, has ? now : old, has);
-	}
-}
-
-/* Chains of limits, which no verdict bears. */
-static void
-tell_limits(struct move *m)
-{
-	const struct compiler *from = m->u->s->c, *to = m->to;
-	struct compile_delta *delta = m->u->delta;
-	size_t i = 0, j = 0;
-
-	while (i < from->limit_count || j < to->limit_count) {
-		const struct table_rule_chain *old =
-		    i < from->limit_count ? &from->limits[i] : NULL;
-		const struct table_rule_chain *now =
-		    j < to->limit_count ? &to->limits[j] : NULL;
-		bool had = old != NULL && (now == NULL || old->number <= now->number);
-		bool has = now != NULL && (old == NULL || now->number <= old->number);
-
-		i += had;
-		j += has;
-		if (had && has && table_rule_chain_equal(old, now))
-			continue;
-		if (has && had)
-			limits_copy_chain(m->u->arena, now,
-			    &delta->chains_changed[delta->chain_changed_count++]);
-		else if (has)
-			limits_copy_chain(m->u->arena, now,
-			    &delta->chains_added[delta->chain_added_count++]);
-		else if (had)
-			delta->chains_removed[delta->chain_removed_count++] =
-			    old->number;
-	}
-}
-
 /* ---- all of it ---- */
 
 static void
@@ -511,8 +472,7 @@ take(struct move *m)
 	struct compile_state *s = m->u->s;
 	struct compiler *to = m->to;
 
-	tell_numbers(m);
-	tell_limits(m);
+	update_chains(m->u, to);
 	take_addresses(m);
 	take_sets(m);
 	to->diags = s->c->diags;
@@ -521,7 +481,8 @@ take(struct move *m)
 	s->c = to;
 	universe_fini(&to->universe);
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
-		s->fresh_nodes[d] = (uint32_t)to->sides[d].classes->count;
+		if (!m->carried)
+			s->fresh_nodes[d] = (uint32_t)to->sides[d].classes->count;
 		peers_forget_slots(&to->sides[d]);
 	}
 }
@@ -541,7 +502,11 @@ make(struct move *m)
 		m->passages[d].to = &to->sides[d];
 		match_sets(m, &m->passages[d]);
 	}
-	place_addresses(m);
+	m->carried = m->passages[0].same && m->passages[1].same;
+	if (m->carried)
+		carry_addresses(m);
+	else
+		place_addresses(m);
 	compiler_emit(to);
 	return !to->failed;
 }

@@ -1,5 +1,5 @@
 /*
- * Between compile_incremental.c, compile_local.c and compile_content.c only: what is kept of
+ * Between compile_incremental.c, compile_local*.c and compile_content.c only: what is kept of
  * a compilation, and an update of it.
  */
 #ifndef POLICY_LANG_COMPILE_STATE_H
@@ -74,5 +74,11 @@ void update_chain(struct update *u, const struct verdict_number *n, bool came);
  * addresses and elements. Sets u->anew instead, and changes nothing, where that takes
  * compiling anew. */
 void update_local(struct update *u);
+
+/* ---- compile_local_chains.c ---- */
+
+/* Chains that differ from those in force once `to` is what is compiled. Its numbers know
+ * afterwards which of them are told. */
+void update_chains(struct update *u, struct compiler *to);
 
 #endif

@@ -621,11 +621,13 @@ live_commit(struct live_edit *e, struct arena *arena, struct diag_list *diags,
 	live_put_spaces(e, *out_changes, out_count);
 	for (size_t i = 0; i < e->count; i++) {
 		if (e->items[i].before != NULL)
-			policies |= live_take_out(e->l, e->items[i].before);
+			policies |=
+			    live_take_out(e->l, e->items[i].before, e->items[i].after);
 	}
 	for (size_t i = 0; i < e->count; i++) {
 		if (e->items[i].after != NULL)
-			policies |= live_put_in(e->l, e->items[i].after, diags);
+			policies |= live_put_in(
+			    e->l, e->items[i].after, e->items[i].before, diags);
 	}
 	if (policies)
 		load_link_policies(e->l->model);

@@ -154,11 +154,16 @@ typedef int (*live_compare_fn)(const void *a, const void *b);
 void live_insert(
     void ***items, size_t *count, size_t *cap, void *item, live_compare_fn compare);
 void live_remove(void **items, size_t *count, void *item, live_compare_fn compare);
-/* Objects out of the model and into it; true: policies were among them, and
+/* Another of the same order in its place. */
+void live_replace(
+    void **items, size_t count, void *item, void *with, live_compare_fn compare);
+/* Objects of files out of the model, then those that they have instead into it (`after` and
+ * `before`: of the same file; NULL: none). True: policies were among them, and
  * load_link_policies is to be called. An address that another has is warned of. */
-MUST_CHECK bool live_take_out(struct live *l, const struct live_file *f);
-MUST_CHECK bool live_put_in(
-    struct live *l, const struct live_file *f, struct diag_list *diags);
+MUST_CHECK bool live_take_out(
+    struct live *l, const struct live_file *f, const struct live_file *after);
+MUST_CHECK bool live_put_in(struct live *l, const struct live_file *f,
+    const struct live_file *before, struct diag_list *diags);
 /* The same of one workload. */
 void live_take_workload_out(struct live *l, struct workload *w);
 void live_put_workload_in(struct live *l, struct workload *w, struct diag_list *diags);

@@ -43,17 +43,33 @@ live_insert(
 	(*count)++;
 }
 
+/* Where it is. Equal ones, if any, are next to each other. */
+static size_t
+index_of(void *const *items, size_t count, void *item, live_compare_fn compare)
+{
+	size_t at = place_of(items, count, item, compare);
+
+	while (at < count && items[at] != item)
+		at++;
+	if (at == count)
+		base_die("an object was lost");
+	return at;
+}
+
 void
 live_remove(void **items, size_t *count, void *item, live_compare_fn compare)
 {
-	size_t at = place_of(items, *count, item, compare);
+	size_t at = index_of(items, *count, item, compare);
 
-	while (at < *count && items[at] != item)
-		at++; /* equal ones, if any, are next to each other */
-	if (at == *count)
-		base_die("an object was lost");
 	memmove(items + at, items + at + 1, (*count - at - 1) * sizeof(*items));
 	(*count)--;
+}
+
+void
+live_replace(
+    void **items, size_t count, void *item, void *with, live_compare_fn compare)
+{
+	items[index_of(items, count, item, compare)] = with;
 }
 
 static void
@@ -254,14 +270,27 @@ live_free_shared(struct live *l)
 
 /* ---- objects ---- */
 
+static void
+release_all(struct live *l, struct workload *w)
+{
+	for (size_t i = 0; !w->host_network && i < w->ip_count; i++)
+		release(l, w, &w->ips[i]);
+}
+
+static void
+claim_all(struct live *l, struct workload *w, struct diag_list *diags)
+{
+	for (size_t i = 0; !w->host_network && i < w->ip_count; i++)
+		claim(l, w, i, diags);
+}
+
 void
 live_take_workload_out(struct live *l, struct workload *w)
 {
 	struct model *m = l->model;
 
 	live_remove((void **)m->workloads, &m->workload_count, w, load_workload_cmp);
-	for (size_t i = 0; !w->host_network && i < w->ip_count; i++)
-		release(l, w, &w->ips[i]);
+	release_all(l, w);
 }
 
 void
@@ -273,8 +302,7 @@ live_put_workload_in(struct live *l, struct workload *w, struct diag_list *diags
 	live_insert(
 	    &workloads, &m->workload_count, &l->workload_cap, w, load_workload_cmp);
 	m->workloads = (struct workload **)workloads;
-	for (size_t i = 0; !w->host_network && i < w->ip_count; i++)
-		claim(l, w, i, diags);
+	claim_all(l, w, diags);
 }
 
 void
@@ -298,15 +326,32 @@ live_put_kube_in(struct live *l, struct kube_ns *kube)
 	m->kube_namespaces = (struct kube_ns **)all;
 }
 
+/* Whether a workload of a file is, before and after, in the same place among all others: it
+ * has changed, and those behind it need not move. */
+static bool
+keeps_place(const struct live_file *a, const struct live_file *b, size_t i)
+{
+	return a != NULL && b != NULL && i < a->workload_count &&
+	       i < b->workload_count &&
+	       load_workload_cmp(&a->workloads[i], &b->workloads[i]) == 0;
+}
+
 bool
-live_take_out(struct live *l, const struct live_file *f)
+live_take_out(struct live *l, const struct live_file *f, const struct live_file *after)
 {
 	struct model *m = l->model;
 	bool policies = false;
 
 	live_take_nodes_out(l, f);
-	for (size_t i = 0; i < f->workload_count; i++)
-		live_take_workload_out(l, f->workloads[i]);
+	for (size_t i = 0; i < f->workload_count; i++) {
+		if (!keeps_place(f, after, i)) {
+			live_take_workload_out(l, f->workloads[i]);
+			continue;
+		}
+		live_replace((void **)m->workloads, m->workload_count, f->workloads[i],
+		    after->workloads[i], load_workload_cmp);
+		release_all(l, f->workloads[i]);
+	}
 	for (size_t i = 0; i < f->policy_count; i++) {
 		if (!live_in_force(l, f->policies[i]))
 			continue;
@@ -318,15 +363,20 @@ live_take_out(struct live *l, const struct live_file *f)
 }
 
 bool
-live_put_in(struct live *l, const struct live_file *f, struct diag_list *diags)
+live_put_in(struct live *l, const struct live_file *f, const struct live_file *before,
+    struct diag_list *diags)
 {
 	struct model *m = l->model;
 	void **all = (void **)m->policies;
 	bool policies = false;
 
 	live_put_nodes_in(l, f);
-	for (size_t i = 0; i < f->workload_count; i++)
-		live_put_workload_in(l, f->workloads[i], diags);
+	for (size_t i = 0; i < f->workload_count; i++) {
+		if (keeps_place(before, f, i))
+			claim_all(l, f->workloads[i], diags);
+		else
+			live_put_workload_in(l, f->workloads[i], diags);
+	}
 	for (size_t i = 0; i < f->policy_count; i++) {
 		if (!live_in_force(l, f->policies[i]))
 			continue;
