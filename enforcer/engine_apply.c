@@ -55,14 +55,30 @@ engine_apply_retry(struct engine *e)
 
 /* Nothing is in force that would have to go on: what is large comes bit by bit. */
 static bool
-is_cold(const struct engine *e, const struct table_content *to)
+is_cold(const struct engine *e, const struct program *p)
 {
-	size_t count = 0;
+	size_t counts[SET_COUNT], count = 0;
 
+	program_counts(p, counts);
 	for (size_t set = 0; set < SET_COUNT; set++)
-		count += to->element_count[set];
+		count += counts[set];
 	return count > COLD_CHUNK && e->adopt.fresh &&
 	       (e->apply.current == NULL || e->apply.current->skeleton);
+}
+
+/* Its long sets are listed while the kernel is at what came before. */
+static void
+plan_by_and_by(struct engine_apply *a)
+{
+	struct arena *arena = a->plan_arena;
+	struct table_content to;
+
+	program_rest(a->pending, arena, a->pending_midstream, &to);
+	plan_cold(arena, &to, COLD_CHUNK, &a->stages);
+	a->listing.set = SET_COUNT;
+	for (size_t i = 0; i < ARRAY_LEN(a->listing.room); i++)
+		a->listing.room[i] =
+		    ARENA_ARRAY(arena, COLD_CHUNK, struct table_element);
 }
 
 static bool
@@ -79,19 +95,19 @@ make_plan(struct engine *e, const struct table_content *before)
 	struct engine_apply *a = &e->apply;
 	struct arena *arena = a->plan_arena;
 	struct table_content from, to;
-	bool cold;
+	bool cold = is_cold(e, a->pending);
 
-	program_content(a->pending, arena, a->pending_midstream, &to);
-	cold = is_cold(e, &to);
 	a->whole = cold || !can_go_on(a);
 	if (!a->whole && before != NULL)
 		from = *before;
 	else if (!a->whole)
 		program_content(a->current, arena, a->midstream, &from);
-	if (cold)
-		plan_cold(arena, &to, COLD_CHUNK, &a->stages);
-	else
+	if (cold) {
+		plan_by_and_by(a);
+	} else {
+		program_content(a->pending, arena, a->pending_midstream, &to);
 		plan_at_once(arena, a->whole ? NULL : &from, &to, &a->stages);
+	}
 	a->stage = 0;
 	/* What others have done to a table is best undone by making another. */
 	if (a->whole && !a->drift)

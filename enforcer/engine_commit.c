@@ -106,11 +106,13 @@ log_applied(struct engine *e)
 		level = LOG_DEBUG;
 	log_write(level, a->current->skeleton ? "closed" : "program-applied",
 	    "generation=%llu workloads=%zu policies=%zu rules=%zu operations=%zu%s "
-	    "load-us=%llu compile-us=%llu commit-us=%llu",
+	    "load-us=%llu compile-us=%llu commit-us=%llu enforce-us=%llu",
 	    (unsigned long long)p->number, p->local_workloads, p->model->policy_count,
 	    p->real.chain_count, a->last_ops, a->whole ? " whole=true" : "",
 	    (unsigned long long)p->load_us, (unsigned long long)p->compile_us,
-	    (unsigned long long)a->last_apply_us);
+	    (unsigned long long)a->last_apply_us,
+	    (unsigned long long)(a->changed ? a->last_apply_us
+					    : monotime_since(p->loaded, now) / 1000));
 }
 
 /* True if any of the operations is such a one. */
@@ -357,6 +359,28 @@ engine_commit_drop_encoded(struct engine_apply *a)
 	a->next = (struct encoded_stage){.fd = -1};
 }
 
+/* The elements that the plan left out, if it did: the next of their set. They stay until
+ * the stage after the next one is made. */
+static int
+list_elements(struct engine_apply *a, size_t stage, struct err *err)
+{
+	struct op *op = &a->stages.batches[stage].ops[0];
+	struct listing *l = &a->listing;
+
+	if (op->kind != OP_ADD || op->elements != NULL)
+		return 0;
+	if (l->set != op->set) {
+		l->set = op->set;
+		l->at = 0;
+	}
+	op->elements = l->room[stage % 2];
+	if (program_some(a->pending, op->set, &l->at, l->room[stage % 2],
+		op->element_count) == op->element_count)
+		return 0;
+	return err_set(err, ERR_INVALID, "%s has fewer elements than it should",
+	    table_sets[op->set].name);
+}
+
 static int
 encode_stage(struct engine_apply *a, size_t stage, struct err *err)
 {
@@ -364,6 +388,9 @@ encode_stage(struct engine_apply *a, size_t stage, struct err *err)
 	int rc;
 
 	engine_commit_drop_encoded(a);
+	rc = list_elements(a, stage, err);
+	if (rc != 0)
+		return rc;
 	op_encode(&data, &a->stages.batches[stage]);
 	a->next.made = true;
 	rc = blob_put(&a->next.body, buf_str(&data), &a->next.fd, err);

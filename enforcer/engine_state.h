@@ -185,7 +185,13 @@ struct engine_apply {
 		bool made;
 		struct buf body; /* of its message, without the generation */
 		int fd;          /* -1: none */
-	} next;     /* the one after it: encoded while the kernel is busy */
+	} next; /* the one after it: encoded while the kernel is busy */
+	/* Elements that a plan leaves out (plan_cold) are listed when they are encoded. */
+	struct listing {
+		enum table_set_id set; /* that is being listed; SET_COUNT: none */
+		uint32_t at;           /* how far: see program_some */
+		struct table_element *room[2]; /* of stages by turns; in plan_arena */
+	} listing;
 	bool whole; /* they make the table anew */
 	uint8_t audit_id[16];
 	uint64_t audit_ticket;

@@ -57,7 +57,8 @@ add_chunks(struct arena *arena, const struct table_content *to, enum table_set_i
 		batch->ops = ARENA_NEW(arena, struct op);
 		batch->ops[0] = (struct op){.kind = OP_ADD,
 		    .set = set,
-		    .elements = to->elements[set] + i,
+		    .elements =
+			to->elements[set] != NULL ? to->elements[set] + i : NULL,
 		    .element_count = rest < chunk ? rest : chunk};
 	}
 }

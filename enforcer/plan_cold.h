@@ -21,6 +21,8 @@ void plan_at_once(struct arena *arena, const struct table_content *from,
  * in it, but with the gate, closed; then its elements, at most `chunk` at a time, to which
  * nothing leads; then, at once, who is governed; at last, some at a time, who is known, and
  * passes the gate to be judged by all that policy says.
+ * Elements that `to` only counts are left to be listed: `elements` is NULL in the one
+ * operation of each such batch. Batches of one set follow each other.
  */
 void plan_cold(struct arena *arena, const struct table_content *to, size_t chunk,
     struct plan_stages *out);

@@ -128,6 +128,8 @@ load_side(struct program *p, struct program_side *side,
 	side->live = live_load(p->arena, &p->bundle, options, reading, diags);
 	loaded = monotime_now();
 	p->load_us += monotime_since(start, loaded) / 1000;
+	if (side == &p->real)
+		p->loaded = loaded;
 	if (side->live == NULL)
 		return false;
 	side->state = compile_state_new(live_model(side->live), &p->options, diags);
@@ -319,6 +321,21 @@ program_content(const struct program *p, struct arena *arena,
 {
 	compile_state_content(p->real.state, arena, out);
 	table_set_midstream(out->rule_chains, out->rule_chain_count, midstream);
+}
+
+void
+program_rest(const struct program *p, struct arena *arena,
+    enum table_midstream midstream, struct table_content *out)
+{
+	compile_state_rest(p->real.state, arena, out);
+	table_set_midstream(out->rule_chains, out->rule_chain_count, midstream);
+}
+
+size_t
+program_some(const struct program *p, enum table_set_id set, uint32_t *at,
+    struct table_element *out, size_t most)
+{
+	return compile_state_some(p->real.state, set, at, out, most);
 }
 
 void

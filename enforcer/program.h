@@ -40,6 +40,7 @@ struct program {
 	    number; /* 1 is the first that this process put in force; 0 a skeleton */
 	walltime_t since;
 	uint64_t load_us, compile_us;
+	monotime_t loaded;  /* the model was there, and nothing compiled */
 	monotime_t arrived; /* the first of what is new in it */
 };
 
@@ -60,6 +61,12 @@ void program_free(struct program *p);
  * with as `midstream` says. Good until the program changes. */
 void program_content(const struct program *p, struct arena *arena,
     enum table_midstream midstream, struct table_content *out);
+/* The same of a program that is long, by and by: compile_state_rest, then
+ * compile_state_some of each set that it leaves out. */
+void program_rest(const struct program *p, struct arena *arena,
+    enum table_midstream midstream, struct table_content *out);
+MUST_CHECK size_t program_some(const struct program *p, enum table_set_id set,
+    uint32_t *at, struct table_element *out, size_t most);
 /* Elements of each set. */
 void program_counts(const struct program *p, size_t out[SET_COUNT]);
 /* table_walk, over the table and over the shadow's (which must be there). */

@@ -28,13 +28,17 @@ emit(struct compiler *c, enum table_set_id set, const struct table_element *e)
 		c->failed = true;
 		return;
 	}
+	c->element_count++;
+	if (c->only_counts != NULL && c->only_counts(set)) {
+		list->count++;
+		return;
+	}
 	if (list->count == list->cap) {
 		list->cap = list->cap == 0 ? 64 : list->cap + list->cap / 2;
 		list->items =
 		    xreallocarray(list->items, list->cap, sizeof(*list->items));
 	}
 	list->items[list->count++] = *e;
-	c->element_count++;
 }
 
 enum table_set_id

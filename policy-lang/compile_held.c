@@ -210,11 +210,12 @@ held_add(struct held_table *t, const struct ip_addr *addr)
 }
 
 uint32_t
-held_add_owned(struct held_table *t, const struct workload *owner, uint32_t ip)
+held_add_owned(struct held_table *t, const struct workload *owner, uint32_t ip,
+    const struct ip_addr *addr)
 {
 	struct held held = {.used = true, .owned = true, .of.owner = owner, .ip = ip};
 
-	return hold(t, held, &owner->ips[ip]);
+	return hold(t, held, addr);
 }
 
 /* What follows the gap moves up, unless it would come before where it belongs. */

@@ -44,9 +44,9 @@ void held_shrink(struct held_table *t);
 MUST_CHECK uint32_t held_find(const struct held_table *t, const struct ip_addr *addr);
 /* Holds one that is not; its place. */
 MUST_CHECK uint32_t held_add(struct held_table *t, const struct ip_addr *addr);
-/* The same for an address of a workload that has it, as held_own. */
-MUST_CHECK uint32_t held_add_owned(
-    struct held_table *t, const struct workload *owner, uint32_t ip);
+/* The same for an address of a workload that has it, as held_own; `addr` is that. */
+MUST_CHECK uint32_t held_add_owned(struct held_table *t, const struct workload *owner,
+    uint32_t ip, const struct ip_addr *addr);
 void held_remove(struct held_table *t, uint32_t place);
 /* The workload that has the address, as its number `ip`; NULL: none. */
 void held_own(struct held *h, const struct workload *owner, uint32_t ip);

@@ -51,18 +51,12 @@ hold_points(struct compile_state *s)
 	held_reserve(&s->held, u->point_count);
 	for (uint32_t i = 0; i < u->point_count; i++) {
 		const struct point *p = &u->points[i];
-		struct held *h;
-		uint32_t place;
+		struct ip_addr addr = addr_of_num(p->addr, p->family);
+		uint32_t place = p->slot != NONE ? held_add_owned(&s->held,
+						       u->slots[p->slot], p->ip, &addr)
+						 : held_add(&s->held, &addr);
+		struct held *h = &s->held.items[place];
 
-		if (p->slot != NONE) {
-			place = held_add_owned(&s->held, u->slots[p->slot], p->ip);
-		} else {
-			struct ip_addr addr = {.family = p->family};
-
-			addr_num_bytes(p->addr, p->family, addr.bytes);
-			place = held_add(&s->held, &addr);
-		}
-		h = &s->held.items[place];
 		h->exists = true;
 		h->inside = !p->outside;
 		for (unsigned d = 0; d < DIRECTION_COUNT; d++)
@@ -78,9 +72,7 @@ keep_lists(struct compile_state *s)
 		struct element_list *list = &s->c->lists[i];
 
 		s->listed[i] = list->count;
-		if (state_is_from_held((enum table_set_id)i)) {
-			free(list->items);
-		} else {
+		if (!state_is_from_held((enum table_set_id)i)) {
 			element_list_sort(list);
 			s->kept[i] = *list;
 		}
@@ -99,8 +91,10 @@ begin(struct compile_state *s, const struct model *model, struct diag_list *diag
 	    .model = model,
 	    .options = &s->options,
 	    .diags = diags,
+	    .only_counts = state_is_from_held,
 	};
 	compiler_run(s->c);
+	s->c->only_counts = NULL;
 	if (s->c->failed)
 		return false;
 	s->inside = leave_is_ruled(model);

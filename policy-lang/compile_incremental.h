@@ -96,6 +96,14 @@ MUST_CHECK bool compile_state_find(const struct compile_state *state,
 /* The chains of rules in use, in the arena. */
 void compile_state_chains(const struct compile_state *state, struct arena *arena,
     struct table_rule_chain **out_chains, size_t *out_count);
+/* The whole content but of the sets that have a line for each of all addresses: there
+ * `elements` is NULL, and only how many there are is told. In the arena. */
+void compile_state_rest(const struct compile_state *state, struct arena *arena,
+    struct table_content *out_content);
+/* Of such a set the next elements, at most `most`, in no order: from *at on, which is 0 at
+ * first. Returns how many; fewer than `most` are the last. */
+MUST_CHECK size_t compile_state_some(const struct compile_state *state,
+    enum table_set_id set, uint32_t *at, struct table_element *out, size_t most);
 /* The whole content, in the arena: what compile_node would have made. Costs as much as it
  * is long. */
 void compile_state_content(const struct compile_state *state, struct arena *arena,

@@ -353,6 +353,8 @@ struct compiler {
 	struct leave_kept *leave; /* compile_leave.c; NULL: no Route has names */
 	bool retracting;          /* what is emitted is what was: numbers lose a use */
 	struct element_list lists[SET_COUNT];
+	/* Sets of whose elements no list is made, but that are counted; NULL: none. */
+	bool (*only_counts)(enum table_set_id set);
 	size_t element_count;
 	struct table_rule_chain *limits; /* sorted by number; in the scratch arena */
 	size_t limit_count;

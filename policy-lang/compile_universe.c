@@ -296,26 +296,30 @@ add_points_of(struct universe *u, const struct workload *w, uint32_t slot)
 	}
 }
 
+/* The last is the family. */
+#define POINT_DIGITS 17u
+
 static unsigned
 point_digit(const struct point *p, unsigned digit)
 {
-	return digit < 16 ? (unsigned)(p->addr >> (8 * digit)) & UINT8_MAX
-			  : family_index(p->family);
+	return digit < POINT_DIGITS - 1 ? (unsigned)(p->addr >> (8 * digit)) & UINT8_MAX
+					: family_index(p->family);
 }
 
-/* By one digit of 256; false if all have the same, and nothing was to be done. */
+/* By one digit of 256, of which it is known how many points have which; false if all have
+ * the same, and nothing was to be done. */
 static bool
-sort_by_digit(
-    const struct point *from, struct point *to, uint32_t count, unsigned digit)
+sort_by_digit(const struct point *from, struct point *to, uint32_t count,
+    unsigned digit, const uint32_t having[256])
 {
-	uint32_t first[257] = {0};
+	uint32_t first[256], next = 0;
 
-	for (uint32_t i = 0; i < count; i++)
-		first[point_digit(&from[i], digit) + 1]++;
-	if (first[point_digit(&from[0], digit) + 1] == count)
+	if (having[point_digit(&from[0], digit)] == count)
 		return false;
-	for (unsigned i = 1; i < 257; i++)
-		first[i] += first[i - 1];
+	for (unsigned i = 0; i < 256; i++) {
+		first[i] = next;
+		next += having[i];
+	}
 	for (uint32_t i = 0; i < count; i++)
 		to[first[point_digit(&from[i], digit)]++] = from[i];
 	return true;
@@ -328,12 +332,17 @@ sort_points(struct universe *u)
 {
 	struct point *other = xcalloc(u->point_count, sizeof(*other)),
 		     *from = u->points;
+	uint32_t having[POINT_DIGITS][256] = {{0}};
 	uint32_t kept = 0;
 
-	for (unsigned digit = 0; u->point_count != 0 && digit <= 16; digit++) {
+	for (uint32_t i = 0; i < u->point_count; i++) {
+		for (unsigned digit = 0; digit < POINT_DIGITS; digit++)
+			having[digit][point_digit(&from[i], digit)]++;
+	}
+	for (unsigned digit = 0; u->point_count != 0 && digit < POINT_DIGITS; digit++) {
 		struct point *to = from == other ? u->points : other;
 
-		if (sort_by_digit(from, to, u->point_count, digit))
+		if (sort_by_digit(from, to, u->point_count, digit, having[digit]))
 			from = to;
 	}
 	for (uint32_t i = 0; i < u->point_count; i++) {

@@ -98,6 +98,43 @@ START_TEST(program_is_made_of_all_sources)
 }
 END_TEST
 
+/* Whoever takes a set piece by piece has what whoever takes it at once has. */
+START_TEST(sets_come_whole_or_by_and_by)
+{
+	struct table_content rest;
+	struct table_element *pieces;
+	size_t left_out = 0;
+
+	make(WORLD, POLICY);
+	program_rest(program, arena, MIDSTREAM_RESET, &rest);
+	for (int i = 0; i < SET_COUNT; i++) {
+		enum table_set_id set = (enum table_set_id)i;
+		size_t count = content.element_count[set], got = 0, n;
+		uint32_t at = 0;
+
+		ck_assert_uint_eq(rest.element_count[set], count);
+		if (rest.elements[set] != NULL || count == 0)
+			continue;
+		left_out++;
+		pieces = ARENA_ARRAY(arena, count + 1, struct table_element);
+		do {
+			n = program_some(program, set, &at, &pieces[got], 1);
+			got += n;
+		} while (n != 0 && got <= count);
+		ck_assert_uint_eq(got, count);
+		for (size_t j = 0; j < count; j++) {
+			size_t k = 0;
+
+			while (k < count && !table_element_equal(
+						&pieces[k], &content.elements[set][j]))
+				k++;
+			ck_assert_uint_lt(k, count);
+		}
+	}
+	ck_assert_uint_ge(left_out, 1); /* known4 */
+}
+END_TEST
+
 START_TEST(every_rule_is_found_by_its_number)
 {
 	make(WORLD, POLICY);
@@ -356,6 +393,7 @@ make_suite(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, program_is_made_of_all_sources);
+	tcase_add_test(tc, sets_come_whole_or_by_and_by);
 	tcase_add_test(tc, every_rule_is_found_by_its_number);
 	tcase_add_test(tc, error_belongs_to_its_source);
 	tcase_add_test(tc, empty_sources_are_a_program_that_closes_the_networks);

@@ -1,0 +1,128 @@
+#include "enforcer/kernel_state.h"
+
+void
+kernel_list_connections(struct kernel *k, const struct proc_msg *msg)
+{
+	struct connection *list =
+	    ARENA_ARRAY(k->arena, CONNECTIONS_MOST, struct connection);
+	struct err err = ERR_INIT;
+	struct buf body = {0};
+	struct proc_reader r;
+	size_t n = 0;
+	bool first, done = true;
+	int rc;
+
+	proc_reader_init(&r, msg);
+	first = proc_get_u8(&r) != 0;
+	rc = proc_reader_done(&r)
+		 ? conntrack_list(k->conntrack, first, list, &n, &done, &err)
+		 : err_set(&err, ERR_PROTOCOL, "malformed question");
+	proc_put_u32(&body, (uint32_t)rc);
+	proc_put_u8(&body, done);
+	connections_put(&body, list, n);
+	kernel_put_outcome(&body, rc, &err);
+	kernel_answer(k, MSG_CONNECTION_LIST, msg->id, &body, -1);
+	buf_free(&body);
+}
+
+static void
+command_connections(struct kernel *k, const struct proc_msg *msg, uint32_t answer,
+    int (*command)(struct conntrack *c, const struct connection *list, size_t count,
+	bool *out_done, struct err *err))
+{
+	bool *done = ARENA_ARRAY(k->arena, CONNECTIONS_MOST, bool);
+	struct connection *list;
+	struct err err = ERR_INIT;
+	struct buf body = {0};
+	struct proc_reader r;
+	size_t count;
+	int rc;
+
+	proc_reader_init(&r, msg);
+	rc = connections_get(k->arena, &r, &list, &count) && proc_reader_done(&r)
+		 ? command(k->conntrack, list, count, done, &err)
+		 : err_set(&err, ERR_PROTOCOL, "malformed connections");
+	proc_put_u32(&body, (uint32_t)rc);
+	proc_put_u32(&body, (uint32_t)count);
+	for (size_t i = 0; i < count; i++)
+		proc_put_u8(&body, done[i]);
+	kernel_put_outcome(&body, rc, &err);
+	kernel_answer(k, answer, msg->id, &body, -1);
+	buf_free(&body);
+}
+
+void
+kernel_cut(struct kernel *k, const struct proc_msg *msg)
+{
+	command_connections(k, msg, MSG_CUT_DONE, conntrack_end);
+}
+
+void
+kernel_adopt(struct kernel *k, const struct proc_msg *msg)
+{
+	command_connections(k, msg, MSG_ADOPTED, conntrack_adopt);
+}
+
+static void
+answer_trace(struct kernel *k, uint32_t id, int rc, const struct trace_step *steps,
+    size_t count, const struct err *err)
+{
+	struct buf body = {0};
+
+	proc_put_u32(&body, (uint32_t)rc);
+	proc_put_u32(&body, (uint32_t)count);
+	for (size_t i = 0; i < count; i++) {
+		proc_put_str(&body, str_from(steps[i].chain));
+		proc_put_u8(&body, (uint8_t)steps[i].verdict);
+		proc_put_str(&body, str_from(steps[i].to));
+	}
+	kernel_put_outcome(&body, rc, err);
+	kernel_answer(k, MSG_TRACED, id, &body, -1);
+	buf_free(&body);
+}
+
+/* Answered when the packet has come, or time is up. */
+void
+kernel_trace(struct kernel *k, const struct proc_msg *msg)
+{
+	struct connection *filters;
+	struct err err = ERR_INIT;
+	struct proc_reader r;
+	uint32_t wait_ms;
+	size_t count;
+	int rc;
+
+	proc_reader_init(&r, msg);
+	wait_ms = proc_get_u32(&r);
+	rc = connections_get(k->arena, &r, &filters, &count) && proc_reader_done(&r) &&
+		     wait_ms <= TRACE_WAIT_MOST_S * 1000
+		 ? trace_begin(k->trace, filters, count, &err)
+		 : err_set(&err, ERR_PROTOCOL, "malformed question");
+	if (rc != 0) {
+		answer_trace(k, msg->id, rc, NULL, 0, &err);
+		return;
+	}
+	k->trace_question = msg->id;
+	k->trace_until.ns = monotime_now().ns + wait_ms * UINT64_C(1000000);
+}
+
+/* Looks whether the packet has come, or time is up. */
+void
+kernel_watch_trace(struct kernel *k)
+{
+	const struct trace_step *steps;
+	struct err err = ERR_INIT;
+	bool running = trace_running(k->trace);
+	bool came = trace_read(k->trace);
+	size_t count;
+
+	if (!running ||
+	    (!came && monotime_now().ns < k->trace_until.ns && k->engine.fd >= 0))
+		return;
+	steps = trace_end(k->trace, &count);
+	if (came)
+		answer_trace(k, k->trace_question, 0, steps, count, &err);
+	else
+		answer_trace(k, k->trace_question,
+		    err_set(&err, ERR_NOT_FOUND, "no such packet came"), NULL, 0, &err);
+}
