@@ -3,11 +3,13 @@
  * are held to is compiled again, for them alone: a hundred of a hundred thousand. Then every
  * address that is held is given its place among the sets of peers that their rules speak of
  * now. A set that they spoke of before has whom it had; only of a new one is it asked whom
- * it takes, and only of addresses that the change itself touches is everything asked.
+ * it takes, and only of addresses that the change itself touches is everything asked. Routes
+ * lead to other nodes' workloads, too: those come from compile_routed.c.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy-lang/compile_route.h"
 #include "policy-lang/compile_state.h"
 
 #define UNKNOWN (NONE - 1) /* not looked for yet */
@@ -31,6 +33,7 @@ struct move {
 	struct passage passages[DIRECTION_COUNT];
 	bool by_address;        /* some new set takes in workloads by where they are */
 	struct model workloads; /* the node's own */
+	struct model routed;    /* and those that Routes may be about */
 	struct diag_list quiet; /* mistakes are for who compiles all of it */
 };
 
@@ -429,7 +432,8 @@ tell_words(struct update *u, const struct verdict_number *old,
 {
 	struct table_rule_chain before, after;
 
-	if (old->rule == now->rule && old->policy == now->policy)
+	if (old->rule == now->rule && old->policy == now->policy &&
+	    old->way == now->way)
 		return;
 	before = chains_one(u->arena, old);
 	after = chains_one(u->arena, now);
@@ -505,6 +509,16 @@ tell_limits(struct move *m)
 
 /* ---- all of it ---- */
 
+static bool
+has_ways(const struct compiler *c)
+{
+	bool some = c->standby_count != 0;
+
+	for (uint32_t i = 0; i < c->options->way_count && c->ways != NULL; i++)
+		some |= c->ways[i].number != 0;
+	return some;
+}
+
 static void
 take(struct move *m)
 {
@@ -515,7 +529,9 @@ take(struct move *m)
 	tell_limits(m);
 	take_addresses(m);
 	take_sets(m);
+	m->u->delta->ways = has_ways(s->c) || has_ways(to);
 	to->diags = s->c->diags;
+	to->routed = NULL;
 	compiler_fini(s->c);
 	free(s->c);
 	s->c = to;
@@ -533,6 +549,11 @@ make(struct move *m)
 	struct compiler *from = m->u->s->c, *to = m->to;
 
 	find_locals(m);
+	if (to->model->route_count != 0) {
+		if (!routed_find(to, &m->workloads, &m->routed))
+			return false;
+		to->routed = &m->routed;
+	}
 	compiler_gather(to, &m->workloads);
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 		if (to->failed || !peers_same_names(&from->sides[d], &to->sides[d]))
@@ -552,6 +573,7 @@ update_local(struct update *u)
 	struct move m = {.u = u, .to = xcalloc(1, sizeof(*m.to))};
 
 	*m.to = (struct compiler){
+	    .keeps_leave = true,
 	    .scratch = arena_new(),
 	    .model = u->model,
 	    .options = &u->s->options,
