@@ -237,7 +237,7 @@ committed(struct engine *e, uint32_t generation)
 		take_over(e);
 	if (a->whole || some_op(a, engine_routes_move))
 		engine_routes_tell(e);
-	if (!a->changed || a->delta.anew)
+	if (!a->changed || a->delta.anew || a->delta.ways)
 		engine_ways_settle(e);
 	a->changed = a->again = false;
 	a->stages.count = 0;
@@ -488,7 +488,7 @@ engine_commit_begin(struct engine *e)
 	if (getrandom(a->audit_id, sizeof(a->audit_id), 0) !=
 	    (ssize_t)sizeof(a->audit_id))
 		base_die("getrandom");
-	if (!a->changed || a->delta.anew)
+	if (!a->changed || a->delta.anew || a->delta.ways)
 		engine_ways_prepare(e, a->pending);
 	if (count_ops(a) == 0) { /* other words, the same table */
 		a->sent = monotime_now();

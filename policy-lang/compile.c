@@ -199,7 +199,7 @@ compiler_gather(struct compiler *c, const struct model *workloads)
 		c->sides[d].c = c;
 		c->sides[d].dir = (enum direction)d;
 	}
-	universe_init(&c->universe, workloads);
+	universe_init(&c->universe, workloads, workloads == c->model);
 	profiles_build(c);
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++)
 		peers_announce(&c->sides[d]);
@@ -227,7 +227,7 @@ compiler_emit(struct compiler *c)
 void
 compiler_run(struct compiler *c)
 {
-	compiler_gather(c, c->model);
+	compiler_gather(c, c->routed != NULL ? c->routed : c->model);
 	for (unsigned d = 0; d < DIRECTION_COUNT && !c->failed; d++)
 		classes_build(&c->sides[d]);
 	compiler_emit(c);

@@ -12,6 +12,7 @@
 #include "common/limits.h"
 #include "policy-lang/compile_route.h"
 #include "policy-lang/compile_state.h"
+#include "policy-lang/learnt.h"
 
 /* So many new nodes of the tree of classes make it worth while to begin again. */
 #define STALE_NODES 100000
@@ -170,15 +171,25 @@ touch(struct update *u, const struct ip_addr *addr)
 	u->dirty[u->dirty_count++] = place;
 }
 
+/* Whether it changes more than the address's own class, of what Routes lead to, when it
+ * becomes somebody's or nobody's: where routes by name go ways of their own, it may. */
+static bool
+routes_follow(const struct update *u, const struct ip_addr *addr)
+{
+	return routes_speak_of(u->model, addr) ||
+	       (u->s->c->leave == NULL && u->s->c->leaves_by_name &&
+		   learnt_has(u->model->options.learnt, addr));
+}
+
 static void
 touch_workload(struct update *u, const struct workload *w)
 {
 	if (w == NULL)
 		return;
-	u->local |= compiler_is_local(u->s->c, w);
-	u->anew |= publish_depends_on(w) || leave_serves(u->s->c, w);
+	u->local |= compiler_is_local(u->s->c, w) || publish_depends_on(w) ||
+		    leave_serves(u->s->c, w);
 	for (size_t i = 0; i < w->ip_count; i++) {
-		u->anew |= routes_speak_of(u->model, &w->ips[i]);
+		u->local |= routes_follow(u, &w->ips[i]);
 		touch(u, &w->ips[i]);
 	}
 }
@@ -199,50 +210,22 @@ touch_owners(struct update *u)
 	}
 }
 
-/* Workloads are sorted by what is displayed, which begins with their namespace. */
 static void
 touch_displayed(struct update *u, struct str prefix, const struct kube_ns *kube,
     const struct ns *ns)
 {
 	const struct model *m = u->model;
-	size_t lo = 0, hi = m->workload_count;
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (str_cmp(m->workloads[mid]->shape->display, prefix) < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	for (; lo < m->workload_count && !u->anew &&
-	       str_starts(m->workloads[lo]->shape->display, prefix);
-	     lo++) {
-		const struct workload *w = m->workloads[lo];
+	for (size_t i = place_first_displayed(m, prefix);
+	     i < m->workload_count && !u->anew &&
+	     str_starts(m->workloads[i]->shape->display, prefix);
+	     i++) {
+		const struct workload *w = m->workloads[i];
 
 		if (kube != NULL ? place_same_kube(w->kube, kube)
 				 : w->kube == NULL && str_eq(w->ns->path, ns->path))
 			touch_workload(u, w);
 	}
-}
-
-static void
-touch_kube(struct update *u, const struct kube_ns *kube)
-{
-	bool cluster = kube->cluster.len != 0;
-
-	touch_displayed(u,
-	    STR_CONCAT(u->arena, kube->cluster, cluster ? STR("/") : STR(""),
-		kube->name, STR("/")),
-	    kube, NULL);
-}
-
-static void
-touch_ns(struct update *u, const struct ns *ns)
-{
-	touch_displayed(u,
-	    STR_CONCAT(u->arena, ns->path, ns->depth > 0 ? STR("/") : STR("")), NULL,
-	    ns);
 }
 
 static bool
@@ -271,8 +254,7 @@ touch_node(struct update *u, const struct node *node)
 		return;
 	if (slash != here.len)
 		here = str_slice(here, slash + 1, here.len);
-	u->local |= str_eq(node->name, here);
-	u->anew |= u->model->route_count != 0;
+	u->local |= str_eq(node->name, here) || u->model->route_count != 0;
 	for (size_t i = 0; i < node->ip_count; i++)
 		touch(u, &node->ips[i]);
 }
@@ -284,8 +266,8 @@ see_learnt(struct update *u, const struct ip_addr *addr)
 	if (model_workload_at(u->model, addr) != NULL ||
 	    model_node_at(u->model, addr) != NULL)
 		return;
-	/* Where routes by name go ways of their own, an address may change more. */
-	u->anew |= u->s->c->leave == NULL && u->s->c->leaves_by_name;
+	/* As routes_follow says; but it may be one that is forgotten. */
+	u->local |= u->s->c->leave == NULL && u->s->c->leaves_by_name;
 	touch(u, addr);
 }
 
@@ -298,10 +280,12 @@ see_change(struct update *u, const struct compile_change *change)
 		touch_workload(u, change->workload_after);
 		break;
 	case CHANGE_KUBE_LABELS:
-		touch_kube(u, change->kube);
+		touch_displayed(u, place_display_of_kube(u->arena, change->kube),
+		    change->kube, NULL);
 		break;
 	case CHANGE_NS_LABELS:
-		touch_ns(u, change->ns);
+		touch_displayed(
+		    u, place_display_of_ns(u->arena, change->ns), NULL, change->ns);
 		break;
 	case CHANGE_POLICY:
 		u->local |= governs_local(u->s->c, change->policy_before) ||
@@ -561,12 +545,10 @@ count_kept(const struct compile_state *s)
 	return count;
 }
 
-/* What the node's workloads are held to is found out without looking at others, but not
- * which of all that Routes lead to is theirs. */
 static void
 apply_local(struct update *u)
 {
-	if (u->model->route_count != 0 || count_kept(u->s) > LOCAL_ELEMENTS_MOST) {
+	if (count_kept(u->s) > LOCAL_ELEMENTS_MOST) {
 		u->anew = true;
 		return;
 	}

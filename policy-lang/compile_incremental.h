@@ -12,9 +12,11 @@
  * address like those of workloads. What touches a workload of this node or its rules costs what
  * the node's own program does, not the cluster: its workloads' rules are found out again,
  * and every address keeps its place among them; only sets of peers that nobody spoke of
- * before are looked for. A node costs its addresses. With Routes, or a program that is
- * large, such changes compile anew, which is told, too; as does a change of where a
- * namespace is placed.
+ * before are looked for. A node costs its addresses. What Routes say for the node is found
+ * out again as well, for its own workloads and for those that Routes may be about: those at
+ * or below Routes that publish, or that leave by this node. With a program that is large, or
+ * Routes about very many, such changes compile anew, which is told, too; as does a change of
+ * where a namespace is placed.
  *
  * What this asks of the model: an object that changed is another object, and one that did
  * not stays where it is, with all that it refers to, for as long as the state lives. So does
@@ -53,6 +55,7 @@ struct compile_delta {
 	struct table_element *removed[SET_COUNT], *added[SET_COUNT];
 	size_t removed_count[SET_COUNT], added_count[SET_COUNT];
 	bool local; /* workloads of the node, or their rules, are not what they were */
+	bool ways;  /* ways or standbys may be others */
 	/* Chains of rules that are in use now, those that are as before but read otherwise,
 	 * and numbers of those that are no more. */
 	struct table_rule_chain *chains_added, *chains_changed;

@@ -81,7 +81,8 @@ struct universe {
 	struct roaring_bitmap_s *no_slots; /* of a cluster that has none */
 };
 
-void universe_init(struct universe *u, const struct model *m);
+/* `whole`: all that have addresses are among the model's workloads. */
+void universe_init(struct universe *u, const struct model *m, bool whole);
 /* {0} is fine. */
 void universe_fini(struct universe *u);
 /* The scope of a Kubernetes namespace. */
@@ -271,6 +272,12 @@ MUST_CHECK bool place_path_within(const struct ns *ns, const struct ns *top);
 MUST_CHECK bool place_same_kube(const struct kube_ns *a, const struct kube_ns *b);
 MUST_CHECK bool place_match_takes(
     const struct workload_match *match, const struct workload *w);
+/* What the display of workloads of a Kubernetes namespace, and of native ones at or below a
+ * namespace, begins with; and the first in the model's order that is not before a text. */
+MUST_CHECK struct str place_display_of_kube(
+    struct arena *a, const struct kube_ns *kube);
+MUST_CHECK struct str place_display_of_ns(struct arena *a, const struct ns *ns);
+MUST_CHECK size_t place_first_displayed(const struct model *m, struct str text);
 
 /* ---- profiles ---- */
 
@@ -348,6 +355,9 @@ struct compiler {
 	size_t local_count;
 	struct verdict_number *numbers; /* by number */
 	size_t number_count, number_cap;
+	/* Where not all of the model is compiled: the model with those of its workloads that
+	 * Routes may be about. NULL: with all. */
+	const struct model *routed;
 	bool keeps_leave;    /* is to be told of addresses that are known by name */
 	bool leaves_by_name; /* some route that workloads here may leave by has names */
 	struct leave_kept *leave; /* compile_leave.c; NULL: no Route has names */

@@ -568,10 +568,34 @@ list_serves(const struct route_list *list, const struct node *here)
 	return false;
 }
 
+static bool
+is_served_at(const struct route_policy *route, const struct node *here)
+{
+	return list_serves(&route->mandatory[ROUTE_EGRESS], here) ||
+	       list_serves(&route->defaults[ROUTE_EGRESS], here);
+}
+
+/* This node, if others know it. */
+static const struct node *
+known_node(const struct compiler *c)
+{
+	const struct node *here = model_node(c->model, c->options->node);
+
+	return here != NULL && route_node_is_known(here) ? here : NULL;
+}
+
+bool
+leave_is_served(const struct compiler *c, const struct route_policy *route)
+{
+	const struct node *here = known_node(c);
+
+	return here != NULL && is_served_at(route, here);
+}
+
 bool
 leave_serves(const struct compiler *c, const struct workload *w)
 {
-	const struct node *here = model_node(c->model, c->options->node);
+	const struct node *here = known_node(c);
 
 	if (here == NULL || w->is_template || w->host_network ||
 	    !str_eq(w->cluster, here->cluster) || compiler_is_local(c, w))
@@ -580,8 +604,7 @@ leave_serves(const struct compiler *c, const struct workload *w)
 		for (size_t i = 0; i < ns->route_count; i++) {
 			const struct route_policy *route = ns->routes[i];
 
-			if ((list_serves(&route->mandatory[ROUTE_EGRESS], here) ||
-				list_serves(&route->defaults[ROUTE_EGRESS], here)) &&
+			if (is_served_at(route, here) &&
 			    place_match_takes(&route->subject, w))
 				return true;
 		}
@@ -593,11 +616,10 @@ static bool
 is_gateway(const struct compiler *c)
 {
 	const struct model *m = c->model;
-	const struct node *here = model_node(m, c->options->node);
+	const struct node *here = known_node(c);
 
 	for (size_t i = 0; here != NULL && i < m->route_count; i++) {
-		if (list_serves(&m->routes[i]->mandatory[ROUTE_EGRESS], here) ||
-		    list_serves(&m->routes[i]->defaults[ROUTE_EGRESS], here))
+		if (is_served_at(m->routes[i], here))
 			return true;
 	}
 	return false;
@@ -636,7 +658,8 @@ add_id(struct leaving *l, struct leave_kept *leave, uint32_t number)
 }
 
 /* Where a name decides, an address that becomes known may bring any rule that comes after:
- * all have their ids from the beginning, so that addresses change no more than themselves. */
+ * all have their ids from the beginning, so that addresses change no more than themselves;
+ * and in the order of the rules, which says whose place an end bears that several lead to. */
 static void
 make_ids(struct leaving *l, struct leave_kept *leave)
 {
@@ -687,19 +710,20 @@ leave_build(struct routes *r)
 		leave->c.policies = l.lists;
 		if (l.serves)
 			leave->c.serves = leave_serves;
+		leave->c.routed = c->routed;
 		compiler_run(&leave->c);
+		leave->c.routed = NULL; /* it may be kept for longer */
 		c->failed |= leave->c.failed;
+		c->leaves_by_name = has_names(&leave->c);
+		if (c->leaves_by_name)
+			make_ids(&l, leave);
 		move_elements(&l, &leave->c);
 		move_askers(c, &leave->c, SET_ASKER4);
 		move_askers(c, &leave->c, SET_ASKER6);
-		c->leaves_by_name = has_names(&leave->c);
-		if (c->leaves_by_name) {
-			make_ids(&l, leave);
-			/* Not where addresses may bring ways, or are others' as well. */
-			if (c->keeps_leave && !l.serves &&
-			    c->lists[SET_WAYS].count == 0)
-				c->leave = leave;
-		}
+		/* Not where addresses may bring ways, or are others' as well. */
+		if (c->leaves_by_name && c->keeps_leave && !l.serves &&
+		    c->lists[SET_WAYS].count == 0)
+			c->leave = leave;
 		emit_inside(c);
 	}
 	if (c->leave == NULL)

@@ -4,11 +4,13 @@
  * rules speak of the sets of peers that they spoke of, all that is held stays in its class.
  * Else every address that is held is given its place among the sets that they speak of
  * now. A set that they spoke of before has whom it had; only of a new one is it asked whom
- * it takes, and only of addresses that the change itself touches is everything asked.
+ * it takes, and only of addresses that the change itself touches is everything asked. Routes
+ * lead to other nodes' workloads, too: those come from compile_routed.c.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy-lang/compile_route.h"
 #include "policy-lang/compile_state.h"
 
 #define UNKNOWN (NONE - 1) /* not looked for yet */
@@ -34,6 +36,7 @@ struct move {
 	bool carried;    /* the same sets, both: only what is touched is looked at */
 	bool by_address; /* some new set takes in workloads by where they are */
 	struct model workloads; /* the node's own */
+	struct model routed;    /* and those that Routes may be about */
 	struct diag_list quiet; /* mistakes are for who compiles all of it */
 };
 
@@ -466,6 +469,16 @@ take_sets(struct move *m)
 
 /* ---- all of it ---- */
 
+static bool
+has_ways(const struct compiler *c)
+{
+	bool some = c->standby_count != 0;
+
+	for (uint32_t i = 0; i < c->options->way_count && c->ways != NULL; i++)
+		some |= c->ways[i].number != 0;
+	return some;
+}
+
 static void
 take(struct move *m)
 {
@@ -475,7 +488,9 @@ take(struct move *m)
 	update_chains(m->u, to);
 	take_addresses(m);
 	take_sets(m);
+	m->u->delta->ways = has_ways(s->c) || has_ways(to);
 	to->diags = s->c->diags;
+	to->routed = NULL;
 	compiler_fini(s->c);
 	free(s->c);
 	s->c = to;
@@ -494,6 +509,11 @@ make(struct move *m)
 	struct compiler *from = m->u->s->c, *to = m->to;
 
 	find_locals(m);
+	if (to->model->route_count != 0) {
+		if (!routed_find(to, &m->workloads, &m->routed))
+			return false;
+		to->routed = &m->routed;
+	}
 	compiler_gather(to, &m->workloads);
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 		if (to->failed || !peers_same_names(&from->sides[d], &to->sides[d]))
@@ -517,6 +537,7 @@ update_local(struct update *u)
 	struct move m = {.u = u, .to = xcalloc(1, sizeof(*m.to))};
 
 	*m.to = (struct compiler){
+	    .keeps_leave = true,
 	    .scratch = arena_new(),
 	    .model = u->model,
 	    .options = &u->s->options,

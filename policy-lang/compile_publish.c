@@ -334,7 +334,7 @@ add_end(struct publishing *p, const struct route_end *end)
 static void
 find_ends(struct publishing *p, const struct claim *claim, const struct piece *piece)
 {
-	const struct universe *u = &p->r->c->universe;
+	const struct universe *u = p->r->universe;
 	uint32_t ns = claim->route->level->index;
 
 	p->end_count = 0;
@@ -377,7 +377,7 @@ static bool
 is_answer(
     const struct publishing *p, const struct claim *claim, const struct piece *piece)
 {
-	const struct universe *u = &p->r->c->universe;
+	const struct universe *u = p->r->universe;
 	uint32_t ns = claim->route->level->index;
 
 	if (u->ns_first[ns] == NONE)
@@ -594,13 +594,19 @@ publish_build(struct routes *r)
 }
 
 bool
+publish_is_by(const struct route_policy *route)
+{
+	return route->mandatory[ROUTE_INGRESS].count +
+		   route->defaults[ROUTE_INGRESS].count !=
+	       0;
+}
+
+bool
 publish_depends_on(const struct workload *w)
 {
 	for (const struct ns *ns = w->ns; ns != NULL; ns = ns->parent) {
 		for (size_t i = 0; i < ns->route_count; i++) {
-			if (ns->routes[i]->mandatory[ROUTE_INGRESS].count +
-				ns->routes[i]->defaults[ROUTE_INGRESS].count !=
-			    0)
+			if (publish_is_by(ns->routes[i]))
 				return true;
 		}
 	}

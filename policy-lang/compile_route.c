@@ -413,7 +413,8 @@ via_warn(struct routes *r)
 void
 routes_build(struct compiler *c)
 {
-	struct routes r = {.c = c};
+	struct routes r = {.c = c, .universe = &c->universe};
+	struct universe routed = {0};
 
 	if (c->policies != NULL || c->model->route_count == 0 || c->failed)
 		return;
@@ -421,6 +422,10 @@ routes_build(struct compiler *c)
 	r.ids = roaring_bitmap_create();
 	if (r.ids == NULL)
 		base_die("out of memory");
+	if (c->routed != NULL) {
+		universe_init(&routed, c->routed, false);
+		r.universe = &routed;
+	}
 	leave_build(&r);
 	publish_build(&r);
 	via_warn(&r);
@@ -428,5 +433,6 @@ routes_build(struct compiler *c)
 	map_fini(&r.ends);
 	map_fini(&r.leaves);
 	map_fini(&r.ways);
+	universe_fini(&routed);
 	arena_free(r.arena);
 }

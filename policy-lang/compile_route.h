@@ -12,6 +12,7 @@
  *     compile_leave_known.c   addresses that are known by name, one by one
  *     compile_publish.c    ingress
  *     compile_ways.c       numbers of ways, for policy routing
+ *     compile_routed.c     whom Routes may be about, where not all is compiled
  */
 #ifndef POLICY_LANG_COMPILE_ROUTE_H
 #define POLICY_LANG_COMPILE_ROUTE_H
@@ -23,7 +24,8 @@
 
 struct routes {
 	struct compiler *c;
-	struct arena *arena; /* until routes_build returns */
+	const struct universe *universe; /* of whom Routes may be about */
+	struct arena *arena;             /* until routes_build returns */
 	struct roaring_bitmap_s *ids;
 	struct map ends;   /* family, address, port -> an end's id */
 	struct map leaves; /* compile_leave.c: family, number -> an id */
@@ -74,6 +76,9 @@ void ways_name(struct compiler *c);
 
 /* Whether any Route says how anything leaves: then there is an inside. */
 MUST_CHECK bool leave_is_ruled(const struct model *m);
+/* Whether this node is a gateway of what leaves by the Route. */
+MUST_CHECK bool leave_is_served(
+    const struct compiler *c, const struct route_policy *route);
 /* Whether some Route names the address, as published or as a source. */
 MUST_CHECK bool routes_speak_of(const struct model *m, const struct ip_addr *addr);
 /* Whether this node translates from or to the address, for Routes of that level. */
@@ -141,8 +146,15 @@ MUST_CHECK bool leave_needs_anew(const struct leave_kept *leave);
 
 /* What is published anywhere. */
 void publish_build(struct routes *r);
+/* Whether the Route says what is published, or not. */
+MUST_CHECK bool publish_is_by(const struct route_policy *route);
 /* Whether what is published may change with the workload. */
 MUST_CHECK bool publish_depends_on(const struct workload *w);
+
+/* Fills in c->routed of a compiler that has the workloads of its node alone: *out is what it
+ * is to point to. False: Routes may be about very many. */
+MUST_CHECK bool routed_find(
+    struct compiler *c, const struct model *locals, struct model *out);
 
 /* Names the numbers that Routes may use; before chains_seal. */
 void routes_name(struct compiler *c);

@@ -495,7 +495,7 @@ labels_of_scope(const void *ctx, uint32_t scope)
 }
 
 void
-universe_init(struct universe *u, const struct model *m)
+universe_init(struct universe *u, const struct model *m, bool whole)
 {
 	struct arena *scratch = arena_new();
 	uint32_t *pre = ARENA_ARRAY(scratch, m->ns_count, uint32_t);
@@ -506,7 +506,7 @@ universe_init(struct universe *u, const struct model *m)
 	memset(u, 0, sizeof(*u));
 	u->arena = scratch;
 	u->model = m;
-	u->shared = is_shared(m);
+	u->shared = !whole || is_shared(m);
 	number_tree(scratch, m, pre, order);
 	make_scopes(u, scratch, pre, order, native);
 	make_slots(u, scratch, native, slot_of);

@@ -185,6 +185,12 @@ gateway_rank(const struct route_rule *rule, const struct node *node)
 	return 0;
 }
 
+bool
+route_node_is_known(const struct node *node)
+{
+	return node->loc.source != NULL || node->ip_count != 0;
+}
+
 const struct node **
 route_gateways(struct arena *a, const struct model *m, const struct route_rule *rule,
     struct str cluster, size_t *out_count)
@@ -196,7 +202,8 @@ route_gateways(struct arena *a, const struct model *m, const struct route_rule *
 		const struct node *node = m->nodes[i];
 		size_t at = count;
 
-		if (!route_gateway_takes(rule, cluster, node))
+		if (!route_node_is_known(node) ||
+		    !route_gateway_takes(rule, cluster, node))
 			continue;
 		while (at > 0 && rule->gateway_selector == NULL &&
 		       gateway_rank(rule, nodes[at - 1]) > gateway_rank(rule, node)) {

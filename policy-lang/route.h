@@ -154,6 +154,8 @@ MUST_CHECK bool route_target_port(const struct route_rule *rule,
 MUST_CHECK bool route_gateway_takes(
     const struct route_rule *rule, struct str cluster, const struct node *node);
 
+/* False: nothing is known of it but that workloads name it, who may come and go. */
+MUST_CHECK bool route_node_is_known(const struct node *node);
 /* The known ones of a cluster, in order of preference; in the arena. */
 MUST_CHECK const struct node **route_gateways(struct arena *a, const struct model *m,
     const struct route_rule *rule, struct str cluster, size_t *out_count);

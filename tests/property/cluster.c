@@ -622,7 +622,13 @@ print_leaving(struct buf *out, struct dice *dice)
 	static const char *const ways[] = {"action: direct", "action: deny",
 	    "action: pass", "action: route, source: [198.51.100.7, \"2001:db8:5::7\"]",
 	    "action: route, source: [198.51.100.8/30]",
-	    "action: route, nextHop: [192.0.2.1], source: [198.51.100.9]"};
+	    "action: route, nextHop: [192.0.2.1], source: [198.51.100.9]",
+	    "action: route, nextHop: [192.0.2.2, \"2001:db8::2\"]",
+	    "action: route, table: 100",
+	    "action: route, gateway: [node-1, node-0], source: [198.51.100.10]",
+	    "action: route, gateway: [node-1]",
+	    "action: route, gateway: {matchLabels: {zone: z1}}, "
+	    "source: [198.51.100.11, \"2001:db8:5::11\"]"};
 	static const char *const ports[] = {"80/tcp", "53/udp, 1000-2000/tcp", "tcp"};
 
 	buf_printf(out, "{%s", PICK(dice, ways));

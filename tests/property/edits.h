@@ -30,10 +30,12 @@ struct editor {
 void editor_roll(struct editor *s, struct documents *docs, bool first);
 /* Edits one of them; what was taken away, put or changed. */
 struct document editor_edit(struct editor *s, struct documents *docs);
-/* A Namespace or a Node: it is changed, never taken away. */
+/* A Namespace or a Node. */
 MUST_CHECK bool document_is_fixed(const struct document *doc);
 
-/* The same elements with the same places, and the same chains. */
+/* The same ways and standbys. */
+MUST_CHECK bool same_ways(const struct table_content *a, const struct table_content *b);
+/* The same elements with the same places, the same chains, and the same ways. */
 MUST_CHECK bool same_content(
     const struct table_content *a, const struct table_content *b);
 /* before - removed + added == after, in the order of elements. */

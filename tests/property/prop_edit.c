@@ -181,6 +181,8 @@ check_edit(
 	}
 	if (!delta->anew && !delta_leads_chains(delta, &s->content, &now))
 		return fail(s, doc, "the difference of chains leads elsewhere");
+	if (!delta->anew && !delta->ways && !same_ways(&s->content, &now))
+		return fail(s, doc, "it was not told that ways are others");
 	s->content = now;
 	return true;
 }
@@ -264,6 +266,9 @@ one_lesson(struct series *s)
 static bool
 run_series(struct series *s, uint64_t edits)
 {
+	/* So few that they are in each other's way; or none, and all those are denied. */
+	static const uint32_t few[] = {0, 4, 200};
+	static const struct route_tables tables = {100, 199, {"/", 1}};
 	struct compile_delta none = {.anew = true};
 	struct document start = {.name = STR("the start")};
 	struct diag_list diags;
@@ -276,9 +281,12 @@ run_series(struct series *s, uint64_t edits)
 	while ((s->model = load(s, &s->docs)) == NULL);
 	s->options = (struct compile_options){
 	    .node = s->editor.clusters != 0 ? STR("east/node-0") : STR("node-0"),
-	    .settings = {.log_group = 100},
+	    .settings = {.log_group = 100, .steer_mask = 0xff00},
 	    .workload_networks = s->gates,
 	    .workload_network_count = dice_roll(&s->editor.dice, 2) == 0 ? 2 : 0,
+	    .way_count = few[dice_roll(&s->editor.dice, ARRAY_LEN(few))],
+	    .route_tables = &tables,
+	    .route_table_count = 1,
 	};
 	diag_list_init(&diags, s->arena);
 	s->state = compile_state_new(s->model, &s->options, &diags);

@@ -16,11 +16,18 @@
 	"metadata: {name: " name ", namespace: /acme}\n"                               \
 	"spec: {node: " node ", ips: [\"" address "\"]}\n"
 
-/* With Routes what becomes of the node's own workloads is compiled on a thread. */
-#define ROUTE                                                                          \
-	"---\napiVersion: ringfence.dev/v1alpha1\nkind: Route\n"                       \
-	"metadata: {name: out, namespace: /acme}\n"                                    \
-	"spec: {default: {egress: [{action: direct}]}}\n"
+/* Where rules that name a port come into force, what the node's own workloads are held to is
+ * compiled on a thread. */
+#define NAMED                                                                          \
+	"---\napiVersion: ringfence.dev/v1alpha1\nkind: Policy\n"                      \
+	"metadata: {name: named, namespace: /acme}\n"                                  \
+	"spec: {workloads: {matchLabels: {late: very}}, "                              \
+	"allow: {egress: [{ports: [metrics]}]}}\n"
+
+#define LATE                                                                           \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: Workload\n"                         \
+	"metadata: {name: second, namespace: /acme, labels: {late: very}}\n"           \
+	"spec: {node: n1, ips: [\"fd00::2\"]}\n"
 
 static struct settings_source source = {STR("/a"), STR(""), false};
 static struct engine *engine;
@@ -52,7 +59,7 @@ seal(const char *name, const char *text)
 static void
 setup(void)
 {
-	int fd = seal("/a/first.yaml", WORKLOAD("first", "n1", "10.1.0.1") ROUTE);
+	int fd = seal("/a/first.yaml", WORKLOAD("first", "n1", "10.1.0.1") NAMED);
 
 	answers = 0;
 	engine = xcalloc(1, sizeof(*engine));
@@ -130,7 +137,7 @@ START_TEST(workload_that_only_the_model_has_is_waited_for)
 	wait_for("fd00::2");
 	ck_assert_uint_eq(answers, 0);
 	engine->apply.current->number = 10; /* others' programs came meanwhile */
-	edit("/a/second.yaml", WORKLOAD("second", "n1", "fd00::2"));
+	edit("/a/second.yaml", LATE);
 	ck_assert(engine_edits_take(engine)); /* compiles it, on a thread */
 	ck_assert(engine->load.running);
 	engine_attach_tick(engine);
