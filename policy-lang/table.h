@@ -142,6 +142,8 @@ enum table_set_id {
 	SET_ASKER6,
 	SET_RESOLVER4, /* ... whom these answers are believed from */
 	SET_RESOLVER6,
+	SET_TAKEN4, /* addresses that the node has for Routes: none of its own services' */
+	SET_TAKEN6,
 	SET_ROUTES, /* what leads somewhere -> goto rule_N, of its Route's rule */
 	/* Families in which connections, or bytes, of workloads here are limited. */
 	SET_LIMIT_NEW,
