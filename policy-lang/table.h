@@ -436,6 +436,8 @@ struct table_settings {
 	/* Bits of packet marks, side by side, that say which way a packet goes; nobody
 	 * else's may be among them. 0: nothing is steered. */
 	uint32_t steer_mask;
+	bool
+	    no_nat; /* for kernels that translate nothing: without chains of type nat */
 };
 
 /* More ways than this have no number, whatever the mask has room for. */
