@@ -36,6 +36,7 @@ apply_unless_there(struct arena *arena, const struct table_content *content, boo
 	struct nft_refusal refusal;
 	struct op_batch batch;
 	uint32_t generation;
+	unsigned lacks = 0;
 	bool owned;
 	int fd;
 	int rc = nft_socket(&fd, err);
@@ -48,8 +49,11 @@ apply_unless_there(struct arena *arena, const struct table_content *content, boo
 	if (rc == 0)
 		rc = nft_observe(nft, arena, &observed, err);
 	*out_made = rc == ERR_NOT_FOUND;
-	if (*out_made) {
+	if (*out_made)
+		rc = nft_find_lacks(nft, &lacks, err);
+	if (rc == 0 && *out_made) {
 		plan_make(arena, NULL, content, &batch);
+		batch.settings.no_nat = (lacks & OP_LACKS_NAT) != 0;
 		rc = nft_apply(nft, &batch, 0, &generation, &refusal, err);
 	}
 	nft_close(nft);

@@ -154,6 +154,10 @@ print_kernel(const json_t *root)
 	if (json_is_false(json_object_get(kernel, "limitsConnections")))
 		(void)printf("limits:     NOT ENFORCED of open connections: the kernel "
 			     "has no \"ct count\" (nft_connlimit)\n");
+	if (json_is_false(json_object_get(kernel, "translation")))
+		(void)printf("routes:     NOTHING IS PUBLISHED, source addresses are "
+			     "denied: the kernel lacks nft_nat, nft_masq, nft_hash or "
+			     "nft_numgen\n");
 	if (strcmp(text_of(kernel, "refusal"), "") != 0)
 		(void)printf("refused:    %s\n", text_of(kernel, "refusal"));
 	(void)printf("cut:        %lld connections of %lld, %lld kept, %lld adopted\n",

@@ -267,6 +267,12 @@ void
 engine_apply_offer(struct engine *e, struct program *p)
 {
 	engine_refused_drop_program(e, e->apply.candidate);
+	e->apply.candidate = NULL;
+	/* Made before the kernel was asked; another is on its way. */
+	if (p->options.settings.no_nat != e->settings.no_nat) {
+		engine_refused_drop_program(e, p);
+		return;
+	}
 	e->apply.candidate = p;
 	e->apply.retry_ms = 0;
 	e->apply.commit_after.ns = 0;

@@ -76,6 +76,29 @@ take_question(struct engine *e, uint32_t id, uint32_t type)
 	return NULL;
 }
 
+/* A limit that is not enforced is told of; a source address that cannot be put on is denied,
+ * which takes another program. */
+static void
+take_lacks(struct engine *e, unsigned lacks)
+{
+	bool no_nat = (lacks & OP_LACKS_NAT) != 0;
+
+	e->kernel.lacks = lacks;
+	if ((lacks & (OP_LACKS_RATES | OP_LACKS_COUNTS)) != 0)
+		log_warn("limits-not-enforced", "rates=%d connections=%d",
+		    (lacks & OP_LACKS_RATES) != 0, (lacks & OP_LACKS_COUNTS) != 0);
+	if (no_nat)
+		log_warn("routes-not-followed",
+		    "detail=\"the kernel has no nat, masq, hash or numgen: nothing is "
+		    "published, and what would get a source address is denied\"");
+	if (no_nat == e->settings.no_nat)
+		return;
+	e->settings.no_nat = no_nat;
+	engine_refused_drop_program(e, e->apply.candidate);
+	e->apply.candidate = NULL;
+	engine_load_whole(e);
+}
+
 static bool
 on_news(struct engine *e, struct proc_msg *msg)
 {
@@ -98,11 +121,7 @@ on_news(struct engine *e, struct proc_msg *msg)
 	generation = proc_get_u32(&r);
 	if (msg->type == MSG_HELLO) {
 		e->kernel.owned = proc_get_u8(&r) != 0;
-		e->kernel.lacks = proc_get_u8(&r);
-		if (e->kernel.lacks != 0)
-			log_warn("limits-not-enforced", "rates=%d connections=%d",
-			    (e->kernel.lacks & OP_LACKS_RATES) != 0,
-			    (e->kernel.lacks & OP_LACKS_COUNTS) != 0);
+		take_lacks(e, proc_get_u8(&r));
 	}
 	if (!proc_reader_done(&r))
 		return false;

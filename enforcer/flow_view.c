@@ -10,6 +10,7 @@ static const char *const reason_names[] = {
     [FLOW_NOT_PROGRAMMED] = "not-programmed",
     [FLOW_MIDSTREAM] = "midstream",
     [FLOW_LIMIT] = "limit",
+    [FLOW_UNPUBLISHED] = "unpublished",
     [FLOW_UNKNOWN] = "unknown",
 };
 
@@ -30,6 +31,8 @@ find_reason(uint32_t number, const struct table_rule_chain *rule)
 		return FLOW_MIDSTREAM;
 	if (rule == NULL)
 		return FLOW_UNKNOWN;
+	if (number == NUMBER_UNREADY || number == NUMBER_UNPUBLISHED)
+		return FLOW_UNPUBLISHED;
 	if (number == NUMBER_CLUSTER_ALLOW || number == NUMBER_CLUSTER_DENY)
 		return FLOW_CLUSTER_DEFAULT;
 	if (str_is(str_from(rule->policy_kind), "Quota"))

@@ -15,6 +15,7 @@ enum flow_reason {
 	FLOW_NOT_PROGRAMMED, /* the gate: a workload that is not programmed yet */
 	FLOW_MIDSTREAM,      /* TCP of a connection that is not known */
 	FLOW_LIMIT,          /* a network limit of a Quota had no room */
+	FLOW_UNPUBLISHED,    /* an address of Routes, and nothing behind it */
 	FLOW_UNKNOWN,        /* a rule of a program that is no longer in force */
 };
 

@@ -25,6 +25,9 @@ kernel_apply(struct kernel *k, const struct proc_msg *msg)
 		    &batch, &err);
 	if (rc == 0 && batch.settings.steer_mask != k->settings.steering.mask)
 		rc = err_set(&err, ERR_INVALID, "marks outside the configured mask");
+	if (rc == 0 && batch.settings.no_nat != ((k->lacks & OP_LACKS_NAT) != 0))
+		rc = err_set(
+		    &err, ERR_INVALID, "translation is not what the kernel has");
 	if (rc == 0)
 		rc = nft_apply(k->nft, &batch, planned, &generation, &refusal, &err);
 	blob_free(&blob);

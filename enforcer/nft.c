@@ -356,9 +356,8 @@ nft_apply(struct nft *n, const struct op_batch *batch, uint32_t generation,
 	return rc;
 }
 
-/* A transaction of what `fill` builds. */
-static int
-run_small(struct nft *n, void (*fill)(struct nft_build *b),
+int
+nft_run_small(struct nft *n, void (*fill)(struct nft_build *b),
     struct nft_refusal *out_refusal, struct err *err)
 {
 	const struct table_settings none = {0};
@@ -375,46 +374,7 @@ nft_delete_table(struct nft *n, struct err *err)
 {
 	struct nft_refusal refusal;
 
-	return run_small(n, nft_build_no_table, &refusal, err);
-}
-
-static void
-probe_rates(struct nft_build *b)
-{
-	nft_build_probe_limit(b, OP_LACKS_RATES);
-}
-
-static void
-probe_counts(struct nft_build *b)
-{
-	nft_build_probe_limit(b, OP_LACKS_COUNTS);
-}
-
-/* What a kernel does not know at all it cannot find, or does not support. */
-static int
-find_lack(struct nft *n, void (*probe)(struct nft_build *b), enum op_lack which,
-    struct err *err)
-{
-	struct nft_refusal refusal = {0};
-	int rc = run_small(n, probe, &refusal, err);
-
-	if (refusal.sys != ENOENT && refusal.sys != EOPNOTSUPP)
-		return rc;
-	n->lacks |= which;
-	return 0;
-}
-
-int
-nft_find_lacks(struct nft *n, unsigned *out_lacks, struct err *err)
-{
-	int rc;
-
-	n->lacks = 0;
-	rc = find_lack(n, probe_rates, OP_LACKS_RATES, err);
-	if (rc == 0)
-		rc = find_lack(n, probe_counts, OP_LACKS_COUNTS, err);
-	*out_lacks = n->lacks;
-	return rc;
+	return nft_run_small(n, nft_build_no_table, &refusal, err);
 }
 
 int
@@ -429,13 +389,13 @@ nft_own(struct nft *n, bool *out_owned, struct err *err)
 	rc = 0;
 	/* A table that has the flag says that the kernel knows it. */
 	if ((flags & NFT_PERSIST) == 0)
-		rc = run_small(n, nft_build_probe, &refusal, err);
+		rc = nft_run_small(n, nft_build_probe, &refusal, err);
 	*out_owned = n->owned = rc == 0;
 	if (refusal.sys == EOPNOTSUPP || refusal.sys == EINVAL)
 		return 0; /* a kernel that does not */
 	/* Made to outlive its owner, who is gone. Made by a former version without
 	 * owner, it becomes ours when it is made anew. */
 	if (rc == 0 && (flags & (NFT_OWNER | NFT_PERSIST)) == NFT_PERSIST)
-		rc = run_small(n, nft_build_adopt, &refusal, err);
+		rc = nft_run_small(n, nft_build_adopt, &refusal, err);
 	return rc;
 }

@@ -26,9 +26,9 @@ void nft_close(struct nft *n);
 MUST_CHECK int nft_own(struct nft *n, bool *out_owned, struct err *err);
 
 /*
- * Finds out what it lacks (enum op_lack; 0: nothing). What it lacks is left out of chains
- * from then on: a limit is about sharing, and a table that the kernel refuses for it would
- * be worse.
+ * Finds out what it lacks (enum op_lack; 0: nothing). A limit that it lacks is left out of
+ * chains from then on: it is about sharing, and a table that the kernel refuses for it would
+ * be worse. Without translation tables have no_nat (struct table_settings).
  */
 MUST_CHECK int nft_find_lacks(struct nft *n, unsigned *out_lacks, struct err *err);
 

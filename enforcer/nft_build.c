@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <libnftnl/chain.h>
 #include <libnftnl/rule.h>
@@ -526,56 +525,6 @@ nft_build_no_table(struct nft_build *b)
 	/* Adding what may be there already, so that deleting cannot fail. */
 	table_message(b, NFT_MSG_NEWTABLE, NLM_F_CREATE, TABLE_NAME, false);
 	table_message(b, NFT_MSG_DELTABLE, 0, TABLE_NAME, false);
-}
-
-#define PROBE_BYTES (sizeof(TABLE_NAME) + 24)
-
-static void
-probe_name(char *out)
-{
-	(void)snprintf(
-	    out, PROBE_BYTES, TABLE_NAME "-probe-%ld", (long)getpid()); /* fits */
-}
-
-void
-nft_build_probe(struct nft_build *b)
-{
-	char name[PROBE_BYTES];
-
-	probe_name(name);
-	table_message(b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, name, true);
-	table_message(b, NFT_MSG_DELTABLE, 0, name, false);
-}
-
-void
-nft_build_probe_limit(struct nft_build *b, enum op_lack which)
-{
-	const struct table_rule rule = {.count = 1,
-	    .stmts = {{.kind = which == OP_LACKS_RATES ? STMT_LIMIT : STMT_CT_COUNT,
-		.value = 1,
-		.bucket = {.rate = which == OP_LACKS_RATES, .unit_s = 1, .burst = 1}}}};
-	struct nftnl_rule *r = must(nftnl_rule_alloc());
-	char name[PROBE_BYTES];
-	struct nlmsghdr *header;
-	struct nftnl_chain *c = must(nftnl_chain_alloc());
-
-	probe_name(name);
-	table_message(b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, name, false);
-	header = nft_build_begin(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL);
-	if (nftnl_chain_set_str(c, NFTNL_CHAIN_TABLE, name) != 0 ||
-	    nftnl_chain_set_str(c, NFTNL_CHAIN_NAME, "probe") != 0 ||
-	    nftnl_rule_set_str(r, NFTNL_RULE_TABLE, name) != 0 ||
-	    nftnl_rule_set_str(r, NFTNL_RULE_CHAIN, "probe") != 0)
-		base_die("out of memory");
-	nftnl_chain_nlmsg_build_payload(header, c);
-	nft_build_end(b, header);
-	nft_rule_exprs(r, &rule, b, NULL);
-	header = nft_build_begin(b, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
-	nftnl_rule_nlmsg_build_payload(header, r);
-	nft_build_end(b, header);
-	table_message(b, NFT_MSG_DELTABLE, 0, name, false);
-	nftnl_chain_free(c);
-	nftnl_rule_free(r);
 }
 
 void

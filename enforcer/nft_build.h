@@ -67,8 +67,6 @@ void nft_build_table(struct nft_build *b);
 void nft_build_no_table(struct nft_build *b);
 /* A scratch table that is owned, and its end. */
 void nft_build_probe(struct nft_build *b);
-/* A scratch table with a rule that has such a limit, and its end. */
-void nft_build_probe_limit(struct nft_build *b, enum op_lack which);
 /* The table, which is nobody's, becomes ours. */
 void nft_build_adopt(struct nft_build *b);
 void nft_build_elements(struct nft_build *b, bool add, enum table_set_id set,

@@ -42,6 +42,9 @@ void nft_begin(struct nft *n, struct nft_build *b, struct table_settings setting
     const struct nft_copies *copies, uint32_t generation);
 MUST_CHECK int nft_commit(struct nft *n, struct nft_build *build, uint32_t generation,
     uint32_t *out_generation, struct nft_refusal *out_refusal, struct err *err);
+/* A transaction of what `fill` builds, whatever the generation. */
+MUST_CHECK int nft_run_small(struct nft *n, void (*fill)(struct nft_build *b),
+    struct nft_refusal *out_refusal, struct err *err);
 /* Messages for one operation of a batch. */
 void nft_build_op(struct nft_build *b, const struct op_batch *batch, size_t index);
 

@@ -163,6 +163,7 @@ op_encode(struct buf *out, const struct op_batch *batch)
 	proc_put_u16(out, batch->settings.names_group);
 	proc_put_u8(out, batch->settings.reject);
 	proc_put_u32(out, batch->settings.steer_mask);
+	proc_put_u8(out, batch->settings.no_nat);
 	proc_put_u32(out, (uint32_t)batch->count);
 	for (size_t i = 0; i < batch->count; i++) {
 		const struct op *op = &batch->ops[i];
@@ -433,6 +434,7 @@ op_decode(struct arena *arena, const uint8_t *data, size_t len,
 	out_batch->settings.names_group = proc_get_u16(&r);
 	out_batch->settings.reject = proc_get_u8(&r) != 0;
 	out_batch->settings.steer_mask = proc_get_u32(&r);
+	out_batch->settings.no_nat = proc_get_u8(&r) != 0;
 	count = proc_get_u32(&r);
 	if (!r.ok || count > OP_MAX_OPS || count > len)
 		return err_set(

@@ -41,10 +41,11 @@ struct op_batch {
 	size_t count;
 };
 
-/* Of limits, what a kernel may have been built without. */
+/* What a kernel may have been built without. */
 enum op_lack {
 	OP_LACKS_RATES = 1,  /* limit: connections and bytes per second */
 	OP_LACKS_COUNTS = 2, /* connlimit: open connections */
+	OP_LACKS_NAT = 4,    /* nat, masq, hash, numgen: what Routes translate */
 };
 
 #define OP_MAX_BATCH_BYTES (512u * 1024 * 1024)

@@ -178,7 +178,8 @@ plan_make(struct arena *arena, const struct table_content *from,
 	if (from == NULL || from->settings.log_group != to->settings.log_group ||
 	    from->settings.names_group != to->settings.names_group ||
 	    from->settings.reject != to->settings.reject ||
-	    from->settings.steer_mask != to->settings.steer_mask) {
+	    from->settings.steer_mask != to->settings.steer_mask ||
+	    from->settings.no_nat != to->settings.no_nat) {
 		add_op(&p, (struct op){.kind = OP_TABLE, .room = plan_room(arena, to)});
 		from = &empty;
 	}

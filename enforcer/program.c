@@ -76,13 +76,14 @@ set_options(struct program *p, const struct engine_settings *s)
 	    .settings = {.log_group = s->flow_group,
 		.names_group = s->names_group,
 		.reject = s->reject,
-		.steer_mask = s->steering.mask},
+		.steer_mask = s->steering.mask,
+		.no_nat = s->no_nat},
 	    .workload_networks = networks,
 	    .workload_network_count = s->workload_network_count,
 	    .has_route_networks = true,
 	    .route_networks = route_networks_copy(
 		p->arena, s->route_networks, s->route_network_count),
-	    .route_network_count = s->route_network_count,
+	    .route_network_count = s->no_nat ? 0 : s->route_network_count,
 	    .way_count = s->steering.way_count,
 	    .route_tables = route_tables_copy(
 		p->arena, s->steering.tables, s->steering.table_count),

@@ -243,6 +243,7 @@ engine_settings_encode(
 	for (size_t i = 0; i < c->address_place_count; i++) {
 		put_prefix(out, &c->address_places[i].network);
 		proc_put_str(out, c->address_places[i].subtree);
+		proc_put_u8(out, c->address_places[i].interface[0] != '\0');
 	}
 	proc_put_u32(out, (uint32_t)interfaces);
 	for (size_t i = 0; i < interfaces; i++) {
@@ -344,6 +345,7 @@ engine_settings_decode(
 	for (size_t i = 0; i < count; i++) {
 		get_prefix(r, &s->route_networks[i].network);
 		s->route_networks[i].subtree = str_dup(arena, proc_get_str(r));
+		s->route_networks[i].taken = proc_get_u8(r) != 0;
 	}
 	if (!get_interfaces(arena, r, s))
 		return false;

@@ -73,6 +73,8 @@ struct engine_settings {
 	size_t resolver_count;
 	/* The engine's own: what tenants know by name; NULL if none is learnt. */
 	const struct learnt *learnt;
+	bool
+	    no_nat; /* the kernel translates nothing: of Routes' addresses none is ours */
 	/* And what it was told of pods before they run. */
 	const struct announced_pod *announced;
 	size_t announced_count;

@@ -15,6 +15,9 @@
 struct route_network {
 	struct ip_prefix network;
 	struct str subtree; /* "/acme": for Routes at it or below; "/": for all */
+	/* The node has its addresses for Routes alone; of several that have one the first
+	 * says. */
+	bool taken;
 };
 
 /* In the arena. */

@@ -21,6 +21,7 @@ static const struct {
     {NUMBER_FAIL_SAFE, ACTION_ALLOW, "fail-safe port of the node"},
     {NUMBER_NODE_ALLOW, ACTION_ALLOW, "no policy for the node decides"},
     {NUMBER_UNREADY, ACTION_DENY, "published, but no workload is ready"},
+    {NUMBER_UNPUBLISHED, ACTION_DENY, "address of Routes, nothing published"},
 };
 
 void
@@ -261,6 +262,7 @@ chains_one(struct arena *a, const struct verdict_number *n)
 	    .policy_kind = "",
 	    .isolation = n->policy != NULL && n->rule == NULL,
 	    .reset = n->number == NUMBER_MIDSTREAM,
+	    .quiet = n->number == NUMBER_UNPUBLISHED,
 	    .mark = n->mark,
 	};
 

@@ -324,7 +324,9 @@ lead_to_sources(
 		case ROUTE_MAY:
 			break;
 		case ROUTE_ELSEWHERE:
-			return "this node does not put on its source address";
+			return l->r->c->options->settings.no_nat
+				   ? "the kernel puts on no addresses"
+				   : "this node does not put on its source address";
 		case ROUTE_OTHERS:
 			return "its source address is for Routes of another subtree";
 		}

@@ -34,7 +34,7 @@ route_networks_copy(
 	struct route_network *copy = ARENA_ARRAY(arena, count, struct route_network);
 
 	for (size_t i = 0; i < count; i++) {
-		copy[i].network = networks[i].network;
+		copy[i] = networks[i];
 		copy[i].subtree = str_dup(arena, networks[i].subtree);
 	}
 	return copy;
@@ -428,6 +428,7 @@ routes_build(struct compiler *c)
 	}
 	leave_build(&r);
 	publish_build(&r);
+	taken_build(&r);
 	via_warn(&r);
 	roaring_bitmap_free(r.ids);
 	map_fini(&r.ends);

@@ -11,6 +11,7 @@
  *     compile_leave.c      egress
  *     compile_leave_known.c   addresses that are known by name, one by one
  *     compile_publish.c    ingress
+ *     compile_taken.c      addresses that are for Routes alone
  *     compile_ways.c       numbers of ways, for policy routing
  *     compile_routed.c     whom Routes may be about, where not all is compiled
  */
@@ -144,6 +145,8 @@ MUST_CHECK bool leave_needs_anew(const struct leave_kept *leave);
 
 /* ---- */
 
+/* The addresses that the node takes for Routes. */
+void taken_build(struct routes *r);
 /* What is published anywhere. */
 void publish_build(struct routes *r);
 /* Whether the Route says what is published, or not. */

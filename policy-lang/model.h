@@ -611,6 +611,7 @@ enum {
 	NUMBER_FAIL_SAFE = 5,     /* a port of a node that no policy can close */
 	NUMBER_NODE_ALLOW = 6,    /* no policy for the node decided */
 	NUMBER_UNREADY = 7,       /* published for workloads of which none is ready */
+	NUMBER_UNPUBLISHED = 12,  /* an address taken for Routes, where nothing is */
 	NUMBER_WAY = 256,         /* and so on: a way's number behind it */
 	NUMBER_FIRST_RULE = 4096,
 };

@@ -205,6 +205,12 @@ const struct table_set table_sets[SET_COUNT] = {
     [SET_RESOLVER6] = {.name = "resolver6",
 	.key = {FIELD_IPV6},
 	.comment = "resolvers that are believed"},
+    [SET_TAKEN4] = {.name = "taken4",
+	.key = {FIELD_IPV4},
+	.comment = "addresses here that are for Routes"},
+    [SET_TAKEN6] = {.name = "taken6",
+	.key = {FIELD_IPV6},
+	.comment = "addresses here that are for Routes"},
     [SET_ROUTES] = {.name = "routes",
 	.key = {FIELD_CLASSID},
 	.value = FIELD_VERDICT,
@@ -295,12 +301,30 @@ bool
 table_chain_is_on(
     const struct table_chain *chain, const struct table_settings *settings)
 {
-	return !chain->steers || settings->steer_mask != 0;
+	return (!chain->steers || settings->steer_mask != 0) &&
+	       (!chain->nat || !settings->no_nat);
+}
+
+/* What only a kernel that translates has: of the regular chains that it goes through, too. */
+static bool
+is_of_nat(const struct table_stmt *s)
+{
+	bool picks = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(s->load); i++)
+		picks = picks || s->load[i] == LOAD_HASH4 || s->load[i] == LOAD_HASH6 ||
+			s->load[i] == LOAD_RANDOM;
+	return picks || s->kind == STMT_SNAT || s->kind == STMT_DNAT ||
+	       s->kind == STMT_MASQUERADE;
 }
 
 bool
 table_rule_is_on(const struct table_rule *rule, const struct table_settings *settings)
 {
+	for (size_t i = 0; settings->no_nat && i < rule->count; i++) {
+		if (is_of_nat(&rule->stmts[i]))
+			return false;
+	}
 	return settings->steer_mask != 0 || rule->stmts[0].kind != STMT_MARKED;
 }
 

@@ -142,6 +142,8 @@ enum table_set_id {
 	SET_ASKER6,
 	SET_RESOLVER4, /* ... whom these answers are believed from */
 	SET_RESOLVER6,
+	SET_TAKEN4, /* addresses that the node has for Routes: none of its own services' */
+	SET_TAKEN6,
 	SET_ROUTES, /* what leads somewhere -> goto rule_N, of its Route's rule */
 	/* Families in which connections, or bytes, of workloads here are limited. */
 	SET_LIMIT_NEW,
@@ -434,6 +436,8 @@ struct table_settings {
 	/* Bits of packet marks, side by side, that say which way a packet goes; nobody
 	 * else's may be among them. 0: nothing is steered. */
 	uint32_t steer_mask;
+	bool
+	    no_nat; /* for kernels that translate nothing: without chains of type nat */
 };
 
 /* More ways than this have no number, whatever the mask has room for. */

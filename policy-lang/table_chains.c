@@ -224,6 +224,12 @@ LIMIT_RULES(limit_in, IN, DADDR);
 #define GATE_IF(f, interface, from)                                                    \
 	RULE(IN_SET(SET_GATE_IF, interface), FAMILY(f), NOT_IN_SET(SET_OWN##f, from),  \
 	    SET_PRIORITY(NUMBER_GATE), GOTO("decide"))
+/* What is published has another destination by now, and what comes back of what left, too.
+ * Else an address that is taken leads to the services of the node itself; and the midst of
+ * what another gateway had is answered by the node before this one knows of it. */
+#define TAKEN(f)                                                                       \
+	RULE(FAMILY(f), IN_SET(SET_TAKEN##f, DADDR), SET_PRIORITY(NUMBER_UNPUBLISHED), \
+	    GOTO("decide"))
 #define STAGE(f, id, from, to) RULE(FAMILY(f), IN_SET(id, from), JUMP(to))
 
 /* The number of a way has been used (STEER_RULES). */
@@ -254,6 +260,8 @@ static const struct table_rule input_rules[] = {
     RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
     RULE(DO(LOOPBACK), DO(ACCEPT)),
     RULE(ND, DO(ACCEPT)),
+    TAKEN(4),
+    TAKEN(6),
     GATE(4, SADDR),
     GATE(6, SADDR),
     GATE_IF(4, IIFNAME, SADDR),

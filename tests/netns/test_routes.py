@@ -347,6 +347,23 @@ def test_addresses_are_whose_the_configuration_says(lab, shared, subtree):
     shared.start()
 
 
+def check_no_door(lab, enforcer):
+    """The node listens at all of these ports, at every address that it has."""
+    doors = [(src, address[family], proto, port) for src in ("world", "web", "mon")
+             for address, proto, port in ((VIP, "tcp", 81), (VIP, "udp", 53),
+                                          (SOURCE, "tcp", 443), (SOURCE, "icmp", 0))
+             for family in FAMILIES]
+    assert {result.state for result in lab.probe_many(doors)} == {"closed"}
+    for family in FAMILIES:
+        node = str(lab.node.address(family))
+        assert seen(lab, "world", node, "tcp", 81)[0] == lab.node.name
+        assert seen(lab, "world", VIP[family], "tcp", 443)[0] == "web"
+        assert seen(lab, "web", VIP[family], "tcp", 443)[0] == "web"
+    assert enforcer.rules()["address of Routes, nothing published"]["packets"] >= 24
+    wait_until(lambda: any(flow["reason"] == "unpublished" and flow["dst"]["port"] == 81
+                           for flow in enforcer.flows()), 30, "it in the flow log")
+
+
 def test_node_takes_addresses_and_gives_them_up(lab, shared):
     shared.stop()
     lab.node.exec(["nft", "flush", "ruleset"])
@@ -368,6 +385,7 @@ def test_node_takes_addresses_and_gives_them_up(lab, shared):
                + socket.inet_aton(SOURCE[4]) + bytes(6) + socket.inet_aton(SOURCE[4]))
         heard(everything, arp)
     assert translates(lab)
+    check_no_door(lab, shared)
     # drift
     lab.node.exec(["ip", "addr", "del", f"{SOURCE[4]}/32", "dev", "out-world"])
     wait_until(lambda: SOURCE[4] in addresses(lab), 30, "the address to be back")

@@ -1,14 +1,25 @@
-"""Random Routes, against what the language says of them.
+"""Random Routes and real packets: what the language says is what the kernel does.
 
-The oracle below is written from ringfence-policy(5) alone: for a workload and a kind the
-first match going down through `mandatory`, else the first going up through `default`;
-`pass` leaves the level. Every answer of it is probed on a node that a daemon runs on.
-RINGFENCE_ROUTE_SETS says how many sets, RINGFENCE_SEED which come first.
+Every answer of the oracle (routegen.py) is probed, over IPv4 and IPv6: which source the
+outside sees, which workload answers at a published port and which client it sees, what is
+refused. After that, after each of a random series of edits. Routes get into the kernel in
+two ways: by the daemon that follows a directory, or printed by `ringfence compile`.
+
+RINGFENCE_ROUTE_PROBES   probes by way of the daemon (default 1200)
+RINGFENCE_ROUTE_EDITS    edits of a set (default 3)
+RINGFENCE_SEED           the first set's seed; number N has the seed N higher. It is always
+                         printed, and a failure tells which to give for its set alone.
+
+tests/netns/route-differential runs it at length.
 """
 
 import ipaddress
+import json
 import os
+import pathlib
 import random
+import re
+import sys
 
 import pytest
 import yaml
@@ -16,240 +27,312 @@ import yaml
 import lab as lab_module
 from enforcerd import Enforcer
 from lab import Lab, wait_until
+from routegen import API, FAR, LISTEN, RIGHTS, VIPS, RouteWorld
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import rf  # noqa: E402
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
 
-SETS = int(os.environ.get("RINGFENCE_ROUTE_SETS", "2"))
-SEED = int(os.environ.get("RINGFENCE_SEED", "0")) or random.SystemRandom().randrange(1 << 32)
-
-PLACES = {"a1": ("/a", "x"), "a2": ("/a", "v"), "b1": ("/a/b", "x"), "c1": ("/a/b/c", "v"),
-          "d1": ("/d", "x")}
-LEVELS = ["/", "/a", "/a/b", "/a/b/c", "/d"]
-NETWORKS = ["203.0.113.0/24", "203.0.113.0/25", "203.0.113.128/26", "2001:db8::/32",
-            "2001:db8:1::/48", "0.0.0.0/0", "::/0"]
-FAR = ["203.0.113.9", "203.0.113.130", "203.0.113.250", "2001:db8::9", "2001:db8:1::9"]
-SOURCES = [["198.51.100.7"], ["fd0a::7"], ["198.51.100.8", "fd0a::8"],
-           ["198.51.100.16/30", "fd0a::10/127"], ["198.51.100.32", "198.51.100.33"]]
-VIPS = ["198.51.100.80", "198.51.100.81", "fd0a::80"]
-LISTEN = [("tcp", 80), ("tcp", 81), ("tcp", 8000), ("tcp", 8001), ("udp", 80), ("udp", 8000)]
-PORTS = [None, ["80/tcp"], ["tcp"], ["80-81/tcp", "80/udp"], ["8000-8001/tcp"], ["udp"]]
-PUBLISHED = [["80/tcp"], ["80-81/tcp"], ["8000-8001/tcp"], ["8000/udp"], ["80/udp", "81/tcp"],
-             ["79-8001/tcp"]]
-
-
-# --- making Routes ---
-
-
-def chance(dice, one_in):
-    return dice.randrange(one_in) == 0
-
-
-def leaving(dice):
-    rule = {"action": dice.choice(["route", "route", "route", "direct", "deny", "pass"])}
-    if not chance(dice, 3):
-        rule["to"] = [{"cidr": text} for text in dice.sample(NETWORKS, dice.randint(1, 2))]
-    if (ports := dice.choice(PORTS)) is not None:
-        rule["ports"] = ports
-    if rule["action"] == "route":
-        rule["source"] = dice.choice(SOURCES)
-    return rule
-
-
-def publishing(dice):
-    rule = {"action": dice.choice(["publish"] * 4 + ["deny", "pass"])}
-    ports = dice.choice(PUBLISHED)
-    if rule["action"] != "publish":
-        if chance(dice, 2):
-            rule["address"] = dice.sample(VIPS, 1)
-        return rule | ({"ports": ports} if chance(dice, 2) else {})
-    rule |= {"address": dice.sample(VIPS, dice.randint(1, 3)), "ports": ports}
-    if len(ports) == 1 and ports != PUBLISHED[-1] and chance(dice, 3):
-        rule["targetPort"] = 8000
-    if chance(dice, 2):
-        rule["balance"] = dice.choice(["hash", "random"])
-    rule["to"] = [{"workloads": {"matchLabels": {"app": app}} if app else {},
-                   "weight": dice.choice([0, 1, 1, 2, 40])}
-                  for app in dice.sample(["x", "v", ""], dice.randint(1, 2))]
-    return rule
-
-
-def make_routes(dice, number):
-    """Route documents; one rule of them makes no two sets the same."""
-    routes = [{"metadata": {"name": "unlike", "namespace": "/"},
-               "spec": {"default": {"egress": [
-                   {"action": "direct", "to": [{"cidr": f"192.0.2.{number % 250}/32"}]}]}}}]
-    for level in LEVELS:
-        for i in range(dice.choice([0, 1, 1, 2])):
-            spec = {"priority": dice.randrange(2)}
-            if chance(dice, 3):
-                spec["workloads"] = {"matchLabels": {"app": dice.choice("xv")}}
-            for phase in ("mandatory", "default"):
-                spec[phase] = {
-                    "egress": [leaving(dice) for _ in range(dice.randrange(3))],
-                    "ingress": [publishing(dice) for _ in range(dice.randrange(3))]}
-            routes.append({"metadata": {"name": f"r{i}", "namespace": level}, "spec": spec})
-    return [{"apiVersion": "ringfence.dev/v1alpha1", "kind": "Route"} | route
-            for route in routes]
-
-
-# --- what they say ---
-
-
-def has_port(text, proto, port):
-    ports, _, of = text.rpartition("/")
-    if of != proto:
-        return False
-    low, _, high = ports.partition("-")
-    return not ports or int(low) <= port <= int(high or low)
-
-
-def takes_ports(rule, proto, port):
-    return "ports" not in rule or any(has_port(text, proto, port) for text in rule["ports"])
-
-
-def in_any(address, networks):
-    address = ipaddress.ip_address(address)
-    return any(address in ipaddress.ip_network(text) for text in networks)
-
-
-def leaves_by(rule, address):
-    return "to" not in rule or in_any(address, [peer["cidr"] for peer in rule["to"]])
-
-
-def published_at(rule, address):
-    return "address" not in rule or in_any(address, rule["address"])
-
-
-def selects(selector, name):
-    wanted = selector.get("matchLabels", {}).get("app")
-    return wanted is None or wanted == PLACES[name][1]
-
-
-def in_subtree(name, level):
-    place = PLACES[name][0]
-    return level == "/" or place == level or place.startswith(level + "/")
-
-
-def depth(route):
-    level = route["metadata"]["namespace"]
-    return 0 if level == "/" else level.count("/")
-
-
-def rank(route):
-    meta = route["metadata"]
-    return (meta["namespace"], route["spec"].get("priority", 0), meta["name"])
-
-
-def walk(routes, name, kind, match):
-    """(route, phase, index, rule) of the first match, or None."""
-    mine = [route for route in routes if in_subtree(name, route["metadata"]["namespace"])
-            and selects(route["spec"].get("workloads", {}), name)]
-    for phase, sign in (("mandatory", 1), ("default", -1)):
-        passed = set()
-        for route in sorted(mine, key=lambda route: (sign * depth(route), rank(route))):
-            if depth(route) in passed:
-                continue
-            rules = route["spec"].get(phase, {}).get(kind, [])
-            for index, rule in enumerate(rules):
-                if not match(rule):
-                    continue
-                if rule["action"] == "pass":
-                    passed.add(depth(route))
-                    break
-                return route, phase, index, rule
-    return None
-
-
-def leaves(routes, name, own, address, proto, port):
-    """The addresses that it may leave with; none: it does not leave."""
-    found = walk(routes, name, "egress", lambda rule: takes_ports(rule, proto, port)
-                 and leaves_by(rule, address))
-    if found is None or found[3]["action"] == "direct":
-        return {own}
-    version = ipaddress.ip_address(address).version
-    pools = [ipaddress.ip_network(text) for text in found[3].get("source", ())]
-    return {str(each) for pool in pools if pool.version == version for each in pool}
-
-
-def leads(routes, address, proto, port):
-    """{(workload, port)} that a published port may lead to; None: nobody publishes it."""
-    def match(rule):
-        return takes_ports(rule, proto, port) and published_at(rule, address)
-    answers = {name: walk(routes, name, "ingress", match) for name in PLACES}
-    claims = [found for found in answers.values() if found and
-              found[3]["action"] == "publish"]
-    if not claims:
-        return None
-    order = {"mandatory": 1, "default": -1}
-    route, _, _, rule = min(claims, key=lambda found: (
-        found[1] == "default", order[found[1]] * depth(found[0]), rank(found[0]), found[2]))
-    to = port
-    if "targetPort" in rule:
-        to = rule["targetPort"] + port - int(rule["ports"][0].split("-")[0].split("/")[0])
-    ends = set()
-    for name, found in answers.items():
-        target = next((target for target in rule["to"] if selects(target["workloads"], name)),
-                      None)
-        if (found and found[3] is rule and target and target["weight"]
-                and in_subtree(name, route["metadata"]["namespace"])):
-            ends.add((name, to))
-    return ends
-
-
-# --- asking the kernel ---
+PROBES = int(os.environ.get("RINGFENCE_ROUTE_PROBES", "1200"))
+EDITS = int(os.environ.get("RINGFENCE_ROUTE_EDITS", "3"))
+SEED = int(os.environ.get("RINGFENCE_SEED") or random.SystemRandom().randrange(10**8))
+NAMES = [f"w{i}" for i in range(1, 7)]
+EXPLAINED = 4  # answers of the evaluator that are looked at in each state
+REPORTED = 6
+RETRIES = 3
+RETRY_TIMEOUT_MS = 900
+MISTAKE_SETS = 12
 
 
 @pytest.fixture(scope="module")
 def lab():
     with Lab() as lab:
-        lab.add_workloads(list(PLACES))
+        lab.add_workloads(NAMES)
         lab.add_outside("world", ["203.0.113.0/24", "2001:db8::/32"])
-        lab.listen_all([(proto, port) for proto, port in LISTEN])
+        lab.listen_all(LISTEN)
         yield lab
 
 
-def documents(lab):
-    api = "ringfence.dev/v1alpha1"
-    return [{"apiVersion": api, "kind": "Namespace", "metadata": {"name": level}}
-            for level in LEVELS] + [
-        {"apiVersion": api, "kind": "Workload",
-         "metadata": {"name": name, "namespace": level, "labels": {"app": app}},
-         "spec": {"node": lab.node.name,
-                  "ips": [str(each) for each in lab.host(name).addresses]}}
-        for name, (level, app) in PLACES.items()]
+def new_world(lab, seed, daemon):
+    return RouteWorld(random.Random(seed), {name: lab.host(name).addresses for name in NAMES},
+                      lab.node.name, daemon)
 
 
-def check(lab, routes):
-    asked = []
-    for name in PLACES:
-        for address in FAR:
-            own = str(lab.host(name).address(ipaddress.ip_address(address).version))
+def version(address):
+    return ipaddress.ip_address(address).version
+
+
+def write(world, directory):
+    """Only what has changed, as people do."""
+    files = {name: yaml.safe_dump_all(documents, sort_keys=False)
+             for name, documents in world.files().items()}
+    for path in directory.glob("*.yaml"):
+        if path.name not in files:
+            path.unlink()
+    for name, text in files.items():
+        path = directory / name
+        if not path.exists() or path.read_text() != text:
+            new = directory / f".{name}.new"
+            new.write_text(text)
+            new.rename(path)
+
+
+# --- the two ways into the kernel ---
+
+
+class DaemonWay:
+    daemons = True
+
+    def __init__(self, daemon):
+        self.daemon = daemon
+        self.states = 0
+
+    def apply(self, world):
+        """A workload without an address tells one state of the directory from the next."""
+        write(world, self.daemon.policy)
+        self.states += 1
+        name = f"state-{self.states}"
+        self.daemon.write("zz.yaml", yaml.safe_dump(
+            {"apiVersion": API, "kind": "Workload", "spec": {},
+             "metadata": {"name": name, "namespace": "/"}}))
+        if self.daemon.process is None:
+            self.daemon.start()
+        wait_until(lambda: self.daemon.ask("explain", f"/{name}", "192.0.2.1", "80/tcp",
+                                           check=False).returncode == 0, 60, name)
+
+    @property
+    def directory(self):
+        return self.daemon.policy
+
+
+class CompiledWay:
+    daemons = False
+
+    def __init__(self, lab, directory):
+        self.lab = lab
+        self.directory = directory
+        self.change = lambda text: text
+
+    def apply(self, world):
+        write(world, self.directory)
+        done = rf.run("compile", self.directory, "--node", world.node, "-o", "nft")
+        assert done.returncode == 0, done.stderr
+        self.lab.node.nft(self.change(done.stdout))
+
+
+# --- what should be, what is ---
+
+
+class Trial:
+    def __init__(self, lab, way, seed):
+        self.lab = lab
+        self.way = way
+        self.seed = seed
+        self.world = new_world(lab, seed, way.daemons)
+        self.history = []
+        self.probes = self.open = self.late = 0
+
+    def run(self):
+        self.way.apply(self.world)
+        wrong = self.differences() + self.unsteady + self.explained()
+        if wrong:
+            more = [f"... {len(wrong)} in all"] if len(wrong) > REPORTED else []
+            pytest.fail("\n".join([
+                f"again: RINGFENCE_SEED={self.seed} RINGFENCE_ROUTE_PROBES=1",
+                f"kept: {self.way.directory}", "edits: " + "; ".join(self.history),
+                *map(str, wrong[:REPORTED]), *more]), pytrace=False)
+
+    def edit(self):
+        self.history.append(self.world.edit())
+        self.run()
+
+    def wanted(self):
+        """[(probe, {(who answers, at which port, client that it sees)}, key)]: of one key
+        the same has to come each time."""
+        world = self.world
+        out = []
+        for name in NAMES:
+            for address in FAR:
+                for proto, port in LISTEN:
+                    found = world.leaving_rule(name, address, proto, port)
+                    clients = world.leaves(name, address, proto, port)
+                    key = found and found.rule.get("source") and not world.workloads[name].gone \
+                        and (name, id(found.rule), version(address))
+                    out.append(((name, address, proto, port),
+                                {("world", port, client) for client in clients}, key))
+        for address in VIPS:
             for proto, port in LISTEN:
-                asked.append(((name, address, proto, port),
-                              leaves(routes, name, own, address, proto, port), None))
-    for address in VIPS:
-        for proto, port in LISTEN:
-            ends = leads(routes, address, proto, port)
-            open_ends = {end for end in ends or () if (proto, end[1]) in LISTEN}
-            asked += [(("world", address, proto, port), None, open_ends)] * 3
-    results = lab.probe_many([probe for probe, _, _ in asked], confirm=True)
-    for (probe, clients, ends), result in zip(asked, results):
-        if clients is not None:
-            right = result.client[0] in clients if result.open else not clients
-        else:
-            right = ((result.who, result.local[1]) in ends if result.open else
-                     not ends or len({port for _, port in ends}) == 0)
-        assert right, (probe, result, result.client, clients, ends)
+                found, _ = world.published_rule(address, proto, port)
+                ends = {end for end in world.leads(address, proto, port)
+                        if (proto, end[1]) in LISTEN}
+                sticky = found and found.rule.get("balance") == "hash"
+                there = [name for name in NAMES if not world.workloads[name].gone]
+                callers = ["world"] * 3 + there[:1] + there[-1:]
+                for src in callers:
+                    key = sticky and (src, address, proto, port)
+                    out.append(((src, address, proto, port),
+                                {(*end, self.client(src, end[0], address)) for end in ends},
+                                key))
+        return out
+
+    def client(self, src, dst, address):
+        """Kept, but where a workload reaches itself."""
+        host = self.lab.node if src == dst else self.lab.host(src)
+        return str(host.address(version(address)))
+
+    def differences(self, retries=RETRIES):
+        wanted = self.wanted()
+        self.lab.conntrack_flush()
+        results = self.lab.probe_many([probe for probe, _, _ in wanted])
+        self.probes += len(wanted)
+        # The machine may be busy: what is silent and should not be is tried again.
+        for _ in range(retries):
+            late = [i for i, (_, ends, _) in enumerate(wanted)
+                    if ends and results[i].state == "closed"]
+            again = self.lab.probe_many([wanted[i][0] for i in late], RETRY_TIMEOUT_MS)
+            self.late += sum(result.open for result in again)
+            for i, result in zip(late, again):
+                results[i] = result
+        self.open += sum(result.open for result in results)
+        came = [(result.who, result.local[1], result.client[0]) if result.open else None
+                for result in results]
+        self.note_unsteady(wanted, came)
+        return [(probe, result.state, got, "wanted", ends)
+                for (probe, ends, _), result, got in zip(wanted, results, came)
+                if (got not in ends if got else ends)]
+
+    def note_unsteady(self, wanted, came):
+        """Of a pool a workload has one address; by hash a client has one workload."""
+        seen = {}
+        for (_, _, key), got in zip(wanted, came):
+            if key and got:
+                leaves = got[0] == "world"
+                seen.setdefault(key, set()).add(got[2] if leaves else got[0])
+        self.unsteady = [(key, "is now this, now that", got)
+                         for key, got in seen.items() if len(got) > 1]
+
+    # --- the evaluator's own answer ---
+
+    def explained(self):
+        dice, world = self.world.dice, self.world
+        wrong = []
+        for _ in range(EXPLAINED):
+            proto, port = dice.choice(LISTEN)
+            if dice.randrange(2) == 0:
+                workload = world.workloads[dice.choice(NAMES)]
+                if workload.gone:
+                    continue
+                src, dst = workload.display(world.kube), dice.choice(FAR)
+                found = world.leaving_rule(workload.name, dst, proto, port)
+            else:
+                src, dst = "203.0.113.9", dice.choice(VIPS)
+                src = "2001:db8::9" if version(dst) == 6 else src
+                found, _ = world.without_rights().published_rule(dst, proto, port)
+            told = self.explain(src, dst, f"{port}/{proto}")
+            own = found and (found.route["metadata"]["namespace"],
+                             found.route["metadata"]["name"], found.phase, found.index)
+            if told != own:
+                wrong.append((src, dst, proto, port, "explained", told, "wanted", own))
+        return wrong
+
+    def explain(self, src, dst, service):
+        done = rf.run("explain", self.way.directory, "-o", "json", "--", src, dst, service)
+        assert done.returncode in (0, 1), done.stderr
+        routes = json.loads(done.stdout)["families"][0].get("routes") or {}
+        rule = ((routes.get("egress") or routes.get("ingress")) or {}).get("rule")
+        return rule and (rule["namespace"], rule["route"], rule["phase"], rule["index"])
 
 
-@pytest.mark.parametrize("number", range(SETS))
-def test_kernel_does_what_the_language_says(lab, tmp_path, number):
-    seed = SEED + number
-    print(f"RINGFENCE_SEED={seed}")
-    routes = make_routes(random.Random(seed), seed)
-    text = yaml.safe_dump_all(documents(lab) + routes, sort_keys=False)
-    with Enforcer(lab.node, tmp_path, {"all.yaml": text}) as it:
-        wait_until(lambda: it.status()["state"] == "enforcing", 30, "the program")
-        check(lab, routes)
+@pytest.fixture
+def announce(capsys):
+    """Print although pytest captures: a random test has to tell its seed."""
+    def say(text):
+        with capsys.disabled():
+            print(f"\n{text}")
+    return say
+
+
+def test_the_daemon_does_what_the_language_says(lab, tmp_path, announce):
+    announce(f"route-differential: RINGFENCE_SEED={SEED} RINGFENCE_ROUTE_PROBES={PROBES}")
+    rights = [{"network": network, "namespace": path} for network, path in RIGHTS]
+    probes = opened = late = sets = edits = 0
+    with Enforcer(lab.node, tmp_path, metrics=False, routeAddresses=rights) as daemon:
+        way = DaemonWay(daemon)
+        while probes < PROBES:
+            trial = Trial(lab, way, SEED + sets)
+            trial.run()
+            for _ in range(EDITS):
+                trial.edit()
+            sets += 1
+            edits += EDITS
+            probes, opened = probes + trial.probes, opened + trial.open
+            late += trial.late
     lab.node.exec(["nft", "flush", "ruleset"])
+    announce(f"route-differential: {probes} probes of {sets} sets and {edits} edits, "
+             f"{opened} open, {late} late")
+    assert 0 < opened < probes
+    assert late <= max(20, opened // 2)
+
+
+# --- the test itself: each of these mistakes must be noticed ---
+
+
+def lose(sets):
+    """Sets and maps of these names without elements."""
+    def change(text):
+        return re.sub(rf"(\t(?:set|map) {sets} {{[^}}]*)\t\telements = {{[^}}]*}}\n",
+                      r"\1", text)
+    return change
+
+
+def other_source(text):
+    return text.replace("198.51.100.7", "198.51.100.70").replace("fd0a::8", "fd0a::88")
+
+
+def open_denied(text):
+    """A Route that denies lets through."""
+    return text.replace(' drop comment "Route', ' return comment "Route')
+
+
+# With the first set to try.
+MISTAKES = {
+    "inside is outside": (lose("inside[46]"), 2),
+    "no source": (lose("end[46]"), 0),
+    "another source": (other_source, 3),
+    "networks lost": (lose("route_net[46]"), 0),
+    "ports lost": (lose("route_cell[46]"), 2),
+    "published ports lost": (lose("publish[46]"), 1),
+    "published ranges lost": (lose("publish[46]_range"), 1),
+    "ends by port lost": (lose("end[46]_port"), 3),
+    "denied routes open": (open_denied, 1),
+    "nobody reaches itself": (lose("self[46]"), 1),
+}
+
+
+@pytest.fixture(scope="module")
+def sound(lab, tmp_path_factory):
+    """Sees once to it that the set is as it should be without a mistake."""
+    seen = set()
+
+    def check(seed):
+        if seed not in seen:
+            Trial(lab, CompiledWay(lab, tmp_path_factory.mktemp("sound")), seed).run()
+        seen.add(seed)
+    return check
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_noticed(lab, sound, tmp_path, mistake):
+    """Few sets are enough; one in which it makes no difference is passed."""
+    change, first = MISTAKES[mistake]
+    for seed in range(first, first + MISTAKE_SETS):
+        sound(seed)
+        trial = Trial(lab, CompiledWay(lab, tmp_path), seed)
+        trial.way.change = change
+        trial.way.apply(trial.world)
+        if trial.differences(retries=0):
+            lab.node.exec(["nft", "flush", "ruleset"])
+            return
+    pytest.fail(f"{mistake}: nobody noticed in {MISTAKE_SETS} sets")

@@ -1,7 +1,9 @@
 /*
  * Loaded into the daemon (LD_PRELOAD): transactions with nf_tables that fail as the kernel
  * lets them fail. How many are to, the test writes into a page that it shares with every
- * process of the daemon; the file is named by RINGFENCE_NFT_FAULTS.
+ * process of the daemon; the file is named by RINGFENCE_NFT_FAULTS. And kernels that lack
+ * something: what RINGFENCE_NFT_LACKS names, such as "nat,masq", the kernel is asked for by a
+ * name that it does not know.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -61,12 +63,46 @@ take(uint32_t *left, unsigned kind)
 	return 0;
 }
 
+/* The name is an attribute: its length, its type, and NUL behind it. */
+static void
+misname(uint8_t *data, size_t len, const char *name, size_t name_len)
+{
+	for (size_t at = 4; at + name_len < len; at++) {
+		if (memcmp(data + at, name, name_len) == 0 &&
+		    data[at + name_len] == '\0' && data[at - 4] == name_len + 5 &&
+		    data[at - 3] == 0)
+			data[at] = '?';
+	}
+}
+
+/* NULL: nothing is lacking. Else a copy, to be freed. */
+static uint8_t *
+without_lacks(const void *data, size_t len)
+{
+	const char *lacks = getenv("RINGFENCE_NFT_LACKS");
+	uint8_t *copy;
+
+	if (lacks == NULL)
+		return NULL;
+	copy = malloc(len);
+	if (copy == NULL)
+		abort();
+	memcpy(copy, data, len);
+	while (*lacks != '\0') {
+		size_t name_len = strcspn(lacks, ",");
+
+		misname(copy, len, lacks, name_len);
+		lacks += name_len + (lacks[name_len] == ',');
+	}
+	return copy;
+}
+
 static int
 is_transaction(const void *data, size_t len)
 {
 	struct nlmsghdr header;
 
-	if (faults == NULL || len < sizeof(header))
+	if (len < sizeof(header))
 		return 0;
 	memcpy(&header, data, sizeof(header));
 	return header.nlmsg_type == NFNL_MSG_BATCH_BEGIN;
@@ -100,6 +136,13 @@ send(int fd, const void *data, size_t len, int flags)
 
 	if (!is_transaction(data, len))
 		return real(fd, data, len, flags);
+	if (faults == NULL) {
+		uint8_t *copy = without_lacks(data, len);
+
+		n = real(fd, copy != NULL ? copy : data, len, flags);
+		free(copy);
+		return n;
+	}
 	if (take(&faults->send_fails, 0)) {
 		errno = ENOBUFS;
 		return -1;

@@ -31,7 +31,10 @@ static int
 decode(const struct op *ops, size_t count, struct op_batch *out)
 {
 	const struct op_batch batch = {
-	    .settings = {.log_group = 7, .names_group = 8, .reject = true},
+	    .settings = {.log_group = 7,
+		.names_group = 8,
+		.reject = true,
+		.no_nat = true},
 	    .ops = (struct op *)(uintptr_t)ops,
 	    .count = count,
 	};
@@ -86,6 +89,7 @@ START_TEST(decode_returns_the_batch_when_it_is_well_formed)
 	ck_assert_uint_eq(out.settings.log_group, 7);
 	ck_assert_uint_eq(out.settings.names_group, 8);
 	ck_assert(out.settings.reject);
+	ck_assert(out.settings.no_nat);
 	for (size_t i = 0; i < ARRAY_LEN(ops); i++)
 		ck_assert_int_eq(out.ops[i].kind, ops[i].kind);
 	ck_assert_mem_eq(out.ops[0].room, room, sizeof(room));

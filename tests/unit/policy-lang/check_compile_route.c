@@ -465,6 +465,50 @@ START_TEST(address_is_for_routes_of_its_subtree)
 }
 END_TEST
 
+static bool
+takes(const struct compiled *c, uint8_t last)
+{
+	for (size_t i = 0; i < c->content.element_count[SET_TAKEN4]; i++) {
+		if (c->content.elements[SET_TAKEN4][i].addr[3] == last)
+			return true;
+	}
+	return false;
+}
+
+/* Published at .80 and .81, put on .8 and .9, each once; a node has .81. */
+START_TEST(addresses_are_taken_where_the_node_has_an_interface_for_them)
+{
+	static const char text[] = PLACE WORKLOAD("x", "x",
+	    "10.1.0.1") "---\napiVersion: v1\nkind: Node\nmetadata: {name: n2}\n"
+			"status: {addresses: [{type: InternalIP, address: "
+			"198.51.100.81}]}\n" ROUTE(
+			    "    ingress: [{action: publish, address: [198.51.100.80, "
+			    "198.51.100.81], ports: [80/tcp], to: [" TO(
+				"x", "1") "]}, "
+					  "{action: publish, address: [198.51.100.80], "
+					  "ports: [81/tcp], "
+					  "to: [" TO("w",
+					      "1") "]}]\n    egress: [{action: route, "
+						   "source: [198.51.100.8/31]}]\n");
+	struct route_network networks[] = {
+	    network_of("198.51.100.9/32", "/"),
+	    network_of("198.51.100.0/24", "/a"),
+	    network_of("0.0.0.0/0", "/"),
+	};
+	struct compiled *some, *others;
+
+	networks[1].taken = true;
+	some = compiled_for(text, true, networks, ARRAY_LEN(networks));
+	ck_assert_uint_eq(some->content.element_count[SET_TAKEN4], 2);
+	ck_assert(takes(some, 80) && takes(some, 8));
+	networks[1].subtree = STR("/ab"); /* nobody's here: nothing is taken */
+	others = compiled_for(text, true, networks, ARRAY_LEN(networks));
+	ck_assert_uint_eq(others->content.element_count[SET_TAKEN4], 0);
+	loaded_free(some->l);
+	loaded_free(others->l);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -486,6 +530,8 @@ main(void)
 	tcase_add_test(tc, range_is_cut_where_another_rule_begins);
 	tcase_add_test(tc, port_that_two_publish_is_the_first_ones);
 	tcase_add_test(tc, only_what_is_the_nodes_is_published);
+	tcase_add_test(
+	    tc, addresses_are_taken_where_the_node_has_an_interface_for_them);
 	suite_add_tcase(s, tc);
 	runner = srunner_create(s);
 	srunner_run_all(runner, CK_ENV);

@@ -164,6 +164,8 @@ static const struct {
     {SET_SELF6, "self6", 32, false},
     {SET_ASKER4, "asker4", 4, false},
     {SET_RESOLVER6, "resolver6", 16, false},
+    {SET_TAKEN4, "taken4", 4, false},
+    {SET_TAKEN6, "taken6", 16, false},
     {SET_ROUTES, "routes", 4, false},
 };
 

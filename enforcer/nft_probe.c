@@ -1,0 +1,202 @@
+/*
+ * What the kernel knows: each question is a transaction with a scratch table, which is gone
+ * at its end; what is not known is refused as not found, or not supported.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <libnftnl/chain.h>
+#include <libnftnl/expr.h>
+#include <libnftnl/rule.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_nat.h>
+#include <linux/netfilter/nf_tables.h>
+
+#include "enforcer/nft_socket.h"
+
+#define CHAIN "probe"
+
+struct scratch {
+	struct nft_build *b;
+	char name[sizeof(TABLE_NAME) + 24];
+};
+
+static void
+table_message(struct scratch *s, uint16_t type, uint16_t flags, uint32_t table_flags)
+{
+	struct nlmsghdr *header = nft_build_begin(s->b, type, flags);
+
+	mnl_attr_put_strz(header, NFTA_TABLE_NAME, s->name);
+	mnl_attr_put_u32(header, NFTA_TABLE_FLAGS, htonl(table_flags));
+	nft_build_end(s->b, header);
+}
+
+static struct scratch
+begin(struct nft_build *b, uint32_t table_flags)
+{
+	struct scratch s = {.b = b};
+
+	(void)snprintf(
+	    s.name, sizeof(s.name), TABLE_NAME "-probe-%ld", (long)getpid()); /* fits */
+	table_message(&s, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, table_flags);
+	return s;
+}
+
+static void
+end(struct scratch *s)
+{
+	table_message(s, NFT_MSG_DELTABLE, 0, 0);
+}
+
+/* Of type nat where sources are put on; else a regular one. */
+static void
+add_chain(struct scratch *s, bool nat)
+{
+	struct nftnl_chain *c = nftnl_chain_alloc();
+	struct nlmsghdr *header =
+	    nft_build_begin(s->b, NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL);
+
+	if (c == NULL || nftnl_chain_set_str(c, NFTNL_CHAIN_TABLE, s->name) != 0 ||
+	    nftnl_chain_set_str(c, NFTNL_CHAIN_NAME, CHAIN) != 0)
+		base_die("out of memory");
+	if (nat) {
+		nftnl_chain_set_u32(c, NFTNL_CHAIN_HOOKNUM, NF_INET_POST_ROUTING);
+		nftnl_chain_set_s32(c, NFTNL_CHAIN_PRIO, TABLE_PRIORITY_SNAT);
+		if (nftnl_chain_set_str(c, NFTNL_CHAIN_TYPE, "nat") != 0)
+			base_die("out of memory");
+	}
+	nftnl_chain_nlmsg_build_payload(header, c);
+	nft_build_end(s->b, header);
+	nftnl_chain_free(c);
+}
+
+static struct nftnl_rule *
+new_rule(const struct scratch *s)
+{
+	struct nftnl_rule *r = nftnl_rule_alloc();
+
+	if (r == NULL || nftnl_rule_set_str(r, NFTNL_RULE_TABLE, s->name) != 0 ||
+	    nftnl_rule_set_str(r, NFTNL_RULE_CHAIN, CHAIN) != 0)
+		base_die("out of memory");
+	return r;
+}
+
+static void
+add_rule(struct scratch *s, struct nftnl_rule *r)
+{
+	struct nlmsghdr *header =
+	    nft_build_begin(s->b, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
+
+	nftnl_rule_nlmsg_build_payload(header, r);
+	nft_build_end(s->b, header);
+	nftnl_rule_free(r);
+}
+
+static void
+add_limit(struct scratch *s, bool rate)
+{
+	const struct table_rule rule = {.count = 1,
+	    .stmts = {{.kind = rate ? STMT_LIMIT : STMT_CT_COUNT,
+		.value = 1,
+		.bucket = {.rate = rate, .unit_s = 1, .burst = 1}}}};
+	struct nftnl_rule *r = new_rule(s);
+
+	nft_rule_exprs(r, &rule, s->b, NULL);
+	add_rule(s, r);
+}
+
+/* Any number becomes a slot by hash, and by chance, and is put on as an address. */
+static void
+add_nat(struct scratch *s)
+{
+	struct nftnl_rule *r = new_rule(s);
+	struct nftnl_expr *e;
+
+	nft_expr_meta(r, NFT_META_PRIORITY, NFT_REG_1);
+	e = nft_expr_new(r, "hash");
+	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_SREG, NFT_REG_1);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_DREG, NFT_REG_1);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_LEN, 4);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_MODULUS, TABLE_SLOTS);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_SEED, TABLE_HASH_SEED);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_TYPE, NFT_HASH_JENKINS);
+	e = nft_expr_new(r, "numgen");
+	nftnl_expr_set_u32(e, NFTNL_EXPR_NG_DREG, NFT_REG_1);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_NG_MODULUS, TABLE_SLOTS);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_NG_TYPE, NFT_NG_RANDOM);
+	e = nft_expr_new(r, "nat");
+	nftnl_expr_set_u32(e, NFTNL_EXPR_NAT_TYPE, NFT_NAT_SNAT);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_NAT_FAMILY, NFPROTO_IPV4);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_NAT_REG_ADDR_MIN, NFT_REG_1);
+	add_rule(s, r);
+	r = new_rule(s);
+	(void)nft_expr_new(r, "masq"); /* has nothing to be set */
+	add_rule(s, r);
+}
+
+void
+nft_build_probe(struct nft_build *b)
+{
+	struct scratch s = begin(b, NFT_OWNER | NFT_PERSIST);
+
+	end(&s);
+}
+
+static void
+probe_rates(struct nft_build *b)
+{
+	struct scratch s = begin(b, 0);
+
+	add_chain(&s, false);
+	add_limit(&s, true);
+	end(&s);
+}
+
+static void
+probe_counts(struct nft_build *b)
+{
+	struct scratch s = begin(b, 0);
+
+	add_chain(&s, false);
+	add_limit(&s, false);
+	end(&s);
+}
+
+static void
+probe_nat(struct nft_build *b)
+{
+	struct scratch s = begin(b, 0);
+
+	add_chain(&s, true);
+	add_nat(&s);
+	end(&s);
+}
+
+int
+nft_find_lacks(struct nft *n, unsigned *out_lacks, struct err *err)
+{
+	static const struct {
+		enum op_lack lack;
+		void (*fill)(struct nft_build *b);
+	} probes[] = {
+	    {OP_LACKS_RATES, probe_rates},
+	    {OP_LACKS_COUNTS, probe_counts},
+	    {OP_LACKS_NAT, probe_nat},
+	};
+	int rc = 0;
+
+	n->lacks = 0;
+	for (size_t i = 0; i < ARRAY_LEN(probes) && rc == 0; i++) {
+		struct nft_refusal refusal = {0};
+
+		rc = nft_run_small(n, probes[i].fill, &refusal, err);
+		if (refusal.sys != ENOENT && refusal.sys != EOPNOTSUPP)
+			continue;
+		n->lacks |= probes[i].lack;
+		rc = 0;
+	}
+	*out_lacks = n->lacks;
+	return rc;
+}
