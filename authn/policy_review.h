@@ -17,7 +17,7 @@ struct policy_reviewed {
 
 /* Judges one review in the tree that there is, and appends the answer's body. Without a tree
  * (NULL) it is refused for now. */
-void policy_review(const struct amend_base *tree, struct str body, struct buf *out,
+void policy_review(struct amend_base *tree, struct str body, struct buf *out,
     struct policy_reviewed *out_reviewed);
 
 #endif

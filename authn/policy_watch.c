@@ -45,6 +45,19 @@ changed(struct policy_watch *w)
 	(void)pthread_cond_signal(&w->bell); /* cannot fail */
 }
 
+/* The object of that name is another; the same. */
+static void
+changed_object(struct policy_watch *w, struct str name)
+{
+	if (!w->all_new && map_get(&w->news, name) == NULL) {
+		struct str *copy = ARENA_NEW(w->news_arena, struct str);
+
+		*copy = str_dup(w->news_arena, name);
+		(void)map_set(&w->news, *copy, copy); /* new */
+	}
+	changed(w);
+}
+
 /* What status is told by. A version that is not known yet is the one that brought the generation,
  * unless somebody has written down which did, or it was seen. */
 static void
@@ -92,7 +105,7 @@ on_object(void *arg, size_t kind, const json_t *object, bool gone)
 	if (!gone)
 		(void)map_set(&w->objects, h->name, h); /* it is new */
 	if (gone ? old != NULL : old == NULL || !str_eq(old->text, h->text))
-		changed(w);
+		changed_object(w, h->name);
 	policy_watch_unlock(w);
 	held_free(old);
 	if (gone)
@@ -123,8 +136,8 @@ on_list_end(void *arg, size_t kind)
 		if (h->kind != kind || h->list == w->lists[kind])
 			continue;
 		(void)map_remove(&w->objects, h->name);
+		changed_object(w, h->name);
 		held_free(h);
-		changed(w);
 	}
 	if (!w->listed[kind])
 		changed(w);
@@ -151,6 +164,7 @@ policy_watch_files(struct policy_watch *w, int bundle_fd, struct err *err)
 		old = w->files_arena;
 		w->files_arena = arena;
 		w->files = files;
+		w->all_new = true;
 		changed(w);
 		policy_watch_unlock(w);
 	}
@@ -181,32 +195,33 @@ policy_watch_synced(const struct policy_watch *w)
 
 /* ---- the tree that reviews are judged in ---- */
 
-static int
-source_cmp(const void *a, const void *b)
-{
-	const struct source *x = a, *y = b;
-
-	return str_cmp(x->name, y->name);
-}
-
-/* Under the lock; in the arena, which borrows from what is held. */
+/* What of the documents is news to the tree; under the lock, for which it is copied. */
 static struct bundle
-all_documents(const struct policy_watch *w, struct arena *arena)
+take_news(struct policy_watch *w, struct arena *arena)
 {
-	struct bundle all = {.sources = ARENA_ARRAY(arena,
-				 w->files.count + w->objects.len + 1, struct source)};
+	const size_t count = w->all_new ? w->files.count + w->objects.len : w->news.len;
+	struct bundle news = {.sources = ARENA_ARRAY(arena, count + 1, struct source)};
 
-	for (size_t i = 0; i < w->files.count; i++)
-		all.sources[all.count++] = w->files.sources[i];
-	for (size_t i = 0; i < w->objects.len; i++) {
-		const struct held *h = w->objects.entries[i].value;
+	for (size_t i = 0; w->all_new && i < w->files.count; i++)
+		news.sources[news.count++] =
+		    (struct source){str_dup(arena, w->files.sources[i].name),
+			str_dup(arena, w->files.sources[i].text)};
+	for (size_t i = 0; i < (w->all_new ? w->objects.len : w->news.len); i++) {
+		const struct str name =
+		    w->all_new ? w->objects.entries[i].key : w->news.entries[i].key;
+		const struct held *h = map_get(&w->objects, name);
+		struct source *source = &news.sources[news.count++];
 
-		all.sources[all.count++] =
-		    (struct source){.name = h->name, .text = h->text};
+		source->name = str_dup(arena, name);
+		if (h != NULL)
+			source->text = str_dup(arena, h->text);
 	}
-	qsort(all.sources + w->files.count, w->objects.len, sizeof(struct source),
-	    source_cmp);
-	return all;
+	map_fini(&w->news);
+	w->news = (struct map){0};
+	arena_reset(w->news_arena);
+	w->all_new = false;
+	w->tree_generation = w->generation;
+	return news;
 }
 
 struct problems {
@@ -246,14 +261,14 @@ publish_problems(struct policy_watch *w)
 	arena_free(old.arena);
 }
 
-/* Loads it anew if there is news; NULL until all is known. The documents are taken under the lock,
- * and loaded by the judging thread alone. */
-static const struct amend_base *
+/* Brings it up to what is known; NULL until all is. The news are taken under the lock, and
+ * read by the judging thread alone. */
+static struct amend_base *
 current_tree(struct policy_watch *w)
 {
 	struct arena *arena;
-	struct bundle all, copy;
-	bool synced;
+	struct bundle news;
+	bool synced, anew;
 
 	policy_watch_lock(w);
 	synced = policy_watch_is_synced(w);
@@ -262,18 +277,16 @@ current_tree(struct policy_watch *w)
 		return synced ? w->tree : NULL;
 	}
 	arena = arena_new();
-	w->tree_generation = w->generation;
-	all = all_documents(w, arena);
-	copy =
-	    (struct bundle){.sources = ARENA_ARRAY(arena, all.count + 1, struct source),
-		.count = all.count};
-	for (size_t i = 0; i < all.count; i++)
-		copy.sources[i] =
-		    (struct source){.name = str_dup(arena, all.sources[i].name),
-			.text = str_dup(arena, all.sources[i].text)};
+	anew = w->all_new;
+	news = take_news(w, arena);
 	policy_watch_unlock(w);
-	amend_base_free(w->tree);
-	w->tree = amend_base_new(&copy);
+	if (anew) {
+		amend_base_free(w->tree);
+		w->tree = amend_base_new(&news);
+	} else {
+		for (size_t i = 0; i < news.count; i++)
+			amend_base_put(w->tree, &news.sources[i]);
+	}
 	w->tree_made = monotime_now();
 	arena_free(arena);
 	if (w->nodes != NULL) /* else nobody wants to know */
@@ -406,7 +419,7 @@ run(void *arg)
 
 	for (;;) {
 		struct held_review *h = take(w);
-		const struct amend_base *tree = current_tree(w);
+		struct amend_base *tree = current_tree(w);
 		struct policy_reviewed reviewed;
 
 		if (h == NULL)
@@ -439,7 +452,8 @@ policy_watch_start(uv_loop_t *loop, const struct worker_settings *settings,
 
 	if (policy_resource_count() > POLICY_WATCH_KINDS)
 		base_die("too many kinds");
-	*w = (struct policy_watch){.done = done, .arg = arg};
+	*w = (struct policy_watch){
+	    .done = done, .arg = arg, .all_new = true, .news_arena = arena_new()};
 	w->asked_end = &w->asked;
 	w->answers_end = &w->answers;
 	w->answered.data = w;

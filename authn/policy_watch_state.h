@@ -54,6 +54,11 @@ struct policy_watch {
 	uint64_t lists[POLICY_WATCH_KINDS];
 	bool listed[POLICY_WATCH_KINDS];
 	uint64_t generation; /* of all that is known */
+	/* Names of objects that are others than the tree has; they are keys and values. Or everything is,
+	 * and none is named. */
+	struct map news;
+	struct arena *news_arena;
+	bool all_new;
 	struct held_review *asked, **asked_end;
 	struct budget_review *answers, **answers_end;
 	size_t waiting;

@@ -4,24 +4,26 @@
 #include <string.h>
 
 #include "common/doc_path.h"
-#include "common/map.h"
+#include "policy-lang/amend_internal.h"
 #include "policy-lang/codes.h"
 #include "policy-lang/lint.h"
 #include "policy-lang/load.h"
 
-struct amend_base {
+/* So many edits leave in a live model what a load would not have: namespaces that are no more. */
+#define EDITS_MOST 20000u
+
+/* A policy with mistakes, which the live model is without. */
+struct amend_aside {
 	struct arena *arena;
-	struct bundle documents;
-	struct model *model;
-	struct diag_list diags;
-	struct map known; /* mistakes that there are: see mistake_key */
+	struct str name;
+	struct amend_finding *mistakes;
+	size_t count, cap;
 };
 
-/* ---- the documents as they are ---- */
+/* ---- words ---- */
 
-/* A mistake by what it is and where; in the arena. */
-static struct str
-mistake_key(struct arena *arena, const struct diag *d)
+struct str
+amend_mistake_key(struct arena *arena, const struct diag *d)
 {
 	return str_from(arena_printf(arena, "%.*s\n%u:%u\n%s\n%s",
 	    d->loc.source != NULL ? (int)d->loc.source->name.len : 0,
@@ -29,51 +31,8 @@ mistake_key(struct arena *arena, const struct diag *d)
 	    d->loc.col, d->code, d->msg));
 }
 
-struct amend_base *
-amend_base_new(const struct bundle *documents)
-{
-	struct amend_base *base = xcalloc(1, sizeof(*base));
-
-	base->arena = arena_new();
-	base->documents = (struct bundle){
-	    .sources = ARENA_ARRAY(base->arena, documents->count, struct source),
-	    .count = documents->count,
-	};
-	for (size_t i = 0; i < documents->count; i++)
-		base->documents.sources[i] = (struct source){
-		    .name = str_dup(base->arena, documents->sources[i].name),
-		    .text = str_dup(base->arena, documents->sources[i].text),
-		};
-	diag_list_init(&base->diags, base->arena);
-	if (!model_load(
-		base->arena, &base->documents, NULL, &base->diags, &base->model)) {
-		for (const struct diag *d = base->diags.first; d != NULL; d = d->next) {
-			if (d->severity == DIAG_ERROR)
-				(void)map_set(&base->known, mistake_key(base->arena, d),
-				    base); /* the value says nothing */
-		}
-	}
-	return base;
-}
-
-void
-amend_base_free(struct amend_base *base)
-{
-	if (base == NULL)
-		return;
-	map_fini(&base->known);
-	arena_free(base->arena);
-	free(base);
-}
-
-const struct model *
-amend_base_model(const struct amend_base *base)
-{
-	return base->model;
-}
-
-static struct str
-words(struct arena *arena, const struct diag *d)
+struct str
+amend_words(struct arena *arena, const struct diag *d)
 {
 	if (d->hint == NULL && d->note == NULL)
 		return str_dup(arena, str_from(d->msg));
@@ -81,9 +40,8 @@ words(struct arena *arena, const struct diag *d)
 	    arena, "%s (%s)", d->msg, d->hint != NULL ? d->hint : d->note));
 }
 
-/* The only document of a source; NULL: it cannot be read, or has several. */
-static const struct doc_node *
-only_document(struct arena *arena, const struct source *source)
+const struct doc_node *
+amend_only_document(struct arena *arena, const struct source *source)
 {
 	struct diag_list unread;
 	struct doc_list docs;
@@ -93,168 +51,459 @@ only_document(struct arena *arena, const struct source *source)
 									  : NULL;
 }
 
-void
-amend_base_each_mistake(const struct amend_base *base,
-    void (*fn)(void *arg, struct str source, struct str field, const char *code,
-	struct str message),
-    void *arg)
+static struct str
+text_at(const struct doc_node *doc, const char *key)
 {
-	for (const struct diag *d = base->diags.first; d != NULL; d = d->next) {
-		struct arena *arena;
-		const struct doc_node *doc;
+	const struct doc_node *node = doc_value(doc, key);
 
-		if (d->severity != DIAG_ERROR || d->loc.source == NULL)
-			continue;
-		arena = arena_new_sized(1024);
-		doc = only_document(arena, d->loc.source);
-		fn(arg, d->loc.source->name,
-		    doc != NULL ? doc_path_at(arena, doc, d->loc) : STR(""), d->code,
-		    words(arena, d));
-		arena_free(arena);
-	}
+	return node != NULL && node->kind == DOC_STRING ? node->text : STR("");
 }
 
-/* ---- the documents with the object ---- */
-
-struct judging {
-	const struct amend_base *base;
-	const struct source *object; /* NULL: it is no more */
-	const struct doc_node *doc;  /* its document; NULL: it cannot be read */
-	struct arena *arena;         /* the caller's */
-	struct amend_finding *findings;
-	size_t count, cap;
-};
-
-/* What is said of workloads and nodes means nothing to who knows policy alone. */
-static bool
-is_about_workloads(const char *code)
+bool
+amend_is_policy(struct arena *scratch, struct str text)
 {
-	static const enum diag_code codes[] = {CODE_SELECTS_NOTHING,
-	    CODE_PORT_NAME_UNKNOWN, CODE_PORT_NAME_PROTOCOL, CODE_PEER_MATCHES_NOTHING,
-	    CODE_NODES_MATCH_NOTHING, CODE_UNKNOWN_NODE, CODE_ONE_FAMILY,
-	    CODE_CIDR_COVERS_SERVICES, CODE_CUTS_DNS, CODE_CUTS_API_SERVER};
+	static const struct {
+		const char *version, *kind;
+	} kinds[] = {
+	    {"ringfence.dev/v1alpha1", "Policy"},
+	    {"networking.k8s.io/v1", "NetworkPolicy"},
+	    {"policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy"},
+	    {"policy.networking.k8s.io/v1alpha1", "BaselineAdminNetworkPolicy"},
+	    {"policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy"},
+	};
+	const struct source source = {.name = STR(""), .text = text};
+	const struct doc_node *doc = amend_only_document(scratch, &source);
 
-	for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
-		if (strcmp(diag_code_table[codes[i]].code, code) == 0)
+	if (doc == NULL || doc->kind != DOC_MAP)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (str_is(text_at(doc, "apiVersion"), kinds[i].version) &&
+		    str_is(text_at(doc, "kind"), kinds[i].kind))
 			return true;
 	}
 	return false;
 }
 
-static bool
-has_pods(const struct model *m)
+/* ---- the documents ---- */
+
+static struct amend_document *
+document_new(const struct source *source)
 {
-	for (size_t i = 0; i < m->workload_count; i++) {
-		if (m->workloads[i]->kube != NULL)
-			return true;
+	const size_t name = source->name.len, text = source->text.len;
+	struct amend_document *d = xcalloc(1, sizeof(*d) + name + text + 1);
+	char *bytes = (char *)(d + 1);
+
+	if (name != 0)
+		memcpy(bytes, source->name.ptr, name);
+	if (text != 0)
+		memcpy(bytes + name, source->text.ptr, text);
+	*d = (struct amend_document){{bytes, name}, {bytes + name, text}};
+	return d;
+}
+
+static int
+document_cmp(const void *a, const void *b)
+{
+	const struct amend_document *const *x = a, *const *y = b;
+
+	return str_cmp((*x)->name, (*y)->name);
+}
+
+size_t
+amend_place(const struct amend_base *base, struct str name)
+{
+	size_t lo = 0, hi = base->count;
+
+	while (lo < hi) {
+		const size_t mid = lo + (hi - lo) / 2;
+
+		if (str_cmp(base->documents[mid]->name, name) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
 	}
-	return false;
+	return lo;
+}
+
+const struct amend_document *
+amend_document(const struct amend_base *base, struct str name)
+{
+	const size_t at = amend_place(base, name);
+
+	return at < base->count && str_eq(base->documents[at]->name, name)
+		   ? base->documents[at]
+		   : NULL;
 }
 
 static void
-add(struct judging *j, const struct diag *d)
+insert(struct amend_base *base, size_t at, struct amend_document *d)
 {
-	const bool own = j->object != NULL && d->loc.source == j->object;
-	struct amend_finding *f;
+	struct amend_document **all;
 
-	if (j->count == j->cap) {
-		j->cap = j->cap != 0 ? 2 * j->cap : 16;
-		j->findings = xreallocarray(j->findings, j->cap, sizeof(*j->findings));
+	if (base->count == base->cap) {
+		base->cap += base->cap / 2 + 64;
+		base->documents =
+		    xreallocarray(base->documents, base->cap, sizeof(*base->documents));
 	}
-	f = &j->findings[j->count++];
-	*f = (struct amend_finding){.severity = d->severity,
-	    .code = d->code,
-	    .field = STR(""),
-	    .object = STR(""),
-	    .message = words(j->arena, d)};
-	if (own && j->doc != NULL)
-		f->field = doc_path_at(j->arena, j->doc, d->loc);
-	else if (!own && d->loc.source != NULL)
-		f->object = str_dup(j->arena, d->loc.source->name);
+	all = base->documents;
+	memmove(all + at + 1, all + at, (base->count - at) * sizeof(*all));
+	all[at] = d;
+	base->count++;
 }
 
-/* Its mistakes, and those of others that there were not. */
+/* All of one name: files may be named twice. */
 static void
-add_errors(struct judging *j, const struct diag_list *diags)
+remove_all(struct amend_base *base, struct str name)
+{
+	const size_t at = amend_place(base, name);
+	struct amend_document **all = base->documents;
+	size_t end = at;
+
+	for (; end < base->count && str_eq(all[end]->name, name); end++)
+		free(all[end]);
+	if (end == at)
+		return;
+	memmove(all + at, all + end, (base->count - end) * sizeof(*all));
+	base->count -= end - at;
+}
+
+/* ---- what stands aside ---- */
+
+static void
+aside_free(struct amend_aside *a)
+{
+	if (a == NULL)
+		return;
+	free(a->mistakes);
+	arena_free(a->arena);
+}
+
+static struct amend_aside *
+aside_of(struct amend_base *base, struct str name)
+{
+	struct amend_aside *a = map_get(&base->aside, name);
+	struct arena *arena;
+
+	if (a != NULL)
+		return a;
+	arena = arena_new_sized(1024);
+	a = ARENA_NEW(arena, struct amend_aside);
+	*a = (struct amend_aside){.arena = arena, .name = str_dup(arena, name)};
+	(void)map_set(&base->aside, a->name, a); /* new */
+	return a;
+}
+
+static struct str
+field_of(struct arena *arena, const struct diag *d)
 {
 	struct arena *scratch = arena_new_sized(1024);
+	const struct doc_node *doc = amend_only_document(scratch, d->loc.source);
+	struct str field = STR("");
 
-	for (const struct diag *d = diags->first; d != NULL; d = d->next) {
-		if (d->severity != DIAG_ERROR)
-			continue;
-		if (d->loc.source != j->object &&
-		    map_get(&j->base->known, mistake_key(scratch, d)) != NULL)
-			continue;
-		add(j, d);
-	}
+	if (doc != NULL)
+		field = doc_path_at(arena, doc, d->loc);
 	arena_free(scratch);
-	/* The list has an end: what is beyond it counts, too. */
-	if (j->count == 0 && diags->errors > j->base->diags.errors)
-		add(j, &(struct diag){.severity = DIAG_ERROR,
-			   .code = diag_code_table[CODE_TOO_MANY].code,
-			   .msg = "it adds to more mistakes than can be told"});
+	return field;
 }
 
 static void
-add_warnings(struct judging *j, const struct model *model, struct diag_list *diags)
+aside_add(struct amend_aside *a, const struct diag *d, struct str text)
 {
-	const bool world = has_pods(model);
+	const struct source source = {a->name, text};
+	struct diag there = *d;
 
-	for (const struct diag *d = diags->first; d != NULL; d = d->next) {
-		if (d->severity == DIAG_WARNING && d->loc.source == j->object &&
-		    (world || !is_about_workloads(d->code)))
-			add(j, d);
+	if (a->count == a->cap) {
+		a->cap = a->cap != 0 ? 2 * a->cap : 2;
+		a->mistakes = xreallocarray(a->mistakes, a->cap, sizeof(*a->mistakes));
 	}
+	there.loc.source = &source; /* which has its text */
+	a->mistakes[a->count++] = (struct amend_finding){.severity = DIAG_ERROR,
+	    .code = d->code,
+	    .field = field_of(a->arena, &there),
+	    .message = amend_words(a->arena, d)};
 }
 
-/* The documents with the object in its place. */
-static struct bundle
-put_together(struct judging *j, const struct source *object, struct arena *arena)
+/* A mistake that is the document's own: one that another document makes may go with that. */
+static bool
+is_its_own(const struct diag *d)
 {
-	const struct bundle *old = &j->base->documents;
-	struct bundle all = {
-	    .sources = ARENA_ARRAY(arena, old->count + 1, struct source)};
+	return strcmp(d->code, diag_code_table[CODE_DUPLICATE_OBJECT].code) != 0;
+}
 
-	for (size_t i = 0; i < old->count; i++) {
-		if (!str_eq(old->sources[i].name, object->name))
-			all.sources[all.count++] = old->sources[i];
+static void
+forget_aside(struct amend_base *base)
+{
+	for (size_t i = 0; i < base->aside.len; i++)
+		aside_free(base->aside.entries[i].value);
+	map_fini(&base->aside);
+	base->aside = (struct map){0};
+}
+
+/* False: the mistakes are of another kind. */
+static bool
+stand_aside(struct amend_base *base, const struct diag_list *diags)
+{
+	struct arena *scratch = arena_new_sized(4096);
+	bool all = diags->dropped == 0;
+
+	for (const struct diag *d = diags->first; d != NULL && all; d = d->next) {
+		const struct amend_document *document;
+
+		if (d->severity != DIAG_ERROR)
+			continue;
+		document = d->loc.source != NULL
+			       ? amend_document(base, d->loc.source->name)
+			       : NULL;
+		all = document != NULL && is_its_own(d) &&
+		      (map_get(&base->aside, document->name) != NULL ||
+			  amend_is_policy(scratch, document->text));
+		if (all)
+			aside_add(aside_of(base, document->name), d, document->text);
+		arena_reset(scratch);
 	}
-	if (object->text.ptr != NULL) {
-		all.sources[all.count] = *object;
-		j->object = &all.sources[all.count++];
+	arena_free(scratch);
+	if (!all)
+		forget_aside(base);
+	return all;
+}
+
+/* ---- loading ---- */
+
+static void
+unload(struct amend_base *base)
+{
+	live_free(base->live);
+	base->live = NULL;
+	base->model = NULL;
+	arena_free(base->arena);
+	base->arena = NULL;
+	forget_aside(base);
+	base->edits = 0;
+}
+
+/* Those that do not stand aside; in an arena of their own, which is the base's. */
+static struct bundle *
+begin_load(struct amend_base *base)
+{
+	struct bundle *all;
+
+	arena_free(base->arena);
+	base->arena = arena_new();
+	diag_list_init(&base->diags, base->arena);
+	all = ARENA_NEW(base->arena, struct bundle);
+	all->sources = ARENA_ARRAY(base->arena, base->count + 1, struct source);
+	for (size_t i = 0; i < base->count; i++) {
+		const struct amend_document *d = base->documents[i];
+
+		if (map_get(&base->aside, d->name) == NULL)
+			all->sources[all->count++] =
+			    (struct source){str_dup(base->arena, d->name), d->text};
 	}
 	return all;
 }
 
-void
-amend_judge(const struct amend_base *base, const struct source *object,
-    struct arena *arena, struct amend_judgement *out)
+static const struct model *
+model_of(const struct amend_base *base)
 {
-	struct judging j = {.base = base, .arena = arena};
-	struct arena *own = arena_new();
-	struct bundle all = put_together(&j, object, own);
-	struct diag_list diags;
-	struct model *model = NULL;
+	return base->live != NULL ? live_model(base->live) : base->model;
+}
 
-	diag_list_init(&diags, own);
-	if (j.object != NULL)
-		j.doc = only_document(own, j.object);
-	if (model_load(own, &all, NULL, &diags, &model) && j.object != NULL)
-		model_lint(model, &diags);
-	diag_sort(&diags);
-	add_errors(&j, &diags);
-	out->errors = j.count;
-	if (j.object != NULL)
-		add_warnings(&j, model, &diags);
-	out->count = j.count;
-	out->findings = NULL;
-	if (j.count != 0) {
-		struct amend_finding *copy =
-		    ARENA_ARRAY(arena, j.count, struct amend_finding);
+static void
+load(struct amend_base *base)
+{
+	const struct bundle *all = begin_load(base);
 
-		memcpy(copy, j.findings, j.count * sizeof(*copy));
-		out->findings = copy;
+	base->live = live_load(base->arena, all, NULL, NULL, &base->diags);
+	if (base->live == NULL && stand_aside(base, &base->diags)) {
+		all = begin_load(base);
+		base->live = live_load(base->arena, all, NULL, NULL, &base->diags);
 	}
-	free(j.findings);
-	arena_free(own);
+	if (base->live == NULL) {
+		forget_aside(base);
+		all = begin_load(base);
+		if (!model_load(base->arena, all, NULL, &base->diags, &base->model))
+			return; /* as was to be expected */
+	}
+	/* Routes that contradict each other; none is changed without a load. */
+	if (model_of(base)->route_count != 0)
+		model_lint_routes(model_of(base), &base->diags);
+}
+
+static void
+forget_known(struct amend_base *base)
+{
+	map_fini(&base->known);
+	base->known = (struct map){0};
+	arena_free(base->known_arena);
+	base->known_arena = NULL;
+}
+
+void
+amend_fresh(struct amend_base *base)
+{
+	if (!base->stale && base->edits < EDITS_MOST)
+		return;
+	unload(base);
+	load(base);
+	base->stale = false;
+}
+
+struct amend_base *
+amend_base_new(const struct bundle *documents)
+{
+	struct amend_base *base = xcalloc(1, sizeof(*base));
+
+	base->cap = documents->count + 64;
+	base->documents = xcalloc(base->cap, sizeof(*base->documents));
+	for (size_t i = 0; i < documents->count; i++)
+		base->documents[base->count++] = document_new(&documents->sources[i]);
+	qsort(base->documents, base->count, sizeof(*base->documents), document_cmp);
+	load(base);
+	return base;
+}
+
+void
+amend_base_free(struct amend_base *base)
+{
+	if (base == NULL)
+		return;
+	unload(base);
+	forget_known(base);
+	for (size_t i = 0; i < base->count; i++)
+		free(base->documents[i]);
+	free(base->documents);
+	free(base);
+}
+
+const struct model *
+amend_base_model(struct amend_base *base)
+{
+	amend_fresh(base);
+	return model_of(base);
+}
+
+/* ---- one document after the other ---- */
+
+enum live_answer
+amend_replace(
+    struct amend_base *base, struct str name, struct str text, struct diag_list *diags)
+{
+	struct live_edit *edit = live_edit_new(base->live);
+	enum live_answer answer = live_read(edit, name, text, diags);
+	struct compile_change *changes;
+	struct arena *scratch;
+	size_t count;
+
+	if (answer == LIVE_READ) {
+		scratch = arena_new_sized(1024);
+		if (!live_commit(edit, scratch, diags, &changes, &count))
+			answer = LIVE_BEYOND;
+		base->edits += answer == LIVE_READ;
+		arena_free(scratch);
+	}
+	live_edit_free(edit);
+	return answer;
+}
+
+/* A policy that became one with mistakes. */
+static bool
+set_aside(struct amend_base *base, struct str name, struct str text,
+    const struct diag_list *diags)
+{
+	struct arena *scratch = arena_new_sized(1024);
+	struct diag_list unused;
+	bool gone;
+
+	diag_list_init(&unused, scratch);
+	gone = amend_replace(base, name, (struct str){NULL, 0}, &unused) == LIVE_READ;
+	arena_free(scratch);
+	for (const struct diag *d = diags->first; d != NULL && gone; d = d->next) {
+		if (d->severity == DIAG_ERROR)
+			aside_add(aside_of(base, name), d, text);
+	}
+	return gone;
+}
+
+/* False: it takes a load. `text.ptr` NULL: it is no more. */
+static bool
+follow(struct amend_base *base, struct str name, struct str text, bool policy)
+{
+	struct arena *scratch = arena_new_sized(1024);
+	struct diag_list diags;
+	enum live_answer answer;
+	bool done;
+
+	diag_list_init(&diags, scratch);
+	answer = amend_replace(base, name, text, &diags);
+	done = answer == LIVE_READ;
+	/* What it was is taken away before the places of its mistakes are. */
+	if (answer == LIVE_READ || answer == LIVE_REFUSED)
+		aside_free(map_remove(&base->aside, name));
+	if (answer == LIVE_REFUSED && policy && diags.dropped == 0)
+		done = set_aside(base, name, text, &diags);
+	live_sweep(base->live);
+	arena_free(scratch);
+	return done;
+}
+
+static bool
+is_policy(const struct amend_document *d)
+{
+	struct arena *scratch = arena_new_sized(1024);
+	const bool policy = d == NULL || amend_is_policy(scratch, d->text);
+
+	arena_free(scratch);
+	return policy;
+}
+
+void
+amend_base_put(struct amend_base *base, const struct source *source)
+{
+	const bool gone = source->text.ptr == NULL;
+	const struct amend_document *after = NULL;
+	bool policy;
+
+	if (amend_document(base, source->name) == NULL && gone)
+		return;
+	policy = is_policy(amend_document(base, source->name));
+	remove_all(base, source->name);
+	if (!gone) {
+		const size_t at = amend_place(base, source->name);
+
+		insert(base, at, document_new(source));
+		after = base->documents[at];
+		policy = policy && is_policy(after);
+	}
+	forget_known(base);
+	/* What stands aside may have been mended by what is no policy. */
+	base->stale = base->stale || base->live == NULL ||
+		      (!policy && base->aside.len != 0) ||
+		      !follow(base, source->name,
+			  after != NULL ? after->text : (struct str){NULL, 0}, policy);
+}
+
+void
+amend_base_each_mistake(struct amend_base *base,
+    void (*fn)(void *arg, struct str source, struct str field, const char *code,
+	struct str message),
+    void *arg)
+{
+	amend_fresh(base);
+	for (size_t i = 0; i < base->aside.len; i++) {
+		const struct amend_aside *a = base->aside.entries[i].value;
+
+		for (size_t j = 0; j < a->count; j++)
+			fn(arg, a->name, a->mistakes[j].field, a->mistakes[j].code,
+			    a->mistakes[j].message);
+	}
+	for (const struct diag *d = base->diags.first; d != NULL; d = d->next) {
+		struct arena *arena;
+
+		if (d->severity != DIAG_ERROR || d->loc.source == NULL)
+			continue;
+		arena = arena_new_sized(1024);
+		fn(arg, d->loc.source->name, field_of(arena, d), d->code,
+		    amend_words(arena, d));
+		arena_free(arena);
+	}
 }

@@ -12,6 +12,8 @@ lint_say(struct lint *lint, enum diag_code code, struct loc loc, const char *fmt
 	const char *text;
 	va_list ap;
 
+	if (lint->only != NULL && loc.source != lint->only)
+		return &lint->scratch;
 	if (lint->said[code]++ >= LINT_PER_CODE)
 		return &lint->scratch;
 	va_start(ap, fmt);
@@ -91,6 +93,8 @@ lint_each_rule(
 	for (size_t i = 0; i < lint->m->policy_count; i++) {
 		const struct policy *p = lint->m->policies[i];
 
+		if (!lint_asks(lint, p))
+			continue;
 		for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 			for (unsigned ph = PHASE_MANDATORY; ph <= PHASE_DEFAULT; ph++) {
 				const struct rule_list *list =
@@ -152,6 +156,24 @@ say_what_is_missing(struct lint *lint)
 	}
 }
 
+static void
+run(struct lint *lint, void (*const lints[])(struct lint *), size_t count)
+{
+	world_init(&lint->world, lint->arena, lint->m, lint->only);
+	lint->space = (struct space){
+	    .arena = lint->arena,
+	    .ns_rank = lint->world.ns_rank,
+	    .ns_rank_end = lint->world.ns_rank_end,
+	};
+	for (size_t i = 0; i < count; i++)
+		lints[i](lint);
+	say_what_is_missing(lint);
+	map_fini(&lint->port_names);
+	space_fini(&lint->space);
+	world_fini(&lint->world);
+	arena_free(lint->arena);
+}
+
 void
 model_lint(const struct model *model, struct diag_list *diags)
 {
@@ -171,17 +193,33 @@ model_lint(const struct model *model, struct diag_list *diags)
 	};
 	struct lint lint = {.m = model, .diags = diags, .arena = arena_new()};
 
-	world_init(&lint.world, lint.arena, model);
-	lint.space = (struct space){
-	    .arena = lint.arena,
-	    .ns_rank = lint.world.ns_rank,
-	    .ns_rank_end = lint.world.ns_rank_end,
+	run(&lint, lints, ARRAY_LEN(lints));
+}
+
+void
+model_lint_source(
+    const struct model *model, const struct source *source, struct diag_list *diags)
+{
+	static void (*const lints[])(struct lint *) = {
+	    lint_reach,
+	    lint_priorities,
+	    lint_selectors,
+	    lint_ports,
+	    lint_networks,
+	    lint_rules,
+	    lint_lists,
 	};
-	for (size_t i = 0; i < ARRAY_LEN(lints); i++)
-		lints[i](&lint);
-	say_what_is_missing(&lint);
-	map_fini(&lint.port_names);
-	space_fini(&lint.space);
-	world_fini(&lint.world);
-	arena_free(lint.arena);
+	struct lint lint = {
+	    .m = model, .only = source, .diags = diags, .arena = arena_new()};
+
+	run(&lint, lints, ARRAY_LEN(lints));
+}
+
+void
+model_lint_routes(const struct model *model, struct diag_list *diags)
+{
+	static void (*const lints[])(struct lint *) = {lint_routes};
+	struct lint lint = {.m = model, .diags = diags, .arena = arena_new()};
+
+	run(&lint, lints, ARRAY_LEN(lints));
 }

@@ -19,6 +19,17 @@ void model_lint(const struct model *model, struct diag_list *diags);
 #define LINT_PER_CODE 100
 
 /*
+ * Adds what of that is about one source, which has policies alone: those that say who may
+ * connect. Takes the time of what is before them in the walk, not of the whole model, but
+ * where the model has workloads. Others' warnings take no place from its own.
+ */
+void model_lint_source(
+    const struct model *model, const struct source *source, struct diag_list *diags);
+
+/* Adds what model_lint says of Routes: the only errors that lints make are among it. */
+void model_lint_routes(const struct model *model, struct diag_list *diags);
+
+/*
  * Takes warnings and notes off the list that comments in the sources ask to take off:
  * `# ringfence:ignore CODE[,CODE] reason`, at the end of the line that a diagnostic is
  * about or alone on the lines above it. Errors stay. A comment without a reason, or for a

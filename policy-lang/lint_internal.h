@@ -29,6 +29,7 @@ enum lint_part {
 
 struct lint {
 	const struct model *m;
+	const struct source *only; /* what is asked about; NULL: everything */
 	struct diag_list *diags;
 	struct arena *arena; /* until the run is over */
 	struct lint_world world;
@@ -41,6 +42,13 @@ struct lint {
 	unsigned said[DIAG_CODE_COUNT];
 	struct diag scratch; /* what lint_say returns for what is not given */
 };
+
+/* True if the policy is asked about. */
+MUST_CHECK static inline bool
+lint_asks(const struct lint *lint, const struct policy *p)
+{
+	return lint->only == NULL || p->loc.source == lint->only;
+}
 
 /* As diag_say, up to LINT_PER_CODE of one code. */
 struct diag *lint_say(struct lint *lint, enum diag_code code, struct loc loc,
@@ -59,7 +67,7 @@ MUST_CHECK bool lint_stops(struct lint *lint, enum lint_part part);
 /* "rule \"x\"" of policies, for messages; in the arena. */
 MUST_CHECK const char *lint_rule_name(struct lint *lint, const struct rule *rule);
 MUST_CHECK const char *lint_policy_name(struct lint *lint, const struct policy *p);
-/* Calls `each` for every rule of the model. */
+/* Calls `each` for every rule that is asked about. */
 void lint_each_rule(
     struct lint *lint, void (*each)(struct lint *lint, const struct rule *rule));
 /* The first workload of a set; NULL if it is empty. */

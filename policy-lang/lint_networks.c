@@ -257,18 +257,20 @@ lint_networks(struct lint *lint)
 	count_nodes(&n);
 	collect_services(&n);
 	for (size_t i = 0; i < lint->m->policy_count; i++) {
-		for (unsigned k = 0; k < DIRECTION_COUNT * 3; k++) {
-			const struct rule_list *list =
-			    policy_rules(lint->m->policies[i], (enum phase)(k / 2),
-				(enum direction)(k % 2));
+		const struct policy *p = lint->m->policies[i];
+
+		for (unsigned k = 0; lint_asks(lint, p) && k < DIRECTION_COUNT * 3;
+		     k++) {
+			const struct rule_list *list = policy_rules(
+			    p, (enum phase)(k / 2), (enum direction)(k % 2));
 
 			for (size_t j = 0; j < list->count; j++) {
 				const struct rule *rule = &list->rules[j];
 
 				lint_families(lint, rule);
-				for (size_t p = 0; p < rule->peer_count; p++) {
-					if (rule->peers[p].kind == PEER_NETWORK)
-						lint_network(&n, &rule->peers[p]);
+				for (size_t peer = 0; peer < rule->peer_count; peer++) {
+					if (rule->peers[peer].kind == PEER_NETWORK)
+						lint_network(&n, &rule->peers[peer]);
 				}
 			}
 		}

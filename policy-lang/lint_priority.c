@@ -379,6 +379,15 @@ compare_group(struct lint *lint, struct policy *const *policies, size_t count,
 	free(g.boxes.items);
 }
 
+/* True if one of the policies [first, end) of the model is asked about. */
+static bool
+asks_any(const struct lint *lint, size_t first, size_t end)
+{
+	while (first < end && !lint_asks(lint, lint->m->policies[first]))
+		first++;
+	return first < end;
+}
+
 void
 lint_priorities(struct lint *lint)
 {
@@ -392,6 +401,8 @@ lint_priorities(struct lint *lint)
 		       m->policies[end]->level == first->level &&
 		       m->policies[end]->priority == first->priority)
 			end++;
+		if (!asks_any(lint, i, end))
+			continue;
 		for (unsigned d = 0; end - i > 1 && d < DIRECTION_COUNT; d++) {
 			compare_group(lint, &m->policies[i], end - i, PHASE_MANDATORY,
 			    (enum direction)d);

@@ -17,7 +17,7 @@ lint_isolation(struct lint *lint)
 	for (size_t i = 0; i < lint->m->policy_count; i++) {
 		const struct policy *p = lint->m->policies[i];
 
-		for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		for (unsigned d = 0; lint_asks(lint, p) && d < DIRECTION_COUNT; d++) {
 			if (p->isolates[d] && p->allow[d].count == 0)
 				lint_say(lint, CODE_ISOLATES_WHOLLY, p->isolate_loc[d],
 				    "%s isolates its workloads in %s and allows "

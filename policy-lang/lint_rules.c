@@ -362,7 +362,8 @@ check_allow_blocks(struct finder *f)
 		       f->blocks[first - 1].list == f->blocks[first].list &&
 		       same_owner(&f->blocks[first - 1], &f->blocks[first]))
 			first--;
-		if (f->blocks[first].list % LIST_KINDS == LIST_ALLOW &&
+		if (finder_asks(f, &f->blocks[first]) &&
+		    f->blocks[first].list % LIST_KINDS == LIST_ALLOW &&
 		    !f->blocks[first].removed)
 			check_redundant(f, first, end);
 		end = first;
@@ -380,7 +381,8 @@ lint_rules(struct lint *lint)
 	for (uint32_t i = 0; i < f.count;) {
 		uint32_t end = owner_end(&f, i);
 
-		check_reached(&f, i, end, &dead);
+		if (finder_asks(&f, &f.blocks[i]))
+			check_reached(&f, i, end, &dead);
 		i = end;
 	}
 	check_allow_blocks(&f);

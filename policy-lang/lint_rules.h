@@ -46,6 +46,9 @@ struct finder {
 	struct block *blocks;
 	size_t count, cap;
 	uint32_t *list_first; /* list -> its first block; one more at the end */
+	/* By namespace, when not everything is asked about: whether policies there are before one
+	 * that is, and whether one of these stands there. NULL: all do. */
+	bool *looks_at, *asks_at;
 	struct map postings;
 	const struct space_box *box; /* what is asked about */
 	uint32_t *found;             /* candidates of one question */
@@ -68,6 +71,8 @@ void finder_index(struct finder *f);
  */
 void finder_find(
     struct finder *f, uint32_t list, uint32_t before, const struct space_box *box);
+/* True if the rules of the block's level are asked about. */
+MUST_CHECK bool finder_asks(const struct finder *f, const struct block *b);
 MUST_CHECK bool block_is_pass(const struct block *b);
 
 #endif

@@ -71,6 +71,8 @@ add_list(
 	uint32_t list = finder_list(level, dir, kind);
 
 	f->list_first[list] = (uint32_t)f->count;
+	if (f->looks_at != NULL && !f->looks_at[level->index])
+		return;
 	for (size_t i = 0; i < level->policy_count; i++) {
 		const struct policy *p = level->policies[i];
 		const struct rule_list *rules;
@@ -88,12 +90,43 @@ add_list(
 	}
 }
 
+/* Of a level that is asked about all policies are: which rules of a union are redundant
+ * depends on which others are. Before them are their subjects' ancestors. */
+static void
+focus(struct finder *f)
+{
+	const struct model *m = f->lint->m;
+
+	if (f->lint->only == NULL)
+		return;
+	f->looks_at = ARENA_ARRAY(f->lint->arena, m->ns_count, bool);
+	f->asks_at = ARENA_ARRAY(f->lint->arena, m->ns_count, bool);
+	for (size_t i = 0; i < m->policy_count; i++) {
+		if (lint_asks(f->lint, m->policies[i]))
+			f->asks_at[m->policies[i]->level->index] = true;
+	}
+	for (size_t i = 0; i < m->policy_count; i++) {
+		if (!f->asks_at[m->policies[i]->level->index])
+			continue;
+		for (const struct ns *ns = m->policies[i]->subject.subtree; ns != NULL;
+		     ns = ns->parent)
+			f->looks_at[ns->index] = true;
+	}
+}
+
+bool
+finder_asks(const struct finder *f, const struct block *b)
+{
+	return f->asks_at == NULL || f->asks_at[b->policy->level->index];
+}
+
 void
 finder_collect(struct finder *f)
 {
 	const struct model *m = f->lint->m;
 	size_t lists = m->ns_count * DIRECTION_COUNT * LIST_KINDS;
 
+	focus(f);
 	f->list_first = xcalloc(lists + 1, sizeof(*f->list_first));
 	for (size_t i = 0; i < m->ns_count; i++) {
 		for (unsigned d = 0; d < DIRECTION_COUNT; d++) {

@@ -239,8 +239,10 @@ lint_selectors(struct lint *lint)
 {
 	struct asker a = {.lint = lint};
 
-	for (size_t i = 0; i < lint->m->policy_count; i++)
-		lint_policy(&a, lint->m->policies[i]);
+	for (size_t i = 0; i < lint->m->policy_count; i++) {
+		if (lint_asks(lint, lint->m->policies[i]))
+			lint_policy(&a, lint->m->policies[i]);
+	}
 	vocabulary_fini(&a.words.workloads);
 	vocabulary_fini(&a.words.namespaces);
 	vocabulary_fini(&a.words.nodes);

@@ -162,9 +162,12 @@ lint_tenants(struct lint *lint, struct lint_classes *classes)
 	struct opening o = {.lint = lint, .classes = classes};
 
 	for (size_t i = 0; has_tree(lint->m) && i < lint->m->policy_count; i++) {
-		for (unsigned ph = PHASE_MANDATORY; ph <= PHASE_DEFAULT; ph++) {
-			const struct rule_list *list = policy_rules(
-			    lint->m->policies[i], (enum phase)ph, DIR_INGRESS);
+		const struct policy *p = lint->m->policies[i];
+
+		for (unsigned ph = PHASE_MANDATORY;
+		     lint_asks(lint, p) && ph <= PHASE_DEFAULT; ph++) {
+			const struct rule_list *list =
+			    policy_rules(p, (enum phase)ph, DIR_INGRESS);
 
 			for (size_t j = 0; j < list->count; j++) {
 				o.rule = &list->rules[j];

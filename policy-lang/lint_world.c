@@ -280,7 +280,7 @@ want_rules(struct lint_world *w, const struct rule_list *list)
 }
 
 static void
-index_labels(struct lint_world *w)
+index_labels(struct lint_world *w, const struct source *only)
 {
 	const struct model *m = w->model;
 
@@ -290,6 +290,8 @@ index_labels(struct lint_world *w)
 	for (size_t i = 0; i < m->policy_count; i++) {
 		const struct policy *p = m->policies[i];
 
+		if (only != NULL && w->slot_count == 0 && p->loc.source != only)
+			continue;
 		want_match(w, &p->subject);
 		for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 			want_rules(w, &p->mandatory[d]);
@@ -306,7 +308,8 @@ index_labels(struct lint_world *w)
 }
 
 void
-world_init(struct lint_world *w, struct arena *arena, const struct model *m)
+world_init(struct lint_world *w, struct arena *arena, const struct model *m,
+    const struct source *only)
 {
 	*w = (struct lint_world){.model = m, .arena = arena};
 	rank_tree(w);
@@ -314,7 +317,7 @@ world_init(struct lint_world *w, struct arena *arena, const struct model *m)
 	make_slots(w);
 	make_subtrees(w);
 	make_points(w);
-	index_labels(w);
+	index_labels(w, only);
 }
 
 void

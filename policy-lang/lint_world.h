@@ -47,8 +47,10 @@ struct lint_world {
 	bool dual_stack;  /* some workload or node has addresses of both families */
 };
 
-/* In the arena, which is borrowed like the model. */
-void world_init(struct lint_world *w, struct arena *arena, const struct model *m);
+/* In the arena, which is borrowed like the model. With `only` (or NULL) nobody will ask about
+ * policies of other sources, unless there are workloads. */
+void world_init(struct lint_world *w, struct arena *arena, const struct model *m,
+    const struct source *only);
 void world_fini(struct lint_world *w);
 /* Announces the selectors of Routes, while labels are indexed (lint_routes.c). */
 void world_want_routes(struct lint_world *w);

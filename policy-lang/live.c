@@ -234,7 +234,12 @@ keep(struct live *l, const struct bundle *bundle, const struct load_note *note)
 
 		live_file_of(l, p->loc.source)->left_out++;
 	}
-	l->collided = note->collided;
+	/* Numbers that have moved out of each other's way stay as they are. */
+	for (size_t i = 0; i < note->collided.count; i++) {
+		const struct policy *p = note->collided.items[i];
+
+		live_file_of(l, p->loc.source)->other = true;
+	}
 	share_out(l, note);
 	live_share_spaces(l);
 	index_files(l);
@@ -262,6 +267,7 @@ live_load(struct arena *arena, const struct bundle *bundle,
 	if (ok)
 		keep(l, bundle, &note);
 	ptr_vec_fini(&note.audit);
+	ptr_vec_fini(&note.collided);
 	free(note.claims);
 	free(note.others);
 	if (ok)
@@ -380,7 +386,7 @@ stands_alone(const struct live *l, const struct live_file *f)
 		if (!load_leaves_nodes(l->model, f->workloads[i]))
 			return false;
 	}
-	return !l->collided || f->policy_count == 0;
+	return true;
 }
 
 static struct live_file *
@@ -418,10 +424,9 @@ read_file(struct live_edit *e, struct str name, struct str text,
 	ptr_vec_fini(&note.placed);
 	live_keep_text(l, f, text);
 	free(note.claims);
-	*out_answer = note.other || note.beyond || (l->collided && f->policy_count != 0)
-			  ? LIVE_BEYOND
-		      : ok ? LIVE_READ
-			   : LIVE_REFUSED;
+	*out_answer = note.other || note.beyond ? LIVE_BEYOND
+		      : ok                      ? LIVE_READ
+						: LIVE_REFUSED;
 	if (*out_answer == LIVE_READ)
 		return f;
 	ptr_vec_push(&e->refused, f);

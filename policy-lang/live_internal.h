@@ -66,7 +66,6 @@ struct live {
 	struct map files;          /* by name */
 	struct live_claims claims; /* hashes of kind, namespace and name */
 	struct roaring_bitmap_s *numbers;
-	bool collided;
 	struct map shared; /* key of an address -> live_sharers */
 	/* Of the model's arrays, on the heap. */
 	size_t workload_cap, policy_cap, ns_cap, kube_cap, node_cap;

@@ -344,10 +344,12 @@ struct numbered {
 	uint32_t order; /* the last resort */
 	struct str identity;
 	uint32_t *number;
+	struct policy *policy; /* whose rule it is; NULL: of another kind */
 };
 
 struct numbering {
 	struct loader *l;
+	struct policy *policy; /* of what is added */
 	struct numbered *items;
 	size_t count, cap;
 };
@@ -371,8 +373,8 @@ number_identity(struct numbering *n, const char *id, uint32_t *number)
 		n->cap = n->cap != 0 ? n->cap * 2 : 256;
 		n->items = xreallocarray(n->items, n->cap, sizeof(*n->items));
 	}
-	n->items[n->count] = (struct numbered){
-	    identity_hash(str_from(id)), (uint32_t)n->count, str_from(id), number};
+	n->items[n->count] = (struct numbered){identity_hash(str_from(id)),
+	    (uint32_t)n->count, str_from(id), number, n->policy};
 	n->count++;
 }
 
@@ -452,6 +454,7 @@ compare_numbered(const void *a, const void *b)
 static void
 number_policy(struct numbering *n, struct policy *p)
 {
+	n->policy = p;
 	for (unsigned dir = 0; dir < DIRECTION_COUNT; dir++) {
 		number_rules(n, p, &p->mandatory[dir]);
 		number_rules(n, p, &p->allow[dir]);
@@ -479,6 +482,16 @@ load_number_alone(
 	free(n.items);
 }
 
+/* The number of item `at` has moved: it, and that of the item before, go together. */
+static void
+note_collision(struct load_note *note, const struct numbering *n, size_t at)
+{
+	for (size_t i = at - 1; note != NULL && i <= at; i++) {
+		if (n->items[i].policy != NULL)
+			ptr_vec_push(&note->collided, n->items[i].policy);
+	}
+}
+
 static void
 finish_numbers(struct loader *l)
 {
@@ -487,6 +500,7 @@ finish_numbers(struct loader *l)
 
 	for (size_t i = 0; i < l->m->policy_count; i++)
 		number_policy(&n, l->m->policies[i]);
+	n.policy = NULL;
 	for (size_t i = 0; i < l->m->route_count; i++) {
 		number_routes(&n, l->m->routes[i], l->m->routes[i]->mandatory);
 		number_routes(&n, l->m->routes[i], l->m->routes[i]->defaults);
@@ -502,8 +516,8 @@ finish_numbers(struct loader *l)
 	for (size_t i = 0; i < n.count; i++) {
 		last = n.items[i].hash > last ? n.items[i].hash : last + 1;
 		*n.items[i].number = last;
-		if (l->note != NULL)
-			l->note->collided |= last != n.items[i].hash;
+		if (last != n.items[i].hash)
+			note_collision(l->note, &n, i);
 	}
 	free(n.items);
 }

@@ -69,7 +69,6 @@ struct load_note {
 	    part; /* one source is read against l->m, which is there and must not change */
 	bool beyond; /* and says what only loading all anew can tell the effect of */
 	bool other;  /* the source has an object of a kind that does not stand alone */
-	bool collided; /* a rule's number is not its hash, because another's was */
 	struct {
 		uint64_t hash; /* of the identity */
 		const struct source *source;
@@ -81,7 +80,10 @@ struct load_note {
 	struct load_fresh *fresh;
 	struct load_reading reading;
 	struct ptr_vec audit; /* struct policy: those that the model leaves out */
-	bool *others;         /* `other` of each source of the bundle; on the heap */
+	/* struct policy: those with a number that is not its hash, because another's was, and
+	 * with one before such a number. Now and then one is there twice. */
+	struct ptr_vec collided;
+	bool *others; /* `other` of each source of the bundle; on the heap */
 };
 
 struct loader {

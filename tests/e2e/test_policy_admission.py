@@ -17,6 +17,7 @@ from proxy_lab import process, wait_until
 
 RINGFENCE = os.path.join(proxy_lab.BUILD, "policy-lang/ringfence")
 NATIVE = "ringfence.dev/v1alpha1"
+HOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 
 ADMISSION = """\
 admission:
@@ -84,9 +85,8 @@ def lab(tmp_path_factory):
         create(made, first, status=201)
         # Kinds that were not there when the gate began are looked for now and then.
         wait_until(lambda: budget(made).get("policyObjects") == before + 1, 30, "the new kinds")
-        hooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
         assert budget(made)["policyKnown"]
-        send(made, "POST", hooks, made.hook, 201)
+        send(made, "POST", HOOKS, made.hook, 201)
         yield made
         gate_lab.assert_clean(made.gate)
 
@@ -323,7 +323,7 @@ def test_curl_as_the_api_server(lab):
 def test_without_an_answer_nothing_is_written(lab):
     """Last: the webhook is told where nobody listens."""
     closed = process.free_port()
-    hooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/ringfence-policy"
+    hooks = f"{HOOKS}/ringfence-policy"
     doc = native("Policy", "unheard", ingress(ports=["443/tcp"]))
     for policy, status in (("Fail", 500), ("Ignore", 201)):
         hook = webhook(closed, f"{lab.pki}/gate-ca.crt", failurePolicy=policy)

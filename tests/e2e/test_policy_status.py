@@ -12,7 +12,8 @@ import gate_lab
 import proxy_lab
 from proxy_lab import process, wait_until
 from test_policy_admission import (
-    ADMISSION, NATIVE, POLICY, budget, create, definitions, delete, ingress, native, place, send,
+    ADMISSION, HOOKS, NATIVE, POLICY, budget, create, definitions, delete, ingress, native, place, send,
+    webhook,
 )  # fmt: skip
 
 SAMPLE = os.path.join(os.path.dirname(proxy_lab.HERE), "..", "samples/kubernetes/status.yaml")
@@ -25,17 +26,21 @@ beats = itertools.count()
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     directory = tmp_path_factory.mktemp("status")
+    port = process.free_port()
+    pki = os.path.join(str(directory), "pki")
     admission = ADMISSION.replace(
         "  policy: true\n",
         "  policy: true\n  statusAs: ringfence-status\n  leaseNamespace: shop-prod\n",
-    ) % {"port": process.free_port()}
-    arguments = ["--bookmark-seconds", "0.5"]
+    ) % {"port": port}
+    arguments = ["--webhooks", "--webhook-cert", f"{pki}/admin.crt", "--webhook-key", f"{pki}/admin.key",
+                 "--bookmark-seconds", "0.5"]  # fmt: skip
     with gate_lab.make(directory, {"workers: 1\n": admission}, policy=POLICY, api_arguments=arguments) as made:
         with open(SAMPLE) as f:
             reports = next(yaml.safe_load_all(f))
         for crd in [*definitions(), reports]:
             send(made, "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd, 201)
         wait_until(lambda: budget(made).get("statusLeads"), 30, "the gate to lead")
+        made.hook = webhook(port, f"{pki}/gate-ca.crt")  # nobody has told the API server of it
         yield made
         gate_lab.assert_clean(made.gate)
 
@@ -127,6 +132,29 @@ def test_what_check_refuses_is_not_accepted(lab):
     assert "InForce" not in conditions(lab, external)
     for it in (bad, doc, external):
         delete(lab, it, status=200)
+
+
+def test_of_two_that_contradict_each_other_one_is_refused_afterwards(lab):
+    """Written at one instant, both are good: the webhook knows neither. What the watch brings says
+    which is not."""
+    first = native("Namespace", "left", {"path": "/left", "kubernetes": {"namespaces": ["disputed"]}}, None)
+    second = native("Namespace", "right", {"path": "/right", "kubernetes": {"namespaces": ["disputed"]}}, None)
+    lab.faults({"path": f"^/apis/{NATIVE}/namespaces", "user": "ringfence-policy", "do": "status", "code": 503})
+    send(lab, "POST", "/test/cut-watches?how=cut")
+    send(lab, "POST", HOOKS, lab.hook, 201)
+    allowed = budget(lab)["policyAllowed"]
+    for it in (first, second):
+        create(lab, it, status=201)
+    assert budget(lab)["policyAllowed"] == allowed + 2
+    send(lab, "DELETE", f"{HOOKS}/{lab.hook['metadata']['name']}", status=200)
+    lab.faults()
+    wait_condition(lab, first, "Accepted", "True")
+    wait_condition(lab, second, "Accepted", "False", "PlacedTwice")
+    message = conditions(lab, second)["Accepted"][2]
+    assert message.startswith("spec.kubernetes.namespaces[0]: ") and "disputed" in message, message
+    delete(lab, first, status=200)
+    wait_condition(lab, second, "Accepted", "True", "Accepted")
+    delete(lab, second, status=200)
 
 
 def test_nothing_is_written_without_a_change(lab):

@@ -155,6 +155,7 @@ class Resource:
             categories,
         )
         self.subresources, self.verbs = subs, verbs
+        self.is_namespace = kind == "Namespace" and not group  # others may be called so
         self.singular = kind.lower()
         self.stored = "watch" in verbs
         self.has_status = "status" in subs

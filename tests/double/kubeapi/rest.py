@@ -367,7 +367,7 @@ class Rest:
             return obj
         entry = self.store.put(resource, home, obj)
         if metadata.get("deletionTimestamp") and not metadata.get("finalizers"):
-            if resource.kind in ("Pod", "Namespace"):
+            if resource.kind == "Pod" or resource.is_namespace:
                 self._finisher(resource, entry)
             else:
                 self.store.remove(resource, home, name)
@@ -496,7 +496,7 @@ class Rest:
             return entry.obj
         if resource.kind == "Pod":
             return self._delete_pod(resource, entry, grace)
-        if resource.kind == "Namespace" or metadata.get("finalizers"):
+        if resource.is_namespace or metadata.get("finalizers"):
             return self._mark_deleted(resource, entry, None)
         return self.store.remove(resource, entry.namespace, metadata["name"]).obj
 
@@ -520,7 +520,7 @@ class Rest:
         if grace is not None:
             metadata["deletionGracePeriodSeconds"] = grace
         obj = {**entry.obj, "metadata": metadata}
-        if resource.kind == "Namespace":
+        if resource.is_namespace:
             obj["status"] = {"phase": "Terminating"}
         marked = self.store.put(resource, entry.namespace, ordered(obj))
         self._finisher(resource, marked)

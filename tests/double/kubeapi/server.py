@@ -498,7 +498,7 @@ class Server:
                 return
             if current.obj["metadata"].get("finalizers"):
                 return
-            if resource.kind == "Namespace":
+            if resource.is_namespace:
                 self.rest.empty_namespace(name)
             else:
                 self.store.remove(resource, entry.namespace, name)

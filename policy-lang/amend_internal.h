@@ -1,0 +1,58 @@
+/*
+ * Between amend*.c only: amend.c keeps the documents, amend_judge.c judges an object among them.
+ */
+#ifndef POLICY_LANG_AMEND_INTERNAL_H
+#define POLICY_LANG_AMEND_INTERNAL_H
+
+#include "common/map.h"
+#include "policy-lang/amend.h"
+#include "policy-lang/live.h"
+
+/* A document as it is; on the heap. */
+struct amend_document {
+	struct str name, text;
+};
+
+/*
+ * What is loaded: a live model of all documents but policies with mistakes, which stand
+ * aside; what the others mean does not depend on those. Where mistakes are of another kind
+ * there is a whole model only, and every change takes a load.
+ */
+struct amend_base {
+	struct amend_document **documents; /* by name, on the heap */
+	size_t count, cap;
+	bool stale; /* what is below is of other documents: amend_fresh first */
+	struct arena *arena;
+	struct live *live;
+	struct map aside;    /* name -> struct amend_aside */
+	struct model *model; /* without `live` */
+	struct diag_list diags;
+	size_t edits; /* of the live model since it was loaded */
+	/* Mistakes that there are, by what they are and where; when somebody asked. */
+	struct arena *known_arena;
+	struct map known;
+	unsigned known_errors;
+};
+
+/* Loads anew, if that is to be done. */
+void amend_fresh(struct amend_base *base);
+/* The place of a name among the documents, or where it would be. */
+MUST_CHECK size_t amend_place(const struct amend_base *base, struct str name);
+/* Its document; NULL: there is none. */
+MUST_CHECK const struct amend_document *amend_document(
+    const struct amend_base *base, struct str name);
+/* True if the text is one document, of a kind that only says who may connect. */
+MUST_CHECK bool amend_is_policy(struct arena *scratch, struct str text);
+/* The only document of a source; NULL: it cannot be read, or has several. */
+MUST_CHECK const struct doc_node *amend_only_document(
+    struct arena *arena, const struct source *source);
+/* A mistake by what it is and where; in the arena. */
+MUST_CHECK struct str amend_mistake_key(struct arena *arena, const struct diag *d);
+/* What it says, with its hint or note; in the arena. */
+MUST_CHECK struct str amend_words(struct arena *arena, const struct diag *d);
+/* Puts the text (ptr NULL: nothing) in the place of what the source says in the live model.
+ * Reports mistakes. What LIVE_BEYOND it is not changed by. */
+MUST_CHECK enum live_answer amend_replace(
+    struct amend_base *base, struct str name, struct str text, struct diag_list *diags);
+
+#endif
