@@ -216,6 +216,17 @@ add_unfiltered(struct buf *out, const struct engine *e)
 	buf_add_char(out, ']');
 }
 
+/* The role that forwards DNS. */
+static void
+add_resolver(struct buf *out, const struct engine_hold *hold)
+{
+	buf_printf(out, ",\"resolver\":{\"connected\":%s",
+	    hold->channel.fd >= 0 ? "true" : "false");
+	for (size_t i = 0; i < DNS_COUNTS; i++)
+		add_number(out, dns_count_words[i].name, hold->counts[i]);
+	buf_add_char(out, '}');
+}
+
 static void
 add_names(struct buf *out, const struct engine *e)
 {
@@ -223,8 +234,9 @@ add_names(struct buf *out, const struct engine *e)
 
 	if (e->settings.names_group == 0)
 		return;
-	buf_printf(
-	    out, ",\"names\":{\"reading\":%s", n->log.fd >= 0 ? "true" : "false");
+	buf_printf(out, ",\"names\":{\"mode\":\"%s\",\"reading\":%s",
+	    e->settings.names_held ? "hold" : "observe",
+	    !e->settings.names_held && n->log.fd >= 0 ? "true" : "false");
 	add_number(out, "known", learnt_count(n->learnt));
 	add_number(out, "questions", n->asked);
 	add_number(out, "answers", n->answers);
@@ -236,6 +248,8 @@ add_names(struct buf *out, const struct engine *e)
 	add_number(out, "forgotten", n->forgotten);
 	add_number(out, "full", n->full);
 	add_number(out, "dropped", n->dropped);
+	if (e->settings.names_held)
+		add_resolver(out, &e->hold);
 	buf_add_char(out, '}');
 }
 
