@@ -254,13 +254,13 @@ add_names(struct buf *out, const struct engine *e)
 }
 
 void
-control_answer_names(struct engine *e, struct buf *out)
+control_answer_names(struct engine *e, bool json, struct buf *out)
 {
 	if (e->settings.names_group == 0)
 		control_answer_error(
 		    out, STR("no names are learnt: the configuration has no dns"));
 	else
-		engine_names_print(e, out);
+		engine_names_print(e, json, out);
 }
 
 void

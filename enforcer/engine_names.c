@@ -411,7 +411,10 @@ engine_names_fini(struct engine *e)
 }
 
 void
-engine_names_print(const struct engine *e, struct buf *out)
+engine_names_print(const struct engine *e, bool json, struct buf *out)
 {
-	learnt_print(out, e->names.learnt, now_ms());
+	if (json)
+		learnt_print_json(out, e->names.learnt, now_ms());
+	else
+		learnt_print(out, e->names.learnt, now_ms());
 }

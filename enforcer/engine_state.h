@@ -731,8 +731,8 @@ void engine_names_tick(struct engine *e);
 void engine_names_file(struct engine *e, int fd);
 void engine_names_file_tick(struct engine *e);
 void engine_names_file_close(struct engine *e);
-/* What tenants know, a line each. */
-void engine_names_print(const struct engine *e, struct buf *out);
+/* What tenants know: a line each, or JSON. */
+void engine_names_print(const struct engine *e, bool json, struct buf *out);
 
 /* Learns what an answer to a workload says. False: not now, the loader runs, and something in
  * it is new. */
