@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#define HEADER_BYTES 12u
+#define HEADER_BYTES DNS_HEADER_BYTES
 #define LABEL_BYTES  63u
 #define JUMPS_MAX    127u /* as many as a name can have labels */
 #define CLASS_IN     1u
@@ -18,6 +18,8 @@
 #define FLAG_OPCODE    0x7800u
 #define FLAG_TRUNCATED 0x0200u
 #define FLAG_RCODE     0x000fu
+#define FLAG_DESIRED   0x0100u /* recursion is */
+#define FLAG_AVAILABLE 0x0080u
 
 struct reader {
 	const uint8_t *bytes;
@@ -277,6 +279,82 @@ read_question(
 	memcpy(out->name, name->text, sizeof(out->name));
 	*at += 4;
 	return DNS_ANSWERED;
+}
+
+bool
+dns_read_head(const uint8_t *message, size_t size, struct dns_head *out)
+{
+	struct reader r = {message, size};
+	struct name name;
+	uint16_t flags;
+	size_t at;
+
+	if (size < HEADER_BYTES)
+		return false;
+	flags = u16_at(&r, 2);
+	*out = (struct dns_head){
+	    .id = u16_at(&r, 0),
+	    .answer = (flags & FLAG_RESPONSE) != 0,
+	    .truncated = (flags & FLAG_TRUNCATED) != 0,
+	    .opcode = (uint8_t)((flags & FLAG_OPCODE) >> 11),
+	    .rcode = (uint8_t)(flags & FLAG_RCODE),
+	};
+	if (u16_at(&r, 4) != 1)
+		return true;
+	if (!read_name(&r, HEADER_BYTES, &name, &at) || size - at < 4)
+		return false;
+	out->question_end = at + 4;
+	return true;
+}
+
+static uint8_t
+lower(uint8_t c)
+{
+	return c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c;
+}
+
+/* No length of a label looks like a letter, and a first name has no pointer. */
+bool
+dns_same_question(const uint8_t *a, const uint8_t *b, size_t end)
+{
+	size_t name_end = end - 4;
+
+	for (size_t i = HEADER_BYTES; i < name_end; i++) {
+		if (lower(a[i]) != lower(b[i]))
+			return false;
+	}
+	return memcmp(a + name_end, b + name_end, end - name_end) == 0;
+}
+
+static void
+put_u16(uint8_t *out, unsigned value)
+{
+	out[0] = (uint8_t)(value >> 8);
+	out[1] = (uint8_t)value;
+}
+
+void
+dns_set_id(uint8_t *message, uint16_t id)
+{
+	put_u16(message, id);
+}
+
+size_t
+dns_refuse(const uint8_t *query, const struct dns_head *head, enum dns_rcode rcode,
+    uint8_t out[DNS_REFUSAL_BYTES])
+{
+	unsigned flags = (unsigned)query[2] << 8 | query[3];
+
+	memset(out, 0, HEADER_BYTES);
+	put_u16(out, head->id);
+	put_u16(out + 2, FLAG_RESPONSE | (flags & (FLAG_OPCODE | FLAG_DESIRED)) |
+			     FLAG_AVAILABLE | (unsigned)rcode);
+	if (head->question_end == 0)
+		return HEADER_BYTES;
+	put_u16(out + 4, 1);
+	memcpy(out + HEADER_BYTES, query + HEADER_BYTES,
+	    head->question_end - HEADER_BYTES);
+	return head->question_end;
 }
 
 enum dns_result

@@ -51,6 +51,41 @@ struct dns_answer {
 	size_t address_count;
 };
 
+/* What any message says of itself. */
+struct dns_head {
+	uint16_t id;
+	bool answer, truncated;
+	uint8_t opcode, rcode;
+	/* One past its question; 0: it has none, or more than one. */
+	size_t question_end;
+};
+
+#define DNS_OPCODE_QUERY 0u
+
+enum dns_rcode {
+	DNS_FORMERR = 1,
+	DNS_SERVFAIL = 2,
+	DNS_NOTIMP = 4,
+	DNS_REFUSED = 5
+};
+
+#define DNS_HEADER_BYTES  12u
+#define DNS_MESSAGE_BYTES 65535u
+#define DNS_REFUSAL_BYTES (DNS_HEADER_BYTES + 255 + 4)
+
+/* False: it is no message: shorter than a header, or its only question cannot be read. */
+MUST_CHECK bool dns_read_head(
+    const uint8_t *message, size_t size, struct dns_head *out);
+/* Whether two messages, whose questions end at the same place, ask the same: names in
+ * whatever case (RFC 4343). */
+MUST_CHECK bool dns_same_question(const uint8_t *a, const uint8_t *b, size_t end);
+/* An answer to a query, whose head this is, that has its question, if it has one, and says
+ * that there is none. Returns its size, DNS_REFUSAL_BYTES at most. */
+MUST_CHECK size_t dns_refuse(const uint8_t *query, const struct dns_head *head,
+    enum dns_rcode rcode, uint8_t out[DNS_REFUSAL_BYTES]);
+/* Whose message it is, everywhere else the same. */
+void dns_set_id(uint8_t *message, uint16_t id);
+
 /*
  * Reads one message. Addresses are those of the name asked for, over aliases in the answer
  * section in whatever order they come; what the message says of other names, and what

@@ -41,5 +41,9 @@
 #define LIMIT_DNS_TTL_CAP_S   86400u /* and for as long at most, unless it is in use */
 #define LIMIT_DNS_LEARNT      8192u  /* names of addresses, of one tenant */
 #define LIMIT_DNS_RESOLVERS   8u     /* that a node believes */
+#define LIMIT_DNS_LISTENERS   8u     /* addresses at which a node answers itself */
+#define LIMIT_DNS_QUERIES     1024u  /* that it forwards at a time */
+#define LIMIT_DNS_CONNECTIONS 128u   /* of workloads to it, at a time */
+#define LIMIT_DNS_RATE        2000u  /* queries of one tenant in a second */
 
 #endif

@@ -200,6 +200,8 @@ make_question(const struct client *c, const char *name, struct buf *out)
 		buf_add_cstr(out, "-follow");
 	if (strcmp(name, "explain") == 0 && !c->json)
 		buf_add_cstr(out, "-text");
+	if (strcmp(name, "names") == 0 && c->json)
+		buf_add_cstr(out, "-json");
 	if (c->count != NULL && strcmp(name, "flows") == 0)
 		buf_printf(out, " %s", c->count);
 	for (int i = 0; i < c->word_count; i++)

@@ -130,6 +130,30 @@ print_elements(const json_t *elements)
 }
 
 static void
+print_names(const json_t *names)
+{
+	const json_t *resolver = json_object_get(names, "resolver");
+
+	if (names == NULL)
+		return;
+	(void)printf("names:      %lld addresses known, %lld learnt, %lld forgotten, "
+		     "%lld refused\n",
+	    number_of(names, "known"), number_of(names, "learnt"),
+	    number_of(names, "forgotten"), number_of(names, "full"));
+	if (resolver != NULL)
+		(void)printf("resolver:   connected %s, %lld queries, %lld answered, "
+			     "%lld late, %lld failed, %lld over share\n",
+		    yes_no(resolver, "connected"), number_of(resolver, "queries"),
+		    number_of(resolver, "answered"), number_of(resolver, "late"),
+		    number_of(resolver, "failed"), number_of(resolver, "over"));
+	else
+		(void)printf("dns:        reading %s, %lld questions, %lld answers, "
+			     "%lld lost\n",
+		    yes_no(names, "reading"), number_of(names, "questions"),
+		    number_of(names, "answers"), number_of(names, "lost"));
+}
+
+static void
 print_kernel(const json_t *root)
 {
 	const json_t *kernel = json_object_get(root, "kernel");
@@ -171,6 +195,7 @@ print_kernel(const json_t *root)
 	(void)printf("flows:      reading %s, %lld packets, %lld records, %lld lost\n",
 	    yes_no(flows, "reading"), number_of(flows, "packets"),
 	    number_of(flows, "records"), number_of(flows, "lost"));
+	print_names(json_object_get(root, "names"));
 	if (audit != NULL)
 		(void)printf("audit:      writable %s, %lld lines, %lld lost\n",
 		    yes_no(audit, "writable"), number_of(audit, "lines"),

@@ -534,6 +534,8 @@ read_top(struct config_reader *r, const struct doc_node *doc)
 	if (v[TOP_NODE] == NULL && doc->kind == DOC_MAP)
 		read_node_of_environment(r, doc->loc);
 	read_words(r, v);
+	if (v[TOP_DNS] != NULL)
+		config_check_dns(r, v[TOP_DNS]);
 	if (r->config->boot_closed && r->config->workload_network_count == 0 &&
 	    r->config->workload_interface_count == 0)
 		diag_warn(r->diags, CODE_NO_GATE,

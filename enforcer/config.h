@@ -49,6 +49,12 @@ struct address_place {
 			       they are routed to the node */
 };
 
+/* Where workloads ask a resolver of the node's own. */
+struct dns_listener {
+	struct ip_addr addr;
+	uint16_t port;
+};
+
 struct enforcer_config {
 	const char *path;
 	struct str node;
@@ -73,6 +79,9 @@ struct enforcer_config {
 	uint16_t names_group; /* NFLOG group of DNS; 0: no names are learnt */
 	const struct ip_addr *resolvers; /* that are believed */
 	size_t resolver_count;
+	/* Answers by them wait until what they teach is in force; none: copies are read. */
+	const struct dns_listener *dns_listeners;
+	size_t dns_listener_count;
 	const char *flow_file;      /* NULL: no flow log */
 	uint16_t flow_group;        /* NFLOG group */
 	const char *journal_socket; /* records go there, too; NULL: no */

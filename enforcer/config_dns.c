@@ -1,7 +1,9 @@
 /*
- * dns: whose answers teach which addresses a name has.
+ * dns: whose answers teach which addresses a name has, and whether they wait for that.
  */
 #include "enforcer/config_internal.h"
+
+#include <string.h>
 
 #include "common/limits.h"
 
@@ -30,6 +32,85 @@ read_resolvers(struct config_reader *r, const struct doc_node *n)
 	r->config->resolver_count = n->count;
 }
 
+/* Whether the address can be one node's alone, and is enough to be bound to. */
+static bool
+is_own(const struct ip_addr *addr)
+{
+	static const uint8_t any[16] = {0};
+	const uint8_t *b = addr->bytes;
+
+	if (memcmp(b, any, ip_bytes(addr->family)) == 0)
+		return false;
+	if (addr->family == IP_V4)
+		return b[0] < 224;
+	return b[0] != 0xff && !(b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
+}
+
+static void
+read_listener(struct config_reader *r, const struct doc_node *n,
+    const struct dns_listener *before, size_t count, struct dns_listener *out)
+{
+	if (n->kind != DOC_STRING ||
+	    !config_address_port(n->text, &out->addr, &out->port)) {
+		diag_error(r->diags, CONFIG_VALUE, n->loc,
+		    "\"listen\" has items ADDRESS:PORT, with an IPv6 address in "
+		    "brackets");
+	} else if (!is_own(&out->addr)) {
+		diag_error(r->diags, CONFIG_VALUE, n->loc,
+		    "workloads ask one address of the node: not every, none of many, "
+		    "none "
+		    "of a link");
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (ip_eq(&before[i].addr, &out->addr) && before[i].port == out->port)
+			diag_error(
+			    r->diags, CONFIG_VALUE, n->loc, "this is there twice");
+	}
+}
+
+static void
+read_listeners(struct config_reader *r, const struct doc_node *n)
+{
+	struct dns_listener *all = ARENA_ARRAY(r->arena, n->count, struct dns_listener);
+
+	if (n->count == 0 || n->count > LIMIT_DNS_LISTENERS) {
+		diag_error(r->diags, CONFIG_VALUE, n->loc,
+		    "\"listen\" has 1 to %u addresses", LIMIT_DNS_LISTENERS);
+		return;
+	}
+	for (uint32_t i = 0; i < n->count; i++)
+		read_listener(r, n->u.items[i], all, i, &all[i]);
+	r->config->dns_listeners = all;
+	r->config->dns_listener_count = n->count;
+}
+
+/* A resolver that asks itself goes round in circles. */
+static void
+check_circle(struct config_reader *r, const struct doc_node *n)
+{
+	const struct enforcer_config *c = r->config;
+
+	for (size_t i = 0; i < c->dns_listener_count; i++) {
+		for (size_t j = 0; j < c->resolver_count; j++) {
+			if (ip_eq(&c->dns_listeners[i].addr, &c->resolvers[j]))
+				diag_error(r->diags, CONFIG_VALUE, n->loc,
+				    "what listens is no resolver that it asks");
+		}
+	}
+}
+
+void
+config_check_dns(struct config_reader *r, const struct doc_node *n)
+{
+	const struct enforcer_config *c = r->config;
+
+	if (c->dns_listener_count != 0 && c->workload_network_count == 0)
+		diag_error(r->diags, CONFIG_VALUE, n->loc,
+		    "with \"mode: hold\" only \"workloadNetworks\" are answered: there "
+		    "is "
+		    "none");
+}
+
 void
 config_read_dns(struct config_reader *r, const struct doc_node *n)
 {
@@ -37,18 +118,20 @@ config_read_dns(struct config_reader *r, const struct doc_node *n)
 		RESOLVERS,
 		MODE,
 		GROUP,
+		LISTEN,
 		COUNT
 	};
 	static const struct schema_field fields[] = {
 	    [RESOLVERS] = {"resolvers", TYPE_LIST, true, NULL},
 	    [MODE] = {"mode", TYPE_STRING, false, NULL},
 	    [GROUP] = {"group", TYPE_INT, false, NULL},
+	    [LISTEN] = {"listen", TYPE_LIST, false, NULL},
 	};
 	static const struct schema schema = SCHEMA("dns", fields);
-	static const char *const modes[] = {"observe"};
+	static const char *const modes[] = {"observe", "hold"};
 	const struct doc_node *v[COUNT];
 	int64_t group = DEFAULT_NAMES_GROUP;
-	size_t mode;
+	size_t mode = 0;
 
 	config_fields(r, &schema, n, v);
 	if (v[RESOLVERS] != NULL)
@@ -56,6 +139,14 @@ config_read_dns(struct config_reader *r, const struct doc_node *n)
 	if (v[MODE] != NULL &&
 	    !schema_enum(r->diags, v[MODE], "mode", modes, ARRAY_LEN(modes), &mode))
 		return;
+	if (v[LISTEN] != NULL)
+		read_listeners(r, v[LISTEN]);
+	if ((mode == 1) != (v[LISTEN] != NULL))
+		diag_error(r->diags, CONFIG_VALUE,
+		    v[LISTEN] != NULL ? v[LISTEN]->loc : v[MODE]->loc,
+		    "\"mode: hold\" and \"listen\" go together");
+	else if (mode == 1)
+		check_circle(r, v[LISTEN]);
 	if (v[GROUP] != NULL &&
 	    !schema_int(r->diags, v[GROUP], "group", 1, 65535, &group))
 		return;

@@ -51,6 +51,8 @@ void config_read_steering(struct config_reader *r, const struct doc_node *n);
 /* ---- config_dns.c ---- */
 
 void config_read_dns(struct config_reader *r, const struct doc_node *n);
+/* Once all has been read. */
+void config_check_dns(struct config_reader *r, const struct doc_node *n);
 
 /* ---- config_flows.c ---- */
 

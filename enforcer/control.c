@@ -90,12 +90,24 @@ wanted_flows(const struct asked *a)
 }
 
 static void
-ask_names(struct asked *a)
+answer_names(struct asked *a, bool json)
 {
 	struct buf out = {0};
 
-	control_answer_names(a->control->engine, &out);
+	control_answer_names(a->control->engine, json, &out);
 	send_and_finish(a->conn, &out);
+}
+
+static void
+ask_names(struct asked *a)
+{
+	answer_names(a, false);
+}
+
+static void
+ask_names_json(struct asked *a)
+{
+	answer_names(a, true);
 }
 
 static void
@@ -216,6 +228,7 @@ static const struct {
     {"flows", 0, 1, ask_flows},
     {"flows-follow", 0, 1, ask_flows_follow},
     {"names", 0, 0, ask_names},
+    {"names-json", 0, 0, ask_names_json},
     {"diff", 0, 0, ask_diff},
     {"explain", 3, 3, ask_explain},
     {"explain-text", 3, 3, ask_explain_text},

@@ -37,8 +37,8 @@ void control_flow(struct control *c, struct str line);
 
 /* ---- what is said (control_answers.c); each appends JSON ---- */
 
-/* What tenants know by name, not JSON but as learnt_text.h has it. */
-void control_answer_names(struct engine *e, struct buf *out);
+/* What tenants know by name, as learnt_text.h has it, or JSON. */
+void control_answer_names(struct engine *e, bool json, struct buf *out);
 void control_answer_status(struct engine *e, struct buf *out);
 void control_answer_flows(struct engine *e, size_t count, struct buf *out);
 /* Of the kernel role's answers; `answer` may be NULL. */

@@ -217,6 +217,17 @@ add_unfiltered(struct buf *out, const struct engine *e)
 	buf_add_char(out, ']');
 }
 
+/* The role that forwards DNS. */
+static void
+add_resolver(struct buf *out, const struct engine_hold *hold)
+{
+	buf_printf(out, ",\"resolver\":{\"connected\":%s",
+	    hold->channel.fd >= 0 ? "true" : "false");
+	for (size_t i = 0; i < DNS_COUNTS; i++)
+		add_number(out, dns_count_words[i].name, hold->counts[i]);
+	buf_add_char(out, '}');
+}
+
 static void
 add_names(struct buf *out, const struct engine *e)
 {
@@ -224,8 +235,9 @@ add_names(struct buf *out, const struct engine *e)
 
 	if (e->settings.names_group == 0)
 		return;
-	buf_printf(
-	    out, ",\"names\":{\"reading\":%s", n->log.fd >= 0 ? "true" : "false");
+	buf_printf(out, ",\"names\":{\"mode\":\"%s\",\"reading\":%s",
+	    e->settings.names_held ? "hold" : "observe",
+	    !e->settings.names_held && n->log.fd >= 0 ? "true" : "false");
 	add_number(out, "known", learnt_count(n->learnt));
 	add_number(out, "questions", n->asked);
 	add_number(out, "answers", n->answers);
@@ -237,17 +249,19 @@ add_names(struct buf *out, const struct engine *e)
 	add_number(out, "forgotten", n->forgotten);
 	add_number(out, "full", n->full);
 	add_number(out, "dropped", n->dropped);
+	if (e->settings.names_held)
+		add_resolver(out, &e->hold);
 	buf_add_char(out, '}');
 }
 
 void
-control_answer_names(struct engine *e, struct buf *out)
+control_answer_names(struct engine *e, bool json, struct buf *out)
 {
 	if (e->settings.names_group == 0)
 		control_answer_error(
 		    out, STR("no names are learnt: the configuration has no dns"));
 	else
-		engine_names_print(e, out);
+		engine_names_print(e, json, out);
 }
 
 void

@@ -160,6 +160,16 @@ on_kube_link(struct engine *e, struct proc_msg *msg)
 }
 
 static bool
+on_dns_link(struct engine *e, struct proc_msg *msg)
+{
+	int fd = link_take_fd(msg);
+
+	if (fd >= 0)
+		engine_hold_connect(e, fd);
+	return fd >= 0;
+}
+
+static bool
 on_flow_file(struct engine *e, struct proc_msg *msg)
 {
 	engine_flows_file(e, link_take_fd(msg));
@@ -289,6 +299,7 @@ static const struct {
     {MSG_KERNEL_LINK, on_kernel_link},
     {MSG_AUDIT_LINK, on_audit_link},
     {MSG_KUBE_LINK, on_kube_link},
+    {MSG_DNS_LINK, on_dns_link},
     {MSG_FLOW_FILE, on_flow_file},
     {MSG_NAMES_FILE, on_names_file},
     {MSG_FLOW_EXPORT, on_flow_export},
@@ -327,6 +338,7 @@ on_tick(uv_timer_t *timer)
 	engine_audit_tick(e);
 	engine_attach_tick(e);
 	engine_names_tick(e);
+	engine_hold_tick(e);
 	engine_export_tick(e);
 	engine_kube_tick(e);
 }
@@ -392,6 +404,7 @@ start(struct engine *e, struct err *err)
 	engine_shadow_init(e);
 	engine_flows_init(e);
 	engine_names_init(e);
+	engine_hold_init(e);
 	engine_export_init(e);
 	engine_audit_init(e);
 	e->started = walltime_now();
@@ -407,6 +420,7 @@ finish(struct engine *e)
 {
 	e->stopping = true;
 	engine_flows_fini(e);
+	engine_hold_fini(e);
 	engine_names_stop(e);
 	engine_export_fini(e); /* its last records go to control and audit */
 	control_free(e->control);

@@ -250,6 +250,7 @@ committed(struct engine *e, uint32_t generation)
 	a->pending = NULL;
 	a->phase = APPLY_IDLE;
 	engine_attach_tick(e);
+	engine_hold_step(e);
 }
 
 /* ---- refusals ---- */

@@ -2,6 +2,8 @@
  * What tenants know by name. Copies of DNS come from a group of NFLOG of their own: the
  * kernel hands over what workloads with rules by name ask of configured resolvers, and what
  * comes back on the same connections; what is no answer to such a question says nothing.
+ * Or the node's own role forwards them, and they wait (engine_hold.c).
+ *
  * What is learnt changes the program in force as an edit does, but for the table that it
  * is in: nobody writes there while the loader's thread reads it.
  *
@@ -46,6 +48,7 @@ changed(struct engine_names *n, const struct ip_addr *addr)
 	n->file_old = true;
 	if (n->change_count == 0)
 		n->changed_at = monotime_now();
+	n->changes_made++;
 	n->changes[n->change_count++] =
 	    (struct compile_change){.kind = CHANGE_LEARNT, .addr = *addr};
 }
@@ -136,6 +139,20 @@ take_answer(struct engine *e, const struct workload *w, const struct dns_answer 
 	}
 }
 
+/* Whether all of it is known already: what is only renewed may wait for the loader. */
+static bool
+is_known(const struct engine *e, struct str tenant, const struct dns_answer *answer)
+{
+	const struct str name = str_from(answer->name);
+
+	for (size_t i = 0; i < answer->address_count; i++) {
+		if (!learnt_matches(
+			e->names.learnt, tenant, &answer->addresses[i].addr, &name, 1))
+			return false;
+	}
+	return true;
+}
+
 /* ---- packets ---- */
 
 /* The workload that asks, or is answered, if it is one of this node. */
@@ -147,6 +164,20 @@ asker_at(const struct engine *e, const struct ip_addr *addr)
 	    p != NULL && !p->skeleton ? model_workload_at(p->model, addr) : NULL;
 
 	return w != NULL && !w->host_network ? w : NULL;
+}
+
+bool
+engine_names_answer(
+    struct engine *e, const struct ip_addr *client, const struct dns_answer *answer)
+{
+	const struct workload *w = asker_at(e, client);
+
+	if (w == NULL)
+		return true; /* it has gone meanwhile */
+	if (e->load.running && !is_known(e, ns_tenant(w->ns), answer))
+		return false;
+	take_answer(e, w, answer);
+	return true;
 }
 
 static void
@@ -309,6 +340,7 @@ engine_names_settle(struct engine *e)
 
 	e->settings.learnt = s->names_group != 0 ? n->learnt : NULL;
 	learnt_set_resolvers(n->learnt, s->resolvers, s->resolver_count);
+	learnt_set_copied(n->learnt, !s->names_held);
 	catch_up(e);
 }
 
@@ -331,6 +363,7 @@ void
 engine_names_told(struct engine *e)
 {
 	e->names.change_count = 0;
+	e->names.changes_told = e->names.changes_made;
 }
 
 void
@@ -378,7 +411,10 @@ engine_names_fini(struct engine *e)
 }
 
 void
-engine_names_print(const struct engine *e, struct buf *out)
+engine_names_print(const struct engine *e, bool json, struct buf *out)
 {
-	learnt_print(out, e->names.learnt, now_ms());
+	if (json)
+		learnt_print_json(out, e->names.learnt, now_ms());
+	else
+		learnt_print(out, e->names.learnt, now_ms());
 }

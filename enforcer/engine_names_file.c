@@ -94,7 +94,7 @@ write_file(struct engine *e)
 	struct buf text = {0};
 	char reason[128];
 
-	engine_names_print(e, &text);
+	engine_names_print(e, false, &text);
 	if (!write_text(n->file, buf_str(&text)) && !n->file_failed) {
 		n->file_failed = true;
 		log_error("names-file", "detail=%s",

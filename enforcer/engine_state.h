@@ -16,6 +16,7 @@
  *     engine_attach.c   workloads that are about to start, and who waits for their policy
  *     engine_names.c    NFLOG of DNS -> what tenants know by name
  *     engine_names_file.c   ... kept for the next that runs
+ *     engine_hold.c     answers of DNS that wait until what they say is in force
  *     engine_flows.c    NFLOG -> flow log, recent flows, audit
  *     engine_export.c   flows to the journal and to an IPFIX collector
  *     engine_audit.c    lines to the audit role
@@ -33,6 +34,7 @@
 #include "common/map.h"
 #include "enforcer/audit_event.h"
 #include "enforcer/connection.h"
+#include "enforcer/dns_messages.h"
 #include "enforcer/flows.h"
 #include "enforcer/histogram.h"
 #include "enforcer/ipfix.h"
@@ -344,6 +346,18 @@ struct engine_names {
 	monotime_t write_after;
 	uint64_t asked, answers, unasked, truncated; /* messages */
 	uint64_t news, forgotten, full, dropped;     /* addresses */
+	uint64_t changes_made, changes_told; /* of what is known; to the program */
+};
+
+/* The role that forwards DNS, and what waits there. */
+struct engine_hold {
+	struct proc_channel channel; /* fd -1: none */
+	struct link *link;
+	struct held_answer *first, **last;
+	size_t count;
+	uint64_t in_force; /* of names.changes_told, as far as we know */
+	uint64_t passed;
+	uint64_t counts[DNS_COUNTS]; /* the role's */
 };
 
 /* ---- flows to others ---- */
@@ -447,6 +461,7 @@ struct engine {
 	struct engine_shadow shadow;
 	struct engine_flows flows;
 	struct engine_names names;
+	struct engine_hold hold;
 	struct engine_export exports[EXPORT_COUNT];
 	struct engine_audit audit;
 	struct engine_ways ways;
@@ -722,8 +737,23 @@ void engine_names_tick(struct engine *e);
 void engine_names_file(struct engine *e, int fd);
 void engine_names_file_tick(struct engine *e);
 void engine_names_file_close(struct engine *e);
-/* What tenants know, a line each. */
-void engine_names_print(const struct engine *e, struct buf *out);
+/* What tenants know: a line each, or JSON. */
+void engine_names_print(const struct engine *e, bool json, struct buf *out);
+
+/* Learns what an answer to a workload says. False: not now, the loader runs, and something in
+ * it is new. */
+MUST_CHECK bool engine_names_answer(
+    struct engine *e, const struct ip_addr *client, const struct dns_answer *answer);
+
+/* ---- engine_hold.c ---- */
+
+void engine_hold_init(struct engine *e);
+void engine_hold_fini(struct engine *e);
+/* Takes the socket to a new role. */
+void engine_hold_connect(struct engine *e, int fd);
+/* Lets go what is in force by now: after a commit. */
+void engine_hold_step(struct engine *e);
+void engine_hold_tick(struct engine *e);
 
 /* ---- engine_export.c ---- */
 

@@ -14,8 +14,11 @@
 #include "common/limits.h"
 #include "common/log.h"
 #include "common/proc.h"
+#include "enforcer/socket_address.h"
 
 #define BACKLOG   64
+#define DNS       "dns"
+#define DNS_ROOM  (1024 * 1024)
 #define MOST_TEXT (LIMIT_MESSAGE_BYTES / 2)
 
 /* ---- the control socket ---- */
@@ -110,42 +113,59 @@ files_listen_control(const struct enforcer_config *c, int *out_fd, struct err *e
 
 /* ---- metrics ---- */
 
-int
-files_listen_metrics(const struct enforcer_config *c, int *out_fd, struct err *err)
+static int
+listen_at(const struct ip_addr *addr, uint16_t port, int type, const char *what,
+    int *out_fd, struct err *err)
 {
-	union {
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-	} address = {.any = {.sa_family = AF_UNSPEC}};
-	socklen_t len = sizeof(address.v4);
-	bool six = c->metrics_addr.family == IP_V6;
+	struct socket_address address = socket_address(addr, port);
 	char text[IP_TEXT_BYTES];
 	int one = 1;
-	int fd = socket(
-	    six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd =
+	    socket(address.at.any.sa_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
-		return err_sys(err, "metrics");
-	if (six) {
-		address.v6.sin6_family = AF_INET6;
-		address.v6.sin6_port = htons(c->metrics_port);
-		memcpy(&address.v6.sin6_addr, c->metrics_addr.bytes, 16);
-		len = sizeof(address.v6);
-	} else {
-		address.v4.sin_family = AF_INET;
-		address.v4.sin_port = htons(c->metrics_port);
-		memcpy(&address.v4.sin_addr, c->metrics_addr.bytes, 4);
-	}
+		return err_sys(err, "%s", what);
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(fd, &address.any, len) != 0 || listen(fd, BACKLOG) != 0) {
-		(void)err_sys(err, "metrics at %s port %u",
-		    ip_format(&c->metrics_addr, text), (unsigned)c->metrics_port);
+	if (addr->family == IP_V6) /* both families may have one */
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+	if (strcmp(what, DNS) == 0) /* one that is not there yet */
+		(void)setsockopt(fd, SOL_IP, IP_FREEBIND, &one, sizeof(one));
+	if (bind(fd, &address.at.any, address.len) != 0 ||
+	    (type == SOCK_STREAM && listen(fd, BACKLOG) != 0)) {
+		(void)err_sys(
+		    err, "%s at %s port %u", what, ip_format(addr, text), port);
 		(void)close(fd); /* not used */
 		return err->code;
 	}
 	*out_fd = fd;
 	return 0;
+}
+
+int
+files_listen_metrics(const struct enforcer_config *c, int *out_fd, struct err *err)
+{
+	return listen_at(
+	    &c->metrics_addr, c->metrics_port, SOCK_STREAM, "metrics", out_fd, err);
+}
+
+/* ---- DNS ---- */
+
+int
+files_listen_dns(const struct dns_listener *at, int out_fds[2], struct err *err)
+{
+	int room = DNS_ROOM;
+	int rc = listen_at(&at->addr, at->port, SOCK_DGRAM, DNS, &out_fds[0], err);
+
+	if (rc != 0)
+		return rc;
+	/* What does not fit in is asked again; root may have more than others. */
+	(void)setsockopt(out_fds[0], SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
+	rc = listen_at(&at->addr, at->port, SOCK_STREAM, DNS, &out_fds[1], err);
+	if (rc != 0) {
+		(void)close(out_fds[0]); /* not used */
+		out_fds[0] = -1;
+	}
+	return rc;
 }
 
 /* ---- logs ---- */

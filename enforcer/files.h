@@ -14,6 +14,9 @@ MUST_CHECK int files_listen_control(
     const struct enforcer_config *c, int *out_fd, struct err *err);
 MUST_CHECK int files_listen_metrics(
     const struct enforcer_config *c, int *out_fd, struct err *err);
+/* Listens for DNS of workloads, over UDP and TCP; the address need not be there yet. */
+MUST_CHECK int files_listen_dns(
+    const struct dns_listener *at, int out_fds[2], struct err *err);
 /* Opens the flow log to append to; -1 if there is none to keep. */
 MUST_CHECK int files_open_flow_log(
     const struct enforcer_config *c, int *out_fd, struct err *err);

@@ -30,9 +30,10 @@ enum enforcer_message {
 	MSG_KUBE_LINK, /* u32 index of a source; fd: a socket to the (new) role that is it,
 			  which sends MSG_SOURCE, MSG_SOURCE_EDIT and is sent
 			  MSG_SOURCE_WANTED */
+	MSG_DNS_LINK, /* fd: a socket to the (new) role that forwards DNS */
 	/* parent -> kube role */
 	MSG_KUBE_ACCESS, /* u8 try at once, str why there is none, or "" and a kube_access */
-	/* parent -> kernel role, audit role, kube role */
+	/* parent -> kernel role, audit role, kube role, DNS role */
 	MSG_ENGINE_LINK, /* fd: a socket to the (new) engine */
 	/* role -> parent */
 	MSG_READY,         /* engine: the first program is in force; others: started */
@@ -75,9 +76,16 @@ enum enforcer_message {
 	MSG_TRACED, /* i32 code, u32 steps; each: str chain, u8 verdict, str to; str */
 	/* engine -> audit role */
 	MSG_AUDIT_APPEND = 96, /* u64 ticket, u8 somebody waits, then the line */
+	/* engine -> DNS role */
+	MSG_DNS_PASS = 112, /* u32 ticket: the kernel knows, the answer may go */
+	MSG_DNS_TENANT, /* u8 family, bytes[16], str tenant: whose an address is; "": nobody's */
 	/* audit role -> engine */
 	MSG_AUDIT_DONE = 128, /* u64 ticket: this and all before, u8 on disk */
 	MSG_AUDIT_STATE,      /* u8 writable */
+	/* DNS role -> engine */
+	MSG_DNS_CLIENT = 144, /* u8 family, bytes[16]: whose is it? */
+	MSG_DNS_LESSON, /* dns_messages.h: what an answer says that waits; MSG_DNS_PASS answers */
+	MSG_DNS_COUNTS, /* u64 each, in the order of enum dns_count */
 };
 
 /* What is logged to a group of its own. */

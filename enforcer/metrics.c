@@ -185,6 +185,21 @@ add_apply(const struct engine *e, struct buf *out)
 	    "Commits that another's change came before.", a->stale_total);
 }
 
+/* The role that forwards DNS. */
+static void
+add_resolver(const struct engine_hold *hold, struct buf *out)
+{
+	for (size_t i = 0; i < DNS_COUNTS; i++) {
+		const bool gauge = i == DNS_COUNT_WAITING;
+		char name[64];
+
+		(void)snprintf(name, sizeof(name), "dns_resolver_%s%s",
+		    dns_count_words[i].name, gauge ? "" : "_total");
+		add(out, name, gauge ? "gauge" : "counter", dns_count_words[i].help,
+		    hold->counts[i]);
+	}
+}
+
 static void
 add_names(const struct engine *e, struct buf *out)
 {
@@ -203,6 +218,10 @@ add_names(const struct engine *e, struct buf *out)
 	add(out, "names_dropped_total", "counter",
 	    "Addresses not learnt, as too many came while policy was loaded.",
 	    n->dropped);
+	if (e->settings.names_held) {
+		add_resolver(&e->hold, out);
+		return;
+	}
 	add(out, "dns_questions_total", "counter", "Questions that were read.",
 	    n->asked);
 	add(out, "dns_answers_total", "counter", "Answers that were believed.",

@@ -55,6 +55,30 @@ same_places(const struct enforcer_config *a, const struct enforcer_config *b)
 	return same;
 }
 
+static bool
+same_listeners(const struct enforcer_config *a, const struct enforcer_config *b)
+{
+	bool same = a->dns_listener_count == b->dns_listener_count;
+
+	for (size_t i = 0; same && i < a->dns_listener_count; i++)
+		same = ip_eq(&a->dns_listeners[i].addr, &b->dns_listeners[i].addr) &&
+		       a->dns_listeners[i].port == b->dns_listeners[i].port;
+	return same;
+}
+
+static void
+keep_listeners(
+    struct arena *arena, struct enforcer_config *now, const struct enforcer_config *old)
+{
+	struct dns_listener *all =
+	    ARENA_ARRAY(arena, old->dns_listener_count, struct dns_listener);
+
+	for (size_t i = 0; i < old->dns_listener_count; i++)
+		all[i] = old->dns_listeners[i];
+	now->dns_listeners = all;
+	now->dns_listener_count = old->dns_listener_count;
+}
+
 /* What cannot change while we run stays as it is, and says so. */
 static void
 keep_fixed(
@@ -67,6 +91,7 @@ keep_fixed(
 		       now->flow_group != old->flow_group ||
 		       now->names_group != old->names_group ||
 		       now->own_table != old->own_table || !same_places(now, old) ||
+		       !same_listeners(now, old) ||
 		       !steering_equal(&now->steering, &old->steering) ||
 		       now->has_metrics != old->has_metrics ||
 		       now->metrics_port != old->metrics_port ||
@@ -75,11 +100,13 @@ keep_fixed(
 	if (changed)
 		log_warn("config",
 		    "message=\"node, control, controlGroup, metrics, audit, user, "
-		    "tableOwner, routeAddresses, steering, flows.group and dns.group "
+		    "tableOwner, routeAddresses, steering, flows.group, dns.group, "
+		    "dns.mode and dns.listen "
 		    "change with a restart only\"");
 	now->flow_group = old->flow_group;
 	now->names_group = old->names_group;
 	now->own_table = old->own_table;
+	keep_listeners(arena, now, old);
 	now->steering = steering_copy(arena, &old->steering);
 }
 
@@ -134,6 +161,7 @@ reload(struct parent *p)
 	p->config_arena = arena;
 	log_setup("enforcer", config->log_level, config->log_format);
 	parent_send_settings(p, ROLE_ENGINE);
+	parent_send_settings(p, ROLE_DNS);
 	parent_send_flow_file(p);
 	parent_send_exports(p);
 	watch_sources(p);
@@ -220,6 +248,12 @@ prepare(struct parent *p, struct err *err)
 		rc = files_listen_control(c, &p->listeners[LISTENER_CONTROL], err);
 	if (rc == 0 && c->has_metrics)
 		rc = files_listen_metrics(c, &p->listeners[LISTENER_METRICS], err);
+	for (size_t i = 0; rc == 0 && i < c->dns_listener_count; i++) {
+		rc = files_listen_dns(
+		    &c->dns_listeners[i], &p->dns_fds[p->dns_fd_count], err);
+		if (rc == 0)
+			p->dns_fd_count += 2;
+	}
 	if (rc == 0 && c->audit_directory != NULL)
 		rc = files_make_audit_directory(c, p->uid, p->gid, err);
 	if (rc == 0) { /* once, to see that it can be */
@@ -241,6 +275,7 @@ finish(struct parent *p)
 	proc_notify("STOPPING=1");
 	parent_kube_fini(p);
 	parent_bridge_fini(p);
+	parent_stop_role(p, ROLE_DNS);
 	parent_stop_role(p, ROLE_ENGINE);
 	parent_stop_role(p, ROLE_AUDIT);
 	parent_stop_role(p, ROLE_KERNEL);
@@ -250,6 +285,8 @@ finish(struct parent *p)
 		if (p->listeners[i] >= 0)
 			(void)close(p->listeners[i]); /* nobody accepts any more */
 	}
+	for (size_t i = 0; i < p->dns_fd_count; i++)
+		(void)close(p->dns_fds[i]); /* nobody reads them any more */
 	if (p->nft_fd >= 0)
 		(void)close(p->nft_fd); /* nothing is buffered in it */
 	sources_free(p->sources);
@@ -283,6 +320,8 @@ parent_run(const struct parent_options *options)
 		parent_start_role(p, ROLE_KERNEL);
 		if (p->config->audit_directory != NULL && p->status == 0)
 			parent_start_role(p, ROLE_AUDIT);
+		if (p->dns_fd_count != 0 && p->status == 0)
+			parent_start_role(p, ROLE_DNS);
 		if (p->status == 0)
 			parent_start_role(p, ROLE_ENGINE);
 		if (p->status == 0)

@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "enforcer/audit_role.h"
+#include "enforcer/dns_role.h"
 #include "enforcer/engine.h"
 #include "enforcer/kernel.h"
 #include "enforcer/kube_role.h"
@@ -19,6 +20,7 @@
 const struct proc_role enforcer_roles[] = {
     [ROLE_KERNEL] = {"kernel", kernel_role_run},
     [ROLE_AUDIT] = {"audit", audit_role_run},
+    [ROLE_DNS] = {"dns", dns_role_run},
     [ROLE_ENGINE] = {"engine", engine_role_run},
     [ROLE_KUBE] = {"kube", kube_role_run},
     [ROLE_COUNT] = {NULL, NULL},
@@ -84,6 +86,8 @@ parent_send_settings(struct parent *p, enum role_id id)
 		buf_printf(&origin, "%.*s/enforcer", STR_ARG(c->node));
 		s.origin = buf_str(&origin);
 		audit_settings_encode(&body, &s);
+	} else if (id == ROLE_DNS) {
+		dns_settings_encode(&body, &role, c);
 	} else if (id == ROLE_ENGINE) {
 		engine_settings_encode(&body, &role, c);
 	} else {
@@ -341,6 +345,8 @@ connect_all(struct parent *p, enum role_id started)
 		connect_roles(p, ROLE_AUDIT, MSG_AUDIT_LINK, NULL);
 	if (started == ROLE_ENGINE || started == ROLE_KERNEL)
 		connect_roles(p, ROLE_KERNEL, MSG_KERNEL_LINK, NULL);
+	if (started == ROLE_ENGINE || started == ROLE_DNS)
+		connect_roles(p, ROLE_DNS, MSG_DNS_LINK, NULL);
 	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++) {
 		if (started == ROLE_ENGINE || started == ROLE_KUBE + i)
 			parent_connect_kube(p, i);
@@ -493,12 +499,13 @@ parent_start_role(struct parent *p, enum role_id id)
 {
 	struct supervised *role = &p->roles[id];
 	/* The table is the socket's: as long as we hold it, a kernel role that ends
-	 * leaves no table that others can touch. */
-	size_t fds = id == ROLE_KERNEL ? 1 : 0;
+	 * leaves no table that others can touch. And who asks while there is no DNS role
+	 * is answered by the next. */
+	const int *fds = id == ROLE_DNS ? p->dns_fds : &p->nft_fd;
+	size_t fd_count = id == ROLE_DNS ? p->dns_fd_count : id == ROLE_KERNEL;
 	struct err err = ERR_INIT;
 
-	if (proc_spawn(&role->child, parent_role(id), &p->nft_fd, fds, true, &err) !=
-		0 ||
+	if (proc_spawn(&role->child, parent_role(id), fds, fd_count, true, &err) != 0 ||
 	    watch_role(p, role, &err) != 0) {
 		parent_fail(p, "role-not-started", err.msg);
 		return;

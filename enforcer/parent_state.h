@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "common/clock.h"
+#include "common/limits.h"
 #include "enforcer/files.h"
 #include "enforcer/link.h"
 #include "enforcer/messages.h"
@@ -19,6 +20,7 @@
 enum role_id {
 	ROLE_KERNEL,
 	ROLE_AUDIT,
+	ROLE_DNS,
 	ROLE_ENGINE,
 	ROLE_KUBE, /* and one more for each further source: ROLE_KUBE + its index */
 	ROLE_COUNT,
@@ -67,6 +69,8 @@ struct parent {
 	size_t directory_sources[ENFORCER_MAX_SOURCES]; /* which sources */
 	struct files_source source_files[ENFORCER_MAX_SOURCES];
 	int listeners[LISTENER_COUNT];
+	int dns_fds[2 * LIMIT_DNS_LISTENERS]; /* UDP and TCP of each */
+	size_t dns_fd_count;
 	int nft_fd; /* the kernel roles', one after the other */
 	uv_signal_t signals[3];
 	int ready_fd;

@@ -380,6 +380,16 @@ program_shadow_walk(const struct program *p, const struct table_packet *packet)
 }
 
 bool
+program_asks(const struct program *p, const struct ip_addr *addr)
+{
+	struct table_element key = {0}, found;
+
+	memcpy(key.addr, addr->bytes, ip_bytes(addr->family));
+	return compile_state_find(p->real.state,
+	    addr->family == IP_V4 ? SET_ASKER4 : SET_ASKER6, &key, &found);
+}
+
+bool
 program_has_shadow(const struct program *p)
 {
 	return p->shadow.state != NULL;

@@ -80,6 +80,9 @@ MUST_CHECK const struct table_rule_chain *program_rule(
     const struct program *p, uint32_t number);
 MUST_CHECK const struct table_rule_chain *program_shadow_rule(
     const struct program *p, uint32_t number);
+/* Whether what the workload at an address gets from DNS teaches something: some rule that it
+ * is held to has names. */
+MUST_CHECK bool program_asks(const struct program *p, const struct ip_addr *addr);
 /* The index of the source that a place is in; source_count: none. */
 MUST_CHECK size_t program_source_of(const struct program *p, struct loc loc);
 

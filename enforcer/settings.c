@@ -52,6 +52,53 @@ get_prefix(struct proc_reader *r, struct ip_prefix *out)
 	memcpy(out->addr.bytes, bytes, sizeof(out->addr.bytes));
 }
 
+static void
+put_addresses(struct buf *out, const struct ip_addr *all, size_t count)
+{
+	proc_put_u8(out, (uint8_t)count);
+	for (size_t i = 0; i < count; i++)
+		put_prefix(out, &(struct ip_prefix){.addr = all[i]});
+}
+
+static bool
+get_addresses(struct arena *arena, struct proc_reader *r, const struct ip_addr **out,
+    size_t *out_count)
+{
+	const uint8_t count = proc_get_u8(r);
+	struct ip_addr *all;
+
+	if (!r->ok || count > LIMIT_DNS_RESOLVERS)
+		return false;
+	all = ARENA_ARRAY(arena, count, struct ip_addr);
+	for (size_t i = 0; i < count; i++) {
+		struct ip_prefix one = {.len = 0};
+
+		get_prefix(r, &one);
+		all[i] = one.addr;
+	}
+	*out = all;
+	*out_count = count;
+	return r->ok;
+}
+
+/* Once each, whatever ports it has. */
+static void
+put_listeners(struct buf *out, const struct enforcer_config *c)
+{
+	struct ip_addr all[LIMIT_DNS_LISTENERS];
+	size_t count = 0;
+
+	for (size_t i = 0; i < c->dns_listener_count; i++) {
+		bool there = false;
+
+		for (size_t j = 0; j < count; j++)
+			there = there || ip_eq(&all[j], &c->dns_listeners[i].addr);
+		if (!there)
+			all[count++] = c->dns_listeners[i].addr;
+	}
+	put_addresses(out, all, count);
+}
+
 void
 kernel_settings_encode(struct buf *out, const struct kernel_settings *s)
 {
@@ -255,31 +302,52 @@ engine_settings_encode(
 	put_fail_safe(out, &c->fail_safe);
 	steering_encode(out, &c->steering);
 	proc_put_u16(out, c->names_group);
-	proc_put_u8(out, (uint8_t)c->resolver_count);
-	for (size_t i = 0; i < c->resolver_count; i++)
-		put_prefix(out, &(struct ip_prefix){.addr = c->resolvers[i]});
+	proc_put_u8(out, c->dns_listener_count != 0);
+	if (c->dns_listener_count != 0)
+		put_listeners(out, c);
+	else
+		put_addresses(out, c->resolvers, c->resolver_count);
 }
 
 static bool
 get_resolvers(struct arena *arena, struct proc_reader *r, struct engine_settings *s)
 {
-	uint8_t count;
-	struct ip_addr *all;
-
 	s->names_group = proc_get_u16(r);
-	count = proc_get_u8(r);
-	if (!r->ok || count > LIMIT_DNS_RESOLVERS)
-		return false;
-	all = ARENA_ARRAY(arena, count, struct ip_addr);
-	for (size_t i = 0; i < count; i++) {
-		struct ip_prefix one;
+	s->names_held = proc_get_u8(r) != 0;
+	return get_addresses(arena, r, &s->resolvers, &s->resolver_count);
+}
 
-		get_prefix(r, &one);
-		all[i] = one.addr;
-	}
-	s->resolvers = all;
-	s->resolver_count = count;
-	return true;
+void
+dns_settings_encode(
+    struct buf *out, const struct role_settings *role, const struct enforcer_config *c)
+{
+	put_role(out, role);
+	put_addresses(out, c->resolvers, c->resolver_count);
+	proc_put_u32(out, (uint32_t)c->workload_network_count);
+	for (size_t i = 0; i < c->workload_network_count; i++)
+		put_prefix(out, &c->workload_networks[i]);
+}
+
+bool
+dns_settings_decode(
+    struct arena *arena, struct proc_reader *r, struct dns_settings *out_settings)
+{
+	struct ip_prefix *networks;
+	uint32_t count;
+
+	get_role(r, &out_settings->role);
+	if (!get_addresses(
+		arena, r, &out_settings->resolvers, &out_settings->resolver_count))
+		return false;
+	count = proc_get_u32(r);
+	if (!r->ok || count > r->len)
+		return false;
+	networks = ARENA_ARRAY(arena, count, struct ip_prefix);
+	for (size_t i = 0; i < count; i++)
+		get_prefix(r, &networks[i]);
+	out_settings->networks = networks;
+	out_settings->network_count = count;
+	return proc_reader_done(r);
 }
 
 static bool

@@ -41,6 +41,15 @@ struct kube_settings {
 	struct str node;
 };
 
+/* Of the role that forwards what workloads ask. */
+struct dns_settings {
+	struct role_settings role;
+	const struct ip_addr *resolvers; /* that it asks */
+	size_t resolver_count;
+	const struct ip_prefix *networks; /* that it answers */
+	size_t network_count;
+};
+
 struct settings_source {
 	struct str directory; /* or what names of a cluster's objects begin with */
 	struct str cluster;
@@ -68,9 +77,10 @@ struct engine_settings {
 	struct route_network *route_networks; /* none: Routes have no addresses */
 	size_t route_network_count;
 	struct steering steering;
-	uint16_t names_group; /* 0: no names are learnt */
-	const struct ip_addr *resolvers;
+	uint16_t names_group;            /* 0: no names are learnt */
+	const struct ip_addr *resolvers; /* as workloads ask them */
 	size_t resolver_count;
+	bool names_held; /* ... which is the node's own, and no copies are read */
 	/* The engine's own: what tenants know by name; NULL if none is learnt. */
 	const struct learnt *learnt;
 	bool
@@ -90,6 +100,10 @@ MUST_CHECK bool audit_settings_decode(
 void kube_settings_encode(struct buf *out, const struct kube_settings *s);
 MUST_CHECK bool kube_settings_decode(
     struct arena *arena, struct proc_reader *r, struct kube_settings *out_settings);
+void dns_settings_encode(
+    struct buf *out, const struct role_settings *role, const struct enforcer_config *c);
+MUST_CHECK bool dns_settings_decode(
+    struct arena *arena, struct proc_reader *r, struct dns_settings *out_settings);
 void engine_settings_encode(
     struct buf *out, const struct role_settings *role, const struct enforcer_config *c);
 MUST_CHECK bool engine_settings_decode(

@@ -140,6 +140,8 @@ emit_resolvers(struct compiler *c)
 	if (c->lists[SET_ASKER4].count + c->lists[SET_ASKER6].count == 0)
 		return;
 	all = learnt_resolvers(learnt, &count); /* who asks has a table */
+	if (!learnt_copied(learnt))
+		count = 0;
 	for (size_t i = 0; i < count; i++) {
 		struct table_element e = {0};
 

@@ -264,21 +264,6 @@ add_policy(struct local *local, uint32_t policy)
 	local->policies[local->count++] = policy;
 }
 
-static bool
-has_names(const struct policy *policy)
-{
-	for (unsigned i = 0; i < 3 * DIRECTION_COUNT; i++) {
-		const struct rule_list *list =
-		    policy_rules(policy, (enum phase)(i % 3), (enum direction)(i / 3));
-
-		for (size_t j = 0; j < list->count; j++) {
-			if (rule_has_names(&list->rules[j]))
-				return true;
-		}
-	}
-	return false;
-}
-
 /* A tenant's workloads are together, as all of a subtree are. */
 static void
 match_policy(struct builder *b, const struct ns *ns, const struct policy *policy)
@@ -289,7 +274,7 @@ match_policy(struct builder *b, const struct ns *ns, const struct policy *policy
 	const roaring_bitmap_t *by_ns =
 	    selected(b->ns_labels, policy->subject.ns_selector);
 	uint32_t end = u->ns_end[ns->index];
-	bool named = has_names(policy);
+	bool named = policy_rules_by_name(policy) != 0;
 	struct str tenant = {0};
 	uint32_t number = NONE;
 
@@ -607,7 +592,7 @@ static bool
 asks_for_names(const struct builder *b, const struct local *local)
 {
 	for (size_t i = 0; i < local->count; i++) {
-		if (has_names(b->used[local->policies[i]].policy))
+		if (policy_rules_by_name(b->used[local->policies[i]].policy) != 0)
 			return true;
 	}
 	return false;

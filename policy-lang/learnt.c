@@ -45,6 +45,7 @@ struct learnt {
 	struct map addresses;  /* address -> struct known */
 	struct ip_addr *resolvers;
 	size_t resolver_count;
+	bool not_copied;    /* what they say is not read from copies */
 	struct node **heap; /* the next to expire is the first */
 	size_t count, cap;
 };
@@ -241,6 +242,18 @@ learnt_set_resolvers(struct learnt *t, const struct ip_addr *resolvers, size_t c
 	for (size_t i = 0; i < count; i++)
 		t->resolvers[i] = resolvers[i];
 	t->resolver_count = count;
+}
+
+void
+learnt_set_copied(struct learnt *t, bool copied)
+{
+	t->not_copied = !copied;
+}
+
+bool
+learnt_copied(const struct learnt *t)
+{
+	return !t->not_copied;
 }
 
 const struct ip_addr *

@@ -69,6 +69,10 @@ MUST_CHECK size_t learnt_count_of(const struct learnt *table, struct str tenant)
  */
 void learnt_set_resolvers(
     struct learnt *table, const struct ip_addr *resolvers, size_t count);
+/* Whether copies of their answers are read; else what they say comes by another way. True
+ * unless set. */
+void learnt_set_copied(struct learnt *table, bool copied);
+MUST_CHECK bool learnt_copied(const struct learnt *table);
 MUST_CHECK const struct ip_addr *learnt_resolvers(
     const struct learnt *table, size_t *out_count);
 

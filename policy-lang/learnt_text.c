@@ -144,28 +144,79 @@ entry_cmp(const void *a, const void *b)
 		   : memcmp(x->addr.bytes, y->addr.bytes, ip_bytes(x->addr.family));
 }
 
-void
-learnt_print(struct buf *out, const struct learnt *table, uint64_t now_ms)
+/* All of them, for the caller to free. */
+static struct printed
+list_all(const struct learnt *table)
 {
 	struct printed p = {.entries = xcalloc(learnt_count(table),
 				sizeof(const struct learnt_entry *))};
+
+	learnt_each(table, collect, &p);
+	if (p.count > 1)
+		qsort(
+		    p.entries, p.count, sizeof(const struct learnt_entry *), entry_cmp);
+	return p;
+}
+
+static unsigned long long
+seconds_left(const struct learnt_entry *e, uint64_t now_ms)
+{
+	return e->until_ms > now_ms ? (e->until_ms - now_ms + 999) / 1000 : 0;
+}
+
+void
+learnt_print(struct buf *out, const struct learnt *table, uint64_t now_ms)
+{
+	struct printed p = list_all(table);
 	size_t resolver_count;
 	const struct ip_addr *resolvers = learnt_resolvers(table, &resolver_count);
 	char text[IP_TEXT_BYTES];
 
 	for (size_t i = 0; i < resolver_count; i++)
 		buf_printf(out, "resolver %s\n", ip_format(&resolvers[i], text));
-	learnt_each(table, collect, &p);
-	if (p.count > 1)
-		qsort(
-		    p.entries, p.count, sizeof(const struct learnt_entry *), entry_cmp);
 	for (size_t i = 0; i < p.count; i++) {
 		const struct learnt_entry *e = p.entries[i];
-		uint64_t left_ms = e->until_ms > now_ms ? e->until_ms - now_ms : 0;
 
 		buf_printf(out, "/%.*s %.*s %s %llu\n", STR_ARG(e->tenant),
 		    STR_ARG(e->name), ip_format(&e->addr, text),
-		    (unsigned long long)((left_ms + 999) / 1000));
+		    seconds_left(e, now_ms));
 	}
+	free(p.entries);
+}
+
+static void
+print_entry_json(struct buf *out, const struct learnt_entry *e, uint64_t now_ms)
+{
+	struct buf tenant = {0};
+	char text[IP_TEXT_BYTES];
+
+	buf_printf(&tenant, "/%.*s", STR_ARG(e->tenant));
+	buf_add_cstr(out, "{\"tenant\":");
+	buf_add_json(out, buf_str(&tenant));
+	buf_add_cstr(out, ",\"name\":");
+	buf_add_json(out, e->name);
+	buf_printf(out, ",\"address\":\"%s\",\"seconds\":%llu}",
+	    ip_format(&e->addr, text), seconds_left(e, now_ms));
+	buf_free(&tenant);
+}
+
+void
+learnt_print_json(struct buf *out, const struct learnt *table, uint64_t now_ms)
+{
+	struct printed p = list_all(table);
+	size_t resolver_count;
+	const struct ip_addr *resolvers = learnt_resolvers(table, &resolver_count);
+	char text[IP_TEXT_BYTES];
+
+	buf_add_cstr(out, "{\"resolvers\":[");
+	for (size_t i = 0; i < resolver_count; i++)
+		buf_printf(
+		    out, "%s\"%s\"", i != 0 ? "," : "", ip_format(&resolvers[i], text));
+	buf_add_cstr(out, "],\"names\":[");
+	for (size_t i = 0; i < p.count; i++) {
+		buf_add_cstr(out, i != 0 ? "," : "");
+		print_entry_json(out, p.entries[i], now_ms);
+	}
+	buf_add_cstr(out, "]}\n");
 	free(p.entries);
 }

@@ -17,5 +17,8 @@ MUST_CHECK bool learnt_read_line(
     struct learnt *table, struct str line, uint64_t now_ms, struct buf *why);
 /* Everything, sorted. */
 void learnt_print(struct buf *out, const struct learnt *table, uint64_t now_ms);
+/* The same as an object: "resolvers", and "names" of "tenant", "name", "address" and
+ * "seconds". */
+void learnt_print_json(struct buf *out, const struct learnt *table, uint64_t now_ms);
 
 #endif

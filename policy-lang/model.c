@@ -154,6 +154,21 @@ rule_has_names(const struct rule *rule)
 	return false;
 }
 
+size_t
+policy_rules_by_name(const struct policy *policy)
+{
+	size_t count = 0;
+
+	for (unsigned i = 0; i < 3 * DIRECTION_COUNT; i++) {
+		const struct rule_list *list =
+		    policy_rules(policy, (enum phase)(i % 3), (enum direction)(i / 3));
+
+		for (size_t j = 0; j < list->count; j++)
+			count += rule_has_names(&list->rules[j]);
+	}
+	return count;
+}
+
 bool
 ns_within(const struct ns *ns, const struct ns *top)
 {

@@ -632,6 +632,8 @@ MUST_CHECK struct label_set workload_ns_labels(const struct workload *w);
 MUST_CHECK struct str ns_tenant(const struct ns *ns);
 /* True if the rule's peers include names. */
 MUST_CHECK bool rule_has_names(const struct rule *rule);
+/* How many of its rules that is so of. */
+MUST_CHECK size_t policy_rules_by_name(const struct policy *policy);
 /* True if `ns` is `top` or below it. */
 MUST_CHECK bool ns_within(const struct ns *ns, const struct ns *top);
 MUST_CHECK const struct ns *model_ns(const struct model *m, struct str path);

@@ -240,6 +240,22 @@ names_node(const struct texts *texts)
 	return false;
 }
 
+/* What is not in the list, and may be allowed all the same. */
+static void
+tell_names(const struct cli *cli)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < cli->model->policy_count; i++)
+		count += policy_rules_by_name(cli->model->policies[i]);
+	if (count != 0)
+		(void)fprintf(stderr,
+		    "ringfence list: %zu rule%s by domain name, of which only a node "
+		    "knows the addresses: what %s by name is not told\n",
+		    count, count == 1 ? "" : "s",
+		    count == 1 ? "it allows" : "they allow");
+}
+
 static int
 run(struct cli *cli)
 {
@@ -262,6 +278,7 @@ run(struct cli *cli)
 		return cli_fail(cli, "--exposure is told as txt or json");
 	if (!cli_load(cli))
 		return CLI_ERROR;
+	tell_names(cli);
 	conn_pool_init(&pool, cli->arena, conn_names_portless(cli->model));
 	world = conn_world_new(cli->arena, cli->model, &options, &pool);
 	conn_focus_init(&focus, world);

@@ -54,6 +54,19 @@ def fixture_world(tmp_path):
     return tmp_path
 
 
+def test_list_says_what_it_cannot_tell(world):
+    done = rf.run("list", str(world / "world.yaml"))
+    assert done.returncode == 0
+    assert done.stderr.endswith("ringfence list: 2 rules by domain name, of which only a node knows the addresses: "
+                                "what they allow by name is not told\n")
+    # Without what is allowed by name, and with everything outside denied that may be meant.
+    outside = [line for line in done.stdout.splitlines() if line.startswith("/acme/shop/web") and "[External]" in line]
+    assert "/acme/shop/web[Workload] => 198.51.100.53-198.51.100.53[External] : All Connections" in outside
+    assert "/acme/shop/web[Workload] => 192.0.2.0-192.0.2.255[External] : SCTP 1-65535,TCP 1-79,81-65535,UDP 1-65535" \
+        in outside
+    assert len(outside) == 2
+
+
 def can(world, *question, known=True):
     options = ["--learnt", str(world / "known")] if known else []
     done = rf.run("can", *options, str(world / "world.yaml"), "--", *question)

@@ -24,6 +24,48 @@ def answer(query, address, ident=None, name=None):
     return ident + struct.pack("!5H", 0x8180, 1, 1, 0, 0) + body + record
 
 
+def receive_exactly(sock, size):
+    data = b""
+    while len(data) < size:
+        more = sock.recv(size - len(data))
+        if not more:
+            raise ConnectionError("the connection ended early")
+        data += more
+    return data
+
+
+def receive_message(sock):
+    """One message of a TCP connection."""
+    return receive_exactly(sock, struct.unpack("!H", receive_exactly(sock, 2))[0])
+
+
+def framed(message):
+    return struct.pack("!H", len(message)) + message
+
+
+def ask_tcp(host, server, names, kind=A, timeout_s=10):
+    """Asks over one connection, all at once; the answers' bytes, in the order of names."""
+    def query():
+        family = socket.AF_INET6 if ":" in server else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as sock:
+            sock.settimeout(timeout_s)
+            sock.connect((server, 53))
+            sock.sendall(b"".join(framed(question(name, kind, i)) for i, name in enumerate(names)))
+            replies = [receive_message(sock) for _ in names]
+            assert [reply[:2] for reply in replies] == [struct.pack("!H", i) for i in range(len(names))]
+            return replies
+    return host.enter_and(query)
+
+
+def rcode(reply):
+    return reply[3] & 15
+
+
+def addresses(reply, count):
+    """The IPv4 addresses of the last records, which are all that is behind them."""
+    return [socket.inet_ntoa(reply[len(reply) - 16 * i - 4:len(reply) - 16 * i]) for i in reversed(range(count))]
+
+
 def ask(host, server, name, kind=A, timeout_s=10):
     """Asks from a host; the answer's bytes."""
     def query():
@@ -70,3 +112,80 @@ class Liar:
 
     def close(self):
         self.sock.close()
+
+
+class Upstream:
+    """A resolver whose answers a function makes: reply(query, name, tcp) yields bytes for the asker, or
+    (address, bytes) to send from another of the host's addresses."""
+
+    def __init__(self, host, address, reply):
+        self.reply, self.address, self.closed = reply, address, False
+        self.udp, self.tcp = host.enter_and(self._open)
+        self.host = host
+        for serve in (self._serve_udp, self._serve_tcp):
+            threading.Thread(target=serve, daemon=True).start()
+
+    def _open(self):
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind((self.address, 53))
+        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        tcp.bind((self.address, 53))
+        tcp.listen()
+        return udp, tcp
+
+    @staticmethod
+    def _name(query):
+        labels, at = [], 12
+        while query[at]:
+            labels.append(query[at + 1:at + 1 + query[at]].decode())
+            at += 1 + query[at]
+        return ".".join(labels)
+
+    def _send(self, reply, client):
+        if isinstance(reply, bytes):
+            self.udp.sendto(reply, client)
+            return
+        address, data = reply
+
+        def send():
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                sock.bind((address, 0))
+                sock.sendto(data, client)
+        self.host.enter_and(send)
+
+    def _answer(self, query, client):
+        for reply in self.reply(query, self._name(query), False):
+            try:
+                self._send(reply, client)
+            except OSError:
+                return
+
+    def _serve_udp(self):
+        while True:
+            try:
+                query, client = self.udp.recvfrom(4096)
+            except OSError:
+                return
+            if not query:
+                return  # the end
+            threading.Thread(target=self._answer, args=(query, client), daemon=True).start()
+
+    def _serve_tcp(self):
+        while True:
+            try:
+                sock, _ = self.tcp.accept()
+            except OSError:
+                return
+            with sock:
+                query = receive_message(sock)
+                for reply in self.reply(query, self._name(query), True):
+                    sock.sendall(framed(reply))
+
+    def close(self):
+        for sock in (self.udp, self.tcp):
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # a socket for datagrams is not connected
+            sock.close()

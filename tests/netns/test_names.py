@@ -19,6 +19,7 @@ pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
 
 PLACES = {"web": "/acme/shop", "job": "/acme/batch", "etl": "/bi"}
 RESOLVER = {4: "192.0.2.53", 6: "2001:db8:53::53"}
+SERVICE = "10.96.0.10"
 LIAR, STRANGER = "192.0.2.55", "192.0.2.99"
 API = {4: "203.0.113.7", 6: "2001:db8:c::7"}
 COMPILED = ['compiles_total{kind="node"}', 'compiles_total{kind="whole"}']
@@ -226,6 +227,10 @@ def test_what_is_known_is_told(lab, enforcer):
     entry = next(line for line in lines if API[4] in line)
     assert re.fullmatch(r"/acme api\.cards\.example \S+ \d+", entry)
     assert 0 < int(entry.split()[3]) <= 60
+    told = enforcer.ask_json("names")
+    assert RESOLVER[6] in told["resolvers"]
+    entry = next(entry for entry in told["names"] if entry["address"] == API[4])
+    assert (entry["tenant"], entry["name"]) == ("/acme", "api.cards.example") and 0 < entry["seconds"] <= 60
     names = enforcer.status()["names"]
     assert names["reading"] and names["known"] >= 1 and names["malformed"] == names["lost"] == 0
     assert enforcer.metric("ringfence_names_known") == names["known"]
@@ -253,6 +258,22 @@ def test_what_is_known_outlives_the_daemon(lab, enforcer):
     enforcer.stop()
     enforcer.start()
     assert before <= known(enforcer)
+
+
+def test_a_resolver_behind_a_service_is_believed(lab, files, tmp_path):
+    """Workloads ask a Service's address, which kube-proxy translates: that is what is configured."""
+    lab.node.nft("table ip kube-proxy { chain prerouting { type nat hook prerouting priority dstnat; "
+                 f"ip daddr {SERVICE} udp dport 53 dnat to {RESOLVER[4]}; }}; }}")
+    try:
+        with Enforcer(lab.node, tmp_path, files, dns={"resolvers": [SERVICE]}) as enforcer:
+            asked(lab, "web", "www.cards.example", server=RESOLVER[4])  # not by its own address
+            asked(lab, "web", "api.cards.example", server=SERVICE)
+            opens(lab, "web", API[4])
+            assert known(enforcer) == {("/acme", "api.cards.example", API[4])}
+            assert not is_open(lab, "web", "203.0.113.10")
+    finally:
+        lab.node.exec(["nft", "flush", "ruleset"])
+        lab.conntrack_flush()
 
 
 def test_without_dns_nothing_is_learnt(lab, files, tmp_path):

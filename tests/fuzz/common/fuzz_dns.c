@@ -35,6 +35,27 @@ check_answer(const struct dns_answer *a)
 	}
 }
 
+/* What is forwarded: a refusal of any query answers it, and nothing else. */
+static void
+check_head(const uint8_t *data, size_t size)
+{
+	uint8_t out[DNS_REFUSAL_BYTES];
+	struct dns_head head, refusal;
+	size_t len;
+
+	if (!dns_read_head(data, size, &head))
+		return;
+	CHECK(head.question_end <= size && head.question_end <= DNS_REFUSAL_BYTES);
+	CHECK(head.question_end == 0 || head.question_end >= DNS_HEADER_BYTES + 5);
+	len = dns_refuse(data, &head, DNS_SERVFAIL, out);
+	CHECK(len <= DNS_REFUSAL_BYTES && dns_read_head(out, len, &refusal));
+	CHECK(refusal.answer && refusal.id == head.id &&
+	      refusal.rcode == DNS_SERVFAIL && refusal.opcode == head.opcode &&
+	      refusal.question_end == head.question_end);
+	CHECK(
+	    head.question_end == 0 || dns_same_question(data, out, head.question_end));
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -44,6 +65,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct dns_question q;
 	bool asks = dns_read_question(data, size, &q) == DNS_ANSWERED;
 
+	check_head(data, size);
 	CHECK(!asks || strlen(q.name) < DNS_NAME_BYTES);
 	if (dns_read(data, size, &a) != DNS_ANSWERED)
 		return 0;

@@ -372,6 +372,75 @@ START_TEST(long_names_have_an_end)
 }
 END_TEST
 
+/* ---- what is forwarded ---- */
+
+START_TEST(head_says_what_any_message_is)
+{
+	struct message m = answer_to("a.example", 15, 0x8583, 0);
+	struct dns_head head;
+
+	ck_assert(dns_read_head(m.bytes, m.size, &head));
+	ck_assert_uint_eq(head.id, 0x1234);
+	ck_assert(head.answer && !head.truncated);
+	ck_assert_uint_eq(head.opcode, DNS_OPCODE_QUERY);
+	ck_assert_uint_eq(head.rcode, 3);
+	ck_assert_uint_eq(head.question_end, m.size);
+	ck_assert(!dns_read_head(m.bytes, m.size - 1, &head));
+	ck_assert(!dns_read_head(m.bytes, 11, &head));
+	m = answer_to("a.example", DNS_A, 0x2a00, 0);
+	m.bytes[5] = 2; /* questions */
+	ck_assert(dns_read_head(m.bytes, m.size, &head));
+	ck_assert(!head.answer && head.truncated);
+	ck_assert_uint_eq(head.opcode, 5);
+	ck_assert_uint_eq(head.question_end, 0);
+}
+END_TEST
+
+START_TEST(question_is_the_same_in_any_case)
+{
+	struct message a = answer_to("www.Example", DNS_A, 0x0100, 0);
+	struct message b = answer_to("WWW.example", DNS_A, 0x8180, 0);
+	struct message other = answer_to("wwx.example", DNS_A, 0x8180, 0);
+	struct message type = answer_to("www.example", DNS_AAAA, 0x8180, 0);
+
+	ck_assert(dns_same_question(a.bytes, b.bytes, a.size));
+	ck_assert(!dns_same_question(a.bytes, other.bytes, a.size));
+	ck_assert(!dns_same_question(a.bytes, type.bytes, a.size));
+	/* 'A' and 'a' are lengths and types as well: 65 is no label's, and 97 is a type. */
+	a = answer_to("x", 65, 0x0100, 0);
+	b = answer_to("x", 97, 0x8180, 0);
+	ck_assert(!dns_same_question(a.bytes, b.bytes, a.size));
+}
+END_TEST
+
+START_TEST(refusal_is_an_answer_to_its_query)
+{
+	struct message m = answer_to("a.example", 15, 0x0110, 0);
+	uint8_t out[DNS_REFUSAL_BYTES];
+	struct dns_head head, refusal;
+	size_t size;
+
+	put16(&m, 0xffff); /* whatever is behind the question */
+	ck_assert(dns_read_head(m.bytes, m.size, &head));
+	size = dns_refuse(m.bytes, &head, DNS_SERVFAIL, out);
+	ck_assert_uint_eq(size, m.size - 2);
+	ck_assert(dns_read_head(out, size, &refusal));
+	ck_assert(refusal.answer && !refusal.truncated);
+	ck_assert_uint_eq(refusal.id, 0x1234);
+	ck_assert_uint_eq(refusal.rcode, DNS_SERVFAIL);
+	ck_assert_uint_eq(out[2], 0x81); /* recursion was desired, */
+	ck_assert_uint_eq(out[3], 0x82); /* and is available */
+	ck_assert(dns_same_question(m.bytes, out, refusal.question_end));
+	dns_set_id(out, 0xabcd);
+	ck_assert(dns_read_head(out, size, &refusal));
+	ck_assert_uint_eq(refusal.id, 0xabcd);
+	m.bytes[5] = 0; /* no question */
+	ck_assert(dns_read_head(m.bytes, m.size, &head));
+	ck_assert_uint_eq(dns_refuse(m.bytes, &head, DNS_FORMERR, out), 12);
+	ck_assert_uint_eq(out[5], 0);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -393,6 +462,9 @@ main(void)
 	tcase_add_test(tc, limits_cut_and_say_so);
 	tcase_add_test(tc, short_messages_are_malformed);
 	tcase_add_test(tc, long_names_have_an_end);
+	tcase_add_test(tc, head_says_what_any_message_is);
+	tcase_add_test(tc, question_is_the_same_in_any_case);
+	tcase_add_test(tc, refusal_is_an_answer_to_its_query);
 	suite_add_tcase(s, tc);
 	runner = srunner_create(s);
 	srunner_run_all(runner, CK_NORMAL);

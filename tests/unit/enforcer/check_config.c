@@ -89,6 +89,25 @@ START_TEST(smallest_configuration_has_defaults)
 }
 END_TEST
 
+START_TEST(answers_wait_where_workloads_ask_the_node)
+{
+	struct enforcer_config *c = load(
+	    "node: n1\nsources: [{directory: /p}]\nworkloadNetworks: [10.1.0.0/16]\n"
+	    "dns: {resolvers: [10.96.0.10], mode: hold, listen: [\"169.254.20.10:53\", "
+	    "\"[fd00::10]:5353\"]}\n");
+	char text[IP_TEXT_BYTES];
+
+	ck_assert_ptr_nonnull(c);
+	ck_assert_uint_eq(diags.warnings, 0);
+	ck_assert_uint_eq(c->dns_listener_count, 2);
+	ck_assert_str_eq(ip_format(&c->dns_listeners[0].addr, text), "169.254.20.10");
+	ck_assert_uint_eq(c->dns_listeners[0].port, 53);
+	ck_assert_str_eq(ip_format(&c->dns_listeners[1].addr, text), "fd00::10");
+	ck_assert_uint_eq(c->dns_listeners[1].port, 5353);
+	ck_assert_uint_eq(c->resolver_count, 1);
+}
+END_TEST
+
 START_TEST(every_field_is_read)
 {
 	struct enforcer_config *c =
@@ -203,6 +222,7 @@ START_TEST(metrics_can_be_off)
 }
 END_TEST
 
+#define HELD "node: w\nsources: [{directory: /p}]\nworkloadNetworks: [10.1.0.0/16]\n"
 #define HEAD "node: w\nsources: [{directory: /p}]\nboot: open\n"
 #define KUBE "node: w\nboot: open\nsources:\n  - kubernetes: "
 
@@ -236,6 +256,24 @@ static const struct {
     {HEAD "dns: {resolvers: [10.0.0.0/8]}\n", 4, 19, "address", NULL},
     {HEAD "dns: {resolvers: [10.0.0.1], mode: guess}\n", 4, 36, "guess", NULL},
     {HEAD "dns: {resolvers: [10.0.0.1], group: 100}\n", 4, 37, "of flows", NULL},
+    {HEAD "dns: {resolvers: [10.0.0.1], mode: hold}\n", 4, 36, "listen", NULL},
+    {HEAD "dns: {resolvers: [10.0.0.1], listen: [\"10.0.0.2:53\"]}\n", 4, 38, "hold",
+	NULL},
+    {HELD "dns: {resolvers: [10.0.0.1], mode: hold, listen: []}\n", 4, 50, "1 to 8",
+	NULL},
+    {HELD "dns: {resolvers: [10.0.0.1], mode: hold, listen: [10.0.0.2]}\n", 4, 51,
+	"ADDRESS:PORT", NULL},
+    {HELD "dns: {resolvers: [10.0.0.1], mode: hold, listen: [\"0.0.0.0:53\"]}\n", 4, 51,
+	"one address", NULL},
+    {HELD "dns: {resolvers: [10.0.0.1], mode: hold, listen: [\"[fe80::1]:53\"]}\n", 4,
+	51, "of a link", NULL},
+    {HELD "dns: {resolvers: [10.0.0.1], mode: hold, listen: [\"10.0.0.1:53\"]}\n", 4,
+	50, "no resolver that it asks", NULL},
+    {HELD "dns: {resolvers: [10.0.0.1], mode: hold, listen: [\"10.0.0.2:53\", "
+	  "\"10.0.0.2:53\"]}\n",
+	4, 66, "twice", NULL},
+    {HEAD "dns: {resolvers: [10.0.0.1], mode: hold, listen: [\"10.0.0.2:53\"]}\n", 4, 6,
+	"workloadNetworks", NULL},
     {HEAD "flows: {ipfix: {domain: 1}}\n", 4, 16, "collector", NULL},
     {HEAD "flows: {ipfix: {collector: host:4739}}\n", 4, 28, "ADDRESS:PORT", NULL},
     {HEAD "flows: {ipfix: {collector: \"192.0.2.1:0\"}}\n", 4, 28, "ADDRESS:PORT",
@@ -373,6 +411,7 @@ make_suite(void)
 	tcase_add_test(tc, smallest_configuration_has_defaults);
 	tcase_add_test(tc, node_comes_from_environment_when_the_file_is_silent);
 	tcase_add_test(tc, every_field_is_read);
+	tcase_add_test(tc, answers_wait_where_workloads_ask_the_node);
 	tcase_add_test(tc, metrics_can_be_off);
 	tcase_add_loop_test(tc, mistake_is_told_at_its_place, 0,
 	    (int)(sizeof(mistakes) / sizeof(mistakes[0])));

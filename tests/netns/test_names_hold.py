@@ -1,0 +1,298 @@
+"""Rules by domain name where answers wait: who has an answer of the node's own resolver may use it,
+from the first packet on; and what that resolver believes, forwards and puts up with."""
+
+import os
+import signal
+import socket
+import struct
+import subprocess
+import threading
+
+import pytest
+
+import lab as lab_module
+from dnslab import A, AAAA, Upstream, addresses, answer, ask, ask_tcp, question, rcode
+from enforcerd import Enforcer, kill
+from lab import Lab, wait_until
+from test_enforcer import WORKLOAD
+from test_names import known
+
+REASON = lab_module.skip_reason()
+pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
+
+PLACES = {"web": "/acme/shop", "etl": "/bi", "free": "/free"}
+REAL, FAKE, STRANGER = "192.0.2.53", "192.0.2.55", "192.0.2.99"
+OWN = {4: "169.254.20.10", 6: "fd00:53::10"}
+NAMES = int(os.environ.get("RINGFENCE_NAMES", "100"))
+SERVFAIL, REFUSED, FORMERR, NOTIMP = 2, 5, 1, 4
+FORGED, TRUE = "203.0.113.66", "203.0.113.20"
+RECORDS = """\
+no-resolv
+no-hosts
+no-daemon
+user=root
+bind-interfaces
+listen-address=192.0.2.53
+host-record=six.cards.example,203.0.113.7,2001:db8:c::7
+host-record=real.example,203.0.113.10
+cname=middle.example,real.example
+cname=www.cards.example,middle.example
+host-record=hole.cards.example,203.0.113.11
+host-record=after.cards.example,203.0.113.12
+host-record=killed.cards.example,203.0.113.13
+host-record=stopped.cards.example,203.0.113.14
+host-record=t1.cards.example,203.0.113.15
+host-record=t2.cards.example,203.0.113.16
+host-record=nobody.example,203.0.113.17
+host-record=calm.cards.example,203.0.113.18
+txt-record=words.cards.example,any
+"""
+POLICY = """\
+apiVersion: ringfence.dev/v1alpha1
+kind: Policy
+metadata: {{name: out, namespace: {ns}}}
+spec:
+  allow:
+    egress:
+      - {{name: dns, to: [{{cidr: 169.254.20.10/32}}, {{cidr: "fd00:53::10/128"}}], ports: [53/udp, 53/tcp]}}
+      - {{name: pay, to: [{{fqdn: "*.cards.example"}}], ports: [443/tcp]}}
+---
+"""
+
+
+class Tricks:
+    """What the first resolver does about a name that it has heard of; of others it wants to know nothing."""
+
+    def __init__(self):
+        self.asked = []
+        self.go_on = threading.Event()
+
+    def reply(self, query, name, tcp):
+        self.asked.append(name)
+        ident = struct.unpack("!H", query[:2])[0]
+        first = name.split(".")[0]
+        if first == "lie":
+            yield STRANGER, answer(query, FORGED)
+            yield answer(query, FORGED, ident=ident ^ 1)
+            yield answer(query, FORGED, name="pay.cards.example")
+            yield query + b"\0"
+            yield answer(query, TRUE)
+            yield answer(query, FORGED)  # too late
+        elif first == "big" and not tcp:
+            yield query[:2] + struct.pack("!5H", 0x8380, 1, 0, 0, 0) + query[12:]
+        elif first == "big":
+            records = b"".join(b"\xc0\x0c" + struct.pack("!2HIH", A, 1, 300, 4) + bytes([203, 0, 113, 100 + i])
+                               for i in range(60))
+            yield query[:2] + struct.pack("!5H", 0x8180, 1, 60, 0, 0) + query[12:] + records
+        elif first == "late":
+            self.go_on.wait(60)
+            yield answer(query, FORGED)
+        elif not first.startswith("hole"):
+            yield query[:2] + struct.pack("!5H", 0x8180 | REFUSED, 1, 0, 0, 0) + query[12:]
+
+
+@pytest.fixture(scope="module")
+def tricks():
+    return Tricks()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory, tricks):
+    directory = tmp_path_factory.mktemp("dns")
+    records = RECORDS + "".join(f"host-record=n{i}.cards.example,198.18.{i // 250}.{1 + i % 250}\n" for i in range(NAMES))
+    with Lab() as lab:
+        lab.add_workloads(list(PLACES))
+        lab.add_outside("dns", [REAL, FAKE, STRANGER])
+        lab.add_outside("world", ["203.0.113.0/24", "198.18.0.0/15", "2001:db8:c::/48"])
+        lab.listen_all([80, 443], ["world"])
+        for address in OWN.values():
+            lab.node.exec(["ip", "addr", "add", address, "dev", "lo"] + (["nodad"] if ":" in address else []))
+        (directory / "dnsmasq.conf").write_text(records)
+        lab.host("dns").popen(["/usr/sbin/dnsmasq", "-C", str(directory / "dnsmasq.conf")],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        upstream = Upstream(lab.host("dns"), FAKE, tricks.reply)
+        yield lab
+        upstream.close()
+
+
+@pytest.fixture(scope="module")
+def enforcer(lab, tmp_path_factory):
+    files = {"policy.yaml": POLICY.format(ns="/acme") + POLICY.format(ns="/bi"), "world.yaml": "".join(
+        WORKLOAD.format(name=name, ns=ns, v4=lab.host(name).address(4), v6=lab.host(name).address(6))
+        for name, ns in PLACES.items())}
+    dns = {"resolvers": [FAKE, REAL], "mode": "hold", "listen": [f"{OWN[4]}:53", f"[{OWN[6]}]:53"]}
+    with Enforcer(lab.node, tmp_path_factory.mktemp("hold"), files, dns=dns) as it:
+        wait_until(lambda: rcode(ask(lab.host("free"), OWN[4], "real.example")) == 0, 30, "dnsmasq")
+        yield it
+    lab.node.exec(["nft", "flush", "ruleset"])
+    lab.conntrack_flush()
+
+
+def counted(enforcer, what):
+    return enforcer.status()["names"]["resolver"][what]
+
+
+def connects(address, port=443):
+    """Whether one can connect from here; the first packet alone decides: it is not sent again in time."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM) as sock:
+        sock.settimeout(30)
+        return sock.connect_ex((address, port)) == 0
+
+
+def denied(enforcer, address):
+    return [flow for flow in enforcer.flows() if flow["dst"]["address"] == address and flow["dst"]["port"] == 443]
+
+
+def opens(lab, enforcer, src, address):
+    """The first packet gets through: none was denied."""
+    assert lab.host(src).enter_and(lambda: connects(address))
+    assert not denied(enforcer, address)
+
+
+def test_the_first_packet_after_an_answer_always_passes(lab, enforcer):
+    def ask_and_connect():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(30)
+            sock.connect((OWN[4], 53))
+            for i in range(NAMES):
+                sock.send(question(f"n{i}.cards.example", A, i))
+                reply = sock.recv(4096)
+                assert reply[:2] == struct.pack("!H", i) and rcode(reply) == 0
+                assert connects(addresses(reply, 1)[0])
+    lab.host("web").enter_and(ask_and_connect)
+    assert lab.probe("web", "203.0.113.250", "tcp", 443, timeout_ms=200).state != "open"  # which nobody named
+    wait_until(lambda: denied(enforcer, "203.0.113.250"), 30, "a record of what is denied")
+    assert {flow["dst"]["address"] for flow in enforcer.flows()} == {"203.0.113.250"}
+    wait_until(lambda: counted(enforcer, "held") >= NAMES, 30, "all to be counted")
+    assert counted(enforcer, "late") == 0
+
+
+@pytest.mark.parametrize("family, kind, address", [(4, AAAA, "2001:db8:c::7"), (6, A, "203.0.113.7")])
+def test_both_families_carry_both(lab, enforcer, family, kind, address):
+    assert rcode(ask(lab.host("web"), OWN[family], "six.cards.example", kind)) == 0
+    opens(lab, enforcer, "web", address)
+    assert lab.probe("etl", address, "tcp", 443, timeout_ms=200).state != "open"
+
+
+def test_an_alias_leads_to_addresses(lab, enforcer):
+    reply = ask(lab.host("web"), OWN[4], "WWW.cards.example")
+    assert b"\3WWW\5cards" in reply  # as it was asked
+    opens(lab, enforcer, "web", "203.0.113.10")
+
+
+def test_many_queries_over_one_connection(lab, enforcer):
+    replies = ask_tcp(lab.host("web"), OWN[6], ["t1.cards.example", "t2.cards.example", "none.cards.example"])
+    assert [rcode(reply) for reply in replies] == [0, 0, REFUSED]
+    for address in ("203.0.113.15", "203.0.113.16"):
+        opens(lab, enforcer, "web", address)
+
+
+def test_what_is_too_long_comes_over_tcp(lab, enforcer):
+    short = ask(lab.host("web"), OWN[4], "big.cards.example")
+    assert short[2] & 2 and len(short) < 100
+    long, = ask_tcp(lab.host("web"), OWN[4], ["big.cards.example"])
+    for address in addresses(long, 60)[::20]:
+        opens(lab, enforcer, "web", address)
+
+
+def test_what_does_not_fit_the_question_is_passed_over(lab, enforcer):
+    before = counted(enforcer, "forged")
+    reply = ask(lab.host("web"), OWN[4], "lie.cards.example")
+    assert addresses(reply, 1) == [TRUE]
+    opens(lab, enforcer, "web", TRUE)
+    assert not [entry for entry in known(enforcer) if entry[2] == FORGED]
+    wait_until(lambda: counted(enforcer, "forged") == before + 3, 30, "forged answers to be counted")
+
+
+def test_a_resolver_that_is_silent_is_not_waited_for(lab, enforcer, tricks):
+    assert addresses(ask(lab.host("web"), OWN[4], "hole.cards.example"), 1) == ["203.0.113.11"]
+    assert "hole.cards.example" in tricks.asked
+    opens(lab, enforcer, "web", "203.0.113.11")
+
+
+def test_an_answer_that_comes_too_late_is_none(lab, enforcer, tricks):
+    before = counted(enforcer, "failed")
+    reply = ask(lab.host("web"), OWN[4], "late.cards.example")
+    assert rcode(reply) in (SERVFAIL, REFUSED) and len(reply) < 60
+    tricks.go_on.set()
+    assert counted(enforcer, "failed") >= before
+    assert not [entry for entry in known(enforcer) if entry[2] == FORGED]
+
+
+def test_what_is_no_query_is_refused(lab, enforcer):
+    def say(message):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(30)
+            sock.connect((OWN[4], 53))
+            sock.send(message)
+            return sock.recv(512)
+    plain = question("real.example", A, 7)
+    two = plain[:4] + struct.pack("!H", 2) + plain[6:] + plain[12:]
+    update = plain[:2] + struct.pack("!H", 5 << 11) + plain[4:]
+    host = lab.host("web")
+    assert rcode(host.enter_and(lambda: say(two))) == FORMERR
+    assert rcode(host.enter_and(lambda: say(update))) == NOTIMP
+    before, role = counted(enforcer, "malformed"), enforcer.role("dns")
+    for junk in (b"", b"\0" * 11, plain[:-1], plain[:2] + b"\x81\x80" + plain[4:], plain + b"\0" * 5000):
+        assert rcode(host.enter_and(lambda junk=junk: (send_only(junk), say(plain))[1])) == 0
+    wait_until(lambda: counted(enforcer, "malformed") == before + 5, 30, "junk to be counted")
+    assert enforcer.role("dns") == role
+
+
+def send_only(message):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.sendto(message, (OWN[4], 53))
+
+
+def test_only_workload_networks_are_answered(lab, enforcer):
+    before = counted(enforcer, "strangers")
+    with pytest.raises(OSError):
+        ask(lab.node, OWN[4], "real.example", timeout_s=0.2)
+    wait_until(lambda: counted(enforcer, "strangers") > before, 30, "a stranger to be counted")
+
+
+def test_who_has_no_rules_by_name_teaches_nothing(lab, enforcer):
+    assert rcode(ask(lab.host("free"), OWN[4], "nobody.example")) == 0
+    assert not [entry for entry in known(enforcer) if entry[1] == "nobody.example"]
+
+
+def test_a_flood_of_one_tenant_is_its_own(lab, enforcer):
+    def flood():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.connect((OWN[4], 53))
+            for i in range(1500):
+                sock.send(question(f"hole-{i}.bi.example", A, i))
+    before = counted(enforcer, "over")
+    lab.host("etl").enter_and(flood)
+    assert addresses(ask(lab.host("web"), OWN[4], "calm.cards.example"), 1) == ["203.0.113.18"]
+    opens(lab, enforcer, "web", "203.0.113.18")
+    wait_until(lambda: counted(enforcer, "over") > before, 30, "the flood to be cut")
+
+
+def test_nothing_is_said_that_the_kernel_does_not_know(lab, enforcer):
+    engine = enforcer.role("engine")
+    os.kill(engine, signal.SIGSTOP)
+    try:
+        assert rcode(ask(lab.host("web"), OWN[4], "words.cards.example", 16)) == 0  # has no address
+        assert rcode(ask(lab.host("web"), OWN[4], "stopped.cards.example")) == SERVFAIL
+    finally:
+        os.kill(engine, signal.SIGCONT)
+    wait_until(lambda: rcode(ask(lab.host("web"), OWN[4], "stopped.cards.example")) == 0, 30, "the engine")
+    opens(lab, enforcer, "web", "203.0.113.14")
+
+
+@pytest.mark.parametrize("role", ["dns", "engine"])
+def test_another_role_takes_over(lab, enforcer, role):
+    name = {"dns": "killed", "engine": "after"}[role]
+    before = enforcer.role(role)
+    kill(before)
+
+    def once():
+        try:
+            reply = ask(lab.host("web"), OWN[4], f"{name}.cards.example", timeout_s=1)
+            return rcode(reply) == 0 and addresses(reply, 1)
+        except OSError:
+            return None
+    address, = wait_until(once, 60, "an answer")
+    opens(lab, enforcer, "web", address)
+    assert enforcer.role(role) != before
