@@ -182,7 +182,8 @@ touch_workload(struct update *u, const struct workload *w)
 	if (w == NULL)
 		return;
 	u->local |= compiler_is_local(u->s->c, w);
-	u->anew |= publish_depends_on(w) || leave_serves(u->s->c, w);
+	u->anew |= publish_depends_on(w) || leave_serves(u->s->c, w) ||
+		   via_depends_on(u->model, w);
 	for (size_t i = 0; i < w->ip_count; i++) {
 		u->anew |= routes_speak_of(u->model, &w->ips[i]);
 		touch(u, &w->ips[i]);
@@ -304,9 +305,11 @@ see_change(struct update *u, const struct compile_change *change)
 		touch_workload(u, change->workload_after);
 		break;
 	case CHANGE_KUBE_LABELS:
+		u->anew |= via_is_ruled(u->model);
 		touch_kube(u, change->kube);
 		break;
 	case CHANGE_NS_LABELS:
+		u->anew |= via_is_ruled(u->model);
 		touch_ns(u, change->ns);
 		break;
 	case CHANGE_POLICY:
