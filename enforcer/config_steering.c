@@ -139,7 +139,7 @@ config_read_steering(struct config_reader *r, const struct doc_node *n)
 	s->probe_port = DEFAULT_PROBE_PORT;
 	if (v[MARK] != NULL)
 		read_mark(r, v[MARK], s);
-	if (v[PRIORITY] != NULL && schema_int(r->diags, v[PRIORITY], "priority", 1,
+	if (v[PRIORITY] != NULL && schema_int(r->diags, v[PRIORITY], "priority", 2,
 				       PRIORITY_MAIN - 2, &number))
 		s->priority = (uint32_t)number;
 	if (v[PROBE_PORT] != NULL &&

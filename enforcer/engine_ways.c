@@ -21,6 +21,7 @@ static void
 put_way(struct buf *body, const struct table_way *way)
 {
 	proc_put_u32(body, way->number);
+	proc_put_u8(body, (uint8_t)way->kind);
 	proc_put_u32(body, way->table);
 	proc_put_u8(body, way->hop_count != 0 && way->hops[0].node.len != 0);
 	proc_put_u8(body, (uint8_t)way->hop_count);

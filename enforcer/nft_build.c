@@ -30,6 +30,7 @@ static const struct {
     [FIELD_PROTO] = {12, 1},
     [FIELD_SERVICE] = {13, 2},
     [FIELD_SLOT] = {4, 4},
+    [FIELD_MARK] = {19, 4},
     /* As concatenations: see value_type. */
     [FIELD_IPV4_PORT] = {7 << 6 | 13, 8},
     [FIELD_IPV6_PORT] = {8 << 6 | 13, 20},

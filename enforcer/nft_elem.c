@@ -298,6 +298,10 @@ read_key(enum table_set_id set, const uint8_t *key, const uint8_t *end,
 				out->port_hi = (uint16_t)(end[at] << 8 | end[at + 1]);
 			at += 4;
 			break;
+		case FIELD_MARK:
+			memcpy(out->addr, key + at, sizeof(uint32_t));
+			at += 4;
+			break;
 		case FIELD_SLOT: {
 			uint32_t slot;
 

@@ -24,6 +24,7 @@
 #define CT_ESTABLISHED_RELATED                                                         \
 	(1u << (IP_CT_ESTABLISHED + 1) | 1u << (IP_CT_RELATED + 1))
 #define CT_NEW           (1u << (IP_CT_NEW + 1))
+#define SPORT_OFFSET     0
 #define DPORT_OFFSET     2  /* in the TCP, UDP and SCTP headers alike */
 #define TCP_FLAGS_OFFSET 13 /* in the TCP header (RFC 9293) */
 
@@ -149,21 +150,51 @@ ct_address(struct nftnl_rule *rule, enum table_field field, bool source, uint32_
 		ct_of_first(rule, source ? NFT_CT_SRC_IP6 : NFT_CT_DST_IP6, reg);
 }
 
-/* A slot: the client's address hashed, from registers where no key can be. */
-static void
-load_hash(struct nftnl_rule *rule, enum table_field field, uint32_t slots, uint32_t reg)
-{
-	const uint32_t scratch = NFT_REG32_06;
-	struct nftnl_expr *e;
+/* What is hashed lies in registers where no key can be. */
+#define HASHED NFT_REG32_06
 
-	load_address(rule, field, true, scratch);
-	e = nft_expr_new(rule, "hash");
-	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_SREG, scratch);
+static void
+hash(struct nftnl_rule *rule, uint32_t len, uint32_t slots, uint32_t reg)
+{
+	struct nftnl_expr *e = nft_expr_new(rule, "hash");
+
+	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_SREG, HASHED);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_DREG, reg);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_LEN, field == FIELD_IPV4 ? 4 : 16);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_LEN, len);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_MODULUS, slots);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_SEED, TABLE_HASH_SEED);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_TYPE, NFT_HASH_JENKINS);
+}
+
+/* A slot: the client's address hashed. */
+static void
+load_hash(struct nftnl_rule *rule, enum table_field field, uint32_t slots, uint32_t reg)
+{
+	load_address(rule, field, true, HASHED);
+	hash(rule, field == FIELD_IPV4 ? 4 : 16, slots, reg);
+}
+
+/* The same of both ends: the client's first. */
+static void
+load_ends(struct nftnl_rule *rule, enum table_load load, uint32_t slots, uint32_t reg)
+{
+	bool four = load == LOAD_ENDS4 || load == LOAD_ENDS4_BACK;
+	bool back = load == LOAD_ENDS4_BACK || load == LOAD_ENDS6_BACK;
+	enum table_field field = four ? FIELD_IPV4 : FIELD_IPV6;
+	uint32_t len = four ? 4 : 16;
+
+	load_address(rule, field, !back, HASHED);
+	load_address(rule, field, back, HASHED + len / 4);
+	hash(rule, 2 * len, slots, reg);
+}
+
+static void
+ct_word(struct nftnl_rule *rule, uint32_t key, uint32_t reg)
+{
+	struct nftnl_expr *e = nft_expr_new(rule, "ct");
+
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, key);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, reg);
 }
 
 static void
@@ -218,6 +249,19 @@ load_key(struct nftnl_rule *rule, const struct table_stmt *s)
 		case LOAD_CT_SADDR:
 		case LOAD_CT_DADDR:
 			ct_address(rule, set->key[i], s->load[i] == LOAD_CT_SADDR, reg);
+			break;
+		case LOAD_SPORT:
+			nft_expr_payload(
+			    rule, NFT_PAYLOAD_TRANSPORT_HEADER, SPORT_OFFSET, 2, reg);
+			break;
+		case LOAD_CT_MARK:
+			ct_word(rule, NFT_CT_MARK, reg);
+			break;
+		case LOAD_ENDS4:
+		case LOAD_ENDS6:
+		case LOAD_ENDS4_BACK:
+		case LOAD_ENDS6_BACK:
+			load_ends(rule, s->load[i], set->slots, reg);
 			break;
 		case LOAD_HASH4:
 			load_hash(rule, FIELD_IPV4, set->slots, reg);
@@ -285,10 +329,8 @@ static void
 ct_bits(struct nftnl_rule *rule, uint32_t key, uint32_t bits, uint32_t compare)
 {
 	const uint32_t zero = 0;
-	struct nftnl_expr *e = nft_expr_new(rule, "ct");
 
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, key);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, NFT_REG_1);
+	ct_word(rule, key, NFT_REG_1);
 	mask_register(rule, &bits, sizeof(bits));
 	nft_expr_compare(rule, compare, &zero, sizeof(zero));
 }
@@ -311,13 +353,10 @@ translate(struct nftnl_rule *rule, uint32_t type, enum table_field to)
 }
 
 static void
-ct_original(struct nftnl_rule *rule)
+ct_direction(struct nftnl_rule *rule, uint8_t direction)
 {
-	struct nftnl_expr *e = nft_expr_new(rule, "ct");
-
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, NFT_CT_DIRECTION);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, NFT_REG_1);
-	compare_u8(rule, NFT_CMP_EQ, IP_CT_DIR_ORIGINAL);
+	ct_word(rule, NFT_CT_DIRECTION, NFT_REG_1);
+	compare_u8(rule, NFT_CMP_EQ, direction);
 }
 
 static void
@@ -339,6 +378,32 @@ set_mark(struct nftnl_rule *rule, uint32_t mask, uint32_t value)
 	nft_expr_meta(rule, NFT_META_MARK, NFT_REG_1);
 	mask_and_flip(rule, &others, &value, sizeof(others));
 	meta_store(rule, NFT_META_MARK);
+}
+
+static void
+set_ct_mark(struct nftnl_rule *rule, uint32_t mask, uint32_t value)
+{
+	const uint32_t others = ~mask;
+	struct nftnl_expr *e;
+
+	ct_word(rule, NFT_CT_MARK, NFT_REG_1);
+	mask_and_flip(rule, &others, &value, sizeof(others));
+	e = nft_expr_new(rule, "ct");
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, NFT_CT_MARK);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_SREG, NFT_REG_1);
+}
+
+/* Whether the way back to where it is from is the one that it came by. */
+static void
+came_by(struct nftnl_rule *rule, uint32_t flags, uint8_t yes)
+{
+	struct nftnl_expr *e = nft_expr_new(rule, "fib");
+
+	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_DREG, NFT_REG_1);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_RESULT, NFT_FIB_RESULT_OIF);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_FLAGS,
+	    flags | NFTA_FIB_F_SADDR | NFTA_FIB_F_IIF | NFTA_FIB_F_PRESENT);
+	compare_u8(rule, NFT_CMP_EQ, yes);
 }
 
 static void
@@ -544,7 +609,22 @@ add_stmt(struct nftnl_rule *rule, const struct table_stmt *s, const struct conte
 		ct_bits(rule, NFT_CT_STATUS, IPS_DST_NAT, NFT_CMP_NEQ);
 		break;
 	case STMT_CT_ORIGINAL:
-		ct_original(rule);
+		ct_direction(rule, IP_CT_DIR_ORIGINAL);
+		break;
+	case STMT_CT_REPLY:
+		ct_direction(rule, IP_CT_DIR_REPLY);
+		break;
+	case STMT_CT_MARKED:
+		ct_bits(rule, NFT_CT_MARK, c->settings->steer_mask, NFT_CMP_NEQ);
+		break;
+	case STMT_CT_MARK:
+		set_ct_mark(rule, c->settings->steer_mask, s->value);
+		break;
+	case STMT_CAME_BACK:
+		came_by(rule, NFTA_FIB_F_MARK, 1);
+		break;
+	case STMT_CAME_ELSEWHERE:
+		came_by(rule, 0, 0);
 		break;
 	case STMT_MARKED:
 		marked(rule, c->settings->steer_mask);

@@ -27,7 +27,7 @@ addr_bytes(enum table_set_id set)
 {
 	if (set_has(set, FIELD_IPV6) || set_has(set, FIELD_IFNAME))
 		return 16;
-	return set_has(set, FIELD_IPV4) ? 4 : 0;
+	return set_has(set, FIELD_IPV4) || set_has(set, FIELD_MARK) ? 4 : 0;
 }
 
 /* ---- elements: there may be some hundred thousand ---- */
@@ -135,6 +135,7 @@ put_chain(struct buf *out, const struct table_rule_chain *c)
 	proc_put_u8(out, c->quiet);
 	op_limit_encode(out, &c->limit);
 	proc_put_u32(out, c->mark);
+	proc_put_u8(out, c->keeps);
 	proc_put_str(out, str_from(c->comment));
 }
 
@@ -344,6 +345,7 @@ decode_chain(struct arena *arena, struct proc_reader *r, uint32_t mask, struct o
 	c->quiet = proc_get_u8(r) != 0;
 	problem = op_limit_decode(r, &c->limit);
 	c->mark = proc_get_u32(r);
+	c->keeps = proc_get_u8(r) != 0;
 	comment = proc_get_str(r);
 	if (!r->ok || c->number == NUMBER_NONE)
 		return err_set(err, ERR_INVALID, "a rule chain without a number");

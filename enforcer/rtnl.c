@@ -75,6 +75,13 @@ rtnl_parse(const struct nlmsghdr *header, size_t bytes, struct rtnl_attrs *out)
 	       mnl_attr_parse(header, (unsigned)bytes, collect, out) >= 0;
 }
 
+bool
+rtnl_parse_nested(const struct nlattr *in, struct rtnl_attrs *out)
+{
+	*out = (struct rtnl_attrs){{NULL}};
+	return mnl_attr_parse_nested(in, collect, out) >= 0;
+}
+
 uint32_t
 rtnl_u32(const struct rtnl_attrs *a, uint16_t type)
 {

@@ -37,6 +37,8 @@ struct rtnl_attrs {
 /* Those after a header of so many bytes; false: malformed. */
 MUST_CHECK bool rtnl_parse(
     const struct nlmsghdr *header, size_t bytes, struct rtnl_attrs *out);
+/* Those within an attribute; false: malformed. */
+MUST_CHECK bool rtnl_parse_nested(const struct nlattr *in, struct rtnl_attrs *out);
 /* 0 if it is not there, or of another size. */
 MUST_CHECK uint32_t rtnl_u32(const struct rtnl_attrs *a, uint16_t type);
 MUST_CHECK uint8_t rtnl_u8(const struct rtnl_attrs *a, uint16_t type);

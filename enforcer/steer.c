@@ -22,6 +22,7 @@ struct hop {
 
 struct way {
 	bool used;
+	enum table_way_kind kind;
 	uint32_t table; /* 0: by the hops */
 	bool gateways;
 	struct hop hops[TABLE_HOPS_MAX];
@@ -114,13 +115,15 @@ static bool
 read_way(struct steer *s, struct proc_reader *r, struct way *ways)
 {
 	uint32_t number = proc_get_u32(r);
+	uint8_t kind = proc_get_u8(r);
 	struct way *way;
 
-	if (!r->ok || number == 0 || number > s->config->way_count ||
+	if (!r->ok || kind >= WAY_KIND_COUNT || number == 0 || number > s->config->way_count ||
 	    ways[number - 1].used)
 		return false;
 	way = &ways[number - 1];
 	way->used = true;
+	way->kind = (enum table_way_kind)kind;
 	way->table = proc_get_u32(r);
 	way->gateways = proc_get_u8(r) != 0;
 	way->hop_count = proc_get_u8(r);
@@ -224,6 +227,12 @@ struct tending {
 	unsigned f;
 	enum ip_family family;
 	bool seen_rules[TABLE_WAYS_MAX + 1]; /* what is as it should be; 0: the last */
+	bool seen_back[TABLE_WAYS_MAX];
+	struct choice {
+		struct outcome outcome;
+		uint32_t interface;
+		char name[IF_NAMESIZE]; /* of one that something comes back by */
+	} chosen[TABLE_WAYS_MAX];
 	int failed;                          /* errno; 0 */
 };
 
@@ -256,6 +265,22 @@ last_rule(const struct steer *s)
 	    .mask = s->config->mask,
 	    .inverted = true,
 	};
+}
+
+/* What comes back from where the way leads does not go there again. */
+static struct steer_rule
+back_rule(const struct tending *t, uint32_t number)
+{
+	const struct steer *s = t->s;
+	struct steer_rule rule = {
+	    .priority = s->config->priority - 1,
+	    .mark = table_way_mark(s->config->mask, number),
+	    .mask = s->config->mask,
+	    .table = RT_TABLE_MAIN,
+	};
+
+	memcpy(rule.came_by, t->chosen[number - 1].name, sizeof(rule.came_by));
+	return rule;
 }
 
 static bool
@@ -315,6 +340,26 @@ leads_elsewhere(struct tending *t, uint32_t number, const struct steer_rule *rul
 	       !is_ways(&s->ways[number - 1], t->f, route);
 }
 
+/* Those of the program that is still in force stay. */
+static void
+tend_back_rule(struct tending *t, const struct steer_rule *rule)
+{
+	struct steer *s = t->s;
+	uint32_t number = number_of(s, rule);
+	struct steer_rule wanted;
+
+	if (number != 0 && t->chosen[number - 1].name[0] != '\0' &&
+	    !t->seen_back[number - 1]) {
+		wanted = back_rule(t, number);
+		t->seen_back[number - 1] = steer_rule_same(rule, &wanted);
+		if (t->seen_back[number - 1])
+			return;
+	} else if (!s->settled && number != 0 && !s->ways[number - 1].used) {
+		return;
+	}
+	must(t, steer_change_rule(&s->rtnl, false, t->family, rule), ENOENT);
+}
+
 static void
 tend_rule(struct tending *t, const struct steer_rule *rule)
 {
@@ -326,6 +371,10 @@ tend_rule(struct tending *t, const struct steer_rule *rule)
 
 	if (s->config->mask != 0 && steer_rule_same(rule, &last) && !t->seen_rules[0]) {
 		t->seen_rules[0] = true;
+		return;
+	}
+	if (rule->came_by[0] != '\0') {
+		tend_back_rule(t, rule);
 		return;
 	}
 	if (wanted && !t->seen_rules[number]) {
@@ -361,11 +410,48 @@ choose(struct tending *t, const struct way *way, uint32_t *out_interface)
 			continue;
 		}
 		*out_interface = steer_on_link(&t->s->rtnl, addr);
-		if (*out_interface != 0)
+		if (*out_interface == 0)
+			outcome.state = STEER_NOT_ON_LINK;
+		else if (way->kind == WAY_INSTANCE &&
+			 !steer_is_alone(&t->s->rtnl, addr))
+			outcome.state = STEER_SHARED;
+		else
 			return (struct outcome){STEER_GOES, (uint8_t)i};
-		outcome.state = STEER_NOT_ON_LINK;
 	}
 	return outcome;
+}
+
+/* What comes back is known by its interface. Where that is a workload's, a reverse path
+ * filter that is there lets by what comes back, and nothing else that is not its own. */
+static void
+know_interface(struct tending *t, const struct way *way, struct choice *c)
+{
+	struct rtnl *r = &t->s->rtnl;
+	bool by_mark;
+
+	if (!steer_link(r, c->interface, c->name, &by_mark)) {
+		c->name[0] = '\0';
+		c->outcome.state = STEER_NOT_ON_LINK;
+	} else if (t->family == IP_V4 && way->kind == WAY_INSTANCE && !by_mark) {
+		must(t, steer_link_by_mark(r, c->interface), 0);
+	}
+}
+
+static void
+choose_all(struct tending *t)
+{
+	const struct steer *s = t->s;
+
+	for (uint32_t n = 0; n < s->config->way_count; n++) {
+		const struct way *way = &s->ways[n];
+		struct choice *c = &t->chosen[n];
+
+		if (!way->used || way->table != 0)
+			continue;
+		c->outcome = choose(t, way, &c->interface);
+		if (way->kind != WAY_OUT && c->outcome.state == STEER_GOES)
+			know_interface(t, way, c);
+	}
 }
 
 static void
@@ -376,9 +462,10 @@ tend_hops(struct tending *t, uint32_t number)
 	uint32_t table = steering_table(s->config, number);
 	const struct steer_route *there = route_in(s, table);
 	struct outcome *out = &s->now[number - 1][t->f], before = *out;
-	struct steer_route route = {.table = table};
+	struct steer_route route = {
+	    .table = table, .interface = t->chosen[number - 1].interface};
 
-	*out = choose(t, way, &route.interface);
+	*out = t->chosen[number - 1].outcome;
 	if (out->state == STEER_GOES) {
 		route.hop = way->hops[out->hop].addr[t->f];
 		if ((there == NULL || there->odd || !ip_eq(&there->hop, &route.hop) ||
@@ -414,6 +501,15 @@ sweep_routes(struct tending *t)
 }
 
 static void
+add_back_rule(struct tending *t, uint32_t number)
+{
+	const struct steer_rule rule = back_rule(t, number);
+
+	if (rule.came_by[0] != '\0' && !t->seen_back[number - 1])
+		must(t, steer_change_rule(&t->s->rtnl, true, t->family, &rule), EEXIST);
+}
+
+static void
 add_rule(struct tending *t, uint32_t number, const struct steer_rule *rule)
 {
 	if (!t->seen_rules[number])
@@ -430,6 +526,7 @@ tend_family(struct steer *s, unsigned f)
 
 	if (steer_find(&s->rtnl, t.family, &s->found) != 0)
 		return errno == EOPNOTSUPP || errno == EAFNOSUPPORT ? 0 : errno;
+	choose_all(&t);
 	for (size_t i = 0; i < s->found.rule_count; i++)
 		tend_rule(&t, &s->found.rules[i]);
 	if (s->config->mask != 0)
@@ -444,6 +541,7 @@ tend_family(struct steer *s, unsigned f)
 		}
 		if (s->closed[n - 1][f])
 			continue;
+		add_back_rule(&t, n);
 		if (way->table == 0) {
 			tend_hops(&t, n);
 		} else {

@@ -23,6 +23,7 @@ enum steer_state {
 	STEER_DOWN,        /* no gateway answers */
 	STEER_NOT_ON_LINK, /* no hop that could be used is a neighbour */
 	STEER_REFUSED,     /* by the kernel */
+	STEER_SHARED,      /* others are behind the interface of what is gone through */
 	STEER_STATE_COUNT
 };
 

@@ -23,11 +23,23 @@ steer_found_fini(struct steer_found *f)
 
 /* ---- what is there ---- */
 
+static bool
+get_name(const struct nlattr *attr, char out[IF_NAMESIZE])
+{
+	size_t len = mnl_attr_get_payload_len(attr);
+
+	if (len == 0 || len > IF_NAMESIZE)
+		return false;
+	memcpy(out, mnl_attr_get_payload(attr), len);
+	return out[len - 1] == '\0';
+}
+
 static int
 rule_seen(const struct nlmsghdr *header, void *arg)
 {
 	const struct fib_rule_hdr *m = mnl_nlmsg_get_payload(header);
 	struct steer_found *f = arg;
+	struct steer_rule *rule;
 	struct rtnl_attrs a;
 	bool blackhole, lookup;
 
@@ -38,18 +50,20 @@ rule_seen(const struct nlmsghdr *header, void *arg)
 		f->rule_cap = f->rule_cap == 0 ? 16 : 2 * f->rule_cap;
 		f->rules = xreallocarray(f->rules, f->rule_cap, sizeof(*f->rules));
 	}
+	rule = &f->rules[f->rule_count++];
 	blackhole = m->action == FR_ACT_BLACKHOLE;
 	lookup = m->action == FR_ACT_TO_TBL;
-	f->rules[f->rule_count++] = (struct steer_rule){
+	*rule = (struct steer_rule){
 	    .priority = rtnl_u32(&a, FRA_PRIORITY),
 	    .mark = rtnl_u32(&a, FRA_FWMARK),
 	    .mask = rtnl_u32(&a, FRA_FWMASK),
 	    .table = lookup ? rtnl_u32(&a, FRA_TABLE) : 0,
 	    .inverted = (m->flags & FIB_RULE_INVERT) != 0,
 	    .odd = (!blackhole && !lookup) || m->dst_len != 0 || m->src_len != 0 ||
-		   m->tos != 0 || a.of[FRA_IIFNAME] != NULL ||
-		   a.of[FRA_OIFNAME] != NULL,
+		   m->tos != 0 || a.of[FRA_OIFNAME] != NULL,
 	};
+	if (a.of[FRA_IIFNAME] != NULL)
+		rule->odd |= !get_name(a.of[FRA_IIFNAME], rule->came_by);
 	return MNL_CB_OK;
 }
 
@@ -146,7 +160,8 @@ bool
 steer_rule_same(const struct steer_rule *a, const struct steer_rule *b)
 {
 	return a->priority == b->priority && a->mark == b->mark && a->mask == b->mask &&
-	       a->table == b->table && a->inverted == b->inverted && a->odd == b->odd;
+	       a->table == b->table && a->inverted == b->inverted && a->odd == b->odd &&
+	       strcmp(a->came_by, b->came_by) == 0;
 }
 
 int
@@ -166,6 +181,8 @@ steer_change_rule(
 	mnl_attr_put_u32(header, FRA_FWMASK, rule->mask);
 	if (rule->table != 0)
 		mnl_attr_put_u32(header, FRA_TABLE, rule->table);
+	if (rule->came_by[0] != '\0')
+		mnl_attr_put_strz(header, FRA_IIFNAME, rule->came_by);
 	mnl_attr_put_u8(header, FRA_PROTOCOL, RTNL_PROTO);
 	return rtnl_ask(r, header, NULL, NULL);
 }
@@ -207,33 +224,4 @@ steer_delete_route(
     struct rtnl *r, enum ip_family family, const struct steer_route *route)
 {
 	return change_route(r, RTM_DELROUTE, 0, family, route);
-}
-
-/* ---- neighbours ---- */
-
-static int
-hop_seen(const struct nlmsghdr *header, void *arg)
-{
-	const struct rtmsg *m = mnl_nlmsg_get_payload(header);
-	uint32_t *out = arg;
-	struct rtnl_attrs a;
-
-	if (rtnl_parse(header, sizeof(*m), &a) && m->rtm_type == RTN_UNICAST &&
-	    a.of[RTA_GATEWAY] == NULL && a.of[RTA_VIA] == NULL &&
-	    a.of[RTA_MULTIPATH] == NULL)
-		*out = rtnl_u32(&a, RTA_OIF);
-	return MNL_CB_OK;
-}
-
-uint32_t
-steer_on_link(struct rtnl *r, const struct ip_addr *addr)
-{
-	_Alignas(struct nlmsghdr) char data[256];
-	struct rtmsg *m;
-	struct nlmsghdr *header = begin_route(data, RTM_GETROUTE, 0, addr->family, &m);
-	uint32_t interface = 0;
-
-	m->rtm_dst_len = (uint8_t)ip_bits(addr->family);
-	mnl_attr_put(header, RTA_DST, ip_bytes(addr->family), addr->bytes);
-	return rtnl_ask(r, header, hop_seen, &interface) == 0 ? interface : 0;
 }

@@ -5,6 +5,8 @@
 #ifndef ENFORCER_STEER_RTNL_H
 #define ENFORCER_STEER_RTNL_H
 
+#include <net/if.h>
+
 #include "common/ip.h"
 #include "enforcer/rtnl.h"
 
@@ -13,7 +15,8 @@
 struct steer_rule {
 	uint32_t priority, mark, mask, table;
 	bool inverted;
-	bool odd; /* says something else as well */
+	char came_by[IF_NAMESIZE]; /* an interface; "": any */
+	bool odd;                  /* says something else as well */
 };
 
 /* Everywhere, by a next hop. */
@@ -43,7 +46,18 @@ MUST_CHECK int steer_set_route(
     struct rtnl *r, enum ip_family family, const struct steer_route *route);
 MUST_CHECK int steer_delete_route(
     struct rtnl *r, enum ip_family family, const struct steer_route *route);
+
+/* ---- steer_link.c ---- */
+
 /* The interface behind which the address is a neighbour; 0: it is none, or ours. */
 MUST_CHECK uint32_t steer_on_link(struct rtnl *r, const struct ip_addr *addr);
+/* True if the route to the address is for it alone. */
+MUST_CHECK bool steer_is_alone(struct rtnl *r, const struct ip_addr *addr);
+/* The name of an interface, and whether its reverse path filter asks by marks (which IPv6
+ * has not). False: there is no such interface. */
+MUST_CHECK bool steer_link(struct rtnl *r, uint32_t interface,
+    char out_name[IF_NAMESIZE], bool *out_by_mark);
+/* Makes it ask by marks. -1: errno. */
+MUST_CHECK int steer_link_by_mark(struct rtnl *r, uint32_t interface);
 
 #endif

@@ -8,6 +8,7 @@ static const char *const states[STEER_STATE_COUNT] = {
     [STEER_DOWN] = "down",
     [STEER_NOT_ON_LINK] = "not-on-link",
     [STEER_REFUSED] = "refused",
+    [STEER_SHARED] = "interface-shared",
 };
 
 /* "by": the next hop that is used. */

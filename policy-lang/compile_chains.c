@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy-lang/route.h"
+
 /* Numbers that are no policy's. */
 static const struct {
 	uint32_t number;
@@ -22,6 +24,9 @@ static const struct {
     {NUMBER_NODE_ALLOW, ACTION_ALLOW, "no policy for the node decides"},
     {NUMBER_UNREADY, ACTION_DENY, "published, but no workload is ready"},
     {NUMBER_UNPUBLISHED, ACTION_DENY, "address of Routes, nothing published"},
+    {NUMBER_VIA_TRANSLATED, ACTION_DENY,
+	"via: translated on the node of what it goes through"},
+    {NUMBER_VIA_POSED, ACTION_DENY, "via: what others go through poses as one of them"},
 };
 
 void
@@ -206,7 +211,10 @@ comment_tail(
 	}
 	if (with_name && name.len != 0)
 		what = arena_printf(a, "%s (%.*s)", what, STR_ARG(name));
-	return arena_printf(a, " %s %s%s", direction_name(n->dir), what, place);
+	return arena_printf(a, " %s %s%s",
+	    n->route != NULL ? route_kind_name(n->route_rule->kind)
+			     : direction_name(n->dir),
+	    what, place);
 }
 
 /* What is least missed goes first: directories, the rule's name, then the middle of
@@ -264,6 +272,7 @@ chains_one(struct arena *a, const struct verdict_number *n)
 	    .reset = n->number == NUMBER_MIDSTREAM,
 	    .quiet = n->number == NUMBER_UNPUBLISHED,
 	    .mark = n->mark,
+	    .keeps = n->way != NULL && n->way->kind != WAY_OUT,
 	};
 
 	if (n->policy != NULL) {

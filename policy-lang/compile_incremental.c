@@ -188,6 +188,7 @@ touch_workload(struct update *u, const struct workload *w)
 		return;
 	u->local |= compiler_is_local(u->s->c, w) || publish_depends_on(w) ||
 		    leave_serves(u->s->c, w);
+	u->anew |= via_depends_on(u->model, w);
 	for (size_t i = 0; i < w->ip_count; i++) {
 		u->local |= routes_follow(u, &w->ips[i]);
 		touch(u, &w->ips[i]);
@@ -280,10 +281,12 @@ see_change(struct update *u, const struct compile_change *change)
 		touch_workload(u, change->workload_after);
 		break;
 	case CHANGE_KUBE_LABELS:
+		u->anew |= via_is_ruled(u->model);
 		touch_displayed(u, place_display_of_kube(u->arena, change->kube),
 		    change->kube, NULL);
 		break;
 	case CHANGE_NS_LABELS:
+		u->anew |= via_is_ruled(u->model);
 		touch_displayed(
 		    u, place_display_of_ns(u->arena, change->ns), NULL, change->ns);
 		break;

@@ -349,6 +349,8 @@ struct compiler {
 	const struct policy_list *policies;
 	/* With `policies`: whether a workload of another node counts as local, too. */
 	bool (*serves)(const struct compiler *c, const struct workload *w);
+	/* The same: whether one of these policies is for a workload that it selects. */
+	bool (*takes)(const struct policy *policy, const struct workload *w);
 	struct universe universe;
 	struct side sides[DIRECTION_COUNT];
 	const struct workload **locals; /* in the scratch arena */

@@ -685,7 +685,7 @@ leave_see_model(struct leave_kept *leave, const struct model *model)
 	leave->c.model = &leave->model;
 }
 
-static struct leave_kept *
+struct leave_kept *
 leave_new(struct routes *r)
 {
 	struct leave_kept *leave = xcalloc(1, sizeof(*leave));

@@ -510,7 +510,8 @@ make(struct move *m)
 
 	find_locals(m);
 	if (to->model->route_count != 0) {
-		if (!routed_find(to, &m->workloads, &m->routed))
+		if (via_is_ruled(to->model) ||
+		    !routed_find(to, &m->workloads, &m->routed))
 			return false;
 		to->routed = &m->routed;
 	}

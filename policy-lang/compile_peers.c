@@ -71,9 +71,8 @@ keep_service_account(
 	roaring_bitmap_free(kept);
 }
 
-static void
-add_workloads(
-    const struct universe *u, const struct workload_match *match, struct peer_set *set)
+static roaring_bitmap_t *
+slots_of(const struct universe *u, const struct workload_match *match)
 {
 	roaring_bitmap_t *bits = new_bitmap();
 
@@ -104,6 +103,20 @@ add_workloads(
 		    bits, label_index_select(u->labels, match->selector));
 	if (match->service_account.ptr != NULL)
 		keep_service_account(u, match->service_account, bits);
+	return bits;
+}
+
+static void
+add_workloads(const struct universe *u, const struct peer *peer, struct peer_set *set)
+{
+	roaring_bitmap_t *bits = slots_of(u, &peer->workloads);
+
+	if (peer->but != NULL) {
+		roaring_bitmap_t *but = slots_of(u, peer->but);
+
+		roaring_bitmap_andnot_inplace(bits, but);
+		roaring_bitmap_free(but);
+	}
 	roaring_bitmap_or_inplace(set->slots, bits);
 	roaring_bitmap_free(bits);
 }
@@ -197,7 +210,7 @@ set_of_rule(struct side *s, const struct used_rule *used)
 		const struct peer *peer = &rule->peers[i];
 
 		if (peer->kind == PEER_WORKLOADS)
-			add_workloads(&s->c->universe, &peer->workloads, set);
+			add_workloads(&s->c->universe, peer, set);
 		else if (peer->kind == PEER_NETWORK)
 			add_network(peer, set);
 		else if (peer->kind == PEER_NODES)
@@ -208,6 +221,13 @@ set_of_rule(struct side *s, const struct used_rule *used)
 		addrset_normalise(&set->pods[f]);
 	}
 	return set->index;
+}
+
+static void
+want_labels(struct universe *u, const struct workload_match *match)
+{
+	label_index_want(u->labels, match->selector);
+	label_index_want(u->scope_labels, match->ns_selector);
 }
 
 void
@@ -225,8 +245,9 @@ peers_announce(struct side *s)
 
 			if (peer->kind != PEER_WORKLOADS)
 				continue;
-			label_index_want(u->labels, peer->workloads.selector);
-			label_index_want(u->scope_labels, peer->workloads.ns_selector);
+			want_labels(u, &peer->workloads);
+			if (peer->but != NULL)
+				want_labels(u, peer->but);
 		}
 	}
 }

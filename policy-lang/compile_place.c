@@ -109,7 +109,8 @@ set_takes_workload(const struct peer_set *set, const struct workload *w)
 		const struct peer *peer = &set->rule->peers[i];
 
 		if (peer->kind == PEER_WORKLOADS &&
-		    place_match_takes(&peer->workloads, w))
+		    place_match_takes(&peer->workloads, w) &&
+		    (peer->but == NULL || !place_match_takes(peer->but, w)))
 			return true;
 	}
 	return false;

@@ -282,7 +282,9 @@ match_policy(struct builder *b, const struct ns *ns, const struct policy *policy
 	     i < b->local_count && b->locals[i].slot < end; i++) {
 		if (!is_in_place(&policy->subject, b->locals[i].workload) ||
 		    (by_label != NULL && !roaring_bitmap_contains(by_label, i)) ||
-		    (by_ns != NULL && !roaring_bitmap_contains(by_ns, i)))
+		    (by_ns != NULL && !roaring_bitmap_contains(by_ns, i)) ||
+		    (b->c->takes != NULL &&
+			!b->c->takes(policy, b->locals[i].workload)))
 			continue;
 		if (number == NONE ||
 		    (named && !str_eq(tenant, ns_tenant(b->locals[i].workload->ns)))) {

@@ -187,7 +187,7 @@ shared_end(struct routes *r, const struct route_end *end)
  * goes most clients keep theirs.
  */
 struct share {
-	uint32_t id;
+	uint32_t id, seed;
 	uint64_t weight;
 	uint32_t slots; /* that it has a right to */
 	uint32_t next, step;
@@ -248,7 +248,7 @@ give_slots(struct share *shares, size_t count, uint64_t total, uint32_t slots)
 static void
 prefer_slots(struct share *share, uint32_t slots)
 {
-	uint32_t mixed = share->id * UINT32_C(2654435761);
+	uint32_t mixed = share->seed * UINT32_C(2654435761);
 
 	share->next = mixed % slots;
 	share->step = (mixed >> 8) % slots;
@@ -334,8 +334,22 @@ routes_lead(struct routes *r, uint32_t id, const struct route_end *ends, size_t 
 		if (ends[i].weight != 0)
 			shares[n++].id = shared_end(r, &ends[i]);
 	}
+	for (size_t i = 0; i < n; i++)
+		shares[i].seed = shares[i].id;
 	spread(r, id, shares, n, total, pick, loc);
 	return true;
+}
+
+void
+routes_spread(struct routes *r, uint32_t id, const struct route_pick_end *ends,
+    size_t count, struct loc loc)
+{
+	struct share *shares = ARENA_ARRAY(r->arena, count, struct share);
+
+	for (size_t i = 0; i < count; i++)
+		shares[i] = (struct share){
+		    .id = ends[i].id, .seed = ends[i].seed, .weight = 1};
+	spread(r, id, shares, count, count, PICK_HASH, loc);
 }
 
 /* ---- numbers ---- */
@@ -350,11 +364,11 @@ name_rules(
 		    .number = rule->number,
 		    .route = route,
 		    .route_rule = rule,
-		    .dir = rule->kind == ROUTE_EGRESS ? DIR_EGRESS : DIR_INGRESS,
+		    .dir = rule->kind == ROUTE_INGRESS ? DIR_INGRESS : DIR_EGRESS,
 		};
 
 		chains_add(c, &n);
-		if (rule->kind != ROUTE_EGRESS || rule->action != ROUTE_APPLY)
+		if (rule->kind == ROUTE_INGRESS || rule->action != ROUTE_APPLY)
 			continue;
 		n.number = rule->refuse_number;
 		chains_add(c, &n);
@@ -370,41 +384,10 @@ routes_name(struct compiler *c)
 	for (size_t i = 0; i < c->model->route_count; i++) {
 		const struct route_policy *route = c->model->routes[i];
 
-		for (unsigned kind = ROUTE_EGRESS; kind <= ROUTE_INGRESS; kind++) {
+		for (unsigned kind = 0; kind < ROUTE_KIND_COUNT; kind++) {
 			name_rules(c, route, &route->mandatory[kind]);
 			name_rules(c, route, &route->defaults[kind]);
 		}
-	}
-}
-
-/* ---- via ---- */
-
-/* Nothing is sent through workloads, and nothing kept from going directly: whoever relies
- * on it is to know. */
-static void
-warn_of_via(struct routes *r, const struct route_list *list)
-{
-	for (size_t i = 0; i < list->count; i++) {
-		const struct route_rule *rule = &list->rules[i];
-
-		if (rule->action == ROUTE_APPLY || rule->action == ROUTE_DENY)
-			diag_warn(r->c->diags, "not-followed", rule->loc,
-			    "node %.*s does not enforce via: what this route would %s "
-			    "passes directly, as far as policy lets it",
-			    STR_ARG(r->c->options->node),
-			    rule->action == ROUTE_DENY ? "deny"
-						       : "send through a workload");
-	}
-}
-
-static void
-via_warn(struct routes *r)
-{
-	const struct model *m = r->c->model;
-
-	for (size_t i = 0; i < m->route_count; i++) {
-		warn_of_via(r, &m->routes[i]->mandatory[ROUTE_VIA]);
-		warn_of_via(r, &m->routes[i]->defaults[ROUTE_VIA]);
 	}
 }
 
@@ -429,7 +412,7 @@ routes_build(struct compiler *c)
 	leave_build(&r);
 	publish_build(&r);
 	taken_build(&r);
-	via_warn(&r);
+	via_build(&r);
 	roaring_bitmap_free(r.ids);
 	map_fini(&r.ends);
 	map_fini(&r.leaves);

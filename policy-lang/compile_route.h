@@ -12,6 +12,7 @@
  *     compile_leave_known.c   addresses that are known by name, one by one
  *     compile_publish.c    ingress
  *     compile_taken.c      addresses that are for Routes alone
+ *     compile_via.c        via
  *     compile_ways.c       numbers of ways, for policy routing
  *     compile_routed.c     whom Routes may be about, where not all is compiled
  */
@@ -54,6 +55,13 @@ MUST_CHECK uint32_t routes_new_id(struct routes *r, struct str identity);
  * there is none, and nothing was made. */
 bool routes_lead(struct routes *r, uint32_t id, const struct route_end *ends,
     size_t count, enum route_pick pick, struct loc loc);
+/* The same of ends that are there; which slots each prefers follows from its seed. */
+struct route_pick_end {
+	uint32_t id;
+	uint32_t seed;
+};
+void routes_spread(struct routes *r, uint32_t id, const struct route_pick_end *ends,
+    size_t count, struct loc loc);
 /* Connections that get this id are counted, or denied, by the chain of the number. */
 void routes_count(struct routes *r, uint32_t id, uint32_t number);
 
@@ -67,6 +75,8 @@ void ways_stand_by(struct routes *r, const struct route_rule *rule,
 /* The nodes as hops, which live as long as the compiler. */
 MUST_CHECK struct table_hop *ways_hops(
     struct routes *r, const struct node *const *nodes, size_t count);
+/* The id of a way of `via`, as an end that something goes to. */
+MUST_CHECK uint32_t ways_end(struct routes *r, const struct table_way *way);
 /* What gets this id is steered. */
 void ways_lead(struct routes *r, uint32_t id, const struct table_way *way);
 /* Whether Routes of that level may name a table of the node's. */
@@ -127,6 +137,8 @@ struct leave_move {
 #define LEAVE_MOVES 7
 extern const struct leave_move leave_moves[LEAVE_MOVES];
 
+/* A compiler for routes as policies. */
+MUST_CHECK struct leave_kept *leave_new(struct routes *r);
 /* The model as routes see it. */
 void leave_see_model(struct leave_kept *leave, const struct model *model);
 /* Holds what is known by name, once all is compiled. */
@@ -147,6 +159,13 @@ MUST_CHECK bool leave_needs_anew(const struct leave_kept *leave);
 
 /* The addresses that the node takes for Routes. */
 void taken_build(struct routes *r);
+/* Whether any Route says what anything goes through. */
+MUST_CHECK bool via_is_ruled(const struct model *m);
+/* What connections go through, whosever they are. */
+void via_build(struct routes *r);
+/* Whether that may change with the workload. */
+MUST_CHECK bool via_depends_on(const struct model *m, const struct workload *w);
+
 /* What is published anywhere. */
 void publish_build(struct routes *r);
 /* Whether the Route says what is published, or not. */

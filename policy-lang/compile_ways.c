@@ -19,6 +19,8 @@ static void
 put_identity(struct buf *key, const struct table_way *way)
 {
 	buf_add_cstr(key, "way");
+	if (way->kind != WAY_OUT)
+		key_add_u32(key, way->kind);
 	key_add_u32(key, way->table);
 	for (size_t i = 0; i < way->hop_count; i++) {
 		put_name(key, way->hops[i].node);
@@ -59,7 +61,10 @@ comment_of(struct arena *arena, const struct table_way *way)
 	if (way->table != 0)
 		buf_printf(&text, "table %u", (unsigned)way->table);
 	else
-		buf_add_cstr(&text, nodes ? "gateway " : "next hop ");
+		buf_add_cstr(&text, way->kind == WAY_VIA	? "via node "
+				    : way->kind == WAY_INSTANCE ? "via "
+				    : nodes			? "gateway "
+								: "next hop ");
 	for (size_t i = 0; i < way->hop_count; i++) {
 		buf_add_cstr(&text, i != 0 ? ", " : "");
 		put_hop(&text, &way->hops[i]);
@@ -149,6 +154,28 @@ ways_stand_by(struct routes *r, const struct route_rule *rule,
 		    (struct table_standby){rule->sources[i], hops, count,
 			rule->gateway_count != 0 || rule->gateway_selector != NULL};
 	}
+}
+
+uint32_t
+ways_end(struct routes *r, const struct table_way *way)
+{
+	struct buf key = {0};
+	uint32_t *id;
+
+	buf_add_cstr(&key, "via");
+	key_add_u32(&key, way->number);
+	id = map_get(&r->ends, buf_str(&key));
+	if (id == NULL) {
+		id = ARENA_NEW(r->arena, uint32_t);
+		*id = routes_new_id(r, buf_str(&key));
+		(void)map_set(&r->ends, str_dup(r->arena, buf_str(&key)), id); /* new */
+		ways_lead(r, *id, way);
+		if (way->kind == WAY_INSTANCE)
+			emit(r->c, SET_VIA_HERE,
+			    &(struct table_element){.class_id = *id, .loc = way->loc});
+	}
+	buf_free(&key);
+	return *id;
 }
 
 void

@@ -405,7 +405,7 @@ number_routes(struct numbering *n, const struct route_policy *p,
 				phase_name(r->phase), kinds[kind], (unsigned)r->index);
 
 			number_identity(n, id, &r->number);
-			if (r->kind == ROUTE_EGRESS && r->action == ROUTE_APPLY)
+			if (r->kind != ROUTE_INGRESS && r->action == ROUTE_APPLY)
 				number_identity(n,
 				    arena_printf(n->l->scratch, "%s\nrefused", id),
 				    &r->refuse_number);

@@ -67,6 +67,8 @@ add_peer_key(struct buf *key, const struct peer *peer)
 	switch (peer->kind) {
 	case PEER_WORKLOADS:
 		add_match_key(key, &peer->workloads);
+		if (peer->but != NULL)
+			add_match_key(key, peer->but);
 		break;
 	case PEER_NETWORK:
 		if (peer->prefix_count == 0)

@@ -301,6 +301,8 @@ route_egress(struct arena *a, const struct model *m, const struct flow *flow,
 static bool
 is_there(const struct workload *w, const struct flow *flow)
 {
+	if (w->not_ready || w->host_network)
+		return false;
 	if (w->is_template || !flow->src.has_addr)
 		return true;
 	for (size_t i = 0; i < w->ip_count; i++) {

@@ -90,6 +90,26 @@
 	    .value = FIELD_CLASSID),                                                   \
 	ROUTE_SETS(CELL##f##_OUT_REST, "cell" #f "_rest", "address here to route",     \
 	    .key = {FIELD_IPV##f}, .value = FIELD_CLASSID)
+/* And for what goes through something. */
+#define VIA_SETS(id, text, what, ...)                                                  \
+	[SET_VIA_##id] = {.name = "via_" text, .comment = what, __VA_ARGS__}
+#define VIA_FAMILY(f)                                                                  \
+	VIA_SETS(LOCAL##f, "local" #f, "whose connections go through something",       \
+	    .key = {FIELD_IPV##f}),                                                    \
+	VIA_SETS(PEER##f, "peer" #f, "workload to class, via",                         \
+	    .key = {FIELD_IPV##f}, .value = FIELD_CLASSID),                            \
+	VIA_SETS(CELL##f##_OUT, "cell" #f, "class, client, port to what it goes through",    \
+	    .key = {FIELD_CLASSID, FIELD_IPV##f, FIELD_PROTO, FIELD_SERVICE},          \
+	    .value = FIELD_CLASSID),                                                   \
+	VIA_SETS(CELL##f##_OUT_RANGE, "cell" #f "_range",                              \
+	    "class, client, ports to what they go through",                            \
+	    .key = {FIELD_CLASSID, FIELD_IPV##f, FIELD_PROTO, FIELD_SERVICE},          \
+	    .value = FIELD_CLASSID, .interval = true),                                 \
+	VIA_SETS(CELL##f##_OUT_ANY, "cell" #f "_any",                                      \
+	    "class, client to what it goes through",                                   \
+	    .key = {FIELD_CLASSID, FIELD_IPV##f}, .value = FIELD_CLASSID),             \
+	VIA_SETS(CELL##f##_OUT_REST, "cell" #f "_rest", "client to what it goes through",  \
+	    .key = {FIELD_IPV##f}, .value = FIELD_CLASSID)
 #define PUBLISH_FAMILY(f)                                                              \
 	[SET_PUBLISH##f] = {.name = "publish" #f,                                      \
 	    .key = {FIELD_IPV##f, FIELD_PROTO, FIELD_SERVICE},                         \
@@ -232,6 +252,19 @@ const struct table_set table_sets[SET_COUNT] = {
 	.key = {FIELD_CLASSID},
 	.value = FIELD_VERDICT,
 	.comment = "what leaves by a way to the way's chain"},
+    VIA_FAMILY(4),
+    VIA_FAMILY(6),
+    [SET_VIA_KEPT] = {.name = "via_kept",
+	.key = {FIELD_CLASSID, FIELD_MARK},
+	.value = FIELD_CLASSID,
+	.comment = "what a connection has gone through so far"},
+    [SET_VIA_HERE] = {.name = "via_here",
+	.key = {FIELD_CLASSID},
+	.comment = "what is gone through on this node"},
+    [SET_VIA_REFUSED] = {.name = "via_refused",
+	.key = {FIELD_CLASSID},
+	.value = FIELD_VERDICT,
+	.comment = "what cannot go as it must to its rule's chain"},
 };
 
 /* ---- ways ---- */
@@ -321,11 +354,14 @@ is_of_nat(const struct table_stmt *s)
 bool
 table_rule_is_on(const struct table_rule *rule, const struct table_settings *settings)
 {
+	const enum table_stmt_kind first = rule->stmts[0].kind;
+
 	for (size_t i = 0; settings->no_nat && i < rule->count; i++) {
 		if (is_of_nat(&rule->stmts[i]))
 			return false;
 	}
-	return settings->steer_mask != 0 || rule->stmts[0].kind != STMT_MARKED;
+	return settings->steer_mask != 0 ||
+	       (first != STMT_MARKED && first != STMT_CT_MARKED);
 }
 
 /* ---- rule chains ---- */
@@ -358,6 +394,8 @@ table_rule_chain_rules(const struct table_rule_chain *chain,
 	}
 	if (chain->mark != 0) {
 		rule_add(&out_rules[0], STMT_MARK, chain->mark);
+		if (chain->keeps)
+			rule_add(&out_rules[0], STMT_CT_MARK, chain->mark);
 		rule_add(&out_rules[0], STMT_PRIORITY_CONST, 0);
 	}
 	if (deny || chain->log)
@@ -424,7 +462,7 @@ table_rule_chain_equal(
     const struct table_rule_chain *a, const struct table_rule_chain *b)
 {
 	return a->action == b->action && a->log == b->log && a->reset == b->reset &&
-	       a->quiet == b->quiet && a->mark == b->mark &&
+	       a->quiet == b->quiet && a->mark == b->mark && a->keeps == b->keeps &&
 	       table_limit_equal(&a->limit, &b->limit) &&
 	       strcmp(a->comment, b->comment) == 0;
 }
@@ -506,6 +544,9 @@ field_write(enum table_field field, const struct table_element *e, bool end, boo
 	case FIELD_IPV6:
 	case FIELD_IFNAME:
 		memcpy(out, end ? e->addr_end : e->addr, field_bytes(field));
+		break;
+	case FIELD_MARK:
+		memcpy(out, e->addr, sizeof(uint32_t));
 		break;
 	case FIELD_NFPROTO:
 	case FIELD_PROTO:

@@ -27,6 +27,7 @@ enum table_field {
 	FIELD_PROTO,   /* 1 byte; nft type inet_proto */
 	FIELD_SERVICE, /* 2 bytes, network order; nft type inet_service */
 	FIELD_SLOT, /* 4 bytes, host order, `port_lo` of an element: one of set->slots */
+	FIELD_MARK, /* 4 bytes, host order, `addr` of an element; nft type mark */
 	FIELD_VERDICT, /* values only: goto rule_N, N the element's value */
 	/* Values only: `addr_end` of an element, and `port_hi`: an address and its port. */
 	FIELD_IPV4_PORT,
@@ -170,6 +171,23 @@ enum table_set_id {
 	SET_STEER4, /* addresses here of which some route has a way */
 	SET_STEER6,
 	SET_WAYS, /* a route that has a way -> goto rule_N, of the way */
+	/* Workloads, of any node, whose connections to others go through something, and
+	 * through what: as above, the peers are workloads. */
+	SET_VIA_LOCAL4,
+	SET_VIA_LOCAL6,
+	SET_VIA_PEER4,
+	SET_VIA_PEER6,
+	SET_VIA_CELL4_OUT,
+	SET_VIA_CELL6_OUT,
+	SET_VIA_CELL4_OUT_RANGE,
+	SET_VIA_CELL6_OUT_RANGE,
+	SET_VIA_CELL4_OUT_ANY,
+	SET_VIA_CELL6_OUT_ANY,
+	SET_VIA_CELL4_OUT_REST,
+	SET_VIA_CELL6_OUT_REST,
+	SET_VIA_KEPT, /* what goes through something . mark of the connection -> the end */
+	SET_VIA_HERE, /* ends that are workloads of this node */
+	SET_VIA_REFUSED, /* what is refused -> goto rule_N, whatever came before */
 	SET_COUNT,
 };
 
@@ -229,6 +247,13 @@ enum table_stmt_kind {
 	STMT_CT_ORIGINAL, /* ct direction original */
 	STMT_MARKED, /* meta mark, of which some bit of settings.steer_mask is set */
 	STMT_MARK,   /* those bits become value, the others stay */
+	STMT_CT_MARKED, /* the same of the connection's mark */
+	STMT_CT_MARK,
+	STMT_CT_REPLY, /* ct direction reply */
+	/* It came by an interface that does not lead to where it is from: fib saddr . iif;
+	 * and by the one that its mark leads to: fib saddr . mark . iif. */
+	STMT_CAME_ELSEWHERE,
+	STMT_CAME_BACK,
 	STMT_SNAT,   /* to meta priority map @set, of the set's family */
 	STMT_DNAT,
 	STMT_MASQUERADE,
@@ -277,10 +302,16 @@ enum table_load {
 	LOAD_DADDR,
 	LOAD_L4PROTO,
 	LOAD_DPORT,    /* th dport */
+	LOAD_SPORT,    /* th sport */
+	LOAD_CT_MARK,
 	LOAD_CT_SADDR, /* of the connection's first packet, before any translation */
 	LOAD_CT_DADDR,
 	LOAD_HASH4, /* jhash ip saddr: a slot */
 	LOAD_HASH6,
+	LOAD_ENDS4, /* jhash ip saddr . ip daddr: a slot */
+	LOAD_ENDS6,
+	LOAD_ENDS4_BACK, /* jhash ip daddr . ip saddr */
+	LOAD_ENDS6_BACK,
 	LOAD_RANDOM, /* numgen random: a slot */
 };
 
@@ -410,6 +441,7 @@ struct table_rule_chain {
 	struct table_limit
 	    limit;     /* unless LIMIT_NONE it is all but comment and place */
 	uint32_t mark; /* of a way, else 0: what the bits of the mask become */
+	bool keeps;    /* and the same bits of the connection's mark */
 	/* "NetworkPolicy shop-prod/web ingress rule 0 web.yaml:12", of the chain's first
 	 * rule; printable ASCII without quotes, at most TABLE_COMMENT_BYTES. */
 	const char *comment;
@@ -451,9 +483,18 @@ struct table_hop {
 	struct ip_addr addr[2]; /* IPv4, IPv6; of no family: none */
 };
 
+/* What kind of way it is: of `via` the connections keep it, in their own marks. */
+enum table_way_kind {
+	WAY_OUT,      /* of what leaves */
+	WAY_VIA,      /* to the nodes of workloads that something goes through */
+	WAY_INSTANCE, /* to one that is here: its own addresses are the hop */
+	WAY_KIND_COUNT
+};
+
 /* What the packets that bear a number are to leave by, in one table of routes or another. */
 struct table_way {
 	uint32_t number;              /* 1 to TABLE_WAYS_MAX */
+	enum table_way_kind kind;
 	uint32_t table;               /* of the node's own; 0: by the hops */
 	const struct table_hop *hops; /* in order of preference */
 	size_t hop_count;

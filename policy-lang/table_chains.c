@@ -68,18 +68,18 @@
 	}
 /* Only the packet that makes a connection: one that waits for an answer is new for long. */
 #define LIMIT_NEW(to) RULE(IN_SET(SET_LIMIT_NEW, NFPROTO), DO(CT_UNCONFIRMED), JUMP(to))
-#define PORT_CELL(id, local)                                                           \
-	PRIORITY_MAP(id, LOAD_PRIORITY, LOAD_##local, LOAD_L4PROTO, LOAD_DPORT)
+#define PORT_CELL(id, local, port)                                                     \
+	PRIORITY_MAP(id, LOAD_PRIORITY, LOAD_##local, LOAD_L4PROTO, LOAD_##port)
 
 /*
  * The chains of one direction and family. `local` and `peer` say which end is which; the
  * priority bears the peer's class on the way into _cells, 0 in _rest, the rule's number
  * at the end. Every governed address has a rest; if it had none, decide would drop.
  */
-#define CELL_RULES(kind, stage, f, d, local, ...)                                      \
+#define CELL_RULES(kind, stage, f, d, local, port, ...)                                      \
 	static const struct table_rule stage##f##_rest_rules[] = {                     \
-	    RULE(FAMILY(f), PORT_CELL(SET_##kind##CELL##f##_##d, local), __VA_ARGS__), \
-	    RULE(FAMILY(f), PORT_CELL(SET_##kind##CELL##f##_##d##_RANGE, local),       \
+	    RULE(FAMILY(f), PORT_CELL(SET_##kind##CELL##f##_##d, local, port), __VA_ARGS__), \
+	    RULE(FAMILY(f), PORT_CELL(SET_##kind##CELL##f##_##d##_RANGE, local, port),       \
 		__VA_ARGS__),                                                          \
 	    RULE(FAMILY(f),                                                            \
 		PRIORITY_MAP(SET_##kind##CELL##f##_##d##_REST, LOAD_##local),          \
@@ -87,8 +87,8 @@
 	    RULE(__VA_ARGS__),                                                         \
 	};                                                                             \
 	static const struct table_rule stage##f##_cells_rules[] = {                    \
-	    RULE(FAMILY(f), PORT_CELL(SET_##kind##CELL##f##_##d, local), __VA_ARGS__), \
-	    RULE(FAMILY(f), PORT_CELL(SET_##kind##CELL##f##_##d##_RANGE, local),       \
+	    RULE(FAMILY(f), PORT_CELL(SET_##kind##CELL##f##_##d, local, port), __VA_ARGS__), \
+	    RULE(FAMILY(f), PORT_CELL(SET_##kind##CELL##f##_##d##_RANGE, local, port),       \
 		__VA_ARGS__),                                                          \
 	    RULE(FAMILY(f),                                                            \
 		PRIORITY_MAP(                                                          \
@@ -97,7 +97,7 @@
 	    RULE(SET_PRIORITY(0), GOTO(#stage #f "_rest")),                            \
 	}
 #define DIRECTION_RULES(stage, f, d, local, peer)                                      \
-	CELL_RULES(, stage, f, d, local, GOTO("decide"));                              \
+	CELL_RULES(, stage, f, d, local, DPORT, GOTO("decide"));                              \
 	static const struct table_rule stage##f##_rules[] = {                          \
 	    RULE(FAMILY(f), PRIORITY_MAP(SET_PEER##f##_##d, LOAD_##peer),              \
 		GOTO(#stage #f "_cells")),                                             \
@@ -113,7 +113,7 @@ DIRECTION_RULES(ingress, 6, IN, DADDR, SADDR);
 
 /* By which route something leaves: what is found comes back in the priority. */
 #define LEAVE_RULES(f)                                                                 \
-	CELL_RULES(ROUTE_, route, f, OUT, SADDR, DO(RETURN));                          \
+	CELL_RULES(ROUTE_, route, f, OUT, SADDR, DPORT, DO(RETURN));                          \
 	static const struct table_rule route##f##_rules[] = {                          \
 	    RULE(FAMILY(f), IN_SET(SET_INSIDE##f, DADDR),                              \
 		SET_PRIORITY(TABLE_ROUTE_DIRECT), DO(RETURN)),                         \
@@ -126,6 +126,23 @@ DIRECTION_RULES(ingress, 6, IN, DADDR, SADDR);
 
 LEAVE_RULES(4);
 LEAVE_RULES(6);
+
+/*
+ * Through what a connection goes; the same of what comes back on it, whose ends are the other
+ * way round. Both find the same, on every node.
+ */
+#define VIA_WALK(stage, f, client, server, port)                                       \
+	CELL_RULES(VIA_, stage, f, OUT, client, port, DO(RETURN));                     \
+	static const struct table_rule stage##f##_rules[] = {                          \
+	    RULE(FAMILY(f), PRIORITY_MAP(SET_VIA_PEER##f, LOAD_##server),              \
+		GOTO(#stage #f "_cells")),                                             \
+	    RULE(SET_PRIORITY(0), GOTO(#stage #f "_rest")),                            \
+	}
+
+VIA_WALK(via_out, 4, SADDR, DADDR, DPORT);
+VIA_WALK(via_out, 6, SADDR, DADDR, DPORT);
+VIA_WALK(via_back, 4, DADDR, SADDR, SPORT);
+VIA_WALK(via_back, 6, DADDR, SADDR, SPORT);
 
 /* The same for the node, whose address is no part of the key. Reached only where
  * host_in or host_out has the family. */
@@ -373,9 +390,98 @@ static const struct table_rule steer_way_rules[] = {
     RULE(SET_PRIORITY(0)),
 };
 
+/*
+ * Via. Both directions of a connection go to the same workload: the one that it has gone
+ * through so far, or one by the hash of both ends, which is the same on every node. Who has
+ * an end of the connection sends its packets there, and the node of what is gone through
+ * whatever comes for it; a packet that is past it comes to other nodes like any other.
+ *
+ *     client --> steer: via_out -> via_send: the mark of a way
+ *                  |
+ *                forward: policy of both ends, via_judge    --> what it goes through
+ *                                                                  |
+ *     server <-- forward: came back: as it was judged       <------+
+ *
+ * What comes back has the mark again, and came by the interface that the mark leads to: a
+ * rule of policy routing sends that where it would go without us (enforcer/steer.h).
+ */
+#define VIA_ENDS(f, ends)                                                              \
+	RULE(PRIORITY_MAP(SET_VIA_KEPT, LOAD_PRIORITY, LOAD_CT_MARK),                  \
+	    GOTO("via_send" #f)),                                                      \
+	    RULE(FAMILY(f), PRIORITY_MAP(SET_PICK_HASH, LOAD_PRIORITY, LOAD_##ends),   \
+		GOTO("via_send" #f)),                                                  \
+	    RULE(FAMILY(f),                                                            \
+		PRIORITY_MAP(SET_PICK_HASH_FINE, LOAD_PRIORITY, LOAD_##ends),          \
+		GOTO("via_send" #f)),                                                  \
+	    RULE(SET_PRIORITY(0))
+#define VIA_RULES(f)                                                                   \
+	static const struct table_rule via_send##f##_rules[] = {                       \
+	    RULE(FAMILY(f), NOT_IN_SET(SET_OWN##f, SADDR),                             \
+		NOT_IN_SET(SET_VIA_HERE, PRIORITY), SET_PRIORITY(0), DO(RETURN)),      \
+	    RULE(IN_SET(SET_VIA_HERE, PRIORITY), DO(CT_DNAT),                          \
+		SET_PRIORITY(NUMBER_VIA_TRANSLATED), GOTO("decide")),                  \
+	    RULE(PRIORITY_VMAP(SET_WAYS)),                                             \
+	    RULE(SET_PRIORITY(0)),                                                     \
+	};                                                                             \
+	static const struct table_rule via_steer_out##f##_rules[] = {                  \
+	    RULE(JUMP("via_out" #f)),                                                  \
+	    VIA_ENDS(f, ENDS##f),                                                      \
+	};                                                                             \
+	static const struct table_rule via_steer_back##f##_rules[] = {                 \
+	    RULE(JUMP("via_back" #f)),                                                 \
+	    VIA_ENDS(f, ENDS##f##_BACK),                                               \
+	};                                                                             \
+	static const struct table_rule via_judge##f##_rules[] = {                      \
+	    RULE(JUMP("via_out" #f)),                                                  \
+	    RULE(GOTO("route_count")),                                                 \
+	};                                                                             \
+	static const struct table_rule via_still_out##f##_rules[] = {                  \
+	    RULE(JUMP("via_out" #f)),                                                  \
+	    RULE(PRIORITY_VMAP(SET_VIA_REFUSED)),                                      \
+	    RULE(SET_PRIORITY(0)),                                                     \
+	};                                                                             \
+	static const struct table_rule via_still_back##f##_rules[] = {                 \
+	    RULE(JUMP("via_back" #f)),                                                 \
+	    RULE(PRIORITY_VMAP(SET_VIA_REFUSED)),                                      \
+	    RULE(SET_PRIORITY(0)),                                                     \
+	}
+
+VIA_RULES(4);
+VIA_RULES(6);
+
+/* The client's packets, and those that come back. */
+#define VIA_BOTH(f, what)                                                              \
+	RULE(FAMILY(f), IN_SET(SET_VIA_LOCAL##f, SADDR), DO(CT_ORIGINAL),              \
+	    JUMP("via_" what "_out" #f)),                                              \
+	    RULE(FAMILY(f), IN_SET(SET_VIA_LOCAL##f, DADDR), DO(CT_REPLY),             \
+		JUMP("via_" what "_back" #f))
+
 static const struct table_rule steer_rules[] = {
     RULE(FAMILY(4), IN_SET(SET_STEER4, SADDR), DO(CT_ORIGINAL), JUMP("steer4")),
     RULE(FAMILY(6), IN_SET(SET_STEER6, SADDR), DO(CT_ORIGINAL), JUMP("steer6")),
+    VIA_BOTH(4, "steer"),
+    VIA_BOTH(6, "steer"),
+};
+
+/* A connection that is there does not go on past what it is to go through, either. */
+static const struct table_rule via_still_rules[] = {
+    VIA_BOTH(4, "still"),
+    VIA_BOTH(6, "still"),
+};
+
+/* What has been through it: judged, counted and charged on its way there. Only a connection
+ * that came this way before comes back; what makes one poses as somebody. */
+static const struct table_rule via_past_rules[] = {
+    RULE(DO(MARK)),
+    RULE(DO(CT_UNCONFIRMED), SET_PRIORITY(NUMBER_VIA_POSED), GOTO("decide")),
+    RULE(DO(ACCEPT)),
+};
+
+/* Behind interfaces of workloads; but what goes through one is not for it. */
+static const struct table_rule gate_out_rules[] = {
+    RULE(DO(CT_MARKED), DO(RETURN)),
+    GATE_IF(4, OIFNAME, DADDR),
+    GATE_IF(6, OIFNAME, DADDR),
 };
 
 /* Returns to whoever jumped, unless the route is denied. */
@@ -396,10 +502,13 @@ static const struct table_rule route_out_rules[] = {
 };
 
 static const struct table_rule forward_rules[] = {
+    RULE(DO(MARKED), DO(CT_MARKED), DO(CAME_ELSEWHERE), DO(CAME_BACK),
+	GOTO("via_past")),
     UNSTEER,
     WATCH_NAMES,
     RULE(IN_SET(SET_LIMIT_OUT, NFPROTO), JUMP("limit_out")),
     RULE(IN_SET(SET_LIMIT_IN, NFPROTO), JUMP("limit_in")),
+    RULE(DO(CT_ESTABLISHED), JUMP("via_still")),
     RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
     RULE(ND, DO(ACCEPT)),
     GATE(4, SADDR),
@@ -407,9 +516,8 @@ static const struct table_rule forward_rules[] = {
     GATE(6, SADDR),
     GATE(6, DADDR),
     GATE_IF(4, IIFNAME, SADDR),
-    GATE_IF(4, OIFNAME, DADDR),
     GATE_IF(6, IIFNAME, SADDR),
-    GATE_IF(6, OIFNAME, DADDR),
+    RULE(JUMP("gate_out")),
     RULE(SELF(4), SET_PRIORITY(0), DO(ACCEPT)),
     RULE(SELF(6), SET_PRIORITY(0), DO(ACCEPT)),
     RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),
@@ -419,6 +527,8 @@ static const struct table_rule forward_rules[] = {
     STAGE(6, SET_LOCAL6_IN, DADDR, "ingress6"),
     STAGE(4, SET_ROUTE_LOCAL4_OUT, SADDR, "route_judge4"),
     STAGE(6, SET_ROUTE_LOCAL6_OUT, SADDR, "route_judge6"),
+    STAGE(4, SET_VIA_LOCAL4, SADDR, "via_judge4"),
+    STAGE(6, SET_VIA_LOCAL6, SADDR, "via_judge6"),
     RULE(SET_PRIORITY(0)),
     LIMIT_NEW("limit_count"),
     LIMIT_NEW("limit_rate"),
@@ -454,6 +564,16 @@ static const struct table_rule forward_rules[] = {
 		.rule_count = ARRAY_LEN(list)                                          \
 	}
 
+#define VIA_STEER_CHAINS(f)                                                            \
+	STEER_CHAIN("via_send" #f, via_send##f##_rules),                               \
+	    STEER_CHAIN("via_steer_out" #f, via_steer_out##f##_rules),                 \
+	    STEER_CHAIN("via_steer_back" #f, via_steer_back##f##_rules)
+#define VIA_CHAINS(f)                                                                  \
+	DIRECTION_CHAINS(via_out##f), DIRECTION_CHAINS(via_back##f),                   \
+	    CHAIN("via_judge" #f, via_judge##f##_rules),                               \
+	    CHAIN("via_still_out" #f, via_still_out##f##_rules),                       \
+	    CHAIN("via_still_back" #f, via_still_back##f##_rules)
+
 const struct table_chain table_chains[] = {
     CHAIN("decide", decide_rules),
     CHAIN("midstream", midstream_rules),
@@ -473,6 +593,9 @@ const struct table_chain table_chains[] = {
     CHAIN("route_count", route_count_rules),
     ROUTE_CHAINS(4),
     ROUTE_CHAINS(6),
+    VIA_CHAINS(4),
+    VIA_CHAINS(6),
+    CHAIN("via_still", via_still_rules),
     CHAIN("limit_count", limit_count_rules),
     CHAIN("limit_rate", limit_rate_rules),
     CHAIN("limit_out", limit_out_rules),
@@ -480,6 +603,10 @@ const struct table_chain table_chains[] = {
     STEER_CHAIN("steer_way", steer_way_rules),
     STEER_CHAIN("steer4", steer4_rules),
     STEER_CHAIN("steer6", steer6_rules),
+    VIA_STEER_CHAINS(4),
+    VIA_STEER_CHAINS(6),
+    STEER_CHAIN("via_past", via_past_rules),
+    CHAIN("gate_out", gate_out_rules),
     BASE_CHAIN("input", HOOK_INPUT, input_rules),
     BASE_CHAIN("output", HOOK_OUTPUT, output_rules),
     BASE_CHAIN("forward", HOOK_FORWARD, forward_rules),

@@ -49,6 +49,15 @@ ranges_addr(const struct table_set *set)
 	return set->interval && set->key[1] == FIELD_NONE;
 }
 
+static uint32_t
+element_mark(const struct table_element *e)
+{
+	uint32_t mark;
+
+	memcpy(&mark, e->addr, sizeof(mark));
+	return mark;
+}
+
 static void
 print_field(struct buf *out, const struct table_set *set, enum table_field field,
     const struct table_element *e)
@@ -83,6 +92,9 @@ print_field(struct buf *out, const struct table_set *set, enum table_field field
 		break;
 	case FIELD_SLOT:
 		buf_printf(out, "%u", (unsigned)e->port_lo);
+		break;
+	case FIELD_MARK:
+		buf_printf(out, "0x%08x", (unsigned)element_mark(e));
 		break;
 	case FIELD_NONE:
 	case FIELD_VERDICT:
@@ -134,6 +146,7 @@ static const char *const field_types[] = {
     [FIELD_NFPROTO] = "nf_proto",
     [FIELD_PROTO] = "inet_proto",
     [FIELD_SERVICE] = "inet_service",
+    [FIELD_MARK] = "mark",
     [FIELD_VERDICT] = "verdict",
     [FIELD_IPV4_PORT] = "ipv4_addr . inet_service",
     [FIELD_IPV6_PORT] = "ipv6_addr . inet_service",
@@ -200,10 +213,16 @@ print_load(struct buf *out, const struct table_stmt *stmt)
 	    [LOAD_DADDR] = "daddr",
 	    [LOAD_L4PROTO] = "meta l4proto",
 	    [LOAD_DPORT] = "th dport",
+	    [LOAD_SPORT] = "th sport",
+	    [LOAD_CT_MARK] = "ct mark",
 	    [LOAD_CT_SADDR] = "saddr",
 	    [LOAD_CT_DADDR] = "daddr",
 	    [LOAD_HASH4] = "jhash ip saddr",
 	    [LOAD_HASH6] = "jhash ip6 saddr",
+	    [LOAD_ENDS4] = "jhash ip saddr . ip daddr",
+	    [LOAD_ENDS6] = "jhash ip6 saddr . ip6 daddr",
+	    [LOAD_ENDS4_BACK] = "jhash ip daddr . ip saddr",
+	    [LOAD_ENDS6_BACK] = "jhash ip6 daddr . ip6 saddr",
 	    [LOAD_RANDOM] = "numgen random",
 	};
 
@@ -218,7 +237,7 @@ print_load(struct buf *out, const struct table_stmt *stmt)
 		buf_add_cstr(out, texts[stmt->load[i]]);
 		if (stmt->load[i] >= LOAD_HASH4)
 			buf_printf(out, " mod %u", (unsigned)set->slots);
-		if (stmt->load[i] == LOAD_HASH4 || stmt->load[i] == LOAD_HASH6)
+		if (stmt->load[i] >= LOAD_HASH4 && stmt->load[i] < LOAD_RANDOM)
 			buf_printf(out, " seed 0x%x", (unsigned)TABLE_HASH_SEED);
 	}
 }
@@ -231,6 +250,9 @@ static const char *const stmt_texts[] = {
     [STMT_TCP_MIDSTREAM] = "tcp flags & (fin | syn | rst | ack) != syn ct state new",
     [STMT_CT_DNAT] = "ct status dnat",
     [STMT_CT_ORIGINAL] = "ct direction original",
+    [STMT_CT_REPLY] = "ct direction reply",
+    [STMT_CAME_ELSEWHERE] = "fib saddr . iif oif missing",
+    [STMT_CAME_BACK] = "fib saddr . mark . iif oif exists",
     [STMT_MASQUERADE] = "masquerade",
     [STMT_CT_UNCONFIRMED] = "ct status ! confirmed",
     [STMT_COUNTER] = "counter",
@@ -322,11 +344,14 @@ print_limiting(struct buf *out, const struct table_stmt *stmt)
 static void
 print_mark(struct buf *out, const struct table_stmt *stmt, uint32_t mask)
 {
-	if (stmt->kind == STMT_MARKED) {
-		buf_printf(out, "meta mark & 0x%08x != 0x00000000", (unsigned)mask);
+	bool of_ct = stmt->kind == STMT_CT_MARKED || stmt->kind == STMT_CT_MARK;
+	const char *what = of_ct ? "ct mark" : "meta mark";
+
+	if (stmt->kind == STMT_MARKED || stmt->kind == STMT_CT_MARKED) {
+		buf_printf(out, "%s & 0x%08x != 0x00000000", what, (unsigned)mask);
 		return;
 	}
-	buf_printf(out, "meta mark set meta mark & 0x%08x", (unsigned)~mask);
+	buf_printf(out, "%s set %s & 0x%08x", what, what, (unsigned)~mask);
 	if (stmt->value != 0)
 		buf_printf(out, " | 0x%08x", (unsigned)stmt->value);
 }
@@ -362,7 +387,7 @@ print_stmt(struct buf *out, const struct table_stmt *stmt,
 		print_class(out, stmt->value);
 	} else if (stmt->kind == STMT_PRIORITY_VMAP) {
 		buf_printf(out, "meta priority vmap @%s", set);
-	} else if (stmt->kind == STMT_MARKED || stmt->kind == STMT_MARK) {
+	} else if (stmt->kind >= STMT_MARKED && stmt->kind <= STMT_CT_MARK) {
 		print_mark(out, stmt, settings->steer_mask);
 	} else if (stmt->kind == STMT_SNAT || stmt->kind == STMT_DNAT) {
 		enum table_field value = table_sets[stmt->set].value;
@@ -489,6 +514,9 @@ json_field(struct buf *out, const struct table_set *set, enum table_field field,
 		break;
 	case FIELD_SLOT:
 		buf_printf(out, "\"slot\": %u", (unsigned)e->port_lo);
+		break;
+	case FIELD_MARK:
+		buf_printf(out, "\"mark\": %u", (unsigned)element_mark(e));
 		break;
 	case FIELD_NONE:
 	case FIELD_VERDICT:

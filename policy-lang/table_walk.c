@@ -88,8 +88,14 @@ look_up(const struct walk *w, const struct table_stmt *stmt, struct table_elemen
 		case LOAD_DPORT:
 			key.port_lo = w->packet->dport;
 			break;
+		case LOAD_SPORT: /* of what comes back, which is not walked */
+		case LOAD_CT_MARK:
 		case LOAD_HASH4:
 		case LOAD_HASH6:
+		case LOAD_ENDS4:
+		case LOAD_ENDS6:
+		case LOAD_ENDS4_BACK:
+		case LOAD_ENDS6_BACK:
 		case LOAD_CT_SADDR: /* what is only read is not walked, either */
 		case LOAD_CT_DADDR:
 		case LOAD_RANDOM: /* only what translates picks, which is not walked */
@@ -141,6 +147,10 @@ walk_stmt(struct walk *w, const struct table_stmt *stmt)
 	case STMT_CT_DNAT:
 	case STMT_CT_ORIGINAL:
 	case STMT_MARKED:
+	case STMT_CT_REPLY:
+	case STMT_CT_MARKED:
+	case STMT_CAME_ELSEWHERE:
+	case STMT_CAME_BACK:
 	case STMT_CT_ASKED:
 	case STMT_SNAT:
 	case STMT_DNAT:
@@ -178,6 +188,7 @@ walk_stmt(struct walk *w, const struct table_stmt *stmt)
 	case STMT_COUNTER:
 	case STMT_LOG:
 	case STMT_MARK: /* what routes a packet is not walked */
+	case STMT_CT_MARK:
 	case STMT_LOG_NAMES:
 		return OUT_NEXT;
 	case STMT_DROP:
