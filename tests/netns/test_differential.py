@@ -15,7 +15,6 @@ RINGFENCE_DIFFERENTIAL_FAULTS   not empty: something breaks in the daemons betwe
 tests/netns/differential runs it at length.
 """
 
-import contextlib
 import ipaddress
 import json
 import os
@@ -24,22 +23,20 @@ import random
 import re
 import shlex
 import shutil
-import signal
 import sys
 import tempfile
 import time
 from typing import NamedTuple
 
 import pytest
-import yaml
 
 import lab as lab_module
 import policylab
-from enforcerd import Enforcer, kill
-from lab import Lab, LabError, wait_until
+from enforceways import (
+    NEVER_TOO_LARGE, CompiledWay, EnforcerWay, Options, Refused, compile_program)
+from lab import Lab, LabError
 from policygen import PolicySet
 from policylab import HOME, LOCAL, NODES, OUTSIDE, WORKLOAD_NETWORKS
-from policyrules import NATIVE
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import rf  # noqa: E402
@@ -57,7 +54,6 @@ CANDIDATES = max(1500, 4 * PROBES_AFTER_AN_EDIT)
 REPORTED = 6  # differences that are told in full
 RETRIES = 2
 RETRY_TIMEOUT_MS = 900
-DAEMON_TIMEOUT_S = 60
 MISTAKE_SETS = 12
 NETWORKS = [ipaddress.ip_network(text) for text in WORKLOAD_NETWORKS]
 
@@ -76,185 +72,6 @@ def clean(request):
     if "lab" in request.fixturenames:
         for node in request.getfixturevalue("lab").nodes:
             node.exec(["nft", "flush", "ruleset"])
-
-
-class Options(NamedTuple):
-    """What governs verdicts beside the documents."""
-
-    cluster_default: str = "allow"
-    ip_blocks: str = "always"
-    gate: bool = False  # unknown addresses of the workloads' networks are closed
-    reject: bool = False  # denied packets are answered
-
-    @classmethod
-    def roll(cls, rng):
-        return cls(rng.choice(["allow", "deny"]),
-                   rng.choice(["always", "always", "never"]), rng.random() < 0.4,
-                   rng.random() < 0.2)
-
-    def arguments(self):
-        return ["--cluster-default", self.cluster_default,
-                "--ip-blocks-match-pods", self.ip_blocks]
-
-
-# --- the two ways into the kernel ---
-
-
-def compile_program(directory, options, node):
-    """The text of a node's program."""
-    gate = ["--workload-networks", ",".join(WORKLOAD_NETWORKS)]
-    done = rf.run("compile", directory, "--node", node, "-o", "nft",
-                  *options.arguments(), *(gate if options.gate else []),
-                  *(["--reject"] if options.reject else []))
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-class CompiledWay:
-    """`ringfence compile ... -o nft | nft -f -` on every node."""
-
-    name = "compile"
-
-    def __init__(self, lab, change=lambda text: text):
-        self.lab = lab
-        self.change = change  # what befalls a program on its way
-
-    def apply(self, directory, options):
-        for node in self.lab.nodes:
-            node.nft(self.change(compile_program(directory, options, node.name)))
-
-    def keep(self, _directory):
-        """Everything that is worth keeping is known already."""
-
-    def errors(self):
-        return []
-
-
-class EnforcerWay:
-    """The daemon on every node, all following one directory."""
-
-    name = "enforcer"
-
-    def __init__(self, lab, directory):
-        self.directory = directory
-        self.options = None
-        self.states = 0
-        self.daemons = []
-        for node in lab.nodes:
-            (directory / node.name).mkdir()
-            self.daemons.append(Enforcer(node, directory / node.name, metrics=False))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        with contextlib.ExitStack() as stack:
-            for daemon in self.daemons:
-                stack.push(daemon)
-
-    def apply(self, directory, options):
-        """Wait until what is in the directory is in force on all nodes.
-
-        A workload without node and address, written last, tells one state of the
-        directory from the next and matters to no connection.
-        """
-        for daemon in self.daemons if options != self.options else ():
-            self._configure(daemon, directory, options)
-        self.options = options
-        self.states += 1
-        name = f"state-{self.states}"
-        marker = {"apiVersion": NATIVE, "kind": "Workload",
-                  "metadata": {"name": name, "namespace": "/"}, "spec": {}}
-        half = self.directory / "marker"
-        half.write_text(yaml.safe_dump(marker))
-        half.rename(directory / "99-marker.yaml")
-        for daemon in self.daemons:
-            wait_until(lambda d=daemon: self._knows(d, f"/{name}"), DAEMON_TIMEOUT_S,
-                       f"{daemon.host.name} to enforce {name}")
-
-    @staticmethod
-    def _configure(daemon, directory, options):
-        """Start it, or have it read its configuration again."""
-        daemon.write_config(
-            sources=[{"directory": str(directory)}],
-            clusterDefault=options.cluster_default,
-            ipBlocksMatchPods=options.ip_blocks,
-            boot="closed" if options.gate else "open",
-            workloadNetworks=WORKLOAD_NETWORKS if options.gate else [],
-            denied="reject" if options.reject else "drop",
-            hostProtection=True)
-        if daemon.process is None:
-            daemon.start()
-            return
-        seen = len(daemon.log())
-        daemon.process.send_signal(signal.SIGHUP)
-        daemon.wait_log(" reloaded ", seen)
-
-    @staticmethod
-    def _knows(daemon, workload):
-        """True if the policy in force has this workload."""
-        assert daemon.process.poll() is None, daemon.log()[-4000:]
-        asked = daemon.ask("explain", workload, "192.0.2.1", "80/tcp", check=False)
-        return asked.returncode == 0
-
-    # --- faults: what is in force afterwards is what the directory says ---
-
-    def break_something(self, rng):
-        """Break something in one daemon; returns what, in words."""
-        daemon = rng.choice(self.daemons)
-        fault = rng.choice([self._kill_role, self._kill_role, self._kill_parent,
-                            self._foreign_change, self._reload, self._bad_source])
-        fault(daemon, rng)
-        return f"{fault.__name__[1:]} at {daemon.host.name}"
-
-    @staticmethod
-    def _kill_role(daemon, rng):
-        wait_until(daemon.answers, DAEMON_TIMEOUT_S, "the last role to be back")
-        pids = [role["pid"] for role in daemon.status()["roles"]]
-        with contextlib.suppress(ProcessLookupError):
-            kill(rng.choice([pid for pid in pids if pid not in (0, daemon.process.pid)]))
-
-    @staticmethod
-    def _kill_parent(daemon, _rng):
-        daemon.stop(signal.SIGKILL)
-        daemon.start()
-
-    @staticmethod
-    def _foreign_change(daemon, rng):
-        """What the kernel lets others do to a table that is not theirs."""
-        command = rng.choice(["flush ruleset", "flush chain inet ringfence forward",
-                              "flush set inet ringfence local4_in",
-                              "insert rule inet ringfence input accept"])
-        daemon.host.exec(["nft", command], check=False)
-
-    @staticmethod
-    def _reload(daemon, _rng):
-        daemon.process.send_signal(signal.SIGHUP)
-
-    def _bad_source(self, daemon, _rng):
-        """Refused; what is in force stays, until the source is good again."""
-        bad = self.directory / "policies" / "98-bad.yaml"
-        seen = len(daemon.log())
-        bad.write_text("kind: [")
-        daemon.wait_log("(program|edit)-refused", seen)
-        bad.unlink()
-
-    def keep(self, directory):
-        """Put what the daemons say beside the rest of a report."""
-        for daemon in self.daemons:
-            if daemon.process is None:
-                continue
-            name = daemon.host.name
-            shutil.copy(daemon.log_path, directory / f"{name}.log")
-            for question in ("status", "diff"):
-                told = daemon.ask(question, check=False)
-                (directory / f"{name}-{question}.txt").write_text(
-                    told.stdout + told.stderr)
-
-    def errors(self):
-        """What the daemons complained of last."""
-        return [f"{daemon.host.name}: {line}" for daemon in self.daemons
-                for line in daemon.log().splitlines() if " error " in line][-6:]
 
 
 # --- what should be, what is ---
@@ -276,13 +93,11 @@ def verdicts(directory, options, probes):
     return [line == "allow" for line in lines]
 
 
-def is_gated(policies, probe):
+def is_gated(known, probe):
     """True if the probe meets a node's gate: an end that should be a workload, unknown.
 
     What a node itself sends passes no gate of its own, and what a host sends itself none.
     """
-    known = policies.known_addresses()
-
     def unknown(text):
         address = ipaddress.ip_address(text)
         return address not in known and any(address in net for net in NETWORKS)
@@ -320,29 +135,80 @@ def choose(rng, probes, wanted, count):
     return few + parts[1][:count - len(few)]
 
 
+class State(NamedTuple):
+    """What a set was when it was put in force."""
+
+    directory: pathlib.Path
+    options: Options
+    known: set  # addresses
+
+
 class Trial:
-    """One way, one set of policies at a time."""
+    """One way, one set of policies at a time.
+
+    What the compiler refuses as too large the daemons have to refuse as well, and to go on
+    with what they had. That is known by probes, too, of connections within a node: other
+    nodes may have taken their part of what it refused.
+    """
 
     def __init__(self, lab, way, directory):
         self.lab = lab
         self.way = way
         self.directory = directory
         self.probes = self.open = self.late = self.sets = self.edits = 0
+        self.refused = self.held = 0  # sets, and nodes that went on as before
+        self.good = {}  # node -> its last State
 
     def run(self, policies, options, count, history=()):
-        """Put the set in force and probe; fail with a report if anything differs."""
+        """Put the set in force and probe; fail with a report if anything differs.
+
+        False: the compiler refuses it, and so did the daemons.
+        """
+        self.way.begin()
         self.prepare(policies)
+        state = State(self.directory, options, policies.known_addresses())
+        refused = None
         try:
             self.way.apply(self.directory, options)
+        except Refused as refusal:
+            refused = refusal.nodes
         except (AssertionError, LabError) as error:
-            Report(self, policies, options, history).fail(
+            Report(self, policies, state, history).fail(
                 f"not put in force: {error}", self.way.errors())
-        differences = self.differences(policies, options, count)
+        if refused is not None:
+            self._check_held(policies, refused, count, history)
+            return False
+        self._check(policies, state, count, history)
+        self._remember(state)
+        return True
+
+    def _check(self, policies, state, count, history, within=None):
+        differences = self.differences(policies, state, count, within)
         if differences:
-            report = Report(self, policies, options, history)
+            report = Report(self, policies, state, history)
             report.fail(
-                f"{len(differences)} connections are not what the evaluator says",
+                f"{len(differences)} connections are not what the evaluator says"
+                + (f" of what {within} had before it refused another" if within else ""),
                 report.differences(differences))
+
+    def _remember(self, state):
+        """A copy of what is in force now, where it may be needed."""
+        if len(HOME) <= NEVER_TOO_LARGE:
+            return
+        kept = self.directory.with_name("last-good")
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.copytree(state.directory, kept)
+        self.good = {node.name: state._replace(directory=kept)
+                     for node in self.lab.nodes}
+
+    def _check_held(self, policies, refused, count, history):
+        self.refused += 1
+        holding = self.way.holding(self.directory, refused)
+        for name in holding:
+            if name in self.good:
+                self.held += 1
+                self._check(policies, self.good[name], count, history, within=name)
+        self.good = {name: state for name, state in self.good.items() if name in holding}
 
     def prepare(self, policies):
         policies.write(self.directory)
@@ -351,21 +217,26 @@ class Trial:
             f"the generator made a bad set of seed {policies.seed}:\n"
             f"{done.stdout}{done.stderr}")
 
-    def expect(self, policies, options, probes):
-        allowed = verdicts(self.directory, options, probes)
-        if not options.gate:
+    @staticmethod
+    def expect(state, probes):
+        allowed = verdicts(state.directory, state.options, probes)
+        if not state.options.gate:
             return allowed
-        return [allow and not is_gated(policies, probe)
+        return [allow and not is_gated(state.known, probe)
                 for allow, probe in zip(allowed, probes)]
 
-    def differences(self, policies, options, count):
+    def differences(self, policies, state, count, within=None):
         """[(probe, wanted open, result)] of those that are not as they should be."""
-        return self._without_late(self.first_differences(policies, options, count))
+        return self._without_late(
+            self.first_differences(policies, state, count, within))
 
-    def first_differences(self, policies, options, count):
+    def first_differences(self, policies, state, count, within=None):
         """The same with what may only have been late."""
-        candidates = policies.candidates(CANDIDATES)
-        wanted = self.expect(policies, options, candidates)
+        candidates = [
+            probe for probe in policies.candidates(CANDIDATES)
+            if within is None or
+            within == HOME.get(probe.src) == HOME.get(host_at(probe.dst_addr))]
+        wanted = self.expect(state, candidates)
         chosen = choose(policies.rng, candidates, wanted, count)
         for node in self.lab.nodes:
             self.lab.conntrack_flush(node)
@@ -376,7 +247,7 @@ class Trial:
             assert result.who in (None, host_at(candidates[i].dst_addr)), (
                 f"{candidates[i]} was answered by {result.who}")
         return [(candidates[i], wanted[i], result) for i, result in zip(chosen, results)
-                if result.state not in expected_states(wanted[i], options)]
+                if result.state not in expected_states(wanted[i], state.options)]
 
     def _without_late(self, found):
         """What was silent and should not be is tried again: the machine may be busy."""
@@ -415,13 +286,14 @@ def counters(node):
 class Report:
     """A failure, told so that it can be understood and had again."""
 
-    def __init__(self, trial, policies, options, history):
+    def __init__(self, trial, policies, state, history):
         self.trial = trial
         self.policies = policies
-        self.options = options
+        self.state = state
+        self.options = state.options
         self.history = history
         self.kept = pathlib.Path(tempfile.mkdtemp(prefix="ringfence-differential-"))
-        shutil.copytree(trial.directory, self.kept / "policies")
+        shutil.copytree(state.directory, self.kept / "policies")
         for node in trial.lab.nodes:
             self._keep_program(node)
         trial.way.keep(self.kept)
@@ -429,7 +301,10 @@ class Report:
     def _keep_program(self, node):
         listing = node.exec(["nft", "list", "ruleset"], check=False).stdout
         (self.kept / f"{node.name}-kernel.nft").write_text(listing)
-        printed = compile_program(self.trial.directory, self.options, node.name)
+        try:
+            printed = compile_program(self.state.directory, self.options, node.name)
+        except Refused as refused:
+            printed = f"# {refused}\n"
         (self.kept / f"{node.name}-compiled.nft").write_text(printed)
 
     def fail(self, what, more=()):
@@ -469,7 +344,7 @@ class Report:
         return "\n".join([
             f"{probe.src} -> {host_at(probe.dst_addr)}: {query(probe)}",
             f"  wanted {_word(wanted)}, was {result}, and once more {again}",
-            f"  gate closed to it: {is_gated(self.policies, probe)}"
+            f"  gate closed to it: {is_gated(self.state.known, probe)}"
             if self.options.gate else "  no gate",
             "  counters that moved:", *(moved or ["    none"]),
             "  ringfence " + shlex.join(map(str, ask)),
@@ -492,6 +367,7 @@ def announce(capsys):
 def summary(trial, started):
     return (f"differential/{trial.way.name}: {trial.probes} probes of {trial.sets} "
             f"sets and {trial.edits} edits, {trial.open} open, {trial.late} late, "
+            f"{trial.refused} sets refused while {trial.held} nodes went on, "
             f"{time.monotonic() - started:.0f} s")
 
 
@@ -526,13 +402,13 @@ def test_the_daemon_does_what_the_evaluator_says(lab, tmp_path, announce):
         while trial.probes < PROBES:
             policies = PolicySet(SEED + trial.sets)
             options = Options.roll(policies.rng)
-            trial.run(policies, options, PROBES_OF_A_SET)
+            taken = trial.run(policies, options, PROBES_OF_A_SET)
             history = []
-            for _ in range(EDITS):
+            while taken and len(history) < EDITS * (2 if FAULTS else 1):
                 history.append(policies.edit())
                 if FAULTS:
                     history.append(way.break_something(policies.rng))
-                trial.run(policies, options, PROBES_AFTER_AN_EDIT, history)
+                taken = trial.run(policies, options, PROBES_AFTER_AN_EDIT, history)
                 trial.edits += 1
             trial.sets += 1
     announce(summary(trial, started))
@@ -592,10 +468,11 @@ def test_a_mistake_in_a_program_is_noticed(lab, tmp_path, mistake):
         policies = PolicySet(seed)
         trial = Trial(lab, CompiledWay(lab), tmp_path)
         trial.prepare(policies)
+        state = State(tmp_path, Options(), policies.known_addresses())
         trial.way.apply(tmp_path, Options())
-        assert trial.differences(policies, Options(), PROBES_OF_A_SET) == []
+        assert trial.differences(policies, state, PROBES_OF_A_SET) == []
         trial.way.change = lambda text: MISTAKES[mistake](lab, text)
         trial.way.apply(tmp_path, Options())
-        if trial.first_differences(policies, Options(), PROBES_OF_A_SET):
+        if trial.first_differences(policies, state, PROBES_OF_A_SET):
             return
     pytest.fail(f"{mistake}: nobody noticed in {MISTAKE_SETS} sets")
