@@ -23,10 +23,10 @@ static const struct {
     {NUMBER_FAIL_SAFE, ACTION_ALLOW, "fail-safe port of the node"},
     {NUMBER_NODE_ALLOW, ACTION_ALLOW, "no policy for the node decides"},
     {NUMBER_UNREADY, ACTION_DENY, "published, but no workload is ready"},
-    {NUMBER_UNPUBLISHED, ACTION_DENY, "address of Routes, nothing published"},
     {NUMBER_VIA_TRANSLATED, ACTION_DENY,
 	"via: translated on the node of what it goes through"},
     {NUMBER_VIA_POSED, ACTION_DENY, "via: what others go through poses as one of them"},
+    {NUMBER_UNPUBLISHED, ACTION_DENY, "address of Routes, nothing published"},
 };
 
 void
