@@ -118,8 +118,8 @@ read_way(struct steer *s, struct proc_reader *r, struct way *ways)
 	uint8_t kind = proc_get_u8(r);
 	struct way *way;
 
-	if (!r->ok || kind >= WAY_KIND_COUNT || number == 0 || number > s->config->way_count ||
-	    ways[number - 1].used)
+	if (!r->ok || kind >= WAY_KIND_COUNT || number == 0 ||
+	    number > s->config->way_count || ways[number - 1].used)
 		return false;
 	way = &ways[number - 1];
 	way->used = true;
@@ -233,7 +233,7 @@ struct tending {
 		uint32_t interface;
 		char name[IF_NAMESIZE]; /* of one that something comes back by */
 	} chosen[TABLE_WAYS_MAX];
-	int failed;                          /* errno; 0 */
+	int failed; /* errno; 0 */
 };
 
 static void

@@ -43,7 +43,8 @@ find_hop(struct rtnl *r, const struct ip_addr *addr, uint32_t flags)
 	m->rtm_flags = flags;
 	m->rtm_dst_len = (uint8_t)ip_bits(addr->family);
 	mnl_attr_put(header, RTA_DST, ip_bytes(addr->family), addr->bytes);
-	return rtnl_ask(r, header, hop_seen, &found) == 0 ? found : (struct hop_found){0};
+	return rtnl_ask(r, header, hop_seen, &found) == 0 ? found
+							  : (struct hop_found){0};
 }
 
 uint32_t
@@ -93,8 +94,8 @@ link_seen(const struct nlmsghdr *header, void *arg)
 	    mnl_attr_get_payload_len(a.of[IFLA_IFNAME]));
 	out->name[IF_NAMESIZE - 1] = '\0';
 	conf = nested(nested(a.of[IFLA_AF_SPEC], AF_INET), IFLA_INET_CONF);
-	if (conf != NULL && mnl_attr_get_payload_len(conf) >=
-				IPV4_DEVCONF_SRC_VMARK * sizeof(value)) {
+	if (conf != NULL &&
+	    mnl_attr_get_payload_len(conf) >= IPV4_DEVCONF_SRC_VMARK * sizeof(value)) {
 		memcpy(&value,
 		    (const char *)mnl_attr_get_payload(conf) +
 			(IPV4_DEVCONF_SRC_VMARK - 1) * sizeof(value),
@@ -118,8 +119,8 @@ begin_link(char *data, uint16_t type, uint16_t flags, uint32_t interface)
 }
 
 bool
-steer_link(struct rtnl *r, uint32_t interface, char out_name[IF_NAMESIZE],
-    bool *out_by_mark)
+steer_link(
+    struct rtnl *r, uint32_t interface, char out_name[IF_NAMESIZE], bool *out_by_mark)
 {
 	_Alignas(struct nlmsghdr) char data[256];
 	struct nlmsghdr *header = begin_link(data, RTM_GETLINK, 0, interface);
@@ -136,8 +137,7 @@ int
 steer_link_by_mark(struct rtnl *r, uint32_t interface)
 {
 	_Alignas(struct nlmsghdr) char data[256];
-	struct nlmsghdr *header =
-	    begin_link(data, RTM_SETLINK, NLM_F_ACK, interface);
+	struct nlmsghdr *header = begin_link(data, RTM_SETLINK, NLM_F_ACK, interface);
 	struct nlattr *spec = mnl_attr_nest_start(header, IFLA_AF_SPEC);
 	struct nlattr *four = mnl_attr_nest_start(header, AF_INET);
 	struct nlattr *conf = mnl_attr_nest_start(header, IFLA_INET_CONF);

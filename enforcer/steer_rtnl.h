@@ -55,8 +55,8 @@ MUST_CHECK uint32_t steer_on_link(struct rtnl *r, const struct ip_addr *addr);
 MUST_CHECK bool steer_is_alone(struct rtnl *r, const struct ip_addr *addr);
 /* The name of an interface, and whether its reverse path filter asks by marks (which IPv6
  * has not). False: there is no such interface. */
-MUST_CHECK bool steer_link(struct rtnl *r, uint32_t interface,
-    char out_name[IF_NAMESIZE], bool *out_by_mark);
+MUST_CHECK bool steer_link(
+    struct rtnl *r, uint32_t interface, char out_name[IF_NAMESIZE], bool *out_by_mark);
 /* Makes it ask by marks. -1: errno. */
 MUST_CHECK int steer_link_by_mark(struct rtnl *r, uint32_t interface);
 

@@ -347,8 +347,8 @@ routes_spread(struct routes *r, uint32_t id, const struct route_pick_end *ends,
 	struct share *shares = ARENA_ARRAY(r->arena, count, struct share);
 
 	for (size_t i = 0; i < count; i++)
-		shares[i] = (struct share){
-		    .id = ends[i].id, .seed = ends[i].seed, .weight = 1};
+		shares[i] =
+		    (struct share){.id = ends[i].id, .seed = ends[i].seed, .weight = 1};
 	spread(r, id, shares, count, count, PICK_HASH, loc);
 }
 

@@ -78,7 +78,8 @@ set_peers(struct via *v, const struct route_rule *from, struct rule *to)
 }
 
 static struct policy *
-policy_of(struct via *v, const struct route_policy *route, const struct route_rule *from)
+policy_of(
+    struct via *v, const struct route_policy *route, const struct route_rule *from)
 {
 	static const enum action actions[] = {
 	    [ROUTE_APPLY] = ACTION_ALLOW,
@@ -119,8 +120,8 @@ policy_of(struct via *v, const struct route_policy *route, const struct route_ru
 		p->policy.mandatory[DIR_EGRESS] = list;
 	else
 		p->policy.defaults[DIR_EGRESS] = list;
-	v->rules[v->rule_count++] = (struct via_rule){
-	    .number = from->number, .rule = from};
+	v->rules[v->rule_count++] =
+	    (struct via_rule){.number = from->number, .rule = from};
 	return &p->policy;
 }
 
@@ -232,7 +233,8 @@ find_through(struct via *v, struct via_rule *rule)
 	const struct model *m = v->r->c->model;
 
 	rule->known = true;
-	rule->through = ARENA_ARRAY(v->arena, m->workload_count, const struct workload *);
+	rule->through =
+	    ARENA_ARRAY(v->arena, m->workload_count, const struct workload *);
 	for (size_t i = 0; i < m->workload_count; i++) {
 		const struct workload *w = m->workloads[i];
 
@@ -368,10 +370,10 @@ lead(struct via *v, struct via_rule *rule, enum ip_family family, uint32_t id)
 	ends = ARENA_ARRAY(v->arena, count, struct route_pick_end);
 	for (size_t i = 0; i < count && why == NULL; i++) {
 		why = reach(v, &list[i], family, &ways[i]);
-		ends[i] = (struct route_pick_end){list[i].end,
-		    (uint32_t)map_siphash(UINT64_C(0x766961), 1,
-			(struct str){(const char *)list[i].addr->bytes,
-			    ip_bytes(family)})};
+		ends[i] = (struct route_pick_end){
+		    list[i].end, (uint32_t)map_siphash(UINT64_C(0x766961), 1,
+				     (struct str){(const char *)list[i].addr->bytes,
+					 ip_bytes(family)})};
 	}
 	if (why != NULL)
 		return why;
@@ -417,8 +419,8 @@ static uint32_t
 make_id(struct via *v, uint32_t number, unsigned family, bool remote, struct str key)
 {
 	struct via_rule wanted = {.number = number};
-	struct via_rule *rule = bsearch(
-	    &wanted, v->rules, v->rule_count, sizeof(wanted), via_rule_cmp);
+	struct via_rule *rule =
+	    bsearch(&wanted, v->rules, v->rule_count, sizeof(wanted), via_rule_cmp);
 	uint32_t id;
 
 	if (rule == NULL)

@@ -61,9 +61,9 @@ comment_of(struct arena *arena, const struct table_way *way)
 	if (way->table != 0)
 		buf_printf(&text, "table %u", (unsigned)way->table);
 	else
-		buf_add_cstr(&text, way->kind == WAY_VIA	? "via node "
+		buf_add_cstr(&text, way->kind == WAY_VIA        ? "via node "
 				    : way->kind == WAY_INSTANCE ? "via "
-				    : nodes			? "gateway "
+				    : nodes                     ? "gateway "
 								: "next hop ");
 	for (size_t i = 0; i < way->hop_count; i++) {
 		buf_add_cstr(&text, i != 0 ? ", " : "");

@@ -279,7 +279,7 @@ enum peer_kind {
 
 struct peer {
 	enum peer_kind kind;
-	struct workload_match workloads;  /* PEER_WORKLOADS ... */
+	struct workload_match workloads; /* PEER_WORKLOADS ... */
 	/* ... but for these; NULL: none. Only compilers make such peers. */
 	const struct workload_match *but;
 	const struct ip_prefix *prefixes; /* PEER_NETWORK: in one of these ... */
@@ -613,10 +613,11 @@ enum {
 	NUMBER_FAIL_SAFE = 5,     /* a port of a node that no policy can close */
 	NUMBER_NODE_ALLOW = 6,    /* no policy for the node decided */
 	NUMBER_UNREADY = 7,       /* published for workloads of which none is ready */
-	NUMBER_VIA_TRANSLATED = 8, /* goes through what cannot take what was translated */
-	NUMBER_VIA_POSED = 9, /* what others go through poses as one of them */
+	NUMBER_VIA_TRANSLATED =
+	    8,                   /* goes through what cannot take what was translated */
+	NUMBER_VIA_POSED = 9,    /* what others go through poses as one of them */
 	NUMBER_UNPUBLISHED = 12, /* an address taken for Routes, where nothing is */
-	NUMBER_WAY = 256,         /* and so on: a way's number behind it */
+	NUMBER_WAY = 256,        /* and so on: a way's number behind it */
 	NUMBER_FIRST_RULE = 4096,
 };
 

@@ -96,20 +96,22 @@
 #define VIA_FAMILY(f)                                                                  \
 	VIA_SETS(LOCAL##f, "local" #f, "whose connections go through something",       \
 	    .key = {FIELD_IPV##f}),                                                    \
-	VIA_SETS(PEER##f, "peer" #f, "workload to class, via",                         \
-	    .key = {FIELD_IPV##f}, .value = FIELD_CLASSID),                            \
-	VIA_SETS(CELL##f##_OUT, "cell" #f, "class, client, port to what it goes through",    \
-	    .key = {FIELD_CLASSID, FIELD_IPV##f, FIELD_PROTO, FIELD_SERVICE},          \
-	    .value = FIELD_CLASSID),                                                   \
-	VIA_SETS(CELL##f##_OUT_RANGE, "cell" #f "_range",                              \
-	    "class, client, ports to what they go through",                            \
-	    .key = {FIELD_CLASSID, FIELD_IPV##f, FIELD_PROTO, FIELD_SERVICE},          \
-	    .value = FIELD_CLASSID, .interval = true),                                 \
-	VIA_SETS(CELL##f##_OUT_ANY, "cell" #f "_any",                                      \
-	    "class, client to what it goes through",                                   \
-	    .key = {FIELD_CLASSID, FIELD_IPV##f}, .value = FIELD_CLASSID),             \
-	VIA_SETS(CELL##f##_OUT_REST, "cell" #f "_rest", "client to what it goes through",  \
-	    .key = {FIELD_IPV##f}, .value = FIELD_CLASSID)
+	    VIA_SETS(PEER##f, "peer" #f, "workload to class, via",                     \
+		.key = {FIELD_IPV##f}, .value = FIELD_CLASSID),                        \
+	    VIA_SETS(CELL##f##_OUT, "cell" #f,                                         \
+		"class, client, port to what it goes through",                         \
+		.key = {FIELD_CLASSID, FIELD_IPV##f, FIELD_PROTO, FIELD_SERVICE},      \
+		.value = FIELD_CLASSID),                                               \
+	    VIA_SETS(CELL##f##_OUT_RANGE, "cell" #f "_range",                          \
+		"class, client, ports to what they go through",                        \
+		.key = {FIELD_CLASSID, FIELD_IPV##f, FIELD_PROTO, FIELD_SERVICE},      \
+		.value = FIELD_CLASSID, .interval = true),                             \
+	    VIA_SETS(CELL##f##_OUT_ANY, "cell" #f "_any",                              \
+		"class, client to what it goes through",                               \
+		.key = {FIELD_CLASSID, FIELD_IPV##f}, .value = FIELD_CLASSID),         \
+	    VIA_SETS(CELL##f##_OUT_REST, "cell" #f "_rest",                            \
+		"client to what it goes through", .key = {FIELD_IPV##f},               \
+		.value = FIELD_CLASSID)
 #define PUBLISH_FAMILY(f)                                                              \
 	[SET_PUBLISH##f] = {.name = "publish" #f,                                      \
 	    .key = {FIELD_IPV##f, FIELD_PROTO, FIELD_SERVICE},                         \

@@ -27,7 +27,7 @@ enum table_field {
 	FIELD_PROTO,   /* 1 byte; nft type inet_proto */
 	FIELD_SERVICE, /* 2 bytes, network order; nft type inet_service */
 	FIELD_SLOT, /* 4 bytes, host order, `port_lo` of an element: one of set->slots */
-	FIELD_MARK, /* 4 bytes, host order, `addr` of an element; nft type mark */
+	FIELD_MARK,    /* 4 bytes, host order, `addr` of an element; nft type mark */
 	FIELD_VERDICT, /* values only: goto rule_N, N the element's value */
 	/* Values only: `addr_end` of an element, and `port_hi`: an address and its port. */
 	FIELD_IPV4_PORT,
@@ -186,7 +186,7 @@ enum table_set_id {
 	SET_VIA_CELL4_OUT_REST,
 	SET_VIA_CELL6_OUT_REST,
 	SET_VIA_KEPT, /* what goes through something . mark of the connection -> the end */
-	SET_VIA_HERE, /* ends that are workloads of this node */
+	SET_VIA_HERE,    /* ends that are workloads of this node */
 	SET_VIA_REFUSED, /* what is refused -> goto rule_N, whatever came before */
 	SET_COUNT,
 };
@@ -245,8 +245,8 @@ enum table_stmt_kind {
 	STMT_CT_DNAT,        /* ct status dnat */
 	STMT_CT_ASKED,    /* ct original proto-dst == value: the port first dialled */
 	STMT_CT_ORIGINAL, /* ct direction original */
-	STMT_MARKED, /* meta mark, of which some bit of settings.steer_mask is set */
-	STMT_MARK,   /* those bits become value, the others stay */
+	STMT_MARKED,    /* meta mark, of which some bit of settings.steer_mask is set */
+	STMT_MARK,      /* those bits become value, the others stay */
 	STMT_CT_MARKED, /* the same of the connection's mark */
 	STMT_CT_MARK,
 	STMT_CT_REPLY, /* ct direction reply */
@@ -254,7 +254,7 @@ enum table_stmt_kind {
 	 * and by the one that its mark leads to: fib saddr . mark . iif. */
 	STMT_CAME_ELSEWHERE,
 	STMT_CAME_BACK,
-	STMT_SNAT,   /* to meta priority map @set, of the set's family */
+	STMT_SNAT, /* to meta priority map @set, of the set's family */
 	STMT_DNAT,
 	STMT_MASQUERADE,
 	STMT_CT_UNCONFIRMED, /* ct status ! confirmed: the packet that makes a connection */
@@ -301,8 +301,8 @@ enum table_load {
 	LOAD_SADDR, /* ip or ip6, by the set's field */
 	LOAD_DADDR,
 	LOAD_L4PROTO,
-	LOAD_DPORT,    /* th dport */
-	LOAD_SPORT,    /* th sport */
+	LOAD_DPORT, /* th dport */
+	LOAD_SPORT, /* th sport */
 	LOAD_CT_MARK,
 	LOAD_CT_SADDR, /* of the connection's first packet, before any translation */
 	LOAD_CT_DADDR,
@@ -493,7 +493,7 @@ enum table_way_kind {
 
 /* What the packets that bear a number are to leave by, in one table of routes or another. */
 struct table_way {
-	uint32_t number;              /* 1 to TABLE_WAYS_MAX */
+	uint32_t number; /* 1 to TABLE_WAYS_MAX */
 	enum table_way_kind kind;
 	uint32_t table;               /* of the node's own; 0: by the hops */
 	const struct table_hop *hops; /* in order of preference */

@@ -76,10 +76,11 @@
  * priority bears the peer's class on the way into _cells, 0 in _rest, the rule's number
  * at the end. Every governed address has a rest; if it had none, decide would drop.
  */
-#define CELL_RULES(kind, stage, f, d, local, port, ...)                                      \
+#define CELL_RULES(kind, stage, f, d, local, port, ...)                                \
 	static const struct table_rule stage##f##_rest_rules[] = {                     \
-	    RULE(FAMILY(f), PORT_CELL(SET_##kind##CELL##f##_##d, local, port), __VA_ARGS__), \
-	    RULE(FAMILY(f), PORT_CELL(SET_##kind##CELL##f##_##d##_RANGE, local, port),       \
+	    RULE(FAMILY(f), PORT_CELL(SET_##kind##CELL##f##_##d, local, port),         \
+		__VA_ARGS__),                                                          \
+	    RULE(FAMILY(f), PORT_CELL(SET_##kind##CELL##f##_##d##_RANGE, local, port), \
 		__VA_ARGS__),                                                          \
 	    RULE(FAMILY(f),                                                            \
 		PRIORITY_MAP(SET_##kind##CELL##f##_##d##_REST, LOAD_##local),          \
@@ -87,8 +88,9 @@
 	    RULE(__VA_ARGS__),                                                         \
 	};                                                                             \
 	static const struct table_rule stage##f##_cells_rules[] = {                    \
-	    RULE(FAMILY(f), PORT_CELL(SET_##kind##CELL##f##_##d, local, port), __VA_ARGS__), \
-	    RULE(FAMILY(f), PORT_CELL(SET_##kind##CELL##f##_##d##_RANGE, local, port),       \
+	    RULE(FAMILY(f), PORT_CELL(SET_##kind##CELL##f##_##d, local, port),         \
+		__VA_ARGS__),                                                          \
+	    RULE(FAMILY(f), PORT_CELL(SET_##kind##CELL##f##_##d##_RANGE, local, port), \
 		__VA_ARGS__),                                                          \
 	    RULE(FAMILY(f),                                                            \
 		PRIORITY_MAP(                                                          \
@@ -97,7 +99,7 @@
 	    RULE(SET_PRIORITY(0), GOTO(#stage #f "_rest")),                            \
 	}
 #define DIRECTION_RULES(stage, f, d, local, peer)                                      \
-	CELL_RULES(, stage, f, d, local, DPORT, GOTO("decide"));                              \
+	CELL_RULES(, stage, f, d, local, DPORT, GOTO("decide"));                       \
 	static const struct table_rule stage##f##_rules[] = {                          \
 	    RULE(FAMILY(f), PRIORITY_MAP(SET_PEER##f##_##d, LOAD_##peer),              \
 		GOTO(#stage #f "_cells")),                                             \
@@ -113,7 +115,7 @@ DIRECTION_RULES(ingress, 6, IN, DADDR, SADDR);
 
 /* By which route something leaves: what is found comes back in the priority. */
 #define LEAVE_RULES(f)                                                                 \
-	CELL_RULES(ROUTE_, route, f, OUT, SADDR, DPORT, DO(RETURN));                          \
+	CELL_RULES(ROUTE_, route, f, OUT, SADDR, DPORT, DO(RETURN));                   \
 	static const struct table_rule route##f##_rules[] = {                          \
 	    RULE(FAMILY(f), IN_SET(SET_INSIDE##f, DADDR),                              \
 		SET_PRIORITY(TABLE_ROUTE_DIRECT), DO(RETURN)),                         \
@@ -469,12 +471,19 @@ static const struct table_rule via_still_rules[] = {
     VIA_BOTH(6, "still"),
 };
 
-/* What has been through it: judged, counted and charged on its way there. Only a connection
- * that came this way before comes back; what makes one poses as somebody. */
+/* What has been through it was judged, counted and charged on its way there. Only a
+ * connection that came this way before comes back; who makes one poses as somebody. */
+#define POSED DO(CT_UNCONFIRMED), SET_PRIORITY(NUMBER_VIA_POSED), GOTO("decide")
 static const struct table_rule via_past_rules[] = {
     RULE(DO(MARK)),
-    RULE(DO(CT_UNCONFIRMED), SET_PRIORITY(NUMBER_VIA_POSED), GOTO("decide")),
+    RULE(POSED),
     RULE(DO(ACCEPT)),
+};
+/* And so does what begins a workload's connection by an interface that is not its. */
+static const struct table_rule via_elsewhere_rules[] = {
+    RULE(FAMILY(4), IN_SET(SET_OWN4, SADDR), POSED),
+    RULE(FAMILY(6), IN_SET(SET_OWN6, SADDR), POSED),
+    RULE(DO(CAME_BACK), GOTO("via_past")),
 };
 
 /* Behind interfaces of workloads; but what goes through one is not for it. */
@@ -502,8 +511,7 @@ static const struct table_rule route_out_rules[] = {
 };
 
 static const struct table_rule forward_rules[] = {
-    RULE(DO(MARKED), DO(CT_MARKED), DO(CAME_ELSEWHERE), DO(CAME_BACK),
-	GOTO("via_past")),
+    RULE(DO(MARKED), DO(CT_MARKED), DO(CAME_ELSEWHERE), JUMP("via_elsewhere")),
     UNSTEER,
     WATCH_NAMES,
     RULE(IN_SET(SET_LIMIT_OUT, NFPROTO), JUMP("limit_out")),
@@ -606,6 +614,7 @@ const struct table_chain table_chains[] = {
     VIA_STEER_CHAINS(4),
     VIA_STEER_CHAINS(6),
     STEER_CHAIN("via_past", via_past_rules),
+    STEER_CHAIN("via_elsewhere", via_elsewhere_rules),
     CHAIN("gate_out", gate_out_rules),
     BASE_CHAIN("input", HOOK_INPUT, input_rules),
     BASE_CHAIN("output", HOOK_OUTPUT, output_rules),

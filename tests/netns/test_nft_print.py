@@ -41,6 +41,11 @@ kind: Workload
 metadata: {name: b, namespace: /x, labels: {app: b}}
 spec: {node: n2, ips: [10.1.0.2, "fd00::2"], ports: [{name: http, port: 80, protocol: tcp}]}
 ---
+apiVersion: ringfence.dev/v1alpha1
+kind: Workload
+metadata: {name: wall, namespace: /w}
+spec: {node: n1, ips: [10.1.0.3, "fd00::3"]}
+---
 apiVersion: v1
 kind: Node
 metadata: {name: n1}
@@ -116,6 +121,12 @@ spec:
       - {action: publish, address: [198.51.100.80, "fd0a::80"], ports: [82/tcp],
          to: [{workloads: {matchLabels: {app: a}}, weight: 1},
               {workloads: {matchLabels: {app: b}}, weight: 999}]}
+    via:
+      - {action: deny, to: [{workloads: {matchLabels: {app: b}}}], ports: [25/tcp]}
+      - {action: through, to: [{workloads: {matchLabels: {app: b}}}], ports: [6000-6999/udp],
+         through: {namespace: /w}}
+      - {action: through, to: [{namespace: /w}], through: {workloads: {matchLabels: {app: b}}}}
+      - {action: through, through: {namespace: /w}}
 """
 
 KNOWN = tempfile.NamedTemporaryFile("w", prefix="ringfence-known")  # pylint: disable=consider-using-with

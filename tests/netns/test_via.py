@@ -140,7 +140,7 @@ def nodes(lab, tmp_path_factory):
             daemons[name] = Enforcer(
                 lab.host(name), tmp_path_factory.mktemp(name), files_of(lab), steering=STEERING,
                 workloadNetworks=["10.1.0.0/16", "10.2.0.0/16", "fd00:1::/32", "fd00:2::/32",
-                                  "wl-*"]).start()
+                                  "wl-*"], denied="reject").start()
         for daemon in daemons.values():
             wait_until(lambda: all_up(daemon), 30, "the other to be up")  # noqa: B023
         yield daemons
@@ -184,3 +184,197 @@ def test_both_directions_go_through(lab, nodes, server, family):
     assert through(lab, server, family, 82, "udp") == ("open", ["fw-2"])
     state, walls = through(lab, server, family, 83)
     assert state == "open" and len(walls) == 1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_packet_goes_through_once(lab, nodes, server, family):
+    for port, wall in ((81, "fw-1"), (82, "fw-2")):
+        result, walls = passed(lab, lambda: lab.probe(
+            "web", lab.host(server).address(family), "udp", port))  # noqa: B023
+        assert result.open and walls == {wall: [1, 1]}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("server", SERVERS)
+def test_what_cannot_go_through_is_refused(lab, nodes, server, family):
+    for port in (84, 85, 87):
+        state, walls = through(lab, server, family, port)
+        assert state != "open" and not walls, port
+    assert through(lab, server, family, 86) == ("open", [])
+
+
+def test_rules_are_counted_and_named(lab, nodes):
+    daemon, near = nodes["node-1"], lab.host("near").address(4)
+
+    def counter(name):
+        return daemon.rules()["Route /acme/shop/inspect via default rule " + name]["packets"]
+
+    names = {81: "0 (first)", 84: "3 (never)", 85: "4, cannot be followed (nobody)"}
+    before = {port: counter(name) for port, name in names.items()}
+    for port in names:
+        lab.probe("web", near, "tcp", port)
+    assert counter(names[81]) == before[81] + 1  # once, though it passed the node twice
+    assert counter(names[84]) > before[84] and counter(names[85]) > before[85]
+    wait_until(lambda: any(f["dst"]["port"] == 85 and f["policy"] is not None and
+                           f["policy"]["name"] == "inspect" for f in daemon.flows()), 30,
+               "the refusal to be told")
+    ways = {way["way"].partition(": ")[2]: way for way in daemon.status()["ways"]}
+    assert ways[f"via {lab.host('fw-1').address(4)}, {lab.host('fw-1').address(6)}"]["ipv4"] == {
+        "state": "goes", "by": str(lab.host("fw-1").address(4))}
+    assert ways["via node node-2"]["ipv6"]["gateway"] == "node-2"
+
+
+# --- connections that last ---
+
+
+class Dialogue:
+    """A TCP connection of web's to a server, which says back what it is told."""
+
+    def __init__(self, lab, server, family, port):
+        kind = socket.AF_INET if family == 4 else socket.AF_INET6
+        address = str(lab.host(server).address(family))
+        self.client = lab.host("web").enter_and(lambda: socket.socket(kind))
+        self.client.settimeout(30)
+        self.client.connect((address, port))
+        self.hear(b"\n")
+
+    def hear(self, end):
+        data = b""
+        while not data.endswith(end):
+            data += self.client.recv(100)
+
+    def goes_on(self):
+        self.client.sendall(b"still.")
+        self.hear(b"still.")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exception):
+        self.client.close()
+
+
+@pytest.fixture
+def world(lab, nodes):
+    """To be told without whom it is; in the end they are all there."""
+    def give(*without):
+        for daemon in nodes.values():
+            before = daemon.generation()
+            daemon.write("world.yaml", files_of(lab, *without)["world.yaml"])
+            daemon.wait_generation(before + 1)
+
+    yield give
+    give("far")  # so that there is a change
+    give()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_connections_keep_what_they_go_through(lab, nodes, world, family):
+    """Even where the hash says otherwise, which is what new ones go by."""
+    (state, (now,)) = through(lab, "far", family, 83)
+    other, = set(WALLS) - {now}
+    world(now)
+    with Dialogue(lab, "far", family, 83) as dialogue:
+        assert passed(lab, dialogue.goes_on)[1].keys() == {other}
+        world()
+        assert state == "open" and through(lab, "far", family, 83) == ("open", [now])
+        assert passed(lab, dialogue.goes_on)[1].keys() == {other}
+        # what it went through is gone: it goes by what there is
+        world(other)
+        assert passed(lab, dialogue.goes_on)[1].keys() == {now}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_nothing_passes_when_all_are_gone(lab, nodes, world, family):
+    with Dialogue(lab, "far", family, 81) as dialogue:
+        dialogue.goes_on()
+        world("fw-1")
+        with pytest.raises(ConnectionResetError):
+            dialogue.goes_on()
+        assert through(lab, "far", family, 81) == ("refused", [])
+    world()
+    assert through(lab, "far", family, 81) == ("open", ["fw-1"])
+
+
+# --- what others go through is nobody else ---
+
+
+def pose(lab, wall, server, family, port):
+    """A datagram of the firewall's in web's name."""
+    kind, level, transparent = (socket.AF_INET, socket.IPPROTO_IP, 19) if family == 4 else \
+        (socket.AF_INET6, socket.IPPROTO_IPV6, 75)
+    sock = lab.host(wall).enter_and(lambda: socket.socket(kind, socket.SOCK_DGRAM))
+    with sock:
+        sock.setsockopt(level, transparent, 1)
+        sock.bind((str(lab.host("web").address(family)), 0))
+        for _ in range(3):
+            sock.sendto(b"?", (str(lab.host(server).address(family)), port))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_nobody_is_posed_as(lab, nodes, family):
+    near, ip = lab.host("near"), "ip" if family == 4 else "ip6"
+    near.nft(f"""
+table inet ear {{
+  counter heard {{ }}
+  chain in {{
+    type filter hook input priority 0
+    {ip} saddr {lab.host("web").address(family)} udp dport 81-82 counter name heard
+  }}
+}}
+""")
+
+    def heard():
+        return int(re.search(r"packets (\d+)", near.exec(["nft", "list", "counters"]).stdout)[1])
+
+    try:
+        for wall in WALLS:
+            for port in (81, 82):
+                pose(lab, wall, "near", family, port)
+        assert lab.probe("web", near.address(family), "udp", 81).open  # behind all of these
+        assert heard() == 1
+    finally:
+        near.exec(["nft", "delete", "table", "inet", "ear"])
+
+
+def test_what_is_translated_beside_it_is_refused(lab, nodes):
+    """As by kube-proxy: only where what it goes through is elsewhere do answers find back."""
+    lab.node.nft(f"""
+table ip services {{
+  chain pre {{
+    type nat hook prerouting priority dstnat
+    ip daddr 10.96.0.1 dnat to {lab.host("far").address(4)}
+  }}
+}}
+""")
+    try:
+        def ask(port):
+            result, walls = passed(lab, lambda: lab.probe("web", "10.96.0.1", "tcp", port))
+            return result.open, list(walls)
+        assert [ask(80), ask(81), ask(82)] == [(True, []), (False, []), (True, ["fw-2"])]
+    finally:
+        lab.node.exec(["nft", "delete", "table", "ip", "services"])
+
+
+# --- without the means to follow ---
+
+
+def test_without_steering_it_is_refused(lab, nodes):
+    daemon = nodes["node-1"]
+    daemon.stop()
+    daemon.write_config(steering=None)
+    daemon.start()
+    try:
+        for family in FAMILIES:
+            for port in (81, 82, 83):
+                state, walls = through(lab, "near", family, port)
+                assert state != "open" and not walls
+            assert through(lab, "near", family, 80) == ("open", [])
+            assert through(lab, "near", family, 86) == ("open", [])
+        assert "cannot be followed (first)" in daemon.ask("rules").stdout
+        assert '"steering\\" is not configured' in daemon.log()
+    finally:
+        daemon.stop()
+        daemon.write_config(steering=STEERING)
+        daemon.start()

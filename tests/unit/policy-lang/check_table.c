@@ -65,11 +65,23 @@ check_load(enum table_load load, enum table_field field, uint32_t family)
 		ck_assert_int_eq(field, FIELD_PROTO);
 		break;
 	case LOAD_DPORT:
+	case LOAD_SPORT:
 		ck_assert_int_eq(field, FIELD_SERVICE);
+		break;
+	case LOAD_CT_MARK:
+		ck_assert_int_eq(field, FIELD_MARK);
 		break;
 	case LOAD_HASH4:
 	case LOAD_HASH6:
 		ck_assert_uint_eq(family, load == LOAD_HASH4 ? 4 : 6);
+		ck_assert_int_eq(field, FIELD_SLOT);
+		break;
+	case LOAD_ENDS4:
+	case LOAD_ENDS4_BACK:
+	case LOAD_ENDS6:
+	case LOAD_ENDS6_BACK:
+		ck_assert_uint_eq(
+		    family, load == LOAD_ENDS4 || load == LOAD_ENDS4_BACK ? 4 : 6);
 		ck_assert_int_eq(field, FIELD_SLOT);
 		break;
 	case LOAD_RANDOM:
@@ -387,12 +399,15 @@ static const char *const nft_texts[] = {
     "\t\tmeta l4proto 17 ct original proto-dst 53 jump asked\n"
     "\t\tmeta nfproto @limit_out jump limit_out\n"
     "\t\tmeta nfproto @limit_in jump limit_in\n"
+    "\t\tct state established,related jump via_still\n"
     "\t\tct state established,related accept\n\t\ticmpv6 type 133-137 accept\n"
     "\t\tmeta nfproto ipv4 ip saddr != @known4 ip saddr @gate4 "
     "meta priority set 0:3 goto decide\n",
     "\t\tmeta nfproto ipv6 ip6 daddr @local6_in jump ingress6\n"
     "\t\tmeta nfproto ipv4 ip saddr @route_local4 jump route_judge4\n"
     "\t\tmeta nfproto ipv6 ip6 saddr @route_local6 jump route_judge6\n"
+    "\t\tmeta nfproto ipv4 ip saddr @via_local4 jump via_judge4\n"
+    "\t\tmeta nfproto ipv6 ip6 saddr @via_local6 jump via_judge6\n"
     "\t\tmeta priority set none\n"
     "\t\tmeta nfproto @limit_new ct status ! confirmed jump limit_count\n"
     "\t\tmeta nfproto @limit_new ct status ! confirmed jump limit_rate\n\t}\n",
