@@ -28,6 +28,7 @@ exchange_new(struct worker *w, const struct exchange_ops *ops, void *client,
 	x->res_length = -1;
 	x->reason = "";
 	x->received = walltime_now();
+	x->progress_ms = uv_now(&w->loop);
 	worker_uuid(w, x->audit_id);
 	x->next = w->exchanges;
 	if (w->exchanges != NULL)
@@ -275,18 +276,25 @@ exchange_request_end(struct exchange *x)
 }
 
 void
-exchange_tick(struct exchange *x, walltime_t now)
+exchange_append(struct exchange *x, const char *data, size_t len)
 {
-	int64_t limit_ns = (int64_t)x->w->settings.limits.header_ms * 1000000;
-	bool late = now.ns - x->received.ns > limit_ns;
+	if (x->res_body.len == 0)
+		x->progress_ms = uv_now(&x->w->loop);
+	iobuf_append(&x->w->bufs, &x->res_body, data, len);
+}
+
+void
+exchange_tick(struct exchange *x, uint64_t now_ms)
+{
+	const uint64_t since_ms = now_ms - x->progress_ms;
+	const bool late = since_ms > x->w->settings.limits.header_ms;
 
 	if (x->state == EXCHANGE_HEAD && late)
 		x->ops->cut(x);
 	else if ((x->state == EXCHANGE_COLLECT || x->state == EXCHANGE_REVIEW) && late)
 		/* The gate's own endpoints take small bodies, from strangers too. */
 		exchange_refuse(x, 408, "the body of the request did not come in time");
-	else if (x->res_sent && x->res_body.len != 0 &&
-		 uv_now(&x->w->loop) - x->progress_ms > STALL_MS)
+	else if (x->res_sent && x->res_body.len != 0 && since_ms > STALL_MS)
 		exchange_end_stream(x, "the client takes nothing any more");
 }
 
@@ -434,7 +442,7 @@ exchange_up_data(struct exchange *x, const char *data, size_t len)
 		return;
 	}
 	exchange_capture_response(x, (struct str){data, len});
-	iobuf_append(&x->w->bufs, &x->res_body, data, len);
+	exchange_append(x, data, len);
 	if (x->res_sent)
 		x->ops->more(x);
 }

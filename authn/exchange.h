@@ -116,7 +116,9 @@ struct exchange {
 	struct header_list res_headers;
 	int64_t res_length; /* of the body; -1: not known */
 	struct iobuf res_body;
-	uint64_t progress_ms; /* of the loop's clock: when the client took something */
+	/* Of the loop's clock: when it began; then, when the client took something, or when what
+	 * it has not taken began to wait. */
+	uint64_t progress_ms;
 	int status;
 
 	enum exchange_state state;
@@ -161,8 +163,10 @@ void exchange_start(struct exchange *x, bool wants_upgrade);
 void exchange_refuse(struct exchange *x, int code, const char *message);
 void exchange_request_data(struct exchange *x, const char *data, size_t len);
 void exchange_request_end(struct exchange *x);
-/* Once a second: ends what the client is too slow for. */
-void exchange_tick(struct exchange *x, walltime_t now);
+/* Of the answer's body, that the client has not taken. */
+void exchange_append(struct exchange *x, const char *data, size_t len);
+/* Once a second: ends what the client is too slow for. `now_ms`: of the loop's clock. */
+void exchange_tick(struct exchange *x, uint64_t now_ms);
 /* How much of the body may be taken now. */
 MUST_CHECK size_t exchange_available(const struct exchange *x);
 /* ... and its first piece; empty: nothing at the moment. */

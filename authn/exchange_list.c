@@ -262,7 +262,7 @@ exchange_list_data(struct exchange *x, const char *data, size_t len)
 		refuse(x);
 		return;
 	}
-	iobuf_append(&x->w->bufs, &x->res_body, l->out.data, l->out.len);
+	exchange_append(x, l->out.data, l->out.len);
 	if (l->out.cap > EXCHANGE_BUFFER_HIGH)
 		buf_free(&l->out);
 	exchange_list_settle(x);
@@ -316,6 +316,6 @@ exchange_list_policy_changed(struct exchange *x)
 	    x->list->filter.mode != LIST_FILTER_WATCH)
 		return;
 	/* A client that went on would keep what it has lost, and never get what it won. */
-	iobuf_append(&x->w->bufs, &x->res_body, event, sizeof(event) - 1);
+	exchange_append(x, event, sizeof(event) - 1);
 	exchange_end_stream(x, "the namespaces that may be seen have changed");
 }

@@ -149,7 +149,7 @@ list_request_target(struct arena *arena, struct str target,
 	struct str path = str_slice(target, 0, question);
 	struct str query = str_slice(target, question + 1, target.len);
 	enum list_token_result result = LIST_TOKEN_OK;
-	struct buf out = {NULL, 0, 0};
+	struct buf out = {NULL, 0, 0}, whole = {NULL, 0, 0};
 
 	while (query.len != 0 && result == LIST_TOKEN_OK) {
 		struct str pair = str_split(&query, '&'), value = pair;
@@ -166,8 +166,10 @@ list_request_target(struct arena *arena, struct str target,
 		buf_add_char(&out, out.len == 0 ? '?' : '&');
 		buf_add_str(&out, pair);
 	}
-	*out_target = str_from(
-	    arena_printf(arena, "%.*s%.*s", STR_ARG(path), STR_ARG(buf_str(&out))));
+	buf_add_str(&whole, path);
+	buf_add_str(&whole, buf_str(&out));
+	*out_target = str_dup(arena, buf_str(&whole));
+	buf_free(&whole);
 	buf_free(&out);
 	return result;
 }

@@ -378,13 +378,12 @@ static void
 on_second(void *arg)
 {
 	struct worker *w = arg;
-	walltime_t now = walltime_now();
 	struct exchange *next;
 
 	worker_recheck_streams(w, false);
 	for (struct exchange *x = w->exchanges; x != NULL; x = next) {
 		next = x->next;
-		exchange_tick(x, now);
+		exchange_tick(x, uv_now(&w->loop));
 	}
 	for (struct client_conn *c = w->clients; c != NULL; c = c->next)
 		client_tick(c);

@@ -128,6 +128,7 @@
 			act(button, 'click', async () => {
 				await call('DELETE', `/tokens/${encodeURIComponent(token.id)}`);
 				await showTokens();
+				at('tokens-title').focus(); /* its button is gone */
 				return `The token ${token.name} is revoked.`;
 			});
 		}

@@ -77,6 +77,22 @@ def test_denied_unknown_and_login_are_recorded(lab):
     assert records(lab, answer)[-1]["responseStatus"]["code"] == 401
 
 
+def test_what_a_client_writes_writes_no_record(lab):
+    """Nor a part of one: quotes, backslashes, line ends, bytes that are no UTF-8."""
+    agent = b'x","user":{"username":"root"},"z":"\\\\" \\u0022 \xff\xfe \xe2\x80\xa8 end'
+    target = PODS + '/x%22%0A%7B%22kind%22:%22Event%22%7D?a="},{"user":"root"'
+    with lab.gate.http1() as c:
+        head = f"GET {target} HTTP/1.1\r\nHost: x\r\n"
+        head += f"Authorization: Bearer {lab.gate.token()}\r\n"
+        c.send(head.encode() + b"User-Agent: " + agent + b"\r\n\r\n")
+        answer = c.read_response()
+    (event,) = records(lab, answer)
+    assert event["user"]["username"] == "alice" and "z" not in event
+    assert event["userAgent"] == agent.decode(errors="replace")
+    assert event["requestURI"] == target or answer.status == 400
+    assert audit(lab.gate, "verify").returncode == 0
+
+
 def test_no_secret_is_recorded(lab):
     answer = login(lab.gate, "alice", "alice-secret")
     token = answer.json()["token"]

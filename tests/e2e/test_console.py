@@ -350,6 +350,57 @@ def test_every_control_has_a_name_and_the_keyboard_reaches_it(page):
     assert {"sign-out", "kubeconfig", "token-name", "token-days"} <= seen
 
 
+def accessible(page):
+    """What a screen reader is told: (role, name, focusable) of each node that it shows."""
+    page.execute_cdp_cmd("Accessibility.enable", {})
+    nodes = page.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    for node in nodes:
+        if not node.get("ignored"):
+            properties = {p["name"]: p["value"].get("value") for p in node.get("properties", [])}
+            yield (
+                node["role"]["value"],
+                node.get("name", {}).get("value", ""),
+                properties.get("focusable", False),
+            )
+
+
+@needs_browser
+def test_screen_reader_is_told_what_everything_is(page):
+    sign_in(page, password="wrong")
+    assert "alert" in {role for role, _, _ in accessible(page)}
+    assert page.find_element(By.CSS_SELECTOR, "[role=alert]").text
+    page.find_element(By.ID, "name").clear()
+    sign_in(page)
+    wait_until(lambda: shown(page, "home"))
+    told = list(accessible(page))
+    landmarks = ("RootWebArea", "main", "status", "alert", "output")
+    nameless = [t for t in told if t[2] and not t[1].strip() and t[0] not in landmarks]
+    assert nameless == []
+    roles = {role for role, _, _ in told}
+    wanted = {"main", "status", "heading", "form", "table", "columnheader", "rowheader"}
+    assert wanted - roles == set()
+    assert all(name for role, name, _ in told if role in ("table", "form", "region", "group"))
+
+
+@needs_browser
+def test_keyboard_alone_makes_and_revokes_a_token(page):
+    sign_in(page)
+    page.find_element(By.ID, "token-name").send_keys("by keyboard", Keys.ENTER)
+    wait_until(lambda: text(page, "token-text"), what="the token")
+    assert page.switch_to.active_element.get_attribute("id") == "token-text"
+    button = None
+    for _ in range(60):  # back from the token to the table above it
+        page.switch_to.active_element.send_keys(Keys.SHIFT, Keys.TAB)
+        button = page.switch_to.active_element
+        if "by keyboard" in (button.get_attribute("aria-label") or ""):
+            break
+    assert button.tag_name == "button"
+    button.send_keys(Keys.ENTER)
+    wait_until(lambda: "revoked" in text(page, "message"), what="the revocation")
+    # The button is gone; who uses a keyboard is not sent back to the page's beginning.
+    assert page.switch_to.active_element.get_attribute("id") == "tokens-title"
+
+
 @needs_browser
 def test_browser_finds_nothing_against_the_policy(page):
     sign_in(page)

@@ -215,6 +215,13 @@ def test_directory_down_refuses_nobody(lab):
     assert get(lab.gate, token).status == 200
     lab.ldap.start_server()
     wait_until(lambda: login(lab.gate, "alice", "alice-secret").status == 201, 30, "login")
+    # Connections that were kept and are dead say nothing of the next.
+    for user in ("bob", "carol"):
+        assert login(lab.gate, user, f"{user}-secret").status == 201
+    lab.ldap.stop_server()
+    lab.ldap.start_server()
+    assert login(lab.gate, "alice", "alice-secret").status == 201
+    assert login(lab.gate, "bob", "wrong").status == 401
 
 
 def test_directory_that_hangs_is_given_up(lab):
@@ -225,6 +232,27 @@ def test_directory_that_hangs_is_given_up(lab):
         assert get(lab.gate, token).status == 200
     finally:
         lab.ldap.resume()
+    wait_until(lambda: login(lab.gate, "alice", "alice-secret").status == 201, 30, "login")
+
+
+@pytest.mark.skipif(not LONG, reason="waits for timeouts; RINGFENCE_E2E_LONG=1")
+def test_directory_that_dies_within_a_login_says_nothing(lab):
+    """Neither that the password was wrong, nor that a guess failed."""
+    lab.ldap.pause()
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(login, lab.gate, "alice", "alice-secret") for _ in range(4)]
+        wait_until(
+            lambda: gate_lab.role_status(lab.gate, "auth")["loginsRunning"] != 0
+            or all(a.done() for a in asked),
+            30,
+            "the logins to begin",
+        )
+        lab.ldap.kill_server()
+        answers = [a.result() for a in asked]
+    assert {a.status for a in answers} == {503}
+    lab.ldap.start_server()
+    status = gate_lab.role_status(lab.gate, "auth")
+    assert status["loginsDenied"] == status["loginsThrottled"] == 0
     wait_until(lambda: login(lab.gate, "alice", "alice-secret").status == 201, 30, "login")
 
 

@@ -159,6 +159,51 @@ def test_reload_of_a_bad_policy_changes_nothing(lab):
     lab.gate.write_policy(lab.policy)
 
 
+BROKEN = {
+    "gate.crt": "no certificate\n",
+    "gate.key": "-----BEGIN PRIVATE KEY-----\nnone\n-----END PRIVATE KEY-----\n",
+    "users-ca.crt": "",
+    "cluster-ca.crt": "none\n",
+    "front-proxy.key": None,  # another's
+    "gate.yaml": "listen: everywhere\n",
+}
+
+
+def test_files_that_are_broken_leave_what_was_in_force(lab):
+    """With a signal, or found by a look; the next good ones are taken."""
+    token = lab.gate.token("bob")
+
+    def failures():
+        return gate_lab.stderr(lab.gate).count(" reload-failed")
+
+    for name, text in BROKEN.items():
+        directory = lab.gate.directory if name == "gate.yaml" else lab.pki
+        path = os.path.join(directory, name)
+        with open(path) as f:
+            good = f.read()
+        if text is None:
+            with open(os.path.join(lab.pki, "user.key")) as f:
+                text = f.read()
+        before = failures()
+        try:
+            with open(path, "w") as f:
+                f.write(text)
+            lab.gate.reload()
+            wait_until(lambda: failures() > before, 20, f"the refusal of {name}")  # noqa: B023
+            assert get(lab.gate, token).status == 200, name
+        finally:
+            with open(path, "w") as f:
+                f.write(good)
+        reloaded = gate_lab.stderr(lab.gate).count(" reloaded ")
+        lab.gate.reload()
+        wait_until(
+            lambda: gate_lab.stderr(lab.gate).count(" reloaded ") > reloaded,  # noqa: B023
+            20,
+            f"the good {name}",
+        )
+        assert get(lab.gate, token).status == 200
+
+
 def test_reload_of_a_good_policy_holds_and_ends_streams(lab):
     token = lab.gate.token("bob")
     with lab.gate.http2() as c:

@@ -108,6 +108,22 @@ def test_impersonation_is_refused(lab, protocol, name):
     assert not seen_with(lab, target)
 
 
+@pytest.mark.parametrize("protocol", ["h1", "h2"])
+def test_what_one_showed_is_nobody_elses_on_the_same_connection(lab, protocol):
+    """Proxies in front share connections between users."""
+    target = f"/test/echo?{mark()}"
+    asked = ["alice", None, "dave", "alice", "forged", "dave"]
+    tokens = {"alice": lab.gate.token("alice"), "dave": lab.gate.token("dave")}
+    tokens["forged"] = tokens["alice"][:-8] + "AAAAAAAA"
+    statuses = []
+    with lab.gate.connect(protocol) as c:
+        for user in asked:
+            headers = lab.gate.bearer(token=tokens[user]) if user else []
+            statuses.append(c.request("GET", target, headers).status)
+    assert statuses == [200, 401, 200, 200, 401, 200]
+    assert [r["user"] for r in seen_with(lab, target)] == ["alice", "dave", "alice", "dave"]
+
+
 @pytest.mark.parametrize(
     "name", ["X_Remote_User", "x-remote_user", "Impersonate_User", "X_Anything"]
 )

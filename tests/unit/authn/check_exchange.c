@@ -676,20 +676,49 @@ START_TEST(body_that_does_not_come_is_not_waited_for)
 
 	for (size_t i = 0; i < ARRAY_LEN(targets); i++) {
 		struct exchange *x = request("POST", targets[i], "Bearer good", false);
-		walltime_t later = x->received;
+		uint64_t later = x->progress_ms;
 
 		w->settings.limits.header_ms = 1000;
 		exchange_request_data(x, "{", 1);
-		later.ns += 900000000;
+		later += 900;
 		exchange_tick(x, later);
 		check_story("");
-		later.ns += 200000000;
+		later += 200;
 		exchange_tick(x, later);
 		check_story("complete:408 respond:408");
 		ck_assert(x->must_close);
 		exchange_free(x);
 		buf_clear(&story);
 	}
+}
+END_TEST
+
+START_TEST(client_that_takes_nothing_for_five_minutes_is_let_go)
+{
+	struct exchange *watch =
+	    request("GET", "/api/v1/pods?watch=1", "Bearer good", true);
+
+	answer(watch, 200, NULL);
+	buf_clear(&story);
+	/* A watch may be silent for as long as it likes. */
+	w->loop.time = 3600000;
+	exchange_tick(watch, w->loop.time);
+	check_story("");
+	exchange_up_data(watch, "event", 5);
+	exchange_tick(watch, w->loop.time + 299000);
+	ck_assert_uint_eq(take(watch), 5);
+	w->loop.time += 299500;
+	exchange_up_data(watch, "event", 5);
+	buf_clear(&story);
+	exchange_tick(watch, w->loop.time + 299000);
+	check_story("");
+	exchange_tick(watch, w->loop.time + 301000);
+	check_story("cancel complete:200");
+	/* Nor is it waited for that it takes the end. */
+	exchange_tick(watch, w->loop.time + 302000);
+	check_story("cancel complete:200 cut");
+	w->loop.time = 0;
+	exchange_free(watch);
 }
 END_TEST
 
@@ -721,7 +750,7 @@ START_TEST(broken_upstream_is_503_or_a_cut_answer)
 	exchange_up_failed(read, UPSTREAM_BROKEN, "reset");
 	check_story("complete:503 respond:503");
 	ck_assert_ptr_nonnull(header_find(&read->res_headers, HEADER_CONTENT_TYPE));
-	exchange_tick(read, read->received); /* its client has the time to take it */
+	exchange_tick(read, read->progress_ms); /* its client has the time to take it */
 	check_story("complete:503 respond:503");
 	answer(half, 200, "10");
 	exchange_up_data(half, "01234", 5);
@@ -780,6 +809,7 @@ main(void)
 	    tc, certificate_is_as_good_as_its_account, 0, (int)ARRAY_LEN(certificates));
 	tcase_add_test(tc, login_is_recorded_before_the_auth_role_is_asked);
 	tcase_add_test(tc, body_that_does_not_come_is_not_waited_for);
+	tcase_add_test(tc, client_that_takes_nothing_for_five_minutes_is_let_go);
 	tcase_add_test(tc, revocation_ends_a_watch_as_if_it_were_over_and_cuts_others);
 	tcase_add_test(tc, broken_upstream_is_503_or_a_cut_answer);
 	tcase_add_test(tc, request_with_a_body_is_told_to_go_ahead_when_it_is_admitted);
