@@ -15,7 +15,7 @@ from dnslab import A, AAAA, Upstream, addresses, answer, ask, ask_tcp, question,
 from enforcerd import Enforcer, kill
 from lab import Lab, wait_until
 from test_enforcer import WORKLOAD
-from test_names import known
+from test_names import audit, known, recorded
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
@@ -121,7 +121,8 @@ def enforcer(lab, tmp_path_factory):
         WORKLOAD.format(name=name, ns=ns, v4=lab.host(name).address(4), v6=lab.host(name).address(6))
         for name, ns in PLACES.items())}
     dns = {"resolvers": [FAKE, REAL], "mode": "hold", "listen": [f"{OWN[4]}:53", f"[{OWN[6]}]:53"]}
-    with Enforcer(lab.node, tmp_path_factory.mktemp("hold"), files, dns=dns) as it:
+    directory = tmp_path_factory.mktemp("hold")
+    with Enforcer(lab.node, directory, files, dns=dns, audit=audit(directory)) as it:
         wait_until(lambda: rcode(ask(lab.host("free"), OWN[4], "real.example")) == 0, 30, "dnsmasq")
         yield it
     lab.node.exec(["nft", "flush", "ruleset"])
@@ -165,6 +166,8 @@ def test_the_first_packet_after_an_answer_always_passes(lab, enforcer):
     assert {flow["dst"]["address"] for flow in enforcer.flows()} == {"203.0.113.250"}
     wait_until(lambda: counted(enforcer, "held") >= NAMES, 30, "all to be counted")
     assert counted(enforcer, "late") == 0
+    wait_until(lambda: sum(int(event["annotations"].get("ringfence.dev/count", 1))
+                           for event in recorded(enforcer, "name-learnt")) == NAMES, 30, "each to be on record")
 
 
 @pytest.mark.parametrize("family, kind, address", [(4, AAAA, "2001:db8:c::7"), (6, A, "203.0.113.7")])
