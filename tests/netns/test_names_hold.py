@@ -14,7 +14,7 @@ import lab as lab_module
 from dnslab import A, AAAA, Upstream, addresses, answer, ask, ask_tcp, question, rcode
 from enforcerd import Enforcer, kill
 from lab import Lab, wait_until
-from test_enforcer import WORKLOAD
+from test_enforcer import WORKLOAD, role_facts, sanitized
 from test_names import audit, known, recorded
 
 REASON = lab_module.skip_reason()
@@ -44,6 +44,7 @@ host-record=stopped.cards.example,203.0.113.14
 host-record=t1.cards.example,203.0.113.15
 host-record=t2.cards.example,203.0.113.16
 host-record=nobody.example,203.0.113.17
+host-record=reload.cards.example,203.0.113.19
 host-record=calm.cards.example,203.0.113.18
 txt-record=words.cards.example,any
 """
@@ -282,6 +283,27 @@ def test_nothing_is_said_that_the_kernel_does_not_know(lab, enforcer):
         os.kill(engine, signal.SIGCONT)
     wait_until(lambda: rcode(ask(lab.host("web"), OWN[4], "stopped.cards.example")) == 0, 30, "the engine")
     opens(lab, enforcer, "web", "203.0.113.14")
+
+
+def test_the_role_has_no_privilege(enforcer):
+    facts = role_facts(enforcer.role("dns"))
+    assert facts["uid"] != "0" and facts["caps"] == facts["permitted"] == 0
+    assert facts["locked"] == "1" and facts["root"] == []
+    assert sanitized() or facts["seccomp"] == "2"
+
+
+def test_other_resolvers_are_asked_after_a_reload(lab, enforcer, tricks):
+    since = len(enforcer.log())
+    enforcer.write_config(dns=enforcer.config["dns"] | {"resolvers": [REAL]})
+    enforcer.process.send_signal(signal.SIGHUP)
+    enforcer.wait_log("reloaded", since)
+
+    def only_the_other():
+        before = len(tricks.asked)
+        assert addresses(ask(lab.host("web"), OWN[4], "reload.cards.example"), 1) == ["203.0.113.19"]
+        return len(tricks.asked) == before
+    wait_until(only_the_other, 30, "the other resolver alone to be asked")
+    opens(lab, enforcer, "web", "203.0.113.19")
 
 
 @pytest.mark.parametrize("role", ["dns", "engine"])
