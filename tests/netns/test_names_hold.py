@@ -285,6 +285,14 @@ def test_nothing_is_said_that_the_kernel_does_not_know(lab, enforcer):
     opens(lab, enforcer, "web", "203.0.113.14")
 
 
+def test_it_is_told_how_it_goes(enforcer):
+    assert enforcer.metric("ringfence_dns_resolver_held_total") >= NAMES
+    assert enforcer.metric("ringfence_dns_resolver_waiting") >= 0
+    text = enforcer.ask("status").stdout
+    assert "resolver:   connected yes, " in text and "names:      " in text
+    assert enforcer.status()["names"]["mode"] == "hold"
+
+
 def test_the_role_has_no_privilege(enforcer):
     facts = role_facts(enforcer.role("dns"))
     assert facts["uid"] != "0" and facts["caps"] == facts["permitted"] == 0
