@@ -61,6 +61,20 @@ spec:
 """
 
 
+MORE = """\
+apiVersion: ringfence.dev/v1alpha1
+kind: Workload
+metadata: {{name: more, namespace: /more, labels: {{app: a{app}}}}}
+spec: {{node: node-2, ips: [10.2.0.1]}}
+{namespace}"""
+CHANGED = """\
+---
+apiVersion: ringfence.dev/v1alpha1
+kind: Namespace
+metadata: {{name: /more/n{i}}}
+"""
+
+
 class Tricks:
     """What the first resolver does about a name that it has heard of; of others it wants to know nothing."""
 
@@ -101,6 +115,7 @@ def tricks():
 def lab(tmp_path_factory, tricks):
     directory = tmp_path_factory.mktemp("dns")
     records = RECORDS + "".join(f"host-record=n{i}.cards.example,198.18.{i // 250}.{1 + i % 250}\n" for i in range(NAMES))
+    records += "".join(f"host-record=c{i}.cards.example,198.19.{i // 250}.{1 + i % 250}\n" for i in range(NAMES))
     with Lab() as lab:
         lab.add_workloads(list(PLACES))
         lab.add_outside("dns", [REAL, FAKE, STRANGER])
@@ -151,6 +166,12 @@ def opens(lab, enforcer, src, address):
     assert not denied(enforcer, address)
 
 
+def is_denied(lab, enforcer, address):
+    """What nobody named is, and all that was denied before is on record as well."""
+    assert lab.probe("web", address, "tcp", 443, timeout_ms=200).state != "open"
+    wait_until(lambda: denied(enforcer, address), 30, "a record of what is denied")
+
+
 def test_the_first_packet_after_an_answer_always_passes(lab, enforcer):
     def ask_and_connect():
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -162,13 +183,49 @@ def test_the_first_packet_after_an_answer_always_passes(lab, enforcer):
                 assert reply[:2] == struct.pack("!H", i) and rcode(reply) == 0
                 assert connects(addresses(reply, 1)[0])
     lab.host("web").enter_and(ask_and_connect)
-    assert lab.probe("web", "203.0.113.250", "tcp", 443, timeout_ms=200).state != "open"  # which nobody named
-    wait_until(lambda: denied(enforcer, "203.0.113.250"), 30, "a record of what is denied")
+    is_denied(lab, enforcer, "203.0.113.250")
     assert {flow["dst"]["address"] for flow in enforcer.flows()} == {"203.0.113.250"}
     wait_until(lambda: counted(enforcer, "held") >= NAMES, 30, "all to be counted")
     assert counted(enforcer, "late") == 0
     wait_until(lambda: sum(int(event["annotations"].get("ringfence.dev/count", 1))
                            for event in recorded(enforcer, "name-learnt")) == NAMES, 30, "each to be on record")
+
+
+def test_no_packet_comes_too_early_whatever_else_changes(lab, enforcer):
+    """Files change, all is loaded anew, the kernel role is killed: an answer may fail, but none is too early."""
+    done = threading.Event()
+    connected = []
+
+    def change():
+        for i in range(1000):
+            enforcer.write("more.yaml", MORE.format(app=i, namespace="" if i % 8 else CHANGED.format(i=i)))
+            if done.wait(0.02):
+                return
+
+    def connect_all():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(30)
+            sock.connect((OWN[4], 53))
+            for i in range(NAMES):
+                while not connected[i:]:
+                    sock.send(question(f"c{i}.cards.example", A, i))
+                    reply = sock.recv(4096)
+                    if rcode(reply) == 0 and connects(addresses(reply, 1)[0]):
+                        connected.append(addresses(reply, 1)[0])
+                if i == NAMES // 2:
+                    kill(enforcer.role("kernel"))
+
+    before = len(enforcer.flows())
+    changes = threading.Thread(target=change)
+    changes.start()
+    try:
+        lab.host("web").enter_and(connect_all)
+    finally:
+        done.set()
+        changes.join()
+    assert len(connected) == NAMES
+    is_denied(lab, enforcer, "203.0.113.251")
+    assert not [flow for flow in enforcer.flows()[before:] if flow["dst"]["address"] in connected]
 
 
 @pytest.mark.parametrize("family, kind, address", [(4, AAAA, "2001:db8:c::7"), (6, A, "203.0.113.7")])
