@@ -172,6 +172,43 @@ audit_event_gateway(
 }
 
 void
+audit_event_name(struct buf *out, const uint8_t id[16], const struct audit_name *n)
+{
+	static const struct {
+		const char *verb;
+		unsigned code;
+	} kinds[AUDIT_NAME_COUNT] = {
+	    [AUDIT_NAME_LEARNT] = {"name-learnt", 200},
+	    [AUDIT_NAME_FORGOTTEN] = {"name-forgotten", 200},
+	    [AUDIT_NAME_REFUSED] = {"name-refused", 403},
+	};
+	struct buf path = {0};
+	char address[IP_TEXT_BYTES];
+
+	add_head(out, id, "ResponseComplete", kinds[n->kind].verb, n->node);
+	buf_printf(&path, "/%.*s", STR_ARG(n->tenant));
+	buf_add_cstr(out, "\"objectRef\":{\"resource\":\"names\",");
+	add_member(out, "namespace", buf_str(&path));
+	buf_free(&path);
+	if (n->name.len != 0) {
+		buf_add_char(out, ',');
+		add_member(out, "name", n->name);
+	}
+	buf_printf(out,
+	    ",\"apiGroup\":\"ringfence.dev\"},\"responseStatus\":{\"code\":%u}",
+	    kinds[n->kind].code);
+	add_times(out, n->now, n->now);
+	buf_add_cstr(out, ",\"annotations\":{");
+	add_member(out, "ringfence.dev/tenant", n->tenant);
+	if (n->addr != NULL)
+		buf_printf(out, ",\"ringfence.dev/address\":\"%s\"",
+		    ip_format(n->addr, address));
+	if (n->count != 0)
+		add_count(out, "count", n->count);
+	buf_add_cstr(out, "}}");
+}
+
+void
 audit_event_resumed(
     struct buf *out, const uint8_t id[16], const struct audit_resumed *resumed)
 {

@@ -35,6 +35,25 @@ struct audit_gateway {
 	walltime_t now;
 };
 
+enum audit_name_kind {
+	AUDIT_NAME_LEARNT,
+	AUDIT_NAME_FORGOTTEN,
+	AUDIT_NAME_REFUSED, /* the tenant knows as much as it may */
+	AUDIT_NAME_COUNT
+};
+
+/* What a tenant knows by name is another. */
+struct audit_name {
+	enum audit_name_kind kind;
+	struct str node;
+	struct str tenant; /* without its / */
+	struct str name;
+	const struct ip_addr *addr;
+	uint64_t
+	    count; /* of more such, that are not told one by one: name is "" then */
+	walltime_t now;
+};
+
 /* `id`: 16 random bytes, the same for both stages. Append one JSON line each, without a
  * newline. */
 void audit_event_change(
@@ -43,6 +62,8 @@ void audit_event_flow(struct buf *out, const uint8_t id[16], struct str node,
     const struct flow_view *view);
 void audit_event_gateway(
     struct buf *out, const uint8_t id[16], const struct audit_gateway *g);
+void audit_event_name(
+    struct buf *out, const uint8_t id[16], const struct audit_name *n);
 void audit_event_resumed(
     struct buf *out, const uint8_t id[16], const struct audit_resumed *resumed);
 

@@ -295,23 +295,41 @@ call(struct dns_query *q, const struct ip_addr *resolver)
 	return q->poll != NULL;
 }
 
+static const struct ip_addr *
+whom(const struct dns_query *q)
+{
+	const struct dns_settings *s = &q->role->settings;
+
+	return &s->resolvers[(q->first + q->tries - 1) % s->resolver_count];
+}
+
 /* In turn, until one answers or the time is up; not on if each has refused. */
 static void
 ask_next(struct dns_query *q)
 {
-	const struct dns_settings *s = &q->role->settings;
-
 	free(q->answer);
 	q->answer = NULL;
-	while (q->refusals < s->resolver_count) {
+	while (q->refusals < q->role->settings.resolver_count) {
 		hang_up(q);
-		if (call(q, &s->resolvers[q->tries++ % s->resolver_count])) {
+		q->tries++;
+		if (call(q, whom(q))) {
 			q->until = after_ms(monotime_now(), TRY_MS);
 			return;
 		}
 		q->refusals++;
 	}
 	fail(q, DNS_COUNT_FAILED);
+}
+
+/* Whoever is silent is not the first to be asked any more. */
+static void
+give_up(struct dns_query *q)
+{
+	struct dns_role *d = q->role;
+
+	if (whom(q) == &d->settings.resolvers[d->first % d->settings.resolver_count])
+		d->first++;
+	ask_next(q);
 }
 
 void
@@ -330,6 +348,7 @@ dns_ask(struct dns_role *d, const struct dns_source *source, struct dns_tenant *
 	    .head = *head,
 	    .size = size,
 	    .last = after_ms(monotime_now(), QUERY_MS),
+	    .first = d->first,
 	    .fd = -1};
 	q->message = xmalloc(2 + size);
 	q->message[0] = (uint8_t)(size >> 8);
@@ -378,7 +397,7 @@ look_at(struct dns_query *q, monotime_t now)
 	else if (!q->held && is_past(q->last, now))
 		fail(q, DNS_COUNT_FAILED);
 	else if (!q->held && is_past(q->until, now))
-		ask_next(q);
+		give_up(q);
 }
 
 void

@@ -43,7 +43,8 @@ struct dns_query {
 	uint8_t *message; /* behind the two bytes of its length */
 	size_t size;
 	monotime_t last; /* by then it is over */
-	/* The resolver that is asked now. */
+	/* The resolver that is asked now, of all; the first is `first`. */
+	size_t first;
 	unsigned tries, refusals;
 	uint16_t id;
 	int fd; /* -1: none */
@@ -80,9 +81,11 @@ struct dns_role {
 	struct dns_share *share;
 	struct dns_query *queries; /* LIMIT_DNS_QUERIES */
 	struct dns_query *free;
+	size_t first;           /* the resolver that is asked first */
 	struct dns_conn *conns; /* a list */
 	uv_timer_t tick;        /* while anything is under way */
 	uv_timer_t reports;
+	uv_timer_t missing; /* ends us if no new engine comes */
 	uint64_t counts[DNS_COUNTS], told[DNS_COUNTS];
 };
 

@@ -122,8 +122,9 @@ on_datagrams(uv_poll_t *poll, int status, int events)
 		if (!socket_address_ip(&source.from, &source.client) ||
 		    !is_answered(s->role, &source.client))
 			s->role->counts[DNS_COUNT_STRANGERS]++;
-		else if (!take_query(s->role, &source, message, (size_t)n))
-			continue;
+		else
+			(void)take_query(s->role, &source, message,
+			    (size_t)n); /* junk is not answered */
 	}
 }
 

@@ -12,6 +12,7 @@
 #define START_MS  10000 /* for the parent to say what to do */
 #define TICK_MS   50
 #define REPORT_MS 500
+#define ENGINE_MS 10000 /* for another engine to come */
 /* One for each query and connection, and some. */
 #define ROLE_FILES (LIMIT_DNS_QUERIES + LIMIT_DNS_CONNECTIONS + 128u)
 
@@ -130,15 +131,33 @@ on_engine_message(void *arg, struct proc_msg *msg)
 	return true;
 }
 
-/* Answers wait on: the parent sends another. */
+static void
+on_missing(uv_timer_t *timer)
+{
+	struct dns_role *d = timer->data;
+
+	log_error("engine-missing", "detail=\"no engine came\"");
+	uv_stop(&d->loop);
+}
+
+static void
+drop_engine(struct dns_role *d)
+{
+	link_free(d->engine_link);
+	d->engine_link = NULL;
+	proc_channel_close(&d->engine);
+}
+
+/* Answers wait on: the parent sends another. If it is there and does not want us any more, it
+ * takes another of us. */
 static void
 on_engine_lost(void *arg)
 {
 	struct dns_role *d = arg;
 
-	link_free(d->engine_link);
-	d->engine_link = NULL;
-	proc_channel_close(&d->engine);
+	drop_engine(d);
+	if (uv_timer_start(&d->missing, on_missing, ENGINE_MS, 0) != 0)
+		base_die("cannot start a timer");
 }
 
 /* ---- the parent ---- */
@@ -152,7 +171,8 @@ on_engine_link(struct dns_role *d, struct proc_msg *msg)
 
 	if (fd < 0)
 		return false;
-	on_engine_lost(d);
+	drop_engine(d);
+	(void)uv_timer_stop(&d->missing); /* cannot fail */
 	proc_channel_init(&d->engine, fd);
 	if (link_new(&d->loop, &d->engine, &handler, d, &d->engine_link, &err) != 0)
 		return false;
@@ -248,9 +268,10 @@ start(struct dns_role *d, const int *fds, size_t fd_count, struct err *err)
 	int rc;
 
 	if (uv_loop_init(&d->loop) != 0 || uv_timer_init(&d->loop, &d->tick) != 0 ||
-	    uv_timer_init(&d->loop, &d->reports) != 0)
+	    uv_timer_init(&d->loop, &d->reports) != 0 ||
+	    uv_timer_init(&d->loop, &d->missing) != 0)
 		return err_set(err, ERR_SYSTEM, "cannot make the event loop");
-	d->tick.data = d->reports.data = d;
+	d->tick.data = d->reports.data = d->missing.data = d;
 	d->share = dns_share_new(most, LIMIT_DNS_RATE);
 	dns_ask_init(d);
 	rc = receive_settings(d, err);
@@ -272,11 +293,12 @@ static void
 finish(struct dns_role *d)
 {
 	link_free(d->parent_link);
-	on_engine_lost(d);
+	drop_engine(d);
 	dns_listen_end(d);
 	dns_ask_fini(d);
 	uv_close((uv_handle_t *)&d->tick, NULL);
 	uv_close((uv_handle_t *)&d->reports, NULL);
+	uv_close((uv_handle_t *)&d->missing, NULL);
 	(void)uv_run(&d->loop, UV_RUN_DEFAULT); /* until all handles are closed */
 	(void)uv_loop_close(&d->loop);          /* they are */
 	dns_share_free(d->share);

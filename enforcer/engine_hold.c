@@ -9,8 +9,8 @@
 #include "common/log.h"
 #include "enforcer/engine_state.h"
 
-/* The role has given up by then. */
-#define FORGET_NS UINT64_C(5000000000)
+/* The role has given up by then, as it has what came long before what it has room for. */
+#define FORGET_NS UINT64_C(2500000000)
 #define HELD_MOST LIMIT_DNS_QUERIES
 
 struct held_answer {
@@ -124,6 +124,18 @@ engine_hold_tick(struct engine *e)
 
 /* ---- what the role says ---- */
 
+static void
+drop_oldest(struct engine_hold *hold)
+{
+	struct held_answer *h = hold->first;
+
+	hold->first = h->next;
+	if (hold->first == NULL)
+		hold->last = &hold->first;
+	free(h);
+	hold->count--;
+}
+
 static bool
 on_lesson(struct engine *e, const struct proc_msg *msg)
 {
@@ -132,10 +144,12 @@ on_lesson(struct engine *e, const struct proc_msg *msg)
 	struct proc_reader r;
 
 	proc_reader_init(&r, msg);
-	if (!dns_lesson_decode(&r, &h->lesson) || hold->count == HELD_MOST) {
+	if (!dns_lesson_decode(&r, &h->lesson)) {
 		free(h);
 		return false;
 	}
+	if (hold->count == HELD_MOST)
+		drop_oldest(hold);
 	h->since = monotime_now();
 	if (settle(e, h)) {
 		free(h);

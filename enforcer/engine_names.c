@@ -78,11 +78,13 @@ learn(struct engine *e, struct str tenant, struct str name, const struct ip_addr
 	case LEARNT_NEW:
 		n->news++;
 		changed(n, addr);
+		engine_names_audit(e, AUDIT_NAME_LEARNT, tenant, name, addr);
 		break;
 	case LEARNT_RENEWED:
 		break;
 	case LEARNT_FULL:
 		tell_full(n, tenant);
+		engine_names_audit(e, AUDIT_NAME_REFUSED, tenant, name, addr);
 		break;
 	}
 }
@@ -314,6 +316,8 @@ on_gone(void *ctx, const struct learnt_entry *entry)
 
 	e->names.forgotten++;
 	changed(&e->names, &entry->addr);
+	engine_names_audit(
+	    e, AUDIT_NAME_FORGOTTEN, entry->tenant, entry->name, &entry->addr);
 }
 
 void
@@ -372,6 +376,7 @@ engine_names_tick(struct engine *e)
 	if (engine_names_want_list(e) && !e->cut.running)
 		engine_cut_want(e);
 	engine_names_file_tick(e);
+	engine_names_audit_tick(e);
 }
 
 void
@@ -408,6 +413,7 @@ engine_names_fini(struct engine *e)
 	arena_free(n->used_arena);
 	questions_free(n->questions);
 	learnt_free(n->learnt);
+	engine_names_audit_fini(e);
 }
 
 void

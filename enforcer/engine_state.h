@@ -16,6 +16,7 @@
  *     engine_attach.c   workloads that are about to start, and who waits for their policy
  *     engine_names.c    NFLOG of DNS -> what tenants know by name
  *     engine_names_file.c   ... kept for the next that runs
+ *     engine_names_audit.c  ... on record
  *     engine_hold.c     answers of DNS that wait until what they say is in force
  *     engine_flows.c    NFLOG -> flow log, recent flows, audit
  *     engine_export.c   flows to the journal and to an IPFIX collector
@@ -346,6 +347,7 @@ struct engine_names {
 	monotime_t write_after;
 	uint64_t asked, answers, unasked, truncated; /* messages */
 	uint64_t news, forgotten, full, dropped;     /* addresses */
+	struct map audited;                  /* struct names_audited by tenant */
 	uint64_t changes_made, changes_told; /* of what is known; to the program */
 };
 
@@ -744,6 +746,13 @@ void engine_names_print(const struct engine *e, bool json, struct buf *out);
  * it is new. */
 MUST_CHECK bool engine_names_answer(
     struct engine *e, const struct ip_addr *client, const struct dns_answer *answer);
+
+/* ---- engine_names_audit.c ---- */
+
+void engine_names_audit(struct engine *e, enum audit_name_kind kind, struct str tenant,
+    struct str name, const struct ip_addr *addr);
+void engine_names_audit_tick(struct engine *e);
+void engine_names_audit_fini(struct engine *e);
 
 /* ---- engine_hold.c ---- */
 

@@ -1,6 +1,7 @@
 """Rules by domain name, with a real resolver: what a tenant gets in answers opens, for it alone,
 what its rules allow by these names."""
 
+import json
 import os
 import re
 import subprocess
@@ -90,10 +91,21 @@ def files(lab):
         for name, ns in PLACES.items())}
 
 
+def audit(directory):
+    return {"directory": str(directory / "audit"), "mode": "best-effort"}
+
+
+def recorded(enforcer, verb):
+    """Records of names; those of a number of them, too."""
+    log = enforcer.directory / "audit" / "log-0.jsonl"
+    events = [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")]
+    return [event for event in events if event["verb"] == verb]
+
+
 @pytest.fixture
 def enforcer(lab, files, tmp_path):
     dns = {"resolvers": [RESOLVER[4], RESOLVER[6], LIAR], "group": 101}
-    with Enforcer(lab.node, tmp_path, files, dns=dns) as it:
+    with Enforcer(lab.node, tmp_path, files, dns=dns, audit=audit(tmp_path)) as it:
         yield it
     lab.node.exec(["nft", "flush", "ruleset"])
     lab.conntrack_flush()
@@ -227,6 +239,10 @@ def test_what_is_known_is_told(lab, enforcer):
     entry = next(line for line in lines if API[4] in line)
     assert re.fullmatch(r"/acme api\.cards\.example \S+ \d+", entry)
     assert 0 < int(entry.split()[3]) <= 60
+    event = wait_until(lambda: recorded(enforcer, "name-learnt"), 30, "a record of it")[0]
+    assert event["objectRef"] == {"resource": "names", "namespace": "/acme", "name": "api.cards.example",
+                                  "apiGroup": "ringfence.dev"}
+    assert event["annotations"] == {"ringfence.dev/tenant": "acme", "ringfence.dev/address": API[4]}
     told = enforcer.ask_json("names")
     assert RESOLVER[6] in told["resolvers"]
     entry = next(entry for entry in told["names"] if entry["address"] == API[4])
@@ -276,6 +292,20 @@ def test_a_resolver_behind_a_service_is_believed(lab, files, tmp_path):
         lab.conntrack_flush()
 
 
+def test_who_knows_as_much_as_it_may_learns_nothing(lab, files, tmp_path):
+    (tmp_path / "enforcer.sock.names").write_text("".join(
+        f"/acme n{i}.cards.example 198.18.{i // 256}.{i % 256} 86400\n" for i in range(8192)))
+    with Enforcer(lab.node, tmp_path, files, dns={"resolvers": [RESOLVER[4]]}, audit=audit(tmp_path)) as enforcer:
+        asked(lab, "web", "api.cards.example")
+        event = wait_until(lambda: recorded(enforcer, "name-refused"), 30, "a record of what is refused")[0]
+        assert event["objectRef"]["name"] == "api.cards.example" and event["responseStatus"] == {"code": 403}
+        assert enforcer.status()["names"]["known"] == 8192 and not is_open(lab, "web", API[4])
+        asked(lab, "etl", "other.example")  # of another tenant
+        opens(lab, "etl", API[4])
+    lab.node.exec(["nft", "flush", "ruleset"])
+    lab.conntrack_flush()
+
+
 def test_without_dns_nothing_is_learnt(lab, files, tmp_path):
     with Enforcer(lab.node, tmp_path, files) as enforcer:
         asked(lab, "web", "api.cards.example")
@@ -295,6 +325,8 @@ def test_what_is_over_is_forgotten_but_not_under_a_connection(lab, enforcer):
         wait_until(lambda: ("/acme", "www.cards.example", "203.0.113.10") not in known(enforcer), 150,
                    "what nobody uses to be forgotten")
         assert not is_open(lab, "web", "203.0.113.10")
+        wait_until(lambda: [event for event in recorded(enforcer, "name-forgotten")
+                            if event["objectRef"]["name"] == "www.cards.example"], 30, "a record of it")
         assert ("/acme", "api.cards.example", API[4]) in known(enforcer)
         assert is_open(lab, "web", API[4])
         assert connection.ask() == "open"

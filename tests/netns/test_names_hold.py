@@ -14,8 +14,8 @@ import lab as lab_module
 from dnslab import A, AAAA, Upstream, addresses, answer, ask, ask_tcp, question, rcode
 from enforcerd import Enforcer, kill
 from lab import Lab, wait_until
-from test_enforcer import WORKLOAD
-from test_names import known
+from test_enforcer import WORKLOAD, role_facts, sanitized
+from test_names import audit, known, recorded
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
@@ -44,6 +44,7 @@ host-record=stopped.cards.example,203.0.113.14
 host-record=t1.cards.example,203.0.113.15
 host-record=t2.cards.example,203.0.113.16
 host-record=nobody.example,203.0.113.17
+host-record=reload.cards.example,203.0.113.19
 host-record=calm.cards.example,203.0.113.18
 txt-record=words.cards.example,any
 """
@@ -57,6 +58,20 @@ spec:
       - {{name: dns, to: [{{cidr: 169.254.20.10/32}}, {{cidr: "fd00:53::10/128"}}], ports: [53/udp, 53/tcp]}}
       - {{name: pay, to: [{{fqdn: "*.cards.example"}}], ports: [443/tcp]}}
 ---
+"""
+
+
+MORE = """\
+apiVersion: ringfence.dev/v1alpha1
+kind: Workload
+metadata: {{name: more, namespace: /more, labels: {{app: a{app}}}}}
+spec: {{node: node-2, ips: [10.2.0.1]}}
+{namespace}"""
+CHANGED = """\
+---
+apiVersion: ringfence.dev/v1alpha1
+kind: Namespace
+metadata: {{name: /more/n{i}}}
 """
 
 
@@ -100,6 +115,7 @@ def tricks():
 def lab(tmp_path_factory, tricks):
     directory = tmp_path_factory.mktemp("dns")
     records = RECORDS + "".join(f"host-record=n{i}.cards.example,198.18.{i // 250}.{1 + i % 250}\n" for i in range(NAMES))
+    records += "".join(f"host-record=c{i}.cards.example,198.19.{i // 250}.{1 + i % 250}\n" for i in range(NAMES))
     with Lab() as lab:
         lab.add_workloads(list(PLACES))
         lab.add_outside("dns", [REAL, FAKE, STRANGER])
@@ -121,7 +137,8 @@ def enforcer(lab, tmp_path_factory):
         WORKLOAD.format(name=name, ns=ns, v4=lab.host(name).address(4), v6=lab.host(name).address(6))
         for name, ns in PLACES.items())}
     dns = {"resolvers": [FAKE, REAL], "mode": "hold", "listen": [f"{OWN[4]}:53", f"[{OWN[6]}]:53"]}
-    with Enforcer(lab.node, tmp_path_factory.mktemp("hold"), files, dns=dns) as it:
+    directory = tmp_path_factory.mktemp("hold")
+    with Enforcer(lab.node, directory, files, dns=dns, audit=audit(directory)) as it:
         wait_until(lambda: rcode(ask(lab.host("free"), OWN[4], "real.example")) == 0, 30, "dnsmasq")
         yield it
     lab.node.exec(["nft", "flush", "ruleset"])
@@ -149,6 +166,12 @@ def opens(lab, enforcer, src, address):
     assert not denied(enforcer, address)
 
 
+def is_denied(lab, enforcer, address):
+    """What nobody named is, and all that was denied before is on record as well."""
+    assert lab.probe("web", address, "tcp", 443, timeout_ms=200).state != "open"
+    wait_until(lambda: denied(enforcer, address), 30, "a record of what is denied")
+
+
 def test_the_first_packet_after_an_answer_always_passes(lab, enforcer):
     def ask_and_connect():
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -160,11 +183,49 @@ def test_the_first_packet_after_an_answer_always_passes(lab, enforcer):
                 assert reply[:2] == struct.pack("!H", i) and rcode(reply) == 0
                 assert connects(addresses(reply, 1)[0])
     lab.host("web").enter_and(ask_and_connect)
-    assert lab.probe("web", "203.0.113.250", "tcp", 443, timeout_ms=200).state != "open"  # which nobody named
-    wait_until(lambda: denied(enforcer, "203.0.113.250"), 30, "a record of what is denied")
+    is_denied(lab, enforcer, "203.0.113.250")
     assert {flow["dst"]["address"] for flow in enforcer.flows()} == {"203.0.113.250"}
     wait_until(lambda: counted(enforcer, "held") >= NAMES, 30, "all to be counted")
     assert counted(enforcer, "late") == 0
+    wait_until(lambda: sum(int(event["annotations"].get("ringfence.dev/count", 1))
+                           for event in recorded(enforcer, "name-learnt")) == NAMES, 30, "each to be on record")
+
+
+def test_no_packet_comes_too_early_whatever_else_changes(lab, enforcer):
+    """Files change, all is loaded anew, the kernel role is killed: an answer may fail, but none is too early."""
+    done = threading.Event()
+    connected = []
+
+    def change():
+        for i in range(1000):
+            enforcer.write("more.yaml", MORE.format(app=i, namespace="" if i % 8 else CHANGED.format(i=i)))
+            if done.wait(0.02):
+                return
+
+    def connect_all():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(30)
+            sock.connect((OWN[4], 53))
+            for i in range(NAMES):
+                while not connected[i:]:
+                    sock.send(question(f"c{i}.cards.example", A, i))
+                    reply = sock.recv(4096)
+                    if rcode(reply) == 0 and connects(addresses(reply, 1)[0]):
+                        connected.append(addresses(reply, 1)[0])
+                if i == NAMES // 2:
+                    kill(enforcer.role("kernel"))
+
+    before = len(enforcer.flows())
+    changes = threading.Thread(target=change)
+    changes.start()
+    try:
+        lab.host("web").enter_and(connect_all)
+    finally:
+        done.set()
+        changes.join()
+    assert len(connected) == NAMES
+    is_denied(lab, enforcer, "203.0.113.251")
+    assert not [flow for flow in enforcer.flows()[before:] if flow["dst"]["address"] in connected]
 
 
 @pytest.mark.parametrize("family, kind, address", [(4, AAAA, "2001:db8:c::7"), (6, A, "203.0.113.7")])
@@ -279,6 +340,35 @@ def test_nothing_is_said_that_the_kernel_does_not_know(lab, enforcer):
         os.kill(engine, signal.SIGCONT)
     wait_until(lambda: rcode(ask(lab.host("web"), OWN[4], "stopped.cards.example")) == 0, 30, "the engine")
     opens(lab, enforcer, "web", "203.0.113.14")
+
+
+def test_it_is_told_how_it_goes(enforcer):
+    assert enforcer.metric("ringfence_dns_resolver_held_total") >= NAMES
+    assert enforcer.metric("ringfence_dns_resolver_waiting") >= 0
+    text = enforcer.ask("status").stdout
+    assert "resolver:   connected yes, " in text and "names:      " in text
+    assert enforcer.status()["names"]["mode"] == "hold"
+
+
+def test_the_role_has_no_privilege(enforcer):
+    facts = role_facts(enforcer.role("dns"))
+    assert facts["uid"] != "0" and facts["caps"] == facts["permitted"] == 0
+    assert facts["locked"] == "1" and facts["root"] == []
+    assert sanitized() or facts["seccomp"] == "2"
+
+
+def test_other_resolvers_are_asked_after_a_reload(lab, enforcer, tricks):
+    since = len(enforcer.log())
+    enforcer.write_config(dns=enforcer.config["dns"] | {"resolvers": [REAL]})
+    enforcer.process.send_signal(signal.SIGHUP)
+    enforcer.wait_log("reloaded", since)
+
+    def only_the_other():
+        before = len(tricks.asked)
+        assert addresses(ask(lab.host("web"), OWN[4], "reload.cards.example"), 1) == ["203.0.113.19"]
+        return len(tricks.asked) == before
+    wait_until(only_the_other, 30, "the other resolver alone to be asked")
+    opens(lab, enforcer, "web", "203.0.113.19")
 
 
 @pytest.mark.parametrize("role", ["dns", "engine"])
