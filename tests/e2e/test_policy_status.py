@@ -16,7 +16,7 @@ from test_policy_admission import (
     webhook,
 )  # fmt: skip
 
-SAMPLE = os.path.join(os.path.dirname(proxy_lab.HERE), "..", "samples/kubernetes/status.yaml")
+SAMPLE = os.path.join(os.path.dirname(proxy_lab.HERE), "..", "samples/kubernetes/base/crds/nodereports.yaml")
 REPORTS = f"/apis/{NATIVE}/nodereports"
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/shop-prod/leases/ringfence-status"
 RESOURCE = "policies.ringfence.dev"
