@@ -236,15 +236,6 @@ def test_nodes_report_and_each_its_own(overlays):
     assert binding == {"policyName": "ringfence-own-report", "validationActions": ["Deny"]}
 
 
-def test_definitions_are_those_of_the_tool(overlays):
-    made = subprocess.run([rf.program("ringfence"), "schema", "-o", "crds"], capture_output=True,
-                          text=True, check=True).stdout
-    wanted = manifests.index(made)
-    found = {key: item for key, item in overlays["node"].items() if key[0] == "CustomResourceDefinition"}
-    del found["CustomResourceDefinition", "nodereports.ringfence.dev"]
-    assert found == wanted
-
-
 def test_what_uninstalling_takes_away_is_all_of_it(overlays):
     """What is in no namespace does not go with that: the README names each."""
     text = (manifests.SAMPLES / "README.md").read_text().split("## Uninstall")[1].split("\n## ")[0]
