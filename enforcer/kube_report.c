@@ -122,6 +122,25 @@ add_silence(struct buf *out, const struct kube_report *reports, size_t count)
 	}
 }
 
+static void
+add_reports(struct buf *out, const struct kube_report *reports, size_t count)
+{
+	static const char name[] = "node_reports_total";
+
+	add_head(out, name, "counter", "NodeReports that were written, by result.");
+	for (size_t i = 0; i < count; i++) {
+		const struct kube_state *s = reports[i].state;
+		const uint64_t numbers_of[] = {s->reports, s->report_failures};
+
+		for (size_t j = 0; j < ARRAY_LEN(numbers_of); j++)
+			buf_printf(out,
+			    "ringfence_kube_%s{source=\"%.*s\",result=\"%s\"} %llu\n",
+			    name, STR_ARG(reports[i].source),
+			    j == 0 ? "taken" : "failed",
+			    (unsigned long long)numbers_of[j]);
+	}
+}
+
 static uint64_t
 number_of(const struct kube_report *r, size_t kind, size_t number)
 {
@@ -147,4 +166,5 @@ kube_report_metrics(struct buf *out, const struct kube_report *reports, size_t c
 	}
 	add_watching(out, reports, count);
 	add_silence(out, reports, count);
+	add_reports(out, reports, count);
 }

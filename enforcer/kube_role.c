@@ -240,6 +240,7 @@ on_report_done(void *arg, const struct kube_result *result)
 		log_warn(
 		    "node-report", "detail=%s", log_quote(str_from(result->detail)));
 	node_report_answered(&k->report_to, taken);
+	k->report = true;
 }
 
 static void
@@ -262,8 +263,10 @@ write_report(struct kube_role *k)
 	buf_printf(&path, NODE_REPORT_PATH "%.*s", STR_ARG(k->settings.node));
 	k->writing = kube_client_apply(k->client, path.data, buf_str(&object),
 			 k->settings.silent_s, &handler, k) != NULL;
-	if (!k->writing)
+	if (!k->writing) {
 		node_report_answered(&k->report_to, false);
+		k->report = true;
+	}
 	buf_free(&path);
 	buf_free(&object);
 }
@@ -284,7 +287,9 @@ on_report(uv_timer_t *timer)
 	if (!k->report || k->engine.fd < 0)
 		return;
 	arena = arena_new_sized(1024);
-	state.why = find_why(k, arena);
+	state = (struct kube_state){.why = find_why(k, arena),
+	    .reports = k->report_to.writes,
+	    .report_failures = k->report_to.failures};
 	for (size_t i = 0; i < KUBE_KIND_COUNT; i++)
 		describe(k, i, &state.kinds[i]);
 	kube_state_encode(&body, &state);

@@ -19,6 +19,8 @@ void
 kube_state_encode(struct buf *out, const struct kube_state *state)
 {
 	proc_put_str(out, state->why);
+	proc_put_u64(out, state->reports);
+	proc_put_u64(out, state->report_failures);
 	for (size_t i = 0; i < KUBE_KIND_COUNT; i++) {
 		const struct kube_state_kind *k = &state->kinds[i];
 		const uint64_t numbers[] = {k->objects, k->bytes, k->lists, k->watches,
@@ -36,6 +38,8 @@ bool
 kube_state_decode(struct arena *arena, struct proc_reader *r, struct kube_state *out)
 {
 	out->why = str_dup(arena, proc_get_str(r));
+	out->reports = proc_get_u64(r);
+	out->report_failures = proc_get_u64(r);
 	for (size_t i = 0; i < KUBE_KIND_COUNT; i++) {
 		struct kube_state_kind *k = &out->kinds[i];
 		uint64_t *const numbers[] = {&k->objects, &k->bytes, &k->lists,

@@ -19,6 +19,8 @@ struct kube_state_kind {
 
 struct kube_state {
 	struct str why; /* the source is not kept up; "": it is */
+	/* NodeReports that the server took, and others. */
+	uint64_t reports, report_failures;
 	struct kube_state_kind kinds[KUBE_KIND_COUNT];
 };
 

@@ -22,7 +22,7 @@ from test_schema import (  # noqa: E402
 )  # fmt: skip
 
 API = pathlib.Path(os.environ.get("RINGFENCE_API", rf.ROOT.parent / "shared" / "api"))
-SAMPLE = rf.ROOT / "samples" / "kubernetes" / "crds.yaml"
+SAMPLE = rf.ROOT / "samples" / "kubernetes" / "base" / "crds" / "crds.yaml"
 
 # apiextensions' limits of what one rule may cost, and all rules of a definition together.
 RULE_BUDGET = 10_000_000

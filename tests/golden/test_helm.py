@@ -6,6 +6,7 @@ stand-in for helm in everything around the templates (values, .Files, .Release),
 them. Where there is a helm, it is asked as well.
 """
 
+import functools
 import json
 import pathlib
 import shutil
@@ -35,7 +36,7 @@ def merged(values, changes):
 
 
 def render(changes=None):
-    """The chart's objects with its default values, but for `changes`."""
+    """The objects of the chart's templates with its default values, but for `changes`."""
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     values = merged(yaml.safe_load((CHART / "values.yaml").read_text()), changes or {})
     data = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "values"},
@@ -64,10 +65,16 @@ def plain(objects):
     return result
 
 
+@functools.cache
+def definitions():
+    """What helm applies before the templates, as it stands."""
+    return manifests.index("\n---\n".join(path.read_text() for path in (CHART / "crds").iterdir()))
+
+
 @pytest.mark.parametrize("overlay, changes", [
     ("node", {}), ("node-gate", {"gate": {"enabled": True}}), ("monitored", MONITORED)])
 def test_chart_is_the_overlay(overlay, changes):
-    made, wanted = plain(render(changes)), plain(manifests.render(f"overlays/{overlay}"))
+    made, wanted = plain(definitions() | render(changes)), plain(manifests.render(f"overlays/{overlay}"))
     assert set(made) == set(wanted)
     for name, item in made.items():
         assert item == wanted[name], name
@@ -96,8 +103,23 @@ def test_values_come_through():
     config = yaml.safe_load(objects["ConfigMap", "ringfence-enforcer"]["data"]["enforcer.yaml"])
     assert config["workloadNetworks"] == ["10.0.0.0/8", "fd00::/16"]
     assert config["denied"] == "reject"
-    subject = objects["ClusterRoleBinding", "ringfence-enforcer"]["subjects"][0]
-    assert subject["namespace"] == "fence"
+    for name in ("ringfence-enforcer", "ringfence-report"):
+        (subject,) = objects["ClusterRoleBinding", name]["subjects"]
+        assert subject["namespace"] == "fence"
+
+
+def test_values_of_the_webhook_come_through():
+    note = "cert-manager.io/inject-ca-from-secret"
+    objects = render({"namespace": {"name": "fence"}, "enforcer": {"reportSeconds": 0},
+                      "gate": {"enabled": True, "webhook": {
+                          "caBundle": "QUJD", "annotations": {note: "fence/one"}}}})
+    hook = objects["ValidatingWebhookConfiguration", "ringfence-policy"]
+    client = hook["webhooks"][0]["clientConfig"]
+    assert client["caBundle"] == "QUJD" and client["service"]["namespace"] == "fence"
+    assert hook["metadata"]["annotations"] == {note: "fence/one"}
+    assert objects["Role", "ringfence-status"]["metadata"]["namespace"] == "fence"
+    # Who reports nothing may write nothing.
+    assert ("ClusterRole", "ringfence-report") not in objects
 
 
 def test_without_the_plugin_nothing_of_it_is_left():
@@ -115,6 +137,7 @@ def test_chart_has_the_version_of_the_programs():
 
 @pytest.mark.skipif(shutil.which("helm") is None, reason="there is no helm")
 def test_helm_makes_the_same():
-    done = subprocess.run(["helm", "template", "ringfence", CHART, "--set", "gate.enabled=true"],
+    done = subprocess.run(["helm", "template", "--include-crds", "ringfence", CHART, "--set", "gate.enabled=true"],
                           capture_output=True, text=True, timeout=120, check=True)
-    assert plain(manifests.index(done.stdout)) == plain(render({"gate": {"enabled": True}}))
+    assert plain(manifests.index(done.stdout)) == plain(
+        definitions() | render({"gate": {"enabled": True}}))

@@ -3,6 +3,7 @@
 RINGFENCE_KUBECTL may list several kubectl programs, separated by ':': all must render the same.
 """
 
+import itertools
 import json
 import os
 import pathlib
@@ -131,7 +132,8 @@ def test_what_is_referred_to_is_there(overlays):
         for item in of_kind(objects, "ClusterRoleBinding", "RoleBinding"):
             assert (item["roleRef"]["kind"], item["roleRef"]["name"]) in objects
             for subject in item["subjects"]:
-                assert (subject["kind"], subject["name"]) in objects
+                # Users are whom the gate says that it is.
+                assert subject["kind"] == "User" or (subject["kind"], subject["name"]) in objects
         labels = [item["spec"]["template"]["metadata"]["labels"]
                   for item in of_kind(objects, "DaemonSet", "Deployment")]
         selectors = [item["spec"]["selector"] for item in of_kind(objects, "Service")]
@@ -155,6 +157,94 @@ def served_ports(objects):
             text = next(iter(objects["ConfigMap", name]["data"].values()))
             ports.add(int(str(yaml.safe_load(text)["metrics"]).rpartition(":")[2]))
     return ports
+
+
+def gate_config(objects):
+    return yaml.safe_load(objects["ConfigMap", "ringfence-gate"]["data"]["gate.yaml"])
+
+
+def allowed(objects, kind, name):
+    """{(group, resource, resource name, verb)} that roles give somebody."""
+    found = set()
+    for binding in of_kind(objects, "ClusterRoleBinding", "RoleBinding"):
+        if not any((s["kind"], s["name"]) == (kind, name) for s in binding["subjects"]):
+            continue
+        for rule in objects[binding["roleRef"]["kind"], binding["roleRef"]["name"]]["rules"]:
+            found |= set(itertools.product(rule["apiGroups"], rule["resources"],
+                                           rule.get("resourceNames", [""]), rule["verbs"]))
+    return found
+
+
+def test_policy_is_judged_by_the_gate(overlays):
+    """The webhook leads to the gate's listener, asks about every kind that is policy, and fails closed."""
+    objects = overlays["node-gate"]
+    config = gate_config(objects)["admission"]
+    (hook,) = objects["ValidatingWebhookConfiguration", "ringfence-policy"]["webhooks"]
+    client = hook["clientConfig"]["service"]
+    assert config["policy"] is True and client["path"] == "/policy"
+    (port,) = objects["Service", client["name"]]["spec"]["ports"]
+    gate = objects["Deployment", "ringfence-gate"]["spec"]["template"]["spec"]["containers"][0]
+    listens = {p["name"]: p["containerPort"] for p in gate["ports"]}[port["targetPort"]]
+    assert config["listen"] == f"0.0.0.0:{listens}" and port["port"] == 443
+    mounts = {m["mountPath"] for m in gate["volumeMounts"]}
+    assert {os.path.dirname(config[k]) for k in ("certificate", "key", "clientCA")} <= mounts
+    assert hook["failurePolicy"] == "Fail" and hook["matchPolicy"] == "Equivalent"
+    asked = {(group, resource) for rule in hook["rules"] for group in rule["apiGroups"]
+             for resource in rule["resources"]}
+    assert all(set(rule["operations"]) == {"CREATE", "UPDATE", "DELETE"} for rule in hook["rules"])
+    native = {("ringfence.dev", crd["spec"]["names"]["plural"])
+              for crd in of_kind(objects, "CustomResourceDefinition")} - {("ringfence.dev", "nodereports")}
+    admin = {("policy.networking.k8s.io", kind) for kind in (
+        "adminnetworkpolicies", "baselineadminnetworkpolicies", "clusternetworkpolicies")}
+    assert len(native) == 8 and asked == native | admin | {("networking.k8s.io", "networkpolicies")}
+
+
+def test_roles_of_the_gate_are_what_it_asks_for(overlays):
+    """As whom it lists it may list and watch, and nothing else; as whom it writes status, that alone."""
+    objects = overlays["node-gate"]
+    config = gate_config(objects)["admission"]
+    (hook,) = objects["ValidatingWebhookConfiguration", "ringfence-policy"]["webhooks"]
+    judged = {(group, resource) for rule in hook["rules"] for group in rule["apiGroups"]
+              for resource in rule["resources"]}
+    lists = judged | {("", "namespaces"), ("ringfence.dev", "nodereports")}
+    assert allowed(objects, "User", config["listsAs"]) == {
+        (group, resource, "", verb) for group, resource in lists for verb in ("list", "watch")}
+    lease = ("coordination.k8s.io", "leases")
+    assert allowed(objects, "User", config["statusAs"]) == {
+        ("ringfence.dev", f"{plural}/status", "", "patch")
+        for group, plural in judged if group == "ringfence.dev"} | {
+        (*lease, "", "create"), (*lease, "ringfence-status", "get"), (*lease, "ringfence-status", "update")}
+    assert objects["Role", "ringfence-status"]["metadata"]["namespace"] == config["leaseNamespace"]
+
+
+def test_nodes_report_and_each_its_own(overlays):
+    """The enforcer may write reports; a policy of admission holds each node to its own."""
+    objects = overlays["node"]
+    config = yaml.safe_load(objects["ConfigMap", "ringfence-enforcer"]["data"]["enforcer.yaml"])
+    assert config["sources"][0]["kubernetes"]["reportSeconds"] > 0
+    may = allowed(objects, "ServiceAccount", "ringfence-enforcer")
+    writes = {entry for entry in may if entry[3] not in ("list", "watch")}
+    assert writes == {("ringfence.dev", "nodereports", "", verb) for verb in ("create", "patch")}
+    assert not any(resource == "secrets" for _, resource, _, _ in may)
+    policy = objects["ValidatingAdmissionPolicy", "ringfence-own-report"]["spec"]
+    assert policy["failurePolicy"] == "Fail"
+    (rule,) = policy["matchConstraints"]["resourceRules"]
+    assert (rule["apiGroups"], rule["resources"]) == (["ringfence.dev"], ["nodereports"])
+    # `patch` of what is not there is a creation, of what is there an update.
+    assert set(rule["operations"]) == {"CREATE", "UPDATE"}
+    binding = objects["ValidatingAdmissionPolicyBinding", "ringfence-own-report"]["spec"]
+    assert binding == {"policyName": "ringfence-own-report", "validationActions": ["Deny"]}
+
+
+def test_what_uninstalling_takes_away_is_all_of_it(overlays):
+    """What is in no namespace does not go with that: the README names each."""
+    text = (manifests.SAMPLES / "README.md").read_text().split("## Uninstall")[1].split("\n## ")[0]
+    commands = " ".join(line for line in text.replace("\\\n", " ").splitlines() if line.startswith("    "))
+    for (kind, name), item in every(overlays).items():
+        if "namespace" in item["metadata"] or kind == "CustomResourceDefinition":
+            continue
+        assert kind.lower() in commands and name in commands, (kind, name)
+    assert "kubectl get crd" in commands
 
 
 def test_gate_survives_what_happens_to_nodes(overlays):
@@ -252,6 +342,26 @@ FIELDS = {
     "ClusterRoleBinding": {
         "metadata": {}, "roleRef": {"apiGroup": str, "kind": str, "name": str},
         "subjects": [{"kind": str, "name": str, "namespace": str, "apiGroup": str}]},
+    "Role": {"metadata": {}, "rules": [
+        {"apiGroups": [str], "resources": [str], "verbs": [str], "resourceNames": [str]}]},
+    "RoleBinding": {
+        "metadata": {}, "roleRef": {"apiGroup": str, "kind": str, "name": str},
+        "subjects": [{"kind": str, "name": str, "namespace": str, "apiGroup": str}]},
+    "ValidatingWebhookConfiguration": {"webhooks": [{
+        "name": str, "admissionReviewVersions": [str], "failurePolicy": str, "sideEffects": str,
+        "matchPolicy": str, "timeoutSeconds": int,
+        "clientConfig": {"caBundle": str,
+                         "service": {"name": str, "namespace": str, "path": str, "port": int}},
+        "rules": [{"apiGroups": [str], "apiVersions": [str], "operations": [str],
+                   "resources": [str], "scope": str}]}]},
+    "ValidatingAdmissionPolicy": {"spec": {
+        "failurePolicy": str,
+        "matchConstraints": {"resourceRules": [
+            {"apiGroups": [str], "apiVersions": [str], "operations": [str], "resources": [str]}]},
+        "variables": [{"name": str, "expression": str}],
+        "validations": [{"expression": str, "message": str, "messageExpression": str,
+                         "reason": str}]}},
+    "ValidatingAdmissionPolicyBinding": {"spec": {"policyName": str, "validationActions": [str]}},
     "ResourceQuota": {"metadata": {}, "spec": {
         "hard": {str: str}, "scopeSelector": {"matchExpressions": [
             {"scopeName": str, "operator": str, "values": [str]}]}}},
@@ -273,6 +383,11 @@ VERSIONS = {"Namespace": "v1", "ServiceAccount": "v1", "ConfigMap": "v1", "Resou
             "Service": "v1", "ClusterRole": "rbac.authorization.k8s.io/v1",
             "ClusterRoleBinding": "rbac.authorization.k8s.io/v1",
             "PodDisruptionBudget": "policy/v1", "DaemonSet": "apps/v1", "Deployment": "apps/v1",
+            "Role": "rbac.authorization.k8s.io/v1", "RoleBinding": "rbac.authorization.k8s.io/v1",
+            "ValidatingWebhookConfiguration": "admissionregistration.k8s.io/v1",
+            "ValidatingAdmissionPolicy": "admissionregistration.k8s.io/v1",
+            "ValidatingAdmissionPolicyBinding": "admissionregistration.k8s.io/v1",
+            "CustomResourceDefinition": "apiextensions.k8s.io/v1",
             "ServiceMonitor": "monitoring.coreos.com/v1",
             "PrometheusRule": "monitoring.coreos.com/v1"}
 

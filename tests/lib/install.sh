@@ -13,7 +13,7 @@ demo_packages="python3 python3-h2 python3-yaml iproute2 nftables conntrack slapd
 ca-certificates procps"
 
 test_packages="python3-pytest etcd-server clang clang-format clang-tidy libclang-rt-14-dev nghttp2-client
-mandoc containernetworking-plugins python3-jsonschema python3-selenium chromium chromium-driver python3-kubernetes dnsmasq-base zsh fish"
+mandoc iptables containernetworking-plugins python3-jsonschema python3-selenium chromium chromium-driver python3-kubernetes dnsmasq-base zsh fish"
 
 # For tests/bench/run gate, which leaves out what is not there.
 bench_packages="nginx-light haproxy nghttp2-client"

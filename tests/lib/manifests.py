@@ -38,7 +38,7 @@ def render(place):
 
 def index(text):
     found = {}
-    for item in yaml.safe_load_all(text):
+    for item in yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         if item is None:
             continue
         key = item["kind"], item["metadata"]["name"]

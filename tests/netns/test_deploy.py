@@ -16,7 +16,7 @@ import yaml
 import lab as lab_module
 import test_kube
 from enforcerd import rf
-from kubelab import ADMIN_KINDS, NATIVE_KINDS, Cluster, make_pki
+from kubelab import ADMIN_KINDS, Cluster, make_pki, namespace, thing
 from lab import Lab, wait_until
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
@@ -58,15 +58,32 @@ def objects():
     return manifests.render("overlays/node")
 
 
-def role_rules(objects, path, account=ACCOUNT):
-    """The ClusterRole that is bound to the account, as the double reads rules."""
-    binding = objects["ClusterRoleBinding", "ringfence-enforcer"]
-    (subject,) = binding["subjects"]
-    assert account == f"system:serviceaccount:{subject['namespace']}:{subject['name']}"
-    rules = objects["ClusterRole", binding["roleRef"]["name"]]["rules"]
-    path.write_text(json.dumps({"rules": [rule | {"users": [account]} for rule in rules]}))
-    return {(group, resource) for rule in rules for group in rule["apiGroups"]
-            for resource in rule["resources"]}
+def role_rules(objects, path):
+    """All roles that are bound to somebody, as the double reads rules; what they give:
+    {(group, resource, verb)}."""
+    rules = []
+    for (kind, _), binding in objects.items():
+        if kind not in ("ClusterRoleBinding", "RoleBinding"):
+            continue
+        (subject,) = binding["subjects"]
+        user = subject["name"]
+        if subject["kind"] == "ServiceAccount":
+            user = f"system:serviceaccount:{subject['namespace']}:{user}"
+        where = {"namespaces": [binding["metadata"]["namespace"]]} if kind == "RoleBinding" else {}
+        rules += [rule | where | {"users": [user]} for rule in
+                  objects[binding["roleRef"]["kind"], binding["roleRef"]["name"]]["rules"]]
+    path.write_text(json.dumps({"rules": rules}))
+    return {(group, resource, verb) for rule in rules for group in rule["apiGroups"]
+            for resource in rule["resources"] for verb in rule["verbs"]}
+
+
+def definitions(objects):
+    """Of the manifests, without the schemas, at which the double does not look."""
+    found = [json.loads(json.dumps(item)) for (kind, _), item in objects.items()
+             if kind == "CustomResourceDefinition"]
+    for version in [v for item in found for v in item["spec"]["versions"]]:
+        version.pop("schema")
+    return found
 
 
 class Node:
@@ -79,7 +96,7 @@ class Node:
         self.granted = role_rules(objects, rules)
         self.cluster = Cluster(lab.node, directory / "cluster", pki, arguments=[
             "--token-file", str(tokens), "--rbac", str(rules)]).start()
-        self.cluster.apply(*ADMIN_KINDS, *NATIVE_KINDS, *test_kube.world(lab))
+        self.cluster.apply(*ADMIN_KINDS, *definitions(objects), *test_kube.world(lab))
         account = {"token": "a-token", "namespace": "ringfence",
                    "ca.crt": (pathlib.Path(pki) / "cluster-ca.crt").read_bytes()}
         self.pod = manifests.Pod(objects, "DaemonSet", "ringfence-enforcer", directory / "pod",
@@ -103,6 +120,10 @@ class Node:
             process = self.lab.node.popen(self.pod.argv(spec, name), stdout=log, stderr=log)
         self.processes.append(process)
         return process
+
+    def asked(self):
+        return {(r["object"].get("apiGroup", ""), r["object"]["resource"], r["verb"])
+                for r in self.cluster.requests(user=ACCOUNT)}
 
     def log(self):
         return self.log_path.read_text()
@@ -148,10 +169,12 @@ def test_enforcer_needs_what_the_daemonset_gives_it(lab, node, images):
     assert test_kube.is_open(lab, "web", "db") and not test_kube.is_open(lab, "mon", "db")
     node.cluster.apply(test_kube.db_policy("mon"))
     test_kube.wait_open(lab, "mon", "db", True)
-    asked = {re.match(r"/api(?:s/([^/]+))?/[^/]+/(\w+)\?", r["target"]).groups("")
-             for r in node.cluster.requests(user=ACCOUNT)}
-    assert asked == node.granted
-    assert {r["verb"] for r in node.cluster.requests(user=ACCOUNT)} == {"list", "watch"}
+    wait_until(lambda: node.asked() >= {("ringfence.dev", "nodereports", "patch")}, WAIT_S,
+               "its report")
+    # `apply` creates what is not there, which takes the right to.
+    assert node.asked() == node.granted - {("ringfence.dev", "nodereports", "create")}
+    report = node.cluster.ask("GET", "/apis/ringfence.dev/v1alpha1/nodereports/node-1")
+    assert report["spec"]["refused"] == [] and report["spec"]["inForce"]
     rules_ask_for_what_there_is(lab)
     # Its end leaves the table.
     process.send_signal(signal.SIGTERM)
@@ -334,9 +357,19 @@ def gate_secrets(pki):
         "ringfence-gate-upstream": {"tls.crt": pem("front-proxy.crt"),
                                     "tls.key": pem("front-proxy.key"),
                                     "ca.crt": pem("cluster-ca.crt")},
+        "ringfence-gate-admission": pair | {"ca.crt": pem("cluster-ca.crt")},
         "ringfence-gate-ldap": {"ca.crt": pem("ldap-ca.crt"), "password": b"secret"},
         "ringfence-gate-etcd": pair | {"ca.crt": pem("cluster-ca.crt")},
     }
+
+
+POLICIES = "/apis/ringfence.dev/v1alpha1/namespaces/shop/policies"
+
+
+def accepted(cluster):
+    policy = cluster.ask("GET", f"{POLICIES}/web")
+    return [c["status"] for c in policy.get("status", {}).get("conditions", [])
+            if c["type"] == "Accepted"] == ["True"]
 
 
 def test_gate_runs_as_nobody_in_particular(lab, pki, images, tmp_path):
@@ -344,7 +377,12 @@ def test_gate_runs_as_nobody_in_particular(lab, pki, images, tmp_path):
     directories. There is no etcd and no directory here: it keeps its tokens itself."""
     objects = manifests.render("overlays/node-gate")
     config = yaml.safe_load(objects["ConfigMap", "ringfence-gate"]["data"]["gate.yaml"])
-    with Cluster(lab.node, tmp_path / "cluster", pki) as cluster:
+    role_rules(objects, tmp_path / "rules")
+    with Cluster(lab.node, tmp_path / "cluster", pki, arguments=[
+            "--rbac", str(tmp_path / "rules"), "--front-proxy-names", "front-proxy-client",
+            "--front-proxy-ca", f"{pki}/front-proxy-ca.crt"]) as cluster:
+        cluster.apply(*definitions(objects), namespace("ringfence"), namespace("shop"))
+        cluster.ask("POST", POLICIES, thing("Policy", "web", "shop", spec={"allow": {"ingress": []}}))
         config["upstream"]["servers"] = [f"https://127.0.0.1:{cluster.port}"]
         config["ldap"]["servers"] = ["ldaps://127.0.0.1:1"]
         del config["state"]["etcd"]
@@ -369,5 +407,11 @@ def test_gate_runs_as_nobody_in_particular(lab, pki, images, tmp_path):
         done = lab.node.exec(["curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}",
                               "https://127.0.0.1:8443/api/v1/pods"])
         assert done.stdout == "401", ca
+        # API servers are answered, and nobody else.
+        admission = ["curl", "-sk", "--data", "{}", "https://127.0.0.1:8444/policy"]
+        assert lab.node.exec(admission, check=False).returncode != 0
+        credentials = ["--cert", f"{pki}/admin.crt", "--key", f"{pki}/admin.key"]
+        assert "AdmissionReview" in lab.node.exec(admission + credentials).stdout
+        wait_until(lambda: accepted(cluster), WAIT_S, "the status of the policy")
         process.send_signal(signal.SIGTERM)
         assert process.wait(WAIT_S) == 0, (tmp_path / "log").read_text()

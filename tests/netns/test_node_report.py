@@ -29,6 +29,11 @@ def cluster(lab, tmp_path):
     lab.node.exec(["nft", "flush", "ruleset"])
 
 
+def counted(enforcer, result):
+    labels = f'source="kubernetes",result="{result}"'
+    return enforcer.metric(f"ringfence_kube_node_reports_total{{{labels}}}")
+
+
 def policy(name, port, **more):
     spec = {"allow": {"ingress": [{"ports": [port]}]}, **more}
     return thing("Policy", name, "shop", spec=spec)
@@ -58,7 +63,7 @@ def version(cluster, name):
 def test_a_node_says_what_it_holds_in_force(lab, cluster, tmp_path):
     cluster.apply(*NATIVE_KINDS, REPORTS, namespace("shop"), node("node-1", *lab.node.v4),
                   pod("shop", "web", ips=lab.host("web").v4), policy("first", "80/tcp"))
-    with Enforcer(lab.node, tmp_path, sources=[cluster.source(reportSeconds=1)]):
+    with Enforcer(lab.node, tmp_path, sources=[cluster.source(reportSeconds=1)]) as enforcer:
         wait_until(lambda: up_to(cluster) >= version(cluster, "first"), WAIT_S, "the first report")
         said = report(cluster)
         assert said["refused"] == [] and said["refusedMore"] == 0 and said["validSeconds"] == 30
@@ -74,3 +79,10 @@ def test_a_node_says_what_it_holds_in_force(lab, cluster, tmp_path):
         wait_until(lambda: up_to(cluster) >= version(cluster, "third"), WAIT_S, "others go on")
         cluster.apply(policy("bad", "443/tcp"))
         wait_until(lambda: not report(cluster)["refused"], WAIT_S, "it is mended")
+        wait_until(lambda: counted(enforcer, "taken") >= 3, WAIT_S, "reports to be counted")
+        cluster.faults({"path": f"^{PATH}", "do": "status", "code": 500})
+        failed = counted(enforcer, "failed")
+        cluster.apply(policy("fourth", "8443/tcp"))
+        wait_until(lambda: counted(enforcer, "failed") > failed, WAIT_S, "failures to be counted")
+        cluster.faults()
+        wait_until(lambda: up_to(cluster) >= version(cluster, "fourth"), WAIT_S, "the report to be written")
