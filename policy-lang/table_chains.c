@@ -240,6 +240,9 @@ LIMIT_RULES(limit_in, IN, DADDR);
 	RULE(FAMILY(f), NOT_IN_SET(SET_KNOWN##f, from), IN_SET(SET_GATE##f, from),     \
 	    SET_PRIORITY(NUMBER_GATE), GOTO("decide"))
 /* Behind such an interface there are this node's workloads and nobody else. */
+#define NOT_OWN(f, from)                                                               \
+	RULE(FAMILY(f), NOT_IN_SET(SET_OWN##f, from), SET_PRIORITY(NUMBER_GATE),       \
+	    GOTO("decide"))
 #define GATE_IF(f, interface, from)                                                    \
 	RULE(IN_SET(SET_GATE_IF, interface), FAMILY(f), NOT_IN_SET(SET_OWN##f, from),  \
 	    SET_PRIORITY(NUMBER_GATE), GOTO("decide"))
@@ -481,8 +484,8 @@ static const struct table_rule via_elsewhere_rules[] = {
 /* Behind interfaces of workloads; but what goes through one is not for it. */
 static const struct table_rule gate_out_rules[] = {
     RULE(DO(CT_MARKED), DO(RETURN)),
-    GATE_IF(4, OIFNAME, DADDR),
-    GATE_IF(6, OIFNAME, DADDR),
+    NOT_OWN(4, DADDR),
+    NOT_OWN(6, DADDR),
 };
 
 /* Returns to whoever jumped, unless the route is denied. */
@@ -517,7 +520,7 @@ static const struct table_rule forward_rules[] = {
     GATE(6, DADDR),
     GATE_IF(4, IIFNAME, SADDR),
     GATE_IF(6, IIFNAME, SADDR),
-    RULE(JUMP("gate_out")),
+    RULE(IN_SET(SET_GATE_IF, OIFNAME), JUMP("gate_out")),
     RULE(SELF(4), SET_PRIORITY(0), DO(ACCEPT)),
     RULE(SELF(6), SET_PRIORITY(0), DO(ACCEPT)),
     RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),

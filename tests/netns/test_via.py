@@ -85,6 +85,7 @@ table inet wall {
   }
 }
 """
+TRANSLATED = "via: translated on the node of what it goes through"
 PORTS = [80, 81, 82, 83, 84, 85, 86, 87, "81/udp", "82/udp"]
 
 
@@ -174,25 +175,33 @@ def through(lab, server, family, port, proto="tcp"):
     return result.state, list(walls)
 
 
+def goes(lab, server, family, port, proto="tcp"):
+    """Which firewalls it goes through: a node that is busy may be taken for down for a while."""
+    return wait_until(lambda: [walls for state, walls in
+                               [through(lab, server, family, port, proto)] if state == "open"],
+                      30, f"{server} to be reached at {port}/{proto}")[0]
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("server", SERVERS)
 def test_both_directions_go_through(lab, nodes, server, family):
-    assert through(lab, server, family, 80) == ("open", [])
-    assert through(lab, server, family, 81) == ("open", ["fw-1"])
-    assert through(lab, server, family, 81, "udp") == ("open", ["fw-1"])
-    assert through(lab, server, family, 82) == ("open", ["fw-2"])
-    assert through(lab, server, family, 82, "udp") == ("open", ["fw-2"])
-    state, walls = through(lab, server, family, 83)
-    assert state == "open" and len(walls) == 1
+    assert goes(lab, server, family, 80) == []
+    assert goes(lab, server, family, 81) == ["fw-1"]
+    assert goes(lab, server, family, 81, "udp") == ["fw-1"]
+    assert goes(lab, server, family, 82) == ["fw-2"]
+    assert goes(lab, server, family, 82, "udp") == ["fw-2"]
+    assert len(goes(lab, server, family, 83)) == 1
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("server", SERVERS)
 def test_a_packet_goes_through_once(lab, nodes, server, family):
     for port, wall in ((81, "fw-1"), (82, "fw-2")):
-        result, walls = passed(lab, lambda: lab.probe(
-            "web", lab.host(server).address(family), "udp", port))  # noqa: B023
-        assert result.open and walls == {wall: [1, 1]}
+        def walls(port=port):
+            result, seen = passed(lab, lambda: lab.probe(
+                "web", lab.host(server).address(family), "udp", port))
+            return seen if result.open else None
+        assert wait_until(walls, 30, "an answer") == {wall: [1, 1]}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -201,7 +210,7 @@ def test_what_cannot_go_through_is_refused(lab, nodes, server, family):
     for port in (84, 85, 87):
         state, walls = through(lab, server, family, port)
         assert state != "open" and not walls, port
-    assert through(lab, server, family, 86) == ("open", [])
+    assert goes(lab, server, family, 86) == []
 
 
 def test_rules_are_counted_and_named(lab, nodes):
@@ -214,8 +223,8 @@ def test_rules_are_counted_and_named(lab, nodes):
     before = {port: counter(name) for port, name in names.items()}
     for port in names:
         lab.probe("web", near, "tcp", port)
+    wait_until(lambda: all(counter(names[port]) > before[port] for port in names), 30, "counters")
     assert counter(names[81]) == before[81] + 1  # once, though it passed the node twice
-    assert counter(names[84]) > before[84] and counter(names[85]) > before[85]
     wait_until(lambda: any(f["dst"]["port"] == 85 and f["policy"] is not None and
                            f["policy"]["name"] == "inspect" for f in daemon.flows()), 30,
                "the refusal to be told")
@@ -272,13 +281,13 @@ def world(lab, nodes):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_connections_keep_what_they_go_through(lab, nodes, world, family):
     """Even where the hash says otherwise, which is what new ones go by."""
-    (state, (now,)) = through(lab, "far", family, 83)
+    now, = goes(lab, "far", family, 83)
     other, = set(WALLS) - {now}
     world(now)
     with Dialogue(lab, "far", family, 83) as dialogue:
         assert passed(lab, dialogue.goes_on)[1].keys() == {other}
         world()
-        assert state == "open" and through(lab, "far", family, 83) == ("open", [now])
+        assert goes(lab, "far", family, 83) == [now]
         assert passed(lab, dialogue.goes_on)[1].keys() == {other}
         # what it went through is gone: it goes by what there is
         world(other)
@@ -294,7 +303,7 @@ def test_nothing_passes_when_all_are_gone(lab, nodes, world, family):
             dialogue.goes_on()
         assert through(lab, "far", family, 81) == ("refused", [])
     world()
-    assert through(lab, "far", family, 81) == ("open", ["fw-1"])
+    assert goes(lab, "far", family, 81) == ["fw-1"]
 
 
 # --- what others go through is nobody else ---
@@ -320,7 +329,7 @@ table inet ear {{
   counter heard {{ }}
   chain in {{
     type filter hook input priority 0
-    {ip} saddr {lab.host("web").address(family)} udp dport 81-82 counter name heard
+    {ip} saddr {lab.host("web").address(family)} udp dport 81-82 udp length 9 counter name heard
   }}
 }}
 """)
@@ -332,8 +341,8 @@ table inet ear {{
         for wall in WALLS:
             for port in (81, 82):
                 pose(lab, wall, "near", family, port)
-        assert lab.probe("web", near.address(family), "udp", 81).open  # behind all of these
-        assert heard() == 1
+        assert goes(lab, "near", family, 81, "udp") == ["fw-1"]  # behind all of these
+        assert heard() == 0  # web's own are longer
     finally:
         near.exec(["nft", "delete", "table", "inet", "ear"])
 
@@ -351,8 +360,10 @@ table ip services {{
     try:
         def ask(port):
             result, walls = passed(lab, lambda: lab.probe("web", "10.96.0.1", "tcp", port))
-            return result.open, list(walls)
-        assert [ask(80), ask(81), ask(82)] == [(True, []), (False, []), (True, ["fw-2"])]
+            return list(walls) if result.open else None
+        assert wait_until(lambda: ask(80) == [] and ask(82) == ["fw-2"], 30, "what can be reached")
+        assert ask(81) is None
+        assert nodes["node-1"].rules()[TRANSLATED]["packets"] > 0
     finally:
         lab.node.exec(["nft", "delete", "table", "ip", "services"])
 
@@ -370,8 +381,7 @@ def test_without_steering_it_is_refused(lab, nodes):
             for port in (81, 82, 83):
                 state, walls = through(lab, "near", family, port)
                 assert state != "open" and not walls
-            assert through(lab, "near", family, 80) == ("open", [])
-            assert through(lab, "near", family, 86) == ("open", [])
+            assert goes(lab, "near", family, 80) == goes(lab, "near", family, 86) == []
         assert "cannot be followed (first)" in daemon.ask("rules").stdout
         assert '"steering\\" is not configured' in daemon.log()
     finally:
