@@ -407,6 +407,7 @@ routes_build(struct compiler *c)
 	leave_build(&r);
 	publish_build(&r);
 	via_build(&r);
+	(void)chains_use(c, NUMBER_STRAY);
 	roaring_bitmap_free(r.ids);
 	map_fini(&r.ends);
 	map_fini(&r.leaves);

@@ -10,6 +10,7 @@ the ends alone: a firewall may reach nobody by itself, and nobody may reach it.
 
 import re
 import socket
+import struct
 
 import pytest
 
@@ -86,6 +87,7 @@ table inet wall {
 }
 """
 TRANSLATED = "via: translated on the node of what it goes through"
+STRAY = "routed, but of no connection that is known"
 PORTS = [80, 81, 82, 83, 84, 85, 86, 87, "81/udp", "82/udp"]
 
 
@@ -321,30 +323,47 @@ def pose(lab, wall, server, family, port):
             sock.sendto(b"?", (str(lab.host(server).address(family)), port))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_nobody_is_posed_as(lab, nodes, family):
-    near, ip = lab.host("near"), "ip" if family == 4 else "ip6"
-    near.nft(f"""
-table inet ear {{
-  counter heard {{ }}
-  chain in {{
-    type filter hook input priority 0
-    {ip} saddr {lab.host("web").address(family)} udp dport 81-82 udp length 9 counter name heard
-  }}
-}}
+@pytest.fixture
+def heard(lab):
+    """How many packets of a kind that no probe sends have come to near."""
+    near = lab.host("near")
+    near.nft("""
+table inet ear {
+  counter heard { }
+  chain in {
+    type filter hook input priority -300
+    udp dport 81-82 udp length 9 counter name heard
+    tcp flags & (syn | fin) == syn | fin counter name heard
+  }
+}
 """)
+    yield lambda: int(re.search(r"packets (\d+)",
+                                near.exec(["nft", "list", "counters"]).stdout)[1])
+    near.exec(["nft", "delete", "table", "inet", "ear"])
 
-    def heard():
-        return int(re.search(r"packets (\d+)", near.exec(["nft", "list", "counters"]).stdout)[1])
 
-    try:
-        for wall in WALLS:
-            for port in (81, 82):
-                pose(lab, wall, "near", family, port)
-        assert goes(lab, "near", family, 81, "udp") == ["fw-1"]  # behind all of these
-        assert heard() == 0  # web's own are longer
-    finally:
-        near.exec(["nft", "delete", "table", "inet", "ear"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_nobody_is_posed_as(lab, nodes, heard, family):
+    for wall in WALLS:
+        for port in (81, 82):
+            pose(lab, wall, "near", family, port)
+    assert goes(lab, "near", family, 81, "udp") == ["fw-1"]  # behind all of these
+    assert heard() == 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_is_of_no_connection_does_not_pass_by(lab, nodes, heard, family):
+    """Flags that no connection has: conntrack does not know it, so nothing is sent through."""
+    rules, kind = nodes["node-1"].rules, socket.AF_INET if family == 4 else socket.AF_INET6
+    before = rules().get(STRAY, {}).get("packets", 0)
+    sock = lab.host("web").enter_and(
+        lambda: socket.socket(kind, socket.SOCK_RAW, socket.IPPROTO_TCP))
+    with sock:
+        for _ in range(3):
+            sock.sendto(struct.pack("!HHIIBBHHH", 2000, 81, 0, 0, 0x50, 3, 1000, 0, 0),
+                        (str(lab.host("near").address(family)), 0))
+    wait_until(lambda: rules()[STRAY]["packets"] >= before + 3, 30, "the packets to be counted")
+    assert heard() == 0
 
 
 def test_what_is_translated_beside_it_is_refused(lab, nodes):
