@@ -25,8 +25,8 @@ static const struct {
     {NUMBER_UNREADY, ACTION_DENY, "published, but no workload is ready"},
     {NUMBER_VIA_TRANSLATED, ACTION_DENY,
 	"via: translated on the node of what it goes through"},
-    {NUMBER_STRAY, ACTION_DENY, "routed, but of no connection that is known"},
     {NUMBER_VIA_POSED, ACTION_DENY, "via: what others go through poses as one of them"},
+    {NUMBER_STRAY, ACTION_DENY, "routed, but of no connection that is known"},
 };
 
 void
