@@ -24,6 +24,7 @@
 #define CT_ESTABLISHED_RELATED                                                         \
 	(1u << (IP_CT_ESTABLISHED + 1) | 1u << (IP_CT_RELATED + 1))
 #define CT_NEW           (1u << (IP_CT_NEW + 1))
+#define CT_STRAY         (NF_CT_STATE_INVALID_BIT | NF_CT_STATE_UNTRACKED_BIT)
 #define SPORT_OFFSET     0
 #define DPORT_OFFSET     2  /* in the TCP, UDP and SCTP headers alike */
 #define TCP_FLAGS_OFFSET 13 /* in the TCP header (RFC 9293) */
@@ -613,6 +614,9 @@ add_stmt(struct nftnl_rule *rule, const struct table_stmt *s, const struct conte
 		break;
 	case STMT_CT_REPLY:
 		ct_direction(rule, IP_CT_DIR_REPLY);
+		break;
+	case STMT_CT_STRAY:
+		ct_bits(rule, NFT_CT_STATE, CT_STRAY, NFT_CMP_NEQ);
 		break;
 	case STMT_CT_MARKED:
 		ct_bits(rule, NFT_CT_MARK, c->settings->steer_mask, NFT_CMP_NEQ);

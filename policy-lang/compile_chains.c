@@ -26,6 +26,7 @@ static const struct {
     {NUMBER_VIA_TRANSLATED, ACTION_DENY,
 	"via: translated on the node of what it goes through"},
     {NUMBER_VIA_POSED, ACTION_DENY, "via: what others go through poses as one of them"},
+    {NUMBER_STRAY, ACTION_DENY, "routed, but of no connection that is known"},
     {NUMBER_UNPUBLISHED, ACTION_DENY, "address of Routes, nothing published"},
 };
 

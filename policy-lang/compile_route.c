@@ -413,6 +413,7 @@ routes_build(struct compiler *c)
 	publish_build(&r);
 	taken_build(&r);
 	via_build(&r);
+	(void)chains_use(c, NUMBER_STRAY);
 	roaring_bitmap_free(r.ids);
 	map_fini(&r.ends);
 	map_fini(&r.leaves);

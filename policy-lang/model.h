@@ -616,6 +616,7 @@ enum {
 	NUMBER_VIA_TRANSLATED =
 	    8,                   /* goes through what cannot take what was translated */
 	NUMBER_VIA_POSED = 9,    /* what others go through poses as one of them */
+	NUMBER_STRAY = 10,       /* of no connection, where one would be routed */
 	NUMBER_UNPUBLISHED = 12, /* an address taken for Routes, where nothing is */
 	NUMBER_WAY = 256,        /* and so on: a way's number behind it */
 	NUMBER_FIRST_RULE = 4096,

@@ -250,6 +250,7 @@ enum table_stmt_kind {
 	STMT_CT_MARKED, /* the same of the connection's mark */
 	STMT_CT_MARK,
 	STMT_CT_REPLY, /* ct direction reply */
+	STMT_CT_STRAY, /* ct state invalid,untracked */
 	/* It came by an interface that does not lead to where it is from: fib saddr . iif;
 	 * and by the one that its mark leads to: fib saddr . mark . iif. */
 	STMT_CAME_ELSEWHERE,

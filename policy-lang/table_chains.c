@@ -240,6 +240,9 @@ LIMIT_RULES(limit_in, IN, DADDR);
 	RULE(FAMILY(f), NOT_IN_SET(SET_KNOWN##f, from), IN_SET(SET_GATE##f, from),     \
 	    SET_PRIORITY(NUMBER_GATE), GOTO("decide"))
 /* Behind such an interface there are this node's workloads and nobody else. */
+#define NOT_OWN(f, from)                                                               \
+	RULE(FAMILY(f), NOT_IN_SET(SET_OWN##f, from), SET_PRIORITY(NUMBER_GATE),       \
+	    GOTO("decide"))
 #define GATE_IF(f, interface, from)                                                    \
 	RULE(IN_SET(SET_GATE_IF, interface), FAMILY(f), NOT_IN_SET(SET_OWN##f, from),  \
 	    SET_PRIORITY(NUMBER_GATE), GOTO("decide"))
@@ -489,8 +492,8 @@ static const struct table_rule via_elsewhere_rules[] = {
 /* Behind interfaces of workloads; but what goes through one is not for it. */
 static const struct table_rule gate_out_rules[] = {
     RULE(DO(CT_MARKED), DO(RETURN)),
-    GATE_IF(4, OIFNAME, DADDR),
-    GATE_IF(6, OIFNAME, DADDR),
+    NOT_OWN(4, DADDR),
+    NOT_OWN(6, DADDR),
 };
 
 /* Returns to whoever jumped, unless the route is denied. */
@@ -510,6 +513,24 @@ static const struct table_rule route_out_rules[] = {
     RULE(FAMILY(6), IN_SET(SET_ROUTE_LOCAL6_OUT, SADDR), GOTO("source6")),
 };
 
+/* What is of no connection is translated by none, and sent through nothing: it would leave
+ * with an address that it is not to have, or past what it is to go through. */
+#define STRAY(f, ...)                                                                  \
+	RULE(FAMILY(f), __VA_ARGS__, SET_PRIORITY(NUMBER_STRAY), GOTO("decide"))
+#define STRAYS(f)                                                                      \
+	STRAY(f, NOT_IN_SET(SET_INSIDE##f, DADDR),                                     \
+	    IN_SET(SET_ROUTE_LOCAL##f##_OUT, SADDR)),                                  \
+	    STRAY(f, {.kind = STMT_LOOKUP,                                             \
+			 .set = SET_SELF##f,                                           \
+			 .load = {LOAD_SADDR, LOAD_SADDR}}),                           \
+	    STRAY(f, IN_SET(SET_VIA_LOCAL##f, SADDR)),                                 \
+	    STRAY(f, IN_SET(SET_VIA_LOCAL##f, DADDR))
+
+static const struct table_rule stray_rules[] = {
+    STRAYS(4),
+    STRAYS(6),
+};
+
 static const struct table_rule forward_rules[] = {
     RULE(DO(MARKED), DO(CT_MARKED), DO(CAME_ELSEWHERE), JUMP("via_elsewhere")),
     UNSTEER,
@@ -525,9 +546,10 @@ static const struct table_rule forward_rules[] = {
     GATE(6, DADDR),
     GATE_IF(4, IIFNAME, SADDR),
     GATE_IF(6, IIFNAME, SADDR),
-    RULE(JUMP("gate_out")),
+    RULE(IN_SET(SET_GATE_IF, OIFNAME), JUMP("gate_out")),
     RULE(SELF(4), SET_PRIORITY(0), DO(ACCEPT)),
     RULE(SELF(6), SET_PRIORITY(0), DO(ACCEPT)),
+    RULE(DO(CT_STRAY), JUMP("stray")),
     RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),
     STAGE(4, SET_LOCAL4_OUT, SADDR, "egress4"),
     STAGE(6, SET_LOCAL6_OUT, SADDR, "egress6"),
@@ -604,6 +626,7 @@ const struct table_chain table_chains[] = {
     VIA_CHAINS(4),
     VIA_CHAINS(6),
     CHAIN("via_still", via_still_rules),
+    CHAIN("stray", stray_rules),
     CHAIN("limit_count", limit_count_rules),
     CHAIN("limit_rate", limit_rate_rules),
     CHAIN("limit_out", limit_out_rules),

@@ -251,6 +251,7 @@ static const char *const stmt_texts[] = {
     [STMT_CT_DNAT] = "ct status dnat",
     [STMT_CT_ORIGINAL] = "ct direction original",
     [STMT_CT_REPLY] = "ct direction reply",
+    [STMT_CT_STRAY] = "ct state invalid,untracked",
     [STMT_CAME_ELSEWHERE] = "fib saddr . iif oif missing",
     [STMT_CAME_BACK] = "fib saddr . mark . iif oif exists",
     [STMT_MASQUERADE] = "masquerade",

@@ -148,6 +148,7 @@ walk_stmt(struct walk *w, const struct table_stmt *stmt)
 	case STMT_CT_ORIGINAL:
 	case STMT_MARKED:
 	case STMT_CT_REPLY:
+	case STMT_CT_STRAY:
 	case STMT_CT_MARKED:
 	case STMT_CAME_ELSEWHERE:
 	case STMT_CAME_BACK:
