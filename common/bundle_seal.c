@@ -20,6 +20,7 @@
 #define ENTRY_BYTES  16 /* before its name */
 #define ALL_SEALS    (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 #define MAX_NAME     4096 /* PATH_MAX */
+#define WRITE_BYTES  (64 * 1024)
 
 static void
 put_u64(uint8_t *out, uint64_t value)
@@ -56,26 +57,42 @@ write_all(int fd, const void *data, size_t len, struct err *err)
 	return 0;
 }
 
+/* Writes what is gathered, once it is enough for a call: there are very many small texts. */
+static int
+gathered(struct buf *data, int fd, size_t enough, struct err *err)
+{
+	int rc = 0;
+
+	if (data->len < enough)
+		return 0;
+	rc = write_all(fd, data->data, data->len, err);
+	data->len = 0;
+	return rc;
+}
+
 static int
 write_sources(const struct bundle *bundle, int fd, struct err *err)
 {
 	uint8_t header[HEADER_BYTES] = MAGIC;
-	int rc;
+	struct buf data = {0};
+	int rc = 0;
 
 	put_u64(header + MAGIC_BYTES, bundle->count);
-	rc = write_all(fd, header, sizeof(header), err);
+	buf_add(&data, header, sizeof(header));
 	for (size_t i = 0; i < bundle->count && rc == 0; i++) {
 		const struct source *source = &bundle->sources[i];
 		uint8_t entry[ENTRY_BYTES];
 
 		put_u64(entry, source->name.len);
 		put_u64(entry + 8, source->text.len);
-		rc = write_all(fd, entry, sizeof(entry), err);
-		if (rc == 0)
-			rc = write_all(fd, source->name.ptr, source->name.len, err);
-		if (rc == 0)
-			rc = write_all(fd, source->text.ptr, source->text.len, err);
+		buf_add(&data, entry, sizeof(entry));
+		buf_add_str(&data, source->name);
+		buf_add_str(&data, source->text);
+		rc = gathered(&data, fd, WRITE_BYTES, err);
 	}
+	if (rc == 0)
+		rc = gathered(&data, fd, 0, err);
+	buf_free(&data);
 	return rc;
 }
 

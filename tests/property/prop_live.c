@@ -21,6 +21,7 @@
 #define CASES_DEFAULT  DICE_CASES(60)
 #define EDITS_DEFAULT  25
 #define ANNOUNCED_MOST 3
+#define FEW_SERIES     60
 
 struct series {
 	uint64_t seed;
@@ -504,10 +505,11 @@ main(int argc, char **argv)
 		     "%lu announced pods; %lu times kept, %lu of them pods\n",
 	    (unsigned long long)done, (unsigned long long)seed, quick, anew, beyond,
 	    refused, spaces, grown, nodes, announced, kept, kept_pods);
-	/* A run that always begins again, or never must, is no test. */
+	/* A run that always begins again, or never must, is no test; what is rare may be
+	 * lacking in a few series. */
 	return ok && quick > beyond && anew != 0 && refused != 0 && spaces != 0 &&
-		       grown != 0 && nodes != 0 && announced != 0 && kept != 0 &&
-		       kept_pods != 0
+		       (grown != 0 || done < FEW_SERIES) && nodes != 0 &&
+		       announced != 0 && kept != 0 && kept_pods != 0
 		   ? 0
 		   : 1;
 }
