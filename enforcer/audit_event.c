@@ -18,23 +18,31 @@ add_id(struct buf *out, const uint8_t id[16])
 	buf_printf(out, ",\"auditID\":\"%s\"", text);
 }
 
-/* Up to and with the user, who is always the node's own enforcer. */
+/* Up to and with the user. */
 static void
-add_head(struct buf *out, const uint8_t id[16], const char *stage, const char *verb,
-    struct str node)
+add_head_by(struct buf *out, const uint8_t id[16], const char *stage, const char *verb,
+    struct str user)
 {
-	struct buf text = {0};
-
 	buf_add_cstr(out, "{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\","
 			  "\"level\":\"Metadata\"");
 	add_id(out, id);
 	buf_printf(
 	    out, ",\"stage\":\"%s\",\"requestURI\":\"\",\"verb\":\"%s\",", stage, verb);
-	buf_printf(&text, "ringfence:node:%.*s", STR_ARG(node));
 	buf_add_cstr(out, "\"user\":{");
-	add_member(out, "username", buf_str(&text));
+	add_member(out, "username", user);
 	buf_add_cstr(out, "},");
-	buf_free(&text);
+}
+
+/* What the node's own enforcer does. */
+static void
+add_head(struct buf *out, const uint8_t id[16], const char *stage, const char *verb,
+    struct str node)
+{
+	struct buf user = {0};
+
+	buf_printf(&user, "ringfence:node:%.*s", STR_ARG(node));
+	add_head_by(out, id, stage, verb, buf_str(&user));
+	buf_free(&user);
 }
 
 static void
@@ -206,6 +214,30 @@ audit_event_name(struct buf *out, const uint8_t id[16], const struct audit_name 
 	if (n->count != 0)
 		add_count(out, "count", n->count);
 	buf_add_cstr(out, "}}");
+}
+
+void
+audit_event_asked(struct buf *out, const uint8_t id[16], const struct audit_asked *a)
+{
+	struct buf user = {0};
+
+	buf_printf(&user, "ringfence:node:%.*s:", STR_ARG(a->node));
+	if (a->uid != UINT32_MAX)
+		buf_printf(&user, "uid:%u", a->uid);
+	else
+		buf_add_cstr(&user, "unknown");
+	add_head_by(out, id, "RequestReceived", "ask", buf_str(&user));
+	buf_add_cstr(out, "\"objectRef\":{\"resource\":\"questions\",");
+	add_member(out, "name", a->question);
+	buf_add_cstr(out, ",\"apiGroup\":\"ringfence.dev\"}");
+	add_times(out, a->now, a->now);
+	buf_add_cstr(out, ",\"annotations\":{");
+	add_member(out, "ringfence.dev/words", a->words);
+	buf_printf(out, ",\"ringfence.dev/pid\":\"%d\"", a->pid);
+	if (a->passed_over != 0)
+		add_count(out, "passed-over", a->passed_over);
+	buf_add_cstr(out, "}}");
+	buf_free(&user);
 }
 
 void

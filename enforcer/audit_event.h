@@ -54,6 +54,17 @@ struct audit_name {
 	walltime_t now;
 };
 
+/* Somebody at the node asked something that tells of tenants' traffic, or said something. */
+struct audit_asked {
+	struct str node;
+	struct str question; /* its first word */
+	struct str words;    /* the rest */
+	uint32_t uid;        /* UINT32_MAX: not known */
+	int32_t pid;
+	uint64_t passed_over; /* as many of the kind had no record of their own */
+	walltime_t now;
+};
+
 /* `id`: 16 random bytes, the same for both stages. Append one JSON line each, without a
  * newline. */
 void audit_event_change(
@@ -64,6 +75,8 @@ void audit_event_gateway(
     struct buf *out, const uint8_t id[16], const struct audit_gateway *g);
 void audit_event_name(
     struct buf *out, const uint8_t id[16], const struct audit_name *n);
+void audit_event_asked(
+    struct buf *out, const uint8_t id[16], const struct audit_asked *asked);
 void audit_event_resumed(
     struct buf *out, const uint8_t id[16], const struct audit_resumed *resumed);
 

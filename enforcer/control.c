@@ -7,14 +7,16 @@
 #include <stdlib.h>
 
 #include "common/limits.h"
-#include "enforcer/control_ask.h"
+#include "enforcer/control_record.h"
 
 #define QUESTION_BYTES LIMIT_LINE_BYTES
 #define DEFAULT_FLOWS  100
+#define QUESTIONS      13
 
 struct control {
 	struct engine *engine;
 	struct server *server;
+	struct control_window windows[QUESTIONS][2]; /* by others, by root */
 };
 
 /* A question that waits for the kernel role. */
@@ -222,21 +224,23 @@ static const struct {
 	const char *name;
 	size_t least, most; /* words after it */
 	void (*ask)(struct asked *a);
+	bool recorded; /* tells of tenants' traffic, or changes something */
 } questions[] = {
-    {"status", 0, 0, ask_status},
-    {"rules", 0, 0, ask_rules},
-    {"flows", 0, 1, ask_flows},
-    {"flows-follow", 0, 1, ask_flows_follow},
-    {"names", 0, 0, ask_names},
-    {"names-json", 0, 0, ask_names_json},
-    {"diff", 0, 0, ask_diff},
-    {"explain", 3, 3, ask_explain},
-    {"explain-text", 3, 3, ask_explain_text},
-    {"trace", 4, 4, ask_trace},
-    {"attach", 5, 5, ask_attach},
-    {"detach", 1, 1, ask_detach},
-    {"keep", 1, 1, ask_keep},
+    {"status", 0, 0, ask_status, false},
+    {"rules", 0, 0, ask_rules, false},
+    {"flows", 0, 1, ask_flows, true},
+    {"flows-follow", 0, 1, ask_flows_follow, true},
+    {"names", 0, 0, ask_names, true},
+    {"names-json", 0, 0, ask_names_json, true},
+    {"diff", 0, 0, ask_diff, true},
+    {"explain", 3, 3, ask_explain, false},
+    {"explain-text", 3, 3, ask_explain_text, false},
+    {"trace", 4, 4, ask_trace, true},
+    {"attach", 5, 5, ask_attach, true},
+    {"detach", 1, 1, ask_detach, true},
+    {"keep", 1, 1, ask_keep, true},
 };
+_Static_assert(ARRAY_LEN(questions) == QUESTIONS, "each kind has its windows");
 
 static void
 on_question(void *arg, struct server_conn *conn, struct str question)
@@ -258,6 +262,10 @@ on_question(void *arg, struct server_conn *conn, struct str question)
 			refuse(conn, "the question has too many or too few words");
 			return;
 		}
+		if (questions[i].recorded)
+			control_record(
+			    &a.control->windows[i][server_conn_peer(conn).uid == 0],
+			    &a);
 		questions[i].ask(&a);
 		return;
 	}

@@ -30,7 +30,7 @@ is_key(struct str key)
 static bool
 from_root(struct asked *a)
 {
-	if (server_conn_uid(a->conn) == 0)
+	if (server_conn_peer(a->conn).uid == 0)
 		return true;
 	asked_refuse(a, "only root may say that");
 	return false;

@@ -397,6 +397,7 @@ struct engine_audit {
 	struct audit_line **tail;
 	size_t queued;
 	uint64_t lines, lost;
+	uint64_t passed_over; /* questions without a record of their own */
 };
 
 /* ---- all ---- */

@@ -272,6 +272,10 @@ add_flows(const struct engine *e, struct buf *out)
 	    e->audit.lines);
 	add(out, "audit_lines_lost_total", "counter",
 	    "Lines that did not reach the audit log.", e->audit.lost);
+	add(out, "audit_questions_passed_over_total", "counter",
+	    "Questions over the control socket that were too many for records of their "
+	    "own.",
+	    e->audit.passed_over);
 }
 
 static void

@@ -311,17 +311,18 @@ server_find(struct server *s, uint64_t id)
 	return NULL;
 }
 
-uint32_t
-server_conn_uid(const struct server_conn *conn)
+struct ucred
+server_conn_peer(const struct server_conn *conn)
 {
-	struct ucred peer = {.uid = UINT32_MAX};
+	const struct ucred nobody = {.uid = UINT32_MAX, .gid = UINT32_MAX};
+	struct ucred peer = nobody;
 	socklen_t len = sizeof(peer);
 	uv_os_fd_t fd;
 
 	if (uv_fileno(&conn->stream.handle, &fd) != 0 ||
 	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
-		return UINT32_MAX;
-	return peer.uid;
+		return nobody;
+	return peer;
 }
 
 void

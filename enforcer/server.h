@@ -6,6 +6,7 @@
 #ifndef ENFORCER_SERVER_H
 #define ENFORCER_SERVER_H
 
+#include <sys/socket.h>
 #include <uv.h>
 
 #include "common/err.h"
@@ -37,8 +38,8 @@ void server_finish(struct server_conn *conn);
 /* Names a connection for later; server_find gives NULL when it is over. */
 MUST_CHECK uint64_t server_conn_id(const struct server_conn *conn);
 MUST_CHECK struct server_conn *server_find(struct server *s, uint64_t id);
-/* The user at the other end of a UNIX socket; UINT32_MAX: not known. */
-MUST_CHECK uint32_t server_conn_uid(const struct server_conn *conn);
+/* Who is at the other end of a UNIX socket; user and group UINT32_MAX, process 0: not known. */
+MUST_CHECK struct ucred server_conn_peer(const struct server_conn *conn);
 /* One more thing to remember about a connection. */
 void server_conn_mark(struct server_conn *conn, bool value);
 MUST_CHECK bool server_conn_marked(const struct server_conn *conn);

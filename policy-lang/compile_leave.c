@@ -482,17 +482,23 @@ is_remote(const struct leaving *l, unsigned family, const struct table_element *
 	return w == NULL || !compiler_is_local(l->r->c, w);
 }
 
-/* Some of what leaves from the address goes a way of its own. */
+/* Some of what leaves from the address goes a way of its own. Several rules may say so, in
+ * no order: the place is the workload's. */
 static void
 steer(struct leaving *l, unsigned family, const struct table_element *cell)
 {
 	struct str key = {(const char *)cell->addr, ip_bytes(family_of(family))};
-	struct table_element e = {.loc = cell->loc};
+	struct ip_addr addr = {.family = family_of(family)};
+	const struct workload *w;
+	struct table_element e = {0};
 
 	if (map_get(&l->steered[family], key) != NULL)
 		return;
 	(void)map_set(&l->steered[family], str_dup(l->arena, key), l); /* new */
+	memcpy(addr.bytes, cell->addr, key.len);
 	memcpy(e.addr, cell->addr, sizeof(e.addr));
+	w = model_workload_at(l->r->c->model, &addr);
+	e.loc = w != NULL ? w->loc : cell->loc;
 	emit(l->r->c, family == 0 ? SET_STEER4 : SET_STEER6, &e);
 }
 
@@ -515,9 +521,62 @@ move_element(
 	emit(l->r->c, (enum table_set_id)(leave_moves[move].to + family), &e);
 }
 
+/* A verdict of some element. */
+struct led {
+	uint32_t number;
+	unsigned family;
+	bool remote;
+};
+
+static int
+led_cmp(const void *a, const void *b)
+{
+	const struct led *x = a, *y = b;
+
+	if (x->number != y->number)
+		return x->number < y->number ? -1 : 1;
+	if (x->family != y->family)
+		return x->family < y->family ? -1 : 1;
+	return (int)x->remote - (int)y->remote;
+}
+
+/* Elements come in an order that hangs on which addresses are known. Ids, ways, and whose
+ * place an end bears, must not: all that is needed is made first, by number. */
+static void
+make_leaves(struct leaving *l, const struct compiler *from)
+{
+	struct led *all;
+	size_t count = 0;
+
+	for (size_t i = 0; i < LEAVE_MOVES; i++) {
+		for (unsigned f = 0; f < FAMILY_COUNT && leave_moves[i].verdict; f++)
+			count += from->lists[leave_moves[i].from + f].count;
+	}
+	all = xcalloc(count + 1, sizeof(*all));
+	count = 0;
+	for (size_t i = 0; i < LEAVE_MOVES; i++) {
+		for (unsigned f = 0; f < FAMILY_COUNT && leave_moves[i].verdict; f++) {
+			const struct element_list *list =
+			    &from->lists[leave_moves[i].from + f];
+
+			for (size_t j = 0; j < list->count; j++)
+				all[count++] = (struct led){list->items[j].value, f,
+				    is_remote(l, f, &list->items[j])};
+		}
+	}
+	if (count > 1)
+		qsort(all, count, sizeof(*all), led_cmp);
+	for (size_t i = 0; i < count; i++) {
+		if (i == 0 || led_cmp(&all[i - 1], &all[i]) != 0)
+			(void)leave_of(l, all[i].number, all[i].family, all[i].remote);
+	}
+	free(all);
+}
+
 static void
 move_elements(struct leaving *l, const struct compiler *from)
 {
+	make_leaves(l, from);
 	for (size_t i = 0; i < LEAVE_MOVES; i++) {
 		for (unsigned f = 0; f < FAMILY_COUNT; f++) {
 			const struct element_list *list =

@@ -745,6 +745,31 @@ def test_audit_log_has_programs_and_denials(lab, idle):
     assert {path.name for path in audit.iterdir()} >= {"checkpoint", "key.pub"}
 
 
+def test_who_asks_for_tenants_traffic_is_on_record(lab, idle):
+    """As the kernel says who that is; what tells of nobody's traffic is not."""
+    audit = idle.directory / "audit"
+    idle.write_config(audit={"directory": str(audit)})
+    web, db = lab.host("web").address(4), lab.host("db").address(4)
+    with idle:
+        idle.ask("status")
+        idle.ask("explain", web, db, "80/tcp", check=False)
+        idle.ask("flows")
+        idle.ask("trace", web, db, "80/tcp", "--wait", "1", check=False)
+
+        def asked():
+            return {event["objectRef"]["name"]: event for event in map(
+                json.loads, (audit / "log-0.jsonl").read_text().splitlines())
+                if event["verb"] == "ask"}
+        wait_until(lambda: "trace" in asked(), 30, "a record of the question")
+        events = asked()
+    assert set(events) == {"flows", "trace"}
+    assert events["trace"]["user"]["username"] == (
+        f"ringfence:node:{idle.host.name}:uid:{os.getuid()}")
+    notes = events["trace"]["annotations"]
+    assert notes["ringfence.dev/words"].split()[:3] == [web, db, "80/tcp"]
+    assert int(notes["ringfence.dev/pid"]) >= 0
+
+
 def test_full_audit_disk_holds_changes_but_keeps_enforcing(lab, idle):
     """`required`: what cannot be recorded does not come into force."""
     audit = idle.directory / "audit"

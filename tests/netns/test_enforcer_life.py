@@ -210,6 +210,38 @@ def test_sigterm_leaves_the_rules_in_force_and_restart_has_no_gap(lab, enforcer)
     assert enforcer.ask("diff").returncode == 0
 
 
+def of_another_version(listed):
+    """The table as a version might leave it that knows of no limits, and of sets of its own."""
+    kept, inside = [], False
+    for line in listed.splitlines()[1:-1]:
+        inside = inside or re.match(r"\t(set|map|chain) (limit|part)", line)
+        if not inside and not re.search(r"@limit|@part|\blimit_|^\tflags ", line):
+            kept.append(line)
+        inside = inside and line != "\t}"
+    return "\n".join(["delete table inet ringfence", "table inet ringfence {", *kept,
+                      "\tset of_old {", "\t\ttype ipv4_addr", "\t}",
+                      "\tchain old {", "\t\tip saddr @of_old accept", "\t}", "}", ""])
+
+
+def test_table_of_another_version_becomes_ours_without_a_gap(lab, enforcer):
+    """An upgrade, or the way back from one: the sets that are there are not those we need."""
+    listed = lab.node.exec(["nft", "list", "table", "inet", "ringfence"]).stdout
+    other = of_another_version(listed)
+    assert "limit_new" in listed and "limit_new" not in other
+    with Watch(lab, FORBIDDEN + ALLOWED, 100) as watch:
+        for _ in range(2):
+            assert enforcer.stop() == 0
+            lab.node.nft(other)
+            watch.wait_rounds(1)
+            enforcer.start()
+            watch.wait_rounds(1)
+    check_watch(watch)
+    enforcer.wait_settled()
+    assert enforcer.ask("diff").returncode == 0
+    now = lab.node.exec(["nft", "-t", "list", "table", "inet", "ringfence"]).stdout
+    assert "limit_new" in now and "of_old" not in now
+
+
 def test_policy_that_changed_while_nobody_looked_is_in_force_after_restart(
         lab, enforcer):
     enforcer.stop()

@@ -627,8 +627,7 @@ print_leaving(struct buf *out, struct dice *dice)
 	    "action: route, table: 100",
 	    "action: route, gateway: [node-1, node-0], source: [198.51.100.10]",
 	    "action: route, gateway: [node-1]",
-	    "action: route, gateway: {matchLabels: {zone: z1}}, "
-	    "source: [198.51.100.11, \"2001:db8:5::11\"]"};
+	    "action: route, gateway: {matchLabels: {zone: z1}}, source: [fd00:5::11]"};
 	static const char *const ports[] = {"80/tcp", "53/udp, 1000-2000/tcp", "tcp"};
 
 	buf_printf(out, "{%s", PICK(dice, ways));

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "enforcer/audit_event.h"
+#include "enforcer/control_record.h"
 #include "enforcer/flow_view.h"
 #include "enforcer/program.h"
 
@@ -385,6 +386,63 @@ START_TEST(audit_event_of_a_change_is_an_event)
 }
 END_TEST
 
+START_TEST(audit_event_of_a_question_says_who_asked)
+{
+	static const uint8_t id[16] = {0};
+	struct audit_asked asked = {.node = STR("n1"),
+	    .question = STR("trace"),
+	    .words = STR("/acme/w\n\"eb\" 10.1.0.2 80/tcp 5"),
+	    .uid = 1000,
+	    .pid = 42,
+	    .passed_over = 7};
+	struct buf line = {0};
+	json_t *root, *notes;
+
+	audit_event_asked(&line, id, &asked);
+	ck_assert_ptr_null(memchr(line.data, '\n', line.len));
+	root = json_loadb(line.data, line.len, 0, NULL);
+	ck_assert_msg(root != NULL, "%s", line.data);
+	notes = json_object_get(root, "annotations");
+	ck_assert_str_eq(text_at(root, "verb", NULL), "ask");
+	ck_assert_str_eq(
+	    text_at(root, "user", "username"), "ringfence:node:n1:uid:1000");
+	ck_assert_str_eq(text_at(root, "objectRef", "name"), "trace");
+	ck_assert_str_eq(text_at(notes, "ringfence.dev/words", NULL), asked.words.ptr);
+	ck_assert_str_eq(text_at(notes, "ringfence.dev/pid", NULL), "42");
+	ck_assert_str_eq(text_at(notes, "ringfence.dev/passed-over", NULL), "7");
+	json_decref(root);
+	line.len = 0;
+	asked.uid = UINT32_MAX;
+	audit_event_asked(&line, id, &asked);
+	root = json_loadb(line.data, line.len, 0, NULL);
+	ck_assert_str_eq(
+	    text_at(root, "user", "username"), "ringfence:node:n1:unknown");
+	json_decref(root);
+	buf_free(&line);
+}
+END_TEST
+
+START_TEST(questions_beyond_a_window_are_counted)
+{
+	struct control_window w = {0};
+	monotime_t now = {.ns = 5};
+	uint64_t passed_over = 1;
+
+	for (unsigned i = 0; i < CONTROL_RECORDS_MOST; i++) {
+		ck_assert(control_window_takes(&w, now, &passed_over));
+		ck_assert_uint_eq(passed_over, 0);
+	}
+	now.ns += CONTROL_RECORD_MINUTES - 1;
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert(!control_window_takes(&w, now, &passed_over));
+	now.ns++;
+	ck_assert(control_window_takes(&w, now, &passed_over));
+	ck_assert_uint_eq(passed_over, 3);
+	ck_assert(control_window_takes(&w, now, &passed_over));
+	ck_assert_uint_eq(passed_over, 0);
+}
+END_TEST
+
 static Suite *
 make_suite(void)
 {
@@ -406,6 +464,8 @@ make_suite(void)
 	tcase_add_test(tc, record_of_a_rule_that_is_gone_says_so);
 	tcase_add_test(tc, audit_event_of_a_flow_is_an_event);
 	tcase_add_test(tc, audit_event_of_a_change_is_an_event);
+	tcase_add_test(tc, audit_event_of_a_question_says_who_asked);
+	tcase_add_test(tc, questions_beyond_a_window_are_counted);
 	suite_add_tcase(suite, tc);
 	return suite;
 }
