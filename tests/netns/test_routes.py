@@ -220,6 +220,7 @@ def test_weights_and_hashes(lab, shared, family):
 
 
 def test_routes_are_told(lab, shared):
+    assert shared.status()["kernel"]["translation"] is True
     assert seen(lab, "web", ANY[4], "udp", 53) == "closed"
     rules = shared.ask("rules").stdout
     assert "Route /acme/forced egress mandatory rule 0 (no-dns)" in rules
