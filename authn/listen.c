@@ -1,6 +1,5 @@
 #include "authn/listen.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -10,52 +9,41 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "common/ip.h"
+#include "common/ip_socket.h"
 
 #define BACKLOG 4096
 
-/* Without a host: every address, of both families. */
-static socklen_t
-socket_address(const struct gate_listen *l, struct sockaddr_storage *out)
+/* Without a host: every address, of both families. False: it is no address. */
+static bool
+host_address(const struct gate_listen *l, struct ip_addr *out)
 {
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)out;
-	struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)out;
-	struct ip_addr addr = {.family = IP_V6};
-
-	memset(out, 0, sizeof(*out));
-	if (l->host.len != 0 && !ip_parse(l->host, &addr))
-		return 0;
-	if (addr.family == IP_V4) {
-		v4->sin_family = AF_INET;
-		v4->sin_port = htons(l->port);
-		memcpy(&v4->sin_addr, addr.bytes, 4);
-		return sizeof(*v4);
-	}
-	v6->sin6_family = AF_INET6;
-	v6->sin6_port = htons(l->port);
-	memcpy(&v6->sin6_addr, addr.bytes, 16);
-	return sizeof(*v6);
+	*out = (struct ip_addr){.family = IP_V6};
+	return l->host.len == 0 || ip_parse(l->host, out);
 }
 
 static int
 open_tcp(const struct gate_listen *l, bool shared, int *out_fd, struct err *err)
 {
-	struct sockaddr_storage sa;
-	const socklen_t len = socket_address(l, &sa);
+	struct ip_addr addr;
+	union ip_socket sa;
+	socklen_t len;
 	const int on = 1;
 	const int v6_only = l->host.len != 0;
 	int fd;
 
-	fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (!host_address(l, &addr))
+		return err_set(
+		    err, ERR_INVALID, "%.*s is no address", STR_ARG(l->host));
+	len = ip_to_socket(&addr, l->port, &sa);
+	fd = socket(sa.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return err_sys(err, "socket");
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
 	    (shared &&
 		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0) ||
-	    (sa.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY,
-					     &v6_only, sizeof(v6_only)) != 0) ||
-	    bind(fd, (const struct sockaddr *)&sa, len) != 0 ||
-	    listen(fd, BACKLOG) != 0) {
+	    (addr.family == IP_V6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only,
+					 sizeof(v6_only)) != 0) ||
+	    bind(fd, &sa.any, len) != 0 || listen(fd, BACKLOG) != 0) {
 		int rc = err_sys(err, "cannot listen on %.*s port %u", STR_ARG(l->host),
 		    (unsigned)l->port);
 

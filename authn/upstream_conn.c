@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "authn/upstream_internal.h"
+#include "common/ip_socket.h"
 #include "common/log.h"
 
 #define PING_AFTER_NS (UINT64_C(30) * 1000000000)
@@ -25,35 +26,16 @@ conn_of(struct stream *s)
 
 /* ---- opening ---- */
 
-static socklen_t
-socket_address(const struct ip_addr *addr, uint16_t port, struct sockaddr_storage *out)
-{
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)out;
-	struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)out;
-
-	memset(out, 0, sizeof(*out));
-	if (addr->family == IP_V6) {
-		v6->sin6_family = AF_INET6;
-		v6->sin6_port = htons(port);
-		memcpy(&v6->sin6_addr, addr->bytes, 16);
-		return sizeof(*v6);
-	}
-	v4->sin_family = AF_INET;
-	v4->sin_port = htons(port);
-	memcpy(&v4->sin_addr, addr->bytes, 4);
-	return sizeof(*v4);
-}
-
 int
 upstream_connect(struct upstream_server *server, struct err *err)
 {
 	const struct ip_addr *addr =
 	    &server->where
 		 .addresses[server->next_address % server->where.address_count];
-	struct sockaddr_storage sa;
-	socklen_t len = socket_address(addr, server->where.port, &sa);
+	union ip_socket sa;
+	socklen_t len = ip_to_socket(addr, server->where.port, &sa);
 	int fd = socket(
-	    sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+	    sa.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
 	int on = 1;
 
 	if (fd < 0)
@@ -61,7 +43,7 @@ upstream_connect(struct upstream_server *server, struct err *err)
 	/* Best effort: without them things are slower, or noticed later. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	if (connect(fd, (struct sockaddr *)&sa, len) != 0 && errno != EINPROGRESS) {
+	if (connect(fd, &sa.any, len) != 0 && errno != EINPROGRESS) {
 		(void)err_sys(err, "connect");
 		(void)close(fd);
 		return ERR_SYSTEM;

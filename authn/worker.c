@@ -1,9 +1,7 @@
 #include "authn/worker.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <jansson.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -18,6 +16,7 @@
 #include "authn/worker_client.h"
 #include "authn/worker_sandbox.h"
 #include "authn/worker_state.h"
+#include "common/ip_socket.h"
 #include "common/limits.h"
 #include "common/log.h"
 #include "common/secret.h"
@@ -25,28 +24,6 @@
 #define ACCEPT_BUDGET 64 /* connections in one turn */
 
 /* ---- listeners ---- */
-
-static bool
-peer_address(const struct sockaddr_storage *sa, struct ip_addr *out)
-{
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)sa;
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)sa;
-
-	memset(out, 0, sizeof(*out));
-	if (sa->ss_family == AF_INET) {
-		out->family = IP_V4;
-		memcpy(out->bytes, &v4->sin_addr, 4);
-	} else if (sa->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
-		out->family = IP_V4;
-		memcpy(out->bytes, v6->sin6_addr.s6_addr + 12, 4);
-	} else if (sa->ss_family == AF_INET6) {
-		out->family = IP_V6;
-		memcpy(out->bytes, &v6->sin6_addr, 16);
-	} else {
-		return false;
-	}
-	return true;
-}
 
 static void on_listener(uv_poll_t *handle, int status, int events);
 
@@ -79,18 +56,17 @@ on_listener(uv_poll_t *handle, int status, int events)
 	(void)status;
 	(void)events;
 	for (int i = 0; i < ACCEPT_BUDGET; i++) {
-		struct sockaddr_storage sa = {.ss_family = AF_UNSPEC};
+		union ip_socket sa = {.any = {.sa_family = AF_UNSPEC}};
 		socklen_t len = sizeof(sa);
 		struct ip_addr peer;
-		int fd = accept4(
-		    l->fd, (struct sockaddr *)&sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = accept4(l->fd, &sa.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd < 0) {
 			if (errno == EMFILE || errno == ENFILE)
 				rest_listener(l);
 			return;
 		}
-		if (!peer_address(&sa, &peer))
+		if (!ip_from_socket(&sa.any, &peer, NULL))
 			(void)close(fd);
 		else
 			client_accept(l->w, fd, &peer);

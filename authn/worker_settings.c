@@ -1,6 +1,5 @@
 #include "authn/worker_settings.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -10,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/ip_socket.h"
 #include "common/proc.h"
 #include "common/secret.h"
 
@@ -32,22 +32,6 @@ worker_limits_default(struct worker_limits *limits)
 	    .drain_ms = 30000,
 	    .upstream_connections = 64,
 	};
-}
-
-static struct ip_addr
-address_of(const struct sockaddr *sa)
-{
-	struct ip_addr addr = {.family = IP_V4};
-
-	if (sa->sa_family == AF_INET6) {
-		addr.family = IP_V6;
-		memcpy(addr.bytes,
-		    &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, 16);
-	} else {
-		memcpy(addr.bytes,
-		    &((const struct sockaddr_in *)(const void *)sa)->sin_addr, 4);
-	}
-	return addr;
 }
 
 int
@@ -73,9 +57,11 @@ worker_upstream_resolve(
 		return err_set(err, ERR_UNAVAILABLE, "cannot resolve %s: %s", host,
 		    gai_strerror(rc));
 	for (const struct addrinfo *i = list; i != NULL; i = i->ai_next) {
+		struct ip_addr *next = &addresses[upstream->address_count];
+
 		if (upstream->address_count < ADDRESSES_MAX &&
-		    (i->ai_family == AF_INET || i->ai_family == AF_INET6))
-			addresses[upstream->address_count++] = address_of(i->ai_addr);
+		    ip_from_socket(i->ai_addr, next, NULL))
+			upstream->address_count++;
 	}
 	freeaddrinfo(list);
 	if (upstream->address_count == 0)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/limits.h"
+#include "common/little_endian.h"
 
 #define HEADER_BYTES 16u
 #define HEADER_MAGIC 0x314d4652u /* "RFM1" */
@@ -25,23 +26,6 @@ union control {
 	struct cmsghdr header;
 	char bytes[CMSG_SPACE(PROC_MAX_FDS * sizeof(int))];
 };
-
-static void
-put_le(uint8_t *out, uint64_t v, size_t bytes)
-{
-	for (size_t i = 0; i < bytes; i++)
-		out[i] = (uint8_t)(v >> (8 * i));
-}
-
-static uint64_t
-get_le(const uint8_t *in, size_t bytes)
-{
-	uint64_t v = 0;
-
-	for (size_t i = 0; i < bytes; i++)
-		v |= (uint64_t)in[i] << (8 * i);
-	return v;
-}
 
 void
 proc_channel_init(struct proc_channel *ch, int fd)

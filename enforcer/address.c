@@ -166,13 +166,15 @@ address_seen(const struct nlmsghdr *header, void *arg)
 	struct address_book *b = arg;
 	const struct ifaddrmsg *m = mnl_nlmsg_get_payload(header);
 	struct rtnl_attrs a;
-	struct ip_addr addr = {.family = m->ifa_family == AF_INET ? IP_V4 : IP_V6};
+	struct ip_addr addr = {.family = IP_V6};
 	const struct nlattr *own;
 	struct wanted *w;
 	bool ours;
 
 	if (!rtnl_parse(header, sizeof(*m), &a))
 		return MNL_CB_OK;
+	if (m->ifa_family == AF_INET)
+		addr.family = IP_V4;
 	own = a.of[IFA_LOCAL] != NULL ? a.of[IFA_LOCAL] : a.of[IFA_ADDRESS];
 	if (own == NULL || mnl_attr_get_payload_len(own) != ip_bytes(addr.family))
 		return MNL_CB_OK;

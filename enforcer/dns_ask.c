@@ -276,16 +276,17 @@ on_stream(uv_poll_t *poll, int status, int events)
 static bool
 call(struct dns_query *q, const struct ip_addr *resolver)
 {
-	const struct socket_address to = socket_address(resolver, DNS_PORT);
+	union ip_socket to;
+	const socklen_t len = ip_to_socket(resolver, DNS_PORT, &to);
 	const int kind = q->source.tcp ? SOCK_STREAM : SOCK_DGRAM;
 
 	if (getrandom(&q->id, sizeof(q->id), 0) != (ssize_t)sizeof(q->id))
 		base_die("getrandom");
 	dns_set_id(q->message + 2, q->id);
-	q->fd = socket(to.at.any.sa_family, kind | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	q->fd = socket(to.any.sa_family, kind | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (q->fd < 0)
 		return false;
-	if (connect(q->fd, &to.at.any, to.len) != 0 && errno != EINPROGRESS)
+	if (connect(q->fd, &to.any, len) != 0 && errno != EINPROGRESS)
 		return false;
 	if (!q->source.tcp &&
 	    send(q->fd, q->message + 2, q->size, MSG_DONTWAIT) != (ssize_t)q->size)

@@ -11,11 +11,11 @@
 
 #include <uv.h>
 
+#include "common/ip_socket.h"
 #include "enforcer/dns_messages.h"
 #include "enforcer/dns_share.h"
 #include "enforcer/link.h"
 #include "enforcer/settings.h"
-#include "enforcer/socket_address.h"
 
 #define DNS_QUERY_BYTES 4096u /* longer ones nobody needs */
 #define DNS_PORT        53
@@ -26,9 +26,10 @@ struct dns_conn;
 /* Who asks, and how to answer. */
 struct dns_source {
 	struct ip_addr client;
-	int socket;                 /* UDP: the answer goes out of this one ... */
-	struct socket_address from; /* ... to here */
-	struct dns_conn *conn;      /* TCP; NULL: UDP, or it is over by now */
+	int socket;           /* UDP: the answer goes out of this one ... */
+	union ip_socket from; /* ... to here */
+	socklen_t from_len;
+	struct dns_conn *conn; /* TCP; NULL: UDP, or it is over by now */
 	bool tcp;
 };
 

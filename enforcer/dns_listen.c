@@ -114,12 +114,12 @@ on_datagrams(uv_poll_t *poll, int status, int events)
 	for (unsigned i = 0; i < DATAGRAMS; i++) {
 		ssize_t n;
 
-		source.from.len = sizeof(source.from.at);
+		source.from_len = sizeof(source.from);
 		n = recvfrom(s->fd, message, sizeof(message), MSG_DONTWAIT,
-		    &source.from.at.any, &source.from.len);
+		    &source.from.any, &source.from_len);
 		if (n < 0)
 			return;
-		if (!socket_address_ip(&source.from, &source.client) ||
+		if (!ip_from_socket(&source.from.any, &source.client, NULL) ||
 		    !is_answered(s->role, &source.client))
 			s->role->counts[DNS_COUNT_STRANGERS]++;
 		else
@@ -259,16 +259,17 @@ on_connection(uv_poll_t *poll, int status, int events)
 {
 	struct dns_socket *s = poll->data;
 	struct dns_role *d = s->role;
-	struct socket_address from = {.len = sizeof(from.at)};
+	union ip_socket from = {.any = {.sa_family = AF_UNSPEC}};
+	socklen_t len = sizeof(from);
 	struct ip_addr client;
 	const monotime_t now = monotime_now();
-	int fd = accept4(s->fd, &from.at.any, &from.len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept4(s->fd, &from.any, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)status; /* an error shows in accept4 */
 	(void)events;
 	if (fd < 0)
 		return;
-	if (!socket_address_ip(&from, &client) || !is_answered(d, &client)) {
+	if (!ip_from_socket(&from.any, &client, NULL) || !is_answered(d, &client)) {
 		d->counts[DNS_COUNT_STRANGERS]++;
 	} else {
 		struct dns_tenant *tenant = tenant_of(d, &client, now);
@@ -318,7 +319,7 @@ dns_answer(struct dns_role *d, const struct dns_source *source, const uint8_t *m
 		answer_conn(source->conn, message, size);
 	else if (!source->tcp) /* what does not go out is asked for again */
 		(void)sendto(source->socket, message, size, MSG_DONTWAIT | MSG_NOSIGNAL,
-		    &source->from.at.any, source->from.len);
+		    &source->from.any, source->from_len);
 }
 
 /* ---- all of them ---- */

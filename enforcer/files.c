@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,10 +10,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/ip_socket.h"
 #include "common/limits.h"
 #include "common/log.h"
 #include "common/proc.h"
-#include "enforcer/socket_address.h"
 
 #define BACKLOG   64
 #define DNS       "dns"
@@ -117,11 +116,12 @@ static int
 listen_at(const struct ip_addr *addr, uint16_t port, int type, const char *what,
     int *out_fd, struct err *err)
 {
-	struct socket_address address = socket_address(addr, port);
+	union ip_socket address;
+	socklen_t len = ip_to_socket(addr, port, &address);
 	char text[IP_TEXT_BYTES];
 	int one = 1;
-	int fd =
-	    socket(address.at.any.sa_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(
+	    ip_socket_family(addr->family), type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return err_sys(err, "%s", what);
@@ -130,7 +130,7 @@ listen_at(const struct ip_addr *addr, uint16_t port, int type, const char *what,
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
 	if (strcmp(what, DNS) == 0) /* one that is not there yet */
 		(void)setsockopt(fd, SOL_IP, IP_FREEBIND, &one, sizeof(one));
-	if (bind(fd, &address.at.any, address.len) != 0 ||
+	if (bind(fd, &address.any, len) != 0 ||
 	    (type == SOCK_STREAM && listen(fd, BACKLOG) != 0)) {
 		(void)err_sys(
 		    err, "%s at %s port %u", what, ip_format(addr, text), port);

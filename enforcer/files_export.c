@@ -2,12 +2,12 @@
  * Sockets to receivers of flow records, for the engine, which can open none.
  */
 #include <errno.h>
-#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/ip_socket.h"
 #include "enforcer/files.h"
 
 /* Connects, or forgets the socket. */
@@ -48,18 +48,13 @@ files_connect_journal(const struct enforcer_config *c, int *out_fd, struct err *
 int
 files_connect_ipfix(const struct enforcer_config *c, int *out_fd, struct err *err)
 {
-	struct sockaddr_in v4 = {.sin_family = AF_INET};
-	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-	bool is_v4 = c->ipfix_addr.family == IP_V4;
+	union ip_socket address;
+	socklen_t len = ip_to_socket(&c->ipfix_addr, c->ipfix_port, &address);
 
 	*out_fd = -1;
 	if (!c->has_ipfix)
 		return 0;
-	v4.sin_port = v6.sin6_port = htons(c->ipfix_port);
-	memcpy(&v4.sin_addr, c->ipfix_addr.bytes, sizeof(v4.sin_addr));
-	memcpy(&v6.sin6_addr, c->ipfix_addr.bytes, sizeof(v6.sin6_addr));
-	return connect_or_close(socket(is_v4 ? AF_INET : AF_INET6,
+	return connect_or_close(socket(ip_socket_family(c->ipfix_addr.family),
 				    SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
-	    is_v4 ? (const struct sockaddr *)&v4 : (const struct sockaddr *)&v6,
-	    is_v4 ? sizeof(v4) : sizeof(v6), "the IPFIX collector", out_fd, err);
+	    &address.any, len, "the IPFIX collector", out_fd, err);
 }

@@ -4,9 +4,9 @@
  * minute, and told.
  */
 #include <ifaddrs.h>
-#include <netinet/in.h>
 #include <string.h>
 
+#include "common/ip_socket.h"
 #include "common/log.h"
 #include "enforcer/cni/bridge.h"
 #include "enforcer/engine_state.h"
@@ -40,28 +40,6 @@ add(struct found *f, const struct cni_link *bridge, enum ip_family family)
 /* ---- by address: the bridge is its workloads' way out ---- */
 
 static bool
-read_address(const struct sockaddr *from, struct ip_addr *out)
-{
-	struct sockaddr_in6 v6;
-	struct sockaddr_in v4;
-
-	if (from == NULL)
-		return false;
-	if (from->sa_family == AF_INET) {
-		memcpy(&v4, from, sizeof(v4));
-		*out = (struct ip_addr){.family = IP_V4};
-		memcpy(out->bytes, &v4.sin_addr, sizeof(v4.sin_addr));
-		return true;
-	}
-	if (from->sa_family != AF_INET6)
-		return false;
-	memcpy(&v6, from, sizeof(v6));
-	*out = (struct ip_addr){.family = IP_V6};
-	memcpy(out->bytes, &v6.sin6_addr, sizeof(v6.sin6_addr));
-	return true;
-}
-
-static bool
 is_workloads(const struct enforcer_config *c, const struct ip_addr *addr)
 {
 	for (size_t i = 0; i < c->workload_network_count; i++) {
@@ -91,7 +69,7 @@ look_at(const struct enforcer_config *c, const struct ifaddrs *item, struct foun
 	struct ip_addr addr;
 	struct cni_link link;
 
-	if (read_address(item->ifa_addr, &addr) && is_workloads(c, &addr) &&
+	if (ip_from_socket(item->ifa_addr, &addr, NULL) && is_workloads(c, &addr) &&
 	    cni_link_look(item->ifa_name, 0, &link))
 		add(f, &link, addr.family);
 	/* Each interface is there once without an address of these. */

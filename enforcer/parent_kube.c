@@ -4,10 +4,10 @@
  * resolved here, too, on a thread. Of what was read nothing is kept but a hash.
  */
 #include <netdb.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/ip_socket.h"
 #include "common/log.h"
 #include "common/map.h"
 #include "common/secret.h"
@@ -73,22 +73,6 @@ first_error(struct arena *arena, const struct diag_list *diags)
 
 /* ---- the server's addresses ---- */
 
-static bool
-take_address(const struct addrinfo *info, struct ip_addr *out)
-{
-	const struct sockaddr_in *v4 = (const void *)info->ai_addr;
-	const struct sockaddr_in6 *v6 = (const void *)info->ai_addr;
-
-	*out = (struct ip_addr){.family = IP_V4};
-	if (info->ai_family == AF_INET) {
-		memcpy(out->bytes, &v4->sin_addr, sizeof(v4->sin_addr));
-	} else if (info->ai_family == AF_INET6) {
-		out->family = IP_V6;
-		memcpy(out->bytes, &v6->sin6_addr, sizeof(v6->sin6_addr));
-	}
-	return info->ai_family == AF_INET || info->ai_family == AF_INET6;
-}
-
 static void
 on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
 {
@@ -98,7 +82,7 @@ on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
 
 	for (const struct addrinfo *i = found; i != NULL; i = i->ai_next) {
 		if (count < KUBE_ADDRESSES_MOST &&
-		    take_address(i, &r->addresses[count]))
+		    ip_from_socket(i->ai_addr, &r->addresses[count], NULL))
 			count++;
 	}
 	uv_freeaddrinfo(found);

@@ -1,14 +1,14 @@
 #include "enforcer/probe.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/ip_socket.h"
+#include "common/little_endian.h"
 #include "common/log.h"
 #include "common/proc.h"
 
@@ -38,23 +38,6 @@ struct probe {
 
 /* ---- packets ---- */
 
-static void
-put_le(uint8_t *out, uint64_t value, size_t bytes)
-{
-	for (size_t i = 0; i < bytes; i++)
-		out[i] = (uint8_t)(value >> (8 * i));
-}
-
-static uint64_t
-get_le(const uint8_t *in, size_t bytes)
-{
-	uint64_t value = 0;
-
-	for (size_t i = 0; i < bytes; i++)
-		value |= (uint64_t)in[i] << (8 * i);
-	return value;
-}
-
 void
 probe_encode(const struct probe_packet *packet, uint8_t out[PROBE_BYTES])
 {
@@ -83,12 +66,6 @@ probe_decode(const uint8_t *data, size_t len, struct probe_packet *out)
 
 /* ---- sockets ---- */
 
-union place {
-	struct sockaddr any;
-	struct sockaddr_in v4;
-	struct sockaddr_in6 v6;
-};
-
 /* Says to which of our addresses a question came, so that the answer comes from there. */
 static int
 set_options(int fd, bool six)
@@ -101,62 +78,16 @@ set_options(int fd, bool six)
 	    six ? IPV6_RECVPKTINFO : IP_PKTINFO, &on, sizeof(on));
 }
 
-static socklen_t
-any_place(union place *at, bool six, uint16_t port)
-{
-	memset(at, 0, sizeof(*at));
-	if (six) {
-		at->v6.sin6_family = AF_INET6;
-		at->v6.sin6_port = htons(port);
-		return sizeof(at->v6);
-	}
-	at->v4.sin_family = AF_INET;
-	at->v4.sin_port = htons(port);
-	return sizeof(at->v4);
-}
-
-static socklen_t
-place_of(union place *at, const struct ip_addr *addr, uint16_t port)
-{
-	socklen_t len = any_place(at, addr->family == IP_V6, port);
-
-	if (addr->family == IP_V6)
-		memcpy(&at->v6.sin6_addr, addr->bytes, 16);
-	else
-		memcpy(&at->v4.sin_addr, addr->bytes, 4);
-	return len;
-}
-
-static struct ip_addr
-addr_of(const union place *from)
-{
-	struct ip_addr addr = {.family = IP_V4};
-
-	if (from->any.sa_family == AF_INET6) {
-		addr.family = IP_V6;
-		memcpy(addr.bytes, &from->v6.sin6_addr, 16);
-	} else {
-		memcpy(addr.bytes, &from->v4.sin_addr, 4);
-	}
-	return addr;
-}
-
-static uint16_t
-port_of(const union place *from)
-{
-	return ntohs(
-	    from->any.sa_family == AF_INET6 ? from->v6.sin6_port : from->v4.sin_port);
-}
-
 /* A node without IPv6 has one socket. */
 static int
 open_family(struct probe *p, bool six, struct err *err)
 {
 	const int kind = SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
-	union place at;
-	socklen_t len = any_place(&at, six, p->port);
+	const struct ip_addr any = {.family = six ? IP_V6 : IP_V4};
+	union ip_socket at;
+	socklen_t len = ip_to_socket(&any, p->port, &at);
 
-	p->fds[six] = socket(six ? AF_INET6 : AF_INET, kind, 0);
+	p->fds[six] = socket(ip_socket_family(any.family), kind, 0);
 	if (p->fds[six] < 0 && six && errno == EAFNOSUPPORT)
 		return 0;
 	if (p->fds[six] < 0 || set_options(p->fds[six], six) < 0 ||
@@ -278,13 +209,17 @@ answer(struct probe *p, const struct probe_packet *asked, struct msghdr *to)
 }
 
 static void
-take_answer(struct probe *p, const struct probe_packet *packet, const union place *from)
+take_answer(
+    struct probe *p, const struct probe_packet *packet, const union ip_socket *from)
 {
-	struct ip_addr addr = addr_of(from);
-	struct target *t = find_target(p, &addr);
+	struct target *t = NULL;
+	struct ip_addr addr;
+	uint16_t port;
 
-	if (t == NULL || packet->secret != p->secret || port_of(from) != p->port ||
-	    !t->asked || packet->number != t->number)
+	if (ip_from_socket(&from->any, &addr, &port))
+		t = find_target(p, &addr);
+	if (t == NULL || packet->secret != p->secret || port != p->port || !t->asked ||
+	    packet->number != t->number)
 		return;
 	t->answered = packet->in_force;
 }
@@ -296,7 +231,7 @@ read_one(struct probe *p, int fd)
 	_Alignas(struct cmsghdr) char control[128];
 	uint8_t data[PROBE_BYTES + 1];
 	struct iovec iov = {.iov_base = data, .iov_len = sizeof(data)};
-	union place from;
+	union ip_socket from;
 	struct msghdr msg = {
 	    .msg_name = &from,
 	    .msg_namelen = sizeof(from),
@@ -339,8 +274,8 @@ ask(struct probe *p, struct target *t)
 	    .kind = PROBE_ASK, .secret = p->secret, .number = ++p->number};
 	int fd = p->fds[t->addr.family == IP_V6];
 	uint8_t data[PROBE_BYTES];
-	union place at;
-	socklen_t len = place_of(&at, &t->addr, p->port);
+	union ip_socket at;
+	socklen_t len = ip_to_socket(&t->addr, p->port, &at);
 
 	probe_encode(&packet, data);
 	t->asked = true;

@@ -31,6 +31,21 @@ rtnl_close(struct rtnl *r)
 	r->fd = -1;
 }
 
+/* libmnl takes lengths from 2 GiB on for small ones. */
+static bool
+lengths_hold(const void *data, size_t len)
+{
+	const struct nlmsghdr *header = data;
+	int left = (int)len;
+
+	while (mnl_nlmsg_ok(header, left)) {
+		if (header->nlmsg_len > (uint32_t)left)
+			return false;
+		header = mnl_nlmsg_next(header, &left);
+	}
+	return true;
+}
+
 int
 rtnl_ask(struct rtnl *r, struct nlmsghdr *header, mnl_cb_t each, void *arg)
 {
@@ -45,6 +60,10 @@ rtnl_ask(struct rtnl *r, struct nlmsghdr *header, mnl_cb_t each, void *arg)
 
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n >= 0 && !lengths_hold(r->data, (size_t)n)) {
+			errno = EBADMSG;
+			return -1;
+		}
 		if (n < 0)
 			return -1;
 		run = mnl_cb_run(r->data, (size_t)n, header->nlmsg_seq, 0, each, arg);

@@ -82,10 +82,10 @@ static int
 route_seen(const struct nlmsghdr *header, void *arg)
 {
 	const struct rtmsg *m = mnl_nlmsg_get_payload(header);
-	enum ip_family family = m->rtm_family == AF_INET ? IP_V4 : IP_V6;
 	struct steer_found *f = arg;
 	struct steer_route *out;
 	struct rtnl_attrs a;
+	enum ip_family family;
 
 	if (!rtnl_parse(header, sizeof(*m), &a) || m->rtm_protocol != RTNL_PROTO ||
 	    (m->rtm_flags & RTM_F_CLONED) != 0)
@@ -94,6 +94,7 @@ route_seen(const struct nlmsghdr *header, void *arg)
 		f->route_cap = f->route_cap == 0 ? 16 : 2 * f->route_cap;
 		f->routes = xreallocarray(f->routes, f->route_cap, sizeof(*f->routes));
 	}
+	family = m->rtm_family == AF_INET ? IP_V4 : IP_V6;
 	out = &f->routes[f->route_count++];
 	*out = (struct steer_route){
 	    .table = rtnl_u32(&a, RTA_TABLE),

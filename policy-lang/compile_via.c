@@ -361,6 +361,8 @@ lead(struct via *v, struct via_rule *rule, enum ip_family family, uint32_t id)
 
 	if (v->r->c->options->way_count == 0)
 		return "\"steering\" is not configured";
+	if (v->r->c->options->settings.no_nat)
+		return "the kernel picks nothing by hash";
 	list = list_instances(v, rule, family, &count);
 	if (count == 0)
 		return "no workload that it goes through is ready";

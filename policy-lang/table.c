@@ -347,8 +347,8 @@ is_of_nat(const struct table_stmt *s)
 	bool picks = false;
 
 	for (size_t i = 0; i < ARRAY_LEN(s->load); i++)
-		picks = picks || s->load[i] == LOAD_HASH4 || s->load[i] == LOAD_HASH6 ||
-			s->load[i] == LOAD_RANDOM;
+		picks =
+		    picks || (s->load[i] >= LOAD_HASH4 && s->load[i] <= LOAD_RANDOM);
 	return picks || s->kind == STMT_SNAT || s->kind == STMT_DNAT ||
 	       s->kind == STMT_MASQUERADE;
 }

@@ -307,13 +307,14 @@ enum table_load {
 	LOAD_CT_MARK,
 	LOAD_CT_SADDR, /* of the connection's first packet, before any translation */
 	LOAD_CT_DADDR,
-	LOAD_HASH4, /* jhash ip saddr: a slot */
+	/* Slots, from here on: */
+	LOAD_HASH4, /* jhash ip saddr */
 	LOAD_HASH6,
-	LOAD_ENDS4, /* jhash ip saddr . ip daddr: a slot */
+	LOAD_ENDS4, /* jhash ip saddr . ip daddr */
 	LOAD_ENDS6,
 	LOAD_ENDS4_BACK, /* jhash ip daddr . ip saddr */
 	LOAD_ENDS6_BACK,
-	LOAD_RANDOM, /* numgen random: a slot */
+	LOAD_RANDOM, /* numgen random */
 };
 
 struct table_stmt {

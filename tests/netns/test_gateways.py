@@ -120,6 +120,39 @@ def test_gateway_counts_and_node_tells(lab, nodes):
     assert "gateway gw-1, gw-2; IPv4 goes by 192.0.2.1; IPv6 goes by fd0b::1" in text
 
 
+@pytest.fixture
+def by_hand(lab):
+    """Somebody sends all of the workloads' traffic to the first gateway, past the daemon."""
+    hops = {4: "192.0.2.1", 6: "fd0b::1"}
+    for family, hop in hops.items():
+        lab.node.exec(["ip", f"-{family}", "route", "add", "default", "via", hop, "table", "500"])
+        for name in PLACES:
+            lab.node.exec(["ip", f"-{family}", "rule", "add", "pref", "5000", "from",
+                           str(lab.host(name).address(family)), "lookup", "500"])
+    yield
+    for family in hops:
+        for _ in PLACES:
+            lab.node.exec(["ip", f"-{family}", "rule", "del", "pref", "5000"])
+        lab.node.exec(["ip", f"-{family}", "route", "flush", "table", "500"])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_gateway_lends_itself_to_nobody(lab, nodes, by_hand, family):
+    """What policy sends to another gateway is refused, counted and told by this one; nobody
+    gets an address by coming here; what is to leave directly does, whatever its way."""
+    def refused():
+        return sum(rule["packets"] for rule in nodes["gw-1"].ask_json("rules")
+                   if rule["rule"] == "second" and rule["action"] == "deny")
+    before = refused()
+    assert seen(lab, "web", family, 82) == "closed"
+    assert refused() > before
+    assert seen(lab, "web", family, 81) == OWN[family]
+    assert seen(lab, "web", family, 80) == str(lab.host("web").address(family))
+    assert seen(lab, "mon", family, 81) == str(lab.host("mon").address(family))
+    wait_until(lambda: any((flow["policy"] or {}).get("ruleName") == "second"
+                           for flow in nodes["gw-1"].flows()), 30, "the record")
+
+
 class Dialogue:
     """A TCP connection, or a UDP flow, of web's to the world."""
 

@@ -1,6 +1,12 @@
 """Kernels that lack what Routes and limits need: found out at the start, told, and what cannot
 be followed is denied. The daemon asks this kernel by names that it does not know
-(shim/nft_faults.c), so that the refusals are the kernel's own."""
+(shim/nft_faults.c), so that the refusals are the kernel's own.
+
+RINGFENCE_LACKS   what translation needs, one kernel a word (default nat; "nat masq
+                  hash,numgen" is all that there is)
+"""
+
+import os
 
 import pytest
 
@@ -15,7 +21,8 @@ pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
 
 FAR = {4: "203.0.113.9", 6: "2001:db8::9"}
 VIP = {4: "198.51.100.80", 6: "fd0a::80"}
-PLACES = {"web": "/acme", "api": "/acme"}
+PLACES = {"web": "/acme", "api": "/acme", "fw": "/acme"}
+STEERING = {"mark": "0x0ff00000", "priority": 10000, "tables": "10000-10099"}
 DOCUMENTS = """\
 apiVersion: ringfence.dev/v1alpha1
 kind: Namespace
@@ -32,6 +39,9 @@ spec:
     ingress:
       - {name: web, action: publish, address: [198.51.100.80, "fd0a::80"], ports: [80/tcp],
          balance: hash, to: [{workloads: {}}]}
+    via:
+      - {action: through, to: [{workloads: {matchLabels: {app: api}}}], ports: [81/tcp],
+         through: {workloads: {matchLabels: {app: fw}}}, onFailure: deny}
 ---
 apiVersion: ringfence.dev/v1alpha1
 kind: Quota
@@ -59,7 +69,8 @@ def lacking(lab, tmp_path):
     started = []
 
     def start(lacks):
-        started.append(Enforcer(lab.node, tmp_path, files, metrics="127.0.0.1:9477"))
+        started.append(Enforcer(lab.node, tmp_path, files, metrics="127.0.0.1:9477",
+                                steering=STEERING))
         return started[0].start(wrap=["env", f"LD_PRELOAD={SHIM}",
                                       f"RINGFENCE_NFT_LACKS={lacks}"])
     yield start
@@ -72,7 +83,8 @@ def lacking(lab, tmp_path):
 def outcomes(lab):
     """{what is tried: who answers, and which client it sees}"""
     tried = {"leaves": ("web", FAR, 80), "direct": ("web", FAR, 81),
-             "published": ("world", VIP, 80), "inside": ("web", None, 80)}
+             "published": ("world", VIP, 80), "inside": ("web", None, 80),
+             "through": ("web", None, 81)}
     probes = {(what, family): (src, to[family] if to else str(lab.host("api").address(family)),
                                "tcp", port)
               for what, (src, to, port) in tried.items() for family in (4, 6)}
@@ -81,7 +93,7 @@ def outcomes(lab):
             for key, result in zip(probes, results)}
 
 
-@pytest.mark.parametrize("lacks", ["nat", "masq", "hash,numgen"])
+@pytest.mark.parametrize("lacks", os.environ.get("RINGFENCE_LACKS", "nat").split())
 def test_without_translation_routes_that_need_it_are_denied(lab, lacking, lacks):
     enforcer = lacking(lacks)
     wait_until(lambda: enforcer.status()["kernel"]["translation"] is False
@@ -94,6 +106,7 @@ def test_without_translation_routes_that_need_it_are_denied(lab, lacking, lacks)
         own = str(lab.host("web").address(family))
         assert came["leaves", family] is None
         assert came["published", family] is None
+        assert came["through", family] is None  # which way is picked by hash
         assert came["direct", family] == ("world", own)
         assert came["inside", family] == ("api", own)
     denied = next(rule for rule in enforcer.ask_json("rules") if rule["rule"] == "own")
@@ -111,11 +124,3 @@ def test_without_limits_the_rest_is_in_force(lab, lacking):
     for family, source in ((4, "198.51.100.7"), (6, "fd0a::7")):
         assert came["leaves", family] == ("world", source)
         assert came["published", family][1] == str(lab.host("world").address(family))
-
-
-def test_nothing_is_lacking_here(lab, lacking):
-    enforcer = lacking("")
-    kernel = enforcer.status()["kernel"]
-    assert kernel["translation"] and kernel["limitsRates"] and kernel["limitsConnections"]
-    came = outcomes(lab)
-    assert came["leaves", 4] == ("world", "198.51.100.7")

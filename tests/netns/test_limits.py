@@ -253,6 +253,25 @@ def test_bytes_are_limited_exactly(lab, limited, family, field, src, dst):
     assert send(lab, dst, address(lab, src, family), 100, 1000) == 100
 
 
+@pytest.mark.parametrize("family", [4, 6])
+def test_each_has_its_part_of_bytes(lab, limited, family):
+    """Of 40 a second half is four addresses' own: that, and 64 KiB, is there whatever one
+    sends; the other half goes to who comes first."""
+    enforcer = limited(("shop", "/acme/shop", {
+        "egressBytesPerSecond": 40, "guaranteedPercent": 50}))
+    size = 1000 + (28 if family == 4 else 48)
+    dst = address(lab, "mon", family)
+    own, first = (65536 + 5) // size, (65536 + 20) // size
+    came = send(lab, "web", dst, 300, 1000)
+    assert own + first <= came <= own + first + 2
+    assert send(lab, "api", dst, own, 1000) == own
+    assert send(lab, "web", dst, 50, 1000) <= 2
+    wait_until(enforcer.flows, WAIT_S, "what is told of it")
+    told = enforcer.flows()[0]
+    assert (told["reason"], told["policy"]["limit"], told["tenant"]) == (
+        "limit", "egressBytesPerSecond", "acme")
+
+
 # --- what goes on ---
 
 

@@ -220,6 +220,7 @@ def test_weights_and_hashes(lab, shared, family):
 
 
 def test_routes_are_told(lab, shared):
+    assert shared.status()["kernel"]["translation"] is True
     assert seen(lab, "web", ANY[4], "udp", 53) == "closed"
     rules = shared.ask("rules").stdout
     assert "Route /acme/forced egress mandatory rule 0 (no-dns)" in rules
@@ -347,6 +348,20 @@ def test_addresses_are_whose_the_configuration_says(lab, shared, subtree):
     shared.start()
 
 
+def known_macs(lab):
+    """By what the world reaches both sources, without ever having asked."""
+    told = json.loads(lab.host("world").exec(["ip", "-j", "neigh", "show", "dev", "eth0"]).stdout)
+    return {entry.get("lladdr") for entry in told if entry["dst"] in SOURCE.values()}
+
+
+def believe_others(lab):
+    world = lab.host("world")
+    world.exec(["sysctl", "-qw", "net.ipv4.neigh.eth0.locktime=0"])
+    for address in SOURCE.values():
+        world.exec(["ip", "neigh", "replace", address, "lladdr", "02:00:00:00:00:99", "dev",
+                    "eth0", "nud", "stale"])
+
+
 def check_no_door(lab, enforcer):
     """The node listens at all of these ports, at every address that it has."""
     doors = [(src, address[family], proto, port) for src in ("world", "web", "mon")
@@ -373,6 +388,7 @@ def test_node_takes_addresses_and_gives_them_up(lab, shared):
     with lab.host("world").enter_and(lambda: socket.socket(
             socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))) as everything:
         everything.setblocking(False)
+        believe_others(lab)
         shared.write_config(routeAddresses=[
             {"network": "198.51.100.0/24", "interface": "out-world"},
             {"network": "fd0a::/64", "interface": "out-world"}])
@@ -384,6 +400,8 @@ def test_node_takes_addresses_and_gives_them_up(lab, shared):
         arp = (b"\0\1\x08\0\6\4\0\1" + bytes.fromhex(mac.replace(":", ""))
                + socket.inet_aton(SOURCE[4]) + bytes(6) + socket.inet_aton(SOURCE[4]))
         heard(everything, arp)
+    # who knew another's by these addresses knows better now
+    wait_until(lambda: known_macs(lab) == {mac}, 30, "the neighbour to believe it")
     assert translates(lab)
     check_no_door(lab, shared)
     # drift
