@@ -225,9 +225,11 @@ committed(struct engine *e, uint32_t generation)
 	a->suspect = false;
 	a->stale = 0;
 	a->retry_ms = 0;
+	a->committed = monotime_now();
 	if (some_op(a, touches_rules)) {
 		a->digest_known = false;
 		a->verify = true;
+		a->verify_all |= a->whole || engine_apply_looks_seldom(e);
 	}
 	finish_heal(e);
 	if (some_op(a, changes_policy))

@@ -205,6 +205,7 @@ engine_kernel_ask(struct engine *e, uint32_t type, const struct buf *body, int f
 	} pairs[] = {
 	    {MSG_APPLY, MSG_APPLIED},
 	    {MSG_OBSERVE, MSG_OBSERVED},
+	    {MSG_OBSERVE_RULES, MSG_OBSERVED},
 	    {MSG_COUNTERS, MSG_COUNTED},
 	    {MSG_CONNECTIONS, MSG_CONNECTION_LIST},
 	    {MSG_CUT, MSG_CUT_DONE},

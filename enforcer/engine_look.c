@@ -11,6 +11,9 @@
 
 #define LOOK_SHARE   20     /* looking takes at most 1/20 of the time ... */
 #define LOOK_MOST_US 400000 /* ... but never waits longer than this */
+/* Of elements that only we have changed: */
+#define ALL_SHARE    1000 /* at most 1/1000 of the time, but for a table made anew ... */
+#define ALL_QUIET_NS UINT64_C(5000000000) /* ... and so long after the last commit */
 
 void
 engine_apply_need_heal(struct engine *e, bool drift, const char *reason)
@@ -55,6 +58,33 @@ judge_observation(struct engine *e, const struct kernel_observation *o)
 		a->generation = o->generation;
 		a->table_known = true;
 	}
+}
+
+/* Rules as they are after a commit of ours. */
+static void
+judge_rules(struct engine *e, const struct kernel_observation *o)
+{
+	static const struct plan_visitor nobody = {.element = NULL};
+	struct engine_apply *a = &e->apply;
+	const struct table_content chains = {
+	    .rule_chains = a->current->real.chains,
+	    .rule_chain_count = a->current->real.chain_count,
+	};
+	size_t differences;
+
+	if (o->generation != a->generation) {
+		a->suspect = true; /* others were there: all of it is looked at */
+		return;
+	}
+	differences = plan_compare(&o->table, &chains, &nobody);
+	if (differences != 0) { /* as judge_observation has it */
+		a->mismatches++;
+		a->verify = a->verify_all = false;
+		log_error("table-mismatch", "differences=%zu", differences);
+		return;
+	}
+	memcpy(a->digest, o->digest, sizeof(a->digest));
+	a->digest_known = true;
 }
 
 /* Nothing of ours is in force yet, and nothing is there: close what is to be closed. */
@@ -103,7 +133,10 @@ take_observation(struct engine *e, const struct kernel_observation *o)
 	}
 	switch (o->code) {
 	case 0:
-		judge_observation(e, o);
+		if (a->looks_at_all)
+			judge_observation(e, o);
+		else
+			judge_rules(e, o);
 		break;
 	case ERR_NOT_FOUND:
 		engine_apply_need_heal(e, true, "the table was deleted");
@@ -135,6 +168,10 @@ on_observed(struct engine *e, const struct proc_msg *msg, void *arg)
 	a->look_after.ns = now.ns + 1000 * (a->look_us * LOOK_SHARE < LOOK_MOST_US
 						   ? a->look_us * LOOK_SHARE
 						   : LOOK_MOST_US);
+	if (a->looks_at_all) {
+		a->looked_all = now;
+		a->look_all_us = a->look_us;
+	}
 	if (msg == NULL) {
 		a->suspect = a->current != NULL;
 	} else if (kernel_observation_read(arena, msg, &o, &err) == 0) {
@@ -147,22 +184,46 @@ on_observed(struct engine *e, const struct proc_msg *msg, void *arg)
 	engine_apply_step(e);
 }
 
+bool
+engine_apply_looks_seldom(const struct engine *e)
+{
+	const struct engine_apply *a = &e->apply;
+
+	return monotime_since(a->looked_all, monotime_now()) / 1000 >=
+	       ALL_SHARE * a->look_all_us;
+}
+
+/* When the look that is wanted may begin. Without the digest it is soon: of rules alone. */
+static uint64_t
+look_after_ns(const struct engine_apply *a)
+{
+	uint64_t quiet = a->committed.ns + ALL_QUIET_NS;
+
+	if (a->suspect || !a->digest_known || quiet < a->look_after.ns)
+		return a->look_after.ns;
+	return quiet;
+}
+
 void
 engine_apply_look(struct engine *e)
 {
 	struct engine_apply *a = &e->apply;
 	struct err err = ERR_INIT;
 	monotime_t now = monotime_now();
+	uint64_t after = look_after_ns(a);
 
-	if (now.ns < a->look_after.ns) {
-		engine_apply_step_after(e, (a->look_after.ns - now.ns) / 1000000 + 1);
+	if (now.ns < after) {
+		engine_apply_step_after(e, (after - now.ns) / 1000000 + 1);
 		return;
 	}
+	a->looks_at_all = a->suspect || (a->verify_all && a->digest_known);
+	a->verify_all = a->verify_all && !a->looks_at_all;
+	a->verify = a->verify_all;
 	a->suspect = false;
-	a->verify = false;
 	a->looks++;
 	a->sent = now;
-	if (engine_kernel_ask(e, MSG_OBSERVE, NULL, -1, on_observed, NULL, &err) == 0) {
+	if (engine_kernel_ask(e, a->looks_at_all ? MSG_OBSERVE : MSG_OBSERVE_RULES,
+		NULL, -1, on_observed, NULL, &err) == 0) {
 		a->phase = APPLY_OBSERVING;
 		return;
 	}

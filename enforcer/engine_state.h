@@ -222,7 +222,14 @@ struct engine_apply {
 	unsigned stale;        /* commits in a row that came too late */
 	monotime_t look_after; /* not before: looking has its price */
 	uint64_t look_us;      /* what it was last time */
-	bool verify;      /* look once more when all is quiet, to learn the digest */
+	bool verify; /* look once more when all is quiet, to learn the digest */
+	/* ... and once at elements, too, which take most of a look and hold up whatever
+	 * comes meanwhile: when it has been quiet for a while. */
+	bool verify_all;
+	monotime_t committed;  /* the last commit */
+	bool looks_at_all;     /* the look under way does look at elements */
+	monotime_t looked_all; /* when one last did, and how long that took */
+	uint64_t look_all_us;
 	uv_timer_t timer; /* retries, delayed looks */
 	unsigned retry_ms;
 	monotime_t commit_after; /* not before: the last one was refused */
@@ -649,6 +656,8 @@ void engine_commit_drop_recompiled(struct engine_apply *a);
 
 /* Reads the table back, now or as soon as it may; then steps on. */
 void engine_apply_look(struct engine *e);
+/* It is so long since a look at elements that another would not be often. */
+MUST_CHECK bool engine_apply_looks_seldom(const struct engine *e);
 /* The table is to be made anew; `drift`: because of others. */
 void engine_apply_need_heal(struct engine *e, bool drift, const char *reason);
 

@@ -22,6 +22,7 @@ static const struct {
 } requests[] = {
     {MSG_APPLY, kernel_apply},
     {MSG_OBSERVE, kernel_observe},
+    {MSG_OBSERVE_RULES, kernel_observe},
     {MSG_COUNTERS, kernel_count},
     {MSG_CONNECTIONS, kernel_list_connections},
     {MSG_CUT, kernel_cut},

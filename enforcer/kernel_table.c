@@ -45,8 +45,8 @@ kernel_apply(struct kernel *k, const struct proc_msg *msg)
 
 /* Reads the table at rest: the generation is the same before and after. */
 static int
-observe_at_rest(struct kernel *k, struct nft_observed *out, uint32_t *out_generation,
-    struct err *err)
+observe_at_rest(struct kernel *k, bool elements, struct nft_observed *out,
+    uint32_t *out_generation, struct err *err)
 {
 	uint32_t before = 0, after = 0;
 	int rc = ERR_STALE;
@@ -55,7 +55,8 @@ observe_at_rest(struct kernel *k, struct nft_observed *out, uint32_t *out_genera
 		arena_reset(k->arena);
 		rc = nft_generation(k->nft, &before, err);
 		if (rc == 0)
-			rc = nft_observe(k->nft, k->arena, out, err);
+			rc = elements ? nft_observe(k->nft, k->arena, out, err)
+				      : nft_observe_rules(k->nft, k->arena, out, err);
 		if (rc == 0)
 			rc = nft_generation(k->nft, &after, err);
 		if (rc == 0 && before != after)
@@ -95,11 +96,12 @@ encode_observed(struct kernel *k, const struct nft_observed *observed, struct bu
 void
 kernel_observe(struct kernel *k, const struct proc_msg *msg)
 {
+	const bool elements = msg->type != MSG_OBSERVE_RULES;
 	struct nft_observed observed = {0};
 	struct err err = ERR_INIT;
 	struct buf head = {0}, data = {0};
 	uint32_t generation = 0;
-	int rc = observe_at_rest(k, &observed, &generation, &err);
+	int rc = observe_at_rest(k, elements, &observed, &generation, &err);
 
 	if (rc == 0)
 		encode_observed(k, &observed, &data);

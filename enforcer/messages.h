@@ -45,9 +45,10 @@ enum enforcer_message {
 	/* kube role -> engine */
 	MSG_KUBE_STATE, /* kube_state.h */
 	/* engine -> kernel role; each is answered with the same id */
-	MSG_APPLY = 32,  /* body: u32 generation, blob: a batch of operations */
-	MSG_OBSERVE,     /* no body */
-	MSG_COUNTERS,    /* no body */
+	MSG_APPLY = 32, /* body: u32 generation, blob: a batch of operations */
+	MSG_OBSERVE,    /* no body */
+	MSG_OBSERVE_RULES, /* no body: the same without elements; a fraction of its price */
+	MSG_COUNTERS,      /* no body */
 	MSG_CONNECTIONS, /* u8: 1 begins a list, 0 goes on with it */
 	MSG_CUT,         /* connections (connection.h), of that list, to be ended */
 	MSG_ADOPT,       /* connections under way, to be made known to conntrack */

@@ -83,6 +83,10 @@ struct nft_observed {
 };
 MUST_CHECK int nft_observe(struct nft *n, struct arena *arena,
     struct nft_observed *out_observed, struct err *err);
+/* The same, but no elements: those take the kernel longer than all else, and the more the
+ * longer each. */
+MUST_CHECK int nft_observe_rules(struct nft *n, struct arena *arena,
+    struct nft_observed *out_observed, struct err *err);
 
 /* Deletes the table, if it is there. */
 MUST_CHECK int nft_delete_table(struct nft *n, struct err *err);

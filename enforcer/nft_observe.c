@@ -424,9 +424,9 @@ read_elements(struct nft *n, struct arena *arena, enum table_set_id set,
 	return rc;
 }
 
-int
-nft_observe(struct nft *n, struct arena *arena, struct nft_observed *out_observed,
-    struct err *err)
+static int
+observe(struct nft *n, struct arena *arena, bool elements,
+    struct nft_observed *out_observed, struct err *err)
 {
 	struct rules_reader r = {.digest = EVP_MD_CTX_new()};
 	unsigned len = sizeof(out_observed->rules_digest);
@@ -438,7 +438,7 @@ nft_observe(struct nft *n, struct arena *arena, struct nft_observed *out_observe
 	rc = nft_digest_frame(n, r.digest, err); /* first: is there a table at all? */
 	if (rc == 0)
 		rc = nft_find_copies(n, err);
-	for (size_t i = 0; i < SET_COUNT && rc == 0; i++) {
+	for (size_t i = 0; elements && i < SET_COUNT && rc == 0; i++) {
 		if (!table_set_is_kernels((enum table_set_id)i))
 			rc = read_elements(
 			    n, arena, (enum table_set_id)i, out_observed, err);
@@ -459,4 +459,18 @@ nft_observe(struct nft *n, struct arena *arena, struct nft_observed *out_observe
 	EVP_MD_CTX_free(r.digest);
 	free(r.counters);
 	return rc;
+}
+
+int
+nft_observe(struct nft *n, struct arena *arena, struct nft_observed *out_observed,
+    struct err *err)
+{
+	return observe(n, arena, true, out_observed, err);
+}
+
+int
+nft_observe_rules(struct nft *n, struct arena *arena, struct nft_observed *out_observed,
+    struct err *err)
+{
+	return observe(n, arena, false, out_observed, err);
 }

@@ -76,27 +76,27 @@ static void
 find_locals(struct builder *b)
 {
 	const struct universe *u = &b->c->universe;
+	uint32_t *slots = NULL, cap = 0;
 
-	for (int pass = 0; pass < 2; pass++) {
-		uint32_t count = 0;
-
-		for (uint32_t i = 0; i < u->slot_count; i++) {
-			if (!is_compiled_for(b->c, u->slots[i]))
-				continue;
-			if (pass == 1) {
-				b->locals[count] =
-				    (struct local){.workload = u->slots[i], .slot = i};
-				b->c->locals[count] = u->slots[i];
-			}
-			count++;
+	for (uint32_t i = 0; i < u->slot_count; i++) {
+		if (!is_compiled_for(b->c, u->slots[i]))
+			continue;
+		if (b->local_count == cap) {
+			cap = cap == 0 ? 64 : 2 * cap;
+			slots = xreallocarray(slots, cap, sizeof(*slots));
 		}
-		if (pass == 0) {
-			b->locals = ARENA_ARRAY(b->c->scratch, count, struct local);
-			b->c->locals =
-			    ARENA_ARRAY(b->c->scratch, count, const struct workload *);
-		}
-		b->local_count = count;
+		slots[b->local_count++] = i;
 	}
+	b->locals = ARENA_ARRAY(b->c->scratch, b->local_count, struct local);
+	b->c->locals =
+	    ARENA_ARRAY(b->c->scratch, b->local_count, const struct workload *);
+	for (uint32_t i = 0; i < b->local_count; i++) {
+		const struct workload *w = u->slots[slots[i]];
+
+		b->locals[i] = (struct local){.workload = w, .slot = slots[i]};
+		b->c->locals[i] = w;
+	}
+	free(slots);
 	b->c->local_count = b->local_count;
 }
 

@@ -12,11 +12,12 @@ from measure import arguments, growth, helper, inside, result, target
 ELEMENTS = (1, 10, 100, 1000, 10000, 100000)
 QUICK_ELEMENTS = (1, 100)
 RUNS = 31
+LEAST_RUNS = 15  # at 100,000 elements a turn is some tenths of a second
 
 
 def point(elements, quick, runs):
     """One size."""
-    each = 3 if quick else max(5, min(RUNS, 300000 // elements))
+    each = 3 if quick else max(LEAST_RUNS, min(RUNS, 300000 // elements))
     p = inside("unshare", "-n", helper("bench-kernel"), "commit", elements, each,
                runs=runs)
     for way in ("add", "delete"):

@@ -414,6 +414,29 @@ START_TEST(observe_returns_what_was_applied)
 }
 END_TEST
 
+START_TEST(observe_rules_tells_the_same_of_rules_and_nothing_of_elements)
+{
+	const struct table_content content = make_content();
+	const struct op_batch batch = make_batch(&content);
+	struct nft_observed seen, less;
+
+	ck_assert_int_eq(nft_observe_rules(nft, arena, &less, &err), ERR_NOT_FOUND);
+	(void)apply(&batch);
+	for (unsigned round = 0; round < 2; round++) {
+		ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), 0);
+		ck_assert_int_eq(nft_observe_rules(nft, arena, &less, &err), 0);
+		ck_assert_mem_eq(less.rules_digest, seen.rules_digest, 32);
+		ck_assert_uint_eq(less.rule_chain_count, seen.rule_chain_count);
+		ck_assert_mem_eq(less.rule_chains, seen.rule_chains,
+		    seen.rule_chain_count * sizeof(*seen.rule_chains));
+		for (size_t s = 0; s < SET_COUNT; s++)
+			ck_assert_uint_eq(less.element_count[s], 0);
+		free(
+		    output_of("nft add rule inet ringfence forward drop && echo done"));
+	}
+}
+END_TEST
+
 /* "[...]": the rules of a chain as they were made, each with its handle. */
 static char *
 handles_of(const char *chain)
@@ -858,6 +881,8 @@ main(void)
 	    tc, apply_makes_what_nft_makes_of_the_printed_program, 0, 3);
 	tcase_add_test(tc, listing_loads_again);
 	tcase_add_test(tc, observe_returns_what_was_applied);
+	tcase_add_test(
+	    tc, observe_rules_tells_the_same_of_rules_and_nothing_of_elements);
 	tcase_add_loop_test(tc, limits_that_a_kernel_lacks_are_left_out, 0, 2);
 	tcase_add_test(tc, restore_keeps_what_was_used_of_limits);
 	tcase_add_test(tc, restore_does_not_keep_a_limit_that_others_changed);
