@@ -334,6 +334,7 @@ forget_known(struct amend_base *base)
 {
 	map_fini(&base->known);
 	base->known = (struct map){0};
+	base->known_errors = 0;
 	arena_free(base->known_arena);
 	base->known_arena = NULL;
 }

@@ -32,6 +32,7 @@ struct amend_base {
 	struct arena *known_arena;
 	struct map known;
 	unsigned known_errors;
+	bool known_all; /* none keeps others from being seen */
 };
 
 /* Loads anew, if that is to be done. */

@@ -133,31 +133,22 @@ put_together(const struct judging *j, const struct source *object, struct arena 
 		if (object == NULL || !str_eq(d->name, object->name))
 			all.sources[all.count++] = (struct source){d->name, d->text};
 	}
-	if (object != NULL && !j->gone)
+	if (object != NULL && object->text.ptr != NULL)
 		all.sources[all.count++] = *object;
 	return all;
 }
 
-/* The mistakes that there are, if others than the object have any. */
-static void
-know(struct judging *j, const struct diag_list *found)
+/* Whether they could be loaded: only then are Routes compared. */
+static bool
+remember(struct amend_base *base, const struct bundle *all, struct arena *scratch)
 {
-	struct amend_base *base = j->base;
-	const struct diag *other = found->first;
-	struct arena *scratch;
-	struct bundle all;
 	struct diag_list diags;
 	struct model *model;
+	bool loaded;
 
-	while (other != NULL && (other->severity != DIAG_ERROR || is_own(j, other)))
-		other = other->next;
-	if (base->known_arena != NULL || (other == NULL && found->dropped == 0))
-		return;
-	base->known_arena = arena_new_sized(1024);
-	scratch = arena_new();
-	all = put_together(j, NULL, scratch);
 	diag_list_init(&diags, scratch);
-	if (model_load(scratch, &all, NULL, &diags, &model))
+	loaded = model_load(scratch, all, NULL, &diags, &model);
+	if (loaded)
 		model_lint_routes(model, &diags);
 	for (const struct diag *d = diags.first; d != NULL; d = d->next) {
 		if (d->severity == DIAG_ERROR)
@@ -165,7 +156,38 @@ know(struct judging *j, const struct diag_list *found)
 			    amend_mistake_key(base->known_arena, d),
 			    base); /* the value says nothing */
 	}
-	base->known_errors = diags.errors;
+	if (base->known_errors < diags.errors)
+		base->known_errors = diags.errors;
+	return loaded;
+}
+
+/* The mistakes that there are, if others than the object have any. With `loaded` the object mends
+ * what kept all of them from being seen: then those count, too, that are there without it. */
+static void
+know(struct judging *j, const struct source *object, const struct diag_list *found,
+    bool loaded)
+{
+	struct amend_base *base = j->base;
+	const struct diag *other = found->first;
+	struct arena *scratch;
+	struct bundle all;
+
+	while (other != NULL && (other->severity != DIAG_ERROR || is_own(j, other)))
+		other = other->next;
+	if (other == NULL && found->dropped == 0)
+		return;
+	scratch = arena_new();
+	if (base->known_arena == NULL) {
+		base->known_arena = arena_new_sized(1024);
+		all = put_together(j, NULL, scratch);
+		base->known_all = remember(base, &all, scratch);
+	}
+	if (loaded && !base->known_all) {
+		const struct source gone = {.name = object->name};
+
+		all = put_together(j, &gone, scratch);
+		(void)remember(base, &all, scratch); /* what can be seen is enough */
+	}
 	arena_free(scratch);
 }
 
@@ -201,14 +223,16 @@ amend_judge_whole(struct amend_base *base, const struct source *object,
 	struct model *model = NULL;
 	struct bundle all;
 	size_t errors;
+	bool loaded;
 
 	amend_fresh(base);
 	begin(&j, base, object, arena, own);
 	all = put_together(&j, object, own);
 	diag_list_init(&diags, own);
-	if (model_load(own, &all, NULL, &diags, &model) && !j.gone)
+	loaded = model_load(own, &all, NULL, &diags, &model);
+	if (loaded && !j.gone)
 		model_lint(model, &diags);
-	know(&j, &diags);
+	know(&j, object, &diags, loaded);
 	diag_sort(&diags);
 	add_errors(&j, &diags);
 	errors = j.count;
