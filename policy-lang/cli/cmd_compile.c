@@ -14,6 +14,8 @@ struct compile_args {
 	size_t workload_network_count;
 	struct interface_pattern *workload_interfaces;
 	size_t workload_interface_count;
+	struct route_network *route_networks;
+	size_t route_network_count;
 	uint16_t log_group;
 	bool log_group_given;
 	bool reject;
@@ -68,6 +70,8 @@ run(struct cli *cli)
 							    : DEFAULT_LOG_GROUP,
 		.reject = args->reject,
 		.steer_mask = args->steer_mask},
+	    .route_networks = args->route_networks,
+	    .route_network_count = args->route_network_count,
 	    .way_count = table_way_room(args->steer_mask),
 	    .route_tables = &any_table,
 	    .route_table_count = 1,
@@ -157,6 +161,36 @@ set_networks(struct cli *cli, const char *arg)
 }
 
 static bool
+set_route_addresses(struct cli *cli, const char *arg)
+{
+	struct compile_args *args = cli->args;
+	struct str rest = str_from(arg);
+
+	while (rest.ptr != NULL) {
+		struct str item = str_trim(str_split(&rest, ','));
+		size_t count = args->route_network_count;
+		struct route_network *list =
+		    ARENA_ARRAY(cli->arena, count + 1, struct route_network);
+
+		for (size_t i = 0; i < count; i++)
+			list[i] = args->route_networks[i];
+		list[count] =
+		    (struct route_network){.subtree = STR("/"), .taken = true};
+		if (!ip_prefix_parse(item, &list[count].network, NULL)) {
+			(void)cli_fail(cli,
+			    "--route-addresses takes CIDRs, such as 198.51.100.0/24, "
+			    "not "
+			    "\"%.*s\"",
+			    STR_ARG(item));
+			return false;
+		}
+		args->route_networks = list;
+		args->route_network_count = count + 1;
+	}
+	return true;
+}
+
+static bool
 set_log_group(struct cli *cli, const char *arg)
 {
 	struct compile_args *args = cli->args;
@@ -195,6 +229,8 @@ static const struct cli_option options_of_compile[] = {
     {"node", "NAME", "the node whose program it is", set_node},
     {"workload-networks", "CIDR[,...]", "addresses, or interfaces, that are workloads'",
 	set_networks},
+    {"route-addresses", "CIDR[,...]", "addresses that the node takes for Routes alone",
+	set_route_addresses},
     {"log-group", "N", "NFLOG group of denied packets (100)", set_log_group},
     {"reject", NULL, "reject denied packets, do not drop them", set_reject},
     {"steering", "MASK", "bits of marks for what leaves another way", set_steering},

@@ -612,6 +612,7 @@ def test_compile_takes_its_settings():
     assert json.loads(run(*base, "-o", "json").stdout)["sets"]
     unknown = run("compile", WORLD, "--node", "worker-9")
     assert unknown.returncode == 0 and "worker-1" in unknown.stderr
-    for wrong in (["--log-group", "x"], ["--steering", "0x5"], ["--steering", ""], ["--workload-networks", "10.1.0.0"]):
+    for wrong in (["--log-group", "x"], ["--steering", "0x5"], ["--steering", ""], ["--workload-networks", "10.1.0.0"],
+                  ["--route-addresses", "198.51.100.7"]):
         assert run(*base, *wrong).returncode == 2
     assert run("compile", WORLD).returncode == 2

@@ -10,7 +10,7 @@ import lab as lab_module
 from enforcerd import Enforcer
 from lab import Lab, wait_until
 from test_enforcer import TREE, WORKLOAD
-from test_steering import FAMILIES, FAR, PLACES, STEERING, build, ours, seen
+from test_steering import FAMILIES, FAR, PLACES, ROUTER, STEERING, build, ours, route, seen
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
@@ -122,16 +122,20 @@ def test_gateway_counts_and_node_tells(lab, nodes):
 
 @pytest.fixture
 def by_hand(lab):
-    """Somebody sends all of the workloads' traffic to the first gateway, past the daemon."""
+    """Somebody sends all of the workloads' traffic to the first gateway, past the daemon; and
+    answers come the same way: half of a connection is none."""
     hops = {4: "192.0.2.1", 6: "fd0b::1"}
     for family, hop in hops.items():
+        for name in PLACES:
+            route(lab.host("world"), str(lab.host(name).address(family)), ROUTER["gw-1"][family])
         lab.node.exec(["ip", f"-{family}", "route", "add", "default", "via", hop, "table", "500"])
         for name in PLACES:
             lab.node.exec(["ip", f"-{family}", "rule", "add", "pref", "5000", "from",
                            str(lab.host(name).address(family)), "lookup", "500"])
     yield
     for family in hops:
-        for _ in PLACES:
+        for name in PLACES:
+            route(lab.host("world"), str(lab.host(name).address(family)), {4: "192.0.2.10", 6: "fd0b::10"}[family])
             lab.node.exec(["ip", f"-{family}", "rule", "del", "pref", "5000"])
         lab.node.exec(["ip", f"-{family}", "route", "flush", "table", "500"])
 
