@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 
 import pytest
@@ -192,11 +193,28 @@ def test_can_i_and_discovery(kubectl):
 
 
 def test_exec_talks_both_ways(kubectl):
-    if 'GitVersion:"v1.2' in kubectl("version", "--client"):
-        pytest.skip("SPDY is raw bytes in the double; this kubectl has no WebSocket")
+    """By WebSocket or SPDY, as kubectl does."""
     kubectl("create", "--validate=false", "-f", "-", text=json.dumps(POD))
     assert kubectl("exec", "web", "--", "echo", "hello") == "echo hello\n"
     assert kubectl("exec", "-i", "web", "--", "cat", text="abc\n") == "cat\nabc\n"
+
+
+def test_attach_and_forwarded_ports(kubectl):
+    kubectl("create", "--validate=false", "-f", "-", text=json.dumps(POD))
+    running = {**POD, "status": {"phase": "Running"}}
+    kubectl("replace", "--raw", "/api/v1/namespaces/default/pods/web/status", "-f", "-",
+            text=json.dumps(running))
+    assert kubectl("attach", "-i", "web", text="typed").endswith("attached\ntyped")
+    with kubectl.start("port-forward", "web", ":80", "--address", "127.0.0.1") as forward:
+        try:
+            port = int(forward.stdout.readline().split(":")[1].split()[0])
+            with socket.create_connection(("127.0.0.1", port), 20) as connection:
+                connection.sendall(b"there and back")
+                connection.shutdown(socket.SHUT_WR)
+                with connection.makefile("rb") as answer:
+                    assert answer.read() == b"there and back"
+        finally:
+            forward.kill()
 
 
 def test_rules_refuse_in_kubectls_words(pki, tmp_path):

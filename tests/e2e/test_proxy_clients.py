@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
+import uuid
 
 import pytest
 
@@ -14,12 +16,22 @@ pytestmark = [
         "lab", [{"api_arguments": ["--streams", "channels"]}], indirect=True
     )
 ]
-needs_kubectl = pytest.mark.skipif(not shutil.which("kubectl"), reason="no kubectl")
+#: Separated by ':', as for the double's own tests.
+KUBECTLS = [
+    p for p in (os.environ.get("RINGFENCE_KUBECTL") or shutil.which("kubectl") or "").split(":")
+    if p
+]  # fmt: skip
+needs_kubectl = pytest.mark.skipif(not KUBECTLS, reason="no kubectl")
 needs_curl = pytest.mark.skipif(not shutil.which("curl"), reason="no curl")
 
 
-@pytest.fixture
-def kubectl(lab, tmp_path):
+def fresh(name):
+    """A name that nothing has yet: clients share what there is."""
+    return f"{name}-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture(params=KUBECTLS)
+def kubectl(request, lab, tmp_path):
     """kubectl(arguments, input=None): its standard output; `check=False`: the process."""
     config = {
         "apiVersion": "v1",
@@ -51,10 +63,10 @@ def kubectl(lab, tmp_path):
     }
 
     def run(*arguments, input=None, check=True, start=False):
-        argv = ["kubectl", "--request-timeout=20s", *arguments]
+        argv = [request.param, "--request-timeout=20s", *arguments]
         if start:
             return process.popen(
-                ["kubectl", *arguments],
+                [request.param, *arguments],
                 env=environment,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -120,8 +132,9 @@ def test_kubectl_watches(kubectl):
             line = watch.stdout.readline()
             return text in line
 
-        kubectl("create", "configmap", "watched", "--from-literal=a=b")
-        wait_until(lambda: wanted(b"watched"), what="the event")
+        name = fresh("watched")
+        kubectl("create", "configmap", name, "--from-literal=a=b")
+        wait_until(lambda: wanted(name.encode()), what="the event")
     finally:
         watch.kill()
         watch.wait()
@@ -140,16 +153,63 @@ def test_kubectl_follows_logs(kubectl):
         logs.stdout.close()
 
 
+def users_of(lab, path, since=0):
+    """Who the API server took for the client of each such request, past so many."""
+    return [r["user"] for r in lab.api.requests()[since:] if path in r["target"]]
+
+
 @needs_kubectl
 def test_kubectl_executes(lab, kubectl):
-    """By WebSocket, where kubectl knows how (1.30 and later)."""
-    done = kubectl("exec", "-i", "web-0", "--", "cat", input="hello", check=False)
-    if "unable to upgrade" in done.stderr or "SPDY" in done.stderr:
-        pytest.skip("this kubectl speaks SPDY only, which the double does not")
-    assert done.returncode == 0, done.stderr
-    assert "hello" in done.stdout
-    seen = [r for r in lab.api.requests() if "/exec" in r["target"]]
-    assert seen[-1]["user"] == "alice"
+    """By SPDY; by WebSocket, where kubectl knows how (1.30 and later)."""
+    since = len(lab.api.requests())
+    text = "hello\n" * 20000
+    assert kubectl("exec", "-i", "web-0", "--", "cat", input=text) == "cat\n" + text
+    assert kubectl("exec", "web-0", "--", "ls", "-l") == "ls -l\n"
+    assert users_of(lab, "/exec", since) == ["alice", "alice"]
+
+
+@needs_kubectl
+def test_kubectl_attaches(lab, kubectl):
+    since = len(lab.api.requests())
+    done = kubectl("attach", "-i", "web-0", input="typed\n")
+    assert done.endswith("attached\ntyped\n")
+    assert users_of(lab, "/attach", since) == ["alice"]
+
+
+@needs_kubectl
+def test_kubectl_executes_nothing_for_who_may_not(lab, kubectl):
+    done = kubectl("exec", "-n", "globex-prod", "web-0", "--", "id", check=False)
+    assert done.returncode != 0
+    assert "Error from server (Forbidden)" in done.stderr
+    assert users_of(lab, "/globex-prod/pods/web-0") == []
+
+
+@needs_kubectl
+def test_kubectl_forwards_ports(lab, kubectl):
+    """Several connections at once over one upgraded connection, each with its own end."""
+    since = len(lab.api.requests())
+    pod = json.loads(kubectl("get", "pod", "web-0", "-o", "json"))
+    pod["status"]["phase"] = "Running"
+    path = "/api/v1/namespaces/shop-prod/pods/web-0/status"
+    kubectl("replace", "--raw", path, "-f", "-", input=json.dumps(pod))
+    forward = kubectl("port-forward", "web-0", ":80", "--address", "127.0.0.1", start=True)
+    try:
+        line = forward.stdout.readline().decode()
+        assert line.startswith("Forwarding from 127.0.0.1:"), line
+        port = int(line.split(":")[1].split()[0])
+        with socket.create_connection(("127.0.0.1", port), 20) as first, \
+                socket.create_connection(("127.0.0.1", port), 20) as second:
+            for number, connection in enumerate((second, first)):
+                sent = bytes([number]) * 100000
+                connection.sendall(sent)
+                connection.shutdown(socket.SHUT_WR)
+                with connection.makefile("rb") as answer:
+                    assert answer.read() == sent
+    finally:
+        forward.kill()
+        forward.wait()
+        forward.stdout.close()
+    assert users_of(lab, "/portforward", since) == ["alice"]
 
 
 @needs_curl
@@ -247,11 +307,16 @@ def test_python_client_executes_by_websocket(lab, api):
         stdin=True, stdout=True, stderr=True, tty=False, _preload_content=False,
     )  # fmt: skip
     try:
-        # The double says what it was asked to run, and echoes. In turn: this client waits for
-        # the socket when a second message is already in what TLS has deciphered.
-        assert session.readline_stdout(timeout=30) == "cat"
-        session.write_stdin("hello\n")
-        assert session.readline_stdout(timeout=30) == "hello"
+        # The double says what it was asked to run, and echoes. This client waits for the socket
+        # though a message may be in what TLS has deciphered: every further one wakes it.
+        lines = []
+        for _ in range(30):
+            session.write_stdin("hello\n")
+            line = session.readline_stdout(timeout=1)
+            lines += [line] if line else []
+            if len(lines) == 2:
+                break
+        assert lines == ["cat", "hello"]
     finally:
         session.close()
     seen = [r for r in lab.api.requests() if "/exec" in r["target"]][-1]
@@ -265,7 +330,7 @@ def test_python_client_executes_by_websocket(lab, api):
 
 @needs_kubectl
 def test_kubectl_lists_all_namespaces(lab, kubectl):
-    for name in ("other-0", "other-1", "other-2"):
+    for name in (fresh("other") for _ in range(3)):
         body = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
@@ -292,6 +357,7 @@ def test_kubectl_lists_all_namespaces(lab, kubectl):
 
 @needs_kubectl
 def test_kubectl_watches_all_namespaces(lab, kubectl):
+    appears = fresh("appears")
     watch = kubectl("get", "configmaps", "-A", "-w", "--no-headers", start=True)
     seen = b""
     try:
@@ -302,12 +368,12 @@ def test_kubectl_watches_all_namespaces(lab, kubectl):
             body = {
                 "apiVersion": "v1",
                 "kind": "ConfigMap",
-                "metadata": {"name": "appears", "namespace": namespace},
+                "metadata": {"name": appears, "namespace": namespace},
             }
             path = f"/api/v1/namespaces/{namespace}/configmaps"
             headers = [("Content-Type", "application/json")]
             assert lab.as_admin("POST", path, json.dumps(body).encode(), headers).status == 201
-        while b"appears" not in seen:
+        while appears.encode() not in seen:
             seen += watch.stdout.readline()
     finally:
         watch.kill()

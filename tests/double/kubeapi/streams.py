@@ -5,9 +5,10 @@ Modes (option --streams, or for one request the first `command` of exec):
     raw       (double:raw)       101, then every byte comes back; half-close is passed on
     half      (double:half)      as raw, and behind the client's half-close one line more:
                                  "eof after N bytes"
-    channels  (double:channels)  101, then the v4/v5.channel.k8s.io protocol over WebSocket:
-                                 prints the command line, echoes standard input, ends with
-                                 success.  SPDY requests and portforward are raw.
+    channels  (double:channels)  101, then what is spoken over WebSocket (v4/v5.channel.k8s.io)
+                                 or SPDY (spdy.py): prints the command line, echoes standard
+                                 input, ends with success.  Portforward, by SPDY or by SPDY in
+                                 a WebSocket, echoes each connection.
     refuse    (double:refuse)    403 instead of 101
     none      (double:none)      what a cluster without kubelets answers: 404
 """
@@ -17,7 +18,7 @@ import base64
 import hashlib
 import struct
 
-from . import status
+from . import spdy, status
 from .message import ClientGone
 
 MODES = ("raw", "half", "channels", "refuse", "none")
@@ -80,14 +81,22 @@ async def serve_upgrade(server, request, writer, resource, pod, sub):
     else:
         raise status.bad_request(f"unable to upgrade: unexpected protocol {upgrade}")
     stream, early = await writer.hijack(101, headers)
-    channels = mode == "channels" and upgrade.lower() == "websocket"
     end = server.log.stream(request, "stream", sub)
     counted = {"in": 0, "out": 0}
     try:
-        if channels and sub != "portforward":
-            await _Channels(request, stream, early, protocol, counted).run()
-        else:
+        if mode != "channels":
             await _echo(stream, early, counted, mode == "half")
+        elif upgrade.lower() != "websocket" and sub == "portforward":
+            await spdy.Forward(stream, early, counted).run()
+        elif upgrade.lower() != "websocket":
+            await spdy.Command(request, stream, early, counted).run()
+        elif protocol == "SPDY/3.1+portforward.k8s.io":
+            tunnel = _Tunnel(stream, early, counted)
+            await spdy.Forward(tunnel, b"", {"in": 0, "out": 0}).run()
+        elif sub == "portforward":
+            await _echo(stream, early, counted, False)
+        else:
+            await _Channels(request, stream, early, protocol, counted).run()
         end("ended", **counted)
     except BaseException as e:
         end(type(e).__name__, **counted)
@@ -124,14 +133,11 @@ async def _echo(stream, data, counted, tell_end):
             return
 
 
-class _Channels:
-    """The remote command protocol over WebSocket."""
+class _WebSocket:
+    """Frames of one connection."""
 
-    STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
-
-    def __init__(self, request, stream, early, protocol, counted):
-        self._request, self._stream, self._data = request, stream, early
-        self._protocol, self._counted = protocol or "", counted
+    def __init__(self, stream, early, counted):
+        self._stream, self._data, self._counted = stream, early, counted
 
     async def _need(self, count):
         while len(self._data) < count:
@@ -165,6 +171,35 @@ class _Channels:
             head = struct.pack(">BBQ", 0x80 | opcode, 127, length)
         self._counted["out"] += len(payload)
         await self._stream.write(head + payload)
+
+
+class _Tunnel(_WebSocket):
+    """A connection of SPDY within: what `Spdy` reads and writes."""
+
+    async def read(self):
+        while True:
+            opcode, payload = await self._frame()
+            if opcode == 8:
+                return b""
+            if opcode in (0, 2) and payload:
+                return payload
+
+    async def write(self, data):
+        await self._send(2, data)
+
+    async def close(self):
+        await self._send(8, struct.pack(">H", 1000))
+        await self._stream.close()
+
+
+class _Channels(_WebSocket):
+    """The remote command protocol over WebSocket."""
+
+    STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
+
+    def __init__(self, request, stream, early, protocol, counted):
+        super().__init__(stream, early, counted)
+        self._request, self._protocol = request, protocol or ""
 
     async def _send_channel(self, channel, data):
         if "base64" in self._protocol:
