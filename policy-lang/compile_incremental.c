@@ -217,7 +217,7 @@ touch_displayed(struct update *u, struct str prefix, const struct kube_ns *kube,
 {
 	const struct model *m = u->model;
 
-	for (size_t i = place_first_displayed(m, prefix);
+	for (size_t i = model_first_displayed(m, prefix);
 	     i < m->workload_count && !u->anew &&
 	     str_starts(m->workloads[i]->shape->display, prefix);
 	     i++) {
@@ -282,13 +282,15 @@ see_change(struct update *u, const struct compile_change *change)
 		break;
 	case CHANGE_KUBE_LABELS:
 		u->anew |= via_is_ruled(u->model);
-		touch_displayed(u, place_display_of_kube(u->arena, change->kube),
+		touch_displayed(u,
+		    model_display_of_kube(
+			u->arena, change->kube->cluster, change->kube->name),
 		    change->kube, NULL);
 		break;
 	case CHANGE_NS_LABELS:
 		u->anew |= via_is_ruled(u->model);
 		touch_displayed(
-		    u, place_display_of_ns(u->arena, change->ns), NULL, change->ns);
+		    u, model_display_of_ns(u->arena, change->ns), NULL, change->ns);
 		break;
 	case CHANGE_POLICY:
 		u->local |= governs_local(u->s->c, change->policy_before) ||

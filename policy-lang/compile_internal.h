@@ -272,12 +272,6 @@ MUST_CHECK bool place_path_within(const struct ns *ns, const struct ns *top);
 MUST_CHECK bool place_same_kube(const struct kube_ns *a, const struct kube_ns *b);
 MUST_CHECK bool place_match_takes(
     const struct workload_match *match, const struct workload *w);
-/* What the display of workloads of a Kubernetes namespace, and of native ones at or below a
- * namespace, begins with; and the first in the model's order that is not before a text. */
-MUST_CHECK struct str place_display_of_kube(
-    struct arena *a, const struct kube_ns *kube);
-MUST_CHECK struct str place_display_of_ns(struct arena *a, const struct ns *ns);
-MUST_CHECK size_t place_first_displayed(const struct model *m, struct str text);
 
 /* ---- profiles ---- */
 

@@ -48,38 +48,6 @@ place_same_kube(const struct kube_ns *a, const struct kube_ns *b)
 			     str_eq(a->name, b->name));
 }
 
-/* Workloads are sorted by what is displayed, which begins with their namespace. */
-struct str
-place_display_of_kube(struct arena *a, const struct kube_ns *kube)
-{
-	bool cluster = kube->cluster.len != 0;
-
-	return STR_CONCAT(
-	    a, kube->cluster, cluster ? STR("/") : STR(""), kube->name, STR("/"));
-}
-
-struct str
-place_display_of_ns(struct arena *a, const struct ns *ns)
-{
-	return STR_CONCAT(a, ns->path, ns->depth > 0 ? STR("/") : STR(""));
-}
-
-size_t
-place_first_displayed(const struct model *m, struct str text)
-{
-	size_t lo = 0, hi = m->workload_count;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (str_cmp(m->workloads[mid]->shape->display, text) < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
 bool
 place_match_takes(const struct workload_match *match, const struct workload *w)
 {

@@ -80,7 +80,7 @@ add_displayed(struct routed *r, struct str prefix)
 {
 	const struct model *m = r->m;
 
-	for (size_t i = place_first_displayed(m, prefix);
+	for (size_t i = model_first_displayed(m, prefix);
 	     i < m->workload_count &&
 	     str_starts(m->workloads[i]->shape->display, prefix);
 	     i++) {
@@ -100,14 +100,15 @@ add_below_marked(struct routed *r, struct arena *a)
 
 		if (!r->marked[ns->index] || is_below_marked(r, ns->parent))
 			continue;
-		if (!add_displayed(r, place_display_of_ns(a, ns)))
+		if (!add_displayed(r, model_display_of_ns(a, ns)))
 			return false;
 	}
 	for (size_t i = 0; i < m->kube_count; i++) {
 		const struct kube_ns *kube = m->kube_namespaces[i];
 
 		if (is_below_marked(r, kube->ns) &&
-		    !add_displayed(r, place_display_of_kube(a, kube)))
+		    !add_displayed(
+			r, model_display_of_kube(a, kube->cluster, kube->name)))
 			return false;
 	}
 	return true;
@@ -118,7 +119,7 @@ static bool
 add_one(struct routed *r, const struct workload *w)
 {
 	const struct model *m = r->m;
-	size_t at = place_first_displayed(m, w->shape->display);
+	size_t at = model_first_displayed(m, w->shape->display);
 
 	while (at < m->workload_count && m->workloads[at] != w &&
 	       str_eq(m->workloads[at]->shape->display, w->shape->display))

@@ -141,33 +141,15 @@ replace(struct announcing *a, struct workload *before, const struct announced_po
 	tell(a, before, after);
 }
 
-/* The first of the workloads, sorted by what is displayed, that begins so, or after it. */
-static size_t
-first_displayed(const struct model *m, struct str prefix)
-{
-	size_t lo = 0, hi = m->workload_count;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (str_cmp(m->workloads[mid]->shape->display, prefix) < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
 /* Pods of the name in one cluster, which share a namespace with at most all others. */
 static void
 announce_in(struct announcing *a, struct str cluster, const struct announced_pod *of,
     const struct announced_pod *now)
 {
 	const struct model *m = a->l->model;
-	struct str prefix = STR_CONCAT(a->arena, cluster,
-	    cluster.len != 0 ? STR("/") : STR(""), of->namespace, STR("/"));
+	struct str prefix = model_display_of_kube(a->arena, cluster, of->namespace);
 
-	for (size_t i = first_displayed(m, prefix);
+	for (size_t i = model_first_displayed(m, prefix);
 	     i < m->workload_count &&
 	     str_starts(m->workloads[i]->shape->display, prefix);
 	     i++) {

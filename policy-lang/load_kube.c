@@ -362,9 +362,7 @@ set_display(struct loader *l, const struct kube_ns *kube, const struct owner *ow
     struct workload_shape *shape)
 {
 	struct arena_mark mark = arena_mark(l->scratch);
-	bool cluster = kube->cluster.len != 0;
-	struct str ns = STR_CONCAT(l->scratch, kube->cluster,
-	    cluster ? STR("/") : STR(""), kube->name, STR("/"));
+	struct str ns = model_display_of_kube(l->scratch, kube->cluster, kube->name);
 
 	shape->display = load_text(l,
 	    STR_CONCAT(l->scratch, ns, owner->name, STR("["), owner->kind, STR("]")));

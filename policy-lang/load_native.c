@@ -196,6 +196,7 @@ load_native_workload(struct loader *l, const struct load_object *o)
 	struct workload *w = ARENA_NEW(l->arena, struct workload);
 	struct workload_shape shape = {.service_account = STR("")};
 	const struct doc_node *spec;
+	struct str home;
 	struct meta meta;
 	bool ok = load_top(l, o, &spec);
 
@@ -210,11 +211,11 @@ load_native_workload(struct loader *l, const struct load_object *o)
 	w->loc = meta.loc;
 	w->cluster = load_text(l, meta.cluster.len != 0 ? meta.cluster : o->cluster);
 	shape.labels = meta.labels;
-	shape.owner_at = (uint32_t)w->ns->path.len + (w->ns->parent != NULL);
+	home = model_display_of_ns(l->scratch, w->ns);
+	shape.owner_at = (uint32_t)home.len;
 	shape.owner_len = (uint32_t)w->name.len;
-	shape.display = load_text(l, STR_CONCAT(l->scratch, w->ns->path,
-					 w->ns->parent != NULL ? STR("/") : STR(""),
-					 w->name, STR("[Workload]")));
+	shape.display =
+	    load_text(l, STR_CONCAT(l->scratch, home, w->name, STR("[Workload]")));
 	if (spec != NULL && !read_workload_spec(l, o, &meta, spec, w, &shape))
 		return;
 	w->shape = load_shape(l, &shape);

@@ -177,6 +177,35 @@ ns_within(const struct ns *ns, const struct ns *top)
 	return ns == top;
 }
 
+struct str
+model_display_of_kube(struct arena *a, struct str cluster, struct str name)
+{
+	return STR_CONCAT(
+	    a, cluster, cluster.len != 0 ? STR("/") : STR(""), name, STR("/"));
+}
+
+struct str
+model_display_of_ns(struct arena *a, const struct ns *ns)
+{
+	return STR_CONCAT(a, ns->path, ns->parent != NULL ? STR("/") : STR(""));
+}
+
+size_t
+model_first_displayed(const struct model *m, struct str text)
+{
+	size_t lo = 0, hi = m->workload_count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (str_cmp(m->workloads[mid]->shape->display, text) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
 const struct ns *
 model_ns(const struct model *m, struct str path)
 {

@@ -642,6 +642,13 @@ MUST_CHECK bool rule_has_names(const struct rule *rule);
 MUST_CHECK size_t policy_rules_by_name(const struct policy *policy);
 /* True if `ns` is `top` or below it. */
 MUST_CHECK bool ns_within(const struct ns *ns, const struct ns *top);
+/* What the display of workloads of a Kubernetes namespace, and of native ones at or below a
+ * namespace, begins with, in the arena; and the first in the order of workloads that is not
+ * before a text. */
+MUST_CHECK struct str model_display_of_kube(
+    struct arena *a, struct str cluster, struct str name);
+MUST_CHECK struct str model_display_of_ns(struct arena *a, const struct ns *ns);
+MUST_CHECK size_t model_first_displayed(const struct model *m, struct str text);
 MUST_CHECK const struct ns *model_ns(const struct model *m, struct str path);
 MUST_CHECK const struct kube_ns *model_kube_ns(
     const struct model *m, struct str cluster, struct str name);
