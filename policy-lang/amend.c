@@ -23,15 +23,6 @@ struct amend_aside {
 /* ---- words ---- */
 
 struct str
-amend_mistake_key(struct arena *arena, const struct diag *d)
-{
-	return str_from(arena_printf(arena, "%.*s\n%u:%u\n%s\n%s",
-	    d->loc.source != NULL ? (int)d->loc.source->name.len : 0,
-	    d->loc.source != NULL ? d->loc.source->name.ptr : "", d->loc.line,
-	    d->loc.col, d->code, d->msg));
-}
-
-struct str
 amend_words(struct arena *arena, const struct diag *d)
 {
 	if (d->hint == NULL && d->note == NULL)
@@ -329,14 +320,12 @@ load(struct amend_base *base)
 		model_lint_routes(model_of(base), &base->diags);
 }
 
-static void
-forget_known(struct amend_base *base)
+void
+amend_mistakes_fini(struct amend_mistakes *mistakes)
 {
-	map_fini(&base->known);
-	base->known = (struct map){0};
-	base->known_errors = 0;
-	arena_free(base->known_arena);
-	base->known_arena = NULL;
+	map_fini(&mistakes->keys);
+	arena_free(mistakes->arena);
+	*mistakes = (struct amend_mistakes){0};
 }
 
 void
@@ -369,7 +358,7 @@ amend_base_free(struct amend_base *base)
 	if (base == NULL)
 		return;
 	unload(base);
-	forget_known(base);
+	amend_mistakes_fini(&base->known);
 	for (size_t i = 0; i < base->count; i++)
 		free(base->documents[i]);
 	free(base->documents);
@@ -475,7 +464,7 @@ amend_base_put(struct amend_base *base, const struct source *source)
 		after = base->documents[at];
 		policy = policy && is_policy(after);
 	}
-	forget_known(base);
+	amend_mistakes_fini(&base->known);
 	/* What stands aside may have been mended by what is no policy. */
 	base->stale = base->stale || base->live == NULL ||
 		      (!policy && base->aside.len != 0) ||

@@ -13,6 +13,14 @@ struct amend_document {
 	struct str name, text;
 };
 
+/* Mistakes of some documents, by what they are and where; {0}: nobody has asked. */
+struct amend_mistakes {
+	struct arena *arena;
+	struct map keys;
+	unsigned count; /* of those that are beyond the end of a list, too */
+	bool all;       /* none keeps others from being seen */
+};
+
 /*
  * What is loaded: a live model of all documents but policies with mistakes, which stand
  * aside; what the others mean does not depend on those. Where mistakes are of another kind
@@ -27,12 +35,8 @@ struct amend_base {
 	struct map aside;    /* name -> struct amend_aside */
 	struct model *model; /* without `live` */
 	struct diag_list diags;
-	size_t edits; /* of the live model since it was loaded */
-	/* Mistakes that there are, by what they are and where; when somebody asked. */
-	struct arena *known_arena;
-	struct map known;
-	unsigned known_errors;
-	bool known_all; /* none keeps others from being seen */
+	size_t edits;                /* of the live model since it was loaded */
+	struct amend_mistakes known; /* of the documents as they are */
 };
 
 /* Loads anew, if that is to be done. */
@@ -47,8 +51,8 @@ MUST_CHECK bool amend_is_policy(struct arena *scratch, struct str text);
 /* The only document of a source; NULL: it cannot be read, or has several. */
 MUST_CHECK const struct doc_node *amend_only_document(
     struct arena *arena, const struct source *source);
-/* A mistake by what it is and where; in the arena. */
-MUST_CHECK struct str amend_mistake_key(struct arena *arena, const struct diag *d);
+/* Afterwards nobody has asked. */
+void amend_mistakes_fini(struct amend_mistakes *mistakes);
 /* What it says, with its hint or note; in the arena. */
 MUST_CHECK struct str amend_words(struct arena *arena, const struct diag *d);
 /* Puts the text (ptr NULL: nothing) in the place of what the source says in the live model.

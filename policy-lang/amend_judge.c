@@ -13,10 +13,11 @@
 
 struct judging {
 	struct amend_base *base;
-	struct str name;            /* of the object */
-	bool gone;                  /* it is no more */
-	const struct doc_node *doc; /* its document; NULL: it cannot be read */
-	struct arena *arena;        /* the caller's */
+	struct str name;               /* of the object */
+	bool gone;                     /* it is no more */
+	const struct doc_node *doc;    /* its document; NULL: it cannot be read */
+	struct amend_mistakes without; /* of the documents but for it */
+	struct arena *arena;           /* the caller's */
 	struct amend_finding *findings;
 	size_t count, cap;
 };
@@ -115,6 +116,7 @@ finish(struct judging *j, size_t errors, struct amend_judgement *out)
 		out->findings = copy;
 	}
 	free(j->findings);
+	amend_mistakes_fini(&j->without);
 }
 
 /* ---- by a load of everything ---- */
@@ -138,57 +140,65 @@ put_together(const struct judging *j, const struct source *object, struct arena 
 	return all;
 }
 
-/* Whether they could be loaded: only then are Routes compared. */
-static bool
-remember(struct amend_base *base, const struct bundle *all, struct arena *scratch)
+static struct str
+mistake_key(struct arena *arena, const struct diag *d)
 {
+	return str_from(arena_printf(arena, "%.*s\n%u:%u\n%s\n%s",
+	    d->loc.source != NULL ? (int)d->loc.source->name.len : 0,
+	    d->loc.source != NULL ? d->loc.source->name.ptr : "", d->loc.line,
+	    d->loc.col, d->code, d->msg));
+}
+
+/* Of the documents with the object in its place, or as they are (put_together). */
+static void
+look_for_mistakes(
+    const struct judging *j, const struct source *object, struct amend_mistakes *out)
+{
+	struct arena *scratch = arena_new();
+	const struct bundle all = put_together(j, object, scratch);
 	struct diag_list diags;
 	struct model *model;
-	bool loaded;
 
 	diag_list_init(&diags, scratch);
-	loaded = model_load(scratch, all, NULL, &diags, &model);
-	if (loaded)
+	*out = (struct amend_mistakes){.arena = arena_new_sized(1024),
+	    .all = model_load(scratch, &all, NULL, &diags, &model)};
+	if (out->all) /* only then are Routes compared */
 		model_lint_routes(model, &diags);
+	out->count = diags.errors;
 	for (const struct diag *d = diags.first; d != NULL; d = d->next) {
 		if (d->severity == DIAG_ERROR)
-			(void)map_set(&base->known,
-			    amend_mistake_key(base->known_arena, d),
-			    base); /* the value says nothing */
+			(void)map_set(&out->keys, mistake_key(out->arena, d),
+			    out->arena); /* the value says nothing */
 	}
-	if (base->known_errors < diags.errors)
-		base->known_errors = diags.errors;
-	return loaded;
+	arena_free(scratch);
 }
 
 /* The mistakes that there are, if others than the object have any. With `loaded` the object mends
  * what kept all of them from being seen: then those count, too, that are there without it. */
 static void
-know(struct judging *j, const struct source *object, const struct diag_list *found,
-    bool loaded)
+know(struct judging *j, const struct diag_list *found, bool loaded)
 {
-	struct amend_base *base = j->base;
+	struct amend_mistakes *known = &j->base->known;
+	const struct source gone = {.name = j->name};
 	const struct diag *other = found->first;
-	struct arena *scratch;
-	struct bundle all;
 
 	while (other != NULL && (other->severity != DIAG_ERROR || is_own(j, other)))
 		other = other->next;
 	if (other == NULL && found->dropped == 0)
 		return;
-	scratch = arena_new();
-	if (base->known_arena == NULL) {
-		base->known_arena = arena_new_sized(1024);
-		all = put_together(j, NULL, scratch);
-		base->known_all = remember(base, &all, scratch);
-	}
-	if (loaded && !base->known_all) {
-		const struct source gone = {.name = object->name};
+	if (known->arena == NULL)
+		look_for_mistakes(j, NULL, known);
+	if (loaded && !known->all) /* what can be seen is enough */
+		look_for_mistakes(j, &gone, &j->without);
+}
 
-		all = put_together(j, &gone, scratch);
-		(void)remember(base, &all, scratch); /* what can be seen is enough */
-	}
-	arena_free(scratch);
+static bool
+is_known(const struct judging *j, const struct diag *d, struct arena *scratch)
+{
+	const struct str key = mistake_key(scratch, d);
+
+	return map_get(&j->base->known.keys, key) != NULL ||
+	       map_get(&j->without.keys, key) != NULL;
 }
 
 /* Its mistakes, and those of others that there were not. */
@@ -198,16 +208,14 @@ add_errors(struct judging *j, const struct diag_list *diags)
 	struct arena *scratch = arena_new_sized(1024);
 
 	for (const struct diag *d = diags->first; d != NULL; d = d->next) {
-		if (d->severity != DIAG_ERROR)
-			continue;
-		if (!is_own(j, d) &&
-		    map_get(&j->base->known, amend_mistake_key(scratch, d)) != NULL)
-			continue;
-		add(j, d);
+		if (d->severity == DIAG_ERROR &&
+		    (is_own(j, d) || !is_known(j, d, scratch)))
+			add(j, d);
 	}
 	arena_free(scratch);
 	/* The list has an end: what is beyond it counts, too. */
-	if (j->count == 0 && diags->errors > j->base->known_errors)
+	if (j->count == 0 && diags->errors > j->base->known.count &&
+	    diags->errors > j->without.count)
 		add(j, &(struct diag){.severity = DIAG_ERROR,
 			   .code = diag_code_table[CODE_TOO_MANY].code,
 			   .msg = "it adds to more mistakes than can be told"});
@@ -232,7 +240,7 @@ amend_judge_whole(struct amend_base *base, const struct source *object,
 	loaded = model_load(own, &all, NULL, &diags, &model);
 	if (loaded && !j.gone)
 		model_lint(model, &diags);
-	know(&j, object, &diags, loaded);
+	know(&j, &diags, loaded);
 	diag_sort(&diags);
 	add_errors(&j, &diags);
 	errors = j.count;

@@ -25,24 +25,39 @@ teardown(void)
 	arena_free(arena);
 }
 
-/* Judges `text` (NULL: gone) under `name`, among the texts given as "a", "b", ... */
-static struct amend_judgement
-judge(const char *const *texts, size_t count, const char *name, const char *text)
+/* The texts as "a", "b", ... */
+static struct amend_base *
+base_of(const char *const *texts, size_t count)
 {
 	struct source sources[8];
 	struct bundle bundle = {sources, count};
-	struct source object = {str_from(name), {NULL, 0}};
-	struct amend_judgement judgement;
-	struct amend_base *base;
 
 	for (size_t i = 0; i < count; i++)
 		sources[i] = (struct source){
 		    str_from(arena_printf(arena, "%c", (char)('a' + (char)i))),
 		    str_from(texts[i])};
+	return amend_base_new(&bundle);
+}
+
+/* Judges `text` (NULL: gone) under `name`. */
+static struct amend_judgement
+judge_in(struct amend_base *base, const char *name, const char *text)
+{
+	struct source object = {str_from(name), {NULL, 0}};
+	struct amend_judgement judgement;
+
 	if (text != NULL)
 		object.text = str_from(text);
-	base = amend_base_new(&bundle);
 	amend_judge(base, &object, arena, &judgement);
+	return judgement;
+}
+
+static struct amend_judgement
+judge(const char *const *texts, size_t count, const char *name, const char *text)
+{
+	struct amend_base *base = base_of(texts, count);
+	const struct amend_judgement judgement = judge_in(base, name, text);
+
 	amend_base_free(base);
 	return judgement;
 }
@@ -110,6 +125,42 @@ START_TEST(mistakes_that_there_are_are_not_its_own)
 }
 END_TEST
 
+#define PUBLISHES(name)                                                                \
+	HEAD("Route", name)                                                            \
+	"{ default: { ingress: [ { action: publish, address: [203.0.113.80], ports: "  \
+	"[443/tcp], to: [ { workloads: {} } ] } ] } }\n"
+
+/* Routes are compared only where everything loads. */
+START_TEST(who_mends_a_mistake_is_not_to_blame_for_what_shows_then)
+{
+	const char *const tree[] = {
+	    HEAD("Policy", "x") "{ y: 1 }\n", PUBLISHES("one"), PUBLISHES("two")};
+	const char *const good = HEAD("Policy", "x") TO("{ cidr: 10.0.0.0/8 }");
+
+	ck_assert_uint_eq(judge(tree, 3, "a", good).errors, 0);
+	ck_assert_uint_eq(judge(tree, 2, "c", PUBLISHES("two")).errors, 0);
+	ck_assert_uint_eq(judge(tree + 1, 1, "c", PUBLISHES("two")).errors, 1);
+}
+END_TEST
+
+/* What there would be without an object is no excuse for who takes it away. */
+START_TEST(judgements_do_not_depend_on_those_before)
+{
+	const char *const tree[] = {CARD "---\n" HEAD("Policy", "x") "{ y: 1 }\n",
+	    USES_CARD, PUBLISHES("one"), PUBLISHES("two")};
+	struct amend_base *base = base_of(tree, 4);
+	struct amend_judgement j;
+
+	j = judge_in(base, "a", CARD);
+	ck_assert_uint_eq(told(&j, "unknown-external"), 0);
+	j = judge_in(base, "a", NULL);
+	ck_assert_uint_eq(j.errors, 1);
+	ck_assert_uint_eq(told(&j, "unknown-external"), 1);
+	ck_assert(str_is(j.findings[0].object, "b"));
+	amend_base_free(base);
+}
+END_TEST
+
 START_TEST(object_takes_the_place_of_what_it_was)
 {
 	const char *const tree[] = {USES_CARD, CARD};
@@ -159,6 +210,8 @@ main(void)
 	tcase_add_test(tc, names_are_those_of_the_tree);
 	tcase_add_test(tc, what_it_breaks_is_told_of_others);
 	tcase_add_test(tc, mistakes_that_there_are_are_not_its_own);
+	tcase_add_test(tc, who_mends_a_mistake_is_not_to_blame_for_what_shows_then);
+	tcase_add_test(tc, judgements_do_not_depend_on_those_before);
 	tcase_add_test(tc, object_takes_the_place_of_what_it_was);
 	tcase_add_test(tc, warnings_are_its_own_and_not_about_workloads);
 	suite_add_tcase(suite, tc);
