@@ -182,13 +182,7 @@ follow(struct bench *b)
 		    str_from(document(b, i, "", spec(b, i, r)))};
 		const double began = now();
 
-#ifdef BEFORE
-		(void)source;
-		amend_base_free(b->base);
-		b->base = amend_base_new(&b->bundle);
-#else
 		amend_base_put(b->base, &source);
-#endif
 		b->times[r] = now() - began;
 	}
 	print(b, "follow_change", b->rounds);
