@@ -51,28 +51,26 @@ text_at(const struct doc_node *doc, const char *key)
 }
 
 bool
-amend_is_policy(struct arena *scratch, struct str text)
+amend_says_policy(const struct doc_node *doc)
 {
-	static const struct {
-		const char *version, *kind;
-	} kinds[] = {
-	    {"ringfence.dev/v1alpha1", "Policy"},
-	    {"networking.k8s.io/v1", "NetworkPolicy"},
-	    {"policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy"},
-	    {"policy.networking.k8s.io/v1alpha1", "BaselineAdminNetworkPolicy"},
-	    {"policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy"},
-	};
-	const struct source source = {.name = STR(""), .text = text};
-	const struct doc_node *doc = amend_only_document(scratch, &source);
+	return doc != NULL && doc->kind == DOC_MAP &&
+	       load_is_policy(text_at(doc, "apiVersion"), text_at(doc, "kind"));
+}
 
-	if (doc == NULL || doc->kind != DOC_MAP)
-		return false;
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-		if (str_is(text_at(doc, "apiVersion"), kinds[i].version) &&
-		    str_is(text_at(doc, "kind"), kinds[i].kind))
-			return true;
-	}
-	return false;
+bool
+amend_is_policy(const struct amend_document *d)
+{
+	struct arena *scratch;
+	struct source source;
+	bool policy;
+
+	if (d == NULL)
+		return true;
+	scratch = arena_new_sized(1024);
+	source = (struct source){d->name, d->text};
+	policy = amend_says_policy(amend_only_document(scratch, &source));
+	arena_free(scratch);
+	return policy;
 }
 
 /* ---- the documents ---- */
@@ -234,7 +232,6 @@ forget_aside(struct amend_base *base)
 static bool
 stand_aside(struct amend_base *base, const struct diag_list *diags)
 {
-	struct arena *scratch = arena_new_sized(4096);
 	bool all = diags->dropped == 0;
 
 	for (const struct diag *d = diags->first; d != NULL && all; d = d->next) {
@@ -247,12 +244,10 @@ stand_aside(struct amend_base *base, const struct diag_list *diags)
 			       : NULL;
 		all = document != NULL && is_its_own(d) &&
 		      (map_get(&base->aside, document->name) != NULL ||
-			  amend_is_policy(scratch, document->text));
+			  amend_is_policy(document));
 		if (all)
 			aside_add(aside_of(base, document->name), d, document->text);
-		arena_reset(scratch);
 	}
-	arena_free(scratch);
 	if (!all)
 		forget_aside(base);
 	return all;
@@ -436,16 +431,6 @@ follow(struct amend_base *base, struct str name, struct str text, bool policy)
 	return done;
 }
 
-static bool
-is_policy(const struct amend_document *d)
-{
-	struct arena *scratch = arena_new_sized(1024);
-	const bool policy = d == NULL || amend_is_policy(scratch, d->text);
-
-	arena_free(scratch);
-	return policy;
-}
-
 void
 amend_base_put(struct amend_base *base, const struct source *source)
 {
@@ -455,14 +440,14 @@ amend_base_put(struct amend_base *base, const struct source *source)
 
 	if (amend_document(base, source->name) == NULL && gone)
 		return;
-	policy = is_policy(amend_document(base, source->name));
+	policy = amend_is_policy(amend_document(base, source->name));
 	remove_all(base, source->name);
 	if (!gone) {
 		const size_t at = amend_place(base, source->name);
 
 		insert(base, at, document_new(source));
 		after = base->documents[at];
-		policy = policy && is_policy(after);
+		policy = policy && amend_is_policy(after);
 	}
 	amend_mistakes_fini(&base->known);
 	/* What stands aside may have been mended by what is no policy. */

@@ -46,11 +46,13 @@ MUST_CHECK size_t amend_place(const struct amend_base *base, struct str name);
 /* Its document; NULL: there is none. */
 MUST_CHECK const struct amend_document *amend_document(
     const struct amend_base *base, struct str name);
-/* True if the text is one document, of a kind that only says who may connect. */
-MUST_CHECK bool amend_is_policy(struct arena *scratch, struct str text);
 /* The only document of a source; NULL: it cannot be read, or has several. */
 MUST_CHECK const struct doc_node *amend_only_document(
     struct arena *arena, const struct source *source);
+/* True if it is of a kind that only says who may connect. NULL is not. */
+MUST_CHECK bool amend_says_policy(const struct doc_node *doc);
+/* The same of what a source says, and true of none (NULL). */
+MUST_CHECK bool amend_is_policy(const struct amend_document *d);
 /* Afterwards nobody has asked. */
 void amend_mistakes_fini(struct amend_mistakes *mistakes);
 /* What it says, with its hint or note; in the arena. */

@@ -254,14 +254,10 @@ amend_judge_whole(struct amend_base *base, const struct source *object,
 
 /* Both what it is and what it would be are policies, which nobody else depends on. */
 static bool
-stands_alone(
-    const struct judging *j, const struct source *object, struct arena *scratch)
+stands_alone(const struct judging *j)
 {
-	const struct amend_document *old = amend_document(j->base, object->name);
-
-	return j->base->live != NULL &&
-	       (old == NULL || amend_is_policy(scratch, old->text)) &&
-	       (j->gone || amend_is_policy(scratch, object->text));
+	return j->base->live != NULL && (j->gone || amend_says_policy(j->doc)) &&
+	       amend_is_policy(amend_document(j->base, j->name));
 }
 
 static void
@@ -329,7 +325,7 @@ judge_alone(struct judging *j, const struct source *object, struct arena *scratc
 {
 	struct diag_list diags;
 
-	if (!stands_alone(j, object, scratch))
+	if (!stands_alone(j))
 		return false;
 	if (j->gone)
 		return true; /* nobody misses it */

@@ -104,6 +104,14 @@ stands_alone(const struct load_kind *k)
 	return false;
 }
 
+bool
+load_is_policy(struct str api_version, struct str kind)
+{
+	const struct load_kind *k = find_kind(api_version, kind);
+
+	return k != NULL && k->stage == STAGE_POLICIES && stands_alone(k);
+}
+
 static bool
 is_policy_kind(const struct load_kind *k)
 {

@@ -18,6 +18,10 @@ MUST_CHECK bool model_load(struct arena *arena, const struct bundle *bundle,
     const struct model_options *options, struct diag_list *diags,
     struct model **out_model);
 
+/* True if objects of the kind say who may connect, and no more: what others mean does not depend
+ * on them. */
+MUST_CHECK bool load_is_policy(struct str api_version, struct str kind);
+
 /* What a source said when it was good last, for a load that takes this in place of what it
  * says now (live.h). Borrows from the live model that it is of. */
 struct load_kept {
