@@ -142,6 +142,7 @@ static const struct {
     {TLS UPSTREAM REST, 1, "listen"},
     {"listen: [ localhost:1 ]\n" TLS UPSTREAM REST, 1, "localhost"},
     {"listen: [ \"::1:443\" ]\n" TLS UPSTREAM REST, 1, "::1:443"},
+    {"listen: [ \"[]:443\" ]\n" TLS UPSTREAM REST, 1, "[]:443"},
     {"listen: [ \"1.2.3.4:65536\" ]\n" TLS UPSTREAM REST, 1, "65536"},
     {"listen: []\n" TLS UPSTREAM REST, 1, "no address"},
     {"listen: 8443\n" TLS UPSTREAM REST, 1, "listen"},
