@@ -181,16 +181,14 @@ compile_state_rest(const struct compile_state *state, struct arena *arena,
 	for (unsigned i = 0; i < SET_COUNT; i++) {
 		struct element_list list = state->kept[i];
 
-		element_list_give(arena, &list, out_content, (enum table_set_id)i);
 		if (state_is_from_held((enum table_set_id)i))
-			out_content->elements[i] = NULL;
+			out_content->element_count[i] = state->listed[i];
+		else
+			element_list_give(
+			    arena, &list, out_content, (enum table_set_id)i);
 	}
 	chains_build(state->c, arena, out_content);
 	ways_give(state->c, arena, out_content);
-	for (unsigned i = 0; i < SET_COUNT; i++) {
-		if (state_is_from_held((enum table_set_id)i))
-			out_content->element_count[i] = state->listed[i];
-	}
 }
 
 void
