@@ -76,9 +76,10 @@ config_host_port(struct str text, struct str *out_host, uint16_t *out_port)
 	*out_host = str_slice(text, 0, colon - 1);
 	*out_port = (uint16_t)port;
 	if (out_host->len >= 2 && out_host->ptr[0] == '[' &&
-	    out_host->ptr[out_host->len - 1] == ']')
+	    out_host->ptr[out_host->len - 1] == ']') {
 		*out_host = str_slice(*out_host, 1, out_host->len - 1);
-	else if (str_find(*out_host, ':', 0) < out_host->len)
-		return false; /* IPv6 needs its brackets */
-	return true;
+		return out_host->len != 0;
+	}
+	return str_find(*out_host, ':', 0) ==
+	       out_host->len; /* IPv6 needs its brackets */
 }
