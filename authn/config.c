@@ -358,6 +358,9 @@ read_admission(struct reader *r, const struct doc_node *n)
 	if (v[CALLERS] != NULL &&
 	    !read_string_list(r, v[CALLERS], "a caller", &a->callers, &a->caller_count))
 		return;
+	if (v[CALLERS] != NULL && a->caller_count == 0) /* it does not mean everybody */
+		diag_error(
+		    r->diags, CODE_VALUE, v[CALLERS]->loc, "\"callers\" names nobody");
 	if (v[HOLD] != NULL &&
 	    !schema_int(r->diags, v[HOLD], "holdSeconds", 1, 3600, &hold_s))
 		return;

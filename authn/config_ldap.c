@@ -184,36 +184,58 @@ domain_ok(struct str domain)
 	return domain.len != 0 && domain.len <= 253;
 }
 
+/* libldap would take several in one text, each of its own scheme. */
+static bool
+one_host_ok(struct str url)
+{
+	const struct str rest = gate_ldap_domain(url);
+	const struct str authority = str_slice(rest, 0, str_find(rest, '/', 0));
+	struct str host;
+	uint16_t port;
+
+	if (str_find(url, ' ', 0) < url.len || str_find(url, ',', 0) < url.len)
+		return false;
+	return authority.len == 0 || config_authority(authority, &host, &port);
+}
+
+static void
+check_server(struct reader *r, struct str url, struct loc loc)
+{
+	const struct gate_ldap *ldap = &r->config->ldap;
+	const bool by_dns = gate_ldap_by_dns(url);
+	const bool is_plain =
+	    str_starts(url, STR("ldap://")) || str_starts(url, STR("ldap+srv://"));
+
+	if (by_dns && !domain_ok(gate_ldap_domain(url)))
+		diag_error(r->diags, CODE_VALUE, loc,
+		    "\"%.*s\" names no domain: write ldaps+srv://example.org",
+		    STR_ARG(url));
+	else if (!by_dns && !is_plain && !str_starts(url, STR("ldaps://")))
+		diag_error(r->diags, CODE_VALUE, loc,
+		    "a directory server is an ldaps:// or ldap:// URL, or one "
+		    "with "
+		    "+srv for those of a domain, not \"%.*s\"",
+		    STR_ARG(url));
+	else if (!by_dns && !one_host_ok(url))
+		diag_error(r->diags, CODE_VALUE, loc,
+		    "\"%.*s\" is no directory server: write ldaps://HOST:PORT, with "
+		    "an IPv6 address in brackets",
+		    STR_ARG(url));
+	else if (is_plain && !ldap->start_tls && !ldap->insecure)
+		diag_error(r->diags, CODE_VALUE, loc,
+		    "%.*s would carry passwords in clear text: use ldaps://, "
+		    "or "
+		    "startTLS: true (insecure: true allows it for a test)",
+		    STR_ARG(url));
+}
+
 static void
 check_servers(struct reader *r, const struct doc_node *list)
 {
 	const struct gate_ldap *ldap = &r->config->ldap;
 
-	for (size_t i = 0; i < ldap->server_count; i++) {
-		struct str url = ldap->servers[i];
-		struct loc loc = list->u.items[i]->loc;
-
-		if (gate_ldap_by_dns(url) && !domain_ok(gate_ldap_domain(url)))
-			diag_error(r->diags, CODE_VALUE, loc,
-			    "\"%.*s\" names no domain: write ldaps+srv://example.org",
-			    STR_ARG(url));
-		else if (str_starts(url, STR("ldaps://")) ||
-			 str_starts(url, STR("ldaps+srv://")))
-			continue;
-		else if (!str_starts(url, STR("ldap://")) &&
-			 !str_starts(url, STR("ldap+srv://")))
-			diag_error(r->diags, CODE_VALUE, loc,
-			    "a directory server is an ldaps:// or ldap:// URL, or one "
-			    "with "
-			    "+srv for those of a domain, not \"%.*s\"",
-			    STR_ARG(url));
-		else if (!ldap->start_tls && !ldap->insecure)
-			diag_error(r->diags, CODE_VALUE, loc,
-			    "%.*s would carry passwords in clear text: use ldaps://, "
-			    "or "
-			    "startTLS: true (insecure: true allows it for a test)",
-			    STR_ARG(url));
-	}
+	for (size_t i = 0; i < ldap->server_count; i++)
+		check_server(r, ldap->servers[i], list->u.items[i]->loc);
 	if (ldap->server_count == 0)
 		diag_error(r->diags, CODE_VALUE, list->loc,
 		    "\"ldap.servers\" names no server");

@@ -35,16 +35,15 @@ take_rows(struct token_share *s)
 	(void)pthread_mutex_unlock(&s->lock);
 }
 
-/* Cuts off so many at most; what is left is the rest. */
-static struct share_row *
-cut_rows(struct token_share *s, size_t most, struct share_row ***out_end)
+/* Where those that are stored in one turn end. */
+static struct share_row **
+turn_end(struct token_share *s)
 {
 	struct share_row **end = &s->come;
 
-	while (*end != NULL && most-- > 0)
+	for (size_t i = 0; *end != NULL && i < ROWS_TURN; i++)
 		end = &(*end)->next;
-	*out_end = end;
-	return s->come;
+	return end;
 }
 
 static void
@@ -65,7 +64,7 @@ store_rows(struct token_share *s)
 {
 	struct buf ids = {NULL, 0, 0};
 	struct err err = ERR_INIT;
-	struct share_row **end, *rows = cut_rows(s, ROWS_TURN, &end), *rest = *end;
+	struct share_row **end = turn_end(s), *rows = s->come, *rest = *end;
 	int rc;
 
 	*end = NULL;

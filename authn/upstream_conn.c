@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -40,8 +39,7 @@ upstream_connect(struct upstream_server *server, struct err *err)
 
 	if (fd < 0)
 		return err_sys(err, "socket");
-	/* Best effort: without them things are slower, or noticed later. */
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	/* Best effort: without it things are noticed later. */
 	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	if (connect(fd, &sa.any, len) != 0 && errno != EINPROGRESS) {
 		(void)err_sys(err, "connect");

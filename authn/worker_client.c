@@ -115,14 +115,13 @@ static const struct stream_ops client_ops = {
     .closed = on_closed,
 };
 
-/* Best effort: without them things are slower, or noticed later. */
+/* Best effort: without them things are noticed later. */
 static void
 set_socket_options(int fd)
 {
 	int on = 1, idle = 60, interval = 15, count = 3;
 	unsigned dead = DEAD_PEER_MS;
 
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));

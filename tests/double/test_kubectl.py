@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 
@@ -10,11 +9,8 @@ import pytest
 
 import process
 from apiserver import ApiServer
+from kubectls import PROGRAMS
 
-PROGRAMS = [
-    p for p in (os.environ.get("RINGFENCE_KUBECTL") or shutil.which("kubectl") or "").split(":")
-    if p
-]  # fmt: skip
 pytestmark = pytest.mark.skipif(not PROGRAMS, reason="no kubectl")
 
 POD = {

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not KUBECTL, reason="no kubectl")
 NATIVE = "ringfence.dev/v1alpha1"
 TOOLS = os.path.join(proxy_lab.BUILD, "policy-lang")
 
-# `exec` is answered here: SPDY is beyond the double. Everything else is kubectl's.
+# `exec` is answered here: the double runs nothing. Everything else is kubectl's.
 WRAPPER = """\
 #!/bin/sh
 for word; do

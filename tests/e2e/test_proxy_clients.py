@@ -10,18 +10,14 @@ import uuid
 import pytest
 
 from proxy_lab import header_values, lab, process, wait_until  # noqa: F401
+from kubectls import PROGRAMS  # after proxy_lab, which knows where it is
 
 pytestmark = [
     pytest.mark.parametrize(
         "lab", [{"api_arguments": ["--streams", "channels"]}], indirect=True
     )
 ]
-#: Separated by ':', as for the double's own tests.
-KUBECTLS = [
-    p for p in (os.environ.get("RINGFENCE_KUBECTL") or shutil.which("kubectl") or "").split(":")
-    if p
-]  # fmt: skip
-needs_kubectl = pytest.mark.skipif(not KUBECTLS, reason="no kubectl")
+needs_kubectl = pytest.mark.skipif(not PROGRAMS, reason="no kubectl")
 needs_curl = pytest.mark.skipif(not shutil.which("curl"), reason="no curl")
 
 
@@ -30,7 +26,7 @@ def fresh(name):
     return f"{name}-{uuid.uuid4().hex[:8]}"
 
 
-@pytest.fixture(params=KUBECTLS)
+@pytest.fixture(params=PROGRAMS)
 def kubectl(request, lab, tmp_path):
     """kubectl(arguments, input=None): its standard output; `check=False`: the process."""
     config = {

@@ -17,11 +17,11 @@ import yaml
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "double"))
+import kubectls  # noqa: E402
 import manifests  # noqa: E402
 import rf  # noqa: E402
 
 pytestmark = pytest.mark.skipif(manifests.kubectl() is None, reason="there is no kubectl")
-PROGRAMS = [p for p in os.environ.get("RINGFENCE_KUBECTL", "").split(":") if p]
 FULL = "monitored"
 
 
@@ -59,7 +59,7 @@ def test_there_are_overlays(overlays):
     assert set(overlays["node"]) < set(overlays["node-gate"]) < set(overlays["monitored"])
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("program", kubectls.NAMED)
 def test_every_kubectl_renders_the_same(overlays, program):
     for name, objects in overlays.items():
         done = subprocess.run([program, "kustomize", manifests.SAMPLES / "overlays" / name],

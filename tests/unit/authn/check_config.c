@@ -145,6 +145,7 @@ static const struct {
     {"listen: [ \"[]:443\" ]\n" TLS UPSTREAM REST, 1, "[]:443"},
     {"listen: [ \"1.2.3.4:65536\" ]\n" TLS UPSTREAM REST, 1, "65536"},
     {"listen: []\n" TLS UPSTREAM REST, 1, "no address"},
+    {"listen: [ \"[]:1\" ]\n" TLS UPSTREAM REST, 1, "[]:1"},
     {"listen: 8443\n" TLS UPSTREAM REST, 1, "listen"},
     {LISTEN "tls: { certificate: a }\n" UPSTREAM REST, 2, "key"},
     {LISTEN TLS "upstream: { servers: [ \"http://a\" ], ca: a, certificate: b, key: c "
@@ -201,6 +202,9 @@ static const struct {
     {LISTEN TLS UPSTREAM REST "admission: { listen: \":1\", certificate: a, key: b, "
 			      "clientCA: c, listsAs: d, holdSeconds: 0 }\n",
 	9, "holdSeconds"},
+    {LISTEN TLS UPSTREAM REST "admission: { listen: \":1\", certificate: a, key: b, "
+			      "clientCA: c, listsAs: d, callers: [] }\n",
+	9, "names nobody"},
     {LISTEN TLS UPSTREAM REST "admission: { listsAs: d }\n", 9, "writesAs"},
     {LISTEN TLS UPSTREAM REST "admission: { listen: \":1\", certificate: a, key: b, "
 			      "listsAs: d }\n",
@@ -241,6 +245,13 @@ static const struct {
 } directories[] = {
     {"ldaps://ldap1.example.org", "ldap://ldap1.example.org", "clear text"},
     {"ldaps://ldap1.example.org", "http://ldap1.example.org", "ldaps://"},
+    {"ldaps://ldap1.example.org", "\"ldaps://[::1]\"", NULL},
+    {"ldaps://ldap1.example.org", "\"ldaps://[::1]:636/\"", NULL},
+    {"ldaps://ldap1.example.org", "\"ldaps://::1\"", "brackets"},
+    {"ldaps://ldap1.example.org", "\"ldaps://[::1\"", "brackets"},
+    {"ldaps://ldap1.example.org", "\"ldaps://a:65536\"", "HOST:PORT"},
+    {"ldaps://ldap1.example.org", "\"ldaps://a ldap://b\"", "no directory server"},
+    {"ldaps://ldap1.example.org", "\"ldaps://a/,ldap://b\"", "no directory server"},
     {"  ca: ldap-ca.crt\n", "  insecure: true\n", NULL},
     {"(uid={})", "(uid=alice)", "{}"},
     {"(uid={})", "(|(uid={})(mail={}))", "{}"},
