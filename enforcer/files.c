@@ -126,8 +126,6 @@ listen_at(const struct ip_addr *addr, uint16_t port, int type, const char *what,
 	if (fd < 0)
 		return err_sys(err, "%s", what);
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (addr->family == IP_V6) /* both families may have one */
-		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
 	if (strcmp(what, DNS) == 0) /* one that is not there yet */
 		(void)setsockopt(fd, SOL_IP, IP_FREEBIND, &one, sizeof(one));
 	if (bind(fd, &address.any, len) != 0 ||
