@@ -46,6 +46,12 @@ struct name {
 	bool odd; /* not one that policy can write; the text says nothing */
 };
 
+static uint8_t
+lower(uint8_t c)
+{
+	return c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c;
+}
+
 static bool
 is_written(uint8_t c)
 {
@@ -62,10 +68,8 @@ add_label(struct name *name, const uint8_t *label, size_t len)
 	if (name->len > 0)
 		name->text[name->len++] = '.';
 	for (size_t i = 0; i < len; i++) {
-		uint8_t c = label[i];
+		const uint8_t c = lower(label[i]);
 
-		if (c >= 'A' && c <= 'Z')
-			c = (uint8_t)(c - 'A' + 'a');
 		name->odd = name->odd || !is_written(c);
 		name->text[name->len++] = (char)c;
 	}
@@ -315,12 +319,6 @@ dns_read_head(const uint8_t *message, size_t size, struct dns_head *out)
 	struct name name;
 
 	return read_header(&r, out) && read_asked(&r, &name, &out->question_end);
-}
-
-static uint8_t
-lower(uint8_t c)
-{
-	return c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c;
 }
 
 /* No length of a label looks like a letter, and a first name has no pointer. */
