@@ -70,13 +70,12 @@ finish(struct dns_query *q)
 static void
 answer(struct dns_query *q, const uint8_t *message, size_t size)
 {
-	struct dns_role *d = q->role;
 	struct dns_source source = q->source;
 	uint8_t *kept = q->answer;
 
 	q->answer = NULL;
 	finish(q);
-	dns_answer(d, &source, message, size);
+	dns_answer(&source, message, size);
 	free(kept);
 }
 
