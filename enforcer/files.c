@@ -125,7 +125,9 @@ listen_at(const struct ip_addr *addr, uint16_t port, int type, const char *what,
 
 	if (fd < 0)
 		return err_sys(err, "%s", what);
-	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	/* Datagrams to an address that may be bound again are whose who binds it last. */
+	if (type == SOCK_STREAM)
+		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (strcmp(what, DNS) == 0) /* one that is not there yet */
 		(void)setsockopt(fd, SOL_IP, IP_FREEBIND, &one, sizeof(one));
 	if (bind(fd, &address.any, len) != 0 ||

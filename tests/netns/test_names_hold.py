@@ -306,6 +306,20 @@ def send_only(message):
         sock.sendto(message, (OWN[4], 53))
 
 
+@pytest.mark.parametrize("version", OWN)
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
+def test_nobody_else_listens_there(lab, enforcer, version, kind):
+    """Whoever may bind on the node gets none of what workloads ask."""
+    def listen():
+        with socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET, kind) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((OWN[version], 53))
+            if kind == socket.SOCK_STREAM:
+                sock.listen()
+    with pytest.raises(OSError, match="in use"):
+        lab.node.enter_and(listen)
+
+
 def test_only_workload_networks_are_answered(lab, enforcer):
     before = counted(enforcer, "strangers")
     with pytest.raises(OSError):
