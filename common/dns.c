@@ -46,6 +46,12 @@ struct name {
 	bool odd; /* not one that policy can write; the text says nothing */
 };
 
+static uint8_t
+lower(uint8_t c)
+{
+	return c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c;
+}
+
 static bool
 is_written(uint8_t c)
 {
@@ -62,10 +68,8 @@ add_label(struct name *name, const uint8_t *label, size_t len)
 	if (name->len > 0)
 		name->text[name->len++] = '.';
 	for (size_t i = 0; i < len; i++) {
-		uint8_t c = label[i];
+		const uint8_t c = lower(label[i]);
 
-		if (c >= 'A' && c <= 'Z')
-			c = (uint8_t)(c - 'A' + 'a');
 		name->odd = name->odd || !is_written(c);
 		name->text[name->len++] = (char)c;
 	}
@@ -254,63 +258,67 @@ follow(const struct reader *r, const struct records *records, struct name *name,
 
 /* ---- the message ---- */
 
-/* The header and the question; *at is where the answers begin. */
-static enum dns_result
-read_question(
-    const struct reader *r, struct name *name, struct dns_answer *out, size_t *at)
+/* False: it is too short for one. Of the question it says nothing yet. */
+static bool
+read_header(const struct reader *r, struct dns_head *out)
 {
-	uint16_t flags, type;
+	uint16_t flags;
 
 	if (r->size < HEADER_BYTES)
-		return DNS_MALFORMED;
-	out->id = u16_at(r, 0);
+		return false;
 	flags = u16_at(r, 2);
-	out->truncated = (flags & FLAG_TRUNCATED) != 0;
-	if ((flags & FLAG_RESPONSE) == 0 || (flags & (FLAG_OPCODE | FLAG_RCODE)) != 0 ||
-	    u16_at(r, 4) != 1)
+	*out = (struct dns_head){
+	    .id = u16_at(r, 0),
+	    .answer = (flags & FLAG_RESPONSE) != 0,
+	    .truncated = (flags & FLAG_TRUNCATED) != 0,
+	    .opcode = (uint8_t)((flags & FLAG_OPCODE) >> 11),
+	    .rcode = (uint8_t)(flags & FLAG_RCODE),
+	};
+	return true;
+}
+
+/* The only question, of a message that has a header; *out_end: see struct dns_head. */
+static bool
+read_asked(const struct reader *r, struct name *name, size_t *out_end)
+{
+	size_t at;
+
+	*out_end = 0;
+	if (u16_at(r, 4) != 1)
+		return true;
+	if (!read_name(r, HEADER_BYTES, name, &at) || r->size - at < 4)
+		return false;
+	*out_end = at + 4;
+	return true;
+}
+
+/* Whether it is about addresses of a name that policy can write; *at is what is behind. */
+static enum dns_result
+read_question(const struct reader *r, const struct dns_head *head, struct name *name,
+    enum dns_type *out_type, size_t *at)
+{
+	uint16_t type;
+
+	if (head->opcode != DNS_OPCODE_QUERY)
 		return DNS_NOTHING;
-	if (!read_name(r, HEADER_BYTES, name, at) || r->size - *at < 4)
+	if (!read_asked(r, name, at))
 		return DNS_MALFORMED;
-	type = u16_at(r, *at);
-	if (name->odd || (type != DNS_A && type != DNS_AAAA) ||
-	    u16_at(r, *at + 2) != CLASS_IN)
+	if (*at == 0 || name->odd)
 		return DNS_NOTHING;
-	out->type = (enum dns_type)type;
-	memcpy(out->name, name->text, sizeof(out->name));
-	*at += 4;
+	type = u16_at(r, *at - 4);
+	if ((type != DNS_A && type != DNS_AAAA) || u16_at(r, *at - 2) != CLASS_IN)
+		return DNS_NOTHING;
+	*out_type = (enum dns_type)type;
 	return DNS_ANSWERED;
 }
 
 bool
 dns_read_head(const uint8_t *message, size_t size, struct dns_head *out)
 {
-	struct reader r = {message, size};
+	const struct reader r = {message, size};
 	struct name name;
-	uint16_t flags;
-	size_t at;
 
-	if (size < HEADER_BYTES)
-		return false;
-	flags = u16_at(&r, 2);
-	*out = (struct dns_head){
-	    .id = u16_at(&r, 0),
-	    .answer = (flags & FLAG_RESPONSE) != 0,
-	    .truncated = (flags & FLAG_TRUNCATED) != 0,
-	    .opcode = (uint8_t)((flags & FLAG_OPCODE) >> 11),
-	    .rcode = (uint8_t)(flags & FLAG_RCODE),
-	};
-	if (u16_at(&r, 4) != 1)
-		return true;
-	if (!read_name(&r, HEADER_BYTES, &name, &at) || size - at < 4)
-		return false;
-	out->question_end = at + 4;
-	return true;
-}
-
-static uint8_t
-lower(uint8_t c)
-{
-	return c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c;
+	return read_header(&r, out) && read_asked(&r, &name, &out->question_end);
 }
 
 /* No length of a label looks like a letter, and a first name has no pointer. */
@@ -360,41 +368,43 @@ dns_refuse(const uint8_t *query, const struct dns_head *head, enum dns_rcode rco
 enum dns_result
 dns_read_question(const uint8_t *message, size_t size, struct dns_question *out)
 {
-	struct reader r = {message, size};
+	const struct reader r = {message, size};
+	struct dns_head head;
 	struct name name;
-	uint16_t type;
+	enum dns_result result;
 	size_t at;
 
-	if (size < HEADER_BYTES)
+	if (!read_header(&r, &head))
 		return DNS_MALFORMED;
-	out->id = u16_at(&r, 0);
-	out->answer = (u16_at(&r, 2) & FLAG_RESPONSE) != 0;
-	if ((u16_at(&r, 2) & FLAG_OPCODE) != 0 || u16_at(&r, 4) != 1)
-		return DNS_NOTHING;
-	if (!read_name(&r, HEADER_BYTES, &name, &at) || size - at < 4)
-		return DNS_MALFORMED;
-	type = u16_at(&r, at);
-	if (name.odd || (type != DNS_A && type != DNS_AAAA) ||
-	    u16_at(&r, at + 2) != CLASS_IN)
-		return DNS_NOTHING;
-	out->type = (enum dns_type)type;
-	memcpy(out->name, name.text, sizeof(out->name));
-	return DNS_ANSWERED;
+	out->id = head.id;
+	out->answer = head.answer;
+	result = read_question(&r, &head, &name, &out->type, &at);
+	if (result == DNS_ANSWERED)
+		memcpy(out->name, name.text, sizeof(out->name));
+	return result;
 }
 
 enum dns_result
 dns_read(const uint8_t *message, size_t size, struct dns_answer *out)
 {
-	struct reader r = {message, size};
+	const struct reader r = {message, size};
 	struct records records = {.count = 0};
+	struct dns_head head;
 	struct name name;
 	enum dns_result result;
-	size_t at = 0;
+	size_t at;
 
 	out->address_count = 0;
-	result = read_question(&r, &name, out, &at);
+	if (!read_header(&r, &head))
+		return DNS_MALFORMED;
+	out->id = head.id;
+	out->truncated = head.truncated;
+	if (!head.answer || head.rcode != 0)
+		return DNS_NOTHING;
+	result = read_question(&r, &head, &name, &out->type, &at);
 	if (result != DNS_ANSWERED)
 		return result;
+	memcpy(out->name, name.text, sizeof(out->name));
 	for (unsigned i = 0; i < u16_at(&r, 6); i++) {
 		/* A truncated message may end early. */
 		if (at == size && out->truncated)

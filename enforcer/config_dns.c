@@ -55,12 +55,12 @@ read_listener(struct config_reader *r, const struct doc_node *n,
 		diag_error(r->diags, CONFIG_VALUE, n->loc,
 		    "\"listen\" has items ADDRESS:PORT, with an IPv6 address in "
 		    "brackets");
-	} else if (!is_own(&out->addr)) {
+		return;
+	}
+	if (!is_own(&out->addr))
 		diag_error(r->diags, CONFIG_VALUE, n->loc,
 		    "workloads ask one address of the node: not every, none of many, "
-		    "none "
-		    "of a link");
-	}
+		    "none of a link");
 	for (size_t i = 0; i < count; i++) {
 		if (ip_eq(&before[i].addr, &out->addr) && before[i].port == out->port)
 			diag_error(
@@ -107,8 +107,7 @@ config_check_dns(struct config_reader *r, const struct doc_node *n)
 	if (c->dns_listener_count != 0 && c->workload_network_count == 0)
 		diag_error(r->diags, CONFIG_VALUE, n->loc,
 		    "with \"mode: hold\" only \"workloadNetworks\" are answered: there "
-		    "is "
-		    "none");
+		    "is none");
 }
 
 void

@@ -70,13 +70,12 @@ finish(struct dns_query *q)
 static void
 answer(struct dns_query *q, const uint8_t *message, size_t size)
 {
-	struct dns_role *d = q->role;
 	struct dns_source source = q->source;
 	uint8_t *kept = q->answer;
 
 	q->answer = NULL;
 	finish(q);
-	dns_answer(d, &source, message, size);
+	dns_answer(&source, message, size);
 	free(kept);
 }
 
@@ -92,26 +91,32 @@ fail(struct dns_query *q, enum dns_count why)
 
 /* ---- the answer ---- */
 
-static void
-tell_lesson(struct dns_query *q)
+/* False: it teaches nothing. */
+static bool
+read_lesson(const struct dns_query *q, struct dns_answer *out)
 {
-	struct dns_answer lesson;
+	return dns_read(q->answer, q->answer_size, out) == DNS_ANSWERED &&
+	       out->address_count != 0;
+}
+
+static void
+tell_lesson(struct dns_query *q, const struct dns_answer *lesson)
+{
 	struct buf body = {0};
 
-	if (dns_read(q->answer, q->answer_size, &lesson) != DNS_ANSWERED)
-		return; /* it was, when it came */
-	dns_lesson_encode(&body, q->ticket, &q->source.client, &lesson);
+	dns_lesson_encode(&body, q->ticket, &q->source.client, lesson);
 	q->told = dns_tell_engine(q->role, MSG_DNS_LESSON, &body);
 	buf_free(&body);
 }
 
-static bool
-teaches(const uint8_t *message, size_t size)
+/* Of an answer that is held: it was not taken, or there is another engine. */
+static void
+tell_again(struct dns_query *q)
 {
 	struct dns_answer lesson;
 
-	return dns_read(message, size, &lesson) == DNS_ANSWERED &&
-	       lesson.address_count != 0;
+	if (read_lesson(q, &lesson))
+		tell_lesson(q, &lesson);
 }
 
 static void
@@ -119,6 +124,7 @@ take_answer(struct dns_query *q, const uint8_t *message, size_t size)
 {
 	struct dns_role *d = q->role;
 	const monotime_t hold = after_ms(monotime_now(), HOLD_MS);
+	struct dns_answer lesson;
 
 	d->counts[DNS_COUNT_ANSWERED]++;
 	hang_up(q);
@@ -126,14 +132,14 @@ take_answer(struct dns_query *q, const uint8_t *message, size_t size)
 	memcpy(q->answer, message, size);
 	q->answer_size = size;
 	dns_set_id(q->answer, q->head.id);
-	if (!teaches(q->answer, size)) {
+	if (!read_lesson(q, &lesson)) {
 		answer(q, q->answer, size);
 		return;
 	}
 	d->counts[DNS_COUNT_HELD]++;
 	q->held = true;
 	q->until = is_past(q->last, hold) ? q->last : hold;
-	tell_lesson(q);
+	tell_lesson(q, &lesson);
 }
 
 /* Whether this is an answer to what the socket asked. */
@@ -384,7 +390,7 @@ dns_ask_again(struct dns_role *d)
 {
 	for (size_t i = 0; i < LIMIT_DNS_QUERIES; i++) {
 		if (d->queries[i].used && d->queries[i].held)
-			tell_lesson(&d->queries[i]);
+			tell_again(&d->queries[i]);
 	}
 }
 
@@ -394,7 +400,7 @@ look_at(struct dns_query *q, monotime_t now)
 	if (q->held && is_past(q->until, now))
 		fail(q, DNS_COUNT_LATE);
 	else if (q->held && !q->told)
-		tell_lesson(q);
+		tell_again(q);
 	else if (!q->held && is_past(q->last, now))
 		fail(q, DNS_COUNT_FAILED);
 	else if (!q->held && is_past(q->until, now))

@@ -109,8 +109,7 @@ MUST_CHECK int dns_listen_begin(
     struct dns_role *d, const int *fds, size_t count, struct err *err);
 void dns_listen_end(struct dns_role *d);
 /* Sends an answer, if its asker is still there; `message` stays the caller's. */
-void dns_answer(struct dns_role *d, const struct dns_source *source,
-    const uint8_t *message, size_t size);
+void dns_answer(const struct dns_source *source, const uint8_t *message, size_t size);
 /* Ends connections that say nothing. */
 void dns_listen_tick(struct dns_role *d, monotime_t now);
 

@@ -60,12 +60,12 @@ tenant_of(struct dns_role *d, const struct ip_addr *client, monotime_t now)
 }
 
 static void
-refuse(struct dns_role *d, const struct dns_source *source, const uint8_t *message,
+refuse(const struct dns_source *source, const uint8_t *message,
     const struct dns_head *head, enum dns_rcode rcode)
 {
 	uint8_t out[DNS_REFUSAL_BYTES];
 
-	dns_answer(d, source, out, dns_refuse(message, head, rcode, out));
+	dns_answer(source, out, dns_refuse(message, head, rcode, out));
 }
 
 /* False: it is no query, and not answered. */
@@ -87,7 +87,7 @@ take_query(struct dns_role *d, const struct dns_source *source, const uint8_t *m
 	if (!dns_share_take(d->share, tenant, SHARE_QUERIES, now)) {
 		d->counts[DNS_COUNT_OVER]++;
 		if (source->tcp) /* whoever floods by datagrams gets none back */
-			refuse(d, source, message, &head, DNS_SERVFAIL);
+			refuse(source, message, &head, DNS_SERVFAIL);
 		return true;
 	}
 	if (head.opcode == DNS_OPCODE_QUERY && head.question_end != 0) {
@@ -95,7 +95,7 @@ take_query(struct dns_role *d, const struct dns_source *source, const uint8_t *m
 		return true;
 	}
 	dns_share_give(d->share, tenant, SHARE_QUERIES);
-	refuse(d, source, message, &head,
+	refuse(source, message, &head,
 	    head.opcode == DNS_OPCODE_QUERY ? DNS_FORMERR : DNS_NOTIMP);
 	return true;
 }
@@ -311,10 +311,8 @@ answer_conn(struct dns_conn *c, const uint8_t *message, size_t size)
 }
 
 void
-dns_answer(struct dns_role *d, const struct dns_source *source, const uint8_t *message,
-    size_t size)
+dns_answer(const struct dns_source *source, const uint8_t *message, size_t size)
 {
-	(void)d;
 	if (source->conn != NULL)
 		answer_conn(source->conn, message, size);
 	else if (!source->tcp) /* what does not go out is asked for again */

@@ -364,8 +364,7 @@ struct engine_hold {
 	struct link *link;
 	struct held_answer *first, **last;
 	size_t count;
-	uint64_t in_force; /* of names.changes_told, as far as we know */
-	uint64_t passed;
+	uint64_t in_force;           /* of names.changes_told, as far as we know */
 	uint64_t counts[DNS_COUNTS]; /* the role's */
 };
 

@@ -16,7 +16,6 @@
 #include "common/proc.h"
 
 #define BACKLOG   64
-#define DNS       "dns"
 #define DNS_ROOM  (1024 * 1024)
 #define MOST_TEXT (LIMIT_MESSAGE_BYTES / 2)
 
@@ -112,9 +111,10 @@ files_listen_control(const struct enforcer_config *c, int *out_fd, struct err *e
 
 /* ---- metrics ---- */
 
+/* `early`: the address need not be there yet. */
 static int
-listen_at(const struct ip_addr *addr, uint16_t port, int type, const char *what,
-    int *out_fd, struct err *err)
+listen_at(const struct ip_addr *addr, uint16_t port, int type, bool early,
+    const char *what, int *out_fd, struct err *err)
 {
 	union ip_socket address;
 	socklen_t len = ip_to_socket(addr, port, &address);
@@ -125,10 +125,10 @@ listen_at(const struct ip_addr *addr, uint16_t port, int type, const char *what,
 
 	if (fd < 0)
 		return err_sys(err, "%s", what);
-	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (addr->family == IP_V6) /* both families may have one */
-		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-	if (strcmp(what, DNS) == 0) /* one that is not there yet */
+	/* Datagrams to an address that may be bound again are whose who binds it last. */
+	if (type == SOCK_STREAM)
+		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (early)
 		(void)setsockopt(fd, SOL_IP, IP_FREEBIND, &one, sizeof(one));
 	if (bind(fd, &address.any, len) != 0 ||
 	    (type == SOCK_STREAM && listen(fd, BACKLOG) != 0)) {
@@ -144,8 +144,8 @@ listen_at(const struct ip_addr *addr, uint16_t port, int type, const char *what,
 int
 files_listen_metrics(const struct enforcer_config *c, int *out_fd, struct err *err)
 {
-	return listen_at(
-	    &c->metrics_addr, c->metrics_port, SOCK_STREAM, "metrics", out_fd, err);
+	return listen_at(&c->metrics_addr, c->metrics_port, SOCK_STREAM, false,
+	    "metrics", out_fd, err);
 }
 
 /* ---- DNS ---- */
@@ -154,13 +154,14 @@ int
 files_listen_dns(const struct dns_listener *at, int out_fds[2], struct err *err)
 {
 	int room = DNS_ROOM;
-	int rc = listen_at(&at->addr, at->port, SOCK_DGRAM, DNS, &out_fds[0], err);
+	int rc =
+	    listen_at(&at->addr, at->port, SOCK_DGRAM, true, "dns", &out_fds[0], err);
 
 	if (rc != 0)
 		return rc;
 	/* What does not fit in is asked again; root may have more than others. */
 	(void)setsockopt(out_fds[0], SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
-	rc = listen_at(&at->addr, at->port, SOCK_STREAM, DNS, &out_fds[1], err);
+	rc = listen_at(&at->addr, at->port, SOCK_STREAM, true, "dns", &out_fds[1], err);
 	if (rc != 0) {
 		(void)close(out_fds[0]); /* not used */
 		out_fds[0] = -1;

@@ -66,17 +66,24 @@ same_listeners(const struct enforcer_config *a, const struct enforcer_config *b)
 	return same;
 }
 
+/* Who listens asks whom it asked: a file without dns names nobody. */
 static void
-keep_listeners(
+keep_resolver(
     struct arena *arena, struct enforcer_config *now, const struct enforcer_config *old)
 {
-	struct dns_listener *all =
+	struct dns_listener *listeners =
 	    ARENA_ARRAY(arena, old->dns_listener_count, struct dns_listener);
+	struct ip_addr *resolvers =
+	    ARENA_ARRAY(arena, old->resolver_count, struct ip_addr);
 
 	for (size_t i = 0; i < old->dns_listener_count; i++)
-		all[i] = old->dns_listeners[i];
-	now->dns_listeners = all;
+		listeners[i] = old->dns_listeners[i];
+	for (size_t i = 0; i < old->resolver_count; i++)
+		resolvers[i] = old->resolvers[i];
+	now->dns_listeners = listeners;
 	now->dns_listener_count = old->dns_listener_count;
+	now->resolvers = resolvers;
+	now->resolver_count = old->resolver_count;
 }
 
 /* What cannot change while we run stays as it is, and says so. */
@@ -106,7 +113,8 @@ keep_fixed(
 	now->flow_group = old->flow_group;
 	now->names_group = old->names_group;
 	now->own_table = old->own_table;
-	keep_listeners(arena, now, old);
+	if (!same_listeners(now, old))
+		keep_resolver(arena, now, old);
 	now->steering = steering_copy(arena, &old->steering);
 }
 

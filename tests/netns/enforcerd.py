@@ -115,11 +115,15 @@ class Enforcer:
         assert said == b"READY\n", self.log()
 
     def stop(self, number=signal.SIGTERM):
-        """End it; returns its exit status."""
+        """End it, and its roles; returns its exit status."""
         if self.process is None:
             return None
+        # They answer at the socket until they see that their parent is gone, and no other starts meanwhile.
+        killed = number == signal.SIGKILL and self.answers()
+        roles = [role["pid"] for role in self.status()["roles"]] if killed else []
         self.process.send_signal(number)
         status = self.process.wait(WAIT_S)
+        wait_until(lambda: all(map(ended, roles)), WAIT_S, "its roles to end")
         self.process = None
         return status
 
@@ -202,18 +206,19 @@ class Enforcer:
                    "the table to be verified")
 
 
+def ended(pid):
+    """Whether a process is gone, or has nothing any more."""
+    try:
+        state = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state.rpartition(")")[2].split()[0] in "ZX"
+
+
 def kill(pid):
     """kill -9, and wait until it is gone."""
     os.kill(pid, signal.SIGKILL)
-
-    def gone():
-        try:
-            state = pathlib.Path(f"/proc/{pid}/stat").read_text()
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        return state.rpartition(")")[2].split()[0] in "ZX"
-
-    wait_until(gone, WAIT_S, f"process {pid} to end")
+    wait_until(lambda: ended(pid), WAIT_S, f"process {pid} to end")
 
 
 class Watch:

@@ -693,6 +693,13 @@ def test_pages(enforcer):
     assert enforcer.metric("ringfence_local_workloads") == 3
 
 
+def test_metrics_at_every_address_are_those_of_both_families(lab, idle):
+    idle.write_config(metrics="[::]:9477")
+    with idle:
+        assert idle.page("/healthz") == (200, "ok\n")  # over IPv4
+        assert lab.node.exec(["curl", "-s", "http://[::1]:9477/healthz"]).stdout == "ok\n"
+
+
 def role_facts(pid):
     text = pathlib.Path(f"/proc/{pid}/status").read_text()
     facts = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)

@@ -13,7 +13,7 @@ import time
 import pytest
 
 import lab as lab_module
-from enforcerd import Enforcer, Watch, kill, rf
+from enforcerd import Enforcer, Watch, ended, kill, rf
 from lab import Lab, wait_until
 from test_enforcer import DB, PORTS, world
 
@@ -183,19 +183,11 @@ def test_killed_parent_takes_all_roles_along_and_rules_stay(lab, enforcer):
     with Watch(lab, FORBIDDEN + ALLOWED) as watch:
         enforcer.stop(signal.SIGKILL)
         for pid in pids:
-            wait_until(lambda: gone(pid), 10, f"process {pid} to end")  # noqa: B023
+            wait_until(lambda: ended(pid), 10, f"process {pid} to end")  # noqa: B023
         watch.wait_rounds(2)
         enforcer.start()
         watch.wait_rounds(2)
     check_watch(watch)
-
-
-def gone(pid):
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-            return file.read().rpartition(")")[2].split()[0] in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 def test_sigterm_leaves_the_rules_in_force_and_restart_has_no_gap(lab, enforcer):

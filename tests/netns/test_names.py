@@ -98,6 +98,8 @@ def audit(directory):
 def recorded(enforcer, verb):
     """Records of names; those of a number of them, too."""
     log = enforcer.directory / "audit" / "log-0.jsonl"
+    if not log.exists():
+        return []  # the first line is still to come
     events = [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")]
     return [event for event in events if event["verb"] == verb]
 

@@ -46,6 +46,7 @@ host-record=t2.cards.example,203.0.113.16
 host-record=nobody.example,203.0.113.17
 host-record=reload.cards.example,203.0.113.19
 host-record=calm.cards.example,203.0.113.18
+host-record=less.cards.example,203.0.113.21
 txt-record=words.cards.example,any
 """
 POLICY = """\
@@ -305,6 +306,20 @@ def send_only(message):
         sock.sendto(message, (OWN[4], 53))
 
 
+@pytest.mark.parametrize("version", OWN)
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
+def test_nobody_else_listens_there(lab, enforcer, version, kind):
+    """Whoever may bind on the node gets none of what workloads ask."""
+    def listen():
+        with socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET, kind) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((OWN[version], 53))
+            if kind == socket.SOCK_STREAM:
+                sock.listen()
+    with pytest.raises(OSError, match="in use"):
+        lab.node.enter_and(listen)
+
+
 def test_only_workload_networks_are_answered(lab, enforcer):
     before = counted(enforcer, "strangers")
     with pytest.raises(OSError):
@@ -369,6 +384,20 @@ def test_other_resolvers_are_asked_after_a_reload(lab, enforcer, tricks):
         return len(tricks.asked) == before
     wait_until(only_the_other, 30, "the other resolver alone to be asked")
     opens(lab, enforcer, "web", "203.0.113.19")
+
+
+def test_a_reload_without_dns_leaves_the_resolver_as_it_is(lab, enforcer):
+    """What listens changes with a restart only: so does whom it asks, when nobody says whom else."""
+    since, role = len(enforcer.log()), enforcer.role("dns")
+    dns = enforcer.config["dns"]
+    enforcer.write_config(dns=None)
+    enforcer.process.send_signal(signal.SIGHUP)
+    enforcer.wait_log("reloaded", since)
+    assert "dns.listen" in enforcer.log()[since:]
+    assert addresses(ask(lab.host("web"), OWN[4], "less.cards.example"), 1) == ["203.0.113.21"]
+    opens(lab, enforcer, "web", "203.0.113.21")
+    assert enforcer.role("dns") == role
+    enforcer.write_config(dns=dns)
 
 
 @pytest.mark.parametrize("role", ["dns", "engine"])

@@ -372,6 +372,17 @@ START_TEST(every_mistake_is_told)
 }
 END_TEST
 
+/* What is none at all is no double of another such. */
+START_TEST(listeners_that_are_none_are_told_once_each)
+{
+	ck_assert_ptr_null(load(HELD "dns: {resolvers: [10.0.0.1], mode: hold, listen: "
+				     "[53, \"a:53\", \"10.0.0.2\"]}\n"));
+	ck_assert_uint_eq(diags.errors, 3);
+	for (const struct diag *d = diags.first; d != NULL; d = d->next)
+		ck_assert_msg(strstr(d->msg, "ADDRESS:PORT") != NULL, "%s", d->msg);
+}
+END_TEST
+
 static const struct {
 	const char *text;
 	unsigned line;
@@ -416,6 +427,7 @@ make_suite(void)
 	tcase_add_loop_test(tc, mistake_is_told_at_its_place, 0,
 	    (int)(sizeof(mistakes) / sizeof(mistakes[0])));
 	tcase_add_test(tc, every_mistake_is_told);
+	tcase_add_test(tc, listeners_that_are_none_are_told_once_each);
 	tcase_add_loop_test(tc, what_is_not_as_it_seems_is_a_warning, 0,
 	    (int)(sizeof(warnings) / sizeof(warnings[0])));
 	tcase_add_test(tc, missing_file_is_an_error);
