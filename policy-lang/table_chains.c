@@ -411,7 +411,7 @@ static const struct table_rule steer_way_rules[] = {
  * rule of policy routing sends that where it would go without us (enforcer/steer.h).
  */
 #define VIA_ENDS(f, ends)                                                              \
-	RULE(PRIORITY_MAP(SET_VIA_KEPT, LOAD_PRIORITY, LOAD_CT_MARK),                  \
+	RULE(PRIORITY_MAP(SET_VIA_KEPT, LOAD_CT_MARK, LOAD_PRIORITY),                  \
 	    GOTO("via_send" #f)),                                                      \
 	    RULE(FAMILY(f), PRIORITY_MAP(SET_PICK_HASH, LOAD_PRIORITY, LOAD_##ends),   \
 		GOTO("via_send" #f)),                                                  \
