@@ -33,7 +33,8 @@ struct via {
 	struct policy_list *lists; /* by namespace */
 	struct via_rule *rules;    /* by number */
 	size_t rule_count;
-	struct map ids; /* family, number, whose -> id */
+	const struct workload **found; /* room for all that there are */
+	struct map ids;                /* family, number, whose -> id */
 };
 
 /* ---- routes as policies ---- */
@@ -204,16 +205,21 @@ find_through(struct via *v, struct via_rule *rule)
 {
 	const struct model *m = v->r->c->model;
 
+	if (v->found == NULL)
+		v->found =
+		    ARENA_ARRAY(v->arena, m->workload_count, const struct workload *);
 	rule->known = true;
-	rule->through =
-	    ARENA_ARRAY(v->arena, m->workload_count, const struct workload *);
 	for (size_t i = 0; i < m->workload_count; i++) {
 		const struct workload *w = m->workloads[i];
 
 		if (!w->not_ready && !w->is_template && !w->host_network &&
 		    place_match_takes(&rule->rule->through, w))
-			rule->through[rule->through_count++] = w;
+			v->found[rule->through_count++] = w;
 	}
+	rule->through =
+	    ARENA_ARRAY(v->arena, rule->through_count, const struct workload *);
+	for (size_t i = 0; i < rule->through_count; i++)
+		rule->through[i] = v->found[i];
 }
 
 static int
