@@ -209,9 +209,31 @@ load_random(struct nftnl_rule *rule, uint32_t slots, uint32_t reg)
 	nftnl_expr_set_u32(e, NFTNL_EXPR_NG_OFFSET, 0);
 }
 
-/* Loads the key of a look-up, field by field; each takes whole registers. */
+/* Keeps those bits of the first `len` bytes of the register, and turns those of `flip`. */
 static void
-load_key(struct nftnl_rule *rule, const struct table_stmt *s)
+mask_and_flip(struct nftnl_rule *rule, const void *mask, const void *flip, uint32_t len)
+{
+	struct nftnl_expr *e = nft_expr_new(rule, "bitwise");
+
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_LEN, len);
+	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_MASK, mask, len);
+	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_XOR, flip, len);
+}
+
+static void
+mask_register(struct nftnl_rule *rule, const void *mask, uint32_t len)
+{
+	static const uint32_t zero = 0;
+
+	mask_and_flip(rule, mask, &zero, len);
+}
+
+/* Loads the key of a look-up, field by field; each takes whole registers. Of a connection's
+ * mark, which is the first if any, only the bits of `steer_mask` are ours. */
+static void
+load_key(struct nftnl_rule *rule, const struct table_stmt *s, uint32_t steer_mask)
 {
 	const struct table_set *set = &table_sets[s->set];
 	size_t offset = 0;
@@ -256,7 +278,8 @@ load_key(struct nftnl_rule *rule, const struct table_stmt *s)
 			    rule, NFT_PAYLOAD_TRANSPORT_HEADER, SPORT_OFFSET, 2, reg);
 			break;
 		case LOAD_CT_MARK:
-			ct_word(rule, NFT_CT_MARK, reg);
+			ct_word(rule, NFT_CT_MARK, NFT_REG_1);
+			mask_register(rule, &steer_mask, sizeof(steer_mask));
 			break;
 		case LOAD_ENDS4:
 		case LOAD_ENDS6:
@@ -292,7 +315,7 @@ lookup(struct nftnl_rule *rule, const struct table_stmt *s, const struct context
 	char name[NFT_SET_NAME_BYTES];
 	struct nftnl_expr *e;
 
-	load_key(rule, s);
+	load_key(rule, s, c->settings->steer_mask);
 	e = nft_expr_new(rule, "lookup");
 	nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_SREG, NFT_REG_1);
 	nftnl_expr_set_str(
@@ -302,27 +325,6 @@ lookup(struct nftnl_rule *rule, const struct table_stmt *s, const struct context
 		nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_DREG, *dreg);
 	if (s->invert)
 		nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_FLAGS, NFT_LOOKUP_F_INV);
-}
-
-/* Keeps those bits of the first `len` bytes of the register, and turns those of `flip`. */
-static void
-mask_and_flip(struct nftnl_rule *rule, const void *mask, const void *flip, uint32_t len)
-{
-	struct nftnl_expr *e = nft_expr_new(rule, "bitwise");
-
-	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_LEN, len);
-	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_MASK, mask, len);
-	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_XOR, flip, len);
-}
-
-static void
-mask_register(struct nftnl_rule *rule, const void *mask, uint32_t len)
-{
-	static const uint32_t zero = 0;
-
-	mask_and_flip(rule, mask, &zero, len);
 }
 
 /* Bits of a word of conntrack's: NFT_CMP_NEQ, one of them is set; NFT_CMP_EQ, none is. */
@@ -537,7 +539,7 @@ own(struct nftnl_rule *rule, const struct table_stmt *s, const struct context *c
 	if (limit == NULL)
 		base_die("out of memory");
 	set_limit(limit, s);
-	load_key(rule, s);
+	load_key(rule, s, c->settings->steer_mask);
 	e = nft_expr_new(rule, "dynset");
 	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_SREG_KEY, NFT_REG_1);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_ADD);

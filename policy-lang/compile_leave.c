@@ -71,25 +71,7 @@ add_leaver(struct leaving *l, const struct route_rule *rule, const struct ns *le
 static struct rule
 rule_of(struct leaving *l, const struct policy *policy, const struct route_rule *from)
 {
-	static const enum action actions[] = {
-	    [ROUTE_APPLY] = ACTION_ALLOW,
-	    [ROUTE_DIRECT] = ACTION_ALLOW,
-	    [ROUTE_DENY] = ACTION_DENY,
-	    [ROUTE_PASS] = ACTION_PASS,
-	};
-	struct rule rule = {
-	    .name = from->name,
-	    .index = from->index,
-	    .phase = from->phase,
-	    .dir = DIR_EGRESS,
-	    .action = actions[from->action],
-	    .any_port = from->port_count == 0,
-	    .ports = from->ports,
-	    .port_count = from->port_count,
-	    .policy = policy,
-	    .number = from->number,
-	    .loc = from->loc,
-	};
+	struct rule rule = routes_rule(from, policy);
 
 	set_peers(l, from, &rule);
 	add_leaver(l, from, policy->level);
@@ -113,14 +95,7 @@ policy_of(struct leaving *l, const struct route_policy *route)
 	struct rule_list *first = &p->mandatory[DIR_EGRESS];
 	struct rule_list *last = &p->defaults[DIR_EGRESS];
 
-	p->kind = POLICY_NATIVE;
-	p->name = route->name;
-	p->namespace_text = route->namespace_text;
-	p->cluster = STR("");
-	p->level = route->level;
-	p->priority = route->priority;
-	p->subject = route->subject;
-	p->loc = route->loc;
+	*p = routes_policy(route);
 	first->rules = ARENA_ARRAY(l->arena, mandatory->count, struct rule);
 	add_rules(l, p, mandatory, first);
 	last->rules = ARENA_ARRAY(l->arena, defaults->count, struct rule);
@@ -149,9 +124,7 @@ make_policies(struct leaving *l)
 		const struct route_policy *route = m->routes[i];
 		struct policy_list *list = &l->lists[route->level->index];
 
-		if (route->mandatory[ROUTE_EGRESS].count +
-			route->defaults[ROUTE_EGRESS].count ==
-		    0)
+		if (routes_rule_count(route, ROUTE_EGRESS) == 0)
 			continue;
 		all[count] = policy_of(l, route);
 		if (list->count++ == 0)
@@ -472,14 +445,7 @@ move_askers(struct compiler *c, const struct compiler *from, enum table_set_id s
 static bool
 is_remote(const struct leaving *l, unsigned family, const struct table_element *e)
 {
-	struct ip_addr addr = {.family = family_of(family)};
-	const struct workload *w;
-
-	if (!l->serves)
-		return false;
-	memcpy(addr.bytes, e->addr, ip_bytes(addr.family));
-	w = model_workload_at(l->r->c->model, &addr);
-	return w == NULL || !compiler_is_local(l->r->c, w);
+	return l->serves && routes_is_remote(l->r, family, e);
 }
 
 /* Some of what leaves from the address goes a way of its own. Several rules may say so, in
@@ -488,16 +454,14 @@ static void
 steer(struct leaving *l, unsigned family, const struct table_element *cell)
 {
 	struct str key = {(const char *)cell->addr, ip_bytes(family_of(family))};
-	struct ip_addr addr = {.family = family_of(family)};
 	const struct workload *w;
 	struct table_element e = {0};
 
 	if (map_get(&l->steered[family], key) != NULL)
 		return;
 	(void)map_set(&l->steered[family], str_dup(l->arena, key), l); /* new */
-	memcpy(addr.bytes, cell->addr, key.len);
+	w = routes_workload(l->r, family, cell);
 	memcpy(e.addr, cell->addr, sizeof(e.addr));
-	w = model_workload_at(l->r->c->model, &addr);
 	e.loc = w != NULL ? w->loc : cell->loc;
 	emit(l->r->c, family == 0 ? SET_STEER4 : SET_STEER6, &e);
 }
@@ -608,9 +572,7 @@ bool
 leave_is_ruled(const struct model *m)
 {
 	for (size_t i = 0; i < m->route_count; i++) {
-		if (m->routes[i]->mandatory[ROUTE_EGRESS].count +
-			m->routes[i]->defaults[ROUTE_EGRESS].count !=
-		    0)
+		if (routes_rule_count(m->routes[i], ROUTE_EGRESS) != 0)
 			return true;
 	}
 	return false;

@@ -293,17 +293,6 @@ target_port(const struct route_rule *rule, const struct workload *w,
 	return false;
 }
 
-/* The first address of the family. */
-static const struct ip_addr *
-address_of(const struct workload *w, enum ip_family family)
-{
-	for (size_t i = 0; i < w->ip_count; i++) {
-		if (w->ips[i].family == family)
-			return &w->ips[i];
-	}
-	return NULL;
-}
-
 /* Parts of a target's weight: divides well by how many workloads share it. */
 #define WEIGHT_PARTS (UINT64_C(1) << 20)
 
@@ -340,7 +329,7 @@ find_ends(struct publishing *p, const struct claim *claim, const struct piece *p
 	p->end_count = 0;
 	for (uint32_t i = u->ns_first[ns]; i < u->ns_end[ns]; i++) {
 		const struct workload *w = u->slots[i];
-		const struct ip_addr *addr = address_of(w, piece->addr.family);
+		const struct ip_addr *addr = routes_address(w, piece->addr.family);
 		size_t target = target_of(claim->rule, w);
 		struct route_end end = {.weight = target, .loc = claim->rule->loc};
 
@@ -596,9 +585,7 @@ publish_build(struct routes *r)
 bool
 publish_is_by(const struct route_policy *route)
 {
-	return route->mandatory[ROUTE_INGRESS].count +
-		   route->defaults[ROUTE_INGRESS].count !=
-	       0;
+	return routes_rule_count(route, ROUTE_INGRESS) != 0;
 }
 
 bool

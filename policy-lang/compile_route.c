@@ -135,6 +135,83 @@ routes_speak_of(const struct model *m, const struct ip_addr *addr)
 	return false;
 }
 
+/* ---- as policy ---- */
+
+size_t
+routes_rule_count(const struct route_policy *route, enum route_kind kind)
+{
+	return route->mandatory[kind].count + route->defaults[kind].count;
+}
+
+struct policy
+routes_policy(const struct route_policy *route)
+{
+	return (struct policy){
+	    .kind = POLICY_NATIVE,
+	    .name = route->name,
+	    .namespace_text = route->namespace_text,
+	    .cluster = STR(""),
+	    .level = route->level,
+	    .priority = route->priority,
+	    .subject = route->subject,
+	    .loc = route->loc,
+	};
+}
+
+struct rule
+routes_rule(const struct route_rule *from, const struct policy *policy)
+{
+	static const enum action actions[] = {
+	    [ROUTE_APPLY] = ACTION_ALLOW,
+	    [ROUTE_DIRECT] = ACTION_ALLOW,
+	    [ROUTE_DENY] = ACTION_DENY,
+	    [ROUTE_PASS] = ACTION_PASS,
+	};
+
+	return (struct rule){
+	    .name = from->name,
+	    .index = from->index,
+	    .phase = from->phase,
+	    .dir = DIR_EGRESS,
+	    .action = actions[from->action],
+	    .any_port = from->port_count == 0,
+	    .ports = from->ports,
+	    .port_count = from->port_count,
+	    .policy = policy,
+	    .number = from->number,
+	    .loc = from->loc,
+	};
+}
+
+/* ---- workloads ---- */
+
+const struct workload *
+routes_workload(const struct routes *r, unsigned family, const struct table_element *e)
+{
+	struct ip_addr addr = {.family = family_of(family)};
+
+	memcpy(addr.bytes, e->addr, ip_bytes(addr.family));
+	return model_workload_at(r->c->model, &addr);
+}
+
+bool
+routes_is_remote(const struct routes *r, unsigned family, const struct table_element *e)
+{
+	const struct workload *w = routes_workload(r, family, e);
+
+	return w == NULL || !compiler_is_local(r->c, w);
+}
+
+const struct ip_addr *
+routes_address(const struct workload *w, enum ip_family family)
+{
+	for (size_t i = 0; i < w->ip_count; i++) {
+		if (w->ips[i].family == family)
+			return &w->ips[i];
+	}
+	return NULL;
+}
+
 /* ---- ends ---- */
 
 static enum table_set_id

@@ -48,6 +48,23 @@ enum route_pick {
 	PICK_HASH,
 };
 
+/* Routes as policy: how many rules of a kind a Route has; its policy, yet without rules; and
+ * a rule of that, yet without peers: what is done is allowed, what is not is denied. */
+MUST_CHECK size_t routes_rule_count(
+    const struct route_policy *route, enum route_kind kind);
+MUST_CHECK struct policy routes_policy(const struct route_policy *route);
+MUST_CHECK struct rule routes_rule(
+    const struct route_rule *from, const struct policy *policy);
+/* Whose the address of an element's key is; NULL: no workload's. And whether it is none of
+ * this node's. */
+MUST_CHECK const struct workload *routes_workload(
+    const struct routes *r, unsigned family, const struct table_element *e);
+MUST_CHECK bool routes_is_remote(
+    const struct routes *r, unsigned family, const struct table_element *e);
+/* The first address that the workload has of the family; NULL: none. */
+MUST_CHECK const struct ip_addr *routes_address(
+    const struct workload *w, enum ip_family family);
+
 /* A number that nobody has yet, by what it stands for: mostly the same whatever else there
  * is. */
 MUST_CHECK uint32_t routes_new_id(struct routes *r, struct str identity);
@@ -75,6 +92,8 @@ void ways_stand_by(struct routes *r, const struct route_rule *rule,
 /* The nodes as hops, which live as long as the compiler. */
 MUST_CHECK struct table_hop *ways_hops(
     struct routes *r, const struct node *const *nodes, size_t count);
+/* A workload as a hop. */
+MUST_CHECK struct table_hop *ways_hop_of(struct routes *r, const struct workload *w);
 /* The id of a way of `via`, as an end that something goes to. */
 MUST_CHECK uint32_t ways_end(struct routes *r, const struct table_way *way);
 /* What gets this id is steered. */

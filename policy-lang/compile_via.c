@@ -33,7 +33,8 @@ struct via {
 	struct policy_list *lists; /* by namespace */
 	struct via_rule *rules;    /* by number */
 	size_t rule_count;
-	struct map ids; /* family, number, whose -> id */
+	const struct workload **found; /* room for all that there are */
+	struct map ids;                /* family, number, whose -> id */
 };
 
 /* ---- routes as policies ---- */
@@ -44,8 +45,7 @@ count_rules(const struct model *m)
 	size_t count = 0;
 
 	for (size_t i = 0; i < m->route_count; i++)
-		count += m->routes[i]->mandatory[ROUTE_VIA].count +
-			 m->routes[i]->defaults[ROUTE_VIA].count;
+		count += routes_rule_count(m->routes[i], ROUTE_VIA);
 	return count;
 }
 
@@ -81,41 +81,14 @@ static struct policy *
 policy_of(
     struct via *v, const struct route_policy *route, const struct route_rule *from)
 {
-	static const enum action actions[] = {
-	    [ROUTE_APPLY] = ACTION_ALLOW,
-	    [ROUTE_DIRECT] = ACTION_ALLOW,
-	    [ROUTE_DENY] = ACTION_DENY,
-	    [ROUTE_PASS] = ACTION_PASS,
-	};
 	struct via_policy *p = ARENA_NEW(v->arena, struct via_policy);
 	struct rule *rule = ARENA_NEW(v->arena, struct rule);
 	struct rule_list list = {rule, 1};
 
-	*rule = (struct rule){
-	    .name = from->name,
-	    .index = from->index,
-	    .phase = from->phase,
-	    .dir = DIR_EGRESS,
-	    .action = actions[from->action],
-	    .any_port = from->port_count == 0,
-	    .ports = from->ports,
-	    .port_count = from->port_count,
-	    .policy = &p->policy,
-	    .number = from->number,
-	    .loc = from->loc,
-	};
+	*rule = routes_rule(from, &p->policy);
 	set_peers(v, from, rule);
 	p->rule = from;
-	p->policy = (struct policy){
-	    .kind = POLICY_NATIVE,
-	    .name = route->name,
-	    .namespace_text = route->namespace_text,
-	    .cluster = STR(""),
-	    .level = route->level,
-	    .priority = route->priority,
-	    .subject = route->subject,
-	    .loc = route->loc,
-	};
+	p->policy = routes_policy(route);
 	if (from->phase == PHASE_MANDATORY)
 		p->policy.mandatory[DIR_EGRESS] = list;
 	else
@@ -232,26 +205,21 @@ find_through(struct via *v, struct via_rule *rule)
 {
 	const struct model *m = v->r->c->model;
 
+	if (v->found == NULL)
+		v->found =
+		    ARENA_ARRAY(v->arena, m->workload_count, const struct workload *);
 	rule->known = true;
-	rule->through =
-	    ARENA_ARRAY(v->arena, m->workload_count, const struct workload *);
 	for (size_t i = 0; i < m->workload_count; i++) {
 		const struct workload *w = m->workloads[i];
 
 		if (!w->not_ready && !w->is_template && !w->host_network &&
 		    place_match_takes(&rule->rule->through, w))
-			rule->through[rule->through_count++] = w;
+			v->found[rule->through_count++] = w;
 	}
-}
-
-static const struct ip_addr *
-address_of(const struct workload *w, enum ip_family family)
-{
-	for (size_t i = 0; i < w->ip_count; i++) {
-		if (w->ips[i].family == family)
-			return &w->ips[i];
-	}
-	return NULL;
+	rule->through =
+	    ARENA_ARRAY(v->arena, rule->through_count, const struct workload *);
+	for (size_t i = 0; i < rule->through_count; i++)
+		rule->through[i] = v->found[i];
 }
 
 static int
@@ -275,7 +243,7 @@ list_instances(
 	*out_count = 0;
 	for (size_t i = 0; i < rule->through_count; i++) {
 		const struct workload *w = rule->through[i];
-		const struct ip_addr *addr = address_of(w, family);
+		const struct ip_addr *addr = routes_address(w, family);
 
 		if (addr != NULL)
 			list[(*out_count)++] = (struct instance){w, addr, 0};
@@ -286,16 +254,6 @@ list_instances(
 }
 
 /* ---- where they are ---- */
-
-static struct table_hop *
-hop_of(struct via *v, const struct workload *w)
-{
-	struct table_hop *hop = ARENA_NEW(v->r->c->scratch, struct table_hop);
-
-	for (size_t i = w->ip_count; i > 0; i--)
-		hop->addr[family_index(w->ips[i - 1].family)] = w->ips[i - 1];
-	return hop;
-}
 
 /* NULL: packets get to it, as an end; else why not. */
 static const char *
@@ -309,7 +267,7 @@ reach(struct via *v, struct instance *instance, enum ip_family family,
 
 	if (compiler_is_local(c, w)) {
 		way.kind = WAY_INSTANCE;
-		way.hops = hop_of(v, w);
+		way.hops = ways_hop_of(v->r, w);
 	} else {
 		node = model_node_of(c->model, w);
 		if (node == NULL)
@@ -467,17 +425,6 @@ static const struct leave_move moves[] = {
     {SET_CELL4_OUT_REST, SET_VIA_CELL4_OUT_REST, true},
 };
 
-static bool
-is_remote(const struct via *v, unsigned family, const struct table_element *e)
-{
-	struct ip_addr addr = {.family = family_of(family)};
-	const struct workload *w;
-
-	memcpy(addr.bytes, e->addr, ip_bytes(addr.family));
-	w = model_workload_at(v->r->c->model, &addr);
-	return w == NULL || !compiler_is_local(v->r->c, w);
-}
-
 static void
 move_elements(struct via *v, const struct compiler *from)
 {
@@ -492,7 +439,8 @@ move_elements(struct via *v, const struct compiler *from)
 			struct table_element e = list->items[j];
 
 			if (move->verdict)
-				e.value = id_of(v, e.value, f, is_remote(v, f, &e));
+				e.value =
+				    id_of(v, e.value, f, routes_is_remote(v->r, f, &e));
 			emit(c, (enum table_set_id)(move->to + f), &e);
 		}
 	}

@@ -118,13 +118,12 @@ ways_find(struct routes *r, const struct table_way *wanted)
 	return way;
 }
 
-/* The first address of each family that a node has. */
+/* The first of each family. */
 static void
-set_hop(struct arena *arena, struct table_hop *hop, const struct node *node)
+set_addresses(struct table_hop *hop, const struct ip_addr *ips, size_t count)
 {
-	hop->node = str_dup(arena, node->name);
-	for (size_t i = node->ip_count; i > 0; i--)
-		hop->addr[family_index(node->ips[i - 1].family)] = node->ips[i - 1];
+	for (size_t i = count; i > 0; i--)
+		hop->addr[family_index(ips[i - 1].family)] = ips[i - 1];
 }
 
 struct table_hop *
@@ -132,9 +131,20 @@ ways_hops(struct routes *r, const struct node *const *nodes, size_t count)
 {
 	struct table_hop *hops = ARENA_ARRAY(r->c->scratch, count, struct table_hop);
 
-	for (size_t i = 0; i < count; i++)
-		set_hop(r->c->scratch, &hops[i], nodes[i]);
+	for (size_t i = 0; i < count; i++) {
+		hops[i].node = str_dup(r->c->scratch, nodes[i]->name);
+		set_addresses(&hops[i], nodes[i]->ips, nodes[i]->ip_count);
+	}
 	return hops;
+}
+
+struct table_hop *
+ways_hop_of(struct routes *r, const struct workload *w)
+{
+	struct table_hop *hop = ARENA_NEW(r->c->scratch, struct table_hop);
+
+	set_addresses(hop, w->ips, w->ip_count);
+	return hop;
 }
 
 void

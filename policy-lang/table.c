@@ -257,7 +257,7 @@ const struct table_set table_sets[SET_COUNT] = {
     VIA_FAMILY(4),
     VIA_FAMILY(6),
     [SET_VIA_KEPT] = {.name = "via_kept",
-	.key = {FIELD_CLASSID, FIELD_MARK},
+	.key = {FIELD_MARK, FIELD_CLASSID},
 	.value = FIELD_CLASSID,
 	.comment = "what a connection has gone through so far"},
     [SET_VIA_HERE] = {.name = "via_here",

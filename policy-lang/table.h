@@ -185,7 +185,7 @@ enum table_set_id {
 	SET_VIA_CELL6_OUT_ANY,
 	SET_VIA_CELL4_OUT_REST,
 	SET_VIA_CELL6_OUT_REST,
-	SET_VIA_KEPT, /* what goes through something . mark of the connection -> the end */
+	SET_VIA_KEPT, /* mark of the connection . what goes through something -> the end */
 	SET_VIA_HERE,    /* ends that are workloads of this node */
 	SET_VIA_REFUSED, /* what is refused -> goto rule_N, whatever came before */
 	SET_COUNT,
@@ -302,9 +302,9 @@ enum table_load {
 	LOAD_SADDR, /* ip or ip6, by the set's field */
 	LOAD_DADDR,
 	LOAD_L4PROTO,
-	LOAD_DPORT, /* th dport */
-	LOAD_SPORT, /* th sport */
-	LOAD_CT_MARK,
+	LOAD_DPORT,   /* th dport */
+	LOAD_SPORT,   /* th sport */
+	LOAD_CT_MARK, /* its bits of steer_mask; first, as nft lists it wrong elsewhere */
 	LOAD_CT_SADDR, /* of the connection's first packet, before any translation */
 	LOAD_CT_DADDR,
 	/* Slots, from here on: */

@@ -98,13 +98,14 @@
 		__VA_ARGS__),                                                          \
 	    RULE(SET_PRIORITY(0), GOTO(#stage #f "_rest")),                            \
 	}
+/* The class of a peer that has one, to its cells. */
+#define CLASSED(stage, f, id, peer)                                                    \
+	RULE(FAMILY(f), PRIORITY_MAP(id, LOAD_##peer), GOTO(#stage #f "_cells"))
 #define DIRECTION_RULES(stage, f, d, local, peer)                                      \
 	CELL_RULES(, stage, f, d, local, DPORT, GOTO("decide"));                       \
 	static const struct table_rule stage##f##_rules[] = {                          \
-	    RULE(FAMILY(f), PRIORITY_MAP(SET_PEER##f##_##d, LOAD_##peer),              \
-		GOTO(#stage #f "_cells")),                                             \
-	    RULE(FAMILY(f), PRIORITY_MAP(SET_PEER##f##_##d##_NET, LOAD_##peer),        \
-		GOTO(#stage #f "_cells")),                                             \
+	    CLASSED(stage, f, SET_PEER##f##_##d, peer),                                \
+	    CLASSED(stage, f, SET_PEER##f##_##d##_NET, peer),                          \
 	    RULE(SET_PRIORITY(0), GOTO(#stage #f "_rest")),                            \
 	}
 
@@ -119,10 +120,8 @@ DIRECTION_RULES(ingress, 6, IN, DADDR, SADDR);
 	static const struct table_rule route##f##_rules[] = {                          \
 	    RULE(FAMILY(f), IN_SET(SET_INSIDE##f, DADDR),                              \
 		SET_PRIORITY(TABLE_ROUTE_DIRECT), DO(RETURN)),                         \
-	    RULE(FAMILY(f), PRIORITY_MAP(SET_ROUTE_PEER##f##_OUT, LOAD_DADDR),         \
-		GOTO("route" #f "_cells")),                                            \
-	    RULE(FAMILY(f), PRIORITY_MAP(SET_ROUTE_PEER##f##_OUT_NET, LOAD_DADDR),     \
-		GOTO("route" #f "_cells")),                                            \
+	    CLASSED(route, f, SET_ROUTE_PEER##f##_OUT, DADDR),                         \
+	    CLASSED(route, f, SET_ROUTE_PEER##f##_OUT_NET, DADDR),                     \
 	    RULE(SET_PRIORITY(0), GOTO("route" #f "_rest")),                           \
 	}
 
@@ -136,8 +135,7 @@ LEAVE_RULES(6);
 #define VIA_WALK(stage, f, client, server, port)                                       \
 	CELL_RULES(VIA_, stage, f, OUT, client, port, DO(RETURN));                     \
 	static const struct table_rule stage##f##_rules[] = {                          \
-	    RULE(FAMILY(f), PRIORITY_MAP(SET_VIA_PEER##f, LOAD_##server),              \
-		GOTO(#stage #f "_cells")),                                             \
+	    CLASSED(stage, f, SET_VIA_PEER##f, server),                                \
 	    RULE(SET_PRIORITY(0), GOTO(#stage #f "_rest")),                            \
 	}
 
@@ -168,10 +166,8 @@ VIA_WALK(via_back, 6, DADDR, SADDR, SPORT);
 	    RULE(SET_PRIORITY(0), GOTO(#stage #f "_rest")),                            \
 	};                                                                             \
 	static const struct table_rule stage##f##_rules[] = {                          \
-	    RULE(FAMILY(f), PRIORITY_MAP(SET_PEER##f##_##d, LOAD_##peer),              \
-		GOTO(#stage #f "_cells")),                                             \
-	    RULE(FAMILY(f), PRIORITY_MAP(SET_PEER##f##_##d##_NET, LOAD_##peer),        \
-		GOTO(#stage #f "_cells")),                                             \
+	    CLASSED(stage, f, SET_PEER##f##_##d, peer),                                \
+	    CLASSED(stage, f, SET_PEER##f##_##d##_NET, peer),                          \
 	    RULE(SET_PRIORITY(0), GOTO(#stage #f "_rest")),                            \
 	}
 
@@ -411,7 +407,7 @@ static const struct table_rule steer_way_rules[] = {
  * rule of policy routing sends that where it would go without us (enforcer/steer.h).
  */
 #define VIA_ENDS(f, ends)                                                              \
-	RULE(PRIORITY_MAP(SET_VIA_KEPT, LOAD_PRIORITY, LOAD_CT_MARK),                  \
+	RULE(PRIORITY_MAP(SET_VIA_KEPT, LOAD_CT_MARK, LOAD_PRIORITY),                  \
 	    GOTO("via_send" #f)),                                                      \
 	    RULE(FAMILY(f), PRIORITY_MAP(SET_PICK_HASH, LOAD_PRIORITY, LOAD_##ends),   \
 		GOTO("via_send" #f)),                                                  \

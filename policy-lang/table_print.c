@@ -199,9 +199,9 @@ print_set(struct buf *out, enum table_set_id id, const struct table_element *ele
 
 /* ---- rules ---- */
 
-/* The key of a look-up: "meta priority . ip daddr . ...". */
+/* The key of a look-up: "meta priority . ip daddr . ..."; `mask`: settings.steer_mask. */
 static void
-print_load(struct buf *out, const struct table_stmt *stmt)
+print_load(struct buf *out, const struct table_stmt *stmt, uint32_t mask)
 {
 	const struct table_set *set = &table_sets[stmt->set];
 	static const char *const texts[] = {
@@ -235,6 +235,8 @@ print_load(struct buf *out, const struct table_stmt *stmt)
 		    stmt->load[i] == LOAD_CT_SADDR || stmt->load[i] == LOAD_CT_DADDR)
 			buf_add_cstr(out, set->key[i] == FIELD_IPV4 ? "ip " : "ip6 ");
 		buf_add_cstr(out, texts[stmt->load[i]]);
+		if (stmt->load[i] == LOAD_CT_MARK)
+			buf_printf(out, " & 0x%08x", (unsigned)mask);
 		if (stmt->load[i] >= LOAD_HASH4)
 			buf_printf(out, " mod %u", (unsigned)set->slots);
 		if (stmt->load[i] >= LOAD_HASH4 && stmt->load[i] < LOAD_RANDOM)
@@ -310,13 +312,13 @@ print_limit(struct buf *out, const struct table_stmt *stmt)
 
 /* False for a statement of another kind. */
 static bool
-print_limiting(struct buf *out, const struct table_stmt *stmt)
+print_limiting(struct buf *out, const struct table_stmt *stmt, uint32_t mask)
 {
 	const char *set = table_sets[stmt->set].name;
 
 	switch ((int)stmt->kind) {
 	case STMT_VMAP:
-		print_load(out, stmt);
+		print_load(out, stmt, mask);
 		buf_printf(out, " vmap @%s", set);
 		return true;
 	case STMT_LIMIT:
@@ -325,7 +327,7 @@ print_limiting(struct buf *out, const struct table_stmt *stmt)
 		return true;
 	case STMT_OWN:
 		buf_printf(out, "add @%s { ", set);
-		print_load(out, stmt);
+		print_load(out, stmt, mask);
 		buf_add_char(out, ' ');
 		print_limit(out, stmt);
 		buf_add_cstr(out, " }");
@@ -366,7 +368,7 @@ print_stmt(struct buf *out, const struct table_stmt *stmt,
 	if ((size_t)stmt->kind < ARRAY_LEN(stmt_texts) &&
 	    stmt_texts[stmt->kind] != NULL) {
 		buf_add_cstr(out, stmt_texts[stmt->kind]);
-	} else if (print_limiting(out, stmt)) {
+	} else if (print_limiting(out, stmt, settings->steer_mask)) {
 		return;
 	} else if (stmt->kind == STMT_FAMILY) {
 		buf_printf(out, "meta nfproto ipv%u", (unsigned)stmt->value);
@@ -377,11 +379,11 @@ print_stmt(struct buf *out, const struct table_stmt *stmt,
 	} else if (stmt->kind == STMT_CT_ASKED) {
 		buf_printf(out, "ct original proto-dst %u", (unsigned)stmt->value);
 	} else if (stmt->kind == STMT_LOOKUP) {
-		print_load(out, stmt);
+		print_load(out, stmt, settings->steer_mask);
 		buf_printf(out, " %s@%s", stmt->invert ? "!= " : "", set);
 	} else if (stmt->kind == STMT_PRIORITY_MAP) {
 		buf_add_cstr(out, "meta priority set ");
-		print_load(out, stmt);
+		print_load(out, stmt, settings->steer_mask);
 		buf_printf(out, " map @%s", set);
 	} else if (stmt->kind == STMT_PRIORITY_CONST) {
 		buf_add_cstr(out, "meta priority set ");

@@ -132,62 +132,73 @@ add_interface(struct cli *cli, struct str text)
 }
 
 static bool
-set_networks(struct cli *cli, const char *arg)
+add_network(struct cli *cli, struct str item)
 {
 	struct compile_args *args = cli->args;
-	struct str rest = str_from(arg);
+	size_t count = args->workload_network_count;
+	struct ip_prefix *list = ARENA_ARRAY(cli->arena, count + 1, struct ip_prefix);
 
-	while (rest.ptr != NULL) {
-		struct str item = str_trim(str_split(&rest, ','));
-		size_t count = args->workload_network_count;
-		struct ip_prefix *list =
-		    ARENA_ARRAY(cli->arena, count + 1, struct ip_prefix);
-
-		for (size_t i = 0; i < count; i++)
-			list[i] = args->workload_networks[i];
-		if (!ip_prefix_parse(item, &list[count], NULL)) {
-			if (add_interface(cli, item))
-				continue;
-			(void)cli_fail(cli,
-			    "\"%.*s\" is neither a CIDR, such as 10.1.0.0/16, nor an "
-			    "interface, such as cali*",
-			    STR_ARG(item));
-			return false;
-		}
-		args->workload_networks = list;
-		args->workload_network_count = count + 1;
+	if (!ip_prefix_parse(item, &list[count], NULL)) {
+		if (add_interface(cli, item))
+			return true;
+		(void)cli_fail(cli,
+		    "\"%.*s\" is neither a CIDR, such as 10.1.0.0/16, nor an "
+		    "interface, such as cali*",
+		    STR_ARG(item));
+		return false;
 	}
+	for (size_t i = 0; i < count; i++)
+		list[i] = args->workload_networks[i];
+	args->workload_networks = list;
+	args->workload_network_count = count + 1;
 	return true;
+}
+
+static bool
+add_route_address(struct cli *cli, struct str item)
+{
+	struct compile_args *args = cli->args;
+	size_t count = args->route_network_count;
+	struct route_network *list =
+	    ARENA_ARRAY(cli->arena, count + 1, struct route_network);
+
+	list[count] = (struct route_network){.subtree = STR("/"), .taken = true};
+	if (!ip_prefix_parse(item, &list[count].network, NULL)) {
+		(void)cli_fail(cli,
+		    "--route-addresses takes CIDRs, such as 198.51.100.0/24, not "
+		    "\"%.*s\"",
+		    STR_ARG(item));
+		return false;
+	}
+	for (size_t i = 0; i < count; i++)
+		list[i] = args->route_networks[i];
+	args->route_networks = list;
+	args->route_network_count = count + 1;
+	return true;
+}
+
+static bool
+add_each(
+    struct cli *cli, const char *arg, bool (*add)(struct cli *cli, struct str item))
+{
+	struct str rest = str_from(arg);
+	bool ok = true;
+
+	while (ok && rest.ptr != NULL)
+		ok = add(cli, str_trim(str_split(&rest, ',')));
+	return ok;
+}
+
+static bool
+set_networks(struct cli *cli, const char *arg)
+{
+	return add_each(cli, arg, add_network);
 }
 
 static bool
 set_route_addresses(struct cli *cli, const char *arg)
 {
-	struct compile_args *args = cli->args;
-	struct str rest = str_from(arg);
-
-	while (rest.ptr != NULL) {
-		struct str item = str_trim(str_split(&rest, ','));
-		size_t count = args->route_network_count;
-		struct route_network *list =
-		    ARENA_ARRAY(cli->arena, count + 1, struct route_network);
-
-		for (size_t i = 0; i < count; i++)
-			list[i] = args->route_networks[i];
-		list[count] =
-		    (struct route_network){.subtree = STR("/"), .taken = true};
-		if (!ip_prefix_parse(item, &list[count].network, NULL)) {
-			(void)cli_fail(cli,
-			    "--route-addresses takes CIDRs, such as 198.51.100.0/24, "
-			    "not "
-			    "\"%.*s\"",
-			    STR_ARG(item));
-			return false;
-		}
-		args->route_networks = list;
-		args->route_network_count = count + 1;
-	}
-	return true;
+	return add_each(cli, arg, add_route_address);
 }
 
 static bool

@@ -86,6 +86,15 @@ table inet wall {
   }
 }
 """
+# Somebody else's bits of the marks that connections have on a node.
+OTHERS = """
+table inet other {
+  chain theirs {
+    type filter hook forward priority -300; policy accept
+    ct mark set ct mark | 0x80000001
+  }
+}
+"""
 TRANSLATED = "via: translated on the node of what it goes through"
 STRAY = "routed, but of no connection that is known"
 PORTS = [80, 81, 82, 83, 84, 85, 86, 87, "81/udp", "82/udp"]
@@ -109,6 +118,7 @@ def build(lab):
         # what comes back by another node, to the one that it began on, is known by its mark
         lab.host(node).exec(["sysctl", "-qw", "net.ipv4.conf.all.rp_filter=1",
                              "net.ipv4.conf.inner.src_valid_mark=1"])
+        lab.host(node).nft(OTHERS)
     for name in WALLS:
         lab.host(name).exec(["sysctl", "-qw", "net.ipv4.ip_forward=1",
                              "net.ipv6.conf.all.forwarding=1"])
