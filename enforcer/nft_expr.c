@@ -131,14 +131,22 @@ load_address(struct nftnl_rule *rule, enum table_field field, bool source, uint3
 	    field == FIELD_IPV4 ? 4 : 16, reg);
 }
 
-/* Of the direction in which the connection began, before any translation. */
-static void
-ct_of_first(struct nftnl_rule *rule, uint32_t key, uint32_t reg)
+static struct nftnl_expr *
+load_ct(struct nftnl_rule *rule, uint32_t key, uint32_t reg)
 {
 	struct nftnl_expr *e = nft_expr_new(rule, "ct");
 
 	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, key);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, reg);
+	return e;
+}
+
+/* Of the direction in which the connection began, before any translation. */
+static void
+ct_of_first(struct nftnl_rule *rule, uint32_t key, uint32_t reg)
+{
+	struct nftnl_expr *e = load_ct(rule, key, reg);
+
 	nftnl_expr_set_u8(e, NFTNL_EXPR_CT_DIR, IP_CT_DIR_ORIGINAL);
 }
 
@@ -187,15 +195,6 @@ load_ends(struct nftnl_rule *rule, enum table_load load, uint32_t slots, uint32_
 	load_address(rule, field, !back, HASHED);
 	load_address(rule, field, back, HASHED + len / 4);
 	hash(rule, 2 * len, slots, reg);
-}
-
-static void
-ct_word(struct nftnl_rule *rule, uint32_t key, uint32_t reg)
-{
-	struct nftnl_expr *e = nft_expr_new(rule, "ct");
-
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, key);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, reg);
 }
 
 static void
@@ -256,7 +255,7 @@ load_key(struct nftnl_rule *rule, const struct table_stmt *s)
 			    rule, NFT_PAYLOAD_TRANSPORT_HEADER, SPORT_OFFSET, 2, reg);
 			break;
 		case LOAD_CT_MARK:
-			ct_word(rule, NFT_CT_MARK, reg);
+			load_ct(rule, NFT_CT_MARK, reg);
 			break;
 		case LOAD_ENDS4:
 		case LOAD_ENDS6:
@@ -331,7 +330,7 @@ ct_bits(struct nftnl_rule *rule, uint32_t key, uint32_t bits, uint32_t compare)
 {
 	const uint32_t zero = 0;
 
-	ct_word(rule, key, NFT_REG_1);
+	load_ct(rule, key, NFT_REG_1);
 	mask_register(rule, &bits, sizeof(bits));
 	nft_expr_compare(rule, compare, &zero, sizeof(zero));
 }
@@ -356,7 +355,7 @@ translate(struct nftnl_rule *rule, uint32_t type, enum table_field to)
 static void
 ct_direction(struct nftnl_rule *rule, uint8_t direction)
 {
-	ct_word(rule, NFT_CT_DIRECTION, NFT_REG_1);
+	load_ct(rule, NFT_CT_DIRECTION, NFT_REG_1);
 	compare_u8(rule, NFT_CMP_EQ, direction);
 }
 
@@ -387,7 +386,7 @@ set_ct_mark(struct nftnl_rule *rule, uint32_t mask, uint32_t value)
 	const uint32_t others = ~mask;
 	struct nftnl_expr *e;
 
-	ct_word(rule, NFT_CT_MARK, NFT_REG_1);
+	load_ct(rule, NFT_CT_MARK, NFT_REG_1);
 	mask_and_flip(rule, &others, &value, sizeof(others));
 	e = nft_expr_new(rule, "ct");
 	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, NFT_CT_MARK);
