@@ -159,15 +159,13 @@ ct_address(struct nftnl_rule *rule, enum table_field field, bool source, uint32_
 		ct_of_first(rule, source ? NFT_CT_SRC_IP6 : NFT_CT_DST_IP6, reg);
 }
 
-/* What is hashed lies in registers where no key can be. */
-#define HASHED NFT_REG32_06
-
-static void
-hash(struct nftnl_rule *rule, uint32_t len, uint32_t slots, uint32_t reg)
+void
+nft_expr_hash(
+    struct nftnl_rule *rule, uint32_t from, uint32_t len, uint32_t slots, uint32_t reg)
 {
 	struct nftnl_expr *e = nft_expr_new(rule, "hash");
 
-	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_SREG, HASHED);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_SREG, from);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_DREG, reg);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_LEN, len);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_MODULUS, slots);
@@ -175,12 +173,15 @@ hash(struct nftnl_rule *rule, uint32_t len, uint32_t slots, uint32_t reg)
 	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_TYPE, NFT_HASH_JENKINS);
 }
 
+/* What is hashed lies in registers where no key can be. */
+#define HASHED NFT_REG32_06
+
 /* A slot: the client's address hashed. */
 static void
 load_hash(struct nftnl_rule *rule, enum table_field field, uint32_t slots, uint32_t reg)
 {
 	load_address(rule, field, true, HASHED);
-	hash(rule, field == FIELD_IPV4 ? 4 : 16, slots, reg);
+	nft_expr_hash(rule, HASHED, field == FIELD_IPV4 ? 4 : 16, slots, reg);
 }
 
 /* The same of both ends: the client's first. */
@@ -194,11 +195,11 @@ load_ends(struct nftnl_rule *rule, enum table_load load, uint32_t slots, uint32_
 
 	load_address(rule, field, !back, HASHED);
 	load_address(rule, field, back, HASHED + len / 4);
-	hash(rule, 2 * len, slots, reg);
+	nft_expr_hash(rule, HASHED, 2 * len, slots, reg);
 }
 
-static void
-load_random(struct nftnl_rule *rule, uint32_t slots, uint32_t reg)
+void
+nft_expr_random(struct nftnl_rule *rule, uint32_t slots, uint32_t reg)
 {
 	struct nftnl_expr *e = nft_expr_new(rule, "numgen");
 
@@ -270,7 +271,7 @@ load_key(struct nftnl_rule *rule, const struct table_stmt *s)
 			load_hash(rule, FIELD_IPV6, set->slots, reg);
 			break;
 		case LOAD_RANDOM:
-			load_random(rule, set->slots, reg);
+			nft_expr_random(rule, set->slots, reg);
 			break;
 		}
 		offset += set->key[i] == FIELD_IPV6 ? 16 : 4; /* others are alone */
@@ -335,9 +336,8 @@ ct_bits(struct nftnl_rule *rule, uint32_t key, uint32_t bits, uint32_t compare)
 	nft_expr_compare(rule, compare, &zero, sizeof(zero));
 }
 
-/* The value that was looked up lies in the first register: the address, then the port. */
-static void
-translate(struct nftnl_rule *rule, uint32_t type, enum table_field to)
+void
+nft_expr_nat(struct nftnl_rule *rule, uint32_t type, enum table_field to)
 {
 	bool four = to == FIELD_IPV4 || to == FIELD_IPV4_PORT;
 	struct nftnl_expr *e = nft_expr_new(rule, "nat");
@@ -641,7 +641,7 @@ add_stmt(struct nftnl_rule *rule, const struct table_stmt *s, const struct conte
 	case STMT_SNAT:
 	case STMT_DNAT:
 		lookup(rule, s, c, &to_reg);
-		translate(rule, s->kind == STMT_SNAT ? NFT_NAT_SNAT : NFT_NAT_DNAT,
+		nft_expr_nat(rule, s->kind == STMT_SNAT ? NFT_NAT_SNAT : NFT_NAT_DNAT,
 		    table_sets[s->set].value);
 		break;
 	case STMT_MASQUERADE:
