@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <linux/rtnetlink.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -119,4 +120,16 @@ rtnl_u8(const struct rtnl_attrs *a, uint16_t type)
 	return attr != NULL && mnl_attr_get_payload_len(attr) == 1
 		   ? mnl_attr_get_u8(attr)
 		   : 0;
+}
+
+bool
+rtnl_name(const struct rtnl_attrs *a, uint16_t type, char out[IF_NAMESIZE])
+{
+	const struct nlattr *attr = a->of[type];
+	size_t len = attr != NULL ? mnl_attr_get_payload_len(attr) : 0;
+
+	if (len == 0 || len > IF_NAMESIZE || mnl_attr_get_str(attr)[len - 1] != '\0')
+		return false;
+	memcpy(out, mnl_attr_get_str(attr), len);
+	return true;
 }

@@ -7,6 +7,7 @@
 
 #include <libmnl/libmnl.h>
 #include <linux/if_link.h>
+#include <net/if.h>
 
 #include "common/err.h"
 
@@ -42,5 +43,8 @@ MUST_CHECK bool rtnl_parse_nested(const struct nlattr *in, struct rtnl_attrs *ou
 /* 0 if it is not there, or of another size. */
 MUST_CHECK uint32_t rtnl_u32(const struct rtnl_attrs *a, uint16_t type);
 MUST_CHECK uint8_t rtnl_u8(const struct rtnl_attrs *a, uint16_t type);
+/* The name of an interface. False, and `out` as it was: it is not there, or malformed. */
+MUST_CHECK bool rtnl_name(
+    const struct rtnl_attrs *a, uint16_t type, char out[IF_NAMESIZE]);
 
 #endif

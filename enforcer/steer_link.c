@@ -86,13 +86,9 @@ link_seen(const struct nlmsghdr *header, void *arg)
 	uint32_t value;
 
 	if (!rtnl_parse(header, sizeof(struct ifinfomsg), &a) ||
-	    a.of[IFLA_IFNAME] == NULL ||
-	    mnl_attr_get_payload_len(a.of[IFLA_IFNAME]) > IF_NAMESIZE)
+	    !rtnl_name(&a, IFLA_IFNAME, out->name))
 		return MNL_CB_OK;
 	out->there = true;
-	memcpy(out->name, mnl_attr_get_payload(a.of[IFLA_IFNAME]),
-	    mnl_attr_get_payload_len(a.of[IFLA_IFNAME]));
-	out->name[IF_NAMESIZE - 1] = '\0';
 	conf = nested(nested(a.of[IFLA_AF_SPEC], AF_INET), IFLA_INET_CONF);
 	if (conf != NULL &&
 	    mnl_attr_get_payload_len(conf) >= IPV4_DEVCONF_SRC_VMARK * sizeof(value)) {

@@ -23,17 +23,6 @@ steer_found_fini(struct steer_found *f)
 
 /* ---- what is there ---- */
 
-static bool
-get_name(const struct nlattr *attr, char out[IF_NAMESIZE])
-{
-	size_t len = mnl_attr_get_payload_len(attr);
-
-	if (len == 0 || len > IF_NAMESIZE)
-		return false;
-	memcpy(out, mnl_attr_get_payload(attr), len);
-	return out[len - 1] == '\0';
-}
-
 static int
 rule_seen(const struct nlmsghdr *header, void *arg)
 {
@@ -63,7 +52,7 @@ rule_seen(const struct nlmsghdr *header, void *arg)
 		   m->tos != 0 || a.of[FRA_OIFNAME] != NULL,
 	};
 	if (a.of[FRA_IIFNAME] != NULL)
-		rule->odd |= !get_name(a.of[FRA_IIFNAME], rule->came_by);
+		rule->odd |= !rtnl_name(&a, FRA_IIFNAME, rule->came_by);
 	return MNL_CB_OK;
 }
 
