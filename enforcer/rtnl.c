@@ -47,6 +47,17 @@ lengths_hold(const void *data, size_t len)
 	return true;
 }
 
+struct nlmsghdr *
+rtnl_begin(void *data, uint16_t type, uint16_t flags, size_t bytes)
+{
+	struct nlmsghdr *header = mnl_nlmsg_put_header(data);
+
+	header->nlmsg_type = type;
+	header->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
+	(void)mnl_nlmsg_put_extra_header(header, bytes); /* the caller finds it */
+	return header;
+}
+
 int
 rtnl_ask(struct rtnl *r, struct nlmsghdr *header, mnl_cb_t each, void *arg)
 {

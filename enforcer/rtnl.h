@@ -25,6 +25,10 @@ struct rtnl {
 MUST_CHECK int rtnl_open(struct rtnl *r, struct err *err);
 /* One that is closed is fine. */
 void rtnl_close(struct rtnl *r);
+/* Begins a question in `data`, which is aligned as a header is: its payload begins with so
+ * many bytes, all 0, then come attributes. NLM_F_REQUEST is set beside `flags`. */
+MUST_CHECK struct nlmsghdr *rtnl_begin(
+    void *data, uint16_t type, uint16_t flags, size_t bytes);
 /* Asks, and waits for the answer: `each` object of it; NULL if there is none but an
  * acknowledgement, which is asked for. 0, or -1 and errno. */
 MUST_CHECK int rtnl_ask(
