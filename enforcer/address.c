@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/ip_socket.h"
 #include "common/log.h"
 #include "enforcer/announce.h"
 #include "enforcer/rtnl.h"
@@ -194,15 +195,13 @@ static int
 look(struct address_book *b)
 {
 	_Alignas(struct nlmsghdr) char data[128];
-	struct nlmsghdr *header = mnl_nlmsg_put_header(data);
 	struct ifaddrmsg *m;
+	struct nlmsghdr *header = rtnl_begin(data, RTM_GETADDR, NLM_F_DUMP, sizeof(*m));
 
 	for (size_t i = 0; i < b->wanted_count; i++)
 		b->wanted[i].there = b->wanted[i].ours = false;
 	b->stray_count = 0;
-	header->nlmsg_type = RTM_GETADDR;
-	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	m = mnl_nlmsg_put_extra_header(header, sizeof(*m));
+	m = mnl_nlmsg_get_payload(header);
 	m->ifa_family = AF_UNSPEC;
 	return rtnl_ask(&b->rtnl, header, address_seen, b);
 }
@@ -229,12 +228,10 @@ static int
 find_link(struct address_book *b, const char *name, struct announce_link *out)
 {
 	_Alignas(struct nlmsghdr) char data[256];
-	struct nlmsghdr *header = mnl_nlmsg_put_header(data);
+	struct nlmsghdr *header =
+	    rtnl_begin(data, RTM_GETLINK, 0, sizeof(struct ifinfomsg));
 
 	*out = (struct announce_link){.interface = 0};
-	header->nlmsg_type = RTM_GETLINK;
-	header->nlmsg_flags = NLM_F_REQUEST;
-	(void)mnl_nlmsg_put_extra_header(header, sizeof(struct ifinfomsg));
 	mnl_attr_put_strz(header, IFLA_IFNAME, name);
 	return rtnl_ask(&b->rtnl, header, link_seen, out);
 }
@@ -249,14 +246,12 @@ change(struct address_book *b, bool add, const struct ip_addr *addr, uint8_t len
 	static const struct ifa_cacheinfo lasting = {
 	    .ifa_prefered = 0, .ifa_valid = UINT32_MAX};
 	_Alignas(struct nlmsghdr) char data[256];
-	struct nlmsghdr *header = mnl_nlmsg_put_header(data);
 	struct ifaddrmsg *m;
+	struct nlmsghdr *header = rtnl_begin(data, add ? RTM_NEWADDR : RTM_DELADDR,
+	    (uint16_t)(NLM_F_ACK | (add ? NLM_F_CREATE | NLM_F_EXCL : 0)), sizeof(*m));
 
-	header->nlmsg_type = add ? RTM_NEWADDR : RTM_DELADDR;
-	header->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK |
-					 (add ? NLM_F_CREATE | NLM_F_EXCL : 0));
-	m = mnl_nlmsg_put_extra_header(header, sizeof(*m));
-	m->ifa_family = addr->family == IP_V4 ? AF_INET : AF_INET6;
+	m = mnl_nlmsg_get_payload(header);
+	m->ifa_family = (uint8_t)ip_socket_family(addr->family);
 	m->ifa_prefixlen = len;
 	m->ifa_index = interface;
 	/* Whoever had it before us is gone: nothing is to be asked. */

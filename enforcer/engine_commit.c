@@ -369,6 +369,7 @@ list_elements(struct engine_apply *a, size_t stage, struct err *err)
 {
 	struct op *op = &a->stages.batches[stage].ops[0];
 	struct listing *l = &a->listing;
+	struct table_element *room;
 
 	if (op->kind != OP_ADD || op->elements != NULL)
 		return 0;
@@ -376,12 +377,13 @@ list_elements(struct engine_apply *a, size_t stage, struct err *err)
 		l->set = op->set;
 		l->at = 0;
 	}
-	op->elements = l->room[stage % 2];
-	if (program_some(a->pending, op->set, &l->at, l->room[stage % 2],
-		op->element_count) == op->element_count)
-		return 0;
-	return err_set(err, ERR_INVALID, "%s has fewer elements than it should",
-	    table_sets[op->set].name);
+	room = l->room[stage % 2];
+	if (program_some(a->pending, op->set, &l->at, room, op->element_count) !=
+	    op->element_count)
+		return err_set(err, ERR_INVALID, "%s has fewer elements than it should",
+		    table_sets[op->set].name);
+	op->elements = room;
+	return 0;
 }
 
 static int

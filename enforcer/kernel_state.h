@@ -60,8 +60,8 @@ typedef void (*kernel_request_fn)(struct kernel *k, const struct proc_msg *msg);
 
 /* The link to the engine is closed; its pollfd is -1 from now on. */
 void kernel_engine_lost(struct kernel *k);
-/* Sends to the engine; takes `fd` unless it is -1. One that does not read its answers is
- * of no use any more. */
+/* Sends to the engine; `fd`, which stays the caller's, goes along unless it is -1. One that
+ * does not read its answers is of no use any more. */
 void kernel_answer(
     struct kernel *k, uint32_t type, uint32_t id, const struct buf *body, int fd);
 /* What became of a request, at the end of its answer. */

@@ -123,8 +123,8 @@ must(void *p)
 
 /* ---- table ---- */
 
-static void
-table_message(
+void
+nft_build_named_table(
     struct nft_build *b, uint16_t type, uint16_t flags, const char *name, bool owned)
 {
 	struct nlmsghdr *header = nft_build_begin(b, type, flags);
@@ -524,21 +524,21 @@ void
 nft_build_no_table(struct nft_build *b)
 {
 	/* Adding what may be there already, so that deleting cannot fail. */
-	table_message(b, NFT_MSG_NEWTABLE, NLM_F_CREATE, TABLE_NAME, false);
-	table_message(b, NFT_MSG_DELTABLE, 0, TABLE_NAME, false);
+	nft_build_named_table(b, NFT_MSG_NEWTABLE, NLM_F_CREATE, TABLE_NAME, false);
+	nft_build_named_table(b, NFT_MSG_DELTABLE, 0, TABLE_NAME, false);
 }
 
 void
 nft_build_adopt(struct nft_build *b)
 {
-	table_message(b, NFT_MSG_NEWTABLE, NLM_F_CREATE, TABLE_NAME, true);
+	nft_build_named_table(b, NFT_MSG_NEWTABLE, NLM_F_CREATE, TABLE_NAME, true);
 }
 
 void
 nft_build_table(struct nft_build *b)
 {
 	nft_build_no_table(b);
-	table_message(
+	nft_build_named_table(
 	    b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, TABLE_NAME, b->owned);
 	for (size_t i = 0; i < SET_COUNT; i++)
 		add_set_message(b, (enum table_set_id)i);

@@ -62,6 +62,10 @@ void nft_build_end(struct nft_build *b, struct nlmsghdr *header);
 /* NFNL_MSG_BATCH_BEGIN (with the generation, unless 0) and _END. */
 void nft_build_batch(struct nft_build *b, bool begin, uint32_t generation);
 
+/* Of a table of any name: NFT_MSG_NEWTABLE, NFT_MSG_DELTABLE. */
+void nft_build_named_table(
+    struct nft_build *b, uint16_t type, uint16_t flags, const char *name, bool owned);
+
 /* Messages for one operation. */
 void nft_build_table(struct nft_build *b);
 void nft_build_no_table(struct nft_build *b);
@@ -107,5 +111,11 @@ void nft_expr_payload(struct nftnl_rule *rule, uint32_t base, uint32_t offset,
     uint32_t len, uint32_t reg);
 void nft_expr_compare(
     struct nftnl_rule *rule, uint32_t op, const void *data, uint32_t len);
+/* A slot: by what lies in registers, `len` bytes of it from `from` on; by chance. */
+void nft_expr_hash(
+    struct nftnl_rule *rule, uint32_t from, uint32_t len, uint32_t slots, uint32_t reg);
+void nft_expr_random(struct nftnl_rule *rule, uint32_t slots, uint32_t reg);
+/* To what lies in register 1: an address, and then a port if `to` has one. */
+void nft_expr_nat(struct nftnl_rule *rule, uint32_t type, enum table_field to);
 
 #endif

@@ -131,14 +131,22 @@ load_address(struct nftnl_rule *rule, enum table_field field, bool source, uint3
 	    field == FIELD_IPV4 ? 4 : 16, reg);
 }
 
-/* Of the direction in which the connection began, before any translation. */
-static void
-ct_of_first(struct nftnl_rule *rule, uint32_t key, uint32_t reg)
+static struct nftnl_expr *
+load_ct(struct nftnl_rule *rule, uint32_t key, uint32_t reg)
 {
 	struct nftnl_expr *e = nft_expr_new(rule, "ct");
 
 	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, key);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, reg);
+	return e;
+}
+
+/* Of the direction in which the connection began, before any translation. */
+static void
+ct_of_first(struct nftnl_rule *rule, uint32_t key, uint32_t reg)
+{
+	struct nftnl_expr *e = load_ct(rule, key, reg);
+
 	nftnl_expr_set_u8(e, NFTNL_EXPR_CT_DIR, IP_CT_DIR_ORIGINAL);
 }
 
@@ -151,15 +159,13 @@ ct_address(struct nftnl_rule *rule, enum table_field field, bool source, uint32_
 		ct_of_first(rule, source ? NFT_CT_SRC_IP6 : NFT_CT_DST_IP6, reg);
 }
 
-/* What is hashed lies in registers where no key can be. */
-#define HASHED NFT_REG32_06
-
-static void
-hash(struct nftnl_rule *rule, uint32_t len, uint32_t slots, uint32_t reg)
+void
+nft_expr_hash(
+    struct nftnl_rule *rule, uint32_t from, uint32_t len, uint32_t slots, uint32_t reg)
 {
 	struct nftnl_expr *e = nft_expr_new(rule, "hash");
 
-	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_SREG, HASHED);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_SREG, from);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_DREG, reg);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_LEN, len);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_MODULUS, slots);
@@ -167,12 +173,15 @@ hash(struct nftnl_rule *rule, uint32_t len, uint32_t slots, uint32_t reg)
 	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_TYPE, NFT_HASH_JENKINS);
 }
 
+/* What is hashed lies in registers where no key can be. */
+#define HASHED NFT_REG32_06
+
 /* A slot: the client's address hashed. */
 static void
 load_hash(struct nftnl_rule *rule, enum table_field field, uint32_t slots, uint32_t reg)
 {
 	load_address(rule, field, true, HASHED);
-	hash(rule, field == FIELD_IPV4 ? 4 : 16, slots, reg);
+	nft_expr_hash(rule, HASHED, field == FIELD_IPV4 ? 4 : 16, slots, reg);
 }
 
 /* The same of both ends: the client's first. */
@@ -186,20 +195,11 @@ load_ends(struct nftnl_rule *rule, enum table_load load, uint32_t slots, uint32_
 
 	load_address(rule, field, !back, HASHED);
 	load_address(rule, field, back, HASHED + len / 4);
-	hash(rule, 2 * len, slots, reg);
+	nft_expr_hash(rule, HASHED, 2 * len, slots, reg);
 }
 
-static void
-ct_word(struct nftnl_rule *rule, uint32_t key, uint32_t reg)
-{
-	struct nftnl_expr *e = nft_expr_new(rule, "ct");
-
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, key);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, reg);
-}
-
-static void
-load_random(struct nftnl_rule *rule, uint32_t slots, uint32_t reg)
+void
+nft_expr_random(struct nftnl_rule *rule, uint32_t slots, uint32_t reg)
 {
 	struct nftnl_expr *e = nft_expr_new(rule, "numgen");
 
@@ -278,7 +278,7 @@ load_key(struct nftnl_rule *rule, const struct table_stmt *s, uint32_t steer_mas
 			    rule, NFT_PAYLOAD_TRANSPORT_HEADER, SPORT_OFFSET, 2, reg);
 			break;
 		case LOAD_CT_MARK:
-			ct_word(rule, NFT_CT_MARK, NFT_REG_1);
+			load_ct(rule, NFT_CT_MARK, NFT_REG_1);
 			mask_register(rule, &steer_mask, sizeof(steer_mask));
 			break;
 		case LOAD_ENDS4:
@@ -294,7 +294,7 @@ load_key(struct nftnl_rule *rule, const struct table_stmt *s, uint32_t steer_mas
 			load_hash(rule, FIELD_IPV6, set->slots, reg);
 			break;
 		case LOAD_RANDOM:
-			load_random(rule, set->slots, reg);
+			nft_expr_random(rule, set->slots, reg);
 			break;
 		}
 		offset += set->key[i] == FIELD_IPV6 ? 16 : 4; /* others are alone */
@@ -333,14 +333,13 @@ ct_bits(struct nftnl_rule *rule, uint32_t key, uint32_t bits, uint32_t compare)
 {
 	const uint32_t zero = 0;
 
-	ct_word(rule, key, NFT_REG_1);
+	load_ct(rule, key, NFT_REG_1);
 	mask_register(rule, &bits, sizeof(bits));
 	nft_expr_compare(rule, compare, &zero, sizeof(zero));
 }
 
-/* The value that was looked up lies in the first register: the address, then the port. */
-static void
-translate(struct nftnl_rule *rule, uint32_t type, enum table_field to)
+void
+nft_expr_nat(struct nftnl_rule *rule, uint32_t type, enum table_field to)
 {
 	bool four = to == FIELD_IPV4 || to == FIELD_IPV4_PORT;
 	struct nftnl_expr *e = nft_expr_new(rule, "nat");
@@ -358,7 +357,7 @@ translate(struct nftnl_rule *rule, uint32_t type, enum table_field to)
 static void
 ct_direction(struct nftnl_rule *rule, uint8_t direction)
 {
-	ct_word(rule, NFT_CT_DIRECTION, NFT_REG_1);
+	load_ct(rule, NFT_CT_DIRECTION, NFT_REG_1);
 	compare_u8(rule, NFT_CMP_EQ, direction);
 }
 
@@ -389,7 +388,7 @@ set_ct_mark(struct nftnl_rule *rule, uint32_t mask, uint32_t value)
 	const uint32_t others = ~mask;
 	struct nftnl_expr *e;
 
-	ct_word(rule, NFT_CT_MARK, NFT_REG_1);
+	load_ct(rule, NFT_CT_MARK, NFT_REG_1);
 	mask_and_flip(rule, &others, &value, sizeof(others));
 	e = nft_expr_new(rule, "ct");
 	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, NFT_CT_MARK);
@@ -644,7 +643,7 @@ add_stmt(struct nftnl_rule *rule, const struct table_stmt *s, const struct conte
 	case STMT_SNAT:
 	case STMT_DNAT:
 		lookup(rule, s, c, &to_reg);
-		translate(rule, s->kind == STMT_SNAT ? NFT_NAT_SNAT : NFT_NAT_DNAT,
+		nft_expr_nat(rule, s->kind == STMT_SNAT ? NFT_NAT_SNAT : NFT_NAT_DNAT,
 		    table_sets[s->set].value);
 		break;
 	case STMT_MASQUERADE:

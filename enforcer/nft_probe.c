@@ -2,16 +2,13 @@
  * What the kernel knows: each question is a transaction with a scratch table, which is gone
  * at its end; what is not known is refused as not found, or not supported.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include <libnftnl/chain.h>
-#include <libnftnl/expr.h>
 #include <libnftnl/rule.h>
 #include <linux/netfilter.h>
-#include <linux/netfilter/nf_nat.h>
 #include <linux/netfilter/nf_tables.h>
 
 #include "enforcer/nft_socket.h"
@@ -23,31 +20,22 @@ struct scratch {
 	char name[sizeof(TABLE_NAME) + 24];
 };
 
-static void
-table_message(struct scratch *s, uint16_t type, uint16_t flags, uint32_t table_flags)
-{
-	struct nlmsghdr *header = nft_build_begin(s->b, type, flags);
-
-	mnl_attr_put_strz(header, NFTA_TABLE_NAME, s->name);
-	mnl_attr_put_u32(header, NFTA_TABLE_FLAGS, htonl(table_flags));
-	nft_build_end(s->b, header);
-}
-
 static struct scratch
-begin(struct nft_build *b, uint32_t table_flags)
+begin(struct nft_build *b, bool owned)
 {
 	struct scratch s = {.b = b};
 
 	(void)snprintf(
 	    s.name, sizeof(s.name), TABLE_NAME "-probe-%ld", (long)getpid()); /* fits */
-	table_message(&s, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, table_flags);
+	nft_build_named_table(
+	    b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, s.name, owned);
 	return s;
 }
 
 static void
 end(struct scratch *s)
 {
-	table_message(s, NFT_MSG_DELTABLE, 0, 0);
+	nft_build_named_table(s->b, NFT_MSG_DELTABLE, 0, s->name, false);
 }
 
 /* Of type nat where sources are put on; else a regular one. */
@@ -112,24 +100,11 @@ static void
 add_nat(struct scratch *s)
 {
 	struct nftnl_rule *r = new_rule(s);
-	struct nftnl_expr *e;
 
 	nft_expr_meta(r, NFT_META_PRIORITY, NFT_REG_1);
-	e = nft_expr_new(r, "hash");
-	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_SREG, NFT_REG_1);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_DREG, NFT_REG_1);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_LEN, 4);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_MODULUS, TABLE_SLOTS);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_SEED, TABLE_HASH_SEED);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_TYPE, NFT_HASH_JENKINS);
-	e = nft_expr_new(r, "numgen");
-	nftnl_expr_set_u32(e, NFTNL_EXPR_NG_DREG, NFT_REG_1);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_NG_MODULUS, TABLE_SLOTS);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_NG_TYPE, NFT_NG_RANDOM);
-	e = nft_expr_new(r, "nat");
-	nftnl_expr_set_u32(e, NFTNL_EXPR_NAT_TYPE, NFT_NAT_SNAT);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_NAT_FAMILY, NFPROTO_IPV4);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_NAT_REG_ADDR_MIN, NFT_REG_1);
+	nft_expr_hash(r, NFT_REG_1, sizeof(uint32_t), TABLE_SLOTS, NFT_REG_1);
+	nft_expr_random(r, TABLE_SLOTS, NFT_REG_1);
+	nft_expr_nat(r, NFT_NAT_SNAT, FIELD_IPV4);
 	add_rule(s, r);
 	r = new_rule(s);
 	(void)nft_expr_new(r, "masq"); /* has nothing to be set */
@@ -139,7 +114,7 @@ add_nat(struct scratch *s)
 void
 nft_build_probe(struct nft_build *b)
 {
-	struct scratch s = begin(b, NFT_OWNER | NFT_PERSIST);
+	struct scratch s = begin(b, true);
 
 	end(&s);
 }
@@ -147,7 +122,7 @@ nft_build_probe(struct nft_build *b)
 static void
 probe_rates(struct nft_build *b)
 {
-	struct scratch s = begin(b, 0);
+	struct scratch s = begin(b, false);
 
 	add_chain(&s, false);
 	add_limit(&s, true);
@@ -157,7 +132,7 @@ probe_rates(struct nft_build *b)
 static void
 probe_counts(struct nft_build *b)
 {
-	struct scratch s = begin(b, 0);
+	struct scratch s = begin(b, false);
 
 	add_chain(&s, false);
 	add_limit(&s, false);
@@ -167,7 +142,7 @@ probe_counts(struct nft_build *b)
 static void
 probe_nat(struct nft_build *b)
 {
-	struct scratch s = begin(b, 0);
+	struct scratch s = begin(b, false);
 
 	add_chain(&s, true);
 	add_nat(&s);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <linux/rtnetlink.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -44,6 +45,17 @@ lengths_hold(const void *data, size_t len)
 		header = mnl_nlmsg_next(header, &left);
 	}
 	return true;
+}
+
+struct nlmsghdr *
+rtnl_begin(void *data, uint16_t type, uint16_t flags, size_t bytes)
+{
+	struct nlmsghdr *header = mnl_nlmsg_put_header(data);
+
+	header->nlmsg_type = type;
+	header->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
+	(void)mnl_nlmsg_put_extra_header(header, bytes); /* the caller finds it */
+	return header;
 }
 
 int
@@ -119,4 +131,16 @@ rtnl_u8(const struct rtnl_attrs *a, uint16_t type)
 	return attr != NULL && mnl_attr_get_payload_len(attr) == 1
 		   ? mnl_attr_get_u8(attr)
 		   : 0;
+}
+
+bool
+rtnl_name(const struct rtnl_attrs *a, uint16_t type, char out[IF_NAMESIZE])
+{
+	const struct nlattr *attr = a->of[type];
+	size_t len = attr != NULL ? mnl_attr_get_payload_len(attr) : 0;
+
+	if (len == 0 || len > IF_NAMESIZE || mnl_attr_get_str(attr)[len - 1] != '\0')
+		return false;
+	memcpy(out, mnl_attr_get_str(attr), len);
+	return true;
 }

@@ -7,6 +7,7 @@
 
 #include <libmnl/libmnl.h>
 #include <linux/if_link.h>
+#include <net/if.h>
 
 #include "common/err.h"
 
@@ -24,6 +25,10 @@ struct rtnl {
 MUST_CHECK int rtnl_open(struct rtnl *r, struct err *err);
 /* One that is closed is fine. */
 void rtnl_close(struct rtnl *r);
+/* Begins a question in `data`, which is aligned as a header is: its payload begins with so
+ * many bytes, all 0, then come attributes. NLM_F_REQUEST is set beside `flags`. */
+MUST_CHECK struct nlmsghdr *rtnl_begin(
+    void *data, uint16_t type, uint16_t flags, size_t bytes);
 /* Asks, and waits for the answer: `each` object of it; NULL if there is none but an
  * acknowledgement, which is asked for. 0, or -1 and errno. */
 MUST_CHECK int rtnl_ask(
@@ -42,5 +47,8 @@ MUST_CHECK bool rtnl_parse_nested(const struct nlattr *in, struct rtnl_attrs *ou
 /* 0 if it is not there, or of another size. */
 MUST_CHECK uint32_t rtnl_u32(const struct rtnl_attrs *a, uint16_t type);
 MUST_CHECK uint8_t rtnl_u8(const struct rtnl_attrs *a, uint16_t type);
+/* The name of an interface. False, and `out` as it was: it is not there, or malformed. */
+MUST_CHECK bool rtnl_name(
+    const struct rtnl_attrs *a, uint16_t type, char out[IF_NAMESIZE]);
 
 #endif

@@ -53,6 +53,29 @@ get_prefix(struct proc_reader *r, struct ip_prefix *out)
 }
 
 static void
+put_networks(struct buf *out, const struct ip_prefix *all, size_t count)
+{
+	proc_put_u32(out, (uint32_t)count);
+	for (size_t i = 0; i < count; i++)
+		put_prefix(out, &all[i]);
+}
+
+static bool
+get_networks(struct arena *arena, struct proc_reader *r, struct ip_prefix **out,
+    size_t *out_count)
+{
+	const uint32_t count = proc_get_u32(r);
+
+	if (!r->ok || count > r->len)
+		return false;
+	*out = ARENA_ARRAY(arena, count, struct ip_prefix);
+	*out_count = count;
+	for (size_t i = 0; i < count; i++)
+		get_prefix(r, &(*out)[i]);
+	return true;
+}
+
+static void
 put_addresses(struct buf *out, const struct ip_addr *all, size_t count)
 {
 	proc_put_u8(out, (uint8_t)count);
@@ -283,9 +306,7 @@ engine_settings_encode(
 		proc_put_str(out, c->sources[i].cluster);
 		proc_put_u8(out, c->sources[i].kubernetes);
 	}
-	proc_put_u32(out, (uint32_t)networks);
-	for (size_t i = 0; i < networks; i++)
-		put_prefix(out, &c->workload_networks[i]);
+	put_networks(out, c->workload_networks, networks);
 	proc_put_u32(out, (uint32_t)c->address_place_count);
 	for (size_t i = 0; i < c->address_place_count; i++) {
 		put_prefix(out, &c->address_places[i].network);
@@ -323,9 +344,7 @@ dns_settings_encode(
 {
 	put_role(out, role);
 	put_addresses(out, c->resolvers, c->resolver_count);
-	proc_put_u32(out, (uint32_t)c->workload_network_count);
-	for (size_t i = 0; i < c->workload_network_count; i++)
-		put_prefix(out, &c->workload_networks[i]);
+	put_networks(out, c->workload_networks, c->workload_network_count);
 }
 
 bool
@@ -333,20 +352,13 @@ dns_settings_decode(
     struct arena *arena, struct proc_reader *r, struct dns_settings *out_settings)
 {
 	struct ip_prefix *networks;
-	uint32_t count;
 
 	get_role(r, &out_settings->role);
 	if (!get_addresses(
-		arena, r, &out_settings->resolvers, &out_settings->resolver_count))
+		arena, r, &out_settings->resolvers, &out_settings->resolver_count) ||
+	    !get_networks(arena, r, &networks, &out_settings->network_count))
 		return false;
-	count = proc_get_u32(r);
-	if (!r->ok || count > r->len)
-		return false;
-	networks = ARENA_ARRAY(arena, count, struct ip_prefix);
-	for (size_t i = 0; i < count; i++)
-		get_prefix(r, &networks[i]);
 	out_settings->networks = networks;
-	out_settings->network_count = count;
 	return proc_reader_done(r);
 }
 
@@ -398,13 +410,8 @@ engine_settings_decode(
 		s->sources[i].cluster = str_dup(arena, proc_get_str(r));
 		s->sources[i].kubernetes = proc_get_u8(r) != 0;
 	}
-	count = proc_get_u32(r);
-	if (!r->ok || count > r->len)
+	if (!get_networks(arena, r, &s->workload_networks, &s->workload_network_count))
 		return false;
-	s->workload_networks = ARENA_ARRAY(arena, count, struct ip_prefix);
-	s->workload_network_count = count;
-	for (size_t i = 0; i < count; i++)
-		get_prefix(r, &s->workload_networks[i]);
 	count = proc_get_u32(r);
 	if (!r->ok || count > ADDRESS_PLACES_MAX)
 		return false;

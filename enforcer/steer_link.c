@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/ip_socket.h"
 #include "enforcer/steer_rtnl.h"
 
 struct hop_found {
@@ -32,14 +33,12 @@ static struct hop_found
 find_hop(struct rtnl *r, const struct ip_addr *addr, uint32_t flags)
 {
 	_Alignas(struct nlmsghdr) char data[256];
-	struct nlmsghdr *header = mnl_nlmsg_put_header(data);
-	struct hop_found found = {0};
 	struct rtmsg *m;
+	struct nlmsghdr *header = rtnl_begin(data, RTM_GETROUTE, 0, sizeof(*m));
+	struct hop_found found = {0};
 
-	header->nlmsg_type = RTM_GETROUTE;
-	header->nlmsg_flags = NLM_F_REQUEST;
-	m = mnl_nlmsg_put_extra_header(header, sizeof(*m));
-	m->rtm_family = addr->family == IP_V4 ? AF_INET : AF_INET6;
+	m = mnl_nlmsg_get_payload(header);
+	m->rtm_family = (uint8_t)ip_socket_family(addr->family);
 	m->rtm_flags = flags;
 	m->rtm_dst_len = (uint8_t)ip_bits(addr->family);
 	mnl_attr_put(header, RTA_DST, ip_bytes(addr->family), addr->bytes);
@@ -86,13 +85,9 @@ link_seen(const struct nlmsghdr *header, void *arg)
 	uint32_t value;
 
 	if (!rtnl_parse(header, sizeof(struct ifinfomsg), &a) ||
-	    a.of[IFLA_IFNAME] == NULL ||
-	    mnl_attr_get_payload_len(a.of[IFLA_IFNAME]) > IF_NAMESIZE)
+	    !rtnl_name(&a, IFLA_IFNAME, out->name))
 		return MNL_CB_OK;
 	out->there = true;
-	memcpy(out->name, mnl_attr_get_payload(a.of[IFLA_IFNAME]),
-	    mnl_attr_get_payload_len(a.of[IFLA_IFNAME]));
-	out->name[IF_NAMESIZE - 1] = '\0';
 	conf = nested(nested(a.of[IFLA_AF_SPEC], AF_INET), IFLA_INET_CONF);
 	if (conf != NULL &&
 	    mnl_attr_get_payload_len(conf) >= IPV4_DEVCONF_SRC_VMARK * sizeof(value)) {
@@ -108,12 +103,10 @@ link_seen(const struct nlmsghdr *header, void *arg)
 static struct nlmsghdr *
 begin_link(char *data, uint16_t type, uint16_t flags, uint32_t interface)
 {
-	struct nlmsghdr *header = mnl_nlmsg_put_header(data);
 	struct ifinfomsg *m;
+	struct nlmsghdr *header = rtnl_begin(data, type, flags, sizeof(*m));
 
-	header->nlmsg_type = type;
-	header->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
-	m = mnl_nlmsg_put_extra_header(header, sizeof(*m));
+	m = mnl_nlmsg_get_payload(header);
 	m->ifi_index = (int)interface;
 	return header;
 }

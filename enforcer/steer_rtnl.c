@@ -7,11 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-static uint8_t
-socket_family(enum ip_family family)
-{
-	return family == IP_V4 ? AF_INET : AF_INET6;
-}
+#include "common/ip_socket.h"
 
 void
 steer_found_fini(struct steer_found *f)
@@ -22,17 +18,6 @@ steer_found_fini(struct steer_found *f)
 }
 
 /* ---- what is there ---- */
-
-static bool
-get_name(const struct nlattr *attr, char out[IF_NAMESIZE])
-{
-	size_t len = mnl_attr_get_payload_len(attr);
-
-	if (len == 0 || len > IF_NAMESIZE)
-		return false;
-	memcpy(out, mnl_attr_get_payload(attr), len);
-	return out[len - 1] == '\0';
-}
 
 static int
 rule_seen(const struct nlmsghdr *header, void *arg)
@@ -63,7 +48,7 @@ rule_seen(const struct nlmsghdr *header, void *arg)
 		   m->tos != 0 || a.of[FRA_OIFNAME] != NULL,
 	};
 	if (a.of[FRA_IIFNAME] != NULL)
-		rule->odd |= !get_name(a.of[FRA_IIFNAME], rule->came_by);
+		rule->odd |= !rtnl_name(&a, FRA_IIFNAME, rule->came_by);
 	return MNL_CB_OK;
 }
 
@@ -115,12 +100,10 @@ static struct nlmsghdr *
 begin_route(char *data, uint16_t type, uint16_t flags, enum ip_family family,
     struct rtmsg **out)
 {
-	struct nlmsghdr *header = mnl_nlmsg_put_header(data);
+	struct nlmsghdr *header = rtnl_begin(data, type, flags, sizeof(**out));
 
-	header->nlmsg_type = type;
-	header->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
-	*out = mnl_nlmsg_put_extra_header(header, sizeof(**out));
-	(*out)->rtm_family = socket_family(family);
+	*out = mnl_nlmsg_get_payload(header);
+	(*out)->rtm_family = (uint8_t)ip_socket_family(family);
 	return header;
 }
 
@@ -128,12 +111,10 @@ static struct nlmsghdr *
 begin_rule(char *data, uint16_t type, uint16_t flags, enum ip_family family,
     struct fib_rule_hdr **out)
 {
-	struct nlmsghdr *header = mnl_nlmsg_put_header(data);
+	struct nlmsghdr *header = rtnl_begin(data, type, flags, sizeof(**out));
 
-	header->nlmsg_type = type;
-	header->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
-	*out = mnl_nlmsg_put_extra_header(header, sizeof(**out));
-	(*out)->family = socket_family(family);
+	*out = mnl_nlmsg_get_payload(header);
+	(*out)->family = (uint8_t)ip_socket_family(family);
 	return header;
 }
 

@@ -5,8 +5,6 @@
 #ifndef ENFORCER_STEER_RTNL_H
 #define ENFORCER_STEER_RTNL_H
 
-#include <net/if.h>
-
 #include "common/ip.h"
 #include "enforcer/rtnl.h"
 

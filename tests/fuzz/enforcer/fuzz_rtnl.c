@@ -1,7 +1,7 @@
 /*
  * Reads any bytes as what the kernel answers about rules, routes and neighbours (rtnetlink):
  * datagrams, each behind its length (u16, little-endian). Whatever they are: no crash, no
- * endless wait, and what is told of has a family and fits its prefix.
+ * endless wait, and what is told of has a family and fits its prefix; names have an end.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -74,8 +74,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			CHECK(r->to.addr.family == IP_V4 || r->to.addr.family == IP_V6);
 			CHECK(r->odd || r->hop.family == r->to.addr.family);
 		}
-		for (size_t i = 0; i < found.rule_count; i++)
-			CHECK(steer_rule_same(&found.rules[i], &found.rules[i]));
+		for (size_t i = 0; i < found.rule_count; i++) {
+			const struct steer_rule *r = &found.rules[i];
+
+			CHECK(memchr(r->came_by, '\0', sizeof(r->came_by)) != NULL);
+			CHECK(steer_rule_same(r, r));
+		}
 		steer_found_fini(&found);
 		end(other);
 	}
