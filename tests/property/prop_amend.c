@@ -14,6 +14,7 @@
 #include "tests/property/edits.h"
 
 #define CASES_DEFAULT DICE_CASES(60)
+#define SERIES_MORE   200 /* at most, until all has come */
 #define EDITS_DEFAULT 20
 
 struct series {
@@ -225,6 +226,31 @@ run_series(struct series *s, uint64_t edits)
 	return ok;
 }
 
+/* What the series did, all together. */
+struct sums {
+	unsigned long judged, alone, refused, warned, put, mistaken;
+};
+
+static void
+add_up(struct sums *t, const struct series *s)
+{
+	t->judged += s->judged;
+	t->alone += s->alone;
+	t->refused += s->refused;
+	t->warned += s->warned;
+	t->put += s->put;
+	t->mistaken += s->mistaken;
+}
+
+/* A run that never judges alone, or finds nothing, is no test. What is rare may be lacking in a few
+ * series: then there are more. */
+static bool
+all_came(const struct sums *t)
+{
+	return t->alone != 0 && t->alone != t->judged && t->refused != 0 &&
+	       t->warned != 0 && t->put != 0 && t->mistaken != 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -233,34 +259,25 @@ main(int argc, char **argv)
 	static struct series s;
 	const struct run_option options[] = {
 	    {"--cases", &cases}, {"--seed", &seed}, {"--edits", &edits}};
-	unsigned long judged = 0, alone = 0, refused = 0, warned = 0, put = 0,
-		      mistaken = 0;
+	struct sums t = {0};
 	bool ok = true;
 
 	if (!run_options_read(argc, argv, options, ARRAY_LEN(options)))
 		return 2;
-	for (; done < cases && ok; done++) {
+	for (; ok && (done < cases || (!all_came(&t) && done < cases + SERIES_MORE));
+	     done++) {
 		memset(&s, 0, sizeof(s));
 		s.seed = seed + done;
 		s.arena = s.editor.arena = arena_new();
 		dice_init(&s.editor.dice, s.seed);
 		ok = run_series(&s, edits);
-		judged += s.judged;
-		alone += s.alone;
-		refused += s.refused;
-		warned += s.warned;
-		put += s.put;
-		mistaken += s.mistaken;
+		add_up(&t, &s);
 		arena_free(s.arena);
 	}
 	(void)printf(
 	    "%llu series from seed %llu: %lu judged, %lu of them alone, of which "
 	    "%lu refused, %lu with warnings; %lu put there, mistakes %lu times\n",
-	    (unsigned long long)done, (unsigned long long)seed, judged, alone, refused,
-	    warned, put, mistaken);
-	/* A run that never judges alone, or finds nothing, is no test. */
-	return ok && alone != 0 && alone != judged && refused != 0 && warned != 0 &&
-		       put != 0 && mistaken != 0
-		   ? 0
-		   : 1;
+	    (unsigned long long)done, (unsigned long long)seed, t.judged, t.alone,
+	    t.refused, t.warned, t.put, t.mistaken);
+	return ok && all_came(&t) ? 0 : 1;
 }
