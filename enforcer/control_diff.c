@@ -114,8 +114,7 @@ say_address(struct buf *out, const struct differences *d, enum table_set_id set,
 	const struct node *node = model_node_at(m, &addr);
 	char text[IP_TEXT_BYTES];
 
-	if (table_sets[set].interval && table_sets[set].key[1] == FIELD_NONE &&
-	    !ip_eq(&addr, &last)) {
+	if (table_set_ranges(&table_sets[set]) && !ip_eq(&addr, &last)) {
 		buf_printf(out, "%s to ", ip_format(&addr, text));
 		buf_add_cstr(out, ip_format(&last, text));
 	} else if (w != NULL && !w->host_network) {

@@ -156,16 +156,6 @@ key_type(const struct table_set *s)
 	return type;
 }
 
-static size_t
-key_fields(const struct table_set *s)
-{
-	size_t n = 0;
-
-	while (n < ARRAY_LEN(s->key) && s->key[n] != FIELD_NONE)
-		n++;
-	return n;
-}
-
 static uint32_t
 value_order(const struct table_set *s)
 {
@@ -251,7 +241,9 @@ set_userdata(struct nftnl_set *set, const struct table_set *s)
 	struct nftnl_udata_buf *buf = must(nftnl_udata_buf_alloc(NFT_USERDATA_MAXLEN));
 	bool host = s->key[0] == FIELD_CLASSID || s->key[0] == FIELD_NFPROTO ||
 		    s->key[0] == FIELD_IFNAME;
-	uint32_t order = key_fields(s) > 1 ? 0 : host ? BYTEORDER_HOST : BYTEORDER_BIG;
+	uint32_t order = table_key_fields(s) > 1 ? 0
+			 : host                  ? BYTEORDER_HOST
+						 : BYTEORDER_BIG;
 
 	put_udata_u32(buf, NFTNL_UDATA_SET_KEYBYTEORDER, order);
 	if (s->value != FIELD_NONE)
@@ -270,7 +262,7 @@ static void
 set_concat(struct nftnl_set *set, const struct table_set *s)
 {
 	uint8_t lens[ARRAY_LEN(s->key)];
-	size_t n = key_fields(s);
+	size_t n = table_key_fields(s);
 
 	for (size_t i = 0; i < n; i++)
 		lens[i] = fields[s->key[i]].len;
@@ -289,7 +281,7 @@ add_set_message(struct nft_build *b, enum table_set_id id)
 
 	if (s->interval)
 		flags |= NFT_SET_INTERVAL;
-	if (s->interval && key_fields(s) > 1)
+	if (table_set_swaps(id))
 		flags |= NFT_SET_CONCAT_FLAG;
 	if (s->value != FIELD_NONE)
 		flags |= NFT_SET_MAP;

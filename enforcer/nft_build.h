@@ -104,18 +104,5 @@ MUST_CHECK bool nft_rule_is_known(const struct table_rule *rule, unsigned lacks)
 struct nftnl_rule;
 void nft_rule_exprs(struct nftnl_rule *rule, const struct table_rule *source,
     const struct nft_build *build, const struct nft_counter *counted);
-/* One expression at a time: a new one; loads into a register; comparing register 1. */
-struct nftnl_expr *nft_expr_new(struct nftnl_rule *rule, const char *name);
-void nft_expr_meta(struct nftnl_rule *rule, uint32_t key, uint32_t reg);
-void nft_expr_payload(struct nftnl_rule *rule, uint32_t base, uint32_t offset,
-    uint32_t len, uint32_t reg);
-void nft_expr_compare(
-    struct nftnl_rule *rule, uint32_t op, const void *data, uint32_t len);
-/* A slot: by what lies in registers, `len` bytes of it from `from` on; by chance. */
-void nft_expr_hash(
-    struct nftnl_rule *rule, uint32_t from, uint32_t len, uint32_t slots, uint32_t reg);
-void nft_expr_random(struct nftnl_rule *rule, uint32_t slots, uint32_t reg);
-/* To what lies in register 1: an address, and then a port if `to` has one. */
-void nft_expr_nat(struct nftnl_rule *rule, uint32_t type, enum table_field to);
 
 #endif

@@ -20,7 +20,7 @@
 static bool
 is_concat(enum table_set_id set)
 {
-	return table_sets[set].key[1] != FIELD_NONE;
+	return table_key_fields(&table_sets[set]) > 1;
 }
 
 static void

@@ -411,7 +411,7 @@ read_elements(struct nft *n, struct arena *arena, enum table_set_id set,
 		if (r.count != 0)
 			qsort(
 			    r.elements, r.count, sizeof(*r.elements), compare_elements);
-		if (table_sets[set].interval && table_sets[set].key[1] == FIELD_NONE)
+		if (table_set_ranges(&table_sets[set]))
 			join_ranges(&r);
 		out->elements[set] = ARENA_ARRAY(arena, r.count, struct table_element);
 		out->element_count[set] = r.count;

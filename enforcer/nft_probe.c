@@ -11,6 +11,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 
+#include "enforcer/nft_expr.h"
 #include "enforcer/nft_socket.h"
 
 #define CHAIN "probe"

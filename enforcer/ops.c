@@ -43,19 +43,17 @@ static struct form
 form_of(enum table_set_id set)
 {
 	const struct table_set *s = &table_sets[set];
-	bool four = s->value == FIELD_IPV4 || s->value == FIELD_IPV4_PORT;
-	bool has_port = s->value == FIELD_IPV4_PORT || s->value == FIELD_IPV6_PORT;
 	bool port = set_has(set, FIELD_SERVICE);
 	struct form f = {
 	    .class_id = set_has(set, FIELD_CLASSID) ? 4 : 0,
 	    .addr = addr_bytes(set),
 	    .proto = set_has(set, FIELD_PROTO) || set_has(set, FIELD_NFPROTO) ? 1 : 0,
 	    .port_lo = port || s->slots != 0 ? 2 : 0,
-	    .port_hi = (port && s->interval) || has_port ? 2 : 0,
+	    .port_hi = (port && s->interval) || table_value_has_port(s->value) ? 2 : 0,
 	};
 
 	if (table_value_is_address(s->value))
-		f.addr_end = four ? 4 : 16;
+		f.addr_end = ip_bytes(table_value_family(s->value));
 	else if (s->value != FIELD_NONE)
 		f.value = 4;
 	if (s->interval && !port)

@@ -18,6 +18,7 @@
 #include <netinet/ip6.h>
 
 #include "common/log.h"
+#include "enforcer/nft_expr.h"
 #include "enforcer/nft_socket.h"
 
 #define TRACE_TABLE    TABLE_NAME "-trace"

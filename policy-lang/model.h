@@ -3,7 +3,13 @@
  * writes it; everything else only reads it. Kubernetes and native documents
  * meet here: a NetworkPolicy is an `allow` block of its namespace, an
  * AdminNetworkPolicy is `mandatory` at /, a BaselineAdminNetworkPolicy `default`
- * at /. All of it lives in one arena and is immutable once loaded.
+ * at /. All of it lives in one arena and is immutable once loaded. What it is made of:
+ *
+ *     selector.h      labels and selectors
+ *     model_policy.h  policies, their rules and peers
+ *     model_route.h   routes
+ *     model_access.h  access and quotas
+ *     (here)          the tree, what connects, tests, and all of it
  */
 #ifndef POLICY_LANG_MODEL_H
 #define POLICY_LANG_MODEL_H
@@ -14,50 +20,14 @@
 #include "common/map.h"
 #include "common/str.h"
 #include "policy-lang/address_map.h"
-
-/* ---- labels and selectors (apimachinery meta/v1 LabelSelector) ---- */
-
-struct label {
-	struct str key;
-	struct str value;
-};
-
-struct label_set {
-	const struct label *items; /* sorted by key, keys unique */
-	size_t count;
-};
-
-enum requirement_op {
-	REQ_IN,
-	REQ_NOT_IN,
-	REQ_EXISTS,
-	REQ_NOT_EXISTS
-};
-
-struct requirement {
-	struct str key;
-	enum requirement_op op;
-	const struct str *values; /* sorted; REQ_IN and REQ_NOT_IN only */
-	size_t value_count;
-};
-
-/* All requirements must hold; none: everything matches. matchLabels become
- * REQ_IN with one value. Requirements are sorted (key, op, values), so that equal
- * selectors compare equal. */
-struct selector {
-	const struct requirement *reqs;
-	size_t count;
-	struct loc loc;
-};
+#include "policy-lang/model_access.h"
+#include "policy-lang/model_policy.h"
+#include "policy-lang/model_route.h"
+#include "policy-lang/proto.h"
+#include "policy-lang/selector.h"
 
 /* ---- the tree ---- */
 
-struct policy;
-struct peer;
-struct port_match;
-struct access_policy;
-struct quota;
-struct route_policy;
 struct learnt;
 
 /* A namespace of the tree. */
@@ -91,16 +61,6 @@ struct kube_ns {
 };
 
 /* ---- what connects ---- */
-
-/* IP protocol numbers; PROTO_ANY is "whatever protocol". */
-enum proto {
-	PROTO_ANY = 0,
-	PROTO_ICMP = 1,
-	PROTO_TCP = 6,
-	PROTO_UDP = 17,
-	PROTO_ICMPV6 = 58,
-	PROTO_SCTP = 132,
-};
 
 struct named_port {
 	struct str name;
@@ -221,311 +181,6 @@ struct test_document {
 	struct loc loc;
 };
 
-/* ---- policies ---- */
-
-enum direction {
-	DIR_INGRESS,
-	DIR_EGRESS
-};
-#define DIRECTION_COUNT 2
-
-enum phase {
-	PHASE_MANDATORY,
-	PHASE_ALLOW,
-	PHASE_DEFAULT
-};
-
-enum action {
-	ACTION_ALLOW,
-	ACTION_DENY,
-	ACTION_PASS
-};
-
-enum port_match_kind {
-	PORT_NUMBERS, /* `proto` and lo..hi; 0..65535 is the whole protocol */
-	PORT_NAMED,   /* `name` at the destination; proto PROTO_ANY: in any protocol */
-};
-
-struct port_match {
-	enum port_match_kind kind;
-	uint8_t proto;
-	uint16_t lo, hi;
-	struct str name;
-	struct loc loc;
-};
-
-/* A set of workloads: subject of a policy, or part of a peer. Every part that is
- * set must hold. hostNetwork workloads are never in one. */
-struct workload_match {
-	/* The subject of a policy for nodes: these (PEER_NODES), and no workload at all.
-	 * NULL: workloads. */
-	const struct peer *nodes;
-	struct str cluster;         /* of this cluster; ptr NULL: of any */
-	const struct ns *subtree;   /* at or below; NULL: anywhere */
-	const struct kube_ns *kube; /* exactly this Kubernetes namespace; NULL */
-	const struct selector
-	    *ns_selector; /* over the labels of the workload's own namespace
-					       (kube ? kube->labels : ns->labels); NULL: any */
-	const struct selector *selector; /* over the workload's labels; NULL: any */
-	struct str service_account;      /* ptr NULL: any */
-};
-
-enum peer_kind {
-	PEER_WORKLOADS,
-	PEER_NETWORK, /* addresses, and workloads by their addresses unless !by_address */
-	PEER_NODES,   /* the addresses of nodes, and their hostNetwork workloads */
-	PEER_FQDN,    /* outside addresses that the tenant knows by such a name */
-};
-
-struct peer {
-	enum peer_kind kind;
-	struct workload_match workloads; /* PEER_WORKLOADS ... */
-	/* ... but for these; NULL: none. Only compilers make such peers. */
-	const struct workload_match *but;
-	const struct ip_prefix *prefixes; /* PEER_NETWORK: in one of these ... */
-	size_t prefix_count;
-	const struct ip_prefix *excepts; /* ... and in none of these */
-	size_t except_count;
-	bool by_address; /* also matches workloads that have such an address */
-	/* ptr NULL: none. PEER_NODES: only nodes of it. PEER_NETWORK: workloads of other
-	 * clusters are the outside here; they match whatever by_address says. */
-	struct str cluster;
-	struct str node_name; /* PEER_NODES: ptr NULL: by selector */
-	const struct selector *node_selector;
-	const struct str
-	    *fqdns; /* PEER_FQDN, or beside prefixes of an ExternalNetwork */
-	size_t fqdn_count;
-	struct loc loc;
-};
-
-struct rule {
-	struct str name; /* "" when it has none */
-	uint32_t index;  /* in its list, from 0 */
-	enum phase phase;
-	enum direction dir;
-	enum action action; /* PHASE_ALLOW: always ACTION_ALLOW */
-	bool any_peer;      /* no from/to: everyone; else one of peers (none: nobody) */
-	const struct peer *peers;
-	size_t peer_count;
-	bool any_port; /* no ports: everything; else one of ports (none: nothing) */
-	const struct port_match *ports;
-	size_t port_count;
-	const struct policy *policy;
-	uint32_t
-	    number; /* identifies the rule in kernel and logs: see model_rule_number */
-	struct loc loc;
-};
-
-struct rule_list {
-	struct rule *rules;
-	size_t count;
-};
-
-enum policy_kind {
-	POLICY_NATIVE,
-	POLICY_NETWORK_POLICY,
-	POLICY_ADMIN,    /* AdminNetworkPolicy */
-	POLICY_BASELINE, /* BaselineAdminNetworkPolicy */
-	POLICY_CLUSTER,  /* ClusterNetworkPolicy, either tier */
-};
-
-struct policy {
-	enum policy_kind kind;
-	struct str name;
-	struct str
-	    namespace_text; /* as written: a path or a Kubernetes namespace; "" at / */
-	struct str cluster; /* of its source, or its Kubernetes namespace; mostly "" */
-	struct ns *level;   /* where its rules stand in the walk */
-	int32_t priority;   /* lower is first */
-	bool audit;         /* enforcement: audit: what it would do is told, not done */
-	struct workload_match subject; /* subtree is always at or below level */
-	struct rule_list mandatory[DIRECTION_COUNT];
-	struct rule_list allow[DIRECTION_COUNT];
-	bool isolates[DIRECTION_COUNT]; /* has an allow block in this direction */
-	struct rule_list defaults[DIRECTION_COUNT];
-	struct loc loc;
-	struct loc isolate_loc[DIRECTION_COUNT];  /* what isolates: for messages */
-	uint32_t isolate_number[DIRECTION_COUNT]; /* number of "denied by isolation" */
-};
-
-/* ---- routes ---- */
-
-/* What a route rule speaks of. */
-enum route_kind {
-	ROUTE_EGRESS,  /* how traffic to the outside leaves */
-	ROUTE_INGRESS, /* what is published to the outside */
-	ROUTE_VIA,     /* what traffic between workloads is sent through */
-};
-#define ROUTE_KIND_COUNT 3
-
-enum route_action {
-	ROUTE_APPLY, /* egress "route", ingress "publish", via "through": as the rule says */
-	ROUTE_DIRECT, /* egress, via: as if there were no rule */
-	ROUTE_DENY,   /* not at all */
-	ROUTE_PASS,   /* the next level decides */
-};
-
-enum route_balance {
-	BALANCE_RANDOM, /* each connection anywhere */
-	BALANCE_HASH, /* by the client's address: the same client, the same workload */
-};
-
-struct route_backend {
-	struct workload_match workloads; /* within the route's level */
-	uint32_t weight;                 /* 1 unless given; 0: no new connections */
-};
-
-/* Which fields are set follows from kind and action; see load_route.c. */
-struct route_rule {
-	struct str name;  /* "" when it has none */
-	uint32_t index;   /* in its list, from 0 */
-	enum phase phase; /* PHASE_MANDATORY or PHASE_DEFAULT */
-	enum route_kind kind;
-	enum route_action action;
-	const struct peer *from; /* via; none: the workloads of the route */
-	size_t from_count;
-	const struct peer
-	    *to;         /* egress: networks and names, none: everywhere outside */
-	size_t to_count; /* via: workloads, none: everyone */
-	const struct port_match *ports; /* none: everything */
-	size_t port_count;
-	/* Egress, ROUTE_APPLY: at least one of these. */
-	const struct ip_prefix *sources; /* the source address, or a pool of them */
-	size_t source_count;
-	const struct str *gateways; /* names of nodes, the first that is up is used */
-	size_t gateway_count;
-	const struct selector *gateway_selector; /* instead of names; else NULL */
-	const struct ip_addr *next_hops;         /* at most one of each family */
-	size_t next_hop_count;
-	uint32_t table; /* a routing table of the node; 0: none */
-	/* Ingress. */
-	const struct ip_prefix *addresses; /* published; deny, pass: any of these */
-	size_t address_count;
-	const struct route_backend *backends;
-	size_t backend_count;
-	uint16_t target_port;       /* of the first port; 0: as published, or by name */
-	struct str target_name;     /* "" unless by name */
-	enum route_balance balance; /* ingress and via */
-	/* Via, ROUTE_APPLY: both directions of a connection go through one of these. */
-	struct workload_match through;
-	bool direct_on_failure; /* when none of them is there; else nothing passes */
-	/* Identifies the rule in kernel and logs, as a policy's; and where it is the rule
-	 * that decides, but a node cannot do as it says (ROUTE_APPLY, but not ingress). */
-	uint32_t number, refuse_number;
-	struct loc loc;
-};
-
-struct route_list {
-	struct route_rule *rules;
-	size_t count;
-};
-
-/* A Route: the same tree, the same two laws. For a workload and a kind the first match
- * going down through `mandatory` decides, else the first going up through `defaults`. */
-struct route_policy {
-	struct str name;
-	struct str namespace_text; /* as policy's */
-	struct ns *level;
-	int32_t priority;              /* lower is first */
-	struct workload_match subject; /* subtree is `level` */
-	struct route_list mandatory[ROUTE_KIND_COUNT];
-	struct route_list defaults[ROUTE_KIND_COUNT];
-	struct loc loc;
-};
-
-/* ---- access and quotas ---- */
-
-struct access_rule {
-	enum action action;
-	const struct str *verbs; /* "*": every verb */
-	size_t verb_count;
-	const struct str
-	    *resources; /* RBAC's grammar: pods, pods/exec, deployments.apps,
-					"*", "*\/scale" */
-	size_t resource_count;
-	const struct str *names; /* none: every object */
-	size_t name_count;
-	const struct str *urls; /* nonResourceURLs; a trailing * is a prefix */
-	size_t url_count;
-	uint32_t index;
-	struct loc loc;
-};
-
-struct access_policy {
-	struct str name;
-	struct str namespace_text; /* as policy's */
-	struct ns *level;
-	int32_t priority;
-	const struct str *users;
-	size_t user_count;
-	const struct str *groups;
-	size_t group_count;
-	const struct access_rule *mandatory;
-	size_t mandatory_count;
-	const struct access_rule *defaults;
-	size_t default_count;
-	struct loc loc;
-};
-
-#define QUOTA_UNSET UINT64_MAX
-
-/* Limits of request flow; QUOTA_UNSET where not given. */
-struct quota_limits {
-	uint64_t per_second_milli; /* requests per 1,000 seconds */
-	uint64_t burst;            /* unset: 2 s worth, at least 1 */
-	uint64_t in_flight;
-	uint64_t watches;
-	uint64_t per_day;
-	uint64_t body_bytes;
-};
-
-/* Limits of the network, each with a bucket or a count of its own; see net_limit.h. */
-enum net_limit {
-	NETLIM_RATE,  /* connectionsPerSecond */
-	NETLIM_COUNT, /* connections */
-	NETLIM_OUT,   /* egressBytesPerSecond */
-	NETLIM_IN,    /* ingressBytesPerSecond */
-	NETLIM_KINDS,
-};
-
-/* The chains of one limit (table.h), each with a number. */
-enum net_limit_chain {
-	NETLIM_DENY,  /* what a connection or packet beyond the limit ends in */
-	NETLIM_ALL,   /* the limit itself */
-	NETLIM_FIRST, /* what of it is first come, first served */
-	NETLIM_OWN,   /* what each workload has to itself */
-	NETLIM_CHAINS,
-};
-
-/* What the workloads of a subtree may do on the network, together, at each node. */
-struct quota_network {
-	uint64_t per_second_milli; /* new connections per 1,000 seconds */
-	uint64_t burst;            /* unset: 2 s worth, at least 1 */
-	uint64_t connections;      /* at a time */
-	uint64_t egress_bytes_per_second;
-	uint64_t ingress_bytes_per_second;
-	uint64_t guaranteed_percent; /* in equal parts; unset: 25 */
-	struct loc loc[NETLIM_KINDS];
-	uint32_t number[NETLIM_KINDS][NETLIM_CHAINS];
-};
-
-struct quota_object {
-	struct str resource;   /* "pods", "requests.cpu" */
-	uint64_t amount_milli; /* canonical quantity times 1,000 */
-};
-
-struct quota {
-	struct str name;
-	struct ns *level;
-	struct quota_limits requests;
-	struct quota_limits per_user;
-	struct quota_limits per_token; /* of requests that bear one */
-	struct quota_network network;
-	const struct quota_object *objects;
-	size_t object_count;
-	struct loc loc;
-};
-
 /* ---- all of it ---- */
 
 /* Ports that are open at a node whatever policy says of it; see fail_safe.h. */
@@ -624,8 +279,6 @@ enum {
 
 /* ---- questions that loader, evaluator and compiler share ---- */
 
-MUST_CHECK bool selector_matches(const struct selector *s, struct label_set labels);
-MUST_CHECK bool selector_equal(const struct selector *a, const struct selector *b);
 /* True if the node is one that the peer (PEER_NODES) speaks of. */
 MUST_CHECK bool peer_takes_node(const struct peer *peer, const struct node *node);
 /* The name of ownerReferences[0] or of the apps/batch object, else its own. */
@@ -636,10 +289,6 @@ MUST_CHECK struct str workload_owner_kind(const struct workload *w);
 MUST_CHECK struct label_set workload_ns_labels(const struct workload *w);
 /* The first part of its path: whose it is. "" at the root. */
 MUST_CHECK struct str ns_tenant(const struct ns *ns);
-/* True if the rule's peers include names. */
-MUST_CHECK bool rule_has_names(const struct rule *rule);
-/* How many of its rules that is so of. */
-MUST_CHECK size_t policy_rules_by_name(const struct policy *policy);
 /* True if `ns` is `top` or below it. */
 MUST_CHECK bool ns_within(const struct ns *ns, const struct ns *top);
 /* What the display of workloads of a Kubernetes namespace, and of native ones at or below a
@@ -667,24 +316,5 @@ MUST_CHECK struct node *model_cluster_node(
 /* The node that a workload runs on; NULL if that is not known. */
 MUST_CHECK const struct node *model_node_of(
     const struct model *m, const struct workload *w);
-
-MUST_CHECK const char *direction_name(enum direction d); /* "ingress", "egress" */
-MUST_CHECK const char *phase_name(enum phase p); /* "mandatory", "allow", "default" */
-MUST_CHECK const char *action_name(enum action a);
-MUST_CHECK const char *policy_kind_name(enum policy_kind k); /* "NetworkPolicy", ... */
-/* The rules of a policy that the walk asks in a phase and direction. */
-MUST_CHECK const struct rule_list *policy_rules(
-    const struct policy *p, enum phase phase, enum direction dir);
-/* "tcp", "udp", "sctp", "icmp", "icmpv6", "any", else the number; `out` >= 8 bytes. */
-const char *proto_name(uint8_t proto, char *out);
-/* True for tcp, udp and sctp. */
-MUST_CHECK bool proto_has_ports(uint8_t proto);
-/* Parses tcp|udp|sctp|icmp|icmpv6 in lower or upper case. */
-MUST_CHECK bool proto_parse(struct str text, uint8_t *out_proto);
-/* "Policy /acme/shop/web", "NetworkPolicy east/shop/web": names a policy for people. In
- * the arena. */
-MUST_CHECK const char *policy_title(struct arena *a, const struct policy *p);
-/* "Policy /acme/shop/web rule 2 \"metrics\"": names a rule for people. In the arena. */
-MUST_CHECK const char *rule_title(struct arena *a, const struct rule *r);
 
 #endif

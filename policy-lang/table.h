@@ -535,6 +535,10 @@ MUST_CHECK uint8_t table_nfproto(enum ip_family family);
 #define TABLE_KEY_BYTES_MAX   32
 #define TABLE_VALUE_BYTES_MAX 20
 
+/* How many fields a set's key has. */
+MUST_CHECK size_t table_key_fields(const struct table_set *set);
+/* True for interval sets of one field: their elements' addresses have an end. */
+MUST_CHECK bool table_set_ranges(const struct table_set *set);
 /* Number of bytes of a set's key as nf_tables wants it (fields padded to 4). */
 MUST_CHECK size_t table_key_bytes(enum table_set_id set);
 /* True for interval sets with several fields: nft keeps host-order fields in them in
@@ -563,6 +567,9 @@ void table_element_set_value(
     enum table_set_id set, const uint8_t *value, struct table_element *out);
 /* True for maps to addresses. */
 MUST_CHECK bool table_value_is_address(enum table_field value);
+/* Of such: the address's family, and whether a port is beside it. */
+MUST_CHECK enum ip_family table_value_family(enum table_field value);
+MUST_CHECK bool table_value_has_port(enum table_field value);
 
 /* Reads a mask of bits side by side, 0x0ff00000; false: it is none. */
 MUST_CHECK bool table_mask_parse(struct str text, uint32_t *out_mask);

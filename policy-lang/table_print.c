@@ -1,13 +1,11 @@
 /*
- * The table as text. What nft 1.0.6 needs is here: class ids are "major:minor" in
+ * The table as nft(8) reads it. What nft 1.0.6 needs is here: class ids are "major:minor" in
  * hexadecimal (0 is "none"), a range of one is written as a single value, and a
  * definition's elements stand in its block.
  */
-#include "policy-lang/table.h"
-
 #include <string.h>
 
-#include "policy-lang/net_limit.h"
+#include "policy-lang/table_text.h"
 
 /* ---- elements ---- */
 
@@ -21,44 +19,6 @@ print_class(struct buf *out, uint32_t id)
 }
 
 static void
-print_addr(struct buf *out, enum table_field field, const uint8_t *bytes)
-{
-	struct ip_addr addr = {.family = field == FIELD_IPV4 ? IP_V4 : IP_V6};
-	char text[IP_TEXT_BYTES];
-
-	memcpy(addr.bytes, bytes, ip_bytes(addr.family));
-	buf_add_cstr(out, ip_format(&addr, text));
-}
-
-/* "cali*" or "eth1", quoted; no name has anything that quoting would change. */
-static void
-print_interface(struct buf *out, const struct table_element *e)
-{
-	bool one = memcmp(e->addr, e->addr_end, sizeof(e->addr)) == 0;
-
-	buf_printf(out, "\"%.*s%s\"",
-	    (int)strnlen((const char *)e->addr, sizeof(e->addr)), (const char *)e->addr,
-	    one ? "" : "*");
-}
-
-/* True if the addresses of this set's elements have an end. In a concatenated key only
- * the port ranges. */
-static bool
-ranges_addr(const struct table_set *set)
-{
-	return set->interval && set->key[1] == FIELD_NONE;
-}
-
-static uint32_t
-element_mark(const struct table_element *e)
-{
-	uint32_t mark;
-
-	memcpy(&mark, e->addr, sizeof(mark));
-	return mark;
-}
-
-static void
 print_field(struct buf *out, const struct table_set *set, enum table_field field,
     const struct table_element *e)
 {
@@ -68,15 +28,15 @@ print_field(struct buf *out, const struct table_set *set, enum table_field field
 		break;
 	case FIELD_IPV4:
 	case FIELD_IPV6:
-		print_addr(out, field, e->addr);
-		if (ranges_addr(set) &&
+		table_text_addr(out, field, e->addr);
+		if (table_set_ranges(set) &&
 		    memcmp(e->addr, e->addr_end, sizeof(e->addr)) != 0) {
 			buf_add_char(out, '-');
-			print_addr(out, field, e->addr_end);
+			table_text_addr(out, field, e->addr_end);
 		}
 		break;
 	case FIELD_IFNAME:
-		print_interface(out, e);
+		table_text_interface(out, e);
 		break;
 	case FIELD_NFPROTO:
 		buf_add_cstr(out, e->proto == table_nfproto(IP_V4) ? "ipv4" : "ipv6");
@@ -94,7 +54,7 @@ print_field(struct buf *out, const struct table_set *set, enum table_field field
 		buf_printf(out, "%u", (unsigned)e->port_lo);
 		break;
 	case FIELD_MARK:
-		buf_printf(out, "0x%08x", (unsigned)element_mark(e));
+		buf_printf(out, "0x%08x", (unsigned)table_element_mark(e));
 		break;
 	case FIELD_NONE:
 	case FIELD_VERDICT:
@@ -108,10 +68,8 @@ print_field(struct buf *out, const struct table_set *set, enum table_field field
 static void
 print_end(struct buf *out, enum table_field value, const struct table_element *e)
 {
-	bool four = value == FIELD_IPV4 || value == FIELD_IPV4_PORT;
-
-	print_addr(out, four ? FIELD_IPV4 : FIELD_IPV6, e->addr_end);
-	if (value == FIELD_IPV4_PORT || value == FIELD_IPV6_PORT)
+	table_text_addr(out, value, e->addr_end);
+	if (table_value_has_port(value))
 		buf_printf(out, " . %u", (unsigned)e->port_hi);
 }
 
@@ -393,12 +351,11 @@ print_stmt(struct buf *out, const struct table_stmt *stmt,
 	} else if (stmt->kind >= STMT_MARKED && stmt->kind <= STMT_CT_MARK) {
 		print_mark(out, stmt, settings->steer_mask);
 	} else if (stmt->kind == STMT_SNAT || stmt->kind == STMT_DNAT) {
-		enum table_field value = table_sets[stmt->set].value;
+		enum ip_family to = table_value_family(table_sets[stmt->set].value);
 
 		buf_printf(out, "%s %s to meta priority map @%s",
 		    stmt->kind == STMT_SNAT ? "snat" : "dnat",
-		    value == FIELD_IPV4 || value == FIELD_IPV4_PORT ? "ip" : "ip6",
-		    set);
+		    to == IP_V4 ? "ip" : "ip6", set);
 	} else if (stmt->kind == STMT_LOG) {
 		buf_printf(out, "log prefix \"%u\" group %u", (unsigned)stmt->value,
 		    (unsigned)settings->log_group);
@@ -480,162 +437,4 @@ table_print_nft(struct buf *out, const struct table_content *content)
 			print_chain(out, &table_chains[i], &content->settings);
 	}
 	buf_add_cstr(out, "}\n");
-}
-
-/* ---- JSON ---- */
-
-static void
-json_field(struct buf *out, const struct table_set *set, enum table_field field,
-    const struct table_element *e)
-{
-	switch (field) {
-	case FIELD_CLASSID:
-		buf_printf(out, "\"class\": %u", (unsigned)e->class_id);
-		break;
-	case FIELD_IPV4:
-	case FIELD_IPV6:
-		buf_add_cstr(out, "\"address\": \"");
-		print_addr(out, field, e->addr);
-		if (ranges_addr(set)) {
-			buf_add_cstr(out, "\", \"lastAddress\": \"");
-			print_addr(out, field, e->addr_end);
-		}
-		buf_add_char(out, '"');
-		break;
-	case FIELD_IFNAME:
-		buf_add_cstr(out, "\"interface\": ");
-		print_interface(out, e);
-		break;
-	case FIELD_NFPROTO:
-	case FIELD_PROTO:
-		buf_printf(out, "\"protocol\": %u", (unsigned)e->proto);
-		break;
-	case FIELD_SERVICE:
-		buf_printf(out, "\"port\": %u", (unsigned)e->port_lo);
-		if (set->interval)
-			buf_printf(out, ", \"lastPort\": %u", (unsigned)e->port_hi);
-		break;
-	case FIELD_SLOT:
-		buf_printf(out, "\"slot\": %u", (unsigned)e->port_lo);
-		break;
-	case FIELD_MARK:
-		buf_printf(out, "\"mark\": %u", (unsigned)element_mark(e));
-		break;
-	case FIELD_NONE:
-	case FIELD_VERDICT:
-	case FIELD_IPV4_PORT:
-	case FIELD_IPV6_PORT:
-		break;
-	}
-}
-
-static void
-json_end(struct buf *out, enum table_field value, const struct table_element *e)
-{
-	bool four = value == FIELD_IPV4 || value == FIELD_IPV4_PORT;
-
-	buf_add_cstr(out, ", \"to\": \"");
-	print_addr(out, four ? FIELD_IPV4 : FIELD_IPV6, e->addr_end);
-	buf_add_char(out, '"');
-	if (value == FIELD_IPV4_PORT || value == FIELD_IPV6_PORT)
-		buf_printf(out, ", \"toPort\": %u", (unsigned)e->port_hi);
-}
-
-static void
-json_loc(struct buf *out, struct loc loc)
-{
-	if (loc.source == NULL)
-		return;
-	buf_add_cstr(out, ", \"file\": ");
-	buf_add_json(out, loc.source->name);
-	buf_printf(out, ", \"line\": %u", (unsigned)loc.line);
-}
-
-static void
-json_element(
-    struct buf *out, const struct table_set *set, const struct table_element *e)
-{
-	buf_add_char(out, '{');
-	for (size_t i = 0; i < TABLE_KEY_FIELDS && set->key[i] != FIELD_NONE; i++) {
-		if (i != 0)
-			buf_add_cstr(out, ", ");
-		json_field(out, set, set->key[i], e);
-	}
-	if (table_value_is_address(set->value))
-		json_end(out, set->value, e);
-	else if (set->value != FIELD_NONE)
-		buf_printf(out, ", \"value\": %u", (unsigned)e->value);
-	json_loc(out, e->loc);
-	buf_add_char(out, '}');
-}
-
-static void
-json_limit(struct buf *out, const struct table_limit *l)
-{
-	if (l->form == LIMIT_NONE)
-		return;
-	buf_printf(out, ", \"limit\": {\"kind\": \"%s\", \"own\": %s, ",
-	    net_limit_name(l->kind), l->form == LIMIT_OWN ? "true" : "false");
-	if (l->nothing)
-		buf_add_cstr(out, "\"nothing\": true, ");
-	else if (l->kind == NETLIM_COUNT)
-		buf_printf(out, "\"count\": %u, ", (unsigned)l->count);
-	else
-		buf_printf(out, "\"rate\": %llu, \"seconds\": %u, \"burst\": %u, ",
-		    (unsigned long long)l->bucket.rate, (unsigned)l->bucket.unit_s,
-		    (unsigned)l->bucket.burst);
-	buf_printf(out, "\"deny\": %u, \"first\": %u, \"next\": %u}", (unsigned)l->deny,
-	    (unsigned)l->first, (unsigned)l->next);
-}
-
-static void
-json_rule(struct buf *out, const struct table_rule_chain *chain)
-{
-	buf_printf(out, "{\"number\": %u, \"action\": \"%s\", \"log\": %s, ",
-	    (unsigned)chain->number, action_name(chain->action),
-	    chain->log ? "true" : "false");
-	buf_printf(out, "\"direction\": \"%s\", \"phase\": \"%s\", ",
-	    direction_name(chain->dir), phase_name(chain->phase));
-	buf_add_cstr(out, "\"kind\": ");
-	buf_add_json(out, str_from(chain->policy_kind));
-	buf_add_cstr(out, ", \"namespace\": ");
-	buf_add_json(out, chain->namespace_path);
-	buf_add_cstr(out, ", \"policy\": ");
-	buf_add_json(out, chain->policy);
-	buf_add_cstr(out, ", \"rule\": ");
-	buf_add_json(out, chain->rule_name);
-	buf_printf(out, ", \"index\": %u, \"isolation\": %s, \"comment\": ",
-	    (unsigned)chain->rule_index, chain->isolation ? "true" : "false");
-	buf_add_json(out, str_from(chain->comment));
-	json_limit(out, &chain->limit);
-	json_loc(out, chain->loc);
-	buf_add_char(out, '}');
-}
-
-/* "," before every item but the first, then a new line with the item's indent. */
-static void
-json_next(struct buf *out, size_t index, const char *indent)
-{
-	buf_printf(out, "%s\n%s", index != 0 ? "," : "", indent);
-}
-
-void
-table_print_json(struct buf *out, const struct table_content *content)
-{
-	buf_add_cstr(out, "{\n  \"sets\": {");
-	for (size_t i = 0; i < SET_COUNT; i++) {
-		json_next(out, i, "    ");
-		buf_printf(out, "\"%s\": [", table_sets[i].name);
-		for (size_t j = 0; j < content->element_count[i]; j++) {
-			json_next(out, j, "      ");
-			json_element(out, &table_sets[i], &content->elements[i][j]);
-		}
-		buf_add_char(out, ']');
-	}
-	buf_add_cstr(out, "\n  },\n  \"rules\": [");
-	for (size_t i = 0; i < content->rule_chain_count; i++) {
-		json_next(out, i, "    ");
-		json_rule(out, &content->rule_chains[i]);
-	}
-	buf_add_cstr(out, "]\n}\n");
 }

@@ -206,6 +206,14 @@ class Enforcer:
                    "the table to be verified")
 
 
+def role_facts(pid):
+    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    facts = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+    return {"uid": facts["Uid"].split()[1], "caps": int(facts["CapEff"], 16),
+            "permitted": int(facts["CapPrm"], 16), "locked": facts["NoNewPrivs"],
+            "seccomp": facts["Seccomp"], "root": os.listdir(f"/proc/{pid}/root")}
+
+
 def ended(pid):
     """Whether a process is gone, or has nothing any more."""
     try:

@@ -5,8 +5,6 @@
 """
 
 import contextlib
-import os
-import re
 import shutil
 import signal
 import sys

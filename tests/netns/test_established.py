@@ -16,7 +16,7 @@ import pytest
 import lab as lab_module
 from enforcerd import Enforcer, kill
 from lab import Lab, wait_until
-from test_enforcer import DB, PORTS, world
+from shop import DB, PORTS, world
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))

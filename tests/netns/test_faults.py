@@ -13,8 +13,8 @@ import lab as lab_module
 from enforcerd import Enforcer, rf
 from faultlab import DB, PORTS, NftFaults, Storm
 from lab import Lab
-from test_enforcer import PORTS as LISTENING
-from test_enforcer import world
+from shop import PORTS as LISTENING
+from shop import world
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))

@@ -9,7 +9,7 @@ import pytest
 import lab as lab_module
 from enforcerd import Enforcer
 from lab import Lab, wait_until
-from test_enforcer import TREE, WORKLOAD
+from shop import TREE, WORKLOAD
 from test_steering import FAMILIES, FAR, PLACES, ROUTER, STEERING, build, ours, route, seen
 
 REASON = lab_module.skip_reason()

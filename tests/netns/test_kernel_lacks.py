@@ -13,7 +13,7 @@ import pytest
 import lab as lab_module
 from enforcerd import Enforcer, rf
 from lab import Lab, wait_until
-from test_enforcer import WORKLOAD
+from shop import WORKLOAD
 
 SHIM = rf.build_dir() / "tests" / "libnft-faults.so"
 REASON = lab_module.skip_reason() or (None if SHIM.exists() else f"{SHIM} is not built")

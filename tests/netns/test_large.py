@@ -8,7 +8,7 @@ import pytest
 import lab as lab_module
 from enforcerd import Enforcer, Watch
 from lab import Lab
-from test_enforcer import DB, PLACES, TREE, WORKLOAD
+from shop import DB, PLACES, TREE, WORKLOAD
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))

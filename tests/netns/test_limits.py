@@ -12,7 +12,7 @@ import pytest
 import lab as lab_module
 from enforcerd import Enforcer, kill
 from lab import Lab, wait_until
-from test_enforcer import WORKLOAD
+from shop import WORKLOAD
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))

@@ -8,12 +8,11 @@ import subprocess
 
 import pytest
 
-import dnslab
 import lab as lab_module
 from dnslab import A, AAAA, Liar, ask
 from enforcerd import Enforcer, kill
 from lab import Lab, wait_until
-from test_enforcer import WORKLOAD
+from shop import WORKLOAD
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))

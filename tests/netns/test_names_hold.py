@@ -12,9 +12,9 @@ import pytest
 
 import lab as lab_module
 from dnslab import A, AAAA, Upstream, addresses, answer, ask, ask_tcp, question, rcode
-from enforcerd import Enforcer, kill
+from enforcerd import Enforcer, kill, rf, role_facts
 from lab import Lab, wait_until
-from test_enforcer import WORKLOAD, role_facts, sanitized
+from shop import WORKLOAD
 from test_names import audit, known, recorded
 
 REASON = lab_module.skip_reason()
@@ -369,7 +369,7 @@ def test_the_role_has_no_privilege(enforcer):
     facts = role_facts(enforcer.role("dns"))
     assert facts["uid"] != "0" and facts["caps"] == facts["permitted"] == 0
     assert facts["locked"] == "1" and facts["root"] == []
-    assert sanitized() or facts["seccomp"] == "2"
+    assert rf.sanitized() or facts["seccomp"] == "2"
 
 
 def test_other_resolvers_are_asked_after_a_reload(lab, enforcer, tricks):

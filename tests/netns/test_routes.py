@@ -13,7 +13,7 @@ import pytest
 import lab as lab_module
 from enforcerd import Enforcer
 from lab import Lab, wait_until
-from test_enforcer import TREE, WORKLOAD
+from shop import TREE, WORKLOAD
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))

@@ -9,7 +9,7 @@ import lab as lab_module
 from dnslab import A, AAAA, ask
 from enforcerd import Enforcer
 from lab import Lab, wait_until
-from test_enforcer import WORKLOAD
+from shop import WORKLOAD
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))

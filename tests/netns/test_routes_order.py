@@ -10,7 +10,7 @@ import pytest
 import lab as lab_module
 from enforcerd import Enforcer
 from lab import Lab
-from test_enforcer import WORKLOAD
+from shop import WORKLOAD
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))

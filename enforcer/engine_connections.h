@@ -1,0 +1,102 @@
+/*
+ * Connections that are there: those that policy forbids by now, those that nobody tracked,
+ * and those that a policy which is only watched would deny.
+ */
+#ifndef ENFORCER_ENGINE_CONNECTIONS_H
+#define ENFORCER_ENGINE_CONNECTIONS_H
+
+#include <uv.h>
+
+#include "common/clock.h"
+#include "common/map.h"
+#include "enforcer/connection.h"
+#include "enforcer/nflog_reader.h"
+#include "policy-lang/table.h"
+
+struct engine;
+
+struct engine_cut {
+	bool wanted;    /* policy has changed since the last list began */
+	bool running;   /* one list at a time */
+	bool began_now; /* the next question begins a list */
+	monotime_t began, not_before;
+	struct arena *arena; /* of one answer and of the connections to end */
+	struct connection *ending;
+	uint32_t *numbers; /* of the rules that end them */
+	size_t ending_count;
+	bool done;    /* the list has ended */
+	bool failing; /* and it has been told */
+	uv_timer_t timer;
+	size_t listed; /* by this list, and by the last whole one: */
+	size_t last_listed;
+	uint64_t last_us;
+	uint64_t lists, failures, cut, kept;
+};
+
+/* Connections that were told of: in the last list, or in this one. */
+struct shadow_seen {
+	struct map told;
+	struct arena *arena;
+};
+
+struct shadow_count {
+	uint32_t number;
+	uint64_t connections;
+};
+
+struct engine_shadow {
+	struct shadow_seen before, now;
+	struct shadow_count *counts; /* by rule */
+	size_t count_len;
+	uint64_t denied;
+	uv_timer_t timer;
+};
+
+#define ENGINE_ADOPT_MOST 256
+
+struct engine_adopt {
+	bool fresh;          /* no program of an earlier run is in force */
+	bool open;           /* the first program came into force a moment ago */
+	uv_timer_t timer;    /* its end */
+	struct map never;    /* ends of connections that were cut meanwhile */
+	struct arena *arena; /* of them */
+	struct connection waiting[ENGINE_ADOPT_MOST];
+	size_t count;
+	bool asked; /* the kernel role, for those of before */
+	uint64_t adopted;
+};
+
+/* ---- engine_cut.c ---- */
+
+void engine_cut_init(struct engine *e);
+void engine_cut_fini(struct engine *e);
+/* Policy has changed: connections are to be judged anew, as soon as they may. */
+void engine_cut_want(struct engine *e);
+/* True if no connection is ever cut. */
+MUST_CHECK bool engine_cut_never(const struct engine *e);
+
+/* ---- engine_shadow.c ---- */
+
+void engine_shadow_init(struct engine *e);
+void engine_shadow_fini(struct engine *e);
+MUST_CHECK bool engine_shadow_wanted(const struct engine *e);
+/* A connection that policy in force allows, of a list; and the list's end. */
+void engine_shadow_judge(struct engine *e, const struct connection *c);
+void engine_shadow_listed(struct engine *e);
+
+/* ---- engine_adopt.c ---- */
+
+void engine_adopt_init(struct engine *e);
+void engine_adopt_fini(struct engine *e);
+/* What is to become of TCP in mid-stream now. */
+MUST_CHECK enum table_midstream engine_adopt_midstream(const struct engine *e);
+/* A program, no skeleton, has come into force. */
+void engine_adopt_committed(struct engine *e);
+/* A connection that is cut: what comes of it is not to bring it back. */
+void engine_adopt_never(struct engine *e, const struct connection *c);
+/* A packet in mid-stream. True if it belongs to a connection that policy allows, and that
+ * goes on once conntrack knows it. */
+MUST_CHECK bool engine_adopt_packet(
+    struct engine *e, const struct nflog_packet *packet);
+
+#endif

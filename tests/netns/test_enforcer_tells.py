@@ -1,0 +1,505 @@
+"""The daemon: what it tells of itself and of traffic, and to whom."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import stat
+import subprocess
+
+import pytest
+
+import lab as lab_module
+from enforcerd import rf, role_facts
+from lab import wait_until
+from shop import DB, enforcer, idle, lab  # noqa: F401
+
+REASON = lab_module.skip_reason()
+pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
+
+
+# --- flows ---
+
+
+def test_denied_flow_is_logged_with_names_policy_and_place(lab, enforcer):
+    result = lab.probe("web", "db", "tcp", 80)
+    assert result.state == "closed"
+    wait_until(enforcer.flows, 5, "a record")
+    flow = enforcer.flows()[0]
+    web, db = lab.host("web"), lab.host("db")
+    assert flow["verdict"] == "deny" and flow["direction"] == "ingress"
+    assert flow["protocol"] == "tcp" and flow["tenant"] == "acme"
+    assert flow["reason"] == "isolation" and flow["count"] == 1
+    assert flow["src"] | {"port": 0} == {
+        "address": web.address(4), "port": 0, "workload": "web",
+        "namespace": "/acme/shop"}
+    assert flow["dst"] == {"address": db.address(4), "port": 80, "workload": "db",
+                           "namespace": "/acme/shop"}
+    assert flow["policy"] == {
+        "kind": "Policy", "namespace": "/acme/shop", "name": "db",
+        "file": f"{enforcer.policy}/db.yaml", "line": 8}
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", flow["time"])
+
+
+def test_flow_of_a_mandatory_rule_names_the_rule(lab, enforcer):
+    before = enforcer.generation()
+    enforcer.write("guard.yaml", """\
+apiVersion: ringfence.dev/v1alpha1
+kind: Policy
+metadata: {name: guard, namespace: /acme}
+spec:
+  mandatory:
+    egress:
+      - {name: no-test-net, action: deny, to: [{cidr: 203.0.113.0/24},
+                                               {cidr: "2001:db8::/32"}]}
+""")
+    enforcer.wait_generation(before + 1)
+    address = lab.host("world").address(6)
+    assert lab.probe("web", address, "udp", 53).state == "closed"
+    wait_until(enforcer.flows, 5, "a record")
+    flow = enforcer.flows()[0]
+    assert (flow["direction"], flow["reason"], flow["protocol"]) == (
+        "egress", "rule", "udp")
+    assert flow["dst"] == {"address": address, "port": 53}
+    assert flow["policy"] == {
+        "kind": "Policy", "namespace": "/acme", "name": "guard", "rule": 0,
+        "ruleName": "no-test-net", "file": f"{enforcer.policy}/guard.yaml", "line": 7}
+
+
+def test_same_flows_are_counted_and_none_is_lost(lab, enforcer):
+    address = lab.host("db").address(4)
+    lab.probe_many([("web", address, "tcp", 80)] * 50 +
+                   [("mon", address, "udp", 53)] * 30, 200)
+
+    def total(source):
+        return sum(flow["count"] for flow in enforcer.flows()
+                   if flow["src"].get("workload") == source)
+
+    wait_until(lambda: (total("web"), total("mon")) == (50, 30), 5, "all counts")
+    assert len(enforcer.flows()) < 20
+    assert enforcer.status()["flows"]["lost"] == 0
+    assert enforcer.metric('ringfence_flow_packets_total{verdict="deny"}') == 80
+
+
+def test_icmp_flow_has_no_ports(lab, enforcer):
+    assert lab.probe("world", "db", "icmp").state == "closed"
+    wait_until(enforcer.flows, 5, "a record")
+    flow = enforcer.flows()[0]
+    assert flow["protocol"] == "icmp"
+    assert "port" not in flow["src"] and "port" not in flow["dst"]
+
+
+def test_flows_command_shows_recent_and_follows(lab, enforcer):
+    lab.probe("web", "db", "tcp", 80)
+    wait_until(enforcer.flows, 5, "a record")
+    recent = enforcer.ask("flows").stdout.splitlines()
+    assert json.loads(recent[0]) == enforcer.flows()[0]
+    reader = lab.node.popen(
+        [rf.program("ringfence-enforcer"), "flows", "--follow", "--count", "0",
+         "--control", str(enforcer.socket)], stdout=subprocess.PIPE)
+    try:
+        os.set_blocking(reader.stdout.fileno(), False)
+        seen = b""
+
+        def follow():
+            nonlocal seen
+            lab.probe("mon", "db", "udp", 53, 50)
+            seen += reader.stdout.read() or b""
+            return b"\n" in seen
+
+        wait_until(follow, 10, "a followed record")
+        assert json.loads(seen.splitlines()[0])["src"]["workload"] == "mon"
+    finally:
+        reader.kill()
+        reader.wait()
+        reader.stdout.close()
+
+
+def test_flow_file_is_reopened_on_sighup(lab, enforcer):
+    lab.probe("web", "db", "tcp", 80, 100)
+    wait_until(enforcer.flows, 5, "a record")
+    enforcer.flow_path.rename(enforcer.directory / "flows.old")
+    enforcer.process.send_signal(signal.SIGHUP)
+    wait_until(enforcer.flow_path.exists, 5, "a new file")
+    lab.probe("mon", "db", "udp", 53, 100)
+    wait_until(enforcer.flows, 5, "a record in the new file")
+
+
+# --- control, audit, confinement ---
+
+
+def test_control_socket_is_for_root_alone(enforcer):
+    mode = enforcer.socket.stat()
+    assert stat.S_IMODE(mode.st_mode) == 0o600 and mode.st_uid == 0
+
+
+def test_explain_says_what_the_tool_says(enforcer):
+    words = ["/acme/shop/web", "/acme/shop/db", "80/tcp"]
+    told = rf.run("explain", enforcer.policy, "--", *words)
+    assert enforcer.ask("explain", *words).stdout == told.stdout
+    asked = enforcer.ask_json("explain", *words)
+    assert asked == json.loads(
+        rf.run("explain", enforcer.policy, "-o", "json", "--", *words).stdout)
+    assert asked["verdict"] == "deny"
+
+
+def test_client_refuses_what_makes_no_sense(lab, enforcer):
+    for words, text in [
+            (["explain", "/acme/shop/web", "/acme/shop/bd", "80/tcp"], "db"),
+            (["explain", "/acme/shop/web"], "usage"),
+            (["status", "-o", "xml"], "xml"),
+            (["flows", "--count", "all"], "all"),
+    ]:
+        done = enforcer.ask(*words, check=False)
+        assert done.returncode == 2 and text in done.stderr, words
+    done = lab.node.exec([rf.program("ringfence-enforcer"), "status", "--control",
+                          str(enforcer.directory / "none.sock")], check=False)
+    assert done.returncode == 2 and "none.sock" in done.stderr
+
+
+def test_socket_survives_nonsense(lab, enforcer):
+    for question in (b"\n", b"nonsense\n", b"status now\n", b"\0\xff\n",
+                     b"x" * 10000, b"explain a b c d e f\n", b""):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(5)
+            sock.connect(str(enforcer.socket))
+            sock.sendall(question)
+            sock.shutdown(socket.SHUT_WR)
+            try:
+                answer = b"".join(iter(lambda: sock.recv(4096), b""))
+            except ConnectionResetError:
+                answer = b""
+            assert answer == b"" or "error" in json.loads(answer), question
+    assert enforcer.status()["state"] == "enforcing"
+
+
+def test_pages(enforcer):
+    assert enforcer.page("/healthz") == (200, "ok\n")
+    assert enforcer.page("/readyz") == (200, "enforcing\n")
+    assert enforcer.page("/nothing")[0] == 404
+    code, text = enforcer.page("/metrics")
+    assert code == 200
+    names = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
+    assert len(names) == len(set(names)) > 20
+    for line in text.splitlines():
+        assert re.fullmatch(
+            r'# (HELP|TYPE) \w+ .+|\w+(\{\w+="[^"]*"(,\w+="[^"]*")*\})? -?[0-9.]+',
+            line), line
+    assert enforcer.metric("ringfence_local_workloads") == 3
+
+
+def test_metrics_at_every_address_are_those_of_both_families(lab, idle):
+    idle.write_config(metrics="[::]:9477")
+    with idle:
+        assert idle.page("/healthz") == (200, "ok\n")  # over IPv4
+        assert lab.node.exec(["curl", "-s", "http://[::1]:9477/healthz"]).stdout == "ok\n"
+
+
+def test_roles_have_what_they_need_and_nothing_more(enforcer):
+    net_admin = 1 << 12
+    for role, caps in (("engine", 0), ("kernel", net_admin)):
+        facts = role_facts(enforcer.role(role))
+        assert facts["uid"] != "0", role
+        assert facts["caps"] == facts["permitted"] == caps, role
+        assert facts["locked"] == "1" and facts["root"] == [], role
+        assert rf.sanitized() or facts["seccomp"] == "2", role
+
+
+def test_audit_log_has_programs_and_denials(lab, idle):
+    audit = idle.directory / "audit"
+    idle.write_config(audit={"directory": str(audit), "mode": "required"})
+    with idle:
+        assert role_facts(idle.role("audit"))["uid"] != "0"
+        lab.probe("web", "db", "tcp", 80, 100)
+        wait_until(idle.flows, 5, "a record")
+        lines = wait_until(lambda: [
+            line for line in map(json.loads, (audit / "log-0.jsonl").read_text()
+                                 .splitlines()) if line["verb"] == "deny-flow"], 5)
+        deny = lines[0]
+        assert deny["kind"] == "Event" and deny["apiVersion"] == "audit.k8s.io/v1"
+        assert deny["objectRef"] | {"apiGroup": ""} == {
+            "resource": "workloads", "namespace": "/acme/shop", "name": "db",
+            "apiGroup": ""}
+        assert deny["sourceIPs"] == [lab.host("web").address(4)]
+        notes = deny["annotations"]
+        assert notes["ringfence.dev/tenant"] == "acme"
+        assert notes["ringfence.dev/service"] == "80/tcp"
+        assert f"{idle.policy}/db.yaml:8" in notes["ringfence.dev/decided-by"]
+    events = [json.loads(line)
+              for line in (audit / "log-0.jsonl").read_text().splitlines()]
+    applied = [(event["verb"], event["stage"], event["auditID"]) for event in events
+               if event["verb"] == "apply"]
+    assert [stage for _, stage, _ in applied] == ["RequestReceived",
+                                                  "ResponseComplete"]
+    assert applied[0][2] == applied[1][2]
+    assert {path.name for path in audit.iterdir()} >= {"checkpoint", "key.pub"}
+
+
+def test_who_asks_for_tenants_traffic_is_on_record(lab, idle):
+    """As the kernel says who that is; what tells of nobody's traffic is not."""
+    audit = idle.directory / "audit"
+    idle.write_config(audit={"directory": str(audit)})
+    web, db = lab.host("web").address(4), lab.host("db").address(4)
+    with idle:
+        idle.ask("status")
+        idle.ask("explain", web, db, "80/tcp", check=False)
+        idle.ask("flows")
+        idle.ask("trace", web, db, "80/tcp", "--wait", "1", check=False)
+
+        def asked():
+            return {event["objectRef"]["name"]: event for event in map(
+                json.loads, (audit / "log-0.jsonl").read_text().splitlines())
+                if event["verb"] == "ask"}
+        wait_until(lambda: "trace" in asked(), 30, "a record of the question")
+        events = asked()
+    assert set(events) == {"flows", "trace"}
+    assert events["trace"]["user"]["username"] == (
+        f"ringfence:node:{idle.host.name}:uid:{os.getuid()}")
+    notes = events["trace"]["annotations"]
+    assert notes["ringfence.dev/words"].split()[:3] == [web, db, "80/tcp"]
+    assert int(notes["ringfence.dev/pid"]) >= 0
+
+
+def test_full_audit_disk_holds_changes_but_keeps_enforcing(lab, idle):
+    """`required`: what cannot be recorded does not come into force."""
+    audit = idle.directory / "audit"
+    audit.mkdir()
+    idle.write_config(audit={"directory": str(audit), "mode": "required"},
+                      tableOwner="never")
+    # a small file system of the daemon's own, gone with it
+    idle.start(wrap=["unshare", "-m", "sh", "-c",
+                     f"mount -t tmpfs -o size=256k tmpfs {audit} && exec \"$@\"", "sh"])
+    inside = pathlib.Path(f"/proc/{idle.process.pid}/root{audit}")
+    before = idle.generation()
+    filler = inside / "filler"
+    with open(filler, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError:
+            pass
+    # the log's last page may still take a line or two: records of denials
+    wait_until(lambda: "audit-not-writable" in idle.log() or lab.probe(
+        "web", "db", "tcp", 80, 50).open, 20, "the log to be full")
+    assert not idle.status()["audit"]["writable"]
+    assert "program-held" not in idle.log()
+    idle.write("db.yaml", DB.replace("5432", "80"))
+    idle.wait_log("program-held")
+    assert idle.generation() == before
+    assert lab.probe("web", "db", "tcp", 80).state == "closed"
+    assert lab.probe("web", "db", "tcp", 5432).state == "open"
+    lab.node.exec(["nft", "flush", "ruleset"])  # healing is not held up
+    wait_until(lambda: lab.probe("web", "db", "tcp", 80, 100).state == "closed", 5)
+    filler.unlink()
+    idle.wait_generation(before + 1)
+    wait_until(lambda: lab.probe("web", "db", "tcp", 80).state == "open", 10)
+    idle.stop()
+
+
+# --- trace ---
+
+
+def trace(lab, enforcer, probe, *words):
+    """The answer to `trace` while the probe is sent again and again."""
+    asking = lab.node.popen(
+        [rf.program("ringfence-enforcer"), "trace", "--control", str(enforcer.socket),
+         "-o", "json", *words], stdout=subprocess.PIPE, text=True)
+    wait_until(lambda: lab.probe(*probe, timeout_ms=50) and asking.poll() is not None,
+               20, "the packet")
+    return json.loads(asking.stdout.read())
+
+
+def test_trace_follows_a_denied_packet(lab, enforcer):
+    answer = trace(lab, enforcer, ("web", lab.host("db").address(6), "tcp", 80),
+                   "/acme/shop/web", "/acme/shop/db", "80/tcp")
+    assert answer["verdict"] == "drop"
+    chains = [step["chain"] for step in answer["steps"]]
+    assert chains[0] == "forward" and chains[1].startswith("ingress6")
+    assert "decide" in chains
+    last = answer["steps"][-1]
+    assert last["chain"].startswith("rule_") and last["action"] == "deny"
+    assert last["rule"].startswith("Policy /acme/shop/db ingress isolation")
+    assert f"{enforcer.policy}/db.yaml:8" in last["rule"]
+    assert "ringfence-trace" not in lab.node.exec(["nft", "list", "tables"]).stdout
+
+
+def test_trace_follows_an_allowed_packet_through(lab, enforcer):
+    answer = trace(lab, enforcer, ("web", lab.host("db").address(4), "udp", 53),
+                   lab.host("web").address(4), "/acme/shop/db", "53/udp")
+    assert answer["verdict"] == "accept"
+    rules = [step for step in answer["steps"] if "rule" in step]
+    assert len(rules) == 1 and rules[0]["verdict"] == "return"
+    assert "(web)" in rules[0]["rule"]
+
+
+def test_trace_says_what_is_wrong(lab, enforcer):
+    def asked(*words):
+        done = enforcer.ask("trace", *words, check=False)
+        assert done.returncode == 2
+        return done.stderr
+
+    assert "no such packet came" in asked("--wait", "1", "/acme/shop/web",
+                                          "/acme/shop/db", "81/tcp")
+    assert "/acme/shop/wbe" in asked("/acme/shop/wbe", "/acme/shop/db", "81/tcp")
+    assert "no number of seconds" in asked("--wait", "0", "a", "b", "1/tcp")
+    first = lab.node.popen(
+        [rf.program("ringfence-enforcer"), "trace", "--control", str(enforcer.socket),
+         "/acme/shop/web", "/acme/shop/db", "82/tcp"], stdout=subprocess.DEVNULL)
+    try:
+        # Once its table is there, it is the one that came first.
+        wait_until(lambda: "ringfence-trace" in lab.node.exec(
+            ["nft", "list", "tables"]).stdout, 10, "the first trace")
+        assert "another trace is under way" in asked(
+            "--wait", "1", "/acme/shop/web", "/acme/shop/db", "83/tcp")
+    finally:
+        first.kill()
+        first.wait()
+
+
+# --- metrics ---
+
+
+def samples(text):
+    """{name of a sample: number of its lines}, having checked that all is well-formed."""
+    types, found = {}, {}
+    label = r'[a-zA-Z_]\w*="(?:[^"\\\n]|\\[\\"n])*"'
+    line_form = re.compile(rf"([a-zA-Z_:]\w*)(\{{{label}(?:,{label})*\}})? (\S+)")
+    seen = set()
+    for line in text.splitlines():
+        if line.startswith("# TYPE "):
+            _, _, name, kind = line.split()
+            assert name not in types and f"# HELP {name} " in text, name
+            assert kind != "counter" or name.endswith("_total"), name
+            types[name] = kind
+        elif not line.startswith("# HELP "):
+            match = line_form.fullmatch(line)
+            assert match, line
+            base = re.sub(r"_(bucket|sum|count)$", "", match[1])
+            assert types.get(match[1]) or types.get(base) == "histogram", line
+            assert (match[1], match[2]) not in seen, line
+            seen.add((match[1], match[2]))
+            float(match[3])
+            found[match[1]] = found.get(match[1], 0) + 1
+    return found
+
+
+def test_metrics_are_well_formed_and_count_rules(lab, enforcer):
+    enforcer.write("db.yaml", DB.replace("name: web,", r'name: "a \"b\" \\ c",'))
+    enforcer.wait_generation(enforcer.generation() + 1)
+    assert lab.probe("web", "db", "tcp", 80).state == "closed"
+    code, text = enforcer.page("/metrics")
+    found = samples(text)
+    assert code == 200 and found["ringfence_rule_packets_total"] >= 3
+    assert r'rule="a \"b\" \\ c"' in text
+    assert re.search(r'ringfence_rule_packets_total\{number="\d+",action="deny",'
+                     r'direction="ingress",kind="Policy",namespace="/acme/shop",'
+                     r'policy="db",rule="isolation"\} [1-9]', text)
+    assert 'ringfence_policy_drop_packets_total{direction="ingress"} 0' not in text
+    assert enforcer.metric("ringfence_policy_programming_duration_seconds_count") >= 2
+    assert enforcer.metric('ringfence_commit_duration_seconds_bucket{le="+Inf"}') >= 2
+
+
+def test_metrics_are_told_without_a_kernel_role(enforcer):
+    role = enforcer.role("kernel")
+    os.kill(enforcer.process.pid, signal.SIGSTOP)  # it starts no other
+    try:
+        os.kill(role, signal.SIGKILL)
+        wait_until(lambda: enforcer.page("/healthz")[0] == 503, 10, "it to be noticed")
+        text = enforcer.page("/metrics")[1]
+        samples(text)
+        assert "ringfence_rule_counters_read 0" in text
+    finally:
+        os.kill(enforcer.process.pid, signal.SIGCONT)
+    wait_until(lambda: enforcer.page("/healthz")[0] == 200, 10, "a new kernel role")
+
+
+def test_dashboard_asks_for_what_there_is(enforcer):
+    path = rf.ROOT / "samples" / "grafana" / "ringfence-node.json"
+    dashboard = json.loads(path.read_text())
+    found = samples(enforcer.page("/metrics")[1])
+    asked = set()
+    for panel in dashboard["panels"]:
+        assert panel["title"] and panel["targets"]
+        for target in panel["targets"]:
+            asked |= set(re.findall(r"ringfence_\w+", target["expr"]))
+    assert len(asked) > 15
+    assert asked <= set(found), asked - set(found)
+
+
+# --- what other programs see ---
+
+
+def listing(node):
+    """The table as nft prints it, counters at nothing."""
+    text = node.exec(["nft", "list", "table", "inet", "ringfence"]).stdout
+    return re.sub(r"packets \d+ bytes \d+", "packets 0 bytes 0", text)
+
+
+@pytest.fixture
+def plain(idle):
+    """A daemon whose table has nothing that nft's text does not know, or not yet."""
+    idle.write_config(tableOwner="never", established={"adoptSeconds": 0})
+    with idle:
+        yield idle
+
+
+def test_listing_is_readable_and_loads_again(lab, plain):
+    text = listing(lab.node)
+    assert 'comment "Policy /acme/shop/db' in text
+    plain.stop()
+    lab.node.exec(["nft", "delete", "table", "inet", "ringfence"])
+    lab.node.nft(text)
+    assert listing(lab.node) == text
+    assert lab.probe("world", "db", "tcp", 80).state == "closed"
+    assert lab.probe("web", "db", "tcp", 5432).state == "open"
+
+
+def test_table_is_the_one_that_compile_prints(lab, plain):
+    text = listing(lab.node)
+    done = rf.run("compile", plain.policy, "--node", "node-1",
+                  "--workload-networks", ",".join(plain.config["workloadNetworks"]),
+                  "-o", "nft")
+    assert done.returncode == 0, done.stderr
+    plain.stop()
+    lab.node.exec(["nft", "delete", "table", "inet", "ringfence"])
+    lab.node.nft(done.stdout)
+    assert sorted(listing(lab.node).splitlines()) == sorted(text.splitlines())
+
+
+def test_diff_tells_in_terms_of_policy(lab, idle):
+    """Asked while the kernel has something else; a plain table, which others can change."""
+    idle.write_config(tableOwner="never")
+    idle.start()
+    idle.wait_settled()
+    assert idle.ask("diff").stdout == "the kernel's table is as it should be\n"
+    web, db = lab.host("web").address(4), lab.host("db").address(4)
+    listed = lab.node.exec(["nft", "list", "map", "inet", "ringfence", "cell4_in"]).stdout
+    cell = next(re.search(r"\S+ \. [\d.]+ \. tcp \. 5432", line)[0]
+                for line in listed.splitlines() if "tcp . 5432" in line)
+    engine = idle.role("engine")
+
+    def told():
+        """What it says before it heals; None if it was faster."""
+        os.kill(engine, signal.SIGSTOP)
+        try:
+            lab.node.exec(["nft", f"delete element inet ringfence cell4_in {{ {cell} }}; "
+                                  "add element inet ringfence local4_out { 203.0.113.9 }"])
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(idle.socket))
+                client.sendall(b"diff\n")
+                os.kill(engine, signal.SIGCONT)
+                answer = json.loads(b"".join(iter(lambda: client.recv(65536), b"")))
+        finally:
+            os.kill(engine, signal.SIGCONT)
+        idle.wait_settled()
+        return answer if answer["count"] else None
+
+    answer = wait_until(told, 60, "a difference to be told")
+    meanings = {item["what"]: item["meaning"] for item in answer["differences"]}
+    assert answer["count"] == 2
+    assert meanings["missing"].startswith(
+        f"ingress of /acme/shop/db ({db}) from /acme/shop/web ({web})")
+    assert ", tcp 5432: Policy /acme/shop/db ingress allow rule 0 (web)" in meanings["missing"]
+    assert meanings["extra"] == "policy judges the egress of 203.0.113.9"
