@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "authn/api_audit.h"
+#include "authn/api_service.h"
 #include "authn/api_tokenreview.h"
 #include "authn/api_whoami.h"
 #include "authn/console.h"
@@ -13,7 +14,7 @@
 
 struct route {
 	const char *method;
-	const char *path;   /* a trailing slash: a name follows */
+	const char *path;   /* a trailing slash: a name follows; "/+": a path */
 	const char *suffix; /* and this; NULL: nothing */
 	bool basic;         /* takes a password ... */
 	bool bearer;        /* ... or a token or certificate */
@@ -43,6 +44,13 @@ static const struct route routes[] = {
     {"GET", "/ringfence/v1/tenants", NULL, false, true, api_audit_tenants},
     {"GET", "/ringfence/v1/quotas", NULL, false, true, api_audit_quotas},
     {"POST", "/ringfence/v1/tokenreviews", NULL, false, true, review_token},
+    {"GET", API_SERVICES, NULL, false, true, api_service_list},
+    {"GET", API_SERVICES "/+", NULL, false, true, api_service_list},
+    {"POST", API_SERVICES "/+", NULL, false, true, api_service_declare},
+    {"DELETE", API_SERVICES "/+", NULL, false, true, api_service_remove},
+    {"GET", API_SERVICE_TOKENS "/+", NULL, false, true, api_service_tokens},
+    {"POST", API_SERVICE_TOKENS "/+", NULL, true, true, api_service_token},
+    {"DELETE", API_SERVICE_TOKENS "/+", NULL, false, true, api_service_revoke},
 };
 
 /* ---- health ---- */
@@ -97,6 +105,10 @@ path_matches(const struct route *r, struct str path)
 	struct str want = str_from(r->path);
 	struct str suffix = str_from(r->suffix);
 
+	if (str_ends(want, STR("/+"))) {
+		want.len--;
+		return str_starts(path, want) && path.len > want.len;
+	}
 	if (want.ptr[want.len - 1] != '/')
 		return str_eq(path, want);
 	return str_starts(path, want) && str_ends(path, suffix) &&
@@ -271,8 +283,8 @@ issued_id(struct exchange *x, struct str body)
 	return str_dup(x->arena, str_slice(rest, 0, str_find(rest, '"', 0)));
 }
 
-static void
-on_answer(void *arg, const struct auth_answer *a)
+void
+api_answer(void *arg, const struct auth_answer *a)
 {
 	struct exchange *x = arg;
 	struct status s = {
@@ -293,8 +305,8 @@ on_answer(void *arg, const struct auth_answer *a)
 		    a->status == 204 ? NULL : "application/json", a->body);
 }
 
-static struct auth_caller
-caller_of(struct exchange *x)
+struct auth_caller
+api_caller(struct exchange *x)
 {
 	return (struct auth_caller){
 	    .id = x->id,
@@ -304,9 +316,8 @@ caller_of(struct exchange *x)
 	};
 }
 
-/* Remembers the ticket unless the answer came from within the call. */
-static void
-asked(struct exchange *x, auth_ticket_t ticket)
+void
+api_asked(struct exchange *x, auth_ticket_t ticket)
 {
 	if (!x->res_head)
 		x->auth_ticket = ticket;
@@ -325,15 +336,14 @@ take_body(struct exchange *x, struct buf *out)
 	}
 }
 
-static void
-issue(struct exchange *x, bool is_login)
+void
+api_issue(struct exchange *x, const struct auth_caller *caller, bool is_login)
 {
-	struct auth_caller caller = caller_of(x);
 	struct buf body = {NULL, 0, 0};
 
 	take_body(x, &body);
-	asked(x, auth_client_issue(
-		     x->w->auth, is_login, &caller, buf_str(&body), on_answer, x));
+	api_asked(x, auth_client_issue(
+			 x->w->auth, is_login, caller, buf_str(&body), api_answer, x));
 	if (body.data != NULL)
 		secret_wipe(body.data, body.len);
 	buf_free(&body);
@@ -342,45 +352,50 @@ issue(struct exchange *x, bool is_login)
 static void
 login(struct exchange *x)
 {
-	issue(x, true);
+	const struct auth_caller caller = api_caller(x);
+
+	api_issue(x, &caller, true);
 }
 
 static void
 create_token(struct exchange *x)
 {
-	issue(x, false);
+	const struct auth_caller caller = api_caller(x);
+
+	api_issue(x, &caller, false);
 }
 
 static void
 list_tokens(struct exchange *x)
 {
-	struct auth_caller caller = caller_of(x);
+	struct auth_caller caller = api_caller(x);
 
 	x->state = EXCHANGE_ANSWER;
-	asked(x, auth_client_list(x->w->auth, &caller, on_answer, x));
+	api_asked(x, auth_client_list(x->w->auth, &caller, api_answer, x));
 }
 
 static void
 revoke_token(struct exchange *x)
 {
-	struct auth_caller caller = caller_of(x);
+	struct auth_caller caller = api_caller(x);
 
-	asked(x, auth_client_revoke(x->w->auth, &caller,
-		     str_slice(x->info.path, sizeof(TOKENS), x->info.path.len),
-		     on_answer, x));
+	api_asked(x, auth_client_revoke(x->w->auth, &caller,
+			 str_slice(x->info.path, sizeof(TOKENS), x->info.path.len),
+			 api_answer, x));
 }
 
 static void
 rotate_token(struct exchange *x)
 {
-	struct auth_caller caller = caller_of(x);
+	struct auth_caller caller = api_caller(x);
 	struct str path = x->info.path;
 	struct buf body = {NULL, 0, 0};
 
 	take_body(x, &body);
-	asked(x, auth_client_rotate(x->w->auth, &caller,
-		     str_slice(path, sizeof(TOKENS), path.len - (sizeof(ROTATE) - 1)),
-		     buf_str(&body), on_answer, x));
+	api_asked(
+	    x, auth_client_rotate(x->w->auth, &caller,
+		   str_slice(path, sizeof(TOKENS), path.len - (sizeof(ROTATE) - 1)),
+		   buf_str(&body), api_answer, x));
 	buf_free(&body);
 }
 
@@ -459,7 +474,7 @@ review_token(struct exchange *x)
 		return;
 	}
 	x->token_review = review;
-	asked(x,
+	api_asked(x,
 	    auth_client_token(x->w->auth, secret_str(&review->token), on_reviewed, x));
 	secret_free(&review->token);
 }

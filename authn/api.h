@@ -17,4 +17,15 @@ void api_start(struct exchange *x);
 /* The body of a request in state COLLECT is there. */
 void api_body_complete(struct exchange *x);
 
+/* ---- for what asks the auth role ---- */
+
+/* Who asks, by what he came with; the password is taken when it is sent. */
+MUST_CHECK struct auth_caller api_caller(struct exchange *x);
+/* Remembers the ticket unless the answer came from within the call. */
+void api_asked(struct exchange *x, auth_ticket_t ticket);
+/* An auth_answer_fn: replies with it. */
+void api_answer(void *arg, const struct auth_answer *answer);
+/* Makes a token, as the request's body asks. */
+void api_issue(struct exchange *x, const struct auth_caller *caller, bool is_login);
+
 #endif

@@ -90,7 +90,8 @@ token_review_answer(
 	    "},"
 	    "\"status\":{",
 	    review->api_version);
-	if (id != NULL && id->scope_count == 0)
+	/* Nor could the API server keep a service account to its node. */
+	if (id != NULL && id->scope_count == 0 && id->maker.len == 0)
 		add_user(out, id);
 	else
 		buf_printf(out, "\"authenticated\":false,\"error\":\"%s\"",

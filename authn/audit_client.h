@@ -39,6 +39,7 @@ struct audit_event {
 	const struct str *groups;
 	size_t group_count;
 	struct str token_id;     /* annotation ringfence.dev/token */
+	struct str token_maker;  /* of a service account's: who made it */
 	struct str token_issued; /* id of a token that was made: .../token-issued */
 	struct str tenant;       /* path of the tree that it concerns: .../tenant */
 	/* The gate's own object, "tokens" for one; "": see info. */

@@ -199,6 +199,7 @@ add_annotations(struct buf *out, const struct audit_event *e)
 	add_field(out, "ringfence.dev/decided-by", e->decided_by);
 	add_field(out, "ringfence.dev/tenant", e->tenant);
 	add_field(out, "ringfence.dev/token", e->token_id);
+	add_field(out, "ringfence.dev/token-maker", e->token_maker);
 	add_field(out, "ringfence.dev/token-issued", e->token_issued);
 	add_field(out, "ringfence.dev/request-object", str_from(e->request_omitted));
 	add_field(out, "ringfence.dev/response-object", str_from(e->response_omitted));

@@ -93,6 +93,7 @@ static const struct {
     {AUDIT_KIND_LOGIN_FAILED, {"\"/ringfence/v1/login", 20}},
     {AUDIT_KIND_LOGIN, {"\"/ringfence/v1/login", 20}},
     {AUDIT_KIND_TOKEN, {"\"/ringfence/v1/tokens", 21}},
+    {AUDIT_KIND_TOKEN, {"\"/ringfence/v1/serviceaccounttokens", 35}},
     {AUDIT_KIND_LIMITED, {"\"code\":429", 10}},
     {AUDIT_KIND_FAILED, {"\"code\":5", 8}},
     {AUDIT_KIND_APPLIED, {"\"verb\":\"apply\"", 14}},

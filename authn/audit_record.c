@@ -182,7 +182,9 @@ kind_of_success(const struct audit_record *r)
 {
 	struct str group = r->text[AUDIT_FIELD_GROUP];
 	struct str resource = r->text[AUDIT_FIELD_RESOURCE];
-	bool of_tokens = str_starts(path_of(r), STR("/ringfence/v1/tokens"));
+	bool of_tokens =
+	    str_starts(path_of(r), STR("/ringfence/v1/tokens")) ||
+	    str_starts(path_of(r), STR("/ringfence/v1/serviceaccounttokens"));
 
 	if (str_is(path_of(r), "/ringfence/v1/login"))
 		return AUDIT_KIND_LOGIN;

@@ -451,7 +451,10 @@ ask_question(struct auth_client *c, uint32_t type, bool login,
 	struct auth_question q = {.login = login,
 	    .user = caller->user,
 	    .source = caller->source,
-	    .argument = argument};
+	    .argument = argument,
+	    .service = caller->service,
+	    .owners = caller->owners,
+	    .owner_count = caller->owner_count};
 
 	w->answer_done = done;
 	if (caller->id != NULL) {
@@ -482,6 +485,20 @@ auth_client_list(struct auth_client *c, const struct auth_caller *caller,
 {
 	return ask_question(
 	    c, MSG_TOKEN_LIST, false, caller, (struct str){NULL, 0}, done, arg);
+}
+
+auth_ticket_t
+auth_client_service(struct auth_client *c, enum auth_service_call call,
+    const struct auth_caller *caller, auth_answer_fn done, void *arg)
+{
+	static const uint32_t types[] = {
+	    [AUTH_SERVICE_DECLARE] = MSG_SERVICE_DECLARE,
+	    [AUTH_SERVICE_LIST] = MSG_SERVICE_LIST,
+	    [AUTH_SERVICE_REMOVE] = MSG_SERVICE_REMOVE,
+	};
+
+	return ask_question(
+	    c, types[call], false, caller, (struct str){NULL, 0}, done, arg);
 }
 
 auth_ticket_t

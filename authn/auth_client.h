@@ -64,6 +64,10 @@ struct auth_caller {
 	struct str user;         /* by basic authentication, or "" */
 	struct secret *password; /* taken and wiped */
 	struct str source;       /* client address, for throttling */
+	/* It is about this service account, or the node of several; "": about himself. */
+	struct str service;
+	const struct str *owners; /* groups that own its node */
+	size_t owner_count;
 };
 
 /* POST /ringfence/v1/login and POST /ringfence/v1/tokens; `body` is the JSON as received. */
@@ -76,6 +80,14 @@ auth_ticket_t auth_client_list(struct auth_client *c, const struct auth_caller *
 auth_ticket_t auth_client_rotate(struct auth_client *c,
     const struct auth_caller *caller, struct str token_id, struct str body,
     auth_answer_fn done, void *arg);
+/* Service accounts, caller->service. */
+enum auth_service_call {
+	AUTH_SERVICE_DECLARE,
+	AUTH_SERVICE_LIST,
+	AUTH_SERVICE_REMOVE
+};
+auth_ticket_t auth_client_service(struct auth_client *c, enum auth_service_call call,
+    const struct auth_caller *caller, auth_answer_fn done, void *arg);
 /* DELETE /ringfence/v1/tokens/ID */
 auth_ticket_t auth_client_revoke(struct auth_client *c,
     const struct auth_caller *caller, struct str token_id, auth_answer_fn done,

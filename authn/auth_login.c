@@ -23,6 +23,7 @@ struct login {
 	uint32_t question;
 	struct arena *arena; /* the thread's while it runs */
 	struct str user, source, body;
+	struct auth_question about; /* service accounts: `service` and `owners` */
 	uint64_t throttle_user;
 	bool is_login;
 	bool find; /* for auth_visitors.c: without a password */
@@ -69,25 +70,40 @@ answer_denied(struct auth_role *role, uint64_t asker, uint32_t question)
 	auth_send_answer(role, asker, question, &answer);
 }
 
+/* False: *answer says why not. */
+static bool
+login_service(struct login *job, struct token_service *out, struct auth_answer *answer)
+{
+	return auth_service_owner(job->arena, &job->about, job->found.name,
+		   job->found.groups, job->found.group_count, answer) &&
+	       auth_service_find(job->role, job->arena, &job->about, out, answer);
+}
+
 static void
 login_issue(struct login *job)
 {
 	struct auth_role *role = job->role;
-	const struct token_owner owner = {.user = job->found.name,
+	const struct token_terms terms = auth_terms(role, job->is_login);
+	struct token_owner owner = {.user = job->found.name,
 	    .uid = job->found.uid,
 	    .groups = job->found.groups,
 	    .group_count = job->found.group_count};
+	struct token_service service;
 	struct token_request request;
 	struct auth_answer answer;
+	struct str ended = STR("");
+	bool ok = true;
 
-	if (token_api_parse(job->arena, job->body, &request, &answer))
-		token_api_issue(role->store, job->arena, &owner, &request,
-		    job->is_login ? role->settings.login_ttl_s
-				  : role->settings.max_ttl_s,
-		    role->settings.max_ttl_s, walltime_now(), &answer);
+	if (job->about.service.len != 0) {
+		ok = login_service(job, &service, &answer);
+		owner.service = &service;
+	}
+	if (ok && token_api_parse(job->arena, job->body, &request, &answer))
+		token_api_issue(
+		    role->store, job->arena, &owner, &request, &terms, &answer, &ended);
 	answer.user = job->found.name;
-	auth_answer_written(role, job->asker, job->question, job->arena, &answer,
-	    (struct str){NULL, 0});
+	auth_answer_written(
+	    role, job->asker, job->question, job->arena, &answer, ended);
 	job->arena = NULL; /* taken */
 }
 
@@ -189,6 +205,16 @@ login_admit(struct auth_role *role, struct worker_link *link, uint32_t question,
 	return false;
 }
 
+static const struct str *
+dup_list(struct arena *arena, const struct str *list, size_t count)
+{
+	struct str *out = ARENA_ARRAY(arena, count, struct str);
+
+	for (size_t i = 0; i < count; i++)
+		out[i] = str_dup(arena, list[i]);
+	return out;
+}
+
 void
 auth_login_start(struct auth_role *role, struct worker_link *link, uint32_t question,
     const struct auth_question *q)
@@ -214,6 +240,9 @@ auth_login_start(struct auth_role *role, struct worker_link *link, uint32_t ques
 	job->throttle_user = throttle_user(role->throttle, q->user);
 	job->source = str_dup(job->arena, q->source);
 	job->body = str_dup(job->arena, q->argument);
+	job->about.service = str_dup(job->arena, q->service);
+	job->about.owners = dup_list(job->arena, q->owners, q->owner_count);
+	job->about.owner_count = q->owner_count;
 	job->is_login = q->login;
 	job->started = monotime_now();
 	job->work.data = job;

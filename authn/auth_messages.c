@@ -2,10 +2,12 @@
 
 #include <string.h>
 
+#include "authn/service_account.h"
+
 /* Reasons that the auth role gives (Kubernetes StatusReason). */
 static const char *const reasons[] = {"", "BadRequest", "Unauthorized", "Forbidden",
     "NotFound", "TooManyRequests", "ServiceUnavailable", "InternalError", "Conflict",
-    "RequestEntityTooLarge"};
+    "RequestEntityTooLarge", "AlreadyExists"};
 
 static void
 put_list(struct buf *out, const struct str *items, size_t count)
@@ -98,6 +100,8 @@ auth_put_result(struct buf *out, enum auth_result result, const struct identity 
 	proc_put_str(out, id->token_id);
 	proc_put_u64(out, (uint64_t)id->expires.ns);
 	put_list(out, id->groups, id->group_count);
+	proc_put_str(out, id->maker);
+	put_list(out, id->maker_groups, id->maker_group_count);
 	proc_put_u32(out, (uint32_t)id->scope_count);
 	for (size_t i = 0; i < id->scope_count; i++) {
 		const struct token_scope *s = &id->scopes[i];
@@ -106,6 +110,15 @@ auth_put_result(struct buf *out, enum auth_result result, const struct identity 
 		put_list(out, s->verbs, s->verb_count);
 		put_list(out, s->resources, s->resource_count);
 	}
+}
+
+/* A person, or a service account and the person who made its token. */
+static bool
+who_ok(const struct identity *id)
+{
+	return id->maker.len == 0 ? identity_user_ok(id->user)
+				  : identity_user_ok(id->maker) &&
+					service_account_path(id->user).len != 0;
 }
 
 static bool
@@ -158,9 +171,14 @@ auth_get_result(
 	id->uid = str_dup(arena, proc_get_str(&r));
 	id->token_id = str_dup(arena, proc_get_str(&r));
 	id->expires.ns = (int64_t)proc_get_u64(&r);
-	if (!get_list(&r, arena, IDENTITY_MAX_GROUPS, &id->groups, &id->group_count) ||
-	    !get_scopes(&r, id) || !proc_reader_done(&r) ||
-	    !identity_user_ok(id->user)) {
+	if (!get_list(&r, arena, IDENTITY_MAX_GROUPS, &id->groups, &id->group_count)) {
+		identity_unref(id);
+		return false;
+	}
+	id->maker = str_dup(arena, proc_get_str(&r));
+	if (!get_list(&r, arena, IDENTITY_MAX_GROUPS, &id->maker_groups,
+		&id->maker_group_count) ||
+	    !get_scopes(&r, id) || !proc_reader_done(&r) || !who_ok(id)) {
 		identity_unref(id);
 		return false;
 	}
@@ -178,10 +196,13 @@ auth_put_question(struct buf *out, const struct auth_question *q)
 	proc_put_str(out, q->password);
 	proc_put_str(out, q->source);
 	proc_put_str(out, q->argument);
+	proc_put_str(out, q->service);
+	put_list(out, q->owners, q->owner_count);
 }
 
 bool
-auth_get_question(const struct proc_msg *msg, struct auth_question *q)
+auth_get_question(
+    const struct proc_msg *msg, struct arena *arena, struct auth_question *q)
 {
 	struct proc_reader r;
 
@@ -193,7 +214,11 @@ auth_get_question(const struct proc_msg *msg, struct auth_question *q)
 	q->password = proc_get_str(&r);
 	q->source = proc_get_str(&r);
 	q->argument = proc_get_str(&r);
-	return proc_reader_done(&r);
+	q->service = proc_get_str(&r);
+	return get_list(&r, arena, IDENTITY_MAX_GROUPS, &q->owners, &q->owner_count) &&
+	       proc_reader_done(&r) &&
+	       (q->service.len == 0 || str_is(q->service, "/") ||
+		   service_path_ok(q->service));
 }
 
 void

@@ -42,8 +42,8 @@ void auth_put_result(
 MUST_CHECK bool auth_get_result(
     const struct proc_msg *msg, enum auth_result *out_result, struct identity **out_id);
 
-/* MSG_TOKEN_ISSUE, MSG_TOKEN_LIST, MSG_TOKEN_REVOKE, MSG_TOKEN_ROTATE: who asks, and for
- * what. */
+/* MSG_TOKEN_ISSUE, MSG_TOKEN_LIST, MSG_TOKEN_REVOKE, MSG_TOKEN_ROTATE, MSG_SERVICE_*: who asks,
+ * and for what. */
 struct auth_question {
 	bool login;          /* MSG_TOKEN_ISSUE: a login, not a further token */
 	struct str token_id; /* by which the caller came; "" without */
@@ -54,11 +54,17 @@ struct auth_question {
 	struct str
 	    argument; /* the request's body, the token to revoke, or to rotate: the
 				token, a space, the body */
+	/* About tokens of that service account, or it; MSG_SERVICE_LIST: about those at and
+	 * below that node. "": about the caller's own. */
+	struct str service;
+	const struct str *owners; /* groups that own its node */
+	size_t owner_count;
 };
 
 void auth_put_question(struct buf *out, const struct auth_question *q);
+/* The list of owners is in the arena, everything else in the message. */
 MUST_CHECK bool auth_get_question(
-    const struct proc_msg *msg, struct auth_question *out_q);
+    const struct proc_msg *msg, struct arena *arena, struct auth_question *out_q);
 
 /* MSG_ANSWER */
 void auth_put_answer(struct buf *out, const struct auth_answer *answer);

@@ -195,28 +195,64 @@ auth_revoke_confirm(struct auth_role *role, uint32_t id, uint64_t serial)
 	}
 }
 
+/* Whose the token is that may be revoked: the caller's own, or one of a service account whose owner
+ * he is. False: *answer says why not. */
+static bool
+revocation_target(struct auth_role *role, struct arena *arena,
+    const struct auth_question *q, struct token_record *caller, struct str *out_owner,
+    struct auth_answer *answer)
+{
+	struct token_record target;
+	struct err err = ERR_INIT;
+
+	if (q->service.len == 0) {
+		if (!auth_caller_record(role, arena, q->token_id, caller, answer))
+			return false;
+		*out_owner = caller->owner;
+		/* The bearer of a service account's is not who made it. */
+		if (caller->service.len == 0 || str_is(q->argument, caller->id))
+			return true;
+	} else if (!auth_service_caller(role, arena, q, caller, answer)) {
+		return false;
+	} else if (q->argument.len == TOKEN_ID_LEN &&
+		   token_store_get(
+		       role->store, arena, q->argument.ptr, &target, &err) == 0 &&
+		   !target.service_gone && str_eq(target.service_path, q->service)) {
+		*out_owner = target.owner;
+		return true;
+	}
+	token_api_refuse(answer, arena, 404, "NotFound",
+	    q->service.len == 0 ? "you have no such token" : "it has no such token");
+	return false;
+}
+
 bool
 auth_revoke(struct worker_link *link, const struct proc_msg *msg)
 {
 	struct auth_role *role = link->role;
-	struct auth_answer answer = {.status = 204};
-	struct token_record record;
+	struct arena *arena = arena_new();
+	struct token_record caller = {.owner = STR("")};
+	struct auth_answer answer;
 	struct auth_question q;
+	struct str owner;
 	struct err err = ERR_INIT;
-	struct arena *arena;
 	int rc = ERR_NOT_FOUND;
 
-	if (!auth_get_question(msg, &q))
+	if (!auth_get_question(msg, arena, &q)) {
+		arena_free(arena);
 		return false;
-	arena = arena_new();
-	if (!auth_caller_record(role, arena, q.token_id, &record, &answer))
+	}
+	if (!revocation_target(role, arena, &q, &caller, &owner, &answer)) {
+		if (answer.status != 401)
+			answer.user = caller.owner;
 		goto answer_now;
-	answer.user = record.owner;
+	}
 	if (q.argument.len == TOKEN_ID_LEN)
-		rc = token_store_revoke(role->store, record.owner, q.argument.ptr,
-		    walltime_now(), record.owner, &err);
+		rc = token_store_revoke(role->store, owner, q.argument.ptr,
+		    walltime_now(), caller.owner, &err);
 	if (rc == 0) {
 		role->counters.revocations++;
+		answer = (struct auth_answer){.status = 204, .user = caller.owner};
 		auth_answer_written(role, link->serial, msg->id, arena, &answer,
 		    str_dup(arena, q.argument));
 		return true;
@@ -227,7 +263,7 @@ auth_revoke(struct worker_link *link, const struct proc_msg *msg)
 	else
 		token_api_refuse(&answer, arena, 503, "ServiceUnavailable",
 		    "the token store does not answer");
-	answer.user = record.owner;
+	answer.user = caller.owner;
 answer_now:
 	auth_send_answer(role, link->serial, msg->id, &answer);
 	arena_free(arena);
@@ -251,11 +287,13 @@ rotation_target(struct auth_role *role, struct arena *arena,
 		    answer, arena, 404, "NotFound", "you have no such token");
 		return false;
 	}
-	if (str_is(caller->scopes, "[]") ||
-	    memcmp(caller->id, out_old->id, TOKEN_ID_LEN) == 0)
+	if (memcmp(caller->id, out_old->id, TOKEN_ID_LEN) == 0 ||
+	    (str_is(caller->scopes, "[]") && caller->service.len == 0))
 		return true;
 	token_api_refuse(answer, arena, 403, "Forbidden",
-	    "a scoped token rotates nothing but itself");
+	    caller->service.len != 0
+		? "a service account's token rotates nothing but itself"
+		: "a scoped token rotates nothing but itself");
 	return false;
 }
 
@@ -266,22 +304,24 @@ auth_rotate(struct worker_link *link, const struct proc_msg *msg)
 	struct token_record caller, old;
 	struct auth_answer answer;
 	struct token_request request;
+	const struct token_terms terms = auth_terms(role, false);
+	struct arena *arena = arena_new();
 	struct auth_question q;
 	struct str id, body;
-	struct arena *arena;
 
-	if (!auth_get_question(msg, &q))
+	if (!auth_get_question(msg, arena, &q)) {
+		arena_free(arena);
 		return false;
+	}
 	body = q.argument;
 	id = str_split(&body, ' ');
-	arena = arena_new();
 	if (!auth_caller_record(role, arena, q.token_id, &caller, &answer))
 		goto answer_now;
 	if (rotation_target(role, arena, &caller, id, &old, &answer) &&
 	    token_api_parse_rotation(arena, body, &request, &answer))
 		token_api_rotate(role->store, arena, &old, &request,
 		    old.expires.ns > caller.expires.ns ? old.expires : caller.expires,
-		    role->settings.max_ttl_s, walltime_now(), &answer);
+		    &terms, &answer);
 	answer.user = caller.owner;
 	if (answer.status == 201) {
 		role->counters.rotations++;

@@ -137,7 +137,7 @@ auth_record_state(
 	const uint64_t grace_s = role->settings.ldap.check_grace_s;
 
 	if (record->revoked.ns != 0 || record->expires.ns <= now.ns ||
-	    record->suspended)
+	    record->suspended || record->service_gone)
 		return AUTH_DENIED;
 	/* Nobody knows any more whether the account is what it was. */
 	if (role->directory != NULL &&
@@ -249,6 +249,12 @@ on_message(struct worker_link *link, const struct proc_msg *msg)
 		return auth_revoke(link, msg);
 	case MSG_TOKEN_ROTATE:
 		return auth_rotate(link, msg);
+	case MSG_SERVICE_DECLARE:
+		return auth_service_declare(link, msg);
+	case MSG_SERVICE_LIST:
+		return auth_service_list(link, msg);
+	case MSG_SERVICE_REMOVE:
+		return auth_service_remove(link, msg);
 	case MSG_TOKENS_USED:
 		return on_used(link, msg);
 	case MSG_TOKENS_HELD:
@@ -366,6 +372,9 @@ put_numbers(struct buf *out, const struct auth_role *role)
 	    {"certificateUsers", role->visitors.len},
 	    {"revocations", n->revocations},
 	    {"rotations", n->rotations},
+	    {"tokensRefused", n->tokens_refused},
+	    {"servicesDeclared", n->services_declared},
+	    {"servicesRemoved", n->services_removed},
 	    {"accountsAllowed", n->polled_allowed},
 	    {"accountsDenied", n->polled_denied},
 	    {"accountsUnavailable", n->polled_unavailable},

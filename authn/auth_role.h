@@ -19,6 +19,7 @@ struct auth_role_settings {
 	uint32_t uid, gid;    /* of the role's user; 0: stay */
 	uint64_t login_ttl_s, max_ttl_s;
 	uint64_t idle_ttl_s; /* unused so long, a token ends; 0: never */
+	uint32_t tokens_per_user;
 	bool has_ldap;
 	struct gate_ldap ldap; /* `ca` and `bind_password_file` are not used */
 	struct str bind_password;

@@ -35,6 +35,7 @@ auth_role_settings_encode(struct buf *out, const struct auth_role_settings *s)
 	proc_put_u64(out, s->login_ttl_s);
 	proc_put_u64(out, s->max_ttl_s);
 	proc_put_u64(out, s->idle_ttl_s);
+	proc_put_u32(out, s->tokens_per_user);
 	proc_put_u8(out, s->has_ldap);
 	put_strs(out, l->servers, l->server_count);
 	proc_put_u8(out, l->start_tls);
@@ -108,6 +109,7 @@ auth_role_settings_decode(
 	s->login_ttl_s = proc_get_u64(r);
 	s->max_ttl_s = proc_get_u64(r);
 	s->idle_ttl_s = proc_get_u64(r);
+	s->tokens_per_user = proc_get_u32(r);
 	s->has_ldap = proc_get_u8(r) != 0;
 	if (!get_strs(arena, r, &l->servers, &l->server_count))
 		return false;

@@ -33,6 +33,8 @@ struct worker_link {
 struct auth_counters {
 	uint64_t allowed, denied, throttled, unavailable; /* logins */
 	uint64_t checks, revocations, rotations;
+	uint64_t tokens_refused; /* the user had too many */
+	uint64_t services_declared, services_removed;
 	uint64_t visitors; /* questions about users by certificate */
 	/* accounts looked at again, by what came of it */
 	uint64_t polled_allowed, polled_denied, polled_unavailable;
@@ -103,9 +105,33 @@ MUST_CHECK enum auth_result auth_record_state(
  */
 MUST_CHECK bool auth_caller_record(struct auth_role *role, struct arena *arena,
     struct str id, struct token_record *out_record, struct auth_answer *out_answer);
+/* What holds for tokens that are made now. */
+MUST_CHECK struct token_terms auth_terms(struct auth_role *role, bool is_login);
 /* MSG_TOKEN_ISSUE, MSG_TOKEN_LIST. False: malformed. */
 MUST_CHECK bool auth_issue(struct worker_link *link, const struct proc_msg *msg);
 MUST_CHECK bool auth_list(struct worker_link *link, const struct proc_msg *msg);
+
+/* ---- auth_service.c: service accounts ---- */
+
+/* The groups are those of an owner of the node that the question is about. False: *out_answer is a
+ * 403. */
+MUST_CHECK bool auth_service_owner(struct arena *arena, const struct auth_question *q,
+    struct str user, const struct str *groups, size_t group_count,
+    struct auth_answer *out_answer);
+/* The same of a caller by a token, which is a person's and unscoped. */
+MUST_CHECK bool auth_service_caller(struct auth_role *role, struct arena *arena,
+    const struct auth_question *q, struct token_record *out_record,
+    struct auth_answer *out_answer);
+/* The service account that the question is about. False: *out_answer is a 404 or 503. */
+MUST_CHECK bool auth_service_find(struct auth_role *role, struct arena *arena,
+    const struct auth_question *q, struct token_service *out_service,
+    struct auth_answer *out_answer);
+/* MSG_SERVICE_DECLARE, MSG_SERVICE_LIST, MSG_SERVICE_REMOVE. False: malformed. */
+MUST_CHECK bool auth_service_declare(
+    struct worker_link *link, const struct proc_msg *msg);
+MUST_CHECK bool auth_service_list(struct worker_link *link, const struct proc_msg *msg);
+MUST_CHECK bool auth_service_remove(
+    struct worker_link *link, const struct proc_msg *msg);
 
 /* ---- auth_login.c ---- */
 

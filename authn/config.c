@@ -11,7 +11,6 @@
 #include "authn/identity.h"
 #include "common/audit_note.h"
 #include "common/doc.h"
-#include "common/ip.h"
 #include "policy-lang/load_names.h"
 
 bool
@@ -19,49 +18,13 @@ config_authority(struct str text, struct str *out_host, uint16_t *out_port)
 {
 	*out_port = 443;
 	if (config_host_port(text, out_host, out_port))
-		return out_host->len != 0;
+		return out_host->len != 0 && *out_port != 0;
 	*out_host = text;
 	if (text.len != 0 && text.ptr[0] == '[' && text.ptr[text.len - 1] == ']')
 		*out_host = str_slice(text, 1, text.len - 1);
 	else if (str_find(text, ':', 0) < text.len)
 		return false;
 	return out_host->len != 0;
-}
-
-static void
-read_listen(struct reader *r, const struct doc_node *n, struct gate_listen *out)
-{
-	struct ip_addr addr;
-	struct str host = {NULL, 0};
-
-	if (config_host_port(n->text, &host, &out->port) &&
-	    (host.len == 0 || ip_parse(host, &addr))) {
-		out->host = host;
-		return;
-	}
-	diag_error(r->diags, CODE_VALUE, n->loc,
-	    "\"%.*s\" is no listening address: write ADDRESS:PORT, with an IPv6 "
-	    "address in "
-	    "brackets",
-	    STR_ARG(n->text));
-}
-
-static void
-read_listens(struct reader *r, const struct doc_node *list)
-{
-	struct gate_listen *all =
-	    ARENA_ARRAY(r->arena, list->count, struct gate_listen);
-
-	for (uint32_t i = 0; i < list->count; i++) {
-		if (schema_type(
-			r->diags, list->u.items[i], "a listening address", TYPE_STRING))
-			read_listen(r, list->u.items[i], &all[i]);
-	}
-	if (list->count == 0)
-		diag_error(
-		    r->diags, CODE_VALUE, list->loc, "\"listen\" names no address");
-	r->config->listen = all;
-	r->config->listen_count = list->count;
 }
 
 static void
@@ -274,15 +237,18 @@ read_tokens(struct reader *r, const struct doc_node *n)
 		LOGIN_TTL,
 		MAX_TTL,
 		IDLE_TTL,
+		MAX_PER_USER,
 		COUNT
 	};
 	static const struct schema_field fields[] = {
 	    [LOGIN_TTL] = {"loginTTL", TYPE_STRING, false, NULL},
 	    [MAX_TTL] = {"maxTTL", TYPE_STRING, false, NULL},
 	    [IDLE_TTL] = {"idleTTL", TYPE_STRING, false, NULL},
+	    [MAX_PER_USER] = {"maxPerUser", TYPE_INT, false, NULL},
 	};
 	static const struct schema schema = SCHEMA("tokens", fields);
 	const struct doc_node *v[COUNT];
+	int64_t most = 0;
 
 	read_fields(r, &schema, n, v);
 	if (v[LOGIN_TTL] != NULL)
@@ -294,6 +260,9 @@ read_tokens(struct reader *r, const struct doc_node *n)
 	/* When a token was last used is known to a minute. */
 	if (v[IDLE_TTL] != NULL && r->config->idle_ttl_s < 300)
 		diag_error(r->diags, CODE_VALUE, n->loc, "idleTTL is at least 5m");
+	if (v[MAX_PER_USER] != NULL &&
+	    schema_int(r->diags, v[MAX_PER_USER], "maxPerUser", 1, 100000, &most))
+		r->config->tokens_per_user = (uint32_t)most;
 	if (r->config->login_ttl_s > r->config->max_ttl_s)
 		diag_error(
 		    r->diags, CODE_VALUE, n->loc, "loginTTL is longer than maxTTL");
@@ -338,7 +307,7 @@ read_admission(struct reader *r, const struct doc_node *n)
 	r->config->has_admission = true;
 	a->listens = v[LISTEN] != NULL;
 	if (a->listens)
-		read_listen(r, v[LISTEN], &a->listen);
+		config_read_listen(r, v[LISTEN], &a->listen);
 	else if (v[WRITES_AS] == NULL)
 		diag_error(r->diags, CODE_VALUE, n->loc,
 		    "\"admission\" needs \"listen\" for a webhook, or \"writesAs\" for "
@@ -413,7 +382,7 @@ static const struct schema_field top_fields[] = {
 /* The objects, each with its reader. */
 static void (*const top_readers[TOP_COUNT])(
     struct reader *, const struct doc_node *) = {
-    [TOP_LISTEN] = read_listens,
+    [TOP_LISTEN] = config_read_listens,
     [TOP_TLS] = read_tls,
     [TOP_UPSTREAM] = read_upstream,
     [TOP_LDAP] = config_read_ldap,
@@ -438,6 +407,7 @@ set_defaults(struct gate_config *c)
 	c->workers = cores > 0 && cores <= 64 ? (uint32_t)cores : 1;
 	c->login_ttl_s = 12ull * 3600;
 	c->max_ttl_s = 30ull * 24 * 3600;
+	c->tokens_per_user = 200;
 }
 
 /* Where there is a directory it says who users are, unless that is said not to be so. */
@@ -472,10 +442,10 @@ read_top(struct reader *r, const struct doc_node *doc)
 			top_readers[i](r, v[i]);
 	}
 	check_client_users(r, v[TOP_TLS]);
-	optional_path(r, v[TOP_CONTROL], &c->control_socket);
+	config_read_control(r, v[TOP_CONTROL]);
 	if (v[TOP_METRICS] != NULL) {
 		c->has_metrics = true;
-		read_listen(r, v[TOP_METRICS], &c->metrics);
+		config_read_listen(r, v[TOP_METRICS], &c->metrics);
 	}
 	if (v[TOP_USER] != NULL)
 		c->user = v[TOP_USER]->text;

@@ -127,10 +127,11 @@ struct gate_config {
 	struct str
 	    user; /* system user of the roles; default "ringfence" when it exists,
 			    else "nobody" */
-	uint32_t workers;     /* default: cores */
-	uint64_t login_ttl_s; /* 12 h */
-	uint64_t max_ttl_s;   /* 30 days */
-	uint64_t idle_ttl_s;  /* unused so long, a token ends; default 0: never */
+	uint32_t workers;         /* default: cores */
+	uint64_t login_ttl_s;     /* 12 h */
+	uint64_t max_ttl_s;       /* 30 days */
+	uint64_t idle_ttl_s;      /* unused so long, a token ends; default 0: never */
+	uint32_t tokens_per_user; /* that can be used at a time; default 200 */
 };
 
 /* Reads one file. Errors are diagnostics; returns NULL if there was any. */

@@ -16,12 +16,15 @@
 #define CODE_VALUE "config-value"
 #define HTTPS      "https://"
 
+struct config_listener;
+
 struct reader {
 	struct arena *arena;
 	struct diag_list *diags;
 	struct config_file file;
 	struct gate_config *config;
 	const struct doc_node *client_users; /* of tls; NULL: not said */
+	struct config_listener *listeners; /* the addresses so far (config_listen.c) */
 };
 
 /* Fields that are wrong have been reported and are NULL; reading goes on. */
@@ -84,10 +87,17 @@ read_duration(struct reader *r, const struct doc_node *n, uint64_t *out_s)
 		    STR_ARG(n->text));
 }
 
-/* What follows "https://": HOST or HOST:PORT, with the port of HTTPS when there is none. */
+/* What follows "https://": HOST or HOST:PORT, with the port of HTTPS when there is none; port 0
+ * is none. */
 MUST_CHECK bool config_authority(
     struct str text, struct str *out_host, uint16_t *out_port);
 
+/* "listen"; and one address, which no other may be. */
+void config_read_listens(struct reader *r, const struct doc_node *list);
+void config_read_listen(
+    struct reader *r, const struct doc_node *n, struct gate_listen *out);
+/* "control"; NULL: the default. */
+void config_read_control(struct reader *r, const struct doc_node *n);
 /* "ldap". */
 void config_read_ldap(struct reader *r, const struct doc_node *n);
 /* "state". */

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "authn/api_service.h"
 #include "authn/exchange.h"
 #include "authn/worker_state.h"
 
@@ -14,13 +15,20 @@ exchange_must_record(const struct exchange *x)
 	return x->forwarded && x->info.is_mutation;
 }
 
-/* Tokens are objects of our own: by their ids a reviewer finds what became of them. */
+/* Tokens and service accounts are objects of our own: by their names a reviewer finds what became
+ * of them. */
 static void
 name_token(const struct exchange *x, struct audit_event *e)
 {
 	struct str tokens = STR("/ringfence/v1/tokens");
 	struct str rest = str_slice(x->info.path, tokens.len, x->info.path.len);
 
+	if (api_service_object(
+		x->info.path, x->method, &e->tenant, &e->own_resource, &e->own_name)) {
+		if (e->own_name.len == 0)
+			e->own_name = x->token_issued;
+		return;
+	}
 	if (!str_starts(x->info.path, tokens) || (rest.len != 0 && rest.ptr[0] != '/'))
 		return;
 	rest = str_slice(rest, 1, rest.len);
@@ -68,6 +76,7 @@ fill_event(struct exchange *x, enum audit_stage stage, struct audit_event *e)
 		e->groups = x->id->groups;
 		e->group_count = x->id->group_count;
 		e->token_id = x->id->token_id;
+		e->token_maker = x->id->maker;
 	}
 	exchange_capture_show(x, e);
 }

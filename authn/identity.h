@@ -35,6 +35,10 @@ struct identity {
 	struct str uid;  /* entryUUID or objectGUID, "" when the directory has none */
 	const struct str *groups; /* sorted; system:authenticated among them */
 	size_t group_count;
+	/* Of a service account's token: who made it, and his groups as they are now. */
+	struct str maker; /* "" of a person */
+	const struct str *maker_groups;
+	size_t maker_group_count;
 	struct str token_id; /* "" when not by a token (client certificate) */
 	walltime_t expires;
 	const struct token_scope *scopes;

@@ -21,6 +21,9 @@ struct login_options {
 	char *ca_data;      /* PEM, by the exec plugin's caller; NULL */
 	const char *user, *password_file;
 	const char *ttl, *name, *overlap;
+	const char *service; /* path of a service account, or NULL */
+	const char
+	    *token_file;     /* whose token is used instead of the one that was kept */
 	const char *output;  /* "text", "json" */
 	const char *context; /* name in a kubeconfig */
 	const char *const *scopes;
@@ -90,6 +93,23 @@ int login_run_token_list(const struct login_options *o);
 int login_run_token_rotate(const struct login_options *o, const char *name);
 int login_run_token_revoke(const struct login_options *o, const char *id);
 
+/* ---- login_services.c ---- */
+
+int login_run_service_create(const struct login_options *o, const char *path);
+int login_run_service_list(const struct login_options *o, const char *node);
+int login_run_service_remove(const struct login_options *o, const char *path);
+/* The URL's path of what is about a service account: `api` and its path (and "/" and more, if
+ * that is not NULL), for the caller to free; NULL: it can be none. */
+MUST_CHECK char *login_service_url(
+    const char *api, const char *path, const char *more, struct err *err);
+
+/* ---- login_file.c: a file with nothing but a token ---- */
+
+MUST_CHECK int login_file_read(
+    const struct login_options *o, struct login_token *out_token, struct err *err);
+/* Puts a token into its place, readable for its owner only; all of it or nothing. */
+MUST_CHECK int login_file_write(const char *path, const char *token, struct err *err);
+
 /* ---- shared by the commands ---- */
 
 /* Says what went wrong; the exit status. */
@@ -104,8 +124,8 @@ MUST_CHECK char *login_request_body(const struct login_options *o, struct err *e
 /* The credentials of a login: given, or asked for. */
 MUST_CHECK int login_credentials(const struct login_options *o, char **out_user,
     struct secret *out_password, struct err *err);
-/* The gate and the token that were kept, without questions: *out_options is `o` with that gate
- * and its authorities, borrowed from *out. */
+/* The gate and the token that were kept, or are in o->token_file, without questions:
+ * *out_options is `o` with that gate and its authorities, borrowed from *out. */
 MUST_CHECK int login_known_token(const struct login_options *o,
     struct login_options *out_options, struct login_token *out, struct err *err);
 /* One request with the token that was kept; 0 if the answer has the status. */

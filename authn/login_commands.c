@@ -153,7 +153,8 @@ int
 login_known_token(const struct login_options *o, struct login_options *out_options,
     struct login_token *out, struct err *err)
 {
-	int rc = login_cache_read(o->server, out, err);
+	int rc = o->token_file != NULL ? login_file_read(o, out, err)
+				       : login_cache_read(o->server, out, err);
 
 	if (rc != 0)
 		return rc;
@@ -264,28 +265,40 @@ read_exec_info(const char **out_version, struct login_options *o, json_t **out_r
 	return 0;
 }
 
+/* Who asks: this program, when kubectl calls it; or whoever a file's token is. */
+static json_t *
+kubeconfig_user(const struct login_options *o)
+{
+	json_t *arguments;
+
+	if (o->token_file != NULL)
+		return json_pack("{s:s}", "tokenFile", o->token_file);
+	arguments = json_pack("[s, s, s]", "login", "--server", o->server);
+	if (o->ca != NULL) {
+		(void)json_array_append_new(arguments, json_string("--ca"));
+		(void)json_array_append_new(arguments, json_string(o->ca));
+	}
+	return json_pack("{s:{s:s, s:s, s:o, s:s, s:b}}", "exec", "apiVersion",
+	    "client.authentication.k8s.io/v1", "command", "ringfence", "args",
+	    arguments, "interactiveMode", "IfAvailable", "provideClusterInfo", 0);
+}
+
 static void
 print_kubeconfig(const struct login_options *o)
 {
 	const char *name = o->context != NULL ? o->context : "ringfence";
 	json_t *cluster = json_pack("{s:s}", "server", o->server);
-	json_t *arguments = json_pack("[s, s, s]", "login", "--server", o->server);
 	json_t *root;
 
-	if (o->ca != NULL) {
+	if (o->ca != NULL)
 		(void)json_object_set_new(
 		    cluster, "certificate-authority", json_string(o->ca));
-		(void)json_array_append_new(arguments, json_string("--ca"));
-		(void)json_array_append_new(arguments, json_string(o->ca));
-	}
-	root = json_pack(
-	    "{s:s, s:s, s:s, s:[{s:s, s:o}], s:[{s:s, s:{s:{s:s, s:s, s:o, s:s, "
-	    "s:b}}}], s:[{s:s, s:{s:s, s:s}}]}",
+	root = json_pack("{s:s, s:s, s:s, s:[{s:s, s:o}], s:[{s:s, s:o}], s:[{s:s, "
+			 "s:{s:s, s:s}}]}",
 	    "apiVersion", "v1", "kind", "Config", "current-context", name, "clusters",
-	    "name", name, "cluster", cluster, "users", "name", name, "user", "exec",
-	    "apiVersion", "client.authentication.k8s.io/v1", "command", "ringfence",
-	    "args", arguments, "interactiveMode", "IfAvailable", "provideClusterInfo",
-	    0, "contexts", "name", name, "context", "cluster", name, "user", name);
+	    "name", name, "cluster", cluster, "users", "name", name, "user",
+	    kubeconfig_user(o), "contexts", "name", name, "context", "cluster", name,
+	    "user", name);
 	login_print_json(root); /* JSON is YAML */
 	json_decref(root);
 }
@@ -408,7 +421,7 @@ login_cache_replace(const struct login_options *o, const char *old_id,
 	struct login_token old = {0}, fresh = {0};
 	int rc = login_known_token(o, &with, &old, err);
 
-	if (rc == 0 && strcmp(old.id, old_id) == 0)
+	if (rc == 0 && o->token_file == NULL && strcmp(old.id, old_id) == 0)
 		rc = keep(&with, body, &fresh, err);
 	login_token_free(&old);
 	login_token_free(&fresh);

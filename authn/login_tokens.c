@@ -8,6 +8,7 @@
 #include "authn/login.h"
 
 #define API            "/ringfence/v1"
+#define OF_SERVICE     API "/serviceaccounttokens"
 #define PATH_MAX_BYTES 128
 #define ID_MAX_BYTES   64
 
@@ -33,11 +34,10 @@ print_token(const struct login_options *o, const struct login_answer *answer)
 
 /* By password, when one is offered: such a token may outlive a login. */
 static int
-create_by_password(const struct login_options *o, const char *body,
+create_by_password(const struct login_options *o, const char *path, const char *body,
     struct login_answer *answer, struct err *err)
 {
-	struct login_request request = {
-	    .method = "POST", .path = API "/tokens", .body = body};
+	struct login_request request = {.method = "POST", .path = path, .body = body};
 	struct login_options with = *o;
 	struct login_token known = {0};
 	struct secret password = {0};
@@ -58,21 +58,36 @@ create_by_password(const struct login_options *o, const char *body,
 	return rc;
 }
 
+/* Where one's own tokens are, or those of the service account that was named. */
+static char *
+tokens_url(const struct login_options *o, const char *id, struct err *err)
+{
+	char own[PATH_MAX_BYTES];
+
+	if (o->service != NULL)
+		return login_service_url(OF_SERVICE, o->service, id, err);
+	(void)snprintf(own, sizeof(own), API "/tokens%s%s", id != NULL ? "/" : "",
+	    id != NULL ? id : ""); /* ids are short */
+	return xstrdup(own);
+}
+
 int
 login_run_token_create(const struct login_options *o)
 {
 	struct login_answer answer = {0};
 	struct err err = ERR_INIT;
 	char *body = login_request_body(o, &err);
-	int rc = body == NULL ? ERR_INVALID : 0;
+	char *path = body != NULL ? tokens_url(o, NULL, &err) : NULL;
+	int rc = path == NULL ? ERR_INVALID : 0;
 
 	if (rc == 0)
-		rc = o->by_password ? create_by_password(o, body, &answer, &err)
-				    : login_ask(o, "POST", API "/tokens", body, 201,
-					  &answer, &err);
+		rc = o->by_password
+			 ? create_by_password(o, path, body, &answer, &err)
+			 : login_ask(o, "POST", path, body, 201, &answer, &err);
 	if (rc == 0)
 		rc = print_token(o, &answer);
 	login_answer_free(&answer);
+	free(path);
 	free(body);
 	return rc == 0 ? 0 : login_fail(&err);
 }
@@ -84,7 +99,9 @@ login_run_token_list(const struct login_options *o)
 	struct err err = ERR_INIT;
 	size_t i;
 	json_t *token;
-	int rc = login_ask(o, "GET", API "/tokens", NULL, 200, &answer, &err);
+	char *path = tokens_url(o, NULL, &err);
+	int rc = path == NULL ? ERR_INVALID
+			      : login_ask(o, "GET", path, NULL, 200, &answer, &err);
 	const json_t *omitted = json_object_get(answer.body, "omitted");
 
 	if (rc == 0 && strcmp(o->output, "json") == 0) {
@@ -102,6 +119,13 @@ login_run_token_list(const struct login_options *o)
 			    json_is_true(json_object_get(token, "revoked")) ? "yes"
 									    : "no");
 			login_print_safe(login_text_of(token, "name"));
+			if (json_object_get(token, "serviceAccount") != NULL) {
+				fputs(" of ", stdout);
+				login_print_safe(
+				    login_text_of(token, "serviceAccount"));
+				fputs(", by ", stdout);
+				login_print_safe(login_text_of(token, "madeBy"));
+			}
 			putchar('\n');
 		}
 		if (omitted != NULL)
@@ -109,6 +133,7 @@ login_run_token_list(const struct login_options *o)
 			    (long long)json_integer_value(omitted));
 	}
 	login_answer_free(&answer);
+	free(path);
 	return rc == 0 ? 0 : login_fail(&err);
 }
 
@@ -117,15 +142,19 @@ login_run_token_revoke(const struct login_options *o, const char *id)
 {
 	struct login_answer answer = {0};
 	struct err err = ERR_INIT;
-	char path[PATH_MAX_BYTES];
+	char *path = NULL;
 	int rc = 0;
 
 	if (!id_ok(id))
 		rc = err_set(&err, ERR_INVALID, "\"%s\" is no token's id", id);
-	(void)snprintf(path, sizeof(path), API "/tokens/%s", rc == 0 ? id : "");
+	else
+		path = tokens_url(o, id, &err);
 	if (rc == 0)
-		rc = login_ask(o, "DELETE", path, NULL, 204, &answer, &err);
+		rc = path == NULL
+			 ? ERR_INVALID
+			 : login_ask(o, "DELETE", path, NULL, 204, &answer, &err);
 	login_answer_free(&answer);
+	free(path);
 	if (rc != 0)
 		return login_fail(&err);
 	printf("revoked %s\n", id);
@@ -191,17 +220,48 @@ rotation_body(const struct login_options *o)
 	return text;
 }
 
+/* The token of that name, or without one that of the file. */
+static int
+rotation_id(const struct login_options *o, const char *name,
+    char out_id[ID_MAX_BYTES + 1], struct err *err)
+{
+	struct login_answer tokens = {0};
+	struct login_token own = {0};
+	int rc;
+
+	if (name != NULL) {
+		rc = login_ask(o, "GET", API "/tokens", NULL, 200, &tokens, err);
+		if (rc == 0)
+			rc = find_by_name(tokens.body, name, out_id, err);
+	} else {
+		rc = login_file_read(o, &own, err);
+		if (rc == 0)
+			memcpy(out_id, own.id, strlen(own.id) + 1);
+	}
+	login_answer_free(&tokens);
+	login_token_free(&own);
+	return rc;
+}
+
+/* Where the fresh one goes: into the file, if it is the file's that was rotated. */
+static int
+keep_rotated(const struct login_options *o, const char *name,
+    const struct login_answer *answer, struct err *err)
+{
+	return name == NULL ? login_file_write(o->token_file,
+				  login_text_of(answer->body, "token"), err)
+			    : print_token(o, answer);
+}
+
 int
 login_run_token_rotate(const struct login_options *o, const char *name)
 {
-	struct login_answer tokens = {0}, answer = {0};
+	struct login_answer answer = {0};
 	struct err err = ERR_INIT;
 	char path[PATH_MAX_BYTES], id[ID_MAX_BYTES + 1];
 	char *body = rotation_body(o);
-	int rc = login_ask(o, "GET", API "/tokens", NULL, 200, &tokens, &err);
+	int rc = rotation_id(o, name, id, &err);
 
-	if (rc == 0)
-		rc = find_by_name(tokens.body, name, id, &err);
 	if (rc == 0) {
 		(void)snprintf(
 		    path, sizeof(path), API "/tokens/%s/rotate", id); /* fits */
@@ -211,8 +271,7 @@ login_run_token_rotate(const struct login_options *o, const char *name)
 	if (rc == 0)
 		rc = login_cache_replace(o, id, answer.body, &err);
 	if (rc == 0)
-		rc = print_token(o, &answer);
-	login_answer_free(&tokens);
+		rc = keep_rotated(o, name, &answer, &err);
 	login_answer_free(&answer);
 	free(body);
 	return rc == 0 ? 0 : login_fail(&err);

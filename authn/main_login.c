@@ -1,6 +1,6 @@
 /*
- * ringfence-login, and under their names ringfence-logout, ringfence-whoami and
- * ringfence-token: people's side of the gate, and kubectl's credential plugin.
+ * ringfence-login, and under their names ringfence-logout, ringfence-whoami,
+ * ringfence-token and ringfence-service-account: people's side of the gate, and kubectl's credential plugin.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -18,9 +18,12 @@ static const char usage[] =
     "                       [--password-file FILE] [--ttl DURATION] [--kubeconfig]\n"
     "       ringfence logout | whoami [-o json]\n"
     "       ringfence token create [--name NAME] [--ttl DURATION] [--scope JSON]...\n"
-    "       ringfence token list [-o json]\n"
+    "                       [--service-account PATH]\n"
+    "       ringfence token list [--service-account PATH] [-o json]\n"
     "       ringfence token rotate ID|NAME [--overlap DURATION] [--ttl DURATION]\n"
-    "       ringfence token revoke ID\n"
+    "       ringfence token rotate --token-file FILE [--ttl DURATION]\n"
+    "       ringfence token revoke ID [--service-account PATH]\n"
+    "       ringfence service-account create PATH | list [NODE] | remove PATH\n"
     "\n"
     "  --server URL     the gate: https://HOST[:PORT]; or RINGFENCE_SERVER; else the "
     "one\n"
@@ -30,6 +33,11 @@ static const char usage[] =
     "                   instead of questions; or RINGFENCE_USER and\n"
     "                   RINGFENCE_PASSWORD_FILE; with \"token create\" the token is\n"
     "                   made by password, and may outlive the login\n"
+    "  --service-account PATH\n"
+    "                   tokens of this one, of whose node one is an owner\n"
+    "  --token-file FILE\n"
+    "                   use the token in it; \"token rotate\" without a name puts the\n"
+    "                   fresh one there; with --kubeconfig kubectl reads it\n"
     "  --overlap DURATION\n"
     "                   how long the old token still opens; default not at all\n"
     "  --kubeconfig     print a kubeconfig that calls this program\n"
@@ -49,6 +57,8 @@ static const struct option options[] = {
     {"name", required_argument, NULL, 'n'},
     {"overlap", required_argument, NULL, 'O'},
     {"scope", required_argument, NULL, 'S'},
+    {"service-account", required_argument, NULL, 'a'},
+    {"token-file", required_argument, NULL, 'f'},
     {"kubeconfig", no_argument, NULL, 'k'},
     {"context", required_argument, NULL, 'x'},
     {"output", required_argument, NULL, 'o'},
@@ -80,6 +90,8 @@ take_option(struct login_options *o, int c, const char *scopes[SCOPES_MAX])
 	    {'t', &o->ttl},
 	    {'n', &o->name},
 	    {'O', &o->overlap},
+	    {'a', &o->service},
+	    {'f', &o->token_file},
 	    {'x', &o->context},
 	    {'o', &o->output},
 	};
@@ -121,8 +133,22 @@ run_token(const struct login_options *o, int argc, char **argv)
 		return login_run_token_list(o);
 	if (argc == 2 && strcmp(argv[0], "rotate") == 0)
 		return login_run_token_rotate(o, argv[1]);
+	if (argc == 1 && strcmp(argv[0], "rotate") == 0 && o->token_file != NULL)
+		return login_run_token_rotate(o, NULL);
 	if (argc == 2 && strcmp(argv[0], "revoke") == 0)
 		return login_run_token_revoke(o, argv[1]);
+	refuse(NULL);
+}
+
+static int
+run_service(const struct login_options *o, int argc, char **argv)
+{
+	if (argc == 2 && strcmp(argv[0], "create") == 0)
+		return login_run_service_create(o, argv[1]);
+	if ((argc == 1 || argc == 2) && strcmp(argv[0], "list") == 0)
+		return login_run_service_list(o, argc == 2 ? argv[1] : "/");
+	if (argc == 2 && strcmp(argv[0], "remove") == 0)
+		return login_run_service_remove(o, argv[1]);
 	refuse(NULL);
 }
 
@@ -130,7 +156,8 @@ run_token(const struct login_options *o, int argc, char **argv)
 static const char *
 command_name(int *argc, char ***argv)
 {
-	static const char *const names[] = {"login", "logout", "whoami", "token"};
+	static const char *const names[] = {
+	    "login", "logout", "whoami", "token", "service-account"};
 	const char *slash = strrchr((*argv)[0], '/');
 	const char *self = slash != NULL ? slash + 1 : (*argv)[0];
 
@@ -183,6 +210,8 @@ main(int argc, char **argv)
 	argv += optind;
 	if (strcmp(command, "token") == 0)
 		status = run_token(&o, argc, argv);
+	else if (strcmp(command, "service-account") == 0)
+		status = run_service(&o, argc, argv);
 	else if (argc != 0)
 		refuse(NULL);
 	else if (strcmp(command, "logout") == 0)

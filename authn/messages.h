@@ -32,7 +32,10 @@ enum gate_message {
 	MSG_TOKEN_REVOKED_ACK,
 	MSG_TOKENS_USED, /* body: ids used since the last one */
 	MSG_TOKEN_ROTATE,
-	MSG_ACCOUNT_CHECK, /* of who comes by certificate */
+	MSG_ACCOUNT_CHECK,   /* of who comes by certificate */
+	MSG_SERVICE_DECLARE, /* service accounts */
+	MSG_SERVICE_LIST,
+	MSG_SERVICE_REMOVE,
 	MSG_TOKENS_HELD, /* body: ids known as good, and since when: after a restart of auth */
 	/* auth -> worker */
 	MSG_TOKEN_RESULT = 64,

@@ -225,6 +225,7 @@ load_roles(struct loading *l)
 	p->auth.login_ttl_s = c->login_ttl_s;
 	p->auth.max_ttl_s = c->max_ttl_s;
 	p->auth.idle_ttl_s = c->idle_ttl_s;
+	p->auth.tokens_per_user = c->tokens_per_user;
 	p->auth.has_ldap = c->has_ldap;
 	p->auth.ldap = c->ldap;
 	take_public(l, c->has_ldap ? c->ldap.ca : NULL, &p->auth.ca_pem);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "authn/exchange.h"
+#include "authn/service_account.h"
 
 #define MAX_RULES 2000 /* in the answer; what is beyond it makes it incomplete */
 
@@ -86,6 +87,11 @@ scope_covers(const struct token_scope *scope, const struct review_subject *who,
 static bool
 in_scope(const struct review_subject *who, const struct access_pattern *p)
 {
+	const struct access_request place = {
+	    .is_resource = true, .namespace = who->namespace};
+
+	if (!service_account_at_home(who->id->user, who->id, &place, who->level))
+		return false;
 	for (size_t i = 0; i < who->id->scope_count; i++) {
 		if (scope_covers(&who->id->scopes[i], who, p))
 			return true;

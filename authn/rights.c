@@ -1,6 +1,7 @@
 #include "authn/rights.h"
 
 #include "authn/exchange.h"
+#include "authn/service_account.h"
 
 struct access_request
 rights_question(const struct request_info *info)
@@ -23,7 +24,9 @@ rights_ask(const struct rights *r, const struct access_request *question)
 	struct access_verdict v =
 	    access_decide(r->model, &r->subject, question, STR(""));
 
-	if (v.allow && r->id != NULL && !exchange_in_scope(r->id, question, v.level))
+	if (v.allow &&
+	    (!service_account_at_home(r->subject.user, r->id, question, v.level) ||
+		(r->id != NULL && !exchange_in_scope(r->id, question, v.level))))
 		v = (struct access_verdict){.allow = false, .level = v.level};
 	return v;
 }
@@ -120,10 +123,18 @@ rights_extent(
 	const struct access_request question = rights_question(info);
 	struct access_extent extent = access_extent(r->levels, &r->subject, &question,
 	    ARENA_ARRAY(scratch, r->levels->count, uint8_t));
+	const struct str service = service_account_path(r->subject.user);
 	bool somewhere = true, everywhere = true;
 
 	if (r->id != NULL)
 		exchange_scope_extent(r->id, &question, &somewhere, &everywhere);
+	if (service.len != 0) { /* each namespace is judged for itself */
+		everywhere = false;
+		somewhere = somewhere &&
+			    (r->id == NULL ||
+				service_node_owned(r->model, service_path_node(service),
+				    r->id->maker_groups, r->id->maker_group_count));
+	}
 	extent.somewhere = extent.somewhere && somewhere;
 	extent.everywhere = extent.everywhere && everywhere;
 	return extent;

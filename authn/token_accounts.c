@@ -7,9 +7,8 @@
 
 #include "authn/token_store_internal.h"
 
-/* Ends a reading statement; `step` is what its last step gave. */
-static int
-read_end(struct token_store *s, sqlite3_stmt *stmt, int step, struct err *err)
+int
+store_read_end(struct token_store *s, sqlite3_stmt *stmt, int step, struct err *err)
 {
 	int rc = step == SQLITE_DONE ? 0 : store_err(s, err, "read");
 
@@ -17,9 +16,9 @@ read_end(struct token_store *s, sqlite3_stmt *stmt, int step, struct err *err)
 	return rc;
 }
 
-/* Appends the ids that a statement's first column gives. */
-static int
-read_ids(struct token_store *s, sqlite3_stmt *stmt, struct buf *ids, struct err *err)
+int
+store_read_ids(
+    struct token_store *s, sqlite3_stmt *stmt, struct buf *ids, struct err *err)
 {
 	int step;
 
@@ -27,7 +26,7 @@ read_ids(struct token_store *s, sqlite3_stmt *stmt, struct buf *ids, struct err 
 		if (sqlite3_column_bytes(stmt, 0) == TOKEN_ID_LEN)
 			buf_add(ids, sqlite3_column_text(stmt, 0), TOKEN_ID_LEN);
 	}
-	return read_end(s, stmt, step, err);
+	return store_read_end(s, stmt, step, err);
 }
 
 int
@@ -51,7 +50,7 @@ token_store_due(struct token_store *s, struct arena *arena, walltime_t now,
 		all[count++].suspended = sqlite3_column_int(stmt, 2) != 0;
 	}
 	*out_count = count;
-	return read_end(s, stmt, step, err);
+	return store_read_end(s, stmt, step, err);
 }
 
 bool
@@ -89,7 +88,7 @@ changed_ids(struct token_store *s, const struct token_verdict *v, walltime_t now
 	    sqlite3_bind_int(stmt, 4, v->suspended) != SQLITE_OK ||
 	    !store_bind_str(stmt, 5, v->groups))
 		return store_err(s, err, "bind");
-	return read_ids(s, stmt, ids, err);
+	return store_read_ids(s, stmt, ids, err);
 }
 
 static int
@@ -167,7 +166,7 @@ token_store_unchecked(struct token_store *s, struct arena *arena, walltime_t now
 	if (!store_bind_time(stmt, 1, now) || !store_bind_time(stmt, 2, after) ||
 	    !store_bind_time(stmt, 3, before))
 		return store_err(s, err, "bind");
-	rc = read_ids(s, stmt, &ids, err);
+	rc = store_read_ids(s, stmt, &ids, err);
 	if (rc == 0)
 		*out_ids = str_dup(arena, buf_str(&ids));
 	buf_free(&ids);
@@ -177,9 +176,13 @@ token_store_unchecked(struct token_store *s, struct arena *arena, walltime_t now
 int
 token_store_clock_back(struct token_store *s, walltime_t now, struct err *err)
 {
-	return store_bind_time(s->prepared[STMT_ACCOUNT_CLOCK], 1, now)
-		   ? store_run(s, STMT_ACCOUNT_CLOCK, err)
-		   : store_err(s, err, "bind");
+	int rc;
+
+	if (!store_bind_time(s->prepared[STMT_ACCOUNT_CLOCK], 1, now) ||
+	    !store_bind_time(s->prepared[STMT_USED_CLOCK], 1, now))
+		return store_err(s, err, "bind");
+	rc = store_run(s, STMT_ACCOUNT_CLOCK, err);
+	return rc == 0 ? store_run(s, STMT_USED_CLOCK, err) : rc;
 }
 
 int
@@ -193,7 +196,7 @@ token_store_end_idle(struct token_store *s, struct arena *arena, walltime_t now,
 	*out_ids = STR("");
 	if (!store_bind_time(stmt, 1, now) || !store_bind_time(stmt, 2, before))
 		return store_err(s, err, "bind");
-	rc = read_ids(s, stmt, &ids, err);
+	rc = store_read_ids(s, stmt, &ids, err);
 	if (rc == 0 && ids.len != 0) {
 		*out_ids = str_dup(arena, buf_str(&ids));
 		store_tell(s);
@@ -219,5 +222,5 @@ token_store_counts(
 		out->oldest.ns = sqlite3_column_int64(stmt, 2);
 		step = SQLITE_DONE;
 	}
-	return read_end(s, stmt, step, err);
+	return store_read_end(s, stmt, step, err);
 }

@@ -7,13 +7,12 @@
 #include <jansson.h>
 
 #include "authn/auth_messages.h"
+#include "authn/service_account.h"
 #include "common/limits.h"
 #include "common/secret.h"
 
-#define NAME_MAX_BYTES 128
-#define LIST_BYTES     (LIMIT_MESSAGE_BYTES - 4096)
-#define NS_PER_S       1000000000ll
-#define OVERLAP_MAX_S  (7u * 86400)
+#define LIST_BYTES (LIMIT_MESSAGE_BYTES - 4096)
+#define NS_PER_S   1000000000ll
 
 void
 token_api_refuse(struct auth_answer *out, struct arena *arena, int status,
@@ -30,175 +29,8 @@ token_api_refuse(struct auth_answer *out, struct arena *arena, int status,
 	buf_free(&text);
 }
 
-static bool
-strings_ok(const json_t *list)
-{
-	size_t i;
-	json_t *item;
-
-	if (list == NULL)
-		return true;
-	if (!json_is_array(list) || json_array_size(list) > SCOPE_MAX_ITEMS)
-		return false;
-	json_array_foreach(list, i, item)
-	{
-		if (!json_is_string(item) || json_string_length(item) == 0 ||
-		    json_string_length(item) > 512)
-			return false;
-	}
-	return true;
-}
-
-/* A scope has at least one of its parts; an empty list would mean "everything". */
-static bool
-scope_ok(const json_t *scope)
-{
-	static const char *const parts[] = {"namespaces", "verbs", "resources"};
-	size_t given = 0;
-
-	if (!json_is_object(scope))
-		return false;
-	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-		const json_t *list = json_object_get(scope, parts[i]);
-
-		if (!strings_ok(list) || (list != NULL && json_array_size(list) == 0))
-			return false;
-		given += list != NULL;
-	}
-	return given != 0 && given == json_object_size(scope);
-}
-
-static bool
-read_scopes(struct arena *arena, const json_t *scopes, struct token_request *out)
-{
-	char *text;
-	size_t i;
-	json_t *scope;
-
-	if (!json_is_array(scopes) || json_array_size(scopes) == 0 ||
-	    json_array_size(scopes) > IDENTITY_MAX_SCOPES)
-		return false;
-	json_array_foreach(scopes, i, scope)
-	{
-		if (!scope_ok(scope))
-			return false;
-	}
-	text = json_dumps(scopes, JSON_COMPACT | JSON_SORT_KEYS);
-	if (text == NULL)
-		return false;
-	out->scopes = str_dup(arena, str_from(text));
-	out->has_scopes = true;
-	free(text);
-	return true;
-}
-
-static const char *
-read_request(struct arena *arena, const json_t *root, struct token_request *out)
-{
-	const char *key;
-	json_t *value;
-
-	if (!json_is_object(root))
-		return "the body is a JSON object";
-	json_object_foreach((json_t *)(uintptr_t)root, key, value)
-	{
-		if (strcmp(key, "name") == 0) {
-			if (!json_is_string(value) ||
-			    json_string_length(value) > NAME_MAX_BYTES)
-				return "\"name\" is a string of at most 128 bytes";
-			out->name =
-			    str_dup(arena, (struct str){json_string_value(value),
-					       json_string_length(value)});
-		} else if (strcmp(key, "ttl") == 0) {
-			if (!json_is_string(value) ||
-			    !duration_parse(
-				str_from(json_string_value(value)), &out->ttl_s))
-				return "\"ttl\" is a duration such as \"720h\" or "
-				       "\"12h30m\"";
-		} else if (strcmp(key, "scopes") == 0) {
-			if (!read_scopes(arena, value, out))
-				return "\"scopes\" is a list of objects with "
-				       "\"namespaces\", "
-				       "\"verbs\" or \"resources\", each a list of "
-				       "strings "
-				       "that is not empty";
-		} else {
-			return "the body has \"name\", \"ttl\" and \"scopes\", nothing "
-			       "else";
-		}
-	}
-	return NULL;
-}
-
-static const char *
-read_rotation(struct arena *arena, const json_t *root, struct token_request *out)
-{
-	const char *key;
-	json_t *value;
-
-	(void)arena; /* nothing is kept */
-	if (!json_is_object(root))
-		return "the body is a JSON object";
-	json_object_foreach((json_t *)(uintptr_t)root, key, value)
-	{
-		const char *text = json_string_value(value);
-
-		if (strcmp(key, "ttl") == 0) {
-			if (text == NULL ||
-			    !duration_parse(str_from(text), &out->ttl_s))
-				return "\"ttl\" is a duration such as \"720h\" or "
-				       "\"12h30m\"";
-		} else if (strcmp(key, "overlap") == 0) {
-			if (text == NULL ||
-			    !duration_parse(str_from(text), &out->overlap_s) ||
-			    out->overlap_s > OVERLAP_MAX_S)
-				return "\"overlap\" is a duration such as \"1h\", "
-				       "168h at most";
-		} else {
-			return "the body has \"overlap\" and \"ttl\", nothing else";
-		}
-	}
-	return NULL;
-}
-
-typedef const char *(*reader_fn)(
-    struct arena *arena, const json_t *root, struct token_request *out);
-
-static bool
-parse(struct arena *arena, struct str body, reader_fn reader,
-    struct token_request *out_request, struct auth_answer *out_answer)
-{
-	const char *problem;
-	json_error_t error;
-	json_t *root;
-
-	*out_request = (struct token_request){.scopes = STR("[]")};
-	if (str_trim(body).len == 0)
-		return true;
-	root = json_loadb(body.ptr, body.len, JSON_REJECT_DUPLICATES, &error);
-	problem = root == NULL ? error.text : reader(arena, root, out_request);
-	if (problem != NULL)
-		token_api_refuse(out_answer, arena, 400, "BadRequest", "%s", problem);
-	json_decref(root);
-	return problem == NULL;
-}
-
-bool
-token_api_parse(struct arena *arena, struct str body, struct token_request *out_request,
-    struct auth_answer *out_answer)
-{
-	return parse(arena, body, read_request, out_request, out_answer);
-}
-
-bool
-token_api_parse_rotation(struct arena *arena, struct str body,
-    struct token_request *out_request, struct auth_answer *out_answer)
-{
-	return parse(arena, body, read_rotation, out_request, out_answer);
-}
-
-static struct str
-dump(struct arena *arena, json_t *value)
+struct str
+token_api_dump(struct arena *arena, json_t *value)
 {
 	char *text = json_dumps(value, JSON_COMPACT);
 	struct str out;
@@ -223,16 +55,16 @@ json_strings(const struct str *items, size_t count)
 	return list;
 }
 
-static json_t *
-json_time(walltime_t t)
+json_t *
+token_api_time(walltime_t t)
 {
 	char text[WALLTIME_TEXT_BYTES];
 
 	return t.ns == 0 ? json_null() : json_string(walltime_format_seconds(t, text));
 }
 
-static json_t *
-json_text(struct str s)
+json_t *
+token_api_text(struct str s)
 {
 	return json_stringn(s.ptr != NULL ? s.ptr : "", s.len);
 }
@@ -241,7 +73,7 @@ struct str
 token_api_groups(struct arena *arena, const struct str *groups, size_t count)
 {
 	json_t *list = json_strings(groups, count);
-	struct str out = dump(arena, list);
+	struct str out = token_api_dump(arena, list);
 
 	json_decref(list);
 	return out;
@@ -255,6 +87,8 @@ fill_record(struct arena *arena, struct token_record *record,
 	record->owner = owner->user;
 	record->uid = owner->uid;
 	record->groups = token_api_groups(arena, owner->groups, owner->group_count);
+	record->service = owner->service != NULL ? owner->service->id : STR("");
+	record->service_path = owner->service != NULL ? owner->service->path : STR("");
 	record->scopes = request->scopes;
 	record->name = request->name;
 	record->created = now;
@@ -263,17 +97,29 @@ fill_record(struct arena *arena, struct token_record *record,
 		record->expires = owner->not_after;
 }
 
+/* As who its bearer comes. */
+static struct str
+user_of(struct arena *arena, const struct token_record *record)
+{
+	return record->service_path.len == 0
+		   ? record->owner
+		   : STR_CONCAT(
+			 arena, STR(SERVICE_ACCOUNT_PREFIX), record->service_path);
+}
+
 static void
 answer_issued(struct arena *arena, const struct token_record *record, const char *token,
-    const struct token_owner *owner, struct auth_answer *out)
+    struct auth_answer *out)
 {
-	json_t *root =
-	    json_pack("{s:s, s:s, s:o, s:o, s:o}", "token", token, "id", record->id,
-		"expires", json_time(record->expires), "user", json_text(owner->user),
-		"groups", json_strings(owner->groups, owner->group_count));
+	json_t *groups = record->service.len == 0 ? json_loadb(record->groups.ptr,
+							record->groups.len, 0, NULL)
+						  : json_array();
+	json_t *root = json_pack("{s:s, s:s, s:o, s:o, s:o}", "token", token, "id",
+	    record->id, "expires", token_api_time(record->expires), "user",
+	    token_api_text(user_of(arena, record)), "groups", groups);
 
-	*out = (struct auth_answer){.status = 201, .user = owner->user};
-	out->body = dump(arena, root);
+	*out = (struct auth_answer){.status = 201, .user = record->owner};
+	out->body = token_api_dump(arena, root);
 	json_decref(root);
 }
 
@@ -288,24 +134,33 @@ ttl_ok(struct auth_answer *out, struct arena *arena, uint64_t ttl_s, uint64_t ma
 	return false;
 }
 
+static void
+refuse_unavailable(struct auth_answer *out, struct arena *arena)
+{
+	token_api_refuse(
+	    out, arena, 503, "ServiceUnavailable", "the token store does not answer");
+	out->retry_after_s = 5;
+}
+
 /* How a record with a fresh token gets into the store: as it is, or in place of another. */
 struct placing {
 	struct token_store *store;
-	const struct token_record *replaces; /* NULL: nothing */
+	const char *replaces; /* the id; NULL: nothing */
 	walltime_t until, now;
+	struct str why;
 };
 
 static int
 place(const struct placing *p, const struct token_record *record, struct err *err)
 {
 	return p->replaces == NULL ? token_store_add(p->store, record, err)
-				   : token_store_rotate(p->store, p->replaces->id,
-					 record, p->until, p->now, err);
+				   : token_store_rotate(p->store, p->replaces, record,
+					 p->until, p->now, p->why, err);
 }
 
 static void
 make_token(const struct placing *p, struct arena *arena, struct token_record *record,
-    const struct token_owner *owner, struct auth_answer *out)
+    struct auth_answer *out)
 {
 	struct token_parts parts;
 	struct err err = ERR_INIT;
@@ -322,51 +177,108 @@ make_token(const struct placing *p, struct arena *arena, struct token_record *re
 		rc = place(p, record, &err);
 	} while (rc == ERR_EXISTS);
 	if (rc == 0)
-		answer_issued(arena, record, token, owner, out);
-	else {
-		token_api_refuse(out, arena, 503, "ServiceUnavailable",
-		    "the token could not be stored");
-		out->retry_after_s = 5;
-	}
+		answer_issued(arena, record, token, out);
+	else
+		refuse_unavailable(out, arena);
 	secret_wipe(random, sizeof(random));
 	secret_wipe(token, sizeof(token));
+}
+
+/* Who has as many as may be; false, too, if that cannot be told (*out_rc). */
+static bool
+is_full(struct token_store *store, struct str owner, struct str uid,
+    const struct token_terms *terms, int *out_rc)
+{
+	struct err err = ERR_INIT;
+	uint64_t count = 0;
+
+	*out_rc = token_store_owned(store, owner, uid, terms->now, &count, &err);
+	return *out_rc == 0 && count >= terms->per_user;
+}
+
+static void
+refuse_full(struct auth_answer *out, struct arena *arena, const struct token_terms *t)
+{
+	token_api_refuse(out, arena, 403, "Forbidden",
+	    "you have %u tokens that can be used, and more are not allowed here: "
+	    "revoke "
+	    "what is not needed (ringfence token list, ringfence token revoke ID), or "
+	    "wait "
+	    "until one expires",
+	    t->per_user);
+	(*t->refused)++;
+}
+
+/* Room for one more: *out_placing replaces a login if need be. False: it was refused. */
+static bool
+find_room(struct placing *p, const struct token_owner *owner,
+    const struct token_terms *terms, struct arena *arena, struct auth_answer *out,
+    struct str *out_ended)
+{
+	struct err err = ERR_INIT;
+	char id[TOKEN_ID_LEN + 1];
+	int rc;
+
+	*out_ended = STR("");
+	if (is_full(p->store, owner->user, owner->uid, terms, &rc)) {
+		rc = terms->is_login ? token_store_stale_login(p->store, owner->user,
+					   owner->uid, terms->now, id, &err)
+				     : ERR_NOT_FOUND;
+		if (rc == 0) {
+			*out_ended = str_dup(arena, str_from(id));
+			p->replaces = out_ended->ptr;
+			p->now = terms->now;
+			p->why = STR("too many");
+		}
+	}
+	if (rc == ERR_NOT_FOUND)
+		refuse_full(out, arena, terms);
+	else if (rc != 0)
+		refuse_unavailable(out, arena);
+	return rc == 0;
 }
 
 void
 token_api_issue(struct token_store *store, struct arena *arena,
     const struct token_owner *owner, const struct token_request *request,
-    uint64_t default_ttl_s, uint64_t max_ttl_s, walltime_t now,
-    struct auth_answer *out_answer)
+    const struct token_terms *terms, struct auth_answer *out_answer,
+    struct str *out_ended)
 {
-	const uint64_t ttl_s = request->ttl_s != 0 ? request->ttl_s : default_ttl_s;
-	const struct placing placing = {.store = store};
+	const uint64_t ttl_s =
+	    request->ttl_s != 0 ? request->ttl_s : terms->default_ttl_s;
+	struct placing placing = {.store = store};
 	struct token_record record = {.id = ""};
 
-	if (!ttl_ok(out_answer, arena, ttl_s, max_ttl_s))
+	*out_ended = STR("");
+	if (!ttl_ok(out_answer, arena, ttl_s, terms->max_ttl_s) ||
+	    !find_room(&placing, owner, terms, arena, out_answer, out_ended))
 		return;
-	fill_record(arena, &record, owner, request, ttl_s, now);
-	make_token(&placing, arena, &record, owner, out_answer);
+	fill_record(arena, &record, owner, request, ttl_s, terms->now);
+	make_token(&placing, arena, &record, out_answer);
+	if (out_answer->status != 201)
+		*out_ended = STR("");
 }
 
 void
 token_api_rotate(struct token_store *store, struct arena *arena,
     const struct token_record *old, const struct token_request *request,
-    walltime_t not_after, uint64_t max_ttl_s, walltime_t now,
+    walltime_t not_after, const struct token_terms *terms,
     struct auth_answer *out_answer)
 {
-	struct placing placing = {.store = store, .replaces = old, .now = now};
+	const walltime_t now = terms->now;
+	struct placing placing = {
+	    .store = store, .replaces = old->id, .now = now, .why = STR("rotated")};
 	struct token_record record = *old;
-	struct token_owner owner = {.user = old->owner, .uid = old->uid};
-	struct identity *id = token_api_identity(old);
+	int rc;
 
-	if (id == NULL || !ttl_ok(out_answer, arena, request->ttl_s, max_ttl_s)) {
-		if (id == NULL)
-			token_api_refuse(out_answer, arena, 404, "NotFound",
-			    "you have no such token");
-		identity_unref(id);
+	if (!ttl_ok(out_answer, arena, request->ttl_s, terms->max_ttl_s))
+		return;
+	/* With an overlap there is one more for a while. */
+	if (request->overlap_s != 0 &&
+	    is_full(store, old->owner, old->uid, terms, &rc)) {
+		refuse_full(out_answer, arena, terms);
 		return;
 	}
-	owner.groups = token_api_stored_groups(arena, id, &owner.group_count);
 	record.created = now;
 	if (request->ttl_s != 0)
 		record.expires.ns = now.ns + (int64_t)request->ttl_s * NS_PER_S;
@@ -374,41 +286,39 @@ token_api_rotate(struct token_store *store, struct arena *arena,
 		record.expires = not_after;
 	if (request->overlap_s != 0)
 		placing.until.ns = now.ns + (int64_t)request->overlap_s * NS_PER_S;
-	make_token(&placing, arena, &record, &owner, out_answer);
-	identity_unref(id);
+	make_token(&placing, arena, &record, out_answer);
 }
 
-/* No memory is fatal in dump(). */
+/* No memory is fatal in token_api_dump(). */
 static json_t *
 list_entry(const struct token_record *r)
 {
 	json_t *scopes = json_loadb(r->scopes.ptr, r->scopes.len, 0, NULL);
 
-	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:o}", "id", r->id,
-	    "name", json_text(r->name), "created", json_time(r->created), "expires",
-	    json_time(r->expires), "lastUsed", json_time(r->last_used), "scopes",
+	json_t *entry = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:o}", "id",
+	    r->id, "name", token_api_text(r->name), "created",
+	    token_api_time(r->created), "expires", token_api_time(r->expires),
+	    "lastUsed", token_api_time(r->last_used), "scopes",
 	    scopes != NULL ? scopes : json_array(), "revoked", r->revoked.ns != 0,
-	    "revokedAt", json_time(r->revoked));
+	    "revokedAt", token_api_time(r->revoked));
+
+	if (r->service.len != 0) {
+		(void)json_object_set_new(
+		    entry, "serviceAccount", token_api_text(r->service_path));
+		(void)json_object_set_new(entry, "madeBy", token_api_text(r->owner));
+	}
+	return entry;
 }
 
 /* Those that are good come first, the newest before the others: whoever has more than one answer
  * holds sees the rest when some have ended. */
-void
-token_api_list(struct token_store *store, struct arena *arena, struct str owner,
-    struct auth_answer *out_answer)
+static struct str
+list_body(struct arena *arena, const struct token_record *records, size_t count)
 {
-	struct token_record *records = NULL;
-	struct err err = ERR_INIT;
-	json_t *list, *root;
-	size_t count = 0, bytes = 0, i;
+	json_t *list = json_array(), *root;
+	size_t bytes = 0, i;
+	struct str body;
 
-	if (token_store_list(store, arena, owner, &records, &count, &err) != 0) {
-		token_api_refuse(out_answer, arena, 503, "ServiceUnavailable",
-		    "the token store does not answer");
-		out_answer->retry_after_s = 5;
-		return;
-	}
-	list = json_array();
 	for (i = 0; i < count; i++) {
 		json_t *entry = list_entry(&records[i]);
 
@@ -423,9 +333,42 @@ token_api_list(struct token_store *store, struct arena *arena, struct str owner,
 	if (i < count) /* the same */
 		(void)json_object_set_new(
 		    root, "omitted", json_integer((json_int_t)(count - i)));
-	*out_answer = (struct auth_answer){.status = 200, .user = owner};
-	out_answer->body = dump(arena, root);
+	body = token_api_dump(arena, root);
 	json_decref(root);
+	return body;
+}
+
+void
+token_api_list(struct token_store *store, struct arena *arena, struct str owner,
+    struct auth_answer *out_answer)
+{
+	struct token_record *records = NULL;
+	struct err err = ERR_INIT;
+	size_t count = 0;
+
+	if (token_store_list(store, arena, owner, &records, &count, &err) != 0) {
+		refuse_unavailable(out_answer, arena);
+		return;
+	}
+	*out_answer = (struct auth_answer){.status = 200, .user = owner};
+	out_answer->body = list_body(arena, records, count);
+}
+
+void
+token_api_list_service(struct token_store *store, struct arena *arena, struct str path,
+    struct auth_answer *out_answer)
+{
+	struct token_record *records = NULL;
+	struct err err = ERR_INIT;
+	size_t count = 0;
+
+	if (token_store_service_tokens(store, arena, path, &records, &count, &err) !=
+	    0) {
+		refuse_unavailable(out_answer, arena);
+		return;
+	}
+	*out_answer = (struct auth_answer){.status = 200};
+	out_answer->body = list_body(arena, records, count);
 }
 
 static bool
@@ -477,23 +420,53 @@ compare_str(const void *a, const void *b)
 	return str_cmp(*(const struct str *)a, *(const struct str *)b);
 }
 
-static bool
-read_groups(struct identity *id, const json_t *groups)
+/* Sorted, with the one that everybody is in. */
+static void
+take_groups(struct identity *id, const struct str *stored, size_t count)
 {
-	const struct str *stored;
-	struct str *all;
-	size_t count;
+	struct str *all = ARENA_ARRAY(id->arena, count + 1, struct str);
 
-	if (!json_is_array(groups) || !read_strings(id->arena, groups, &stored, &count))
-		return false;
-	all = ARENA_ARRAY(id->arena, count + 1, struct str);
 	if (count != 0)
 		memcpy(all, stored, count * sizeof(*all));
 	all[count] = STR("system:authenticated");
 	qsort(all, count + 1, sizeof(*all), compare_str);
 	id->groups = all;
 	id->group_count = count + 1;
-	return true;
+}
+
+bool
+token_api_owner_groups(struct arena *arena, const struct token_record *record,
+    const struct str **out_groups, size_t *out_count)
+{
+	json_t *groups = json_loadb(record->groups.ptr, record->groups.len, 0, NULL);
+	const bool ok =
+	    json_is_array(groups) && read_strings(arena, groups, out_groups, out_count);
+
+	json_decref(groups);
+	return ok;
+}
+
+/* Whom it lets in: its owner, or the service account that he made it for. */
+static bool
+read_who(struct identity *id, const struct token_record *record)
+{
+	const struct str *groups;
+	size_t count;
+
+	if (!token_api_owner_groups(id->arena, record, &groups, &count))
+		return false;
+	id->user = str_dup(id->arena, user_of(id->arena, record));
+	if (record->service.len == 0) {
+		id->uid = str_dup(id->arena, record->uid);
+		take_groups(id, groups, count);
+		return true;
+	}
+	id->uid = str_dup(id->arena, record->service);
+	id->maker = str_dup(id->arena, record->owner);
+	id->maker_groups = groups;
+	id->maker_group_count = count;
+	take_groups(id, NULL, 0);
+	return record->service_path.len != 0;
 }
 
 struct identity *
@@ -501,36 +474,17 @@ token_api_identity(const struct token_record *record)
 {
 	struct arena *arena = arena_new();
 	struct identity *id = ARENA_NEW(arena, struct identity);
-	json_t *groups = json_loadb(record->groups.ptr, record->groups.len, 0, NULL);
 	json_t *scopes = json_loadb(record->scopes.ptr, record->scopes.len, 0, NULL);
 
 	id->arena = arena;
 	id->refs = 1;
-	id->user = str_dup(arena, record->owner);
-	id->uid = str_dup(arena, record->uid);
 	id->token_id = str_dup(arena, str_from(record->id));
 	id->expires = record->expires;
-	if (!read_groups(id, groups) || !json_is_array(scopes) ||
+	if (!read_who(id, record) || !json_is_array(scopes) ||
 	    !read_identity_scopes(id, scopes)) {
 		identity_unref(id);
 		id = NULL;
 	}
-	json_decref(groups);
 	json_decref(scopes);
 	return id;
-}
-
-const struct str *
-token_api_stored_groups(
-    struct arena *arena, const struct identity *id, size_t *out_count)
-{
-	struct str *groups = ARENA_ARRAY(arena, id->group_count, struct str);
-	size_t count = 0;
-
-	for (size_t i = 0; i < id->group_count; i++) {
-		if (!str_starts(id->groups[i], STR("system:")))
-			groups[count++] = str_dup(arena, id->groups[i]);
-	}
-	*out_count = count;
-	return groups;
 }

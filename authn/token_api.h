@@ -8,6 +8,8 @@
 #include "authn/auth_client.h"
 #include "authn/token_store.h"
 
+struct json_t;
+
 /* What a body of login or tokens asks for. */
 struct token_request {
 	struct str name;
@@ -22,12 +24,16 @@ struct token_request {
 void token_api_refuse(struct auth_answer *out, struct arena *arena, int status,
     const char *reason, const char *fmt, ...) PRINTF_LIKE(5, 6);
 
+/* ---- token_request.c ---- */
+
 /* Parses the JSON body (empty: all defaults). False: *out_answer is a 400. */
 MUST_CHECK bool token_api_parse(struct arena *arena, struct str body,
     struct token_request *out_request, struct auth_answer *out_answer);
 /* The same for a rotation, which takes "overlap" and "ttl". */
 MUST_CHECK bool token_api_parse_rotation(struct arena *arena, struct str body,
     struct token_request *out_request, struct auth_answer *out_answer);
+
+/* ---- token_api.c ---- */
 
 /* Whose token: a user just authenticated by password, or the owner of a stored token. */
 struct token_owner {
@@ -36,25 +42,36 @@ struct token_owner {
 	size_t group_count;
 	walltime_t
 	    not_after; /* a token made with another lives no longer; 0: no bound */
+	/* NULL: his own; else the service account that he makes a token of. */
+	const struct token_service *service;
+};
+
+/* What holds for every token. */
+struct token_terms {
+	uint64_t default_ttl_s, max_ttl_s;
+	uint32_t per_user; /* so many can be used at a time */
+	bool is_login;     /* one too many: the login that is unused the longest ends */
+	uint64_t *refused; /* counts those that were too many */
+	walltime_t now;
 };
 
 /*
  * Makes a token and stores it. *out_answer becomes 201 with the token in its body (wipe it once
- * sent), or an error.
+ * sent), or an error. *out_ended: "", or the id of one that made room, in the arena.
  */
 void token_api_issue(struct token_store *store, struct arena *arena,
     const struct token_owner *owner, const struct token_request *request,
-    uint64_t default_ttl_s, uint64_t max_ttl_s, walltime_t now,
-    struct auth_answer *out_answer);
+    const struct token_terms *terms, struct auth_answer *out_answer,
+    struct str *out_ended);
 
 /*
- * Replaces a stored token by a fresh one of the same name and scopes, which lives as long as
- * the old one would have, or as the request says, but not beyond `not_after`. *out_answer
- * becomes 201 with the token in its body (wipe it once sent), or an error.
+ * Replaces a stored token by a fresh one of the same name, scopes and account, which lives as
+ * long as the old one would have, or as the request says, but not beyond `not_after`.
+ * *out_answer becomes 201 with the token in its body (wipe it once sent), or an error.
  */
 void token_api_rotate(struct token_store *store, struct arena *arena,
     const struct token_record *old, const struct token_request *request,
-    walltime_t not_after, uint64_t max_ttl_s, walltime_t now,
+    walltime_t not_after, const struct token_terms *terms,
     struct auth_answer *out_answer);
 
 /* Groups as the store keeps them: a JSON array, in the arena. */
@@ -65,12 +82,22 @@ MUST_CHECK struct str token_api_groups(
 void token_api_list(struct token_store *store, struct arena *arena, struct str owner,
     struct auth_answer *out_answer);
 
+/* 200 with tokens of a service account, for its owners. */
+void token_api_list_service(struct token_store *store, struct arena *arena,
+    struct str path, struct auth_answer *out_answer);
+
 /* The identity that a stored record stands for: new, one reference. NULL if the record is
- * damaged. `extra` groups: system:authenticated is added. */
+ * damaged. system:authenticated is added to the groups, and is the only one of a service account. */
 MUST_CHECK struct identity *token_api_identity(const struct token_record *record);
 
-/* The groups of an identity without those that we add ourselves, in the arena. */
-MUST_CHECK const struct str *token_api_stored_groups(
-    struct arena *arena, const struct identity *id, size_t *out_count);
+/* The groups of who made the token, in the arena; false if the record is damaged. */
+MUST_CHECK bool token_api_owner_groups(struct arena *arena,
+    const struct token_record *record, const struct str **out_groups,
+    size_t *out_count);
+
+/* No memory is fatal. */
+MUST_CHECK struct str token_api_dump(struct arena *arena, struct json_t *value);
+MUST_CHECK struct json_t *token_api_time(walltime_t t); /* 0: null */
+MUST_CHECK struct json_t *token_api_text(struct str s);
 
 #endif

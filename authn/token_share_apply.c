@@ -288,6 +288,113 @@ note_foreign(struct token_share *s)
 		    "not know: it is left alone\"");
 }
 
+/* ---- service accounts ---- */
+
+static bool
+is_service(const json_t *columns)
+{
+	return json_object_get(columns, "id") == NULL &&
+	       json_object_get(columns, "name") == NULL &&
+	       json_is_string(json_object_get(columns, "service")) &&
+	       json_is_string(json_object_get(columns, "path")) &&
+	       json_is_integer(json_object_get(columns, "declared")) &&
+	       json_is_string(json_object_get(columns, "declared_by")) &&
+	       json_is_integer(json_object_get(columns, "removed")) &&
+	       json_is_string(json_object_get(columns, "removed_by"));
+}
+
+/* Once removed is removed for good; nothing else of it changes. */
+static int
+put_service(
+    struct token_share *s, const char *id, const json_t *columns, struct err *err)
+{
+	static const char put[] =
+	    "INSERT INTO service_account VALUES (?1,?2,?3,?4,?5,?6) "
+	    "ON CONFLICT (service) DO UPDATE SET removed=excluded.removed, "
+	    "removed_by=excluded.removed_by "
+	    "WHERE service_account.removed = 0 AND excluded.removed != 0";
+	static const char *const others[] = {
+	    "path", "declared", "declared_by", "removed", "removed_by"};
+	sqlite3_stmt *stmt = share_db_prepare(s, put, id);
+	bool ok = stmt != NULL;
+	int rc = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		ok = ok &&
+		     bind_value(stmt, (int)i + 2, json_object_get(columns, others[i]));
+	if (!ok || sqlite3_step(stmt) != SQLITE_DONE)
+		rc = row_err(s, err);
+	(void)sqlite3_finalize(stmt); /* repeats the error of the step */
+	return rc;
+}
+
+/* Those of it mean something else now, whichever row came first. */
+static int
+add_service_tokens(
+    struct token_share *s, const char *id, struct buf *ids, struct err *err)
+{
+	sqlite3_stmt *stmt =
+	    share_db_prepare(s, "SELECT id FROM token WHERE service = ?1", id);
+	int step = SQLITE_ERROR;
+
+	while (stmt != NULL && (step = sqlite3_step(stmt)) == SQLITE_ROW) {
+		if (sqlite3_column_bytes(stmt, 0) == TOKEN_ID_LEN)
+			buf_add(ids, sqlite3_column_text(stmt, 0), TOKEN_ID_LEN);
+	}
+	(void)sqlite3_finalize(stmt); /* repeats the error of the step */
+	return step == SQLITE_DONE ? 0 : share_db_err(s, err);
+}
+
+static int
+apply_service(struct token_share *s, const char *id, const json_t *columns,
+    struct buf *ids, struct err *err)
+{
+	struct buf key = {NULL, 0, 0};
+	json_t *before, *after = NULL;
+	int rc;
+
+	buf_printf(&key, "+%s", id);
+	buf_add_char(&key, '\0');
+	before = share_row_read(s, key.data);
+	rc = put_service(s, id, columns, err);
+	if (rc == 0)
+		rc = share_db_run_with(
+		    s, "DELETE FROM share_pending WHERE id = ?1", key.data, err);
+	after = rc == 0 ? share_row_read(s, key.data) : NULL;
+	if (rc == 0 && (before == NULL || json_equal(before, after) == 0))
+		rc = add_service_tokens(s, id, ids, err);
+	/* A removal of ours that it did not know: it has to. */
+	if (rc == 0 && json_equal(after, columns) == 0)
+		rc = share_db_run_with(s,
+		    "INSERT OR IGNORE INTO share_pending VALUES (?1, 1)", key.data,
+		    err);
+	json_decref(before);
+	json_decref(after);
+	buf_free(&key);
+	return rc;
+}
+
+/* ---- */
+
+/* One that says what is not known here is nobody's here. */
+static int
+take_service(struct token_share *s, json_t *columns, struct buf *ids, struct err *err)
+{
+	const char *id = json_string_value(json_object_get(columns, "service"));
+	struct buf key = {NULL, 0, 0};
+	int rc;
+
+	if (keep_known(s, "service_account", columns))
+		return apply_service(s, id, columns, ids, err);
+	note_foreign(s);
+	buf_printf(&key, "+%s", id);
+	buf_add_char(&key, '\0');
+	rc = forget(
+	    s, "DELETE FROM service_account WHERE service = ?1", id, key.data, err);
+	buf_free(&key);
+	return rc == 0 ? add_service_tokens(s, id, ids, err) : rc;
+}
+
 static int
 apply(struct token_share *s, json_t *columns, struct buf *ids, struct err *err)
 {
@@ -300,6 +407,8 @@ apply(struct token_share *s, json_t *columns, struct buf *ids, struct err *err)
 		return forget_visitor(
 		    s, json_string_value(json_object_get(columns, "name")), err);
 	}
+	if (is_service(columns))
+		return take_service(s, columns, ids, err);
 	if (id != NULL && strlen(id) == TOKEN_ID_LEN && keep_known(s, "token", columns))
 		return apply_token(s, id, columns, ids, err);
 	note_foreign(s);

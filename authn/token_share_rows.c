@@ -1,6 +1,6 @@
 /*
- * Rows of the token table as JSON, by their id; and, by an '@' and their name, those of the visitor
- * table. Triggers note which changed; that a column is added to the tables changes nothing here. When
+ * Rows of the token table as JSON, by their id; by an '@' and their name, those of the visitor
+ * table; and by a '+' and their id, those of the service_account table. Triggers note which changed; that a column is added to the tables changes nothing here. When
  * a token was last used is each replica's own.
  */
 #include <stdlib.h>
@@ -41,6 +41,15 @@ static const char outbox[] =
     " ON CONFLICT (id) DO UPDATE SET n = n + 1; END;"
     "CREATE TRIGGER IF NOT EXISTS visitor_gone AFTER DELETE ON visitor BEGIN"
     " INSERT INTO share_pending VALUES ('@' || OLD.name, 1)"
+    " ON CONFLICT (id) DO UPDATE SET n = n + 1; END;"
+    "CREATE TRIGGER IF NOT EXISTS service_added AFTER INSERT ON service_account BEGIN"
+    " INSERT INTO share_pending VALUES ('+' || NEW.service, 1)"
+    " ON CONFLICT (id) DO UPDATE SET n = n + 1; END;"
+    "CREATE TRIGGER IF NOT EXISTS service_changed AFTER UPDATE ON service_account BEGIN"
+    " INSERT INTO share_pending VALUES ('+' || NEW.service, 1)"
+    " ON CONFLICT (id) DO UPDATE SET n = n + 1; END;"
+    "CREATE TRIGGER IF NOT EXISTS service_gone AFTER DELETE ON service_account BEGIN"
+    " INSERT INTO share_pending VALUES ('+' || OLD.service, 1)"
     " ON CONFLICT (id) DO UPDATE SET n = n + 1; END;";
 
 int
@@ -129,11 +138,17 @@ column_json(sqlite3_stmt *stmt, int at)
 json_t *
 share_row_read(struct token_share *s, const char *id)
 {
-	sqlite3_stmt *stmt =
-	    id[0] == '@'
-		? share_db_prepare(s, "SELECT * FROM visitor WHERE name = ?1", id + 1)
-		: share_db_prepare(s, "SELECT * FROM token WHERE id = ?1", id);
+	sqlite3_stmt *stmt;
 	json_t *row = NULL;
+
+	if (id[0] == '@')
+		stmt = share_db_prepare(
+		    s, "SELECT * FROM visitor WHERE name = ?1", id + 1);
+	else if (id[0] == '+')
+		stmt = share_db_prepare(
+		    s, "SELECT * FROM service_account WHERE service = ?1", id + 1);
+	else
+		stmt = share_db_prepare(s, "SELECT * FROM token WHERE id = ?1", id);
 
 	if (stmt != NULL && sqlite3_step(stmt) == SQLITE_ROW) {
 		row = json_object();

@@ -18,6 +18,11 @@ struct token_record {
 	struct str groups; /* JSON array of strings */
 	struct str scopes; /* JSON array, as given; "[]" unscoped */
 	struct str name;
+	/* Of a service account: its id, else "". `owner` is then who made the token, whose
+	 * account it depends on. */
+	struct str service;
+	struct str service_path; /* read only */
+	bool service_gone;       /* read only: removed, or not known here */
 	walltime_t created, expires;
 	walltime_t last_used; /* 0: never */
 	walltime_t revoked;   /* 0: not */
@@ -53,13 +58,20 @@ MUST_CHECK int token_store_list(struct token_store *s, struct arena *arena,
 MUST_CHECK int token_store_revoke(struct token_store *s, struct str owner,
     const char *id, walltime_t now, struct str by, struct err *err);
 /*
- * Adds `fresh` in place of the token `id` of the same owner, which is revoked, or expires at
- * `until` if that is not 0 (and not later than it would anyway). Both or neither; ERR_NOT_FOUND,
- * ERR_EXISTS.
+ * Adds `fresh` in place of the token `id` of the same owner, which is revoked (by `why`), or
+ * expires at `until` if that is not 0 (and not later than it would anyway). Both or neither;
+ * ERR_NOT_FOUND, ERR_EXISTS.
  */
 MUST_CHECK int token_store_rotate(struct token_store *s, const char *id,
-    const struct token_record *fresh, walltime_t until, walltime_t now,
+    const struct token_record *fresh, walltime_t until, walltime_t now, struct str why,
     struct err *err);
+/* How many tokens of an account can be used. */
+MUST_CHECK int token_store_owned(struct token_store *s, struct str owner,
+    struct str uid, walltime_t now, uint64_t *out_count, struct err *err);
+/* Of these, without a name, scopes or a service account, the one that has been unused the
+ * longest; ERR_NOT_FOUND. */
+MUST_CHECK int token_store_stale_login(struct token_store *s, struct str owner,
+    struct str uid, walltime_t now, char out_id[TOKEN_ID_LEN + 1], struct err *err);
 /* Notes the use of `count` ids of TOKEN_ID_LEN bytes, one after the other. */
 MUST_CHECK int token_store_used(struct token_store *s, const char *ids, size_t count,
     walltime_t now, struct err *err);
@@ -99,7 +111,8 @@ MUST_CHECK int token_store_judge(struct token_store *s, struct arena *arena,
     const struct token_verdict *verdicts, size_t count, walltime_t now,
     struct str *out_ids, struct err *err);
 
-/* The clock went back: what was asked later than now was asked now, and is due. */
+/* The clock went back: what was asked later than now was asked now, and is due; what was used
+ * later was used now. */
 MUST_CHECK int token_store_clock_back(
     struct token_store *s, walltime_t now, struct err *err);
 
@@ -133,6 +146,38 @@ MUST_CHECK int token_store_visitor_deny(
 /* Forgets what the directory told before `before`. */
 MUST_CHECK int token_store_visitors_purge(
     struct token_store *s, walltime_t before, struct err *err);
+
+/* ---- token_services.c: service accounts ---- */
+
+/* An account that nobody logs in to: its declaration. */
+struct token_service {
+	struct str id;   /* unique for ever, unlike the path */
+	struct str path; /* of its node and its name: /acme/shop/deploy */
+	walltime_t declared;
+	struct str declared_by;
+	uint64_t tokens; /* of a list: how many can be used */
+};
+
+#define TOKEN_SERVICE_ID_LEN TOKEN_ID_LEN
+
+/* ERR_EXISTS if the id is taken; whether the path is, others ask. */
+MUST_CHECK int token_store_service_add(
+    struct token_store *s, const struct token_service *service, struct err *err);
+/* The one of that path; ERR_NOT_FOUND. Two replicas may have declared it at once: the first. */
+MUST_CHECK int token_store_service(struct token_store *s, struct arena *arena,
+    struct str path, struct token_service *out_service, struct err *err);
+/* Those below a path that ends in a slash, by path. */
+MUST_CHECK int token_store_services(struct token_store *s, struct arena *arena,
+    struct str below, walltime_t now, struct token_service **out_services,
+    size_t *out_count, struct err *err);
+/* The tokens of those of that path, as token_store_list. */
+MUST_CHECK int token_store_service_tokens(struct token_store *s, struct arena *arena,
+    struct str path, struct token_record **out_records, size_t *out_count,
+    struct err *err);
+/* Takes back the declaration; *out_ids: its tokens, which are revoked. ERR_NOT_FOUND. */
+MUST_CHECK int token_store_service_remove(struct token_store *s, struct arena *arena,
+    struct str path, walltime_t now, struct str by, struct str *out_ids,
+    struct err *err);
 
 /* ---- */
 

@@ -1,6 +1,6 @@
 /*
- * The token store's inside, shared by token_store.c, token_accounts.c and token_visitors.c.
- * Private to them.
+ * The token store's inside, shared by token_store.c, token_store_open.c, token_accounts.c, token_visitors.c and
+ * token_services.c. Private to them.
  */
 #ifndef AUTHN_TOKEN_STORE_INTERNAL_H
 #define AUTHN_TOKEN_STORE_INTERNAL_H
@@ -37,6 +37,16 @@ enum statement {
 	STMT_VISITOR_PUT,
 	STMT_VISITOR_DENY,
 	STMT_VISITORS_PURGE,
+	STMT_USED_CLOCK,
+	STMT_OWNED,
+	STMT_LOGIN_STALE,
+	STMT_SERVICE_ADD,
+	STMT_SERVICE_FIND,
+	STMT_SERVICES,
+	STMT_SERVICE_TOKENS,
+	STMT_SERVICE_REVOKE,
+	STMT_SERVICE_REMOVE,
+	STMT_SERVICES_PURGE,
 	STMT_COUNT
 };
 
@@ -58,6 +68,16 @@ MUST_CHECK int store_begin(struct token_store *s, struct err *err);
 /* Commits if `rc`, what came of the writes since store_begin, is 0, and undoes them otherwise.
  * Returns the first error. */
 MUST_CHECK int store_end(struct token_store *s, int rc, struct err *err);
+/* Every record that a statement gives whose one argument is `of`. */
+MUST_CHECK int store_read_records(struct token_store *s, struct arena *arena,
+    enum statement which, struct str of, struct token_record **out_records,
+    size_t *out_count, struct err *err);
+/* Ends a reading statement; `step` is what its last step gave. */
+MUST_CHECK int store_read_end(
+    struct token_store *s, sqlite3_stmt *stmt, int step, struct err *err);
+/* Appends the ids of tokens that a statement's first column gives. */
+MUST_CHECK int store_read_ids(
+    struct token_store *s, sqlite3_stmt *stmt, struct buf *ids, struct err *err);
 MUST_CHECK struct str store_column_str(struct arena *arena, sqlite3_stmt *stmt, int at);
 
 #endif

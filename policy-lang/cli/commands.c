@@ -26,13 +26,17 @@ const size_t cli_command_count = ARRAY_LEN(cli_commands);
 
 const struct cli_program cli_programs[] = {
     {"login", "sign in to a gate",
-	GATE_OPTIONS "--user --password-file --ttl --kubeconfig --context", NULL,
-	false},
+	GATE_OPTIONS "--user --password-file --ttl --kubeconfig --context --token-file",
+	NULL, false},
     {"logout", "revoke the token of the login", GATE_OPTIONS, NULL, false},
-    {"whoami", "say who the gate takes one for", GATE_OPTIONS, NULL, false},
+    {"whoami", "say who the gate takes one for", GATE_OPTIONS "--token-file", NULL,
+	false},
     {"token", "make, list, rotate and revoke tokens",
-	GATE_OPTIONS "--user --password-file --name --ttl --scope --overlap",
+	GATE_OPTIONS "--user --password-file --name --ttl --scope --overlap "
+		     "--service-account --token-file",
 	"create list rotate revoke", false},
+    {"service-account", "declare, list and remove identities of machines", GATE_OPTIONS,
+	"create list remove", false},
     {"can-i", "may someone do something through the API server, and why",
 	"--as --as-group --namespace --explain --help", NULL, true},
     {"audit", "verify, search and report the audit log",

@@ -27,6 +27,11 @@ apiVersion: ringfence.dev/v1alpha1
 kind: Quota
 metadata: { name: all, namespace: / }
 spec: { perUser: { inFlight: 6 } }
+---
+apiVersion: ringfence.dev/v1alpha1
+kind: Namespace
+metadata: { name: /initech }
+spec: { owners: [initech-admins] }
 """
 
 STATE = """\
@@ -43,7 +48,10 @@ state:
 
 ALL_PODS = "/api/v1/pods"
 
-CHANGES = {"state: {{ directory: {directory}/state }}\n": STATE}
+CHANGES = {
+    "state: {{ directory: {directory}/state }}\n": STATE,
+    "workers: 1": "workers: 1\ntokens: {{ maxPerUser: 60 }}",
+}
 
 
 long = pytest.mark.skipif(
@@ -139,6 +147,55 @@ def test_token_of_one_is_good_at_the_other_and_its_end_too(pair):
     wait_until(
         lambda: get(pair.a, made["token"], "/test/slow?ms=1").status == 401, 30, "its end"
     )
+
+
+SERVICE = "/initech/deploy"
+
+
+def service(gate, user, method, path, wanted, body=None):
+    """Tried until etcd has answered in time."""
+
+    def attempt():
+        answer = gate_lab.call(gate, method, "/ringfence/v1/" + path, token(gate, user), body)
+        return answer.status == wanted and (answer.json() if answer.body else True)
+
+    return wait_until(attempt, 30, f"{method} {path}")
+
+
+def test_service_account_of_one_is_known_to_the_other_and_its_end_too(pair):
+    service(pair.a, "frank", "POST", "serviceaccounts" + SERVICE, 201)
+    made = service(pair.b, "frank", "POST", "serviceaccounttokens" + SERVICE, 201, {})
+    both_say(pair, made, 403, "the token")  # nothing here is below its node
+    service(pair.b, "frank", "DELETE", "serviceaccounts" + SERVICE, 204)
+    both_say(pair, made, 401, "its end")
+    # Nor does one whose declaration says what is not known here mean anything.
+    service(pair.a, "frank", "POST", "serviceaccounts" + SERVICE, 201)
+    made = service(pair.b, "frank", "POST", "serviceaccounttokens" + SERVICE, 201, {})
+    both_say(pair, made, 403, "the token")
+    rows = {k: json.loads(v) for k, v in pair.etcd.get(TOKENS + b"+").items()}
+    ((key, row),) = [(k, r) for k, r in rows.items() if not r["removed"]]
+    pair.etcd.put(key, json.dumps({**row, "only": "weekends"}).encode())
+    both_say(pair, made, 401, "a declaration that is not understood to end it")
+
+
+def test_tokens_of_a_user_are_counted_at_all_gates(pair):
+    """Where one has made as many as are allowed, the other makes no more."""
+    refused = auth(pair.b)["tokensRefused"]
+    for gate in (pair.a, pair.b):  # before there is no room but a login's
+        token(gate, "erin")
+    body = {"name": "many"}
+
+    def create(gate):
+        return gate_lab.call(gate, "POST", "/ringfence/v1/tokens", token(gate, "erin"), body)
+
+    wait_until(lambda: create(pair.a).status == 403, 30, "the last of them")
+    wait_until(lambda: create(pair.b).status == 403, 30, "the other to know")
+    assert auth(pair.b)["tokensRefused"] > refused
+    listed = gate_lab.call(pair.a, "GET", "/ringfence/v1/tokens", token(pair.a, "erin"))
+    many = [t for t in listed.json()["tokens"] if t["name"] == "many" and not t["revoked"]]
+    path = f"/ringfence/v1/tokens/{many[0]['id']}"
+    assert gate_lab.call(pair.a, "DELETE", path, token(pair.a, "erin")).status in (204, 503)
+    wait_until(lambda: create(pair.b).status == 201, 30, "its place")
 
 
 def test_user_by_certificate_whom_one_has_seen_is_known_to_the_other(pair):

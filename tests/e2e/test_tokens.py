@@ -210,6 +210,44 @@ def test_last_used_is_noted_when_the_store_is_asked(lab):
     assert all(t["lastUsed"] is None or t["lastUsed"] >= t["created"] for t in listed)
 
 
+def test_no_more_tokens_than_are_allowed(tmp_path):
+    config = {"workers: 1": "workers: 1\ntokens: {{ maxPerUser: 4 }}"}
+    with gate_lab.make(tmp_path / "few", config) as few:
+        first, second = (few.gate.login("alice") for _ in range(2))
+        named = create(few, {"name": "ci"}, token=first["token"]).json()
+        create(few, {"scopes": [{"verbs": ["list"]}]}, token=first["token"])
+        answer = create(few, {"name": "one more"}, token=first["token"])
+        assert answer.status == 403 and answer.json()["reason"] == "Forbidden"
+        assert "you have 4 tokens" in answer.json()["message"]
+        assert "ringfence token revoke" in answer.json()["message"]
+        # A rotation takes a place that is there; with an overlap it would be one more.
+        path = f"/ringfence/v1/tokens/{named['id']}/rotate"
+        answer = call(few.gate, "POST", path, first["token"], {"overlap": "1h"})
+        assert answer.status == 403 and "you have 4 tokens" in answer.json()["message"]
+        assert call(few.gate, "POST", path, first["token"]).status == 201
+        # A login takes that of the login that has not been used for the longest.
+        third = few.gate.login("alice")
+        assert get(few.gate, third["token"]).status == 200
+        assert [get(few.gate, t["token"]).status for t in (first, second)] == [401, 200]
+        # Others have their own; and a place that is given back can be taken.
+        few.gate.login("bob")
+        path = f"/ringfence/v1/tokens/{second['id']}"
+        assert call(few.gate, "DELETE", path, third["token"]).status == 204
+        assert create(few, {"name": "two"}, token=third["token"]).status == 201
+        # Where all have names, and none is a login's, a login is one too many, too.
+        path = f"/ringfence/v1/tokens/{third['id']}"
+        create(few, {}, token=third["token"])
+        assert call(few.gate, "DELETE", path, third["token"]).status == 204
+        for name in ("three", "four"):
+            answer = login(few.gate, "alice", "alice-secret", {"name": name})
+        assert answer.status == 403 and "you have 4 tokens" in answer.json()["message"]
+        assert get(few.gate, third["token"]).status == 401
+        role = gate_lab.role_status(few.gate, "auth")
+        assert role["tokensRefused"] == 4, role
+        assert "ringfence_gate_tokens_refused_total 4" in gate_lab.metrics(few.gate)
+        gate_lab.assert_clean(few.gate)
+
+
 def test_tokens_survive_a_restart_and_revocations_too(lab):
     keep = login(lab.gate, "alice", "alice-secret").json()["token"]
     gone = login(lab.gate, "alice", "alice-secret").json()["token"]

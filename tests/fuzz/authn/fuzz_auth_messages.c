@@ -75,9 +75,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct token_parts parts;
 	struct str user;
 	struct proc_msg msg = {.data = data + 1, .len = size - 1};
+	struct arena *arena;
 
 	if (size == 0)
 		return 0;
+	arena = arena_new();
 	if (data[0] == 'h' && size > AUTH_HELD_BYTES)
 		try_held(&msg, &again);
 	if (data[0] == 'a' && auth_get_account(&msg, &user)) {
@@ -100,7 +102,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 2:
 		/* Flags are bytes of which more than one value means yes. */
-		if (auth_get_question(&msg, &question))
+		if (auth_get_question(&msg, arena, &question))
 			auth_put_question(&again, &question);
 		break;
 	default:
@@ -108,5 +110,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	}
 	buf_free(&again);
+	arena_free(arena);
 	return 0;
 }

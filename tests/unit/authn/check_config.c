@@ -100,6 +100,7 @@ START_TEST(documented_example_is_read)
 	ck_assert_uint_eq(c->metrics.port, 9478);
 	ck_assert_uint_eq(c->login_ttl_s, 12 * 3600);
 	ck_assert_uint_eq(c->max_ttl_s, 30 * 24 * 3600);
+	ck_assert_uint_eq(c->tokens_per_user, 200);
 }
 END_TEST
 
@@ -111,7 +112,7 @@ START_TEST(other_spellings_are_read)
 	    "a, identity: impersonate, certificate: b, key: c, listsAs: lister }\n"
 	    "policy: [ p ]\naudit: { mode: best-effort, origin: east/gate, policy: "
 	    "a.yaml }\nworkers: 3\n"
-	    "tokens: { loginTTL: 90m, maxTTL: 1h30m }\n");
+	    "tokens: { loginTTL: 90m, maxTTL: 1h30m, maxPerUser: 7 }\n");
 
 	ck_assert_ptr_nonnull(c);
 	ck_assert(str_is(c->listen[0].host, "::1"));
@@ -129,6 +130,22 @@ START_TEST(other_spellings_are_read)
 	ck_assert_uint_eq(c->workers, 3);
 	ck_assert_uint_eq(c->login_ttl_s, 5400);
 	ck_assert_uint_eq(c->max_ttl_s, 5400);
+	ck_assert_uint_eq(c->tokens_per_user, 7);
+}
+END_TEST
+
+/* The system chooses; families do not meet; the longest path that there is. */
+START_TEST(addresses_that_only_look_alike_are_read)
+{
+	struct gate_config *c = load(
+	    "listen: [ \"127.0.0.1:0\", \"127.0.0.1:0\", \"0.0.0.0:1\", \"[::]:1\" "
+	    "]\n" TLS UPSTREAM "policy: [ a ]\ncontrol: "
+	    "/123456789/123456789/123456789/123456789/123456789/123456789/123456789/"
+	    "123456789/123456789/123456789/123456\n");
+
+	ck_assert_ptr_nonnull(c);
+	ck_assert_uint_eq(c->listen_count, 4);
+	ck_assert_uint_eq(strlen(c->control_socket), 107);
 }
 END_TEST
 
@@ -147,6 +164,23 @@ static const struct {
     {"listen: []\n" TLS UPSTREAM REST, 1, "no address"},
     {"listen: [ \"[]:1\" ]\n" TLS UPSTREAM REST, 1, "[]:1"},
     {"listen: 8443\n" TLS UPSTREAM REST, 1, "listen"},
+    {"listen: [ \"127.0.0.1:1\",\n \"127.0.0.1:1\" ]\n" TLS UPSTREAM REST, 2,
+	"listened on already"},
+    {"listen: [ \"[::1]:1\",\n \":1\" ]\n" TLS UPSTREAM REST, 2, "already"},
+    {"listen: [ \"[fd00::1]:1\",\n \"[fd00:0::1]:1\" ]\n" TLS UPSTREAM REST, 2,
+	"already"},
+    {"listen: [ \"0.0.0.0:1\",\n \"10.0.0.1:1\" ]\n" TLS UPSTREAM REST, 2, "already"},
+    {"listen: [ \"127.0.0.1:9478\" ]\n" TLS UPSTREAM REST, 8,
+	"\"127.0.0.1:9478\" is listened on already"},
+    {LISTEN TLS UPSTREAM
+	"policy: [ a ]\ncontrol: "
+	"/123456789/123456789/123456789/123456789/123456789/123456789/123456789/"
+	"123456789/123456789/123456789/1234567\n",
+	5, "at most 107 bytes, and this one 108"},
+    {LISTEN TLS "upstream: { servers: [ \"https://a:0\" ], ca: a, certificate: b, key: "
+		"c }\n" REST,
+	3, "\"https://a:0\" has no valid port"},
+    {LISTEN TLS UPSTREAM REST "tokens: { maxPerUser: 0 }\n", 9, "maxPerUser"},
     {LISTEN "tls: { certificate: a }\n" UPSTREAM REST, 2, "key"},
     {LISTEN TLS "upstream: { servers: [ \"http://a\" ], ca: a, certificate: b, key: c "
 		"}\n" REST,
@@ -352,6 +386,7 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, documented_example_is_read);
 	tcase_add_test(tc, other_spellings_are_read);
+	tcase_add_test(tc, addresses_that_only_look_alike_are_read);
 	tcase_add_loop_test(
 	    tc, mistakes_are_told_at_their_place, 0, (int)ARRAY_LEN(mistakes));
 	tcase_add_loop_test(tc, directory_is_checked, 0, (int)ARRAY_LEN(directories));

@@ -161,6 +161,14 @@ auth_client_revoke(struct auth_client *c, const struct auth_caller *caller,
 }
 
 auth_ticket_t
+auth_client_service(struct auth_client *c, enum auth_service_call call,
+    const struct auth_caller *caller, auth_answer_fn done, void *arg)
+{
+	(void)call;
+	return auth_client_revoke(c, caller, caller->service, done, arg);
+}
+
+auth_ticket_t
 auth_client_rotate(struct auth_client *c, const struct auth_caller *caller,
     struct str token_id, struct str body, auth_answer_fn done, void *arg)
 {

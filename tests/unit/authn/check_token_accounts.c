@@ -276,27 +276,28 @@ START_TEST(rotation_is_both_or_neither)
 	memcpy(fresh.id, "cccccccccc", TOKEN_ID_LEN);
 	/* Another's. */
 	ck_assert_int_eq(token_store_rotate(store, "bbbbbbbbbb", &fresh,
-			     (walltime_t){0}, (walltime_t){20}, &err),
+			     (walltime_t){0}, (walltime_t){20}, STR("rotated"), &err),
 	    ERR_NOT_FOUND);
 	ck_assert_int_eq(
 	    token_store_get(store, arena, "cccccccccc", &fresh, &err), ERR_NOT_FOUND);
 	fresh = get("aaaaaaaaaa");
 	memcpy(fresh.id, "cccccccccc", TOKEN_ID_LEN);
 	ck_assert_int_eq(token_store_rotate(store, "aaaaaaaaaa", &fresh,
-			     (walltime_t){90}, (walltime_t){20}, &err),
+			     (walltime_t){90}, (walltime_t){20}, STR("rotated"), &err),
 	    0);
 	ck_assert_int_eq(get("aaaaaaaaaa").expires.ns, 90);
 	ck_assert_int_eq(get("aaaaaaaaaa").revoked.ns, 0);
 	ck_assert_int_eq(get("cccccccccc").expires.ns, 1000);
 	memcpy(fresh.id, "dddddddddd", TOKEN_ID_LEN);
 	ck_assert_int_eq(token_store_rotate(store, "cccccccccc", &fresh,
-			     (walltime_t){0}, (walltime_t){30}, &err),
+			     (walltime_t){0}, (walltime_t){30}, STR("rotated"), &err),
 	    0);
 	ck_assert_int_eq(get("cccccccccc").revoked.ns, 30);
 	/* An overlap never lengthens a life. */
 	memcpy(fresh.id, "eeeeeeeeee", TOKEN_ID_LEN);
-	ck_assert_int_eq(token_store_rotate(store, "dddddddddd", &fresh,
-			     (walltime_t){5000}, (walltime_t){30}, &err),
+	ck_assert_int_eq(
+	    token_store_rotate(store, "dddddddddd", &fresh, (walltime_t){5000},
+		(walltime_t){30}, STR("rotated"), &err),
 	    0);
 	ck_assert_int_eq(get("dddddddddd").expires.ns, 1000);
 }

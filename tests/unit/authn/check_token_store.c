@@ -170,6 +170,132 @@ START_TEST(use_life_and_purge)
 }
 END_TEST
 
+START_TEST(use_is_not_later_than_now_when_the_clock_goes_back)
+{
+	struct str ids;
+
+	add("aaaaaaaaaa", "alice", 100, 90000);
+	add("bbbbbbbbbb", "alice", 100, 90000);
+	ck_assert_int_eq(
+	    token_store_used(store, "aaaaaaaaaa", 1, (walltime_t){8000}, &err), 0);
+	ck_assert_int_eq(
+	    token_store_used(store, "bbbbbbbbbb", 1, (walltime_t){200}, &err), 0);
+	ck_assert_int_eq(token_store_clock_back(store, (walltime_t){300}, &err), 0);
+	ck_assert_int_eq(get("aaaaaaaaaa").last_used.ns, 300);
+	ck_assert_int_eq(get("bbbbbbbbbb").last_used.ns, 200);
+	/* It is not idle the later for it. */
+	ck_assert_int_eq(token_store_end_idle(store, arena, (walltime_t){1000},
+			     (walltime_t){301}, &ids, &err),
+	    0);
+	ck_assert_uint_eq(ids.len, 2 * TOKEN_ID_LEN);
+}
+END_TEST
+
+START_TEST(tokens_that_can_be_used_are_counted_and_the_stalest_login_is_found)
+{
+	struct token_record r = record_of("dddddddddd", "alice", 50, 900);
+	char id[TOKEN_ID_LEN + 1];
+	uint64_t count = 0;
+
+	ck_assert_int_eq(token_store_stale_login(store, STR("alice"), STR("u-1"),
+			     (walltime_t){200}, id, &err),
+	    ERR_NOT_FOUND);
+	add("aaaaaaaaaa", "alice", 60, 900); /* they have a name */
+	r.name = STR("");
+	ck_assert_int_eq(token_store_add(store, &r, &err), 0);
+	memcpy(r.id, "eeeeeeeeee", TOKEN_ID_LEN);
+	r.created.ns = 70;
+	ck_assert_int_eq(token_store_add(store, &r, &err), 0);
+	memcpy(r.id, "ffffffffff", TOKEN_ID_LEN); /* of a service account */
+	r.created.ns = 10;
+	r.service = STR("0123456789");
+	ck_assert_int_eq(token_store_add(store, &r, &err), 0);
+	add("bbbbbbbbbb", "bob", 10, 900);
+	ck_assert_int_eq(
+	    token_store_used(store, "dddddddddd", 1, (walltime_t){150}, &err), 0);
+	ck_assert_int_eq(token_store_stale_login(store, STR("alice"), STR("u-1"),
+			     (walltime_t){200}, id, &err),
+	    0);
+	ck_assert_str_eq(id, "eeeeeeeeee");
+	ck_assert_int_eq(token_store_owned(store, STR("alice"), STR("u-1"),
+			     (walltime_t){200}, &count, &err),
+	    0);
+	ck_assert_uint_eq(count, 4);
+	ck_assert_int_eq(token_store_owned(store, STR("alice"), STR("u-2"),
+			     (walltime_t){200}, &count, &err),
+	    0);
+	ck_assert_uint_eq(count, 0);
+	ck_assert_int_eq(token_store_owned(store, STR("alice"), STR("u-1"),
+			     (walltime_t){900}, &count, &err),
+	    0);
+	ck_assert_uint_eq(count, 0);
+}
+END_TEST
+
+static void
+declare(const char *id, const char *path)
+{
+	const struct token_service v = {.id = str_from(id),
+	    .path = str_from(path),
+	    .declared = {100},
+	    .declared_by = STR("alice")};
+
+	ck_assert_int_eq(token_store_service_add(store, &v, &err), 0);
+}
+
+START_TEST(token_of_a_service_account_lives_as_long_as_its_declaration)
+{
+	struct token_record r = record_of("aaaaaaaaaa", "alice", 100, 900), *records;
+	struct token_service found, *all;
+	struct str ids;
+	size_t count;
+
+	/* Of one that nobody has told of it means nothing. */
+	r.service = STR("service001");
+	ck_assert_int_eq(token_store_add(store, &r, &err), 0);
+	ck_assert(get("aaaaaaaaaa").service_gone);
+	declare("service001", "/acme/shop/deploy");
+	declare("service002", "/acme/shopping");
+	declare("service003", "/acme");
+	ck_assert(!get("aaaaaaaaaa").service_gone);
+	ck_assert(str_is(get("aaaaaaaaaa").service_path, "/acme/shop/deploy"));
+	ck_assert_int_eq(token_store_services(store, arena, STR("/acme/shop/"),
+			     (walltime_t){200}, &all, &count, &err),
+	    0);
+	ck_assert_uint_eq(count, 1);
+	ck_assert(str_is(all[0].path, "/acme/shop/deploy") && all[0].tokens == 1);
+	ck_assert_int_eq(token_store_services(store, arena, STR("/acme/"),
+			     (walltime_t){900}, &all, &count, &err),
+	    0);
+	ck_assert(count == 2 && all[0].tokens == 0);
+	ck_assert_int_eq(
+	    token_store_service_remove(store, arena, STR("/acme/shop/deploy"),
+		(walltime_t){300}, STR("bob"), &ids, &err),
+	    0);
+	ck_assert(str_is(ids, "aaaaaaaaaa"));
+	ck_assert(get("aaaaaaaaaa").service_gone);
+	ck_assert(str_is(get("aaaaaaaaaa").revoked_by, "bob"));
+	ck_assert_int_eq(
+	    token_store_service_remove(store, arena, STR("/acme/shop/deploy"),
+		(walltime_t){300}, STR("bob"), &ids, &err),
+	    ERR_NOT_FOUND);
+	/* Another of the same path is not it. */
+	declare("service004", "/acme/shop/deploy");
+	ck_assert(get("aaaaaaaaaa").service_gone);
+	ck_assert_int_eq(
+	    token_store_service(store, arena, STR("/acme/shop/deploy"), &found, &err),
+	    0);
+	ck_assert(str_is(found.id, "service004"));
+	ck_assert_int_eq(token_store_service_tokens(store, arena,
+			     STR("/acme/shop/deploy"), &records, &count, &err),
+	    0);
+	ck_assert_uint_eq(count, 0);
+	/* What was removed is forgotten, and its tokens stay nobody's. */
+	ck_assert_int_eq(token_store_purge(store, (walltime_t){300}, &err), 0);
+	ck_assert(get("aaaaaaaaaa").service_path.len != 0);
+}
+END_TEST
+
 START_TEST(visitor_is_what_was_told_last)
 {
 	struct token_visitor v = {.name = STR("alice"),
@@ -245,6 +371,10 @@ main(void)
 	tcase_add_test(tc, only_the_owner_revokes_and_the_first_time_counts);
 	tcase_add_test(tc, list_is_the_owners_newest_first);
 	tcase_add_test(tc, use_life_and_purge);
+	tcase_add_test(tc, use_is_not_later_than_now_when_the_clock_goes_back);
+	tcase_add_test(
+	    tc, tokens_that_can_be_used_are_counted_and_the_stalest_login_is_found);
+	tcase_add_test(tc, token_of_a_service_account_lives_as_long_as_its_declaration);
 	tcase_add_test(tc, visitor_is_what_was_told_last);
 	tcase_add_test(tc, newer_layout_and_garbage_are_refused);
 	suite_add_tcase(suite, tc);
