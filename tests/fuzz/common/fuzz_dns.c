@@ -20,7 +20,7 @@ check_answer(const struct dns_answer *a)
 {
 	size_t len = strlen(a->name);
 
-	CHECK(a->type == DNS_A || a->type == DNS_AAAA);
+	CHECK(dns_type_teaches(a->type));
 	CHECK(len > 0 && len < DNS_NAME_BYTES);
 	for (size_t i = 0; i < len; i++)
 		CHECK(strchr("abcdefghijklmnopqrstuvwxyz0123456789-_.", a->name[i]) !=
