@@ -21,6 +21,14 @@
 #define FLAG_DESIRED   0x0100u /* recursion is */
 #define FLAG_AVAILABLE 0x0080u
 
+/* RFC 9460 14.3.2 */
+#define SVC_IPV4HINT 4u
+#define SVC_IPV6HINT 6u
+/* RFC 8482 4.2 */
+#define TYPE_HINFO   13u
+#define LITTLE_TTL_S 3600u
+#define LITTLE_CPU   "\007RFC8482"
+
 struct reader {
 	const uint8_t *bytes;
 	size_t size;
@@ -198,23 +206,93 @@ add_address(struct dns_answer *out, const struct ip_addr *addr, uint32_t ttl_s)
 	out->addresses[out->address_count++] = (struct dns_address){*addr, ttl_s};
 }
 
-/* The addresses of one name. False: one has another length than addresses have. */
+/* Addresses, one behind the other: one at least. */
+static bool
+add_addresses(struct dns_answer *out, enum ip_family family, const uint8_t *bytes,
+    size_t size, uint32_t ttl_s)
+{
+	const size_t each = ip_bytes(family);
+
+	if (size == 0 || size % each != 0)
+		return false;
+	for (size_t at = 0; at < size; at += each) {
+		struct ip_addr addr = {.family = family};
+
+		memcpy(addr.bytes, bytes + at, each);
+		add_address(out, &addr, ttl_s);
+	}
+	return true;
+}
+
+/* The parameters of a service, in the order of their keys (RFC 9460 2.2). */
+static bool
+read_hints(const struct reader *r, size_t at, size_t end, uint32_t ttl_s,
+    struct dns_answer *out)
+{
+	unsigned least = 0;
+
+	while (at < end) {
+		unsigned key;
+		size_t size;
+
+		if (end - at < 4)
+			return false;
+		key = u16_at(r, at);
+		size = u16_at(r, at + 2);
+		at += 4;
+		if (key < least || size > end - at)
+			return false;
+		if ((key == SVC_IPV4HINT || key == SVC_IPV6HINT) &&
+		    !add_addresses(out, key == SVC_IPV4HINT ? IP_V4 : IP_V6,
+			r->bytes + at, size, ttl_s))
+			return false;
+		least = key + 1;
+		at += size;
+	}
+	return true;
+}
+
+/* Whoever provides the service: its hints are where the name leads. An alias (priority 0)
+ * has none. */
+static bool
+read_service(const struct reader *r, const struct record *record, uint32_t ttl_s,
+    struct dns_answer *out)
+{
+	const size_t end = record->data + record->data_len;
+	struct name target;
+	size_t at;
+
+	if (record->data_len < 3 || !read_name(r, record->data + 2, &target, &at) ||
+	    at > end)
+		return false;
+	return u16_at(r, record->data) == 0 || read_hints(r, at, end, ttl_s, out);
+}
+
+static bool
+read_data(const struct reader *r, const struct record *record, uint32_t ttl_s,
+    struct dns_answer *out)
+{
+	const enum ip_family family = record->type == DNS_A ? IP_V4 : IP_V6;
+
+	if (record->type == DNS_SVCB || record->type == DNS_HTTPS)
+		return read_service(r, record, ttl_s, out);
+	return record->data_len == ip_bytes(family) &&
+	       add_addresses(
+		   out, family, r->bytes + record->data, record->data_len, ttl_s);
+}
+
+/* The addresses of one name. False: a record is malformed. */
 static bool
 find_addresses(const struct reader *r, const struct records *records,
     const struct name *name, uint32_t ttl_s, struct dns_answer *out)
 {
-	enum ip_family family = out->type == DNS_A ? IP_V4 : IP_V6;
-
 	for (size_t i = 0; i < records->count; i++) {
 		const struct record *record = &records->items[i];
-		struct ip_addr addr = {.family = family};
 
-		if (record->type != out->type || !owner_is(r, record, name))
-			continue;
-		if (record->data_len != ip_bytes(family))
+		if (record->type == out->type && owner_is(r, record, name) &&
+		    !read_data(
+			r, record, record->ttl_s < ttl_s ? record->ttl_s : ttl_s, out))
 			return false;
-		memcpy(addr.bytes, r->bytes + record->data, record->data_len);
-		add_address(out, &addr, record->ttl_s < ttl_s ? record->ttl_s : ttl_s);
 	}
 	return true;
 }
@@ -292,6 +370,13 @@ read_asked(const struct reader *r, struct name *name, size_t *out_end)
 	return true;
 }
 
+bool
+dns_type_teaches(unsigned type)
+{
+	return type == DNS_A || type == DNS_AAAA || type == DNS_SVCB ||
+	       type == DNS_HTTPS;
+}
+
 /* Whether it is about addresses of a name that policy can write; *at is what is behind. */
 static enum dns_result
 read_question(const struct reader *r, const struct dns_head *head, struct name *name,
@@ -306,7 +391,7 @@ read_question(const struct reader *r, const struct dns_head *head, struct name *
 	if (*at == 0 || name->odd)
 		return DNS_NOTHING;
 	type = u16_at(r, *at - 4);
-	if ((type != DNS_A && type != DNS_AAAA) || u16_at(r, *at - 2) != CLASS_IN)
+	if (!dns_type_teaches(type) || u16_at(r, *at - 2) != CLASS_IN)
 		return DNS_NOTHING;
 	*out_type = (enum dns_type)type;
 	return DNS_ANSWERED;
@@ -318,7 +403,11 @@ dns_read_head(const uint8_t *message, size_t size, struct dns_head *out)
 	const struct reader r = {message, size};
 	struct name name;
 
-	return read_header(&r, out) && read_asked(&r, &name, &out->question_end);
+	if (!read_header(&r, out) || !read_asked(&r, &name, &out->question_end))
+		return false;
+	if (out->question_end != 0)
+		out->type = u16_at(&r, out->question_end - 4);
+	return true;
 }
 
 /* No length of a label looks like a letter, and a first name has no pointer. */
@@ -363,6 +452,24 @@ dns_refuse(const uint8_t *query, const struct dns_head *head, enum dns_rcode rco
 	memcpy(out + HEADER_BYTES, query + HEADER_BYTES,
 	    head->question_end - HEADER_BYTES);
 	return head->question_end;
+}
+
+size_t
+dns_say_little(
+    const uint8_t *query, const struct dns_head *head, uint8_t out[DNS_LITTLE_BYTES])
+{
+	size_t size = dns_refuse(query, head, (enum dns_rcode)0, out);
+	uint8_t *at = out + size;
+
+	put_u16(out + 6, 1);
+	put_u16(at, 0xc000u | HEADER_BYTES); /* the name of the question */
+	put_u16(at + 2, TYPE_HINFO);
+	memcpy(at + 4, query + head->question_end - 2, 2);
+	put_u16(at + 6, 0);
+	put_u16(at + 8, LITTLE_TTL_S);
+	put_u16(at + 10, sizeof(LITTLE_CPU)); /* its NUL is the empty second text */
+	memcpy(at + 12, LITTLE_CPU, sizeof(LITTLE_CPU));
+	return size + 12 + sizeof(LITTLE_CPU);
 }
 
 enum dns_result

@@ -15,7 +15,12 @@
 enum dns_type {
 	DNS_A = 1,
 	DNS_CNAME = 5,
-	DNS_AAAA = 28
+	DNS_AAAA = 28,
+	DNS_SVCB = 64, /* RFC 9460: with hints of addresses, of both families */
+	DNS_HTTPS = 65,
+	DNS_IXFR = 251,
+	DNS_AXFR = 252,
+	DNS_ANY = 255
 };
 
 enum dns_result {
@@ -40,7 +45,7 @@ struct dns_question {
 
 struct dns_answer {
 	uint16_t id;
-	enum dns_type type; /* that was asked for: DNS_A, DNS_AAAA */
+	enum dns_type type; /* that was asked for: one of which dns_type_teaches */
 	/* The name that was asked for: lower case, no dot at the end, labels of letters,
 	 * digits, - and _. */
 	char name[DNS_NAME_BYTES];
@@ -56,8 +61,10 @@ struct dns_head {
 	uint16_t id;
 	bool answer, truncated;
 	uint8_t opcode, rcode;
-	/* One past its question; 0: it has none, or more than one. */
+	/* One past its question, and the type that it asks for; 0: it has none, or more than
+	 * one. */
 	size_t question_end;
+	uint16_t type;
 };
 
 #define DNS_OPCODE_QUERY 0u
@@ -72,6 +79,7 @@ enum dns_rcode {
 #define DNS_HEADER_BYTES  12u
 #define DNS_MESSAGE_BYTES 65535u
 #define DNS_REFUSAL_BYTES (DNS_HEADER_BYTES + 255 + 4)
+#define DNS_LITTLE_BYTES  (DNS_REFUSAL_BYTES + 21)
 
 /* False: it is no message: shorter than a header, or its only question cannot be read. */
 MUST_CHECK bool dns_read_head(
@@ -83,12 +91,20 @@ MUST_CHECK bool dns_same_question(const uint8_t *a, const uint8_t *b, size_t end
  * that there is none. Returns its size, DNS_REFUSAL_BYTES at most. */
 MUST_CHECK size_t dns_refuse(const uint8_t *query, const struct dns_head *head,
     enum dns_rcode rcode, uint8_t out[DNS_REFUSAL_BYTES]);
+/* An answer to a query for whatever there is, which is not said (RFC 8482 4.2). The query has
+ * a question. Returns its size. */
+MUST_CHECK size_t dns_say_little(
+    const uint8_t *query, const struct dns_head *head, uint8_t out[DNS_LITTLE_BYTES]);
+/* Whether answers to questions of this type may have addresses of the name: A, AAAA, SVCB,
+ * HTTPS. */
+MUST_CHECK bool dns_type_teaches(unsigned type);
 /* Whose message it is, everywhere else the same. */
 void dns_set_id(uint8_t *message, uint16_t id);
 
 /*
  * Reads one message. Addresses are those of the name asked for, over aliases in the answer
- * section in whatever order they come; what the message says of other names, and what
+ * section in whatever order they come; of SVCB and HTTPS, the hints of services, whoever
+ * provides them: that is where the name leads, as with an alias. What the message says of other names, and what
  * stands in other sections, is not looked at. Anything but DNS_ANSWERED leaves *out
  * undefined. Takes time linear in the message, times LIMIT_DNS_CHAIN.
  */

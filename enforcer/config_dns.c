@@ -9,6 +9,55 @@
 
 #define DEFAULT_NAMES_GROUP 101
 
+/* Whether it is the address of one, and says all: no interface is needed beside it. */
+static bool
+is_of_one(const struct ip_addr *addr)
+{
+	static const uint8_t any[16] = {0};
+	const uint8_t *b = addr->bytes;
+
+	if (memcmp(b, any, ip_bytes(addr->family)) == 0)
+		return false;
+	if (addr->family == IP_V4)
+		return b[0] != 0 && b[0] < 224;
+	return b[0] != 0xff && !(b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
+}
+
+static bool
+is_loopback(const struct ip_addr *addr)
+{
+	static const uint8_t one[16] = {[15] = 1};
+
+	return addr->family == IP_V4 ? addr->bytes[0] == 127
+				     : memcmp(addr->bytes, one, sizeof(one)) == 0;
+}
+
+static bool
+read_resolver(struct config_reader *r, const struct doc_node *n, struct ip_addr *all,
+    size_t count)
+{
+	if (n->kind != DOC_STRING || !ip_parse(n->text, &all[count])) {
+		diag_error(r->diags, CONFIG_VALUE, n->loc,
+		    "a resolver is the address that workloads ask");
+		return false;
+	}
+	if (!is_of_one(&all[count])) {
+		diag_error(r->diags, CONFIG_VALUE, n->loc,
+		    "a resolver is asked at one address: not any, none of many, none "
+		    "of "
+		    "a link");
+		return false;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (ip_eq(&all[i], &all[count])) {
+			diag_error(
+			    r->diags, CONFIG_VALUE, n->loc, "this is there twice");
+			return false;
+		}
+	}
+	return true;
+}
+
 static void
 read_resolvers(struct config_reader *r, const struct doc_node *n)
 {
@@ -20,30 +69,11 @@ read_resolvers(struct config_reader *r, const struct doc_node *n)
 		return;
 	}
 	for (uint32_t i = 0; i < n->count; i++) {
-		const struct doc_node *item = n->u.items[i];
-
-		if (item->kind == DOC_STRING && ip_parse(item->text, &all[i]))
-			continue;
-		diag_error(r->diags, CONFIG_VALUE, item->loc,
-		    "a resolver is the address that workloads ask");
-		return;
+		if (!read_resolver(r, n->u.items[i], all, i))
+			return;
 	}
 	r->config->resolvers = all;
 	r->config->resolver_count = n->count;
-}
-
-/* Whether the address can be one node's alone, and is enough to be bound to. */
-static bool
-is_own(const struct ip_addr *addr)
-{
-	static const uint8_t any[16] = {0};
-	const uint8_t *b = addr->bytes;
-
-	if (memcmp(b, any, ip_bytes(addr->family)) == 0)
-		return false;
-	if (addr->family == IP_V4)
-		return b[0] < 224;
-	return b[0] != 0xff && !(b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
 }
 
 static void
@@ -57,7 +87,7 @@ read_listener(struct config_reader *r, const struct doc_node *n,
 		    "brackets");
 		return;
 	}
-	if (!is_own(&out->addr))
+	if (!is_of_one(&out->addr))
 		diag_error(r->diags, CONFIG_VALUE, n->loc,
 		    "workloads ask one address of the node: not every, none of many, "
 		    "none of a link");
@@ -82,6 +112,18 @@ read_listeners(struct config_reader *r, const struct doc_node *n)
 		read_listener(r, n->u.items[i], all, i, &all[i]);
 	r->config->dns_listeners = all;
 	r->config->dns_listener_count = n->count;
+}
+
+/* Copies are of packets between workloads and resolvers: to itself, nobody's come by. */
+static void
+check_loopback(struct config_reader *r, const struct doc_node *n)
+{
+	for (size_t i = 0; i < r->config->resolver_count; i++) {
+		if (is_loopback(&r->config->resolvers[i]))
+			diag_error(r->diags, CONFIG_VALUE, n->u.items[i]->loc,
+			    "no workload asks a loopback address of the node; the node "
+			    "itself may, with \"mode: hold\"");
+	}
 }
 
 /* A resolver that asks itself goes round in circles. */
@@ -146,6 +188,8 @@ config_read_dns(struct config_reader *r, const struct doc_node *n)
 		    "\"mode: hold\" and \"listen\" go together");
 	else if (mode == 1)
 		check_circle(r, v[LISTEN]);
+	else if (v[RESOLVERS] != NULL)
+		check_loopback(r, v[RESOLVERS]);
 	if (v[GROUP] != NULL &&
 	    !schema_int(r->diags, v[GROUP], "group", 1, 65535, &group))
 		return;

@@ -2,7 +2,8 @@
  * A query on its way. Each time that a resolver is asked, it is from a socket of its own,
  * connected, with a port that the kernel draws and an id of our own (RFC 5452): only that
  * resolver's address is heard there, and only an answer with this id to this question
- * counts. Whatever else comes is passed over; if much does, another socket asks.
+ * counts. Whatever else comes is passed over; if much does, another socket asks, but not
+ * without end: how often a query asks is bounded, whoever answers what.
  *
  * An answer with addresses is held until the engine says that the kernel knows them.
  */
@@ -17,10 +18,11 @@
 #include "enforcer/dns_internal.h"
 #include "enforcer/messages.h"
 
-#define TRY_MS   1000u /* for one resolver to answer */
-#define QUERY_MS 4500u /* in all: stub resolvers wait for 5 s */
-#define HOLD_MS  2000u /* for the kernel to know */
-#define ODD_MOST 16u   /* answers that do not fit, to one socket */
+#define TRY_MS      1000u /* for one resolver to answer */
+#define QUERY_MS    4500u /* in all: stub resolvers wait for 5 s */
+#define HOLD_MS     2000u /* for the kernel to know */
+#define ODD_MOST    16u   /* answers that do not fit, to one socket */
+#define ODD_SOCKETS 4u    /* with so many, of one query */
 
 static uint8_t received[DNS_MESSAGE_BYTES];
 
@@ -57,7 +59,7 @@ finish(struct dns_query *q)
 	struct dns_role *d = q->role;
 
 	hang_up(q);
-	dns_share_give(d->share, q->tenant, SHARE_QUERIES);
+	dns_share_give(d->share, q->asker, SHARE_QUERIES);
 	free(q->message);
 	free(q->answer);
 	q->message = q->answer = NULL;
@@ -123,7 +125,7 @@ static void
 take_answer(struct dns_query *q, const uint8_t *message, size_t size)
 {
 	struct dns_role *d = q->role;
-	const monotime_t hold = after_ms(monotime_now(), HOLD_MS);
+	const monotime_t now = monotime_now(), hold = after_ms(now, HOLD_MS);
 	struct dns_answer lesson;
 
 	d->counts[DNS_COUNT_ANSWERED]++;
@@ -136,10 +138,30 @@ take_answer(struct dns_query *q, const uint8_t *message, size_t size)
 		answer(q, q->answer, size);
 		return;
 	}
+	q->since = now;
+	tell_lesson(q, &lesson);
+	if (d->deaf) { /* it may be heard again by this */
+		fail(q, DNS_COUNT_UNHEARD);
+		return;
+	}
 	d->counts[DNS_COUNT_HELD]++;
 	q->held = true;
 	q->until = is_past(q->last, hold) ? q->last : hold;
-	tell_lesson(q, &lesson);
+}
+
+/* The engine said nothing for as long as an answer may wait at most: what comes next fails at
+ * once, until it says something again. */
+static void
+give_up_hold(struct dns_query *q)
+{
+	struct dns_role *d = q->role;
+
+	if (!d->deaf && is_past(d->heard, q->since) &&
+	    is_past(after_ms(q->since, HOLD_MS), monotime_now())) {
+		log_warn("engine-silent", "detail=\"answers with addresses fail\"");
+		d->deaf = true;
+	}
+	fail(q, DNS_COUNT_LATE);
 }
 
 /* Whether this is an answer to what the socket asked. */
@@ -184,7 +206,10 @@ heard(struct dns_query *q, const uint8_t *message, size_t size)
 	if (!fits(q, message, size, &head)) {
 		if (q->odd < ODD_MOST)
 			return false;
-		ask_next(q);
+		if (++q->odd_sockets < ODD_SOCKETS)
+			ask_next(q);
+		else
+			fail(q, DNS_COUNT_FAILED);
 		return true;
 	}
 	if (others_may(q, &head))
@@ -340,7 +365,7 @@ give_up(struct dns_query *q)
 }
 
 void
-dns_ask(struct dns_role *d, const struct dns_source *source, struct dns_tenant *tenant,
+dns_ask(struct dns_role *d, const struct dns_source *source, struct dns_client *asker,
     const struct dns_head *head, const uint8_t *message, size_t size)
 {
 	struct dns_query *q = d->free; /* as many are taken as shares are, at most */
@@ -350,7 +375,7 @@ dns_ask(struct dns_role *d, const struct dns_source *source, struct dns_tenant *
 	*q = (struct dns_query){.role = d,
 	    .used = true,
 	    .ticket = ticket,
-	    .tenant = tenant,
+	    .asker = asker,
 	    .source = *source,
 	    .head = *head,
 	    .size = size,
@@ -398,7 +423,7 @@ static void
 look_at(struct dns_query *q, monotime_t now)
 {
 	if (q->held && is_past(q->until, now))
-		fail(q, DNS_COUNT_LATE);
+		give_up_hold(q);
 	else if (q->held && !q->told)
 		tell_again(q);
 	else if (!q->held && is_past(q->last, now))

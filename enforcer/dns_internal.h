@@ -38,7 +38,7 @@ struct dns_query {
 	struct dns_query *next_free;
 	bool used;
 	uint32_t ticket; /* another one each time; modulo LIMIT_DNS_QUERIES the place */
-	struct dns_tenant *tenant;
+	struct dns_client *asker;
 	struct dns_source source;
 	struct dns_head head;
 	uint8_t *message; /* behind the two bytes of its length */
@@ -51,14 +51,15 @@ struct dns_query {
 	int fd; /* -1: none */
 	uv_poll_t *poll;
 	monotime_t until; /* then another is, or the answer is held no longer */
-	unsigned odd;     /* answers that did not fit */
-	size_t done;      /* bytes over TCP, sent or received */
+	unsigned odd, odd_sockets; /* answers that did not fit; sockets of too many */
+	size_t done;               /* bytes over TCP, sent or received */
 	bool sent;
 	/* What it says. */
 	uint8_t *answer; /* behind two bytes as well, over TCP */
 	size_t answer_size;
 	bool held;
-	bool told; /* the engine knows of it */
+	monotime_t since; /* when that began */
+	bool told;        /* the engine knows of it */
 };
 
 struct dns_socket {
@@ -75,6 +76,8 @@ struct dns_role {
 	struct link *parent_link;
 	struct proc_channel engine; /* fd -1: none */
 	struct link *engine_link;
+	monotime_t heard; /* when it last said something */
+	bool deaf;        /* it said nothing for as long as answers wait */
 	struct arena *arena;
 	struct dns_settings settings;
 	struct dns_socket sockets[DNS_SOCKETS_MOST];
@@ -100,6 +103,8 @@ MUST_CHECK uv_poll_t *dns_watch(
     struct dns_role *d, int fd, int events, uv_poll_cb callback, void *arg);
 /* Stops watching; NULL is fine. The descriptor stays. */
 void dns_unwatch(uv_poll_t *poll);
+/* The engine says something. */
+void dns_hear_engine(struct dns_role *d);
 /* Something is under way: the clock runs. */
 void dns_run_clock(struct dns_role *d);
 
@@ -120,13 +125,13 @@ void dns_ask_fini(struct dns_role *d);
 /* Begins a query, of which one has been taken from the tenant's share; copies. It is
  * answered later, even if there is nobody who could. */
 void dns_ask(struct dns_role *d, const struct dns_source *source,
-    struct dns_tenant *tenant, const struct dns_head *head, const uint8_t *message,
+    struct dns_client *asker, const struct dns_head *head, const uint8_t *message,
     size_t size);
 /* The connection of its asker is over. */
 void dns_ask_orphan(struct dns_role *d, const struct dns_conn *conn);
 /* The kernel knows what an answer says. */
 void dns_ask_pass(struct dns_role *d, uint32_t ticket);
-/* There is another engine: it is asked again. */
+/* There is another engine, or it speaks again: it is asked again. */
 void dns_ask_again(struct dns_role *d);
 void dns_ask_tick(struct dns_role *d, monotime_t now);
 

@@ -18,7 +18,7 @@
 struct dns_conn {
 	struct dns_conn *next, **link;
 	struct dns_role *role;
-	struct dns_tenant *tenant;
+	struct dns_client *asker;
 	struct ip_addr client;
 	int fd;
 	uv_poll_t *poll;
@@ -42,21 +42,21 @@ is_answered(const struct dns_role *d, const struct ip_addr *client)
 	return false;
 }
 
-static struct dns_tenant *
-tenant_of(struct dns_role *d, const struct ip_addr *client, monotime_t now)
+static struct dns_client *
+asker_of(struct dns_role *d, const struct ip_addr *client, monotime_t now)
 {
 	struct buf body = {0};
-	struct dns_tenant *tenant;
+	struct dns_client *asker;
 	bool ask;
 
-	tenant = dns_share_tenant(d->share, client, now, &ask);
+	asker = dns_share_client(d->share, client, now, &ask);
 	if (ask) {
 		dns_put_addr(&body, client);
 		/* If nobody is there to ask, the next query asks. */
 		ask = dns_tell_engine(d, MSG_DNS_CLIENT, &body);
 	}
 	buf_free(&body);
-	return tenant;
+	return asker;
 }
 
 static void
@@ -68,6 +68,32 @@ refuse(const struct dns_source *source, const uint8_t *message,
 	dns_answer(source, out, dns_refuse(message, head, rcode, out));
 }
 
+/* What has several messages, or addresses of a name among whatever there is, does not wait for
+ * the kernel: nobody needs it of a node's resolver. */
+static bool
+is_forwarded(const struct dns_head *head)
+{
+	return head->opcode == DNS_OPCODE_QUERY && head->question_end != 0 &&
+	       head->type != DNS_ANY && head->type != DNS_AXFR &&
+	       head->type != DNS_IXFR;
+}
+
+static void
+answer_here(const struct dns_source *source, const uint8_t *message,
+    const struct dns_head *head)
+{
+	uint8_t out[DNS_LITTLE_BYTES];
+
+	if (head->opcode != DNS_OPCODE_QUERY)
+		refuse(source, message, head, DNS_NOTIMP);
+	else if (head->question_end == 0)
+		refuse(source, message, head, DNS_FORMERR);
+	else if (head->type == DNS_ANY)
+		dns_answer(source, out, dns_say_little(message, head, out));
+	else
+		refuse(source, message, head, DNS_REFUSED);
+}
+
 /* False: it is no query, and not answered. */
 static bool
 take_query(struct dns_role *d, const struct dns_source *source, const uint8_t *message,
@@ -75,7 +101,7 @@ take_query(struct dns_role *d, const struct dns_source *source, const uint8_t *m
 {
 	const monotime_t now = monotime_now();
 	struct dns_head head;
-	struct dns_tenant *tenant;
+	struct dns_client *asker;
 
 	if (size > DNS_QUERY_BYTES || !dns_read_head(message, size, &head) ||
 	    head.answer) {
@@ -83,20 +109,19 @@ take_query(struct dns_role *d, const struct dns_source *source, const uint8_t *m
 		return false;
 	}
 	d->counts[DNS_COUNT_QUERIES]++;
-	tenant = tenant_of(d, &source->client, now);
-	if (!dns_share_take(d->share, tenant, SHARE_QUERIES, now)) {
+	asker = asker_of(d, &source->client, now);
+	if (!dns_share_take(d->share, asker, SHARE_QUERIES, now)) {
 		d->counts[DNS_COUNT_OVER]++;
 		if (source->tcp) /* whoever floods by datagrams gets none back */
 			refuse(source, message, &head, DNS_SERVFAIL);
 		return true;
 	}
-	if (head.opcode == DNS_OPCODE_QUERY && head.question_end != 0) {
-		dns_ask(d, source, tenant, &head, message, size);
+	if (is_forwarded(&head)) {
+		dns_ask(d, source, asker, &head, message, size);
 		return true;
 	}
-	dns_share_give(d->share, tenant, SHARE_QUERIES);
-	refuse(source, message, &head,
-	    head.opcode == DNS_OPCODE_QUERY ? DNS_FORMERR : DNS_NOTIMP);
+	dns_share_give(d->share, asker, SHARE_QUERIES);
+	answer_here(source, message, &head);
 	return true;
 }
 
@@ -141,7 +166,7 @@ close_conn(struct dns_conn *c)
 		dns_ask_orphan(d, c);
 	dns_unwatch(c->poll);
 	(void)close(c->fd); /* what could be sent was */
-	dns_share_give(d->share, c->tenant, SHARE_CONNECTIONS);
+	dns_share_give(d->share, c->asker, SHARE_CONNECTIONS);
 	*c->link = c->next;
 	if (c->next != NULL)
 		c->next->link = c->link;
@@ -233,12 +258,12 @@ on_conn(uv_poll_t *poll, int status, int events)
 
 static void
 add_conn(struct dns_role *d, int fd, const struct ip_addr *client,
-    struct dns_tenant *tenant, monotime_t now)
+    struct dns_client *asker, monotime_t now)
 {
 	struct dns_conn *c = xcalloc(1, sizeof(*c));
 
 	*c = (struct dns_conn){.role = d,
-	    .tenant = tenant,
+	    .asker = asker,
 	    .client = *client,
 	    .fd = fd,
 	    .since = now,
@@ -272,10 +297,10 @@ on_connection(uv_poll_t *poll, int status, int events)
 	if (!ip_from_socket(&from.any, &client, NULL) || !is_answered(d, &client)) {
 		d->counts[DNS_COUNT_STRANGERS]++;
 	} else {
-		struct dns_tenant *tenant = tenant_of(d, &client, now);
+		struct dns_client *asker = asker_of(d, &client, now);
 
-		if (dns_share_take(d->share, tenant, SHARE_CONNECTIONS, now)) {
-			add_conn(d, fd, &client, tenant, now);
+		if (dns_share_take(d->share, asker, SHARE_CONNECTIONS, now)) {
+			add_conn(d, fd, &client, asker, now);
 			return;
 		}
 		d->counts[DNS_COUNT_OVER]++;

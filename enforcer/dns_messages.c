@@ -9,6 +9,8 @@ const struct dns_count_words dns_count_words[DNS_COUNTS] = {
     [DNS_COUNT_HELD] = {"held", "Answers that waited for the kernel to know what they "
 				"say."},
     [DNS_COUNT_LATE] = {"late", "Of these, that were not let go in time."},
+    [DNS_COUNT_UNHEARD] = {"unheard", "Answers with addresses that were not given, "
+				      "because the engine says nothing."},
     [DNS_COUNT_FAILED] = {"failed", "Queries that no resolver answered in time."},
     [DNS_COUNT_OVER] = {"over", "Queries and connections beyond their tenant's share."},
     [DNS_COUNT_STRANGERS] = {"strangers", "Queries and connections from outside the "
@@ -69,7 +71,7 @@ dns_lesson_decode(struct proc_reader *r, struct dns_lesson *out)
 	type = proc_get_u16(r);
 	name = proc_get_str(r);
 	count = proc_get_u32(r);
-	if (!r->ok || (type != DNS_A && type != DNS_AAAA) || name.len == 0 ||
+	if (!r->ok || !dns_type_teaches(type) || name.len == 0 ||
 	    name.len >= sizeof(a->name) || memchr(name.ptr, 0, name.len) != NULL ||
 	    count > LIMIT_DNS_ADDRESSES)
 		return false;

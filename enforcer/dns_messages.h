@@ -17,12 +17,13 @@ struct dns_lesson {
 
 /* What the role counts. */
 enum dns_count {
-	DNS_COUNT_QUERIES,   /* that came, and could be read */
-	DNS_COUNT_ANSWERED,  /* by a resolver */
-	DNS_COUNT_HELD,      /* of these: the engine was asked first */
-	DNS_COUNT_LATE,      /* of these: it did not say in time */
-	DNS_COUNT_FAILED,    /* no resolver answered */
-	DNS_COUNT_OVER,      /* more than the tenant's share, or the client's rate */
+	DNS_COUNT_QUERIES,  /* that came, and could be read */
+	DNS_COUNT_ANSWERED, /* by a resolver */
+	DNS_COUNT_HELD,     /* of these: the engine was asked first */
+	DNS_COUNT_LATE,     /* of these: it did not say in time */
+	DNS_COUNT_UNHEARD, /* of those with addresses: the engine says nothing at all */
+	DNS_COUNT_FAILED,  /* no resolver answered */
+	DNS_COUNT_OVER,    /* more than the tenant's share, or the client's rate */
 	DNS_COUNT_STRANGERS, /* from no workload network */
 	DNS_COUNT_MALFORMED, /* that could not be read */
 	DNS_COUNT_FORGED,    /* answers that do not fit what was asked */

@@ -114,6 +114,15 @@ on_tenant(struct dns_role *d, struct proc_msg *msg)
 	return true;
 }
 
+void
+dns_hear_engine(struct dns_role *d)
+{
+	d->heard = monotime_now();
+	if (d->deaf)
+		log_info("engine-heard", "detail=\"answers wait for it again\"");
+	d->deaf = false;
+}
+
 static bool
 on_engine_message(void *arg, struct proc_msg *msg)
 {
@@ -121,9 +130,12 @@ on_engine_message(void *arg, struct proc_msg *msg)
 	struct proc_reader r;
 	uint32_t ticket;
 
+	dns_hear_engine(d);
 	if (msg->type == MSG_DNS_TENANT)
 		return on_tenant(d, msg);
 	proc_reader_init(&r, msg);
+	if (msg->type == MSG_DNS_HERE)
+		return proc_reader_done(&r);
 	ticket = proc_get_u32(&r);
 	if (msg->type != MSG_DNS_PASS || !proc_reader_done(&r))
 		return false;
@@ -176,6 +188,7 @@ on_engine_link(struct dns_role *d, struct proc_msg *msg)
 	proc_channel_init(&d->engine, fd);
 	if (link_new(&d->loop, &d->engine, &handler, d, &d->engine_link, &err) != 0)
 		return false;
+	dns_hear_engine(d); /* as if */
 	memset(d->told, 0, sizeof(d->told));
 	dns_ask_again(d);
 	return true;

@@ -188,10 +188,16 @@ on_client(struct engine *e, const struct proc_msg *msg)
 static bool
 on_counts(struct engine *e, const struct proc_msg *msg)
 {
+	struct err err = ERR_INIT;
 	struct proc_reader r;
 
 	proc_reader_init(&r, msg);
-	return dns_counts_decode(&r, e->hold.counts);
+	if (!dns_counts_decode(&r, e->hold.counts))
+		return false;
+	/* The next counts are answered, too. */
+	if (link_send(&e->hold.channel, MSG_DNS_HERE, 0, NULL, -1, &err) != 0)
+		log_debug("dns-link", "detail=%s", log_quote(str_from(err.msg)));
+	return true;
 }
 
 static bool

@@ -79,6 +79,7 @@ enum enforcer_message {
 	MSG_AUDIT_APPEND = 96, /* u64 ticket, u8 somebody waits, then the line */
 	/* engine -> DNS role */
 	MSG_DNS_PASS = 112, /* u32 ticket: the kernel knows, the answer may go */
+	MSG_DNS_HERE,       /* answers MSG_DNS_COUNTS: the engine is there */
 	MSG_DNS_TENANT, /* u8 family, bytes[16], str tenant: whose an address is; "": nobody's */
 	/* audit role -> engine */
 	MSG_AUDIT_DONE = 128, /* u64 ticket: this and all before, u8 on disk */

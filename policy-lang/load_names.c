@@ -134,6 +134,20 @@ name_is_domain(struct str s)
 }
 
 bool
+name_is_one_domain(struct str s)
+{
+	bool number = true;
+
+	if (!name_is_domain(s) || str_starts(s, STR("*.")))
+		return false;
+	if (str_ends(s, STR(".")))
+		s = str_slice(s, 0, s.len - 1);
+	for (size_t i = s.len; i > 0 && s.ptr[i - 1] != '.'; i--)
+		number = number && byte_class(s.ptr[i - 1]) == DIGIT;
+	return !number;
+}
+
+bool
 name_is_path_step(struct str s)
 {
 	return s.len <= LABEL_BYTES &&
@@ -156,6 +170,7 @@ name_is_printable(struct str s)
 #define RE_STEP     "[a-z0-9]([-_.a-z0-9]{0,61}[a-z0-9])?"
 #define RE_PATH     "/(" RE_STEP "(/" RE_STEP "){0,15})?"
 #define RE_DNS_PART "[A-Za-z0-9]([-_A-Za-z0-9]*[A-Za-z0-9])?"
+#define RE_DOMAIN   RE_DNS_PART "(\\." RE_DNS_PART ")+\\.?"
 #define RE_ANY_CASE "[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?"
 #define RE_IANA     "[a-z0-9]+(-[a-z0-9]+)*"
 #define RE_NUMBER                                                                      \
@@ -177,8 +192,13 @@ const struct grammar grammar_annotation = {
     {{"^(" RE_ANY_CASE "(\\." RE_ANY_CASE ")*/)?" RE_NAME "$"}}, 317, NULL, NULL};
 const struct grammar grammar_label_value = {{{"^(" RE_NAME ")?$"}}, 63, NULL, NULL};
 const struct grammar grammar_port_name = {{{"^" RE_IANA "$", "[a-z]"}}, 15, NULL, NULL};
-const struct grammar grammar_domain = {
-    {{"^(\\*\\.)?" RE_DNS_PART "(\\." RE_DNS_PART ")+\\.?$"}}, 253, NULL, NULL};
+const struct grammar grammar_domain = {{{"^(\\*\\.)?" RE_DOMAIN "$"}}, 253, NULL, NULL};
+const struct grammar grammar_one_domain = {
+    {{"^" RE_DOMAIN "$", "[^.0-9][^.]*\\.?$"}}, 253, NULL, NULL};
+const struct grammar grammar_source = {{{"[/:]"}, {"^" RE_V4 "$"}}, 0, NULL, NULL};
+const struct grammar grammar_destination = {
+    {{"[/:]"}, {"^" RE_V4 "$"}, {"^" RE_DOMAIN "$", "[^.0-9][^.]*\\.?$", "^.{1,253}$"}},
+    0, NULL, NULL};
 const struct grammar grammar_printable = {{{"^[!#-\\[\\]-~]+$"}}, 0, NULL, NULL};
 const struct grammar grammar_path = {{{"^" RE_PATH "$"}}, LIMIT_PATH_BYTES, NULL, NULL};
 const struct grammar grammar_home = {

@@ -25,6 +25,8 @@ MUST_CHECK bool name_is_port(struct str s);
 /* As ClusterNetworkPolicy's DomainName: two labels at least, an optional "*." in
  * front, an optional dot behind. */
 MUST_CHECK bool name_is_domain(struct str s);
+/* The same without "*.", and no mistaken address: its last label is no number. */
+MUST_CHECK bool name_is_one_domain(struct str s);
 /* One step of a namespace path: as a qualified name's name part, in lower case. */
 MUST_CHECK bool name_is_path_step(struct str s);
 /* Printable ASCII without spaces, quotes or backslashes; users, groups. */
@@ -45,7 +47,8 @@ MUST_CHECK bool name_is_printable(struct str s);
 #define NAME_PORT_RULE                                                                 \
 	"at most 15 of a-z, 0-9 and '-', with a letter, and no '-' at the ends or "    \
 	"beside another"
-#define NAME_DOMAIN_RULE "a domain name such as example.org or *.example.org"
+#define NAME_DOMAIN_RULE     "a domain name such as example.org or *.example.org"
+#define NAME_ONE_DOMAIN_RULE "a domain name such as api.example.org"
 #define NAME_PATH_STEP_RULE                                                            \
 	"at most 63 of a-z, 0-9, '-', '_' and '.', with a letter or digit at both "    \
 	"ends"
@@ -53,12 +56,14 @@ MUST_CHECK bool name_is_printable(struct str s);
 /* The same grammars for those who do not call C. */
 extern const struct grammar grammar_label, grammar_placed, grammar_annotation,
     grammar_subdomain, grammar_qualified, grammar_label_value, grammar_port_name,
-    grammar_domain, grammar_printable;
+    grammar_domain, grammar_one_domain, grammar_printable;
 /* A namespace path; a path or the name of a Kubernetes namespace; what a peer may say. */
 extern const struct grammar grammar_path, grammar_home, grammar_relative;
 /* A native Namespace's own name: a path, or a Kubernetes object's name. */
 extern const struct grammar grammar_tree_name;
 /* Addresses, prefixes, and either, roughly; and the ports of native rules. */
+/* An end of a Test: a workload, a node, an address; a destination may be a domain. */
+extern const struct grammar grammar_source, grammar_destination;
 extern const struct grammar grammar_ip, grammar_cidr, grammar_address, grammar_port;
 
 /* For those that build on them. */

@@ -1,6 +1,8 @@
 /*
  * Test documents: what must hold, to be asked when tests are run.
  */
+#include "common/limits.h"
+#include "policy-lang/fqdn.h"
 #include "policy-lang/load_internal.h"
 
 /* ---- ends ---- */
@@ -8,23 +10,30 @@
 /* A name or an address, as questions have them. Whether there is such an end is a
  * question for when the test is run: then it is the test that fails. */
 static bool
-read_name_end(struct loader *l, const struct doc_node *node, struct test_end *out)
+read_name_end(
+    struct loader *l, const struct doc_node *node, bool source, struct test_end *out)
 {
+	struct ip_addr addr;
+
 	out->text = load_text(l, node->text);
 	if (str_find(node->text, '/', 0) < node->text.len ||
 	    str_find(node->text, ':', 0) < node->text.len ||
-	    str_find(node->text, '.', 0) < node->text.len)
+	    ip_parse(node->text, &addr) || (!source && name_is_one_domain(node->text)))
 		return true;
-	diag_say(l->diags, CODE_BAD_VALUE, node->loc,
-	    "an end is NAMESPACE/NAME, /PATH/NAME, node/NAME or an address, not "
-	    "\"%.*s\"",
-	    STR_ARG(node->text));
+	if (name_is_one_domain(node->text))
+		diag_say(l->diags, CODE_BAD_VALUE, node->loc,
+		    "a domain name is whom one connects to, not who connects");
+	else
+		diag_say(l->diags, CODE_BAD_VALUE, node->loc,
+		    "an end is NAMESPACE/NAME, /PATH/NAME, node/NAME, an address%s, "
+		    "not \"%.*s\"",
+		    source ? "" : " or a domain name", STR_ARG(node->text));
 	return false;
 }
 
 static bool
-read_end(
-    const struct rule_context *c, const struct doc_node *node, struct test_end *out)
+read_end(const struct rule_context *c, const struct doc_node *node, bool source,
+    struct test_end *out)
 {
 	struct peer *peer;
 
@@ -32,7 +41,7 @@ read_end(
 	if (!schema_type(c->l->diags, node, "an end", TYPE_STRING | TYPE_MAP))
 		return false;
 	if (node->kind == DOC_STRING)
-		return read_name_end(c->l, node, out);
+		return read_name_end(c->l, node, source, out);
 	peer = ARENA_NEW(c->l->arena, struct peer);
 	if (!load_native_peer(c, node, peer))
 		return false;
@@ -46,7 +55,7 @@ read_end(
 }
 
 static bool
-read_ends(const struct rule_context *c, const struct doc_node *node,
+read_ends(const struct rule_context *c, const struct doc_node *node, bool source,
     const struct test_end **out, size_t *out_count)
 {
 	bool list = node->kind == DOC_LIST;
@@ -60,7 +69,7 @@ read_ends(const struct rule_context *c, const struct doc_node *node,
 		return false;
 	}
 	for (size_t i = 0; i < count; i++)
-		ok &= read_end(c, list ? node->u.items[i] : node, &ends[i]);
+		ok &= read_end(c, list ? node->u.items[i] : node, source, &ends[i]);
 	*out = ends;
 	*out_count = count;
 	return ok;
@@ -94,24 +103,29 @@ static const struct schema_field expect_fields[] = {
 
 static const char *const verdict_names[] = {"allow", "deny"};
 
-/* A name has one of these in it. */
-static const struct grammar grammar_end = {{{"[/:.]"}}, 0, NULL, NULL};
-static const struct schema_value end_value = {
+static const struct schema_value source_value = {
     .types = TYPE_STRING | TYPE_MAP,
-    .grammar = &grammar_end,
+    .grammar = &grammar_source,
     .map = &load_selection_schema,
 };
-#define ENDS_VALUE(text)                                                               \
+static const struct schema_value destination_value = {
+    .types = TYPE_STRING | TYPE_MAP,
+    .grammar = &grammar_destination,
+    .map = &load_selection_schema,
+};
+#define ENDS_VALUE(text, of_grammar, of_value)                                         \
 	{                                                                              \
-		.about = (text), .grammar = &grammar_end,                              \
-		.map = &load_selection_schema, .each = &end_value, .filled = true      \
+		.about = (text), .grammar = (of_grammar),                              \
+		.map = &load_selection_schema, .each = (of_value), .filled = true      \
 	}
 static const struct schema_value expect_values[ARRAY_LEN(expect_fields)] = {
     [EXPECT_NAME] = {.about = "What the report calls it."},
     [EXPECT_FROM] =
 	ENDS_VALUE("Who connects: an end as `can` takes it, a selection "
-		   "of workloads, or a list of these, each of which counts."),
-    [EXPECT_TO] = ENDS_VALUE("Whom they connect to, written alike."),
+		   "of workloads, or a list of these, each of which counts.",
+	    &grammar_source, &source_value),
+    [EXPECT_TO] = ENDS_VALUE("Whom they connect to, written alike; or a domain name.",
+	&grammar_destination, &destination_value),
     [EXPECT_PORTS] = {.about = "On which ports, as rules have them; absent: all.",
 	.each = &(
 	    const struct schema_value){.types = TYPE_STRING, .grammar = &grammar_port}},
@@ -167,9 +181,9 @@ read_expectation(const struct rule_context *c, const struct doc_node *node,
 	if (v[EXPECT_BY] != NULL)
 		e->by = load_text(c->l, v[EXPECT_BY]->text);
 	if (v[EXPECT_FROM] != NULL)
-		ok &= read_ends(c, v[EXPECT_FROM], &e->from, &e->from_count);
+		ok &= read_ends(c, v[EXPECT_FROM], true, &e->from, &e->from_count);
 	if (v[EXPECT_TO] != NULL)
-		ok &= read_ends(c, v[EXPECT_TO], &e->to, &e->to_count);
+		ok &= read_ends(c, v[EXPECT_TO], false, &e->to, &e->to_count);
 	if (v[EXPECT_PORTS] != NULL)
 		ok &= read_ports(c->l, v[EXPECT_PORTS], e);
 	if (v[EXPECT_FAMILY] != NULL)
@@ -181,15 +195,129 @@ read_expectation(const struct rule_context *c, const struct doc_node *node,
 	return ok;
 }
 
+/* ---- names ---- */
+
+enum {
+	NAME_NAME,
+	NAME_ADDRESSES,
+};
+
+static const struct schema_field name_fields[] = {
+    [NAME_NAME] = {"name", TYPE_STRING, true, NULL},
+    [NAME_ADDRESSES] = {"addresses", TYPE_LIST, true, NULL},
+    {"fqdn", 0, false, "write \"name\""},
+    {"ips", 0, false, "write \"addresses\""},
+};
+static const struct schema_value name_values[ARRAY_LEN(name_fields)] = {
+    [NAME_NAME] = {.about = "A domain name.", .grammar = &grammar_one_domain},
+    [NAME_ADDRESSES] = {.about = "What whoever asks for it is told.",
+	.filled = true,
+	.each =
+	    &(const struct schema_value){.types = TYPE_STRING, .grammar = &grammar_ip}},
+};
+static const struct schema name_schema =
+    SCHEMA_TOLD("a name", name_fields, name_values);
+
+static bool
+read_addresses(struct loader *l, const struct doc_node *list, struct test_name *out)
+{
+	struct ip_addr *addrs = ARENA_ARRAY(l->arena, list->count, struct ip_addr);
+	bool ok = true;
+
+	if (list->count == 0) {
+		diag_say(l->diags, CODE_TOO_MANY, list->loc,
+		    "a name needs at least one address; one without \"names\" has "
+		    "one that no rule has");
+		return false;
+	}
+	for (uint32_t i = 0; i < list->count; i++)
+		ok &= load_address(l, list->u.items[i], &addrs[i]);
+	out->addrs = addrs;
+	out->addr_count = list->count;
+	return ok;
+}
+
+/* Whether the list has it once, however it is spelt. */
+static bool
+is_new_name(struct loader *l, struct map *seen, const struct doc_node *node)
+{
+	char *text = arena_alloc(l->scratch, FQDN_BYTES);
+	const struct str key = fqdn_canonical(node->text, text);
+	const struct doc_node *first = map_get(seen, key);
+	struct diag *d;
+
+	if (first == NULL) {
+		(void)map_set(seen, key, (void *)(uintptr_t)node); /* new */
+		return true;
+	}
+	d = diag_say(l->diags, CODE_DUPLICATE_VALUE, node->loc,
+	    "the name \"%.*s\" is in the list twice", STR_ARG(node->text));
+	diag_note(l->diags, d, first->loc, "the first one is here");
+	return false;
+}
+
+static bool
+read_name(struct loader *l, struct map *seen, const struct doc_node *node,
+    struct test_name *out)
+{
+	const struct doc_node *v[ARRAY_LEN(name_fields)];
+	bool ok = schema_read(l->diags, &name_schema, node, v);
+
+	if (v[NAME_NAME] != NULL && !name_is_one_domain(v[NAME_NAME]->text)) {
+		diag_say(l->diags, CODE_BAD_NAME, v[NAME_NAME]->loc,
+		    "\"name\" must be %s", NAME_ONE_DOMAIN_RULE);
+		ok = false;
+	} else if (v[NAME_NAME] != NULL) {
+		out->name = load_text(l, v[NAME_NAME]->text);
+		ok &= is_new_name(l, seen, v[NAME_NAME]);
+	}
+	if (v[NAME_ADDRESSES] != NULL)
+		ok &= read_addresses(l, v[NAME_ADDRESSES], out);
+	return ok;
+}
+
+static bool
+read_names(struct loader *l, const struct doc_node *list, struct test_document *t)
+{
+	struct test_name *names = ARENA_ARRAY(l->arena, list->count, struct test_name);
+	struct map seen = {0};
+	size_t addresses = 0;
+	bool ok = true;
+
+	for (uint32_t i = 0; i < list->count; i++) {
+		ok &= read_name(l, &seen, list->u.items[i], &names[i]);
+		addresses += names[i].addr_count;
+	}
+	map_fini(&seen);
+	t->names = names;
+	t->name_count = list->count;
+	if (addresses <= LIMIT_DNS_LEARNT)
+		return ok;
+	diag_say(l->diags, CODE_TOO_MANY, list->loc,
+	    "these names have %zu addresses; a tenant knows at most %u", addresses,
+	    LIMIT_DNS_LEARNT);
+	return false;
+}
+
 /* ---- the document ---- */
 
+enum {
+	SPEC_NAMES,
+	SPEC_EXPECT,
+};
+
 static const struct schema_field spec_fields[] = {
-    {"expect", TYPE_LIST, true, NULL},
+    [SPEC_NAMES] = {"names", TYPE_LIST, false, NULL},
+    [SPEC_EXPECT] = {"expect", TYPE_LIST, true, NULL},
     {"expectations", 0, false, "write \"expect\""},
     {"tests", 0, false, "write \"expect\""},
+    {"fqdns", 0, false, "write \"names\""},
 };
 static const struct schema_value spec_values[ARRAY_LEN(spec_fields)] = {
-    {.about = "What is expected, each judged on its own.",
+    [SPEC_NAMES] = {.about = "Domain names, with the addresses that everybody who is "
+			     "asked about here knows by them.",
+	.each = &(const struct schema_value){.types = TYPE_MAP, .map = &name_schema}},
+    [SPEC_EXPECT] = {.about = "What is expected, each judged on its own.",
 	.each = &(const struct schema_value){.types = TYPE_MAP, .map = &expect_schema}},
 };
 const struct schema load_test_schema =
@@ -200,14 +328,18 @@ read_spec(
     const struct rule_context *c, const struct doc_node *spec, struct test_document *t)
 {
 	const struct doc_node *v[ARRAY_LEN(spec_fields)];
+	const struct doc_node *expect;
 	bool ok = schema_read(c->l->diags, &load_test_schema, spec, v);
 
-	if (v[0] == NULL)
+	expect = v[SPEC_EXPECT];
+	if (v[SPEC_NAMES] != NULL)
+		ok &= read_names(c->l, v[SPEC_NAMES], t);
+	if (expect == NULL)
 		return false;
-	t->items = ARENA_ARRAY(c->l->arena, v[0]->count, struct test_expectation);
-	t->count = v[0]->count;
+	t->items = ARENA_ARRAY(c->l->arena, expect->count, struct test_expectation);
+	t->count = expect->count;
 	for (size_t i = 0; i < t->count; i++)
-		ok &= read_expectation(c, v[0]->u.items[i], &t->items[i]);
+		ok &= read_expectation(c, expect->u.items[i], &t->items[i]);
 	return ok;
 }
 

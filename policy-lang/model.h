@@ -173,9 +173,18 @@ struct test_expectation {
 	struct loc loc;
 };
 
+/* What whoever asks for a domain name is told, as a Test has it. */
+struct test_name {
+	struct str name;
+	const struct ip_addr *addrs;
+	size_t addr_count;
+};
+
 struct test_document {
 	struct str name;
 	const struct ns *ns;
+	const struct test_name *names;
+	size_t name_count;
 	struct test_expectation *items;
 	size_t count;
 	struct loc loc;

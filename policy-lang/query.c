@@ -3,6 +3,7 @@
  */
 #include "policy-lang/query.h"
 
+#include "policy-lang/load_names.h"
 #include "policy-lang/query_internal.h"
 
 #define FAR            3  /* edits; a suggestion is nearer than this ... */
@@ -369,15 +370,22 @@ query_read_service(
 	return true;
 }
 
-/* Where something goes: that may be a name. */
-static bool
-find_destination(struct resolver *r, const struct endpoint *src, struct str text,
-    struct endpoint *out_end, struct buf *why)
+/* Without a slash, no workload's name is spelt like that. */
+bool
+resolver_is_domain(struct resolver *r, struct str text)
 {
+	struct endpoint known;
 	struct ip_addr addr;
 
-	if (!ip_parse(text, &addr) && query_is_name(text) &&
-	    !resolver_knows(r, text, out_end))
+	return name_is_one_domain(text) && !ip_parse(text, &addr) &&
+	       !resolver_knows(r, text, &known);
+}
+
+bool
+resolver_find_destination(struct resolver *r, const struct endpoint *src,
+    struct str text, struct endpoint *out_end, struct buf *why)
+{
+	if (resolver_is_domain(r, text))
 		return query_find_name(
 		    r->arena, r->model, r->learnt, src, text, out_end, why);
 	return resolver_find(r, text, out_end, why);
@@ -393,7 +401,7 @@ query_read(struct resolver *resolver, const struct str words[3],
 	    .service_text = words[2],
 	};
 	return resolver_find(resolver, words[0], &out_query->src, why) &&
-	       find_destination(
+	       resolver_find_destination(
 		   resolver, &out_query->src, words[1], &out_query->dst, why) &&
 	       query_read_service(words[2], &out_query->proto, &out_query->port, why);
 }
@@ -404,7 +412,7 @@ query_read_wide(struct resolver *resolver, const struct str *words, size_t count
 {
 	*out_query = (struct query){.src_text = words[0], .dst_text = words[1]};
 	if (!resolver_find(resolver, words[0], &out_query->src, why) ||
-	    !find_destination(
+	    !resolver_find_destination(
 		resolver, &out_query->src, words[1], &out_query->dst, why))
 		return false;
 	out_query->span = QUERY_EVERYTHING;

@@ -48,6 +48,14 @@ void resolver_free(struct resolver *resolver);
 MUST_CHECK bool resolver_find(struct resolver *resolver, struct str text,
     struct endpoint *out_end, struct buf *why);
 
+/* True if a text is a domain name, which may be a destination: no address, and nobody's. */
+MUST_CHECK bool resolver_is_domain(struct resolver *resolver, struct str text);
+
+/* As resolver_find, for whom `src` connects to: that may be a domain name. */
+MUST_CHECK bool resolver_find_destination(struct resolver *resolver,
+    const struct endpoint *src, struct str text, struct endpoint *out_end,
+    struct buf *why);
+
 /* As resolver_find for a name alone, and silently: no address, no suggestion. */
 MUST_CHECK bool resolver_knows(
     struct resolver *resolver, struct str name, struct endpoint *out_end);

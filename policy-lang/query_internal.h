@@ -4,8 +4,6 @@
 
 #include "policy-lang/query.h"
 
-/* True if it is spelt like a domain name (which, without a slash, no workload's is). */
-MUST_CHECK bool query_is_name(struct str text);
 /* The destination that a name is to a source; in the arena. `learnt` is the model's, to be
  * written to where the name is not known; NULL: only what is known counts. False: why is
  * appended. */

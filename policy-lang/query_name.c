@@ -9,14 +9,7 @@
 #include "policy-lang/addrset.h"
 #include "policy-lang/fqdn.h"
 #include "policy-lang/learnt.h"
-#include "policy-lang/load_names.h"
 #include "policy-lang/query_internal.h"
-
-bool
-query_is_name(struct str text)
-{
-	return name_is_domain(text) && !str_starts(text, STR("*."));
-}
 
 /* ---- an address that no rule names ---- */
 
@@ -148,6 +141,7 @@ struct found {
 	struct str name;
 	struct ip_addr *addrs;
 	size_t count;
+	bool inside; /* it has addresses of workloads or nodes, too */
 };
 
 static void
@@ -155,10 +149,12 @@ find_entry(void *ctx, const struct learnt_entry *entry)
 {
 	struct found *f = ctx;
 
-	/* A name never leads inside. */
-	if (str_eq(entry->name, f->name) &&
-	    endpoint_of_addr(f->model, entry->addr).kind == ENDPOINT_ADDRESS)
+	if (!str_eq(entry->name, f->name))
+		return;
+	if (endpoint_of_addr(f->model, entry->addr).kind == ENDPOINT_ADDRESS)
 		f->addrs[f->count++] = entry->addr;
+	else
+		f->inside = true;
 }
 
 static int
@@ -210,6 +206,13 @@ query_find_name(struct arena *arena, const struct model *m, struct learnt *learn
 	    known != NULL ? learnt_count_of(known, tenant) + 2 : 2, struct ip_addr);
 	if (known != NULL)
 		learnt_each_of(known, tenant, find_entry, &f);
+	if (f.count == 0 && f.inside) {
+		buf_printf(why,
+		    "\"%.*s\" has addresses of workloads or nodes alone, and a name "
+		    "never leads inside",
+		    STR_ARG(text));
+		return false;
+	}
 	if (f.count == 0 && learnt != NULL) {
 		is_stand_in = true;
 		stand_in(m, learnt, tenant, &f);

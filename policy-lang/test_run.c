@@ -4,35 +4,7 @@
 
 #include "common/limits.h"
 #include "policy-lang/explain_internal.h"
-
-/* An end that was found; `selected`: one of many, of which some may have nothing to ask. */
-struct found_end {
-	struct endpoint end;
-	struct str text;
-	bool selected;
-};
-
-struct found_ends {
-	struct found_end *items;
-	size_t count, cap;
-};
-
-struct runner {
-	struct arena *arena;
-	struct arena *scratch; /* emptied after each pair */
-	const struct model *model;
-	struct resolver *resolver;
-	struct judge *judge;
-	unsigned suggestions;
-};
-
-/* One expectation under way. */
-struct trial {
-	struct runner *r;
-	struct test_result *result;
-	const struct test_expectation *item;
-	const struct found_end *from, *to; /* the pair that is asked about */
-};
+#include "policy-lang/test_internal.h"
 
 /* ---- failures ---- */
 
@@ -51,8 +23,8 @@ kept_story(struct arena *a, const struct route_story *story)
 	return kept;
 }
 
-static void
-fail(struct trial *t, struct str service, const struct explain_interval *found,
+void
+test_fail(struct trial *t, struct str service, const struct explain_interval *found,
     const struct flow *flow, const char *problem)
 {
 	struct test_result *result = t->result;
@@ -211,7 +183,7 @@ judge_found(
 			buf_printf(
 			    &problem, "; did you mean \"%.*s\"?", STR_ARG(meant));
 	}
-	fail(t, buf_str(&service), found, flow, problem.data);
+	test_fail(t, buf_str(&service), found, flow, problem.data);
 	buf_free(&service);
 	buf_free(&problem);
 }
@@ -228,7 +200,7 @@ not_comparable(struct trial *t, struct str service)
 	if (goes_with_both(t))
 		return; /* of many ends some are of one family only */
 	t->result->checks++;
-	fail(t, service, NULL, NULL,
+	test_fail(t, service, NULL, NULL,
 	    "the two ends have no pair of addresses to ask about");
 }
 
@@ -389,7 +361,7 @@ try_name(struct trial *t, const struct port_match *match)
 	t->result->checks++;
 	buf_printf(&problem, "the destination gives no port the name \"%.*s\"",
 	    STR_ARG(match->name));
-	fail(t, match->name, NULL, NULL, problem.data);
+	test_fail(t, match->name, NULL, NULL, problem.data);
 	buf_free(&problem);
 }
 
@@ -407,7 +379,7 @@ try_port(struct trial *t, const struct port_match *match)
 }
 
 static void
-try_pair(struct trial *t)
+try_found(struct trial *t)
 {
 	bool itself = t->from->end.workload != NULL &&
 		      t->from->end.workload == t->to->end.workload;
@@ -418,82 +390,23 @@ try_pair(struct trial *t)
 		try_span(t, NULL);
 	for (size_t i = 0; i < t->item->port_count; i++)
 		try_port(t, &t->item->ports[i]);
+}
+
+static void
+try_pair(struct trial *t)
+{
+	const struct found_end *to = t->to;
+	struct found_end found = {0};
+
+	test_names_teach(t->r, t->result->document, &t->from->end);
+	if (!to->is_domain) {
+		try_found(t);
+	} else if (test_find_domain(t, to, &found)) {
+		t->to = &found;
+		try_found(t);
+		t->to = to;
+	}
 	arena_reset(t->r->scratch);
-}
-
-/* ---- ends ---- */
-
-static void
-add_end(struct runner *r, struct found_ends *ends, const struct found_end *end)
-{
-	if (ends->count == ends->cap) {
-		size_t cap = ends->cap == 0 ? 4 : 2 * ends->cap;
-		struct found_end *items = ARENA_ARRAY(r->arena, cap, struct found_end);
-
-		for (size_t i = 0; i < ends->count; i++)
-			items[i] = ends->items[i];
-		ends->items = items;
-		ends->cap = cap;
-	}
-	ends->items[ends->count++] = *end;
-}
-
-static void
-add_selected(struct trial *t, const struct test_end *end, struct found_ends *ends)
-{
-	const struct model *m = t->r->model;
-	const struct rule rule = {.peers = end->selection, .peer_count = 1};
-	const struct knower nobody = {0}; /* workloads have no names of this kind */
-	size_t before = ends->count;
-	struct buf problem = {0};
-
-	for (size_t i = 0; i < m->workload_count; i++) {
-		const struct workload *w = m->workloads[i];
-		struct found_end found = {
-		    .end = endpoint_of_workload(m, w),
-		    .text = w->shape->display,
-		    .selected = true,
-		};
-
-		if (rule_matches_peer(&rule, &found.end, &nobody))
-			add_end(t->r, ends, &found);
-	}
-	if (ends->count > before)
-		return;
-	t->result->checks++;
-	buf_add_cstr(&problem, "there is none of: ");
-	explain_say_match(&problem, &end->selection->workloads);
-	fail(t, STR(""), NULL, NULL, problem.data);
-	buf_free(&problem);
-}
-
-static void
-add_named(struct trial *t, const struct test_end *end, struct found_ends *ends)
-{
-	struct found_end found = {.text = end->text};
-	struct buf why = {0};
-
-	if (resolver_find(t->r->resolver, end->text, &found.end, &why)) {
-		endpoint_print(&why, &found.end);
-		found.text = str_dup(t->r->arena, buf_str(&why));
-		add_end(t->r, ends, &found);
-	} else {
-		t->result->checks++;
-		fail(t, STR(""), NULL, NULL, why.data);
-	}
-	buf_free(&why);
-}
-
-static void
-find_ends(
-    struct trial *t, const struct test_end *ends, size_t count, struct found_ends *out)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (ends[i].selection != NULL)
-			add_selected(t, &ends[i], out);
-		else
-			add_named(t, &ends[i], out);
-	}
 }
 
 /* ---- expectations ---- */
@@ -510,7 +423,7 @@ too_many(struct trial *t, const struct found_ends *from, const struct found_ends
 	buf_printf(&problem,
 	    "%zu ends to %zu ends at %zu ports are too many to ask about (%u)",
 	    from->count, to->count, ports, LIMIT_TEST_CHECKS);
-	fail(t, STR(""), NULL, NULL, problem.data);
+	test_fail(t, STR(""), NULL, NULL, problem.data);
 	buf_free(&problem);
 	return true;
 }
@@ -521,8 +434,8 @@ run_expectation(struct runner *r, struct test_result *result)
 	struct trial t = {.r = r, .result = result, .item = result->item};
 	struct found_ends from = {0}, to = {0};
 
-	find_ends(&t, t.item->from, t.item->from_count, &from);
-	find_ends(&t, t.item->to, t.item->to_count, &to);
+	test_find_ends(&t, t.item->from, t.item->from_count, &from);
+	test_find_ends(&t, t.item->to, t.item->to_count, &to);
 	if (too_many(&t, &from, &to))
 		return;
 	for (size_t i = 0; i < from.count; i++) {
@@ -534,7 +447,7 @@ run_expectation(struct runner *r, struct test_result *result)
 	}
 	t.from = t.to = NULL;
 	if (result->checks == 0)
-		fail(&t, STR(""), NULL, NULL,
+		test_fail(&t, STR(""), NULL, NULL,
 		    "nothing was asked: no pair of these ends has such a port and an "
 		    "address family in common");
 }
@@ -566,6 +479,7 @@ static void
 run_document(struct runner *r, const struct test_document *d, struct str filter,
     struct test_report *report)
 {
+	test_names_begin(r);
 	for (size_t i = 0; i < d->count; i++) {
 		struct test_result *result = &report->results[report->count];
 
@@ -584,18 +498,20 @@ run_document(struct runner *r, const struct test_document *d, struct str filter,
 		report->checks += result->checks;
 		report->checks_failed += result->failed;
 	}
+	test_names_end(r);
 }
 
 void
 test_run(struct arena *a, const struct model *m, struct str filter,
     struct test_report *out_report)
 {
-	struct runner r = {.arena = a, .model = m};
+	struct runner r = {.arena = a, .with_names = *m};
 	size_t count = 0;
 
+	r.model = &r.with_names;
 	r.scratch = arena_new();
-	r.resolver = resolver_new(a, m);
-	r.judge = judge_new(m);
+	r.resolver = resolver_new(a, r.model);
+	r.judge = judge_new(r.model);
 	for (size_t i = 0; i < m->test_count; i++)
 		count += m->tests[i]->count;
 	*out_report = (struct test_report){0};

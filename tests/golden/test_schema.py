@@ -248,6 +248,7 @@ SEEDS += [
     native(
         "Test",
         {
+            "names": [{"name": "api.example.org", "addresses": ["203.0.113.7", "2001:db8::7"]}],
             "expect": [
                 {
                     "name": "n",
@@ -258,7 +259,7 @@ SEEDS += [
                     "by": "web",
                     "family": 4,
                 },
-                {"from": {"namespace": "."}, "to": "10.0.0.1", "verdict": "deny"},
+                {"from": {"namespace": "."}, "to": ["10.0.0.1", "api.example.org"], "verdict": "deny"},
             ]
         },
     ),

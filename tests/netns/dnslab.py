@@ -5,7 +5,7 @@ import socket
 import struct
 import threading
 
-A, AAAA = 1, 28
+A, CNAME, AAAA, HTTPS, AXFR, ANY = 1, 5, 28, 65, 252, 255
 
 
 def name_bytes(name):
@@ -22,6 +22,21 @@ def answer(query, address, ident=None, name=None):
     ident = query[:2] if ident is None else struct.pack("!H", ident)
     record = b"\xc0\x0c" + struct.pack("!2HIH", A, 1, 300, 4) + socket.inet_aton(address)
     return ident + struct.pack("!5H", 0x8180, 1, 1, 0, 0) + body + record
+
+
+def record(kind, data, ttl=300):
+    """Of the name that was asked for."""
+    return b"\xc0\x0c" + struct.pack("!2HIH", kind, 1, ttl, len(data)) + data
+
+
+def says(query, *records, code=0):
+    """An answer of these records; what the query has behind its question is not repeated."""
+    end = query.index(0, 12) + 5
+    return query[:2] + struct.pack("!5H", 0x8180 | code, 1, len(records), 0, 0) + query[12:end] + b"".join(records)
+
+
+def asked_type(query):
+    return struct.unpack("!H", query[query.index(0, 12) + 1:][:2])[0]
 
 
 def receive_exactly(sock, size):
@@ -120,6 +135,7 @@ class Upstream:
 
     def __init__(self, host, address, reply):
         self.reply, self.address, self.closed = reply, address, False
+        self.heard = []  # (name, port, bytes) of each query over UDP
         self.udp, self.tcp = host.enter_and(self._open)
         self.host = host
         for serve in (self._serve_udp, self._serve_tcp):
@@ -169,6 +185,7 @@ class Upstream:
                 return
             if not query:
                 return  # the end
+            self.heard.append((self._name(query), client[1], query))
             threading.Thread(target=self._answer, args=(query, client), daemon=True).start()
 
     def _serve_tcp(self):

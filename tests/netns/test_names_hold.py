@@ -11,7 +11,8 @@ import threading
 import pytest
 
 import lab as lab_module
-from dnslab import A, AAAA, Upstream, addresses, answer, ask, ask_tcp, question, rcode
+from dnslab import (A, AAAA, ANY, AXFR, CNAME, HTTPS, Upstream, addresses, answer, ask,
+                    ask_tcp, asked_type, name_bytes, question, rcode, record, says)
 from enforcerd import Enforcer, kill, rf, role_facts
 from lab import Lab, wait_until
 from shop import WORKLOAD
@@ -24,15 +25,17 @@ PLACES = {"web": "/acme/shop", "etl": "/bi", "free": "/free"}
 REAL, FAKE, STRANGER = "192.0.2.53", "192.0.2.55", "192.0.2.99"
 OWN = {4: "169.254.20.10", 6: "fd00:53::10"}
 NAMES = int(os.environ.get("RINGFENCE_NAMES", "100"))
-SERVFAIL, REFUSED, FORMERR, NOTIMP = 2, 5, 1, 4
-FORGED, TRUE = "203.0.113.66", "203.0.113.20"
+SERVICE, REAL6 = "10.96.0.10", "2001:db8:53::53"
+SERVFAIL, NXDOMAIN, REFUSED, FORMERR, NOTIMP = 2, 3, 5, 1, 4
+FORGED, TRUE, HALF = "203.0.113.66", "203.0.113.20", "203.0.113.24"
+HINT = {4: "203.0.113.25", 6: "2001:db8:c::25"}
 RECORDS = """\
 no-resolv
 no-hosts
 no-daemon
 user=root
 bind-interfaces
-listen-address=192.0.2.53
+listen-address=192.0.2.53,2001:db8:53::53
 host-record=six.cards.example,203.0.113.7,2001:db8:c::7
 host-record=real.example,203.0.113.10
 cname=middle.example,real.example
@@ -47,6 +50,8 @@ host-record=nobody.example,203.0.113.17
 host-record=reload.cards.example,203.0.113.19
 host-record=calm.cards.example,203.0.113.18
 host-record=less.cards.example,203.0.113.21
+host-record=service.cards.example,203.0.113.22
+host-record=over6.cards.example,203.0.113.23
 txt-record=words.cards.example,any
 """
 POLICY = """\
@@ -86,7 +91,7 @@ class Tricks:
     def reply(self, query, name, tcp):
         self.asked.append(name)
         ident = struct.unpack("!H", query[:2])[0]
-        first = name.split(".")[0]
+        first = name.split(".")[0].lower()
         if first == "lie":
             yield STRANGER, answer(query, FORGED)
             yield answer(query, FORGED, ident=ident ^ 1)
@@ -100,6 +105,21 @@ class Tricks:
             records = b"".join(b"\xc0\x0c" + struct.pack("!2HIH", A, 1, 300, 4) + bytes([203, 0, 113, 100 + i])
                                for i in range(60))
             yield query[:2] + struct.pack("!5H", 0x8180, 1, 60, 0, 0) + query[12:] + records
+        elif first.startswith("storm"):
+            for i in range(64):
+                yield answer(query, FORGED, ident=(ident + 1 + i) % 65536)
+        elif first == "service" and asked_type(query) == HTTPS:
+            hints = struct.pack("!2H", 4, 4) + socket.inet_aton(HINT[4]) + \
+                struct.pack("!2H", 6, 16) + socket.inet_pton(socket.AF_INET6, HINT[6])
+            yield says(query, record(HTTPS, struct.pack("!H", 1) + b"\0" + hints))
+        elif first == "wide":
+            yield says(query, *(record(A, bytes([203, 0, 113, 170 + i])) for i in range(60)))
+        elif first == "none":
+            yield says(query, code=NXDOMAIN if asked_type(query) == A else 0)
+        elif first == "alias":
+            yield says(query, record(CNAME, name_bytes("half.example")))
+        elif first == "half":
+            yield says(query, record(A, socket.inet_aton(HALF)))
         elif first == "late":
             self.go_on.wait(60)
             yield answer(query, FORGED)
@@ -119,7 +139,7 @@ def lab(tmp_path_factory, tricks):
     records += "".join(f"host-record=c{i}.cards.example,198.19.{i // 250}.{1 + i % 250}\n" for i in range(NAMES))
     with Lab() as lab:
         lab.add_workloads(list(PLACES))
-        lab.add_outside("dns", [REAL, FAKE, STRANGER])
+        lab.add_outside("dns", [REAL, REAL6, FAKE, STRANGER])
         lab.add_outside("world", ["203.0.113.0/24", "198.18.0.0/15", "2001:db8:c::/48"])
         lab.listen_all([80, 443], ["world"])
         for address in OWN.values():
@@ -128,6 +148,7 @@ def lab(tmp_path_factory, tricks):
         lab.host("dns").popen(["/usr/sbin/dnsmasq", "-C", str(directory / "dnsmasq.conf")],
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         upstream = Upstream(lab.host("dns"), FAKE, tricks.reply)
+        tricks.heard = upstream.heard
         yield lab
         upstream.close()
 
@@ -244,7 +265,7 @@ def test_an_alias_leads_to_addresses(lab, enforcer):
 
 def test_many_queries_over_one_connection(lab, enforcer):
     replies = ask_tcp(lab.host("web"), OWN[6], ["t1.cards.example", "t2.cards.example", "none.cards.example"])
-    assert [rcode(reply) for reply in replies] == [0, 0, REFUSED]
+    assert [rcode(reply) for reply in replies] == [0, 0, NXDOMAIN]
     for address in ("203.0.113.15", "203.0.113.16"):
         opens(lab, enforcer, "web", address)
 
@@ -346,15 +367,24 @@ def test_a_flood_of_one_tenant_is_its_own(lab, enforcer):
 
 
 def test_nothing_is_said_that_the_kernel_does_not_know(lab, enforcer):
+    """An engine that says nothing is waited for once; what comes next fails at once."""
     engine = enforcer.role("engine")
+    before = {what: counted(enforcer, what) for what in ("late", "unheard")}
     os.kill(engine, signal.SIGSTOP)
     try:
         assert rcode(ask(lab.host("web"), OWN[4], "words.cards.example", 16)) == 0  # has no address
         assert rcode(ask(lab.host("web"), OWN[4], "stopped.cards.example")) == SERVFAIL
+        for name in ("stopped.cards.example", "t1.cards.example", "six.cards.example"):
+            assert rcode(ask(lab.host("web"), OWN[4], name)) == SERVFAIL
+        assert rcode(ask(lab.host("web"), OWN[4], "none.cards.example")) == NXDOMAIN
+        assert rcode(ask(lab.host("web"), OWN[4], "none.cards.example", AAAA)) == 0
     finally:
         os.kill(engine, signal.SIGCONT)
     wait_until(lambda: rcode(ask(lab.host("web"), OWN[4], "stopped.cards.example")) == 0, 30, "the engine")
     opens(lab, enforcer, "web", "203.0.113.14")
+    wait_until(lambda: counted(enforcer, "unheard") >= before["unheard"] + 3, 30, "what failed to be counted")
+    assert counted(enforcer, "late") == before["late"] + 1
+    assert "engine-silent" in enforcer.log() and "engine-heard" in enforcer.log()
 
 
 def test_it_is_told_how_it_goes(enforcer):
@@ -372,11 +402,92 @@ def test_the_role_has_no_privilege(enforcer):
     assert rf.sanitized() or facts["seccomp"] == "2"
 
 
-def test_other_resolvers_are_asked_after_a_reload(lab, enforcer, tricks):
+def resolvers_are(enforcer, resolvers):
     since = len(enforcer.log())
-    enforcer.write_config(dns=enforcer.config["dns"] | {"resolvers": [REAL]})
+    enforcer.write_config(dns=enforcer.config["dns"] | {"resolvers": resolvers})
     enforcer.process.send_signal(signal.SIGHUP)
     enforcer.wait_log("reloaded", since)
+
+
+def test_hints_of_services_wait_as_addresses_do(lab, enforcer):
+    assert rcode(ask(lab.host("web"), OWN[4], "service.cards.example", HTTPS)) == 0
+    for address in HINT.values():
+        opens(lab, enforcer, "web", address)
+    assert {entry[2] for entry in known(enforcer) if entry[1] == "service.cards.example"} == set(HINT.values())
+
+
+@pytest.mark.parametrize("tell", [ask, lambda host, server, name, kind: ask_tcp(host, server, [name], kind)[0]])
+def test_little_is_said_of_whatever_there_is(lab, enforcer, tricks, tell):
+    reply = tell(lab.host("web"), OWN[4], "whatever.cards.example", ANY)
+    assert rcode(reply) == 0 and reply.endswith(b"\7RFC8482\0")
+    assert rcode(tell(lab.host("web"), OWN[4], "whatever.cards.example", AXFR)) == REFUSED
+    assert "whatever.cards.example" not in tricks.asked
+
+
+def test_an_alias_without_an_address_is_another_name(lab, enforcer):
+    """What another answer says of whom it leads to is of that name, as if nobody had led there."""
+    assert rcode(ask(lab.host("web"), OWN[4], "alias.cards.example")) == 0
+    assert addresses(ask(lab.host("web"), OWN[4], "half.example"), 1) == [HALF]
+    assert [entry for entry in known(enforcer) if entry[2] == HALF] == [("/acme", "half.example", HALF)]
+    is_denied(lab, enforcer, HALF)
+
+
+def test_a_query_goes_as_it_is_from_anywhere(lab, enforcer, tricks):
+    """With its EDNS and its letters' case; with another port and id each time."""
+    count, option = 24, b"\0\0\x29" + struct.pack("!HIH", 4096, 0, 0)
+
+    def ask_all():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(30)
+            sock.connect((OWN[4], 53))
+            for i in range(count):
+                query = bytearray(question(f"wIDe.X{i}.example", A, i) + option)
+                query[11] = 1
+                sock.send(query)
+                reply = sock.recv(4096)
+                assert len(reply) > 900 and reply[:2] == query[:2] and b"\4wIDe" in reply
+    lab.host("free").enter_and(ask_all)
+    heard = [(port, query) for name, port, query in tricks.heard if name.startswith("wIDe.")]
+    assert len(heard) == count
+    for i, (_, query) in enumerate(heard):
+        assert query[2:] == question(f"wIDe.X{i}.example", A, 0)[2:11] + b"\1" + question(
+            f"wIDe.X{i}.example", A, 0)[12:] + option
+    # Of 28,000 ports and 65,536 ids, hardly two are the same.
+    assert len({port for port, _ in heard}) > count - 4
+    assert len({query[:2] for _, query in heard}) > count - 4
+    assert [query[:2] for _, query in heard] != sorted(query[:2] for _, query in heard)
+
+
+def test_a_resolver_that_floods_is_not_asked_for_ever(lab, enforcer, tricks):
+    """So many answers that do not fit end a query: they do not make it ask on."""
+    resolvers_are(enforcer, [FAKE])
+    tries = iter(range(100))
+
+    def fails():
+        name = f"storm{next(tries)}.cards.example"
+        return rcode(ask(lab.host("web"), OWN[4], name)) == SERVFAIL and tricks.asked.count(name) == 4
+    wait_until(fails, 30, "the query to fail")
+
+
+@pytest.mark.parametrize("resolver, name, address", [
+    (SERVICE, "service.cards.example", "203.0.113.22"), (REAL6, "over6.cards.example", "203.0.113.23")])
+def test_resolvers_are_wherever_the_node_finds_them(lab, enforcer, resolver, name, address):
+    """Behind a Service's address, which kube-proxy translates for the node as well; and over IPv6."""
+    lab.node.nft("table ip kube-proxy { chain output { type nat hook output priority -100; "
+                 f"ip daddr {SERVICE} meta l4proto {{ tcp, udp }} th dport 53 dnat to {REAL}; }}; }}")
+    lab.node.exec(["ip", "route", "add", SERVICE, "via", REAL])  # as a default route would
+    try:
+        resolvers_are(enforcer, [resolver])
+        for tell in (ask, lambda host, server, name: ask_tcp(host, server, [name])[0]):
+            wait_until(lambda tell=tell: rcode(tell(lab.host("web"), OWN[4], name)) == 0, 30, "an answer")
+        opens(lab, enforcer, "web", address)
+    finally:
+        lab.node.exec(["nft", "delete", "table", "ip", "kube-proxy"])
+        lab.node.exec(["ip", "route", "del", SERVICE])
+
+
+def test_other_resolvers_are_asked_after_a_reload(lab, enforcer, tricks):
+    resolvers_are(enforcer, [REAL])
 
     def only_the_other():
         before = len(tricks.asked)

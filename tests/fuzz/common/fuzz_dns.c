@@ -20,15 +20,15 @@ check_answer(const struct dns_answer *a)
 {
 	size_t len = strlen(a->name);
 
-	CHECK(a->type == DNS_A || a->type == DNS_AAAA);
+	CHECK(dns_type_teaches(a->type));
 	CHECK(len > 0 && len < DNS_NAME_BYTES);
 	for (size_t i = 0; i < len; i++)
 		CHECK(strchr("abcdefghijklmnopqrstuvwxyz0123456789-_.", a->name[i]) !=
 		      NULL);
 	CHECK(a->address_count <= LIMIT_DNS_ADDRESSES);
 	for (size_t i = 0; i < a->address_count; i++) {
-		CHECK(
-		    a->addresses[i].addr.family == (a->type == DNS_A ? IP_V4 : IP_V6));
+		CHECK(a->type != DNS_A || a->addresses[i].addr.family == IP_V4);
+		CHECK(a->type != DNS_AAAA || a->addresses[i].addr.family == IP_V6);
 		CHECK(a->addresses[i].ttl_s <= INT32_MAX);
 		for (size_t j = 0; j < i; j++)
 			CHECK(!ip_eq(&a->addresses[i].addr, &a->addresses[j].addr));
@@ -39,7 +39,9 @@ check_answer(const struct dns_answer *a)
 static void
 check_head(const uint8_t *data, size_t size)
 {
-	uint8_t out[DNS_REFUSAL_BYTES];
+	uint8_t out[DNS_REFUSAL_BYTES], little[DNS_LITTLE_BYTES];
+	struct dns_answer a;
+	enum dns_result result;
 	struct dns_head head, refusal;
 	size_t len;
 
@@ -52,8 +54,17 @@ check_head(const uint8_t *data, size_t size)
 	CHECK(refusal.answer && refusal.id == head.id &&
 	      refusal.rcode == DNS_SERVFAIL && refusal.opcode == head.opcode &&
 	      refusal.question_end == head.question_end);
-	CHECK(
-	    head.question_end == 0 || dns_same_question(data, out, head.question_end));
+	if (head.question_end == 0)
+		return;
+	CHECK(dns_same_question(data, out, head.question_end));
+	len = dns_say_little(data, &head, little);
+	CHECK(len <= DNS_LITTLE_BYTES && dns_read_head(little, len, &refusal));
+	CHECK(refusal.answer && refusal.rcode == 0 && refusal.type == head.type &&
+	      refusal.question_end == head.question_end);
+	/* Well-formed, and without an address. */
+	result = dns_read(little, len, &a);
+	CHECK(head.opcode != DNS_OPCODE_QUERY || result == DNS_NOTHING ||
+	      (result == DNS_ANSWERED && a.address_count == 0));
 }
 
 int

@@ -335,6 +335,112 @@ START_TEST(limits_cut_and_say_so)
 END_TEST
 
 /* Every prefix of a good message is refused, or was said to be truncated. */
+/* A service's record: priority, target, and parameters as they are. */
+static void
+put_service(struct message *m, unsigned type, unsigned priority, const char *target,
+    const char *params, size_t size)
+{
+	struct message name = {.size = 0};
+
+	put_name(&name, target);
+	put_head(m, QUESTION, type, 300, 2 + name.size + size);
+	put16(m, priority);
+	memcpy(m->bytes + m->size, name.bytes, name.size);
+	m->size += name.size;
+	if (size > 0)
+		memcpy(m->bytes + m->size, params, size);
+	m->size += size;
+}
+
+#define BYTES(text) (text), sizeof(text) - 1
+#define ALPN        "\0\1\0\3\2h2"
+#define HINTS4      "\0\4\0\10\300\0\2\1\300\0\2\2"
+#define HINT6       "\0\6\0\20\40\1\15\270\0\0\0\0\0\0\0\0\0\0\0\7"
+
+START_TEST(hints_of_services_are_addresses)
+{
+	static const unsigned types[] = {DNS_HTTPS, DNS_SVCB};
+	struct message m =
+	    answer_to("a.example", (unsigned)types[_i], 0x8180, 3 + (unsigned)_i);
+	struct dns_answer a;
+
+	put_service(&m, types[_i], 1, "", BYTES(ALPN HINTS4 HINT6));
+	put_service(&m, types[_i], 2, "cdn.example", BYTES("\0\4\0\4\300\0\2\3"));
+	/* An alias has no parameters that count (RFC 9460 2.4.2). */
+	put_service(&m, types[_i], 0, "pool.example", BYTES("\0\4\0\4\300\0\2\4"));
+	if (_i == 1)
+		put_address(&m, QUESTION, 300, "192.0.2.5");
+	a = read_ok(&m);
+	ck_assert_int_eq(a.type, (int)types[_i]);
+	ck_assert_uint_eq(a.address_count, 4);
+	assert_address(&a, 0, "192.0.2.1", 300);
+	assert_address(&a, 1, "192.0.2.2", 300);
+	assert_address(&a, 2, "2001:db8::7", 300);
+	assert_address(&a, 3, "192.0.2.3", 300);
+}
+END_TEST
+
+/* Each would make a client drop all of it (RFC 9460 2.2). */
+static const struct {
+	const char *params;
+	size_t size;
+} odd_params[] = {
+    {BYTES("\0\4\0\0")},                  /* no address */
+    {BYTES("\0\4\0\5\300\0\2\1\1")},      /* one and a half */
+    {BYTES("\0\6\0\4\300\0\2\1")},        /* of the other family */
+    {BYTES("\0\4\0\10\300\0\2\1")},       /* longer than the record */
+    {BYTES("\0\4\0")},                    /* cut */
+    {BYTES(HINT6 "\0\4\0\4\300\0\2\1")},  /* keys out of order */
+    {BYTES("\0\4\0\4\300\0\2\1" HINTS4)}, /* a key twice */
+};
+
+START_TEST(odd_services_are_malformed)
+{
+	struct message m = answer_to("a.example", DNS_HTTPS, 0x8180, 1);
+	struct dns_answer a;
+
+	put_service(&m, DNS_HTTPS, 1, "", odd_params[_i].params, odd_params[_i].size);
+	ck_assert_int_eq(read_message(&m, m.size, &a), DNS_MALFORMED);
+}
+END_TEST
+
+START_TEST(cut_services_are_malformed)
+{
+	struct message whole = answer_to("a.example", DNS_HTTPS, 0x8180, 1), m;
+	struct dns_answer a;
+	size_t head;
+
+	head = whole.size;
+	put_service(&whole, DNS_HTTPS, 1, "cdn.example", BYTES(HINTS4));
+	for (size_t size = head; size < whole.size; size++)
+		ck_assert_int_eq(read_message(&whole, size, &a), DNS_MALFORMED);
+	/* A target that goes on behind its record. */
+	m = answer_to("a.example", DNS_HTTPS, 0x8180, 1);
+	put_head(&m, QUESTION, DNS_HTTPS, 300, 5);
+	put16(&m, 1);
+	put_name(&m, "cdn.example");
+	ck_assert_int_eq(read_message(&m, m.size, &a), DNS_MALFORMED);
+}
+END_TEST
+
+START_TEST(little_is_said_of_whatever_there_is)
+{
+	static const uint8_t record[] = "\300\14\0\15\0\1\0\0\16\20\0\11\7RFC8482";
+	struct message m = answer_to("a.example", DNS_ANY, 0x0100, 0);
+	uint8_t out[DNS_LITTLE_BYTES];
+	struct dns_head head;
+	size_t size;
+
+	ck_assert(dns_read_head(m.bytes, m.size, &head));
+	ck_assert_uint_eq(head.type, DNS_ANY);
+	size = dns_say_little(m.bytes, &head, out);
+	ck_assert_uint_eq(size, m.size + sizeof(record));
+	ck_assert_mem_eq(out, "\x12\x34\x81\x80\0\1\0\1\0\0\0\0", 12);
+	ck_assert_mem_eq(out + 12, m.bytes + 12, m.size - 12);
+	ck_assert_mem_eq(out + m.size, record, sizeof(record));
+}
+END_TEST
+
 START_TEST(short_messages_are_malformed)
 {
 	struct message m = answer_to("a.example", DNS_A, 0x8180, 2);
@@ -460,6 +566,11 @@ main(void)
 	tcase_add_test(tc, aliases_in_a_circle_are_malformed);
 	tcase_add_test(tc, chain_has_an_end);
 	tcase_add_test(tc, limits_cut_and_say_so);
+	tcase_add_loop_test(tc, hints_of_services_are_addresses, 0, 2);
+	tcase_add_loop_test(
+	    tc, odd_services_are_malformed, 0, (int)ARRAY_LEN(odd_params));
+	tcase_add_test(tc, cut_services_are_malformed);
+	tcase_add_test(tc, little_is_said_of_whatever_there_is);
 	tcase_add_test(tc, short_messages_are_malformed);
 	tcase_add_test(tc, long_names_have_an_end);
 	tcase_add_test(tc, head_says_what_any_message_is);

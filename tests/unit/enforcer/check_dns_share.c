@@ -1,4 +1,4 @@
-/* How much of the node's resolver each tenant may have. */
+/* How much of the node's resolver each tenant may have, and each client. */
 #include "enforcer/dns_share.h"
 
 #include <check.h>
@@ -23,18 +23,18 @@ share_of(size_t queries, uint32_t rate)
 	return dns_share_new(most, rate);
 }
 
-static struct dns_tenant *
-tenant(struct dns_share *s, unsigned client, const char *name)
+static struct dns_client *
+client(struct dns_share *s, unsigned number, const char *name)
 {
-	struct ip_addr addr = client_of(client);
+	struct ip_addr addr = client_of(number);
 	bool ask;
 
 	dns_share_tell(s, &addr, str_from(name), start);
-	return dns_share_tenant(s, &addr, start, &ask);
+	return dns_share_client(s, &addr, start, &ask);
 }
 
 static size_t
-take_all(struct dns_share *s, struct dns_tenant *t)
+take_all(struct dns_share *s, struct dns_client *t)
 {
 	size_t count = 0;
 
@@ -43,38 +43,77 @@ take_all(struct dns_share *s, struct dns_tenant *t)
 	return count;
 }
 
-START_TEST(one_that_floods_leaves_as_much_for_others)
+START_TEST(a_client_that_floods_leaves_as_much_for_its_tenant)
 {
 	struct dns_share *s = share_of(90, 1000000);
 
-	ck_assert_uint_eq(take_all(s, tenant(s, 1, "/a")), 45);
-	/* So does the next, of what is left; by whichever of its addresses. */
-	ck_assert_uint_eq(take_all(s, tenant(s, 2, "/b")), 23);
-	ck_assert_uint_eq(take_all(s, tenant(s, 3, "/b")), 0);
-	ck_assert_uint_eq(take_all(s, tenant(s, 4, "/c")), 11);
-	ck_assert_uint_eq(dns_share_taken(s, SHARE_QUERIES), 79);
+	/* x of 90, where 90 - x are free and as many as x of these are its tenant's still. */
+	ck_assert_uint_eq(take_all(s, client(s, 1, "/a")), 30);
+	ck_assert_uint_eq(take_all(s, client(s, 2, "/a")), 10);
+	ck_assert_uint_eq(take_all(s, client(s, 3, "/b")), 17);
+	ck_assert_uint_eq(dns_share_taken(s, SHARE_QUERIES), 57);
+	dns_share_free(s);
+}
+END_TEST
+
+/* However many it has: half is others'. */
+START_TEST(a_tenant_that_floods_leaves_as_much_for_others)
+{
+	struct dns_share *s = share_of(90, 1000000);
+	size_t taken = 0;
+
+	for (unsigned i = 0; i < 100; i++)
+		taken += take_all(s, client(s, i, "/a"));
+	ck_assert_uint_eq(taken, 45);
+	for (unsigned i = 100; i < 200; i++)
+		taken += take_all(s, client(s, i, "/b"));
+	ck_assert_uint_eq(taken, 45 + 23);
+	ck_assert_uint_gt(take_all(s, client(s, 200, "/c")), 0);
+	dns_share_free(s);
+}
+END_TEST
+
+/* What was taken before anybody knew whose it is counts for who it turns out to be. */
+START_TEST(who_becomes_known_has_what_it_took)
+{
+	struct dns_share *s = share_of(90, 1000000);
+	struct dns_client *one = client(s, 1, ""), *other = client(s, 2, "");
+
+	ck_assert_uint_eq(take_all(s, one), 30);
+	ck_assert_ptr_eq(client(s, 1, "/a"), one);
+	ck_assert_uint_eq(take_all(s, one), 0);
+	ck_assert_uint_eq(take_all(s, other), 20); /* strangers have none now */
+	ck_assert_ptr_eq(client(s, 2, "/a"), other);
+	ck_assert_uint_eq(take_all(s, client(s, 3, "/a")), 0);
+	/* And gives it back as such. */
+	for (unsigned i = 0; i < 30; i++)
+		dns_share_give(s, one, SHARE_QUERIES);
+	for (unsigned i = 0; i < 20; i++)
+		dns_share_give(s, other, SHARE_QUERIES);
+	ck_assert_uint_eq(dns_share_taken(s, SHARE_QUERIES), 0);
+	ck_assert_uint_eq(take_all(s, client(s, 3, "/a")), 30);
 	dns_share_free(s);
 }
 END_TEST
 
 START_TEST(what_is_given_back_is_free)
 {
-	struct dns_share *s = share_of(8, 1000000);
-	struct dns_tenant *t = tenant(s, 1, "/a");
+	struct dns_share *s = share_of(9, 1000000);
+	struct dns_client *c = client(s, 1, "/a");
 
-	ck_assert_uint_eq(take_all(s, t), 4);
-	dns_share_give(s, t, SHARE_QUERIES);
-	ck_assert_uint_eq(take_all(s, t), 1);
+	ck_assert_uint_eq(take_all(s, c), 3);
+	dns_share_give(s, c, SHARE_QUERIES);
+	ck_assert_uint_eq(take_all(s, c), 1);
 	/* Of another kind there are others. */
-	ck_assert(dns_share_take(s, t, SHARE_CONNECTIONS, start));
-	ck_assert(dns_share_take(s, t, SHARE_CONNECTIONS, start));
-	ck_assert(!dns_share_take(s, t, SHARE_CONNECTIONS, start));
+	ck_assert(dns_share_take(s, c, SHARE_CONNECTIONS, start));
+	ck_assert(dns_share_take(s, c, SHARE_CONNECTIONS, start));
+	ck_assert(!dns_share_take(s, c, SHARE_CONNECTIONS, start));
 	dns_share_free(s);
 }
 END_TEST
 
 static size_t
-take_and_give(struct dns_share *s, struct dns_tenant *t, monotime_t now)
+take_and_give(struct dns_share *s, struct dns_client *t, monotime_t now)
 {
 	size_t count = 0;
 
@@ -86,14 +125,17 @@ take_and_give(struct dns_share *s, struct dns_tenant *t, monotime_t now)
 START_TEST(so_many_in_a_second)
 {
 	struct dns_share *s = share_of(90, 10);
-	struct dns_tenant *t = tenant(s, 1, "/a");
+	struct dns_client *c = client(s, 1, "/a"), *d = client(s, 2, "/a");
 	const monotime_t half = {start.ns + SECOND_NS / 2};
 	const monotime_t much = {start.ns + 100 * SECOND_NS};
 
-	ck_assert_uint_eq(take_and_give(s, t, start), 10);
-	ck_assert_uint_eq(take_and_give(s, t, half), 5);
-	ck_assert_uint_eq(take_and_give(s, tenant(s, 2, "/b"), half), 10);
-	ck_assert_uint_eq(take_and_give(s, t, much), 10);
+	/* A client half of what its tenant may. */
+	ck_assert_uint_eq(take_and_give(s, c, start), 5);
+	ck_assert_uint_eq(take_and_give(s, d, start), 5);
+	ck_assert_uint_eq(take_and_give(s, client(s, 3, "/a"), start), 0);
+	ck_assert_uint_eq(take_and_give(s, c, half), 2);
+	ck_assert_uint_eq(take_and_give(s, client(s, 4, "/b"), half), 5);
+	ck_assert_uint_eq(take_and_give(s, c, much), 5);
 	dns_share_free(s);
 }
 END_TEST
@@ -105,41 +147,44 @@ START_TEST(whose_an_address_is_is_asked_now_and_then)
 	const monotime_t soon = {start.ns + SECOND_NS - 1};
 	const monotime_t later = {start.ns + SECOND_NS};
 	const monotime_t last = {start.ns + 11 * SECOND_NS};
-	struct dns_tenant *strangers;
+	struct dns_client *c;
 	bool ask;
 
-	strangers = dns_share_tenant(s, &addr, start, &ask);
+	c = dns_share_client(s, &addr, start, &ask);
 	ck_assert(ask);
-	ck_assert_ptr_eq(dns_share_tenant(s, &addr, soon, &ask), strangers);
+	ck_assert_ptr_eq(dns_share_client(s, &addr, soon, &ask), c);
 	ck_assert(!ask);
-	ck_assert_ptr_eq(dns_share_tenant(s, &other, soon, &ask), strangers);
+	ck_assert_ptr_ne(dns_share_client(s, &other, soon, &ask), c);
 	ck_assert(ask);
-	ck_assert_ptr_eq(dns_share_tenant(s, &addr, later, &ask), strangers);
+	ck_assert_ptr_eq(dns_share_client(s, &addr, later, &ask), c);
 	ck_assert(ask);
 	dns_share_tell(s, &addr, STR("/a"), later);
-	ck_assert_ptr_ne(dns_share_tenant(s, &addr, later, &ask), strangers);
+	ck_assert_ptr_eq(dns_share_client(s, &addr, later, &ask), c);
 	ck_assert(!ask);
-	ck_assert_ptr_ne(dns_share_tenant(s, &addr, last, &ask), strangers);
+	ck_assert_ptr_eq(dns_share_client(s, &addr, last, &ask), c);
 	ck_assert(ask);
 	dns_share_free(s);
 }
 END_TEST
 
-/* More addresses than are kept: what is taken stays so. */
+/* More addresses than are kept: what is taken stays so, and so does what was asked of late. */
 START_TEST(many_addresses_are_forgotten)
 {
-	struct dns_share *s = share_of(8, 1000000);
-	struct dns_tenant *t = tenant(s, 1, "/a");
+	struct dns_share *s = share_of(9, 10);
+	struct dns_client *c = client(s, 1, "/a");
 	bool ask;
 
-	ck_assert_uint_eq(take_all(s, t), 4);
-	for (unsigned i = 0; i < 10000; i++) {
+	ck_assert_uint_eq(take_all(s, c), 3);
+	ck_assert_uint_eq(take_and_give(s, client(s, 2, "/b"), start), 5);
+	ck_assert_uint_eq(take_and_give(s, client(s, 3, "/b"), start), 5);
+	for (unsigned i = 4; i < 10000; i++) {
 		struct ip_addr addr = client_of(i);
 
-		ck_assert_ptr_nonnull(dns_share_tenant(s, &addr, start, &ask));
+		ck_assert_ptr_nonnull(dns_share_client(s, &addr, start, &ask));
 	}
-	ck_assert_ptr_eq(tenant(s, 1, "/a"), t);
-	ck_assert_uint_eq(take_all(s, t), 0);
+	ck_assert_ptr_eq(client(s, 1, "/a"), c);
+	ck_assert_uint_eq(take_all(s, c), 0);
+	ck_assert_uint_eq(take_and_give(s, client(s, 2, "/b"), start), 0);
 	dns_share_free(s);
 }
 END_TEST
@@ -152,7 +197,9 @@ main(void)
 	SRunner *runner;
 	int failed;
 
-	tcase_add_test(tcase, one_that_floods_leaves_as_much_for_others);
+	tcase_add_test(tcase, a_client_that_floods_leaves_as_much_for_its_tenant);
+	tcase_add_test(tcase, a_tenant_that_floods_leaves_as_much_for_others);
+	tcase_add_test(tcase, who_becomes_known_has_what_it_took);
 	tcase_add_test(tcase, what_is_given_back_is_free);
 	tcase_add_test(tcase, so_many_in_a_second);
 	tcase_add_test(tcase, whose_an_address_is_is_asked_now_and_then);
