@@ -213,6 +213,38 @@ def test_object_with_mistakes_is_refused_alone(lab, cluster, tmp_path):
         wait_open(lab, "web", "db", True)
 
 
+CARD = thing("ExternalNetwork", "card", "shop", spec={"cidrs": ["203.0.113.0/24"]})
+USES_CARD = thing("Policy", "uses-card", "shop", spec={
+    "workloads": {"matchLabels": {"app": "none"}},
+    "allow": {"egress": [{"to": [{"external": "card"}]}]}})
+
+
+@pytest.mark.parametrize("when", ["at the start", "later"])
+def test_tenant_closes_itself_alone_by_a_mistake(lab, cluster, tmp_path, when):
+    """What it refers to is gone, so what it said before does not go either: what it may select is closed,
+    and policy of all others goes on."""
+    cluster.apply(*NATIVE_KINDS, *world(lab), namespace("ops"), USES_CARD,
+                  pod_of(lab, "mon", home="ops"), *([CARD] if when == "later" else []))
+    cluster.delete(pod_of(lab, "mon"))
+    with Enforcer(lab.node, tmp_path, sources=[cluster.source()]) as enforcer:
+        if when == "later":
+            assert is_open(lab, "web", "db")
+            cluster.delete(CARD)
+        wait_good(enforcer, state="bad")
+        (error,) = enforcer.source()["errors"]
+        assert error.startswith("kubernetes/policies.ringfence.dev/shop/uses-card:1:")
+        wait_open(lab, "web", "db", False)
+        assert not is_open(lab, "mon", "web", 80) and not is_open(lab, "web", "mon", 80)
+        # Others' changes are taken.
+        cluster.apply(thing("NetworkPolicy", "mon", "ops", spec={
+            "podSelector": {}, "ingress": [{"from": [{"ipBlock": {"cidr": "192.168.0.0/16"}}]}]}))
+        wait_until(lambda: "ops/mon" in json.dumps(enforcer.rules()), WAIT_S, "the policy of ops")
+        cluster.apply(CARD)
+        wait_good(enforcer)
+        wait_open(lab, "web", "db", True)
+        assert not is_open(lab, "mon", "db")
+
+
 def test_token_is_read_again_when_it_is_refused(lab, pki, tmp_path):
     tokens, token = tmp_path / "tokens.csv", tmp_path / "token"
     tokens.write_text("first,admin,1,system:masters\nsecond,admin,1,system:masters\n")
