@@ -53,6 +53,13 @@ count_of(struct diag_list *list, enum diag_severity severity)
 	return counts[severity];
 }
 
+bool
+diag_wants(const struct diag_list *list, enum diag_severity severity, const char *code,
+    struct loc loc)
+{
+	return list->wants == NULL || list->wants(list->wants_ctx, severity, code, loc);
+}
+
 struct diag *
 diag_add(struct diag_list *list, enum diag_severity severity, const char *code,
     struct loc loc, const char *fmt, ...)
@@ -61,6 +68,10 @@ diag_add(struct diag_list *list, enum diag_severity severity, const char *code,
 	struct diag *d;
 	va_list ap;
 
+	if (!diag_wants(list, severity, code, loc)) {
+		list->scratch = (struct diag){.severity = severity, .msg = ""};
+		return &list->scratch;
+	}
 	if (list->errors + list->warnings + list->notes - list->dropped >=
 	    LIMIT_DIAGS) {
 		(*count)++;

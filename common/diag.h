@@ -64,13 +64,20 @@ struct diag_list {
 	unsigned warnings;
 	unsigned notes;
 	unsigned dropped;
-	struct diag scratch; /* private: what diag_add returns beyond the limit */
+	/* True of what is to be kept: the rest is neither kept nor counted. NULL: everything. */
+	bool (*wants)(
+	    void *ctx, enum diag_severity severity, const char *code, struct loc loc);
+	void *wants_ctx;
+	struct diag scratch; /* private: what diag_add returns for what is not kept */
 };
 
 void diag_list_init(struct diag_list *list, struct arena *arena);
 
+MUST_CHECK bool diag_wants(const struct diag_list *list, enum diag_severity severity,
+    const char *code, struct loc loc);
+
 /* Appends one; returns it so that a hint or a note can be added. Beyond
- * LIMIT_DIAGS it is counted and a scratch record is returned, never NULL.
+ * LIMIT_DIAGS it is counted and a scratch record is returned, never NULL; so for what is not wanted.
  * `code` is borrowed for ever (a literal). */
 struct diag *diag_add(struct diag_list *list, enum diag_severity severity,
     const char *code, struct loc loc, const char *fmt, ...) PRINTF_LIKE(5, 6);

@@ -1,17 +1,21 @@
 /*
  * Files that are bad. What such a file said before goes on, in edits and in loads of all
  * sources: a load that finds mistakes is done again with what was kept of the files that
- * they are in, until what is left is right. Only where nothing was kept, or what was kept
- * does not go with what others say now, all of the former program stays.
+ * they are in, until what is left is right. Where nothing was kept, or what was kept does
+ * not go with what others say now, something that is closed takes the place of what a tenant
+ * wrote in a cluster (kube_closed.h): nobody can stop the policy of others by a mistake. Where a
+ * mistake is in a file of a directory, or is the cluster's own, all of the former program stays.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
 #include "enforcer/engine_state.h"
+#include "enforcer/kube_closed.h"
 
-/* What is kept of one file may need that of another; hardly ever of a third. */
-#define ROUNDS_MOST 8
+/* What is kept of one file may need that of another, hardly ever of a third; but of very many
+ * mistakes a load finds only some. */
+#define ROUNDS_MOST 64
 
 /* ---- records ---- */
 
@@ -80,7 +84,7 @@ same_errors(const struct refused_file *a, const struct refused_file *b)
 static void
 audit_refusal(struct engine *e, const struct refused_file *f)
 {
-	const struct program *p = e->apply.current;
+	const struct program *p = e->apply.current; /* NULL: the first load */
 	struct audit_change change = {
 	    .verb = "edit",
 	    .stage = "ResponseComplete",
@@ -88,15 +92,17 @@ audit_refusal(struct engine *e, const struct refused_file *f)
 	    .detail = f->count != 0 ? str_from(f->errors[0]) : f->name,
 	    .failed = true,
 	    .number = e->apply.programs,
-	    .workloads = p->local_workloads,
-	    .policies = p->model->policy_count,
-	    .routes = p->model->route_count,
-	    .rules = p->real.chain_count,
 	    .now = walltime_now(),
 	};
 	uint8_t id[16] = {0};
 	struct buf line = {0};
 
+	if (p != NULL) {
+		change.workloads = p->local_workloads;
+		change.policies = p->model->policy_count;
+		change.routes = p->model->route_count;
+		change.rules = p->real.chain_count;
+	}
 	memcpy(id, &e->edits.refused, sizeof(e->edits.refused));
 	audit_event_change(&line, id, &change);
 	(void)engine_audit_send(e, buf_str(&line), false); /* nobody waits for it */
@@ -119,7 +125,9 @@ put(struct engine *e, struct engine_source *s, struct refused_file *f)
 	e->edits.refused++;
 	e->load.failures++;
 	log_error("edit-refused", "file=%s errors=%u in-force=%llu", log_quote(f->name),
-	    f->total, (unsigned long long)e->apply.current->number);
+	    f->total,
+	    (unsigned long long)(e->apply.current != NULL ? e->apply.current->number
+							  : 0));
 	audit_refusal(e, f);
 }
 
@@ -154,17 +162,64 @@ newest(const struct engine *e)
 	return p == NULL || p->skeleton || e->apply.current == NULL ? NULL : p;
 }
 
+/* Takes what is closed in the place of the file. */
+static bool
+close_file(struct engine *e, struct refused_file *f)
+{
+	struct load_kept kept = {.taken = true};
+
+	if (f->closed || !e->settings.sources[f->source].kubernetes ||
+	    !kube_closed_text(f->arena, f->name, &kept.text))
+		return false;
+	f->closed = true;
+	f->kept = kept;
+	(void)map_set(&e->load.kept, f->name, &f->kept);
+	log_error("file-closed", "file=%s errors=%u", log_quote(f->name), f->total);
+	return true;
+}
+
 /* Whether something goes on in the place of what the file says. */
 static bool
-condemn(struct engine_load *l, const struct program *p, size_t source, struct str name)
+condemn(struct engine *e, const struct program *p, size_t source, struct str name)
 {
+	struct engine_load *l = &e->load;
 	struct refused_file *f = new_refused(name, &p->diags, false);
+	bool goes_on;
 
 	f->source = source;
-	(void)map_set(&l->condemned, f->name, f); /* new */
-	if (!live_kept(l->lender->real.live, name, &f->kept))
+	if (l->lender != NULL && live_kept(l->lender->real.live, name, &f->kept)) {
+		(void)map_set(&l->kept, f->name, &f->kept);
+		goes_on = true;
+	} else {
+		goes_on = close_file(e, f);
+	}
+	if (goes_on || l->lender != NULL)
+		(void)map_set(&l->condemned, f->name, f); /* new */
+	else
+		arena_free(f->arena); /* all of it is refused, as one */
+	return goes_on;
+}
+
+/* It is of one source; whether there is more that can be done about it. Of what a file says in
+ * several places, once in a round. */
+static bool
+deal_with(struct engine *e, const struct program *p, const struct diag *d)
+{
+	struct engine_load *l = &e->load;
+	const size_t source = program_source_of(p, d->loc);
+	struct refused_file *f;
+
+	if (d->loc.source == NULL || source >= e->settings.source_count)
+		return false; /* it is nobody's alone */
+	f = map_get(&l->condemned, d->loc.source->name);
+	if (f == NULL && !condemn(e, p, source, d->loc.source->name))
 		return false;
-	(void)map_set(&l->kept, f->name, &f->kept);
+	if (f != NULL && f->round == l->rounds)
+		return true;
+	if (f != NULL && !close_file(e, f))
+		return false;
+	f = map_get(&l->condemned, d->loc.source->name);
+	f->round = l->rounds;
 	return true;
 }
 
@@ -172,25 +227,17 @@ bool
 engine_refused_go_on(struct engine *e, const struct program *p)
 {
 	struct engine_load *l = &e->load;
-	size_t before = l->condemned.len;
 
 	if (l->lender == NULL)
 		l->lender = newest(e);
-	if (l->lender == NULL || p->diags.errors == 0 || l->rounds == ROUNDS_MOST)
+	if (p->diags.errors == 0 || l->rounds == ROUNDS_MOST)
 		return false;
 	for (const struct diag *d = p->diags.first; d != NULL; d = d->next) {
-		size_t source = program_source_of(p, d->loc);
-
-		if (d->severity != DIAG_ERROR)
-			continue;
-		if (d->loc.source == NULL || source >= e->settings.source_count)
-			return false; /* it is nobody's alone */
-		if (map_get(&l->condemned, d->loc.source->name) == NULL &&
-		    !condemn(l, p, source, d->loc.source->name))
+		if (d->severity == DIAG_ERROR && !deal_with(e, p, d))
 			return false;
 	}
 	l->rounds++;
-	return l->condemned.len != before;
+	return true;
 }
 
 void

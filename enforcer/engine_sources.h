@@ -73,6 +73,8 @@ struct refused_file {
 	/* Of a load: */
 	size_t source;
 	struct load_kept kept;
+	bool closed;    /* it is what closes it */
+	unsigned round; /* in which the last mistake was found */
 };
 
 /* ---- edits ---- */

@@ -10,9 +10,11 @@ struct kube_entry {
 	uint32_t pass;
 	uint32_t text_len;
 	uint8_t kind;
-	bool changed; /* is in the queue */
-	char *text;   /* NULL: gone, which is yet to be told */
-	char name[];  /* NUL-terminated */
+	bool told;      /* whoever follows may know it */
+	bool changed;   /* is in the queue ... */
+	uint32_t place; /* ... there */
+	char *text;     /* NULL: gone, which is yet to be told */
+	char name[];    /* NUL-terminated */
 };
 
 void
@@ -52,24 +54,63 @@ kube_store_fini(struct kube_store *s)
 
 /* ---- changes ---- */
 
+/* Closes up where changes were taken back. Then half of it is free, if it is not all in use. */
+static void
+make_room(struct kube_store *s)
+{
+	size_t end = 0;
+
+	for (size_t i = s->changed_head; i < s->changed_end; i++) {
+		struct kube_entry *e = s->changed[i];
+
+		if (e == NULL)
+			continue;
+		e->place = (uint32_t)end;
+		s->changed[end++] = e;
+	}
+	s->changed_head = 0;
+	s->changed_end = end;
+	if (end <= s->changed_cap / 2 && s->changed_cap != 0)
+		return;
+	s->changed_cap = s->changed_cap != 0 ? s->changed_cap * 2 : 64;
+	s->changed =
+	    xreallocarray(s->changed, s->changed_cap, sizeof(struct kube_entry *));
+}
+
 static void
 note_changed(struct kube_store *s, struct kube_entry *e)
 {
 	if (e->changed)
 		return;
+	if (s->changed_end == s->changed_cap)
+		make_room(s);
 	e->changed = true;
-	if (s->changed_head != 0 &&
-	    s->changed_head + s->changed_count == s->changed_cap) {
-		memmove(s->changed, s->changed + s->changed_head,
-		    s->changed_count * sizeof(struct kube_entry *));
-		s->changed_head = 0;
-	}
-	if (s->changed_count == s->changed_cap) {
-		s->changed_cap = s->changed_cap != 0 ? s->changed_cap * 2 : 64;
-		s->changed = xreallocarray(
-		    s->changed, s->changed_cap, sizeof(struct kube_entry *));
-	}
-	s->changed[s->changed_head + s->changed_count++] = e;
+	e->place = (uint32_t)s->changed_end;
+	s->changed[s->changed_end++] = e;
+	s->changed_count++;
+}
+
+/* The first of the queue, which it leaves. There is one. */
+static struct kube_entry *
+take_changed(struct kube_store *s)
+{
+	struct kube_entry *e = NULL;
+
+	while (e == NULL)
+		e = s->changed[s->changed_head++];
+	s->changed_count--;
+	e->changed = false;
+	return e;
+}
+
+/* It came and went before anybody was told of it: so nothing of it is left. However far behind
+ * whoever follows is, what waits is no more than what there is and what was told. */
+static void
+take_back(struct kube_store *s, struct kube_entry *e)
+{
+	s->changed[e->place] = NULL;
+	s->changed_count--;
+	free_entry(s, e);
 }
 
 static void
@@ -91,7 +132,10 @@ set_text(struct kube_store *s, struct kube_entry *e, struct str text)
 		objects->count++;
 		objects->bytes += text.len;
 	}
-	note_changed(s, e);
+	if (e->text == NULL && e->changed && !e->told)
+		take_back(s, e);
+	else
+		note_changed(s, e);
 }
 
 static struct kube_entry *
@@ -144,7 +188,8 @@ kube_store_list_end(struct kube_store *s, size_t kind)
 {
 	struct map *map = &s->kinds[kind].by_name;
 
-	for (size_t i = 0; i < map->len; i++) {
+	/* From the end: what is taken out is replaced by the last. */
+	for (size_t i = map->len; i-- > 0;) {
 		struct kube_entry *e = map->entries[i].value;
 
 		if (e->pass != s->kinds[kind].pass && e->text != NULL)
@@ -196,14 +241,12 @@ kube_store_whole(struct kube_store *s, struct arena *arena, struct bundle *out)
 	size_t count = 0;
 
 	while (s->changed_count != 0) {
-		struct kube_entry *e = s->changed[s->changed_head++];
+		struct kube_entry *e = take_changed(s);
 
-		s->changed_count--;
-		e->changed = false;
+		e->told = true;
 		if (e->text == NULL)
 			free_entry(s, e);
 	}
-	s->changed_head = 0;
 	for (size_t i = 0; i < KUBE_KIND_COUNT; i++)
 		count += s->kinds[i].count;
 	*out = (struct bundle){.sources = ARENA_ARRAY(arena, count + 1, struct source)};
@@ -229,10 +272,9 @@ kube_store_edit(struct kube_store *s, struct arena *arena, size_t most,
 	*out_gone = ARENA_ARRAY(arena, room, struct str);
 	*out_gone_count = 0;
 	for (size_t i = 0; i < room && bytes < most_bytes; i++) {
-		struct kube_entry *e = s->changed[s->changed_head++];
+		struct kube_entry *e = take_changed(s);
 
-		s->changed_count--;
-		e->changed = false;
+		e->told = true;
 		bytes += e->text_len + NAME_MOST;
 		if (e->text != NULL) {
 			add_source(s, arena, e, out_changed);

@@ -22,8 +22,9 @@ struct kube_objects {
 struct kube_store {
 	char *cluster; /* what all names begin with */
 	struct kube_objects kinds[KUBE_KIND_COUNT];
-	struct kube_entry **changed; /* a queue, in the order of the first change */
-	size_t changed_head, changed_count, changed_cap;
+	/* A queue, in the order of the first change; NULL: it was taken back. */
+	struct kube_entry **changed;
+	size_t changed_head, changed_end, changed_count, changed_cap;
 };
 
 void kube_store_init(struct kube_store *s, struct str cluster);
@@ -38,7 +39,7 @@ void kube_store_list_end(struct kube_store *s, size_t kind);
 /* All of the kind are gone. */
 void kube_store_clear(struct kube_store *s, size_t kind);
 
-/* How many have changed since they were last told. */
+/* How many have changed since they were last told: no more than there are, and were told of. */
 MUST_CHECK size_t kube_store_changed(const struct kube_store *s);
 /* Everything there is, sorted by name; it is told with this. Borrows the texts until the store
  * changes. */

@@ -323,6 +323,12 @@ amend_mistakes_fini(struct amend_mistakes *mistakes)
 	*mistakes = (struct amend_mistakes){0};
 }
 
+bool
+amend_is_good(const struct amend_base *base)
+{
+	return base->live != NULL && base->aside.len == 0;
+}
+
 void
 amend_fresh(struct amend_base *base)
 {
@@ -354,6 +360,7 @@ amend_base_free(struct amend_base *base)
 		return;
 	unload(base);
 	amend_mistakes_fini(&base->known);
+	amend_mistakes_fini(&base->warned);
 	for (size_t i = 0; i < base->count; i++)
 		free(base->documents[i]);
 	free(base->documents);
@@ -450,6 +457,7 @@ amend_base_put(struct amend_base *base, const struct source *source)
 		policy = policy && amend_is_policy(after);
 	}
 	amend_mistakes_fini(&base->known);
+	amend_mistakes_fini(&base->warned);
 	/* What stands aside may have been mended by what is no policy. */
 	base->stale = base->stale || base->live == NULL ||
 		      (!policy && base->aside.len != 0) ||

@@ -1,7 +1,7 @@
 /*
  * What one object more, another one in its place, or one less does to a tree of documents: the
  * mistakes and lints that come with it, as `check` tells them of the whole, and those of other
- * documents that it would make. For whoever judges objects before they are there.
+ * documents that there were not. For whoever judges objects before they are there.
  */
 #ifndef POLICY_LANG_AMEND_H
 #define POLICY_LANG_AMEND_H
@@ -35,12 +35,13 @@ struct amend_finding {
 	enum diag_severity severity; /* an error or a warning */
 	const char *code;            /* of codes.h, or of doc.h */
 	struct str field;            /* of the object: "spec.ports[0]"; "": the whole */
-	struct str object; /* "", or the name of another source that it breaks */
+	struct str object; /* "", or the name of another source of which this is */
 	struct str message;
 };
 
 struct amend_judgement {
-	const struct amend_finding *findings; /* errors first; in the order of places */
+	/* Errors first, of the rest its own first; in the order of places. */
+	const struct amend_finding *findings;
 	size_t count, errors;
 	bool whole; /* it took a load of everything */
 };
@@ -49,10 +50,12 @@ struct amend_judgement {
  * Judges `object`, a source of the name that it has, or would have, among the documents; with
  * `text.ptr` NULL there is none of it any more. The documents stay as they are. Lints are made of an
  * object without mistakes, in a tree without any; of those about workloads and nodes only when
- * the tree has pods. Findings are in the arena.
+ * the tree has pods. On other documents a policy throws no new light; what any other object does to
+ * them, as when it goes and they refer to it, is told where nothing was wrong before, and not of a tree
+ * that is too large to be linted wholly. Findings are in the arena.
  *
  * A policy is read alone, and compared with what is before it in the walk; an object of
- * another kind takes the time of a load, twice where there are mistakes elsewhere.
+ * another kind takes the time of a load, twice where there are mistakes or warnings elsewhere.
  */
 void amend_judge(struct amend_base *base, const struct source *object,
     struct arena *arena, struct amend_judgement *out_judgement);

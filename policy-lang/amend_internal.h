@@ -13,7 +13,7 @@ struct amend_document {
 	struct str name, text;
 };
 
-/* Mistakes of some documents, by what they are and where; {0}: nobody has asked. */
+/* Mistakes of some documents, or warnings, by what they are and where; {0}: nobody has asked. */
 struct amend_mistakes {
 	struct arena *arena;
 	struct map keys;
@@ -35,8 +35,9 @@ struct amend_base {
 	struct map aside;    /* name -> struct amend_aside */
 	struct model *model; /* without `live` */
 	struct diag_list diags;
-	size_t edits;                /* of the live model since it was loaded */
-	struct amend_mistakes known; /* of the documents as they are */
+	size_t edits;                 /* of the live model since it was loaded */
+	struct amend_mistakes known;  /* of the documents as they are */
+	struct amend_mistakes warned; /* the same, of warnings */
 };
 
 /* Loads anew, if that is to be done. */
@@ -55,6 +56,8 @@ MUST_CHECK bool amend_says_policy(const struct doc_node *doc);
 MUST_CHECK bool amend_is_policy(const struct amend_document *d);
 /* Afterwards nobody has asked. */
 void amend_mistakes_fini(struct amend_mistakes *mistakes);
+/* True if no document has a mistake. */
+MUST_CHECK bool amend_is_good(const struct amend_base *base);
 /* What it says, with its hint or note; in the arena. */
 MUST_CHECK struct str amend_words(struct arena *arena, const struct diag *d);
 /* Puts the text (ptr NULL: nothing) in the place of what the source says in the live model.

@@ -17,6 +17,8 @@ struct judging {
 	bool gone;                     /* it is no more */
 	const struct doc_node *doc;    /* its document; NULL: it cannot be read */
 	struct amend_mistakes without; /* of the documents but for it */
+	bool others;                   /* what becomes of others is told */
+	bool cut_short;                /* the lints were */
 	struct arena *arena;           /* the caller's */
 	struct amend_finding *findings;
 	size_t count, cap;
@@ -51,16 +53,15 @@ has_pods(const struct model *m)
 }
 
 static bool
-is_own(const struct judging *j, const struct diag *d)
+is_own(const struct judging *j, struct loc loc)
 {
-	return !j->gone && d->loc.source != NULL &&
-	       str_eq(d->loc.source->name, j->name);
+	return !j->gone && loc.source != NULL && str_eq(loc.source->name, j->name);
 }
 
 static void
 add(struct judging *j, const struct diag *d)
 {
-	const bool own = is_own(j, d);
+	const bool own = is_own(j, d->loc);
 	struct amend_finding *f;
 
 	if (j->count == j->cap) {
@@ -80,16 +81,25 @@ add(struct judging *j, const struct diag *d)
 }
 
 static void
+add_warnings_of(struct judging *j, const struct diag_list *diags, bool own, bool world)
+{
+	for (const struct diag *d = diags->first; d != NULL; d = d->next) {
+		if (d->severity == DIAG_WARNING && is_own(j, d->loc) == own &&
+		    (world || !is_about_workloads(d->code)))
+			add(j, d);
+	}
+}
+
+/* Its own first. */
+static void
 add_warnings(
     struct judging *j, const struct model *model, const struct diag_list *diags)
 {
 	const bool world = has_pods(model);
 
-	for (const struct diag *d = diags->first; d != NULL; d = d->next) {
-		if (d->severity == DIAG_WARNING && is_own(j, d) &&
-		    (world || !is_about_workloads(d->code)))
-			add(j, d);
-	}
+	add_warnings_of(j, diags, true, world);
+	if (j->others && !j->cut_short)
+		add_warnings_of(j, diags, false, world);
 }
 
 static void
@@ -140,6 +150,78 @@ put_together(const struct judging *j, const struct source *object, struct arena 
 	return all;
 }
 
+/* What a warning says may hang on how many of something there are: its place and its code do not. */
+static struct str
+warning_key(struct arena *arena, const char *code, struct loc loc)
+{
+	return str_from(arena_printf(arena, "%.*s\n%u:%u\n%s",
+	    STR_ARG(loc.source->name), loc.line, loc.col, code));
+}
+
+static bool
+note_warning(void *ctx, enum diag_severity severity, const char *code, struct loc loc)
+{
+	struct amend_mistakes *warned = ctx;
+
+	if (severity == DIAG_WARNING && loc.source != NULL)
+		(void)map_set(&warned->keys, warning_key(warned->arena, code, loc),
+		    warned->arena); /* the value says nothing */
+	warned->all &= strcmp(code, diag_code_table[CODE_LINT_LIMIT].code) != 0;
+	return severity == DIAG_ERROR;
+}
+
+/* The warnings that there are; `all` false: not every one, or it does not load. */
+static void
+look_for_warnings(const struct judging *j, struct amend_mistakes *out)
+{
+	struct arena *scratch = arena_new();
+	const struct bundle all = put_together(j, NULL, scratch);
+	struct diag_list diags;
+	struct model *model;
+
+	diag_list_init(&diags, scratch);
+	*out = (struct amend_mistakes){.arena = arena_new_sized(1024), .all = true};
+	diags.wants = note_warning;
+	diags.wants_ctx = out;
+	if (model_load(scratch, &all, NULL, &diags, &model))
+		model_lint(model, &diags);
+	else
+		out->all = false;
+	arena_free(scratch);
+}
+
+/* True of others' that there were not. */
+static bool
+is_news(struct judging *j, const char *code, struct loc loc)
+{
+	struct amend_mistakes *warned = &j->base->warned;
+	struct arena *scratch;
+	bool news;
+
+	if (!j->others || loc.source == NULL)
+		return false;
+	if (warned->arena == NULL)
+		look_for_warnings(j, warned);
+	scratch = arena_new_sized(1024);
+	news = warned->all &&
+	       map_get(&warned->keys, warning_key(scratch, code, loc)) == NULL;
+	arena_free(scratch);
+	return news;
+}
+
+/* Errors, the object's own warnings, and what is new of others': these take no place from each
+ * other, and nothing else takes one from them. */
+static bool
+wants(void *ctx, enum diag_severity severity, const char *code, struct loc loc)
+{
+	struct judging *j = ctx;
+
+	if (severity == DIAG_ERROR)
+		return true;
+	j->cut_short |= strcmp(code, diag_code_table[CODE_LINT_LIMIT].code) == 0;
+	return severity == DIAG_WARNING && (is_own(j, loc) || is_news(j, code, loc));
+}
+
 static struct str
 mistake_key(struct arena *arena, const struct diag *d)
 {
@@ -162,8 +244,8 @@ look_for_mistakes(
 	diag_list_init(&diags, scratch);
 	*out = (struct amend_mistakes){.arena = arena_new_sized(1024),
 	    .all = model_load(scratch, &all, NULL, &diags, &model)};
-	if (out->all) /* only then are Routes compared */
-		model_lint_routes(model, &diags);
+	/* Routes, too, as far as they are understood: what shows when the rest is, was there. */
+	model_lint_routes(model, &diags);
 	out->count = diags.errors;
 	for (const struct diag *d = diags.first; d != NULL; d = d->next) {
 		if (d->severity == DIAG_ERROR)
@@ -182,7 +264,8 @@ know(struct judging *j, const struct diag_list *found, bool loaded)
 	const struct source gone = {.name = j->name};
 	const struct diag *other = found->first;
 
-	while (other != NULL && (other->severity != DIAG_ERROR || is_own(j, other)))
+	while (
+	    other != NULL && (other->severity != DIAG_ERROR || is_own(j, other->loc)))
 		other = other->next;
 	if (other == NULL && found->dropped == 0)
 		return;
@@ -209,7 +292,7 @@ add_errors(struct judging *j, const struct diag_list *diags)
 
 	for (const struct diag *d = diags->first; d != NULL; d = d->next) {
 		if (d->severity == DIAG_ERROR &&
-		    (is_own(j, d) || !is_known(j, d, scratch)))
+		    (is_own(j, d->loc) || !is_known(j, d, scratch)))
 			add(j, d);
 	}
 	arena_free(scratch);
@@ -219,6 +302,14 @@ add_errors(struct judging *j, const struct diag_list *diags)
 		add(j, &(struct diag){.severity = DIAG_ERROR,
 			   .code = diag_code_table[CODE_TOO_MANY].code,
 			   .msg = "it adds to more mistakes than can be told"});
+}
+
+/* Both what it is and what it would be are policies, which nobody else depends on. */
+static bool
+says_policy(const struct judging *j)
+{
+	return (j->gone || amend_says_policy(j->doc)) &&
+	       amend_is_policy(amend_document(j->base, j->name));
 }
 
 void
@@ -235,10 +326,13 @@ amend_judge_whole(struct amend_base *base, const struct source *object,
 
 	amend_fresh(base);
 	begin(&j, base, object, arena, own);
+	j.others = amend_is_good(base) && !says_policy(&j);
 	all = put_together(&j, object, own);
 	diag_list_init(&diags, own);
+	diags.wants = wants;
+	diags.wants_ctx = &j;
 	loaded = model_load(own, &all, NULL, &diags, &model);
-	if (loaded && !j.gone)
+	if (loaded && (!j.gone || j.others))
 		model_lint(model, &diags);
 	know(&j, &diags, loaded);
 	diag_sort(&diags);
@@ -252,12 +346,10 @@ amend_judge_whole(struct amend_base *base, const struct source *object,
 
 /* ---- alone ---- */
 
-/* Both what it is and what it would be are policies, which nobody else depends on. */
 static bool
 stands_alone(const struct judging *j)
 {
-	return j->base->live != NULL && (j->gone || amend_says_policy(j->doc)) &&
-	       amend_is_policy(amend_document(j->base, j->name));
+	return j->base->live != NULL && says_policy(j);
 }
 
 static void

@@ -14,6 +14,9 @@ lint_say(struct lint *lint, enum diag_code code, struct loc loc, const char *fmt
 
 	if (lint->only != NULL && loc.source != lint->only)
 		return &lint->scratch;
+	if (!diag_wants(lint->diags, diag_code_table[code].severity,
+		diag_code_table[code].code, loc))
+		return &lint->scratch;
 	if (lint->said[code]++ >= LINT_PER_CODE)
 		return &lint->scratch;
 	va_start(ap, fmt);

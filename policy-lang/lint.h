@@ -12,7 +12,8 @@
  * Adds what there is to say about the whole model. Claims about rules hold whatever
  * workloads there are ("can never match"); claims about selectors, names and addresses
  * are about the workloads that the model knows, and are not made when it knows none.
- * Of one code only the first LINT_PER_CODE are given, and a note counts the rest.
+ * Of one code only the first LINT_PER_CODE are given, and a note counts the rest; what the list does
+ * not want (diag.h) takes no place from what it wants.
  */
 void model_lint(const struct model *model, struct diag_list *diags);
 

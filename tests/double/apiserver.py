@@ -173,16 +173,21 @@ def build_server(options):
             commit_delay=options.webhook_commit_delay_ms / 1000,
         )  # fmt: skip
     if options.webhooks:
-        from kubeapi import resources
+        from kubeapi import policies, resources
+
+        def registered(plural):
+            return resources.find("admissionregistration.k8s.io", "v1", plural)
 
         kinds = {
-            "configurations": resources.find(
-                "admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations"
-            ),
+            "configurations": registered("validatingwebhookconfigurations"),
             "namespaces": resources.find("", "v1", "namespaces"),
         }
+        stored = policies.Policies(
+            built.store, registered("validatingadmissionpolicies"),
+            registered("validatingadmissionpolicybindings"),
+        )  # fmt: skip
         built.rest.webhook = admission.Configured(
-            built.store, kinds, options.webhook_cert, options.webhook_key
+            built.store, kinds, options.webhook_cert, options.webhook_key, stored
         )
     for path in options.seed:
         _load_seed(built, path)
@@ -231,7 +236,7 @@ def parser():
     p.add_argument(
         "--front-proxy-names", help="allowed CNs, comma separated (none: any)"
     )
-    p.add_argument("--token-file", help='token,user,uid,"group,..." in each line')
+    p.add_argument("--token-file", help='token,user,uid,"group,...",extra key,value in each line')
     p.add_argument(
         "--no-anonymous", action="store_true", help="401 without credentials"
     )

@@ -222,6 +222,21 @@ def test_names_are_looked_up_among_what_the_cluster_has(lab):
     wait_until(lambda: budget(lab)["policyObjects"] == objects(lab), 30, "watches")
 
 
+def test_what_a_deletion_leaves_behind_is_a_warning(lab):
+    """That a path is nobody's is no mistake, but who deletes it is told of policies that name it."""
+    tree = native("Namespace", "acme-cards", {"path": "/acme/cards"}, None)
+    doc = native("Policy", "names-cards", ingress(**{"from": [{"namespace": "/acme/cards"}]}))
+    create(lab, tree, status=201)
+    assert warnings(create(lab, doc, status=201)) == []
+    (told,) = warnings(delete(lab, tree, status=200))
+    assert told.startswith("Policy shop-prod/names-cards: ") and told.endswith(" [unknown-namespace]")
+    wait_until(lambda: budget(lab)["policyObjects"] == objects(lab), 30, "watches")
+    create(lab, tree, status=201)
+    delete(lab, doc, status=200)
+    wait_until(lambda: budget(lab)["policyObjects"] == objects(lab), 30, "watches")
+    assert warnings(delete(lab, tree, status=200)) == []
+
+
 def objects(lab):
     return sum(
         len(send(lab, "GET", path).json()["items"])

@@ -236,6 +236,27 @@ def test_nodes_report_and_each_its_own(overlays):
     assert binding == {"policyName": "ringfence-own-report", "validationActions": ["Deny"]}
 
 
+NODE_NAME = "authentication.kubernetes.io/node-name"
+
+
+@pytest.mark.parametrize("extra, denied", [
+    ({NODE_NAME: ["worker-1"]}, None),
+    ({NODE_NAME: ["worker-2"]}, "a NodeReport is written by its node alone; this is worker-2"),
+    ({NODE_NAME: []}, "expression resulted in error: no item 0"),
+    ({"authentication.kubernetes.io/pod-name": ["worker-1"]},
+     "a NodeReport is written by its node alone; this is "),
+    (None, "a NodeReport is written by its node alone; this is ")])
+def test_policy_of_reports_holds_each_node_to_its_own(overlays, extra, denied):
+    from kubeapi import policies
+
+    spec = overlays["node"]["ValidatingAdmissionPolicy", "ringfence-own-report"]["spec"]
+    who = {"username": "system:serviceaccount:ringfence:ringfence-enforcer"}
+    report = {"metadata": {"name": "worker-1"}, "spec": {}}
+    request = {"object": report, "oldObject": None, "operation": "CREATE",
+               "userInfo": who if extra is None else who | {"extra": extra}}
+    assert policies.denied(spec, request) == (denied and ("Invalid", denied))
+
+
 def test_what_uninstalling_takes_away_is_all_of_it(overlays):
     """What is in no namespace does not go with that: the README names each."""
     text = (manifests.SAMPLES / "README.md").read_text().split("## Uninstall")[1].split("\n## ")[0]

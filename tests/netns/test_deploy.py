@@ -92,11 +92,12 @@ class Node:
     def __init__(self, lab, objects, pki, directory):
         self.lab, self.directory = lab, directory
         tokens, rules = directory / "tokens", directory / "rules"
-        tokens.write_text(f"a-token,{ACCOUNT},1\n")
+        tokens.write_text(f"a-token,{ACCOUNT},1,,authentication.kubernetes.io/node-name,node-1\n")
         self.granted = role_rules(objects, rules)
         self.cluster = Cluster(lab.node, directory / "cluster", pki, arguments=[
-            "--token-file", str(tokens), "--rbac", str(rules)]).start()
-        self.cluster.apply(*ADMIN_KINDS, *definitions(objects), *test_kube.world(lab))
+            "--token-file", str(tokens), "--rbac", str(rules), "--webhooks"]).start()
+        self.cluster.apply(*ADMIN_KINDS, *definitions(objects), *test_kube.world(lab), *(
+            item for (kind, _), item in objects.items() if kind.startswith("ValidatingAdmission")))
         account = {"token": "a-token", "namespace": "ringfence",
                    "ca.crt": (pathlib.Path(pki) / "cluster-ca.crt").read_bytes()}
         self.pod = manifests.Pod(objects, "DaemonSet", "ringfence-enforcer", directory / "pod",
@@ -124,6 +125,16 @@ class Node:
     def asked(self):
         return {(r["object"].get("apiGroup", ""), r["object"]["resource"], r["verb"])
                 for r in self.cluster.requests(user=ACCOUNT)}
+
+    def write_report(self, node):
+        """What the cluster answers, as whom the daemon is."""
+        body = {"apiVersion": "ringfence.dev/v1alpha1", "kind": "NodeReport",
+                "metadata": {"name": node}, "spec": {}}
+        return json.loads(self.lab.node.exec([
+            "curl", "-sk", "-X", "PATCH", "--data", json.dumps(body), "-H", "Authorization: Bearer a-token",
+            "-H", "Content-Type: application/apply-patch+yaml",
+            f"https://127.0.0.1:{self.cluster.port}/apis/ringfence.dev/v1alpha1/nodereports/{node}"
+            "?fieldManager=test&force=true"]).stdout)
 
     def log(self):
         return self.log_path.read_text()
@@ -175,6 +186,9 @@ def test_enforcer_needs_what_the_daemonset_gives_it(lab, node, images):
     assert node.asked() == node.granted - {("ringfence.dev", "nodereports", "create")}
     report = node.cluster.ask("GET", "/apis/ringfence.dev/v1alpha1/nodereports/node-1")
     assert report["spec"]["refused"] == [] and report["spec"]["inForce"]
+    own, other = node.write_report("node-1"), node.write_report("node-2")
+    assert own["kind"] == "NodeReport" and other["code"] == 422
+    assert "a NodeReport is written by its node alone; this is node-1" in other["message"]
     rules_ask_for_what_there_is(lab)
     # Its end leaves the table.
     process.send_signal(signal.SIGTERM)

@@ -6,6 +6,7 @@ runs 1,000). RINGFENCE_SEED: which.
 
 import difflib
 import json
+import os
 import random
 import re
 import signal
@@ -212,6 +213,38 @@ def test_object_with_mistakes_is_refused_alone(lab, cluster, tmp_path):
         wait_open(lab, "web", "db", True)
 
 
+CARD = thing("ExternalNetwork", "card", "shop", spec={"cidrs": ["203.0.113.0/24"]})
+USES_CARD = thing("Policy", "uses-card", "shop", spec={
+    "workloads": {"matchLabels": {"app": "none"}},
+    "allow": {"egress": [{"to": [{"external": "card"}]}]}})
+
+
+@pytest.mark.parametrize("when", ["at the start", "later"])
+def test_tenant_closes_itself_alone_by_a_mistake(lab, cluster, tmp_path, when):
+    """What it refers to is gone, so what it said before does not go either: what it may select is closed,
+    and policy of all others goes on."""
+    cluster.apply(*NATIVE_KINDS, *world(lab), namespace("ops"), USES_CARD,
+                  pod_of(lab, "mon", home="ops"), *([CARD] if when == "later" else []))
+    cluster.delete(pod_of(lab, "mon"))
+    with Enforcer(lab.node, tmp_path, sources=[cluster.source()]) as enforcer:
+        if when == "later":
+            assert is_open(lab, "web", "db")
+            cluster.delete(CARD)
+        wait_good(enforcer, state="bad")
+        (error,) = enforcer.source()["errors"]
+        assert error.startswith("kubernetes/policies.ringfence.dev/shop/uses-card:1:")
+        wait_open(lab, "web", "db", False)
+        assert not is_open(lab, "mon", "web", 80) and not is_open(lab, "web", "mon", 80)
+        # Others' changes are taken.
+        cluster.apply(thing("NetworkPolicy", "mon", "ops", spec={
+            "podSelector": {}, "ingress": [{"from": [{"ipBlock": {"cidr": "192.168.0.0/16"}}]}]}))
+        wait_until(lambda: "ops/mon" in json.dumps(enforcer.rules()), WAIT_S, "the policy of ops")
+        cluster.apply(CARD)
+        wait_good(enforcer)
+        wait_open(lab, "web", "db", True)
+        assert not is_open(lab, "mon", "db")
+
+
 def test_token_is_read_again_when_it_is_refused(lab, pki, tmp_path):
     tokens, token = tmp_path / "tokens.csv", tmp_path / "token"
     tokens.write_text("first,admin,1,system:masters\nsecond,admin,1,system:masters\n")
@@ -262,6 +295,72 @@ spec: {{kubernetes: {{cluster: {cluster}, namespaces: [shop]}}}}
             names = [source["directory"] for source in enforcer.status()["sources"]]
             assert names[1:] == ["east", "west"]
     lab.node.exec(["nft", "flush", "ruleset"])
+
+
+# --- more than can be taken ---
+
+STORM_BATCHES, STORM_BATCH, STORM_BYTES = 6, 50, 50_000
+SLACK_KB = 8 * 1024  # of a heap, for what is read at once
+
+
+def memory_kb(pid, key="VmHWM"):
+    with open(f"/proc/{pid}/status", encoding="utf-8") as f:
+        return int(re.search(rf"^{key}:\s+(\d+)", f.read(), re.MULTILINE)[1])
+
+
+def received(lab, cluster):
+    """(bytes that have come over the role's connections, of these the ones that wait to be read)"""
+    text = lab.node.exec(["ss", "-tniH", "state", "established", "dport", f"= :{cluster.port}"]).stdout
+    return (sum(map(int, re.findall(r"bytes_received:(\d+)", text))),
+            sum(map(int, re.findall(r"^(\d+)\s+\d+\s", text, re.MULTILINE))))
+
+
+def storm(lab):
+    """Many large pods that come and go, and one that changes all the while; how it ends is new."""
+    for number in range(STORM_BATCHES * STORM_BATCH):
+        passing = pod("shop", f"storm-{number}", {"app": "web"}, ips=[f"10.1.9.{number % 250 + 1}"])
+        passing["metadata"]["annotations"] = {"big": "x" * STORM_BYTES}
+        labels = pod_of(lab, "web", f"app-{number}")
+        yield from ({"put": passing}, {"put": labels}, {"delete": passing})
+    yield {"put": db_policy("mon")}
+    yield {"put": pod("shop", "last")}
+
+
+def pour(lab, cluster):
+    """Says all of it; how many bytes that is."""
+    operations = list(storm(lab))
+    for start in range(0, len(operations), 3 * STORM_BATCH):
+        cluster.change(operations[start : start + 3 * STORM_BATCH])
+    return STORM_BATCHES * STORM_BATCH * 2 * STORM_BYTES
+
+
+@pytest.mark.parametrize("who", ["engine", "kube"])
+def test_more_than_is_taken_costs_no_memory_and_loses_nothing(lab, cluster, tmp_path, who):
+    """The engine hangs: its source goes on reading, and keeps how things are, not how they came to be.
+    The source hangs: what it does not read waits at the server."""
+    cluster.apply(*world(lab))
+    with Enforcer(lab.node, tmp_path, sources=[cluster.source()]) as enforcer:
+        kube, engine = enforcer.role("kube"), enforcer.role("engine")
+        before, (read, _) = memory_kb(kube), received(lab, cluster)
+        os.kill(enforcer.role(who), signal.SIGSTOP)
+        try:
+            said = pour(lab, cluster)
+            assert said > 3 * SLACK_KB * 1024
+            if who == "engine":
+                wait_until(lambda: received(lab, cluster)[0] - read >= said and
+                           received(lab, cluster)[1] == 0, WAIT_S, "all of it to be read")
+            else:
+                wait_until(lambda: received(lab, cluster)[1] > 0, WAIT_S, "something to wait")
+        finally:
+            os.kill(kube, signal.SIGCONT)
+            os.kill(engine, signal.SIGCONT)
+        wait_objects(enforcer, "pods", 4)  # the last of them is there
+        wait_open(lab, "mon", "db", True)
+        wait_until(lambda: enforcer.ask("diff", check=False).returncode == 0, WAIT_S, "all of it")
+        assert not is_open(lab, "web", "db")
+        if not rf.sanitized():  # which keep what is freed
+            assert memory_kb(kube) - before < SLACK_KB, f"{said} bytes were said"
+        assert (enforcer.role("kube"), enforcer.role("engine")) == (kube, engine)
 
 
 # --- histories ---

@@ -2,7 +2,7 @@
 storing it.  While one thinks, everything else goes on, so that requests race as they really do.
 
 `Webhook` is one that the command line names; `Configured` are those of the
-ValidatingWebhookConfigurations that are stored.
+ValidatingWebhookConfigurations that are stored, after the ValidatingAdmissionPolicies (policies.py).
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class Webhook:
 
     async def review(self, request, pending, dry_run, fail=True):
         """Texts of warnings; ApiError if it refuses or, with `fail`, does not answer."""
-        review = self._review(request, pending, dry_run)
+        review = admission_review(request, pending, dry_run)
         try:
             answer = await asyncio.wait_for(self._post(review), self.timeout)
             response = answer["response"]
@@ -61,41 +61,6 @@ class Webhook:
                 said.get("code", 400), said.get("reason", "BadRequest"), text, said.get("details")
             )
         return response.get("warnings") or []
-
-    def _review(self, request, pending, dry_run):
-        resource = pending.resource
-        where = {"group": resource.group, "version": resource.version}
-
-        def full(obj):
-            if obj is None:
-                return None
-            return {"kind": resource.kind, "apiVersion": resource.api_version, **obj}
-
-        obj, old = full(pending.obj), full(pending.old)
-        kind = {**where, "kind": resource.kind}
-        if pending.subresource == "scale":
-            kind = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
-            obj, old = _scale(obj), _scale(old)
-        user = request.identity
-        return {
-            "kind": "AdmissionReview",
-            "apiVersion": "admission.k8s.io/v1",
-            "request": {
-                "uid": str(uuid.uuid4()),
-                "kind": kind,
-                "resource": {**where, "resource": resource.name},
-                **({"subResource": pending.subresource} if pending.subresource else {}),
-                "requestKind": kind,
-                "requestResource": {**where, "resource": resource.name},
-                "name": (pending.obj or pending.old)["metadata"]["name"],
-                "namespace": pending.home,
-                "operation": pending.operation,
-                "userInfo": {"username": user.name, "groups": list(user.groups)},
-                "object": obj,
-                "oldObject": old,
-                "dryRun": dry_run,
-            },
-        }
 
     async def _post(self, review):
         url = next(self.urls)
@@ -123,6 +88,43 @@ class Webhook:
         return json.loads(answer)
 
 
+def admission_review(request, pending, dry_run):
+    """What webhooks are sent."""
+    resource = pending.resource
+    where = {"group": resource.group, "version": resource.version}
+
+    def full(obj):
+        if obj is None:
+            return None
+        return {"kind": resource.kind, "apiVersion": resource.api_version, **obj}
+
+    obj, old = full(pending.obj), full(pending.old)
+    kind = {**where, "kind": resource.kind}
+    if pending.subresource == "scale":
+        kind = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
+        obj, old = _scale(obj), _scale(old)
+    user = request.identity
+    return {
+        "kind": "AdmissionReview",
+        "apiVersion": "admission.k8s.io/v1",
+        "request": {
+            "uid": str(uuid.uuid4()),
+            "kind": kind,
+            "resource": {**where, "resource": resource.name},
+            **({"subResource": pending.subresource} if pending.subresource else {}),
+            "requestKind": kind,
+            "requestResource": {**where, "resource": resource.name},
+            "name": (pending.obj or pending.old)["metadata"]["name"],
+            "namespace": pending.home,
+            "operation": pending.operation,
+            "userInfo": user.user_info(),
+            "object": obj,
+            "oldObject": old,
+            "dryRun": dry_run,
+        },
+    }
+
+
 class Configured:
     """Every webhook of the configurations in the store, one after the other, by name.
 
@@ -134,12 +136,14 @@ class Configured:
     asks_deletions = True
     commit_delay = 0.0
 
-    def __init__(self, store, kinds, cert, key):
+    def __init__(self, store, kinds, cert, key, policies):
         self.store, self.kinds, self.cert, self.key = store, kinds, cert, key
+        self.policies = policies
         self.hooks = {}  # (url, caBundle, name, timeout) -> Webhook
 
     async def review(self, request, pending, dry_run):
         warnings = []
+        self.policies.check(admission_review(request, pending, dry_run), pending)
         for hook in self._matching(pending):
             fail = hook.get("failurePolicy", "Fail") == "Fail"
             asked = self._hook(hook)
@@ -163,7 +167,7 @@ class Configured:
             for hook in entry.obj.get("webhooks") or []:
                 exact = hook.get("matchPolicy", "Equivalent") == "Exact"
                 rules = hook.get("rules") or []
-                if any(_rule_takes(r, pending, exact) for r in rules) and self._in_scope(
+                if any(rule_takes(r, pending, exact) for r in rules) and self._in_scope(
                     hook.get("namespaceSelector") or {}, pending
                 ):
                     yield hook
@@ -181,7 +185,7 @@ class Configured:
         return _selects(selector, labels)
 
 
-def _rule_takes(rule, pending, exact):
+def rule_takes(rule, pending, exact):
     def among(key, value):
         return value in rule.get(key, []) or "*" in rule.get(key, [])
 

@@ -147,12 +147,13 @@ class Authenticator:
         row = self._tokens.get(token)
         if not row:
             raise AuthenticationFailed
-        name, uid, groups = row
-        return Identity(name, groups, uid).with_authenticated()
+        name, uid, groups, extra = row
+        return Identity(name, groups, uid, extra).with_authenticated()
 
 
 def read_token_file(path):
-    """Kubernetes' static token file: token,user,uid[,"group,group"] in each line."""
+    """Kubernetes' static token file: token,user,uid[,"group,group"] in each line; then, which only the
+    token of a service account has in the original, a key of `extra` and its value."""
     import csv
 
     tokens = {}
@@ -160,7 +161,8 @@ def read_token_file(path):
         for row in csv.reader(f):
             if len(row) >= 3:
                 groups = [g.strip() for g in row[3].split(",")] if len(row) > 3 else []
-                tokens[row[0]] = (row[1], row[2], [g for g in groups if g])
+                extra = {row[4]: [row[5]]} if len(row) == 6 else {}
+                tokens[row[0]] = (row[1], row[2], [g for g in groups if g], extra)
     return tokens
 
 

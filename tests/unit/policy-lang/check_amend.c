@@ -130,7 +130,7 @@ END_TEST
 	"{ default: { ingress: [ { action: publish, address: [203.0.113.80], ports: "  \
 	"[443/tcp], to: [ { workloads: {} } ] } ] } }\n"
 
-/* Routes are compared only where everything loads. */
+/* What is wrong with Routes shows in a check only where everything loads. */
 START_TEST(who_mends_a_mistake_is_not_to_blame_for_what_shows_then)
 {
 	const char *const tree[] = {
@@ -140,6 +140,81 @@ START_TEST(who_mends_a_mistake_is_not_to_blame_for_what_shows_then)
 	ck_assert_uint_eq(judge(tree, 3, "a", good).errors, 0);
 	ck_assert_uint_eq(judge(tree, 2, "c", PUBLISHES("two")).errors, 0);
 	ck_assert_uint_eq(judge(tree + 1, 1, "c", PUBLISHES("two")).errors, 1);
+}
+END_TEST
+
+/* Nor is it where nothing would load without what is mended. */
+START_TEST(who_mends_what_others_need_is_not_to_blame_either)
+{
+	const char *const tree[] = {HEAD("ExternalNetwork", "card") "{ cidr: [] }\n",
+	    USES_CARD, PUBLISHES("one"), PUBLISHES("two")};
+	const struct amend_judgement j = judge(tree, 4, "a", CARD);
+
+	ck_assert_uint_eq(j.errors, 0);
+	ck_assert_uint_eq(judge(tree, 3, "d", PUBLISHES("two")).errors, 0);
+}
+END_TEST
+
+#define PLACE(path)                                                                    \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: Namespace\nmetadata: { name: " path \
+	" }\nspec: { owners: [admins] }\n"
+
+/* A namespace need not be declared: that nothing is at it any more is a warning of whoever names it. */
+START_TEST(what_refers_to_what_goes_is_warned_of)
+{
+	const char *tree[] = {PLACE("/acme"), PLACE("/acme/cards"),
+	    HEAD("Policy", "web") TO("{ namespace: /acme/cards }"),
+	    HEAD("Policy", "typo") TO("{ namespace: /acme/crads }"),
+	    HEAD("Policy", "x") "{ y: 1 }\n"};
+	struct amend_base *base = base_of(tree, 4);
+	struct amend_judgement j = judge_in(base, "b", NULL);
+
+	ck_assert_uint_eq(j.errors, 0);
+	ck_assert_uint_eq(j.count, 1);
+	ck_assert_uint_eq(told(&j, "unknown-namespace"), 1);
+	ck_assert(str_is(j.findings[0].object, "c"));
+	/* Moved is gone, too. */
+	j = judge_in(base, "b", PLACE("/acme/other"));
+	ck_assert_uint_eq(told(&j, "unknown-namespace"), 1);
+	j = judge_in(base, "b", PLACE("/acme/cards"));
+	ck_assert_uint_eq(j.count, 0);
+	j = judge_in(base, "c", NULL);
+	ck_assert_uint_eq(j.count, 0);
+	/* Once it is gone it is no news. */
+	amend_base_put(base, &(struct source){.name = STR("b")});
+	j = judge_in(base, "b", NULL);
+	ck_assert_uint_eq(j.count, 0);
+	/* Nor is it then what another takes away. */
+	j = judge_in(base, "a", NULL);
+	ck_assert_uint_eq(told(&j, "unknown-namespace"), j.count);
+	for (size_t i = 0; i < j.count; i++)
+		ck_assert_ptr_eq(strstr(j.findings[i].message.ptr, "cards"), NULL);
+	amend_base_free(base);
+	/* What is wrong of others is not known of a tree with mistakes. */
+	j = judge(tree, 5, "b", NULL);
+	ck_assert_uint_eq(j.count, 0);
+}
+END_TEST
+
+/* However much is said of others. */
+START_TEST(own_warnings_have_their_place)
+{
+	static const char loose[] = TO("{ cidr: 10.1.2.3/8 }");
+	const char *tree[] = {NULL};
+	struct buf many = {0};
+	struct amend_judgement j;
+	const char *own;
+
+	for (unsigned i = 0; i < 1200; i++)
+		buf_printf(&many, "%s%s%s", i != 0 ? "---\n" : "",
+		    arena_printf(arena, HEAD("Policy", "p%u"), i), loose);
+	tree[0] = arena_strndup(arena, many.data, many.len);
+	buf_free(&many);
+	own = arena_printf(arena, "%s%s---\n%s", HEAD("Policy", "z"), loose, CARD);
+	j = judge(tree, 1, "z", own);
+	ck_assert_uint_eq(j.errors, 0);
+	ck_assert(j.whole);
+	ck_assert_uint_eq(told(&j, "loose-cidr"), 1);
 }
 END_TEST
 
@@ -211,6 +286,9 @@ main(void)
 	tcase_add_test(tc, what_it_breaks_is_told_of_others);
 	tcase_add_test(tc, mistakes_that_there_are_are_not_its_own);
 	tcase_add_test(tc, who_mends_a_mistake_is_not_to_blame_for_what_shows_then);
+	tcase_add_test(tc, who_mends_what_others_need_is_not_to_blame_either);
+	tcase_add_test(tc, what_refers_to_what_goes_is_warned_of);
+	tcase_add_test(tc, own_warnings_have_their_place);
 	tcase_add_test(tc, judgements_do_not_depend_on_those_before);
 	tcase_add_test(tc, object_takes_the_place_of_what_it_was);
 	tcase_add_test(tc, warnings_are_its_own_and_not_about_workloads);

@@ -1,0 +1,111 @@
+/* What takes the place of a tenant's document that has mistakes. */
+#include "enforcer/kube_closed.h"
+
+#include <check.h>
+
+#include "common/bundle.h"
+#include "policy-lang/load.h"
+
+static struct arena *arena;
+
+static void
+setup(void)
+{
+	arena = arena_new();
+}
+
+static void
+teardown(void)
+{
+	arena_free(arena);
+}
+
+/* Loads what is taken, which is good; the only policy that it is. */
+static const struct policy *
+policy_of(const char *source)
+{
+	struct source text = {.name = STR("it")};
+	const struct bundle bundle = {&text, 1};
+	struct diag_list diags;
+	struct model *model;
+
+	ck_assert(kube_closed_text(arena, str_from(source), &text.text));
+	diag_list_init(&diags, arena);
+	ck_assert(model_load(arena, &bundle, NULL, &diags, &model));
+	ck_assert_uint_eq(model->policy_count, 1);
+	ck_assert(str_is(model->policies[0]->name, "web"));
+	ck_assert(str_is(model->policies[0]->level->path, "/shop"));
+	return model->policies[0];
+}
+
+START_TEST(policy_denies_everything_first)
+{
+	const struct policy *p = policy_of("east/policies.ringfence.dev/shop/web");
+
+	ck_assert_int_eq(p->priority, -INT32_MAX);
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		const struct rule_list *rules =
+		    policy_rules(p, PHASE_MANDATORY, (enum direction)d);
+
+		ck_assert_uint_eq(rules->count, 1);
+		ck_assert_int_eq(rules->rules[0].action, ACTION_DENY);
+	}
+}
+END_TEST
+
+START_TEST(network_policy_isolates_and_allows_nothing)
+{
+	const struct policy *p = policy_of("east/networkpolicies/shop/web");
+
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		ck_assert(p->isolates[d]);
+		ck_assert_uint_eq(
+		    policy_rules(p, PHASE_ALLOW, (enum direction)d)->count, 0);
+	}
+}
+END_TEST
+
+START_TEST(what_policy_refers_to_is_gone)
+{
+	struct str text = STR("x");
+
+	ck_assert(kube_closed_text(
+	    arena, STR("east/externalnetworks.ringfence.dev/shop/card"), &text));
+	ck_assert_uint_eq(text.len, 0);
+}
+END_TEST
+
+START_TEST(what_tenants_do_not_write_is_missed)
+{
+	static const char *const names[] = {"east/namespaces.ringfence.dev/acme",
+	    "east/pods/shop/web", "east/adminnetworkpolicies.policy.networking.k8s.io/x",
+	    "east/policies.ringfence.dev/web", "policies.ringfence.dev/shop/web", "",
+	    "east/policies.ringfence.dev/shop/we\"b",
+	    "east/policies.ringfence.dev/shop/a/b"};
+	struct str text;
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		ck_assert(!kube_closed_text(arena, str_from(names[i]), &text));
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("kube_closed");
+	TCase *tc = tcase_create("closed");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, policy_denies_everything_first);
+	tcase_add_test(tc, network_policy_isolates_and_allows_nothing);
+	tcase_add_test(tc, what_policy_refers_to_is_gone);
+	tcase_add_test(tc, what_tenants_do_not_write_is_missed);
+	suite_add_tcase(suite, tc);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}
