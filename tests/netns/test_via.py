@@ -100,29 +100,39 @@ STRAY = "routed, but of no connection that is known"
 PORTS = [80, 81, 82, 83, 84, 85, 86, 87, "81/udp", "82/udp"]
 
 
-def build(lab):
-    lab.add_node("node-2")
-    for node in NODES:
-        lab.add_workloads([name for name, (_, at) in PLACES.items() if at == node], node=node)
+def forward(host, table):
+    """Like a firewall: what it lets through it sends on, and counts."""
+    host.exec(["sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"])
+    host.nft(table)
+
+
+def make_neighbours(lab, homes, numbers):
+    """Nodes side by side at a switch, by which what is on one is reached from the other."""
     switch = lab.add_outside("switch", ["192.168.77.1"])
     switch.exec(["ip", "link", "add", "inner", "type", "bridge"])
     switch.exec(["ip", "link", "set", "inner", "up"])
-    for node, n in NODES.items():
+    for node, n in numbers.items():
         plug(lab.host(node), "inner", switch, f"192.0.2.{n}/24", f"fd0b::{n}/64")
-    for name, (_, at) in PLACES.items():
-        other, n = next((other, NODES[at]) for other in NODES if other != at)
-        for address in lab.host(name).addresses:
-            route(lab.host(other), str(address), f"192.0.2.{n}" if address.version == 4 else
-                  f"fd0b::{n}")
-    for node in NODES:
         # what comes back by another node, to the one that it began on, is known by its mark
         lab.host(node).exec(["sysctl", "-qw", "net.ipv4.conf.all.rp_filter=1",
                              "net.ipv4.conf.inner.src_valid_mark=1"])
+    for name, at in homes.items():
+        other, n = next((other, numbers[at]) for other in numbers if other != at)
+        for address in lab.host(name).addresses:
+            route(lab.host(other), str(address), f"192.0.2.{n}" if address.version == 4 else
+                  f"fd0b::{n}")
+
+
+def build(lab):
+    lab.add_node("node-2")
+    homes = {name: at for name, (_, at) in PLACES.items()}
+    for node in NODES:
+        lab.add_workloads([name for name, at in homes.items() if at == node], node=node)
+    make_neighbours(lab, homes, NODES)
+    for node in NODES:
         lab.host(node).nft(OTHERS)
     for name in WALLS:
-        lab.host(name).exec(["sysctl", "-qw", "net.ipv4.ip_forward=1",
-                             "net.ipv6.conf.all.forwarding=1"])
-        lab.host(name).nft(WALL)
+        forward(lab.host(name), WALL)
     lab.listen_all(PORTS, SERVERS)
 
 
