@@ -44,8 +44,24 @@ metadata: {{name: {ns}}}
 ROUTES = """\
 apiVersion: ringfence.dev/v1alpha1
 kind: Route
+metadata: {name: above, namespace: /acme}
+spec:
+  mandatory:
+    via:
+      - {name: forced, action: through, ports: [88/tcp],
+         through: {namespace: /ops/fw, workloads: {matchLabels: {app: fw-1}}}}
+      - {name: shut, action: deny, ports: [89/tcp]}
+  default:
+    via:
+      - {name: usual, action: through, ports: [80/tcp, 90/tcp], through: {namespace: /ops/fw}}
+---
+apiVersion: ringfence.dev/v1alpha1
+kind: Route
 metadata: {name: inspect, namespace: /acme/shop}
 spec:
+  mandatory:
+    via:
+      - {name: rather, action: direct, ports: [88-89/tcp]}
   default:
     via:
       - {name: first, action: through, to: [{namespace: /ops}], ports: [81/tcp, 81/udp],
@@ -54,6 +70,7 @@ spec:
          through: {namespace: /ops/fw, workloads: {matchLabels: {app: fw-2}}}}
       - {name: either, action: through, to: [{namespace: /ops}], ports: [83/tcp],
          through: {namespace: /ops/fw}}
+      - {name: nearer, action: direct, ports: [80/tcp]}
       - {name: never, action: deny, to: [{namespace: /ops}], ports: [84/tcp]}
       - {name: nobody, action: through, to: [{namespace: /ops}], ports: [85/tcp],
          through: {namespace: /ops/fw, workloads: {matchLabels: {app: gone}}}}
@@ -97,7 +114,7 @@ table inet other {
 """
 TRANSLATED = "via: translated on the node of what it goes through"
 STRAY = "routed, but of no connection that is known"
-PORTS = [80, 81, 82, 83, 84, 85, 86, 87, "81/udp", "82/udp"]
+PORTS = [80, 81, 82, 83, 84, 85, 86, 87, 88, 89, 90, "81/udp", "82/udp"]
 
 
 def forward(host, table):
@@ -235,13 +252,23 @@ def test_what_cannot_go_through_is_refused(lab, nodes, server, family):
     assert goes(lab, server, family, 86) == []
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("server", SERVERS)
+def test_ancestors_force_and_forbid_and_the_nearest_default_wins(lab, nodes, server, family):
+    assert goes(lab, server, family, 88) == ["fw-1"]
+    state, walls = through(lab, server, family, 89)
+    assert state != "open" and not walls
+    assert goes(lab, server, family, 80) == []
+    assert len(goes(lab, server, family, 90)) == 1
+
+
 def test_rules_are_counted_and_named(lab, nodes):
     daemon, near = nodes["node-1"], lab.host("near").address(4)
 
     def counter(name):
         return daemon.rules()["Route /acme/shop/inspect via default rule " + name]["packets"]
 
-    names = {81: "0 (first)", 84: "3 (never)", 85: "4, cannot be followed (nobody)"}
+    names = {81: "0 (first)", 84: "4 (never)", 85: "5, cannot be followed (nobody)"}
     before = {port: counter(name) for port, name in names.items()}
     for port in names:
         lab.probe("web", near, "tcp", port)
