@@ -104,8 +104,8 @@ has_host_profile(const struct side *s)
 	return false;
 }
 
-/* Where policy for the node says what it may reach, and where nobody else may be behind an
- * interface. */
+/* Where policy for the node says what it may reach, where nobody else may be behind an
+ * interface, and where what one of them begins may go through another. */
 static void
 emit_own(struct compiler *c)
 {
@@ -113,7 +113,7 @@ emit_own(struct compiler *c)
 	const struct node *node = compiler_node(c);
 
 	if (!has_host_profile(&c->sides[DIR_EGRESS]) &&
-	    c->options->workload_interface_count == 0)
+	    c->options->workload_interface_count == 0 && !via_is_ruled(c->model))
 		return;
 	for (uint32_t i = 0; i < u->point_count; i++) {
 		const struct point *p = &u->points[i];

@@ -348,6 +348,8 @@ static const struct table_rule steer_way_rules[] = {
  *                                                                  |
  *     server <-- forward: came back: as it was judged       <------+
  *
+ * A workload that reaches itself, by what is published, goes through nothing.
+ *
  * What comes back has the mark again, and came by the interface that the mark leads to: a
  * rule of policy routing sends that where it would go without us (enforcer/steer.h).
  */
@@ -370,10 +372,12 @@ static const struct table_rule steer_way_rules[] = {
 	    RULE(SET_PRIORITY(0)),                                                     \
 	};                                                                             \
 	static const struct table_rule via_steer_out##f##_rules[] = {                  \
+	    RULE(SELF(f), DO(RETURN)),                                                 \
 	    RULE(JUMP("via_out" #f)),                                                  \
 	    VIA_ENDS(f, ENDS##f),                                                      \
 	};                                                                             \
 	static const struct table_rule via_steer_back##f##_rules[] = {                 \
+	    RULE(SELF(f), DO(RETURN)),                                                 \
 	    RULE(JUMP("via_back" #f)),                                                 \
 	    VIA_ENDS(f, ENDS##f##_BACK),                                               \
 	};                                                                             \
@@ -382,11 +386,13 @@ static const struct table_rule steer_way_rules[] = {
 	    RULE(GOTO("route_count")),                                                 \
 	};                                                                             \
 	static const struct table_rule via_still_out##f##_rules[] = {                  \
+	    RULE(SELF(f), DO(RETURN)),                                                 \
 	    RULE(JUMP("via_out" #f)),                                                  \
 	    RULE(PRIORITY_VMAP(SET_VIA_REFUSED)),                                      \
 	    RULE(SET_PRIORITY(0)),                                                     \
 	};                                                                             \
 	static const struct table_rule via_still_back##f##_rules[] = {                 \
+	    RULE(SELF(f), DO(RETURN)),                                                 \
 	    RULE(JUMP("via_back" #f)),                                                 \
 	    RULE(PRIORITY_VMAP(SET_VIA_REFUSED)),                                      \
 	    RULE(SET_PRIORITY(0)),                                                     \

@@ -4,10 +4,11 @@ The oracle is written from that page alone: for a workload and a kind of rule th
 match going down through `mandatory`, else the first going up through `default`; `pass`
 leaves the level. Which addresses a node translates is as enforcer.yaml(5) has it.
 
-    world = RouteWorld(random.Random(seed), {"w1": [ip4, ip6], ...}, "node-1")
+    world = RouteWorld(random.Random(seed), {"w1": ("node-1", [ip4, ip6]), ...})
     world.files()                         # {name: documents}
     world.leaves("w1", "203.0.113.9", "tcp", 80)
     world.leads("198.51.100.80", "tcp", 80)
+    world.goes("w1", "w2", 4, "tcp", 80)  # through whom
     world.edit()                          # changes something; what, in words
 """
 
@@ -33,6 +34,12 @@ PORTS = [None, None, ["80/tcp"], ["tcp"], ["80-81/tcp", "80/udp"], ["8000-8001/t
 PUBLISHED = [["80/tcp"], ["80-81/tcp"], ["8000-8001/tcp"], ["8000/udp"], ["80/udp", "81/tcp"],
              ["79-8001/tcp"]]
 APPS = ["x", "v"]
+NODE_ADDRESSES = ["192.0.2.10{}", "fd0b::10{}"]
+# Keeps nodes asking each other whether they are up; nobody probes these ports.
+KEEP = {"apiVersion": API, "kind": "Route", "metadata": {"name": "keep", "namespace": "/"},
+        "spec": {"priority": -1, "mandatory": {"egress": [
+            {"action": "route", "ports": [f"{n}/sctp"], "gateway": [f"node-{n}"]}
+            for n in (1, 2)]}}}
 
 
 class Found(NamedTuple):
@@ -47,8 +54,9 @@ class Found(NamedTuple):
 class Workload:
     """As a document, of Kubernetes or native, or as none while it is gone."""
 
-    def __init__(self, dice, name, addresses, paths):
+    def __init__(self, dice, name, node, addresses, paths):
         self.name = name
+        self.node = node
         self.addresses = [str(address) for address in addresses]
         self.pod = dice.randrange(2) == 0
         self.path = dice.choice(paths)
@@ -61,23 +69,34 @@ class Workload:
     def display(self, kube):
         return f"{kube[self.path]}/{self.name}" if self.pod else f"{self.path}/{self.name}"
 
-    def document(self, kube, node):
+    def has(self, family):
+        """Whether it is there, and known by an address of the family."""
+        return not self.gone and any(version(own) == family for own in self.addresses)
+
+    def is_there(self):
+        return not self.gone and (self.ready or not self.pod)
+
+    def document(self, kube):
         labels = {"app": self.app}
         if not self.pod:
             ports = [{"name": "web", "port": self.port}] if self.port else []
             return {"apiVersion": API, "kind": "Workload",
                     "metadata": {"name": self.name, "namespace": self.path, "labels": labels},
-                    "spec": {"node": node, "ips": self.addresses, "ports": ports}}
+                    "spec": {"node": self.node, "ips": self.addresses, "ports": ports}}
         ports = [{"name": "web", "containerPort": self.port}] if self.port else []
         return {"apiVersion": "v1", "kind": "Pod",
                 "metadata": {"name": self.name, "namespace": kube[self.path], "labels": labels},
-                "spec": {"nodeName": node, "containers": [{"name": "c", "ports": ports}]},
+                "spec": {"nodeName": self.node, "containers": [{"name": "c", "ports": ports}]},
                 "status": {"phase": "Running", "podIP": self.addresses[0],
                            "podIPs": [{"ip": address} for address in self.addresses],
                            "conditions": [{"type": "Ready", "status": str(self.ready)}]}}
 
 
 # --- matching, by the words of the manual ---
+
+
+def version(address):
+    return ipaddress.ip_address(address).version
 
 
 def within(path, top):
@@ -113,6 +132,18 @@ def rank(route):
     return meta["namespace"], route["spec"].get("priority", 0), meta["name"]
 
 
+def node_document(name):
+    own = [text.format(name[-1]) for text in NODE_ADDRESSES]
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name},
+            "status": {"addresses": [{"type": "InternalIP", "address": text} for text in own]}}
+
+
+def takes_some(some, level, workload):
+    """Whether what is said there of workloads, at that level, takes this one in."""
+    return within(workload.path, some.get("namespace", level)) and \
+        selects(some.get("workloads", {}), workload)
+
+
 class Marker:
     """A workload without address and label, which tells states apart. It walks, too."""
 
@@ -120,12 +151,12 @@ class Marker:
 
 
 class RouteWorld:
-    """`daemon`: as one with these rights has it, that drops what is no known workload's, and
-    that has a marker beside them."""
+    """`daemon`: as one with these rights has it, that drops what is no known workload's, that
+    has a marker beside them, and that sends things through workloads."""
 
-    def __init__(self, dice, addresses, node, daemon=True):
+    def __init__(self, dice, homes, daemon=True):
         self.dice = dice
-        self.node = node
+        self.kinds = ["egress", "ingress", "via"] if daemon else ["egress", "ingress"]
         self.rights = RIGHTS if daemon else None
         self.daemon = daemon
         self.paths = ["/", "/t1", "/t2"]
@@ -133,8 +164,11 @@ class RouteWorld:
             parent = dice.choice([path for path in self.paths[1:] if depth(path) < 4])
             self.paths.append(f"{parent}/n{i}")
         self.kube = {path: f"k{i}" for i, path in enumerate(self.paths)}
-        self.workloads = {name: Workload(dice, name, own, self.paths[1:])
-                          for name, own in addresses.items()}
+        self.workloads = {name: Workload(dice, name, *home, self.paths[1:])
+                          for name, home in homes.items()}
+        if daemon:
+            for workload in self.workloads.values():
+                workload.ready = not self._chance(4)
         self.networks = {("/", "far"): self._cidrs(), ("/", "near"): self._cidrs()}
         for path in dice.sample(self.paths[1:], 2):
             self.networks[path, dice.choice(["far", "near"])] = self._cidrs()
@@ -196,15 +230,41 @@ class RouteWorld:
                       for app in dice.sample([*APPS, ""], dice.randint(1, 2))]
         return rule
 
+    def _some(self, selector=None):
+        """Workloads below the Route's own place, or below another."""
+        paths = self.paths[:3] * 2 + self.paths[3:]
+        some = {} if self._chance(3) else {"namespace": self.dice.choice(paths)}
+        if selector or not some or self._chance(2):
+            labels = {"matchLabels": {"app": self.dice.choice(APPS)}}
+            some["workloads"] = {} if self._chance(4) else labels
+        return some
+
+    def _sending(self):
+        dice = self.dice
+        rule = {"action": dice.choice(["through"] * 5 + ["direct", "deny", "pass"])}
+        for end in ("from", "to"):
+            if not self._chance(2):
+                rule[end] = [self._some() for _ in range(dice.randint(1, 2))]
+        if (ports := dice.choice(PORTS)) is not None:
+            rule["ports"] = ports
+        if rule["action"] == "through":
+            rule["through"] = self._some(selector=True)
+            if (failure := dice.choice([None, "deny", "direct"])) is not None:
+                rule["onFailure"] = failure
+        return rule
+
+    def _rule(self, kind):
+        return {"egress": self._leaving, "ingress": self._publishing,
+                "via": self._sending}[kind]()
+
     def _add_route(self, path):
         number = next(n for n in range(1000) if f"r{n}" not in self.routes)
         spec = {"priority": self.dice.randrange(2)}
         if self._chance(3):
             spec["workloads"] = {"matchLabels": {"app": self.dice.choice(APPS)}}
         for phase in ("mandatory", "default"):
-            spec[phase] = {
-                "egress": [self._leaving() for _ in range(self.dice.randrange(3))],
-                "ingress": [self._publishing() for _ in range(self.dice.randrange(3))]}
+            spec[phase] = {kind: [self._rule(kind) for _ in range(
+                self.dice.randrange(4 if kind == "via" else 3))] for kind in self.kinds}
         self.routes[f"r{number}"] = {
             "apiVersion": API, "kind": "Route",
             "metadata": {"name": f"r{number}", "namespace": path}, "spec": spec}
@@ -220,10 +280,14 @@ class RouteWorld:
         world += [{"apiVersion": API, "kind": "ExternalNetwork",
                    "metadata": {"name": name, "namespace": path}, "spec": {"cidrs": cidrs}}
                   for (path, name), cidrs in self.networks.items()]
-        world += [w.document(self.kube, self.node) for w in self.workloads.values()
-                  if not w.gone]
+        world += [w.document(self.kube) for w in self.workloads.values() if not w.gone]
+        if "via" in self.kinds:
+            world += [KEEP, *(node_document(name) for name in self.nodes())]
         return {"world.yaml": world} | {f"{name}.yaml": [route]
                                         for name, route in self.routes.items()}
+
+    def nodes(self):
+        return sorted({workload.node for workload in self.workloads.values()})
 
     # --- edits ---
 
@@ -244,7 +308,7 @@ class RouteWorld:
         if not lists:
             return None
         name, phase, kind, rules = self.dice.choice(lists)
-        new = self._leaving() if kind == "egress" else self._publishing()
+        new = self._rule(kind)
         if rules and self._chance(3):
             index = self.dice.randrange(len(rules))
             del rules[index]
@@ -356,16 +420,14 @@ class RouteWorld:
     def leaves(self, name, address, proto, port):
         """The addresses that it may leave with; none: it does not leave."""
         workload = self.workloads[name]
-        version = ipaddress.ip_address(address).version
-        own = {text for text in workload.addresses
-               if ipaddress.ip_address(text).version == version}
+        own = {text for text in workload.addresses if version(text) == version(address)}
         if workload.gone:
             return set() if self.daemon else own
         found = self.leaving_rule(name, address, proto, port)
         if found is None or found.rule["action"] == "direct":
             return own
         pool = {each for text in found.rule.get("source", ())
-                for each in ipaddress.ip_network(text) if each.version == version}
+                for each in ipaddress.ip_network(text) if each.version == version(address)}
         path = found.route["metadata"]["namespace"]
         return {str(each) for each in pool} if all(self.may(each, path) for each in pool) \
             else set()
@@ -399,7 +461,7 @@ class RouteWorld:
         for name, found in answers.items():
             workload = self.workloads.get(name)
             if workload is None or first is None or found is None or found.rule is not first.rule \
-                    or (workload.pod and not workload.ready):
+                    or not (workload.is_there() and workload.has(version(address))):
                 continue
             target = next((target for target in first.rule["to"]
                            if selects(target["workloads"], workload)), None)
@@ -415,3 +477,29 @@ class RouteWorld:
         if rule["targetPort"] == "web":
             return workload.port if proto == "tcp" else None
         return rule["targetPort"] + port - int(rule["ports"][0].split("-")[0].split("/")[0])
+
+    # --- what it goes through ---
+
+    def sending_rule(self, src, dst, proto, port):
+        one, other = self.workloads[src], self.workloads[dst]
+
+        def match(rule, level):
+            return takes_port(rule, proto, port) and all(
+                key not in rule or any(takes_some(some, level, end) for some in rule[key])
+                for key, end in (("from", one), ("to", other))) and not (
+                rule["action"] == "through" and any(
+                    takes_some(rule["through"], level, end) for end in (one, other)))
+        return self.walk(one, "via", match)
+
+    def goes(self, src, dst, family, proto, port):
+        """Names of those that it goes through one of; None among them: directly. Empty: it
+        does not come about."""
+        found = self.sending_rule(src, dst, proto, port) if src != dst else None
+        if found is None or found.rule["action"] == "direct":
+            return {None}
+        if found.rule["action"] == "deny":
+            return set()
+        walls = {name for name, w in self.workloads.items()
+                 if w.has(family) and w.is_there()
+                 and takes_some(found.rule["through"], found.route["metadata"]["namespace"], w)}
+        return walls or ({None} if found.rule.get("onFailure") == "direct" else set())

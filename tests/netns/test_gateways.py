@@ -2,6 +2,7 @@
 and what becomes of their connections when it dies. Where things are: test_steering.py."""
 
 import json
+import re
 import socket
 
 import pytest
@@ -155,6 +156,78 @@ def test_gateway_lends_itself_to_nobody(lab, nodes, by_hand, family):
     assert seen(lab, "mon", family, 81) == str(lab.host("mon").address(family))
     wait_until(lambda: any((flow["policy"] or {}).get("ruleName") == "second"
                            for flow in nodes["gw-1"].flows()), 30, "the record")
+
+
+# --- what is written above a tenant, and by it ---
+
+LEVELS = """\
+apiVersion: ringfence.dev/v1alpha1
+kind: Route
+metadata: {name: above, namespace: /acme}
+spec:
+  mandatory:
+    egress:
+      - {name: forced, action: route, ports: [83/tcp], gateway: [gw-2], source: [198.51.100.8, "fd0a::8"]}
+      - {name: shut, action: deny, ports: [84/tcp]}
+  default:
+    egress:
+      - {name: usual, action: route, ports: [85-86/tcp], gateway: [gw-1], source: [198.51.100.7, "fd0a::7"]}
+---
+apiVersion: ringfence.dev/v1alpha1
+kind: Route
+metadata: {name: own, namespace: /acme/shop}
+spec:
+  priority: -1
+  mandatory:
+    egress:
+      - {name: rather, action: direct, ports: [83-84/tcp]}
+  default:
+    egress:
+      - {name: nearer, action: direct, ports: [83-85/tcp]}
+"""
+# Whatever comes for a port that nobody is to reach, by whatever way.
+EAR = """
+table inet ear {
+  counter heard { }
+  chain in { type filter hook prerouting priority -300; tcp dport 84 counter name heard; }
+}
+"""
+
+
+def tell(nodes, text):
+    for daemon in nodes.values():
+        before = daemon.generation()
+        daemon.write("routes.yaml", text)
+        daemon.wait_generation(before + 1)
+
+
+@pytest.fixture
+def levels(lab, nodes):
+    """How many packets came to the world that are not to leave."""
+    world = lab.host("world")
+    world.nft(EAR)
+    tell(nodes, LEVELS)
+    yield lambda: int(re.search(r"packets (\d+)", world.exec(["nft", "list", "counters"]).stdout)[1])
+    tell(nodes, ROUTES)
+    world.exec(["nft", "delete", "table", "inet", "ear"])
+
+
+def test_ancestors_force_and_forbid_and_the_nearest_default_wins(lab, nodes, levels):
+    for family in FAMILIES:
+        own = str(lab.host("web").address(family))
+        wait_until(lambda: seen(lab, "web", family, 83) == OWN[family][:-1] + "8", 30,  # noqa: B023
+                   "the gateway that is forced")
+        assert seen(lab, "web", family, 84) == "closed"
+        assert seen(lab, "web", family, 85) == own
+        wait_until(lambda: seen(lab, "web", family, 86) == OWN[family], 30, "the usual gateway")  # noqa: B023
+        assert levels() == 0
+    wait_until(lambda: any((flow["policy"] or {}).get("ruleName") == "shut"
+                           for flow in nodes["node-1"].flows()), 30, "the record")
+    # who is not below is not bound, and what is counted is heard
+    for family in FAMILIES:
+        for port in (83, 84):
+            assert seen(lab, "mon", family, port) == str(lab.host("mon").address(family))
+    assert levels() > 0
 
 
 class Dialogue:

@@ -44,8 +44,24 @@ metadata: {{name: {ns}}}
 ROUTES = """\
 apiVersion: ringfence.dev/v1alpha1
 kind: Route
+metadata: {name: above, namespace: /acme}
+spec:
+  mandatory:
+    via:
+      - {name: forced, action: through, ports: [88/tcp],
+         through: {namespace: /ops/fw, workloads: {matchLabels: {app: fw-1}}}}
+      - {name: shut, action: deny, ports: [89/tcp]}
+  default:
+    via:
+      - {name: usual, action: through, ports: [80/tcp, 90/tcp], through: {namespace: /ops/fw}}
+---
+apiVersion: ringfence.dev/v1alpha1
+kind: Route
 metadata: {name: inspect, namespace: /acme/shop}
 spec:
+  mandatory:
+    via:
+      - {name: rather, action: direct, ports: [88-89/tcp]}
   default:
     via:
       - {name: first, action: through, to: [{namespace: /ops}], ports: [81/tcp, 81/udp],
@@ -54,6 +70,7 @@ spec:
          through: {namespace: /ops/fw, workloads: {matchLabels: {app: fw-2}}}}
       - {name: either, action: through, to: [{namespace: /ops}], ports: [83/tcp],
          through: {namespace: /ops/fw}}
+      - {name: nearer, action: direct, ports: [80/tcp]}
       - {name: never, action: deny, to: [{namespace: /ops}], ports: [84/tcp]}
       - {name: nobody, action: through, to: [{namespace: /ops}], ports: [85/tcp],
          through: {namespace: /ops/fw, workloads: {matchLabels: {app: gone}}}}
@@ -97,32 +114,42 @@ table inet other {
 """
 TRANSLATED = "via: translated on the node of what it goes through"
 STRAY = "routed, but of no connection that is known"
-PORTS = [80, 81, 82, 83, 84, 85, 86, 87, "81/udp", "82/udp"]
+PORTS = [80, 81, 82, 83, 84, 85, 86, 87, 88, 89, 90, "81/udp", "82/udp"]
+
+
+def forward(host, table):
+    """Like a firewall: what it lets through it sends on, and counts."""
+    host.exec(["sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"])
+    host.nft(table)
+
+
+def make_neighbours(lab, homes, numbers):
+    """Nodes side by side at a switch, by which what is on one is reached from the other."""
+    switch = lab.add_outside("switch", ["192.168.77.1"])
+    switch.exec(["ip", "link", "add", "inner", "type", "bridge"])
+    switch.exec(["ip", "link", "set", "inner", "up"])
+    for node, n in numbers.items():
+        plug(lab.host(node), "inner", switch, f"192.0.2.{n}/24", f"fd0b::{n}/64")
+        # what comes back by another node, to the one that it began on, is known by its mark
+        lab.host(node).exec(["sysctl", "-qw", "net.ipv4.conf.all.rp_filter=1",
+                             "net.ipv4.conf.inner.src_valid_mark=1"])
+    for name, at in homes.items():
+        other, n = next((other, numbers[at]) for other in numbers if other != at)
+        for address in lab.host(name).addresses:
+            route(lab.host(other), str(address), f"192.0.2.{n}" if address.version == 4 else
+                  f"fd0b::{n}")
 
 
 def build(lab):
     lab.add_node("node-2")
+    homes = {name: at for name, (_, at) in PLACES.items()}
     for node in NODES:
-        lab.add_workloads([name for name, (_, at) in PLACES.items() if at == node], node=node)
-    switch = lab.add_outside("switch", ["192.168.77.1"])
-    switch.exec(["ip", "link", "add", "inner", "type", "bridge"])
-    switch.exec(["ip", "link", "set", "inner", "up"])
-    for node, n in NODES.items():
-        plug(lab.host(node), "inner", switch, f"192.0.2.{n}/24", f"fd0b::{n}/64")
-    for name, (_, at) in PLACES.items():
-        other, n = next((other, NODES[at]) for other in NODES if other != at)
-        for address in lab.host(name).addresses:
-            route(lab.host(other), str(address), f"192.0.2.{n}" if address.version == 4 else
-                  f"fd0b::{n}")
+        lab.add_workloads([name for name, at in homes.items() if at == node], node=node)
+    make_neighbours(lab, homes, NODES)
     for node in NODES:
-        # what comes back by another node, to the one that it began on, is known by its mark
-        lab.host(node).exec(["sysctl", "-qw", "net.ipv4.conf.all.rp_filter=1",
-                             "net.ipv4.conf.inner.src_valid_mark=1"])
         lab.host(node).nft(OTHERS)
     for name in WALLS:
-        lab.host(name).exec(["sysctl", "-qw", "net.ipv4.ip_forward=1",
-                             "net.ipv6.conf.all.forwarding=1"])
-        lab.host(name).nft(WALL)
+        forward(lab.host(name), WALL)
     lab.listen_all(PORTS, SERVERS)
 
 
@@ -225,13 +252,23 @@ def test_what_cannot_go_through_is_refused(lab, nodes, server, family):
     assert goes(lab, server, family, 86) == []
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("server", SERVERS)
+def test_ancestors_force_and_forbid_and_the_nearest_default_wins(lab, nodes, server, family):
+    assert goes(lab, server, family, 88) == ["fw-1"]
+    state, walls = through(lab, server, family, 89)
+    assert state != "open" and not walls
+    assert goes(lab, server, family, 80) == []
+    assert len(goes(lab, server, family, 90)) == 1
+
+
 def test_rules_are_counted_and_named(lab, nodes):
     daemon, near = nodes["node-1"], lab.host("near").address(4)
 
     def counter(name):
         return daemon.rules()["Route /acme/shop/inspect via default rule " + name]["packets"]
 
-    names = {81: "0 (first)", 84: "3 (never)", 85: "4, cannot be followed (nobody)"}
+    names = {81: "0 (first)", 84: "4 (never)", 85: "5, cannot be followed (nobody)"}
     before = {port: counter(name) for port, name in names.items()}
     for port in names:
         lab.probe("web", near, "tcp", port)

@@ -227,6 +227,23 @@ START_TEST(what_is_to_go_through_a_workload_is_warned_of)
 }
 END_TEST
 
+/* Who begins what is to go through another is told from whom it came through. */
+START_TEST(workloads_of_the_node_are_known_where_any_go_through_another)
+{
+	struct compiled *c = compiled_on("n1",
+	    WORLD
+	    "---\napiVersion: ringfence.dev/v1alpha1\nkind: Route\n"
+	    "metadata: {name: r, namespace: /a}\nspec:\n  default:\n    via:\n"
+	    "      - {action: through, ports: [80/tcp], through: {namespace: /a}}\n",
+	    9);
+
+	ck_assert_uint_eq(c->content.element_count[SET_OWN4], 1);
+	ck_assert_uint_eq(c->content.element_count[SET_OWN6], 1);
+	ck_assert_uint_eq(c->content.elements[SET_OWN4][0].addr[3], 1);
+	loaded_free(c->l);
+}
+END_TEST
+
 /* ---- marks ---- */
 
 START_TEST(way_has_its_own_bits_of_the_mask)
@@ -255,6 +272,8 @@ main(void)
 	tcase_add_test(tc, later_gateway_stands_by_with_the_address);
 	tcase_add_test(tc, rules_of_the_same_words_share_a_way);
 	tcase_add_test(tc, what_is_to_go_through_a_workload_is_warned_of);
+	tcase_add_test(
+	    tc, workloads_of_the_node_are_known_where_any_go_through_another);
 	tcase_add_test(tc, way_has_its_own_bits_of_the_mask);
 	suite_add_tcase(s, tc);
 	runner = srunner_create(s);
