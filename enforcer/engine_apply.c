@@ -109,9 +109,6 @@ make_plan(struct engine *e, const struct table_content *before)
 		plan_at_once(arena, a->whole ? NULL : &from, &to, &a->stages);
 	}
 	a->stage = 0;
-	/* What others have done to a table is best undone by making another. */
-	if (a->whole && !a->drift)
-		a->stages.batches[0].ops[0].kind = OP_RESTORE;
 }
 
 static void
