@@ -16,6 +16,7 @@
 #include <linux/netfilter/nfnetlink.h>
 
 #include "common/clock.h"
+#include "enforcer/netlink.h"
 #include "enforcer/nft_build.h"
 #include "enforcer/nft_socket.h"
 
@@ -207,6 +208,8 @@ receive_acks(struct nft *n, struct acks *a, bool *out_lost, struct err *err)
 		}
 		if (len < 0)
 			return err_sys(err, "receive answers");
+		if (!netlink_lengths_hold(data, (size_t)len))
+			return err_set(err, ERR_PROTOCOL, "an answer without an end");
 		for (const struct nlmsghdr *h = (const struct nlmsghdr *)(void *)data;
 		     mnl_nlmsg_ok(h, rest); h = mnl_nlmsg_next(h, &rest)) {
 			if (h->nlmsg_type == NLMSG_ERROR &&
