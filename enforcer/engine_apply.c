@@ -266,7 +266,8 @@ engine_apply_offer(struct engine *e, struct program *p)
 	engine_refused_drop_program(e, e->apply.candidate);
 	e->apply.candidate = NULL;
 	/* Made before the kernel was asked; another is on its way. */
-	if (p->options.settings.no_nat != e->settings.no_nat) {
+	if (p->options.settings.no_nat != e->settings.no_nat ||
+	    p->options.settings.steer_mask != e->settings.steering.mask) {
 		engine_refused_drop_program(e, p);
 		return;
 	}

@@ -119,6 +119,9 @@ void nft_expr_hash(
     struct nftnl_rule *rule, uint32_t from, uint32_t len, uint32_t slots, uint32_t reg);
 void nft_expr_random(struct nftnl_rule *rule, uint32_t slots, uint32_t reg);
 /* To what lies in register 1: an address, and then a port if `to` has one. */
+/* Register 1 is 1 if the way back to where a packet is from, looked for with `flags` too, is
+ * by the interface that it came by; else 0. */
+void nft_expr_came_by(struct nftnl_rule *rule, uint32_t flags);
 void nft_expr_nat(struct nftnl_rule *rule, uint32_t type, enum table_field to);
 
 #endif

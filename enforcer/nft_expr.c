@@ -395,9 +395,8 @@ set_ct_mark(struct nftnl_rule *rule, uint32_t mask, uint32_t value)
 	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_SREG, NFT_REG_1);
 }
 
-/* Whether the way back to where it is from is the one that it came by. */
-static void
-came_by(struct nftnl_rule *rule, uint32_t flags, uint8_t yes)
+void
+nft_expr_came_by(struct nftnl_rule *rule, uint32_t flags)
 {
 	struct nftnl_expr *e = nft_expr_new(rule, "fib");
 
@@ -405,6 +404,13 @@ came_by(struct nftnl_rule *rule, uint32_t flags, uint8_t yes)
 	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_RESULT, NFT_FIB_RESULT_OIF);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_FLAGS,
 	    flags | NFTA_FIB_F_SADDR | NFTA_FIB_F_IIF | NFTA_FIB_F_PRESENT);
+}
+
+/* Whether it is the one that it came by. */
+static void
+came_by(struct nftnl_rule *rule, uint32_t flags, uint8_t yes)
+{
+	nft_expr_came_by(rule, flags);
 	compare_u8(rule, NFT_CMP_EQ, yes);
 }
 

@@ -45,6 +45,7 @@ enum op_lack {
 	OP_LACKS_RATES = 1,  /* limit: connections and bytes per second */
 	OP_LACKS_COUNTS = 2, /* connlimit: open connections */
 	OP_LACKS_NAT = 4,    /* nat, masq, hash, numgen: what Routes translate */
+	OP_LACKS_FIB = 8,    /* fib, as of Linux 5.19: what is steered */
 };
 
 #define OP_MAX_BATCH_BYTES (512u * 1024 * 1024)
