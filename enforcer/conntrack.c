@@ -15,6 +15,8 @@
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <linux/rtnetlink.h>
 
+#include "enforcer/netlink.h"
+
 #define RECEIVE_BYTES  65536
 #define ANSWER_S       5    /* the kernel answers while we ask; this is never needed */
 #define COMMAND_BYTES  512  /* of one command */
@@ -120,6 +122,8 @@ receive_part(struct conntrack *c, int fd, uint32_t seq,
 			continue;
 		if (n < 0)
 			return err_sys(err, "read a list from the kernel");
+		if (!netlink_lengths_hold(c->data, (size_t)n))
+			return err_set(err, ERR_PROTOCOL, "a list without an end");
 		rc = mnl_cb_run(c->data, (size_t)n, seq, 0, each, arg);
 		if (rc < 0 && errno == EPROTO)
 			continue; /* left over from an earlier question */
@@ -551,6 +555,8 @@ read_answers(struct conntrack *c, const struct command *command, uint32_t first,
 			continue;
 		if (n < 0)
 			return err_sys(err, "answers of conntrack");
+		if (!netlink_lengths_hold(c->data, (size_t)n))
+			return err_set(err, ERR_PROTOCOL, "an answer without an end");
 		for (const struct nlmsghdr *h =
 			 (const struct nlmsghdr *)(void *)c->data;
 		     mnl_nlmsg_ok(h, rest); h = mnl_nlmsg_next(h, &rest)) {

@@ -109,9 +109,6 @@ make_plan(struct engine *e, const struct table_content *before)
 		plan_at_once(arena, a->whole ? NULL : &from, &to, &a->stages);
 	}
 	a->stage = 0;
-	/* What others have done to a table is best undone by making another. */
-	if (a->whole && !a->drift)
-		a->stages.batches[0].ops[0].kind = OP_RESTORE;
 }
 
 static void
@@ -269,7 +266,8 @@ engine_apply_offer(struct engine *e, struct program *p)
 	engine_refused_drop_program(e, e->apply.candidate);
 	e->apply.candidate = NULL;
 	/* Made before the kernel was asked; another is on its way. */
-	if (p->options.settings.no_nat != e->settings.no_nat) {
+	if (p->options.settings.no_nat != e->settings.no_nat ||
+	    p->options.settings.steer_mask != e->settings.steering.mask) {
 		engine_refused_drop_program(e, p);
 		return;
 	}

@@ -76,12 +76,20 @@ take_question(struct engine *e, uint32_t id, uint32_t type)
 	return NULL;
 }
 
+void
+engine_kernel_limit(struct engine *e)
+{
+	if ((e->kernel.lacks & OP_LACKS_FIB) != 0)
+		e->settings.steering = (struct steering){.mask = 0};
+}
+
 /* A limit that is not enforced is told of; a source address that cannot be put on is denied,
  * which takes another program. */
 static void
 take_lacks(struct engine *e, unsigned lacks)
 {
 	bool no_nat = (lacks & OP_LACKS_NAT) != 0;
+	bool no_fib = (lacks & OP_LACKS_FIB) != 0 && e->settings.steering.mask != 0;
 
 	e->kernel.lacks = lacks;
 	if ((lacks & (OP_LACKS_RATES | OP_LACKS_COUNTS)) != 0)
@@ -91,9 +99,14 @@ take_lacks(struct engine *e, unsigned lacks)
 		log_warn("routes-not-followed",
 		    "detail=\"the kernel has no nat, masq, hash or numgen: nothing is "
 		    "published, and what would get a source address is denied\"");
-	if (no_nat == e->settings.no_nat)
+	if (no_fib)
+		log_warn("nothing-steered",
+		    "detail=\"the kernel has no nft_fib as of Linux 5.19: it is as if "
+		    "nothing were configured for steering\"");
+	if (no_nat == e->settings.no_nat && !no_fib)
 		return;
 	e->settings.no_nat = no_nat;
+	engine_kernel_limit(e);
 	engine_refused_drop_program(e, e->apply.candidate);
 	e->apply.candidate = NULL;
 	engine_load_whole(e);

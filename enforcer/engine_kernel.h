@@ -39,6 +39,8 @@ void engine_kernel_fini(struct engine *e);
 /* Takes the socket to a new kernel role. */
 void engine_kernel_connect(struct engine *e, int fd);
 MUST_CHECK bool engine_kernel_connected(const struct engine *e);
+/* Takes out of settings that have come what the kernel cannot do. */
+void engine_kernel_limit(struct engine *e);
 /* Asks; `answered` is called once, later, unless this fails. `fd` may be -1. */
 MUST_CHECK int engine_kernel_ask(struct engine *e, uint32_t type,
     const struct buf *body, int fd, kernel_answer_fn answered, void *arg,

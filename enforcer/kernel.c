@@ -176,6 +176,8 @@ start(struct kernel *k, int table_fd, struct err *err)
 		rc = nft_own(k->nft, &k->owned, err);
 	if (rc == 0)
 		rc = nft_find_lacks(k->nft, &k->lacks, err);
+	if ((k->lacks & OP_LACKS_FIB) != 0)
+		k->settings.steering = (struct steering){.mask = 0};
 	if (rc == 0)
 		rc = kernel_logs_open(k, err);
 	if (rc == 0)

@@ -167,6 +167,9 @@ add_apply(const struct engine *e, struct buf *out)
 	add(out, "translation_enforced", "gauge",
 	    "1 if the kernel can translate what Routes say.",
 	    (e->kernel.lacks & OP_LACKS_NAT) == 0);
+	add(out, "steering_enforced", "gauge",
+	    "1 if the kernel can steer what Routes say.",
+	    (e->kernel.lacks & OP_LACKS_FIB) == 0);
 	add(out, "programs_total", "counter", "Programs put in force.", a->programs);
 	histogram_write(out, "ringfence_commit_duration_seconds",
 	    "How long the kernel took for a change.", &a->commits);

@@ -16,6 +16,7 @@
 #include <linux/netfilter/nfnetlink.h>
 
 #include "common/clock.h"
+#include "enforcer/netlink.h"
 #include "enforcer/nft_build.h"
 #include "enforcer/nft_socket.h"
 
@@ -111,7 +112,6 @@ nft_build_op(struct nft_build *b, const struct op_batch *batch, size_t index)
 	b->now.op = (uint32_t)index;
 	switch (op->kind) {
 	case OP_TABLE:
-	case OP_RESTORE:
 		b->room = op->room;
 		nft_build_table(b);
 		break;
@@ -208,6 +208,8 @@ receive_acks(struct nft *n, struct acks *a, bool *out_lost, struct err *err)
 		}
 		if (len < 0)
 			return err_sys(err, "receive answers");
+		if (!netlink_lengths_hold(data, (size_t)len))
+			return err_set(err, ERR_PROTOCOL, "an answer without an end");
 		for (const struct nlmsghdr *h = (const struct nlmsghdr *)(void *)data;
 		     mnl_nlmsg_ok(h, rest); h = mnl_nlmsg_next(h, &rest)) {
 			if (h->nlmsg_type == NLMSG_ERROR &&
@@ -296,7 +298,6 @@ keep_counters(struct nft *n, const struct op_batch *batch)
 
 	for (size_t i = 0; i < batch->count && !anew; i++)
 		anew = batch->ops[i].kind == OP_TABLE ||
-		       batch->ops[i].kind == OP_RESTORE ||
 		       batch->ops[i].kind == OP_CHAIN_REPLACE;
 	if (anew && nft_counters(n, &n->counted, &n->counted_count, &err) != 0)
 		n->counted_count = 0;
@@ -310,19 +311,30 @@ forget_counters(struct nft *n)
 	n->counted_count = 0;
 }
 
+/* Where there is no table, or one that cannot become ours in place: what has the name of
+ * something of ours may be of another type. What fails for other reasons is tried again, and
+ * what is in force stays. */
+static bool
+has_to_be_made(int rc, const struct nft_refusal *refusal)
+{
+	return rc == ERR_NOT_FOUND || rc == ERR_STALE || refusal->sys != 0;
+}
+
 static int
 apply(struct nft *n, const struct op_batch *batch, uint32_t generation,
     uint32_t *out_generation, struct nft_refusal *out_refusal, struct err *err)
 {
 	static const struct nft_copies first;
+	const bool anew = batch->ops[0].kind == OP_TABLE;
 	struct nft_build build;
-	bool anew;
 	int rc = 0;
 
-	anew = batch->ops[0].kind == OP_TABLE || batch->ops[0].kind == OP_RESTORE;
-	if (batch->ops[0].kind == OP_RESTORE &&
-	    nft_restore(n, batch, out_generation, out_refusal, err) == 0)
-		return 0;
+	if (anew) {
+		rc = nft_restore(n, batch, out_generation, out_refusal, err);
+		if (rc == 0 || !has_to_be_made(rc, out_refusal))
+			return rc;
+		rc = 0;
+	}
 	if (!anew && !n->copies_known)
 		rc = nft_find_copies(n, err);
 	if (rc != 0)

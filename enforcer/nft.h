@@ -43,9 +43,11 @@ struct nft_refusal {
 /*
  * Applies a batch as one transaction: all of it or nothing. `generation` is the ruleset
  * generation that the batch was planned against (0: whatever it is); ERR_STALE if it
- * has moved on. On success *out_generation is the new one. ERR_SYSTEM with *out_refusal when the
- * kernel refuses an operation; ERR_LIMIT when the batch does not fit into the socket, or its
- * elements not into their sets, which only a table made anew has more room for.
+ * has moved on. A batch that begins with OP_TABLE replaces whatever there is: in place if
+ * that can be, in several transactions of which one changes what is in force. On success
+ * *out_generation is the new one. ERR_SYSTEM with *out_refusal when the kernel refuses an
+ * operation; ERR_LIMIT when the batch does not fit into the socket, or its elements not into
+ * their sets, which only a table made anew has more room for.
  */
 MUST_CHECK int nft_apply(struct nft *n, const struct op_batch *batch,
     uint32_t generation, uint32_t *out_generation, struct nft_refusal *out_refusal,

@@ -322,15 +322,20 @@ void
 nft_build_set(struct nft_build *b, enum table_set_id set, bool add)
 {
 	char name[NFT_SET_NAME_BYTES];
-	struct nlmsghdr *header;
 
-	if (add) {
+	if (add)
 		add_set_message(b, set);
-		return;
-	}
-	header = nft_build_begin(b, NFT_MSG_DELSET, 0);
+	else
+		nft_build_no_other_set(b, nft_set_name(&b->copies, set, name));
+}
+
+void
+nft_build_no_other_set(struct nft_build *b, const char *name)
+{
+	struct nlmsghdr *header = nft_build_begin(b, NFT_MSG_DELSET, 0);
+
 	mnl_attr_put_strz(header, NFTA_SET_TABLE, TABLE_NAME);
-	mnl_attr_put_strz(header, NFTA_SET_NAME, nft_set_name(&b->copies, set, name));
+	mnl_attr_put_strz(header, NFTA_SET_NAME, name);
 	nft_build_end(b, header);
 }
 
@@ -412,8 +417,8 @@ rule_message(struct nft_build *b, const char *chain, const struct table_rule *so
 	nftnl_rule_free(r);
 }
 
-static void
-flush_chain_message(struct nft_build *b, const char *chain)
+void
+nft_build_flush_other_chain(struct nft_build *b, const char *chain)
 {
 	struct nlmsghdr *header = nft_build_begin(b, NFT_MSG_DELRULE, 0);
 
@@ -430,15 +435,6 @@ nft_build_awake(struct nft_build *b)
 	mnl_attr_put_strz(header, NFTA_TABLE_NAME, TABLE_NAME);
 	mnl_attr_put_u32(
 	    header, NFTA_TABLE_FLAGS, b->owned ? htonl(NFT_OWNER | NFT_PERSIST) : 0);
-	nft_build_end(b, header);
-}
-
-void
-nft_build_flush_rules(struct nft_build *b)
-{
-	struct nlmsghdr *header = nft_build_begin(b, NFT_MSG_DELRULE, 0);
-
-	mnl_attr_put_strz(header, NFTA_RULE_TABLE, TABLE_NAME);
 	nft_build_end(b, header);
 }
 
@@ -467,7 +463,7 @@ nft_build_chain_rules(struct nft_build *b, const struct table_chain *chain)
 {
 	if (!table_chain_is_on(chain, &b->settings))
 		return;
-	flush_chain_message(b, chain->name);
+	nft_build_flush_other_chain(b, chain->name);
 	constant_rules(b, chain);
 }
 
@@ -485,7 +481,7 @@ nft_build_flush_chain(struct nft_build *b, uint32_t number)
 {
 	char name[NFT_CHAIN_NAME_BYTES];
 
-	flush_chain_message(b, nft_chain_name(number, name));
+	nft_build_flush_other_chain(b, nft_chain_name(number, name));
 }
 
 void
@@ -493,7 +489,13 @@ nft_build_no_chain(struct nft_build *b, uint32_t number)
 {
 	char name[NFT_CHAIN_NAME_BYTES];
 
-	chain_message(b, NFT_MSG_DELCHAIN, 0, nft_chain_name(number, name), NULL);
+	nft_build_no_other_chain(b, nft_chain_name(number, name));
+}
+
+void
+nft_build_no_other_chain(struct nft_build *b, const char *name)
+{
+	chain_message(b, NFT_MSG_DELCHAIN, 0, name, NULL);
 }
 
 void

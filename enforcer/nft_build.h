@@ -80,8 +80,7 @@ void nft_build_flush(struct nft_build *b, enum table_set_id set);
 void nft_build_set(struct nft_build *b, enum table_set_id set, bool add);
 /* The table is awake, and ours if tables are. */
 void nft_build_awake(struct nft_build *b);
-/* No rule is left in the table; and the constant chains, be they there or not. */
-void nft_build_flush_rules(struct nft_build *b);
+/* The constant chains, be they there or not. */
 void nft_build_constant_chains(struct nft_build *b);
 /* The rules of a constant chain, anew. */
 void nft_build_chain_rules(struct nft_build *b, const struct table_chain *chain);
@@ -92,6 +91,10 @@ void nft_build_chain(struct nft_build *b, uint32_t number);
 void nft_build_rule_chain(struct nft_build *b, const struct table_rule_chain *chain);
 void nft_build_flush_chain(struct nft_build *b, uint32_t number);
 void nft_build_no_chain(struct nft_build *b, uint32_t number);
+/* What is not ours, by name. */
+void nft_build_flush_other_chain(struct nft_build *b, const char *name);
+void nft_build_no_other_chain(struct nft_build *b, const char *name);
+void nft_build_no_other_set(struct nft_build *b, const char *name);
 
 /* "rule_N"; out has NFT_CHAIN_NAME_BYTES. */
 #define NFT_CHAIN_NAME_BYTES 24

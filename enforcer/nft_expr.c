@@ -205,7 +205,7 @@ nft_expr_reject(struct nftnl_rule *rule, uint32_t type, uint8_t code)
 }
 
 void
-nft_expr_came_by(struct nftnl_rule *rule, uint32_t flags, uint8_t yes)
+nft_expr_came_by(struct nftnl_rule *rule, uint32_t flags)
 {
 	struct nftnl_expr *e = nft_expr_new(rule, "fib");
 
@@ -213,7 +213,6 @@ nft_expr_came_by(struct nftnl_rule *rule, uint32_t flags, uint8_t yes)
 	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_RESULT, NFT_FIB_RESULT_OIF);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_FLAGS,
 	    flags | NFTA_FIB_F_SADDR | NFTA_FIB_F_IIF | NFTA_FIB_F_PRESENT);
-	nft_expr_compare_u8(rule, NFT_CMP_EQ, yes);
 }
 
 void

@@ -24,6 +24,9 @@ void nft_expr_payload(struct nftnl_rule *rule, uint32_t base, uint32_t offset,
     uint32_t len, uint32_t reg);
 struct nftnl_expr *nft_expr_ct(struct nftnl_rule *rule, uint32_t key, uint32_t reg);
 void nft_expr_ct_first(struct nftnl_rule *rule, uint32_t key, uint32_t reg);
+/* Register 1 is 1 if the way back to where the packet is from is the one that it came by, else
+ * 0. `flags`: NFTA_FIB_F_MARK, or 0. */
+void nft_expr_came_by(struct nftnl_rule *rule, uint32_t flags);
 /* A slot, from 0 to slots - 1: by what lies in registers, `len` bytes of it from register
  * `from` on; by chance. */
 void nft_expr_hash(
@@ -42,9 +45,6 @@ void nft_expr_mask(struct nftnl_rule *rule, const void *mask, uint32_t len);
 void nft_expr_compare(
     struct nftnl_rule *rule, uint32_t op, const void *data, uint32_t len);
 void nft_expr_compare_u8(struct nftnl_rule *rule, uint32_t op, uint8_t value);
-/* ... if the way back to where the packet is from is the one that it came by, or (`yes` 0)
- * is not. `flags`: NFTA_FIB_F_MARK, or 0. */
-void nft_expr_came_by(struct nftnl_rule *rule, uint32_t flags, uint8_t yes);
 
 /* Stores register 1; stores a constant in the priority. */
 void nft_expr_meta_store(struct nftnl_rule *rule, uint32_t key);

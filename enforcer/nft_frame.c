@@ -62,60 +62,6 @@ frame_seen(const struct nlmsghdr *header, void *arg)
 	return m.failed ? MNL_CB_ERROR : rc;
 }
 
-/* ---- copies of sets ---- */
-
-struct copies_reader {
-	bool there[SET_COUNT][2];
-};
-
-static int
-set_name_attr(const struct nlattr *attr, void *arg)
-{
-	struct copies_reader *r = arg;
-	struct nft_copies copies = {{false}};
-	char name[NFT_SET_NAME_BYTES];
-
-	if (mnl_attr_get_type(attr) != NFTA_SET_NAME ||
-	    mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) < 0)
-		return MNL_CB_OK;
-	for (int set = 0; set < SET_COUNT; set++) {
-		for (int second = 0; second < 2; second++) {
-			copies.second[set] = second == 1;
-			if (strcmp(nft_set_name(&copies, (enum table_set_id)set, name),
-				mnl_attr_get_str(attr)) == 0)
-				r->there[set][second] = true;
-		}
-	}
-	return MNL_CB_OK;
-}
-
-static int
-set_seen(const struct nlmsghdr *header, void *arg)
-{
-	return mnl_attr_parse(header, sizeof(struct nfgenmsg), set_name_attr, arg);
-}
-
-int
-nft_find_copies(struct nft *n, struct err *err)
-{
-	_Alignas(struct nlmsghdr) char data[512];
-	struct nlmsghdr *request = nft_request_header(n, data, NFT_MSG_GETSET, true);
-	struct copies_reader r = {{{false}}};
-	int rc;
-
-	n->copies_known = false;
-	mnl_attr_put_strz(request, NFTA_SET_TABLE, TABLE_NAME);
-	rc = nft_request(n, request, set_seen, &r, err);
-	for (size_t set = 0; set < SET_COUNT && rc == 0; set++) {
-		if (r.there[set][0] == r.there[set][1])
-			rc = err_set(err, ERR_STALE, "%s is %s", table_sets[set].name,
-			    r.there[set][0] ? "there twice" : "not there");
-		n->copies.second[set] = r.there[set][1];
-	}
-	n->copies_known = rc == 0;
-	return rc;
-}
-
 /* ---- the frame ---- */
 
 static int

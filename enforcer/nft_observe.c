@@ -16,6 +16,7 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <openssl/evp.h>
 
+#include "enforcer/netlink.h"
 #include "enforcer/nft_build.h"
 #include "enforcer/nft_elem.h"
 #include "enforcer/nft_socket.h"
@@ -81,6 +82,10 @@ nft_request(struct nft *n, struct nlmsghdr *request,
 			rc = errno == ENOBUFS ? err_set(err, ERR_STALE,
 						    "the answer overran the socket")
 					      : err_sys(err, "read nf_tables");
+			goto out;
+		}
+		if (!netlink_lengths_hold(data, (size_t)len)) {
+			rc = err_set(err, ERR_PROTOCOL, "a message without an end");
 			goto out;
 		}
 		run = mnl_cb_run(data, (size_t)len, request->nlmsg_seq, 0, each, arg);

@@ -39,9 +39,23 @@ end(struct scratch *s)
 	nft_build_named_table(s->b, NFT_MSG_DELTABLE, 0, s->name, false);
 }
 
-/* Of type nat where sources are put on; else a regular one. */
+enum scratch_chain {
+	REGULAR,
+	TRANSLATES, /* where sources are put on */
+	FORWARDS
+};
+
+static const struct {
+	const char *type;
+	uint32_t hook;
+	int32_t priority;
+} scratch_chains[] = {
+    [TRANSLATES] = {"nat", NF_INET_POST_ROUTING, TABLE_PRIORITY_SNAT},
+    [FORWARDS] = {"filter", NF_INET_FORWARD, TABLE_PRIORITY},
+};
+
 static void
-add_chain(struct scratch *s, bool nat)
+add_chain(struct scratch *s, enum scratch_chain kind)
 {
 	struct nftnl_chain *c = nftnl_chain_alloc();
 	struct nlmsghdr *header =
@@ -50,10 +64,11 @@ add_chain(struct scratch *s, bool nat)
 	if (c == NULL || nftnl_chain_set_str(c, NFTNL_CHAIN_TABLE, s->name) != 0 ||
 	    nftnl_chain_set_str(c, NFTNL_CHAIN_NAME, CHAIN) != 0)
 		base_die("out of memory");
-	if (nat) {
-		nftnl_chain_set_u32(c, NFTNL_CHAIN_HOOKNUM, NF_INET_POST_ROUTING);
-		nftnl_chain_set_s32(c, NFTNL_CHAIN_PRIO, TABLE_PRIORITY_SNAT);
-		if (nftnl_chain_set_str(c, NFTNL_CHAIN_TYPE, "nat") != 0)
+	if (kind != REGULAR) {
+		nftnl_chain_set_u32(c, NFTNL_CHAIN_HOOKNUM, scratch_chains[kind].hook);
+		nftnl_chain_set_s32(c, NFTNL_CHAIN_PRIO, scratch_chains[kind].priority);
+		if (nftnl_chain_set_str(
+			c, NFTNL_CHAIN_TYPE, scratch_chains[kind].type) != 0)
 			base_die("out of memory");
 	}
 	nftnl_chain_nlmsg_build_payload(header, c);
@@ -125,7 +140,7 @@ probe_rates(struct nft_build *b)
 {
 	struct scratch s = begin(b, false);
 
-	add_chain(&s, false);
+	add_chain(&s, REGULAR);
 	add_limit(&s, true);
 	end(&s);
 }
@@ -135,7 +150,7 @@ probe_counts(struct nft_build *b)
 {
 	struct scratch s = begin(b, false);
 
-	add_chain(&s, false);
+	add_chain(&s, REGULAR);
 	add_limit(&s, false);
 	end(&s);
 }
@@ -145,8 +160,21 @@ probe_nat(struct nft_build *b)
 {
 	struct scratch s = begin(b, false);
 
-	add_chain(&s, true);
+	add_chain(&s, TRANSLATES);
 	add_nat(&s);
+	end(&s);
+}
+
+/* Where the table asks for it: older kernels know it in other hooks alone. */
+static void
+probe_fib(struct nft_build *b)
+{
+	struct scratch s = begin(b, false);
+	struct nftnl_rule *r = new_rule(&s);
+
+	add_chain(&s, FORWARDS);
+	nft_expr_came_by(r, NFTA_FIB_F_MARK);
+	add_rule(&s, r);
 	end(&s);
 }
 
@@ -160,6 +188,7 @@ nft_find_lacks(struct nft *n, unsigned *out_lacks, struct err *err)
 	    {OP_LACKS_RATES, probe_rates},
 	    {OP_LACKS_COUNTS, probe_counts},
 	    {OP_LACKS_NAT, probe_nat},
+	    {OP_LACKS_FIB, probe_fib},
 	};
 	int rc = 0;
 

@@ -55,8 +55,7 @@ struct nft_swap {
 	struct nft_copies next;
 };
 
-/* nft_swap.c: every interval set, and those that get a room: what they were made for is not
- * enough, perhaps. The batch begins with OP_RESTORE. */
+/* nft_swap.c: every set but those that the kernel fills. The batch begins with OP_TABLE. */
 void nft_swap_all(
     const struct nft *n, const struct op_batch *batch, struct nft_swap *out);
 /* Makes the copies, with the batch's elements; deletes those that are named. */
@@ -65,8 +64,8 @@ MUST_CHECK int nft_make_copies(struct nft *n, const struct nft_swap *s,
 MUST_CHECK int nft_delete_copies(struct nft *n, const struct nft_swap *s,
     const struct nft_copies *copies, struct err *err);
 
-/* nft_restore.c: as nft_apply, for a batch that makes the table anew (OP_RESTORE), in the
- * table that is there. Any error: nothing has changed, and it has to be made anew. */
+/* nft_restore.c: as nft_apply, for a batch that makes the table anew (OP_TABLE), in the
+ * table that is there. Any error: what was in force still is. */
 MUST_CHECK int nft_restore(struct nft *n, const struct op_batch *batch,
     uint32_t *out_generation, struct nft_refusal *out_refusal, struct err *err);
 
@@ -85,7 +84,7 @@ MUST_CHECK int nft_apply_swap(struct nft *n, const struct op_batch *batch,
     uint32_t generation, uint32_t *out_generation, struct nft_refusal *out_refusal,
     struct err *err);
 
-/* Finds out which copies of sets there are. ERR_STALE: of some both, or none. */
+/* nft_there.c: finds out which copies of sets there are. ERR_STALE: of some both, or none. */
 MUST_CHECK int nft_find_copies(struct nft *n, struct err *err);
 /* Hands each rule of our table to `each`. */
 MUST_CHECK int nft_each_rule(struct nft *n,

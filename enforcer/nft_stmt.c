@@ -403,10 +403,12 @@ add_stmt(struct nftnl_rule *rule, const struct table_stmt *s, const struct conte
 		set_ct_mark(rule, c->settings->steer_mask, s->value);
 		break;
 	case STMT_CAME_BACK:
-		nft_expr_came_by(rule, NFTA_FIB_F_MARK, 1);
+		nft_expr_came_by(rule, NFTA_FIB_F_MARK);
+		nft_expr_compare_u8(rule, NFT_CMP_EQ, 1);
 		break;
 	case STMT_CAME_ELSEWHERE:
-		nft_expr_came_by(rule, 0, 0);
+		nft_expr_came_by(rule, 0);
+		nft_expr_compare_u8(rule, NFT_CMP_EQ, 0);
 		break;
 	case STMT_MARKED:
 		marked(rule, c->settings->steer_mask);

@@ -43,12 +43,9 @@ make_swap(const struct nft *n, const struct op_batch *batch, struct nft_swap *ou
 void
 nft_swap_all(const struct nft *n, const struct op_batch *batch, struct nft_swap *out)
 {
-	const uint32_t *room = batch->ops[0].room;
-
 	*out = (struct nft_swap){.batch = batch, .next = n->copies};
-	for (size_t set = 0; set < SET_COUNT; set++) {
-		out->sets[set] =
-		    table_sets[set].interval || (room != NULL && room[set] != 0);
+	for (int set = 0; set < SET_COUNT; set++) {
+		out->sets[set] = !table_set_is_kernels((enum table_set_id)set);
 		if (out->sets[set])
 			out->next.second[set] = !n->copies.second[set];
 	}

@@ -170,7 +170,6 @@ op_encode(struct buf *out, const struct op_batch *batch)
 		proc_put_u8(out, (uint8_t)op->kind);
 		switch (op->kind) {
 		case OP_TABLE:
-		case OP_RESTORE:
 			put_room(out, op);
 			break;
 		case OP_ADD:
@@ -401,7 +400,6 @@ decode_op(struct arena *arena, struct proc_reader *r, uint32_t mask, size_t *lef
 	op->kind = (enum op_kind)kind;
 	switch (kind) {
 	case OP_TABLE:
-	case OP_RESTORE:
 		return decode_room(arena, r, op, err);
 	case OP_ADD:
 	case OP_DELETE:
@@ -448,9 +446,7 @@ op_decode(struct arena *arena, const uint8_t *data, size_t len,
 		if (rc != 0)
 			return err_wrap(err, "operation %u", i);
 		/* A table made anew is the first thing in its batch, or nothing of it holds. */
-		if ((out_batch->ops[i].kind == OP_TABLE ||
-			out_batch->ops[i].kind == OP_RESTORE) &&
-		    i != 0)
+		if (out_batch->ops[i].kind == OP_TABLE && i != 0)
 			return err_set(
 			    err, ERR_INVALID, "operation %u: a late table", i);
 	}

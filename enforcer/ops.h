@@ -11,9 +11,8 @@
 #include "policy-lang/table.h"
 
 enum op_kind {
-	OP_TABLE = 1, /* make the table anew: delete it, add constant sets and chains */
-	OP_RESTORE, /* the same for a table that nobody else has changed: in place, if it can be */
-	OP_ADD,       /* elements into a set; must not be there yet */
+	OP_TABLE = 1, /* all of the table is what the batch says, whatever there was */
+	OP_ADD = 3,   /* elements into a set; must not be there yet */
 	OP_DELETE,    /* elements out of a set; only sets that are no interval sets */
 	OP_FLUSH,     /* every element out of a set: interval sets before OP_ADD */
 	OP_CHAIN_ADD, /* a chain rule_N with its rules */
@@ -26,7 +25,7 @@ struct op {
 	enum table_set_id set;                /* OP_ADD, OP_DELETE, OP_FLUSH */
 	const struct table_element *elements; /* OP_ADD, OP_DELETE; sorted */
 	size_t element_count;
-	/* OP_TABLE, OP_RESTORE: of each set, how many elements it is to have room for; 0:
+	/* OP_TABLE: of each set, how many elements it is to have room for; 0:
 	 * as many as there will be (table_set_room). NULL: 0 for all. */
 	const uint32_t *room;
 	const struct table_rule_chain
@@ -46,6 +45,7 @@ enum op_lack {
 	OP_LACKS_RATES = 1,  /* limit: connections and bytes per second */
 	OP_LACKS_COUNTS = 2, /* connlimit: open connections */
 	OP_LACKS_NAT = 4,    /* nat, masq, hash, numgen: what Routes translate */
+	OP_LACKS_FIB = 8,    /* fib, as of Linux 5.19: what is steered */
 };
 
 #define OP_MAX_BATCH_BYTES (512u * 1024 * 1024)

@@ -7,6 +7,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "enforcer/netlink.h"
+
 #define ANSWER_S 5
 
 int
@@ -30,21 +32,6 @@ rtnl_close(struct rtnl *r)
 	if (r->fd >= 0)
 		(void)close(r->fd); /* nothing is buffered */
 	r->fd = -1;
-}
-
-/* libmnl takes lengths from 2 GiB on for small ones. */
-static bool
-lengths_hold(const void *data, size_t len)
-{
-	const struct nlmsghdr *header = data;
-	int left = (int)len;
-
-	while (mnl_nlmsg_ok(header, left)) {
-		if (header->nlmsg_len > (uint32_t)left)
-			return false;
-		header = mnl_nlmsg_next(header, &left);
-	}
-	return true;
 }
 
 struct nlmsghdr *
@@ -72,7 +59,7 @@ rtnl_ask(struct rtnl *r, struct nlmsghdr *header, mnl_cb_t each, void *arg)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n >= 0 && !lengths_hold(r->data, (size_t)n)) {
+		if (n >= 0 && !netlink_lengths_hold(r->data, (size_t)n)) {
 			errno = EBADMSG;
 			return -1;
 		}

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "enforcer/netlink.h"
 #include "enforcer/steer_rtnl.h"
 
 #define FAMILIES  2
@@ -620,6 +621,8 @@ steer_news(struct steer *s)
 			dirty = true; /* some of it is lost */
 		else if (n <= 0)
 			break;
+		else if (!netlink_lengths_hold(data, (size_t)n))
+			return s->told; /* nobody knows what it says */
 		for (; n > 0 && mnl_nlmsg_ok(header, left);
 		     header = mnl_nlmsg_next(header, &left))
 			dirty |= matters(s, header);

@@ -18,6 +18,7 @@
 #include <netinet/ip6.h>
 
 #include "common/log.h"
+#include "enforcer/netlink.h"
 #include "enforcer/nft_expr.h"
 #include "enforcer/nft_socket.h"
 
@@ -390,6 +391,8 @@ trace_read(struct trace *t)
 			continue;
 		if (n < 0)
 			return left; /* nothing more, or too much: then it is later */
+		if (!netlink_lengths_hold(t->data, (size_t)n))
+			continue;
 		for (const struct nlmsghdr *h =
 			 (const struct nlmsghdr *)(void *)t->data;
 		     mnl_nlmsg_ok(h, rest) && !left; h = mnl_nlmsg_next(h, &rest))

@@ -214,6 +214,12 @@ def role_facts(pid):
             "seccomp": facts["Seccomp"], "root": os.listdir(f"/proc/{pid}/root")}
 
 
+def set_in_use(host, name):
+    """A set's name as it is now: once it has been replaced, there is a copy of it."""
+    text = host.exec(["nft", "-t", "list", "table", "inet", "ringfence"]).stdout
+    return re.search(rf"(?:set|map) ({name}(?:_b)?) ", text)[1]
+
+
 def ended(pid):
     """Whether a process is gone, or has nothing any more."""
     try:

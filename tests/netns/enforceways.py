@@ -226,6 +226,7 @@ class EnforcerWay:
         """What the kernel lets others do to a table that is not theirs."""
         command = rng.choice(["flush ruleset", "flush chain inet ringfence forward",
                               "flush set inet ringfence local4_in",
+                              "flush set inet ringfence local4_in_b",
                               "insert rule inet ringfence input accept"])
         daemon.host.exec(["nft", command], check=False)
 

@@ -13,19 +13,15 @@ import time
 import pytest
 
 import lab as lab_module
-from enforcerd import Enforcer, Watch, ended, kill, rf
+from enforcerd import WAIT_S, Enforcer, Watch, ended, kill, rf, set_in_use
+from faultlab import ALLOWED, FORBIDDEN, watched
 from lab import Lab, wait_until
 from test_enforcer import DB, PORTS, world
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
 
-FORBIDDEN = [("world", "db", "tcp", 5432), ("web", "db", "tcp", 80),
-             ("mon", "db", "udp", 53)]
-ALLOWED = [("web", "db", "tcp", 5432), ("web", "db", "udp", 53),
-           ("mon", "db", "tcp", 9100), ("world", "web", "tcp", 80)]
 KILLS = int(os.environ.get("RINGFENCE_KILLS", "15"))
-HEALED_S = 1.0  # a foreign change, from being made to being undone
 
 
 @pytest.fixture(scope="module")
@@ -75,13 +71,6 @@ def announce(capsys):
     return say
 
 
-def check_watch(watch):
-    """Nothing forbidden was ever open, nothing allowed ever shut."""
-    for probe, states in watch.states.items():
-        assert states == ({"closed"} if probe in FORBIDDEN else {"open"}), (
-            probe, states, watch.rounds)
-
-
 def check_enforcing(lab):
     for probe in FORBIDDEN:
         assert lab.probe(*probe).state == "closed", probe
@@ -101,7 +90,7 @@ def packets(lab):
 
 @pytest.mark.parametrize("role", ["engine", "kernel"])
 def test_killed_role_comes_back_and_nothing_is_let_through(lab, enforcer, role):
-    with Watch(lab, FORBIDDEN + ALLOWED) as watch:
+    with watched(lab) as watch:
         for _ in range(3):
             pid = enforcer.role(role)
             kill(pid)
@@ -111,7 +100,6 @@ def test_killed_role_comes_back_and_nothing_is_let_through(lab, enforcer, role):
                 for r in enforcer.status()["roles"]), 20, f"a new {role}")
             enforcer.wait_state("enforcing")
             watch.wait_rounds(1)
-    check_watch(watch)
     restarts = {r["name"]: r["restarts"] for r in enforcer.status()["roles"]}
     assert restarts[role] == 3
     assert enforcer.log().count(f"role-ended role={role} status=137") == 3
@@ -147,7 +135,7 @@ def test_killed_at_any_instant_while_policy_changes(lab, enforcer, announce):
     announce(f"kills: RINGFENCE_SEED={seed} RINGFENCE_KILLS={KILLS}")
     rng = random.Random(seed)
     parent = enforcer.process.pid
-    with Watch(lab, FORBIDDEN + ALLOWED) as watch:
+    with watched(lab) as watch:
         for i in range(KILLS):
             # both versions forbid and allow what is watched
             enforcer.write("db.yaml", DB.replace("9100/tcp", f"9100/tcp, {7000 + i}/tcp"))
@@ -159,7 +147,6 @@ def test_killed_at_any_instant_while_policy_changes(lab, enforcer, announce):
         wait_until(lambda: lab.probe("mon", "db", "tcp", 7000 + KILLS - 1).state
                    == "refused", 20, "the last policy")
         watch.wait_rounds(1)
-    check_watch(watch)
     assert enforcer.ask("diff").returncode == 0
 
 
@@ -180,25 +167,23 @@ def test_killed_audit_role_comes_back(lab, tmp_path):
 
 def test_killed_parent_takes_all_roles_along_and_rules_stay(lab, enforcer):
     pids = [role["pid"] for role in enforcer.status()["roles"]]
-    with Watch(lab, FORBIDDEN + ALLOWED) as watch:
+    with watched(lab) as watch:
         enforcer.stop(signal.SIGKILL)
         for pid in pids:
             wait_until(lambda: ended(pid), 10, f"process {pid} to end")  # noqa: B023
         watch.wait_rounds(2)
         enforcer.start()
         watch.wait_rounds(2)
-    check_watch(watch)
 
 
 def test_sigterm_leaves_the_rules_in_force_and_restart_has_no_gap(lab, enforcer):
-    with Watch(lab, FORBIDDEN + ALLOWED, 100) as watch:
+    with watched(lab) as watch:
         for _ in range(3):
             assert enforcer.stop() == 0
             assert not enforcer.socket.exists()
             watch.wait_rounds(1)
             enforcer.start()
             watch.wait_rounds(1)
-    check_watch(watch)
     assert enforcer.ask("diff").returncode == 0
 
 
@@ -220,14 +205,13 @@ def test_table_of_another_version_becomes_ours_without_a_gap(lab, enforcer):
     listed = lab.node.exec(["nft", "list", "table", "inet", "ringfence"]).stdout
     other = of_another_version(listed)
     assert "limit_new" in listed and "limit_new" not in other
-    with Watch(lab, FORBIDDEN + ALLOWED, 100) as watch:
+    with watched(lab) as watch:
         for _ in range(2):
             assert enforcer.stop() == 0
             lab.node.nft(other)
             watch.wait_rounds(1)
             enforcer.start()
             watch.wait_rounds(1)
-    check_watch(watch)
     enforcer.wait_settled()
     assert enforcer.ask("diff").returncode == 0
     now = lab.node.exec(["nft", "-t", "list", "table", "inet", "ringfence"]).stdout
@@ -261,7 +245,7 @@ def test_bad_policy_at_restart_leaves_the_table_as_it_is(lab, enforcer):
 def wait_healed(enforcer, lab, count, change):
     """Make a change; it is undone in time, and once."""
     change()
-    wait_until(lambda: enforcer.status()["kernel"]["heals"] >= count, HEALED_S,
+    wait_until(lambda: enforcer.status()["kernel"]["heals"] >= count, WAIT_S,
                "the table to be healed")
     enforcer.wait_settled()
     check_enforcing(lab)
@@ -279,11 +263,11 @@ CHANGES = {
     "delete table": "delete table inet ringfence",
     "flush table": "flush table inet ringfence",
     "flush chain": "flush chain inet ringfence forward",
-    "flush map": "flush map inet ringfence cell4_in_rest",
+    "flush map": "flush map inet ringfence {rest}",
     "insert rule": "insert rule inet ringfence forward accept",
     "insert into rule chain": "insert rule inet ringfence {rule} accept",
-    "add element": "add element inet ringfence local4_out {{ 10.1.0.200 }}",
-    "delete element": "delete element inet ringfence local4_in {{ {db} }}",
+    "add element": "add element inet ringfence {out} {{ 10.1.0.200 }}",
+    "delete element": "delete element inet ringfence {into} {{ {db} }}",
     "flush interval": "flush set inet ringfence {gate}",
     "put to sleep": "add table inet ringfence {{ flags dormant; }}",
     "chain policy": "add chain inet ringfence forward {{ policy drop; }}",
@@ -291,10 +275,11 @@ CHANGES = {
 
 
 def change_text(lab, name):
-    text = lab.node.exec(["nft", "-t", "list", "table", "inet", "ringfence"]).stdout
-    return CHANGES[name].format(rule=next(iter(packets(lab))),
-                                gate=re.search(r"set (gate4\w*)", text)[1],
-                                db=lab.host("db").address(4))
+    sets = {"rest": "cell4_in_rest", "out": "local4_out", "into": "local4_in",
+            "gate": "gate4"}
+    return CHANGES[name].format(
+        rule=next(iter(packets(lab))), db=lab.host("db").address(4),
+        **{key: set_in_use(lab.node, name) for key, name in sets.items()})
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -405,10 +390,9 @@ def test_second_daemon_is_told_whose_the_table_is(lab, owned, tmp_path):
 def test_plain_table_becomes_owned_by_the_next_daemon(lab, plain):
     plain.stop()
     plain.write_config(tableOwner="auto")
-    with Watch(lab, FORBIDDEN + ALLOWED) as watch:
+    with watched(lab) as watch:
         plain.start()
         watch.wait_rounds(1)
-    check_watch(watch)
     if plain.status()["kernel"]["owned"]:
         try_everything(lab)
 
@@ -456,7 +440,8 @@ def test_diff_names_what_is_different(lab, plain):
     db = lab.host("db").address(4)
     seen = []
     for _ in range(20):
-        lab.node.nft(f"delete element inet ringfence local4_in {{ {db} }}")
+        name = set_in_use(lab.node, "local4_in")
+        lab.node.nft(f"delete element inet ringfence {name} {{ {db} }}")
         done = plain.ask("diff", "-o", "json", check=False)
         plain.wait_settled()
         wait_until(lambda: plain.ask("diff", check=False).returncode == 0, 5)

@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 import lab as lab_module
-from enforcerd import rf, role_facts
+from enforcerd import rf, role_facts, set_in_use
 from lab import wait_until
 from shop import DB, enforcer, idle, lab  # noqa: F401
 
@@ -475,7 +475,8 @@ def test_diff_tells_in_terms_of_policy(lab, idle):
     idle.wait_settled()
     assert idle.ask("diff").stdout == "the kernel's table is as it should be\n"
     web, db = lab.host("web").address(4), lab.host("db").address(4)
-    listed = lab.node.exec(["nft", "list", "map", "inet", "ringfence", "cell4_in"]).stdout
+    cells, out = (set_in_use(lab.node, name) for name in ("cell4_in", "local4_out"))
+    listed = lab.node.exec(["nft", "list", "map", "inet", "ringfence", cells]).stdout
     cell = next(re.search(r"\S+ \. [\d.]+ \. tcp \. 5432", line)[0]
                 for line in listed.splitlines() if "tcp . 5432" in line)
     engine = idle.role("engine")
@@ -484,8 +485,8 @@ def test_diff_tells_in_terms_of_policy(lab, idle):
         """What it says before it heals; None if it was faster."""
         os.kill(engine, signal.SIGSTOP)
         try:
-            lab.node.exec(["nft", f"delete element inet ringfence cell4_in {{ {cell} }}; "
-                                  "add element inet ringfence local4_out { 203.0.113.9 }"])
+            lab.node.exec(["nft", f"delete element inet ringfence {cells} {{ {cell} }}; "
+                                  f"add element inet ringfence {out} {{ 203.0.113.9 }}"])
             with socket.socket(socket.AF_UNIX) as client:
                 client.connect(str(idle.socket))
                 client.sendall(b"diff\n")

@@ -7,6 +7,7 @@ RINGFENCE_LACKS   what translation needs, one kernel a word (default nat; "nat m
 """
 
 import os
+import signal
 
 import pytest
 
@@ -112,6 +113,28 @@ def test_without_translation_routes_that_need_it_are_denied(lab, lacking, lacks)
     denied = next(rule for rule in enforcer.ask_json("rules") if rule["rule"] == "own")
     assert denied["action"] == "deny" and denied["packets"] >= 2
     assert "the kernel puts on no addresses" in enforcer.log()
+    assert " error " not in enforcer.log()
+
+
+def test_without_fib_nothing_is_steered_and_the_rest_is_in_force(lab, lacking):
+    enforcer = lacking("fib")
+    wait_until(lambda: enforcer.status()["kernel"]["steering"] is False
+               and enforcer.status()["kernel"]["verified"], 30, "it to be told")
+    enforcer.wait_log("nothing-steered")
+    assert "NOTHING IS STEERED" in enforcer.ask("status", "-o", "text").stdout
+    assert enforcer.metric("ringfence_steering_enforced") == 0
+    came = outcomes(lab)
+    for family, source in ((4, "198.51.100.7"), (6, "fd0a::7")):
+        assert came["through", family] is None
+        assert came["leaves", family] == ("world", source)
+        assert came["published", family][1] == str(lab.host("world").address(family))
+    assert " error " not in enforcer.log()
+    # and so it is with settings that come anew
+    generation = enforcer.generation()
+    enforcer.write_config(denied="reject")
+    enforcer.process.send_signal(signal.SIGHUP)
+    enforcer.wait_generation(generation + 1)
+    assert outcomes(lab)["through", 4] is None
     assert " error " not in enforcer.log()
 
 

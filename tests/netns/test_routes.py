@@ -11,7 +11,7 @@ import socket
 import pytest
 
 import lab as lab_module
-from enforcerd import Enforcer
+from enforcerd import Enforcer, set_in_use
 from lab import Lab, wait_until
 from shop import TREE, WORKLOAD
 
@@ -293,7 +293,7 @@ def translates(lab):
 
 
 @pytest.mark.parametrize("change", ["flush ruleset", "flush chain inet ringfence route_out",
-                                    "flush map inet ringfence end4",
+                                    "flush map inet ringfence {end4}",
                                     "delete chain inet ringfence route_in"])
 def test_what_others_change_is_healed(lab, shared, change):
     """With a table that belongs to nobody, as below Linux 6.9, anyone can."""
@@ -302,7 +302,8 @@ def test_what_others_change_is_healed(lab, shared, change):
     shared.write_config(tableOwner="never")
     shared.start()
     assert translates(lab)
-    lab.node.nft(change)
+    end4 = set_in_use(lab.node, "end4") if "end4" in change else ""
+    lab.node.nft(change.format(end4=end4))
     wait_until(lambda: shared.status()["kernel"]["heals"] > 0, 30, "the table to be healed")
     assert translates(lab)
 

@@ -457,7 +457,6 @@ START_TEST(restore_keeps_what_was_used_of_limits)
 	(void)apply(&batch);
 	before[0] = handles_of("rule_5012");
 	before[1] = handles_of("rule_5014");
-	batch.ops[0].kind = OP_RESTORE;
 	chains[6].limit.count++; /* 5014 */
 	(void)apply(&batch);
 	after[0] = handles_of("rule_5012");
@@ -487,7 +486,6 @@ START_TEST(restore_does_not_keep_a_limit_that_others_changed)
 		      "501/second burst 1000 packets goto rule_5000 && "
 		      "nft add rule inet ringfence rule_5012 counter goto rule_5015 && "
 		      "echo done"));
-	batch.ops[0].kind = OP_RESTORE;
 	(void)apply(&batch);
 	ck_assert_int_eq(nft_observe(nft, arena, &again, &err), 0);
 	ck_assert_uint_eq(again.rule_chain_count, ARRAY_LEN(chains));
@@ -561,15 +559,23 @@ START_TEST(apply_returns_stale_when_somebody_changed_the_ruleset)
 {
 	const struct table_content content = make_content();
 	const struct op_batch batch = make_batch(&content);
+	const struct table_element fresh = {.addr = {10, 9, 9, 9}};
+	struct op op = {.kind = OP_ADD,
+	    .set = SET_LOCAL4_IN,
+	    .elements = &fresh,
+	    .element_count = 1};
+	const struct op_batch small = {
+	    .settings = content.settings, .ops = &op, .count = 1};
 	uint32_t generation = apply(&batch);
 	uint32_t next;
 	struct nft_refusal refusal;
 
-	ck_assert_int_eq(nft_apply(nft, &batch, generation, &next, &refusal, &err), 0);
+	ck_assert_int_eq(nft_apply(nft, &small, generation, &next, &refusal, &err), 0);
 	ck_assert_uint_eq(next, generation + 1);
 	free(output_of("nft add table inet other && echo done"));
+	op.kind = OP_DELETE;
 	ck_assert_int_eq(
-	    nft_apply(nft, &batch, next, &generation, &refusal, &err), ERR_STALE);
+	    nft_apply(nft, &small, next, &generation, &refusal, &err), ERR_STALE);
 }
 END_TEST
 
@@ -746,31 +752,94 @@ START_TEST(interval_sets_stay_when_something_is_refused)
 }
 END_TEST
 
+/* What may be wrong with a table that is there, and all the same becomes ours in place. */
+static const char *const wrongs[] = {
+    "nft list tables",
+    "nft add chain inet ringfence forward2 "
+    "'{ type filter hook forward priority 7; policy drop; }'",
+    "nft 'add set inet ringfence theirs { type ipv4_addr; }; "
+    "add chain inet ringfence foreign; add chain inet ringfence further; "
+    "add rule inet ringfence foreign ip saddr @theirs jump further; "
+    "add map inet ringfence their_map { type ipv4_addr : verdict; "
+    "elements = { 10.0.0.1 : goto foreign } }; "
+    "insert rule inet ringfence forward ip saddr vmap @their_map; "
+    "insert rule inet ringfence forward tcp dport { 1, 2 } accept'",
+    "nft 'add map inet ringfence peer4_in_net_b { type ipv4_addr : classid; "
+    "flags interval; }; add set inet ringfence gate6_b { type ipv6_addr; "
+    "flags interval; }'",
+    "nft 'flush table inet ringfence; delete map inet ringfence peer4_in_net; "
+    "delete map inet ringfence peer6_in; delete set inet ringfence gate4'",
+    "nft add table inet ringfence '{ flags dormant; }'",
+    "nft add chain inet ringfence forward '{ policy drop; }'",
+};
+
+/* A table that is made anew has another handle. */
+#define HANDLE "nft -a -t list table inet ringfence | head -1"
+
+static void
+check_output(const char *command, const char *wanted)
+{
+	char *said = output_of(command);
+
+	ck_assert_str_eq(said, wanted);
+	free(said);
+}
+
 /* In the table that is there: another program, chains kept and gone, counters going on;
- * where there is none, or one with something foreign in it, it is made. */
-START_TEST(restore_makes_one_table_of_another)
+ * where there is none, it is made. */
+START_TEST(table_becomes_another_in_place)
 {
 	const struct table_content content = make_content();
 	struct op_batch whole = make_batch(&content);
 	struct table_content other = content;
 	struct op_batch again;
 	struct nft_observed before, seen;
+	char command[1024], *handle;
 
-	whole.ops[0].kind = OP_RESTORE;
 	(void)apply(&whole); /* nothing is there */
 	ck_assert_int_eq(nft_observe(nft, arena, &before, &err), 0);
-	if (_i == 1)
-		free(output_of("nft add chain inet ringfence foreign && echo done"));
+	handle = output_of(HANDLE);
+	(void)snprintf(command, sizeof(command), "%s && echo done", wrongs[_i]);
+	free(output_of(command));
 	other.rule_chain_count--; /* rule_6000 goes, and what refers to it */
 	other.element_count[SET_RULES]--;
 	other.element_count[SET_PEER4_IN_NET] = 1;
 	again = make_batch(&other);
-	again.ops[0].kind = OP_RESTORE;
 	(void)apply(&again);
 	ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), 0);
 	ck_assert_uint_eq(seen.rule_chain_count, ARRAY_LEN(chains) - 1);
 	ck_assert_uint_eq(seen.element_count[SET_PEER4_IN_NET], 1);
 	ck_assert_uint_eq(seen.element_count[SET_CELL4_IN_RANGE], ARRAY_LEN(range4));
+	(void)apply(&whole);
+	ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), 0);
+	for (size_t s = 0; s < SET_COUNT; s++)
+		ck_assert_uint_eq(seen.element_count[s], content.element_count[s]);
+	ck_assert_mem_eq(seen.rules_digest, before.rules_digest, 32);
+	check_output(HANDLE, handle);
+	free(handle);
+	check_output("nft -t list table inet ringfence | "
+		     "grep -c -E 'forward2|foreign|further|theirs|their_map' "
+		     "|| echo none",
+	    "0\nnone\n");
+}
+END_TEST
+
+/* What has the name of something of ours and is something else cannot become ours. */
+START_TEST(table_that_cannot_become_ours_is_made_anew)
+{
+	static const char *const others[] = {
+	    "nft 'delete table inet ringfence; add table inet ringfence; "
+	    "add set inet ringfence gate4 { type inet_service; }' && echo done",
+	    "nft 'flush table inet ringfence; delete chain inet ringfence forward; "
+	    "add chain inet ringfence forward "
+	    "{ type filter hook forward priority 77; }' && echo done"};
+	const struct table_content content = make_content();
+	const struct op_batch whole = make_batch(&content);
+	struct nft_observed before, seen;
+
+	(void)apply(&whole);
+	ck_assert_int_eq(nft_observe(nft, arena, &before, &err), 0);
+	free(output_of(others[_i]));
 	(void)apply(&whole);
 	ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), 0);
 	for (size_t s = 0; s < SET_COUNT; s++)
@@ -817,7 +886,7 @@ START_TEST(set_takes_what_it_has_room_for_and_restore_gives_it_more)
 	content.elements[SET_KNOWN4] = more;
 	content.element_count[SET_KNOWN4] = room[SET_KNOWN4] = ARRAY_LEN(more);
 	whole = make_batch(&content);
-	whole.ops[0] = (struct op){.kind = OP_RESTORE, .room = room};
+	whole.ops[0] = (struct op){.kind = OP_TABLE, .room = room};
 	(void)apply(&whole);
 	ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), 0);
 	for (size_t s = 0; s < SET_COUNT; s++)
@@ -894,7 +963,9 @@ main(void)
 	tcase_add_test(tc, delete_table_returns_zero_with_and_without_a_table);
 	tcase_add_test(tc, interval_sets_are_replaced_and_rules_are_as_before);
 	tcase_add_loop_test(tc, interval_sets_stay_when_something_is_refused, 0, 2);
-	tcase_add_loop_test(tc, restore_makes_one_table_of_another, 0, 2);
+	tcase_add_loop_test(
+	    tc, table_becomes_another_in_place, 0, (int)ARRAY_LEN(wrongs));
+	tcase_add_loop_test(tc, table_that_cannot_become_ours_is_made_anew, 0, 2);
 	tcase_add_test(tc, set_takes_what_it_has_room_for_and_restore_gives_it_more);
 	tcase_add_test(tc, set_that_is_there_twice_is_found);
 	tcase_add_test(tc, counters_returns_one_of_each_rule_chain);

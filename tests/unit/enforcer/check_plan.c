@@ -131,7 +131,6 @@ run(struct kernel *k, const struct op_batch *batch)
 		ck_assert(k->there || op->kind == OP_TABLE);
 		switch (op->kind) {
 		case OP_TABLE:
-		case OP_RESTORE: /* not the plan's */
 			ck_assert_uint_eq(i, 0);
 			memset(k, 0, sizeof(*k));
 			k->there = true;
