@@ -214,9 +214,10 @@ struct engine_apply {
 	bool table_known;    /* the table is current's, but for what others did */
 	uint32_t generation; /* of the ruleset when it last was */
 	bool digest_known;
-	uint8_t digest[32];    /* of its rules */
-	bool suspect;          /* others changed the ruleset: look */
-	bool glance; /* the same of a table that is owned: at its rules, when all is quiet */
+	uint8_t digest[32]; /* of its rules */
+	bool suspect;       /* others changed the ruleset: look */
+	bool
+	    glance; /* the same of a table that is owned: at its rules, when all is quiet */
 	bool heal;             /* the table is not current's: make it so */
 	bool drift;            /* because of others */
 	char reason[512];      /* for heal */
