@@ -216,12 +216,11 @@ struct engine_apply {
 	bool digest_known;
 	uint8_t digest[32]; /* of its rules */
 	bool suspect;       /* others changed the ruleset: look */
-	bool
-	    glance; /* the same of a table that is owned: at its rules, when all is quiet */
-	bool heal;             /* the table is not current's: make it so */
-	bool drift;            /* because of others */
-	char reason[512];      /* for heal */
-	unsigned stale;        /* commits in a row that came too late */
+	bool glance;        /* the same; it is owned: at its rules, when all is quiet */
+	bool heal;          /* the table is not current's: make it so */
+	bool drift;         /* because of others */
+	char reason[512];   /* for heal */
+	unsigned stale;     /* commits in a row that came too late */
 	monotime_t look_after; /* not before: looking has its price */
 	uint64_t look_us;      /* what it was last time */
 	bool verify; /* look once more when all is quiet, to learn the digest */
