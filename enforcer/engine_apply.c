@@ -111,6 +111,29 @@ make_plan(struct engine *e, const struct table_content *before)
 	a->stage = 0;
 }
 
+/* What becomes of mid-stream is all that is another, which one chain says: nobody waits while
+ * a whole table is compared with itself. */
+static void
+plan_midstream(struct engine_apply *a)
+{
+	const struct table_rule_chain *now = program_rule(a->current, NUMBER_MIDSTREAM);
+	struct table_rule_chain *next =
+	    ARENA_NEW(a->plan_arena, struct table_rule_chain);
+	struct op_batch *batch = ARENA_NEW(a->plan_arena, struct op_batch);
+
+	batch->settings = a->current->options.settings;
+	batch->ops = ARENA_NEW(a->plan_arena, struct op);
+	if (now != NULL) {
+		*next = *now;
+		table_set_midstream(next, 1, a->pending_midstream);
+		batch->ops[batch->count++] =
+		    (struct op){.kind = OP_CHAIN_REPLACE, .chain = next};
+	}
+	a->stages = (struct plan_stages){.batches = batch, .count = 1};
+	a->stage = 0;
+	a->whole = false;
+}
+
 static void
 begin(struct engine *e, struct program *p)
 {
@@ -119,7 +142,10 @@ begin(struct engine *e, struct program *p)
 	arena_reset(a->plan_arena);
 	a->pending = p;
 	a->pending_midstream = engine_adopt_midstream(e);
-	make_plan(e, NULL);
+	if (p == a->current && can_go_on(a))
+		plan_midstream(a);
+	else
+		make_plan(e, NULL);
 	engine_commit_begin(e);
 }
 
@@ -255,7 +281,7 @@ engine_apply_step(struct engine *e)
 		begin(e, a->current);
 	} else if (a->recompiled != NULL && !audit_blocks(e)) {
 		begin_recompiled(e);
-	} else if (!take_edits(e) && a->verify) {
+	} else if (!take_edits(e) && (a->verify || a->glance)) {
 		engine_apply_look(e);
 	}
 }
@@ -282,10 +308,16 @@ engine_apply_offer(struct engine *e, struct program *p)
 void
 engine_apply_foreign(struct engine *e, uint32_t generation)
 {
-	if (generation == e->apply.generation)
+	struct engine_apply *a = &e->apply;
+
+	if (generation == a->generation)
 		return;
-	/* Without a program of ours, what others do matters only if the table goes. */
-	e->apply.suspect = e->apply.current != NULL || e->settings.boot_closed;
+	/* To a table that is owned others can do nothing: no change waits for a look at it.
+	 * Without a program of ours, what they do matters only if the table goes. */
+	if (e->kernel.owned && a->table_known && a->current != NULL)
+		a->glance = true;
+	else
+		a->suspect = a->current != NULL || e->settings.boot_closed;
 	engine_apply_step(e);
 }
 

@@ -58,12 +58,13 @@ struct engine_apply {
 	bool table_known;    /* the table is current's, but for what others did */
 	uint32_t generation; /* of the ruleset when it last was */
 	bool digest_known;
-	uint8_t digest[32];    /* of its rules */
-	bool suspect;          /* others changed the ruleset: look */
-	bool heal;             /* the table is not current's: make it so */
-	bool drift;            /* because of others */
-	char reason[512];      /* for heal */
-	unsigned stale;        /* commits in a row that came too late */
+	uint8_t digest[32]; /* of its rules */
+	bool suspect;       /* others changed the ruleset: look */
+	bool glance;        /* the same; it is owned: at its rules, when all is quiet */
+	bool heal;          /* the table is not current's: make it so */
+	bool drift;         /* because of others */
+	char reason[512];   /* for heal */
+	unsigned stale;     /* commits in a row that came too late */
 	monotime_t look_after; /* not before: looking has its price */
 	uint64_t look_us;      /* what it was last time */
 	bool verify; /* look once more when all is quiet, to learn the digest */

@@ -26,6 +26,22 @@ engine_apply_need_heal(struct engine *e, bool drift, const char *reason)
 	(void)snprintf(a->reason, sizeof(a->reason), "%s", reason);
 }
 
+/* Rules of which nothing is missing. Others that came between our commit and this look
+ * cannot have touched a table that is owned. */
+static void
+judge_digest(struct engine *e, const struct kernel_observation *o)
+{
+	struct engine_apply *a = &e->apply;
+
+	if (o->generation == a->generation || (e->kernel.owned && !a->digest_known)) {
+		memcpy(a->digest, o->digest, sizeof(a->digest));
+		a->digest_known = true;
+	} else if (!a->digest_known ||
+		   memcmp(a->digest, o->digest, sizeof(a->digest)) != 0) {
+		engine_apply_need_heal(e, true, "rules changed by others");
+	}
+}
+
 /* The table as it should be, or its rules no longer; `o->code` is 0. */
 static void
 judge_observation(struct engine *e, const struct kernel_observation *o)
@@ -47,12 +63,8 @@ judge_observation(struct engine *e, const struct kernel_observation *o)
 		(void)snprintf(reason, sizeof(reason),
 		    "%zu elements or chains changed by others", differences);
 		engine_apply_need_heal(e, true, reason);
-	} else if (ours) {
-		memcpy(a->digest, o->digest, sizeof(a->digest));
-		a->digest_known = true;
-	} else if (!a->digest_known ||
-		   memcmp(a->digest, o->digest, sizeof(a->digest)) != 0) {
-		engine_apply_need_heal(e, true, "rules changed by others");
+	} else {
+		judge_digest(e, o);
 	}
 	if (!a->heal) {
 		a->generation = o->generation;
@@ -60,7 +72,8 @@ judge_observation(struct engine *e, const struct kernel_observation *o)
 	}
 }
 
-/* Rules as they are after a commit of ours. */
+/* Rules as they are after a commit of ours; or, of a table that is owned, after others did
+ * something elsewhere. */
 static void
 judge_rules(struct engine *e, const struct kernel_observation *o)
 {
@@ -70,21 +83,27 @@ judge_rules(struct engine *e, const struct kernel_observation *o)
 	    .rule_chains = a->current->real.chains,
 	    .rule_chain_count = a->current->real.chain_count,
 	};
+	const bool ours = o->generation == a->generation;
 	size_t differences;
 
-	if (o->generation != a->generation) {
+	if (!ours && !e->kernel.owned) {
 		a->suspect = true; /* others were there: all of it is looked at */
 		return;
 	}
 	differences = plan_compare(&o->table, &chains, &nobody);
+	if (differences != 0 && !ours) {
+		engine_apply_need_heal(e, true, "chains changed by others");
+		return;
+	}
 	if (differences != 0) { /* as judge_observation has it */
 		a->mismatches++;
 		a->verify = a->verify_all = false;
 		log_error("table-mismatch", "differences=%zu", differences);
 		return;
 	}
-	memcpy(a->digest, o->digest, sizeof(a->digest));
-	a->digest_known = true;
+	judge_digest(e, o);
+	if (!a->heal)
+		a->generation = o->generation;
 }
 
 /* Nothing of ours is in force yet, and nothing is there: close what is to be closed. */
@@ -142,7 +161,11 @@ take_observation(struct engine *e, const struct kernel_observation *o)
 		engine_apply_need_heal(e, true, "the table was deleted");
 		break;
 	case ERR_STALE:
-		engine_apply_need_heal(e, true, o->detail);
+		/* Others who are always at it: it is looked for a quieter moment. */
+		if (e->kernel.owned && !a->looks_at_all)
+			a->glance = true;
+		else
+			engine_apply_need_heal(e, true, o->detail);
 		break;
 	default:
 		log_error(
@@ -199,7 +222,7 @@ look_after_ns(const struct engine_apply *a)
 {
 	uint64_t quiet = a->committed.ns + ALL_QUIET_NS;
 
-	if (a->suspect || !a->digest_known || quiet < a->look_after.ns)
+	if (a->suspect || a->glance || !a->digest_known || quiet < a->look_after.ns)
 		return a->look_after.ns;
 	return quiet;
 }
@@ -216,10 +239,11 @@ engine_apply_look(struct engine *e)
 		engine_apply_step_after(e, (after - now.ns) / 1000000 + 1);
 		return;
 	}
-	a->looks_at_all = a->suspect || (a->verify_all && a->digest_known);
+	a->looks_at_all =
+	    a->suspect || (a->verify_all && a->digest_known && !a->glance);
 	a->verify_all = a->verify_all && !a->looks_at_all;
 	a->verify = a->verify_all;
-	a->suspect = false;
+	a->suspect = a->glance = false;
 	a->looks++;
 	a->sent = now;
 	if (engine_kernel_ask(e, a->looks_at_all ? MSG_OBSERVE : MSG_OBSERVE_RULES,

@@ -8,8 +8,6 @@
 #include "policy-lang/compile_state.h"
 #include "policy-lang/table_walk.h"
 
-#define AHEAD 8 /* addresses: about as many as memory has under way at a time */
-
 /* ---- which sets are made from addresses ---- */
 
 enum table_set_id
@@ -121,16 +119,6 @@ family_of_set(enum table_set_id set)
 	return table_sets[set].key[0] == FIELD_IPV6;
 }
 
-/* Of the address so far ahead, if a workload has it. */
-static const struct held *
-owned_ahead(const struct held_table *held, uint32_t at, uint32_t ahead)
-{
-	const struct held *h =
-	    held->count - at > ahead ? &held->items[at + ahead] : NULL;
-
-	return h != NULL && h->owned ? h : NULL;
-}
-
 size_t
 compile_state_some(const struct compile_state *state, enum table_set_id set,
     uint32_t *at, struct table_element *out, size_t most)
@@ -141,14 +129,11 @@ compile_state_some(const struct compile_state *state, enum table_set_id set,
 
 	for (; *at < held->count && count < most; ++*at) {
 		const struct held *h = &held->items[*at];
-		const struct held *later = owned_ahead(held, *at, AHEAD);
-		const struct held *last = owned_ahead(held, *at, 2 * AHEAD);
+		const struct held *later = held_ahead(held, *at, HELD_AHEAD);
+		const struct held *last = held_ahead(held, *at, 2 * HELD_AHEAD);
 
 		if (!h->exists || h->family != family)
 			continue; /* free, or touched by an update that went no further */
-		/* Addresses are where their workloads are, all over memory: they are
-		 * fetched before they are asked for. (gcc 12 drops calls of a function
-		 * that does nothing else.) */
 		if (last != NULL)
 			__builtin_prefetch(&last->of.owner->ips);
 		if (later != NULL)

@@ -17,6 +17,14 @@ held_owner(const struct held *h)
 	return h->owned ? h->of.owner : NULL;
 }
 
+const struct held *
+held_ahead(const struct held_table *t, uint32_t at, uint32_t ahead)
+{
+	const struct held *h = t->count - at > ahead ? &t->items[at + ahead] : NULL;
+
+	return h != NULL && h->owned ? h : NULL;
+}
+
 static void
 keep_addr(struct held *h, const struct ip_addr *addr)
 {

@@ -52,5 +52,12 @@ void held_remove(struct held_table *t, uint32_t place);
 void held_own(struct held *h, const struct workload *owner, uint32_t ip);
 MUST_CHECK const struct workload *held_owner(const struct held *h);
 MUST_CHECK struct ip_addr held_addr(const struct held *h);
+/* For who goes through all places: what lies so far ahead, if it is a workload's; its owner
+ * may be fetched before it is asked for, because owners are all over memory. (gcc 12 drops
+ * calls of a function that does nothing else.) */
+MUST_CHECK const struct held *held_ahead(
+    const struct held_table *t, uint32_t at, uint32_t ahead);
+
+#define HELD_AHEAD 8 /* about as many as memory has under way at a time */
 
 #endif

@@ -267,6 +267,14 @@ MUST_CHECK uint32_t place_node(
 /* Whether it is in a set of peers of a rule. */
 MUST_CHECK bool place_in_set(
     const struct peer_set *set, const struct model *m, const struct place *p);
+/* The two reasons for which a workload's address is: what the workload is, and where; the
+ * latter can be only where place_set_asks_where says so. */
+MUST_CHECK bool place_set_takes_workload(
+    const struct peer_set *set, const struct workload *w);
+MUST_CHECK bool place_set_takes_pod_addr(
+    const struct peer_set *set, const struct place *p);
+MUST_CHECK bool place_set_asks_where(
+    const struct peer_set *set, const struct workload *w);
 /* By path, by cluster and name: the models before and after may each have their own. */
 MUST_CHECK bool place_path_within(const struct ns *ns, const struct ns *top);
 MUST_CHECK bool place_same_kube(const struct kube_ns *a, const struct kube_ns *b);

@@ -22,8 +22,10 @@ struct passage {
 	uint32_t *nodes; /* class -> its node now; or UNKNOWN */
 	uint32_t *fresh; /* sets that nobody spoke of */
 	size_t fresh_count;
-	bool same;      /* the same sets: who is not touched is listed as before */
-	bool same_nets; /* what surrounds an address is what it was */
+	struct fresh *takers; /* who is in these; NULL: there are none */
+	bool same; /* the same sets: who is not touched is listed as before */
+	/* Where what surrounds an address may not be what it was. */
+	struct addrset moved[FAMILY_COUNT];
 	uint32_t
 	    *held; /* of what is held (carried: of what is touched): the node now */
 	uint32_t *list; /* room for all sets */
@@ -33,8 +35,7 @@ struct move {
 	struct update *u;
 	struct compiler *to;
 	struct passage passages[DIRECTION_COUNT];
-	bool carried;    /* the same sets, both: only what is touched is looked at */
-	bool by_address; /* some new set takes in workloads by where they are */
+	bool carried; /* the same sets, both: only what is touched is looked at */
 	struct model workloads; /* the node's own */
 	struct model routed;    /* and those that Routes may be about */
 	struct diag_list quiet; /* mistakes are for who compiles all of it */
@@ -105,20 +106,20 @@ find_locals(struct move *m)
 
 /* ---- from the sets that were to those that are ---- */
 
-static bool
-has_nets(const struct peer_set *set)
+/* A set came or is gone, and with it what it says of the space around addresses. */
+static void
+move_nets(struct passage *p, const struct peer_set *set)
 {
-	return set->nameless || set->nets[0].count + set->nets[1].count != 0;
-}
-
-static bool
-has_pods(const struct peer_set *set)
-{
-	return set->pods[0].count + set->pods[1].count != 0;
+	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
+		if (set->nameless)
+			addrset_add(
+			    &p->moved[f], (struct addr_range){.hi = ~(addr_num)0});
+		addrset_add_set(&p->moved[f], &set->nets[f]);
+	}
 }
 
 static void
-match_sets(struct move *m, struct passage *p)
+match_sets(struct passage *p)
 {
 	struct arena *scratch = p->to->c->scratch;
 	size_t known = 0, before = 0;
@@ -127,7 +128,6 @@ match_sets(struct move *m, struct passage *p)
 	p->nodes = ARENA_ARRAY(scratch, p->from->classes->count, uint32_t);
 	p->fresh = ARENA_ARRAY(scratch, p->to->set_count, uint32_t);
 	p->list = ARENA_ARRAY(scratch, p->from->set_count + p->to->set_count, uint32_t);
-	p->same_nets = true;
 	for (size_t i = 0; i < p->from->classes->count; i++)
 		p->nodes[i] = UNKNOWN;
 	for (size_t i = 0; i < p->from->set_count; i++) {
@@ -140,7 +140,8 @@ match_sets(struct move *m, struct passage *p)
 			p->sets[i] = UNKNOWN;
 		else
 			before++;
-		p->same_nets &= now != NULL || !has_nets(set);
+		if (now == NULL)
+			move_nets(p, set);
 		known += set->name == NULL && now != NULL;
 	}
 	for (uint32_t i = 0; i < p->to->set_count; i++) {
@@ -150,9 +151,12 @@ match_sets(struct move *m, struct passage *p)
 		    map_get(&p->from->set_by_key, set->key) != NULL)
 			continue;
 		p->fresh[p->fresh_count++] = i;
-		p->same_nets &= !has_nets(set);
-		m->by_address |= has_nets(set) || has_pods(set);
+		move_nets(p, set);
 	}
+	for (unsigned f = 0; f < FAMILY_COUNT; f++)
+		addrset_normalise(&p->moved[f]);
+	if (p->fresh_count != 0)
+		p->takers = fresh_new(p->to, p->fresh, p->fresh_count);
 	p->same = known == before && p->fresh_count == 0;
 }
 
@@ -180,12 +184,10 @@ node_of_list(struct passage *p, size_t count)
 	return classes_node(p->to, p->list, count);
 }
 
-/* Fills the list with the sets of a class, NULL for class 0, that still are. */
+/* Appends to the list the sets of a class, NULL for class 0, that still are. */
 static size_t
-list_sets(struct passage *p, const struct class_info *class)
+list_sets(struct passage *p, const struct class_info *class, size_t count)
 {
-	size_t count = 0;
-
 	for (size_t i = 0; class != NULL && i < class->set_count; i++) {
 		uint32_t now = set_now(p, class->sets[i]);
 
@@ -206,24 +208,8 @@ node_left(struct passage *p, uint32_t node)
 		return 0;
 	known = &p->nodes[class - p->from->classes->items];
 	if (*known == UNKNOWN)
-		*known = node_of_list(p, list_sets(p, class));
+		*known = node_of_list(p, list_sets(p, class, 0));
 	return *known;
-}
-
-/* The node of an address that nothing has touched, which may be in new sets. */
-static uint32_t
-node_now(struct passage *p, uint32_t node, const struct place *place)
-{
-	size_t fresh = 0, count = 0;
-
-	for (size_t i = 0; i < p->fresh_count; i++) {
-		if (!place_in_set(p->to->sets[p->fresh[i]], p->to->c->model, place))
-			continue;
-		if (fresh++ == 0)
-			count = list_sets(p, classes_of_node(p->from, node));
-		p->list[count++] = p->fresh[i];
-	}
-	return fresh == 0 ? node_left(p, node) : node_of_list(p, count);
 }
 
 /* ---- addresses ---- */
@@ -236,26 +222,31 @@ place_of_touched(const struct update *u, const struct held *h)
 	return place_of(u->model, &addr);
 }
 
-/* What nothing has touched is whose it was. Memory is not looked into without need: there
- * are very many. */
-static struct place
-place_of_other(const struct move *m, const struct held *h)
+/* New sets that an address is in which nothing has touched: it is whose it was. */
+static size_t
+list_fresh(const struct move *m, struct passage *p, const struct held *h)
 {
-	struct place p = {
-	    .family = h->family,
-	    .workload = held_owner(h),
-	    .ip = h->ip,
-	    .exists = true,
-	};
-	struct ip_addr addr;
+	struct place place;
+	size_t count = 0;
 
-	if (p.workload == NULL)
-		return place_of_touched(m->u, h);
-	if (m->by_address) {
-		addr = held_addr(h);
-		p.addr = addr_to_num(&addr);
+	if (held_owner(h) != NULL)
+		return fresh_of(p->takers, h, p->list);
+	place = place_of_touched(m->u, h);
+	for (size_t i = 0; i < p->fresh_count; i++) {
+		if (place_in_set(p->to->sets[p->fresh[i]], p->to->c->model, &place))
+			p->list[count++] = p->fresh[i];
 	}
-	return p;
+	return count;
+}
+
+static uint32_t
+node_now(const struct move *m, struct passage *p, const struct held *h, uint32_t node)
+{
+	size_t count = p->fresh_count != 0 ? list_fresh(m, p, h) : 0;
+
+	if (count == 0)
+		return node_left(p, node);
+	return node_of_list(p, list_sets(p, classes_of_node(p->from, node), count));
 }
 
 /* Neither what is free nor what an update that went no further has left. */
@@ -281,16 +272,9 @@ static void
 place_again(struct move *m, uint32_t i)
 {
 	const struct held *h = &m->u->s->held.items[i];
-	struct place place = {.exists = true};
 
-	if (m->passages[0].fresh_count + m->passages[1].fresh_count != 0)
-		place = place_of_other(m, h);
-	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
-		struct passage *p = &m->passages[d];
-
-		p->held[i] = p->fresh_count == 0 ? node_left(p, h->node[d])
-						 : node_now(p, h->node[d], &place);
-	}
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++)
+		m->passages[d].held[i] = node_now(m, &m->passages[d], h, h->node[d]);
 }
 
 static void
@@ -310,6 +294,7 @@ static void
 place_addresses(struct move *m)
 {
 	const struct held_table *held = &m->u->s->held;
+	const bool asks = m->passages[0].fresh_count + m->passages[1].fresh_count != 0;
 
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 		m->passages[d].held =
@@ -317,6 +302,10 @@ place_addresses(struct move *m)
 		classes_begin(m->passages[d].to);
 	}
 	for (uint32_t i = 0; i < held->count; i++) {
+		const struct held *later = held_ahead(held, i, 2 * HELD_AHEAD);
+
+		if (later != NULL && asks)
+			__builtin_prefetch(later->of.owner);
 		if (is_of_interest(&held->items[i]))
 			place_address(m, i);
 	}
@@ -357,17 +346,31 @@ carry_addresses(struct move *m)
 	}
 }
 
+static bool
+may_have_moved(const struct passage *p, const struct held *h)
+{
+	struct ip_addr addr;
+
+	if (p->moved[h->family].count == 0)
+		return false;
+	addr = held_addr(h);
+	return addrset_has(&p->moved[h->family], addr_to_num(&addr));
+}
+
 /* An address that nothing has touched. */
 static bool
-is_listed_as_before(const struct passage *p, uint32_t before, uint32_t node)
+is_listed_as_before(
+    const struct passage *p, const struct held *h, uint32_t before, uint32_t node)
 {
 	const struct class_info *old, *now;
 
-	if (p->same || !p->same_nets)
-		return p->same;
+	if (p->same)
+		return true;
 	old = classes_of_node(p->from, before);
 	now = classes_of_node(p->to, node);
-	return old == NULL || now == NULL ? old == now : old->id == now->id;
+	if (old == NULL || now == NULL ? old != now : old->id != now->id)
+		return false;
+	return !may_have_moved(p, h);
 }
 
 /* What lists an address, before and after. */
@@ -381,7 +384,7 @@ tell_address(
 	struct ip_addr addr;
 	bool had, has;
 
-	if (!h->touched && is_listed_as_before(p, h->node[d], node))
+	if (!h->touched && is_listed_as_before(p, h, h->node[d], node))
 		return;
 	addr = held_addr(h);
 	had = h->exists && state_peer_element(p->from, &addr, h->node[d], &old);
@@ -417,10 +420,22 @@ static void
 take_addresses(struct move *m)
 {
 	const struct held_table *held = &m->u->s->held;
+	bool moved = false;
+
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++)
+		moved |=
+		    m->passages[d].moved[0].count + m->passages[d].moved[1].count != 0;
 
 	for (size_t i = 0; m->carried && i < m->u->dirty_count; i++)
 		take_address(m, m->u->dirty[i], i);
 	for (uint32_t i = 0; !m->carried && i < held->count; i++) {
+		const struct held *later = held_ahead(held, i, HELD_AHEAD);
+		const struct held *last = held_ahead(held, i, 2 * HELD_AHEAD);
+
+		if (last != NULL && moved)
+			__builtin_prefetch(&last->of.owner->ips);
+		if (later != NULL && moved)
+			__builtin_prefetch(&later->of.owner->ips[later->ip]);
 		if (is_of_interest(&held->items[i]))
 			take_address(m, i, i);
 	}
@@ -521,7 +536,7 @@ make(struct move *m)
 			return false;
 		m->passages[d].from = &from->sides[d];
 		m->passages[d].to = &to->sides[d];
-		match_sets(m, &m->passages[d]);
+		match_sets(&m->passages[d]);
 	}
 	m->carried = m->passages[0].same && m->passages[1].same;
 	if (m->carried)
@@ -530,6 +545,16 @@ make(struct move *m)
 		place_addresses(m);
 	compiler_emit(to);
 	return !to->failed;
+}
+
+static void
+end(struct move *m)
+{
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		fresh_free(m->passages[d].takers);
+		for (unsigned f = 0; f < FAMILY_COUNT; f++)
+			addrset_fini(&m->passages[d].moved[f]);
+	}
 }
 
 void
@@ -547,9 +572,10 @@ update_local(struct update *u)
 	diag_list_init(&m.quiet, m.to->scratch);
 	if (make(&m)) {
 		take(&m);
-		return;
+	} else {
+		u->anew = true;
+		compiler_fini(m.to);
+		free(m.to);
 	}
-	u->anew = true;
-	compiler_fini(m.to);
-	free(m.to);
+	end(&m);
 }

@@ -69,9 +69,9 @@ place_match_takes(const struct workload_match *match, const struct workload *w)
 	       selector_matches(match->selector, w->shape->labels);
 }
 
-/* A workload by what it is, not by its address. */
-static bool
-set_takes_workload(const struct peer_set *set, const struct workload *w)
+/* By what it is, not by its address. */
+bool
+place_set_takes_workload(const struct peer_set *set, const struct workload *w)
 {
 	for (size_t i = 0; i < set->rule->peer_count; i++) {
 		const struct peer *peer = &set->rule->peers[i];
@@ -84,14 +84,25 @@ set_takes_workload(const struct peer_set *set, const struct workload *w)
 	return false;
 }
 
-/* A workload by one of its addresses. */
 static bool
-set_takes_pod_addr(const struct peer_set *set, const struct place *p)
+is_stranger(const struct peer_set *set, const struct workload *w)
+{
+	return set->home.ptr != NULL && !str_eq(w->cluster, set->home);
+}
+
+bool
+place_set_takes_pod_addr(const struct peer_set *set, const struct place *p)
 {
 	if (addrset_has(&set->pods[p->family], p->addr))
 		return true;
-	return set->home.ptr != NULL && !str_eq(p->workload->cluster, set->home) &&
+	return is_stranger(set, p->workload) &&
 	       addrset_has(&set->nets[p->family], p->addr);
+}
+
+bool
+place_set_asks_where(const struct peer_set *set, const struct workload *w)
+{
+	return set->pods[0].count + set->pods[1].count != 0 || is_stranger(set, w);
 }
 
 static bool
@@ -119,8 +130,8 @@ bool
 place_in_set(const struct peer_set *set, const struct model *m, const struct place *p)
 {
 	if (p->workload != NULL)
-		return set_takes_pod_addr(set, p) ||
-		       set_takes_workload(set, p->workload);
+		return place_set_takes_pod_addr(set, p) ||
+		       place_set_takes_workload(set, p->workload);
 	if (p->outside && set->named && set_takes_outside(set, m, p))
 		return true;
 	return addrset_has(&set->nets[p->family], p->addr) ||
@@ -138,12 +149,12 @@ name_reaches(const struct side *side, const struct model *m, const struct port_n
 		if (n->peers[i] == PEERS_EVERYONE)
 			return true;
 		set = side->sets[n->peers[i]];
-		if (set_takes_workload(set, w))
+		if (place_set_takes_workload(set, w))
 			return true;
 		for (size_t j = 0; j < w->ip_count; j++) {
 			struct place p = place_of(m, &w->ips[j]);
 
-			if (p.workload == w && set_takes_pod_addr(set, &p))
+			if (p.workload == w && place_set_takes_pod_addr(set, &p))
 				return true;
 		}
 	}

@@ -75,6 +75,17 @@ void update_chain(struct update *u, const struct verdict_number *n, bool came);
  * compiling anew. */
 void update_local(struct update *u);
 
+/* ---- compile_local_fresh.c ---- */
+
+/* Sets of a side's, by number, and what has been found out about them. Borrows both. */
+struct fresh;
+
+MUST_CHECK struct fresh *fresh_new(
+    const struct side *side, const uint32_t *sets, size_t count);
+void fresh_free(struct fresh *f);
+/* Lists those that take a workload's address, in no order; there is room for all. */
+MUST_CHECK size_t fresh_of(struct fresh *f, const struct held *h, uint32_t *out);
+
 /* ---- compile_local_chains.c ---- */
 
 /* Chains that differ from those in force once `to` is what is compiled. Its numbers know

@@ -4,10 +4,12 @@ The law in all of them: what policy forbids stays forbidden at every moment; wha
 stays allowed.
 """
 
+import concurrent.futures
 import os
 import random
 import re
 import signal
+import threading
 import time
 
 import pytest
@@ -321,6 +323,29 @@ def test_owned_table_is_out_of_reach(lab, owned):
     assert owned.metric("ringfence_table_owned") == 1
     try_everything(lab)
     check_enforcing(lab)
+    assert owned.status()["kernel"]["heals"] == 0
+    assert owned.ask("diff").returncode == 0
+
+
+def test_others_at_work_elsewhere_disturb_no_owned_table(lab, owned):
+    """Whether they come between our commit and the look at its rules, or while it looks."""
+    over = threading.Event()
+
+    def others():
+        while not over.is_set():
+            lab.node.nft("add table inet other; delete table inet other")
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        at_work = pool.submit(others)
+        try:
+            for i in range(20):
+                before = owned.generation()
+                owned.write("db.yaml", DB.replace("name: web", f"name: web{i}"))
+                owned.wait_generation(before + 1)
+        finally:
+            over.set()
+        at_work.result()
+    owned.wait_settled()
     assert owned.status()["kernel"]["heals"] == 0
     assert owned.ask("diff").returncode == 0
 
