@@ -4,6 +4,7 @@
  *     live.c            sources: read, replaced
  *     live_model.c      the arrays and maps of the model that they are put into
  *     live_space.c      what sources say of namespaces
+ *     live_move.c       Kubernetes namespaces that are placed elsewhere
  *     live_node.c       what they say of nodes
  *     live_announce.c   pods whose addresses are known before their sources say them
  *     live_keep.c       what a source said, for another load
@@ -43,7 +44,7 @@ struct live_file {
 	size_t node_count;
 	struct load_space **spaces; /* namespaces that it declares */
 	size_t space_count;
-	struct load_placed **placed; /* and places, each once */
+	struct load_placed **placed; /* and places */
 	size_t placed_count;
 	struct live_stand_in *stand_ins; /* of some of `workloads` */
 };
@@ -88,29 +89,53 @@ struct live_replacement {
 	struct live_file *before, *after; /* NULL: was not, is no more */
 };
 
+/* A Kubernetes namespace that comes to be elsewhere. */
+struct live_move {
+	struct kube_node *kube;
+	struct ns *from, *to;
+	unsigned others; /* words of other sources, which are for where it is */
+};
+
 struct live_edit {
 	struct live *l;
 	struct arena *arena; /* of names */
 	struct load_fresh fresh;
 	struct live_replacement *items;
 	size_t count, cap;
+	struct live_move *moves; /* when it is committed; in the arena */
+	size_t move_count;
 	struct ptr_vec
 	    refused; /* struct live_file: mistakes that were reported are there */
 };
 
+/* ---- live.c ---- */
+
+/* Reads a source of the edit again, or one that is not in it, as it says now. False: it takes
+ * a whole load. */
+MUST_CHECK bool live_read_again(
+    struct live_edit *e, const struct live_file *f, struct diag_list *diags);
+
 /* ---- live_space.c ---- */
 
 /* What each source of the base says of namespaces. */
-void live_share_spaces(struct live *l);
-/* What was said of them may be replaced by this alone; either NULL. */
-MUST_CHECK bool live_spaces_stand_alone(
-    const struct live_file *before, const struct live_file *after);
+void live_share_spaces(struct live *l, const struct load_note *note);
 /* Puts namespaces into the model that it did not have; they stay. */
 void live_take_fresh(struct live_edit *e);
 /* Gives namespaces of the model what is said of them now. Adds to the changes those whose
  * labels are others: at most as many as both have spaces. */
 void live_put_spaces(
     const struct live_edit *e, struct compile_change *changes, size_t *count);
+
+/* ---- live_move.c ---- */
+
+/* Finds which Kubernetes namespaces come to be elsewhere, puts these there, and reads again
+ * what is written in them. False: it takes a whole load, and they are where they were. */
+MUST_CHECK bool live_begin_moves(struct live_edit *e, struct diag_list *diags);
+/* Puts them back. */
+void live_undo_moves(struct live_edit *e);
+/* What is in them is elsewhere, too, once the edit is in the model. Adds to the changes: one
+ * for each. */
+void live_end_moves(struct live_edit *e, struct compile_change *changes, size_t *count);
 
 /* ---- live_node.c ---- */
 

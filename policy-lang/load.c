@@ -94,8 +94,8 @@ find_kind(struct str api_version, struct str kind)
 	return NULL;
 }
 
-static bool
-stands_alone(const struct load_kind *k)
+bool
+load_stands_alone(const struct load_kind *k)
 {
 	for (size_t i = 0; i < ARRAY_LEN(alone); i++) {
 		if (alone[i] == k->load)
@@ -109,7 +109,7 @@ load_is_policy(struct str api_version, struct str kind)
 {
 	const struct load_kind *k = find_kind(api_version, kind);
 
-	return k != NULL && k->stage == STAGE_POLICIES && stands_alone(k);
+	return k != NULL && k->stage == STAGE_POLICIES && load_stands_alone(k);
 }
 
 static bool
@@ -357,7 +357,7 @@ add_document(struct loader *l, const struct doc_node *doc, struct str cluster,
 		return;
 	}
 	if (l->note != NULL)
-		l->note->other |= !stands_alone(found);
+		l->note->other |= !load_stands_alone(found);
 	if (found->stage == STAGE_PODS) {
 		found->load(l, &(struct load_object){found, doc, cluster});
 		return;
@@ -474,8 +474,8 @@ loader_fini(struct loader *l)
 {
 	struct ptr_vec *vecs[] = {&l->items, &l->workloads, &l->policies, &l->access,
 	    &l->quotas, &l->external_list, &l->services, &l->routes, &l->tests};
-	struct map *maps[] = {
-	    &l->texts, &l->arrays, &l->objects, &l->externals, &l->skipped};
+	struct map *maps[] = {&l->texts, &l->arrays, &l->objects, &l->externals,
+	    &l->placings, &l->skipped};
 
 	for (size_t i = 0; i < l->nodes.len; i++) {
 		struct node_draft *d = l->nodes.entries[i].value;

@@ -74,8 +74,8 @@ struct load_note {
 		const struct source *source;
 	} * claims;
 	size_t claim_count, claim_cap;
-	/* Of a part, what it says of namespaces: struct load_space and struct load_placed,
-	 * in the loader's arena; and those that are new. */
+	/* What is said of namespaces, in the loader's arena: struct load_placed, and of a part
+	 * struct load_space and those that are new. */
 	struct ptr_vec spaces, placed;
 	struct load_fresh *fresh;
 	struct load_reading reading;
@@ -99,6 +99,7 @@ struct loader {
 	struct map objects;   /* identity -> struct loc, for duplicates */
 	struct map nodes;     /* "cluster/name" -> struct node_draft */
 	struct map externals; /* "path\nname" -> struct external_network */
+	struct map placings;  /* of a part: cluster and name -> struct load_placed */
 	struct map skipped;   /* "apiVersion kind" -> struct skipped_kind */
 	struct ptr_vec items; /* struct load_object, in the order read */
 	struct ptr_vec workloads, policies, access, quotas, external_list, services,
@@ -162,6 +163,9 @@ void load_nearest_hint(const struct load_nearest *n, struct loader *l, struct di
 
 /* The one copy of a text in the model; followed by a NUL. */
 MUST_CHECK struct str load_text(struct loader *l, struct str s);
+
+/* Whether an object of the kind changes nothing of what others are. */
+MUST_CHECK bool load_stands_alone(const struct load_kind *kind);
 
 /* The one copy of an array in the model: pods of one template have the same labels and
  * ports. Texts in it are load_text's. NULL when empty. */
@@ -245,8 +249,11 @@ struct kube_node {
 	struct kube_ns kube;
 	bool known; /* declared, placed, or a pod is in it */
 	bool warned;
-	struct loc placed;     /* where a Namespace document says so */
-	struct label_set bare; /* its labels while no document declares it */
+	struct loc placed;      /* where a Namespace document says so */
+	struct label_set bare;  /* its labels while no document declares it */
+	unsigned placers;       /* live_move.c: how often it is placed, ... */
+	struct live_move *move; /* ... and the move of the edit under way, or NULL */
+	bool holds_others; /* something in it is of a kind that does not stand alone */
 };
 
 /* What a document says of a namespace: of the tree, or (kube not NULL) of Kubernetes. */
@@ -259,9 +266,10 @@ struct load_space {
 	struct loc loc;
 };
 
-/* That it places a Kubernetes namespace where it is. */
+/* That it places a Kubernetes namespace. */
 struct load_placed {
 	struct kube_node *kube;
+	struct ns *ns;
 	struct loc loc;
 };
 
@@ -270,6 +278,9 @@ MUST_CHECK struct kube_node *load_kube_ns(
     struct loader *l, struct str cluster, struct str name);
 /* After STAGE_TREE: namespaces that nobody placed are at / and their name. */
 void load_settle_kube(struct loader *l);
+/* Where that is of a name, for a model that may not have such a namespace yet. */
+MUST_CHECK struct ns *load_default_place(
+    const struct model *m, struct load_fresh *fresh, struct str name);
 /* Gives a namespace what a document says of it. */
 void load_declare(const struct load_space *said);
 /* Notes that something is known to be in it. */

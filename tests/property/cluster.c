@@ -232,13 +232,24 @@ print_own_cluster(
 		    out, "%s%s", before, cluster_names[dice_roll(dice, clusters)]);
 }
 
+/* Of a native document: a path or, where it can only be that of one cluster, a Kubernetes
+ * namespace. */
+static const char *
+home(struct dice *dice, unsigned clusters)
+{
+	static const char *const kube[KUBE_COUNT] = {
+	    "k0", "k1", "k2", "k3", "k4", "k5"};
+
+	return clusters == 0 && chance(dice, 4) ? PICK(dice, kube) : PICK(dice, paths);
+}
+
 static void
 print_native(struct buf *out, struct dice *dice, unsigned i, unsigned clusters)
 {
 	buf_printf(out,
 	    "---\napiVersion: ringfence.dev/v1alpha1\nkind: Workload\n"
 	    "metadata: {name: w%u, namespace: %s, ",
-	    i, PICK(dice, paths));
+	    i, home(dice, clusters));
 	print_labels(out, dice);
 	buf_add_cstr(out, "}\nspec:\n");
 	/* Of no cluster, it cannot say which node it means. */
@@ -500,7 +511,7 @@ static void
 print_native_policy(struct buf *out, struct dice *dice, unsigned i, unsigned clusters)
 {
 	static const char *const nodes[] = {"{}", "node-0", "node-1"};
-	const char *path = PICK(dice, paths);
+	const char *path = home(dice, clusters);
 
 	buf_printf(out,
 	    "---\napiVersion: ringfence.dev/v1alpha1\nkind: Policy\n"
