@@ -242,6 +242,7 @@ keep(struct live *l, const struct bundle *bundle, const struct load_note *note)
 	}
 	share_out(l, note);
 	live_share_spaces(l, note);
+	live_index_hosts(l);
 	index_files(l);
 	live_hold_arrays(l);
 	live_index_shared(l);
@@ -298,6 +299,7 @@ live_free(struct live *l)
 	for (size_t i = 0; i < l->files.len; i++)
 		free_file(l->files.entries[i].value);
 	live_free_shared(l);
+	live_free_hosts(l);
 	free_maps(l);
 	live_free_arrays(l);
 	ptr_vec_fini(&l->garbage);
@@ -378,19 +380,6 @@ put(struct live_edit *e, struct str name, struct live_file *after)
 	    str_dup(e->arena, name), map_get(&e->l->files, name), after};
 }
 
-/* What the source said before may be taken away alone. */
-static bool
-stands_alone(const struct live *l, const struct live_file *f)
-{
-	if (f->other)
-		return false;
-	for (size_t i = 0; i < f->workload_count; i++) {
-		if (!load_leaves_nodes(l->model, f->workloads[i]))
-			return false;
-	}
-	return true;
-}
-
 static struct live_file *
 read_file(struct live_edit *e, struct str name, struct str text,
     struct diag_list *diags, enum live_answer *out_answer)
@@ -443,17 +432,12 @@ live_read(
 	enum live_answer answer = LIVE_READ;
 	struct live_file *after = NULL;
 
-	if (before != NULL && !stands_alone(e->l, before))
+	if (before != NULL && before->other)
 		return LIVE_BEYOND;
 	if (text.ptr != NULL)
 		after = read_file(e, name, text, diags, &answer);
 	if (answer != LIVE_READ)
 		return answer;
-	if (!live_nodes_stand_alone(e->l, before, after)) {
-		if (after != NULL)
-			ptr_vec_push(&e->refused, after); /* places refer to it */
-		return LIVE_BEYOND;
-	}
 	put(e, name, after);
 	return LIVE_READ;
 }
@@ -464,7 +448,7 @@ live_read_again(struct live_edit *e, const struct live_file *f, struct diag_list
 	struct live_file *again;
 	enum live_answer answer;
 
-	if (f->text.ptr == NULL || !stands_alone(e->l, f))
+	if (f->text.ptr == NULL || f->other)
 		return false;
 	again = read_file(e, f->source->name, f->text, diags, &answer);
 	if (answer != LIVE_READ)
@@ -615,7 +599,8 @@ tell(const struct live_edit *e, struct arena *arena, struct compile_change **out
 					  both[j]->space_count + both[j]->node_count
 				    : 0;
 	}
-	*out = ARENA_ARRAY(arena, most + e->move_count, struct compile_change);
+	/* Each may make another of its node. */
+	*out = ARENA_ARRAY(arena, 2 * most + e->move_count, struct compile_change);
 	*out_count = 0;
 	for (size_t i = 0; i < e->count; i++) {
 		if (e->items[i].before != NULL)
@@ -629,7 +614,7 @@ tell(const struct live_edit *e, struct arena *arena, struct compile_change **out
 static bool
 begin(struct live_edit *e, struct diag_list *diags)
 {
-	if (!live_begin_moves(e, diags))
+	if (!live_nodes_stand_alone(e) || !live_begin_moves(e, diags))
 		return false;
 	if (!swap_claims(e)) {
 		live_undo_moves(e);
@@ -667,6 +652,7 @@ live_commit(struct live_edit *e, struct arena *arena, struct diag_list *diags,
 	if (policies)
 		load_link_policies(e->l->model);
 	live_end_moves(e, *out_changes, out_count);
+	live_settle_hosts(e->l, *out_changes, out_count);
 	for (size_t i = 0; i < e->count; i++)
 		replace_file(e->l, &e->items[i]);
 	return true;

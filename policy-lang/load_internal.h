@@ -301,10 +301,15 @@ void load_kube_namespace(struct loader *l, const struct load_object *o);
 
 /* ---- workloads and nodes (load_kube.c, load_native.c) ---- */
 
+/* A pod has at most one address of each family, a node a few; far below what would make
+ * comparing them all slow. Of more, the first in order count. */
+#define NODE_ADDRESSES_MAX 256
+
 struct node_draft {
 	struct node node;
 	bool declared; /* by its own Node: then its addresses are what that says */
-	struct ptr_vec addresses; /* struct ip_addr, in the arena */
+	struct ptr_vec addresses;      /* struct ip_addr, in the arena */
+	const struct node_word *heard; /* last */
 };
 
 MUST_CHECK struct node_draft *load_node_draft(
@@ -314,7 +319,6 @@ MUST_CHECK bool load_node_known(
     const struct loader *l, struct str cluster, struct str name);
 /* Gives the node its addresses, in the arena. */
 void load_finish_node(struct arena *a, struct node_draft *d);
-void node_draft_add(struct loader *l, struct node_draft *d, const struct ip_addr *addr);
 
 /* Whether it is the pod, and its status has no addresses. */
 MUST_CHECK bool load_is_announced(
@@ -324,8 +328,8 @@ void load_announce(
     struct arena *a, struct workload *w, const struct announced_pod *pod);
 void load_pod(struct loader *l, const struct load_object *o);
 /* A pod as it was in another model. */
-void load_kept_pod(struct loader *l, const struct source *source,
-    const struct model *from, const struct workload *pod);
+void load_kept_pod(
+    struct loader *l, const struct source *source, const struct workload *pod);
 void load_template(struct loader *l, const struct load_object *o);
 void load_node(struct loader *l, const struct load_object *o);
 void load_service(struct loader *l, const struct load_object *o);
@@ -447,8 +451,6 @@ struct load_objects {
 	struct node **nodes; /* of Node objects */
 	size_t node_count;
 };
-/* True if the model's nodes are the same with the workload as without. */
-MUST_CHECK bool load_leaves_nodes(const struct model *m, const struct workload *w);
 /* Reads one source against a model, which stays as it is; *out, in the arena, is what it
  * says. False if anything is wrong with it. */
 MUST_CHECK bool load_part(struct arena *arena, const struct source *source,

@@ -194,7 +194,8 @@ print_port_names(struct buf *out, struct dice *dice, const char *number,
 static void
 print_pod(struct buf *out, struct dice *dice, unsigned i, unsigned c)
 {
-	unsigned node = dice_roll(dice, CLUSTER_NODES);
+	/* One node more is known by its pods alone. */
+	unsigned node = dice_roll(dice, CLUSTER_NODES + 1);
 	bool host = chance(dice, 8);
 
 	buf_printf(out,
@@ -211,7 +212,11 @@ print_pod(struct buf *out, struct dice *dice, unsigned i, unsigned c)
 		buf_add_cstr(out, "      ports: ");
 		print_port_names(out, dice, "containerPort", "TCP", "UDP");
 	}
-	buf_add_cstr(out, "status: {phase: Running, podIPs: [");
+	buf_add_cstr(out, "status: {phase: Running, ");
+	if (chance(dice, 2))
+		buf_printf(
+		    out, "hostIP: 10.9.%u.%u, ", c, node + 1 + 10 * dice_roll(dice, 2));
+	buf_add_cstr(out, "podIPs: [");
 	/* A hostNetwork pod's address is not always one that the node reports, and a pod
 	 * of its own network may be said to have a node's. */
 	if (host || chance(dice, 30))

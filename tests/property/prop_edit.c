@@ -110,6 +110,39 @@ add_change(struct changes *c, struct compile_change change)
 	c->items[c->count++] = change;
 }
 
+static bool
+same_addresses(const struct node *a, const struct node *b)
+{
+	bool same = a->ip_count == b->ip_count;
+
+	for (size_t i = 0; i < a->ip_count && same; i++)
+		same = ip_eq(&a->ips[i], &b->ips[i]);
+	return same;
+}
+
+/* Nodes that are what pods tell of them. */
+static void
+add_nodes(struct changes *c, const struct model *before, const struct model *after)
+{
+	for (size_t i = 0; i < before->node_count; i++) {
+		const struct node *old = before->nodes[i];
+		const struct node *now =
+		    model_cluster_node(after, old->cluster, old->name);
+
+		if (now == NULL || !same_addresses(old, now))
+			add_change(c, (struct compile_change){.kind = CHANGE_NODE,
+					  .node_before = old,
+					  .node_after = now});
+	}
+	for (size_t i = 0; i < after->node_count; i++) {
+		const struct node *now = after->nodes[i];
+
+		if (model_cluster_node(before, now->cluster, now->name) == NULL)
+			add_change(c, (struct compile_change){
+					  .kind = CHANGE_NODE, .node_after = now});
+	}
+}
+
 /* Kubernetes namespaces that are at another place, and what is written in them. */
 static void
 add_moves(struct changes *c, const struct model *before, const struct model *after)
@@ -230,6 +263,7 @@ one_edit(struct series *s)
 	struct compile_delta delta;
 	static struct changes changes;
 	struct document doc;
+	bool moved;
 	struct diag_list diags;
 	struct model *after;
 
@@ -241,7 +275,9 @@ one_edit(struct series *s)
 	changes.count = 0;
 	add_change(&changes, change_of(&doc, s->model, after));
 	add_moves(&changes, s->model, after);
-	s->moves += changes.count > 1;
+	moved = changes.count > 1;
+	s->moves += moved;
+	add_nodes(&changes, s->model, after);
 	s->docs = edited;
 	s->model = after;
 	s->edits++;
@@ -250,7 +286,7 @@ one_edit(struct series *s)
 		changes.count, &diags, &delta))
 		return fail(s, &doc, "refused");
 	s->quick += !delta.anew;
-	s->quick_moves += !delta.anew && changes.count > 1;
+	s->quick_moves += !delta.anew && moved;
 	return check_edit(s, &doc, &delta);
 }
 

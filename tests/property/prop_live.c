@@ -39,9 +39,10 @@ struct series {
 	unsigned long edits, quick, anew, beyond, refused;
 	unsigned long spaces, announced_edits; /* of those that were taken */
 	unsigned long nodes;                   /* edits of them that were taken */
-	unsigned long grown;                   /* namespaces that came by edits */
-	unsigned long moved, moved_policies;   /* placed elsewhere; what is in them */
-	unsigned long kept, kept_pods;         /* loads with something kept */
+	unsigned long told_of; /* nodes that came to be what only pods say */
+	unsigned long grown;   /* namespaces that came by edits */
+	unsigned long moved, moved_policies; /* placed elsewhere; what is in them */
+	unsigned long kept, kept_pods;       /* loads with something kept */
 };
 
 static const struct {
@@ -232,6 +233,10 @@ commit(struct series *s, struct live_edit *edit, const struct documents *after,
 	s->docs = *after;
 	for (size_t i = 0; i < count; i++)
 		s->nodes += changes[i].kind == CHANGE_NODE;
+	for (size_t i = 0; i < count; i++)
+		s->told_of += changes[i].kind == CHANGE_NODE &&
+			      changes[i].node_after != NULL &&
+			      changes[i].node_after->loc.source == NULL;
 	count_moves(s, changes, count);
 	for (size_t i = 0; i < count; i++)
 		s->spaces += changes[i].kind == CHANGE_KUBE_LABELS ||
@@ -488,7 +493,7 @@ run_series(struct series *s, uint64_t edits)
 /* What the series did, all together. */
 struct sums {
 	unsigned long quick, anew, beyond, refused, spaces, grown, nodes, announced,
-	    kept, kept_pods, moved, moved_policies;
+	    kept, kept_pods, moved, moved_policies, told_of;
 };
 
 static void
@@ -505,6 +510,7 @@ add_up(struct sums *t, const struct series *s)
 	t->nodes += s->nodes;
 	t->kept_pods += s->kept_pods;
 	t->moved += s->moved;
+	t->told_of += s->told_of;
 	t->moved_policies += s->moved_policies;
 }
 
@@ -515,7 +521,8 @@ all_came(const struct sums *t)
 {
 	return t->anew != 0 && t->refused != 0 && t->spaces != 0 && t->grown != 0 &&
 	       t->nodes != 0 && t->announced != 0 && t->kept != 0 &&
-	       t->kept_pods != 0 && t->moved != 0 && t->moved_policies != 0;
+	       t->kept_pods != 0 && t->moved != 0 && t->moved_policies != 0 &&
+	       t->told_of != 0;
 }
 
 int
@@ -546,11 +553,11 @@ main(int argc, char **argv)
 	}
 	(void)printf("%llu series from seed %llu: edits: %lu quick, %lu compiled anew, "
 		     "%lu loaded whole, %lu refused; %lu namespaces' labels, %lu new, "
-		     "%lu moved with %lu policies; %lu nodes; "
+		     "%lu moved with %lu policies; %lu nodes, %lu as pods say; "
 		     "%lu announced pods; %lu times kept, %lu of them pods\n",
 	    (unsigned long long)done, (unsigned long long)seed, t.quick, t.anew,
 	    t.beyond, t.refused, t.spaces, t.grown, t.moved, t.moved_policies, t.nodes,
-	    t.announced, t.kept, t.kept_pods);
+	    t.told_of, t.announced, t.kept, t.kept_pods);
 	/* Nor is one that always begins again. */
 	return ok && t.quick > t.beyond && all_came(&t) ? 0 : 1;
 }

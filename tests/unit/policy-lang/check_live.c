@@ -1,5 +1,6 @@
 /* Edits of single sources: rules whose numbers are in each other's way, of which only their own
- * policies take a whole load; and Kubernetes namespaces that are placed elsewhere. */
+ * policies take a whole load; Kubernetes namespaces that are placed elsewhere; nodes that only
+ * pods speak of. */
 #include <check.h>
 
 #include "policy-lang/live.h"
@@ -244,6 +245,91 @@ START_TEST(what_cannot_be_read_again_takes_a_whole_load)
 }
 END_TEST
 
+/* ---- nodes ---- */
+
+#define NODE(ip)                                                                       \
+	"apiVersion: v1\nkind: Node\nmetadata: { name: n1 }\nstatus: { addresses: [ "  \
+	"{ "                                                                           \
+	"type: InternalIP, address: " ip " } ] }\n"
+#define ON_NODE(name, ip)                                                              \
+	"apiVersion: v1\nkind: Pod\nmetadata: { name: " name                           \
+	" }\nspec: { nodeName: n1 }\nstatus: { hostIP: " ip " }\n"
+
+static void
+check_node(const struct live *live, const char *ip, const char *other)
+{
+	const struct model *m = live_model(live);
+	const char *const texts[] = {ip, other};
+	const struct node *node = model_cluster_node(m, STR(""), STR("n1"));
+	size_t count = other != NULL ? 2 : ip != NULL;
+	struct ip_addr addr;
+
+	ck_assert_uint_eq(m->node_count, count != 0);
+	ck_assert_uint_eq(m->node_by_address.len, count);
+	if (count == 0)
+		return;
+	ck_assert_ptr_nonnull(node);
+	ck_assert_uint_eq(node->ip_count, count);
+	for (size_t i = 0; i < count; i++) {
+		ck_assert(ip_parse(str_from(texts[i]), &addr));
+		ck_assert(ip_eq(&addr, &node->ips[i]));
+		ck_assert_ptr_eq(model_node_at(m, &addr), node);
+	}
+}
+
+START_TEST(nodes_are_what_pods_say_when_no_object_is_about_them)
+{
+	struct live *live = load_kept(
+	    NODE("10.9.0.1"), ON_NODE("a", "10.9.0.3"), ON_NODE("b", "10.9.0.2"));
+
+	check_node(live, "10.9.0.1", NULL);
+	ck_assert_int_eq(edit(live, "0", NULL), LIVE_READ);
+	check_node(live, "10.9.0.2", "10.9.0.3");
+	ck_assert_int_eq(edit(live, "3", ON_NODE("c", "10.9.0.2")), LIVE_READ);
+	check_node(live, "10.9.0.2", "10.9.0.3");
+	ck_assert_int_eq(edit(live, "2", NULL), LIVE_READ);
+	check_node(live, "10.9.0.2", "10.9.0.3");
+	ck_assert_int_eq(edit(live, "3", NULL), LIVE_READ);
+	check_node(live, "10.9.0.3", NULL);
+	ck_assert_int_eq(edit(live, "0", NODE("10.9.0.1")), LIVE_READ);
+	check_node(live, "10.9.0.1", NULL);
+	ck_assert_int_eq(edit(live, "1", NULL), LIVE_READ);
+	ck_assert_int_eq(edit(live, "0", NULL), LIVE_READ);
+	check_node(live, NULL, NULL);
+	ck_assert_int_eq(edit(live, "1", ON_NODE("a", "10.9.0.3")), LIVE_READ);
+	check_node(live, "10.9.0.3", NULL);
+	live_free(live);
+}
+END_TEST
+
+START_TEST(a_name_that_another_cluster_may_have_takes_a_whole_load)
+{
+	static const struct {
+		struct str name, path;
+	} clusters[] = {{{"east", 4}, {"east", 4}}, {{"west", 4}, {"west", 4}}};
+	const struct model_options options = {
+	    .clusters = (const void *)clusters, .cluster_count = ARRAY_LEN(clusters)};
+	struct source sources[] = {
+	    {STR("east/node"), STR(NODE("10.9.0.1"))},
+	    {STR("native"), STR("apiVersion: ringfence.dev/v1alpha1\nkind: Workload\n"
+				"metadata: { name: w, namespace: /a }\n"
+				"spec: { node: n1 }\n")},
+	    {STR("east/pod"), STR(ON_NODE("a", "10.9.0.3"))},
+	};
+	const struct bundle bundle = {sources, ARRAY_LEN(sources)};
+	struct live *live = live_load(arena, &bundle, &options, NULL, &diags);
+
+	ck_assert_ptr_nonnull(live);
+	ck_assert_int_eq(edit(live, "west/node", NODE("10.9.1.1")), LIVE_BEYOND);
+	ck_assert_int_eq(edit(live, "west/pod", ON_NODE("b", "10.9.1.1")), LIVE_BEYOND);
+	ck_assert_int_eq(edit(live, "east/node", NULL), LIVE_BEYOND);
+	ck_assert_int_eq(edit(live, "east/pod", NULL), LIVE_READ);
+	ck_assert_int_eq(edit(live, "native", NULL), LIVE_READ);
+	ck_assert_int_eq(edit(live, "west/node", NODE("10.9.1.1")), LIVE_READ);
+	live_free(live);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -260,6 +346,8 @@ main(void)
 	tcase_add_test(tcase, what_is_placed_moves_between_sources);
 	tcase_add_test(tcase, what_two_place_stays_until_both_agree);
 	tcase_add_test(tcase, what_cannot_be_read_again_takes_a_whole_load);
+	tcase_add_test(tcase, nodes_are_what_pods_say_when_no_object_is_about_them);
+	tcase_add_test(tcase, a_name_that_another_cluster_may_have_takes_a_whole_load);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
