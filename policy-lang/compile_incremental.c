@@ -229,6 +229,14 @@ touch_displayed(struct update *u, struct str prefix, const struct kube_ns *kube,
 	}
 }
 
+static void
+touch_kube(struct update *u, const struct kube_ns *kube)
+{
+	u->anew |= via_is_ruled(u->model);
+	touch_displayed(
+	    u, model_display_of_kube(u->arena, kube->cluster, kube->name), kube, NULL);
+}
+
 static bool
 governs_local(const struct compiler *c, const struct policy *policy)
 {
@@ -280,12 +288,13 @@ see_change(struct update *u, const struct compile_change *change)
 		touch_workload(u, change->workload_before);
 		touch_workload(u, change->workload_after);
 		break;
+	case CHANGE_KUBE_PLACE:
+		/* What Routes lead to may be what they led to where it was. */
+		u->local |= u->model->route_count != 0;
+		touch_kube(u, change->kube);
+		break;
 	case CHANGE_KUBE_LABELS:
-		u->anew |= via_is_ruled(u->model);
-		touch_displayed(u,
-		    model_display_of_kube(
-			u->arena, change->kube->cluster, change->kube->name),
-		    change->kube, NULL);
+		touch_kube(u, change->kube);
 		break;
 	case CHANGE_NS_LABELS:
 		u->anew |= via_is_ruled(u->model);

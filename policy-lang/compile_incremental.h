@@ -15,8 +15,7 @@
  * before are looked for. A node costs its addresses. What Routes say for the node is found
  * out again as well, for its own workloads and for those that Routes may be about: those at
  * or below Routes that publish, or that leave by this node. With a program that is large, or
- * Routes about very many, such changes compile anew, which is told, too; as does a change of
- * where a namespace is placed.
+ * Routes about very many, such changes compile anew, which is told, too.
  *
  * What this asks of the model: an object that changed is another object, and one that did
  * not stays where it is, with all that it refers to, for as long as the state lives. So does
@@ -33,6 +32,7 @@ struct compile_change {
 	enum {
 		CHANGE_WORKLOAD,
 		CHANGE_KUBE_LABELS, /* of a Kubernetes namespace, and nothing else of it */
+		CHANGE_KUBE_PLACE, /* the same of where it is in the tree, its workloads with it */
 		CHANGE_NS_LABELS, /* of a namespace of the tree */
 		CHANGE_POLICY,    /* or only its place */
 		CHANGE_NODE,      /* its labels or addresses */

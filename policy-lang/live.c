@@ -241,7 +241,8 @@ keep(struct live *l, const struct bundle *bundle, const struct load_note *note)
 		live_file_of(l, p->loc.source)->other = true;
 	}
 	share_out(l, note);
-	live_share_spaces(l);
+	live_share_spaces(l, note);
+	live_index_hosts(l);
 	index_files(l);
 	live_hold_arrays(l);
 	live_index_shared(l);
@@ -268,6 +269,7 @@ live_load(struct arena *arena, const struct bundle *bundle,
 		keep(l, bundle, &note);
 	ptr_vec_fini(&note.audit);
 	ptr_vec_fini(&note.collided);
+	ptr_vec_fini(&note.placed);
 	free(note.claims);
 	free(note.others);
 	if (ok)
@@ -297,6 +299,7 @@ live_free(struct live *l)
 	for (size_t i = 0; i < l->files.len; i++)
 		free_file(l->files.entries[i].value);
 	live_free_shared(l);
+	live_free_hosts(l);
 	free_maps(l);
 	live_free_arrays(l);
 	ptr_vec_fini(&l->garbage);
@@ -364,7 +367,8 @@ put(struct live_edit *e, struct str name, struct live_file *after)
 	for (size_t i = 0; i < e->count; i++) {
 		if (!str_eq(e->items[i].name, name))
 			continue;
-		free_file(e->items[i].after);
+		if (e->items[i].after != NULL) /* places refer to it */
+			ptr_vec_push(&e->refused, e->items[i].after);
 		e->items[i].after = after;
 		return;
 	}
@@ -374,19 +378,6 @@ put(struct live_edit *e, struct str name, struct live_file *after)
 	}
 	e->items[e->count++] = (struct live_replacement){
 	    str_dup(e->arena, name), map_get(&e->l->files, name), after};
-}
-
-/* What the source said before may be taken away alone. */
-static bool
-stands_alone(const struct live *l, const struct live_file *f)
-{
-	if (f->other)
-		return false;
-	for (size_t i = 0; i < f->workload_count; i++) {
-		if (!load_leaves_nodes(l->model, f->workloads[i]))
-			return false;
-	}
-	return true;
 }
 
 static struct live_file *
@@ -441,20 +432,29 @@ live_read(
 	enum live_answer answer = LIVE_READ;
 	struct live_file *after = NULL;
 
-	if (before != NULL && !stands_alone(e->l, before))
+	if (before != NULL && before->other)
 		return LIVE_BEYOND;
 	if (text.ptr != NULL)
 		after = read_file(e, name, text, diags, &answer);
 	if (answer != LIVE_READ)
 		return answer;
-	if (!live_spaces_stand_alone(before, after) ||
-	    !live_nodes_stand_alone(e->l, before, after)) {
-		if (after != NULL)
-			ptr_vec_push(&e->refused, after); /* places refer to it */
-		return LIVE_BEYOND;
-	}
 	put(e, name, after);
 	return LIVE_READ;
+}
+
+bool
+live_read_again(struct live_edit *e, const struct live_file *f, struct diag_list *diags)
+{
+	struct live_file *again;
+	enum live_answer answer;
+
+	if (f->text.ptr == NULL || f->other)
+		return false;
+	again = read_file(e, f->source->name, f->text, diags, &answer);
+	if (answer != LIVE_READ)
+		return false;
+	put(e, f->source->name, again);
+	return true;
 }
 
 /* ---- putting it in ---- */
@@ -599,7 +599,8 @@ tell(const struct live_edit *e, struct arena *arena, struct compile_change **out
 					  both[j]->space_count + both[j]->node_count
 				    : 0;
 	}
-	*out = ARENA_ARRAY(arena, most, struct compile_change);
+	/* Each may make another of its node. */
+	*out = ARENA_ARRAY(arena, 2 * most + e->move_count, struct compile_change);
 	*out_count = 0;
 	for (size_t i = 0; i < e->count; i++) {
 		if (e->items[i].before != NULL)
@@ -609,18 +610,32 @@ tell(const struct live_edit *e, struct arena *arena, struct compile_change **out
 	}
 }
 
+/* What may fail; then nothing has changed. */
+static bool
+begin(struct live_edit *e, struct diag_list *diags)
+{
+	if (!live_nodes_stand_alone(e) || !live_begin_moves(e, diags))
+		return false;
+	if (!swap_claims(e)) {
+		live_undo_moves(e);
+		return false;
+	}
+	if (!count_audit(e)) {
+		undo_claims(e, e->count);
+		live_undo_moves(e);
+		return false;
+	}
+	return true;
+}
+
 bool
 live_commit(struct live_edit *e, struct arena *arena, struct diag_list *diags,
     struct compile_change **out_changes, size_t *out_count)
 {
 	bool policies = false;
 
-	if (!swap_claims(e))
+	if (!begin(e, diags))
 		return false;
-	if (!count_audit(e)) {
-		undo_claims(e, e->count);
-		return false;
-	}
 	live_take_fresh(e);
 	tell(e, arena, out_changes, out_count);
 	live_put_spaces(e, *out_changes, out_count);
@@ -636,6 +651,8 @@ live_commit(struct live_edit *e, struct arena *arena, struct diag_list *diags,
 	}
 	if (policies)
 		load_link_policies(e->l->model);
+	live_end_moves(e, *out_changes, out_count);
+	live_settle_hosts(e->l, *out_changes, out_count);
 	for (size_t i = 0; i < e->count; i++)
 		replace_file(e->l, &e->items[i]);
 	return true;

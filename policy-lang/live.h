@@ -7,10 +7,10 @@
  *
  * That works for workloads and policies, which make up nearly all that ever changes: what
  * one says changes nothing of what another is. It works for labels and owners of namespaces,
- * for namespaces that nobody knew, for nodes, and for pods whose addresses are announced before their
- * status has them. Of everything else, and of whatever is in doubt (a name that another
- * source has, a node that only pods speak of, another place in the tree), this only says that it
- * takes a whole load.
+ * for namespaces that nobody knew, for nodes, those that only pods speak of among them, and for
+ * pods whose addresses are announced before their status has them. Kubernetes namespaces may come to be elsewhere in the tree: what is written
+ * in them is then read again, from texts that are kept. Of everything else, and of whatever is
+ * in doubt (a name that another source has), this only says that it takes a whole load.
  */
 #ifndef POLICY_LANG_LIVE_H
 #define POLICY_LANG_LIVE_H

@@ -4,7 +4,9 @@
  *     live.c            sources: read, replaced
  *     live_model.c      the arrays and maps of the model that they are put into
  *     live_space.c      what sources say of namespaces
+ *     live_move.c       Kubernetes namespaces that are placed elsewhere
  *     live_node.c       what they say of nodes
+ *     live_host.c       nodes that only pods speak of
  *     live_announce.c   pods whose addresses are known before their sources say them
  *     live_keep.c       what a source said, for another load
  *     live_claims.c     names that some source has
@@ -43,7 +45,7 @@ struct live_file {
 	size_t node_count;
 	struct load_space **spaces; /* namespaces that it declares */
 	size_t space_count;
-	struct load_placed **placed; /* and places, each once */
+	struct load_placed **placed; /* and places */
 	size_t placed_count;
 	struct live_stand_in *stand_ins; /* of some of `workloads` */
 };
@@ -53,6 +55,20 @@ struct live_sharers {
 	char key[MODEL_ADDRESS_KEY_BYTES];
 	size_t count, cap;
 	struct workload **items;
+};
+
+/* What pods tell of a node. */
+struct live_host {
+	struct str key; /* cluster/name */
+	struct str cluster, name;
+	size_t pods; /* that name it */
+	struct live_told {
+		struct ip_addr addr;
+		size_t count; /* how many tell it */
+	} * told;             /* sorted */
+	size_t told_count, told_cap;
+	struct arena *arena; /* of the node that follows from it; NULL: the base's */
+	bool touched;
 };
 
 struct live_claims {
@@ -66,7 +82,10 @@ struct live {
 	struct map files;          /* by name */
 	struct live_claims claims; /* hashes of kind, namespace and name */
 	struct roaring_bitmap_s *numbers;
-	struct map shared; /* key of an address -> live_sharers */
+	struct map shared;            /* key of an address -> live_sharers */
+	struct map hosts;             /* key -> live_host */
+	struct ptr_vec touched_hosts; /* by the edit under way */
+	struct buf host_key;
 	/* Of the model's arrays, on the heap. */
 	size_t workload_cap, policy_cap, ns_cap, kube_cap, node_cap;
 	struct ptr_vec garbage; /* struct arena, of what was replaced */
@@ -88,23 +107,36 @@ struct live_replacement {
 	struct live_file *before, *after; /* NULL: was not, is no more */
 };
 
+/* A Kubernetes namespace that comes to be elsewhere. */
+struct live_move {
+	struct kube_node *kube;
+	struct ns *from, *to;
+	unsigned others; /* words of other sources, which are for where it is */
+};
+
 struct live_edit {
 	struct live *l;
 	struct arena *arena; /* of names */
 	struct load_fresh fresh;
 	struct live_replacement *items;
 	size_t count, cap;
+	struct live_move *moves; /* when it is committed; in the arena */
+	size_t move_count;
 	struct ptr_vec
 	    refused; /* struct live_file: mistakes that were reported are there */
 };
 
+/* ---- live.c ---- */
+
+/* Reads a source of the edit again, or one that is not in it, as it says now. False: it takes
+ * a whole load. */
+MUST_CHECK bool live_read_again(
+    struct live_edit *e, const struct live_file *f, struct diag_list *diags);
+
 /* ---- live_space.c ---- */
 
 /* What each source of the base says of namespaces. */
-void live_share_spaces(struct live *l);
-/* What was said of them may be replaced by this alone; either NULL. */
-MUST_CHECK bool live_spaces_stand_alone(
-    const struct live_file *before, const struct live_file *after);
+void live_share_spaces(struct live *l, const struct load_note *note);
 /* Puts namespaces into the model that it did not have; they stay. */
 void live_take_fresh(struct live_edit *e);
 /* Gives namespaces of the model what is said of them now. Adds to the changes those whose
@@ -112,14 +144,43 @@ void live_take_fresh(struct live_edit *e);
 void live_put_spaces(
     const struct live_edit *e, struct compile_change *changes, size_t *count);
 
+/* ---- live_move.c ---- */
+
+/* Finds which Kubernetes namespaces come to be elsewhere, puts these there, and reads again
+ * what is written in them. False: it takes a whole load, and they are where they were. */
+MUST_CHECK bool live_begin_moves(struct live_edit *e, struct diag_list *diags);
+/* Puts them back. */
+void live_undo_moves(struct live_edit *e);
+/* What is in them is elsewhere, too, once the edit is in the model. Adds to the changes: one
+ * for each. */
+void live_end_moves(struct live_edit *e, struct compile_change *changes, size_t *count);
+
+/* ---- live_host.c ---- */
+
+/* Whether only nodes change with the nodes that the edit brings or takes away. */
+MUST_CHECK bool live_nodes_stand_alone(const struct live_edit *e);
+/* What a workload tells of its node, in the model or no longer. */
+void live_hear(struct live *l, const struct workload *w);
+void live_unhear(struct live *l, const struct workload *w);
+/* An object is no longer about the node. */
+void live_touch_host(struct live *l, const struct node *node);
+/* Where keys of a node that only pods speak of are. */
+MUST_CHECK struct arena *live_host_home(struct live *l, const struct node *node);
+/* What the base's workloads tell. */
+void live_index_hosts(struct live *l);
+void live_free_hosts(struct live *l);
+/* Nodes without an object come to be as they are told of. Adds to the changes: at most one for
+ * each workload and each node of the edit. */
+void live_settle_hosts(struct live *l, struct compile_change *changes, size_t *count);
 /* ---- live_node.c ---- */
 
-/* What was said of nodes may be replaced by this alone; either NULL. */
-MUST_CHECK bool live_nodes_stand_alone(const struct live *l,
-    const struct live_file *before, const struct live_file *after);
 /* Nodes of a file out of the model and into it. */
 void live_take_nodes_out(struct live *l, const struct live_file *f);
 void live_put_nodes_in(struct live *l, const struct live_file *f);
+/* The same of one; its index in the model is not told. Keys are put into `home`. */
+void live_take_node_out(struct live *l, struct node *node);
+void live_put_node_in(struct live *l, struct node *node, struct arena *home);
+void live_number_nodes(struct live *l);
 /* Adds what is to be told of them, before any of that: one for each. */
 void live_tell_nodes(const struct live *l, const struct live_file *f, bool after,
     struct compile_change *changes, size_t *count);

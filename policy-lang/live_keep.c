@@ -52,7 +52,6 @@ live_kept(const struct live *l, struct str name, struct load_kept *out)
 	if (f == NULL)
 		return true;
 	if (is_of_pods(f)) {
-		out->model = l->model;
 		out->pods = f->workloads;
 		out->pod_count = f->workload_count;
 		return true;

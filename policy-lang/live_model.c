@@ -344,6 +344,7 @@ live_take_out(struct live *l, const struct live_file *f, const struct live_file 
 
 	live_take_nodes_out(l, f);
 	for (size_t i = 0; i < f->workload_count; i++) {
+		live_unhear(l, f->workloads[i]);
 		if (!keeps_place(f, after, i)) {
 			live_take_workload_out(l, f->workloads[i]);
 			continue;
@@ -372,6 +373,7 @@ live_put_in(struct live *l, const struct live_file *f, const struct live_file *b
 
 	live_put_nodes_in(l, f);
 	for (size_t i = 0; i < f->workload_count; i++) {
+		live_hear(l, f->workloads[i]);
 		if (keeps_place(before, f, i))
 			claim_all(l, f->workloads[i], diags);
 		else

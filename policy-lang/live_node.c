@@ -1,44 +1,8 @@
 /*
- * What sources say of nodes. An address that two nodes have is the first one's, in the order
+ * What Node objects say. An address that two nodes have is the first one's, in the order
  * of nodes, as load_finish.c gives it.
  */
 #include "policy-lang/live_internal.h"
-
-static bool
-has_node(const struct live_file *f, const struct node *node)
-{
-	for (size_t i = 0; f != NULL && i < f->node_count; i++) {
-		if (str_eq(f->nodes[i]->cluster, node->cluster) &&
-		    str_eq(f->nodes[i]->name, node->name))
-			return true;
-	}
-	return false;
-}
-
-/* Without its object a node is what the pods say that run there. */
-static bool
-is_spoken_of(const struct model *m, const struct node *node)
-{
-	for (size_t i = 0; i < m->workload_count; i++) {
-		const struct workload *w = m->workloads[i];
-
-		if (str_eq(w->node, node->name) && str_eq(w->cluster, node->cluster))
-			return true;
-	}
-	return false;
-}
-
-bool
-live_nodes_stand_alone(
-    const struct live *l, const struct live_file *before, const struct live_file *after)
-{
-	bool alone = true;
-
-	for (size_t i = 0; before != NULL && i < before->node_count && alone; i++)
-		alone = has_node(after, before->nodes[i]) ||
-			!is_spoken_of(l->model, before->nodes[i]);
-	return alone;
-}
 
 static bool
 has_address(const struct node *node, const struct ip_addr *addr)
@@ -52,11 +16,13 @@ has_address(const struct node *node, const struct ip_addr *addr)
 
 /* Keys last as long as whose they are. */
 static struct arena *
-home_of(const struct live *l, const struct node *node)
+home_of(struct live *l, const struct node *node)
 {
-	const struct live_file *f =
-	    node->loc.source != NULL ? live_file_of(l, node->loc.source) : NULL;
+	const struct live_file *f;
 
+	if (node->loc.source == NULL)
+		return live_host_home(l, node);
+	f = live_file_of(l, node->loc.source);
 	return f != NULL && f->arena != NULL ? f->arena : l->arena;
 }
 
@@ -72,15 +38,15 @@ give(struct live *l, const struct ip_addr *addr, struct node *node, struct arena
 		    &l->model->node_by_address, str_dup(home, key), node); /* new */
 }
 
-static void
-number(struct model *m)
+void
+live_number_nodes(struct live *l)
 {
-	for (size_t i = 0; i < m->node_count; i++)
-		m->nodes[i]->index = (uint32_t)i;
+	for (size_t i = 0; i < l->model->node_count; i++)
+		l->model->nodes[i]->index = (uint32_t)i;
 }
 
-static void
-take_out(struct live *l, struct node *node)
+void
+live_take_node_out(struct live *l, struct node *node)
 {
 	struct model *m = l->model;
 
@@ -98,15 +64,15 @@ take_out(struct live *l, struct node *node)
 	}
 }
 
-static void
-put_in(struct live *l, struct node *node, struct arena *home)
+void
+live_put_node_in(struct live *l, struct node *node, struct arena *home)
 {
 	struct model *m = l->model;
 	struct node *known = model_cluster_node(m, node->cluster, node->name);
 	void **all;
 
 	if (known != NULL) /* by what pods say alone */
-		take_out(l, known);
+		live_take_node_out(l, known);
 	all = (void **)m->nodes;
 	live_insert(&all, &m->node_count, &l->node_cap, node, load_node_cmp);
 	m->nodes = (struct node **)all;
@@ -121,19 +87,21 @@ put_in(struct live *l, struct node *node, struct arena *home)
 void
 live_take_nodes_out(struct live *l, const struct live_file *f)
 {
-	for (size_t i = 0; i < f->node_count; i++)
-		take_out(l, f->nodes[i]);
+	for (size_t i = 0; i < f->node_count; i++) {
+		live_take_node_out(l, f->nodes[i]);
+		live_touch_host(l, f->nodes[i]);
+	}
 	if (f->node_count != 0)
-		number(l->model);
+		live_number_nodes(l);
 }
 
 void
 live_put_nodes_in(struct live *l, const struct live_file *f)
 {
 	for (size_t i = 0; i < f->node_count; i++)
-		put_in(l, f->nodes[i], f->arena);
+		live_put_node_in(l, f->nodes[i], f->arena);
 	if (f->node_count != 0)
-		number(l->model);
+		live_number_nodes(l);
 }
 
 void

@@ -1,7 +1,7 @@
 /*
- * What sources say of namespaces: labels, owners, where Kubernetes namespaces are placed. A
- * namespace of the model stays, and is given what is said of it now: everything refers to it.
- * One that nobody knew is put in, and stays, too; no edit moves one to another place.
+ * What sources say of namespaces: labels and owners. A namespace of the model stays, and is
+ * given what is said of it now: everything refers to it. One that nobody knew is put in, and
+ * stays, too. Where Kubernetes namespaces are placed: live_move.c.
  */
 #include "policy-lang/live_internal.h"
 
@@ -15,8 +15,7 @@ is_known(const struct live *l, struct loc loc)
 
 /* Calls `each` for all that is said; `said` is good for the call. */
 static void
-walk(struct live *l, void (*space)(struct live *l, const struct load_space *said),
-    void (*placed)(struct live *l, struct kube_node *node))
+walk(struct live *l, void (*space)(struct live *l, const struct load_space *said))
 {
 	const struct model *m = l->model;
 
@@ -39,8 +38,6 @@ walk(struct live *l, void (*space)(struct live *l, const struct load_space *said
 
 		if (is_known(l, node->kube.loc))
 			space(l, &said);
-		if (is_known(l, node->placed))
-			placed(l, node);
 	}
 }
 
@@ -48,12 +45,6 @@ static void
 count_space(struct live *l, const struct load_space *said)
 {
 	live_file_of(l, said->loc.source)->space_count++;
-}
-
-static void
-count_placed(struct live *l, struct kube_node *node)
-{
-	live_file_of(l, node->placed.source)->placed_count++;
 }
 
 static void
@@ -70,48 +61,36 @@ add_space(struct live *l, const struct load_space *said)
 }
 
 static void
-add_placed(struct live *l, struct kube_node *node)
+share_placed(struct live *l, const struct ptr_vec *all)
 {
-	struct live_file *f = live_file_of(l, node->placed.source);
+	for (size_t i = 0; i < all->count; i++) {
+		const struct load_placed *said = all->items[i];
 
-	if (f->placed == NULL) {
-		f->placed =
-		    ARENA_ARRAY(l->arena, f->placed_count, struct load_placed *);
-		f->placed_count = 0;
+		live_file_of(l, said->loc.source)->placed_count++;
+		said->kube->placers++;
 	}
-	f->placed[f->placed_count] = ARENA_NEW(l->arena, struct load_placed);
-	*f->placed[f->placed_count++] = (struct load_placed){node, node->placed};
+	for (size_t i = 0; i < all->count; i++) {
+		struct load_placed *said = all->items[i];
+		struct live_file *f = live_file_of(l, said->loc.source);
+
+		if (f->placed == NULL) {
+			f->placed = ARENA_ARRAY(
+			    l->arena, f->placed_count, struct load_placed *);
+			f->placed_count = 0;
+		}
+		f->placed[f->placed_count++] = said;
+	}
 }
 
 void
-live_share_spaces(struct live *l)
+live_share_spaces(struct live *l, const struct load_note *note)
 {
-	walk(l, count_space, count_placed);
-	walk(l, add_space, add_placed);
+	walk(l, count_space);
+	walk(l, add_space);
+	share_placed(l, &note->placed);
 }
 
 /* ---- edits ---- */
-
-static bool
-places(const struct live_file *f, const struct kube_node *kube)
-{
-	for (size_t i = 0; f != NULL && i < f->placed_count; i++) {
-		if (f->placed[i]->kube == kube)
-			return true;
-	}
-	return false;
-}
-
-/* What the loader took is placed already, by this source, or is new. */
-bool
-live_spaces_stand_alone(const struct live_file *before, const struct live_file *after)
-{
-	bool alone = true;
-
-	for (size_t i = 0; before != NULL && i < before->placed_count && alone; i++)
-		alone = places(after, before->placed[i]->kube);
-	return alone;
-}
 
 void
 live_take_fresh(struct live_edit *e)
@@ -202,8 +181,6 @@ say(const struct live_file *f)
 {
 	for (size_t i = 0; i < f->space_count; i++)
 		load_declare(f->spaces[i]);
-	for (size_t i = 0; i < f->placed_count; i++)
-		f->placed[i]->kube->placed = f->placed[i]->loc;
 }
 
 void

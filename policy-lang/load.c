@@ -94,8 +94,8 @@ find_kind(struct str api_version, struct str kind)
 	return NULL;
 }
 
-static bool
-stands_alone(const struct load_kind *k)
+bool
+load_stands_alone(const struct load_kind *k)
 {
 	for (size_t i = 0; i < ARRAY_LEN(alone); i++) {
 		if (alone[i] == k->load)
@@ -109,7 +109,7 @@ load_is_policy(struct str api_version, struct str kind)
 {
 	const struct load_kind *k = find_kind(api_version, kind);
 
-	return k != NULL && k->stage == STAGE_POLICIES && stands_alone(k);
+	return k != NULL && k->stage == STAGE_POLICIES && load_stands_alone(k);
 }
 
 static bool
@@ -357,7 +357,7 @@ add_document(struct loader *l, const struct doc_node *doc, struct str cluster,
 		return;
 	}
 	if (l->note != NULL)
-		l->note->other |= !stands_alone(found);
+		l->note->other |= !load_stands_alone(found);
 	if (found->stage == STAGE_PODS) {
 		found->load(l, &(struct load_object){found, doc, cluster});
 		return;
@@ -474,8 +474,8 @@ loader_fini(struct loader *l)
 {
 	struct ptr_vec *vecs[] = {&l->items, &l->workloads, &l->policies, &l->access,
 	    &l->quotas, &l->external_list, &l->services, &l->routes, &l->tests};
-	struct map *maps[] = {
-	    &l->texts, &l->arrays, &l->objects, &l->externals, &l->skipped};
+	struct map *maps[] = {&l->texts, &l->arrays, &l->objects, &l->externals,
+	    &l->placings, &l->skipped};
 
 	for (size_t i = 0; i < l->nodes.len; i++) {
 		struct node_draft *d = l->nodes.entries[i].value;
@@ -514,7 +514,7 @@ static void
 take_pods(struct loader *l, const struct source *source, const struct load_kept *kept)
 {
 	for (size_t i = 0; i < kept->pod_count; i++)
-		load_kept_pod(l, source, kept->model, kept->pods[i]);
+		load_kept_pod(l, source, kept->pods[i]);
 }
 
 static void
@@ -583,35 +583,6 @@ model_load(struct arena *arena, const struct bundle *bundle,
 
 /* ---- one source ---- */
 
-/* True if the model's nodes are the same with the workload as without: what a pod tells of
- * its node's addresses counts where no Node object does. With several clusters, a node's
- * name alone tells something. */
-bool
-load_leaves_nodes(const struct model *m, const struct workload *w)
-{
-	const struct node *node = model_node_of(m, w);
-
-	if (w->node.len == 0 || (node != NULL && node->loc.source != NULL))
-		return true;
-	return m->options.cluster_count <= 1 && (node == NULL || node->ip_count == 0);
-}
-
-static bool
-tells_of_nodes(const struct loader *l)
-{
-	for (size_t i = 0; i < l->nodes.len; i++) {
-		const struct node_draft *d = l->nodes.entries[i].value;
-		const struct workload on = {
-		    .cluster = d->node.cluster, .node = d->node.name};
-		const struct node *node = model_node_of(l->m, &on);
-
-		if (!d->declared && d->addresses.count != 0 &&
-		    (node == NULL || node->loc.source == NULL))
-			return true;
-	}
-	return false;
-}
-
 static void
 take_nodes(struct loader *l, struct load_objects *out)
 {
@@ -640,9 +611,7 @@ take_objects(struct loader *l, struct load_objects *out)
 
 		if (w->kube != NULL)
 			w->ns = w->kube->ns;
-		l->note->beyond |= !load_leaves_nodes(l->m, w);
 	}
-	l->note->beyond |= tells_of_nodes(l);
 	take_nodes(l, out);
 	for (size_t i = 0; i < out->policy_count; i++) {
 		if (!out->policies[i]->audit || l->m->options.audit_enforced)

@@ -27,8 +27,7 @@ MUST_CHECK bool load_is_policy(struct str api_version, struct str kind);
 struct load_kept {
 	bool taken;      /* else the source is read as it is */
 	struct str text; /* "": there was no such source */
-	/* Of pods alone no text is kept: they are taken as they are, out of this model. */
-	const struct model *model;
+	/* Of pods alone no text is kept: they are taken as they are. */
 	struct workload *const *pods;
 	size_t pod_count;
 };

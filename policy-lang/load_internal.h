@@ -74,8 +74,8 @@ struct load_note {
 		const struct source *source;
 	} * claims;
 	size_t claim_count, claim_cap;
-	/* Of a part, what it says of namespaces: struct load_space and struct load_placed,
-	 * in the loader's arena; and those that are new. */
+	/* What is said of namespaces, in the loader's arena: struct load_placed, and of a part
+	 * struct load_space and those that are new. */
 	struct ptr_vec spaces, placed;
 	struct load_fresh *fresh;
 	struct load_reading reading;
@@ -99,6 +99,7 @@ struct loader {
 	struct map objects;   /* identity -> struct loc, for duplicates */
 	struct map nodes;     /* "cluster/name" -> struct node_draft */
 	struct map externals; /* "path\nname" -> struct external_network */
+	struct map placings;  /* of a part: cluster and name -> struct load_placed */
 	struct map skipped;   /* "apiVersion kind" -> struct skipped_kind */
 	struct ptr_vec items; /* struct load_object, in the order read */
 	struct ptr_vec workloads, policies, access, quotas, external_list, services,
@@ -162,6 +163,9 @@ void load_nearest_hint(const struct load_nearest *n, struct loader *l, struct di
 
 /* The one copy of a text in the model; followed by a NUL. */
 MUST_CHECK struct str load_text(struct loader *l, struct str s);
+
+/* Whether an object of the kind changes nothing of what others are. */
+MUST_CHECK bool load_stands_alone(const struct load_kind *kind);
 
 /* The one copy of an array in the model: pods of one template have the same labels and
  * ports. Texts in it are load_text's. NULL when empty. */
@@ -245,8 +249,11 @@ struct kube_node {
 	struct kube_ns kube;
 	bool known; /* declared, placed, or a pod is in it */
 	bool warned;
-	struct loc placed;     /* where a Namespace document says so */
-	struct label_set bare; /* its labels while no document declares it */
+	struct loc placed;      /* where a Namespace document says so */
+	struct label_set bare;  /* its labels while no document declares it */
+	unsigned placers;       /* live_move.c: how often it is placed, ... */
+	struct live_move *move; /* ... and the move of the edit under way, or NULL */
+	bool holds_others; /* something in it is of a kind that does not stand alone */
 };
 
 /* What a document says of a namespace: of the tree, or (kube not NULL) of Kubernetes. */
@@ -259,9 +266,10 @@ struct load_space {
 	struct loc loc;
 };
 
-/* That it places a Kubernetes namespace where it is. */
+/* That it places a Kubernetes namespace. */
 struct load_placed {
 	struct kube_node *kube;
+	struct ns *ns;
 	struct loc loc;
 };
 
@@ -270,6 +278,9 @@ MUST_CHECK struct kube_node *load_kube_ns(
     struct loader *l, struct str cluster, struct str name);
 /* After STAGE_TREE: namespaces that nobody placed are at / and their name. */
 void load_settle_kube(struct loader *l);
+/* Where that is of a name, for a model that may not have such a namespace yet. */
+MUST_CHECK struct ns *load_default_place(
+    const struct model *m, struct load_fresh *fresh, struct str name);
 /* Gives a namespace what a document says of it. */
 void load_declare(const struct load_space *said);
 /* Notes that something is known to be in it. */
@@ -290,10 +301,15 @@ void load_kube_namespace(struct loader *l, const struct load_object *o);
 
 /* ---- workloads and nodes (load_kube.c, load_native.c) ---- */
 
+/* A pod has at most one address of each family, a node a few; far below what would make
+ * comparing them all slow. Of more, the first in order count. */
+#define NODE_ADDRESSES_MAX 256
+
 struct node_draft {
 	struct node node;
 	bool declared; /* by its own Node: then its addresses are what that says */
-	struct ptr_vec addresses; /* struct ip_addr, in the arena */
+	struct ptr_vec addresses;      /* struct ip_addr, in the arena */
+	const struct node_word *heard; /* last */
 };
 
 MUST_CHECK struct node_draft *load_node_draft(
@@ -303,7 +319,6 @@ MUST_CHECK bool load_node_known(
     const struct loader *l, struct str cluster, struct str name);
 /* Gives the node its addresses, in the arena. */
 void load_finish_node(struct arena *a, struct node_draft *d);
-void node_draft_add(struct loader *l, struct node_draft *d, const struct ip_addr *addr);
 
 /* Whether it is the pod, and its status has no addresses. */
 MUST_CHECK bool load_is_announced(
@@ -313,8 +328,8 @@ void load_announce(
     struct arena *a, struct workload *w, const struct announced_pod *pod);
 void load_pod(struct loader *l, const struct load_object *o);
 /* A pod as it was in another model. */
-void load_kept_pod(struct loader *l, const struct source *source,
-    const struct model *from, const struct workload *pod);
+void load_kept_pod(
+    struct loader *l, const struct source *source, const struct workload *pod);
 void load_template(struct loader *l, const struct load_object *o);
 void load_node(struct loader *l, const struct load_object *o);
 void load_service(struct loader *l, const struct load_object *o);
@@ -436,8 +451,6 @@ struct load_objects {
 	struct node **nodes; /* of Node objects */
 	size_t node_count;
 };
-/* True if the model's nodes are the same with the workload as without. */
-MUST_CHECK bool load_leaves_nodes(const struct model *m, const struct workload *w);
 /* Reads one source against a model, which stays as it is; *out, in the arena, is what it
  * says. False if anything is wrong with it. */
 MUST_CHECK bool load_part(struct arena *arena, const struct source *source,

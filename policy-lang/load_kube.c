@@ -6,7 +6,7 @@
 
 #include "policy-lang/load_internal.h"
 
-#define ADDRESSES_MAX 256
+#define ADDRESSES_MAX NODE_ADDRESSES_MAX
 
 /* ---- the parts of a pod ---- */
 
@@ -178,8 +178,6 @@ add_address(struct ip_addr *ips, size_t count, const struct ip_addr *addr)
 	return count + 1;
 }
 
-/* A pod has at most one address of each family, a node a few; far below what would
- * make comparing them all slow. */
 static bool
 too_many_addresses(struct loader *l, const struct doc_node *list)
 {
@@ -192,14 +190,12 @@ too_many_addresses(struct loader *l, const struct doc_node *list)
 
 /* The addresses in `one` and in the list `many` of {ip: ...}. */
 static size_t
-read_addresses(struct loader *l, const struct doc_node *one,
-    const struct doc_node *many, struct ip_addr **out)
+collect_addresses(struct loader *l, const struct doc_node *one,
+    const struct doc_node *many, struct ip_addr ips[1 + ADDRESSES_MAX])
 {
-	struct ip_addr ips[1 + ADDRESSES_MAX];
 	struct ip_addr addr;
 	size_t count = 0;
 
-	*out = NULL;
 	if ((one == NULL && many == NULL) ||
 	    (many != NULL && too_many_addresses(l, many)))
 		return 0;
@@ -211,6 +207,17 @@ read_addresses(struct loader *l, const struct doc_node *one,
 		if (ip != NULL && load_address(l, ip, &addr))
 			count = add_address(ips, count, &addr);
 	}
+	return count;
+}
+
+/* The same, in the arena. */
+static size_t
+read_addresses(struct loader *l, const struct doc_node *one,
+    const struct doc_node *many, struct ip_addr **out)
+{
+	struct ip_addr ips[1 + ADDRESSES_MAX];
+	size_t count = collect_addresses(l, one, many, ips);
+
 	*out = ARENA_ARRAY(l->arena, count, struct ip_addr);
 	if (count != 0)
 		memcpy(*out, ips, count * sizeof(*ips));
@@ -249,7 +256,7 @@ load_node_known(const struct loader *l, struct str cluster, struct str name)
 	return map_get(&l->nodes, str_from(key)) != NULL;
 }
 
-void
+static void
 node_draft_add(struct loader *l, struct node_draft *d, const struct ip_addr *addr)
 {
 	struct ip_addr *copy;
@@ -258,11 +265,45 @@ node_draft_add(struct loader *l, struct node_draft *d, const struct ip_addr *add
 		if (ip_eq(d->addresses.items[i], addr))
 			return;
 	}
-	if (d->addresses.count >= ADDRESSES_MAX)
-		return; /* no node; what its pods say of it makes no sense */
 	copy = ARENA_NEW(l->arena, struct ip_addr);
 	*copy = *addr;
 	ptr_vec_push(&d->addresses, copy);
+}
+
+/* What pods tell has no order, and may be anything: it is sorted, and the last of very many are
+ * left out. */
+static void
+node_draft_hear(struct loader *l, struct node_draft *d, const struct ip_addr *addr)
+{
+	void **items = d->addresses.items;
+	size_t at = d->addresses.count, last = at;
+	struct ip_addr *copy;
+
+	while (at > 0 && ip_cmp(addr, items[at - 1]) < 0)
+		at--;
+	if ((at > 0 && ip_eq(items[at - 1], addr)) || at == ADDRESSES_MAX)
+		return;
+	if (last < ADDRESSES_MAX) {
+		copy = ARENA_NEW(l->arena, struct ip_addr);
+		ptr_vec_push(&d->addresses, copy);
+		items = d->addresses.items;
+	} else {
+		copy = items[--last]; /* beyond what is kept now */
+	}
+	*copy = *addr;
+	memmove(&items[at + 1], &items[at], (last - at) * sizeof(*items));
+	items[at] = copy;
+}
+
+/* What a pod says about its node's addresses; a Node object knows better. */
+static void
+learn_node(struct loader *l, struct node_draft *d, const struct node_word *told)
+{
+	if (d->declared || told == NULL || told == d->heard)
+		return;
+	d->heard = told;
+	for (uint32_t i = 0; i < told->count; i++)
+		node_draft_hear(l, d, &told->ips[i]);
 }
 
 enum {
@@ -314,24 +355,6 @@ load_node(struct loader *l, const struct load_object *o)
 		return;
 	for (uint32_t i = 0; i < list->count; i++)
 		read_node_address(l, list->u.items[i], d);
-}
-
-/* What a pod says about its node's addresses; a Node object knows better. */
-static void
-learn_node(struct loader *l, const struct workload *w, struct node_draft *d,
-    const struct doc_node *const *status)
-{
-	struct ip_addr *ips;
-	size_t count;
-
-	if (d->declared)
-		return;
-	count =
-	    read_addresses(l, status[STATUS_HOST_IP], status[STATUS_HOST_IPS], &ips);
-	for (size_t i = 0; i < count; i++)
-		node_draft_add(l, d, &ips[i]);
-	for (size_t i = 0; w->host_network && i < w->ip_count; i++)
-		node_draft_add(l, d, &w->ips[i]);
 }
 
 /* ---- pods ---- */
@@ -463,13 +486,45 @@ is_not_ready(const struct doc_node *conditions)
 	return false;
 }
 
+/* The one copy of it in the model: most pods of a node tell the same. */
+static const struct node_word *
+share_told(struct loader *l, const struct node_word *told)
+{
+	return told == NULL ? NULL
+			    : load_shared(l, told,
+				  sizeof(*told) + told->count * sizeof(told->ips[0]));
+}
+
+/* What a pod tells of its node's addresses; NULL: nothing. */
+static const struct node_word *
+read_told(
+    struct loader *l, const struct workload *w, const struct doc_node *const *status)
+{
+	struct ip_addr ips[2 * (1 + ADDRESSES_MAX)];
+	size_t count =
+	    collect_addresses(l, status[STATUS_HOST_IP], status[STATUS_HOST_IPS], ips);
+	struct arena_mark mark = arena_mark(l->scratch);
+	const struct node_word *shared;
+	struct node_word *told;
+
+	for (size_t i = 0; w->host_network && i < w->ip_count; i++)
+		count = add_address(ips, count, &w->ips[i]);
+	if (count == 0)
+		return NULL;
+	told = arena_alloc(l->scratch, sizeof(*told) + count * sizeof(*ips));
+	told->count = (uint32_t)count;
+	memcpy(told->ips, ips, count * sizeof(*ips));
+	shared = share_told(l, told);
+	arena_rewind(l->scratch, &mark);
+	return shared;
+}
+
 void
 load_pod(struct loader *l, const struct load_object *o)
 {
 	const struct doc_node *status_node = doc_value(o->doc, "status");
 	const struct doc_node *status[ARRAY_LEN(status_fields)] = {NULL};
 	const struct doc_node *phase;
-	struct node_draft *node = NULL;
 	struct workload_shape shape;
 	struct workload *w;
 	struct ip_addr *ips;
@@ -495,10 +550,10 @@ load_pod(struct loader *l, const struct load_object *o)
 	w->ips = ips;
 	w->not_ready = is_not_ready(status[STATUS_CONDITIONS]);
 	take_announced(l, w);
-	if (w->node.len != 0)
-		node = load_node_draft(l, o->cluster, w->node);
-	if (node != NULL)
-		learn_node(l, w, node, status);
+	if (w->node.len != 0) {
+		w->told = read_told(l, w, status);
+		learn_node(l, load_node_draft(l, o->cluster, w->node), w->told);
+	}
 	ptr_vec_push(&l->workloads, w);
 }
 
@@ -549,25 +604,8 @@ copy_shape(struct loader *l, const struct workload_shape *from)
 	return load_shape(l, &shape);
 }
 
-/* Its node, and of that what its pods alone told. */
-static void
-copy_node(struct loader *l, const struct model *from, const struct workload *pod)
-{
-	const struct node *node = model_node_of(from, pod);
-	struct node_draft *d;
-
-	if (pod->node.len == 0)
-		return;
-	d = load_node_draft(l, pod->cluster, pod->node);
-	for (size_t i = 0; !d->declared && node != NULL && node->loc.source == NULL &&
-			   i < node->ip_count;
-	     i++)
-		node_draft_add(l, d, &node->ips[i]);
-}
-
 void
-load_kept_pod(struct loader *l, const struct source *source, const struct model *from,
-    const struct workload *pod)
+load_kept_pod(struct loader *l, const struct source *source, const struct workload *pod)
 {
 	struct workload *w = ARENA_NEW(l->arena, struct workload);
 	struct kube_node *kube = load_kube_ns(l, pod->cluster, pod->kube->name);
@@ -592,7 +630,9 @@ load_kept_pod(struct loader *l, const struct source *source, const struct model 
 	w->ips = ips;
 	w->announced = false;
 	take_announced(l, w);
-	copy_node(l, from, pod);
+	w->told = share_told(l, pod->told);
+	if (w->node.len != 0)
+		learn_node(l, load_node_draft(l, w->cluster, w->node), w->told);
 	ptr_vec_push(&l->workloads, w);
 }
 

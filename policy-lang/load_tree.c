@@ -268,6 +268,20 @@ default_place(struct loader *l, struct str name)
 	return load_ns(l, str_from(arena_printf(l->scratch, "/%.*s", STR_ARG(name))));
 }
 
+struct ns *
+load_default_place(const struct model *m, struct load_fresh *fresh, struct str name)
+{
+	struct model seen = *m; /* its maps are only looked into */
+	struct load_note note = {.part = true, .fresh = fresh};
+	struct loader l = {
+	    .note = &note, .scratch = arena_new_sized(FRESH_CHUNK_BYTES), .m = &seen};
+	struct ns *ns = default_place(&l, name);
+
+	mark_known(ns);
+	arena_free(l.scratch);
+	return ns;
+}
+
 /* Before it is known who is placed where, a new one is nowhere yet. */
 struct kube_node *
 load_kube_ns(struct loader *l, struct str cluster, struct str name)
@@ -451,6 +465,7 @@ load_home(struct loader *l, const struct load_object *o, struct meta *meta)
 		&cluster))
 		return NULL;
 	node = load_kube_ns(l, cluster, meta->ns);
+	node->holds_others |= !load_stands_alone(o->kind);
 	meta->cluster = node->kube.cluster;
 	if (!node->known && !node->warned) {
 		node->warned = true;
@@ -533,31 +548,34 @@ read_placed(struct loader *l, const struct doc_node *node, struct str *out_clust
 	return false;
 }
 
-/* Of a part, that the model's namespace is where it is, for the same source's word, may
- * be said again, and one that nobody knew may be placed; anything else moves what is in it. */
 static void
-place_again(struct loader *l, struct ns *ns, struct kube_node *node, struct loc loc)
+say_placed_twice(struct loader *l, const struct kube_node *node, const struct ns *ns,
+    struct loc first, struct loc loc)
 {
-	struct load_placed *again;
-	bool fresh =
-	    node->placed.source == NULL &&
-	    map_get(&l->note->fresh->kube_by_name,
-		kube_key(l->scratch, node->kube.cluster, node->kube.name)) != NULL;
+	struct diag *d = diag_say(l->diags, CODE_PLACED_TWICE, loc,
+	    "the Kubernetes namespace %.*s is placed at %.*s already",
+	    STR_ARG(node->kube.name), STR_ARG(ns->path));
 
-	if (node->kube.ns != ns ||
-	    (!fresh && (node->placed.source == NULL ||
-			   !str_eq(node->placed.source->name, loc.source->name)))) {
-		l->note->beyond = true;
+	diag_note(l->diags, d, first, "here");
+}
+
+/* For who keeps the model up. Of a part it is not known yet what others say. */
+static void
+note_placed(struct loader *l, struct ns *ns, struct kube_node *node, struct loc loc)
+{
+	struct str key = kube_key(l->scratch, node->kube.cluster, node->kube.name);
+	struct load_placed *said = map_get(&l->placings, key);
+
+	if (said != NULL) {
+		if (said->ns != ns)
+			say_placed_twice(l, node, said->ns, said->loc, loc);
 		return;
 	}
-	for (size_t i = 0; i < l->note->placed.count; i++) {
-		again = l->note->placed.items[i];
-		if (again->kube == node)
-			return; /* twice in one list */
-	}
-	again = ARENA_NEW(l->arena, struct load_placed);
-	*again = (struct load_placed){node, loc};
-	ptr_vec_push(&l->note->placed, again);
+	said = ARENA_NEW(l->arena, struct load_placed);
+	*said = (struct load_placed){node, ns, loc};
+	ptr_vec_push(&l->note->placed, said);
+	if (l->note->part)
+		(void)map_set(&l->placings, key, said); /* new */
 }
 
 /* A namespace that is placed exists, even if no document of it is at hand: the gate
@@ -568,24 +586,19 @@ place(struct loader *l, struct ns *ns, struct str cluster, struct str name,
 {
 	struct kube_node *node = find_kube(l, cluster, name);
 	bool part = l->note != NULL && l->note->part;
-	struct diag *d;
 
 	if (node == NULL)
 		node = new_kube(l, cluster, name, part ? ns : NULL);
+	if (l->note != NULL)
+		note_placed(l, ns, node, loc);
 	if (part) {
 		node->known = true;
-		place_again(l, ns, node, loc);
-		return;
-	}
-	if (node->kube.ns == NULL) {
+	} else if (node->kube.ns == NULL) {
 		node->kube.ns = ns;
 		node->known = true;
 		node->placed = loc;
 	} else if (node->kube.ns != ns) {
-		d = diag_say(l->diags, CODE_PLACED_TWICE, loc,
-		    "the Kubernetes namespace %.*s is placed at %.*s already",
-		    STR_ARG(name), STR_ARG(node->kube.ns->path));
-		diag_note(l->diags, d, node->placed, "here");
+		say_placed_twice(l, node, node->kube.ns, node->placed, loc);
 	}
 }
 

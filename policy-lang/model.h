@@ -80,6 +80,12 @@ struct workload_shape {
 	uint32_t owner_at, owner_len;
 };
 
+/* Addresses of its node that a pod tells of, distinct. */
+struct node_word {
+	uint32_t count;
+	struct ip_addr ips[];
+};
+
 struct workload {
 	const struct workload_shape *shape;
 	struct str name; /* the pod's or native workload's own name */
@@ -88,7 +94,8 @@ struct workload {
 	/* Whose Kubernetes policies see it: "" with one cluster; a native workload is of
 	 * the cluster that it names, of its source, or of the one that has its node. */
 	struct str cluster;
-	struct str node; /* "" when not known */
+	struct str node;              /* "" when not known */
+	const struct node_word *told; /* of that; NULL: nothing */
 	const struct ip_addr *ips;
 	uint32_t ip_count;
 	uint32_t index;    /* in model.workloads */
@@ -107,7 +114,9 @@ struct node {
 	struct label_set labels;
 	const struct ip_addr *ips;
 	size_t ip_count;
-	struct loc loc; /* nowhere if known only through a workload's `node` */
+	/* Nowhere if known only through a workload's `node`: then its addresses are what
+	 * pods tell of it, sorted. */
+	struct loc loc;
 };
 
 struct external_network {

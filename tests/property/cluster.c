@@ -194,7 +194,8 @@ print_port_names(struct buf *out, struct dice *dice, const char *number,
 static void
 print_pod(struct buf *out, struct dice *dice, unsigned i, unsigned c)
 {
-	unsigned node = dice_roll(dice, CLUSTER_NODES);
+	/* One node more is known by its pods alone. */
+	unsigned node = dice_roll(dice, CLUSTER_NODES + 1);
 	bool host = chance(dice, 8);
 
 	buf_printf(out,
@@ -211,7 +212,11 @@ print_pod(struct buf *out, struct dice *dice, unsigned i, unsigned c)
 		buf_add_cstr(out, "      ports: ");
 		print_port_names(out, dice, "containerPort", "TCP", "UDP");
 	}
-	buf_add_cstr(out, "status: {phase: Running, podIPs: [");
+	buf_add_cstr(out, "status: {phase: Running, ");
+	if (chance(dice, 2))
+		buf_printf(
+		    out, "hostIP: 10.9.%u.%u, ", c, node + 1 + 10 * dice_roll(dice, 2));
+	buf_add_cstr(out, "podIPs: [");
 	/* A hostNetwork pod's address is not always one that the node reports, and a pod
 	 * of its own network may be said to have a node's. */
 	if (host || chance(dice, 30))
@@ -232,13 +237,24 @@ print_own_cluster(
 		    out, "%s%s", before, cluster_names[dice_roll(dice, clusters)]);
 }
 
+/* Of a native document: a path or, where it can only be that of one cluster, a Kubernetes
+ * namespace. */
+static const char *
+home(struct dice *dice, unsigned clusters)
+{
+	static const char *const kube[KUBE_COUNT] = {
+	    "k0", "k1", "k2", "k3", "k4", "k5"};
+
+	return clusters == 0 && chance(dice, 4) ? PICK(dice, kube) : PICK(dice, paths);
+}
+
 static void
 print_native(struct buf *out, struct dice *dice, unsigned i, unsigned clusters)
 {
 	buf_printf(out,
 	    "---\napiVersion: ringfence.dev/v1alpha1\nkind: Workload\n"
 	    "metadata: {name: w%u, namespace: %s, ",
-	    i, PICK(dice, paths));
+	    i, home(dice, clusters));
 	print_labels(out, dice);
 	buf_add_cstr(out, "}\nspec:\n");
 	/* Of no cluster, it cannot say which node it means. */
@@ -500,7 +516,7 @@ static void
 print_native_policy(struct buf *out, struct dice *dice, unsigned i, unsigned clusters)
 {
 	static const char *const nodes[] = {"{}", "node-0", "node-1"};
-	const char *path = PICK(dice, paths);
+	const char *path = home(dice, clusters);
 
 	buf_printf(out,
 	    "---\napiVersion: ringfence.dev/v1alpha1\nkind: Policy\n"

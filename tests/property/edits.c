@@ -114,6 +114,71 @@ relabel(struct editor *s, struct str text)
 	return (struct str){copy, text.len};
 }
 
+static bool
+is_word_char(char c)
+{
+	return c != '\0' && strchr("[]{}, \n", c) == NULL;
+}
+
+/* Where the name of a Kubernetes namespace stands in a list of a text; NULL: not there. */
+static const char *
+find_placed(const char *text, const char *name)
+{
+	const char *list = strstr(text, "namespaces: [");
+	const char *at = list;
+
+	while (at != NULL && (at = strstr(at + 1, name)) != NULL) {
+		if (!is_word_char(at[-1]) && !is_word_char(at[strlen(name)]))
+			return at;
+	}
+	return NULL;
+}
+
+static bool
+is_placed(struct editor *s, const struct documents *docs, const char *name)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < docs->count && !found; i++) {
+		const struct document *doc = &docs->items[i];
+
+		found =
+		    str_is(doc->kind, "Namespace") &&
+		    find_placed(arena_strndup(s->arena, doc->text.ptr, doc->text.len),
+			name) != NULL;
+	}
+	return found;
+}
+
+/* Places a Kubernetes namespace by the document, or no longer; most often one that is placed
+ * nowhere. */
+static struct str
+replace_placed(struct editor *s, const struct documents *docs, struct str text)
+{
+	const char *copy = arena_strndup(s->arena, text.ptr, text.len);
+	const char *list = strstr(copy, "namespaces: [");
+	const char *name = arena_printf(s->arena, "k%u", dice_roll(&s->dice, 8));
+	const char *at;
+
+	if (list == NULL)
+		return text;
+	if (s->clusters != 0)
+		name = arena_printf(s->arena, "%s/%s",
+		    cluster_names[dice_roll(&s->dice, s->clusters)], name);
+	at = find_placed(copy, name);
+	if (at != NULL) {
+		const char *rest = at + strlen(name);
+
+		return str_from(arena_printf(s->arena, "%.*s%s", (int)(at - copy), copy,
+		    str_starts(str_from(rest), STR(", ")) ? rest + 2 : rest));
+	}
+	if (is_placed(s, docs, name) && dice_roll(&s->dice, 4) != 0)
+		return text;
+	list += strlen("namespaces: [");
+	return str_from(arena_printf(s->arena, "%.*s%s%s%s", (int)(list - copy), copy,
+	    name, *list == ']' ? "" : ", ", list));
+}
+
 /* Another address for a node; sometimes one that another node has. */
 static struct str
 move_node(struct editor *s, struct str text)
@@ -160,15 +225,36 @@ roll_document(struct editor *s)
 	return doc;
 }
 
+/* Any document, and more often one that places Kubernetes namespaces. */
+static size_t
+roll_place(struct editor *s, const struct documents *docs)
+{
+	size_t from = dice_roll(&s->dice, (unsigned)docs->count);
+	bool placing = dice_roll(&s->dice, 8) == 0;
+
+	for (size_t i = 0; i < docs->count && placing; i++) {
+		size_t at = (from + i) % docs->count;
+
+		if (str_is(docs->items[at].kind, "Namespace") &&
+		    str_find(docs->items[at].text, '[', 0) != docs->items[at].text.len)
+			return at;
+	}
+	return from;
+}
+
 /* Namespaces are never taken away. Edits `docs`; the name of the document that was taken, put or changed. */
 struct document
 editor_edit(struct editor *s, struct documents *docs)
 {
-	struct document doc = docs->items[dice_roll(&s->dice, (unsigned)docs->count)];
-	size_t at = find_document(docs, doc.name);
+	size_t at = roll_place(s, docs);
+	struct document doc = docs->items[at];
 
 	if (str_is(doc.kind, "Node") && dice_roll(&s->dice, 3) == 0) {
 		docs->items[at].text = move_node(s, doc.text);
+		return doc;
+	}
+	if (str_is(doc.kind, "Namespace") && dice_roll(&s->dice, 2) == 0) {
+		docs->items[at].text = replace_placed(s, docs, doc.text);
 		return doc;
 	}
 	if (str_is(doc.kind, "Namespace") ||

@@ -30,6 +30,7 @@ struct series {
 	struct learnt *learnt;
 	uint64_t now_ms;
 	unsigned long edits, quick, elements, learnt_edits, learnt_quick;
+	unsigned long moves, quick_moves; /* edits that place something elsewhere */
 };
 
 static struct model *
@@ -94,9 +95,57 @@ find_nodes(const struct model *m, const struct model *other, struct str name,
 	}
 }
 
-/* Whether some Kubernetes namespace is at another place. */
+#define CHANGES_MAX 512
+
+struct changes {
+	struct compile_change items[CHANGES_MAX];
+	size_t count;
+};
+
+static void
+add_change(struct changes *c, struct compile_change change)
+{
+	if (c->count == CHANGES_MAX)
+		base_die("too many changes");
+	c->items[c->count++] = change;
+}
+
 static bool
-moves(const struct model *before, const struct model *after)
+same_addresses(const struct node *a, const struct node *b)
+{
+	bool same = a->ip_count == b->ip_count;
+
+	for (size_t i = 0; i < a->ip_count && same; i++)
+		same = ip_eq(&a->ips[i], &b->ips[i]);
+	return same;
+}
+
+/* Nodes that are what pods tell of them. */
+static void
+add_nodes(struct changes *c, const struct model *before, const struct model *after)
+{
+	for (size_t i = 0; i < before->node_count; i++) {
+		const struct node *old = before->nodes[i];
+		const struct node *now =
+		    model_cluster_node(after, old->cluster, old->name);
+
+		if (now == NULL || !same_addresses(old, now))
+			add_change(c, (struct compile_change){.kind = CHANGE_NODE,
+					  .node_before = old,
+					  .node_after = now});
+	}
+	for (size_t i = 0; i < after->node_count; i++) {
+		const struct node *now = after->nodes[i];
+
+		if (model_cluster_node(before, now->cluster, now->name) == NULL)
+			add_change(c, (struct compile_change){
+					  .kind = CHANGE_NODE, .node_after = now});
+	}
+}
+
+/* Kubernetes namespaces that are at another place, and what is written in them. */
+static void
+add_moves(struct changes *c, const struct model *before, const struct model *after)
 {
 	for (size_t i = 0; i < after->kube_count; i++) {
 		const struct kube_ns *now = after->kube_namespaces[i];
@@ -104,9 +153,29 @@ moves(const struct model *before, const struct model *after)
 		    model_kube_ns(before, now->cluster, now->name);
 
 		if (old != NULL && !str_eq(old->ns->path, now->ns->path))
-			return true;
+			add_change(c, (struct compile_change){
+					  .kind = CHANGE_KUBE_PLACE, .kube = now});
 	}
-	return false;
+	for (size_t i = 0; i < after->policy_count; i++) {
+		const struct policy *now = after->policies[i];
+		const struct policy *old = find_policy(before, now->loc.source->name);
+
+		if (old != NULL && !str_eq(old->level->path, now->level->path))
+			add_change(c, (struct compile_change){.kind = CHANGE_POLICY,
+					  .policy_before = old,
+					  .policy_after = now});
+	}
+	for (size_t i = 0; i < after->workload_count; i++) {
+		const struct workload *now = after->workloads[i];
+		const struct workload *old =
+		    find_workload(before, now->loc.source->name);
+
+		if (old != NULL && now->kube == NULL &&
+		    !str_eq(old->ns->path, now->ns->path))
+			add_change(c, (struct compile_change){.kind = CHANGE_WORKLOAD,
+					  .workload_before = old,
+					  .workload_after = now});
+	}
 }
 
 static struct compile_change
@@ -144,8 +213,6 @@ change_of(
 		change.kind = CHANGE_NS_LABELS;
 		change.ns = after->namespaces[i];
 	}
-	if (moves(before, after))
-		change.kind = CHANGE_OTHER;
 	return change;
 }
 
@@ -194,8 +261,9 @@ one_edit(struct series *s)
 {
 	static struct documents edited;
 	struct compile_delta delta;
-	struct compile_change change;
+	static struct changes changes;
 	struct document doc;
+	bool moved;
 	struct diag_list diags;
 	struct model *after;
 
@@ -204,15 +272,21 @@ one_edit(struct series *s)
 	after = load(s, &edited);
 	if (after == NULL)
 		return true; /* such as a second policy of a priority */
-	change = change_of(&doc, s->model, after);
+	changes.count = 0;
+	add_change(&changes, change_of(&doc, s->model, after));
+	add_moves(&changes, s->model, after);
+	moved = changes.count > 1;
+	s->moves += moved;
+	add_nodes(&changes, s->model, after);
 	s->docs = edited;
 	s->model = after;
 	s->edits++;
 	diag_list_init(&diags, s->arena);
-	if (!compile_state_update(
-		s->state, s->arena, after, &change, 1, &diags, &delta))
+	if (!compile_state_update(s->state, s->arena, after, changes.items,
+		changes.count, &diags, &delta))
 		return fail(s, &doc, "refused");
 	s->quick += !delta.anew;
+	s->quick_moves += !delta.anew && moved;
 	return check_edit(s, &doc, &delta);
 }
 
@@ -307,7 +381,7 @@ main(int argc, char **argv)
 	uint64_t edits = EDITS_DEFAULT, done = 0;
 	static struct series s;
 	unsigned long edited = 0, quick = 0, elements = 0;
-	unsigned long lessons = 0, quick_lessons = 0;
+	unsigned long lessons = 0, quick_lessons = 0, moves = 0, quick_moves = 0;
 	const struct run_option options[] = {
 	    {"--cases", &cases}, {"--seed", &seed}, {"--edits", &edits}};
 	bool ok = true;
@@ -328,17 +402,19 @@ main(int argc, char **argv)
 		elements += s.elements;
 		lessons += s.learnt_edits;
 		quick_lessons += s.learnt_quick;
+		moves += s.moves;
+		quick_moves += s.quick_moves;
 		arena_free(s.arena);
 	}
 	(void)printf(
 	    "%llu series from seed %llu: %lu edits, %lu without compiling anew, "
-	    "of %lu elements; names %lu times, %lu without\n",
+	    "of %lu elements; %lu moves, %lu without; names %lu times, %lu without\n",
 	    (unsigned long long)done, (unsigned long long)seed, edited, quick, elements,
-	    lessons, quick_lessons);
+	    moves, quick_moves, lessons, quick_lessons);
 	/* A run that always compiles anew, or changes nothing, is no test; few series may
 	 * change little by chance. */
 	return ok && quick > edited * 2 / 5 && elements > quick / 16 &&
-		       quick_lessons == lessons
+		       quick_moves > moves / 2 && quick_lessons == lessons
 		   ? 0
 		   : 1;
 }

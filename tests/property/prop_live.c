@@ -39,8 +39,10 @@ struct series {
 	unsigned long edits, quick, anew, beyond, refused;
 	unsigned long spaces, announced_edits; /* of those that were taken */
 	unsigned long nodes;                   /* edits of them that were taken */
-	unsigned long grown;                   /* namespaces that came by edits */
-	unsigned long kept, kept_pods;         /* loads with something kept */
+	unsigned long told_of; /* nodes that came to be what only pods say */
+	unsigned long grown;   /* namespaces that came by edits */
+	unsigned long moved, moved_policies; /* placed elsewhere; what is in them */
+	unsigned long kept, kept_pods;       /* loads with something kept */
 };
 
 static const struct {
@@ -195,6 +197,25 @@ advance(struct series *s, const struct compile_change *changes, size_t count)
 	return check(s, &delta);
 }
 
+static void
+count_moves(struct series *s, const struct compile_change *changes, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct policy *before = changes[i].policy_before;
+		const struct policy *after = changes[i].policy_after;
+
+		s->moved += changes[i].kind == CHANGE_KUBE_PLACE;
+		for (size_t j = i; j < count && before != NULL && j <= i + 1; j++) {
+			after = changes[j].policy_after;
+			s->moved_policies +=
+			    after != NULL &&
+			    str_eq(before->namespace_text, after->namespace_text) &&
+			    str_eq(before->name, after->name) &&
+			    before->level != after->level;
+		}
+	}
+}
+
 static bool
 commit(struct series *s, struct live_edit *edit, const struct documents *after,
     bool *out_committed)
@@ -212,6 +233,11 @@ commit(struct series *s, struct live_edit *edit, const struct documents *after,
 	s->docs = *after;
 	for (size_t i = 0; i < count; i++)
 		s->nodes += changes[i].kind == CHANGE_NODE;
+	for (size_t i = 0; i < count; i++)
+		s->told_of += changes[i].kind == CHANGE_NODE &&
+			      changes[i].node_after != NULL &&
+			      changes[i].node_after->loc.source == NULL;
+	count_moves(s, changes, count);
 	for (size_t i = 0; i < count; i++)
 		s->spaces += changes[i].kind == CHANGE_KUBE_LABELS ||
 			     changes[i].kind == CHANGE_NS_LABELS;
@@ -467,7 +493,7 @@ run_series(struct series *s, uint64_t edits)
 /* What the series did, all together. */
 struct sums {
 	unsigned long quick, anew, beyond, refused, spaces, grown, nodes, announced,
-	    kept, kept_pods;
+	    kept, kept_pods, moved, moved_policies, told_of;
 };
 
 static void
@@ -483,6 +509,9 @@ add_up(struct sums *t, const struct series *s)
 	t->grown += s->grown;
 	t->nodes += s->nodes;
 	t->kept_pods += s->kept_pods;
+	t->moved += s->moved;
+	t->told_of += s->told_of;
+	t->moved_policies += s->moved_policies;
 }
 
 /* Without one of them a run is no test. What is rare may be lacking in a few series: then there
@@ -491,7 +520,9 @@ static bool
 all_came(const struct sums *t)
 {
 	return t->anew != 0 && t->refused != 0 && t->spaces != 0 && t->grown != 0 &&
-	       t->nodes != 0 && t->announced != 0 && t->kept != 0 && t->kept_pods != 0;
+	       t->nodes != 0 && t->announced != 0 && t->kept != 0 &&
+	       t->kept_pods != 0 && t->moved != 0 && t->moved_policies != 0 &&
+	       t->told_of != 0;
 }
 
 int
@@ -521,12 +552,12 @@ main(int argc, char **argv)
 		arena_free(s.arena);
 	}
 	(void)printf("%llu series from seed %llu: edits: %lu quick, %lu compiled anew, "
-		     "%lu loaded whole, %lu refused; %lu namespaces' labels, %lu new; "
-		     "%lu nodes; "
+		     "%lu loaded whole, %lu refused; %lu namespaces' labels, %lu new, "
+		     "%lu moved with %lu policies; %lu nodes, %lu as pods say; "
 		     "%lu announced pods; %lu times kept, %lu of them pods\n",
 	    (unsigned long long)done, (unsigned long long)seed, t.quick, t.anew,
-	    t.beyond, t.refused, t.spaces, t.grown, t.nodes, t.announced, t.kept,
-	    t.kept_pods);
+	    t.beyond, t.refused, t.spaces, t.grown, t.moved, t.moved_policies, t.nodes,
+	    t.told_of, t.announced, t.kept, t.kept_pods);
 	/* Nor is one that always begins again. */
 	return ok && t.quick > t.beyond && all_came(&t) ? 0 : 1;
 }

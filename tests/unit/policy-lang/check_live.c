@@ -1,4 +1,6 @@
-/* Rules whose numbers are in each other's way: only their own policies take a whole load. */
+/* Edits of single sources: rules whose numbers are in each other's way, of which only their own
+ * policies take a whole load; Kubernetes namespaces that are placed elsewhere; nodes that only
+ * pods speak of. */
 #include <check.h>
 
 #include "policy-lang/live.h"
@@ -37,6 +39,17 @@ load(const char *a, const char *b, const char *c)
 		bundle->sources[bundle->count++] = (struct source){
 		    str_from(arena_printf(arena, "%zu", i)), str_from(texts[i])};
 	return live_load(arena, bundle, NULL, NULL, &diags);
+}
+
+/* The same, with texts kept. */
+static struct live *
+load_kept(const char *a, const char *b, const char *c)
+{
+	struct live *live = load(a, b, c);
+
+	ck_assert_ptr_nonnull(live);
+	live_keep_texts(live);
+	return live;
 }
 
 static uint32_t
@@ -106,11 +119,222 @@ START_TEST(what_comes_to_collide_takes_a_whole_load)
 }
 END_TEST
 
+/* ---- places ---- */
+
+#define PLACE(path, names)                                                             \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: Namespace\nmetadata: { name: " path \
+	" }\nspec: { kubernetes: { namespaces: [" names "] } }\n"
+#define POD                                                                            \
+	"apiVersion: v1\nkind: Pod\nmetadata: { name: p, namespace: k }\nstatus: { "   \
+	"podIP: 10.0.0.1 }\n"
+/* Relative to where it is: whose peers are known by their path. */
+#define NEIGHBOURS                                                                     \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: Policy\nmetadata: { name: pol, "    \
+	"namespace: k }\nspec: { allow: { ingress: [ { from: [ { namespace: .. } ] } " \
+	"] } "                                                                         \
+	"}\n"
+#define NETWORK_POLICY                                                                 \
+	"apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: { name: "    \
+	"pol, "                                                                        \
+	"namespace: k }\nspec: { podSelector: {} }\n"
+#define QUOTA                                                                          \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: Quota\nmetadata: { name: q, "       \
+	"namespace: k }\nspec: { network: { connections: 3 } }\n"
+
+static struct str
+path_of_pod(const struct live *live)
+{
+	ck_assert_uint_eq(live_model(live)->workload_count, 1);
+	return live_model(live)->workloads[0]->ns->path;
+}
+
+static void
+check_policy(const struct live *live, const char *level, const char *peers)
+{
+	const struct model *m = live_model(live);
+	const struct policy *p = m->policies[0];
+	const struct ns *ns = model_ns(m, str_from(level));
+
+	ck_assert_uint_eq(m->policy_count, 1);
+	ck_assert_ptr_nonnull(ns);
+	ck_assert_ptr_eq(p->level, ns);
+	ck_assert_uint_eq(ns->policy_count, 1);
+	ck_assert_ptr_eq(ns->policies[0], p);
+	if (peers != NULL)
+		ck_assert(str_is(
+		    p->allow[DIR_INGRESS].rules[0].peers[0].workloads.subtree->path,
+		    peers));
+}
+
+START_TEST(what_is_placed_moves_within_one_source)
+{
+	struct live *live =
+	    load_kept(PLACE("/a", "k") "---\n" PLACE("/b/c", ""), POD, NEIGHBOURS);
+
+	check_policy(live, "/a", "/");
+	ck_assert_int_eq(
+	    edit(live, "0", PLACE("/a", "") "---\n" PLACE("/b/c", "k")), LIVE_READ);
+	ck_assert(str_is(path_of_pod(live), "/b/c"));
+	check_policy(live, "/b/c", "/b");
+	/* Nobody places it. */
+	ck_assert_int_eq(edit(live, "0", NULL), LIVE_READ);
+	ck_assert(str_is(path_of_pod(live), "/k"));
+	check_policy(live, "/k", "/");
+	live_free(live);
+}
+END_TEST
+
+START_TEST(what_is_placed_moves_between_sources)
+{
+	struct live *live = load_kept(PLACE("/a", "k"), NETWORK_POLICY, POD);
+	struct live_edit *e = live_edit_new(live);
+	struct compile_change *changes;
+	size_t count, moves = 0;
+
+	/* The policy is another, too, and was read before anything moved. */
+	ck_assert_int_eq(
+	    live_read(e, STR("1"), STR(NETWORK_POLICY "# another\n"), &diags),
+	    LIVE_READ);
+	ck_assert_int_eq(
+	    live_read(e, STR("3"), STR(PLACE("/b", "k")), &diags), LIVE_READ);
+	ck_assert_int_eq(
+	    live_read(e, STR("0"), STR(PLACE("/a", "")), &diags), LIVE_READ);
+	ck_assert(live_commit(e, arena, &diags, &changes, &count));
+	for (size_t i = 0; i < count; i++)
+		moves += changes[i].kind == CHANGE_KUBE_PLACE;
+	ck_assert_uint_eq(moves, 1);
+	live_edit_free(e);
+	live_sweep(live);
+	ck_assert(str_is(path_of_pod(live), "/b"));
+	check_policy(live, "/b", NULL);
+	live_free(live);
+}
+END_TEST
+
+START_TEST(what_two_place_stays_until_both_agree)
+{
+	struct live *live = load_kept(PLACE("/a", "k"), POD, NULL);
+
+	ck_assert_int_eq(edit(live, "2", PLACE("/b", "k")), LIVE_BEYOND);
+	ck_assert(str_is(path_of_pod(live), "/a"));
+	/* Of one source that is a mistake at once. */
+	ck_assert_int_eq(
+	    edit(live, "0", PLACE("/a", "k") "---\n" PLACE("/b", "k")), LIVE_REFUSED);
+	ck_assert(str_is(path_of_pod(live), "/a"));
+	ck_assert_int_eq(edit(live, "0", NULL), LIVE_READ);
+	ck_assert_int_eq(edit(live, "2", PLACE("/b", "k")), LIVE_READ);
+	ck_assert(str_is(path_of_pod(live), "/b"));
+	live_free(live);
+}
+END_TEST
+
+START_TEST(what_cannot_be_read_again_takes_a_whole_load)
+{
+	struct live *live = load(PLACE("/a", "k"), NETWORK_POLICY, POD);
+
+	ck_assert_ptr_nonnull(live); /* no text is kept */
+	ck_assert_int_eq(edit(live, "0", PLACE("/b", "k")), LIVE_BEYOND);
+	check_policy(live, "/a", NULL);
+	ck_assert(str_is(path_of_pod(live), "/a"));
+	live_free(live);
+	/* Kinds that no edit changes. */
+	live = load_kept(PLACE("/a", "k"), QUOTA, POD);
+	ck_assert_int_eq(edit(live, "0", PLACE("/b", "k")), LIVE_BEYOND);
+	ck_assert(str_is(path_of_pod(live), "/a"));
+	live_free(live);
+}
+END_TEST
+
+/* ---- nodes ---- */
+
+#define NODE(ip)                                                                       \
+	"apiVersion: v1\nkind: Node\nmetadata: { name: n1 }\nstatus: { addresses: [ "  \
+	"{ "                                                                           \
+	"type: InternalIP, address: " ip " } ] }\n"
+#define ON_NODE(name, ip)                                                              \
+	"apiVersion: v1\nkind: Pod\nmetadata: { name: " name                           \
+	" }\nspec: { nodeName: n1 }\nstatus: { hostIP: " ip " }\n"
+
+static void
+check_node(const struct live *live, const char *ip, const char *other)
+{
+	const struct model *m = live_model(live);
+	const char *const texts[] = {ip, other};
+	const struct node *node = model_cluster_node(m, STR(""), STR("n1"));
+	size_t count = other != NULL ? 2 : ip != NULL;
+	struct ip_addr addr;
+
+	ck_assert_uint_eq(m->node_count, count != 0);
+	ck_assert_uint_eq(m->node_by_address.len, count);
+	if (count == 0)
+		return;
+	ck_assert_ptr_nonnull(node);
+	ck_assert_uint_eq(node->ip_count, count);
+	for (size_t i = 0; i < count; i++) {
+		ck_assert(ip_parse(str_from(texts[i]), &addr));
+		ck_assert(ip_eq(&addr, &node->ips[i]));
+		ck_assert_ptr_eq(model_node_at(m, &addr), node);
+	}
+}
+
+START_TEST(nodes_are_what_pods_say_when_no_object_is_about_them)
+{
+	struct live *live = load_kept(
+	    NODE("10.9.0.1"), ON_NODE("a", "10.9.0.3"), ON_NODE("b", "10.9.0.2"));
+
+	check_node(live, "10.9.0.1", NULL);
+	ck_assert_int_eq(edit(live, "0", NULL), LIVE_READ);
+	check_node(live, "10.9.0.2", "10.9.0.3");
+	ck_assert_int_eq(edit(live, "3", ON_NODE("c", "10.9.0.2")), LIVE_READ);
+	check_node(live, "10.9.0.2", "10.9.0.3");
+	ck_assert_int_eq(edit(live, "2", NULL), LIVE_READ);
+	check_node(live, "10.9.0.2", "10.9.0.3");
+	ck_assert_int_eq(edit(live, "3", NULL), LIVE_READ);
+	check_node(live, "10.9.0.3", NULL);
+	ck_assert_int_eq(edit(live, "0", NODE("10.9.0.1")), LIVE_READ);
+	check_node(live, "10.9.0.1", NULL);
+	ck_assert_int_eq(edit(live, "1", NULL), LIVE_READ);
+	ck_assert_int_eq(edit(live, "0", NULL), LIVE_READ);
+	check_node(live, NULL, NULL);
+	ck_assert_int_eq(edit(live, "1", ON_NODE("a", "10.9.0.3")), LIVE_READ);
+	check_node(live, "10.9.0.3", NULL);
+	live_free(live);
+}
+END_TEST
+
+START_TEST(a_name_that_another_cluster_may_have_takes_a_whole_load)
+{
+	static const struct {
+		struct str name, path;
+	} clusters[] = {{{"east", 4}, {"east", 4}}, {{"west", 4}, {"west", 4}}};
+	const struct model_options options = {
+	    .clusters = (const void *)clusters, .cluster_count = ARRAY_LEN(clusters)};
+	struct source sources[] = {
+	    {STR("east/node"), STR(NODE("10.9.0.1"))},
+	    {STR("native"), STR("apiVersion: ringfence.dev/v1alpha1\nkind: Workload\n"
+				"metadata: { name: w, namespace: /a }\n"
+				"spec: { node: n1 }\n")},
+	    {STR("east/pod"), STR(ON_NODE("a", "10.9.0.3"))},
+	};
+	const struct bundle bundle = {sources, ARRAY_LEN(sources)};
+	struct live *live = live_load(arena, &bundle, &options, NULL, &diags);
+
+	ck_assert_ptr_nonnull(live);
+	ck_assert_int_eq(edit(live, "west/node", NODE("10.9.1.1")), LIVE_BEYOND);
+	ck_assert_int_eq(edit(live, "west/pod", ON_NODE("b", "10.9.1.1")), LIVE_BEYOND);
+	ck_assert_int_eq(edit(live, "east/node", NULL), LIVE_BEYOND);
+	ck_assert_int_eq(edit(live, "east/pod", NULL), LIVE_READ);
+	ck_assert_int_eq(edit(live, "native", NULL), LIVE_READ);
+	ck_assert_int_eq(edit(live, "west/node", NODE("10.9.1.1")), LIVE_READ);
+	live_free(live);
+}
+END_TEST
+
 int
 main(void)
 {
 	Suite *suite = suite_create("live");
-	TCase *tcase = tcase_create("collisions");
+	TCase *tcase = tcase_create("edits");
 	SRunner *runner;
 	int failed;
 
@@ -118,6 +342,12 @@ main(void)
 	tcase_add_test(tcase, others_are_edited_when_two_numbers_collide);
 	tcase_add_test(tcase, those_that_collide_take_a_whole_load);
 	tcase_add_test(tcase, what_comes_to_collide_takes_a_whole_load);
+	tcase_add_test(tcase, what_is_placed_moves_within_one_source);
+	tcase_add_test(tcase, what_is_placed_moves_between_sources);
+	tcase_add_test(tcase, what_two_place_stays_until_both_agree);
+	tcase_add_test(tcase, what_cannot_be_read_again_takes_a_whole_load);
+	tcase_add_test(tcase, nodes_are_what_pods_say_when_no_object_is_about_them);
+	tcase_add_test(tcase, a_name_that_another_cluster_may_have_takes_a_whole_load);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
