@@ -78,7 +78,8 @@ END_TEST
 START_TEST(what_tenants_do_not_write_is_missed)
 {
 	static const char *const names[] = {"east/namespaces.ringfence.dev/acme",
-	    "east/pods/shop/web", "east/adminnetworkpolicies.policy.networking.k8s.io/x",
+	    "east/pods/shop/web",
+	    "east/adminnetworkpolicies.policy.networking.k8s.io/x",
 	    "east/policies.ringfence.dev/web", "policies.ringfence.dev/shop/web", "",
 	    "east/policies.ringfence.dev/shop/we\"b",
 	    "east/policies.ringfence.dev/shop/a/b"};
