@@ -50,8 +50,5 @@ struct audit_sink *audit_sink_syslog(const struct audit_syslog_options *options)
  * one and wrong; 1. Texts are views. */
 MUST_CHECK int audit_syslog_parse(
     struct str target, struct audit_syslog_options *out, struct err *err);
-/* Appends one frame: "LENGTH <110>1 TIME HOST ringfence-audit - MSGID - MESSAGE". */
-void audit_syslog_frame(struct buf *out, struct str time, struct str host,
-    const char *message_id, struct str message);
 
 #endif

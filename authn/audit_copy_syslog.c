@@ -60,7 +60,8 @@ of(struct audit_sink *s)
 
 /* ---- frames ---- */
 
-void
+/* Appends one frame: "LENGTH <110>1 TIME HOST ringfence-audit - MSGID - MESSAGE". */
+static void
 audit_syslog_frame(struct buf *out, struct str time, struct str host,
     const char *message_id, struct str message)
 {

@@ -63,7 +63,7 @@ audit_role_settings_encode(struct buf *out, const struct audit_role_settings *s)
 	proc_put_u32(out, s->gid);
 }
 
-bool
+static bool
 audit_role_settings_decode(struct proc_reader *r, struct audit_role_settings *out)
 {
 	out->directory = proc_get_str(r);

@@ -16,8 +16,6 @@ struct audit_role_settings {
 };
 
 void audit_role_settings_encode(struct buf *out, const struct audit_role_settings *s);
-MUST_CHECK bool audit_role_settings_decode(
-    struct proc_reader *r, struct audit_role_settings *out_settings);
 
 /* A proc_role's run: fds are sockets to the workers; more come by MSG_PEER_WORKER. */
 int audit_role_run(struct proc_channel *monitor, const int *fds, size_t fd_count);

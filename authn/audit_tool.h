@@ -61,8 +61,7 @@ MUST_CHECK int audit_tool_fail(const char *what);
 /* Flushes standard output: 0, or as audit_tool_fail. */
 MUST_CHECK int audit_tool_flush(void);
 
-/* The heads of the columns that audit_csv_record writes. */
-void audit_csv_head(struct buf *out);
+/* Appends a line of CSV. */
 void audit_csv_record(struct buf *out, const struct audit_record *record);
 
 #endif

@@ -57,7 +57,7 @@ static const enum audit_field csv_fields[] = {
     AUDIT_FIELD_DETAIL,
 };
 
-void
+static void
 audit_csv_head(struct buf *out)
 {
 	buf_add_cstr(out, "index,time,kind");

@@ -36,7 +36,7 @@ budget_role_settings_encode(struct buf *out, const struct budget_role_settings *
 	proc_put_str(out, s->share.prefix);
 }
 
-bool
+static bool
 budget_role_settings_decode(
     struct arena *arena, struct proc_reader *r, struct budget_role_settings *out)
 {

@@ -27,8 +27,6 @@ struct budget_role_settings {
 };
 
 void budget_role_settings_encode(struct buf *out, const struct budget_role_settings *s);
-MUST_CHECK bool budget_role_settings_decode(struct arena *arena, struct proc_reader *r,
-    struct budget_role_settings *out_settings);
 
 /* A proc_role's run: fds[0] is the listener, if anybody is to ask. MSG_POLICY replaces the policy: answered by
  * MSG_READY, or by the end of the role if other kinds are to be watched (it starts anew). */

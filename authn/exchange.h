@@ -213,7 +213,6 @@ MUST_CHECK struct str exchange_credentials(
 void exchange_reply_unauthorized(struct exchange *x);
 /* Who asks is known: may they, how much; then forward. */
 void exchange_admit(struct exchange *x);
-void exchange_forward(struct exchange *x);
 /* Is the identity still good, and the request still permitted? For open streams. */
 MUST_CHECK bool exchange_still_permitted(struct exchange *x);
 /* What that request of the same user comes to (rights.h). */

@@ -170,6 +170,18 @@ charge(struct exchange *x, const struct ns *level)
 }
 
 static void
+exchange_forward(struct exchange *x)
+{
+	x->state = EXCHANGE_UPSTREAM;
+	x->forwarded = true;
+	if (x->up_target.ptr == NULL)
+		x->up_target = x->target;
+	if (x->facts.expect_continue && !x->req_ended)
+		x->ops->go_ahead(x);
+	upstream_start(x->w->upstreams, x);
+}
+
+static void
 on_received_recorded(void *arg, bool ok)
 {
 	struct exchange *x = arg;
@@ -283,18 +295,6 @@ exchange_admit(struct exchange *x)
 		return;
 	if (!exchange_review_begin(x, begin))
 		begin(x);
-}
-
-void
-exchange_forward(struct exchange *x)
-{
-	x->state = EXCHANGE_UPSTREAM;
-	x->forwarded = true;
-	if (x->up_target.ptr == NULL)
-		x->up_target = x->target;
-	if (x->facts.expect_continue && !x->req_ended)
-		x->ops->go_ahead(x);
-	upstream_start(x->w->upstreams, x);
 }
 
 bool

@@ -86,8 +86,6 @@ struct monitor {
 
 /* Starts the role of a slot and introduces it to the others. */
 MUST_CHECK int slot_start(struct slot *s, struct err *err);
-/* As slot_start; if that fails, again later. */
-void slot_start_or_retry(struct slot *s);
 /* Ends it at once; it is started again unless the gate is stopping. */
 void slot_kill(struct slot *s);
 MUST_CHECK bool slot_running(const struct slot *s);

@@ -346,6 +346,8 @@ on_channel(uv_poll_t *poll, int status, int events)
 	}
 }
 
+static void slot_start_or_retry(struct slot *s);
+
 static void
 on_restart(uv_timer_t *timer)
 {
@@ -436,7 +438,8 @@ slot_start(struct slot *s, struct err *err)
 	return rc;
 }
 
-void
+/* As slot_start; if that fails, again later. */
+static void
 slot_start_or_retry(struct slot *s)
 {
 	struct err err = ERR_INIT;

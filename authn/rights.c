@@ -35,7 +35,7 @@ rights_ask(const struct rights *r, const struct access_request *question)
  * Exec, attach, port-forward and proxy change things whatever the method is: a GET (how a
  * WebSocket begins) needs the right to `create` as well, as with the API server since 1.35.
  */
-struct access_verdict
+static struct access_verdict
 rights_judge(const struct rights *r, const struct request_info *info,
     struct access_request *out_question)
 {
@@ -108,7 +108,8 @@ is_cluster_kind(const struct request_info *info)
 	return false;
 }
 
-bool
+/* A list or watch that is not limited to one namespace. */
+static bool
 rights_is_across(const struct request_info *info)
 {
 	return info->is_resource && !is_cluster_kind(info) &&
@@ -140,7 +141,8 @@ rights_extent(
 	return extent;
 }
 
-struct access_verdict
+/* ... and what it comes to: allowed where it would show something. */
+static struct access_verdict
 rights_judge_across(const struct rights *r, const struct request_info *info,
     const struct access_extent *extent, struct access_request *out_question)
 {

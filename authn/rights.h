@@ -24,20 +24,9 @@ MUST_CHECK struct access_request rights_question(const struct request_info *info
 MUST_CHECK struct access_verdict rights_ask(
     const struct rights *r, const struct access_request *question);
 
-/* One request in one place. *out_question is the one that decided: exec and its like
- * need the right to create, whatever the method is. */
-MUST_CHECK struct access_verdict rights_judge(const struct rights *r,
-    const struct request_info *info, struct access_request *out_question);
-
-/* A list or watch that is not limited to one namespace. */
-MUST_CHECK bool rights_is_across(const struct request_info *info);
 /* ... where it is allowed. */
 MUST_CHECK struct access_extent rights_extent(
     const struct rights *r, const struct request_info *info, struct arena *scratch);
-/* ... and what it comes to: allowed where it would show something. */
-MUST_CHECK struct access_verdict rights_judge_across(const struct rights *r,
-    const struct request_info *info, const struct access_extent *extent,
-    struct access_request *out_question);
 
 /* Any request. *out_extent: everywhere, unless it is one across namespaces. */
 MUST_CHECK struct access_verdict rights_decide(const struct rights *r,

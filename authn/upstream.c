@@ -82,7 +82,8 @@ waiting_add(struct upstream_server *s, struct upstream_request *r)
 	fair_wait(&s->turns, &r->turn);
 }
 
-void
+/* ---- upstream.c ---- */
+static void
 upstream_waiting_remove(struct upstream_request *r)
 {
 	struct upstream_server *s = r->server;

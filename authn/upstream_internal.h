@@ -100,9 +100,6 @@ struct upstream_pool {
 	size_t next; /* round robin */
 };
 
-/* ---- upstream.c ---- */
-
-void upstream_waiting_remove(struct upstream_request *r);
 /* Capacity came free, or a connection opened: lets waiting requests go. */
 void upstream_pump(struct upstream_server *server);
 /* No connection could be made, or the one it was meant for is gone. */

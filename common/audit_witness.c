@@ -24,7 +24,7 @@ audit_witnesses_fini(struct audit_witnesses *w)
 	*w = (struct audit_witnesses){0};
 }
 
-void
+static void
 audit_witnesses_add(
     struct audit_witnesses *w, uint64_t size, const uint8_t root[32], const char *name)
 {

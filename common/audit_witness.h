@@ -20,8 +20,6 @@ struct audit_witnesses {
 };
 
 void audit_witnesses_fini(struct audit_witnesses *w);
-void audit_witnesses_add(
-    struct audit_witnesses *w, uint64_t size, const uint8_t root[32], const char *name);
 /* By size. */
 void audit_witnesses_sort(struct audit_witnesses *w);
 

@@ -134,17 +134,6 @@ map_freeze(struct map *m, struct arena *a)
 	*m = frozen;
 }
 
-void
-map_shrink(struct map *m)
-{
-	size_t cap = m->len + m->len / 16 + 1;
-
-	if (m->len == 0 || cap >= m->cap)
-		return;
-	m->entries = xreallocarray(m->entries, cap, sizeof(*m->entries));
-	m->cap = cap;
-}
-
 static uint32_t
 hash32(struct str key)
 {
@@ -177,17 +166,6 @@ map_get(const struct map *m, struct str key)
 		return NULL;
 	index = m->slots[find_slot(m, key, hash32(key)) * SLOT_WORDS];
 	return index != 0 ? m->entries[index - 1].value : NULL;
-}
-
-char *
-map_key(const struct map *m, struct str key)
-{
-	uint32_t index;
-
-	if (m->len == 0)
-		return NULL;
-	index = m->slots[find_slot(m, key, hash32(key)) * SLOT_WORDS];
-	return index != 0 ? (char *)(uintptr_t)m->entries[index - 1].key.ptr : NULL;
 }
 
 static void

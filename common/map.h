@@ -27,13 +27,8 @@ void map_fini(struct map *m);
 /* Moves what the map owns into the arena: from then on it is only read, and needs
  * no map_fini. */
 void map_freeze(struct map *m, struct arena *a);
-/* Gives back most of the room that is not used. */
-void map_shrink(struct map *m);
 /* The value under `key`, NULL if there is none. */
 MUST_CHECK void *map_get(const struct map *m, struct str key);
-/* The bytes of an entry's own key, which was borrowed when it was added, for who wants
- * them back; NULL if there is none. */
-MUST_CHECK char *map_key(const struct map *m, struct str key);
 /* Adds or replaces; returns the former value, NULL if there was none. `value`
  * must not be NULL. */
 void *map_set(struct map *m, struct str key, void *value);

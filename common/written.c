@@ -44,7 +44,7 @@ written_line(const struct written_reader *r, size_t at)
 	return lo;
 }
 
-struct loc
+static struct loc
 written_loc(const struct written_reader *r, size_t at)
 {
 	size_t line = written_line(r, at);
@@ -94,7 +94,9 @@ is_space(char c)
 	return c == ' ' || c == '\t' || c == '\n';
 }
 
-size_t
+/* Skips anchor, tag, and what stands around them, from `at`; adds them to *properties if
+ * that is not NULL. Returns where the content begins, at most `end`. */
+static size_t
 written_skip_properties(
     const struct written_reader *r, size_t at, size_t end, struct buf *properties)
 {

@@ -26,16 +26,10 @@ struct written_reader {
 	struct written_comments loose; /* of a text without a document */
 };
 
-struct loc written_loc(const struct written_reader *r, size_t at);
 /* The line (from 0) of a byte. */
 MUST_CHECK size_t written_line(const struct written_reader *r, size_t at);
 /* Reports that something has no place in this form; returns false. */
 bool written_refuse(struct written_reader *r, size_t at, const char *what);
-
-/* Skips anchor, tag, and what stands around them, from `at`; adds them to *properties if
- * that is not NULL. Returns where the content begins, at most `end`. */
-size_t written_skip_properties(
-    const struct written_reader *r, size_t at, size_t end, struct buf *properties);
 
 /* Finds every comment and gives it to its owner; fills in blank_before. */
 MUST_CHECK bool written_attach(struct written_reader *r);

@@ -51,7 +51,8 @@ config_socket(struct config_reader *r, const struct doc_node *n)
 	return path;
 }
 
-bool
+/* Reads one of two words; returns true for the second. */
+static bool
 config_choice(struct config_reader *r, const struct doc_node *n, const char *what,
     const char *first, const char *second, bool otherwise)
 {

@@ -27,9 +27,6 @@ MUST_CHECK const char *config_path(struct config_reader *r, const struct doc_nod
 MUST_CHECK const char *config_socket(struct config_reader *r, const struct doc_node *n);
 /* Reports what is no path of a namespace. */
 void config_subtree(struct config_reader *r, const struct doc_node *n);
-/* Reads one of two words; returns true for the second. */
-MUST_CHECK bool config_choice(struct config_reader *r, const struct doc_node *n,
-    const char *what, const char *first, const char *second, bool otherwise);
 
 /* ---- config_host.c ---- */
 

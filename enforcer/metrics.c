@@ -307,7 +307,8 @@ add_connections(const struct engine *e, struct buf *out)
 	    "How long judging them took.", (int64_t)c->last_us * 1000);
 }
 
-void
+/* Appends all metrics as Prometheus text. */
+static void
 metrics_write(const struct engine *e, struct buf *out)
 {
 	add_head(out, "enforcer_info", "gauge", "1, with version and node.");

@@ -16,7 +16,4 @@ MUST_CHECK int metrics_new(
 /* NULL is fine. */
 void metrics_free(struct metrics *m);
 
-/* Appends all metrics as Prometheus text. */
-void metrics_write(const struct engine *e, struct buf *out);
-
 #endif

@@ -34,7 +34,8 @@ parent_fail(struct parent *p, const char *event, const char *detail)
 	uv_stop(&p->loop);
 }
 
-const struct proc_role *
+/* "kernel", "kube": what runs in a slot. */
+static const struct proc_role *
 parent_role(enum role_id id)
 {
 	return &enforcer_roles[id < ROLE_KUBE ? id : ROLE_KUBE];
@@ -137,7 +138,7 @@ parent_send_flow_file(struct parent *p)
 		(void)close(fd); /* the engine has its own */
 }
 
-void
+static void
 parent_send_names_file(struct parent *p)
 {
 	struct err err = ERR_INIT;

@@ -103,8 +103,6 @@ void parent_bridge_tell(struct parent *p);
 
 /* ---- parent_roles.c ---- */
 
-/* "kernel", "kube": what runs in a slot. */
-MUST_CHECK const struct proc_role *parent_role(enum role_id id);
 /* A role that has no room for a message does not read; it is ended, and starts anew. */
 void parent_send(
     struct parent *p, enum role_id id, uint32_t type, const struct buf *body, int fd);
@@ -117,7 +115,6 @@ void parent_stop_role(struct parent *p, enum role_id id);
 /* Sends the engine settings, or the flow log opened anew. */
 void parent_send_settings(struct parent *p, enum role_id id);
 void parent_send_flow_file(struct parent *p);
-void parent_send_names_file(struct parent *p);
 /* The same for sockets to receivers of flow records. */
 void parent_send_exports(struct parent *p);
 /* A sources_changed_fn: reads what may have changed and sends what has. */

@@ -331,12 +331,6 @@ server_conn_mark(struct server_conn *conn, bool value)
 	conn->marked = value;
 }
 
-bool
-server_conn_marked(const struct server_conn *conn)
-{
-	return conn->marked;
-}
-
 void
 server_each_marked(
     struct server *s, void (*each)(struct server_conn *conn, void *arg), void *arg)

@@ -42,7 +42,6 @@ MUST_CHECK struct server_conn *server_find(struct server *s, uint64_t id);
 MUST_CHECK struct ucred server_conn_peer(const struct server_conn *conn);
 /* One more thing to remember about a connection. */
 void server_conn_mark(struct server_conn *conn, bool value);
-MUST_CHECK bool server_conn_marked(const struct server_conn *conn);
 /* Calls `each` for every connection that is marked. */
 void server_each_marked(
     struct server *s, void (*each)(struct server_conn *conn, void *arg), void *arg);

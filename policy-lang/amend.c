@@ -98,7 +98,8 @@ document_cmp(const void *a, const void *b)
 	return str_cmp((*x)->name, (*y)->name);
 }
 
-size_t
+/* The place of a name among the documents, or where it would be. */
+static size_t
 amend_place(const struct amend_base *base, struct str name)
 {
 	size_t lo = 0, hi = base->count;

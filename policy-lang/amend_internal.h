@@ -42,8 +42,6 @@ struct amend_base {
 
 /* Loads anew, if that is to be done. */
 void amend_fresh(struct amend_base *base);
-/* The place of a name among the documents, or where it would be. */
-MUST_CHECK size_t amend_place(const struct amend_base *base, struct str name);
 /* Its document; NULL: there is none. */
 MUST_CHECK const struct amend_document *amend_document(
     const struct amend_base *base, struct str name);

@@ -103,7 +103,9 @@ number_of_nobody(const struct walker *w)
 						    : NUMBER_CLUSTER_ALLOW;
 }
 
-struct verdicts *
+/* What the first `count` entries of w->entries come to, for one class; NULL: for those of
+ * whom no entry speaks. */
+static struct verdicts *
 walker_walk(struct walker *w, size_t count, const struct class_info *class)
 {
 	struct arena *scratch = w->s->c->scratch;

@@ -58,10 +58,6 @@ struct walker {
 	bool families[FAMILY_COUNT];     /* in which the profile has addresses */
 };
 
-/* What the first `count` entries of w->entries come to, for one class; NULL: for those of
- * whom no entry speaks. */
-MUST_CHECK struct verdicts *walker_walk(
-    struct walker *w, size_t count, const struct class_info *class);
 /* Many classes are the same to one profile: they are walked once. */
 MUST_CHECK const struct verdicts *walker_verdicts(
     struct walker *w, const struct class_info *class);

@@ -42,10 +42,6 @@ MUST_CHECK const struct conn_exposure *conn_exposure_of(
 MUST_CHECK const struct conn_set *conn_exposure_value(struct conn_pool *pool,
     const struct conn_exposure *exposure, const uint32_t *patterns, size_t count);
 
-/* "pods with {app=web} in namespaces with {env=prod}"; "entire-cluster" for no pattern. */
-void conn_exposure_text(struct buf *out, const struct conn_exposure *exposure,
-    const struct conn_exposure_line *line);
-
 /* All lines of all parties for which `want` (by party; NULL: all) is true, as text or
  * JSON. */
 void conn_exposure_print(struct buf *out, struct conn_world *world, const bool *want,

@@ -55,7 +55,8 @@ add_pattern(struct buf *out, const struct workload_match *m)
 		buf_printf(out, " at or below %.*s", STR_ARG(m->subtree->path));
 }
 
-void
+/* "pods with {app=web} in namespaces with {env=prod}"; "entire-cluster" for no pattern. */
+static void
 conn_exposure_text(struct buf *out, const struct conn_exposure *exposure,
     const struct conn_exposure_line *line)
 {

@@ -305,7 +305,8 @@ add_faces(struct conn_world *world)
 	}
 }
 
-void
+/* The workloads' ends and the nodes'. */
+static void
 conn_world_find_parties(struct conn_world *world)
 {
 	const struct model *m = world->model;

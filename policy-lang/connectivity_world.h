@@ -232,9 +232,6 @@ MUST_CHECK struct roaring_bitmap_s *conn_bitmap_of(
 
 /* ---- connectivity_world.c ---- */
 
-/* The workloads' ends and the nodes'. */
-void conn_world_find_parties(struct conn_world *world);
-
 /* ---- connectivity_match.c ---- */
 
 /* Finds out who is where, for what follows. */

@@ -76,7 +76,8 @@ policy_applies_to_node(const struct policy *policy, const struct node *node)
 	       peer_takes_node(policy->subject.nodes, node);
 }
 
-bool
+/* True if some policy's subject is this node, and it is judged at all. */
+static bool
 node_is_judged(const struct model *m, const struct node *node)
 {
 	if (m->options.nodes_unprotected)

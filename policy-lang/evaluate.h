@@ -151,8 +151,6 @@ MUST_CHECK bool policy_applies(const struct policy *policy, const struct workloa
 /* True if it is this node. */
 MUST_CHECK bool policy_applies_to_node(
     const struct policy *policy, const struct node *node);
-/* True if some policy's subject is this node, and it is judged at all. */
-MUST_CHECK bool node_is_judged(const struct model *m, const struct node *node);
 
 /*
  * A judge answers the same questions many times: it keeps for each workload the

@@ -15,12 +15,6 @@ explain_self(const struct flow *flow, enum direction dir)
 	return dir == DIR_EGRESS ? &flow->src : &flow->dst;
 }
 
-const struct endpoint *
-explain_peer(const struct flow *flow, enum direction dir)
-{
-	return dir == DIR_EGRESS ? &flow->dst : &flow->src;
-}
-
 struct loc
 explain_verdict_loc(const struct verdict *verdict, enum direction dir)
 {

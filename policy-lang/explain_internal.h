@@ -10,10 +10,8 @@
 /* The source's egress comes first, as a connection does. */
 extern const enum direction explain_order[DIRECTION_COUNT];
 
-/* The end that a direction judges, and the other one. */
+/* The end that a direction judges. */
 MUST_CHECK const struct endpoint *explain_self(
-    const struct flow *flow, enum direction dir);
-MUST_CHECK const struct endpoint *explain_peer(
     const struct flow *flow, enum direction dir);
 /* Where the rule, or what isolates, is written; nowhere if nothing of policy decided. */
 MUST_CHECK struct loc explain_verdict_loc(
@@ -28,8 +26,6 @@ MUST_CHECK bool explain_same_decision(
  * is the end that is judged. */
 void explain_say_verdict(struct arena *a, struct buf *out,
     const struct verdict *verdict, enum direction dir, const struct endpoint *self);
-/* "the mandatory rule "no-metadata" of Policy /guard". */
-void explain_say_rule(struct arena *a, struct buf *out, const struct rule *rule);
 /* "tcp 80-90", "icmp", "other protocols". */
 void explain_say_ports(struct buf *out, uint8_t proto, uint16_t lo, uint16_t hi);
 /* "app=web, tier in (a, b), !x"; "" if everything matches. */
@@ -57,9 +53,6 @@ void explain_json_source(struct arena *a, struct buf *out, const struct policy *
 MUST_CHECK const char *explain_reason_name(enum verdict_reason reason);
 /* {"direction", "verdict", "reason", "phase", "level", "rule"} */
 void explain_json_verdict(struct arena *a, struct buf *out,
-    const struct verdict *verdict, enum direction dir);
-/* The members of explain_json_verdict, without braces. */
-void explain_json_verdict_members(struct arena *a, struct buf *out,
     const struct verdict *verdict, enum direction dir);
 
 #endif

@@ -110,7 +110,8 @@ verdict_phase(const struct verdict *verdict)
 	return verdict->policy != NULL ? phase_name(PHASE_ALLOW) : NULL;
 }
 
-void
+/* The members of explain_json_verdict, without braces. */
+static void
 explain_json_verdict_members(
     struct arena *a, struct buf *out, const struct verdict *verdict, enum direction dir)
 {

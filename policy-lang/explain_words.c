@@ -232,7 +232,8 @@ explain_say_ports(struct buf *out, uint8_t proto, uint16_t lo, uint16_t hi)
 
 /* ---- verdicts ---- */
 
-void
+/* "the mandatory rule "no-metadata" of Policy /guard". */
+static void
 explain_say_rule(struct arena *a, struct buf *out, const struct rule *rule)
 {
 	const char *phase =

@@ -20,8 +20,6 @@ void graph_layout(struct arena *arena, struct graph *g);
 MUST_CHECK struct str graph_row_text(const struct graph_row *row);
 /* The svg element; `page`: inside of a page, whose style it takes. */
 void graph_draw(struct buf *out, const struct graph *g, bool page);
-/* Text for XML and HTML, in attributes too. */
-void graph_add_escaped(struct buf *out, struct str text);
 
 /* Why each pair may connect, as JSON: "whys" (who decided), "reasons" (lists of ports
  * with the deciders of both directions), and of each pair its reasons. */

@@ -30,7 +30,8 @@ static const char shapes[] =
     ".head{fill:var(--c);"
     "stroke:none}";
 
-void
+/* Text for XML and HTML, in attributes too. */
+static void
 graph_add_escaped(struct buf *out, struct str text)
 {
 	for (size_t i = 0; i < text.len; i++) {

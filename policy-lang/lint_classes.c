@@ -216,7 +216,8 @@ levels_of(const struct lint_class *k, struct levels *out)
 	}
 }
 
-bool
+/* An end as the evaluator takes it, with an address of a family (0: none). */
+static bool
 lint_classes_end(const struct workload *w, unsigned family, struct endpoint *out)
 {
 	*out = (struct endpoint){.kind = ENDPOINT_WORKLOAD, .workload = w};

@@ -29,9 +29,6 @@ struct lint_classes {
 MUST_CHECK bool lint_classes_init(struct lint_classes *c, struct lint *lint);
 void lint_classes_fini(struct lint_classes *c);
 
-/* An end as the evaluator takes it, with an address of a family (0: none). */
-MUST_CHECK bool lint_classes_end(
-    const struct workload *w, unsigned family, struct endpoint *out);
 /*
  * Judges a connection of a workload (by its slot) to an end, in whatever family lets it
  * through. False: *out_verdict is why, in *out_dir. The other end's ingress is judged if

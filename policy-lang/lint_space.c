@@ -202,7 +202,8 @@ space_address(const struct ip_addr *addr)
 	return addr->family == IP_V4 ? num | MAPPED_FIRST : num;
 }
 
-void
+/* Adds prefixes of both families to a set of such numbers. */
+static void
 space_add_prefixes(struct addrset *set, const struct ip_prefix *prefixes, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {

@@ -72,9 +72,6 @@ void space_fini(struct space *s);
 
 /* An address of either family as one number; IPv4 lies where IPv6 has ::ffff:0:0/96. */
 MUST_CHECK addr_num space_address(const struct ip_addr *addr);
-/* Adds prefixes of both families to a set of such numbers. */
-void space_add_prefixes(
-    struct addrset *set, const struct ip_prefix *prefixes, size_t count);
 /* The addresses of a network peer. */
 void space_add_network(struct addrset *set, const struct peer *peer);
 

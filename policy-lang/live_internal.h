@@ -214,9 +214,6 @@ typedef int (*live_compare_fn)(const void *a, const void *b);
 void live_insert(
     void ***items, size_t *count, size_t *cap, void *item, live_compare_fn compare);
 void live_remove(void **items, size_t *count, void *item, live_compare_fn compare);
-/* Another of the same order in its place. */
-void live_replace(
-    void **items, size_t count, void *item, void *with, live_compare_fn compare);
 /* Objects of files out of the model, then those that they have instead into it (`after` and
  * `before`: of the same file; NULL: none). True: policies were among them, and
  * load_link_policies is to be called. An address that another has is warned of. */

@@ -65,7 +65,8 @@ live_remove(void **items, size_t *count, void *item, live_compare_fn compare)
 	(*count)--;
 }
 
-void
+/* Another of the same order in its place. */
+static void
 live_replace(
     void **items, size_t count, void *item, void *with, live_compare_fn compare)
 {

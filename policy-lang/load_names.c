@@ -183,7 +183,6 @@ name_is_printable(struct str s)
 #define RE_BITS4    "/(3[0-2]|[12]?[0-9])"
 #define RE_BITS6    "/(12[0-8]|1[01][0-9]|[1-9]?[0-9])"
 
-const struct grammar grammar_label = {{{"^" RE_LABEL "$"}}, 63, NULL, NULL};
 const struct grammar grammar_placed = {{{"^([^/]+/)?" RE_LABEL "$"}}, 0, NULL, NULL};
 const struct grammar grammar_subdomain = {{{"^" RE_SUBDOMAIN "$"}}, 253, NULL, NULL};
 const struct grammar grammar_qualified = {

@@ -54,9 +54,9 @@ MUST_CHECK bool name_is_printable(struct str s);
 	"ends"
 
 /* The same grammars for those who do not call C. */
-extern const struct grammar grammar_label, grammar_placed, grammar_annotation,
-    grammar_subdomain, grammar_qualified, grammar_label_value, grammar_port_name,
-    grammar_domain, grammar_one_domain, grammar_printable;
+extern const struct grammar grammar_placed, grammar_annotation, grammar_subdomain,
+    grammar_qualified, grammar_label_value, grammar_port_name, grammar_domain,
+    grammar_one_domain, grammar_printable;
 /* A namespace path; a path or the name of a Kubernetes namespace; what a peer may say. */
 extern const struct grammar grammar_path, grammar_home, grammar_relative;
 /* A native Namespace's own name: a path, or a Kubernetes object's name. */

@@ -90,8 +90,6 @@ struct route_ingress {
 /* Where a flow to an address leads; `flow->dst` has that address. */
 void route_ingress(struct arena *a, const struct model *m, const struct flow *flow,
     struct route_ingress *out);
-/* True if some rule publishes this address and port, whoever may do so. Cheap. */
-MUST_CHECK bool route_may_be_published(const struct model *m, const struct flow *flow);
 
 /* ---- via ---- */
 

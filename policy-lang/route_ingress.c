@@ -32,7 +32,8 @@ list_publishes(const struct route_list *list, const struct flow *flow)
 	return false;
 }
 
-bool
+/* True if some rule publishes this address and port, whoever may do so. Cheap. */
+static bool
 route_may_be_published(const struct model *m, const struct flow *flow)
 {
 	for (size_t i = 0; i < m->route_count; i++) {

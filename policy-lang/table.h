@@ -594,8 +594,7 @@ MUST_CHECK size_t table_limit_rules(
 MUST_CHECK bool table_limit_is_whole(const struct table_rule_chain *chain);
 /* Whether rules add the elements of a set. */
 MUST_CHECK bool table_set_is_kernels(enum table_set_id set);
-/* The set that a limit's chain adds what addresses have to themselves to. */
-MUST_CHECK enum table_set_id table_own_set(enum net_limit kind, enum ip_family family);
+/* The set in which addresses find the chain that limits them. */
 MUST_CHECK enum table_set_id table_limit_set(
     enum net_limit kind, enum ip_family family);
 /* True if they are made alike. */

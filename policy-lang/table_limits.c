@@ -18,7 +18,7 @@ kind_set(enum table_set_id first, enum net_limit kind, enum ip_family family)
 	    (unsigned)first + 2 * (unsigned)kind + (family == IP_V6));
 }
 
-enum table_set_id
+static enum table_set_id
 table_own_set(enum net_limit kind, enum ip_family family)
 {
 	return kind_set(SET_OWN4_RATE, kind, family);

@@ -23,7 +23,8 @@ is_codes(const char *arg)
 	return strncmp(arg, "CODE", strlen("CODE")) == 0;
 }
 
-enum completion_kind
+/* By what help shows for it: "allow|deny" is words, FILE and PATH are files. */
+static enum completion_kind
 completion_of(const char *arg)
 {
 	static const char *const files[] = {"FILE", "PATH", "DIR"};

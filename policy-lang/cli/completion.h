@@ -13,9 +13,6 @@ enum completion_kind {
 	COMPLETE_NOTHING, /* names that no shell knows */
 };
 
-/* By what help shows for it: "allow|deny" is words, FILE and PATH are files. */
-MUST_CHECK enum completion_kind completion_of(const char *arg);
-
 /* An option of a command, -o and --help among them. */
 struct completion_option {
 	char letter;      /* '\0': none */

@@ -50,7 +50,7 @@ on_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 	return remove(path);
 }
 
-void
+static void
 plugin_forget(struct plugin *p)
 {
 	server_stop(p);

@@ -57,7 +57,6 @@ MUST_CHECK const char *plugin_namespace(struct plugin *p);
 
 /* Makes the directory, which plugin_forget removes. False: it has been said why. */
 MUST_CHECK bool plugin_directory(struct plugin *p);
-void plugin_forget(struct plugin *p);
 
 /* ---- call.c ---- */
 
