@@ -116,6 +116,16 @@ parse_fd(const char *text)
 	exit(EXIT_BAD);
 }
 
+/* Of a command line: `why` NULL if that has been said. */
+static int
+refuse(const char *why)
+{
+	if (why != NULL)
+		(void)fprintf(stderr, "ringfence-gate: %s\n", why);
+	(void)fputs("try ringfence-gate --help\n", stderr);
+	return EXIT_BAD;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -163,15 +173,15 @@ main(int argc, char **argv)
 			fputs(usage, stdout);
 			return 0;
 		default:
-			fputs(usage, stderr);
-			return EXIT_BAD;
+			return refuse(NULL); /* getopt has said why */
 		}
 	}
-	if (optind != argc || (password_file != NULL && user == NULL) ||
-	    (with_quotas && !only_check)) {
-		fputs(usage, stderr);
-		return EXIT_BAD;
-	}
+	if (optind != argc)
+		return refuse("it takes options only");
+	if (password_file != NULL && user == NULL)
+		return refuse("--password-file goes with --check-user");
+	if (with_quotas && !only_check)
+		return refuse("--resource-quotas goes with --check");
 	if (user != NULL)
 		return check_user(run.config_path, user, password_file);
 	return only_check ? check(run.config_path, with_quotas) : monitor_run(&run);

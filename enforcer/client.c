@@ -81,9 +81,13 @@ client_help(void)
 		struct buf text = {0};
 
 		buf_printf(&text, "%s %s", commands[i].name, commands[i].usage);
-		(void)printf("  %-32s %s\n", text.data, commands[i].summary);
+		(void)printf("  %-48s %s\n", text.data, commands[i].summary);
 		buf_free(&text);
 	}
+	(void)printf(
+	    "\nand know these options:\n"
+	    "  --control SOCKET  the daemon's socket; else that of --config FILE\n"
+	    "  -o text|json      how answers are printed\n");
 }
 
 static int

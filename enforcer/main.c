@@ -99,8 +99,9 @@ run_daemon(int argc, char **argv)
 		case 'h':
 			print_help();
 			return 0;
-		default:
-			return EXIT_MISTAKE; /* getopt has said why */
+		default: /* getopt has said why */
+			(void)fputs("try ringfence-enforcer --help\n", stderr);
+			return EXIT_MISTAKE;
 		}
 	}
 	if (optind != argc) {

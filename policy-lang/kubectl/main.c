@@ -322,11 +322,15 @@ help(FILE *out)
 	    "an "
 	    "address.\n"
 	    "Options of `ringfence COMMAND` are passed on to it, and these to "
-	    "kubectl:\n"
-	    "-n, --namespace, --context, --kubeconfig, --cluster, --user, --as, "
-	    "--as-group, ...\n"
-	    "--enforcer-namespace NAME   where the enforcers run (" ENFORCER_NAMESPACE
-	    ")\n",
+	    "kubectl:\n-n, --namespace",
+	    out);
+	for (size_t i = 0; i < ARRAY_LEN(kubectl_options); i++)
+		(void)fprintf(
+		    out, ",%s%s", i % 5 == 4 ? "\n" : " ", kubectl_options[i]);
+	for (size_t i = 0; i < ARRAY_LEN(kubectl_flags); i++)
+		(void)fprintf(out, ", %s", kubectl_flags[i]);
+	(void)fputs("\n--enforcer-namespace NAME   where the enforcers "
+		    "run (" ENFORCER_NAMESPACE ")\n",
 	    out);
 	return out == stdout ? 0 : PLUGIN_ERROR;
 }

@@ -23,6 +23,7 @@ PAGES = {path.stem: path.read_text() for path in sorted(ROOM.glob("ringfence-*.1
 OVERVIEW = (ROOM / "ringfence.1").read_text()
 POLICY = (ROOM / "ringfence-policy.5").read_text()
 DIAGNOSTICS = ROOM / "ringfence-diagnostics.7"
+EVERY_PAGE = sorted(rf.ROOT.glob("*/*.[1-8]"))
 
 
 def commands():
@@ -105,19 +106,60 @@ def test_the_overview_lists_every_command_and_page():
 
 
 def test_every_reference_leads_to_a_page():
-    pages = {(p.name.rpartition(".")[0], p.name[-1]) for p in rf.ROOT.glob("*/*.[1-8]")}
-    foreign = {("nft", "8"), ("kubectl", "1"), ("conntrack", "8"), ("ip-rule", "8")}
-    for text in [*PAGES.values(), OVERVIEW, POLICY, DIAGNOSTICS.read_text()]:
-        for name, section in re.findall(r"^\.Xr (\S+) (\d)", text, re.MULTILINE):
-            assert (name, section) in pages | foreign, f"{name}({section})"
+    pages = {(p.name.rpartition(".")[0], p.name[-1]) for p in EVERY_PAGE}
+    foreign = {("nft", "8"), ("kubectl", "1"), ("conntrack", "8"), ("ip-rule", "8"), ("systemd", "1"), ("systemd-analyze", "1"),
+               ("systemd-journald", "8"), ("inotify", "7")}
+    for path in EVERY_PAGE:
+        for name, section in re.findall(r"\bXr (\S+) (\d)", path.read_text()):
+            assert (name, section) in pages | foreign, f"{path.name}: {name}({section})"
 
 
 def test_pages_are_well_formed():
-    pages = [*ROOM.glob("*.[1-8]")]
     done = subprocess.run(
-        ["mandoc", "-T", "lint", "-W", "warning", *pages], capture_output=True, text=True, check=False
+        ["mandoc", "-T", "lint", "-W", "warning", *EVERY_PAGE], capture_output=True, text=True, check=False
     )
     assert done.stdout == ""
+
+
+def test_every_page_says_what_else_to_read():
+    for path in EVERY_PAGE:
+        assert re.search(r"^\.Sh SEE ALSO\n(?:\..*\n)*?\.Xr ", path.read_text(), re.MULTILINE), path.name
+
+
+# ---- other programs ----
+
+PROGRAMS = {
+    "ringfence-gate.8": [["ringfence-gate"]],
+    "ringfence-enforcer.8": [["ringfence-enforcer"]],
+    "ringfence-cni.8": [["ringfence-cni", "install"], ["ringfence-cni", "uninstall"]],
+    "ringfence-login.1": [["ringfence-login"]],
+    "ringfence-audit.1": [["ringfence-audit"]],
+    "ringfence-can-i.1": [["ringfence-can-i"]],
+    "kubectl-ringfence.1": [["kubectl-ringfence"]],
+}
+ALWAYS = {"--help", "--version"}
+
+
+def shown_options(text):
+    """Of a manual page's text."""
+    found = re.findall(r"\bFl (Fl |-)?([a-z][a-z-]*)|(?<= , )-([a-z][a-z-]*)", text)
+    return {("--" if dashes or more else "-") + name + more for dashes, name, more in found}
+
+
+@pytest.mark.parametrize("page", PROGRAMS)
+def test_help_and_page_of_a_program_know_the_same_options(page):
+    """Help in all of its text; the page in its synopsis and its lists, or anywhere."""
+    (path,) = [p for p in EVERY_PAGE if p.name == page]
+    text = path.read_text()
+    told = set()
+    for words in PROGRAMS[page]:
+        done = subprocess.run([rf.program(words[0]), *words[1:], "--help"],
+                              capture_output=True, text=True, check=True)
+        told |= set(re.findall(r"(?<![\w-])(--?[a-z](?:[a-z-]*[a-z])?)\b", done.stdout))
+    synopsis = text.split(".Sh SYNOPSIS")[1].split(".Sh ")[0]
+    entries = "\n".join(re.findall(r"^\.It Fl .*$", text, re.MULTILINE))
+    assert told - ALWAYS <= shown_options(text)
+    assert shown_options(synopsis + entries) - ALWAYS <= told
 
 
 # ---- diagnostics ----

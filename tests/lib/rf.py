@@ -42,6 +42,8 @@ ROOMS = {
     "ringfence-login": "authn",
     "ringfence-audit": "authn",
     "ringfence-can-i": "authn",
+    "ringfence-cni": "enforcer",
+    "kubectl-ringfence": "policy-lang",
 }
 
 
