@@ -18,7 +18,7 @@ import lab as lab_module
 from enforcerd import WAIT_S, Enforcer, Watch, ended, kill, rf, set_in_use
 from faultlab import ALLOWED, FORBIDDEN, watched
 from lab import Lab, wait_until
-from test_enforcer import DB, PORTS, world
+from shop import DB, PORTS, world
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))

@@ -14,7 +14,7 @@ import lab as lab_module
 from enforcerd import Enforcer, kill, rf, set_in_use
 from faultlab import NftFaults, Witness
 from lab import Lab, wait_until
-from test_enforcer import TREE, WORKLOAD
+from shop import TREE, WORKLOAD
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
