@@ -187,6 +187,12 @@ struct proc_sandbox {
  * ERR_UNSUPPORTED if the kernel has no seccomp filters.
  */
 MUST_CHECK int proc_confine(const struct proc_sandbox *sandbox, struct err *err);
+/*
+ * Gives up one capability that is needed no more, for this process and what it starts; nothing
+ * if it has none. Without CAP_SETPCAP a program that root executes could still get it. Before
+ * the second thread.
+ */
+MUST_CHECK int proc_give_up(int capability, struct err *err);
 /* Looks up a system user, for the parent's configuration. ERR_NOT_FOUND if there is
  * none. Reads files: call it before confinement. */
 MUST_CHECK int proc_user(

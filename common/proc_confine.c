@@ -81,6 +81,26 @@ close_way_back(struct err *err)
 	return 0;
 }
 
+int
+proc_give_up(int capability, struct err *err)
+{
+	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct data[CAPS_WORDS] = {0};
+	struct __user_cap_data_struct *word = &data[capability / 32];
+	const uint32_t bit = UINT32_C(1) << capability % 32;
+
+	if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 && errno != EPERM)
+		return err_sys(err, "cannot drop capability %d for ever", capability);
+	if (syscall(SYS_capget, &header, data) != 0)
+		return err_sys(err, "capget");
+	word->effective &= ~bit;
+	word->permitted &= ~bit;
+	word->inheritable &= ~bit; /* with these it is not ambient either */
+	if (syscall(SYS_capset, &header, data) != 0)
+		return err_sys(err, "capset");
+	return 0;
+}
+
 static int
 limit_resources(const struct proc_sandbox *sandbox, struct err *err)
 {

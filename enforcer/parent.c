@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <linux/capability.h>
+
 #include "common/log.h"
 #include "enforcer/nft.h"
 #include "enforcer/parent_state.h"
@@ -262,6 +264,9 @@ prepare(struct parent *p, struct err *err)
 		if (rc == 0)
 			p->dns_fd_count += 2;
 	}
+	/* All that listens does: what may be bound to low ports is needed no more. */
+	if (rc == 0)
+		rc = proc_give_up(CAP_NET_BIND_SERVICE, err);
 	if (rc == 0 && c->audit_directory != NULL)
 		rc = files_make_audit_directory(c, p->uid, p->gid, err);
 	if (rc == 0) { /* once, to see that it can be */

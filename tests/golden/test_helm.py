@@ -22,6 +22,7 @@ import rf  # noqa: E402
 
 pytestmark = pytest.mark.skipif(manifests.kubectl() is None, reason="there is no kubectl")
 CHART = rf.ROOT / "samples" / "helm" / "ringfence"
+HOLD = {"enforcer": {"hold": {"listen": ["169.254.20.10:53"], "resolvers": ["10.96.0.10"]}}}
 MONITORED = {"gate": {"enabled": True}, "monitoring": {"enabled": True},
              "enforcer": {"metrics": "0.0.0.0:9477"}}
 
@@ -72,7 +73,7 @@ def definitions():
 
 
 @pytest.mark.parametrize("overlay, changes", [
-    ("node", {}), ("node-gate", {"gate": {"enabled": True}}), ("monitored", MONITORED)])
+    ("node", {}), ("node-hold", HOLD), ("node-gate", {"gate": {"enabled": True}}), ("monitored", MONITORED)])
 def test_chart_is_the_overlay(overlay, changes):
     made, wanted = plain(definitions() | render(changes)), plain(manifests.render(f"overlays/{overlay}"))
     assert set(made) == set(wanted)

@@ -55,7 +55,8 @@ def every(overlays):
 
 
 def test_there_are_overlays(overlays):
-    assert set(overlays) == {"node", "node-gate", "monitored", "uninstall"}
+    assert set(overlays) == {"node", "node-hold", "node-gate", "monitored", "uninstall"}
+    assert set(overlays["node"]) == set(overlays["node-hold"])
     assert set(overlays["node"]) < set(overlays["node-gate"]) < set(overlays["monitored"])
 
 

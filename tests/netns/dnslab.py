@@ -97,38 +97,6 @@ def ask(host, server, name, kind=A, timeout_s=10):
     return host.enter_and(query)
 
 
-class Liar:
-    """Answers every question three times: first what would be forged, then what is true."""
-
-    def __init__(self, host, address, forged, true):
-        self.forged, self.true = forged, true
-        self.sock = host.enter_and(lambda: self._open(address))
-        self.thread = threading.Thread(target=self._serve, daemon=True)
-        self.thread.start()
-
-    @staticmethod
-    def _open(address):
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        sock.bind((address, 53))
-        return sock
-
-    def _serve(self):
-        while True:
-            try:
-                query, client = self.sock.recvfrom(4096)
-            except OSError:
-                return
-            ident = struct.unpack("!H", query[:2])[0]
-            for reply in (answer(query, self.forged, ident=ident ^ 1),
-                          answer(query, self.forged, name="pay.cards.example"),
-                          answer(query, self.true),
-                          answer(query, self.forged)):  # too late
-                self.sock.sendto(reply, client)
-
-    def close(self):
-        self.sock.close()
-
-
 class Upstream:
     """A resolver whose answers a function makes: reply(query, name, tcp) yields bytes for the asker, or
     (address, bytes) to send from another of the host's addresses."""
@@ -206,3 +174,18 @@ class Upstream:
             except OSError:
                 pass  # a socket for datagrams is not connected
             sock.close()
+
+
+class Liar(Upstream):
+    """Answers every question several times: first what would be forged, then what is true."""
+
+    def __init__(self, host, address, forged, true):
+        self.forged, self.true = forged, true
+        super().__init__(host, address, self._lie)
+
+    def _lie(self, query, _name, _tcp):
+        ident = struct.unpack("!H", query[:2])[0]
+        yield answer(query, self.forged, ident=ident ^ 1)
+        yield answer(query, self.forged, name="pay.cards.example")
+        yield answer(query, self.true)
+        yield answer(query, self.forged)  # too late

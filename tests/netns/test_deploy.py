@@ -13,6 +13,7 @@ import sys
 import pytest
 import yaml
 
+import dnslab
 import lab as lab_module
 import test_kube
 from enforcerd import rf
@@ -298,6 +299,34 @@ def bounding_sets(process):
     children = children_of(child_of(process.pid))
     assert len(children) >= 3
     return {int(field(pid, "CapBnd"), 16) for pid in children}
+
+
+@pytest.fixture(name="answers")
+def node_that_answers(lab, pki, tmp_path):
+    lab.node.exec(["ip", "address", "add", "169.254.20.10/32", "dev", "lo"])
+    node = Node(lab, manifests.render("overlays/node-hold"), pki, tmp_path)
+    yield node
+    node.close()
+    lab.node.exec(["ip", "address", "del", "169.254.20.10/32", "dev", "lo"])
+
+
+def test_port_53_is_opened_by_who_keeps_no_power_for_it(lab, answers, images):
+    """It takes NET_BIND_SERVICE, which neither the parent nor a role has any more."""
+    process = answers.start("enforcer", images["enforcer"],
+                            lambda spec: spec["capabilities"].remove("NET_BIND_SERVICE"))
+    assert process.wait(WAIT_S) != 0 and "dns at 169.254.20.10 port 53" in answers.log()
+    answers.processes.clear()
+    process = answers.start("enforcer", images["enforcer"])
+    wait_until(lambda: process.poll() is not None or answers.ready(), WAIT_S, "policy in force")
+    assert process.poll() is None, answers.log()
+    # Nobody is where the sample's resolver would be.
+    reply = wait_until(lambda: dnslab.ask(lab.host("web"), "169.254.20.10", "api.example"), WAIT_S, "an answer")
+    assert dnslab.rcode(reply) == 2
+    parent = child_of(process.pid)
+    for pid in (parent, *children_of(parent)):
+        for caps in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+            assert not int(field(pid, caps), 16) & 1 << 10, (pid, caps)
+    assert int(field(parent, "CapEff"), 16) & 1 << 12  # what it needs still: NET_ADMIN
 
 
 def test_cni_containers_need_no_capability(node, images):

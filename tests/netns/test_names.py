@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 import lab as lab_module
-from dnslab import A, AAAA, Liar, ask
+from dnslab import A, AAAA, HTTPS, Liar, Upstream, ask, record, says
 from enforcerd import Enforcer, kill
 from lab import Lab, wait_until
 from shop import WORKLOAD
@@ -206,6 +206,26 @@ def test_only_answers_to_what_was_asked_count(lab, enforcer):
         assert not is_open(lab, "web", "203.0.113.66")
     finally:
         liar.close()
+
+
+def test_hints_of_services_teach_and_what_is_cut_does_not(lab, enforcer):
+    def reply(query, name, _tcp):
+        if name.startswith("service"):
+            yield says(query, record(HTTPS, b"\0\1\0\0\4\0\4" + bytes([203, 0, 113, 12])))
+        else:
+            whole = says(query, record(A, bytes([203, 0, 113, 13])))
+            yield whole[:2] + b"\x83" + whole[3:]
+
+    upstream = Upstream(lab.host("dns"), LIAR, reply)
+    try:
+        asked(lab, "web", "cut.cards.example", server=LIAR)
+        asked(lab, "web", "service.cards.example", HTTPS, server=LIAR)
+        opens(lab, "web", "203.0.113.12")
+        assert known(enforcer) == {("/acme", "service.cards.example", "203.0.113.12")}
+        assert enforcer.status()["names"]["truncated"] == 1
+        assert not is_open(lab, "web", "203.0.113.13")
+    finally:
+        upstream.close()
 
 
 def test_a_name_never_leads_inside(lab, enforcer):

@@ -125,6 +125,36 @@ body_user_and_caps(void)
 	return 0;
 }
 
+static int
+body_give_up(void)
+{
+	const uint64_t bit = 1ull << CAP_NET_BIND_SERVICE;
+	const struct caps before = caps_now();
+	struct err err = ERR_INIT;
+	struct caps after;
+
+	REQUIRE((before.effective & bit) != 0);
+	REQUIRE(prctl(PR_CAPBSET_READ, CAP_NET_BIND_SERVICE) == 1);
+	REQUIRE(proc_give_up(CAP_NET_BIND_SERVICE, &err) == 0);
+	after = caps_now();
+	REQUIRE(after.effective == (before.effective & ~bit));
+	REQUIRE(after.permitted == (before.permitted & ~bit));
+	REQUIRE(after.inheritable == (before.inheritable & ~bit));
+	REQUIRE(prctl(PR_CAPBSET_READ, CAP_NET_BIND_SERVICE) == 0);
+	REQUIRE(prctl(PR_CAPBSET_READ, CAP_NET_ADMIN) == 1);
+	REQUIRE(proc_give_up(CAP_NET_BIND_SERVICE, &err) == 0); /* it has none */
+	REQUIRE(caps_now().permitted == after.permitted);
+	return 0;
+}
+
+START_TEST(proc_give_up_takes_one_capability_and_no_other)
+{
+	if (geteuid() != 0)
+		return;
+	ck_assert_int_eq(in_child(body_give_up), 0);
+}
+END_TEST
+
 START_TEST(proc_confine_leaves_exactly_what_is_listed_when_root)
 {
 	if (geteuid() != 0)
@@ -498,6 +528,7 @@ confine_case(void)
 
 	if (geteuid() != 0)
 		printf("not root: confinement of root is not tested\n");
+	tcase_add_test(tc, proc_give_up_takes_one_capability_and_no_other);
 	tcase_add_test(tc, proc_confine_leaves_exactly_what_is_listed_when_root);
 	tcase_add_test(tc, proc_confine_drops_capabilities_when_user_stays_root);
 	tcase_add_test(tc, proc_confine_does_what_it_can_when_not_root);
