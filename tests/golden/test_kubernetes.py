@@ -55,7 +55,7 @@ def every(overlays):
 
 
 def test_there_are_overlays(overlays):
-    assert set(overlays) == {"node", "node-gate", "monitored", "uninstall"}
+    assert set(overlays) == {"node", "node-gate", "webhook", "monitored", "uninstall"}
     assert set(overlays["node"]) < set(overlays["node-gate"]) < set(overlays["monitored"])
 
 
@@ -175,11 +175,16 @@ def allowed(objects, kind, name):
     return found
 
 
+def webhooks(overlays):
+    assert set(overlays["webhook"]) == {("ValidatingWebhookConfiguration", "ringfence-policy")}
+    return overlays["webhook"]["ValidatingWebhookConfiguration", "ringfence-policy"]["webhooks"]
+
+
 def test_policy_is_judged_by_the_gate(overlays):
     """The webhook leads to the gate's listener, asks about every kind that is policy, and fails closed."""
     objects = overlays["node-gate"]
     config = gate_config(objects)["admission"]
-    (hook,) = objects["ValidatingWebhookConfiguration", "ringfence-policy"]["webhooks"]
+    (hook,) = webhooks(overlays)
     client = hook["clientConfig"]["service"]
     assert config["policy"] is True and client["path"] == "/policy"
     (port,) = objects["Service", client["name"]]["spec"]["ports"]
@@ -203,7 +208,7 @@ def test_roles_of_the_gate_are_what_it_asks_for(overlays):
     """As whom it lists it may list and watch, and nothing else; as whom it writes status, that alone."""
     objects = overlays["node-gate"]
     config = gate_config(objects)["admission"]
-    (hook,) = objects["ValidatingWebhookConfiguration", "ringfence-policy"]["webhooks"]
+    (hook,) = webhooks(overlays)
     judged = {(group, resource) for rule in hook["rules"] for group in rule["apiGroups"]
               for resource in rule["resources"]}
     lists = judged | {("", "namespaces"), ("ringfence.dev", "nodereports")}
@@ -516,14 +521,14 @@ def test_api_server_takes_all_of_it(overlays, tmp_path_factory):
                            ("client-certificate", "admin.crt"), ("client-key", "admin.key")):
             base += [f"--{flag}", os.path.join(certificates, name)]
 
-        def kubectl(*words, text=None):
+        def kubectl(*words, text=None, fails=False):
             # What the server serves has changed since the last time.
             cache = ["--cache-dir", tempfile.mkdtemp(dir=directory)]
             done = subprocess.run([*base, *cache, *words], input=text, capture_output=True, text=True,
                                   timeout=120, check=False,
                                   env={"HOME": str(directory), "PATH": os.environ["PATH"]})
-            assert done.returncode == 0, done.stderr
-            return done.stdout
+            assert (done.returncode != 0) == fails, done.stderr
+            return done.stderr if fails else done.stdout
 
         kubectl("apply", "-f", "-", text=yaml.safe_dump_all(
             [prometheus_definition("ServiceMonitor"), prometheus_definition("PrometheusRule")]))
@@ -540,6 +545,10 @@ def test_api_server_takes_all_of_it(overlays, tmp_path_factory):
             again = [line for line in kubectl("apply", "-f", "-", text=text).splitlines()
                      if not line.endswith(" unchanged")]
             assert all(line.startswith("poddisruptionbudget") for line in again), again
+        # Nobody is locked out by a webhook of which nobody said whom to believe.
+        text = yaml.safe_dump_all(overlays["webhook"].values())
+        assert "illegal base64 data" in kubectl("apply", "-f", "-", text=text, fails=True)
+        kubectl("apply", "-f", "-", text=text.replace("(set this)", "QUJD"))
         kubectl("delete", "--wait=false", "--ignore-not-found", "-f", "-",
                 text=yaml.safe_dump(overlays[FULL]["Namespace", "ringfence"]))
 
