@@ -235,6 +235,7 @@ def test_tenant_closes_itself_alone_by_a_mistake(lab, cluster, tmp_path, when):
         assert error.startswith("kubernetes/policies.ringfence.dev/shop/uses-card:1:")
         wait_open(lab, "web", "db", False)
         assert not is_open(lab, "mon", "web", 80) and not is_open(lab, "web", "mon", 80)
+        assert "document-refused" in json.dumps(enforcer.rules())
         # Others' changes are taken.
         cluster.apply(thing("NetworkPolicy", "mon", "ops", spec={
             "podSelector": {}, "ingress": [{"from": [{"ipBlock": {"cidr": "192.168.0.0/16"}}]}]}))
