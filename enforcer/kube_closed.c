@@ -2,7 +2,8 @@
 
 #include <ctype.h>
 
-#define DENY_ALL "[{\"action\":\"deny\"}]"
+/* Its name is what whoever asks why is shown. */
+#define DENY_ALL "[{\"name\":\"document-refused\",\"action\":\"deny\"}]"
 
 /* Of kinds that have a namespace, and that whoever lives there may write. */
 static const struct {

@@ -22,13 +22,25 @@ struct amend_aside {
 
 /* ---- words ---- */
 
+/* A note is about a place ("the first one is here"), which nobody here is shown. */
+static const char *
+note_words(struct arena *arena, const struct diag *d)
+{
+	const struct source *other = d->note_loc.source;
+
+	if (other == NULL ||
+	    (d->loc.source != NULL && str_eq(other->name, d->loc.source->name)))
+		return d->note;
+	return arena_printf(arena, "%s: %.*s", d->note, STR_ARG(other->name));
+}
+
 struct str
 amend_words(struct arena *arena, const struct diag *d)
 {
 	if (d->hint == NULL && d->note == NULL)
 		return str_dup(arena, str_from(d->msg));
-	return str_from(arena_printf(
-	    arena, "%s (%s)", d->msg, d->hint != NULL ? d->hint : d->note));
+	return str_from(arena_printf(arena, "%s (%s)", d->msg,
+	    d->hint != NULL ? d->hint : note_words(arena, d)));
 }
 
 const struct doc_node *

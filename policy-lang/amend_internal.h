@@ -56,7 +56,8 @@ MUST_CHECK bool amend_is_policy(const struct amend_document *d);
 void amend_mistakes_fini(struct amend_mistakes *mistakes);
 /* True if no document has a mistake. */
 MUST_CHECK bool amend_is_good(const struct amend_base *base);
-/* What it says, with its hint or note; in the arena. */
+/* What it says, with its hint, or its note and the name of the other source that that is about; in
+ * the arena. */
 MUST_CHECK struct str amend_words(struct arena *arena, const struct diag *d);
 /* Puts the text (ptr NULL: nothing) in the place of what the source says in the live model.
  * Reports mistakes. What LIVE_BEYOND it is not changed by. */

@@ -147,7 +147,7 @@ def left_behind():
     return {name for name in os.listdir("/tmp") if name.startswith("kubectl-ringfence.")}
 
 
-def test_pods_are_named_as_kubectl_names_them(lab):
+def test_can_takes_pods_as_kubectl_names_them(lab):
     before = left_behind()
     done = lab("can", "web", "db", "5432")
     assert (done.returncode, done.stdout) == (0, "allow\n"), done.stderr

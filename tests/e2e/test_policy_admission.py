@@ -204,6 +204,16 @@ def test_what_check_warns_of_is_a_warning(lab, tmp_path):
     assert send(lab, "GET", place(doc, True)).status == 404, "a dry run stores nothing"
 
 
+def test_warnings_are_no_more_than_an_api_server_passes_on(lab):
+    """Of 120 characters each, and 4096 bytes together; the last says how many there are besides."""
+    peers = [{"cidr": f"10.{i}.2.3/16"} for i in range(90)]
+    doc = native("Policy", "many", {"allow": {"egress": [{"to": peers}]}})
+    told = warnings(create(lab, doc, "?dryRun=All", status=201))
+    assert sum(len(text.encode()) for text in told) <= 4096 and all(len(text) <= 120 for text in told)
+    assert [text.rsplit("[", 1)[1] for text in told[:-1]] == ["loose-cidr]"] * (len(told) - 1)
+    assert len(told) > 20 and told[-1] == f"and {90 - len(told) + 1} more"
+
+
 def test_names_are_looked_up_among_what_the_cluster_has(lab):
     """Both written at once: the second is judged when the first has been seen."""
     outside = native("ExternalNetwork", "card", {"cidrs": ["203.0.113.0/24"]})

@@ -155,7 +155,9 @@ def test_of_two_that_contradict_each_other_one_is_refused_afterwards(lab):
     wait_condition(lab, first, "Accepted", "True")
     wait_condition(lab, second, "Accepted", "False", "PlacedTwice")
     message = conditions(lab, second)["Accepted"][2]
-    assert message.startswith("spec.kubernetes.namespaces[0]: ") and "disputed" in message, message
+    # Which one goes before it, and so stays, is said: of two the one whose name is first.
+    assert message == ("spec.kubernetes.namespaces[0]: the Kubernetes namespace disputed is placed at /left "
+                       "already (here: Namespace left) [placed-twice]")
     delete(lab, first, status=200)
     wait_condition(lab, second, "Accepted", "True", "Accepted")
     delete(lab, second, status=200)

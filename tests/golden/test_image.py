@@ -132,6 +132,17 @@ def instructions():
             if line and not line.startswith("#")]
 
 
+def test_recipe_names_what_is_in_its_context():
+    ignored = (rf.ROOT / ".dockerignore").read_text().split()
+    assert all("*" not in pattern and "/" not in pattern for pattern in ignored), "as the next line reads them"
+    runs = " ".join(value for word, value in instructions() if word == "RUN")
+    named = set(re.findall(r"\b(?:tests|samples)/[\w./-]+", runs))
+    assert len(named) == 3
+    for path in named | {"CMakeLists.txt", "CMakePresets.json", "LICENSE", "NOTICE"}:
+        assert (rf.ROOT / path).is_file() and path.split("/")[0] not in ignored, path
+        assert not path.startswith("samples") or os.access(rf.ROOT / path, os.X_OK), path
+
+
 def test_recipe_installs_what_the_tests_install():
     runs = [value for word, value in instructions() if word == "RUN"]
     assert any(". tests/lib/install.sh; install_packages build" in value for value in runs)

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -55,7 +56,7 @@ def every(overlays):
 
 
 def test_there_are_overlays(overlays):
-    assert set(overlays) == {"node", "node-hold", "node-gate", "monitored", "uninstall"}
+    assert set(overlays) == {"node", "node-hold", "node-gate", "webhook", "monitored", "uninstall"}
     assert set(overlays["node"]) == set(overlays["node-hold"])
     assert set(overlays["node"]) < set(overlays["node-gate"]) < set(overlays["monitored"])
 
@@ -176,11 +177,16 @@ def allowed(objects, kind, name):
     return found
 
 
+def webhooks(overlays):
+    assert set(overlays["webhook"]) == {("ValidatingWebhookConfiguration", "ringfence-policy")}
+    return overlays["webhook"]["ValidatingWebhookConfiguration", "ringfence-policy"]["webhooks"]
+
+
 def test_policy_is_judged_by_the_gate(overlays):
     """The webhook leads to the gate's listener, asks about every kind that is policy, and fails closed."""
     objects = overlays["node-gate"]
     config = gate_config(objects)["admission"]
-    (hook,) = objects["ValidatingWebhookConfiguration", "ringfence-policy"]["webhooks"]
+    (hook,) = webhooks(overlays)
     client = hook["clientConfig"]["service"]
     assert config["policy"] is True and client["path"] == "/policy"
     (port,) = objects["Service", client["name"]]["spec"]["ports"]
@@ -204,7 +210,7 @@ def test_roles_of_the_gate_are_what_it_asks_for(overlays):
     """As whom it lists it may list and watch, and nothing else; as whom it writes status, that alone."""
     objects = overlays["node-gate"]
     config = gate_config(objects)["admission"]
-    (hook,) = objects["ValidatingWebhookConfiguration", "ringfence-policy"]["webhooks"]
+    (hook,) = webhooks(overlays)
     judged = {(group, resource) for rule in hook["rules"] for group in rule["apiGroups"]
               for resource in rule["resources"]}
     lists = judged | {("", "namespaces"), ("ringfence.dev", "nodereports")}
@@ -517,14 +523,14 @@ def test_api_server_takes_all_of_it(overlays, tmp_path_factory):
                            ("client-certificate", "admin.crt"), ("client-key", "admin.key")):
             base += [f"--{flag}", os.path.join(certificates, name)]
 
-        def kubectl(*words, text=None):
+        def kubectl(*words, text=None, fails=False):
             # What the server serves has changed since the last time.
             cache = ["--cache-dir", tempfile.mkdtemp(dir=directory)]
             done = subprocess.run([*base, *cache, *words], input=text, capture_output=True, text=True,
                                   timeout=120, check=False,
                                   env={"HOME": str(directory), "PATH": os.environ["PATH"]})
-            assert done.returncode == 0, done.stderr
-            return done.stdout
+            assert (done.returncode != 0) == fails, done.stderr
+            return done.stderr if fails else done.stdout
 
         kubectl("apply", "-f", "-", text=yaml.safe_dump_all(
             [prometheus_definition("ServiceMonitor"), prometheus_definition("PrometheusRule")]))
@@ -541,8 +547,35 @@ def test_api_server_takes_all_of_it(overlays, tmp_path_factory):
             again = [line for line in kubectl("apply", "-f", "-", text=text).splitlines()
                      if not line.endswith(" unchanged")]
             assert all(line.startswith("poddisruptionbudget") for line in again), again
-        kubectl("delete", "--wait=false", "--ignore-not-found", "-f", "-",
-                text=yaml.safe_dump(overlays[FULL]["Namespace", "ringfence"]))
+        # Nobody is locked out by a webhook of which nobody said whom to believe.
+        text = yaml.safe_dump_all(overlays["webhook"].values())
+        assert "illegal base64 data" in kubectl("apply", "-f", "-", text=text, fails=True)
+        kubectl("apply", "-f", "-", text=text.replace("(set this)", "QUJD"))
+        uninstall(directory, base)
+        kinds = ("daemonsets,deployments,configmaps,serviceaccounts,services,roles,clusterroles,"
+                 "clusterrolebindings,crd,namespaces,validatingwebhookconfigurations,"
+                 "validatingadmissionpolicies,validatingadmissionpolicybindings")
+        found = json.loads(kubectl("get", kinds, "-A", "-o", "json"))["items"]
+        left = [item["metadata"]["name"] for item in found]
+        assert "kube-system" in left
+        # But for monitoring's, which are the operator's to define.
+        assert not [name for name in left if "ringfence" in name], left
+
+
+def uninstall(directory, base):
+    """Runs what the README says, as it stands but for waiting on what no controller here does."""
+    text = (manifests.SAMPLES / "README.md").read_text().split("## Uninstall")[1].split("\n## ")[0]
+    script = "\n".join(line[4:] for line in text.splitlines()
+                       if line.startswith("    ") and "rollout status" not in line)
+    wrapper = directory / "bin" / "kubectl"
+    wrapper.parent.mkdir()
+    cache = tempfile.mkdtemp(dir=directory)
+    wrapper.write_text("#!/bin/sh\nexec " + shlex.join([*base, "--cache-dir", cache]) + ' "$@"\n')
+    wrapper.chmod(0o755)
+    environment = {"HOME": str(directory), "PATH": f"{wrapper.parent}:{os.environ['PATH']}"}
+    done = subprocess.run(["sh", "-euc", script], cwd=rf.ROOT, env=environment, capture_output=True, text=True,
+                          timeout=300, check=False)  # fmt: skip
+    assert done.returncode == 0 and "namespace \"ringfence\" deleted" in done.stdout, done.stderr
 
 
 def prometheus_definition(kind):

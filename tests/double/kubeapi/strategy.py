@@ -284,8 +284,20 @@ def _check_network_policy(obj):
     return causes
 
 
+def _check_bundles(resource, obj):
+    """What is no base64 cannot be read into bytes at all."""
+    for hook in obj.get("webhooks") or ():
+        try:
+            base64.b64decode(hook["clientConfig"].get("caBundle", ""), validate=True)
+        except ValueError as e:
+            text = f'{resource.kind} in version "v1" cannot be handled as a {resource.kind}: illegal base64 data'
+            raise status.ApiError(400, "BadRequest", text) from e
+
+
 def check(resource, obj):
     """ApiError 422 with every cause, if there is one."""
+    if resource.kind == "ValidatingWebhookConfiguration":
+        _check_bundles(resource, obj)
     if resource.kind == "NetworkPolicy":
         causes = _check_network_policy(obj)
         if causes:

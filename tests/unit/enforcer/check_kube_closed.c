@@ -49,6 +49,7 @@ START_TEST(policy_denies_everything_first)
 
 		ck_assert_uint_eq(rules->count, 1);
 		ck_assert_int_eq(rules->rules[0].action, ACTION_DENY);
+		ck_assert(str_is(rules->rules[0].name, "document-refused"));
 	}
 }
 END_TEST
