@@ -6,12 +6,9 @@
  */
 #include "authn/audit_role.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include <openssl/crypto.h>
 #include <uv.h>
 
 #include "authn/audit_client.h"
@@ -19,14 +16,12 @@
 #include "authn/messages.h"
 #include "authn/monitor_link.h"
 #include "common/audit.h"
-#include "common/audit_store.h"
 #include "common/log.h"
 #include "common/secret.h"
 
-#define LAZY_MS       100  /* a record that nobody waits for */
-#define TICK_MS       250  /* to try again, and to sign */
-#define CHECKPOINT_MS 1000 /* how often the signed checkpoint is renewed */
-#define READ_BATCH    512  /* messages taken from one worker at a time */
+#define LAZY_MS    100 /* a record that nobody waits for */
+#define TICK_MS    250 /* to try again, and to sign */
+#define READ_BATCH 512 /* messages taken from one worker at a time */
 
 struct worker_link {
 	struct worker_link *next;
@@ -52,27 +47,6 @@ struct audit_role {
 	bool writable;
 	uint64_t lines, failures;
 };
-
-void
-audit_role_settings_encode(struct buf *out, const struct audit_role_settings *s)
-{
-	proc_put_str(out, s->directory);
-	proc_put_str(out, s->origin);
-	proc_put_u8(out, s->required);
-	proc_put_u32(out, s->uid);
-	proc_put_u32(out, s->gid);
-}
-
-static bool
-audit_role_settings_decode(struct proc_reader *r, struct audit_role_settings *out)
-{
-	out->directory = proc_get_str(r);
-	out->origin = proc_get_str(r);
-	out->required = proc_get_u8(r) != 0;
-	out->uid = proc_get_u32(r);
-	out->gid = proc_get_u32(r);
-	return proc_reader_done(r);
-}
 
 static void
 answer(struct worker_link *link, uint32_t type, uint64_t ticket, uint8_t value)
@@ -473,79 +447,6 @@ on_monitor_lost(void *arg, const struct err *err)
 	finish(arg);
 }
 
-/* Its directory becomes all that the role can see. */
-static int
-enter(struct str directory, struct err *err)
-{
-	char path[4096];
-
-	if (directory.len >= sizeof(path))
-		return err_set(
-		    err, ERR_LIMIT, "the audit directory's name is too long");
-	memcpy(path, directory.ptr, directory.len);
-	path[directory.len] = '\0';
-	/* OpenSSL reads its own configuration before there is no file to be seen. */
-	(void)OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL);
-	if (chdir(path) != 0 || (geteuid() == 0 && chroot(".") != 0))
-		return err_sys(err, "%s", path);
-	return 0;
-}
-
-/* What the console may ask for is in the last segment; a failure only leaves it shorter. */
-static void
-recall(struct audit_role *role)
-{
-	int dirfd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct audit_reader r;
-	struct str line;
-	int rc;
-
-	if (dirfd < 0)
-		return;
-	rc = audit_reader_init(&r, dirfd, NULL);
-	if (rc == 0 && r.segment_count != 0)
-		rc = audit_reader_seek(&r, r.segment_count - 1, 0, 0, NULL);
-	while (rc == 0 && audit_reader_next(&r, &line, NULL) == 1)
-		audit_recent_add(role->recent, line);
-	audit_recent_settle(role->recent, true);
-	audit_reader_fini(&r);
-	(void)close(dirfd); /* read only */
-}
-
-static int
-start_log(struct audit_role *role, struct err *err)
-{
-	const struct proc_sandbox user = {
-	    .uid = role->settings.uid,
-	    .gid = role->settings.gid,
-	};
-	/* Opening takes more system calls than writing does. */
-	const struct proc_sandbox filter = {
-	    .syscalls = proc_syscalls_basic,
-	    .more_syscalls = audit_syscalls,
-	};
-	char origin[256];
-	const struct audit_options options = {.directory = ".",
-	    .origin = origin,
-	    .checkpoint_interval_ms = CHECKPOINT_MS};
-	int rc;
-
-	if (role->settings.origin.len >= sizeof(origin))
-		return err_set(err, ERR_LIMIT, "the origin is too long");
-	memcpy(origin, role->settings.origin.ptr, role->settings.origin.len);
-	origin[role->settings.origin.len] = '\0';
-	rc = enter(role->settings.directory, err);
-	if (rc == 0)
-		rc = proc_confine(&user, err);
-	if (rc == 0)
-		rc = audit_open(&options, &role->log, err);
-	if (rc == 0)
-		recall(role);
-	if (rc == 0)
-		rc = proc_confine(&filter, err);
-	return rc;
-}
-
 static int
 receive_settings(struct audit_role *role, struct err *err)
 {
@@ -558,7 +459,8 @@ receive_settings(struct audit_role *role, struct err *err)
 	proc_reader_init(&r, &msg);
 	if (!audit_role_settings_decode(&r, &role->settings))
 		return err_set(err, ERR_PROTOCOL, "malformed configuration");
-	return start_log(role, err); /* before the message's memory is reused */
+	/* Before the message's memory is reused. */
+	return audit_role_prepare(&role->settings, role->recent, &role->log, err);
 }
 
 static int

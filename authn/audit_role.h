@@ -17,6 +17,16 @@ struct audit_role_settings {
 
 void audit_role_settings_encode(struct buf *out, const struct audit_role_settings *s);
 
+struct audit_log;
+struct audit_recent;
+
+/*
+ * Confines the process to the directory and the user of the settings, opens the log, and tells
+ * `recent` what is in its last segment; *out_log: for audit_close.
+ */
+MUST_CHECK int audit_role_prepare(const struct audit_role_settings *settings,
+    struct audit_recent *recent, struct audit_log **out_log, struct err *err);
+
 /* A proc_role's run: fds are sockets to the workers; more come by MSG_PEER_WORKER. */
 int audit_role_run(struct proc_channel *monitor, const int *fds, size_t fd_count);
 

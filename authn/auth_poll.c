@@ -13,7 +13,6 @@
 #include "authn/auth_state.h"
 #include "common/log.h"
 
-#define NS_PER_S     1000000000ll
 #define TICK_MIN_MS  100
 #define TICK_MAX_MS  5000
 #define BATCH_LOGINS 3                         /* a batch may take as long as so many */

@@ -18,7 +18,7 @@
 
 #define WATCHDOG_EVERY_MS 500
 #define PURGE_EVERY_MS    3600000
-#define KEEP_ENDED_NS     (7ll * 86400 * 1000000000) /* ended tokens stay listed */
+#define KEEP_ENDED_NS     (7 * 86400 * NS_PER_S) /* ended tokens stay listed */
 #define READ_BATCH        256
 #define HELD_SLACK_NS     2000000000ll /* a change that was about to be told */
 
@@ -141,7 +141,7 @@ auth_record_state(
 		return AUTH_DENIED;
 	/* Nobody knows any more whether the account is what it was. */
 	if (role->directory != NULL &&
-	    record->checked.ns + (int64_t)grace_s * 1000000000 <= now.ns)
+	    record->checked.ns + (int64_t)grace_s * NS_PER_S <= now.ns)
 		return AUTH_UNAVAILABLE;
 	return AUTH_ALLOWED;
 }
@@ -409,7 +409,7 @@ answer_status(struct auth_role *role, uint32_t id)
 	    "\"accounts\":%llu,\"accountsSuspended\":%llu,\"accountsAge\":%lld,"
 	    "\"tokensLive\":%llu",
 	    (unsigned long long)counts.accounts, (unsigned long long)counts.suspended,
-	    counts.accounts != 0 ? (long long)((now.ns - counts.oldest.ns) / 1000000000)
+	    counts.accounts != 0 ? (long long)((now.ns - counts.oldest.ns) / NS_PER_S)
 				 : 0LL,
 	    (unsigned long long)live);
 	if (role->share != NULL)
@@ -461,7 +461,7 @@ on_purge(uv_timer_t *timer)
 	before.ns -= KEEP_ENDED_NS;
 	if (token_store_purge(role->store, before, &err) == 0) {
 		before = walltime_now();
-		before.ns -= (int64_t)role->settings.ldap.check_grace_s * 1000000000;
+		before.ns -= (int64_t)role->settings.ldap.check_grace_s * NS_PER_S;
 		if (token_store_visitors_purge(role->store, before, &err) == 0)
 			return;
 	}

@@ -19,7 +19,6 @@
 #define VISITORS_MAX 10000u
 #define ASKERS_MAX   1024u /* for one visitor who is being looked for */
 #define IDLE_NS      UINT64_C(600000000000) /* workers ask each minute for whom they know */
-#define NS_PER_S     UINT64_C(1000000000)
 #define CLOCKS_NS    INT64_C(60000000000) /* by which those of replicas may differ */
 
 struct asker {

@@ -14,7 +14,6 @@
 #include "common/secret.h"
 
 #define CALLERS_MAX 64u
-#define SECOND_NS   UINT64_C(1000000000)
 
 static const int syscalls[] = {SCMP_SYS(socket), SCMP_SYS(socketpair),
     SCMP_SYS(connect), SCMP_SYS(accept4), SCMP_SYS(listen), SCMP_SYS(ftruncate), -1};
@@ -280,7 +279,7 @@ receive(struct budget_role *role, struct err *err)
 static int
 start_ledger(struct budget_role *role, struct err *err)
 {
-	const uint64_t hold_ns = role->own.hold_s * SECOND_NS;
+	const uint64_t hold_ns = role->own.hold_s * NS_PER_S;
 	int rc;
 
 	role->ledger = budget_ledger_new(role->policy->model, &role->plan, hold_ns);

@@ -14,7 +14,6 @@
 #define PAGE       1000
 #define MORE_S     10u /* a lease is longer than what it holds must stay */
 #define GATE_BYTES 8
-#define SECOND_NS  UINT64_C(1000000000)
 
 struct budget_share {
 	struct budget_role *role;
@@ -111,7 +110,7 @@ budget_share_status(const struct budget_share *s, struct buf *out)
 static uint64_t
 held_ns(const struct budget_share *s, const json_t *value)
 {
-	const uint64_t hold_ns = (uint64_t)s->role->own.hold_s * SECOND_NS;
+	const uint64_t hold_ns = (uint64_t)s->role->own.hold_s * NS_PER_S;
 	const json_int_t until = json_integer_value(json_object_get(value, "until"));
 	const int64_t now = walltime_now().ns;
 
@@ -217,7 +216,7 @@ read_news(struct budget_share *s, struct err *err)
 		return rc;
 	/* What was put and has expired meanwhile was not read. */
 	if (s->contact.ns != 0 && monotime_since(s->contact, begin) >=
-				      (uint64_t)s->role->own.hold_s * SECOND_NS) {
+				      (uint64_t)s->role->own.hold_s * NS_PER_S) {
 		(void)pthread_mutex_lock(&s->role->lock); /* cannot fail: our own */
 		budget_ledger_doubt(s->role->ledger, monotime_now());
 		(void)pthread_mutex_unlock(&s->role->lock);
@@ -237,7 +236,7 @@ renew_lease(struct budget_share *s, struct err *err)
 	json_t *request, *answer = NULL;
 	int rc;
 
-	if (s->lease != 0 && monotime_since(s->lease_made, now) < hold_s * SECOND_NS)
+	if (s->lease != 0 && monotime_since(s->lease_made, now) < hold_s * NS_PER_S)
 		return 0;
 	request = json_object();
 	etcd_set(request, "TTL", json_integer((json_int_t)(2 * hold_s + MORE_S)));
@@ -374,8 +373,8 @@ static struct budget_review *
 take(struct budget_share *s)
 {
 	const uint64_t until = monotime_now().ns + POLL_MS * UINT64_C(1000000);
-	const struct timespec at = {.tv_sec = (time_t)(until / SECOND_NS),
-	    .tv_nsec = (long)(until % SECOND_NS)};
+	const struct timespec at = {
+	    .tv_sec = (time_t)(until / NS_PER_S), .tv_nsec = (long)(until % NS_PER_S)};
 	struct budget_review *batch, **end = &batch;
 
 	(void)pthread_mutex_lock(&s->lock); /* cannot fail: it is our own */

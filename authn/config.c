@@ -463,7 +463,7 @@ gate_config_load(struct arena *arena, const char *path, struct diag_list *diags)
 	r.config = ARENA_NEW(arena, struct gate_config);
 	r.config->path = arena_strdup(arena, path);
 	set_defaults(r.config);
-	if (!config_file_read(
+	if (!config_file_read_owned(
 		arena, path, "the configuration", CODE_VALUE, diags, &r.file))
 		return NULL;
 	read_top(&r, r.file.root);

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#define NS_PER_S        1000000000ll
 #define FILETIME_EPOCH  116444736000000000ll /* 1601 to 1970 in units of 100 ns */
 #define FILETIME_NEVER  INT64_MAX
 #define SECONDS_MAX     8000000000ll /* what fits in a walltime_t, and no more */

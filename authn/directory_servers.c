@@ -15,7 +15,6 @@
 #define TTL_MIN_S      30u
 #define TTL_MAX_S      3600u
 #define LOOKUP_AGAIN_S 10u /* after one that failed */
-#define NS_PER_S       1000000000ull
 
 struct idle {
 	struct dir_conn *conn;

@@ -144,6 +144,7 @@ listen_unix(const char *path, int *out_fd, struct err *err)
 int
 directory_prepare(const char *path, uint32_t uid, uint32_t gid, struct err *err)
 {
+	struct stat st;
 	int fd;
 	int rc = make_parents(path, err);
 
@@ -154,7 +155,16 @@ directory_prepare(const char *path, uint32_t uid, uint32_t gid, struct err *err)
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(err, "%s", path);
-	if ((uid != 0 && fchown(fd, uid, gid) != 0) || fchmod(fd, 0700) != 0)
+	if (fstat(fd, &st) != 0)
+		rc = err_sys(err, "%s", path);
+	/* What somebody else has made he may have filled, and hold open. */
+	else if (st.st_uid != 0 && st.st_uid != geteuid() && st.st_uid != uid)
+		rc = err_set(err, ERR_DENIED,
+		    "%s: belongs to somebody else (uid %u); look at what is in it, and "
+		    "use "
+		    "chown",
+		    path, (unsigned)st.st_uid);
+	else if ((uid != 0 && fchown(fd, uid, gid) != 0) || fchmod(fd, 0700) != 0)
 		rc = err_sys(err, "%s", path);
 	(void)close(fd); /* nothing was written */
 	return rc;

@@ -14,7 +14,6 @@
 #define CURRENT    "current" /* a link to the file of the gate used last */
 #define FILE_BYTES (64u * 1024)
 #define FRESH_S    60 /* a token is not used any more so long before it ends */
-#define NS_PER_S   1000000000ll
 
 static const struct {
 	const char *name;

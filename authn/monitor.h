@@ -111,6 +111,10 @@ MUST_CHECK int monitor_journal_open(
     const struct monitor *m, int out_fds[BUDGET_JOURNAL_FILES], struct err *err);
 void monitor_journal_close(int fds[BUDGET_JOURNAL_FILES]);
 
+/* What is wrong, line by line, in the log under that event. */
+void monitor_log_problem(const char *event, const struct buf *problem);
+/* Reads the configuration and has it judged. NULL: what is wrong is in the log. */
+MUST_CHECK struct gate_plan *monitor_load_plan(const char *path, const char *event);
 /* Reads everything again; `files_only`: but the policy. What is wrong changes nothing. */
 void monitor_reload(struct monitor *m, bool files_only);
 /* Looks every few seconds whether certificates and keys have changed. */

@@ -8,7 +8,6 @@
 #include "common/log.h"
 
 #define HOLD_MS 1500 /* what may settle */
-#define MS_NS   UINT64_C(1000000)
 
 void
 policy_watch_lock(const struct policy_watch *w)
@@ -341,7 +340,7 @@ is_behind(const struct policy_watch *w, monotime_t now)
 {
 	return w->nodes != NULL && policy_watch_is_synced(w) &&
 	       w->tree_generation != w->generation &&
-	       monotime_since(w->tree_made, now) >= HOLD_MS * MS_NS;
+	       monotime_since(w->tree_made, now) >= HOLD_MS * NS_PER_MS;
 }
 
 /* Takes the first that is due; waits for one. NULL: there is none, but news. */
@@ -353,7 +352,7 @@ take(struct policy_watch *w)
 	policy_watch_lock(w);
 	for (;;) {
 		const monotime_t now = monotime_now();
-		uint64_t until = now.ns + HOLD_MS * MS_NS;
+		uint64_t until = now.ns + HOLD_MS * NS_PER_MS;
 		struct timespec wake;
 
 		for (at = &w->asked; *at != NULL && !is_due(w, *at, now);
@@ -367,8 +366,8 @@ take(struct policy_watch *w)
 			policy_watch_unlock(w);
 			return NULL;
 		}
-		wake = (struct timespec){.tv_sec = (time_t)(until / (1000 * MS_NS)),
-		    .tv_nsec = (long)(until % (1000 * MS_NS))};
+		wake = (struct timespec){.tv_sec = (time_t)(until / (1000 * NS_PER_MS)),
+		    .tv_nsec = (long)(until % (1000 * NS_PER_MS))};
 		(void)pthread_cond_timedwait(
 		    &w->bell, &w->lock, &wake); /* woken for nothing is fine */
 	}
@@ -386,7 +385,7 @@ hold(struct policy_watch *w, struct held_review *h)
 {
 	buf_clear(&h->review->answer);
 	if (h->until.ns == 0)
-		h->until.ns = monotime_now().ns + HOLD_MS * MS_NS;
+		h->until.ns = monotime_now().ns + HOLD_MS * NS_PER_MS;
 	h->generation = w->tree_generation;
 	policy_watch_lock(w);
 	w->held_back++;

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #define PROBE_LIMIT   64u
-#define NS_PER_S      1000000000ull
 #define TOLERANCE_MAX (UINT64_MAX / 4)
 /* A slot nobody used for this long may be taken over. */
 #define IDLE_NS (600ull * NS_PER_S)

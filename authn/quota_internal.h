@@ -10,7 +10,7 @@
 
 #define SLOT_COUNT       16384u /* a power of two */
 #define NO_SLOT          UINT32_MAX
-#define DAY_NS           (86400ll * 1000000000ll)
+#define DAY_NS           (86400 * NS_PER_S)
 #define DAY_SHIFT        40 /* struct slot.day: the day's number above, its count below */
 #define DAY_COUNT_MASK   ((1ull << DAY_SHIFT) - 1)
 #define QUOTA_HASH_BEGIN 14695981039346656037ull

@@ -17,7 +17,6 @@
 #define LEASE_S      15u
 #define RENEW_S      5u
 #define ANSWER_BYTES (4u * 1024 * 1024)
-#define S_NS         UINT64_C(1000000000)
 #define LEASE_NAME   "ringfence-status"
 #define LEASE_API    "/apis/coordination.k8s.io/v1/namespaces/"
 #define APPLY_QUERY  "?fieldManager=ringfence-status&force=true"
@@ -141,7 +140,7 @@ may_take(struct status_writer *w, const json_t *lease)
 		    STR_ARG(version)); /* fits */
 		w->seen = now;
 	}
-	return is_mine(w, lease) || monotime_since(w->seen, now) >= LEASE_S * S_NS;
+	return is_mine(w, lease) || monotime_since(w->seen, now) >= LEASE_S * NS_PER_S;
 }
 
 /* *out_ok: the API server answers. */
@@ -155,7 +154,7 @@ lead(struct status_writer *w, bool *out_ok)
 	long status;
 
 	*out_ok = true;
-	if (w->leads && monotime_since(w->renewed, now) < RENEW_S * S_NS)
+	if (w->leads && monotime_since(w->renewed, now) < RENEW_S * NS_PER_S)
 		return true;
 	buf_printf(&path, LEASE_API "%.*s/leases/" LEASE_NAME,
 	    STR_ARG(w->own.lease_namespace));
@@ -171,7 +170,7 @@ lead(struct status_writer *w, bool *out_ok)
 	json_decref(lease);
 	/* Without an answer it holds on for as long as nobody else may take it. */
 	return held || (w->leads && !*out_ok &&
-			   monotime_since(w->renewed, now) < 2 * RENEW_S * S_NS);
+			   monotime_since(w->renewed, now) < 2 * RENEW_S * NS_PER_S);
 }
 
 /* ---- what should be ---- */

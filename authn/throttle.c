@@ -15,7 +15,6 @@
 #define DELAY_MAX_S  300u
 #define FORGET_S     900u /* failures count no longer */
 #define WRONG_S      300u /* a wrong pair is remembered so long */
-#define NS_PER_S     1000000000ull
 
 struct failures {
 	uint64_t name; /* 0: free */

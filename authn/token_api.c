@@ -12,7 +12,6 @@
 #include "common/secret.h"
 
 #define LIST_BYTES (LIMIT_MESSAGE_BYTES - 4096)
-#define NS_PER_S   1000000000ll
 
 void
 token_api_refuse(struct auth_answer *out, struct arena *arena, int status,

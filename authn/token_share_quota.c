@@ -9,7 +9,7 @@
 
 #define MORE_MS     3000 /* a lease is longer than a replica goes on by */
 #define DAYS_MAX    16384u
-#define DAY_NS      (86400ll * 1000000000ll)
+#define DAY_NS      (86400 * NS_PER_S)
 #define MEMBERS_MAX 1000u
 
 void

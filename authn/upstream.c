@@ -7,9 +7,8 @@
 #include "common/log.h"
 
 #define WAIT_MAX       1024u /* requests that may wait at one server */
-#define WAIT_NS        (UINT64_C(10) * 1000000000)
-#define BACKOFF_MAX_NS (UINT64_C(5) * 1000000000)
-#define SECOND_NS      UINT64_C(1000000000)
+#define WAIT_NS        (10 * NS_PER_S)
+#define BACKOFF_MAX_NS (5 * NS_PER_S)
 
 /* ---- servers ---- */
 
@@ -53,7 +52,7 @@ upstream_server_release(struct upstream_server *s)
 void
 upstream_server_failed(struct upstream_server *s, const char *why)
 {
-	uint64_t delay = SECOND_NS << (s->failures < 3 ? s->failures : 3);
+	uint64_t delay = (uint64_t)NS_PER_S << (s->failures < 3 ? s->failures : 3);
 
 	if (delay > BACKOFF_MAX_NS)
 		delay = BACKOFF_MAX_NS;

@@ -13,9 +13,9 @@
 #include "common/ip_socket.h"
 #include "common/log.h"
 
-#define PING_AFTER_NS (UINT64_C(30) * 1000000000)
-#define PING_WAIT_NS  (UINT64_C(15) * 1000000000)
-#define IDLE_NS       (UINT64_C(60) * 1000000000)
+#define PING_AFTER_NS (30 * NS_PER_S)
+#define PING_WAIT_NS  (15 * NS_PER_S)
+#define IDLE_NS       (60 * NS_PER_S)
 
 static struct upstream_conn *
 conn_of(struct stream *s)

@@ -11,8 +11,8 @@
 #include "authn/upstream_internal.h"
 #include "common/log.h"
 
-#define EVERY_NS     (UINT64_C(5) * 1000000000)
-#define AGAIN_NS     (UINT64_C(1) * 1000000000) /* after a failure */
+#define EVERY_NS     (5 * NS_PER_S)
+#define AGAIN_NS     NS_PER_S /* after a failure */
 #define ANSWER_MS    3000
 #define HEAD_BYTES   4096u
 #define FAILURES_MAX 2u

@@ -16,7 +16,6 @@
 #include "common/log.h"
 
 #define MAX_NESTING 1024
-#define NS_PER_MS   1000000u
 
 /* renameat: libc's renameat2 without flags. */
 const int audit_syscalls[] = {SCMP_SYS(openat), SCMP_SYS(fsync), SCMP_SYS(fdatasync),

@@ -131,12 +131,32 @@ bits_of(uint8_t *set, const uint8_t *tested, struct str word)
 	return true;
 }
 
+/* True if the open block's filter has the word, as far as that is remembered; it is from now on. */
+static bool
+is_recent(struct audit_index_builder *b, struct str word)
+{
+	struct audit_index_recent *r;
+	unsigned at = 0;
+
+	if (word.len == 0 || word.len > AUDIT_INDEX_RECENT_WORD)
+		return false;
+	/* The ends of names tell them apart. */
+	for (size_t i = word.len > 4 ? word.len - 4 : 0; i < word.len; i++)
+		at = at * 31 + (unsigned char)word.ptr[i];
+	r = &b->recent[(at + (unsigned)word.len * 7) % AUDIT_INDEX_RECENT];
+	if (r->len == word.len && memcmp(r->text, word.ptr, word.len) == 0)
+		return true;
+	r->len = (uint8_t)word.len;
+	memcpy(r->text, word.ptr, word.len);
+	return false;
+}
+
 static bool
 note_word(void *arg, struct str word)
 {
 	struct audit_index_builder *b = arg;
 
-	return bits_of(b->filter, NULL, word);
+	return is_recent(b, word) || bits_of(b->filter, NULL, word);
 }
 
 static bool
@@ -168,6 +188,7 @@ begin_block(struct audit_index_builder *b)
 	b->first_ns = INT64_MAX;
 	b->last_ns = INT64_MIN;
 	memset(b->filter, 0, sizeof(b->filter));
+	memset(b->recent, 0, sizeof(b->recent));
 }
 
 static void

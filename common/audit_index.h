@@ -31,6 +31,14 @@ struct audit_probe {
 	walltime_t since, until; /* [since, until) */
 };
 
+/* Lines are much alike: words that the open block's filter has are told without a hash. */
+#define AUDIT_INDEX_RECENT      128u
+#define AUDIT_INDEX_RECENT_WORD 62u
+struct audit_index_recent {
+	uint8_t len; /* 0: none */
+	char text[AUDIT_INDEX_RECENT_WORD];
+};
+
 /* Grows with a segment. {0} is empty. */
 struct audit_index_builder {
 	struct buf blocks; /* encoded, without the open one */
@@ -41,6 +49,7 @@ struct audit_index_builder {
 	uint32_t lines;       /* in the open one */
 	int64_t first_ns, last_ns;
 	uint8_t filter[AUDIT_INDEX_FILTER_BYTES];
+	struct audit_index_recent recent[AUDIT_INDEX_RECENT];
 };
 
 /* Begins a segment that has so many lines before it. */

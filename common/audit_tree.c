@@ -11,6 +11,13 @@
 #define NODE_PREFIX 0x01
 
 static EVP_MD *sha256;
+static pthread_key_t context; /* each thread's */
+
+static void
+free_context(void *ctx)
+{
+	EVP_MD_CTX_free(ctx);
+}
 
 /* Once for the process, never freed: looking an algorithm up costs more than hashing a
  * short line. */
@@ -18,26 +25,40 @@ static void
 fetch_sha256(void)
 {
 	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-	if (sha256 == NULL)
+	if (sha256 == NULL || pthread_key_create(&context, free_context) != 0)
 		base_die("libcrypto has no SHA-256");
+}
+
+/* Made once for a thread: making one costs as much as hashing a node. */
+static EVP_MD_CTX *
+thread_context(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	EVP_MD_CTX *ctx;
+
+	(void)pthread_once(&once, fetch_sha256); /* fails for no valid argument */
+	ctx = pthread_getspecific(context);
+	if (ctx == NULL) {
+		ctx = EVP_MD_CTX_new();
+		if (ctx == NULL || pthread_setspecific(context, ctx) != 0)
+			base_die("out of memory");
+	}
+	return ctx;
 }
 
 /* The hash of prefix || a || b; a negative prefix is left out. */
 static void
 hash_parts(int prefix, struct str a, struct str b, uint8_t out_hash[AUDIT_HASH_BYTES])
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	EVP_MD_CTX *ctx = thread_context();
 	uint8_t first = (uint8_t)prefix;
 
-	(void)pthread_once(&once, fetch_sha256); /* fails for no valid argument */
-	if (ctx == NULL || EVP_DigestInit_ex2(ctx, sha256, NULL) != 1 ||
+	if (EVP_DigestInit_ex2(ctx, sha256, NULL) != 1 ||
 	    (prefix >= 0 && EVP_DigestUpdate(ctx, &first, 1) != 1) ||
 	    EVP_DigestUpdate(ctx, a.ptr, a.len) != 1 ||
 	    EVP_DigestUpdate(ctx, b.ptr, b.len) != 1 ||
 	    EVP_DigestFinal_ex(ctx, out_hash, NULL) != 1)
 		base_die("libcrypto cannot hash");
-	EVP_MD_CTX_free(ctx);
 }
 
 void

@@ -20,6 +20,7 @@
 #define CODE_NONE    "file-none"
 
 struct reading {
+	bool owned; /* files must be ours alone to write */
 	struct arena *arena;
 	struct diag_list *diags;
 	struct source *sources; /* on the heap until all is read */
@@ -141,12 +142,26 @@ read_regular(struct reading *r, struct str path, int fd, size_t size)
 		add_source(r, path, (struct str){text, len});
 }
 
+/* Root's or this user's, and for no others to write but a group that is the process's own. */
+static bool
+is_ours(const struct stat *st)
+{
+	return (st->st_uid == 0 || st->st_uid == geteuid()) &&
+	       (st->st_mode & S_IWOTH) == 0 &&
+	       ((st->st_mode & S_IWGRP) == 0 || st->st_gid == 0 ||
+		   st->st_gid == getegid());
+}
+
 /* Takes the descriptor. */
 static void
 read_file(struct reading *r, struct str path, int fd, const struct stat *st)
 {
 	if (!S_ISREG(st->st_mode))
 		fail(r, path, CODE_READ, "is neither a file nor a directory");
+	else if (r->owned && !is_ours(st))
+		fail(r, path, CODE_READ,
+		    "others may write it: it must belong to root or to who runs this "
+		    "program; use chown, and chmod go-w");
 	else if (st->st_size > 0)
 		read_regular(r, path, fd, (size_t)st->st_size);
 	else
@@ -325,18 +340,36 @@ read_path(struct reading *r, const char *path)
 		    compare_sources);
 }
 
+static bool
+read_paths(const struct reading *how, const char *const *paths, size_t path_count,
+    struct bundle *out_bundle)
+{
+	struct reading r = *how;
+
+	for (size_t i = 0; i < path_count && !r.over; i++)
+		read_path(&r, paths[i]);
+	out_bundle->sources = ARENA_ARRAY(r.arena, r.count, struct source);
+	out_bundle->count = r.count;
+	if (r.count != 0)
+		memcpy(out_bundle->sources, r.sources, r.count * sizeof(*r.sources));
+	free(r.sources);
+	return !r.failed;
+}
+
 bool
 bundle_read(struct arena *arena, const char *const *paths, size_t path_count,
     struct diag_list *diags, struct bundle *out_bundle)
 {
 	struct reading r = {.arena = arena, .diags = diags};
 
-	for (size_t i = 0; i < path_count && !r.over; i++)
-		read_path(&r, paths[i]);
-	out_bundle->sources = ARENA_ARRAY(arena, r.count, struct source);
-	out_bundle->count = r.count;
-	if (r.count != 0)
-		memcpy(out_bundle->sources, r.sources, r.count * sizeof(*r.sources));
-	free(r.sources);
-	return !r.failed;
+	return read_paths(&r, paths, path_count, out_bundle);
+}
+
+bool
+bundle_read_owned(struct arena *arena, const char *path, struct diag_list *diags,
+    struct bundle *out_bundle)
+{
+	struct reading r = {.arena = arena, .diags = diags, .owned = true};
+
+	return read_paths(&r, &path, 1, out_bundle);
 }

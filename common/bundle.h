@@ -27,6 +27,11 @@ struct bundle {
 MUST_CHECK bool bundle_read(struct arena *arena, const char *const *paths,
     size_t path_count, struct diag_list *diags, struct bundle *out_bundle);
 
+/* The same of one path, and refuses what others could have written: a file that belongs neither to
+ * root nor to this user, or that others may write; as the opened file says. */
+MUST_CHECK bool bundle_read_owned(struct arena *arena, const char *path,
+    struct diag_list *diags, struct bundle *out_bundle);
+
 /* Whether a file of that name (the last step of its path) is taken from a directory. */
 MUST_CHECK bool bundle_takes_name(struct str name);
 

@@ -9,9 +9,8 @@
 #include <string.h>
 #include <time.h>
 
-#define NS_PER_SECOND 1000000000LL
-#define DAY_SECONDS   86400LL
-#define TEXT_BYTES    64 /* more than anybody writes */
+#define DAY_SECONDS 86400LL
+#define TEXT_BYTES  64 /* more than anybody writes */
 /* Whole years that a walltime_t can hold. */
 #define YEAR_FIRST 1678
 #define YEAR_LAST  2261
@@ -29,7 +28,7 @@ monotime_now(void)
 
 	if (clock_gettime(CLOCK_MONOTONIC, &ts) != 0)
 		base_die("no monotonic clock");
-	return (monotime_t){(uint64_t)ts.tv_sec * NS_PER_SECOND + (uint64_t)ts.tv_nsec};
+	return (monotime_t){(uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec};
 }
 
 walltime_t
@@ -39,7 +38,7 @@ walltime_now(void)
 
 	if (clock_gettime(CLOCK_REALTIME, &ts) != 0)
 		base_die("no clock");
-	return (walltime_t){(int64_t)ts.tv_sec * NS_PER_SECOND + ts.tv_nsec};
+	return (walltime_t){(int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec};
 }
 
 uint64_t
@@ -85,12 +84,12 @@ civil_from_days(int64_t days, struct civil *out)
 static void
 civil_from_walltime(walltime_t t, struct civil *out)
 {
-	int64_t seconds = t.ns / NS_PER_SECOND;
-	int64_t ns = t.ns % NS_PER_SECOND;
+	int64_t seconds = t.ns / NS_PER_S;
+	int64_t ns = t.ns % NS_PER_S;
 	int64_t days, rest;
 
 	if (ns < 0) {
-		ns += NS_PER_SECOND;
+		ns += NS_PER_S;
 		seconds--;
 	}
 	days = seconds / DAY_SECONDS;
@@ -157,7 +156,7 @@ static bool
 parse_fraction(const char **p, uint32_t *out_ns)
 {
 	uint32_t ns = 0;
-	uint32_t unit = NS_PER_SECOND / 10;
+	uint32_t unit = NS_PER_S / 10;
 
 	*out_ns = 0;
 	if (**p != '.')
@@ -229,7 +228,7 @@ walltime_parse(const char *text, walltime_t *out_time)
 		return false;
 	seconds = days_from_civil(c.year, c.month, c.day) * DAY_SECONDS +
 		  (int64_t)c.hour * 3600 + (int64_t)c.minute * 60 + c.second - offset;
-	out_time->ns = seconds * NS_PER_SECOND + c.ns;
+	out_time->ns = seconds * NS_PER_S + c.ns;
 	return true;
 }
 

@@ -7,6 +7,9 @@
 
 #include "common/str.h"
 
+#define NS_PER_MS INT64_C(1000000)
+#define NS_PER_S  INT64_C(1000000000)
+
 typedef struct {
 	uint64_t ns; /* CLOCK_MONOTONIC */
 } monotime_t;

@@ -25,7 +25,6 @@
 #define EXIT_NO_EXEC 127
 /* How long a killed process may take to end before it is given up. */
 #define KILL_WAIT_MS 10000
-#define NS_PER_MS    1000000u
 #define LAUNCH_MAX_FDS                                                                 \
 	(PROC_MAX_ROLE_FDS + 2) /* and the channel, and the report pipe */
 

@@ -68,6 +68,13 @@ check_file(int fd, const char *path, bool allow_open, struct err *err)
 		return err_set(err, ERR_DENIED,
 		    "%s: others may read this secret (mode %04o); use chmod 600", path,
 		    (unsigned)st.st_mode & 07777);
+	/* Whose it is could put another one into its place. */
+	if (!allow_open && st.st_uid != 0 && st.st_uid != geteuid())
+		return err_set(err, ERR_DENIED,
+		    "%s: this secret is somebody else's (uid %u): it must belong to "
+		    "root, or "
+		    "to who reads it",
+		    path, (unsigned)st.st_uid);
 	if (st.st_size > SECRET_FILE_BYTES)
 		return err_set(err, ERR_LIMIT, "%s: larger than %u bytes", path,
 		    SECRET_FILE_BYTES);

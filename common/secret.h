@@ -25,7 +25,8 @@ MUST_CHECK int secret_set(
  * Reads a file into *s, which holds nothing yet: at most SECRET_FILE_BYTES, one trailing
  * newline removed. ERR_DENIED for a file that others may read (mode & 0077) unless it is
  * world-readable on purpose (`allow_open`), or root's and readable for the group that is ours
- * alone, as kubelets make them for one who is not root; ERR_LIMIT if it is too large;
+ * alone, as kubelets make them for one who is not root, and (unless `allow_open`) for one that
+ * is neither root's nor ours, all as the opened file says; ERR_LIMIT if it is too large;
  * ERR_INVALID if it is empty or no regular file: an empty password is no password, and
  * some directories take it for an anonymous login. On failure *s is empty.
  */

@@ -24,23 +24,40 @@ one_document(struct arena *arena, struct bundle *bundle, const char *what,
 	return NULL;
 }
 
+static bool
+take_bundle(struct arena *arena, const char *path, const char *what, const char *code,
+    struct bundle *bundle, struct diag_list *diags, struct config_file *out)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (slash != NULL)
+		out->directory = arena_strndup(arena, path, (size_t)(slash - path) + 1);
+	out->root = one_document(arena, bundle, what, code, diags);
+	if (bundle->count == 1)
+		out->source = &bundle->sources[0];
+	return out->root != NULL;
+}
+
 bool
 config_file_read(struct arena *arena, const char *path, const char *what,
     const char *code, struct diag_list *diags, struct config_file *out)
 {
-	const char *const paths[] = {path};
-	const char *slash = strrchr(path, '/');
 	struct bundle bundle;
 
 	*out = (struct config_file){.directory = ""};
-	if (slash != NULL)
-		out->directory = arena_strndup(arena, path, (size_t)(slash - path) + 1);
-	if (!bundle_read(arena, paths, 1, diags, &bundle))
-		return false;
-	out->root = one_document(arena, &bundle, what, code, diags);
-	if (bundle.count == 1)
-		out->source = &bundle.sources[0];
-	return out->root != NULL;
+	return bundle_read(arena, &path, 1, diags, &bundle) &&
+	       take_bundle(arena, path, what, code, &bundle, diags, out);
+}
+
+bool
+config_file_read_owned(struct arena *arena, const char *path, const char *what,
+    const char *code, struct diag_list *diags, struct config_file *out)
+{
+	struct bundle bundle;
+
+	*out = (struct config_file){.directory = ""};
+	return bundle_read_owned(arena, path, diags, &bundle) &&
+	       take_bundle(arena, path, what, code, &bundle, diags, out);
 }
 
 void

@@ -20,6 +20,10 @@ struct config_file {
 MUST_CHECK bool config_file_read(struct arena *arena, const char *path,
     const char *what, const char *code, struct diag_list *diags,
     struct config_file *out_file);
+/* The same of one that others must not be able to write (bundle_read_owned). */
+MUST_CHECK bool config_file_read_owned(struct arena *arena, const char *path,
+    const char *what, const char *code, struct diag_list *diags,
+    struct config_file *out_file);
 /* Of a file with secrets: its text is no longer in memory, nor shown below a mistake. What was
  * read of it is not touched. */
 void config_file_wipe(struct config_file *file);

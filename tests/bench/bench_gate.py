@@ -54,7 +54,7 @@ spec: { requests: { perSecond: 1000000, burst: 1000000, inFlight: 10000 } }
 NGINX = """\
 daemon off; master_process off; worker_processes 1; pid {directory}/{name}.pid;
 error_log {directory}/{name}.log error;
-events {{ worker_connections 4096; }}
+events {{ worker_connections {connections}; }}
 http {{
   access_log off; keepalive_requests 1000000000; default_type application/json;
   client_body_temp_path {directory}/{name}.body; proxy_temp_path {directory}/{name}.proxy;
@@ -119,12 +119,13 @@ def cpu_seconds(pids):
     return total / TICK
 
 
-def nginx(directory, name, pki, certificate, location, more=""):
-    """One nginx process; (port, process)."""
+def nginx(directory, name, pki, certificate, location, more="", connections=4096):
+    """One nginx process, of so many connections, either side's counted; (port, process)."""
     port = process.free_port()
     path = pathlib.Path(directory, name + ".conf")
     path.write_text(NGINX.format(directory=directory, name=name, port=port, pki=pki,
-                                 certificate=certificate, location=location, more=more),
+                                 certificate=certificate, location=location, more=more,
+                                 connections=connections),
                     encoding="ascii")
     core = 1 if name == "server" else 0
     return port, start(core, shutil.which("nginx") or "/usr/sbin/nginx", "-c", path)

@@ -5,7 +5,8 @@ As clients do, a hundred share one HTTP/2 connection. Two stand-ins of API serve
 end, for a gate opens so many connections to each, and each takes so many streams. nginx speaks
 HTTP/1.1 to them, so each of its watches has a connection of its own there; of these the stand-in
 holds fewer, and the figure is for each. Memory is what is resident, after as before, and
-excludes the kernel's. --size N,NGINX: so many watches.
+excludes the kernel's. --size N[,NGINX]: so many watches; a fifth of them through nginx unless that
+is said.
 """
 
 import contextlib
@@ -30,6 +31,7 @@ SIZES = ((1000, 250), (10000, 2000))
 QUICK_SIZES = ((40, 20), (80, 40))
 STREAMS = 100  # of one connection
 TARGET = 20 * 1024
+SPARE = 500  # connections beside the watches: those that warm up, the clients'
 WATCH = bench_gate.PATH + "?watch=1"
 NGINX_MORE = "http2_max_concurrent_streams 256; keepalive_timeout 600s;"
 
@@ -95,13 +97,25 @@ def gate_of(lab, other, stack):
     return gate, gate.worker_pids(), gate.token("alice")
 
 
-def nginx_of(lab, directory, stack):
+def size_of(given, files):
+    """(watches through the gate, through nginx)."""
+    count = given[0]
+    few = given[1] if len(given) > 1 else max(count // 5, 1)
+    if count < 1 or few < 1 or len(given) > 2:
+        raise SystemExit("--size N or N,NGINX: numbers of watches")
+    if few + SPARE > files:
+        raise SystemExit(f"{few} watches through nginx take more files than the {files} there may be "
+                         "open: raise ulimit -n, or give fewer")
+    return count, few
+
+
+def nginx_of(lab, directory, few, stack):
     location = (
         f"location / {{ proxy_pass {lab.api.url}; proxy_http_version 1.1; proxy_buffering off;"
         f" proxy_read_timeout 600s; proxy_ssl_certificate {lab.pki}/admin.crt;"
         f" proxy_ssl_certificate_key {lab.pki}/admin.key; proxy_ssl_name localhost;"
         f" proxy_ssl_trusted_certificate {lab.pki}/cluster-ca.crt; proxy_ssl_verify on; }}")
-    port, child = nginx(directory, "proxy", lab.pki, "gate", location, NGINX_MORE)
+    port, child = nginx(directory, "proxy", lab.pki, "gate", location, NGINX_MORE, few + SPARE)
     stack.callback(child.kill)
     process.wait_until(lambda: bench_gate.answers(port), 30, "nginx")
     return port, [child.pid]
@@ -111,7 +125,8 @@ def main():
     """Each size, each proxy."""
     args = arguments(__doc__)
     sizes = args.sizes if "--size" in " ".join(sys.argv) else QUICK_SIZES if args.quick else SIZES
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    sizes = [size_of(size, hard) for size in sizes]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     has_nginx = shutil.which("nginx") or pathlib.Path("/usr/sbin/nginx").exists()
     points = []
@@ -129,7 +144,7 @@ def main():
             gate_lab.assert_clean(gate)
             gate.stop()
             if has_nginx:
-                port, pids = nginx_of(lab, directory, stack)
+                port, pids = nginx_of(lab, directory, few, stack)
                 points.append(measure("nginx", lab, port, pids, "none", few))
     ours = [p for p in points if p["proxy"] == "gate"]
     peers = [p for p in points if p["proxy"] == "nginx"]

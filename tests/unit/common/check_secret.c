@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,6 +163,76 @@ START_TEST(secret_read_file_checks_mode_and_contents)
 }
 END_TEST
 
+START_TEST(secret_of_somebody_else_is_refused)
+{
+	struct err err = ERR_INIT;
+	struct secret s;
+
+	if (geteuid() != 0)
+		return;
+	write_file("pw", 2, 0600);
+	ck_assert_int_eq(chown(path, 65532, 0), 0);
+	ck_assert_int_eq(secret_read_file(&s, path, false, &err), ERR_DENIED);
+	ck_assert_msg(strstr(err.msg, "65532") != NULL, "%s", err.msg);
+	ck_assert_int_eq(secret_read_file(&s, path, true, &err), 0);
+	secret_free(&s);
+}
+END_TEST
+
+/* Makes the name a link to the one and the other file in turn, for ever. */
+static NORETURN void
+turn_link(const char *one, const char *other)
+{
+	char fresh[256];
+
+	(void)snprintf(fresh, sizeof(fresh), "%s.link", path); /* fits */
+	for (;;) {
+		if (symlink(one, fresh) != 0 || rename(fresh, path) != 0 ||
+		    symlink(other, fresh) != 0 || rename(fresh, path) != 0)
+			_exit(1);
+	}
+}
+
+/* What is judged is the file that is read, whatever its name means a moment later. */
+START_TEST(secret_read_file_judges_what_it_reads)
+{
+	char good[256], open_to_all[256], rest[256];
+	unsigned taken = 0, refused = 0;
+	struct err err = ERR_INIT;
+	struct secret s;
+	pid_t pid;
+
+	write_file("good", 4, 0600);
+	(void)snprintf(good, sizeof(good), "%s.good", path);
+	ck_assert_int_eq(rename(path, good), 0);
+	write_file("evil", 4, 0644);
+	(void)snprintf(open_to_all, sizeof(open_to_all), "%s.open", path);
+	ck_assert_int_eq(rename(path, open_to_all), 0);
+	ck_assert_int_eq(symlink(good, path), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0)
+		turn_link(good, open_to_all);
+	for (unsigned i = 0; i < 1000000 && (i < 2000 || taken == 0 || refused == 0);
+	     i++) {
+		const int rc = secret_read_file(&s, path, false, &err);
+
+		ck_assert(rc == 0 || rc == ERR_DENIED);
+		ck_assert(rc != 0 || str_is(secret_str(&s), "good"));
+		taken += rc == 0;
+		refused += rc != 0;
+		secret_free(&s);
+	}
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	ck_assert(taken != 0 && refused != 0);
+	(void)snprintf(rest, sizeof(rest), "%s.link", path);
+	(void)unlink(rest); /* perhaps it was there */
+	ck_assert_int_eq(unlink(good), 0);
+	ck_assert_int_eq(unlink(open_to_all), 0);
+}
+END_TEST
+
 #define KUBELET_GROUP 65532
 
 /* In a process of its own, which is not root. */
@@ -294,6 +365,8 @@ main(void)
 	tcase_add_loop_test(
 	    files, secret_read_file_checks_mode_and_contents, 0, ARRAY_LEN(file_cases));
 	tcase_add_test(files, secret_read_file_takes_what_kubelets_make);
+	tcase_add_test(files, secret_of_somebody_else_is_refused);
+	tcase_add_test(files, secret_read_file_judges_what_it_reads);
 	tcase_add_test(files, secret_read_file_takes_64_KiB_and_no_more);
 	tcase_add_test(files, secret_read_file_fails_when_there_is_no_regular_file);
 	suite_add_tcase(suite, tc);
