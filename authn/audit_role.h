@@ -16,6 +16,8 @@ struct audit_role_settings {
 };
 
 void audit_role_settings_encode(struct buf *out, const struct audit_role_settings *s);
+MUST_CHECK bool audit_role_settings_decode(
+    struct proc_reader *r, struct audit_role_settings *out_settings);
 
 struct audit_log;
 struct audit_recent;

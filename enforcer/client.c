@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/diag.h"
+#include "enforcer/client_flows.h"
 #include "enforcer/client_print.h"
 #include "enforcer/config.h"
 
@@ -27,6 +28,7 @@ struct client {
 	const char *control;
 	const char *config;
 	bool json;
+	bool text; /* asked for; flows are JSON where it is not, but on a terminal */
 	bool follow;
 	const char *count;
 	unsigned interval_s, wait_s;
@@ -104,6 +106,18 @@ mistake(const struct client *c, const char *fmt, const char *what)
 
 /* ---- options ---- */
 
+static void
+print_usage(const struct client_command *command)
+{
+	(void)printf("usage: ringfence-enforcer %s%s%s\n\n"
+		     "Asks the daemon that runs: %s.\n\n"
+		     "  --control SOCKET  where it listens (" DEFAULT_CONTROL ")\n"
+		     "  --config FILE     the configuration that says where\n"
+		     "  -o text|json      how it is told\n",
+	    command->name, command->usage[0] != '\0' ? " " : "", command->usage,
+	    command->summary);
+}
+
 static int
 parse(struct client *c, int argc, char **argv)
 {
@@ -122,6 +136,7 @@ parse(struct client *c, int argc, char **argv)
 	int option;
 
 	optind = 1;
+	opterr = 0; /* its own words leave out whose command it is */
 	while ((option = getopt_long(argc, argv, "o:n:h", options, NULL)) != -1) {
 		switch (option) {
 		case 'c':
@@ -132,8 +147,10 @@ parse(struct client *c, int argc, char **argv)
 			break;
 		case 'o':
 			if (strcmp(optarg, "json") != 0 && strcmp(optarg, "text") != 0)
-				return mistake(c, "no such output format", optarg);
+				return mistake(
+				    c, "no such output format (text, json)", optarg);
 			c->json = strcmp(optarg, "json") == 0;
+			c->text = !c->json;
 			break;
 		case 'F':
 			c->follow = true;
@@ -156,22 +173,40 @@ parse(struct client *c, int argc, char **argv)
 			c->interval_s = (unsigned)count;
 			break;
 		case 'h':
-			(void)printf("usage: ringfence-enforcer %s [--config FILE | "
-				     "--control SOCKET] [-o text|json] %s\n",
-			    c->command->name, c->command->usage);
+			print_usage(c->command);
 			return -1;
 		default:
-			return EXIT_MISTAKE; /* getopt has said why */
+			return mistake(
+			    c, "no such option, or it lacks a value", argv[optind - 1]);
 		}
 	}
 	c->words = argv + optind;
 	c->word_count = argc - optind;
 	if (c->word_count != c->command->words)
-		return mistake(c, "usage", c->command->usage);
+		return mistake(c, "usage",
+		    c->command->words != 0 ? c->command->usage
+					   : "it takes options alone (try --help)");
 	return 0;
 }
 
 /* ---- asking ---- */
+
+/* What may be amiss, for who has just been called out of bed. */
+static const char *
+hint(int error)
+{
+	switch (error) {
+	case ENOENT:
+	case ECONNREFUSED:
+		return "; is it running? (--control or --config tell of another "
+		       "socket)";
+	case EACCES:
+	case EPERM:
+		return "; it answers root alone";
+	default:
+		return "";
+	}
+}
 
 static int
 connect_daemon(const struct client *c)
@@ -189,8 +224,8 @@ connect_daemon(const struct client *c)
 	    connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
 		return fd;
 	(void)fprintf(stderr,
-	    "ringfence-enforcer %s: cannot reach the daemon at %s: %s\n",
-	    c->command->name, c->control, strerror(errno));
+	    "ringfence-enforcer %s: cannot reach the daemon at %s: %s%s\n",
+	    c->command->name, c->control, strerror(errno), hint(errno));
 	if (fd >= 0)
 		(void)close(fd); /* not connected */
 	return -1;
@@ -230,9 +265,18 @@ write_all(int fd, struct str data)
 	return true;
 }
 
+/* How an answer that goes on is passed on as it comes; NULL: as it is. */
+static bool
+pass_on_some(struct client_flows *lines, const char *data, size_t len)
+{
+	if (lines != NULL)
+		return client_flows_print(lines, (struct str){data, len});
+	return fwrite(data, 1, len, stdout) == len && fflush(stdout) == 0;
+}
+
 /* Reads to the end; with `pass_on`, what comes is printed at once. */
 static bool
-read_answer(int fd, bool pass_on, struct buf *out)
+read_answer(int fd, bool pass_on, struct client_flows *lines, struct buf *out)
 {
 	char chunk[65536];
 	ssize_t n;
@@ -244,11 +288,18 @@ read_answer(int fd, bool pass_on, struct buf *out)
 			return false;
 		if (!pass_on)
 			buf_add(out, chunk, (size_t)n);
-		else if (fwrite(chunk, 1, (size_t)n, stdout) != (size_t)n ||
-			 fflush(stdout) != 0)
+		else if (!pass_on_some(lines, chunk, (size_t)n))
 			return false;
 	}
 	return true;
+}
+
+/* Scripts read flows as they read the flow log. */
+static bool
+shows_lines(const struct client *c)
+{
+	return strcmp(c->command->name, "flows") == 0 && !c->json &&
+	       (c->text || isatty(STDOUT_FILENO) == 1);
 }
 
 static int
@@ -258,6 +309,13 @@ print_answer(const struct client *c, const struct buf *answer)
 
 	if (why != NULL)
 		return mistake(c, "%s", why);
+	if (shows_lines(c)) {
+		struct client_flows lines = {{0}};
+		bool ok = client_flows_print(&lines, buf_str(answer));
+
+		client_flows_fini(&lines);
+		return ok ? 0 : EXIT_MISTAKE;
+	}
 	if (c->json || c->command->print == NULL) {
 		if (answer->len != 0)
 			(void)fwrite(answer->data, 1, answer->len, stdout);
@@ -271,6 +329,7 @@ print_answer(const struct client *c, const struct buf *answer)
 static bool
 fetch(const struct client *c, const char *name, bool pass_on, struct buf *answer)
 {
+	struct client_flows lines = {{0}};
 	struct buf question = {0};
 	int fd = connect_daemon(c);
 	bool ok = false;
@@ -278,7 +337,8 @@ fetch(const struct client *c, const char *name, bool pass_on, struct buf *answer
 	if (fd < 0)
 		return false;
 	make_question(c, name, &question);
-	if (!write_all(fd, buf_str(&question)) || !read_answer(fd, pass_on, answer))
+	if (!write_all(fd, buf_str(&question)) ||
+	    !read_answer(fd, pass_on, shows_lines(c) ? &lines : NULL, answer))
 		(void)mistake(c, "the connection broke", strerror(errno));
 	else if (answer->len == 0 && strcmp(name, "flows") != 0)
 		(void)mistake(c, "%s", "the daemon gave no answer");
@@ -286,6 +346,7 @@ fetch(const struct client *c, const char *name, bool pass_on, struct buf *answer
 		ok = true;
 	(void)close(fd); /* only read from */
 	buf_free(&question);
+	client_flows_fini(&lines);
 	return ok;
 }
 

@@ -7,11 +7,10 @@
 
 #include "common/log.h"
 #include "enforcer/engine_state.h"
+#include "enforcer/pace.h"
 #include "enforcer/plan_delta.h"
 
-#define RETRY_FIRST_MS 250
-#define RETRY_MOST_MS  30000
-#define COLD_CHUNK     20000 /* elements: some tens of milliseconds of the kernel's */
+#define COLD_CHUNK 20000 /* elements: some tens of milliseconds of the kernel's */
 
 const char *
 engine_state_name(const struct engine *e)
@@ -44,9 +43,7 @@ engine_apply_retry(struct engine *e)
 {
 	struct engine_apply *a = &e->apply;
 
-	a->retry_ms = a->retry_ms == 0 ? RETRY_FIRST_MS : a->retry_ms * 2;
-	if (a->retry_ms > RETRY_MOST_MS)
-		a->retry_ms = RETRY_MOST_MS;
+	a->retry_ms = pace_retry_ms(a->retry_ms);
 	a->commit_after.ns = monotime_now().ns + a->retry_ms * UINT64_C(1000000);
 	engine_apply_step_after(e, a->retry_ms);
 }
@@ -271,7 +268,7 @@ engine_apply_step(struct engine *e)
 		a->pending = a->current;
 		engine_commit_send(e);
 	} else if (wants_commit(e) && monotime_now().ns < a->commit_after.ns) {
-		engine_apply_step_after(e, RETRY_FIRST_MS);
+		engine_apply_step_after(e, PACE_RETRY_FIRST_MS);
 	} else if (a->candidate != NULL && !audit_holds(e)) {
 		struct program *p = a->candidate;
 

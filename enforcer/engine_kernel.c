@@ -9,6 +9,7 @@
 #include "enforcer/blob.h"
 #include "enforcer/engine_state.h"
 
+#define STUCK_MS   60000 /* without an answer: the longest commit takes some seconds */
 #define MISSING_MS 10000 /* without a kernel role: the parent gives us a new life */
 
 void
@@ -203,6 +204,21 @@ engine_kernel_connect(struct engine *e, int fd)
 	}
 }
 
+/* A trace waits for its packet. */
+const char *
+engine_kernel_ill(const struct engine *e, monotime_t now)
+{
+	if (!engine_kernel_connected(e))
+		return "no kernel role";
+	for (const struct kernel_question *q = e->kernel.questions; q != NULL;
+	     q = q->next) {
+		if (q->answer_type != MSG_TRACED &&
+		    monotime_since(q->asked, now) >= STUCK_MS * UINT64_C(1000000))
+			return "the kernel role does not answer";
+	}
+	return NULL;
+}
+
 bool
 engine_kernel_connected(const struct engine *e)
 {
@@ -235,6 +251,7 @@ engine_kernel_ask(struct engine *e, uint32_t type, const struct buf *body, int f
 		return rc;
 	q = xcalloc(1, sizeof(*q));
 	q->id = e->kernel.last_id;
+	q->asked = monotime_now();
 	q->answered = answered;
 	q->arg = arg;
 	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {

@@ -20,6 +20,7 @@ struct kernel_question {
 	struct kernel_question *next;
 	uint32_t id;
 	uint32_t answer_type;
+	monotime_t asked;
 	kernel_answer_fn answered;
 	void *arg;
 };
@@ -39,6 +40,8 @@ void engine_kernel_fini(struct engine *e);
 /* Takes the socket to a new kernel role. */
 void engine_kernel_connect(struct engine *e, int fd);
 MUST_CHECK bool engine_kernel_connected(const struct engine *e);
+/* What is wrong with us at this moment, so that only a new start helps; NULL: nothing. */
+MUST_CHECK const char *engine_kernel_ill(const struct engine *e, monotime_t now);
 /* Takes out of settings that have come what the kernel cannot do. */
 void engine_kernel_limit(struct engine *e);
 /* Asks; `answered` is called once, later, unless this fails. `fd` may be -1. */

@@ -119,5 +119,10 @@ main(int argc, char **argv)
 	proc_main(argc, argv, enforcer_roles);
 	if (argc > 1 && client_knows(argv[1]))
 		return client_run(argc - 1, argv + 1);
+	if (argc > 1 && argv[1][0] != '-') {
+		(void)fprintf(stderr,
+		    "ringfence-enforcer: no such command: %s (try --help)\n", argv[1]);
+		return EXIT_MISTAKE;
+	}
 	return run_daemon(argc, argv);
 }

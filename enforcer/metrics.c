@@ -505,15 +505,18 @@ answer_metrics(struct engine *e, struct server_conn *conn)
 	send_metrics(e, conn, NULL);
 }
 
-/* That we answer says that the loop turns; without a kernel role nothing can be changed or
- * healed. */
+/* That we answer says that the loop turns; without a kernel role that answers nothing can be
+ * changed or healed. */
 static void
 answer_healthz(struct engine *e, struct server_conn *conn)
 {
-	bool ok = engine_kernel_connected(e);
+	const char *ill = engine_kernel_ill(e, monotime_now());
+	struct buf body = {0};
 
-	answer(conn, ok ? "200 OK" : "503 Service Unavailable", "text/plain",
-	    ok ? STR("ok\n") : STR("no kernel role\n"));
+	buf_printf(&body, "%s\n", ill != NULL ? ill : "ok");
+	answer(conn, ill == NULL ? "200 OK" : "503 Service Unavailable", "text/plain",
+	    buf_str(&body));
+	buf_free(&body);
 }
 
 static void

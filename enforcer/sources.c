@@ -14,12 +14,11 @@
 #include "common/limits.h"
 #include "common/log.h"
 #include "common/map.h"
+#include "enforcer/pace.h"
 
 /* That a look sees: files that are taken, directories, and files of other names. */
 #define MOST_ENTRIES (2 * (size_t)LIMIT_BUNDLE_FILES)
 
-#define QUIET_MS   50   /* without an event: what was written is whole */
-#define MOST_MS    500  /* however much goes on */
 #define LOOK_MS    1000 /* the safety net ... */
 #define LOOK_SHARE 50   /* ... takes at most 1/50 of the time */
 #define EVENTS                                                                         \
@@ -343,15 +342,12 @@ static void
 note_event(struct directory *d)
 {
 	monotime_t now = monotime_now();
-	uint64_t waited_ms, wait_ms;
+	uint64_t waited_ms;
 
 	if (d->first_event.ns == 0)
 		d->first_event = now;
 	waited_ms = monotime_since(d->first_event, now) / 1000000;
-	wait_ms = waited_ms >= MOST_MS             ? 0
-		  : waited_ms + QUIET_MS > MOST_MS ? MOST_MS - waited_ms
-						   : QUIET_MS;
-	if (uv_timer_start(&d->settle, on_settled, wait_ms, 0) != 0)
+	if (uv_timer_start(&d->settle, on_settled, pace_settle_ms(waited_ms), 0) != 0)
 		base_die("cannot start a timer");
 }
 

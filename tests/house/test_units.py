@@ -18,6 +18,14 @@ def test_every_unit_has_a_figure():
     assert {path.stem for path in UNITS.glob("*.service")} == set(MOST)
 
 
+def test_enforcer_sees_what_it_reads_of_proc():
+    """In /proc/sys it reads whether bridges are filtered; what is not there counts as not."""
+    code = (UNITS.parents[1] / "enforcer" / "cni" / "bridge.c").read_text()
+    unit = (UNITS / "ringfence-enforcer.service").read_text()
+    assert '"/proc/sys/' in code
+    assert not re.search(r"^ProcSubset=pid", unit, re.M)
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd-analyze")
 @pytest.mark.parametrize("unit", MOST)
 def test_unit_is_confined(unit):

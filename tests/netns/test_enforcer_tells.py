@@ -91,6 +91,22 @@ def test_icmp_flow_has_no_ports(lab, enforcer):
     assert "port" not in flow["src"] and "port" not in flow["dst"]
 
 
+def as_line(flow):
+    """A record as people read it."""
+    def end(which):
+        address, port = flow[which]["address"], flow[which].get("port")
+        name = flow[which].get("workload")
+        text = f"{flow[which]['namespace']}/{name} " if name else ""
+        text += f"[{address}]" if port and ":" in address else address
+        return f"{text}:{port}" if port else text
+
+    policy = flow["policy"]
+    rule = f" rule {policy['rule']}" if "rule" in policy else ""
+    return (f"{flow['time']} {flow['verdict']} {flow['direction']} {end('src')} > {end('dst')} "
+            f"{flow['protocol']} x{flow['count']}: {flow['reason']}, {policy['kind']} "
+            f"{policy['namespace']}/{policy['name']}{rule}, {policy['file']}:{policy['line']}")
+
+
 def test_flows_command_shows_recent_and_follows(lab, enforcer):
     lab.probe("web", "db", "tcp", 80)
     wait_until(enforcer.flows, 5, "a record")
@@ -111,6 +127,14 @@ def test_flows_command_shows_recent_and_follows(lab, enforcer):
 
         wait_until(follow, 10, "a followed record")
         assert json.loads(seen.splitlines()[0])["src"]["workload"] == "mon"
+        lab.probe("world", str(lab.host("db").address(6)), "tcp", 80)
+        wait_until(lambda: any(":" in flow["src"]["address"] for flow in enforcer.flows()),
+                   30, "a record of IPv6")
+        told = [json.loads(line) for line in enforcer.ask("flows").stdout.splitlines()]
+        text = enforcer.ask("flows", "--count", str(len(told)), "-o", "text").stdout
+        assert text.splitlines() == [as_line(flow) for flow in told]
+        assert re.search(r"deny ingress \[2001:db8::1\]:\d+ > /acme/shop/db \[fd00:1::\d\]:80 tcp "
+                         r"x\d+: isolation, Policy /acme/shop/db, \S+/db\.yaml:8$", text, re.M)
     finally:
         reader.kill()
         reader.wait()
@@ -151,12 +175,22 @@ def test_client_refuses_what_makes_no_sense(lab, enforcer):
             (["explain", "/acme/shop/web"], "usage"),
             (["status", "-o", "xml"], "xml"),
             (["flows", "--count", "all"], "all"),
+            (["flows", "--bogus"], "flows: no such option"),
+            (["rules", "of-mine"], "takes options alone"),
     ]:
         done = enforcer.ask(*words, check=False)
         assert done.returncode == 2 and text in done.stderr, words
     done = lab.node.exec([rf.program("ringfence-enforcer"), "status", "--control",
                           str(enforcer.directory / "none.sock")], check=False)
     assert done.returncode == 2 and "none.sock" in done.stderr
+    assert "is it running?" in done.stderr
+    done = lab.node.exec(["setpriv", "--reuid", "65534", "--clear-groups",
+                          rf.program("ringfence-enforcer"), "status", "--control",
+                          str(enforcer.socket)], check=False)
+    assert done.returncode == 2 and "root alone" in done.stderr
+    done = lab.node.exec([rf.program("ringfence-enforcer"), "flow", "--control",
+                          str(enforcer.socket)], check=False)
+    assert done.returncode == 2 and "no such command: flow (" in done.stderr
 
 
 def test_socket_survives_nonsense(lab, enforcer):

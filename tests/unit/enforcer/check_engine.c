@@ -191,6 +191,31 @@ START_TEST(record_that_went_to_another_audit_role_is_not_waited_for)
 }
 END_TEST
 
+START_TEST(kernel_role_that_does_not_answer_is_an_illness)
+{
+	struct engine *e = xcalloc(1, sizeof(*e));
+	struct kernel_question applied = {.answer_type = MSG_APPLIED};
+	struct kernel_question traced = {.answer_type = MSG_TRACED};
+	const monotime_t start = {.ns = 5000000000};
+	monotime_t now = start;
+	char link;
+
+	ck_assert_str_eq(engine_kernel_ill(e, now), "no kernel role");
+	e->kernel.link = (struct link *)(void *)&link; /* never looked into */
+	ck_assert_ptr_null(engine_kernel_ill(e, now));
+	applied.asked = traced.asked = start;
+	traced.next = &applied;
+	e->kernel.questions = &traced;
+	now.ns = start.ns + 59999 * UINT64_C(1000000);
+	ck_assert_ptr_null(engine_kernel_ill(e, now));
+	now.ns = start.ns + 60000 * UINT64_C(1000000);
+	ck_assert_str_eq(engine_kernel_ill(e, now), "the kernel role does not answer");
+	traced.next = NULL; /* answered; a trace waits for its packet */
+	ck_assert_ptr_null(engine_kernel_ill(e, now));
+	free(e);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -205,6 +230,7 @@ main(void)
 	tcase_add_test(tc, workload_that_only_the_model_has_is_waited_for);
 	tcase_add_test(tc, edits_that_are_all_refused_begin_nothing);
 	tcase_add_test(tc, record_that_went_to_another_audit_role_is_not_waited_for);
+	tcase_add_test(tc, kernel_role_that_does_not_answer_is_an_illness);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);

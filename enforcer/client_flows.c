@@ -1,0 +1,122 @@
+#include "enforcer/client_flows.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *
+text_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text != NULL ? text : "";
+}
+
+/* "/acme/shop/db 10.1.0.2:5432"; an address has no name, or is a node, or what DNS said. */
+static void
+add_end(struct buf *out, const json_t *end)
+{
+	const char *address = text_of(end, "address");
+	const json_t *port = json_object_get(end, "port");
+	const char *space = text_of(end, "namespace");
+	bool v6 = strchr(address, ':') != NULL;
+
+	if (text_of(end, "workload")[0] != '\0')
+		buf_printf(out, "%s%s%s ", space, strcmp(space, "/") == 0 ? "" : "/",
+		    text_of(end, "workload"));
+	else if (text_of(end, "node")[0] != '\0')
+		buf_printf(out, "node/%s ", text_of(end, "node"));
+	else if (text_of(end, "name")[0] != '\0')
+		buf_printf(out, "%s ", text_of(end, "name"));
+	buf_printf(out, port != NULL && v6 ? "[%s]" : "%s", address);
+	if (port != NULL)
+		buf_printf(out, ":%lld", (long long)json_integer_value(port));
+}
+
+static void
+add_policy(struct buf *out, const json_t *policy)
+{
+	const char *space = text_of(policy, "namespace");
+	const char *name = text_of(policy, "ruleName");
+	const json_t *rule = json_object_get(policy, "rule");
+
+	buf_printf(out, "%s %s%s%s", text_of(policy, "kind"), space,
+	    strcmp(space, "/") == 0 ? "" : "/", text_of(policy, "name"));
+	if (text_of(policy, "limit")[0] != '\0')
+		buf_printf(out, " limit %s", text_of(policy, "limit"));
+	else if (rule != NULL)
+		buf_printf(out, " rule %lld", (long long)json_integer_value(rule));
+	if (name[0] != '\0')
+		buf_printf(out, " (%s)", name);
+	if (text_of(policy, "file")[0] != '\0')
+		buf_printf(out, ", %s:%lld", text_of(policy, "file"),
+		    (long long)json_integer_value(json_object_get(policy, "line")));
+}
+
+static void
+add_record(struct buf *out, const json_t *record)
+{
+	const json_t *policy = json_object_get(record, "policy");
+
+	buf_printf(out, "%s %s ", text_of(record, "time"), text_of(record, "verdict"));
+	if (json_object_get(record, "src") != NULL) {
+		buf_printf(out, "%s ", text_of(record, "direction"));
+		add_end(out, json_object_get(record, "src"));
+		buf_add_cstr(out, " > ");
+		add_end(out, json_object_get(record, "dst"));
+		buf_printf(out, " %s", text_of(record, "protocol"));
+	} else {
+		buf_add_cstr(out, "many flows");
+	}
+	buf_printf(out, " x%lld: %s",
+	    (long long)json_integer_value(json_object_get(record, "count")),
+	    text_of(record, "reason"));
+	if (json_is_object(policy)) {
+		buf_add_cstr(out, ", ");
+		add_policy(out, policy);
+	}
+	buf_add_char(out, '\n');
+}
+
+static bool
+print_line(struct str line)
+{
+	json_t *record = json_loadb(line.ptr, line.len, 0, NULL);
+	struct buf text = {0};
+	bool ok;
+
+	if (json_is_object(record)) {
+		add_record(&text, record);
+	} else { /* no record: what it says is better than nothing */
+		buf_add_str(&text, line);
+		buf_add_char(&text, '\n');
+	}
+	ok = fwrite(text.data, 1, text.len, stdout) == text.len;
+	buf_free(&text);
+	json_decref(record);
+	return ok;
+}
+
+bool
+client_flows_print(struct client_flows *f, struct str data)
+{
+	bool ok = true;
+
+	while (data.len != 0 && ok) {
+		size_t end = str_find(data, '\n', 0);
+
+		buf_add_str(&f->rest, str_slice(data, 0, end));
+		if (end == data.len)
+			return true;
+		data = str_slice(data, end + 1, data.len);
+		ok = print_line(buf_str(&f->rest));
+		buf_clear(&f->rest);
+	}
+	return ok && fflush(stdout) == 0;
+}
+
+void
+client_flows_fini(struct client_flows *f)
+{
+	buf_free(&f->rest);
+}
