@@ -402,6 +402,74 @@ START_TEST(a_route_that_is_not_followed_is_told_once)
 }
 END_TEST
 
+/* ---- names of ports ---- */
+
+#define PEER(name, app, ip)                                                            \
+	"---\napiVersion: ringfence.dev/v1alpha1\nkind: Workload\nmetadata: { "        \
+	"name: " name ", namespace: /a, labels: { app: " app                           \
+	" } }\nspec: { ips: [ " ip " ], ports: [ { name: http, port: 80 } ] }\n"
+#define PEERS                                                                          \
+	PEER("p1", "one", "10.1.0.1")                                                  \
+	PEER("p2", "two", "10.1.0.2") PEER("p3", "three", "10.1.0.3")
+#define TO_HTTP(priority, first, second)                                               \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: Policy\nmetadata: { name: pol, "    \
+	"namespace: /a }\nspec: { priority: " priority ", default: { egress: [ { "     \
+	"action: deny, to: [ { workloads: { matchLabels: { app: " first                \
+	" } } } ], ports: [ http ] }, { action: deny, to: [ { workloads: { "           \
+	"matchLabels: { app: " second " } } } ], ports: [ http ] } ] } }\n"
+
+/* Whether the change took compiling anew; what there is then is as if it had. */
+static bool
+took_anew(struct live *live, struct compile_state **state,
+    const struct compile_options *options, const char *text)
+{
+	struct live_edit *e = live_edit_new(live);
+	struct compile_change *changes;
+	struct compile_delta delta;
+	struct table_content now, whole;
+	struct buf one = {0}, two = {0};
+	size_t count;
+
+	ck_assert_int_eq(live_read(e, STR("2"), str_from(text), &diags), LIVE_READ);
+	ck_assert(live_commit(e, arena, &diags, &changes, &count));
+	compile_state_advance(
+	    *state, arena, live_model(live), changes, count, &diags, &delta);
+	live_settle(live);
+	if (delta.anew) {
+		compile_state_free(*state);
+		*state = compile_state_new(live_model(live), options, &diags);
+		ck_assert_ptr_nonnull(*state);
+	}
+	compile_state_content(*state, arena, &now);
+	ck_assert(compile_node(arena, live_model(live), options, &diags, &whole));
+	table_print_json(&one, &now);
+	table_print_json(&two, &whole);
+	ck_assert(str_eq(buf_str(&one), buf_str(&two)));
+	buf_free(&one);
+	buf_free(&two);
+	live_edit_free(e);
+	live_sweep(live);
+	return delta.anew;
+}
+
+START_TEST(names_lead_where_they_do_in_any_order)
+{
+	const struct compile_options options = {.node = STR("n1")};
+	struct live *live = load_kept(PEERS, HERE("here"), TO_HTTP("1", "one", "two"));
+	struct compile_state *state =
+	    compile_state_new(live_model(live), &options, &diags);
+
+	ck_assert_ptr_nonnull(state);
+	/* The same peers in another order. */
+	ck_assert(!took_anew(live, &state, &options, TO_HTTP("2", "two", "one")));
+	ck_assert(took_anew(live, &state, &options, TO_HTTP("2", "two", "three")));
+	ck_assert(took_anew(live, &state, &options, TO_HTTP("2", "two", "two")));
+	ck_assert(took_anew(live, &state, &options, TO_HTTP("2", "one", "two")));
+	compile_state_free(state);
+	live_free(live);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -419,6 +487,7 @@ main(void)
 	tcase_add_test(tcase, what_two_place_stays_until_both_agree);
 	tcase_add_test(tcase, what_cannot_be_read_again_takes_a_whole_load);
 	tcase_add_test(tcase, nodes_are_what_pods_say_when_no_object_is_about_them);
+	tcase_add_test(tcase, names_lead_where_they_do_in_any_order);
 	tcase_add_test(tcase, a_route_that_is_not_followed_is_told_once);
 	tcase_add_test(tcase, a_name_that_another_cluster_may_have_takes_a_whole_load);
 	suite_add_tcase(suite, tcase);
