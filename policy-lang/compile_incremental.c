@@ -84,6 +84,8 @@ keep_lists(struct compile_state *s)
 static bool
 begin(struct compile_state *s, const struct model *model, struct diag_list *diags)
 {
+	struct diag **told = diags->first != NULL ? diags->tail : &diags->first;
+
 	held_init(&s->held);
 	s->c = xcalloc(1, sizeof(*s->c));
 	*s->c = (struct compiler){
@@ -96,6 +98,7 @@ begin(struct compile_state *s, const struct model *model, struct diag_list *diag
 	};
 	compiler_run(s->c);
 	s->c->only_counts = NULL;
+	state_remember_told(s, *told);
 	if (s->c->failed)
 		return false;
 	s->inside = leave_is_ruled(model);
@@ -145,6 +148,7 @@ compile_state_free(struct compile_state *state)
 	if (state == NULL)
 		return;
 	end(state);
+	state_forget_told(state);
 	arena_free(state->options_arena);
 	free(state);
 }

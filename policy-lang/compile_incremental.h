@@ -76,6 +76,7 @@ void compile_state_free(struct compile_state *state);
 /*
  * Takes the state from one model to the next, which differs from it by `changes` (in any
  * order; naming more than changed is fine). *out_delta lies in the arena, as do its texts.
+ * Of what compiling warns of only that is told which was not so before, unless it is anew.
  * False: a limit is exceeded, which is reported; the state can then only be freed.
  */
 MUST_CHECK bool compile_state_update(struct compile_state *state, struct arena *arena,

@@ -13,6 +13,7 @@
  *     compile_incremental.c   what a change makes of the result of all these
  *     compile_local.c      the same of what changes the node's own workloads or rules
  *     compile_content.c    the result, and questions to it
+ *     compile_told.c       warnings that are new
  *     compile_held.c       the addresses that are kept to tell
  *     compile_leave_known.c   the same of routes by name
  */

@@ -38,7 +38,7 @@ struct move {
 	bool carried; /* the same sets, both: only what is touched is looked at */
 	struct model workloads; /* the node's own */
 	struct model routed;    /* and those that Routes may be about */
-	struct diag_list quiet; /* mistakes are for who compiles all of it */
+	struct diag_list quiet; /* warnings; mistakes are for who compiles all of it */
 };
 
 /* ---- the node's workloads ---- */
@@ -500,6 +500,7 @@ take(struct move *m)
 	struct compile_state *s = m->u->s;
 	struct compiler *to = m->to;
 
+	state_tell(s, &m->quiet, s->c->diags);
 	update_chains(m->u, to);
 	take_addresses(m);
 	take_sets(m);

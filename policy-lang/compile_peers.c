@@ -617,26 +617,60 @@ peers_collect(struct side *s)
 		collect_names(s);
 }
 
-static bool
-same_peers(const struct side *a, uint32_t x, const struct side *b, uint32_t y)
+static int
+key_cmp(const void *a, const void *b)
 {
-	if (x == PEERS_EVERYONE || y == PEERS_EVERYONE)
-		return x == y;
-	return str_eq(a->sets[x]->key, b->sets[y]->key);
+	const struct str *x = a, *y = b;
+
+	return str_cmp(*x, *y);
+}
+
+/* What the peers of rules with a name are called, each once, sorted; on the heap. */
+static struct str *
+keys_of(const struct side *s, const struct port_name *n, size_t *out_count)
+{
+	struct str *keys = xcalloc(n->peer_count + 1, sizeof(*keys));
+	size_t count = 0;
+
+	for (size_t i = 0; i < n->peer_count; i++) /* no set's key is empty */
+		keys[i] =
+		    n->peers[i] == PEERS_EVERYONE ? STR("") : s->sets[n->peers[i]]->key;
+	if (n->peer_count > 1)
+		qsort(keys, n->peer_count, sizeof(*keys), key_cmp);
+	for (size_t i = 0; i < n->peer_count; i++) {
+		if (i == 0 || !str_eq(keys[i], keys[i - 1]))
+			keys[count++] = keys[i];
+	}
+	*out_count = count;
+	return keys;
 }
 
 static bool
 same_name(const struct side *a, const struct port_name *x, const struct side *b,
     const struct port_name *y)
 {
-	bool same = x->proto == y->proto && x->peer_count == y->peer_count;
+	size_t x_count, y_count;
+	struct str *x_keys = keys_of(a, x, &x_count);
+	struct str *y_keys = keys_of(b, y, &y_count);
+	bool same = x_count == y_count;
 
-	for (size_t i = 0; i < x->peer_count && same; i++)
-		same = same_peers(a, x->peers[i], b, y->peers[i]);
+	for (size_t i = 0; i < x_count && same; i++)
+		same = str_eq(x_keys[i], y_keys[i]);
+	free(x_keys);
+	free(y_keys);
 	return same;
 }
 
-/* In the order of the rules: another order is taken for a difference. */
+static size_t
+count_protocols(const struct port_name *n)
+{
+	size_t count = 0;
+
+	for (; n != NULL; n = n->next)
+		count++;
+	return count;
+}
+
 bool
 peers_same_names(const struct side *a, const struct side *b)
 {
@@ -644,12 +678,17 @@ peers_same_names(const struct side *a, const struct side *b)
 
 	for (size_t i = 0; i < a->port_names.len && same; i++) {
 		const struct map_entry *e = &a->port_names.entries[i];
-		const struct port_name *x = e->value;
 		const struct port_name *y = map_get(&b->port_names, e->key);
 
-		for (; x != NULL && y != NULL && same_name(a, x, b, y); x = x->next)
-			y = y->next;
-		same = x == NULL && y == NULL;
+		same = count_protocols(e->value) == count_protocols(y);
+		for (const struct port_name *x = e->value; x != NULL && same;
+		     x = x->next) {
+			const struct port_match match = {
+			    .name = x->name, .proto = x->proto};
+
+			y = peers_port_name(b, &match);
+			same = y != NULL && same_name(a, x, b, y);
+		}
 	}
 	return same;
 }

@@ -1,5 +1,5 @@
 /*
- * Between compile_incremental.c, compile_local*.c and compile_content.c only: what is kept of
+ * Between compile_incremental.c, compile_local*.c, compile_told.c and compile_content.c only: what is kept of
  * a compilation, and an update of it.
  */
 #ifndef POLICY_LANG_COMPILE_STATE_H
@@ -18,6 +18,8 @@ struct compile_state {
 	size_t listed[SET_COUNT];              /* elements of those that are */
 	uint32_t fresh_nodes[DIRECTION_COUNT]; /* nodes there were in the beginning */
 	bool inside;                           /* addresses are listed as such */
+	struct map told;                       /* warnings: what they say and where */
+	struct arena *told_arena;
 };
 
 /* A class that gained or lost an address, and what it had before. */
@@ -59,6 +61,15 @@ MUST_CHECK bool state_peer_element(const struct side *side, const struct ip_addr
 MUST_CHECK struct table_element *state_give(
     struct arena *arena, const struct element_list *list);
 void state_list_add(struct element_list *list, const struct table_element *e);
+
+/* ---- compile_told.c ---- */
+
+/* Remembers what was warned of: this and what follows it, instead of what was before. */
+void state_remember_told(struct compile_state *s, const struct diag *first);
+/* The same; of these warnings tells those that were not so before. */
+void state_tell(
+    struct compile_state *s, const struct diag_list *found, struct diag_list *to);
+void state_forget_told(struct compile_state *s);
 
 /* ---- compile_incremental.c ---- */
 

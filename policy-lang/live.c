@@ -33,117 +33,6 @@ free_file(struct live_file *f)
 	arena_free(f->arena); /* in which it is itself; NULL: as long as the model */
 }
 
-/* ---- claims: which source has an object of a name ---- */
-
-static void
-drop_claims(struct live *l, const struct live_file *f)
-{
-	for (size_t i = 0; i < f->claim_count; i++)
-		live_claims_remove(&l->claims, f->claims[i]);
-}
-
-static bool
-take_claims(struct live *l, const struct live_file *f)
-{
-	for (size_t i = 0; i < f->claim_count; i++) {
-		if (live_claims_add(&l->claims, f->claims[i]))
-			continue;
-		/* Another's: those up to here are given back. */
-		while (i-- > 0)
-			live_claims_remove(&l->claims, f->claims[i]);
-		return false;
-	}
-	return true;
-}
-
-/* ---- numbers of rules ---- */
-
-static void
-each_number(const struct policy *p, void (*each)(struct live *l, uint32_t number),
-    struct live *l)
-{
-	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
-		const struct rule_list *lists[] = {
-		    &p->mandatory[d], &p->allow[d], &p->defaults[d]};
-
-		for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-			for (size_t j = 0; j < lists[i]->count; j++)
-				each(l, lists[i]->rules[j].number);
-		}
-		if (p->isolates[d])
-			each(l, p->isolate_number[d]);
-	}
-}
-
-static void
-take_number(struct live *l, uint32_t number)
-{
-	roaring_bitmap_add(l->numbers, number);
-}
-
-static void
-drop_number(struct live *l, uint32_t number)
-{
-	roaring_bitmap_remove(l->numbers, number);
-}
-
-/* Of Routes, which no edit changes. */
-static void
-take_route_numbers(struct live *l, const struct route_list lists[ROUTE_KIND_COUNT])
-{
-	for (unsigned kind = 0; kind < ROUTE_KIND_COUNT; kind++) {
-		for (size_t i = 0; i < lists[kind].count; i++) {
-			take_number(l, lists[kind].rules[i].number);
-			if (lists[kind].rules[i].refuse_number != NUMBER_NONE)
-				take_number(l, lists[kind].rules[i].refuse_number);
-		}
-	}
-}
-
-/* Of Quotas, the same. */
-static void
-take_quota_numbers(struct live *l, const struct ns *ns)
-{
-	for (size_t i = 0; i < ns->quota_count; i++) {
-		const struct quota_network *q = &ns->quotas[i]->network;
-
-		for (size_t j = 0; j < NETLIM_KINDS * NETLIM_CHAINS; j++) {
-			if (q->number[j / NETLIM_CHAINS][j % NETLIM_CHAINS] !=
-			    NUMBER_NONE)
-				take_number(
-				    l, q->number[j / NETLIM_CHAINS][j % NETLIM_CHAINS]);
-		}
-	}
-}
-
-bool
-live_in_force(const struct live *l, const struct policy *p)
-{
-	return !p->audit || l->model->options.audit_enforced;
-}
-
-static void
-drop_numbers(struct live *l, const struct live_file *f)
-{
-	for (size_t i = 0; i < f->policy_count; i++) {
-		if (live_in_force(l, f->policies[i]))
-			each_number(f->policies[i], drop_number, l);
-	}
-}
-
-static bool
-take_numbers(struct live *l, const struct live_file *f)
-{
-	for (size_t i = 0; i < f->number_count; i++) {
-		if (!roaring_bitmap_add_checked(l->numbers, f->numbers[i])) {
-			while (i-- > 0)
-				roaring_bitmap_remove(l->numbers, f->numbers[i]);
-			return false;
-		}
-	}
-	return true;
-}
-
 /* ---- loading ---- */
 
 /* How many objects each source has; then, which. */
@@ -205,17 +94,10 @@ index_files(struct live *l)
 	for (size_t i = 0; i < l->files.len; i++) {
 		struct live_file *f = l->files.entries[i].value;
 
-		if (!take_claims(l, f))
+		if (!live_take_claims(l, f))
 			f->other = true;
 	}
-	for (size_t i = 0; i < l->model->policy_count; i++)
-		each_number(l->model->policies[i], take_number, l);
-	for (size_t i = 0; i < l->model->route_count; i++) {
-		take_route_numbers(l, l->model->routes[i]->mandatory);
-		take_route_numbers(l, l->model->routes[i]->defaults);
-	}
-	for (size_t i = 0; i < l->model->ns_count; i++)
-		take_quota_numbers(l, l->model->namespaces[i]);
+	live_index_numbers(l);
 }
 
 static void
@@ -464,8 +346,8 @@ undo_claims(struct live_edit *e, size_t taken)
 {
 	for (size_t i = 0; i < taken; i++) {
 		if (e->items[i].after != NULL) {
-			drop_claims(e->l, e->items[i].after);
-			drop_numbers(e->l, e->items[i].after);
+			live_drop_claims(e->l, e->items[i].after);
+			live_drop_numbers(e->l, e->items[i].after);
 		}
 	}
 	for (size_t i = 0; i < e->count; i++) {
@@ -473,12 +355,9 @@ undo_claims(struct live_edit *e, size_t taken)
 
 		if (f == NULL)
 			continue;
-		if (!take_claims(e->l, f))
+		if (!live_take_claims(e->l, f))
 			base_die("a claim was lost");
-		for (size_t j = 0; j < f->policy_count; j++) {
-			if (live_in_force(e->l, f->policies[j]))
-				each_number(f->policies[j], take_number, e->l);
-		}
+		live_retake_numbers(e->l, f);
 	}
 }
 
@@ -488,8 +367,8 @@ swap_claims(struct live_edit *e)
 {
 	for (size_t i = 0; i < e->count; i++) {
 		if (e->items[i].before != NULL) {
-			drop_claims(e->l, e->items[i].before);
-			drop_numbers(e->l, e->items[i].before);
+			live_drop_claims(e->l, e->items[i].before);
+			live_drop_numbers(e->l, e->items[i].before);
 		}
 	}
 	for (size_t i = 0; i < e->count; i++) {
@@ -497,12 +376,12 @@ swap_claims(struct live_edit *e)
 
 		if (f == NULL)
 			continue;
-		if (!take_claims(e->l, f)) {
+		if (!live_take_claims(e->l, f)) {
 			undo_claims(e, i);
 			return false;
 		}
-		if (!take_numbers(e->l, f)) {
-			drop_claims(e->l, f);
+		if (!live_take_numbers(e->l, f)) {
+			live_drop_claims(e->l, f);
 			undo_claims(e, i);
 			return false;
 		}

@@ -9,7 +9,8 @@
  *     live_host.c       nodes that only pods speak of
  *     live_announce.c   pods whose addresses are known before their sources say them
  *     live_keep.c       what a source said, for another load
- *     live_claims.c     names that some source has
+ *     live_claims.c     a set of names
+ *     live_number.c     names and numbers that some source has
  */
 #ifndef POLICY_LANG_LIVE_INTERNAL_H
 #define POLICY_LANG_LIVE_INTERNAL_H
@@ -98,9 +99,6 @@ struct live {
 MUST_CHECK struct live_file *live_file_of(
     const struct live *l, const struct source *source);
 
-/* False for an audit policy that the model leaves out. */
-MUST_CHECK bool live_in_force(const struct live *l, const struct policy *p);
-
 /* What a live_edit replaces. */
 struct live_replacement {
 	struct str name;
@@ -132,6 +130,20 @@ struct live_edit {
  * a whole load. */
 MUST_CHECK bool live_read_again(
     struct live_edit *e, const struct live_file *f, struct diag_list *diags);
+
+/* ---- live_number.c ---- */
+
+/* False for an audit policy that the model leaves out. */
+MUST_CHECK bool live_in_force(const struct live *l, const struct policy *p);
+/* The names of a file's objects, each with its kind. False: one is another's, and none is taken. */
+MUST_CHECK bool live_take_claims(struct live *l, const struct live_file *f);
+void live_drop_claims(struct live *l, const struct live_file *f);
+/* The same of the numbers of its rules, before they are in the model; and of one that was. */
+MUST_CHECK bool live_take_numbers(struct live *l, const struct live_file *f);
+void live_drop_numbers(struct live *l, const struct live_file *f);
+void live_retake_numbers(struct live *l, const struct live_file *f);
+/* All that the base has. */
+void live_index_numbers(struct live *l);
 
 /* ---- live_space.c ---- */
 

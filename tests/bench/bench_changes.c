@@ -5,7 +5,7 @@
  *     bench-changes NODE COUNT PATH...
  *
  * Somebody else's workload gets another's labels, two swap their addresses, a namespace
- * gets another's labels, a policy changes, a workload of the node gets the labels of
+ * gets another's labels, or comes to be where another is, a policy changes, a workload of the node gets the labels of
  * another of them. What comes out in the end is
  * compared with compiling the model as it is then.
  */
@@ -174,16 +174,39 @@ has_local(const struct bench *b, const struct kube_ns *kube)
 	return false;
 }
 
-static size_t
-relabel_namespace(struct bench *b, struct compile_change changes[2])
+/* In a small cluster each has some workload of the node: then it costs what that does. */
+static struct kube_ns *
+roll_namespace(struct bench *b)
 {
 	struct kube_ns *kube = b->model->kube_namespaces[0];
 
-	/* In a small cluster each has some workload of the node: then it compiles anew. */
 	for (unsigned i = 0; i < 20 && (i == 0 || has_local(b, kube)); i++)
 		kube = b->model->kube_namespaces[roll(b, b->model->kube_count)];
+	return kube;
+}
+
+static size_t
+relabel_namespace(struct bench *b, struct compile_change changes[2])
+{
+	struct kube_ns *kube = roll_namespace(b);
+
 	kube->labels = b->model->kube_namespaces[roll(b, b->model->kube_count)]->labels;
 	changes[0] = (struct compile_change){.kind = CHANGE_KUBE_LABELS, .kube = kube};
+	return 1;
+}
+
+/* To where another one is, with its workloads. */
+static size_t
+move_namespace(struct bench *b, struct compile_change changes[2])
+{
+	struct kube_ns *kube = roll_namespace(b);
+
+	kube->ns = b->model->kube_namespaces[roll(b, b->model->kube_count)]->ns;
+	for (size_t i = 0; i < b->model->workload_count; i++) {
+		if (b->model->workloads[i]->kube == kube)
+			b->model->workloads[i]->ns = kube->ns;
+	}
+	changes[0] = (struct compile_change){.kind = CHANGE_KUBE_PLACE, .kube = kube};
 	return 1;
 }
 
@@ -315,6 +338,7 @@ run(struct bench *b, size_t count)
 	ok = run_changes(b, "relabel", count, relabel) &&
 	     run_changes(b, "swap", count / 4, swap_addresses) &&
 	     run_changes(b, "namespace", count / 40 + 1, relabel_namespace) &&
+	     run_changes(b, "place", count / 40 + 1, move_namespace) &&
 	     run_changes(b, "policy", count / 40 + 1, touch_policy) &&
 	     (locals == 0 || run_changes(b, "local", count / 40 + 1, relabel_local));
 	ok = ok && same_as_anew(b);

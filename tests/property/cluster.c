@@ -159,7 +159,15 @@ print_addresses(struct buf *out, struct dice *dice, unsigned i, const char *befo
     const char *after)
 {
 	unsigned number = chance(dice, 12) ? i : i + 1;
+	/* What Routes speak of, or what is known by a name, may be somebody's. */
+	static const char *const others[] = {
+	    "192.0.2.80", "198.51.100.7", "192.0.2.7", "8.8.8.8", "198.51.100.1"};
 	bool v4 = !chance(dice, 6), v6 = chance(dice, 2);
+
+	if (chance(dice, 6)) {
+		buf_printf(out, "%s%s%s", before, PICK(dice, others), after);
+		return;
+	}
 
 	if (v4)
 		buf_printf(out, "%s10.1.%u.%u%s", before, i % 2, number, after);

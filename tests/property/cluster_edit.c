@@ -59,8 +59,8 @@ print_without(struct buf *out, struct dice *dice, const struct buf *text)
 }
 
 /* The text with another word somewhere; the same if the word is not in what follows. */
-static void
-print_reworded(struct buf *out, struct dice *dice, const struct buf *text)
+void
+cluster_print_reworded(struct buf *out, struct dice *dice, const struct buf *text)
 {
 	const char *const *pair = words[dice_roll(dice, (unsigned)ARRAY_LEN(words))];
 	size_t from = text->len > 0 ? dice_roll(dice, (unsigned)text->len) : 0;
@@ -83,8 +83,8 @@ print_edited(struct buf *out, struct dice *dice, const struct buf *text)
 		print_without(out, dice, text);
 		return;
 	}
-	print_reworded(&once, dice, text);
-	print_reworded(out, dice, &once);
+	cluster_print_reworded(&once, dice, text);
+	cluster_print_reworded(out, dice, &once);
 	buf_free(&once);
 }
 

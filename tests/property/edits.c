@@ -207,6 +207,23 @@ move_to_unknown(struct editor *s, struct str text, char from, char to)
 	return (struct str){copy, text.len};
 }
 
+/* A word or two of it are others. */
+static struct str
+reword(struct editor *s, struct str text)
+{
+	struct buf old = {0}, once = {0}, twice = {0};
+	struct str copy;
+
+	buf_add_str(&old, text);
+	cluster_print_reworded(&once, &s->dice, &old);
+	cluster_print_reworded(&twice, &s->dice, &once);
+	copy = str_dup(s->arena, buf_str(&twice));
+	buf_free(&old);
+	buf_free(&once);
+	buf_free(&twice);
+	return copy;
+}
+
 static struct document
 roll_document(struct editor *s)
 {
@@ -264,6 +281,10 @@ editor_edit(struct editor *s, struct documents *docs)
 	}
 	if (dice_roll(&s->dice, 3) == 0) {
 		docs->items[at] = docs->items[--docs->count];
+		return doc;
+	}
+	if (dice_roll(&s->dice, 3) == 0) {
+		docs->items[at].text = reword(s, doc.text);
 		return doc;
 	}
 	doc = roll_document(s);

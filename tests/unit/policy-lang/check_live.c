@@ -1,7 +1,8 @@
 /* Edits of single sources: rules whose numbers are in each other's way, of which only their own
  * policies take a whole load; Kubernetes namespaces that are placed elsewhere; nodes that only
- * pods speak of. */
+ * pods speak of. And what is told when that is compiled. */
 #include <check.h>
+#include <string.h>
 
 #include "policy-lang/live.h"
 
@@ -330,6 +331,145 @@ START_TEST(a_name_that_another_cluster_may_have_takes_a_whole_load)
 }
 END_TEST
 
+/* ---- what compiling warns of ---- */
+
+#define ROUTE                                                                          \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: Route\nmetadata: { name: r, "       \
+	"namespace: /a }\nspec: { default: { egress: [ { action: route, nextHop: [ "   \
+	"192.0.2.1 ] } ] } }\n"
+#define HERE(label)                                                                    \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: Workload\nmetadata: { name: w, "    \
+	"namespace: /a, labels: { app: " label                                         \
+	" } }\nspec: { node: n1, ips: [ 10.1.0.7 "                                     \
+	"] }\n"
+
+static unsigned
+not_followed(const struct diag_list *list)
+{
+	unsigned count = 0;
+
+	for (const struct diag *d = list->first; d != NULL; d = d->next)
+		count += strcmp(d->code, "not-followed") == 0;
+	return count;
+}
+
+/* How often an edit that is taken without compiling anew warns that the Route is not followed. */
+static unsigned
+warnings_of(struct live *live, struct compile_state *state, const char *text)
+{
+	struct live_edit *e = live_edit_new(live);
+	struct compile_change *changes;
+	struct compile_delta delta;
+	struct diag_list told;
+	size_t change_count;
+	const struct str none = {NULL, 0};
+
+	diag_list_init(&told, arena);
+	ck_assert_int_eq(
+	    live_read(e, STR("1"), text != NULL ? str_from(text) : none, &told),
+	    LIVE_READ);
+	ck_assert(live_commit(e, arena, &told, &changes, &change_count));
+	compile_state_advance(
+	    state, arena, live_model(live), changes, change_count, &told, &delta);
+	ck_assert(!delta.anew);
+	live_edit_free(e);
+	live_sweep(live);
+	return not_followed(&told);
+}
+
+START_TEST(a_route_that_is_not_followed_is_told_once)
+{
+	const struct compile_options options = {.node = STR("n1")};
+	struct live *live = load_kept(ROUTE, NULL, NULL);
+	struct compile_state *state =
+	    compile_state_new(live_model(live), &options, &diags);
+
+	ck_assert_ptr_nonnull(state);
+	ck_assert_uint_eq(not_followed(&diags), 0);
+	ck_assert_uint_eq(warnings_of(live, state, HERE("one")), 1);
+	ck_assert_uint_eq(warnings_of(live, state, HERE("two")), 0);
+	ck_assert_uint_eq(warnings_of(live, state, NULL), 0);
+	ck_assert_uint_eq(warnings_of(live, state, HERE("one")), 1);
+	compile_state_free(state);
+	/* What was told in the beginning is known, too. */
+	live_settle(live);
+	state = compile_state_new(live_model(live), &options, &diags);
+	ck_assert_ptr_nonnull(state);
+	ck_assert_uint_eq(not_followed(&diags), 1);
+	ck_assert_uint_eq(warnings_of(live, state, HERE("two")), 0);
+	compile_state_free(state);
+	live_free(live);
+}
+END_TEST
+
+/* ---- names of ports ---- */
+
+#define PEER(name, app, ip)                                                            \
+	"---\napiVersion: ringfence.dev/v1alpha1\nkind: Workload\nmetadata: { "        \
+	"name: " name ", namespace: /a, labels: { app: " app                           \
+	" } }\nspec: { ips: [ " ip " ], ports: [ { name: http, port: 80 } ] }\n"
+#define PEERS                                                                          \
+	PEER("p1", "one", "10.1.0.1")                                                  \
+	PEER("p2", "two", "10.1.0.2") PEER("p3", "three", "10.1.0.3")
+#define TO_HTTP(priority, first, second)                                               \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: Policy\nmetadata: { name: pol, "    \
+	"namespace: /a }\nspec: { priority: " priority ", default: { egress: [ { "     \
+	"action: deny, to: [ { workloads: { matchLabels: { app: " first                \
+	" } } } ], ports: [ http ] }, { action: deny, to: [ { workloads: { "           \
+	"matchLabels: { app: " second " } } } ], ports: [ http ] } ] } }\n"
+
+/* Whether the change took compiling anew; what there is then is as if it had. */
+static bool
+took_anew(struct live *live, struct compile_state **state,
+    const struct compile_options *options, const char *text)
+{
+	struct live_edit *e = live_edit_new(live);
+	struct compile_change *changes;
+	struct compile_delta delta;
+	struct table_content now, whole;
+	struct buf one = {0}, two = {0};
+	size_t count;
+
+	ck_assert_int_eq(live_read(e, STR("2"), str_from(text), &diags), LIVE_READ);
+	ck_assert(live_commit(e, arena, &diags, &changes, &count));
+	compile_state_advance(
+	    *state, arena, live_model(live), changes, count, &diags, &delta);
+	live_settle(live);
+	if (delta.anew) {
+		compile_state_free(*state);
+		*state = compile_state_new(live_model(live), options, &diags);
+		ck_assert_ptr_nonnull(*state);
+	}
+	compile_state_content(*state, arena, &now);
+	ck_assert(compile_node(arena, live_model(live), options, &diags, &whole));
+	table_print_json(&one, &now);
+	table_print_json(&two, &whole);
+	ck_assert(str_eq(buf_str(&one), buf_str(&two)));
+	buf_free(&one);
+	buf_free(&two);
+	live_edit_free(e);
+	live_sweep(live);
+	return delta.anew;
+}
+
+START_TEST(names_lead_where_they_do_in_any_order)
+{
+	const struct compile_options options = {.node = STR("n1")};
+	struct live *live = load_kept(PEERS, HERE("here"), TO_HTTP("1", "one", "two"));
+	struct compile_state *state =
+	    compile_state_new(live_model(live), &options, &diags);
+
+	ck_assert_ptr_nonnull(state);
+	/* The same peers in another order. */
+	ck_assert(!took_anew(live, &state, &options, TO_HTTP("2", "two", "one")));
+	ck_assert(took_anew(live, &state, &options, TO_HTTP("2", "two", "three")));
+	ck_assert(took_anew(live, &state, &options, TO_HTTP("2", "two", "two")));
+	ck_assert(took_anew(live, &state, &options, TO_HTTP("2", "one", "two")));
+	compile_state_free(state);
+	live_free(live);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -347,6 +487,8 @@ main(void)
 	tcase_add_test(tcase, what_two_place_stays_until_both_agree);
 	tcase_add_test(tcase, what_cannot_be_read_again_takes_a_whole_load);
 	tcase_add_test(tcase, nodes_are_what_pods_say_when_no_object_is_about_them);
+	tcase_add_test(tcase, names_lead_where_they_do_in_any_order);
+	tcase_add_test(tcase, a_route_that_is_not_followed_is_told_once);
 	tcase_add_test(tcase, a_name_that_another_cluster_may_have_takes_a_whole_load);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
