@@ -272,6 +272,9 @@ MUST_CHECK bool place_in_set(
  * latter can be only where place_set_asks_where says so. */
 MUST_CHECK bool place_set_takes_workload(
     const struct peer_set *set, const struct workload *w);
+/* False: by what they are it takes no workloads of the same namespace and cluster. */
+MUST_CHECK bool place_set_is_there(
+    const struct peer_set *set, const struct workload *w);
 MUST_CHECK bool place_set_takes_pod_addr(
     const struct peer_set *set, const struct place *p);
 MUST_CHECK bool place_set_asks_where(

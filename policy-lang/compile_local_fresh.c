@@ -1,7 +1,8 @@
 /*
  * Sets of peers that no rule spoke of before: which of them take an address that was held
  * already. There are very many of those and few kinds of workloads, so a set is asked once
- * of each kind; only one that has networks is asked of each address.
+ * of each kind, and of kinds in a namespace only if it may take any there; one that has
+ * networks is asked of each address. (A pod that was edited is a kind of its own.)
  */
 #include <stdlib.h>
 
@@ -12,10 +13,17 @@
 
 /* Workloads that every set takes, or none of them; if places do not matter. */
 struct kind {
-	const struct workload_shape *shape; /* NULL: the place is free */
-	const struct ns *ns;
+	const struct workload_shape *shape; /* NULL: whatever they are */
+	const struct ns *ns;                /* NULL: the place is free */
 	const struct kube_ns *kube;
 	struct str cluster;
+};
+
+/* What was found out of kinds: of each `words`, a bit for each set. */
+struct answers {
+	struct kind *kinds;
+	uint64_t *bits;
+	size_t words;
 };
 
 struct fresh {
@@ -24,10 +32,73 @@ struct fresh {
 	size_t count;
 	uint32_t *where; /* of these, those that may ask where a workload is */
 	size_t where_count;
-	struct kind *kinds;
-	uint64_t *takes; /* of each kind's place `words`: a bit for each set */
-	size_t words;
+	struct answers takes;
+	struct answers there; /* whether it may take any in a namespace */
 };
+
+/* ---- answers ---- */
+
+static void
+answers_init(struct answers *a, size_t words)
+{
+	a->words = words;
+	a->kinds = xcalloc(KIND_SLOTS, sizeof(*a->kinds));
+	a->bits = xcalloc(KIND_SLOTS * words, sizeof(*a->bits));
+}
+
+static void
+answers_fini(struct answers *a)
+{
+	free(a->kinds);
+	free(a->bits);
+}
+
+static size_t
+slot_of(const struct kind *k)
+{
+	const uint64_t mixed =
+	    ((uintptr_t)k->shape ^ (uintptr_t)k->kube << 1 ^ (uintptr_t)k->ns << 2) *
+	    UINT64_C(0x9e3779b97f4a7c15);
+
+	return mixed >> 32 & (KIND_SLOTS - 1);
+}
+
+static bool
+same_kind(const struct kind *a, const struct kind *b)
+{
+	return a->shape == b->shape && a->ns == b->ns && a->kube == b->kube &&
+	       a->cluster.ptr == b->cluster.ptr && a->cluster.len == b->cluster.len;
+}
+
+/* The bits of a kind; *out_known: else they are zero, to be filled in. */
+static uint64_t *
+answers_of(struct answers *a, const struct kind *kind, bool *out_known)
+{
+	const size_t slot = slot_of(kind);
+	uint64_t *bits = &a->bits[slot * a->words];
+
+	*out_known = same_kind(&a->kinds[slot], kind);
+	if (*out_known)
+		return bits;
+	a->kinds[slot] = *kind;
+	for (size_t i = 0; i < a->words; i++)
+		bits[i] = 0;
+	return bits;
+}
+
+static bool
+has_bit(const uint64_t *bits, size_t i)
+{
+	return (bits[i / WORD_BITS] >> (i % WORD_BITS) & 1) != 0;
+}
+
+static void
+set_bit(uint64_t *bits, size_t i)
+{
+	bits[i / WORD_BITS] |= UINT64_C(1) << (i % WORD_BITS);
+}
+
+/* ---- sets ---- */
 
 static bool
 may_ask_where(const struct peer_set *set)
@@ -44,9 +115,8 @@ fresh_new(const struct side *side, const uint32_t *sets, size_t count)
 	f->side = side;
 	f->sets = sets;
 	f->count = count;
-	f->words = (count + WORD_BITS - 1) / WORD_BITS;
-	f->kinds = xcalloc(KIND_SLOTS, sizeof(*f->kinds));
-	f->takes = xcalloc(KIND_SLOTS * f->words, sizeof(*f->takes));
+	answers_init(&f->takes, (count + WORD_BITS - 1) / WORD_BITS);
+	answers_init(&f->there, f->takes.words);
 	f->where = xcalloc(count, sizeof(*f->where));
 	for (uint32_t i = 0; i < count; i++) {
 		if (may_ask_where(side->sets[sets[i]]))
@@ -60,45 +130,40 @@ fresh_free(struct fresh *f)
 {
 	if (f == NULL)
 		return;
-	free(f->kinds);
-	free(f->takes);
+	answers_fini(&f->takes);
+	answers_fini(&f->there);
 	free(f->where);
 	free(f);
 }
 
-static size_t
-slot_of(const struct workload *w)
+/* A bit for each set that may take workloads of where this one is. */
+static const uint64_t *
+there_of(struct fresh *f, const struct workload *w)
 {
-	const uint64_t mixed =
-	    ((uintptr_t)w->shape ^ (uintptr_t)w->kube << 1 ^ (uintptr_t)w->ns << 2) *
-	    UINT64_C(0x9e3779b97f4a7c15);
+	const struct kind kind = {NULL, w->ns, w->kube, w->cluster};
+	bool known;
+	uint64_t *there = answers_of(&f->there, &kind, &known);
 
-	return mixed >> 32 & (KIND_SLOTS - 1);
-}
-
-static bool
-has_bit(const uint64_t *bits, size_t i)
-{
-	return (bits[i / WORD_BITS] >> (i % WORD_BITS) & 1) != 0;
+	for (size_t i = 0; !known && i < f->count; i++) {
+		if (place_set_is_there(f->side->sets[f->sets[i]], w))
+			set_bit(there, i);
+	}
+	return there;
 }
 
 /* A bit for each set that takes it, wherever it is. */
 static const uint64_t *
 takes_of(struct fresh *f, const struct workload *w)
 {
-	const size_t slot = slot_of(w);
-	struct kind *kind = &f->kinds[slot];
-	uint64_t *takes = &f->takes[slot * f->words];
+	const struct kind kind = {w->shape, w->ns, w->kube, w->cluster};
+	bool known;
+	uint64_t *takes = answers_of(&f->takes, &kind, &known);
+	const uint64_t *there = known ? NULL : there_of(f, w);
 
-	if (kind->shape == w->shape && kind->ns == w->ns && kind->kube == w->kube &&
-	    kind->cluster.ptr == w->cluster.ptr && kind->cluster.len == w->cluster.len)
-		return takes;
-	*kind = (struct kind){w->shape, w->ns, w->kube, w->cluster};
-	for (size_t i = 0; i < f->words; i++)
-		takes[i] = 0;
-	for (size_t i = 0; i < f->count; i++) {
-		if (place_set_takes_workload(f->side->sets[f->sets[i]], w))
-			takes[i / WORD_BITS] |= UINT64_C(1) << (i % WORD_BITS);
+	for (size_t i = 0; !known && i < f->count; i++) {
+		if (has_bit(there, i) &&
+		    place_set_takes_workload(f->side->sets[f->sets[i]], w))
+			set_bit(takes, i);
 	}
 	return takes;
 }
@@ -137,7 +202,7 @@ fresh_of(struct fresh *f, const struct held *h, uint32_t *out)
 	const uint64_t *takes = takes_of(f, held_owner(h));
 	size_t count = add_where(f, h, takes, out);
 
-	for (size_t word = 0; word < f->words; word++) {
+	for (size_t word = 0; word < f->takes.words; word++) {
 		for (uint64_t rest = takes[word]; rest != 0; rest &= rest - 1)
 			out[count++] =
 			    f->sets[word * WORD_BITS + (size_t)__builtin_ctzll(rest)];

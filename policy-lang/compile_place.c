@@ -48,8 +48,9 @@ place_same_kube(const struct kube_ns *a, const struct kube_ns *b)
 			     str_eq(a->name, b->name));
 }
 
-bool
-place_match_takes(const struct workload_match *match, const struct workload *w)
+/* Whether it means workloads of where this one is, whatever they are. */
+static bool
+match_is_there(const struct workload_match *match, const struct workload *w)
 {
 	if (match->nodes != NULL)
 		return false;
@@ -59,11 +60,17 @@ place_match_takes(const struct workload_match *match, const struct workload *w)
 		return false;
 	if (match->cluster.ptr != NULL && !str_eq(match->cluster, w->cluster))
 		return false;
+	return match->ns_selector == NULL ||
+	       selector_matches(match->ns_selector, workload_ns_labels(w));
+}
+
+bool
+place_match_takes(const struct workload_match *match, const struct workload *w)
+{
+	if (!match_is_there(match, w))
+		return false;
 	if (match->service_account.ptr != NULL &&
 	    !str_eq(match->service_account, w->shape->service_account))
-		return false;
-	if (match->ns_selector != NULL &&
-	    !selector_matches(match->ns_selector, workload_ns_labels(w)))
 		return false;
 	return match->selector == NULL ||
 	       selector_matches(match->selector, w->shape->labels);
@@ -79,6 +86,18 @@ place_set_takes_workload(const struct peer_set *set, const struct workload *w)
 		if (peer->kind == PEER_WORKLOADS &&
 		    place_match_takes(&peer->workloads, w) &&
 		    (peer->but == NULL || !place_match_takes(peer->but, w)))
+			return true;
+	}
+	return false;
+}
+
+bool
+place_set_is_there(const struct peer_set *set, const struct workload *w)
+{
+	for (size_t i = 0; i < set->rule->peer_count; i++) {
+		const struct peer *peer = &set->rule->peers[i];
+
+		if (peer->kind == PEER_WORKLOADS && match_is_there(&peer->workloads, w))
 			return true;
 	}
 	return false;

@@ -333,6 +333,7 @@ static int
 run_commit(size_t count, size_t runs)
 {
 	static const struct table_content empty;
+	struct table_content will_be = empty;
 	struct arena *arena = arena_new();
 	struct table_element *elements =
 	    ARENA_ARRAY(arena, count, struct table_element);
@@ -349,6 +350,10 @@ run_commit(size_t count, size_t runs)
 		elements[i].value = (uint32_t)(4096 + i % 100);
 	}
 	plan_make(arena, NULL, &empty, &all);
+	/* With the room that a table of so many is made with: else the kernel, too, makes
+	 * room, by and by, in the turn of whoever comes just then. */
+	will_be.element_count[SET_PEER4_IN] = count;
+	all.ops[0].room = plan_room(arena, &will_be);
 	apply(nft, &all);
 	batches[0] = one_op(arena, OP_ADD, elements, count);
 	batches[1] = one_op(arena, OP_DELETE, elements, count);
