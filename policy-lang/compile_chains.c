@@ -24,7 +24,7 @@ static const struct {
     {NUMBER_NODE_ALLOW, ACTION_ALLOW, "no policy for the node decides"},
     {NUMBER_UNREADY, ACTION_DENY, "published, but no workload is ready"},
     {NUMBER_VIA_TRANSLATED, ACTION_DENY,
-	"via: translated on the node of what it goes through"},
+	"via: translated on a node that it comes by again"},
     {NUMBER_VIA_POSED, ACTION_DENY, "via: what others go through poses as one of them"},
     {NUMBER_STRAY, ACTION_DENY, "routed, but of no connection that is known"},
     {NUMBER_UNPUBLISHED, ACTION_DENY, "address of Routes, nothing published"},

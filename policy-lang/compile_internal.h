@@ -2,7 +2,8 @@
  * Between compile*.c only. The steps of one compilation, each in a file of its own:
  *
  *     compile_universe.c   the model's workloads and addresses in a handy order
- *     compile_profiles.c   local workloads -> ordered rule lists; equal lists: a profile
+ *     compile_subjects.c   local workloads, and the policies that each is the subject of
+ *     compile_profiles.c   those -> ordered rule lists; equal lists: a profile
  *     compile_peers.c      rules -> the distinct sets of peers that they speak of
  *     compile_classes.c    peer sets -> classes of addresses that no rule tells apart
  *     compile_cells.c      profile and class -> the walk over port space -> elements
@@ -357,6 +358,9 @@ struct compiler {
 	bool (*serves)(const struct compiler *c, const struct workload *w);
 	/* The same: whether one of these policies is for a workload that it selects. */
 	bool (*takes)(const struct policy *policy, const struct workload *w);
+	/* The same, NULL: none of whom it takes is in none of these peers, which are of
+	 * workloads. None: it may be any. */
+	const struct peer *(*begins)(const struct policy *policy, size_t *out_count);
 	struct universe universe;
 	struct side sides[DIRECTION_COUNT];
 	const struct workload **locals; /* in the scratch arena */

@@ -7,6 +7,7 @@
  */
 #include "policy-lang/compile_route.h"
 
+#include <roaring/roaring.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,8 +34,8 @@ struct via {
 	struct policy_list *lists; /* by namespace */
 	struct via_rule *rules;    /* by number */
 	size_t rule_count;
-	const struct workload **found; /* room for all that there are */
-	struct map ids;                /* family, number, whose -> id */
+	struct label_index *labels; /* of slots: who may be gone through */
+	struct map ids;             /* family, number, whose -> id */
 };
 
 /* ---- routes as policies ---- */
@@ -154,6 +155,15 @@ via_takes(const struct policy *policy, const struct workload *w)
 	       (rule->action != ROUTE_APPLY || !place_match_takes(&rule->through, w));
 }
 
+static const struct peer *
+via_begins(const struct policy *policy, size_t *out_count)
+{
+	const struct route_rule *rule = ((const struct via_policy *)policy)->rule;
+
+	*out_count = rule->from_count;
+	return rule->from;
+}
+
 /* Every client is every node's. */
 static bool
 via_serves(const struct compiler *c, const struct workload *w)
@@ -200,26 +210,75 @@ struct instance {
 	uint32_t end;
 };
 
+static struct label_set
+slot_labels(const void *ctx, uint32_t item)
+{
+	return ((const struct universe *)ctx)->slots[item]->shape->labels;
+}
+
+static void
+index_labels(struct via *v)
+{
+	const struct universe *u = v->r->universe;
+
+	v->labels = label_index_new(u->slot_count, slot_labels, u);
+	for (size_t i = 0; i < v->rule_count; i++)
+		label_index_want(v->labels, v->rules[i].rule->through.selector);
+	label_index_fill(v->labels);
+}
+
+struct through_list {
+	const struct workload **items;
+	size_t count, cap;
+};
+
+static void
+add_through(
+    struct through_list *list, const struct route_rule *rule, const struct workload *w)
+{
+	if (w->not_ready || w->is_template || w->host_network ||
+	    !place_match_takes(&rule->through, w))
+		return;
+	if (list->count == list->cap) {
+		list->cap = list->cap == 0 ? 16 : 2 * list->cap;
+		list->items =
+		    xreallocarray(list->items, list->cap, sizeof(*list->items));
+	}
+	list->items[list->count++] = w;
+}
+
+/* Only those of the subtree that have the labels are looked at. */
 static void
 find_through(struct via *v, struct via_rule *rule)
 {
-	const struct model *m = v->r->c->model;
+	const struct universe *u = v->r->universe;
+	const struct workload_match *match = &rule->rule->through;
+	const roaring_bitmap_t *labels;
+	struct through_list list = {0};
+	uint32_t first = 0, end = u->slot_count;
+	roaring_uint32_iterator_t it;
 
-	if (v->found == NULL)
-		v->found =
-		    ARENA_ARRAY(v->arena, m->workload_count, const struct workload *);
-	rule->known = true;
-	for (size_t i = 0; i < m->workload_count; i++) {
-		const struct workload *w = m->workloads[i];
-
-		if (!w->not_ready && !w->is_template && !w->host_network &&
-		    place_match_takes(&rule->rule->through, w))
-			v->found[rule->through_count++] = w;
+	if (match->subtree != NULL) {
+		first = u->ns_first[match->subtree->index];
+		end = u->ns_end[match->subtree->index];
 	}
-	rule->through =
-	    ARENA_ARRAY(v->arena, rule->through_count, const struct workload *);
-	for (size_t i = 0; i < rule->through_count; i++)
-		rule->through[i] = v->found[i];
+	labels = label_index_select(v->labels, match->selector);
+	if (labels == NULL) {
+		for (uint32_t i = first; i < end; i++)
+			add_through(&list, rule->rule, u->slots[i]);
+	} else {
+		roaring_init_iterator(labels, &it);
+		(void)roaring_move_uint32_iterator_equalorlarger(&it, first);
+		for (; it.has_value && it.current_value < end;
+		     (void)roaring_advance_uint32_iterator(&it))
+			add_through(&list, rule->rule, u->slots[it.current_value]);
+	}
+	rule->known = true;
+	rule->through_count = list.count;
+	rule->through = ARENA_ARRAY(v->arena, list.count, const struct workload *);
+	if (list.count != 0)
+		memcpy(rule->through, list.items, list.count * sizeof(*list.items));
+	free(list.items);
 }
 
 static int
@@ -460,9 +519,12 @@ via_build(struct routes *r)
 	sub->c.policies = v.lists;
 	sub->c.serves = via_serves;
 	sub->c.takes = via_takes;
+	sub->c.begins = via_begins;
 	compiler_run(&sub->c);
 	r->c->failed |= sub->c.failed;
+	index_labels(&v);
 	move_elements(&v, &sub->c);
+	label_index_free(v.labels);
 	if (r->c->lists[SET_VIA_KEPT].count != 0) {
 		(void)chains_use(r->c, NUMBER_VIA_TRANSLATED);
 		(void)chains_use(r->c, NUMBER_VIA_POSED);

@@ -410,6 +410,18 @@ extern const struct schema load_namespace_schema, load_workload_schema,
     load_route_schema, load_test_schema;
 /* A peer of any kind; one that can only be workloads. */
 extern const struct schema load_peer_schema, load_selection_schema;
+
+/* ---- what Tests expect (load_test.c, load_test_route.c) ---- */
+
+/* An end, or several: a name, an address, or a selection of workloads. */
+#define LOAD_ENDS_TYPES (TYPE_STRING | TYPE_MAP | TYPE_LIST)
+extern const struct schema load_test_route_schema;
+/* Each reports what is wrong and returns false. */
+MUST_CHECK bool load_test_ends(const struct rule_context *c,
+    const struct doc_node *node, bool source, const struct test_end **out,
+    size_t *out_count);
+MUST_CHECK bool load_test_route(const struct rule_context *c,
+    const struct doc_node *node, bool allow, const struct test_route **out);
 /* Workloads with a weight, for what a Route publishes. */
 #define ROUTE_WEIGHT_MAX 65535
 extern const struct schema load_backend_schema;

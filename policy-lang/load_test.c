@@ -54,8 +54,8 @@ read_end(const struct rule_context *c, const struct doc_node *node, bool source,
 	return false;
 }
 
-static bool
-read_ends(const struct rule_context *c, const struct doc_node *node, bool source,
+bool
+load_test_ends(const struct rule_context *c, const struct doc_node *node, bool source,
     const struct test_end **out, size_t *out_count)
 {
 	bool list = node->kind == DOC_LIST;
@@ -85,18 +85,18 @@ enum {
 	EXPECT_VERDICT,
 	EXPECT_BY,
 	EXPECT_FAMILY,
+	EXPECT_ROUTE,
 };
-
-#define TYPE_ENDS (TYPE_STRING | TYPE_MAP | TYPE_LIST)
 
 static const struct schema_field expect_fields[] = {
     [EXPECT_NAME] = {"name", TYPE_STRING, false, NULL},
-    [EXPECT_FROM] = {"from", TYPE_ENDS, true, NULL},
-    [EXPECT_TO] = {"to", TYPE_ENDS, true, NULL},
+    [EXPECT_FROM] = {"from", LOAD_ENDS_TYPES, true, NULL},
+    [EXPECT_TO] = {"to", LOAD_ENDS_TYPES, true, NULL},
     [EXPECT_PORTS] = {"ports", TYPE_LIST, false, NULL},
     [EXPECT_VERDICT] = {"verdict", TYPE_STRING, true, NULL},
     [EXPECT_BY] = {"by", TYPE_STRING, false, NULL},
     [EXPECT_FAMILY] = {"family", TYPE_INT, false, NULL},
+    [EXPECT_ROUTE] = {"route", TYPE_MAP, false, NULL},
     {"action", 0, false, "an expectation has a \"verdict\": allow or deny"},
     {"port", 0, false, "write \"ports\": [443/tcp]"},
 };
@@ -138,6 +138,8 @@ static const struct schema_value expect_values[ARRAY_LEN(expect_fields)] = {
 	.min = IP_V4,
 	.max = IP_V6,
 	.multiple_of = IP_V6 - IP_V4},
+    [EXPECT_ROUTE] = {.about = "What Routes must make of it, of what is allowed.",
+	.map = &load_test_route_schema},
 };
 static const struct schema expect_schema =
     SCHEMA_TOLD("an expectation", expect_fields, expect_values);
@@ -181,9 +183,9 @@ read_expectation(const struct rule_context *c, const struct doc_node *node,
 	if (v[EXPECT_BY] != NULL)
 		e->by = load_text(c->l, v[EXPECT_BY]->text);
 	if (v[EXPECT_FROM] != NULL)
-		ok &= read_ends(c, v[EXPECT_FROM], true, &e->from, &e->from_count);
+		ok &= load_test_ends(c, v[EXPECT_FROM], true, &e->from, &e->from_count);
 	if (v[EXPECT_TO] != NULL)
-		ok &= read_ends(c, v[EXPECT_TO], false, &e->to, &e->to_count);
+		ok &= load_test_ends(c, v[EXPECT_TO], false, &e->to, &e->to_count);
 	if (v[EXPECT_PORTS] != NULL)
 		ok &= read_ports(c->l, v[EXPECT_PORTS], e);
 	if (v[EXPECT_FAMILY] != NULL)
@@ -192,6 +194,8 @@ read_expectation(const struct rule_context *c, const struct doc_node *node,
 		ok &= schema_enum(c->l->diags, v[EXPECT_VERDICT], "\"verdict\"",
 		    verdict_names, ARRAY_LEN(verdict_names), &verdict);
 	e->allow = verdict == 0;
+	if (v[EXPECT_ROUTE] != NULL)
+		ok &= load_test_route(c, v[EXPECT_ROUTE], e->allow, &e->route);
 	return ok;
 }
 

@@ -166,6 +166,17 @@ struct test_end {
 	struct loc loc;
 };
 
+/* What an expectation says of Routes; what it does not speak of may be anyhow. */
+struct test_route {
+	bool direct; /* as if there were none; then nothing else is said */
+	const struct ip_prefix *sources, *next_hops;
+	size_t source_count, next_hop_count;
+	const struct str *gateways; /* names of nodes */
+	size_t gateway_count;
+	const struct test_end *leads_to, *through;
+	size_t leads_to_count, through_count;
+};
+
 /* One expectation of a Test document: every end of `from` to every end of `to`, at every
  * port, has this verdict. */
 struct test_expectation {
@@ -179,6 +190,7 @@ struct test_expectation {
 	bool allow;
 	struct str by;   /* "" or the name of the policy or rule that must decide */
 	unsigned family; /* 4 or 6; 0: as `can` without --family */
+	const struct test_route *route; /* NULL: nothing is said */
 	struct loc loc;
 };
 

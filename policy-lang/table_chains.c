@@ -348,6 +348,9 @@ static const struct table_rule steer_way_rules[] = {
  *                                                                  |
  *     server <-- forward: came back: as it was judged       <------+
  *
+ * What is translated and comes by this node again, as it is then, would be another
+ * connection: that is refused, be what it goes through here or both of its ends.
+ *
  * A workload that reaches itself, by what is published, goes through nothing.
  *
  * What comes back has the mark again, and came by the interface that the mark leads to: a
@@ -368,6 +371,8 @@ static const struct table_rule steer_way_rules[] = {
 		NOT_IN_SET(SET_VIA_HERE, PRIORITY), SET_PRIORITY(0), DO(RETURN)),      \
 	    RULE(IN_SET(SET_VIA_HERE, PRIORITY), DO(CT_DNAT),                          \
 		SET_PRIORITY(NUMBER_VIA_TRANSLATED), GOTO("decide")),                  \
+	    RULE(FAMILY(f), IN_SET(SET_OWN##f, SADDR), IN_SET(SET_OWN##f, DADDR),      \
+		DO(CT_DNAT), SET_PRIORITY(NUMBER_VIA_TRANSLATED), GOTO("decide")),     \
 	    RULE(PRIORITY_VMAP(SET_WAYS)),                                             \
 	    RULE(SET_PRIORITY(0)),                                                     \
 	};                                                                             \

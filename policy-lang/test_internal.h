@@ -5,6 +5,7 @@
 #define POLICY_LANG_TEST_INTERNAL_H
 
 #include "common/map.h"
+#include "policy-lang/test_route.h"
 #include "policy-lang/test_run.h"
 
 /* An end that was found; `selected`: one of many, of which some may have nothing to ask. */
@@ -38,7 +39,8 @@ struct trial {
 	struct runner *r;
 	struct test_result *result;
 	const struct test_expectation *item;
-	const struct found_end *from, *to; /* the pair that is asked about */
+	const struct found_end *from, *to;   /* the pair that is asked about */
+	struct test_named leads_to, through; /* whom it expects of Routes */
 };
 
 /* ---- test_run.c ---- */

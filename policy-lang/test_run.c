@@ -160,6 +160,22 @@ nearest_decider(struct runner *r, struct str by)
 
 /* ---- one verdict ---- */
 
+/* Whether what is allowed goes as is expected of Routes. */
+static void
+judge_way(
+    struct trial *t, const struct explain_interval *found, const struct flow *flow)
+{
+	struct buf service = {0}, problem = {0};
+
+	if (t->item->route == NULL || test_route_holds(t->item->route, &t->leads_to,
+					  &t->through, found->story, &problem))
+		return;
+	explain_say_ports(&service, found->proto, found->lo, found->hi);
+	test_fail(t, buf_str(&service), found, flow, problem.data);
+	buf_free(&service);
+	buf_free(&problem);
+}
+
 /* Judges what was found against what is expected. */
 static void
 judge_found(
@@ -169,8 +185,11 @@ judge_found(
 	struct buf service = {0}, problem = {0};
 	struct str meant;
 
-	if (found->allow == item->allow && (item->by.len == 0 || decided_by(t, found)))
+	if (found->allow == item->allow &&
+	    (item->by.len == 0 || decided_by(t, found))) {
+		judge_way(t, found, flow);
 		return;
+	}
 	explain_say_ports(&service, found->proto, found->lo, found->hi);
 	buf_printf(&problem, "expected %s", verdict_text(item->allow));
 	if (item->by.len > 0)
@@ -220,7 +239,8 @@ try_service(struct trial *t, uint8_t proto, uint16_t port)
 		return;
 	}
 	t->result->checks++;
-	if (story.allow == t->item->allow && t->item->by.len == 0)
+	if (story.allow == t->item->allow && t->item->by.len == 0 &&
+	    t->item->route == NULL)
 		return;
 	found.allow = story.allow;
 	found.story = &story;
@@ -428,6 +448,22 @@ too_many(struct trial *t, const struct found_ends *from, const struct found_ends
 	return true;
 }
 
+/* The workloads that an expectation of Routes names. */
+static struct test_named
+find_named(struct trial *t, const struct test_end *ends, size_t count)
+{
+	struct found_ends found = {0};
+	struct test_named named = {0};
+
+	test_find_ends(t, ends, count, &found);
+	named.items = ARENA_ARRAY(t->r->arena, found.count, const struct workload *);
+	for (size_t i = 0; i < found.count; i++) {
+		if (found.items[i].end.workload != NULL)
+			named.items[named.count++] = found.items[i].end.workload;
+	}
+	return named;
+}
+
 static void
 run_expectation(struct runner *r, struct test_result *result)
 {
@@ -436,6 +472,12 @@ run_expectation(struct runner *r, struct test_result *result)
 
 	test_find_ends(&t, t.item->from, t.item->from_count, &from);
 	test_find_ends(&t, t.item->to, t.item->to_count, &to);
+	if (t.item->route != NULL) {
+		t.leads_to = find_named(
+		    &t, t.item->route->leads_to, t.item->route->leads_to_count);
+		t.through = find_named(
+		    &t, t.item->route->through, t.item->route->through_count);
+	}
 	if (too_many(&t, &from, &to))
 		return;
 	for (size_t i = 0; i < from.count; i++) {

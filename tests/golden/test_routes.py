@@ -132,6 +132,79 @@ def test_an_expectation_can_name_a_route(tmp_path, ports, by, status):
     assert ("route (egress): " in done.stdout) == (by == "published")
 
 
+WAY = """
+---
+apiVersion: ringfence.dev/v1alpha1
+kind: Test
+metadata: {{ name: t, namespace: /acme/shop }}
+spec: {{ expect: [{{ from: {src}, to: {dst}, ports: [{ports}], verdict: {verdict}, family: 4, route: {route} }}] }}
+"""
+BANK = (WEB, "198.51.100.9", "443/tcp")
+MAIL = (WEB, "192.0.2.9", "80/tcp")
+HTTPS = ("192.0.2.1", PUBLISHED, "443/tcp")
+INSIDE = (WEB, DB, "5432/tcp")
+APPS = "{ workloads: { matchLabels: { app: %s } } }"
+
+
+@pytest.mark.parametrize(
+    "ends, route, problem",
+    [
+        (BANK, "{ source: [203.0.113.64/28], gateway: [gw-2, gw-1], nextHop: [10.9.0.254] }", None),
+        (BANK, "{ source: [203.0.113.0/24] }", None),
+        (BANK, "{ source: [203.0.113.64/29] }", "it leaves with 203.0.113.64/28"),
+        (BANK, "{ gateway: [gw-1, gw-2] }", "it leaves by gw-2, gw-1"),
+        (BANK, "{ gateway: [gw-2] }", "it leaves by gw-2, gw-1"),
+        (BANK, "{ nextHop: [10.9.0.253] }", "its next hop is 10.9.0.254"),
+        (BANK, "{ direct: true }", "a Route says how it leaves"),
+        (MAIL, "{ source: [203.0.113.7] }", None),
+        (MAIL, "{ nextHop: [10.9.0.254] }", "its next hop is the node's choice"),
+        (HTTPS, "{ leadsTo: [%s, %s] }" % (APPS % "web", CANARY), None),
+        (HTTPS, "{ leadsTo: %s }" % (APPS % "web"), "it may lead to /acme/shop/canary"),
+        (HTTPS, "{ through: /ops/fw-1 }", "it goes through nothing"),
+        (INSIDE, "{ through: /ops/fw-1 }", None),
+        (INSIDE, "{ through: { namespace: /ops, workloads: { matchLabels: { app: fw } } } }", None),
+        (INSIDE, "{ through: /ops/db }", "it may go through /ops/fw-1"),
+        (INSIDE, "{ through: /ops/none }", "none"),
+        (INSIDE, "{ direct: true }", "it goes through something"),
+        (INSIDE, "{ source: [203.0.113.7] }", "it leaves with its own address"),
+        (INSIDE, "{ leadsTo: /ops/db }", "nobody publishes it"),
+        ((DB, "192.0.2.9", "80/tcp"), "{ direct: true }", None),
+        ((DB, "192.0.2.9", "80/tcp"), "{ gateway: [gw-1] }", "it leaves by its own node"),
+        ((WEB, "198.51.100.9", "442-443/tcp"), "{ gateway: [gw-2, gw-1] }", "its own node"),
+    ],
+)
+def test_an_expectation_can_say_how_it_goes(tmp_path, ends, route, problem):
+    path = tmp_path / "world.yaml"
+    src, dst, ports = ends
+    path.write_text((HERE / WORLD).read_text() + WAY.format(
+        src=src, dst=dst, ports=ports, verdict="allow", route=route))
+    done = run("test", path)
+    assert (done.returncode, done.stderr) == (1 if problem else 0, ""), done.stdout
+    assert (problem or "") in done.stdout
+
+
+@pytest.mark.parametrize(
+    "verdict, route, said",
+    [
+        ("allow", "{}", "says something"),
+        ("allow", "{ direct: false }", '"direct" is true'),
+        ("allow", "{ direct: true, source: [203.0.113.7] }", "stands alone"),
+        ("deny", "{ source: [203.0.113.7] }", "goes nowhere"),
+        ("allow", "{ source: [203.0.113.x] }", "neither an address nor a network"),
+        ("allow", "{ gateway: [[]] }", "a gateway must be"),
+        ("allow", "{ through: nobody }", "an end is"),
+        ("allow", "{ sources: [203.0.113.7] }", "sources"),
+    ],
+)
+def test_what_an_expectation_cannot_say_of_routes(tmp_path, verdict, route, said):
+    path = tmp_path / "world.yaml"
+    path.write_text((HERE / WORLD).read_text() + WAY.format(
+        src=WEB, dst="198.51.100.9", ports="443/tcp", verdict=verdict, route=route))
+    done = run("test", path)
+    assert done.returncode == 2, done.stdout
+    assert said in done.stderr and f"{path}:" in done.stderr
+
+
 def test_diff_tells_routes(tmp_path):
     new = edited(tmp_path, "source: [203.0.113.64/28]", "source: [203.0.113.64/27]")
     done = run("diff", "-o", "json", WORLD, *new)

@@ -258,6 +258,9 @@ SEEDS += [
                     "verdict": "allow",
                     "by": "web",
                     "family": 4,
+                    "route": {"source": ["203.0.113.7"], "gateway": ["gw-1"],
+                              "nextHop": ["192.0.2.1"], "through": ["/ops/fw"],
+                              "leadsTo": {"workloads": SELECTOR}},
                 },
                 {"from": {"namespace": "."}, "to": ["10.0.0.1", "api.example.org"], "verdict": "deny"},
             ]

@@ -246,9 +246,9 @@ class Trial:
             return {Came(dst, port, client)}
         home = {name: workload.node for name, workload in self.world.workloads.items()}
         walls = self.world.goes(src, dst, family, proto, port)
-        # answers would be translated before what is on the same node sees them
-        return {Came(dst, port, client, wall) if home.get(wall) != home[src] else None
-                for wall in walls or {None: None}} if walls else {None}
+        # what comes by the node that has translated it again is refused
+        return {None if wall and home[src] in (home[wall], home[dst]) else
+                Came(dst, port, client, wall) for wall in walls} or {None}
 
     def host_of(self, src, dst):
         """Whom the other end sees: kept, but where a workload reaches itself."""

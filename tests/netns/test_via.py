@@ -112,7 +112,7 @@ table inet other {
   }
 }
 """
-TRANSLATED = "via: translated on the node of what it goes through"
+TRANSLATED = "via: translated on a node that it comes by again"
 STRAY = "routed, but of no connection that is known"
 PORTS = [80, 81, 82, 83, 84, 85, 86, 87, 88, 89, 90, "81/udp", "82/udp"]
 
@@ -414,22 +414,27 @@ def test_what_is_of_no_connection_does_not_pass_by(lab, nodes, heard, family):
 
 
 def test_what_is_translated_beside_it_is_refused(lab, nodes):
-    """As by kube-proxy: only where what it goes through is elsewhere do answers find back."""
-    lab.node.nft(f"""
-table ip services {{
-  chain pre {{
-    type nat hook prerouting priority dstnat
-    ip daddr 10.96.0.1 dnat to {lab.host("far").address(4)}
-  }}
-}}
-""")
+    """As by kube-proxy: only where neither what it goes through nor the server is on the node
+    of the client do answers find back."""
+    lab.node.nft("table ip services {\n"
+                 "  chain pre {\n    type nat hook prerouting priority dstnat\n" + "".join(
+                     f"    ip daddr 10.96.0.{n} dnat to {lab.host(server).address(4)}\n"
+                     for n, server in enumerate(SERVERS)) + "  }\n}\n")
+
+    def ask(server, port):
+        result, walls = passed(lab, lambda: lab.probe(
+            "web", f"10.96.0.{SERVERS.index(server)}", "tcp", port))
+        return list(walls) if result.open else None
+
+    def refused():
+        return nodes["node-1"].rules().get(TRANSLATED, {}).get("packets", 0)
     try:
-        def ask(port):
-            result, walls = passed(lab, lambda: lab.probe("web", "10.96.0.1", "tcp", port))
-            return list(walls) if result.open else None
-        assert wait_until(lambda: ask(80) == [] and ask(82) == ["fw-2"], 30, "what can be reached")
-        assert ask(81) is None
-        assert nodes["node-1"].rules()[TRANSLATED]["packets"] > 0
+        wait_until(lambda: ask("far", 80) == ask("near", 80) == [] and ask("far", 82) == ["fw-2"],
+                   30, "what can be reached")
+        for server, port in (("far", 81), ("near", 81), ("near", 82)):
+            before = refused()
+            assert ask(server, port) is None
+            wait_until(lambda: refused() > before, 30, "the counter")  # noqa: B023
     finally:
         lab.node.exec(["nft", "delete", "table", "ip", "services"])
 
