@@ -11,8 +11,7 @@
 
 #include "authn/quota.h"
 
-#define NS_PER_S 1000000000ull
-#define UNSET    QUOTA_UNSET
+#define UNSET QUOTA_UNSET
 
 static struct quota_table *table;
 static struct str token; /* of the requests */
