@@ -36,17 +36,21 @@ vocabulary_fini(struct vocabulary *v)
 struct str
 vocabulary_nearest(const struct map *texts, struct str text)
 {
-	unsigned best = schema_tolerance(text.len) + 1;
+	unsigned best = schema_tolerance(text.len);
 	struct str found = {0};
 
 	for (size_t i = 0; i < texts->len && i < SPELLINGS_MAX; i++) {
 		struct str candidate = texts->entries[i].key;
 		unsigned distance = str_distance(text, candidate, best);
 
-		if (distance < best && distance < candidate.len) {
-			best = distance;
-			found = candidate;
-		}
+		if (distance > best || distance >= candidate.len)
+			continue;
+		/* Of two that are as near it is the first by name. */
+		if (found.ptr != NULL && distance == best &&
+		    str_cmp(candidate, found) > 0)
+			continue;
+		best = distance;
+		found = candidate;
 	}
 	return found;
 }

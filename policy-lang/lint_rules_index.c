@@ -182,32 +182,50 @@ count_values(struct finder *f, const struct block *b)
 	}
 }
 
-/*
- * The dimension by which a block is found: where fewest others ask for the same. A rule
- * that passes is always found: leaving out what decides finds too little, leaving out what
- * saves a part from being decided would find too much.
- */
-static const struct space_dim *
-rarest_dim(struct finder *f, const struct block *b)
+/* How many ask for what it asks for in a dimension; UINT64_MAX: for no single values. */
+static uint64_t
+seen_there(struct finder *f, const struct block *b, const struct space_dim *d)
 {
-	const struct space_dim *best = NULL;
+	uint64_t seen = 0;
+
+	if (!space_is_points(&d->set))
+		return UINT64_MAX;
+	for (uint32_t j = 0; j < d->set.count; j++)
+		seen += posting_of(f, b->list, d->id, d->set.ranges[j].lo, true)->seen;
+	return seen;
+}
+
+/*
+ * Posts a block in the dimension in which fewest others ask for the same; in all of them where
+ * there are several: which comes first depends on what was read first. A rule that passes is
+ * always found: leaving out what decides finds too little, leaving out what saves a part from
+ * being decided would find too much.
+ */
+static void
+index_block(struct finder *f, uint32_t number)
+{
+	const struct block *b = &f->blocks[number];
+	const uint32_t count = block_is_pass(b) ? 0 : b->box.count;
 	uint64_t least = UINT64_MAX;
 
-	for (uint32_t i = 0; i < b->box.count && !block_is_pass(b); i++) {
-		const struct space_dim *d = &b->box.dims[i];
-		uint64_t seen = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		const uint64_t seen = seen_there(f, b, &b->box.dims[i]);
 
-		if (!space_is_points(&d->set))
+		least = seen < least ? seen : least;
+	}
+	if (least == UINT64_MAX) {
+		post(posting_of(f, b->list, EVERY_VALUE, 0, true), number);
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		const struct space_dim *d = &b->box.dims[i];
+
+		if (seen_there(f, b, d) != least)
 			continue;
 		for (uint32_t j = 0; j < d->set.count; j++)
-			seen += posting_of(f, b->list, d->id, d->set.ranges[j].lo, true)
-				    ->seen;
-		if (seen < least) {
-			least = seen;
-			best = d;
-		}
+			post(posting_of(f, b->list, d->id, d->set.ranges[j].lo, true),
+			    number);
 	}
-	return best;
 }
 
 void
@@ -215,16 +233,8 @@ finder_index(struct finder *f)
 {
 	for (size_t i = 0; i < f->count; i++)
 		count_values(f, &f->blocks[i]);
-	for (size_t i = 0; i < f->count; i++) {
-		const struct block *b = &f->blocks[i];
-		const struct space_dim *d = rarest_dim(f, b);
-
-		if (d == NULL)
-			post(posting_of(f, b->list, EVERY_VALUE, 0, true), (uint32_t)i);
-		for (uint32_t j = 0; d != NULL && j < d->set.count; j++)
-			post(posting_of(f, b->list, d->id, d->set.ranges[j].lo, true),
-			    (uint32_t)i);
-	}
+	for (size_t i = 0; i < f->count; i++)
+		index_block(f, (uint32_t)i);
 }
 
 static int

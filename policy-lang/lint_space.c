@@ -29,6 +29,13 @@ number_of(struct map *texts, struct str text)
 	return (uint32_t)number;
 }
 
+/* Values are not next to each other, whichever came first: of two there is no range. */
+static uint32_t
+value_number(struct space *s, struct str text)
+{
+	return 2 * number_of(&s->values, text);
+}
+
 /* ---- making boxes ---- */
 
 struct maker {
@@ -71,7 +78,7 @@ constrain_range(struct maker *k, uint32_t id, addr_num lo, addr_num hi)
 static void
 constrain_text(struct maker *k, uint32_t id, struct str text)
 {
-	uint32_t number = number_of(&k->s->values, text);
+	uint32_t number = value_number(k->s, text);
 
 	constrain_range(k, id, number, number);
 }
@@ -83,7 +90,7 @@ texts_set(struct space *s, const struct str *texts, size_t count)
 	struct space_set kept;
 
 	for (size_t i = 0; i < count; i++) {
-		uint32_t number = number_of(&s->values, texts[i]);
+		uint32_t number = value_number(s, texts[i]);
 
 		addrset_add(&set, (struct addr_range){number, number});
 	}

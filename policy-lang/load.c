@@ -483,6 +483,7 @@ loader_fini(struct loader *l)
 		ptr_vec_fini(&d->addresses);
 	}
 	map_fini(&l->nodes);
+	map_fini(&l->warned);
 	for (size_t i = 0; i < ARRAY_LEN(vecs); i++)
 		ptr_vec_fini(vecs[i]);
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)

@@ -101,6 +101,7 @@ struct loader {
 	struct map externals; /* "path\nname" -> struct external_network */
 	struct map placings;  /* of a part: cluster and name -> struct load_placed */
 	struct map skipped;   /* "apiVersion kind" -> struct skipped_kind */
+	struct map warned; /* "source\npath" of undeclared namespaces, each told once */
 	struct ptr_vec items; /* struct load_object, in the order read */
 	struct ptr_vec workloads, policies, access, quotas, external_list, services,
 	    routes, tests;
@@ -242,13 +243,11 @@ MUST_CHECK bool load_strings(struct loader *l, const struct doc_node *list,
 struct tree_node {
 	struct ns ns;
 	bool known; /* declared, or above one that is, or a Kubernetes namespace's */
-	bool warned;
 };
 
 struct kube_node {
 	struct kube_ns kube;
-	bool known; /* declared, placed, or a pod is in it */
-	bool warned;
+	bool known;             /* declared, placed, or a pod is in it */
 	struct loc placed;      /* where a Namespace document says so */
 	struct label_set bare;  /* its labels while no document declares it */
 	unsigned placers;       /* live_move.c: how often it is placed, ... */

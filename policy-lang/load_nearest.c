@@ -25,7 +25,10 @@ load_nearest_consider(struct load_nearest *n, struct str name)
 {
 	unsigned distance = str_distance(n->wanted, name, n->least);
 
-	if (distance >= n->least || distance >= name.len)
+	if (distance > n->least || distance >= name.len)
+		return;
+	/* Of two that are as near it is the first by name, not the first that came. */
+	if (distance == n->least && (n->best.ptr == NULL || str_cmp(name, n->best) > 0))
 		return;
 	n->least = distance;
 	n->best = name;

@@ -290,6 +290,13 @@ node_is_known(const struct loader *l, struct str cluster, struct str name)
 	return known;
 }
 
+/* The nodes of the model that a part is read against; of a whole load it has none yet. */
+static size_t
+nodes_there(const struct loader *l)
+{
+	return l->note != NULL && l->note->part ? l->m->node_count : 0;
+}
+
 static void
 warn_of_node(struct loader *l, const struct doc_node *node)
 {
@@ -302,6 +309,8 @@ warn_of_node(struct loader *l, const struct doc_node *node)
 
 		load_nearest_consider(&n, draft->node.name);
 	}
+	for (size_t i = 0; i < nodes_there(l) && load_nearest_goes_on(&n); i++)
+		load_nearest_consider(&n, l->m->nodes[i]->name);
 	load_nearest_hint(&n, l, d);
 }
 
@@ -316,7 +325,7 @@ load_node_name(
 	}
 	*out = load_text(l, node->text);
 	/* Where nothing is known of nodes at all, no name is suspicious. */
-	if (l->nodes.len != 0 && !node_is_known(l, cluster, *out))
+	if (l->nodes.len + nodes_there(l) != 0 && !node_is_known(l, cluster, *out))
 		warn_of_node(l, node);
 	return true;
 }

@@ -133,8 +133,18 @@ suggest_ns(struct loader *l, struct diag *d, struct str path)
 	load_nearest_hint(&n, l, d);
 }
 
-/* The namespace at a path that a document names: undeclared ones are warned of, once
- * each. */
+/* Whether a source has been told of an undeclared namespace already; it has from now on. What
+ * others were told does not count: each object's warnings are its own. */
+static bool
+warned_of(struct loader *l, struct loc loc, struct str name)
+{
+	struct str key = STR_CONCAT(l->scratch, loc.source->name, STR("\n"), name);
+
+	return map_set(&l->warned, key, l) != NULL;
+}
+
+/* The namespace at a path that a document names: a source is warned of undeclared ones, once
+ * of each. */
 static struct ns *
 named_ns(struct loader *l, struct str path, struct loc loc)
 {
@@ -142,9 +152,8 @@ named_ns(struct loader *l, struct str path, struct loc loc)
 	struct tree_node *node = tree_node_of(ns);
 	struct diag *d;
 
-	if (node->known || node->warned || ns->parent == NULL)
+	if (node->known || ns->parent == NULL || warned_of(l, loc, path))
 		return ns;
-	node->warned = true;
 	d = diag_say(l->diags, CODE_UNKNOWN_NAMESPACE, loc,
 	    "no Namespace document declares %.*s", STR_ARG(path));
 	suggest_ns(l, d, path);
@@ -467,8 +476,7 @@ load_home(struct loader *l, const struct load_object *o, struct meta *meta)
 	node = load_kube_ns(l, cluster, meta->ns);
 	node->holds_others |= !load_stands_alone(o->kind);
 	meta->cluster = node->kube.cluster;
-	if (!node->known && !node->warned) {
-		node->warned = true;
+	if (!node->known && !warned_of(l, meta->ns_loc, meta->ns)) {
 		d = diag_say(l->diags, CODE_UNKNOWN_NAMESPACE, meta->ns_loc,
 		    "no document declares the Kubernetes namespace \"%.*s\"",
 		    STR_ARG(meta->ns));

@@ -342,10 +342,10 @@ def unique(doc, number, was):
 def loader_errors(docs, directory):
     """The errors of `check`, by the index of the document."""
     errors = {i: [] for i in range(len(docs))}
-    for start in range(0, len(docs), 120):
+    for start in range(0, len(docs), 100):
         batch = directory / str(start)
         batch.mkdir()
-        for i, doc in enumerate(docs[start : start + 120], start):
+        for i, doc in enumerate(docs[start : start + 100], start):
             (batch / f"{i:06}.json").write_text(json.dumps(doc))
         done = rf.run("check", "-o", "json", batch)
         found = json.loads(done.stdout)
