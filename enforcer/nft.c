@@ -95,10 +95,10 @@ build_chains_first(struct nft_build *b, const struct op_batch *batch, size_t ind
 		uint32_t number = batch->ops[index].chain->number;
 
 		b->now.op = (uint32_t)index;
-		if (batch->ops[index].kind == OP_CHAIN_ADD)
-			nft_build_chain(b, number);
-		else
+		if (batch->ops[index].kind != OP_CHAIN_ADD)
 			nft_build_flush_chain(b, number);
+		else if (!b->chains_there)
+			nft_build_chain(b, number);
 	}
 }
 
@@ -124,6 +124,9 @@ nft_build_op(struct nft_build *b, const struct op_batch *batch, size_t index)
 		nft_build_flush(b, op->set);
 		break;
 	case OP_CHAIN_ADD:
+		if (!b->chains_there)
+			nft_build_rule_chain(b, op->chain);
+		break;
 	case OP_CHAIN_REPLACE:
 		nft_build_rule_chain(b, op->chain);
 		break;
@@ -311,6 +314,69 @@ forget_counters(struct nft *n)
 	n->counted_count = 0;
 }
 
+static bool
+adds_chains(const struct op_batch *batch)
+{
+	for (size_t i = 0; i < batch->count; i++) {
+		if (batch->ops[i].kind == OP_CHAIN_ADD)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * New chains, with their rules. A packet goes on with the rules that were there when it came, but
+ * with elements as they are now: one that leads to a chain of the same transaction would lead it
+ * to a chain without rules, and out again as if it were allowed. So chains are there before
+ * anything leads to them. What a failure has left of one is taken out.
+ */
+static int
+make_chains(struct nft *n, const struct op_batch *batch, uint32_t generation,
+    struct nft_refusal *out_refusal, struct err *err)
+{
+	struct nft_build build;
+	uint32_t now;
+
+	nft_begin(n, &build, batch->settings, &n->copies, generation);
+	for (size_t i = 0; i < batch->count;
+	     i++) { /* those of limits refer to others */
+		if (batch->ops[i].kind != OP_CHAIN_ADD)
+			continue;
+		build.now.op = (uint32_t)i;
+		nft_build_chain(&build, batch->ops[i].chain->number);
+		nft_build_flush_chain(&build, batch->ops[i].chain->number);
+	}
+	for (size_t i = 0; i < batch->count; i++) {
+		build.now.op = (uint32_t)i;
+		if (batch->ops[i].kind == OP_CHAIN_ADD)
+			nft_build_rule_chain(&build, batch->ops[i].chain);
+	}
+	return nft_commit(n, &build, generation, &now, out_refusal, err);
+}
+
+/* Nothing leads to them: if something does after all, the kernel refuses, and they stay. */
+static void
+drop_chains(struct nft *n, const struct op_batch *batch)
+{
+	struct err err = ERR_INIT;
+	struct nft_refusal refusal;
+	struct nft_build build;
+	uint32_t now;
+	int left;
+
+	nft_begin(n, &build, batch->settings, &n->copies, 0);
+	for (size_t i = 0; i < batch->count; i++) {
+		if (batch->ops[i].kind == OP_CHAIN_ADD)
+			nft_build_flush_chain(&build, batch->ops[i].chain->number);
+	}
+	for (size_t i = 0; i < batch->count; i++) {
+		if (batch->ops[i].kind == OP_CHAIN_ADD)
+			nft_build_no_chain(&build, batch->ops[i].chain->number);
+	}
+	left = nft_commit(n, &build, 0, &now, &refusal, &err);
+	(void)left; /* then its rules are not what they should be, and it is restored */
+}
+
 /* Where there is no table, or one that cannot become ours in place: what has the name of
  * something of ours may be of another type. What fails for other reasons is tried again, and
  * what is in force stays. */
@@ -321,35 +387,57 @@ has_to_be_made(int rc, const struct nft_refusal *refusal)
 }
 
 static int
-apply(struct nft *n, const struct op_batch *batch, uint32_t generation,
+send_batch(struct nft *n, const struct op_batch *batch, const struct nft_copies *copies,
+    uint32_t generation, uint32_t *out_generation, struct nft_refusal *out_refusal,
+    struct err *err)
+{
+	struct nft_build build;
+
+	nft_begin(n, &build, batch->settings, copies, generation);
+	build.chains_there = batch->ops[0].kind != OP_TABLE;
+	for (size_t i = 0; i < batch->count; i++)
+		nft_build_op(&build, batch, i);
+	return nft_commit(n, &build, generation, out_generation, out_refusal, err);
+}
+
+/* The table, whatever there is. */
+static int
+apply_anew(struct nft *n, const struct op_batch *batch, uint32_t generation,
     uint32_t *out_generation, struct nft_refusal *out_refusal, struct err *err)
 {
 	static const struct nft_copies first;
-	const bool anew = batch->ops[0].kind == OP_TABLE;
-	struct nft_build build;
-	int rc = 0;
+	int rc = nft_restore(n, batch, out_generation, out_refusal, err);
 
-	if (anew) {
-		rc = nft_restore(n, batch, out_generation, out_refusal, err);
-		if (rc == 0 || !has_to_be_made(rc, out_refusal))
-			return rc;
-		rc = 0;
-	}
-	if (!anew && !n->copies_known)
-		rc = nft_find_copies(n, err);
+	if (rc == 0 || !has_to_be_made(rc, out_refusal))
+		return rc;
+	rc = send_batch(n, batch, &first, generation, out_generation, out_refusal, err);
+	n->copies = first;
+	n->copies_known = rc == 0;
+	return rc;
+}
+
+/* What changes in a table that is ours. */
+static int
+apply_changes(struct nft *n, const struct op_batch *batch, uint32_t generation,
+    uint32_t *out_generation, struct nft_refusal *out_refusal, struct err *err)
+{
+	const bool chains = adds_chains(batch);
+	int rc = n->copies_known ? 0 : nft_find_copies(n, err);
+
 	if (rc != 0)
 		return rc;
-	if (!anew && nft_swaps(batch))
-		return nft_apply_swap(
-		    n, batch, generation, out_generation, out_refusal, err);
-	nft_begin(n, &build, batch->settings, anew ? &first : &n->copies, generation);
-	for (size_t i = 0; i < batch->count; i++)
-		nft_build_op(&build, batch, i);
-	rc = nft_commit(n, &build, generation, out_generation, out_refusal, err);
-	if (anew) {
-		n->copies = first;
-		n->copies_known = rc == 0;
+	if (chains) {
+		rc = make_chains(n, batch, generation, out_refusal, err);
+		generation = nft_later(generation, 1);
 	}
+	if (rc == 0 && nft_swaps(batch))
+		rc = nft_apply_swap(
+		    n, batch, generation, out_generation, out_refusal, err);
+	else if (rc == 0)
+		rc = send_batch(
+		    n, batch, &n->copies, generation, out_generation, out_refusal, err);
+	if (rc != 0 && chains)
+		drop_chains(n, batch);
 	return rc;
 }
 
@@ -363,7 +451,8 @@ nft_apply(struct nft *n, const struct op_batch *batch, uint32_t generation,
 	if (batch->count == 0)
 		return nft_generation(n, out_generation, err);
 	keep_counters(n, batch);
-	rc = apply(n, batch, generation, out_generation, out_refusal, err);
+	rc = (batch->ops[0].kind == OP_TABLE ? apply_anew : apply_changes)(
+	    n, batch, generation, out_generation, out_refusal, err);
 	forget_counters(n);
 	return rc;
 }

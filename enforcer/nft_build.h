@@ -42,6 +42,8 @@ struct nft_build {
 	unsigned lacks; /* enum op_lack: rules that need it are left out */
 	struct nft_copies copies;
 	const uint32_t *room; /* of sets that are made (struct op); NULL */
+	bool
+	    chains_there; /* those that the batch adds: an earlier transaction made them */
 	/* What chains that are made anew have counted so far; sorted by number. */
 	const struct nft_counter *counted;
 	size_t counted_count;

@@ -80,6 +80,8 @@ MUST_CHECK int nft_find_kept(
 
 /* nft_swap.c: true if a batch replaces interval sets; as nft_apply, for such a one. */
 MUST_CHECK bool nft_swaps(const struct op_batch *batch);
+/* The generation after so many commits of ours; 0 stays 0. */
+MUST_CHECK uint32_t nft_later(uint32_t generation, unsigned commits);
 MUST_CHECK int nft_apply_swap(struct nft *n, const struct op_batch *batch,
     uint32_t generation, uint32_t *out_generation, struct nft_refusal *out_refusal,
     struct err *err);

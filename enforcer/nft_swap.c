@@ -99,6 +99,7 @@ refer_to_copies(struct nft *n, const struct nft_swap *s, uint32_t generation,
 	uint32_t now;
 
 	nft_begin(n, &build, s->batch->settings, &s->next, generation);
+	build.chains_there = true;
 	for (size_t i = 0; i < table_chain_count; i++) {
 		if (refers(&table_chains[i], s->sets))
 			nft_build_chain_rules(&build, &table_chains[i]);
@@ -123,9 +124,8 @@ nft_delete_copies(struct nft *n, const struct nft_swap *s,
 	return nft_commit(n, &build, 0, &now, &refusal, err);
 }
 
-/* The generation after so many commits of ours; 0 stays 0. */
-static uint32_t
-later(uint32_t generation, unsigned commits)
+uint32_t
+nft_later(uint32_t generation, unsigned commits)
 {
 	for (; generation != 0 && commits > 0; commits--)
 		generation +=
@@ -147,7 +147,7 @@ nft_apply_swap(struct nft *n, const struct op_batch *batch, uint32_t generation,
 		n->copies_known = false; /* an answer may have been lost */
 		return rc;
 	}
-	rc = refer_to_copies(n, &s, later(generation, 1), out_refusal, err);
+	rc = refer_to_copies(n, &s, nft_later(generation, 1), out_refusal, err);
 	if (rc != 0) {
 		struct err other = ERR_INIT;
 		int left = nft_delete_copies(n, &s, &s.next, &other);
@@ -163,6 +163,6 @@ nft_apply_swap(struct nft *n, const struct op_batch *batch, uint32_t generation,
 		return rc;
 	}
 	/* If others were in between, the real one tells whoever compares. */
-	*out_generation = later(generation, 3);
+	*out_generation = nft_later(generation, 3);
 	return generation != 0 ? 0 : nft_generation(n, out_generation, err);
 }

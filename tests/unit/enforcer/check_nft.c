@@ -752,6 +752,75 @@ START_TEST(interval_sets_stay_when_something_is_refused)
 }
 END_TEST
 
+/* ---- new chains ---- */
+
+/* A chain, and an element that leads to it; then (`refused`) one that is there. */
+static struct op_batch
+leads_to_a_new_chain(bool refused)
+{
+	static const struct table_rule_chain fresh = {
+	    .number = 777, .action = ACTION_DENY, .log = true, .comment = "fresh"};
+	static const struct table_element leads = {.class_id = 777, .value = 777};
+	struct op_batch batch = {.settings = {.log_group = 100, .names_group = 101}};
+
+	batch.ops = ARENA_ARRAY(arena, 3, struct op);
+	batch.ops[batch.count++] = (struct op){.kind = OP_CHAIN_ADD, .chain = &fresh};
+	batch.ops[batch.count++] = (struct op){
+	    .kind = OP_ADD, .set = SET_RULES, .elements = &leads, .element_count = 1};
+	batch.ops[batch.count] = (struct op){.kind = OP_ADD,
+	    .set = SET_PEER4_IN,
+	    .elements = peer4, /* which is there */
+	    .element_count = 1};
+	batch.count += refused;
+	return batch;
+}
+
+/* In between a packet that came earlier finds a chain that has its rules already. */
+START_TEST(chains_are_there_before_anything_leads_to_them)
+{
+	const struct table_content content = make_content();
+	const struct op_batch whole = make_batch(&content);
+	const struct op_batch batch = leads_to_a_new_chain(false);
+	uint32_t generation = apply(&whole), real;
+	struct nft_observed seen;
+
+	ck_assert_uint_eq(apply_at(&batch, generation), generation + 2);
+	ck_assert_int_eq(nft_generation(nft, &real, &err), 0);
+	ck_assert_uint_eq(real, generation + 2);
+	ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), 0);
+	ck_assert_uint_eq(
+	    seen.element_count[SET_RULES], content.element_count[SET_RULES] + 1);
+	free(output_of(
+	    "nft list chain inet ringfence rule_777 | grep -c fresh | grep -x 1"));
+}
+END_TEST
+
+START_TEST(chains_go_again_when_what_leads_to_them_is_refused)
+{
+	const struct table_content content = make_content();
+	const struct op_batch whole = make_batch(&content);
+	const struct op_batch bad = leads_to_a_new_chain(true);
+	const struct op_batch good = leads_to_a_new_chain(false);
+	const uint32_t generation = apply(&whole);
+	struct nft_refusal refusal;
+	struct nft_observed before, seen;
+	uint32_t now;
+
+	ck_assert_int_eq(nft_observe(nft, arena, &before, &err), 0);
+	ck_assert_int_eq(
+	    nft_apply(nft, &bad, generation, &now, &refusal, &err), ERR_SYSTEM);
+	ck_assert_uint_eq(refusal.op, 2);
+	ck_assert_int_eq(refusal.sys, EEXIST);
+	ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), 0);
+	ck_assert_mem_eq(seen.rules_digest, before.rules_digest, 32);
+	ck_assert_uint_eq(
+	    seen.element_count[SET_RULES], before.element_count[SET_RULES]);
+	(void)apply_at(&good, 0);
+	free(output_of(
+	    "nft list chain inet ringfence rule_777 | grep -c fresh | grep -x 1"));
+}
+END_TEST
+
 /* What may be wrong with a table that is there, and all the same becomes ours in place. */
 static const char *const wrongs[] = {
     "nft list tables",
@@ -963,6 +1032,8 @@ main(void)
 	tcase_add_test(tc, delete_table_returns_zero_with_and_without_a_table);
 	tcase_add_test(tc, interval_sets_are_replaced_and_rules_are_as_before);
 	tcase_add_loop_test(tc, interval_sets_stay_when_something_is_refused, 0, 2);
+	tcase_add_test(tc, chains_are_there_before_anything_leads_to_them);
+	tcase_add_test(tc, chains_go_again_when_what_leads_to_them_is_refused);
 	tcase_add_loop_test(
 	    tc, table_becomes_another_in_place, 0, (int)ARRAY_LEN(wrongs));
 	tcase_add_loop_test(tc, table_that_cannot_become_ours_is_made_anew, 0, 2);
