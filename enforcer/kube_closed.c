@@ -8,17 +8,21 @@
 /* Of kinds that have a namespace, and that whoever lives there may write. */
 static const struct {
 	const char *resource;
-	const char *api_version, *kind, *spec; /* NULL: nothing in its place */
+	const char *api_version, *kind; /* NULL: nothing in its place */
+	const char *prefix; /* of the name, apart from others of that kind */
+	const char *spec;
 } closed[] = {
-    {"networkpolicies", "networking.k8s.io/v1", "NetworkPolicy",
+    {"networkpolicies", "networking.k8s.io/v1", "NetworkPolicy", "",
 	"{\"podSelector\":{},\"policyTypes\":[\"Ingress\",\"Egress\"]}"},
-    {"policies.ringfence.dev", "ringfence.dev/v1alpha1", "Policy",
+    {"policies.ringfence.dev", "ringfence.dev/v1alpha1", "Policy", "",
 	/* the first of its level */
 	"{\"priority\":-2147483647,\"mandatory\":{\"ingress\":" DENY_ALL
 	",\"egress\":" DENY_ALL "}}"},
-    {"externalnetworks.ringfence.dev", NULL, NULL, NULL},
-    {"routes.ringfence.dev", NULL, NULL, NULL},
-    {"workloads.ringfence.dev", NULL, NULL, NULL},
+    /* It may have led what leaves through a gateway, or forbidden to leave by another. */
+    {"routes.ringfence.dev", "ringfence.dev/v1alpha1", "Policy", "route.",
+	"{\"priority\":-2147483647,\"mandatory\":{\"egress\":" DENY_ALL "}}"},
+    {"externalnetworks.ringfence.dev", NULL, NULL, NULL, NULL},
+    {"workloads.ringfence.dev", NULL, NULL, NULL, NULL},
 };
 
 /* As names of objects are. */
@@ -51,9 +55,9 @@ kube_closed_text(struct arena *arena, struct str source, struct str *out)
 		if (closed[i].kind != NULL)
 			*out = str_from(arena_printf(arena,
 			    "{\"apiVersion\":\"%s\",\"kind\":\"%s\",\"metadata\":"
-			    "{\"name\":\"%.*s\",\"namespace\":\"%.*s\"},\"spec\":%s}",
-			    closed[i].api_version, closed[i].kind, STR_ARG(rest),
-			    STR_ARG(ns), closed[i].spec));
+			    "{\"name\":\"%s%.*s\",\"namespace\":\"%.*s\"},\"spec\":%s}",
+			    closed[i].api_version, closed[i].kind, closed[i].prefix,
+			    STR_ARG(rest), STR_ARG(ns), closed[i].spec));
 		return true;
 	}
 	return false;

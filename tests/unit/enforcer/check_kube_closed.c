@@ -22,7 +22,7 @@ teardown(void)
 
 /* Loads what is taken, which is good; the only policy that it is. */
 static const struct policy *
-policy_of(const char *source)
+policy_of(const char *source, const char *name)
 {
 	struct source text = {.name = STR("it")};
 	const struct bundle bundle = {&text, 1};
@@ -33,14 +33,15 @@ policy_of(const char *source)
 	diag_list_init(&diags, arena);
 	ck_assert(model_load(arena, &bundle, NULL, &diags, &model));
 	ck_assert_uint_eq(model->policy_count, 1);
-	ck_assert(str_is(model->policies[0]->name, "web"));
+	ck_assert(str_is(model->policies[0]->name, name));
 	ck_assert(str_is(model->policies[0]->level->path, "/shop"));
 	return model->policies[0];
 }
 
 START_TEST(policy_denies_everything_first)
 {
-	const struct policy *p = policy_of("east/policies.ringfence.dev/shop/web");
+	const struct policy *p =
+	    policy_of("east/policies.ringfence.dev/shop/web", "web");
 
 	ck_assert_int_eq(p->priority, -INT32_MAX);
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
@@ -56,13 +57,26 @@ END_TEST
 
 START_TEST(network_policy_isolates_and_allows_nothing)
 {
-	const struct policy *p = policy_of("east/networkpolicies/shop/web");
+	const struct policy *p = policy_of("east/networkpolicies/shop/web", "web");
 
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 		ck_assert(p->isolates[d]);
 		ck_assert_uint_eq(
 		    policy_rules(p, PHASE_ALLOW, (enum direction)d)->count, 0);
 	}
+}
+END_TEST
+
+START_TEST(route_lets_nothing_leave)
+{
+	const struct policy *p =
+	    policy_of("east/routes.ringfence.dev/shop/web", "route.web");
+	const struct rule_list *rules = policy_rules(p, PHASE_MANDATORY, DIR_EGRESS);
+
+	ck_assert_uint_eq(rules->count, 1);
+	ck_assert_int_eq(rules->rules[0].action, ACTION_DENY);
+	ck_assert_uint_eq(policy_rules(p, PHASE_MANDATORY, DIR_INGRESS)->count, 0);
+	ck_assert(!p->isolates[DIR_INGRESS]);
 }
 END_TEST
 
@@ -102,6 +116,7 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, policy_denies_everything_first);
 	tcase_add_test(tc, network_policy_isolates_and_allows_nothing);
+	tcase_add_test(tc, route_lets_nothing_leave);
 	tcase_add_test(tc, what_policy_refers_to_is_gone);
 	tcase_add_test(tc, what_tenants_do_not_write_is_missed);
 	suite_add_tcase(suite, tc);
