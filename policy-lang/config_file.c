@@ -1,6 +1,7 @@
 #include "policy-lang/config_file.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/bundle.h"
 #include "common/secret.h"
@@ -38,6 +39,21 @@ take_bundle(struct arena *arena, const char *path, const char *what, const char 
 	return out->root != NULL;
 }
 
+/* Of a directory all files would be read. */
+static bool
+is_no_directory(
+    const char *path, const char *what, const char *code, struct diag_list *diags)
+{
+	const struct loc nowhere = {NULL, 0, 0, 0};
+	struct stat st;
+
+	if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+		return true; /* reading tells what else may be wrong */
+	diag_error(
+	    diags, code, nowhere, "%s is one file, and %s is a directory", what, path);
+	return false;
+}
+
 bool
 config_file_read(struct arena *arena, const char *path, const char *what,
     const char *code, struct diag_list *diags, struct config_file *out)
@@ -45,7 +61,8 @@ config_file_read(struct arena *arena, const char *path, const char *what,
 	struct bundle bundle;
 
 	*out = (struct config_file){.directory = ""};
-	return bundle_read(arena, &path, 1, diags, &bundle) &&
+	return is_no_directory(path, what, code, diags) &&
+	       bundle_read(arena, &path, 1, diags, &bundle) &&
 	       take_bundle(arena, path, what, code, &bundle, diags, out);
 }
 
@@ -56,7 +73,8 @@ config_file_read_owned(struct arena *arena, const char *path, const char *what,
 	struct bundle bundle;
 
 	*out = (struct config_file){.directory = ""};
-	return bundle_read_owned(arena, path, diags, &bundle) &&
+	return is_no_directory(path, what, code, diags) &&
+	       bundle_read_owned(arena, path, diags, &bundle) &&
 	       take_bundle(arena, path, what, code, &bundle, diags, out);
 }
 

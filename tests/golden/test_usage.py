@@ -16,6 +16,8 @@ MISTAKES = [
     ("ringfence-gate --password-file x", "--password-file goes with --check-user"),
     ("ringfence-gate --resource-quotas", "--resource-quotas goes with --check"),
     ("ringfence-gate --ready-fd x", "--ready-fd takes a number"),
+    ("ringfence-gate --check --config /", "the configuration is one file, and / is a directory"),
+    ("ringfence-enforcer --check --config /", "the configuration is one file, and / is a directory"),
     ("ringfence-enforcer --bogus", "unrecognized option '--bogus'"),
     ("ringfence-enforcer --config", "'--config' requires an argument"),
     ("ringfence-enforcer start", "no such command: start (try --help)"),
