@@ -59,11 +59,10 @@ read_gateways(
 	bool ok = true;
 
 	for (uint32_t i = 0; i < list->count; i++) {
-		if (schema_type(
-			c->l->diags, list->u.items[i], "a gateway", TYPE_STRING))
-			names[i] = load_text(c->l, list->u.items[i]->text);
-		else
-			ok = false;
+		ok &=
+		    schema_type(
+			c->l->diags, list->u.items[i], "a gateway", TYPE_STRING) &&
+		    load_node_name(c->l, list->u.items[i], (struct str){0}, &names[i]);
 	}
 	out->gateways = names;
 	out->gateway_count = list->count;

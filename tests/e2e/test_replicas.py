@@ -193,9 +193,10 @@ def test_tokens_of_a_user_are_counted_at_all_gates(pair):
     assert auth(pair.b)["tokensRefused"] > refused
     listed = gate_lab.call(pair.a, "GET", "/ringfence/v1/tokens", token(pair.a, "erin"))
     many = [t for t in listed.json()["tokens"] if t["name"] == "many" and not t["revoked"]]
-    path = f"/ringfence/v1/tokens/{many[0]['id']}"
-    assert gate_lab.call(pair.a, "DELETE", path, token(pair.a, "erin")).status in (204, 503)
-    wait_until(lambda: create(pair.b).status == 201, 30, "its place")
+    for made in many[:20]:  # the other may have made some before it heard of all
+        path = f"/ringfence/v1/tokens/{made['id']}"
+        assert gate_lab.call(pair.a, "DELETE", path, token(pair.a, "erin")).status in (204, 503)
+    wait_until(lambda: create(pair.b).status == 201, 30, "their place")
 
 
 def test_user_by_certificate_whom_one_has_seen_is_known_to_the_other(pair):
