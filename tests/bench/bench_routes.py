@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What a packet that opens a flow pays for being translated on its way through a node, by the
-number of routes there are: published ports that lead to a workload, and ports to which a
-workload leaves with an address of its own each. Ours; a rule of nft(8) for each route, tried in
-turn, as they are usually written; one such rule alone; no translation. `hot` packets are all for
-the last route's port, `spread` ones for every route's in turn. As the benchmark dataplane
-measures."""
+"""What a packet pays for being translated on its way through a node, by the number of routes
+there are: published ports that lead to a workload, and ports to which a workload leaves with an
+address of its own each. Ours; a rule of nft(8) for each route, tried in turn, as they are usually
+written; one such rule alone; no translation. Each packet opens a flow: `hot` ones are all for the
+last route's port, `spread` ones for every route's in turn. Or (`known`) all are of one flow, for the
+last route's port, which has been answered. As the benchmark dataplane measures."""
 
 import json
 import pathlib
@@ -79,6 +79,33 @@ def measure(lab, way, ports, packets, rounds):
     return best
 
 
+def known(lab, way, back, port, packets, rounds):
+    """The same of packets of one flow, which has been answered: to `back`."""
+    src, dst, sink = way
+    best = None
+    lab.conntrack_flush()
+    ours, client = str(lab.host(src).address(4)), 1024
+
+    def send(host, source, to, to_port, count, from_port):
+        done = lab.host(host).exec([helper("bench-packets"), source, to, str(to_port), "1",
+                                    str(count), str(from_port)])
+        return json.loads(done.stdout)["cpu_ns"]
+
+    def sends(host, at, *rest):
+        before = arrived(lab, at)
+        ns = send(host, *rest)
+        wait_until(lambda: arrived(lab, at) - before == rest[3], 30, "all packets to arrive")
+        return ns
+
+    sends(src, sink, ours, dst, port, 1, client)
+    sends(sink, src, str(lab.host(sink).address(4)) if sink == "server" else dst, back, client, 1,
+          port)
+    for _ in range(rounds):
+        ns = sends(src, sink, ours, dst, port, packets, client)
+        best = ns if best is None else min(best, ns)
+    return best
+
+
 def point(lab, count, packets, rounds):
     """One number of routes."""
     server = str(lab.host("server").address(4))
@@ -87,10 +114,14 @@ def point(lab, count, packets, rounds):
     hot, spread = (count - 1, 1), (0, count)
     last = FIRST_PORT + count - 1
     few = max(1, packets // max(1, count // 100))  # it takes as much longer
+    world = str(lab.host("world").address(4))
+    back = {"publish": world, "leave": source(count - 1)}
     p = {"routes": count}
     load(lab, BASE)
     for name, way in straight.items():
         p[f"{name}_untranslated_ns"] = measure(lab, way, hot, packets, rounds)
+        p[f"{name}_untranslated_known_ns"] = known(
+            lab, way, {"publish": world, "leave": server}[name], last, packets, rounds)
     load(lab, plain(lab, [last]))
     for name, way in ways.items():
         p[f"{name}_one_rule_ns"] = measure(lab, way, hot, packets, rounds)
@@ -98,10 +129,12 @@ def point(lab, count, packets, rounds):
     for name, way in ways.items():
         p[f"{name}_ours_hot_ns"] = measure(lab, way, hot, packets, rounds)
         p[f"{name}_ours_spread_ns"] = measure(lab, way, spread, packets, rounds)
+        p[f"{name}_ours_known_ns"] = known(lab, way, back[name], last, packets, rounds)
     load(lab, plain(lab, range(FIRST_PORT, last + 1)))
     for name, way in ways.items():
         p[f"{name}_rules_hot_ns"] = measure(lab, way, hot, few, max(1, rounds // 2))
         p[f"{name}_rules_spread_ns"] = measure(lab, way, spread, few, max(1, rounds // 2))
+        p[f"{name}_rules_known_ns"] = known(lab, way, back[name], last, packets, rounds)
     for name in ways:
         for what in ("ours_hot", "ours_spread", "rules_hot", "rules_spread"):
             p[f"{name}_{what}_over_one_rule_us"] = (
@@ -122,7 +155,7 @@ def main():
                         1 if args.quick else ROUNDS) for size in sizes]
     result("routes", points, growth=growth(
         points, "routes", *(f"{way}_{what}_{kind}_ns" for way in ("publish", "leave")
-                            for what in ("ours", "rules") for kind in ("hot", "spread"))))
+                            for what in ("ours", "rules") for kind in ("hot", "spread", "known"))))
     return 0
 
 
