@@ -17,22 +17,13 @@ import pytest
 import lab as lab_module
 from enforcerd import WAIT_S, Enforcer, Watch, ended, kill, rf, set_in_use
 from faultlab import ALLOWED, FORBIDDEN, watched
-from lab import Lab, wait_until
-from shop import DB, PORTS, world
+from lab import wait_until
+from shop import DB, lab, world  # noqa: F401
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
 
 KILLS = int(os.environ.get("RINGFENCE_KILLS", "15"))
-
-
-@pytest.fixture(scope="module")
-def lab():
-    with Lab() as lab:
-        lab.add_workloads(["web", "db", "mon"])
-        lab.add_outside("world", ["203.0.113.0/24", "2001:db8::/32"])
-        lab.listen_all(PORTS)
-        yield lab
 
 
 @pytest.fixture

@@ -15,23 +15,14 @@ import pytest
 
 import lab as lab_module
 from enforcerd import Enforcer, kill
-from lab import Lab, wait_until
-from shop import DB, PORTS, world
+from lab import wait_until
+from shop import DB, lab, world  # noqa: F401
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
 
 WITHOUT_WEB = DB.replace("ports: [5432/tcp, 53/udp]", "ports: [5433/tcp]")
 VIP = {4: "192.0.2.10", 6: "2001:db8:ff::10"}
-
-
-@pytest.fixture(scope="module")
-def lab():
-    with Lab() as lab:
-        lab.add_workloads(["web", "db", "mon"])
-        lab.add_outside("world", ["203.0.113.0/24", "2001:db8::/32"])
-        lab.listen_all(PORTS)
-        yield lab
 
 
 @pytest.fixture

@@ -12,23 +12,12 @@ import pytest
 import lab as lab_module
 from enforcerd import Enforcer, rf
 from faultlab import DB, PORTS, NftFaults, Storm
-from lab import Lab
-from shop import PORTS as LISTENING
-from shop import world
+from shop import lab, world  # noqa: F401
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
 
 SECONDS = float(os.environ.get("RINGFENCE_FAULT_SECONDS", "12"))
-
-
-@pytest.fixture(scope="module")
-def lab():
-    with Lab() as lab:
-        lab.add_workloads(["web", "db", "mon"])
-        lab.add_outside("world", ["203.0.113.0/24", "2001:db8::/32"])
-        lab.listen_all(LISTENING)
-        yield lab
 
 
 def start(enforcer, faults):

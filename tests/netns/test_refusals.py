@@ -7,31 +7,14 @@ import threading
 import pytest
 
 import lab as lab_module
-from enforcerd import Enforcer, rf
+from enforcerd import rf
 from faultlab import NftFaults, watched
-from lab import Lab, wait_until
-from test_enforcer import DB, PORTS, world
+from lab import wait_until
+from shop import DB, idle, lab  # noqa: F401
 
 SHIM = rf.build_dir() / "tests" / "libnft-faults.so"
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
-
-
-@pytest.fixture(scope="module")
-def lab():
-    with Lab() as lab:
-        lab.add_workloads(["web", "db", "mon"])
-        lab.add_outside("world", ["203.0.113.0/24", "2001:db8::/32"])
-        lab.listen_all(PORTS)
-        yield lab
-
-
-@pytest.fixture
-def idle(lab, tmp_path):
-    it = Enforcer(lab.node, tmp_path, {"world.yaml": world(lab), "db.yaml": DB})
-    yield it
-    it.__exit__()
-    lab.node.exec(["nft", "flush", "ruleset"])
 
 
 @pytest.mark.skipif(not SHIM.exists(), reason=f"{SHIM} is not built")
