@@ -198,15 +198,21 @@ advance(struct series *s, const struct compile_change *changes, size_t count)
 }
 
 static void
-count_moves(struct series *s, const struct compile_change *changes, size_t count)
+count_changes(struct series *s, const struct compile_change *changes, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		const struct policy *before = changes[i].policy_before;
-		const struct policy *after = changes[i].policy_after;
+		const struct compile_change *c = &changes[i];
+		const struct policy *before = c->policy_before;
 
-		s->moved += changes[i].kind == CHANGE_KUBE_PLACE;
+		s->spaces +=
+		    c->kind == CHANGE_KUBE_LABELS || c->kind == CHANGE_NS_LABELS;
+		s->nodes += c->kind == CHANGE_NODE;
+		s->told_of += c->kind == CHANGE_NODE && c->node_after != NULL &&
+			      c->node_after->loc.source == NULL;
+		s->moved += c->kind == CHANGE_KUBE_PLACE;
 		for (size_t j = i; j < count && before != NULL && j <= i + 1; j++) {
-			after = changes[j].policy_after;
+			const struct policy *after = changes[j].policy_after;
+
 			s->moved_policies +=
 			    after != NULL &&
 			    str_eq(before->namespace_text, after->namespace_text) &&
@@ -231,16 +237,7 @@ commit(struct series *s, struct live_edit *edit, const struct documents *after,
 		return true;
 	s->grown += m->ns_count + m->kube_count - spaces;
 	s->docs = *after;
-	for (size_t i = 0; i < count; i++)
-		s->nodes += changes[i].kind == CHANGE_NODE;
-	for (size_t i = 0; i < count; i++)
-		s->told_of += changes[i].kind == CHANGE_NODE &&
-			      changes[i].node_after != NULL &&
-			      changes[i].node_after->loc.source == NULL;
-	count_moves(s, changes, count);
-	for (size_t i = 0; i < count; i++)
-		s->spaces += changes[i].kind == CHANGE_KUBE_LABELS ||
-			     changes[i].kind == CHANGE_NS_LABELS;
+	count_changes(s, changes, count);
 	return advance(s, changes, count);
 }
 
