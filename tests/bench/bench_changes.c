@@ -5,9 +5,9 @@
  *     bench-changes NODE COUNT PATH...
  *
  * Somebody else's workload gets another's labels, two swap their addresses, a namespace
- * gets another's labels, or comes to be where another is, a policy changes, a workload of the node gets the labels of
- * another of them. What comes out in the end is
- * compared with compiling the model as it is then.
+ * gets another's labels, or comes to be where another is, a policy changes, a workload of
+ * the node gets the labels of another of them. What comes out in the end is compared with
+ * compiling the model as it is then.
  */
 #include <stdlib.h>
 #include <string.h>
