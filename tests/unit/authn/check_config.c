@@ -162,7 +162,6 @@ static const struct {
     {"listen: [ \"[]:443\" ]\n" TLS UPSTREAM REST, 1, "[]:443"},
     {"listen: [ \"1.2.3.4:65536\" ]\n" TLS UPSTREAM REST, 1, "65536"},
     {"listen: []\n" TLS UPSTREAM REST, 1, "no address"},
-    {"listen: [ \"[]:1\" ]\n" TLS UPSTREAM REST, 1, "[]:1"},
     {"listen: 8443\n" TLS UPSTREAM REST, 1, "listen"},
     {"listen: [ \"127.0.0.1:1\",\n \"127.0.0.1:1\" ]\n" TLS UPSTREAM REST, 2,
 	"listened on already"},

@@ -334,7 +334,6 @@ START_TEST(limits_cut_and_say_so)
 }
 END_TEST
 
-/* Every prefix of a good message is refused, or was said to be truncated. */
 /* A service's record: priority, target, and parameters as they are. */
 static void
 put_service(struct message *m, unsigned type, unsigned priority, const char *target,
@@ -441,6 +440,7 @@ START_TEST(little_is_said_of_whatever_there_is)
 }
 END_TEST
 
+/* Every prefix of a good message is refused, or was said to be truncated. */
 START_TEST(short_messages_are_malformed)
 {
 	struct message m = answer_to("a.example", DNS_A, 0x8180, 2);
