@@ -177,6 +177,17 @@ def allowed(objects, kind, name):
     return found
 
 
+def enforcer_config(objects):
+    return yaml.safe_load(objects["ConfigMap", "ringfence-enforcer"]["data"]["enforcer.yaml"])
+
+
+def test_nodes_that_answer_dns_are_otherwise_as_the_others(overlays):
+    """Its file takes the place of the other as a whole."""
+    config = enforcer_config(overlays["node-hold"])
+    assert config.pop("dns")["mode"] == "hold"
+    assert config == enforcer_config(overlays["node"])
+
+
 def webhooks(overlays):
     assert set(overlays["webhook"]) == {("ValidatingWebhookConfiguration", "ringfence-policy")}
     return overlays["webhook"]["ValidatingWebhookConfiguration", "ringfence-policy"]["webhooks"]
@@ -227,7 +238,7 @@ def test_roles_of_the_gate_are_what_it_asks_for(overlays):
 def test_nodes_report_and_each_its_own(overlays):
     """The enforcer may write reports; a policy of admission holds each node to its own."""
     objects = overlays["node"]
-    config = yaml.safe_load(objects["ConfigMap", "ringfence-enforcer"]["data"]["enforcer.yaml"])
+    config = enforcer_config(objects)
     assert config["sources"][0]["kubernetes"]["reportSeconds"] > 0
     may = allowed(objects, "ServiceAccount", "ringfence-enforcer")
     writes = {entry for entry in may if entry[3] not in ("list", "watch")}
