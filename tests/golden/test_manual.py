@@ -108,10 +108,14 @@ def test_the_overview_lists_every_command_and_page():
 def test_every_reference_leads_to_a_page():
     pages = {(p.name.rpartition(".")[0], p.name[-1]) for p in EVERY_PAGE}
     foreign = {("nft", "8"), ("kubectl", "1"), ("conntrack", "8"), ("ip-rule", "8"), ("systemd", "1"), ("systemd-analyze", "1"),
-               ("systemd-journald", "8"), ("inotify", "7")}
+               ("systemd-journald", "8"), ("inotify", "7"), ("chroot", "2")}
     for path in EVERY_PAGE:
         for name, section in re.findall(r"\bXr (\S+) (\d)", path.read_text()):
             assert (name, section) in pages | foreign, f"{path.name}: {name}({section})"
+    samples = [path for path in (rf.ROOT / "samples").rglob("*") if path.is_file()]
+    for path in [rf.ROOT / "README.md", *samples]:
+        for name, section in re.findall(r"\b([a-z][a-zA-Z.-]+)\(([1-8])\)", path.read_text(errors="replace")):
+            assert (name, section) in pages | foreign, f"{path}: {name}({section})"
 
 
 def test_pages_are_well_formed():
