@@ -53,11 +53,16 @@ def lab():
         yield lab
 
 
+def workloads(lab, places):
+    """The documents of hosts of the lab, in these parts of the tree."""
+    return "".join(
+        WORKLOAD.format(name=name, ns=ns, v4=lab.host(name).address(4),
+                        v6=lab.host(name).address(6)) for name, ns in places.items())
+
+
 def world(lab):
     """The documents that say who there is."""
-    return TREE + "".join(
-        WORKLOAD.format(name=name, ns=ns, v4=lab.host(name).address(4),
-                        v6=lab.host(name).address(6)) for name, ns in PLACES.items())
+    return TREE + workloads(lab, PLACES)
 
 
 @pytest.fixture

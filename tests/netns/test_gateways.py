@@ -10,7 +10,7 @@ import pytest
 import lab as lab_module
 from enforcerd import Enforcer
 from lab import Lab, wait_until
-from shop import TREE, WORKLOAD
+from shop import TREE, workloads
 from test_steering import FAMILIES, FAR, PLACES, ROUTER, STEERING, build, ours, route, seen
 
 REASON = lab_module.skip_reason()
@@ -70,9 +70,7 @@ def lab():
 def nodes(lab, tmp_path_factory):
     """A daemon on each of them."""
     files = {"routes.yaml": ROUTES, "world.yaml": TREE + "".join(
-        NODE.format(name=name, n=n) for name, n in NODES.items()) + "".join(
-        WORKLOAD.format(name=name, ns=ns, v4=lab.host(name).address(4),
-                        v6=lab.host(name).address(6)) for name, ns in PLACES.items())}
+        NODE.format(name=name, n=n) for name, n in NODES.items()) + workloads(lab, PLACES)}
     daemons = {}
     try:
         for name in NODES:

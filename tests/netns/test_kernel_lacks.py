@@ -14,7 +14,7 @@ import pytest
 import lab as lab_module
 from enforcerd import Enforcer, rf
 from lab import Lab, wait_until
-from shop import WORKLOAD
+from shop import workloads
 
 SHIM = rf.build_dir() / "tests" / "libnft-faults.so"
 REASON = lab_module.skip_reason() or (None if SHIM.exists() else f"{SHIM} is not built")
@@ -64,9 +64,7 @@ def lab():
 @pytest.fixture
 def lacking(lab, tmp_path):
     """Starts a daemon on a kernel that knows none of these."""
-    files = {"all.yaml": DOCUMENTS + "".join(
-        WORKLOAD.format(name=name, ns=ns, v4=lab.host(name).address(4),
-                        v6=lab.host(name).address(6)) for name, ns in PLACES.items())}
+    files = {"all.yaml": DOCUMENTS + workloads(lab, PLACES)}
     started = []
 
     def start(lacks):

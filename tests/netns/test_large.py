@@ -8,7 +8,7 @@ import pytest
 import lab as lab_module
 from enforcerd import Enforcer, Watch
 from lab import Lab
-from shop import DB, PLACES, TREE, WORKLOAD
+from shop import DB, PLACES, TREE, workloads
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
@@ -51,9 +51,7 @@ def size_of(lab, name):
 
 
 def test_large_program_is_enforced_and_outgrows_its_sets(lab, tmp_path):
-    world = TREE + "".join(
-        WORKLOAD.format(name=name, ns=ns, v4=lab.host(name).address(4),
-                        v6=lab.host(name).address(6)) for name, ns in PLACES.items())
+    world = TREE + workloads(lab, PLACES)
     with Enforcer(lab.node, tmp_path, {"world.yaml": world, "db.yaml": DB,
                                        "many.yaml": others(0, MANY)}) as enforcer:
         log = enforcer.log()

@@ -12,7 +12,7 @@ import pytest
 import lab as lab_module
 from enforcerd import Enforcer, kill
 from lab import Lab, wait_until
-from shop import WORKLOAD
+from shop import workloads
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
@@ -69,9 +69,7 @@ def limited(lab, tmp_path):
 
 
 def world(lab):
-    return TREE + "".join(
-        WORKLOAD.format(name=name, ns=ns, v4=lab.host(name).address(4),
-                        v6=lab.host(name).address(6)) for name, ns in PLACES.items())
+    return TREE + workloads(lab, PLACES)
 
 
 def text(*quotas):

@@ -12,7 +12,7 @@ import lab as lab_module
 from dnslab import A, AAAA, HTTPS, Liar, Upstream, ask, record, says
 from enforcerd import Enforcer, kill
 from lab import Lab, wait_until
-from shop import WORKLOAD
+from shop import workloads
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
@@ -85,9 +85,7 @@ def lab(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def files(lab):
-    return {"policy.yaml": POLICY, "world.yaml": "".join(
-        WORKLOAD.format(name=name, ns=ns, v4=lab.host(name).address(4), v6=lab.host(name).address(6))
-        for name, ns in PLACES.items())}
+    return {"policy.yaml": POLICY, "world.yaml": workloads(lab, PLACES)}
 
 
 def audit(directory):

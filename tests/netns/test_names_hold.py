@@ -15,7 +15,7 @@ from dnslab import (A, AAAA, ANY, AXFR, CNAME, HTTPS, Upstream, addresses, answe
                     ask_tcp, asked_type, name_bytes, question, rcode, record, says)
 from enforcerd import Enforcer, kill, rf, role_facts
 from lab import Lab, wait_until
-from shop import WORKLOAD
+from shop import workloads
 from test_names import audit, known, recorded
 
 REASON = lab_module.skip_reason()
@@ -155,9 +155,8 @@ def lab(tmp_path_factory, tricks):
 
 @pytest.fixture(scope="module")
 def enforcer(lab, tmp_path_factory):
-    files = {"policy.yaml": POLICY.format(ns="/acme") + POLICY.format(ns="/bi"), "world.yaml": "".join(
-        WORKLOAD.format(name=name, ns=ns, v4=lab.host(name).address(4), v6=lab.host(name).address(6))
-        for name, ns in PLACES.items())}
+    files = {"policy.yaml": POLICY.format(ns="/acme") + POLICY.format(ns="/bi"),
+             "world.yaml": workloads(lab, PLACES)}
     dns = {"resolvers": [FAKE, REAL], "mode": "hold", "listen": [f"{OWN[4]}:53", f"[{OWN[6]}]:53"]}
     directory = tmp_path_factory.mktemp("hold")
     with Enforcer(lab.node, directory, files, dns=dns, audit=audit(directory)) as it:

@@ -14,7 +14,7 @@ import lab as lab_module
 from enforcerd import Enforcer, kill, rf, set_in_use
 from faultlab import NftFaults, Witness
 from lab import Lab, wait_until
-from shop import TREE, WORKLOAD
+from shop import TREE, workloads
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
@@ -99,9 +99,7 @@ def check(lab):
 
 @pytest.mark.parametrize("owner", ["auto", "never"])
 def test_no_packet_sees_half_a_table(lab, tmp_path, owner):
-    world = TREE + "".join(
-        WORKLOAD.format(name=name, ns="/acme/shop", v4=lab.host(name).address(4),
-                        v6=lab.host(name).address(6)) for name in ("web", "db"))
+    world = TREE + workloads(lab, dict.fromkeys(("web", "db"), "/acme/shop"))
     shim = rf.build_dir() / "tests" / "libnft-faults.so"
     faults = NftFaults(tmp_path / "faults") if shim.exists() else None
     it = Enforcer(lab.node, tmp_path, {"world.yaml": world, "web.yaml": POLICY.format(more=MORE)},

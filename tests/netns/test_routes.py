@@ -13,7 +13,7 @@ import pytest
 import lab as lab_module
 from enforcerd import Enforcer, set_in_use
 from lab import Lab, wait_until
-from shop import TREE, WORKLOAD
+from shop import TREE, workloads
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
@@ -89,9 +89,7 @@ def lab():
 
 
 def world(lab):
-    return TREE + "".join(
-        WORKLOAD.format(name=name, ns=ns, v4=lab.host(name).address(4),
-                        v6=lab.host(name).address(6)) for name, ns in PLACES.items())
+    return TREE + workloads(lab, PLACES)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import lab as lab_module
 from dnslab import A, AAAA, ask
 from enforcerd import Enforcer
 from lab import Lab, wait_until
-from shop import WORKLOAD
+from shop import workloads
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
@@ -58,9 +58,7 @@ def lab(tmp_path_factory):
         (directory / "dnsmasq.conf").write_text(RECORDS)
         lab.host("dns").popen(["/usr/sbin/dnsmasq", "-C", str(directory / "dnsmasq.conf")],
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        files = {"routes.yaml": ROUTES, "world.yaml": "".join(
-            WORKLOAD.format(name=name, ns=ns, v4=lab.host(name).address(4),
-                            v6=lab.host(name).address(6)) for name, ns in PLACES.items())}
+        files = {"routes.yaml": ROUTES, "world.yaml": workloads(lab, PLACES)}
         with Enforcer(lab.node, tmp_path_factory.mktemp("names"), files,
                       dns={"resolvers": list(RESOLVER.values()), "group": 101}):
             yield lab

@@ -10,7 +10,7 @@ import pytest
 import lab as lab_module
 from enforcerd import Enforcer
 from lab import Lab
-from shop import WORKLOAD
+from shop import workloads
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
@@ -105,9 +105,7 @@ def lab(tmp_path_factory):
         lab.listen_all(PORTS)
         db = [str(lab.host("db").address(family)) for family in FAMILIES]
         lab.node.nft(OTHERS % (db[0], db[0], db[1], db[1]))
-        files = {"all.yaml": TREE + DOCUMENTS + "".join(
-            WORKLOAD.format(name=name, ns=ns, v4=lab.host(name).address(4),
-                            v6=lab.host(name).address(6)) for name, ns in PLACES.items())}
+        files = {"all.yaml": TREE + DOCUMENTS + workloads(lab, PLACES)}
         with Enforcer(lab.node, tmp_path_factory.mktemp("order"), files):
             yield lab
 

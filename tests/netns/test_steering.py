@@ -20,7 +20,7 @@ import pytest
 import lab as lab_module
 from enforcerd import Enforcer
 from lab import Lab, wait_until
-from shop import TREE, WORKLOAD
+from shop import TREE, workloads
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
@@ -117,9 +117,7 @@ def lab():
 
 @pytest.fixture(scope="module")
 def files(lab):
-    return {"world.yaml": TREE + "".join(
-        WORKLOAD.format(name=name, ns=ns, v4=lab.host(name).address(4),
-                        v6=lab.host(name).address(6)) for name, ns in PLACES.items()),
+    return {"world.yaml": TREE + workloads(lab, PLACES),
         "routes.yaml": ROUTES}
 
 
