@@ -35,6 +35,7 @@ import nft_element
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "double"))
 import pki as pki_module  # noqa: E402
+from kubectls import kubeconfig  # noqa: E402
 
 SIZES = ((1000, 15000), (10000, 150000))
 RATE, QUICK_RATE = 1000, 50
@@ -139,14 +140,9 @@ class Daemon:
 
     def __init__(self, directory, pki, port, node, cpu):
         self.socket = directory / "enforcer.sock"
-        (directory / "kubeconfig").write_text(yaml.safe_dump({
-            "apiVersion": "v1", "kind": "Config", "current-context": "it",
-            "clusters": [{"name": "c", "cluster": {
-                "server": f"https://127.0.0.1:{port}",
-                "certificate-authority": f"{pki}/cluster-ca.crt"}}],
-            "users": [{"name": "u", "user": {"client-certificate": f"{pki}/admin.crt",
-                                             "client-key": f"{pki}/admin.key"}}],
-            "contexts": [{"name": "it", "context": {"cluster": "c", "user": "u"}}]}))
+        (directory / "kubeconfig").write_text(kubeconfig(
+            f"https://127.0.0.1:{port}", f"{pki}/cluster-ca.crt",
+            {"client-certificate": f"{pki}/admin.crt", "client-key": f"{pki}/admin.key"}))
         (directory / "enforcer.yaml").write_text(yaml.safe_dump({
             "node": node, "control": str(self.socket),
             "workloadNetworks": ["10.0.0.0/8", "100.64.0.0/10", "fd00:10::/32"],

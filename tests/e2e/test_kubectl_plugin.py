@@ -11,6 +11,7 @@ import yaml
 
 import proxy_lab
 from proxy_lab import ApiServer, client, pki_module
+from kubectls import kubeconfig  # after proxy_lab, which knows where it is
 
 KUBECTL = shutil.which("kubectl")
 pytestmark = pytest.mark.skipif(not KUBECTL, reason="no kubectl")
@@ -109,16 +110,11 @@ class Lab:
             return os.path.join(self.pki, name)
 
         path = os.path.join(self.directory, "kubeconfig")
-        config = {
-            "apiVersion": "v1", "kind": "Config", "current-context": "east",
-            "clusters": [{"name": "c", "cluster": {
-                "server": self.api.url, "certificate-authority": pem("cluster-ca.crt")}}],
-            "users": [{"name": "u", "user": {
-                "client-certificate": pem("admin.crt"), "client-key": pem("admin.key")}}],
-            "contexts": [{"name": "east", "context": {"cluster": "c", "user": "u", "namespace": "shop"}}],
-        }  # fmt: skip
+        user = {"client-certificate": pem("admin.crt"), "client-key": pem("admin.key")}
         with open(path, "w") as f:
-            yaml.safe_dump(config, f)
+            f.write(
+                kubeconfig(self.api.url, pem("cluster-ca.crt"), user, "east", namespace="shop")
+            )
         return path
 
     def __call__(self, *words, text=None):

@@ -10,7 +10,7 @@ import uuid
 import pytest
 
 from proxy_lab import header_values, lab, process, wait_until  # noqa: F401
-from kubectls import PROGRAMS  # after proxy_lab, which knows where it is
+from kubectls import PROGRAMS, kubeconfig  # after proxy_lab, which knows where it is
 
 pytestmark = [
     pytest.mark.parametrize(
@@ -29,29 +29,15 @@ def fresh(name):
 @pytest.fixture(params=PROGRAMS)
 def kubectl(request, lab, tmp_path):
     """kubectl(arguments, input=None): its standard output; `check=False`: the process."""
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "c",
-        "clusters": [
-            {
-                "name": "c",
-                "cluster": {
-                    "server": f"https://127.0.0.1:{lab.gate.port}",
-                    "certificate-authority": os.path.join(lab.pki, "gate-ca.crt"),
-                },
-            }
-        ],
-        "users": [{"name": "u", "user": {"token": lab.gate.token()}}],
-        "contexts": [
-            {
-                "name": "c",
-                "context": {"cluster": "c", "user": "u", "namespace": "shop-prod"},
-            }
-        ],
-    }
     path = tmp_path / "kubeconfig"
-    path.write_text(json.dumps(config))
+    path.write_text(
+        kubeconfig(
+            f"https://127.0.0.1:{lab.gate.port}",
+            os.path.join(lab.pki, "gate-ca.crt"),
+            {"token": lab.gate.token()},
+            namespace="shop-prod",
+        )
+    )
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),

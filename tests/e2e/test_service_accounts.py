@@ -8,7 +8,7 @@ import pytest
 
 import gate_lab
 from gate_lab import PODS, audit, call, get, login, metrics, wait_until
-from kubectls import PROGRAMS  # after gate_lab, which knows where it is
+from kubectls import PROGRAMS, kubeconfig  # after gate_lab, which knows where it is
 
 LONG = 40  # nothing here takes so long unless it fails
 API = "/ringfence/v1/serviceaccounts"
@@ -247,23 +247,13 @@ def test_it_ends_with_the_account_and_the_ownership_of_who_made_it(lab, declared
 def test_kubectl_works_with_it(lab, declared, program, tmp_path):
     """As a CI job does: a kubeconfig that names the token's file."""
     (tmp_path / "token").write_text(issued(lab, ttl="1h"))
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "ci",
-        "clusters": [
-            {
-                "name": "ci",
-                "cluster": {
-                    "server": f"https://127.0.0.1:{lab.gate.port}",
-                    "certificate-authority": os.path.join(lab.pki, "gate-ca.crt"),
-                },
-            }
-        ],
-        "users": [{"name": "ci", "user": {"tokenFile": str(tmp_path / "token")}}],
-        "contexts": [{"name": "ci", "context": {"cluster": "ci", "user": "ci"}}],
-    }
-    (tmp_path / "config").write_text(json.dumps(config))
+    (tmp_path / "config").write_text(
+        kubeconfig(
+            f"https://127.0.0.1:{lab.gate.port}",
+            os.path.join(lab.pki, "gate-ca.crt"),
+            {"tokenFile": str(tmp_path / "token")},
+        )
+    )
 
     def kubectl(*arguments):
         return subprocess.run(

@@ -13,8 +13,6 @@ import os
 import pathlib
 import sys
 
-import yaml
-
 from lab import wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -22,6 +20,7 @@ sys.path.insert(0, str(ROOT / "tests" / "double"))
 import client  # noqa: E402
 import pki as pki_module  # noqa: E402
 import process  # noqa: E402
+from kubectls import kubeconfig  # noqa: E402
 
 NATIVE = "ringfence.dev/v1alpha1"
 KINDS = {
@@ -130,13 +129,8 @@ class Cluster:
         user = user or {"client-certificate": str(self.pki / "admin.crt"),
                         "client-key": str(self.pki / "admin.key")}
         self.kubeconfig = self.directory / "kubeconfig"
-        self.kubeconfig.write_text(yaml.safe_dump({
-            "apiVersion": "v1", "kind": "Config", "current-context": "it",
-            "clusters": [{"name": "c", "cluster": {
-                "server": f"https://127.0.0.1:{self.port}",
-                "certificate-authority": str(self.pki / "cluster-ca.crt")}}],
-            "users": [{"name": "u", "user": user}],
-            "contexts": [{"name": "it", "context": {"cluster": "c", "user": "u"}}]}))
+        self.kubeconfig.write_text(kubeconfig(
+            f"https://127.0.0.1:{self.port}", self.pki / "cluster-ca.crt", user))
 
     def source(self, **more):
         source = {"kubeconfig": str(self.kubeconfig), **more}
