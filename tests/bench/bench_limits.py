@@ -19,9 +19,9 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "netns"))
 
-from bench_dataplane import FIRST_PORT, PACKETS, ROUNDS, SINK, arrived, load  # noqa: E402
-from lab import Lab, wait_until  # noqa: E402
-from measure import arguments, growth, helper, program, result, run  # noqa: E402
+from bench_dataplane import PACKETS, ROUNDS, SINK, load, measure, to_server  # noqa: E402
+from lab import Lab  # noqa: E402
+from measure import arguments, growth, program, result, run  # noqa: E402
 
 LEVELS = (1, 2, 4, 8)
 OPEN = (100, 1000, 10000)
@@ -54,32 +54,22 @@ def ours(lab, levels, network, limited=True):
         return run(program(), "compile", path, "--node", "node-1", "-o", "nft")["stdout"].decode()
 
 
-def measure(lab, packets, rounds):
-    """Nanoseconds of the processor a packet; all must have come through."""
-    best = None
-    for _ in range(rounds):
-        lab.conntrack_flush()
-        before = arrived(lab)
-        done = lab.host("client").exec(
-            [helper("bench-packets"), str(lab.host("client").address(4)),
-             str(lab.host("server").address(4)), str(FIRST_PORT), "1", str(packets)])
-        ns = json.loads(done.stdout)["cpu_ns"]
-        wait_until(lambda: arrived(lab) - before == packets, 60, "all packets to arrive")
-        best = ns if best is None else min(best, ns)
-    return best
+def cost(lab, packets, rounds):
+    """Nanoseconds of the processor a packet to the server."""
+    return measure(lab, to_server(lab), (0, 1), packets, rounds)
 
 
 def level_point(lab, levels, packets, rounds):
     """So many namespaces with limits."""
     p = {"levels": levels}
     load(lab, ours(lab, levels, None))
-    p["none_ns"] = measure(lab, packets, rounds)
+    p["none_ns"] = cost(lab, packets, rounds)
     everything = KINDS["new"] | KINDS["bytes"] | KINDS["open"]
     load(lab, ours(lab, levels, everything, limited=False))
-    p["miss_ns"] = measure(lab, packets, rounds)
+    p["miss_ns"] = cost(lab, packets, rounds)
     for kind in ("new", "bytes"):
         load(lab, ours(lab, levels, KINDS[kind]))
-        p[f"{kind}_ns"] = measure(lab, packets, rounds)
+        p[f"{kind}_ns"] = cost(lab, packets, rounds)
     for kind in ("miss", "new", "bytes"):
         p[f"{kind}_over_none_us"] = (p[f"{kind}_ns"] - p["none_ns"]) / 1e3
     return p
@@ -90,7 +80,7 @@ def open_point(lab, count, rounds):
     p = {"open": count}
     for name, network in (("none", None), ("open", KINDS["open"])):
         load(lab, ours(lab, 1, network))
-        p[f"{name}_ns"] = measure(lab, count, min(3, rounds))
+        p[f"{name}_ns"] = cost(lab, count, min(3, rounds))
     p["open_over_none_us"] = (p["open_ns"] - p["none_ns"]) / 1e3
     return p
 

@@ -13,9 +13,10 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "netns"))
 
-from bench_dataplane import BASE, FIRST_PORT, PACKETS, ROUNDS, SINK, arrived, load  # noqa: E402
-from lab import Lab, wait_until  # noqa: E402
-from measure import arguments, growth, helper, program, result, run  # noqa: E402
+from bench_dataplane import (BASE, FIRST_PORT, PACKETS, ROUNDS, SINK, load, measure,  # noqa: E402
+                             send)
+from lab import Lab  # noqa: E402
+from measure import arguments, growth, program, result, run  # noqa: E402
 
 ROUTES = (10, 100, 1000, 10000)
 QUICK = (3, 30)
@@ -62,28 +63,6 @@ def plain(lab, ports):
         *(f"ip saddr {server} ip daddr 203.0.113.0/24 udp dport {port} "
           f"snat to {source(port - FIRST_PORT)}\n" for port in ports),
         "}\n}\n"])
-
-
-def send(lab, way, ports, packets, own=None, own_port=0):
-    """Nanoseconds of the processor a packet; all must have come through. `way`: from which host, to
-    which address, and whom that leads to; `own`: the address that it has, if it has several. Each
-    from another port, or all from `own_port`."""
-    src, dst, sink = way
-    before = arrived(lab, sink)
-    done = lab.host(src).exec(
-        [helper("bench-packets"), own or str(lab.host(src).address(4)), dst,
-         str(ports[0]), str(ports[1]), str(packets), str(own_port)])
-    wait_until(lambda: arrived(lab, sink) - before == packets, 30, "all packets to arrive")
-    return json.loads(done.stdout)["cpu_ns"]
-
-
-def measure(lab, way, ports, packets, rounds):
-    """The least of some rounds, each of new flows."""
-    times = []
-    for _ in range(rounds):
-        lab.conntrack_flush()
-        times.append(send(lab, way, (FIRST_PORT + ports[0], ports[1]), packets))
-    return min(times)
 
 
 def known(lab, way, back, port, packets, rounds):
