@@ -201,9 +201,26 @@ def item_of(where, key):
     return where[key]
 
 
+def same(a, b):
+    """Equal, and of one type; so is all that is in them."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    return a == b
+
+
 def matches(text, pattern):
-    """RE2's syntax is Python's in what rules here use."""
-    return re.search(pattern.replace("$", r"\Z"), text, re.ASCII) is not None
+    """RE2's syntax is Python's in what rules here use, but for `$`: that is the very end."""
+    pattern = re.sub(
+        r"\\.|\[\^?\]?(?:\\.|[^]\\])*\]|\$",
+        lambda found: r"\Z" if found[0] == "$" else found[0],
+        pattern,
+        flags=re.DOTALL,
+    )
+    return re.search(pattern, text, re.ASCII) is not None
 
 
 NUMBERS = [(int, int), (float, float)]
@@ -217,10 +234,10 @@ FUNCTIONS = {
     ">=": (ORDERED, lambda a, b: a >= b),
     "+": ([*ORDERED, (list, list)], lambda a, b: in_int64(a + b) if isinstance(a, int) else a + b),
     "-": (NUMBERS, lambda a, b: in_int64(a - b) if isinstance(a, int) else a - b),
-    "==": ([(object, object)], lambda a, b: type(a) is type(b) and a == b),
-    "!=": ([(object, object)], lambda a, b: type(a) is not type(b) or a != b),
-    "in": ([(object, list), (object, dict)], lambda a, b: a in b),
-    "[]": ([(list, int), (dict, object)], item_of),
+    "==": ([(object, object)], same),
+    "!=": ([(object, object)], lambda a, b: not same(a, b)),
+    "in": ([(object, list), (str, dict)], lambda a, b: any(same(a, each) for each in b)),
+    "[]": ([(list, int), (dict, str)], item_of),
     "size": ([(str,), (list,), (dict,)], len),
     "int": ([(int,), (str,)], lambda a: to_int(a) if isinstance(a, str) else a),
     "string": ([(str,), (int,)], str),
