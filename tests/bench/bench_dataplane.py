@@ -130,7 +130,7 @@ def send(lab, way, ports, packets, own=None, own_port=0):
     done = lab.host(src).exec(
         [helper("bench-packets"), own or str(lab.host(src).address(4)), dst,
          str(ports[0]), str(ports[1]), str(packets), str(own_port)])
-    wait_until(lambda: arrived(lab, sink) - before == packets, 60, "all packets to arrive")
+    wait_until(lambda: arrived(lab, sink) - before == packets, 30, "all packets to arrive")
     return json.loads(done.stdout)["cpu_ns"]
 
 
