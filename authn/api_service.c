@@ -1,6 +1,7 @@
 #include "authn/api_service.h"
 
 #include "authn/api.h"
+#include "authn/auth_messages.h"
 #include "authn/service_account.h"
 #include "authn/worker_state.h"
 
@@ -53,8 +54,9 @@ api_service_object(struct str path, struct str method, struct str *out_node,
 	return true;
 }
 
-/* Groups that own the node, or one above; in the exchange's arena. */
-static void
+/* Groups that own the node, or one above; in the exchange's arena. False: more than the auth role
+ * takes in a question. */
+static bool
 add_owners(struct exchange *x, const struct ns *node, struct auth_caller *caller)
 {
 	struct str *all;
@@ -62,6 +64,8 @@ add_owners(struct exchange *x, const struct ns *node, struct auth_caller *caller
 
 	for (const struct ns *at = node; at != NULL; at = at->parent)
 		count += at->owner_count;
+	if (count > IDENTITY_MAX_GROUPS)
+		return false;
 	all = ARENA_ARRAY(x->arena, count, struct str);
 	count = 0;
 	for (const struct ns *at = node; at != NULL; at = at->parent) {
@@ -70,6 +74,7 @@ add_owners(struct exchange *x, const struct ns *node, struct auth_caller *caller
 	}
 	caller->owners = all;
 	caller->owner_count = count;
+	return true;
 }
 
 /* The caller, about `of`, which is at `node`. False: it was answered. */
@@ -83,9 +88,21 @@ about(struct exchange *x, struct str of, struct str node, struct auth_caller *ou
 		    x, 404, "there is no such namespace in the tree of policy");
 		return false;
 	}
+	/* Nodes may have longer ones, and the auth role ends a worker that asks about them. */
+	if (of.len > SERVICE_PATH_BYTES) {
+		exchange_reply_error(x, 400,
+		    "the path of that namespace of the tree is too long for service "
+		    "accounts");
+		return false;
+	}
 	*out = api_caller(x);
 	out->service = of;
-	add_owners(x, level, out);
+	if (!add_owners(x, level, out)) {
+		exchange_reply_error(x, 403,
+		    "that namespace of the tree has too many owners for service "
+		    "accounts");
+		return false;
+	}
 	return true;
 }
 

@@ -455,6 +455,7 @@ ask_question(struct auth_client *c, uint32_t type, bool login,
 	    .service = caller->service,
 	    .owners = caller->owners,
 	    .owner_count = caller->owner_count};
+	size_t owners = 0;
 
 	w->answer_done = done;
 	if (caller->id != NULL) {
@@ -464,8 +465,10 @@ ask_question(struct auth_client *c, uint32_t type, bool login,
 	if (caller->password != NULL)
 		q.password = secret_str(caller->password);
 	/* Reserved at once: growing would leave copies of the password behind. */
-	buf_reserve(
-	    &body, 256 + q.user.len + q.password.len + q.source.len + argument.len);
+	for (size_t i = 0; i < q.owner_count; i++)
+		owners += sizeof(uint32_t) + q.owners[i].len;
+	buf_reserve(&body, 256 + q.user.len + q.password.len + q.source.len +
+			       argument.len + q.service.len + owners);
 	auth_put_question(&body, &q);
 	if (caller->password != NULL)
 		secret_free(caller->password);

@@ -64,9 +64,7 @@ refuse_rc(struct arena *arena, const struct auth_question *q, int rc,
 		    "there is no service account %.*s", STR_ARG(q->service));
 		return;
 	}
-	token_api_refuse(out_answer, arena, 503, "ServiceUnavailable",
-	    "the token store does not answer");
-	out_answer->retry_after_s = 5;
+	token_api_unavailable(out_answer, arena);
 }
 
 bool
@@ -112,9 +110,7 @@ add_service(struct auth_role *role, struct arena *arena, struct str path,
 	secret_wipe(random, sizeof(random));
 	secret_wipe(token, sizeof(token));
 	if (token_store_service_add(role->store, &v, &err) != 0) {
-		token_api_refuse(out, arena, 503, "ServiceUnavailable",
-		    "the token store does not answer");
-		out->retry_after_s = 5;
+		token_api_unavailable(out, arena);
 		return;
 	}
 	role->counters.services_declared++;
@@ -143,9 +139,7 @@ has_room(struct auth_role *role, struct arena *arena, struct str path,
 
 	if (token_store_services(role->store, arena, below(arena, node), walltime_now(),
 		&all, &count, &err) != 0) {
-		token_api_refuse(answer, arena, 503, "ServiceUnavailable",
-		    "the token store does not answer");
-		answer->retry_after_s = 5;
+		token_api_unavailable(answer, arena);
 		return false;
 	}
 	for (size_t i = 0; i < count; i++)
@@ -203,9 +197,7 @@ list_services(struct auth_role *role, struct arena *arena, struct str node,
 
 	if (token_store_services(role->store, arena, below(arena, node), walltime_now(),
 		&all, &count, &err) != 0) {
-		token_api_refuse(out, arena, 503, "ServiceUnavailable",
-		    "the token store does not answer");
-		out->retry_after_s = 5;
+		token_api_unavailable(out, arena);
 		return;
 	}
 	list = json_array();

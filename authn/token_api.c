@@ -133,8 +133,8 @@ ttl_ok(struct auth_answer *out, struct arena *arena, uint64_t ttl_s, uint64_t ma
 	return false;
 }
 
-static void
-refuse_unavailable(struct auth_answer *out, struct arena *arena)
+void
+token_api_unavailable(struct auth_answer *out, struct arena *arena)
 {
 	token_api_refuse(
 	    out, arena, 503, "ServiceUnavailable", "the token store does not answer");
@@ -178,7 +178,7 @@ make_token(const struct placing *p, struct arena *arena, struct token_record *re
 	if (rc == 0)
 		answer_issued(arena, record, token, out);
 	else
-		refuse_unavailable(out, arena);
+		token_api_unavailable(out, arena);
 	secret_wipe(random, sizeof(random));
 	secret_wipe(token, sizeof(token));
 }
@@ -233,7 +233,7 @@ find_room(struct placing *p, const struct token_owner *owner,
 	if (rc == ERR_NOT_FOUND)
 		refuse_full(out, arena, terms);
 	else if (rc != 0)
-		refuse_unavailable(out, arena);
+		token_api_unavailable(out, arena);
 	return rc == 0;
 }
 
@@ -337,6 +337,19 @@ list_body(struct arena *arena, const struct token_record *records, size_t count)
 	return body;
 }
 
+/* `rc`: what reading them came to. */
+static void
+answer_list(struct arena *arena, int rc, const struct token_record *records,
+    size_t count, struct auth_answer *out)
+{
+	if (rc != 0) {
+		token_api_unavailable(out, arena);
+		return;
+	}
+	*out = (struct auth_answer){.status = 200};
+	out->body = list_body(arena, records, count);
+}
+
 void
 token_api_list(struct token_store *store, struct arena *arena, struct str owner,
     struct auth_answer *out_answer)
@@ -344,13 +357,9 @@ token_api_list(struct token_store *store, struct arena *arena, struct str owner,
 	struct token_record *records = NULL;
 	struct err err = ERR_INIT;
 	size_t count = 0;
+	const int rc = token_store_list(store, arena, owner, &records, &count, &err);
 
-	if (token_store_list(store, arena, owner, &records, &count, &err) != 0) {
-		refuse_unavailable(out_answer, arena);
-		return;
-	}
-	*out_answer = (struct auth_answer){.status = 200, .user = owner};
-	out_answer->body = list_body(arena, records, count);
+	answer_list(arena, rc, records, count, out_answer);
 }
 
 void
@@ -360,14 +369,10 @@ token_api_list_service(struct token_store *store, struct arena *arena, struct st
 	struct token_record *records = NULL;
 	struct err err = ERR_INIT;
 	size_t count = 0;
+	const int rc =
+	    token_store_service_tokens(store, arena, path, &records, &count, &err);
 
-	if (token_store_service_tokens(store, arena, path, &records, &count, &err) !=
-	    0) {
-		refuse_unavailable(out_answer, arena);
-		return;
-	}
-	*out_answer = (struct auth_answer){.status = 200};
-	out_answer->body = list_body(arena, records, count);
+	answer_list(arena, rc, records, count, out_answer);
 }
 
 static bool

@@ -23,6 +23,8 @@ struct token_request {
 /* An answer whose strings live in the arena. Fills status, reason and message. */
 void token_api_refuse(struct auth_answer *out, struct arena *arena, int status,
     const char *reason, const char *fmt, ...) PRINTF_LIKE(5, 6);
+/* The same, a 503: the store does not answer. */
+void token_api_unavailable(struct auth_answer *out, struct arena *arena);
 
 /* ---- token_request.c ---- */
 

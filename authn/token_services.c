@@ -34,17 +34,15 @@ token_store_service(struct token_store *s, struct arena *arena, struct str path,
     struct token_service *out, struct err *err)
 {
 	sqlite3_stmt *stmt = s->prepared[STMT_SERVICE_FIND];
-	int step, rc;
+	int rc;
 
 	if (!store_bind_str(stmt, 1, path))
 		return store_err(s, err, "bind");
-	step = sqlite3_step(stmt);
-	if (step == SQLITE_ROW) {
+	rc = store_step_row(s, stmt, "such service account", err);
+	if (rc == 0)
 		read_service(arena, stmt, out);
-		return store_read_end(s, stmt, SQLITE_DONE, err);
-	}
-	rc = store_read_end(s, stmt, step, err);
-	return rc == 0 ? err_set(err, ERR_NOT_FOUND, "no such service account") : rc;
+	(void)sqlite3_reset(stmt); /* repeats the error of the step */
+	return rc;
 }
 
 int

@@ -167,37 +167,77 @@ note_account(struct token_share *s, const char *id, struct err *err)
 	    id, err);
 }
 
+/* What a row must say, and nothing else need it; the first is its key. */
+struct shared_column {
+	const char *name;
+	json_type type;
+};
+
+static const struct shared_column visitor_columns[] = {
+    {"name", JSON_STRING},
+    {"uid", JSON_STRING},
+    {"groups", JSON_STRING},
+    {"checked", JSON_INTEGER},
+    {"suspended", JSON_INTEGER},
+};
+
+static const struct shared_column service_columns[] = {
+    {"service", JSON_STRING},
+    {"path", JSON_STRING},
+    {"declared", JSON_INTEGER},
+    {"declared_by", JSON_STRING},
+    {"removed", JSON_INTEGER},
+    {"removed_by", JSON_STRING},
+};
+
+static bool
+says_all(const json_t *columns, const struct shared_column *all, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const json_t *value = json_object_get(columns, all[i].name);
+
+		if (value == NULL || json_typeof(value) != all[i].type)
+			return false;
+	}
+	return true;
+}
+
 static bool
 is_visitor(const json_t *columns)
 {
 	return json_object_get(columns, "id") == NULL &&
-	       json_is_string(json_object_get(columns, "name")) &&
-	       json_is_string(json_object_get(columns, "uid")) &&
-	       json_is_string(json_object_get(columns, "groups")) &&
-	       json_is_integer(json_object_get(columns, "checked")) &&
-	       json_is_integer(json_object_get(columns, "suspended"));
+	       says_all(columns, visitor_columns, ARRAY_LEN(visitor_columns));
+}
+
+/* Runs a statement that takes them in their order. */
+static int
+put_columns(struct token_share *s, const char *sql, const json_t *columns,
+    const struct shared_column *all, size_t count, struct err *err)
+{
+	const char *key = json_string_value(json_object_get(columns, all[0].name));
+	sqlite3_stmt *stmt = share_db_prepare(s, sql, key);
+	bool ok = stmt != NULL;
+	int rc = 0;
+
+	for (size_t i = 1; i < count; i++)
+		ok = ok && bind_value(
+			       stmt, (int)i + 1, json_object_get(columns, all[i].name));
+	if (!ok || sqlite3_step(stmt) != SQLITE_DONE)
+		rc = row_err(s, err);
+	(void)sqlite3_finalize(stmt); /* repeats the error of the step */
+	return rc;
 }
 
 static int
-put_visitor(
-    struct token_share *s, const char *name, const json_t *columns, struct err *err)
+put_visitor(struct token_share *s, const json_t *columns, struct err *err)
 {
 	static const char put[] =
 	    "INSERT INTO visitor VALUES (?1,?2,?3,?4,?5) ON CONFLICT (name) DO UPDATE "
 	    "SET uid=excluded.uid, groups=excluded.groups, checked=excluded.checked, "
 	    "suspended=excluded.suspended WHERE excluded.checked > visitor.checked";
-	static const char *const others[] = {"uid", "groups", "checked", "suspended"};
-	sqlite3_stmt *stmt = share_db_prepare(s, put, name);
-	bool ok = stmt != NULL;
-	int rc = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(others); i++)
-		ok = ok &&
-		     bind_value(stmt, (int)i + 2, json_object_get(columns, others[i]));
-	if (!ok || sqlite3_step(stmt) != SQLITE_DONE)
-		rc = row_err(s, err);
-	(void)sqlite3_finalize(stmt); /* repeats the error of the step */
-	return rc;
+	return put_columns(
+	    s, put, columns, visitor_columns, ARRAY_LEN(visitor_columns), err);
 }
 
 /* Of two who asked the directory the one who did so later knows it. */
@@ -206,7 +246,7 @@ apply_visitor(struct token_share *s, const json_t *columns, struct err *err)
 {
 	const char *name = json_string_value(json_object_get(columns, "name"));
 	const int before = sqlite3_total_changes(s->db);
-	int rc = put_visitor(s, name, columns, err);
+	int rc = put_visitor(s, columns, err);
 
 	/* What was taken over need not be sent. */
 	if (rc == 0 && sqlite3_total_changes(s->db) != before)
@@ -295,37 +335,21 @@ is_service(const json_t *columns)
 {
 	return json_object_get(columns, "id") == NULL &&
 	       json_object_get(columns, "name") == NULL &&
-	       json_is_string(json_object_get(columns, "service")) &&
-	       json_is_string(json_object_get(columns, "path")) &&
-	       json_is_integer(json_object_get(columns, "declared")) &&
-	       json_is_string(json_object_get(columns, "declared_by")) &&
-	       json_is_integer(json_object_get(columns, "removed")) &&
-	       json_is_string(json_object_get(columns, "removed_by"));
+	       says_all(columns, service_columns, ARRAY_LEN(service_columns));
 }
 
 /* Once removed is removed for good; nothing else of it changes. */
 static int
-put_service(
-    struct token_share *s, const char *id, const json_t *columns, struct err *err)
+put_service(struct token_share *s, const json_t *columns, struct err *err)
 {
 	static const char put[] =
 	    "INSERT INTO service_account VALUES (?1,?2,?3,?4,?5,?6) "
 	    "ON CONFLICT (service) DO UPDATE SET removed=excluded.removed, "
 	    "removed_by=excluded.removed_by "
 	    "WHERE service_account.removed = 0 AND excluded.removed != 0";
-	static const char *const others[] = {
-	    "path", "declared", "declared_by", "removed", "removed_by"};
-	sqlite3_stmt *stmt = share_db_prepare(s, put, id);
-	bool ok = stmt != NULL;
-	int rc = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(others); i++)
-		ok = ok &&
-		     bind_value(stmt, (int)i + 2, json_object_get(columns, others[i]));
-	if (!ok || sqlite3_step(stmt) != SQLITE_DONE)
-		rc = row_err(s, err);
-	(void)sqlite3_finalize(stmt); /* repeats the error of the step */
-	return rc;
+	return put_columns(
+	    s, put, columns, service_columns, ARRAY_LEN(service_columns), err);
 }
 
 /* Those of it mean something else now, whichever row came first. */
@@ -356,7 +380,7 @@ apply_service(struct token_share *s, const char *id, const json_t *columns,
 	buf_printf(&key, "+%s", id);
 	buf_add_char(&key, '\0');
 	before = share_row_read(s, key.data);
-	rc = put_service(s, id, columns, err);
+	rc = put_service(s, columns, err);
 	if (rc == 0)
 		rc = share_db_run_with(
 		    s, "DELETE FROM share_pending WHERE id = ?1", key.data, err);

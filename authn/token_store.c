@@ -62,6 +62,20 @@ store_run(struct token_store *s, enum statement which, struct err *err)
 }
 
 int
+store_step_row(
+    struct token_store *s, sqlite3_stmt *stmt, const char *what, struct err *err)
+{
+	switch (sqlite3_step(stmt)) {
+	case SQLITE_ROW:
+		return 0;
+	case SQLITE_DONE:
+		return err_set(err, ERR_NOT_FOUND, "no %s", what);
+	default:
+		return store_err(s, err, "read");
+	}
+}
+
+int
 store_begin(struct token_store *s, struct err *err)
 {
 	return store_run(s, STMT_BEGIN, err);
@@ -161,22 +175,13 @@ token_store_get(struct token_store *s, struct arena *arena, const char *id,
     struct token_record *out_record, struct err *err)
 {
 	sqlite3_stmt *stmt = s->prepared[STMT_GET];
-	int rc = 0;
+	int rc;
 
 	if (sqlite3_bind_text(stmt, 1, id, TOKEN_ID_LEN, SQLITE_STATIC) != SQLITE_OK)
 		return store_err(s, err, "bind");
-	switch (sqlite3_step(stmt)) {
-	case SQLITE_ROW:
-		if (!read_row(arena, stmt, out_record))
-			rc = err_set(err, ERR_INVALID, "token store: a damaged record");
-		break;
-	case SQLITE_DONE:
-		rc = err_set(err, ERR_NOT_FOUND, "no such token");
-		break;
-	default:
-		rc = store_err(s, err, "read");
-		break;
-	}
+	rc = store_step_row(s, stmt, "such token", err);
+	if (rc == 0 && !read_row(arena, stmt, out_record))
+		rc = err_set(err, ERR_INVALID, "token store: a damaged record");
 	(void)sqlite3_reset(stmt); /* repeats the error of the step */
 	return rc;
 }
@@ -328,22 +333,15 @@ token_store_stale_login(struct token_store *s, struct str owner, struct str uid,
     walltime_t now, char out_id[TOKEN_ID_LEN + 1], struct err *err)
 {
 	sqlite3_stmt *stmt = s->prepared[STMT_LOGIN_STALE];
-	int rc = 0;
+	int rc;
 
 	if (!store_bind_str(stmt, 1, owner) || !store_bind_str(stmt, 2, uid) ||
 	    !store_bind_time(stmt, 3, now))
 		return store_err(s, err, "bind");
-	switch (sqlite3_step(stmt)) {
-	case SQLITE_ROW:
+	rc = store_step_row(s, stmt, "login's token", err);
+	if (rc == 0) {
 		memcpy(out_id, sqlite3_column_text(stmt, 0), TOKEN_ID_LEN);
 		out_id[TOKEN_ID_LEN] = '\0';
-		break;
-	case SQLITE_DONE:
-		rc = err_set(err, ERR_NOT_FOUND, "no login's token");
-		break;
-	default:
-		rc = store_err(s, err, "read");
-		break;
 	}
 	(void)sqlite3_reset(stmt); /* repeats the error of the step */
 	return rc;

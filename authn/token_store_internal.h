@@ -72,6 +72,10 @@ MUST_CHECK int store_end(struct token_store *s, int rc, struct err *err);
 MUST_CHECK int store_read_records(struct token_store *s, struct arena *arena,
     enum statement which, struct str of, struct token_record **out_records,
     size_t *out_count, struct err *err);
+/* Steps a statement to its one row, to be read before it is reset. ERR_NOT_FOUND: there is no such
+ * thing (`what`). */
+MUST_CHECK int store_step_row(
+    struct token_store *s, sqlite3_stmt *stmt, const char *what, struct err *err);
 /* Ends a reading statement; `step` is what its last step gave. */
 MUST_CHECK int store_read_end(
     struct token_store *s, sqlite3_stmt *stmt, int step, struct err *err);

@@ -11,21 +11,17 @@ token_store_visitor(struct token_store *s, struct arena *arena, struct str name,
     struct token_visitor *out, struct err *err)
 {
 	sqlite3_stmt *stmt = s->prepared[STMT_VISITOR_GET];
-	int step, rc = 0;
+	int rc;
 
 	if (!store_bind_str(stmt, 1, name))
 		return store_err(s, err, "bind");
-	step = sqlite3_step(stmt);
-	if (step == SQLITE_ROW)
+	rc = store_step_row(s, stmt, "such user", err);
+	if (rc == 0)
 		*out = (struct token_visitor){.name = store_column_str(arena, stmt, 0),
 		    .uid = store_column_str(arena, stmt, 1),
 		    .groups = store_column_str(arena, stmt, 2),
 		    .checked = {sqlite3_column_int64(stmt, 3)},
 		    .suspended = sqlite3_column_int(stmt, 4) != 0};
-	else if (step == SQLITE_DONE)
-		rc = err_set(err, ERR_NOT_FOUND, "no such user");
-	else
-		rc = store_err(s, err, "read");
 	(void)sqlite3_reset(stmt); /* repeats the error of the step */
 	return rc;
 }

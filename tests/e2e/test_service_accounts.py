@@ -379,3 +379,25 @@ def test_tool_declares_makes_rotates_and_removes(lab, tmp_path):
     assert path not in tool("service-account", "list", "/acme")
     file.write_text("nonsense")
     assert "no token in it" in tool("whoami", *job, status=1)
+
+
+def test_nodes_that_can_have_none_are_refused_and_end_no_worker(lab):
+    head = "---\napiVersion: ringfence.dev/v1alpha1\nkind: Namespace\nmetadata: { name: %s }\n"
+    deep, policy = "/acme", lab.policy
+    for letter in "abcde":  # longer than the path of any service account
+        deep += "/" + letter * 63
+        policy += head % deep
+    owners = json.dumps([f"group-{n}" for n in range(2049)])
+    policy += head % "/crowd" + "spec: { owners: %s }\n" % owners
+    token = lab.gate.token()
+    lab.gate.load_policy(policy)
+    try:
+        for path, wanted in ((deep, 400), ("/crowd", 403)):
+            wait_until(
+                lambda: get(lab.gate, token, API + path).status != 404, LONG, f"the node {path}"
+            )
+            answer = get(lab.gate, token, API + path)
+            assert answer.status == wanted, answer.body
+            assert b"of the tree" in answer.body, answer.body
+    finally:
+        lab.gate.load_policy(lab.policy)
