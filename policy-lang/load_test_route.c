@@ -58,6 +58,11 @@ read_gateways(
 	struct str *names = ARENA_ARRAY(c->l->arena, list->count, struct str);
 	bool ok = true;
 
+	if (list->count == 0) { /* any way would do */
+		diag_say(c->l->diags, CODE_TOO_MANY, list->loc,
+		    "\"gateway\" must have at least one node");
+		return false;
+	}
 	for (uint32_t i = 0; i < list->count; i++) {
 		ok &=
 		    schema_type(

@@ -192,6 +192,8 @@ def test_an_expectation_can_say_how_it_goes(tmp_path, ends, route, problem):
         ("deny", "{ source: [203.0.113.7] }", "goes nowhere"),
         ("allow", "{ source: [203.0.113.x] }", "neither an address nor a network"),
         ("allow", "{ gateway: [[]] }", "a gateway must be"),
+        ("allow", "{ gateway: [] }", '"gateway" must have at least one node'),
+        ("allow", "{ gateway: [], source: [203.0.113.0/24] }", '"gateway" must have at least one node'),
         ("allow", "{ through: nobody }", "an end is"),
         ("allow", "{ sources: [203.0.113.7] }", "sources"),
     ],
