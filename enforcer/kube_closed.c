@@ -9,7 +9,7 @@
 static const struct {
 	const char *resource;
 	const char *api_version, *kind; /* NULL: nothing in its place */
-	const char *prefix; /* of the name, apart from others of that kind */
+	const char *prefix; /* of the name: no other of that kind has one like it */
 	const char *spec;
 } closed[] = {
     {"networkpolicies", "networking.k8s.io/v1", "NetworkPolicy", "",
@@ -19,13 +19,14 @@ static const struct {
 	"{\"priority\":-2147483647,\"mandatory\":{\"ingress\":" DENY_ALL
 	",\"egress\":" DENY_ALL "}}"},
     /* It may have led what leaves through a gateway, or forbidden to leave by another. */
-    {"routes.ringfence.dev", "ringfence.dev/v1alpha1", "Policy", "route.",
+    {"routes.ringfence.dev", "ringfence.dev/v1alpha1", "Policy", ".route.",
 	"{\"priority\":-2147483647,\"mandatory\":{\"egress\":" DENY_ALL "}}"},
     {"externalnetworks.ringfence.dev", NULL, NULL, NULL, NULL},
     {"workloads.ringfence.dev", NULL, NULL, NULL, NULL},
 };
 
-/* As names of objects are. */
+/* As names of objects are. Given as "generateName" below they may be as long, and have a prefix
+ * that no object's own name has: whoever wrote one of the same name would stop everybody. */
 static bool
 is_name(struct str text)
 {
@@ -55,7 +56,8 @@ kube_closed_text(struct arena *arena, struct str source, struct str *out)
 		if (closed[i].kind != NULL)
 			*out = str_from(arena_printf(arena,
 			    "{\"apiVersion\":\"%s\",\"kind\":\"%s\",\"metadata\":"
-			    "{\"name\":\"%s%.*s\",\"namespace\":\"%.*s\"},\"spec\":%s}",
+			    "{\"generateName\":\"%s%.*s\",\"namespace\":\"%.*s\"},"
+			    "\"spec\":%s}",
 			    closed[i].api_version, closed[i].kind, closed[i].prefix,
 			    STR_ARG(rest), STR_ARG(ns), closed[i].spec));
 		return true;

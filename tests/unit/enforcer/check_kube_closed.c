@@ -2,6 +2,8 @@
 #include "enforcer/kube_closed.h"
 
 #include <check.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "common/bundle.h"
 #include "policy-lang/load.h"
@@ -70,13 +72,51 @@ END_TEST
 START_TEST(route_lets_nothing_leave)
 {
 	const struct policy *p =
-	    policy_of("east/routes.ringfence.dev/shop/web", "route.web");
+	    policy_of("east/routes.ringfence.dev/shop/web", ".route.web");
 	const struct rule_list *rules = policy_rules(p, PHASE_MANDATORY, DIR_EGRESS);
 
 	ck_assert_uint_eq(rules->count, 1);
 	ck_assert_int_eq(rules->rules[0].action, ACTION_DENY);
 	ck_assert_uint_eq(policy_rules(p, PHASE_MANDATORY, DIR_INGRESS)->count, 0);
 	ck_assert(!p->isolates[DIR_INGRESS]);
+}
+END_TEST
+
+/* Whoever wrote the Route may write any Policy, too. */
+START_TEST(route_is_closed_whatever_else_is_there)
+{
+	struct source texts[] = {
+	    {.name = STR("east/policies.ringfence.dev/shop/route.web"),
+		.text = STR("{\"apiVersion\":\"ringfence.dev/v1alpha1\",\"kind\":"
+			    "\"Policy\",\"metadata\":{\"name\":\"route.web\","
+			    "\"namespace\":\"shop\"},\"spec\":{\"priority\":"
+			    "-2147483647,\"mandatory\":{\"egress\":[{\"action\":"
+			    "\"allow\"}]}}}")},
+	    {.name = STR("east/routes.ringfence.dev/shop/web")},
+	};
+	const struct bundle bundle = {texts, ARRAY_LEN(texts)};
+	struct diag_list diags;
+	struct model *model;
+
+	ck_assert(kube_closed_text(arena, texts[1].name, &texts[1].text));
+	diag_list_init(&diags, arena);
+	ck_assert(model_load(arena, &bundle, NULL, &diags, &model));
+	ck_assert_uint_eq(model->policy_count, 2);
+	ck_assert(str_is(model->policies[0]->name, ".route.web")); /* the first */
+	ck_assert(str_is(model->policies[1]->name, "route.web"));
+}
+END_TEST
+
+START_TEST(route_with_the_longest_name_is_closed)
+{
+	char name[253 + 1], source[300], closed[300];
+
+	memset(name, 'a', sizeof(name));
+	name[sizeof(name) - 1] = '\0';
+	(void)snprintf(
+	    source, sizeof(source), "east/routes.ringfence.dev/shop/%s", name);
+	(void)snprintf(closed, sizeof(closed), ".route.%s", name);
+	ck_assert_ptr_nonnull(policy_of(source, closed));
 }
 END_TEST
 
@@ -117,6 +157,8 @@ main(void)
 	tcase_add_test(tc, policy_denies_everything_first);
 	tcase_add_test(tc, network_policy_isolates_and_allows_nothing);
 	tcase_add_test(tc, route_lets_nothing_leave);
+	tcase_add_test(tc, route_is_closed_whatever_else_is_there);
+	tcase_add_test(tc, route_with_the_longest_name_is_closed);
 	tcase_add_test(tc, what_policy_refers_to_is_gone);
 	tcase_add_test(tc, what_tenants_do_not_write_is_missed);
 	suite_add_tcase(suite, tc);
