@@ -394,7 +394,8 @@ control_answer_explain(
 		control_answer_error(out, STR("no policy is in force yet"));
 		return;
 	}
-	if (!explain_question(e->apply.current->model, words, text, out, &why))
+	if (!explain_question(e->apply.current->model, !engine_apply_is_in_force(e),
+		words, text, out, &why))
 		control_answer_error(out, buf_str(&why));
 	buf_free(&why);
 }

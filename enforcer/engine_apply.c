@@ -226,6 +226,15 @@ audit_holds(const struct engine *e)
 	return audit_blocks(e) && !e->apply.candidate->skeleton;
 }
 
+bool
+engine_apply_is_in_force(const struct engine *e)
+{
+	const struct engine_apply *a = &e->apply;
+
+	return a->current != NULL && !a->current->skeleton && a->table_known &&
+	       !a->ahead && !a->heal && !a->again;
+}
+
 static bool
 wants_midstream(const struct engine *e)
 {

@@ -23,22 +23,13 @@ struct held_answer {
 
 /* ---- what is in force ---- */
 
-/* The kernel has what the program in force says, and that says what is known. */
-static bool
-is_settled(const struct engine *e)
-{
-	const struct engine_apply *a = &e->apply;
-
-	return a->phase == APPLY_IDLE && !a->ahead && !a->heal && !a->again &&
-	       a->table_known && a->current != NULL && !a->current->skeleton;
-}
-
 static bool
 is_in_force(struct engine *e, const struct held_answer *h)
 {
 	struct engine_hold *hold = &e->hold;
 
-	if (is_settled(e))
+	/* The program in force says what is known. */
+	if (e->apply.phase == APPLY_IDLE && engine_apply_is_in_force(e))
 		hold->in_force = e->names.changes_told;
 	return hold->in_force >= h->changes;
 }

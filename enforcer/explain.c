@@ -3,8 +3,8 @@
 #include "policy-lang/explain.h"
 
 bool
-explain_question(const struct model *model, const struct str words[3], bool text,
-    struct buf *out, struct buf *why)
+explain_question(const struct model *model, bool pending, const struct str words[3],
+    bool text, struct buf *out, struct buf *why)
 {
 	struct arena *arena = arena_new();
 	struct resolver *resolver = resolver_new(arena, model);
@@ -16,6 +16,7 @@ explain_question(const struct model *model, const struct str words[3], bool text
 		query_explain_incomparable(&query, 0, why);
 		ok = false;
 	}
+	all.pending = pending;
 	if (ok && text)
 		explain_print_text(arena, out, &all);
 	else if (ok)

@@ -7,9 +7,9 @@
 
 #include "policy-lang/model.h"
 
-/* Appends the explanation as JSON, or as text for people. False: why there is none is
- * appended to `why`. */
-MUST_CHECK bool explain_question(const struct model *model, const struct str words[3],
-    bool text, struct buf *out, struct buf *why);
+/* Appends the explanation as JSON, or as text for people. `pending`: the kernel does not
+ * have all that the model says. False: why there is none is appended to `why`. */
+MUST_CHECK bool explain_question(const struct model *model, bool pending,
+    const struct str words[3], bool text, struct buf *out, struct buf *why);
 
 #endif

@@ -45,6 +45,8 @@ struct explanations {
 	bool allow; /* some family is */
 	struct explanation items[2];
 	size_t count;
+	bool
+	    pending; /* false; true by who knows that not all of model is enforced yet */
 };
 
 /* Explains a question in one family, or (0) in each in which its ends have addresses.

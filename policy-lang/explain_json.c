@@ -312,5 +312,7 @@ explain_print_json(struct arena *a, struct buf *out, const struct explanations *
 	buf_add_char(out, ']');
 	if (all->allow)
 		explain_limits_json(out, &all->items[0].flow);
+	if (all->pending)
+		buf_add_cstr(out, ",\n \"pending\": true");
 	buf_add_cstr(out, "}\n");
 }

@@ -101,6 +101,9 @@ print_notes(struct buf *out, const struct explanations *all,
 {
 	const struct query *query = &all->query;
 
+	if (all->pending)
+		buf_add_cstr(out, "note: a change of policy that this tells of is not "
+				  "in force yet\n");
 	print_note(out, query->src_text, &query->src);
 	if (published)
 		return;

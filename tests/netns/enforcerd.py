@@ -147,6 +147,12 @@ class Enforcer:
         return self.host.exec([rf.program("ringfence-enforcer"), words[0], "--control",
                                str(self.socket), *words[1:]], check=check)
 
+    def enforces(self, workload):
+        """True if the policy in force, all of it, has this workload."""
+        asked = self.ask("explain", workload, "192.0.2.1", "80/tcp", "-o", "json",
+                         check=False)
+        return asked.returncode == 0 and not json.loads(asked.stdout).get("pending")
+
     def ask_json(self, *words, check=True):
         return json.loads(self.ask(*words, "-o", "json", check=check).stdout)
 

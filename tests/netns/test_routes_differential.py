@@ -150,8 +150,7 @@ class DaemonWay:
         for daemon in self.at.values():
             if daemon.process is None:
                 daemon.start()
-            wait_until(lambda d=daemon: d.ask("explain", f"/{name}", "192.0.2.1", "80/tcp",
-                                              check=False).returncode == 0, 60, name)
+            wait_until(lambda d=daemon: d.enforces(f"/{name}"), 60, name)
             wait_until(lambda d=daemon: all_up(d), 60, "the other node to be up")
 
 

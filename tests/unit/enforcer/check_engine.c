@@ -4,9 +4,11 @@
  */
 #include <check.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "enforcer/control.h"
 #include "enforcer/engine_state.h"
 
 #define WAIT_MS 60000 /* longer than the test */
@@ -150,6 +152,37 @@ START_TEST(workload_that_only_the_model_has_is_waited_for)
 }
 END_TEST
 
+/* What explain says of the workload that LATE is. */
+static bool
+explains(struct buf *out)
+{
+	const struct str words[] = {
+	    STR("/acme/second"), STR("2001:db8::1"), STR("80/tcp")};
+
+	out->len = 0;
+	control_answer_explain(engine, words, false, out);
+	return !str_starts(buf_str(out), STR("{\"error\""));
+}
+
+START_TEST(explanation_says_what_is_not_in_force)
+{
+	struct buf told = {0};
+
+	ck_assert(!explains(&told)); /* nobody knows it */
+	edit("/a/second.yaml", LATE);
+	ck_assert(engine_edits_take(engine));
+	ck_assert(explains(&told));
+	ck_assert_ptr_nonnull(strstr(told.data, "\"pending\": true"));
+	while (engine->load.running)
+		(void)uv_run(&engine->loop, UV_RUN_ONCE);
+	engine->apply.ahead = false; /* as when the kernel has taken it */
+	engine->apply.table_known = true;
+	ck_assert(explains(&told));
+	ck_assert_ptr_null(strstr(told.data, "pending"));
+	buf_free(&told);
+}
+END_TEST
+
 /* ---- what goes on ---- */
 
 START_TEST(edits_that_are_all_refused_begin_nothing)
@@ -228,6 +261,7 @@ main(void)
 	tcase_add_test(tc, what_is_in_force_is_told_at_once);
 	tcase_add_test(tc, edit_that_came_before_is_waited_for);
 	tcase_add_test(tc, workload_that_only_the_model_has_is_waited_for);
+	tcase_add_test(tc, explanation_says_what_is_not_in_force);
 	tcase_add_test(tc, edits_that_are_all_refused_begin_nothing);
 	tcase_add_test(tc, record_that_went_to_another_audit_role_is_not_waited_for);
 	tcase_add_test(tc, kernel_role_that_does_not_answer_is_an_illness);
