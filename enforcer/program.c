@@ -97,7 +97,7 @@ bool
 program_counts_local(const struct program *p, const struct workload *w)
 {
 	return w != NULL && !w->is_template && !w->host_network &&
-	       str_eq(w->node, p->options.node);
+	       str_eq(w->where->node, p->options.node);
 }
 
 void

@@ -181,6 +181,10 @@ MUST_CHECK bool load_claim(struct loader *l, const char *kind, struct str cluste
 MUST_CHECK const struct workload_shape *load_shape(
     struct loader *l, const struct workload_shape *shape);
 
+/* The one copy of where workloads are, in the model. */
+MUST_CHECK const struct workload_where *load_where(struct loader *l, struct str cluster,
+    struct str node, const struct node_word *told);
+
 struct meta;
 /* The same for a native object, by the namespace as written: two Kubernetes namespaces
  * that share a place may each have one of a name. */
