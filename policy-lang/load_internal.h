@@ -432,7 +432,9 @@ extern const struct schema load_route_rule_schemas[ROUTE_KIND_COUNT];
 
 /* ---- the end (load_finish.c) ---- */
 
-/* Sorts, indexes, numbers; freezes the model's maps, unless the load is noted. */
+/* Sorts, indexes, numbers. Unless the load is noted, all of the model is in the arena; else its
+ * maps, and its arrays of workloads, policies, namespaces (of both kinds) and nodes, are on
+ * the heap. */
 void load_finish(struct loader *l);
 /* Gives the rules of one policy their numbers; *out_numbers, on the heap, are these. */
 void load_number_alone(
