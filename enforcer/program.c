@@ -291,6 +291,7 @@ program_make(const struct engine_settings *settings, const int *bundle_fds,
 	for (size_t i = 0; i < p->bundle.count; i++)
 		p->bundle.sources[i].text = STR("");
 	close_bundles(&texts);
+	arena_settle(p->arena);
 	return p;
 }
 
