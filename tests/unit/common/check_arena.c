@@ -139,6 +139,12 @@ START_TEST(arena_can_be_rewound_to_its_beginning)
 }
 END_TEST
 
+#ifdef RINGFENCE_SANITIZED
+static const bool gives_back = false; /* nothing is mapped then */
+#else
+static const bool gives_back = true;
+#endif
+
 /* How many pages of a range are in memory. */
 static size_t
 count_resident(unsigned char *p, size_t bytes)
@@ -169,14 +175,11 @@ START_TEST(arena_gives_back_what_is_not_in_use)
 	arena_rewind(a, &mark);
 	arena_settle(a);
 	p = arena_alloc(a, unused);
-#ifndef RINGFENCE_SANITIZED
-	ck_assert_uint_eq(count_resident(p, unused), 0);
-#endif
+	if (gives_back)
+		ck_assert_uint_eq(count_resident(p, unused), 0);
 	ck_assert(is_zero(p, unused));
 	memset(p, 0x5a, unused);
-#ifndef RINGFENCE_SANITIZED
 	ck_assert_uint_ne(count_resident(p, unused), 0);
-#endif
 	ck_assert_str_eq(kept, "kept");
 	fill_and_check(a, 8 * 1024 * 1024);
 	arena_free(a);
