@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define CHUNK_BYTES (64 * 1024)
 /* An arena that has grown beyond BIG_AFTER gets its memory in chunks that the kernel can
@@ -86,6 +87,33 @@ arena_free(struct arena *a)
 	if (a->spare != NULL)
 		chunk_free(a->spare);
 	free(a);
+}
+
+/* What is given back reads as zero, as it did before. */
+static void
+chunk_settle(struct chunk *c)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	unsigned char *from = c->data + c->used, *end = c->data + c->size;
+
+	if (!c->mapped)
+		return;
+	from += -(uintptr_t)from & (page - 1);
+	if (from >= end)
+		return;
+	/* Wishes: that it goes, and that no huge page brings it back. */
+	(void)madvise(from, (size_t)(end - from), MADV_NOHUGEPAGE);
+	(void)madvise(from, (size_t)(end - from), MADV_DONTNEED);
+}
+
+void
+arena_settle(struct arena *a)
+{
+	for (struct chunk *c = a->chunks; c != NULL; c = c->next)
+		chunk_settle(c);
+	if (a->spare != NULL)
+		chunk_free(a->spare);
+	a->spare = NULL;
 }
 
 struct arena_mark

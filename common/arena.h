@@ -30,6 +30,10 @@ MUST_CHECK struct arena_mark arena_mark(const struct arena *a);
  * back and taken again costs nothing: this is how a loop reuses warm memory. */
 void arena_rewind(struct arena *a, const struct arena_mark *mark);
 
+/* Gives memory that is not in use back to the system, as far as it can be: for an arena that
+ * has grown large and hardly grows any more. */
+void arena_settle(struct arena *a);
+
 /* Frees the arena and everything in it; NULL is fine. */
 void arena_free(struct arena *a);
 

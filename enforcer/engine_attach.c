@@ -152,7 +152,7 @@ is_known(const struct engine *e, const struct engine_attach_to *to,
 {
 	const struct workload *w = model_workload_at(e->apply.current->model, addr);
 
-	if (w == NULL || w->host_network || !str_eq(w->node, e->settings.node))
+	if (w == NULL || w->host_network || !str_eq(w->where->node, e->settings.node))
 		return false;
 	return to->name.len == 0 || w->kube == NULL ||
 	       (str_eq(w->kube->name, to->namespace) && str_eq(w->name, to->name));

@@ -97,7 +97,7 @@ bool
 program_counts_local(const struct program *p, const struct workload *w)
 {
 	return w != NULL && !w->is_template && !w->host_network &&
-	       str_eq(w->node, p->options.node);
+	       str_eq(w->where->node, p->options.node);
 }
 
 void
@@ -291,6 +291,7 @@ program_make(const struct engine_settings *settings, const int *bundle_fds,
 	for (size_t i = 0; i < p->bundle.count; i++)
 		p->bundle.sources[i].text = STR("");
 	close_bundles(&texts);
+	arena_settle(p->arena);
 	return p;
 }
 

@@ -6,6 +6,28 @@
 #include "policy-lang/model.h"
 
 #define SLOTS_FIRST 16
+#define ROOM_SHARE  16 /* beyond what is asked for, so that some may come */
+
+/* Slots are not a power of two, of which near half could be empty: a hash is a share of
+ * them. */
+static size_t
+home_of(const struct address_map *m, uint32_t hash)
+{
+	return (size_t)((uint64_t)hash * m->slot_count >> 32);
+}
+
+static size_t
+after(const struct address_map *m, size_t at)
+{
+	return at + 1 < m->slot_count ? at + 1 : 0;
+}
+
+/* How many steps it is from one slot to another. */
+static size_t
+steps(const struct address_map *m, size_t from, size_t to)
+{
+	return to >= from ? to - from : to + m->slot_count - from;
+}
 
 static uint32_t
 hash_of(const struct ip_addr *addr)
@@ -22,9 +44,7 @@ hash_of(const struct ip_addr *addr)
 static size_t
 find(const struct address_map *m, const struct ip_addr *addr, uint32_t hash)
 {
-	size_t mask = m->slot_count - 1;
-
-	for (size_t i = hash & mask;; i = (i + 1) & mask) {
+	for (size_t i = home_of(m, hash);; i = after(m, i)) {
 		const struct address_entry *e = &m->slots[i];
 
 		if (e->workload == NULL ||
@@ -73,12 +93,9 @@ address_map_get(const struct address_map *m, const struct ip_addr *addr)
 }
 
 static void
-grow(struct address_map *m)
+grow(struct address_map *m, size_t slot_count)
 {
-	struct address_map more = {
-	    .slot_count = m->slot_count != 0 ? m->slot_count * 2 : SLOTS_FIRST,
-	    .len = m->len,
-	};
+	struct address_map more = {.slot_count = slot_count, .len = m->len};
 
 	more.slots = xcalloc(more.slot_count, sizeof(*more.slots));
 	for (size_t i = 0; i < m->slot_count; i++) {
@@ -91,6 +108,23 @@ grow(struct address_map *m)
 	*m = more;
 }
 
+/* At most three slots of four in use. */
+static bool
+is_full(const struct address_map *m)
+{
+	return m->len + 1 > m->slot_count - m->slot_count / 4;
+}
+
+void
+address_map_reserve(struct address_map *m, size_t count)
+{
+	const size_t most = count + count / ROOM_SHARE;
+	const size_t slots = most + most / 3 + SLOTS_FIRST;
+
+	if (slots > m->slot_count)
+		grow(m, slots);
+}
+
 void
 address_map_set(struct address_map *m, struct workload *w, size_t ip)
 {
@@ -98,9 +132,8 @@ address_map_set(struct address_map *m, struct workload *w, size_t ip)
 	size_t at = m->slot_count != 0 ? find(m, &w->ips[ip], hash) : 0;
 	bool new = m->slot_count == 0 || m->slots[at].workload == NULL;
 
-	/* At most three slots of four in use. */
-	if (new && m->len + 1 > m->slot_count / 4 * 3) {
-		grow(m);
+	if (new &&is_full(m)) {
+		grow(m, m->slot_count + m->slot_count / 4 + SLOTS_FIRST);
 		at = find(m, &w->ips[ip], hash);
 	}
 	m->len += new;
@@ -111,7 +144,7 @@ address_map_set(struct address_map *m, struct workload *w, size_t ip)
 void
 address_map_remove(struct address_map *m, const struct ip_addr *addr)
 {
-	size_t mask = m->slot_count - 1, gap;
+	size_t gap;
 
 	if (m->len == 0)
 		return;
@@ -120,11 +153,10 @@ address_map_remove(struct address_map *m, const struct ip_addr *addr)
 		return;
 	m->len--;
 	m->slots[gap].workload = NULL;
-	for (size_t i = (gap + 1) & mask; m->slots[i].workload != NULL;
-	     i = (i + 1) & mask) {
-		size_t home = m->slots[i].hash & mask;
+	for (size_t i = after(m, gap); m->slots[i].workload != NULL; i = after(m, i)) {
+		size_t home = home_of(m, m->slots[i].hash);
 
-		if (((i - home) & mask) < ((i - gap) & mask))
+		if (steps(m, home, i) < steps(m, gap, i))
 			continue;
 		m->slots[gap] = m->slots[i];
 		m->slots[i].workload = NULL;

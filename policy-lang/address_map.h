@@ -27,6 +27,8 @@ void address_map_fini(struct address_map *m);
 /* Moves what the map owns into the arena: from then on it is only read, and needs no
  * address_map_fini. */
 void address_map_freeze(struct address_map *m, struct arena *a);
+/* Makes room for so many in all: for who knows how many there will be. */
+void address_map_reserve(struct address_map *m, size_t count);
 /* NULL: nobody has it. */
 MUST_CHECK struct workload *address_map_get(
     const struct address_map *m, const struct ip_addr *addr);

@@ -120,8 +120,8 @@ emit_own(struct compiler *c)
 		const struct workload *w = p->slot != NONE ? u->slots[p->slot] : NULL;
 		struct table_element e = {0};
 
-		if (w == NULL || !str_eq(w->node, node->name) ||
-		    !str_eq(w->cluster, node->cluster))
+		if (w == NULL || !str_eq(w->where->node, node->name) ||
+		    !str_eq(w->where->cluster, node->cluster))
 			continue;
 		addr_num_bytes(p->addr, p->family, e.addr);
 		emit(c, p->family == IP_V4 ? SET_OWN4 : SET_OWN6, &e);

@@ -621,7 +621,7 @@ leave_serves(const struct compiler *c, const struct workload *w)
 	const struct node *here = known_node(c);
 
 	if (here == NULL || w->is_template || w->host_network ||
-	    !str_eq(w->cluster, here->cluster) || compiler_is_local(c, w))
+	    !str_eq(w->where->cluster, here->cluster) || compiler_is_local(c, w))
 		return false;
 	for (const struct ns *ns = w->ns; ns != NULL; ns = ns->parent) {
 		for (size_t i = 0; i < ns->route_count; i++) {

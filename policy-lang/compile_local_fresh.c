@@ -140,7 +140,7 @@ fresh_free(struct fresh *f)
 static const uint64_t *
 there_of(struct fresh *f, const struct workload *w)
 {
-	const struct kind kind = {NULL, w->ns, w->kube, w->cluster};
+	const struct kind kind = {NULL, w->ns, w->kube, w->where->cluster};
 	bool known;
 	uint64_t *there = answers_of(&f->there, &kind, &known);
 
@@ -155,7 +155,7 @@ there_of(struct fresh *f, const struct workload *w)
 static const uint64_t *
 takes_of(struct fresh *f, const struct workload *w)
 {
-	const struct kind kind = {w->shape, w->ns, w->kube, w->cluster};
+	const struct kind kind = {w->shape, w->ns, w->kube, w->where->cluster};
 	bool known;
 	uint64_t *takes = answers_of(&f->takes, &kind, &known);
 	const uint64_t *there = known ? NULL : there_of(f, w);

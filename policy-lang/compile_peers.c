@@ -285,7 +285,7 @@ is_chosen(const struct universe *u, const struct point *p, enum point_choice cho
 	if (p->slot == NONE)
 		return choice == POINTS_OF_NONE;
 	if (choice == POINTS_OF_STRANGERS)
-		return !str_eq(u->slots[p->slot]->cluster, home);
+		return !str_eq(u->slots[p->slot]->where->cluster, home);
 	return choice == POINTS_OF_WORKLOADS;
 }
 

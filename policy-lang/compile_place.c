@@ -58,7 +58,7 @@ match_is_there(const struct workload_match *match, const struct workload *w)
 		return false;
 	if (match->subtree != NULL && !place_path_within(w->ns, match->subtree))
 		return false;
-	if (match->cluster.ptr != NULL && !str_eq(match->cluster, w->cluster))
+	if (match->cluster.ptr != NULL && !str_eq(match->cluster, w->where->cluster))
 		return false;
 	return match->ns_selector == NULL ||
 	       selector_matches(match->ns_selector, workload_ns_labels(w));
@@ -106,7 +106,7 @@ place_set_is_there(const struct peer_set *set, const struct workload *w)
 static bool
 is_stranger(const struct peer_set *set, const struct workload *w)
 {
-	return set->home.ptr != NULL && !str_eq(w->cluster, set->home);
+	return set->home.ptr != NULL && !str_eq(w->where->cluster, set->home);
 }
 
 bool

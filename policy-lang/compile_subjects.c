@@ -18,11 +18,11 @@ compiler_is_local(const struct compiler *c, const struct workload *w)
 	size_t slash = str_find(node, '/', 0);
 
 	if (slash != node.len) {
-		if (!str_eq(w->cluster, str_slice(node, 0, slash)))
+		if (!str_eq(w->where->cluster, str_slice(node, 0, slash)))
 			return false;
 		node = str_slice(node, slash + 1, node.len);
 	}
-	return node.len != 0 && str_eq(w->node, node);
+	return node.len != 0 && str_eq(w->where->node, node);
 }
 
 const struct node *
@@ -204,7 +204,7 @@ is_in_place(const struct workload_match *match, const struct workload *w)
 {
 	if (match->nodes != NULL)
 		return false;
-	if (match->cluster.ptr != NULL && !str_eq(match->cluster, w->cluster))
+	if (match->cluster.ptr != NULL && !str_eq(match->cluster, w->where->cluster))
 		return false;
 	if (match->kube != NULL && match->kube != w->kube)
 		return false;

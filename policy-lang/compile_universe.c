@@ -249,7 +249,7 @@ make_clusters(struct universe *u)
 	u->no_slots = new_bitmap();
 	for (uint32_t i = 0; u->model->options.cluster_count != 0 && i < u->slot_count;
 	     i++) {
-		struct str cluster = u->slots[i]->cluster;
+		struct str cluster = u->slots[i]->where->cluster;
 
 		if (bits == NULL || !str_eq(cluster, last))
 			bits = map_get(&u->clusters, cluster);

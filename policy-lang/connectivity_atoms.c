@@ -13,17 +13,18 @@ is_own(const struct conn_face *face, const struct workload *w)
 {
 	const struct node *node = face->end.node;
 
-	if (face->end.kind != ENDPOINT_NODE || node == NULL || w->node.len == 0)
+	if (face->end.kind != ENDPOINT_NODE || node == NULL || w->where->node.len == 0)
 		return false;
-	return str_eq(w->cluster, node->cluster) && str_eq(node->name, w->node);
+	return str_eq(w->where->cluster, node->cluster) &&
+	       str_eq(node->name, w->where->node);
 }
 
 static void
 own_key(struct buf *key, const struct workload *w)
 {
 	buf_clear(key);
-	key_add_str(key, w->cluster);
-	key_add_str(key, w->node);
+	key_add_str(key, w->where->cluster);
+	key_add_str(key, w->where->node);
 }
 
 /* `nodes`: the parties that are nodes, or run on a node's network. */
@@ -81,7 +82,7 @@ conn_owns_find(struct conn_world *world)
 		    (w->host_network && party->sides[DIR_INGRESS] == NULL &&
 			party->sides[DIR_EGRESS] == NULL))
 			continue;
-		if (map_get(&known, w->node) == NULL)
+		if (map_get(&known, w->where->node) == NULL)
 			continue;
 		own_key(&key, w);
 		own = map_get(&world->owns_by_key, buf_str(&key));

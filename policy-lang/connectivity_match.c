@@ -67,7 +67,7 @@ place_faces(struct conn_world *world)
 		last = w;
 		roaring_bitmap_add(scope->faces, i);
 		roaring_bitmap_add(world->workload_faces, i);
-		roaring_bitmap_add(cluster_of(world, w->cluster), i);
+		roaring_bitmap_add(cluster_of(world, w->where->cluster), i);
 	}
 	for (uint32_t i = 0; i < world->scope_count; i++) {
 		const struct ns *ns = world->scopes[i].ns;
@@ -372,7 +372,7 @@ takes_in(const struct peer *peer, const struct endpoint *end)
 	if (end->kind != ENDPOINT_WORKLOAD || peer->by_address)
 		return true;
 	return peer->cluster.ptr != NULL &&
-	       !str_eq(peer->cluster, end->workload->cluster);
+	       !str_eq(peer->cluster, end->workload->where->cluster);
 }
 
 static void

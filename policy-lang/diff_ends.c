@@ -94,7 +94,8 @@ same_ports(const struct workload *a, const struct workload *b)
 static bool
 same_place(const struct workload *a, const struct workload *b)
 {
-	if (!str_eq(a->cluster, b->cluster) || !str_eq(a->ns->path, b->ns->path) ||
+	if (!str_eq(a->where->cluster, b->where->cluster) ||
+	    !str_eq(a->ns->path, b->ns->path) ||
 	    (a->kube == NULL) != (b->kube == NULL) ||
 	    !same_labels(workload_ns_labels(a), workload_ns_labels(b)))
 		return false;
@@ -107,7 +108,8 @@ same_workload(const struct workload *a, const struct workload *b)
 {
 	if (a == NULL || b == NULL)
 		return a == b;
-	return a->host_network == b->host_network && str_eq(a->node, b->node) &&
+	return a->host_network == b->host_network &&
+	       str_eq(a->where->node, b->where->node) &&
 	       str_eq(a->shape->service_account, b->shape->service_account) &&
 	       same_labels(a->shape->labels, b->shape->labels) && same_ports(a, b) &&
 	       same_place(a, b);

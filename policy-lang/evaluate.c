@@ -17,7 +17,7 @@ workload_match_takes(const struct workload_match *match, const struct workload *
 {
 	if (w->host_network || match->nodes != NULL)
 		return false;
-	if (match->cluster.ptr != NULL && !str_eq(match->cluster, w->cluster))
+	if (match->cluster.ptr != NULL && !str_eq(match->cluster, w->where->cluster))
 		return false;
 	if (match->subtree != NULL && !ns_within(w->ns, match->subtree))
 		return false;
@@ -54,7 +54,7 @@ in_some_prefix(
 static bool
 is_outside(const struct peer *peer, const struct workload *w)
 {
-	return peer->cluster.ptr != NULL && !str_eq(peer->cluster, w->cluster);
+	return peer->cluster.ptr != NULL && !str_eq(peer->cluster, w->where->cluster);
 }
 
 static bool
@@ -419,10 +419,10 @@ walk(struct walker *k)
 static bool
 is_own_node(const struct endpoint *end, const struct workload *w)
 {
-	if (end->kind != ENDPOINT_NODE || end->node == NULL || w->node.len == 0)
+	if (end->kind != ENDPOINT_NODE || end->node == NULL || w->where->node.len == 0)
 		return false;
-	return str_eq(w->cluster, end->node->cluster) &&
-	       str_eq(end->node->name, w->node);
+	return str_eq(w->where->cluster, end->node->cluster) &&
+	       str_eq(end->node->name, w->where->node);
 }
 
 /* The same for a node. What runs on it, it reaches always, as it must to start and to

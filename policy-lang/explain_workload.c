@@ -165,8 +165,8 @@ text_workload(struct buf *out, const struct workload *w)
 
 	buf_printf(
 	    out, "%.*s, in %.*s", STR_ARG(w->shape->display), STR_ARG(w->ns->path));
-	if (w->node.len > 0)
-		buf_printf(out, ", on node %.*s", STR_ARG(w->node));
+	if (w->where->node.len > 0)
+		buf_printf(out, ", on node %.*s", STR_ARG(w->where->node));
 	buf_add_char(out, '\n');
 	for (size_t i = 0; i < w->ip_count; i++)
 		buf_printf(out, "%s%s",

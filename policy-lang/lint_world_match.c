@@ -131,7 +131,7 @@ group_slots(struct lint_world *w)
 	for (uint32_t i = 0; i < w->slot_count; i++) {
 		account_key(&key, w->slots[i]->shape->service_account);
 		add_slot(w, &key, i);
-		cluster_key(&key, w->slots[i]->cluster);
+		cluster_key(&key, w->slots[i]->where->cluster);
 		add_slot(w, &key, i);
 	}
 }

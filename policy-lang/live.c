@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <roaring/roaring.h>
-
 #include "policy-lang/live_internal.h"
 
 #define PART_CHUNK_BYTES 1024
@@ -126,7 +124,6 @@ keep(struct live *l, const struct bundle *bundle, const struct load_note *note)
 	live_share_spaces(l, note);
 	live_index_hosts(l);
 	index_files(l);
-	live_hold_arrays(l);
 	live_index_shared(l);
 }
 
@@ -143,10 +140,8 @@ live_load(struct arena *arena, const struct bundle *bundle,
 		note.reading = *reading;
 
 	l->arena = arena;
-	l->numbers = roaring_bitmap_create();
-	if (l->numbers == NULL)
-		base_die("out of memory");
 	ok = load_whole(arena, bundle, options, diags, &note, &l->model);
+	live_hold_arrays(l);
 	if (ok)
 		keep(l, bundle, &note);
 	ptr_vec_fini(&note.audit);
@@ -189,7 +184,7 @@ live_free(struct live *l)
 		arena_free(l->grown.items[i]);
 	ptr_vec_fini(&l->grown);
 	arena_free(l->announced_arena);
-	roaring_bitmap_free(l->numbers);
+	live_claims_fini(&l->numbers);
 	free(l);
 }
 

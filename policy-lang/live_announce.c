@@ -156,7 +156,7 @@ announce_in(struct announcing *a, struct str cluster, const struct announced_pod
 		struct workload *w = m->workloads[i];
 
 		/* What is put in takes the place of what is taken out. */
-		if (load_is_announced(m, w, of) && str_eq(w->cluster, cluster))
+		if (load_is_announced(m, w, of) && str_eq(w->where->cluster, cluster))
 			replace(a, w, now);
 	}
 }

@@ -1,6 +1,7 @@
 /*
- * Names of objects that some source has, as hashes: a set of numbers that are as good as
- * random, so that each is its own hash.
+ * Names of objects that some source has, as hashes, and numbers of rules, which are hashes of
+ * what they are called: a set of numbers that are as good as random, so that each is its own
+ * hash.
  */
 #include <stdlib.h>
 

@@ -30,7 +30,7 @@ find_host(struct live *l, struct str cluster, struct str name)
 static struct live_host *
 host_of(struct live *l, const struct workload *w)
 {
-	struct str key = key_of(l, w->cluster, w->node);
+	struct str key = key_of(l, w->where->cluster, w->where->node);
 	struct live_host *h = map_get(&l->hosts, key);
 	char *copy;
 
@@ -40,8 +40,8 @@ host_of(struct live *l, const struct workload *w)
 	copy = (char *)(h + 1);
 	memcpy(copy, key.ptr, key.len);
 	h->key = (struct str){copy, key.len};
-	h->cluster = str_slice(h->key, 0, w->cluster.len);
-	h->name = str_slice(h->key, w->cluster.len + 1, key.len);
+	h->cluster = str_slice(h->key, 0, w->where->cluster.len);
+	h->name = str_slice(h->key, w->where->cluster.len + 1, key.len);
 	(void)map_set(&l->hosts, h->key, h); /* new */
 	return h;
 }
@@ -107,13 +107,13 @@ live_hear(struct live *l, const struct workload *w)
 {
 	struct live_host *h;
 
-	if (w->node.len == 0)
+	if (w->where->node.len == 0)
 		return;
 	h = host_of(l, w);
 	touch(l, h);
 	h->pods++;
-	for (uint32_t i = 0; w->told != NULL && i < w->told->count; i++)
-		hear_address(h, &w->told->ips[i]);
+	for (uint32_t i = 0; w->where->told != NULL && i < w->where->told->count; i++)
+		hear_address(h, &w->where->told->ips[i]);
 }
 
 void
@@ -121,13 +121,13 @@ live_unhear(struct live *l, const struct workload *w)
 {
 	struct live_host *h;
 
-	if (w->node.len == 0)
+	if (w->where->node.len == 0)
 		return;
 	h = host_of(l, w);
 	touch(l, h);
 	h->pods--;
-	for (uint32_t i = 0; w->told != NULL && i < w->told->count; i++)
-		unhear_address(h, &w->told->ips[i]);
+	for (uint32_t i = 0; w->where->told != NULL && i < w->where->told->count; i++)
+		unhear_address(h, &w->where->told->ips[i]);
 }
 
 void
@@ -273,7 +273,7 @@ live_settle_hosts(struct live *l, struct compile_change *changes, size_t *count)
 static bool
 is_named(const struct workload *w, struct str node)
 {
-	return w->kube == NULL && str_eq(w->node, node);
+	return w->kube == NULL && str_eq(w->where->node, node);
 }
 
 /* Native workloads are of the one cluster that has their node. */
@@ -321,9 +321,9 @@ brings_node(
 		const struct workload *w = f->workloads[i];
 		const struct node *node = model_node_of(e->l->model, w);
 
-		brings = w->node.len != 0 &&
+		brings = w->where->node.len != 0 &&
 			 (node == NULL || node->loc.source == NULL) &&
-			 some_native_names(e, w->node);
+			 some_native_names(e, w->where->node);
 	}
 	return brings;
 }

@@ -9,7 +9,7 @@
  *     live_host.c       nodes that only pods speak of
  *     live_announce.c   pods whose addresses are known before their sources say them
  *     live_keep.c       what a source said, for another load
- *     live_claims.c     a set of names
+ *     live_claims.c     a set of hashes
  *     live_number.c     names and numbers that some source has
  */
 #ifndef POLICY_LANG_LIVE_INTERNAL_H
@@ -80,9 +80,9 @@ struct live_claims {
 struct live {
 	struct arena *arena; /* borrowed: of the base */
 	struct model *model;
-	struct map files;          /* by name */
-	struct live_claims claims; /* hashes of kind, namespace and name */
-	struct roaring_bitmap_s *numbers;
+	struct map files;             /* by name */
+	struct live_claims claims;    /* hashes of kind, namespace and name */
+	struct live_claims numbers;   /* of rules, which are hashes, too */
 	struct map shared;            /* key of an address -> live_sharers */
 	struct map hosts;             /* key -> live_host */
 	struct ptr_vec touched_hosts; /* by the edit under way */

@@ -76,14 +76,12 @@ live_replace(
 static void
 hold(void *array, size_t count, size_t *cap)
 {
-	void **from, **copy;
+	void **items;
 
-	memcpy(&from, array, sizeof(from));
+	memcpy(&items, array, sizeof(items));
 	*cap = count + ROOM;
-	copy = xcalloc(*cap, sizeof(*copy));
-	if (count != 0)
-		memcpy(copy, from, count * sizeof(*copy));
-	memcpy(array, &copy, sizeof(copy));
+	items = xreallocarray(items, *cap, sizeof(*items));
+	memcpy(array, &items, sizeof(items));
 }
 
 void

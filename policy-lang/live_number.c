@@ -1,8 +1,6 @@
 /*
  * What no two sources may have: names of objects, and numbers of rules.
  */
-#include <roaring/roaring.h>
-
 #include "policy-lang/live_internal.h"
 
 /* ---- names ---- */
@@ -50,13 +48,14 @@ each_number(const struct policy *p, void (*each)(struct live *l, uint32_t number
 static void
 take_number(struct live *l, uint32_t number)
 {
-	roaring_bitmap_add(l->numbers, number);
+	if (!live_claims_add(&l->numbers, number))
+		return; /* one that has been taken stays so */
 }
 
 static void
 drop_number(struct live *l, uint32_t number)
 {
-	roaring_bitmap_remove(l->numbers, number);
+	live_claims_remove(&l->numbers, number);
 }
 
 /* Of Routes, which no edit changes. */
@@ -107,9 +106,9 @@ bool
 live_take_numbers(struct live *l, const struct live_file *f)
 {
 	for (size_t i = 0; i < f->number_count; i++) {
-		if (!roaring_bitmap_add_checked(l->numbers, f->numbers[i])) {
+		if (!live_claims_add(&l->numbers, f->numbers[i])) {
 			while (i-- > 0)
-				roaring_bitmap_remove(l->numbers, f->numbers[i]);
+				live_claims_remove(&l->numbers, f->numbers[i]);
 			return false;
 		}
 	}

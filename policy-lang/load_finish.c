@@ -158,18 +158,33 @@ sorted(struct loader *l, const struct ptr_vec *v, compare_fn compare)
 	return items;
 }
 
+/* The same of what comes and goes with edits: for who keeps the model up it stays on the
+ * heap. Nothing is left in the vector. */
+static void *
+sorted_live(struct loader *l, struct ptr_vec *v, compare_fn compare, size_t *out_count)
+{
+	void **items = v->items;
+
+	*out_count = v->count;
+	if (l->note == NULL) {
+		items = sorted(l, v, compare);
+		ptr_vec_fini(v);
+	} else if (v->count > 1) {
+		qsort(items, v->count, sizeof(*items), compare);
+	}
+	*v = (struct ptr_vec){0};
+	return items;
+}
+
 /* The same for the values of a map. */
 static void *
-sorted_map(struct loader *l, const struct map *m, compare_fn compare)
+sorted_map(struct loader *l, const struct map *m, compare_fn compare, size_t *out_count)
 {
 	struct ptr_vec v = {0};
-	void *items;
 
 	for (size_t i = 0; i < m->len; i++)
 		ptr_vec_push(&v, m->entries[i].value);
-	items = sorted(l, &v, compare);
-	ptr_vec_fini(&v);
-	return items;
+	return sorted_live(l, &v, compare, out_count);
 }
 
 /* ---- addresses ---- */
@@ -201,15 +216,18 @@ static void
 finish_workloads(struct loader *l)
 {
 	struct model *m = l->m;
+	size_t addresses = 0;
 
 	for (size_t i = 0; i < l->workloads.count; i++) {
 		struct workload *w = l->workloads.items[i];
 
 		if (w->kube != NULL)
 			w->ns = w->kube->ns;
+		addresses += w->host_network ? 0 : w->ip_count;
 	}
-	m->workloads = sorted(l, &l->workloads, load_workload_cmp);
-	m->workload_count = l->workloads.count;
+	address_map_reserve(&m->by_address, addresses);
+	m->workloads =
+	    sorted_live(l, &l->workloads, load_workload_cmp, &m->workload_count);
 	for (size_t i = 0; i < m->workload_count; i++) {
 		struct workload *w = m->workloads[i];
 
@@ -235,8 +253,7 @@ finish_nodes(struct loader *l)
 {
 	struct model *m = l->m;
 
-	m->nodes = sorted_map(l, &l->nodes, load_node_cmp);
-	m->node_count = l->nodes.len;
+	m->nodes = sorted_map(l, &l->nodes, load_node_cmp, &m->node_count);
 	for (size_t i = 0; i < m->node_count; i++) {
 		struct node *n = m->nodes[i];
 
@@ -297,12 +314,11 @@ finish_tree(struct loader *l)
 	struct access_policy **access = sorted(l, &l->access, compare_access);
 	struct quota **quotas = sorted(l, &l->quotas, compare_quotas);
 
-	m->namespaces = sorted_map(l, &m->ns_by_path, load_ns_cmp);
-	m->ns_count = m->ns_by_path.len;
+	m->namespaces = sorted_map(l, &m->ns_by_path, load_ns_cmp, &m->ns_count);
 	for (size_t i = 0; i < m->ns_count; i++)
 		m->namespaces[i]->index = (uint32_t)i;
-	m->kube_namespaces = sorted_map(l, &m->kube_by_name, load_kube_cmp);
-	m->kube_count = m->kube_by_name.len;
+	m->kube_namespaces =
+	    sorted_map(l, &m->kube_by_name, load_kube_cmp, &m->kube_count);
 	m->externals = sorted(l, &l->external_list, compare_externals);
 	m->external_count = l->external_list.count;
 	m->services = sorted(l, &l->services, compare_services);
@@ -310,8 +326,7 @@ finish_tree(struct loader *l)
 	m->tests = sorted(l, &l->tests, compare_tests);
 	m->test_count = l->tests.count;
 	leave_out_audit(l);
-	m->policies = sorted(l, &l->policies, load_policy_cmp);
-	m->policy_count = l->policies.count;
+	m->policies = sorted_live(l, &l->policies, load_policy_cmp, &m->policy_count);
 	load_link_policies(m);
 	for (size_t i = 0; i < l->access.count; i++) {
 		struct ns *level = access[i]->level;

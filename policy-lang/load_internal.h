@@ -181,6 +181,10 @@ MUST_CHECK bool load_claim(struct loader *l, const char *kind, struct str cluste
 MUST_CHECK const struct workload_shape *load_shape(
     struct loader *l, const struct workload_shape *shape);
 
+/* The one copy of where workloads are, in the model. */
+MUST_CHECK const struct workload_where *load_where(struct loader *l, struct str cluster,
+    struct str node, const struct node_word *told);
+
 struct meta;
 /* The same for a native object, by the namespace as written: two Kubernetes namespaces
  * that share a place may each have one of a name. */
@@ -428,7 +432,9 @@ extern const struct schema load_route_rule_schemas[ROUTE_KIND_COUNT];
 
 /* ---- the end (load_finish.c) ---- */
 
-/* Sorts, indexes, numbers; freezes the model's maps, unless the load is noted. */
+/* Sorts, indexes, numbers. Unless the load is noted, all of the model is in the arena; else its
+ * maps, and its arrays of workloads, policies, namespaces (of both kinds) and nodes, are on
+ * the heap. */
 void load_finish(struct loader *l);
 /* Gives the rules of one policy their numbers; *out_numbers, on the heap, are these. */
 void load_number_alone(

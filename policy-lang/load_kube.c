@@ -247,11 +247,11 @@ load_node_draft(struct loader *l, struct str cluster, struct str name)
 bool
 load_node_known(const struct loader *l, struct str cluster, struct str name)
 {
-	const struct workload there = {.cluster = cluster, .node = name};
 	const char *key =
 	    arena_printf(l->scratch, "%.*s/%.*s", STR_ARG(cluster), STR_ARG(name));
 
-	if (l->note != NULL && l->note->part && model_node_of(l->m, &there) != NULL)
+	if (l->note != NULL && l->note->part &&
+	    model_cluster_node(l->m, cluster, name) != NULL)
 		return true;
 	return map_get(&l->nodes, str_from(key)) != NULL;
 }
@@ -396,7 +396,7 @@ set_display(struct loader *l, const struct kube_ns *kube, const struct owner *ow
 
 static bool
 read_pod_spec(struct loader *l, const struct doc_node *spec, struct workload *w,
-    struct workload_shape *shape)
+    struct workload_shape *shape, struct str *out_node)
 {
 	const struct doc_node *v[ARRAY_LEN(pod_fields)] = {NULL};
 	const struct doc_node *account;
@@ -406,7 +406,7 @@ read_pod_spec(struct loader *l, const struct doc_node *spec, struct workload *w,
 	shape->service_account = account != NULL && account->text.len != 0
 				     ? load_text(l, account->text)
 				     : STR("default");
-	w->node = v[POD_NODE] != NULL ? load_text(l, v[POD_NODE]->text) : STR("");
+	*out_node = v[POD_NODE] != NULL ? v[POD_NODE]->text : STR("");
 	w->host_network = v[POD_HOST_NETWORK] != NULL && v[POD_HOST_NETWORK]->u.boolean;
 	read_pod_ports(l, v, shape);
 	w->shape = load_shape(l, shape);
@@ -426,7 +426,6 @@ new_workload(struct loader *l, const struct load_object *o, const struct meta *m
 	kube_node_known(kube);
 	w->name = meta->name;
 	w->kube = &kube->kube; /* its namespace is not placed yet: see load_finish */
-	w->cluster = kube->kube.cluster;
 	w->loc = meta->loc;
 	*shape = (struct workload_shape){.labels = meta->labels};
 	read_owner(l, meta, &owner);
@@ -440,7 +439,7 @@ load_is_announced(
 {
 	return (w->ip_count == 0 || w->announced) && !w->host_network &&
 	       !w->is_template && w->kube != NULL &&
-	       str_eq(w->node, m->options.announced_node) &&
+	       str_eq(w->where->node, m->options.announced_node) &&
 	       str_eq(pod->namespace, w->kube->name) && str_eq(pod->name, w->name);
 }
 
@@ -525,9 +524,11 @@ load_pod(struct loader *l, const struct load_object *o)
 	const struct doc_node *status_node = doc_value(o->doc, "status");
 	const struct doc_node *status[ARRAY_LEN(status_fields)] = {NULL};
 	const struct doc_node *phase;
+	const struct node_word *told = NULL;
 	struct workload_shape shape;
 	struct workload *w;
 	struct ip_addr *ips;
+	struct str node;
 	struct meta meta;
 
 	if (!load_meta(l, o, META_NAMESPACED, true, &meta) ||
@@ -543,17 +544,18 @@ load_pod(struct loader *l, const struct load_object *o)
 		return; /* finished: its addresses may be another's by now */
 	w = new_workload(l, o, &meta, &shape);
 	w->generated = meta.generated;
-	if (!read_pod_spec(l, doc_value(o->doc, "spec"), w, &shape))
+	if (!read_pod_spec(l, doc_value(o->doc, "spec"), w, &shape, &node))
 		return;
 	w->ip_count =
 	    (uint32_t)read_addresses(l, status[STATUS_IP], status[STATUS_IPS], &ips);
 	w->ips = ips;
 	w->not_ready = is_not_ready(status[STATUS_CONDITIONS]);
-	take_announced(l, w);
-	if (w->node.len != 0) {
-		w->told = read_told(l, w, status);
-		learn_node(l, load_node_draft(l, o->cluster, w->node), w->told);
+	if (node.len != 0) {
+		told = read_told(l, w, status);
+		learn_node(l, load_node_draft(l, o->cluster, node), told);
 	}
+	w->where = load_where(l, w->kube->cluster, node, told);
+	take_announced(l, w);
 	ptr_vec_push(&l->workloads, w);
 }
 
@@ -608,20 +610,21 @@ void
 load_kept_pod(struct loader *l, const struct source *source, const struct workload *pod)
 {
 	struct workload *w = ARENA_NEW(l->arena, struct workload);
-	struct kube_node *kube = load_kube_ns(l, pod->cluster, pod->kube->name);
+	const struct workload_where *where = pod->where;
+	struct kube_node *kube = load_kube_ns(l, where->cluster, pod->kube->name);
+	const struct node_word *told = share_told(l, where->told);
 	struct ip_addr *ips;
 
 	*w = *pod;
 	w->loc.source = source;
 	if (!w->generated &&
-	    !load_claim(l, "Pod", pod->cluster, pod->kube->name, pod->name, w->loc))
+	    !load_claim(l, "Pod", where->cluster, pod->kube->name, pod->name, w->loc))
 		return;
 	kube_node_known(kube);
 	w->ns = NULL; /* see new_workload */
 	w->kube = &kube->kube;
-	w->cluster = kube->kube.cluster;
+	w->where = load_where(l, where->cluster, where->node, told);
 	w->name = load_text(l, pod->name);
-	w->node = load_text(l, pod->node);
 	w->shape = copy_shape(l, pod->shape);
 	w->ip_count = pod->announced ? 0 : pod->ip_count;
 	ips = ARENA_ARRAY(l->arena, w->ip_count, struct ip_addr);
@@ -630,9 +633,8 @@ load_kept_pod(struct loader *l, const struct source *source, const struct worklo
 	w->ips = ips;
 	w->announced = false;
 	take_announced(l, w);
-	w->told = share_told(l, pod->told);
-	if (w->node.len != 0)
-		learn_node(l, load_node_draft(l, w->cluster, w->node), w->told);
+	if (where->node.len != 0)
+		learn_node(l, load_node_draft(l, where->cluster, where->node), told);
 	ptr_vec_push(&l->workloads, w);
 }
 
@@ -660,6 +662,7 @@ load_template(struct loader *l, const struct load_object *o)
 	const struct doc_node *labels, *pod_metadata;
 	struct workload_shape shape;
 	struct workload *w;
+	struct str node; /* the pods' own matter */
 
 	if (!load_meta(l, o, META_NAMESPACED, true, &meta) ||
 	    (!meta.generated && !load_claim(l, o->kind->kind, o->cluster, meta.ns,
@@ -680,9 +683,9 @@ load_template(struct loader *l, const struct load_object *o)
 				  !load_labels(l, labels, &pod_meta.labels)))
 		return;
 	w = new_workload(l, &pod, &pod_meta, &shape);
-	if (!read_pod_spec(l, doc_value(template, "spec"), w, &shape))
+	if (!read_pod_spec(l, doc_value(template, "spec"), w, &shape, &node))
 		return;
 	w->is_template = true;
-	w->node = STR("");
+	w->where = load_where(l, w->kube->cluster, STR(""), NULL);
 	ptr_vec_push(&l->workloads, w);
 }

@@ -146,21 +146,21 @@ cluster_of_node(struct loader *l, const struct doc_node *name, struct str *out)
 		return false;
 	}
 	if (found.ptr != NULL)
-		*out = load_text(l, found);
+		*out = found;
 	return true;
 }
 
 /* See struct workload for the order of what counts. */
 static bool
 read_cluster(struct loader *l, const struct load_object *o, const struct meta *meta,
-    const struct doc_node *const *v, struct workload *w)
+    const struct doc_node *const *v, struct str *out)
 {
-	w->cluster = load_text(l, meta->cluster.len != 0 ? meta->cluster : o->cluster);
+	*out = meta->cluster.len != 0 ? meta->cluster : o->cluster;
 	if (v[WL_CLUSTER] != NULL)
-		w->cluster = load_cluster(l, v[WL_CLUSTER]->loc, v[WL_CLUSTER]->text);
-	if (w->cluster.len != 0 || v[WL_NODE] == NULL)
+		*out = load_cluster(l, v[WL_CLUSTER]->loc, v[WL_CLUSTER]->text);
+	if (out->len != 0 || v[WL_NODE] == NULL)
 		return true;
-	return cluster_of_node(l, v[WL_NODE], &w->cluster);
+	return cluster_of_node(l, v[WL_NODE], out);
 }
 
 static bool
@@ -169,9 +169,10 @@ read_workload_spec(struct loader *l, const struct load_object *o,
     struct workload_shape *shape)
 {
 	const struct doc_node *v[ARRAY_LEN(workload_fields)];
+	struct str cluster, node = STR("");
 
 	if (!schema_read(l->diags, &load_workload_schema, spec, v) ||
-	    !read_cluster(l, o, meta, v, w))
+	    !read_cluster(l, o, meta, v, &cluster))
 		return false;
 	if (v[WL_NODE] != NULL) {
 		if (!name_is_subdomain(v[WL_NODE]->text)) {
@@ -179,8 +180,9 @@ read_workload_spec(struct loader *l, const struct load_object *o,
 			    "a node's name must be %s", NAME_SUBDOMAIN_RULE);
 			return false;
 		}
-		w->node = load_node_draft(l, w->cluster, v[WL_NODE]->text)->node.name;
+		node = load_node_draft(l, cluster, v[WL_NODE]->text)->node.name;
 	}
+	w->where = load_where(l, cluster, node, NULL);
 	if (v[WL_ACCOUNT] != NULL)
 		shape->service_account = load_text(l, v[WL_ACCOUNT]->text);
 	if (v[WL_IPS] != NULL)
@@ -207,9 +209,9 @@ load_native_workload(struct loader *l, const struct load_object *o)
 	if (w->ns == NULL || !load_claim_native(l, o, &meta))
 		return;
 	w->name = meta.name;
-	w->node = STR("");
+	w->where = load_where(
+	    l, meta.cluster.len != 0 ? meta.cluster : o->cluster, STR(""), NULL);
 	w->loc = meta.loc;
-	w->cluster = load_text(l, meta.cluster.len != 0 ? meta.cluster : o->cluster);
 	shape.labels = meta.labels;
 	home = model_display_of_ns(l->scratch, w->ns);
 	shape.owner_at = (uint32_t)home.len;

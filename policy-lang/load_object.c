@@ -81,6 +81,18 @@ load_shape(struct loader *l, const struct workload_shape *shape)
 	return load_shared(l, shape, sizeof(*shape));
 }
 
+const struct workload_where *
+load_where(
+    struct loader *l, struct str cluster, struct str node, const struct node_word *told)
+{
+	const struct workload_where where = {
+	    load_text(l, cluster), load_text(l, node), told};
+
+	_Static_assert(sizeof(where) == 2 * sizeof(struct str) + sizeof(void *),
+	    "no padding: equal places are equal bytes");
+	return load_shared(l, &where, sizeof(where));
+}
+
 /* For who wants to know later whether another source has an object of the same name. */
 static void
 note_claim(struct load_note *n, struct str id, struct loc loc)

@@ -189,5 +189,7 @@ model_node(const struct model *m, struct str name)
 const struct node *
 model_node_of(const struct model *m, const struct workload *w)
 {
-	return w->node.len != 0 ? model_cluster_node(m, w->cluster, w->node) : NULL;
+	return w->where->node.len != 0
+		   ? model_cluster_node(m, w->where->cluster, w->where->node)
+		   : NULL;
 }

@@ -86,16 +86,22 @@ struct node_word {
 	struct ip_addr ips[];
 };
 
+/* Where workloads run: those of one node share it, as they share shapes. */
+struct workload_where {
+	/* Whose Kubernetes policies see them: "" with one cluster; a native workload is of
+	 * the cluster that it names, of its source, or of the one that has its node. */
+	struct str cluster;
+	struct str node;              /* "" when not known */
+	const struct node_word *told; /* of that; NULL: nothing */
+};
+
+/* A large cluster has some hundred thousand: what others have the same is not in it. */
 struct workload {
 	const struct workload_shape *shape;
 	struct str name; /* the pod's or native workload's own name */
 	struct ns *ns;
 	const struct kube_ns *kube; /* NULL: a native workload */
-	/* Whose Kubernetes policies see it: "" with one cluster; a native workload is of
-	 * the cluster that it names, of its source, or of the one that has its node. */
-	struct str cluster;
-	struct str node;              /* "" when not known */
-	const struct node_word *told; /* of that; NULL: nothing */
+	const struct workload_where *where;
 	const struct ip_addr *ips;
 	uint32_t ip_count;
 	uint32_t index;    /* in model.workloads */

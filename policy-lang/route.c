@@ -257,8 +257,8 @@ take_egress(struct arena *a, const struct model *m, const struct flow *flow,
 	find_sources(a, family, out);
 	find_next_hop(family, out);
 	if (by_node)
-		out->gateways = route_gateways(
-		    a, m, rule, flow->src.workload->cluster, &out->gateway_count);
+		out->gateways = route_gateways(a, m, rule,
+		    flow->src.workload->where->cluster, &out->gateway_count);
 	if ((rule->source_count > 0 && out->source_count == 0) ||
 	    (rule->next_hop_count > 0 && out->next_hop == NULL))
 		out->reason = ROUTE_REASON_NO_FAMILY;

@@ -66,7 +66,7 @@ roll(struct bench *b, size_t below)
 static bool
 is_local(const struct bench *b, const struct workload *w)
 {
-	return str_eq(w->node, b->options.node);
+	return str_eq(w->where->node, b->options.node);
 }
 
 static size_t

@@ -122,7 +122,7 @@ static bool
 same_node(const struct conn_end *a, const struct conn_end *b)
 {
 	return a->workload == NULL || b->workload == NULL ||
-	       str_eq(a->workload->node, b->workload->node);
+	       str_eq(a->workload->where->node, b->workload->where->node);
 }
 
 /* A node, or what runs on its network: what such send each other is not listed. */

@@ -8,6 +8,7 @@
 struct future {
 	struct workload workload;
 	struct workload_shape shape; /* its */
+	struct workload_where where; /* and its */
 	struct ns ns;
 	struct kube_ns kube;
 	struct label labels[3], ns_labels[2];
@@ -73,12 +74,13 @@ roll_future(struct trial *t, const struct model *m, const struct conn_exposure *
 			f->shape.service_account = match->service_account;
 	}
 	f->shape.labels = (struct label_set){f->labels, labels};
-	f->workload.cluster = m->workloads[0]->cluster;
+	f->where.cluster = m->workloads[0]->where->cluster;
+	f->workload.where = &f->where;
 	if (dice_roll(&t->dice, 2) == 0 && m->kube_count > 0) {
 		f->workload.kube =
 		    m->kube_namespaces[dice_roll(&t->dice, (unsigned)m->kube_count)];
 		f->workload.ns = f->workload.kube->ns;
-		f->workload.cluster = f->workload.kube->cluster;
+		f->where.cluster = f->workload.kube->cluster;
 		return;
 	}
 	f->ns = (struct ns){

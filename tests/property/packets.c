@@ -266,8 +266,9 @@ has_ports(uint8_t proto)
 static bool
 is_local(const struct trial *t, const struct endpoint *end)
 {
-	return end->kind == ENDPOINT_WORKLOAD && str_eq(end->workload->node, t->name) &&
-	       str_eq(end->workload->cluster, t->cluster);
+	return end->kind == ENDPOINT_WORKLOAD &&
+	       str_eq(end->workload->where->node, t->name) &&
+	       str_eq(end->workload->where->cluster, t->cluster);
 }
 
 static bool

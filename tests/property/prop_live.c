@@ -270,7 +270,7 @@ roll_announced(struct series *s)
 		const struct workload *w = m->workloads[(from + i) % m->workload_count];
 
 		if (w->kube == NULL ||
-		    !str_eq(w->node, s->model_options.announced_node))
+		    !str_eq(w->where->node, s->model_options.announced_node))
 			continue;
 		/* One whose status has addresses will do where there is no other. */
 		pod->name = str_dup(s->arena, w->name);

@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static bool
 is_zero(const unsigned char *p, size_t len)
@@ -137,6 +139,53 @@ START_TEST(arena_can_be_rewound_to_its_beginning)
 }
 END_TEST
 
+#ifdef RINGFENCE_SANITIZED
+static const bool gives_back = false; /* nothing is mapped then */
+#else
+static const bool gives_back = true;
+#endif
+
+/* How many pages of a range are in memory. */
+static size_t
+count_resident(unsigned char *p, size_t bytes)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	unsigned char *from = p + (-(uintptr_t)p & (page - 1)), here;
+	size_t count = 0;
+
+	for (; from + page <= p + bytes; from += page) {
+		ck_assert_int_eq(mincore(from, page, &here), 0);
+		count += here & 1;
+	}
+	return count;
+}
+
+START_TEST(arena_gives_back_what_is_not_in_use)
+{
+	const size_t unused = 1024 * 1024;
+	struct arena *a = arena_new();
+	char *kept = arena_strdup(a, "kept");
+	struct arena_mark mark;
+	unsigned char *p;
+
+	fill_and_check(a, 9 * 1024 * 1024); /* by then its chunks are mapped */
+	mark = arena_mark(a);
+	p = arena_alloc(a, unused);
+	memset(p, 0xa5, unused);
+	arena_rewind(a, &mark);
+	arena_settle(a);
+	p = arena_alloc(a, unused);
+	if (gives_back)
+		ck_assert_uint_eq(count_resident(p, unused), 0);
+	ck_assert(is_zero(p, unused));
+	memset(p, 0x5a, unused);
+	ck_assert_uint_ne(count_resident(p, unused), 0);
+	ck_assert_str_eq(kept, "kept");
+	fill_and_check(a, 8 * 1024 * 1024);
+	arena_free(a);
+}
+END_TEST
+
 static Suite *
 make_suite(void)
 {
@@ -149,6 +198,7 @@ make_suite(void)
 	tcase_add_test(tc, arena_copies_texts);
 	tcase_add_test(tc, arena_is_as_it_was_after_rewind);
 	tcase_add_test(tc, arena_can_be_rewound_to_its_beginning);
+	tcase_add_test(tc, arena_gives_back_what_is_not_in_use);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

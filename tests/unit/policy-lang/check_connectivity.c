@@ -221,7 +221,7 @@ START_TEST(own_node_is_listed_with_everything_and_others_with_what_is_allowed)
 	struct workload *x = hand_workload(&h, "/", "x", "", "10.0.0.1");
 	struct connectivity found;
 
-	x->node = STR("n1");
+	hand_run_on(&h, x, "n1");
 	(void)hand_node(&h, "n1", "10.9.0.1");
 	(void)hand_node(&h, "n2", "10.9.0.2");
 	hand_ports(&h,
@@ -246,9 +246,9 @@ START_TEST(host_network_workload_is_listed_by_name_and_judged_as_its_node)
 	struct connectivity found;
 
 	host->host_network = true;
-	host->node = STR("n1");
+	hand_run_on(&h, host, "n1");
 	(void)hand_node(&h, "n1", "10.9.0.1");
-	hand_workload(&h, "/", "x", "", "10.0.0.1")->node = STR("n1");
+	hand_run_on(&h, hand_workload(&h, "/", "x", "", "10.0.0.1"), "n1");
 	(void)hand_workload(&h, "/", "y", "", "10.0.0.2");
 	hand_peer(&h, rule, PEER_WORKLOADS)->workloads.selector =
 	    hand_selector(&h, "app", "a");

@@ -237,7 +237,7 @@ START_TEST(own_node_reaches_its_workload_against_a_mandatory_deny)
 	struct flow in = hand_flow(a, a, PROTO_TCP, 80);
 	struct flow out = in;
 
-	a->node = STR("worker-1");
+	hand_run_on(&h, a, "worker-1");
 	(void)hand_rule(
 	    &h, hand_policy(&h, "/", "p"), PHASE_MANDATORY, DIR_INGRESS, ACTION_DENY);
 	in.src = endpoint_of_node(hand_node(&h, "worker-1", "10.9.0.1"));
@@ -264,7 +264,7 @@ START_TEST(host_network_workload_is_its_node)
 	bool comparable;
 
 	host->host_network = true;
-	host->node = STR("worker-2");
+	hand_run_on(&h, host, "worker-2");
 	(void)hand_node(&h, "worker-2", "10.9.0.2");
 	hand_peer(&h, rule, PEER_WORKLOADS)->workloads.selector =
 	    hand_selector(&h, "app", "x");

@@ -38,7 +38,7 @@ START_TEST(pod_is_read_whole)
 	assert_str(w->ns->path, "/shop");
 	assert_str(w->kube->name, "shop");
 	assert_str(w->shape->service_account, "shop-sa");
-	assert_str(w->node, "worker-1");
+	assert_str(w->where->node, "worker-1");
 	ck_assert(!w->host_network && !w->is_template);
 	ck_assert_uint_eq(w->shape->labels.count, 2);
 	assert_str(w->shape->labels.items[0].key, "app");
@@ -68,7 +68,7 @@ START_TEST(pod_of_nobody_owns_itself)
 
 	assert_str(find_workload(l, "a")->shape->display, "default/a[Pod]");
 	assert_str(find_workload(l, "a")->shape->service_account, "default");
-	assert_str(find_workload(l, "a")->node, "");
+	assert_str(find_workload(l, "a")->where->node, "");
 	assert_str(find_workload(l, "b")->shape->display, "default/b[Pod]");
 	assert_str(find_workload(l, "c-")->shape->display, "default/c-[Pod]");
 	ck_assert_uint_eq(l->m->workload_count, 4);

@@ -139,6 +139,17 @@ hand_shape(const struct workload *w)
 	return (struct workload_shape *)(uintptr_t)w->shape;
 }
 
+/* It runs on the node. */
+static inline void
+hand_run_on(struct hand *h, struct workload *w, const char *node)
+{
+	struct workload_where *where = ARENA_NEW(h->arena, struct workload_where);
+
+	*where = *w->where;
+	where->node = str_from(node);
+	w->where = where;
+}
+
 /* A native workload with up to four addresses, separated by spaces. */
 static inline struct workload *
 hand_workload(struct hand *h, const char *path, const char *name, const char *labels,
@@ -152,6 +163,7 @@ hand_workload(struct hand *h, const char *path, const char *name, const char *la
 	w->name = str_from(name);
 	w->ns = hand_ns(h, path);
 	w->shape = shape;
+	w->where = ARENA_NEW(h->arena, struct workload_where);
 	shape->labels = hand_labels(h, labels);
 	shape->display = str_from(arena_printf(
 	    h->arena, "%s/%s[Workload]", w->ns->depth > 0 ? path : "", name));
