@@ -144,6 +144,13 @@ changes_policy(const struct op *op)
 	return op->chain == NULL || op->chain->number != NUMBER_MIDSTREAM;
 }
 
+static bool
+may_forbid_what_goes_on(const struct engine_apply *a)
+{
+	return a->whole || !a->changed || a->delta.anew || a->delta.local ||
+	       a->delta.moves;
+}
+
 static size_t
 count_ops(const struct engine_apply *a)
 {
@@ -233,7 +240,7 @@ committed(struct engine *e, uint32_t generation)
 	}
 	finish_heal(e);
 	if (some_op(a, changes_policy))
-		engine_cut_want(e);
+		engine_cut_want(e, may_forbid_what_goes_on(a));
 	a->midstream = a->pending_midstream;
 	if (a->pending != a->current || a->changed)
 		take_over(e);

@@ -17,9 +17,11 @@ struct engine;
 
 struct engine_cut {
 	bool wanted;    /* policy has changed since the last list began */
+	bool soon;      /* and those that it is about may be there */
 	bool running;   /* one list at a time */
 	bool began_now; /* the next question begins a list */
 	monotime_t began, not_before;
+	monotime_t seldom;   /* nor before this, unless it is to be soon */
 	struct arena *arena; /* of one answer and of the connections to end */
 	struct connection *ending;
 	uint32_t *numbers; /* of the rules that end them */
@@ -70,8 +72,9 @@ struct engine_adopt {
 
 void engine_cut_init(struct engine *e);
 void engine_cut_fini(struct engine *e);
-/* Policy has changed: connections are to be judged anew, as soon as they may. */
-void engine_cut_want(struct engine *e);
+/* Policy has changed: connections are to be judged anew, as soon as they may; or, not so
+ * `soon`, within a second or so: where workloads came or went, hardly any can be theirs. */
+void engine_cut_want(struct engine *e, bool soon);
 /* True if no connection is ever cut. */
 MUST_CHECK bool engine_cut_never(const struct engine *e);
 

@@ -13,6 +13,9 @@
 #define CUT_SHARE   10          /* listing takes at most a tenth of the time ... */
 #define CUT_MOST_NS 3000000000u /* ... but never waits longer than this */
 #define RETRY_MS    1000
+/* A list is some milliseconds of a processor's, however few connections there are. In a large
+ * cluster workloads come and go all the time; so often is enough for that. */
+#define SELDOM_NS 1000000000u
 
 bool
 engine_cut_never(const struct engine *e)
@@ -128,6 +131,7 @@ finish(struct engine *e, bool whole)
 	c->running = false;
 	c->last_us = took_ns / 1000;
 	c->not_before.ns = now.ns + (rest_ns < CUT_MOST_NS ? rest_ns : CUT_MOST_NS);
+	c->seldom.ns = c->began.ns + SELDOM_NS;
 	if (whole) {
 		c->lists++;
 		c->failing = false;
@@ -136,7 +140,7 @@ finish(struct engine *e, bool whole)
 		c->last_listed = c->listed;
 	} else {
 		c->failures++;
-		c->wanted = true;
+		c->wanted = c->soon = true;
 		c->not_before.ns = now.ns + RETRY_MS * UINT64_C(1000000);
 	}
 	step(e);
@@ -268,7 +272,10 @@ step(struct engine *e)
 {
 	struct engine_cut *c = &e->cut;
 	monotime_t now = monotime_now();
+	uint64_t from = c->not_before.ns;
 
+	if (!c->soon && from < c->seldom.ns)
+		from = c->seldom.ns;
 	if (!c->wanted || c->running || e->stopping || e->apply.current == NULL ||
 	    e->apply.current->skeleton ||
 	    (engine_cut_never(e) && !engine_shadow_wanted(e) &&
@@ -278,11 +285,11 @@ step(struct engine *e)
 		step_after(e, RETRY_MS);
 		return;
 	}
-	if (now.ns < c->not_before.ns) {
-		step_after(e, (c->not_before.ns - now.ns) / 1000000 + 1);
+	if (now.ns < from) {
+		step_after(e, (from - now.ns) / 1000000 + 1);
 		return;
 	}
-	c->wanted = false;
+	c->wanted = c->soon = false;
 	c->running = true;
 	c->began = now;
 	c->began_now = true;
@@ -292,9 +299,10 @@ step(struct engine *e)
 }
 
 void
-engine_cut_want(struct engine *e)
+engine_cut_want(struct engine *e, bool soon)
 {
 	e->cut.wanted = true;
+	e->cut.soon |= soon;
 	step_after(e, 0); /* once what has just come into force is current */
 }
 

@@ -374,7 +374,7 @@ void
 engine_names_tick(struct engine *e)
 {
 	if (engine_names_want_list(e) && !e->cut.running)
-		engine_cut_want(e);
+		engine_cut_want(e, true);
 	engine_names_file_tick(e);
 	engine_names_audit_tick(e);
 }

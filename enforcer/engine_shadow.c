@@ -122,7 +122,7 @@ on_timer(uv_timer_t *timer)
 	struct engine *e = timer->data;
 
 	if (engine_shadow_wanted(e))
-		engine_cut_want(e);
+		engine_cut_want(e, true);
 }
 
 void

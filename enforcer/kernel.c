@@ -16,6 +16,29 @@
 
 /* ---- the engine ---- */
 
+/* An engine that asks more than there is room for is none of ours. */
+static void
+ask_tracker(struct kernel *k, const struct proc_msg *msg)
+{
+	if (tracker_ask(k->tracker, msg, k->engine_link))
+		return;
+	log_error("engine-link", "detail=\"too many questions\" type=%u",
+	    (unsigned)msg->type);
+	kernel_engine_lost(k);
+}
+
+static void
+tell_connections(struct kernel *k)
+{
+	struct tracker_message m;
+
+	while (tracker_take(k->tracker, &m)) {
+		if (m.link == k->engine_link)
+			kernel_answer(k, m.type, m.id, &m.body, -1);
+		buf_free(&m.body);
+	}
+}
+
 static const struct {
 	uint32_t type;
 	kernel_request_fn handle;
@@ -24,9 +47,9 @@ static const struct {
     {MSG_OBSERVE, kernel_observe},
     {MSG_OBSERVE_RULES, kernel_observe},
     {MSG_COUNTERS, kernel_count},
-    {MSG_CONNECTIONS, kernel_list_connections},
-    {MSG_CUT, kernel_cut},
-    {MSG_ADOPT, kernel_adopt},
+    {MSG_CONNECTIONS, ask_tracker},
+    {MSG_CUT, ask_tracker},
+    {MSG_ADOPT, ask_tracker},
     {MSG_TRACE, kernel_trace},
     {MSG_ADDRESSES, kernel_want_addresses},
     {MSG_WAYS, kernel_want_ways},
@@ -76,6 +99,7 @@ greet_engine(struct kernel *k, int fd)
 
 	proc_channel_close(&k->engine);
 	proc_channel_init(&k->engine, fd);
+	k->engine_link++;
 	/* Answers wait until the engine reads them; it never waits for us. */
 	if (proc_channel_set_blocking(&k->engine, true, &err) != 0)
 		log_error("engine-link", "detail=%s", log_quote(str_from(err.msg)));
@@ -117,13 +141,14 @@ run_loop(struct kernel *k)
 	monotime_t looked = monotime_now();
 
 	while (!k->stop) {
-		struct pollfd wait[6] = {
+		struct pollfd wait[] = {
 		    {.fd = k->parent->fd, .events = POLLIN},
 		    {.fd = k->engine.fd, .events = POLLIN},
 		    {.fd = trace_fd(k->trace), .events = POLLIN},
 		    {.fd = steer_fd(k->steer), .events = POLLIN},
 		    {.fd = probe_fd(k->probe, IP_V4), .events = POLLIN},
 		    {.fd = probe_fd(k->probe, IP_V6), .events = POLLIN},
+		    {.fd = tracker_fd(k->tracker), .events = POLLIN},
 		};
 		const int wait_ms = kernel_routes_wait_ms(k, poll_ms);
 
@@ -133,6 +158,7 @@ run_loop(struct kernel *k)
 			on_parent(k);
 		else if (wait[1].revents != 0)
 			on_engine(k);
+		tell_connections(k);
 		kernel_watch_trace(k);
 		kernel_watch_routes(k);
 		if (monotime_since(looked, monotime_now()) >=
@@ -181,7 +207,7 @@ start(struct kernel *k, int table_fd, struct err *err)
 	if (rc == 0)
 		rc = kernel_logs_open(k, err);
 	if (rc == 0)
-		rc = conntrack_open(&k->conntrack, err);
+		rc = tracker_open(&k->tracker, err);
 	if (rc == 0)
 		rc = trace_open(&k->trace, err);
 	if (rc == 0)
@@ -196,6 +222,8 @@ start(struct kernel *k, int table_fd, struct err *err)
 		rc = steer_open(&k->steer, &k->settings.steering, k->probe, err);
 	if (rc == 0)
 		rc = proc_confine(&sandbox, err);
+	if (rc == 0)
+		rc = tracker_start(k->tracker, err);
 	return rc;
 }
 
@@ -224,13 +252,13 @@ kernel_role_run(struct proc_channel *parent, const int *fds, size_t fd_count)
 	run_loop(&k);
 	status = 0;
 out:
+	tracker_close(k.tracker);
 	proc_channel_close(&k.engine);
 	kernel_logs_close(&k);
 	steer_close(k.steer);
 	probe_close(k.probe);
 	address_close(k.addresses);
 	trace_close(k.trace);
-	conntrack_close(k.conntrack);
 	nft_close(k.nft);
 	arena_free(k.arena);
 	arena_free(k.settings_arena);

@@ -4,7 +4,8 @@
  *     kernel.c              start, end, the loop, what the parent sends
  *     kernel_answer.c       answers to the engine
  *     kernel_table.c        batches into the table, and the table read back
- *     kernel_connections.c  connections and single packets: listed, cut, adopted, traced
+ *     kernel_tracker.c      connections: listed, cut, adopted, on a thread of their own
+ *     kernel_trace.c        single packets, traced
  *     kernel_routes.c       addresses and ways of Routes
  *     kernel_logs.c         the groups of NFLOG that the engine reads
  */
@@ -14,7 +15,6 @@
 #include "common/clock.h"
 #include "common/proc.h"
 #include "enforcer/address.h"
-#include "enforcer/conntrack.h"
 #include "enforcer/messages.h"
 #include "enforcer/nft.h"
 #include "enforcer/settings.h"
@@ -28,14 +28,17 @@ struct logged {
 	bool bound, complained;
 };
 
+struct tracker;
+
 struct kernel {
 	struct proc_channel *parent;
 	struct proc_channel engine; /* fd -1: none */
+	uint64_t engine_link;       /* which of those that there were */
 	struct kernel_settings settings;
 	struct nft *nft;
 	bool owned;     /* the table is, where the kernel has that */
 	unsigned lacks; /* of limits; enum op_lack */
-	struct conntrack *conntrack;
+	struct tracker *tracker;
 	struct address_book *addresses;
 	monotime_t addresses_looked;
 	bool addresses_complained;
@@ -78,11 +81,32 @@ void kernel_count(struct kernel *k, const struct proc_msg *msg);
 /* Tells the engine if the ruleset's generation is another than it knows. */
 void kernel_watch_generation(struct kernel *k);
 
-/* ---- kernel_connections.c ---- */
+/* ---- kernel_tracker.c ---- */
 
-void kernel_list_connections(struct kernel *k, const struct proc_msg *msg);
-void kernel_cut(struct kernel *k, const struct proc_msg *msg);
-void kernel_adopt(struct kernel *k, const struct proc_msg *msg);
+/* A question about connections, or its answer. */
+struct tracker_message {
+	uint32_t type, id;
+	uint64_t link; /* of the engine that asked */
+	struct buf body;
+};
+
+/* Opens its sockets, before confinement; to be closed even if that fails. */
+MUST_CHECK int tracker_open(struct tracker **out_tracker, struct err *err);
+/* Begins to answer; after confinement, which the thread inherits. */
+MUST_CHECK int tracker_start(struct tracker *t, struct err *err);
+/* Waits until what is being answered has been. NULL is fine. */
+void tracker_close(struct tracker *t);
+/* Readable when there are answers. */
+MUST_CHECK int tracker_fd(const struct tracker *t);
+/* Copies MSG_CONNECTIONS, MSG_CUT or MSG_ADOPT, which are answered in the order in which they
+ * came. False: too many wait already. */
+MUST_CHECK bool tracker_ask(
+    struct tracker *t, const struct proc_msg *msg, uint64_t link);
+/* The next answer, of which the body is the caller's then; false: none yet. */
+MUST_CHECK bool tracker_take(struct tracker *t, struct tracker_message *out);
+
+/* ---- kernel_trace.c ---- */
+
 /* Answered when the packet has come, or time is up: kernel_watch_trace looks. */
 void kernel_trace(struct kernel *k, const struct proc_msg *msg);
 void kernel_watch_trace(struct kernel *k);

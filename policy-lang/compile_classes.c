@@ -329,7 +329,7 @@ class_of_node(struct partition *p, uint32_t node)
 	}
 	p->nodes[node].class = (uint32_t)classes->count;
 	class = &classes->items[classes->count++];
-	*class = (struct class_info){.set_count = p->nodes[node].depth};
+	*class = (struct class_info){.node = node, .set_count = p->nodes[node].depth};
 	class->sets = ARENA_ARRAY(p->s->c->scratch, class->set_count, uint32_t);
 	for (size_t i = class->set_count; i-- > 0; node = p->nodes[node].parent)
 		class->sets[i] = p->nodes[node].set;
@@ -338,10 +338,10 @@ class_of_node(struct partition *p, uint32_t node)
 }
 
 static void
-use_node(struct partition *p, uint32_t node, unsigned family)
+use_node(struct partition *p, uint32_t node, unsigned family, uint32_t count)
 {
 	if (node != 0)
-		class_of_node(p, node)->uses[family]++;
+		class_of_node(p, node)->uses[family] += count;
 }
 
 /* set -> the classes that it contains. */
@@ -434,9 +434,9 @@ classes_begin(struct side *s)
 }
 
 void
-classes_use(struct side *s, uint32_t node, unsigned family)
+classes_use(struct side *s, uint32_t node, unsigned family, uint32_t count)
 {
-	use_node(s->partition, node, family);
+	use_node(s->partition, node, family, count);
 }
 
 void
@@ -447,7 +447,7 @@ classes_end(struct side *s)
 	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
 		cut_space(p, f);
 		for (size_t i = 0; i < p->interval_count[f]; i++)
-			use_node(p, p->intervals[f][i].node, f);
+			use_node(p, p->intervals[f][i].node, f, 1);
 	}
 	number_classes(s);
 	index_classes(s);
@@ -465,7 +465,7 @@ classes_build(struct side *s)
 	p = s->partition;
 	refine_points(p);
 	for (uint32_t i = 0; i < u->point_count; i++)
-		use_node(p, p->node_of[i], family_index(u->points[i].family));
+		use_node(p, p->node_of[i], family_index(u->points[i].family), 1);
 	classes_end(s);
 	for (unsigned f = 0; f < FAMILY_COUNT; f++)
 		emit_points(p, f);
@@ -545,6 +545,29 @@ classes_carried(struct side *s)
 }
 
 /* ---- afterwards ---- */
+
+void
+classes_count(const struct side *s, uint32_t (*out_counts)[FAMILY_COUNT])
+{
+	const struct partition *p = s->partition;
+
+	memset(out_counts, 0, p->node_count * sizeof(*out_counts));
+	for (size_t i = 0; i < s->classes->count; i++) {
+		const struct class_info *class = &s->classes->items[i];
+
+		memcpy(out_counts[class->node], class->uses, sizeof(*out_counts));
+	}
+	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
+		for (size_t i = 0; i < p->interval_count[f]; i++)
+			out_counts[p->intervals[f][i].node][f]--;
+	}
+}
+
+uint32_t
+classes_node_count(const struct side *s)
+{
+	return s->partition->node_count;
+}
 
 uint32_t
 classes_node(struct side *s, const uint32_t *sets, size_t count)

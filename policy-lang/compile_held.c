@@ -159,6 +159,24 @@ held_find(const struct held_table *t, const struct ip_addr *addr)
 	return found != 0 ? found - 1 : NONE;
 }
 
+bool
+held_may_be_in(const struct held_table *t, unsigned family, const struct addrset *set)
+{
+	const unsigned shift = family_of(family) == IP_V4 ? 24 : 120;
+
+	for (size_t i = 0; i < set->count; i++) {
+		/* All of the space of IPv6 stands for that of IPv4, too. */
+		const addr_num last = set->ranges[i].hi >> shift;
+
+		for (unsigned b = (unsigned)(set->ranges[i].lo >> shift);
+		     b <= last && b < ARRAY_LEN(t->leading[family]); b++) {
+			if (t->leading[family][b] != 0)
+				return true;
+		}
+	}
+	return false;
+}
+
 static uint32_t
 take_place(struct held_table *t)
 {
@@ -203,6 +221,7 @@ hold(struct held_table *t, struct held held, const struct ip_addr *addr)
 		grow_slots(t);
 	t->used++;
 	held.family = (uint8_t)family_index(addr->family);
+	t->leading[held.family][addr->bytes[0]]++;
 	t->items[place] = held;
 	t->slots[free_slot(t, addr)] = place + 1;
 	return place;
@@ -245,6 +264,7 @@ held_remove(struct held_table *t, uint32_t place)
 		t->slots[i] = 0;
 		gap = i;
 	}
+	t->leading[h->family][addr.bytes[0]]--;
 	if (!h->owned)
 		free(h->of.addr);
 	*h = (struct held){.node[0] = t->spare};

@@ -31,6 +31,7 @@ struct held_table {
 	uint32_t spare;  /* one that is free, and by its node[0] the next; or NONE */
 	uint32_t *slots; /* place + 1; 0: none */
 	uint32_t slot_count;
+	uint32_t leading[FAMILY_COUNT][256]; /* how many begin with each byte */
 };
 
 void held_init(struct held_table *t);
@@ -42,6 +43,9 @@ void held_reserve(struct held_table *t, uint32_t count);
 void held_shrink(struct held_table *t);
 /* NONE: it is not held. */
 MUST_CHECK uint32_t held_find(const struct held_table *t, const struct ip_addr *addr);
+/* False: surely none that is held is in the set; found out without looking at them. */
+MUST_CHECK bool held_may_be_in(
+    const struct held_table *t, unsigned family, const struct addrset *set);
 /* Holds one that is not; its place. */
 MUST_CHECK uint32_t held_add(struct held_table *t, const struct ip_addr *addr);
 /* The same for an address of a workload that has it, as held_own; `addr` is that. */

@@ -359,6 +359,7 @@ move_address(struct update *u, struct held *h, enum direction dir, bool existed,
 
 	if (existed == p->exists && node == h->node[dir])
 		return;
+	u->delta->moves |= existed && p->exists;
 	if (existed && state_peer_element(side, &addr, h->node[dir], &e))
 		state_list_add(&u->removed[set], &e);
 	if (existed && h->node[dir] != 0)
@@ -402,8 +403,11 @@ look_at(struct update *u, uint32_t place)
 	struct ip_addr addr = held_addr(h);
 	struct place p = place_of(u->model, &addr);
 
+	/* What is no workload's was there before anybody spoke of it. */
+	u->delta->moves |= (h->exists ? held_owner(h) : p.workload) == NULL;
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++)
 		move_address(u, h, (enum direction)d, h->exists, &p);
+	u->delta->moves |= u->s->c->leave != NULL;
 	if (u->s->c->leave != NULL)
 		leave_look_at(u->s->c->leave, &addr, &p, u->removed, u->added);
 	update_owner(u, place, &p);

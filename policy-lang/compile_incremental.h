@@ -56,6 +56,9 @@ struct compile_delta {
 	size_t removed_count[SET_COUNT], added_count[SET_COUNT];
 	bool local; /* workloads of the node, or their rules, are not what they were */
 	bool ways;  /* ways or standbys may be others */
+	/* What stays where it is may be judged otherwise. Else, and unless it is local or anew,
+	 * addresses of workloads elsewhere came and went, and that is all. */
+	bool moves;
 	/* Chains of rules that are in use now, those that are as before but read otherwise,
 	 * and numbers of those that are no more. */
 	struct table_rule_chain *chains_added, *chains_changed;

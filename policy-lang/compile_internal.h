@@ -13,6 +13,7 @@
  *     compile_place.c      who has one address, and which sets it is in
  *     compile_incremental.c   what a change makes of the result of all these
  *     compile_local.c      the same of what changes the node's own workloads or rules
+ *     compile_passage.c    ... and of addresses, when rules speak of other peers
  *     compile_content.c    the result, and questions to it
  *     compile_told.c       warnings that are new
  *     compile_held.c       the addresses that are kept to tell
@@ -188,10 +189,13 @@ MUST_CHECK const struct peer_set *peers_adopt_meaning(
     struct side *s, const struct peer_set *of);
 /* Numbers the sets as another compilation does whose rules speak of the same ones; what
  * only that one knows of names of ports is known here, too, and what only this one knows
- * comes behind. To be called once peers_same_names is sure, and before classes are made. */
+ * comes behind. To be called once all names are known to be the same (peers_same_name), and
+ * before classes are made. */
 void peers_align(struct side *s, const struct side *with);
-/* Whether the rules of both speak of the same names of ports, for the same peers. */
-MUST_CHECK bool peers_same_names(const struct side *a, const struct side *b);
+/* The name that the rules of another side speak of as this one's do of theirs, for the same
+ * peers; NULL: none. */
+MUST_CHECK struct port_name *peers_same_name(
+    const struct side *s, const struct side *of, const struct port_name *name);
 /* What is known of a port's name that egress rules speak of; NULL if nothing. */
 MUST_CHECK struct port_name *peers_port_name(
     const struct side *s, const struct port_match *match);
@@ -206,7 +210,7 @@ void peers_each_point(const struct universe *u, const struct peer_set *set,
 
 struct class_info {
 	uint32_t id;    /* in the kernel; never 0 */
-	uint32_t node;  /* private */
+	uint32_t node;  /* of the tree of classes */
 	uint32_t *sets; /* that contain it, rising */
 	size_t set_count;
 	/* How many addresses of the model and intervals are in it. */
@@ -227,15 +231,19 @@ struct classes {
 void classes_build(struct side *s);
 void classes_fini(struct side *s);
 /* The same for addresses that the caller knows the sets of: classes_node and classes_use
- * are called for each of them in between; no element is emitted of those. */
+ * are called for all of them in between; no element is emitted of those. */
 void classes_begin(struct side *s);
-void classes_use(struct side *s, uint32_t node, unsigned family);
+void classes_use(struct side *s, uint32_t node, unsigned family, uint32_t count);
 void classes_end(struct side *s);
 /* The same as another compilation has them, whose sets have the same numbers: instead of
  * classes_begin. Uses are as they are there, and may be changed (classes_of_node) until
  * classes_carried, which is instead of classes_end. */
 void classes_carry(struct side *s, const struct side *from);
 void classes_carried(struct side *s);
+/* Of each node that is a class, how many addresses of the model are in it; of the others 0. */
+void classes_count(const struct side *s, uint32_t (*out_counts)[FAMILY_COUNT]);
+/* Nodes are numbered from 0; node 0 is in no set. */
+MUST_CHECK uint32_t classes_node_count(const struct side *s);
 /* The node of the tree of classes that is in exactly these sets (rising); 0: in none. */
 MUST_CHECK uint32_t classes_node(struct side *s, const uint32_t *sets, size_t count);
 /* The node of an address of the model when classes were built, by its point. */
@@ -273,6 +281,14 @@ MUST_CHECK bool place_in_set(
  * latter can be only where place_set_asks_where says so. */
 MUST_CHECK bool place_set_takes_workload(
     const struct peer_set *set, const struct workload *w);
+/* False: by what they are it takes no workloads of a Kubernetes namespace; or, that being
+ * NULL, no native ones of a namespace of the tree. */
+MUST_CHECK bool place_set_may_be_at(
+    const struct peer_set *set, const struct ns *ns, const struct kube_ns *kube);
+/* The set that a workload is in for what it means by a port's name; NULL: no rule with the
+ * name may reach it, or it means nothing by it that could be enforced. */
+MUST_CHECK struct peer_set *place_meaning(struct side *side, const struct model *m,
+    struct port_name *n, const struct workload *w);
 /* False: by what they are it takes no workloads of the same namespace and cluster. */
 MUST_CHECK bool place_set_is_there(
     const struct peer_set *set, const struct workload *w);

@@ -2,7 +2,8 @@
  * Sets of peers that no rule spoke of before: which of them take an address that was held
  * already. There are very many of those and few kinds of workloads, so a set is asked once
  * of each kind, and of kinds in a namespace only if it may take any there; one that has
- * networks is asked of each address. (A pod that was edited is a kind of its own.)
+ * networks in which there are any is asked of each address. (A pod that was edited is a kind
+ * of its own.)
  */
 #include <stdlib.h>
 
@@ -208,4 +209,128 @@ fresh_of(struct fresh *f, const struct held *h, uint32_t *out)
 			    f->sets[word * WORD_BITS + (size_t)__builtin_ctzll(rest)];
 	}
 	return count;
+}
+
+/* ---- whom they take ---- */
+
+bool
+fresh_asks_where(const struct peer_set *set, const struct held_table *held)
+{
+	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
+		if (held_may_be_in(held, f, &set->pods[f]) ||
+		    (set->home.ptr != NULL && held_may_be_in(held, f, &set->nets[f])))
+			return true;
+	}
+	return false;
+}
+
+bool
+fresh_is_found(const struct fresh *f, const struct held_table *held)
+{
+	for (size_t i = 0; i < f->where_count; i++) {
+		if (fresh_asks_where(f->side->sets[f->sets[f->where[i]]], held))
+			return false;
+	}
+	return true;
+}
+
+bool
+fresh_takes_others(const struct fresh *f)
+{
+	for (size_t i = 0; i < f->count; i++) {
+		const struct rule *rule = f->side->sets[f->sets[i]]->rule;
+
+		for (size_t j = 0; j < rule->peer_count; j++) {
+			if (rule->peers[j].kind != PEER_WORKLOADS)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* What fresh_find is at. */
+struct search {
+	struct fresh *f;
+	const struct model *m;
+	const struct held_table *held;
+	void (*each)(void *ctx, uint32_t held);
+	void *ctx;
+};
+
+static bool
+may_be_at(const struct fresh *f, const struct ns *ns, const struct kube_ns *kube)
+{
+	bool may = false;
+
+	for (size_t i = 0; i < f->count && !may; i++)
+		may = place_set_may_be_at(f->side->sets[f->sets[i]], ns, kube);
+	return may;
+}
+
+static void
+find_addresses(const struct search *s, const struct workload *w)
+{
+	const uint64_t *takes = takes_of(s->f, w);
+	uint64_t any = 0;
+
+	for (size_t i = 0; i < s->f->takes.words; i++)
+		any |= takes[i];
+	for (size_t i = 0; i < w->ip_count && any != 0; i++) {
+		uint32_t place = NONE;
+
+		if (model_workload_at(s->m, &w->ips[i]) == w)
+			place = held_find(s->held, &w->ips[i]);
+		if (place != NONE)
+			s->each(s->ctx, place);
+	}
+}
+
+static void
+find_in_kube(const struct search *s, struct str prefix, const struct kube_ns *kube)
+{
+	for (size_t i = model_first_displayed(s->m, prefix);
+	     i < s->m->workload_count &&
+	     str_starts(s->m->workloads[i]->shape->display, prefix);
+	     i++) {
+		if (place_same_kube(s->m->workloads[i]->kube, kube))
+			find_addresses(s, s->m->workloads[i]);
+	}
+}
+
+/* They are displayed by paths; others are not. */
+static void
+find_native(const struct search *s)
+{
+	const size_t end = model_first_displayed(s->m, STR("0")); /* behind '/' */
+	const struct ns *last = NULL;
+	bool may = false;
+
+	for (size_t i = model_first_displayed(s->m, STR("/")); i < end; i++) {
+		const struct workload *w = s->m->workloads[i];
+
+		if (w->kube != NULL)
+			continue;
+		if (w->ns != last)
+			may = may_be_at(s->f, w->ns, NULL);
+		last = w->ns;
+		if (may)
+			find_addresses(s, w);
+	}
+}
+
+void
+fresh_find(struct fresh *f, const struct model *m, const struct held_table *held,
+    struct arena *arena, void (*each)(void *ctx, uint32_t held), void *ctx)
+{
+	const struct search s = {f, m, held, each, ctx};
+
+	for (size_t i = 0; i < m->kube_count; i++) {
+		const struct kube_ns *kube = m->kube_namespaces[i];
+
+		if (may_be_at(f, kube->ns, kube))
+			find_in_kube(&s,
+			    model_display_of_kube(arena, kube->cluster, kube->name),
+			    kube);
+	}
+	find_native(&s);
 }

@@ -661,36 +661,14 @@ same_name(const struct side *a, const struct port_name *x, const struct side *b,
 	return same;
 }
 
-static size_t
-count_protocols(const struct port_name *n)
+struct port_name *
+peers_same_name(
+    const struct side *s, const struct side *of, const struct port_name *name)
 {
-	size_t count = 0;
+	const struct port_match match = {.name = name->name, .proto = name->proto};
+	struct port_name *n = peers_port_name(s, &match);
 
-	for (; n != NULL; n = n->next)
-		count++;
-	return count;
-}
-
-bool
-peers_same_names(const struct side *a, const struct side *b)
-{
-	bool same = a->port_names.len == b->port_names.len;
-
-	for (size_t i = 0; i < a->port_names.len && same; i++) {
-		const struct map_entry *e = &a->port_names.entries[i];
-		const struct port_name *y = map_get(&b->port_names, e->key);
-
-		same = count_protocols(e->value) == count_protocols(y);
-		for (const struct port_name *x = e->value; x != NULL && same;
-		     x = x->next) {
-			const struct port_match match = {
-			    .name = x->name, .proto = x->proto};
-
-			y = peers_port_name(b, &match);
-			same = y != NULL && same_name(a, x, b, y);
-		}
-	}
-	return same;
+	return n != NULL && same_name(of, name, s, n) ? n : NULL;
 }
 
 static void

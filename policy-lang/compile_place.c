@@ -48,20 +48,30 @@ place_same_kube(const struct kube_ns *a, const struct kube_ns *b)
 			     str_eq(a->name, b->name));
 }
 
+static bool
+match_may_be_at(
+    const struct workload_match *match, const struct ns *ns, const struct kube_ns *kube)
+{
+	if (match->nodes != NULL)
+		return false;
+	if (match->kube != NULL && !place_same_kube(match->kube, kube))
+		return false;
+	if (match->subtree != NULL && !place_path_within(ns, match->subtree))
+		return false;
+	return match->ns_selector == NULL ||
+	       selector_matches(
+		   match->ns_selector, kube != NULL ? kube->labels : ns->labels);
+}
+
 /* Whether it means workloads of where this one is, whatever they are. */
 static bool
 match_is_there(const struct workload_match *match, const struct workload *w)
 {
-	if (match->nodes != NULL)
-		return false;
-	if (match->kube != NULL && !place_same_kube(match->kube, w->kube))
-		return false;
-	if (match->subtree != NULL && !place_path_within(w->ns, match->subtree))
+	if (!match_may_be_at(match, w->ns, w->kube))
 		return false;
 	if (match->cluster.ptr != NULL && !str_eq(match->cluster, w->where->cluster))
 		return false;
-	return match->ns_selector == NULL ||
-	       selector_matches(match->ns_selector, workload_ns_labels(w));
+	return true;
 }
 
 bool
@@ -86,6 +96,20 @@ place_set_takes_workload(const struct peer_set *set, const struct workload *w)
 		if (peer->kind == PEER_WORKLOADS &&
 		    place_match_takes(&peer->workloads, w) &&
 		    (peer->but == NULL || !place_match_takes(peer->but, w)))
+			return true;
+	}
+	return false;
+}
+
+bool
+place_set_may_be_at(
+    const struct peer_set *set, const struct ns *ns, const struct kube_ns *kube)
+{
+	for (size_t i = 0; i < set->rule->peer_count; i++) {
+		const struct peer *peer = &set->rule->peers[i];
+
+		if (peer->kind == PEER_WORKLOADS &&
+		    match_may_be_at(&peer->workloads, ns, kube))
 			return true;
 	}
 	return false;
@@ -202,6 +226,17 @@ u32_cmp(const void *a, const void *b)
 	const uint32_t *x = a, *y = b;
 
 	return (*x > *y) - (*x < *y);
+}
+
+struct peer_set *
+place_meaning(struct side *side, const struct model *m, struct port_name *n,
+    const struct workload *w)
+{
+	bool has = false;
+
+	for (size_t i = 0; i < w->shape->port_count && !has; i++)
+		has = str_eq(w->shape->ports[i].name, n->name);
+	return has && name_reaches(side, m, n, w) ? peers_meaning(side, n, w) : NULL;
 }
 
 /* The sets of what the workload's port names mean, where rules speak of them. */

@@ -1,5 +1,5 @@
 /*
- * Between compile_incremental.c, compile_local*.c, compile_told.c and compile_content.c only: what is kept of
+ * Between compile_incremental.c, compile_local*.c, compile_passage.c, compile_told.c and compile_content.c only: what is kept of
  * a compilation, and an update of it.
  */
 #ifndef POLICY_LANG_COMPILE_STATE_H
@@ -96,6 +96,19 @@ MUST_CHECK struct fresh *fresh_new(
 void fresh_free(struct fresh *f);
 /* Lists those that take a workload's address, in no order; there is room for all. */
 MUST_CHECK size_t fresh_of(struct fresh *f, const struct held *h, uint32_t *out);
+/* Whether a set may take workloads whose addresses are held for where they are, and not for
+ * what they are. */
+MUST_CHECK bool fresh_asks_where(
+    const struct peer_set *set, const struct held_table *held);
+/* True: whatever workload's address one of them takes, fresh_find finds it. */
+MUST_CHECK bool fresh_is_found(const struct fresh *f, const struct held_table *held);
+/* Calls `each` for the places of workloads' addresses that they take for what these are, for
+ * some more than once. Costs what there is in the namespaces where they may take any. The
+ * arena is for texts. */
+void fresh_find(struct fresh *f, const struct model *m, const struct held_table *held,
+    struct arena *arena, void (*each)(void *ctx, uint32_t held), void *ctx);
+/* Whether they may take an address that is no workload's. */
+MUST_CHECK bool fresh_takes_others(const struct fresh *f);
 
 /* ---- compile_local_chains.c ---- */
 

@@ -247,25 +247,25 @@ class Changes:
         last.update((name, address) for name, address in zip(self.names, self.addresses) if name)
 
     def run(self):
-        """Sends and waits; seconds of each marker from sending to the kernel."""
+        """Sends and waits; seconds of each marker from its leaving the server to the kernel."""
         known = nft_element.Element("ringfence", "known4")
         waiting, latencies = [], []
         began, sent = time.monotonic(), 0
         while sent < self.total or waiting:
             due = min(self.total, int((time.monotonic() - began) * self.rate) + 1)
             if due > sent:
-                now = time.monotonic()
-                self.server.send(PODS, self.events[sent:due])
-                waiting += [(i, now) for i in range(sent, due) if i in self.markers]
+                left = self.server.send(PODS, self.events[sent:due])
+                waiting += [(i, left) for i in range(sent, due) if i in self.markers]
                 sent = due
             end = time.monotonic() + STEP_S
             while time.monotonic() < end:
                 # In the order in which they were sent: the first that is not there is next.
                 if waiting and known.has(self.addresses[waiting[0][0]]):
-                    latencies.append(time.monotonic() - waiting.pop(0)[1])
+                    latencies.append(time.monotonic() - waiting.pop(0)[1][0])
                 else:
                     time.sleep(0.0005)
-            if waiting and time.monotonic() - waiting[0][1] > WAIT_S:
+            left = waiting[0][1] if waiting else ()
+            if left and time.monotonic() - left[0] > WAIT_S:
                 raise SystemExit(f"an event was not in the kernel after {WAIT_S} s")
         self.sending_s = time.monotonic() - began
         return sorted(latencies)

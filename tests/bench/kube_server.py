@@ -83,16 +83,19 @@ class Server:
     # --- events ---
 
     def send(self, url, events):
-        """Lines to every watch of a kind; they are with the kernel soon."""
+        """Lines to every watch of a kind, soon; a list that then has the time when they left."""
         text = "".join(events).encode()
         chunk = b"%x\r\n%s\r\n" % (len(text), text)
+        left = []
 
         def write():
+            left.append(time.monotonic())
             for writer in self.kinds[url].watchers:
                 writer.write(chunk)
                 self.bytes["watch"] += len(text)
 
         self.loop.call_soon_threadsafe(write)
+        return left
 
     # --- connections ---
 

@@ -166,6 +166,23 @@ out:
 
 /* ---- edits ---- */
 
+#define OTHER_IN 256 /* edits, in one of which something else is said to be another */
+
+/* Now and then there is more among them than can be told the effect of. */
+static const struct compile_change *
+and_others(struct series *s, const struct compile_change *changes, size_t *count)
+{
+	struct compile_change *more =
+	    ARENA_ARRAY(s->arena, *count + 1, struct compile_change);
+
+	if (dice_roll(&s->editor.dice, OTHER_IN) != 0)
+		return changes;
+	for (size_t i = 0; i < *count; i++)
+		more[i] = changes[i];
+	more[(*count)++].kind = CHANGE_OTHER;
+	return more;
+}
+
 /* What was put into the model is compiled, and compared. */
 static bool
 advance(struct series *s, const struct compile_change *changes, size_t count)
@@ -175,6 +192,7 @@ advance(struct series *s, const struct compile_change *changes, size_t count)
 
 	diag_list_init(&diags, s->arena);
 	s->edits++;
+	changes = and_others(s, changes, &count);
 	compile_state_advance(
 	    s->state, s->arena, live_model(s->live), changes, count, &diags, &delta);
 	if (delta.anew) {
