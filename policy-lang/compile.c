@@ -239,6 +239,7 @@ void
 compiler_fini(struct compiler *c)
 {
 	leave_free(c->leave);
+	via_free(c->via);
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 		classes_fini(&c->sides[d]);
 		peers_fini(&c->sides[d]);

@@ -89,7 +89,7 @@ begin(struct compile_state *s, const struct model *model, struct diag_list *diag
 	held_init(&s->held);
 	s->c = xcalloc(1, sizeof(*s->c));
 	*s->c = (struct compiler){
-	    .keeps_leave = true,
+	    .keeps_routes = true,
 	    .scratch = arena_new(),
 	    .model = model,
 	    .options = &s->options,
@@ -192,7 +192,7 @@ touch_workload(struct update *u, const struct workload *w)
 		return;
 	u->local |= compiler_is_local(u->s->c, w) || publish_depends_on(w) ||
 		    leave_serves(u->s->c, w);
-	u->anew |= via_depends_on(u->model, w);
+	u->via |= via_depends_on(u->model, w);
 	for (size_t i = 0; i < w->ip_count; i++) {
 		u->local |= routes_follow(u, &w->ips[i]);
 		touch(u, &w->ips[i]);
@@ -236,7 +236,7 @@ touch_displayed(struct update *u, struct str prefix, const struct kube_ns *kube,
 static void
 touch_kube(struct update *u, const struct kube_ns *kube)
 {
-	u->anew |= via_is_ruled(u->model);
+	u->via |= via_is_ruled(u->model);
 	touch_displayed(
 	    u, model_display_of_kube(u->arena, kube->cluster, kube->name), kube, NULL);
 }
@@ -301,7 +301,7 @@ see_change(struct update *u, const struct compile_change *change)
 		touch_kube(u, change->kube);
 		break;
 	case CHANGE_NS_LABELS:
-		u->anew |= via_is_ruled(u->model);
+		u->via |= via_is_ruled(u->model);
 		touch_displayed(
 		    u, model_display_of_ns(u->arena, change->ns), NULL, change->ns);
 		break;
@@ -550,7 +550,8 @@ needs_anew(const struct compile_state *s)
 			return true;
 	}
 	return elements > LIMIT_PROGRAM_ELEMENTS || s->c->failed ||
-	       (s->c->leave != NULL && leave_needs_anew(s->c->leave));
+	       (s->c->leave != NULL && leave_needs_anew(s->c->leave)) ||
+	       (s->c->via != NULL && via_needs_anew(s->c->via));
 }
 
 static size_t
@@ -599,6 +600,7 @@ apply(struct update *u)
 	touch_owners(u);
 	if (u->anew)
 		return;
+	u->local |= u->via;
 	if (u->local)
 		apply_local(u);
 	else

@@ -14,8 +14,10 @@
  * and every address keeps its place among them; only sets of peers that nobody spoke of
  * before are looked for. A node costs its addresses. What Routes say for the node is found
  * out again as well, for its own workloads and for those that Routes may be about: those at
- * or below Routes that publish, or that leave by this node. With a program that is large, or
- * Routes about very many, such changes compile anew, which is told, too.
+ * or below Routes that publish, or that leave by this node. What connections go through
+ * (`via`) stays as it was, unless the change is of a client, a server, or what is between
+ * them: then it is found out again for all of these. With a program that is large, or Routes
+ * about very many, such changes compile anew, which is told, too.
  *
  * What this asks of the model: an object that changed is another object, and one that did
  * not stays where it is, with all that it refers to, for as long as the state lives. So does
@@ -56,6 +58,7 @@ struct compile_delta {
 	size_t removed_count[SET_COUNT], added_count[SET_COUNT];
 	bool local; /* workloads of the node, or their rules, are not what they were */
 	bool ways;  /* ways or standbys may be others */
+	bool via;   /* what connections go through was compiled again */
 	/* Chains of rules that are in use now, those that are as before but read otherwise,
 	 * and numbers of those that are no more. */
 	struct table_rule_chain *chains_added, *chains_changed;

@@ -14,7 +14,7 @@
  *     compile_incremental.c   what a change makes of the result of all these
  *     compile_local.c      the same of what changes the node's own workloads or rules
  *     compile_content.c    the result, and questions to it
- *     compile_told.c       warnings that are new
+ *     compile_told.c       warnings that are new, or are told again
  *     compile_held.c       the addresses that are kept to tell
  *     compile_leave_known.c   the same of routes by name
  */
@@ -370,9 +370,12 @@ struct compiler {
 	/* Where not all of the model is compiled: the model with those of its workloads that
 	 * Routes may be about. NULL: with all. */
 	const struct model *routed;
-	bool keeps_leave;    /* is to be told of addresses that are known by name */
+	/* The same of those that via depends on. NULL: with all. */
+	const struct model *via_about;
+	bool keeps_routes;   /* `leave` and `via`, for changes to come */
 	bool leaves_by_name; /* some route that workloads here may leave by has names */
 	struct leave_kept *leave; /* compile_leave.c; NULL: no Route has names */
+	struct via_kept *via;     /* compile_via.c; NULL: no Route says via */
 	bool retracting;          /* what is emitted is what was: numbers lose a use */
 	struct element_list lists[SET_COUNT];
 	/* Sets of whose elements no list is made, but that are counted; NULL: none. */
@@ -437,6 +440,9 @@ void limits_build(struct compiler *c);
 /* One of those chains, its text in the arena. */
 void limits_copy_chain(struct arena *a, const struct table_rule_chain *chain,
     struct table_rule_chain *out);
+
+/* Tells what another list has (compile_told.c). */
+void tell_again(struct diag_list *to, const struct diag *d);
 
 /* The ways that have numbers, and standbys, in the arena (compile_ways.c). */
 void ways_give(

@@ -38,6 +38,8 @@ struct move {
 	bool carried; /* the same sets, both: only what is touched is looked at */
 	struct model workloads; /* the node's own */
 	struct model routed;    /* and those that Routes may be about */
+	struct model via_about;
+	bool via_kept;          /* what connections go through is as it was */
 	struct diag_list quiet; /* warnings; mistakes are for who compiles all of it */
 };
 
@@ -475,7 +477,8 @@ static void
 take_sets(struct move *m)
 {
 	for (unsigned i = 0; i < SET_COUNT; i++) {
-		if (i != SET_RULES && !state_is_from_held((enum table_set_id)i))
+		if (i != SET_RULES && !state_is_from_held((enum table_set_id)i) &&
+		    !(m->via_kept && via_is_listed((enum table_set_id)i)))
 			take_set(m, (enum table_set_id)i);
 		free(m->to->lists[i].items);
 		m->to->lists[i] = (struct element_list){0};
@@ -505,8 +508,11 @@ take(struct move *m)
 	take_addresses(m);
 	take_sets(m);
 	m->u->delta->ways = has_ways(s->c) || has_ways(to);
+	m->u->delta->via = to->via_about != NULL;
 	to->diags = s->c->diags;
-	to->routed = NULL;
+	to->routed = to->via_about = NULL;
+	if (m->via_kept)
+		s->c->via = NULL; /* it is the other's now */
 	compiler_fini(s->c);
 	free(s->c);
 	s->c = to;
@@ -518,6 +524,28 @@ take(struct move *m)
 	}
 }
 
+/* Whom Routes may be about, beside the node's own; what does not change is taken from before.
+ * False: they are too many. */
+static bool
+find_routed(struct move *m)
+{
+	struct compiler *from = m->u->s->c, *to = m->to;
+
+	if (to->model->route_count == 0)
+		return true;
+	if (!routed_find(to, &m->workloads, &m->routed))
+		return false;
+	to->routed = &m->routed;
+	if (!via_is_ruled(to->model))
+		return true;
+	m->via_kept = !m->u->via && from->via != NULL;
+	if (m->via_kept)
+		to->via = from->via;
+	else if (routed_find_via(to, &m->via_about))
+		to->via_about = &m->via_about;
+	return m->via_kept || to->via_about != NULL;
+}
+
 /* False: it takes compiling anew. */
 static bool
 make(struct move *m)
@@ -525,12 +553,8 @@ make(struct move *m)
 	struct compiler *from = m->u->s->c, *to = m->to;
 
 	find_locals(m);
-	if (to->model->route_count != 0) {
-		if (via_is_ruled(to->model) ||
-		    !routed_find(to, &m->workloads, &m->routed))
-			return false;
-		to->routed = &m->routed;
-	}
+	if (!find_routed(m))
+		return false;
 	compiler_gather(to, &m->workloads);
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 		if (to->failed || !peers_same_names(&from->sides[d], &to->sides[d]))
@@ -564,7 +588,7 @@ update_local(struct update *u)
 	struct move m = {.u = u, .to = xcalloc(1, sizeof(*m.to))};
 
 	*m.to = (struct compiler){
-	    .keeps_leave = true,
+	    .keeps_routes = true,
 	    .scratch = arena_new(),
 	    .model = u->model,
 	    .options = &u->s->options,
@@ -575,6 +599,8 @@ update_local(struct update *u)
 		take(&m);
 	} else {
 		u->anew = true;
+		if (m.via_kept)
+			m.to->via = NULL;
 		compiler_fini(m.to);
 		free(m.to);
 	}

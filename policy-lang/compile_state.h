@@ -40,6 +40,7 @@ struct update {
 	size_t class_count, class_cap;
 	struct element_list removed[SET_COUNT], added[SET_COUNT];
 	bool local; /* workloads of the node or what they are held to are others */
+	bool via;   /* so may be what anyone's connections go through */
 	bool anew;
 	bool applied; /* the state is no longer what it was */
 };

@@ -456,6 +456,9 @@ one_edit(struct series *s)
 static bool
 run_series(struct series *s, uint64_t edits)
 {
+	/* As in prop_edit.c. */
+	static const uint32_t few[] = {0, 4, 200};
+	static const struct route_tables tables = {100, 199, {"/", 1}};
 	const struct compile_delta whole = {.anew = true};
 	static struct documents docs;
 	bool ok;
@@ -470,10 +473,13 @@ run_series(struct series *s, uint64_t edits)
 		s->options = (struct compile_options){
 		    .node =
 			s->editor.clusters != 0 ? STR("east/node-0") : STR("node-0"),
-		    .settings = {.log_group = 100},
+		    .settings = {.log_group = 100, .steer_mask = 0xff00},
 		    .workload_networks = s->gates,
 		    .workload_network_count =
 			dice_roll(&s->editor.dice, 2) == 0 ? 2 : 0,
+		    .way_count = few[dice_roll(&s->editor.dice, ARRAY_LEN(few))],
+		    .route_tables = &tables,
+		    .route_table_count = 1,
 		};
 	} while (!begin(s, &docs));
 	ok = check(s, &whole);
