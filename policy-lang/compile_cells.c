@@ -330,11 +330,8 @@ end_profile(struct walker *w)
 }
 
 static void
-walk_profile(struct walker *w, const struct profile *profile)
+emit_everyone(struct walker *w)
 {
-	const struct classes *classes = w->s->classes;
-
-	begin_profile(w, profile, true);
 	w->everyone = walker_verdicts(w, NULL);
 	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
 		if (!w->families[f])
@@ -342,6 +339,15 @@ walk_profile(struct walker *w, const struct profile *profile)
 		encode_everyone(w, f);
 		emit_cells(w, f, 0);
 	}
+}
+
+static void
+walk_profile(struct walker *w, const struct profile *profile)
+{
+	const struct classes *classes = w->s->classes;
+
+	begin_profile(w, profile, true);
+	emit_everyone(w);
 	for (size_t i = 0; i < w->set_count; i++) {
 		uint32_t set = w->sets[i];
 
@@ -420,6 +426,33 @@ cells_emit_class(
 		}
 		end_profile(&w);
 	}
+	walker_fini(&w);
+	arena_rewind(s->c->scratch, &mark);
+}
+
+/* Classes that came since all were made are in no list of their sets'. */
+void
+cells_emit_points(
+    struct side *s, const struct profile *profile, struct point *points, size_t count)
+{
+	struct arena_mark mark = arena_mark(s->c->scratch);
+	struct profile some = *profile;
+	struct walker w;
+
+	some.points = points;
+	some.point_count = count;
+	walker_init(&w, s);
+	begin_profile(&w, &some, true);
+	emit_everyone(&w);
+	for (size_t i = 0; i < s->classes->count && !s->c->failed; i++) {
+		const struct class_info *class = &s->classes->items[i];
+		const bool families[FAMILY_COUNT] = {
+		    class->uses[0] != 0, class->uses[1] != 0};
+
+		if ((families[0] || families[1]) && mentions_class(&w, class))
+			emit_class(&w, class, families);
+	}
+	end_profile(&w);
 	walker_fini(&w);
 	arena_rewind(s->c->scratch, &mark);
 }

@@ -9,7 +9,9 @@
  * takes the cells of that class. That costs some microseconds per address and set, however
  * many workloads and policies there are. A policy whose subject is no workload of this node
  * costs a look at its subject. An address that a tenant learns by a name, or forgets, is one
- * address like those of workloads. What touches a workload of this node or its rules costs what
+ * address like those of workloads. A workload of this node that comes or goes costs what the
+ * program has of it, where another here is held to the same rules, and no Route and no Quota
+ * asks who is here. What else touches a workload of this node or its rules costs what
  * the node's own program does, not the cluster: its workloads' rules are found out again,
  * and every address keeps its place among them; only sets of peers that nobody spoke of
  * before are looked for. A node costs its addresses. What Routes say for the node is found
@@ -58,6 +60,7 @@ struct compile_delta {
 	size_t removed_count[SET_COUNT], added_count[SET_COUNT];
 	bool local; /* workloads of the node, or their rules, are not what they were */
 	bool ways;  /* ways or standbys may be others */
+	bool own;   /* ... of which only those that are others were looked at */
 	bool via;   /* what connections go through was compiled again */
 	/* Chains of rules that are in use now, those that are as before but read otherwise,
 	 * and numbers of those that are no more. */

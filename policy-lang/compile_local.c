@@ -74,36 +74,36 @@ pointer_cmp(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Those that own an address, each once: what they had before or what was touched. */
-static void
-find_locals(struct move *m)
+void
+update_find_locals(
+    const struct update *u, bool touched_only, struct arena *arena, struct model *out)
 {
-	const struct compile_state *s = m->u->s;
-	struct locals l = {.u = m->u};
+	const struct compile_state *s = u->s;
+	struct locals l = {.u = u};
 	struct workload **once;
 	size_t count = 0;
 
-	for (size_t i = 0; i < s->c->local_count; i++) {
+	for (size_t i = 0; i < s->c->local_count && !touched_only; i++) {
 		for (size_t j = 0; j < s->c->locals[i]->ip_count; j++)
 			add_owner(&l, &s->c->locals[i]->ips[j]);
 	}
-	for (size_t i = 0; i < m->u->dirty_count; i++) {
-		struct ip_addr addr = held_addr(&s->held.items[m->u->dirty[i]]);
+	for (size_t i = 0; i < u->dirty_count; i++) {
+		struct ip_addr addr = held_addr(&s->held.items[u->dirty[i]]);
 
 		add_owner(&l, &addr);
 	}
 	if (l.count > 1)
 		qsort(l.items, l.count, sizeof(struct workload *), pointer_cmp);
-	once = ARENA_ARRAY(m->to->scratch, l.count, struct workload *);
+	once = ARENA_ARRAY(arena, l.count, struct workload *);
 	for (size_t i = 0; i < l.count; i++) {
 		if (i == 0 || l.items[i] != l.items[i - 1])
 			memcpy(&once[count++], &l.items[i], sizeof(*once));
 	}
 	free(l.items);
-	m->workloads = *m->u->model;
-	m->workloads.workloads = once;
-	m->workloads.workload_count = count;
-	m->workloads.node_by_address = (struct map){0};
+	*out = *u->model;
+	out->workloads = once;
+	out->workload_count = count;
+	out->node_by_address = (struct map){0};
 }
 
 /* ---- from the sets that were to those that are ---- */
@@ -552,7 +552,7 @@ make(struct move *m)
 {
 	struct compiler *from = m->u->s->c, *to = m->to;
 
-	find_locals(m);
+	update_find_locals(m->u, false, to->scratch, &m->workloads);
 	if (!find_routed(m))
 		return false;
 	compiler_gather(to, &m->workloads);
