@@ -306,6 +306,16 @@ emit_class(
 	}
 }
 
+/* In the families in which it has addresses. */
+static void
+emit_used_class(struct walker *w, const struct class_info *class)
+{
+	const bool families[FAMILY_COUNT] = {class->uses[0] != 0, class->uses[1] != 0};
+
+	if (families[0] || families[1])
+		emit_class(w, class, families);
+}
+
 static void
 begin_profile(struct walker *w, const struct profile *profile, bool emits)
 {
@@ -354,15 +364,11 @@ walk_profile(struct walker *w, const struct profile *profile)
 		for (uint32_t j = classes->set_first[set];
 		     j < classes->set_first[set + 1] && !w->s->c->failed; j++) {
 			uint32_t number = classes->set_classes[j];
-			const struct class_info *class = &classes->items[number];
-			const bool families[FAMILY_COUNT] = {
-			    class->uses[0] != 0, class->uses[1] != 0};
 
 			if (w->class_stamp[number] == w->serial)
 				continue;
 			w->class_stamp[number] = w->serial;
-			if (families[0] || families[1])
-				emit_class(w, class, families);
+			emit_used_class(w, &classes->items[number]);
 		}
 	}
 	end_profile(w);
@@ -445,12 +451,8 @@ cells_emit_points(
 	begin_profile(&w, &some, true);
 	emit_everyone(&w);
 	for (size_t i = 0; i < s->classes->count && !s->c->failed; i++) {
-		const struct class_info *class = &s->classes->items[i];
-		const bool families[FAMILY_COUNT] = {
-		    class->uses[0] != 0, class->uses[1] != 0};
-
-		if ((families[0] || families[1]) && mentions_class(&w, class))
-			emit_class(&w, class, families);
+		if (mentions_class(&w, &s->classes->items[i]))
+			emit_used_class(&w, &s->classes->items[i]);
 	}
 	end_profile(&w);
 	walker_fini(&w);

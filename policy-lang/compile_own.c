@@ -281,6 +281,8 @@ static void
 tell_own(struct own *o)
 {
 	struct update *u = o->u;
+	struct arena *scratch = u->s->c->scratch;
+	struct arena_mark mark = arena_mark(scratch); /* which lasts */
 
 	for (size_t i = 0; i < u->dirty_count && compiler_lists_own(u->s->c); i++) {
 		struct ip_addr addr = held_addr(&u->s->held.items[u->dirty[i]]);
@@ -295,6 +297,7 @@ tell_own(struct own *o)
 		if (had != has)
 			state_list_add(has ? &u->added[set] : &u->removed[set], &e);
 	}
+	arena_rewind(scratch, &mark);
 }
 
 /* What is taken away and put there again. */
