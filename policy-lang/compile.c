@@ -106,22 +106,35 @@ has_host_profile(const struct side *s)
 
 /* Where policy for the node says what it may reach, where nobody else may be behind an
  * interface, and where what one of them begins may go through another. */
+bool
+compiler_lists_own(const struct compiler *c)
+{
+	return has_host_profile(&c->sides[DIR_EGRESS]) ||
+	       c->options->workload_interface_count != 0 || via_is_ruled(c->model);
+}
+
+bool
+compiler_is_own(struct compiler *c, const struct workload *w)
+{
+	const struct node *node = compiler_node(c);
+
+	return str_eq(w->where->node, node->name) &&
+	       str_eq(w->where->cluster, node->cluster);
+}
+
 static void
 emit_own(struct compiler *c)
 {
 	const struct universe *u = &c->universe;
-	const struct node *node = compiler_node(c);
 
-	if (!has_host_profile(&c->sides[DIR_EGRESS]) &&
-	    c->options->workload_interface_count == 0 && !via_is_ruled(c->model))
+	if (!compiler_lists_own(c))
 		return;
 	for (uint32_t i = 0; i < u->point_count; i++) {
 		const struct point *p = &u->points[i];
 		const struct workload *w = p->slot != NONE ? u->slots[p->slot] : NULL;
 		struct table_element e = {0};
 
-		if (w == NULL || !str_eq(w->where->node, node->name) ||
-		    !str_eq(w->where->cluster, node->cluster))
+		if (w == NULL || !compiler_is_own(c, w))
 			continue;
 		addr_num_bytes(p->addr, p->family, e.addr);
 		emit(c, p->family == IP_V4 ? SET_OWN4 : SET_OWN6, &e);
@@ -195,7 +208,7 @@ use_midstream(struct compiler *c)
 }
 
 void
-compiler_gather(struct compiler *c, const struct model *workloads)
+compiler_find_profiles(struct compiler *c, const struct model *workloads)
 {
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 		c->sides[d].c = c;
@@ -203,6 +216,12 @@ compiler_gather(struct compiler *c, const struct model *workloads)
 	}
 	universe_init(&c->universe, workloads, workloads == c->model);
 	profiles_build(c);
+}
+
+void
+compiler_gather(struct compiler *c, const struct model *workloads)
+{
+	compiler_find_profiles(c, workloads);
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++)
 		peers_announce(&c->sides[d]);
 	label_index_fill(c->universe.labels);
@@ -239,6 +258,7 @@ void
 compiler_fini(struct compiler *c)
 {
 	leave_free(c->leave);
+	via_free(c->via);
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 		classes_fini(&c->sides[d]);
 		peers_fini(&c->sides[d]);
@@ -249,6 +269,7 @@ compiler_fini(struct compiler *c)
 	universe_fini(&c->universe);
 	free(c->numbers);
 	free(c->standbys);
+	free(c->locals);
 	arena_free(c->scratch);
 }
 

@@ -306,6 +306,16 @@ emit_class(
 	}
 }
 
+/* In the families in which it has addresses. */
+static void
+emit_used_class(struct walker *w, const struct class_info *class)
+{
+	const bool families[FAMILY_COUNT] = {class->uses[0] != 0, class->uses[1] != 0};
+
+	if (families[0] || families[1])
+		emit_class(w, class, families);
+}
+
 static void
 begin_profile(struct walker *w, const struct profile *profile, bool emits)
 {
@@ -330,11 +340,8 @@ end_profile(struct walker *w)
 }
 
 static void
-walk_profile(struct walker *w, const struct profile *profile)
+emit_everyone(struct walker *w)
 {
-	const struct classes *classes = w->s->classes;
-
-	begin_profile(w, profile, true);
 	w->everyone = walker_verdicts(w, NULL);
 	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
 		if (!w->families[f])
@@ -342,21 +349,26 @@ walk_profile(struct walker *w, const struct profile *profile)
 		encode_everyone(w, f);
 		emit_cells(w, f, 0);
 	}
+}
+
+static void
+walk_profile(struct walker *w, const struct profile *profile)
+{
+	const struct classes *classes = w->s->classes;
+
+	begin_profile(w, profile, true);
+	emit_everyone(w);
 	for (size_t i = 0; i < w->set_count; i++) {
 		uint32_t set = w->sets[i];
 
 		for (uint32_t j = classes->set_first[set];
 		     j < classes->set_first[set + 1] && !w->s->c->failed; j++) {
 			uint32_t number = classes->set_classes[j];
-			const struct class_info *class = &classes->items[number];
-			const bool families[FAMILY_COUNT] = {
-			    class->uses[0] != 0, class->uses[1] != 0};
 
 			if (w->class_stamp[number] == w->serial)
 				continue;
 			w->class_stamp[number] = w->serial;
-			if (families[0] || families[1])
-				emit_class(w, class, families);
+			emit_used_class(w, &classes->items[number]);
 		}
 	}
 	end_profile(w);
@@ -420,6 +432,29 @@ cells_emit_class(
 		}
 		end_profile(&w);
 	}
+	walker_fini(&w);
+	arena_rewind(s->c->scratch, &mark);
+}
+
+/* Classes that came since all were made are in no list of their sets'. */
+void
+cells_emit_points(
+    struct side *s, const struct profile *profile, struct point *points, size_t count)
+{
+	struct arena_mark mark = arena_mark(s->c->scratch);
+	struct profile some = *profile;
+	struct walker w;
+
+	some.points = points;
+	some.point_count = count;
+	walker_init(&w, s);
+	begin_profile(&w, &some, true);
+	emit_everyone(&w);
+	for (size_t i = 0; i < s->classes->count && !s->c->failed; i++) {
+		if (mentions_class(&w, &s->classes->items[i]))
+			emit_used_class(&w, &s->classes->items[i]);
+	}
+	end_profile(&w);
 	walker_fini(&w);
 	arena_rewind(s->c->scratch, &mark);
 }

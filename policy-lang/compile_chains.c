@@ -114,7 +114,8 @@ chains_use(struct compiler *c, uint32_t number)
 {
 	struct verdict_number *n = find_number(c, number);
 
-	n->uses += c->retracting ? UINT32_MAX : 1; /* the former takes one away */
+	if (!c->placing)
+		n->uses += c->retracting ? UINT32_MAX : 1; /* takes one away */
 	return number_loc(n);
 }
 

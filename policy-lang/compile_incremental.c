@@ -89,7 +89,7 @@ begin(struct compile_state *s, const struct model *model, struct diag_list *diag
 	held_init(&s->held);
 	s->c = xcalloc(1, sizeof(*s->c));
 	*s->c = (struct compiler){
-	    .keeps_leave = true,
+	    .keeps_routes = true,
 	    .scratch = arena_new(),
 	    .model = model,
 	    .options = &s->options,
@@ -190,9 +190,9 @@ touch_workload(struct update *u, const struct workload *w)
 {
 	if (w == NULL)
 		return;
-	u->local |= compiler_is_local(u->s->c, w) || publish_depends_on(w) ||
-		    leave_serves(u->s->c, w);
-	u->anew |= via_depends_on(u->model, w);
+	u->own |= compiler_is_local(u->s->c, w);
+	u->local |= publish_depends_on(w) || leave_serves(u->s->c, w);
+	u->via |= via_depends_on(u->model, w);
 	for (size_t i = 0; i < w->ip_count; i++) {
 		u->local |= routes_follow(u, &w->ips[i]);
 		touch(u, &w->ips[i]);
@@ -236,7 +236,7 @@ touch_displayed(struct update *u, struct str prefix, const struct kube_ns *kube,
 static void
 touch_kube(struct update *u, const struct kube_ns *kube)
 {
-	u->anew |= via_is_ruled(u->model);
+	u->via |= via_is_ruled(u->model);
 	touch_displayed(
 	    u, model_display_of_kube(u->arena, kube->cluster, kube->name), kube, NULL);
 }
@@ -301,7 +301,7 @@ see_change(struct update *u, const struct compile_change *change)
 		touch_kube(u, change->kube);
 		break;
 	case CHANGE_NS_LABELS:
-		u->anew |= via_is_ruled(u->model);
+		u->via |= via_is_ruled(u->model);
 		touch_displayed(
 		    u, model_display_of_ns(u->arena, change->ns), NULL, change->ns);
 		break;
@@ -435,12 +435,20 @@ emit_flips(struct update *u, bool came, struct element_list lists[SET_COUNT])
 		if (flips[0] || flips[1])
 			cells_emit_class(side, class, flips);
 	}
+	update_take_emitted(u, lists);
+	c->retracting = false;
+}
+
+void
+update_take_emitted(struct update *u, struct element_list lists[SET_COUNT])
+{
+	struct compiler *c = u->s->c;
+
 	for (size_t i = 0; i < SET_COUNT; i++) {
 		for (size_t j = 0; j < c->lists[i].count; j++)
 			state_list_add(&lists[i], &c->lists[i].items[j]);
 		c->lists[i].count = 0;
 	}
-	c->retracting = false;
 }
 
 /* kept - removed + added; all sorted. */
@@ -490,8 +498,8 @@ update_chain(struct update *u, const struct verdict_number *n, bool came)
 	}
 }
 
-static void
-tell_chains(struct update *u)
+void
+update_numbers(struct update *u)
 {
 	struct compiler *c = u->s->c;
 	struct compile_delta *delta = u->delta;
@@ -554,7 +562,8 @@ needs_anew(const struct compile_state *s)
 			return true;
 	}
 	return elements > LIMIT_PROGRAM_ELEMENTS || s->c->failed ||
-	       (s->c->leave != NULL && leave_needs_anew(s->c->leave));
+	       (s->c->leave != NULL && leave_needs_anew(s->c->leave)) ||
+	       (s->c->via != NULL && via_needs_anew(s->c->via));
 }
 
 static size_t
@@ -582,19 +591,37 @@ apply_local(struct update *u)
 	u->delta->local = true;
 }
 
-static void
-apply_others(struct update *u)
+void
+update_addresses(struct update *u)
 {
-	u->applied = true;
 	for (size_t i = 0; i < u->dirty_count; i++)
 		look_at(u, u->dirty[i]);
 	emit_flips(u, false, u->removed);
 	emit_flips(u, true, u->added);
+}
+
+static void
+apply_others(struct update *u)
+{
+	u->applied = true;
+	update_addresses(u);
 	if (u->s->c->leave != NULL)
 		leave_settle(u->s->c->leave, u->removed, u->added);
 	if (u->class_count != 0)
-		tell_chains(u);
+		update_numbers(u);
 	finish_lists(u);
+}
+
+static void
+apply_own(struct update *u)
+{
+	if (update_own(u)) {
+		finish_lists(u);
+		u->delta->local = u->delta->own = true;
+	} else {
+		u->local = true;
+		apply_local(u);
+	}
 }
 
 static void
@@ -603,8 +630,11 @@ apply(struct update *u)
 	touch_owners(u);
 	if (u->anew)
 		return;
+	u->local |= u->via;
 	if (u->local)
 		apply_local(u);
+	else if (u->own)
+		apply_own(u);
 	else
 		apply_others(u);
 	u->anew |= needs_anew(u->s);

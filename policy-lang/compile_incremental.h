@@ -9,13 +9,17 @@
  * takes the cells of that class. That costs some microseconds per address and set, however
  * many workloads and policies there are. A policy whose subject is no workload of this node
  * costs a look at its subject. An address that a tenant learns by a name, or forgets, is one
- * address like those of workloads. What touches a workload of this node or its rules costs what
+ * address like those of workloads. A workload of this node that comes or goes costs what the
+ * program has of it, where another here is held to the same rules, and no Route and no Quota
+ * asks who is here. What else touches a workload of this node or its rules costs what
  * the node's own program does, not the cluster: its workloads' rules are found out again,
  * and every address keeps its place among them; only sets of peers that nobody spoke of
  * before are looked for. A node costs its addresses. What Routes say for the node is found
  * out again as well, for its own workloads and for those that Routes may be about: those at
- * or below Routes that publish, or that leave by this node. With a program that is large, or
- * Routes about very many, such changes compile anew, which is told, too.
+ * or below Routes that publish, or that leave by this node. What connections go through
+ * (`via`) stays as it was, unless the change is of a client, a server, or what is between
+ * them: then it is found out again for all of these. With a program that is large, or Routes
+ * about very many, such changes compile anew, which is told, too.
  *
  * What this asks of the model: an object that changed is another object, and one that did
  * not stays where it is, with all that it refers to, for as long as the state lives. So does
@@ -59,6 +63,8 @@ struct compile_delta {
 	/* What stays where it is may be judged otherwise. Else, and unless it is local or anew,
 	 * addresses of workloads elsewhere came and went, and that is all. */
 	bool moves;
+	bool own;   /* ... of which only those that are others were looked at */
+	bool via;   /* what connections go through was compiled again */
 	/* Chains of rules that are in use now, those that are as before but read otherwise,
 	 * and numbers of those that are no more. */
 	struct table_rule_chain *chains_added, *chains_changed;

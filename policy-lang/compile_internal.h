@@ -12,10 +12,11 @@
  *     compile_route.h      what a node needs of Routes, in the same sets
  *     compile_place.c      who has one address, and which sets it is in
  *     compile_incremental.c   what a change makes of the result of all these
- *     compile_local.c      the same of what changes the node's own workloads or rules
+ *     compile_own.c        the same of what changes the node's own workloads
+ *     compile_local.c      ... or the rules that they are held to
  *     compile_passage.c    ... and of addresses, when rules speak of other peers
  *     compile_content.c    the result, and questions to it
- *     compile_told.c       warnings that are new
+ *     compile_told.c       warnings that are new, or are told again
  *     compile_held.c       the addresses that are kept to tell
  *     compile_leave_known.c   the same of routes by name
  */
@@ -379,17 +380,22 @@ struct compiler {
 	const struct peer *(*begins)(const struct policy *policy, size_t *out_count);
 	struct universe universe;
 	struct side sides[DIRECTION_COUNT];
-	const struct workload **locals; /* in the scratch arena */
+	const struct workload **locals; /* on the heap */
 	size_t local_count;
 	struct verdict_number *numbers; /* by number */
 	size_t number_count, number_cap;
 	/* Where not all of the model is compiled: the model with those of its workloads that
 	 * Routes may be about. NULL: with all. */
 	const struct model *routed;
-	bool keeps_leave;    /* is to be told of addresses that are known by name */
+	/* The same of those that via depends on. NULL: with all. */
+	const struct model *via_about;
+	bool keeps_routes;   /* `leave` and `via`, for changes to come */
 	bool leaves_by_name; /* some route that workloads here may leave by has names */
 	struct leave_kept *leave; /* compile_leave.c; NULL: no Route has names */
+	struct via_kept *via;     /* compile_via.c; NULL: no Route says via */
 	bool retracting;          /* what is emitted is what was: numbers lose a use */
+	bool
+	    placing; /* it is of more addresses, or fewer: they keep what uses they have */
 	struct element_list lists[SET_COUNT];
 	/* Sets of whose elements no list is made, but that are counted; NULL: none. */
 	bool (*only_counts)(enum table_set_id set);
@@ -414,10 +420,19 @@ void cells_build(struct side *s);
 void cells_emit_class(
     struct side *s, const struct class_info *class, const bool families[FAMILY_COUNT]);
 
+/* Emits what a profile has for some addresses, of every class. */
+void cells_emit_points(
+    struct side *s, const struct profile *profile, struct point *points, size_t count);
+
 /* The node that is compiled for; one that the model does not know has a name alone. */
 MUST_CHECK const struct node *compiler_node(struct compiler *c);
 /* Whether a workload is of the node that is compiled for. */
 MUST_CHECK bool compiler_is_local(const struct compiler *c, const struct workload *w);
+/* Whether SET_OWN4 and SET_OWN6 are of any use; and whether a workload is in them. */
+MUST_CHECK bool compiler_lists_own(const struct compiler *c);
+MUST_CHECK bool compiler_is_own(struct compiler *c, const struct workload *w);
+/* Only what the workloads of a model are held to: the sides' rules and profiles. */
+void compiler_find_profiles(struct compiler *c, const struct model *workloads);
 /* All the steps, up to lists of elements that are not sorted yet; and their end. */
 void compiler_run(struct compiler *c);
 void compiler_fini(struct compiler *c);
@@ -453,6 +468,9 @@ void limits_build(struct compiler *c);
 /* One of those chains, its text in the arena. */
 void limits_copy_chain(struct arena *a, const struct table_rule_chain *chain,
     struct table_rule_chain *out);
+
+/* Tells what another list has (compile_told.c). */
+void tell_again(struct diag_list *to, const struct diag *d);
 
 /* The ways that have numbers, and standbys, in the arena (compile_ways.c). */
 void ways_give(

@@ -485,31 +485,12 @@ move_element(
 	emit(l->r->c, (enum table_set_id)(leave_moves[move].to + family), &e);
 }
 
-/* A verdict of some element. */
-struct led {
-	uint32_t number;
-	unsigned family;
-	bool remote;
-};
-
-static int
-led_cmp(const void *a, const void *b)
-{
-	const struct led *x = a, *y = b;
-
-	if (x->number != y->number)
-		return x->number < y->number ? -1 : 1;
-	if (x->family != y->family)
-		return x->family < y->family ? -1 : 1;
-	return (int)x->remote - (int)y->remote;
-}
-
 /* Elements come in an order that hangs on which addresses are known. Ids, ways, and whose
  * place an end bears, must not: all that is needed is made first, by number. */
 static void
 make_leaves(struct leaving *l, const struct compiler *from)
 {
-	struct led *all;
+	struct route_verdict *all;
 	size_t count = 0;
 
 	for (size_t i = 0; i < LEAVE_MOVES; i++) {
@@ -524,16 +505,14 @@ make_leaves(struct leaving *l, const struct compiler *from)
 			    &from->lists[leave_moves[i].from + f];
 
 			for (size_t j = 0; j < list->count; j++)
-				all[count++] = (struct led){list->items[j].value, f,
-				    is_remote(l, f, &list->items[j])};
+				all[count++] =
+				    (struct route_verdict){list->items[j].value, f,
+					is_remote(l, f, &list->items[j])};
 		}
 	}
-	if (count > 1)
-		qsort(all, count, sizeof(*all), led_cmp);
-	for (size_t i = 0; i < count; i++) {
-		if (i == 0 || led_cmp(&all[i - 1], &all[i]) != 0)
-			(void)leave_of(l, all[i].number, all[i].family, all[i].remote);
-	}
+	count = routes_sort_verdicts(all, count);
+	for (size_t i = 0; i < count; i++)
+		(void)leave_of(l, all[i].number, all[i].family, all[i].remote);
 	free(all);
 }
 
@@ -744,7 +723,7 @@ leave_build(struct routes *r)
 		move_askers(c, &leave->c, SET_ASKER4);
 		move_askers(c, &leave->c, SET_ASKER6);
 		/* Not where addresses may bring ways, or are others' as well. */
-		if (c->leaves_by_name && c->keeps_leave && !l.serves &&
+		if (c->leaves_by_name && c->keeps_routes && !l.serves &&
 		    c->lists[SET_WAYS].count == 0)
 			c->leave = leave;
 		emit_inside(c);

@@ -17,6 +17,8 @@ struct move {
 	struct passages passages;
 	struct model workloads; /* the node's own */
 	struct model routed;    /* and those that Routes may be about */
+	struct model via_about;
+	bool via_kept;          /* what connections go through is as it was */
 	struct diag_list quiet; /* warnings; mistakes are for who compiles all of it */
 };
 
@@ -51,36 +53,36 @@ pointer_cmp(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Those that own an address, each once: what they had before or what was touched. */
-static void
-find_locals(struct move *m)
+void
+update_find_locals(
+    const struct update *u, bool touched_only, struct arena *arena, struct model *out)
 {
-	const struct compile_state *s = m->u->s;
-	struct locals l = {.u = m->u};
+	const struct compile_state *s = u->s;
+	struct locals l = {.u = u};
 	struct workload **once;
 	size_t count = 0;
 
-	for (size_t i = 0; i < s->c->local_count; i++) {
+	for (size_t i = 0; i < s->c->local_count && !touched_only; i++) {
 		for (size_t j = 0; j < s->c->locals[i]->ip_count; j++)
 			add_owner(&l, &s->c->locals[i]->ips[j]);
 	}
-	for (size_t i = 0; i < m->u->dirty_count; i++) {
-		struct ip_addr addr = held_addr(&s->held.items[m->u->dirty[i]]);
+	for (size_t i = 0; i < u->dirty_count; i++) {
+		struct ip_addr addr = held_addr(&s->held.items[u->dirty[i]]);
 
 		add_owner(&l, &addr);
 	}
 	if (l.count > 1)
 		qsort(l.items, l.count, sizeof(struct workload *), pointer_cmp);
-	once = ARENA_ARRAY(m->to->scratch, l.count, struct workload *);
+	once = ARENA_ARRAY(arena, l.count, struct workload *);
 	for (size_t i = 0; i < l.count; i++) {
 		if (i == 0 || l.items[i] != l.items[i - 1])
 			memcpy(&once[count++], &l.items[i], sizeof(*once));
 	}
 	free(l.items);
-	m->workloads = *m->u->model;
-	m->workloads.workloads = once;
-	m->workloads.workload_count = count;
-	m->workloads.node_by_address = (struct map){0};
+	*out = *u->model;
+	out->workloads = once;
+	out->workload_count = count;
+	out->node_by_address = (struct map){0};
 }
 
 /* ---- elements ---- */
@@ -117,7 +119,8 @@ static void
 take_sets(struct move *m)
 {
 	for (unsigned i = 0; i < SET_COUNT; i++) {
-		if (i != SET_RULES && !state_is_from_held((enum table_set_id)i))
+		if (i != SET_RULES && !state_is_from_held((enum table_set_id)i) &&
+		    !(m->via_kept && via_is_listed((enum table_set_id)i)))
 			take_set(m, (enum table_set_id)i);
 		free(m->to->lists[i].items);
 		m->to->lists[i] = (struct element_list){0};
@@ -147,8 +150,11 @@ take(struct move *m)
 	passages_take(&m->passages);
 	take_sets(m);
 	m->u->delta->ways = has_ways(s->c) || has_ways(to);
+	m->u->delta->via = to->via_about != NULL;
 	to->diags = s->c->diags;
-	to->routed = NULL;
+	to->routed = to->via_about = NULL;
+	if (m->via_kept)
+		s->c->via = NULL; /* it is the other's now */
 	compiler_fini(s->c);
 	free(s->c);
 	s->c = to;
@@ -160,19 +166,37 @@ take(struct move *m)
 	}
 }
 
+/* Whom Routes may be about, beside the node's own; what does not change is taken from before.
+ * False: they are too many. */
+static bool
+find_routed(struct move *m)
+{
+	struct compiler *from = m->u->s->c, *to = m->to;
+
+	if (to->model->route_count == 0)
+		return true;
+	if (!routed_find(to, &m->workloads, &m->routed))
+		return false;
+	to->routed = &m->routed;
+	if (!via_is_ruled(to->model))
+		return true;
+	m->via_kept = !m->u->via && from->via != NULL;
+	if (m->via_kept)
+		to->via = from->via;
+	else if (routed_find_via(to, &m->via_about))
+		to->via_about = &m->via_about;
+	return m->via_kept || to->via_about != NULL;
+}
+
 /* False: it takes compiling anew. */
 static bool
 make(struct move *m)
 {
 	struct compiler *to = m->to;
 
-	find_locals(m);
-	if (to->model->route_count != 0) {
-		if (via_is_ruled(to->model) ||
-		    !routed_find(to, &m->workloads, &m->routed))
-			return false;
-		to->routed = &m->routed;
-	}
+	update_find_locals(m->u, false, to->scratch, &m->workloads);
+	if (!find_routed(m))
+		return false;
 	compiler_gather(to, &m->workloads);
 	if (to->failed)
 		return false;
@@ -187,7 +211,7 @@ update_local(struct update *u)
 	struct move m = {.u = u, .to = xcalloc(1, sizeof(*m.to))};
 
 	*m.to = (struct compiler){
-	    .keeps_leave = true,
+	    .keeps_routes = true,
 	    .scratch = arena_new(),
 	    .model = u->model,
 	    .options = &u->s->options,
@@ -198,6 +222,8 @@ update_local(struct update *u)
 		take(&m);
 	} else {
 		u->anew = true;
+		if (m.via_kept)
+			m.to->via = NULL;
 		compiler_fini(m.to);
 		free(m.to);
 	}

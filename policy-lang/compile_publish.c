@@ -556,6 +556,8 @@ emit_selves(struct publishing *p)
 		for (size_t j = 0; j < w->ip_count && is_target; j++) {
 			struct table_element e = {.loc = w->loc};
 
+			if (model_workload_at(c->model, &w->ips[j]) != w)
+				continue; /* another's */
 			memcpy(e.addr, w->ips[j].bytes, ip_bytes(w->ips[j].family));
 			emit(c, w->ips[j].family == IP_V4 ? SET_SELF4 : SET_SELF6, &e);
 		}

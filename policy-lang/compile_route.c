@@ -18,6 +18,32 @@ routes_new_id(struct routes *r, struct str identity)
 	return TABLE_ROUTE_ID(n);
 }
 
+static int
+verdict_cmp(const void *a, const void *b)
+{
+	const struct route_verdict *x = a, *y = b;
+
+	if (x->number != y->number)
+		return x->number < y->number ? -1 : 1;
+	if (x->family != y->family)
+		return x->family < y->family ? -1 : 1;
+	return (int)x->remote - (int)y->remote;
+}
+
+size_t
+routes_sort_verdicts(struct route_verdict *all, size_t count)
+{
+	size_t kept = 0;
+
+	if (count > 1)
+		qsort(all, count, sizeof(*all), verdict_cmp);
+	for (size_t i = 0; i < count; i++) {
+		if (i == 0 || verdict_cmp(&all[kept - 1], &all[i]) != 0)
+			all[kept++] = all[i];
+	}
+	return kept;
+}
+
 void
 routes_count(struct routes *r, uint32_t id, uint32_t number)
 {

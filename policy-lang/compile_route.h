@@ -12,7 +12,7 @@
  *     compile_leave_known.c   addresses that are known by name, one by one
  *     compile_publish.c    ingress
  *     compile_taken.c      addresses that are for Routes alone
- *     compile_via.c        via
+ *     compile_via.h        via
  *     compile_ways.c       numbers of ways, for policy routing
  *     compile_routed.c     whom Routes may be about, where not all is compiled
  */
@@ -79,6 +79,14 @@ struct route_pick_end {
 };
 void routes_spread(struct routes *r, uint32_t id, const struct route_pick_end *ends,
     size_t count, struct loc loc);
+/* A verdict of some element, here or of another node's. */
+struct route_verdict {
+	uint32_t number;
+	unsigned family;
+	bool remote;
+};
+/* By number, each once; returns how many there are. */
+MUST_CHECK size_t routes_sort_verdicts(struct route_verdict *all, size_t count);
 /* Connections that get this id are counted, or denied, by the chain of the number. */
 void routes_count(struct routes *r, uint32_t id, uint32_t number);
 
@@ -180,10 +188,17 @@ MUST_CHECK bool leave_needs_anew(const struct leave_kept *leave);
 void taken_build(struct routes *r);
 /* Whether any Route says what anything goes through. */
 MUST_CHECK bool via_is_ruled(const struct model *m);
-/* What connections go through, whosever they are. */
+/* What connections go through, whosever they are. If it is to be kept, what holds as long as
+ * nothing changes that it depends on is in c->via afterwards; if it is there before, the sets
+ * that only list whom it is about (via_is_listed) are as they were, and are not emitted. */
 void via_build(struct routes *r);
+MUST_CHECK bool via_is_listed(enum table_set_id set);
 /* Whether that may change with the workload. */
 MUST_CHECK bool via_depends_on(const struct model *m, const struct workload *w);
+/* NULL is fine. */
+void via_free(struct via_kept *kept);
+/* True if only compiling anew can tell what it is. */
+MUST_CHECK bool via_needs_anew(const struct via_kept *kept);
 
 /* What is published anywhere. */
 void publish_build(struct routes *r);
@@ -196,6 +211,8 @@ MUST_CHECK bool publish_depends_on(const struct workload *w);
  * is to point to. False: Routes may be about very many. */
 MUST_CHECK bool routed_find(
     struct compiler *c, const struct model *locals, struct model *out);
+/* The same for c->via_about: all that via depends on. */
+MUST_CHECK bool routed_find_via(struct compiler *c, struct model *out);
 
 /* Names the numbers that Routes may use; before chains_seal. */
 void routes_name(struct compiler *c);

@@ -21,6 +21,9 @@ struct routed {
 	uint32_t *found; /* places in the model */
 	size_t count, cap;
 	size_t pieces; /* that are published, at least */
+	/* For via: only whom it depends on, by so many rules. */
+	bool via;
+	size_t via_rules, asked;
 };
 
 /* ---- levels ---- */
@@ -74,6 +77,18 @@ add(struct routed *r, size_t place)
 	return true;
 }
 
+/* For via, each that it may depend on is asked. False: too many. */
+static bool
+add_asked(struct routed *r, size_t place)
+{
+	if (!r->via)
+		return add(r, place);
+	r->asked += r->via_rules;
+	if (r->asked > ROUTED_ASKED_MOST)
+		return false;
+	return !via_depends_on(r->m, r->m->workloads[place]) || add(r, place);
+}
+
 /* Whose name begins so; false: too many. */
 static bool
 add_displayed(struct routed *r, struct str prefix)
@@ -84,7 +99,7 @@ add_displayed(struct routed *r, struct str prefix)
 	     i < m->workload_count &&
 	     str_starts(m->workloads[i]->shape->display, prefix);
 	     i++) {
-		if (is_below_marked(r, m->workloads[i]->ns) && !add(r, i))
+		if (is_below_marked(r, m->workloads[i]->ns) && !add_asked(r, i))
 			return false;
 	}
 	return true;
@@ -165,6 +180,52 @@ routed_find(struct compiler *c, const struct model *locals, struct model *out)
 	ok = ok && r.pieces * r.count <= ROUTED_ASKED_MOST;
 	for (size_t i = 0; i < locals->workload_count && ok; i++)
 		ok = add_one(&r, locals->workloads[i]);
+	if (ok)
+		give(&r, c->scratch, out);
+	free(r.found);
+	return ok;
+}
+
+/* ---- via ---- */
+
+static void
+mark_match(struct routed *r, const struct workload_match *match)
+{
+	const struct ns *top = match->subtree != NULL ? match->subtree : r->m->root;
+
+	r->marked[top->index] = true;
+}
+
+/* Clients are below the Route. */
+static void
+mark_via(
+    struct routed *r, const struct route_policy *route, const struct route_list *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		const struct route_rule *rule = &list->rules[i];
+
+		r->via_rules++;
+		r->marked[route->level->index] = true;
+		r->marked[r->m->root->index] |= rule->to_count == 0;
+		for (size_t j = 0; j < rule->to_count; j++)
+			mark_match(r, &rule->to[j].workloads);
+		if (rule->action == ROUTE_APPLY)
+			mark_match(r, &rule->through);
+	}
+}
+
+bool
+routed_find_via(struct compiler *c, struct model *out)
+{
+	struct routed r = {.c = c, .m = c->model, .via = true};
+	bool ok;
+
+	r.marked = ARENA_ARRAY(c->scratch, r.m->ns_count, bool);
+	for (size_t i = 0; i < r.m->route_count; i++) {
+		mark_via(&r, r.m->routes[i], &r.m->routes[i]->mandatory[ROUTE_VIA]);
+		mark_via(&r, r.m->routes[i], &r.m->routes[i]->defaults[ROUTE_VIA]);
+	}
+	ok = add_below_marked(&r, c->scratch);
 	if (ok)
 		give(&r, c->scratch, out);
 	free(r.found);

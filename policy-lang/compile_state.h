@@ -1,6 +1,6 @@
 /*
- * Between compile_incremental.c, compile_local*.c, compile_passage.c, compile_told.c and compile_content.c only: what is kept of
- * a compilation, and an update of it.
+ * What is kept of a compilation, and an update of it: between compile_incremental.c,
+ * compile_own.c, compile_local*.c, compile_passage.c, compile_told.c and compile_content.c only.
  */
 #ifndef POLICY_LANG_COMPILE_STATE_H
 #define POLICY_LANG_COMPILE_STATE_H
@@ -39,7 +39,9 @@ struct update {
 	struct touched_class *classes;
 	size_t class_count, class_cap;
 	struct element_list removed[SET_COUNT], added[SET_COUNT];
-	bool local; /* workloads of the node or what they are held to are others */
+	bool own;   /* workloads of the node are others */
+	bool local; /* what they are held to, or what Routes say here, may be, too */
+	bool via;   /* so may be what anyone's connections go through */
 	bool anew;
 	bool applied; /* the state is no longer what it was */
 };
@@ -79,7 +81,26 @@ void update_owner(struct update *u, uint32_t held, const struct place *p);
 /* The chain of a number came, or is gone, and its element. */
 void update_chain(struct update *u, const struct verdict_number *n, bool came);
 
+/* Looks again at all that is touched, and at the cells of classes that came or went. */
+void update_addresses(struct update *u);
+/* Moves what was emitted to the lists. */
+void update_take_emitted(struct update *u, struct element_list lists[SET_COUNT]);
+/* Of numbers that came into use or fell out of it, chains and elements. */
+void update_numbers(struct update *u);
+
+/* ---- compile_own.c ---- */
+
+/* Workloads of the node that came, went or are others, where they are held to rules that
+ * others here are held to, too: only they are looked at. False: it takes update_local, and
+ * nothing has changed. */
+MUST_CHECK bool update_own(struct update *u);
+
 /* ---- compile_local.c ---- */
+
+/* The node's workloads that own an address, each once: what they had before or what was
+ * touched; or only the latter. *out is the model with these alone. */
+void update_find_locals(
+    const struct update *u, bool touched_only, struct arena *arena, struct model *out);
 
 /* What the node's workloads are held to is found out again, and what that makes of
  * addresses and elements. Sets u->anew instead, and changes nothing, where that takes

@@ -61,8 +61,7 @@ find_locals(struct subjects *b)
 		slots[b->local_count++] = i;
 	}
 	b->locals = ARENA_ARRAY(b->c->scratch, b->local_count, struct local);
-	b->c->locals =
-	    ARENA_ARRAY(b->c->scratch, b->local_count, const struct workload *);
+	b->c->locals = xcalloc(b->local_count + 1, sizeof(*b->c->locals));
 	for (uint32_t i = 0; i < b->local_count; i++) {
 		const struct workload *w = u->slots[slots[i]];
 

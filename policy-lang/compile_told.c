@@ -35,10 +35,10 @@ state_forget_told(struct compile_state *s)
 	s->told_arena = NULL;
 }
 
-static void
-copy(struct diag_list *to, const struct diag *d)
+void
+tell_again(struct diag_list *to, const struct diag *d)
 {
-	struct diag *now = diag_warn(to, d->code, d->loc, "%s", d->msg);
+	struct diag *now = diag_add(to, d->severity, d->code, d->loc, "%s", d->msg);
 
 	if (d->hint != NULL)
 		diag_hint(to, now, "%s", d->hint);
@@ -54,7 +54,7 @@ state_tell(struct compile_state *s, const struct diag_list *found, struct diag_l
 	for (const struct diag *d = found->first; d != NULL; d = d->next) {
 		if (d->severity == DIAG_WARNING &&
 		    map_get(&s->told, key_of(scratch, d)) == NULL)
-			copy(to, d);
+			tell_again(to, d);
 	}
 	arena_free(scratch);
 	state_remember_told(s, found->first);

@@ -689,6 +689,50 @@ print_publishing(struct buf *out, struct dice *dice)
 }
 
 static void
+print_workloads(struct buf *out, struct dice *dice)
+{
+	buf_add_char(out, '{');
+	if (chance(dice, 2)) {
+		buf_printf(out, "namespace: %s, ", PICK(dice, paths));
+	} else if (chance(dice, 3)) {
+		buf_add_cstr(out, "namespaces: ");
+		print_spaces(out, dice);
+		buf_add_cstr(out, ", ");
+	}
+	buf_add_cstr(out, "workloads: ");
+	print_pods(out, dice);
+	buf_add_char(out, '}');
+}
+
+static void
+print_via(struct buf *out, struct dice *dice)
+{
+	static const char *const actions[] = {"deny", "pass", "direct", "through",
+	    "through", "through", "through, onFailure: direct"};
+	static const char *const ports[] = {"80/tcp", "53/udp, 1000-2000/tcp", "http"};
+	const char *action = PICK(dice, actions);
+
+	buf_printf(out, "{action: %s", action);
+	if (str_starts(str_from(action), STR("through"))) {
+		buf_add_cstr(out, ", through: ");
+		print_workloads(out, dice);
+	}
+	if (!chance(dice, 3)) {
+		buf_add_cstr(out, ", to: [");
+		print_workloads(out, dice);
+		buf_add_char(out, ']');
+	}
+	if (chance(dice, 3)) {
+		buf_add_cstr(out, ", from: [");
+		print_workloads(out, dice);
+		buf_add_char(out, ']');
+	}
+	if (chance(dice, 2))
+		buf_printf(out, ", ports: [%s]", PICK(dice, ports));
+	buf_add_char(out, '}');
+}
+
+static void
 print_route_list(struct buf *out, struct dice *dice, const char *what,
     void (*print)(struct buf *out, struct dice *dice))
 {
@@ -719,6 +763,8 @@ cluster_print_routes(struct buf *out, struct dice *dice)
 			if (chance(dice, 2))
 				print_route_list(
 				    out, dice, "ingress", print_publishing);
+			if (chance(dice, 3))
+				print_route_list(out, dice, "via", print_via);
 		}
 	}
 }

@@ -63,9 +63,9 @@ editor_roll(struct editor *s, struct documents *docs, bool first)
 	do {
 		memset(&texts, 0, sizeof(texts));
 		cluster_print(&texts, &s->dice);
-		if (dice_roll(&s->dice, 2) == 0)
+		if (!s->plain && dice_roll(&s->dice, 2) == 0)
 			cluster_print_routes(&texts.tree, &s->dice);
-		if (dice_roll(&s->dice, 2) == 0)
+		if (!s->plain && dice_roll(&s->dice, 2) == 0)
 			cluster_print_quotas(&texts.tree, &s->dice);
 		again = !first && texts.clusters != s->clusters;
 		if (!again) {
@@ -242,6 +242,65 @@ roll_document(struct editor *s)
 	return doc;
 }
 
+/* Every `from`, which is in no word of another meaning, as `to`. */
+static struct str
+substitute(struct editor *s, struct str text, const char *from, const char *to)
+{
+	struct buf out = {0};
+	struct str copy;
+
+	while (text.len > 0) {
+		if (str_starts(text, str_from(from))) {
+			buf_add_cstr(&out, to);
+			text = str_slice(text, strlen(from), text.len);
+		} else {
+			buf_add_char(&out, text.ptr[0]);
+			text = str_slice(text, 1, text.len);
+		}
+	}
+	copy = str_dup(s->arena, buf_str(&out));
+	buf_free(&out);
+	return copy;
+}
+
+/* Another workload like the one of the document, with addresses of its own. */
+static struct document
+replicate(struct editor *s, struct document doc)
+{
+	unsigned other = 2 + dice_roll(&s->dice, 3);
+	const char *name = arena_printf(s->arena, "name: w%u0", other);
+	const char *first = arena_printf(s->arena, "10.1.%u.1", other);
+	const char *second = arena_printf(s->arena, "10.1.%u.2", other);
+	const char *six = arena_printf(s->arena, "fd00:1::%u00", other);
+
+	doc.name = substitute(s, doc.name, "name: w", name);
+	doc.text = substitute(s, doc.text, "name: w", name);
+	doc.text = substitute(s, doc.text, "10.1.0.", first);
+	doc.text = substitute(s, doc.text, "10.1.1.", second);
+	doc.text = substitute(s, doc.text, "fd00:1::", six);
+	if (dice_roll(&s->dice, 3) == 0)
+		doc.text = substitute(s, doc.text, "ort: 80,", "ort: 8080,");
+	return doc;
+}
+
+static bool
+is_workload(const struct document *doc)
+{
+	return str_is(doc->kind, "Pod") || str_is(doc->kind, "Workload");
+}
+
+static struct document
+put_document(struct documents *docs, struct document doc)
+{
+	size_t at = find_document(docs, doc.name);
+
+	if (at == docs->count && docs->count < DOCUMENTS_MAX)
+		docs->count++;
+	if (at < docs->count)
+		docs->items[at] = doc;
+	return doc;
+}
+
 /* Any document, and more often one that places Kubernetes namespaces. */
 static size_t
 roll_place(struct editor *s, const struct documents *docs)
@@ -259,13 +318,36 @@ roll_place(struct editor *s, const struct documents *docs)
 	return from;
 }
 
+/* A workload like another comes, or one of those goes; false: there is none. */
+static bool
+edit_replicas(struct editor *s, struct documents *docs, struct document *out)
+{
+	size_t from = dice_roll(&s->dice, (unsigned)docs->count);
+
+	for (size_t i = 0; i < docs->count; i++) {
+		size_t at = (from + i) % docs->count;
+
+		*out = docs->items[at];
+		if (!is_workload(out))
+			continue;
+		if (dice_roll(&s->dice, 3) == 0)
+			docs->items[at] = docs->items[--docs->count];
+		else
+			*out = put_document(docs, replicate(s, *out));
+		return true;
+	}
+	return false;
+}
+
 /* Namespaces are never taken away. Edits `docs`; the name of the document that was taken, put or changed. */
 struct document
 editor_edit(struct editor *s, struct documents *docs)
 {
 	size_t at = roll_place(s, docs);
-	struct document doc = docs->items[at];
+	struct document doc = docs->items[at], replica;
 
+	if (s->plain && dice_roll(&s->dice, 2) == 0 && edit_replicas(s, docs, &replica))
+		return replica;
 	if (str_is(doc.kind, "Node") && dice_roll(&s->dice, 3) == 0) {
 		docs->items[at].text = move_node(s, doc.text);
 		return doc;
@@ -287,13 +369,9 @@ editor_edit(struct editor *s, struct documents *docs)
 		docs->items[at].text = reword(s, doc.text);
 		return doc;
 	}
-	doc = roll_document(s);
-	at = find_document(docs, doc.name);
-	if (at == docs->count && docs->count < DOCUMENTS_MAX)
-		docs->count++;
-	if (at < docs->count)
-		docs->items[at] = doc;
-	return doc;
+	if (is_workload(&doc) && dice_roll(&s->dice, 2) == 0)
+		return put_document(docs, replicate(s, doc));
+	return put_document(docs, roll_document(s));
 }
 
 /* ---- comparing ---- */

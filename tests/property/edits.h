@@ -24,6 +24,7 @@ struct editor {
 	struct dice dice;
 	struct arena *arena; /* borrowed: of names and texts */
 	unsigned clusters;
+	bool plain; /* no Routes or Quotas, and many workloads that are like others */
 };
 
 /* Documents of a random cluster with as many clusters as before; or, first, with any. */

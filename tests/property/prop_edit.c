@@ -31,6 +31,11 @@ struct series {
 	uint64_t now_ms;
 	unsigned long edits, quick, elements, learnt_edits, learnt_quick;
 	unsigned long moves, quick_moves; /* edits that place something elsewhere */
+	/* Edits under a Route that says via, of anything but Routes and Quotas: which were
+	 * compiled anew, and which had what goes through something compiled again. */
+	unsigned long via_edits, via_anew, via_again;
+	unsigned long
+	    own; /* edits after which only some of the node's own were looked at */
 };
 
 static struct model *
@@ -257,6 +262,28 @@ check_edit(
 /* ---- a series ---- */
 
 static bool
+has_via(const struct model *m)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < m->route_count; i++)
+		count += m->routes[i]->mandatory[ROUTE_VIA].count +
+			 m->routes[i]->defaults[ROUTE_VIA].count;
+	return count != 0;
+}
+
+static void
+count_via(struct series *s, const struct compile_change *edit,
+    const struct compile_delta *delta)
+{
+	if (!has_via(s->model) || edit->kind == CHANGE_OTHER)
+		return;
+	s->via_edits++;
+	s->via_anew += delta->anew;
+	s->via_again += delta->via;
+}
+
+static bool
 one_edit(struct series *s)
 {
 	static struct documents edited;
@@ -287,6 +314,8 @@ one_edit(struct series *s)
 		return fail(s, &doc, "refused");
 	s->quick += !delta.anew;
 	s->quick_moves += !delta.anew && moved;
+	count_via(s, &changes.items[0], &delta);
+	s->own += delta.own;
 	return check_edit(s, &doc, &delta);
 }
 
@@ -382,6 +411,7 @@ main(int argc, char **argv)
 	static struct series s;
 	unsigned long edited = 0, quick = 0, elements = 0;
 	unsigned long lessons = 0, quick_lessons = 0, moves = 0, quick_moves = 0;
+	unsigned long via_edits = 0, via_anew = 0, via_again = 0, own = 0;
 	const struct run_option options[] = {
 	    {"--cases", &cases}, {"--seed", &seed}, {"--edits", &edits}};
 	bool ok = true;
@@ -393,6 +423,7 @@ main(int argc, char **argv)
 		s.seed = seed + done;
 		s.arena = s.editor.arena = arena_new();
 		dice_init(&s.editor.dice, s.seed);
+		s.editor.plain = dice_roll(&s.editor.dice, 3) == 0;
 		if (!ip_prefix_parse(STR("10.1.0.0/16"), &s.gates[0], NULL) ||
 		    !ip_prefix_parse(STR("fd00:1::/64"), &s.gates[1], NULL))
 			return 2;
@@ -404,17 +435,26 @@ main(int argc, char **argv)
 		quick_lessons += s.learnt_quick;
 		moves += s.moves;
 		quick_moves += s.quick_moves;
+		via_edits += s.via_edits;
+		via_anew += s.via_anew;
+		via_again += s.via_again;
+		own += s.own;
 		arena_free(s.arena);
 	}
 	(void)printf(
 	    "%llu series from seed %llu: %lu edits, %lu without compiling anew, "
-	    "of %lu elements; %lu moves, %lu without; names %lu times, %lu without\n",
+	    "of %lu elements; %lu moves, %lu without; names %lu times, %lu without; "
+	    "%lu under via, %lu of them compiling anew, %lu via again; "
+	    "%lu of own workloads alone\n",
 	    (unsigned long long)done, (unsigned long long)seed, edited, quick, elements,
-	    moves, quick_moves, lessons, quick_lessons);
+	    moves, quick_moves, lessons, quick_lessons, via_edits, via_anew, via_again,
+	    own);
 	/* A run that always compiles anew, or changes nothing, is no test; few series may
 	 * change little by chance. */
 	return ok && quick > edited * 2 / 5 && elements > quick / 16 &&
-		       quick_moves > moves / 2 && quick_lessons == lessons
+		       quick_moves > moves / 2 && quick_lessons == lessons &&
+		       own > edited / 64 && via_anew <= via_edits / 16 &&
+		       via_again != 0 && via_edits - via_again > via_edits / 8
 		   ? 0
 		   : 1;
 }

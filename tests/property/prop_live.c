@@ -43,6 +43,7 @@ struct series {
 	unsigned long grown;   /* namespaces that came by edits */
 	unsigned long moved, moved_policies; /* placed elsewhere; what is in them */
 	unsigned long kept, kept_pods;       /* loads with something kept */
+	unsigned long own, via; /* compiled: own workloads alone; via again */
 };
 
 static const struct {
@@ -210,6 +211,8 @@ advance(struct series *s, const struct compile_change *changes, size_t count)
 		s->anew++;
 	} else {
 		s->quick++;
+		s->own += delta.own;
+		s->via += delta.via;
 	}
 	live_sweep(s->live);
 	return check(s, &delta);
@@ -474,6 +477,9 @@ one_edit(struct series *s)
 static bool
 run_series(struct series *s, uint64_t edits)
 {
+	/* As in prop_edit.c. */
+	static const uint32_t few[] = {0, 4, 200};
+	static const struct route_tables tables = {100, 199, {"/", 1}};
 	const struct compile_delta whole = {.anew = true};
 	static struct documents docs;
 	bool ok;
@@ -488,10 +494,13 @@ run_series(struct series *s, uint64_t edits)
 		s->options = (struct compile_options){
 		    .node =
 			s->editor.clusters != 0 ? STR("east/node-0") : STR("node-0"),
-		    .settings = {.log_group = 100},
+		    .settings = {.log_group = 100, .steer_mask = 0xff00},
 		    .workload_networks = s->gates,
 		    .workload_network_count =
 			dice_roll(&s->editor.dice, 2) == 0 ? 2 : 0,
+		    .way_count = few[dice_roll(&s->editor.dice, ARRAY_LEN(few))],
+		    .route_tables = &tables,
+		    .route_table_count = 1,
 		};
 	} while (!begin(s, &docs));
 	ok = check(s, &whole);
@@ -508,7 +517,7 @@ run_series(struct series *s, uint64_t edits)
 /* What the series did, all together. */
 struct sums {
 	unsigned long quick, anew, beyond, refused, spaces, grown, nodes, announced,
-	    kept, kept_pods, moved, moved_policies, told_of;
+	    kept, kept_pods, moved, moved_policies, told_of, own, via;
 };
 
 static void
@@ -526,6 +535,8 @@ add_up(struct sums *t, const struct series *s)
 	t->kept_pods += s->kept_pods;
 	t->moved += s->moved;
 	t->told_of += s->told_of;
+	t->own += s->own;
+	t->via += s->via;
 	t->moved_policies += s->moved_policies;
 }
 
@@ -537,7 +548,7 @@ all_came(const struct sums *t)
 	return t->anew != 0 && t->refused != 0 && t->spaces != 0 && t->grown != 0 &&
 	       t->nodes != 0 && t->announced != 0 && t->kept != 0 &&
 	       t->kept_pods != 0 && t->moved != 0 && t->moved_policies != 0 &&
-	       t->told_of != 0;
+	       t->told_of != 0 && t->own != 0 && t->via != 0;
 }
 
 int
@@ -559,6 +570,7 @@ main(int argc, char **argv)
 		s.seed = seed + done;
 		s.arena = s.editor.arena = arena_new();
 		dice_init(&s.editor.dice, s.seed);
+		s.editor.plain = dice_roll(&s.editor.dice, 3) == 0;
 		if (!ip_prefix_parse(STR("10.1.0.0/16"), &s.gates[0], NULL) ||
 		    !ip_prefix_parse(STR("fd00:1::/64"), &s.gates[1], NULL))
 			return 2;
@@ -569,10 +581,11 @@ main(int argc, char **argv)
 	(void)printf("%llu series from seed %llu: edits: %lu quick, %lu compiled anew, "
 		     "%lu loaded whole, %lu refused; %lu namespaces' labels, %lu new, "
 		     "%lu moved with %lu policies; %lu nodes, %lu as pods say; "
-		     "%lu announced pods; %lu times kept, %lu of them pods\n",
+		     "%lu announced pods; %lu times kept, %lu of them pods; "
+		     "%lu of own workloads alone, %lu via again\n",
 	    (unsigned long long)done, (unsigned long long)seed, t.quick, t.anew,
 	    t.beyond, t.refused, t.spaces, t.grown, t.moved, t.moved_policies, t.nodes,
-	    t.told_of, t.announced, t.kept, t.kept_pods);
+	    t.told_of, t.announced, t.kept, t.kept_pods, t.own, t.via);
 	/* Nor is one that always begins again. */
 	return ok && t.quick > t.beyond && all_came(&t) ? 0 : 1;
 }

@@ -1,0 +1,395 @@
+/*
+ * Workloads of the node that came, went, or are others. Mostly there are more like them here:
+ * held to the same rules in the same order, which is a profile. Then no rule, no set of
+ * peers and no class is another, and only elements of their own addresses are: what the
+ * profile has for each class, at one address more or fewer. It does not matter how large
+ * the program is. Where a workload is the first or the last of its profile, what follows
+ * from rules is another, and that is for compile_local.c.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy-lang/compile_route.h"
+#include "policy-lang/compile_state.h"
+#include "policy-lang/net_limit.h"
+
+/* An address of a profile. */
+struct own_point {
+	enum direction dir;
+	struct profile *profile;
+	struct point point;
+};
+
+struct own_list {
+	struct own_point *items;
+	size_t count, cap;
+};
+
+struct own {
+	struct update *u;
+	struct compiler c; /* of those that are touched, alone */
+	struct model touched;
+	struct own_list gone, come;
+};
+
+static void
+list_add(struct own_list *list, struct own_point p)
+{
+	if (list->count == list->cap) {
+		list->cap = list->cap == 0 ? 16 : 2 * list->cap;
+		list->items =
+		    xreallocarray(list->items, list->cap, sizeof(*list->items));
+	}
+	list->items[list->count++] = p;
+}
+
+static bool
+same_addr(const struct point *a, const struct point *b)
+{
+	return a->family == b->family && a->addr == b->addr;
+}
+
+/* ---- those that were ---- */
+
+static void
+find_gone(struct own *o, const struct ip_addr *addr)
+{
+	const struct point point = {.addr = addr_to_num(addr), .family = addr->family};
+
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		const struct side *side = &o->u->s->c->sides[d];
+
+		for (size_t i = 0; i < side->profile_count; i++) {
+			struct profile *p = side->profiles[i];
+
+			for (size_t j = 0; j < p->point_count; j++) {
+				if (same_addr(&p->points[j], &point))
+					list_add(&o->gone,
+					    (struct own_point){
+						(enum direction)d, p, p->points[j]});
+			}
+		}
+	}
+}
+
+static void
+find_all_gone(struct own *o)
+{
+	const struct compile_state *s = o->u->s;
+
+	for (size_t i = 0; i < o->u->dirty_count; i++) {
+		const struct held *h = &s->held.items[o->u->dirty[i]];
+		const struct workload *w = held_owner(h);
+		struct ip_addr addr = held_addr(h);
+
+		if (h->exists && w != NULL && compiler_is_local(s->c, w))
+			find_gone(o, &addr);
+	}
+}
+
+/* ---- those that are ---- */
+
+static bool
+same_entry(const struct side *a, const struct profile_entry *x, const struct side *b,
+    const struct profile_entry *y)
+{
+	bool same = x->kind == y->kind && x->level == y->level &&
+		    x->port_count == y->port_count;
+
+	if (same && x->kind == ENTRY_RULE)
+		same =
+		    a->rules[x->rule].rule->number == b->rules[y->rule].rule->number &&
+		    str_eq(a->rules[x->rule].tenant, b->rules[y->rule].tenant);
+	else if (same)
+		same = x->number == y->number;
+	for (size_t i = 0; i < x->port_count && same; i++)
+		same = x->ports[i].column == y->ports[i].column &&
+		       x->ports[i].port == y->ports[i].port;
+	return same;
+}
+
+/* The profile that the same rules make; NULL: nobody else here is held to them. */
+static struct profile *
+find_profile(const struct side *in, const struct side *of, const struct profile *wanted)
+{
+	for (size_t i = 0; i < in->profile_count; i++) {
+		struct profile *p = in->profiles[i];
+		bool same = !p->host && p->count == wanted->count;
+
+		for (size_t j = 0; j < p->count && same; j++)
+			same = same_entry(in, &p->entries[j], of, &wanted->entries[j]);
+		if (same)
+			return p;
+	}
+	return NULL;
+}
+
+static bool
+find_all_come(struct own *o)
+{
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		const struct side *of = &o->c.sides[d];
+
+		for (size_t i = 0; i < of->profile_count; i++) {
+			const struct profile *wanted = of->profiles[i];
+			struct profile *p;
+
+			if (wanted->host)
+				continue;
+			p = find_profile(&o->u->s->c->sides[d], of, wanted);
+			if (p == NULL)
+				return false;
+			for (size_t j = 0; j < wanted->point_count; j++)
+				list_add(&o->come, (struct own_point){(enum direction)d,
+						       p, wanted->points[j]});
+		}
+	}
+	return true;
+}
+
+/* ---- whether that is all ---- */
+
+/* What else follows from who is here is not told one by one. */
+static bool
+is_simple(const struct update *u)
+{
+	const size_t *listed = u->s->listed;
+
+	return u->model->route_count == 0 && u->s->c->limit_count == 0 &&
+	       !net_limit_any(u->model) && listed[SET_ASKER4] + listed[SET_ASKER6] == 0;
+}
+
+/* An address that stays in its profile is in neither list. */
+static void
+leave_out_same(struct own *o)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < o->gone.count; i++) {
+		const struct own_point *was = &o->gone.items[i];
+		size_t j = 0;
+
+		while (j < o->come.count &&
+		       (o->come.items[j].profile != was->profile ||
+			   !same_addr(&o->come.items[j].point, &was->point)))
+			j++;
+		if (j == o->come.count)
+			o->gone.items[kept++] = *was;
+		else
+			o->come.items[j] = o->come.items[--o->come.count];
+	}
+	o->gone.count = kept;
+}
+
+/* Whether the profile has an address of the family that stays. */
+static bool
+some_stay(const struct own *o, const struct own_point *of)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < of->profile->point_count; i++)
+		count += of->profile->points[i].family == of->point.family;
+	for (size_t i = 0; i < o->gone.count; i++)
+		count -= o->gone.items[i].profile == of->profile &&
+			 o->gone.items[i].point.family == of->point.family;
+	return count != 0;
+}
+
+static bool
+all_have_others(const struct own *o)
+{
+	bool good = true;
+
+	for (size_t i = 0; i < o->gone.count && good; i++)
+		good = some_stay(o, &o->gone.items[i]);
+	for (size_t i = 0; i < o->come.count && good; i++)
+		good = some_stay(o, &o->come.items[i]);
+	return good;
+}
+
+/* False: it takes more; nothing has changed. */
+static bool
+find(struct own *o)
+{
+	if (!is_simple(o->u))
+		return false;
+	update_find_locals(o->u, true, o->c.scratch, &o->touched);
+	o->touched.options.learnt = NULL; /* nobody's addresses are of no interest */
+	compiler_find_profiles(&o->c, &o->touched);
+	if (o->c.failed || o->c.lists[SET_ASKER4].count != 0 ||
+	    o->c.lists[SET_ASKER6].count != 0)
+		return false;
+	find_all_gone(o);
+	if (!find_all_come(o))
+		return false;
+	leave_out_same(o);
+	return all_have_others(o);
+}
+
+/* ---- elements ---- */
+
+static void
+emit_points(struct own *o, struct own_list *list)
+{
+	struct compiler *c = o->u->s->c;
+
+	c->placing = true;
+	c->element_count = 0; /* what there is in all is counted at the end */
+	for (size_t i = 0; i < list->count; i++) {
+		struct own_point *p = &list->items[i];
+
+		cells_emit_points(&c->sides[p->dir], p->profile, &p->point, 1);
+	}
+	c->placing = false;
+}
+
+static void
+take_point_out(const struct own_point *of)
+{
+	struct profile *p = of->profile;
+	size_t i = 0;
+
+	while (!same_addr(&p->points[i], &of->point))
+		i++;
+	p->points[i] = p->points[--p->point_count];
+}
+
+static void
+put_point_in(const struct own_point *of)
+{
+	struct profile *p = of->profile;
+
+	if (p->point_count == p->point_cap) {
+		p->point_cap = p->point_cap == 0 ? 4 : 2 * p->point_cap;
+		p->points = xreallocarray(p->points, p->point_cap, sizeof(*p->points));
+	}
+	p->points[p->point_count++] = of->point;
+}
+
+static bool
+is_listed_own(const struct compile_state *s, const struct ip_addr *addr)
+{
+	struct table_element key = {0}, found;
+
+	memcpy(key.addr, addr->bytes, ip_bytes(addr->family));
+	return compile_state_find(
+	    s, addr->family == IP_V4 ? SET_OWN4 : SET_OWN6, &key, &found);
+}
+
+/* Before anyone else has the addresses that are held. */
+static void
+tell_own(struct own *o)
+{
+	struct update *u = o->u;
+	struct arena *scratch = u->s->c->scratch;
+	struct arena_mark mark = arena_mark(scratch); /* which lasts */
+
+	for (size_t i = 0; i < u->dirty_count && compiler_lists_own(u->s->c); i++) {
+		struct ip_addr addr = held_addr(&u->s->held.items[u->dirty[i]]);
+		const struct workload *w = place_of(u->model, &addr).workload;
+		const bool had = is_listed_own(u->s, &addr);
+		const bool has = w != NULL && compiler_is_own(u->s->c, w);
+		const enum table_set_id set =
+		    addr.family == IP_V4 ? SET_OWN4 : SET_OWN6;
+		struct table_element e = {0};
+
+		memcpy(e.addr, addr.bytes, ip_bytes(addr.family));
+		if (had != has)
+			state_list_add(has ? &u->added[set] : &u->removed[set], &e);
+	}
+	arena_rewind(scratch, &mark);
+}
+
+/* What is taken away and put there again. */
+static void
+cancel(struct element_list *removed, struct element_list *added)
+{
+	size_t i = 0, j = 0, gone = 0, come = 0;
+
+	element_list_sort(removed);
+	element_list_sort(added);
+	while (i < removed->count || j < added->count) {
+		int order = i == removed->count ? 1
+			    : j == added->count ? -1
+						: table_element_cmp(&removed->items[i],
+						      &added->items[j]);
+
+		if (order == 0 &&
+		    table_element_equal(&removed->items[i], &added->items[j]) &&
+		    memcmp(&removed->items[i].loc, &added->items[j].loc,
+			sizeof(struct loc)) == 0) {
+			i++;
+			j++;
+			continue;
+		}
+		if (order <= 0)
+			removed->items[gone++] = removed->items[i++];
+		if (order >= 0)
+			added->items[come++] = added->items[j++];
+	}
+	removed->count = gone;
+	added->count = come;
+}
+
+/* ---- all of it ---- */
+
+static void
+keep_locals(struct own *o)
+{
+	struct compiler *c = o->u->s->c;
+	struct model all;
+
+	update_find_locals(o->u, false, o->c.scratch, &all);
+	free(c->locals);
+	c->locals = xcalloc(all.workload_count + 1, sizeof(*c->locals));
+	c->local_count = all.workload_count;
+	for (size_t i = 0; i < all.workload_count; i++)
+		c->locals[i] = all.workloads[i];
+}
+
+/* First those that are no more leave, at classes as they were; then classes change, at those
+ * that stay; then those that are new come. */
+static void
+take(struct own *o)
+{
+	struct update *u = o->u;
+
+	u->applied = true;
+	keep_locals(o); /* which looks at what is held */
+	tell_own(o);
+	emit_points(o, &o->gone);
+	update_take_emitted(u, u->removed);
+	for (size_t i = 0; i < o->gone.count; i++)
+		take_point_out(&o->gone.items[i]);
+	update_addresses(u);
+	for (size_t i = 0; i < o->come.count; i++)
+		put_point_in(&o->come.items[i]);
+	emit_points(o, &o->come);
+	update_take_emitted(u, u->added);
+	for (unsigned i = 0; i < SET_COUNT; i++)
+		cancel(&u->removed[i], &u->added[i]);
+	update_numbers(u);
+}
+
+bool
+update_own(struct update *u)
+{
+	struct own o = {.u = u};
+	struct diag_list quiet;
+	bool found;
+
+	o.c = (struct compiler){
+	    .scratch = arena_new(),
+	    .model = u->model,
+	    .options = &u->s->options,
+	    .diags = &quiet,
+	};
+	diag_list_init(&quiet, o.c.scratch);
+	found = find(&o);
+	if (found)
+		take(&o);
+	free(o.gone.items);
+	free(o.come.items);
+	compiler_fini(&o.c);
+	return found;
+}
