@@ -157,7 +157,7 @@ nearest_kind(struct str api_version, struct str kind)
 		    str_is(api_version, kinds[i].api_version))
 			names[count++] = kinds[i].kind;
 	}
-	return schema_nearest(kind, names, count);
+	return nearest_of(kind, names, count);
 }
 
 void

@@ -28,7 +28,7 @@ read_type_field(struct loader *l, const struct doc_node *doc, const char *name,
 		return true;
 	if (node->kind != DOC_STRING)
 		return schema_wrong_type(l->diags, node,
-		    arena_printf(l->scratch, "\"%s\"", name), TYPE_STRING);
+		    arena_printf(l->scratch, "\"%s\"", name), TYPE_STRING, NULL);
 	*out = node->text.len != 0 ? node : NULL;
 	return true;
 }

@@ -10,6 +10,7 @@
 #include "policy-lang/codes.h"
 #include "policy-lang/load.h"
 #include "policy-lang/load_names.h"
+#include "policy-lang/nearest.h"
 #include "policy-lang/quantity.h"
 #include "policy-lang/schema.h"
 
@@ -147,18 +148,10 @@ enum api_style {
 
 /* ---- "did you mean" (load_nearest.c) ---- */
 
-struct load_nearest {
-	struct str wanted;
-	unsigned least;  /* 0: enough suggestions have been made */
-	struct str best; /* ptr NULL: nothing is near */
-};
-
-/* Begins a search, which is for nothing if enough have been made: see _goes_on. */
-MUST_CHECK struct load_nearest load_nearest_to(struct loader *l, struct str wanted);
-MUST_CHECK bool load_nearest_goes_on(const struct load_nearest *n);
-void load_nearest_consider(struct load_nearest *n, struct str name);
-/* Adds the hint to a diagnostic, if something is near. */
-void load_nearest_hint(const struct load_nearest *n, struct loader *l, struct diag *d);
+/* Whether another search for the nearest name may be made; it counts. */
+MUST_CHECK bool load_may_suggest(struct loader *l);
+/* Adds what was found to a diagnostic, if something is near. */
+void load_suggest(struct loader *l, struct diag *d, const struct nearest *n);
 
 /* ---- kinds (load_apis.c) ---- */
 
@@ -361,6 +354,11 @@ void load_native_workload(struct loader *l, const struct load_object *o);
 void load_external(struct loader *l, const struct load_object *o);
 
 /* ---- addresses and ports (load_net.c) ---- */
+
+/* How they are written, for who wrote something that is no text at all: YAML reads 10 and
+ * 10.1 as numbers. */
+#define LOAD_ADVICE_IP   "an address is written 10.1.0.7 or fd00::7"
+#define LOAD_ADVICE_CIDR "a CIDR is written 10.1.0.0/16 or fd00::/64"
 
 /* An address. An empty text is none: false, and not reported. */
 MUST_CHECK bool load_address(

@@ -92,7 +92,7 @@ enum {
 
 static const struct schema_field naddr_fields[] = {
     [NADDR_TYPE] = {"type", TYPE_STRING, true, NULL},
-    [NADDR_ADDRESS] = {"address", TYPE_STRING, true, NULL},
+    [NADDR_ADDRESS] = {"address", TYPE_STRING, true, LOAD_ADVICE_IP},
 };
 static const struct schema naddr_schema = SCHEMA_OPEN("a node's address", naddr_fields);
 

@@ -47,15 +47,17 @@ tree_check_path(struct loader *l, struct str path, struct loc loc)
 static void
 suggest_ns(struct loader *l, struct diag *d, struct str path)
 {
-	struct load_nearest n = load_nearest_to(l, path);
+	struct nearest n = nearest_to(path);
 
-	for (size_t i = 0; i < l->m->ns_by_path.len && load_nearest_goes_on(&n); i++) {
+	if (!load_may_suggest(l))
+		return;
+	for (size_t i = 0; i < l->m->ns_by_path.len; i++) {
 		struct ns *ns = l->m->ns_by_path.entries[i].value;
 
 		if (tree_node_of(ns)->known && ns->parent != NULL)
-			load_nearest_consider(&n, ns->path);
+			nearest_consider(&n, ns->path);
 	}
-	load_nearest_hint(&n, l, d);
+	load_suggest(l, d, &n);
 }
 
 /* Whether a source has been told of an undeclared namespace already; it has from now on. What
@@ -165,20 +167,16 @@ struct str
 load_cluster(struct loader *l, struct loc loc, struct str name)
 {
 	const struct model_options *options = &l->m->options;
-	const char **names;
-	const char *nearest;
+	struct nearest n = nearest_to(name);
 	struct diag *d;
 
 	if (cluster_is_given(options, name))
 		return load_text(l, name);
 	d = diag_say(l->diags, CODE_UNKNOWN_CLUSTER, loc,
 	    "no cluster \"%.*s\" was given", STR_ARG(name));
-	names = ARENA_ARRAY(l->scratch, options->cluster_count, const char *);
 	for (size_t i = 0; i < options->cluster_count; i++)
-		names[i] = load_text(l, options->clusters[i].name).ptr;
-	nearest = schema_nearest(name, names, options->cluster_count);
-	if (nearest != NULL)
-		diag_hint(l->diags, d, "did you mean \"%s\"?", nearest);
+		nearest_consider(&n, options->clusters[i].name);
+	load_suggest(l, d, &n);
 	return load_text(l, name);
 }
 
@@ -200,17 +198,18 @@ tree_default_cluster(struct loader *l, const struct load_object *o, struct loc l
 static void
 suggest_kube(struct loader *l, struct diag *d, struct str cluster, struct str name)
 {
-	struct load_nearest n = load_nearest_to(l, name);
+	struct nearest n = nearest_to(name);
 
-	for (size_t i = 0; i < l->m->kube_by_name.len && load_nearest_goes_on(&n);
-	     i++) {
+	if (!load_may_suggest(l))
+		return;
+	for (size_t i = 0; i < l->m->kube_by_name.len; i++) {
 		struct kube_ns *kube = l->m->kube_by_name.entries[i].value;
 
 		if (CONTAINER_OF(kube, struct kube_node, kube)->known &&
 		    str_eq(kube->cluster, cluster))
-			load_nearest_consider(&n, kube->name);
+			nearest_consider(&n, kube->name);
 	}
-	load_nearest_hint(&n, l, d);
+	load_suggest(l, d, &n);
 }
 
 struct ns *

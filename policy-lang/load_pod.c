@@ -61,9 +61,9 @@ enum {
 
 static const struct schema_field status_fields[] = {
     [STATUS_PHASE] = {"phase", TYPE_STRING, false, NULL},
-    [STATUS_IP] = {"podIP", TYPE_STRING, false, NULL},
+    [STATUS_IP] = {"podIP", TYPE_STRING, false, LOAD_ADVICE_IP},
     [STATUS_IPS] = {"podIPs", TYPE_LIST, false, NULL},
-    [STATUS_HOST_IP] = {"hostIP", TYPE_STRING, false, NULL},
+    [STATUS_HOST_IP] = {"hostIP", TYPE_STRING, false, LOAD_ADVICE_IP},
     [STATUS_HOST_IPS] = {"hostIPs", TYPE_LIST, false, NULL},
     [STATUS_CONDITIONS] = {"conditions", TYPE_LIST, false, NULL},
 };
