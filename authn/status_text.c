@@ -5,6 +5,8 @@
 
 #include <jansson.h>
 
+#include "common/prometheus.h"
+
 #define ROLES_MAX   80
 #define HEAD_END    "\r\n\r\n"
 #define METRIC_NAME "ringfence_gate_"
@@ -345,22 +347,6 @@ metric_sum(const struct status_report *r, const struct metric *m, double *out_su
 	return found;
 }
 
-/* A value of a Prometheus label; jansson's strings are UTF-8. */
-static void
-put_label(struct buf *out, const char *name, const json_t *value)
-{
-	buf_printf(out, "%s=\"", name);
-	for (const char *s = json_string_value(value); s != NULL && *s != '\0'; s++) {
-		if (*s == '\\' || *s == '"')
-			buf_add_char(out, '\\');
-		if (*s == '\n')
-			buf_add_cstr(out, "\\n");
-		else
-			buf_add_char(out, *s);
-	}
-	buf_add_char(out, '"');
-}
-
 /* Arrays of a role's status whose elements each make one value of every metric. */
 static const struct table {
 	const char *role, *array, *labels[3];
@@ -391,12 +377,16 @@ render_row(struct buf *out, const struct table *t, size_t value, const json_t *r
 {
 	const double number =
 	    json_number_value(json_object_get(row, t->values[value].key));
+	const char *label;
 
 	buf_printf(out, METRIC_NAME "%s{", t->values[value].name);
 	for (size_t i = 0; i < ARRAY_LEN(t->labels) && t->labels[i] != NULL; i++) {
 		if (i != 0)
 			buf_add_char(out, ',');
-		put_label(out, t->labels[i], json_object_get(row, t->labels[i]));
+		label = json_string_value(json_object_get(row, t->labels[i]));
+		buf_printf(out, "%s=\"", t->labels[i]);
+		prometheus_add_value(out, str_from(label != NULL ? label : ""));
+		buf_add_char(out, '"');
 	}
 	buf_printf(out, "} %.15g\n", number / t->values[value].divisor);
 }

@@ -35,7 +35,7 @@
  *         engine_audit.c         lines to the audit role
  *
  * Beside them, engine.c (start, end, what the parent sends), control.c (the control socket),
- * control_answers.c (what it says), metrics.c (/metrics, /healthz, /readyz).
+ * control_answers.c (what it says), metrics*.c (/metrics, /healthz, /readyz).
  *
  * Everything runs in the loop's thread but program_make, which shares nothing, and
  * program_recompile, which reads the model in force, as the loop does: edits wait for it.

@@ -1,5 +1,7 @@
 #include "enforcer/histogram.h"
 
+#include "common/prometheus.h"
+
 static const struct {
 	uint64_t us;
 	const char *text; /* seconds */
@@ -39,7 +41,7 @@ histogram_write(
 {
 	uint64_t below = 0;
 
-	buf_printf(out, "# HELP %s %s\n# TYPE %s histogram\n", name, help, name);
+	prometheus_head(out, name, "histogram", help);
 	for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
 		below += h->counts[i];
 		buf_printf(out, "%s_bucket{le=\"%s\"} %llu\n", name, bounds[i].text,

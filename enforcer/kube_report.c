@@ -1,5 +1,6 @@
 #include "enforcer/kube_report.h"
 
+#include "common/prometheus.h"
 #include "enforcer/kube_watch.h"
 
 static double
@@ -59,46 +60,40 @@ static const struct {
 	const char *name, *type, *help;
 	size_t offset; /* of a u64 in struct kube_state_kind */
 } numbers[] = {
-    {"objects", "gauge", "Objects of the cluster that are known.",
+    {"ringfence_kube_objects", "gauge", "Objects of the cluster that are known.",
 	offsetof(struct kube_state_kind, objects)},
-    {"bytes", "gauge", "Bytes of what is kept of them.",
+    {"ringfence_kube_bytes", "gauge", "Bytes of what is kept of them.",
 	offsetof(struct kube_state_kind, bytes)},
-    {"lists_total", "counter", "Times that all of them were listed.",
+    {"ringfence_kube_lists_total", "counter", "Times that all of them were listed.",
 	offsetof(struct kube_state_kind, lists)},
-    {"watches_total", "counter", "Times that a watch was begun.",
+    {"ringfence_kube_watches_total", "counter", "Times that a watch was begun.",
 	offsetof(struct kube_state_kind, watches)},
-    {"events_total", "counter", "Changes that watches told.",
+    {"ringfence_kube_events_total", "counter", "Changes that watches told.",
 	offsetof(struct kube_state_kind, events)},
-    {"repeated_events_total", "counter", "Changes that had been told before.",
+    {"ringfence_kube_repeated_events_total", "counter",
+	"Changes that had been told before.",
 	offsetof(struct kube_state_kind, repeated)},
-    {"failures_total", "counter", "Lists and watches that failed.",
+    {"ringfence_kube_failures_total", "counter", "Lists and watches that failed.",
 	offsetof(struct kube_state_kind, failures)},
 };
 
 static void
-add_head(struct buf *out, const char *name, const char *type, const char *help)
-{
-	buf_printf(out, "# HELP ringfence_kube_%s %s\n# TYPE ringfence_kube_%s %s\n",
-	    name, help, name, type);
-}
-
-static void
 add_sample(struct buf *out, const char *name, const struct kube_report *r, size_t kind)
 {
-	buf_printf(out, "ringfence_kube_%s{source=\"%.*s\",kind=\"%s\"} ", name,
-	    STR_ARG(r->source), kube_kinds[kind].name);
+	buf_printf(out, "%s{source=\"%.*s\",kind=\"%s\"} ", name, STR_ARG(r->source),
+	    kube_kinds[kind].name);
 }
 
 static void
 add_watching(struct buf *out, const struct kube_report *reports, size_t count)
 {
-	add_head(
-	    out, "watching", "gauge", "1 if the kind is watched, or is not served.");
+	prometheus_head(out, "ringfence_kube_watching", "gauge",
+	    "1 if the kind is watched, or is not served.");
 	for (size_t i = 0; i < count; i++) {
 		for (size_t j = 0; j < KUBE_KIND_COUNT; j++) {
 			const uint8_t phase = reports[i].state->kinds[j].phase;
 
-			add_sample(out, "watching", &reports[i], j);
+			add_sample(out, "ringfence_kube_watching", &reports[i], j);
 			buf_printf(out, "%d\n",
 			    phase == KUBE_WATCHING || phase == KUBE_ABSENT);
 		}
@@ -108,15 +103,16 @@ add_watching(struct buf *out, const struct kube_report *reports, size_t count)
 static void
 add_silence(struct buf *out, const struct kube_report *reports, size_t count)
 {
-	add_head(
-	    out, "silent_seconds", "gauge", "Since the server said anything of them.");
+	prometheus_head(out, "ringfence_kube_silent_seconds", "gauge",
+	    "Since the server said anything of them.");
 	for (size_t i = 0; i < count; i++) {
 		for (size_t j = 0; j < KUBE_KIND_COUNT; j++) {
 			const struct kube_state_kind *k = &reports[i].state->kinds[j];
 
 			if (!was_heard(k) || k->phase == KUBE_ABSENT)
 				continue;
-			add_sample(out, "silent_seconds", &reports[i], j);
+			add_sample(
+			    out, "ringfence_kube_silent_seconds", &reports[i], j);
 			buf_printf(out, "%.3f\n", silent_seconds(&reports[i], k));
 		}
 	}
@@ -125,18 +121,17 @@ add_silence(struct buf *out, const struct kube_report *reports, size_t count)
 static void
 add_reports(struct buf *out, const struct kube_report *reports, size_t count)
 {
-	static const char name[] = "node_reports_total";
-
-	add_head(out, name, "counter", "NodeReports that were written, by result.");
+	prometheus_head(out, "ringfence_kube_node_reports_total", "counter",
+	    "NodeReports that were written, by result.");
 	for (size_t i = 0; i < count; i++) {
 		const struct kube_state *s = reports[i].state;
 		const uint64_t numbers_of[] = {s->reports, s->report_failures};
 
 		for (size_t j = 0; j < ARRAY_LEN(numbers_of); j++)
 			buf_printf(out,
-			    "ringfence_kube_%s{source=\"%.*s\",result=\"%s\"} %llu\n",
-			    name, STR_ARG(reports[i].source),
-			    j == 0 ? "taken" : "failed",
+			    "ringfence_kube_node_reports_total"
+			    "{source=\"%.*s\",result=\"%s\"} %llu\n",
+			    STR_ARG(reports[i].source), j == 0 ? "taken" : "failed",
 			    (unsigned long long)numbers_of[j]);
 	}
 }
@@ -155,7 +150,7 @@ kube_report_metrics(struct buf *out, const struct kube_report *reports, size_t c
 	if (count == 0)
 		return;
 	for (size_t n = 0; n < ARRAY_LEN(numbers); n++) {
-		add_head(out, numbers[n].name, numbers[n].type, numbers[n].help);
+		prometheus_head(out, numbers[n].name, numbers[n].type, numbers[n].help);
 		for (size_t i = 0; i < count; i++) {
 			for (size_t j = 0; j < KUBE_KIND_COUNT; j++) {
 				add_sample(out, numbers[n].name, &reports[i], j);

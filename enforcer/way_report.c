@@ -1,5 +1,6 @@
 #include "enforcer/way_report.h"
 
+#include "common/prometheus.h"
 #include "enforcer/engine_state.h"
 
 static const char *const states[STEER_STATE_COUNT] = {
@@ -98,13 +99,6 @@ count_lost(const struct engine *e, size_t *out_all)
 	return lost;
 }
 
-static void
-add_head(struct buf *out, const char *name, const char *type, const char *help)
-{
-	buf_printf(out, "# HELP ringfence_%s %s\n# TYPE ringfence_%s %s\n", name, help,
-	    name, type);
-}
-
 void
 way_report_metrics(const struct engine *e, struct buf *out)
 {
@@ -114,13 +108,13 @@ way_report_metrics(const struct engine *e, struct buf *out)
 	if (e->settings.steering.mask == 0 || e->apply.current == NULL)
 		return;
 	lost = count_lost(e, &all);
-	add_head(out, "ways", "gauge", "Ways that routes in force send something by.");
-	buf_printf(out, "ringfence_ways %zu\n", all);
-	add_head(out, "ways_lost", "gauge",
+	prometheus_add(out, "ringfence_ways", "gauge",
+	    "Ways that routes in force send something by.", all);
+	prometheus_add(out, "ringfence_ways_lost", "gauge",
 	    "Ways that lead nowhere now, IPv4 and IPv6 each counted: what is sent by "
-	    "them is lost.");
-	buf_printf(out, "ringfence_ways_lost %zu\n", lost);
-	add_head(out, "gateway_up", "gauge",
+	    "them is lost.",
+	    lost);
+	prometheus_head(out, "ringfence_gateway_up", "gauge",
 	    "1 if the gateway answers, and policy is in force there.");
 	for (size_t i = 0; i < e->ways.gateway_count; i++) {
 		const struct gateway_state *g = &e->ways.gateways[i];
@@ -131,8 +125,6 @@ way_report_metrics(const struct engine *e, struct buf *out)
 		    STR_ARG(engine_ways_node(e, &g->addr)), ip_format(&g->addr, text),
 		    g->up ? 1 : 0);
 	}
-	add_head(out, "gateway_changes_total", "counter",
-	    "Times that a gateway went down or came up again.");
-	buf_printf(out, "ringfence_gateway_changes_total %llu\n",
-	    (unsigned long long)e->ways.changes);
+	prometheus_add(out, "ringfence_gateway_changes_total", "counter",
+	    "Times that a gateway went down or came up again.", e->ways.changes);
 }

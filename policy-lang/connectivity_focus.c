@@ -3,11 +3,11 @@
 #include <roaring/roaring.h>
 #include <stdlib.h>
 
+#include "policy-lang/nearest.h"
 #include "policy-lang/query.h"
 
 #define MARK_FOCUS 1u
 #define MARK_PEER  2u
-#define FAR        3 /* edits: a suggestion is nearer */
 
 void
 conn_focus_init(struct conn_focus *focus, struct conn_world *world)
@@ -94,22 +94,14 @@ conn_focus_add(struct conn_focus *focus, struct str name, bool peer, struct buf 
 static void
 suggest_namespace(const struct model *m, struct str name, struct buf *why)
 {
-	struct str best = {0};
-	unsigned least = FAR;
+	struct nearest n = nearest_to(name);
 
-	for (size_t i = 0; i < m->ns_count + m->kube_count; i++) {
-		struct str known = i < m->ns_count
-				       ? m->namespaces[i]->path
-				       : m->kube_namespaces[i - m->ns_count]->name;
-		unsigned distance = str_distance(name, known, FAR);
-
-		if (distance < least) {
-			least = distance;
-			best = known;
-		}
-	}
-	if (best.ptr != NULL)
-		buf_printf(why, "; did you mean \"%.*s\"?", STR_ARG(best));
+	for (size_t i = 0; i < m->ns_count; i++)
+		nearest_consider(&n, m->namespaces[i]->path);
+	for (size_t i = 0; i < m->kube_count; i++)
+		nearest_consider(&n, m->kube_namespaces[i]->name);
+	if (n.best.ptr != NULL)
+		buf_printf(why, "; did you mean \"%.*s\"?", STR_ARG(n.best));
 }
 
 bool

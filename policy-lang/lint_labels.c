@@ -1,6 +1,6 @@
 #include "policy-lang/lint_labels.h"
 
-#include "policy-lang/schema.h"
+#include "policy-lang/nearest.h"
 
 /* More spellings than these are not tried: a label with a value for each object is not
  * one that selectors speak of. */
@@ -36,23 +36,11 @@ vocabulary_fini(struct vocabulary *v)
 struct str
 vocabulary_nearest(const struct map *texts, struct str text)
 {
-	unsigned best = schema_tolerance(text.len);
-	struct str found = {0};
+	struct nearest n = nearest_to(text);
 
-	for (size_t i = 0; i < texts->len && i < SPELLINGS_MAX; i++) {
-		struct str candidate = texts->entries[i].key;
-		unsigned distance = str_distance(text, candidate, best);
-
-		if (distance > best || distance >= candidate.len)
-			continue;
-		/* Of two that are as near it is the first by name. */
-		if (found.ptr != NULL && distance == best &&
-		    str_cmp(candidate, found) > 0)
-			continue;
-		best = distance;
-		found = candidate;
-	}
-	return found;
+	for (size_t i = 0; i < texts->len && i < SPELLINGS_MAX; i++)
+		nearest_consider(&n, texts->entries[i].key);
+	return n.best;
 }
 
 static const char *

@@ -49,7 +49,7 @@ lint_verbs(struct loader *l, const struct doc_node *list)
 		const char *nearest;
 		struct diag *d;
 
-		nearest = schema_nearest(verb, known_verbs, ARRAY_LEN(known_verbs));
+		nearest = nearest_of(verb, known_verbs, ARRAY_LEN(known_verbs));
 		if (nearest == NULL || str_is(verb, nearest) || str_is(verb, "*"))
 			continue;
 		d = diag_say(l->diags, CODE_ODD_VERB, list->u.items[i]->loc,

@@ -76,7 +76,7 @@ read_protocol(struct loader *l, const struct doc_node *node, uint8_t *out)
 	d = diag_say(l->diags, CODE_ODD_PROTOCOL, node->loc,
 	    "\"%.*s\" is not TCP, UDP or SCTP: the rule fails closed",
 	    STR_ARG(node->text));
-	nearest = schema_nearest(node->text, protocol_names, ARRAY_LEN(protocol_names));
+	nearest = nearest_of(node->text, protocol_names, ARRAY_LEN(protocol_names));
 	if (nearest != NULL)
 		diag_hint(l->diags, d, "did you mean \"%s\"?", nearest);
 	return false;

@@ -10,6 +10,7 @@
 #include "policy-lang/codes.h"
 #include "policy-lang/load.h"
 #include "policy-lang/load_names.h"
+#include "policy-lang/nearest.h"
 #include "policy-lang/quantity.h"
 #include "policy-lang/schema.h"
 
@@ -147,26 +148,35 @@ enum api_style {
 
 /* ---- "did you mean" (load_nearest.c) ---- */
 
-struct load_nearest {
-	struct str wanted;
-	unsigned least;  /* 0: enough suggestions have been made */
-	struct str best; /* ptr NULL: nothing is near */
-};
+/* Whether another search for the nearest name may be made; it counts. */
+MUST_CHECK bool load_may_suggest(struct loader *l);
+/* Adds what was found to a diagnostic, if something is near. */
+void load_suggest(struct loader *l, struct diag *d, const struct nearest *n);
 
-/* Begins a search, which is for nothing if enough have been made: see _goes_on. */
-MUST_CHECK struct load_nearest load_nearest_to(struct loader *l, struct str wanted);
-MUST_CHECK bool load_nearest_goes_on(const struct load_nearest *n);
-void load_nearest_consider(struct load_nearest *n, struct str name);
-/* Adds the hint to a diagnostic, if something is near. */
-void load_nearest_hint(const struct load_nearest *n, struct loader *l, struct diag *d);
+/* ---- kinds (load_apis.c) ---- */
+
+/* NULL: none that is read. */
+MUST_CHECK const struct load_kind *load_kind_find(
+    struct str api_version, struct str kind);
+/* Whether an object of the kind changes nothing of what others are. */
+MUST_CHECK bool load_stands_alone(const struct load_kind *kind);
+/* Of what load_kind_find does not know: a mistake (reported) if it must have meant one that
+ * is read. */
+void load_refuse_or_skip(
+    struct loader *l, const struct doc_node *api, const struct doc_node *kind);
+/* Counts a document that is nothing to policy, by what it is; then tells of all of them. */
+void load_skip(struct loader *l, struct str what, struct loc loc);
+void load_report_skipped(struct loader *l);
+
+/* ---- documents (load_documents.c) ---- */
+
+/* Reads a source: objects of STAGE_PODS are loaded, others wait in l->items. */
+void load_source(struct loader *l, const struct source *source);
 
 /* ---- texts, objects (load_object.c) ---- */
 
 /* The one copy of a text in the model; followed by a NUL. */
 MUST_CHECK struct str load_text(struct loader *l, struct str s);
-
-/* Whether an object of the kind changes nothing of what others are. */
-MUST_CHECK bool load_stands_alone(const struct load_kind *kind);
 
 /* The one copy of an array in the model: pods of one template have the same labels and
  * ports. Texts in it are load_text's. NULL when empty. */
@@ -259,6 +269,34 @@ struct kube_node {
 	bool holds_others; /* something in it is of a kind that does not stand alone */
 };
 
+/* The namespace at a well-formed path, made with all above it if it is new. */
+MUST_CHECK struct ns *load_ns(struct loader *l, struct str path);
+MUST_CHECK struct kube_node *load_kube_ns(
+    struct loader *l, struct str cluster, struct str name);
+/* After STAGE_TREE: namespaces that nobody placed are at / and their name. */
+void load_settle_kube(struct loader *l);
+/* Where that is of a name, for a model that may not have such a namespace yet. */
+MUST_CHECK struct ns *load_default_place(
+    const struct model *m, struct load_fresh *fresh, struct str name);
+/* Notes that something is known to be in it. */
+void kube_node_known(struct kube_node *node);
+
+/* ---- places as documents name them (load_path.c) ---- */
+
+/* The cluster that a Kubernetes policy sees; ptr NULL: there is only one. */
+MUST_CHECK struct str load_sight(struct loader *l, const struct load_object *o);
+/* The cluster that a native document names; warns if nobody gave it. */
+MUST_CHECK struct str load_cluster(struct loader *l, struct loc loc, struct str name);
+/* The namespace that a native document is in: a path, or a Kubernetes namespace.
+ * NULL if it cannot be told (reported). Warns if nobody declared it. */
+MUST_CHECK struct ns *load_home(
+    struct loader *l, const struct load_object *o, struct meta *meta);
+/* The namespace that a peer names, relative to `base`. */
+MUST_CHECK struct ns *load_relative(
+    struct loader *l, const struct doc_node *node, const struct ns *base);
+
+/* ---- what Namespace documents say (load_namespace.c) ---- */
+
 /* What a document says of a namespace: of the tree, or (kube not NULL) of Kubernetes. */
 struct load_space {
 	struct ns *ns;
@@ -276,33 +314,12 @@ struct load_placed {
 	struct loc loc;
 };
 
-MUST_CHECK struct ns *load_ns(struct loader *l, struct str path);
-MUST_CHECK struct kube_node *load_kube_ns(
-    struct loader *l, struct str cluster, struct str name);
-/* After STAGE_TREE: namespaces that nobody placed are at / and their name. */
-void load_settle_kube(struct loader *l);
-/* Where that is of a name, for a model that may not have such a namespace yet. */
-MUST_CHECK struct ns *load_default_place(
-    const struct model *m, struct load_fresh *fresh, struct str name);
 /* Gives a namespace what a document says of it. */
 void load_declare(const struct load_space *said);
-/* Notes that something is known to be in it. */
-void kube_node_known(struct kube_node *node);
-/* The cluster that a Kubernetes policy sees; ptr NULL: there is only one. */
-MUST_CHECK struct str load_sight(struct loader *l, const struct load_object *o);
-/* The cluster that a native document names; warns if nobody gave it. */
-MUST_CHECK struct str load_cluster(struct loader *l, struct loc loc, struct str name);
-/* The namespace that a native document is in: a path, or a Kubernetes namespace.
- * NULL if it cannot be told (reported). Warns if nobody declared it. */
-MUST_CHECK struct ns *load_home(
-    struct loader *l, const struct load_object *o, struct meta *meta);
-/* The namespace that a peer names, relative to `base`. */
-MUST_CHECK struct ns *load_relative(
-    struct loader *l, const struct doc_node *node, const struct ns *base);
 void load_native_namespace(struct loader *l, const struct load_object *o);
 void load_kube_namespace(struct loader *l, const struct load_object *o);
 
-/* ---- workloads and nodes (load_kube.c, load_native.c) ---- */
+/* ---- workloads and nodes (load_pod.c, load_kept.c, load_node.c, load_native.c) ---- */
 
 /* A pod has at most one address of each family, a node a few; far below what would make
  * comparing them all slow. Of more, the first in order count. */
@@ -341,6 +358,11 @@ void load_native_workload(struct loader *l, const struct load_object *o);
 void load_external(struct loader *l, const struct load_object *o);
 
 /* ---- addresses and ports (load_net.c) ---- */
+
+/* How they are written, for who wrote something that is no text at all: YAML reads 10 and
+ * 10.1 as numbers. */
+#define LOAD_ADVICE_IP   "an address is written 10.1.0.7 or fd00::7"
+#define LOAD_ADVICE_CIDR "a CIDR is written 10.1.0.0/16 or fd00::/64"
 
 /* An address. An empty text is none: false, and not reported. */
 MUST_CHECK bool load_address(
@@ -395,9 +417,6 @@ void load_route(struct loader *l, const struct load_object *o);
 /* Reads a rule of a Route whose index, phase and kind are set; c->home is its level. */
 MUST_CHECK bool load_route_rule(const struct rule_context *c,
     struct route_policy *route, const struct doc_node *node, struct route_rule *rule);
-/* A peer as native rules write it, seen from c->home. */
-MUST_CHECK bool load_native_peer(
-    const struct rule_context *c, const struct doc_node *node, struct peer *out);
 /* A node's name, of `cluster` (ptr NULL: of any): false (reported) if it can be none; one
  * that is not known is warned of. */
 MUST_CHECK bool load_node_name(

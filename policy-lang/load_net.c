@@ -10,8 +10,9 @@
 bool
 load_address(struct loader *l, const struct doc_node *node, struct ip_addr *out)
 {
-	if (!schema_type(l->diags, node, "an address", TYPE_STRING))
-		return false;
+	if (node->kind != DOC_STRING)
+		return schema_wrong_type(
+		    l->diags, node, "an address", TYPE_STRING, LOAD_ADVICE_IP);
 	if (ip_parse(node->text, out))
 		return true;
 	if (node->text.len != 0)
@@ -108,8 +109,9 @@ load_cidr(struct loader *l, const struct doc_node *node, bool loose,
 
 	if (out_mapped != NULL)
 		*out_mapped = false;
-	if (!schema_type(l->diags, node, "a CIDR", TYPE_STRING))
-		return false;
+	if (node->kind != DOC_STRING)
+		return schema_wrong_type(
+		    l->diags, node, "a CIDR", TYPE_STRING, LOAD_ADVICE_CIDR);
 	if (!ip_prefix_parse(node->text, out, &masked)) {
 		odd = loose && parse_loose(node->text, out, &masked, &mapped);
 		if (!odd)
@@ -243,7 +245,7 @@ load_native_port(struct loader *l, const struct doc_node *node, struct port_matc
 	if (rest.ptr != NULL && !proto_parse(rest, &out->proto)) {
 		d = diag_say(l->diags, CODE_BAD_PORT, node->loc,
 		    "\"%.*s\" is not a protocol", STR_ARG(rest));
-		nearest = schema_nearest(rest, protocols, ARRAY_LEN(protocols));
+		nearest = nearest_of(rest, protocols, ARRAY_LEN(protocols));
 		if (nearest != NULL)
 			diag_hint(l->diags, d, "did you mean %s?", nearest);
 		else

@@ -117,7 +117,7 @@ enum {
 };
 
 static const struct schema_field block_fields[] = {
-    [BLOCK_CIDR] = {"cidr", TYPE_STRING, true, NULL},
+    [BLOCK_CIDR] = {"cidr", TYPE_STRING, true, LOAD_ADVICE_CIDR},
     [BLOCK_EXCEPT] = {"except", TYPE_LIST, false, NULL},
 };
 static const struct schema block_schema = SCHEMA("an ipBlock", block_fields);

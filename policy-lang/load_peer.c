@@ -24,7 +24,7 @@ enum {
 	[PEER_F_NAMESPACE] = {"namespace", TYPE_STRING, false, NULL},                  \
 	[PEER_F_NAMESPACES] = {"namespaces", TYPE_MAP, false, NULL},                   \
 	[PEER_F_ACCOUNT] = {"serviceAccount", TYPE_STRING, false, NULL},               \
-	[PEER_F_CIDR] = {"cidr", TYPE_STRING, false, NULL},                            \
+	[PEER_F_CIDR] = {"cidr", TYPE_STRING, false, LOAD_ADVICE_CIDR},                \
 	[PEER_F_EXCEPT] = {"except", TYPE_LIST, false, NULL},                          \
 	[PEER_F_EXTERNAL] = {"external", TYPE_STRING, false, NULL},                    \
 	[PEER_F_FQDN] = {"fqdn", TYPE_STRING, false, NULL},                            \
@@ -220,16 +220,17 @@ static void
 suggest_external(
     struct loader *l, struct diag *d, const struct ns *from, struct str name)
 {
-	struct load_nearest n = load_nearest_to(l, name);
+	struct nearest n = nearest_to(name);
 
-	for (size_t i = 0; i < l->external_list.count && load_nearest_goes_on(&n);
-	     i++) {
+	if (!load_may_suggest(l))
+		return;
+	for (size_t i = 0; i < l->external_list.count; i++) {
 		const struct external_network *e = l->external_list.items[i];
 
 		if (ns_within(from, e->ns))
-			load_nearest_consider(&n, e->name);
+			nearest_consider(&n, e->name);
 	}
-	load_nearest_hint(&n, l, d);
+	load_suggest(l, d, &n);
 }
 
 static bool
@@ -302,16 +303,18 @@ warn_of_node(struct loader *l, const struct doc_node *node)
 {
 	struct diag *d = diag_say(l->diags, CODE_UNKNOWN_NODE, node->loc,
 	    "no node \"%.*s\" is known", STR_ARG(node->text));
-	struct load_nearest n = load_nearest_to(l, node->text);
+	struct nearest n = nearest_to(node->text);
 
-	for (size_t i = 0; i < l->nodes.len && load_nearest_goes_on(&n); i++) {
+	if (!load_may_suggest(l))
+		return;
+	for (size_t i = 0; i < l->nodes.len; i++) {
 		const struct node_draft *draft = l->nodes.entries[i].value;
 
-		load_nearest_consider(&n, draft->node.name);
+		nearest_consider(&n, draft->node.name);
 	}
-	for (size_t i = 0; i < nodes_there(l) && load_nearest_goes_on(&n); i++)
-		load_nearest_consider(&n, l->m->nodes[i]->name);
-	load_nearest_hint(&n, l, d);
+	for (size_t i = 0; i < nodes_there(l); i++)
+		nearest_consider(&n, l->m->nodes[i]->name);
+	load_suggest(l, d, &n);
 }
 
 bool

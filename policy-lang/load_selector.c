@@ -346,7 +346,7 @@ read_operator(struct loader *l, const struct doc_node *node, enum api_style styl
 	d = diag_say(l->diags, CODE_ODD_SELECTOR, node->loc,
 	    "there is no operator \"%.*s\": the rule fails closed",
 	    STR_ARG(node->text));
-	nearest = schema_nearest(node->text, operator_names, ARRAY_LEN(operator_names));
+	nearest = nearest_of(node->text, operator_names, ARRAY_LEN(operator_names));
 	if (nearest != NULL)
 		diag_hint(l->diags, d, "did you mean \"%s\"?", nearest);
 	return false;
@@ -467,6 +467,16 @@ load_item(enum api_style style, const struct doc_node *item, struct doc_node *em
 	return empty;
 }
 
+/* To quote it helps only where it would be right then. */
+static const char *
+advise_string(struct loader *l, const struct doc_node *item, bool (*check)(struct str),
+    const char *rule)
+{
+	if (check == NULL || check(item->text))
+		return NULL;
+	return arena_printf(l->scratch, "it must be %s", rule);
+}
+
 bool
 load_strings(struct loader *l, const struct doc_node *list, const char *what,
     bool (*check)(struct str), const char *rule, const struct str **out,
@@ -479,8 +489,9 @@ load_strings(struct loader *l, const struct doc_node *list, const char *what,
 	for (uint32_t i = 0; i < list->count; i++) {
 		const struct doc_node *item = list->u.items[i];
 
-		if (!schema_type(l->diags, item, what, TYPE_STRING)) {
-			ok = false;
+		if (item->kind != DOC_STRING) {
+			ok = schema_wrong_type(l->diags, item, what, TYPE_STRING,
+			    advise_string(l, item, check, rule));
 		} else if (check != NULL && !check(item->text)) {
 			diag_say(l->diags, CODE_BAD_VALUE, item->loc, "%s must be %s",
 			    what, rule);

@@ -310,7 +310,7 @@ static const struct schema_field spec_fields[] = {
     [SPEC_TYPE] = {"type", TYPE_STRING, false, NULL},
     [SPEC_SELECTOR] = {"selector", TYPE_MAP, false, NULL},
     [SPEC_PORTS] = {"ports", TYPE_LIST, false, NULL},
-    [SPEC_CLUSTER_IP] = {"clusterIP", TYPE_STRING, false, NULL},
+    [SPEC_CLUSTER_IP] = {"clusterIP", TYPE_STRING, false, LOAD_ADVICE_IP},
     [SPEC_CLUSTER_IPS] = {"clusterIPs", TYPE_LIST, false, NULL},
     [SPEC_EXTERNAL_IPS] = {"externalIPs", TYPE_LIST, false, NULL},
 };

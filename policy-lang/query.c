@@ -4,10 +4,10 @@
 #include "policy-lang/query.h"
 
 #include "policy-lang/load_names.h"
+#include "policy-lang/nearest.h"
 #include "policy-lang/query_internal.h"
 
-#define FAR            3  /* edits; a suggestion is nearer than this ... */
-#define SUGGESTION_MAX 20 /* ... and made so often only: each looks at all names */
+#define SUGGESTION_MAX 20 /* each looks at all names */
 
 /* The workloads of one kind that share a name. */
 struct candidate {
@@ -232,39 +232,22 @@ find_workload(struct resolver *r, struct str text, bool *out_ambiguous)
 
 /* ---- suggestions ---- */
 
-struct nearest {
-	struct str wanted;
-	unsigned least;
-	struct str best;
-};
-
-static void
-consider(struct nearest *n, struct str known)
-{
-	unsigned distance = str_distance(n->wanted, known, FAR);
-
-	if (distance < n->least) {
-		n->least = distance;
-		n->best = known;
-	}
-}
-
 static void
 suggest(struct resolver *r, struct str text, struct buf *why)
 {
-	struct nearest n = {.wanted = text, .least = FAR};
+	struct nearest n = nearest_to(text);
 
 	if (r->suggestions++ >= SUGGESTION_MAX)
 		return;
 	for (size_t i = 0; i < r->owner.len; i++)
-		consider(&n, r->owner.entries[i].key);
+		nearest_consider(&n, r->owner.entries[i].key);
 	for (size_t i = 0; i < r->own.len; i++)
-		consider(&n, r->own.entries[i].key);
+		nearest_consider(&n, r->own.entries[i].key);
 	for (size_t i = 0; i < r->nodes.len; i++) {
 		const struct node_candidate *c = r->nodes.entries[i].value;
 
 		if (!c->several)
-			consider(&n, r->nodes.entries[i].key);
+			nearest_consider(&n, r->nodes.entries[i].key);
 	}
 	if (n.best.ptr != NULL)
 		buf_printf(why, "; did you mean \"%.*s\"?", STR_ARG(n.best));

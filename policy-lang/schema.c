@@ -1,9 +1,12 @@
 #include "policy-lang/schema.h"
 
-#include <ctype.h>
 #include <string.h>
 
 #include "policy-lang/codes.h"
+#include "policy-lang/nearest.h"
+
+/* Fields that are told where one is unknown: what fits a line or two. */
+#define FIELDS_LISTED 12
 
 static const struct {
 	unsigned type;
@@ -19,7 +22,7 @@ static const struct {
 
 bool
 schema_wrong_type(struct diag_list *diags, const struct doc_node *node,
-    const char *what, unsigned types)
+    const char *what, unsigned types, const char *advice)
 {
 	struct buf expected = {0};
 	struct diag *d;
@@ -34,9 +37,12 @@ schema_wrong_type(struct diag_list *diags, const struct doc_node *node,
 	}
 	d = diag_say(diags, CODE_WRONG_TYPE, node->loc, "%s must be %s, not %s", what,
 	    buf_str(&expected).ptr, doc_kind_name(node->kind));
-	if ((types & TYPE_STRING) != 0 && node->text.len != 0 && node->text.len < 80 &&
-	    (node->kind == DOC_INT || node->kind == DOC_FLOAT ||
-		node->kind == DOC_BOOL))
+	if (advice != NULL)
+		diag_hint(diags, d, "%s", advice);
+	else if ((types & TYPE_STRING) != 0 && node->text.len != 0 &&
+		 node->text.len < 80 &&
+		 (node->kind == DOC_INT || node->kind == DOC_FLOAT ||
+		     node->kind == DOC_BOOL))
 		diag_hint(diags, d, "write \"%.*s\"", STR_ARG(node->text));
 	else if (types == TYPE_LIST)
 		diag_hint(diags, d,
@@ -52,47 +58,7 @@ schema_type(struct diag_list *diags, const struct doc_node *node, const char *wh
 {
 	if ((types & (1u << node->kind)) != 0)
 		return true;
-	return schema_wrong_type(diags, node, what, types);
-}
-
-unsigned
-schema_tolerance(size_t len)
-{
-	return len <= 3 ? 1 : 2;
-}
-
-static bool
-equal_but_for_case(struct str a, struct str b)
-{
-	if (a.len != b.len)
-		return false;
-	for (size_t i = 0; i < a.len; i++) {
-		if (tolower((unsigned char)a.ptr[i]) !=
-		    tolower((unsigned char)b.ptr[i]))
-			return false;
-	}
-	return true;
-}
-
-const char *
-schema_nearest(struct str text, const char *const *names, size_t count)
-{
-	unsigned best_distance = schema_tolerance(text.len) + 1;
-	const char *best = NULL;
-
-	for (size_t i = 0; i < count; i++) {
-		struct str name = str_from(names[i]);
-		unsigned distance;
-
-		if (equal_but_for_case(text, name))
-			return names[i];
-		distance = str_distance(text, name, best_distance);
-		if (distance < best_distance && distance < name.len) {
-			best_distance = distance;
-			best = names[i];
-		}
-	}
-	return best;
+	return schema_wrong_type(diags, node, what, types, NULL);
 }
 
 static const struct schema_field *
@@ -103,6 +69,24 @@ find_field(const struct schema *schema, struct str name)
 			return &schema->fields[i];
 	}
 	return NULL;
+}
+
+/* "a, b and c"; of very many the first ones. */
+static void
+hint_fields(
+    struct diag_list *diags, struct diag *d, const char *const *names, size_t count)
+{
+	struct buf text = {0};
+
+	for (size_t i = 0; i < count && i < FIELDS_LISTED; i++) {
+		buf_add_cstr(&text, i == 0 ? "" : i + 1 == count ? " and " : ", ");
+		buf_add_cstr(&text, names[i]);
+	}
+	if (count > FIELDS_LISTED)
+		buf_add_cstr(&text, ", ...");
+	if (count != 0)
+		diag_hint(diags, d, "it has %.*s", STR_ARG(buf_str(&text)));
+	buf_free(&text);
 }
 
 /* Returns the name of the field that was probably meant, or NULL. */
@@ -125,11 +109,13 @@ report_unknown(struct diag_list *diags, const struct schema *schema,
 		diag_hint(diags, d, "%s", elsewhere->advice);
 		return NULL;
 	}
-	nearest = schema_nearest(key->text, names, count);
+	nearest = nearest_of(key->text, names, count);
 	if (nearest != NULL)
 		diag_hint(diags, d, "did you mean \"%s\"?", nearest);
 	else if (schema->advice != NULL)
 		diag_hint(diags, d, "%s", schema->advice);
+	else
+		hint_fields(diags, d, names, count);
 	return nearest;
 }
 
@@ -152,7 +138,8 @@ read_entry(struct diag_list *diags, const struct schema *schema,
 		return true;
 	if ((field->types & (1u << entry->value->kind)) == 0) {
 		what = arena_printf(diags->arena, "\"%s\"", field->name);
-		return schema_wrong_type(diags, entry->value, what, field->types);
+		return schema_wrong_type(
+		    diags, entry->value, what, field->types, field->advice);
 	}
 	out_values[field - schema->fields] = entry->value;
 	return true;
@@ -183,7 +170,7 @@ schema_read(struct diag_list *diags, const struct schema *schema,
 	for (size_t i = 0; i < schema->count; i++)
 		out_values[i] = NULL;
 	if (map->kind != DOC_MAP)
-		return schema_wrong_type(diags, map, schema->what, TYPE_MAP);
+		return schema_wrong_type(diags, map, schema->what, TYPE_MAP, NULL);
 	for (uint32_t i = 0; i < map->count; i++)
 		ok &= read_entry(diags, schema, &map->u.entries[i], out_values, &meant);
 	for (size_t i = 0; i < schema->count; i++) {
@@ -214,7 +201,7 @@ schema_enum(struct diag_list *diags, const struct doc_node *node, const char *wh
 	}
 	d = diag_say(diags, CODE_BAD_VALUE, node->loc, "%s must be %s, not \"%.*s\"",
 	    what, buf_str(&legal).ptr, STR_ARG(node->text));
-	nearest = schema_nearest(node->text, names, count);
+	nearest = nearest_of(node->text, names, count);
 	if (nearest != NULL)
 		diag_hint(diags, d, "did you mean \"%s\"?", nearest);
 	buf_free(&legal);

@@ -23,7 +23,7 @@ struct schema_field {
 	const char *name;
 	unsigned types; /* 0: the field belongs elsewhere; `advice` says what to do */
 	bool required;
-	const char *advice;
+	const char *advice; /* else: on a value of another type; or NULL */
 };
 
 /*
@@ -120,9 +120,10 @@ struct schema {
 MUST_CHECK bool schema_read(struct diag_list *diags, const struct schema *schema,
     const struct doc_node *map, const struct doc_node **out_values);
 
-/* Reports that `node` is of the wrong type: `what` must be `types`. Returns false. */
+/* Reports that `node` is of the wrong type: `what` must be `types`. `advice` says how it is
+ * written; NULL: what can be told from the node. Returns false. */
 bool schema_wrong_type(struct diag_list *diags, const struct doc_node *node,
-    const char *what, unsigned types);
+    const char *what, unsigned types, const char *advice);
 
 /* True if the node is of one of the types; otherwise as schema_wrong_type. */
 MUST_CHECK bool schema_type(struct diag_list *diags, const struct doc_node *node,
@@ -136,11 +137,5 @@ MUST_CHECK bool schema_enum(struct diag_list *diags, const struct doc_node *node
 /* An integer (the node must be one already) between min and max; else reports it. */
 MUST_CHECK bool schema_int(struct diag_list *diags, const struct doc_node *node,
     const char *what, int64_t min, int64_t max, int64_t *out_value);
-
-/* The name nearest to `text`, near enough to be what was meant; NULL if none is. */
-MUST_CHECK const char *schema_nearest(
-    struct str text, const char *const *names, size_t count);
-/* How far a misspelling of a text of that length may be off. */
-MUST_CHECK unsigned schema_tolerance(size_t len);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "common/limits.h"
 #include "policy-lang/explain_internal.h"
+#include "policy-lang/nearest.h"
 #include "policy-lang/test_internal.h"
 
 /* ---- failures ---- */
@@ -117,45 +118,31 @@ decided_by(const struct trial *t, const struct explain_interval *found)
 	return !found->allow && refused_by(t, found->story);
 }
 
-static void
-suggest(struct str wanted, struct str known, unsigned *least, struct str *best)
-{
-	unsigned distance = str_distance(wanted, known, *least);
-
-	if (known.len > 0 && distance < *least) {
-		*least = distance;
-		*best = known;
-	}
-}
-
-#define SUGGESTION_FAR 3
 #define SUGGESTION_MAX 20
 
 /* The rule or policy that was probably meant by a name that is nobody's; "" if none. */
 static struct str
 nearest_decider(struct runner *r, struct str by)
 {
-	unsigned least = SUGGESTION_FAR;
-	struct str best = {0};
+	struct nearest n = nearest_to(by);
 
 	if (r->suggestions++ >= SUGGESTION_MAX)
-		return best;
+		return (struct str){0};
 	for (size_t i = 0; i < r->model->policy_count; i++) {
 		const struct policy *p = r->model->policies[i];
 
-		suggest(by, p->name, &least, &best);
+		nearest_consider(&n, p->name);
 		for (size_t d = 0; d < DIRECTION_COUNT; d++) {
 			const struct rule_list *lists[] = {
 			    &p->mandatory[d], &p->allow[d], &p->defaults[d]};
 
 			for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
 				for (size_t k = 0; k < lists[l]->count; k++)
-					suggest(
-					    by, lists[l]->rules[k].name, &least, &best);
+					nearest_consider(&n, lists[l]->rules[k].name);
 			}
 		}
 	}
-	return least > 0 ? best : (struct str){0};
+	return str_eq(n.best, by) ? (struct str){0} : n.best;
 }
 
 /* ---- one verdict ---- */

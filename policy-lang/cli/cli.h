@@ -9,6 +9,7 @@
 
 #include "common/bundle.h"
 #include "policy-lang/model.h"
+#include "policy-lang/nearest.h"
 
 /* Exit codes; commands that answer yes or no use the first two. */
 enum {
@@ -140,9 +141,8 @@ void cli_print_help(struct buf *out, const struct cli_command *command);
 /* What `ringfence help codes` and `ringfence help CODE` print; false: no such code. */
 void cli_print_codes(struct buf *out);
 MUST_CHECK bool cli_print_code(struct buf *out, const char *code);
-/* The code that is spelt most like `name`, nearer than *least, which becomes its
- * distance; NULL if there is none. */
-MUST_CHECK const char *cli_nearest_code(struct str name, unsigned *least);
+/* Tells a search of all codes. */
+void cli_consider_codes(struct nearest *n);
 /* Appends every code, each followed by a space; for completion. */
 void cli_add_codes(struct buf *out);
 

@@ -101,9 +101,11 @@ run(struct cli *cli)
 static bool
 fail_code(const struct cli *cli, struct str name)
 {
-	unsigned least = 3;
-	const char *nearest = cli_nearest_code(name, &least);
+	struct nearest n = nearest_to(name);
+	const char *nearest;
 
+	cli_consider_codes(&n);
+	nearest = n.best.ptr;
 	(void)cli_fail(cli, "there is no code \"%.*s\"%s%s%s; see ringfence help codes",
 	    STR_ARG(name), nearest != NULL ? " (did you mean " : "",
 	    nearest != NULL ? nearest : "", nearest != NULL ? "?)" : "");

@@ -96,26 +96,11 @@ cli_add_codes(struct buf *out)
 		buf_printf(out, "%s ", diag_reading_table[i].code);
 }
 
-static void
-nearest_in(struct str name, const struct diag_code_info *table, size_t count,
-    unsigned *least, const char **best)
+void
+cli_consider_codes(struct nearest *n)
 {
-	for (size_t i = 0; i < count; i++) {
-		unsigned distance = str_distance(name, str_from(table[i].code), *least);
-
-		if (distance < *least) {
-			*least = distance;
-			*best = table[i].code;
-		}
-	}
-}
-
-const char *
-cli_nearest_code(struct str name, unsigned *least)
-{
-	const char *best = NULL;
-
-	nearest_in(name, diag_code_table, DIAG_CODE_COUNT, least, &best);
-	nearest_in(name, diag_reading_table, diag_reading_count, least, &best);
-	return best;
+	for (size_t i = 0; i < DIAG_CODE_COUNT; i++)
+		nearest_consider(n, str_from(diag_code_table[i].code));
+	for (size_t i = 0; i < diag_reading_count; i++)
+		nearest_consider(n, str_from(diag_reading_table[i].code));
 }

@@ -55,35 +55,15 @@ become_program(struct arena *arena, char **argv)
 	argv[0] = name;
 }
 
-struct nearest {
-	struct str name;
-	unsigned least;
-	const char *best;
-};
-
 static void
-consider(struct nearest *n, const char *known)
+consider_commands(struct nearest *n)
 {
-	unsigned distance = str_distance(n->name, str_from(known), n->least);
-
-	if (distance < n->least) {
-		n->least = distance;
-		n->best = known;
-	}
-}
-
-static const char *
-nearest_command(struct str name, unsigned least)
-{
-	struct nearest n = {.name = name, .least = least};
-
 	for (size_t i = 0; i < cli_command_count; i++)
-		consider(&n, cli_commands[i]->name);
+		nearest_consider(n, str_from(cli_commands[i]->name));
 	for (size_t i = 0; i < cli_program_count; i++)
-		consider(&n, cli_programs[i].name);
-	consider(&n, "help");
-	consider(&n, "version");
-	return n.best;
+		nearest_consider(n, str_from(cli_programs[i].name));
+	nearest_consider(n, STR("help"));
+	nearest_consider(n, STR("version"));
 }
 
 /* `nearest` NULL: nothing is near; the name itself: a program that is not there. */
@@ -104,8 +84,10 @@ unknown(const char *what, const char *name, const char *nearest, const char *see
 static int
 unknown_command(const char *name)
 {
-	return unknown(
-	    "command", name, nearest_command(str_from(name), 3), "ringfence help");
+	struct nearest n = nearest_to(str_from(name));
+
+	consider_commands(&n);
+	return unknown("command", name, n.best.ptr, "ringfence help");
 }
 
 /* ---- built-in ones ---- */
@@ -127,11 +109,11 @@ print_text(struct buf *text)
 static int
 unknown_topic(const char *name)
 {
-	unsigned least = 3;
-	const char *code = cli_nearest_code(str_from(name), &least);
-	const char *command = nearest_command(str_from(name), least);
+	struct nearest n = nearest_to(str_from(name));
 
-	return unknown("command and no code", name, command != NULL ? command : code,
+	cli_consider_codes(&n);
+	consider_commands(&n);
+	return unknown("command and no code", name, n.best.ptr,
 	    "ringfence help and ringfence help codes");
 }
 

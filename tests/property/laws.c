@@ -15,6 +15,7 @@
 
 #include "policy-lang/evaluate.h"
 #include "policy-lang/load.h"
+#include "tests/property/flat_walk.h"
 #include "tests/property/world.h"
 
 #define CASES_DEFAULT DICE_CASES(400)
@@ -382,170 +383,11 @@ law_e(struct trial *t, const struct world *world, const struct reading *base,
 
 /* ---- (d) ---- */
 
-/* The walk of one workload as one list: where an entry matches, its action holds; `next`
- * is where a pass goes on. An isolating entry denies whatever reaches it. */
-struct entry {
-	const struct rule *rule; /* NULL: isolation */
-	enum action action;
-	size_t next;
-};
-
-#define ENTRY_MAX 2048
-
-struct flat {
-	struct entry entries[ENTRY_MAX];
-	size_t count;
-};
-
-/* By priority, name, kind: read off the documents, not the loader's order. */
-static int
-policy_order(const void *a, const void *b)
-{
-	const struct policy *x, *y;
-	int order;
-
-	memcpy(&x, a, sizeof(x));
-	memcpy(&y, b, sizeof(y));
-	if (x->priority != y->priority)
-		return x->priority < y->priority ? -1 : 1;
-	order = str_cmp(x->name, y->name);
-	return order != 0 ? order : (int)x->kind - (int)y->kind;
-}
-
-static size_t
-policies_of(const struct model *m, const struct ns *level, const struct workload *w,
-    const struct policy *out[])
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < m->policy_count; i++) {
-		if (m->policies[i]->level == level && policy_applies(m->policies[i], w))
-			out[count++] = m->policies[i];
-	}
-	qsort(out, count, sizeof(*out), policy_order);
-	return count;
-}
-
-static void
-flatten_list(struct flat *flat, const struct rule_list *list)
-{
-	for (size_t i = 0; i < list->count; i++)
-		flat->entries[flat->count++] = (struct entry){
-		    .rule = &list->rules[i], .action = list->rules[i].action};
-}
-
-static void
-flatten(struct flat *flat, const struct model *m, const struct ns *level,
-    const struct workload *w, enum phase phase, enum direction dir)
-{
-	const struct policy *policies[2 * WORLD_POLICIES];
-	size_t count = policies_of(m, level, w, policies);
-	size_t first = flat->count;
-	bool isolated = false;
-
-	for (size_t i = 0; i < count; i++) {
-		if (phase == PHASE_MANDATORY)
-			flatten_list(flat, &policies[i]->mandatory[dir]);
-		else if (phase == PHASE_DEFAULT)
-			flatten_list(flat, &policies[i]->defaults[dir]);
-		else if (policies[i]->isolates[dir])
-			flatten_list(flat, &policies[i]->allow[dir]);
-		isolated = isolated || policies[i]->isolates[dir];
-	}
-	if (phase == PHASE_ALLOW && isolated)
-		flat->entries[flat->count++] = (struct entry){.action = ACTION_DENY};
-	for (size_t i = first; i < flat->count; i++)
-		flat->entries[i].next = flat->count;
-}
-
-static bool
-port_hits(const struct port_match *match, const struct flow *flow)
-{
-	bool six = (flow->src.has_addr ? flow->src.addr.family
-				       : flow->dst.addr.family) == IP_V6;
-	bool unknown = !flow->src.has_addr && !flow->dst.has_addr;
-
-	if (match->kind == PORT_NUMBERS) {
-		if (match->proto == PROTO_ICMP && six && !unknown)
-			return false;
-		if (match->proto == PROTO_ICMPV6 && !six && !unknown)
-			return false;
-		return match->proto == flow->proto && flow->port >= match->lo &&
-		       flow->port <= match->hi;
-	}
-	for (size_t i = 0; flow->dst.kind == ENDPOINT_WORKLOAD &&
-			   i < flow->dst.workload->shape->port_count;
-	     i++) {
-		const struct named_port *port = &flow->dst.workload->shape->ports[i];
-
-		if (str_eq(port->name, match->name) && port->proto == flow->proto &&
-		    port->port == flow->port &&
-		    (match->proto == PROTO_ANY || match->proto == port->proto))
-			return true;
-	}
-	return false;
-}
-
-static bool
-entry_hits(
-    const struct entry *entry, const struct flow *flow, const struct endpoint *peer)
-{
-	const struct rule *rule = entry->rule;
-
-	if (rule == NULL)
-		return true;
-	if (!rule_matches_peer(rule, peer, &(struct knower){0}))
-		return false;
-	for (size_t i = 0; i < rule->port_count; i++) {
-		if (port_hits(&rule->ports[i], flow))
-			return true;
-	}
-	return rule->any_port;
-}
-
-static bool
-run_flat(const struct flat *flat, const struct flow *flow, enum direction dir,
-    bool otherwise)
-{
-	const struct endpoint *peer = dir == DIR_EGRESS ? &flow->dst : &flow->src;
-	size_t i = 0;
-
-	while (i < flat->count) {
-		const struct entry *entry = &flat->entries[i];
-
-		if (!entry_hits(entry, flow, peer))
-			i++;
-		else if (entry->action == ACTION_PASS)
-			i = entry->next;
-		else
-			return entry->action == ACTION_ALLOW;
-	}
-	return otherwise;
-}
-
-static void
-flatten_walk(struct flat *flat, const struct model *m, const struct workload *w,
-    enum direction dir)
-{
-	const struct ns *path[WORLD_NAMESPACES + 2];
-	size_t depth = 0;
-
-	flat->count = 0;
-	for (const struct ns *s = w->ns; s != NULL; s = s->parent)
-		path[depth++] = s;
-	for (size_t i = depth; i-- > 0;)
-		flatten(flat, m, path[i], w, PHASE_MANDATORY, dir);
-	for (size_t i = 0; i < depth; i++) {
-		flatten(flat, m, path[i], w, PHASE_ALLOW, dir);
-		flatten(flat, m, path[i], w, PHASE_DEFAULT, dir);
-	}
-}
-
 static bool
 law_d(struct trial *t, const struct world *world UNUSED, const struct reading *base,
     struct dice *dice UNUSED)
 {
-	static struct flat flat[DIRECTION_COUNT];
+	static struct flat_walk flat[DIRECTION_COUNT];
 	struct question q = {.family = IP_V4};
 	unsigned self = UINT32_MAX;
 	size_t asked = 0;
@@ -559,11 +401,11 @@ law_d(struct trial *t, const struct world *world UNUSED, const struct reading *b
 		if (self != q.self) {
 			self = q.self;
 			for (size_t d = 0; d < DIRECTION_COUNT; d++)
-				flatten_walk(&flat[d], base->model,
+				flat_walk_make(&flat[d], base->model,
 				    base->workloads[self], (enum direction)d);
 		}
 		t->decided++;
-		if (run_flat(&flat[q.dir], &flow, q.dir,
+		if (flat_walk_allows(&flat[q.dir], &flow, q.dir,
 			!base->model->options.default_deny) != v.allow)
 			return fail(t, &q, base, NULL);
 	} while (next_question(base, &q));

@@ -14,20 +14,13 @@
 
 #include "policy-lang/load.h"
 #include "policy-lang/route.h"
-#include "tests/property/route_spec.h"
+#include "tests/property/route_flat.h"
 
 #define CASES_DEFAULT DICE_CASES(300)
 
 static const char *const outside[] = {
     "192.0.2.1", "192.0.2.200", "198.51.100.1", "2001:db8::1"};
-/* By network, then address: is the one in the other? */
-static const bool in_network[3][4] = {{true, true, false, false},
-    {false, true, false, false}, {false, false, false, true}};
 static const char *const published[] = {"203.0.113.1", "203.0.113.2", "2001:db8:f::1"};
-static const struct {
-	uint8_t proto;
-	uint16_t port;
-} probes[] = {{PROTO_TCP, 443}, {PROTO_TCP, 85}, {PROTO_UDP, 53}};
 
 /* ---- read back ---- */
 
@@ -74,20 +67,14 @@ reading_fini(struct reading *r)
 
 /* ---- questions ---- */
 
-/* Workload `w` and, by kind, an outside address, a published one or another workload. */
-struct ask {
-	enum route_kind kind;
-	int w, other, probe;
-};
-
 static const int others[ROUTE_KIND_COUNT] = {[ROUTE_EGRESS] = ARRAY_LEN(outside),
     [ROUTE_INGRESS] = ARRAY_LEN(published),
     [ROUTE_VIA] = SPEC_WORKLOADS};
 
 static bool
-next_ask(struct ask *ask)
+next_ask(struct route_ask *ask)
 {
-	if (++ask->probe < (int)ARRAY_LEN(probes))
+	if (++ask->probe < (int)SPEC_PROBES)
 		return true;
 	ask->probe = 0;
 	if (++ask->other < others[ask->kind])
@@ -101,11 +88,11 @@ next_ask(struct ask *ask)
 }
 
 static struct flow
-flow_of(const struct reading *r, const struct ask *ask)
+flow_of(const struct reading *r, const struct route_ask *ask)
 {
 	struct flow flow = {.src = endpoint_of_workload(r->m, r->w[ask->w]),
-	    .proto = probes[ask->probe].proto,
-	    .port = probes[ask->probe].port};
+	    .proto = spec_probes[ask->probe].proto,
+	    .port = spec_probes[ask->probe].port};
 	struct ip_addr addr = {0};
 	const char *text;
 
@@ -125,7 +112,7 @@ flow_of(const struct reading *r, const struct ask *ask)
 }
 
 static struct route_found
-walk_of(const struct reading *r, const struct ask *ask)
+walk_of(const struct reading *r, const struct route_ask *ask)
 {
 	struct flow flow = flow_of(r, ask);
 
@@ -138,219 +125,7 @@ name_of(struct route_found found)
 	return found.rule != NULL ? found.rule->name : STR("-");
 }
 
-/* ---- the second implementation ---- */
-
-struct entry {
-	int route, rule;
-};
-
-static const struct spec *sorting;
-
-static int
-entry_rank(const struct entry *e)
-{
-	const struct route_spec *r = &sorting->routes[e->route];
-	bool mandatory = r->rules[e->rule].phase == PHASE_MANDATORY;
-	int d = spec_depth(sorting, r->level);
-
-	return mandatory ? d : 100 - d;
-}
-
-static int
-entry_cmp(const void *x, const void *y)
-{
-	const struct entry *a = x, *b = y;
-	const struct route_spec *p = &sorting->routes[a->route];
-	const struct route_spec *q = &sorting->routes[b->route];
-
-	if (entry_rank(a) != entry_rank(b))
-		return entry_rank(a) - entry_rank(b);
-	if (p->priority != q->priority)
-		return p->priority - q->priority;
-	return a->route != b->route ? a->route - b->route : a->rule - b->rule;
-}
-
-static bool
-takes_probe(const struct rule_spec *r, int probe)
-{
-	return spec_port_sets[r->ports].takes[0][probe] ||
-	       spec_port_sets[r->ports].takes[1][probe];
-}
-
-static bool
-spec_via(const struct spec *s, const struct rule_spec *r, const struct ask *ask)
-{
-	int ends[2] = {ask->w, ask->other};
-	bool any = r->to[0] == SPEC_NONE && r->to[1] == SPEC_NONE, to = false;
-
-	for (int i = 0; i < 2; i++) {
-		to |= r->to[i] != SPEC_NONE &&
-		      spec_within(s, s->at[ask->other], r->to[i]);
-		if (r->action == ROUTE_APPLY && s->app[ends[i]] == r->through % 2 &&
-		    spec_within(s, s->at[ends[i]], r->through / 2))
-			return false;
-	}
-	return (any || to) &&
-	       (r->from == SPEC_NONE || spec_within(s, s->at[ask->w], r->from));
-}
-
-static bool
-spec_matches(const struct spec *s, const struct rule_spec *r, const struct ask *ask)
-{
-	bool any = r->to[0] == SPEC_NONE && r->to[1] == SPEC_NONE;
-
-	if (r->kind != ask->kind || !takes_probe(r, ask->probe))
-		return false;
-	if (r->kind == ROUTE_VIA)
-		return spec_via(s, r, ask);
-	if (r->kind == ROUTE_INGRESS)
-		return r->addresses == SPEC_NONE ||
-		       spec_address_sets[r->addresses].has[ask->other];
-	return any || (r->to[0] != SPEC_NONE && in_network[r->to[0]][ask->other]) ||
-	       (r->to[1] != SPEC_NONE && in_network[r->to[1]][ask->other]);
-}
-
-/* One flat list, sorted; `pass` strikes out what is left of its level. */
-static struct entry
-flat_answer(const struct spec *s, const struct ask *ask)
-{
-	struct entry list[SPEC_ROUTES * SPEC_RULES];
-	size_t count = 0;
-
-	for (int i = 0; i < s->route_count; i++) {
-		const struct route_spec *r = &s->routes[i];
-
-		if (!spec_within(s, s->at[ask->w], r->level) ||
-		    (r->app != SPEC_NONE && r->app != s->app[ask->w]))
-			continue;
-		for (int j = 0; j < r->rule_count; j++) {
-			if (spec_matches(s, &r->rules[j], ask))
-				list[count++] = (struct entry){i, j};
-		}
-	}
-	sorting = s;
-	if (count > 0)
-		qsort(list, count, sizeof(list[0]), entry_cmp);
-	for (size_t i = 0; i < count;) {
-		int rank = entry_rank(&list[i]);
-
-		if (s->routes[list[i].route].rules[list[i].rule].action != ROUTE_PASS)
-			return list[i];
-		while (i < count && entry_rank(&list[i]) == rank)
-			i++;
-	}
-	return (struct entry){SPEC_NONE, SPEC_NONE};
-}
-
-static void
-flat_effect(
-    const struct spec *s, const struct ask *ask, struct entry e, struct buf *out)
-{
-	const struct rule_spec *r = &s->routes[e.route].rules[e.rule];
-	bool there = false;
-
-	if (r->action != ROUTE_APPLY) {
-		buf_add_cstr(out, r->action == ROUTE_DENY ? " refused" : " as-it-is");
-		return;
-	}
-	if (r->kind == ROUTE_EGRESS) {
-		buf_add_cstr(out, spec_effects[r->effect].refuses[ask->other == 3]
-				      ? " refused"
-				      : " taken");
-		return;
-	}
-	/* The first address of every workload is IPv4: so are these flows. */
-	for (int i = 0; i < SPEC_WORKLOADS; i++)
-		there |= s->app[i] == r->through % 2 &&
-			 spec_within(s, s->at[i], r->through / 2);
-	buf_add_cstr(out, there ? " taken" : r->direct ? " as-it-is" : " refused");
-	for (int i = 0; i < SPEC_WORKLOADS; i++) {
-		if (s->app[i] == r->through % 2 &&
-		    spec_within(s, s->at[i], r->through / 2))
-			buf_printf(out, " w%d", i);
-	}
-}
-
-static void
-flat_say(const struct spec *s, const struct ask *ask, struct buf *out)
-{
-	struct entry e = flat_answer(s, ask);
-
-	if (ask->kind == ROUTE_VIA && ask->w == ask->other)
-		e.route = SPEC_NONE; /* to itself */
-	if (e.route == SPEC_NONE) {
-		buf_add_cstr(out, "- as-it-is");
-		return;
-	}
-	buf_printf(out, "r%d-%d", e.route, e.rule);
-	flat_effect(s, ask, e, out);
-}
-
-/* Is claim `a` before `b`? Paths are compared as texts, as the model sorts them. */
-static bool
-claim_before(const struct spec *s, struct entry a, struct entry b)
-{
-	struct spec_printing p = {.s = s};
-	struct buf x = {0}, y = {0};
-	int paths;
-
-	sorting = s;
-	if (entry_rank(&a) != entry_rank(&b))
-		return entry_rank(&a) < entry_rank(&b);
-	spec_print_path(&x, &p, s->routes[a.route].level);
-	spec_print_path(&y, &p, s->routes[b.route].level);
-	paths = str_cmp(buf_str(&x), buf_str(&y));
-	buf_free(&x);
-	buf_free(&y);
-	return paths != 0 ? paths < 0 : entry_cmp(&a, &b) < 0;
-}
-
-/* "r1-2 taken w0:443*1/2 w3:443*1/2" for a published address; ask->w counts for nothing. */
-static void
-flat_say_published(const struct spec *s, const struct ask *ask, struct buf *out)
-{
-	struct entry first = {SPEC_NONE, SPEC_NONE};
-	const struct rule_spec *r;
-	int members[2] = {0, 0}, total = 0;
-	bool takes[SPEC_WORKLOADS];
-
-	for (int i = 0; i < SPEC_WORKLOADS; i++) {
-		struct ask one = {ROUTE_INGRESS, i, ask->other, ask->probe};
-		struct entry e = flat_answer(s, &one);
-
-		if (e.route != SPEC_NONE &&
-		    s->routes[e.route].rules[e.rule].action == ROUTE_APPLY &&
-		    (first.route == SPEC_NONE || claim_before(s, e, first)))
-			first = e;
-	}
-	if (first.route == SPEC_NONE) {
-		buf_add_cstr(out, "- as-it-is");
-		return;
-	}
-	r = &s->routes[first.route].rules[first.rule];
-	for (int i = 0; i < SPEC_WORKLOADS; i++) {
-		struct ask one = {ROUTE_INGRESS, i, ask->other, ask->probe};
-		struct entry e = flat_answer(s, &one);
-
-		takes[i] = e.route == first.route && e.rule == first.rule &&
-			   r->weights[s->app[i]] != SPEC_NONE &&
-			   (ask->other < 2 || i % 2 == 0);
-		if (takes[i] && members[s->app[i]]++ == 0)
-			total += r->weights[s->app[i]];
-	}
-	buf_printf(
-	    out, "r%d-%d %s", first.route, first.rule, total > 0 ? "taken" : "refused");
-	for (int i = 0; i < SPEC_WORKLOADS; i++) {
-		int lo = r->ports == 3 ? 80 : 443, port = probes[ask->probe].port;
-
-		if (takes[i])
-			buf_printf(out, " w%d:%d*%d/%d", i,
-			    r->target != 0 ? r->target + port - lo : port,
-			    r->weights[s->app[i]], total * members[s->app[i]]);
-	}
-}
-
-/* ---- the first, in the same words ---- */
+/* ---- the walk, in the words of route_flat.h ---- */
 
 static void
 say_outcome(struct buf *out, struct route_found by, enum route_outcome outcome)
@@ -384,7 +159,7 @@ say_published(const struct reading *r, const struct flow *flow, struct buf *out)
 }
 
 static void
-say(const struct reading *r, const struct ask *ask, struct buf *out)
+say(const struct reading *r, const struct route_ask *ask, struct buf *out)
 {
 	struct flow flow = flow_of(r, ask);
 	struct route_egress egress;
@@ -422,8 +197,8 @@ struct trial {
 };
 
 static bool
-broken(const struct trial *t, const struct ask *ask, const char *law, struct str is,
-    struct str other)
+broken(const struct trial *t, const struct route_ask *ask, const char *law,
+    struct str is, struct str other)
 {
 	(void)fprintf(stderr,
 	    "law (%s), seed %llu: %s w%d %d probe %d: %.*s, but %.*s\n%s\n", law,
@@ -435,7 +210,7 @@ broken(const struct trial *t, const struct ask *ask, const char *law, struct str
 static bool
 law_flat(struct trial *t)
 {
-	struct ask ask = {0};
+	struct route_ask ask = {0};
 	bool ok = true;
 
 	do {
@@ -443,9 +218,9 @@ law_flat(struct trial *t)
 
 		say(t->base, &ask, &x);
 		if (ask.kind == ROUTE_INGRESS)
-			flat_say_published(t->s, &ask, &y);
+			route_flat_say_published(t->s, &ask, &y);
 		else
-			flat_say(t->s, &ask, &y);
+			route_flat_say(t->s, &ask, &y);
 		t->decided += x.data[0] == 'r';
 		ok = str_eq(buf_str(&x), buf_str(&y)) ||
 		     broken(t, &ask, "d", buf_str(&x), buf_str(&y));
@@ -455,8 +230,8 @@ law_flat(struct trial *t)
 	return ok;
 }
 
-typedef bool keeps_fn(
-    const struct trial *t, const struct ask *ask, struct route_found found, int level);
+typedef bool keeps_fn(const struct trial *t, const struct route_ask *ask,
+    struct route_found found, int level);
 
 /* Every answer that `keeps` says must stay is the same in another world. */
 static bool
@@ -464,7 +239,7 @@ same_answers(struct trial *t, const char *law, const struct spec *edited,
     const bool *gone, bool split, keeps_fn *keeps, int level)
 {
 	struct reading other;
-	struct ask ask = {0};
+	struct route_ask ask = {0};
 	bool ok = read_spec(&other, edited, gone, split);
 
 	while (ok) {
@@ -487,8 +262,8 @@ same_answers(struct trial *t, const char *law, const struct spec *edited,
 }
 
 static bool
-decided_above(
-    const struct trial *t, const struct ask *ask, struct route_found found, int level)
+decided_above(const struct trial *t, const struct route_ask *ask,
+    struct route_found found, int level)
 {
 	return found.rule->phase == PHASE_MANDATORY &&
 	       (int)found.route->level->depth <= spec_depth(t->s, level) &&
@@ -518,7 +293,7 @@ law_mandatory(struct trial *t)
 }
 
 static bool
-decided_nearer(const struct trial *t, const struct ask *ask UNUSED,
+decided_nearer(const struct trial *t, const struct route_ask *ask UNUSED,
     struct route_found found, int level)
 {
 	return found.rule->phase == PHASE_MANDATORY ||

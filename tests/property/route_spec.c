@@ -8,6 +8,9 @@ const struct spec_addresses spec_address_sets[3] = {
     {"203.0.113.1", {true, false, false}},
     {"203.0.113.2, '2001:db8:f::1'", {false, true, true}},
     {"203.0.113.1, 203.0.113.2", {true, true, false}}};
+const struct spec_probe spec_probes[SPEC_PROBES] = {
+    {PROTO_TCP, 443}, {PROTO_TCP, 85}, {PROTO_UDP, 53}};
+
 const struct spec_ports spec_port_sets[4] = {
     {{NULL, NULL}, {{true, true, true}, {false, false, false}}},
     {{"443/tcp", NULL}, {{true, false, false}, {false, false, false}}},

@@ -50,10 +50,18 @@ struct spec_addresses {
 };
 extern const struct spec_addresses spec_address_sets[3];
 
+/* What is asked about. */
+#define SPEC_PROBES 3
+struct spec_probe {
+	uint8_t proto;
+	uint16_t port;
+};
+extern const struct spec_probe spec_probes[SPEC_PROBES];
+
 /* The items of a rule's ports, and which probes each takes. */
 struct spec_ports {
 	const char *items[2];
-	bool takes[2][3];
+	bool takes[2][SPEC_PROBES];
 };
 extern const struct spec_ports spec_port_sets[4];
 

@@ -7,6 +7,7 @@
 
 #include "common/str.h"
 #include "policy-lang/model.h"
+#include "tests/property/dice.h"
 
 #define WORLD_NAMESPACES 8
 #define WORLD_WORKLOADS  6
@@ -14,37 +15,6 @@
 #define WORLD_RULES      3
 #define WORLD_ITEMS      3
 #define PHASE_COUNT      3
-
-/* How many cases a run has when nobody says: fewer where each costs several times as much. */
-#ifdef RINGFENCE_SANITIZED
-#define DICE_CASES(count) ((count) / 4)
-#else
-#define DICE_CASES(count) (count)
-#endif
-
-/* xorshift64*; never 0. While there are `bytes`, they are the dice: so a fuzzer that
- * changes one changes one decision. */
-struct dice {
-	uint64_t state;
-	const uint8_t *bytes;
-	size_t left;
-};
-
-void dice_init(struct dice *dice, uint64_t seed);
-/* Borrows the bytes. */
-void dice_init_bytes(struct dice *dice, const uint8_t *bytes, size_t count);
-/* Another one each time; short enough to type. */
-MUST_CHECK uint64_t dice_random_seed(void);
-/* A number that a run can be given, as by "--cases 100". */
-struct run_option {
-	const char *name; /* "--cases" */
-	uint64_t *value;
-};
-/* Reads them; false if there is anything else, which is told. */
-MUST_CHECK bool run_options_read(
-    int argc, char **argv, const struct run_option *options, size_t count);
-/* 0 .. below-1 */
-MUST_CHECK unsigned dice_roll(struct dice *dice, unsigned below);
 
 enum world_peer_kind {
 	WORLD_PEER_LABEL,    /* workloads of the policy's own namespace (and below) */
@@ -115,6 +85,8 @@ void world_roll_policy(struct world *world, struct dice *dice, unsigned p, unsig
 /* Default rules alone: what law (b) adds. */
 void world_roll_default(
     struct world *world, struct dice *dice, unsigned p, unsigned ns);
+/* Whether it is of those that stand at the root. */
+MUST_CHECK bool world_is_admin(enum world_dialect dialect);
 /* True if `ns` is `top` or below it. */
 MUST_CHECK bool world_within(const struct world *world, unsigned ns, unsigned top);
 MUST_CHECK unsigned world_depth(const struct world *world, unsigned ns);

@@ -1,14 +1,8 @@
+#include "compile_fixture.h"
 #include "policy-lang/compile_incremental.h"
-
-#include <check.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "load_fixture.h"
 #include "policy-lang/learnt.h"
 #include "policy-lang/route.h"
 #include "policy-lang/table_walk.h"
-#include "table_sim.h"
 
 /* Workloads of /a on node n1, unless said otherwise; `extra` is what the test is about. */
 #define WORKLOAD(name, app, ips)                                                       \
@@ -21,7 +15,7 @@
 #define ROUTE(spec)                                                                    \
 	"---\napiVersion: ringfence.dev/v1alpha1\nkind: Route\n"                       \
 	"metadata: {name: r, namespace: /a}\nspec:\n  default:\n" spec
-#define POD(name, ip, ready)                                                           \
+#define READY_POD(name, ip, ready)                                                     \
 	"---\napiVersion: v1\nkind: Pod\nmetadata: {name: " name                       \
 	", namespace: a, labels: {app: x}}\nspec: {nodeName: n1}\n"                    \
 	"status: {podIP: " ip ", conditions: [{type: Initialized, status: 'True'}, "   \
@@ -36,28 +30,17 @@
 	PLACE WORKLOAD("x", "x", "10.1.0.1") WORKLOAD("w", "w", "10.1.0.2")            \
 	    WORKLOAD("z", "z", "10.1.0.3")
 
-struct compiled {
-	struct loaded *l;
-	struct table_content content;
-};
-
 static struct compiled *
 compiled_for(
     const char *text, bool some, const struct route_network *networks, size_t n)
 {
-	struct loaded *l = load_ok_with(NULL, text);
-	struct compiled *c = ARENA_NEW(l->arena, struct compiled);
 	const struct compile_options options = {.node = STR("n1"),
 	    .settings = {.log_group = 5},
 	    .has_route_networks = some,
 	    .route_networks = networks,
 	    .route_network_count = n};
-	char why[128] = "";
 
-	c->l = l;
-	ck_assert(compile_node(l->arena, l->m, &options, &l->diags, &c->content));
-	ck_assert_msg(!sim_insane(&c->content, why, sizeof(why)), "%s", why);
-	return c;
+	return compile_options_of(NULL, &options, text);
 }
 
 static struct route_network
@@ -79,12 +62,6 @@ compiled_within(const char *text, const char *network)
 		return compiled_for(text, false, NULL, 0);
 	own = network_of(network, "/");
 	return compiled_for(text, true, &own, 1);
-}
-
-static struct compiled *
-compiled(const char *text)
-{
-	return compiled_within(text, NULL);
 }
 
 static uint8_t
@@ -190,17 +167,17 @@ END_TEST
 
 START_TEST(only_ready_pods_are_ends)
 {
-	struct compiled *c = compiled(POD("one", "10.1.0.1", "True")
-		POD("two", "10.1.0.2", "False") POD("three", "10.1.0.3", "Unknown")
-		    ROUTE("    ingress: [{action: publish, address: "
-			  "[198.51.100.80], "
-			  "ports: [80/tcp], to: [{workloads: "
-			  "{}}]}]\n") "---\napiVersion: "
-				      "ringfence.dev/"
-				      "v1alpha1\nkind: Namespace\n"
-				      "metadata: {name: /a}\nspec: "
-				      "{kubernetes: {namespaces: "
-				      "[a]}}\n");
+	struct compiled *c = compiled(READY_POD("one", "10.1.0.1", "True") READY_POD(
+	    "two", "10.1.0.2", "False") READY_POD("three", "10.1.0.3", "Unknown")
+		ROUTE("    ingress: [{action: publish, address: "
+		      "[198.51.100.80], "
+		      "ports: [80/tcp], to: [{workloads: "
+		      "{}}]}]\n") "---\napiVersion: "
+				  "ringfence.dev/"
+				  "v1alpha1\nkind: Namespace\n"
+				  "metadata: {name: /a}\nspec: "
+				  "{kubernetes: {namespaces: "
+				  "[a]}}\n");
 
 	ck_assert_uint_eq(c->content.element_count[SET_PUBLISH4], 1);
 	ck_assert_uint_eq(c->content.element_count[SET_END4], 1);

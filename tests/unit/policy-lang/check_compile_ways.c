@@ -1,10 +1,4 @@
-#include "policy-lang/compile.h"
-
-#include <check.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "load_fixture.h"
+#include "compile_fixture.h"
 
 #define NODE(name, v4, v6)                                                             \
 	"---\napiVersion: v1\nkind: Node\nmetadata: {name: " name                      \
@@ -27,39 +21,18 @@
 	"metadata: {name: r, namespace: /a}\nspec:\n  default:\n    egress: [" rules   \
 	"]\n"
 
-struct compiled {
-	struct loaded *l;
-	struct table_content content;
-	unsigned warned_before; /* when it was loaded */
-};
-
 static struct compiled *
 compiled_on(const char *node, const char *rules, uint32_t ways)
 {
 	static const struct route_tables tables[] = {
 	    {100, 199, {"/a", 2}}, {200, 200, {"/b", 2}}};
-	struct loaded *l = load_ok_with(NULL, rules);
-	struct compiled *c = ARENA_NEW(l->arena, struct compiled);
 	const struct compile_options options = {.node = str_from(node),
 	    .settings = {.log_group = 5, .steer_mask = 0x00ff0000},
 	    .way_count = ways,
 	    .route_tables = tables,
 	    .route_table_count = ARRAY_LEN(tables)};
 
-	c->l = l;
-	c->warned_before = l->diags.warnings;
-	ck_assert(compile_node(l->arena, l->m, &options, &l->diags, &c->content));
-	return c;
-}
-
-static const struct table_rule_chain *
-chain_of(const struct compiled *c, uint32_t number)
-{
-	for (size_t i = 0; i < c->content.rule_chain_count; i++) {
-		if (c->content.rule_chains[i].number == number)
-			return &c->content.rule_chains[i];
-	}
-	ck_abort_msg("no chain %u", number);
+	return compile_options_of(NULL, &options, rules);
 }
 
 /* ---- what one rule is made of ---- */

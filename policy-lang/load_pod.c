@@ -1,12 +1,10 @@
 /*
- * Kubernetes' workloads and nodes. Of their hundreds of fields only those that
+ * Kubernetes' pods, and what makes pods. Of their hundreds of fields only those that
  * policy depends on are read and checked.
  */
 #include <string.h>
 
-#include "policy-lang/load_internal.h"
-
-#define ADDRESSES_MAX NODE_ADDRESSES_MAX
+#include "policy-lang/load_pod.h"
 
 /* ---- the parts of a pod ---- */
 
@@ -63,9 +61,9 @@ enum {
 
 static const struct schema_field status_fields[] = {
     [STATUS_PHASE] = {"phase", TYPE_STRING, false, NULL},
-    [STATUS_IP] = {"podIP", TYPE_STRING, false, NULL},
+    [STATUS_IP] = {"podIP", TYPE_STRING, false, LOAD_ADVICE_IP},
     [STATUS_IPS] = {"podIPs", TYPE_LIST, false, NULL},
-    [STATUS_HOST_IP] = {"hostIP", TYPE_STRING, false, NULL},
+    [STATUS_HOST_IP] = {"hostIP", TYPE_STRING, false, LOAD_ADVICE_IP},
     [STATUS_HOST_IPS] = {"hostIPs", TYPE_LIST, false, NULL},
     [STATUS_CONDITIONS] = {"conditions", TYPE_LIST, false, NULL},
 };
@@ -178,8 +176,8 @@ add_address(struct ip_addr *ips, size_t count, const struct ip_addr *addr)
 	return count + 1;
 }
 
-static bool
-too_many_addresses(struct loader *l, const struct doc_node *list)
+bool
+kube_too_many_addresses(struct loader *l, const struct doc_node *list)
 {
 	if (list->count <= ADDRESSES_MAX)
 		return false;
@@ -197,7 +195,7 @@ collect_addresses(struct loader *l, const struct doc_node *one,
 	size_t count = 0;
 
 	if ((one == NULL && many == NULL) ||
-	    (many != NULL && too_many_addresses(l, many)))
+	    (many != NULL && kube_too_many_addresses(l, many)))
 		return 0;
 	if (one != NULL && load_address(l, one, &addr))
 		count = add_address(ips, count, &addr);
@@ -222,139 +220,6 @@ read_addresses(struct loader *l, const struct doc_node *one,
 	if (count != 0)
 		memcpy(*out, ips, count * sizeof(*ips));
 	return count;
-}
-
-/* ---- nodes ---- */
-
-struct node_draft *
-load_node_draft(struct loader *l, struct str cluster, struct str name)
-{
-	struct arena_mark mark = arena_mark(l->scratch);
-	struct str key = STR_CONCAT(l->scratch, cluster, STR("/"), name);
-	struct node_draft *d = map_get(&l->nodes, key);
-
-	if (d != NULL) {
-		arena_rewind(l->scratch, &mark);
-		return d;
-	}
-	d = ARENA_NEW(l->arena, struct node_draft);
-	d->node.cluster = load_text(l, cluster);
-	d->node.name = load_text(l, name);
-	map_set(&l->nodes, key, d);
-	return d;
-}
-
-bool
-load_node_known(const struct loader *l, struct str cluster, struct str name)
-{
-	const char *key =
-	    arena_printf(l->scratch, "%.*s/%.*s", STR_ARG(cluster), STR_ARG(name));
-
-	if (l->note != NULL && l->note->part &&
-	    model_cluster_node(l->m, cluster, name) != NULL)
-		return true;
-	return map_get(&l->nodes, str_from(key)) != NULL;
-}
-
-static void
-node_draft_add(struct loader *l, struct node_draft *d, const struct ip_addr *addr)
-{
-	struct ip_addr *copy;
-
-	for (size_t i = 0; i < d->addresses.count; i++) {
-		if (ip_eq(d->addresses.items[i], addr))
-			return;
-	}
-	copy = ARENA_NEW(l->arena, struct ip_addr);
-	*copy = *addr;
-	ptr_vec_push(&d->addresses, copy);
-}
-
-/* What pods tell has no order, and may be anything: it is sorted, and the last of very many are
- * left out. */
-static void
-node_draft_hear(struct loader *l, struct node_draft *d, const struct ip_addr *addr)
-{
-	void **items = d->addresses.items;
-	size_t at = d->addresses.count, last = at;
-	struct ip_addr *copy;
-
-	while (at > 0 && ip_cmp(addr, items[at - 1]) < 0)
-		at--;
-	if ((at > 0 && ip_eq(items[at - 1], addr)) || at == ADDRESSES_MAX)
-		return;
-	if (last < ADDRESSES_MAX) {
-		copy = ARENA_NEW(l->arena, struct ip_addr);
-		ptr_vec_push(&d->addresses, copy);
-		items = d->addresses.items;
-	} else {
-		copy = items[--last]; /* beyond what is kept now */
-	}
-	*copy = *addr;
-	memmove(&items[at + 1], &items[at], (last - at) * sizeof(*items));
-	items[at] = copy;
-}
-
-/* What a pod says about its node's addresses; a Node object knows better. */
-static void
-learn_node(struct loader *l, struct node_draft *d, const struct node_word *told)
-{
-	if (d->declared || told == NULL || told == d->heard)
-		return;
-	d->heard = told;
-	for (uint32_t i = 0; i < told->count; i++)
-		node_draft_hear(l, d, &told->ips[i]);
-}
-
-enum {
-	NADDR_TYPE,
-	NADDR_ADDRESS
-};
-
-static const struct schema_field naddr_fields[] = {
-    [NADDR_TYPE] = {"type", TYPE_STRING, true, NULL},
-    [NADDR_ADDRESS] = {"address", TYPE_STRING, true, NULL},
-};
-static const struct schema naddr_schema = SCHEMA_OPEN("a node's address", naddr_fields);
-
-static void
-read_node_address(struct loader *l, const struct doc_node *node, struct node_draft *d)
-{
-	const struct doc_node *v[ARRAY_LEN(naddr_fields)];
-	struct ip_addr addr;
-
-	if (!schema_read(l->diags, &naddr_schema, node, v))
-		return;
-	/* The other types are names. */
-	if (!str_is(v[NADDR_TYPE]->text, "InternalIP") &&
-	    !str_is(v[NADDR_TYPE]->text, "ExternalIP"))
-		return;
-	if (load_address(l, v[NADDR_ADDRESS], &addr))
-		node_draft_add(l, d, &addr);
-}
-
-void
-load_node(struct loader *l, const struct load_object *o)
-{
-	const struct doc_node *status = doc_value(o->doc, "status");
-	const struct doc_node *list =
-	    status != NULL ? doc_value(status, "addresses") : NULL;
-	struct node_draft *d;
-	struct meta meta;
-
-	if (!load_meta(l, o, META_CLUSTER, true, &meta) ||
-	    !load_claim(l, "Node", o->cluster, (struct str){0}, meta.name, meta.loc))
-		return;
-	d = load_node_draft(l, o->cluster, meta.name);
-	d->node.labels = meta.labels;
-	d->node.loc = meta.loc;
-	d->declared = true;
-	d->addresses.count = 0; /* what its pods said */
-	if (list == NULL || !schema_type(l->diags, list, "\"addresses\"", TYPE_LIST) ||
-	    too_many_addresses(l, list))
-		return;
-	for (uint32_t i = 0; i < list->count; i++)
-		read_node_address(l, list->u.items[i], d);
 }
 
 /* ---- pods ---- */
@@ -433,41 +298,6 @@ new_workload(struct loader *l, const struct load_object *o, const struct meta *m
 	return w;
 }
 
-bool
-load_is_announced(
-    const struct model *m, const struct workload *w, const struct announced_pod *pod)
-{
-	return (w->ip_count == 0 || w->announced) && !w->host_network &&
-	       !w->is_template && w->kube != NULL &&
-	       str_eq(w->where->node, m->options.announced_node) &&
-	       str_eq(pod->namespace, w->kube->name) && str_eq(pod->name, w->name);
-}
-
-void
-load_announce(struct arena *a, struct workload *w, const struct announced_pod *pod)
-{
-	struct ip_addr *ips =
-	    ARENA_ARRAY(a, pod != NULL ? pod->ip_count : 0, struct ip_addr);
-
-	w->announced = pod != NULL;
-	w->ip_count = pod != NULL ? (uint32_t)pod->ip_count : 0;
-	for (size_t i = 0; i < w->ip_count; i++)
-		ips[i] = pod->ips[i];
-	w->ips = ips;
-}
-
-/* Before its status has addresses, they are what its node's runtime told of. */
-static void
-take_announced(const struct loader *l, struct workload *w)
-{
-	const struct model_options *options = &l->m->options;
-
-	for (size_t i = 0; w->ip_count == 0 && i < options->announced_count; i++) {
-		if (load_is_announced(l->m, w, &options->announced[i]))
-			load_announce(l->arena, w, &options->announced[i]);
-	}
-}
-
 /* A pod whose status says that it is not. Manifests say nothing of it. */
 static bool
 is_not_ready(const struct doc_node *conditions)
@@ -485,9 +315,8 @@ is_not_ready(const struct doc_node *conditions)
 	return false;
 }
 
-/* The one copy of it in the model: most pods of a node tell the same. */
-static const struct node_word *
-share_told(struct loader *l, const struct node_word *told)
+const struct node_word *
+pod_share_told(struct loader *l, const struct node_word *told)
 {
 	return told == NULL ? NULL
 			    : load_shared(l, told,
@@ -513,7 +342,7 @@ read_told(
 	told = arena_alloc(l->scratch, sizeof(*told) + count * sizeof(*ips));
 	told->count = (uint32_t)count;
 	memcpy(told->ips, ips, count * sizeof(*ips));
-	shared = share_told(l, told);
+	shared = pod_share_told(l, told);
 	arena_rewind(l->scratch, &mark);
 	return shared;
 }
@@ -552,89 +381,10 @@ load_pod(struct loader *l, const struct load_object *o)
 	w->not_ready = is_not_ready(status[STATUS_CONDITIONS]);
 	if (node.len != 0) {
 		told = read_told(l, w, status);
-		learn_node(l, load_node_draft(l, o->cluster, node), told);
+		pod_tell_node(l, load_node_draft(l, o->cluster, node), told);
 	}
 	w->where = load_where(l, w->kube->cluster, node, told);
-	take_announced(l, w);
-	ptr_vec_push(&l->workloads, w);
-}
-
-/* ---- pods of another model ---- */
-
-static struct label_set
-copy_labels(struct loader *l, struct label_set from)
-{
-	struct arena_mark mark = arena_mark(l->scratch);
-	struct label *items = ARENA_ARRAY(l->scratch, from.count, struct label);
-	struct label_set copy = {.count = from.count};
-
-	for (size_t i = 0; i < from.count; i++)
-		items[i] = (struct label){
-		    load_text(l, from.items[i].key), load_text(l, from.items[i].value)};
-	copy.items = load_shared(l, items, from.count * sizeof(*items));
-	arena_rewind(l->scratch, &mark);
-	return copy;
-}
-
-static const struct named_port *
-copy_ports(struct loader *l, const struct workload_shape *from)
-{
-	struct arena_mark mark = arena_mark(l->scratch);
-	struct named_port *ports =
-	    ARENA_ARRAY(l->scratch, from->port_count, struct named_port);
-	const struct named_port *copy;
-
-	for (size_t i = 0; i < from->port_count; i++) {
-		ports[i].name = load_text(l, from->ports[i].name);
-		ports[i].proto = from->ports[i].proto;
-		ports[i].port = from->ports[i].port;
-	}
-	copy = load_shared(l, ports, from->port_count * sizeof(*ports));
-	arena_rewind(l->scratch, &mark);
-	return copy;
-}
-
-static const struct workload_shape *
-copy_shape(struct loader *l, const struct workload_shape *from)
-{
-	struct workload_shape shape = *from;
-
-	shape.labels = copy_labels(l, from->labels);
-	shape.service_account = load_text(l, from->service_account);
-	shape.ports = copy_ports(l, from);
-	shape.display = load_text(l, from->display);
-	return load_shape(l, &shape);
-}
-
-void
-load_kept_pod(struct loader *l, const struct source *source, const struct workload *pod)
-{
-	struct workload *w = ARENA_NEW(l->arena, struct workload);
-	const struct workload_where *where = pod->where;
-	struct kube_node *kube = load_kube_ns(l, where->cluster, pod->kube->name);
-	const struct node_word *told = share_told(l, where->told);
-	struct ip_addr *ips;
-
-	*w = *pod;
-	w->loc.source = source;
-	if (!w->generated &&
-	    !load_claim(l, "Pod", where->cluster, pod->kube->name, pod->name, w->loc))
-		return;
-	kube_node_known(kube);
-	w->ns = NULL; /* see new_workload */
-	w->kube = &kube->kube;
-	w->where = load_where(l, where->cluster, where->node, told);
-	w->name = load_text(l, pod->name);
-	w->shape = copy_shape(l, pod->shape);
-	w->ip_count = pod->announced ? 0 : pod->ip_count;
-	ips = ARENA_ARRAY(l->arena, w->ip_count, struct ip_addr);
-	for (size_t i = 0; i < w->ip_count; i++)
-		ips[i] = pod->ips[i];
-	w->ips = ips;
-	w->announced = false;
-	take_announced(l, w);
-	if (where->node.len != 0)
-		learn_node(l, load_node_draft(l, where->cluster, where->node), told);
+	pod_take_announced(l, w);
 	ptr_vec_push(&l->workloads, w);
 }
 
