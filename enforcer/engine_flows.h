@@ -19,6 +19,7 @@ struct engine_flows {
 	int file;         /* -1: none */
 	struct buf lines; /* not written yet */
 	bool file_failed;
+	bool torn;                              /* the file ends in half a line */
 	struct buf recent[ENGINE_RECENT_FLOWS]; /* a ring */
 	size_t recent_count, recent_next;
 	uint64_t packets, records, write_failures;

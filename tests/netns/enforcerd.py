@@ -25,7 +25,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import rf  # noqa: E402
 
 NETWORKS = ["10.1.0.0/16", "fd00:1::/32"]
-WAIT_S = 20  # for what happens at once on a machine that has nothing else to do
+WAIT_S = 60  # for what happens at once on a machine that has nothing else to do
 
 
 class Enforcer:
