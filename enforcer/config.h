@@ -88,6 +88,7 @@ struct enforcer_config {
 	bool has_ipfix;
 	struct ip_addr ipfix_addr; /* the collector */
 	uint16_t ipfix_port;
+	bool ipfix_tcp;
 	uint32_t ipfix_domain, ipfix_enterprise; /* 0: no elements of our own */
 	const char *audit_directory;             /* NULL: no audit log */
 	bool audit_required;

@@ -33,12 +33,14 @@ read_ipfix(struct config_reader *r, const struct doc_node *n)
 {
 	enum {
 		COLLECTOR,
+		PROTOCOL,
 		DOMAIN,
 		ENTERPRISE,
 		COUNT
 	};
 	static const struct schema_field fields[] = {
 	    [COLLECTOR] = {"collector", TYPE_STRING, true, NULL},
+	    [PROTOCOL] = {"protocol", TYPE_STRING, false, NULL},
 	    [DOMAIN] = {"domain", TYPE_INT, false, NULL},
 	    [ENTERPRISE] = {"enterprise", TYPE_INT, false, NULL},
 	};
@@ -55,6 +57,7 @@ read_ipfix(struct config_reader *r, const struct doc_node *n)
 	if (!c->has_ipfix)
 		diag_error(r->diags, CONFIG_VALUE, v[COLLECTOR]->loc,
 		    "\"collector\" is ADDRESS:PORT, with an IPv6 address in brackets");
+	c->ipfix_tcp = config_choice(r, v[PROTOCOL], "protocol", "udp", "tcp", false);
 	if (v[DOMAIN] != NULL &&
 	    schema_int(r->diags, v[DOMAIN], "domain", 0, UINT32_MAX, &number))
 		c->ipfix_domain = (uint32_t)number;

@@ -133,7 +133,8 @@ START_TEST(every_field_is_read)
 		 "denied: reject\n"
 		 "tableOwner: never\n"
 		 "flows: {file: flows.jsonl, group: 7, journal: true, ipfix: "
-		 "{collector: \"[2001:db8::1]:4739\", domain: 3, enterprise: 9}}\n"
+		 "{collector: \"[2001:db8::1]:4739\", protocol: tcp, domain: 3, "
+		 "enterprise: 9}}\n"
 		 "dns: {resolvers: [10.96.0.10, \"fd00::a\"], mode: observe, "
 		 "group: 8}\n"
 		 "audit: {directory: audit, mode: best-effort}\n"
@@ -198,6 +199,7 @@ START_TEST(every_field_is_read)
 	ck_assert(c->has_ipfix);
 	ck_assert_str_eq(ip_format(&c->ipfix_addr, text), "2001:db8::1");
 	ck_assert_uint_eq(c->ipfix_port, 4739);
+	ck_assert(c->ipfix_tcp);
 	ck_assert_uint_eq(c->ipfix_domain, 3);
 	ck_assert_uint_eq(c->ipfix_enterprise, 9);
 	ck_assert_str_eq(c->audit_directory, "/tmp/audit");
@@ -286,6 +288,8 @@ static const struct {
 	"workloadNetworks", NULL},
     {HEAD "flows: {ipfix: {domain: 1}}\n", 4, 16, "collector", NULL},
     {HEAD "flows: {ipfix: {collector: host:4739}}\n", 4, 28, "ADDRESS:PORT", NULL},
+    {HEAD "flows: {ipfix: {collector: \"192.0.2.1:1\", protocol: sctp}}\n", 4, 53,
+	"sctp", NULL},
     {HEAD "flows: {ipfix: {collector: \"192.0.2.1:0\"}}\n", 4, 28, "ADDRESS:PORT",
 	NULL},
     {HEAD "audit: {mode: required}\n", 4, 8, "directory", NULL},
