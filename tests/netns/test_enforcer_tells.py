@@ -452,8 +452,9 @@ def samples(text):
 
 
 def test_metrics_are_well_formed_and_count_rules(lab, enforcer):
+    before = enforcer.generation()
     enforcer.write("db.yaml", DB.replace("name: web,", r'name: "a \"b\" \\ c",'))
-    enforcer.wait_generation(enforcer.generation() + 1)
+    enforcer.wait_generation(before + 1)
     assert lab.probe("web", "db", "tcp", 80).state == "closed"
     code, text = enforcer.page("/metrics")
     found = samples(text)
