@@ -153,7 +153,7 @@ def test_many_edits_end_with_the_last(lab, enforcer):
     for port in range(1000, 1040):
         enforcer.write("db.yaml", DB.replace("5432", str(port)))
     enforcer.write("db.yaml", DB.replace("5432", "80"))
-    wait_until(lambda: lab.probe("web", "db", "tcp", 80).state == "open", 10)
+    wait_until(lambda: lab.probe("web", "db", "tcp", 80).state == "open", 60)
     assert enforcer.ask("diff").returncode == 0
 
 
@@ -328,7 +328,7 @@ def test_every_error_is_told(enforcer):
     enforcer.write("bad.yaml", "kind: [\n")
     enforcer.write("worse.yaml", DB.replace("/tcp", "/tpc").replace("name: db,", ""))
     enforcer.wait_state("stale")
-    wait_until(lambda: enforcer.source()["errorCount"] >= 4, 10)
+    wait_until(lambda: enforcer.source()["errorCount"] >= 4, 60)
     files = {error.split(":")[0] for error in enforcer.source()["errors"]}
     assert files == {str(enforcer.policy / "bad.yaml"),
                      str(enforcer.policy / "worse.yaml")}
@@ -415,10 +415,10 @@ def test_sighup_takes_a_new_source(lab, enforcer):
     assert lab.probe("world", "web", "tcp", 80).state == "open"
     enforcer.process.send_signal(signal.SIGHUP)
     enforcer.wait_generation(before + 1)
-    wait_until(lambda: lab.probe("world", "web", "tcp", 80).state == "closed", 10)
+    wait_until(lambda: lab.probe("world", "web", "tcp", 80).state == "closed", 60)
     assert [source["state"] for source in enforcer.status()["sources"]] == ["good"] * 2
     (more / "web.yaml").write_text("kind: [\n")
-    wait_until(lambda: enforcer.source(1)["state"] == "bad", 10)
+    wait_until(lambda: enforcer.source(1)["state"] == "bad", 60)
     assert enforcer.source(0)["state"] == "good"
 
 
