@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "enforcer/subtree.h"
 #include "policy-lang/proto.h"
 
 #define PORT_MOST 65535
@@ -82,17 +83,13 @@ is(const char *wanted, const char *text)
 	return wanted == NULL || strcmp(wanted, text) == 0;
 }
 
-/* At or below a path of the tree. */
+/* At or below a path of the tree, as people write it; "" is nowhere. */
 static bool
-is_below(const char *path, struct str root)
+is_below(const char *path, struct str top)
 {
-	struct str s = str_from(path);
-
-	while (root.len > 1 && root.ptr[root.len - 1] == '/')
-		root.len--;
-	if (root.len <= 1)
-		return s.len != 0;
-	return str_starts(s, root) && (s.len == root.len || s.ptr[root.len] == '/');
+	while (top.len > 1 && top.ptr[top.len - 1] == '/')
+		top.len--;
+	return path[0] != '\0' && subtree_has(top, str_from(path));
 }
 
 /* "/acme/shop/db" of its place in the tree and its name. */

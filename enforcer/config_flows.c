@@ -66,6 +66,35 @@ read_ipfix(struct config_reader *r, const struct doc_node *n)
 		c->ipfix_enterprise = (uint32_t)number;
 }
 
+/* Parts of the tree, each once. */
+static void
+read_allowed(struct config_reader *r, const struct doc_node *list)
+{
+	struct str *paths = ARENA_ARRAY(r->arena, ALLOWED_MOST, struct str);
+	struct allowed *allowed = &r->config->allowed;
+
+	if (list->count > ALLOWED_MOST) {
+		diag_error(r->diags, CONFIG_VALUE, list->loc,
+		    "at most %d namespaces are possible", ALLOWED_MOST);
+		return;
+	}
+	*allowed = (struct allowed){.paths = paths};
+	for (uint32_t i = 0; i < list->count; i++) {
+		const struct doc_node *n = list->u.items[i];
+
+		if (!schema_type(r->diags, n, "a namespace", TYPE_STRING))
+			continue;
+		config_subtree(r, n);
+		for (size_t j = 0; j < allowed->count; j++) {
+			if (str_eq(paths[j], n->text))
+				diag_error(r->diags, CONFIG_VALUE, n->loc,
+				    "the namespace %.*s is named twice",
+				    STR_ARG(n->text));
+		}
+		paths[allowed->count++] = n->text;
+	}
+}
+
 void
 config_read_flows(struct config_reader *r, const struct doc_node *n)
 {
@@ -74,6 +103,7 @@ config_read_flows(struct config_reader *r, const struct doc_node *n)
 		GROUP,
 		JOURNAL,
 		IPFIX,
+		ALLOWED,
 		COUNT
 	};
 	static const struct schema_field fields[] = {
@@ -81,6 +111,7 @@ config_read_flows(struct config_reader *r, const struct doc_node *n)
 	    [GROUP] = {"group", TYPE_INT, false, NULL},
 	    [JOURNAL] = {"journal", TYPE_BOOL | TYPE_STRING, false, NULL},
 	    [IPFIX] = {"ipfix", TYPE_MAP, false, NULL},
+	    [ALLOWED] = {"allowed", TYPE_LIST, false, NULL},
 	};
 	static const struct schema schema = SCHEMA("flows", fields);
 	const struct doc_node *v[COUNT];
@@ -96,4 +127,6 @@ config_read_flows(struct config_reader *r, const struct doc_node *n)
 		read_journal(r, v[JOURNAL]);
 	if (v[IPFIX] != NULL)
 		read_ipfix(r, v[IPFIX]);
+	if (v[ALLOWED] != NULL)
+		read_allowed(r, v[ALLOWED]);
 }

@@ -121,11 +121,28 @@ engine_flows_add(struct engine *e, const struct nflog_packet *packet)
 		write_lines(f);
 }
 
+/* What a rule allowed that was logged for the sake of other workloads. */
+static bool
+is_others(const struct engine *e, const struct nflog_packet *packet)
+{
+	const struct program *p = e->apply.current;
+	const struct table_rule_chain *rule =
+	    p != NULL ? program_rule(p, packet->number) : NULL;
+	const struct ip_addr *end;
+
+	if (rule == NULL || rule->action != ACTION_ALLOW || rule->policy.len == 0)
+		return false;
+	end = rule->dir == DIR_EGRESS ? &packet->src : &packet->dst;
+	return !allowed_has(&p->allowed, model_workload_at(p->model, end));
+}
+
 static void
 on_packet(void *arg, const struct nflog_packet *packet)
 {
 	struct engine *e = arg;
 
+	if (is_others(e, packet))
+		return;
 	e->flows.packets++;
 	if (packet->number != NUMBER_MIDSTREAM || !engine_adopt_packet(e, packet))
 		engine_flows_add(e, packet);

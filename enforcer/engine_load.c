@@ -394,6 +394,7 @@ copy_input(struct engine *e)
 	l->settings = e->settings;
 	l->settings.node = str_dup(l->arena, e->settings.node);
 	l->settings.fail_safe = fail_safe_copy(l->arena, &e->settings.fail_safe);
+	l->settings.allowed = allowed_copy(l->arena, &e->settings.allowed);
 	engine_attach_copy(
 	    e, l->arena, &l->settings.announced, &l->settings.announced_count);
 	l->settings.sources =

@@ -83,6 +83,67 @@ def test_same_flows_are_counted_and_none_is_lost(lab, enforcer):
     assert enforcer.metric('ringfence_flow_packets_total{verdict="deny"}') == 80
 
 
+def test_allowed_flows_of_a_subtree_are_told_on_request(lab, idle):
+    """Of whom it was asked, and of nobody else: at that end, whatever rule it was."""
+    everyone = """\
+apiVersion: ringfence.dev/v1alpha1
+kind: Policy
+metadata: {name: everyone, namespace: /}
+spec:
+  allow:
+    ingress: [{name: probes, ports: [80/tcp]}]
+"""
+    db, web, mon = (str(lab.host(name).address(4)) for name in ("db", "web", "mon"))
+
+    def told(verdict="allow"):
+        return {(flow["src"]["workload"], flow["dst"].get("workload"), flow["dst"].get("port"),
+                 flow["policy"]["name"], flow["policy"].get("ruleName"), flow["direction"],
+                 flow["tenant"]) for flow in idle.flows() if flow["verdict"] == verdict}
+
+    def probe(*probes):
+        """Once, and one that is denied behind them: what was to be told has been."""
+        for each in probes:
+            assert lab.probe(*each).state == "open", each
+        before = len([flow for flow in idle.flows() if flow["verdict"] == "deny"])
+        wait_until(lambda: lab.probe("web", db, "tcp", 9100, 50) and len(
+            [flow for flow in idle.flows() if flow["verdict"] == "deny"]) > before, 60, "the end")
+
+    idle.write("everyone.yaml", everyone)
+    with idle:
+        probe(("web", db, "tcp", 5432), ("web", mon, "tcp", 80))
+        assert told() == set()
+        idle.write_config(flows=idle.config["flows"] | {"allowed": ["/acme/shop"]})
+        before = idle.generation()
+        idle.process.send_signal(signal.SIGHUP)
+        idle.wait_generation(before + 1)
+        idle.wait_settled()
+        # The rule of / logs for mon as well, who is none of them.
+        probe(("web", db, "tcp", 5432), ("web", mon, "tcp", 80), ("mon", web, "tcp", 80))
+        mine = {("web", "db", 5432, "db", "web", "ingress", "acme"),
+                ("mon", "web", 80, "everyone", "probes", "ingress", "acme")}
+        assert told() == mine
+        assert idle.ask("diff").returncode == 0
+        assert idle.metric('ringfence_flow_packets_total{verdict="allow"}') == 2
+        # Rules that come one by one, and those that change.
+        before = idle.generation()
+        idle.write("db.yaml", DB.replace("name: web,", "name: front,").replace(
+            "9100/tcp]", "9100/tcp]}\n      - {name: probes, ports: [80/tcp]"))
+        idle.wait_generation(before + 1)
+        probe(("web", db, "tcp", 5432), ("mon", db, "tcp", 80))
+        mine |= {("web", "db", 5432, "db", "front", "ingress", "acme")}
+        assert mine < told() and {row[:3] for row in told() - mine} == {("mon", "db", 80)}
+        idle.wait_settled()
+        assert idle.ask("diff").returncode == 0
+        # Nothing of it is left when it is not asked for any more.
+        idle.write_config(flows={"file": str(idle.flow_path)})
+        before = idle.generation()
+        idle.process.send_signal(signal.SIGHUP)
+        idle.wait_generation(before + 1)
+        seen = len(idle.flows())
+        probe(("web", db, "tcp", 5432))
+        assert {flow["verdict"] for flow in idle.flows()[seen:]} == {"deny"}
+
+
 def test_icmp_flow_has_no_ports(lab, enforcer):
     assert lab.probe("world", "db", "icmp").state == "closed"
     wait_until(enforcer.flows, 60, "a record")
