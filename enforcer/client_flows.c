@@ -1,8 +1,11 @@
 #include "enforcer/client_flows.h"
 
-#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "enforcer/client_print.h"
+#include "enforcer/client_yaml.h"
 
 static const char *
 text_of(const json_t *object, const char *key)
@@ -78,27 +81,81 @@ add_record(struct buf *out, const json_t *record)
 	buf_add_char(out, '\n');
 }
 
+/* ---- lines ---- */
+
 static bool
-print_line(struct str line)
+write_text(struct str text)
+{
+	return fwrite(text.ptr, 1, text.len, stdout) == text.len;
+}
+
+/* As it came, for people, or as a document of YAML. */
+static void
+add_line(struct client_flows *f, struct buf *out, struct str line, const json_t *record)
+{
+	bool readable =
+	    json_is_object(record); /* what it says is better than nothing */
+
+	if (readable && f->format == CLIENT_FORMAT_TEXT) {
+		add_record(out, record);
+	} else if (readable && f->format == CLIENT_FORMAT_YAML) {
+		buf_add_cstr(out, "---\n");
+		client_yaml_add(out, record);
+	} else {
+		buf_add_str(out, line);
+		buf_add_char(out, '\n');
+	}
+}
+
+/* Prints it, or holds it in the place of the oldest. */
+static bool
+give(struct client_flows *f, struct buf *text)
+{
+	bool ok = true;
+
+	if (f->held == NULL) {
+		ok = write_text(buf_str(text));
+		buf_free(text);
+	} else if (f->most == 0) {
+		buf_free(text);
+	} else {
+		buf_free(&f->held[f->next]);
+		f->held[f->next] = *text;
+		f->next = (f->next + 1) % f->most;
+		f->count += f->count < f->most;
+	}
+	return ok;
+}
+
+static bool
+take_line(struct client_flows *f, struct str line)
 {
 	json_t *record = json_loadb(line.ptr, line.len, 0, NULL);
+	const char *why = client_error_of(record);
 	struct buf text = {0};
-	bool ok;
+	bool ok = why == NULL;
 
-	if (json_is_object(record)) {
-		add_record(&text, record);
-	} else { /* no record: what it says is better than nothing */
-		buf_add_str(&text, line);
-		buf_add_char(&text, '\n');
+	if (why != NULL) {
+		(void)snprintf(f->error, sizeof(f->error), "%s", why);
+	} else if (line.len == 0) {
+		ok = client_flows_end(f);
+	} else if (!f->filter->any || client_filter_flow(f->filter, record)) {
+		add_line(f, &text, line, record);
+		ok = give(f, &text);
 	}
-	ok = fwrite(text.data, 1, text.len, stdout) == text.len;
-	buf_free(&text);
 	json_decref(record);
 	return ok;
 }
 
+void
+client_flows_hold(struct client_flows *f, size_t most)
+{
+	f->held = xcalloc(most + 1, sizeof(*f->held));
+	f->most = most;
+}
+
 bool
-client_flows_print(struct client_flows *f, struct str data)
+client_flows_take(struct client_flows *f, struct str data)
 {
 	bool ok = true;
 
@@ -107,16 +164,35 @@ client_flows_print(struct client_flows *f, struct str data)
 
 		buf_add_str(&f->rest, str_slice(data, 0, end));
 		if (end == data.len)
-			return true;
+			break;
 		data = str_slice(data, end + 1, data.len);
-		ok = print_line(buf_str(&f->rest));
+		ok = take_line(f, buf_str(&f->rest));
 		buf_clear(&f->rest);
 	}
 	return ok && fflush(stdout) == 0;
 }
 
+bool
+client_flows_end(struct client_flows *f)
+{
+	size_t oldest = f->count < f->most ? 0 : f->next;
+	bool ok = true;
+
+	for (size_t i = 0; i < f->count && ok; i++)
+		ok = write_text(buf_str(&f->held[(oldest + i) % f->most]));
+	for (size_t i = 0; f->held != NULL && i < f->most; i++)
+		buf_free(&f->held[i]);
+	free(f->held);
+	f->held = NULL;
+	f->count = 0;
+	return ok;
+}
+
 void
 client_flows_fini(struct client_flows *f)
 {
+	for (size_t i = 0; f->held != NULL && i < f->most; i++)
+		buf_free(&f->held[i]);
+	free(f->held);
 	buf_free(&f->rest);
 }

@@ -1,17 +1,31 @@
 /*
- * Records of flows, which come a JSON object a line, as lines for people.
+ * Records of flows, which come a JSON object a line: those that are wanted, as they are or
+ * for people.
  */
 #ifndef ENFORCER_CLIENT_FLOWS_H
 #define ENFORCER_CLIENT_FLOWS_H
 
-#include "common/str.h"
+#include "enforcer/client_filter.h"
+#include "enforcer/client_options.h"
 
 struct client_flows {
-	struct buf rest; /* a line whose end has not come yet */
+	enum client_format format;          /* CLIENT_FORMAT_DEFAULT: as they come */
+	const struct client_filter *filter; /* borrowed */
+	/* The last records that are wanted of those that there were: held until all of
+	 * these have come. NULL: every one is printed at once. */
+	struct buf *held;
+	size_t most, count, next;
+	struct buf rest;  /* a line whose end has not come yet */
+	char error[1024]; /* there is no answer, and why; "": there is */
 };
 
-/* Prints the lines that end in what has come. False if they cannot be printed. */
-MUST_CHECK bool client_flows_print(struct client_flows *f, struct str data);
+/* Holds back all but the last `most` of what comes before an empty line, or the end. */
+void client_flows_hold(struct client_flows *f, size_t most);
+/* Prints the lines that end in what has come. False if they cannot be printed, or there is
+ * an error. */
+MUST_CHECK bool client_flows_take(struct client_flows *f, struct str data);
+/* Prints what is held. */
+MUST_CHECK bool client_flows_end(struct client_flows *f);
 void client_flows_fini(struct client_flows *f);
 
 #endif

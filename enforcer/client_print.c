@@ -1,23 +1,10 @@
 #include "enforcer/client_print.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define EXIT_MISTAKE 2
-
-static json_t *
-load(struct str answer)
-{
-	json_error_t error;
-	json_t *root = json_loadb(answer.ptr, answer.len, 0, &error);
-
-	if (root == NULL)
-		(void)fprintf(stderr,
-		    "ringfence-enforcer: the answer cannot be read: %s\n", error.text);
-	return root;
-}
+#include "enforcer/client_yaml.h"
 
 static const char *
 text_of(const json_t *object, const char *key)
@@ -40,19 +27,37 @@ yes_no(const json_t *object, const char *key)
 }
 
 const char *
-client_error_of(struct str answer)
+client_error_of(const json_t *answer)
 {
-	static char why[1024];
-	json_t *root;
-	const char *text;
+	return json_string_value(json_object_get(answer, "error"));
+}
 
-	if (!str_starts(answer, STR("{\"error\":")))
-		return NULL;
-	root = json_loadb(answer.ptr, answer.len, 0, NULL);
-	text = json_string_value(json_object_get(root, "error"));
-	(void)snprintf(why, sizeof(why), "%s", text != NULL ? text : "unknown error");
-	json_decref(root);
-	return why;
+void
+client_print_value(const json_t *value, enum client_format format)
+{
+	struct buf out = {0};
+	json_t *item;
+	size_t i;
+	char *text;
+
+	if (format == CLIENT_FORMAT_YAML) {
+		client_yaml_add(&out, value);
+	} else if (json_is_array(value)) {
+		buf_add_char(&out, '[');
+		json_array_foreach(value, i, item)
+		{
+			text = json_dumps(item, JSON_COMPACT | JSON_ENCODE_ANY);
+			buf_printf(&out, "%s\n%s", i != 0 ? "," : "", text);
+			free(text);
+		}
+		buf_add_cstr(&out, "]\n");
+	} else {
+		text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+		buf_printf(&out, "%s\n", text);
+		free(text);
+	}
+	(void)fwrite(out.data, 1, out.len, stdout); /* it is asked at the end */
+	buf_free(&out);
 }
 
 /* ---- status ---- */
@@ -253,18 +258,18 @@ print_roles(const json_t *roles)
 	(void)printf("\n");
 }
 
-int
-client_print_status(struct str answer)
+bool
+client_status_in_force(const json_t *root)
 {
-	json_t *root = load(answer);
-	bool in_force;
+	return number_of(root, "generation") > 0;
+}
 
-	if (root == NULL)
-		return EXIT_MISTAKE;
+void
+client_print_status(const json_t *root)
+{
 	(void)printf("node:       %s (ringfence %s)\nstate:      %s\n",
 	    text_of(root, "node"), text_of(root, "version"), text_of(root, "state"));
-	in_force = number_of(root, "generation") > 0;
-	if (in_force) {
+	if (client_status_in_force(root)) {
 		(void)printf("generation: %lld since %s\n",
 		    number_of(root, "generation"), text_of(root, "since"));
 		(void)printf("program:    %lld of %lld workloads, %lld policies, "
@@ -279,21 +284,16 @@ client_print_status(struct str answer)
 	print_kernel(root);
 	print_ways(root);
 	print_roles(json_object_get(root, "roles"));
-	json_decref(root);
-	return in_force ? 0 : 1;
 }
 
 /* ---- rules ---- */
 
-int
-client_print_rules(struct str answer)
+void
+client_print_rules(const json_t *root)
 {
-	json_t *root = load(answer);
 	json_t *rule;
 	size_t i;
 
-	if (root == NULL)
-		return EXIT_MISTAKE;
 	(void)printf("%12s %14s  %-5s %-10s %s\n", "PACKETS", "BYTES", "VERDICT",
 	    "NUMBER", "RULE");
 	json_array_foreach(root, i, rule)
@@ -303,52 +303,51 @@ client_print_rules(struct str answer)
 		    text_of(rule, "action"), number_of(rule, "number"),
 		    text_of(rule, "comment"));
 	}
-	json_decref(root);
-	return 0;
 }
 
 /* ---- diff ---- */
 
-int
-client_print_diff(struct str answer)
+static bool
+rules_differ(const json_t *root)
 {
-	json_t *root = load(answer);
+	return strcmp(text_of(root, "rules"), "different") == 0;
+}
+
+bool
+client_diff_found(const json_t *root)
+{
+	return number_of(root, "count") != 0 || rules_differ(root);
+}
+
+void
+client_print_diff(const json_t *root)
+{
+	long long count = number_of(root, "count");
 	json_t *difference;
-	long long count;
-	bool rules_differ;
 	size_t i, named = 0;
 
-	if (root == NULL)
-		return EXIT_MISTAKE;
 	json_array_foreach(json_object_get(root, "differences"), i, difference)
 	{
 		(void)printf("%-9s  %s\n", text_of(difference, "what"),
 		    text_of(difference, "meaning"));
 		named++;
 	}
-	count = number_of(root, "count");
 	if (count > (long long)named)
 		(void)printf("and %lld more\n", count - (long long)named);
-	rules_differ = strcmp(text_of(root, "rules"), "different") == 0;
-	if (rules_differ)
+	if (rules_differ(root))
 		(void)printf("rules of chains were changed by others\n");
-	if (count == 0 && !rules_differ)
+	if (!client_diff_found(root))
 		(void)printf("the kernel's table is as it should be\n");
-	json_decref(root);
-	return count != 0 || rules_differ ? 1 : 0;
 }
 
 /* ---- trace ---- */
 
-int
-client_print_trace(struct str answer)
+void
+client_print_trace(const json_t *root)
 {
-	json_t *root = load(answer);
 	json_t *step;
 	size_t i;
 
-	if (root == NULL)
-		return EXIT_MISTAKE;
 	json_array_foreach(json_object_get(root, "steps"), i, step)
 	{
 		const char *rule = json_string_value(json_object_get(step, "rule"));
@@ -359,6 +358,4 @@ client_print_trace(struct str answer)
 		    rule != NULL ? rule : text_of(step, "meaning"));
 	}
 	(void)printf("%s\n", text_of(root, "verdict"));
-	json_decref(root);
-	return 0;
 }

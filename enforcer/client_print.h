@@ -4,20 +4,28 @@
 #ifndef ENFORCER_CLIENT_PRINT_H
 #define ENFORCER_CLIENT_PRINT_H
 
-#include "common/str.h"
+#include <jansson.h>
 
-/* Why there is no answer, if that is what the answer says; else NULL. Valid until the
- * next call. */
-MUST_CHECK const char *client_error_of(struct str answer);
+#include "enforcer/client_options.h"
 
-/* Print to standard output; return the exit status. */
-int client_print_status(struct str answer);
-int client_print_rules(struct str answer);
-int client_print_diff(struct str answer);
-int client_print_trace(struct str answer);
+/* Why there is no answer, if that is what the answer says; else NULL. Lives as long as the
+ * answer. */
+MUST_CHECK const char *client_error_of(const json_t *answer);
 
-/* The rules that counted most between two answers to `rules`, at most `most`. */
-MUST_CHECK int client_print_top(
-    struct str before, struct str after, double seconds, size_t most, bool json);
+/* Print to standard output. */
+void client_print_status(const json_t *root);
+void client_print_rules(const json_t *root);
+void client_print_diff(const json_t *root);
+void client_print_trace(const json_t *root);
+/* What is their exit status: `status` says that policy is in force, `diff` found something. */
+MUST_CHECK bool client_status_in_force(const json_t *root);
+MUST_CHECK bool client_diff_found(const json_t *root);
+/* Prints a value as JSON, an item of a list a line, or as YAML. */
+void client_print_value(const json_t *value, enum client_format format);
+
+/* The rules that counted most between two answers to `rules`, at most `most`, of those that
+ * the filter wants. */
+void client_print_top(const json_t *before, const json_t *after, double seconds,
+    size_t most, const struct client_options *c);
 
 #endif

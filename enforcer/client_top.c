@@ -1,13 +1,10 @@
 /*
  * `ringfence-enforcer top`: the busiest rules, out of two readings of all counters.
  */
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "enforcer/client_print.h"
-
-#define EXIT_MISTAKE 2
 
 struct busy {
 	const json_t *rule;
@@ -61,11 +58,11 @@ print_text(const struct busy *all, size_t count)
 		    json_string_value(json_object_get(all[i].rule, "comment")));
 }
 
+/* The rules with their rates, as they are told otherwise. */
 static void
-print_json(const struct busy *all, size_t count)
+print_values(const struct busy *all, size_t count, enum client_format format)
 {
 	json_t *list = json_array();
-	char *text;
 
 	for (size_t i = 0; i < count; i++) {
 		json_t *rule = json_deep_copy(all[i].rule);
@@ -77,49 +74,34 @@ print_json(const struct busy *all, size_t count)
 		    rule, "bytesPerSecond", json_real(all[i].bytes));
 		(void)json_array_append_new(list, rule);
 	}
-	text = json_dumps(list, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
-	(void)printf("%s\n", text != NULL ? text : "[]");
-	free(text);
+	client_print_value(list, format);
 	json_decref(list);
 }
 
-int
-client_print_top(
-    struct str before, struct str after, double seconds, size_t most, bool json)
+void
+client_print_top(const json_t *before, const json_t *after, double seconds, size_t most,
+    const struct client_options *c)
 {
-	json_t *old = json_loadb(before.ptr, before.len, 0, NULL);
-	json_t *new = json_loadb(after.ptr, after.len, 0, NULL);
-	struct busy *all;
+	struct busy *all = xcalloc(json_array_size(after) + 1, sizeof(*all));
 	size_t count = 0, at = 0, i;
 	json_t *rule;
 
-	if (!json_is_array(old) || !json_is_array(new)) {
-		(void)fprintf(
-		    stderr, "ringfence-enforcer: the answer cannot be read\n");
-		json_decref(old);
-		json_decref(new);
-		return EXIT_MISTAKE;
-	}
-	all = xcalloc(json_array_size(new) + 1, sizeof(*all));
-	json_array_foreach(new, i, rule)
+	json_array_foreach(after, i, rule)
 	{
 		json_int_t number = json_integer_value(json_object_get(rule, "number"));
-		const json_t *was = find_rule(old, number, &at);
+		const json_t *was = find_rule(before, number, &at);
 		struct busy b = {rule, rate(was, rule, "packets", seconds),
 		    rate(was, rule, "bytes", seconds)};
 
-		if (b.packets > 0)
+		if (b.packets > 0 && client_filter_rule(&c->filter, rule))
 			all[count++] = b;
 	}
 	qsort(all, count, sizeof(*all), compare_busy);
 	if (count > most)
 		count = most;
-	if (json)
-		print_json(all, count);
+	if (c->format == CLIENT_FORMAT_JSON || c->format == CLIENT_FORMAT_YAML)
+		print_values(all, count, c->format);
 	else
 		print_text(all, count);
 	free(all);
-	json_decref(old);
-	json_decref(new);
-	return 0;
 }

@@ -51,8 +51,7 @@ config_socket(struct config_reader *r, const struct doc_node *n)
 	return path;
 }
 
-/* Reads one of two words; returns true for the second. */
-static bool
+bool
 config_choice(struct config_reader *r, const struct doc_node *n, const char *what,
     const char *first, const char *second, bool otherwise)
 {

@@ -8,6 +8,7 @@
 #include "common/diag.h"
 #include "common/ip.h"
 #include "common/log.h"
+#include "enforcer/allowed.h"
 #include "enforcer/kube_access.h"
 #include "enforcer/steering.h"
 #include "policy-lang/interface.h"
@@ -88,6 +89,8 @@ struct enforcer_config {
 	bool has_ipfix;
 	struct ip_addr ipfix_addr; /* the collector */
 	uint16_t ipfix_port;
+	bool ipfix_tcp;
+	struct allowed allowed; /* flows that are told of beside denied ones */
 	uint32_t ipfix_domain, ipfix_enterprise; /* 0: no elements of our own */
 	const char *audit_directory;             /* NULL: no audit log */
 	bool audit_required;

@@ -33,12 +33,14 @@ read_ipfix(struct config_reader *r, const struct doc_node *n)
 {
 	enum {
 		COLLECTOR,
+		PROTOCOL,
 		DOMAIN,
 		ENTERPRISE,
 		COUNT
 	};
 	static const struct schema_field fields[] = {
 	    [COLLECTOR] = {"collector", TYPE_STRING, true, NULL},
+	    [PROTOCOL] = {"protocol", TYPE_STRING, false, NULL},
 	    [DOMAIN] = {"domain", TYPE_INT, false, NULL},
 	    [ENTERPRISE] = {"enterprise", TYPE_INT, false, NULL},
 	};
@@ -55,12 +57,42 @@ read_ipfix(struct config_reader *r, const struct doc_node *n)
 	if (!c->has_ipfix)
 		diag_error(r->diags, CONFIG_VALUE, v[COLLECTOR]->loc,
 		    "\"collector\" is ADDRESS:PORT, with an IPv6 address in brackets");
+	c->ipfix_tcp = config_choice(r, v[PROTOCOL], "protocol", "udp", "tcp", false);
 	if (v[DOMAIN] != NULL &&
 	    schema_int(r->diags, v[DOMAIN], "domain", 0, UINT32_MAX, &number))
 		c->ipfix_domain = (uint32_t)number;
 	if (v[ENTERPRISE] != NULL &&
 	    schema_int(r->diags, v[ENTERPRISE], "enterprise", 1, UINT32_MAX, &number))
 		c->ipfix_enterprise = (uint32_t)number;
+}
+
+/* Parts of the tree, each once. */
+static void
+read_allowed(struct config_reader *r, const struct doc_node *list)
+{
+	struct str *paths = ARENA_ARRAY(r->arena, ALLOWED_MOST, struct str);
+	struct allowed *allowed = &r->config->allowed;
+
+	if (list->count > ALLOWED_MOST) {
+		diag_error(r->diags, CONFIG_VALUE, list->loc,
+		    "at most %d namespaces are possible", ALLOWED_MOST);
+		return;
+	}
+	*allowed = (struct allowed){.paths = paths};
+	for (uint32_t i = 0; i < list->count; i++) {
+		const struct doc_node *n = list->u.items[i];
+
+		if (!schema_type(r->diags, n, "a namespace", TYPE_STRING))
+			continue;
+		config_subtree(r, n);
+		for (size_t j = 0; j < allowed->count; j++) {
+			if (str_eq(paths[j], n->text))
+				diag_error(r->diags, CONFIG_VALUE, n->loc,
+				    "the namespace %.*s is named twice",
+				    STR_ARG(n->text));
+		}
+		paths[allowed->count++] = n->text;
+	}
 }
 
 void
@@ -71,6 +103,7 @@ config_read_flows(struct config_reader *r, const struct doc_node *n)
 		GROUP,
 		JOURNAL,
 		IPFIX,
+		ALLOWED,
 		COUNT
 	};
 	static const struct schema_field fields[] = {
@@ -78,6 +111,7 @@ config_read_flows(struct config_reader *r, const struct doc_node *n)
 	    [GROUP] = {"group", TYPE_INT, false, NULL},
 	    [JOURNAL] = {"journal", TYPE_BOOL | TYPE_STRING, false, NULL},
 	    [IPFIX] = {"ipfix", TYPE_MAP, false, NULL},
+	    [ALLOWED] = {"allowed", TYPE_LIST, false, NULL},
 	};
 	static const struct schema schema = SCHEMA("flows", fields);
 	const struct doc_node *v[COUNT];
@@ -93,4 +127,6 @@ config_read_flows(struct config_reader *r, const struct doc_node *n)
 		read_journal(r, v[JOURNAL]);
 	if (v[IPFIX] != NULL)
 		read_ipfix(r, v[IPFIX]);
+	if (v[ALLOWED] != NULL)
+		read_allowed(r, v[ALLOWED]);
 }

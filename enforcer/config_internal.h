@@ -57,5 +57,9 @@ void config_read_flows(struct config_reader *r, const struct doc_node *n);
 /* "192.0.2.1:4739", "[2001:db8::1]:4739". */
 MUST_CHECK bool config_address_port(
     struct str text, struct ip_addr *out_addr, uint16_t *out_port);
+/* One of two words: true for the second, `otherwise` without a node, or with another word,
+ * which is told. */
+MUST_CHECK bool config_choice(struct config_reader *r, const struct doc_node *n,
+    const char *what, const char *first, const char *second, bool otherwise);
 
 #endif

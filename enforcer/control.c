@@ -121,12 +121,15 @@ ask_flows(struct asked *a)
 	send_and_finish(a->conn, &out);
 }
 
+/* COUNT mark: an empty line stands between what there was and what comes. */
 static void
 ask_flows_follow(struct asked *a)
 {
 	struct buf out = {0};
 
 	control_answer_flows(a->control->engine, wanted_flows(a), &out);
+	if (a->count > 2)
+		buf_add_char(&out, '\n'); /* here ends what there was */
 	server_send(a->conn, buf_str(&out));
 	server_conn_mark(a->conn, true);
 	buf_free(&out);
@@ -229,7 +232,7 @@ static const struct {
     {"status", 0, 0, ask_status, false},
     {"rules", 0, 0, ask_rules, false},
     {"flows", 0, 1, ask_flows, true},
-    {"flows-follow", 0, 1, ask_flows_follow, true},
+    {"flows-follow", 0, 2, ask_flows_follow, true},
     {"names", 0, 0, ask_names, true},
     {"names-json", 0, 0, ask_names_json, true},
     {"diff", 0, 0, ask_diff, true},

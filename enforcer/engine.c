@@ -189,16 +189,17 @@ on_flow_export(struct engine *e, struct proc_msg *msg)
 {
 	struct proc_reader r;
 	uint32_t domain, enterprise;
-	uint8_t kind;
+	uint8_t kind, flags;
 
 	proc_reader_init(&r, msg);
 	kind = proc_get_u8(&r);
+	flags = proc_get_u8(&r);
 	domain = proc_get_u32(&r);
 	enterprise = proc_get_u32(&r);
 	if (kind >= EXPORT_COUNT || !proc_reader_done(&r))
 		return false;
-	engine_export_socket(
-	    e, (enum enforcer_export)kind, domain, enterprise, link_take_fd(msg));
+	engine_export_socket(e, (enum enforcer_export)kind, flags, domain, enterprise,
+	    link_take_fd(msg));
 	return true;
 }
 

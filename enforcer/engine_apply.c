@@ -158,6 +158,10 @@ engine_apply_changed(
 	a->delta = *delta;
 	table_set_midstream(
 	    a->delta.chains_added, a->delta.chain_added_count, a->midstream);
+	allowed_set_logs(
+	    &a->current->allowed, a->delta.chains_added, a->delta.chain_added_count);
+	allowed_set_logs(&a->current->allowed, a->delta.chains_changed,
+	    a->delta.chain_changed_count);
 	a->current->arrived = arrived;
 	a->whole = false;
 	a->stage = 0;

@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "enforcer/engine_state.h"
+#include "enforcer/subtree.h"
 #include "policy-lang/table_walk.h"
 
 #define CUT_SHARE   10          /* listing takes at most a tenth of the time ... */
@@ -31,14 +32,6 @@ engine_cut_never(const struct engine *e)
 /* ---- judging ---- */
 
 static bool
-is_at_or_below(struct str path, struct str top)
-{
-	return str_is(top, "/") ||
-	       (str_starts(path, top) &&
-		   (path.len == top.len || path.ptr[top.len] == '/'));
-}
-
-static bool
 is_kept(const struct engine *e, const struct workload *w)
 {
 	const struct established *s = &e->settings.established;
@@ -48,7 +41,7 @@ is_kept(const struct engine *e, const struct workload *w)
 	for (size_t i = 0; i < s->exception_count && w != NULL; i++) {
 		const struct established_exception *x = &s->exceptions[i];
 
-		if (x->path.len <= nearest || !is_at_or_below(w->ns->path, x->path))
+		if (x->path.len <= nearest || !subtree_has(x->path, w->ns->path))
 			continue;
 		nearest = x->path.len;
 		keep = x->keep;

@@ -63,13 +63,11 @@ write_failed(struct engine_flows *f, int error)
 	f->file_failed = true;
 }
 
-/* What cannot be written is given up: the disk is full, and memory is not to be. */
-static void
-write_lines(struct engine_flows *f)
+/* Writes as much as can be; the rest is returned. */
+static struct str
+write_some(struct engine_flows *f, struct str rest)
 {
-	struct str rest = buf_str(&f->lines);
-
-	while (rest.len != 0 && f->file >= 0) {
+	while (rest.len != 0) {
 		ssize_t n = write(f->file, rest.ptr, rest.len);
 
 		if (n < 0 && errno == EINTR)
@@ -78,9 +76,23 @@ write_lines(struct engine_flows *f)
 			write_failed(f, errno);
 			break;
 		}
+		f->torn = n > 0 ? rest.ptr[n - 1] != '\n' : f->torn;
 		rest = str_slice(rest, (size_t)n, rest.len);
 		f->file_failed = false;
 	}
+	return rest;
+}
+
+/* What cannot be written is given up: the disk is full, and memory is not to be. What then
+ * follows half a line begins on one of its own. */
+static void
+write_lines(struct engine_flows *f)
+{
+	struct str lines = buf_str(&f->lines);
+
+	if (f->file >= 0 && lines.len != 0 &&
+	    (!f->torn || write_some(f, STR("\n")).len == 0))
+		(void)write_some(f, lines); /* it has been told of */
 	buf_clear(&f->lines);
 }
 
@@ -94,6 +106,7 @@ engine_flows_file(struct engine *e, int fd)
 		(void)close(f->file); /* written to as far as it can be */
 	f->file = fd;
 	f->file_failed = false;
+	f->torn = false;
 }
 
 /* ---- the socket ---- */
@@ -108,11 +121,28 @@ engine_flows_add(struct engine *e, const struct nflog_packet *packet)
 		write_lines(f);
 }
 
+/* What a rule allowed that was logged for the sake of other workloads. */
+static bool
+is_others(const struct engine *e, const struct nflog_packet *packet)
+{
+	const struct program *p = e->apply.current;
+	const struct table_rule_chain *rule =
+	    p != NULL ? program_rule(p, packet->number) : NULL;
+	const struct ip_addr *end;
+
+	if (rule == NULL || rule->action != ACTION_ALLOW || rule->policy.len == 0)
+		return false;
+	end = rule->dir == DIR_EGRESS ? &packet->src : &packet->dst;
+	return !allowed_has(&p->allowed, model_workload_at(p->model, end));
+}
+
 static void
 on_packet(void *arg, const struct nflog_packet *packet)
 {
 	struct engine *e = arg;
 
+	if (is_others(e, packet))
+		return;
 	e->flows.packets++;
 	if (packet->number != NUMBER_MIDSTREAM || !engine_adopt_packet(e, packet))
 		engine_flows_add(e, packet);

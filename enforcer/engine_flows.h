@@ -19,6 +19,7 @@ struct engine_flows {
 	int file;         /* -1: none */
 	struct buf lines; /* not written yet */
 	bool file_failed;
+	bool torn;                              /* the file ends in half a line */
 	struct buf recent[ENGINE_RECENT_FLOWS]; /* a ring */
 	size_t recent_count, recent_next;
 	uint64_t packets, records, write_failures;
@@ -34,7 +35,11 @@ struct export_message {
 };
 
 struct engine_export {
-	int fd;             /* -1: none */
+	int fd;             /* -1: none, now */
+	uint8_t flags;      /* EXPORT_* */
+	size_t begun;       /* bytes of the first message that a stream has taken */
+	monotime_t again;   /* when the parent is asked to connect once more; */
+	uint64_t patience;  /* nanoseconds, more each time */
 	struct ipfix ipfix; /* EXPORT_IPFIX */
 	struct export_message *queue, **tail;
 	size_t queued;
@@ -58,9 +63,9 @@ void engine_flows_tick(struct engine *e);
 
 void engine_export_init(struct engine *e);
 void engine_export_fini(struct engine *e);
-/* Takes a socket; -1: none. */
-void engine_export_socket(struct engine *e, enum enforcer_export kind, uint32_t domain,
-    uint32_t enterprise, int fd);
+/* Takes a socket; -1: none. What waits for the same receiver goes on waiting. */
+void engine_export_socket(struct engine *e, enum enforcer_export kind, uint8_t flags,
+    uint32_t domain, uint32_t enterprise, int fd);
 void engine_export_flow(struct engine *e, const struct flow_view *view);
 void engine_export_tick(struct engine *e);
 MUST_CHECK const char *engine_export_name(enum enforcer_export kind);

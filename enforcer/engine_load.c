@@ -13,6 +13,8 @@
 #include "policy-lang/fail_safe.h"
 
 #define LOGGED_WARNINGS 20
+/* Far more than the largest load takes on the slowest node: whoever asks may end us. */
+#define STUCK_NS (600 * UINT64_C(1000000000))
 
 static const char *const state_names[] = {
     [SOURCE_UNKNOWN] = "unknown",
@@ -368,6 +370,18 @@ after_work(uv_work_t *request, int status)
 	engine_apply_step(e); /* edits that waited for this */
 }
 
+uint64_t
+engine_load_ns(const struct engine *e, monotime_t now)
+{
+	return e->load.running ? monotime_since(e->load.began, now) : 0;
+}
+
+const char *
+engine_load_ill(const struct engine *e, monotime_t now)
+{
+	return engine_load_ns(e, now) >= STUCK_NS ? "a load does not end" : NULL;
+}
+
 /* The run has its own settings and descriptors: ours may change meanwhile. */
 static bool
 copy_input(struct engine *e)
@@ -380,6 +394,7 @@ copy_input(struct engine *e)
 	l->settings = e->settings;
 	l->settings.node = str_dup(l->arena, e->settings.node);
 	l->settings.fail_safe = fail_safe_copy(l->arena, &e->settings.fail_safe);
+	l->settings.allowed = allowed_copy(l->arena, &e->settings.allowed);
 	engine_attach_copy(
 	    e, l->arena, &l->settings.announced, &l->settings.announced_count);
 	l->settings.sources =
@@ -458,6 +473,7 @@ engine_load_recompile(struct engine *e, monotime_t arrived)
 	l->work.data = l;
 	l->recompiles = true;
 	l->taken = arrived;
+	l->began = monotime_now();
 	l->running = uv_queue_work(&e->loop, &l->work, work, after_work) == 0;
 	if (l->running)
 		return;
@@ -488,5 +504,6 @@ start_run(struct engine *e)
 	}
 	l->taken = l->arrived;
 	l->arrived.ns = 0;
+	l->began = monotime_now();
 	l->running = true;
 }

@@ -52,6 +52,7 @@ struct engine_load {
 	    behind; /* what is in force is not what the sources say: they are refused */
 	monotime_t arrived;       /* the first that no run has taken yet; 0: none */
 	monotime_t taken;         /* the first that the run has taken */
+	monotime_t began;         /* when the run did, however often it is done again */
 	uint64_t loads, failures; /* counters */
 	uint64_t warnings_hash;   /* of those that were told last */
 	/* Of a run that is done again (engine_refuse.c): */
@@ -121,6 +122,10 @@ void engine_source_edited(struct engine *e, const struct queued_edit *edit);
 void engine_load_whole(struct engine *e);
 /* The model of the program in force has changed: it is to be compiled anew. */
 void engine_load_recompile(struct engine *e, monotime_t arrived);
+/* How long the run has taken that there is; 0: none. */
+MUST_CHECK uint64_t engine_load_ns(const struct engine *e, monotime_t now);
+/* NULL, or what is wrong: a run that will not end. */
+MUST_CHECK const char *engine_load_ill(const struct engine *e, monotime_t now);
 /* Bad, with the errors of the files that are refused; without any: good. */
 void engine_source_judged(struct engine *e, size_t index);
 /* "file:line:col: error: message (advice) [code]", in the arena. */

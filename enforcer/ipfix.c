@@ -7,6 +7,7 @@
 
 #define VERSION      10
 #define HEADER_BYTES 16
+#define SEQUENCE_AT  8
 #define SET_TEMPLATE 2
 #define VARIABLE     65535  /* a length that stands in the record */
 #define ENTERPRISE   0x8000 /* the element is not of the standard */
@@ -107,12 +108,13 @@ end(struct buf *out, size_t start)
 }
 
 static size_t
-begin_message(struct buf *out, const struct ipfix *x, walltime_t wall)
+begin_message(
+    struct buf *out, const struct ipfix *x, uint32_t sequence, walltime_t wall)
 {
 	size_t start = begin(out, VERSION);
 
 	put(out, (uint64_t)wall.ns / 1000000000, 4);
-	put(out, x->sequence, 4);
+	put(out, sequence, 4);
 	put(out, x->domain, 4);
 	return start;
 }
@@ -137,20 +139,37 @@ put_template(struct buf *out, const struct ipfix *x, size_t index)
 	}
 }
 
-static void
-add_templates(struct buf *out, struct ipfix *x, monotime_t now, walltime_t wall)
+/* Where a message's number stands. */
+static uint32_t
+sequence_of(struct str message)
 {
-	size_t message, set;
+	uint32_t sequence = 0;
 
-	if (x->has_template &&
-	    monotime_since(x->template_sent, now) < IPFIX_TEMPLATE_NS)
-		return;
-	message = begin_message(out, x, wall);
-	set = begin(out, SET_TEMPLATE);
+	for (size_t i = SEQUENCE_AT; i < SEQUENCE_AT + 4; i++)
+		sequence = sequence << 8 | (uint8_t)message.ptr[i];
+	return sequence;
+}
+
+void
+ipfix_begin(struct buf *out, const struct ipfix *x, struct str next, walltime_t wall)
+{
+	uint32_t sequence = next.len > HEADER_BYTES ? sequence_of(next) : x->sequence;
+	size_t message = begin_message(out, x, sequence, wall);
+	size_t set = begin(out, SET_TEMPLATE);
+
 	for (size_t i = 0; i < ARRAY_LEN(templates); i++)
 		put_template(out, x, i);
 	end(out, set);
 	end(out, message);
+}
+
+static void
+add_templates(struct buf *out, struct ipfix *x, monotime_t now, walltime_t wall)
+{
+	if (x->stream || (x->has_template &&
+			     monotime_since(x->template_sent, now) < IPFIX_TEMPLATE_NS))
+		return;
+	ipfix_begin(out, x, STR(""), wall);
 	x->has_template = true;
 	x->template_sent = now;
 }
@@ -217,7 +236,7 @@ ipfix_add(struct buf *out, struct ipfix *x, const struct flow_view *view,
 	size_t message, set;
 
 	add_templates(out, x, now, wall);
-	message = begin_message(out, x, wall);
+	message = begin_message(out, x, x->sequence, wall);
 	set = begin(out, id);
 	if (!crowd)
 		put_ends(out, view);

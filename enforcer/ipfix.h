@@ -27,10 +27,15 @@ struct ipfix {
 	uint32_t domain;     /* observation domain */
 	uint32_t enterprise; /* 0: none; no element of our own is sent */
 	uint32_t sequence;   /* records sent before */
+	bool stream; /* TCP: templates are sent once, when it begins (ipfix_begin) */
 	bool has_template;
 	monotime_t template_sent;
 };
 
+/* Appends what a stream begins with: a message of the templates. `next`: the message that
+ * follows; empty: the next one. */
+void ipfix_begin(
+    struct buf *out, const struct ipfix *x, struct str next, walltime_t wall);
 /* Appends whole messages: templates if it is time for them, and the record. */
 void ipfix_add(struct buf *out, struct ipfix *x, const struct flow_view *view,
     monotime_t now, walltime_t wall);

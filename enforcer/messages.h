@@ -17,10 +17,11 @@ enum enforcer_message {
 	MSG_AUDIT_LINK,  /* fd: a socket to the (new) audit role */
 	MSG_FLOW_FILE,  /* fd: the flow log, to append to; none: it is no longer kept */
 	MSG_NAMES_FILE, /* fd: where to keep what is known by name; none: nowhere */
-	MSG_FLOW_EXPORT, /* u8 enum enforcer_export, u32 IPFIX domain, u32 enterprise; fd: a
-			    datagram socket; none: not any more */
-	MSG_LISTENER, /* body: u8 enum enforcer_listener; fd */
-	MSG_ROLES,    /* body: u32 count; each: str name, u32 pid, u32 restarts */
+	MSG_FLOW_EXPORT, /* u8 enum enforcer_export, u8 EXPORT_*, u32 IPFIX domain,
+			    u32 enterprise; fd: a connected socket; none: there is no
+			    receiver, or it is not there now */
+	MSG_LISTENER,    /* body: u8 enum enforcer_listener; fd */
+	MSG_ROLES,       /* body: u32 count; each: str name, u32 pid, u32 restarts */
 	/* Of a source that was sent: u32 index, u32 count, str names of files that are
 	 * gone; fd: a bundle of files that are new or others. */
 	MSG_SOURCE_EDIT,
@@ -38,6 +39,7 @@ enum enforcer_message {
 	/* role -> parent */
 	MSG_READY,         /* engine: the first program is in force; others: started */
 	MSG_SOURCE_WANTED, /* engine: u32 index of a source to be sent as a whole */
+	MSG_EXPORT_WANTED, /* engine: u8 enum enforcer_export: its receiver has gone; connect */
 	MSG_KUBE_ACCESS_WANTED, /* kube role: the server's address or the token may be others */
 	/* engine -> kube role */
 	MSG_SOURCE_TAKEN, /* the last MSG_SOURCE_EDIT has been read: there is room for one */
@@ -102,6 +104,9 @@ enum enforcer_export {
 	EXPORT_IPFIX,
 	EXPORT_COUNT,
 };
+
+#define EXPORT_CONFIGURED 1 /* records are for it, be it there now or not */
+#define EXPORT_STREAM     2 /* TCP; else each message is a datagram */
 
 enum enforcer_listener {
 	LISTENER_CONTROL,

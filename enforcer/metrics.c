@@ -67,12 +67,16 @@ answer_metrics(struct engine *e, struct server_conn *conn)
 }
 
 /* That we answer says that the loop turns; without a kernel role that answers nothing can be
- * changed or healed. */
+ * changed or healed, and behind a load that does not end nothing new comes into force. */
 static void
 answer_healthz(struct engine *e, struct server_conn *conn)
 {
-	const char *ill = engine_kernel_ill(e, monotime_now());
+	const monotime_t now = monotime_now();
+	const char *ill = engine_kernel_ill(e, now);
 	struct buf body = {0};
+
+	if (ill == NULL)
+		ill = engine_load_ill(e, now);
 
 	buf_printf(&body, "%s\n", ill != NULL ? ill : "ok");
 	answer(conn, ill == NULL ? "200 OK" : "503 Service Unavailable", "text/plain",

@@ -60,6 +60,9 @@ add_sources(const struct engine *e, struct buf *out)
 	    "Times that the sources were read.", e->load.loads);
 	prometheus_add(out, "ringfence_load_failures_total", "counter",
 	    "Times that they could not be put in force.", e->load.failures);
+	prometheus_add_seconds(out, "ringfence_load_running_seconds",
+	    "How long the load has taken that runs; 0 if none does.",
+	    (int64_t)engine_load_ns(e, monotime_now()));
 	add_edits(&e->edits, out);
 }
 

@@ -323,6 +323,9 @@ parent_run(const struct parent_options *options)
 
 	log_setup("enforcer", LOG_INFO, LOG_FORMAT_TEXT);
 	(void)signal(SIGPIPE, SIG_IGN); /* a peer that left is an error code */
+	/* What means something to other daemons must not end this one. */
+	(void)signal(SIGUSR1, SIG_IGN);
+	(void)signal(SIGUSR2, SIG_IGN);
 	init(p, options);
 	if (!load_config(p)) {
 		p->status = 2;

@@ -151,9 +151,22 @@ parent_send_names_file(struct parent *p)
 		(void)close(fd); /* the engine has its own */
 }
 
-/* A receiver that is not there is told of; SIGHUP tries again. */
-void
-parent_send_exports(struct parent *p)
+/* What is said of a receiver beside the socket. */
+static uint8_t
+export_flags(const struct parent *p, enum enforcer_export kind)
+{
+	const struct enforcer_config *c = p->config;
+
+	if (kind == EXPORT_JOURNAL)
+		return c->journal_socket != NULL ? EXPORT_CONFIGURED : 0;
+	if (!c->has_ipfix)
+		return 0;
+	return EXPORT_CONFIGURED | (c->ipfix_tcp ? EXPORT_STREAM : 0);
+}
+
+/* A receiver that is not there is told of; the engine has it tried again. */
+static void
+send_export(struct parent *p, enum enforcer_export kind, bool again)
 {
 	static int (*const connects[])(
 	    const struct enforcer_config *c, int *out_fd, struct err *err) = {
@@ -161,22 +174,27 @@ parent_send_exports(struct parent *p)
 	    [EXPORT_IPFIX] = files_connect_ipfix,
 	};
 
-	for (uint8_t i = 0; i < EXPORT_COUNT; i++) {
-		struct err err = ERR_INIT;
-		struct buf body = {0};
-		int fd;
+	struct err err = ERR_INIT;
+	struct buf body = {0};
+	int fd;
 
-		if (connects[i](p->config, &fd, &err) != 0)
-			log_error(
-			    "flow-export", "detail=%s", log_quote(str_from(err.msg)));
-		proc_put_u8(&body, i);
-		proc_put_u32(&body, p->config->ipfix_domain);
-		proc_put_u32(&body, p->config->ipfix_enterprise);
-		parent_send(p, ROLE_ENGINE, MSG_FLOW_EXPORT, &body, fd);
-		if (fd >= 0)
-			(void)close(fd); /* the engine has its own */
-		buf_free(&body);
-	}
+	if (connects[kind](p->config, &fd, &err) != 0 && !again)
+		log_error("flow-export", "detail=%s", log_quote(str_from(err.msg)));
+	proc_put_u8(&body, (uint8_t)kind);
+	proc_put_u8(&body, export_flags(p, kind));
+	proc_put_u32(&body, p->config->ipfix_domain);
+	proc_put_u32(&body, p->config->ipfix_enterprise);
+	parent_send(p, ROLE_ENGINE, MSG_FLOW_EXPORT, &body, fd);
+	if (fd >= 0)
+		(void)close(fd); /* the engine has its own */
+	buf_free(&body);
+}
+
+void
+parent_send_exports(struct parent *p)
+{
+	for (unsigned i = 0; i < EXPORT_COUNT; i++)
+		send_export(p, (enum enforcer_export)i, false);
 }
 
 static void
@@ -386,12 +404,28 @@ on_source_wanted(struct parent *p, struct proc_msg *msg)
 }
 
 static bool
+on_export_wanted(struct parent *p, struct proc_msg *msg)
+{
+	struct proc_reader r;
+	uint8_t kind;
+
+	proc_reader_init(&r, msg);
+	kind = proc_get_u8(&r);
+	if (!proc_reader_done(&r) || kind >= EXPORT_COUNT)
+		return false;
+	send_export(p, (enum enforcer_export)kind, true);
+	return true;
+}
+
+static bool
 on_role_message(void *arg, struct proc_msg *msg)
 {
 	struct supervised *role = arg;
 
 	if (role->id == ROLE_ENGINE && msg->type == MSG_SOURCE_WANTED)
 		return on_source_wanted(role->parent, msg);
+	if (role->id == ROLE_ENGINE && msg->type == MSG_EXPORT_WANTED)
+		return on_export_wanted(role->parent, msg);
 	if (role->id >= ROLE_KUBE && msg->type == MSG_KUBE_ACCESS_WANTED) {
 		parent_kube_refresh(role->parent, (size_t)role->id - ROLE_KUBE, false);
 		return true;

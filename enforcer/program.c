@@ -71,6 +71,7 @@ set_options(struct program *p, const struct engine_settings *s)
 	if (s->workload_network_count != 0)
 		memcpy(networks, s->workload_networks,
 		    s->workload_network_count * sizeof(*networks));
+	p->allowed = allowed_copy(p->arena, &s->allowed);
 	p->options = (struct compile_options){
 	    .node = str_dup(p->arena, s->node),
 	    .settings = {.log_group = s->flow_group,
@@ -323,6 +324,7 @@ program_content(const struct program *p, struct arena *arena,
 {
 	compile_state_content(p->real.state, arena, out);
 	table_set_midstream(out->rule_chains, out->rule_chain_count, midstream);
+	allowed_set_logs(&p->allowed, out->rule_chains, out->rule_chain_count);
 }
 
 void
@@ -331,6 +333,7 @@ program_rest(const struct program *p, struct arena *arena,
 {
 	compile_state_rest(p->real.state, arena, out);
 	table_set_midstream(out->rule_chains, out->rule_chain_count, midstream);
+	allowed_set_logs(&p->allowed, out->rule_chains, out->rule_chain_count);
 }
 
 size_t

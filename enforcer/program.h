@@ -34,6 +34,7 @@ struct program {
 	struct program_side
 	    shadow; /* with the policies that are only watched enforced */
 	struct compile_options options; /* in the arena */
+	struct allowed allowed;         /* of whom chains log as well; in the arena */
 	size_t local_workloads;
 	/* Set by the engine: */
 	uint64_t

@@ -319,6 +319,7 @@ engine_settings_encode(
 		buf_add(out, c->workload_interfaces[i].last, INTERFACE_NAME_BYTES);
 	}
 	put_established(out, &c->established);
+	allowed_encode(out, &c->allowed);
 	proc_put_u8(out, c->host_protection);
 	put_fail_safe(out, &c->fail_safe);
 	steering_encode(out, &c->steering);
@@ -424,7 +425,8 @@ engine_settings_decode(
 	}
 	if (!get_interfaces(arena, r, s))
 		return false;
-	if (!get_established(arena, r, &s->established))
+	if (!get_established(arena, r, &s->established) ||
+	    !allowed_decode(arena, r, &s->allowed))
 		return false;
 	s->host_protection = proc_get_u8(r) != 0;
 	if (!get_fail_safe(arena, r, &s->fail_safe))

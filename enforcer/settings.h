@@ -67,6 +67,7 @@ struct engine_settings {
 	bool host_protection;
 	struct fail_safe fail_safe;
 	uint16_t flow_group;
+	struct allowed allowed;
 	bool audit, audit_required;
 	struct settings_source *sources;
 	size_t source_count;

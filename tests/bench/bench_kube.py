@@ -167,7 +167,7 @@ class Daemon:
                               capture_output=True, text=True, check=check)
 
     def status(self):
-        return json.loads(self.ask("status", "-o", "json").stdout)
+        return json.loads(self.ask("status", "-o", "json", check=False).stdout)
 
     def kinds(self):
         """What is kept of the cluster, which is told a moment later."""

@@ -22,7 +22,7 @@ MISTAKES = [
     ("ringfence-enforcer --config", "'--config' requires an argument"),
     ("ringfence-enforcer start", "no such command: start (try --help)"),
     ("ringfence-enforcer --ready-fd x", "--ready-fd takes a number"),
-    ("ringfence-enforcer status -o xml", "no such output format (text, json): xml"),
+    ("ringfence-enforcer status -o xml", "no such output format (text, json, yaml): xml"),
     ("ringfence-enforcer flows --count many", "no number up to 1000: many"),
     ("ringfence-enforcer explain a b", "usage: "),
 ]

@@ -25,7 +25,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import rf  # noqa: E402
 
 NETWORKS = ["10.1.0.0/16", "fd00:1::/32"]
-WAIT_S = 20  # for what happens at once on a machine that has nothing else to do
+WAIT_S = 60  # for what happens at once on a machine that has nothing else to do
 
 
 class Enforcer:
@@ -157,10 +157,10 @@ class Enforcer:
         return json.loads(self.ask(*words, "-o", "json", check=check).stdout)
 
     def status(self):
-        return self.ask_json("status")
+        return self.ask_json("status", check=False)  # 1: nothing is in force
 
     def answers(self):
-        return self.ask("status", "-o", "json", check=False).returncode == 0
+        return self.ask("status", check=False).returncode in (0, 1)
 
     def role(self, name):
         """The pid of a role."""

@@ -240,6 +240,26 @@ def test_enforcer_that_comes_late(lab, tmp_path, routed):
     lab.node.exec(["nft", "flush", "ruleset"])
 
 
+def test_status_is_good_while_some_policy_is_in_force(lab, tmp_path):
+    """Not while nothing is, though the daemon answers; but with the last good one."""
+    it = Enforcer(lab.node, tmp_path, {"a.yaml": "kind: [\n"})
+    config = ours(it, cniVersion="1.1.0")
+    it.start(ready=False)
+    try:
+        it.wait_state("closed")
+        status, error = run(lab.node, program(), config, environment("STATUS"))
+        assert (status, error["code"], error["details"]) == (1, 50, "closed")
+        it.write("a.yaml", WORKLOAD)
+        it.wait_state("enforcing")
+        assert run(lab.node, program(), config, environment("STATUS")) == (0, None)
+        it.write("a.yaml", "kind: [\n")
+        it.wait_state("stale")
+        assert run(lab.node, program(), config, environment("STATUS")) == (0, None)
+    finally:
+        it.stop()
+        lab.node.exec(["nft", "flush", "ruleset"])
+
+
 # --- what policy does not reach ---
 
 

@@ -8,7 +8,7 @@ import struct
 import pytest
 
 import lab as lab_module
-from enforcerd import Enforcer
+from enforcerd import Enforcer, kill
 from lab import Lab, wait_until
 from shop import DB, PORTS, world
 
@@ -33,6 +33,18 @@ class Collector:
         self.templates = {}
         self.records = []
         self.sequence = None
+
+    def begin_session(self):
+        """Of a stream: templates belong to it (section 10.4)."""
+        self.templates = {}
+
+    def take_stream(self, data):
+        """Whole messages from the front of a stream; returns the rest."""
+        while len(data) >= 4 and len(data) >= int.from_bytes(data[2:4], "big"):
+            length = int.from_bytes(data[2:4], "big")
+            self.take(data[:length])
+            data = data[length:]
+        return data
 
     def take(self, data):
         version, length, _time, sequence, domain = struct.unpack_from("!HHIII", data)
@@ -167,3 +179,121 @@ def test_collectors_get_what_the_flow_log_has(tmp_path):
                 "RINGFENCE_POLICY": "db", "RINGFENCE_TENANT": "acme", "PRIORITY": "5",
                 "SYSLOG_IDENTIFIER": "ringfence-enforcer"} == entry
             assert entry["MESSAGE"].startswith("deny /acme/shop/web to /acme/shop/db, tcp 80")
+
+
+class Stream:
+    """A collecting process over TCP: one session at a time."""
+
+    def __init__(self, host, collector, port=0):
+        self.collector = collector
+        self.listener = host.enter_and(lambda: socket.socket(socket.AF_INET))
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind(("127.0.0.1", port))
+        self.listener.listen()
+        self.listener.setblocking(False)
+        self.session, self.rest, self.sessions = None, b"", 0
+
+    @property
+    def port(self):
+        return self.listener.getsockname()[1]
+
+    def drain(self):
+        try:
+            if self.session is None:
+                self.session = self.listener.accept()[0]
+                self.session.setblocking(False)
+                self.rest = b""
+                self.sessions += 1
+                self.collector.begin_session()
+            while data := self.session.recv(65536):
+                self.rest = self.collector.take_stream(self.rest + data)
+            self.session = None
+        except BlockingIOError:
+            pass
+
+    def close(self):
+        if self.session is not None:
+            self.session.close()
+        self.session = None
+        self.listener.close()
+
+
+def test_collector_over_tcp_that_comes_and_goes(tmp_path):
+    """Each session begins with templates; records wait for the next, and are told once."""
+    with Lab() as lab:
+        lab.add_workloads(["web", "db", "mon"])
+        collector = Collector()
+        stream = Stream(lab.node, collector)
+        port = stream.port
+        stream.close()  # it is not there yet
+        flows = {"file": str(tmp_path / "flows.jsonl"), "ipfix": {
+            "collector": f"127.0.0.1:{port}", "protocol": "tcp", "domain": 7}}
+        with Enforcer(lab.node, tmp_path, {"world.yaml": world(lab), "db.yaml": DB},
+                      flows=flows) as enforcer:
+            address = str(lab.host("db").address(4))
+
+            def deny(number):
+                before = sum(flow["count"] for flow in enforcer.flows())
+                lab.probe_many([("web", address, "udp", 1000 + i) for i in range(number)], 100)
+                wait_until(lambda: sum(flow["count"] for flow in enforcer.flows()) >=
+                           before + number, WAIT_S, "the flow log")
+
+            def has_all():
+                stream.drain()
+                return (sum(each["packetDeltaCount"] for each in collector.records) ==
+                        sum(flow["count"] for flow in enforcer.flows()))
+
+            def lost():
+                return enforcer.metric('ringfence_flow_export_lost_records_total'
+                                       '{receiver="ipfix"}')
+
+            deny(5)
+            enforcer.wait_log("export receiver=ipfix detail=")
+            stream = Stream(lab.node, collector, port)
+            wait_until(has_all, WAIT_S, "what came before the collector")
+            deny(5)
+            wait_until(has_all, WAIT_S, "what came with it")
+            stream.close()  # it ends, having read all
+            deny(5)
+            stream = Stream(lab.node, collector, port)
+            wait_until(has_all, WAIT_S, "what came while it was gone")
+            assert stream.sessions == 1 and lost() == 0
+            assert enforcer.metric('ringfence_flow_exported_records_total'
+                                   '{receiver="ipfix"}') == len(collector.records)
+            ports = [each["destinationTransportPort"] for each in collector.records
+                     if each["sourceIPv4Address"] == str(lab.host("web").address(4))]
+            assert set(ports) == {1000, 1001, 1002, 1003, 1004}
+            # The engine's successor goes on, in a session of its own.
+            kill(enforcer.role("engine"))
+            wait_until(lambda: enforcer.answers() and
+                       enforcer.status()["flows"]["reading"], WAIT_S, "another engine")
+            collector.sequence = None  # it counts from the start
+            deny(5)
+            wait_until(has_all, WAIT_S, "what came after it")
+            stream.close()
+
+
+def test_journal_that_is_started_again_is_found(tmp_path):
+    with Lab() as lab:
+        lab.add_workloads(["web", "db", "mon"])
+        path, entries = tmp_path / "journal", []
+
+        def journal():
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            sock.bind(str(path))
+            sock.setblocking(False)
+            return sock
+
+        with Enforcer(lab.node, tmp_path, {"world.yaml": world(lab), "db.yaml": DB},
+                      flows={"journal": str(path)}) as enforcer:
+            enforcer.wait_log("flow-export")  # there is none yet
+            for number in (1, 2):
+                with journal() as sock:
+                    def told():
+                        lab.probe("web", "db", "tcp", 80, 50)
+                        drain(sock, lambda data: entries.append(read_entry(data)))  # noqa: B023
+                        return entries
+
+                    wait_until(told, WAIT_S, f"journal {number}")
+                path.unlink()
+                entries.clear()

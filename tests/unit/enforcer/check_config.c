@@ -133,7 +133,8 @@ START_TEST(every_field_is_read)
 		 "denied: reject\n"
 		 "tableOwner: never\n"
 		 "flows: {file: flows.jsonl, group: 7, journal: true, ipfix: "
-		 "{collector: \"[2001:db8::1]:4739\", domain: 3, enterprise: 9}}\n"
+		 "{collector: \"[2001:db8::1]:4739\", protocol: tcp, domain: 3, "
+		 "enterprise: 9}, allowed: [/acme/shop, /]}\n"
 		 "dns: {resolvers: [10.96.0.10, \"fd00::a\"], mode: observe, "
 		 "group: 8}\n"
 		 "audit: {directory: audit, mode: best-effort}\n"
@@ -198,6 +199,9 @@ START_TEST(every_field_is_read)
 	ck_assert(c->has_ipfix);
 	ck_assert_str_eq(ip_format(&c->ipfix_addr, text), "2001:db8::1");
 	ck_assert_uint_eq(c->ipfix_port, 4739);
+	ck_assert_uint_eq(c->allowed.count, 2);
+	ck_assert(str_is(c->allowed.paths[0], "/acme/shop"));
+	ck_assert(c->ipfix_tcp);
 	ck_assert_uint_eq(c->ipfix_domain, 3);
 	ck_assert_uint_eq(c->ipfix_enterprise, 9);
 	ck_assert_str_eq(c->audit_directory, "/tmp/audit");
@@ -284,8 +288,13 @@ static const struct {
 	4, 66, "twice", NULL},
     {HEAD "dns: {resolvers: [10.0.0.1], mode: hold, listen: [\"10.0.0.2:53\"]}\n", 4, 6,
 	"workloadNetworks", NULL},
+    {HEAD "flows: {allowed: [acme]}\n", 4, 19, "/acme/shop", NULL},
+    {HEAD "flows: {allowed: [/a, 3]}\n", 4, 23, "a namespace must be", NULL},
+    {HEAD "flows: {allowed: [/a, /a]}\n", 4, 23, "twice", NULL},
     {HEAD "flows: {ipfix: {domain: 1}}\n", 4, 16, "collector", NULL},
     {HEAD "flows: {ipfix: {collector: host:4739}}\n", 4, 28, "ADDRESS:PORT", NULL},
+    {HEAD "flows: {ipfix: {collector: \"192.0.2.1:1\", protocol: sctp}}\n", 4, 53,
+	"sctp", NULL},
     {HEAD "flows: {ipfix: {collector: \"192.0.2.1:0\"}}\n", 4, 28, "ADDRESS:PORT",
 	NULL},
     {HEAD "audit: {mode: required}\n", 4, 8, "directory", NULL},

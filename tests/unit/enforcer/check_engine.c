@@ -249,6 +249,25 @@ START_TEST(kernel_role_that_does_not_answer_is_an_illness)
 }
 END_TEST
 
+/* Behind it nothing new would come into force. */
+START_TEST(load_that_does_not_end_is_an_illness)
+{
+	monotime_t later = monotime_now();
+
+	engine_load_recompile(engine, later);
+	ck_assert(engine->load.running); /* until the loop turns */
+	ck_assert_uint_gt(engine_load_ns(engine, monotime_now()), 0);
+	later.ns += 599 * UINT64_C(1000000000);
+	ck_assert_ptr_null(engine_load_ill(engine, later));
+	later.ns += 60 * UINT64_C(1000000000);
+	ck_assert_str_eq(engine_load_ill(engine, later), "a load does not end");
+	engine->stopping = true;
+	(void)uv_run(&engine->loop, UV_RUN_DEFAULT);
+	ck_assert_ptr_null(engine_load_ill(engine, later));
+	ck_assert_uint_eq(engine_load_ns(engine, later), 0);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -265,6 +284,7 @@ main(void)
 	tcase_add_test(tc, edits_that_are_all_refused_begin_nothing);
 	tcase_add_test(tc, record_that_went_to_another_audit_role_is_not_waited_for);
 	tcase_add_test(tc, kernel_role_that_does_not_answer_is_an_illness);
+	tcase_add_test(tc, load_that_does_not_end_is_an_illness);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);

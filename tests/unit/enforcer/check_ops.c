@@ -370,6 +370,12 @@ static const struct table_rule_chain bad_chains[] = {
     {.number = 5, .action = ACTION_PASS, .comment = ""},
     {.number = 5, .action = ACTION_DENY, .comment = "a \"quote\""},
     {.number = 5, .action = ACTION_DENY, .comment = "a\nnew line"},
+    {.number = 5, .action = ACTION_DENY, .comment = "a \x7f"},
+    {.number = 5, .action = ACTION_DENY, .comment = "caf\xc3\xa9"},
+    {.number = 5,
+	.action = ACTION_DENY,
+	.comment = "0123456789012345678901234567890123456789012345678901234567890123"
+		   "0123456789012345678901234567890123456789012345678901234567890123"},
 };
 
 START_TEST(decode_refuses_a_chain_when_it_cannot_be_said)
@@ -378,6 +384,35 @@ START_TEST(decode_refuses_a_chain_when_it_cannot_be_said)
 	struct op_batch out;
 
 	ck_assert_int_eq(decode(&op, 1, &out), ERR_INVALID);
+}
+END_TEST
+
+/* Before memory is taken for it. */
+START_TEST(decode_refuses_a_batch_that_is_too_large)
+{
+	const struct table_element local = {.addr = {10, 1, 0, 1}};
+	const struct op op = {.kind = OP_ADD,
+	    .set = SET_LOCAL4_IN,
+	    .elements = &local,
+	    .element_count = 1};
+	const uint32_t count = OP_MAX_ELEMENTS + 1;
+	const size_t each = ip_bytes(IP_V4);
+	struct op_batch out;
+	uint8_t *data;
+	size_t head;
+
+	ck_assert_int_eq(decode(&op, 1, &out), 0);
+	ck_assert_int_eq(op_decode(arena, (const uint8_t *)bytes.data,
+			     (size_t)OP_MAX_BATCH_BYTES + 1, &out, &err),
+	    ERR_LIMIT);
+	head = bytes.len - each;
+	data = calloc(head + count * each, 1);
+	ck_assert_ptr_nonnull(data);
+	memcpy(data, bytes.data, head);
+	memcpy(data + head - sizeof(count), &count, sizeof(count));
+	ck_assert_int_eq(
+	    op_decode(arena, data, head + count * each, &out, &err), ERR_LIMIT);
+	free(data);
 }
 END_TEST
 
@@ -433,6 +468,7 @@ main(void)
 	    ARRAY_LEN(bad_rooms));
 	tcase_add_loop_test(tc, decode_refuses_a_chain_when_it_cannot_be_said, 0,
 	    ARRAY_LEN(bad_chains));
+	tcase_add_test(tc, decode_refuses_a_batch_that_is_too_large);
 	tcase_add_test(tc, decode_fails_when_cut_anywhere);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
