@@ -131,6 +131,12 @@ walk_rule_chain(struct walk *w, uint32_t number)
 
 static enum outcome walk_chain(struct walk *w, const char *name);
 
+static bool
+governs_source(const char *chain)
+{
+	return strcmp(chain, "egress4") == 0 || strcmp(chain, "egress6") == 0;
+}
+
 /* A chain that was gone to returns to whoever jumped. */
 static enum outcome
 walk_stmt(struct walk *w, const struct table_stmt *stmt)
@@ -201,6 +207,8 @@ walk_stmt(struct walk *w, const struct table_stmt *stmt)
 	case STMT_RETURN:
 		return OUT_RETURN;
 	case STMT_JUMP:
+		if (w->packet->at_destination && governs_source(stmt->chain))
+			return OUT_NEXT;
 		outcome = walk_chain(w, stmt->chain);
 		return outcome == OUT_RETURN ? OUT_NEXT : outcome;
 	case STMT_GOTO:
