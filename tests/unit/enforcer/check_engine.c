@@ -249,72 +249,6 @@ START_TEST(kernel_role_that_does_not_answer_is_an_illness)
 }
 END_TEST
 
-/* ---- what the kernel refuses ---- */
-
-static bool
-is_asked(void)
-{
-	return engine->kernel.questions != NULL;
-}
-
-/* The kernel role's answer to what it was asked. */
-static void
-answer_applied(int code)
-{
-	struct kernel_question *q = engine->kernel.questions;
-	struct buf body = {0};
-	struct proc_msg msg = {.type = MSG_APPLIED};
-
-	ck_assert(is_asked() && q->next == NULL);
-	ck_assert_int_eq(q->answer_type, MSG_APPLIED);
-	engine->kernel.questions = NULL;
-	proc_put_u32(&body, (uint32_t)code);
-	proc_put_u32(&body, 7); /* the generation */
-	proc_put_u32(&body, UINT32_MAX);
-	proc_put_u32(&body, 0);
-	proc_put_u32(&body, 0);
-	proc_put_str(&body, STR("as the test has it"));
-	msg.data = (const uint8_t *)body.data;
-	msg.len = body.len;
-	q->answered(engine, &msg, q->arg);
-	free(q);
-	buf_free(&body);
-}
-
-START_TEST(what_is_refused_is_tried_again_ever_later)
-{
-	static const unsigned waits_ms[] = {250, 500, 1000, 2000};
-	int other;
-
-	engine_kernel_init(engine);
-	engine_kernel_connect(engine, half_link(&other));
-	engine_apply_need_heal(engine, false, "the test");
-	engine_apply_step(engine);
-	for (size_t i = 0; i < ARRAY_LEN(waits_ms); i++) {
-		const uint64_t before = monotime_now().ns;
-
-		answer_applied(ERR_SYSTEM);
-		ck_assert_uint_eq(engine->apply.retry_ms, waits_ms[i]);
-		ck_assert_uint_ge(engine->apply.commit_after.ns,
-		    before + waits_ms[i] * UINT64_C(1000000));
-		ck_assert(!is_asked());
-		engine->apply.commit_after.ns += UINT64_C(600000000000);
-		engine_apply_step(engine);
-		ck_assert(!is_asked());
-		engine->apply.commit_after.ns = before; /* it is time */
-		engine_apply_step(engine);
-		ck_assert(is_asked());
-	}
-	/* What is new is not kept waiting for what is not. */
-	answer_applied(ERR_SYSTEM);
-	engine->apply.commit_after.ns += UINT64_C(600000000000);
-	engine_apply_offer(engine, program_make_skeleton(&engine->settings));
-	ck_assert(is_asked());
-	engine_kernel_fini(engine);
-	(void)close(other);
-}
-END_TEST
-
 int
 main(void)
 {
@@ -331,7 +265,6 @@ main(void)
 	tcase_add_test(tc, edits_that_are_all_refused_begin_nothing);
 	tcase_add_test(tc, record_that_went_to_another_audit_role_is_not_waited_for);
 	tcase_add_test(tc, kernel_role_that_does_not_answer_is_an_illness);
-	tcase_add_test(tc, what_is_refused_is_tried_again_ever_later);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
