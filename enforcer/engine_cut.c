@@ -82,6 +82,7 @@ judge(const struct engine *e, const struct connection *c, bool at_destination)
 	    .proto = c->judged.proto,
 	    .dport = c->judged.dst_port,
 	    .hook = c->to_node ? HOOK_INPUT : HOOK_FORWARD,
+	    .translated = !ip_eq(&c->dst, &c->judged.dst),
 	    .at_destination = at_destination,
 	};
 

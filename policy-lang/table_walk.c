@@ -61,6 +61,10 @@ look_up(const struct walk *w, const struct table_stmt *stmt, struct table_elemen
 {
 	struct table_element key = {0};
 
+	/* Sets with an address twice are of those that are the same. */
+	if (stmt->load[0] == LOAD_SADDR && stmt->load[1] == LOAD_DADDR &&
+	    !ip_eq(&w->packet->saddr, &w->packet->daddr))
+		return false;
 	for (size_t i = 0; i < TABLE_KEY_FIELDS; i++) {
 		const struct ip_addr *addr =
 		    stmt->load[i] == LOAD_SADDR ? &w->packet->saddr : &w->packet->daddr;
@@ -150,7 +154,6 @@ walk_stmt(struct walk *w, const struct table_stmt *stmt)
 	case STMT_LOOPBACK_OUT:
 	case STMT_ICMP_TYPE:
 	case STMT_ICMPV6_TYPE:
-	case STMT_CT_DNAT:
 	case STMT_CT_ORIGINAL:
 	case STMT_MARKED:
 	case STMT_CT_REPLY:
@@ -176,6 +179,8 @@ walk_stmt(struct walk *w, const struct table_stmt *stmt)
 		return w->packet->midstream && w->packet->proto == PROTO_TCP
 			   ? OUT_NEXT
 			   : OUT_BREAK;
+	case STMT_CT_DNAT:
+		return w->packet->translated ? OUT_NEXT : OUT_BREAK;
 	case STMT_FAMILY:
 		return w->packet->saddr.family == stmt->value ? OUT_NEXT : OUT_BREAK;
 	case STMT_L4PROTO:

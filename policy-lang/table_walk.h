@@ -15,6 +15,7 @@ struct table_packet {
 	enum table_hook hook;
 	const char *iif, *oif; /* NULL: not known */
 	bool midstream;        /* TCP that opens no connection */
+	bool translated;       /* its destination was another before */
 	bool at_destination;   /* what governs its source has let it pass */
 };
 
