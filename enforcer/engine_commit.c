@@ -276,10 +276,12 @@ refused(struct engine *e, struct proc_reader *r, uint32_t op, uint32_t element)
 	const char *set = op < batch->count && batch->ops[op].chain == NULL
 			      ? table_sets[batch->ops[op].set].name
 			      : "";
+	const char *number =
+	    op < batch->count ? arena_printf(arena, "%u", (unsigned)op) : "none";
 
 	a->refusals++;
-	log_error("kernel-refused", "at=%s operation=%u set=%s detail=%s",
-	    log_quote(str_from(where)), (unsigned)op, set, log_quote(detail));
+	log_error("kernel-refused", "at=%s operation=%s set=%s detail=%s",
+	    log_quote(str_from(where)), number, set, log_quote(detail));
 	(void)snprintf(
 	    a->refusal, sizeof(a->refusal), "%s: %.*s", where, STR_ARG(detail));
 	(void)audit_change(e, "ResponseComplete", a->refusal, true, false);

@@ -24,7 +24,7 @@ struct engine_cut {
 	monotime_t seldom;   /* nor before this, unless it is to be soon */
 	struct arena *arena; /* of one answer and of the connections to end */
 	struct connection *ending;
-	uint32_t *numbers; /* of the rules that end them */
+	struct nflog_packet *records; /* of them, with the rules that end them */
 	size_t ending_count;
 	bool done;    /* the list has ended */
 	bool failing; /* and it has been told */

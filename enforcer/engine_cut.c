@@ -65,9 +65,9 @@ packet_of(const struct connection *c, uint32_t number)
 	};
 }
 
-/* Whether the connection is to be ended; *out_number is the rule's that says so. */
-static bool
-is_forbidden(struct engine *e, const struct connection *c, uint32_t *out_number)
+/* What the table says of its first packet; or its policy for the destination alone. */
+static struct table_verdict
+judge(const struct engine *e, const struct connection *c, bool at_destination)
 {
 	const struct table_packet first = {
 	    .saddr = c->judged.src,
@@ -75,20 +75,46 @@ is_forbidden(struct engine *e, const struct connection *c, uint32_t *out_number)
 	    .proto = c->judged.proto,
 	    .dport = c->judged.dst_port,
 	    .hook = c->to_node ? HOOK_INPUT : HOOK_FORWARD,
+	    .translated = !ip_eq(&c->dst, &c->judged.dst),
+	    .at_destination = at_destination,
 	};
-	struct table_verdict v = program_walk(e->apply.current, &first);
+
+	return program_walk(e->apply.current, &first);
+}
+
+/* Whether it is kept although it is denied, for the sake of the end whose policy does. */
+static bool
+keeps(const struct engine *e, const struct connection *c, const struct table_verdict *v,
+    bool at_destination, struct nflog_packet *out_packet)
+{
 	struct flows_record record = {.count = 1};
 	struct flow_view view;
+
+	record.packet = packet_of(
+	    c, v->number_count != 0 ? v->numbers[v->number_count - 1] : NUMBER_NONE);
+	record.packet.at_destination = at_destination;
+	*out_packet = record.packet;
+	flow_view_make(&view, e->apply.current, &record);
+	return is_kept(e, view.subject);
+}
+
+/* Whether the connection is to be ended; *out_packet says by which rule. What one end would
+ * keep, the other need not. */
+static bool
+is_forbidden(
+    struct engine *e, const struct connection *c, struct nflog_packet *out_packet)
+{
+	struct table_verdict v = judge(e, c, false);
 
 	engine_names_see(e, c);
 	if (v.accept) {
 		engine_shadow_judge(e, c);
 		return false;
 	}
-	*out_number = v.number_count != 0 ? v.numbers[v.number_count - 1] : NUMBER_NONE;
-	record.packet = packet_of(c, *out_number);
-	flow_view_make(&view, e->apply.current, &record);
-	if (!is_kept(e, view.subject))
+	if (!keeps(e, c, &v, false, out_packet))
+		return true;
+	v = judge(e, c, true);
+	if (!v.accept && !keeps(e, c, &v, true, out_packet))
 		return true;
 	e->cut.kept++;
 	return false;
@@ -165,13 +191,10 @@ on_cut(struct engine *e, const struct proc_msg *answer, void *arg)
 	code = (int)proc_get_u32(&r);
 	count = proc_get_u32(&r);
 	for (uint32_t i = 0; i < count && i < c->ending_count; i++) {
-		struct nflog_packet packet;
-
 		if (proc_get_u8(&r) == 0)
 			continue;
 		c->cut++;
-		packet = packet_of(&c->ending[i], c->numbers[i]);
-		engine_flows_add(e, &packet);
+		engine_flows_add(e, &c->records[i]);
 	}
 	if (code != 0)
 		fail(e, proc_get_str(&r));
@@ -200,11 +223,11 @@ judge_all(struct engine *e, const struct connection *list, size_t count)
 	struct engine_cut *c = &e->cut;
 
 	c->ending = ARENA_ARRAY(c->arena, count, struct connection);
-	c->numbers = ARENA_ARRAY(c->arena, count, uint32_t);
+	c->records = ARENA_ARRAY(c->arena, count, struct nflog_packet);
 	c->ending_count = 0;
 	c->listed += count;
 	for (size_t i = 0; i < count; i++) {
-		if (!is_forbidden(e, &list[i], &c->numbers[c->ending_count]))
+		if (!is_forbidden(e, &list[i], &c->records[c->ending_count]))
 			continue;
 		engine_adopt_never(e, &list[i]);
 		c->ending[c->ending_count++] = list[i];

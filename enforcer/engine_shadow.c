@@ -83,6 +83,7 @@ engine_shadow_judge(struct engine *e, const struct connection *c)
 	    .proto = c->judged.proto,
 	    .dport = c->judged.dst_port,
 	    .hook = c->to_node ? HOOK_INPUT : HOOK_FORWARD,
+	    .translated = !ip_eq(&c->dst, &c->judged.dst),
 	};
 	struct nflog_packet packet;
 	struct table_verdict v;

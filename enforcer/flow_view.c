@@ -55,6 +55,8 @@ find_direction(const struct flow_view *v, const struct program *p)
 		return DIR_INGRESS;
 	if (v->reason == FLOW_MIDSTREAM) /* nobody knows; the end that it was for */
 		return v->dst != NULL ? DIR_INGRESS : DIR_EGRESS;
+	if (packet->at_destination)
+		return DIR_INGRESS;
 	if (v->reason != FLOW_CLUSTER_DEFAULT)
 		return v->src == NULL && v->dst != NULL ? DIR_EGRESS : DIR_INGRESS;
 	flow.src = endpoint_of_addr(p->model, packet->src);

@@ -55,7 +55,7 @@ make_key(struct flow_key *out, const struct nflog_packet *p)
 	memcpy(b + 21, p->dst.bytes, 16);
 	memcpy(b + 37, &p->proto, 1);
 	memcpy(b + 38, &p->dst_port, 2);
-	b[40] = (uint8_t)(p->cut | p->audit << 1);
+	b[40] = (uint8_t)(p->cut | p->audit << 1 | p->at_destination << 2);
 }
 
 static void

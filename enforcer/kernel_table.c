@@ -8,7 +8,7 @@
 void
 kernel_apply(struct kernel *k, const struct proc_msg *msg)
 {
-	struct nft_refusal refusal = {0};
+	struct nft_refusal refusal = NFT_NO_REFUSAL;
 	struct op_batch batch = {0};
 	struct err err = ERR_INIT;
 	struct proc_reader r;

@@ -32,6 +32,8 @@ struct nflog_packet {
 	bool to_node; /* seen in input, not in forward */
 	bool audit;   /* no packet: a connection that the rule would have denied */
 	bool cut; /* no packet: a connection that was there, and that the rule ended */
+	/* Of a connection that policy for its destination forbids, whatever the source's says. */
+	bool at_destination;
 	const uint8_t
 	    *rest; /* after the IP headers; borrowed from what was read; NULL */
 	size_t rest_bytes;

@@ -18,6 +18,7 @@
 #include "common/clock.h"
 #include "enforcer/netlink.h"
 #include "enforcer/nft_build.h"
+#include "enforcer/nft_elem.h"
 #include "enforcer/nft_socket.h"
 
 /* Beyond this a batch does not go into one message of the socket. */
@@ -161,6 +162,12 @@ send_all(struct nft *n, const struct buf *bytes, struct err *err)
 	return 0;
 }
 
+static struct nlmsghdr *
+message_at(const struct nft_build *build, size_t at)
+{
+	return (struct nlmsghdr *)(void *)(build->bytes.data + at);
+}
+
 struct acks {
 	const struct nft_build *build;
 	struct nft_refusal *refusal;
@@ -168,6 +175,36 @@ struct acks {
 	bool stale;
 	bool done; /* the last message was acknowledged */
 };
+
+static int
+fault_at(const struct nlattr *attr, void *data)
+{
+	if (mnl_attr_get_type(attr) == NLMSGERR_ATTR_OFFS &&
+	    mnl_attr_validate(attr, MNL_TYPE_U32) >= 0)
+		*(uint32_t *)data = mnl_attr_get_u32(attr);
+	return MNL_CB_OK;
+}
+
+/* How many elements of the message come before the one that the kernel finds fault with. */
+static size_t
+elements_before(
+    const struct nft_build *build, uint32_t index, const struct nlmsghdr *answer)
+{
+	const struct nlmsgerr *e = mnl_nlmsg_get_payload(answer);
+	size_t head = sizeof(*e);
+	uint32_t offset = 0;
+	size_t at = 0;
+
+	if ((answer->nlmsg_flags & NLM_F_CAPPED) == 0) /* the message is in it */
+		head += e->msg.nlmsg_len - sizeof(e->msg);
+	if ((answer->nlmsg_flags & NLM_F_ACK_TLVS) == 0 ||
+	    head > mnl_nlmsg_get_payload_len(answer) ||
+	    mnl_attr_parse(answer, (unsigned)head, fault_at, &offset) < 0)
+		return 0;
+	for (; index > 0; index--)
+		at += (message_at(build, at)->nlmsg_len + 3u) & ~3u;
+	return nft_elem_index(message_at(build, at), offset);
+}
 
 static void
 on_ack(struct acks *a, const struct nlmsghdr *header)
@@ -186,7 +223,8 @@ on_ack(struct acks *a, const struct nlmsghdr *header)
 		return; /* the first refusal is the one to tell */
 	a->refused = true;
 	a->refusal->op = a->build->origins[index].op;
-	a->refusal->element = a->build->origins[index].element;
+	a->refusal->element =
+	    a->build->origins[index].element + elements_before(a->build, index, header);
 	a->refusal->sys = -e->error;
 }
 
@@ -238,6 +276,10 @@ judge(struct nft *n, const struct acks *a, bool lost, uint32_t generation,
 	if (a->refused && a->refusal->sys == ENFILE)
 		return err_set(err, ERR_LIMIT, "a set has no room for operation %zu",
 		    a->refusal->op);
+	if (a->refused && a->refusal->op == NFT_NO_OP) {
+		errno = a->refusal->sys;
+		return err_sys(err, "the kernel refused the transaction");
+	}
 	if (a->refused) {
 		errno = a->refusal->sys;
 		return err_sys(err, "the kernel refused operation %zu", a->refusal->op);
@@ -277,9 +319,8 @@ nft_commit(struct nft *n, struct nft_build *build, uint32_t generation,
 	bool lost = false;
 	int rc;
 
-	memset(out_refusal, 0, sizeof(*out_refusal));
-	((struct nlmsghdr *)(void *)(build->bytes.data + build->last_at))
-	    ->nlmsg_flags |= NLM_F_ACK;
+	*out_refusal = NFT_NO_REFUSAL;
+	message_at(build, build->last_at)->nlmsg_flags |= NLM_F_ACK;
 	nft_build_batch(build, false, 0);
 	n->seq += (uint32_t)build->count;
 	rc = send_all(n, &build->bytes, err);
@@ -447,7 +488,7 @@ nft_apply(struct nft *n, const struct op_batch *batch, uint32_t generation,
 {
 	int rc;
 
-	memset(out_refusal, 0, sizeof(*out_refusal));
+	*out_refusal = NFT_NO_REFUSAL;
 	if (batch->count == 0)
 		return nft_generation(n, out_generation, err);
 	keep_counters(n, batch);

@@ -34,11 +34,14 @@ MUST_CHECK int nft_find_lacks(struct nft *n, unsigned *out_lacks, struct err *er
 
 /* Where the kernel refused. */
 struct nft_refusal {
-	size_t op; /* index in the batch */
-	size_t
-	    element; /* first element of the refused message, for OP_ADD, OP_DELETE */
-	int sys;     /* errno */
+	size_t op;      /* index in the batch; NFT_NO_OP: of all of it */
+	size_t element; /* for OP_ADD, OP_DELETE: which; its message's first, of a
+			 * kernel that does not say */
+	int sys;        /* errno */
 };
+
+#define NFT_NO_OP      UINT32_MAX
+#define NFT_NO_REFUSAL ((struct nft_refusal){.op = NFT_NO_OP})
 
 /*
  * Applies a batch as one transaction: all of it or nothing. `generation` is the ruleset

@@ -45,6 +45,7 @@ nft_build_init(struct nft_build *b, uint32_t first_seq, struct table_settings se
 	memset(b, 0, sizeof(*b));
 	b->first_seq = first_seq;
 	b->settings = settings;
+	b->now.op = NFT_NO_OP;
 }
 
 void
@@ -97,10 +98,11 @@ nft_build_end(struct nft_build *b, struct nlmsghdr *header)
 void
 nft_build_batch(struct nft_build *b, bool is_begin, uint32_t generation)
 {
-	struct nlmsghdr *header =
-	    begin(b, is_begin ? NFNL_MSG_BATCH_BEGIN : NFNL_MSG_BATCH_END, 0, AF_UNSPEC,
-		NFNL_SUBSYS_NFTABLES);
+	struct nlmsghdr *header;
 
+	b->now = (struct nft_origin){.op = NFT_NO_OP};
+	header = begin(b, is_begin ? NFNL_MSG_BATCH_BEGIN : NFNL_MSG_BATCH_END, 0,
+	    AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
 	if (is_begin && generation != 0)
 		mnl_attr_put_u32(header, NFNL_BATCH_GENID, htonl(generation));
 	nft_build_end(b, header);

@@ -14,8 +14,9 @@
 #define NFT_PERSIST 0x4u /* NFT_TABLE_F_PERSIST: it outlives its owner */
 
 struct nft_origin {
-	uint32_t op;
-	uint32_t element;
+	uint32_t
+	    op; /* NFT_NO_OP: of the transaction, or of what is there in any case */
+	uint32_t element; /* of its elements the first */
 };
 
 /* An interval set is replaced by a copy of it (nft_apply), whose name has a suffix: which
@@ -47,7 +48,7 @@ struct nft_build {
 	/* What chains that are made anew have counted so far; sorted by number. */
 	const struct nft_counter *counted;
 	size_t counted_count;
-	struct nft_origin now; /* what the next message comes from */
+	struct nft_origin now; /* what the next message comes from; first NFT_NO_OP */
 };
 
 void nft_build_init(

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
 
 #include "enforcer/nft_build.h"
 
@@ -317,6 +318,57 @@ read_key(enum table_set_id set, const uint8_t *key, const uint8_t *end,
 			break;
 		}
 	}
+}
+
+struct before {
+	const uint8_t *end;
+	size_t count;
+};
+
+static int
+first_type(const struct nlattr *attr, void *data)
+{
+	*(uint16_t *)data = mnl_attr_get_type(attr);
+	return MNL_CB_STOP;
+}
+
+/* An interval may have a second entry, of its end. */
+static int
+count_before(const struct nlattr *attr, void *data)
+{
+	struct before *b = data;
+	uint16_t first = NFTA_SET_ELEM_UNSPEC;
+
+	if ((const uint8_t *)attr > b->end)
+		return MNL_CB_STOP;
+	if (mnl_attr_parse_nested(attr, first_type, &first) >= 0 &&
+	    first != NFTA_SET_ELEM_FLAGS)
+		b->count++;
+	return MNL_CB_OK;
+}
+
+static int
+find_list(const struct nlattr *attr, void *data)
+{
+	if (mnl_attr_get_type(attr) == NFTA_SET_ELEM_LIST_ELEMENTS)
+		*(const struct nlattr **)data = attr;
+	return MNL_CB_OK;
+}
+
+size_t
+nft_elem_index(const struct nlmsghdr *message, size_t offset)
+{
+	struct before b = {(const uint8_t *)message + offset, 0};
+	const struct nlattr *list = NULL;
+
+	const uint16_t type = message->nlmsg_type & 0xff;
+
+	if ((type != NFT_MSG_NEWSETELEM && type != NFT_MSG_DELSETELEM) ||
+	    offset >= message->nlmsg_len ||
+	    mnl_attr_parse(message, sizeof(struct nfgenmsg), find_list, &list) < 0 ||
+	    list == NULL || mnl_attr_parse_nested(list, count_before, &b) < 0)
+		return 0;
+	return b.count > 0 ? b.count - 1 : 0;
 }
 
 enum nft_elem_kind

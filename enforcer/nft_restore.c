@@ -73,6 +73,7 @@ build_chains(struct nft_build *b, const struct op_batch *batch,
 		if (op->kind == OP_CHAIN_ADD && !is_kept(kept, op->chain->number))
 			nft_build_rule_chain(b, op->chain);
 	}
+	b->now.op = NFT_NO_OP;
 	for (size_t i = 0; i < table_chain_count; i++)
 		nft_build_chain_rules(b, &table_chains[i]);
 }

@@ -262,16 +262,18 @@ asks_for_names(const struct subjects *b, const struct local *local)
 	return false;
 }
 
+/* Each address that is its own; `loc`: of what says so. */
 static void
-emit_asker(struct compiler *c, const struct workload *w)
+emit_addresses(struct compiler *c, const struct workload *w, struct loc loc,
+    enum table_set_id v4, enum table_set_id v6)
 {
 	for (size_t i = 0; i < w->ip_count; i++) {
-		struct table_element e = {.loc = w->loc};
+		struct table_element e = {.loc = loc};
 
 		if (model_workload_at(c->model, &w->ips[i]) != w)
 			continue;
 		memcpy(e.addr, w->ips[i].bytes, ip_bytes(w->ips[i].family));
-		emit(c, w->ips[i].family == IP_V4 ? SET_ASKER4 : SET_ASKER6, &e);
+		emit(c, w->ips[i].family == IP_V4 ? v4 : v6, &e);
 	}
 }
 
@@ -282,7 +284,26 @@ emit_askers(const struct subjects *b)
 		return;
 	for (uint32_t i = 0; i < b->local_count; i++) {
 		if (asks_for_names(b, &b->locals[i]))
-			emit_asker(b->c, b->locals[i].workload);
+			emit_addresses(b->c, b->locals[i].workload,
+			    b->locals[i].workload->loc, SET_ASKER4, SET_ASKER6);
+	}
+}
+
+/* ---- who reaches itself ---- */
+
+/* By what others translate. What no policy governs reaches itself anyway. */
+static void
+emit_itself(const struct subjects *b)
+{
+	for (uint32_t i = 0; i < b->local_count; i++) {
+		const struct local *local = &b->locals[i];
+		struct loc loc = {0};
+
+		if (local->count != 0)
+			loc = b->used[local->policies[0]].policy->loc;
+		else if (!b->c->model->options.default_deny)
+			continue;
+		emit_addresses(b->c, local->workload, loc, SET_ITSELF4, SET_ITSELF6);
 	}
 }
 
@@ -297,6 +318,7 @@ profiles_build(struct compiler *c)
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++)
 		build_profiles(&b, &c->sides[d]);
 	emit_askers(&b);
+	emit_itself(&b);
 	subjects_fini(&b);
 }
 

@@ -157,7 +157,7 @@ take_sharer(struct live *l, struct str key, struct live_sharers *s, size_t at)
 	return w;
 }
 
-/* The first in the order of workloads of those that wait for an address; NULL: nobody. */
+/* The first of those that wait for an address; NULL: nobody. */
 static struct workload *
 next_owner(struct live *l, struct str key)
 {
@@ -167,7 +167,7 @@ next_owner(struct live *l, struct str key)
 	if (s == NULL)
 		return NULL;
 	for (size_t i = 1; i < s->count; i++) {
-		if (load_workload_cmp(&s->items[i], &s->items[first]) < 0)
+		if (load_owner_cmp(s->items[i], s->items[first]) < 0)
 			first = i;
 	}
 	return take_sharer(l, key, s, first);
@@ -231,7 +231,7 @@ claim(struct live *l, struct workload *w, size_t ip, struct diag_list *diags)
 		address_map_set(owners, w, ip);
 		return;
 	}
-	if (load_workload_cmp(&w, &owner) < 0) {
+	if (load_owner_cmp(w, owner) < 0) {
 		address_map_set(owners, w, ip);
 		add_sharer(l, key, owner);
 		load_warn_shared(diags, owner, w, addr);

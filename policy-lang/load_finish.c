@@ -38,6 +38,14 @@ load_workload_cmp(const void *a, const void *b)
 }
 
 int
+load_owner_cmp(const struct workload *a, const struct workload *b)
+{
+	if ((a->kube == NULL) != (b->kube == NULL))
+		return a->kube != NULL ? -1 : 1;
+	return load_workload_cmp(&a, &b);
+}
+
+int
 load_node_cmp(const void *a, const void *b)
 {
 	const struct node *const *x = a, *const *y = b;
@@ -206,9 +214,15 @@ index_address(struct loader *l, struct workload *w, size_t ip)
 {
 	const struct workload *first = address_map_get(&l->m->by_address, &w->ips[ip]);
 
-	if (first == NULL)
+	if (first == w)
+		return; /* it names the address twice */
+	if (first == NULL || load_owner_cmp(w, first) < 0)
 		address_map_set(&l->m->by_address, w, ip);
-	else if (first != w)
+	if (first == NULL)
+		return;
+	if (load_owner_cmp(w, first) < 0)
+		load_warn_shared(l->diags, first, w, &w->ips[ip]);
+	else
 		load_warn_shared(l->diags, w, first, &w->ips[ip]);
 }
 

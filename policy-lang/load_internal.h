@@ -463,6 +463,9 @@ MUST_CHECK int load_ns_cmp(const void *a, const void *b);
 MUST_CHECK int load_kube_cmp(const void *a, const void *b);
 MUST_CHECK int load_node_cmp(const void *a, const void *b);
 MUST_CHECK int load_workload_cmp(const void *a, const void *b);
+/* Whose an address is that both have: the lesser one's. Of pods the cluster itself says so;
+ * of native workloads whoever may write them at some place in the tree. */
+MUST_CHECK int load_owner_cmp(const struct workload *a, const struct workload *b);
 MUST_CHECK int load_policy_cmp(const void *a, const void *b);
 /* Tells each namespace which of the model's policies, which are sorted, stand there. */
 void load_link_policies(struct model *m);

@@ -271,15 +271,17 @@ static const struct table_rule output_rules[] = {
 #define PORT_END(f, protocol)                                                          \
 	RULE(FAMILY(f), {.kind = STMT_L4PROTO, .value = (protocol)},                   \
 	    TRANSLATE(DNAT, SET_END##f##_PORT))
-/* A workload that reaches itself by what is published. */
-#define SELF(f)                                                                        \
+/* What is translated leads a workload of a set, which holds each twice, to itself. */
+#define BACK_TO(id, f)                                                                 \
 	FAMILY(f), DO(CT_DNAT),                                                        \
 	{                                                                              \
-		.kind = STMT_LOOKUP, .set = SET_SELF##f, .load = {                     \
+		.kind = STMT_LOOKUP, .set = SET_##id##f, .load = {                     \
 			LOAD_SADDR,                                                    \
 			LOAD_DADDR                                                     \
 		}                                                                      \
 	}
+/* A workload that reaches itself by what is published. */
+#define SELF(f) BACK_TO(SELF, f)
 #define ROUTE_RULES(f)                                                                 \
 	static const struct table_rule route_judge##f##_rules[] = {                    \
 	    RULE(JUMP("route" #f)),                                                    \
@@ -499,8 +501,8 @@ static const struct table_rule forward_rules[] = {
     GATE_IF(4, IIFNAME, SADDR),
     GATE_IF(6, IIFNAME, SADDR),
     RULE(IN_SET(SET_GATE_IF, OIFNAME), JUMP("gate_out")),
-    RULE(SELF(4), SET_PRIORITY(0), DO(ACCEPT)),
-    RULE(SELF(6), SET_PRIORITY(0), DO(ACCEPT)),
+    RULE(BACK_TO(ITSELF, 4), SET_PRIORITY(0), DO(ACCEPT)),
+    RULE(BACK_TO(ITSELF, 6), SET_PRIORITY(0), DO(ACCEPT)),
     RULE(DO(CT_STRAY), JUMP("stray")),
     RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),
     STAGE(4, SET_LOCAL4_OUT, SADDR, "egress4"),

@@ -130,7 +130,10 @@
 	    .comment = "end of a route to its address and port"},                      \
 	[SET_SELF##f] = {.name = "self" #f,                                            \
 	    .key = {FIELD_IPV##f, FIELD_IPV##f},                                       \
-	    .comment = "workloads here that are published, twice"}
+	    .comment = "workloads here that are published, twice"},                    \
+	[SET_ITSELF##f] = {.name = "itself" #f,                                        \
+	    .key = {FIELD_IPV##f, FIELD_IPV##f},                                       \
+	    .comment = "workloads here that policy governs, twice"}
 #define LIMIT_GUARD(text, what)                                                        \
 	{                                                                              \
 		.name = (text), .key = {FIELD_NFPROTO}, .comment = (what)              \

@@ -61,6 +61,10 @@ look_up(const struct walk *w, const struct table_stmt *stmt, struct table_elemen
 {
 	struct table_element key = {0};
 
+	/* Sets with an address twice are of those that are the same. */
+	if (stmt->load[0] == LOAD_SADDR && stmt->load[1] == LOAD_DADDR &&
+	    !ip_eq(&w->packet->saddr, &w->packet->daddr))
+		return false;
 	for (size_t i = 0; i < TABLE_KEY_FIELDS; i++) {
 		const struct ip_addr *addr =
 		    stmt->load[i] == LOAD_SADDR ? &w->packet->saddr : &w->packet->daddr;
@@ -131,6 +135,12 @@ walk_rule_chain(struct walk *w, uint32_t number)
 
 static enum outcome walk_chain(struct walk *w, const char *name);
 
+static bool
+governs_source(const char *chain)
+{
+	return strcmp(chain, "egress4") == 0 || strcmp(chain, "egress6") == 0;
+}
+
 /* A chain that was gone to returns to whoever jumped. */
 static enum outcome
 walk_stmt(struct walk *w, const struct table_stmt *stmt)
@@ -144,7 +154,6 @@ walk_stmt(struct walk *w, const struct table_stmt *stmt)
 	case STMT_LOOPBACK_OUT:
 	case STMT_ICMP_TYPE:
 	case STMT_ICMPV6_TYPE:
-	case STMT_CT_DNAT:
 	case STMT_CT_ORIGINAL:
 	case STMT_MARKED:
 	case STMT_CT_REPLY:
@@ -170,6 +179,8 @@ walk_stmt(struct walk *w, const struct table_stmt *stmt)
 		return w->packet->midstream && w->packet->proto == PROTO_TCP
 			   ? OUT_NEXT
 			   : OUT_BREAK;
+	case STMT_CT_DNAT:
+		return w->packet->translated ? OUT_NEXT : OUT_BREAK;
 	case STMT_FAMILY:
 		return w->packet->saddr.family == stmt->value ? OUT_NEXT : OUT_BREAK;
 	case STMT_L4PROTO:
@@ -201,6 +212,8 @@ walk_stmt(struct walk *w, const struct table_stmt *stmt)
 	case STMT_RETURN:
 		return OUT_RETURN;
 	case STMT_JUMP:
+		if (w->packet->at_destination && governs_source(stmt->chain))
+			return OUT_NEXT;
 		outcome = walk_chain(w, stmt->chain);
 		return outcome == OUT_RETURN ? OUT_NEXT : outcome;
 	case STMT_GOTO:

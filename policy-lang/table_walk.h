@@ -15,6 +15,8 @@ struct table_packet {
 	enum table_hook hook;
 	const char *iif, *oif; /* NULL: not known */
 	bool midstream;        /* TCP that opens no connection */
+	bool translated;       /* its destination was another before */
+	bool at_destination;   /* what governs its source has let it pass */
 };
 
 #define TABLE_VERDICT_NUMBERS 4

@@ -223,8 +223,14 @@ class NftFaults:
     def add(self, kind, times=1):
         struct.pack_into("<I", self._page, 4 * self.KINDS.index(kind), times)
 
-    def left(self):
-        return sum(struct.unpack_from("<5I", self._page, 0))
+    @contextlib.contextmanager
+    def held(self, after):
+        """In the block no more than so many transactions are sent; the next one waits."""
+        struct.pack_into("<I", self._page, 40, after + 1)
+        try:
+            yield
+        finally:
+            struct.pack_into("<I", self._page, 40, 0)
 
     def done(self):
         return dict(zip(self.KINDS, struct.unpack_from("<5I", self._page, 20)))

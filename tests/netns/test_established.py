@@ -382,6 +382,44 @@ def test_established_is_kept_by_subtree(lab, idle, established, kept):
         assert (connections["cut"], connections["kept"] > 0) == (int(not kept), kept)
 
 
+OPS_MAY_NOT = """\
+apiVersion: ringfence.dev/v1alpha1
+kind: Policy
+metadata: {name: ops, namespace: /ops}
+spec: {mandatory: {egress: [{action: deny, to: [{namespace: /acme}]}]}}
+"""
+EVERYBODY_MAY = OPS_MAY_NOT.replace("/ops", "/").replace(
+    "{mandatory: {egress: [{action: deny, to: [{namespace: /acme}]}]}}",
+    "{mandatory: {egress: [{action: allow}], ingress: [{action: allow}]}}")
+
+
+@pytest.mark.parametrize("version,default,before,kept,cut", [
+    (4, "allow", {}, {"ops.yaml": OPS_MAY_NOT}, {"db.yaml": TIGHT.replace("19100", "1")}),
+    # the same rule at both ends: the cluster's default
+    (6, "deny", {"ops.yaml": EVERYBODY_MAY},
+     {"ops.yaml": EVERYBODY_MAY.replace("egress: [{action: allow}], ", "")},
+     {"ops.yaml": "# nothing\n"}),
+])
+def test_what_one_end_keeps_the_other_ends(lab, idle, version, default, before, kept, cut):
+    """Policy of both ends forbids it at last, and one subtree alone keeps."""
+    idle.write("db.yaml", STREAMS if default == "allow" else "# nothing\n")
+    for name, text in before.items():
+        idle.write(name, text)
+    idle.write_config(established={"adoptSeconds": 0, "keep": ["/ops"]},
+                      clusterDefault=default)
+    with idle, Stream(lab, "mon", "db", 9100, version) as mon:
+        assert mon.goes_on()
+        (name, text), = kept.items()
+        change(idle, text, name)
+        assert mon.goes_on() and idle.status()["connections"]["cut"] == 0
+        (name, text), = cut.items()
+        change(idle, text, name)
+        assert mon.is_cut("server") and mon.is_reset("server")
+        flow = wait_until(lambda: [f for f in idle.flows() if f["verdict"] == "cut"], 30,
+                          "a record")[0]
+    assert flow["direction"] == "ingress" and flow["dst"]["workload"] == "db"
+
+
 # --- only watching ---
 
 

@@ -432,6 +432,8 @@ compare_packet(struct trial *t)
 
 	p.saddr = out ? *local_addr(t) : *random_addr(t);
 	p.daddr = out ? *random_addr(t) : *local_addr(t);
+	if (dice_roll(&t->dice, 16) == 0)
+		p.daddr = p.saddr;
 	if (p.saddr.family != p.daddr.family)
 		return true;
 	p.proto = random_proto(&t->dice, p.saddr.family);
@@ -442,9 +444,13 @@ compare_packet(struct trial *t)
 	    .proto = p.proto,
 	    .port = has_ports(p.proto) ? p.dport : 0,
 	};
-	/* What stays inside a workload or the node crosses no hook. */
-	if (flow.src.workload != NULL && flow.src.workload == flow.dst.workload)
-		return true;
+	/* What stays inside a workload or the node crosses no hook, but where somebody has
+	 * translated it. */
+	if (flow.src.workload != NULL && flow.src.workload == flow.dst.workload) {
+		if (!ip_eq(&p.saddr, &p.daddr))
+			return true;
+		p.translated = true;
+	}
 	if (is_this_node(t, &flow.src) && is_this_node(t, &flow.dst))
 		return true;
 	if (is_this_node(t, &flow.src))

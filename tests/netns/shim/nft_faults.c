@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <linux/netfilter/nf_tables.h>
@@ -27,6 +28,7 @@ struct faults {
 	uint32_t dies_before,
 	    dies_after;   /* its sender ends, before or after it is sent */
 	uint32_t done[5]; /* how often each has happened */
+	uint32_t held; /* n: after n - 1 transactions nothing is sent until it is 0 */
 };
 
 static struct faults *faults;
@@ -97,6 +99,23 @@ without_lacks(const void *data, size_t len)
 	return copy;
 }
 
+static void
+wait_while_held(void)
+{
+	static const struct timespec tick = {.tv_nsec = 5000000};
+	uint32_t n = __atomic_load_n(&faults->held, __ATOMIC_SEQ_CST);
+
+	while (n != 0) {
+		if (n == 1) {
+			(void)nanosleep(&tick, NULL);
+			n = __atomic_load_n(&faults->held, __ATOMIC_SEQ_CST);
+		} else if (__atomic_compare_exchange_n(&faults->held, &n, n - 1, 0,
+			       __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+			return;
+		}
+	}
+}
+
 static int
 is_transaction(const void *data, size_t len)
 {
@@ -143,6 +162,7 @@ send(int fd, const void *data, size_t len, int flags)
 		free(copy);
 		return n;
 	}
+	wait_while_held();
 	if (take(&faults->send_fails, 0)) {
 		errno = ENOBUFS;
 		return -1;

@@ -36,6 +36,7 @@ START_TEST(isolated_workload_has_a_rest_and_a_cell_for_its_peer)
 
 	ck_assert_uint_ne(class, 0);
 	(void)value(c, SET_LOCAL4_IN, 0, "10.1.0.1", 0, 0);
+	(void)value(c, SET_ITSELF4, 0, "10.1.0.1", 0, 0);
 	ck_assert_uint_eq(value(c, SET_CELL4_IN_REST, 0, "10.1.0.1", 0, 0), isolation);
 	ck_assert_uint_eq(
 	    value(c, SET_CELL4_IN, class, "10.1.0.1", PROTO_TCP, 443), rule);
@@ -44,7 +45,7 @@ START_TEST(isolated_workload_has_a_rest_and_a_cell_for_its_peer)
 	ck_assert_uint_eq(
 	    value(c, SET_RULES, NUMBER_MIDSTREAM, NULL, 0, 0), NUMBER_MIDSTREAM);
 	/* And nothing else: no element for what is as the rest, none for egress. */
-	ck_assert_uint_eq(total(&c->content), 7);
+	ck_assert_uint_eq(total(&c->content), 8);
 	ck_assert_uint_eq(c->content.rule_chain_count, 3);
 	ck_assert_int_eq(chain_of(c, rule)->action, ACTION_ALLOW);
 	ck_assert_int_eq(chain_of(c, isolation)->action, ACTION_DENY);
@@ -64,11 +65,12 @@ START_TEST(cluster_deny_governs_every_local_workload)
 
 		(void)value(c, SET_LOCAL4_IN, 0, ip, 0, 0);
 		(void)value(c, SET_LOCAL4_OUT, 0, ip, 0, 0);
+		(void)value(c, SET_ITSELF4, 0, ip, 0, 0);
 		ck_assert_uint_eq(value(c, SET_CELL4_IN_REST, 0, ip, 0, 0), 2);
 		ck_assert_uint_eq(value(c, SET_CELL4_OUT_REST, 0, ip, 0, 0), 2);
 	}
 	(void)value(c, SET_RULES, NUMBER_MIDSTREAM, NULL, 0, 0);
-	ck_assert_uint_eq(total(&c->content), 10);
+	ck_assert_uint_eq(total(&c->content), 12);
 	ck_assert_int_eq(chain_of(c, 2)->action, ACTION_DENY);
 	compiled_free(c);
 }

@@ -246,6 +246,46 @@ START_TEST(what_cannot_be_read_again_takes_a_whole_load)
 }
 END_TEST
 
+/* ---- addresses ---- */
+
+#define CLAIMS(name)                                                                   \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: Workload\nmetadata: { name: " name  \
+	", namespace: /a }\nspec: { ips: [ 10.0.0.1 ] }\n"
+
+static void
+check_owner(const struct live *live, const char *name)
+{
+	struct ip_addr addr;
+
+	ck_assert(ip_parse(STR("10.0.0.1"), &addr));
+	ck_assert(str_is(model_workload_at(live_model(live), &addr)->name, name));
+}
+
+/* Whoever may write Workloads, first in whatever order. */
+START_TEST(no_workload_takes_the_address_of_a_pod)
+{
+	struct live *live = load_kept(CLAIMS("a"), POD, CLAIMS("z"));
+
+	check_owner(live, "p");
+	ck_assert_int_eq(edit(live, "1", NULL), LIVE_READ);
+	check_owner(live, "a");
+	ck_assert_int_eq(edit(live, "1", POD), LIVE_READ);
+	check_owner(live, "p");
+	ck_assert_int_eq(edit(live, "0", NULL), LIVE_READ);
+	ck_assert_int_eq(edit(live, "0", CLAIMS("b")), LIVE_READ);
+	check_owner(live, "p");
+	ck_assert_int_eq(edit(live, "1", NULL), LIVE_READ);
+	check_owner(live, "b");
+	live_free(live);
+	/* The other way round, from nothing. */
+	live = load_kept(POD, CLAIMS("a"), NULL);
+	check_owner(live, "p");
+	ck_assert_int_eq(edit(live, "0", NULL), LIVE_READ);
+	check_owner(live, "a");
+	live_free(live);
+}
+END_TEST
+
 /* ---- nodes ---- */
 
 #define NODE(ip)                                                                       \
@@ -486,6 +526,7 @@ main(void)
 	tcase_add_test(tcase, what_is_placed_moves_between_sources);
 	tcase_add_test(tcase, what_two_place_stays_until_both_agree);
 	tcase_add_test(tcase, what_cannot_be_read_again_takes_a_whole_load);
+	tcase_add_test(tcase, no_workload_takes_the_address_of_a_pod);
 	tcase_add_test(tcase, nodes_are_what_pods_say_when_no_object_is_about_them);
 	tcase_add_test(tcase, names_lead_where_they_do_in_any_order);
 	tcase_add_test(tcase, a_route_that_is_not_followed_is_told_once);

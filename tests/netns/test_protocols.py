@@ -1,0 +1,104 @@
+"""Protocols without ports, and packets in pieces, through the real kernel: rules without
+ports are of every protocol, all others of their own alone."""
+
+import contextlib
+import socket
+
+import pytest
+
+import lab as lab_module
+from lab import wait_until
+from shop import enforcer, lab  # noqa: F401
+
+REASON = lab_module.skip_reason()
+pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
+
+# GRE, ESP, UDP-Lite, of nobody; of IPv6 also what says that nothing follows
+OTHERS = [(proto, version) for proto in (47, 50, 136, 253) for version in (4, 6)] + [(59, 6)]
+TRACKED = [send for send in OTHERS if send[0] in (47, 50, 253)]  # by conntrack
+HEAD = """\
+apiVersion: ringfence.dev/v1alpha1
+kind: Policy
+metadata: {name: db, namespace: /acme/shop}
+spec:
+  workloads: {matchLabels: {app: db}}
+"""
+FROM_WEB = "from: [{workloads: {matchLabels: {app: web}}}]"
+EVERYTHING = HEAD + f"  allow: {{ingress: [{{{FROM_WEB}}}]}}\n"
+WITH_PORTS = HEAD + (
+    f"  allow: {{ingress: [{{{FROM_WEB}, ports: [tcp, 1-65535/udp, sctp, icmp, icmpv6]}}]}}\n")
+BUT_WITH_PORTS = HEAD + "  mandatory: {ingress: [{action: deny, ports: [tcp, udp, sctp]}]}\n"
+
+
+def check(lab, src, dst, wanted):
+    """Of all of OTHERS, each sent twice, those that are wanted arrive, and nothing else."""
+    with contextlib.ExitStack() as stack:
+        def open_socket(host, proto, version):
+            family = socket.AF_INET if version == 4 else socket.AF_INET6
+            sock = stack.enter_context(lab.host(host).enter_and(
+                lambda: socket.socket(family, socket.SOCK_RAW, proto)))
+            sock.setblocking(False)
+            return sock
+
+        listeners = {send: open_socket(dst, *send) for send in OTHERS}
+        for send in OTHERS:
+            sender = open_socket(src, *send)
+            for _ in range(2):  # the second, of a connection that is known
+                sender.sendto(b"of-ringfence", (lab.host(dst).address(send[1]), 0))
+        # Behind all of them, by the same way.
+        assert lab.probe(src, "web" if src == "mon" else "mon", "tcp", 80).open
+        counts = dict.fromkeys(OTHERS, 0)
+
+        def arrived():
+            for send, sock in listeners.items():
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        counts[send] += sock.recv(200).endswith(b"of-ringfence")
+            return counts
+
+        wait_until(lambda: all(arrived()[send] == 2 for send in wanted), 30, "packets")
+        assert counts == {send: 2 * (send in wanted) for send in OTHERS}
+
+
+def put_in_force(lab, enforcer, text):
+    before = enforcer.generation()
+    enforcer.write("db.yaml", text)
+    enforcer.wait_generation(before + 1)
+    wait_until(lambda: enforcer.status()["connections"]["judged"], 30, "all to be judged")
+
+
+def test_other_protocols_are_of_rules_without_ports_alone(lab, enforcer):
+    put_in_force(lab, enforcer, EVERYTHING)
+    check(lab, "web", "db", OTHERS)
+    check(lab, "mon", "db", [])
+    cut = enforcer.status()["connections"]["cut"]
+    put_in_force(lab, enforcer, WITH_PORTS)
+    assert enforcer.status()["connections"]["cut"] - cut == len(TRACKED)
+    check(lab, "web", "db", [])
+    put_in_force(lab, enforcer, BUT_WITH_PORTS)
+    check(lab, "mon", "db", OTHERS)
+    assert lab.probe("mon", "db", "tcp", 80).state == "closed"
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_pieces_of_a_packet_fare_as_the_whole(lab, enforcer, version):
+    """Ports are in the first piece alone."""
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    put_in_force(lab, enforcer, HEAD + (
+        f"  allow: {{ingress: [{{{FROM_WEB}, ports: [7053/udp]}}]}}\n"))
+
+    def listen(port):
+        sock = lab.host("db").enter_and(lambda: socket.socket(family, socket.SOCK_DGRAM))
+        sock.bind((str(lab.host("db").address(version)), port))
+        return sock
+
+    with (listen(7053) as allowed, listen(7054) as denied,
+          lab.host("web").enter_and(
+              lambda: socket.socket(family, socket.SOCK_DGRAM)) as sender):
+        for port in (7054, 7053):
+            sender.sendto(bytes(5000), (str(lab.host("db").address(version)), port))
+        allowed.settimeout(30)
+        assert len(allowed.recv(6000)) == 5000
+        denied.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            denied.recv(6000)

@@ -1,0 +1,130 @@
+/*
+ * The engine and a kernel role that refuses: what it tries again, and when. Nothing here
+ * waits for time to pass.
+ */
+#include <check.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "enforcer/engine_state.h"
+
+#define LONG_NS UINT64_C(600000000000)
+
+static struct engine *engine;
+static int other; /* end of the link, which nobody reads */
+
+/* An engine with a program, and with a kernel role that has said nothing yet. */
+static void
+setup(void)
+{
+	int fds[2];
+
+	engine = xcalloc(1, sizeof(*engine));
+	engine->settings =
+	    (struct engine_settings){.node = STR("n1"), .flow_group = 100};
+	ck_assert_int_eq(uv_loop_init(&engine->loop), 0);
+	engine_load_init(engine);
+	engine_apply_init(engine);
+	engine_audit_init(engine);
+	engine_kernel_init(engine);
+	engine->apply.current = program_make_skeleton(&engine->settings);
+	ck_assert(engine->apply.current->ok);
+	engine->apply.suspect = false;
+	ck_assert_int_eq(
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds),
+	    0);
+	other = fds[1];
+	engine_kernel_connect(engine, fds[0]);
+}
+
+static void
+teardown(void)
+{
+	engine->stopping = true;
+	engine_kernel_fini(engine);
+	(void)close(other);
+	engine_audit_fini(engine);
+	engine_apply_disconnected(engine);
+	engine_load_fini(engine);
+	engine_apply_fini(engine);
+	(void)uv_run(&engine->loop, UV_RUN_DEFAULT);
+	ck_assert_int_eq(uv_loop_close(&engine->loop), 0);
+	free(engine);
+}
+
+static bool
+is_asked(void)
+{
+	return engine->kernel.questions != NULL;
+}
+
+/* The kernel role's answer to what it was asked. */
+static void
+answer_applied(int code)
+{
+	struct kernel_question *q = engine->kernel.questions;
+	struct buf body = {0};
+	struct proc_msg msg = {.type = MSG_APPLIED};
+
+	ck_assert(is_asked() && q->next == NULL);
+	ck_assert_int_eq(q->answer_type, MSG_APPLIED);
+	engine->kernel.questions = NULL;
+	proc_put_u32(&body, (uint32_t)code);
+	proc_put_u32(&body, 7); /* the generation */
+	proc_put_u32(&body, UINT32_MAX);
+	proc_put_u32(&body, 0);
+	proc_put_u32(&body, 0);
+	proc_put_str(&body, STR("as the test has it"));
+	msg.data = (const uint8_t *)body.data;
+	msg.len = body.len;
+	q->answered(engine, &msg, q->arg);
+	free(q);
+	buf_free(&body);
+}
+
+START_TEST(what_is_refused_is_tried_again_ever_later)
+{
+	static const unsigned waits_ms[] = {250, 500, 1000, 2000};
+
+	engine_apply_need_heal(engine, false, "the test");
+	engine_apply_step(engine);
+	for (size_t i = 0; i < ARRAY_LEN(waits_ms); i++) {
+		const uint64_t before = monotime_now().ns;
+
+		answer_applied(ERR_SYSTEM);
+		ck_assert_uint_eq(engine->apply.retry_ms, waits_ms[i]);
+		ck_assert_uint_ge(engine->apply.commit_after.ns,
+		    before + waits_ms[i] * UINT64_C(1000000));
+		ck_assert(!is_asked());
+		engine->apply.commit_after.ns += LONG_NS;
+		engine_apply_step(engine);
+		ck_assert(!is_asked());
+		engine->apply.commit_after.ns = before; /* it is time */
+		engine_apply_step(engine);
+		ck_assert(is_asked());
+	}
+	/* What is new is not kept waiting for what is not. */
+	answer_applied(ERR_SYSTEM);
+	engine->apply.commit_after.ns += LONG_NS;
+	engine_apply_offer(engine, program_make_skeleton(&engine->settings));
+	ck_assert(is_asked());
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("engine_retry");
+	TCase *tc = tcase_create("engine_retry");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, what_is_refused_is_tried_again_ever_later);
+	suite_add_tcase(s, tc);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? 0 : 1;
+}
