@@ -39,6 +39,7 @@ from policygen import PolicySet
 from policylab import HOME, LOCAL, NODES, OUTSIDE, WORKLOAD_NETWORKS
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import longrun  # noqa: E402
 import rf  # noqa: E402
 
 REASON = lab_module.skip_reason()
@@ -155,7 +156,7 @@ class Trial:
         self.lab = lab
         self.way = way
         self.directory = directory
-        self.probes = self.open = self.late = self.sets = self.edits = 0
+        self.probes = self.open = self.late = self.sets = self.edits = self.faults = 0
         self.refused = self.held = 0  # sets, and nodes that went on as before
         self.good = {}  # node -> its last State
 
@@ -312,7 +313,10 @@ class Report:
         seed = self.policies.seed
         lines = [f"{what} (way: {self.trial.way.name}, seed {seed}, {self.options})",
                  f"kept: {self.kept}",
-                 f"again: RINGFENCE_SEED={seed} RINGFENCE_PROBES=1"]
+                 f"again: RINGFENCE_SEED={seed} RINGFENCE_PROBES=1 "
+                 f"RINGFENCE_WORKLOADS={policylab.MORE} RINGFENCE_EDITS={EDITS} "
+                 f"RINGFENCE_EDIT_PROBES={PROBES_AFTER_AN_EDIT} "
+                 f"RINGFENCE_DIFFERENTIAL_FAULTS={1 if FAULTS else ''}"]
         if self.history:
             lines.append("edits: " + "; ".join(self.history))
         report = "\n".join([*lines, *more])
@@ -397,21 +401,25 @@ def test_the_daemon_does_what_the_evaluator_says(lab, tmp_path, announce):
     started = time.monotonic()
     directory = tmp_path / "policies"
     directory.mkdir()
+    over = longrun.clock()
     with EnforcerWay(lab, tmp_path) as way:
         trial = Trial(lab, way, directory)
-        while trial.probes < PROBES:
+        while trial.probes < PROBES and not over():
             policies = PolicySet(SEED + trial.sets)
             options = Options.roll(policies.rng)
             taken = trial.run(policies, options, PROBES_OF_A_SET)
             history = []
-            while taken and len(history) < EDITS * (2 if FAULTS else 1):
+            while taken and len(history) < EDITS * (2 if FAULTS else 1) and not over():
                 history.append(policies.edit())
                 if FAULTS:
                     history.append(way.break_something(policies.rng))
+                    trial.faults += 1
                 taken = trial.run(policies, options, PROBES_AFTER_AN_EDIT, history)
                 trial.edits += 1
             trial.sets += 1
     announce(summary(trial, started))
+    longrun.report(probes=trial.probes, open=trial.open, sets=trial.sets, edits=trial.edits,
+                   faults=trial.faults, late=trial.late, ended=trial.probes < PROBES)
     check_lateness(trial)
 
 
