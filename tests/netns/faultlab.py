@@ -259,6 +259,11 @@ class NftFaults:
     def add(self, kind, times=1):
         struct.pack_into("<I", self._page, 4 * self.KINDS.index(kind), times)
 
+    def clear(self):
+        """Nothing more befalls it."""
+        for kind in self.KINDS:
+            self.add(kind, 0)
+
     def left(self):
         return sum(struct.unpack_from("<5I", self._page, 0))
 
@@ -343,8 +348,7 @@ class Storm:
         except AssertionError:
             if not (self.nft_faults and self.enforcer.process.wait(RECOVER_S)):
                 raise
-            for kind in NftFaults.KINDS:
-                self.nft_faults.add(kind, 0)
+            self.nft_faults.clear()
             self.start()
 
     def freeze_role(self):
@@ -457,8 +461,7 @@ class Storm:
         """After the last fault everything is as the last policy says, to the element."""
         self._undo()
         if self.nft_faults:
-            for kind in NftFaults.KINDS:
-                self.nft_faults.add(kind, 0)
+            self.nft_faults.clear()
         self.edit()
         wait_until(self._is_settled, RECOVER_S, "the last policy to be in force")
         self.check_ports()
