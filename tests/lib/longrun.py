@@ -133,8 +133,8 @@ class Run:
                            for name, count in self.done.items())
         verdict = "FAILED" if self.failed else "ok" if self.done else "nothing was tried"
         print(f"{self.name}: {verdict}: " + (f"{counts}, " if counts else "")
-              + f"seed {self.args.seed}, {time.monotonic() - self.began:.0f} s"
-              + (" (the minutes were over)" if self.ended else ""), file=file)
+              + (f"seed {self.args.seed}, " if self.args.seed is not None else "")
+              + f"{time.monotonic() - self.began:.0f} s" + (" (the minutes were over)" if self.ended else ""), file=file)
         return 1 if self.failed else 0 if self.done else 2
 
 
