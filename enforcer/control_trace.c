@@ -23,6 +23,8 @@ static const struct {
 	const char *chain, *meaning;
 } meanings[] = {
     {"forward", "between workloads and others"},
+    {"forward4", "the first packet of a connection"},
+    {"forward6", "the first packet of a connection"},
     {"input", "to the node itself"},
     {"midstream", "TCP in mid-stream: does policy govern an end?"},
     {"decide", "the rule's verdict"},

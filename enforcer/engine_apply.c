@@ -84,6 +84,21 @@ can_go_on(const struct engine_apply *a)
 	return a->table_known && a->current != NULL && !a->heal;
 }
 
+/* What there are rules for stays until the whole table is made again, lest one who adds and
+ * removes the only policy of its kind has all of it made each time. */
+static void
+settle_uses(struct engine_apply *a, const struct table_content *from)
+{
+	struct program *p = a->pending;
+	const uint32_t before = a->whole ? 0 : from->settings.uses;
+
+	program_keep_uses(p, before);
+	if (a->whole || p->options.settings.uses == before)
+		return;
+	program_keep_uses(p, 0);
+	a->whole = true;
+}
+
 /* Another program, or the same with other mid-stream; `before` is what is in force, if it is
  * not what current says. */
 static void
@@ -99,6 +114,7 @@ make_plan(struct engine *e, const struct table_content *before)
 		from = *before;
 	else if (!a->whole)
 		program_content(a->current, arena, a->midstream, &from);
+	settle_uses(a, &from);
 	if (cold) {
 		plan_by_and_by(a);
 	} else {
@@ -146,6 +162,26 @@ begin(struct engine *e, struct program *p)
 	engine_commit_begin(e);
 }
 
+/* The change alone; or, where it needs rules that are not there, the whole table. */
+static void
+plan_change(struct engine_apply *a, const struct compile_delta *delta)
+{
+	const uint32_t uses = a->current->options.settings.uses;
+	struct table_content to;
+
+	a->whole = (table_uses(delta->added_count) & ~uses) != 0;
+	if (a->whole) {
+		program_keep_uses(a->current, 0);
+		program_content(a->current, a->plan_arena, a->midstream, &to);
+		plan_at_once(a->plan_arena, NULL, &to, &a->stages);
+		return;
+	}
+	a->stages.count = 1;
+	a->stages.batches = ARENA_NEW(a->plan_arena, struct op_batch);
+	plan_delta(a->plan_arena, a->current->real.state, &a->current->options.settings,
+	    &a->delta, a->stages.batches);
+}
+
 void
 engine_apply_changed(
     struct engine *e, const struct compile_delta *delta, monotime_t arrived)
@@ -163,12 +199,8 @@ engine_apply_changed(
 	allowed_set_logs(&a->current->allowed, a->delta.chains_changed,
 	    a->delta.chain_changed_count);
 	a->current->arrived = arrived;
-	a->whole = false;
 	a->stage = 0;
-	a->stages.count = 1;
-	a->stages.batches = ARENA_NEW(a->plan_arena, struct op_batch);
-	plan_delta(a->plan_arena, a->current->real.state, &a->current->options.settings,
-	    delta, a->stages.batches);
+	plan_change(a, delta);
 	engine_commit_begin(e);
 }
 

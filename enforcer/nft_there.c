@@ -145,11 +145,9 @@ chain_attr(const struct nlattr *attr, void *arg)
 static bool
 is_constant(const char *name, const struct table_settings *settings)
 {
-	for (size_t i = 0; i < table_chain_count; i++) {
-		if (strcmp(table_chains[i].name, name) == 0)
-			return table_chain_is_on(&table_chains[i], settings);
-	}
-	return false;
+	const struct table_chain *chain = table_chain_find(name);
+
+	return chain != NULL && table_chain_is_on(chain, settings);
 }
 
 static int

@@ -163,6 +163,7 @@ op_encode(struct buf *out, const struct op_batch *batch)
 	proc_put_u8(out, batch->settings.reject);
 	proc_put_u32(out, batch->settings.steer_mask);
 	proc_put_u8(out, batch->settings.no_nat);
+	proc_put_u32(out, batch->settings.uses);
 	proc_put_u32(out, (uint32_t)batch->count);
 	for (size_t i = 0; i < batch->count; i++) {
 		const struct op *op = &batch->ops[i];
@@ -433,10 +434,13 @@ op_decode(struct arena *arena, const uint8_t *data, size_t len,
 	out_batch->settings.reject = proc_get_u8(&r) != 0;
 	out_batch->settings.steer_mask = proc_get_u32(&r);
 	out_batch->settings.no_nat = proc_get_u8(&r) != 0;
+	out_batch->settings.uses = proc_get_u32(&r);
 	count = proc_get_u32(&r);
 	if (!r.ok || count > OP_MAX_OPS || count > len)
 		return err_set(
 		    err, ERR_INVALID, "%u operations do not fit the message", count);
+	if ((out_batch->settings.uses & ~(uint32_t)USE_ALL) != 0)
+		return err_set(err, ERR_INVALID, "uses that there are not");
 	out_batch->ops = ARENA_ARRAY(arena, count, struct op);
 	out_batch->count = count;
 	for (uint32_t i = 0; i < count; i++) {

@@ -174,12 +174,13 @@ plan_make(struct arena *arena, const struct table_content *from,
 	struct plan p = {.arena = arena, .batch = out_batch};
 
 	*out_batch = (struct op_batch){.settings = to->settings};
-	/* Settings are in the rules of every chain. */
+	/* Settings are in the rules of every chain, and say which there are. */
 	if (from == NULL || from->settings.log_group != to->settings.log_group ||
 	    from->settings.names_group != to->settings.names_group ||
 	    from->settings.reject != to->settings.reject ||
 	    from->settings.steer_mask != to->settings.steer_mask ||
-	    from->settings.no_nat != to->settings.no_nat) {
+	    from->settings.no_nat != to->settings.no_nat ||
+	    from->settings.uses != to->settings.uses) {
 		add_op(&p, (struct op){.kind = OP_TABLE, .room = plan_room(arena, to)});
 		from = &empty;
 	}

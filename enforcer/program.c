@@ -170,6 +170,7 @@ load_and_compile(struct program *p, const struct engine_settings *s,
 	set_options(p, s);
 	p->ok = load_side(p, &p->real, &options, reading, &p->diags);
 	if (p->ok) {
+		program_keep_uses(p, 0);
 		live_keep_texts(p->real.live);
 		p->model = live_model(p->real.live);
 		for (size_t i = 0; i < p->model->workload_count; i++)
@@ -323,6 +324,7 @@ program_content(const struct program *p, struct arena *arena,
     enum table_midstream midstream, struct table_content *out)
 {
 	compile_state_content(p->real.state, arena, out);
+	out->settings = p->options.settings;
 	table_set_midstream(out->rule_chains, out->rule_chain_count, midstream);
 	allowed_set_logs(&p->allowed, out->rule_chains, out->rule_chain_count);
 }
@@ -332,6 +334,7 @@ program_rest(const struct program *p, struct arena *arena,
     enum table_midstream midstream, struct table_content *out)
 {
 	compile_state_rest(p->real.state, arena, out);
+	out->settings = p->options.settings;
 	table_set_midstream(out->rule_chains, out->rule_chain_count, midstream);
 	allowed_set_logs(&p->allowed, out->rule_chains, out->rule_chain_count);
 }
@@ -341,6 +344,15 @@ program_some(const struct program *p, enum table_set_id set, uint32_t *at,
     struct table_element *out, size_t most)
 {
 	return compile_state_some(p->real.state, set, at, out, most);
+}
+
+void
+program_keep_uses(struct program *p, uint32_t before)
+{
+	size_t counts[SET_COUNT];
+
+	program_counts(p, counts);
+	p->options.settings.uses = table_uses(counts) | before;
 }
 
 void

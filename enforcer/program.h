@@ -33,8 +33,10 @@ struct program {
 	struct program_side real;
 	struct program_side
 	    shadow; /* with the policies that are only watched enforced */
-	struct compile_options options; /* in the arena */
-	struct allowed allowed;         /* of whom chains log as well; in the arena */
+	/* In the arena. The settings' uses are those of the table made for it: all that it
+	 * has, and what it had before (program_keep_uses). */
+	struct compile_options options;
+	struct allowed allowed; /* of whom chains log as well; in the arena */
 	size_t local_workloads;
 	/* Set by the engine: */
 	uint64_t
@@ -68,6 +70,8 @@ void program_rest(const struct program *p, struct arena *arena,
     enum table_midstream midstream, struct table_content *out);
 MUST_CHECK size_t program_some(const struct program *p, enum table_set_id set,
     uint32_t *at, struct table_element *out, size_t most);
+/* What there are to be rules for: what the program has a use for, and `before`. */
+void program_keep_uses(struct program *p, uint32_t before);
 /* Elements of each set. */
 void program_counts(const struct program *p, size_t out[SET_COUNT]);
 /* table_walk, over the table and over the shadow's (which must be there). */

@@ -295,6 +295,7 @@ compile_node(struct arena *arena, const struct model *model,
 		element_list_give(
 		    arena, &c.lists[i], out_content, (enum table_set_id)i);
 	}
+	out_content->settings.uses = table_uses(out_content->element_count);
 	chains_build(&c, arena, out_content);
 	ways_give(&c, arena, out_content);
 	ok = !c.failed;

@@ -172,6 +172,7 @@ compile_state_rest(const struct compile_state *state, struct arena *arena,
 			element_list_give(
 			    arena, &list, out_content, (enum table_set_id)i);
 	}
+	out_content->settings.uses = table_uses(out_content->element_count);
 	chains_build(state->c, arena, out_content);
 	ways_give(state->c, arena, out_content);
 }

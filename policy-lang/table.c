@@ -69,12 +69,35 @@ table_way_room(uint32_t mask)
 	return room < TABLE_WAYS_MAX ? room : TABLE_WAYS_MAX;
 }
 
+const struct table_chain *
+table_chain_find(const char *name)
+{
+	for (size_t i = 0; i < table_chain_count; i++) {
+		if (strcmp(table_chains[i].name, name) == 0)
+			return &table_chains[i];
+	}
+	return NULL;
+}
+
+uint32_t
+table_uses(const size_t counts[SET_COUNT])
+{
+	uint32_t uses = 0;
+
+	for (size_t set = 0; set < SET_COUNT; set++) {
+		if (counts[set] != 0)
+			uses |= table_sets[set].use;
+	}
+	return uses;
+}
+
 bool
 table_chain_is_on(
     const struct table_chain *chain, const struct table_settings *settings)
 {
 	return (!chain->steers || settings->steer_mask != 0) &&
-	       (!chain->nat || !settings->no_nat);
+	       (!chain->nat || !settings->no_nat) &&
+	       (chain->uses == 0 || (chain->uses & settings->uses) != 0);
 }
 
 /* What only a kernel that translates has: of the regular chains that it goes through, too. */
@@ -90,17 +113,39 @@ is_of_nat(const struct table_stmt *s)
 	       s->kind == STMT_MASQUERADE;
 }
 
+/* Marks are of ways alone. */
+static bool
+is_of_marks(const struct table_stmt *s)
+{
+	return s->kind == STMT_MARKED || s->kind == STMT_CT_MARKED;
+}
+
+/* True if the rule cannot do anything. */
+static bool
+is_idle(const struct table_stmt *s, const struct table_settings *settings)
+{
+	if (s->kind == STMT_LOOKUP && !s->invert)
+		return table_sets[s->set].use != 0 &&
+		       (table_sets[s->set].use & settings->uses) == 0;
+	if (s->kind == STMT_JUMP || s->kind == STMT_GOTO)
+		return !table_chain_is_on(table_chain_find(s->chain), settings);
+	return false;
+}
+
 bool
 table_rule_is_on(const struct table_rule *rule, const struct table_settings *settings)
 {
-	const enum table_stmt_kind first = rule->stmts[0].kind;
+	const bool marks =
+	    settings->steer_mask != 0 && (settings->uses & (USE_STEER | USE_VIA)) != 0;
 
-	for (size_t i = 0; settings->no_nat && i < rule->count; i++) {
-		if (is_of_nat(&rule->stmts[i]))
+	if (is_of_marks(&rule->stmts[0]) && !marks)
+		return false;
+	for (size_t i = 0; i < rule->count; i++) {
+		if ((settings->no_nat && is_of_nat(&rule->stmts[i])) ||
+		    is_idle(&rule->stmts[i], settings))
 			return false;
 	}
-	return settings->steer_mask != 0 ||
-	       (first != STMT_MARKED && first != STMT_CT_MARKED);
+	return true;
 }
 
 /* ---- rule chains ---- */

@@ -3,7 +3,8 @@
  * which the printer (`ringfence compile -o nft`) and the enforcer's netlink encoder both
  * work, so that what is printed is what is enforced. Kernel-neutral: no netlink
  * here. The number of sets and the graph of chains are constants of this file; only
- * elements and rule chains vary.
+ * elements and rule chains vary, and which of the constant rules are left out because the
+ * program has no use for them (enum table_use).
  */
 #ifndef POLICY_LANG_TABLE_H
 #define POLICY_LANG_TABLE_H
@@ -214,6 +215,25 @@ enum table_set_id {
 /* Packets that a chain which drops many logs in a second. */
 #define TABLE_QUIET_LOGS 10u
 
+/*
+ * What a program may have no use for. The rules that are about it are in the kernel only
+ * while some set of that use holds anything, so that nobody's packets pay for it: a
+ * look-up in an empty set costs as much as in a full one.
+ */
+enum table_use {
+	USE_GATE = 1 << 0,    /* networks that are workloads' */
+	USE_GATE_IF = 1 << 1, /* interfaces that are */
+	USE_HOST = 1 << 2,    /* policy for the node */
+	USE_NAMES = 1 << 3,   /* DNS is read */
+	USE_LIMITS = 1 << 4,
+	USE_LEAVE = 1 << 5,   /* something leaves by a route */
+	USE_PUBLISH = 1 << 6, /* something is published */
+	USE_TAKEN = 1 << 7,   /* the node has addresses for Routes */
+	USE_STEER = 1 << 8,   /* something leaves by a way */
+	USE_VIA = 1 << 9,     /* something goes through something */
+	USE_ALL = (1 << 10) - 1,
+};
+
 struct table_set {
 	const char *name;
 	enum table_field key[TABLE_KEY_FIELDS]; /* the rest is FIELD_NONE */
@@ -224,6 +244,8 @@ struct table_set {
 	 * and what is in it is no part of the program. 0: it is as others. */
 	uint32_t room;
 	uint32_t timeout_s; /* after which one goes; 0: when its state is empty */
+	/* While it has an element the program has this use (enum table_use); 0: none. */
+	uint32_t use;
 	const char *comment;
 };
 
@@ -360,6 +382,7 @@ struct table_chain {
 	enum table_hook hook; /* HOOK_NONE: a regular chain */
 	bool nat;             /* of type nat: sees a connection's first packet only */
 	bool steers;          /* not there unless settings.steer_mask is */
+	uint32_t uses; /* there for any of these alone (enum table_use); 0: always */
 	int32_t priority;
 	const struct table_rule *rules;
 	size_t rule_count;
@@ -474,6 +497,7 @@ struct table_settings {
 	uint32_t steer_mask;
 	bool
 	    no_nat; /* for kernels that translate nothing: without chains of type nat */
+	uint32_t uses; /* of which there are rules (enum table_use) */
 };
 
 /* More ways than this have no number, whatever the mask has room for. */
@@ -579,7 +603,12 @@ MUST_CHECK bool table_mask_parse(struct str text, uint32_t *out_mask);
 MUST_CHECK uint32_t table_way_mark(uint32_t mask, uint32_t number);
 /* How many ways a mask has numbers for. */
 MUST_CHECK uint32_t table_way_room(uint32_t mask);
-/* Whether a chain, or a rule, is there with these settings. */
+/* The constant chain of that name; NULL: there is none. */
+MUST_CHECK const struct table_chain *table_chain_find(const char *name);
+/* What the sets that hold something are for, of so many elements each. */
+MUST_CHECK uint32_t table_uses(const size_t counts[SET_COUNT]);
+/* Whether a chain, or a rule, is there with these settings: a rule is not that looks for
+ * something in a set of no use, or leads to a chain that is not there. */
 MUST_CHECK bool table_chain_is_on(
     const struct table_chain *chain, const struct table_settings *settings);
 MUST_CHECK bool table_rule_is_on(

@@ -485,6 +485,27 @@ static const struct table_rule stray_rules[] = {
     STRAYS(6),
 };
 
+/* A connection's first packet, by its family: none pays for the other's rules. */
+#define FORWARD(f)                                                                     \
+	GATE(f, SADDR), GATE(f, DADDR), GATE_IF(f, IIFNAME, SADDR),                    \
+	    RULE(IN_SET(SET_GATE_IF, OIFNAME), JUMP("gate_out")),                      \
+	    RULE(BACK_TO(ITSELF, f), SET_PRIORITY(0), DO(ACCEPT)),                                \
+	    RULE(DO(CT_STRAY), JUMP("stray")),                                         \
+	    RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),                                \
+	    STAGE(f, SET_LOCAL##f##_OUT, SADDR, "egress" #f),                          \
+	    STAGE(f, SET_LOCAL##f##_IN, DADDR, "ingress" #f),                          \
+	    STAGE(f, SET_ROUTE_LOCAL##f##_OUT, SADDR, "route_judge" #f),               \
+	    STAGE(f, SET_VIA_LOCAL##f, SADDR, "via_judge" #f)
+
+static const struct table_rule forward4_rules[] = {
+    FORWARD(4),
+};
+
+static const struct table_rule forward6_rules[] = {
+    RULE(ND, DO(ACCEPT)),
+    FORWARD(6),
+};
+
 static const struct table_rule forward_rules[] = {
     RULE(DO(MARKED), DO(CT_MARKED), DO(CAME_ELSEWHERE), JUMP("via_elsewhere")),
     UNSTEER,
@@ -493,115 +514,109 @@ static const struct table_rule forward_rules[] = {
     RULE(IN_SET(SET_LIMIT_IN, NFPROTO), JUMP("limit_in")),
     RULE(DO(CT_ESTABLISHED), JUMP("via_still")),
     RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
-    RULE(ND, DO(ACCEPT)),
-    GATE(4, SADDR),
-    GATE(4, DADDR),
-    GATE(6, SADDR),
-    GATE(6, DADDR),
-    GATE_IF(4, IIFNAME, SADDR),
-    GATE_IF(6, IIFNAME, SADDR),
-    RULE(IN_SET(SET_GATE_IF, OIFNAME), JUMP("gate_out")),
-    RULE(BACK_TO(ITSELF, 4), SET_PRIORITY(0), DO(ACCEPT)),
-    RULE(BACK_TO(ITSELF, 6), SET_PRIORITY(0), DO(ACCEPT)),
-    RULE(DO(CT_STRAY), JUMP("stray")),
-    RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),
-    STAGE(4, SET_LOCAL4_OUT, SADDR, "egress4"),
-    STAGE(6, SET_LOCAL6_OUT, SADDR, "egress6"),
-    STAGE(4, SET_LOCAL4_IN, DADDR, "ingress4"),
-    STAGE(6, SET_LOCAL6_IN, DADDR, "ingress6"),
-    STAGE(4, SET_ROUTE_LOCAL4_OUT, SADDR, "route_judge4"),
-    STAGE(6, SET_ROUTE_LOCAL6_OUT, SADDR, "route_judge6"),
-    STAGE(4, SET_VIA_LOCAL4, SADDR, "via_judge4"),
-    STAGE(6, SET_VIA_LOCAL6, SADDR, "via_judge6"),
+    RULE(FAMILY(4), JUMP("forward4")),
+    RULE(FAMILY(6), JUMP("forward6")),
     RULE(SET_PRIORITY(0)),
     LIMIT_NEW("limit_count"),
     LIMIT_NEW("limit_rate"),
 };
 
-#define CHAIN(text, list)                                                              \
+/* Of some uses alone; 0: of all. */
+#define CHAIN_FOR(use, text, list)                                                     \
 	{                                                                              \
-		.name = (text), .rules = (list), .rule_count = ARRAY_LEN(list)         \
+		.name = (text), .uses = (use), .rules = (list),                        \
+		.rule_count = ARRAY_LEN(list)                                          \
 	}
-#define DIRECTION_CHAINS(stage)                                                        \
-	CHAIN(#stage "_rest", stage##_rest_rules),                                     \
-	    CHAIN(#stage "_cells", stage##_cells_rules), CHAIN(#stage, stage##_rules)
-#define BASE_CHAIN(text, id, list)                                                     \
+#define CHAIN(text, list) CHAIN_FOR(0, text, list)
+#define DIRECTION_CHAINS(use, stage)                                                   \
+	CHAIN_FOR(use, #stage "_rest", stage##_rest_rules),                            \
+	    CHAIN_FOR(use, #stage "_cells", stage##_cells_rules),                      \
+	    CHAIN_FOR(use, #stage, stage##_rules)
+#define BASE_CHAIN(use, text, id, list)                                                \
 	{                                                                              \
-		.name = (text), .hook = (id), .priority = TABLE_PRIORITY,              \
-		.rules = (list), .rule_count = ARRAY_LEN(list)                         \
+		.name = (text), .hook = (id), .uses = (use),                           \
+		.priority = TABLE_PRIORITY, .rules = (list),                           \
+		.rule_count = ARRAY_LEN(list)                                          \
 	}
 
 #define ROUTE_CHAINS(f)                                                                \
-	CHAIN("route_judge" #f, route_judge##f##_rules),                               \
-	    CHAIN("source" #f, source##f##_rules), CHAIN("ends" #f, ends##f##_rules),  \
-	    CHAIN("published" #f, published##f##_rules),                               \
-	    CHAIN("publish" #f, publish##f##_rules)
-#define NAT_CHAIN(text, id, at, list)                                                  \
+	CHAIN_FOR(USE_LEAVE, "route_judge" #f, route_judge##f##_rules),                \
+	    CHAIN_FOR(USE_LEAVE, "source" #f, source##f##_rules),                      \
+	    CHAIN_FOR(USE_PUBLISH, "ends" #f, ends##f##_rules),                        \
+	    CHAIN_FOR(USE_PUBLISH, "published" #f, published##f##_rules),              \
+	    CHAIN_FOR(USE_PUBLISH, "publish" #f, publish##f##_rules)
+#define NAT_CHAIN(use, text, id, at, list)                                             \
 	{                                                                              \
-		.name = (text), .hook = (id), .nat = true, .priority = (at),           \
-		.rules = (list), .rule_count = ARRAY_LEN(list)                         \
+		.name = (text), .hook = (id), .nat = true, .uses = (use),              \
+		.priority = (at), .rules = (list), .rule_count = ARRAY_LEN(list)       \
 	}
 
-#define STEER_CHAIN(text, list)                                                        \
+#define STEER_CHAIN(use, text, list)                                                   \
 	{                                                                              \
-		.name = (text), .steers = true, .rules = (list),                       \
+		.name = (text), .steers = true, .uses = (use), .rules = (list),        \
 		.rule_count = ARRAY_LEN(list)                                          \
 	}
 
 #define VIA_STEER_CHAINS(f)                                                            \
-	STEER_CHAIN("via_send" #f, via_send##f##_rules),                               \
-	    STEER_CHAIN("via_steer_out" #f, via_steer_out##f##_rules),                 \
-	    STEER_CHAIN("via_steer_back" #f, via_steer_back##f##_rules)
+	STEER_CHAIN(USE_VIA, "via_send" #f, via_send##f##_rules),                      \
+	    STEER_CHAIN(USE_VIA, "via_steer_out" #f, via_steer_out##f##_rules),        \
+	    STEER_CHAIN(USE_VIA, "via_steer_back" #f, via_steer_back##f##_rules)
 #define VIA_CHAINS(f)                                                                  \
-	DIRECTION_CHAINS(via_out##f), DIRECTION_CHAINS(via_back##f),                   \
-	    CHAIN("via_judge" #f, via_judge##f##_rules),                               \
-	    CHAIN("via_still_out" #f, via_still_out##f##_rules),                       \
-	    CHAIN("via_still_back" #f, via_still_back##f##_rules)
+	DIRECTION_CHAINS(USE_VIA, via_out##f), DIRECTION_CHAINS(USE_VIA, via_back##f), \
+	    CHAIN_FOR(USE_VIA, "via_judge" #f, via_judge##f##_rules),                  \
+	    CHAIN_FOR(USE_VIA, "via_still_out" #f, via_still_out##f##_rules),          \
+	    CHAIN_FOR(USE_VIA, "via_still_back" #f, via_still_back##f##_rules)
 
 const struct table_chain table_chains[] = {
     CHAIN("decide", decide_rules),
     CHAIN("midstream", midstream_rules),
-    CHAIN("asked", asked_rules),
-    DIRECTION_CHAINS(egress4),
-    DIRECTION_CHAINS(egress6),
-    DIRECTION_CHAINS(ingress4),
-    DIRECTION_CHAINS(ingress6),
-    DIRECTION_CHAINS(host_in4),
-    DIRECTION_CHAINS(host_in6),
-    DIRECTION_CHAINS(host_out4),
-    DIRECTION_CHAINS(host_out6),
-    CHAIN("host_in", host_in_rules),
-    CHAIN("host_out", host_out_rules),
-    DIRECTION_CHAINS(route4),
-    DIRECTION_CHAINS(route6),
-    CHAIN("route_count", route_count_rules),
+    CHAIN_FOR(USE_NAMES, "asked", asked_rules),
+    DIRECTION_CHAINS(0, egress4),
+    DIRECTION_CHAINS(0, egress6),
+    DIRECTION_CHAINS(0, ingress4),
+    DIRECTION_CHAINS(0, ingress6),
+    DIRECTION_CHAINS(USE_HOST, host_in4),
+    DIRECTION_CHAINS(USE_HOST, host_in6),
+    DIRECTION_CHAINS(USE_HOST, host_out4),
+    DIRECTION_CHAINS(USE_HOST, host_out6),
+    CHAIN_FOR(USE_HOST, "host_in", host_in_rules),
+    CHAIN_FOR(USE_HOST, "host_out", host_out_rules),
+    DIRECTION_CHAINS(USE_LEAVE | USE_STEER, route4),
+    DIRECTION_CHAINS(USE_LEAVE | USE_STEER, route6),
+    CHAIN_FOR(USE_LEAVE | USE_PUBLISH | USE_VIA, "route_count", route_count_rules),
     ROUTE_CHAINS(4),
     ROUTE_CHAINS(6),
     VIA_CHAINS(4),
     VIA_CHAINS(6),
-    CHAIN("via_still", via_still_rules),
-    CHAIN("stray", stray_rules),
-    CHAIN("limit_count", limit_count_rules),
-    CHAIN("limit_rate", limit_rate_rules),
-    CHAIN("limit_out", limit_out_rules),
-    CHAIN("limit_in", limit_in_rules),
-    STEER_CHAIN("steer_way", steer_way_rules),
-    STEER_CHAIN("steer4", steer4_rules),
-    STEER_CHAIN("steer6", steer6_rules),
+    CHAIN_FOR(USE_VIA, "via_still", via_still_rules),
+    CHAIN_FOR(USE_LEAVE | USE_PUBLISH | USE_VIA, "stray", stray_rules),
+    CHAIN_FOR(USE_LIMITS, "limit_count", limit_count_rules),
+    CHAIN_FOR(USE_LIMITS, "limit_rate", limit_rate_rules),
+    CHAIN_FOR(USE_LIMITS, "limit_out", limit_out_rules),
+    CHAIN_FOR(USE_LIMITS, "limit_in", limit_in_rules),
+    STEER_CHAIN(USE_STEER, "steer_way", steer_way_rules),
+    STEER_CHAIN(USE_STEER, "steer4", steer4_rules),
+    STEER_CHAIN(USE_STEER, "steer6", steer6_rules),
     VIA_STEER_CHAINS(4),
     VIA_STEER_CHAINS(6),
-    STEER_CHAIN("via_past", via_past_rules),
-    STEER_CHAIN("via_elsewhere", via_elsewhere_rules),
-    CHAIN("gate_out", gate_out_rules),
-    BASE_CHAIN("input", HOOK_INPUT, input_rules),
-    BASE_CHAIN("output", HOOK_OUTPUT, output_rules),
-    BASE_CHAIN("forward", HOOK_FORWARD, forward_rules),
-    NAT_CHAIN("route_in", HOOK_PREROUTING, TABLE_PRIORITY_DNAT, route_in_rules),
-    NAT_CHAIN("route_local", HOOK_OUTPUT, TABLE_PRIORITY_DNAT, route_in_rules),
-    NAT_CHAIN("route_out", HOOK_POSTROUTING, TABLE_PRIORITY_SNAT, route_out_rules),
+    STEER_CHAIN(USE_VIA, "via_past", via_past_rules),
+    STEER_CHAIN(USE_VIA, "via_elsewhere", via_elsewhere_rules),
+    CHAIN_FOR(USE_GATE_IF, "gate_out", gate_out_rules),
+    CHAIN("forward4", forward4_rules),
+    CHAIN("forward6", forward6_rules),
+    BASE_CHAIN(0, "input", HOOK_INPUT, input_rules),
+    BASE_CHAIN(USE_NAMES | USE_HOST, "output", HOOK_OUTPUT, output_rules),
+    BASE_CHAIN(0, "forward", HOOK_FORWARD, forward_rules),
+    NAT_CHAIN(
+	USE_PUBLISH, "route_in", HOOK_PREROUTING, TABLE_PRIORITY_DNAT, route_in_rules),
+    NAT_CHAIN(
+	USE_PUBLISH, "route_local", HOOK_OUTPUT, TABLE_PRIORITY_DNAT, route_in_rules),
+    NAT_CHAIN(USE_PUBLISH | USE_LEAVE, "route_out", HOOK_POSTROUTING,
+	TABLE_PRIORITY_SNAT, route_out_rules),
     {.name = "steer",
 	.hook = HOOK_PREROUTING,
 	.steers = true,
+	.uses = USE_STEER | USE_VIA,
 	.priority = TABLE_PRIORITY_STEER,
 	.rules = steer_rules,
 	.rule_count = ARRAY_LEN(steer_rules)},

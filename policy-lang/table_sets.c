@@ -71,7 +71,7 @@
 	    .key = {FIELD_IPV##f},                                                     \
 	    .comment = "workloads and nodes: no route leads there"},                   \
 	ROUTE_SETS(LOCAL##f##_OUT, "local" #f, "addresses here that leave by a route", \
-	    .key = {FIELD_IPV##f}),                                                    \
+	    .key = {FIELD_IPV##f}, .use = USE_LEAVE),                                  \
 	ROUTE_SETS(PEER##f##_OUT, "peer" #f, "address known by name to class, routes", \
 	    .key = {FIELD_IPV##f}, .value = FIELD_CLASSID),                            \
 	ROUTE_SETS(PEER##f##_OUT_NET, "net" #f, "network to class, routes",            \
@@ -93,7 +93,7 @@
 	[SET_VIA_##id] = {.name = "via_" text, .comment = what, __VA_ARGS__}
 #define VIA_FAMILY(f)                                                                  \
 	VIA_SETS(LOCAL##f, "local" #f, "whose connections go through something",       \
-	    .key = {FIELD_IPV##f}),                                                    \
+	    .key = {FIELD_IPV##f}, .use = USE_VIA),                                    \
 	    VIA_SETS(PEER##f, "peer" #f, "workload to class, via",                     \
 		.key = {FIELD_IPV##f}, .value = FIELD_CLASSID),                        \
 	    VIA_SETS(CELL##f##_OUT, "cell" #f,                                         \
@@ -114,11 +114,13 @@
 	[SET_PUBLISH##f] = {.name = "publish" #f,                                      \
 	    .key = {FIELD_IPV##f, FIELD_PROTO, FIELD_SERVICE},                         \
 	    .value = FIELD_CLASSID,                                                    \
+	    .use = USE_PUBLISH,                                                        \
 	    .comment = "published address, port to what it leads to"},                 \
 	[SET_PUBLISH##f##_RANGE] = {.name = "publish" #f "_range",                     \
 	    .key = {FIELD_IPV##f, FIELD_PROTO, FIELD_SERVICE},                         \
 	    .value = FIELD_CLASSID,                                                    \
 	    .interval = true,                                                          \
+	    .use = USE_PUBLISH,                                                        \
 	    .comment = "published address, ports to what they lead to"},               \
 	[SET_END##f] = {.name = "end" #f,                                              \
 	    .key = {FIELD_CLASSID},                                                    \
@@ -130,13 +132,15 @@
 	    .comment = "end of a route to its address and port"},                      \
 	[SET_SELF##f] = {.name = "self" #f,                                            \
 	    .key = {FIELD_IPV##f, FIELD_IPV##f},                                       \
+	    .use = USE_PUBLISH,                                                        \
 	    .comment = "workloads here that are published, twice"},                    \
 	[SET_ITSELF##f] = {.name = "itself" #f,                                        \
 	    .key = {FIELD_IPV##f, FIELD_IPV##f},                                       \
 	    .comment = "workloads here that policy governs, twice"}
 #define LIMIT_GUARD(text, what)                                                        \
 	{                                                                              \
-		.name = (text), .key = {FIELD_NFPROTO}, .comment = (what)              \
+		.name = (text), .key = {FIELD_NFPROTO}, .use = USE_LIMITS,             \
+		.comment = (what)                                                      \
 	}
 /* Of buckets that were not used for a minute nothing is left to know. */
 #define LIMIT_SETS(f, id, text, seconds)                                               \
@@ -175,9 +179,11 @@ const struct table_set table_sets[SET_COUNT] = {
     FOUR(HOST_ANY_SET),
     [SET_HOST_IN] = {.name = "host_in",
 	.key = {FIELD_NFPROTO},
+	.use = USE_HOST,
 	.comment = "families in which policy judges the node's ingress"},
     [SET_HOST_OUT] = {.name = "host_out",
 	.key = {FIELD_NFPROTO},
+	.use = USE_HOST,
 	.comment = "families in which policy judges the node's egress"},
     [SET_OWN4] = {.name = "own4",
 	.key = {FIELD_IPV4},
@@ -188,14 +194,17 @@ const struct table_set table_sets[SET_COUNT] = {
     [SET_GATE_IF] = {.name = "gate_if",
 	.key = {FIELD_IFNAME},
 	.interval = true,
+	.use = USE_GATE_IF,
 	.comment = "interfaces of workloads"},
     [SET_GATE4] = {.name = "gate4",
 	.key = {FIELD_IPV4},
 	.interval = true,
+	.use = USE_GATE,
 	.comment = "networks of workloads"},
     [SET_GATE6] = {.name = "gate6",
 	.key = {FIELD_IPV6},
 	.interval = true,
+	.use = USE_GATE,
 	.comment = "networks of workloads"},
     [SET_KNOWN4] = {.name = "known4",
 	.key = {FIELD_IPV4},
@@ -218,9 +227,11 @@ const struct table_set table_sets[SET_COUNT] = {
     [SET_PICK_RANDOM_FINE] = PICK_SET("pick_random_fine", TABLE_SLOTS_FINE, "any"),
     [SET_ASKER4] = {.name = "asker4",
 	.key = {FIELD_IPV4},
+	.use = USE_NAMES,
 	.comment = "workloads whose DNS answers are read"},
     [SET_ASKER6] = {.name = "asker6",
 	.key = {FIELD_IPV6},
+	.use = USE_NAMES,
 	.comment = "workloads whose DNS answers are read"},
     [SET_RESOLVER4] = {.name = "resolver4",
 	.key = {FIELD_IPV4},
@@ -230,9 +241,11 @@ const struct table_set table_sets[SET_COUNT] = {
 	.comment = "resolvers that are believed"},
     [SET_TAKEN4] = {.name = "taken4",
 	.key = {FIELD_IPV4},
+	.use = USE_TAKEN,
 	.comment = "addresses here that are for Routes"},
     [SET_TAKEN6] = {.name = "taken6",
 	.key = {FIELD_IPV6},
+	.use = USE_TAKEN,
 	.comment = "addresses here that are for Routes"},
     [SET_ROUTES] = {.name = "routes",
 	.key = {FIELD_CLASSID},
@@ -247,9 +260,11 @@ const struct table_set table_sets[SET_COUNT] = {
     LIMIT_KIND(IN, "in", 60),
     [SET_STEER4] = {.name = "steer4",
 	.key = {FIELD_IPV4},
+	.use = USE_STEER,
 	.comment = "addresses here that leave by a way"},
     [SET_STEER6] = {.name = "steer6",
 	.key = {FIELD_IPV6},
+	.use = USE_STEER,
 	.comment = "addresses here that leave by a way"},
     [SET_WAYS] = {.name = "ways",
 	.key = {FIELD_CLASSID},
@@ -263,6 +278,7 @@ const struct table_set table_sets[SET_COUNT] = {
 	.comment = "what a connection has gone through so far"},
     [SET_VIA_HERE] = {.name = "via_here",
 	.key = {FIELD_CLASSID},
+	.use = USE_VIA,
 	.comment = "what is gone through on this node"},
     [SET_VIA_REFUSED] = {.name = "via_refused",
 	.key = {FIELD_CLASSID},

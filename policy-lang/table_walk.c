@@ -225,10 +225,14 @@ walk_stmt(struct walk *w, const struct table_stmt *stmt)
 static enum outcome
 walk_rules(struct walk *w, const struct table_chain *chain)
 {
+	const struct table_settings *settings = w->view->settings;
+
 	for (size_t i = 0; i < chain->rule_count; i++) {
 		const struct table_rule *rule = &chain->rules[i];
 		enum outcome outcome = OUT_NEXT;
 
+		if (settings != NULL && !table_rule_is_on(rule, settings))
+			continue;
 		for (size_t j = 0; j < rule->count && outcome == OUT_NEXT; j++)
 			outcome = walk_stmt(w, &rule->stmts[j]);
 		if (outcome != OUT_NEXT && outcome != OUT_BREAK)
@@ -240,17 +244,15 @@ walk_rules(struct walk *w, const struct table_chain *chain)
 static enum outcome
 walk_chain(struct walk *w, const char *name)
 {
-	for (size_t i = 0; i < table_chain_count; i++) {
-		if (strcmp(table_chains[i].name, name) == 0)
-			return walk_rules(w, &table_chains[i]);
-	}
-	return OUT_DROP;
+	const struct table_chain *chain = table_chain_find(name);
+
+	return chain != NULL ? walk_rules(w, chain) : OUT_DROP;
 }
 
 struct table_verdict
 table_walk_view(const struct table_view *view, const struct table_packet *packet)
 {
-	struct table_verdict verdict = {0};
+	struct table_verdict verdict = {.accept = true};
 	struct walk w = {
 	    .view = view,
 	    .packet = packet,
@@ -259,8 +261,12 @@ table_walk_view(const struct table_view *view, const struct table_packet *packet
 	};
 
 	for (size_t i = 0; i < table_chain_count; i++) {
-		if (table_chains[i].hook == packet->hook && !table_chains[i].nat) {
-			enum outcome outcome = walk_rules(&w, &table_chains[i]);
+		const struct table_chain *chain = &table_chains[i];
+
+		if (chain->hook == packet->hook && !chain->nat &&
+		    (view->settings == NULL ||
+			table_chain_is_on(chain, view->settings))) {
+			enum outcome outcome = walk_rules(&w, chain);
 
 			verdict.accept = outcome == OUT_ACCEPT || outcome == OUT_RETURN;
 		}
@@ -288,6 +294,7 @@ table_walk(const struct table_content *content, const struct table_packet *packe
 	    .arg = content,
 	    .rule_chains = content->rule_chains,
 	    .rule_chain_count = content->rule_chain_count,
+	    .settings = &content->settings,
 	};
 
 	return table_walk_view(&view, packet);

@@ -43,6 +43,8 @@ struct table_view {
 	const void *arg;
 	const struct table_rule_chain *rule_chains; /* sorted by number */
 	size_t rule_chain_count;
+	/* Of whose rules those are there; NULL: all are. */
+	const struct table_settings *settings;
 };
 
 MUST_CHECK struct table_verdict table_walk_view(

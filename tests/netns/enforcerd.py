@@ -22,6 +22,7 @@ import yaml
 from lab import wait_until
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import longrun  # noqa: E402, F401  (for those who take it from here)
 import rf  # noqa: E402
 
 NETWORKS = ["10.1.0.0/16", "fd00:1::/32"]

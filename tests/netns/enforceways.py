@@ -14,6 +14,7 @@ from typing import NamedTuple
 import yaml
 
 from enforcerd import Enforcer, kill
+from faultlab import NftFaults
 from lab import wait_until
 from policylab import HOME, WORKLOAD_NETWORKS
 from policyrules import NATIVE
@@ -42,12 +43,13 @@ class Options(NamedTuple):
     ip_blocks: str = "always"
     gate: bool = False  # unknown addresses of the workloads' networks are closed
     reject: bool = False  # denied packets are answered
+    keep: bool = False  # connections that come to be forbidden go on
 
     @classmethod
     def roll(cls, rng):
         return cls(rng.choice(["allow", "deny"]),
                    rng.choice(["always", "always", "never"]), rng.random() < 0.4,
-                   rng.random() < 0.2)
+                   rng.random() < 0.2, rng.random() < 0.2)
 
     def arguments(self):
         return ["--cluster-default", self.cluster_default,
@@ -121,9 +123,19 @@ class EnforcerWay:
         self.states = 0
         self.seen = {}
         self.daemons = []
+        self.faults = {}  # node -> what its kernel role's transactions meet
         for node in lab.nodes:
             (directory / node.name).mkdir()
             self.daemons.append(Enforcer(node, directory / node.name, metrics=False))
+            if (rf.build_dir() / "tests" / "libnft-faults.so").exists():
+                self.faults[node.name] = NftFaults(directory / node.name / "faults")
+
+    def _start(self, daemon):
+        """With its transactions in our hand, none of which fails at the start."""
+        faults = self.faults.get(daemon.host.name)
+        if faults:
+            faults.clear()
+        daemon.start(wrap=["env", *faults.environment()] if faults else ())
 
     def __enter__(self):
         return self
@@ -174,8 +186,7 @@ class EnforcerWay:
                 daemon.wait_log(f"code={TOO_LARGE} ", self.seen[daemon.host.name])
         return names
 
-    @staticmethod
-    def _configure(daemon, directory, options):
+    def _configure(self, daemon, directory, options):
         """Start it, or have it read its configuration again."""
         daemon.write_config(
             sources=[{"directory": str(directory)}],
@@ -184,9 +195,10 @@ class EnforcerWay:
             boot="closed" if options.gate else "open",
             workloadNetworks=WORKLOAD_NETWORKS if options.gate else [],
             denied="reject" if options.reject else "drop",
+            established="keep" if options.keep else "cut",
             hostProtection=True)
         if daemon.process is None:
-            daemon.start()
+            self._start(daemon)
             return
         seen = len(daemon.log())
         daemon.process.send_signal(signal.SIGHUP)
@@ -204,7 +216,9 @@ class EnforcerWay:
         """Break something in one daemon; returns what, in words."""
         daemon = rng.choice(self.daemons)
         fault = rng.choice([self._kill_role, self._kill_role, self._kill_parent,
-                            self._foreign_change, self._reload, self._bad_source])
+                            self._foreign_change, self._reload, self._bad_source,
+                            self._no_source]
+                           + [self._nft_fault] * 3 * (daemon.host.name in self.faults))
         fault(daemon, rng)
         return f"{fault.__name__[1:]} at {daemon.host.name}"
 
@@ -215,10 +229,25 @@ class EnforcerWay:
         with contextlib.suppress(ProcessLookupError):
             kill(rng.choice([pid for pid in pids if pid not in (0, daemon.process.pid)]))
 
-    @staticmethod
-    def _kill_parent(daemon, _rng):
+    def _kill_parent(self, daemon, _rng):
         daemon.stop(signal.SIGKILL)
-        daemon.start()
+        self._start(daemon)
+
+    def _nft_fault(self, daemon, rng):
+        """Of the next transaction: not sent, refused, its answer lost (ENOBUFS), the role ends
+        before it or after it."""
+        self.faults[daemon.host.name].add(rng.choice(NftFaults.KINDS))
+
+    def _no_source(self, daemon, _rng):
+        """The directory vanishes, and comes back; what is in force stays."""
+        policies = self.directory / "policies"
+        away = self.directory / "away"
+        policies.rename(away)
+        try:
+            wait_until(lambda: daemon.answers() and daemon.source()["state"] == "unreadable",
+                       DAEMON_TIMEOUT_S, "the directory to be missed")
+        finally:
+            away.rename(policies)
 
     @staticmethod
     def _foreign_change(daemon, rng):
@@ -240,6 +269,12 @@ class EnforcerWay:
         bad.write_text("kind: [")
         daemon.wait_log("(program|edit)-refused", seen)
         bad.unlink()
+
+    def settle(self):
+        """Wait until the daemons have judged the connections that there are, if they do."""
+        for daemon in () if self.options.keep else self.daemons:
+            wait_until(lambda d=daemon: d.answers() and d.status()["connections"]["judged"],
+                       DAEMON_TIMEOUT_S, f"{daemon.host.name} to judge connections")
 
     def keep(self, directory):
         """Put what the daemons say beside the rest of a report."""

@@ -1,9 +1,11 @@
 """Faults, while policy changes and packets flow.
 
-    storm = Storm(lab, enforcer, seed, faults)
-    with storm.packets():
-        storm.run(seconds)
-        storm.settle()
+    with sealed(lab, directory, files, faults) as (enforcer, start):
+        storm = Storm(lab, enforcer, seed, world, faults, start)
+        with storm.packets():
+            storm.run(seconds)
+            storm.settle()
+        storm.seen                      # packets, by what was to become of them
 
 Every policy that the storm writes forbids FORBIDDEN and allows ALLOWED, whatever else it
 says; so whichever of them is in force at an instant, a packet of the first kind that
@@ -22,7 +24,7 @@ import subprocess
 import threading
 import time
 
-from enforcerd import Watch, kill, rf
+from enforcerd import WAIT_S, Enforcer, Watch, ended, kill, rf
 from lab import wait_until
 
 FORBIDDEN = [("world", "db", "tcp", 5432), ("web", "db", "tcp", 80),
@@ -64,6 +66,35 @@ spec:
   default:
     egress: [{{action: allow, ports: [{n}/tcp, 10-{n}0/udp]}}]
 """
+
+
+@contextlib.contextmanager
+def sealed(lab, directory, files, faults=None, **config):
+    """A daemon with small file systems of its own for its logs, and with faults loaded; and what
+    starts it again."""
+    enforcer = Enforcer(
+        lab.node, directory, files, metrics=False, established={"adoptSeconds": 0},
+        flows={"file": str(directory / "flows" / "flows.jsonl")},
+        audit={"directory": str(directory / "audit"), "mode": "required"}, **config)
+    for name in ("audit", "flows"):
+        (directory / name).mkdir()
+    mounts = " && ".join(f"mount -t tmpfs -o size=512k tmpfs {directory}/{name}"
+                         for name in ("audit", "flows"))
+    environment = " ".join(faults.environment()) if faults else ""
+
+    def start():
+        return enforcer.start(wrap=["unshare", "-m", "sh", "-c",
+                                    f"{mounts} && exec env {environment} \"$@\"", "sh"])
+
+    start()
+    try:
+        yield enforcer, start
+        enforcer.check_sanitizers()
+        assert enforcer.stop() == 0
+    finally:
+        if enforcer.process is not None and enforcer.process.poll() is None:
+            enforcer.stop()
+        lab.node.exec(["nft", "flush", "ruleset"])
 
 
 class Blast:
@@ -179,10 +210,13 @@ class Witness:
     def check(self):
         """Of what is forbidden nothing came through; of what is allowed nothing is lost."""
         counts = self.read_at_rest()
+        seen = {"forbidden_packets_held": 0, "allowed_packets_passed": 0}
         for i, flow in enumerate(self.flows):
             before, after = counts[f"before{i}"], counts[f"after{i}"]
             assert before > 0, flow
             assert after == (before if flow in ALLOWED else 0), (flow, before, after)
+            seen["allowed_packets_passed" if after else "forbidden_packets_held"] += before
+        return seen
 
     def close(self):
         self._nft.stdin.close()
@@ -205,13 +239,15 @@ def watched(lab, flows=(), timeout_ms=150):
             assert states == {"closed"} or probe in ALLOWED, (probe, states)
             # late answers of a busy machine are none: the witness has counted them
             assert "open" in states or probe in FORBIDDEN, (probe, states)
-        witness.check()
+        watch.seen = witness.check()
 
 
 class NftFaults:
     """The page that tests/netns/shim/nft_faults.c reads."""
 
     KINDS = ("send_fails", "refused", "answers_lost", "dies_before", "dies_after")
+    TOLD = ("transactions_not_sent", "transactions_refused", "answers_lost",
+            "ends_before_a_transaction", "ends_after_one")
 
     def __init__(self, path):
         path.write_bytes(bytes(4096))
@@ -231,6 +267,11 @@ class NftFaults:
             yield
         finally:
             struct.pack_into("<I", self._page, 40, 0)
+
+    def clear(self):
+        """Nothing more befalls it."""
+        for kind in self.KINDS:
+            self.add(kind, 0)
 
     def done(self):
         return dict(zip(self.KINDS, struct.unpack_from("<5I", self._page, 20)))
@@ -254,7 +295,7 @@ class Storm:
         self.counts = {}
         self.undo = []  # of faults that last, until the next one or the end
         self.owned = enforcer.status()["kernel"]["owned"]
-        self.connection = None
+        self.seen = {}  # packets, by what became of them, once there are no more
 
     # --- edits ---
 
@@ -313,8 +354,7 @@ class Storm:
         except AssertionError:
             if not (self.nft_faults and self.enforcer.process.wait(RECOVER_S)):
                 raise
-            for kind in NftFaults.KINDS:
-                self.nft_faults.add(kind, 0)
+            self.nft_faults.clear()
             self.start()
 
     def freeze_role(self):
@@ -427,8 +467,7 @@ class Storm:
         """After the last fault everything is as the last policy says, to the element."""
         self._undo()
         if self.nft_faults:
-            for kind in NftFaults.KINDS:
-                self.nft_faults.add(kind, 0)
+            self.nft_faults.clear()
         self.edit()
         wait_until(self._is_settled, RECOVER_S, "the last policy to be in force")
         self.check_ports()
@@ -456,7 +495,7 @@ class Storm:
     def packets(self):
         lab = self.lab
         blasts = [(src, "db", "udp", BLAST_PORT) for src in ("world", "mon")]
-        with (watched(lab, blasts, 300), Blast(lab, ["world", "mon"], "db") as blast,
+        with (watched(lab, blasts, 300) as watch, Blast(lab, ["world", "mon"], "db") as blast,
               lab.connect("web", lab.host("db").address(4), "tcp", 5432) as tcp,
               lab.connect("web", lab.host("db").address(6), "udp", 53) as udp):
             assert (tcp.state, udp.state) == ("open", "open")
@@ -465,3 +504,36 @@ class Storm:
             blast.stop()
             assert blast.sent > 100 and blast.arrived == 0, (
                 f"{blast.arrived} of {blast.sent} forbidden packets came through")
+        self.seen = watch.seen
+
+
+class KillStorm(Storm):
+    """Edits, and kill -9 of any process at any instant after one: one that works, one that has
+    only begun, the parent."""
+
+    def kills(self):
+        return sum(self.counts.values())
+
+    def _processes(self):
+        """{name: pid}: the parent is one of them, though not as often as its roles."""
+        found = {"role that begins" if name == "exe" else name: pid
+                 for name, pid in self.children().items()}
+        if self.rng.random() < 0.15:
+            return {"parent": self.enforcer.process.pid}
+        return found
+
+    def kill_one(self):
+        self.edit()
+        self.pause(self.rng.random() * 0.25)
+        found = wait_until(self._processes, RECOVER_S, "a process")
+        name = self.rng.choice(sorted(found))
+        roles = list(self.children().values())
+        try:
+            os.kill(found[name], signal.SIGKILL)
+        except ProcessLookupError:
+            return  # it ended by itself, which is no kill
+        if name == "parent":
+            self.enforcer.process.wait(WAIT_S)
+            wait_until(lambda: all(map(ended, roles)), RECOVER_S, "its roles to end")
+            self.start()
+        self.counts[name] = self.counts.get(name, 0) + 1

@@ -38,6 +38,7 @@ class PolicySet(RuleMaker):
         self._numbers = itertools.count(1)
         self._makers = {}  # policy file -> what makes another of its kind
         self.ports = {}  # workload -> its named ports
+        self.own = {}  # workload -> those of its host's addresses that it is known by
         self._make_tree()
         self._make_nodes()
         self._make_externals()
@@ -51,22 +52,27 @@ class PolicySet(RuleMaker):
 
     def _make_tree(self):
         self._roll_paths()
-        placed = {f"k{i}": self.rng.choice(self.paths)
-                  for i in range(1, self.rng.randint(4, 6))}
-        self.kube = placed | {"loose": "/loose"}
+        self.placed = {f"k{i}": self.rng.choice(self.paths)
+                       for i in range(1, self.rng.randint(4, 6))}
+        self.kube = self.placed | {"loose": "/loose"}
         if self.chance(50):  # where native workloads are, too
             self.kube[self.paths[1][1:]] = self.paths[1]
+        self._place()
+        self.files["01-kube.yaml"] = [
+            {"apiVersion": "v1", "kind": "Namespace",
+             "metadata": {"name": name, "labels": self.labels(NS_LABELS)}}
+            for name in self.kube if self.chance(85)]
+
+    def _place(self):
+        """The documents that say where Kubernetes' namespaces are in the tree."""
         docs = []
         for path in self.paths:
-            names = [name for name, place in placed.items() if place == path]
+            names = [name for name, place in self.placed.items() if place == path]
             if not names and (path == "/" or self.chance(15)):
                 continue  # exists all the same
             spec = {"kubernetes": {"namespaces": names}} if names else {}
             metadata = {"name": path, "labels": self.labels(NS_LABELS)}
             docs.append(document(NATIVE, "Namespace", metadata, spec))
-        docs += [{"apiVersion": "v1", "kind": "Namespace",
-                  "metadata": {"name": name, "labels": self.labels(NS_LABELS)}}
-                 for name in self.kube if self.chance(85)]
         self.files["00-tree.yaml"] = docs
 
     def _roll_paths(self):
@@ -91,17 +97,20 @@ class PolicySet(RuleMaker):
         docs = []
         for name in EXTERNALS:
             for path in self.some(self.paths, 1, 2):
-                cidrs = [str(self.network()) for _ in range(self.rng.randint(1, 3))]
                 self.externals.setdefault(name, []).append(path)
                 docs.append(document(NATIVE, "ExternalNetwork",
                                       {"name": name, "namespace": path},
-                                      {"cidrs": cidrs}))
+                                      {"cidrs": self._cidrs()}))
         self.files["30-external.yaml"] = docs
+
+    def _cidrs(self):
+        return [str(self.network()) for _ in range(self.rng.randint(1, 3))]
 
     # --- workloads ---
 
     def _make_workload(self, name):
-        """Give a host an identity: where it is, what it is called, its ports."""
+        """Give a host an identity: where it is, what it is called, its ports, its addresses."""
+        self.own[name] = ADDRESSES[name]
         self.ports[name] = [(port_name, *self.rng.choice(meanings))
                             for port_name, meanings in PORT_NAMES.items()
                             for _ in range(self.rng.choice([0, 1, 1, 2]))]
@@ -112,7 +121,7 @@ class PolicySet(RuleMaker):
         self.files[f"20-{name}.yaml"] = [doc]
 
     def _native_workload(self, name):
-        spec = {"node": HOME[name], "ips": [str(own) for own in ADDRESSES[name]]}
+        spec = {"node": HOME[name], "ips": [str(own) for own in self.own[name]]}
         if self.ports[name]:
             spec["ports"] = [{"name": port_name, "port": port, "protocol": proto}
                              for port_name, proto, port in self.ports[name]]
@@ -135,7 +144,7 @@ class PolicySet(RuleMaker):
         if self.chance(30):
             metadata["ownerReferences"] = [{"kind": "ReplicaSet", "name": f"rs-{name}"}]
         return document("v1", "Pod", metadata, spec) | {
-            "status": self._pod_status(map(str, ADDRESSES[name]), HOME[name])}
+            "status": self._pod_status(map(str, self.own[name]), HOME[name])}
 
     @staticmethod
     def _pod_status(texts, node, phase="Running"):
@@ -165,7 +174,8 @@ class PolicySet(RuleMaker):
 
     def known_addresses(self):
         """All addresses of workloads and nodes in the documents."""
-        return {own for name, addresses in ADDRESSES.items() for own in addresses
+        return {own for name, addresses in ADDRESSES.items()
+                for own in (addresses if name in NODES else self.own[name])
                 if name in NODES or f"20-{name}.yaml" in self.files}
 
     # --- policies come, go and change ---
@@ -219,8 +229,45 @@ class PolicySet(RuleMaker):
         self.ports[name] = []
         return f"remove {name}"
 
+    def _readdress_workload(self):
+        """It is known by others of its host's addresses than before."""
+        name = self.rng.choice(sorted(self._present()))
+        self.own[name] = self.some(ADDRESSES[name], 1, len(ADDRESSES[name]))
+        texts = [str(own) for own in self.own[name]]
+        doc = self.files[f"20-{name}.yaml"][0]
+        if doc["kind"] == "Pod":
+            doc["status"] = self._pod_status(texts, HOME[name])
+        else:
+            doc["spec"]["ips"] = texts
+        return f"readdress {name}: {' '.join(texts)}"
+
+    def _move_namespace(self):
+        """A Kubernetes namespace is elsewhere in the tree; native policy there is new, as what
+        it says of its surroundings may not hold where it is now."""
+        name = self.rng.choice(sorted(self.placed))
+        self.placed[name] = self.kube[name] = self.rng.choice(self.paths)
+        self._place()
+        for file, (make, policy) in self._makers.items():
+            if self.files[file][0]["metadata"].get("namespace") == name:
+                self.files[file] = [make(policy, name)]
+        return f"move {name} to {self.placed[name]}"
+
+    def _change_external(self):
+        doc = self.rng.choice(self.files["30-external.yaml"])
+        doc["spec"]["cidrs"] = self._cidrs()
+        return f"change ExternalNetwork {doc['metadata']['name']}"
+
+    def _relabel_node(self):
+        doc = self.rng.choice(self.files["10-nodes.yaml"])
+        doc["metadata"]["labels"] = self.labels(NODE_LABELS)
+        return f"relabel node {doc['metadata']['name']}"
+
+    def _change_bystanders(self):
+        self._make_bystanders()
+        return "change bystanders"
+
     def _relabel_tree(self):
-        doc = self.rng.choice(self.files["00-tree.yaml"])
+        doc = self.rng.choice(self.files["00-tree.yaml"] + self.files["01-kube.yaml"])
         doc["metadata"]["labels"] = self.labels(NS_LABELS)
         return f"relabel {doc['apiVersion']} namespace {doc['metadata']['name']}"
 
@@ -231,7 +278,9 @@ class PolicySet(RuleMaker):
         """Change one thing; returns what, in words."""
         edits = {self.add_policy: 20, self._relabel_workload: 25,
                  self._replace_workload: 10, self._remove_workload: 5,
-                 self._relabel_tree: 8}
+                 self._relabel_tree: 8, self._readdress_workload: 8,
+                 self._move_namespace: 5, self._change_external: 6, self._relabel_node: 4,
+                 self._change_bystanders: 3}
         if self._makers:
             edits |= {self._remove_policy: 15, self._change_policy: 20}
         return self.rng.choices(list(edits), list(edits.values()))[0]()

@@ -35,9 +35,9 @@ WORKLOADS = {
         "b4": ["fd00:2::4"],
     },
 }
-_MORE = int(os.environ.get("RINGFENCE_WORKLOADS", "0"))
+MORE = int(os.environ.get("RINGFENCE_WORKLOADS", "0"))
 WORKLOADS[LOCAL] |= {f"c{i}": [f"10.1.{16 + (i >> 8)}.{i & 255}", f"fd00:1:0:c::{i:x}"]
-                     for i in range(1, _MORE + 1)}
+                     for i in range(1, MORE + 1)}
 # `world` answers for every address that nobody else has
 OUTSIDE = {
     "corp": (LOCAL, ["203.0.113.0/24", "2001:db8:1::/48"]),
@@ -89,7 +89,7 @@ _USABLE6 = [ipaddress.ip_network(text) for text in ("2000::/3", "fd00::/8")]
 
 def neighbours():
     """With hundreds of workloads the machine's neighbour tables would overflow."""
-    return "static" if _MORE > 100 else "dynamic"
+    return "static" if MORE > 100 else "dynamic"
 
 
 def build(lab):

@@ -271,6 +271,8 @@ class RuleMaker(Dice):
             spec["workloads"] = self._selector(LABELS)
         if self.chance(30):
             spec["priority"] = self.rng.randint(-3, 3)
+        if self.chance(8):
+            spec["enforcement"] = "audit"  # and so it changes nothing
         for phase in self.some(["mandatory", "allow", "default"], 1, 2):
             block = {}
             for direction in self.some(["ingress", "egress"], 1, 2):

@@ -10,6 +10,7 @@ RINGFENCE_SEED     the first set's seed; set number N has the seed N higher. It 
                    always printed, and a failure tells which to give for its set alone.
 RINGFENCE_EDITS    edits of a set, each with its probes (default 3)
 RINGFENCE_EDIT_PROBES   probes after each (default 120)
+RINGFENCE_EDIT_CONNECTIONS   connections that are there when each comes (default 2)
 RINGFENCE_DIFFERENTIAL_FAULTS   not empty: something breaks in the daemons between edits
 
 tests/netns/differential runs it at length.
@@ -39,6 +40,7 @@ from policygen import PolicySet
 from policylab import HOME, LOCAL, NODES, OUTSIDE, WORKLOAD_NETWORKS
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import longrun  # noqa: E402
 import rf  # noqa: E402
 
 REASON = lab_module.skip_reason()
@@ -48,6 +50,7 @@ PROBES = int(os.environ.get("RINGFENCE_PROBES", "4000"))
 SEED = int(os.environ.get("RINGFENCE_SEED") or random.SystemRandom().randrange(10**8))
 PROBES_OF_A_SET = 250
 PROBES_AFTER_AN_EDIT = int(os.environ.get("RINGFENCE_EDIT_PROBES", "120"))
+CONNECTIONS = int(os.environ.get("RINGFENCE_EDIT_CONNECTIONS", "2"))
 EDITS = int(os.environ.get("RINGFENCE_EDITS", "3"))
 FAULTS = bool(os.environ.get("RINGFENCE_DIFFERENTIAL_FAULTS"))
 CANDIDATES = max(1500, 4 * PROBES_AFTER_AN_EDIT)
@@ -155,8 +158,10 @@ class Trial:
         self.lab = lab
         self.way = way
         self.directory = directory
-        self.probes = self.open = self.late = self.sets = self.edits = 0
+        self.probes = self.open = self.late = self.sets = self.edits = self.faults = 0
         self.refused = self.held = 0  # sets, and nodes that went on as before
+        self.kept = []  # (probe, connection) from before the edit that is next
+        self.connections = self.cut = 0
         self.good = {}  # node -> its last State
 
     def run(self, policies, options, count, history=()):
@@ -178,9 +183,61 @@ class Trial:
         if refused is not None:
             self._check_held(policies, refused, count, history)
             return False
+        self._check_kept(policies, state, history)
         self._check(policies, state, count, history)
         self._remember(state)
         return True
+
+    # --- connections that are there when policy changes ---
+
+    def open_some(self, before, policies):
+        """Some that are allowed: half of them forbidden by what comes next, if there are any."""
+        after = before._replace(directory=self.directory.with_name("next"),
+                                known=policies.known_addresses())
+        after.directory.mkdir(exist_ok=True)
+        policies.write(after.directory)
+        found = [probe for probe in policies.candidates(CANDIDATES)
+                 if probe.proto in ("tcp", "udp") and probe.src != host_at(probe.dst_addr)]
+        allowed = [(probe, stays) for probe, was, stays in zip(
+            found, self.expect(before, found), self.expect(after, found)) if was]
+        wanted = [stays for _, stays in allowed]
+        for i in choose(policies.rng, allowed, wanted, CONNECTIONS):
+            probe = allowed[i][0]
+            connection = self.lab.connect(probe.src, probe.dst_addr, probe.proto, probe.port,
+                                          src_addr=probe.src_addr,
+                                          timeout_ms=RETRY_TIMEOUT_MS)
+            if connection.state == "open":
+                self.kept.append((probe, connection))
+            else:
+                connection.close()
+
+    def _check_kept(self, policies, state, history):
+        """What policy allows goes on, and what it has come to forbid is cut, or kept."""
+        kept, self.kept = self.kept, []
+        if not kept:
+            return
+        try:
+            self.way.settle()
+        except LabError as error:
+            Report(self, policies, state, history).fail(str(error), self.way.errors())
+        wanted = self.expect(state, [probe for probe, _ in kept])
+        wrong = []
+        for (probe, connection), allowed in zip(kept, wanted):
+            goes_on = allowed or state.options.keep
+            with connection:
+                # it is tried again, in case that the machine is busy, or the daemon not done
+                for timeout_ms in (RETRY_TIMEOUT_MS if goes_on else 100, RETRY_TIMEOUT_MS):
+                    was = connection.ask(timeout_ms)
+                    if (was == "open") == goes_on:
+                        break
+            self.connections += 1
+            self.cut += was != "open"
+            if (was == "open") != goes_on:
+                wrong.append(f"{probe.src} -> {host_at(probe.dst_addr)}: {query(probe)}, a "
+                             f"connection that was there: wanted {_word(goes_on)}, was {was}")
+        if wrong:
+            Report(self, policies, state, history).fail(
+                f"{len(wrong)} connections are not what policy made of them", wrong)
 
     def _check(self, policies, state, count, history, within=None):
         differences = self.differences(policies, state, count, within)
@@ -312,7 +369,11 @@ class Report:
         seed = self.policies.seed
         lines = [f"{what} (way: {self.trial.way.name}, seed {seed}, {self.options})",
                  f"kept: {self.kept}",
-                 f"again: RINGFENCE_SEED={seed} RINGFENCE_PROBES=1"]
+                 f"again: RINGFENCE_SEED={seed} RINGFENCE_PROBES=1 "
+                 f"RINGFENCE_WORKLOADS={policylab.MORE} RINGFENCE_EDITS={EDITS} "
+                 f"RINGFENCE_EDIT_PROBES={PROBES_AFTER_AN_EDIT} "
+                 f"RINGFENCE_EDIT_CONNECTIONS={CONNECTIONS} "
+                 f"RINGFENCE_DIFFERENTIAL_FAULTS={1 if FAULTS else ''}"]
         if self.history:
             lines.append("edits: " + "; ".join(self.history))
         report = "\n".join([*lines, *more])
@@ -397,21 +458,28 @@ def test_the_daemon_does_what_the_evaluator_says(lab, tmp_path, announce):
     started = time.monotonic()
     directory = tmp_path / "policies"
     directory.mkdir()
+    over = longrun.clock()
     with EnforcerWay(lab, tmp_path) as way:
         trial = Trial(lab, way, directory)
-        while trial.probes < PROBES:
+        while trial.probes < PROBES and not over():
             policies = PolicySet(SEED + trial.sets)
             options = Options.roll(policies.rng)
             taken = trial.run(policies, options, PROBES_OF_A_SET)
             history = []
-            while taken and len(history) < EDITS * (2 if FAULTS else 1):
+            while taken and len(history) < EDITS * (2 if FAULTS else 1) and not over():
+                before = State(directory, options, policies.known_addresses())
                 history.append(policies.edit())
+                trial.open_some(before, policies)
                 if FAULTS:
                     history.append(way.break_something(policies.rng))
+                    trial.faults += 1
                 taken = trial.run(policies, options, PROBES_AFTER_AN_EDIT, history)
                 trial.edits += 1
             trial.sets += 1
     announce(summary(trial, started))
+    longrun.report(probes=trial.probes, open=trial.open, sets=trial.sets, edits=trial.edits,
+                   faults=trial.faults, connections_when_it_changed=trial.connections,
+                   of_them_cut=trial.cut, late=trial.late, ended=trial.probes < PROBES)
     check_lateness(trial)
 
 

@@ -6,11 +6,9 @@ stays allowed.
 
 import concurrent.futures
 import os
-import random
 import re
 import signal
 import threading
-import time
 
 import pytest
 
@@ -22,8 +20,6 @@ from shop import DB, lab, world  # noqa: F401
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
-
-KILLS = int(os.environ.get("RINGFENCE_KILLS", "15"))
 
 
 @pytest.fixture
@@ -53,15 +49,6 @@ def owned(enforcer):
     if release < (6, 9):
         pytest.skip("tables have owners that they outlive since Linux 6.9")
     return enforcer
-
-
-@pytest.fixture
-def announce(capsys):
-    """Print although pytest captures: a random test has to tell its seed."""
-    def say(text):
-        with capsys.disabled():
-            print(f"\n{text}")
-    return say
 
 
 def check_enforcing(lab):
@@ -105,41 +92,6 @@ def test_killed_role_comes_back_and_nothing_is_let_through(lab, enforcer, role):
     lab.probe("world", "db", "tcp", 443, 100)
     wait_until(lambda: any(flow["dst"].get("port") == 443
                            for flow in enforcer.flows()), 60, "a record")
-
-
-def children(pid):
-    """{name: pid} of the roles that a parent has now."""
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-        pids = [int(text) for text in file.read().split()]
-    found = {}
-    for child in pids:
-        try:
-            with open(f"/proc/{child}/comm", encoding="utf-8") as file:
-                found[file.read().strip()] = child
-        except FileNotFoundError:
-            continue
-    return found
-
-
-def test_killed_at_any_instant_while_policy_changes(lab, enforcer, announce):
-    """RINGFENCE_KILLS scales it up; the seed is RINGFENCE_SEED or told."""
-    seed = int(os.environ.get("RINGFENCE_SEED") or random.SystemRandom().randrange(10**6))
-    announce(f"kills: RINGFENCE_SEED={seed} RINGFENCE_KILLS={KILLS}")
-    rng = random.Random(seed)
-    parent = enforcer.process.pid
-    with watched(lab) as watch:
-        for i in range(KILLS):
-            # both versions forbid and allow what is watched
-            enforcer.write("db.yaml", DB.replace("9100/tcp", f"9100/tcp, {7000 + i}/tcp"))
-            deadline = time.monotonic() + rng.random() * 0.3
-            wait_until(lambda: time.monotonic() >= deadline, 1)  # noqa: B023
-            running = wait_until(lambda: children(parent), 60, "a role")
-            kill(running[rng.choice(sorted(running))])
-        enforcer.wait_state("enforcing")
-        wait_until(lambda: lab.probe("mon", "db", "tcp", 7000 + KILLS - 1).state
-                   == "refused", 60, "the last policy")
-        watch.wait_rounds(1)
-    assert enforcer.ask("diff").returncode == 0
 
 
 def test_signals_of_other_daemons_end_nothing(lab, enforcer):

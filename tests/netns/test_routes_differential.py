@@ -36,6 +36,7 @@ from test_steering import STEERING, route
 from test_via import forward, make_neighbours
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import longrun  # noqa: E402
 import rf  # noqa: E402
 
 REASON = lab_module.skip_reason()
@@ -405,20 +406,25 @@ def announce(capsys):
 def test_the_daemon_does_what_the_language_says(lab, tmp_path, announce):
     announce(f"route-differential: RINGFENCE_SEED={SEED} RINGFENCE_ROUTE_PROBES={PROBES}")
     probes = opened = late = through = sets = edits = 0
+    over = longrun.clock()
     with DaemonWay(lab, tmp_path) as way:
-        while probes < PROBES:
+        while probes < PROBES and not over():
             trial = Trial(lab, way, SEED + sets)
             trial.run()
-            for _ in range(EDITS):
+            done = 0
+            while done < EDITS and not over():
                 trial.edit()
+                done += 1
             sets += 1
-            edits += EDITS
+            edits += done
             probes, opened = probes + trial.probes, opened + trial.open
             late, through = late + trial.late, through + trial.through
     lab.node.exec(["nft", "flush", "ruleset"])
     lab.host("node-2").exec(["nft", "flush", "ruleset"])
     announce(f"route-differential: {probes} probes of {sets} sets and {edits} edits, "
              f"{opened} open, {through} of them through something, {late} late")
+    longrun.report(probes=probes, open=opened, through_something=through, sets=sets,
+                   edits=edits, late=late, ended=probes < PROBES)
     assert 0 < opened < probes
     assert late <= max(20, opened // 2)
 

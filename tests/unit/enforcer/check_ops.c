@@ -27,6 +27,8 @@ teardown(void)
 	arena_free(arena);
 }
 
+static uint32_t uses = USE_LIMITS | USE_VIA;
+
 static int
 decode(const struct op *ops, size_t count, struct op_batch *out)
 {
@@ -34,7 +36,8 @@ decode(const struct op *ops, size_t count, struct op_batch *out)
 	    .settings = {.log_group = 7,
 		.names_group = 8,
 		.reject = true,
-		.no_nat = true},
+		.no_nat = true,
+		.uses = uses},
 	    .ops = (struct op *)(uintptr_t)ops,
 	    .count = count,
 	};
@@ -90,6 +93,7 @@ START_TEST(decode_returns_the_batch_when_it_is_well_formed)
 	ck_assert_uint_eq(out.settings.names_group, 8);
 	ck_assert(out.settings.reject);
 	ck_assert(out.settings.no_nat);
+	ck_assert_uint_eq(out.settings.uses, USE_LIMITS | USE_VIA);
 	for (size_t i = 0; i < ARRAY_LEN(ops); i++)
 		ck_assert_int_eq(out.ops[i].kind, ops[i].kind);
 	ck_assert_mem_eq(out.ops[0].room, room, sizeof(room));
@@ -98,6 +102,18 @@ START_TEST(decode_returns_the_batch_when_it_is_well_formed)
 	ck_assert_str_eq(out.ops[1].chain->comment, "a.yaml:3");
 	ck_assert(table_element_equal(&out.ops[2].elements[0], &cell));
 	ck_assert_int_eq(out.ops[3].set, SET_GATE4);
+}
+END_TEST
+
+START_TEST(uses_that_there_are_not_are_refused)
+{
+	struct op_batch out;
+
+	uses = USE_ALL + 1;
+	ck_assert_int_eq(decode(NULL, 0, &out), ERR_INVALID);
+	uses = USE_ALL;
+	ck_assert_int_eq(decode(NULL, 0, &out), 0);
+	uses = USE_LIMITS | USE_VIA;
 }
 END_TEST
 
@@ -452,6 +468,7 @@ main(void)
 	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, uses_that_there_are_not_are_refused);
 	tcase_add_test(tc, decode_returns_the_batch_when_it_is_well_formed);
 	tcase_add_loop_test(tc, decode_returns_a_limit_as_it_was, 0, ARRAY_LEN(limits));
 	tcase_add_loop_test(

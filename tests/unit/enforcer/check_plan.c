@@ -236,7 +236,9 @@ random_content(void)
 {
 	struct table_content *c = ARENA_NEW(arena, struct table_content);
 
-	c->settings = (struct table_settings){.log_group = 100, .reject = pick(8) == 0};
+	c->settings = (struct table_settings){.log_group = 100,
+	    .reject = pick(8) == 0,
+	    .uses = pick(8) == 0 ? USE_LIMITS : 0};
 	random_chains(c);
 	for (int s = 0; s < SET_COUNT; s++) {
 		if (s != SET_RULES && pick(2) == 0)
@@ -260,6 +262,10 @@ START_TEST(plan_turns_any_table_into_any_other)
 		run(k, &batch);
 		check_same(k, to);
 		ck_assert_uint_eq(batch.settings.reject, to->settings.reject);
+		ck_assert_uint_eq(batch.settings.uses, to->settings.uses);
+		/* Other rules come with a table of their own. */
+		if (from != NULL && from->settings.uses != to->settings.uses)
+			ck_assert_int_eq(batch.ops[0].kind, OP_TABLE);
 		arena_reset(arena);
 	}
 }

@@ -356,7 +356,7 @@ static void
 fill(struct table_content *content)
 {
 	memset(content, 0, sizeof(*content));
-	content->settings.log_group = 100;
+	content->settings = (struct table_settings){.log_group = 100, .uses = USE_ALL};
 	content->elements[SET_LOCAL4_IN] = &local_element;
 	content->element_count[SET_LOCAL4_IN] = 1;
 	content->elements[SET_PEER4_IN] = &peer_element;
@@ -401,17 +401,17 @@ static const char *const nft_texts[] = {
     "\t\tmeta nfproto @limit_out jump limit_out\n"
     "\t\tmeta nfproto @limit_in jump limit_in\n"
     "\t\tct state established,related jump via_still\n"
-    "\t\tct state established,related accept\n\t\ticmpv6 type 133-137 accept\n"
-    "\t\tmeta nfproto ipv4 ip saddr != @known4 ip saddr @gate4 "
-    "meta priority set 0:3 goto decide\n",
-    "\t\tmeta nfproto ipv6 ip6 daddr @local6_in jump ingress6\n"
-    "\t\tmeta nfproto ipv4 ip saddr @route_local4 jump route_judge4\n"
-    "\t\tmeta nfproto ipv6 ip6 saddr @route_local6 jump route_judge6\n"
-    "\t\tmeta nfproto ipv4 ip saddr @via_local4 jump via_judge4\n"
-    "\t\tmeta nfproto ipv6 ip6 saddr @via_local6 jump via_judge6\n"
+    "\t\tct state established,related accept\n"
+    "\t\tmeta nfproto ipv4 jump forward4\n\t\tmeta nfproto ipv6 jump forward6\n"
     "\t\tmeta priority set none\n"
     "\t\tmeta nfproto @limit_new ct status ! confirmed jump limit_count\n"
     "\t\tmeta nfproto @limit_new ct status ! confirmed jump limit_rate\n\t}\n",
+    "\tchain forward6 {\n\t\ticmpv6 type 133-137 accept\n"
+    "\t\tmeta nfproto ipv6 ip6 saddr != @known6 ip6 saddr @gate6 "
+    "meta priority set 0:3 goto decide\n",
+    "\t\tmeta nfproto ipv6 ip6 daddr @local6_in jump ingress6\n"
+    "\t\tmeta nfproto ipv6 ip6 saddr @route_local6 jump route_judge6\n"
+    "\t\tmeta nfproto ipv6 ip6 saddr @via_local6 jump via_judge6\n\t}\n",
     "\tset part6_rate {\n\t\ttype ipv6_addr\n\t\tsize 65536\n"
     "\t\tflags dynamic,timeout\n\t\ttimeout 60s\n",
     "\tset part4_count {\n\t\ttype ipv4_addr\n\t\tsize 65536\n"
@@ -439,6 +439,113 @@ START_TEST(nft_text_has)
 	ck_assert_msg(strstr(out.data, nft_texts[_i]) != NULL, "no %s\nin %s",
 	    nft_texts[_i], out.data);
 	buf_free(&out);
+}
+END_TEST
+
+/* ---- what nothing uses ---- */
+
+/* All that a packet meets on a node whose policy is for workloads alone. */
+static const char bare_chains[] =
+    "\tchain forward4 {\n"
+    "\t\tmeta nfproto ipv4 ct status & dnat != 0 ip saddr . ip daddr @itself4 meta priority set none accept\n"
+    "\t\ttcp flags & (fin | syn | rst | ack) != syn ct state new jump midstream\n"
+    "\t\tmeta nfproto ipv4 ip saddr @local4_out jump egress4\n"
+    "\t\tmeta nfproto ipv4 ip daddr @local4_in jump ingress4\n\t}\n"
+    "\n\tchain forward6 {\n\t\ticmpv6 type 133-137 accept\n"
+    "\t\ttcp flags & (fin | syn | rst | ack) != syn ct state new jump midstream\n"
+    "\t\tmeta nfproto ipv6 ip6 saddr @local6_out jump egress6\n"
+    "\t\tmeta nfproto ipv6 ip6 daddr @local6_in jump ingress6\n\t}\n"
+    "\n\tchain input {\n\t\ttype filter hook input priority -10; policy accept;\n"
+    "\t\tct state established,related accept\n\t\tiif \"lo\" accept\n"
+    "\t\ticmpv6 type 133-137 accept\n"
+    "\t\ttcp flags & (fin | syn | rst | ack) != syn ct state new jump midstream\n"
+    "\t\tmeta nfproto ipv4 ip saddr @local4_out jump egress4\n"
+    "\t\tmeta nfproto ipv6 ip6 saddr @local6_out jump egress6\n"
+    "\t\tmeta priority set none\n\t}\n"
+    "\n\tchain forward {\n\t\ttype filter hook forward priority -10; policy accept;\n"
+    "\t\tct state established,related accept\n"
+    "\t\tmeta nfproto ipv4 jump forward4\n\t\tmeta nfproto ipv6 jump forward6\n"
+    "\t\tmeta priority set none\n\t}\n}\n";
+
+START_TEST(rules_of_no_use_are_not_there)
+{
+	struct table_content content;
+	struct buf out = {0};
+
+	fill(&content);
+	content.settings.uses = 0;
+	content.settings.steer_mask = 0x0ff00000;
+	table_print_nft(&out, &content);
+	ck_assert_msg(strstr(out.data, bare_chains) != NULL, "%s", out.data);
+	buf_free(&out);
+}
+END_TEST
+
+static size_t
+rules_on(const struct table_chain *chain, uint32_t uses)
+{
+	const struct table_settings settings = {.steer_mask = 0x0ff00000, .uses = uses};
+	size_t count = 0;
+
+	for (size_t i = 0; i < chain->rule_count && table_chain_is_on(chain, &settings);
+	     i++)
+		count += table_rule_is_on(&chain->rules[i], &settings);
+	return count;
+}
+
+static bool
+leads_there(const struct table_rule *rule, const struct table_settings *settings)
+{
+	for (size_t i = 0; i < rule->count; i++) {
+		const struct table_stmt *s = &rule->stmts[i];
+
+		if ((s->kind == STMT_JUMP || s->kind == STMT_GOTO) &&
+		    !table_chain_is_on(table_chain_find(s->chain), settings))
+			return false;
+	}
+	return true;
+}
+
+/* Of any uses, nothing leads to what is not there; of all, everything is. */
+START_TEST(what_is_there_leads_to_what_is_there)
+{
+	struct table_settings settings = {.steer_mask = 0x0ff00000};
+
+	for (size_t c = 0; c < table_chain_count; c++) {
+		const struct table_chain *chain = &table_chains[c];
+
+		ck_assert_uint_eq(rules_on(chain, USE_ALL), chain->rule_count);
+		for (settings.uses = 0; settings.uses <= USE_ALL; settings.uses++) {
+			if (!table_chain_is_on(chain, &settings))
+				continue;
+			for (size_t i = 0; i < chain->rule_count; i++)
+				ck_assert_msg(
+				    !table_rule_is_on(&chain->rules[i], &settings) ||
+					leads_there(&chain->rules[i], &settings),
+				    "%s, rule %zu, uses %u", chain->name, i,
+				    (unsigned)settings.uses);
+		}
+	}
+}
+END_TEST
+
+/* Each use has rules of its own in a chain that packets come to. */
+START_TEST(every_use_has_rules)
+{
+	const uint32_t use = UINT32_C(1) << _i;
+	size_t with = 0, without = 0;
+
+	for (size_t c = 0; c < table_chain_count; c++) {
+		with += rules_on(&table_chains[c], use);
+		without += rules_on(&table_chains[c], 0);
+	}
+	ck_assert_uint_gt(with, without);
+	for (size_t set = 0; set < SET_COUNT; set++) {
+		size_t counts[SET_COUNT] = {[0] = 1};
+
+		counts[set] = 1;
+		ck_assert_uint_eq(table_uses(counts), table_sets[set].use);
+	}
 }
 END_TEST
 
@@ -488,6 +595,9 @@ table_suite(void)
 	tcase_add_test(tc, elements_are_ordered_by_class_address_protocol_port);
 	tcase_add_test(tc, elements_differ_by_value_and_end_but_not_by_place);
 	tcase_add_test(tc, rule_chain_follows_action_and_settings);
+	tcase_add_test(tc, rules_of_no_use_are_not_there);
+	tcase_add_test(tc, what_is_there_leads_to_what_is_there);
+	tcase_add_loop_test(tc, every_use_has_rules, 0, 10);
 	tcase_add_loop_test(tc, nft_text_has, 0, (int)ARRAY_LEN(nft_texts));
 	tcase_add_loop_test(tc, json_text_has, 0, (int)ARRAY_LEN(json_texts));
 	suite_add_tcase(suite, tc);

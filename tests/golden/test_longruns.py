@@ -1,0 +1,62 @@
+"""Commands that prove something at length: what they take, what they refuse, how they end."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "lib"))
+import longrun  # noqa: E402
+import rf  # noqa: E402
+
+COMMANDS = {  # and what they count
+    "netns/differential": "probes", "netns/route-differential": "probes",
+    "netns/kube-histories": "histories", "netns/kills": "kills", "netns/faults": "minutes",
+    "netns/soak": "minutes", "property/run": "cases", "property/mutants": "cases",
+}
+
+
+def run(command, *arguments):
+    return subprocess.run([ROOT / "tests" / command, *arguments], capture_output=True, text=True,
+                          check=False, timeout=60)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_what_there_is(command):
+    done = run(command, "--help")
+    assert done.returncode == 0 and done.stdout.startswith("usage: ")
+    for word in ("--seed", "--minutes", f"--{COMMANDS[command]}", "Exit status: 0"):
+        assert word in done.stdout, word
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("arguments", [["--{}", "0", "--seed", "1"], ["nonsense"]],
+                         ids=" ".join)
+def test_nonsense_is_refused(command, arguments):
+    done = run(command, *(word.format(COMMANDS[command]) for word in arguments))
+    assert done.returncode == 2 and done.stdout == ""
+    assert "usage: " in done.stderr and "error: " in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--probes=many", "--probes=-3", "--seed=-1", "--seed=x",
+                                    "--minutes=nan", "--minutes=0", "--minute=3"])
+def test_no_number_is_refused(option, capsys):
+    with pytest.raises(SystemExit) as refused:
+        longrun.parser("", probes=1).parse_args([option])
+    assert refused.value.code == 2 and "error: " in capsys.readouterr().err
+
+
+def test_one_line_says_what_was_done():
+    if not (rf.build_dir() / "tests" / "property").is_dir():
+        pytest.skip("no property tests are built")
+    done = run("property/run", "--cases", "3", "--seed", "7", "laws")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith("property: ok: 3 cases of laws, seed 7, ")
+
+
+def test_nothing_done_is_no_success(capsys):
+    args = longrun.seeded(longrun.parser("", probes=1).parse_args(["--seed", "5"]))
+    assert longrun.Run("it", args).finish() == 2
+    assert capsys.readouterr().out.startswith("it: nothing was tried: seed 5")
