@@ -80,6 +80,62 @@ state_list_add(struct element_list *list, const struct table_element *e)
 	list->items[list->count++] = *e;
 }
 
+static size_t
+place_in(const struct element_list *list, const struct table_element *e)
+{
+	size_t lo = 0, hi = list->count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (table_element_cmp(&list->items[mid], e) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+void
+state_list_drop(struct element_list *list, const struct element_list *removed)
+{
+	size_t i = removed->count != 0 ? place_in(list, &removed->items[0]) : 0;
+	size_t left = i, gone = 0;
+
+	for (; i < list->count && gone < removed->count; i++) {
+		if (table_element_cmp(&removed->items[gone], &list->items[i]) == 0)
+			gone++;
+		else
+			list->items[left++] = list->items[i];
+	}
+	if (gone == 0)
+		return;
+	memmove(&list->items[left], &list->items[i],
+	    (list->count - i) * sizeof(*list->items));
+	list->count -= gone;
+}
+
+/* From the end, so that only what is behind the first of them moves. */
+void
+state_list_merge(struct element_list *list, const struct element_list *added)
+{
+	size_t i = list->count, j = added->count, to = i + j;
+
+	if (to > list->cap) {
+		list->cap = to + to / 16;
+		list->items =
+		    xreallocarray(list->items, list->cap, sizeof(*list->items));
+	}
+	list->count = to;
+	while (j > 0) {
+		if (i > 0 &&
+		    table_element_cmp(&list->items[i - 1], &added->items[j - 1]) > 0)
+			list->items[--to] = list->items[--i];
+		else
+			list->items[--to] = added->items[--j];
+	}
+}
+
 struct table_element *
 state_give(struct arena *arena, const struct element_list *list)
 {

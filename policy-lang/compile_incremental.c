@@ -451,33 +451,6 @@ update_take_emitted(struct update *u, struct element_list lists[SET_COUNT])
 	}
 }
 
-/* kept - removed + added; all sorted. */
-static void
-merge_kept(struct element_list *kept, const struct element_list *removed,
-    const struct element_list *added)
-{
-	struct element_list merged = {0};
-	size_t gone = 0, new = 0;
-
-	merged.cap = kept->count + added->count;
-	merged.items = xcalloc(merged.cap, sizeof(*merged.items));
-	for (size_t i = 0; i <= kept->count; i++) {
-		while (new < added->count &&
-		       (i == kept->count ||
-			   table_element_cmp(&added->items[new], &kept->items[i]) < 0))
-			merged.items[merged.count++] = added->items[new ++];
-		if (i == kept->count)
-			break;
-		if (gone < removed->count &&
-		    table_element_cmp(&removed->items[gone], &kept->items[i]) == 0)
-			gone++;
-		else
-			merged.items[merged.count++] = kept->items[i];
-	}
-	free(kept->items);
-	*kept = merged;
-}
-
 /* ---- numbers ---- */
 
 void
@@ -530,8 +503,10 @@ finish_lists(struct update *u)
 		if (u->removed[i].count + u->added[i].count == 0)
 			continue;
 		if (!u->local && !state_is_from_held((enum table_set_id)i) &&
-		    i != SET_RULES)
-			merge_kept(&u->s->kept[i], &u->removed[i], &u->added[i]);
+		    i != SET_RULES) {
+			state_list_drop(&u->s->kept[i], &u->removed[i]);
+			state_list_merge(&u->s->kept[i], &u->added[i]);
+		}
 		u->s->listed[i] += u->added[i].count - u->removed[i].count;
 		delta->removed_count[i] = u->removed[i].count;
 		delta->added_count[i] = u->added[i].count;

@@ -266,14 +266,16 @@ put_point_in(const struct own_point *of)
 	p->points[p->point_count++] = of->point;
 }
 
+/* The element of an address in a set of addresses, given as its IPv4 one; false: none. */
 static bool
-is_listed_own(const struct compile_state *s, const struct ip_addr *addr)
+find_listed(const struct compile_state *s, enum table_set_id first,
+    const struct ip_addr *addr, struct table_element *out)
 {
-	struct table_element key = {0}, found;
+	struct table_element key = {0};
 
 	memcpy(key.addr, addr->bytes, ip_bytes(addr->family));
 	return compile_state_find(
-	    s, addr->family == IP_V4 ? SET_OWN4 : SET_OWN6, &key, &found);
+	    s, (enum table_set_id)(first + family_index(addr->family)), &key, out);
 }
 
 /* Before anyone else has the addresses that are held. */
@@ -287,17 +289,37 @@ tell_own(struct own *o)
 	for (size_t i = 0; i < u->dirty_count && compiler_lists_own(u->s->c); i++) {
 		struct ip_addr addr = held_addr(&u->s->held.items[u->dirty[i]]);
 		const struct workload *w = place_of(u->model, &addr).workload;
-		const bool had = is_listed_own(u->s, &addr);
 		const bool has = w != NULL && compiler_is_own(u->s->c, w);
 		const enum table_set_id set =
 		    addr.family == IP_V4 ? SET_OWN4 : SET_OWN6;
 		struct table_element e = {0};
+		const bool had = find_listed(u->s, SET_OWN4, &addr, &e);
 
 		memcpy(e.addr, addr.bytes, ip_bytes(addr.family));
 		if (had != has)
 			state_list_add(has ? &u->added[set] : &u->removed[set], &e);
 	}
 	arena_rewind(scratch, &mark);
+}
+
+/* Those that are governed, which reach themselves. */
+static void
+tell_itself(struct own *o)
+{
+	struct update *u = o->u;
+
+	for (size_t i = 0; i < u->dirty_count; i++) {
+		struct ip_addr addr = held_addr(&u->s->held.items[u->dirty[i]]);
+		struct table_element e;
+
+		if (find_listed(u->s, SET_ITSELF4, &addr, &e))
+			state_list_add(
+			    &u->removed[SET_ITSELF4 + family_index(addr.family)], &e);
+	}
+	for (unsigned set = SET_ITSELF4; set <= SET_ITSELF6; set++) {
+		for (size_t i = 0; i < o->c.lists[set].count; i++)
+			state_list_add(&u->added[set], &o->c.lists[set].items[i]);
+	}
 }
 
 /* What is taken away and put there again. */
@@ -357,6 +379,7 @@ take(struct own *o)
 	u->applied = true;
 	keep_locals(o); /* which looks at what is held */
 	tell_own(o);
+	tell_itself(o);
 	emit_points(o, &o->gone);
 	update_take_emitted(u, u->removed);
 	for (size_t i = 0; i < o->gone.count; i++)

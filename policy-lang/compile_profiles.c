@@ -262,7 +262,17 @@ asks_for_names(const struct subjects *b, const struct local *local)
 	return false;
 }
 
-/* Each address that is its own; `loc`: of what says so. */
+static bool
+is_named_before(const struct workload *w, size_t ip)
+{
+	size_t i = 0;
+
+	while (!ip_eq(&w->ips[i], &w->ips[ip]))
+		i++;
+	return i < ip;
+}
+
+/* Each address that is its own, once; `loc`: of what says so. */
 static void
 emit_addresses(struct compiler *c, const struct workload *w, struct loc loc,
     enum table_set_id v4, enum table_set_id v6)
@@ -270,7 +280,8 @@ emit_addresses(struct compiler *c, const struct workload *w, struct loc loc,
 	for (size_t i = 0; i < w->ip_count; i++) {
 		struct table_element e = {.loc = loc};
 
-		if (model_workload_at(c->model, &w->ips[i]) != w)
+		if (model_workload_at(c->model, &w->ips[i]) != w ||
+		    is_named_before(w, i))
 			continue;
 		memcpy(e.addr, w->ips[i].bytes, ip_bytes(w->ips[i].family));
 		emit(c, w->ips[i].family == IP_V4 ? v4 : v6, &e);

@@ -63,6 +63,9 @@ MUST_CHECK bool state_peer_element(const struct side *side, const struct ip_addr
 MUST_CHECK struct table_element *state_give(
     struct arena *arena, const struct element_list *list);
 void state_list_add(struct element_list *list, const struct table_element *e);
+/* Takes some out of a list, and puts some in; all are sorted. */
+void state_list_drop(struct element_list *list, const struct element_list *removed);
+void state_list_merge(struct element_list *list, const struct element_list *added);
 
 /* ---- compile_told.c ---- */
 

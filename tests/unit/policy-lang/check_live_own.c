@@ -1,0 +1,229 @@
+/* Which edits of a node's own workloads look at those alone, and which have what connections
+ * go through compiled again. After each the content is what compiling all of it gives. */
+#include <check.h>
+
+#include "policy-lang/live.h"
+#include "policy-lang/table.h"
+
+#define KIND(kind, spec)                                                               \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: " kind                              \
+	"\nmetadata: { name: x, namespace: /a }\nspec: " spec "\n---\n"
+#define WORKLOAD(name, app, node, ips, http)                                           \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: Workload\nmetadata: { name: " name  \
+	", namespace: /a, labels: { app: " app " } }\nspec: { node: " node             \
+	", ips: [ " ips " ], ports: [ { name: http, port: " http                       \
+	", protocol: tcp } ] }\n---\n"
+#define POLICY                                                                         \
+	KIND("Policy",                                                                 \
+	    "{ allow: { ingress: [ { ports: [ http ], from: [ { workloads: { "         \
+	    "matchLabels: { app: db } } } ] } ] } }")
+#define FIRST      WORKLOAD("first", "web", "n1", "10.1.0.1", "80")
+#define BASE       POLICY FIRST
+#define OTHER(ips) WORKLOAD("other", "web", "n1", ips, "80")
+
+static struct arena *arena;
+static struct diag_list diags;
+static struct live *live;
+static struct compile_state *state;
+static const struct compile_options options = {
+    .node = {"n1", 2}, .settings = {.steer_mask = 0xff00}, .way_count = 200};
+
+static void
+setup(void)
+{
+	arena = arena_new();
+	diag_list_init(&diags, arena);
+}
+
+static void
+teardown(void)
+{
+	compile_state_free(state);
+	live_free(live);
+	arena_free(arena);
+}
+
+static void
+load(const char *text)
+{
+	struct source *source = ARENA_NEW(arena, struct source);
+	const struct bundle bundle = {source, 1};
+
+	*source = (struct source){STR("base"), str_from(text)};
+	live = live_load(arena, &bundle, NULL, NULL, &diags);
+	ck_assert_ptr_nonnull(live);
+	state = compile_state_new(live_model(live), &options, &diags);
+	ck_assert_ptr_nonnull(state);
+}
+
+static void
+check_content(void)
+{
+	struct table_content now, expected;
+	struct buf one = {0}, two = {0};
+
+	live_settle(live);
+	ck_assert(compile_node(arena, live_model(live), &options, &diags, &expected));
+	compile_state_content(state, arena, &now);
+	table_print_json(&one, &expected);
+	table_print_json(&two, &now);
+	ck_assert(str_eq(buf_str(&one), buf_str(&two)));
+	buf_free(&one);
+	buf_free(&two);
+}
+
+/* Edits the one other source there is; what that came to. */
+static struct compile_delta
+edit(const char *text)
+{
+	const struct str none = {NULL, 0};
+	struct live_edit *e = live_edit_new(live);
+	struct compile_change *changes;
+	struct compile_delta delta;
+	size_t count;
+
+	ck_assert_int_eq(
+	    live_read(e, STR("edited"), text != NULL ? str_from(text) : none, &diags),
+	    LIVE_READ);
+	ck_assert(live_commit(e, arena, &diags, &changes, &count));
+	compile_state_advance(
+	    state, arena, live_model(live), changes, count, &diags, &delta);
+	live_edit_free(e);
+	live_sweep(live);
+	ck_assert(!delta.anew);
+	check_content();
+	return delta;
+}
+
+START_TEST(what_others_are_held_to_is_no_new_program)
+{
+	load(BASE);
+	ck_assert(edit(OTHER("10.1.0.2")).own);
+	ck_assert(edit(OTHER("10.1.0.3")).own);
+	/* Its labels matter to peers alone. */
+	ck_assert(edit(WORKLOAD("other", "db", "n1", "10.1.0.3", "80")).own);
+	ck_assert(edit(WORKLOAD("other", "db", "n2", "10.1.0.3", "80")).own);
+	ck_assert(!edit(WORKLOAD("other", "web", "n2", "10.1.0.3", "80")).own);
+	ck_assert(edit(OTHER("10.1.0.3")).own);
+	ck_assert(edit(NULL).own);
+}
+END_TEST
+
+START_TEST(what_nobody_else_is_held_to_is)
+{
+	load(BASE);
+	/* What the port's name means there is a rule of its own. */
+	ck_assert(!edit(WORKLOAD("other", "web", "n1", "10.1.0.2", "8080")).own);
+	ck_assert(!edit(OTHER("10.1.0.2")).own);
+	/* The first of a family, and the last. */
+	ck_assert(!edit(OTHER("10.1.0.2, \"fd00::2\"")).own);
+	ck_assert(!edit(OTHER("10.1.0.2")).own);
+	ck_assert(edit(NULL).own);
+}
+END_TEST
+
+START_TEST(an_address_is_its_first_owners)
+{
+	load(BASE);
+	/* "before" comes first, so that "first" has no address left. */
+	ck_assert(edit(WORKLOAD("before", "web", "n1", "10.1.0.1", "80")).own);
+	ck_assert(edit(NULL).own);
+}
+END_TEST
+
+START_TEST(the_first_and_the_last_of_all_are_not_alone)
+{
+	/* Without it, the node would not be known. */
+	load(POLICY "apiVersion: ringfence.dev/v1alpha1\nkind: Workload\nmetadata: { "
+		    "name: free, namespace: /b }\nspec: { node: n1, ips: [ 10.2.0.1 ] "
+		    "}\n");
+	ck_assert(!edit(OTHER("10.1.0.2")).own);
+	ck_assert(!edit(NULL).own);
+}
+END_TEST
+
+START_TEST(who_is_here_is_asked_by_routes_and_quotas)
+{
+	static const char *const askers[] = {
+	    KIND("Route", "{ default: { egress: [ { action: deny } ] } }"),
+	    KIND("Quota", "{ network: { connections: 3 } }")};
+
+	load(arena_printf(arena, "%s%s", BASE, askers[_i]));
+	ck_assert(!edit(OTHER("10.1.0.2")).own);
+	ck_assert(!edit(NULL).own);
+}
+END_TEST
+
+/* ---- via ---- */
+
+#define VIA                                                                            \
+	KIND("Route",                                                                  \
+	    "{ default: { via: [ { action: through, through: { workloads: { "          \
+	    "matchLabels: { app: fw } } }, to: [ { workloads: { matchLabels: { app: "  \
+	    "db } } } ], from: [ { workloads: { matchLabels: { app: web } } } ] } ] "  \
+	    "} }")                                                                     \
+	POLICY FIRST WORKLOAD("wall", "fw", "n1", "10.1.0.8", "80")                    \
+	    WORKLOAD("data", "db", "n1", "10.1.0.9", "80")
+
+START_TEST(via_is_compiled_again_for_whom_it_is_about)
+{
+	static const char *const apps[] = {"web", "db", "fw"};
+
+	load(VIA);
+	for (size_t i = 0; i < ARRAY_LEN(apps); i++) {
+		const char *text = arena_printf(arena,
+		    "apiVersion: ringfence.dev/v1alpha1\nkind: Workload\nmetadata: { "
+		    "name: o, namespace: /a, labels: { app: %s } }\nspec: { node: n1, "
+		    "ips: [ 10.1.0.20 ] }\n",
+		    apps[i]);
+
+		ck_assert(edit(text).via);
+		ck_assert(edit(NULL).via);
+	}
+}
+END_TEST
+
+START_TEST(via_stays_when_others_change)
+{
+	static const char *const elsewhere =
+	    "apiVersion: ringfence.dev/v1alpha1\nkind: Workload\nmetadata: { name: o, "
+	    "namespace: /b, labels: { app: web } }\nspec: { node: n1, ips: [ 10.1.0.20 "
+	    "] }\n";
+	struct compile_delta delta;
+
+	load(VIA);
+	delta = edit(elsewhere);
+	ck_assert(delta.local && !delta.via);
+	delta = edit(
+	    "apiVersion: ringfence.dev/v1alpha1\nkind: Policy\nmetadata: { name: o, "
+	    "namespace: /a }\nspec: { workloads: { matchLabels: { app: fw } }, allow: "
+	    "{ "
+	    "egress: [] } }\n");
+	ck_assert(delta.local && !delta.via);
+	ck_assert(!edit(NULL).via);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("live, own");
+	TCase *tcase = tcase_create("edits");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, what_others_are_held_to_is_no_new_program);
+	tcase_add_test(tcase, what_nobody_else_is_held_to_is);
+	tcase_add_test(tcase, an_address_is_its_first_owners);
+	tcase_add_test(tcase, the_first_and_the_last_of_all_are_not_alone);
+	tcase_add_loop_test(tcase, who_is_here_is_asked_by_routes_and_quotas, 0, 2);
+	tcase_add_test(tcase, via_is_compiled_again_for_whom_it_is_about);
+	tcase_add_test(tcase, via_stays_when_others_change);
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? 0 : 1;
+}
