@@ -447,11 +447,14 @@ END_TEST
 /* All that a packet meets on a node whose policy is for workloads alone. */
 static const char bare_chains[] =
     "\tchain forward4 {\n"
-    "\t\tmeta nfproto ipv4 ct status & dnat != 0 ip saddr . ip daddr @itself4 meta priority set none accept\n"
+    "\t\tmeta nfproto ipv4 ct status dnat ip saddr . ip daddr @itself4 "
+    "meta priority set none accept\n"
     "\t\ttcp flags & (fin | syn | rst | ack) != syn ct state new jump midstream\n"
     "\t\tmeta nfproto ipv4 ip saddr @local4_out jump egress4\n"
     "\t\tmeta nfproto ipv4 ip daddr @local4_in jump ingress4\n\t}\n"
     "\n\tchain forward6 {\n\t\ticmpv6 type 133-137 accept\n"
+    "\t\tmeta nfproto ipv6 ct status dnat ip6 saddr . ip6 daddr @itself6 "
+    "meta priority set none accept\n"
     "\t\ttcp flags & (fin | syn | rst | ack) != syn ct state new jump midstream\n"
     "\t\tmeta nfproto ipv6 ip6 saddr @local6_out jump egress6\n"
     "\t\tmeta nfproto ipv6 ip6 daddr @local6_in jump ingress6\n\t}\n"
