@@ -63,8 +63,8 @@ struct compile_delta {
 	/* What stays where it is may be judged otherwise. Else, and unless it is local or anew,
 	 * addresses of workloads elsewhere came and went, and that is all. */
 	bool moves;
-	bool own;   /* ... of which only those that are others were looked at */
-	bool via;   /* what connections go through was compiled again */
+	bool own; /* ... of which only those that are others were looked at */
+	bool via; /* what connections go through was compiled again */
 	/* Chains of rules that are in use now, those that are as before but read otherwise,
 	 * and numbers of those that are no more. */
 	struct table_rule_chain *chains_added, *chains_changed;
