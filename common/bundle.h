@@ -40,15 +40,17 @@ MUST_CHECK int bundle_seal(const struct bundle *bundle, int *out_fd, struct err 
 /* Reads one back into the arena. Refuses one that is not sealed, or malformed. */
 MUST_CHECK int bundle_open(
     struct arena *arena, int fd, struct bundle *out_bundle, struct err *err);
-/* The same without a copy: texts are the memfd's own pages, until bundle_unmap. */
+/* The same without a copy: names and texts are the memfd's own pages, until bundle_unmap. */
 struct bundle_map {
 	void *data;
 	size_t bytes;
+	size_t dropped; /* private: up to here it is not in this process's memory */
 };
 MUST_CHECK int bundle_open_mapped(struct arena *arena, int fd,
     struct bundle *out_bundle, struct bundle_map *out_map, struct err *err);
-/* What of a text is in this process's memory is no longer, until it is read again. */
-void bundle_map_drop(const struct bundle_map *map, struct str text);
+/* For who goes through the texts in their order: what there is up to the end of this one is no
+ * longer in this process's memory, but for the last MiB or so, until it is read again. */
+void bundle_map_drop(struct bundle_map *map, struct str text);
 /* {0} is fine. */
 void bundle_unmap(struct bundle_map *map);
 /* SHA-256 over names and texts, so that an unchanged source is noticed. */

@@ -20,6 +20,7 @@
 #define ENTRY_BYTES  16 /* before its name */
 #define ALL_SEALS    (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 #define MAX_NAME     4096 /* PATH_MAX */
+#define DROP_BYTES   (1024 * 1024)
 #define WRITE_BYTES  (64 * 1024)
 
 static void
@@ -177,10 +178,10 @@ take_source(struct str *rest, struct source *out_source)
 	return str_find(out_source->name, '\0', 0) == name_len;
 }
 
-/* The sources in the bytes of a bundle, to which they refer. */
+/* The sources in the bytes of a bundle, to which they refer; `map`: if they are mapped. */
 static int
 take_sources(struct arena *arena, const uint8_t *data, size_t size,
-    struct bundle *out_bundle, struct err *err)
+    struct bundle_map *map, struct bundle *out_bundle, struct err *err)
 {
 	struct bundle bundle = {0};
 	struct str rest;
@@ -195,6 +196,8 @@ take_sources(struct arena *arena, const uint8_t *data, size_t size,
 		if (!take_source(&rest, &bundle.sources[bundle.count]))
 			return err_set(err, ERR_INVALID,
 			    "source %zu of the bundle is malformed", bundle.count);
+		if (map != NULL)
+			bundle_map_drop(map, bundle.sources[bundle.count].text);
 	}
 	if (rest.len != 0)
 		return err_set(err, ERR_INVALID, "the bundle is longer than it says");
@@ -213,7 +216,7 @@ bundle_open(struct arena *arena, int fd, struct bundle *out_bundle, struct err *
 		return rc;
 	data = arena_alloc(arena, size);
 	rc = read_all(fd, data, size, err);
-	return rc != 0 ? rc : take_sources(arena, data, size, out_bundle, err);
+	return rc != 0 ? rc : take_sources(arena, data, size, NULL, out_bundle, err);
 }
 
 int
@@ -229,28 +232,32 @@ bundle_open_mapped(struct arena *arena, int fd, struct bundle *out_bundle,
 	data = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
 	if (data == MAP_FAILED)
 		return err_sys(err, "cannot map the bundle");
-	rc = take_sources(arena, data, size, out_bundle, err);
+	*out_map = (struct bundle_map){.data = data, .bytes = size};
+	rc = take_sources(arena, data, size, out_map, out_bundle, err);
 	if (rc != 0)
-		(void)munmap(data, size); /* cannot fail: ours */
-	else
-		*out_map = (struct bundle_map){data, size};
+		bundle_unmap(out_map);
 	return rc;
 }
 
 void
-bundle_map_drop(const struct bundle_map *map, struct str text)
+bundle_map_drop(struct bundle_map *map, struct str text)
 {
-	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t begin = (uintptr_t)map->data, first = (uintptr_t)text.ptr;
-	size_t from, to;
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	const uintptr_t begin = (uintptr_t)map->data, first = (uintptr_t)text.ptr;
+	size_t end;
 
 	if (first < begin || first - begin > map->bytes ||
 	    text.len > map->bytes - (first - begin))
-		return; /* of another */
-	from = (first - begin + page - 1) / page * page;
-	to = (first - begin + text.len) / page * page;
-	if (from < to) /* a wish */
-		(void)madvise((char *)map->data + from, to - from, MADV_DONTNEED);
+		return;                   /* of another */
+	if (first - begin < map->dropped) /* from the beginning once more */
+		map->dropped = (first - begin) / page * page;
+	end = (first - begin + text.len) / page * page;
+	if (end < map->dropped + DROP_BYTES)
+		return;
+	/* A wish. Of many small texts hardly one has a page of its own. */
+	(void)madvise(
+	    (char *)map->data + map->dropped, end - map->dropped, MADV_DONTNEED);
+	map->dropped = end;
 }
 
 void

@@ -284,9 +284,12 @@ program_make(const struct engine_settings *settings, const int *bundle_fds,
 			    parts[i].count * sizeof(struct source));
 		at += parts[i].count;
 	}
-	for (size_t i = 0; i < p->bundle.count; i++)
-		p->bundle.sources[i].name =
-		    str_dup(p->arena, p->bundle.sources[i].name);
+	for (size_t i = 0; i < p->bundle.count; i++) {
+		struct source *source = &p->bundle.sources[i];
+
+		source->name = str_dup(p->arena, source->name);
+		has_read(&texts, source);
+	}
 	reading.kept = take_kept(p, texts.arena, kept);
 	load_and_compile(p, settings, &reading);
 	/* What was read is many times what was made of it, and places need names only. */

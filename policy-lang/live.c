@@ -25,7 +25,6 @@ free_file(struct live_file *f)
 {
 	if (f == NULL)
 		return;
-	free(f->claims);
 	free(f->numbers);
 	live_free_stand_ins(f);
 	arena_free(f->arena); /* in which it is itself; NULL: as long as the model */
@@ -52,7 +51,7 @@ share_out(struct live *l, const struct load_note *note)
 	for (size_t i = 0; i < l->files.len; i++) {
 		struct live_file *f = l->files.entries[i].value;
 
-		f->claims = xcalloc(f->claim_count + 1, sizeof(*f->claims));
+		f->claims = ARENA_ARRAY(l->arena, f->claim_count, uint64_t);
 		f->workloads =
 		    ARENA_ARRAY(l->arena, f->workload_count, struct workload *);
 		f->policies = ARENA_ARRAY(l->arena, f->policy_count, struct policy *);
@@ -274,20 +273,20 @@ read_file(struct live_edit *e, struct str name, struct str text,
 	ok = load_part(arena, source, l->model, diags, &note, &objects);
 	source->text = STR("");
 	f->workloads = objects.workloads;
-	f->workload_count = objects.workload_count;
+	f->workload_count = (uint32_t)objects.workload_count;
 	f->policies = objects.policies;
-	f->policy_count = objects.policy_count;
+	f->policy_count = (uint32_t)objects.policy_count;
 	f->nodes = objects.nodes;
-	f->node_count = objects.node_count;
+	f->node_count = (uint32_t)objects.node_count;
 	f->numbers = objects.numbers;
-	f->number_count = objects.number_count;
-	f->claims = xcalloc(note.claim_count + 1, sizeof(*f->claims));
+	f->number_count = (uint32_t)objects.number_count;
+	f->claims = ARENA_ARRAY(arena, note.claim_count, uint64_t);
 	for (size_t i = 0; i < note.claim_count; i++)
 		f->claims[f->claim_count++] = note.claims[i].hash;
 	f->spaces = ptr_vec_copy(arena, &note.spaces);
-	f->space_count = note.spaces.count;
+	f->space_count = (uint32_t)note.spaces.count;
 	f->placed = ptr_vec_copy(arena, &note.placed);
-	f->placed_count = note.placed.count;
+	f->placed_count = (uint32_t)note.placed.count;
 	ptr_vec_fini(&note.spaces);
 	ptr_vec_fini(&note.placed);
 	live_keep_text(l, f, text);

@@ -25,29 +25,25 @@ struct live_stand_in {
 	struct workload *workload;
 };
 
-/* What a source says. */
+/* What a source says. Of a cluster that is watched each object is one, and there are very many:
+ * no more of anything than a source has bytes. */
 struct live_file {
 	const struct source *source;
 	struct arena
-	    *arena;      /* of all of it; NULL: the base's, which was loaded whole */
-	bool other;      /* has objects that no edit can take away */
-	struct str text; /* ptr NULL: not kept */
+	    *arena; /* of all of it; NULL: the base's, which was loaded whole */
+	bool other; /* has objects that no edit can take away */
+	uint32_t claim_count, workload_count, policy_count, number_count, node_count,
+	    space_count, placed_count;
+	uint32_t left_out; /* policies of a base that leaves them out */
+	struct str text;   /* ptr NULL: not kept */
+	uint64_t *claims;  /* of its objects' names */
 	struct workload **workloads;
-	size_t workload_count;
 	struct policy *
-	    *policies; /* audit policies of a base that leaves them out are not */
-	size_t policy_count;
-	size_t left_out;  /* of the base: how many */
-	uint64_t *claims; /* of its objects' names; on the heap */
-	size_t claim_count;
-	uint32_t *numbers; /* of its rules, when they are put in; on the heap */
-	size_t number_count;
+	    *policies;       /* audit policies of a base that leaves them out are not */
+	uint32_t *numbers;   /* of its rules, when they are put in; on the heap */
 	struct node **nodes; /* of Node objects */
-	size_t node_count;
-	struct load_space **spaces; /* namespaces that it declares */
-	size_t space_count;
-	struct load_placed **placed; /* and places */
-	size_t placed_count;
+	struct load_space **spaces;      /* namespaces that it declares */
+	struct load_placed **placed;     /* and places */
 	struct live_stand_in *stand_ins; /* of some of `workloads` */
 };
 

@@ -23,7 +23,7 @@ load_announce(struct arena *a, struct workload *w, const struct announced_pod *p
 	    ARENA_ARRAY(a, pod != NULL ? pod->ip_count : 0, struct ip_addr);
 
 	w->announced = pod != NULL;
-	w->ip_count = pod != NULL ? (uint32_t)pod->ip_count : 0;
+	w->ip_count = WORKLOAD_IPS(pod != NULL ? pod->ip_count : 0);
 	for (size_t i = 0; i < w->ip_count; i++)
 		ips[i] = pod->ips[i];
 	w->ips = ips;

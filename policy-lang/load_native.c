@@ -108,6 +108,7 @@ read_ips(struct loader *l, const struct doc_node *list, struct workload *w)
 {
 	struct ip_addr *ips = ARENA_ARRAY(l->arena, list->count, struct ip_addr);
 
+	_Static_assert(LIMIT_FILE_BYTES / 3 < 1u << WORKLOAD_IP_BITS, "\"::,\"");
 	for (uint32_t i = 0; i < list->count; i++) {
 		const struct doc_node *item = list->u.items[i];
 

@@ -375,8 +375,8 @@ load_pod(struct loader *l, const struct load_object *o)
 	w->generated = meta.generated;
 	if (!read_pod_spec(l, doc_value(o->doc, "spec"), w, &shape, &node))
 		return;
-	w->ip_count =
-	    (uint32_t)read_addresses(l, status[STATUS_IP], status[STATUS_IPS], &ips);
+	w->ip_count = WORKLOAD_IPS(
+	    read_addresses(l, status[STATUS_IP], status[STATUS_IPS], &ips));
 	w->ips = ips;
 	w->not_ready = is_not_ready(status[STATUS_CONDITIONS]);
 	if (node.len != 0) {

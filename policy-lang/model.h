@@ -95,6 +95,9 @@ struct workload_where {
 	const struct node_word *told; /* of that; NULL: nothing */
 };
 
+#define WORKLOAD_IP_BITS 27 /* no file has room for that many addresses */
+#define WORKLOAD_IPS(n)  ((uint32_t)(n) & ((1u << WORKLOAD_IP_BITS) - 1))
+
 /* A large cluster has some hundred thousand: what others have the same is not in it. */
 struct workload {
 	const struct workload_shape *shape;
@@ -103,13 +106,14 @@ struct workload {
 	const struct kube_ns *kube; /* NULL: a native workload */
 	const struct workload_where *where;
 	const struct ip_addr *ips;
-	uint32_t ip_count;
+	uint32_t ip_count : WORKLOAD_IP_BITS;
+	bool host_network : 1; /* is the node, not a workload, to every policy */
+	bool is_template : 1;  /* stands for the pods of an apps/batch object */
+	bool not_ready : 1;    /* its status says so: nothing published leads to it */
+	bool announced : 1;    /* its addresses are: see struct announced_pod */
+	bool
+	    generated : 1; /* its name is the beginning of those that the server makes */
 	uint32_t index;    /* in model.workloads */
-	bool host_network; /* is the node, not a workload, to every policy */
-	bool is_template;  /* stands for the pods of an apps/batch object */
-	bool not_ready;    /* its status says so: nothing published leads to it */
-	bool announced;    /* its addresses are: see struct announced_pod */
-	bool generated; /* its name is the beginning of those that the server makes */
 	struct loc loc;
 };
 

@@ -70,6 +70,7 @@ enum peer_kind {
 
 struct peer {
 	enum peer_kind kind;
+	bool by_address; /* also matches workloads that have such an address */
 	struct workload_match workloads; /* PEER_WORKLOADS ... */
 	/* ... but for these; NULL: none. Only compilers make such peers. */
 	const struct workload_match *but;
@@ -77,7 +78,6 @@ struct peer {
 	size_t prefix_count;
 	const struct ip_prefix *excepts; /* ... and in none of these */
 	size_t except_count;
-	bool by_address; /* also matches workloads that have such an address */
 	/* ptr NULL: none. PEER_NODES: only nodes of it. PEER_NETWORK: workloads of other
 	 * clusters are the outside here; they match whatever by_address says. */
 	struct str cluster;
@@ -95,16 +95,16 @@ struct rule {
 	enum phase phase;
 	enum direction dir;
 	enum action action; /* PHASE_ALLOW: always ACTION_ALLOW */
-	bool any_peer;      /* no from/to: everyone; else one of peers (none: nobody) */
-	const struct peer *peers;
-	size_t peer_count;
-	bool any_port; /* no ports: everything; else one of ports (none: nothing) */
-	const struct port_match *ports;
-	size_t port_count;
-	const struct policy *policy;
 	/* Identifies the rule in kernel and logs: a hash of what it is called, so that it is
 	 * the same on every node and after every edit (load_finish.c). */
 	uint32_t number;
+	bool any_peer; /* no from/to: everyone; else one of peers (none: nobody) */
+	bool any_port; /* no ports: everything; else one of ports (none: nothing) */
+	const struct peer *peers;
+	size_t peer_count;
+	const struct port_match *ports;
+	size_t port_count;
+	const struct policy *policy;
 	struct loc loc;
 };
 
@@ -123,21 +123,21 @@ enum policy_kind {
 
 struct policy {
 	enum policy_kind kind;
+	int32_t priority; /* lower is first */
+	bool audit;       /* enforcement: audit: what it would do is told, not done */
+	bool isolates[DIRECTION_COUNT]; /* has an allow block in this direction */
+	uint32_t isolate_number[DIRECTION_COUNT]; /* number of "denied by isolation" */
 	struct str name;
 	struct str
 	    namespace_text; /* as written: a path or a Kubernetes namespace; "" at / */
 	struct str cluster; /* of its source, or its Kubernetes namespace; mostly "" */
 	struct ns *level;   /* where its rules stand in the walk */
-	int32_t priority;   /* lower is first */
-	bool audit;         /* enforcement: audit: what it would do is told, not done */
 	struct workload_match subject; /* subtree is always at or below level */
 	struct rule_list mandatory[DIRECTION_COUNT];
 	struct rule_list allow[DIRECTION_COUNT];
-	bool isolates[DIRECTION_COUNT]; /* has an allow block in this direction */
 	struct rule_list defaults[DIRECTION_COUNT];
 	struct loc loc;
-	struct loc isolate_loc[DIRECTION_COUNT];  /* what isolates: for messages */
-	uint32_t isolate_number[DIRECTION_COUNT]; /* number of "denied by isolation" */
+	struct loc isolate_loc[DIRECTION_COUNT]; /* what isolates: for messages */
 };
 
 /* ---- questions ---- */

@@ -321,6 +321,72 @@ START_TEST(bundle_may_be_empty)
 }
 END_TEST
 
+#define SMALL_COUNT 20000 /* of as many bytes as pods have of interest */
+#define SMALL_BYTES 600
+
+/* Bytes of mapped bundles that are in this process's memory. */
+static size_t
+mapped_bytes(void)
+{
+	FILE *file = fopen("/proc/self/smaps", "r");
+	size_t kib = 0, sum = 0;
+	bool ours = false;
+	char line[512], mode;
+
+	ck_assert_ptr_nonnull(file);
+	while (fgets(line, sizeof(line), file) != NULL) {
+		if (sscanf(line, "%*x-%*x %c", &mode) == 1)
+			ours = strstr(line, "memfd:ringfence-bundle") != NULL;
+		else if (sscanf(line, "Rss: %zu kB", &kib) == 1 && ours)
+			sum += kib * 1024;
+	}
+	ck_assert_int_eq(fclose(file), 0);
+	return sum;
+}
+
+static struct bundle
+make_small(void)
+{
+	struct bundle small = {
+	    .sources = ARENA_ARRAY(arena, SMALL_COUNT, struct source)};
+
+	for (; small.count < SMALL_COUNT; small.count++) {
+		char *text = arena_alloc(arena, SMALL_BYTES);
+
+		memset(text, 'a' + (int)(small.count % 26), SMALL_BYTES);
+		small.sources[small.count] = (struct source){
+		    str_from(arena_printf(arena, "pods/%zu", small.count)),
+		    {text, SMALL_BYTES}};
+	}
+	return small;
+}
+
+START_TEST(mapped_bundle_is_never_all_in_memory_though_its_texts_are_small)
+{
+	const size_t most = (size_t)SMALL_COUNT * SMALL_BYTES / 4;
+	const struct bundle small = make_small();
+	struct bundle_map map = {0};
+	int fd = -1;
+
+	ck_assert_int_eq(bundle_seal(&small, &fd, &err), 0);
+	ck_assert_int_eq(bundle_open_mapped(arena, fd, &bundle, &map, &err), 0);
+	ck_assert_uint_le(mapped_bytes(), most);
+	ck_assert_uint_eq(bundle.count, SMALL_COUNT);
+	for (size_t i = 0; i < 2 * small.count; i++) {
+		const struct source *is = &bundle.sources[i % small.count];
+
+		ck_assert(str_eq(is->name, small.sources[i % small.count].name));
+		ck_assert(str_eq(is->text, small.sources[i % small.count].text));
+		bundle_map_drop(&map, is->text);
+		if (i % 1000 == 0)
+			ck_assert_uint_le(mapped_bytes(), most);
+	}
+	bundle_unmap(&map);
+	ck_assert_uint_eq(mapped_bytes(), 0);
+	ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
 START_TEST(sealed_bundle_cannot_be_changed)
 {
 	int fd = -1;
@@ -514,6 +580,8 @@ make_suite(void)
 	tcase_add_test(tc, bundle_reads_file_that_does_not_say_its_size);
 	tcase_add_test(tc, bundle_comes_back_as_it_was_sealed);
 	tcase_add_test(tc, bundle_may_be_empty);
+	tcase_add_test(
+	    tc, mapped_bundle_is_never_all_in_memory_though_its_texts_are_small);
 	tcase_add_test(tc, sealed_bundle_cannot_be_changed);
 	tcase_add_loop_test(tc, bundle_open_refuses_when_a_seal_is_missing, 0, 4);
 	tcase_add_test(tc, bundle_open_refuses_what_is_no_memfd);
