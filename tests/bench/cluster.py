@@ -41,6 +41,7 @@ TIERS = (
 HASH = "bcdfghjklmnpqrstvwxz2456789"  # what Kubernetes makes names of
 PODS_PER_NAMESPACE = 50
 PODS_PER_NODE = 110
+HOSTS_PER_NET = 250
 FILE_DOCUMENTS = 20000  # of one file: none grows past what may be read
 
 POD = """\
@@ -260,12 +261,13 @@ class Cluster:
     """A cluster: its places, nodes, apps, workloads and policies."""
 
     def __init__(self, seed=1, policies=1000, workloads=10000, *, detail="lean",
-                 native=0.1, edits=0):
+                 native=0.1, edits=0, pods_per_node=PODS_PER_NODE):
         if not 0 < workloads <= 4_000_000 or policies < 0:
             raise ValueError("1 to 4,000,000 workloads, and no negative number")
         self.rng = random.Random(f"cluster {seed}")
         self.detail = detail
-        self.nodes = [f"worker-{i:05}" for i in range(max(3, -(-workloads // PODS_PER_NODE)))]
+        self.nodes = [f"worker-{i:05}" for i in range(max(3, -(-workloads // pods_per_node)))]
+        self.nets_per_node = -(-pods_per_node // HOSTS_PER_NET)
         self.places = self._make_places(max(4, workloads // PODS_PER_NAMESPACE))
         self.apps = [app for place in self.places for app in self._make_apps(place)]
         self.workloads = self._make_workloads(workloads, native)
@@ -318,7 +320,8 @@ class Cluster:
             slots[node] += 1
             native = rng.random() < native_share
             name = f"{app.name}-{i:06}" if native else f"{app.name}-{app.hash}-{i:06}"
-            ips = (f"10.{node >> 8}.{node & 255}.{slots[node]}",
+            net = node * self.nets_per_node + (slots[node] - 1) // HOSTS_PER_NET
+            ips = (f"10.{net >> 8}.{net & 255}.{(slots[node] - 1) % HOSTS_PER_NET + 1}",
                    f"fd00:10::{node:x}:{slots[node]:x}")
             made.append(Workload(name, place, app, node, ips, native))
         return made

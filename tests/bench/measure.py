@@ -38,7 +38,8 @@ def arguments(description):
     parser.add_argument("--quick", action="store_true",
                         help="tiny sizes, once: shows that it runs, not how fast")
     parser.add_argument("--size", metavar="POLICIES,WORKLOADS", action="append",
-                        help="this cluster instead of the usual ones; may be repeated")
+                        help="this cluster instead of the usual ones; may be repeated; to "
+                        "coldstart a third number is how many pods a node has")
     parser.add_argument("--runs", type=int, help="repetitions of which the median counts")
     args = parser.parse_args()
     args.sizes = QUICK_SIZES if args.quick else SIZES

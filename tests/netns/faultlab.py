@@ -516,7 +516,7 @@ class KillStorm(Storm):
 
     def _processes(self):
         """{name: pid}: the parent is one of them, though not as often as its roles."""
-        found = {"role that begins" if name == "exe" else name: pid
+        found = {"role that begins" if name in ("exe", "ringfence-enfor") else name: pid
                  for name, pid in self.children().items()}
         if self.rng.random() < 0.15:
             return {"parent": self.enforcer.process.pid}
