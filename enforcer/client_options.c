@@ -29,9 +29,6 @@ const struct client_command client_commands[CLIENT_COMMANDS] = {
 
 /* ---- what options are given ---- */
 
-/* NULL, or what is wrong with the value. */
-typedef const char *(*take_fn)(struct client_options *c, const char *value);
-
 static const char *
 take_control(struct client_options *c, const char *value)
 {
@@ -200,56 +197,53 @@ take_unused(struct client_options *c, const char *value)
 	return c->filter.used ? "it goes with no --used" : NULL;
 }
 
-#define OF(command) (1u << (command))
+#define OF(command) CLIENT_OF(command)
 #define OF_ALL      (OF(CLIENT_COMMANDS) - 1)
 #define OF_RULES    (OF(CLIENT_RULES) | OF(CLIENT_TOP))
 #define OF_FILTERED (OF_RULES | OF(CLIENT_FLOWS))
 
-static const struct client_option {
-	const char *name;
-	char letter;
-	const char *arg; /* NULL: it takes none */
-	const char *help;
-	unsigned commands;
-	take_fn take;
-	bool filters;
-} rows[] = {
+const struct client_option client_options_all[] = {
     {"follow", '\0', NULL, "go on: with what comes, or again and again",
-	OF(CLIENT_FLOWS) | OF(CLIENT_TOP), take_follow, false},
+	OF(CLIENT_FLOWS) | OF(CLIENT_TOP), take_follow, false, NULL},
     {"count", 'n', "N", "at most so many: flows 100, top 20; up to 1000",
-	OF(CLIENT_FLOWS) | OF(CLIENT_TOP), take_count, false},
+	OF(CLIENT_FLOWS) | OF(CLIENT_TOP), take_count, false, NULL},
     {"interval", '\0', "S", "count for so many seconds (1)", OF(CLIENT_TOP),
-	take_interval, false},
+	take_interval, false, NULL},
     {"wait", '\0', "S", "wait so many seconds for the packet (30)", OF(CLIENT_TRACE),
-	take_wait, false},
+	take_wait, false, NULL},
     {"verdict", '\0', "VERDICT", "only deny, or allow; of flows also cut, or audit",
-	OF_FILTERED, take_verdict, true},
+	OF_FILTERED, take_verdict, true, "deny allow cut audit"},
     {"direction", '\0', "DIRECTION", "only ingress, or egress", OF_FILTERED,
-	take_direction, true},
+	take_direction, true, "ingress egress"},
     {"namespace", '\0', "PATH", "only of this namespace, and below it", OF_FILTERED,
-	take_space, true},
+	take_space, true, NULL},
     {"policy", '\0', "NAME", "only of the policy NAME, or /PATH/NAME", OF_FILTERED,
-	take_policy, true},
+	take_policy, true, NULL},
     {"from", '\0', "END",
 	"only from an address, network, /PATH, /PATH/NAME, node/NAME or name",
-	OF(CLIENT_FLOWS), take_from, true},
-    {"to", '\0', "END", "only to it, likewise", OF(CLIENT_FLOWS), take_to, true},
+	OF(CLIENT_FLOWS), take_from, true, NULL},
+    {"to", '\0', "END", "only to it, likewise", OF(CLIENT_FLOWS), take_to, true, NULL},
     {"port", '\0', "PORT/PROTO", "only to this port: 443/tcp, 443 or tcp",
-	OF(CLIENT_FLOWS), take_port, true},
+	OF(CLIENT_FLOWS), take_port, true, NULL},
     {"since", '\0', "TIME", "only since then, or for so long: 90s, 2h30m",
-	OF(CLIENT_FLOWS), take_since, true},
+	OF(CLIENT_FLOWS), take_since, true, NULL},
     {"used", '\0', NULL, "only rules that have counted something", OF(CLIENT_RULES),
-	take_used, true},
+	take_used, true, NULL},
     {"unused", '\0', NULL, "only rules that have counted nothing", OF(CLIENT_RULES),
-	take_unused, true},
-    {"output", 'o', "FORMAT", "text, json or yaml", OF_ALL, take_format, false},
+	take_unused, true, NULL},
+    {"output", 'o', "FORMAT", "text, json or yaml", OF_ALL, take_format, false,
+	"text json yaml"},
     {"control", '\0', "SOCKET", "where the daemon listens (" DEFAULT_CONTROL ")",
-	OF_ALL, take_control, false},
+	OF_ALL, take_control, false, ""},
     {"config", '\0', "FILE", "the configuration that says where", OF_ALL, take_config,
-	false},
+	false, ""},
     {"timeout", '\0', "S", "wait so many seconds for an answer (60)", OF_ALL,
-	take_timeout, false},
+	take_timeout, false, NULL},
 };
+
+#define ROWS ARRAY_LEN(client_options_all)
+
+const size_t client_options_count = ROWS;
 
 /* ---- help ---- */
 
@@ -284,9 +278,9 @@ print_usage(enum client_command_id id)
 	(void)printf("usage: ringfence-enforcer %s [OPTION...]%s\n\n"
 		     "Asks the daemon that runs: %s.\n\n",
 	    command->name, command->words, command->summary);
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		if ((rows[i].commands & OF(id)) != 0)
-			print_option(&rows[i], false);
+	for (size_t i = 0; i < ROWS; i++) {
+		if ((client_options_all[i].commands & OF(id)) != 0)
+			print_option(&client_options_all[i], false);
 	}
 }
 
@@ -303,8 +297,8 @@ client_options_help(void)
 		buf_free(&text);
 	}
 	(void)printf("\nand know these options:\n");
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		print_option(&rows[i], true);
+	for (size_t i = 0; i < ROWS; i++)
+		print_option(&client_options_all[i], true);
 }
 
 int
@@ -328,14 +322,14 @@ make_options(const struct client_options *c, struct option *options, char *lette
 	size_t count = 0;
 
 	*letters++ = 'h';
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		if ((rows[i].commands & OF(c->command)) == 0)
+	for (size_t i = 0; i < ROWS; i++) {
+		if ((client_options_all[i].commands & OF(c->command)) == 0)
 			continue;
-		options[count++] = (struct option){rows[i].name,
-		    rows[i].arg != NULL ? required_argument : no_argument, NULL,
-		    ROW_BASE + (int)i};
-		if (rows[i].letter != '\0') {
-			*letters++ = rows[i].letter;
+		options[count++] = (struct option){client_options_all[i].name,
+		    client_options_all[i].arg != NULL ? required_argument : no_argument,
+		    NULL, ROW_BASE + (int)i};
+		if (client_options_all[i].letter != '\0') {
+			*letters++ = client_options_all[i].letter;
 			*letters++ = ':';
 		}
 	}
@@ -347,10 +341,11 @@ make_options(const struct client_options *c, struct option *options, char *lette
 static const struct client_option *
 row_of(int option)
 {
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+	for (size_t i = 0; i < ROWS; i++) {
 		if (option == ROW_BASE + (int)i ||
-		    (rows[i].letter != '\0' && option == rows[i].letter))
-			return &rows[i];
+		    (client_options_all[i].letter != '\0' &&
+			option == client_options_all[i].letter))
+			return &client_options_all[i];
 	}
 	return NULL;
 }
@@ -359,8 +354,8 @@ int
 client_options_parse(
     struct client_options *c, enum client_command_id command, int argc, char **argv)
 {
-	struct option options[ARRAY_LEN(rows) + 2];
-	char letters[2 * ARRAY_LEN(rows) + 2];
+	struct option options[ROWS + 2];
+	char letters[2 * ROWS + 2];
 	int option;
 
 	*c = (struct client_options){.command = command,

@@ -48,6 +48,23 @@ struct client_options {
 	char **words;
 };
 
+#define CLIENT_OF(command) (1u << (command))
+
+struct client_option {
+	const char *name;
+	char letter;     /* '\0': none */
+	const char *arg; /* NULL: it takes none */
+	const char *help;
+	unsigned commands; /* CLIENT_OF each that has it */
+	/* NULL, or what is wrong with the value. */
+	const char *(*take)(struct client_options *c, const char *value);
+	bool filters;
+	const char *values; /* "text json"; "": files; NULL: what no shell knows */
+};
+
+extern const struct client_option client_options_all[];
+extern const size_t client_options_count;
+
 /* Reads what follows the command's name, argv[0]. 0; -1: --help, which has been printed; 2:
  * a mistake, which has been told. */
 MUST_CHECK int client_options_parse(

@@ -7,6 +7,7 @@
 
 #include "enforcer/boot.h"
 #include "enforcer/client.h"
+#include "enforcer/client_completion.h"
 #include "enforcer/config.h"
 #include "enforcer/parent.h"
 
@@ -33,6 +34,7 @@ print_help(void)
 	    "  --version       print the version\n\n"
 	    "Commands ask the daemon that runs:\n");
 	client_help();
+	(void)printf("\nringfence-enforcer completion bash|zsh|fish: for a shell\n");
 }
 
 static int
@@ -119,6 +121,8 @@ main(int argc, char **argv)
 	proc_main(argc, argv, enforcer_roles);
 	if (argc > 1 && client_knows(argv[1]))
 		return client_run(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "completion") == 0)
+		return client_completion_run(argc - 1, argv + 1);
 	if (argc > 1 && argv[1][0] != '-') {
 		(void)fprintf(stderr,
 		    "ringfence-enforcer: no such command: %s (try --help)\n", argv[1]);

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import pty
+import re
 import socket
 import subprocess
 import sys
@@ -379,3 +380,54 @@ def test_help_of_a_command_has_its_options_alone():
     assert "--since" in told("flows") and "--since" not in told("rules")
     assert "--wait S" in told("trace") and "SRC DST PORT/PROTO" in told("trace")
     assert "[flows, top]" in told()
+
+
+# --- completion ---
+
+
+def completed(shell, line, directory):
+    """What a shell offers for a line."""
+    script = directory / shell
+    script.write_text(subprocess.run([rf.program("ringfence-enforcer"), "completion", shell],
+                                     capture_output=True, text=True, check=True).stdout)
+    checked = subprocess.run([shell, "-n", script], capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    words = line.split(" ")
+    if shell == "bash":
+        text = (f"source {script}; COMP_WORDS=({' '.join(word or chr(39) * 2 for word in words)}); "
+                f"COMP_CWORD={len(words) - 1}; _ringfence_enforcer; printf '%s\\n' \"${{COMPREPLY[@]}}\"")
+        argv = ["bash", "--norc", "-c", text]
+    else:
+        argv = ["fish", "--no-config", "-c", f"source {script}; complete -C $argv[1]", line]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=WAIT_S, check=True,
+                          env={**os.environ, "HOME": str(directory)}, cwd=directory)
+    assert done.stderr == ""
+    return {row.split("\t")[0] for row in done.stdout.splitlines()}
+
+
+@pytest.mark.parametrize("shell", ["bash", "fish"])
+def test_shells_complete_what_help_tells(shell, tmp_path):
+    (tmp_path / "a.yaml").write_text("")
+    names = {words[0] for words in COMMANDS}
+    assert completed(shell, "ringfence-enforcer ", tmp_path) >= names
+    for name in names:
+        told = subprocess.run([rf.program("ringfence-enforcer"), name, "--help"],
+                              capture_output=True, text=True, check=True).stdout
+        options = set(re.findall(r"--[a-z]+", told))
+        found = completed(shell, f"ringfence-enforcer {name} --", tmp_path)
+        assert found - {"--help"} == options, name
+    assert completed(shell, "ringfence-enforcer flows --verdict ", tmp_path) == {
+        "deny", "allow", "cut", "audit"}
+    assert completed(shell, "ringfence-enforcer rules -o j", tmp_path) == {"json"}
+    assert "a.yaml" in completed(shell, "ringfence-enforcer status --config a", tmp_path)
+
+
+def test_completion_of_zsh_is_clean(tmp_path):
+    script = tmp_path / "script"
+    script.write_text(subprocess.run([rf.program("ringfence-enforcer"), "completion", "zsh"],
+                                     capture_output=True, text=True, check=True).stdout)
+    done = subprocess.run(["zsh", "-n", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = subprocess.run([rf.program("ringfence-enforcer"), "completion", "tcsh"],
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "bash, zsh or fish" in done.stderr
