@@ -46,15 +46,6 @@ add_time(struct buf *out, const char *name, walltime_t t)
 	buf_printf(out, ",\"%s\":\"%s\"", name, walltime_format(t, text));
 }
 
-static unsigned
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return (unsigned)(c - '0');
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10) : 16;
-}
-
 /* Compares a parameter's name, percent-decoded and lower-cased, with a plain one:
  * "%74oken" names the token too. */
 static bool
@@ -65,10 +56,10 @@ parameter_is(struct str raw, struct str plain)
 	for (size_t i = 0; i < raw.len; i++, n++) {
 		char c = raw.ptr[i];
 
-		if (c == '%' && i + 2 < raw.len && hex_value(raw.ptr[i + 1]) < 16 &&
-		    hex_value(raw.ptr[i + 2]) < 16) {
-			c = (char)(hex_value(raw.ptr[i + 1]) * 16 +
-				   hex_value(raw.ptr[i + 2]));
+		if (c == '%' && i + 2 < raw.len && str_hex_digit(raw.ptr[i + 1]) >= 0 &&
+		    str_hex_digit(raw.ptr[i + 2]) >= 0) {
+			c = (char)(str_hex_digit(raw.ptr[i + 1]) * 16 +
+				   str_hex_digit(raw.ptr[i + 2]));
 			i += 2;
 		}
 		if (c >= 'A' && c <= 'Z')

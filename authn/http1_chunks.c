@@ -5,22 +5,10 @@
 #define SIZE_DIGITS   12 /* 2^48 bytes are enough for one chunk */
 #define TRAILER_LIMIT (16u * 1024)
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 static enum http1_chunk_state
 size_byte(struct http1_chunks *c, char byte)
 {
-	int digit = hex_digit(byte);
+	int digit = str_hex_digit(byte);
 
 	if (digit >= 0 && ++c->digits <= SIZE_DIGITS) {
 		c->left = c->left * 16 + (unsigned)digit;

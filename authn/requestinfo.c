@@ -27,18 +27,6 @@ struct path_parse {
 	bool in_tail; /* behind the proxy subresource */
 };
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 bool
 request_unescape(struct str text, bool plus_is_space, char *out, size_t *out_len)
 {
@@ -48,11 +36,11 @@ request_unescape(struct str text, bool plus_is_space, char *out, size_t *out_len
 		char c = text.ptr[i];
 
 		if (c == '%') {
-			if (text.len - i < 3 || hex_digit(text.ptr[i + 1]) < 0 ||
-			    hex_digit(text.ptr[i + 2]) < 0)
+			if (text.len - i < 3 || str_hex_digit(text.ptr[i + 1]) < 0 ||
+			    str_hex_digit(text.ptr[i + 2]) < 0)
 				return false;
-			c = (char)(hex_digit(text.ptr[i + 1]) * 16 +
-				   hex_digit(text.ptr[i + 2]));
+			c = (char)(str_hex_digit(text.ptr[i + 1]) * 16 +
+				   str_hex_digit(text.ptr[i + 2]));
 			i += 2;
 		} else if (c == '+' && plus_is_space) {
 			c = ' ';

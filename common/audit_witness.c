@@ -88,13 +88,9 @@ add_escaped(struct buf *out, struct str text, size_t *at)
 
 	if (c == 'u' && *at + 4 <= text.len) {
 		for (size_t end = *at + 4; *at < end; (*at)++) {
-			char d = text.ptr[*at];
-			int v = d >= '0' && d <= '9'   ? d - '0'
-				: d >= 'a' && d <= 'f' ? d - 'a' + 10
-				: d >= 'A' && d <= 'F' ? d - 'A' + 10
-						       : 0;
+			int v = str_hex_digit(text.ptr[*at]);
 
-			point = point * 16 + (uint32_t)v;
+			point = point * 16 + (v > 0 ? (uint32_t)v : 0);
 		}
 		if (point >= 0xd800 && point < 0xe000)
 			point = 0xfffd; /* in no note of ours */

@@ -115,19 +115,6 @@ is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* A digit's value, 255 for anything else. */
-static unsigned
-digit_value(char c)
-{
-	if (is_digit(c))
-		return (unsigned)(c - '0');
-	if (c >= 'a' && c <= 'f')
-		return (unsigned)(c - 'a') + 10;
-	if (c >= 'A' && c <= 'F')
-		return (unsigned)(c - 'A') + 10;
-	return 255;
-}
-
 /* The base that the prefix of unsigned digits names; *skip: bytes of the prefix. */
 static unsigned
 number_base(struct str digits, size_t *skip)
@@ -167,9 +154,9 @@ parse_magnitude(struct str digits, uint64_t *out_value)
 	if (digits.len == skip)
 		return MAGNITUDE_SYNTAX;
 	for (size_t i = skip; i < digits.len; i++) {
-		unsigned digit = digit_value(digits.ptr[i]);
+		unsigned digit = (unsigned)str_hex_digit(digits.ptr[i]);
 
-		if (digit >= base)
+		if (digit >= base) /* so is -1 */
 			return MAGNITUDE_SYNTAX;
 		/* A division is asked for only where it may matter. */
 		if (value >= UINT64_MAX / 16 && value > (UINT64_MAX - digit) / base)

@@ -34,18 +34,6 @@ parse_v4(struct str text, uint8_t *out)
 	return true;
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* One to four hexadecimal digits. */
 static bool
 parse_group(struct str text, uint8_t *out)
@@ -55,7 +43,7 @@ parse_group(struct str text, uint8_t *out)
 	if (text.len == 0 || text.len > 4)
 		return false;
 	for (size_t i = 0; i < text.len; i++) {
-		int digit = hex_digit(text.ptr[i]);
+		int digit = str_hex_digit(text.ptr[i]);
 
 		if (digit < 0)
 			return false;

@@ -221,16 +221,6 @@ in_escape(struct json_scan *j, char c)
 	return SCAN_MORE;
 }
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static void
 end_unit(struct json_scan *j)
 {
@@ -252,7 +242,7 @@ end_unit(struct json_scan *j)
 static enum scan_event
 in_unicode(struct json_scan *j, char c)
 {
-	int value = hex_value(c);
+	int value = str_hex_digit(c);
 
 	if (value < 0)
 		return bad(j);

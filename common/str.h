@@ -75,6 +75,16 @@ MUST_CHECK struct str str_concat(
 /* Cuts the part before the first `c` off *rest and returns it; when there is no
  * `c`, returns all of it and leaves *rest with ptr NULL. */
 MUST_CHECK struct str str_split(struct str *rest, char c);
+/* A hexadecimal digit's value, in either case; -1: it is none. */
+MUST_CHECK static inline int
+str_hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
 /* The whole of s as an unsigned decimal number without sign, spaces or leading
  * zeros; false if it is not one or exceeds `max`. */
 MUST_CHECK bool str_to_u64(struct str s, uint64_t max, uint64_t *out_value);

@@ -103,8 +103,6 @@ MUST_CHECK uv_poll_t *dns_watch(
     struct dns_role *d, int fd, int events, uv_poll_cb callback, void *arg);
 /* Stops watching; NULL is fine. The descriptor stays. */
 void dns_unwatch(uv_poll_t *poll);
-/* The engine says something. */
-void dns_hear_engine(struct dns_role *d);
 /* Something is under way: the clock runs. */
 void dns_run_clock(struct dns_role *d);
 

@@ -114,8 +114,9 @@ on_tenant(struct dns_role *d, struct proc_msg *msg)
 	return true;
 }
 
-void
-dns_hear_engine(struct dns_role *d)
+/* The engine says something. */
+static void
+hear_engine(struct dns_role *d)
 {
 	d->heard = monotime_now();
 	if (d->deaf)
@@ -130,7 +131,7 @@ on_engine_message(void *arg, struct proc_msg *msg)
 	struct proc_reader r;
 	uint32_t ticket;
 
-	dns_hear_engine(d);
+	hear_engine(d);
 	if (msg->type == MSG_DNS_TENANT)
 		return on_tenant(d, msg);
 	proc_reader_init(&r, msg);
@@ -188,7 +189,7 @@ on_engine_link(struct dns_role *d, struct proc_msg *msg)
 	proc_channel_init(&d->engine, fd);
 	if (link_new(&d->loop, &d->engine, &handler, d, &d->engine_link, &err) != 0)
 		return false;
-	dns_hear_engine(d); /* as if */
+	hear_engine(d); /* as if */
 	memset(d->told, 0, sizeof(d->told));
 	dns_ask_again(d);
 	return true;

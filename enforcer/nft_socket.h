@@ -58,11 +58,9 @@ struct nft_swap {
 /* nft_swap.c: every set but those that the kernel fills. The batch begins with OP_TABLE. */
 void nft_swap_all(
     const struct nft *n, const struct op_batch *batch, struct nft_swap *out);
-/* Makes the copies, with the batch's elements; deletes those that are named. */
+/* Makes the copies, with the batch's elements. */
 MUST_CHECK int nft_make_copies(struct nft *n, const struct nft_swap *s,
     uint32_t generation, struct nft_refusal *out_refusal, struct err *err);
-MUST_CHECK int nft_delete_copies(struct nft *n, const struct nft_swap *s,
-    const struct nft_copies *copies, struct err *err);
 
 /* nft_restore.c: as nft_apply, for a batch that makes the table anew (OP_TABLE), in the
  * table that is there. Any error: what was in force still is. */

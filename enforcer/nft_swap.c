@@ -111,9 +111,9 @@ refer_to_copies(struct nft *n, const struct nft_swap *s, uint32_t generation,
 	return nft_commit(n, &build, generation, &now, out_refusal, err);
 }
 
-int
-nft_delete_copies(struct nft *n, const struct nft_swap *s,
-    const struct nft_copies *copies, struct err *err)
+static int
+delete_copies(struct nft *n, const struct nft_swap *s, const struct nft_copies *copies,
+    struct err *err)
 {
 	struct nft_refusal refusal;
 	struct nft_build build;
@@ -150,14 +150,14 @@ nft_apply_swap(struct nft *n, const struct op_batch *batch, uint32_t generation,
 	rc = refer_to_copies(n, &s, nft_later(generation, 1), out_refusal, err);
 	if (rc != 0) {
 		struct err other = ERR_INIT;
-		int left = nft_delete_copies(n, &s, &s.next, &other);
+		int left = delete_copies(n, &s, &s.next, &other);
 
 		(void)left; /* then both are found, and the table is made anew */
 		n->copies_known = false;
 		return rc;
 	}
 	n->copies = s.next;
-	rc = nft_delete_copies(n, &s, &former, err);
+	rc = delete_copies(n, &s, &former, err);
 	if (rc != 0) {
 		n->copies_known = false;
 		return rc;

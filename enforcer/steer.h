@@ -28,7 +28,8 @@ enum steer_state {
 };
 
 /* Opens what is needed, before privileges are dropped; borrows the configuration, and who
- * knows which gateways are up, and is told which of them matter. */
+ * knows which gateways are up, and is told which of them matter. On error it is to be closed
+ * all the same. */
 MUST_CHECK int steer_open(struct steer **out_steer, const struct steering *config,
     struct probe *probe, struct err *err);
 /* NULL is fine. Rules and routes stay, as the table does. */

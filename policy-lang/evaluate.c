@@ -1,8 +1,8 @@
 /*
  * The walk: mandatory from the root down, allow and default from the leaf up.
  * Written to be compared with the text of the language line by line. It must not know
- * the compiler, and it keeps nothing between two questions; evaluate_judge.c
- * only hands it shorter lists of policies.
+ * the compiler, and it keeps nothing between two questions; who asks many
+ * (evaluate_connection.c) only hands it shorter lists of policies.
  */
 #include "policy-lang/evaluate.h"
 

@@ -39,25 +39,30 @@ cut_for_name(struct explain_cuts *cuts, const struct port_match *match,
 }
 
 static void
+cut_for_ports(struct explain_cuts *cuts, const struct port_match *ports, size_t count,
+    uint8_t proto, const struct workload *dst)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct port_match *match = &ports[i];
+
+		if (match->proto != PROTO_ANY && match->proto != proto)
+			continue;
+		if (match->kind == PORT_NAMED) {
+			cut_for_name(cuts, match, dst);
+			continue;
+		}
+		cut_at(cuts, match->lo);
+		cut_at(cuts, match->hi + 1u);
+	}
+}
+
+static void
 cut_for_rules(struct explain_cuts *cuts, const struct rule_list *list, uint8_t proto,
     const struct workload *dst)
 {
-	for (size_t i = 0; i < list->count; i++) {
-		const struct rule *rule = &list->rules[i];
-
-		for (size_t j = 0; j < rule->port_count; j++) {
-			const struct port_match *match = &rule->ports[j];
-
-			if (match->proto != PROTO_ANY && match->proto != proto)
-				continue;
-			if (match->kind == PORT_NAMED) {
-				cut_for_name(cuts, match, dst);
-				continue;
-			}
-			cut_at(cuts, match->lo);
-			cut_at(cuts, match->hi + 1u);
-		}
-	}
+	for (size_t i = 0; i < list->count; i++)
+		cut_for_ports(
+		    cuts, list->rules[i].ports, list->rules[i].port_count, proto, dst);
 }
 
 static void
@@ -112,29 +117,12 @@ cut_for_end(struct explain_cuts *cuts, const struct model *m,
 /* ---- routes ---- */
 
 static void
-cut_for_ports(struct explain_cuts *cuts, const struct route_rule *rule, uint8_t proto,
-    const struct workload *dst)
-{
-	for (size_t i = 0; i < rule->port_count; i++) {
-		const struct port_match *match = &rule->ports[i];
-
-		if (match->proto != PROTO_ANY && match->proto != proto)
-			continue;
-		if (match->kind == PORT_NAMED) {
-			cut_for_name(cuts, match, dst);
-			continue;
-		}
-		cut_at(cuts, match->lo);
-		cut_at(cuts, match->hi + 1u);
-	}
-}
-
-static void
 cut_for_list(struct explain_cuts *cuts, const struct route_list *list, uint8_t proto,
     const struct workload *dst)
 {
 	for (size_t i = 0; i < list->count; i++)
-		cut_for_ports(cuts, &list->rules[i], proto, dst);
+		cut_for_ports(
+		    cuts, list->rules[i].ports, list->rules[i].port_count, proto, dst);
 }
 
 /* Of the source: how it leaves, and what it goes through. */
@@ -208,7 +196,7 @@ cut_for_published(struct explain_cuts *cuts, const struct model *m,
 			here = ip_in_prefix(&q->dst.addr, &rule->addresses[j]);
 		if (!here)
 			continue;
-		cut_for_ports(cuts, rule, proto, NULL);
+		cut_for_ports(cuts, rule->ports, rule->port_count, proto, NULL);
 		/* A name is one port, and a single port has nothing to be cut. */
 		if (rule->action == ROUTE_APPLY && rule->target_name.len == 0)
 			cut_for_targets(cuts, m, &q->src, rule, proto);

@@ -166,6 +166,20 @@ START_TEST(str_distance_counts_edits)
 }
 END_TEST
 
+START_TEST(str_hex_digit_knows_both_cases_and_nothing_else)
+{
+	static const char digits[] = "0123456789abcdefABCDEF";
+	int value = 0;
+
+	for (size_t i = 0; digits[i] != '\0'; i++, value = value == 15 ? 10 : value + 1)
+		ck_assert_int_eq(str_hex_digit(digits[i]), value);
+	for (int c = 0; c < 256; c++) {
+		if (memchr(digits, c, sizeof(digits) - 1) == NULL)
+			ck_assert_int_eq(str_hex_digit((char)c), -1);
+	}
+}
+END_TEST
+
 START_TEST(str_distance_is_far_when_longer_than_64)
 {
 	char text[65];
@@ -305,6 +319,7 @@ make_suite(void)
 	tcase_add_loop_test(
 	    tc, str_to_u64_accepts_plain_decimals_only, 0, ARRAY_LEN(numbers));
 	tcase_add_loop_test(tc, str_distance_counts_edits, 0, ARRAY_LEN(distances));
+	tcase_add_test(tc, str_hex_digit_knows_both_cases_and_nothing_else);
 	tcase_add_test(tc, str_distance_is_far_when_longer_than_64);
 	tcase_add_test(tc, buf_grows_and_stays_terminated);
 	tcase_add_test(tc, buf_printf_keeps_all_when_longer_than_room);

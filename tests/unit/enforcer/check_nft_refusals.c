@@ -2,19 +2,13 @@
  * What the kernel refuses, each test in a network namespace of its own: the operation and
  * the element, of however many there are, and nothing where it was none.
  */
-#include <check.h>
 #include <errno.h>
-#include <sched.h>
 #include <string.h>
 
-#include "enforcer/nft.h"
 #include "enforcer/plan.h"
+#include "nft_namespace.h"
 
 #define MANY 5000 /* elements: more than fit into one message */
-
-static struct arena *arena;
-static struct nft *nft;
-static struct err err;
 
 static struct table_rule_chain deny = {
     .number = 5000, .action = ACTION_DENY, .comment = "Policy x a.yaml:3"};
@@ -26,9 +20,7 @@ make_table(void)
 	struct table_content content = {.settings = {.log_group = 100},
 	    .rule_chains = &deny,
 	    .rule_chain_count = 1};
-	struct nft_refusal refusal;
 	struct op_batch batch;
-	uint32_t generation = 0;
 
 	content.elements[SET_RULES] = &rule;
 	content.element_count[SET_RULES] = 1;
@@ -36,30 +28,7 @@ make_table(void)
 	/* Room for what comes. */
 	for (int set = 0; set < SET_COUNT; set++)
 		((uint32_t *)(uintptr_t)batch.ops[0].room)[set] = 2 * MANY;
-	ck_assert_msg(
-	    nft_apply(nft, &batch, 0, &generation, &refusal, &err) == 0, "%s", err.msg);
-	return generation;
-}
-
-/* Runs in check's forked child: the namespace ends with it. */
-static void
-setup(void)
-{
-	int fd;
-
-	if (unshare(CLONE_NEWNET) != 0)
-		ck_assert_int_eq(unshare(CLONE_NEWUSER | CLONE_NEWNET), 0);
-	arena = arena_new();
-	err = ERR_INIT;
-	ck_assert_msg(nft_socket(&fd, &err) == 0, "%s", err.msg);
-	nft = nft_new(fd);
-}
-
-static void
-teardown(void)
-{
-	nft_close(nft);
-	arena_free(arena);
+	return apply(&batch);
 }
 
 /* Elements as the set takes them: number `i`, disjoint from all others. */
@@ -204,21 +173,11 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("nft_refusals");
 	TCase *tc = tcase_create("nft_refusals");
-	SRunner *runner;
-	int failed;
 
-	tcase_set_timeout(tc, 60);
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(
 	    tc, refused_element_is_the_one_that_is_told, 0, (int)ARRAY_LEN(sets));
 	tcase_add_test(tc, element_that_is_not_there_is_told);
 	tcase_add_test(tc, what_is_of_no_operation_is_told_of_none);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_suite("nft_refusals", tc);
 }
