@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "enforcer/blob.h"
 #include "enforcer/kernel_state.h"
+#include "enforcer/kernel_tracker.h"
 
 #define START_MS 10000 /* for the parent to say what to do */
 /* How often the generation is looked at: others can do less to a table that is owned. */
