@@ -167,6 +167,17 @@ client_flows_take(struct client_flows *f, struct str data)
 	return ok && fflush(stdout) == 0;
 }
 
+/* What comes is printed at once from now on. */
+static void
+drop_held(struct client_flows *f)
+{
+	for (size_t i = 0; i < f->count; i++)
+		buf_free(&f->held[i]);
+	free(f->held);
+	f->held = NULL;
+	f->count = 0;
+}
+
 bool
 client_flows_end(struct client_flows *f)
 {
@@ -175,19 +186,13 @@ client_flows_end(struct client_flows *f)
 
 	for (size_t i = 0; i < f->count && ok; i++)
 		ok = write_text(buf_str(&f->held[(oldest + i) % f->most]));
-	for (size_t i = 0; f->held != NULL && i < f->most; i++)
-		buf_free(&f->held[i]);
-	free(f->held);
-	f->held = NULL;
-	f->count = 0;
+	drop_held(f);
 	return ok;
 }
 
 void
 client_flows_fini(struct client_flows *f)
 {
-	for (size_t i = 0; f->held != NULL && i < f->most; i++)
-		buf_free(&f->held[i]);
-	free(f->held);
+	drop_held(f);
 	buf_free(&f->rest);
 }
