@@ -24,8 +24,10 @@ client_filter_end(struct client_end *set, const char *text)
 		set->is_network = true;
 	} else {
 		/* A path, a node, or a name without a slash. */
-		return s.len != 0 && (s.ptr[0] == '/' || str_starts(s, STR("node/")) ||
-					 str_find(s, '/', 0) == s.len);
+		return s.len != 0 &&
+		       (s.ptr[0] == '/' ||
+			   (str_starts(s, STR("node/")) && s.len > strlen("node/")) ||
+			   str_find(s, '/', 0) == s.len);
 	}
 	return true;
 }

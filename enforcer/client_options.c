@@ -142,7 +142,9 @@ static const char *
 take_policy(struct client_options *c, const char *value)
 {
 	c->filter.policy = value;
-	return value[0] != '\0' ? NULL : "no name of a policy";
+	return value[0] != '\0' && value[strlen(value) - 1] != '/'
+		   ? NULL
+		   : "no name of a policy";
 }
 
 static const char *
