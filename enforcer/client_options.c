@@ -352,6 +352,19 @@ row_of(int option)
 	return NULL;
 }
 
+/* What getopt_long cannot take: a letter of a word that it may not be through with, or all
+ * of the last word. A byte that is no letter is a part of one. */
+static int
+no_option(const struct client_options *c, char **argv)
+{
+	static const char what[] = "no such option, or it lacks a value";
+	const char letter[] = {'-', (char)optopt, '\0'};
+
+	if (optopt == 0 || optopt >= ROW_BASE)
+		return client_mistake(c, what, argv[optind - 1]);
+	return client_mistake(c, what, optopt > 0 && optopt < 0x7f ? letter : NULL);
+}
+
 int
 client_options_parse(
     struct client_options *c, enum client_command_id command, int argc, char **argv)
@@ -378,8 +391,7 @@ client_options_parse(
 			return -1;
 		}
 		if (row == NULL)
-			return client_mistake(
-			    c, "no such option, or it lacks a value", argv[optind - 1]);
+			return no_option(c, argv);
 		wrong = row->take(c, optarg);
 		if (wrong != NULL)
 			return client_mistake(

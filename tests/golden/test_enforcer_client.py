@@ -335,6 +335,11 @@ def test_options_of_other_commands_are_refused(daemon, words):
     (["rules", "--used", "--unused"], "it goes with no --used: unused"),
     (["flows", "-n", "1001"], "no number up to 1000: 1001"),
     (["top", "--interval", "0"], "no number of seconds: 0"),
+    (["rules", "-xy"], "no such option, or it lacks a value: -x"),
+    (["rules", "-\u00e9"], "no such option, or it lacks a value"),
+    (["flows", "-o"], "no such option, or it lacks a value: -o"),
+    (["rules", "--bogus=1"], "no such option, or it lacks a value: --bogus=1"),
+    (["top", "--interval"], "no such option, or it lacks a value: --interval"),
     (["status", "now"], "it takes options alone (try --help)"),
     (["trace", "a", "b"], "usage: [OPTION...]:  SRC DST PORT/PROTO"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
