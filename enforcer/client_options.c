@@ -365,6 +365,21 @@ no_option(const struct client_options *c, char **argv)
 	return client_mistake(c, what, optopt > 0 && optopt < 0x7f ? letter : NULL);
 }
 
+/* Each is a word of the question as it is: what the daemon would take for two, for the end,
+ * or for none, is not asked. */
+static int
+check_words(const struct client_options *c)
+{
+	for (int i = 0; i < client_commands[c->command].word_count; i++) {
+		const char *word = c->words[i];
+
+		if (word[0] == '\0' || word[strcspn(word, " \t\n\v\f\r")] != '\0')
+			return client_mistake(
+			    c, "no address, path, name or port", word);
+	}
+	return 0;
+}
+
 int
 client_options_parse(
     struct client_options *c, enum client_command_id command, int argc, char **argv)
@@ -400,7 +415,7 @@ client_options_parse(
 	}
 	c->words = argv + optind;
 	if (argc - optind == client_commands[command].word_count)
-		return 0;
+		return check_words(c);
 	if (client_commands[command].word_count == 0)
 		return client_mistake(c, "it takes options alone (try --help)", NULL);
 	return client_mistake(c, "usage: [OPTION...]", client_commands[command].words);

@@ -340,6 +340,9 @@ def test_options_of_other_commands_are_refused(daemon, words):
     (["flows", "-o"], "no such option, or it lacks a value: -o"),
     (["rules", "--bogus=1"], "no such option, or it lacks a value: --bogus=1"),
     (["top", "--interval"], "no such option, or it lacks a value: --interval"),
+    (["explain", "a b", "", "1/tcp"], "no address, path, name or port: a b"),
+    (["explain", "a", "", "b 1/tcp"], "no address, path, name or port: "),
+    (["trace", "a", "b", "1/tcp\nb"], "no address, path, name or port: 1/tcp\nb"),
     (["status", "now"], "it takes options alone (try --help)"),
     (["trace", "a", "b"], "usage: [OPTION...]:  SRC DST PORT/PROTO"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
