@@ -358,6 +358,10 @@ flows(const struct client_options *c)
 	if (lines.error[0] != '\0')
 		(void)client_mistake(c, lines.error, NULL);
 	ok = ok && n == 0 && client_flows_end(&lines);
+	if (ok && lines.rest.len != 0) {
+		(void)client_mistake(c, "the answer ends in the midst of a line", NULL);
+		ok = false;
+	}
 	if (fd >= 0)
 		(void)close(fd); /* only read from */
 	buf_free(&question);

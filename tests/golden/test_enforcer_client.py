@@ -160,6 +160,17 @@ def test_flows_without_a_filter_come_as_they_are(daemon):
     assert it.asked == ["flows 7"]
 
 
+@pytest.mark.parametrize("options", [[], ["--verdict", "deny"], ["-o", "text"]], ids=" ".join)
+def test_flows_that_end_in_the_midst_of_one(daemon, options):
+    """What came is told, and that not all did."""
+    it = daemon(flows=LINES + LINES[:50])
+    done = it.ask("flows", *options)
+    it.answers = {"flows": LINES}
+    assert done.returncode == 2 and done.stdout
+    assert done.stdout == it.ask("flows", *options).stdout
+    assert done.stderr == "ringfence-enforcer flows: the answer ends in the midst of a line\n"
+
+
 def test_flows_that_follow_are_wanted_as_well(daemon):
     """Of what there was the last; then what comes, at once."""
     it = daemon(flows_follow=LINES + "\n")
