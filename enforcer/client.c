@@ -15,8 +15,7 @@
 #include "enforcer/client_print.h"
 #include "enforcer/config.h"
 
-#define EXIT_MISTAKE 2
-#define ALL_FLOWS    1000 /* that the daemon keeps */
+#define ALL_FLOWS 1000 /* that the daemon keeps */
 
 static bool
 find_command(const char *name, enum client_command_id *out_id)

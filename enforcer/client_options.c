@@ -5,7 +5,6 @@
 #include <string.h>
 
 #define DEFAULT_CONTROL "/run/ringfence/enforcer.sock"
-#define EXIT_MISTAKE    2
 #define MOST_COUNT      1000
 #define MOST_INTERVAL_S 3600
 #define MOST_WAIT_S     300
