@@ -159,7 +159,8 @@ run_loop(struct kernel *k)
 			on_parent(k);
 		else if (wait[1].revents != 0)
 			on_engine(k);
-		tell_connections(k);
+		if (wait[6].revents != 0)
+			tell_connections(k);
 		kernel_watch_trace(k);
 		kernel_watch_routes(k);
 		if (monotime_since(looked, monotime_now()) >=
