@@ -306,7 +306,7 @@ top(const struct client_options *c)
 {
 	const struct timespec wait = {.tv_sec = c->interval_s};
 	json_t *before = fetch_value(c), *after;
-	bool on = before != NULL;
+	bool on = before != NULL, ok;
 
 	while (on) {
 		(void)nanosleep(&wait, NULL); /* a signal ends us */
@@ -319,8 +319,9 @@ top(const struct client_options *c)
 		before = after;
 		on = after != NULL && c->follow && fflush(stdout) == 0;
 	}
+	ok = before != NULL;
 	json_decref(before);
-	return before != NULL ? 0 : EXIT_MISTAKE;
+	return ok ? 0 : EXIT_MISTAKE;
 }
 
 /* ---- flows ---- */
