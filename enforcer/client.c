@@ -15,8 +15,7 @@
 #include "enforcer/client_print.h"
 #include "enforcer/config.h"
 
-#define EXIT_MISTAKE 2
-#define ALL_FLOWS    1000 /* that the daemon keeps */
+#define ALL_FLOWS 1000 /* that the daemon keeps */
 
 static bool
 find_command(const char *name, enum client_command_id *out_id)
@@ -307,7 +306,7 @@ top(const struct client_options *c)
 {
 	const struct timespec wait = {.tv_sec = c->interval_s};
 	json_t *before = fetch_value(c), *after;
-	bool on = before != NULL;
+	bool on = before != NULL, ok;
 
 	while (on) {
 		(void)nanosleep(&wait, NULL); /* a signal ends us */
@@ -320,8 +319,9 @@ top(const struct client_options *c)
 		before = after;
 		on = after != NULL && c->follow && fflush(stdout) == 0;
 	}
+	ok = before != NULL;
 	json_decref(before);
-	return before != NULL ? 0 : EXIT_MISTAKE;
+	return ok ? 0 : EXIT_MISTAKE;
 }
 
 /* ---- flows ---- */
@@ -358,6 +358,10 @@ flows(const struct client_options *c)
 	if (lines.error[0] != '\0')
 		(void)client_mistake(c, lines.error, NULL);
 	ok = ok && n == 0 && client_flows_end(&lines);
+	if (ok && lines.rest.len != 0) {
+		(void)client_mistake(c, "the answer ends in the midst of a line", NULL);
+		ok = false;
+	}
 	if (fd >= 0)
 		(void)close(fd); /* only read from */
 	buf_free(&question);

@@ -5,8 +5,6 @@
 
 #include "enforcer/client_options.h"
 
-#define EXIT_MISTAKE 2
-
 /* Of the daemon itself. */
 #define DAEMON_OPTIONS "--config --check --boot --remove --ready-fd --version --help"
 

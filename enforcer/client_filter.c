@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "enforcer/client_record.h"
 #include "enforcer/subtree.h"
 #include "policy-lang/proto.h"
 
@@ -23,8 +24,10 @@ client_filter_end(struct client_end *set, const char *text)
 		set->is_network = true;
 	} else {
 		/* A path, a node, or a name without a slash. */
-		return s.len != 0 && (s.ptr[0] == '/' || str_starts(s, STR("node/")) ||
-					 str_find(s, '/', 0) == s.len);
+		return s.len != 0 &&
+		       (s.ptr[0] == '/' ||
+			   (str_starts(s, STR("node/")) && s.len > strlen("node/")) ||
+			   str_find(s, '/', 0) == s.len);
 	}
 	return true;
 }
@@ -69,14 +72,6 @@ client_filter_since(struct client_filter *f, const char *text, walltime_t now)
 
 /* ---- what answers say ---- */
 
-static const char *
-text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text != NULL ? text : "";
-}
-
 static bool
 is(const char *wanted, const char *text)
 {
@@ -92,13 +87,6 @@ is_below(const char *path, struct str top)
 	return path[0] != '\0' && subtree_has(top, str_from(path));
 }
 
-/* "/acme/shop/db" of its place in the tree and its name. */
-static void
-add_path(struct buf *out, const char *space, const char *name)
-{
-	buf_printf(out, "%s%s%s", space, strcmp(space, "/") == 0 ? "" : "/", name);
-}
-
 static bool
 is_policy(const char *wanted, const char *space, const char *name)
 {
@@ -107,7 +95,7 @@ is_policy(const char *wanted, const char *space, const char *name)
 
 	if (wanted[0] != '/')
 		return strcmp(wanted, name) == 0;
-	add_path(&path, space, name);
+	record_add_path(&path, space, name);
 	same = str_is(buf_str(&path), wanted);
 	buf_free(&path);
 	return same;
@@ -117,7 +105,7 @@ is_policy(const char *wanted, const char *space, const char *name)
 static bool
 is_end(const struct client_end *wanted, const json_t *end)
 {
-	const char *workload = text_of(end, "workload");
+	const char *workload = record_text(end, "workload");
 	struct ip_addr addr;
 	struct buf path = {0};
 	bool same;
@@ -127,15 +115,15 @@ is_end(const struct client_end *wanted, const json_t *end)
 	if (end == NULL)
 		return false;
 	if (wanted->is_network)
-		return ip_parse(str_from(text_of(end, "address")), &addr) &&
+		return ip_parse(str_from(record_text(end, "address")), &addr) &&
 		       ip_in_prefix(&addr, &wanted->network);
 	if (wanted->text[0] != '/') {
-		buf_printf(&path, "node/%s", text_of(end, "node"));
+		buf_printf(&path, "node/%s", record_text(end, "node"));
 		same = str_is(buf_str(&path), wanted->text) ||
-		       strcmp(wanted->text, text_of(end, "name")) == 0 ||
+		       strcmp(wanted->text, record_text(end, "name")) == 0 ||
 		       strcmp(wanted->text, workload) == 0;
 	} else {
-		add_path(&path, text_of(end, "namespace"), workload);
+		record_add_path(&path, record_text(end, "namespace"), workload);
 		same =
 		    workload[0] != '\0' && is_below(path.data, str_from(wanted->text));
 	}
@@ -149,7 +137,7 @@ is_port(const struct client_filter *f, const json_t *record)
 	const json_t *port = json_object_get(json_object_get(record, "dst"), "port");
 
 	return (f->protocol[0] == '\0' ||
-		   is(f->protocol, text_of(record, "protocol"))) &&
+		   is(f->protocol, record_text(record, "protocol"))) &&
 	       (!f->has_port || (port != NULL && json_integer_value(port) == f->port));
 }
 
@@ -160,18 +148,18 @@ client_filter_flow(const struct client_filter *f, const json_t *record)
 	const json_t *dst = json_object_get(record, "dst");
 	const json_t *policy = json_object_get(record, "policy");
 
-	if (!is(f->verdict, text_of(record, "verdict")) ||
-	    !is(f->direction, text_of(record, "direction")) || !is_port(f, record) ||
-	    !is_end(&f->from, src) || !is_end(&f->to, dst))
+	if (!is(f->verdict, record_text(record, "verdict")) ||
+	    !is(f->direction, record_text(record, "direction")) ||
+	    !is_port(f, record) || !is_end(&f->from, src) || !is_end(&f->to, dst))
 		return false;
-	if (f->since[0] != '\0' && strcmp(text_of(record, "time"), f->since) < 0)
+	if (f->since[0] != '\0' && strcmp(record_text(record, "time"), f->since) < 0)
 		return false; /* both of one form, in UTC */
-	if (f->policy != NULL && !is_policy(f->policy, text_of(policy, "namespace"),
-				     text_of(policy, "name")))
+	if (f->policy != NULL && !is_policy(f->policy, record_text(policy, "namespace"),
+				     record_text(policy, "name")))
 		return false;
 	return f->space == NULL ||
-	       is_below(text_of(src, "namespace"), str_from(f->space)) ||
-	       is_below(text_of(dst, "namespace"), str_from(f->space));
+	       is_below(record_text(src, "namespace"), str_from(f->space)) ||
+	       is_below(record_text(dst, "namespace"), str_from(f->space));
 }
 
 bool
@@ -179,15 +167,15 @@ client_filter_rule(const struct client_filter *f, const json_t *rule)
 {
 	bool used = json_integer_value(json_object_get(rule, "packets")) != 0;
 
-	if (!is(f->verdict, text_of(rule, "action")) ||
-	    !is(f->direction, text_of(rule, "direction")) || (f->used && !used) ||
+	if (!is(f->verdict, record_text(rule, "action")) ||
+	    !is(f->direction, record_text(rule, "direction")) || (f->used && !used) ||
 	    (f->unused && used))
 		return false;
-	if (f->policy != NULL &&
-	    !is_policy(f->policy, text_of(rule, "namespace"), text_of(rule, "policy")))
+	if (f->policy != NULL && !is_policy(f->policy, record_text(rule, "namespace"),
+				     record_text(rule, "policy")))
 		return false;
 	return f->space == NULL ||
-	       is_below(text_of(rule, "namespace"), str_from(f->space));
+	       is_below(record_text(rule, "namespace"), str_from(f->space));
 }
 
 json_t *

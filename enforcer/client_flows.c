@@ -5,32 +5,26 @@
 #include <string.h>
 
 #include "enforcer/client_print.h"
+#include "enforcer/client_record.h"
 #include "enforcer/client_yaml.h"
-
-static const char *
-text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text != NULL ? text : "";
-}
 
 /* "/acme/shop/db 10.1.0.2:5432"; an address has no name, or is a node, or what DNS said. */
 static void
 add_end(struct buf *out, const json_t *end)
 {
-	const char *address = text_of(end, "address");
+	const char *address = record_text(end, "address");
 	const json_t *port = json_object_get(end, "port");
-	const char *space = text_of(end, "namespace");
+	const char *workload = record_text(end, "workload");
 	bool v6 = strchr(address, ':') != NULL;
 
-	if (text_of(end, "workload")[0] != '\0')
-		buf_printf(out, "%s%s%s ", space, strcmp(space, "/") == 0 ? "" : "/",
-		    text_of(end, "workload"));
-	else if (text_of(end, "node")[0] != '\0')
-		buf_printf(out, "node/%s ", text_of(end, "node"));
-	else if (text_of(end, "name")[0] != '\0')
-		buf_printf(out, "%s ", text_of(end, "name"));
+	if (workload[0] != '\0') {
+		record_add_path(out, record_text(end, "namespace"), workload);
+		buf_add_char(out, ' ');
+	} else if (record_text(end, "node")[0] != '\0') {
+		buf_printf(out, "node/%s ", record_text(end, "node"));
+	} else if (record_text(end, "name")[0] != '\0') {
+		buf_printf(out, "%s ", record_text(end, "name"));
+	}
 	buf_printf(out, port != NULL && v6 ? "[%s]" : "%s", address);
 	if (port != NULL)
 		buf_printf(out, ":%lld", (long long)json_integer_value(port));
@@ -39,20 +33,20 @@ add_end(struct buf *out, const json_t *end)
 static void
 add_policy(struct buf *out, const json_t *policy)
 {
-	const char *space = text_of(policy, "namespace");
-	const char *name = text_of(policy, "ruleName");
+	const char *name = record_text(policy, "ruleName");
 	const json_t *rule = json_object_get(policy, "rule");
 
-	buf_printf(out, "%s %s%s%s", text_of(policy, "kind"), space,
-	    strcmp(space, "/") == 0 ? "" : "/", text_of(policy, "name"));
-	if (text_of(policy, "limit")[0] != '\0')
-		buf_printf(out, " limit %s", text_of(policy, "limit"));
+	buf_printf(out, "%s ", record_text(policy, "kind"));
+	record_add_path(
+	    out, record_text(policy, "namespace"), record_text(policy, "name"));
+	if (record_text(policy, "limit")[0] != '\0')
+		buf_printf(out, " limit %s", record_text(policy, "limit"));
 	else if (rule != NULL)
 		buf_printf(out, " rule %lld", (long long)json_integer_value(rule));
 	if (name[0] != '\0')
 		buf_printf(out, " (%s)", name);
-	if (text_of(policy, "file")[0] != '\0')
-		buf_printf(out, ", %s:%lld", text_of(policy, "file"),
+	if (record_text(policy, "file")[0] != '\0')
+		buf_printf(out, ", %s:%lld", record_text(policy, "file"),
 		    (long long)json_integer_value(json_object_get(policy, "line")));
 }
 
@@ -61,19 +55,20 @@ add_record(struct buf *out, const json_t *record)
 {
 	const json_t *policy = json_object_get(record, "policy");
 
-	buf_printf(out, "%s %s ", text_of(record, "time"), text_of(record, "verdict"));
+	buf_printf(
+	    out, "%s %s ", record_text(record, "time"), record_text(record, "verdict"));
 	if (json_object_get(record, "src") != NULL) {
-		buf_printf(out, "%s ", text_of(record, "direction"));
+		buf_printf(out, "%s ", record_text(record, "direction"));
 		add_end(out, json_object_get(record, "src"));
 		buf_add_cstr(out, " > ");
 		add_end(out, json_object_get(record, "dst"));
-		buf_printf(out, " %s", text_of(record, "protocol"));
+		buf_printf(out, " %s", record_text(record, "protocol"));
 	} else {
 		buf_add_cstr(out, "many flows");
 	}
 	buf_printf(out, " x%lld: %s",
 	    (long long)json_integer_value(json_object_get(record, "count")),
-	    text_of(record, "reason"));
+	    record_text(record, "reason"));
 	if (json_is_object(policy)) {
 		buf_add_cstr(out, ", ");
 		add_policy(out, policy);
@@ -172,6 +167,17 @@ client_flows_take(struct client_flows *f, struct str data)
 	return ok && fflush(stdout) == 0;
 }
 
+/* What comes is printed at once from now on. */
+static void
+drop_held(struct client_flows *f)
+{
+	for (size_t i = 0; i < f->count; i++)
+		buf_free(&f->held[i]);
+	free(f->held);
+	f->held = NULL;
+	f->count = 0;
+}
+
 bool
 client_flows_end(struct client_flows *f)
 {
@@ -180,19 +186,13 @@ client_flows_end(struct client_flows *f)
 
 	for (size_t i = 0; i < f->count && ok; i++)
 		ok = write_text(buf_str(&f->held[(oldest + i) % f->most]));
-	for (size_t i = 0; f->held != NULL && i < f->most; i++)
-		buf_free(&f->held[i]);
-	free(f->held);
-	f->held = NULL;
-	f->count = 0;
+	drop_held(f);
 	return ok;
 }
 
 void
 client_flows_fini(struct client_flows *f)
 {
-	for (size_t i = 0; f->held != NULL && i < f->most; i++)
-		buf_free(&f->held[i]);
-	free(f->held);
+	drop_held(f);
 	buf_free(&f->rest);
 }

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #define DEFAULT_CONTROL "/run/ringfence/enforcer.sock"
-#define EXIT_MISTAKE    2
 #define MOST_COUNT      1000
 #define MOST_INTERVAL_S 3600
 #define MOST_WAIT_S     300
@@ -142,7 +141,9 @@ static const char *
 take_policy(struct client_options *c, const char *value)
 {
 	c->filter.policy = value;
-	return value[0] != '\0' ? NULL : "no name of a policy";
+	return value[0] != '\0' && value[strlen(value) - 1] != '/'
+		   ? NULL
+		   : "no name of a policy";
 }
 
 static const char *
@@ -350,6 +351,34 @@ row_of(int option)
 	return NULL;
 }
 
+/* What getopt_long cannot take: a letter of a word that it may not be through with, or all
+ * of the last word. A byte that is no letter is a part of one. */
+static int
+no_option(const struct client_options *c, char **argv)
+{
+	static const char what[] = "no such option, or it lacks a value";
+	const char letter[] = {'-', (char)optopt, '\0'};
+
+	if (optopt == 0 || optopt >= ROW_BASE)
+		return client_mistake(c, what, argv[optind - 1]);
+	return client_mistake(c, what, optopt > 0 && optopt < 0x7f ? letter : NULL);
+}
+
+/* Each is a word of the question as it is: what the daemon would take for two, for the end,
+ * or for none, is not asked. */
+static int
+check_words(const struct client_options *c)
+{
+	for (int i = 0; i < client_commands[c->command].word_count; i++) {
+		const char *word = c->words[i];
+
+		if (word[0] == '\0' || word[strcspn(word, " \t\n\v\f\r")] != '\0')
+			return client_mistake(
+			    c, "no address, path, name or port", word);
+	}
+	return 0;
+}
+
 int
 client_options_parse(
     struct client_options *c, enum client_command_id command, int argc, char **argv)
@@ -376,8 +405,7 @@ client_options_parse(
 			return -1;
 		}
 		if (row == NULL)
-			return client_mistake(
-			    c, "no such option, or it lacks a value", argv[optind - 1]);
+			return no_option(c, argv);
 		wrong = row->take(c, optarg);
 		if (wrong != NULL)
 			return client_mistake(
@@ -386,7 +414,7 @@ client_options_parse(
 	}
 	c->words = argv + optind;
 	if (argc - optind == client_commands[command].word_count)
-		return 0;
+		return check_words(c);
 	if (client_commands[command].word_count == 0)
 		return client_mistake(c, "it takes options alone (try --help)", NULL);
 	return client_mistake(c, "usage: [OPTION...]", client_commands[command].words);

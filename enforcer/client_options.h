@@ -7,6 +7,8 @@
 
 #include "enforcer/client_filter.h"
 
+#define EXIT_MISTAKE 2 /* of the client: there is no answer */
+
 enum client_format {
 	CLIENT_FORMAT_DEFAULT, /* text; of flows JSON, but on a terminal */
 	CLIENT_FORMAT_TEXT,

@@ -32,13 +32,23 @@ client_error_of(const json_t *answer)
 	return json_string_value(json_object_get(answer, "error"));
 }
 
+static void
+add_json(struct buf *out, const json_t *value)
+{
+	char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+
+	if (text == NULL)
+		base_die("out of memory");
+	buf_add_cstr(out, text);
+	free(text);
+}
+
 void
 client_print_value(const json_t *value, enum client_format format)
 {
 	struct buf out = {0};
 	json_t *item;
 	size_t i;
-	char *text;
 
 	if (format == CLIENT_FORMAT_YAML) {
 		client_yaml_add(&out, value);
@@ -46,15 +56,13 @@ client_print_value(const json_t *value, enum client_format format)
 		buf_add_char(&out, '[');
 		json_array_foreach(value, i, item)
 		{
-			text = json_dumps(item, JSON_COMPACT | JSON_ENCODE_ANY);
-			buf_printf(&out, "%s\n%s", i != 0 ? "," : "", text);
-			free(text);
+			buf_add_cstr(&out, i != 0 ? ",\n" : "\n");
+			add_json(&out, item);
 		}
 		buf_add_cstr(&out, "]\n");
 	} else {
-		text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-		buf_printf(&out, "%s\n", text);
-		free(text);
+		add_json(&out, value);
+		buf_add_char(&out, '\n');
 	}
 	(void)fwrite(out.data, 1, out.len, stdout); /* it is asked at the end */
 	buf_free(&out);

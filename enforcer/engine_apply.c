@@ -164,12 +164,12 @@ begin(struct engine *e, struct program *p)
 
 /* The change alone; or, where it needs rules that are not there, the whole table. */
 static void
-plan_change(struct engine_apply *a, const struct compile_delta *delta)
+plan_change(struct engine_apply *a)
 {
 	const uint32_t uses = a->current->options.settings.uses;
 	struct table_content to;
 
-	a->whole = (table_uses(delta->added_count) & ~uses) != 0;
+	a->whole = (table_uses(a->delta.added_count) & ~uses) != 0;
 	if (a->whole) {
 		program_keep_uses(a->current, 0);
 		program_content(a->current, a->plan_arena, a->midstream, &to);
@@ -200,7 +200,7 @@ engine_apply_changed(
 	    a->delta.chain_changed_count);
 	a->current->arrived = arrived;
 	a->stage = 0;
-	plan_change(a, delta);
+	plan_change(a);
 	engine_commit_begin(e);
 }
 

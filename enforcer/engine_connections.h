@@ -11,7 +11,7 @@
 #include "common/map.h"
 #include "enforcer/connection.h"
 #include "enforcer/nflog_reader.h"
-#include "policy-lang/table.h"
+#include "policy-lang/table_walk.h"
 
 struct engine;
 
@@ -75,6 +75,8 @@ void engine_cut_fini(struct engine *e);
 /* Policy has changed: connections are to be judged anew, as soon as they may; or, not so
  * `soon`, within a second or so: where workloads came or went, hardly any can be theirs. */
 void engine_cut_want(struct engine *e, bool soon);
+/* What began a connection, as the table met it. */
+MUST_CHECK struct table_packet engine_cut_first_packet(const struct connection *c);
 /* True if no connection is ever cut. */
 MUST_CHECK bool engine_cut_never(const struct engine *e);
 

@@ -65,20 +65,26 @@ packet_of(const struct connection *c, uint32_t number)
 	};
 }
 
-/* What the table says of its first packet; or its policy for the destination alone. */
-static struct table_verdict
-judge(const struct engine *e, const struct connection *c, bool at_destination)
+struct table_packet
+engine_cut_first_packet(const struct connection *c)
 {
-	const struct table_packet first = {
+	return (struct table_packet){
 	    .saddr = c->judged.src,
 	    .daddr = c->judged.dst,
 	    .proto = c->judged.proto,
 	    .dport = c->judged.dst_port,
 	    .hook = c->to_node ? HOOK_INPUT : HOOK_FORWARD,
 	    .translated = !ip_eq(&c->dst, &c->judged.dst),
-	    .at_destination = at_destination,
 	};
+}
 
+/* What the table says of its first packet; or its policy for the destination alone. */
+static struct table_verdict
+judge(const struct engine *e, const struct connection *c, bool at_destination)
+{
+	struct table_packet first = engine_cut_first_packet(c);
+
+	first.at_destination = at_destination;
 	return program_walk(e->apply.current, &first);
 }
 

@@ -1,7 +1,8 @@
 /*
  * Flow records to where others collect them: systemd's journal, an IPFIX collector. Both are
- * sockets that the parent opened, one datagram a message, or a stream of them. A receiver that is slow is waited
- * for with a bounded queue, and what does not fit is counted: nothing else waits for it.
+ * sockets that the parent opened, one datagram a message, or a stream of them. A receiver
+ * that is slow is waited for with a bounded queue, and what does not fit is counted: nothing
+ * else waits for it.
  */
 #include <errno.h>
 #include <stdlib.h>

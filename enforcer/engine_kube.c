@@ -171,8 +171,7 @@ is_settled(const struct engine *e)
 
 	return !e->load.running && !e->load.dirty && !e->load.behind &&
 	       e->edits.count == 0 && a->phase == APPLY_IDLE && a->candidate == NULL &&
-	       !a->ahead && !a->heal && !a->suspect && a->recompiled == NULL &&
-	       a->current != NULL && !a->current->skeleton;
+	       !a->suspect && a->recompiled == NULL && engine_apply_is_in_force(e);
 }
 
 static void

@@ -77,14 +77,7 @@ void
 engine_shadow_judge(struct engine *e, const struct connection *c)
 {
 	const struct program *p = e->apply.current;
-	const struct table_packet first = {
-	    .saddr = c->judged.src,
-	    .daddr = c->judged.dst,
-	    .proto = c->judged.proto,
-	    .dport = c->judged.dst_port,
-	    .hook = c->to_node ? HOOK_INPUT : HOOK_FORWARD,
-	    .translated = !ip_eq(&c->dst, &c->judged.dst),
-	};
+	const struct table_packet first = engine_cut_first_packet(c);
 	struct nflog_packet packet;
 	struct table_verdict v;
 

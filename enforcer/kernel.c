@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "enforcer/blob.h"
 #include "enforcer/kernel_state.h"
+#include "enforcer/kernel_tracker.h"
 
 #define START_MS 10000 /* for the parent to say what to do */
 /* How often the generation is looked at: others can do less to a table that is owned. */
@@ -158,7 +159,8 @@ run_loop(struct kernel *k)
 			on_parent(k);
 		else if (wait[1].revents != 0)
 			on_engine(k);
-		tell_connections(k);
+		if (wait[6].revents != 0)
+			tell_connections(k);
 		kernel_watch_trace(k);
 		kernel_watch_routes(k);
 		if (monotime_since(looked, monotime_now()) >=

@@ -1,10 +1,9 @@
 /*
- * Questions about connections, on a thread of their own. To list them the kernel goes
- * through all of conntrack's hash table, other networks' part of it included, and where
- * little is in it that is one system call of ten milliseconds: no commit waits for that. The
- * thread has the power of its process; it has conntrack's sockets for itself, and shares with
- * the loop the two queues here and nothing else.
+ * The thread has conntrack's sockets for itself, and shares with the loop the two queues here
+ * and nothing else.
  */
+#include "enforcer/kernel_tracker.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>

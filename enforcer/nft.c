@@ -202,7 +202,7 @@ elements_before(
 	    mnl_attr_parse(answer, (unsigned)head, fault_at, &offset) < 0)
 		return 0;
 	for (; index > 0; index--)
-		at += (message_at(build, at)->nlmsg_len + 3u) & ~3u;
+		at += NLMSG_ALIGN(message_at(build, at)->nlmsg_len);
 	return nft_elem_index(message_at(build, at), offset);
 }
 

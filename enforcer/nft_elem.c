@@ -360,7 +360,6 @@ nft_elem_index(const struct nlmsghdr *message, size_t offset)
 {
 	struct before b = {(const uint8_t *)message + offset, 0};
 	const struct nlattr *list = NULL;
-
 	const uint16_t type = message->nlmsg_type & 0xff;
 
 	if ((type != NFT_MSG_NEWSETELEM && type != NFT_MSG_DELSETELEM) ||

@@ -322,14 +322,22 @@ program_free(struct program *p)
 
 /* ---- what it says ---- */
 
+/* What the compiler does not know of. */
+static void
+complete(const struct program *p, enum table_midstream midstream,
+    struct table_content *content)
+{
+	content->settings = p->options.settings;
+	table_set_midstream(content->rule_chains, content->rule_chain_count, midstream);
+	allowed_set_logs(&p->allowed, content->rule_chains, content->rule_chain_count);
+}
+
 void
 program_content(const struct program *p, struct arena *arena,
     enum table_midstream midstream, struct table_content *out)
 {
 	compile_state_content(p->real.state, arena, out);
-	out->settings = p->options.settings;
-	table_set_midstream(out->rule_chains, out->rule_chain_count, midstream);
-	allowed_set_logs(&p->allowed, out->rule_chains, out->rule_chain_count);
+	complete(p, midstream, out);
 }
 
 void
@@ -337,9 +345,7 @@ program_rest(const struct program *p, struct arena *arena,
     enum table_midstream midstream, struct table_content *out)
 {
 	compile_state_rest(p->real.state, arena, out);
-	out->settings = p->options.settings;
-	table_set_midstream(out->rule_chains, out->rule_chain_count, midstream);
-	allowed_set_logs(&p->allowed, out->rule_chains, out->rule_chain_count);
+	complete(p, midstream, out);
 }
 
 size_t

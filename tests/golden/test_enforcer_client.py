@@ -160,6 +160,17 @@ def test_flows_without_a_filter_come_as_they_are(daemon):
     assert it.asked == ["flows 7"]
 
 
+@pytest.mark.parametrize("options", [[], ["--verdict", "deny"], ["-o", "text"]], ids=" ".join)
+def test_flows_that_end_in_the_midst_of_one(daemon, options):
+    """What came is told, and that not all did."""
+    it = daemon(flows=LINES + LINES[:50])
+    done = it.ask("flows", *options)
+    it.answers = {"flows": LINES}
+    assert done.returncode == 2 and done.stdout
+    assert done.stdout == it.ask("flows", *options).stdout
+    assert done.stderr == "ringfence-enforcer flows: the answer ends in the midst of a line\n"
+
+
 def test_flows_that_follow_are_wanted_as_well(daemon):
     """Of what there was the last; then what comes, at once."""
     it = daemon(flows_follow=LINES + "\n")
@@ -323,15 +334,26 @@ def test_options_of_other_commands_are_refused(daemon, words):
     (["flows", "--namespace", "shop"], "no path of a namespace, such as /acme/shop: shop"),
     (["flows", "--from", "a/b"], "no address, network, path, node/NAME or name: a/b"),
     (["flows", "--to", ""], "no address, network, path, node/NAME or name: "),
+    (["flows", "--from", "node/"], "no address, network, path, node/NAME or name: node/"),
     (["flows", "--port", "0"], "no port or protocol, such as 443/tcp, 443 or tcp: 0"),
     (["flows", "--port", "65536/tcp"], "such as 443/tcp, 443 or tcp: 65536/tcp"),
     (["flows", "--port", "http/tcp"], "such as 443/tcp, 443 or tcp: http/tcp"),
     (["flows", "--port", "443/http"], "such as 443/tcp, 443 or tcp: 443/http"),
     (["flows", "--since", "yesterday"], "no time, and no duration such as 90s or 2h30m: yesterday"),
     (["flows", "--policy", ""], "no name of a policy: "),
+    (["flows", "--policy", "/"], "no name of a policy: /"),
+    (["rules", "--policy", "/acme/"], "no name of a policy: /acme/"),
     (["rules", "--used", "--unused"], "it goes with no --used: unused"),
     (["flows", "-n", "1001"], "no number up to 1000: 1001"),
     (["top", "--interval", "0"], "no number of seconds: 0"),
+    (["rules", "-xy"], "no such option, or it lacks a value: -x"),
+    (["rules", "-\u00e9"], "no such option, or it lacks a value"),
+    (["flows", "-o"], "no such option, or it lacks a value: -o"),
+    (["rules", "--bogus=1"], "no such option, or it lacks a value: --bogus=1"),
+    (["top", "--interval"], "no such option, or it lacks a value: --interval"),
+    (["explain", "a b", "", "1/tcp"], "no address, path, name or port: a b"),
+    (["explain", "a", "", "b 1/tcp"], "no address, path, name or port: "),
+    (["trace", "a", "b", "1/tcp\nb"], "no address, path, name or port: 1/tcp\nb"),
     (["status", "now"], "it takes options alone (try --help)"),
     (["trace", "a", "b"], "usage: [OPTION...]:  SRC DST PORT/PROTO"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
