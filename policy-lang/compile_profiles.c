@@ -276,10 +276,13 @@ emit_askers(const struct subjects *b)
 
 /* ---- who reaches itself ---- */
 
-/* By what others translate. What no policy governs reaches itself anyway. */
+/* By what others translate. What no policy governs reaches itself anyway; Routes, as if they
+ * were policies, govern nobody. */
 static void
 emit_itself(const struct subjects *b)
 {
+	if (b->c->policies != NULL)
+		return;
 	for (uint32_t i = 0; i < b->local_count; i++) {
 		const struct local *local = &b->locals[i];
 		struct loc loc = {0};
