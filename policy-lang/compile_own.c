@@ -286,7 +286,9 @@ tell_own(struct own *o)
 	struct arena *scratch = u->s->c->scratch;
 	struct arena_mark mark = arena_mark(scratch); /* which lasts */
 
-	for (size_t i = 0; i < u->dirty_count && compiler_lists_own(u->s->c); i++) {
+	if (!compiler_lists_own(u->s->c))
+		return;
+	for (size_t i = 0; i < u->dirty_count; i++) {
 		struct ip_addr addr = held_addr(&u->s->held.items[u->dirty[i]]);
 		const struct workload *w = place_of(u->model, &addr).workload;
 		const bool has = w != NULL && compiler_is_own(u->s->c, w);
