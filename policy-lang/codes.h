@@ -115,7 +115,7 @@
 	X(CODE_ODD_VERB, "odd-verb", DIAG_WARNING,                                     \
 	    "The verb looks like a misspelling of one that the API server knows.")     \
 	X(CODE_SHARED_ADDRESS, "shared-address", DIAG_WARNING,                         \
-	    "Two workloads have the same address; a pod keeps it, else the first.")    \
+	    "Two have one address: a pod or a node keeps it, else the first one.")     \
 	X(CODE_SELECTS_NOTHING, "selects-nothing", DIAG_WARNING,                       \
 	    "The policy's selector matches none of the workloads known.")              \
 	X(CODE_PORT_NAME_UNKNOWN, "port-name-unknown", DIAG_WARNING,                   \

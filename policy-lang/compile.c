@@ -41,6 +41,21 @@ emit(struct compiler *c, enum table_set_id set, const struct table_element *e)
 	list->items[list->count++] = *e;
 }
 
+void
+emit_addresses(struct compiler *c, const struct workload *w, struct loc loc,
+    enum table_set_id first)
+{
+	for (uint32_t i = 0; i < w->ip_count; i++) {
+		const struct place place = place_of(c->model, &w->ips[i]);
+		struct table_element e = {.loc = loc};
+
+		if (place.workload != w || place.ip != i)
+			continue; /* another's, or named before */
+		memcpy(e.addr, w->ips[i].bytes, ip_bytes(w->ips[i].family));
+		emit(c, (enum table_set_id)(first + place.family), &e);
+	}
+}
+
 enum table_set_id
 set_of(enum table_set_id first, unsigned family, enum direction dir)
 {

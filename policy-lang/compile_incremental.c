@@ -199,19 +199,27 @@ touch_workload(struct update *u, const struct workload *w)
 	}
 }
 
-/* Whoever had an address or has it now may be reached by another set of rules. */
+/* Whoever had an address or has it now may be reached by another set of rules. Addresses of one
+ * follow each other: it is touched once, not for each. */
 static void
 touch_owners(struct update *u)
 {
+	const struct workload *last_had = NULL, *last_has = NULL;
 	size_t count = u->dirty_count;
 
 	for (size_t i = 0; i < count && !u->anew; i++) {
 		const struct held *h = &u->s->held.items[u->dirty[i]];
 		struct ip_addr addr = held_addr(h);
+		const struct workload *had = held_owner(h);
+		const struct workload *has = place_of(u->model, &addr).workload;
 
 		/* What this touches may be held elsewhere afterwards. */
-		touch_workload(u, held_owner(h));
-		touch_workload(u, place_of(u->model, &addr).workload);
+		if (had != last_had)
+			touch_workload(u, had);
+		if (has != last_has)
+			touch_workload(u, has);
+		last_had = had;
+		last_has = has;
 	}
 }
 

@@ -410,6 +410,10 @@ struct compiler {
 
 /* Adds an element; beyond the limit it is only counted. */
 void emit(struct compiler *c, enum table_set_id set, const struct table_element *e);
+/* Adds the addresses that are a workload's own, each once however often it names it, to a set
+ * of addresses, given as its IPv4 one; `loc`: of what says so. */
+void emit_addresses(struct compiler *c, const struct workload *w, struct loc loc,
+    enum table_set_id first);
 /* The set of a kind, given as its IPv4 ingress one. */
 MUST_CHECK enum table_set_id set_of(
     enum table_set_id first, unsigned family, enum direction dir);

@@ -13,6 +13,9 @@
 #include "policy-lang/compile_state.h"
 #include "policy-lang/net_limit.h"
 
+/* Addresses that are looked for one by one: a workload may name very many. */
+#define TOUCHED_MOST 4096
+
 /* An address of a profile. */
 struct own_point {
 	enum direction dir;
@@ -211,7 +214,7 @@ all_have_others(const struct own *o)
 static bool
 find(struct own *o)
 {
-	if (!is_simple(o->u))
+	if (!is_simple(o->u) || o->u->dirty_count > TOUCHED_MOST)
 		return false;
 	update_find_locals(o->u, true, o->c.scratch, &o->touched);
 	o->touched.options.learnt = NULL; /* nobody's addresses are of no interest */
@@ -286,7 +289,9 @@ tell_own(struct own *o)
 	struct arena *scratch = u->s->c->scratch;
 	struct arena_mark mark = arena_mark(scratch); /* which lasts */
 
-	for (size_t i = 0; i < u->dirty_count && compiler_lists_own(u->s->c); i++) {
+	if (!compiler_lists_own(u->s->c))
+		return;
+	for (size_t i = 0; i < u->dirty_count; i++) {
 		struct ip_addr addr = held_addr(&u->s->held.items[u->dirty[i]]);
 		const struct workload *w = place_of(u->model, &addr).workload;
 		const bool has = w != NULL && compiler_is_own(u->s->c, w);

@@ -262,32 +262,6 @@ asks_for_names(const struct subjects *b, const struct local *local)
 	return false;
 }
 
-static bool
-is_named_before(const struct workload *w, size_t ip)
-{
-	size_t i = 0;
-
-	while (!ip_eq(&w->ips[i], &w->ips[ip]))
-		i++;
-	return i < ip;
-}
-
-/* Each address that is its own, once; `loc`: of what says so. */
-static void
-emit_addresses(struct compiler *c, const struct workload *w, struct loc loc,
-    enum table_set_id v4, enum table_set_id v6)
-{
-	for (size_t i = 0; i < w->ip_count; i++) {
-		struct table_element e = {.loc = loc};
-
-		if (model_workload_at(c->model, &w->ips[i]) != w ||
-		    is_named_before(w, i))
-			continue;
-		memcpy(e.addr, w->ips[i].bytes, ip_bytes(w->ips[i].family));
-		emit(c, w->ips[i].family == IP_V4 ? v4 : v6, &e);
-	}
-}
-
 static void
 emit_askers(const struct subjects *b)
 {
@@ -296,16 +270,19 @@ emit_askers(const struct subjects *b)
 	for (uint32_t i = 0; i < b->local_count; i++) {
 		if (asks_for_names(b, &b->locals[i]))
 			emit_addresses(b->c, b->locals[i].workload,
-			    b->locals[i].workload->loc, SET_ASKER4, SET_ASKER6);
+			    b->locals[i].workload->loc, SET_ASKER4);
 	}
 }
 
 /* ---- who reaches itself ---- */
 
-/* By what others translate. What no policy governs reaches itself anyway. */
+/* By what others translate. What no policy governs reaches itself anyway; Routes, as if they
+ * were policies, govern nobody. */
 static void
 emit_itself(const struct subjects *b)
 {
+	if (b->c->policies != NULL)
+		return;
 	for (uint32_t i = 0; i < b->local_count; i++) {
 		const struct local *local = &b->locals[i];
 		struct loc loc = {0};
@@ -314,7 +291,7 @@ emit_itself(const struct subjects *b)
 			loc = b->used[local->policies[0]].policy->loc;
 		else if (!b->c->model->options.default_deny)
 			continue;
-		emit_addresses(b->c, local->workload, loc, SET_ITSELF4, SET_ITSELF6);
+		emit_addresses(b->c, local->workload, loc, SET_ITSELF4);
 	}
 }
 

@@ -553,14 +553,8 @@ emit_selves(struct publishing *p)
 		for (size_t j = 0; j < p->count && !is_target; j++)
 			is_target = target_of(p->claims[j].rule, w) <
 				    p->claims[j].rule->backend_count;
-		for (size_t j = 0; j < w->ip_count && is_target; j++) {
-			struct table_element e = {.loc = w->loc};
-
-			if (model_workload_at(c->model, &w->ips[j]) != w)
-				continue; /* another's */
-			memcpy(e.addr, w->ips[j].bytes, ip_bytes(w->ips[j].family));
-			emit(c, w->ips[j].family == IP_V4 ? SET_SELF4 : SET_SELF6, &e);
-		}
+		if (is_target)
+			emit_addresses(c, w, w->loc, SET_SELF4);
 	}
 }
 

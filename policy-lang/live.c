@@ -525,7 +525,7 @@ live_commit(struct live_edit *e, struct arena *arena, struct diag_list *diags,
 	if (policies)
 		load_link_policies(e->l->model);
 	live_end_moves(e, *out_changes, out_count);
-	live_settle_hosts(e->l, *out_changes, out_count);
+	live_settle_hosts(e->l, *out_changes, out_count, diags);
 	for (size_t i = 0; i < e->count; i++)
 		replace_file(e->l, &e->items[i]);
 	return true;

@@ -220,7 +220,7 @@ node_of(const struct live_host *h, struct arena *arena)
 /* `node`: what there is of it; NULL: nothing. */
 static void
 renew(struct live *l, struct live_host *h, struct node *node,
-    struct compile_change *changes, size_t *count)
+    struct compile_change *changes, size_t *count, struct diag_list *diags)
 {
 	struct arena *old = h->arena;
 	struct node *now = NULL;
@@ -231,7 +231,7 @@ renew(struct live *l, struct live_host *h, struct node *node,
 	if (h->pods != 0) {
 		h->arena = arena_new_sized(NODE_CHUNK_BYTES);
 		now = node_of(h, h->arena);
-		live_put_node_in(l, now, h->arena);
+		live_put_node_in(l, now, h->arena, diags);
 	} else if (node != NULL) {
 		live_take_node_out(l, node);
 	}
@@ -243,14 +243,15 @@ renew(struct live *l, struct live_host *h, struct node *node,
 }
 
 void
-live_settle_hosts(struct live *l, struct compile_change *changes, size_t *count)
+live_settle_hosts(struct live *l, struct compile_change *changes, size_t *count,
+    struct diag_list *diags)
 {
 	for (size_t i = 0; i < l->touched_hosts.count; i++) {
 		struct live_host *h = l->touched_hosts.items[i];
 		struct node *node = model_cluster_node(l->model, h->cluster, h->name);
 
 		if (node == NULL || node->loc.source == NULL)
-			renew(l, h, node, changes, count);
+			renew(l, h, node, changes, count, diags);
 	}
 	if (l->touched_hosts.count != 0)
 		live_number_nodes(l);

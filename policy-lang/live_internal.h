@@ -179,15 +179,20 @@ void live_index_hosts(struct live *l);
 void live_free_hosts(struct live *l);
 /* Nodes without an object come to be as they are told of. Adds to the changes: at most one for
  * each workload and each node of the edit. */
-void live_settle_hosts(struct live *l, struct compile_change *changes, size_t *count);
+void live_settle_hosts(struct live *l, struct compile_change *changes, size_t *count,
+    struct diag_list *diags);
+
 /* ---- live_node.c ---- */
 
-/* Nodes of a file out of the model and into it. */
+/* Nodes of a file out of the model and into it. A native workload that had the address of one
+ * is warned of. */
 void live_take_nodes_out(struct live *l, const struct live_file *f);
-void live_put_nodes_in(struct live *l, const struct live_file *f);
+void live_put_nodes_in(
+    struct live *l, const struct live_file *f, struct diag_list *diags);
 /* The same of one; its index in the model is not told. Keys are put into `home`. */
 void live_take_node_out(struct live *l, struct node *node);
-void live_put_node_in(struct live *l, struct node *node, struct arena *home);
+void live_put_node_in(
+    struct live *l, struct node *node, struct arena *home, struct diag_list *diags);
 void live_number_nodes(struct live *l);
 /* Adds what is to be told of them, before any of that: one for each. */
 void live_tell_nodes(const struct live *l, const struct live_file *f, bool after,
@@ -217,6 +222,11 @@ void live_hold_arrays(struct live *l);
 void live_free_arrays(struct live *l);
 void live_index_shared(struct live *l);
 void live_free_shared(struct live *l);
+/* An address has come to be a node's: a native workload has it no longer. And the other way
+ * round: whoever waits for it has it. */
+void live_claim_of_node(
+    struct live *l, const struct ip_addr *addr, struct diag_list *diags);
+void live_release_of_node(struct live *l, const struct ip_addr *addr);
 /* Of the model's sorted arrays; `compare` is of pointers to items. */
 typedef int (*live_compare_fn)(const void *a, const void *b);
 void live_insert(

@@ -157,9 +157,9 @@ take_sharer(struct live *l, struct str key, struct live_sharers *s, size_t at)
 	return w;
 }
 
-/* The first of those that wait for an address; NULL: nobody. */
+/* The first of those that wait for an address; NULL: nobody who may have it. */
 static struct workload *
-next_owner(struct live *l, struct str key)
+next_owner(struct live *l, struct str key, const struct ip_addr *addr)
 {
 	struct live_sharers *s = map_get(&l->shared, key);
 	size_t first = 0;
@@ -170,6 +170,8 @@ next_owner(struct live *l, struct str key)
 		if (load_owner_cmp(s->items[i], s->items[first]) < 0)
 			first = i;
 	}
+	if (!load_may_own(l->model, s->items[first], addr))
+		return NULL; /* nor may the others, which are no pods either */
 	return take_sharer(l, key, s, first);
 }
 
@@ -197,23 +199,53 @@ ip_of(const struct workload *w, const struct ip_addr *addr)
 	base_die("a workload lost its address");
 }
 
+/* To the next, if there is one. */
 static void
-release(struct live *l, struct workload *w, const struct ip_addr *addr)
+pass_on(struct live *l, struct str key, const struct ip_addr *addr)
 {
 	struct address_map *owners = &l->model->by_address;
-	char bytes[MODEL_ADDRESS_KEY_BYTES];
-	struct str key = model_address_key(addr, bytes);
-	struct workload *next;
+	struct workload *next = next_owner(l, key, addr);
 
-	if (address_map_get(owners, addr) != w) {
-		stop_waiting(l, key, w);
-		return;
-	}
-	next = next_owner(l, key);
 	if (next != NULL)
 		address_map_set(owners, next, ip_of(next, addr));
 	else
 		address_map_remove(owners, addr);
+}
+
+static void
+release(struct live *l, struct workload *w, const struct ip_addr *addr)
+{
+	char bytes[MODEL_ADDRESS_KEY_BYTES];
+	struct str key = model_address_key(addr, bytes);
+
+	if (model_workload_at(l->model, addr) != w)
+		stop_waiting(l, key, w);
+	else
+		pass_on(l, key, addr);
+}
+
+void
+live_claim_of_node(struct live *l, const struct ip_addr *addr, struct diag_list *diags)
+{
+	struct workload *owner = address_map_get(&l->model->by_address, addr);
+	char bytes[MODEL_ADDRESS_KEY_BYTES];
+	struct str key = model_address_key(addr, bytes);
+
+	if (owner == NULL || load_may_own(l->model, owner, addr))
+		return;
+	address_map_remove(&l->model->by_address, addr);
+	add_sharer(l, key, owner);
+	load_warn_nodes(diags, l->model, owner, addr);
+}
+
+void
+live_release_of_node(struct live *l, const struct ip_addr *addr)
+{
+	char bytes[MODEL_ADDRESS_KEY_BYTES];
+	struct str key = model_address_key(addr, bytes);
+
+	if (model_workload_at(l->model, addr) == NULL)
+		pass_on(l, key, addr);
 }
 
 static void
@@ -225,6 +257,11 @@ claim(struct live *l, struct workload *w, size_t ip, struct diag_list *diags)
 	struct str key = model_address_key(addr, bytes);
 	struct workload *owner = address_map_get(owners, addr);
 
+	if (!load_may_own(l->model, w, addr)) {
+		add_sharer(l, key, w);
+		load_warn_nodes(diags, l->model, w, addr);
+		return;
+	}
 	if (owner == w)
 		return; /* it names the address twice */
 	if (owner == NULL) {
@@ -370,7 +407,7 @@ live_put_in(struct live *l, const struct live_file *f, const struct live_file *b
 	void **all = (void **)m->policies;
 	bool policies = false;
 
-	live_put_nodes_in(l, f);
+	live_put_nodes_in(l, f, diags);
 	for (size_t i = 0; i < f->workload_count; i++) {
 		live_hear(l, f->workloads[i]);
 		if (keeps_place(before, f, i))

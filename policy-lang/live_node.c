@@ -61,11 +61,14 @@ live_take_node_out(struct live *l, struct node *node)
 				next = m->nodes[j];
 		}
 		give(l, &node->ips[i], next, next != NULL ? home_of(l, next) : NULL);
+		if (next == NULL)
+			live_release_of_node(l, &node->ips[i]);
 	}
 }
 
 void
-live_put_node_in(struct live *l, struct node *node, struct arena *home)
+live_put_node_in(
+    struct live *l, struct node *node, struct arena *home, struct diag_list *diags)
 {
 	struct model *m = l->model;
 	struct node *known = model_cluster_node(m, node->cluster, node->name);
@@ -81,6 +84,7 @@ live_put_node_in(struct live *l, struct node *node, struct arena *home)
 
 		if (owner == NULL || load_node_cmp(&node, &owner) < 0)
 			give(l, &node->ips[i], node, home);
+		live_claim_of_node(l, &node->ips[i], diags);
 	}
 }
 
@@ -96,10 +100,10 @@ live_take_nodes_out(struct live *l, const struct live_file *f)
 }
 
 void
-live_put_nodes_in(struct live *l, const struct live_file *f)
+live_put_nodes_in(struct live *l, const struct live_file *f, struct diag_list *diags)
 {
 	for (size_t i = 0; i < f->node_count; i++)
-		live_put_node_in(l, f->nodes[i], f->arena);
+		live_put_node_in(l, f->nodes[i], f->arena, diags);
 	if (f->node_count != 0)
 		live_number_nodes(l);
 }

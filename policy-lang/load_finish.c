@@ -209,11 +209,36 @@ load_warn_shared(struct diag_list *diags, const struct workload *w,
 	diag_note(diags, d, first->loc, "which keeps it");
 }
 
+bool
+load_may_own(
+    const struct model *m, const struct workload *w, const struct ip_addr *addr)
+{
+	return w->kube != NULL || model_node_at(m, addr) == NULL;
+}
+
+void
+load_warn_nodes(struct diag_list *diags, const struct model *m,
+    const struct workload *w, const struct ip_addr *addr)
+{
+	const struct node *node = model_node_at(m, addr);
+	char text[IP_TEXT_BYTES];
+	struct diag *d = diag_say(diags, CODE_SHARED_ADDRESS, w->loc,
+	    "%.*s has the address %s of node %.*s", STR_ARG(w->shape->display),
+	    ip_format(addr, text), STR_ARG(node->name));
+
+	if (node->loc.source != NULL)
+		diag_note(diags, d, node->loc, "which keeps it");
+}
+
 static void
 index_address(struct loader *l, struct workload *w, size_t ip)
 {
 	const struct workload *first = address_map_get(&l->m->by_address, &w->ips[ip]);
 
+	if (!load_may_own(l->m, w, &w->ips[ip])) {
+		load_warn_nodes(l->diags, l->m, w, &w->ips[ip]);
+		return;
+	}
 	if (first == w)
 		return; /* it names the address twice */
 	if (first == NULL || load_owner_cmp(w, first) < 0)
@@ -557,8 +582,8 @@ load_finish(struct loader *l)
 	struct model *m = l->m;
 
 	finish_tree(l);
+	finish_nodes(l); /* whose addresses workloads may not have */
 	finish_workloads(l);
-	finish_nodes(l);
 	finish_numbers(l);
 	if (l->note != NULL)
 		return;

@@ -466,6 +466,12 @@ MUST_CHECK int load_workload_cmp(const void *a, const void *b);
 /* Whose an address is that both have: the lesser one's. Of pods the cluster itself says so;
  * of native workloads whoever may write them at some place in the tree. */
 MUST_CHECK int load_owner_cmp(const struct workload *a, const struct workload *b);
+/* Whether it may be one's at all: a node's address is no native workload's. */
+MUST_CHECK bool load_may_own(
+    const struct model *m, const struct workload *w, const struct ip_addr *addr);
+/* Warns of an address that a workload names and may not own. */
+void load_warn_nodes(struct diag_list *diags, const struct model *m,
+    const struct workload *w, const struct ip_addr *addr);
 MUST_CHECK int load_policy_cmp(const void *a, const void *b);
 /* Tells each namespace which of the model's policies, which are sorted, stand there. */
 void load_link_policies(struct model *m);

@@ -132,8 +132,8 @@ print_addresses(struct buf *out, struct dice *dice, unsigned i, const char *befo
 {
 	unsigned number = cluster_chance(dice, 12) ? i : i + 1;
 	/* What Routes speak of, or what is known by a name, may be somebody's. */
-	static const char *const others[] = {
-	    "192.0.2.80", "198.51.100.7", "192.0.2.7", "8.8.8.8", "198.51.100.1"};
+	static const char *const others[] = {"192.0.2.80", "198.51.100.7", "192.0.2.7",
+	    "8.8.8.8", "198.51.100.1", "10.9.0.1"}; /* a node's */
 	bool v4 = !cluster_chance(dice, 6), v6 = cluster_chance(dice, 2);
 
 	if (cluster_chance(dice, 6)) {

@@ -165,6 +165,22 @@ START_TEST(most_slots_stay_when_an_end_goes)
 }
 END_TEST
 
+START_TEST(an_address_that_is_named_twice_is_listed_once)
+{
+	struct compiled *c = compiled(
+	    THREE WORKLOAD("v", "x", "10.1.0.4, 'fd00::4', 10.1.0.4, 'fd00::4'")
+		PUBLISH(TO("x", "1")) "---\napiVersion: ringfence.dev/v1alpha1\nkind: "
+				      "Policy\nmetadata: {name: p, namespace: /a}\n"
+				      "spec: {allow: {ingress: []}}\n");
+
+	ck_assert_uint_eq(c->content.element_count[SET_SELF4], 2);
+	ck_assert_uint_eq(c->content.element_count[SET_SELF6], 1);
+	ck_assert_uint_eq(c->content.element_count[SET_ITSELF4], 4);
+	ck_assert_uint_eq(c->content.element_count[SET_ITSELF6], 1);
+	loaded_free(c->l);
+}
+END_TEST
+
 START_TEST(only_ready_pods_are_ends)
 {
 	struct compiled *c = compiled(READY_POD("one", "10.1.0.1", "True") READY_POD(
@@ -498,6 +514,7 @@ main(void)
 	tcase_add_test(tc, weight_is_shared_by_the_workloads_of_a_target);
 	tcase_add_test(tc, uneven_weights_take_finer_slots);
 	tcase_add_test(tc, most_slots_stay_when_an_end_goes);
+	tcase_add_test(tc, an_address_that_is_named_twice_is_listed_once);
 	tcase_add_test(tc, only_ready_pods_are_ends);
 	tcase_add_loop_test(
 	    tc, route_that_cannot_be_followed_is_denied, 0, ARRAY_LEN(leaving_rows));

@@ -318,6 +318,55 @@ check_node(const struct live *live, const char *ip, const char *other)
 	}
 }
 
+/* NULL: of no workload, and of the node. */
+static void
+check_claimed(const struct live *live, const char *name, unsigned warnings)
+{
+	struct ip_addr addr;
+	unsigned warned = 0;
+
+	for (const struct diag *d = diags.first; d != NULL; d = d->next)
+		warned += strcmp(d->code, "shared-address") == 0;
+	ck_assert_uint_eq(warned, warnings);
+	if (name != NULL) {
+		check_owner(live, name);
+		return;
+	}
+	ck_assert(ip_parse(STR("10.0.0.1"), &addr));
+	ck_assert_ptr_null(model_workload_at(live_model(live), &addr));
+	ck_assert_ptr_nonnull(model_node_at(live_model(live), &addr));
+}
+
+/* Be it an object or what pods say. */
+START_TEST(no_workload_takes_the_address_of_a_node)
+{
+	struct live *live = load_kept(CLAIMS("a"), NODE("10.0.0.1"), NULL);
+
+	check_claimed(live, NULL, 1);
+	ck_assert_int_eq(edit(live, "1", NODE("10.0.0.2")), LIVE_READ);
+	check_claimed(live, "a", 1);
+	ck_assert_int_eq(edit(live, "1", NODE("10.0.0.1")), LIVE_READ);
+	check_claimed(live, NULL, 2);
+	/* A pod may have it, and leaves it to the node. */
+	ck_assert_int_eq(edit(live, "2", POD), LIVE_READ);
+	check_claimed(live, "p", 2);
+	ck_assert_int_eq(edit(live, "0", CLAIMS("a") "# again\n"), LIVE_READ);
+	check_claimed(live, "p", 3);
+	ck_assert_int_eq(edit(live, "2", NULL), LIVE_READ);
+	check_claimed(live, NULL, 3);
+	ck_assert_int_eq(edit(live, "3", CLAIMS("b")), LIVE_READ);
+	check_claimed(live, NULL, 4);
+	ck_assert_int_eq(edit(live, "0", NULL), LIVE_READ);
+	ck_assert_int_eq(edit(live, "1", NULL), LIVE_READ);
+	check_claimed(live, "b", 4);
+	ck_assert_int_eq(edit(live, "1", ON_NODE("x", "10.0.0.1")), LIVE_READ);
+	check_claimed(live, NULL, 5);
+	ck_assert_int_eq(edit(live, "1", ON_NODE("x", "10.0.0.2")), LIVE_READ);
+	check_claimed(live, "b", 5);
+	live_free(live);
+}
+END_TEST
+
 START_TEST(nodes_are_what_pods_say_when_no_object_is_about_them)
 {
 	struct live *live = load_kept(
@@ -527,6 +576,7 @@ main(void)
 	tcase_add_test(tcase, what_two_place_stays_until_both_agree);
 	tcase_add_test(tcase, what_cannot_be_read_again_takes_a_whole_load);
 	tcase_add_test(tcase, no_workload_takes_the_address_of_a_pod);
+	tcase_add_test(tcase, no_workload_takes_the_address_of_a_node);
 	tcase_add_test(tcase, nodes_are_what_pods_say_when_no_object_is_about_them);
 	tcase_add_test(tcase, names_lead_where_they_do_in_any_order);
 	tcase_add_test(tcase, a_route_that_is_not_followed_is_told_once);

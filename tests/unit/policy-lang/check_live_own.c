@@ -72,6 +72,15 @@ check_content(void)
 	buf_free(&two);
 }
 
+static size_t
+listed(enum table_set_id set)
+{
+	size_t counts[SET_COUNT];
+
+	compile_state_counts(state, counts);
+	return counts[set];
+}
+
 /* Edits the one other source there is; what that came to. */
 static struct compile_delta
 edit(const char *text)
@@ -128,6 +137,54 @@ START_TEST(an_address_is_its_first_owners)
 	/* "before" comes first, so that "first" has no address left. */
 	ck_assert(edit(WORKLOAD("before", "web", "n1", "10.1.0.1", "80")).own);
 	ck_assert(edit(NULL).own);
+}
+END_TEST
+
+/* Whoever writes them could keep all else waiting. */
+START_TEST(very_many_addresses_are_not_looked_for_one_by_one)
+{
+	struct buf ips = {0};
+
+	for (unsigned i = 0; i < 5000; i++)
+		buf_printf(&ips, "%s10.2.%u.%u", i == 0 ? "" : ", ", i >> 8, i & 255);
+	load(BASE);
+	ck_assert(!edit(arena_printf(arena,
+			    "apiVersion: ringfence.dev/v1alpha1\nkind: Workload\n"
+			    "metadata: { name: o, namespace: /a }\nspec: { node: n1, "
+			    "ports: [ { name: http, port: 80 } ], ips: [ %s ] }\n",
+			    buf_str(&ips).ptr))
+		       .own);
+	ck_assert(!edit(NULL).own);
+	ck_assert(edit(OTHER("10.1.0.2")).own);
+	buf_free(&ips);
+}
+END_TEST
+
+#define NODE(ip)                                                                       \
+	"apiVersion: v1\nkind: Node\nmetadata: { name: n9 }\nstatus: { addresses: [ "  \
+	"{ type: InternalIP, address: " ip " } ] }\n"
+
+/* As long as there is one that has it; who would have it is found as its peer meanwhile. */
+START_TEST(an_address_of_a_node_is_no_workloads)
+{
+	static const char *const from_nodes =
+	    "apiVersion: ringfence.dev/v1alpha1\nkind: Policy\nmetadata: { name: "
+	    "nodes, "
+	    "namespace: / }\nspec: { mandatory: { ingress: [ { action: deny, from: [ { "
+	    "node: {} } ] } ] } }\n---\n";
+	size_t peers;
+
+	load(arena_printf(arena, "%s%s%s", from_nodes, BASE, OTHER("10.1.0.2")));
+	edit(NODE("10.1.0.7"));
+	peers = listed(SET_LOCAL4_IN);
+	edit(NODE("10.1.0.2"));
+	ck_assert_uint_eq(listed(SET_LOCAL4_IN), peers - 1);
+	edit(NODE("10.1.0.7"));
+	ck_assert_uint_eq(listed(SET_LOCAL4_IN), peers);
+	edit(NODE("10.1.0.1"));
+	ck_assert_uint_eq(listed(SET_LOCAL4_IN), peers - 1);
+	edit(NULL);
+	ck_assert_uint_eq(listed(SET_LOCAL4_IN), peers);
 }
 END_TEST
 
@@ -216,6 +273,8 @@ main(void)
 	tcase_add_test(tcase, what_others_are_held_to_is_no_new_program);
 	tcase_add_test(tcase, what_nobody_else_is_held_to_is);
 	tcase_add_test(tcase, an_address_is_its_first_owners);
+	tcase_add_test(tcase, very_many_addresses_are_not_looked_for_one_by_one);
+	tcase_add_test(tcase, an_address_of_a_node_is_no_workloads);
 	tcase_add_test(tcase, the_first_and_the_last_of_all_are_not_alone);
 	tcase_add_loop_test(tcase, who_is_here_is_asked_by_routes_and_quotas, 0, 2);
 	tcase_add_test(tcase, via_is_compiled_again_for_whom_it_is_about);

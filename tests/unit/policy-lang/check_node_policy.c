@@ -314,6 +314,26 @@ START_TEST(fail_safe_port_is_parsed)
 }
 END_TEST
 
+/* Else whoever may write Workloads could take a node out of others' rules. */
+START_TEST(node_is_a_peer_whatever_a_workload_claims)
+{
+	struct loaded *l =
+	    load_world(WORLD WORKLOAD("thief", "n2", "192.168.0.2") POLICY("p", "/",
+			   "node: {matchLabels: {role: worker}}, "
+			   "allow: {ingress: [{from: [{node: n2}]}]}"),
+		false);
+	struct table_content content = compiled(l, "n1");
+
+	ck_assert_uint_eq(loaded_find(l, "shared-address")->note_loc.line, 4);
+	ck_assert(
+	    judged(l, DIR_INGRESS, "192.168.0.2", "192.168.0.1", PROTO_TCP, 80).allow);
+	ck_assert(
+	    walked(&content, HOOK_INPUT, "192.168.0.2", "192.168.0.1", PROTO_TCP, 80)
+		.accept);
+	loaded_free(l);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -326,6 +346,7 @@ main(void)
 	    (int)ARRAY_LEN(closed_rows));
 	tcase_add_test(tc, every_address_of_the_node_is_the_node);
 	tcase_add_test(tc, allow_block_judges_peers_and_a_direction_alone);
+	tcase_add_test(tc, node_is_a_peer_whatever_a_workload_claims);
 	tcase_add_test(tc, own_workloads_are_listed_where_egress_is_judged);
 	tcase_add_test(tc, workloads_are_not_touched);
 	tcase_add_test(tc, nothing_is_judged_where_hosts_are_not_protected);
