@@ -181,6 +181,7 @@ class Trial:
             Report(self, policies, state, history).fail(
                 f"not put in force: {error}", self.way.errors())
         if refused is not None:
+            self._close_kept()
             self._check_held(policies, refused, count, history)
             return False
         self._check_kept(policies, state, history)
@@ -210,6 +211,12 @@ class Trial:
                 self.kept.append((probe, connection))
             else:
                 connection.close()
+
+    def _close_kept(self):
+        """Nodes go on with what they had, or not: what becomes of connections is not known."""
+        for _, connection in self.kept:
+            connection.close()
+        self.kept = []
 
     def _check_kept(self, policies, state, history):
         """What policy allows goes on, and what it has come to forbid is cut, or kept."""
