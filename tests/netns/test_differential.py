@@ -192,13 +192,15 @@ class Trial:
     # --- connections that are there when policy changes ---
 
     def open_some(self, before, policies):
-        """Some that are allowed: half of them forbidden by what comes next, if there are any."""
+        """Some that are allowed: half of them forbidden by what comes next, if there are any. None
+        that a node began: whatever its policy, it is never ended."""
         after = before._replace(directory=self.directory.with_name("next"),
                                 known=policies.known_addresses())
         after.directory.mkdir(exist_ok=True)
         policies.write(after.directory)
         found = [probe for probe in policies.candidates(CANDIDATES)
-                 if probe.proto in ("tcp", "udp") and probe.src != host_at(probe.dst_addr)]
+                 if probe.proto in ("tcp", "udp") and probe.src not in NODES
+                 and probe.src != host_at(probe.dst_addr)]
         allowed = [(probe, stays) for probe, was, stays in zip(
             found, self.expect(before, found), self.expect(after, found)) if was]
         wanted = [stays for _, stays in allowed]
