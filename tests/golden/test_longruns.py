@@ -1,6 +1,9 @@
 """Commands that prove something at length: what they take, what they refuse, how they end."""
 
+import os
 import pathlib
+import select
+import signal
 import subprocess
 import sys
 
@@ -60,3 +63,55 @@ def test_nothing_done_is_no_success(capsys):
     args = longrun.seeded(longrun.parser("", probes=1).parse_args(["--seed", "5"]))
     assert longrun.Run("it", args).finish() == 2
     assert capsys.readouterr().out.startswith("it: nothing was tried: seed 5")
+
+
+COMMAND = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import longrun
+args = longrun.seeded(longrun.parser("").parse_args(["--seed", "5"]))
+run = longrun.Run("it", args)
+run.pytest(sys.argv[2], "waits", FIFO=sys.argv[3])
+sys.exit(run.finish())
+"""
+TEST = """
+import os, time, pytest
+
+@pytest.fixture
+def built():
+    with open(os.environ["FIFO"], "w") as file:
+        print("built", file=file, flush=True)
+        yield
+        print("taken down", file=file, flush=True)
+
+def test_that_waits(built):
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number, told", [(signal.SIGINT, b"taken down\n"), (signal.SIGTERM, b"")])
+def test_who_is_interrupted_ends_what_it_has_started(tmp_path, number, told):
+    """As a terminal does it, or somebody else; SIGTERM ends a test that has no network at once."""
+    fifo, test = tmp_path / "fifo", tmp_path / "test_it.py"
+    os.mkfifo(fifo)
+    test.write_text(TEST)
+    fd = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+
+    def said():
+        select.select([fd], [], [], 60)
+        return os.read(fd, 100)
+
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, ROOT / "tests" / "lib", test, fifo],
+        start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        assert said() == b"built\n"
+        os.killpg(process.pid, number)
+        _, error = process.communicate(timeout=60)
+        assert process.returncode == 128 + number
+        assert error == "it: interrupted: seed 5\n"
+        assert said() == told and said() == b""  # nobody has it any more
+    finally:
+        process.kill()
+        process.wait()
+        os.close(fd)

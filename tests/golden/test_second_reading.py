@@ -11,6 +11,7 @@ RINGFENCE_SEED              the first one's seed; it is always told on failure
 """
 
 import ipaddress
+import itertools
 import json
 import os
 import pathlib
@@ -24,6 +25,7 @@ import rf  # noqa: E402
 
 CLUSTERS = int(os.environ.get("RINGFENCE_SECOND_CLUSTERS", "40"))
 SEED = int(os.environ.get("RINGFENCE_SEED") or random.SystemRandom().randrange(10**8))
+MORE = 240  # at most, as long as all answers are the same
 QUESTIONS = 250
 ADMIN = "policy.networking.k8s.io/v1alpha1"
 CLUSTER = "policy.networking.k8s.io/v1alpha2"
@@ -455,7 +457,10 @@ class Cluster:
 @pytest.mark.parametrize("number", range(8))
 def test_both_readings_agree(number, tmp_path):
     answers = set()
-    for seed in range(SEED + number, SEED + CLUSTERS, 8):
+    for seed in itertools.count(SEED + number, 8):
+        # A few clusters may forbid nothing: then some more are asked about.
+        if seed >= SEED + CLUSTERS and (len(answers) == 2 or seed >= SEED + CLUSTERS + MORE):
+            break
         cluster = Cluster(seed)
         path = tmp_path / f"{seed}.yaml"
         path.write_text(cluster.documents())

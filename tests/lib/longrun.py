@@ -17,7 +17,9 @@ import json
 import os
 import pathlib
 import random
+import signal
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -27,7 +29,8 @@ MINUTES = "RINGFENCE_LONG_MINUTES"
 EPILOG = """\
 Ends at whatever comes first of the number and the minutes, and says in one line what was done.
 Exit status: 0: all was as it should be; 1: something was not, which is told above that line;
-2: nothing was tried (wrong options, no build, not root, no network namespaces).
+2: nothing was tried (wrong options, no build, not root, no network namespaces);
+128 and more: a signal ended it.
 RINGFENCE_BUILD names the build (default build/release)."""
 
 
@@ -113,14 +116,33 @@ class Run:
                 environment[MINUTES] = max(left, 1e-3)
             build = os.environ.get("RINGFENCE_BUILD") or ROOT / "build" / "release"
             variables = {key: str(value) for key, value in environment.items()}
-            status = subprocess.run(
+            status = self._wait(subprocess.Popen(
                 ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs",
-                 str(file), "-k", select], cwd=ROOT, check=False,
-                env={**os.environ, "RINGFENCE_BUILD": str(build), **variables}).returncode
+                 str(file), "-k", select], cwd=ROOT, process_group=0,
+                env={**os.environ, "RINGFENCE_BUILD": str(build), **variables}))
             for line in reports:
                 self.add(json.loads(line))
         self.failed |= status not in (0, 5)  # 5: no such test
         return status == 0
+
+    def _wait(self, process):
+        """Its exit status. What ends us ends it first, once, and it takes down what it has built."""
+        got = []
+
+        def pass_on(number, _frame):
+            got.append(number)
+            process.send_signal(number)
+
+        before = {number: signal.signal(number, pass_on)
+                  for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+                  if signal.getsignal(number) != signal.SIG_IGN}
+        status = process.wait()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if got:
+            print(f"{self.name}: interrupted: seed {self.args.seed}", file=sys.stderr)
+            sys.exit(128 + got[0])
+        return status
 
     def add(self, counts):
         """What was done, by name."""
@@ -134,7 +156,8 @@ class Run:
         verdict = "FAILED" if self.failed else "ok" if self.done else "nothing was tried"
         print(f"{self.name}: {verdict}: " + (f"{counts}, " if counts else "")
               + (f"seed {self.args.seed}, " if self.args.seed is not None else "")
-              + f"{time.monotonic() - self.began:.0f} s" + (" (the minutes were over)" if self.ended else ""), file=file)
+              + f"{time.monotonic() - self.began:.0f} s"
+              + (" (the minutes were over)" if self.ended else ""), file=file)
         return 1 if self.failed else 0 if self.done else 2
 
 

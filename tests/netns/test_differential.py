@@ -181,6 +181,7 @@ class Trial:
             Report(self, policies, state, history).fail(
                 f"not put in force: {error}", self.way.errors())
         if refused is not None:
+            self._close_kept()
             self._check_held(policies, refused, count, history)
             return False
         self._check_kept(policies, state, history)
@@ -191,14 +192,14 @@ class Trial:
     # --- connections that are there when policy changes ---
 
     def open_some(self, before, policies):
-        """Some that are allowed: half of them forbidden by what comes next, if there are any."""
+        """Some that are allowed: half of them forbidden by what comes next, if there are any. None
+        that a node began: whatever its policy, it is never ended."""
         after = before._replace(directory=self.directory.with_name("next"),
                                 known=policies.known_addresses())
         after.directory.mkdir(exist_ok=True)
         policies.write(after.directory)
-        nodes = {node.name for node in self.lab.nodes}  # what they began is never cut
         found = [probe for probe in policies.candidates(CANDIDATES)
-                 if probe.proto in ("tcp", "udp") and probe.src not in nodes
+                 if probe.proto in ("tcp", "udp") and probe.src not in NODES
                  and probe.src != host_at(probe.dst_addr)]
         allowed = [(probe, stays) for probe, was, stays in zip(
             found, self.expect(before, found), self.expect(after, found)) if was]
@@ -212,6 +213,12 @@ class Trial:
                 self.kept.append((probe, connection))
             else:
                 connection.close()
+
+    def _close_kept(self):
+        """Nodes go on with what they had, or not: what becomes of connections is not known."""
+        for _, connection in self.kept:
+            connection.close()
+        self.kept = []
 
     def _check_kept(self, policies, state, history):
         """What policy allows goes on, and what it has come to forbid is cut, or kept."""

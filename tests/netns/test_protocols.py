@@ -9,6 +9,7 @@ import pytest
 import lab as lab_module
 from lab import wait_until
 from shop import enforcer, lab  # noqa: F401
+from test_established import change
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
@@ -54,28 +55,21 @@ def check(lab, src, dst, wanted):
                 with contextlib.suppress(BlockingIOError):
                     while True:
                         counts[send] += sock.recv(200).endswith(b"of-ringfence")
-            return counts
+            return all(counts[send] == 2 for send in wanted)
 
-        wait_until(lambda: all(arrived()[send] == 2 for send in wanted), 30, "packets")
+        wait_until(arrived, 30, "packets")
         assert counts == {send: 2 * (send in wanted) for send in OTHERS}
 
 
-def put_in_force(lab, enforcer, text):
-    before = enforcer.generation()
-    enforcer.write("db.yaml", text)
-    enforcer.wait_generation(before + 1)
-    wait_until(lambda: enforcer.status()["connections"]["judged"], 30, "all to be judged")
-
-
 def test_other_protocols_are_of_rules_without_ports_alone(lab, enforcer):
-    put_in_force(lab, enforcer, EVERYTHING)
+    change(enforcer, EVERYTHING)
     check(lab, "web", "db", OTHERS)
     check(lab, "mon", "db", [])
     cut = enforcer.status()["connections"]["cut"]
-    put_in_force(lab, enforcer, WITH_PORTS)
+    change(enforcer, WITH_PORTS)
     assert enforcer.status()["connections"]["cut"] - cut == len(TRACKED)
     check(lab, "web", "db", [])
-    put_in_force(lab, enforcer, BUT_WITH_PORTS)
+    change(enforcer, BUT_WITH_PORTS)
     check(lab, "mon", "db", OTHERS)
     assert lab.probe("mon", "db", "tcp", 80).state == "closed"
 
@@ -84,7 +78,7 @@ def test_other_protocols_are_of_rules_without_ports_alone(lab, enforcer):
 def test_pieces_of_a_packet_fare_as_the_whole(lab, enforcer, version):
     """Ports are in the first piece alone."""
     family = socket.AF_INET if version == 4 else socket.AF_INET6
-    put_in_force(lab, enforcer, HEAD + (
+    change(enforcer, HEAD + (
         f"  allow: {{ingress: [{{{FROM_WEB}, ports: [7053/udp]}}]}}\n"))
 
     def listen(port):
