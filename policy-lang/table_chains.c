@@ -489,6 +489,7 @@ static const struct table_rule stray_rules[] = {
 #define FORWARD(f)                                                                     \
 	GATE(f, SADDR), GATE(f, DADDR), GATE_IF(f, IIFNAME, SADDR),                    \
 	    RULE(IN_SET(SET_GATE_IF, OIFNAME), JUMP("gate_out")),                      \
+	    RULE(SELF(f), SET_PRIORITY(0), DO(ACCEPT)),                                \
 	    RULE(BACK_TO(ITSELF, f), SET_PRIORITY(0), DO(ACCEPT)),                     \
 	    RULE(DO(CT_STRAY), JUMP("stray")),                                         \
 	    RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),                                \

@@ -66,7 +66,8 @@ def test_nothing_done_is_no_success(capsys):
 
 
 COMMAND = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
 sys.path.insert(0, sys.argv[1])
 import longrun
 args = longrun.seeded(longrun.parser("").parse_args(["--seed", "5"]))

@@ -409,6 +409,10 @@ static const char *const nft_texts[] = {
     "\tchain forward6 {\n\t\ticmpv6 type 133-137 accept\n"
     "\t\tmeta nfproto ipv6 ip6 saddr != @known6 ip6 saddr @gate6 "
     "meta priority set 0:3 goto decide\n",
+    "\t\tmeta nfproto ipv6 ct status dnat ip6 saddr . ip6 daddr @self6 "
+    "meta priority set none accept\n"
+    "\t\tmeta nfproto ipv6 ct status dnat ip6 saddr . ip6 daddr @itself6 "
+    "meta priority set none accept\n",
     "\t\tmeta nfproto ipv6 ip6 daddr @local6_in jump ingress6\n"
     "\t\tmeta nfproto ipv6 ip6 saddr @route_local6 jump route_judge6\n"
     "\t\tmeta nfproto ipv6 ip6 saddr @via_local6 jump via_judge6\n\t}\n",
