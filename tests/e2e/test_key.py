@@ -3,6 +3,7 @@ them; it may die and come back; they change without a connection lost."""
 
 import base64
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -22,6 +23,13 @@ def lab(tmp_path_factory):
     with gate_lab.make(tmp_path_factory.mktemp("key"), {"workers: 1": "workers: 2"}) as made:
         yield made
         gate_lab.assert_clean(made.gate)
+
+
+def stop(pid):
+    """It may be running on another processor when the signal is sent: wait until it does not."""
+    os.kill(pid, signal.SIGSTOP)
+    stat = pathlib.Path(f"/proc/{pid}/stat")
+    wait_until(lambda: stat.read_text(encoding="utf-8").rpartition(") ")[2][0] == "T", 30)
 
 
 def forms_of(path):
@@ -116,7 +124,7 @@ def test_handshakes_wait_for_the_next_key_process(lab):
     with lab.gate.http1() as c:
         headers = lab.gate.bearer(token=token)
         assert c.request("GET", gate_lab.PODS, headers).status == 200
-        os.kill(old, signal.SIGSTOP)
+        stop(old)
         threads = [threading.Thread(target=connect) for _ in range(4)]
         for thread in threads:
             thread.start()
@@ -136,7 +144,7 @@ def test_client_that_leaves_while_it_waits(lab):
     (key,) = pids(lab.gate, "key")
     hello = lab.gate.context("http/1.1")
     workers = pids(lab.gate, "worker")
-    os.kill(key, signal.SIGSTOP)
+    stop(key)
     try:
         for _ in range(8):
             raw = socket.create_connection(("127.0.0.1", lab.gate.port))
