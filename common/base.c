@@ -50,3 +50,11 @@ xstrdup(const char *s)
 		base_die("out of memory");
 	return copy;
 }
+
+int
+u32_cmp(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}

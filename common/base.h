@@ -31,4 +31,7 @@ MUST_CHECK void *xcalloc(size_t count, size_t size);
 MUST_CHECK void *xreallocarray(void *ptr, size_t count, size_t size);
 MUST_CHECK char *xstrdup(const char *s);
 
+/* Orders what two pointers to uint32_t point to: for qsort(3) and bsearch(3). */
+MUST_CHECK int u32_cmp(const void *a, const void *b);
+
 #endif

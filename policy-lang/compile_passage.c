@@ -161,14 +161,6 @@ set_now(struct passage *p, uint32_t set)
 	return p->sets[set];
 }
 
-static int
-u32_cmp(const void *a, const void *b)
-{
-	const uint32_t *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
 static uint32_t
 node_of_list(struct passage *p, size_t count)
 {

@@ -220,14 +220,6 @@ set_list_add(struct set_list *list, uint32_t set)
 	list->items[list->count++] = set;
 }
 
-static int
-u32_cmp(const void *a, const void *b)
-{
-	const uint32_t *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
 struct peer_set *
 place_meaning(struct side *side, const struct model *m, struct port_name *n,
     const struct workload *w)

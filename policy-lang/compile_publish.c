@@ -461,14 +461,6 @@ decide_piece(struct publishing *p, struct piece *piece)
 
 /* ---- one address and protocol ---- */
 
-static int
-u32_cmp(const void *a, const void *b)
-{
-	const uint32_t *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
 static size_t
 restricted_ports(const struct publishing *p)
 {

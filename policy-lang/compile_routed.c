@@ -142,14 +142,6 @@ add_one(struct routed *r, const struct workload *w)
 	return at < m->workload_count && m->workloads[at] == w && add(r, at);
 }
 
-static int
-place_cmp(const void *a, const void *b)
-{
-	const uint32_t *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
 /* Each once, in the order of the model. */
 static void
 give(struct routed *r, struct arena *a, struct model *out)
@@ -158,7 +150,7 @@ give(struct routed *r, struct arena *a, struct model *out)
 	size_t count = 0;
 
 	if (r->count > 1)
-		qsort(r->found, r->count, sizeof(*r->found), place_cmp);
+		qsort(r->found, r->count, sizeof(*r->found), u32_cmp);
 	for (size_t i = 0; i < r->count; i++) {
 		if (i == 0 || r->found[i] != r->found[i - 1])
 			list[count++] = r->m->workloads[r->found[i]];

@@ -136,14 +136,6 @@ walker_walk(struct walker *w, size_t count, const struct class_info *class)
 	return v;
 }
 
-static int
-u32_cmp(const void *a, const void *b)
-{
-	const uint32_t *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
 /* The first mention of a set at or after it. */
 static size_t
 find_mention(const struct walker *w, uint32_t set)

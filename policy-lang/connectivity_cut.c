@@ -191,14 +191,6 @@ conn_cut_first_of_rest(const struct conn_viewer *v, uint32_t total)
 
 /* ---- judging ---- */
 
-static int
-u32_cmp(const void *a, const void *b)
-{
-	const uint32_t *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
 /* The steps that hold for a part, in order. */
 static size_t
 steps_on(struct conn_viewer *v, uint32_t part)

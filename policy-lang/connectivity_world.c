@@ -67,14 +67,6 @@ extent_of(const uint32_t *numbers, size_t count)
 	return e;
 }
 
-static int
-u32_cmp(const void *a, const void *b)
-{
-	const uint32_t *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
 /* A word for every 64 numbers of the extent. */
 static void
 sift(struct conn_sieve *sieve, const struct extent *e, uint32_t *numbers, size_t count)

@@ -198,14 +198,6 @@ add_by_labels(const struct policy_index *index, char kind, struct label_set labe
 	buf_free(&key);
 }
 
-static int
-compare_numbers(const void *a, const void *b)
-{
-	const uint32_t *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
 struct policy **
 policy_index_find(const struct policy_index *index, struct arena *a,
     const struct workload *w, size_t *out_count)
@@ -217,7 +209,7 @@ policy_index_find(const struct policy_index *index, struct arena *a,
 	add_by_labels(index, 'w', w->shape->labels, w, &found);
 	add_by_labels(index, 'n', workload_ns_labels(w), w, &found);
 	if (found.count > 1)
-		qsort(found.items, found.count, sizeof(*found.items), compare_numbers);
+		qsort(found.items, found.count, sizeof(*found.items), u32_cmp);
 	if (found.count > 0)
 		list = ARENA_ARRAY(a, found.count, struct policy *);
 	for (size_t i = 0; i < found.count; i++)
