@@ -77,6 +77,9 @@ void engine_cut_fini(struct engine *e);
 void engine_cut_want(struct engine *e, bool soon);
 /* What began a connection, as the table met it. */
 MUST_CHECK struct table_packet engine_cut_first_packet(const struct connection *c);
+/* The same for the flow log, by the rule of that number; neither cut nor audit yet. */
+MUST_CHECK struct nflog_packet engine_cut_record(
+    const struct connection *c, uint32_t number);
 /* True if no connection is ever cut. */
 MUST_CHECK bool engine_cut_never(const struct engine *e);
 

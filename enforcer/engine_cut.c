@@ -49,8 +49,8 @@ is_kept(const struct engine *e, const struct workload *w)
 	return keep;
 }
 
-static struct nflog_packet
-packet_of(const struct connection *c, uint32_t number)
+struct nflog_packet
+engine_cut_record(const struct connection *c, uint32_t number)
 {
 	return (struct nflog_packet){
 	    .number = number,
@@ -61,7 +61,6 @@ packet_of(const struct connection *c, uint32_t number)
 	    .src_port = c->judged.src_port,
 	    .dst_port = c->judged.dst_port,
 	    .to_node = c->to_node,
-	    .cut = true,
 	};
 }
 
@@ -96,8 +95,9 @@ keeps(const struct engine *e, const struct connection *c, const struct table_ver
 	struct flows_record record = {.count = 1};
 	struct flow_view view;
 
-	record.packet = packet_of(
+	record.packet = engine_cut_record(
 	    c, v->number_count != 0 ? v->numbers[v->number_count - 1] : NUMBER_NONE);
+	record.packet.cut = true;
 	record.packet.at_destination = at_destination;
 	*out_packet = record.packet;
 	flow_view_make(&view, e->apply.current, &record);

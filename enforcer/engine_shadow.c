@@ -86,17 +86,8 @@ engine_shadow_judge(struct engine *e, const struct connection *c)
 	v = program_shadow_walk(p, &first);
 	if (v.accept || v.number_count == 0 || !is_new(&e->shadow, c))
 		return;
-	packet = (struct nflog_packet){
-	    .number = v.numbers[v.number_count - 1],
-	    .src = c->judged.src,
-	    .dst = c->judged.dst,
-	    .proto = c->judged.proto,
-	    .has_ports = connection_has_ports(c->judged.proto),
-	    .src_port = c->judged.src_port,
-	    .dst_port = c->judged.dst_port,
-	    .to_node = c->to_node,
-	    .audit = true,
-	};
+	packet = engine_cut_record(c, v.numbers[v.number_count - 1]);
+	packet.audit = true;
 	e->shadow.denied++;
 	count_rule(&e->shadow, packet.number);
 	engine_flows_add(e, &packet);
