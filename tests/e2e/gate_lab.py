@@ -68,6 +68,14 @@ def get(gate, token, path=PODS):
     return call(gate, "GET", path, token)
 
 
+def has_ended(gate, token, path=PODS):
+    """To be asked until it is so: an answer that had begun when the token ended is cut."""
+    try:
+        return get(gate, token, path).status == 401
+    except ConnectionError:
+        return False
+
+
 def status(gate):
     """What the control socket says."""
     out = subprocess.run(

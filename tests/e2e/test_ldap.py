@@ -197,7 +197,7 @@ def test_look_at_accounts_that_does_not_end_is_given_up(tmp_path):
         # With many lost the process becomes another.
         wait_until(lambda: gate_lab.pids(lab.gate, "auth") not in ([auth], []), 120, "another")
         front.pieces = None
-        wait_until(lambda: get(lab.gate, token).status == 401, 60, "a look that ends")
+        wait_until(lambda: gate_lab.has_ended(lab.gate, token), 60, "a look that ends")
         gate_lab.assert_clean(lab.gate)
 
 

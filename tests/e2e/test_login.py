@@ -261,7 +261,7 @@ def test_tool_rotates_by_name_again_once_the_overlap_is_over(lab, tool):
     first = tool.run("ringfence-token", "create", "--name", "nightly").stdout.strip()
     done = tool.run("ringfence-token", "rotate", "nightly", "--overlap", "1s")
     assert done.returncode == 0, done.stderr
-    gate_lab.wait_until(lambda: get(lab.gate, first).status == 401, 30, "the overlap's end")
+    gate_lab.wait_until(lambda: gate_lab.has_ended(lab.gate, first), 30, "the overlap's end")
     second = done.stdout.strip()
     done = tool.run("ringfence-token", "rotate", "nightly")
     assert done.returncode == 0, done.stderr
