@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import threading
 
 import pytest
@@ -450,6 +451,30 @@ def test_diff_names_what_is_different(lab, plain):
     assert (missing["set"], missing["address"]) == ("local4_in", db)
     plain.wait_settled()
     wait_until(lambda: plain.ask("diff", check=False).returncode == 0, 60)
+
+
+def test_trace_ends_with_the_engine_that_asked_for_it(lab, enforcer):
+    """Its answer is nothing to the next, however soon that has come."""
+    engine, kernel = enforcer.role("engine"), enforcer.role("kernel")
+
+    def tables():
+        return lab.node.exec(["nft", "list", "tables"]).stdout
+
+    asking = lab.node.popen(
+        [rf.program("ringfence-enforcer"), "trace", "--control", str(enforcer.socket),
+         "--wait", "120", "/acme/shop/web", "/acme/shop/db", "82/tcp"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: "ringfence-trace" in tables(), 60, "the trace")
+    with halted(kernel):
+        kill(engine)
+        wait_until(lambda: enforcer.answers() and enforcer.role("engine") != engine, 60,
+                   "another engine")
+    assert asking.wait(60) == 2
+    wait_until(lambda: "ringfence-trace" not in tables(), 60, "the trace to end")
+    enforcer.wait_state("enforcing")
+    assert enforcer.status()["kernel"]["connected"]
+    assert "message-refused" not in enforcer.log()
+    assert enforcer.role("kernel") == kernel
 
 
 def test_foreign_flush_while_the_engine_is_dead_is_healed_by_the_next(lab, plain):
