@@ -228,6 +228,7 @@ trace_begin(
     struct trace *t, const struct connection *filters, size_t count, struct err *err)
 {
 	struct nft_refusal refusal = {0};
+	struct err other = ERR_INIT;
 	int rc;
 
 	if (t->running)
@@ -240,14 +241,16 @@ trace_begin(
 	if (rc != 0)
 		return rc;
 	rc = put_marks(t, filters, count, t->can_own, &refusal, err);
-	if (rc != 0 && t->can_own && refusal.sys != 0) { /* an older kernel */
+	if (rc != 0 && t->can_own &&
+	    (refusal.sys == EOPNOTSUPP ||
+		refusal.sys == EINVAL)) { /* an older kernel */
 		t->can_own = false;
 		rc = put_marks(t, filters, count, false, &refusal, err);
 	}
 	t->running = rc == 0;
-	if (rc != 0)
-		return rc;
-	return 0;
+	if (rc != 0 && listen_events(t, false, &other) != 0)
+		log_error("trace", "detail=%s", log_quote(str_from(other.msg)));
+	return rc;
 }
 
 const struct trace_step *
