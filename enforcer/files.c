@@ -38,13 +38,21 @@ make_parent_directory(const char *path, struct err *err)
 	return rc;
 }
 
-/* A socket that nobody answers at was left behind by a daemon that was killed. */
+/* A socket that nobody answers at was left behind by a daemon that was killed; anything else is
+ * somebody's, and the configuration is wrong. */
 static int
 remove_leftover(const struct sockaddr_un *address, struct err *err)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct stat st;
 	bool answers;
+	int fd;
 
+	if (lstat(address->sun_path, &st) != 0)
+		return errno == ENOENT ? 0 : err_sys(err, "%s", address->sun_path);
+	if (!S_ISSOCK(st.st_mode))
+		return err_set(err, ERR_EXISTS,
+		    "%s: there is something else than a socket", address->sun_path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return err_sys(err, "control socket");
 	answers = connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;

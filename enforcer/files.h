@@ -9,7 +9,7 @@
 #include "enforcer/config.h"
 
 /* Listens on the control socket: mode 0600, or 0660 with a group. Makes the directory if
- * need be. ERR_EXISTS if another daemon answers there. */
+ * need be. ERR_EXISTS if another daemon answers there, or something else is there. */
 MUST_CHECK int files_listen_control(
     const struct enforcer_config *c, int *out_fd, struct err *err);
 MUST_CHECK int files_listen_metrics(
