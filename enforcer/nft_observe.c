@@ -16,6 +16,7 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <openssl/evp.h>
 
+#include "common/sorted.h"
 #include "enforcer/netlink.h"
 #include "enforcer/nft_build.h"
 #include "enforcer/nft_elem.h"
@@ -266,23 +267,10 @@ nft_each_rule(struct nft *n, int (*each)(const struct nlmsghdr *header, void *ar
 	return nft_request(n, request, each, arg, err);
 }
 
-static int
-compare_counters(const void *a, const void *b)
-{
-	uint32_t x = ((const struct nft_counter *)a)->number;
-	uint32_t y = ((const struct nft_counter *)b)->number;
-
-	return x < y ? -1 : x > y;
-}
-
 const struct nft_counter *
 nft_counter_of(const struct nft_counter *counters, size_t count, uint32_t number)
 {
-	const struct nft_counter key = {.number = number};
-
-	return count == 0
-		   ? NULL
-		   : bsearch(&key, counters, count, sizeof(key), compare_counters);
+	return u32_find(number, counters, count, sizeof(*counters));
 }
 
 int
@@ -298,7 +286,7 @@ nft_counters(struct nft *n, struct nft_counter **out_counters, size_t *out_count
 		r.count = 0;
 	}
 	if (r.count != 0)
-		qsort(r.counters, r.count, sizeof(*r.counters), compare_counters);
+		qsort(r.counters, r.count, sizeof(*r.counters), u32_cmp);
 	*out_counters = r.counters;
 	*out_count = r.count;
 	return rc;
@@ -454,8 +442,7 @@ observe(struct nft *n, struct arena *arena, bool elements,
 		rc = nft_each_rule(n, rule_seen, &r, err);
 	if (rc == 0) {
 		if (r.count != 0)
-			qsort(
-			    r.counters, r.count, sizeof(*r.counters), compare_counters);
+			qsort(r.counters, r.count, sizeof(*r.counters), u32_cmp);
 		out_observed->rule_chains = ARENA_ARRAY(arena, r.count, uint32_t);
 		out_observed->rule_chain_count = r.count;
 		for (size_t i = 0; i < r.count; i++)
