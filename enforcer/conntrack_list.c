@@ -136,13 +136,12 @@ read_connection(const struct conntrack *c, const struct nlattr *const *attrs,
 
 	if (!read_tuple(attrs[CTA_TUPLE_ORIG], &orig) ||
 	    !read_tuple(attrs[CTA_TUPLE_REPLY], &reply) ||
-	    orig.src.family != reply.src.family || conntrack_is_own(c, &orig.src))
+	    orig.src.family != reply.src.family)
 		return false;
 	*out = (struct connection){
 	    .id = u32_of(attrs[CTA_ID]),
 	    .zone = orig.has_zone ? orig.zone : u16_of(attrs[CTA_ZONE]),
 	    .zone_one_way = orig.has_zone,
-	    .to_node = conntrack_is_own(c, &reply.src),
 	    .proto = orig.proto,
 	    .src = orig.src,
 	    .dst = orig.dst,
@@ -160,9 +159,10 @@ read_connection(const struct conntrack *c, const struct nlattr *const *attrs,
 		out->judged.dst = master.dst;
 		out->judged.src_port = master.src_port;
 		out->judged.dst_port = master.dst_port;
-		out->to_node = conntrack_is_own(c, &master.dst);
 	}
-	return true;
+	out->from_node = conntrack_is_own(c, &out->judged.src);
+	out->to_node = conntrack_is_own(c, &out->judged.dst);
+	return !out->from_node || !out->to_node;
 }
 
 static int

@@ -75,6 +75,8 @@ void engine_cut_fini(struct engine *e);
 /* Policy has changed: connections are to be judged anew, as soon as they may; or, not so
  * `soon`, within a second or so: where workloads came or went, hardly any can be theirs. */
 void engine_cut_want(struct engine *e, bool soon);
+/* Where the table meets what the node itself begins or ends, and everything else. */
+MUST_CHECK enum table_hook engine_cut_hook(bool from_node, bool to_node);
 /* What began a connection, as the table met it. */
 MUST_CHECK struct table_packet engine_cut_first_packet(const struct connection *c);
 /* The same for the flow log, by the rule of that number; neither cut nor audit yet. */

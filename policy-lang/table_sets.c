@@ -63,6 +63,11 @@
 		.name = "host" #f "_" d "_any", .key = {FIELD_CLASSID},                \
 		.value = FIELD_CLASSID, .comment = "class to rule, the node's " what   \
 	}
+#define SAFE_SET(d, what)                                                              \
+	{                                                                              \
+		.name = "safe_" d, .key = {FIELD_PROTO, FIELD_SERVICE},                \
+		.interval = true, .comment = "fail-safe ports, " what                  \
+	}
 /* The same kinds for routes, of egress only; the two families of each. */
 #define ROUTE_SETS(id, text, what, ...)                                                \
 	[SET_ROUTE_##id] = {.name = "route_" text, .comment = what, __VA_ARGS__}
@@ -185,6 +190,8 @@ const struct table_set table_sets[SET_COUNT] = {
 	.key = {FIELD_NFPROTO},
 	.use = USE_HOST,
 	.comment = "families in which policy judges the node's egress"},
+    [SET_SAFE_IN] = SAFE_SET("in", "of the node itself"),
+    [SET_SAFE_OUT] = SAFE_SET("out", "that the node reaches"),
     [SET_OWN4] = {.name = "own4",
 	.key = {FIELD_IPV4},
 	.comment = "workloads of this node"},
