@@ -71,6 +71,7 @@ on_settings(struct engine *e, struct proc_msg *msg)
 	e->settings_arena = arena;
 	log_setup("engine", settings.role.log_level, settings.role.log_format);
 	engine_load_whole(e);
+	engine_cut_want(e, true); /* what was kept may not be any longer */
 	return true;
 }
 

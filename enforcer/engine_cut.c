@@ -309,6 +309,14 @@ ask_list(struct engine *e)
 	buf_free(&body);
 }
 
+/* Whatever a list would find, nothing would come of it. */
+static bool
+nobody_asks(const struct engine *e)
+{
+	return engine_cut_never(e) && !engine_shadow_wanted(e) &&
+	       !engine_names_want_list(e);
+}
+
 static void
 step(struct engine *e)
 {
@@ -319,10 +327,12 @@ step(struct engine *e)
 	if (!c->soon && from < c->seldom.ns)
 		from = c->seldom.ns;
 	if (!c->wanted || c->running || e->stopping || e->apply.current == NULL ||
-	    e->apply.current->skeleton ||
-	    (engine_cut_never(e) && !engine_shadow_wanted(e) &&
-		!engine_names_want_list(e)))
+	    e->apply.current->skeleton)
 		return;
+	if (nobody_asks(e)) {
+		c->wanted = c->soon = false;
+		return;
+	}
 	if (!engine_kernel_connected(e)) {
 		step_after(e, RETRY_MS);
 		return;
