@@ -142,7 +142,8 @@ enum table_set_id {
 	SET_END6_PORT,
 	SET_SELF4, /* workloads here that may reach themselves by what is published */
 	SET_SELF6,
-	SET_ITSELF4, /* workloads here that policy governs: what leads them to themselves */
+	/* Workloads here that policy or Routes govern: what leads them to themselves. */
+	SET_ITSELF4,
 	SET_ITSELF6,
 	SET_ASKER4, /* workloads here whose DNS answers teach something, and ... */
 	SET_ASKER6,

@@ -308,8 +308,10 @@ static const struct table_rule output_rules[] = {
 			LOAD_DADDR                                                     \
 		}                                                                      \
 	}
-/* A workload that reaches itself by what is published. */
-#define SELF(f) BACK_TO(SELF, f)
+/* A workload that reaches itself by what others or Routes translate; and by what is
+ * published, of which it is one. */
+#define ITSELF(f) BACK_TO(ITSELF, f)
+#define SELF(f)   BACK_TO(SELF, f)
 #define ROUTE_RULES(f)                                                                 \
 	static const struct table_rule route_judge##f##_rules[] = {                    \
 	    RULE(JUMP("route" #f)),                                                    \
@@ -381,7 +383,7 @@ static const struct table_rule steer_way_rules[] = {
  * What is translated and comes by this node again, as it is then, would be another
  * connection: that is refused, be what it goes through here or both of its ends.
  *
- * A workload that reaches itself, by what is published, goes through nothing.
+ * A workload that reaches itself goes through nothing.
  *
  * What comes back has the mark again, and came by the interface that the mark leads to: a
  * rule of policy routing sends that where it would go without us (enforcer/steer.h).
@@ -407,12 +409,12 @@ static const struct table_rule steer_way_rules[] = {
 	    RULE(SET_PRIORITY(0)),                                                     \
 	};                                                                             \
 	static const struct table_rule via_steer_out##f##_rules[] = {                  \
-	    RULE(SELF(f), DO(RETURN)),                                                 \
+	    RULE(ITSELF(f), DO(RETURN)),                                               \
 	    RULE(JUMP("via_out" #f)),                                                  \
 	    VIA_ENDS(f, ENDS##f),                                                      \
 	};                                                                             \
 	static const struct table_rule via_steer_back##f##_rules[] = {                 \
-	    RULE(SELF(f), DO(RETURN)),                                                 \
+	    RULE(ITSELF(f), DO(RETURN)),                                               \
 	    RULE(JUMP("via_back" #f)),                                                 \
 	    VIA_ENDS(f, ENDS##f##_BACK),                                               \
 	};                                                                             \
@@ -421,13 +423,13 @@ static const struct table_rule steer_way_rules[] = {
 	    RULE(GOTO("route_count")),                                                 \
 	};                                                                             \
 	static const struct table_rule via_still_out##f##_rules[] = {                  \
-	    RULE(SELF(f), DO(RETURN)),                                                 \
+	    RULE(ITSELF(f), DO(RETURN)),                                               \
 	    RULE(JUMP("via_out" #f)),                                                  \
 	    RULE(PRIORITY_VMAP(SET_VIA_REFUSED)),                                      \
 	    RULE(SET_PRIORITY(0)),                                                     \
 	};                                                                             \
 	static const struct table_rule via_still_back##f##_rules[] = {                 \
-	    RULE(SELF(f), DO(RETURN)),                                                 \
+	    RULE(ITSELF(f), DO(RETURN)),                                               \
 	    RULE(JUMP("via_back" #f)),                                                 \
 	    RULE(PRIORITY_VMAP(SET_VIA_REFUSED)),                                      \
 	    RULE(SET_PRIORITY(0)),                                                     \
@@ -517,8 +519,7 @@ static const struct table_rule stray_rules[] = {
 #define FORWARD(f)                                                                     \
 	GATE(f, SADDR), GATE(f, DADDR), GATE_IF(f, IIFNAME, SADDR),                    \
 	    RULE(IN_SET(SET_GATE_IF, OIFNAME), JUMP("gate_out")),                      \
-	    RULE(SELF(f), SET_PRIORITY(0), DO(ACCEPT)),                                \
-	    RULE(BACK_TO(ITSELF, f), SET_PRIORITY(0), DO(ACCEPT)),                     \
+	    RULE(ITSELF(f), SET_PRIORITY(0), DO(ACCEPT)),                              \
 	    RULE(DO(CT_STRAY), JUMP("stray")),                                         \
 	    RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),                                \
 	    STAGE(f, SET_LOCAL##f##_OUT, SADDR, "egress" #f),                          \

@@ -141,7 +141,7 @@
 	    .comment = "workloads here that are published, twice"},                    \
 	[SET_ITSELF##f] = {.name = "itself" #f,                                        \
 	    .key = {FIELD_IPV##f, FIELD_IPV##f},                                       \
-	    .comment = "workloads here that policy governs, twice"}
+	    .comment = "workloads here that policy or Routes govern, twice"}
 #define LIMIT_GUARD(text, what)                                                        \
 	{                                                                              \
 		.name = (text), .key = {FIELD_NFPROTO}, .use = USE_LIMITS,             \

@@ -411,8 +411,6 @@ static const char *const nft_texts[] = {
     "\tchain forward6 {\n\t\ticmpv6 type 133-137 accept\n"
     "\t\tmeta nfproto ipv6 ip6 saddr != @known6 ip6 saddr @gate6 "
     "meta priority set 0:3 goto decide\n",
-    "\t\tmeta nfproto ipv6 ct status dnat ip6 saddr . ip6 daddr @self6 "
-    "meta priority set none accept\n"
     "\t\tmeta nfproto ipv6 ct status dnat ip6 saddr . ip6 daddr @itself6 "
     "meta priority set none accept\n",
     "\t\tmeta nfproto ipv6 ip6 daddr @local6_in jump ingress6\n"
