@@ -403,6 +403,7 @@ start(struct engine *e, struct err *err)
 	engine_kernel_init(e);
 	engine_apply_init(e);
 	engine_cut_init(e);
+	engine_gone_init(e);
 	engine_adopt_init(e);
 	engine_shadow_init(e);
 	engine_flows_init(e);
@@ -434,6 +435,7 @@ finish(struct engine *e)
 	engine_audit_fini(e);
 	engine_kube_fini(e);
 	engine_kernel_fini(e);
+	engine_gone_fini(e);
 	engine_cut_fini(e); /* what waits for a time keeps the loop from ending */
 	engine_adopt_fini(e);
 	engine_shadow_fini(e);

@@ -93,6 +93,9 @@ judge(const struct engine *e, const struct connection *c, bool at_destination)
 {
 	struct table_packet first = engine_cut_first_packet(c);
 
+	if (engine_gone_had(e, c))
+		return (struct table_verdict){
+		    .numbers = {NUMBER_GATE}, .number_count = 1};
 	first.at_destination = at_destination;
 	return program_walk(e->apply.current, &first);
 }
@@ -180,6 +183,7 @@ finish(struct engine *e, bool whole)
 	if (whole) {
 		c->lists++;
 		c->failing = false;
+		engine_gone_listed(e);
 		engine_shadow_listed(e);
 		engine_names_listed(e);
 		c->last_listed = c->listed;
@@ -346,6 +350,7 @@ step(struct engine *e)
 	c->began = now;
 	c->began_now = true;
 	c->listed = 0;
+	engine_gone_list_begins(e);
 	engine_names_list_begins(e);
 	ask_list(e);
 }
