@@ -39,6 +39,7 @@ enum set_kind {
 	KIND_CELL,
 	KIND_HOST,
 	KIND_HOST_SWITCH,
+	KIND_SAFE,
 	KIND_OWN,
 	KIND_INTERFACE,
 	KIND_GATE,
@@ -56,6 +57,7 @@ static const struct {
     {SET_CELL4_IN, KIND_CELL},
     {SET_HOST4_IN, KIND_HOST},
     {SET_HOST_IN, KIND_HOST_SWITCH},
+    {SET_SAFE_IN, KIND_SAFE},
     {SET_OWN4, KIND_OWN},
     {SET_GATE_IF, KIND_INTERFACE},
     {SET_GATE4, KIND_GATE},
@@ -253,6 +255,11 @@ say_element(struct buf *out, const struct differences *d, enum table_set_id set,
 	case KIND_HOST_SWITCH:
 		buf_printf(out, "policy judges the %s of the node",
 		    direction_name(set == SET_HOST_IN ? DIR_INGRESS : DIR_EGRESS));
+		break;
+	case KIND_SAFE:
+		buf_add_cstr(out, set == SET_SAFE_IN ? "no policy closes at the node"
+						     : "no policy closes to the node");
+		say_ports(out, e);
 		break;
 	case KIND_OWN:
 		say_address(out, d, set, e);

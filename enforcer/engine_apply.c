@@ -114,6 +114,12 @@ make_plan(struct engine *e, const struct table_content *before)
 		from = *before;
 	else if (!a->whole)
 		program_content(a->current, arena, a->midstream, &from);
+	if (before != NULL)
+		engine_gone_note(e,
+		    (const struct table_element *const *)before->elements + SET_OWN4,
+		    before->element_count + SET_OWN4);
+	else if (a->current != NULL && !a->current->skeleton)
+		engine_gone_note_program(e, a->current);
 	settle_uses(a, &from);
 	if (cold) {
 		plan_by_and_by(a);
@@ -200,6 +206,9 @@ engine_apply_changed(
 	    a->delta.chain_changed_count);
 	a->current->arrived = arrived;
 	a->stage = 0;
+	engine_gone_note(e,
+	    (const struct table_element *const *)delta->removed + SET_OWN4,
+	    delta->removed_count + SET_OWN4);
 	plan_change(a);
 	engine_commit_begin(e);
 }

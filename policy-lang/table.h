@@ -99,6 +99,8 @@ enum table_set_id {
 	SET_HOST6_OUT_ANY,
 	SET_HOST_IN, /* families in which the node is judged; empty: it is not */
 	SET_HOST_OUT,
+	SET_SAFE_IN, /* where it is, what policy cannot close: by protocol and port */
+	SET_SAFE_OUT,
 	SET_OWN4, /* the node's workloads: it reaches them always, and in a gate ... */
 	SET_OWN6,
 	SET_GATE_IF, /* ... nobody else is behind these interfaces */
@@ -140,7 +142,8 @@ enum table_set_id {
 	SET_END6_PORT,
 	SET_SELF4, /* workloads here that may reach themselves by what is published */
 	SET_SELF6,
-	SET_ITSELF4, /* workloads here that policy governs: what leads them to themselves */
+	/* Workloads here that policy or Routes govern: what leads them to themselves. */
+	SET_ITSELF4,
 	SET_ITSELF6,
 	SET_ASKER4, /* workloads here whose DNS answers teach something, and ... */
 	SET_ASKER6,

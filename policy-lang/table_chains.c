@@ -166,6 +166,29 @@ static const struct table_rule midstream_rules[] = {
 };
 
 /*
+ * The same of the node's own, if policy judges it: who began, the node or the other end, is
+ * not known, either. What is begun to or from a fail-safe port is no one's to end; and to
+ * its own workloads the node may begin anything.
+ */
+#define SAFE(id, port)                                                                 \
+	RULE({.kind = STMT_LOOKUP, .set = (id), .load = {LOAD_L4PROTO, LOAD_##port}},  \
+	    DO(RETURN))
+#define HOST_MIDSTREAM(text, here, there, peer)                                        \
+	static const struct table_rule text##_rules[] = {                              \
+	    SAFE(SET_SAFE_IN, here),                                                   \
+	    SAFE(SET_SAFE_OUT, there),                                                 \
+	    RULE(IN_SET(SET_HOST_IN, NFPROTO), SET_PRIORITY(NUMBER_MIDSTREAM),         \
+		GOTO("decide")),                                                       \
+	    RULE(FAMILY(4), IN_SET(SET_HOST_OUT, NFPROTO), NOT_IN_SET(SET_OWN4, peer), \
+		SET_PRIORITY(NUMBER_MIDSTREAM), GOTO("decide")),                       \
+	    RULE(FAMILY(6), IN_SET(SET_HOST_OUT, NFPROTO), NOT_IN_SET(SET_OWN6, peer), \
+		SET_PRIORITY(NUMBER_MIDSTREAM), GOTO("decide")),                       \
+	}
+
+HOST_MIDSTREAM(host_midstream_in, DPORT, SPORT, SADDR);
+HOST_MIDSTREAM(host_midstream_out, SPORT, DPORT, DADDR);
+
+/*
  * Limits. Those of connections come last, so that what policy denies is charged to nobody;
  * open ones before new ones, so that what is denied for those costs no token. Those of bytes
  * come first, because they are of every packet; traffic of a workload with its own node is
@@ -230,6 +253,7 @@ static const struct table_rule input_rules[] = {
     GATE_IF(4, IIFNAME, SADDR),
     GATE_IF(6, IIFNAME, SADDR),
     RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),
+    RULE(DO(TCP_MIDSTREAM), JUMP("host_midstream_in")),
     STAGE(4, SET_LOCAL4_OUT, SADDR, "egress4"),
     STAGE(6, SET_LOCAL6_OUT, SADDR, "egress6"),
     RULE(IN_SET(SET_HOST_IN, NFPROTO), JUMP("host_in")),
@@ -239,12 +263,16 @@ static const struct table_rule input_rules[] = {
 };
 
 /* What the node sends by itself. Where no policy judges that, not even the priority that
- * the sender chose for the packet is touched. */
+ * the sender chose for the packet is touched. The middle of a connection that was cut would
+ * bring it back from this side, too. */
 static const struct table_rule output_rules[] = {
     WATCH_NAMES,
     RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
     RULE(DO(LOOPBACK_OUT), DO(ACCEPT)),
     RULE(ND, DO(ACCEPT)),
+    RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),
+    RULE(DO(TCP_MIDSTREAM), JUMP("host_midstream_out")),
+    RULE(DO(TCP_MIDSTREAM), SET_PRIORITY(0)),
     RULE(IN_SET(SET_HOST_OUT, NFPROTO), JUMP("host_out")),
     RULE(IN_SET(SET_HOST_OUT, NFPROTO), SET_PRIORITY(0)),
 };
@@ -280,8 +308,10 @@ static const struct table_rule output_rules[] = {
 			LOAD_DADDR                                                     \
 		}                                                                      \
 	}
-/* A workload that reaches itself by what is published. */
-#define SELF(f) BACK_TO(SELF, f)
+/* A workload that reaches itself by what others or Routes translate; and by what is
+ * published, of which it is one. */
+#define ITSELF(f) BACK_TO(ITSELF, f)
+#define SELF(f)   BACK_TO(SELF, f)
 #define ROUTE_RULES(f)                                                                 \
 	static const struct table_rule route_judge##f##_rules[] = {                    \
 	    RULE(JUMP("route" #f)),                                                    \
@@ -353,7 +383,7 @@ static const struct table_rule steer_way_rules[] = {
  * What is translated and comes by this node again, as it is then, would be another
  * connection: that is refused, be what it goes through here or both of its ends.
  *
- * A workload that reaches itself, by what is published, goes through nothing.
+ * A workload that reaches itself goes through nothing.
  *
  * What comes back has the mark again, and came by the interface that the mark leads to: a
  * rule of policy routing sends that where it would go without us (enforcer/steer.h).
@@ -379,12 +409,12 @@ static const struct table_rule steer_way_rules[] = {
 	    RULE(SET_PRIORITY(0)),                                                     \
 	};                                                                             \
 	static const struct table_rule via_steer_out##f##_rules[] = {                  \
-	    RULE(SELF(f), DO(RETURN)),                                                 \
+	    RULE(ITSELF(f), DO(RETURN)),                                               \
 	    RULE(JUMP("via_out" #f)),                                                  \
 	    VIA_ENDS(f, ENDS##f),                                                      \
 	};                                                                             \
 	static const struct table_rule via_steer_back##f##_rules[] = {                 \
-	    RULE(SELF(f), DO(RETURN)),                                                 \
+	    RULE(ITSELF(f), DO(RETURN)),                                               \
 	    RULE(JUMP("via_back" #f)),                                                 \
 	    VIA_ENDS(f, ENDS##f##_BACK),                                               \
 	};                                                                             \
@@ -393,13 +423,13 @@ static const struct table_rule steer_way_rules[] = {
 	    RULE(GOTO("route_count")),                                                 \
 	};                                                                             \
 	static const struct table_rule via_still_out##f##_rules[] = {                  \
-	    RULE(SELF(f), DO(RETURN)),                                                 \
+	    RULE(ITSELF(f), DO(RETURN)),                                               \
 	    RULE(JUMP("via_out" #f)),                                                  \
 	    RULE(PRIORITY_VMAP(SET_VIA_REFUSED)),                                      \
 	    RULE(SET_PRIORITY(0)),                                                     \
 	};                                                                             \
 	static const struct table_rule via_still_back##f##_rules[] = {                 \
-	    RULE(SELF(f), DO(RETURN)),                                                 \
+	    RULE(ITSELF(f), DO(RETURN)),                                               \
 	    RULE(JUMP("via_back" #f)),                                                 \
 	    RULE(PRIORITY_VMAP(SET_VIA_REFUSED)),                                      \
 	    RULE(SET_PRIORITY(0)),                                                     \
@@ -489,8 +519,7 @@ static const struct table_rule stray_rules[] = {
 #define FORWARD(f)                                                                     \
 	GATE(f, SADDR), GATE(f, DADDR), GATE_IF(f, IIFNAME, SADDR),                    \
 	    RULE(IN_SET(SET_GATE_IF, OIFNAME), JUMP("gate_out")),                      \
-	    RULE(SELF(f), SET_PRIORITY(0), DO(ACCEPT)),                                \
-	    RULE(BACK_TO(ITSELF, f), SET_PRIORITY(0), DO(ACCEPT)),                     \
+	    RULE(ITSELF(f), SET_PRIORITY(0), DO(ACCEPT)),                              \
 	    RULE(DO(CT_STRAY), JUMP("stray")),                                         \
 	    RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),                                \
 	    STAGE(f, SET_LOCAL##f##_OUT, SADDR, "egress" #f),                          \
@@ -580,6 +609,8 @@ const struct table_chain table_chains[] = {
     DIRECTION_CHAINS(USE_HOST, host_in6),
     DIRECTION_CHAINS(USE_HOST, host_out4),
     DIRECTION_CHAINS(USE_HOST, host_out6),
+    CHAIN_FOR(USE_HOST, "host_midstream_in", host_midstream_in_rules),
+    CHAIN_FOR(USE_HOST, "host_midstream_out", host_midstream_out_rules),
     CHAIN_FOR(USE_HOST, "host_in", host_in_rules),
     CHAIN_FOR(USE_HOST, "host_out", host_out_rules),
     DIRECTION_CHAINS(USE_LEAVE | USE_STEER, route4),
@@ -606,7 +637,7 @@ const struct table_chain table_chains[] = {
     CHAIN("forward4", forward4_rules),
     CHAIN("forward6", forward6_rules),
     BASE_CHAIN(0, "input", HOOK_INPUT, input_rules),
-    BASE_CHAIN(USE_NAMES | USE_HOST, "output", HOOK_OUTPUT, output_rules),
+    BASE_CHAIN(0, "output", HOOK_OUTPUT, output_rules),
     BASE_CHAIN(0, "forward", HOOK_FORWARD, forward_rules),
     NAT_CHAIN(
 	USE_PUBLISH, "route_in", HOOK_PREROUTING, TABLE_PRIORITY_DNAT, route_in_rules),

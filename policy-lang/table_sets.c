@@ -63,6 +63,11 @@
 		.name = "host" #f "_" d "_any", .key = {FIELD_CLASSID},                \
 		.value = FIELD_CLASSID, .comment = "class to rule, the node's " what   \
 	}
+#define SAFE_SET(d, what)                                                              \
+	{                                                                              \
+		.name = "safe_" d, .key = {FIELD_PROTO, FIELD_SERVICE},                \
+		.interval = true, .comment = "fail-safe ports, " what                  \
+	}
 /* The same kinds for routes, of egress only; the two families of each. */
 #define ROUTE_SETS(id, text, what, ...)                                                \
 	[SET_ROUTE_##id] = {.name = "route_" text, .comment = what, __VA_ARGS__}
@@ -136,7 +141,7 @@
 	    .comment = "workloads here that are published, twice"},                    \
 	[SET_ITSELF##f] = {.name = "itself" #f,                                        \
 	    .key = {FIELD_IPV##f, FIELD_IPV##f},                                       \
-	    .comment = "workloads here that policy governs, twice"}
+	    .comment = "workloads here that policy or Routes govern, twice"}
 #define LIMIT_GUARD(text, what)                                                        \
 	{                                                                              \
 		.name = (text), .key = {FIELD_NFPROTO}, .use = USE_LIMITS,             \
@@ -185,6 +190,8 @@ const struct table_set table_sets[SET_COUNT] = {
 	.key = {FIELD_NFPROTO},
 	.use = USE_HOST,
 	.comment = "families in which policy judges the node's egress"},
+    [SET_SAFE_IN] = SAFE_SET("in", "of the node itself"),
+    [SET_SAFE_OUT] = SAFE_SET("out", "that the node reaches"),
     [SET_OWN4] = {.name = "own4",
 	.key = {FIELD_IPV4},
 	.comment = "workloads of this node"},

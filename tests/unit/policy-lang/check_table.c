@@ -154,6 +154,8 @@ static const struct {
     {SET_HOST4_OUT_ANY, "host4_out_any", 4, false},
     {SET_HOST_IN, "host_in", 1, false},
     {SET_HOST_OUT, "host_out", 1, false},
+    {SET_SAFE_IN, "safe_in", 8, true},
+    {SET_SAFE_OUT, "safe_out", 8, true},
     {SET_OWN6, "own6", 16, false},
     {SET_GATE_IF, "gate_if", 16, false},
     {SET_GATE4, "gate4", 4, false},
@@ -409,8 +411,6 @@ static const char *const nft_texts[] = {
     "\tchain forward6 {\n\t\ticmpv6 type 133-137 accept\n"
     "\t\tmeta nfproto ipv6 ip6 saddr != @known6 ip6 saddr @gate6 "
     "meta priority set 0:3 goto decide\n",
-    "\t\tmeta nfproto ipv6 ct status dnat ip6 saddr . ip6 daddr @self6 "
-    "meta priority set none accept\n"
     "\t\tmeta nfproto ipv6 ct status dnat ip6 saddr . ip6 daddr @itself6 "
     "meta priority set none accept\n",
     "\t\tmeta nfproto ipv6 ip6 daddr @local6_in jump ingress6\n"
@@ -469,6 +469,12 @@ static const char bare_chains[] =
     "\t\tmeta nfproto ipv4 ip saddr @local4_out jump egress4\n"
     "\t\tmeta nfproto ipv6 ip6 saddr @local6_out jump egress6\n"
     "\t\tmeta priority set none\n\t}\n"
+    "\n\tchain output {\n\t\ttype filter hook output priority -10; policy accept;\n"
+    "\t\tct state established,related accept\n\t\toif \"lo\" accept\n"
+    "\t\ticmpv6 type 133-137 accept\n"
+    "\t\ttcp flags & (fin | syn | rst | ack) != syn ct state new jump midstream\n"
+    "\t\ttcp flags & (fin | syn | rst | ack) != syn ct state new "
+    "meta priority set none\n\t}\n"
     "\n\tchain forward {\n\t\ttype filter hook forward priority -10; policy accept;\n"
     "\t\tct state established,related accept\n"
     "\t\tmeta nfproto ipv4 jump forward4\n\t\tmeta nfproto ipv6 jump forward6\n"
