@@ -189,7 +189,7 @@ live_free_hosts(struct live *l)
 static size_t
 address_count(const struct live_host *h)
 {
-	return h->told_count < NODE_ADDRESSES_MAX ? h->told_count : NODE_ADDRESSES_MAX;
+	return h->told_count < LIMIT_ADDRESSES ? h->told_count : LIMIT_ADDRESSES;
 }
 
 static bool
