@@ -23,9 +23,9 @@ enum source_state {
 };
 
 struct engine_source {
-	int bundle_fd; /* all of it, the last that came; -1: none, or it has been edited */
-	bool edited; /* since it came as a whole */
-	bool wanted; /* the parent was asked for all of it */
+	int bundle_fd; /* all of it, the last that came; -1: none, or it is spent */
+	bool spent;    /* it came as a whole, and has been edited or dropped since */
+	bool wanted;   /* the parent was asked for all of it */
 	struct map
 	    refused; /* files whose last edit was: by name, struct refused_file */
 	enum source_state state;

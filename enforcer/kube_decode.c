@@ -148,7 +148,8 @@ push_level(struct kube_decode *d, uint32_t paths, unsigned steps, bool list, boo
 		fail(d, "lists in lists");
 		return;
 	}
-	d->levels[d->level_count++] = (struct kube_level){paths, steps, list, empty};
+	d->levels[d->level_count++] = (struct kube_level){
+	    .paths = paths, .steps = steps, .list = list, .empty = empty};
 	value_done(d);
 }
 
@@ -306,10 +307,38 @@ object_item(struct kube_decode *d, enum scan_event event)
 	if (event == SCAN_ARRAY_BEGIN) {
 		pass_over(d, INNER_SKIP);
 	} else if (event == SCAN_OBJECT_BEGIN) {
+		const size_t begin = d->text.len;
+
 		buf_add_cstr(&d->text, list->empty ? "{" : ",{");
 		list->empty = false;
 		push_level(d, list->paths, list->steps, false, true);
+		top_level(d)->begin = begin;
 	}
+}
+
+/* An item of which nothing is of interest. */
+static bool
+is_left_out(const struct kube_decode *d, const struct kube_level *item)
+{
+	const struct str text = str_slice(buf_str(&d->text), item->begin, d->text.len);
+
+	for (unsigned i = 0; i < d->kind->keep_count; i++) {
+		const char *only = d->kind->keep[i].only;
+
+		if ((item->paths >> i & 1) != 0 && only != NULL &&
+		    memmem(text.ptr, text.len, only, strlen(only)) == NULL)
+			return true;
+	}
+	return false;
+}
+
+static void
+item_closes(struct kube_decode *d, struct kube_level *list, struct kube_level *item)
+{
+	if (!is_left_out(d, item))
+		return;
+	d->text.len = item->begin;
+	list->empty = d->text.data[item->begin - 1] == '[';
 }
 
 static void
@@ -328,8 +357,12 @@ object_opens(struct kube_decode *d, bool list)
 static void
 object_closes(struct kube_decode *d)
 {
-	buf_add_char(&d->text, top_level(d)->list ? ']' : '}');
+	struct kube_level *level = top_level(d);
+
+	buf_add_char(&d->text, level->list ? ']' : '}');
 	check_size(d);
+	if (d->level_count > 1 && level[-1].list)
+		item_closes(d, level - 1, level);
 	value_done(d);
 	d->capture = CAPTURE_NONE;
 	if (--d->level_count == 0 && !d->failed)

@@ -38,6 +38,7 @@ typedef bool (*kube_object_fn)(void *arg, const struct kube_object *object);
 struct kube_level {
 	uint32_t paths; /* which of them still lead here */
 	unsigned steps; /* taken by them */
+	size_t begin;   /* of an item of a list: of the text, where it does */
 	bool list, empty;
 };
 

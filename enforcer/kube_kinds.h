@@ -12,6 +12,9 @@
 /* "spec", "containers", "ports": the value below, whole. Lists are stepped through. */
 struct kube_path {
 	const char *steps[KUBE_PATH_STEPS]; /* the last ones may be NULL */
+	/* Of the items of a list, all but those are left out of which what is kept has this in
+	 * it; NULL: none is. */
+	const char *only;
 };
 
 struct kube_kind {

@@ -6,7 +6,7 @@
 
 #include "enforcer/program.h"
 
-#define WORN_BYTES ((size_t)64 * 1024 * 1024)
+#define WORN_BYTES ((size_t)16 * 1024 * 1024)
 
 struct program_edit {
 	struct program *p;

@@ -6,6 +6,8 @@
 #include "policy-lang/live_internal.h"
 
 #define PART_CHUNK_BYTES 1024
+#define FILE_OVERHEAD                                                                  \
+	192 /* of one that came by an edit: arena, chunk, place in the map */
 
 /* ---- one source ---- */
 
@@ -226,9 +228,9 @@ live_edit_free(struct live_edit *e)
 		return;
 	for (size_t i = 0; i < e->count; i++)
 		free_file(e->items[i].after);
-	for (size_t i = 0; i < e->refused.count; i++)
-		free_file(e->refused.items[i]);
-	ptr_vec_fini(&e->refused);
+	for (size_t i = 0; i < e->spent.count; i++)
+		free_file(e->spent.items[i]);
+	ptr_vec_fini(&e->spent);
 	free(e->items);
 	map_fini(&e->fresh.ns_by_path);
 	map_fini(&e->fresh.kube_by_name);
@@ -244,7 +246,7 @@ put(struct live_edit *e, struct str name, struct live_file *after)
 		if (!str_eq(e->items[i].name, name))
 			continue;
 		if (e->items[i].after != NULL) /* places refer to it */
-			ptr_vec_push(&e->refused, e->items[i].after);
+			ptr_vec_push(&e->spent, e->items[i].after);
 		e->items[i].after = after;
 		return;
 	}
@@ -294,10 +296,10 @@ read_file(struct live_edit *e, struct str name, struct str text,
 	*out_answer = note.other || note.beyond ? LIVE_BEYOND
 		      : ok                      ? LIVE_READ
 						: LIVE_REFUSED;
-	if (*out_answer == LIVE_READ)
+	if (*out_answer == LIVE_READ && !live_is_of_pods(f))
 		return f;
-	ptr_vec_push(&e->refused, f);
-	return NULL;
+	ptr_vec_push(&e->spent, f);
+	return *out_answer == LIVE_READ ? live_compact(l, f) : NULL;
 }
 
 enum live_answer
@@ -409,12 +411,19 @@ count_audit(struct live_edit *e)
 	return true;
 }
 
+/* Of one that came by an edit. */
+static size_t
+bytes_of(const struct live_file *f)
+{
+	return arena_bytes(f->arena) + FILE_OVERHEAD;
+}
+
 static void
 forget_file(struct live *l, struct live_file *f)
 {
 	live_drop_stand_ins(l, f);
 	if (f->arena != NULL) { /* else its objects are the base's */
-		l->edited_bytes -= arena_bytes(f->arena);
+		l->edited_bytes -= bytes_of(f);
 		ptr_vec_push(&l->garbage, f->arena);
 		f->arena = NULL;
 	}
@@ -430,7 +439,7 @@ replace_file(struct live *l, struct live_replacement *r)
 	}
 	if (r->after != NULL) {
 		(void)map_set(&l->files, r->after->source->name, r->after); /* new */
-		l->edited_bytes += arena_bytes(r->after->arena);
+		l->edited_bytes += bytes_of(r->after);
 	}
 	r->after = NULL; /* no longer the edit's */
 }

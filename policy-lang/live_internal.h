@@ -9,6 +9,7 @@
  *     live_host.c       nodes that only pods speak of
  *     live_announce.c   pods whose addresses are known before their sources say them
  *     live_keep.c       what a source said, for another load
+ *     live_compact.c    pods that came by edits, in little memory
  *     live_claims.c     a set of hashes
  *     live_number.c     names and numbers that some source has
  */
@@ -58,7 +59,8 @@ struct live_sharers {
 struct live_host {
 	struct str key; /* cluster/name */
 	struct str cluster, name;
-	size_t pods; /* that name it */
+	size_t pods;                        /* that name it */
+	const struct workload_where *where; /* of some of the base's; NULL: of none */
 	struct live_told {
 		struct ip_addr addr;
 		size_t count; /* how many tell it */
@@ -117,7 +119,7 @@ struct live_edit {
 	struct live_move *moves; /* when it is committed; in the arena */
 	size_t move_count;
 	struct ptr_vec
-	    refused; /* struct live_file: mistakes that were reported are there */
+	    spent; /* struct live_file: what was reported has its places there */
 };
 
 /* ---- live.c ---- */
@@ -172,6 +174,9 @@ void live_hear(struct live *l, const struct workload *w);
 void live_unhear(struct live *l, const struct workload *w);
 /* An object is no longer about the node. */
 void live_touch_host(struct live *l, const struct node *node);
+/* Where workloads of the base are that run there, as one of them says; NULL: none does. */
+MUST_CHECK const struct workload_where *live_host_where(
+    struct live *l, struct str cluster, struct str name);
 /* Where keys of a node that only pods speak of are. */
 MUST_CHECK struct arena *live_host_home(struct live *l, const struct node *node);
 /* What the base's workloads tell. */
@@ -206,8 +211,15 @@ void live_drop_stand_ins(struct live *l, struct live_file *f);
 
 /* ---- live_keep.c ---- */
 
+/* Whether pods are all that a file says. */
+MUST_CHECK bool live_is_of_pods(const struct live_file *f);
 /* Copies the text of a file, in its arena, if it is to be kept. */
 void live_keep_text(struct live *l, struct live_file *f, struct str text);
+
+/* ---- live_compact.c ---- */
+
+/* The same file of pods, which an edit has just read, with no more of it than is kept. */
+MUST_CHECK struct live_file *live_compact(struct live *l, const struct live_file *from);
 
 /* ---- live_claims.c ---- */
 

@@ -321,10 +321,6 @@ void load_kube_namespace(struct loader *l, const struct load_object *o);
 
 /* ---- workloads and nodes (load_pod.c, load_kept.c, load_node.c, load_native.c) ---- */
 
-/* A pod has at most one address of each family, a node a few; far below what would make
- * comparing them all slow. Of more, the first in order count. */
-#define NODE_ADDRESSES_MAX 256
-
 struct node_draft {
 	struct node node;
 	bool declared; /* by its own Node: then its addresses are what that says */
@@ -364,6 +360,8 @@ void load_external(struct loader *l, const struct load_object *o);
 #define LOAD_ADVICE_IP   "an address is written 10.1.0.7 or fd00::7"
 #define LOAD_ADVICE_CIDR "a CIDR is written 10.1.0.0/16 or fd00::/64"
 
+/* Whether a list is longer than LIMIT_ADDRESSES (reported). */
+MUST_CHECK bool load_too_many_addresses(struct loader *l, const struct doc_node *list);
 /* An address. An empty text is none: false, and not reported. */
 MUST_CHECK bool load_address(
     struct loader *l, const struct doc_node *node, struct ip_addr *out);

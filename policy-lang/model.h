@@ -95,7 +95,7 @@ struct workload_where {
 	const struct node_word *told; /* of that; NULL: nothing */
 };
 
-#define WORKLOAD_IP_BITS 27 /* no file has room for that many addresses */
+#define WORKLOAD_IP_BITS 27 /* there are at most 1 + LIMIT_ADDRESSES */
 #define WORKLOAD_IPS(n)  ((uint32_t)(n) & ((1u << WORKLOAD_IP_BITS) - 1))
 
 /* A large cluster has some hundred thousand: what others have the same is not in it. */

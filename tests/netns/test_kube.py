@@ -7,6 +7,7 @@ runs 1,000). RINGFENCE_SEED: which.
 import difflib
 import json
 import os
+import pathlib
 import random
 import re
 import signal
@@ -156,6 +157,31 @@ def test_engine_and_role_come_back(lab, pki, tmp_path):
             wait_open(lab, "mon", "db", False)
             assert is_open(lab, "web", "db")
     lab.node.exec(["nft", "flush", "ruleset"])
+
+
+def bundles_held(pid):
+    """Sealed texts of sources that a process holds in memory."""
+    links = [os.readlink(path) for path in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
+    return [link for link in links if "ringfence-bundle" in link]
+
+
+def test_texts_are_not_held_once_they_are_in_force(lab, cluster, tmp_path):
+    """And come again when they are needed: here, for other settings."""
+    cluster.apply(*world(lab))
+    with Enforcer(lab.node, tmp_path, sources=[cluster.source()],
+                  clusterDefault="deny") as enforcer:
+        def none_held():
+            return not any(bundles_held(enforcer.role(name)) for name in ("engine", "kube"))
+
+        wait_until(none_held, WAIT_S, "nothing to be held")
+        enforcer.write_config(clusterDefault="allow")
+        enforcer.process.send_signal(signal.SIGHUP)
+        wait_open(lab, "web", "db", True)
+        assert enforcer.log().count("kube-whole") == 2
+        wait_until(none_held, WAIT_S, "nothing to be held again")
+        cluster.apply(db_policy("mon"))
+        wait_open(lab, "mon", "db", True)
+        assert enforcer.ask("diff").returncode == 0
 
 
 def test_event_that_is_repeated_changes_nothing(lab, cluster, tmp_path):
