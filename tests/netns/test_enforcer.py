@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 
 import pytest
 
@@ -444,6 +445,44 @@ def test_socket_left_by_a_killed_daemon_is_no_obstacle(lab, idle):
     assert idle.socket.exists()
     with idle:
         assert idle.status()["state"] == "enforcing"
+
+
+def test_what_is_no_left_over_socket_stays(idle):
+    """Who mistypes `control` loses no file by it, and nobody else his socket."""
+    def refused(why):
+        idle.start(ready=False)
+        assert idle.process.wait(10) == 1 and why in idle.log()
+        idle.process = None
+
+    idle.socket.write_text("mine")
+    refused("is no socket")
+    assert idle.socket.read_text() == "mine"
+    idle.socket.unlink()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(str(idle.socket))
+        refused("Protocol wrong type")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"still there", str(idle.socket))
+        assert other.recv(100) == b"still there"
+    idle.socket.unlink()
+
+
+@pytest.mark.parametrize("user", ["root", "nobody-else"])
+def test_roles_run_as_somebody_but_root(idle, user):
+    idle.write_config(user=user)
+    idle.start(ready=False)
+    assert idle.process.wait(10) == 1
+    assert {"root": "roles must not run as root", "nobody-else": "no user"}[user] in idle.log()
+    idle.process = None
+
+
+def test_deeds_exclude_each_other(lab, enforcer):
+    """Who wants to check before he removes must not find everything removed."""
+    for words in (["--check", "--remove"], ["--boot", "--check"], ["--remove", "--boot"]):
+        done = lab.node.exec([rf.program("ringfence-enforcer"), "--config",
+                              str(enforcer.config_path), *words], check=False)
+        assert (done.returncode, done.stdout) == (2, "") and "exclude each other" in done.stderr
+    assert enforcer.ask("diff").returncode == 0
 
 
 def test_missing_flow_directory_is_told_at_start(lab, idle):
