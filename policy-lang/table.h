@@ -106,7 +106,9 @@ enum table_set_id {
 	SET_GATE6, /* intervals: addresses that are workloads' */
 	SET_KNOWN4,
 	SET_KNOWN6, /* workloads that are programmed, and nodes, in a gate */
-	SET_RULES,  /* number -> goto rule_N */
+	SET_NOBODY4,
+	SET_NOBODY6, /* in a gate, and nobody's, but policy knows them by a name */
+	SET_RULES,   /* number -> goto rule_N */
 	SET_INSIDE4, /* workloads and nodes, wherever: nothing to them leaves by a route */
 	SET_INSIDE6,
 	/* Whose traffic to the outside leaves by a route, and by which: as above, but that
@@ -231,7 +233,8 @@ enum table_use {
 	USE_TAKEN = 1 << 7,   /* the node has addresses for Routes */
 	USE_STEER = 1 << 8,   /* something leaves by a way */
 	USE_VIA = 1 << 9,     /* something goes through something */
-	USE_ALL = (1 << 10) - 1,
+	USE_NOBODY = 1 << 10, /* a name leads to nobody's address in these networks */
+	USE_ALL = (1 << 11) - 1,
 };
 
 struct table_set {
