@@ -95,13 +95,14 @@ static int
 refer_to_copies(struct nft *n, const struct nft_swap *s, uint32_t generation,
     struct nft_refusal *out_refusal, struct err *err)
 {
+	const bool all = s->batch->ops[0].kind == OP_RULES; /* are built anyway */
 	struct nft_build build;
 	uint32_t now;
 
 	nft_begin(n, &build, s->batch->settings, &s->next, generation);
 	build.chains_there = true;
 	for (size_t i = 0; i < table_chain_count; i++) {
-		if (refers(&table_chains[i], s->sets))
+		if (!all && refers(&table_chains[i], s->sets))
 			nft_build_chain_rules(&build, &table_chains[i]);
 	}
 	for (size_t i = 0; i < s->batch->count; i++) {

@@ -234,7 +234,24 @@ enum table_use {
 	USE_STEER = 1 << 8,   /* something leaves by a way */
 	USE_VIA = 1 << 9,     /* something goes through something */
 	USE_NOBODY = 1 << 10, /* a name leads to nobody's address in these networks */
-	USE_ALL = (1 << 11) - 1,
+	/* Something is governed, and its peers are networks, its ports ranges, or all. */
+	USE_LOCAL4_IN = 1 << 11,
+	USE_LOCAL6_IN = 1 << 12,
+	USE_LOCAL4_OUT = 1 << 13,
+	USE_LOCAL6_OUT = 1 << 14,
+	USE_NET4_IN = 1 << 15,
+	USE_NET6_IN = 1 << 16,
+	USE_NET4_OUT = 1 << 17,
+	USE_NET6_OUT = 1 << 18,
+	USE_RANGE4_IN = 1 << 19,
+	USE_RANGE6_IN = 1 << 20,
+	USE_RANGE4_OUT = 1 << 21,
+	USE_RANGE6_OUT = 1 << 22,
+	USE_ANY4_IN = 1 << 23,
+	USE_ANY6_IN = 1 << 24,
+	USE_ANY4_OUT = 1 << 25,
+	USE_ANY6_OUT = 1 << 26,
+	USE_ALL = (1 << 27) - 1,
 };
 
 struct table_set {
