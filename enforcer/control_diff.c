@@ -44,6 +44,7 @@ enum set_kind {
 	KIND_INTERFACE,
 	KIND_GATE,
 	KIND_KNOWN,
+	KIND_NOBODY,
 	KIND_RULES,
 	KIND_OTHER, /* it says itself what it is */
 };
@@ -62,6 +63,7 @@ static const struct {
     {SET_GATE_IF, KIND_INTERFACE},
     {SET_GATE4, KIND_GATE},
     {SET_KNOWN4, KIND_KNOWN},
+    {SET_NOBODY4, KIND_NOBODY},
     {SET_RULES, KIND_RULES},
     {(enum table_set_id)(SET_RULES + 1), KIND_OTHER},
 };
@@ -277,6 +279,10 @@ say_element(struct buf *out, const struct differences *d, enum table_set_id set,
 	case KIND_KNOWN:
 		say_address(out, d, set, e);
 		buf_add_cstr(out, " may pass");
+		break;
+	case KIND_NOBODY:
+		say_address(out, d, set, e);
+		buf_add_cstr(out, " may not pass: it is nobody's");
 		break;
 	case KIND_RULES:
 		buf_printf(out, "rule %u", (unsigned)e->class_id);

@@ -194,12 +194,13 @@ refer_to_copies(struct nft *n, const struct nft_swap *s, uint32_t generation,
     struct nft_refusal *out_refusal, struct err *err)
 {
 	struct handles *all = xcalloc(table_chain_count, sizeof(*all));
+	const bool anew = s->batch->ops[0].kind == OP_RULES; /* all rules are built */
 	struct nft_build build;
 	uint32_t now;
 	int rc = 0;
 
 	for (size_t i = 0; i < table_chain_count && rc == 0; i++) {
-		if (changes(s, &table_chains[i]))
+		if (!anew && changes(s, &table_chains[i]))
 			rc = find_handles(n, &table_chains[i], &all[i], err);
 	}
 	if (rc != 0)
@@ -207,7 +208,7 @@ refer_to_copies(struct nft *n, const struct nft_swap *s, uint32_t generation,
 	nft_begin(n, &build, s->batch->settings, &s->next, generation);
 	build.chains_there = true;
 	for (size_t i = 0; i < table_chain_count; i++) {
-		if (changes(s, &table_chains[i]))
+		if (!anew && changes(s, &table_chains[i]))
 			refer_in_chain(&build, s, &table_chains[i], &all[i]);
 	}
 	for (size_t i = 0; i < s->batch->count; i++) {

@@ -172,6 +172,8 @@ change(struct churn *c, struct arena *arena, const struct source *edits, size_t 
     struct op_batch *out)
 {
 	struct program_edit *edit = program_edit_new(c->program);
+	struct table_settings *settings = &c->program->options.settings;
+	const uint32_t before = settings->uses;
 	struct diag_list diags;
 	struct compile_delta delta;
 
@@ -188,8 +190,8 @@ change(struct churn *c, struct arena *arena, const struct source *edits, size_t 
 		(void)fprintf(stderr, "bench-kernel: an edit takes more\n");
 		exit(1);
 	}
-	plan_delta(
-	    arena, c->program->real.state, &c->program->options.settings, &delta, out);
+	settings->uses |= table_uses(delta.added_count);
+	plan_delta(arena, c->program->real.state, settings, before, &delta, out);
 	program_edit_free(edit);
 }
 
