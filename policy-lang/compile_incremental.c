@@ -292,6 +292,17 @@ see_learnt(struct update *u, const struct ip_addr *addr)
 	touch(u, addr);
 }
 
+/* What there is an inside for is of every address. */
+static void
+see_route(struct update *u, const struct route_policy *route)
+{
+	if (route == NULL)
+		return;
+	u->local = true;
+	u->via |= routes_rule_count(route, ROUTE_VIA) != 0;
+	u->anew |= leave_is_ruled(u->model) != u->s->inside;
+}
+
 static void
 see_change(struct update *u, const struct compile_change *change)
 {
@@ -320,6 +331,13 @@ see_change(struct update *u, const struct compile_change *change)
 	case CHANGE_NODE:
 		touch_node(u, change->node_before);
 		touch_node(u, change->node_after);
+		break;
+	case CHANGE_ROUTE:
+		see_route(u, change->route_before);
+		see_route(u, change->route_after);
+		break;
+	case CHANGE_LIMITS:
+		u->local = true;
 		break;
 	case CHANGE_LEARNT:
 		see_learnt(u, &change->addr);

@@ -37,6 +37,14 @@ spec: {cidrs: [198.51.100.0/24]}
 """
 
 
+PAYS = """\
+apiVersion: ringfence.dev/v1alpha1
+kind: Policy
+metadata: {name: pays, namespace: /acme/shop}
+spec: {mandatory: {egress: [{action: deny, to: [{external: cards}]}]}}
+"""
+
+
 def everything(lab):
     """Every connection between hosts that are not nodes, over both families."""
     hosts = [host for host in lab.hosts if host.kind != "node"]
@@ -264,11 +272,11 @@ def test_bad_files_do_not_hold_up_what_takes_a_whole_load(lab, enforcer):
     before = enforcer.generation()
     enforcer.write("db.yaml", DB.replace("5432/tcp", "5432/tpc"))
     enforcer.wait_state("stale")
-    enforcer.write("bad.yaml", "kind: [\n")
+    enforcer.write("bad.yaml", PAYS.replace("egress:", "nothing: 1, egress:"))
     wait_until(lambda: len(enforcer.source()["badFiles"]) == 2, WAIT_S, "bad files")
     since = {file["file"]: file["since"] for file in enforcer.source()["badFiles"]}
     assert since.keys() == {f"{enforcer.policy}/{n}" for n in ("bad.yaml", "db.yaml")}
-    # A name for the outside, which other files may use.
+    # A name for the outside, which the new one may have been refused for.
     enforcer.write("new.yaml", NAMESPACE + NODE_9 + OUTSIDE)
     enforcer.wait_generation(before + 1)
     assert enforcer.metric('ringfence_compiles_total{kind="whole"}') == 2
@@ -286,6 +294,30 @@ def test_bad_files_do_not_hold_up_what_takes_a_whole_load(lab, enforcer):
     (enforcer.policy / "bad.yaml").unlink()
     enforcer.wait_state("enforcing")
     assert enforcer.source()["badFiles"] == []
+
+
+def test_policy_that_named_an_external_network_too_early_is_taken_when_that_comes(lab, enforcer):
+    before = enforcer.generation()
+    world = lab.host("world").address(4)
+    enforcer.write("pays.yaml", PAYS)
+    enforcer.wait_state("stale")
+    assert lab.probe("web", "world", "tcp", 80).state == "open"
+    enforcer.write("cards.yaml", OUTSIDE.replace("198.51.100.0/24", f"{world}/32"))
+    enforcer.wait_generation(before + 1)
+    enforcer.wait_state("enforcing")
+    assert lab.probe("web", "world", "tcp", 80).state == "closed"
+
+
+def test_who_names_an_external_network_follows_it_without_a_load(lab, enforcer):
+    world = lab.host("world").address(4)
+    enforcer.write("cards.yaml", OUTSIDE)
+    wait_until(lambda: enforcer.metric("ringfence_edits_total") == 1, WAIT_S, "cards")
+    enforcer.write("pays.yaml", PAYS)
+    for net, state in ((f"{world}/32", "closed"), ("198.51.100.0/24", "open")):
+        enforcer.write("cards.yaml", OUTSIDE.replace("198.51.100.0/24", net))
+        wait_until(lambda: lab.probe("web", "world", "tcp", 80).state == state, WAIT_S, net)
+    assert enforcer.metric('ringfence_compiles_total{kind="whole"}') == 1
+    assert enforcer.metric("ringfence_edit_fallbacks_total") == 0
 
 
 def test_other_nodes_workload_is_one_element(lab, enforcer):
