@@ -160,6 +160,7 @@ begin_object(struct kube_decode *d, enum kube_event event)
 	d->event = event;
 	d->level_count = 0;
 	d->captured_bits = 0;
+	d->cut_count = 0;
 	d->part = PART_OTHER;
 	d->capture = CAPTURE_NONE;
 	buf_clear(&d->text);
@@ -214,6 +215,8 @@ finish_object(struct kube_decode *d)
 	    .finished = d->kind->ends &&
 			(str_is(phase, "Succeeded") || str_is(phase, "Failed")),
 	    .text = buf_str(&d->text),
+	    .cuts = d->cuts,
+	    .cut_count = d->cut_count,
 	};
 
 	d->place = d->watch ? OUTER : ITEMS;
@@ -240,10 +243,12 @@ find_capture(const struct kube_decode *d, struct str key)
 	return CAPTURE_NONE;
 }
 
-/* Which paths go on with this key. */
-static void
+/* Which paths go on with this key; whose what it leads to is. */
+static enum kube_of
 follow(struct kube_decode *d, const struct kube_level *level, struct str key)
 {
+	enum kube_of of = KUBE_OF_KIN;
+
 	d->paths = 0;
 	d->whole = false;
 	for (unsigned i = 0; i < d->kind->keep_count; i++) {
@@ -252,9 +257,27 @@ follow(struct kube_decode *d, const struct kube_level *level, struct str key)
 		if ((level->paths >> i & 1) == 0 || !str_is(key, steps[level->steps]))
 			continue;
 		d->paths |= UINT32_C(1) << i;
-		d->whole |= level->steps + 1 == KUBE_PATH_STEPS ||
-			    steps[level->steps + 1] == NULL;
+		if (level->steps + 1 != KUBE_PATH_STEPS &&
+		    steps[level->steps + 1] != NULL)
+			continue;
+		d->whole = true;
+		of = d->kind->keep[i].of;
 	}
+	return of;
+}
+
+/* What comes next in the text is somebody's. With too many cuts the rest is its own. */
+static void
+cut(struct kube_decode *d, enum kube_of of)
+{
+	struct kube_cut *last = d->cut_count != 0 ? &d->cuts[d->cut_count - 1] : NULL;
+
+	if ((last != NULL ? last->of : KUBE_OF_KIN) == of)
+		return;
+	if (d->cut_count == KUBE_MOST_CUTS)
+		last->of = KUBE_OF_ITSELF;
+	else
+		d->cuts[d->cut_count++] = (struct kube_cut){(uint32_t)d->text.len, of};
 }
 
 static void
@@ -262,6 +285,7 @@ object_key(struct kube_decode *d)
 {
 	struct kube_level *level = top_level(d);
 	const struct str key = buf_str(&d->scan.text);
+	enum kube_of of;
 
 	if (d->level_count == 1)
 		d->part = str_is(key, "metadata") ? PART_METADATA
@@ -270,9 +294,10 @@ object_key(struct kube_decode *d)
 	d->capture =
 	    (uint8_t)(d->level_count == 2 ? find_capture(d, key) : CAPTURE_NONE);
 	d->scan.keep = d->capture != CAPTURE_NONE;
-	follow(d, level, key);
+	of = follow(d, level, key);
 	if (d->paths == 0)
 		return;
+	cut(d, of);
 	if (!level->empty)
 		buf_add_char(&d->text, ',');
 	level->empty = false;

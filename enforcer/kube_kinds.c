@@ -2,20 +2,20 @@
 
 /* As load_pod reads it. */
 static const struct kube_path pod_fields[] = {
-    {.steps = {"metadata", "name"}},
+    {.steps = {"metadata", "name"}, .of = KUBE_OF_ITSELF},
     {.steps = {"metadata", "namespace"}},
     {.steps = {"metadata", "labels"}},
     {.steps = {"metadata", "ownerReferences", "kind"}},
     {.steps = {"metadata", "ownerReferences", "name"}},
-    {.steps = {"spec", "nodeName"}},
+    {.steps = {"spec", "nodeName"}, .of = KUBE_OF_NODE},
     {.steps = {"spec", "hostNetwork"}},
     {.steps = {"spec", "serviceAccountName"}},
     {.steps = {"spec", "containers", "ports"}},
     {.steps = {"spec", "initContainers", "ports"}},
-    {.steps = {"status", "podIP"}},
-    {.steps = {"status", "podIPs"}},
-    {.steps = {"status", "hostIP"}},
-    {.steps = {"status", "hostIPs"}},
+    {.steps = {"status", "podIP"}, .of = KUBE_OF_ITSELF},
+    {.steps = {"status", "podIPs"}, .of = KUBE_OF_ITSELF},
+    {.steps = {"status", "hostIP"}, .of = KUBE_OF_NODE},
+    {.steps = {"status", "hostIPs"}, .of = KUBE_OF_NODE},
     {.steps = {"status", "conditions", "type"}, .only = "\"type\":\"Ready\""},
     {.steps = {"status", "conditions", "status"}},
 };
