@@ -443,6 +443,21 @@ nft_build_awake(struct nft_build *b)
 	nft_build_end(b, header);
 }
 
+/* A base chain that is there stays as it was made. */
+void
+nft_build_no_base_chains(struct nft_build *b)
+{
+	for (size_t i = 0; i < table_chain_count; i++) {
+		const struct table_chain *chain = &table_chains[i];
+
+		/* Adding what may be there already, so that deleting cannot fail. */
+		if (chain->hook == HOOK_NONE || !table_chain_is_on(chain, &b->settings))
+			continue;
+		chain_message(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE, chain->name, NULL);
+		nft_build_no_other_chain(b, chain->name);
+	}
+}
+
 void
 nft_build_constant_chains(struct nft_build *b)
 {
@@ -541,11 +556,17 @@ nft_build_adopt(struct nft_build *b)
 }
 
 void
+nft_build_bare_table(struct nft_build *b)
+{
+	nft_build_named_table(
+	    b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, TABLE_NAME, b->owned);
+}
+
+void
 nft_build_table(struct nft_build *b)
 {
 	nft_build_no_table(b);
-	nft_build_named_table(
-	    b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, TABLE_NAME, b->owned);
+	nft_build_bare_table(b);
 	for (size_t i = 0; i < SET_COUNT; i++)
 		add_set_message(b, (enum table_set_id)i);
 	nft_build_constant_chains(b);
