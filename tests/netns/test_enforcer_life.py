@@ -545,10 +545,27 @@ def test_boot_closes_workloads_until_the_daemon_knows_policy(lab, asleep):
     check_enforcing(lab)
 
 
-def test_boot_leaves_a_table_as_it_is(lab, asleep):
+@pytest.mark.parametrize("left", [
+    None,
+    "add set inet ringfence local4_in_b { type ipv4_addr; }",  # ended amid a change
+    "add set inet ringfence of_the_next_version { type ipv4_addr; }",
+    "insert rule inet ringfence forward meta mark 0x7 accept",
+])
+def test_boot_leaves_a_table_as_it_is(lab, asleep, left):
     asleep.start()
     asleep.stop()
+    if left is not None:
+        lab.node.nft(left)
     boot(asleep)
+    check_enforcing(lab)
+
+
+def test_boot_closes_a_table_that_says_nothing(lab, asleep):
+    lab.node.nft("add table inet ringfence")
+    for _ in range(2):  # what it has made is one of ours
+        boot(asleep)
+        assert lab.probe("world", "web", "tcp", 80).state == "closed"
+    asleep.start()
     check_enforcing(lab)
 
 
