@@ -55,6 +55,8 @@ MUST_CHECK bool control_trace_question(
     struct engine *e, const struct str words[4], struct buf *out, struct buf *why);
 void control_answer_trace(
     struct engine *e, const struct proc_msg *answer, struct buf *out);
+/* What a chain of the table is for; NULL: it is none of the constant ones. */
+MUST_CHECK const char *control_chain_meaning(struct str chain);
 void control_answer_error(struct buf *out, struct str why);
 
 #endif

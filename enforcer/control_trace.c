@@ -2,6 +2,7 @@
  * `trace`: the question to the kernel role, and its answer in terms of policy.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "enforcer/control.h"
 #include "enforcer/engine_state.h"
@@ -18,29 +19,85 @@ static const char *const verdict_names[] = {
     [TRACE_OTHER] = "other",
 };
 
-/* What the constant chains are for. */
+/* What the constant chains are for, without the digit of their family. */
 static const struct {
 	const char *chain, *meaning;
 } meanings[] = {
-    {"forward", "between workloads and others"},
-    {"forward4", "the first packet of a connection"},
-    {"forward6", "the first packet of a connection"},
-    {"input", "to the node itself"},
-    {"midstream", "TCP in mid-stream: does policy govern an end?"},
     {"decide", "the rule's verdict"},
-    {"egress4", "egress of the source: who is the destination?"},
-    {"egress6", "egress of the source: who is the destination?"},
-    {"egress4_cells", "egress: what holds towards its class"},
-    {"egress6_cells", "egress: what holds towards its class"},
-    {"egress4_rest", "egress: what holds towards everyone"},
-    {"egress6_rest", "egress: what holds towards everyone"},
-    {"ingress4", "ingress of the destination: who is the source?"},
-    {"ingress6", "ingress of the destination: who is the source?"},
-    {"ingress4_cells", "ingress: what holds for its class"},
-    {"ingress6_cells", "ingress: what holds for its class"},
-    {"ingress4_rest", "ingress: what holds for everyone"},
-    {"ingress6_rest", "ingress: what holds for everyone"},
+    {"midstream", "TCP in mid-stream: does policy govern an end?"},
+    {"asked", "DNS: who asks whom?"},
+    {"egress", "egress of the source: who is the destination?"},
+    {"egress_cells", "egress: what holds towards its class"},
+    {"egress_rest", "egress: what holds towards everyone"},
+    {"ingress", "ingress of the destination: who is the source?"},
+    {"ingress_cells", "ingress: what holds for its class"},
+    {"ingress_rest", "ingress: what holds for everyone"},
+    {"host_in", "policy for the node: who is the source?"},
+    {"host_in_cells", "policy for the node: what holds for its class"},
+    {"host_in_rest", "policy for the node: what holds for everyone"},
+    {"host_out", "policy for the node: who is the destination?"},
+    {"host_out_cells", "policy for the node: what holds towards its class"},
+    {"host_out_rest", "policy for the node: what holds towards everyone"},
+    {"route", "routes: where does it go?"},
+    {"route_cells", "routes: what holds towards its class"},
+    {"route_rest", "routes: what holds towards everyone"},
+    {"route_judge", "routes: may it leave?"},
+    {"route_count", "the route's counter"},
+    {"route_in", "translation of published addresses"},
+    {"route_local", "translation of published addresses, for the node"},
+    {"route_out", "translation of source addresses"},
+    {"publish", "is it published?"},
+    {"published", "routes: which of the workloads?"},
+    {"ends", "the address of the workload"},
+    {"source", "with which address does it leave?"},
+    {"stray", "of no connection: may it go untranslated?"},
+    {"limit_count", "limits of open connections"},
+    {"limit_rate", "limits of connections per second"},
+    {"limit_out", "limits of bytes, of the source"},
+    {"limit_in", "limits of bytes, of the destination"},
+    {"steer", "routes: does it leave another way?"},
+    {"steer_way", "the mark of the way"},
+    {"via_out", "via: what does the connection go through?"},
+    {"via_out_cells", "via: what holds towards its class"},
+    {"via_out_rest", "via: what holds towards everyone"},
+    {"via_back", "via, coming back: what does the connection go through?"},
+    {"via_back_cells", "via, coming back: what holds for its class"},
+    {"via_back_rest", "via, coming back: what holds for everyone"},
+    {"via_judge", "via: may it go on?"},
+    {"via_still", "via: does the connection still go through it?"},
+    {"via_still_out", "via: still, from the client?"},
+    {"via_still_back", "via: still, coming back?"},
+    {"via_send", "via: the mark of the way"},
+    {"via_steer_out", "via: does it go through something?"},
+    {"via_steer_back", "via, coming back: does it go through something?"},
+    {"via_past", "via: it has been through"},
+    {"via_elsewhere", "via: does it come back from what it went through?"},
+    {"gate_out", "is there such a workload behind the interface?"},
+    {"forward", "between workloads and others"},
+    {"input", "to the node itself"},
+    {"output", "from the node itself"},
 };
+
+const char *
+control_chain_meaning(struct str chain)
+{
+	static const char first_packet[] = "the first packet of a connection";
+	char name[64];
+	size_t len = 0;
+
+	if (str_is(chain, "forward4") || str_is(chain, "forward6"))
+		return first_packet;
+	for (size_t i = 0; i < chain.len && len + 1 < sizeof(name); i++) {
+		if (chain.ptr[i] != '4' && chain.ptr[i] != '6')
+			name[len++] = chain.ptr[i];
+	}
+	name[len] = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(meanings); i++) {
+		if (strcmp(name, meanings[i].chain) == 0)
+			return meanings[i].meaning;
+	}
+	return NULL;
+}
 
 /* ---- the question ---- */
 
@@ -130,10 +187,8 @@ add_meaning(struct engine *e, struct buf *out, struct str chain)
 		add_member(out, "action", str_from(action_name(rule->action)));
 		return;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(meanings); i++) {
-		if (str_is(chain, meanings[i].chain))
-			add_member(out, "meaning", str_from(meanings[i].meaning));
-	}
+	if (control_chain_meaning(chain) != NULL)
+		add_member(out, "meaning", str_from(control_chain_meaning(chain)));
 }
 
 static enum trace_verdict
@@ -158,7 +213,7 @@ add_step(struct engine *e, struct buf *out, struct proc_reader *r)
 void
 control_answer_trace(struct engine *e, const struct proc_msg *answer, struct buf *out)
 {
-	enum trace_verdict last = TRACE_OTHER;
+	enum trace_verdict last = TRACE_ACCEPT; /* nothing of ours met it */
 	struct proc_reader r = {.ok = false};
 	struct buf steps = {0};
 	uint32_t count = 0;

@@ -22,10 +22,11 @@
 #include "enforcer/nft_expr.h"
 #include "enforcer/nft_socket.h"
 
-#define TRACE_TABLE    TABLE_NAME "-trace"
-#define TRACE_PRIORITY (TABLE_PRIORITY - 1)
-#define RECEIVE_BYTES  65536
-#define DPORT_OFFSET   2
+#define TRACE_TABLE   TABLE_NAME "-trace"
+#define LAST_CHAIN    "postrouting"
+#define LAST_PRIORITY INT32_MAX
+#define RECEIVE_BYTES 65536
+#define DPORT_OFFSET  2
 
 struct trace {
 	struct nft *nft; /* its socket owns the table, where sockets can */
@@ -34,6 +35,8 @@ struct trace {
 	bool running;
 	bool followed; /* `id` is the packet's */
 	uint32_t id;
+	bool in_hook; /* it is in a base chain of ours */
+	bool in_last; /* which is the last that judges it */
 	struct trace_step steps[TRACE_STEPS_MOST];
 	size_t count;
 	_Alignas(struct nlmsghdr) char data[RECEIVE_BYTES];
@@ -41,10 +44,24 @@ struct trace {
 
 /* ---- the table that marks ---- */
 
+/* Before destinations are translated, as whoever asks knows the packet, and before it is
+ * judged, as policy does. The last marks nothing: it tells that the packet has gone. */
 static const struct {
 	const char *name;
 	uint32_t hook;
-} chains[] = {{"forward", NF_INET_FORWARD}, {"input", NF_INET_LOCAL_IN}};
+	int32_t priority;
+	bool marks;
+} chains[] = {
+    {"prerouting", NF_INET_PRE_ROUTING, TABLE_PRIORITY_DNAT - 1, true},
+    {"output", NF_INET_LOCAL_OUT, TABLE_PRIORITY_DNAT - 1, true},
+    {"forward", NF_INET_FORWARD, TABLE_PRIORITY - 1, true},
+    {"input", NF_INET_LOCAL_IN, TABLE_PRIORITY - 1, true},
+    {LAST_CHAIN, NF_INET_POST_ROUTING, LAST_PRIORITY, false},
+};
+
+/* Of our table's base chains, those in which a packet is judged; what it meets behind them
+ * changes its addresses alone. */
+static const char *const last_chains[] = {"forward", "input", "output"};
 
 static void
 put_table(struct nft_build *b, uint16_t type, uint16_t flags, bool owned)
@@ -68,7 +85,7 @@ put_chain(struct nft_build *b, size_t index)
 	    nftnl_chain_set_str(c, NFTNL_CHAIN_TYPE, "filter") != 0)
 		base_die("out of memory");
 	nftnl_chain_set_u32(c, NFTNL_CHAIN_HOOKNUM, chains[index].hook);
-	nftnl_chain_set_s32(c, NFTNL_CHAIN_PRIO, TRACE_PRIORITY);
+	nftnl_chain_set_s32(c, NFTNL_CHAIN_PRIO, chains[index].priority);
 	nftnl_chain_set_u32(c, NFTNL_CHAIN_POLICY, NF_ACCEPT);
 	nftnl_chain_nlmsg_build_payload(header, c);
 	nft_build_end(b, header);
@@ -151,7 +168,7 @@ put_marks(struct trace *t, const struct connection *filters, size_t count, bool 
 		put_table(&b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, owned);
 	for (size_t c = 0; c < ARRAY_LEN(chains) && count != 0; c++) {
 		put_chain(&b, c);
-		for (size_t i = 0; i < count; i++)
+		for (size_t i = 0; i < count && chains[c].marks; i++)
 			put_rule(&b, chains[c].name, &filters[i]);
 	}
 	return nft_commit(t->nft, &b, 0, &generation, out_refusal, err);
@@ -235,7 +252,7 @@ trace_begin(
 	if (count == 0 || count > TRACE_FILTERS_MOST)
 		return err_set(err, ERR_INVALID, "no packet to wait for, or too many");
 	t->count = 0;
-	t->followed = false;
+	t->followed = t->in_hook = false;
 	rc = listen_events(t, true, err);
 	if (rc != 0)
 		return rc;
@@ -336,7 +353,17 @@ verdict_of(uint32_t code)
 	return TRACE_OTHER;
 }
 
-/* Returns true if the packet leaves our table with this. */
+/* A base chain is where a packet comes in. */
+static void
+enter_hook(struct trace *t, const char *chain)
+{
+	t->in_hook = true;
+	t->in_last = false;
+	for (size_t i = 0; i < ARRAY_LEN(last_chains); i++)
+		t->in_last = t->in_last || strcmp(chain, last_chains[i]) == 0;
+}
+
+/* Returns true if the packet leaves our table for good with this. */
 static bool
 add_step(struct trace *t, struct event *e, uint32_t type)
 {
@@ -350,10 +377,27 @@ add_step(struct trace *t, struct event *e, uint32_t type)
 		s->verdict = verdict_of(u32_of(e->verdict[NFTA_VERDICT_CODE]));
 		text_of(e->verdict[NFTA_VERDICT_CHAIN], s->to, sizeof(s->to));
 	}
+	if (!t->in_hook)
+		enter_hook(t, s->chain);
+	t->in_hook = s->verdict != TRACE_ACCEPT;
 	if (s->verdict != TRACE_CONTINUE && t->count + 1 < TRACE_STEPS_MOST)
 		t->count++;
-	return s->verdict == TRACE_ACCEPT || s->verdict == TRACE_DROP ||
+	return (s->verdict == TRACE_ACCEPT && t->in_last) || s->verdict == TRACE_DROP ||
 	       s->verdict == TRACE_OTHER;
+}
+
+/* Returns true if the packet has gone, past all that judges it. */
+static bool
+take_own_event(struct trace *t, const struct event *e, uint32_t id, uint32_t type)
+{
+	char chain[64];
+
+	if (!t->followed && type == NFT_TRACETYPE_RULE) { /* we have marked it */
+		t->followed = true;
+		t->id = id;
+	}
+	text_of(e->attrs[NFTA_TRACE_CHAIN], chain, sizeof(chain));
+	return t->followed && id == t->id && strcmp(chain, LAST_CHAIN) == 0;
 }
 
 static bool
@@ -369,10 +413,8 @@ take_event(struct trace *t, const struct nlmsghdr *header)
 	id = u32_of(e.attrs[NFTA_TRACE_ID]);
 	type = u32_of(e.attrs[NFTA_TRACE_TYPE]);
 	text_of(e.attrs[NFTA_TRACE_TABLE], table, sizeof(table));
-	if (!t->followed && strcmp(table, TRACE_TABLE) == 0) { /* marked by us */
-		t->followed = true;
-		t->id = id;
-	}
+	if (strcmp(table, TRACE_TABLE) == 0)
+		return take_own_event(t, &e, id, type);
 	if (!t->followed || id != t->id || strcmp(table, TABLE_NAME) != 0)
 		return false;
 	return add_step(t, &e, type);

@@ -277,6 +277,20 @@ START_TEST(kernel_role_that_does_not_answer_is_an_illness)
 }
 END_TEST
 
+/* Whoever traces a packet is told what each chain on its way is for. */
+START_TEST(chain_of_the_table_has_a_meaning)
+{
+	for (size_t i = 0; i < table_chain_count; i++) {
+		struct str name = str_from(table_chains[i].name);
+
+		ck_assert_msg(
+		    control_chain_meaning(name) != NULL, "%s", table_chains[i].name);
+	}
+	ck_assert_ptr_null(control_chain_meaning(STR("rule_46")));
+	ck_assert_ptr_null(control_chain_meaning(STR("")));
+}
+END_TEST
+
 /* Behind it nothing new would come into force. */
 START_TEST(load_that_does_not_end_is_an_illness)
 {
@@ -313,6 +327,7 @@ main(void)
 	tcase_add_test(tc, record_that_went_to_another_audit_role_is_not_waited_for);
 	tcase_add_test(tc, kernel_role_that_does_not_answer_is_an_illness);
 	tcase_add_test(tc, load_that_does_not_end_is_an_illness);
+	tcase_add_test(tc, chain_of_the_table_has_a_meaning);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
