@@ -375,6 +375,8 @@ client_print_trace(const json_t *root)
 	json_t *step;
 	size_t i;
 
+	if (json_array_size(json_object_get(root, "steps")) == 0)
+		(void)printf("nothing of policy is on its way\n");
 	json_array_foreach(json_object_get(root, "steps"), i, step)
 	{
 		const char *rule = json_string_value(json_object_get(step, "rule"));

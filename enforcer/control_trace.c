@@ -2,6 +2,7 @@
  * `trace`: the question to the kernel role, and its answer in terms of policy.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "enforcer/control.h"
 #include "enforcer/engine_state.h"
@@ -216,7 +217,7 @@ add_step(struct engine *e, struct buf *out, struct proc_reader *r)
 void
 control_answer_trace(struct engine *e, const struct proc_msg *answer, struct buf *out)
 {
-	enum trace_verdict last = TRACE_OTHER;
+	enum trace_verdict last = TRACE_ACCEPT; /* nothing of ours met it */
 	struct proc_reader r = {.ok = false};
 	struct buf steps = {0};
 	uint32_t count = 0;

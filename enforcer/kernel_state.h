@@ -86,6 +86,7 @@ void kernel_watch_generation(struct kernel *k);
 
 /* Answered when the packet has come, or time is up: kernel_watch_trace looks. */
 void kernel_trace(struct kernel *k, const struct proc_msg *msg);
+void kernel_end_trace(struct kernel *k, const struct proc_msg *msg);
 void kernel_watch_trace(struct kernel *k);
 
 /* ---- kernel_routes.c ---- */

@@ -44,6 +44,14 @@ kernel_trace(struct kernel *k, const struct proc_msg *msg)
 	k->trace_until.ns = monotime_now().ns + wait_ms * UINT64_C(1000000);
 }
 
+/* Nobody waits for the packet any more: the time is up. */
+void
+kernel_end_trace(struct kernel *k, const struct proc_msg *msg)
+{
+	(void)msg; /* it has no body */
+	k->trace_until = monotime_now();
+}
+
 /* Looks whether the packet has come, or time is up. */
 void
 kernel_watch_trace(struct kernel *k)

@@ -22,9 +22,9 @@
 #include "enforcer/nft_socket.h"
 #include "enforcer/trace_packet.h"
 
-#define TRACE_PRIORITY (TABLE_PRIORITY - 1)
-#define RECEIVE_BYTES  65536
-#define DPORT_OFFSET   2
+#define LAST_PRIORITY INT32_MAX
+#define RECEIVE_BYTES 65536
+#define DPORT_OFFSET  2
 
 struct trace {
 	struct nft *nft; /* its socket owns the table, where sockets can */
@@ -37,10 +37,20 @@ struct trace {
 
 /* ---- the table that marks ---- */
 
+/* Before destinations are translated, as whoever asks knows the packet, and before it is
+ * judged, as policy does. The last marks nothing: it tells that the packet has gone. */
 static const struct {
 	const char *name;
 	uint32_t hook;
-} chains[] = {{"forward", NF_INET_FORWARD}, {"input", NF_INET_LOCAL_IN}};
+	int32_t priority;
+	bool marks;
+} chains[] = {
+    {"prerouting", NF_INET_PRE_ROUTING, TABLE_PRIORITY_DNAT - 1, true},
+    {"output", NF_INET_LOCAL_OUT, TABLE_PRIORITY_DNAT - 1, true},
+    {"forward", NF_INET_FORWARD, TABLE_PRIORITY - 1, true},
+    {"input", NF_INET_LOCAL_IN, TABLE_PRIORITY - 1, true},
+    {TRACE_LAST_CHAIN, NF_INET_POST_ROUTING, LAST_PRIORITY, false},
+};
 
 static void
 put_table(struct nft_build *b, uint16_t type, uint16_t flags, bool owned)
@@ -64,7 +74,7 @@ put_chain(struct nft_build *b, size_t index)
 	    nftnl_chain_set_str(c, NFTNL_CHAIN_TYPE, "filter") != 0)
 		base_die("out of memory");
 	nftnl_chain_set_u32(c, NFTNL_CHAIN_HOOKNUM, chains[index].hook);
-	nftnl_chain_set_s32(c, NFTNL_CHAIN_PRIO, TRACE_PRIORITY);
+	nftnl_chain_set_s32(c, NFTNL_CHAIN_PRIO, chains[index].priority);
 	nftnl_chain_set_u32(c, NFTNL_CHAIN_POLICY, NF_ACCEPT);
 	nftnl_chain_nlmsg_build_payload(header, c);
 	nft_build_end(b, header);
@@ -147,7 +157,7 @@ put_marks(struct trace *t, const struct connection *filters, size_t count, bool 
 		put_table(&b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, owned);
 	for (size_t c = 0; c < ARRAY_LEN(chains) && count != 0; c++) {
 		put_chain(&b, c);
-		for (size_t i = 0; i < count; i++)
+		for (size_t i = 0; i < count && chains[c].marks; i++)
 			put_rule(&b, chains[c].name, &filters[i]);
 	}
 	return nft_commit(t->nft, &b, 0, &generation, out_refusal, err);

@@ -14,6 +14,10 @@
 
 #include "enforcer/netlink.h"
 
+/* Of our table's base chains, those in which a packet is judged; what it meets behind them
+ * changes its addresses alone. */
+static const char *const last_chains[] = {"forward", "input", "output"};
+
 struct event {
 	const struct nlattr *attrs[NFTA_TRACE_MAX + 1];
 	const struct nlattr *verdict[NFTA_VERDICT_MAX + 1];
@@ -84,7 +88,17 @@ verdict_of(uint32_t code)
 	return TRACE_OTHER;
 }
 
-/* Returns true if the packet leaves our table with this. */
+/* A base chain is where a packet comes in. */
+static void
+enter_hook(struct trace_packet *p, const char *chain)
+{
+	p->in_hook = true;
+	p->in_last = false;
+	for (size_t i = 0; i < ARRAY_LEN(last_chains); i++)
+		p->in_last = p->in_last || strcmp(chain, last_chains[i]) == 0;
+}
+
+/* Returns true if the packet leaves our table for good with this. */
 static bool
 add_step(struct trace_packet *p, struct event *e, uint32_t type)
 {
@@ -98,10 +112,28 @@ add_step(struct trace_packet *p, struct event *e, uint32_t type)
 		s->verdict = verdict_of(u32_of(e->verdict[NFTA_VERDICT_CODE]));
 		text_of(e->verdict[NFTA_VERDICT_CHAIN], s->to, sizeof(s->to));
 	}
+	if (!p->in_hook)
+		enter_hook(p, s->chain);
+	p->in_hook = s->verdict != TRACE_ACCEPT;
 	if (s->verdict != TRACE_CONTINUE && p->count + 1 < TRACE_STEPS_MOST)
 		p->count++;
-	return s->verdict == TRACE_ACCEPT || s->verdict == TRACE_DROP ||
+	return (s->verdict == TRACE_ACCEPT && p->in_last) || s->verdict == TRACE_DROP ||
 	       s->verdict == TRACE_OTHER;
+}
+
+/* Returns true if the packet has gone, past all that judges it. */
+static bool
+take_own_event(
+    struct trace_packet *p, const struct event *e, uint32_t id, uint32_t type)
+{
+	char chain[64];
+
+	if (!p->followed && type == NFT_TRACETYPE_RULE) { /* we have marked it */
+		p->followed = true;
+		p->id = id;
+	}
+	text_of(e->attrs[NFTA_TRACE_CHAIN], chain, sizeof(chain));
+	return p->followed && id == p->id && strcmp(chain, TRACE_LAST_CHAIN) == 0;
 }
 
 static bool
@@ -117,10 +149,8 @@ take_event(struct trace_packet *p, const struct nlmsghdr *header)
 	id = u32_of(e.attrs[NFTA_TRACE_ID]);
 	type = u32_of(e.attrs[NFTA_TRACE_TYPE]);
 	text_of(e.attrs[NFTA_TRACE_TABLE], table, sizeof(table));
-	if (!p->followed && strcmp(table, TRACE_TABLE) == 0) { /* marked by us */
-		p->followed = true;
-		p->id = id;
-	}
+	if (strcmp(table, TRACE_TABLE) == 0)
+		return take_own_event(p, &e, id, type);
 	if (!p->followed || id != p->id || strcmp(table, TABLE_NAME) != 0)
 		return false;
 	return add_step(p, &e, type);

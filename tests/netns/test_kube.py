@@ -435,10 +435,26 @@ def enforced(lab):
     return lab.node.exec(["nft", "list", "table", "inet", "ringfence"]).stdout
 
 
+def idles(rule, text):
+    """Whether it looks for something in a set that is empty."""
+    names = re.findall(r"@(\w+)", rule)
+    blocks = {re.sub(r"_b$", "", name): block for name, block in re.findall(
+        r"^\t(?:set|map) (\w+) {\n(.*?)^\t}$", text, re.MULTILINE | re.DOTALL)}
+    return any("elements = {" not in blocks[re.sub(r"_b$", "", name)] for name in names)
+
+
+def test_only_rules_that_find_nothing_idle():
+    text = ("table inet ringfence {\n\tset gate4_b {\n\t\ttype ipv4_addr\n\t}\n\n\tmap rules {\n"
+            "\t\ttype classid : verdict\n\t\telements = { 0:3 : goto rule_3 }\n\t}\n}\n")
+    assert idles("ip saddr @gate4 drop", text) and idles("ip saddr @gate4_b drop", text)
+    assert not idles("meta priority vmap @rules", text) and not idles("accept", text)
+
+
 def is_enforced(lab, wanted):
     """The constant chains may have rules that were of use before, and idle now."""
     there = enforced(lab)
-    return listing(there) == listing(wanted) and constants(there) >= constants(wanted)
+    return (listing(there) == listing(wanted) and constants(there) >= constants(wanted)
+            and all(idles(rule, there) for _, rule in constants(there) - constants(wanted)))
 
 
 @pytest.mark.skipif(HISTORIES == 0, reason="no histories are wanted")
