@@ -2,7 +2,6 @@
  * `trace`: the question to the kernel role, and its answer in terms of policy.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "enforcer/control.h"
 #include "enforcer/engine_state.h"
