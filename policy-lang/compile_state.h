@@ -1,5 +1,5 @@
 /*
- * What is kept of a compilation, and an update of it: between compile_incremental.c,
+ * What is kept of a compilation, and an update of it: between compile_incremental.c, compile_touch.c,
  * compile_own.c, compile_local*.c, compile_passage.c, compile_told.c and compile_content.c only.
  */
 #ifndef POLICY_LANG_COMPILE_STATE_H
@@ -90,6 +90,14 @@ void update_addresses(struct update *u);
 void update_take_emitted(struct update *u, struct element_list lists[SET_COUNT]);
 /* Of numbers that came into use or fell out of it, chains and elements. */
 void update_numbers(struct update *u);
+
+/* ---- compile_touch.c ---- */
+
+/* Touches what a change may change. */
+void update_see(struct update *u, const struct compile_change *change);
+/* Then, whoever had an address that is touched or has it now: each may be reached by another set
+ * of rules. */
+void update_touch_owners(struct update *u);
 
 /* ---- compile_own.c ---- */
 
