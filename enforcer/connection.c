@@ -29,6 +29,7 @@ connection_put(struct buf *out, const struct connection *c)
 	proc_put_u16(out, c->zone);
 	proc_put_u8(out, c->zone_one_way);
 	proc_put_u8(out, c->to_node);
+	proc_put_u8(out, c->from_node);
 	proc_put_u8(out, (uint8_t)c->src.family);
 	proc_put_u8(out, c->proto);
 	put_addr(out, &c->src);
@@ -66,6 +67,7 @@ connection_get(struct proc_reader *r, struct connection *out)
 	out->zone = proc_get_u16(r);
 	out->zone_one_way = proc_get_u8(r) != 0;
 	out->to_node = proc_get_u8(r) != 0;
+	out->from_node = proc_get_u8(r) != 0;
 	family = (enum ip_family)proc_get_u8(r);
 	if (family != IP_V4 && family != IP_V6) {
 		r->ok = false;

@@ -11,7 +11,8 @@ struct connection {
 	uint32_t id; /* conntrack's: so that another with the same ends is not meant */
 	uint16_t zone;
 	bool zone_one_way; /* the zone is of this direction only */
-	bool to_node;      /* ends in the node itself: policy sees it in input */
+	bool to_node;      /* ends in the node itself: policy sees it in input ... */
+	bool from_node;    /* ... began there: in output; neither: in forward */
 	uint8_t proto;
 	/* As it began. Protocols without ports: 0; ICMP: its id, and type << 8 | code. */
 	struct ip_addr src, dst;

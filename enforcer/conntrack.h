@@ -16,8 +16,8 @@ void conntrack_close(struct conntrack *c);
 
 /*
  * Lists connections, some at each call: at most CONNECTIONS_MOST into `out_list`;
- * `first` begins anew. *out_done: that was the end. Left out is what the node itself
- * began, which policy never judges, and what is neither IPv4 nor IPv6.
+ * `first` begins anew. *out_done: that was the end. Left out is what the node has with
+ * itself, which policy never judges, and what is neither IPv4 nor IPv6.
  */
 MUST_CHECK int conntrack_list(struct conntrack *c, bool first,
     struct connection *out_list, size_t *out_count, bool *out_done, struct err *err);

@@ -71,6 +71,7 @@ on_settings(struct engine *e, struct proc_msg *msg)
 	e->settings_arena = arena;
 	log_setup("engine", settings.role.log_level, settings.role.log_format);
 	engine_load_whole(e);
+	engine_cut_want(e, true); /* what was kept may not be any longer */
 	return true;
 }
 
@@ -402,6 +403,7 @@ start(struct engine *e, struct err *err)
 	engine_kernel_init(e);
 	engine_apply_init(e);
 	engine_cut_init(e);
+	engine_gone_init(e);
 	engine_adopt_init(e);
 	engine_shadow_init(e);
 	engine_flows_init(e);
@@ -433,6 +435,7 @@ finish(struct engine *e)
 	engine_audit_fini(e);
 	engine_kube_fini(e);
 	engine_kernel_fini(e);
+	engine_gone_fini(e);
 	engine_cut_fini(e); /* what waits for a time keeps the loop from ending */
 	engine_adopt_fini(e);
 	engine_shadow_fini(e);

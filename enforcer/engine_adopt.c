@@ -118,12 +118,11 @@ allowed(const struct engine *e, const struct nflog_packet *p, bool backwards)
 	    .daddr = backwards ? p->src : p->dst,
 	    .proto = p->proto,
 	    .dport = backwards ? p->src_port : p->dst_port,
-	    .hook = p->to_node ? HOOK_INPUT : HOOK_FORWARD,
+	    .hook = backwards ? engine_cut_hook(p->to_node, p->from_node)
+			      : engine_cut_hook(p->from_node, p->to_node),
 	};
 
-	/* What the node itself began is never judged. */
-	return (backwards && p->to_node) ||
-	       program_walk(e->apply.current, &packet).accept;
+	return program_walk(e->apply.current, &packet).accept;
 }
 
 /* ---- asking ---- */

@@ -14,6 +14,7 @@
 #include "policy-lang/table_walk.h"
 
 struct engine;
+struct program;
 
 struct engine_cut {
 	bool wanted;    /* policy has changed since the last list began */
@@ -33,6 +34,16 @@ struct engine_cut {
 	size_t last_listed;
 	uint64_t last_us;
 	uint64_t lists, failures, cut, kept;
+};
+
+struct gone_addresses {
+	struct map addresses;
+	struct arena *arena;
+};
+
+/* Addresses that workloads here had: since the list under way began, and before that. */
+struct engine_gone {
+	struct gone_addresses since, asked;
 };
 
 /* Connections that were told of: in the last list, or in this one. */
@@ -75,6 +86,8 @@ void engine_cut_fini(struct engine *e);
 /* Policy has changed: connections are to be judged anew, as soon as they may; or, not so
  * `soon`, within a second or so: where workloads came or went, hardly any can be theirs. */
 void engine_cut_want(struct engine *e, bool soon);
+/* Where the table meets what the node itself begins or ends, and everything else. */
+MUST_CHECK enum table_hook engine_cut_hook(bool from_node, bool to_node);
 /* What began a connection, as the table met it. */
 MUST_CHECK struct table_packet engine_cut_first_packet(const struct connection *c);
 /* The same for the flow log, by the rule of that number; neither cut nor audit yet. */
@@ -82,6 +95,21 @@ MUST_CHECK struct nflog_packet engine_cut_record(
     const struct connection *c, uint32_t number);
 /* True if no connection is ever cut. */
 MUST_CHECK bool engine_cut_never(const struct engine *e);
+
+/* ---- engine_gone.c ---- */
+
+void engine_gone_init(struct engine *e);
+void engine_gone_fini(struct engine *e);
+/* Addresses that are this node's workloads' may soon be nobody's: those of elements, IPv4 and
+ * IPv6, as of SET_OWN4 and SET_OWN6; or all of a program in force. */
+void engine_gone_note(struct engine *e, const struct table_element *const *elements,
+    const size_t *counts);
+void engine_gone_note_program(struct engine *e, const struct program *p);
+/* Connections are listed, and have been. */
+void engine_gone_list_begins(struct engine *e);
+void engine_gone_listed(struct engine *e);
+/* Whether an end of it was behind an interface of workloads, and is nobody's by now. */
+MUST_CHECK bool engine_gone_had(const struct engine *e, const struct connection *c);
 
 /* ---- engine_shadow.c ---- */
 

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "enforcer/engine_state.h"
 #include "enforcer/subtree.h"
+#include "policy-lang/fail_safe.h"
 #include "policy-lang/table_walk.h"
 
 #define CUT_SHARE   10          /* listing takes at most a tenth of the time ... */
@@ -61,7 +62,16 @@ engine_cut_record(const struct connection *c, uint32_t number)
 	    .src_port = c->judged.src_port,
 	    .dst_port = c->judged.dst_port,
 	    .to_node = c->to_node,
+	    .from_node = c->from_node,
 	};
+}
+
+enum table_hook
+engine_cut_hook(bool from_node, bool to_node)
+{
+	if (from_node)
+		return HOOK_OUTPUT;
+	return to_node ? HOOK_INPUT : HOOK_FORWARD;
 }
 
 struct table_packet
@@ -72,7 +82,7 @@ engine_cut_first_packet(const struct connection *c)
 	    .daddr = c->judged.dst,
 	    .proto = c->judged.proto,
 	    .dport = c->judged.dst_port,
-	    .hook = c->to_node ? HOOK_INPUT : HOOK_FORWARD,
+	    .hook = engine_cut_hook(c->from_node, c->to_node),
 	    .translated = !ip_eq(&c->dst, &c->judged.dst),
 	};
 }
@@ -83,6 +93,9 @@ judge(const struct engine *e, const struct connection *c, bool at_destination)
 {
 	struct table_packet first = engine_cut_first_packet(c);
 
+	if (engine_gone_had(e, c))
+		return (struct table_verdict){
+		    .numbers = {NUMBER_GATE}, .number_count = 1};
 	first.at_destination = at_destination;
 	return program_walk(e->apply.current, &first);
 }
@@ -104,6 +117,14 @@ keeps(const struct engine *e, const struct connection *c, const struct table_ver
 	return is_kept(e, view.subject);
 }
 
+/* Conntrack has seen it from its middle on, where the node answers at a fail-safe port. */
+static bool
+is_fail_safe_answer(const struct engine *e, const struct connection *c)
+{
+	return c->from_node && fail_safe_has(&e->settings.fail_safe, DIR_INGRESS,
+				   c->judged.proto, c->judged.src_port);
+}
+
 /* Whether the connection is to be ended; *out_packet says by which rule. What one end would
  * keep, the other need not. */
 static bool
@@ -117,6 +138,8 @@ is_forbidden(
 		engine_shadow_judge(e, c);
 		return false;
 	}
+	if (is_fail_safe_answer(e, c))
+		return false;
 	if (!keeps(e, c, &v, false, out_packet))
 		return true;
 	v = judge(e, c, true);
@@ -160,6 +183,7 @@ finish(struct engine *e, bool whole)
 	if (whole) {
 		c->lists++;
 		c->failing = false;
+		engine_gone_listed(e);
 		engine_shadow_listed(e);
 		engine_names_listed(e);
 		c->last_listed = c->listed;
@@ -289,6 +313,14 @@ ask_list(struct engine *e)
 	buf_free(&body);
 }
 
+/* Whatever a list would find, nothing would come of it. */
+static bool
+nobody_asks(const struct engine *e)
+{
+	return engine_cut_never(e) && !engine_shadow_wanted(e) &&
+	       !engine_names_want_list(e);
+}
+
 static void
 step(struct engine *e)
 {
@@ -299,10 +331,12 @@ step(struct engine *e)
 	if (!c->soon && from < c->seldom.ns)
 		from = c->seldom.ns;
 	if (!c->wanted || c->running || e->stopping || e->apply.current == NULL ||
-	    e->apply.current->skeleton ||
-	    (engine_cut_never(e) && !engine_shadow_wanted(e) &&
-		!engine_names_want_list(e)))
+	    e->apply.current->skeleton)
 		return;
+	if (nobody_asks(e)) {
+		c->wanted = c->soon = false;
+		return;
+	}
 	if (!engine_kernel_connected(e)) {
 		step_after(e, RETRY_MS);
 		return;
@@ -316,6 +350,7 @@ step(struct engine *e)
 	c->began = now;
 	c->began_now = true;
 	c->listed = 0;
+	engine_gone_list_begins(e);
 	engine_names_list_begins(e);
 	ask_list(e);
 }

@@ -136,7 +136,8 @@ is_fresh(const struct kernel_observation *o)
 		if (o->table.element_count[i] != 0)
 			return false;
 	}
-	return true;
+	return o->table.element_count[SET_HOST_IN] == 0 &&
+	       o->table.element_count[SET_HOST_OUT] == 0;
 }
 
 static void
@@ -146,6 +147,9 @@ take_observation(struct engine *e, const struct kernel_observation *o)
 
 	if (a->current == NULL) {
 		e->adopt.fresh = is_fresh(o);
+		if (o->code == 0)
+			engine_gone_note(e, o->table.elements + SET_OWN4,
+			    o->table.element_count + SET_OWN4);
 		if (o->code == ERR_NOT_FOUND)
 			close_at_boot(e);
 		return;

@@ -92,6 +92,7 @@ struct engine {
 	struct engine_kernel kernel;
 	struct engine_apply apply;
 	struct engine_cut cut;
+	struct engine_gone gone;
 	struct engine_adopt adopt;
 	struct engine_shadow shadow;
 	struct engine_flows flows;

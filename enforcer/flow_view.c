@@ -54,7 +54,7 @@ find_direction(const struct flow_view *v, const struct program *p)
 	if (p == NULL || v->record->crowd)
 		return DIR_INGRESS;
 	if (v->reason == FLOW_MIDSTREAM) /* nobody knows; the end that it was for */
-		return v->dst != NULL ? DIR_INGRESS : DIR_EGRESS;
+		return v->dst != NULL || packet->to_node ? DIR_INGRESS : DIR_EGRESS;
 	if (packet->at_destination)
 		return DIR_INGRESS;
 	if (v->reason != FLOW_CLUSTER_DEFAULT)

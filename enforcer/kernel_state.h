@@ -49,6 +49,7 @@ struct kernel {
 	struct arena *settings_arena;
 	struct trace *trace;
 	uint32_t trace_question;
+	uint64_t trace_link; /* of who asked it */
 	monotime_t trace_until;
 	struct arena *arena; /* of one message */
 	uint32_t generation; /* of our last commit, or told to the engine */

@@ -28,9 +28,10 @@ struct nflog_packet {
 	bool has_ports;
 	uint16_t src_port, dst_port;
 	bool has_seq;
-	uint32_t seq; /* counts what the group logged: a gap is a loss */
-	bool to_node; /* seen in input, not in forward */
-	bool audit;   /* no packet: a connection that the rule would have denied */
+	uint32_t seq;   /* counts what the group logged: a gap is a loss */
+	bool to_node;   /* seen in input, not in forward; or ... */
+	bool from_node; /* ... in output */
+	bool audit;     /* no packet: a connection that the rule would have denied */
 	bool cut; /* no packet: a connection that was there, and that the rule ended */
 	/* Of a connection that policy for its destination forbids, whatever the source's says. */
 	bool at_destination;

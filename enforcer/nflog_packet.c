@@ -192,6 +192,7 @@ parse_message(const struct nlmsghdr *header, struct nflog_packet *out)
 	if (a.head != NULL && mnl_attr_get_payload_len(a.head) == sizeof(head)) {
 		memcpy(&head, mnl_attr_get_payload(a.head), sizeof(head));
 		out->to_node = head.hook == NF_INET_LOCAL_IN;
+		out->from_node = head.hook == NF_INET_LOCAL_OUT;
 	}
 	return nflog_parse_ip(
 	    mnl_attr_get_payload(a.payload), mnl_attr_get_payload_len(a.payload), out);

@@ -116,6 +116,11 @@ nft_build_op(struct nft_build *b, const struct op_batch *batch, size_t index)
 		b->room = op->room;
 		nft_build_table(b);
 		break;
+	case OP_RULES:
+		nft_build_constant_chains(b);
+		for (size_t i = 0; i < table_chain_count; i++)
+			nft_build_chain_rules(b, &table_chains[i]);
+		break;
 	case OP_ADD:
 	case OP_DELETE:
 		nft_build_elements(
@@ -441,14 +446,26 @@ send_batch(struct nft *n, const struct op_batch *batch, const struct nft_copies 
 	return nft_commit(n, &build, generation, out_generation, out_refusal, err);
 }
 
-/* The table, whatever there is. */
+/*
+ * The table, whatever there is. Where there is none, one without anything comes first, so that
+ * all of it is in force at one instant; that is no table yet to whoever looks (nft_frame.c).
+ */
 static int
 apply_anew(struct nft *n, const struct op_batch *batch, uint32_t generation,
     uint32_t *out_generation, struct nft_refusal *out_refusal, struct err *err)
 {
 	static const struct nft_copies first;
-	int rc = nft_restore(n, batch, out_generation, out_refusal, err);
+	int rc = nft_restore(n, batch, false, out_generation, out_refusal, err);
 
+	if (rc == ERR_NOT_FOUND) {
+		rc = nft_run_small(n, nft_build_bare_table, out_refusal, err);
+		if (rc == 0)
+			rc = nft_restore(
+			    n, batch, false, out_generation, out_refusal, err);
+	} else if (rc != 0 && out_refusal->sys != 0) {
+		*out_refusal = NFT_NO_REFUSAL;
+		rc = nft_restore(n, batch, true, out_generation, out_refusal, err);
+	}
 	if (rc == 0 || !has_to_be_made(rc, out_refusal))
 		return rc;
 	rc = send_batch(n, batch, &first, generation, out_generation, out_refusal, err);

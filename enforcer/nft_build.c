@@ -401,17 +401,20 @@ rule_comment(struct nftnl_rule *r, const char *comment)
 	nftnl_udata_buf_free(buf);
 }
 
+/* At the end of the chain, or in the place of the one that has the handle. */
 static void
 rule_message(struct nft_build *b, const char *chain, const struct table_rule *source,
-    const struct nft_counter *counted)
+    const struct nft_counter *counted, uint64_t handle)
 {
 	struct nftnl_rule *r = must(nftnl_rule_alloc());
-	struct nlmsghdr *header =
-	    nft_build_begin(b, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
+	struct nlmsghdr *header = nft_build_begin(b, NFT_MSG_NEWRULE,
+	    handle != 0 ? NLM_F_REPLACE : NLM_F_CREATE | NLM_F_APPEND);
 
 	if (nftnl_rule_set_str(r, NFTNL_RULE_TABLE, TABLE_NAME) != 0 ||
 	    nftnl_rule_set_str(r, NFTNL_RULE_CHAIN, chain) != 0)
 		base_die("out of memory");
+	if (handle != 0)
+		nftnl_rule_set_u64(r, NFTNL_RULE_HANDLE, handle);
 	nft_rule_exprs(r, source, b, counted);
 	rule_comment(r, source->comment);
 	nftnl_rule_nlmsg_build_payload(header, r);
@@ -440,6 +443,21 @@ nft_build_awake(struct nft_build *b)
 	nft_build_end(b, header);
 }
 
+/* A base chain that is there stays as it was made. */
+void
+nft_build_no_base_chains(struct nft_build *b)
+{
+	for (size_t i = 0; i < table_chain_count; i++) {
+		const struct table_chain *chain = &table_chains[i];
+
+		/* Adding what may be there already, so that deleting cannot fail. */
+		if (chain->hook == HOOK_NONE || !table_chain_is_on(chain, &b->settings))
+			continue;
+		chain_message(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE, chain->name, NULL);
+		nft_build_no_other_chain(b, chain->name);
+	}
+}
+
 void
 nft_build_constant_chains(struct nft_build *b)
 {
@@ -456,7 +474,7 @@ constant_rules(struct nft_build *b, const struct table_chain *chain)
 	for (size_t i = 0;
 	     i < chain->rule_count && table_chain_is_on(chain, &b->settings); i++) {
 		if (table_rule_is_on(&chain->rules[i], &b->settings))
-			rule_message(b, chain->name, &chain->rules[i], NULL);
+			rule_message(b, chain->name, &chain->rules[i], NULL, 0);
 	}
 }
 
@@ -467,6 +485,13 @@ nft_build_chain_rules(struct nft_build *b, const struct table_chain *chain)
 		return;
 	nft_build_flush_other_chain(b, chain->name);
 	constant_rules(b, chain);
+}
+
+void
+nft_build_rule(struct nft_build *b, const struct table_chain *chain,
+    const struct table_rule *rule, uint64_t handle)
+{
+	rule_message(b, chain->name, rule, NULL, handle);
 }
 
 void
@@ -512,7 +537,7 @@ nft_build_rule_chain(struct nft_build *b, const struct table_rule_chain *chain)
 	(void)nft_chain_name(chain->number, name);
 	for (size_t i = 0; i < count; i++) { /* one of them has a counter */
 		if (nft_rule_is_known(&rules[i], b->lacks))
-			rule_message(b, name, &rules[i], counted);
+			rule_message(b, name, &rules[i], counted, 0);
 	}
 }
 
@@ -531,11 +556,17 @@ nft_build_adopt(struct nft_build *b)
 }
 
 void
+nft_build_bare_table(struct nft_build *b)
+{
+	nft_build_named_table(
+	    b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, TABLE_NAME, b->owned);
+}
+
+void
 nft_build_table(struct nft_build *b)
 {
 	nft_build_no_table(b);
-	nft_build_named_table(
-	    b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, TABLE_NAME, b->owned);
+	nft_build_bare_table(b);
 	for (size_t i = 0; i < SET_COUNT; i++)
 		add_set_message(b, (enum table_set_id)i);
 	nft_build_constant_chains(b);

@@ -70,6 +70,8 @@ void nft_build_named_table(
     struct nft_build *b, uint16_t type, uint16_t flags, const char *name, bool owned);
 
 /* Messages for one operation. */
+/* Without anything in it; there must be none. */
+void nft_build_bare_table(struct nft_build *b);
 void nft_build_table(struct nft_build *b);
 void nft_build_no_table(struct nft_build *b);
 /* A scratch table that is owned, and its end. */
@@ -83,10 +85,15 @@ void nft_build_flush(struct nft_build *b, enum table_set_id set);
 void nft_build_set(struct nft_build *b, enum table_set_id set, bool add);
 /* The table is awake, and ours if tables are. */
 void nft_build_awake(struct nft_build *b);
+/* No base chain of ours, be there one or not. */
+void nft_build_no_base_chains(struct nft_build *b);
 /* The constant chains, be they there or not. */
 void nft_build_constant_chains(struct nft_build *b);
 /* The rules of a constant chain, anew. */
 void nft_build_chain_rules(struct nft_build *b, const struct table_chain *chain);
+/* One of them, in the place of the rule that has the handle. */
+void nft_build_rule(struct nft_build *b, const struct table_chain *chain,
+    const struct table_rule *rule, uint64_t handle);
 /* A chain rule_N, empty; its rules; without rules; and its end. Chains of limits refer to
  * each other: each of several chains comes, or loses its rules, before any gets rules, or
  * goes. */

@@ -22,6 +22,11 @@ matters(uint16_t message, uint16_t attr)
 	       attr == NFTA_CHAIN_FLAGS;
 }
 
+struct frame_reader {
+	EVP_MD_CTX *digest;
+	size_t chains;
+};
+
 struct frame_message {
 	uint16_t type;      /* NFT_MSG_NEW... */
 	bool ours;          /* the chain's table is */
@@ -51,13 +56,15 @@ frame_attr(const struct nlattr *attr, void *arg)
 static int
 frame_seen(const struct nlmsghdr *header, void *arg)
 {
+	struct frame_reader *r = arg;
 	struct frame_message m = {
 	    .type = (uint16_t)(header->nlmsg_type & 0xff), .ours = true};
 	int rc = mnl_attr_parse(header, sizeof(struct nfgenmsg), frame_attr, &m);
 
 	if (rc != MNL_CB_OK || !m.ours)
 		return rc;
-	m.digest = arg;
+	r->chains += m.type == NFT_MSG_NEWCHAIN;
+	m.digest = r->digest;
 	rc = mnl_attr_parse(header, sizeof(struct nfgenmsg), frame_attr, &m);
 	return m.failed ? MNL_CB_ERROR : rc;
 }
@@ -95,12 +102,16 @@ nft_digest_frame(struct nft *n, EVP_MD_CTX *digest, struct err *err)
 {
 	_Alignas(struct nlmsghdr) char data[512];
 	struct nlmsghdr *request = nft_request_header(n, data, NFT_MSG_GETTABLE, false);
+	struct frame_reader r = {.digest = digest};
 	int rc;
 
 	mnl_attr_put_strz(request, NFTA_TABLE_NAME, TABLE_NAME);
-	rc = nft_request(n, request, frame_seen, digest, err);
+	rc = nft_request(n, request, frame_seen, &r, err);
 	if (rc != 0)
 		return rc;
 	request = nft_request_header(n, data, NFT_MSG_GETCHAIN, true);
-	return nft_request(n, request, frame_seen, digest, err);
+	rc = nft_request(n, request, frame_seen, &r, err);
+	if (rc == 0 && r.chains == 0)
+		rc = err_set(err, ERR_NOT_FOUND, "the table has no chains");
+	return rc;
 }

@@ -13,37 +13,14 @@
  */
 #include <stdlib.h>
 
+#include "common/sorted.h"
 #include "enforcer/nft_there.h"
-
-static bool
-wants(const struct op_batch *batch, uint32_t number)
-{
-	size_t lo = 1, hi = 1; /* the chains follow the first operation, sorted */
-
-	while (hi < batch->count && batch->ops[hi].kind == OP_CHAIN_ADD)
-		hi++;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		uint32_t here = batch->ops[mid].chain->number;
-
-		if (here == number)
-			return true;
-		if (here < number)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return false;
-}
 
 static bool
 is_kept(const struct nft_kept *kept, uint32_t number)
 {
-	for (size_t i = 0; i < kept->count; i++) {
-		if (kept->numbers[i] == number)
-			return true;
-	}
-	return false;
+	return u32_find(number, kept->numbers, kept->count, sizeof(*kept->numbers)) !=
+	       NULL;
 }
 
 /* Chains first, then rules: those of limits refer to each other. */
@@ -78,12 +55,27 @@ build_chains(struct nft_build *b, const struct op_batch *batch,
 		nft_build_chain_rules(b, &table_chains[i]);
 }
 
-/* The map of rules refers to chains, which come with it. */
+/* Maps of verdicts refer to chains, which come with them. */
+static bool
+comes_late(enum table_set_id set)
+{
+	return table_sets[set].value == FIELD_VERDICT;
+}
+
 static void
-build_rules_map(struct nft_build *b, const struct op_batch *batch)
+build_late_maps(struct nft_build *b, const struct nft_swap *s)
+{
+	for (int set = 0; set < SET_COUNT; set++) {
+		if (s->sets[set] && comes_late((enum table_set_id)set))
+			nft_build_set(b, (enum table_set_id)set, true);
+	}
+}
+
+static void
+build_late_elements(struct nft_build *b, const struct op_batch *batch)
 {
 	for (size_t i = 1; i < batch->count; i++) {
-		if (batch->ops[i].kind == OP_ADD && batch->ops[i].set == SET_RULES)
+		if (batch->ops[i].kind == OP_ADD && comes_late(batch->ops[i].set))
 			nft_build_op(b, batch, i);
 	}
 }
@@ -91,7 +83,8 @@ build_rules_map(struct nft_build *b, const struct op_batch *batch)
 /* What is in force becomes another: the rules refer to copies that are there. */
 static int
 refer(struct nft *n, const struct nft_swap *s, const struct nft_there *there,
-    const struct nft_kept *kept, struct nft_refusal *out_refusal, struct err *err)
+    const struct nft_kept *kept, bool hooks, struct nft_refusal *out_refusal,
+    struct err *err)
 {
 	struct nft_build build;
 	uint32_t now;
@@ -99,10 +92,29 @@ refer(struct nft *n, const struct nft_swap *s, const struct nft_there *there,
 	nft_begin(n, &build, s->batch->settings, &s->next, 0);
 	build.room = s->batch->ops[0].room;
 	nft_build_awake(&build);
-	nft_build_set(&build, SET_RULES, true);
+	build_late_maps(&build, s);
+	if (hooks)
+		nft_build_no_base_chains(&build);
 	build_chains(&build, s->batch, there, kept);
-	build_rules_map(&build, s->batch);
+	build_late_elements(&build, s->batch);
 	return nft_commit(n, &build, 0, &now, out_refusal, err);
+}
+
+/* Chains that the batch has not; its own follow the first operation, sorted as those are. */
+static void
+build_no_chains(
+    struct nft_build *b, const struct op_batch *batch, const struct nft_there *there)
+{
+	size_t at = 1;
+
+	for (size_t i = 0; i < there->count; i++) {
+		while (at < batch->count && batch->ops[at].kind == OP_CHAIN_ADD &&
+		       batch->ops[at].chain->number < there->numbers[i])
+			at++;
+		if (at == batch->count || batch->ops[at].kind != OP_CHAIN_ADD ||
+		    batch->ops[at].chain->number != there->numbers[i])
+			nft_build_no_chain(b, there->numbers[i]);
+	}
 }
 
 /* What nothing refers to any more goes. Sets may refer to chains. */
@@ -122,10 +134,7 @@ sweep(struct nft *n, const struct nft_swap *former, const struct nft_there *ther
 	}
 	for (size_t i = 0; i < there->other_sets.count; i++)
 		nft_build_no_other_set(&build, there->other_sets.names[i]);
-	for (size_t i = 0; i < there->count; i++) {
-		if (!wants(batch, there->numbers[i]))
-			nft_build_no_chain(&build, there->numbers[i]);
-	}
+	build_no_chains(&build, batch, there);
 	for (size_t i = 0; i < there->other_chains.count; i++)
 		nft_build_no_other_chain(&build, there->other_chains.names[i]);
 	return nft_commit(n, &build, 0, &now, &refusal, err);
@@ -153,17 +162,19 @@ make_swap(struct nft *n, const struct op_batch *batch, const struct nft_there *t
 /* `there` is without spare copies. */
 static int
 restore(struct nft *n, const struct op_batch *batch, const struct nft_there *there,
-    const struct nft_kept *kept, struct nft_refusal *out_refusal, struct err *err)
+    const struct nft_kept *kept, bool hooks, struct nft_refusal *out_refusal,
+    struct err *err)
 {
 	struct nft_swap swap, former, early;
 	int rc;
 
 	make_swap(n, batch, there, &swap, &former);
 	early = swap;
-	early.sets[SET_RULES] = false;
+	for (int set = 0; set < SET_COUNT; set++)
+		early.sets[set] &= !comes_late((enum table_set_id)set);
 	rc = nft_make_copies(n, &early, 0, out_refusal, err);
 	if (rc == 0)
-		rc = refer(n, &swap, there, kept, out_refusal, err);
+		rc = refer(n, &swap, there, kept, hooks, out_refusal, err);
 	if (rc != 0)
 		return rc;
 	n->copies = swap.next;
@@ -171,8 +182,8 @@ restore(struct nft *n, const struct op_batch *batch, const struct nft_there *the
 }
 
 int
-nft_restore(struct nft *n, const struct op_batch *batch, uint32_t *out_generation,
-    struct nft_refusal *out_refusal, struct err *err)
+nft_restore(struct nft *n, const struct op_batch *batch, bool hooks,
+    uint32_t *out_generation, struct nft_refusal *out_refusal, struct err *err)
 {
 	struct nft_there there;
 	struct nft_kept kept = {.numbers = NULL};
@@ -183,7 +194,7 @@ nft_restore(struct nft *n, const struct op_batch *batch, uint32_t *out_generatio
 	if (rc == 0)
 		rc = nft_find_kept(n, batch, &kept, err);
 	if (rc == 0)
-		rc = restore(n, batch, &there, &kept, out_refusal, err);
+		rc = restore(n, batch, &there, &kept, hooks, out_refusal, err);
 	nft_there_free(&there);
 	free(kept.numbers);
 	n->copies_known = rc == 0;

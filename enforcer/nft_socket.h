@@ -63,8 +63,9 @@ MUST_CHECK int nft_make_copies(struct nft *n, const struct nft_swap *s,
     uint32_t generation, struct nft_refusal *out_refusal, struct err *err);
 
 /* nft_restore.c: as nft_apply, for a batch that makes the table anew (OP_TABLE), in the
- * table that is there. Any error: what was in force still is. */
-MUST_CHECK int nft_restore(struct nft *n, const struct op_batch *batch,
+ * table that is there; `hooks`: base chains may be there that are not as ours are. Any
+ * error: what was in force still is. */
+MUST_CHECK int nft_restore(struct nft *n, const struct op_batch *batch, bool hooks,
     uint32_t *out_generation, struct nft_refusal *out_refusal, struct err *err);
 
 /* nft_limits.c: chains of the batch (OP_CHAIN_ADD) whose rules hold what was used of a limit,

@@ -49,6 +49,12 @@ program_edit_read(
 								     : LIVE_BEYOND;
 }
 
+bool
+program_edit_brings_names(const struct program_edit *e)
+{
+	return live_brings_names(e->real);
+}
+
 /* Chains that came and went, or read otherwise. */
 static bool
 changes_chains(const struct compile_delta *delta)

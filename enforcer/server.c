@@ -82,8 +82,6 @@ close_conn(struct server_conn *conn)
 		return;
 	conn->closing = true;
 	conn->marked = false;
-	if (conn->server->handler->closed != NULL)
-		conn->server->handler->closed(conn->server->arg, conn);
 	uv_close(&conn->stream.handle, on_handle_closed);
 	uv_close((uv_handle_t *)&conn->timer, on_handle_closed);
 }

@@ -18,11 +18,10 @@
 #include <netinet/ip6.h>
 
 #include "common/log.h"
-#include "enforcer/netlink.h"
 #include "enforcer/nft_expr.h"
 #include "enforcer/nft_socket.h"
+#include "enforcer/trace_packet.h"
 
-#define TRACE_TABLE    TABLE_NAME "-trace"
 #define TRACE_PRIORITY (TABLE_PRIORITY - 1)
 #define RECEIVE_BYTES  65536
 #define DPORT_OFFSET   2
@@ -32,10 +31,7 @@ struct trace {
 	bool can_own;
 	int events;
 	bool running;
-	bool followed; /* `id` is the packet's */
-	uint32_t id;
-	struct trace_step steps[TRACE_STEPS_MOST];
-	size_t count;
+	struct trace_packet packet;
 	_Alignas(struct nlmsghdr) char data[RECEIVE_BYTES];
 };
 
@@ -228,26 +224,28 @@ trace_begin(
     struct trace *t, const struct connection *filters, size_t count, struct err *err)
 {
 	struct nft_refusal refusal = {0};
+	struct err other = ERR_INIT;
 	int rc;
 
 	if (t->running)
 		return err_set(err, ERR_EXISTS, "another trace is under way");
 	if (count == 0 || count > TRACE_FILTERS_MOST)
 		return err_set(err, ERR_INVALID, "no packet to wait for, or too many");
-	t->count = 0;
-	t->followed = false;
+	t->packet = (struct trace_packet){.followed = false};
 	rc = listen_events(t, true, err);
 	if (rc != 0)
 		return rc;
 	rc = put_marks(t, filters, count, t->can_own, &refusal, err);
-	if (rc != 0 && t->can_own && refusal.sys != 0) { /* an older kernel */
+	if (rc != 0 && t->can_own &&
+	    (refusal.sys == EOPNOTSUPP ||
+		refusal.sys == EINVAL)) { /* an older kernel */
 		t->can_own = false;
 		rc = put_marks(t, filters, count, false, &refusal, err);
 	}
 	t->running = rc == 0;
-	if (rc != 0)
-		return rc;
-	return 0;
+	if (rc != 0 && listen_events(t, false, &other) != 0)
+		log_error("trace", "detail=%s", log_quote(str_from(other.msg)));
+	return rc;
 }
 
 const struct trace_step *
@@ -260,123 +258,11 @@ trace_end(struct trace *t, size_t *out_count)
 	if (put_marks(t, NULL, 0, false, &refusal, &err) != 0 ||
 	    listen_events(t, false, &err) != 0)
 		log_error("trace", "detail=%s", log_quote(str_from(err.msg)));
-	*out_count = t->count;
-	return t->steps;
+	*out_count = t->packet.count;
+	return t->packet.steps;
 }
 
 /* ---- events ---- */
-
-struct event {
-	const struct nlattr *attrs[NFTA_TRACE_MAX + 1];
-	const struct nlattr *verdict[NFTA_VERDICT_MAX + 1];
-};
-
-static int
-event_attr(const struct nlattr *attr, void *arg)
-{
-	struct event *e = arg;
-	uint16_t type = mnl_attr_get_type(attr);
-
-	if (type <= NFTA_TRACE_MAX)
-		e->attrs[type] = attr;
-	return MNL_CB_OK;
-}
-
-static int
-verdict_attr(const struct nlattr *attr, void *arg)
-{
-	struct event *e = arg;
-	uint16_t type = mnl_attr_get_type(attr);
-
-	if (type <= NFTA_VERDICT_MAX)
-		e->verdict[type] = attr;
-	return MNL_CB_OK;
-}
-
-static uint32_t
-u32_of(const struct nlattr *attr)
-{
-	return attr != NULL && mnl_attr_get_payload_len(attr) == 4
-		   ? ntohl(mnl_attr_get_u32(attr))
-		   : 0;
-}
-
-static void
-text_of(const struct nlattr *attr, char *out, size_t size)
-{
-	size_t len = attr != NULL ? mnl_attr_get_payload_len(attr) : 0;
-
-	if (len >= size)
-		len = size - 1;
-	if (len != 0)
-		memcpy(out, mnl_attr_get_payload(attr), len);
-	out[len] = '\0';
-}
-
-static enum trace_verdict
-verdict_of(uint32_t code)
-{
-	static const struct {
-		int32_t code;
-		enum trace_verdict verdict;
-	} verdicts[] = {
-	    {NF_ACCEPT, TRACE_ACCEPT},
-	    {NF_DROP, TRACE_DROP},
-	    {NFT_CONTINUE, TRACE_CONTINUE},
-	    {NFT_BREAK, TRACE_CONTINUE},
-	    {NFT_JUMP, TRACE_JUMP},
-	    {NFT_GOTO, TRACE_GOTO},
-	    {NFT_RETURN, TRACE_RETURN},
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(verdicts); i++) {
-		if (verdicts[i].code == (int32_t)code)
-			return verdicts[i].verdict;
-	}
-	return TRACE_OTHER;
-}
-
-/* Returns true if the packet leaves our table with this. */
-static bool
-add_step(struct trace *t, struct event *e, uint32_t type)
-{
-	struct trace_step *s = &t->steps[t->count];
-
-	text_of(e->attrs[NFTA_TRACE_CHAIN], s->chain, sizeof(s->chain));
-	s->verdict = type == NFT_TRACETYPE_POLICY ? TRACE_ACCEPT : TRACE_RETURN;
-	s->to[0] = '\0';
-	if (type == NFT_TRACETYPE_RULE && e->attrs[NFTA_TRACE_VERDICT] != NULL &&
-	    mnl_attr_parse_nested(e->attrs[NFTA_TRACE_VERDICT], verdict_attr, e) >= 0) {
-		s->verdict = verdict_of(u32_of(e->verdict[NFTA_VERDICT_CODE]));
-		text_of(e->verdict[NFTA_VERDICT_CHAIN], s->to, sizeof(s->to));
-	}
-	if (s->verdict != TRACE_CONTINUE && t->count + 1 < TRACE_STEPS_MOST)
-		t->count++;
-	return s->verdict == TRACE_ACCEPT || s->verdict == TRACE_DROP ||
-	       s->verdict == TRACE_OTHER;
-}
-
-static bool
-take_event(struct trace *t, const struct nlmsghdr *header)
-{
-	struct event e = {{NULL}, {NULL}};
-	uint32_t id, type;
-	char table[64];
-
-	if (header->nlmsg_type != ((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_TRACE) ||
-	    mnl_attr_parse(header, sizeof(struct nfgenmsg), event_attr, &e) < 0)
-		return false;
-	id = u32_of(e.attrs[NFTA_TRACE_ID]);
-	type = u32_of(e.attrs[NFTA_TRACE_TYPE]);
-	text_of(e.attrs[NFTA_TRACE_TABLE], table, sizeof(table));
-	if (!t->followed && strcmp(table, TRACE_TABLE) == 0) { /* marked by us */
-		t->followed = true;
-		t->id = id;
-	}
-	if (!t->followed || id != t->id || strcmp(table, TABLE_NAME) != 0)
-		return false;
-	return add_step(t, &e, type);
-}
 
 bool
 trace_read(struct trace *t)
@@ -385,17 +271,12 @@ trace_read(struct trace *t)
 
 	for (;;) {
 		ssize_t n = recv(t->events, t->data, sizeof(t->data), MSG_DONTWAIT);
-		int rest = (int)n;
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return left; /* nothing more, or too much: then it is later */
-		if (!netlink_lengths_hold(t->data, (size_t)n))
-			continue;
-		for (const struct nlmsghdr *h =
-			 (const struct nlmsghdr *)(void *)t->data;
-		     mnl_nlmsg_ok(h, rest) && !left; h = mnl_nlmsg_next(h, &rest))
-			left = t->running && take_event(t, h);
+		if (t->running && !left)
+			left = trace_packet_take(&t->packet, t->data, (size_t)n);
 	}
 }

@@ -66,6 +66,14 @@ set_of(enum table_set_id first, unsigned family, enum direction dir)
 
 /* ---- the gate ---- */
 
+enum table_set_id
+gate_set(unsigned family, bool inside)
+{
+	enum table_set_id first = inside ? SET_KNOWN4 : SET_NOBODY4;
+
+	return (enum table_set_id)((unsigned)first + family);
+}
+
 static void
 emit_gate(struct compiler *c, unsigned family)
 {
@@ -86,10 +94,10 @@ emit_gate(struct compiler *c, unsigned family)
 	     i++) {
 		struct table_element e = {0};
 
-		if (u->points[i].outside || !addrset_has(&nets, u->points[i].addr))
+		if (!addrset_has(&nets, u->points[i].addr))
 			continue;
 		addr_num_bytes(u->points[i].addr, family_of(family), e.addr);
-		emit(c, family == 0 ? SET_KNOWN4 : SET_KNOWN6, &e);
+		emit(c, gate_set(family, !u->points[i].outside), &e);
 	}
 	addrset_fini(&nets);
 }
@@ -210,15 +218,59 @@ element_list_give(struct arena *arena, struct element_list *list,
 	out->element_count[set] = list->count;
 }
 
+static bool
+is_host_judged(const struct compiler *c)
+{
+	return c->lists[SET_HOST_IN].count + c->lists[SET_HOST_OUT].count != 0;
+}
+
 /* Where nothing is governed nothing is anybody's middle. */
 static void
 use_midstream(struct compiler *c)
 {
-	for (size_t i = SET_LOCAL4_IN; i <= SET_LOCAL6_OUT; i++) {
-		if (c->lists[i].count != 0) {
-			chains_use(c, NUMBER_MIDSTREAM);
-			return;
+	bool governed = is_host_judged(c);
+
+	for (size_t i = SET_LOCAL4_IN; i <= SET_LOCAL6_OUT; i++)
+		governed |= c->lists[i].count != 0;
+	if (governed)
+		(void)chains_use(c, NUMBER_MIDSTREAM);
+}
+
+/* ---- what no policy closes ---- */
+
+static int
+port_cmp(const void *a, const void *b)
+{
+	const struct fail_safe_port *x = a, *y = b;
+
+	return x->proto != y->proto ? x->proto - y->proto : x->lo - y->lo;
+}
+
+/* An interval set takes none that overlap. */
+static void
+emit_safe(struct compiler *c, enum direction dir, enum table_set_id set)
+{
+	const struct fail_safe *safe = &c->model->options.fail_safe;
+	struct fail_safe_port *ports =
+	    ARENA_ARRAY(c->scratch, safe->count[dir], struct fail_safe_port);
+	size_t count = safe->count[dir];
+
+	for (size_t i = 0; i < count; i++)
+		ports[i] = safe->ports[dir][i];
+	if (count > 1)
+		qsort(ports, count, sizeof(*ports), port_cmp);
+	for (size_t i = 0; i < count; i++) {
+		struct table_element e = {.proto = ports[i].proto,
+		    .port_lo = ports[i].lo,
+		    .port_hi = ports[i].hi};
+
+		for (; i + 1 < count && ports[i + 1].proto == e.proto &&
+		       ports[i + 1].lo <= e.port_hi;
+		     i++) {
+			if (ports[i + 1].hi > e.port_hi)
+				e.port_hi = ports[i + 1].hi;
 		}
+		emit(c, set, &e);
 	}
 }
 
@@ -255,6 +307,10 @@ compiler_emit(struct compiler *c)
 	emit_interfaces(c);
 	emit_own(c);
 	use_midstream(c);
+	if (is_host_judged(c)) {
+		emit_safe(c, DIR_INGRESS, SET_SAFE_IN);
+		emit_safe(c, DIR_EGRESS, SET_SAFE_OUT);
+	}
 	routes_build(c);
 	emit_resolvers(c);
 	limits_build(c);

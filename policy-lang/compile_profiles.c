@@ -276,8 +276,19 @@ emit_askers(const struct subjects *b)
 
 /* ---- who reaches itself ---- */
 
-/* By what others translate. What no policy governs reaches itself anyway; Routes, as if they
- * were policies, govern nobody. */
+/* A Route that may be about the workload; NULL: there is none. */
+static const struct route_policy *
+route_above(const struct workload *w)
+{
+	const struct ns *ns = w->ns;
+
+	while (ns != NULL && ns->route_count == 0)
+		ns = ns->parent;
+	return ns != NULL ? ns->routes[0] : NULL;
+}
+
+/* By what is translated. What neither policy nor a Route governs reaches itself anyway.
+ * Routes that are compiled as policies emit none of it. */
 static void
 emit_itself(const struct subjects *b)
 {
@@ -285,10 +296,13 @@ emit_itself(const struct subjects *b)
 		return;
 	for (uint32_t i = 0; i < b->local_count; i++) {
 		const struct local *local = &b->locals[i];
+		const struct route_policy *route = route_above(local->workload);
 		struct loc loc = {0};
 
 		if (local->count != 0)
 			loc = b->used[local->policies[0]].policy->loc;
+		else if (route != NULL)
+			loc = route->loc;
 		else if (!b->c->model->options.default_deny)
 			continue;
 		emit_addresses(b->c, local->workload, loc, SET_ITSELF4);

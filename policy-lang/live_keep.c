@@ -12,8 +12,8 @@
 bool
 live_is_of_pods(const struct live_file *f)
 {
-	if (f->other ||
-	    f->policy_count + f->left_out + f->space_count + f->node_count != 0)
+	if (f->other || f->others != NULL || f->node_count != 0 ||
+	    f->policy_count + f->left_out + f->space_count != 0)
 		return false;
 	for (size_t i = 0; i < f->workload_count; i++) {
 		const struct workload *w = f->workloads[i];

@@ -304,5 +304,5 @@ load_external(struct loader *l, const struct load_object *o)
 	key = arena_printf(
 	    l->scratch, "%.*s\n%.*s", STR_ARG(e->ns->path), STR_ARG(e->name));
 	map_set(&l->externals, str_from(key), e);
-	ptr_vec_push(&l->external_list, e);
+	ptr_vec_push(&l->others[OTHER_EXTERNAL], e);
 }

@@ -285,6 +285,10 @@ struct model {
 	size_t test_count;
 	struct route_policy **routes; /* sorted by level path, then as ns.routes */
 	size_t route_count;
+	struct access_policy **access; /* the same */
+	size_t access_count;
+	struct quota **quotas; /* sorted by level path, name */
+	size_t quota_count;
 	struct policy **policies; /* sorted by level path, then as ns.policies */
 	size_t policy_count;
 	/* Policies with `enforcement: audit`. They are not among the policies unless the

@@ -46,18 +46,39 @@
 /* The class of a peer that has one, to its cells. */
 #define CLASSED(stage, f, id, peer)                                                    \
 	RULE(FAMILY(f), PRIORITY_MAP(id, LOAD_##peer), GOTO(#stage #f "_cells"))
-#define DIRECTION_RULES(stage, f, d, local, peer)                                      \
-	CELL_RULES(, stage, f, d, local, DPORT, GOTO("decide"));                       \
-	static const struct table_rule stage##f##_rules[] = {                          \
+/* Known first: for most traffic that is one look-up in a hash. */
+#define GATE(f, from)                                                                  \
+	RULE(FAMILY(f), NOT_IN_SET(SET_KNOWN##f, from), IN_SET(SET_GATE##f, from),     \
+	    SET_PRIORITY(NUMBER_GATE), GOTO("decide"))
+/*
+ * The gate asks of an end only what nothing else has told. An address that policy governs
+ * here is known; so is one that has a class to itself, but for those of SET_NOBODY, which
+ * have been refused before. To the node itself there is no gate: it has addresses among
+ * its workloads' that nobody knows of.
+ */
+#define GATED_RULES(stage, text, f, d, peer)                                           \
+	static const struct table_rule text##f##_rules[] = {                           \
 	    CLASSED(stage, f, SET_PEER##f##_##d, peer),                                \
+	    GATE(f, peer),                                                             \
 	    CLASSED(stage, f, SET_PEER##f##_##d##_NET, peer),                          \
 	    RULE(SET_PRIORITY(0), GOTO(#stage #f "_rest")),                            \
 	}
+#define EGRESS_RULES(f)                                                                \
+	CELL_RULES(, egress, f, OUT, SADDR, DPORT, GOTO("decide"));                    \
+	static const struct table_rule egress##f##_rules[] = {                         \
+	    CLASSED(egress, f, SET_PEER##f##_OUT, DADDR),                              \
+	    CLASSED(egress, f, SET_PEER##f##_OUT_NET, DADDR),                          \
+	    RULE(SET_PRIORITY(0), GOTO("egress" #f "_rest")),                          \
+	};                                                                             \
+	GATED_RULES(egress, egress_on, f, OUT, DADDR)
+#define INGRESS_RULES(f)                                                               \
+	CELL_RULES(, ingress, f, IN, DADDR, DPORT, GOTO("decide"));                    \
+	GATED_RULES(ingress, ingress, f, IN, SADDR)
 
-DIRECTION_RULES(egress, 4, OUT, SADDR, DADDR);
-DIRECTION_RULES(egress, 6, OUT, SADDR, DADDR);
-DIRECTION_RULES(ingress, 4, IN, DADDR, SADDR);
-DIRECTION_RULES(ingress, 6, IN, DADDR, SADDR);
+EGRESS_RULES(4);
+EGRESS_RULES(6);
+INGRESS_RULES(4);
+INGRESS_RULES(6);
 
 /* By which route something leaves: what is found comes back in the priority. */
 #define LEAVE_RULES(f)                                                                 \
@@ -166,6 +187,29 @@ static const struct table_rule midstream_rules[] = {
 };
 
 /*
+ * The same of the node's own, if policy judges it: who began, the node or the other end, is
+ * not known, either. What is begun to or from a fail-safe port is no one's to end; and to
+ * its own workloads the node may begin anything.
+ */
+#define SAFE(id, port)                                                                 \
+	RULE({.kind = STMT_LOOKUP, .set = (id), .load = {LOAD_L4PROTO, LOAD_##port}},  \
+	    DO(RETURN))
+#define HOST_MIDSTREAM(text, here, there, peer)                                        \
+	static const struct table_rule text##_rules[] = {                              \
+	    SAFE(SET_SAFE_IN, here),                                                   \
+	    SAFE(SET_SAFE_OUT, there),                                                 \
+	    RULE(IN_SET(SET_HOST_IN, NFPROTO), SET_PRIORITY(NUMBER_MIDSTREAM),         \
+		GOTO("decide")),                                                       \
+	    RULE(FAMILY(4), IN_SET(SET_HOST_OUT, NFPROTO), NOT_IN_SET(SET_OWN4, peer), \
+		SET_PRIORITY(NUMBER_MIDSTREAM), GOTO("decide")),                       \
+	    RULE(FAMILY(6), IN_SET(SET_HOST_OUT, NFPROTO), NOT_IN_SET(SET_OWN6, peer), \
+		SET_PRIORITY(NUMBER_MIDSTREAM), GOTO("decide")),                       \
+	}
+
+HOST_MIDSTREAM(host_midstream_in, DPORT, SPORT, SADDR);
+HOST_MIDSTREAM(host_midstream_out, SPORT, DPORT, DADDR);
+
+/*
  * Limits. Those of connections come last, so that what policy denies is charged to nobody;
  * open ones before new ones, so that what is denied for those costs no token. Those of bytes
  * come first, because they are of every packet; traffic of a workload with its own node is
@@ -176,10 +220,6 @@ LIMIT_RULES(limit_rate, RATE, SADDR);
 LIMIT_RULES(limit_out, OUT, SADDR);
 LIMIT_RULES(limit_in, IN, DADDR);
 
-/* Known first: for most traffic that is one look-up in a hash. */
-#define GATE(f, from)                                                                  \
-	RULE(FAMILY(f), NOT_IN_SET(SET_KNOWN##f, from), IN_SET(SET_GATE##f, from),     \
-	    SET_PRIORITY(NUMBER_GATE), GOTO("decide"))
 /* Behind such an interface there are this node's workloads and nobody else. */
 #define NOT_OWN(f, from)                                                               \
 	RULE(FAMILY(f), NOT_IN_SET(SET_OWN##f, from), SET_PRIORITY(NUMBER_GATE),       \
@@ -230,6 +270,7 @@ static const struct table_rule input_rules[] = {
     GATE_IF(4, IIFNAME, SADDR),
     GATE_IF(6, IIFNAME, SADDR),
     RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),
+    RULE(DO(TCP_MIDSTREAM), JUMP("host_midstream_in")),
     STAGE(4, SET_LOCAL4_OUT, SADDR, "egress4"),
     STAGE(6, SET_LOCAL6_OUT, SADDR, "egress6"),
     RULE(IN_SET(SET_HOST_IN, NFPROTO), JUMP("host_in")),
@@ -239,12 +280,16 @@ static const struct table_rule input_rules[] = {
 };
 
 /* What the node sends by itself. Where no policy judges that, not even the priority that
- * the sender chose for the packet is touched. */
+ * the sender chose for the packet is touched. The middle of a connection that was cut would
+ * bring it back from this side, too. */
 static const struct table_rule output_rules[] = {
     WATCH_NAMES,
     RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
     RULE(DO(LOOPBACK_OUT), DO(ACCEPT)),
     RULE(ND, DO(ACCEPT)),
+    RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),
+    RULE(DO(TCP_MIDSTREAM), JUMP("host_midstream_out")),
+    RULE(DO(TCP_MIDSTREAM), SET_PRIORITY(0)),
     RULE(IN_SET(SET_HOST_OUT, NFPROTO), JUMP("host_out")),
     RULE(IN_SET(SET_HOST_OUT, NFPROTO), SET_PRIORITY(0)),
 };
@@ -280,8 +325,10 @@ static const struct table_rule output_rules[] = {
 			LOAD_DADDR                                                     \
 		}                                                                      \
 	}
-/* A workload that reaches itself by what is published. */
-#define SELF(f) BACK_TO(SELF, f)
+/* A workload that reaches itself by what others or Routes translate; and by what is
+ * published, of which it is one. */
+#define ITSELF(f) BACK_TO(ITSELF, f)
+#define SELF(f)   BACK_TO(SELF, f)
 #define ROUTE_RULES(f)                                                                 \
 	static const struct table_rule route_judge##f##_rules[] = {                    \
 	    RULE(JUMP("route" #f)),                                                    \
@@ -353,7 +400,7 @@ static const struct table_rule steer_way_rules[] = {
  * What is translated and comes by this node again, as it is then, would be another
  * connection: that is refused, be what it goes through here or both of its ends.
  *
- * A workload that reaches itself, by what is published, goes through nothing.
+ * A workload that reaches itself goes through nothing.
  *
  * What comes back has the mark again, and came by the interface that the mark leads to: a
  * rule of policy routing sends that where it would go without us (enforcer/steer.h).
@@ -379,12 +426,12 @@ static const struct table_rule steer_way_rules[] = {
 	    RULE(SET_PRIORITY(0)),                                                     \
 	};                                                                             \
 	static const struct table_rule via_steer_out##f##_rules[] = {                  \
-	    RULE(SELF(f), DO(RETURN)),                                                 \
+	    RULE(ITSELF(f), DO(RETURN)),                                               \
 	    RULE(JUMP("via_out" #f)),                                                  \
 	    VIA_ENDS(f, ENDS##f),                                                      \
 	};                                                                             \
 	static const struct table_rule via_steer_back##f##_rules[] = {                 \
-	    RULE(SELF(f), DO(RETURN)),                                                 \
+	    RULE(ITSELF(f), DO(RETURN)),                                               \
 	    RULE(JUMP("via_back" #f)),                                                 \
 	    VIA_ENDS(f, ENDS##f##_BACK),                                               \
 	};                                                                             \
@@ -393,13 +440,13 @@ static const struct table_rule steer_way_rules[] = {
 	    RULE(GOTO("route_count")),                                                 \
 	};                                                                             \
 	static const struct table_rule via_still_out##f##_rules[] = {                  \
-	    RULE(SELF(f), DO(RETURN)),                                                 \
+	    RULE(ITSELF(f), DO(RETURN)),                                               \
 	    RULE(JUMP("via_out" #f)),                                                  \
 	    RULE(PRIORITY_VMAP(SET_VIA_REFUSED)),                                      \
 	    RULE(SET_PRIORITY(0)),                                                     \
 	};                                                                             \
 	static const struct table_rule via_still_back##f##_rules[] = {                 \
-	    RULE(SELF(f), DO(RETURN)),                                                 \
+	    RULE(ITSELF(f), DO(RETURN)),                                               \
 	    RULE(JUMP("via_back" #f)),                                                 \
 	    RULE(PRIORITY_VMAP(SET_VIA_REFUSED)),                                      \
 	    RULE(SET_PRIORITY(0)),                                                     \
@@ -485,18 +532,40 @@ static const struct table_rule stray_rules[] = {
     STRAYS(6),
 };
 
-/* A connection's first packet, by its family: none pays for the other's rules. */
+/*
+ * A connection's first packet, by its family: none pays for the other's rules. The way by
+ * which it is judged returns to whoever jumped here.
+ *
+ *     forward4 ---> forward4_from: egress4_on, then, if its destination is governed ...
+ *        |  \---------------------------------------------------> ... ingress4
+ *        \--> the gate, of both ends
+ */
+#define NOBODY(f, from)                                                                \
+	RULE(FAMILY(f), IN_SET(SET_NOBODY##f, from), SET_PRIORITY(NUMBER_GATE),        \
+	    GOTO("decide"))
+#define INGRESS(f) RULE(FAMILY(f), IN_SET(SET_LOCAL##f##_IN, DADDR), GOTO("ingress" #f))
+#define FORWARD_PARTS(f)                                                               \
+	static const struct table_rule forward##f##_from_rules[] = {                   \
+	    RULE(JUMP("egress_on" #f)),                                                \
+	    INGRESS(f),                                                                \
+	};                                                                             \
+	static const struct table_rule forward##f##_midstream_rules[] = {              \
+	    GATE(f, SADDR),                                                            \
+	    GATE(f, DADDR),                                                            \
+	    RULE(GOTO("midstream")),                                                   \
+	}
 #define FORWARD(f)                                                                     \
-	GATE(f, SADDR), GATE(f, DADDR), GATE_IF(f, IIFNAME, SADDR),                    \
+	NOBODY(f, SADDR), NOBODY(f, DADDR), GATE_IF(f, IIFNAME, SADDR),                \
 	    RULE(IN_SET(SET_GATE_IF, OIFNAME), JUMP("gate_out")),                      \
-	    RULE(SELF(f), SET_PRIORITY(0), DO(ACCEPT)),                                \
-	    RULE(BACK_TO(ITSELF, f), SET_PRIORITY(0), DO(ACCEPT)),                     \
+	    RULE(ITSELF(f), SET_PRIORITY(0), DO(ACCEPT)),                              \
 	    RULE(DO(CT_STRAY), JUMP("stray")),                                         \
-	    RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),                                \
-	    STAGE(f, SET_LOCAL##f##_OUT, SADDR, "egress" #f),                          \
-	    STAGE(f, SET_LOCAL##f##_IN, DADDR, "ingress" #f),                          \
-	    STAGE(f, SET_ROUTE_LOCAL##f##_OUT, SADDR, "route_judge" #f),               \
-	    STAGE(f, SET_VIA_LOCAL##f, SADDR, "via_judge" #f)
+	    RULE(DO(TCP_MIDSTREAM), JUMP("forward" #f "_midstream")),                  \
+	    RULE(FAMILY(f), IN_SET(SET_LOCAL##f##_OUT, SADDR),                         \
+		GOTO("forward" #f "_from")),                                           \
+	    INGRESS(f), GATE(f, SADDR), GATE(f, DADDR)
+
+FORWARD_PARTS(4);
+FORWARD_PARTS(6);
 
 static const struct table_rule forward4_rules[] = {
     FORWARD(4),
@@ -517,6 +586,10 @@ static const struct table_rule forward_rules[] = {
     RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
     RULE(FAMILY(4), JUMP("forward4")),
     RULE(FAMILY(6), JUMP("forward6")),
+    STAGE(4, SET_ROUTE_LOCAL4_OUT, SADDR, "route_judge4"),
+    STAGE(6, SET_ROUTE_LOCAL6_OUT, SADDR, "route_judge6"),
+    STAGE(4, SET_VIA_LOCAL4, SADDR, "via_judge4"),
+    STAGE(6, SET_VIA_LOCAL6, SADDR, "via_judge6"),
     RULE(SET_PRIORITY(0)),
     LIMIT_NEW("limit_count"),
     LIMIT_NEW("limit_rate"),
@@ -539,6 +612,11 @@ static const struct table_rule forward_rules[] = {
 		.priority = TABLE_PRIORITY, .rules = (list),                           \
 		.rule_count = ARRAY_LEN(list)                                          \
 	}
+
+#define FORWARD_CHAINS(f)                                                              \
+	CHAIN("forward" #f "_from", forward##f##_from_rules),                          \
+	    CHAIN("forward" #f "_midstream", forward##f##_midstream_rules),            \
+	    CHAIN("forward" #f, forward##f##_rules)
 
 #define ROUTE_CHAINS(f)                                                                \
 	CHAIN_FOR(USE_LEAVE, "route_judge" #f, route_judge##f##_rules),                \
@@ -574,12 +652,16 @@ const struct table_chain table_chains[] = {
     CHAIN_FOR(USE_NAMES, "asked", asked_rules),
     DIRECTION_CHAINS(0, egress4),
     DIRECTION_CHAINS(0, egress6),
+    CHAIN("egress_on4", egress_on4_rules),
+    CHAIN("egress_on6", egress_on6_rules),
     DIRECTION_CHAINS(0, ingress4),
     DIRECTION_CHAINS(0, ingress6),
     DIRECTION_CHAINS(USE_HOST, host_in4),
     DIRECTION_CHAINS(USE_HOST, host_in6),
     DIRECTION_CHAINS(USE_HOST, host_out4),
     DIRECTION_CHAINS(USE_HOST, host_out6),
+    CHAIN_FOR(USE_HOST, "host_midstream_in", host_midstream_in_rules),
+    CHAIN_FOR(USE_HOST, "host_midstream_out", host_midstream_out_rules),
     CHAIN_FOR(USE_HOST, "host_in", host_in_rules),
     CHAIN_FOR(USE_HOST, "host_out", host_out_rules),
     DIRECTION_CHAINS(USE_LEAVE | USE_STEER, route4),
@@ -603,10 +685,10 @@ const struct table_chain table_chains[] = {
     STEER_CHAIN(USE_VIA, "via_past", via_past_rules),
     STEER_CHAIN(USE_VIA, "via_elsewhere", via_elsewhere_rules),
     CHAIN_FOR(USE_GATE_IF, "gate_out", gate_out_rules),
-    CHAIN("forward4", forward4_rules),
-    CHAIN("forward6", forward6_rules),
+    FORWARD_CHAINS(4),
+    FORWARD_CHAINS(6),
     BASE_CHAIN(0, "input", HOOK_INPUT, input_rules),
-    BASE_CHAIN(USE_NAMES | USE_HOST, "output", HOOK_OUTPUT, output_rules),
+    BASE_CHAIN(0, "output", HOOK_OUTPUT, output_rules),
     BASE_CHAIN(0, "forward", HOOK_FORWARD, forward_rules),
     NAT_CHAIN(
 	USE_PUBLISH, "route_in", HOOK_PREROUTING, TABLE_PRIORITY_DNAT, route_in_rules),

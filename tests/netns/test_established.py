@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 import select
+import signal
 import socket
 
 import pytest
@@ -348,20 +349,30 @@ def test_foreign_flush_lets_nothing_in_for_good(lab, idle):
 def test_established_keep_goes_on(lab, idle):
     idle.write_config(established="keep")
     with idle:
-        change_kept(idle, STREAMS)
+        change(idle, STREAMS)
         with Stream(lab, "web", "db", 5432, 4) as web:
-            change_kept(idle, TIGHT)
+            change(idle, TIGHT)
             assert web.goes_on()
             lab.node.exec(["conntrack", "-F"])
             # in mid-stream it is judged like any other packet: the server may
             assert web.pushes("server")
+            assert idle.status()["connections"]["judged"]  # nothing waits for it
         assert lab.probe("web", "db", "tcp", 15432).state == "closed"
 
 
-def change_kept(enforcer, text):
-    before = enforcer.generation()
-    enforcer.write("db.yaml", text)
-    enforcer.wait_generation(before + 1)
+def test_what_was_kept_ends_once_nothing_is(lab, idle):
+    idle.write_config(established="keep")
+    with idle:
+        change(idle, STREAMS)
+        with Stream(lab, "web", "db", 5432, 4) as web:
+            change(idle, TIGHT)
+            assert web.goes_on()
+            seen = len(idle.log())
+            idle.write_config(established={"adoptSeconds": 0})
+            idle.process.send_signal(signal.SIGHUP)
+            idle.wait_log(" reloaded ", seen)
+            wait_until(lambda: web.is_cut("client"), 30, "the end of it")
+            assert web.is_reset("client")
 
 
 @pytest.mark.parametrize("established,kept", [
@@ -453,7 +464,7 @@ def test_policy_in_audit_denies_nothing_and_tells_what_it_would(lab, idle, estab
             assert idle.metric("ringfence_audit_denied_connections_total") == 1
             assert idle.metric('ringfence_flow_packets_total{verdict="deny"}') == 0
             assert forbidden.goes_on()
-            (change if established == "cut" else change_kept)(idle, STREAMS)
+            change(idle, STREAMS)
             if established == "cut":
                 assert forbidden.is_cut("server") and allowed.goes_on()
             assert lab.probe("world", "db", "tcp", 10080).state == "closed"

@@ -5,6 +5,7 @@ import pytest
 import lab as lab_module
 from enforcerd import Enforcer
 from lab import Lab, wait_until
+from test_established import Stream, change, wait_listed
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
@@ -59,3 +60,61 @@ def test_only_known_workloads_pass(tmp_path):
             wait_until(lambda: unwanted({"web", "db", "late"}) == [], 30, "all to pass")
             enforcer.stop()
         lab.node.exec(["nft", "flush", "ruleset"])
+
+
+def rest(lab, *names):
+    return TREE + "".join(
+        WORKLOAD.format(name=name, v4=lab.host(name).address(4),
+                        v6=lab.host(name).address(6)) for name in names)
+
+
+@pytest.fixture
+def three(tmp_path):
+    """Three workloads behind interfaces, and a daemon that knows them."""
+    with Lab() as lab:
+        lab.add_workloads(["web", "db", "gone"])
+        lab.add_outside("world", ["203.0.113.0/24", "2001:db8::/32"])
+        with Enforcer(lab.node, tmp_path, {"world.yaml": rest(lab, "web", "db", "gone")},
+                      workloadNetworks=["wl-*"], established={"adoptSeconds": 0}) as it:
+            yield lab, it
+        lab.node.exec(["nft", "flush", "ruleset"])
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_connections_of_who_is_gone_end(three, version):
+    """Its interface is there still; so is everybody else's connection."""
+    lab, enforcer = three
+    with (Stream(lab, "world", "gone", 80, version) as taken,
+          Stream(lab, "gone", "db", 80, version) as begun,
+          Stream(lab, "node-1", "gone", 80, version) as node,
+          Stream(lab, "world", "web", 80, version) as other,
+          Stream(lab, "web", "db", 80, version) as another):
+        change(enforcer, rest(lab, "web", "db"), "world.yaml")
+        assert taken.is_cut("client") and begun.is_cut("server")
+        assert node.pushes("client") and other.goes_on() and another.goes_on()
+    assert enforcer.status()["connections"]["cut"] == 2
+    flows = wait_until(lambda: [f for f in enforcer.flows() if f["verdict"] == "cut"], 30,
+                       "records")
+    assert {flow["reason"] for flow in flows} == {"not-programmed"}
+
+
+def test_who_went_while_nobody_looked_is_gone(three):
+    lab, enforcer = three
+    with (Stream(lab, "world", "gone", 80, 4) as gone,
+          Stream(lab, "world", "web", 80, 4) as other):
+        enforcer.stop()
+        enforcer.write("world.yaml", rest(lab, "web", "db"))
+        enforcer.start()
+        wait_listed(enforcer)
+        assert gone.is_cut("client") and other.goes_on()
+
+
+def test_who_moved_to_another_node_is_not_gone(three):
+    """Policy judges it as before: what goes on elsewhere may go on."""
+    lab, enforcer = three
+    with (Stream(lab, "db", "gone", 80, 4) as moved,
+          Stream(lab, "world", "web", 80, 4) as other):
+        text = rest(lab, "web", "db", "gone")
+        at = text.rindex("node: node-1")
+        change(enforcer, text[:at] + "node: node-2" + text[at + 12:], "world.yaml")
+        assert moved.goes_on() and other.goes_on()

@@ -5,8 +5,9 @@ import pytest
 
 import lab as lab_module
 from lab import wait_until
-from shop import DB, enforcer, lab  # noqa: F401
+from shop import DB, enforcer, idle, lab  # noqa: F401
 from test_established import Stream, change
+from test_steering import STEERING
 
 REASON = lab_module.skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
@@ -54,6 +55,33 @@ def test_workload_reaches_itself_by_a_service(lab, enforcer, service, version):
     told = enforcer.ask("explain", str(lab.host("db").address(version)),
                         str(lab.host("db").address(version)), "5432/tcp")
     assert told.stdout.startswith("allow")
+
+
+VIA = """\
+apiVersion: ringfence.dev/v1alpha1
+kind: Route
+metadata: {{name: walls, namespace: /acme}}
+spec:
+  default:
+    via:
+      - {{action: {action}, ports: [5432/tcp]{through}}}
+"""
+DENIED = VIA.format(action="deny", through="")
+THROUGH = VIA.format(action="through", through=", through: {namespace: /ops}")
+
+
+@pytest.mark.parametrize("steering", [None, STEERING])
+@pytest.mark.parametrize("route", [DENIED, THROUGH])
+def test_routes_lead_nobody_away_from_itself(lab, idle, service, route, steering):
+    """What governs db is a Route alone, by which others do not get through."""
+    idle.write("db.yaml", "# nothing\n")
+    idle.write_config(steering=steering)
+    with idle:
+        assert lab.probe("web", SERVICE[4], "tcp", 5432).open
+        change(idle, route, "route.yaml")
+        for address in SERVICE.values():
+            assert not lab.probe("web", address, "tcp", 5432).open
+            assert lab.probe("db", address, "tcp", 5432).open
 
 
 def test_who_has_no_policy_is_as_before(lab, enforcer, service):

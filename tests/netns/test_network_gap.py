@@ -4,6 +4,7 @@ Networks are in interval sets, which answer nothing until a table made anew is a
 """
 
 import contextlib
+import re
 import signal
 import socket
 import threading
@@ -97,6 +98,14 @@ def check(lab):
     return running()
 
 
+def as_other_hook(lab, name):
+    """The ruleset in which the chain is of a later priority, and all else as it is."""
+    listed = lab.node.exec(["nft", "list", "chain", "inet", "ringfence", name]).stdout
+    later = re.sub(r"(priority )[^;]+;", r"\g<1>77;", listed)
+    assert later != listed
+    return f"delete chain inet ringfence {name}\n{later}"
+
+
 @pytest.mark.parametrize("owner", ["auto", "never"])
 def test_no_packet_sees_half_a_table(lab, tmp_path, owner):
     world = TREE + workloads(lab, dict.fromkeys(("web", "db"), "/acme/shop"))
@@ -115,9 +124,16 @@ def test_no_packet_sees_half_a_table(lab, tmp_path, owner):
         it.process.send_signal(signal.SIGHUP)
         it.wait_generation(generation + 1)
 
-    def heal(count):
+    def stray_element():
         name = set_in_use(lab.node, "local4_out")
         lab.node.nft(f"add element inet ringfence {name} {{ 10.1.0.200 }}")
+
+    def other_hook():
+        """A base chain of ours that is another, with the same rules."""
+        lab.node.nft(as_other_hook(lab, "forward"))
+
+    def heal(count, spoil=stray_element):
+        spoil()
         wait_until(lambda: it.status()["kernel"]["heals"] == count, 30, "healing")
         it.wait_settled()
 
@@ -148,6 +164,8 @@ def test_no_packet_sees_half_a_table(lab, tmp_path, owner):
             if not it.status()["kernel"]["owned"]:
                 for count in range(1, 4):
                     heal(count)
+                for count in range(4, 9):
+                    heal(count, other_hook)
             reload(102)
             reload(100)
             kill_kernel()

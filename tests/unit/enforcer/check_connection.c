@@ -42,6 +42,7 @@ sample(bool v6)
 	    .zone = 7,
 	    .zone_one_way = v6,
 	    .to_node = !v6,
+	    .from_node = v6,
 	    .proto = 6,
 	    .src = address(v6 ? "fd00::1" : "10.1.0.1"),
 	    .dst = address(v6 ? "2001:db8::10" : "192.0.2.10"),
@@ -77,6 +78,7 @@ START_TEST(connections_are_read_as_written)
 		ck_assert_uint_eq(a->zone, b->zone);
 		ck_assert(a->zone_one_way == b->zone_one_way);
 		ck_assert(a->to_node == b->to_node);
+		ck_assert(a->from_node == b->from_node);
 		ck_assert_uint_eq(a->proto, b->proto);
 		ck_assert(ip_eq(&a->src, &b->src) && ip_eq(&a->dst, &b->dst));
 		ck_assert_uint_eq(a->src_port, b->src_port);
@@ -122,13 +124,13 @@ START_TEST(too_many_are_refused)
 }
 END_TEST
 
-/* Offset 8 is the family, 10 the source, 14 what an IPv4 address has no use for. */
+/* Offset 9 is the family, 11 the source, 15 what an IPv4 address has no use for. */
 START_TEST(malformed_connection_is_refused)
 {
 	static const struct {
 		size_t at;
 		char value;
-	} cases[] = {{8, 0}, {8, 5}, {14, 1}, {41, 1}};
+	} cases[] = {{9, 0}, {9, 5}, {15, 1}, {42, 1}};
 	struct connection c = sample(false);
 	struct connection out;
 	struct proc_reader r;

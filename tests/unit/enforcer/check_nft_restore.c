@@ -137,27 +137,48 @@ START_TEST(table_becomes_another_in_place)
 }
 END_TEST
 
-/* What has the name of something of ours and is something else cannot become ours. */
-START_TEST(table_that_cannot_become_ours_is_made_anew)
+/* What has the name of something of ours and is something else: in the table that is there. */
+START_TEST(table_with_other_kinds_becomes_ours_in_place)
 {
 	static const char *const others[] = {
 	    "nft 'delete table inet ringfence; add table inet ringfence; "
-	    "add set inet ringfence gate4 { type inet_service; }' && echo done",
+	    "add set inet ringfence gate4 { type inet_service; }'",
 	    "nft 'flush table inet ringfence; delete chain inet ringfence forward; "
 	    "add chain inet ringfence forward "
-	    "{ type filter hook forward priority 77; }' && echo done"};
+	    "{ type filter hook forward priority 77; }'"};
 	const struct table_content content = make_content();
 	const struct op_batch whole = make_batch(&content);
-	struct nft_observed before, seen;
+	struct nft_observed seen;
+	char command[512], *handle;
 
 	(void)apply(&whole);
-	ck_assert_int_eq(nft_observe(nft, arena, &before, &err), 0);
-	free(output_of(others[_i]));
+	(void)snprintf(command, sizeof(command), "%s && echo done", others[_i]);
+	free(output_of(command));
+	handle = output_of(HANDLE);
 	(void)apply(&whole);
+	check_output(HANDLE, handle);
+	free(handle);
 	ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), 0);
 	for (size_t s = 0; s < SET_COUNT; s++)
 		ck_assert_uint_eq(seen.element_count[s], content.element_count[s]);
-	ck_assert_mem_eq(seen.rules_digest, before.rules_digest, 32);
+	ck_assert_uint_eq(seen.rule_chain_count, ARRAY_LEN(chains));
+	check_output("nft list chain inet ringfence forward | "
+		     "grep -o 'hook forward priority filter - 10; policy accept'",
+	    "hook forward priority filter - 10; policy accept\n");
+	check_output(
+	    "nft list chain inet ringfence forward | grep -c 'jump forward[46]'",
+	    "2\n");
+}
+END_TEST
+
+/* A table that is there, and has no chains, is none. */
+START_TEST(table_without_chains_is_not_there)
+{
+	struct nft_observed seen;
+
+	free(output_of("nft 'add table inet ringfence; delete table inet ringfence; "
+		       "add table inet ringfence' && echo done"));
+	ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), ERR_NOT_FOUND);
 }
 END_TEST
 
@@ -243,7 +264,8 @@ main(void)
 	tcase_add_test(tc, restore_does_not_keep_a_limit_that_others_changed);
 	tcase_add_loop_test(
 	    tc, table_becomes_another_in_place, 0, (int)ARRAY_LEN(wrongs));
-	tcase_add_loop_test(tc, table_that_cannot_become_ours_is_made_anew, 0, 2);
+	tcase_add_loop_test(tc, table_with_other_kinds_becomes_ours_in_place, 0, 2);
+	tcase_add_test(tc, table_without_chains_is_not_there);
 	tcase_add_test(tc, set_takes_what_it_has_room_for_and_restore_gives_it_more);
 	tcase_add_test(tc, set_that_is_there_twice_is_found);
 	return run_suite("nft_restore", tc);

@@ -181,6 +181,21 @@ START_TEST(an_address_that_is_named_twice_is_listed_once)
 }
 END_TEST
 
+/* Others may translate, too: whoever a Route may be about reaches itself by that. */
+START_TEST(whom_a_route_may_be_about_reaches_itself)
+{
+	struct compiled *c =
+	    compiled(THREE WORKLOAD("v", "x", "10.1.0.4") PUBLISH(TO("x", "1")));
+
+	ck_assert_uint_eq(c->content.element_count[SET_SELF4], 2);
+	ck_assert_uint_eq(c->content.element_count[SET_ITSELF4], 4);
+	loaded_free(c->l);
+	c = compiled(THREE);
+	ck_assert_uint_eq(c->content.element_count[SET_ITSELF4], 0);
+	loaded_free(c->l);
+}
+END_TEST
+
 START_TEST(only_ready_pods_are_ends)
 {
 	struct compiled *c = compiled(READY_POD("one", "10.1.0.1", "True") READY_POD(
@@ -515,6 +530,7 @@ main(void)
 	tcase_add_test(tc, uneven_weights_take_finer_slots);
 	tcase_add_test(tc, most_slots_stay_when_an_end_goes);
 	tcase_add_test(tc, an_address_that_is_named_twice_is_listed_once);
+	tcase_add_test(tc, whom_a_route_may_be_about_reaches_itself);
 	tcase_add_test(tc, only_ready_pods_are_ends);
 	tcase_add_loop_test(
 	    tc, route_that_cannot_be_followed_is_denied, 0, ARRAY_LEN(leaving_rows));

@@ -314,6 +314,34 @@ START_TEST(fail_safe_port_is_parsed)
 }
 END_TEST
 
+/* The kernel takes no intervals that overlap. */
+START_TEST(fail_safe_ports_are_listed_once_where_the_node_is_judged)
+{
+	static const struct fail_safe_port ports[] = {{PROTO_UDP, 20, 30},
+	    {PROTO_TCP, 80, 90}, {PROTO_TCP, 22, 22}, {PROTO_TCP, 85, 86},
+	    {PROTO_TCP, 90, 95}, {PROTO_TCP, 22, 22}, {PROTO_TCP, 97, 97}};
+	static const struct fail_safe_port listed[] = {{PROTO_TCP, 22, 22},
+	    {PROTO_TCP, 80, 95}, {PROTO_TCP, 97, 97}, {PROTO_UDP, 20, 30}};
+	const struct model_options options = {
+	    .fail_safe = {.ports = {[DIR_EGRESS] = ports},
+		.count = {[DIR_EGRESS] = ARRAY_LEN(ports)}}};
+	struct loaded *l = load_ok_with(&options,
+	    WORLD POLICY("p", "/", "node: {}, mandatory: {ingress: [{action: deny}]}"));
+	struct table_content content = compiled(l, "n1");
+
+	ck_assert_uint_eq(content.element_count[SET_SAFE_IN], 0);
+	ck_assert_uint_eq(content.element_count[SET_SAFE_OUT], ARRAY_LEN(listed));
+	for (size_t i = 0; i < ARRAY_LEN(listed); i++) {
+		const struct table_element *e = &content.elements[SET_SAFE_OUT][i];
+
+		ck_assert_uint_eq(e->proto, listed[i].proto);
+		ck_assert_uint_eq(e->port_lo, listed[i].lo);
+		ck_assert_uint_eq(e->port_hi, listed[i].hi);
+	}
+	loaded_free(l);
+}
+END_TEST
+
 /* Else whoever may write Workloads could take a node out of others' rules. */
 START_TEST(node_is_a_peer_whatever_a_workload_claims)
 {
@@ -346,6 +374,7 @@ main(void)
 	    (int)ARRAY_LEN(closed_rows));
 	tcase_add_test(tc, every_address_of_the_node_is_the_node);
 	tcase_add_test(tc, allow_block_judges_peers_and_a_direction_alone);
+	tcase_add_test(tc, fail_safe_ports_are_listed_once_where_the_node_is_judged);
 	tcase_add_test(tc, node_is_a_peer_whatever_a_workload_claims);
 	tcase_add_test(tc, own_workloads_are_listed_where_egress_is_judged);
 	tcase_add_test(tc, workloads_are_not_touched);
