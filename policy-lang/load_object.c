@@ -279,6 +279,20 @@ check_name(struct loader *l, const struct load_object *o, enum meta_scope scope,
 	return false;
 }
 
+/* A cluster's object is a source of its own, called after it: nobody else shares its name, which
+ * lasts as the source's does. */
+static struct str
+own_name(struct loader *l, const struct doc_node *name)
+{
+	const struct str text = name->text, source = name->loc.source->name;
+	const size_t at = source.len - text.len;
+
+	if (source.len > text.len && source.ptr[at - 1] == '/' &&
+	    str_eq(str_slice(source, at, source.len), text))
+		return str_slice(source, at, source.len);
+	return str_dup(l->arena, text);
+}
+
 static bool
 read_name(struct loader *l, const struct load_object *o, const struct doc_node **v,
     enum meta_scope scope, struct meta *out)
@@ -299,7 +313,7 @@ read_name(struct loader *l, const struct load_object *o, const struct doc_node *
 		return false;
 	}
 	out->loc = name->loc;
-	out->name = str_dup(l->arena, name->text); /* nobody shares it */
+	out->name = own_name(l, name);
 	if (scope == META_TREE && str_starts(name->text, STR("/")))
 		return true; /* a path; whoever reads it checks it */
 	return check_name(l, o, scope, name);

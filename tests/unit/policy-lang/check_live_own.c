@@ -143,20 +143,23 @@ END_TEST
 /* Whoever writes them could keep all else waiting. */
 START_TEST(very_many_addresses_are_not_looked_for_one_by_one)
 {
-	struct buf ips = {0};
+	struct buf text = {0};
 
-	for (unsigned i = 0; i < 5000; i++)
-		buf_printf(&ips, "%s10.2.%u.%u", i == 0 ? "" : ", ", i >> 8, i & 255);
+	for (unsigned w = 0; w < 20; w++) {
+		buf_printf(&text,
+		    "apiVersion: ringfence.dev/v1alpha1\nkind: Workload\n"
+		    "metadata: { name: o%u, namespace: /a }\nspec: { node: n1, "
+		    "ports: [ { name: http, port: 80 } ], ips: [ 10.2.%u.0",
+		    w, w);
+		for (unsigned i = 1; i < 256; i++)
+			buf_printf(&text, ", 10.2.%u.%u", w, i);
+		buf_add_cstr(&text, " ] }\n---\n");
+	}
 	load(BASE);
-	ck_assert(!edit(arena_printf(arena,
-			    "apiVersion: ringfence.dev/v1alpha1\nkind: Workload\n"
-			    "metadata: { name: o, namespace: /a }\nspec: { node: n1, "
-			    "ports: [ { name: http, port: 80 } ], ips: [ %s ] }\n",
-			    buf_str(&ips).ptr))
-		       .own);
+	ck_assert(!edit(buf_str(&text).ptr).own);
 	ck_assert(!edit(NULL).own);
 	ck_assert(edit(OTHER("10.1.0.2")).own);
-	buf_free(&ips);
+	buf_free(&text);
 }
 END_TEST
 
