@@ -37,6 +37,11 @@ MUST_CHECK bool bundle_takes_name(struct str name);
 
 /* Writes the bundle to a sealed memfd; the caller closes *out_fd. */
 MUST_CHECK int bundle_seal(const struct bundle *bundle, int *out_fd, struct err *err);
+/* The same of texts that are not all in memory at a time: `text` gives that of a source, by its
+ * index, which lasts until it is called again. */
+typedef struct str (*bundle_text_fn)(void *ctx, size_t index);
+MUST_CHECK int bundle_seal_each(const struct bundle *names, bundle_text_fn text,
+    void *ctx, int *out_fd, struct err *err);
 /* Reads one back into the arena. Refuses one that is not sealed, or malformed. */
 MUST_CHECK int bundle_open(
     struct arena *arena, int fd, struct bundle *out_bundle, struct err *err);

@@ -72,7 +72,8 @@ gathered(struct buf *data, int fd, size_t enough, struct err *err)
 }
 
 static int
-write_sources(const struct bundle *bundle, int fd, struct err *err)
+write_sources(const struct bundle *bundle, bundle_text_fn text_of, void *ctx, int fd,
+    struct err *err)
 {
 	uint8_t header[HEADER_BYTES] = MAGIC;
 	struct buf data = {0};
@@ -81,14 +82,15 @@ write_sources(const struct bundle *bundle, int fd, struct err *err)
 	put_u64(header + MAGIC_BYTES, bundle->count);
 	buf_add(&data, header, sizeof(header));
 	for (size_t i = 0; i < bundle->count && rc == 0; i++) {
-		const struct source *source = &bundle->sources[i];
+		const struct str name = bundle->sources[i].name;
+		const struct str text = text_of(ctx, i);
 		uint8_t entry[ENTRY_BYTES];
 
-		put_u64(entry, source->name.len);
-		put_u64(entry + 8, source->text.len);
+		put_u64(entry, name.len);
+		put_u64(entry + 8, text.len);
 		buf_add(&data, entry, sizeof(entry));
-		buf_add_str(&data, source->name);
-		buf_add_str(&data, source->text);
+		buf_add_str(&data, name);
+		buf_add_str(&data, text);
 		rc = gathered(&data, fd, WRITE_BYTES, err);
 	}
 	if (rc == 0)
@@ -98,14 +100,15 @@ write_sources(const struct bundle *bundle, int fd, struct err *err)
 }
 
 int
-bundle_seal(const struct bundle *bundle, int *out_fd, struct err *err)
+bundle_seal_each(const struct bundle *names, bundle_text_fn text, void *ctx,
+    int *out_fd, struct err *err)
 {
 	int fd = memfd_create("ringfence-bundle", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	int rc;
 
 	if (fd < 0)
 		return err_sys(err, "cannot create a memfd");
-	rc = write_sources(bundle, fd, err);
+	rc = write_sources(names, text, ctx, fd, err);
 	if (rc == 0 && fcntl(fd, F_ADD_SEALS, ALL_SEALS) != 0)
 		rc = err_sys(err, "cannot seal the bundle");
 	if (rc != 0) {
@@ -114,6 +117,20 @@ bundle_seal(const struct bundle *bundle, int *out_fd, struct err *err)
 	}
 	*out_fd = fd;
 	return 0;
+}
+
+static struct str
+text_at(void *ctx, size_t index)
+{
+	const struct source *sources = ctx;
+
+	return sources[index].text;
+}
+
+int
+bundle_seal(const struct bundle *bundle, int *out_fd, struct err *err)
+{
+	return bundle_seal_each(bundle, text_at, bundle->sources, out_fd, err);
 }
 
 static int

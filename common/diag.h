@@ -147,6 +147,9 @@ void diag_render_sarif(
 
 /* The text form alone; diag_render(out, list, DIAG_TEXT) is the same. */
 void diag_render_text(struct buf *out, const struct diag_list *list);
+/* Appends text of input as diagnostics show it, on one line: what is hidden in it, or would
+ * deceive at a terminal, is replaced. */
+void diag_add_plain(struct buf *out, struct str text);
 /* "2 errors, 1 warning", without a newline; "no errors" when the list is empty. */
 void diag_summary(struct buf *out, const struct diag_list *list);
 /* "error", "warning", "note". */

@@ -38,8 +38,8 @@ add_point(struct buf *out, struct str text, size_t at)
 	return width;
 }
 
-static void
-add_plain(struct buf *out, struct str text)
+void
+diag_add_plain(struct buf *out, struct str text)
 {
 	size_t i = 0;
 
@@ -249,7 +249,7 @@ add_excerpt(struct buf *out, struct loc loc, struct str line, const char *hint)
 		buf_add_char(out, '~');
 	if (hint != NULL) {
 		buf_add_char(out, ' ');
-		add_plain(out, str_from(hint));
+		diag_add_plain(out, str_from(hint));
 	}
 	buf_add_char(out, '\n');
 }
@@ -260,7 +260,7 @@ add_place(struct buf *out, struct loc loc)
 {
 	if (loc.source == NULL)
 		return;
-	add_plain(out, loc.source->name);
+	diag_add_plain(out, loc.source->name);
 	if (loc.line != 0)
 		buf_printf(out, ":%u", loc.line);
 	if (loc.line != 0 && loc.col != 0)
@@ -277,7 +277,7 @@ add_message(struct buf *out, struct diag_lines *lines, enum diag_severity severi
 
 	add_place(out, loc);
 	buf_printf(out, "%s: ", diag_severity_name(severity));
-	add_plain(out, str_from(msg));
+	diag_add_plain(out, str_from(msg));
 	if (code != NULL)
 		buf_printf(out, " [%s]", code);
 	if (diag_find_line(lines, loc, &line)) {
@@ -287,7 +287,7 @@ add_message(struct buf *out, struct diag_lines *lines, enum diag_severity severi
 	}
 	if (hint != NULL) {
 		buf_add_cstr(out, "; ");
-		add_plain(out, str_from(hint));
+		diag_add_plain(out, str_from(hint));
 	}
 	buf_add_char(out, '\n');
 }

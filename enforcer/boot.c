@@ -1,6 +1,7 @@
 #include "enforcer/boot.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "common/log.h"
 #include "enforcer/nft.h"
@@ -26,17 +27,19 @@ load(struct arena *arena, const char *path)
 	return config;
 }
 
-/* A table that is there is of an earlier run, and better than a closed one. */
+/* A table with rules of ours is of an earlier run, and better than a closed one, even if it was
+ * left in the midst of a change, or others have changed it: the daemon sees to that. */
 static int
 apply_unless_there(struct arena *arena, const struct table_content *content, bool own,
     bool *out_made, struct err *err)
 {
 	struct nft *nft = NULL;
-	struct nft_observed observed;
+	struct nft_counter *counters = NULL;
 	struct nft_refusal refusal;
 	struct op_batch batch;
 	uint32_t generation;
 	unsigned lacks = 0;
+	size_t count = 0;
 	bool owned;
 	int fd;
 	int rc = nft_socket(&fd, err);
@@ -47,8 +50,9 @@ apply_unless_there(struct arena *arena, const struct table_content *content, boo
 	if (own)
 		rc = nft_own(nft, &owned, err); /* so that the daemon can adopt it */
 	if (rc == 0)
-		rc = nft_observe(nft, arena, &observed, err);
-	*out_made = rc == ERR_NOT_FOUND;
+		rc = nft_counters(nft, &counters, &count, err);
+	free(counters);
+	*out_made = rc == 0 && count == 0;
 	if (*out_made)
 		rc = nft_find_lacks(nft, &lacks, err);
 	if (rc == 0 && *out_made) {
@@ -72,7 +76,7 @@ close_networks(struct arena *arena, const struct enforcer_config *config)
 	struct table_content content;
 	struct program *program;
 	struct err err = ERR_INIT;
-	bool made;
+	bool made = false;
 	int rc;
 
 	engine_settings_encode(&body, &role, config);

@@ -5,7 +5,7 @@
 #ifndef ENFORCER_BOOT_H
 #define ENFORCER_BOOT_H
 
-/* Makes the closed table, unless there is one of ours already or the configuration says
+/* Makes the closed table, unless there is one with rules of ours already or the configuration says
  * that nothing is closed at boot. Returns the exit status: 0; 1 if the kernel did not take
  * it; 2 for a configuration that is wrong. */
 int boot_run(const char *config_path);

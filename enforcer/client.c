@@ -212,6 +212,8 @@ load(const struct client_options *c, const struct buf *answer)
 		(void)client_mistake(c, "the answer cannot be read", error.text);
 	else if (why != NULL)
 		(void)client_mistake(c, why, NULL);
+	if (why == NULL && !is_value(c))
+		client_make_plain(root);
 	if (why == NULL)
 		return root;
 	json_decref(root);
@@ -237,6 +239,21 @@ exit_status(const struct client_options *c, const json_t *root)
 	return 0;
 }
 
+/* Of lines for people. */
+static void
+print_text(const struct buf *answer)
+{
+	struct str rest = buf_str(answer);
+	struct buf out = {0};
+
+	while (rest.len != 0) {
+		diag_add_plain(&out, str_split(&rest, '\n'));
+		buf_add_char(&out, '\n');
+	}
+	(void)fwrite(out.data, 1, out.len, stdout); /* it is asked at the end */
+	buf_free(&out);
+}
+
 static int
 print_answer(const struct client_options *c, const struct buf *answer)
 {
@@ -245,7 +262,7 @@ print_answer(const struct client_options *c, const struct buf *answer)
 
 	/* Texts are passed on; what is wrong is JSON all the same. */
 	if (!is_value(c) && prints[c->command] == NULL && answer->data[0] != '{') {
-		(void)fwrite(answer->data, 1, answer->len, stdout);
+		print_text(answer);
 		return 0;
 	}
 	root = load(c, answer);

@@ -23,12 +23,31 @@ add_commands(struct buf *out)
 
 /* ---- bash ---- */
 
+/* "flows --verdict" | ...: what a command's option takes need not be another's. */
 static void
-add_bash_values(struct buf *out, const struct client_option *o)
+add_bash_pattern(struct buf *out, size_t row)
 {
-	buf_printf(out, "\t--%s", o->name);
-	if (o->letter != '\0')
-		buf_printf(out, "|-%c", o->letter);
+	const struct client_option *o = &client_options_all[row];
+	const char *between = "\t";
+
+	for (size_t c = 0; c < CLIENT_COMMANDS; c++) {
+		if (!has(row, c))
+			continue;
+		buf_printf(
+		    out, "%s'%s --%s'", between, client_commands[c].name, o->name);
+		between = "|";
+		if (o->letter != '\0')
+			buf_printf(
+			    out, "|'%s -%c'", client_commands[c].name, o->letter);
+	}
+}
+
+static void
+add_bash_values(struct buf *out, size_t row)
+{
+	const struct client_option *o = &client_options_all[row];
+
+	add_bash_pattern(out, row);
 	buf_add_cstr(out, ")");
 	if (o->values != NULL && o->values[0] == '\0')
 		buf_add_cstr(out, " mapfile -t COMPREPLY < <(compgen -f -- \"$cur\");");
@@ -48,10 +67,12 @@ add_bash(struct buf *out)
 	    "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} "
 	    "words=''\n"
 	    "\tCOMPREPLY=()\n"
-	    "\tcase $prev in\n");
+	    "\tcase \"${COMP_WORDS[1]} $prev\" in\n"
+	    "\t-*' --config') mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); "
+	    "return ;;\n");
 	for (size_t i = 0; i < client_options_count; i++) {
 		if (client_options_all[i].arg != NULL)
-			add_bash_values(out, &client_options_all[i]);
+			add_bash_values(out, i);
 	}
 	buf_add_cstr(out, "\tesac\n"
 			  "\t[ \"$COMP_CWORD\" -gt 1 ] || words='");

@@ -86,12 +86,13 @@ write_text(struct str text)
 
 /* As it came, for people, or as a document of YAML. */
 static void
-add_line(struct client_flows *f, struct buf *out, struct str line, const json_t *record)
+add_line(struct client_flows *f, struct buf *out, struct str line, json_t *record)
 {
 	bool readable =
 	    json_is_object(record); /* what it says is better than nothing */
 
 	if (readable && f->format == CLIENT_FORMAT_TEXT) {
+		client_make_plain(record);
 		add_record(out, record);
 	} else if (readable && f->format == CLIENT_FORMAT_YAML) {
 		buf_add_cstr(out, "---\n");

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/diag.h"
+
 #define DEFAULT_CONTROL "/run/ringfence/enforcer.sock"
 #define MOST_COUNT      1000
 #define MOST_INTERVAL_S 3600
@@ -81,7 +83,8 @@ take_seconds(unsigned *set, unsigned most, const char *value)
 	uint64_t seconds;
 
 	if (!str_to_u64(str_from(value), most, &seconds) || seconds == 0)
-		return "no number of seconds";
+		return most == MOST_WAIT_S ? "no number of seconds from 1 to 300"
+					   : "no number of seconds from 1 to 3600";
 	*set = (unsigned)seconds;
 	return NULL;
 }
@@ -212,8 +215,10 @@ const struct client_option client_options_all[] = {
 	take_interval, false, NULL},
     {"wait", '\0', "S", "wait so many seconds for the packet (30)", OF(CLIENT_TRACE),
 	take_wait, false, NULL},
-    {"verdict", '\0', "VERDICT", "only deny, or allow; of flows also cut, or audit",
-	OF_FILTERED, take_verdict, true, "deny allow cut audit"},
+    {"verdict", '\0', "VERDICT", "only deny, or allow", OF_RULES, take_verdict, true,
+	"deny allow"},
+    {"verdict", '\0', "VERDICT", "only deny, allow, cut, or audit", OF(CLIENT_FLOWS),
+	take_verdict, true, "deny allow cut audit"},
     {"direction", '\0', "DIRECTION", "only ingress, or egress", OF_FILTERED,
 	take_direction, true, "ingress egress"},
     {"namespace", '\0', "PATH", "only of this namespace, and below it", OF_FILTERED,
@@ -305,9 +310,16 @@ client_options_help(void)
 int
 client_mistake(const struct client_options *c, const char *what, const char *text)
 {
-	(void)fprintf(stderr, "ringfence-enforcer %s: %s%s%s\n",
-	    client_commands[c->command].name, what, text != NULL ? ": " : "",
-	    text != NULL ? text : "");
+	struct buf line = {0};
+
+	buf_printf(&line, "ringfence-enforcer %s: ", client_commands[c->command].name);
+	diag_add_plain(&line, str_from(what));
+	if (text != NULL) {
+		buf_add_cstr(&line, ": ");
+		diag_add_plain(&line, str_from(text));
+	}
+	(void)fprintf(stderr, "%s\n", line.data);
+	buf_free(&line);
 	return EXIT_MISTAKE;
 }
 
@@ -417,5 +429,7 @@ client_options_parse(
 		return check_words(c);
 	if (client_commands[command].word_count == 0)
 		return client_mistake(c, "it takes options alone (try --help)", NULL);
-	return client_mistake(c, "usage: [OPTION...]", client_commands[command].words);
+	(void)fprintf(stderr, "usage: ringfence-enforcer %s [OPTION...]%s\n",
+	    client_commands[command].name, client_commands[command].words);
+	return EXIT_MISTAKE;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/diag.h"
 #include "enforcer/client_yaml.h"
 
 static const char *
@@ -30,6 +31,24 @@ const char *
 client_error_of(const json_t *answer)
 {
 	return json_string_value(json_object_get(answer, "error"));
+}
+
+void
+client_make_plain(json_t *answer)
+{
+	struct buf text = {0};
+	const char *key;
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(answer, i, item) client_make_plain(item);
+	json_object_foreach(answer, key, item) client_make_plain(item);
+	if (!json_is_string(answer))
+		return;
+	diag_add_plain(&text, str_from(json_string_value(answer)));
+	if (text.len != 0 && json_string_set(answer, text.data) != 0)
+		base_die("out of memory");
+	buf_free(&text);
 }
 
 static void
@@ -356,6 +375,8 @@ client_print_trace(const json_t *root)
 	json_t *step;
 	size_t i;
 
+	if (json_array_size(json_object_get(root, "steps")) == 0)
+		(void)printf("nothing of policy is on its way\n");
 	json_array_foreach(json_object_get(root, "steps"), i, step)
 	{
 		const char *rule = json_string_value(json_object_get(step, "rule"));

@@ -12,6 +12,8 @@
  * answer. */
 MUST_CHECK const char *client_error_of(const json_t *answer);
 
+/* Replaces what texts in an answer hide from who reads them at a terminal, as diagnostics do. */
+void client_make_plain(json_t *answer);
 /* Print to standard output. */
 void client_print_status(const json_t *root);
 void client_print_rules(const json_t *root);

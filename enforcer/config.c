@@ -531,7 +531,7 @@ read_top(struct config_reader *r, const struct doc_node *doc)
 		if (v[i] != NULL && top_readers[i] != NULL)
 			top_readers[i](r, v[i]);
 	}
-	if (v[TOP_NODE] == NULL && doc->kind == DOC_MAP)
+	if (doc->kind == DOC_MAP && doc_value(doc, "node") == NULL)
 		read_node_of_environment(r, doc->loc);
 	read_words(r, v);
 	if (v[TOP_DNS] != NULL)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "common/limits.h"
+#include "common/log.h"
 #include "enforcer/control_record.h"
 
 #define QUESTION_BYTES LIMIT_LINE_BYTES
@@ -17,6 +18,7 @@ struct control {
 	struct engine *engine;
 	struct server *server;
 	struct control_window windows[QUESTIONS][2]; /* by others, by root */
+	uint64_t tracing; /* whose trace is under way; 0: nobody's */
 };
 
 /* A question that waits for the kernel role. */
@@ -199,6 +201,27 @@ ask_explain_text(struct asked *a)
 	explain(a, true);
 }
 
+static void
+on_traced(struct engine *e, const struct proc_msg *answer, void *arg)
+{
+	if (e->control != NULL)
+		e->control->tracing = 0;
+	on_answer(e, answer, arg);
+}
+
+/* Who has gone waits for no packet; the next who asks need not wait for his time to be up. */
+static void
+on_ended(void *arg, struct server_conn *conn)
+{
+	const struct control *c = arg;
+	struct err err = ERR_INIT;
+
+	if (c->tracing == server_conn_id(conn) &&
+	    link_send(&c->engine->kernel.channel, MSG_TRACE_END, 0, NULL, -1, &err) !=
+		0)
+		log_error("kernel-link", "detail=%s", log_quote(str_from(err.msg)));
+}
+
 /* SRC DST PORT/PROTO SECONDS */
 static void
 ask_trace(struct asked *a)
@@ -209,11 +232,14 @@ ask_trace(struct asked *a)
 
 	w->conn = server_conn_id(a->conn);
 	w->answer = control_answer_trace;
-	if (!control_trace_question(
-		a->control->engine, a->words + 1, &question, &why)) {
+	if (a->control->tracing != 0) {
+		refuse(a->conn, "another trace is under way");
+	} else if (!control_trace_question(
+		       a->control->engine, a->words + 1, &question, &why)) {
 		refuse(a->conn, why.data);
 	} else if (engine_kernel_ask(a->control->engine, MSG_TRACE, &question, -1,
-		       on_answer, w, &err) == 0) {
+		       on_traced, w, &err) == 0) {
+		a->control->tracing = w->conn;
 		w = NULL;
 	} else {
 		refuse(a->conn, "the kernel role does not answer; try again");
@@ -283,6 +309,7 @@ control_new(struct engine *e, int fd, struct control **out_control, struct err *
 	    .end = "\n",
 	    .question_bytes = QUESTION_BYTES,
 	    .question = on_question,
+	    .ended = on_ended,
 	};
 	struct control *c = xcalloc(1, sizeof(*c));
 	int rc;

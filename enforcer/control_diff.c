@@ -31,8 +31,8 @@ add_member(struct buf *out, const char *key, struct str value)
 
 /* ---- what sets are about ---- */
 
-/* Kinds of sets, by the first of each; within a kind the order is 4 in, 6 in, 4 out, 6 out,
- * or, where there are two, 4, 6. */
+/* Kinds of sets that there are words for, by the first of each; within a kind the order is 4 in,
+ * 6 in, 4 out, 6 out, or, where there are two, 4, 6. */
 enum set_kind {
 	KIND_LOCAL,
 	KIND_PEER,
@@ -44,7 +44,9 @@ enum set_kind {
 	KIND_INTERFACE,
 	KIND_GATE,
 	KIND_KNOWN,
+	KIND_NOBODY,
 	KIND_RULES,
+	KIND_OTHER, /* it says itself what it is */
 };
 
 static const struct {
@@ -61,7 +63,9 @@ static const struct {
     {SET_GATE_IF, KIND_INTERFACE},
     {SET_GATE4, KIND_GATE},
     {SET_KNOWN4, KIND_KNOWN},
+    {SET_NOBODY4, KIND_NOBODY},
     {SET_RULES, KIND_RULES},
+    {(enum table_set_id)(SET_RULES + 1), KIND_OTHER},
 };
 
 static enum set_kind
@@ -92,15 +96,27 @@ is_ipv6(enum table_set_id set)
 
 /* ---- words ---- */
 
+static bool
+has_key(enum table_set_id set, enum table_field field)
+{
+	for (size_t i = 0; i < TABLE_KEY_FIELDS; i++) {
+		if (table_sets[set].key[i] == field)
+			return true;
+	}
+	return false;
+}
+
+static bool
+has_address(enum table_set_id set)
+{
+	return has_key(set, FIELD_IPV4) || has_key(set, FIELD_IPV6);
+}
+
 static struct ip_addr
 addr_of(enum table_set_id set, const uint8_t *bytes)
 {
-	struct ip_addr addr = {.family = IP_V4};
+	struct ip_addr addr = {.family = has_key(set, FIELD_IPV6) ? IP_V6 : IP_V4};
 
-	for (size_t i = 0; i < TABLE_KEY_FIELDS; i++) {
-		if (table_sets[set].key[i] == FIELD_IPV6)
-			addr.family = IP_V6;
-	}
 	memcpy(addr.bytes, bytes, ip_bytes(addr.family));
 	return addr;
 }
@@ -199,6 +215,24 @@ say_cell(struct buf *out, const struct differences *d, enum table_set_id set,
 	say_rule(out, d, e->value);
 }
 
+/* "published address, port to what it leads to: 203.0.113.1, tcp 443" */
+static void
+say_other(struct buf *out, const struct differences *d, enum table_set_id set,
+    const struct table_element *e)
+{
+	buf_printf(out, "%s: ", table_sets[set].comment);
+	if (has_address(set))
+		say_address(out, d, set, e);
+	else if (has_key(set, FIELD_NFPROTO))
+		buf_printf(out, "IPv%d", e->proto == table_nfproto(IP_V4) ? 4 : 6);
+	else
+		buf_printf(out, "number %u", (unsigned)e->class_id);
+	if (has_key(set, FIELD_PROTO))
+		say_ports(out, e);
+	if (table_sets[set].value == FIELD_VERDICT)
+		say_rule(out, d, e->value);
+}
+
 static void
 say_element(struct buf *out, const struct differences *d, enum table_set_id set,
     const struct table_element *e)
@@ -246,9 +280,16 @@ say_element(struct buf *out, const struct differences *d, enum table_set_id set,
 		say_address(out, d, set, e);
 		buf_add_cstr(out, " may pass");
 		break;
+	case KIND_NOBODY:
+		say_address(out, d, set, e);
+		buf_add_cstr(out, " may not pass: it is nobody's");
+		break;
 	case KIND_RULES:
 		buf_printf(out, "rule %u", (unsigned)e->class_id);
 		say_rule(out, d, e->value);
+		break;
+	case KIND_OTHER:
+		say_other(out, d, set, e);
 		break;
 	}
 }
@@ -269,16 +310,11 @@ begin(struct differences *d, enum plan_difference what)
 static void
 add_address(struct differences *d, enum table_set_id set, const struct table_element *e)
 {
-	for (size_t i = 0; i < TABLE_KEY_FIELDS; i++) {
-		if (table_sets[set].key[i] == FIELD_IPV4 ||
-		    table_sets[set].key[i] == FIELD_IPV6) {
-			struct ip_addr addr = addr_of(set, e->addr);
-			char text[IP_TEXT_BYTES];
+	struct ip_addr addr = addr_of(set, e->addr);
+	char text[IP_TEXT_BYTES];
 
-			add_member(d->out, "address", str_from(ip_format(&addr, text)));
-			return;
-		}
-	}
+	if (has_address(set))
+		add_member(d->out, "address", str_from(ip_format(&addr, text)));
 }
 
 static void

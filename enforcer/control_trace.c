@@ -18,28 +18,72 @@ static const char *const verdict_names[] = {
     [TRACE_OTHER] = "other",
 };
 
-/* What the constant chains are for. */
+/* What the constant chains are for; # stands for either family. */
 static const struct {
 	const char *chain, *meaning;
 } meanings[] = {
     {"forward", "between workloads and others"},
-    {"forward4", "the first packet of a connection"},
-    {"forward6", "the first packet of a connection"},
+    {"forward#", "the first packet of a connection"},
+    {"forward#_from", "policy governs its source"},
+    {"forward#_midstream", "TCP in mid-stream: is either end in the gate?"},
     {"input", "to the node itself"},
+    {"output", "from the node itself"},
+    {"gate_out", "to an interface of workloads: is it for one of them?"},
     {"midstream", "TCP in mid-stream: does policy govern an end?"},
     {"decide", "the rule's verdict"},
-    {"egress4", "egress of the source: who is the destination?"},
-    {"egress6", "egress of the source: who is the destination?"},
-    {"egress4_cells", "egress: what holds towards its class"},
-    {"egress6_cells", "egress: what holds towards its class"},
-    {"egress4_rest", "egress: what holds towards everyone"},
-    {"egress6_rest", "egress: what holds towards everyone"},
-    {"ingress4", "ingress of the destination: who is the source?"},
-    {"ingress6", "ingress of the destination: who is the source?"},
-    {"ingress4_cells", "ingress: what holds for its class"},
-    {"ingress6_cells", "ingress: what holds for its class"},
-    {"ingress4_rest", "ingress: what holds for everyone"},
-    {"ingress6_rest", "ingress: what holds for everyone"},
+    {"asked", "DNS: is it of a workload whose rules have names?"},
+    {"egress#", "egress of the source: who is the destination?"},
+    {"egress_on#", "egress of the source: who is the destination?"},
+    {"egress#_cells", "egress: what holds towards its class"},
+    {"egress#_rest", "egress: what holds towards everyone"},
+    {"ingress#", "ingress of the destination: who is the source?"},
+    {"ingress#_cells", "ingress: what holds for its class"},
+    {"ingress#_rest", "ingress: what holds for everyone"},
+    {"host_in", "ingress of the node"},
+    {"host_in#", "ingress of the node: who is the source?"},
+    {"host_in#_cells", "ingress of the node: what holds for its class"},
+    {"host_in#_rest", "ingress of the node: what holds for everyone"},
+    {"host_midstream_in", "TCP in mid-stream, to the node: does policy judge it?"},
+    {"host_midstream_out", "TCP in mid-stream, of the node: does policy judge it?"},
+    {"host_out", "egress of the node"},
+    {"host_out#", "egress of the node: who is the destination?"},
+    {"host_out#_cells", "egress of the node: what holds towards its class"},
+    {"host_out#_rest", "egress of the node: what holds towards everyone"},
+    {"limit_count", "limits: open connections"},
+    {"limit_rate", "limits: new connections"},
+    {"limit_out", "limits: bytes of egress"},
+    {"limit_in", "limits: bytes of ingress"},
+    {"route_judge#", "Routes: may it leave?"},
+    {"route#", "Routes: who is the destination?"},
+    {"route#_cells", "Routes: what holds towards its class"},
+    {"route#_rest", "Routes: what holds towards everyone"},
+    {"route_count", "the Route's rule"},
+    {"route_out", "Routes: does it leave by one?"},
+    {"source#", "Routes: the address that it leaves with"},
+    {"route_in", "Routes: is it for what is published?"},
+    {"route_local", "Routes: is it for what is published?"},
+    {"publish#", "Routes: what is published at this address and port"},
+    {"published#", "Routes: one of the ends of what is published"},
+    {"ends#", "Routes: the end's address and port"},
+    {"stray", "of no connection: would it be translated, or go through something?"},
+    {"steer", "ways: does it leave by one?"},
+    {"steer#", "ways: which one does it leave by?"},
+    {"steer_way", "ways: the mark of the one that it leaves by"},
+    {"via_out#", "via: who is the server?"},
+    {"via_out#_cells", "via: what holds towards its class"},
+    {"via_out#_rest", "via: what holds towards everyone"},
+    {"via_back#", "via, of what comes back: who is the server?"},
+    {"via_back#_cells", "via, of what comes back: what holds towards its class"},
+    {"via_back#_rest", "via, of what comes back: what holds towards everyone"},
+    {"via_judge#", "via: may it go through that?"},
+    {"via_still", "via: may a connection that is there go on?"},
+    {"via_still_out#", "via: may a connection that is there go on?"},
+    {"via_still_back#", "via, of what comes back: may the connection go on?"},
+    {"via_steer_out#", "via: through what does it go?"},
+    {"via_steer_back#", "via, of what comes back: through what does it go?"},
+    {"via_send#", "via: the mark of the way there"},
+    {"via_past", "via: it has been through"},
+    {"via_elsewhere", "via: has it been through?"},
 };
 
 /* ---- the question ---- */
@@ -115,6 +159,20 @@ add_member(struct buf *out, const char *key, struct str value)
 	buf_add_json(out, value);
 }
 
+static bool
+is_like(struct str chain, const char *pattern)
+{
+	size_t i = 0;
+
+	for (; i < chain.len && pattern[i] != '\0'; i++) {
+		const bool family = chain.ptr[i] == '4' || chain.ptr[i] == '6';
+
+		if (pattern[i] == '#' ? !family : chain.ptr[i] != pattern[i])
+			return false;
+	}
+	return i == chain.len && pattern[i] == '\0';
+}
+
 /* What a step means: the rule that a rule chain is, or what the chain is for. */
 static void
 add_meaning(struct engine *e, struct buf *out, struct str chain)
@@ -131,7 +189,7 @@ add_meaning(struct engine *e, struct buf *out, struct str chain)
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(meanings); i++) {
-		if (str_is(chain, meanings[i].chain))
+		if (is_like(chain, meanings[i].chain))
 			add_member(out, "meaning", str_from(meanings[i].meaning));
 	}
 }
@@ -158,7 +216,7 @@ add_step(struct engine *e, struct buf *out, struct proc_reader *r)
 void
 control_answer_trace(struct engine *e, const struct proc_msg *answer, struct buf *out)
 {
-	enum trace_verdict last = TRACE_OTHER;
+	enum trace_verdict last = TRACE_ACCEPT; /* nothing of ours met it */
 	struct proc_reader r = {.ok = false};
 	struct buf steps = {0};
 	uint32_t count = 0;

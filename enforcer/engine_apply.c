@@ -84,21 +84,6 @@ can_go_on(const struct engine_apply *a)
 	return a->table_known && a->current != NULL && !a->heal;
 }
 
-/* What there are rules for stays until the whole table is made again, lest one who adds and
- * removes the only policy of its kind has all of it made each time. */
-static void
-settle_uses(struct engine_apply *a, const struct table_content *from)
-{
-	struct program *p = a->pending;
-	const uint32_t before = a->whole ? 0 : from->settings.uses;
-
-	program_keep_uses(p, before);
-	if (a->whole || p->options.settings.uses == before)
-		return;
-	program_keep_uses(p, 0);
-	a->whole = true;
-}
-
 /* Another program, or the same with other mid-stream; `before` is what is in force, if it is
  * not what current says. */
 static void
@@ -120,7 +105,8 @@ make_plan(struct engine *e, const struct table_content *before)
 		    before->element_count + SET_OWN4);
 	else if (a->current != NULL && !a->current->skeleton)
 		engine_gone_note_program(e, a->current);
-	settle_uses(a, &from);
+	/* What there are rules for stays until the whole table is made again. */
+	program_keep_uses(a->pending, a->whole ? 0 : from.settings.uses);
 	if (cold) {
 		plan_by_and_by(a);
 	} else {
@@ -168,24 +154,19 @@ begin(struct engine *e, struct program *p)
 	engine_commit_begin(e);
 }
 
-/* The change alone; or, where it needs rules that are not there, the whole table. */
+/* The change alone, with the rules that it is the first to need. */
 static void
 plan_change(struct engine_apply *a)
 {
-	const uint32_t uses = a->current->options.settings.uses;
-	struct table_content to;
+	struct table_settings *settings = &a->current->options.settings;
+	const uint32_t before = settings->uses;
 
-	a->whole = (table_uses(a->delta.added_count) & ~uses) != 0;
-	if (a->whole) {
-		program_keep_uses(a->current, 0);
-		program_content(a->current, a->plan_arena, a->midstream, &to);
-		plan_at_once(a->plan_arena, NULL, &to, &a->stages);
-		return;
-	}
+	settings->uses |= table_uses(a->delta.added_count);
+	a->whole = false;
 	a->stages.count = 1;
 	a->stages.batches = ARENA_NEW(a->plan_arena, struct op_batch);
-	plan_delta(a->plan_arena, a->current->real.state, &a->current->options.settings,
-	    &a->delta, a->stages.batches);
+	plan_delta(a->plan_arena, a->current->real.state, settings, before, &a->delta,
+	    a->stages.batches);
 }
 
 void

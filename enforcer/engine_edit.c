@@ -113,7 +113,7 @@ engine_source_edited(struct engine *e, const struct queued_edit *edit)
 	if (s->bundle_fd >= 0)
 		(void)close(s->bundle_fd); /* only read from */
 	s->bundle_fd = -1;
-	s->edited = true;
+	s->spent = true;
 	if (x->count == x->cap) {
 		x->cap = x->cap != 0 ? x->cap * 2 : 16;
 		x->queue = xreallocarray(x->queue, x->cap, sizeof(*x->queue));
@@ -202,6 +202,9 @@ read_queue(struct engine *e, struct program_edit *edit, size_t *taken)
 	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++) {
 		if (read[i])
 			engine_source_judged(e, i);
+		if (engine_refused_wants_name(&e->sources[i]) &&
+		    program_edit_brings_names(edit))
+			return false;
 	}
 	return true;
 }

@@ -15,6 +15,7 @@
 #include "enforcer/journal.h"
 
 #define QUEUE_MOST        4096 /* messages of one receiver */
+#define SAID_MOST         16   /* pieces of what a receiver says, at a time */
 #define PATIENCE_LEAST_NS UINT64_C(1000000000)
 #define PATIENCE_MOST_NS  UINT64_C(60000000000)
 
@@ -154,18 +155,18 @@ tell_failure(struct engine_export *x, enum enforcer_export kind, int error)
 	x->failing = true;
 }
 
-/* Whether a stream's other end is still there: collectors say nothing, but that they end. */
+/* Whether a stream's other end is still there: collectors say nothing, but that they end. One
+ * that goes on talking is there. */
 static bool
 is_there(const struct engine_export *x, int *out_error)
 {
 	char said[256];
-	ssize_t n;
+	ssize_t n = 1;
 
-	do
+	for (unsigned i = 0; i < SAID_MOST && (n > 0 || (n < 0 && errno == EINTR)); i++)
 		n = recv(x->fd, said, sizeof(said), MSG_DONTWAIT);
-	while (n > 0 || (n < 0 && errno == EINTR));
 	*out_error = n == 0 ? ECONNRESET : errno;
-	return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK));
 }
 
 /* ---- sending ---- */

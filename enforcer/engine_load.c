@@ -122,7 +122,7 @@ engine_source_arrived(struct engine *e, size_t index, int bundle_fd)
 	if (s->bundle_fd >= 0)
 		(void)close(s->bundle_fd); /* only read from */
 	s->bundle_fd = bundle_fd;
-	s->edited = s->wanted = false;
+	s->spent = s->wanted = false;
 	engine_edits_drop(e, index);
 	if (s->state == SOURCE_UNREADABLE)
 		set_state(s, SOURCE_UNKNOWN); /* until it has been loaded */
@@ -138,7 +138,7 @@ engine_source_readable(struct engine *e, size_t index)
 
 	if (s->state != SOURCE_UNREADABLE)
 		return;
-	if ((s->bundle_fd < 0 && !s->edited) || e->load.behind)
+	if ((s->bundle_fd < 0 && !s->spent) || e->load.behind)
 		set_state(s, SOURCE_UNKNOWN); /* until it has been loaded */
 	else
 		engine_source_judged(e, index);
@@ -254,6 +254,22 @@ note_states(struct engine *e, struct program *p)
 	}
 }
 
+/* What a cluster's role sent is many times what was made of it, in memory for as long as
+ * somebody holds it; and the role has all of it, to send again. */
+static void
+drop_loaded(struct engine *e)
+{
+	for (size_t i = 0; i < e->settings.source_count && !e->load.dirty; i++) {
+		struct engine_source *s = &e->sources[i];
+
+		if (!e->settings.sources[i].kubernetes || s->bundle_fd < 0)
+			continue;
+		(void)close(s->bundle_fd); /* only read from */
+		s->bundle_fd = -1;
+		s->spent = true;
+	}
+}
+
 static void
 finish_run(struct engine *e, struct program *p)
 {
@@ -264,6 +280,7 @@ finish_run(struct engine *e, struct program *p)
 	e->edits.wholes++;
 	e->load.behind = !p->ok;
 	if (p->ok) {
+		drop_loaded(e);
 		engine_apply_offer(e, p);
 		return;
 	}
@@ -427,7 +444,7 @@ copy_input(struct engine *e)
 	return true;
 }
 
-/* All of a source that has been edited must come again. False: something has yet to. */
+/* All of a source that is no longer at hand must come again. False: something has yet to. */
 static bool
 has_all(struct engine *e)
 {
@@ -441,7 +458,7 @@ has_all(struct engine *e)
 		if (s->bundle_fd >= 0)
 			continue;
 		all = false; /* better what is in force than not all of it */
-		if (!s->edited || s->wanted)
+		if (!s->spent || s->wanted)
 			continue;
 		if (e->settings.sources[i].kubernetes) {
 			s->wanted = engine_kube_want(e, i);

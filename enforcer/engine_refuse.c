@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "enforcer/engine_state.h"
 #include "enforcer/kube_closed.h"
+#include "policy-lang/codes.h"
 
 /* What is kept of one file may need that of another, hardly ever of a third; but of very many
  * mistakes a load finds only some. */
@@ -65,6 +66,8 @@ new_refused(struct str name, const struct diag_list *diags, bool all)
 			(d->loc.source == NULL || !str_eq(d->loc.source->name, name))))
 			continue;
 		f->total++;
+		f->wants_name |=
+		    strcmp(d->code, diag_code_table[CODE_UNKNOWN_EXTERNAL].code) == 0;
 		if (f->count < ENGINE_STATUS_ERRORS)
 			f->errors[f->count++] = engine_error_text(arena, d);
 	}
@@ -136,6 +139,19 @@ engine_refused_add(struct engine *e, struct engine_source *s, struct str name,
     const struct diag_list *diags)
 {
 	put(e, s, new_refused(name, diags, true));
+}
+
+bool
+engine_refused_wants_name(const struct engine_source *s)
+{
+	bool wants = false;
+
+	for (size_t i = 0; i < s->refused.len && !wants; i++) {
+		const struct refused_file *f = s->refused.entries[i].value;
+
+		wants = f->wants_name;
+	}
+	return wants;
 }
 
 bool

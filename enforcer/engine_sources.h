@@ -23,9 +23,9 @@ enum source_state {
 };
 
 struct engine_source {
-	int bundle_fd; /* all of it, the last that came; -1: none, or it has been edited */
-	bool edited; /* since it came as a whole */
-	bool wanted; /* the parent was asked for all of it */
+	int bundle_fd; /* all of it, the last that came; -1: none, or it is spent */
+	bool spent;    /* it came as a whole, and has been edited or dropped since */
+	bool wanted;   /* the parent was asked for all of it */
 	struct map
 	    refused; /* files whose last edit was: by name, struct refused_file */
 	enum source_state state;
@@ -71,6 +71,7 @@ struct refused_file {
 	const char **errors; /* their text */
 	size_t count;        /* kept; */
 	unsigned total;      /* found */
+	bool wants_name; /* one is that it names an ExternalNetwork that is not there */
 	/* Of a load: */
 	size_t source;
 	struct load_kept kept;
@@ -166,6 +167,8 @@ void engine_refused_settle(struct engine *e);
 /* Whether a text is among the errors of the file. */
 MUST_CHECK bool engine_refused_says(
     const struct engine_source *s, struct str name, const char *text);
+/* Whether a file may be good once an ExternalNetwork is there. */
+MUST_CHECK bool engine_refused_wants_name(const struct engine_source *s);
 /* Forgets what a load was to be done again with. */
 void engine_refused_end(struct engine *e);
 /* Frees a program, unless a load still reads files that are kept of it. */

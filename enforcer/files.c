@@ -38,23 +38,30 @@ make_parent_directory(const char *path, struct err *err)
 	return rc;
 }
 
-/* A socket that nobody answers at was left behind by a daemon that was killed. */
+/* A socket that nobody answers at was left behind by a daemon that was killed. Anything else
+ * that is there belongs to somebody. */
 static int
 remove_leftover(const struct sockaddr_un *address, struct err *err)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool answers;
+	const char *path = address->sun_path;
+	struct stat there;
+	int fd, rc = 0;
 
+	if (lstat(path, &there) != 0)
+		return errno == ENOENT ? 0 : err_sys(err, "%s", path);
+	if (!S_ISSOCK(there.st_mode))
+		return err_set(err, ERR_EXISTS, "%s: is there, and is no socket", path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return err_sys(err, "control socket");
-	answers = connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
+	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
+	    errno == EAGAIN)
+		rc = err_set(
+		    err, ERR_EXISTS, "%s: another enforcer answers there", path);
+	else if (errno != ECONNREFUSED || unlink(path) != 0)
+		rc = err_sys(err, "%s", path);
 	(void)close(fd); /* it was only to see */
-	if (answers)
-		return err_set(err, ERR_EXISTS, "%s: another enforcer answers there",
-		    address->sun_path);
-	if (unlink(address->sun_path) != 0 && errno != ENOENT)
-		return err_sys(err, "%s", address->sun_path);
-	return 0;
+	return rc;
 }
 
 static int
@@ -229,6 +236,7 @@ files_find_user(const struct enforcer_config *c, uint32_t *out_uid, uint32_t *ou
     struct err *err)
 {
 	char text[256];
+	int rc;
 
 	*out_uid = *out_gid = 0;
 	if (geteuid() != 0)
@@ -244,7 +252,11 @@ files_find_user(const struct enforcer_config *c, uint32_t *out_uid, uint32_t *ou
 		return err_set(err, ERR_LIMIT, "user is too long");
 	memcpy(text, c->user.ptr, c->user.len);
 	text[c->user.len] = '\0';
-	return proc_user(text, out_uid, out_gid, err);
+	rc = proc_user(text, out_uid, out_gid, err);
+	if (rc == 0 && (*out_uid == 0 || *out_gid == 0))
+		rc = err_set(err, ERR_INVALID,
+		    "roles must not run as %s: it is root, or of its group", text);
+	return rc;
 }
 
 /* ---- sources ---- */

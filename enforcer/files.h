@@ -9,7 +9,7 @@
 #include "enforcer/config.h"
 
 /* Listens on the control socket: mode 0600, or 0660 with a group. Makes the directory if
- * need be. ERR_EXISTS if another daemon answers there. */
+ * need be. ERR_EXISTS if another daemon answers there, or what is there is no socket. */
 MUST_CHECK int files_listen_control(
     const struct enforcer_config *c, int *out_fd, struct err *err);
 MUST_CHECK int files_listen_metrics(
@@ -31,7 +31,8 @@ MUST_CHECK int files_connect_ipfix(
 /* Makes the audit log's directory if need be, and gives it to the role's user. */
 MUST_CHECK int files_make_audit_directory(
     const struct enforcer_config *c, uint32_t uid, uint32_t gid, struct err *err);
-/* The user of the roles. Stays root (0) unless the process is root. */
+/* The user of the roles, which is not root, nor of its group: ERR_INVALID. 0, and nobody changes,
+ * where the process is not root. */
 MUST_CHECK int files_find_user(const struct enforcer_config *c, uint32_t *out_uid,
     uint32_t *out_gid, struct err *err);
 

@@ -52,6 +52,7 @@ static const struct {
     {MSG_CUT, ask_tracker},
     {MSG_ADOPT, ask_tracker},
     {MSG_TRACE, kernel_trace},
+    {MSG_TRACE_END, kernel_end_trace},
     {MSG_ADDRESSES, kernel_want_addresses},
     {MSG_WAYS, kernel_want_ways},
 };

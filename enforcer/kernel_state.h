@@ -49,6 +49,7 @@ struct kernel {
 	struct arena *settings_arena;
 	struct trace *trace;
 	uint32_t trace_question;
+	uint64_t trace_link; /* of who asked it */
 	monotime_t trace_until;
 	struct arena *arena; /* of one message */
 	uint32_t generation; /* of our last commit, or told to the engine */
@@ -85,6 +86,7 @@ void kernel_watch_generation(struct kernel *k);
 
 /* Answered when the packet has come, or time is up: kernel_watch_trace looks. */
 void kernel_trace(struct kernel *k, const struct proc_msg *msg);
+void kernel_end_trace(struct kernel *k, const struct proc_msg *msg);
 void kernel_watch_trace(struct kernel *k);
 
 /* ---- kernel_routes.c ---- */

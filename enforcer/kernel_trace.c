@@ -40,7 +40,16 @@ kernel_trace(struct kernel *k, const struct proc_msg *msg)
 		return;
 	}
 	k->trace_question = msg->id;
+	k->trace_link = k->engine_link;
 	k->trace_until.ns = monotime_now().ns + wait_ms * UINT64_C(1000000);
+}
+
+/* Nobody waits for the packet any more: the time is up. */
+void
+kernel_end_trace(struct kernel *k, const struct proc_msg *msg)
+{
+	(void)msg; /* it has no body */
+	k->trace_until = monotime_now();
 }
 
 /* Looks whether the packet has come, or time is up. */
@@ -49,14 +58,17 @@ kernel_watch_trace(struct kernel *k)
 {
 	const struct trace_step *steps;
 	struct err err = ERR_INIT;
+	/* To another engine than the one that asked, the answer would be none of its own. */
+	const bool waited_for = k->engine.fd >= 0 && k->engine_link == k->trace_link;
 	bool running = trace_running(k->trace);
 	bool came = trace_read(k->trace);
 	size_t count;
 
-	if (!running ||
-	    (!came && monotime_now().ns < k->trace_until.ns && k->engine.fd >= 0))
+	if (!running || (!came && monotime_now().ns < k->trace_until.ns && waited_for))
 		return;
 	steps = trace_end(k->trace, &count);
+	if (!waited_for)
+		return;
 	if (came)
 		answer_trace(k, k->trace_question, 0, steps, count, &err);
 	else

@@ -148,7 +148,8 @@ push_level(struct kube_decode *d, uint32_t paths, unsigned steps, bool list, boo
 		fail(d, "lists in lists");
 		return;
 	}
-	d->levels[d->level_count++] = (struct kube_level){paths, steps, list, empty};
+	d->levels[d->level_count++] = (struct kube_level){
+	    .paths = paths, .steps = steps, .list = list, .empty = empty};
 	value_done(d);
 }
 
@@ -159,6 +160,7 @@ begin_object(struct kube_decode *d, enum kube_event event)
 	d->event = event;
 	d->level_count = 0;
 	d->captured_bits = 0;
+	d->cut_count = 0;
 	d->part = PART_OTHER;
 	d->capture = CAPTURE_NONE;
 	buf_clear(&d->text);
@@ -213,6 +215,8 @@ finish_object(struct kube_decode *d)
 	    .finished = d->kind->ends &&
 			(str_is(phase, "Succeeded") || str_is(phase, "Failed")),
 	    .text = buf_str(&d->text),
+	    .cuts = d->cuts,
+	    .cut_count = d->cut_count,
 	};
 
 	d->place = d->watch ? OUTER : ITEMS;
@@ -239,10 +243,12 @@ find_capture(const struct kube_decode *d, struct str key)
 	return CAPTURE_NONE;
 }
 
-/* Which paths go on with this key. */
-static void
+/* Which paths go on with this key; whose what it leads to is. */
+static enum kube_of
 follow(struct kube_decode *d, const struct kube_level *level, struct str key)
 {
+	enum kube_of of = KUBE_OF_KIN;
+
 	d->paths = 0;
 	d->whole = false;
 	for (unsigned i = 0; i < d->kind->keep_count; i++) {
@@ -251,9 +257,27 @@ follow(struct kube_decode *d, const struct kube_level *level, struct str key)
 		if ((level->paths >> i & 1) == 0 || !str_is(key, steps[level->steps]))
 			continue;
 		d->paths |= UINT32_C(1) << i;
-		d->whole |= level->steps + 1 == KUBE_PATH_STEPS ||
-			    steps[level->steps + 1] == NULL;
+		if (level->steps + 1 != KUBE_PATH_STEPS &&
+		    steps[level->steps + 1] != NULL)
+			continue;
+		d->whole = true;
+		of = d->kind->keep[i].of;
 	}
+	return of;
+}
+
+/* What comes next in the text is somebody's. With too many cuts the rest is its own. */
+static void
+cut(struct kube_decode *d, enum kube_of of)
+{
+	struct kube_cut *last = d->cut_count != 0 ? &d->cuts[d->cut_count - 1] : NULL;
+
+	if ((last != NULL ? last->of : KUBE_OF_KIN) == of)
+		return;
+	if (d->cut_count == KUBE_MOST_CUTS)
+		last->of = KUBE_OF_ITSELF;
+	else
+		d->cuts[d->cut_count++] = (struct kube_cut){(uint32_t)d->text.len, of};
 }
 
 static void
@@ -261,6 +285,7 @@ object_key(struct kube_decode *d)
 {
 	struct kube_level *level = top_level(d);
 	const struct str key = buf_str(&d->scan.text);
+	enum kube_of of;
 
 	if (d->level_count == 1)
 		d->part = str_is(key, "metadata") ? PART_METADATA
@@ -269,9 +294,10 @@ object_key(struct kube_decode *d)
 	d->capture =
 	    (uint8_t)(d->level_count == 2 ? find_capture(d, key) : CAPTURE_NONE);
 	d->scan.keep = d->capture != CAPTURE_NONE;
-	follow(d, level, key);
+	of = follow(d, level, key);
 	if (d->paths == 0)
 		return;
+	cut(d, of);
 	if (!level->empty)
 		buf_add_char(&d->text, ',');
 	level->empty = false;
@@ -306,10 +332,38 @@ object_item(struct kube_decode *d, enum scan_event event)
 	if (event == SCAN_ARRAY_BEGIN) {
 		pass_over(d, INNER_SKIP);
 	} else if (event == SCAN_OBJECT_BEGIN) {
+		const size_t begin = d->text.len;
+
 		buf_add_cstr(&d->text, list->empty ? "{" : ",{");
 		list->empty = false;
 		push_level(d, list->paths, list->steps, false, true);
+		top_level(d)->begin = begin;
 	}
+}
+
+/* An item of which nothing is of interest. */
+static bool
+is_left_out(const struct kube_decode *d, const struct kube_level *item)
+{
+	const struct str text = str_slice(buf_str(&d->text), item->begin, d->text.len);
+
+	for (unsigned i = 0; i < d->kind->keep_count; i++) {
+		const char *only = d->kind->keep[i].only;
+
+		if ((item->paths >> i & 1) != 0 && only != NULL &&
+		    memmem(text.ptr, text.len, only, strlen(only)) == NULL)
+			return true;
+	}
+	return false;
+}
+
+static void
+item_closes(struct kube_decode *d, struct kube_level *list, struct kube_level *item)
+{
+	if (!is_left_out(d, item))
+		return;
+	d->text.len = item->begin;
+	list->empty = d->text.data[item->begin - 1] == '[';
 }
 
 static void
@@ -328,8 +382,12 @@ object_opens(struct kube_decode *d, bool list)
 static void
 object_closes(struct kube_decode *d)
 {
-	buf_add_char(&d->text, top_level(d)->list ? ']' : '}');
+	struct kube_level *level = top_level(d);
+
+	buf_add_char(&d->text, level->list ? ']' : '}');
 	check_size(d);
+	if (d->level_count > 1 && level[-1].list)
+		item_closes(d, level - 1, level);
 	value_done(d);
 	d->capture = CAPTURE_NONE;
 	if (--d->level_count == 0 && !d->failed)

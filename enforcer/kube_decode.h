@@ -8,11 +8,12 @@
 #define ENFORCER_KUBE_DECODE_H
 
 #include "common/json_scan.h"
-#include "enforcer/kube_kinds.h"
+#include "enforcer/kube_text.h"
 
 #define KUBE_TEXT_BYTES    (4u * 1024 * 1024) /* of one object; servers stop at 3 MiB */
 #define KUBE_MOST_PATHS    32u
 #define KUBE_FILTER_LEVELS 8u
+#define KUBE_MOST_CUTS     16u
 
 enum kube_event {
 	KUBE_LISTED, /* an item of a list */
@@ -29,6 +30,8 @@ struct kube_object {
 	uint64_t version;           /* resourceVersion; 0: absent */
 	bool finished;              /* a pod that has ended */
 	struct str text; /* the document; borrowed, as all of it, for the call */
+	const struct kube_cut *cuts; /* of that */
+	size_t cut_count;
 };
 
 /* False ends the decoding. */
@@ -38,6 +41,7 @@ typedef bool (*kube_object_fn)(void *arg, const struct kube_object *object);
 struct kube_level {
 	uint32_t paths; /* which of them still lead here */
 	unsigned steps; /* taken by them */
+	size_t begin;   /* of an item of a list: of the text, where it does */
 	bool list, empty;
 };
 
@@ -54,6 +58,8 @@ struct kube_decode {
 	enum kube_event event;
 	/* the object */
 	struct buf text;
+	struct kube_cut cuts[KUBE_MOST_CUTS];
+	unsigned cut_count;
 	struct kube_level levels[KUBE_FILTER_LEVELS];
 	unsigned level_count;
 	uint32_t paths; /* of the key whose value comes next */

@@ -2,36 +2,38 @@
 
 /* As load_pod reads it. */
 static const struct kube_path pod_fields[] = {
-    {{"metadata", "name"}},
-    {{"metadata", "namespace"}},
-    {{"metadata", "labels"}},
-    {{"metadata", "ownerReferences", "kind"}},
-    {{"metadata", "ownerReferences", "name"}},
-    {{"spec", "nodeName"}},
-    {{"spec", "hostNetwork"}},
-    {{"spec", "serviceAccountName"}},
-    {{"spec", "containers", "ports"}},
-    {{"spec", "initContainers", "ports"}},
-    {{"status", "podIP"}},
-    {{"status", "podIPs"}},
-    {{"status", "hostIP"}},
-    {{"status", "hostIPs"}},
+    {.steps = {"metadata", "name"}, .of = KUBE_OF_ITSELF},
+    {.steps = {"metadata", "namespace"}},
+    {.steps = {"metadata", "labels"}},
+    {.steps = {"metadata", "ownerReferences", "kind"}},
+    {.steps = {"metadata", "ownerReferences", "name"}},
+    {.steps = {"spec", "nodeName"}, .of = KUBE_OF_NODE},
+    {.steps = {"spec", "hostNetwork"}},
+    {.steps = {"spec", "serviceAccountName"}},
+    {.steps = {"spec", "containers", "ports"}},
+    {.steps = {"spec", "initContainers", "ports"}},
+    {.steps = {"status", "podIP"}, .of = KUBE_OF_ITSELF},
+    {.steps = {"status", "podIPs"}, .of = KUBE_OF_ITSELF},
+    {.steps = {"status", "hostIP"}, .of = KUBE_OF_NODE},
+    {.steps = {"status", "hostIPs"}, .of = KUBE_OF_NODE},
+    {.steps = {"status", "conditions", "type"}, .only = "\"type\":\"Ready\""},
+    {.steps = {"status", "conditions", "status"}},
 };
 static const struct kube_path node_fields[] = {
-    {{"metadata", "name"}},
-    {{"metadata", "labels"}},
-    {{"status", "addresses"}},
+    {.steps = {"metadata", "name"}},
+    {.steps = {"metadata", "labels"}},
+    {.steps = {"status", "addresses"}},
 };
 static const struct kube_path namespace_fields[] = {
-    {{"metadata", "name"}},
-    {{"metadata", "labels"}},
+    {.steps = {"metadata", "name"}},
+    {.steps = {"metadata", "labels"}},
 };
 /* What is written by people is read as they wrote it. */
 static const struct kube_path document_fields[] = {
-    {{"metadata", "name"}},
-    {{"metadata", "namespace"}},
-    {{"metadata", "labels"}},
-    {{"spec"}},
+    {.steps = {"metadata", "name"}},
+    {.steps = {"metadata", "namespace"}},
+    {.steps = {"metadata", "labels"}},
+    {.steps = {"spec"}},
 };
 
 #define FIELDS(table) .keep = (table), .keep_count = ARRAY_LEN(table)

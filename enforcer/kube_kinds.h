@@ -9,9 +9,21 @@
 
 #define KUBE_PATH_STEPS 3
 
+/* Who has the same there, mostly: see kube_text.h. */
+enum kube_of {
+	KUBE_OF_KIN,    /* objects of one owner */
+	KUBE_OF_NODE,   /* those of one node */
+	KUBE_OF_ITSELF, /* nobody else */
+};
+
 /* "spec", "containers", "ports": the value below, whole. Lists are stepped through. */
 struct kube_path {
 	const char *steps[KUBE_PATH_STEPS]; /* the last ones may be NULL */
+	/* Of the items of a list, all but those are left out of which what is kept has this in
+	 * it; NULL: none is. */
+	const char *only;
+	enum kube_of
+	    of; /* of a kind of which none is an object's own nothing is shared */
 };
 
 struct kube_kind {

@@ -94,40 +94,54 @@ tell_whole_later(struct kube_role *k)
 		base_die("cannot start a timer");
 }
 
+/* `rc`: of sealing it; takes the descriptor. */
 static bool
-send_bundle(struct kube_role *k, uint32_t type, const struct buf *body,
-    const struct bundle *bundle)
+send_sealed(struct kube_role *k, uint32_t type, const struct buf *body, int fd, int rc,
+    struct err *err)
 {
-	struct err err = ERR_INIT;
-	int fd = -1;
-	int rc = bundle_seal(bundle, &fd, &err);
-
 	if (rc == 0)
-		rc = link_send(&k->engine, type, 0, body, fd, &err);
+		rc = link_send(&k->engine, type, 0, body, fd, err);
 	if (fd >= 0)
 		(void)close(fd); /* the engine has its own */
 	if (rc != 0)
-		log_warn("engine-link", "detail=%s", log_quote(str_from(err.msg)));
+		log_warn("engine-link", "detail=%s", log_quote(str_from(err->msg)));
 	return rc == 0;
+}
+
+struct texts {
+	struct kube_whole whole;
+	struct buf text; /* of one */
+};
+
+static struct str
+text_of(void *ctx, size_t index)
+{
+	struct texts *t = ctx;
+
+	return kube_store_text(t->whole.entries[index], &t->text);
 }
 
 static void
 send_whole(struct kube_role *k)
 {
 	struct arena *arena = arena_new();
-	struct bundle bundle;
+	struct texts texts = {.text = {0}};
+	struct err err = ERR_INIT;
 	struct buf body = {0};
+	int fd = -1, rc;
 
-	kube_store_whole(&k->store, arena, &bundle);
+	kube_store_whole(&k->store, arena, &texts.whole);
+	rc = bundle_seal_each(&texts.whole.names, text_of, &texts, &fd, &err);
 	proc_put_u32(&body, k->settings.index);
 	proc_put_str(&body, STR(""));
 	k->whole = k->outstanding = false;
-	if (!send_bundle(k, MSG_SOURCE, &body, &bundle)) {
+	if (!send_sealed(k, MSG_SOURCE, &body, fd, rc, &err)) {
 		tell_whole_later(k);
 	} else {
 		note_sent(k);
-		log_info("kube-whole", "objects=%zu", bundle.count);
+		log_info("kube-whole", "objects=%zu", texts.whole.names.count);
 	}
+	buf_free(&texts.text);
 	buf_free(&body);
 	arena_free(arena);
 }
@@ -137,9 +151,11 @@ send_edit(struct kube_role *k)
 {
 	struct arena *arena = arena_new();
 	struct bundle changed;
+	struct err err = ERR_INIT;
 	struct buf body = {0};
 	struct str *gone;
 	size_t gone_count;
+	int fd = -1, rc;
 
 	kube_store_edit(
 	    &k->store, arena, EDIT_OBJECTS, EDIT_BYTES, &changed, &gone, &gone_count);
@@ -148,7 +164,8 @@ send_edit(struct kube_role *k)
 	for (size_t i = 0; i < gone_count; i++)
 		proc_put_str(&body, gone[i]);
 	k->outstanding = true;
-	if (!send_bundle(k, MSG_SOURCE_EDIT, &body, &changed))
+	rc = bundle_seal(&changed, &fd, &err);
+	if (!send_sealed(k, MSG_SOURCE_EDIT, &body, fd, rc, &err))
 		tell_whole_later(k);
 	else
 		note_sent(k);

@@ -8,13 +8,12 @@
 
 struct kube_entry {
 	uint32_t pass;
-	uint32_t text_len;
 	uint8_t kind;
-	bool told;      /* whoever follows may know it */
-	bool changed;   /* is in the queue ... */
-	uint32_t place; /* ... there */
-	char *text;     /* NULL: gone, which is yet to be told */
-	char name[];    /* NUL-terminated */
+	bool told;              /* whoever follows may know it */
+	bool changed;           /* is in the queue ... */
+	uint32_t place;         /* ... there */
+	struct kube_text *text; /* NULL: gone, which is yet to be told */
+	char name[];            /* NUL-terminated */
 };
 
 void
@@ -30,7 +29,7 @@ static void
 free_entry(struct kube_store *s, struct kube_entry *e)
 {
 	(void)map_remove(&s->kinds[e->kind].by_name, str_from(e->name)); /* it is */
-	free(e->text);
+	kube_text_free(&s->texts, e->text);
 	free(e);
 }
 
@@ -43,11 +42,12 @@ kube_store_fini(struct kube_store *s)
 		for (size_t j = 0; j < map->len; j++) {
 			struct kube_entry *e = map->entries[j].value;
 
-			free(e->text);
+			kube_text_free(&s->texts, e->text);
 			free(e);
 		}
 		map_fini(map);
 	}
+	kube_texts_fini(&s->texts);
 	free(s->changed);
 	free(s->cluster);
 }
@@ -113,24 +113,22 @@ take_back(struct kube_store *s, struct kube_entry *e)
 	free_entry(s, e);
 }
 
+/* NULL: it is gone. */
 static void
-set_text(struct kube_store *s, struct kube_entry *e, struct str text)
+set_text(struct kube_store *s, struct kube_entry *e, struct kube_text *text)
 {
 	struct kube_objects *objects = &s->kinds[e->kind];
 
 	objects->edits++;
 	if (e->text != NULL) {
 		objects->count--;
-		objects->bytes -= e->text_len;
-		free(e->text);
+		objects->bytes -= kube_text_len(e->text);
+		kube_text_free(&s->texts, e->text);
 	}
-	e->text = NULL;
-	e->text_len = (uint32_t)text.len;
-	if (text.len != 0) {
-		e->text = xmalloc(text.len);
-		memcpy(e->text, text.ptr, text.len);
+	e->text = text;
+	if (text != NULL) {
 		objects->count++;
-		objects->bytes += text.len;
+		objects->bytes += kube_text_len(text);
 	}
 	if (e->text == NULL && e->changed && !e->told)
 		take_back(s, e);
@@ -154,7 +152,6 @@ kube_store_put(struct kube_store *s, size_t kind, const struct kube_object *obje
 {
 	struct kube_objects *objects = &s->kinds[kind];
 	const bool gone = object->event == KUBE_DELETED || object->finished;
-	const struct str text = gone ? STR("") : object->text;
 	char name[NAME_MOST];
 	struct kube_entry *e;
 	struct str key;
@@ -171,10 +168,14 @@ kube_store_put(struct kube_store *s, size_t kind, const struct kube_object *obje
 	if (e == NULL)
 		e = new_entry(s, kind, key);
 	e->pass = objects->pass;
-	if ((e->text == NULL) == gone &&
-	    str_eq((struct str){e->text, e->text != NULL ? e->text_len : 0}, text))
+	if (gone ? e->text == NULL
+		 : e->text != NULL && kube_text_is(e->text, object->text))
 		return; /* what is of interest is as it was */
-	set_text(s, e, text);
+	/* The new one first: what it shares with the old one stays. */
+	set_text(s, e,
+	    gone ? NULL
+		 : kube_text_new(
+		       &s->texts, object->text, object->cuts, object->cut_count));
 }
 
 void
@@ -193,7 +194,7 @@ kube_store_list_end(struct kube_store *s, size_t kind)
 		struct kube_entry *e = map->entries[i].value;
 
 		if (e->pass != s->kinds[kind].pass && e->text != NULL)
-			set_text(s, e, STR(""));
+			set_text(s, e, NULL);
 	}
 }
 
@@ -219,26 +220,38 @@ full_name(const struct kube_store *s, struct arena *arena, const struct kube_ent
 	    str_from(kube_kinds[e->kind].name), STR("/"), str_from(e->name));
 }
 
-static void
-add_source(const struct kube_store *s, struct arena *arena, const struct kube_entry *e,
-    struct bundle *out)
-{
-	out->sources[out->count++] =
-	    (struct source){full_name(s, arena, e), (struct str){e->text, e->text_len}};
-}
+struct named {
+	struct str name;
+	struct kube_entry *entry;
+};
 
 static int
 by_name(const void *a, const void *b)
 {
-	const struct source *x = a, *y = b;
+	const struct named *x = a, *y = b;
 
 	return str_cmp(x->name, y->name);
 }
 
-void
-kube_store_whole(struct kube_store *s, struct arena *arena, struct bundle *out)
+static void
+split(
+    struct arena *arena, const struct named *all, size_t count, struct kube_whole *out)
 {
-	size_t count = 0;
+	*out = (struct kube_whole){
+	    .names = {ARENA_ARRAY(arena, count, struct source), count},
+	    .entries = ARENA_ARRAY(arena, count, struct kube_entry *),
+	};
+	for (size_t i = 0; i < count; i++) {
+		out->names.sources[i] = (struct source){all[i].name, STR("")};
+		out->entries[i] = all[i].entry;
+	}
+}
+
+void
+kube_store_whole(struct kube_store *s, struct arena *arena, struct kube_whole *out)
+{
+	struct named *all;
+	size_t count = 0, at = 0;
 
 	while (s->changed_count != 0) {
 		struct kube_entry *e = take_changed(s);
@@ -249,14 +262,38 @@ kube_store_whole(struct kube_store *s, struct arena *arena, struct bundle *out)
 	}
 	for (size_t i = 0; i < KUBE_KIND_COUNT; i++)
 		count += s->kinds[i].count;
-	*out = (struct bundle){.sources = ARENA_ARRAY(arena, count + 1, struct source)};
+	all = xcalloc(count + 1, sizeof(*all));
 	for (size_t i = 0; i < KUBE_KIND_COUNT; i++) {
 		const struct map *map = &s->kinds[i].by_name;
 
-		for (size_t j = 0; j < map->len; j++)
-			add_source(s, arena, map->entries[j].value, out);
+		for (size_t j = 0; j < map->len; j++) {
+			struct kube_entry *e = map->entries[j].value;
+
+			all[at++] = (struct named){full_name(s, arena, e), e};
+		}
 	}
-	qsort(out->sources, out->count, sizeof(struct source), by_name);
+	qsort(all, count, sizeof(*all), by_name);
+	split(arena, all, count, out);
+	free(all);
+}
+
+struct str
+kube_store_text(const struct kube_entry *e, struct buf *out)
+{
+	buf_clear(out);
+	kube_text_add(e->text, out);
+	return buf_str(out);
+}
+
+static void
+add_source(const struct kube_store *s, struct arena *arena, const struct kube_entry *e,
+    struct bundle *out)
+{
+	struct buf text = {0};
+
+	out->sources[out->count++] = (struct source){
+	    full_name(s, arena, e), str_dup(arena, kube_store_text(e, &text))};
+	buf_free(&text);
 }
 
 void
@@ -275,7 +312,7 @@ kube_store_edit(struct kube_store *s, struct arena *arena, size_t most,
 		struct kube_entry *e = take_changed(s);
 
 		e->told = true;
-		bytes += e->text_len + NAME_MOST;
+		bytes += (e->text != NULL ? kube_text_len(e->text) : 0) + NAME_MOST;
 		if (e->text != NULL) {
 			add_source(s, arena, e, out_changed);
 		} else {

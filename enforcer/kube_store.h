@@ -21,6 +21,7 @@ struct kube_objects {
 
 struct kube_store {
 	char *cluster; /* what all names begin with */
+	struct kube_texts texts;
 	struct kube_objects kinds[KUBE_KIND_COUNT];
 	/* A queue, in the order of the first change; NULL: it was taken back. */
 	struct kube_entry **changed;
@@ -41,9 +42,16 @@ void kube_store_clear(struct kube_store *s, size_t kind);
 
 /* How many have changed since they were last told: no more than there are, and were told of. */
 MUST_CHECK size_t kube_store_changed(const struct kube_store *s);
-/* Everything there is, sorted by name; it is told with this. Borrows the texts until the store
- * changes. */
-void kube_store_whole(struct kube_store *s, struct arena *arena, struct bundle *out);
+/* Everything there is, sorted by name, in the arena; it is told with this. */
+struct kube_whole {
+	struct bundle
+	    names; /* without texts, which are many times what is held of them */
+	struct kube_entry **entries; /* of these names: good until the store changes */
+};
+void kube_store_whole(
+    struct kube_store *s, struct arena *arena, struct kube_whole *out);
+/* The text of an entry, in the buffer. */
+MUST_CHECK struct str kube_store_text(const struct kube_entry *e, struct buf *out);
 /* At most `most` of what has changed, and names of what is gone, in the arena; texts of at most
  * `most_bytes` unless it is one. They are told with this. */
 void kube_store_edit(struct kube_store *s, struct arena *arena, size_t most,

@@ -55,21 +55,45 @@ check_config(const char *path)
 	return ok ? 0 : EXIT_MISTAKE;
 }
 
+/* What is done instead of running. */
+enum deed {
+	RUN,
+	CHECK,
+	BOOT,
+	REMOVE
+};
+
+static int
+do_deed(enum deed deed, const struct parent_options *parent)
+{
+	switch (deed) {
+	case CHECK:
+		return check_config(parent->config_path);
+	case BOOT:
+		return boot_run(parent->config_path);
+	case REMOVE:
+		return boot_remove(parent->config_path);
+	case RUN:
+		break;
+	}
+	return parent_run(parent);
+}
+
 static int
 run_daemon(int argc, char **argv)
 {
 	static const struct option options[] = {
 	    {"config", required_argument, NULL, 'c'},
-	    {"check", no_argument, NULL, 'k'},
-	    {"boot", no_argument, NULL, 'b'},
-	    {"remove", no_argument, NULL, 'd'},
+	    {"check", no_argument, NULL, CHECK},
+	    {"boot", no_argument, NULL, BOOT},
+	    {"remove", no_argument, NULL, REMOVE},
 	    {"ready-fd", required_argument, NULL, 'r'},
 	    {"version", no_argument, NULL, 'v'},
 	    {"help", no_argument, NULL, 'h'},
 	    {NULL, 0, NULL, 0},
 	};
 	struct parent_options parent = {.config_path = DEFAULT_CONFIG, .ready_fd = -1};
-	int (*instead)(const char *config_path) = NULL;
+	enum deed deed = RUN;
 	uint64_t fd;
 	int option;
 
@@ -78,14 +102,16 @@ run_daemon(int argc, char **argv)
 		case 'c':
 			parent.config_path = optarg;
 			break;
-		case 'k':
-			instead = check_config;
-			break;
-		case 'b':
-			instead = boot_run;
-			break;
-		case 'd':
-			instead = boot_remove;
+		case CHECK:
+		case BOOT:
+		case REMOVE:
+			if (deed != RUN && deed != (enum deed)option) {
+				(void)fputs("ringfence-enforcer: --check, --boot and "
+					    "--remove exclude each other\n",
+				    stderr);
+				return EXIT_MISTAKE;
+			}
+			deed = (enum deed)option;
 			break;
 		case 'r':
 			if (!str_to_u64(str_from(optarg), MAX_FD, &fd)) {
@@ -112,7 +138,7 @@ run_daemon(int argc, char **argv)
 		    argv[optind]);
 		return EXIT_MISTAKE;
 	}
-	return instead != NULL ? instead(parent.config_path) : parent_run(&parent);
+	return do_deed(deed, &parent);
 }
 
 int

@@ -55,6 +55,7 @@ enum enforcer_message {
 	MSG_CUT,         /* connections (connection.h), of that list, to be ended */
 	MSG_ADOPT,       /* connections under way, to be made known to conntrack */
 	MSG_TRACE,       /* u32 milliseconds, connections: the packet to wait for */
+	MSG_TRACE_END, /* not answered, but the question that waits is, now; no body */
 	/* Not answered: u32 count; each: u8 family, bytes[16], u8 others may have had it:
 	 * addresses of routes in force, to be on the node where its configuration says so. */
 	MSG_ADDRESSES,

@@ -116,6 +116,11 @@ nft_build_op(struct nft_build *b, const struct op_batch *batch, size_t index)
 		b->room = op->room;
 		nft_build_table(b);
 		break;
+	case OP_RULES:
+		nft_build_constant_chains(b);
+		for (size_t i = 0; i < table_chain_count; i++)
+			nft_build_chain_rules(b, &table_chains[i]);
+		break;
 	case OP_ADD:
 	case OP_DELETE:
 		nft_build_elements(

@@ -61,7 +61,7 @@ MUST_CHECK int nft_generation(struct nft *n, uint32_t *out_generation, struct er
 
 /* A counter of a chain rule_N. */
 struct nft_counter {
-	uint32_t number;
+	uint32_t number; /* the first: by it they are sorted and found */
 	uint64_t packets;
 	uint64_t bytes;
 };

@@ -401,17 +401,20 @@ rule_comment(struct nftnl_rule *r, const char *comment)
 	nftnl_udata_buf_free(buf);
 }
 
+/* At the end of the chain, or in the place of the one that has the handle. */
 static void
 rule_message(struct nft_build *b, const char *chain, const struct table_rule *source,
-    const struct nft_counter *counted)
+    const struct nft_counter *counted, uint64_t handle)
 {
 	struct nftnl_rule *r = must(nftnl_rule_alloc());
-	struct nlmsghdr *header =
-	    nft_build_begin(b, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
+	struct nlmsghdr *header = nft_build_begin(b, NFT_MSG_NEWRULE,
+	    handle != 0 ? NLM_F_REPLACE : NLM_F_CREATE | NLM_F_APPEND);
 
 	if (nftnl_rule_set_str(r, NFTNL_RULE_TABLE, TABLE_NAME) != 0 ||
 	    nftnl_rule_set_str(r, NFTNL_RULE_CHAIN, chain) != 0)
 		base_die("out of memory");
+	if (handle != 0)
+		nftnl_rule_set_u64(r, NFTNL_RULE_HANDLE, handle);
 	nft_rule_exprs(r, source, b, counted);
 	rule_comment(r, source->comment);
 	nftnl_rule_nlmsg_build_payload(header, r);
@@ -471,7 +474,7 @@ constant_rules(struct nft_build *b, const struct table_chain *chain)
 	for (size_t i = 0;
 	     i < chain->rule_count && table_chain_is_on(chain, &b->settings); i++) {
 		if (table_rule_is_on(&chain->rules[i], &b->settings))
-			rule_message(b, chain->name, &chain->rules[i], NULL);
+			rule_message(b, chain->name, &chain->rules[i], NULL, 0);
 	}
 }
 
@@ -482,6 +485,13 @@ nft_build_chain_rules(struct nft_build *b, const struct table_chain *chain)
 		return;
 	nft_build_flush_other_chain(b, chain->name);
 	constant_rules(b, chain);
+}
+
+void
+nft_build_rule(struct nft_build *b, const struct table_chain *chain,
+    const struct table_rule *rule, uint64_t handle)
+{
+	rule_message(b, chain->name, rule, NULL, handle);
 }
 
 void
@@ -527,7 +537,7 @@ nft_build_rule_chain(struct nft_build *b, const struct table_rule_chain *chain)
 	(void)nft_chain_name(chain->number, name);
 	for (size_t i = 0; i < count; i++) { /* one of them has a counter */
 		if (nft_rule_is_known(&rules[i], b->lacks))
-			rule_message(b, name, &rules[i], counted);
+			rule_message(b, name, &rules[i], counted, 0);
 	}
 }
 

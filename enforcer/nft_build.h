@@ -91,6 +91,9 @@ void nft_build_no_base_chains(struct nft_build *b);
 void nft_build_constant_chains(struct nft_build *b);
 /* The rules of a constant chain, anew. */
 void nft_build_chain_rules(struct nft_build *b, const struct table_chain *chain);
+/* One of them, in the place of the rule that has the handle. */
+void nft_build_rule(struct nft_build *b, const struct table_chain *chain,
+    const struct table_rule *rule, uint64_t handle);
 /* A chain rule_N, empty; its rules; without rules; and its end. Chains of limits refer to
  * each other: each of several chains comes, or loses its rules, before any gets rules, or
  * goes. */

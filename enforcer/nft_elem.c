@@ -11,7 +11,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
-#include "enforcer/nft_build.h"
+#include "enforcer/nft_socket.h"
 
 /* An element's attributes at most: two keys, a verdict with its chain, flags, nests. */
 #define ELEMENT_MAX_BYTES 160u
@@ -239,7 +239,6 @@ read_data(enum table_set_id set, const struct nlattr *data, struct table_element
 	const struct nlattr *verdict = NULL;
 	const uint8_t *value;
 	const char *chain = NULL;
-	uint64_t number;
 
 	if (table_sets[set].value == FIELD_NONE)
 		return true;
@@ -251,14 +250,10 @@ read_data(enum table_set_id set, const struct nlattr *data, struct table_element
 			table_element_set_value(set, value, out);
 		return value != NULL;
 	}
-	if (mnl_attr_parse_nested(data, find_verdict, &verdict) < 0 ||
-	    verdict == NULL ||
-	    mnl_attr_parse_nested(verdict, find_chain_attr, &chain) < 0 ||
-	    chain == NULL || strncmp(chain, "rule_", 5) != 0 ||
-	    !str_to_u64(str_from(chain + 5), UINT32_MAX, &number))
-		return false;
-	out->value = (uint32_t)number;
-	return true;
+	return mnl_attr_parse_nested(data, find_verdict, &verdict) >= 0 &&
+	       verdict != NULL &&
+	       mnl_attr_parse_nested(verdict, find_chain_attr, &chain) >= 0 &&
+	       nft_chain_number(chain, &out->value);
 }
 
 /* The inverse of table_element_key. */

@@ -10,12 +10,12 @@
 #include <libnftnl/expr.h>
 #include <libnftnl/rule.h>
 
-#include "common/map.h"
+#include "common/sorted.h"
 #include "enforcer/nft_socket.h"
 
 /* Rules of a chain, as text. */
 struct chain_text {
-	uint32_t number;
+	uint32_t number; /* the first: by it they are found */
 	struct buf text;
 };
 
@@ -56,21 +56,9 @@ add_text(struct buf *out, struct nftnl_rule *rule)
 }
 
 static struct chain_text *
-find(struct reader *r, uint32_t number)
+find(const struct reader *r, uint32_t number)
 {
-	size_t lo = 0, hi = r->count;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (r->chains[mid].number == number)
-			return &r->chains[mid];
-		if (r->chains[mid].number < number)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return NULL;
+	return u32_find(number, r->chains, r->count, sizeof(*r->chains));
 }
 
 static int

@@ -16,6 +16,7 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <openssl/evp.h>
 
+#include "common/sorted.h"
 #include "enforcer/netlink.h"
 #include "enforcer/nft_build.h"
 #include "enforcer/nft_elem.h"
@@ -134,12 +135,21 @@ nft_generation(struct nft *n, uint32_t *out_generation, struct err *err)
 
 /* ---- rules: counters and digest ---- */
 
+/* Twice what a rule of ours may have: it is written as it was read, or nearly so. */
+#define RULE_BYTES 16384
+
 struct rules_reader {
 	struct nft_counter *counters;
 	size_t count, cap;
 	EVP_MD_CTX *digest; /* NULL: not wanted */
-	bool failed;
 };
+
+static void
+digest_bytes(EVP_MD_CTX *digest, const void *data, size_t len)
+{
+	if (EVP_DigestUpdate(digest, data, len) != 1)
+		base_die("no SHA-256");
+}
 
 bool
 nft_chain_number(const char *chain, uint32_t *out_number)
@@ -201,7 +211,7 @@ static void
 digest_rule(struct rules_reader *r, struct nftnl_rule *rule)
 {
 	/* Zeroed: libmnl 1.0.4 leaves the padding of attributes as it is. */
-	_Alignas(struct nlmsghdr) char data[16384] = {0};
+	_Alignas(struct nlmsghdr) char data[RULE_BYTES] = {0};
 	struct nlmsghdr *header = mnl_nlmsg_put_header(data);
 	struct nftnl_expr_iter *iter = nftnl_expr_iter_create(rule);
 	struct nftnl_expr *e;
@@ -220,10 +230,11 @@ digest_rule(struct rules_reader *r, struct nftnl_rule *rule)
 	nftnl_rule_unset(rule, NFTNL_RULE_HANDLE);
 	nftnl_rule_unset(rule, NFTNL_RULE_POSITION);
 	nftnl_rule_nlmsg_build_payload(header, rule);
-	if (EVP_DigestUpdate(r->digest, data, header->nlmsg_len) != 1)
-		r->failed = true;
+	digest_bytes(r->digest, data, header->nlmsg_len);
 }
 
+/* Others may put in a rule that is longer than any of ours, or has what libnftnl does not know:
+ * then it is none of ours, whatever it says, and the digest is another. */
 static int
 rule_seen(const struct nlmsghdr *header, void *arg)
 {
@@ -232,12 +243,14 @@ rule_seen(const struct nlmsghdr *header, void *arg)
 
 	if (rule == NULL)
 		base_die("out of memory");
-	if (nftnl_rule_nlmsg_parse(header, rule) == 0) {
+	if (header->nlmsg_len <= RULE_BYTES / 2 &&
+	    nftnl_rule_nlmsg_parse(header, rule) == 0) {
 		note_counter(r, nftnl_rule_get_str(rule, NFTNL_RULE_CHAIN), rule);
 		if (r->digest != NULL)
 			digest_rule(r, rule);
-	} else {
-		r->failed = true;
+	} else if (r->digest != NULL) {
+		digest_bytes(r->digest, mnl_nlmsg_get_payload(header),
+		    mnl_nlmsg_get_payload_len(header));
 	}
 	nftnl_rule_free(rule);
 	return MNL_CB_OK;
@@ -254,33 +267,10 @@ nft_each_rule(struct nft *n, int (*each)(const struct nlmsghdr *header, void *ar
 	return nft_request(n, request, each, arg, err);
 }
 
-static int
-read_rules(struct nft *n, struct rules_reader *r, struct err *err)
-{
-	int rc = nft_each_rule(n, rule_seen, r, err);
-
-	if (rc == 0 && r->failed)
-		rc = err_set(err, ERR_PROTOCOL, "a rule that cannot be read");
-	return rc;
-}
-
-static int
-compare_counters(const void *a, const void *b)
-{
-	uint32_t x = ((const struct nft_counter *)a)->number;
-	uint32_t y = ((const struct nft_counter *)b)->number;
-
-	return x < y ? -1 : x > y;
-}
-
 const struct nft_counter *
 nft_counter_of(const struct nft_counter *counters, size_t count, uint32_t number)
 {
-	const struct nft_counter key = {.number = number};
-
-	return count == 0
-		   ? NULL
-		   : bsearch(&key, counters, count, sizeof(key), compare_counters);
+	return u32_find(number, counters, count, sizeof(*counters));
 }
 
 int
@@ -288,7 +278,7 @@ nft_counters(struct nft *n, struct nft_counter **out_counters, size_t *out_count
     struct err *err)
 {
 	struct rules_reader r = {.counters = NULL};
-	int rc = read_rules(n, &r, err);
+	int rc = nft_each_rule(n, rule_seen, &r, err);
 
 	if (rc != 0) {
 		free(r.counters);
@@ -296,7 +286,7 @@ nft_counters(struct nft *n, struct nft_counter **out_counters, size_t *out_count
 		r.count = 0;
 	}
 	if (r.count != 0)
-		qsort(r.counters, r.count, sizeof(*r.counters), compare_counters);
+		qsort(r.counters, r.count, sizeof(*r.counters), u32_cmp);
 	*out_counters = r.counters;
 	*out_count = r.count;
 	return rc;
@@ -449,11 +439,10 @@ observe(struct nft *n, struct arena *arena, bool elements,
 			    n, arena, (enum table_set_id)i, out_observed, err);
 	}
 	if (rc == 0)
-		rc = read_rules(n, &r, err);
+		rc = nft_each_rule(n, rule_seen, &r, err);
 	if (rc == 0) {
 		if (r.count != 0)
-			qsort(
-			    r.counters, r.count, sizeof(*r.counters), compare_counters);
+			qsort(r.counters, r.count, sizeof(*r.counters), u32_cmp);
 		out_observed->rule_chains = ARENA_ARRAY(arena, r.count, uint32_t);
 		out_observed->rule_chain_count = r.count;
 		for (size_t i = 0; i < r.count; i++)

@@ -13,37 +13,14 @@
  */
 #include <stdlib.h>
 
+#include "common/sorted.h"
 #include "enforcer/nft_there.h"
-
-static bool
-wants(const struct op_batch *batch, uint32_t number)
-{
-	size_t lo = 1, hi = 1; /* the chains follow the first operation, sorted */
-
-	while (hi < batch->count && batch->ops[hi].kind == OP_CHAIN_ADD)
-		hi++;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		uint32_t here = batch->ops[mid].chain->number;
-
-		if (here == number)
-			return true;
-		if (here < number)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return false;
-}
 
 static bool
 is_kept(const struct nft_kept *kept, uint32_t number)
 {
-	for (size_t i = 0; i < kept->count; i++) {
-		if (kept->numbers[i] == number)
-			return true;
-	}
-	return false;
+	return u32_find(number, kept->numbers, kept->count, sizeof(*kept->numbers)) !=
+	       NULL;
 }
 
 /* Chains first, then rules: those of limits refer to each other. */
@@ -123,6 +100,23 @@ refer(struct nft *n, const struct nft_swap *s, const struct nft_there *there,
 	return nft_commit(n, &build, 0, &now, out_refusal, err);
 }
 
+/* Chains that the batch has not; its own follow the first operation, sorted as those are. */
+static void
+build_no_chains(
+    struct nft_build *b, const struct op_batch *batch, const struct nft_there *there)
+{
+	size_t at = 1;
+
+	for (size_t i = 0; i < there->count; i++) {
+		while (at < batch->count && batch->ops[at].kind == OP_CHAIN_ADD &&
+		       batch->ops[at].chain->number < there->numbers[i])
+			at++;
+		if (at == batch->count || batch->ops[at].kind != OP_CHAIN_ADD ||
+		    batch->ops[at].chain->number != there->numbers[i])
+			nft_build_no_chain(b, there->numbers[i]);
+	}
+}
+
 /* What nothing refers to any more goes. Sets may refer to chains. */
 static int
 sweep(struct nft *n, const struct nft_swap *former, const struct nft_there *there,
@@ -140,10 +134,7 @@ sweep(struct nft *n, const struct nft_swap *former, const struct nft_there *ther
 	}
 	for (size_t i = 0; i < there->other_sets.count; i++)
 		nft_build_no_other_set(&build, there->other_sets.names[i]);
-	for (size_t i = 0; i < there->count; i++) {
-		if (!wants(batch, there->numbers[i]))
-			nft_build_no_chain(&build, there->numbers[i]);
-	}
+	build_no_chains(&build, batch, there);
 	for (size_t i = 0; i < there->other_chains.count; i++)
 		nft_build_no_other_chain(&build, there->other_chains.names[i]);
 	return nft_commit(n, &build, 0, &now, &refusal, err);

@@ -77,8 +77,67 @@ load_ends(struct nftnl_rule *rule, enum table_load load, uint32_t slots, uint32_
 	nft_expr_hash(rule, HASHED, 2 * len, slots, reg);
 }
 
-/* Loads the key of a look-up, field by field; each takes whole registers. Of a connection's
- * mark, which is the first if any, only the bits of `steer_mask` are ours. */
+/* One field of a look-up's key. Of a connection's mark only the bits of `steer_mask` are ours. */
+static void
+load_field(struct nftnl_rule *rule, enum table_load load, enum table_set_id set,
+    enum table_field field, uint32_t steer_mask, uint32_t reg)
+{
+	static const uint32_t metas[] = {
+	    [LOAD_PRIORITY] = NFT_META_PRIORITY,
+	    [LOAD_NFPROTO] = NFT_META_NFPROTO,
+	    [LOAD_IIFNAME] = NFT_META_IIFNAME,
+	    [LOAD_OIFNAME] = NFT_META_OIFNAME,
+	    [LOAD_L4PROTO] = NFT_META_L4PROTO,
+	};
+	const uint32_t slots = table_sets[set].slots;
+
+	switch (load) {
+	case LOAD_NONE:
+		break;
+	case LOAD_PRIORITY:
+	case LOAD_NFPROTO:
+	case LOAD_IIFNAME:
+	case LOAD_OIFNAME:
+	case LOAD_L4PROTO:
+		nft_expr_meta(rule, metas[load], reg);
+		if (load == LOAD_PRIORITY && table_set_swaps(set))
+			nft_expr_network_order(rule, reg);
+		break;
+	case LOAD_SADDR:
+	case LOAD_DADDR:
+		load_address(rule, field, load == LOAD_SADDR, reg);
+		break;
+	case LOAD_SPORT:
+	case LOAD_DPORT:
+		nft_expr_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER,
+		    load == LOAD_SPORT ? SPORT_OFFSET : DPORT_OFFSET, 2, reg);
+		break;
+	case LOAD_CT_SADDR:
+	case LOAD_CT_DADDR:
+		ct_address(rule, field, load == LOAD_CT_SADDR, reg);
+		break;
+	case LOAD_CT_MARK: /* the first, if any */
+		nft_expr_ct(rule, NFT_CT_MARK, NFT_REG_1);
+		nft_expr_mask(rule, &steer_mask, sizeof(steer_mask));
+		break;
+	case LOAD_ENDS4:
+	case LOAD_ENDS6:
+	case LOAD_ENDS4_BACK:
+	case LOAD_ENDS6_BACK:
+		load_ends(rule, load, slots, reg);
+		break;
+	case LOAD_HASH4:
+	case LOAD_HASH6:
+		load_hash(
+		    rule, load == LOAD_HASH4 ? FIELD_IPV4 : FIELD_IPV6, slots, reg);
+		break;
+	case LOAD_RANDOM:
+		nft_expr_random(rule, slots, reg);
+		break;
+	}
+}
+
+/* The key of a look-up, field by field; each takes whole registers. */
 static void
 load_key(struct nftnl_rule *rule, const struct table_stmt *s, uint32_t steer_mask)
 {
@@ -86,92 +145,70 @@ load_key(struct nftnl_rule *rule, const struct table_stmt *s, uint32_t steer_mas
 	size_t offset = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(s->load) && s->load[i] != LOAD_NONE; i++) {
-		uint32_t reg = nft_reg_at(offset);
-
-		switch (s->load[i]) {
-		case LOAD_NONE:
-			break;
-		case LOAD_PRIORITY:
-			nft_expr_meta(rule, NFT_META_PRIORITY, reg);
-			if (table_set_swaps(s->set))
-				nft_expr_network_order(rule, reg);
-			break;
-		case LOAD_IIFNAME:
-			nft_expr_meta(rule, NFT_META_IIFNAME, reg);
-			break;
-		case LOAD_OIFNAME:
-			nft_expr_meta(rule, NFT_META_OIFNAME, reg);
-			break;
-		case LOAD_NFPROTO:
-			nft_expr_meta(rule, NFT_META_NFPROTO, reg);
-			break;
-		case LOAD_SADDR:
-		case LOAD_DADDR:
-			load_address(rule, set->key[i], s->load[i] == LOAD_SADDR, reg);
-			break;
-		case LOAD_L4PROTO:
-			nft_expr_meta(rule, NFT_META_L4PROTO, reg);
-			break;
-		case LOAD_DPORT:
-			nft_expr_payload(
-			    rule, NFT_PAYLOAD_TRANSPORT_HEADER, DPORT_OFFSET, 2, reg);
-			break;
-		case LOAD_CT_SADDR:
-		case LOAD_CT_DADDR:
-			ct_address(rule, set->key[i], s->load[i] == LOAD_CT_SADDR, reg);
-			break;
-		case LOAD_SPORT:
-			nft_expr_payload(
-			    rule, NFT_PAYLOAD_TRANSPORT_HEADER, SPORT_OFFSET, 2, reg);
-			break;
-		case LOAD_CT_MARK:
-			nft_expr_ct(rule, NFT_CT_MARK, NFT_REG_1);
-			nft_expr_mask(rule, &steer_mask, sizeof(steer_mask));
-			break;
-		case LOAD_ENDS4:
-		case LOAD_ENDS6:
-		case LOAD_ENDS4_BACK:
-		case LOAD_ENDS6_BACK:
-			load_ends(rule, s->load[i], set->slots, reg);
-			break;
-		case LOAD_HASH4:
-			load_hash(rule, FIELD_IPV4, set->slots, reg);
-			break;
-		case LOAD_HASH6:
-			load_hash(rule, FIELD_IPV6, set->slots, reg);
-			break;
-		case LOAD_RANDOM:
-			nft_expr_random(rule, set->slots, reg);
-			break;
-		}
+		load_field(rule, s->load[i], s->set, set->key[i], steer_mask,
+		    nft_reg_at(offset));
 		offset += set->key[i] == FIELD_IPV6 ? 16 : 4; /* others are alone */
 	}
 }
 
-/* What a statement needs to know of the whole. */
-struct context {
+/* ---- statements ---- */
+
+/* The rule that is being written, and what its statements need to know of the whole. */
+struct writer {
+	struct nftnl_rule *rule;
 	const struct table_settings *settings;
 	const struct nft_copies *copies;
 	const struct nft_counter *counted;
 };
 
-static void
-lookup(struct nftnl_rule *rule, const struct table_stmt *s, const struct context *c,
-    const uint32_t *dreg)
-{
-	char name[NFT_SET_NAME_BYTES];
-	struct nftnl_expr *e;
+typedef void (*stmt_fn)(const struct writer *w, const struct table_stmt *s);
 
-	load_key(rule, s, c->settings->steer_mask);
-	e = nft_expr_new(rule, "lookup");
-	nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_SREG, NFT_REG_1);
-	nftnl_expr_set_str(
-	    e, NFTNL_EXPR_LOOKUP_SET, nft_set_name(c->copies, s->set, name));
-	nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_SET_ID, (uint32_t)s->set + 1);
-	if (dreg != NULL)
-		nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_DREG, *dreg);
-	if (s->invert)
-		nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_FLAGS, NFT_LOOKUP_F_INV);
+static void
+family(const struct writer *w, const struct table_stmt *s)
+{
+	nft_expr_meta(w->rule, NFT_META_NFPROTO, NFT_REG_1);
+	nft_expr_compare_u8(
+	    w->rule, NFT_CMP_EQ, s->value == 4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
+}
+
+static void
+l4proto(const struct writer *w, const struct table_stmt *s)
+{
+	nft_expr_meta(w->rule, NFT_META_L4PROTO, NFT_REG_1);
+	nft_expr_compare_u8(w->rule, NFT_CMP_EQ, (uint8_t)s->value);
+}
+
+static void
+loopback(const struct writer *w, const struct table_stmt *s)
+{
+	const uint32_t lo = 1; /* the loopback interface of every network namespace */
+
+	nft_expr_meta(
+	    w->rule, s->kind == STMT_LOOPBACK ? NFT_META_IIF : NFT_META_OIF, NFT_REG_1);
+	nft_expr_compare(w->rule, NFT_CMP_EQ, &lo, sizeof(lo));
+}
+
+/* The type is the first byte of either's header. */
+static void
+icmp_type(const struct writer *w, const struct table_stmt *s)
+{
+	const uint8_t first = (uint8_t)(s->value >> 8), last = (uint8_t)s->value;
+	const bool six = s->kind == STMT_ICMPV6_TYPE;
+	struct nftnl_rule *rule = w->rule;
+
+	if (six) {
+		nft_expr_meta(rule, NFT_META_NFPROTO, NFT_REG_1);
+		nft_expr_compare_u8(rule, NFT_CMP_EQ, NFPROTO_IPV6);
+	}
+	nft_expr_meta(rule, NFT_META_L4PROTO, NFT_REG_1);
+	nft_expr_compare_u8(rule, NFT_CMP_EQ, six ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+	nft_expr_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1, NFT_REG_1);
+	if (first == last) {
+		nft_expr_compare_u8(rule, NFT_CMP_EQ, first);
+		return;
+	}
+	nft_expr_compare_u8(rule, NFT_CMP_GTE, first);
+	nft_expr_compare_u8(rule, NFT_CMP_LTE, last);
 }
 
 /* Bits of a word of conntrack's: NFT_CMP_NEQ, one of them is set; NFT_CMP_EQ, none is. */
@@ -186,60 +223,52 @@ ct_bits(struct nftnl_rule *rule, uint32_t key, uint32_t bits, uint32_t compare)
 }
 
 static void
-ct_direction(struct nftnl_rule *rule, uint8_t direction)
+ct_word(const struct writer *w, const struct table_stmt *s)
 {
-	nft_expr_ct(rule, NFT_CT_DIRECTION, NFT_REG_1);
-	nft_expr_compare_u8(rule, NFT_CMP_EQ, direction);
+	static const struct {
+		uint32_t key, bits, compare;
+	} words[] = {
+	    [STMT_CT_ESTABLISHED] = {NFT_CT_STATE, CT_ESTABLISHED_RELATED, NFT_CMP_NEQ},
+	    [STMT_CT_STRAY] = {NFT_CT_STATE, CT_STRAY, NFT_CMP_NEQ},
+	    [STMT_CT_DNAT] = {NFT_CT_STATUS, IPS_DST_NAT, NFT_CMP_NEQ},
+	    [STMT_CT_UNCONFIRMED] = {NFT_CT_STATUS, IPS_CONFIRMED, NFT_CMP_EQ},
+	};
+
+	ct_bits(
+	    w->rule, words[s->kind].key, words[s->kind].bits, words[s->kind].compare);
 }
 
 static void
-marked(struct nftnl_rule *rule, uint32_t mask)
+ct_marked(const struct writer *w, const struct table_stmt *s)
 {
-	const uint32_t zero = 0;
-
-	nft_expr_meta(rule, NFT_META_MARK, NFT_REG_1);
-	nft_expr_mask(rule, &mask, sizeof(mask));
-	nft_expr_compare(rule, NFT_CMP_NEQ, &zero, sizeof(zero));
-}
-
-/* The other bits are whose they are. */
-static void
-set_mark(struct nftnl_rule *rule, uint32_t mask, uint32_t value)
-{
-	const uint32_t others = ~mask;
-
-	nft_expr_meta(rule, NFT_META_MARK, NFT_REG_1);
-	nft_expr_mask_and_flip(rule, &others, &value, sizeof(others));
-	nft_expr_meta_store(rule, NFT_META_MARK);
+	(void)s; /* it says nothing more */
+	ct_bits(w->rule, NFT_CT_MARK, w->settings->steer_mask, NFT_CMP_NEQ);
 }
 
 static void
-set_ct_mark(struct nftnl_rule *rule, uint32_t mask, uint32_t value)
+ct_direction(const struct writer *w, const struct table_stmt *s)
 {
-	const uint32_t others = ~mask;
-	struct nftnl_expr *e;
-
-	nft_expr_ct(rule, NFT_CT_MARK, NFT_REG_1);
-	nft_expr_mask_and_flip(rule, &others, &value, sizeof(others));
-	e = nft_expr_new(rule, "ct");
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, NFT_CT_MARK);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_SREG, NFT_REG_1);
+	nft_expr_ct(w->rule, NFT_CT_DIRECTION, NFT_REG_1);
+	nft_expr_compare_u8(w->rule, NFT_CMP_EQ,
+	    s->kind == STMT_CT_ORIGINAL ? IP_CT_DIR_ORIGINAL : IP_CT_DIR_REPLY);
 }
 
 static void
-ct_asked(struct nftnl_rule *rule, uint16_t port)
+ct_asked(const struct writer *w, const struct table_stmt *s)
 {
-	const uint16_t wire = htons(port);
+	const uint16_t wire = htons((uint16_t)s->value);
 
-	nft_expr_ct_first(rule, NFT_CT_PROTO_DST, NFT_REG_1);
-	nft_expr_compare(rule, NFT_CMP_EQ, &wire, sizeof(wire));
+	nft_expr_ct_first(w->rule, NFT_CT_PROTO_DST, NFT_REG_1);
+	nft_expr_compare(w->rule, NFT_CMP_EQ, &wire, sizeof(wire));
 }
 
 static void
-tcp_midstream(struct nftnl_rule *rule)
+tcp_midstream(const struct writer *w, const struct table_stmt *s)
 {
 	const uint8_t flags = TH_FIN | TH_SYN | TH_RST | TH_ACK;
+	struct nftnl_rule *rule = w->rule;
 
+	(void)s; /* it says nothing more */
 	nft_expr_meta(rule, NFT_META_L4PROTO, NFT_REG_1);
 	nft_expr_compare_u8(rule, NFT_CMP_EQ, IPPROTO_TCP);
 	nft_expr_payload(
@@ -249,34 +278,105 @@ tcp_midstream(struct nftnl_rule *rule)
 	ct_bits(rule, NFT_CT_STATE, CT_NEW, NFT_CMP_NEQ);
 }
 
-/* The type is the first byte of either's header. */
 static void
-icmp_type(struct nftnl_rule *rule, uint8_t proto, uint32_t types)
+came_by(const struct writer *w, const struct table_stmt *s)
 {
-	uint8_t first = (uint8_t)(types >> 8), last = (uint8_t)types;
+	const bool back = s->kind == STMT_CAME_BACK;
 
-	if (proto == IPPROTO_ICMPV6) {
-		nft_expr_meta(rule, NFT_META_NFPROTO, NFT_REG_1);
-		nft_expr_compare_u8(rule, NFT_CMP_EQ, NFPROTO_IPV6);
-	}
-	nft_expr_meta(rule, NFT_META_L4PROTO, NFT_REG_1);
-	nft_expr_compare_u8(rule, NFT_CMP_EQ, proto);
-	nft_expr_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1, NFT_REG_1);
-	if (first == last) {
-		nft_expr_compare_u8(rule, NFT_CMP_EQ, first);
-		return;
-	}
-	nft_expr_compare_u8(rule, NFT_CMP_GTE, first);
-	nft_expr_compare_u8(rule, NFT_CMP_LTE, last);
+	nft_expr_came_by(w->rule, back ? NFTA_FIB_F_MARK : 0);
+	nft_expr_compare_u8(w->rule, NFT_CMP_EQ, back);
 }
 
 static void
-loopback(struct nftnl_rule *rule, uint32_t key)
+marked(const struct writer *w, const struct table_stmt *s)
 {
-	const uint32_t lo = 1; /* the loopback interface of every network namespace */
+	const uint32_t mask = w->settings->steer_mask, zero = 0;
 
-	nft_expr_meta(rule, key, NFT_REG_1);
-	nft_expr_compare(rule, NFT_CMP_EQ, &lo, sizeof(lo));
+	(void)s; /* it says nothing more */
+	nft_expr_meta(w->rule, NFT_META_MARK, NFT_REG_1);
+	nft_expr_mask(w->rule, &mask, sizeof(mask));
+	nft_expr_compare(w->rule, NFT_CMP_NEQ, &zero, sizeof(zero));
+}
+
+/* The other bits are whose they are. */
+static void
+set_mark(const struct writer *w, const struct table_stmt *s)
+{
+	const uint32_t others = ~w->settings->steer_mask;
+
+	nft_expr_meta(w->rule, NFT_META_MARK, NFT_REG_1);
+	nft_expr_mask_and_flip(w->rule, &others, &s->value, sizeof(others));
+	nft_expr_meta_store(w->rule, NFT_META_MARK);
+}
+
+static void
+set_ct_mark(const struct writer *w, const struct table_stmt *s)
+{
+	const uint32_t others = ~w->settings->steer_mask;
+	struct nftnl_expr *e;
+
+	nft_expr_ct(w->rule, NFT_CT_MARK, NFT_REG_1);
+	nft_expr_mask_and_flip(w->rule, &others, &s->value, sizeof(others));
+	e = nft_expr_new(w->rule, "ct");
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, NFT_CT_MARK);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_SREG, NFT_REG_1);
+}
+
+static struct nftnl_expr *
+lookup(const struct writer *w, const struct table_stmt *s)
+{
+	char name[NFT_SET_NAME_BYTES];
+	struct nftnl_expr *e;
+
+	load_key(w->rule, s, w->settings->steer_mask);
+	e = nft_expr_new(w->rule, "lookup");
+	nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_SREG, NFT_REG_1);
+	nftnl_expr_set_str(
+	    e, NFTNL_EXPR_LOOKUP_SET, nft_set_name(w->copies, s->set, name));
+	nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_SET_ID, (uint32_t)s->set + 1);
+	if (s->invert)
+		nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_FLAGS, NFT_LOOKUP_F_INV);
+	return e;
+}
+
+static void
+in_set(const struct writer *w, const struct table_stmt *s)
+{
+	(void)lookup(w, s); /* goes on if it is there: that is all */
+}
+
+static void
+verdict_map(const struct writer *w, const struct table_stmt *s)
+{
+	nftnl_expr_set_u32(lookup(w, s), NFTNL_EXPR_LOOKUP_DREG, NFT_REG_VERDICT);
+}
+
+static void
+priority_map(const struct writer *w, const struct table_stmt *s)
+{
+	nftnl_expr_set_u32(lookup(w, s), NFTNL_EXPR_LOOKUP_DREG, NFT_REG_1);
+	nft_expr_meta_store(w->rule, NFT_META_PRIORITY);
+}
+
+static void
+priority_const(const struct writer *w, const struct table_stmt *s)
+{
+	nft_expr_priority(w->rule, s->value);
+}
+
+static void
+translate(const struct writer *w, const struct table_stmt *s)
+{
+	nftnl_expr_set_u32(lookup(w, s), NFTNL_EXPR_LOOKUP_DREG, NFT_REG_1);
+	nft_expr_nat(w->rule, s->kind == STMT_SNAT ? NFT_NAT_SNAT : NFT_NAT_DNAT,
+	    table_sets[s->set].value);
+}
+
+static void
+masquerade(const struct writer *w, const struct table_stmt *s)
+{
+	(void)s;
+	(void)nft_expr_new(w->rule, "masq"); /* has nothing to be set */
 }
 
 /* The limit of a statement: a bucket, or without one a count of connections. */
@@ -305,181 +405,133 @@ set_limit(struct nftnl_expr *e, const struct table_stmt *s)
 	nftnl_expr_set_u32(e, NFTNL_EXPR_LIMIT_FLAGS, s->invert ? NFT_LIMIT_F_INV : 0);
 }
 
+static void
+limit(const struct writer *w, const struct table_stmt *s)
+{
+	set_limit(nft_expr_new(w->rule, limit_name(s)), s);
+}
+
 /* The element that is added has the limit; the rule goes on while it has room. */
 static void
-own(struct nftnl_rule *rule, const struct table_stmt *s, const struct context *c)
+own(const struct writer *w, const struct table_stmt *s)
 {
-	struct nftnl_expr *limit = nftnl_expr_alloc(limit_name(s)), *e;
+	struct nftnl_expr *part = nftnl_expr_alloc(limit_name(s)), *e;
 	char name[NFT_SET_NAME_BYTES];
 
-	if (limit == NULL)
+	if (part == NULL)
 		base_die("out of memory");
-	set_limit(limit, s);
-	load_key(rule, s, c->settings->steer_mask);
-	e = nft_expr_new(rule, "dynset");
+	set_limit(part, s);
+	load_key(w->rule, s, w->settings->steer_mask);
+	e = nft_expr_new(w->rule, "dynset");
 	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_SREG_KEY, NFT_REG_1);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_ADD);
 	nftnl_expr_set_str(
-	    e, NFTNL_EXPR_DYNSET_SET_NAME, nft_set_name(c->copies, s->set, name));
+	    e, NFTNL_EXPR_DYNSET_SET_NAME, nft_set_name(w->copies, s->set, name));
 	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_SET_ID, (uint32_t)s->set + 1);
-	nftnl_expr_set(e, NFTNL_EXPR_DYNSET_EXPR, limit, 0); /* takes it */
+	nftnl_expr_set(e, NFTNL_EXPR_DYNSET_EXPR, part, 0); /* takes it */
 }
 
 static void
-to_number(struct nftnl_rule *rule, uint32_t code, uint32_t number)
+counter(const struct writer *w, const struct table_stmt *s)
+{
+	(void)s; /* what it begins with is another's to say */
+	nft_expr_counter(w->rule, w->counted);
+}
+
+static void
+log_packet(const struct writer *w, const struct table_stmt *s)
+{
+	nft_expr_log(w->rule, w->settings->log_group, s->value);
+}
+
+static void
+log_names(const struct writer *w, const struct table_stmt *s)
+{
+	(void)s; /* it says nothing more */
+	nft_expr_log(w->rule, w->settings->names_group, 0);
+}
+
+static void
+reject(const struct writer *w, const struct table_stmt *s)
+{
+	if (s->kind == STMT_REJECT_RESET)
+		nft_expr_reject(w->rule, NFT_REJECT_TCP_RST, 0);
+	else
+		nft_expr_reject(w->rule, NFT_REJECT_ICMPX_UNREACH,
+		    NFT_REJECT_ICMPX_ADMIN_PROHIBITED);
+}
+
+static void
+verdict(const struct writer *w, const struct table_stmt *s)
+{
+	static const int32_t codes[] = {
+	    [STMT_DROP] = NF_DROP,
+	    [STMT_ACCEPT] = NF_ACCEPT,
+	    [STMT_RETURN] = NFT_RETURN,
+	    [STMT_JUMP] = NFT_JUMP,
+	    [STMT_GOTO] = NFT_GOTO,
+	};
+
+	nft_expr_verdict(w->rule, (uint32_t)codes[s->kind], s->chain);
+}
+
+static void
+to_number(const struct writer *w, const struct table_stmt *s)
 {
 	char name[NFT_CHAIN_NAME_BYTES];
 
-	nft_expr_verdict(rule, code, nft_chain_name(number, name));
+	nft_expr_verdict(w->rule,
+	    (uint32_t)(s->kind == STMT_JUMP_NUMBER ? NFT_JUMP : NFT_GOTO),
+	    nft_chain_name(s->value, name));
 }
 
-static void
-family(struct nftnl_rule *rule, uint32_t value)
-{
-	nft_expr_meta(rule, NFT_META_NFPROTO, NFT_REG_1);
-	nft_expr_compare_u8(rule, NFT_CMP_EQ, value == 4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
-}
+static const stmt_fn writers[] = {
+    [STMT_CT_ESTABLISHED] = ct_word,
+    [STMT_FAMILY] = family,
+    [STMT_ICMP_TYPE] = icmp_type,
+    [STMT_ICMPV6_TYPE] = icmp_type,
+    [STMT_LOOPBACK] = loopback,
+    [STMT_LOOPBACK_OUT] = loopback,
+    [STMT_TCP_MIDSTREAM] = tcp_midstream,
+    [STMT_L4PROTO] = l4proto,
+    [STMT_LOOKUP] = in_set,
+    [STMT_PRIORITY_MAP] = priority_map,
+    [STMT_PRIORITY_CONST] = priority_const,
+    [STMT_PRIORITY_VMAP] = verdict_map,
+    [STMT_CT_DNAT] = ct_word,
+    [STMT_CT_ASKED] = ct_asked,
+    [STMT_CT_ORIGINAL] = ct_direction,
+    [STMT_MARKED] = marked,
+    [STMT_MARK] = set_mark,
+    [STMT_CT_MARKED] = ct_marked,
+    [STMT_CT_MARK] = set_ct_mark,
+    [STMT_CT_REPLY] = ct_direction,
+    [STMT_CT_STRAY] = ct_word,
+    [STMT_CAME_ELSEWHERE] = came_by,
+    [STMT_CAME_BACK] = came_by,
+    [STMT_SNAT] = translate,
+    [STMT_DNAT] = translate,
+    [STMT_MASQUERADE] = masquerade,
+    [STMT_CT_UNCONFIRMED] = ct_word,
+    [STMT_VMAP] = verdict_map,
+    [STMT_LIMIT] = limit,
+    [STMT_CT_COUNT] = limit,
+    [STMT_OWN] = own,
+    [STMT_COUNTER] = counter,
+    [STMT_LOG] = log_packet,
+    [STMT_LOG_NAMES] = log_names,
+    [STMT_DROP] = verdict,
+    [STMT_REJECT_RESET] = reject,
+    [STMT_REJECT_ADMIN] = reject,
+    [STMT_ACCEPT] = verdict,
+    [STMT_RETURN] = verdict,
+    [STMT_JUMP] = verdict,
+    [STMT_GOTO] = verdict,
+    [STMT_JUMP_NUMBER] = to_number,
+    [STMT_GOTO_NUMBER] = to_number,
+};
 
-static void
-add_stmt(struct nftnl_rule *rule, const struct table_stmt *s, const struct context *c)
-{
-	static const uint32_t to_reg = NFT_REG_1, to_verdict = NFT_REG_VERDICT;
-
-	switch (s->kind) {
-	case STMT_CT_ESTABLISHED:
-		ct_bits(rule, NFT_CT_STATE, CT_ESTABLISHED_RELATED, NFT_CMP_NEQ);
-		break;
-	case STMT_FAMILY:
-		family(rule, s->value);
-		break;
-	case STMT_ICMP_TYPE:
-		icmp_type(rule, IPPROTO_ICMP, s->value);
-		break;
-	case STMT_ICMPV6_TYPE:
-		icmp_type(rule, IPPROTO_ICMPV6, s->value);
-		break;
-	case STMT_LOOPBACK:
-		loopback(rule, NFT_META_IIF);
-		break;
-	case STMT_LOOPBACK_OUT:
-		loopback(rule, NFT_META_OIF);
-		break;
-	case STMT_TCP_MIDSTREAM:
-		tcp_midstream(rule);
-		break;
-	case STMT_L4PROTO:
-		nft_expr_meta(rule, NFT_META_L4PROTO, NFT_REG_1);
-		nft_expr_compare_u8(rule, NFT_CMP_EQ, (uint8_t)s->value);
-		break;
-	case STMT_LOOKUP:
-		lookup(rule, s, c, NULL);
-		break;
-	case STMT_PRIORITY_MAP:
-		lookup(rule, s, c, &to_reg);
-		nft_expr_meta_store(rule, NFT_META_PRIORITY);
-		break;
-	case STMT_PRIORITY_CONST:
-		nft_expr_priority(rule, s->value);
-		break;
-	case STMT_PRIORITY_VMAP:
-		lookup(rule, s, c, &to_verdict);
-		break;
-	case STMT_CT_DNAT:
-		ct_bits(rule, NFT_CT_STATUS, IPS_DST_NAT, NFT_CMP_NEQ);
-		break;
-	case STMT_CT_ORIGINAL:
-		ct_direction(rule, IP_CT_DIR_ORIGINAL);
-		break;
-	case STMT_CT_REPLY:
-		ct_direction(rule, IP_CT_DIR_REPLY);
-		break;
-	case STMT_CT_STRAY:
-		ct_bits(rule, NFT_CT_STATE, CT_STRAY, NFT_CMP_NEQ);
-		break;
-	case STMT_CT_MARKED:
-		ct_bits(rule, NFT_CT_MARK, c->settings->steer_mask, NFT_CMP_NEQ);
-		break;
-	case STMT_CT_MARK:
-		set_ct_mark(rule, c->settings->steer_mask, s->value);
-		break;
-	case STMT_CAME_BACK:
-		nft_expr_came_by(rule, NFTA_FIB_F_MARK);
-		nft_expr_compare_u8(rule, NFT_CMP_EQ, 1);
-		break;
-	case STMT_CAME_ELSEWHERE:
-		nft_expr_came_by(rule, 0);
-		nft_expr_compare_u8(rule, NFT_CMP_EQ, 0);
-		break;
-	case STMT_MARKED:
-		marked(rule, c->settings->steer_mask);
-		break;
-	case STMT_MARK:
-		set_mark(rule, c->settings->steer_mask, s->value);
-		break;
-	case STMT_CT_ASKED:
-		ct_asked(rule, (uint16_t)s->value);
-		break;
-	case STMT_SNAT:
-	case STMT_DNAT:
-		lookup(rule, s, c, &to_reg);
-		nft_expr_nat(rule, s->kind == STMT_SNAT ? NFT_NAT_SNAT : NFT_NAT_DNAT,
-		    table_sets[s->set].value);
-		break;
-	case STMT_MASQUERADE:
-		(void)nft_expr_new(rule, "masq"); /* has nothing to be set */
-		break;
-	case STMT_CT_UNCONFIRMED:
-		ct_bits(rule, NFT_CT_STATUS, IPS_CONFIRMED, NFT_CMP_EQ);
-		break;
-	case STMT_VMAP:
-		lookup(rule, s, c, &to_verdict);
-		break;
-	case STMT_LIMIT:
-	case STMT_CT_COUNT:
-		set_limit(nft_expr_new(rule, limit_name(s)), s);
-		break;
-	case STMT_OWN:
-		own(rule, s, c);
-		break;
-	case STMT_JUMP_NUMBER:
-		to_number(rule, (uint32_t)NFT_JUMP, s->value);
-		break;
-	case STMT_GOTO_NUMBER:
-		to_number(rule, (uint32_t)NFT_GOTO, s->value);
-		break;
-	case STMT_COUNTER:
-		nft_expr_counter(rule, c->counted);
-		break;
-	case STMT_LOG:
-		nft_expr_log(rule, c->settings->log_group, s->value);
-		break;
-	case STMT_LOG_NAMES:
-		nft_expr_log(rule, c->settings->names_group, 0);
-		break;
-	case STMT_REJECT_RESET:
-		nft_expr_reject(rule, NFT_REJECT_TCP_RST, 0);
-		break;
-	case STMT_REJECT_ADMIN:
-		nft_expr_reject(
-		    rule, NFT_REJECT_ICMPX_UNREACH, NFT_REJECT_ICMPX_ADMIN_PROHIBITED);
-		break;
-	case STMT_DROP:
-		nft_expr_verdict(rule, NF_DROP, NULL);
-		break;
-	case STMT_ACCEPT:
-		nft_expr_verdict(rule, NF_ACCEPT, NULL);
-		break;
-	case STMT_RETURN:
-		nft_expr_verdict(rule, (uint32_t)NFT_RETURN, NULL);
-		break;
-	case STMT_JUMP:
-		nft_expr_verdict(rule, (uint32_t)NFT_JUMP, s->chain);
-		break;
-	case STMT_GOTO:
-		nft_expr_verdict(rule, (uint32_t)NFT_GOTO, s->chain);
-		break;
-	}
-}
+/* ---- rules ---- */
 
 bool
 nft_rule_is_known(const struct table_rule *rule, unsigned lacks)
@@ -500,8 +552,8 @@ void
 nft_rule_exprs(struct nftnl_rule *rule, const struct table_rule *source,
     const struct nft_build *build, const struct nft_counter *counted)
 {
-	const struct context context = {&build->settings, &build->copies, counted};
+	const struct writer w = {rule, &build->settings, &build->copies, counted};
 
 	for (size_t i = 0; i < source->count; i++)
-		add_stmt(rule, &source->stmts[i], &context);
+		writers[source->stmts[i].kind](&w, &source->stmts[i]);
 }

@@ -8,6 +8,8 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
+#include "common/sorted.h"
+
 struct reader {
 	struct nft_there *there;
 	const struct table_settings *settings;
@@ -176,14 +178,6 @@ chain_seen(const struct nlmsghdr *header, void *arg)
 }
 
 static int
-compare_numbers(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-static int
 find_chains(struct nft *n, struct reader *r, struct err *err)
 {
 	_Alignas(struct nlmsghdr) char data[512];
@@ -192,15 +186,14 @@ find_chains(struct nft *n, struct reader *r, struct err *err)
 	int rc = nft_request(n, request, chain_seen, r, err);
 
 	if (rc == 0 && t->count != 0)
-		qsort(t->numbers, t->count, sizeof(*t->numbers), compare_numbers);
+		qsort(t->numbers, t->count, sizeof(*t->numbers), u32_cmp);
 	return rc;
 }
 
 bool
 nft_there_has(const struct nft_there *t, uint32_t number)
 {
-	return t->count != 0 && bsearch(&number, t->numbers, t->count,
-				    sizeof(*t->numbers), compare_numbers) != NULL;
+	return u32_find(number, t->numbers, t->count, sizeof(*t->numbers)) != NULL;
 }
 
 int

@@ -179,6 +179,8 @@ op_encode(struct buf *out, const struct op_batch *batch)
 			proc_put_u32(out, (uint32_t)op->element_count);
 			put_elements(out, op);
 			break;
+		case OP_RULES:
+			break;
 		case OP_FLUSH:
 			proc_put_u8(out, (uint8_t)op->set);
 			break;
@@ -402,6 +404,8 @@ decode_op(struct arena *arena, struct proc_reader *r, uint32_t mask, size_t *lef
 	switch (kind) {
 	case OP_TABLE:
 		return decode_room(arena, r, op, err);
+	case OP_RULES:
+		return 0;
 	case OP_ADD:
 	case OP_DELETE:
 		return decode_elements(arena, r, left, op, err);
@@ -449,8 +453,9 @@ op_decode(struct arena *arena, const uint8_t *data, size_t len,
 
 		if (rc != 0)
 			return err_wrap(err, "operation %u", i);
-		/* A table made anew is the first thing in its batch, or nothing of it holds. */
-		if (out_batch->ops[i].kind == OP_TABLE && i != 0)
+		/* A table made anew is the first thing in its batch, or nothing of it holds;
+		 * so are its rules, which what follows may be for. */
+		if (out_batch->ops[i].kind <= OP_RULES && i != 0)
 			return err_set(
 			    err, ERR_INVALID, "operation %u: a late table", i);
 	}

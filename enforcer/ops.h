@@ -12,7 +12,8 @@
 
 enum op_kind {
 	OP_TABLE = 1, /* all of the table is what the batch says, whatever there was */
-	OP_ADD = 3,   /* elements into a set; must not be there yet */
+	OP_RULES, /* the constant chains have the rules that the batch's settings say */
+	OP_ADD,   /* elements into a set; must not be there yet */
 	OP_DELETE,    /* elements out of a set; only sets that are no interval sets */
 	OP_FLUSH,     /* every element out of a set: interval sets before OP_ADD */
 	OP_CHAIN_ADD, /* a chain rule_N with its rules */
@@ -35,7 +36,7 @@ struct op {
 /* In the order in which the kernel must see them. */
 struct op_batch {
 	struct table_settings
-	    settings; /* OP_TABLE and OP_CHAIN_ADD, _REPLACE use them */
+	    settings; /* OP_TABLE, OP_RULES and OP_CHAIN_ADD, _REPLACE use them */
 	struct op *ops;
 	size_t count;
 };

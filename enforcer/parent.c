@@ -88,6 +88,21 @@ keep_resolver(
 	now->resolver_count = old->resolver_count;
 }
 
+static void
+keep_places(
+    struct arena *arena, struct enforcer_config *now, const struct enforcer_config *old)
+{
+	struct address_place *places =
+	    ARENA_ARRAY(arena, old->address_place_count, struct address_place);
+
+	for (size_t i = 0; i < old->address_place_count; i++) {
+		places[i] = old->address_places[i];
+		places[i].subtree = str_dup(arena, old->address_places[i].subtree);
+	}
+	now->address_places = places;
+	now->address_place_count = old->address_place_count;
+}
+
 /* What cannot change while we run stays as it is, and says so. */
 static void
 keep_fixed(
@@ -117,6 +132,7 @@ keep_fixed(
 	now->own_table = old->own_table;
 	if (!same_listeners(now, old))
 		keep_resolver(arena, now, old);
+	keep_places(arena, now, old);
 	now->steering = steering_copy(arena, &old->steering);
 }
 

@@ -41,6 +41,14 @@ parent_role(enum role_id id)
 	return &enforcer_roles[id < ROLE_KUBE ? id : ROLE_KUBE];
 }
 
+/* One that does not do as it should; its pidfd tells the rest. */
+static void
+end_role(const struct supervised *role)
+{
+	if (role->child.pid != 0)                     /* 0 would be all of us */
+		(void)kill(role->child.pid, SIGKILL); /* it may have ended already */
+}
+
 /* ---- sending ---- */
 
 void
@@ -55,7 +63,7 @@ parent_send(
 		return;
 	log_error("role-link", "role=%s detail=%s", parent_role(id)->name,
 	    log_quote(str_from(err.msg)));
-	(void)kill(role->child.pid, SIGKILL); /* its pidfd tells the rest */
+	end_role(role);
 }
 
 void
@@ -243,8 +251,7 @@ send_edit(struct parent *p, size_t index, const struct files_edit *edit)
 
 	if (bundle_seal(&edit->changed, &fd, &err) != 0) {
 		log_error("source-edit", "detail=%s", log_quote(str_from(err.msg)));
-		(void)kill(
-		    p->roles[ROLE_ENGINE].child.pid, SIGKILL); /* reads it anew */
+		end_role(&p->roles[ROLE_ENGINE]); /* the next reads it anew */
 		return;
 	}
 	proc_put_u32(&body, (uint32_t)index);
@@ -446,8 +453,7 @@ on_role_lost(void *arg)
 
 	link_free(role->link);
 	role->link = NULL;
-	if (role->child.pid != 0)
-		(void)kill(role->child.pid, SIGKILL); /* it may have ended already */
+	end_role(role);
 }
 
 static void

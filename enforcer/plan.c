@@ -167,6 +167,17 @@ plan_room(struct arena *arena, const struct table_content *content)
 	return room;
 }
 
+/* Settings are in the rules of every chain. More uses bring chains and rules; that there are
+ * fewer is for who makes the table. */
+static bool
+can_become(const struct table_settings *from, const struct table_settings *to)
+{
+	return from->log_group == to->log_group &&
+	       from->names_group == to->names_group && from->reject == to->reject &&
+	       from->steer_mask == to->steer_mask && from->no_nat == to->no_nat &&
+	       (from->uses & ~to->uses) == 0;
+}
+
 void
 plan_make(struct arena *arena, const struct table_content *from,
     const struct table_content *to, struct op_batch *out_batch)
@@ -174,15 +185,11 @@ plan_make(struct arena *arena, const struct table_content *from,
 	struct plan p = {.arena = arena, .batch = out_batch};
 
 	*out_batch = (struct op_batch){.settings = to->settings};
-	/* Settings are in the rules of every chain, and say which there are. */
-	if (from == NULL || from->settings.log_group != to->settings.log_group ||
-	    from->settings.names_group != to->settings.names_group ||
-	    from->settings.reject != to->settings.reject ||
-	    from->settings.steer_mask != to->settings.steer_mask ||
-	    from->settings.no_nat != to->settings.no_nat ||
-	    from->settings.uses != to->settings.uses) {
+	if (from == NULL || !can_become(&from->settings, &to->settings)) {
 		add_op(&p, (struct op){.kind = OP_TABLE, .room = plan_room(arena, to)});
 		from = &empty;
+	} else if (from->settings.uses != to->settings.uses) {
+		add_op(&p, (struct op){.kind = OP_RULES});
 	}
 	plan_chains(&p, to, from, OP_CHAIN_ADD, true);
 	for (int set = 0; set < SET_COUNT; set++)

@@ -57,14 +57,16 @@ plan_set(struct op_batch *batch, struct arena *arena, const struct compile_state
 
 void
 plan_delta(struct arena *arena, const struct compile_state *state,
-    const struct table_settings *settings, const struct compile_delta *delta,
-    struct op_batch *out_batch)
+    const struct table_settings *settings, uint32_t uses_before,
+    const struct compile_delta *delta, struct op_batch *out_batch)
 {
-	size_t most = 2 * (size_t)SET_COUNT + delta->chain_added_count +
+	size_t most = 1 + 2 * (size_t)SET_COUNT + delta->chain_added_count +
 		      delta->chain_changed_count + delta->chain_removed_count;
 
 	*out_batch = (struct op_batch){.settings = *settings};
 	out_batch->ops = ARENA_ARRAY(arena, most, struct op);
+	if (settings->uses != uses_before)
+		(void)next_op(out_batch, OP_RULES);
 	for (size_t i = 0; i < delta->chain_added_count; i++)
 		next_op(out_batch, OP_CHAIN_ADD)->chain = &delta->chains_added[i];
 	for (size_t i = 0; i < delta->chain_changed_count; i++)

@@ -8,11 +8,11 @@
 #include "policy-lang/compile_incremental.h"
 
 /* Operations that bring a table to what the state says by now, from what it said before the
- * delta (which is not `anew`): as plan_make would have them. The batch borrows the delta;
- * the rest is in the arena. */
+ * delta (which is not `anew`) with rules for `uses_before`, all of which the settings have:
+ * as plan_make would have them. The batch borrows the delta; the rest is in the arena. */
 void plan_delta(struct arena *arena, const struct compile_state *state,
-    const struct table_settings *settings, const struct compile_delta *delta,
-    struct op_batch *out_batch);
+    const struct table_settings *settings, uint32_t uses_before,
+    const struct compile_delta *delta, struct op_batch *out_batch);
 
 /* Makes of a content the one before the delta, for comparing: of rule chains only the
  * numbers are right. The arena holds what is new. */

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "common/sorted.h"
 #include "policy-lang/fail_safe.h"
 #include "policy-lang/load.h"
 
@@ -423,20 +424,7 @@ program_has_shadow(const struct program *p)
 static const struct table_rule_chain *
 find_rule(const struct program_side *side, uint32_t number)
 {
-	size_t low = 0, high = side->chain_count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		const struct table_rule_chain *chain = &side->chains[middle];
-
-		if (chain->number == number)
-			return chain;
-		if (chain->number < number)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return NULL;
+	return u32_find(number, side->chains, side->chain_count, sizeof(*side->chains));
 }
 
 const struct table_rule_chain *

@@ -6,7 +6,7 @@
 
 #include "enforcer/program.h"
 
-#define WORN_BYTES ((size_t)64 * 1024 * 1024)
+#define WORN_BYTES ((size_t)16 * 1024 * 1024)
 
 struct program_edit {
 	struct program *p;
@@ -47,6 +47,12 @@ program_edit_read(
 	diag_list_init(&again, diags->arena); /* they have been told */
 	return live_read(e->shadow, name, text, &again) == LIVE_READ ? LIVE_READ
 								     : LIVE_BEYOND;
+}
+
+bool
+program_edit_brings_names(const struct program_edit *e)
+{
+	return live_brings_names(e->real);
 }
 
 /* Chains that came and went, or read otherwise. */

@@ -82,8 +82,6 @@ close_conn(struct server_conn *conn)
 		return;
 	conn->closing = true;
 	conn->marked = false;
-	if (conn->server->handler->closed != NULL)
-		conn->server->handler->closed(conn->server->arg, conn);
 	uv_close(&conn->stream.handle, on_handle_closed);
 	uv_close((uv_handle_t *)&conn->timer, on_handle_closed);
 }
@@ -137,6 +135,8 @@ on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *data)
 		close_conn(conn);
 		return;
 	}
+	if (n == UV_EOF && !conn->finishing && handler->ended != NULL)
+		handler->ended(conn->server->arg, conn);
 	if (n <= 0 || conn->asked)
 		return; /* half-closed, or more than was asked for */
 	buf_add(&conn->question, data->base, (size_t)n);

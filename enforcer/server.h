@@ -21,8 +21,8 @@ struct server_handler {
 	size_t question_bytes; /* at most, `end` included */
 	/* Answer with server_send, now or later, and end with server_finish. */
 	void (*question)(void *arg, struct server_conn *conn, struct str question);
-	/* The connection is over; it must not be used after this. May be NULL. */
-	void (*closed)(void *arg, struct server_conn *conn);
+	/* The client says no more, and may have gone, before it has its answer. May be NULL. */
+	void (*ended)(void *arg, struct server_conn *conn);
 };
 
 /* Takes a listening socket (UNIX or TCP). */

@@ -18,33 +18,39 @@
 #include <netinet/ip6.h>
 
 #include "common/log.h"
-#include "enforcer/netlink.h"
 #include "enforcer/nft_expr.h"
 #include "enforcer/nft_socket.h"
+#include "enforcer/trace_packet.h"
 
-#define TRACE_TABLE    TABLE_NAME "-trace"
-#define TRACE_PRIORITY (TABLE_PRIORITY - 1)
-#define RECEIVE_BYTES  65536
-#define DPORT_OFFSET   2
+#define LAST_PRIORITY INT32_MAX
+#define RECEIVE_BYTES 65536
+#define DPORT_OFFSET  2
 
 struct trace {
 	struct nft *nft; /* its socket owns the table, where sockets can */
 	bool can_own;
 	int events;
 	bool running;
-	bool followed; /* `id` is the packet's */
-	uint32_t id;
-	struct trace_step steps[TRACE_STEPS_MOST];
-	size_t count;
+	struct trace_packet packet;
 	_Alignas(struct nlmsghdr) char data[RECEIVE_BYTES];
 };
 
 /* ---- the table that marks ---- */
 
+/* Before destinations are translated, as whoever asks knows the packet, and before it is
+ * judged, as policy does. The last marks nothing: it tells that the packet has gone. */
 static const struct {
 	const char *name;
 	uint32_t hook;
-} chains[] = {{"forward", NF_INET_FORWARD}, {"input", NF_INET_LOCAL_IN}};
+	int32_t priority;
+	bool marks;
+} chains[] = {
+    {"prerouting", NF_INET_PRE_ROUTING, TABLE_PRIORITY_DNAT - 1, true},
+    {"output", NF_INET_LOCAL_OUT, TABLE_PRIORITY_DNAT - 1, true},
+    {"forward", NF_INET_FORWARD, TABLE_PRIORITY - 1, true},
+    {"input", NF_INET_LOCAL_IN, TABLE_PRIORITY - 1, true},
+    {TRACE_LAST_CHAIN, NF_INET_POST_ROUTING, LAST_PRIORITY, false},
+};
 
 static void
 put_table(struct nft_build *b, uint16_t type, uint16_t flags, bool owned)
@@ -68,7 +74,7 @@ put_chain(struct nft_build *b, size_t index)
 	    nftnl_chain_set_str(c, NFTNL_CHAIN_TYPE, "filter") != 0)
 		base_die("out of memory");
 	nftnl_chain_set_u32(c, NFTNL_CHAIN_HOOKNUM, chains[index].hook);
-	nftnl_chain_set_s32(c, NFTNL_CHAIN_PRIO, TRACE_PRIORITY);
+	nftnl_chain_set_s32(c, NFTNL_CHAIN_PRIO, chains[index].priority);
 	nftnl_chain_set_u32(c, NFTNL_CHAIN_POLICY, NF_ACCEPT);
 	nftnl_chain_nlmsg_build_payload(header, c);
 	nft_build_end(b, header);
@@ -151,7 +157,7 @@ put_marks(struct trace *t, const struct connection *filters, size_t count, bool 
 		put_table(&b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, owned);
 	for (size_t c = 0; c < ARRAY_LEN(chains) && count != 0; c++) {
 		put_chain(&b, c);
-		for (size_t i = 0; i < count; i++)
+		for (size_t i = 0; i < count && chains[c].marks; i++)
 			put_rule(&b, chains[c].name, &filters[i]);
 	}
 	return nft_commit(t->nft, &b, 0, &generation, out_refusal, err);
@@ -228,26 +234,28 @@ trace_begin(
     struct trace *t, const struct connection *filters, size_t count, struct err *err)
 {
 	struct nft_refusal refusal = {0};
+	struct err other = ERR_INIT;
 	int rc;
 
 	if (t->running)
 		return err_set(err, ERR_EXISTS, "another trace is under way");
 	if (count == 0 || count > TRACE_FILTERS_MOST)
 		return err_set(err, ERR_INVALID, "no packet to wait for, or too many");
-	t->count = 0;
-	t->followed = false;
+	t->packet = (struct trace_packet){.followed = false};
 	rc = listen_events(t, true, err);
 	if (rc != 0)
 		return rc;
 	rc = put_marks(t, filters, count, t->can_own, &refusal, err);
-	if (rc != 0 && t->can_own && refusal.sys != 0) { /* an older kernel */
+	if (rc != 0 && t->can_own &&
+	    (refusal.sys == EOPNOTSUPP ||
+		refusal.sys == EINVAL)) { /* an older kernel */
 		t->can_own = false;
 		rc = put_marks(t, filters, count, false, &refusal, err);
 	}
 	t->running = rc == 0;
-	if (rc != 0)
-		return rc;
-	return 0;
+	if (rc != 0 && listen_events(t, false, &other) != 0)
+		log_error("trace", "detail=%s", log_quote(str_from(other.msg)));
+	return rc;
 }
 
 const struct trace_step *
@@ -260,123 +268,11 @@ trace_end(struct trace *t, size_t *out_count)
 	if (put_marks(t, NULL, 0, false, &refusal, &err) != 0 ||
 	    listen_events(t, false, &err) != 0)
 		log_error("trace", "detail=%s", log_quote(str_from(err.msg)));
-	*out_count = t->count;
-	return t->steps;
+	*out_count = t->packet.count;
+	return t->packet.steps;
 }
 
 /* ---- events ---- */
-
-struct event {
-	const struct nlattr *attrs[NFTA_TRACE_MAX + 1];
-	const struct nlattr *verdict[NFTA_VERDICT_MAX + 1];
-};
-
-static int
-event_attr(const struct nlattr *attr, void *arg)
-{
-	struct event *e = arg;
-	uint16_t type = mnl_attr_get_type(attr);
-
-	if (type <= NFTA_TRACE_MAX)
-		e->attrs[type] = attr;
-	return MNL_CB_OK;
-}
-
-static int
-verdict_attr(const struct nlattr *attr, void *arg)
-{
-	struct event *e = arg;
-	uint16_t type = mnl_attr_get_type(attr);
-
-	if (type <= NFTA_VERDICT_MAX)
-		e->verdict[type] = attr;
-	return MNL_CB_OK;
-}
-
-static uint32_t
-u32_of(const struct nlattr *attr)
-{
-	return attr != NULL && mnl_attr_get_payload_len(attr) == 4
-		   ? ntohl(mnl_attr_get_u32(attr))
-		   : 0;
-}
-
-static void
-text_of(const struct nlattr *attr, char *out, size_t size)
-{
-	size_t len = attr != NULL ? mnl_attr_get_payload_len(attr) : 0;
-
-	if (len >= size)
-		len = size - 1;
-	if (len != 0)
-		memcpy(out, mnl_attr_get_payload(attr), len);
-	out[len] = '\0';
-}
-
-static enum trace_verdict
-verdict_of(uint32_t code)
-{
-	static const struct {
-		int32_t code;
-		enum trace_verdict verdict;
-	} verdicts[] = {
-	    {NF_ACCEPT, TRACE_ACCEPT},
-	    {NF_DROP, TRACE_DROP},
-	    {NFT_CONTINUE, TRACE_CONTINUE},
-	    {NFT_BREAK, TRACE_CONTINUE},
-	    {NFT_JUMP, TRACE_JUMP},
-	    {NFT_GOTO, TRACE_GOTO},
-	    {NFT_RETURN, TRACE_RETURN},
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(verdicts); i++) {
-		if (verdicts[i].code == (int32_t)code)
-			return verdicts[i].verdict;
-	}
-	return TRACE_OTHER;
-}
-
-/* Returns true if the packet leaves our table with this. */
-static bool
-add_step(struct trace *t, struct event *e, uint32_t type)
-{
-	struct trace_step *s = &t->steps[t->count];
-
-	text_of(e->attrs[NFTA_TRACE_CHAIN], s->chain, sizeof(s->chain));
-	s->verdict = type == NFT_TRACETYPE_POLICY ? TRACE_ACCEPT : TRACE_RETURN;
-	s->to[0] = '\0';
-	if (type == NFT_TRACETYPE_RULE && e->attrs[NFTA_TRACE_VERDICT] != NULL &&
-	    mnl_attr_parse_nested(e->attrs[NFTA_TRACE_VERDICT], verdict_attr, e) >= 0) {
-		s->verdict = verdict_of(u32_of(e->verdict[NFTA_VERDICT_CODE]));
-		text_of(e->verdict[NFTA_VERDICT_CHAIN], s->to, sizeof(s->to));
-	}
-	if (s->verdict != TRACE_CONTINUE && t->count + 1 < TRACE_STEPS_MOST)
-		t->count++;
-	return s->verdict == TRACE_ACCEPT || s->verdict == TRACE_DROP ||
-	       s->verdict == TRACE_OTHER;
-}
-
-static bool
-take_event(struct trace *t, const struct nlmsghdr *header)
-{
-	struct event e = {{NULL}, {NULL}};
-	uint32_t id, type;
-	char table[64];
-
-	if (header->nlmsg_type != ((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_TRACE) ||
-	    mnl_attr_parse(header, sizeof(struct nfgenmsg), event_attr, &e) < 0)
-		return false;
-	id = u32_of(e.attrs[NFTA_TRACE_ID]);
-	type = u32_of(e.attrs[NFTA_TRACE_TYPE]);
-	text_of(e.attrs[NFTA_TRACE_TABLE], table, sizeof(table));
-	if (!t->followed && strcmp(table, TRACE_TABLE) == 0) { /* marked by us */
-		t->followed = true;
-		t->id = id;
-	}
-	if (!t->followed || id != t->id || strcmp(table, TABLE_NAME) != 0)
-		return false;
-	return add_step(t, &e, type);
-}
 
 bool
 trace_read(struct trace *t)
@@ -385,17 +281,12 @@ trace_read(struct trace *t)
 
 	for (;;) {
 		ssize_t n = recv(t->events, t->data, sizeof(t->data), MSG_DONTWAIT);
-		int rest = (int)n;
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return left; /* nothing more, or too much: then it is later */
-		if (!netlink_lengths_hold(t->data, (size_t)n))
-			continue;
-		for (const struct nlmsghdr *h =
-			 (const struct nlmsghdr *)(void *)t->data;
-		     mnl_nlmsg_ok(h, rest) && !left; h = mnl_nlmsg_next(h, &rest))
-			left = t->running && take_event(t, h);
+		if (t->running && !left)
+			left = trace_packet_take(&t->packet, t->data, (size_t)n);
 	}
 }

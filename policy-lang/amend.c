@@ -323,7 +323,7 @@ load(struct amend_base *base)
 		if (!model_load(base->arena, all, NULL, &base->diags, &base->model))
 			return; /* as was to be expected */
 	}
-	/* Routes that contradict each other; none is changed without a load. */
+	/* Routes that contradict each other. */
 	if (model_of(base)->route_count != 0)
 		model_lint_routes(model_of(base), &base->diags);
 }
@@ -389,6 +389,17 @@ amend_base_model(struct amend_base *base)
 
 /* ---- one document after the other ---- */
 
+/* What is known of their contradictions is of what they were. */
+static bool
+routes_change(const struct compile_change *changes, size_t count)
+{
+	bool some = false;
+
+	for (size_t i = 0; i < count; i++)
+		some |= changes[i].kind == CHANGE_ROUTE;
+	return some;
+}
+
 enum live_answer
 amend_replace(
     struct amend_base *base, struct str name, struct str text, struct diag_list *diags)
@@ -403,6 +414,8 @@ amend_replace(
 		scratch = arena_new_sized(1024);
 		if (!live_commit(edit, scratch, diags, &changes, &count))
 			answer = LIVE_BEYOND;
+		else if (routes_change(changes, count))
+			base->stale = true;
 		base->edits += answer == LIVE_READ;
 		arena_free(scratch);
 	}
@@ -472,10 +485,10 @@ amend_base_put(struct amend_base *base, const struct source *source)
 	amend_mistakes_fini(&base->known);
 	amend_mistakes_fini(&base->warned);
 	/* What stands aside may have been mended by what is no policy. */
-	base->stale = base->stale || base->live == NULL ||
-		      (!policy && base->aside.len != 0) ||
-		      !follow(base, source->name,
-			  after != NULL ? after->text : (struct str){NULL, 0}, policy);
+	if (base->stale || base->live == NULL || (!policy && base->aside.len != 0) ||
+	    !follow(base, source->name,
+		after != NULL ? after->text : (struct str){NULL, 0}, policy))
+		base->stale = true;
 }
 
 void

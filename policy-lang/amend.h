@@ -17,8 +17,8 @@ MUST_CHECK struct amend_base *amend_base_new(const struct bundle *documents);
 /* NULL is fine. */
 void amend_base_free(struct amend_base *base);
 /* Puts a source in the place of the one of its name, or there anew; with `text.ptr` NULL there is none
- * of it any more. Copies it. A policy, a Kubernetes Namespace takes little; other kinds a
- * load, the next time that anybody asks. */
+ * of it any more. Copies it. Takes little, most often; what changes Routes takes a load, the
+ * next time that anybody asks. */
 void amend_base_put(struct amend_base *base, const struct source *source);
 /* What was understood of them: good for where things stand, not for judging. Until the next
  * call of another function for this base. */

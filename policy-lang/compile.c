@@ -66,6 +66,14 @@ set_of(enum table_set_id first, unsigned family, enum direction dir)
 
 /* ---- the gate ---- */
 
+enum table_set_id
+gate_set(unsigned family, bool inside)
+{
+	enum table_set_id first = inside ? SET_KNOWN4 : SET_NOBODY4;
+
+	return (enum table_set_id)((unsigned)first + family);
+}
+
 static void
 emit_gate(struct compiler *c, unsigned family)
 {
@@ -86,10 +94,10 @@ emit_gate(struct compiler *c, unsigned family)
 	     i++) {
 		struct table_element e = {0};
 
-		if (u->points[i].outside || !addrset_has(&nets, u->points[i].addr))
+		if (!addrset_has(&nets, u->points[i].addr))
 			continue;
 		addr_num_bytes(u->points[i].addr, family_of(family), e.addr);
-		emit(c, family == 0 ? SET_KNOWN4 : SET_KNOWN6, &e);
+		emit(c, gate_set(family, !u->points[i].outside), &e);
 	}
 	addrset_fini(&nets);
 }

@@ -17,12 +17,6 @@ state_peer_set(unsigned family, enum direction dir)
 }
 
 enum table_set_id
-state_known_set(unsigned family)
-{
-	return family == 0 ? SET_KNOWN4 : SET_KNOWN6;
-}
-
-enum table_set_id
 state_inside_set(unsigned family)
 {
 	return family == 0 ? SET_INSIDE4 : SET_INSIDE6;
@@ -31,8 +25,9 @@ state_inside_set(unsigned family)
 bool
 state_is_from_held(enum table_set_id set)
 {
-	return (set >= SET_PEER4_IN && set <= SET_PEER6_OUT) || set == SET_KNOWN4 ||
-	       set == SET_KNOWN6 || set == SET_INSIDE4 || set == SET_INSIDE6;
+	return (set >= SET_PEER4_IN && set <= SET_PEER6_OUT) ||
+	       (set >= SET_KNOWN4 && set <= SET_NOBODY6) || set == SET_INSIDE4 ||
+	       set == SET_INSIDE6;
 }
 
 bool
@@ -160,12 +155,12 @@ element_of(const struct compile_state *s, enum table_set_id set, const struct he
 		return held_element(s, h, DIR_INGRESS, out);
 	if (set == state_peer_set(h->family, DIR_EGRESS))
 		return held_element(s, h, DIR_EGRESS, out);
-	if (!h->inside || (set == state_inside_set(h->family) && !s->inside))
-		return false;
 	addr = held_addr(h);
 	*out = (struct table_element){0};
 	memcpy(out->addr, addr.bytes, ip_bytes(addr.family));
-	return set == state_inside_set(h->family) || state_in_gate(s, &addr);
+	if (set == state_inside_set(h->family))
+		return h->inside && s->inside;
+	return set == gate_set(h->family, h->inside) && state_in_gate(s, &addr);
 }
 
 /* Which family's addresses the set is made from. */

@@ -292,6 +292,17 @@ see_learnt(struct update *u, const struct ip_addr *addr)
 	touch(u, addr);
 }
 
+/* What there is an inside for is of every address. */
+static void
+see_route(struct update *u, const struct route_policy *route)
+{
+	if (route == NULL)
+		return;
+	u->local = true;
+	u->via |= routes_rule_count(route, ROUTE_VIA) != 0;
+	u->anew |= leave_is_ruled(u->model) != u->s->inside;
+}
+
 static void
 see_change(struct update *u, const struct compile_change *change)
 {
@@ -320,6 +331,13 @@ see_change(struct update *u, const struct compile_change *change)
 	case CHANGE_NODE:
 		touch_node(u, change->node_before);
 		touch_node(u, change->node_after);
+		break;
+	case CHANGE_ROUTE:
+		see_route(u, change->route_before);
+		see_route(u, change->route_after);
+		break;
+	case CHANGE_LIMITS:
+		u->local = true;
 		break;
 	case CHANGE_LEARNT:
 		see_learnt(u, &change->addr);
@@ -385,6 +403,7 @@ update_owner(struct update *u, uint32_t held, const struct place *p)
 	struct held *h = &u->s->held.items[held];
 	struct ip_addr addr = held_addr(h);
 	bool inside = p->exists && !p->outside, was_inside = h->inside;
+	bool gated = state_in_gate(u->s, &addr), existed = h->exists;
 	struct table_element e = {0};
 
 	h->touched = false;
@@ -392,10 +411,10 @@ update_owner(struct update *u, uint32_t held, const struct place *p)
 	h->exists = p->exists;
 	h->inside = inside;
 	memcpy(e.addr, addr.bytes, ip_bytes(addr.family));
-	if (was_inside != inside && state_in_gate(u->s, &addr))
-		state_list_add(inside ? &u->added[state_known_set(p->family)]
-				      : &u->removed[state_known_set(p->family)],
-		    &e);
+	if (gated && existed && (!p->exists || was_inside != inside))
+		state_list_add(&u->removed[gate_set(p->family, was_inside)], &e);
+	if (gated && p->exists && (!existed || was_inside != inside))
+		state_list_add(&u->added[gate_set(p->family, inside)], &e);
 	if (was_inside != inside && u->s->inside)
 		state_list_add(inside ? &u->added[state_inside_set(p->family)]
 				      : &u->removed[state_inside_set(p->family)],

@@ -40,6 +40,8 @@ struct compile_change {
 		CHANGE_NS_LABELS, /* of a namespace of the tree */
 		CHANGE_POLICY,    /* or only its place */
 		CHANGE_NODE,      /* its labels or addresses */
+		CHANGE_ROUTE,     /* or only its place */
+		CHANGE_LIMITS,    /* of a Quota with limits of the network */
 		CHANGE_LEARNT,    /* of what is known by name of an address */
 		CHANGE_OTHER, /* of anything else that policy depends on: compiles anew */
 	} kind;
@@ -48,6 +50,7 @@ struct compile_change {
 	const struct ns *ns;        /* the same */
 	const struct policy *policy_before, *policy_after;
 	const struct node *node_before, *node_after;
+	const struct route_policy *route_before, *route_after;
 	struct ip_addr addr;
 };
 

@@ -417,6 +417,8 @@ void emit_addresses(struct compiler *c, const struct workload *w, struct loc loc
 /* The set of a kind, given as its IPv4 ingress one. */
 MUST_CHECK enum table_set_id set_of(
     enum table_set_id first, unsigned family, enum direction dir);
+/* Where the gate has an address of its networks: somebody's, or not. */
+MUST_CHECK enum table_set_id gate_set(unsigned family, bool inside);
 
 /* Emits what holds for every profile and class. */
 void cells_build(struct side *s);

@@ -12,7 +12,7 @@ tell_words(struct update *u, const struct verdict_number *old,
 	struct table_rule_chain before, after;
 
 	if (old->rule == now->rule && old->policy == now->policy &&
-	    old->way == now->way)
+	    old->route == now->route && old->way == now->way)
 		return;
 	before = chains_one(u->arena, old);
 	after = chains_one(u->arena, now);

@@ -529,6 +529,19 @@ take_along(struct passages *ps, struct held *h)
 	}
 }
 
+/* Addresses that are soon to be looked into: where they lie, then they. */
+static void
+fetch_ahead(const struct held_table *held, uint32_t i)
+{
+	const struct held *later = held_ahead(held, i, HELD_AHEAD);
+	const struct held *last = held_ahead(held, i, 2 * HELD_AHEAD);
+
+	if (last != NULL)
+		__builtin_prefetch(&last->of.owner->ips);
+	if (later != NULL)
+		__builtin_prefetch(&later->of.owner->ips[later->ip]);
+}
+
 void
 passages_take(struct passages *ps)
 {
@@ -537,13 +550,8 @@ passages_take(struct passages *ps)
 	for (size_t i = 0; ps->carried && i < ps->u->dirty_count; i++)
 		take_address(ps, ps->u->dirty[i], i);
 	for (uint32_t i = 0; !ps->carried && i < held->count; i++) {
-		const struct held *later = held_ahead(held, i, HELD_AHEAD);
-		const struct held *last = held_ahead(held, i, 2 * HELD_AHEAD);
-
-		if (last != NULL && ps->all)
-			__builtin_prefetch(&last->of.owner->ips);
-		if (later != NULL && ps->all)
-			__builtin_prefetch(&later->of.owner->ips[later->ip]);
+		if (ps->all)
+			fetch_ahead(held, i);
 		if (!is_of_interest(&held->items[i]))
 			continue;
 		if (ps->of[0].held[i] != NONE)

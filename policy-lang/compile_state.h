@@ -50,7 +50,6 @@ struct update {
 
 /* Sets that are made from addresses: of a family and direction; all of them. */
 MUST_CHECK enum table_set_id state_peer_set(unsigned family, enum direction dir);
-MUST_CHECK enum table_set_id state_known_set(unsigned family);
 MUST_CHECK enum table_set_id state_inside_set(unsigned family);
 MUST_CHECK bool state_is_from_held(enum table_set_id set);
 MUST_CHECK bool state_in_gate(

@@ -486,11 +486,14 @@ slot_labels(const void *ctx, uint32_t slot)
 	return u->slots[slot]->shape->labels;
 }
 
+/* Selected for its slots: without any, whatever it is selected by. */
 static struct label_set
 labels_of_scope(const void *ctx, uint32_t scope)
 {
 	const struct scope *s = &((const struct universe *)ctx)->scopes[scope];
 
+	if (s->first == s->end)
+		return (struct label_set){0};
 	return s->kube != NULL ? s->kube->labels : s->ns->labels;
 }
 

@@ -144,7 +144,9 @@ make_each(struct schema_maker *m, const struct schema_value *value, unsigned typ
 {
 	bool list = (types & TYPE_LIST) != 0;
 
-	if (list)
+	if (list && value->most != 0)
+		tree_int(&m->w, "maxItems", value->most);
+	else if (list)
 		make_most_items(m, value->each);
 	m->lists++;
 	if (list) {

@@ -6,6 +6,8 @@
 #include "policy-lang/live_internal.h"
 
 #define PART_CHUNK_BYTES 1024
+#define FILE_OVERHEAD                                                                  \
+	192 /* of one that came by an edit: arena, chunk, place in the map */
 
 /* ---- one source ---- */
 
@@ -103,7 +105,6 @@ keep(struct live *l, const struct bundle *bundle, const struct load_note *note)
 	for (size_t i = 0; i < bundle->count; i++) {
 		struct live_file *f = new_file(l, &bundle->sources[i], NULL);
 
-		f->other = note->others[i];
 		/* Two of one name: then neither can be told from the other. */
 		if (map_set(&l->files, f->source->name, f) != NULL)
 			f->other = true;
@@ -114,12 +115,10 @@ keep(struct live *l, const struct bundle *bundle, const struct load_note *note)
 		live_file_of(l, p->loc.source)->left_out++;
 	}
 	/* Numbers that have moved out of each other's way stay as they are. */
-	for (size_t i = 0; i < note->collided.count; i++) {
-		const struct policy *p = note->collided.items[i];
-
-		live_file_of(l, p->loc.source)->other = true;
-	}
+	for (size_t i = 0; i < note->collided_count; i++)
+		live_file_of(l, note->collided[i])->other = true;
 	share_out(l, note);
+	live_share_others(l, note);
 	live_share_spaces(l, note);
 	live_index_hosts(l);
 	index_files(l);
@@ -132,7 +131,7 @@ live_load(struct arena *arena, const struct bundle *bundle,
     struct diag_list *diags)
 {
 	struct live *l = xcalloc(1, sizeof(*l));
-	struct load_note note = {.others = xcalloc(bundle->count + 1, sizeof(bool))};
+	struct load_note note = {.part = false};
 	bool ok;
 
 	if (reading != NULL)
@@ -144,10 +143,10 @@ live_load(struct arena *arena, const struct bundle *bundle,
 	if (ok)
 		keep(l, bundle, &note);
 	ptr_vec_fini(&note.audit);
-	ptr_vec_fini(&note.collided);
 	ptr_vec_fini(&note.placed);
+	free(note.collided);
+	free(note.named);
 	free(note.claims);
-	free(note.others);
 	if (ok)
 		return l;
 	live_free(l);
@@ -179,6 +178,7 @@ live_free(struct live *l)
 	free_maps(l);
 	live_free_arrays(l);
 	ptr_vec_fini(&l->garbage);
+	ptr_vec_fini(&l->others);
 	for (size_t i = 0; i < l->grown.count; i++)
 		arena_free(l->grown.items[i]);
 	ptr_vec_fini(&l->grown);
@@ -226,10 +226,12 @@ live_edit_free(struct live_edit *e)
 		return;
 	for (size_t i = 0; i < e->count; i++)
 		free_file(e->items[i].after);
-	for (size_t i = 0; i < e->refused.count; i++)
-		free_file(e->refused.items[i]);
-	ptr_vec_fini(&e->refused);
+	for (size_t i = 0; i < e->spent.count; i++)
+		free_file(e->spent.items[i]);
+	ptr_vec_fini(&e->spent);
 	free(e->items);
+	free(e->externals.gone);
+	free(e->externals.come);
 	map_fini(&e->fresh.ns_by_path);
 	map_fini(&e->fresh.kube_by_name);
 	arena_free(e->fresh.arena);
@@ -244,7 +246,7 @@ put(struct live_edit *e, struct str name, struct live_file *after)
 		if (!str_eq(e->items[i].name, name))
 			continue;
 		if (e->items[i].after != NULL) /* places refer to it */
-			ptr_vec_push(&e->refused, e->items[i].after);
+			ptr_vec_push(&e->spent, e->items[i].after);
 		e->items[i].after = after;
 		return;
 	}
@@ -264,7 +266,8 @@ read_file(struct live_edit *e, struct str name, struct str text,
 	struct arena *arena = arena_new_sized(PART_CHUNK_BYTES);
 	struct source *source = ARENA_NEW(arena, struct source);
 	struct live_file *f = new_file(l, source, arena);
-	struct load_note note = {.part = true, .fresh = &e->fresh};
+	struct load_note note = {
+	    .part = true, .fresh = &e->fresh, .externals = e->externals};
 	struct load_objects objects = {0};
 	bool ok;
 
@@ -289,15 +292,21 @@ read_file(struct live_edit *e, struct str name, struct str text,
 	f->placed_count = (uint32_t)note.placed.count;
 	ptr_vec_fini(&note.spaces);
 	ptr_vec_fini(&note.placed);
+	f->others = live_read_others(f, &objects, &note);
 	live_keep_text(l, f, text);
 	free(note.claims);
-	*out_answer = note.other || note.beyond ? LIVE_BEYOND
-		      : ok                      ? LIVE_READ
-						: LIVE_REFUSED;
-	if (*out_answer == LIVE_READ)
+	free(note.named);
+	*out_answer = note.beyond ? LIVE_BEYOND : ok ? LIVE_READ : LIVE_REFUSED;
+	if (*out_answer == LIVE_READ && !live_is_of_pods(f))
 		return f;
-	ptr_vec_push(&e->refused, f);
-	return NULL;
+	ptr_vec_push(&e->spent, f);
+	return *out_answer == LIVE_READ ? live_compact(l, f) : NULL;
+}
+
+static bool
+has_others(const struct live_file *f)
+{
+	return f != NULL && f->others != NULL;
 }
 
 enum live_answer
@@ -315,6 +324,8 @@ live_read(
 	if (answer != LIVE_READ)
 		return answer;
 	put(e, name, after);
+	if (has_others(before) || has_others(after) || e->externals.come_count != 0)
+		live_see_externals(e);
 	return LIVE_READ;
 }
 
@@ -409,12 +420,20 @@ count_audit(struct live_edit *e)
 	return true;
 }
 
+/* Of one that came by an edit. */
+static size_t
+bytes_of(const struct live_file *f)
+{
+	return arena_bytes(f->arena) + FILE_OVERHEAD;
+}
+
 static void
 forget_file(struct live *l, struct live_file *f)
 {
 	live_drop_stand_ins(l, f);
+	live_unlist_others(l, f);
 	if (f->arena != NULL) { /* else its objects are the base's */
-		l->edited_bytes -= arena_bytes(f->arena);
+		l->edited_bytes -= bytes_of(f);
 		ptr_vec_push(&l->garbage, f->arena);
 		f->arena = NULL;
 	}
@@ -430,7 +449,8 @@ replace_file(struct live *l, struct live_replacement *r)
 	}
 	if (r->after != NULL) {
 		(void)map_set(&l->files, r->after->source->name, r->after); /* new */
-		l->edited_bytes += arena_bytes(r->after->arena);
+		live_list_others(l, r->after);
+		l->edited_bytes += bytes_of(r->after);
 	}
 	r->after = NULL; /* no longer the edit's */
 }
@@ -446,6 +466,7 @@ tell_file(const struct live *l, const struct live_file *f, bool after,
 		    .workload_after = after ? f->workloads[i] : NULL,
 		};
 	live_tell_nodes(l, f, after, changes, count);
+	live_tell_others(f, after, changes, count);
 	for (size_t i = 0; i < f->policy_count; i++) {
 		if (live_in_force(l, f->policies[i]))
 			changes[(*count)++] = (struct compile_change){
@@ -469,7 +490,8 @@ tell(const struct live_edit *e, struct arena *arena, struct compile_change **out
 		for (size_t j = 0; j < ARRAY_LEN(both); j++)
 			most += both[j] != NULL
 				    ? both[j]->workload_count + both[j]->policy_count +
-					  both[j]->space_count + both[j]->node_count
+					  both[j]->space_count + both[j]->node_count +
+					  live_other_changes(both[j])
 				    : 0;
 	}
 	/* Each may make another of its node. */
@@ -489,7 +511,7 @@ begin(struct live_edit *e, struct diag_list *diags)
 {
 	if (!live_nodes_stand_alone(e) || !live_begin_moves(e, diags))
 		return false;
-	if (!swap_claims(e)) {
+	if (!live_read_namers(e, diags) || !swap_claims(e)) {
 		live_undo_moves(e);
 		return false;
 	}
@@ -505,7 +527,7 @@ bool
 live_commit(struct live_edit *e, struct arena *arena, struct diag_list *diags,
     struct compile_change **out_changes, size_t *out_count)
 {
-	bool policies = false;
+	bool policies = false, others = false;
 
 	if (!begin(e, diags))
 		return false;
@@ -516,14 +538,18 @@ live_commit(struct live_edit *e, struct arena *arena, struct diag_list *diags,
 		if (e->items[i].before != NULL)
 			policies |=
 			    live_take_out(e->l, e->items[i].before, e->items[i].after);
+		others |= has_others(e->items[i].before);
 	}
 	for (size_t i = 0; i < e->count; i++) {
 		if (e->items[i].after != NULL)
 			policies |= live_put_in(
 			    e->l, e->items[i].after, e->items[i].before, diags);
+		others |= has_others(e->items[i].after);
 	}
 	if (policies)
 		load_link_policies(e->l->model);
+	if (others)
+		live_link_others(e->l);
 	live_end_moves(e, *out_changes, out_count);
 	live_settle_hosts(e->l, *out_changes, out_count, diags);
 	for (size_t i = 0; i < e->count; i++)

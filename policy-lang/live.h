@@ -5,8 +5,8 @@
  * as compile_state_update wants it. After any series of edits the model means what loading
  * all the sources anew would have made.
  *
- * That works for workloads and policies, which make up nearly all that ever changes: what
- * one says changes nothing of what another is. It works for labels and owners of namespaces,
+ * That works for objects of every kind: what one says changes nothing of what another is, but
+ * who names an ExternalNetwork is read again when that changes. It works for labels and owners of namespaces,
  * for namespaces that nobody knew, for nodes, those that only pods speak of among them, and for
  * pods whose addresses are announced before their status has them. Kubernetes namespaces may come to be elsewhere in the tree: what is written
  * in them is then read again, from texts that are kept. Of everything else, and of whatever is
@@ -59,6 +59,9 @@ void live_edit_free(struct live_edit *edit);
  * until live_edit_free, and as long as the source is the model's. */
 MUST_CHECK enum live_answer live_read(
     struct live_edit *edit, struct str name, struct str text, struct diag_list *diags);
+/* Whether ExternalNetworks may come to be where they were not: somebody's mistake may have
+ * been to name them. */
+MUST_CHECK bool live_brings_names(const struct live_edit *edit);
 /* Puts what was read into the model. False: it takes a whole load; nothing has changed.
  * *out_changes, in the arena, refer to objects that last until live_sweep. */
 MUST_CHECK bool live_commit(struct live_edit *edit, struct arena *arena,

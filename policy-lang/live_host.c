@@ -155,11 +155,24 @@ forget_touched(struct live *l)
 	l->touched_hosts.count = 0;
 }
 
+const struct workload_where *
+live_host_where(struct live *l, struct str cluster, struct str name)
+{
+	const struct live_host *h = find_host(l, cluster, name);
+
+	return h != NULL ? h->where : NULL;
+}
+
 void
 live_index_hosts(struct live *l)
 {
-	for (size_t i = 0; i < l->model->workload_count; i++)
-		live_hear(l, l->model->workloads[i]);
+	for (size_t i = 0; i < l->model->workload_count; i++) {
+		const struct workload *w = l->model->workloads[i];
+
+		live_hear(l, w);
+		if (w->where->node.len != 0)
+			host_of(l, w)->where = w->where;
+	}
 	forget_touched(l);
 }
 
@@ -189,7 +202,7 @@ live_free_hosts(struct live *l)
 static size_t
 address_count(const struct live_host *h)
 {
-	return h->told_count < NODE_ADDRESSES_MAX ? h->told_count : NODE_ADDRESSES_MAX;
+	return h->told_count < LIMIT_ADDRESSES ? h->told_count : LIMIT_ADDRESSES;
 }
 
 static bool

@@ -3,12 +3,15 @@
  *
  *     live.c            sources: read, replaced
  *     live_model.c      the arrays and maps of the model that they are put into
+ *     live_other.c      Routes, ExternalNetworks, Quotas and others of which there are few
+ *     live_named.c      who speaks of ExternalNetworks
  *     live_space.c      what sources say of namespaces
  *     live_move.c       Kubernetes namespaces that are placed elsewhere
  *     live_node.c       what they say of nodes
  *     live_host.c       nodes that only pods speak of
  *     live_announce.c   pods whose addresses are known before their sources say them
  *     live_keep.c       what a source said, for another load
+ *     live_compact.c    pods that came by edits, in little memory
  *     live_claims.c     a set of hashes
  *     live_number.c     names and numbers that some source has
  */
@@ -25,13 +28,23 @@ struct live_stand_in {
 	struct workload *workload;
 };
 
+/* What few sources say; in the arena of what they say. */
+struct live_others {
+	struct live_file *file;
+	size_t place; /* among those of the live model */
+	void **items[OTHER_KINDS];
+	size_t count[OTHER_KINDS];
+	struct load_named *named; /* external networks that it speaks of */
+	size_t named_count;
+};
+
 /* What a source says. Of a cluster that is watched each object is one, and there are very many:
  * no more of anything than a source has bytes. */
 struct live_file {
 	const struct source *source;
 	struct arena
 	    *arena; /* of all of it; NULL: the base's, which was loaded whole */
-	bool other; /* has objects that no edit can take away */
+	bool other; /* says what no edit can take away */
 	uint32_t claim_count, workload_count, policy_count, number_count, node_count,
 	    space_count, placed_count;
 	uint32_t left_out; /* policies of a base that leaves them out */
@@ -45,6 +58,7 @@ struct live_file {
 	struct load_space **spaces;      /* namespaces that it declares */
 	struct load_placed **placed;     /* and places */
 	struct live_stand_in *stand_ins; /* of some of `workloads` */
+	struct live_others *others;      /* NULL: mostly */
 };
 
 /* Workloads that have the same address, but for the one that keeps it. */
@@ -58,7 +72,8 @@ struct live_sharers {
 struct live_host {
 	struct str key; /* cluster/name */
 	struct str cluster, name;
-	size_t pods; /* that name it */
+	size_t pods;                        /* that name it */
+	const struct workload_where *where; /* of some of the base's; NULL: of none */
 	struct live_told {
 		struct ip_addr addr;
 		size_t count; /* how many tell it */
@@ -85,6 +100,8 @@ struct live {
 	struct buf host_key;
 	/* Of the model's arrays, on the heap. */
 	size_t workload_cap, policy_cap, ns_cap, kube_cap, node_cap;
+	size_t other_caps[OTHER_KINDS];
+	struct ptr_vec others;  /* struct live_others of all files that have some */
 	struct ptr_vec garbage; /* struct arena, of what was replaced */
 	struct ptr_vec grown;   /* the same, of namespaces that came, and stay */
 	size_t edited_bytes;
@@ -116,8 +133,9 @@ struct live_edit {
 	size_t count, cap;
 	struct live_move *moves; /* when it is committed; in the arena */
 	size_t move_count;
+	struct load_externals externals; /* that go and come; on the heap */
 	struct ptr_vec
-	    refused; /* struct live_file: mistakes that were reported are there */
+	    spent; /* struct live_file: what was reported has its places there */
 };
 
 /* ---- live.c ---- */
@@ -152,6 +170,35 @@ void live_take_fresh(struct live_edit *e);
 void live_put_spaces(
     const struct live_edit *e, struct compile_change *changes, size_t *count);
 
+/* ---- live_other.c ---- */
+
+/* What sources of the base say. */
+void live_share_others(struct live *l, const struct load_note *note);
+/* What one source says; NULL: nothing of these kinds. */
+MUST_CHECK struct live_others *live_read_others(struct live_file *f,
+    const struct load_objects *objects, const struct load_note *note);
+/* Objects into the model and out of it; then they are to be linked. */
+void live_put_others_in(struct live *l, const struct live_file *f);
+void live_take_others_out(struct live *l, const struct live_file *f);
+void live_link_others(struct live *l);
+/* A file comes to be the model's, or is no more. */
+void live_list_others(struct live *l, struct live_file *f);
+void live_unlist_others(struct live *l, struct live_file *f);
+/* Adds to the changes, at most so many. */
+MUST_CHECK size_t live_other_changes(const struct live_file *f);
+void live_tell_others(const struct live_file *f, bool after,
+    struct compile_change *changes, size_t *count);
+/* Whether one of its objects is there. */
+MUST_CHECK bool live_others_at(const struct live_file *f, const struct ns *ns);
+
+/* ---- live_named.c ---- */
+
+/* Finds which external networks go and come: what is read from now on sees that. */
+void live_see_externals(struct live_edit *e);
+/* Reads again what speaks of external networks that come, go, or are others. False: it takes a
+ * whole load. */
+MUST_CHECK bool live_read_namers(struct live_edit *e, struct diag_list *diags);
+
 /* ---- live_move.c ---- */
 
 /* Finds which Kubernetes namespaces come to be elsewhere, puts these there, and reads again
@@ -172,6 +219,9 @@ void live_hear(struct live *l, const struct workload *w);
 void live_unhear(struct live *l, const struct workload *w);
 /* An object is no longer about the node. */
 void live_touch_host(struct live *l, const struct node *node);
+/* Where workloads of the base are that run there, as one of them says; NULL: none does. */
+MUST_CHECK const struct workload_where *live_host_where(
+    struct live *l, struct str cluster, struct str name);
 /* Where keys of a node that only pods speak of are. */
 MUST_CHECK struct arena *live_host_home(struct live *l, const struct node *node);
 /* What the base's workloads tell. */
@@ -206,8 +256,15 @@ void live_drop_stand_ins(struct live *l, struct live_file *f);
 
 /* ---- live_keep.c ---- */
 
+/* Whether pods are all that a file says. */
+MUST_CHECK bool live_is_of_pods(const struct live_file *f);
 /* Copies the text of a file, in its arena, if it is to be kept. */
 void live_keep_text(struct live *l, struct live_file *f, struct str text);
+
+/* ---- live_compact.c ---- */
+
+/* The same file of pods, which an edit has just read, with no more of it than is kept. */
+MUST_CHECK struct live_file *live_compact(struct live *l, const struct live_file *from);
 
 /* ---- live_claims.c ---- */
 

@@ -9,10 +9,11 @@
 /* People who write policies do not write files like this. */
 #define KEPT_MOST_BYTES ((size_t)1024 * 1024)
 
-static bool
-is_of_pods(const struct live_file *f)
+bool
+live_is_of_pods(const struct live_file *f)
 {
-	if (f->other || f->policy_count + f->left_out + f->space_count != 0)
+	if (f->other || f->others != NULL || f->node_count != 0 ||
+	    f->policy_count + f->left_out + f->space_count != 0)
 		return false;
 	for (size_t i = 0; i < f->workload_count; i++) {
 		const struct workload *w = f->workloads[i];
@@ -28,7 +29,7 @@ live_keep_text(struct live *l, struct live_file *f, struct str text)
 {
 	struct arena *arena = f->arena != NULL ? f->arena : l->arena;
 
-	if (l->keeps_texts && text.len <= KEPT_MOST_BYTES && !is_of_pods(f))
+	if (l->keeps_texts && text.len <= KEPT_MOST_BYTES && !live_is_of_pods(f))
 		f->text = str_dup(arena, text);
 }
 
@@ -51,7 +52,7 @@ live_kept(const struct live *l, struct str name, struct load_kept *out)
 	*out = (struct load_kept){.taken = true, .text = STR("")};
 	if (f == NULL)
 		return true;
-	if (is_of_pods(f)) {
+	if (live_is_of_pods(f)) {
 		out->pods = f->workloads;
 		out->pod_count = f->workload_count;
 		return true;

@@ -92,22 +92,23 @@ live_hold_arrays(struct live *l)
 	hold(&l->model->namespaces, l->model->ns_count, &l->ns_cap);
 	hold(&l->model->kube_namespaces, l->model->kube_count, &l->kube_cap);
 	hold(&l->model->nodes, l->model->node_count, &l->node_cap);
+	for (unsigned kind = 0; kind < OTHER_KINDS; kind++)
+		l->other_caps[kind] = load_other_count(l->model, (enum load_other)kind);
 	load_link_policies(l->model);
 }
 
 void
 live_free_arrays(struct live *l)
 {
-	if (l->workload_cap != 0)
-		free(l->model->workloads);
-	if (l->policy_cap != 0)
-		free(l->model->policies);
-	if (l->ns_cap != 0)
-		free(l->model->namespaces);
-	if (l->kube_cap != 0)
-		free(l->model->kube_namespaces);
-	if (l->node_cap != 0)
-		free(l->model->nodes);
+	struct model *m = l->model;
+
+	for (unsigned kind = 0; kind < OTHER_KINDS; kind++)
+		free(load_other_items(m, (enum load_other)kind));
+	free(m->workloads);
+	free(m->policies);
+	free(m->namespaces);
+	free(m->kube_namespaces);
+	free(m->nodes);
 }
 
 /* ---- addresses ---- */
@@ -379,6 +380,7 @@ live_take_out(struct live *l, const struct live_file *f, const struct live_file 
 	bool policies = false;
 
 	live_take_nodes_out(l, f);
+	live_take_others_out(l, f);
 	for (size_t i = 0; i < f->workload_count; i++) {
 		live_unhear(l, f->workloads[i]);
 		if (!keeps_place(f, after, i)) {
@@ -408,6 +410,7 @@ live_put_in(struct live *l, const struct live_file *f, const struct live_file *b
 	bool policies = false;
 
 	live_put_nodes_in(l, f, diags);
+	live_put_others_in(l, f);
 	for (size_t i = 0; i < f->workload_count; i++) {
 		live_hear(l, f->workloads[i]);
 		if (keeps_place(before, f, i))

@@ -88,9 +88,9 @@ set_out(struct live_edit *e)
 
 /* False: it takes a whole load. */
 static bool
-read_again(struct live_edit *e, struct loc loc, struct diag_list *diags)
+read_again(struct live_edit *e, const struct source *source, struct diag_list *diags)
 {
-	const struct live_file *f = live_file_of(e->l, loc.source);
+	const struct live_file *f = live_file_of(e->l, source);
 
 	for (size_t i = 0; i < e->count; i++) {
 		if (e->items[i].before == f)
@@ -117,14 +117,20 @@ read_what_is_in(
 
 	for (size_t i = 0; i < move->from->policy_count && ok; i++) {
 		if (is_written_in(move, move->from->policies[i]))
-			ok = read_again(e, move->from->policies[i]->loc, diags);
+			ok = read_again(e, move->from->policies[i]->loc.source, diags);
+	}
+	for (size_t i = 0; i < e->l->others.count && ok; i++) {
+		const struct live_others *o = e->l->others.items[i];
+
+		if (live_others_at(o->file, move->from))
+			ok = read_again(e, o->file->source, diags);
 	}
 	for (size_t i = model_first_displayed(m, prefix);
 	     i < m->workload_count && ok &&
 	     str_starts(m->workloads[i]->shape->display, prefix);
 	     i++) {
 		if (m->workloads[i]->kube == NULL && m->workloads[i]->ns == move->from)
-			ok = read_again(e, m->workloads[i]->loc, diags);
+			ok = read_again(e, m->workloads[i]->loc.source, diags);
 	}
 	return ok;
 }
@@ -140,6 +146,7 @@ was_read_before(const struct live_edit *e, const struct live_file *f)
 		for (size_t j = 0; j < f->workload_count && !found; j++)
 			found = f->workloads[j]->kube == NULL &&
 				f->workloads[j]->ns == e->moves[i].from;
+		found = found || live_others_at(f, e->moves[i].from);
 	}
 	return found;
 }
@@ -155,8 +162,7 @@ read_all_again(struct live_edit *e, struct diag_list *diags)
 			ok = live_read_again(e, e->items[i].after, diags);
 	}
 	for (size_t i = 0; i < e->move_count && ok; i++)
-		ok = !e->moves[i].kube->holds_others &&
-		     read_what_is_in(e, &e->moves[i], diags);
+		ok = read_what_is_in(e, &e->moves[i], diags);
 	return ok;
 }
 

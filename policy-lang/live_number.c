@@ -28,9 +28,10 @@ live_take_claims(struct live *l, const struct live_file *f)
 
 /* ---- numbers of rules ---- */
 
+typedef void (*each_number_fn)(struct live *l, uint32_t number);
+
 static void
-each_number(const struct policy *p, void (*each)(struct live *l, uint32_t number),
-    struct live *l)
+each_of_policy(const struct policy *p, each_number_fn each, struct live *l)
 {
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 		const struct rule_list *lists[] = {
@@ -42,6 +43,36 @@ each_number(const struct policy *p, void (*each)(struct live *l, uint32_t number
 		}
 		if (p->isolates[d])
 			each(l, p->isolate_number[d]);
+	}
+}
+
+static void
+each_of_rules(const struct route_list *list, each_number_fn each, struct live *l)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		each(l, list->rules[i].number);
+		if (list->rules[i].refuse_number != NUMBER_NONE)
+			each(l, list->rules[i].refuse_number);
+	}
+}
+
+static void
+each_of_route(const struct route_policy *p, each_number_fn each, struct live *l)
+{
+	for (unsigned kind = 0; kind < ROUTE_KIND_COUNT; kind++) {
+		each_of_rules(&p->mandatory[kind], each, l);
+		each_of_rules(&p->defaults[kind], each, l);
+	}
+}
+
+static void
+each_of_quota(const struct quota *q, each_number_fn each, struct live *l)
+{
+	for (unsigned kind = 0; kind < NETLIM_KINDS; kind++) {
+		for (unsigned i = 0; i < NETLIM_CHAINS; i++) {
+			if (q->network.number[kind][i] != NUMBER_NONE)
+				each(l, q->network.number[kind][i]);
+		}
 	}
 }
 
@@ -58,33 +89,20 @@ drop_number(struct live *l, uint32_t number)
 	live_claims_remove(&l->numbers, number);
 }
 
-/* Of Routes, which no edit changes. */
+/* Of all that a file has in the model. */
 static void
-take_route_numbers(struct live *l, const struct route_list lists[ROUTE_KIND_COUNT])
+each_of_file(struct live *l, const struct live_file *f, each_number_fn each)
 {
-	for (unsigned kind = 0; kind < ROUTE_KIND_COUNT; kind++) {
-		for (size_t i = 0; i < lists[kind].count; i++) {
-			take_number(l, lists[kind].rules[i].number);
-			if (lists[kind].rules[i].refuse_number != NUMBER_NONE)
-				take_number(l, lists[kind].rules[i].refuse_number);
-		}
-	}
-}
+	const struct live_others *o = f->others;
 
-/* Of Quotas, the same. */
-static void
-take_quota_numbers(struct live *l, const struct ns *ns)
-{
-	for (size_t i = 0; i < ns->quota_count; i++) {
-		const struct quota_network *q = &ns->quotas[i]->network;
-
-		for (size_t j = 0; j < NETLIM_KINDS * NETLIM_CHAINS; j++) {
-			if (q->number[j / NETLIM_CHAINS][j % NETLIM_CHAINS] !=
-			    NUMBER_NONE)
-				take_number(
-				    l, q->number[j / NETLIM_CHAINS][j % NETLIM_CHAINS]);
-		}
+	for (size_t i = 0; i < f->policy_count; i++) {
+		if (live_in_force(l, f->policies[i]))
+			each_of_policy(f->policies[i], each, l);
 	}
+	for (size_t i = 0; o != NULL && i < o->count[OTHER_ROUTE]; i++)
+		each_of_route(o->items[OTHER_ROUTE][i], each, l);
+	for (size_t i = 0; o != NULL && i < o->count[OTHER_QUOTA]; i++)
+		each_of_quota(o->items[OTHER_QUOTA][i], each, l);
 }
 
 bool
@@ -96,10 +114,7 @@ live_in_force(const struct live *l, const struct policy *p)
 void
 live_drop_numbers(struct live *l, const struct live_file *f)
 {
-	for (size_t i = 0; i < f->policy_count; i++) {
-		if (live_in_force(l, f->policies[i]))
-			each_number(f->policies[i], drop_number, l);
-	}
+	each_of_file(l, f, drop_number);
 }
 
 bool
@@ -118,23 +133,12 @@ live_take_numbers(struct live *l, const struct live_file *f)
 void
 live_retake_numbers(struct live *l, const struct live_file *f)
 {
-	for (size_t i = 0; i < f->policy_count; i++) {
-		if (live_in_force(l, f->policies[i]))
-			each_number(f->policies[i], take_number, l);
-	}
+	each_of_file(l, f, take_number);
 }
 
 void
 live_index_numbers(struct live *l)
 {
-	const struct model *m = l->model;
-
-	for (size_t i = 0; i < m->policy_count; i++)
-		each_number(m->policies[i], take_number, l);
-	for (size_t i = 0; i < m->route_count; i++) {
-		take_route_numbers(l, m->routes[i]->mandatory);
-		take_route_numbers(l, m->routes[i]->defaults);
-	}
-	for (size_t i = 0; i < m->ns_count; i++)
-		take_quota_numbers(l, m->namespaces[i]);
+	for (size_t i = 0; i < l->files.len; i++)
+		each_of_file(l, l->files.entries[i].value, take_number);
 }

@@ -34,8 +34,7 @@ remember(struct loader *l, size_t count)
 static void
 loader_fini(struct loader *l)
 {
-	struct ptr_vec *vecs[] = {&l->items, &l->workloads, &l->policies, &l->access,
-	    &l->quotas, &l->external_list, &l->services, &l->routes, &l->tests};
+	struct ptr_vec *vecs[] = {&l->items, &l->workloads, &l->policies};
 	struct map *maps[] = {&l->texts, &l->arrays, &l->objects, &l->externals,
 	    &l->placings, &l->skipped};
 
@@ -48,6 +47,8 @@ loader_fini(struct loader *l)
 	map_fini(&l->warned);
 	for (size_t i = 0; i < ARRAY_LEN(vecs); i++)
 		ptr_vec_fini(vecs[i]);
+	for (size_t i = 0; i < OTHER_KINDS; i++)
+		ptr_vec_fini(&l->others[i]);
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
 		map_fini(maps[i]);
 	arena_free(l->scratch);
@@ -88,14 +89,10 @@ read_sources(struct loader *l, const struct bundle *bundle)
 	const struct load_kept *kept = how->kept;
 
 	for (size_t i = 0; i < bundle->count; i++) {
-		if (l->note != NULL)
-			l->note->other = false;
 		if (kept != NULL && kept[i].pod_count != 0)
 			take_pods(l, &bundle->sources[i], &kept[i]);
 		else
 			load_source(l, &bundle->sources[i]);
-		if (l->note != NULL)
-			l->note->others[i] = l->note->other;
 		if (how->has_read != NULL)
 			how->has_read(how->ctx, &bundle->sources[i]);
 	}
@@ -176,11 +173,11 @@ take_objects(struct loader *l, struct load_objects *out)
 			w->ns = w->kube->ns;
 	}
 	take_nodes(l, out);
-	for (size_t i = 0; i < out->policy_count; i++) {
-		if (!out->policies[i]->audit || l->m->options.audit_enforced)
-			load_number_alone(
-			    l, out->policies[i], &out->numbers, &out->number_count);
+	for (size_t i = 0; i < OTHER_KINDS; i++) {
+		out->others[i] = ptr_vec_copy(l->arena, &l->others[i]);
+		out->other_count[i] = l->others[i].count;
 	}
+	load_number_alone(l, out);
 }
 
 bool

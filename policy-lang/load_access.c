@@ -325,5 +325,5 @@ load_access(struct loader *l, const struct load_object *o)
 		    l->diags, CODE_MISSING_FIELD, meta.loc, "Access needs \"spec\"");
 	/* A document with a mistake in it grants nothing. */
 	else if (read_spec(l, spec, p))
-		ptr_vec_push(&l->access, p);
+		ptr_vec_push(&l->others[OTHER_ACCESS], p);
 }

@@ -40,12 +40,10 @@ static const struct load_kind kinds[] = {
     {ADMIN_V1ALPHA2, "ClusterNetworkPolicy", STAGE_POLICIES, load_cluster_policy},
 };
 
-/* Objects of which none changes what another is; of a namespace, that holds for what may be
- * said anew of one that there is. */
-static void (*const alone[])(struct loader *l, const struct load_object *o) = {load_pod,
-    load_node, load_native_workload, load_native_policy, load_network_policy,
-    load_admin_policy, load_baseline_policy, load_cluster_policy, load_native_namespace,
-    load_kube_namespace};
+/* Those that say who may connect. */
+static void (*const policies[])(struct loader *l, const struct load_object *o) = {
+    load_native_policy, load_network_policy, load_admin_policy, load_baseline_policy,
+    load_cluster_policy};
 
 /* Groups whose kinds were ours once, in versions that are gone. */
 static const char *const old_groups[] = {"extensions"};
@@ -84,21 +82,15 @@ load_kind_find(struct str api_version, struct str kind)
 }
 
 bool
-load_stands_alone(const struct load_kind *k)
-{
-	for (size_t i = 0; i < ARRAY_LEN(alone); i++) {
-		if (alone[i] == k->load)
-			return true;
-	}
-	return false;
-}
-
-bool
 load_is_policy(struct str api_version, struct str kind)
 {
 	const struct load_kind *k = load_kind_find(api_version, kind);
 
-	return k != NULL && k->stage == STAGE_POLICIES && load_stands_alone(k);
+	for (size_t i = 0; k != NULL && i < ARRAY_LEN(policies); i++) {
+		if (policies[i] == k->load)
+			return true;
+	}
+	return false;
 }
 
 static bool

@@ -131,8 +131,6 @@ add_document(struct loader *l, const struct doc_node *doc, struct str cluster,
 		load_refuse_or_skip(l, api, kind);
 		return;
 	}
-	if (l->note != NULL)
-		l->note->other |= !load_stands_alone(found);
 	if (found->stage == STAGE_PODS) {
 		found->load(l, &(struct load_object){found, doc, cluster});
 		return;

@@ -54,6 +54,30 @@ load_recent_place(const struct load_recent *r, uint64_t hash)
 	return (size_t)((hash >> 32) * r->count >> 32);
 }
 
+/* Kinds of which a cluster has few objects: neither workloads nor nodes, and no policies. */
+enum load_other {
+	OTHER_ACCESS,
+	OTHER_EXTERNAL,
+	OTHER_QUOTA,
+	OTHER_ROUTE,
+	OTHER_SERVICE,
+	OTHER_TEST,
+	OTHER_KINDS,
+};
+
+/* That a source speaks of an ExternalNetwork. */
+struct load_named {
+	struct str name;
+	const struct ns *from; /* looked up from there upwards */
+	const struct source *source;
+};
+
+/* External networks that a model comes to have, or not, by the edit under way. */
+struct load_externals {
+	const struct external_network **gone, **come;
+	size_t gone_count, come_count;
+};
+
 #define LOAD_RECENT_WHOLE 8192 /* for everything that there is */
 #define LOAD_RECENT_PART  64   /* for one source */
 
@@ -69,7 +93,6 @@ struct load_note {
 	bool
 	    part; /* one source is read against l->m, which is there and must not change */
 	bool beyond; /* and says what only loading all anew can tell the effect of */
-	bool other;  /* the source has an object of a kind that does not stand alone */
 	struct {
 		uint64_t hash; /* of the identity */
 		const struct source *source;
@@ -78,13 +101,16 @@ struct load_note {
 	/* What is said of namespaces, in the loader's arena: struct load_placed, and of a part
 	 * struct load_space and those that are new. */
 	struct ptr_vec spaces, placed;
+	struct load_named *named; /* on the heap */
+	size_t named_count, named_cap;
+	struct load_externals externals; /* of a part: beside the model's */
 	struct load_fresh *fresh;
 	struct load_reading reading;
 	struct ptr_vec audit; /* struct policy: those that the model leaves out */
-	/* struct policy: those with a number that is not its hash, because another's was, and
-	 * with one before such a number. Now and then one is there twice. */
-	struct ptr_vec collided;
-	bool *others; /* `other` of each source of the bundle; on the heap */
+	/* With a number that is not its hash, because another's was, or with one before such
+	 * a number. Now and then one is there twice. */
+	const struct source **collided; /* on the heap */
+	size_t collided_count;
 };
 
 struct loader {
@@ -104,8 +130,8 @@ struct loader {
 	struct map skipped;   /* "apiVersion kind" -> struct skipped_kind */
 	struct map warned; /* "source\npath" of undeclared namespaces, each told once */
 	struct ptr_vec items; /* struct load_object, in the order read */
-	struct ptr_vec workloads, policies, access, quotas, external_list, services,
-	    routes, tests;
+	struct ptr_vec workloads, policies;
+	struct ptr_vec others[OTHER_KINDS];
 	bool failed;          /* some source could not be read to its end */
 	bool placed;          /* it is known which Kubernetes namespace is where */
 	unsigned suggestions; /* made so far */
@@ -158,8 +184,6 @@ void load_suggest(struct loader *l, struct diag *d, const struct nearest *n);
 /* NULL: none that is read. */
 MUST_CHECK const struct load_kind *load_kind_find(
     struct str api_version, struct str kind);
-/* Whether an object of the kind changes nothing of what others are. */
-MUST_CHECK bool load_stands_alone(const struct load_kind *kind);
 /* Of what load_kind_find does not know: a mistake (reported) if it must have meant one that
  * is read. */
 void load_refuse_or_skip(
@@ -266,7 +290,6 @@ struct kube_node {
 	struct label_set bare;  /* its labels while no document declares it */
 	unsigned placers;       /* live_move.c: how often it is placed, ... */
 	struct live_move *move; /* ... and the move of the edit under way, or NULL */
-	bool holds_others; /* something in it is of a kind that does not stand alone */
 };
 
 /* The namespace at a well-formed path, made with all above it if it is new. */
@@ -321,10 +344,6 @@ void load_kube_namespace(struct loader *l, const struct load_object *o);
 
 /* ---- workloads and nodes (load_pod.c, load_kept.c, load_node.c, load_native.c) ---- */
 
-/* A pod has at most one address of each family, a node a few; far below what would make
- * comparing them all slow. Of more, the first in order count. */
-#define NODE_ADDRESSES_MAX 256
-
 struct node_draft {
 	struct node node;
 	bool declared; /* by its own Node: then its addresses are what that says */
@@ -364,6 +383,8 @@ void load_external(struct loader *l, const struct load_object *o);
 #define LOAD_ADVICE_IP   "an address is written 10.1.0.7 or fd00::7"
 #define LOAD_ADVICE_CIDR "a CIDR is written 10.1.0.0/16 or fd00::/64"
 
+/* Whether a list is longer than LIMIT_ADDRESSES (reported). */
+MUST_CHECK bool load_too_many_addresses(struct loader *l, const struct doc_node *list);
 /* An address. An empty text is none: false, and not reported. */
 MUST_CHECK bool load_address(
     struct loader *l, const struct doc_node *node, struct ip_addr *out);
@@ -452,12 +473,13 @@ extern const struct schema load_route_rule_schemas[ROUTE_KIND_COUNT];
 /* ---- the end (load_finish.c) ---- */
 
 /* Sorts, indexes, numbers. Unless the load is noted, all of the model is in the arena; else its
- * maps, and its arrays of workloads, policies, namespaces (of both kinds) and nodes, are on
- * the heap. */
+ * maps and arrays are on the heap. */
 void load_finish(struct loader *l);
-/* Gives the rules of one policy their numbers; *out_numbers, on the heap, are these. */
-void load_number_alone(
-    struct loader *l, struct policy *p, uint32_t **out_numbers, size_t *out_count);
+typedef int (*load_compare_fn)(const void *a, const void *b);
+/* The pointers of a vector, sorted, in the place of the model that they are for, as load_finish
+ * has it. Nothing is left in the vector. */
+MUST_CHECK void *load_sorted(
+    struct loader *l, struct ptr_vec *v, load_compare_fn compare, size_t *out_count);
 /* Orders of the model's arrays. */
 MUST_CHECK int load_ns_cmp(const void *a, const void *b);
 MUST_CHECK int load_kube_cmp(const void *a, const void *b);
@@ -479,6 +501,42 @@ void load_link_policies(struct model *m);
 void load_warn_shared(struct diag_list *diags, const struct workload *w,
     const struct workload *first, const struct ip_addr *addr);
 
+/* ---- numbers (load_number.c) ---- */
+
+/* Gives all that is told by number its own. */
+void load_number(struct loader *l);
+/* The same of what one source says. */
+struct load_objects;
+void load_number_alone(struct loader *l, struct load_objects *objects);
+
+/* ---- other kinds (load_other.c) ---- */
+
+/* Where objects of a kind are in the model, and what they are. */
+struct load_other_kind {
+	size_t items, count;     /* of struct model */
+	load_compare_fn compare; /* of pointers to them; their order there */
+	size_t loc;              /* of the object */
+	bool has_ns;
+	size_t ns; /* of the object: where it is in the tree */
+	bool is_linked;
+	size_t ns_items, ns_count; /* of struct ns, which has its own */
+};
+
+extern const struct load_other_kind load_other_kinds[OTHER_KINDS];
+
+MUST_CHECK struct loc load_other_loc(enum load_other kind, const void *object);
+/* NULL: it is nowhere in the tree. */
+MUST_CHECK const struct ns *load_other_ns(enum load_other kind, const void *object);
+/* The model's array of a kind. */
+MUST_CHECK void **load_other_items(const struct model *m, enum load_other kind);
+MUST_CHECK size_t load_other_count(const struct model *m, enum load_other kind);
+void load_set_other_items(
+    struct model *m, enum load_other kind, void **items, size_t count);
+/* Puts those that were read into the model. */
+void load_finish_others(struct loader *l);
+/* Tells each namespace which of the model's objects of a kind stand there. */
+void load_link_others(struct model *m, enum load_other kind);
+
 /* ---- one load, or part of one (load.c) ---- */
 
 /* model_load; `note` may be NULL. */
@@ -491,8 +549,10 @@ struct load_objects {
 	size_t workload_count;
 	struct policy **policies; /* of which some may be audit policies */
 	size_t policy_count;
-	uint32_t *numbers; /* of the rules of policies in force; on the heap */
+	uint32_t *numbers; /* that it takes: of policies in force; on the heap */
 	size_t number_count;
+	void **others[OTHER_KINDS];
+	size_t other_count[OTHER_KINDS];
 	struct node **nodes; /* of Node objects */
 	size_t node_count;
 };

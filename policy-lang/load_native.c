@@ -51,6 +51,7 @@ static const struct schema wport_schema =
 static const struct schema_value workload_values[] = {
     [WL_NODE] = {.about = "The node that it runs on.", .grammar = &grammar_subdomain},
     [WL_IPS] = {.about = "Its addresses, of both families.",
+	.most = LIMIT_ADDRESSES,
 	.each =
 	    &(const struct schema_value){.types = TYPE_STRING, .grammar = &grammar_ip}},
     [WL_PORTS] = {.about = "Its ports that have names.",
@@ -106,9 +107,11 @@ read_wports(struct loader *l, const struct doc_node *list, struct workload_shape
 static void
 read_ips(struct loader *l, const struct doc_node *list, struct workload *w)
 {
-	struct ip_addr *ips = ARENA_ARRAY(l->arena, list->count, struct ip_addr);
+	struct ip_addr *ips;
 
-	_Static_assert(LIMIT_FILE_BYTES / 3 < 1u << WORKLOAD_IP_BITS, "\"::,\"");
+	if (load_too_many_addresses(l, list))
+		return;
+	ips = ARENA_ARRAY(l->arena, list->count, struct ip_addr);
 	for (uint32_t i = 0; i < list->count; i++) {
 		const struct doc_node *item = list->u.items[i];
 
@@ -301,5 +304,5 @@ load_external(struct loader *l, const struct load_object *o)
 	key = arena_printf(
 	    l->scratch, "%.*s\n%.*s", STR_ARG(e->ns->path), STR_ARG(e->name));
 	map_set(&l->externals, str_from(key), e);
-	ptr_vec_push(&l->external_list, e);
+	ptr_vec_push(&l->others[OTHER_EXTERNAL], e);
 }

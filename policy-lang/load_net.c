@@ -8,6 +8,16 @@
 /* ---- addresses ---- */
 
 bool
+load_too_many_addresses(struct loader *l, const struct doc_node *list)
+{
+	if (list->count <= LIMIT_ADDRESSES)
+		return false;
+	diag_say(l->diags, CODE_TOO_MANY, list->loc, "more than %u addresses",
+	    LIMIT_ADDRESSES);
+	return true;
+}
+
+bool
 load_address(struct loader *l, const struct doc_node *node, struct ip_addr *out)
 {
 	if (node->kind != DOC_STRING)

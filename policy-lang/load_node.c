@@ -61,9 +61,9 @@ node_draft_hear(struct loader *l, struct node_draft *d, const struct ip_addr *ad
 
 	while (at > 0 && ip_cmp(addr, items[at - 1]) < 0)
 		at--;
-	if ((at > 0 && ip_eq(items[at - 1], addr)) || at == ADDRESSES_MAX)
+	if ((at > 0 && ip_eq(items[at - 1], addr)) || at == LIMIT_ADDRESSES)
 		return;
-	if (last < ADDRESSES_MAX) {
+	if (last < LIMIT_ADDRESSES) {
 		copy = ARENA_NEW(l->arena, struct ip_addr);
 		ptr_vec_push(&d->addresses, copy);
 		items = d->addresses.items;
@@ -130,7 +130,7 @@ load_node(struct loader *l, const struct load_object *o)
 	d->declared = true;
 	d->addresses.count = 0; /* what its pods said */
 	if (list == NULL || !schema_type(l->diags, list, "\"addresses\"", TYPE_LIST) ||
-	    kube_too_many_addresses(l, list))
+	    load_too_many_addresses(l, list))
 		return;
 	for (uint32_t i = 0; i < list->count; i++)
 		read_node_address(l, list->u.items[i], d);

@@ -233,7 +233,6 @@ load_home(struct loader *l, const struct load_object *o, struct meta *meta)
 		&cluster))
 		return NULL;
 	node = load_kube_ns(l, cluster, meta->ns);
-	node->holds_others |= !load_stands_alone(o->kind);
 	meta->cluster = node->kube.cluster;
 	if (!node->known && !warned_of(l, meta->ns_loc, meta->ns)) {
 		d = diag_say(l->diags, CODE_UNKNOWN_NAMESPACE, meta->ns_loc,

@@ -200,6 +200,35 @@ external_of_model(const struct model *m, const struct ns *ns, struct str name)
 	return NULL;
 }
 
+/* The same, with what the edit under way makes of it. */
+static const struct external_network *
+external_of_part(const struct loader *l, const struct ns *ns, struct str name)
+{
+	const struct load_externals *edit = &l->note->externals;
+	const struct external_network *e = external_of_model(l->m, ns, name);
+
+	for (size_t i = 0; i < edit->gone_count && e != NULL; i++) {
+		if (edit->gone[i] == e)
+			e = NULL;
+	}
+	for (size_t i = 0; i < edit->come_count && e == NULL; i++) {
+		if (edit->come[i]->ns == ns && str_eq(edit->come[i]->name, name))
+			e = edit->come[i];
+	}
+	return e;
+}
+
+static void
+note_named(struct load_note *n, const struct doc_node *node, struct str name,
+    const struct ns *from)
+{
+	if (n->named_count == n->named_cap) {
+		n->named_cap = n->named_cap != 0 ? n->named_cap * 2 : 4;
+		n->named = xreallocarray(n->named, n->named_cap, sizeof(*n->named));
+	}
+	n->named[n->named_count++] = (struct load_named){name, from, node->loc.source};
+}
+
 static const struct external_network *
 find_external(struct loader *l, const struct ns *from, struct str name)
 {
@@ -211,7 +240,7 @@ find_external(struct loader *l, const struct ns *from, struct str name)
 
 		e = map_get(&l->externals, str_from(key));
 		if (e == NULL && l->note != NULL && l->note->part)
-			e = external_of_model(l->m, ns, name);
+			e = external_of_part(l, ns, name);
 	}
 	return e;
 }
@@ -224,13 +253,33 @@ suggest_external(
 
 	if (!load_may_suggest(l))
 		return;
-	for (size_t i = 0; i < l->external_list.count; i++) {
-		const struct external_network *e = l->external_list.items[i];
+	for (size_t i = 0; i < l->others[OTHER_EXTERNAL].count; i++) {
+		const struct external_network *e = l->others[OTHER_EXTERNAL].items[i];
 
 		if (ns_within(from, e->ns))
 			nearest_consider(&n, e->name);
 	}
 	load_suggest(l, d, &n);
+}
+
+/* What is elsewhere may be another's, or be no more, while who speaks of it stays. */
+static void
+take_external(struct loader *l, const struct external_network *e, struct peer *out)
+{
+	struct str *names;
+
+	out->prefix_count = e->prefix_count;
+	out->fqdn_count = e->fqdn_count;
+	out->prefixes = e->prefixes;
+	out->fqdns = e->fqdns;
+	if (l->note == NULL || !l->note->part)
+		return;
+	out->prefixes =
+	    load_shared(l, e->prefixes, e->prefix_count * sizeof(*e->prefixes));
+	names = ARENA_ARRAY(l->arena, e->fqdn_count, struct str);
+	for (size_t i = 0; i < e->fqdn_count; i++)
+		names[i] = load_text(l, e->fqdns[i]);
+	out->fqdns = names;
 }
 
 static bool
@@ -251,10 +300,9 @@ read_external_peer(
 	out->kind =
 	    e->prefix_count == 0 && e->fqdn_count != 0 ? PEER_FQDN : PEER_NETWORK;
 	out->by_address = true;
-	out->prefixes = e->prefixes;
-	out->prefix_count = e->prefix_count;
-	out->fqdns = e->fqdns;
-	out->fqdn_count = e->fqdn_count;
+	if (c->l->note != NULL)
+		note_named(c->l->note, node, load_text(c->l, node->text), c->home);
+	take_external(c->l, e, out);
 	return true;
 }
 

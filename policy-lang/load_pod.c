@@ -176,26 +176,16 @@ add_address(struct ip_addr *ips, size_t count, const struct ip_addr *addr)
 	return count + 1;
 }
 
-bool
-kube_too_many_addresses(struct loader *l, const struct doc_node *list)
-{
-	if (list->count <= ADDRESSES_MAX)
-		return false;
-	diag_say(l->diags, CODE_TOO_MANY, list->loc, "more than %d addresses",
-	    ADDRESSES_MAX);
-	return true;
-}
-
 /* The addresses in `one` and in the list `many` of {ip: ...}. */
 static size_t
 collect_addresses(struct loader *l, const struct doc_node *one,
-    const struct doc_node *many, struct ip_addr ips[1 + ADDRESSES_MAX])
+    const struct doc_node *many, struct ip_addr ips[1 + LIMIT_ADDRESSES])
 {
 	struct ip_addr addr;
 	size_t count = 0;
 
 	if ((one == NULL && many == NULL) ||
-	    (many != NULL && kube_too_many_addresses(l, many)))
+	    (many != NULL && load_too_many_addresses(l, many)))
 		return 0;
 	if (one != NULL && load_address(l, one, &addr))
 		count = add_address(ips, count, &addr);
@@ -213,7 +203,7 @@ static size_t
 read_addresses(struct loader *l, const struct doc_node *one,
     const struct doc_node *many, struct ip_addr **out)
 {
-	struct ip_addr ips[1 + ADDRESSES_MAX];
+	struct ip_addr ips[1 + LIMIT_ADDRESSES];
 	size_t count = collect_addresses(l, one, many, ips);
 
 	*out = ARENA_ARRAY(l->arena, count, struct ip_addr);
@@ -328,7 +318,7 @@ static const struct node_word *
 read_told(
     struct loader *l, const struct workload *w, const struct doc_node *const *status)
 {
-	struct ip_addr ips[2 * (1 + ADDRESSES_MAX)];
+	struct ip_addr ips[2 * (1 + LIMIT_ADDRESSES)];
 	size_t count =
 	    collect_addresses(l, status[STATUS_HOST_IP], status[STATUS_HOST_IPS], ips);
 	struct arena_mark mark = arena_mark(l->scratch);

@@ -6,12 +6,8 @@
 
 #include "policy-lang/load_internal.h"
 
-#define ADDRESSES_MAX NODE_ADDRESSES_MAX
-
 /* ---- load_pod.c ---- */
 
-/* Whether a list is longer than ADDRESSES_MAX (reported). */
-MUST_CHECK bool kube_too_many_addresses(struct loader *l, const struct doc_node *list);
 /* The one copy of it in the model: most pods of a node tell the same. NULL is fine. */
 MUST_CHECK const struct node_word *pod_share_told(
     struct loader *l, const struct node_word *told);

@@ -449,5 +449,5 @@ load_quota(struct loader *l, const struct load_object *o)
 	if (v[SPEC_NETWORK] != NULL)
 		ok &= read_network(l, v[SPEC_NETWORK], &q->network);
 	if (ok)
-		ptr_vec_push(&l->quotas, q);
+		ptr_vec_push(&l->others[OTHER_QUOTA], q);
 }

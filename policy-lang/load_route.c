@@ -166,5 +166,5 @@ load_route(struct loader *l, const struct load_object *o)
 		    l->diags, CODE_MISSING_FIELD, meta.loc, "Route needs \"spec\"");
 	/* Half a route would send traffic where nobody meant it to go. */
 	else if (read_spec(l, spec, route))
-		ptr_vec_push(&l->routes, route);
+		ptr_vec_push(&l->others[OTHER_ROUTE], route);
 }

@@ -374,5 +374,5 @@ load_service(struct loader *l, const struct load_object *o)
 	s->name = meta.name;
 	s->loc = meta.loc;
 	if (read_spec(l, o->doc, spec, s))
-		ptr_vec_push(&l->services, s);
+		ptr_vec_push(&l->others[OTHER_SERVICE], s);
 }

@@ -366,5 +366,5 @@ load_test(struct loader *l, const struct load_object *o)
 	if (spec == NULL)
 		diag_say(l->diags, CODE_MISSING_FIELD, meta.loc, "Test needs \"spec\"");
 	else if (read_spec(&c, spec, t))
-		ptr_vec_push(&l->tests, t);
+		ptr_vec_push(&l->others[OTHER_TEST], t);
 }

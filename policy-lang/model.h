@@ -95,7 +95,7 @@ struct workload_where {
 	const struct node_word *told; /* of that; NULL: nothing */
 };
 
-#define WORKLOAD_IP_BITS 27 /* no file has room for that many addresses */
+#define WORKLOAD_IP_BITS 27 /* there are at most 1 + LIMIT_ADDRESSES */
 #define WORKLOAD_IPS(n)  ((uint32_t)(n) & ((1u << WORKLOAD_IP_BITS) - 1))
 
 /* A large cluster has some hundred thousand: what others have the same is not in it. */
@@ -285,6 +285,10 @@ struct model {
 	size_t test_count;
 	struct route_policy **routes; /* sorted by level path, then as ns.routes */
 	size_t route_count;
+	struct access_policy **access; /* the same */
+	size_t access_count;
+	struct quota **quotas; /* sorted by level path, name */
+	size_t quota_count;
 	struct policy **policies; /* sorted by level path, then as ns.policies */
 	size_t policy_count;
 	/* Policies with `enforcement: audit`. They are not among the policies unless the

@@ -89,6 +89,16 @@ net_limit_from(const struct ns *ns, enum net_limit kind)
 }
 
 bool
+net_limit_has(const struct quota *q)
+{
+	bool some = false;
+
+	for (unsigned kind = 0; kind < NETLIM_KINDS; kind++)
+		some |= net_limit_value(q, (enum net_limit)kind) != QUOTA_UNSET;
+	return some;
+}
+
+bool
 net_limit_any(const struct model *m)
 {
 	for (size_t i = 0; i < m->ns_count; i++) {

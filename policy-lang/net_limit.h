@@ -25,7 +25,8 @@ MUST_CHECK uint64_t net_limit_percent(const struct quota *q);
 MUST_CHECK const struct quota *net_limit_at(const struct ns *ns, enum net_limit kind);
 /* The nearest namespace from this one upwards that has such a limit; NULL. */
 MUST_CHECK const struct ns *net_limit_from(const struct ns *ns, enum net_limit kind);
-/* Whether any namespace has one. */
+/* Whether it has one; whether any namespace does. */
+MUST_CHECK bool net_limit_has(const struct quota *q);
 MUST_CHECK bool net_limit_any(const struct model *m);
 
 #endif

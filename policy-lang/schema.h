@@ -55,7 +55,8 @@ struct schema_value {
 	size_t name_count;
 	bool bounded; /* a number: within min and max */
 	int64_t min, max, multiple_of;
-	bool filled; /* a list: not empty */
+	bool filled;   /* a list: not empty */
+	uint32_t most; /* a list: has no more items; 0: no limit */
 };
 
 /* What the fields of a map owe each other. A field is there if it is given and not

@@ -124,7 +124,7 @@ is_of_marks(const struct table_stmt *s)
 static bool
 is_idle(const struct table_stmt *s, const struct table_settings *settings)
 {
-	if (s->kind == STMT_LOOKUP && !s->invert)
+	if (s->kind == STMT_PRIORITY_MAP || (s->kind == STMT_LOOKUP && !s->invert))
 		return table_sets[s->set].use != 0 &&
 		       (table_sets[s->set].use & settings->uses) == 0;
 	if (s->kind == STMT_JUMP || s->kind == STMT_GOTO)

@@ -108,7 +108,9 @@ enum table_set_id {
 	SET_GATE6, /* intervals: addresses that are workloads' */
 	SET_KNOWN4,
 	SET_KNOWN6, /* workloads that are programmed, and nodes, in a gate */
-	SET_RULES,  /* number -> goto rule_N */
+	SET_NOBODY4,
+	SET_NOBODY6, /* in a gate, and nobody's, but policy knows them by a name */
+	SET_RULES,   /* number -> goto rule_N */
 	SET_INSIDE4, /* workloads and nodes, wherever: nothing to them leaves by a route */
 	SET_INSIDE6,
 	/* Whose traffic to the outside leaves by a route, and by which: as above, but that
@@ -234,7 +236,25 @@ enum table_use {
 	USE_TAKEN = 1 << 7,   /* the node has addresses for Routes */
 	USE_STEER = 1 << 8,   /* something leaves by a way */
 	USE_VIA = 1 << 9,     /* something goes through something */
-	USE_ALL = (1 << 10) - 1,
+	USE_NOBODY = 1 << 10, /* a name leads to nobody's address in these networks */
+	/* Something is governed, and its peers are networks, its ports ranges, or all. */
+	USE_LOCAL4_IN = 1 << 11,
+	USE_LOCAL6_IN = 1 << 12,
+	USE_LOCAL4_OUT = 1 << 13,
+	USE_LOCAL6_OUT = 1 << 14,
+	USE_NET4_IN = 1 << 15,
+	USE_NET6_IN = 1 << 16,
+	USE_NET4_OUT = 1 << 17,
+	USE_NET6_OUT = 1 << 18,
+	USE_RANGE4_IN = 1 << 19,
+	USE_RANGE6_IN = 1 << 20,
+	USE_RANGE4_OUT = 1 << 21,
+	USE_RANGE6_OUT = 1 << 22,
+	USE_ANY4_IN = 1 << 23,
+	USE_ANY6_IN = 1 << 24,
+	USE_ANY4_OUT = 1 << 25,
+	USE_ANY6_OUT = 1 << 26,
+	USE_ALL = (1 << 27) - 1,
 };
 
 struct table_set {

@@ -46,18 +46,39 @@
 /* The class of a peer that has one, to its cells. */
 #define CLASSED(stage, f, id, peer)                                                    \
 	RULE(FAMILY(f), PRIORITY_MAP(id, LOAD_##peer), GOTO(#stage #f "_cells"))
-#define DIRECTION_RULES(stage, f, d, local, peer)                                      \
-	CELL_RULES(, stage, f, d, local, DPORT, GOTO("decide"));                       \
-	static const struct table_rule stage##f##_rules[] = {                          \
+/* Known first: for most traffic that is one look-up in a hash. */
+#define GATE(f, from)                                                                  \
+	RULE(FAMILY(f), NOT_IN_SET(SET_KNOWN##f, from), IN_SET(SET_GATE##f, from),     \
+	    SET_PRIORITY(NUMBER_GATE), GOTO("decide"))
+/*
+ * The gate asks of an end only what nothing else has told. An address that policy governs
+ * here is known; so is one that has a class to itself, but for those of SET_NOBODY, which
+ * have been refused before. To the node itself there is no gate: it has addresses among
+ * its workloads' that nobody knows of.
+ */
+#define GATED_RULES(stage, text, f, d, peer)                                           \
+	static const struct table_rule text##f##_rules[] = {                           \
 	    CLASSED(stage, f, SET_PEER##f##_##d, peer),                                \
+	    GATE(f, peer),                                                             \
 	    CLASSED(stage, f, SET_PEER##f##_##d##_NET, peer),                          \
 	    RULE(SET_PRIORITY(0), GOTO(#stage #f "_rest")),                            \
 	}
+#define EGRESS_RULES(f)                                                                \
+	CELL_RULES(, egress, f, OUT, SADDR, DPORT, GOTO("decide"));                    \
+	static const struct table_rule egress##f##_rules[] = {                         \
+	    CLASSED(egress, f, SET_PEER##f##_OUT, DADDR),                              \
+	    CLASSED(egress, f, SET_PEER##f##_OUT_NET, DADDR),                          \
+	    RULE(SET_PRIORITY(0), GOTO("egress" #f "_rest")),                          \
+	};                                                                             \
+	GATED_RULES(egress, egress_on, f, OUT, DADDR)
+#define INGRESS_RULES(f)                                                               \
+	CELL_RULES(, ingress, f, IN, DADDR, DPORT, GOTO("decide"));                    \
+	GATED_RULES(ingress, ingress, f, IN, SADDR)
 
-DIRECTION_RULES(egress, 4, OUT, SADDR, DADDR);
-DIRECTION_RULES(egress, 6, OUT, SADDR, DADDR);
-DIRECTION_RULES(ingress, 4, IN, DADDR, SADDR);
-DIRECTION_RULES(ingress, 6, IN, DADDR, SADDR);
+EGRESS_RULES(4);
+EGRESS_RULES(6);
+INGRESS_RULES(4);
+INGRESS_RULES(6);
 
 /* By which route something leaves: what is found comes back in the priority. */
 #define LEAVE_RULES(f)                                                                 \
@@ -199,10 +220,6 @@ LIMIT_RULES(limit_rate, RATE, SADDR);
 LIMIT_RULES(limit_out, OUT, SADDR);
 LIMIT_RULES(limit_in, IN, DADDR);
 
-/* Known first: for most traffic that is one look-up in a hash. */
-#define GATE(f, from)                                                                  \
-	RULE(FAMILY(f), NOT_IN_SET(SET_KNOWN##f, from), IN_SET(SET_GATE##f, from),     \
-	    SET_PRIORITY(NUMBER_GATE), GOTO("decide"))
 /* Behind such an interface there are this node's workloads and nobody else. */
 #define NOT_OWN(f, from)                                                               \
 	RULE(FAMILY(f), NOT_IN_SET(SET_OWN##f, from), SET_PRIORITY(NUMBER_GATE),       \
@@ -515,17 +532,40 @@ static const struct table_rule stray_rules[] = {
     STRAYS(6),
 };
 
-/* A connection's first packet, by its family: none pays for the other's rules. */
+/*
+ * A connection's first packet, by its family: none pays for the other's rules. The way by
+ * which it is judged returns to whoever jumped here.
+ *
+ *     forward4 ---> forward4_from: egress4_on, then, if its destination is governed ...
+ *        |  \---------------------------------------------------> ... ingress4
+ *        \--> the gate, of both ends
+ */
+#define NOBODY(f, from)                                                                \
+	RULE(FAMILY(f), IN_SET(SET_NOBODY##f, from), SET_PRIORITY(NUMBER_GATE),        \
+	    GOTO("decide"))
+#define INGRESS(f) RULE(FAMILY(f), IN_SET(SET_LOCAL##f##_IN, DADDR), GOTO("ingress" #f))
+#define FORWARD_PARTS(f)                                                               \
+	static const struct table_rule forward##f##_from_rules[] = {                   \
+	    RULE(JUMP("egress_on" #f)),                                                \
+	    INGRESS(f),                                                                \
+	};                                                                             \
+	static const struct table_rule forward##f##_midstream_rules[] = {              \
+	    GATE(f, SADDR),                                                            \
+	    GATE(f, DADDR),                                                            \
+	    RULE(GOTO("midstream")),                                                   \
+	}
 #define FORWARD(f)                                                                     \
-	GATE(f, SADDR), GATE(f, DADDR), GATE_IF(f, IIFNAME, SADDR),                    \
+	NOBODY(f, SADDR), NOBODY(f, DADDR), GATE_IF(f, IIFNAME, SADDR),                \
 	    RULE(IN_SET(SET_GATE_IF, OIFNAME), JUMP("gate_out")),                      \
 	    RULE(ITSELF(f), SET_PRIORITY(0), DO(ACCEPT)),                              \
 	    RULE(DO(CT_STRAY), JUMP("stray")),                                         \
-	    RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),                                \
-	    STAGE(f, SET_LOCAL##f##_OUT, SADDR, "egress" #f),                          \
-	    STAGE(f, SET_LOCAL##f##_IN, DADDR, "ingress" #f),                          \
-	    STAGE(f, SET_ROUTE_LOCAL##f##_OUT, SADDR, "route_judge" #f),               \
-	    STAGE(f, SET_VIA_LOCAL##f, SADDR, "via_judge" #f)
+	    RULE(DO(TCP_MIDSTREAM), JUMP("forward" #f "_midstream")),                  \
+	    RULE(FAMILY(f), IN_SET(SET_LOCAL##f##_OUT, SADDR),                         \
+		GOTO("forward" #f "_from")),                                           \
+	    INGRESS(f), GATE(f, SADDR), GATE(f, DADDR)
+
+FORWARD_PARTS(4);
+FORWARD_PARTS(6);
 
 static const struct table_rule forward4_rules[] = {
     FORWARD(4),
@@ -546,6 +586,10 @@ static const struct table_rule forward_rules[] = {
     RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
     RULE(FAMILY(4), JUMP("forward4")),
     RULE(FAMILY(6), JUMP("forward6")),
+    STAGE(4, SET_ROUTE_LOCAL4_OUT, SADDR, "route_judge4"),
+    STAGE(6, SET_ROUTE_LOCAL6_OUT, SADDR, "route_judge6"),
+    STAGE(4, SET_VIA_LOCAL4, SADDR, "via_judge4"),
+    STAGE(6, SET_VIA_LOCAL6, SADDR, "via_judge6"),
     RULE(SET_PRIORITY(0)),
     LIMIT_NEW("limit_count"),
     LIMIT_NEW("limit_rate"),
@@ -568,6 +612,11 @@ static const struct table_rule forward_rules[] = {
 		.priority = TABLE_PRIORITY, .rules = (list),                           \
 		.rule_count = ARRAY_LEN(list)                                          \
 	}
+
+#define FORWARD_CHAINS(f)                                                              \
+	CHAIN("forward" #f "_from", forward##f##_from_rules),                          \
+	    CHAIN("forward" #f "_midstream", forward##f##_midstream_rules),            \
+	    CHAIN("forward" #f, forward##f##_rules)
 
 #define ROUTE_CHAINS(f)                                                                \
 	CHAIN_FOR(USE_LEAVE, "route_judge" #f, route_judge##f##_rules),                \
@@ -603,6 +652,8 @@ const struct table_chain table_chains[] = {
     CHAIN_FOR(USE_NAMES, "asked", asked_rules),
     DIRECTION_CHAINS(0, egress4),
     DIRECTION_CHAINS(0, egress6),
+    CHAIN("egress_on4", egress_on4_rules),
+    CHAIN("egress_on6", egress_on6_rules),
     DIRECTION_CHAINS(0, ingress4),
     DIRECTION_CHAINS(0, ingress6),
     DIRECTION_CHAINS(USE_HOST, host_in4),
@@ -634,8 +685,8 @@ const struct table_chain table_chains[] = {
     STEER_CHAIN(USE_VIA, "via_past", via_past_rules),
     STEER_CHAIN(USE_VIA, "via_elsewhere", via_elsewhere_rules),
     CHAIN_FOR(USE_GATE_IF, "gate_out", gate_out_rules),
-    CHAIN("forward4", forward4_rules),
-    CHAIN("forward6", forward6_rules),
+    FORWARD_CHAINS(4),
+    FORWARD_CHAINS(6),
     BASE_CHAIN(0, "input", HOOK_INPUT, input_rules),
     BASE_CHAIN(0, "output", HOOK_OUTPUT, output_rules),
     BASE_CHAIN(0, "forward", HOOK_FORWARD, forward_rules),

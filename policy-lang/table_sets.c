@@ -3,62 +3,63 @@
  */
 #include "policy-lang/table.h"
 
-#define LOCAL_SET(f, d, what)                                                          \
+#define LOCAL_SET(f, D, d, what)                                                       \
 	{                                                                              \
 		.name = "local" #f "_" d, .key = {FIELD_IPV##f},                       \
+		.use = USE_LOCAL##f##_##D,                                             \
 		.comment = "addresses here that policy governs, " what                 \
 	}
-#define PEER_SET(f, d, what)                                                           \
+#define PEER_SET(f, D, d, what)                                                        \
 	{                                                                              \
 		.name = "peer" #f "_" d, .key = {FIELD_IPV##f},                        \
 		.value = FIELD_CLASSID, .comment = "peer to class, " what              \
 	}
-#define PEER_NET_SET(f, d, what)                                                       \
+#define PEER_NET_SET(f, D, d, what)                                                    \
 	{                                                                              \
 		.name = "peer" #f "_" d "_net", .key = {FIELD_IPV##f},                 \
-		.value = FIELD_CLASSID, .interval = true,                              \
+		.value = FIELD_CLASSID, .interval = true, .use = USE_NET##f##_##D,     \
 		.comment = "network to class, " what                                   \
 	}
-#define CELL_SET(f, d, what)                                                           \
+#define CELL_SET(f, D, d, what)                                                        \
 	{                                                                              \
 		.name = "cell" #f "_" d,                                               \
 		.key = {FIELD_CLASSID, FIELD_IPV##f, FIELD_PROTO, FIELD_SERVICE},      \
 		.value = FIELD_CLASSID,                                                \
 		.comment = "class, local address, port to rule, " what                 \
 	}
-#define CELL_RANGE_SET(f, d, what)                                                     \
+#define CELL_RANGE_SET(f, D, d, what)                                                  \
 	{                                                                              \
 		.name = "cell" #f "_" d "_range",                                      \
 		.key = {FIELD_CLASSID, FIELD_IPV##f, FIELD_PROTO, FIELD_SERVICE},      \
-		.value = FIELD_CLASSID, .interval = true,                              \
+		.value = FIELD_CLASSID, .interval = true, .use = USE_RANGE##f##_##D,   \
 		.comment = "class, local address, ports to rule, " what                \
 	}
-#define CELL_ANY_SET(f, d, what)                                                       \
+#define CELL_ANY_SET(f, D, d, what)                                                    \
 	{                                                                              \
 		.name = "cell" #f "_" d "_any", .key = {FIELD_CLASSID, FIELD_IPV##f},  \
-		.value = FIELD_CLASSID,                                                \
+		.value = FIELD_CLASSID, .use = USE_ANY##f##_##D,                       \
 		.comment = "class, local address to rule, " what                       \
 	}
-#define CELL_REST_SET(f, d, what)                                                      \
+#define CELL_REST_SET(f, D, d, what)                                                   \
 	{                                                                              \
 		.name = "cell" #f "_" d "_rest", .key = {FIELD_IPV##f},                \
 		.value = FIELD_CLASSID, .comment = "local address to rule, " what      \
 	}
-#define HOST_SET(f, d, what)                                                           \
+#define HOST_SET(f, D, d, what)                                                        \
 	{                                                                              \
 		.name = "host" #f "_" d,                                               \
 		.key = {FIELD_CLASSID, FIELD_PROTO, FIELD_SERVICE},                    \
 		.value = FIELD_CLASSID,                                                \
 		.comment = "class, port to rule, the node's " what                     \
 	}
-#define HOST_RANGE_SET(f, d, what)                                                     \
+#define HOST_RANGE_SET(f, D, d, what)                                                  \
 	{                                                                              \
 		.name = "host" #f "_" d "_range",                                      \
 		.key = {FIELD_CLASSID, FIELD_PROTO, FIELD_SERVICE},                    \
 		.value = FIELD_CLASSID, .interval = true,                              \
 		.comment = "class, ports to rule, the node's " what                    \
 	}
-#define HOST_ANY_SET(f, d, what)                                                       \
+#define HOST_ANY_SET(f, D, d, what)                                                    \
 	{                                                                              \
 		.name = "host" #f "_" d "_any", .key = {FIELD_CLASSID},                \
 		.value = FIELD_CLASSID, .comment = "class to rule, the node's " what   \
@@ -66,7 +67,7 @@
 #define SAFE_SET(d, what)                                                              \
 	{                                                                              \
 		.name = "safe_" d, .key = {FIELD_PROTO, FIELD_SERVICE},                \
-		.interval = true, .comment = "fail-safe ports, " what                  \
+		.interval = true, .use = USE_HOST, .comment = "fail-safe ports, " what                 \
 	}
 /* The same kinds for routes, of egress only; the two families of each. */
 #define ROUTE_SETS(id, text, what, ...)                                                \
@@ -168,8 +169,8 @@
 	}
 /* The four of one kind, in the order of enum table_set_id. */
 #define FOUR(macro)                                                                    \
-	macro(4, "in", "ingress"), macro(6, "in", "ingress"),                          \
-	    macro(4, "out", "egress"), macro(6, "out", "egress")
+	macro(4, IN, "in", "ingress"), macro(6, IN, "in", "ingress"),                  \
+	    macro(4, OUT, "out", "egress"), macro(6, OUT, "out", "egress")
 
 const struct table_set table_sets[SET_COUNT] = {
     FOUR(LOCAL_SET),
@@ -219,6 +220,14 @@ const struct table_set table_sets[SET_COUNT] = {
     [SET_KNOWN6] = {.name = "known6",
 	.key = {FIELD_IPV6},
 	.comment = "addresses in them that may pass"},
+    [SET_NOBODY4] = {.name = "nobody4",
+	.key = {FIELD_IPV4},
+	.use = USE_NOBODY,
+	.comment = "addresses in them that are known by name alone"},
+    [SET_NOBODY6] = {.name = "nobody6",
+	.key = {FIELD_IPV6},
+	.use = USE_NOBODY,
+	.comment = "addresses in them that are known by name alone"},
     [SET_RULES] = {.name = "rules",
 	.key = {FIELD_CLASSID},
 	.value = FIELD_VERDICT,

@@ -138,7 +138,7 @@ static enum outcome walk_chain(struct walk *w, const char *name);
 static bool
 governs_source(const char *chain)
 {
-	return strcmp(chain, "egress4") == 0 || strcmp(chain, "egress6") == 0;
+	return strncmp(chain, "egress", strlen("egress")) == 0;
 }
 
 /* A chain that was gone to returns to whoever jumped. */

@@ -4,8 +4,9 @@
 First the compile side, and beside it what compiling the whole model costs, which is what each
 change would cost without. Then down to the kernel: pods that get another address, so many a
 second, each from its YAML to the commit, with the latency from when it was due; beside it, on
-the same table, nft(8) with the same change, and a bare netlink sender of the same messages.
-In the end the kernel's table is compared with one that is compiled from scratch.
+the same table, nft(8) with the same change, and a bare netlink sender of the same messages;
+then the node's own pods, which go, and others like them that come, one at a time (own_*). In
+the end the kernel's table is compared with one that is compiled from scratch.
 """
 
 import sys

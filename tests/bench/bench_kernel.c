@@ -8,7 +8,8 @@
  * read from YAML, put into the model, compiled, encoded as for the kernel role, checked by
  * what that runs, committed. Latency is from when a change was due. Beside it, on the same
  * table: nft(8) with the same change, and a bare sender of the same messages, made before.
- * In the end the kernel's table is compared with one that is compiled from scratch.
+ * Then pods of the node go, and others like them come, one at a time (`own_`). In the end the
+ * kernel's table is compared with one that is compiled from scratch.
  *
  *     bench-kernel commit ELEMENTS RUNS
  *

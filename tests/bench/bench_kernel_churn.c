@@ -14,6 +14,7 @@
 #include "tests/bench/bench_kernel.h"
 
 #define PEER_CHANGES 60
+#define OWN_CHANGES  300 /* pods of the node that go, each for another that comes */
 #define ALONE_MOST                                                                     \
 	20000u /* objects that are sources of their own, as a watch has them */
 
@@ -28,6 +29,8 @@ struct churn {
 	struct nft *nft;
 	struct object *objects; /* that can change */
 	size_t object_count;
+	struct object *own; /* of the node's */
+	size_t own_count;
 	uint64_t dice;
 	unsigned next_addr;
 	size_t commits, anew, ops;
@@ -48,6 +51,20 @@ find_after(struct str text, const char *key)
 	return (struct str){0};
 }
 
+/* Whether it is a pod that is to be a source of its own, and of which list. */
+static bool
+can_change(struct churn *c, struct str text, struct str node, struct object **out_list,
+    size_t **out_count)
+{
+	const bool own = str_eq(find_after(text, "  nodeName: "), node);
+
+	*out_list = own ? c->own : c->objects;
+	*out_count = own ? &c->own_count : &c->object_count;
+	return **out_count < ALONE_MOST &&
+	       str_starts(text, STR("apiVersion: v1\nkind: Pod\n")) &&
+	       find_after(text, "  podIP: ").len != 0;
+}
+
 static void
 take_source(struct churn *c, const struct source *file, struct str node,
     struct bundle *out, size_t cap)
@@ -58,7 +75,9 @@ take_source(struct churn *c, const struct source *file, struct str node,
 
 	while (rest.len != 0) {
 		size_t end = 0;
+		struct object *list;
 		struct str text;
+		size_t *count;
 		char name[64];
 
 		while (end < rest.len &&
@@ -68,14 +87,11 @@ take_source(struct churn *c, const struct source *file, struct str node,
 			end = rest.len;
 		text = str_slice(rest, 0, end);
 		rest = str_slice(rest, end < rest.len ? end + 4 : end, rest.len);
-		if (c->object_count < ALONE_MOST && out->count + 2 < cap &&
-		    str_starts(text, STR("apiVersion: v1\nkind: Pod\n")) &&
-		    find_after(text, "  podIP: ").len != 0 &&
-		    !str_eq(find_after(text, "  nodeName: "), node)) {
+		if (out->count + 2 < cap && can_change(c, text, node, &list, &count)) {
 			(void)snprintf(name, sizeof(name), ".%zu.yaml", number++);
 			out->sources[out->count] = (struct source){
 			    STR_CONCAT(c->arena, file->name, str_from(name)), text};
-			c->objects[c->object_count++] =
+			list[(*count)++] =
 			    (struct object){out->sources[out->count].name, text,
 				find_after(text, "  podIP: ")};
 			out->count++;
@@ -95,17 +111,18 @@ load(struct churn *c, struct engine_settings *settings, const char *directory)
 	struct bundle files, split = {0};
 	struct err err = ERR_INIT;
 	struct diag_list diags;
+	size_t most;
 	int fd;
 
 	diag_list_init(&diags, c->arena);
 	if (!bundle_read(c->arena, &directory, 1, &diags, &files))
 		exit(1);
-	split.sources =
-	    ARENA_ARRAY(c->arena, ALONE_MOST + files.count + 2, struct source);
+	most = 2 * ALONE_MOST + files.count + 2;
+	split.sources = ARENA_ARRAY(c->arena, most, struct source);
 	c->objects = ARENA_ARRAY(c->arena, ALONE_MOST, struct object);
+	c->own = ARENA_ARRAY(c->arena, ALONE_MOST, struct object);
 	for (size_t i = 0; i < files.count; i++)
-		take_source(c, &files.sources[i], settings->node, &split,
-		    ALONE_MOST + files.count + 2);
+		take_source(c, &files.sources[i], settings->node, &split, most);
 	bench_must(bundle_seal(&split, &fd, &err), &err, "bundle");
 	c->program = program_make(settings, &fd, 1, NULL);
 	(void)close(fd); /* only read from */
@@ -155,6 +172,8 @@ change(struct churn *c, struct arena *arena, const struct source *edits, size_t 
     struct op_batch *out)
 {
 	struct program_edit *edit = program_edit_new(c->program);
+	struct table_settings *settings = &c->program->options.settings;
+	const uint32_t before = settings->uses;
 	struct diag_list diags;
 	struct compile_delta delta;
 
@@ -171,8 +190,8 @@ change(struct churn *c, struct arena *arena, const struct source *edits, size_t 
 		(void)fprintf(stderr, "bench-kernel: an edit takes more\n");
 		exit(1);
 	}
-	plan_delta(
-	    arena, c->program->real.state, &c->program->options.settings, &delta, out);
+	settings->uses |= table_uses(delta.added_count);
+	plan_delta(arena, c->program->real.state, settings, before, &delta, out);
 	program_edit_free(edit);
 }
 
@@ -288,6 +307,82 @@ run_peers(struct churn *c)
 	arena_free(arena);
 }
 
+/* ---- the node's own pods ---- */
+
+/* The pod's successor: another name, another address. */
+static struct object
+successor(struct churn *c, const struct object *o)
+{
+	struct str text = moved(c, c->arena, o), name = find_after(text, "  name: ");
+	struct buf out = {0};
+	struct object next;
+
+	buf_add_str(&out, str_slice(text, 0, (size_t)(name.ptr - text.ptr)));
+	buf_printf(&out, "p%u", c->next_addr);
+	buf_add_str(
+	    &out, str_slice(text, (size_t)(name.ptr - text.ptr) + name.len, text.len));
+	next.text = str_dup(c->arena, buf_str(&out));
+	next.addr = find_after(next.text, "  podIP: ");
+	buf_clear(&out);
+	buf_printf(&out, "p%u.yaml", c->next_addr);
+	next.name = str_dup(c->arena, buf_str(&out));
+	buf_free(&out);
+	return next;
+}
+
+/* One edit; microseconds until it is in the kernel, and of these those of the kernel's. */
+static struct bench_cost
+time_edit(
+    struct churn *c, struct arena *arena, const struct source *edit, double *kernel)
+{
+	const double cpu = bench_cpu_us();
+	const monotime_t began = monotime_now();
+	struct op_batch batch;
+	struct bench_cost cost;
+
+	change(c, arena, edit, 1, &batch);
+	*kernel = bench_us_since(began);
+	if (batch.count != 0)
+		bench_send_ours(c->nft, &batch);
+	cost.us = bench_us_since(began);
+	cost.cpu_us = bench_cpu_us() - cpu;
+	*kernel = cost.us - *kernel;
+	program_sweep(c->program);
+	arena_reset(arena);
+	return cost;
+}
+
+static void
+run_own(struct churn *c)
+{
+	double took[2 * OWN_CHANGES], kernel[2 * OWN_CHANGES], cpu = 0;
+	struct arena *arena = arena_new();
+
+	for (size_t i = 0; i < 2 * OWN_CHANGES; i += 2) {
+		struct object *o = &c->own[roll(c, c->own_count)];
+		const struct object next = successor(c, o);
+		const struct source edits[] = {{o->name, {0}}, {next.name, next.text}};
+
+		for (size_t j = 0; j < ARRAY_LEN(edits); j++) {
+			const struct bench_cost cost =
+			    time_edit(c, arena, &edits[j], &kernel[i + j]);
+
+			took[i + j] = cost.us;
+			cpu += cost.cpu_us;
+		}
+		*o = next;
+	}
+	bench_print_number("own_cpu_us", cpu / (2 * OWN_CHANGES));
+	bench_print_number("own_p50_us", bench_percentile(took, 2 * OWN_CHANGES, 50));
+	bench_print_number("own_p99_us", bench_percentile(took, 2 * OWN_CHANGES, 99));
+	bench_print_number("own_max_us", bench_percentile(took, 2 * OWN_CHANGES, 100));
+	bench_print_number(
+	    "own_kernel_p50_us", bench_percentile(kernel, 2 * OWN_CHANGES, 50));
+	bench_print_number(
+	    "own_kernel_p99_us", bench_percentile(kernel, 2 * OWN_CHANGES, 99));
+	arena_free(arena);
+}
+
 /* What the kernel has, against the model compiled from scratch. */
 static bool
 is_as_compiled(struct churn *c)
@@ -346,6 +441,8 @@ bench_churn(const char *node, size_t rate, size_t count, const char *directory)
 	bench_print_number("local", (double)c.program->local_workloads);
 	run_events(&c, rate, count);
 	run_peers(&c);
+	if (c.own_count != 0)
+		run_own(&c);
 	same = is_as_compiled(&c);
 	bench_print_number("equal", same ? 1 : 0);
 	printf("}\n");

@@ -345,7 +345,8 @@ def test_options_of_other_commands_are_refused(daemon, words):
     (["rules", "--policy", "/acme/"], "no name of a policy: /acme/"),
     (["rules", "--used", "--unused"], "it goes with no --used: unused"),
     (["flows", "-n", "1001"], "no number up to 1000: 1001"),
-    (["top", "--interval", "0"], "no number of seconds: 0"),
+    (["top", "--interval", "0"], "no number of seconds from 1 to 3600: 0"),
+    (["trace", "--wait", "301", "a", "b", "1/tcp"], "no number of seconds from 1 to 300: 301"),
     (["rules", "-xy"], "no such option, or it lacks a value: -x"),
     (["rules", "-\u00e9"], "no such option, or it lacks a value"),
     (["flows", "-o"], "no such option, or it lacks a value: -o"),
@@ -353,15 +354,43 @@ def test_options_of_other_commands_are_refused(daemon, words):
     (["top", "--interval"], "no such option, or it lacks a value: --interval"),
     (["explain", "a b", "", "1/tcp"], "no address, path, name or port: a b"),
     (["explain", "a", "", "b 1/tcp"], "no address, path, name or port: "),
-    (["trace", "a", "b", "1/tcp\nb"], "no address, path, name or port: 1/tcp\nb"),
+    (["trace", "a", "b", "1/tcp\nb"], "no address, path, name or port: 1/tcp b"),
     (["status", "now"], "it takes options alone (try --help)"),
-    (["trace", "a", "b"], "usage: [OPTION...]:  SRC DST PORT/PROTO"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
 def test_values_that_make_no_sense_are_refused(daemon, words, text):
     it = daemon()
     done = it.ask(*words)
     assert done.returncode == 2 and done.stderr.rstrip("\n").endswith(text), done.stderr
     assert done.stderr.startswith(f"ringfence-enforcer {words[0]}: ") and it.asked == []
+
+
+def test_too_few_words_are_told_the_usage(daemon):
+    it = daemon()
+    for command in ("trace", "explain"):
+        done = it.ask(command, "a", "b")
+        assert (done.returncode, done.stdout, it.asked) == (2, "", [])
+        assert done.stderr == f"usage: ringfence-enforcer {command} [OPTION...] SRC DST PORT/PROTO\n"
+
+
+HOSTILE = "\x1b[2J\r\x07\u009b1mx\u202ey"  # clears screens, overwrites, turns text round
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
+def test_texts_hide_nothing_from_a_terminal(daemon, words):
+    """Neither errors nor answers, whoever wrote what is in them."""
+    it = daemon(**dict.fromkeys(QUESTIONS, json.dumps({"error": HOSTILE}) + "\n"))
+    shown = it.ask(*words).stderr
+    assert "[2J" in shown and set(shown[:-1]) <= set(map(chr, range(0x20, 0x7f))) | {"\ufffd"}
+    texts = {"status": json.dumps({"generation": 1, "sources": [{"errors": [HOSTILE]}]}),
+             "diff": json.dumps({"count": 1, "differences": [{"what": "extra", "meaning": HOSTILE}]}),
+             "trace": json.dumps({"steps": [{"chain": HOSTILE}]}),
+             "flows": json.dumps(FLOWS[0] | {"src": end("10.1.0.1", workload=HOSTILE)}) + "\n",
+             "names": f"/acme {HOSTILE}\n", "explain-text": f"allow: {HOSTILE}\n",
+             "rules": json.dumps([RULES[0] | {"comment": HOSTILE}])}
+    it.answers = texts
+    if words != ["top"]:  # there is nothing to count
+        shown = it.ask(*words, "-o", "text").stdout
+        assert "[2J" in shown and not set(shown) & set(HOSTILE) - set("[2J1mxy")
 
 
 @pytest.mark.parametrize("words", [["status"], ["rules", "-o", "yaml"], ["flows"], ["top"]],
@@ -441,7 +470,12 @@ def test_shells_complete_what_help_tells(shell, tmp_path):
         assert found - {"--help"} == options, name
     assert completed(shell, "ringfence-enforcer flows --verdict ", tmp_path) == {
         "deny", "allow", "cut", "audit"}
+    for command in ("rules", "top"):  # rules have an action
+        assert completed(shell, f"ringfence-enforcer {command} --verdict ", tmp_path) == {
+            "deny", "allow"}
     assert completed(shell, "ringfence-enforcer rules -o j", tmp_path) == {"json"}
+    if shell == "bash":  # of the daemon itself
+        assert "a.yaml" in completed(shell, "ringfence-enforcer --config a", tmp_path)
     assert "a.yaml" in completed(shell, "ringfence-enforcer status --config a", tmp_path)
 
 

@@ -137,6 +137,9 @@ CASES = {
         n, lambda i: f"  namespace: n{i}\n"), None),
     "many-addresses-of-a-pod": (100000, lambda n: POD + "status:\n  podIPs:\n" + "".join(
         f"  - ip: {a}\n" for a in addresses(n)), "too-many"),
+    "many-addresses-of-a-workload": (100000, lambda n: NATIVE + "kind: Workload\n"
+                                     "metadata: {name: w, namespace: /a}\nspec:\n  ips:\n"
+                                     + "".join(f"  - {a}\n" for a in addresses(n)), "too-many"),
     "many-container-ports": (50000, lambda n: POD + "spec:\n  containers:\n  - name: c\n"
                              "    ports:\n" + "    - {name: p, containerPort: 1}\n" * n, None),
     "items-in-items": (60000, lambda n: "apiVersion: v1\nkind: List\nitems:\n"

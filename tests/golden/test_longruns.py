@@ -59,10 +59,27 @@ def test_one_line_says_what_was_done():
     assert done.stdout.splitlines()[-1].startswith("property: ok: 3 cases of laws, seed 7, ")
 
 
-def test_nothing_done_is_no_success(capsys):
+@pytest.mark.parametrize("done, status", [
+    ([], 2), ([{"ended": True}], 2), ([{"probes": 0, "open": 0, "ended": True}], 2),
+    ([{"probes": 0, "probes_passed_by": 9}, {"sets": 3}], 2), ([{"probes": 0}, {"probes": 2}], 0),
+    ([{"probes_of_it": 1}], 0)], ids=str)
+def test_nothing_done_is_no_success(capsys, done, status):
+    """Nor if other things were counted meanwhile."""
     args = longrun.seeded(longrun.parser("", probes=1).parse_args(["--seed", "5"]))
-    assert longrun.Run("it", args).finish() == 2
-    assert capsys.readouterr().out.startswith("it: nothing was tried: seed 5")
+    it = longrun.Run("it", args)
+    for counts in done:
+        it.add(counts)
+    assert it.finish() == status
+    assert capsys.readouterr().out.startswith("it: nothing was tried: " if status else "it: ok: ")
+
+
+def test_few_cases_are_no_mistake():
+    """Where they ask nothing by chance, there are more."""
+    if not (rf.build_dir() / "tests" / "property").is_dir():
+        pytest.skip("no property tests are built")
+    for seed in range(3, 7):
+        done = run("property/run", "--cases", "1", "--seed", str(seed), "laws", "routes")
+        assert done.returncode == 0, done.stdout
 
 
 COMMAND = """

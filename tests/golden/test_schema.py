@@ -434,6 +434,21 @@ def test_schema_and_loader_agree_on_mutations(tmp_path):
     assert 60 < refused < 290  # both answers are met
 
 
+def test_schema_and_loader_agree_on_the_most_addresses_of_a_workload(tmp_path):
+    whole = validator()
+    for count, taken in ((256, True), (257, False)):
+        doc = native("Workload", {"ips": [f"10.0.{i >> 8}.{i & 255}" for i in range(count)]})
+        path = tmp_path / f"{count}.json"
+        path.write_text(json.dumps(doc))
+        assert whole.is_valid(doc) == taken
+        done = rf.run("check", path)
+        assert (done.returncode == 0) == taken, done.stdout + done.stderr
+        assert taken or "more than 256 addresses [too-many]" in done.stdout + done.stderr
+    (crd,) = (crd for crd in crds() if crd["spec"]["names"]["kind"] == "Workload")
+    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    assert schema["properties"]["spec"]["properties"]["ips"]["maxItems"] == 256
+
+
 def test_one_kind_is_the_same_as_its_part_of_the_whole():
     whole = json.loads(schema_of())
     for kind, part in whole["$defs"].items():

@@ -19,7 +19,7 @@ import threading
 
 import yaml
 
-from lab import wait_until
+from lab import LabError, wait_until
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import longrun  # noqa: E402, F401  (for those who take it from here)
@@ -155,7 +155,10 @@ class Enforcer:
         return asked.returncode == 0 and not json.loads(asked.stdout).get("pending")
 
     def ask_json(self, *words, check=True):
-        return json.loads(self.ask(*words, "-o", "json", check=check).stdout)
+        done = self.ask(*words, "-o", "json", check=check)
+        if done.returncode not in (0, 1):  # there is no answer
+            raise LabError(f"{' '.join(words)}: {done.stderr.strip()}")
+        return json.loads(done.stdout)
 
     def status(self):
         return self.ask_json("status", check=False)  # 1: nothing is in force

@@ -67,6 +67,13 @@ def native_policy(random, name, home):
 
 
 def route(random, name, home):
+    if random.random() < 0.5:
+        return thing("Route", name, home, spec={
+            "workloads": _selector(random),
+            "default": {"ingress": [{
+                "action": "publish", "to": [{"workloads": _selector(random)}],
+                "address": [f"198.51.100.{random.randrange(1, 4)}"],
+                "ports": [f"{random.choice(PORTS)}/tcp"]}]}})
     return thing("Route", name, home, spec={
         "workloads": _selector(random),
         "default": {"egress": [{
@@ -129,7 +136,13 @@ class State:
             labels["tier"] = random.choice(TIERS)
         phase = "Running" if random.random() < 0.85 else random.choice(
             ["Pending", "Succeeded", "Failed"])
-        return [self.put(pod(home, name, labels, random.choice(NODES[:2]), ips, phase))]
+        it = pod(home, name, labels, random.choice(NODES[:2]), ips, phase)
+        if random.random() < 0.7:  # of what an API server knows, what is led to hangs on one
+            it["status"]["conditions"] = [
+                {"type": kind, "status": random.choice(["True", "False"]),
+                 "lastProbeTime": None, "lastTransitionTime": "2026-03-01T08:12:44Z"}
+                for kind in random.sample(["Initialized", "Ready", "ContainersReady"], 3)]
+        return [self.put(it)]
 
     def gone(self):
         keys = self.keys("Pod", "NetworkPolicy", "AdminNetworkPolicy",

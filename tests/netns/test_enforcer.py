@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 
 import pytest
 
@@ -33,6 +34,14 @@ kind: ExternalNetwork
 metadata: {name: cards, namespace: /}
 spec: {cidrs: [198.51.100.0/24]}
 ---
+"""
+
+
+PAYS = """\
+apiVersion: ringfence.dev/v1alpha1
+kind: Policy
+metadata: {name: pays, namespace: /acme/shop}
+spec: {mandatory: {egress: [{action: deny, to: [{external: cards}]}]}}
 """
 
 
@@ -263,11 +272,11 @@ def test_bad_files_do_not_hold_up_what_takes_a_whole_load(lab, enforcer):
     before = enforcer.generation()
     enforcer.write("db.yaml", DB.replace("5432/tcp", "5432/tpc"))
     enforcer.wait_state("stale")
-    enforcer.write("bad.yaml", "kind: [\n")
+    enforcer.write("bad.yaml", PAYS.replace("egress:", "nothing: 1, egress:"))
     wait_until(lambda: len(enforcer.source()["badFiles"]) == 2, WAIT_S, "bad files")
     since = {file["file"]: file["since"] for file in enforcer.source()["badFiles"]}
     assert since.keys() == {f"{enforcer.policy}/{n}" for n in ("bad.yaml", "db.yaml")}
-    # A name for the outside, which other files may use.
+    # A name for the outside, which the new one may have been refused for.
     enforcer.write("new.yaml", NAMESPACE + NODE_9 + OUTSIDE)
     enforcer.wait_generation(before + 1)
     assert enforcer.metric('ringfence_compiles_total{kind="whole"}') == 2
@@ -285,6 +294,30 @@ def test_bad_files_do_not_hold_up_what_takes_a_whole_load(lab, enforcer):
     (enforcer.policy / "bad.yaml").unlink()
     enforcer.wait_state("enforcing")
     assert enforcer.source()["badFiles"] == []
+
+
+def test_policy_that_named_an_external_network_too_early_is_taken_when_that_comes(lab, enforcer):
+    before = enforcer.generation()
+    world = lab.host("world").address(4)
+    enforcer.write("pays.yaml", PAYS)
+    enforcer.wait_state("stale")
+    assert lab.probe("web", "world", "tcp", 80).state == "open"
+    enforcer.write("cards.yaml", OUTSIDE.replace("198.51.100.0/24", f"{world}/32"))
+    enforcer.wait_generation(before + 1)
+    enforcer.wait_state("enforcing")
+    assert lab.probe("web", "world", "tcp", 80).state == "closed"
+
+
+def test_who_names_an_external_network_follows_it_without_a_load(lab, enforcer):
+    world = lab.host("world").address(4)
+    enforcer.write("cards.yaml", OUTSIDE)
+    wait_until(lambda: enforcer.metric("ringfence_edits_total") == 1, WAIT_S, "cards")
+    enforcer.write("pays.yaml", PAYS)
+    for net, state in ((f"{world}/32", "closed"), ("198.51.100.0/24", "open")):
+        enforcer.write("cards.yaml", OUTSIDE.replace("198.51.100.0/24", net))
+        wait_until(lambda: lab.probe("web", "world", "tcp", 80).state == state, WAIT_S, net)
+    assert enforcer.metric('ringfence_compiles_total{kind="whole"}') == 1
+    assert enforcer.metric("ringfence_edit_fallbacks_total") == 0
 
 
 def test_other_nodes_workload_is_one_element(lab, enforcer):
@@ -444,6 +477,44 @@ def test_socket_left_by_a_killed_daemon_is_no_obstacle(lab, idle):
     assert idle.socket.exists()
     with idle:
         assert idle.status()["state"] == "enforcing"
+
+
+def test_what_is_no_left_over_socket_stays(idle):
+    """Who mistypes `control` loses no file by it, and nobody else his socket."""
+    def refused(why):
+        idle.start(ready=False)
+        assert idle.process.wait(10) == 1 and why in idle.log()
+        idle.process = None
+
+    idle.socket.write_text("mine")
+    refused("is no socket")
+    assert idle.socket.read_text() == "mine"
+    idle.socket.unlink()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(str(idle.socket))
+        refused("Protocol wrong type")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"still there", str(idle.socket))
+        assert other.recv(100) == b"still there"
+    idle.socket.unlink()
+
+
+@pytest.mark.parametrize("user", ["root", "nobody-else"])
+def test_roles_run_as_somebody_but_root(idle, user):
+    idle.write_config(user=user)
+    idle.start(ready=False)
+    assert idle.process.wait(10) == 1
+    assert {"root": "roles must not run as root", "nobody-else": "no user"}[user] in idle.log()
+    idle.process = None
+
+
+def test_deeds_exclude_each_other(lab, enforcer):
+    """Who wants to check before he removes must not find everything removed."""
+    for words in (["--check", "--remove"], ["--boot", "--check"], ["--remove", "--boot"]):
+        done = lab.node.exec([rf.program("ringfence-enforcer"), "--config",
+                              str(enforcer.config_path), *words], check=False)
+        assert (done.returncode, done.stdout) == (2, "") and "exclude each other" in done.stderr
+    assert enforcer.ask("diff").returncode == 0
 
 
 def test_missing_flow_directory_is_told_at_start(lab, idle):

@@ -5,9 +5,13 @@ stays allowed.
 """
 
 import concurrent.futures
+import contextlib
+import json
 import os
 import re
 import signal
+import socket
+import subprocess
 import threading
 
 import pytest
@@ -421,20 +425,56 @@ def test_edits_arrive_while_others_keep_changing_the_ruleset(lab, enforcer):
     wait_until(lambda: enforcer.ask("diff", check=False).returncode == 0, 60)
 
 
+@contextlib.contextmanager
+def halted(pid):
+    """The process does nothing meanwhile; what comes for it waits."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 def test_diff_names_what_is_different(lab, plain):
-    """Asked at once, before it is healed: the engine looks a few times a second."""
+    """The kernel role has the question before it looks whether anything has changed."""
     db = lab.host("db").address(4)
-    seen = []
-    for _ in range(20):
-        name = set_in_use(lab.node, "local4_in")
-        lab.node.nft(f"delete element inet ringfence {name} {{ {db} }}")
-        done = plain.ask("diff", "-o", "json", check=False)
-        plain.wait_settled()
-        wait_until(lambda: plain.ask("diff", check=False).returncode == 0, 60)
-        if '"missing"' in done.stdout:
-            seen.append(done.stdout)
-            break
-    assert seen and f'"address":"{db}"' in seen[0] and '"local4_in"' in seen[0]
+    kernel = plain.role("kernel")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(plain.socket))
+        with halted(kernel):
+            name = set_in_use(lab.node, "local4_in")
+            lab.node.nft(f"delete element inet ringfence {name} {{ {db} }}")
+            client.sendall(b"diff\n")
+            plain.status()  # so the engine has passed it on
+        answer = json.load(client.makefile())
+    [missing] = [d for d in answer["differences"] if d["what"] == "missing"]
+    assert (missing["set"], missing["address"]) == ("local4_in", db)
+    plain.wait_settled()
+    wait_until(lambda: plain.ask("diff", check=False).returncode == 0, 60)
+
+
+def test_trace_ends_with_the_engine_that_asked_for_it(lab, enforcer):
+    """Its answer is nothing to the next, however soon that has come."""
+    engine, kernel = enforcer.role("engine"), enforcer.role("kernel")
+
+    def tables():
+        return lab.node.exec(["nft", "list", "tables"]).stdout
+
+    asking = lab.node.popen(
+        [rf.program("ringfence-enforcer"), "trace", "--control", str(enforcer.socket),
+         "--wait", "120", "/acme/shop/web", "/acme/shop/db", "82/tcp"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: "ringfence-trace" in tables(), 60, "the trace")
+    with halted(kernel):
+        kill(engine)
+        wait_until(lambda: enforcer.answers() and enforcer.role("engine") != engine, 60,
+                   "another engine")
+    assert asking.wait(60) == 2
+    wait_until(lambda: "ringfence-trace" not in tables(), 60, "the trace to end")
+    enforcer.wait_state("enforcing")
+    assert enforcer.status()["kernel"]["connected"]
+    assert "message-refused" not in enforcer.log()
+    assert enforcer.role("kernel") == kernel
 
 
 def test_foreign_flush_while_the_engine_is_dead_is_healed_by_the_next(lab, plain):
@@ -505,10 +545,27 @@ def test_boot_closes_workloads_until_the_daemon_knows_policy(lab, asleep):
     check_enforcing(lab)
 
 
-def test_boot_leaves_a_table_as_it_is(lab, asleep):
+@pytest.mark.parametrize("left", [
+    None,
+    "add set inet ringfence local4_in_b { type ipv4_addr; }",  # ended amid a change
+    "add set inet ringfence of_the_next_version { type ipv4_addr; }",
+    "insert rule inet ringfence forward meta mark 0x7 accept",
+])
+def test_boot_leaves_a_table_as_it_is(lab, asleep, left):
     asleep.start()
     asleep.stop()
+    if left is not None:
+        lab.node.nft(left)
     boot(asleep)
+    check_enforcing(lab)
+
+
+def test_boot_closes_a_table_that_says_nothing(lab, asleep):
+    lab.node.nft("add table inet ringfence")
+    for _ in range(2):  # what it has made is one of ours
+        boot(asleep)
+        assert lab.probe("world", "web", "tcp", 80).state == "closed"
+    asleep.start()
     check_enforcing(lab)
 
 

@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 import lab as lab_module
-from enforcerd import rf, role_facts, set_in_use
+from enforcerd import WAIT_S, rf, role_facts, set_in_use
 from lab import wait_until
 from shop import DB, enforcer, idle, lab  # noqa: F401
 
@@ -433,13 +433,18 @@ def test_full_audit_disk_holds_changes_but_keeps_enforcing(lab, idle):
 
 
 def trace(lab, enforcer, probe, *words):
-    """The answer to `trace` while the probe is sent again and again."""
+    """The answer to `trace` of the probe's first packet, which comes when it is waited for."""
     asking = lab.node.popen(
         [rf.program("ringfence-enforcer"), "trace", "--control", str(enforcer.socket),
          "-o", "json", *words], stdout=subprocess.PIPE, text=True)
-    wait_until(lambda: lab.probe(*probe, timeout_ms=50) and asking.poll() is not None,
-               20, "the packet")
-    return json.loads(asking.stdout.read())
+    wait_until(lambda: "ringfence-trace" in trace_tables(lab) or asking.poll() is not None,
+               WAIT_S, "the trace to begin")
+    lab.probe(*probe)
+    return json.loads(asking.communicate(timeout=WAIT_S)[0])
+
+
+def trace_tables(lab):
+    return lab.node.exec(["nft", "list", "tables"]).stdout
 
 
 def test_trace_follows_a_denied_packet(lab, enforcer):
@@ -453,7 +458,7 @@ def test_trace_follows_a_denied_packet(lab, enforcer):
     assert last["chain"].startswith("rule_") and last["action"] == "deny"
     assert last["rule"].startswith("Policy /acme/shop/db ingress isolation")
     assert f"{enforcer.policy}/db.yaml:8" in last["rule"]
-    assert "ringfence-trace" not in lab.node.exec(["nft", "list", "tables"]).stdout
+    assert "ringfence-trace" not in trace_tables(lab)
 
 
 def test_trace_follows_an_allowed_packet_through(lab, enforcer):
@@ -480,13 +485,89 @@ def test_trace_says_what_is_wrong(lab, enforcer):
          "/acme/shop/web", "/acme/shop/db", "82/tcp"], stdout=subprocess.DEVNULL)
     try:
         # Once its table is there, it is the one that came first.
-        wait_until(lambda: "ringfence-trace" in lab.node.exec(
-            ["nft", "list", "tables"]).stdout, 60, "the first trace")
+        wait_until(lambda: "ringfence-trace" in trace_tables(lab), WAIT_S, "the first trace")
         assert "another trace is under way" in asked(
             "--wait", "1", "/acme/shop/web", "/acme/shop/db", "83/tcp")
     finally:
         first.kill()
         first.wait()
+
+
+def test_trace_that_nobody_waits_for_ends(lab, enforcer):
+    """The next need not wait until the time is up that somebody gave it who has gone."""
+    gone = lab.node.popen(
+        [rf.program("ringfence-enforcer"), "trace", "--control", str(enforcer.socket), "--wait",
+         "300", "/acme/shop/web", "/acme/shop/db", "82/tcp"], stdout=subprocess.DEVNULL)
+    wait_until(lambda: "ringfence-trace" in trace_tables(lab), WAIT_S, "the first trace")
+    gone.send_signal(signal.SIGINT)
+    gone.wait()
+    wait_until(lambda: "ringfence-trace" not in trace_tables(lab), WAIT_S, "its table to go")
+    answer = trace(lab, enforcer, ("web", "db", "tcp", 80), "/acme/shop/web", "/acme/shop/db",
+                   "80/tcp")
+    assert answer["verdict"] == "drop"
+
+
+PUBLISHED = """\
+apiVersion: ringfence.dev/v1alpha1
+kind: Route
+metadata: {name: front, namespace: /acme/shop}
+spec:
+  default:
+    ingress:
+      - {name: pub, action: publish, to: [{workloads: {matchLabels: {app: db}}}], ports: [80/tcp],
+         address: ["198.51.100.80", "2001:db8:100::80"], targetPort: 5432}
+    egress:
+      - {name: out, action: route, to: [{cidr: 203.0.113.0/24}], source: [198.51.100.7]}
+"""
+
+
+def test_trace_follows_what_is_published(lab, enforcer):
+    """By the address that the client knows, through the translation, to the verdict; and by the
+    one that the workload has."""
+    before = enforcer.generation()
+    enforcer.write("route.yaml", PUBLISHED)
+    enforcer.wait_generation(before + 1)
+    web = lab.host("web").address(4)
+    for client, verdict, rule in (
+            ("world", "drop", "Policy /acme/shop/db ingress isolation"),
+            ("web", "accept", "Policy /acme/shop/db ingress allow rule 0 (web)")):
+        answer = trace(lab, enforcer, (client, "198.51.100.80", "tcp", 80),
+                       str(lab.host(client).address(4)), "198.51.100.80", "80/tcp")
+        assert answer["verdict"] == verdict
+        steps = answer["steps"]
+        assert steps[0]["chain"] == "route_in"
+        told = [step["rule"] for step in steps if "rule" in step]
+        assert told[0].startswith("Route /acme/shop/front ingress default rule 0 (pub)")
+        assert told[1].startswith(rule) and len(told) == 2
+        assert all("rule" in step or "meaning" in step for step in steps)
+    answer = trace(lab, enforcer, ("web", "198.51.100.80", "tcp", 80), web, "/acme/shop/db",
+                   "5432/tcp")
+    assert [step["chain"] for step in answer["steps"]][0] == "forward"
+    assert answer["verdict"] == "accept"
+    # What leaves, with another source.
+    answer = trace(lab, enforcer, ("web", "203.0.113.1", "tcp", 80), web, "203.0.113.1", "80/tcp")
+    assert answer["verdict"] == "accept"
+    assert any(step.get("rule", "").startswith("Route /acme/shop/front egress")
+               for step in answer["steps"])
+    assert all("rule" in step or "meaning" in step for step in answer["steps"])
+
+
+def test_trace_follows_what_the_node_sends(lab, enforcer):
+    """Nothing judges that without host protection, and then it says so."""
+    before = enforcer.generation()
+    enforcer.write("node.yaml", f"""\
+apiVersion: v1
+kind: Node
+metadata: {{name: node-1}}
+status: {{addresses: [{{type: InternalIP, address: "{lab.node.address(4)}"}}]}}
+""")
+    enforcer.wait_generation(before + 1)
+    web = str(lab.host("web").address(4))
+    answer = trace(lab, enforcer, ("node-1", web, "tcp", 80), "node/node-1", web, "80/tcp")
+    assert answer == {"verdict": "accept", "steps": []}
+    answer = trace(lab, enforcer, ("web", str(lab.node.address(4)), "tcp", 80), web, "node/node-1",
+                   "80/tcp")
+    assert answer["verdict"] == "accept" and answer["steps"][0]["chain"] == "input"
 
 
 # --- metrics ---

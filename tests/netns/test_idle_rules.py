@@ -27,6 +27,16 @@ kind: Quota
 metadata: {name: much, namespace: /acme}
 spec: {network: {connections: 100000}}
 """
+# A direction, a network and ports that nothing was about so far.
+FROM_DB = """\
+apiVersion: ringfence.dev/v1alpha1
+kind: Policy
+metadata: {name: from-db, namespace: /acme/shop}
+spec:
+  workloads: {matchLabels: {app: db}}
+  mandatory:
+    egress: [{action: deny, to: [{cidr: 0.0.0.0/0}, {cidr: '::/0'}], ports: [5000-60000/tcp]}]
+"""
 FOR_THE_NODE = """\
 apiVersion: ringfence.dev/v1alpha1
 kind: Policy
@@ -52,23 +62,29 @@ def test_rules_come_with_what_needs_them_and_stay(lab, tmp_path):  # noqa: F811
         assert chain(lab, "route_out") == chain(lab, "steer") == []
         assert not any("host" in rule for rule in chain(lab, "output"))
 
-        def write(name, text, count, whole):
-            """A change, how many rules are in `forward` then, and whether all was made anew."""
+        def write(name, text, count):
+            """A change, and how many rules are in `forward` then; the table is not made anew."""
             seen = len(enforcer.log())
             generation = enforcer.generation()
             enforcer.write(name, text)
             wait_until(lambda: enforcer.generation() > generation, 30, f"{name} in force")
             assert len(chain(lab, "forward")) == count, (name, chain(lab, "forward"))
-            assert ("whole=true" in enforcer.wait_log("program-applied.*", seen)[0]) == whole
+            assert "whole=true" not in enforcer.wait_log("program-applied.*", seen)[0]
             enforcer.wait_settled()
 
-        write("quota.yaml", QUOTA, 8, True)
+        assert not [rule for rule in chain(lab, "forward4") if "_out" in rule]
+        assert lab.probe_many([("db", "web", "tcp", 7000)])[0].state != "closed"
+        write("from-db.yaml", FROM_DB, 4)
+        assert [rule for rule in chain(lab, "forward4") if "@local4_out" in rule]
+        assert [rule for rule in chain(lab, "egress_on6") if "@peer6_out_net" in rule]
+        assert lab.probe_many([("db", "web", "tcp", 7000)])[0].state == "closed"
+        write("quota.yaml", QUOTA, 8)
         # an edit of one policy, not a whole load
-        write("node.yaml", FOR_THE_NODE, 8, True)
+        write("node.yaml", FOR_THE_NODE, 8)
         assert any("host" in rule for rule in chain(lab, "output"))
-        write("node.yaml", "# nothing\n", 8, False)
-        write("quota.yaml", "# nothing\n", 8, False)
-        write("node.yaml", FOR_THE_NODE, 8, False)
-        write("quota.yaml", QUOTA, 8, False)
+        write("node.yaml", "# nothing\n", 8)
+        write("quota.yaml", "# nothing\n", 8)
+        write("node.yaml", FOR_THE_NODE, 8)
+        write("quota.yaml", QUOTA, 8)
         assert enforcer.ask("diff").returncode == 0
         assert lab.probe_many([("web", "db", "tcp", 80)])[0].state != "closed"

@@ -7,6 +7,7 @@ runs 1,000). RINGFENCE_SEED: which.
 import difflib
 import json
 import os
+import pathlib
 import random
 import re
 import signal
@@ -156,6 +157,31 @@ def test_engine_and_role_come_back(lab, pki, tmp_path):
             wait_open(lab, "mon", "db", False)
             assert is_open(lab, "web", "db")
     lab.node.exec(["nft", "flush", "ruleset"])
+
+
+def bundles_held(pid):
+    """Sealed texts of sources that a process holds in memory."""
+    links = [os.readlink(path) for path in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
+    return [link for link in links if "ringfence-bundle" in link]
+
+
+def test_texts_are_not_held_once_they_are_in_force(lab, cluster, tmp_path):
+    """And come again when they are needed: here, for other settings."""
+    cluster.apply(*world(lab))
+    with Enforcer(lab.node, tmp_path, sources=[cluster.source()],
+                  clusterDefault="deny") as enforcer:
+        def none_held():
+            return not any(bundles_held(enforcer.role(name)) for name in ("engine", "kube"))
+
+        wait_until(none_held, WAIT_S, "nothing to be held")
+        enforcer.write_config(clusterDefault="allow")
+        enforcer.process.send_signal(signal.SIGHUP)
+        wait_open(lab, "web", "db", True)
+        assert enforcer.log().count("kube-whole") == 2
+        wait_until(none_held, WAIT_S, "nothing to be held again")
+        cluster.apply(db_policy("mon"))
+        wait_open(lab, "mon", "db", True)
+        assert enforcer.ask("diff").returncode == 0
 
 
 def test_event_that_is_repeated_changes_nothing(lab, cluster, tmp_path):
@@ -409,10 +435,26 @@ def enforced(lab):
     return lab.node.exec(["nft", "list", "table", "inet", "ringfence"]).stdout
 
 
+def idles(rule, text):
+    """Whether it looks for something in a set that is empty."""
+    names = re.findall(r"@(\w+)", rule)
+    blocks = {re.sub(r"_b$", "", name): block for name, block in re.findall(
+        r"^\t(?:set|map) (\w+) {\n(.*?)^\t}$", text, re.MULTILINE | re.DOTALL)}
+    return any("elements = {" not in blocks[re.sub(r"_b$", "", name)] for name in names)
+
+
+def test_only_rules_that_find_nothing_idle():
+    text = ("table inet ringfence {\n\tset gate4_b {\n\t\ttype ipv4_addr\n\t}\n\n\tmap rules {\n"
+            "\t\ttype classid : verdict\n\t\telements = { 0:3 : goto rule_3 }\n\t}\n}\n")
+    assert idles("ip saddr @gate4 drop", text) and idles("ip saddr @gate4_b drop", text)
+    assert not idles("meta priority vmap @rules", text) and not idles("accept", text)
+
+
 def is_enforced(lab, wanted):
     """The constant chains may have rules that were of use before, and idle now."""
     there = enforced(lab)
-    return listing(there) == listing(wanted) and constants(there) >= constants(wanted)
+    return (listing(there) == listing(wanted) and constants(there) >= constants(wanted)
+            and all(idles(rule, there) for _, rule in constants(there) - constants(wanted)))
 
 
 @pytest.mark.skipif(HISTORIES == 0, reason="no histories are wanted")

@@ -122,6 +122,33 @@ def seen(lab, src, dst, proto, port, **more):
     return (result.who, result.client[0]) if result.open else result.state
 
 
+# --- configuration ---
+
+
+@pytest.fixture
+def reloaded(shared):
+    """Reloads with a changed configuration, for one test."""
+    before = dict(shared.config)
+
+    def reload(**changes):
+        since = len(shared.log())
+        shared.write_config(**changes)
+        shared.process.send_signal(signal.SIGHUP)
+        shared.wait_log("reloaded", since)
+        return shared.log()[since:]
+    yield reload
+    reload(**before)
+
+
+def test_reload_leaves_addresses_of_routes_as_they_are(lab, shared, reloaded):
+    """routeAddresses change with a restart only, for the engine as for the kernel role."""
+    generation = shared.status()["generation"]
+    log = reloaded(routeAddresses=[{"network": "192.0.2.0/24"}])
+    assert "routeAddresses" in log and "change with a restart only" in log
+    shared.wait_generation(generation + 1)
+    assert seen(lab, "world", VIP[4], "tcp", 443)[0] == "web"
+
+
 # --- leaving ---
 
 

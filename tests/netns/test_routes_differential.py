@@ -425,6 +425,8 @@ def test_the_daemon_does_what_the_language_says(lab, tmp_path, announce):
              f"{opened} open, {through} of them through something, {late} late")
     longrun.report(probes=probes, open=opened, through_something=through, sets=sets,
                    edits=edits, late=late, ended=probes < PROBES)
+    if over() and not probes:
+        pytest.skip("the minutes were over before anything was tried")
     assert 0 < opened < probes
     assert late <= max(20, opened // 2)
 

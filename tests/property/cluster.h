@@ -27,6 +27,8 @@ void cluster_print(struct cluster_texts *out, struct dice *dice);
 void cluster_print_routes(struct buf *out, struct dice *dice);
 /* The same of Quotas with network limits. */
 void cluster_print_quotas(struct buf *out, struct dice *dice);
+/* External networks with who speaks of them, and documents that mean nothing to a node. */
+void cluster_print_others(struct cluster_texts *out, struct dice *dice);
 /* The text with another word somewhere, or as it is. */
 void cluster_print_reworded(struct buf *out, struct dice *dice, const struct buf *text);
 /* The same again, but for a document or some words of one source. */

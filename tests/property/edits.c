@@ -67,6 +67,8 @@ editor_roll(struct editor *s, struct documents *docs, bool first)
 			cluster_print_routes(&texts.tree, &s->dice);
 		if (!s->plain && dice_roll(&s->dice, 2) == 0)
 			cluster_print_quotas(&texts.tree, &s->dice);
+		if (s->others && dice_roll(&s->dice, 2) == 0)
+			cluster_print_others(&texts, &s->dice);
 		again = !first && texts.clusters != s->clusters;
 		if (!again) {
 			s->clusters = texts.clusters;
@@ -301,18 +303,33 @@ put_document(struct documents *docs, struct document doc)
 	return doc;
 }
 
-/* Any document, and more often one that places Kubernetes namespaces. */
+static bool
+places(const struct document *doc)
+{
+	return str_is(doc->kind, "Namespace") &&
+	       str_find(doc->text, '[', 0) != doc->text.len;
+}
+
+static bool
+is_rare(const struct document *doc)
+{
+	return str_is(doc->kind, "Route") || str_is(doc->kind, "Quota") ||
+	       str_is(doc->kind, "ExternalNetwork");
+}
+
+/* Any document, and more often one that places Kubernetes namespaces, or is of a kind of which
+ * there are few. */
 static size_t
 roll_place(struct editor *s, const struct documents *docs)
 {
 	size_t from = dice_roll(&s->dice, (unsigned)docs->count);
 	bool placing = dice_roll(&s->dice, 8) == 0;
+	bool rare = !placing && s->others && dice_roll(&s->dice, 4) == 0;
 
-	for (size_t i = 0; i < docs->count && placing; i++) {
+	for (size_t i = 0; i < docs->count && (placing || rare); i++) {
 		size_t at = (from + i) % docs->count;
 
-		if (str_is(docs->items[at].kind, "Namespace") &&
-		    str_find(docs->items[at].text, '[', 0) != docs->items[at].text.len)
+		if (rare ? is_rare(&docs->items[at]) : places(&docs->items[at]))
 			return at;
 	}
 	return from;

@@ -24,7 +24,8 @@ struct editor {
 	struct dice dice;
 	struct arena *arena; /* borrowed: of names and texts */
 	unsigned clusters;
-	bool plain; /* no Routes or Quotas, and many workloads that are like others */
+	bool plain;  /* no Routes or Quotas, and many workloads that are like others */
+	bool others; /* external networks, too, and what means nothing to a node */
 };
 
 /* Documents of a random cluster with as many clusters as before; or, first, with any. */

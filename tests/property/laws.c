@@ -19,6 +19,7 @@
 #include "tests/property/world.h"
 
 #define CASES_DEFAULT DICE_CASES(400)
+#define CASES_MORE    200
 #define OUTSIDE_COUNT 4
 #define END_COUNT     (WORLD_WORKLOADS + OUTSIDE_COUNT)
 
@@ -456,6 +457,18 @@ run_case(uint64_t seed)
 	return ok;
 }
 
+/* A law that nothing was asked of has not been tested. Few cases may ask nothing by chance: then
+ * there are more. */
+static bool
+all_asked(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(laws); i++) {
+		if (tally[i].decided == 0)
+			return false;
+	}
+	return true;
+}
+
 static bool
 report(uint64_t cases, uint64_t seed)
 {
@@ -468,8 +481,7 @@ report(uint64_t cases, uint64_t seed)
 
 		(void)printf(" (%s) %s %lu", laws[i].name, holds ? "held" : "BROKEN",
 		    tally[i].decided);
-		/* A law that nothing was asked of has not been tested. */
-		ok = ok && holds && tally[i].decided > 0;
+		ok = ok && holds;
 	}
 	(void)printf(" verdicts\n");
 	return ok;
@@ -478,13 +490,14 @@ report(uint64_t cases, uint64_t seed)
 int
 main(int argc, char **argv)
 {
-	uint64_t cases = CASES_DEFAULT, seed = dice_random_seed();
+	uint64_t cases = CASES_DEFAULT, seed = dice_random_seed(), done = 0;
 	const struct run_option options[] = {{"--cases", &cases}, {"--seed", &seed}};
 	bool ok = true;
 
 	if (!run_options_read(argc, argv, options, ARRAY_LEN(options)))
 		return 2;
-	for (uint64_t i = 0; i < cases && ok; i++)
-		ok = run_case(seed + i);
-	return report(cases, seed) && ok ? 0 : 1;
+	for (; ok && (done < cases || (!all_asked() && done < cases + CASES_MORE));
+	     done++)
+		ok = run_case(seed + done);
+	return report(done, seed) && ok && all_asked() ? 0 : 1;
 }

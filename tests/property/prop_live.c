@@ -44,6 +44,9 @@ struct series {
 	unsigned long moved, moved_policies; /* placed elsewhere; what is in them */
 	unsigned long kept, kept_pods;       /* loads with something kept */
 	unsigned long own, via; /* compiled: own workloads alone; via again */
+	/* Edits that took no compiling anew: of Routes, of limits, of external networks that
+	 * somebody speaks of, and of what means nothing to a node. */
+	unsigned long routes, limits, externals, silent;
 };
 
 static const struct {
@@ -124,6 +127,31 @@ answers_as(struct series *s, const struct table_content *content)
 	return true;
 }
 
+/* What no program tells: how many there are of everything, and where. */
+static bool
+same_others(const struct model *a, const struct model *b)
+{
+	bool same =
+	    a->access_count == b->access_count &&
+	    a->external_count == b->external_count &&
+	    a->quota_count == b->quota_count && a->route_count == b->route_count &&
+	    a->service_count == b->service_count && a->test_count == b->test_count;
+
+	for (size_t i = 0; i < a->ns_count && same; i++) {
+		const struct ns *x = a->namespaces[i], *y = model_ns(b, x->path);
+
+		same = y != NULL ? x->access_count == y->access_count &&
+				       x->quota_count == y->quota_count &&
+				       x->route_count == y->route_count
+				 : x->access_count + x->quota_count == 0;
+	}
+	for (size_t i = 0; i < a->external_count && same; i++)
+		same = str_eq(a->externals[i]->name, b->externals[i]->name) &&
+		       str_eq(a->externals[i]->ns->path, b->externals[i]->ns->path) &&
+		       a->externals[i]->prefix_count == b->externals[i]->prefix_count;
+	return same;
+}
+
 static bool
 check(struct series *s, const struct compile_delta *delta)
 {
@@ -143,7 +171,8 @@ check(struct series *s, const struct compile_delta *delta)
 	}
 	if (m->workload_count != live_model(s->live)->workload_count ||
 	    m->policy_count != live_model(s->live)->policy_count ||
-	    m->audit_count != live_model(s->live)->audit_count)
+	    m->audit_count != live_model(s->live)->audit_count ||
+	    !same_others(m, live_model(s->live)))
 		ok = fail(s, "other objects than a whole load");
 	compile_state_content(s->state, s->arena, &now);
 	compile_state_counts(s->state, counts);
@@ -243,14 +272,34 @@ count_changes(struct series *s, const struct compile_change *changes, size_t cou
 	}
 }
 
+/* Which kinds of edits have been quick. */
+static void
+count_quick(struct series *s, const struct document *doc,
+    const struct compile_change *changes, size_t count)
+{
+	bool of_policy = false, of_route = false, of_limits = false;
+
+	for (size_t i = 0; i < count; i++) {
+		of_policy |= changes[i].kind == CHANGE_POLICY;
+		of_route |= changes[i].kind == CHANGE_ROUTE;
+		of_limits |= changes[i].kind == CHANGE_LIMITS;
+	}
+	s->externals += str_is(doc->kind, "ExternalNetwork") && (of_policy || of_route);
+	s->routes += str_is(doc->kind, "Route") && of_route;
+	s->limits += of_limits;
+	s->silent += count == 0;
+}
+
 static bool
 commit(struct series *s, struct live_edit *edit, const struct documents *after,
-    bool *out_committed)
+    const struct document *last, bool *out_committed)
 {
 	struct compile_change *changes;
 	const struct model *m = live_model(s->live);
 	size_t count, spaces = m->ns_count + m->kube_count;
+	const unsigned long quick = s->quick;
 	struct diag_list diags;
+	bool ok;
 
 	diag_list_init(&diags, s->arena);
 	*out_committed = live_commit(edit, s->arena, &diags, &changes, &count);
@@ -259,7 +308,10 @@ commit(struct series *s, struct live_edit *edit, const struct documents *after,
 	s->grown += m->ns_count + m->kube_count - spaces;
 	s->docs = *after;
 	count_changes(s, changes, count);
-	return advance(s, changes, count);
+	ok = advance(s, changes, count);
+	if (s->quick != quick)
+		count_quick(s, last, changes, count);
+	return ok;
 }
 
 /* A pod is announced, with other addresses than before perhaps; or no longer. */
@@ -438,7 +490,7 @@ one_edit(struct series *s)
 	unsigned steps = dice_roll(&s->editor.dice, 4) == 0 ? 3 : 1;
 	struct diag_list diags;
 	bool committed = false, ok = true;
-	struct str last = {0};
+	struct document last = {0};
 
 	edited = s->docs;
 	diag_list_init(&diags, s->arena);
@@ -446,7 +498,7 @@ one_edit(struct series *s)
 		struct document doc = roll_edit(s, &edited);
 		struct str text = {0};
 
-		last = doc.name;
+		last = doc;
 		for (size_t j = 0; j < edited.count; j++) {
 			if (!str_eq(edited.items[j].name, doc.name))
 				continue;
@@ -455,7 +507,7 @@ one_edit(struct series *s)
 		answer = live_read(edit, doc.name, text, &diags);
 	}
 	if (answer == LIVE_READ)
-		ok = commit(s, edit, &edited, &committed);
+		ok = commit(s, edit, &edited, &last, &committed);
 	live_edit_free(edit);
 	if (committed || !ok)
 		return ok;
@@ -463,7 +515,7 @@ one_edit(struct series *s)
 		if (begin(s, &edited))
 			return fail(s, "refused what a whole load takes");
 		s->refused++;
-		if (!check_kept(s, &edited, last))
+		if (!check_kept(s, &edited, last.name))
 			return false;
 		return check(s, &whole); /* as it was */
 	}
@@ -517,7 +569,8 @@ run_series(struct series *s, uint64_t edits)
 /* What the series did, all together. */
 struct sums {
 	unsigned long quick, anew, beyond, refused, spaces, grown, nodes, announced,
-	    kept, kept_pods, moved, moved_policies, told_of, own, via;
+	    kept, kept_pods, moved, moved_policies, told_of, own, via, routes, limits,
+	    externals, silent;
 };
 
 static void
@@ -537,6 +590,10 @@ add_up(struct sums *t, const struct series *s)
 	t->told_of += s->told_of;
 	t->own += s->own;
 	t->via += s->via;
+	t->routes += s->routes;
+	t->limits += s->limits;
+	t->externals += s->externals;
+	t->silent += s->silent;
 	t->moved_policies += s->moved_policies;
 }
 
@@ -548,7 +605,8 @@ all_came(const struct sums *t)
 	return t->anew != 0 && t->refused != 0 && t->spaces != 0 && t->grown != 0 &&
 	       t->nodes != 0 && t->announced != 0 && t->kept != 0 &&
 	       t->kept_pods != 0 && t->moved != 0 && t->moved_policies != 0 &&
-	       t->told_of != 0 && t->own != 0 && t->via != 0;
+	       t->told_of != 0 && t->own != 0 && t->via != 0 && t->routes != 0 &&
+	       t->limits != 0 && t->externals != 0 && t->silent != 0;
 }
 
 int
@@ -571,6 +629,7 @@ main(int argc, char **argv)
 		s.arena = s.editor.arena = arena_new();
 		dice_init(&s.editor.dice, s.seed);
 		s.editor.plain = dice_roll(&s.editor.dice, 3) == 0;
+		s.editor.others = true;
 		if (!ip_prefix_parse(STR("10.1.0.0/16"), &s.gates[0], NULL) ||
 		    !ip_prefix_parse(STR("fd00:1::/64"), &s.gates[1], NULL))
 			return 2;
@@ -582,10 +641,12 @@ main(int argc, char **argv)
 		     "%lu loaded whole, %lu refused; %lu namespaces' labels, %lu new, "
 		     "%lu moved with %lu policies; %lu nodes, %lu as pods say; "
 		     "%lu announced pods; %lu times kept, %lu of them pods; "
-		     "%lu of own workloads alone, %lu via again\n",
+		     "%lu of own workloads alone, %lu via again; quick: %lu Routes, "
+		     "%lu limits, %lu external networks, %lu that mean nothing\n",
 	    (unsigned long long)done, (unsigned long long)seed, t.quick, t.anew,
 	    t.beyond, t.refused, t.spaces, t.grown, t.moved, t.moved_policies, t.nodes,
-	    t.told_of, t.announced, t.kept, t.kept_pods, t.own, t.via);
+	    t.told_of, t.announced, t.kept, t.kept_pods, t.own, t.via, t.routes,
+	    t.limits, t.externals, t.silent);
 	/* Nor is one that always begins again. */
 	return ok && t.quick > t.beyond && all_came(&t) ? 0 : 1;
 }

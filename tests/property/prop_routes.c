@@ -17,6 +17,7 @@
 #include "tests/property/route_flat.h"
 
 #define CASES_DEFAULT DICE_CASES(300)
+#define CASES_MORE    200
 
 static const char *const outside[] = {
     "192.0.2.1", "192.0.2.200", "198.51.100.1", "2001:db8::1"};
@@ -358,39 +359,50 @@ static const struct {
 } laws[] = {{"a", law_mandatory}, {"b", law_default}, {"c", law_empty_level},
     {"d", law_flat}, {"e", law_split}};
 
+static unsigned long decided[ARRAY_LEN(laws)];
+
+/* A law that nothing was asked of has not been tested. Few cases may ask nothing by chance: then
+ * there are more. */
+static bool
+all_asked(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(laws); i++) {
+		if (decided[i] == 0)
+			return false;
+	}
+	return true;
+}
+
 int
 main(int argc, char **argv)
 {
-	uint64_t cases = CASES_DEFAULT, seed = dice_random_seed();
+	uint64_t cases = CASES_DEFAULT, seed = dice_random_seed(), done = 0;
 	const struct run_option options[] = {{"--cases", &cases}, {"--seed", &seed}};
-	unsigned long decided[ARRAY_LEN(laws)] = {0};
 	bool ok = true;
 
 	if (!run_options_read(argc, argv, options, ARRAY_LEN(options)))
 		return 2;
-	for (uint64_t i = 0; i < cases && ok; i++) {
+	for (; ok && (done < cases || (!all_asked() && done < cases + CASES_MORE));
+	     done++) {
 		struct reading base;
 		struct dice dice;
 		struct spec s;
 
-		dice_init(&dice, seed + i);
+		dice_init(&dice, seed + done);
 		spec_roll(&dice, &s);
 		ok = read_spec(&base, &s, NULL, false);
 		for (size_t j = 0; j < ARRAY_LEN(laws) && ok; j++) {
-			struct trial t = {&s, &base, &dice, seed + i, 0};
+			struct trial t = {&s, &base, &dice, seed + done, 0};
 
 			ok = laws[j].holds(&t);
 			decided[j] += t.decided;
 		}
 		reading_fini(&base);
 	}
-	(void)printf("%llu cases from seed %llu: %s;", (unsigned long long)cases,
+	(void)printf("%llu cases from seed %llu: %s;", (unsigned long long)done,
 	    (unsigned long long)seed, ok ? "held" : "BROKEN");
-	for (size_t j = 0; j < ARRAY_LEN(laws); j++) {
+	for (size_t j = 0; j < ARRAY_LEN(laws); j++)
 		(void)printf(" (%s) %lu", laws[j].name, decided[j]);
-		/* A law that nothing was asked of has not been tested. */
-		ok = ok && decided[j] > 0;
-	}
 	(void)printf(" answers\n");
-	return ok ? 0 : 1;
+	return ok && all_asked() ? 0 : 1;
 }

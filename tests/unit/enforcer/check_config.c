@@ -391,6 +391,15 @@ START_TEST(every_mistake_is_told)
 }
 END_TEST
 
+/* "n" and "no" are booleans: that is the mistake, and not that there is no node. */
+START_TEST(node_that_is_no_string_is_told_once)
+{
+	ck_assert_ptr_null(load("node: n\nsources: [{directory: /p}]\nboot: open\n"));
+	ck_assert_uint_eq(diags.errors, 1);
+	ck_assert_ptr_nonnull(strstr(diags.first->msg, "must be a string"));
+}
+END_TEST
+
 /* What is none at all is no double of another such. */
 START_TEST(listeners_that_are_none_are_told_once_each)
 {
@@ -440,6 +449,7 @@ make_suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, smallest_configuration_has_defaults);
 	tcase_add_test(tc, node_comes_from_environment_when_the_file_is_silent);
+	tcase_add_test(tc, node_that_is_no_string_is_told_once);
 	tcase_add_test(tc, every_field_is_read);
 	tcase_add_test(tc, answers_wait_where_workloads_ask_the_node);
 	tcase_add_test(tc, metrics_can_be_off);

@@ -82,6 +82,32 @@ static const struct {
 	"listed n/x@0 " POD_HEAD ",\"metadata\":{\"name\":\"x\",\"namespace\":\"n\"}}\n"
 	"list@7 abc=\n",
 	""},
+    /* Of conditions the one that says whether it is ready. */
+    {PODS, false,
+	"{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":["
+	"{\"metadata\":{\"name\":\"a\",\"namespace\":\"n\"},\"status\":{\"conditions\":"
+	"["
+	"{\"type\":\"Initialized\",\"status\":\"True\"},{\"message\":\"\\\"type\\\":"
+	"\\\"Ready\\\"\",\"type\":\"ContainersReady\",\"status\":\"False\"},"
+	"{\"lastProbeTime\":null,\"status\" : \"False\",\"type\" : \"Ready\"},"
+	"{\"type\":\"PodScheduled\",\"status\":\"True\"}]}},"
+	"{\"metadata\":{\"name\":\"b\",\"namespace\":\"n\"},\"status\":{\"conditions\":"
+	"["
+	"{\"type\":\"Ready\",\"status\":\"True\"}],\"podIP\":\"10.0.0.1\"}},"
+	"{\"metadata\":{\"name\":\"c\",\"namespace\":\"n\"},\"status\":{\"conditions\":"
+	"["
+	"{\"type\":\"Initialized\",\"status\":\"True\"}]}}]}",
+	"listed n/a@0 " POD_HEAD ",\"metadata\":{\"name\":\"a\",\"namespace\":\"n\"},"
+	"\"status\":{\"conditions\":["
+	"{\"status\":\"False\",\"type\":\"Ready\"}]}}\n"
+	"listed n/b@0 " POD_HEAD ",\"metadata\":{\"name\":\"b\",\"namespace\":\"n\"},"
+	"\"status\":{\"conditions\":["
+	"{\"type\":\"Ready\",\"status\":\"True\"}],\"podIP\":\"10.0.0.1\"}}\n"
+	"listed n/c@0 " POD_HEAD ",\"metadata\":{\"name\":\"c\",\"namespace\":\"n\"},"
+	"\"status\":{\"conditions\":["
+	"]}}\n"
+	"list@1 \n",
+	""},
     /* The order of keys is nobody's to choose; an empty list may be null. */
     {NODES, false,
 	"{\"items\":null,\"extra\":[{}],\"metadata\":{\"resourceVersion\":\"1\"}}",

@@ -108,16 +108,20 @@ START_TEST(whole_is_sorted_and_leaves_nothing_to_tell)
 	    .name = STR("a"),
 	    .finished = true,
 	    .text = STR("9")};
-	struct bundle all;
+	struct kube_whole all;
+	struct buf text = {0};
 
 	put_pod(KUBE_ADDED, "b", "2");
 	put_pod(KUBE_ADDED, "a", "1");
 	kube_store_put(&store, NODES, &node);
 	kube_store_put(&store, PODS, &ended);
 	kube_store_whole(&store, arena, &all);
-	ck_assert_uint_eq(all.count, 2);
-	ck_assert(str_is(all.sources[0].name, "east/nodes/n"));
-	ck_assert(str_is(all.sources[1].name, "east/pods/shop/b"));
+	ck_assert_uint_eq(all.names.count, 2);
+	ck_assert(str_is(all.names.sources[0].name, "east/nodes/n"));
+	ck_assert(str_is(all.names.sources[1].name, "east/pods/shop/b"));
+	ck_assert(str_is(kube_store_text(all.entries[0], &text), "0"));
+	ck_assert(str_is(kube_store_text(all.entries[1], &text), "2"));
+	buf_free(&text);
 	ck_assert_str_eq(told(9), "");
 }
 END_TEST
@@ -171,6 +175,124 @@ START_TEST(what_came_and_went_untold_leaves_nothing)
 }
 END_TEST
 
+/* ---- what texts share ---- */
+
+#define POD(name, ip, node, host, labels)                                              \
+	"{\"metadata\":{\"name\":\"" name                                              \
+	"\",\"namespace\":\"shop\",\"labels\":{" labels                                \
+	"}},\"spec\":{\"nodeName\":\"" node                                            \
+	"\",\"containers\":[{\"ports\":[{\"containerPort\":80}]}]},\"status\":{"       \
+	"\"podIP\":\"" ip "\",\"podIPs\":[{\"ip\":\"" ip "\"}],\"hostIP\":\"" host     \
+	"\",\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\"}]}}"
+
+static bool
+put_object(void *arg, const struct kube_object *o)
+{
+	(void)arg;
+	kube_store_put(&store, PODS, o);
+	return true;
+}
+
+/* As a watch says it. */
+static void
+say(const char *type, const char *pod)
+{
+	struct kube_decode d;
+	struct buf text = {0};
+
+	/* The version is the server's. */
+	buf_printf(&text,
+	    "{\"type\":\"%s\",\"object\":{\"metadata\":{\"resourceVersion\":\"1\",%s}"
+	    "\n",
+	    type, pod + strlen("{\"metadata\":{"));
+	kube_decode_init(&d, &kube_kinds[PODS], true, put_object, NULL);
+	ck_assert(kube_decode_feed(&d, text.data, text.len));
+	kube_decode_free(&d);
+	buf_free(&text);
+}
+
+static void
+assert_text(const char *name, const char *pod)
+{
+	struct kube_whole all;
+	struct buf text = {0}, wanted = {0};
+	size_t i = 0;
+
+	buf_printf(&wanted, "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",%s", pod + 1);
+	kube_store_whole(&store, arena, &all);
+	while (i < all.names.count && !str_is(all.names.sources[i].name, name))
+		i++;
+	ck_assert_uint_lt(i, all.names.count);
+	ck_assert(str_eq(kube_store_text(all.entries[i], &text), buf_str(&wanted)));
+	buf_free(&text);
+	buf_free(&wanted);
+}
+
+START_TEST(pods_of_an_owner_share_all_but_what_is_their_own)
+{
+	const char *const a =
+	    POD("a", "10.0.0.1", "n1", "192.168.0.1", "\"app\":\"web\"");
+	const char *const b =
+	    POD("b", "10.0.0.2", "n1", "192.168.0.1", "\"app\":\"web\"");
+	const char *const c =
+	    POD("c", "10.0.0.3", "n2", "192.168.0.2", "\"app\":\"web\"");
+	const char *const d =
+	    POD("d", "10.0.0.4", "n2", "192.168.0.2", "\"app\":\"db\"");
+	size_t parts;
+
+	say("ADDED", a);
+	parts = store.texts.parts.len;
+	say("ADDED", b);
+	ck_assert_uint_eq(store.texts.parts.len, parts);
+	say("ADDED", c);
+	ck_assert_uint_eq(store.texts.parts.len, parts + 2); /* nodeName, hostIP */
+	say("ADDED", d);
+	ck_assert_uint_eq(store.texts.parts.len, parts + 3); /* labels */
+	assert_text("east/pods/shop/a", a);
+	assert_text("east/pods/shop/b", b);
+	assert_text("east/pods/shop/c", c);
+	assert_text("east/pods/shop/d", d);
+	say("DELETED", c);
+	say("MODIFIED", a); /* as it was */
+	say("DELETED", a);
+	assert_text("east/pods/shop/b", b);
+	assert_text("east/pods/shop/d", d);
+	say("DELETED", d);
+	ck_assert_uint_eq(store.texts.parts.len, parts);
+	say("DELETED", b);
+	ck_assert_uint_eq(store.texts.parts.len, 0);
+}
+END_TEST
+
+START_TEST(change_of_a_part_is_a_change)
+{
+	const char *const was =
+	    POD("a", "10.0.0.1", "n1", "192.168.0.1", "\"app\":\"web\"");
+	const char *const is =
+	    POD("a", "10.0.0.1", "n1", "192.168.0.1", "\"app\":\"wob\"");
+	size_t bytes;
+
+	say("ADDED", was);
+	bytes = store.kinds[PODS].bytes;
+	ck_assert_str_ne(told(9), "");
+	say("MODIFIED", was);
+	ck_assert_str_eq(told(9), "");
+	say("MODIFIED", is);
+	ck_assert_ptr_nonnull(strstr(told(9), "\"app\":\"wob\""));
+	ck_assert_uint_eq(store.kinds[PODS].bytes, bytes);
+	assert_text("east/pods/shop/a", is);
+}
+END_TEST
+
+/* What nobody has as well is not looked for among what is shared. */
+START_TEST(text_without_cuts_is_its_own)
+{
+	put_pod(KUBE_ADDED, "a", "1");
+	put_pod(KUBE_ADDED, "b", "1");
+	ck_assert_uint_eq(store.texts.parts.len, 0);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -185,6 +307,9 @@ main(void)
 	tcase_add_test(tc, whole_is_sorted_and_leaves_nothing_to_tell);
 	tcase_add_test(tc, many_changes_are_told_in_order);
 	tcase_add_test(tc, what_came_and_went_untold_leaves_nothing);
+	tcase_add_test(tc, pods_of_an_owner_share_all_but_what_is_their_own);
+	tcase_add_test(tc, change_of_a_part_is_a_change);
+	tcase_add_test(tc, text_without_cuts_is_its_own);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

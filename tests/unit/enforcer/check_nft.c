@@ -2,6 +2,9 @@
  * The netlink encoder against the real kernel: what it writes is what nft(8) makes of the
  * printed program, and what it reads back is what it wrote.
  */
+#include <arpa/inet.h>
+#include <linux/netfilter/nf_tables.h>
+
 #include "nft_fixture.h"
 
 static void
@@ -158,6 +161,103 @@ START_TEST(observe_rules_tells_the_same_of_rules_and_nothing_of_elements)
 }
 END_TEST
 
+/* A rule whose text is many times what any of ours has. */
+static void
+add_long_rule(void)
+{
+	FILE *f = popen("nft -f -", "w"); /* a fixed command of the tests' own */
+
+	ck_assert_ptr_nonnull(f);
+	(void)fputs("add rule inet ringfence forward", f);
+	for (unsigned i = 0; i < 120; i++)
+		(void)fprintf(f, " log prefix \"%0120u\"", i);
+	(void)fputs("\n", f);
+	ck_assert_int_eq(pclose(f), 0);
+}
+
+/* "inner", of Linux 6.2, which libnftnl 1.2.4 does not know: the source address of what is in
+ * a VXLAN. */
+static void
+put_unknown_expr(struct nlmsghdr *header)
+{
+	enum {
+		INNER_NUM = 1,
+		INNER_TYPE,
+		INNER_FLAGS,
+		INNER_HEADER_BYTES,
+		INNER_EXPR
+	};
+	const uint32_t words[][2] = {{INNER_NUM, 0}, {INNER_TYPE, 1}, {INNER_FLAGS, 15},
+	    {INNER_HEADER_BYTES, 8}};
+	const uint32_t payload[][2] = {{NFTA_PAYLOAD_DREG, NFT_REG_1},
+	    {NFTA_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER}, {NFTA_PAYLOAD_OFFSET, 12},
+	    {NFTA_PAYLOAD_LEN, 4}};
+	struct nlattr *list = mnl_attr_nest_start(header, NFTA_RULE_EXPRESSIONS);
+	struct nlattr *item = mnl_attr_nest_start(header, NFTA_LIST_ELEM), *data;
+	struct nlattr *inner, *inner_data;
+
+	mnl_attr_put_strz(header, NFTA_EXPR_NAME, "inner");
+	data = mnl_attr_nest_start(header, NFTA_EXPR_DATA);
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		mnl_attr_put_u32(header, (uint16_t)words[i][0], htonl(words[i][1]));
+	inner = mnl_attr_nest_start(header, INNER_EXPR);
+	mnl_attr_put_strz(header, NFTA_EXPR_NAME, "payload");
+	inner_data = mnl_attr_nest_start(header, NFTA_EXPR_DATA);
+	for (size_t i = 0; i < ARRAY_LEN(payload); i++)
+		mnl_attr_put_u32(header, (uint16_t)payload[i][0], htonl(payload[i][1]));
+	mnl_attr_nest_end(header, inner_data);
+	mnl_attr_nest_end(header, inner);
+	mnl_attr_nest_end(header, data);
+	mnl_attr_nest_end(header, item);
+	mnl_attr_nest_end(header, list);
+}
+
+static void
+fill_unknown_rule(struct nft_build *b)
+{
+	struct nlmsghdr *header =
+	    nft_build_begin(b, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
+
+	mnl_attr_put_strz(header, NFTA_RULE_TABLE, TABLE_NAME);
+	mnl_attr_put_strz(header, NFTA_RULE_CHAIN, "forward");
+	put_unknown_expr(header);
+	nft_build_end(b, header);
+}
+
+static void
+add_unknown_rule(void)
+{
+	struct nft_refusal refusal;
+
+	ck_assert_msg(
+	    nft_run_small(nft, fill_unknown_rule, &refusal, &err) == 0, "%s", err.msg);
+}
+
+/* Whatever others put among our rules is seen, can be healed, and hides no counter. */
+START_TEST(observe_returns_another_digest_when_a_rule_is_like_none_of_ours)
+{
+	static void (*const adds[])(void) = {add_long_rule, add_unknown_rule};
+	const struct table_content content = make_content();
+	const struct op_batch batch = make_batch(&content);
+	struct nft_observed before, seen;
+	struct nft_counter *counters;
+	size_t count;
+
+	(void)apply(&batch);
+	ck_assert_int_eq(nft_observe_rules(nft, arena, &before, &err), 0);
+	adds[_i]();
+	ck_assert_msg(nft_observe_rules(nft, arena, &seen, &err) == 0, "%s", err.msg);
+	ck_assert_mem_ne(seen.rules_digest, before.rules_digest, 32);
+	ck_assert_uint_eq(seen.rule_chain_count, ARRAY_LEN(chains));
+	ck_assert_int_eq(nft_counters(nft, &counters, &count, &err), 0);
+	ck_assert_uint_eq(count, ARRAY_LEN(chains));
+	free(counters);
+	(void)apply(&batch);
+	ck_assert_int_eq(nft_observe_rules(nft, arena, &seen, &err), 0);
+	ck_assert_mem_eq(seen.rules_digest, before.rules_digest, 32);
+}
+END_TEST
+
 START_TEST(observe_returns_not_found_when_there_is_no_table)
 {
 	struct nft_observed seen;
@@ -229,6 +329,8 @@ main(void)
 	tcase_add_test(tc, observe_returns_what_was_applied);
 	tcase_add_test(
 	    tc, observe_rules_tells_the_same_of_rules_and_nothing_of_elements);
+	tcase_add_loop_test(
+	    tc, observe_returns_another_digest_when_a_rule_is_like_none_of_ours, 0, 2);
 	tcase_add_test(tc, observe_returns_not_found_when_there_is_no_table);
 	tcase_add_loop_test(tc, limits_that_a_kernel_lacks_are_left_out, 0, 2);
 	tcase_add_test(tc, counters_returns_one_of_each_rule_chain);

@@ -148,6 +148,46 @@ START_TEST(interval_sets_are_replaced_and_rules_are_as_before)
 }
 END_TEST
 
+/* The kernel goes through all of a map for each rule that refers to it and is made anew. */
+START_TEST(rules_stay_when_what_they_refer_to_is_not_replaced)
+{
+	const char *const list = "nft -a list chain inet ringfence ingress4 | "
+				 "grep -E 'goto .* handle'";
+	const char *const others = "nft -a list chain inet ringfence ingress4 | "
+				   "grep -E '@peer4_in .* handle'";
+	const struct table_content content = make_content();
+	const struct op_batch whole = make_batch(&content);
+	struct op_batch batch = intervals(net4, 1, 1000);
+	const char *before, *all;
+
+	(void)apply(&whole);
+	batch.settings = whole.settings;
+	before = output_of(others);
+	all = output_of(list);
+	(void)apply_at(&batch, 0);
+	ck_assert_str_eq(output_of(others), before);
+	ck_assert_str_ne(output_of(list), all);
+}
+END_TEST
+
+/* With a rule too many, none is in its place. */
+START_TEST(a_chain_is_made_anew_when_it_is_not_as_it_should_be)
+{
+	const struct table_content content = make_content();
+	const struct op_batch whole = make_batch(&content);
+	struct op_batch batch = intervals(net4, 1, 1000);
+	struct nft_observed before, seen;
+
+	(void)apply(&whole);
+	ck_assert_int_eq(nft_observe(nft, arena, &before, &err), 0);
+	(void)output_of("nft insert rule inet ringfence ingress4 counter && echo done");
+	batch.settings = whole.settings;
+	(void)apply_at(&batch, 0);
+	ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), 0);
+	ck_assert_mem_eq(seen.rules_digest, before.rules_digest, 32);
+}
+END_TEST
+
 /* The second transaction fails, or the first, because somebody else came first. */
 START_TEST(interval_sets_stay_when_something_is_refused)
 {
@@ -261,6 +301,8 @@ main(void)
 	tcase_add_test(tc, apply_splits_elements_that_exceed_one_message);
 	tcase_add_test(tc, apply_replaces_interval_sets_whole);
 	tcase_add_test(tc, interval_sets_are_replaced_and_rules_are_as_before);
+	tcase_add_test(tc, rules_stay_when_what_they_refer_to_is_not_replaced);
+	tcase_add_test(tc, a_chain_is_made_anew_when_it_is_not_as_it_should_be);
 	tcase_add_loop_test(tc, interval_sets_stay_when_something_is_refused, 0, 2);
 	tcase_add_test(tc, chains_are_there_before_anything_leads_to_them);
 	tcase_add_test(tc, chains_go_again_when_what_leads_to_them_is_refused);

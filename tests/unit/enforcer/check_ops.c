@@ -354,11 +354,13 @@ END_TEST
 
 START_TEST(decode_refuses_a_table_that_comes_late)
 {
-	const struct op ops[] = {
-	    {.kind = OP_FLUSH, .set = SET_GATE4}, {.kind = OP_TABLE}};
+	const struct op ops[] = {{.kind = OP_FLUSH, .set = SET_GATE4},
+	    {.kind = _i == 0 ? OP_TABLE : OP_RULES}};
 	struct op_batch out;
 
 	ck_assert_int_eq(decode(ops, 2, &out), ERR_INVALID);
+	ck_assert_int_eq(decode(&ops[1], 1, &out), 0);
+	ck_assert_int_eq(out.ops[0].kind, ops[1].kind);
 }
 END_TEST
 
@@ -480,7 +482,7 @@ main(void)
 	tcase_add_test(tc, decode_returns_zero_when_a_peer_is_of_class_0);
 	tcase_add_test(tc, decode_refuses_deleting_from_interval_sets);
 	tcase_add_test(tc, decode_refuses_marks_outside_the_mask);
-	tcase_add_test(tc, decode_refuses_a_table_that_comes_late);
+	tcase_add_loop_test(tc, decode_refuses_a_table_that_comes_late, 0, 2);
 	tcase_add_loop_test(tc, decode_refuses_a_table_when_it_cannot_have_the_room, 0,
 	    ARRAY_LEN(bad_rooms));
 	tcase_add_loop_test(tc, decode_refuses_a_chain_when_it_cannot_be_said, 0,

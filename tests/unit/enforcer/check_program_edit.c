@@ -172,8 +172,8 @@ check_changed(const struct table_content *before, const struct compile_delta *de
 	struct op_batch by_delta, by_content;
 
 	plan_make(arena, before, &after, &by_content);
-	plan_delta(
-	    arena, program->real.state, &program->options.settings, delta, &by_delta);
+	plan_delta(arena, program->real.state, &program->options.settings,
+	    before->settings.uses, delta, &by_delta);
 	same_operations(&by_content, &by_delta);
 	plan_undo(arena, delta, &undone);
 	same_elements(before, &undone);

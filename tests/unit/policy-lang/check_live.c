@@ -141,6 +141,9 @@ END_TEST
 #define QUOTA                                                                          \
 	"apiVersion: ringfence.dev/v1alpha1\nkind: Quota\nmetadata: { name: q, "       \
 	"namespace: k }\nspec: { network: { connections: 3 } }\n"
+#define LEAVE                                                                          \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: Route\nmetadata: { name: r, "       \
+	"namespace: k }\nspec: { default: { egress: [ { action: deny } ] } }\n"
 
 static struct str
 path_of_pod(const struct live *live)
@@ -238,10 +241,144 @@ START_TEST(what_cannot_be_read_again_takes_a_whole_load)
 	check_policy(live, "/a", NULL);
 	ck_assert(str_is(path_of_pod(live), "/a"));
 	live_free(live);
-	/* Kinds that no edit changes. */
-	live = load_kept(PLACE("/a", "k"), QUOTA, POD);
-	ck_assert_int_eq(edit(live, "0", PLACE("/b", "k")), LIVE_BEYOND);
-	ck_assert(str_is(path_of_pod(live), "/a"));
+}
+END_TEST
+
+START_TEST(what_is_written_in_it_moves_along)
+{
+	struct live *live = load_kept(PLACE("/a", "k"), QUOTA "---\n" LEAVE, POD);
+	const struct model *m = live_model(live);
+
+	ck_assert_int_eq(edit(live, "0", PLACE("/b", "k")), LIVE_READ);
+	ck_assert(str_is(path_of_pod(live), "/b"));
+	ck_assert_uint_eq(m->quota_count, 1);
+	ck_assert(str_is(m->quotas[0]->level->path, "/b"));
+	ck_assert_ptr_eq(m->quotas[0]->level->quotas[0], m->quotas[0]);
+	ck_assert_uint_eq(m->route_count, 1);
+	ck_assert(str_is(m->routes[0]->level->path, "/b"));
+	ck_assert_uint_eq(model_ns(m, STR("/a"))->quota_count, 0);
+	ck_assert_uint_eq(model_ns(m, STR("/a"))->route_count, 0);
+	live_free(live);
+}
+END_TEST
+
+/* ---- external networks ---- */
+
+#define CARD(home, cidr)                                                               \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: ExternalNetwork\nmetadata: { "      \
+	"name: card, namespace: " home " }\nspec: { cidrs: [" cidr "] }\n"
+#define PAYS                                                                           \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: Policy\nmetadata: { name: pay, "    \
+	"namespace: /a/b }\nspec: { allow: { egress: [ { to: [ { external: card } ] "  \
+	"} "                                                                           \
+	"] } }\n"
+
+/* Where the only policy's peer is. */
+static void
+check_card(const struct live *live, const char *cidr)
+{
+	const struct policy *p = live_model(live)->policies[0];
+	const struct peer *peer = &p->allow[DIR_EGRESS].rules[0].peers[0];
+	struct ip_prefix prefix;
+
+	ck_assert(ip_prefix_parse(str_from(cidr), &prefix, NULL));
+	ck_assert_uint_eq(peer->prefix_count, 1);
+	ck_assert(ip_eq(&peer->prefixes[0].addr, &prefix.addr));
+}
+
+START_TEST(who_names_an_external_network_follows_it)
+{
+	struct live *live = load_kept(CARD("/", "192.0.2.0/24"), PAYS, NULL);
+
+	ck_assert_int_eq(edit(live, "0", CARD("/", "198.51.100.0/24")), LIVE_READ);
+	check_card(live, "198.51.100.0/24");
+	/* A nearer one comes, moves out of the way, and comes again. */
+	ck_assert_int_eq(edit(live, "2", CARD("/a", "203.0.113.0/24")), LIVE_READ);
+	check_card(live, "203.0.113.0/24");
+	ck_assert_int_eq(edit(live, "2", CARD("/c", "203.0.113.0/24")), LIVE_READ);
+	check_card(live, "198.51.100.0/24");
+	ck_assert_int_eq(edit(live, "2", CARD("/a/b", "203.0.113.0/24")), LIVE_READ);
+	check_card(live, "203.0.113.0/24");
+	ck_assert_int_eq(edit(live, "2", NULL), LIVE_READ);
+	check_card(live, "198.51.100.0/24");
+	/* The last that there is. */
+	ck_assert_int_eq(edit(live, "0", NULL), LIVE_BEYOND);
+	check_card(live, "198.51.100.0/24");
+	ck_assert_uint_eq(live_model(live)->external_count, 1);
+	live_free(live);
+}
+END_TEST
+
+START_TEST(names_and_who_names_them_may_come_in_any_order)
+{
+	struct live *live = load_kept(PAYS, CARD("/a", "192.0.2.0/24"), NULL);
+	struct live_edit *e = live_edit_new(live);
+	struct compile_change *changes;
+	size_t count;
+
+	ck_assert_int_eq(
+	    live_read(e, STR("0"), STR(PAYS "# another\n"), &diags), LIVE_READ);
+	ck_assert_int_eq(
+	    live_read(e, STR("1"), (struct str){NULL, 0}, &diags), LIVE_READ);
+	ck_assert_int_eq(
+	    live_read(e, STR("3"), STR(CARD("/", "198.51.100.0/24")), &diags),
+	    LIVE_READ);
+	ck_assert(live_brings_names(e));
+	ck_assert(live_commit(e, arena, &diags, &changes, &count));
+	live_edit_free(e);
+	live_sweep(live);
+	check_card(live, "198.51.100.0/24");
+	live_free(live);
+}
+END_TEST
+
+START_TEST(nobody_is_read_again_for_what_he_does_not_name)
+{
+	struct live *live = load(CARD("/", "192.0.2.0/24"), PAYS, NULL);
+
+	/* No text is kept: who names it cannot be read again. */
+	ck_assert_int_eq(edit(live, "0", CARD("/", "198.51.100.0/24")), LIVE_BEYOND);
+	ck_assert_int_eq(edit(live, "2", CARD("/c", "198.51.100.0/24")), LIVE_READ);
+	ck_assert_int_eq(
+	    edit(live, "0", CARD("/", "192.0.2.0/24") "# it\n"), LIVE_READ);
+	check_card(live, "192.0.2.0/24");
+	live_free(live);
+}
+END_TEST
+
+/* ---- what means nothing to a node ---- */
+
+START_TEST(nothing_is_told_of_what_means_nothing_to_a_node)
+{
+	static const char *const kinds[] = {"Quota\nmetadata: { name: q, namespace: /a "
+					    "}\nspec: { requests: { perSecond: "
+					    "3 } }\n",
+	    "Access\nmetadata: { name: q, namespace: /a }\nspec: { groups: [ g ], "
+	    "default: "
+	    "[ { action: allow, verbs: [ get ], resources: [ pods ] } ] }\n",
+	    "Test\nmetadata: { name: q, namespace: /a }\nspec: { expect: [ { from: "
+	    "192.0.2.1, to: 192.0.2.2, verdict: allow } ] }\n",
+	    "ExternalNetwork\nmetadata: { name: q, namespace: /a }\nspec: { cidrs: [ "
+	    "192.0.2.0/24 ] }\n"};
+	const char *text = arena_printf(
+	    arena, "apiVersion: ringfence.dev/v1alpha1\nkind: %s", kinds[_i]);
+	struct live *live =
+	    load_kept(PAYS "---\n" CARD("/", "192.0.2.0/24"), POD, NULL);
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct live_edit *e = live_edit_new(live);
+		const struct str none = {NULL, 0};
+		struct compile_change *changes;
+		size_t count;
+
+		ck_assert_int_eq(
+		    live_read(e, STR("2"), i < 2 ? str_from(text) : none, &diags),
+		    LIVE_READ);
+		ck_assert(live_commit(e, arena, &diags, &changes, &count));
+		ck_assert_uint_eq(count, 0);
+		live_edit_free(e);
+		live_sweep(live);
+	}
 	live_free(live);
 }
 END_TEST
@@ -575,6 +712,12 @@ main(void)
 	tcase_add_test(tcase, what_is_placed_moves_between_sources);
 	tcase_add_test(tcase, what_two_place_stays_until_both_agree);
 	tcase_add_test(tcase, what_cannot_be_read_again_takes_a_whole_load);
+	tcase_add_test(tcase, what_is_written_in_it_moves_along);
+	tcase_add_test(tcase, who_names_an_external_network_follows_it);
+	tcase_add_test(tcase, names_and_who_names_them_may_come_in_any_order);
+	tcase_add_test(tcase, nobody_is_read_again_for_what_he_does_not_name);
+	tcase_add_loop_test(
+	    tcase, nothing_is_told_of_what_means_nothing_to_a_node, 0, 4);
 	tcase_add_test(tcase, no_workload_takes_the_address_of_a_pod);
 	tcase_add_test(tcase, no_workload_takes_the_address_of_a_node);
 	tcase_add_test(tcase, nodes_are_what_pods_say_when_no_object_is_about_them);

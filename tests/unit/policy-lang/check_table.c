@@ -393,6 +393,8 @@ static const char *const nft_texts[] = {
     "\tchain ingress4 {\n"
     "\t\tmeta nfproto ipv4 meta priority set ip saddr map @peer4_in "
     "goto ingress4_cells\n"
+    "\t\tmeta nfproto ipv4 ip saddr != @known4 ip saddr @gate4 "
+    "meta priority set 0:3 goto decide\n"
     "\t\tmeta nfproto ipv4 meta priority set ip saddr map @peer4_in_net "
     "goto ingress4_cells\n"
     "\t\tmeta priority set none goto ingress4_rest\n\t}\n",
@@ -405,17 +407,29 @@ static const char *const nft_texts[] = {
     "\t\tct state established,related jump via_still\n"
     "\t\tct state established,related accept\n"
     "\t\tmeta nfproto ipv4 jump forward4\n\t\tmeta nfproto ipv6 jump forward6\n"
+    "\t\tmeta nfproto ipv4 ip saddr @route_local4 jump route_judge4\n"
+    "\t\tmeta nfproto ipv6 ip6 saddr @route_local6 jump route_judge6\n"
+    "\t\tmeta nfproto ipv4 ip saddr @via_local4 jump via_judge4\n"
+    "\t\tmeta nfproto ipv6 ip6 saddr @via_local6 jump via_judge6\n"
     "\t\tmeta priority set none\n"
     "\t\tmeta nfproto @limit_new ct status ! confirmed jump limit_count\n"
     "\t\tmeta nfproto @limit_new ct status ! confirmed jump limit_rate\n\t}\n",
     "\tchain forward6 {\n\t\ticmpv6 type 133-137 accept\n"
-    "\t\tmeta nfproto ipv6 ip6 saddr != @known6 ip6 saddr @gate6 "
+    "\t\tmeta nfproto ipv6 ip6 saddr @nobody6 meta priority set 0:3 goto decide\n"
+    "\t\tmeta nfproto ipv6 ip6 daddr @nobody6 meta priority set 0:3 goto decide\n",
+    "\tchain egress_on6 {\n"
+    "\t\tmeta nfproto ipv6 meta priority set ip6 daddr map @peer6_out "
+    "goto egress6_cells\n"
+    "\t\tmeta nfproto ipv6 ip6 daddr != @known6 ip6 daddr @gate6 "
     "meta priority set 0:3 goto decide\n",
     "\t\tmeta nfproto ipv6 ct status dnat ip6 saddr . ip6 daddr @itself6 "
     "meta priority set none accept\n",
-    "\t\tmeta nfproto ipv6 ip6 daddr @local6_in jump ingress6\n"
-    "\t\tmeta nfproto ipv6 ip6 saddr @route_local6 jump route_judge6\n"
-    "\t\tmeta nfproto ipv6 ip6 saddr @via_local6 jump via_judge6\n\t}\n",
+    "\t\tmeta nfproto ipv6 ip6 saddr @local6_out goto forward6_from\n"
+    "\t\tmeta nfproto ipv6 ip6 daddr @local6_in goto ingress6\n"
+    "\t\tmeta nfproto ipv6 ip6 saddr != @known6 ip6 saddr @gate6 "
+    "meta priority set 0:3 goto decide\n"
+    "\t\tmeta nfproto ipv6 ip6 daddr != @known6 ip6 daddr @gate6 "
+    "meta priority set 0:3 goto decide\n\t}\n",
     "\tset part6_rate {\n\t\ttype ipv6_addr\n\t\tsize 65536\n"
     "\t\tflags dynamic,timeout\n\t\ttimeout 60s\n",
     "\tset part4_count {\n\t\ttype ipv4_addr\n\t\tsize 65536\n"
@@ -448,26 +462,25 @@ END_TEST
 
 /* ---- what nothing uses ---- */
 
-/* All that a packet meets on a node whose policy is for workloads alone. */
+/* All that a packet meets on a node whose policy is for ingress of workloads alone. */
 static const char bare_chains[] =
     "\tchain forward4 {\n"
     "\t\tmeta nfproto ipv4 ct status dnat ip saddr . ip daddr @itself4 "
     "meta priority set none accept\n"
-    "\t\ttcp flags & (fin | syn | rst | ack) != syn ct state new jump midstream\n"
-    "\t\tmeta nfproto ipv4 ip saddr @local4_out jump egress4\n"
-    "\t\tmeta nfproto ipv4 ip daddr @local4_in jump ingress4\n\t}\n"
+    "\t\ttcp flags & (fin | syn | rst | ack) != syn ct state new "
+    "jump forward4_midstream\n"
+    "\t\tmeta nfproto ipv4 ip daddr @local4_in goto ingress4\n\t}\n"
+    "\n\tchain forward6_from {\n\t\tjump egress_on6\n\t}\n"
+    "\n\tchain forward6_midstream {\n\t\tgoto midstream\n\t}\n"
     "\n\tchain forward6 {\n\t\ticmpv6 type 133-137 accept\n"
     "\t\tmeta nfproto ipv6 ct status dnat ip6 saddr . ip6 daddr @itself6 "
     "meta priority set none accept\n"
-    "\t\ttcp flags & (fin | syn | rst | ack) != syn ct state new jump midstream\n"
-    "\t\tmeta nfproto ipv6 ip6 saddr @local6_out jump egress6\n"
-    "\t\tmeta nfproto ipv6 ip6 daddr @local6_in jump ingress6\n\t}\n"
+    "\t\ttcp flags & (fin | syn | rst | ack) != syn ct state new "
+    "jump forward6_midstream\n\t}\n"
     "\n\tchain input {\n\t\ttype filter hook input priority -10; policy accept;\n"
     "\t\tct state established,related accept\n\t\tiif \"lo\" accept\n"
     "\t\ticmpv6 type 133-137 accept\n"
     "\t\ttcp flags & (fin | syn | rst | ack) != syn ct state new jump midstream\n"
-    "\t\tmeta nfproto ipv4 ip saddr @local4_out jump egress4\n"
-    "\t\tmeta nfproto ipv6 ip6 saddr @local6_out jump egress6\n"
     "\t\tmeta priority set none\n\t}\n"
     "\n\tchain output {\n\t\ttype filter hook output priority -10; policy accept;\n"
     "\t\tct state established,related accept\n\t\toif \"lo\" accept\n"
@@ -479,6 +492,21 @@ static const char bare_chains[] =
     "\t\tct state established,related accept\n"
     "\t\tmeta nfproto ipv4 jump forward4\n\t\tmeta nfproto ipv6 jump forward6\n"
     "\t\tmeta priority set none\n\t}\n}\n";
+static const char bare_ingress[] =
+    "\tchain ingress4_rest {\n"
+    "\t\tmeta nfproto ipv4 meta priority set meta priority . ip daddr . meta l4proto "
+    ". th dport map @cell4_in goto decide\n"
+    "\t\tmeta nfproto ipv4 meta priority set ip daddr map @cell4_in_rest "
+    "goto decide\n"
+    "\t\tgoto decide\n\t}\n"
+    "\n\tchain ingress4_cells {\n"
+    "\t\tmeta nfproto ipv4 meta priority set meta priority . ip daddr . meta l4proto "
+    ". th dport map @cell4_in goto decide\n"
+    "\t\tmeta priority set none goto ingress4_rest\n\t}\n"
+    "\n\tchain ingress4 {\n"
+    "\t\tmeta nfproto ipv4 meta priority set ip saddr map @peer4_in "
+    "goto ingress4_cells\n"
+    "\t\tmeta priority set none goto ingress4_rest\n\t}\n";
 
 START_TEST(rules_of_no_use_are_not_there)
 {
@@ -486,10 +514,11 @@ START_TEST(rules_of_no_use_are_not_there)
 	struct buf out = {0};
 
 	fill(&content);
-	content.settings.uses = 0;
+	content.settings.uses = USE_LOCAL4_IN;
 	content.settings.steer_mask = 0x0ff00000;
 	table_print_nft(&out, &content);
 	ck_assert_msg(strstr(out.data, bare_chains) != NULL, "%s", out.data);
+	ck_assert_msg(strstr(out.data, bare_ingress) != NULL, "%s", out.data);
 	buf_free(&out);
 }
 END_TEST
@@ -519,25 +548,40 @@ leads_there(const struct table_rule *rule, const struct table_settings *settings
 	return true;
 }
 
-/* Of any uses, nothing leads to what is not there; of all, everything is. */
+static void
+check_leads(const struct table_chain *chain, uint32_t uses)
+{
+	const struct table_settings settings = {.steer_mask = 0x0ff00000, .uses = uses};
+
+	if (!table_chain_is_on(chain, &settings))
+		return;
+	for (size_t i = 0; i < chain->rule_count; i++) {
+		if (table_rule_is_on(&chain->rules[i], &settings) &&
+		    !leads_there(&chain->rules[i], &settings))
+			ck_abort_msg(
+			    "%s, rule %zu, uses %u", chain->name, i, (unsigned)uses);
+	}
+}
+
+/* Of any uses, nothing leads to what is not there; of all, everything is. Whether a chain is
+ * there, and whether a rule leads to it, hangs on few uses: on all of those that chains are
+ * for, and on any other beside them. */
 START_TEST(what_is_there_leads_to_what_is_there)
 {
-	struct table_settings settings = {.steer_mask = 0x0ff00000};
+	uint32_t of_chains = 0;
 
+	for (size_t c = 0; c < table_chain_count; c++)
+		of_chains |= table_chains[c].uses;
 	for (size_t c = 0; c < table_chain_count; c++) {
 		const struct table_chain *chain = &table_chains[c];
+		uint32_t uses = 0;
 
 		ck_assert_uint_eq(rules_on(chain, USE_ALL), chain->rule_count);
-		for (settings.uses = 0; settings.uses <= USE_ALL; settings.uses++) {
-			if (!table_chain_is_on(chain, &settings))
-				continue;
-			for (size_t i = 0; i < chain->rule_count; i++)
-				ck_assert_msg(
-				    !table_rule_is_on(&chain->rules[i], &settings) ||
-					leads_there(&chain->rules[i], &settings),
-				    "%s, rule %zu, uses %u", chain->name, i,
-				    (unsigned)settings.uses);
-		}
+		do { /* every part of them */
+			check_leads(chain, uses);
+			check_leads(chain, uses | (USE_ALL & ~of_chains));
+			uses = (uses - of_chains) & of_chains;
+		} while (uses != 0);
 	}
 }
 END_TEST
@@ -554,7 +598,7 @@ START_TEST(every_use_has_rules)
 	}
 	ck_assert_uint_gt(with, without);
 	for (size_t set = 0; set < SET_COUNT; set++) {
-		size_t counts[SET_COUNT] = {[0] = 1};
+		size_t counts[SET_COUNT] = {0};
 
 		counts[set] = 1;
 		ck_assert_uint_eq(table_uses(counts), table_sets[set].use);
@@ -610,7 +654,7 @@ table_suite(void)
 	tcase_add_test(tc, rule_chain_follows_action_and_settings);
 	tcase_add_test(tc, rules_of_no_use_are_not_there);
 	tcase_add_test(tc, what_is_there_leads_to_what_is_there);
-	tcase_add_loop_test(tc, every_use_has_rules, 0, 10);
+	tcase_add_loop_test(tc, every_use_has_rules, 0, 27);
 	tcase_add_loop_test(tc, nft_text_has, 0, (int)ARRAY_LEN(nft_texts));
 	tcase_add_loop_test(tc, json_text_has, 0, (int)ARRAY_LEN(json_texts));
 	suite_add_tcase(suite, tc);

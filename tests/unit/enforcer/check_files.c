@@ -1,0 +1,95 @@
+/*
+ * What the parent does with paths that are not as they should be.
+ */
+#include <check.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "enforcer/files.h"
+
+static char directory[] = "/tmp/check_files-XXXXXX";
+static char path[sizeof(directory) + 32];
+static struct err err;
+
+static void
+setup(void)
+{
+	ck_assert_ptr_nonnull(mkdtemp(directory));
+	(void)snprintf(path, sizeof(path), "%s/enforcer.sock", directory); /* fits */
+	err = ERR_INIT;
+}
+
+static void
+teardown(void)
+{
+	(void)unlink(path); /* some tests leave one */
+	ck_assert_int_eq(rmdir(directory), 0);
+}
+
+static int
+listen_control(int *out_fd)
+{
+	const struct enforcer_config config = {.control_socket = path};
+
+	return files_listen_control(&config, out_fd, &err);
+}
+
+START_TEST(listen_control_leaves_a_file_that_is_no_socket)
+{
+	char text[16] = "";
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, "precious", 8), 8);
+	ck_assert_int_eq(listen_control(&(int){-1}), ERR_EXISTS);
+	ck_assert_ptr_nonnull(strstr(err.msg, path));
+	(void)close(fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(read(fd, text, sizeof(text)), 8);
+	ck_assert_str_eq(text, "precious");
+	(void)close(fd);
+}
+END_TEST
+
+START_TEST(listen_control_takes_the_place_of_a_socket_that_nobody_answers_at)
+{
+	int fd = -1;
+	struct stat st;
+
+	ck_assert_msg(listen_control(&fd) == 0, "%s", err.msg);
+	(void)close(fd); /* as a daemon that was killed: the name stays */
+	ck_assert_msg(listen_control(&fd) == 0, "%s", err.msg);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 0600);
+	ck_assert_int_eq(listen_control(&(int){-1}), ERR_EXISTS);
+	ck_assert_ptr_nonnull(strstr(err.msg, "another enforcer"));
+	(void)close(fd);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("files");
+	TCase *tc = tcase_create("control");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, listen_control_leaves_a_file_that_is_no_socket);
+	tcase_add_test(
+	    tc, listen_control_takes_the_place_of_a_socket_that_nobody_answers_at);
+	suite_add_tcase(suite, tc);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? 0 : 1;
+}

@@ -1,0 +1,168 @@
+/*
+ * The gate, by what becomes of packets: in whatever order the chains ask, nothing passes to
+ * or from an address of the workloads' networks that nobody has.
+ */
+#include "compile_fixture.h"
+#include "policy-lang/compile_incremental.h"
+#include "policy-lang/learnt.h"
+#include "policy-lang/table_walk.h"
+
+/* web is governed in both directions, db of the same node in none, lb is another node's. */
+#define WORLD                                                                          \
+	POD("web", "n1", "10.1.0.1", "web")                                            \
+	POD("lb", "n2", "10.1.0.2", "lb")                                              \
+	POD("db", "n1", "10.1.0.3", "db")                                              \
+	NATIVE("web", "/shop",                                                         \
+	    "workloads: {matchLabels: {app: web}}, allow: {ingress: [{from: [{cidr: "  \
+	    "10.0.0.0/8}, {cidr: 192.0.2.0/24}]}], egress: [{to: [{cidr: "             \
+	    "10.0.0.0/8}, {fqdn: a.example}]}]}")
+
+static struct ip_prefix network;
+static const struct compile_options options = {
+    .node = STR("n1"), .workload_networks = &network, .workload_network_count = 1};
+
+static struct table_verdict
+walk_to(const struct table_content *content, const char *from, const char *to,
+    bool midstream)
+{
+	const struct table_packet packet = {.saddr = address(from),
+	    .daddr = address(to),
+	    .proto = PROTO_TCP,
+	    .dport = 80,
+	    .hook = HOOK_FORWARD,
+	    .midstream = midstream};
+
+	return table_walk(content, &packet);
+}
+
+static bool
+is_by_the_gate(struct table_verdict v)
+{
+	return !v.accept && v.number_count != 0 &&
+	       v.numbers[v.number_count - 1] == NUMBER_GATE;
+}
+
+static const struct {
+	const char *from, *to;
+	bool passes; /* else the gate refuses it */
+} rows[] = {
+    {"10.1.0.2", "10.1.0.1", true},
+    {"10.1.0.1", "10.1.0.2", true},
+    {"10.1.0.3", "10.1.0.1", true},
+    {"10.1.0.1", "10.1.0.3", true},
+    {"10.1.0.2", "10.1.0.3", true},
+    {"192.0.2.1", "10.1.0.1", true},
+    {"192.0.2.1", "10.1.0.3", true},
+    {"10.1.0.3", "192.0.2.1", true},
+    /* 10.1.0.9 is nobody's */
+    {"10.1.0.9", "10.1.0.1", false},
+    {"10.1.0.1", "10.1.0.9", false},
+    {"10.1.0.9", "10.1.0.3", false},
+    {"10.1.0.3", "10.1.0.9", false},
+    {"10.1.0.9", "10.1.0.2", false},
+    {"192.0.2.1", "10.1.0.9", false},
+    {"10.1.0.9", "192.0.2.1", false},
+};
+
+START_TEST(gate_refuses_what_nobody_has)
+{
+	struct compiled *c = compile_options_of(NULL, &options, WORLD);
+	struct table_verdict v =
+	    walk_to(&c->content, rows[_i].from, rows[_i].to, false);
+
+	ck_assert_int_eq(v.accept, rows[_i].passes);
+	ck_assert_int_eq(is_by_the_gate(v), !rows[_i].passes);
+	/* The midst of a connection is not even answered. */
+	v = walk_to(&c->content, rows[_i].from, rows[_i].to, true);
+	ck_assert_int_eq(is_by_the_gate(v), !rows[_i].passes);
+	compiled_free(c);
+}
+END_TEST
+
+static void
+take(struct compile_state *state, struct loaded *l, const struct compile_change *change)
+{
+	struct compile_delta delta;
+
+	ck_assert(
+	    compile_state_update(state, l->arena, l->m, change, 1, &l->diags, &delta));
+	ck_assert(!delta.anew);
+}
+
+/* Whether the gate refuses it; by what is in force, which is what is compiled from scratch. */
+static bool
+is_refused(const struct compile_state *state, struct loaded *l, const char *to)
+{
+	struct table_content content, anew;
+
+	compile_state_content(state, l->arena, &content);
+	ck_assert(compile_node(l->arena, l->m, &options, &l->diags, &anew));
+	for (unsigned set = SET_KNOWN4; set <= SET_NOBODY6; set++)
+		ck_assert_uint_eq(content.element_count[set], anew.element_count[set]);
+	ck_assert_int_eq(is_by_the_gate(walk_to(&content, "10.1.0.1", to, false)),
+	    is_by_the_gate(walk_to(&anew, "10.1.0.1", to, false)));
+	return is_by_the_gate(walk_to(&content, "10.1.0.1", to, false));
+}
+
+/* Policy lets web reach what is called so; but what is called so may be anybody's. */
+START_TEST(name_does_not_lead_past_the_gate)
+{
+	struct loaded *l = load_ok_with(NULL, WORLD);
+	struct learnt *learnt = learnt_new(10);
+	struct compile_change change = {.kind = CHANGE_LEARNT};
+	struct compile_state *state;
+
+	l->m->options.learnt = learnt;
+	state = compile_state_new(l->m, &options, &l->diags);
+	ck_assert(!is_refused(state, l, "198.51.100.1"));
+	change.addr = address("198.51.100.1");
+	ck_assert_int_eq(
+	    learnt_add(learnt, STR("shop"), STR("a.example"), &change.addr, 60, 0),
+	    LEARNT_NEW);
+	take(state, l, &change);
+	ck_assert(!is_refused(state, l, "198.51.100.1"));
+	change.addr = address("10.1.0.9");
+	ck_assert_int_eq(
+	    learnt_add(learnt, STR("shop"), STR("a.example"), &change.addr, 60, 0),
+	    LEARNT_NEW);
+	take(state, l, &change);
+	ck_assert(is_refused(state, l, "10.1.0.9"));
+	ck_assert_uint_eq(learnt_expire(learnt, 1000000, NULL, NULL, NULL), 2);
+	take(state, l, &change);
+	ck_assert(is_refused(state, l, "10.1.0.9"));
+	compile_state_free(state);
+	learnt_free(learnt);
+	loaded_free(l);
+}
+END_TEST
+
+static void
+set_up(void)
+{
+	ck_assert(ip_prefix_parse(STR("10.1.0.0/24"), &network, NULL));
+}
+
+static Suite *
+gate_suite(void)
+{
+	Suite *suite = suite_create("gate");
+	TCase *tc = tcase_create("gate");
+
+	tcase_add_checked_fixture(tc, set_up, NULL);
+	tcase_add_loop_test(tc, gate_refuses_what_nobody_has, 0, (int)ARRAY_LEN(rows));
+	tcase_add_test(tc, name_does_not_lead_past_the_gate);
+	suite_add_tcase(suite, tc);
+	return suite;
+}
+
+int
+main(void)
+{
+	SRunner *runner = srunner_create(gate_suite());
+	int failed;
+
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
