@@ -16,6 +16,7 @@
 #include "enforcer/netlink.h"
 
 #define COMMAND_BYTES  512  /* of one command */
+#define ENTRY_BYTES    4096 /* of one connection as the kernel tells it */
 #define COMMANDS       64   /* at a time: their answers wait in the socket */
 #define ADOPTED_S      3600 /* without a packet; conntrack counts anew with the first */
 #define ADOPTED_STATUS (IPS_CONFIRMED | IPS_SEEN_REPLY | IPS_ASSURED)
@@ -68,11 +69,17 @@ put_tuple(struct nlmsghdr *header, const struct connection *c, bool reply)
 }
 
 static void
-build_end(struct nlmsghdr *header, const struct connection *from)
+put_begun(struct nlmsghdr *header, const struct connection *from)
 {
 	put_tuple(header, from, false);
 	if (from->zone != 0 && !from->zone_one_way)
 		mnl_attr_put_u16(header, CTA_ZONE, htons(from->zone));
+}
+
+static void
+build_end(struct nlmsghdr *header, const struct connection *from)
+{
+	put_begun(header, from);
 	mnl_attr_put_u32(header, CTA_ID, htonl(from->id));
 }
 
@@ -190,4 +197,24 @@ conntrack_adopt(struct conntrack *c, const struct connection *list, size_t count
     bool *out_done, struct err *err)
 {
 	return run(c, &adopt_command, list, count, out_done, err);
+}
+
+bool
+conntrack_look_up(struct conntrack *c, const struct connection *which,
+    int (*each)(const struct nlmsghdr *header, void *arg), void *arg)
+{
+	_Alignas(struct nlmsghdr) char data[ENTRY_BYTES]; /* a list may be in c->data */
+	struct nlmsghdr *header = conntrack_begin(c, data, IPCTNL_MSG_CT_GET, 0,
+	    which->src.family == IP_V4 ? AF_INET : AF_INET6);
+	const uint32_t seq = header->nlmsg_seq;
+	ssize_t n;
+
+	put_begun(header, which);
+	if (send(c->command_fd, header, header->nlmsg_len, 0) < 0)
+		return false;
+	do {
+		n = recv(c->command_fd, data, sizeof(data), 0);
+	} while (n < 0 && errno == EINTR);
+	return n >= 0 && netlink_lengths_hold(data, (size_t)n) &&
+	       mnl_cb_run(data, (size_t)n, seq, 0, each, arg) >= 0;
 }

@@ -44,6 +44,13 @@ struct nlmsghdr *conntrack_begin(
 MUST_CHECK int conntrack_receive_part(struct conntrack *c, int fd, uint32_t seq,
     int (*each)(const struct nlmsghdr *header, void *arg), void *arg, struct err *err);
 
+/* ---- conntrack_command.c ---- */
+
+/* Looks one connection up, by its ends as it began and its zone; `each` gets it. False: it is
+ * not there any more, or the kernel does not say. */
+MUST_CHECK bool conntrack_look_up(struct conntrack *c, const struct connection *which,
+    int (*each)(const struct nlmsghdr *header, void *arg), void *arg);
+
 /* ---- conntrack_own.c ---- */
 
 /* Reads which addresses the node has now. */

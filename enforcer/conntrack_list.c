@@ -126,11 +126,53 @@ struct lister {
 	bool overrun;
 };
 
+static int
+master_seen(const struct nlmsghdr *header, void *arg)
+{
+	const struct nlattr *attrs[CTA_MAX + 1] = {NULL};
+	struct attr_list list = {attrs, CTA_MAX};
+
+	return mnl_attr_parse(header, sizeof(struct nfgenmsg), keep_attr, &list) >= 0 &&
+		       read_tuple(attrs[CTA_TUPLE_REPLY], arg)
+		   ? MNL_CB_OK
+		   : MNL_CB_ERROR;
+}
+
+/* Where the connection that this one belongs to ends: what it was translated to, it has been,
+ * too. Once that one is gone only its port is not known. */
+static void
+follow_master(struct conntrack *c, const struct tuple *master, const struct tuple *orig,
+    const struct tuple *reply, struct connection *of)
+{
+	const struct connection which = {
+	    .zone = of->zone,
+	    .zone_one_way = of->zone_one_way,
+	    .proto = master->proto,
+	    .src = master->src,
+	    .dst = master->dst,
+	    .src_port = master->src_port,
+	    .dst_port = master->dst_port,
+	};
+	struct tuple answers;
+
+	if (!conntrack_look_up(c, &which, master_seen, &answers)) {
+		answers.src_port = master->dst_port;
+		answers.src = ip_eq(&orig->dst, &master->dst)    ? reply->src
+			      : ip_eq(&reply->dst, &master->dst) ? orig->src
+								 : master->dst;
+	}
+	of->judged.proto = master->proto;
+	of->judged.src = master->src;
+	of->judged.dst = answers.src;
+	of->judged.src_port = master->src_port;
+	of->judged.dst_port = answers.src_port;
+}
+
 /* The hooks see the first packet after its destination was translated and before its
  * source is: that is where the answers come from. */
 static bool
-read_connection(const struct conntrack *c, const struct nlattr *const *attrs,
-    struct connection *out)
+read_connection(
+    struct conntrack *c, const struct nlattr *const *attrs, struct connection *out)
 {
 	struct tuple orig, reply, master;
 
@@ -153,13 +195,8 @@ read_connection(const struct conntrack *c, const struct nlattr *const *attrs,
 		out->judged.src_port = out->judged.dst_port = 0;
 	if (attrs[CTA_TUPLE_MASTER] != NULL &&
 	    read_tuple(attrs[CTA_TUPLE_MASTER], &master) &&
-	    master.src.family == orig.src.family) {
-		out->judged.proto = master.proto;
-		out->judged.src = master.src;
-		out->judged.dst = master.dst;
-		out->judged.src_port = master.src_port;
-		out->judged.dst_port = master.dst_port;
-	}
+	    master.src.family == orig.src.family)
+		follow_master(c, &master, &orig, &reply, out);
 	out->from_node = conntrack_is_own(c, &out->judged.src);
 	out->to_node = conntrack_is_own(c, &out->judged.dst);
 	return !out->from_node || !out->to_node;

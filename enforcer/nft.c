@@ -462,7 +462,7 @@ apply_anew(struct nft *n, const struct op_batch *batch, uint32_t generation,
 		if (rc == 0)
 			rc = nft_restore(
 			    n, batch, false, out_generation, out_refusal, err);
-	} else if (rc != 0 && out_refusal->sys != 0) {
+	} else if (out_refusal->sys != 0 && out_refusal->op == NFT_NO_OP) {
 		*out_refusal = NFT_NO_REFUSAL;
 		rc = nft_restore(n, batch, true, out_generation, out_refusal, err);
 	}
