@@ -536,7 +536,9 @@ read_top(struct config_reader *r, const struct doc_node *doc)
 	read_words(r, v);
 	if (v[TOP_DNS] != NULL)
 		config_check_dns(r, v[TOP_DNS]);
-	if (r->config->boot_closed && r->config->workload_network_count == 0 &&
+	/* Of what is wrong more is not known than that. */
+	if (r->diags->errors == 0 && r->config->boot_closed &&
+	    r->config->workload_network_count == 0 &&
 	    r->config->workload_interface_count == 0)
 		diag_warn(r->diags, CODE_NO_GATE,
 		    v[TOP_BOOT] != NULL ? v[TOP_BOOT]->loc : doc->loc,

@@ -342,7 +342,7 @@ on_tick(uv_timer_t *timer)
 	engine_attach_tick(e);
 	engine_names_tick(e);
 	engine_hold_tick(e);
-	engine_export_tick(e);
+	engine_export_send(e);
 	engine_kube_tick(e);
 }
 

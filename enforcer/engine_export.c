@@ -15,6 +15,7 @@
 #include "enforcer/journal.h"
 
 #define QUEUE_MOST        4096 /* messages of one receiver */
+#define SEND_MOST         64   /* of these are sent together, for the price of one look */
 #define SAID_MOST         16   /* pieces of what a receiver says, at a time */
 #define PATIENCE_LEAST_NS UINT64_C(1000000000)
 #define PATIENCE_MOST_NS  UINT64_C(60000000000)
@@ -98,6 +99,7 @@ begin_stream(struct engine_export *x)
 		x->tail = &first->next;
 	x->queue = first;
 	x->queued++;
+	x->fresh++;
 }
 
 void
@@ -213,6 +215,7 @@ send_queue(struct engine *e, enum enforcer_export kind)
 	struct engine_export *x = &e->exports[kind];
 	int error;
 
+	x->fresh = 0;
 	if (x->fd >= 0 && x->ipfix.stream && !is_there(x, &error)) {
 		tell_failure(x, kind, error);
 		close_socket(x);
@@ -270,6 +273,13 @@ enqueue_messages(struct engine_export *x, const struct buf *all)
 	}
 }
 
+static void
+send_full(struct engine *e, enum enforcer_export kind)
+{
+	if (e->exports[kind].fresh >= SEND_MOST)
+		send_queue(e, kind);
+}
+
 void
 engine_export_flow(struct engine *e, const struct flow_view *view)
 {
@@ -280,18 +290,18 @@ engine_export_flow(struct engine *e, const struct flow_view *view)
 	if ((journal->flags & EXPORT_CONFIGURED) != 0) {
 		journal_add(&data, view);
 		enqueue(journal, &data, 1);
-		send_queue(e, EXPORT_JOURNAL);
+		send_full(e, EXPORT_JOURNAL);
 	}
 	if ((ipfix->flags & EXPORT_CONFIGURED) != 0) {
 		ipfix_add(&data, &ipfix->ipfix, view, monotime_now(), walltime_now());
 		enqueue_messages(ipfix, &data);
 		buf_free(&data);
-		send_queue(e, EXPORT_IPFIX);
+		send_full(e, EXPORT_IPFIX);
 	}
 }
 
 void
-engine_export_tick(struct engine *e)
+engine_export_send(struct engine *e)
 {
 	for (unsigned i = 0; i < EXPORT_COUNT; i++) {
 		if ((e->exports[i].flags & EXPORT_CONFIGURED) != 0)

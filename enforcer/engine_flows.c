@@ -154,6 +154,7 @@ after_packets(void *arg)
 	struct engine *e = arg;
 
 	write_lines(&e->flows);
+	engine_export_send(e);
 }
 
 void

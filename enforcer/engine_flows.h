@@ -43,6 +43,7 @@ struct engine_export {
 	struct ipfix ipfix; /* EXPORT_IPFIX */
 	struct export_message *queue, **tail;
 	size_t queued;
+	size_t fresh;        /* of these, since they were last tried to be sent */
 	bool failing;        /* and it has been told */
 	uint64_t sent, lost; /* records */
 };
@@ -66,8 +67,9 @@ void engine_export_fini(struct engine *e);
 /* Takes a socket; -1: none. What waits for the same receiver goes on waiting. */
 void engine_export_socket(struct engine *e, enum enforcer_export kind, uint8_t flags,
     uint32_t domain, uint32_t enterprise, int fd);
+/* A record for all of them, which goes with engine_export_send at the latest. */
 void engine_export_flow(struct engine *e, const struct flow_view *view);
-void engine_export_tick(struct engine *e);
+void engine_export_send(struct engine *e);
 MUST_CHECK const char *engine_export_name(enum enforcer_export kind);
 
 #endif

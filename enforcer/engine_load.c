@@ -162,12 +162,18 @@ engine_source_judged(struct engine *e, size_t index)
 
 /* ---- what a run found ---- */
 
-/* A message with its advice, on one line. */
+/* A message with its advice, and the other place that it speaks of, on one line. */
 static const char *
 diag_line(struct arena *arena, const struct diag *d)
 {
-	return d->hint == NULL ? d->msg
-			       : arena_printf(arena, "%s (%s)", d->msg, d->hint);
+	const char *line = d->msg;
+
+	if (d->hint != NULL)
+		line = arena_printf(arena, "%s (%s)", line, d->hint);
+	if (d->note != NULL)
+		line = arena_printf(
+		    arena, "%s (%s: %s)", line, d->note, loc_text(arena, d->note_loc));
+	return line;
 }
 
 const char *

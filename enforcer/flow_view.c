@@ -11,6 +11,8 @@ static const char *const reason_names[] = {
     [FLOW_MIDSTREAM] = "midstream",
     [FLOW_LIMIT] = "limit",
     [FLOW_UNPUBLISHED] = "unpublished",
+    [FLOW_VIA] = "via",
+    [FLOW_STRAY] = "stray",
     [FLOW_UNKNOWN] = "unknown",
 };
 
@@ -22,19 +24,43 @@ flow_reason_name(enum flow_reason reason)
 
 /* ---- joining ---- */
 
+/* Numbers that are no rule's. */
+static bool
+find_fixed_reason(uint32_t number, enum flow_reason *out_reason)
+{
+	static const struct {
+		uint32_t number;
+		enum flow_reason reason;
+	} fixed[] = {
+	    {NUMBER_CLUSTER_ALLOW, FLOW_CLUSTER_DEFAULT},
+	    {NUMBER_CLUSTER_DENY, FLOW_CLUSTER_DEFAULT},
+	    {NUMBER_GATE, FLOW_NOT_PROGRAMMED},
+	    {NUMBER_MIDSTREAM, FLOW_MIDSTREAM},
+	    {NUMBER_UNREADY, FLOW_UNPUBLISHED},
+	    {NUMBER_UNPUBLISHED, FLOW_UNPUBLISHED},
+	    {NUMBER_VIA_TRANSLATED, FLOW_VIA},
+	    {NUMBER_VIA_POSED, FLOW_VIA},
+	    {NUMBER_STRAY, FLOW_STRAY},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(fixed); i++) {
+		if (fixed[i].number == number) {
+			*out_reason = fixed[i].reason;
+			return true;
+		}
+	}
+	return false;
+}
+
 static enum flow_reason
 find_reason(uint32_t number, const struct table_rule_chain *rule)
 {
-	if (number == NUMBER_GATE)
-		return FLOW_NOT_PROGRAMMED;
-	if (number == NUMBER_MIDSTREAM)
-		return FLOW_MIDSTREAM;
+	enum flow_reason reason;
+
+	if (find_fixed_reason(number, &reason))
+		return reason;
 	if (rule == NULL)
 		return FLOW_UNKNOWN;
-	if (number == NUMBER_UNREADY || number == NUMBER_UNPUBLISHED)
-		return FLOW_UNPUBLISHED;
-	if (number == NUMBER_CLUSTER_ALLOW || number == NUMBER_CLUSTER_DENY)
-		return FLOW_CLUSTER_DEFAULT;
 	if (str_is(str_from(rule->policy_kind), "Quota"))
 		return FLOW_LIMIT;
 	return rule->isolation ? FLOW_ISOLATION : FLOW_RULE;
@@ -57,6 +83,8 @@ find_direction(const struct flow_view *v, const struct program *p)
 		return v->dst != NULL || packet->to_node ? DIR_INGRESS : DIR_EGRESS;
 	if (packet->at_destination)
 		return DIR_INGRESS;
+	if (v->reason == FLOW_VIA || v->reason == FLOW_STRAY)
+		return v->src != NULL ? DIR_EGRESS : DIR_INGRESS;
 	if (v->reason != FLOW_CLUSTER_DEFAULT)
 		return v->src == NULL && v->dst != NULL ? DIR_EGRESS : DIR_INGRESS;
 	flow.src = endpoint_of_addr(p->model, packet->src);

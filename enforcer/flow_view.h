@@ -16,6 +16,8 @@ enum flow_reason {
 	FLOW_MIDSTREAM,      /* TCP of a connection that is not known */
 	FLOW_LIMIT,          /* a network limit of a Quota had no room */
 	FLOW_UNPUBLISHED,    /* an address of Routes, and nothing behind it */
+	FLOW_VIA,            /* what it goes through cannot take it, or poses as it */
+	FLOW_STRAY,          /* of no connection, where a route would lead it */
 	FLOW_UNKNOWN,        /* a rule of a program that is no longer in force */
 };
 

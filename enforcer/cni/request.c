@@ -211,6 +211,12 @@ read_unfiltered(struct cni_request *r, struct cni_error *error)
 }
 
 static bool
+is_socket(const char *path)
+{
+	return path != NULL && path[0] == '/' && strlen(path) <= CNI_SOCKET_MOST;
+}
+
+static bool
 read_own_fields(struct cni_request *r, struct cni_error *error)
 {
 	json_t *socket = json_object_get(r->config, "socket");
@@ -218,6 +224,7 @@ read_own_fields(struct cni_request *r, struct cni_error *error)
 	const char *name;
 	json_t *value;
 
+	r->socket = socket != NULL ? json_string_value(socket) : DEFAULT_SOCKET;
 	json_object_foreach(r->config, name, value)
 	{
 		if (is_known_field(name))
@@ -226,9 +233,7 @@ read_own_fields(struct cni_request *r, struct cni_error *error)
 		    error, CNI_BAD_FIELD, name, "the configuration has no such field");
 		return false;
 	}
-	r->socket = socket != NULL ? json_string_value(socket) : DEFAULT_SOCKET;
-	if (r->socket == NULL || r->socket[0] != '/' ||
-	    strlen(r->socket) > CNI_SOCKET_MOST) {
+	if (!is_socket(r->socket)) {
 		cni_fail(error, CNI_BAD_CONFIG, "socket",
 		    "\"socket\" is an absolute path of at most %d bytes",
 		    CNI_SOCKET_MOST);
@@ -246,6 +251,18 @@ read_own_fields(struct cni_request *r, struct cni_error *error)
 		return false;
 	}
 	r->timeout_s = (unsigned)json_integer_value(timeout);
+	return true;
+}
+
+/* No mistake in them keeps a container from being taken down. */
+static bool
+read_fields(struct cni_request *r, struct cni_error *error)
+{
+	if (read_own_fields(r, error) || r->command != CNI_DEL)
+		return error->code == CNI_OK;
+	*error = (struct cni_error){0};
+	if (!is_socket(r->socket))
+		r->socket = DEFAULT_SOCKET;
 	return true;
 }
 
@@ -338,7 +355,7 @@ cni_request_read(const struct cni_environment *env, struct str input,
 	if (r->command == CNI_VERSION)
 		return true;
 	r->valid = json_object_get(r->config, "cni.dev/valid-attachments");
-	return read_names(env, r, error) && read_own_fields(r, error) &&
+	return read_names(env, r, error) && read_fields(r, error) &&
 	       read_args(env, r, error) && read_previous(r, error);
 }
 

@@ -189,7 +189,8 @@ def test_pod_is_known_by_what_the_runtime_tells(lab, enforcer, routed):
         {"containerID": "c1", "ifname": "eth0"}]}
     assert run(lab.node, program(), garbage, environment("GC")) == (0, None)
     assert not forgotten()
-    assert run(lab.node, program(), config, environment("DEL")) == (0, None)
+    # Whatever has become of the configuration meanwhile.
+    assert run(lab.node, program(), config | {"timeoutSecond": 1}, environment("DEL")) == (0, None)
     wait_until(forgotten, WAIT_S, "the address to be forgotten")
     status, _ = run(lab.node, program(), config, env)
     assert status == 0
@@ -421,6 +422,12 @@ def test_mistakes_have_their_code(lab, mistake):
     status, error = run(lab.node, program(), config, env)
     assert status != 0 and error["code"] == code, error
     assert error["msg"] and error["cniVersion"] in ("1.0.0", "1.1.0")
+
+
+@pytest.mark.parametrize("wrong", [{"timeoutSecond": 1}, {"timeoutSeconds": 301}, {"socket": "s"},
+                                   {"unfiltered": "yes"}], ids=str)
+def test_no_wrong_field_keeps_a_container_alive(lab, wrong):
+    assert run(lab.node, program(), BASE | wrong, environment("DEL")) == (0, None)
 
 
 def test_version(lab):

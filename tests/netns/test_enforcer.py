@@ -479,6 +479,17 @@ def test_socket_left_by_a_killed_daemon_is_no_obstacle(lab, idle):
         assert idle.status()["state"] == "enforcing"
 
 
+def test_error_about_two_files_names_both(enforcer):
+    """Of two files that give the same name, the one at fault may be the other."""
+    world = enforcer.policy / "world.yaml"
+    enforcer.write("again.yaml", world.read_text().split("---\n")[0])
+    enforcer.wait_state("stale")
+    told = (f"{world}:3:18: error: Namespace /acme/shop is given twice "
+            f"(the first one is here: {enforcer.policy}/again.yaml:3:18) [duplicate-object]")
+    assert enforcer.source()["errors"] == [told]
+    assert f"(the first one is here: {enforcer.policy}/again.yaml:3:18)" in enforcer.log()
+
+
 def test_what_is_no_left_over_socket_stays(idle):
     """Who mistypes `control` loses no file by it, and nobody else his socket."""
     def refused(why):

@@ -410,6 +410,8 @@ def test_what_is_of_no_connection_does_not_pass_by(lab, nodes, heard, family):
             sock.sendto(struct.pack("!HHIIBBHHH", 2000, 81, 0, 0, 0x50, 3, 1000, 0, 0),
                         (str(lab.host("near").address(family)), 0))
     wait_until(lambda: rules()[STRAY]["packets"] >= before + 3, 30, "the packets to be counted")
+    wait_until(lambda: [flow for flow in nodes["node-1"].flows() if flow["reason"] == "stray"
+                        and flow["src"].get("workload") == "web"], 30, "a record that says why")
     assert heard() == 0
 
 
@@ -435,6 +437,8 @@ def test_what_is_translated_beside_it_is_refused(lab, nodes):
             before = refused()
             assert ask(server, port) is None
             wait_until(lambda: refused() > before, 30, "the counter")  # noqa: B023
+        wait_until(lambda: [flow for flow in nodes["node-1"].flows() if flow["reason"] == "via"
+                            and flow["tenant"] and flow["policy"] is None], 30, "the records")
     finally:
         lab.node.exec(["nft", "delete", "table", "ip", "services"])
 

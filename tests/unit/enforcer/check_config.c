@@ -62,6 +62,20 @@ START_TEST(node_comes_from_environment_when_the_file_is_silent)
 }
 END_TEST
 
+/* Which is wrong is told, and not as well that there is none. */
+START_TEST(networks_that_are_wrong_are_not_missed)
+{
+	ck_assert_ptr_null(load("node: n1\nsources: [{directory: /p}]\n"
+				"workloadNetworks: [10.1.0.0/33]\n"));
+	ck_assert_uint_eq(diags.errors, 1);
+	ck_assert_uint_eq(diags.warnings, 0);
+	diag_list_init(&diags, arena);
+	ck_assert_ptr_nonnull(load("node: n1\nsources: [{directory: /p}]\n"));
+	ck_assert_uint_eq(diags.warnings, 1);
+	ck_assert_str_eq(diags.first->code, "config-no-gate");
+}
+END_TEST
+
 START_TEST(smallest_configuration_has_defaults)
 {
 	struct enforcer_config *c =
@@ -448,6 +462,7 @@ make_suite(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, smallest_configuration_has_defaults);
+	tcase_add_test(tc, networks_that_are_wrong_are_not_missed);
 	tcase_add_test(tc, node_comes_from_environment_when_the_file_is_silent);
 	tcase_add_test(tc, node_that_is_no_string_is_told_once);
 	tcase_add_test(tc, every_field_is_read);

@@ -317,6 +317,40 @@ START_TEST(record_of_a_cluster_default_tells_the_end_that_had_no_policy)
 }
 END_TEST
 
+/* No policy decided, but something did; and of the end that it is about. */
+START_TEST(record_of_what_routes_refuse_says_why)
+{
+	static const struct {
+		uint32_t number;
+		const char *reason;
+	} cases[] = {
+	    {NUMBER_VIA_TRANSLATED, "via"},
+	    {NUMBER_VIA_POSED, "via"},
+	    {NUMBER_STRAY, "stray"},
+	    {NUMBER_UNREADY, "unpublished"},
+	    {NUMBER_UNPUBLISHED, "unpublished"},
+	};
+	struct flow_view v;
+	json_t *root;
+
+	make(WORLD, POLICY);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		root = view(packet(cases[i].number, "10.1.0.1", "203.0.113.9"), &v);
+		ck_assert_str_eq(text_at(root, "reason", NULL), cases[i].reason);
+		ck_assert_str_eq(text_at(root, "verdict", NULL), "deny");
+		ck_assert(json_is_null(json_object_get(root, "policy")));
+		json_decref(root);
+	}
+	root = view(packet(NUMBER_STRAY, "10.1.0.1", "203.0.113.9"), &v);
+	ck_assert_str_eq(text_at(root, "direction", NULL), "egress");
+	ck_assert_str_eq(text_at(root, "tenant", NULL), "acme");
+	json_decref(root);
+	root = view(packet(NUMBER_STRAY, "203.0.113.9", "10.1.0.1"), &v);
+	ck_assert_str_eq(text_at(root, "direction", NULL), "ingress");
+	json_decref(root);
+}
+END_TEST
+
 START_TEST(record_of_a_rule_that_is_gone_says_so)
 {
 	struct flow_view v;
@@ -461,6 +495,7 @@ make_suite(void)
 	tcase_add_test(tc, record_of_the_gate_tells_which_end_is_unknown);
 	tcase_add_test(
 	    tc, record_of_a_cluster_default_tells_the_end_that_had_no_policy);
+	tcase_add_test(tc, record_of_what_routes_refuse_says_why);
 	tcase_add_test(tc, record_of_a_rule_that_is_gone_says_so);
 	tcase_add_test(tc, audit_event_of_a_flow_is_an_event);
 	tcase_add_test(tc, audit_event_of_a_change_is_an_event);
