@@ -122,14 +122,12 @@ is_about_rules(enum table_set_id set)
 	       table_sets[set].value == FIELD_VERDICT;
 }
 
-START_TEST(diff_says_what_an_element_is_about)
+static void
+check_set(enum table_set_id set)
 {
-	const enum table_set_id set = (enum table_set_id)_i;
 	const struct table_element e = strange(set);
 	struct buf out = {0};
 
-	if (table_set_is_kernels(set))
-		return; /* nobody compares what is in it */
 	ask(set, &e, &out);
 	ck_assert_msg(strstr(out.data, "{\"count\":1,") == out.data, "%s", out.data);
 	ck_assert_ptr_nonnull(strstr(out.data, table_sets[set].name));
@@ -147,6 +145,15 @@ START_TEST(diff_says_what_an_element_is_about)
 	}
 	buf_free(&out);
 }
+
+/* Nobody compares what is in those that are the kernel's to fill. */
+START_TEST(diff_says_what_an_element_is_about)
+{
+	for (int set = 0; set < SET_COUNT; set++) {
+		if (!table_set_is_kernels((enum table_set_id)set))
+			check_set((enum table_set_id)set);
+	}
+}
 END_TEST
 
 int
@@ -158,7 +165,7 @@ main(void)
 	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_loop_test(tc, diff_says_what_an_element_is_about, 0, SET_COUNT);
+	tcase_add_test(tc, diff_says_what_an_element_is_about);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
