@@ -6,7 +6,7 @@ turn, as Calico and kube-router lay them out; a table that only accepts what is 
 The packet is of a peer that all policies name. `hot` and `spread` packets open a flow each: all
 for the last policy's port, or for every policy's in turn. A `known` one is of a flow that was
 answered. `most_rules` and `most_lookups` are of the rules that are in force at the node and that
-an IPv4 packet which opens a flow can meet, rule chains excepted: the same for any number of
+a packet which opens a flow can meet, rule chains excepted: the same for any number of
 policies. Namespaces of one machine, packets of UDP; processor time of the sender, which is all
 that happens to the packet; the least of several rounds, in each of which the tables take turns.
 """
@@ -32,7 +32,7 @@ FIRST_PORT = 2000
 KNOWN_PORT = 900  # that no other flow has
 
 BASE = """\
-table ip bench {
+table inet bench {
   chain forward {
     type filter hook forward priority -10
     ct state established,related accept
@@ -42,7 +42,7 @@ table ip bench {
 
 # Packets are counted and end where they arrive: nobody answers.
 SINK = """\
-table ip sink {
+table inet sink {
   counter seen { }
   chain prerouting {
     type filter hook prerouting priority raw
@@ -52,28 +52,30 @@ table ip sink {
 """
 
 
-def peers_of(policies, peers):
+def peers_of(policies, peers, family=4):
     """Addresses of each policy's peers, the client's excepted."""
     found = [[] for _ in range(policies)]
     for i in range(max(peers, policies)):
-        found[i % policies].append(f"10.{50 + i // 62500}.{i // 250 % 250}.{1 + i % 250}")
+        found[i % policies].append(
+            f"10.{50 + i // 62500}.{i // 250 % 250}.{1 + i % 250}" if family == 4
+            else f"fd00:50::{i // 65535:x}:{1 + i % 65535:x}")
     return found
 
 
-def documents(lab, policies):
+def documents(lab, policies, family):
     """What ours is compiled from."""
     yield ("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\n"
            "apiVersion: v1\nkind: Pod\n"
            "metadata: {name: server, namespace: shop, labels: {app: server}}\n"
-           f"spec: {{nodeName: node-1}}\nstatus: {{podIP: {lab.host('server').address(4)}}}\n---\n"
+           f"spec: {{nodeName: node-1}}\nstatus: {{podIP: '{to_server(lab, family)[1]}'}}\n---\n"
            "apiVersion: v1\nkind: Pod\n"
            "metadata: {name: client, namespace: shop, labels: {app: client}}\n"
-           f"spec: {{nodeName: other}}\nstatus: {{podIP: {lab.host('client').address(4)}}}\n")
+           f"spec: {{nodeName: other}}\nstatus: {{podIP: '{lab.host('client').address(family)}'}}\n")
     for i, addresses in enumerate(policies):
         for j, address in enumerate(addresses):
             yield ("apiVersion: v1\nkind: Pod\n"
                    f"metadata: {{name: p{i}-{j}, namespace: shop, labels: {{app: a{i}}}}}\n"
-                   f"spec: {{nodeName: other}}\nstatus: {{podIP: {address}}}\n")
+                   f"spec: {{nodeName: other}}\nstatus: {{podIP: '{address}'}}\n")
         yield ("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n"
                f"metadata: {{name: n{i}, namespace: shop}}\n"
                "spec:\n  podSelector: {matchLabels: {app: server}}\n  ingress:\n"
@@ -82,22 +84,23 @@ def documents(lab, policies):
                f"      ports: [{{protocol: UDP, port: {FIRST_PORT + i}}}]\n")
 
 
-def ours(lab, policies, scratch):
+def ours(lab, policies, scratch, family=4):
     """Our table, as nft(8) takes it."""
     source = pathlib.Path(scratch) / "all.yaml"
-    source.write_text("---\n".join(documents(lab, policies)), encoding="utf-8")
+    source.write_text("---\n".join(documents(lab, policies, family)), encoding="utf-8")
     return run(program(), "compile", source, "--node", "node-1", "-o", "nft",
-               "--workload-networks", "10.0.0.0/8")["stdout"].decode()
+               "--workload-networks", {4: "10.0.0.0/8", 6: "fd00::/16"}[family])["stdout"].decode()
 
 
-def set_per_policy(lab, policies):
+def set_per_policy(lab, policies, family=4):
     """The layout of others: policies of a workload one after the other."""
-    server, client = lab.host("server").address(4), lab.host("client").address(4)
-    lines = ["table ip bench {"]
+    server, client = (lab.host(name).address(family) for name in ("server", "client"))
+    ip, key = ("ip", "ipv4_addr") if family == 4 else ("ip6", "ipv6_addr")
+    lines = [f"table {ip} bench {{"]
     for i, addresses in enumerate(policies):
         elements = ", ".join([*addresses, str(client)])
-        lines += [f"set s{i} {{", "type ipv4_addr", f"elements = {{ {elements} }}", "}",
-                  f"chain p{i} {{", f"ip saddr @s{i} udp dport {FIRST_PORT + i} "
+        lines += [f"set s{i} {{", f"type {key}", f"elements = {{ {elements} }}", "}",
+                  f"chain p{i} {{", f"{ip} saddr @s{i} udp dport {FIRST_PORT + i} "
                   "meta mark set meta mark or 0x10000", "}"]
     lines.append("chain server {")
     for i in range(len(policies)):
@@ -105,7 +108,7 @@ def set_per_policy(lab, policies):
     lines += ["drop", "}", "chain forward {", "type filter hook forward priority -10",
               "ct state established,related accept",
               "meta mark set meta mark & 0xfffeffff",
-              f"ip daddr {server} goto server", "}", "}"]
+              f"{ip} daddr {server} goto server", "}", "}"]
     return "\n".join(lines) + "\n"
 
 
@@ -126,9 +129,9 @@ def arrived(lab, sink):
     return sum(c["counter"]["packets"] for c in counters if "counter" in c)
 
 
-def to_server(lab):
+def to_server(lab, family=4):
     """The way from the client to the server."""
-    return "client", str(lab.host("server").address(4)), "server"
+    return "client", str(lab.host("server").address(family)), "server"
 
 
 def send(lab, way, ports, packets, own=None, own_port=0):
@@ -136,10 +139,11 @@ def send(lab, way, ports, packets, own=None, own_port=0):
     which address, and whom that leads to; `own`: the address that it has, if it has several. Each
     from another port, or all from `own_port`."""
     src, dst, sink = way
+    own = own or str(lab.host(src).address(6 if ":" in dst else 4))
     before = arrived(lab, sink)
     done = lab.host(src).exec(
-        [helper("bench-packets"), own or str(lab.host(src).address(4)), dst,
-         str(ports[0]), str(ports[1]), str(packets), str(own_port)])
+        [helper("bench-packets"), own, dst, str(ports[0]), str(ports[1]), str(packets),
+         str(own_port)])
     wait_until(lambda: arrived(lab, sink) - before == packets, 30, "all packets to arrive")
     return json.loads(done.stdout)["cpu_ns"]
 
@@ -153,42 +157,45 @@ def measure(lab, way, ports, packets, rounds):
     return min(times)
 
 
-def measure_known(lab, port, packets):
+def measure_known(lab, way, port, packets):
     """The same of one flow that was answered, so that it is established."""
-    way = to_server(lab)
+    family = 6 if ":" in way[1] else 4
     lab.conntrack_flush()
     send(lab, way, (FIRST_PORT + port, 1), 1, own_port=KNOWN_PORT)
     lab.host("server").exec([
-        "python3", "-c", "import socket, sys; s = socket.socket(type=socket.SOCK_DGRAM); "
+        "python3", "-c", "import socket, sys; "
+        f"s = socket.socket(socket.AF_INET{'6' if family == 6 else ''}, socket.SOCK_DGRAM); "
         "s.bind((sys.argv[1], int(sys.argv[2]))); s.sendto(b'', (sys.argv[3], int(sys.argv[4])))",
-        str(lab.host("server").address(4)), str(FIRST_PORT + port),
-        str(lab.host("client").address(4)), str(KNOWN_PORT)])
+        way[1], str(FIRST_PORT + port),
+        str(lab.host("client").address(family)), str(KNOWN_PORT)])
     wait_until(lambda: "UNREPLIED" not in lab.node.exec(
-        ["conntrack", "-L", "-p", "udp", "--dport", str(FIRST_PORT + port)]).stdout, 30,
+        ["conntrack", "-L", "-f", f"ipv{family}", "-p", "udp", "--dport", str(FIRST_PORT + port)]).stdout, 30,
         "the answer to be seen")
     return send(lab, way, (FIRST_PORT + port, 1), packets, own_port=KNOWN_PORT)
 
 
-def met(text):
-    """(rules, look-ups) of the constant chains that an IPv4 packet which opens a flow can meet."""
+def met(text, family):
+    """(rules, look-ups) of the constant chains that a packet of the family which opens a flow can
+    meet."""
+    other = {4: "ipv6", 6: "ipv4"}[family]
     chains = dict(re.findall(r"\tchain (\w+) {\n(.*?)\n\t}", text, re.DOTALL))
     found, todo = [], ["forward"]
     while todo:
         rules = [rule for rule in chains.pop(todo.pop(), "").splitlines()
-                 if " hook " not in rule and "ipv6" not in rule]
+                 if " hook " not in rule and f"nfproto {other}" not in rule]
         found += rules
         todo += [name for rule in rules for name in re.findall(r"(?:jump|goto) (\w+)", rule)]
     return len(found), sum(rule.count("@") for rule in found)
 
 
-def point(lab, count, peers, packets, rounds):
+def point(lab, family, count, peers, packets, rounds):
     """One number of policies."""
-    policies = peers_of(count, peers)
-    way, hot, spread = to_server(lab), (count - 1, 1), (0, count)
+    policies = peers_of(count, peers, family)
+    way, hot, spread = to_server(lab, family), (count - 1, 1), (0, count)
     with tempfile.TemporaryDirectory() as scratch:
-        text = ours(lab, policies, scratch)
-    rules, lookups = met(text)
-    p = {"policies": count, "peers": sum(map(len, policies)) + 1,
+        text = ours(lab, policies, scratch, family)
+    rules, lookups = met(text, family)
+    p = {"policies": count, "family": family, "peers": sum(map(len, policies)) + 1,
          "most_rules": rules, "most_lookups": lookups}
 
     def least(name, found):
@@ -199,8 +206,8 @@ def point(lab, count, peers, packets, rounds):
             least(f"{name}_load_s", load(lab, table))
             least(f"{name}_hot_ns", measure(lab, way, hot, packets, 1))
             least(f"{name}_spread_ns", measure(lab, way, spread, packets, 1))
-            least(f"{name}_known_ns", measure_known(lab, hot[0], packets))
-    p["set_per_policy_load_s"] = load(lab, set_per_policy(lab, policies))
+            least(f"{name}_known_ns", measure_known(lab, way, hot[0], packets))
+    p["set_per_policy_load_s"] = load(lab, set_per_policy(lab, policies, family))
     few = max(1, packets // max(1, count // 100))  # it takes as much longer
     p["set_per_policy_hot_ns"] = measure(lab, way, hot, few, max(1, rounds // 2))
     p["set_per_policy_spread_ns"] = measure(lab, way, spread, few, max(1, rounds // 2))
@@ -217,14 +224,14 @@ def point(lab, count, peers, packets, rounds):
 
 def main():
     """Every number of policies."""
-    args = arguments(__doc__)
+    args = arguments(__doc__, ("--family", {"type": int, "choices": (4, 6), "default": 4}))
     sizes = QUICK if args.quick else [(n, PEERS) for n in POLICIES]
     if args.size:
         sizes = args.sizes
     with Lab(neighbours="static") as lab:
         lab.add_workloads(["client", "server"])
         lab.host("server").exec(["nft", "-f", "-"], input=SINK)
-        points = [point(lab, *size, 500 if args.quick else PACKETS,
+        points = [point(lab, args.family, *size, 500 if args.quick else PACKETS,
                         1 if args.quick else ROUNDS) for size in sizes]
     thousand = next((p for p in points if p["policies"] >= 1000), points[-1])
     result("dataplane", points,

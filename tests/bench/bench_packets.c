@@ -5,11 +5,12 @@
  *     bench-packets SOURCE DESTINATION FIRST-PORT PORTS COUNT [SOURCE-PORT]
  *
  * Destination ports are PORTS many, in turn. Source ports are 1024 and up, one after the other,
- * so that each packet opens a flow; or always SOURCE-PORT. Prints one JSON object. Needs
- * CAP_NET_RAW.
+ * so that each packet opens a flow; or always SOURCE-PORT. Both addresses are IPv4 or IPv6.
+ * Prints one JSON object. Needs CAP_NET_RAW.
  */
 #include <arpa/inet.h>
 #include <netinet/ip.h>
+#include <netinet/ip6.h>
 #include <netinet/udp.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,26 +31,83 @@ struct ports {
 	uint64_t first, count;
 };
 
-struct packet {
-	struct iphdr ip;
-	struct udphdr udp;
+struct datagram {
+	struct udphdr udp; /* without a checksum, which conntrack lets pass */
 	char payload[PAYLOAD];
 };
+
+/* As it goes out, and where to. */
+struct packet {
+	union {
+		struct {
+			struct iphdr ip;
+			struct datagram body;
+		} v4;
+		struct {
+			struct ip6_hdr ip;
+			struct datagram body;
+		} v6;
+	} bytes;
+	size_t len;
+	struct udphdr *udp; /* of them */
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} to;
+	socklen_t to_len;
+};
+
+/* False if the addresses are not of one family. */
+static bool
+make_packet(struct packet *p, const char *from, const char *to)
+{
+	struct iphdr *v4 = &p->bytes.v4.ip;
+	struct ip6_hdr *v6 = &p->bytes.v6.ip;
+	const size_t len = sizeof(struct datagram);
+
+	memset(p, 0, sizeof(*p));
+	if (inet_pton(AF_INET, from, &v4->saddr) == 1 &&
+	    inet_pton(AF_INET, to, &v4->daddr) == 1) {
+		p->len = sizeof(p->bytes.v4);
+		p->udp = &p->bytes.v4.body.udp;
+		v4->version = 4;
+		v4->ihl = 5;
+		v4->tot_len = htons((uint16_t)p->len);
+		v4->ttl = 64;
+		v4->protocol = IPPROTO_UDP;
+		p->to.v4 = (struct sockaddr_in){
+		    .sin_family = AF_INET, .sin_addr.s_addr = v4->daddr};
+		p->to_len = sizeof(p->to.v4);
+	} else if (inet_pton(AF_INET6, from, &v6->ip6_src) == 1 &&
+		   inet_pton(AF_INET6, to, &v6->ip6_dst) == 1) {
+		p->len = sizeof(p->bytes.v6);
+		p->udp = &p->bytes.v6.body.udp;
+		v6->ip6_vfc = 6 << 4;
+		v6->ip6_plen = htons((uint16_t)len);
+		v6->ip6_hlim = 64;
+		v6->ip6_nxt = IPPROTO_UDP;
+		p->to.v6 = (struct sockaddr_in6){
+		    .sin6_family = AF_INET6, .sin6_addr = v6->ip6_dst};
+		p->to_len = sizeof(p->to.v6);
+	} else {
+		return false;
+	}
+	p->udp->len = htons((uint16_t)len);
+	return true;
+}
 
 static bool
 send_all(int fd, struct packet *p, const struct ports *ports, uint64_t count)
 {
-	const struct sockaddr_in to = {
-	    .sin_family = AF_INET, .sin_addr.s_addr = p->ip.daddr};
-
 	for (uint64_t i = 0; i < count; i++) {
 		const uint64_t next = FIRST_PORT + i % SOURCE_MOST;
 
-		p->udp.source =
+		p->udp->source =
 		    htons((uint16_t)(ports->source != 0 ? ports->source : next));
-		p->udp.dest = htons((uint16_t)(ports->first + i % ports->count));
-		if (sendto(fd, p, sizeof(*p), 0, (const struct sockaddr *)&to,
-			sizeof(to)) != (ssize_t)sizeof(*p))
+		p->udp->dest = htons((uint16_t)(ports->first + i % ports->count));
+		if (sendto(fd, &p->bytes, p->len, 0, &p->to.any, p->to_len) !=
+		    (ssize_t)p->len)
 			return false;
 	}
 	return true;
@@ -69,22 +127,14 @@ processor_ns(void)
 int
 main(int argc, char **argv)
 {
-	struct packet p = {
-	    .ip = {.version = 4,
-		.ihl = 5,
-		.tot_len = htons(sizeof(p)),
-		.ttl = 64,
-		.protocol = IPPROTO_UDP},
-	    .udp = {.len = htons(sizeof(p.udp) + PAYLOAD)},
-	};
+	struct packet p;
 	struct ports ports = {.source = 0};
 	uint64_t count;
 	monotime_t start;
 	double cpu;
 	int fd;
 
-	if (argc < 6 || argc > 7 || inet_pton(AF_INET, argv[1], &p.ip.saddr) != 1 ||
-	    inet_pton(AF_INET, argv[2], &p.ip.daddr) != 1 ||
+	if (argc < 6 || argc > 7 || !make_packet(&p, argv[1], argv[2]) ||
 	    !str_to_u64(str_from(argv[3]), 65535, &ports.first) ||
 	    !str_to_u64(str_from(argv[4]), 65535 - ports.first, &ports.count) ||
 	    ports.count == 0 || !str_to_u64(str_from(argv[5]), SOURCE_MOST, &count) ||
@@ -95,7 +145,7 @@ main(int argc, char **argv)
 		    "[SOURCE-PORT]\n");
 		return 2;
 	}
-	fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+	fd = socket(p.to.any.sa_family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
 	if (fd < 0) {
 		perror("bench-packets");
 		return 1;

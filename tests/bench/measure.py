@@ -31,8 +31,9 @@ SIZES = ((1000, 1000), (1000, 10000), (3000, 30000), (10000, 100000))
 QUICK_SIZES = ((20, 100), (40, 300))
 
 
-def arguments(description):
-    """Reads --quick and --size; the namespace has .quick, .sizes and .runs."""
+def arguments(description, *more):
+    """Reads --quick and --size; the namespace has .quick, .sizes and .runs. `more`: options of
+    this benchmark alone, each its name and what argparse is told of it."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true",
@@ -41,6 +42,8 @@ def arguments(description):
                         help="this cluster instead of the usual ones; may be repeated; to "
                         "coldstart a third number is how many pods a node has")
     parser.add_argument("--runs", type=int, help="repetitions of which the median counts")
+    for name, told in more:
+        parser.add_argument(name, **told)
     args = parser.parse_args()
     args.sizes = QUICK_SIZES if args.quick else SIZES
     if args.size:
