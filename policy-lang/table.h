@@ -222,8 +222,9 @@ enum table_set_id {
 
 /*
  * What a program may have no use for. The rules that are about it are in the kernel only
- * while some set of that use holds anything, so that nobody's packets pay for it: a
- * look-up in an empty set costs as much as in a full one.
+ * once some set of that use holds anything, so that nobody's packets pay for it: a look-up
+ * in an empty set costs as much as in a full one. They come with its first element, in one
+ * transaction, and stay until the table is made anew.
  */
 enum table_use {
 	USE_GATE = 1 << 0,    /* networks that are workloads' */
