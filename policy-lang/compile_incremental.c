@@ -362,7 +362,7 @@ move_address(struct update *u, struct held *h, enum direction dir, bool existed,
 	enum table_set_id set = state_peer_set(p->family, dir);
 	struct side *side = &u->s->c->sides[dir];
 	struct ip_addr addr = held_addr(h);
-	uint32_t node = p->exists ? place_node(side, u->model, p) : 0;
+	uint32_t node = p->exists ? place_node(side, u->model, p, &u->placed[dir]) : 0;
 	struct table_element e;
 
 	if (existed == p->exists && node == h->node[dir])
@@ -484,11 +484,14 @@ update_numbers(struct update *u)
 {
 	struct compiler *c = u->s->c;
 	struct compile_delta *delta = u->delta;
+	size_t count = 0;
 
-	delta->chains_added =
-	    ARENA_ARRAY(u->arena, c->number_count, struct table_rule_chain);
-	delta->chains_removed = ARENA_ARRAY(u->arena, c->number_count, uint32_t);
-	for (size_t i = 0; i < c->number_count; i++) {
+	/* Mostly there are none, and a thousand that stay. */
+	for (size_t i = 0; i < c->number_count; i++)
+		count += c->numbers[i].in_force != (c->numbers[i].uses != 0);
+	delta->chains_added = ARENA_ARRAY(u->arena, count, struct table_rule_chain);
+	delta->chains_removed = ARENA_ARRAY(u->arena, count, uint32_t);
+	for (size_t i = 0; i < c->number_count && count != 0; i++) {
 		struct verdict_number *n = &c->numbers[i];
 
 		if (n->in_force == (n->uses != 0))
@@ -630,6 +633,8 @@ update_fini(struct update *u)
 		free(u->removed[i].items);
 		free(u->added[i].items);
 	}
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++)
+		placed_fini(&u->placed[d]);
 	free(u->dirty);
 	free(u->classes);
 }

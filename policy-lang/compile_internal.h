@@ -272,9 +272,23 @@ struct place {
 };
 
 MUST_CHECK struct place place_of(const struct model *m, const struct ip_addr *addr);
-/* Its node in the tree of classes, made if it is new. */
-MUST_CHECK uint32_t place_node(
-    struct side *side, const struct model *m, const struct place *p);
+struct set_list {
+	uint32_t *items; /* on the heap */
+	size_t count, cap;
+};
+
+/* What was found of the workload whose address was the last, of one side and model: its other
+ * addresses follow. Empty in the beginning. */
+struct placed {
+	const struct workload *workload;
+	struct set_list takers; /* sets that take it, whichever address is meant */
+};
+
+void placed_fini(struct placed *p);
+/* Its node in the tree of classes, made if it is new. `last` is for addresses of workloads;
+ * others may give NULL. */
+MUST_CHECK uint32_t place_node(struct side *side, const struct model *m,
+    const struct place *p, struct placed *last);
 /* Whether it is in a set of peers of a rule. */
 MUST_CHECK bool place_in_set(
     const struct peer_set *set, const struct model *m, const struct place *p);

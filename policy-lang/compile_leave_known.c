@@ -136,7 +136,7 @@ leave_look_at(struct leave_kept *leave, const struct ip_addr *addr,
 	uint32_t node = 0;
 
 	if (p->outside)
-		node = place_node(side_of(leave), &leave->model, p);
+		node = place_node(side_of(leave), &leave->model, p, NULL);
 	if (known == NULL && !p->outside)
 		return;
 	if (known != NULL && p->outside && known->node == node)

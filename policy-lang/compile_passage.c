@@ -277,7 +277,9 @@ place_touched(struct passages *ps, uint32_t i)
 
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++)
 		place_at(&ps->of[d], h, i,
-		    place.exists ? place_node(ps->of[d].to, ps->u->model, &place) : 0);
+		    place.exists ? place_node(ps->of[d].to, ps->u->model, &place,
+				       &ps->u->placed[d])
+				 : 0);
 }
 
 static void
@@ -435,8 +437,9 @@ carry_addresses(struct passages *ps)
 			const struct held *h = &u->s->held.items[u->dirty[i]];
 			struct place place = place_of_touched(u, h);
 
-			p->held[i] =
-			    place.exists ? place_node(p->to, u->model, &place) : 0;
+			p->held[i] = place.exists ? place_node(p->to, u->model, &place,
+							&ps->u->placed[d])
+						  : 0;
 			move_use(p, h->family, h->exists ? h->node[d] : 0, p->held[i]);
 		}
 		classes_carried(p->to);

@@ -204,11 +204,6 @@ name_reaches(const struct side *side, const struct model *m, const struct port_n
 	return false;
 }
 
-struct set_list {
-	uint32_t *items;
-	size_t count, cap;
-};
-
 static void
 set_list_add(struct set_list *list, uint32_t set)
 {
@@ -257,21 +252,82 @@ add_meanings(struct side *side, const struct model *m, const struct workload *w,
 	}
 }
 
+/* Those that take a workload for what it is, whichever of its addresses is meant. */
+static void
+find_takers(struct side *side, const struct model *m, const struct workload *w,
+    struct set_list *out)
+{
+	const size_t sets = side->set_count; /* meanings come behind */
+
+	out->count = 0;
+	for (uint32_t i = 0; i < sets; i++) {
+		if (side->sets[i]->name == NULL &&
+		    place_set_takes_workload(side->sets[i], w))
+			set_list_add(out, i);
+	}
+	if (side->port_names.len != 0)
+		add_meanings(side, m, w, out);
+}
+
+static void
+list_takers(struct side *side, const struct model *m, const struct place *p,
+    struct placed *last, struct set_list *out)
+{
+	if (last->workload != p->workload)
+		find_takers(side, m, p->workload, &last->takers);
+	last->workload = p->workload;
+	for (size_t i = 0; i < last->takers.count; i++)
+		set_list_add(out, last->takers.items[i]);
+	for (uint32_t i = 0; i < side->set_count; i++) {
+		if (side->sets[i]->name == NULL &&
+		    place_set_takes_pod_addr(side->sets[i], p))
+			set_list_add(out, i);
+	}
+}
+
+static void
+list_others(const struct side *side, const struct model *m, const struct place *p,
+    struct set_list *out)
+{
+	for (uint32_t i = 0; i < side->set_count; i++) {
+		if (side->sets[i]->name == NULL && place_in_set(side->sets[i], m, p))
+			set_list_add(out, i);
+	}
+}
+
+static void
+sort_once(struct set_list *list)
+{
+	size_t count = 0;
+
+	if (list->count > 1)
+		qsort(list->items, list->count, sizeof(*list->items), u32_cmp);
+	for (size_t i = 0; i < list->count; i++) {
+		if (count == 0 || list->items[count - 1] != list->items[i])
+			list->items[count++] = list->items[i];
+	}
+	list->count = count;
+}
+
+void
+placed_fini(struct placed *p)
+{
+	free(p->takers.items);
+	*p = (struct placed){0};
+}
+
 uint32_t
-place_node(struct side *side, const struct model *m, const struct place *p)
+place_node(struct side *side, const struct model *m, const struct place *p,
+    struct placed *last)
 {
 	struct set_list list = {0};
-	size_t sets = side->set_count;
 	uint32_t node;
 
-	for (uint32_t i = 0; i < sets; i++) {
-		if (side->sets[i]->name == NULL && place_in_set(side->sets[i], m, p))
-			set_list_add(&list, i);
-	}
-	if (p->workload != NULL && side->port_names.len != 0)
-		add_meanings(side, m, p->workload, &list);
-	if (list.count > 1)
-		qsort(list.items, list.count, sizeof(*list.items), u32_cmp);
+	if (p->workload != NULL)
+		list_takers(side, m, p, last, &list);
+	else
+		list_others(side, m, p, &list);
+	sort_once(&list);
 	node = classes_node(side, list.items, list.count);
 	free(list.items);
 	return node;

@@ -38,6 +38,7 @@ struct update {
 	size_t dirty_count, dirty_cap;
 	struct touched_class *classes;
 	size_t class_count, class_cap;
+	struct placed placed[DIRECTION_COUNT]; /* of the sides that it leads to */
 	struct element_list removed[SET_COUNT], added[SET_COUNT];
 	bool own;   /* workloads of the node are others */
 	bool local; /* what they are held to, or what Routes say here, may be, too */
