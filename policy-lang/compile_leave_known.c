@@ -36,6 +36,32 @@ list_add(struct element_list *list, const struct table_element *e)
 	list->items[list->count++] = *e;
 }
 
+/* ---- what is kept ---- */
+
+void
+leave_see_model(struct leave_kept *leave, const struct model *model)
+{
+	leave->model = *model;
+	leave->model.options.default_deny = false;
+	leave->model.options.nodes_unprotected = true;
+	leave->c.model = &leave->model;
+}
+
+struct leave_kept *
+leave_new(struct routes *r)
+{
+	struct leave_kept *leave = xcalloc(1, sizeof(*leave));
+	struct compiler *c = r->c;
+
+	leave->arena = arena_new();
+	leave->options = (struct compile_options){
+	    .node = c->options->node, .settings = c->options->settings};
+	leave->c = (struct compiler){
+	    .scratch = arena_new(), .options = &leave->options, .diags = c->diags};
+	leave_see_model(leave, c->model);
+	return leave;
+}
+
 /* ---- the addresses ---- */
 
 static void

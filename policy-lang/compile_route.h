@@ -10,6 +10,7 @@
  *     compile_route.c      ids, ends, and choices among several ends
  *     compile_leave.c      egress
  *     compile_leave_known.c   addresses that are known by name, one by one
+ *     compile_leave_served.c  whose traffic leaves here
  *     compile_publish.c    ingress
  *     compile_taken.c      addresses that are for Routes alone
  *     compile_via.h        via
@@ -117,6 +118,8 @@ MUST_CHECK bool leave_is_ruled(const struct model *m);
 /* Whether this node is a gateway of what leaves by the Route. */
 MUST_CHECK bool leave_is_served(
     const struct compiler *c, const struct route_policy *route);
+/* Whether it is one of any Route. */
+MUST_CHECK bool leave_has_gateway(const struct compiler *c);
 /* Whether some Route names the address, as published or as a source. */
 MUST_CHECK bool routes_speak_of(const struct model *m, const struct ip_addr *addr);
 /* Whether this node translates from or to the address, for Routes of that level. */
