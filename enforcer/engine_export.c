@@ -15,8 +15,8 @@
 #include "enforcer/journal.h"
 
 #define QUEUE_MOST        4096 /* messages of one receiver */
-#define SEND_MOST         64   /* of these are sent together, for the price of one look */
-#define SAID_MOST         16   /* pieces of what a receiver says, at a time */
+#define SEND_MOST         64 /* of these are sent together, for the price of one look */
+#define SAID_MOST         16 /* pieces of what a receiver says, at a time */
 #define PATIENCE_LEAST_NS UINT64_C(1000000000)
 #define PATIENCE_MOST_NS  UINT64_C(60000000000)
 
@@ -255,6 +255,7 @@ enqueue(struct engine_export *x, struct buf *data, unsigned records)
 	*x->tail = m;
 	x->tail = &m->next;
 	x->queued++;
+	x->fresh++;
 }
 
 /* Whole messages, each a datagram of its own: their length stands in their heads. */

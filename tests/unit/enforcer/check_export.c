@@ -2,6 +2,7 @@
  * A collector that gets a stream, and says something itself.
  */
 #include <check.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -68,12 +69,12 @@ START_TEST(collector_that_talks_holds_nobody_up)
 	int left;
 
 	say(SAID_BYTES);
-	engine_export_tick(engine);
+	engine_export_send(engine);
 	left = unread(x->fd);
 	ck_assert_int_gt(left, SAID_BYTES / 2);
 	ck_assert_int_gt(unread(collector), 0); /* the templates */
 	ck_assert(!x->failing);
-	engine_export_tick(engine);
+	engine_export_send(engine);
 	ck_assert_int_lt(unread(x->fd), left);
 }
 END_TEST
@@ -84,10 +85,26 @@ START_TEST(collector_that_ends_is_asked_for_again)
 	char message[64];
 
 	ck_assert_int_eq(shutdown(collector, SHUT_RDWR), 0);
-	engine_export_tick(engine);
+	engine_export_send(engine);
 	ck_assert_int_eq(x->fd, -1);
 	ck_assert(x->failing);
 	ck_assert_int_gt(recv(parent_end, message, sizeof(message), MSG_DONTWAIT), 0);
+}
+END_TEST
+
+/* They do not wait for the tick until there is no room for more. */
+START_TEST(records_go_while_others_come)
+{
+	const struct flows_record record = {
+	    .packet = {.proto = IPPROTO_UDP}, .count = 1};
+	const struct flow_view view = {.record = &record};
+	struct engine_export *x = &engine->exports[EXPORT_IPFIX];
+
+	for (unsigned i = 0; i < 100; i++)
+		engine_export_flow(engine, &view);
+	ck_assert_uint_ge(x->sent, 50);
+	ck_assert_uint_eq(x->lost, 0);
+	ck_assert_int_gt(unread(collector), 0);
 }
 END_TEST
 
@@ -102,6 +119,7 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, collector_that_talks_holds_nobody_up);
 	tcase_add_test(tc, collector_that_ends_is_asked_for_again);
+	tcase_add_test(tc, records_go_while_others_come);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
