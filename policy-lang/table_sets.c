@@ -67,7 +67,7 @@
 #define SAFE_SET(d, what)                                                              \
 	{                                                                              \
 		.name = "safe_" d, .key = {FIELD_PROTO, FIELD_SERVICE},                \
-		.interval = true, .use = USE_HOST, .comment = "fail-safe ports, " what                 \
+		.interval = true, .use = USE_HOST, .comment = "fail-safe ports, " what \
 	}
 /* The same kinds for routes, of egress only; the two families of each. */
 #define ROUTE_SETS(id, text, what, ...)                                                \

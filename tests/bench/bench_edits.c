@@ -202,6 +202,8 @@ take(struct bench *b, const struct source *s)
 	struct outcome out = {.path = "whole"};
 	struct diag_list diags;
 	struct op_batch batch;
+	struct table_settings *settings = &b->program->options.settings;
+	const uint32_t before = settings->uses;
 	const double began = cpu_us();
 	double began_beside, loop, beside = 0;
 
@@ -209,8 +211,9 @@ take(struct bench *b, const struct source *s)
 	switch (commit(b, s, arena, &diags, &delta)) {
 	case PROGRAM_SAME:
 	case PROGRAM_CHANGED:
-		plan_delta(arena, b->program->real.state, &b->program->options.settings,
-		    &delta, &batch);
+		settings->uses |= table_uses(delta.added_count);
+		plan_delta(
+		    arena, b->program->real.state, settings, before, &delta, &batch);
 		out.path = path_of(&delta);
 		break;
 	case PROGRAM_COMPILES:

@@ -208,6 +208,7 @@ make_content(void)
 		c.elements[i] = contents[i].elements;
 		c.element_count[i] = contents[i].count;
 	}
+	c.settings.uses = table_uses(c.element_count);
 	return c;
 }
 
@@ -252,7 +253,7 @@ output_of(const char *command)
 static inline struct op_batch
 intervals(const struct table_element *net, size_t nets, uint16_t port)
 {
-	struct op_batch batch = {.settings = {.log_group = 100}};
+	struct op_batch batch = {.settings = make_content().settings};
 	struct table_element *range = ARENA_ARRAY(arena, 1, struct table_element);
 
 	*range = range4[1];
