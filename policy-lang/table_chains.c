@@ -186,6 +186,13 @@ static const struct table_rule midstream_rules[] = {
     MIDSTREAM(6, SET_LOCAL6_OUT, DADDR),
 };
 
+/* What the node begins to its workloads is free: only what a workload began to it may have been
+ * ended, by policy for the workload's egress. */
+static const struct table_rule midstream_out_rules[] = {
+    MIDSTREAM(4, SET_LOCAL4_OUT, DADDR),
+    MIDSTREAM(6, SET_LOCAL6_OUT, DADDR),
+};
+
 /*
  * The same of the node's own, if policy judges it: who began, the node or the other end, is
  * not known, either. What is begun to or from a fail-safe port is no one's to end; and to
@@ -287,7 +294,7 @@ static const struct table_rule output_rules[] = {
     RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
     RULE(DO(LOOPBACK_OUT), DO(ACCEPT)),
     RULE(ND, DO(ACCEPT)),
-    RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),
+    RULE(DO(TCP_MIDSTREAM), JUMP("midstream_out")),
     RULE(DO(TCP_MIDSTREAM), JUMP("host_midstream_out")),
     RULE(DO(TCP_MIDSTREAM), SET_PRIORITY(0)),
     RULE(IN_SET(SET_HOST_OUT, NFPROTO), JUMP("host_out")),
@@ -649,6 +656,7 @@ static const struct table_rule forward_rules[] = {
 const struct table_chain table_chains[] = {
     CHAIN("decide", decide_rules),
     CHAIN("midstream", midstream_rules),
+    CHAIN_FOR(USE_LOCAL4_OUT | USE_LOCAL6_OUT, "midstream_out", midstream_out_rules),
     CHAIN_FOR(USE_NAMES, "asked", asked_rules),
     DIRECTION_CHAINS(0, egress4),
     DIRECTION_CHAINS(0, egress6),
