@@ -186,13 +186,6 @@ static const struct table_rule midstream_rules[] = {
     MIDSTREAM(6, SET_LOCAL6_OUT, DADDR),
 };
 
-/* What the node begins to its workloads is free: only what a workload began to it may have been
- * ended, by policy for the workload's egress. */
-static const struct table_rule midstream_out_rules[] = {
-    MIDSTREAM(4, SET_LOCAL4_OUT, DADDR),
-    MIDSTREAM(6, SET_LOCAL6_OUT, DADDR),
-};
-
 /*
  * The same of the node's own, if policy judges it: who began, the node or the other end, is
  * not known, either. What is begun to or from a fail-safe port is no one's to end; and to
@@ -234,6 +227,17 @@ LIMIT_RULES(limit_in, IN, DADDR);
 #define GATE_IF(f, interface, from)                                                    \
 	RULE(IN_SET(SET_GATE_IF, interface), FAMILY(f), NOT_IN_SET(SET_OWN##f, from),  \
 	    SET_PRIORITY(NUMBER_GATE), GOTO("decide"))
+/* What the node begins is free, to its workloads and through the gate; but its mid-stream may be of
+ * what was begun to it, and has been ended: by the gate, or by policy for a workload's egress. */
+static const struct table_rule midstream_out_rules[] = {
+    GATE(4, DADDR),
+    GATE(6, DADDR),
+    GATE_IF(4, OIFNAME, DADDR),
+    GATE_IF(6, OIFNAME, DADDR),
+    MIDSTREAM(4, SET_LOCAL4_OUT, DADDR),
+    MIDSTREAM(6, SET_LOCAL6_OUT, DADDR),
+};
+
 /* What is published has another destination by now, and what comes back of what left, too.
  * Else an address that is taken leads to the services of the node itself; and the midst of
  * what another gateway had is answered by the node before this one knows of it. */
@@ -656,7 +660,8 @@ static const struct table_rule forward_rules[] = {
 const struct table_chain table_chains[] = {
     CHAIN("decide", decide_rules),
     CHAIN("midstream", midstream_rules),
-    CHAIN_FOR(USE_LOCAL4_OUT | USE_LOCAL6_OUT, "midstream_out", midstream_out_rules),
+    CHAIN_FOR(USE_GATE | USE_GATE_IF | USE_LOCAL4_OUT | USE_LOCAL6_OUT, "midstream_out",
+	midstream_out_rules),
     CHAIN_FOR(USE_NAMES, "asked", asked_rules),
     DIRECTION_CHAINS(0, egress4),
     DIRECTION_CHAINS(0, egress6),
