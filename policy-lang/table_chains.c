@@ -227,6 +227,17 @@ LIMIT_RULES(limit_in, IN, DADDR);
 #define GATE_IF(f, interface, from)                                                    \
 	RULE(IN_SET(SET_GATE_IF, interface), FAMILY(f), NOT_IN_SET(SET_OWN##f, from),  \
 	    SET_PRIORITY(NUMBER_GATE), GOTO("decide"))
+/* What the node begins is free, to its workloads and through the gate; but its mid-stream may be of
+ * what was begun to it, and has been ended: by the gate, or by policy for a workload's egress. */
+static const struct table_rule midstream_out_rules[] = {
+    GATE(4, DADDR),
+    GATE(6, DADDR),
+    GATE_IF(4, OIFNAME, DADDR),
+    GATE_IF(6, OIFNAME, DADDR),
+    MIDSTREAM(4, SET_LOCAL4_OUT, DADDR),
+    MIDSTREAM(6, SET_LOCAL6_OUT, DADDR),
+};
+
 /* What is published has another destination by now, and what comes back of what left, too.
  * Else an address that is taken leads to the services of the node itself; and the midst of
  * what another gateway had is answered by the node before this one knows of it. */
@@ -287,7 +298,7 @@ static const struct table_rule output_rules[] = {
     RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
     RULE(DO(LOOPBACK_OUT), DO(ACCEPT)),
     RULE(ND, DO(ACCEPT)),
-    RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),
+    RULE(DO(TCP_MIDSTREAM), JUMP("midstream_out")),
     RULE(DO(TCP_MIDSTREAM), JUMP("host_midstream_out")),
     RULE(DO(TCP_MIDSTREAM), SET_PRIORITY(0)),
     RULE(IN_SET(SET_HOST_OUT, NFPROTO), JUMP("host_out")),
@@ -649,6 +660,8 @@ static const struct table_rule forward_rules[] = {
 const struct table_chain table_chains[] = {
     CHAIN("decide", decide_rules),
     CHAIN("midstream", midstream_rules),
+    CHAIN_FOR(USE_GATE | USE_GATE_IF | USE_LOCAL4_OUT | USE_LOCAL6_OUT, "midstream_out",
+	midstream_out_rules),
     CHAIN_FOR(USE_NAMES, "asked", asked_rules),
     DIRECTION_CHAINS(0, egress4),
     DIRECTION_CHAINS(0, egress6),

@@ -3,7 +3,7 @@
 import pytest
 
 import lab as lab_module
-from enforcerd import Enforcer
+from enforcerd import NETWORKS, Enforcer
 from lab import Lab, wait_until
 from test_established import Stream, change, wait_listed
 
@@ -118,3 +118,18 @@ def test_who_moved_to_another_node_is_not_gone(three):
         at = text.rindex("node: node-1")
         change(enforcer, text[:at] + "node: node-2" + text[at + 12:], "world.yaml")
         assert moved.goes_on() and other.goes_on()
+
+
+@pytest.mark.parametrize("gate", [["wl-*"], NETWORKS])
+@pytest.mark.parametrize("version", [4, 6])
+def test_the_node_does_not_take_back_who_is_gone(three, version, gate):
+    """What the node has yet to send would make the connection anew, as if it had begun it."""
+    lab, enforcer = three
+    enforcer.stop()
+    enforcer.write_config(workloadNetworks=gate)
+    enforcer.start()
+    with (Stream(lab, "gone", "node-1", 80, version) as gone,
+          Stream(lab, "web", "node-1", 80, version) as other):
+        change(enforcer, rest(lab, "web", "db"), "world.yaml")
+        assert gone.is_cut("server") and gone.is_cut("client")
+        assert other.goes_on()

@@ -177,3 +177,17 @@ def test_what_conntrack_knows_the_wrong_way_round_goes_on(lab, enforcer):
         assert streams.safe[0].pushes("server") and streams.safe[0].pushes("client")
         assert streams.began.is_cut("server")
     assert enforcer.status()["connections"]["cut"] == 1
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_what_the_node_began_to_who_is_governed_goes_on(lab, enforcer, version):
+    """Policy for ingress does not bind the node, also where conntrack forgot what it began."""
+    change(enforcer, """\
+apiVersion: ringfence.dev/v1alpha1
+kind: Policy
+metadata: {name: web, namespace: /shop}
+spec: {mandatory: {ingress: [{action: deny}]}}
+""", "web.yaml")
+    with Stream(lab, "node-1", "web", 80, version) as stream:
+        lab.node.exec(["conntrack", "-F"])
+        assert stream.pushes("client") and stream.pushes("server")

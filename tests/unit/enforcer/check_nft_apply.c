@@ -194,6 +194,86 @@ START_TEST(a_chain_is_made_anew_when_it_is_not_as_it_should_be)
 }
 END_TEST
 
+/* ---- rules that come with what they are for ---- */
+
+/* Without intervals, limits and names: rules for much of what comes are not there. */
+static struct table_content
+make_little(void)
+{
+	struct table_content c = make_content();
+
+	for (size_t i = 0; i < SET_COUNT; i++) {
+		if (table_sets[i].interval || table_sets[i].use == USE_LIMITS ||
+		    table_sets[i].use == USE_NAMES)
+			c.element_count[i] = 0;
+	}
+	c.settings.uses = table_uses(c.element_count);
+	return c;
+}
+
+/* Each chain and set on a line, whichever copies there are: those that came later are listed
+ * behind. */
+#define RULES_AND_SETS                                                                 \
+	"nft -t list table inet ringfence | sed '1d; s/_b\\b//g' | tr -d '\\n' | "     \
+	"sed 's/}/}\\n/g' | sort | sha256sum"
+
+static void
+check_same_table(const char *listed, const struct nft_observed *observed)
+{
+	char *again = output_of(RULES_AND_SETS);
+	struct nft_observed seen;
+
+	ck_assert_str_eq(again, listed);
+	free(again);
+	ck_assert_int_eq(nft_observe(nft, arena, &seen, &err), 0);
+	for (size_t i = 0; i < SET_COUNT; i++)
+		ck_assert_uint_eq(seen.element_count[i], observed->element_count[i]);
+}
+
+/* Then they are those of a table made anew; and none is there if anything is refused. */
+START_TEST(rules_come_with_the_intervals_that_they_are_for)
+{
+	const struct table_content content = make_content(), little = make_little();
+	const struct op_batch whole = make_batch(&content), first = make_batch(&little);
+	const struct op twice = {.kind = OP_ADD,
+	    .set = SET_LOCAL4_IN,
+	    .elements = local4,
+	    .element_count = 1};
+	struct nft_observed before, wanted;
+	char *listed_before, *listed_wanted;
+	struct nft_refusal refusal;
+	struct op_batch batch;
+	uint32_t generation, real;
+
+	(void)apply(&whole);
+	ck_assert_int_eq(nft_observe(nft, arena, &wanted, &err), 0);
+	listed_wanted = output_of(RULES_AND_SETS);
+	(void)apply(&first);
+	ck_assert_int_eq(nft_observe(nft, arena, &before, &err), 0);
+	listed_before = output_of(RULES_AND_SETS);
+	ck_assert_str_ne(listed_before, listed_wanted);
+
+	plan_make(arena, &little, &content, &batch);
+	ck_assert_int_eq(batch.ops[0].kind, OP_RULES);
+	batch.ops = memcpy(ARENA_ARRAY(arena, batch.count + 1, struct op), batch.ops,
+	    batch.count * sizeof(struct op));
+	batch.ops[batch.count++] = twice;
+	ck_assert_int_eq(
+	    nft_apply(nft, &batch, 0, &generation, &refusal, &err), ERR_SYSTEM);
+	ck_assert_int_eq(refusal.sys, EEXIST);
+	check_same_table(listed_before, &before);
+
+	batch.count--;
+	ck_assert_int_eq(nft_generation(nft, &generation, &err), 0);
+	generation = apply_at(&batch, generation);
+	ck_assert_int_eq(nft_generation(nft, &real, &err), 0);
+	ck_assert_uint_eq(generation, real);
+	check_same_table(listed_wanted, &wanted);
+	free(listed_before);
+	free(listed_wanted);
+}
+END_TEST
+
 /* The second transaction fails, or the first, because somebody else came first. */
 START_TEST(interval_sets_stay_when_something_is_refused)
 {
@@ -309,6 +389,7 @@ main(void)
 	tcase_add_test(tc, interval_sets_are_replaced_and_rules_are_as_before);
 	tcase_add_test(tc, rules_stay_when_what_they_refer_to_is_not_replaced);
 	tcase_add_test(tc, a_chain_is_made_anew_when_it_is_not_as_it_should_be);
+	tcase_add_test(tc, rules_come_with_the_intervals_that_they_are_for);
 	tcase_add_loop_test(tc, interval_sets_stay_when_something_is_refused, 0, 2);
 	tcase_add_test(tc, chains_are_there_before_anything_leads_to_them);
 	tcase_add_test(tc, chains_go_again_when_what_leads_to_them_is_refused);

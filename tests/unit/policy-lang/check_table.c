@@ -485,7 +485,6 @@ static const char bare_chains[] =
     "\n\tchain output {\n\t\ttype filter hook output priority -10; policy accept;\n"
     "\t\tct state established,related accept\n\t\toif \"lo\" accept\n"
     "\t\ticmpv6 type 133-137 accept\n"
-    "\t\ttcp flags & (fin | syn | rst | ack) != syn ct state new jump midstream\n"
     "\t\ttcp flags & (fin | syn | rst | ack) != syn ct state new "
     "meta priority set none\n\t}\n"
     "\n\tchain forward {\n\t\ttype filter hook forward priority -10; policy accept;\n"
