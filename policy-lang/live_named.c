@@ -40,6 +40,12 @@ same_name(const struct external_network *a, const struct external_network *b)
 	return a->ns == b->ns && str_eq(a->name, b->name);
 }
 
+static bool
+places_some(const struct live_file *f)
+{
+	return f != NULL && f->placed_count != 0;
+}
+
 bool
 live_brings_names(const struct live_edit *e)
 {
@@ -53,11 +59,9 @@ live_brings_names(const struct live_edit *e)
 			there = same_name(x->come[i], x->gone[j]);
 		brings = !there;
 	}
-	for (size_t i = 0; i < e->count && !brings; i++) {
-		const struct live_file *f = e->items[i].before;
-
-		brings = f != NULL && f->placed_count != 0; /* some may move */
-	}
+	for (size_t i = 0; i < e->count && !brings; i++)
+		brings = places_some(e->items[i].before) || /* which may move */
+			 places_some(e->items[i].after);
 	return brings;
 }
 

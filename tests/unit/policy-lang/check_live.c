@@ -332,6 +332,24 @@ START_TEST(names_and_who_names_them_may_come_in_any_order)
 }
 END_TEST
 
+/* Whoever is written there, and was refused, finds other names above it now. */
+START_TEST(a_namespace_that_is_placed_may_bring_names)
+{
+	static const char placed[] =
+	    "apiVersion: ringfence.dev/v1alpha1\nkind: Namespace\nmetadata: { name: /a "
+	    "}\nspec: { kubernetes: { namespaces: [ k ] } }\n";
+	struct live *live = load_kept(CARD("/a", "192.0.2.0/24"), POD, NULL);
+	struct live_edit *e = live_edit_new(live);
+
+	ck_assert_int_eq(live_read(e, STR("2"), STR(POD "# it\n"), &diags), LIVE_READ);
+	ck_assert(!live_brings_names(e));
+	ck_assert_int_eq(live_read(e, STR("3"), str_from(placed), &diags), LIVE_READ);
+	ck_assert(live_brings_names(e));
+	live_edit_free(e);
+	live_free(live);
+}
+END_TEST
+
 START_TEST(nobody_is_read_again_for_what_he_does_not_name)
 {
 	struct live *live = load(CARD("/", "192.0.2.0/24"), PAYS, NULL);
@@ -715,6 +733,7 @@ main(void)
 	tcase_add_test(tcase, what_is_written_in_it_moves_along);
 	tcase_add_test(tcase, who_names_an_external_network_follows_it);
 	tcase_add_test(tcase, names_and_who_names_them_may_come_in_any_order);
+	tcase_add_test(tcase, a_namespace_that_is_placed_may_bring_names);
 	tcase_add_test(tcase, nobody_is_read_again_for_what_he_does_not_name);
 	tcase_add_loop_test(
 	    tcase, nothing_is_told_of_what_means_nothing_to_a_node, 0, 4);
