@@ -364,6 +364,74 @@ START_TEST(nobody_is_read_again_for_what_he_does_not_name)
 }
 END_TEST
 
+/* ---- what is refused ---- */
+
+#define PLACES(where, more)                                                            \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: Namespace\nmetadata: { "            \
+	"name: " where " }\nspec: { kubernetes: { namespaces: [ k ] } }\n" more
+#define WRONG                                                                          \
+	"---\napiVersion: ringfence.dev/v1alpha1\nkind: Policy\nmetadata: { name: w, " \
+	"namespace: /a }\nspec: { alow: {} }\n"
+#define IN_IT                                                                          \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: Policy\nmetadata: { name: i, "      \
+	"namespace: k }\nspec: { allow: { ingress: [] } }\n"
+
+/* Nor what takes its place at once: it places nothing, and what is in the namespace goes by
+ * its name. */
+START_TEST(what_is_refused_places_nothing)
+{
+	static const struct {
+		const char *first, *then;
+		const char *place;
+	} edits[] = {
+	    {PLACES("/c", WRONG), NULL, "/k"},
+	    {PLACES("/c", ""), "", "/k"},
+	    {PLACES("/c", ""), PLACES("/d", ""), "/d"},
+	    {PLACES("/c", ""), PLACES("/d", WRONG), "/c"},
+	    {PLACES("/c", ""), NULL, "/c"},
+	};
+	struct live *live =
+	    load_kept(PAYS "---\n" CARD("/", "192.0.2.0/24"), NULL, NULL);
+	struct live_edit *e = live_edit_new(live);
+	const char *const texts[] = {edits[_i].first, edits[_i].then};
+	const struct policy *in_it = NULL;
+	struct compile_change *changes;
+	enum live_answer answer = LIVE_READ;
+	struct ip_addr addr;
+	size_t count;
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		struct str text = {NULL, 0};
+
+		if (texts[i] == NULL)
+			continue;
+		if (texts[i][0] != '\0')
+			text = str_from(texts[i]);
+		answer = live_read(e, STR("5"), text, &diags);
+		ck_assert_int_ne(answer, LIVE_BEYOND);
+		if (i == 0) {
+			ck_assert_int_eq(
+			    live_read(e, STR("6"), STR(POD), &diags), LIVE_READ);
+			ck_assert_int_eq(
+			    live_read(e, STR("7"), STR(IN_IT), &diags), LIVE_READ);
+		}
+	}
+	ck_assert(live_commit(e, arena, &diags, &changes, &count));
+	live_edit_free(e);
+	live_sweep(live);
+	ck_assert(ip_parse(STR("10.0.0.1"), &addr));
+	ck_assert(str_is(
+	    model_workload_at(live_model(live), &addr)->ns->path, edits[_i].place));
+	for (size_t i = 0; i < live_model(live)->policy_count; i++) {
+		if (str_is(live_model(live)->policies[i]->name, "i"))
+			in_it = live_model(live)->policies[i];
+	}
+	ck_assert_ptr_nonnull(in_it);
+	ck_assert(str_is(in_it->level->path, edits[_i].place));
+	live_free(live);
+}
+END_TEST
+
 /* ---- what means nothing to a node ---- */
 
 START_TEST(nothing_is_told_of_what_means_nothing_to_a_node)
@@ -735,6 +803,7 @@ main(void)
 	tcase_add_test(tcase, names_and_who_names_them_may_come_in_any_order);
 	tcase_add_test(tcase, a_namespace_that_is_placed_may_bring_names);
 	tcase_add_test(tcase, nobody_is_read_again_for_what_he_does_not_name);
+	tcase_add_loop_test(tcase, what_is_refused_places_nothing, 0, 5);
 	tcase_add_loop_test(
 	    tcase, nothing_is_told_of_what_means_nothing_to_a_node, 0, 4);
 	tcase_add_test(tcase, no_workload_takes_the_address_of_a_pod);
