@@ -102,17 +102,24 @@ add_changed(struct changed *c, const struct external_network *const *these,
 	}
 }
 
+/* Those that were seen for a while, too: what was read then may have found them. */
 static struct changed
 find_changed(struct live_edit *e)
 {
 	const struct load_externals *x = &e->externals;
+	const struct external_network **seen = NULL;
+	size_t seen_count = 0;
 	struct changed c = {.count = 0};
 
 	live_see_externals(e);
-	c.items = ARENA_ARRAY(
-	    e->arena, x->gone_count + x->come_count, const struct external_network *);
+	for (size_t i = 0; i < e->spent.count; i++)
+		add_externals(e->spent.items[i], &seen, &seen_count);
+	c.items = ARENA_ARRAY(e->arena, x->gone_count + x->come_count + seen_count,
+	    const struct external_network *);
 	add_changed(&c, x->gone, x->gone_count, x->come, x->come_count);
 	add_changed(&c, x->come, x->come_count, x->gone, x->gone_count);
+	add_changed(&c, seen, seen_count, x->come, x->come_count);
+	free(seen);
 	return c;
 }
 

@@ -332,6 +332,28 @@ START_TEST(names_and_who_names_them_may_come_in_any_order)
 }
 END_TEST
 
+/* Who was read while it was there does not keep it. */
+START_TEST(a_name_that_came_and_went_was_never_there)
+{
+	struct live *live = load_kept(CARD("/", "192.0.2.0/24"), POD, NULL);
+	struct live_edit *e = live_edit_new(live);
+	struct compile_change *changes;
+	size_t count;
+
+	ck_assert_int_eq(
+	    live_read(e, STR("2"), STR(CARD("/a", "203.0.113.0/24")), &diags),
+	    LIVE_READ);
+	ck_assert_int_eq(live_read(e, STR("3"), STR(PAYS), &diags), LIVE_READ);
+	ck_assert_int_eq(
+	    live_read(e, STR("2"), (struct str){NULL, 0}, &diags), LIVE_READ);
+	ck_assert(live_commit(e, arena, &diags, &changes, &count));
+	live_edit_free(e);
+	live_sweep(live);
+	check_card(live, "192.0.2.0/24");
+	live_free(live);
+}
+END_TEST
+
 /* Whoever is written there, and was refused, finds other names above it now. */
 START_TEST(a_namespace_that_is_placed_may_bring_names)
 {
@@ -801,6 +823,7 @@ main(void)
 	tcase_add_test(tcase, what_is_written_in_it_moves_along);
 	tcase_add_test(tcase, who_names_an_external_network_follows_it);
 	tcase_add_test(tcase, names_and_who_names_them_may_come_in_any_order);
+	tcase_add_test(tcase, a_name_that_came_and_went_was_never_there);
 	tcase_add_test(tcase, a_namespace_that_is_placed_may_bring_names);
 	tcase_add_test(tcase, nobody_is_read_again_for_what_he_does_not_name);
 	tcase_add_loop_test(tcase, what_is_refused_places_nothing, 0, 5);
