@@ -309,6 +309,30 @@ START_TEST(who_names_an_external_network_follows_it)
 }
 END_TEST
 
+/* As a load of all sources says. */
+START_TEST(a_name_that_is_near_is_told)
+{
+	struct live *live = load_kept(CARD("/", "192.0.2.0/24"), NULL, NULL);
+	const char *text =
+	    "apiVersion: ringfence.dev/v1alpha1\nkind: Policy\nmetadata: { name: pay, "
+	    "namespace: /a/b }\nspec: { allow: { egress: [ { to: [ { external: cart } "
+	    "] } ] } }\n";
+	const struct diag *edited;
+
+	ck_assert_int_eq(edit(live, "1", text), LIVE_REFUSED);
+	edited = diags.first;
+	while (edited->severity != DIAG_ERROR)
+		edited = edited->next;
+	ck_assert_ptr_nonnull(edited->hint);
+	live_free(live);
+	diag_list_init(&diags, arena);
+	ck_assert_ptr_null(load(CARD("/", "192.0.2.0/24"), text, NULL));
+	while (diags.first->severity != DIAG_ERROR)
+		diags.first = diags.first->next;
+	ck_assert_str_eq(diags.first->hint, edited->hint);
+}
+END_TEST
+
 START_TEST(names_and_who_names_them_may_come_in_any_order)
 {
 	struct live *live = load_kept(PAYS, CARD("/a", "192.0.2.0/24"), NULL);
@@ -822,6 +846,7 @@ main(void)
 	tcase_add_test(tcase, what_cannot_be_read_again_takes_a_whole_load);
 	tcase_add_test(tcase, what_is_written_in_it_moves_along);
 	tcase_add_test(tcase, who_names_an_external_network_follows_it);
+	tcase_add_test(tcase, a_name_that_is_near_is_told);
 	tcase_add_test(tcase, names_and_who_names_them_may_come_in_any_order);
 	tcase_add_test(tcase, a_name_that_came_and_went_was_never_there);
 	tcase_add_test(tcase, a_namespace_that_is_placed_may_bring_names);
