@@ -396,6 +396,36 @@ START_TEST(a_namespace_that_is_placed_may_bring_names)
 }
 END_TEST
 
+/* Whoever waits for an edit waits for all that is read again. */
+START_TEST(what_very_many_name_takes_a_whole_load)
+{
+	static const unsigned counts[] = {4000, 4200};
+	struct bundle *bundle = ARENA_NEW(arena, struct bundle);
+	struct live *live;
+
+	bundle->sources = ARENA_ARRAY(arena, counts[_i] + 1, struct source);
+	bundle->sources[0] = (struct source){STR("0"), STR(CARD("/", "192.0.2.0/24"))};
+	for (bundle->count = 1; bundle->count <= counts[_i]; bundle->count++) {
+		const char *name = arena_printf(arena, "%zu", bundle->count);
+
+		bundle->sources[bundle->count] = (struct source){str_from(name),
+		    str_from(arena_printf(arena,
+			"apiVersion: ringfence.dev/v1alpha1\nkind: Policy\nmetadata: { "
+			"name: pay%s, namespace: /a }\nspec: { allow: { egress: [ { "
+			"to: "
+			"[ { external: card } ] } ] } }\n",
+			name))};
+	}
+	live = live_load(arena, bundle, NULL, NULL, &diags);
+	ck_assert_ptr_nonnull(live);
+	live_keep_texts(live);
+	ck_assert_int_eq(edit(live, "0", CARD("/", "198.51.100.0/24")),
+	    _i == 0 ? LIVE_READ : LIVE_BEYOND);
+	check_card(live, _i == 0 ? "198.51.100.0/24" : "192.0.2.0/24");
+	live_free(live);
+}
+END_TEST
+
 START_TEST(nobody_is_read_again_for_what_he_does_not_name)
 {
 	struct live *live = load(CARD("/", "192.0.2.0/24"), PAYS, NULL);
@@ -836,6 +866,7 @@ main(void)
 	SRunner *runner;
 	int failed;
 
+	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, others_are_edited_when_two_numbers_collide);
 	tcase_add_test(tcase, those_that_collide_take_a_whole_load);
@@ -851,6 +882,7 @@ main(void)
 	tcase_add_test(tcase, a_name_that_came_and_went_was_never_there);
 	tcase_add_test(tcase, a_namespace_that_is_placed_may_bring_names);
 	tcase_add_test(tcase, nobody_is_read_again_for_what_he_does_not_name);
+	tcase_add_loop_test(tcase, what_very_many_name_takes_a_whole_load, 0, 2);
 	tcase_add_loop_test(tcase, what_is_refused_places_nothing, 0, 5);
 	tcase_add_loop_test(
 	    tcase, nothing_is_told_of_what_means_nothing_to_a_node, 0, 4);
