@@ -440,6 +440,32 @@ START_TEST(nobody_is_read_again_for_what_he_does_not_name)
 }
 END_TEST
 
+START_TEST(what_gives_less_frees_names)
+{
+	static const struct {
+		const char *name, *text;
+		bool frees;
+	} edits[] = {
+	    {"0", NULL, true},
+	    {"0", CARD("/", "198.51.100.0/24"), false},
+	    {"0", CARD("/c", "192.0.2.0/24"), true},
+	    {"1", NULL, false}, /* pods come and go, and nobody gives one twice */
+	    {"2", PAYS, false},
+	};
+	struct live *live = load_kept(CARD("/", "192.0.2.0/24"), POD, NULL);
+	struct live_edit *e = live_edit_new(live);
+	struct str text = {NULL, 0};
+
+	if (edits[_i].text != NULL)
+		text = str_from(edits[_i].text);
+	ck_assert_int_eq(
+	    live_read(e, str_from(edits[_i].name), text, &diags), LIVE_READ);
+	ck_assert(live_frees_names(e) == edits[_i].frees);
+	live_edit_free(e);
+	live_free(live);
+}
+END_TEST
+
 /* ---- what is refused ---- */
 
 #define PLACES(where, more)                                                            \
@@ -882,6 +908,7 @@ main(void)
 	tcase_add_test(tcase, a_name_that_came_and_went_was_never_there);
 	tcase_add_test(tcase, a_namespace_that_is_placed_may_bring_names);
 	tcase_add_test(tcase, nobody_is_read_again_for_what_he_does_not_name);
+	tcase_add_loop_test(tcase, what_gives_less_frees_names, 0, 5);
 	tcase_add_loop_test(tcase, what_very_many_name_takes_a_whole_load, 0, 2);
 	tcase_add_loop_test(tcase, what_is_refused_places_nothing, 0, 5);
 	tcase_add_loop_test(
