@@ -202,8 +202,10 @@ read_queue(struct engine *e, struct program_edit *edit, size_t *taken)
 	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++) {
 		if (read[i])
 			engine_source_judged(e, i);
-		if (engine_refused_wants_name(&e->sources[i]) &&
-		    program_edit_brings_names(edit))
+		if ((engine_refused_wants_name(&e->sources[i]) &&
+			program_edit_brings_names(edit)) ||
+		    (engine_refused_given_twice(&e->sources[i]) &&
+			program_edit_frees_names(edit)))
 			return false;
 	}
 	return true;

@@ -49,6 +49,12 @@ engine_refused_forgive_all(struct engine_source *s)
 	forget_all(&s->refused);
 }
 
+static bool
+is_code(const struct diag *d, enum diag_code code)
+{
+	return strcmp(d->code, diag_code_table[code].code) == 0;
+}
+
 /* `all`: every error is of the file; else those that have their place there. */
 static struct refused_file *
 new_refused(struct str name, const struct diag_list *diags, bool all)
@@ -66,8 +72,9 @@ new_refused(struct str name, const struct diag_list *diags, bool all)
 			(d->loc.source == NULL || !str_eq(d->loc.source->name, name))))
 			continue;
 		f->total++;
-		f->wants_name |=
-		    strcmp(d->code, diag_code_table[CODE_UNKNOWN_EXTERNAL].code) == 0;
+		f->wants_name |= is_code(d, CODE_UNKNOWN_EXTERNAL);
+		f->given_twice |=
+		    is_code(d, CODE_DUPLICATE_OBJECT) || is_code(d, CODE_PLACED_TWICE);
 		if (f->count < ENGINE_STATUS_ERRORS)
 			f->errors[f->count++] = engine_error_text(arena, d);
 	}
@@ -152,6 +159,19 @@ engine_refused_wants_name(const struct engine_source *s)
 		wants = f->wants_name;
 	}
 	return wants;
+}
+
+bool
+engine_refused_given_twice(const struct engine_source *s)
+{
+	bool twice = false;
+
+	for (size_t i = 0; i < s->refused.len && !twice; i++) {
+		const struct refused_file *f = s->refused.entries[i].value;
+
+		twice = f->given_twice;
+	}
+	return twice;
 }
 
 bool

@@ -71,7 +71,9 @@ struct refused_file {
 	const char **errors; /* their text */
 	size_t count;        /* kept; */
 	unsigned total;      /* found */
-	bool wants_name; /* one is that it names an ExternalNetwork that is not there */
+	bool
+	    wants_name; /* one is that it names an ExternalNetwork that is not there, ... */
+	bool given_twice; /* ... or that it gives what another gives */
 	/* Of a load: */
 	size_t source;
 	struct load_kept kept;
@@ -169,6 +171,8 @@ MUST_CHECK bool engine_refused_says(
     const struct engine_source *s, struct str name, const char *text);
 /* Whether a file may be good once an ExternalNetwork is there. */
 MUST_CHECK bool engine_refused_wants_name(const struct engine_source *s);
+/* Whether one may be once another gives less. */
+MUST_CHECK bool engine_refused_given_twice(const struct engine_source *s);
 /* Forgets what a load was to be done again with. */
 void engine_refused_end(struct engine *e);
 /* Frees a program, unless a load still reads files that are kept of it. */

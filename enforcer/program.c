@@ -152,8 +152,10 @@ load_shadow(struct program *p, struct model_options *options,
 
 	diag_list_init(&diags, p->arena);
 	options->audit_enforced = true;
-	if (load_side(p, &p->shadow, options, reading, &diags))
+	if (load_side(p, &p->shadow, options, reading, &diags)) {
+		live_keep_texts(p->shadow.live);
 		return;
+	}
 	program_free_side(&p->shadow);
 	diag_warn(&p->diags, "not-watched", (struct loc){0},
 	    "what policies with \"enforcement: audit\" would deny cannot be told: "

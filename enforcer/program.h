@@ -102,8 +102,9 @@ void program_edit_free(struct program_edit *edit);
 MUST_CHECK enum live_answer program_edit_read(struct program_edit *edit,
     struct str name, struct str text, struct diag_list *diags);
 
-/* As live_brings_names. */
+/* As live_brings_names and live_frees_names. */
 MUST_CHECK bool program_edit_brings_names(const struct program_edit *edit);
+MUST_CHECK bool program_edit_frees_names(const struct program_edit *edit);
 
 enum program_answer {
 	PROGRAM_SAME,    /* nothing follows from it */

@@ -55,6 +55,12 @@ program_edit_brings_names(const struct program_edit *e)
 	return live_brings_names(e->real);
 }
 
+bool
+program_edit_frees_names(const struct program_edit *e)
+{
+	return live_frees_names(e->real);
+}
+
 /* Chains that came and went, or read otherwise. */
 static bool
 changes_chains(const struct compile_delta *delta)

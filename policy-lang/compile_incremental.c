@@ -16,6 +16,10 @@
 /* So many new nodes of the tree of classes make it worth while to begin again. */
 #define STALE_NODES 100000
 
+/* With more the program of the node is better compiled where nothing waits for it: elements,
+ * rules, and what these are listed for, of which each costs a microsecond or two. */
+#define LOCAL_WORK_MOST 250000
+
 /* ---- the beginning ---- */
 
 static void
@@ -372,9 +376,31 @@ needs_anew(const struct compile_state *s)
 	       (s->c->via != NULL && via_needs_anew(s->c->via));
 }
 
+/* What finding out the node's own rules again goes through. */
+static size_t
+local_work(const struct compile_state *s)
+{
+	size_t work = 0;
+
+	for (unsigned i = 0; i < SET_COUNT; i++)
+		work += s->kept[i].count;
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		const struct side *side = &s->c->sides[d];
+
+		work += side->set_count + side->rule_count;
+		for (size_t i = 0; i < side->profile_count; i++)
+			work += side->profiles[i]->count;
+	}
+	return work;
+}
+
 static void
 apply_local(struct update *u)
 {
+	if (local_work(u->s) > LOCAL_WORK_MOST) {
+		u->anew = true;
+		return;
+	}
 	update_local(u);
 	if (u->anew)
 		return;

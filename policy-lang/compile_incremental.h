@@ -18,8 +18,8 @@
  * out again as well, for its own workloads and for those that Routes may be about: those at
  * or below Routes that publish, or that leave by this node. What connections go through
  * (`via`) stays as it was, unless the change is of a client, a server, or what is between
- * them: then it is found out again for all of these. With Routes about very many, such changes
- * compile anew, which is told, too.
+ * them: then it is found out again for all of these. With a program that is very large, or
+ * Routes about very many, such changes compile anew, which is told, too.
  *
  * What this asks of the model: an object that changed is another object, and one that did
  * not stays where it is, with all that it refers to, for as long as the state lives. So does

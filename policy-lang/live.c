@@ -6,6 +6,7 @@
 #include "policy-lang/live_internal.h"
 
 #define PART_CHUNK_BYTES 1024
+#define EDIT_MOST        4096 /* sources; of more a load of all makes nobody wait */
 #define FILE_OVERHEAD                                                                  \
 	192 /* of one that came by an edit: arena, chunk, place in the map */
 
@@ -335,7 +336,7 @@ live_read_again(struct live_edit *e, const struct live_file *f, struct diag_list
 	struct live_file *again;
 	enum live_answer answer;
 
-	if (f->text.ptr == NULL || f->other)
+	if (f->text.ptr == NULL || f->other || e->count >= EDIT_MOST)
 		return false;
 	again = read_file(e, f->source->name, f->text, diags, &answer);
 	if (answer != LIVE_READ)

@@ -62,6 +62,9 @@ MUST_CHECK enum live_answer live_read(
 /* Whether ExternalNetworks may come to be where they were not: somebody's mistake may have
  * been to name them. */
 MUST_CHECK bool live_brings_names(const struct live_edit *edit);
+/* Whether objects may be no more, or place nothing any more, in files of more than pods:
+ * somebody's mistake may have been to give them, too. */
+MUST_CHECK bool live_frees_names(const struct live_edit *edit);
 /* Puts what was read into the model. False: it takes a whole load; nothing has changed.
  * *out_changes, in the arena, refer to objects that last until live_sweep. */
 MUST_CHECK bool live_commit(struct live_edit *edit, struct arena *arena,

@@ -7,10 +7,11 @@
 
 /* ---- which ---- */
 
+/* Those that are new among them: what placed one may be refused, or gone again. */
 static size_t
 count_placed(const struct live_edit *e)
 {
-	size_t count = 0;
+	size_t count = e->fresh.kube_by_name.len;
 
 	for (size_t i = 0; i < e->count; i++) {
 		const struct live_replacement *r = &e->items[i];
@@ -38,6 +39,9 @@ hear(struct live_edit *e)
 {
 	bool agreed = true;
 
+	for (size_t i = 0; i < e->fresh.kube_by_name.len; i++)
+		(void)move_of(e, CONTAINER_OF(e->fresh.kube_by_name.entries[i].value,
+				     struct kube_node, kube));
 	for (size_t i = 0; i < e->count; i++) {
 		const struct live_file *before = e->items[i].before;
 		const struct live_file *after = e->items[i].after;

@@ -40,6 +40,12 @@ same_name(const struct external_network *a, const struct external_network *b)
 	return a->ns == b->ns && str_eq(a->name, b->name);
 }
 
+static bool
+places_some(const struct live_file *f)
+{
+	return f != NULL && f->placed_count != 0;
+}
+
 bool
 live_brings_names(const struct live_edit *e)
 {
@@ -53,11 +59,9 @@ live_brings_names(const struct live_edit *e)
 			there = same_name(x->come[i], x->gone[j]);
 		brings = !there;
 	}
-	for (size_t i = 0; i < e->count && !brings; i++) {
-		const struct live_file *f = e->items[i].before;
-
-		brings = f != NULL && f->placed_count != 0; /* some may move */
-	}
+	for (size_t i = 0; i < e->count && !brings; i++)
+		brings = places_some(e->items[i].before) || /* which may move */
+			 places_some(e->items[i].after);
 	return brings;
 }
 
@@ -98,17 +102,24 @@ add_changed(struct changed *c, const struct external_network *const *these,
 	}
 }
 
+/* Those that were seen for a while, too: what was read then may have found them. */
 static struct changed
 find_changed(struct live_edit *e)
 {
 	const struct load_externals *x = &e->externals;
+	const struct external_network **seen = NULL;
+	size_t seen_count = 0;
 	struct changed c = {.count = 0};
 
 	live_see_externals(e);
-	c.items = ARENA_ARRAY(
-	    e->arena, x->gone_count + x->come_count, const struct external_network *);
+	for (size_t i = 0; i < e->spent.count; i++)
+		add_externals(e->spent.items[i], &seen, &seen_count);
+	c.items = ARENA_ARRAY(e->arena, x->gone_count + x->come_count + seen_count,
+	    const struct external_network *);
 	add_changed(&c, x->gone, x->gone_count, x->come, x->come_count);
 	add_changed(&c, x->come, x->come_count, x->gone, x->gone_count);
+	add_changed(&c, seen, seen_count, x->come, x->come_count);
+	free(seen);
 	return c;
 }
 

@@ -26,6 +26,31 @@ live_take_claims(struct live *l, const struct live_file *f)
 	return true;
 }
 
+static bool
+same_claims(const struct live_file *a, const struct live_file *b)
+{
+	bool same = b != NULL && a->claim_count == b->claim_count;
+
+	for (size_t i = 0; i < a->claim_count && same; i++)
+		same = a->claims[i] == b->claims[i];
+	return same;
+}
+
+bool
+live_frees_names(const struct live_edit *e)
+{
+	bool frees = false;
+
+	for (size_t i = 0; i < e->count && !frees; i++) {
+		const struct live_file *before = e->items[i].before;
+
+		frees = before != NULL && !live_is_of_pods(before) &&
+			(before->placed_count != 0 ||
+			    !same_claims(before, e->items[i].after));
+	}
+	return frees;
+}
+
 /* ---- numbers of rules ---- */
 
 typedef void (*each_number_fn)(struct live *l, uint32_t number);

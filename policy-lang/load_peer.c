@@ -246,6 +246,14 @@ find_external(struct loader *l, const struct ns *from, struct str name)
 }
 
 static void
+consider_external(
+    struct nearest *n, const struct external_network *e, const struct ns *from)
+{
+	if (ns_within(from, e->ns))
+		nearest_consider(n, e->name);
+}
+
+static void
 suggest_external(
     struct loader *l, struct diag *d, const struct ns *from, struct str name)
 {
@@ -253,12 +261,11 @@ suggest_external(
 
 	if (!load_may_suggest(l))
 		return;
-	for (size_t i = 0; i < l->others[OTHER_EXTERNAL].count; i++) {
-		const struct external_network *e = l->others[OTHER_EXTERNAL].items[i];
-
-		if (ns_within(from, e->ns))
-			nearest_consider(&n, e->name);
-	}
+	for (size_t i = 0; i < l->others[OTHER_EXTERNAL].count; i++)
+		consider_external(&n, l->others[OTHER_EXTERNAL].items[i], from);
+	/* Of a part; of a whole load there are none yet. */
+	for (size_t i = 0; i < l->m->external_count; i++)
+		consider_external(&n, l->m->externals[i], from);
 	load_suggest(l, d, &n);
 }
 

@@ -308,6 +308,19 @@ def test_policy_that_named_an_external_network_too_early_is_taken_when_that_come
     assert lab.probe("web", "world", "tcp", 80).state == "closed"
 
 
+def test_policy_that_moves_to_another_file_stays(lab, enforcer):
+    """First it is in both, of which one is refused; then only that one is left."""
+    before = enforcer.generation()
+    enforcer.write("moved.yaml", DB)
+    enforcer.wait_state("stale")
+    (enforcer.policy / "db.yaml").unlink()
+    enforcer.wait_state("enforcing")
+    assert enforcer.source()["badFiles"] == []
+    assert enforcer.generation() > before
+    assert lab.probe("web", "db", "tcp", 5432).state == "open"
+    assert lab.probe("world", "db", "tcp", 5432).state == "closed"
+
+
 def test_who_names_an_external_network_follows_it_without_a_load(lab, enforcer):
     world = lab.host("world").address(4)
     enforcer.write("cards.yaml", OUTSIDE)

@@ -311,6 +311,38 @@ START_TEST(name_that_another_file_has_takes_a_whole_load)
 }
 END_TEST
 
+/* With policies that are only watched, too: one of them names the network, and another. */
+START_TEST(who_names_a_network_is_read_again_on_both_sides)
+{
+	static const char network[] =
+	    "apiVersion: ringfence.dev/v1alpha1\nkind: ExternalNetwork\n"
+	    "metadata: {name: net, namespace: /acme}\nspec: {cidrs: [%s]}\n";
+	static const char names_it[] =
+	    "apiVersion: ringfence.dev/v1alpha1\nkind: Policy\n"
+	    "metadata: {name: n%d, namespace: /acme}\nspec: {%s"
+	    "mandatory: {egress: [{action: deny, to: [{external: net}]}]}}\n";
+	struct program_edit *edit;
+	struct compile_delta delta;
+	struct diag_list diags;
+
+	(void)snprintf(texts[2], sizeof(texts[2]), network, "192.0.2.0/24");
+	(void)snprintf(texts[3], sizeof(texts[3]), names_it, 1, "");
+	(void)snprintf(texts[4], sizeof(texts[4]), names_it, 2, "enforcement: audit, ");
+	program = make();
+	ck_assert(program_has_shadow(program));
+	(void)snprintf(texts[2], sizeof(texts[2]), network, "198.51.100.0/24");
+	edit = program_edit_new(program);
+	diag_list_init(&diags, arena);
+	ck_assert_int_eq(
+	    program_edit_read(edit, str_from(names[2]), str_from(texts[2]), &diags),
+	    LIVE_READ);
+	ck_assert_int_eq(
+	    program_edit_commit(edit, arena, &diags, &delta), PROGRAM_CHANGED);
+	program_edit_free(edit);
+	program_sweep(program);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -319,10 +351,12 @@ main(void)
 	SRunner *sr = srunner_create(s);
 	int failed;
 
+	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, program_that_was_edited_is_as_one_made_from_scratch);
 	tcase_add_test(tc, file_with_mistakes_changes_nothing);
 	tcase_add_test(tc, name_that_another_file_has_takes_a_whole_load);
+	tcase_add_test(tc, who_names_a_network_is_read_again_on_both_sides);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);

@@ -309,6 +309,30 @@ START_TEST(who_names_an_external_network_follows_it)
 }
 END_TEST
 
+/* As a load of all sources says. */
+START_TEST(a_name_that_is_near_is_told)
+{
+	struct live *live = load_kept(CARD("/", "192.0.2.0/24"), NULL, NULL);
+	const char *text =
+	    "apiVersion: ringfence.dev/v1alpha1\nkind: Policy\nmetadata: { name: pay, "
+	    "namespace: /a/b }\nspec: { allow: { egress: [ { to: [ { external: cart } "
+	    "] } ] } }\n";
+	const struct diag *edited;
+
+	ck_assert_int_eq(edit(live, "1", text), LIVE_REFUSED);
+	edited = diags.first;
+	while (edited->severity != DIAG_ERROR)
+		edited = edited->next;
+	ck_assert_ptr_nonnull(edited->hint);
+	live_free(live);
+	diag_list_init(&diags, arena);
+	ck_assert_ptr_null(load(CARD("/", "192.0.2.0/24"), text, NULL));
+	while (diags.first->severity != DIAG_ERROR)
+		diags.first = diags.first->next;
+	ck_assert_str_eq(diags.first->hint, edited->hint);
+}
+END_TEST
+
 START_TEST(names_and_who_names_them_may_come_in_any_order)
 {
 	struct live *live = load_kept(PAYS, CARD("/a", "192.0.2.0/24"), NULL);
@@ -332,6 +356,76 @@ START_TEST(names_and_who_names_them_may_come_in_any_order)
 }
 END_TEST
 
+/* Who was read while it was there does not keep it. */
+START_TEST(a_name_that_came_and_went_was_never_there)
+{
+	struct live *live = load_kept(CARD("/", "192.0.2.0/24"), POD, NULL);
+	struct live_edit *e = live_edit_new(live);
+	struct compile_change *changes;
+	size_t count;
+
+	ck_assert_int_eq(
+	    live_read(e, STR("2"), STR(CARD("/a", "203.0.113.0/24")), &diags),
+	    LIVE_READ);
+	ck_assert_int_eq(live_read(e, STR("3"), STR(PAYS), &diags), LIVE_READ);
+	ck_assert_int_eq(
+	    live_read(e, STR("2"), (struct str){NULL, 0}, &diags), LIVE_READ);
+	ck_assert(live_commit(e, arena, &diags, &changes, &count));
+	live_edit_free(e);
+	live_sweep(live);
+	check_card(live, "192.0.2.0/24");
+	live_free(live);
+}
+END_TEST
+
+/* Whoever is written there, and was refused, finds other names above it now. */
+START_TEST(a_namespace_that_is_placed_may_bring_names)
+{
+	static const char placed[] =
+	    "apiVersion: ringfence.dev/v1alpha1\nkind: Namespace\nmetadata: { name: /a "
+	    "}\nspec: { kubernetes: { namespaces: [ k ] } }\n";
+	struct live *live = load_kept(CARD("/a", "192.0.2.0/24"), POD, NULL);
+	struct live_edit *e = live_edit_new(live);
+
+	ck_assert_int_eq(live_read(e, STR("2"), STR(POD "# it\n"), &diags), LIVE_READ);
+	ck_assert(!live_brings_names(e));
+	ck_assert_int_eq(live_read(e, STR("3"), str_from(placed), &diags), LIVE_READ);
+	ck_assert(live_brings_names(e));
+	live_edit_free(e);
+	live_free(live);
+}
+END_TEST
+
+/* Whoever waits for an edit waits for all that is read again. */
+START_TEST(what_very_many_name_takes_a_whole_load)
+{
+	static const unsigned counts[] = {4000, 4200};
+	struct bundle *bundle = ARENA_NEW(arena, struct bundle);
+	struct live *live;
+
+	bundle->sources = ARENA_ARRAY(arena, counts[_i] + 1, struct source);
+	bundle->sources[0] = (struct source){STR("0"), STR(CARD("/", "192.0.2.0/24"))};
+	for (bundle->count = 1; bundle->count <= counts[_i]; bundle->count++) {
+		const char *name = arena_printf(arena, "%zu", bundle->count);
+
+		bundle->sources[bundle->count] = (struct source){str_from(name),
+		    str_from(arena_printf(arena,
+			"apiVersion: ringfence.dev/v1alpha1\nkind: Policy\nmetadata: { "
+			"name: pay%s, namespace: /a }\nspec: { allow: { egress: [ { "
+			"to: "
+			"[ { external: card } ] } ] } }\n",
+			name))};
+	}
+	live = live_load(arena, bundle, NULL, NULL, &diags);
+	ck_assert_ptr_nonnull(live);
+	live_keep_texts(live);
+	ck_assert_int_eq(edit(live, "0", CARD("/", "198.51.100.0/24")),
+	    _i == 0 ? LIVE_READ : LIVE_BEYOND);
+	check_card(live, _i == 0 ? "198.51.100.0/24" : "192.0.2.0/24");
+	live_free(live);
+}
+END_TEST
+
 START_TEST(nobody_is_read_again_for_what_he_does_not_name)
 {
 	struct live *live = load(CARD("/", "192.0.2.0/24"), PAYS, NULL);
@@ -342,6 +436,100 @@ START_TEST(nobody_is_read_again_for_what_he_does_not_name)
 	ck_assert_int_eq(
 	    edit(live, "0", CARD("/", "192.0.2.0/24") "# it\n"), LIVE_READ);
 	check_card(live, "192.0.2.0/24");
+	live_free(live);
+}
+END_TEST
+
+START_TEST(what_gives_less_frees_names)
+{
+	static const struct {
+		const char *name, *text;
+		bool frees;
+	} edits[] = {
+	    {"0", NULL, true},
+	    {"0", CARD("/", "198.51.100.0/24"), false},
+	    {"0", CARD("/c", "192.0.2.0/24"), true},
+	    {"1", NULL, false}, /* pods come and go, and nobody gives one twice */
+	    {"2", PAYS, false},
+	};
+	struct live *live = load_kept(CARD("/", "192.0.2.0/24"), POD, NULL);
+	struct live_edit *e = live_edit_new(live);
+	struct str text = {NULL, 0};
+
+	if (edits[_i].text != NULL)
+		text = str_from(edits[_i].text);
+	ck_assert_int_eq(
+	    live_read(e, str_from(edits[_i].name), text, &diags), LIVE_READ);
+	ck_assert(live_frees_names(e) == edits[_i].frees);
+	live_edit_free(e);
+	live_free(live);
+}
+END_TEST
+
+/* ---- what is refused ---- */
+
+#define PLACES(where, more)                                                            \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: Namespace\nmetadata: { "            \
+	"name: " where " }\nspec: { kubernetes: { namespaces: [ k ] } }\n" more
+#define WRONG                                                                          \
+	"---\napiVersion: ringfence.dev/v1alpha1\nkind: Policy\nmetadata: { name: w, " \
+	"namespace: /a }\nspec: { alow: {} }\n"
+#define IN_IT                                                                          \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: Policy\nmetadata: { name: i, "      \
+	"namespace: k }\nspec: { allow: { ingress: [] } }\n"
+
+/* Nor what takes its place at once: it places nothing, and what is in the namespace goes by
+ * its name. */
+START_TEST(what_is_refused_places_nothing)
+{
+	static const struct {
+		const char *first, *then;
+		const char *place;
+	} edits[] = {
+	    {PLACES("/c", WRONG), NULL, "/k"},
+	    {PLACES("/c", ""), "", "/k"},
+	    {PLACES("/c", ""), PLACES("/d", ""), "/d"},
+	    {PLACES("/c", ""), PLACES("/d", WRONG), "/c"},
+	    {PLACES("/c", ""), NULL, "/c"},
+	};
+	struct live *live =
+	    load_kept(PAYS "---\n" CARD("/", "192.0.2.0/24"), NULL, NULL);
+	struct live_edit *e = live_edit_new(live);
+	const char *const texts[] = {edits[_i].first, edits[_i].then};
+	const struct policy *in_it = NULL;
+	struct compile_change *changes;
+	enum live_answer answer = LIVE_READ;
+	struct ip_addr addr;
+	size_t count;
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		struct str text = {NULL, 0};
+
+		if (texts[i] == NULL)
+			continue;
+		if (texts[i][0] != '\0')
+			text = str_from(texts[i]);
+		answer = live_read(e, STR("5"), text, &diags);
+		ck_assert_int_ne(answer, LIVE_BEYOND);
+		if (i == 0) {
+			ck_assert_int_eq(
+			    live_read(e, STR("6"), STR(POD), &diags), LIVE_READ);
+			ck_assert_int_eq(
+			    live_read(e, STR("7"), STR(IN_IT), &diags), LIVE_READ);
+		}
+	}
+	ck_assert(live_commit(e, arena, &diags, &changes, &count));
+	live_edit_free(e);
+	live_sweep(live);
+	ck_assert(ip_parse(STR("10.0.0.1"), &addr));
+	ck_assert(str_is(
+	    model_workload_at(live_model(live), &addr)->ns->path, edits[_i].place));
+	for (size_t i = 0; i < live_model(live)->policy_count; i++) {
+		if (str_is(live_model(live)->policies[i]->name, "i"))
+			in_it = live_model(live)->policies[i];
+	}
+	ck_assert_ptr_nonnull(in_it);
+	ck_assert(str_is(in_it->level->path, edits[_i].place));
 	live_free(live);
 }
 END_TEST
@@ -704,6 +892,7 @@ main(void)
 	SRunner *runner;
 	int failed;
 
+	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, others_are_edited_when_two_numbers_collide);
 	tcase_add_test(tcase, those_that_collide_take_a_whole_load);
@@ -714,8 +903,14 @@ main(void)
 	tcase_add_test(tcase, what_cannot_be_read_again_takes_a_whole_load);
 	tcase_add_test(tcase, what_is_written_in_it_moves_along);
 	tcase_add_test(tcase, who_names_an_external_network_follows_it);
+	tcase_add_test(tcase, a_name_that_is_near_is_told);
 	tcase_add_test(tcase, names_and_who_names_them_may_come_in_any_order);
+	tcase_add_test(tcase, a_name_that_came_and_went_was_never_there);
+	tcase_add_test(tcase, a_namespace_that_is_placed_may_bring_names);
 	tcase_add_test(tcase, nobody_is_read_again_for_what_he_does_not_name);
+	tcase_add_loop_test(tcase, what_gives_less_frees_names, 0, 5);
+	tcase_add_loop_test(tcase, what_very_many_name_takes_a_whole_load, 0, 2);
+	tcase_add_loop_test(tcase, what_is_refused_places_nothing, 0, 5);
 	tcase_add_loop_test(
 	    tcase, nothing_is_told_of_what_means_nothing_to_a_node, 0, 4);
 	tcase_add_test(tcase, no_workload_takes_the_address_of_a_pod);

@@ -83,7 +83,7 @@ listed(enum table_set_id set)
 
 /* Edits the one other source there is; what that came to. */
 static struct compile_delta
-edit(const char *text)
+advance(const char *text)
 {
 	const struct str none = {NULL, 0};
 	struct live_edit *e = live_edit_new(live);
@@ -99,6 +99,15 @@ edit(const char *text)
 	    state, arena, live_model(live), changes, count, &diags, &delta);
 	live_edit_free(e);
 	live_sweep(live);
+	return delta;
+}
+
+/* The same, of what needs no compiling anew. */
+static struct compile_delta
+edit(const char *text)
+{
+	struct compile_delta delta = advance(text);
+
 	ck_assert(!delta.anew);
 	check_content();
 	return delta;
@@ -214,6 +223,51 @@ START_TEST(who_is_here_is_asked_by_routes_and_quotas)
 }
 END_TEST
 
+/* ---- what is too large ---- */
+
+/* So many rules, each of a peer of its own and so many ports. */
+static const char *
+rules(unsigned count, unsigned ports)
+{
+	struct buf listed_ports = {0}, text = {0};
+	const char *copy;
+
+	for (unsigned i = 0; i < ports; i++)
+		buf_add_cstr(&listed_ports, arena_printf(arena, "%u/tcp, ", 2 * i + 1));
+	buf_add_cstr(&text,
+	    "apiVersion: ringfence.dev/v1alpha1\nkind: Policy\nmetadata: { name: "
+	    "large, namespace: /a }\nspec: { allow: { ingress: [\n");
+	for (unsigned i = 0; i < count; i++) {
+		buf_add_cstr(
+		    &text, arena_printf(arena,
+			       "{ from: [ { cidr: 11.%u.%u.%u/32 } ], ports: [ ",
+			       i >> 16, i >> 8 & UINT8_MAX, i & UINT8_MAX));
+		buf_add_str(&text, buf_str(&listed_ports));
+		buf_add_cstr(&text, "1/udp ] },\n");
+	}
+	buf_add_cstr(&text, "] } }\n---\n" FIRST);
+	copy = arena_strndup(arena, text.data, text.len);
+	buf_free(&listed_ports);
+	buf_free(&text);
+	return copy;
+}
+
+/* Nothing else goes on meanwhile: it may not take seconds, whether of elements or of rules. */
+START_TEST(a_very_large_program_is_compiled_beside_everything_else)
+{
+	static const struct {
+		unsigned rules, ports;
+		bool anew;
+	} sizes[] = {{10, 500, false}, {520, 500, true}, {84000, 0, true}};
+	struct compile_delta delta;
+
+	load(rules(sizes[_i].rules, sizes[_i].ports));
+	delta = advance(POLICY);
+	ck_assert(delta.anew == sizes[_i].anew && !delta.gone);
+	ck_assert(delta.local != sizes[_i].anew);
+}
+END_TEST
+
 /* ---- via ---- */
 
 #define VIA                                                                            \
@@ -272,6 +326,7 @@ main(void)
 	SRunner *runner;
 	int failed;
 
+	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, what_others_are_held_to_is_no_new_program);
 	tcase_add_test(tcase, what_nobody_else_is_held_to_is);
@@ -280,6 +335,8 @@ main(void)
 	tcase_add_test(tcase, an_address_of_a_node_is_no_workloads);
 	tcase_add_test(tcase, the_first_and_the_last_of_all_are_not_alone);
 	tcase_add_loop_test(tcase, who_is_here_is_asked_by_routes_and_quotas, 0, 2);
+	tcase_add_loop_test(
+	    tcase, a_very_large_program_is_compiled_beside_everything_else, 0, 3);
 	tcase_add_test(tcase, via_is_compiled_again_for_whom_it_is_about);
 	tcase_add_test(tcase, via_stays_when_others_change);
 	suite_add_tcase(suite, tcase);
