@@ -200,12 +200,13 @@ read_queue(struct engine *e, struct program_edit *edit, size_t *taken)
 		read[x->queue[i].source] = true;
 	}
 	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++) {
+		const unsigned waits = engine_refused_waits_for(&e->sources[i]);
+
 		if (read[i])
 			engine_source_judged(e, i);
-		if ((engine_refused_wants_name(&e->sources[i]) &&
+		if (((waits & WAITS_FOR_NAME) != 0 &&
 			program_edit_brings_names(edit)) ||
-		    (engine_refused_given_twice(&e->sources[i]) &&
-			program_edit_frees_names(edit)))
+		    ((waits & WAITS_FOR_LESS) != 0 && program_edit_frees_names(edit)))
 			return false;
 	}
 	return true;

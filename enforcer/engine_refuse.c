@@ -49,10 +49,23 @@ engine_refused_forgive_all(struct engine_source *s)
 	forget_all(&s->refused);
 }
 
-static bool
-is_code(const struct diag *d, enum diag_code code)
+static unsigned
+waits_for(const struct diag *d)
 {
-	return strcmp(d->code, diag_code_table[code].code) == 0;
+	static const struct {
+		enum diag_code code;
+		enum refused_wait wait;
+	} waits[] = {
+	    {CODE_UNKNOWN_EXTERNAL, WAITS_FOR_NAME},
+	    {CODE_DUPLICATE_OBJECT, WAITS_FOR_LESS},
+	    {CODE_PLACED_TWICE, WAITS_FOR_LESS},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(waits); i++) {
+		if (strcmp(d->code, diag_code_table[waits[i].code].code) == 0)
+			return waits[i].wait;
+	}
+	return 0;
 }
 
 /* `all`: every error is of the file; else those that have their place there. */
@@ -72,9 +85,7 @@ new_refused(struct str name, const struct diag_list *diags, bool all)
 			(d->loc.source == NULL || !str_eq(d->loc.source->name, name))))
 			continue;
 		f->total++;
-		f->wants_name |= is_code(d, CODE_UNKNOWN_EXTERNAL);
-		f->given_twice |=
-		    is_code(d, CODE_DUPLICATE_OBJECT) || is_code(d, CODE_PLACED_TWICE);
+		f->waits_for |= waits_for(d);
 		if (f->count < ENGINE_STATUS_ERRORS)
 			f->errors[f->count++] = engine_error_text(arena, d);
 	}
@@ -148,30 +159,17 @@ engine_refused_add(struct engine *e, struct engine_source *s, struct str name,
 	put(e, s, new_refused(name, diags, true));
 }
 
-bool
-engine_refused_wants_name(const struct engine_source *s)
+unsigned
+engine_refused_waits_for(const struct engine_source *s)
 {
-	bool wants = false;
+	unsigned all = 0;
 
-	for (size_t i = 0; i < s->refused.len && !wants; i++) {
+	for (size_t i = 0; i < s->refused.len; i++) {
 		const struct refused_file *f = s->refused.entries[i].value;
 
-		wants = f->wants_name;
+		all |= f->waits_for;
 	}
-	return wants;
-}
-
-bool
-engine_refused_given_twice(const struct engine_source *s)
-{
-	bool twice = false;
-
-	for (size_t i = 0; i < s->refused.len && !twice; i++) {
-		const struct refused_file *f = s->refused.entries[i].value;
-
-		twice = f->given_twice;
-	}
-	return twice;
+	return all;
 }
 
 bool

@@ -63,6 +63,12 @@ struct engine_load {
 	unsigned rounds;
 };
 
+/* What others may do that makes a bad file good; bits. */
+enum refused_wait {
+	WAITS_FOR_NAME = 1 << 0, /* an ExternalNetwork that it names comes */
+	WAITS_FOR_LESS = 1 << 1, /* another no longer gives what it gives, too */
+};
+
 /* A file that is bad. */
 struct refused_file {
 	struct arena *arena; /* in which it is */
@@ -71,9 +77,7 @@ struct refused_file {
 	const char **errors; /* their text */
 	size_t count;        /* kept; */
 	unsigned total;      /* found */
-	bool
-	    wants_name; /* one is that it names an ExternalNetwork that is not there, ... */
-	bool given_twice; /* ... or that it gives what another gives */
+	unsigned waits_for;  /* enum refused_wait */
 	/* Of a load: */
 	size_t source;
 	struct load_kept kept;
@@ -169,10 +173,8 @@ void engine_refused_settle(struct engine *e);
 /* Whether a text is among the errors of the file. */
 MUST_CHECK bool engine_refused_says(
     const struct engine_source *s, struct str name, const char *text);
-/* Whether a file may be good once an ExternalNetwork is there. */
-MUST_CHECK bool engine_refused_wants_name(const struct engine_source *s);
-/* Whether one may be once another gives less. */
-MUST_CHECK bool engine_refused_given_twice(const struct engine_source *s);
+/* What some file of the source waits for: bits of enum refused_wait. */
+MUST_CHECK unsigned engine_refused_waits_for(const struct engine_source *s);
 /* Forgets what a load was to be done again with. */
 void engine_refused_end(struct engine *e);
 /* Frees a program, unless a load still reads files that are kept of it. */
