@@ -435,52 +435,97 @@ def enforced(lab):
     return lab.node.exec(["nft", "list", "table", "inet", "ringfence"]).stdout
 
 
-def idles(rule, text):
-    """Whether it looks for something in a set that is empty."""
-    names = re.findall(r"@(\w+)", rule)
-    blocks = {re.sub(r"_b$", "", name): block for name, block in re.findall(
-        r"^\t(?:set|map) (\w+) {\n(.*?)^\t}$", text, re.MULTILINE | re.DOTALL)}
-    return any("elements = {" not in blocks[re.sub(r"_b$", "", name)] for name in names)
+class Table:
+    """What its constant chains come to."""
+
+    def __init__(self, text):
+        self.filled = {re.sub(r"_b$", "", name): "elements = {" in block for name, block in re.findall(
+            r"^\t(?:set|map) (\w+) {\n(.*?)^\t}$", text, re.MULTILINE | re.DOTALL)}
+        self.rules = {}
+        for chain, line in constants(text):
+            self.rules.setdefault(chain, set()).add(line)
+        self.idle = set()
+        while found := {chain for chain in self.rules if self.ends_nothing(chain)} - self.idle:
+            self.idle |= found
+
+    def idles(self, rule):
+        """Whether it looks for something in a set that is empty, or goes through what does nothing."""
+        led = re.search(r"\bjump (\w+)", rule)
+        return (led and led[1] in self.idle) or not all(
+            self.filled[re.sub(r"_b$", "", name)] for name in re.findall(r"@(\w+)", rule))
+
+    def ends_nothing(self, chain):
+        """Whether all of its rules idle, so that its packets go on as if they had not come."""
+        return all(self.idles(rule) or re.search(r"\bgoto (\w+)$", rule)
+                   and rule.split()[-1] in self.idle or rule.endswith("policy accept;")
+                   for rule in self.rules[chain] if rule.startswith("\t\t"))
+
+    def reached(self):
+        """Chains that packets come to: hooks, and what rules that do not idle lead to."""
+        found, ahead = set(), [chain for chain, rules in self.rules.items()
+                               if any(" hook " in rule for rule in rules)]
+        while ahead:
+            chain = ahead.pop()
+            if chain in self.rules and chain not in found:
+                found.add(chain)
+                ahead += [to for rule in self.rules[chain] if not self.idles(rule)
+                          for to in re.findall(r"\b(?:jump|goto) (\w+)", rule)]
+        return found
+
+    def surplus(self, wanted):
+        """The rules beyond those of another table that do something. A chain that it has not, and
+        that does nothing, is none."""
+        return {(chain, rule) for chain in self.reached() - (self.idle - set(wanted.rules))
+                for rule in self.rules[chain] - wanted.rules.get(chain, set())
+                if not self.idles(rule)}
 
 
-def reached(text):
-    """Constant chains that packets come to: hooks, and what rules that do not idle lead to."""
-    rules = {}
-    for chain, rule in constants(text):
-        rules.setdefault(chain, []).append(rule)
-    found, ahead = set(), [chain for chain in rules if any(" hook " in r for r in rules[chain])]
-    while ahead:
-        chain = ahead.pop()
-        if chain in rules and chain not in found:
-            found.add(chain)
-            ahead += [to for rule in rules[chain] if not idles(rule, text)
-                      for to in re.findall(r"\b(?:jump|goto) (\w+)", rule)]
-    return found
+def table(*chains, sets=""):
+    return Table("table inet ringfence {\n" + sets + "\tset empty {\n\t\ttype ipv4_addr\n\t}\n\n"
+                 "\tset filled {\n\t\ttype ipv4_addr\n\t\telements = { 10.0.0.1 }\n\t}\n\n"
+                 + "\n".join("\tchain %s {\n\t\t%s\n\t}\n" % (name, "\n\t\t".join(rules))
+                             for name, *rules in chains) + "}\n")
+
+
+FORWARD = "type filter hook forward priority filter; policy accept;"
 
 
 def test_only_chains_that_something_leads_to_are_reached():
-    text = ("table inet ringfence {\n\tset a {\n\t\ttype ipv4_addr\n\t}\n\n"
-            "\tset b {\n\t\ttype ipv4_addr\n\t\telements = { 10.0.0.1 }\n\t}\n\n"
-            "\tchain route4 {\n\t\tjump steer\n\t}\n\n\tchain steer {\n\t\taccept\n\t}\n\n"
-            "\tchain forward {\n\t\ttype filter hook forward priority -10\n"
-            "\t\tip saddr @a jump route4\n\t\tip saddr @b jump stray\n\t}\n\n"
-            "\tchain stray {\n\t\tgoto decide\n\t}\n\n\tchain decide {\n\t\taccept\n\t}\n}\n")
-    assert reached(text) == {"forward", "stray", "decide"}
+    assert table(("route4", "jump steer"), ("steer", "accept"),
+                 ("forward", FORWARD, "ip saddr @empty jump route4", "ip saddr @filled jump stray"),
+                 ("stray", "goto decide"), ("decide", "accept")).reached() == {
+                     "forward", "stray", "decide"}
 
 
-def test_only_rules_that_find_nothing_idle():
-    text = ("table inet ringfence {\n\tset gate4_b {\n\t\ttype ipv4_addr\n\t}\n\n\tmap rules {\n"
-            "\t\ttype classid : verdict\n\t\telements = { 0:3 : goto rule_3 }\n\t}\n}\n")
-    assert idles("ip saddr @gate4 drop", text) and idles("ip saddr @gate4_b drop", text)
-    assert not idles("meta priority vmap @rules", text) and not idles("accept", text)
+def test_only_rules_that_do_nothing_idle():
+    there = table(("stray", "ip saddr @empty goto decide"), ("decide", "drop"), ("no", "jump stray"),
+                  sets="\tset gate4_b {\n\t\ttype ipv4_addr\n\t}\n\n\tmap rules {\n"
+                  "\t\ttype classid : verdict\n\t\telements = { 0:3 : goto rule_3 }\n\t}\n\n")
+    assert there.idles("ip saddr @gate4 drop") and there.idles("ip saddr @gate4_b drop")
+    assert there.idles("ct state invalid jump stray") and there.idles("jump no")
+    assert not there.idles("meta priority vmap @rules") and not there.idles("accept")
+    assert not there.idles("goto stray") and not there.idles("jump decide")
+    assert there.idle == {"stray", "no"}
+
+
+def test_only_what_does_something_is_surplus():
+    wanted = table(("forward", FORWARD, "accept"))
+    through, hook = ("through", "ip saddr @empty drop"), FORWARD.replace("forward", "prerouting")
+    assert not table(("forward", FORWARD, "accept", "jump through"), through,
+                     ("more", hook, "goto through")).surplus(wanted)
+    assert table(("forward", FORWARD, "accept", "goto through"), through).surplus(wanted) == {
+        ("forward", "\t\tgoto through")}
+    assert table(("forward", FORWARD, "accept"), ("more", hook, "ip saddr @filled drop")).surplus(
+        wanted)
+    assert table(("forward", FORWARD, "accept"), ("more", hook.replace("accept", "drop"))).surplus(
+        wanted)
 
 
 def is_enforced(lab, wanted):
-    """The constant chains may have rules that were of use before, and idle now."""
+    """The constant chains may have rules that were of use before, and do nothing now."""
     there = enforced(lab)
-    surplus, met = constants(there) - constants(wanted), reached(there)
     return (listing(there) == listing(wanted) and constants(there) >= constants(wanted)
-            and all(idles(rule, there) for chain, rule in surplus if chain in met))
+            and not Table(there).surplus(Table(wanted)))
 
 
 @pytest.mark.skipif(HISTORIES == 0, reason="no histories are wanted")
@@ -510,6 +555,8 @@ def test_what_is_enforced_is_what_the_last_state_compiles_to(lab, cluster, tmp_p
                 differences = "\n".join(difflib.unified_diff(
                     listing(wanted), listing(enforced(lab)), "compiled", "enforced",
                     lineterm="", n=0))
+                lacking = constants(wanted) - constants(enforced(lab))
+                surplus = Table(enforced(lab)).surplus(Table(wanted))
                 pytest.fail(f"seed {SEED}, history {number}: {done}\n{differences}\n"
-                            + enforcer.log()[-5000:])
+                            f"lacking: {lacking}\nsurplus: {surplus}\n" + enforcer.log()[-5000:])
         assert enforcer.ask("diff").returncode == 0
