@@ -430,6 +430,13 @@ def test_no_wrong_field_keeps_a_container_alive(lab, wrong):
     assert run(lab.node, program(), BASE | wrong, environment("DEL")) == (0, None)
 
 
+@pytest.mark.parametrize("pod", ["K8S_POD_NAMESPACE=a;K8S_POD_NAME=b_c", "K8S_POD_NAME=a", "x"])
+def test_no_pod_that_is_none_keeps_a_container_alive(lab, pod):
+    """Of a container, too, that did not start for that."""
+    assert run(lab.node, program(), BASE, environment("ADD", "/x", CNI_ARGS=pod))[1]["code"] == 4
+    assert run(lab.node, program(), BASE, environment("DEL", CNI_ARGS=pod)) == (0, None)
+
+
 def test_version(lab):
     status, told = run(lab.node, program(), {"cniVersion": "1.0.0"},
                        {"CNI_COMMAND": "VERSION"})
