@@ -217,6 +217,16 @@ def test_options_that_are_wrong(node, options):
     assert node.files() == {"a.conflist": FLANNEL.encode()}
 
 
+@pytest.mark.parametrize("option", ["--check", "--best-effort", "--file=a.conflist"])
+def test_uninstall_does_nothing_where_an_option_is_not_its_own(node, option):
+    node.write("a.conflist", FLANNEL)
+    node.install()
+    before = node.files()
+    done = node.run("uninstall", option)
+    assert done.returncode == 2 and option.split("=")[0] in done.stderr, done.stderr
+    assert node.files() == before and (node.bin / "ringfence-cni").exists()
+
+
 def wait_until(condition, what):
     end = time.monotonic() + WAIT_S
     while not condition():
