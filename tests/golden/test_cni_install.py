@@ -129,6 +129,21 @@ def test_single_plugin_becomes_a_list_and_comes_back(node, ending):
     assert node.files() == {f"20-n.{ending}": SINGLE.replace("bridge", "ptp").encode()}
 
 
+@pytest.mark.parametrize("other", [FLANNEL, "{"], ids=["a list", "no list"])
+def test_list_of_somebody_else_is_not_replaced(node, other):
+    """Of one name but for the ending: runtimes take the single plugin then."""
+    node.write("20-n.conf", SINGLE)
+    node.write("20-n.conflist", other)
+    before = node.files()
+    done = node.run("install")
+    assert done.returncode == 1 and "20-n.conflist is there as well" in done.stderr, done.stderr
+    assert node.files() == before
+    (node.net / "20-n.conf").unlink()
+    node.write("20-n.conflist", FLANNEL)
+    node.install()
+    assert node.read("20-n.conflist")["plugins"][-1] == LAST
+
+
 def test_first_configuration_counts(node):
     node.write("10-calico.conflist", FLANNEL)
     node.write("20-flannel.conflist", FLANNEL)
