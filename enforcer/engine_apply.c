@@ -275,6 +275,28 @@ wants_commit(const struct engine *e)
 	       (e->apply.candidate != NULL && !audit_holds(e));
 }
 
+/* What could not be put in force, and may never be, does not keep from the kernel what was. */
+static bool
+restores_first(const struct engine *e)
+{
+	const struct engine_apply *a = &e->apply;
+
+	return a->candidate_refused && (a->heal || wants_midstream(e));
+}
+
+static bool
+takes_candidate(const struct engine *e)
+{
+	return e->apply.candidate != NULL && !audit_holds(e) && !restores_first(e);
+}
+
+static bool
+must_wait(const struct engine *e)
+{
+	return wants_commit(e) && !restores_first(e) &&
+	       monotime_now().ns < e->apply.commit_after.ns;
+}
+
 static bool
 take_edits(struct engine *e)
 {
@@ -302,12 +324,13 @@ engine_apply_step(struct engine *e)
 		a->again = false;
 		a->pending = a->current;
 		engine_commit_send(e);
-	} else if (wants_commit(e) && monotime_now().ns < a->commit_after.ns) {
+	} else if (must_wait(e)) {
 		engine_apply_step_after(e, PACE_RETRY_FIRST_MS);
-	} else if (a->candidate != NULL && !audit_holds(e)) {
+	} else if (takes_candidate(e)) {
 		struct program *p = a->candidate;
 
 		a->candidate = NULL;
+		a->candidate_refused = false;
 		begin(e, p);
 	} else if (a->heal || wants_midstream(e)) {
 		begin(e, a->current);
@@ -330,6 +353,7 @@ engine_apply_offer(struct engine *e, struct program *p)
 		return;
 	}
 	e->apply.candidate = p;
+	e->apply.candidate_refused = false;
 	e->apply.retry_ms = 0;
 	e->apply.commit_after.ns = 0;
 	if (e->audit.told && audit_holds(e))

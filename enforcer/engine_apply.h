@@ -79,6 +79,7 @@ struct engine_apply {
 	unsigned retry_ms;
 	monotime_t commit_after; /* not before: the last one was refused */
 	char refusal[512];       /* what the kernel did not take; "" */
+	bool candidate_refused;  /* candidate is what could not be put in force last */
 
 	bool ready_told;
 	uint64_t programs, heals, refusals, stale_total, looks, mismatches;

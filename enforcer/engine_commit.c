@@ -264,6 +264,16 @@ committed(struct engine *e, uint32_t generation)
 
 /* ---- refusals ---- */
 
+/* As put_back, of what would fare the same way at once. */
+static void
+put_back_refused(struct engine *e)
+{
+	struct engine_apply *a = &e->apply;
+
+	a->candidate_refused = a->pending != a->current && a->candidate == NULL;
+	put_back(e);
+}
+
 static void
 refused(struct engine *e, struct proc_reader *r, uint32_t op, uint32_t element)
 {
@@ -285,7 +295,7 @@ refused(struct engine *e, struct proc_reader *r, uint32_t op, uint32_t element)
 	(void)snprintf(
 	    a->refusal, sizeof(a->refusal), "%s: %.*s", where, STR_ARG(detail));
 	(void)audit_change(e, "ResponseComplete", a->refusal, true, false);
-	put_back(e);
+	put_back_refused(e);
 	/* Half way, or perhaps not what we think. */
 	a->table_known = false;
 	if (a->whole)
@@ -453,7 +463,7 @@ engine_commit_send(struct engine *e)
 	}
 	log_error("kernel-link", "detail=%s", log_quote(str_from(err.msg)));
 	a->table_known = a->table_known && a->stage == 0;
-	put_back(e);
+	put_back_refused(e);
 	engine_apply_retry(e);
 }
 

@@ -138,10 +138,14 @@ engine_source_readable(struct engine *e, size_t index)
 
 	if (s->state != SOURCE_UNREADABLE)
 		return;
-	if ((s->bundle_fd < 0 && !s->spent) || e->load.behind)
-		set_state(s, SOURCE_UNKNOWN); /* until it has been loaded */
-	else
+	if ((s->bundle_fd >= 0 || s->spent) && !e->load.behind) {
 		engine_source_judged(e, index);
+		return;
+	}
+	set_state(s, SOURCE_UNKNOWN); /* until it has been loaded */
+	/* What is wrong with it was forgotten meanwhile, and perhaps nothing new comes. */
+	if (e->load.behind && !e->load.running)
+		engine_load_whole(e);
 }
 
 /* The files of it that were refused are all that is wrong with it. */

@@ -1,10 +1,12 @@
 #include "enforcer/cni/ask.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -40,8 +42,19 @@ wait_for(int fd, short events, const struct cni_patience *p)
 	return n > 0;
 }
 
+/* A daemon that is busy has many to answer before us: connecting waits, but not for ever. */
+static bool
+limit_connecting(int fd, const struct cni_patience *p)
+{
+	const uint64_t ms = cni_patience_left(p) + 1; /* 0 would be for ever */
+	const struct timeval wait = {
+	    .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+
+	return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) == 0;
+}
+
 static int
-open_socket(const char *path)
+open_socket(const char *path, const struct cni_patience *p)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd;
@@ -51,10 +64,12 @@ open_socket(const char *path)
 		return -1;
 	}
 	memcpy(address.sun_path, path, strlen(path) + 1);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;
-	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+	if (limit_connecting(fd, p) &&
+	    connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
+	    fcntl(fd, F_SETFL, O_NONBLOCK) == 0)
 		return fd;
 	{
 		int error = errno;
@@ -113,7 +128,7 @@ cni_ask(const char *socket, const struct cni_patience *patience, struct str ques
 {
 	struct buf out = {0}, answer = {0};
 	json_t *json = NULL;
-	int fd = open_socket(socket);
+	int fd = open_socket(socket, patience);
 
 	if (fd < 0) {
 		(void)snprintf(why, CNI_TEXT_BYTES, "the enforcer is not there: %s: %s",

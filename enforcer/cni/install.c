@@ -99,6 +99,28 @@ saved_name_of(const char *name, char out[NAME_BYTES])
 	return n > 0 && n < NAME_BYTES;
 }
 
+/* False, and `err` says so: a list of that name is there, and none that this program made. */
+static bool
+may_replace(int directory, const char *list, struct err *err)
+{
+	struct buf text = {0}, without = {0};
+	struct err ignored = ERR_INIT;
+	char why[CNI_TEXT_BYTES];
+	mode_t mode;
+	bool ours =
+	    place_read(directory, list, CNI_INPUT_BYTES, &text, &mode, &ignored) == 0 &&
+	    chain_remove(buf_str(&text), &without, why) == CHAIN_CHANGED;
+
+	buf_free(&text);
+	buf_free(&without);
+	if (ours || !exists(directory, list))
+		return true;
+	(void)err_set(err, ERR_INVALID,
+	    "%s is there as well, and would be lost: remove the one that is not meant",
+	    list);
+	return false;
+}
+
 /* A list comes after the file that it stands in for: it counts once that is out of the way. */
 static int
 write_chain(int directory, const char *name, struct str text, mode_t mode,
@@ -111,6 +133,8 @@ write_chain(int directory, const char *name, struct str text, mode_t mode,
 		return place_write(directory, name, text, mode, err);
 	if (!list_name_of(name, list) || !saved_name_of(name, saved))
 		return err_set(err, ERR_LIMIT, "%s: its name is too long", name);
+	if (!may_replace(directory, list, err))
+		return ERR_INVALID;
 	rc = place_write(directory, list, text, mode, err);
 	if (rc == 0)
 		rc = place_rename(directory, name, saved, err);

@@ -292,10 +292,18 @@ read_options(int argc, char **argv, struct options *o)
 	    {"help", no_argument, NULL, 'h'},
 	    {NULL, 0, NULL, 0},
 	};
+	static const struct option undo_options[] = {
+	    {"bin-dir", required_argument, NULL, 'b'},
+	    {"net-dir", required_argument, NULL, 'n'},
+	    {"watch", no_argument, NULL, 'w'},
+	    {"help", no_argument, NULL, 'h'},
+	    {NULL, 0, NULL, 0},
+	};
+	const struct option *known = o->undo ? undo_options : options;
 	bool ok = true;
 	int option;
 
-	while (ok && (option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+	while (ok && (option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
 		switch (option) {
 		case 'b':
 			o->places.bin_dir = optarg;
@@ -346,12 +354,13 @@ int
 install_command(int argc, char **argv)
 {
 	struct options o = {.places = {.bin_dir = DEFAULT_BIN, .net_dir = DEFAULT_NET}};
-	int status = read_options(argc, argv, &o);
+	int status;
 
+	o.undo = strcmp(argv[0], "uninstall") == 0;
+	status = read_options(argc, argv, &o);
 	log_setup("cni", LOG_INFO, LOG_FORMAT_TEXT);
 	if (status >= 0)
 		return status;
-	o.undo = strcmp(argv[0], "uninstall") == 0;
 	if (o.watch)
 		return watch(&o);
 	if (o.undo)

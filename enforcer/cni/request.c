@@ -41,6 +41,12 @@ static const struct {
 };
 
 static bool
+waits_for_policy(enum cni_command command)
+{
+	return command == CNI_ADD || command == CNI_CHECK;
+}
+
+static bool
 is_alphanumeric(char c)
 {
 	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
@@ -126,7 +132,8 @@ copy_name(struct str value, char *out, size_t size)
 	return true;
 }
 
-/* "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-0;...": only these two count. */
+/* "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-0;...": only these two count, and only for who
+ * waits. */
 static bool
 read_args(
     const struct cni_environment *env, struct cni_request *r, struct cni_error *error)
@@ -134,6 +141,8 @@ read_args(
 	struct str rest = str_from(env->args != NULL ? env->args : "");
 	bool ok = rest.len <= ENV_MOST;
 
+	if (!waits_for_policy(r->command))
+		return true; /* whatever they are */
 	while (ok && rest.ptr != NULL && rest.len != 0) {
 		struct str value = str_split(&rest, ';');
 		struct str key = str_split(&value, '=');
@@ -301,10 +310,8 @@ read_addresses(struct cni_request *r, struct cni_error *error)
 static bool
 read_previous(struct cni_request *r, struct cni_error *error)
 {
-	bool needed = r->command == CNI_ADD || r->command == CNI_CHECK;
-
 	r->previous = json_object_get(r->config, "prevResult");
-	if (!needed)
+	if (!waits_for_policy(r->command))
 		return true; /* whatever it is */
 	if (!json_is_object(r->previous)) {
 		cni_fail(error, CNI_BAD_CONFIG, "prevResult",

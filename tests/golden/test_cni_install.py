@@ -129,6 +129,21 @@ def test_single_plugin_becomes_a_list_and_comes_back(node, ending):
     assert node.files() == {f"20-n.{ending}": SINGLE.replace("bridge", "ptp").encode()}
 
 
+@pytest.mark.parametrize("other", [FLANNEL, "{"], ids=["a list", "no list"])
+def test_list_of_somebody_else_is_not_replaced(node, other):
+    """Of one name but for the ending: runtimes take the single plugin then."""
+    node.write("20-n.conf", SINGLE)
+    node.write("20-n.conflist", other)
+    before = node.files()
+    done = node.run("install")
+    assert done.returncode == 1 and "20-n.conflist is there as well" in done.stderr, done.stderr
+    assert node.files() == before
+    (node.net / "20-n.conf").unlink()
+    node.write("20-n.conflist", FLANNEL)
+    node.install()
+    assert node.read("20-n.conflist")["plugins"][-1] == LAST
+
+
 def test_first_configuration_counts(node):
     node.write("10-calico.conflist", FLANNEL)
     node.write("20-flannel.conflist", FLANNEL)
@@ -215,6 +230,16 @@ def test_options_that_are_wrong(node, options):
     node.write("a.conflist", FLANNEL)
     assert node.run("install", *options).returncode == 2
     assert node.files() == {"a.conflist": FLANNEL.encode()}
+
+
+@pytest.mark.parametrize("option", ["--check", "--best-effort", "--file=a.conflist"])
+def test_uninstall_does_nothing_where_an_option_is_not_its_own(node, option):
+    node.write("a.conflist", FLANNEL)
+    node.install()
+    before = node.files()
+    done = node.run("uninstall", option)
+    assert done.returncode == 2 and option.split("=")[0] in done.stderr, done.stderr
+    assert node.files() == before and (node.bin / "ringfence-cni").exists()
 
 
 def wait_until(condition, what):

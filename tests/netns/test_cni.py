@@ -228,6 +228,35 @@ def test_enforcer_that_never_answers(lab, tmp_path, routed):
     assert "no answer" in error["details"]
 
 
+def test_enforcer_that_others_keep_busy(lab, tmp_path):
+    """More ask at once than wait in its socket: even what is asked only once comes to it."""
+    path = tmp_path / "busy.sock"
+    config = {"cniVersion": "1.1.0", "name": "net", "type": "ringfence-cni", "socket": str(path)}
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(0)
+        listener.settimeout(WAIT_S)
+        with contextlib.ExitStack() as others:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    other = others.enter_context(socket.socket(socket.AF_UNIX))
+                    other.setblocking(False)
+                    other.connect(str(path))
+            process = start(lab.node, program(), config, environment("STATUS"))
+            waits = pathlib.Path(f"/proc/{process.pid}/wchan")
+            wait_until(lambda: process.poll() is not None
+                       or waits.read_text(encoding="ascii") == "unix_wait_for_peer", 30, "it to ask")
+        assert process.poll() is None
+        asked = b""
+        while not asked:  # the others have gone away
+            with listener.accept()[0] as connection:
+                asked = connection.recv(100)
+                if asked:
+                    connection.sendall(b'{"state": "enforcing"}\n')
+    assert asked == b"status\n"
+    assert finish(process) == (0, None)
+
+
 def test_enforcer_that_comes_late(lab, tmp_path, routed):
     """It may be starting, or be started anew."""
     with Enforcer(lab.node, tmp_path, {"a.yaml": WORKLOAD}) as enforcer:
@@ -428,6 +457,13 @@ def test_mistakes_have_their_code(lab, mistake):
                                    {"unfiltered": "yes"}], ids=str)
 def test_no_wrong_field_keeps_a_container_alive(lab, wrong):
     assert run(lab.node, program(), BASE | wrong, environment("DEL")) == (0, None)
+
+
+@pytest.mark.parametrize("pod", ["K8S_POD_NAMESPACE=a;K8S_POD_NAME=b_c", "K8S_POD_NAME=a", "x"])
+def test_no_pod_that_is_none_keeps_a_container_alive(lab, pod):
+    """Of a container, too, that did not start for that."""
+    assert run(lab.node, program(), BASE, environment("ADD", "/x", CNI_ARGS=pod))[1]["code"] == 4
+    assert run(lab.node, program(), BASE, environment("DEL", CNI_ARGS=pod)) == (0, None)
 
 
 def test_version(lab):

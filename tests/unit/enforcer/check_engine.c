@@ -3,6 +3,7 @@
  * waiting.
  */
 #include <check.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -280,6 +281,34 @@ START_TEST(load_that_does_not_end_is_an_illness)
 }
 END_TEST
 
+/* ---- what is wrong with sources ---- */
+
+static void
+run_load(void)
+{
+	ck_assert(engine->load.running);
+	while (engine->load.running)
+		(void)uv_run(&engine->loop, UV_RUN_ONCE);
+}
+
+START_TEST(source_that_is_readable_again_says_what_is_wrong_with_it)
+{
+	engine->names.learnt = learnt_new(1);
+	engine_source_arrived(engine, 0, open("/dev/null", O_RDONLY | O_CLOEXEC));
+	run_load();
+	ck_assert_int_eq(engine->sources[0].state, SOURCE_BAD);
+	const unsigned errors = engine->sources[0].error_total;
+
+	engine_source_failed(engine, 0, STR("no route to host"));
+	ck_assert_int_eq(engine->sources[0].state, SOURCE_UNREADABLE);
+	engine_source_readable(engine, 0);
+	run_load();
+	ck_assert_int_eq(engine->sources[0].state, SOURCE_BAD);
+	ck_assert_uint_eq(engine->sources[0].error_total, errors);
+	learnt_free(engine->names.learnt);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -297,6 +326,7 @@ main(void)
 	tcase_add_test(tc, record_that_went_to_another_audit_role_is_not_waited_for);
 	tcase_add_test(tc, kernel_role_that_does_not_answer_is_an_illness);
 	tcase_add_test(tc, load_that_does_not_end_is_an_illness);
+	tcase_add_test(tc, source_that_is_readable_again_says_what_is_wrong_with_it);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);

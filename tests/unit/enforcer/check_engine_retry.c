@@ -27,6 +27,7 @@ setup(void)
 	engine_load_init(engine);
 	engine_apply_init(engine);
 	engine_audit_init(engine);
+	engine_cut_init(engine);
 	engine_kernel_init(engine);
 	engine->apply.current = program_make_skeleton(&engine->settings);
 	ck_assert(engine->apply.current->ok);
@@ -45,6 +46,7 @@ teardown(void)
 	engine_kernel_fini(engine);
 	(void)close(other);
 	engine_audit_fini(engine);
+	engine_cut_fini(engine);
 	engine_apply_disconnected(engine);
 	engine_load_fini(engine);
 	engine_apply_fini(engine);
@@ -112,6 +114,44 @@ START_TEST(what_is_refused_is_tried_again_ever_later)
 }
 END_TEST
 
+/* The program that was sent; the engine remembers it as pending until it is answered. */
+static bool
+sends(const struct program *p)
+{
+	return is_asked() && engine->apply.pending == p;
+}
+
+START_TEST(refused_program_keeps_nobody_from_restoring_the_one_in_force)
+{
+	struct program *next = program_make_skeleton(&engine->settings);
+
+	engine_apply_offer(engine, next);
+	ck_assert(sends(next));
+	answer_applied(ERR_SYSTEM);
+	ck_assert(!is_asked());
+	engine->apply.commit_after.ns += LONG_NS;
+	/* Meanwhile others delete the table. */
+	engine_apply_need_heal(engine, true, "the test");
+	engine_apply_step(engine);
+	ck_assert(sends(engine->apply.current));
+	/* The kernel takes neither: by turns, each later than the one before. */
+	answer_applied(ERR_SYSTEM);
+	ck_assert(!is_asked());
+	engine->apply.commit_after.ns = 0; /* it is time */
+	engine_apply_step(engine);
+	ck_assert(sends(next));
+	answer_applied(ERR_SYSTEM);
+	ck_assert(sends(engine->apply.current));
+	answer_applied(0);
+	ck_assert(!engine->apply.heal);
+	ck_assert(!is_asked());
+	ck_assert_ptr_ne(engine->apply.current, next);
+	engine->apply.commit_after.ns = 0;
+	engine_apply_step(engine);
+	ck_assert_ptr_eq(engine->apply.current, next); /* nothing in it is to be sent */
+}
+END_TEST
+
 int
 main(void)
 {
@@ -122,6 +162,8 @@ main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, what_is_refused_is_tried_again_ever_later);
+	tcase_add_test(
+	    tc, refused_program_keeps_nobody_from_restoring_the_one_in_force);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
