@@ -243,6 +243,7 @@ init(struct parent *p, const struct parent_options *options)
 	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++)
 		files_source_init(&p->source_files[i]);
 	parent_kube_init(p);
+	parent_control_init(p);
 	parent_bridge_init(p);
 }
 
@@ -271,7 +272,7 @@ prepare(struct parent *p, struct err *err)
 	if (rc == 0)
 		rc = nft_socket(&p->nft_fd, err);
 	if (rc == 0)
-		rc = files_listen_control(c, &p->listeners[LISTENER_CONTROL], err);
+		rc = parent_control_listen(p, err);
 	if (rc == 0 && c->has_metrics)
 		rc = files_listen_metrics(c, &p->listeners[LISTENER_METRICS], err);
 	for (size_t i = 0; rc == 0 && i < c->dns_listener_count; i++) {
@@ -308,8 +309,7 @@ finish(struct parent *p)
 	parent_stop_role(p, ROLE_ENGINE);
 	parent_stop_role(p, ROLE_AUDIT);
 	parent_stop_role(p, ROLE_KERNEL);
-	if (p->listeners[LISTENER_CONTROL] >= 0)
-		(void)unlink(p->config->control_socket); /* it may be gone already */
+	parent_control_fini(p);
 	for (size_t i = 0; i < LISTENER_COUNT; i++) {
 		if (p->listeners[i] >= 0)
 			(void)close(p->listeners[i]); /* nobody accepts any more */
