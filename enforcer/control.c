@@ -323,6 +323,12 @@ control_new(struct engine *e, int fd, struct control **out_control, struct err *
 	return rc;
 }
 
+int
+control_listen(struct control *c, int fd, struct err *err)
+{
+	return server_listen(c->server, fd, err);
+}
+
 void
 control_free(struct control *c)
 {

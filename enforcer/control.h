@@ -30,6 +30,8 @@ struct proc_msg;
 /* Takes a listening socket. */
 MUST_CHECK int control_new(
     struct engine *e, int fd, struct control **out_control, struct err *err);
+/* Takes another in its place. */
+MUST_CHECK int control_listen(struct control *c, int fd, struct err *err);
 /* Closes all connections. NULL is fine. */
 void control_free(struct control *c);
 /* Passes a line on to those who follow flows. NULL is fine. */

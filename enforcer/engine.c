@@ -217,8 +217,9 @@ on_listener(struct engine *e, struct proc_msg *msg)
 	kind = proc_get_u8(&r);
 	if (fd < 0)
 		return false;
-	if (kind == LISTENER_CONTROL && e->control == NULL) {
-		rc = control_new(e, fd, &e->control, &err);
+	if (kind == LISTENER_CONTROL) {
+		rc = e->control != NULL ? control_listen(e->control, fd, &err)
+					: control_new(e, fd, &e->control, &err);
 	} else if (kind == LISTENER_METRICS && e->metrics == NULL) {
 		rc = metrics_new(e, fd, &e->metrics, &err);
 	} else {

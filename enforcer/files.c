@@ -84,8 +84,31 @@ give_to_group(const char *path, struct str name, struct err *err)
 	return 0;
 }
 
+static int
+identify(const char *path, struct files_identity *out, struct err *err)
+{
+	struct stat st;
+
+	if (lstat(path, &st) != 0)
+		return err_sys(err, "%s", path);
+	*out = (struct files_identity){st.st_dev, st.st_ino};
+	return 0;
+}
+
+/* As long as the socket is open its inode is nobody else's. */
+bool
+files_control_is(const struct enforcer_config *c, const struct files_identity *file)
+{
+	struct files_identity now = {0};
+	struct err ignored = ERR_INIT;
+
+	return identify(c->control_socket, &now, &ignored) == 0 &&
+	       now.device == file->device && now.inode == file->inode;
+}
+
 int
-files_listen_control(const struct enforcer_config *c, int *out_fd, struct err *err)
+files_listen_control(const struct enforcer_config *c, struct files_identity *out_file,
+    int *out_fd, struct err *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	mode_t before;
@@ -105,6 +128,8 @@ files_listen_control(const struct enforcer_config *c, int *out_fd, struct err *e
 	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) != 0)
 		rc = err_sys(err, "%s", c->control_socket);
 	(void)umask(before); /* cannot fail */
+	if (rc == 0)
+		rc = identify(c->control_socket, out_file, err);
 	if (rc == 0)
 		rc = give_to_group(c->control_socket, c->control_group, err);
 	if (rc == 0 && listen(fd, BACKLOG) != 0)

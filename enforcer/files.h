@@ -4,14 +4,25 @@
 #ifndef ENFORCER_FILES_H
 #define ENFORCER_FILES_H
 
+#include <sys/types.h>
+
 #include "common/bundle.h"
 #include "common/map.h"
 #include "enforcer/config.h"
 
+/* Which file a path led to. */
+struct files_identity {
+	dev_t device;
+	ino_t inode;
+};
+
 /* Listens on the control socket: mode 0600, or 0660 with a group. Makes the directory if
  * need be. ERR_EXISTS if another daemon answers there, or what is there is no socket. */
-MUST_CHECK int files_listen_control(
-    const struct enforcer_config *c, int *out_fd, struct err *err);
+MUST_CHECK int files_listen_control(const struct enforcer_config *c,
+    struct files_identity *out_file, int *out_fd, struct err *err);
+/* Whether clients that look for the control socket find this one. */
+MUST_CHECK bool files_control_is(
+    const struct enforcer_config *c, const struct files_identity *file);
 MUST_CHECK int files_listen_metrics(
     const struct enforcer_config *c, int *out_fd, struct err *err);
 /* Listens for DNS of workloads, over UDP and TCP; the address need not be there yet. */

@@ -103,30 +103,53 @@ keep_places(
 	now->address_place_count = old->address_place_count;
 }
 
+static bool
+same_metrics(const struct enforcer_config *a, const struct enforcer_config *b)
+{
+	return a->has_metrics == b->has_metrics && a->metrics_port == b->metrics_port &&
+	       ip_eq(&a->metrics_addr, &b->metrics_addr);
+}
+
+/* Names the fields that have changed and wait for a restart. */
+static void
+warn_of_fixed(const struct enforcer_config *now, const struct enforcer_config *old)
+{
+	const struct {
+		const char *field;
+		bool same;
+	} fixed[] = {
+	    {"node", str_eq(now->node, old->node)},
+	    {"control", same_text(now->control_socket, old->control_socket)},
+	    {"controlGroup", str_eq(now->control_group, old->control_group)},
+	    {"metrics", same_metrics(now, old)},
+	    {"audit.directory", same_text(now->audit_directory, old->audit_directory)},
+	    {"user", str_eq(now->user, old->user)},
+	    {"tableOwner", now->own_table == old->own_table},
+	    {"routeAddresses", same_places(now, old)},
+	    {"steering", steering_equal(&now->steering, &old->steering)},
+	    {"flows.group", now->flow_group == old->flow_group},
+	    {"dns.group", now->names_group == old->names_group},
+	    {"dns.listen", same_listeners(now, old)},
+	};
+	struct buf fields = {0};
+
+	for (size_t i = 0; i < ARRAY_LEN(fixed); i++) {
+		if (!fixed[i].same)
+			buf_printf(&fields, "%s%s", fields.len != 0 ? ", " : "",
+			    fixed[i].field);
+	}
+	if (fields.len != 0)
+		log_warn("config", "fields=%s message=\"change with a restart only\"",
+		    log_quote(buf_str(&fields)));
+	buf_free(&fields);
+}
+
 /* What cannot change while we run stays as it is, and says so. */
 static void
 keep_fixed(
     struct arena *arena, struct enforcer_config *now, const struct enforcer_config *old)
 {
-	bool changed = !same_text(now->control_socket, old->control_socket) ||
-		       !str_eq(now->control_group, old->control_group) ||
-		       !same_text(now->audit_directory, old->audit_directory) ||
-		       !str_eq(now->user, old->user) || !str_eq(now->node, old->node) ||
-		       now->flow_group != old->flow_group ||
-		       now->names_group != old->names_group ||
-		       now->own_table != old->own_table || !same_places(now, old) ||
-		       !same_listeners(now, old) ||
-		       !steering_equal(&now->steering, &old->steering) ||
-		       now->has_metrics != old->has_metrics ||
-		       now->metrics_port != old->metrics_port ||
-		       !ip_eq(&now->metrics_addr, &old->metrics_addr);
-
-	if (changed)
-		log_warn("config",
-		    "message=\"node, control, controlGroup, metrics, audit, user, "
-		    "tableOwner, routeAddresses, steering, flows.group, dns.group, "
-		    "dns.mode and dns.listen "
-		    "change with a restart only\"");
+	warn_of_fixed(now, old);
 	now->flow_group = old->flow_group;
 	now->names_group = old->names_group;
 	now->own_table = old->own_table;
@@ -243,6 +266,7 @@ init(struct parent *p, const struct parent_options *options)
 	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++)
 		files_source_init(&p->source_files[i]);
 	parent_kube_init(p);
+	parent_control_init(p);
 	parent_bridge_init(p);
 }
 
@@ -271,7 +295,7 @@ prepare(struct parent *p, struct err *err)
 	if (rc == 0)
 		rc = nft_socket(&p->nft_fd, err);
 	if (rc == 0)
-		rc = files_listen_control(c, &p->listeners[LISTENER_CONTROL], err);
+		rc = parent_control_listen(p, err);
 	if (rc == 0 && c->has_metrics)
 		rc = files_listen_metrics(c, &p->listeners[LISTENER_METRICS], err);
 	for (size_t i = 0; rc == 0 && i < c->dns_listener_count; i++) {
@@ -308,8 +332,7 @@ finish(struct parent *p)
 	parent_stop_role(p, ROLE_ENGINE);
 	parent_stop_role(p, ROLE_AUDIT);
 	parent_stop_role(p, ROLE_KERNEL);
-	if (p->listeners[LISTENER_CONTROL] >= 0)
-		(void)unlink(p->config->control_socket); /* it may be gone already */
+	parent_control_fini(p);
 	for (size_t i = 0; i < LISTENER_COUNT; i++) {
 		if (p->listeners[i] >= 0)
 			(void)close(p->listeners[i]); /* nobody accepts any more */

@@ -1,7 +1,8 @@
 /*
  * The parent's state, shared by parent.c (start, end, signals, configuration),
  * parent_roles.c (processes, what they are sent, what they say), parent_kube.c (clusters,
- * and what lets in there) and parent_bridge.c (what passes policy by).
+ * and what lets in there), parent_control.c (the control socket's file) and parent_bridge.c
+ * (what passes policy by).
  */
 #ifndef ENFORCER_PARENT_STATE_H
 #define ENFORCER_PARENT_STATE_H
@@ -69,6 +70,9 @@ struct parent {
 	size_t directory_sources[ENFORCER_MAX_SOURCES]; /* which sources */
 	struct files_source source_files[ENFORCER_MAX_SOURCES];
 	int listeners[LISTENER_COUNT];
+	struct files_identity control_file;   /* of the control socket */
+	uv_timer_t control_timer;             /* looks whether it is there */
+	bool control_failed;                  /* and has been told of */
 	int dns_fds[2 * LIMIT_DNS_LISTENERS]; /* UDP and TCP of each */
 	size_t dns_fd_count;
 	int nft_fd; /* the kernel roles', one after the other */
@@ -91,6 +95,14 @@ void parent_kube_refresh(struct parent *p, size_t source, bool at_once);
 void parent_kube_settings(
     const struct parent *p, size_t source, struct kube_settings *out);
 void parent_kube_fini(struct parent *p);
+
+/* ---- parent_control.c ---- */
+
+void parent_control_init(struct parent *p);
+/* Listens, and goes on to look whether the socket can be found. */
+MUST_CHECK int parent_control_listen(struct parent *p, struct err *err);
+/* Takes its file away. */
+void parent_control_fini(struct parent *p);
 
 /* ---- parent_bridge.c ---- */
 

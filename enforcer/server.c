@@ -18,9 +18,15 @@ union stream {
 	uv_tcp_t tcp;
 };
 
+/* Each handle's own: one that is closing may be there beside its successor. */
+struct listener {
+	union stream stream;
+	struct server *server;
+};
+
 struct server {
 	uv_loop_t *loop;
-	union stream listener;
+	struct listener *listener;
 	const struct server_handler *handler;
 	void *arg;
 	struct server_conn *conns;
@@ -28,7 +34,7 @@ struct server {
 	uint64_t last_id;
 	int domain;
 	bool freed;
-	bool listener_closed;
+	unsigned open_listeners;
 };
 
 struct server_conn {
@@ -53,7 +59,7 @@ struct sending {
 static void
 free_server_at_last(struct server *s)
 {
-	if (s->freed && s->listener_closed && s->count == 0)
+	if (s->freed && s->open_listeners == 0 && s->count == 0)
 		free(s);
 }
 
@@ -212,9 +218,10 @@ init_stream(struct server *s, union stream *stream)
 }
 
 static void
-on_connection(uv_stream_t *listener, int status)
+on_connection(uv_stream_t *stream, int status)
 {
-	struct server *s = listener->data;
+	struct listener *listener = stream->data;
+	struct server *s = listener->server;
 	struct server_conn *conn;
 
 	if (status < 0)
@@ -231,7 +238,7 @@ on_connection(uv_stream_t *listener, int status)
 	conn->next = s->conns;
 	s->conns = conn;
 	s->count++;
-	if (uv_accept(listener, &conn->stream.stream) != 0 ||
+	if (uv_accept(stream, &conn->stream.stream) != 0 ||
 	    s->count > MAX_CONNECTIONS ||
 	    uv_read_start(&conn->stream.stream, on_alloc, on_read) != 0) {
 		close_conn(conn);
@@ -243,10 +250,47 @@ on_connection(uv_stream_t *listener, int status)
 static void
 on_listener_closed(uv_handle_t *handle)
 {
-	struct server *s = handle->data;
+	struct listener *listener = handle->data;
+	struct server *s = listener->server;
 
-	s->listener_closed = true;
+	free(listener);
+	s->open_listeners--;
 	free_server_at_last(s);
+}
+
+static void
+close_listener(struct listener *listener)
+{
+	if (listener != NULL)
+		uv_close(&listener->stream.handle, on_listener_closed);
+}
+
+int
+server_listen(struct server *s, int fd, struct err *err)
+{
+	struct listener *listener = xcalloc(1, sizeof(*listener));
+	union stream *stream = &listener->stream;
+	int rc;
+
+	listener->server = s;
+	if (init_stream(s, stream) != 0)
+		base_die("cannot make handles");
+	s->open_listeners++;
+	stream->handle.data = listener;
+	rc = s->domain == AF_UNIX ? uv_pipe_open(&stream->pipe, fd)
+				  : uv_tcp_open(&stream->tcp, fd);
+	if (rc != 0)
+		(void)close(fd); /* not taken */
+	else
+		rc = uv_listen(&stream->stream, BACKLOG, on_connection);
+	if (rc != 0) {
+		close_listener(listener);
+		return err_set(
+		    err, ERR_SYSTEM, "%s: %s", s->handler->name, uv_strerror(rc));
+	}
+	close_listener(s->listener);
+	s->listener = listener;
+	return 0;
 }
 
 int
@@ -260,26 +304,17 @@ server_new(uv_loop_t *loop, int fd, const struct server_handler *handler, void *
 	s->loop = loop;
 	s->handler = handler;
 	s->arg = arg;
-	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &s->domain, &len) != 0 ||
-	    init_stream(s, &s->listener) != 0) {
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &s->domain, &len) != 0) {
 		free(s);
 		(void)close(fd); /* not used */
 		return err_set(err, ERR_SYSTEM, "%s: not a socket", handler->name);
 	}
-	s->listener.handle.data = s;
-	rc = s->domain == AF_UNIX ? uv_pipe_open(&s->listener.pipe, fd)
-				  : uv_tcp_open(&s->listener.tcp, fd);
+	rc = server_listen(s, fd, err);
 	if (rc != 0)
-		(void)close(fd); /* not taken */
-	else
-		rc = uv_listen(&s->listener.stream, BACKLOG, on_connection);
-	if (rc != 0) {
 		server_free(s);
-		return err_set(
-		    err, ERR_SYSTEM, "%s: %s", handler->name, uv_strerror(rc));
-	}
-	*out_server = s;
-	return 0;
+	else
+		*out_server = s;
+	return rc;
 }
 
 void
@@ -290,7 +325,7 @@ server_free(struct server *s)
 	s->freed = true;
 	for (struct server_conn *c = s->conns; c != NULL; c = c->next)
 		close_conn(c);
-	uv_close(&s->listener.handle, on_listener_closed);
+	close_listener(s->listener);
 }
 
 /* ---- looking up ---- */

@@ -28,6 +28,9 @@ struct server_handler {
 /* Takes a listening socket (UNIX or TCP). */
 MUST_CHECK int server_new(uv_loop_t *loop, int fd, const struct server_handler *handler,
     void *arg, struct server **out_server, struct err *err);
+/* Takes another listening socket of that family in the place of the one that there is; connections
+ * go on. On failure that one stays. */
+MUST_CHECK int server_listen(struct server *s, int fd, struct err *err);
 /* Closes everything. NULL is fine. */
 void server_free(struct server *s);
 

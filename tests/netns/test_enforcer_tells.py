@@ -252,8 +252,15 @@ def test_flow_log_goes_on_when_its_disk_was_full(lab, idle):
 
 
 def test_control_socket_is_for_root_alone(enforcer):
-    mode = enforcer.socket.stat()
-    assert stat.S_IMODE(mode.st_mode) == 0o600 and mode.st_uid == 0
+    """So is the one that takes its place when somebody has deleted it."""
+    def is_private():
+        mode = enforcer.socket.stat()
+        return stat.S_IMODE(mode.st_mode) == 0o600 and mode.st_uid == 0
+
+    assert is_private()
+    enforcer.socket.unlink()
+    wait_until(enforcer.answers, 60, "another socket")
+    assert is_private() and "warn enforcer: control-socket" in enforcer.log()
 
 
 def test_explain_says_what_the_tool_says(enforcer):

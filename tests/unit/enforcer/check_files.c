@@ -32,12 +32,13 @@ teardown(void)
 	ck_assert_int_eq(rmdir(directory), 0);
 }
 
+static const struct enforcer_config config = {.control_socket = path};
+static struct files_identity file;
+
 static int
 listen_control(int *out_fd)
 {
-	const struct enforcer_config config = {.control_socket = path};
-
-	return files_listen_control(&config, out_fd, &err);
+	return files_listen_control(&config, &file, out_fd, &err);
 }
 
 START_TEST(listen_control_leaves_a_file_that_is_no_socket)
@@ -74,6 +75,24 @@ START_TEST(listen_control_takes_the_place_of_a_socket_that_nobody_answers_at)
 }
 END_TEST
 
+START_TEST(control_is_false_when_another_has_taken_its_place)
+{
+	int fd = -1, other = -1;
+	struct files_identity first;
+
+	ck_assert_msg(listen_control(&fd) == 0, "%s", err.msg);
+	first = file;
+	ck_assert(files_control_is(&config, &first));
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert(!files_control_is(&config, &first));
+	ck_assert_msg(listen_control(&other) == 0, "%s", err.msg);
+	ck_assert(!files_control_is(&config, &first));
+	ck_assert(files_control_is(&config, &file));
+	(void)close(fd);
+	(void)close(other);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -86,6 +105,7 @@ main(void)
 	tcase_add_test(tc, listen_control_leaves_a_file_that_is_no_socket);
 	tcase_add_test(
 	    tc, listen_control_takes_the_place_of_a_socket_that_nobody_answers_at);
+	tcase_add_test(tc, control_is_false_when_another_has_taken_its_place);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
