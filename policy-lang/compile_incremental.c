@@ -472,6 +472,18 @@ update_fini(struct update *u)
 }
 
 void
+compile_delta_make_anew(struct compile_delta *delta, bool gone)
+{
+	struct compile_delta anew = {.anew = true, .gone = gone};
+
+	for (unsigned set = SET_OWN4; set <= SET_OWN6; set++) {
+		anew.removed[set] = delta->removed[set];
+		anew.removed_count[set] = delta->removed_count[set];
+	}
+	*delta = anew;
+}
+
+void
 compile_state_advance(struct compile_state *state, struct arena *arena,
     const struct model *model, const struct compile_change *changes, size_t count,
     struct diag_list *diags, struct compile_delta *out_delta)
@@ -495,7 +507,7 @@ compile_state_advance(struct compile_state *state, struct arena *arena,
 		apply(&u);
 	update_fini(&u);
 	if (u.anew)
-		*out_delta = (struct compile_delta){.anew = true, .gone = u.applied};
+		compile_delta_make_anew(out_delta, u.applied);
 }
 
 bool

@@ -55,7 +55,9 @@ struct compile_change {
 };
 
 struct compile_delta {
-	bool anew; /* all of the content may be another; the rest is then empty */
+	/* All of the content may be another; the rest is then empty, but for what has been taken
+	 * out of SET_OWN4 and SET_OWN6 by then. */
+	bool anew;
 	bool gone; /* compile_state_advance: nor is the content what it was before */
 	/* Elements by set, sorted: what is no more, then what is new. An element with another
 	 * value is in both. */
@@ -75,6 +77,9 @@ struct compile_delta {
 	uint32_t *chains_removed;
 	size_t chain_removed_count;
 };
+
+/* Makes it `anew`. */
+void compile_delta_make_anew(struct compile_delta *delta, bool gone);
 
 struct compile_state;
 
