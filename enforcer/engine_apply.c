@@ -187,9 +187,6 @@ engine_apply_changed(
 	    a->delta.chain_changed_count);
 	a->current->arrived = arrived;
 	a->stage = 0;
-	engine_gone_note(e,
-	    (const struct table_element *const *)delta->removed + SET_OWN4,
-	    delta->removed_count + SET_OWN4);
 	plan_change(a);
 	engine_commit_begin(e);
 }

@@ -221,11 +221,16 @@ follow(struct engine *e, enum program_answer answer, const struct compile_delta 
 {
 	struct engine_apply *a = &e->apply;
 
-	a->ahead |= answer != PROGRAM_SAME;
+	if (answer == PROGRAM_SAME)
+		return;
+	a->ahead = true;
+	engine_gone_note(e,
+	    (const struct table_element *const *)delta->removed + SET_OWN4,
+	    delta->removed_count + SET_OWN4);
 	if (answer == PROGRAM_CHANGED) {
 		e->edits.incremental++;
 		engine_apply_changed(e, delta, arrived);
-	} else if (answer == PROGRAM_COMPILES) {
+	} else {
 		e->edits.anew++;
 		a->table_known = a->table_known && !delta->gone;
 		engine_load_recompile(e, arrived);

@@ -43,7 +43,7 @@ void
 engine_gone_note(
     struct engine *e, const struct table_element *const *elements, const size_t *counts)
 {
-	for (unsigned f = 0; f < 2; f++) {
+	for (unsigned f = 0; f < 2 && e->settings.workload_interface_count != 0; f++) {
 		struct ip_addr addr = {.family = f == 0 ? IP_V4 : IP_V6};
 		struct gone_key key;
 
@@ -70,6 +70,8 @@ engine_gone_note_program(struct engine *e, const struct program *p)
 
 /* ---- lists of connections ---- */
 
+/* What is on its way into the kernel is asked of again: until it is there, who is about to
+ * go may begin anew what a list ends. */
 void
 engine_gone_list_begins(struct engine *e)
 {
@@ -77,7 +79,8 @@ engine_gone_list_begins(struct engine *e)
 
 	for (size_t i = 0; i < g->since.addresses.len; i++)
 		add(&g->asked, g->since.addresses.entries[i].key);
-	clear(&g->since);
+	if (e->apply.pending == NULL && engine_apply_is_in_force(e))
+		clear(&g->since);
 }
 
 void
@@ -92,7 +95,8 @@ is_gone(const struct engine *e, const struct ip_addr *addr)
 	struct gone_key key;
 
 	return map_get(&e->gone.asked.addresses, key_of(&key, addr)) != NULL &&
-	       model_workload_at(e->apply.current->model, addr) == NULL;
+	       model_workload_at(e->apply.current->model, addr) == NULL &&
+	       model_node_at(e->apply.current->model, addr) == NULL;
 }
 
 bool
@@ -100,7 +104,8 @@ engine_gone_had(const struct engine *e, const struct connection *c)
 {
 	return e->gone.asked.addresses.len != 0 && !c->from_node &&
 	       e->apply.current->options.workload_interface_count != 0 &&
-	       (is_gone(e, &c->judged.src) || is_gone(e, &c->judged.dst));
+	       (is_gone(e, &c->judged.src) ||
+		   (!c->to_node && is_gone(e, &c->judged.dst)));
 }
 
 void

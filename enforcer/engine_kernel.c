@@ -309,10 +309,10 @@ kernel_observation_read(struct arena *arena, const struct proc_msg *msg,
 		rc = err_set(err, ERR_PROTOCOL, "malformed observation");
 	if (rc == 0)
 		memcpy(out->digest, digest, sizeof(out->digest));
-	if (rc == 0 && out->code == 0)
+	if (rc == 0 && blob.data.len != 0)
 		rc = op_decode(
 		    arena, (const uint8_t *)blob.data.ptr, blob.data.len, &batch, err);
-	if (rc == 0 && out->code == 0)
+	if (rc == 0)
 		take_operations(arena, &batch, &out->table);
 	blob_free(&blob);
 	return rc;

@@ -54,6 +54,7 @@ struct kernel_observation {
 	int code; /* 0, or an enum err_code */
 	uint32_t generation;
 	uint8_t digest[32];
+	/* Unless code is 0, SET_OWN4 and SET_OWN6 alone. */
 	struct plan_observed table;
 	const char *detail;
 };

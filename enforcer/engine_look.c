@@ -147,9 +147,8 @@ take_observation(struct engine *e, const struct kernel_observation *o)
 
 	if (a->current == NULL) {
 		e->adopt.fresh = is_fresh(o);
-		if (o->code == 0)
-			engine_gone_note(e, o->table.elements + SET_OWN4,
-			    o->table.element_count + SET_OWN4);
+		engine_gone_note(
+		    e, o->table.elements + SET_OWN4, o->table.element_count + SET_OWN4);
 		if (o->code == ERR_NOT_FOUND)
 			close_at_boot(e);
 		return;

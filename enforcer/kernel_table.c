@@ -103,7 +103,7 @@ kernel_observe(struct kernel *k, const struct proc_msg *msg)
 	uint32_t generation = 0;
 	int rc = observe_at_rest(k, elements, &observed, &generation, &err);
 
-	if (rc == 0)
+	if (rc == 0 || rc == ERR_STALE)
 		encode_observed(k, &observed, &data);
 	proc_put_u32(&head, generation);
 	buf_add(&head, observed.rules_digest, sizeof(observed.rules_digest));

@@ -76,7 +76,8 @@ MUST_CHECK int nft_counters(struct nft *n, struct nft_counter **out_counters,
 /*
  * Reads the table back as far as it can differ: every element of every set, the numbers of the rule
  * chains, and a digest of all rules. In the arena; sorted as table_content is.
- * ERR_NOT_FOUND if the table is not there.
+ * ERR_NOT_FOUND if the table is not there. ERR_STALE if it has changed meanwhile, or is not
+ * made as this version makes it: then SET_OWN4 and SET_OWN6 are read if they can be.
  */
 struct nft_observed {
 	struct table_element *elements[SET_COUNT];

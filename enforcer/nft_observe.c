@@ -419,6 +419,19 @@ read_elements(struct nft *n, struct arena *arena, enum table_set_id set,
 	return rc;
 }
 
+/* What can be known of a table that is not as this version makes it: whom the node had. */
+static void
+read_own(struct nft *n, struct arena *arena, struct nft_observed *out)
+{
+	memset(out, 0, sizeof(*out));
+	for (unsigned set = SET_OWN4; set <= SET_OWN6; set++) {
+		struct err err = ERR_INIT;
+		int rc = read_elements(n, arena, (enum table_set_id)set, out, &err);
+
+		(void)rc; /* then it is as if it had nobody */
+	}
+}
+
 static int
 observe(struct nft *n, struct arena *arena, bool elements,
     struct nft_observed *out_observed, struct err *err)
@@ -450,6 +463,8 @@ observe(struct nft *n, struct arena *arena, bool elements,
 		if (EVP_DigestFinal_ex(r.digest, out_observed->rules_digest, &len) != 1)
 			base_die("no SHA-256");
 	}
+	if (rc == ERR_STALE && elements)
+		read_own(n, arena, out_observed);
 	EVP_MD_CTX_free(r.digest);
 	free(r.counters);
 	return rc;

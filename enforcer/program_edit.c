@@ -133,8 +133,7 @@ program_edit_commit(struct program_edit *e, struct arena *arena,
 		    &again, &shadow_delta);
 	count_local(p, changes, count);
 	if (answer != PROGRAM_COMPILES && shadow_answer == PROGRAM_COMPILES)
-		*out_delta =
-		    (struct compile_delta){.anew = true, .gone = !is_empty(out_delta)};
+		compile_delta_make_anew(out_delta, !is_empty(out_delta));
 	return answer == PROGRAM_CHANGED ? shadow_answer : answer;
 }
 
@@ -170,7 +169,7 @@ program_announce(struct program *p, const struct announced_pod *pods, size_t cou
 		    announce(p, &p->shadow, pods, count, arena, &again, &shadow_delta);
 	if (answer == PROGRAM_COMPILES || shadow_answer != PROGRAM_COMPILES)
 		return answer;
-	*out_delta = (struct compile_delta){.anew = true, .gone = !is_empty(out_delta)};
+	compile_delta_make_anew(out_delta, !is_empty(out_delta));
 	return PROGRAM_COMPILES;
 }
 
@@ -188,8 +187,7 @@ program_learn(struct program *p, const struct compile_change *changes, size_t co
 		shadow_answer =
 		    advance(&p->shadow, arena, changes, count, &again, &shadow_delta);
 	if (answer == PROGRAM_CHANGED && shadow_answer == PROGRAM_COMPILES)
-		*out_delta =
-		    (struct compile_delta){.anew = true, .gone = !is_empty(out_delta)};
+		compile_delta_make_anew(out_delta, !is_empty(out_delta));
 	if (answer == PROGRAM_CHANGED && shadow_answer == PROGRAM_CHANGED &&
 	    is_empty(out_delta))
 		return PROGRAM_SAME;

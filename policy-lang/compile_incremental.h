@@ -16,7 +16,8 @@
  * and every address keeps its place among them; only sets of peers that nobody spoke of
  * before are looked for. A node costs its addresses. What Routes say for the node is found
  * out again as well, for its own workloads and for those that Routes may be about: those at
- * or below Routes that publish, or that leave by this node. What connections go through
+ * or below Routes that publish, or that leave by this node; the first Route that leads out, and
+ * the last, cost an element for each address. What connections go through
  * (`via`) stays as it was, unless the change is of a client, a server, or what is between
  * them: then it is found out again for all of these. With a program that is very large, or
  * Routes about very many, such changes compile anew, which is told, too.
@@ -55,7 +56,9 @@ struct compile_change {
 };
 
 struct compile_delta {
-	bool anew; /* all of the content may be another; the rest is then empty */
+	/* All of the content may be another; the rest is then empty, but for what has been taken
+	 * out of SET_OWN4 and SET_OWN6 by then. */
+	bool anew;
 	bool gone; /* compile_state_advance: nor is the content what it was before */
 	/* Elements by set, sorted: what is no more, then what is new. An element with another
 	 * value is in both. */
@@ -75,6 +78,9 @@ struct compile_delta {
 	uint32_t *chains_removed;
 	size_t chain_removed_count;
 };
+
+/* Makes it `anew`. */
+void compile_delta_make_anew(struct compile_delta *delta, bool gone);
 
 struct compile_state;
 

@@ -62,6 +62,18 @@ def test_only_known_workloads_pass(tmp_path):
         lab.node.exec(["nft", "flush", "ruleset"])
 
 
+NODE = """\
+apiVersion: v1
+kind: Node
+metadata: {{name: {name}}}
+status:
+  addresses:
+  - {{type: InternalIP, address: {v4}}}
+  - {{type: InternalIP, address: "{v6}"}}
+---
+"""
+
+
 def rest(lab, *names):
     return TREE + "".join(
         WORKLOAD.format(name=name, v4=lab.host(name).address(4),
@@ -98,15 +110,38 @@ def test_connections_of_who_is_gone_end(three, version):
     assert {flow["reason"] for flow in flows} == {"not-programmed"}
 
 
+def delete_set(node, name):
+    """The one copy that there is of a set that no rule asks."""
+    deleted = [node.exec(["nft", "delete", "set", "inet", "ringfence", copy],
+                         check=False).returncode == 0 for copy in (name, name + "_b")]
+    assert sorted(deleted) == [False, True]
+
+
 def test_who_went_while_nobody_looked_is_gone(three):
+    """Whether the table that was left is as this version makes it, or lacks a set."""
     lab, enforcer = three
     with (Stream(lab, "world", "gone", 80, 4) as gone,
+          Stream(lab, "world", "db", 80, 4) as next_gone,
           Stream(lab, "world", "web", 80, 4) as other):
-        enforcer.stop()
-        enforcer.write("world.yaml", rest(lab, "web", "db"))
-        enforcer.start()
-        wait_listed(enforcer)
-        assert gone.is_cut("client") and other.goes_on()
+        for stream, stay, lacks in ((gone, ["web", "db"], False),
+                                    (next_gone, ["web"], True)):
+            enforcer.stop()
+            if lacks:
+                delete_set(lab.node, "nobody4")
+            enforcer.write("world.yaml", rest(lab, *stay))
+            enforcer.start()
+            wait_listed(enforcer)
+            assert stream.is_cut("client") and other.goes_on()
+
+
+def test_a_node_that_takes_the_address_of_who_is_gone_keeps_it(three):
+    lab, enforcer = three
+    node = (NODE.format(name="node-2", v4=lab.host("gone").address(4),
+                        v6=lab.host("gone").address(6)))
+    with (Stream(lab, "gone", "db", 80, 4) as taken_over,
+          Stream(lab, "db", "gone", 80, 6) as taken_over_too):
+        change(enforcer, rest(lab, "web", "db") + node, "world.yaml")
+        assert taken_over.goes_on() and taken_over_too.goes_on()
 
 
 def test_who_moved_to_another_node_is_not_gone(three):

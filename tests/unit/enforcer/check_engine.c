@@ -11,6 +11,7 @@
 
 #include "enforcer/control.h"
 #include "enforcer/engine_state.h"
+#include "policy-lang/compile_state.h"
 
 #define WAIT_MS 60000 /* longer than the test */
 
@@ -83,6 +84,7 @@ setup(void)
 	engine_load_init(engine);
 	engine_apply_init(engine);
 	engine_audit_init(engine);
+	engine_gone_init(engine);
 	put_in_force(WORKLOAD("first", "n1", "10.1.0.1") NAMED);
 	engine->apply.suspect = false;
 	engine->apply.table_known = true;
@@ -94,6 +96,7 @@ teardown(void)
 	engine->stopping = true;
 	engine_attach_fini(engine);
 	engine_audit_fini(engine);
+	engine_gone_fini(engine);
 	engine_apply_disconnected(engine);
 	(void)uv_run(&engine->loop, UV_RUN_DEFAULT); /* a run of the loader */
 	engine_load_fini(engine);
@@ -141,19 +144,13 @@ START_TEST(edit_that_came_before_is_waited_for)
 }
 END_TEST
 
-/* The first of a cluster: all is compiled anew, on a thread. */
-#define FIRST_ROUTE                                                                    \
-	"---\napiVersion: ringfence.dev/v1alpha1\nkind: Route\n"                       \
-	"metadata: {name: out, namespace: /acme}\n"                                    \
-	"spec: {default: {egress: [{action: route, to: [{cidr: 192.0.2.0/24}], "       \
-	"source: [198.51.100.7]}]}}\n"
-
 START_TEST(workload_that_only_the_model_has_is_waited_for)
 {
 	wait_for("fd00::2");
 	ck_assert_uint_eq(answers, 0);
 	engine->apply.current->number = 10; /* others' programs came meanwhile */
-	edit("/a/second.yaml", LATE FIRST_ROUTE);
+	engine->apply.current->real.state->c->failed = true; /* takes compiling anew */
+	edit("/a/second.yaml", LATE);
 	ck_assert(engine_edits_take(engine));
 	ck_assert(engine->load.running);
 	engine_attach_tick(engine);
@@ -193,6 +190,69 @@ START_TEST(explanation_says_what_is_not_in_force)
 	ck_assert(explains(&told));
 	ck_assert_ptr_null(strstr(told.data, "pending"));
 	buf_free(&told);
+}
+END_TEST
+
+/* ---- who is gone ---- */
+
+#define WATCHED                                                                        \
+	"---\napiVersion: ringfence.dev/v1alpha1\nkind: Policy\n"                      \
+	"metadata: {name: watched, namespace: /acme}\n"                                \
+	"spec: {enforcement: audit, allow: {egress: []}}\n"
+
+/* Whether what began there ends, in the next list, as a gone workload's does. */
+static bool
+is_gone(const char *address)
+{
+	struct connection c = {.proto = 6};
+	bool gone;
+
+	ck_assert(ip_parse(str_from(address), &c.judged.src));
+	ck_assert(ip_parse(STR("192.0.2.1"), &c.judged.dst));
+	engine_gone_list_begins(engine);
+	gone = engine_gone_had(engine, &c);
+	engine_gone_listed(engine);
+	return gone;
+}
+
+/* Two workloads, of which one goes; on the side that a policy only watches, that takes
+ * compiling anew if it is to. */
+static void
+let_one_go(bool compiles)
+{
+	static struct interface_pattern behind;
+
+	ck_assert(interface_pattern_parse(STR("wl-*"), &behind));
+	engine->settings.workload_interfaces = &behind;
+	engine->settings.workload_interface_count = 1;
+	put_in_force(WORKLOAD("first", "n1", "10.1.0.1") "---\n" WORKLOAD(
+	    "third", "n1", "10.1.0.3") WATCHED);
+	engine->apply.current->shadow.state->c->failed = compiles;
+	edit("/a/first.yaml", WORKLOAD("first", "n1", "10.1.0.1") WATCHED);
+	ck_assert(engine_edits_take(engine));
+	ck_assert(engine->load.running == compiles);
+}
+
+START_TEST(who_went_is_gone_whatever_is_compiled)
+{
+	let_one_go(_i != 0);
+	ck_assert(is_gone("10.1.0.3"));
+	ck_assert(is_gone("10.1.0.3")); /* until it is in force */
+	ck_assert(!is_gone("10.1.0.1"));
+	engine->apply.ahead = engine->apply.heal = false;
+	engine->apply.table_known = true;
+	ck_assert(is_gone("10.1.0.3"));
+	ck_assert(!is_gone("10.1.0.3"));
+}
+END_TEST
+
+START_TEST(nobody_is_gone_where_no_interface_says_so)
+{
+	let_one_go(false);
+	ck_assert_uint_eq(engine->gone.since.addresses.len, 1);
+	engine->settings.workload_interface_count = 0;
+	engine_gone_note_program(engine, engine->apply.current); /* it lists its own */
+	ck_assert_uint_eq(engine->gone.since.addresses.len, 1);
 }
 END_TEST
 
@@ -322,6 +382,8 @@ main(void)
 	tcase_add_test(tc, edit_that_came_before_is_waited_for);
 	tcase_add_test(tc, workload_that_only_the_model_has_is_waited_for);
 	tcase_add_test(tc, explanation_says_what_is_not_in_force);
+	tcase_add_loop_test(tc, who_went_is_gone_whatever_is_compiled, 0, 2);
+	tcase_add_test(tc, nobody_is_gone_where_no_interface_says_so);
 	tcase_add_test(tc, edits_that_are_all_refused_begin_nothing);
 	tcase_add_test(tc, record_that_went_to_another_audit_role_is_not_waited_for);
 	tcase_add_test(tc, kernel_role_that_does_not_answer_is_an_illness);
