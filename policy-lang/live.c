@@ -23,21 +23,31 @@ new_file(struct live *l, const struct source *source, struct arena *arena)
 	return f;
 }
 
+struct live_said *
+live_say(const struct live *l, struct live_file *f)
+{
+	if (f->said == NULL)
+		f->said =
+		    ARENA_NEW(f->arena != NULL ? f->arena : l->arena, struct live_said);
+	return f->said;
+}
+
 static void
 free_file(struct live_file *f)
 {
 	if (f == NULL)
 		return;
-	free(f->numbers);
+	if (f->said != NULL)
+		free(f->said->numbers);
 	live_free_stand_ins(f);
 	arena_free(f->arena); /* in which it is itself; NULL: as long as the model */
 }
 
 /* ---- loading ---- */
 
-/* How many objects each source has; then, which. */
+/* How many objects each source has. */
 static void
-share_out(struct live *l, const struct load_note *note)
+count_objects(struct live *l, const struct load_note *note)
 {
 	const struct model *m = l->model;
 
@@ -46,44 +56,85 @@ share_out(struct live *l, const struct load_note *note)
 	for (size_t i = 0; i < m->workload_count; i++)
 		live_file_of(l, m->workloads[i]->loc.source)->workload_count++;
 	for (size_t i = 0; i < m->policy_count; i++)
-		live_file_of(l, m->policies[i]->loc.source)->policy_count++;
+		live_say(l, live_file_of(l, m->policies[i]->loc.source))
+		    ->policy_count++;
 	for (size_t i = 0; i < m->node_count; i++) {
 		if (m->nodes[i]->loc.source != NULL)
-			live_file_of(l, m->nodes[i]->loc.source)->node_count++;
+			live_say(l, live_file_of(l, m->nodes[i]->loc.source))
+			    ->node_count++;
 	}
+}
+
+/* Room for them. Where there is an array, it is told by where the next goes. */
+static void
+make_room(struct live *l)
+{
+	for (size_t i = 0; i < l->files.len; i++) {
+		struct live_file *f = l->files.entries[i].value;
+		struct live_said *said = f->said;
+
+		if (f->claim_count > 1)
+			f->claims.many =
+			    ARENA_ARRAY(l->arena, f->claim_count, uint64_t);
+		if (f->workload_count > 1)
+			f->workloads.many =
+			    ARENA_ARRAY(l->arena, f->workload_count, struct workload *);
+		if (said == NULL)
+			continue;
+		said->policies =
+		    ARENA_ARRAY(l->arena, said->policy_count, struct policy *);
+		said->nodes = ARENA_ARRAY(l->arena, said->node_count, struct node *);
+		said->policy_count = said->node_count = 0;
+	}
+}
+
+static void
+end_of_room(struct live *l)
+{
 	for (size_t i = 0; i < l->files.len; i++) {
 		struct live_file *f = l->files.entries[i].value;
 
-		f->claims = ARENA_ARRAY(l->arena, f->claim_count, uint64_t);
-		f->workloads =
-		    ARENA_ARRAY(l->arena, f->workload_count, struct workload *);
-		f->policies = ARENA_ARRAY(l->arena, f->policy_count, struct policy *);
-		f->nodes = ARENA_ARRAY(l->arena, f->node_count, struct node *);
-		f->claim_count = f->workload_count = f->policy_count = 0;
-		f->node_count = 0;
+		if (f->claim_count > 1)
+			f->claims.many -= f->claim_count;
+		if (f->workload_count > 1)
+			f->workloads.many -= f->workload_count;
 	}
+}
+
+/* Which objects each source has. */
+static void
+share_out(struct live *l, const struct load_note *note)
+{
+	const struct model *m = l->model;
+
+	count_objects(l, note);
+	make_room(l);
 	for (size_t i = 0; i < note->claim_count; i++) {
 		struct live_file *f = live_file_of(l, note->claims[i].source);
 
-		f->claims[f->claim_count++] = note->claims[i].hash;
+		*(f->claim_count == 1 ? &f->claims.one : f->claims.many++) =
+		    note->claims[i].hash;
 	}
 	for (size_t i = 0; i < m->workload_count; i++) {
 		struct live_file *f = live_file_of(l, m->workloads[i]->loc.source);
 
-		f->workloads[f->workload_count++] = m->workloads[i];
+		*(f->workload_count == 1 ? &f->workloads.one : f->workloads.many++) =
+		    m->workloads[i];
 	}
+	end_of_room(l);
 	for (size_t i = 0; i < m->policy_count; i++) {
-		struct live_file *f = live_file_of(l, m->policies[i]->loc.source);
+		struct live_said *said =
+		    live_file_of(l, m->policies[i]->loc.source)->said;
 
-		f->policies[f->policy_count++] = m->policies[i];
+		said->policies[said->policy_count++] = m->policies[i];
 	}
 	for (size_t i = 0; i < m->node_count; i++) {
-		struct live_file *f;
+		struct live_said *said;
 
 		if (m->nodes[i]->loc.source == NULL)
 			continue;
-		f = live_file_of(l, m->nodes[i]->loc.source);
-		f->nodes[f->node_count++] = m->nodes[i];
+		said = live_file_of(l, m->nodes[i]->loc.source)->said;
+		said->nodes[said->node_count++] = m->nodes[i];
 	}
 }
 
@@ -95,7 +146,7 @@ index_files(struct live *l)
 		struct live_file *f = l->files.entries[i].value;
 
 		if (!live_take_claims(l, f))
-			f->other = true;
+			live_say(l, f)->other = true;
 	}
 	live_index_numbers(l);
 }
@@ -108,16 +159,16 @@ keep(struct live *l, const struct bundle *bundle, const struct load_note *note)
 
 		/* Two of one name: then neither can be told from the other. */
 		if (map_set(&l->files, f->source->name, f) != NULL)
-			f->other = true;
+			live_say(l, f)->other = true;
 	}
 	for (size_t i = 0; i < note->audit.count; i++) {
 		const struct policy *p = note->audit.items[i];
 
-		live_file_of(l, p->loc.source)->left_out++;
+		live_say(l, live_file_of(l, p->loc.source))->left_out++;
 	}
 	/* Numbers that have moved out of each other's way stay as they are. */
 	for (size_t i = 0; i < note->collided_count; i++)
-		live_file_of(l, note->collided[i])->other = true;
+		live_say(l, live_file_of(l, note->collided[i]))->other = true;
 	share_out(l, note);
 	live_share_others(l, note);
 	live_share_spaces(l, note);
@@ -259,6 +310,57 @@ put(struct live_edit *e, struct str name, struct live_file *after)
 	    str_dup(e->arena, name), map_get(&e->l->files, name), after};
 }
 
+static void
+put_workloads(struct live_file *f, struct workload **items, size_t count)
+{
+	f->workload_count = (uint32_t)count;
+	if (count == 1)
+		f->workloads.one = items[0];
+	else
+		f->workloads.many = items;
+}
+
+static void
+put_claims(struct live_file *f, const struct load_note *note)
+{
+	uint64_t *all = &f->claims.one;
+
+	if (note->claim_count != 1)
+		all = f->claims.many =
+		    ARENA_ARRAY(f->arena, note->claim_count, uint64_t);
+	for (size_t i = 0; i < note->claim_count; i++)
+		all[f->claim_count++] = note->claims[i].hash;
+}
+
+/* Takes the vectors of namespaces. */
+static void
+put_said(const struct live *l, struct live_file *f, const struct load_objects *objects,
+    struct load_note *note)
+{
+	struct live_others *others = live_read_others(f, objects, note);
+	struct live_said *said;
+
+	if (others == NULL && objects->policy_count + objects->node_count == 0 &&
+	    objects->numbers == NULL && note->spaces.count + note->placed.count == 0)
+		return;
+	said = live_say(l, f);
+	*said = (struct live_said){
+	    .policies = objects->policies,
+	    .policy_count = (uint32_t)objects->policy_count,
+	    .nodes = objects->nodes,
+	    .node_count = (uint32_t)objects->node_count,
+	    .numbers = objects->numbers,
+	    .number_count = (uint32_t)objects->number_count,
+	    .spaces = ptr_vec_copy(f->arena, &note->spaces),
+	    .space_count = (uint32_t)note->spaces.count,
+	    .placed = ptr_vec_copy(f->arena, &note->placed),
+	    .placed_count = (uint32_t)note->placed.count,
+	    .others = others,
+	};
+	ptr_vec_fini(&note->spaces);
+	ptr_vec_fini(&note->placed);
+}
+
 static struct live_file *
 read_file(struct live_edit *e, struct str name, struct str text,
     struct diag_list *diags, enum live_answer *out_answer)
@@ -276,24 +378,9 @@ read_file(struct live_edit *e, struct str name, struct str text,
 	source->text = text;
 	ok = load_part(arena, source, l->model, diags, &note, &objects);
 	source->text = STR("");
-	f->workloads = objects.workloads;
-	f->workload_count = (uint32_t)objects.workload_count;
-	f->policies = objects.policies;
-	f->policy_count = (uint32_t)objects.policy_count;
-	f->nodes = objects.nodes;
-	f->node_count = (uint32_t)objects.node_count;
-	f->numbers = objects.numbers;
-	f->number_count = (uint32_t)objects.number_count;
-	f->claims = ARENA_ARRAY(arena, note.claim_count, uint64_t);
-	for (size_t i = 0; i < note.claim_count; i++)
-		f->claims[f->claim_count++] = note.claims[i].hash;
-	f->spaces = ptr_vec_copy(arena, &note.spaces);
-	f->space_count = (uint32_t)note.spaces.count;
-	f->placed = ptr_vec_copy(arena, &note.placed);
-	f->placed_count = (uint32_t)note.placed.count;
-	ptr_vec_fini(&note.spaces);
-	ptr_vec_fini(&note.placed);
-	f->others = live_read_others(f, &objects, &note);
+	put_workloads(f, objects.workloads, objects.workload_count);
+	put_claims(f, &note);
+	put_said(l, f, &objects, &note);
 	live_keep_text(l, f, text);
 	free(note.claims);
 	free(note.named);
@@ -307,7 +394,7 @@ read_file(struct live_edit *e, struct str name, struct str text,
 static bool
 has_others(const struct live_file *f)
 {
-	return f != NULL && f->others != NULL;
+	return f != NULL && live_said(f)->others != NULL;
 }
 
 enum live_answer
@@ -318,7 +405,7 @@ live_read(
 	enum live_answer answer = LIVE_READ;
 	struct live_file *after = NULL;
 
-	if (before != NULL && before->other)
+	if (before != NULL && live_said(before)->other)
 		return LIVE_BEYOND;
 	if (text.ptr != NULL)
 		after = read_file(e, name, text, diags, &answer);
@@ -336,9 +423,10 @@ live_read_again(struct live_edit *e, const struct live_file *f, struct diag_list
 	struct live_file *again;
 	enum live_answer answer;
 
-	if (f->text.ptr == NULL || f->other || e->count >= EDIT_MOST)
+	if (live_said(f)->text.ptr == NULL || live_said(f)->other ||
+	    e->count >= EDIT_MOST)
 		return false;
-	again = read_file(e, f->source->name, f->text, diags, &answer);
+	again = read_file(e, f->source->name, live_said(f)->text, diags, &answer);
 	if (answer != LIVE_READ)
 		return false;
 	put(e, f->source->name, again);
@@ -398,10 +486,10 @@ swap_claims(struct live_edit *e)
 static size_t
 audit_policies(const struct live_file *f)
 {
-	size_t count = f != NULL ? f->left_out : 0;
+	size_t count = f != NULL ? live_said(f)->left_out : 0;
 
-	for (size_t i = 0; f != NULL && i < f->policy_count; i++)
-		count += f->policies[i]->audit;
+	for (size_t i = 0; f != NULL && i < live_said(f)->policy_count; i++)
+		count += live_said(f)->policies[i]->audit;
 	return count;
 }
 
@@ -463,17 +551,17 @@ tell_file(const struct live *l, const struct live_file *f, bool after,
 	for (size_t i = 0; i < f->workload_count; i++)
 		changes[(*count)++] = (struct compile_change){
 		    .kind = CHANGE_WORKLOAD,
-		    .workload_before = after ? NULL : f->workloads[i],
-		    .workload_after = after ? f->workloads[i] : NULL,
+		    .workload_before = after ? NULL : live_workloads_of(f)[i],
+		    .workload_after = after ? live_workloads_of(f)[i] : NULL,
 		};
 	live_tell_nodes(l, f, after, changes, count);
 	live_tell_others(f, after, changes, count);
-	for (size_t i = 0; i < f->policy_count; i++) {
-		if (live_in_force(l, f->policies[i]))
+	for (size_t i = 0; i < live_said(f)->policy_count; i++) {
+		if (live_in_force(l, live_said(f)->policies[i]))
 			changes[(*count)++] = (struct compile_change){
 			    .kind = CHANGE_POLICY,
-			    .policy_before = after ? NULL : f->policies[i],
-			    .policy_after = after ? f->policies[i] : NULL,
+			    .policy_before = after ? NULL : live_said(f)->policies[i],
+			    .policy_after = after ? live_said(f)->policies[i] : NULL,
 			};
 	}
 }
@@ -489,11 +577,12 @@ tell(const struct live_edit *e, struct arena *arena, struct compile_change **out
 		    e->items[i].before, e->items[i].after};
 
 		for (size_t j = 0; j < ARRAY_LEN(both); j++)
-			most += both[j] != NULL
-				    ? both[j]->workload_count + both[j]->policy_count +
-					  both[j]->space_count + both[j]->node_count +
-					  live_other_changes(both[j])
-				    : 0;
+			most += both[j] != NULL ? both[j]->workload_count +
+						      live_said(both[j])->policy_count +
+						      live_said(both[j])->space_count +
+						      live_said(both[j])->node_count +
+						      live_other_changes(both[j])
+						: 0;
 	}
 	/* Each may make another of its node. */
 	*out = ARENA_ARRAY(arena, 2 * most + e->move_count, struct compile_change);

@@ -14,10 +14,10 @@
 static void
 free_stand_ins(struct live_file *f, struct ptr_vec *garbage)
 {
-	while (f->stand_ins != NULL) {
-		struct arena *arena = f->stand_ins->arena;
+	while (live_said(f)->stand_ins != NULL) {
+		struct arena *arena = f->said->stand_ins->arena;
 
-		f->stand_ins = f->stand_ins->next;
+		f->said->stand_ins = f->said->stand_ins->next;
 		if (garbage != NULL)
 			ptr_vec_push(garbage, arena);
 		else
@@ -41,7 +41,7 @@ live_drop_stand_ins(struct live *l, struct live_file *f)
 static void
 drop_stand_in(struct live *l, struct live_file *f, const struct workload *w)
 {
-	for (struct live_stand_in **at = &f->stand_ins; *at != NULL;
+	for (struct live_stand_in **at = &f->said->stand_ins; *at != NULL;
 	     at = &(*at)->next) {
 		if ((*at)->workload != w)
 			continue;
@@ -58,13 +58,14 @@ stand_in(
 	struct arena *arena = arena_new_sized(STAND_IN_CHUNK_BYTES);
 	struct live_stand_in *s = ARENA_NEW(arena, struct live_stand_in);
 	struct workload *w = ARENA_NEW(arena, struct workload);
+	struct live_said *said = live_say(l, f);
 
-	*w = *f->workloads[at];
+	*w = *live_workloads_of(f)[at];
 	load_announce(arena, w, pod);
-	drop_stand_in(l, f, f->workloads[at]);
-	*s = (struct live_stand_in){f->stand_ins, arena, w};
-	f->stand_ins = s;
-	f->workloads[at] = w;
+	drop_stand_in(l, f, live_workloads_of(f)[at]);
+	*s = (struct live_stand_in){said->stand_ins, arena, w};
+	said->stand_ins = s;
+	*(f->workload_count == 1 ? &f->workloads.one : &f->workloads.many[at]) = w;
 	return w;
 }
 
@@ -131,7 +132,7 @@ replace(struct announcing *a, struct workload *before, const struct announced_po
 	struct workload *after;
 	size_t at = 0;
 
-	while (at < f->workload_count && f->workloads[at] != before)
+	while (at < f->workload_count && live_workloads_of(f)[at] != before)
 		at++;
 	if (at == f->workload_count)
 		base_die("a workload is no source's");

@@ -166,9 +166,16 @@ live_compact(struct live *l, const struct live_file *from)
 	*source = (struct source){str_dup(a, from->source->name), STR("")};
 	f->source = source;
 	f->arena = a;
-	f->claims = copy_bytes(a, from->claims, from->claim_count * sizeof(*f->claims));
-	f->workloads = ARENA_ARRAY(a, from->workload_count, struct workload *);
+	f->said = NULL;
+	if (f->claim_count > 1)
+		f->claims.many = copy_bytes(
+		    a, from->claims.many, from->claim_count * sizeof(uint64_t));
+	if (f->workload_count == 1) {
+		f->workloads.one = copy_pod(l, a, source, from->workloads.one);
+		return f;
+	}
+	f->workloads.many = ARENA_ARRAY(a, from->workload_count, struct workload *);
 	for (size_t i = 0; i < from->workload_count; i++)
-		f->workloads[i] = copy_pod(l, a, source, from->workloads[i]);
+		f->workloads.many[i] = copy_pod(l, a, source, from->workloads.many[i]);
 	return f;
 }

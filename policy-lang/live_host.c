@@ -306,7 +306,7 @@ some_native_names(const struct live_edit *e, struct str node)
 		const struct live_file *f = e->items[i].after;
 
 		for (size_t j = 0; f != NULL && j < f->workload_count && !found; j++)
-			found = is_named(f->workloads[j], node);
+			found = is_named(live_workloads_of(f)[j], node);
 	}
 	return found;
 }
@@ -314,8 +314,8 @@ some_native_names(const struct live_edit *e, struct str node)
 static bool
 has_node(const struct live_file *f, const struct node *node)
 {
-	for (size_t i = 0; f != NULL && i < f->node_count; i++) {
-		if (load_node_cmp(&f->nodes[i], &node) == 0)
+	for (size_t i = 0; f != NULL && i < live_said(f)->node_count; i++) {
+		if (load_node_cmp(&live_said(f)->nodes[i], &node) == 0)
 			return true;
 	}
 	return false;
@@ -328,11 +328,11 @@ brings_node(
 {
 	bool brings = false;
 
-	for (size_t i = 0; f != NULL && i < f->node_count && !brings; i++)
-		brings = !has_node(other, f->nodes[i]) &&
-			 some_native_names(e, f->nodes[i]->name);
+	for (size_t i = 0; f != NULL && i < live_said(f)->node_count && !brings; i++)
+		brings = !has_node(other, live_said(f)->nodes[i]) &&
+			 some_native_names(e, live_said(f)->nodes[i]->name);
 	for (size_t i = 0; f != NULL && i < f->workload_count && !brings; i++) {
-		const struct workload *w = f->workloads[i];
+		const struct workload *w = live_workloads_of(f)[i];
 		const struct node *node = model_node_of(e->l->model, w);
 
 		brings = w->where->node.len != 0 &&

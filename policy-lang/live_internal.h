@@ -38,27 +38,37 @@ struct live_others {
 	size_t named_count;
 };
 
-/* What a source says. Of a cluster that is watched each object is one, and there are very many:
- * no more of anything than a source has bytes. */
-struct live_file {
-	const struct source *source;
-	struct arena
-	    *arena; /* of all of it; NULL: the base's, which was loaded whole */
-	bool other; /* says what no edit can take away */
-	uint32_t claim_count, workload_count, policy_count, number_count, node_count,
-	    space_count, placed_count;
+/* What few sources say but pods; in the arena of what they say. No more of anything than a
+ * source has bytes. */
+struct live_said {
+	bool other; /* what no edit can take away */
+	uint32_t policy_count, number_count, node_count, space_count, placed_count;
 	uint32_t left_out; /* policies of a base that leaves them out */
 	struct str text;   /* ptr NULL: not kept */
-	uint64_t *claims;  /* of its objects' names */
-	struct workload **workloads;
 	struct policy *
 	    *policies;       /* audit policies of a base that leaves them out are not */
 	uint32_t *numbers;   /* of its rules, when they are put in; on the heap */
 	struct node **nodes; /* of Node objects */
 	struct load_space **spaces;      /* namespaces that it declares */
 	struct load_placed **placed;     /* and places */
-	struct live_stand_in *stand_ins; /* of some of `workloads` */
+	struct live_stand_in *stand_ins; /* of some of its workloads */
 	struct live_others *others;      /* NULL: mostly */
+};
+
+/* What a source says. Of a cluster that is watched each object is one, there are very many, and
+ * nearly all are a pod: one item is in the place of the array. */
+struct live_file {
+	const struct source *source;
+	struct arena
+	    *arena; /* of all of it; NULL: the base's, which was loaded whole */
+	union {
+		uint64_t one, *many;
+	} claims; /* of its objects' names */
+	union {
+		struct workload *one, **many;
+	} workloads;
+	uint32_t claim_count, workload_count;
+	struct live_said *said; /* NULL: nothing */
 };
 
 /* Workloads that have the same address, but for the one that keeps it. */
@@ -139,6 +149,29 @@ struct live_edit {
 };
 
 /* ---- live.c ---- */
+
+MUST_CHECK static inline const uint64_t *
+live_claims_of(const struct live_file *f)
+{
+	return f->claim_count == 1 ? &f->claims.one : f->claims.many;
+}
+
+MUST_CHECK static inline struct workload *const *
+live_workloads_of(const struct live_file *f)
+{
+	return f->workload_count == 1 ? &f->workloads.one : f->workloads.many;
+}
+
+MUST_CHECK static inline const struct live_said *
+live_said(const struct live_file *f)
+{
+	static const struct live_said nothing;
+
+	return f->said != NULL ? f->said : &nothing;
+}
+
+/* The same for who has something to add. */
+MUST_CHECK struct live_said *live_say(const struct live *l, struct live_file *f);
 
 /* Reads a source of the edit again, or one that is not in it, as it says now. False: it takes
  * a whole load. */

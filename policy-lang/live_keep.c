@@ -12,11 +12,14 @@
 bool
 live_is_of_pods(const struct live_file *f)
 {
-	if (f->other || f->others != NULL || f->node_count != 0 ||
-	    f->policy_count + f->left_out + f->space_count != 0)
+	if (live_said(f)->other || live_said(f)->others != NULL ||
+	    live_said(f)->node_count != 0 ||
+	    live_said(f)->policy_count + live_said(f)->left_out +
+		    live_said(f)->space_count !=
+		0)
 		return false;
 	for (size_t i = 0; i < f->workload_count; i++) {
-		const struct workload *w = f->workloads[i];
+		const struct workload *w = live_workloads_of(f)[i];
 
 		if (w->kube == NULL || w->is_template)
 			return false;
@@ -30,7 +33,7 @@ live_keep_text(struct live *l, struct live_file *f, struct str text)
 	struct arena *arena = f->arena != NULL ? f->arena : l->arena;
 
 	if (l->keeps_texts && text.len <= KEPT_MOST_BYTES && !live_is_of_pods(f))
-		f->text = str_dup(arena, text);
+		live_say(l, f)->text = str_dup(arena, text);
 }
 
 void
@@ -53,10 +56,10 @@ live_kept(const struct live *l, struct str name, struct load_kept *out)
 	if (f == NULL)
 		return true;
 	if (live_is_of_pods(f)) {
-		out->pods = f->workloads;
+		out->pods = live_workloads_of(f);
 		out->pod_count = f->workload_count;
 		return true;
 	}
-	out->text = f->text;
-	return f->text.ptr != NULL;
+	out->text = live_said(f)->text;
+	return live_said(f)->text.ptr != NULL;
 }

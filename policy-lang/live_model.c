@@ -370,7 +370,8 @@ keeps_place(const struct live_file *a, const struct live_file *b, size_t i)
 {
 	return a != NULL && b != NULL && i < a->workload_count &&
 	       i < b->workload_count &&
-	       load_workload_cmp(&a->workloads[i], &b->workloads[i]) == 0;
+	       load_workload_cmp(&live_workloads_of(a)[i], &live_workloads_of(b)[i]) ==
+		   0;
 }
 
 bool
@@ -382,20 +383,21 @@ live_take_out(struct live *l, const struct live_file *f, const struct live_file 
 	live_take_nodes_out(l, f);
 	live_take_others_out(l, f);
 	for (size_t i = 0; i < f->workload_count; i++) {
-		live_unhear(l, f->workloads[i]);
+		live_unhear(l, live_workloads_of(f)[i]);
 		if (!keeps_place(f, after, i)) {
-			live_take_workload_out(l, f->workloads[i]);
+			live_take_workload_out(l, live_workloads_of(f)[i]);
 			continue;
 		}
-		live_replace((void **)m->workloads, m->workload_count, f->workloads[i],
-		    after->workloads[i], load_workload_cmp);
-		release_all(l, f->workloads[i]);
+		live_replace((void **)m->workloads, m->workload_count,
+		    live_workloads_of(f)[i], live_workloads_of(after)[i],
+		    load_workload_cmp);
+		release_all(l, live_workloads_of(f)[i]);
 	}
-	for (size_t i = 0; i < f->policy_count; i++) {
-		if (!live_in_force(l, f->policies[i]))
+	for (size_t i = 0; i < live_said(f)->policy_count; i++) {
+		if (!live_in_force(l, live_said(f)->policies[i]))
 			continue;
-		live_remove((void **)m->policies, &m->policy_count, f->policies[i],
-		    load_policy_cmp);
+		live_remove((void **)m->policies, &m->policy_count,
+		    live_said(f)->policies[i], load_policy_cmp);
 		policies = true;
 	}
 	return policies;
@@ -412,17 +414,17 @@ live_put_in(struct live *l, const struct live_file *f, const struct live_file *b
 	live_put_nodes_in(l, f, diags);
 	live_put_others_in(l, f);
 	for (size_t i = 0; i < f->workload_count; i++) {
-		live_hear(l, f->workloads[i]);
+		live_hear(l, live_workloads_of(f)[i]);
 		if (keeps_place(before, f, i))
-			claim_all(l, f->workloads[i], diags);
+			claim_all(l, live_workloads_of(f)[i], diags);
 		else
-			live_put_workload_in(l, f->workloads[i], diags);
+			live_put_workload_in(l, live_workloads_of(f)[i], diags);
 	}
-	for (size_t i = 0; i < f->policy_count; i++) {
-		if (!live_in_force(l, f->policies[i]))
+	for (size_t i = 0; i < live_said(f)->policy_count; i++) {
+		if (!live_in_force(l, live_said(f)->policies[i]))
 			continue;
-		live_insert(&all, &m->policy_count, &l->policy_cap, f->policies[i],
-		    load_policy_cmp);
+		live_insert(&all, &m->policy_count, &l->policy_cap,
+		    live_said(f)->policies[i], load_policy_cmp);
 		policies = true;
 	}
 	m->policies = (struct policy **)all;

@@ -16,8 +16,8 @@ count_placed(const struct live_edit *e)
 	for (size_t i = 0; i < e->count; i++) {
 		const struct live_replacement *r = &e->items[i];
 
-		count += r->before != NULL ? r->before->placed_count : 0;
-		count += r->after != NULL ? r->after->placed_count : 0;
+		count += r->before != NULL ? live_said(r->before)->placed_count : 0;
+		count += r->after != NULL ? live_said(r->after)->placed_count : 0;
 	}
 	return count;
 }
@@ -46,11 +46,14 @@ hear(struct live_edit *e)
 		const struct live_file *before = e->items[i].before;
 		const struct live_file *after = e->items[i].after;
 
-		for (size_t j = 0; before != NULL && j < before->placed_count; j++)
-			move_of(e, before->placed[j]->kube)->others--;
-		for (size_t j = 0; after != NULL && j < after->placed_count; j++) {
-			struct live_move *move = move_of(e, after->placed[j]->kube);
-			struct ns *to = after->placed[j]->ns;
+		for (size_t j = 0;
+		     before != NULL && j < live_said(before)->placed_count; j++)
+			move_of(e, live_said(before)->placed[j]->kube)->others--;
+		for (size_t j = 0; after != NULL && j < live_said(after)->placed_count;
+		     j++) {
+			struct live_move *move =
+			    move_of(e, live_said(after)->placed[j]->kube);
+			struct ns *to = live_said(after)->placed[j]->ns;
 
 			agreed = agreed && (move->to == NULL || move->to == to);
 			move->to = to;
@@ -145,11 +148,11 @@ was_read_before(const struct live_edit *e, const struct live_file *f)
 	bool found = false;
 
 	for (size_t i = 0; f != NULL && i < e->move_count && !found; i++) {
-		for (size_t j = 0; j < f->policy_count && !found; j++)
-			found = is_written_in(&e->moves[i], f->policies[j]);
+		for (size_t j = 0; j < live_said(f)->policy_count && !found; j++)
+			found = is_written_in(&e->moves[i], live_said(f)->policies[j]);
 		for (size_t j = 0; j < f->workload_count && !found; j++)
-			found = f->workloads[j]->kube == NULL &&
-				f->workloads[j]->ns == e->moves[i].from;
+			found = live_workloads_of(f)[j]->kube == NULL &&
+				live_workloads_of(f)[j]->ns == e->moves[i].from;
 		found = found || live_others_at(f, e->moves[i].from);
 	}
 	return found;
@@ -201,10 +204,12 @@ count_words(struct live_edit *e)
 		const struct live_file *before = e->items[i].before;
 		const struct live_file *after = e->items[i].after;
 
-		for (size_t j = 0; before != NULL && j < before->placed_count; j++)
-			before->placed[j]->kube->placers--;
-		for (size_t j = 0; after != NULL && j < after->placed_count; j++)
-			after->placed[j]->kube->placers++;
+		for (size_t j = 0;
+		     before != NULL && j < live_said(before)->placed_count; j++)
+			live_said(before)->placed[j]->kube->placers--;
+		for (size_t j = 0; after != NULL && j < live_said(after)->placed_count;
+		     j++)
+			live_said(after)->placed[j]->kube->placers++;
 	}
 }
 

@@ -12,7 +12,7 @@ static void
 add_externals(
     const struct live_file *f, const struct external_network ***list, size_t *count)
 {
-	const struct live_others *o = f != NULL ? f->others : NULL;
+	const struct live_others *o = f != NULL ? live_said(f)->others : NULL;
 	const size_t more = o != NULL ? o->count[OTHER_EXTERNAL] : 0;
 
 	if (more == 0)
@@ -43,7 +43,7 @@ same_name(const struct external_network *a, const struct external_network *b)
 static bool
 places_some(const struct live_file *f)
 {
-	return f != NULL && f->placed_count != 0;
+	return f != NULL && live_said(f)->placed_count != 0;
 }
 
 bool
@@ -167,7 +167,7 @@ live_read_namers(struct live_edit *e, struct diag_list *diags)
 	for (size_t i = 0; i < count && c.count != 0 && ok; i++) {
 		const struct live_file *f = e->items[i].after;
 
-		if (f != NULL && names_some(f->others, &c))
+		if (f != NULL && names_some(live_said(f)->others, &c))
 			ok = live_read_again(e, f, diags);
 	}
 	for (size_t i = 0; i < e->l->others.count && c.count != 0 && ok; i++) {

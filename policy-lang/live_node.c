@@ -91,20 +91,20 @@ live_put_node_in(
 void
 live_take_nodes_out(struct live *l, const struct live_file *f)
 {
-	for (size_t i = 0; i < f->node_count; i++) {
-		live_take_node_out(l, f->nodes[i]);
-		live_touch_host(l, f->nodes[i]);
+	for (size_t i = 0; i < live_said(f)->node_count; i++) {
+		live_take_node_out(l, live_said(f)->nodes[i]);
+		live_touch_host(l, live_said(f)->nodes[i]);
 	}
-	if (f->node_count != 0)
+	if (live_said(f)->node_count != 0)
 		live_number_nodes(l);
 }
 
 void
 live_put_nodes_in(struct live *l, const struct live_file *f, struct diag_list *diags)
 {
-	for (size_t i = 0; i < f->node_count; i++)
-		live_put_node_in(l, f->nodes[i], f->arena, diags);
-	if (f->node_count != 0)
+	for (size_t i = 0; i < live_said(f)->node_count; i++)
+		live_put_node_in(l, live_said(f)->nodes[i], f->arena, diags);
+	if (live_said(f)->node_count != 0)
 		live_number_nodes(l);
 }
 
@@ -112,8 +112,8 @@ void
 live_tell_nodes(const struct live *l, const struct live_file *f, bool after,
     struct compile_change *changes, size_t *count)
 {
-	for (size_t i = 0; i < f->node_count; i++) {
-		const struct node *node = f->nodes[i];
+	for (size_t i = 0; i < live_said(f)->node_count; i++) {
+		const struct node *node = live_said(f)->nodes[i];
 
 		changes[(*count)++] = (struct compile_change){
 		    .kind = CHANGE_NODE,

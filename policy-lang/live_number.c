@@ -9,18 +9,18 @@ void
 live_drop_claims(struct live *l, const struct live_file *f)
 {
 	for (size_t i = 0; i < f->claim_count; i++)
-		live_claims_remove(&l->claims, f->claims[i]);
+		live_claims_remove(&l->claims, live_claims_of(f)[i]);
 }
 
 bool
 live_take_claims(struct live *l, const struct live_file *f)
 {
 	for (size_t i = 0; i < f->claim_count; i++) {
-		if (live_claims_add(&l->claims, f->claims[i]))
+		if (live_claims_add(&l->claims, live_claims_of(f)[i]))
 			continue;
 		/* Another's: those up to here are given back. */
 		while (i-- > 0)
-			live_claims_remove(&l->claims, f->claims[i]);
+			live_claims_remove(&l->claims, live_claims_of(f)[i]);
 		return false;
 	}
 	return true;
@@ -32,7 +32,7 @@ same_claims(const struct live_file *a, const struct live_file *b)
 	bool same = b != NULL && a->claim_count == b->claim_count;
 
 	for (size_t i = 0; i < a->claim_count && same; i++)
-		same = a->claims[i] == b->claims[i];
+		same = live_claims_of(a)[i] == live_claims_of(b)[i];
 	return same;
 }
 
@@ -45,7 +45,7 @@ live_frees_names(const struct live_edit *e)
 		const struct live_file *before = e->items[i].before;
 
 		frees = before != NULL && !live_is_of_pods(before) &&
-			(before->placed_count != 0 ||
+			(live_said(before)->placed_count != 0 ||
 			    !same_claims(before, e->items[i].after));
 	}
 	return frees;
@@ -118,11 +118,11 @@ drop_number(struct live *l, uint32_t number)
 static void
 each_of_file(struct live *l, const struct live_file *f, each_number_fn each)
 {
-	const struct live_others *o = f->others;
+	const struct live_others *o = live_said(f)->others;
 
-	for (size_t i = 0; i < f->policy_count; i++) {
-		if (live_in_force(l, f->policies[i]))
-			each_of_policy(f->policies[i], each, l);
+	for (size_t i = 0; i < live_said(f)->policy_count; i++) {
+		if (live_in_force(l, live_said(f)->policies[i]))
+			each_of_policy(live_said(f)->policies[i], each, l);
 	}
 	for (size_t i = 0; o != NULL && i < o->count[OTHER_ROUTE]; i++)
 		each_of_route(o->items[OTHER_ROUTE][i], each, l);
@@ -145,10 +145,11 @@ live_drop_numbers(struct live *l, const struct live_file *f)
 bool
 live_take_numbers(struct live *l, const struct live_file *f)
 {
-	for (size_t i = 0; i < f->number_count; i++) {
-		if (!live_claims_add(&l->numbers, f->numbers[i])) {
+	for (size_t i = 0; i < live_said(f)->number_count; i++) {
+		if (!live_claims_add(&l->numbers, live_said(f)->numbers[i])) {
 			while (i-- > 0)
-				live_claims_remove(&l->numbers, f->numbers[i]);
+				live_claims_remove(
+				    &l->numbers, live_said(f)->numbers[i]);
 			return false;
 		}
 	}

@@ -13,12 +13,14 @@ others_of(struct live *l, const struct source *source)
 {
 	struct live_file *f = live_file_of(l, source);
 
-	if (f->others == NULL) {
-		f->others = ARENA_NEW(l->arena, struct live_others);
-		f->others->file = f;
+	struct live_said *said = live_say(l, f);
+
+	if (said->others == NULL) {
+		said->others = ARENA_NEW(l->arena, struct live_others);
+		said->others->file = f;
 		live_list_others(l, f);
 	}
-	return f->others;
+	return said->others;
 }
 
 static void
@@ -94,10 +96,10 @@ live_read_others(struct live_file *f, const struct load_objects *objects,
 void
 live_list_others(struct live *l, struct live_file *f)
 {
-	if (f->others == NULL)
+	if (live_said(f)->others == NULL)
 		return;
-	f->others->place = l->others.count;
-	ptr_vec_push(&l->others, f->others);
+	live_said(f)->others->place = l->others.count;
+	ptr_vec_push(&l->others, live_said(f)->others);
 }
 
 void
@@ -105,17 +107,17 @@ live_unlist_others(struct live *l, struct live_file *f)
 {
 	struct live_others *last;
 
-	if (f->others == NULL)
+	if (live_said(f)->others == NULL)
 		return;
 	last = l->others.items[--l->others.count];
-	last->place = f->others->place;
+	last->place = live_said(f)->others->place;
 	l->others.items[last->place] = last;
 }
 
 bool
 live_others_at(const struct live_file *f, const struct ns *ns)
 {
-	const struct live_others *o = f->others;
+	const struct live_others *o = live_said(f)->others;
 	bool found = false;
 
 	for (unsigned kind = 0; kind < OTHER_KINDS && o != NULL; kind++) {
@@ -131,14 +133,15 @@ live_others_at(const struct live_file *f, const struct ns *ns)
 void
 live_put_others_in(struct live *l, const struct live_file *f)
 {
-	for (unsigned i = 0; i < OTHER_KINDS && f->others != NULL; i++) {
+	for (unsigned i = 0; i < OTHER_KINDS && live_said(f)->others != NULL; i++) {
 		const enum load_other kind = (enum load_other)i;
 		size_t count = load_other_count(l->model, kind);
 		void **all = load_other_items(l->model, kind);
 
-		for (size_t j = 0; j < f->others->count[i]; j++)
+		for (size_t j = 0; j < live_said(f)->others->count[i]; j++)
 			live_insert(&all, &count, &l->other_caps[i],
-			    f->others->items[i][j], load_other_kinds[i].compare);
+			    live_said(f)->others->items[i][j],
+			    load_other_kinds[i].compare);
 		load_set_other_items(l->model, kind, all, count);
 	}
 }
@@ -146,13 +149,13 @@ live_put_others_in(struct live *l, const struct live_file *f)
 void
 live_take_others_out(struct live *l, const struct live_file *f)
 {
-	for (unsigned i = 0; i < OTHER_KINDS && f->others != NULL; i++) {
+	for (unsigned i = 0; i < OTHER_KINDS && live_said(f)->others != NULL; i++) {
 		const enum load_other kind = (enum load_other)i;
 		size_t count = load_other_count(l->model, kind);
 		void **all = load_other_items(l->model, kind);
 
-		for (size_t j = 0; j < f->others->count[i]; j++)
-			live_remove(all, &count, f->others->items[i][j],
+		for (size_t j = 0; j < live_said(f)->others->count[i]; j++)
+			live_remove(all, &count, live_said(f)->others->items[i][j],
 			    load_other_kinds[i].compare);
 		load_set_other_items(l->model, kind, all, count);
 	}
@@ -170,8 +173,9 @@ live_link_others(struct live *l)
 size_t
 live_other_changes(const struct live_file *f)
 {
-	return f->others != NULL
-		   ? f->others->count[OTHER_ROUTE] + f->others->count[OTHER_QUOTA]
+	return live_said(f)->others != NULL
+		   ? live_said(f)->others->count[OTHER_ROUTE] +
+			 live_said(f)->others->count[OTHER_QUOTA]
 		   : 0;
 }
 
@@ -180,7 +184,7 @@ void
 live_tell_others(const struct live_file *f, bool after, struct compile_change *changes,
     size_t *count)
 {
-	const struct live_others *o = f->others;
+	const struct live_others *o = live_said(f)->others;
 
 	for (size_t i = 0; o != NULL && i < o->count[OTHER_ROUTE]; i++) {
 		const struct route_policy *route = o->items[OTHER_ROUTE][i];

@@ -44,41 +44,42 @@ walk(struct live *l, void (*space)(struct live *l, const struct load_space *said
 static void
 count_space(struct live *l, const struct load_space *said)
 {
-	live_file_of(l, said->loc.source)->space_count++;
+	live_say(l, live_file_of(l, said->loc.source))->space_count++;
 }
 
 static void
-add_space(struct live *l, const struct load_space *said)
+add_space(struct live *l, const struct load_space *space)
 {
-	struct live_file *f = live_file_of(l, said->loc.source);
+	struct live_said *said = live_file_of(l, space->loc.source)->said;
 
-	if (f->spaces == NULL) {
-		f->spaces = ARENA_ARRAY(l->arena, f->space_count, struct load_space *);
-		f->space_count = 0;
+	if (said->spaces == NULL) {
+		said->spaces =
+		    ARENA_ARRAY(l->arena, said->space_count, struct load_space *);
+		said->space_count = 0;
 	}
-	f->spaces[f->space_count] = ARENA_NEW(l->arena, struct load_space);
-	*f->spaces[f->space_count++] = *said;
+	said->spaces[said->space_count] = ARENA_NEW(l->arena, struct load_space);
+	*said->spaces[said->space_count++] = *space;
 }
 
 static void
 share_placed(struct live *l, const struct ptr_vec *all)
 {
 	for (size_t i = 0; i < all->count; i++) {
-		const struct load_placed *said = all->items[i];
+		const struct load_placed *placed = all->items[i];
 
-		live_file_of(l, said->loc.source)->placed_count++;
-		said->kube->placers++;
+		live_say(l, live_file_of(l, placed->loc.source))->placed_count++;
+		placed->kube->placers++;
 	}
 	for (size_t i = 0; i < all->count; i++) {
-		struct load_placed *said = all->items[i];
-		struct live_file *f = live_file_of(l, said->loc.source);
+		struct load_placed *placed = all->items[i];
+		struct live_said *said = live_file_of(l, placed->loc.source)->said;
 
-		if (f->placed == NULL) {
-			f->placed = ARENA_ARRAY(
-			    l->arena, f->placed_count, struct load_placed *);
-			f->placed_count = 0;
+		if (said->placed == NULL) {
+			said->placed = ARENA_ARRAY(
+			    l->arena, said->placed_count, struct load_placed *);
+			said->placed_count = 0;
 		}
-		f->placed[f->placed_count++] = said;
+		said->placed[said->placed_count++] = placed;
 	}
 }
 
@@ -138,9 +139,10 @@ same_space(const struct load_space *a, const struct load_space *b)
 static bool
 says_the_same(const struct load_space *said, const struct live_file *other)
 {
-	for (size_t i = 0; other != NULL && i < other->space_count; i++) {
-		if (same_space(said, other->spaces[i]))
-			return same_labels(said->labels, other->spaces[i]->labels);
+	for (size_t i = 0; other != NULL && i < live_said(other)->space_count; i++) {
+		if (same_space(said, live_said(other)->spaces[i]))
+			return same_labels(
+			    said->labels, live_said(other)->spaces[i]->labels);
 	}
 	return false;
 }
@@ -149,8 +151,8 @@ static void
 tell(const struct live_file *f, const struct live_file *other,
     struct compile_change *changes, size_t *count)
 {
-	for (size_t i = 0; f != NULL && i < f->space_count; i++) {
-		const struct load_space *said = f->spaces[i];
+	for (size_t i = 0; f != NULL && i < live_said(f)->space_count; i++) {
+		const struct load_space *said = live_said(f)->spaces[i];
 
 		if (says_the_same(said, other))
 			continue;
@@ -166,9 +168,9 @@ tell(const struct live_file *f, const struct live_file *other,
 static void
 take_back(const struct live_file *f)
 {
-	for (size_t i = 0; i < f->space_count; i++) {
-		struct load_space bare = {
-		    .ns = f->spaces[i]->ns, .kube = f->spaces[i]->kube};
+	for (size_t i = 0; i < live_said(f)->space_count; i++) {
+		struct load_space bare = {.ns = live_said(f)->spaces[i]->ns,
+		    .kube = live_said(f)->spaces[i]->kube};
 
 		if (bare.kube != NULL)
 			bare.labels = bare.kube->bare;
@@ -179,8 +181,8 @@ take_back(const struct live_file *f)
 static void
 say(const struct live_file *f)
 {
-	for (size_t i = 0; i < f->space_count; i++)
-		load_declare(f->spaces[i]);
+	for (size_t i = 0; i < live_said(f)->space_count; i++)
+		load_declare(live_said(f)->spaces[i]);
 }
 
 void
