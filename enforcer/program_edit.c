@@ -102,7 +102,7 @@ advance(struct program_side *side, struct arena *arena,
 	    count, diags, out_delta);
 	if (out_delta->anew)
 		return PROGRAM_COMPILES;
-	if (changes_chains(out_delta) || out_delta->local)
+	if (changes_chains(out_delta) || (out_delta->local && !out_delta->own))
 		program_take_chains(side);
 	return PROGRAM_CHANGED;
 }

@@ -150,7 +150,7 @@ emit_cell(
 	for (size_t i = 0; i < w->profile->point_count; i++) {
 		const struct point *p = &w->profile->points[i];
 
-		if (family_index(p->family) != family)
+		if (family_index(p->family) != family || p->leaving)
 			continue;
 		addr_num_bytes(p->addr, p->family, e->addr);
 		emit(w->s->c, set, e);

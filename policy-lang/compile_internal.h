@@ -53,6 +53,7 @@ struct point {
 	uint32_t ip;   /* which of that workload's it is */
 	uint32_t node; /* index of its node; NONE */
 	bool outside;  /* nobody's: it is here because somebody knows it by a name */
+	bool leaving;  /* from its profile, which has no elements of it any more */
 };
 
 /*

@@ -3,8 +3,9 @@
  * held to the same rules in the same order, which is a profile. Then no rule, no set of
  * peers and no class is another, and only elements of their own addresses are: what the
  * profile has for each class, at one address more or fewer. It does not matter how large
- * the program is. Where a workload is the first or the last of its profile, what follows
- * from rules is another, and that is for compile_local.c.
+ * the program is. The same goes for one that takes the place of the only one. Where a workload
+ * is the first or the last of its profile, what follows from rules is another, and that is for
+ * compile_local.c.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -184,29 +185,42 @@ leave_out_same(struct own *o)
 	o->gone.count = kept;
 }
 
-/* Whether the profile has an address of the family that stays. */
-static bool
-some_stay(const struct own *o, const struct own_point *of)
+/* How many addresses of the family the profile has. */
+static size_t
+count_points(const struct own_point *of)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < of->profile->point_count; i++)
 		count += of->profile->points[i].family == of->point.family;
-	for (size_t i = 0; i < o->gone.count; i++)
-		count -= o->gone.items[i].profile == of->profile &&
-			 o->gone.items[i].point.family == of->point.family;
-	return count != 0;
+	return count;
 }
 
+static size_t
+count_listed(const struct own_list *list, const struct own_point *of)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < list->count; i++)
+		count += list->items[i].profile == of->profile &&
+			 list->items[i].point.family == of->point.family;
+	return count;
+}
+
+/* Whether all profiles had an address of the family, and have one now. */
 static bool
-all_have_others(const struct own *o)
+none_is_alone(const struct own *o)
 {
 	bool good = true;
 
-	for (size_t i = 0; i < o->gone.count && good; i++)
-		good = some_stay(o, &o->gone.items[i]);
+	for (size_t i = 0; i < o->gone.count && good; i++) {
+		const struct own_point *p = &o->gone.items[i];
+
+		good = count_points(p) + count_listed(&o->come, p) !=
+		       count_listed(&o->gone, p);
+	}
 	for (size_t i = 0; i < o->come.count && good; i++)
-		good = some_stay(o, &o->come.items[i]);
+		good = count_points(&o->come.items[i]) != 0;
 	return good;
 }
 
@@ -226,7 +240,7 @@ find(struct own *o)
 	if (!find_all_come(o))
 		return false;
 	leave_out_same(o);
-	return all_have_others(o);
+	return none_is_alone(o);
 }
 
 /* ---- elements ---- */
@@ -246,15 +260,20 @@ emit_points(struct own *o, struct own_list *list)
 	c->placing = false;
 }
 
+static struct point *
+point_of(const struct own_point *of)
+{
+	struct point *p = of->profile->points;
+
+	while (!same_addr(p, &of->point))
+		p++;
+	return p;
+}
+
 static void
 take_point_out(const struct own_point *of)
 {
-	struct profile *p = of->profile;
-	size_t i = 0;
-
-	while (!same_addr(&p->points[i], &of->point))
-		i++;
-	p->points[i] = p->points[--p->point_count];
+	*point_of(of) = of->profile->points[--of->profile->point_count];
 }
 
 static void
@@ -387,9 +406,12 @@ take(struct own *o)
 	tell_itself(o);
 	emit_points(o, &o->gone);
 	update_take_emitted(u, u->removed);
+	/* The last of a profile stays for what the profile has a use for. */
+	for (size_t i = 0; i < o->gone.count; i++)
+		point_of(&o->gone.items[i])->leaving = true;
+	update_addresses(u);
 	for (size_t i = 0; i < o->gone.count; i++)
 		take_point_out(&o->gone.items[i]);
-	update_addresses(u);
 	for (size_t i = 0; i < o->come.count; i++)
 		put_point_in(&o->come.items[i]);
 	emit_points(o, &o->come);

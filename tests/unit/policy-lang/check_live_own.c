@@ -211,6 +211,21 @@ START_TEST(the_first_and_the_last_of_all_are_not_alone)
 }
 END_TEST
 
+START_TEST(the_only_one_may_be_another)
+{
+	load(POLICY "apiVersion: ringfence.dev/v1alpha1\nkind: Workload\nmetadata: { "
+		    "name: free, namespace: /b }\nspec: { node: n1, ips: [ 10.2.0.1 ] "
+		    "}\n");
+	ck_assert(!edit(OTHER("10.1.0.2")).own);
+	ck_assert(edit(OTHER("10.1.0.3")).own);
+	ck_assert(edit(WORKLOAD("another", "web", "n1", "10.1.0.4", "80")).own);
+	/* At once the first of those whom it is to let in; then none is. */
+	ck_assert(edit(WORKLOAD("another", "db", "n1", "10.1.0.5", "80")).own);
+	ck_assert(edit(WORKLOAD("another", "web", "n1", "10.1.0.6", "80")).own);
+	ck_assert(!edit(NULL).own);
+}
+END_TEST
+
 START_TEST(who_is_here_is_asked_by_routes_and_quotas)
 {
 	static const char *const askers[] = {
@@ -334,6 +349,7 @@ main(void)
 	tcase_add_test(tcase, very_many_addresses_are_not_looked_for_one_by_one);
 	tcase_add_test(tcase, an_address_of_a_node_is_no_workloads);
 	tcase_add_test(tcase, the_first_and_the_last_of_all_are_not_alone);
+	tcase_add_test(tcase, the_only_one_may_be_another);
 	tcase_add_loop_test(tcase, who_is_here_is_asked_by_routes_and_quotas, 0, 2);
 	tcase_add_loop_test(
 	    tcase, a_very_large_program_is_compiled_beside_everything_else, 0, 3);
