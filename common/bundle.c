@@ -14,13 +14,15 @@
 
 #include "common/limits.h"
 
-#define CODE_READ    "file-read"
+#define CODE_READ    SOURCE_CODE_READ
 #define CODE_LIMIT   "file-limit"
 #define CODE_SKIPPED "file-skipped"
 #define CODE_NONE    "file-none"
 
 struct reading {
-	bool owned; /* files must be ours alone to write */
+	bool owned;     /* files must be ours alone to write */
+	bool lenient;   /* what is wrong with a file is its text */
+	bool directory; /* the path is to be one */
 	struct arena *arena;
 	struct diag_list *diags;
 	struct source *sources; /* on the heap until all is read */
@@ -41,20 +43,25 @@ path_loc(struct reading *r, struct str path)
 }
 
 static void
-fail_sys(struct reading *r, struct str path, int error)
-{
-	char reason[128];
-
-	diag_error(r->diags, CODE_READ, path_loc(r, path), "cannot be read: %s",
-	    strerror_r(error, reason, sizeof(reason)));
-	r->failed = true;
-}
-
-static void
 fail(struct reading *r, struct str path, const char *code, const char *msg)
 {
 	diag_error(r->diags, code, path_loc(r, path), "%s", msg);
 	r->failed = true;
+}
+
+static const char *
+system_reason(struct reading *r, int error)
+{
+	char reason[128];
+
+	return arena_printf(
+	    r->arena, "cannot be read: %s", strerror_r(error, reason, sizeof(reason)));
+}
+
+static void
+fail_sys(struct reading *r, struct str path, int error)
+{
+	fail(r, path, CODE_READ, system_reason(r, error));
 }
 
 static void
@@ -78,6 +85,22 @@ add_source(struct reading *r, struct str path, struct str text)
 
 /* ---- one file ---- */
 
+/* It is the file's fault alone. */
+static void
+fail_file(struct reading *r, struct str path, const char *code, const char *msg)
+{
+	struct buf text = {0};
+
+	if (!r->lenient) {
+		fail(r, path, code, msg);
+		return;
+	}
+	buf_add_str(&text, STR(SOURCE_NOT_READ));
+	buf_add_cstr(&text, msg);
+	add_source(r, path, str_dup(r->arena, buf_str(&text)));
+	buf_free(&text);
+}
+
 /* As read(2), but goes on after signals. */
 static ssize_t
 read_some(int fd, void *data, size_t len)
@@ -100,13 +123,13 @@ read_stream(struct reading *r, struct str path, int fd)
 
 	while ((n = read_some(fd, chunk, sizeof(chunk))) > 0) {
 		if (text.len + (size_t)n > LIMIT_FILE_BYTES) {
-			fail(r, path, CODE_LIMIT, "the file is too large");
+			fail_file(r, path, CODE_LIMIT, "the file is too large");
 			goto out;
 		}
 		buf_add(&text, chunk, (size_t)n);
 	}
 	if (n < 0)
-		fail_sys(r, path, errno);
+		fail_file(r, path, CODE_READ, system_reason(r, errno));
 	else
 		add_source(r, path, str_dup(r->arena, buf_str(&text)));
 out:
@@ -120,10 +143,12 @@ read_regular(struct reading *r, struct str path, int fd, size_t size)
 	size_t len = 0;
 	ssize_t n;
 
-	if (size > LIMIT_FILE_BYTES || r->bytes + size > LIMIT_BUNDLE_BYTES) {
-		fail(r, path, CODE_LIMIT,
-		    size > LIMIT_FILE_BYTES ? "the file is too large"
-					    : "all files together are too large");
+	if (size > LIMIT_FILE_BYTES) {
+		fail_file(r, path, CODE_LIMIT, "the file is too large");
+		return;
+	}
+	if (r->bytes + size > LIMIT_BUNDLE_BYTES) {
+		fail(r, path, CODE_LIMIT, "all files together are too large");
 		return;
 	}
 	/* One byte more than it should have shows whether it grew. */
@@ -131,13 +156,13 @@ read_regular(struct reading *r, struct str path, int fd, size_t size)
 	do {
 		n = read_some(fd, text + len, size + 1 - len);
 		if (n < 0) {
-			fail_sys(r, path, errno);
+			fail_file(r, path, CODE_READ, system_reason(r, errno));
 			return;
 		}
 		len += (size_t)n;
 	} while (n > 0 && len <= size);
 	if (len != size)
-		fail(r, path, CODE_READ, "changed while it was read; try again");
+		fail_file(r, path, CODE_READ, "changed while it was read; try again");
 	else
 		add_source(r, path, (struct str){text, len});
 }
@@ -157,9 +182,9 @@ static void
 read_file(struct reading *r, struct str path, int fd, const struct stat *st)
 {
 	if (!S_ISREG(st->st_mode))
-		fail(r, path, CODE_READ, "is neither a file nor a directory");
+		fail_file(r, path, CODE_READ, "is neither a file nor a directory");
 	else if (r->owned && !is_ours(st))
-		fail(r, path, CODE_READ,
+		fail_file(r, path, CODE_READ,
 		    "others may write it: it must belong to root or to who runs this "
 		    "program; use chown, and chmod go-w");
 	else if (st->st_size > 0)
@@ -221,8 +246,12 @@ read_entry(
 		return;
 	buf_printf(
 	    &path, "%.*s%s%s", STR_ARG(dir), str_ends(dir, STR("/")) ? "" : "/", name);
-	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-		goto unreadable;
+	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+		st.st_mode = 0;
+		if (wanted || errno != ENOENT) /* else it has gone */
+			goto unreadable;
+		goto out;
+	}
 	link = S_ISLNK(st.st_mode);
 	if (link && fstatat(dir_fd, name, &st, 0) != 0) {
 		if (wanted)
@@ -247,7 +276,10 @@ read_entry(
 	fd = -1;
 	goto out;
 unreadable:
-	fail_sys(r, buf_str(&path), errno);
+	if (S_ISDIR(st.st_mode)) /* of which nobody knows what was in it */
+		fail_sys(r, buf_str(&path), errno);
+	else
+		fail_file(r, buf_str(&path), CODE_READ, system_reason(r, errno));
 out:
 	if (fd >= 0)
 		(void)close(fd); /* only read from */
@@ -262,7 +294,7 @@ read_directory(struct reading *r, struct str path, int fd, unsigned depth)
 	const struct dirent *entry;
 
 	if (depth > LIMIT_BUNDLE_DEPTH) {
-		fail(r, path, CODE_LIMIT, "directories are nested too deeply");
+		fail_file(r, path, CODE_LIMIT, "directories are nested too deeply");
 		(void)close(fd); /* only read from */
 		return;
 	}
@@ -318,9 +350,17 @@ read_path(struct reading *r, const char *path)
 	}
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0 || fstat(fd, &st) != 0) {
-		fail_sys(r, name, errno);
+		if (r->directory)
+			fail_sys(r, name, errno);
+		else
+			fail_file(r, name, CODE_READ, system_reason(r, errno));
 		if (fd >= 0)
 			(void)close(fd); /* only read from */
+		return;
+	}
+	if (!S_ISDIR(st.st_mode) && r->directory) {
+		fail_sys(r, name, ENOTDIR);
+		(void)close(fd); /* only read from */
 		return;
 	}
 	if (!S_ISDIR(st.st_mode)) {
@@ -361,6 +401,25 @@ bundle_read(struct arena *arena, const char *const *paths, size_t path_count,
     struct diag_list *diags, struct bundle *out_bundle)
 {
 	struct reading r = {.arena = arena, .diags = diags};
+
+	return read_paths(&r, paths, path_count, out_bundle);
+}
+
+bool
+bundle_read_below(struct arena *arena, const char *directory, struct diag_list *diags,
+    struct bundle *out_bundle)
+{
+	struct reading r = {
+	    .arena = arena, .diags = diags, .lenient = true, .directory = true};
+
+	return read_paths(&r, &directory, 1, out_bundle);
+}
+
+bool
+bundle_read_files(struct arena *arena, const char *const *paths, size_t path_count,
+    struct diag_list *diags, struct bundle *out_bundle)
+{
+	struct reading r = {.arena = arena, .diags = diags, .lenient = true};
 
 	return read_paths(&r, paths, path_count, out_bundle);
 }

@@ -27,7 +27,16 @@ struct bundle {
 MUST_CHECK bool bundle_read(struct arena *arena, const char *const *paths,
     size_t path_count, struct diag_list *diags, struct bundle *out_bundle);
 
-/* The same of one path, and refuses what others could have written: a file that belongs neither to
+/* For who goes on with what else there is: of a directory, and of files in one that was read so.
+ * What cannot be read below the directory, or of these files, is a source all the same, whose text
+ * says why (SOURCE_NOT_READ). Returns false where that is not one file's matter: of the
+ * directory itself or one below it, or of limits of all together. */
+MUST_CHECK bool bundle_read_below(struct arena *arena, const char *directory,
+    struct diag_list *diags, struct bundle *out_bundle);
+MUST_CHECK bool bundle_read_files(struct arena *arena, const char *const *paths,
+    size_t path_count, struct diag_list *diags, struct bundle *out_bundle);
+
+/* As bundle_read, of one path, and refuses what others could have written: a file that belongs neither to
  * root nor to this user, or that others may write; as the opened file says. */
 MUST_CHECK bool bundle_read_owned(struct arena *arena, const char *path,
     struct diag_list *diags, struct bundle *out_bundle);

@@ -89,6 +89,15 @@ skip_ordinary(struct str text, size_t i)
 	return i;
 }
 
+static void
+report_unreadable(struct doc_tree *t)
+{
+	struct str why = str_slice(t->text, sizeof(SOURCE_NOT_READ) - 1, t->text.len);
+
+	doc_tree_error(t, SOURCE_CODE_READ, (struct loc){.source = t->source}, "%.*s",
+	    STR_ARG(why));
+}
+
 /* Finds what is no text before any grammar is tried, so that the place is exact. */
 static bool
 check_text(struct doc_tree *t, struct text_traits *out_traits)
@@ -251,7 +260,9 @@ read_source(struct arena *arena, const struct source *source, struct diag_list *
 	if (str_starts(text, STR(UTF8_BYTE_ORDER_MARK)))
 		text = str_slice(text, strlen(UTF8_BYTE_ORDER_MARK), text.len);
 	doc_tree_init(&t, arena, source, diags, text);
-	if (text.len > LIMIT_FILE_BYTES)
+	if (str_starts(text, STR(SOURCE_NOT_READ)))
+		report_unreadable(&t);
+	else if (text.len > LIMIT_FILE_BYTES)
 		doc_tree_error(&t, DOC_CODE_LIMIT, (struct loc){.source = source},
 		    "the file is larger than %u MiB", LIMIT_FILE_BYTES / 1024 / 1024);
 	else if (check_text(&t, &traits))

@@ -388,14 +388,19 @@ void
 control_answer_explain(
     struct engine *e, const struct str words[3], bool text, struct buf *out)
 {
+	struct explain_node node = {
+	    .pending = !engine_apply_is_in_force(e),
+	    .gate = {e->settings.node, e->settings.workload_networks,
+		e->settings.workload_network_count},
+	};
 	struct buf why = {0};
 
 	if (e->apply.current == NULL || e->apply.current->skeleton) {
 		control_answer_error(out, STR("no policy is in force yet"));
 		return;
 	}
-	if (!explain_question(e->apply.current->model, !engine_apply_is_in_force(e),
-		words, text, out, &why))
+	node.model = e->apply.current->model;
+	if (!explain_question(&node, words, text, out, &why))
 		control_answer_error(out, buf_str(&why));
 	buf_free(&why);
 }

@@ -1,22 +1,23 @@
 #include "enforcer/explain.h"
 
-#include "policy-lang/explain.h"
-
 bool
-explain_question(const struct model *model, bool pending, const struct str words[3],
-    bool text, struct buf *out, struct buf *why)
+explain_question(const struct explain_node *node, const struct str words[3], bool text,
+    struct buf *out, struct buf *why)
 {
 	struct arena *arena = arena_new();
-	struct resolver *resolver = resolver_new(arena, model);
+	struct resolver *resolver = resolver_new(arena, node->model);
 	struct explanations all;
 	struct query query;
 	bool ok = query_read(resolver, words, &query, why);
 
-	if (ok && !explain_query(arena, model, &query, 0, &all)) {
+	if (ok && !explain_query(arena, node->model, &query, 0, &all)) {
 		query_explain_incomparable(&query, 0, why);
 		ok = false;
 	}
-	all.pending = pending;
+	if (ok) {
+		all.pending = node->pending;
+		explain_close(&all, &node->gate);
+	}
 	if (ok && text)
 		explain_print_text(arena, out, &all);
 	else if (ok)

@@ -389,7 +389,7 @@ files_read_source(struct files_source *s, const char *directory)
 	bool news = false;
 
 	diag_list_init(&diags, arena);
-	if (!bundle_read(arena, &directory, 1, &diags, &bundle)) {
+	if (!bundle_read_below(arena, directory, &diags, &bundle)) {
 		add_errors(&why, arena, &diags);
 		news = note_failure(s, &why);
 		goto out;
@@ -445,7 +445,7 @@ read_names(struct files_edit *e, const char *const *names, size_t count,
 		}
 	}
 	if (gone_bytes > EDIT_MOST_GONE ||
-	    !bundle_read(e->arena, there, there_count, diags, &e->changed))
+	    !bundle_read_files(e->arena, there, there_count, diags, &e->changed))
 		return false;
 	for (size_t i = 0; i < e->changed.count; i++)
 		bytes += e->changed.sources[i].text.len;

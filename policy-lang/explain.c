@@ -245,6 +245,46 @@ add_family(struct arena *a, struct explanations *all, unsigned family)
 }
 
 static bool
+is_unknown(const struct explain_gate *gate, const struct endpoint *end)
+{
+	if (end->kind != ENDPOINT_ADDRESS || !end->has_addr || end->stand_in)
+		return false;
+	for (size_t i = 0; i < gate->network_count; i++) {
+		if (ip_in_prefix(&end->addr, &gate->networks[i]))
+			return true;
+	}
+	return false;
+}
+
+static const struct endpoint *
+closed_end(const struct explain_gate *gate, const struct flow *flow)
+{
+	if (is_unknown(gate, &flow->src))
+		return &flow->src;
+	if (!is_unknown(gate, &flow->dst) ||
+	    (flow->src.kind == ENDPOINT_NODE && flow->src.node != NULL &&
+		str_eq(flow->src.node->name, gate->node)))
+		return NULL;
+	return &flow->dst;
+}
+
+void
+explain_close(struct explanations *all, const struct explain_gate *gate)
+{
+	all->allow = false;
+	for (size_t i = 0; i < all->count; i++) {
+		struct explanation *one = &all->items[i];
+
+		one->closed = closed_end(gate, &one->flow);
+		one->allow = one->allow && one->closed == NULL;
+		for (size_t k = 0; k < one->interval_count; k++)
+			one->intervals[k].allow =
+			    one->intervals[k].allow && one->closed == NULL;
+		all->allow = all->allow || one->allow;
+	}
+}
+
+static bool
 has_some_addr(const struct endpoint *end)
 {
 	size_t count;

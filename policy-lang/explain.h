@@ -37,6 +37,8 @@ struct explanation {
 	/* By protocol, then port, without gaps. QUERY_SERVICE: the one that the port is in. */
 	struct explain_interval *intervals;
 	size_t interval_count;
+	/* NULL; the end, of `flow`, that the node lets nothing from or to: explain_close. */
+	const struct endpoint *closed;
 };
 
 struct explanations {
@@ -53,6 +55,15 @@ struct explanations {
  * False: no pair of addresses can be asked about. */
 MUST_CHECK bool explain_query(struct arena *a, const struct model *m,
     const struct query *query, unsigned family, struct explanations *out_all);
+/* For the node of that name, which knows the networks whose addresses are workloads': nothing but what
+ * it sends itself passes from or to one there that belongs to no workload and no node of the
+ * model. */
+struct explain_gate {
+	struct str node;
+	const struct ip_prefix *networks;
+	size_t network_count;
+};
+void explain_close(struct explanations *all, const struct explain_gate *gate);
 /* Who decides a flow in one direction, and who would otherwise. */
 void explain_decide(const struct model *m, const struct flow *flow, enum direction dir,
     struct explain_decision *out_decision);

@@ -300,6 +300,10 @@ explain_print_json(struct arena *a, struct buf *out, const struct explanations *
 		add_address(out, "dstAddress", &one->flow.dst);
 		buf_add_cstr(out, ", ");
 		add_verdict(out, one->allow);
+		if (one->closed != NULL) {
+			buf_add_cstr(out, ", ");
+			add_address(out, "closed", one->closed);
+		}
 		buf_add_cstr(out, ",\n  ");
 		if (all->query.span == QUERY_SERVICE) {
 			add_walks(a, out, one);

@@ -100,12 +100,20 @@ print_notes(struct buf *out, const struct explanations *all,
     const struct explanation *one, bool published)
 {
 	const struct query *query = &all->query;
+	char closed[IP_TEXT_BYTES];
 
 	if (all->pending)
 		buf_add_cstr(out, "note: a change of policy that this tells of is not "
 				  "in force yet\n");
-	print_note(out, query->src_text, &query->src);
-	if (published)
+	if (one->closed != NULL)
+		buf_printf(out,
+		    "note: %s is in workloadNetworks, and no workload and no node is "
+		    "known to have it: this node lets nothing from or to it, whatever "
+		    "policy says\n",
+		    ip_format(&one->closed->addr, closed));
+	if (one->closed != &one->flow.src)
+		print_note(out, query->src_text, &query->src);
+	if (published || one->closed == &one->flow.dst)
 		return;
 	print_note(out, query->dst_text, &query->dst);
 	print_known(out, all->model, one);
@@ -281,11 +289,12 @@ print_consent(struct buf *out, const char *indent, bool out_allowed, bool in_all
 
 /* Both ends consent, and the way is closed. */
 static void
-print_closed_way(
-    struct buf *out, const char *indent, bool allow, bool out_allowed, bool in_allowed)
+print_closed_way(struct buf *out, const char *indent, bool closed, bool allow,
+    bool out_allowed, bool in_allowed)
 {
 	if (!allow && out_allowed && in_allowed)
-		buf_printf(out, "%sboth ends allow it, and a Route does not\n", indent);
+		buf_printf(out, "%sboth ends allow it, and %s does not\n", indent,
+		    closed ? "the node" : "a Route");
 }
 
 /* ---- one port ---- */
@@ -311,7 +320,8 @@ print_service(struct arena *a, struct buf *out, const struct explanations *all,
 		explain_route_way(a, out, "", one->story);
 	print_consent(out, "", one->walks[DIR_EGRESS].verdict.allow,
 	    one->walks[DIR_INGRESS].verdict.allow);
-	print_closed_way(out, "", one->allow, one->walks[DIR_EGRESS].verdict.allow,
+	print_closed_way(out, "", one->closed != NULL, one->allow,
+	    one->walks[DIR_EGRESS].verdict.allow,
 	    one->walks[DIR_INGRESS].verdict.allow);
 	if (interval->hi == 0)
 		return;
@@ -382,7 +392,7 @@ group_add(struct groups *groups, const struct explain_interval *interval)
 
 static void
 print_group(struct arena *a, struct buf *out, const struct explanations *all,
-    const struct group *group)
+    const struct group *group, bool closed)
 {
 	const struct explain_interval *interval = group->first;
 
@@ -403,7 +413,7 @@ print_group(struct arena *a, struct buf *out, const struct explanations *all,
 		explain_route_way(a, out, "  ", interval->story);
 	print_consent(out, "  ", interval->decisions[DIR_EGRESS].verdict.allow,
 	    interval->decisions[DIR_INGRESS].verdict.allow);
-	print_closed_way(out, "  ", interval->allow,
+	print_closed_way(out, "  ", closed, interval->allow,
 	    interval->decisions[DIR_EGRESS].verdict.allow,
 	    interval->decisions[DIR_INGRESS].verdict.allow);
 }
@@ -427,7 +437,7 @@ print_space(struct arena *a, struct buf *out, const struct explanations *all,
 	for (size_t i = 0; i < groups.by_fate.len; i++) {
 		struct group *group = groups.by_fate.entries[i].value;
 
-		print_group(a, out, all, group);
+		print_group(a, out, all, group, one->closed != NULL);
 		buf_free(&group->ports);
 	}
 	map_fini(&groups.by_fate);

@@ -399,12 +399,29 @@ def test_vanished_directory_keeps_the_last_good_program(lab, enforcer):
     assert lab.probe("web", "db", "tcp", 80).state == "open"
 
 
-def test_unreadable_file_keeps_the_last_good_program(lab, enforcer):
-    (enforcer.policy / "link.yaml").symlink_to("nowhere")
-    enforcer.wait_state("stale")
-    assert f"{enforcer.policy}/link.yaml" in enforcer.source()["errors"][0]
+@pytest.mark.parametrize("whole", [False, True])
+def test_unreadable_file_says_what_it_said_before(lab, enforcer, whole):
+    """Who can write one file stops no change of others, whether all are read again or some."""
+    wrong = {"db.yaml": "cannot be read: No such file or directory",
+             "pipe.yaml": "is neither a file nor a directory"}
+    (enforcer.policy / "link").symlink_to("nowhere")
+    (enforcer.policy / "link").rename(enforcer.policy / "db.yaml")
+    os.mkfifo(enforcer.policy / "pipe.yaml")
+    wait_until(lambda: enforcer.source()["errorCount"] == 2, WAIT_S, "both to be told of")
+    if whole:
+        enforcer.process.send_signal(signal.SIGHUP)
+        enforcer.wait_log("reloaded")
+    enforcer.write("mon.yaml", DB.replace("db", "mon").replace("/acme/shop", "/ops"))
+    wait_until(lambda: lab.probe("db", "mon", "tcp", 80).state == "closed", WAIT_S, "an edit")
+    source = enforcer.source()
+    assert source["errors"] == [f"{enforcer.policy}/{name}: error: {why} [file-read]"
+                                for name, why in wrong.items()]
+    assert [file["file"] for file in source["badFiles"]] == [
+        str(enforcer.policy / name) for name in wrong]
     assert lab.probe("world", "db", "tcp", 5432).state == "closed"
-    (enforcer.policy / "link.yaml").unlink()
+    assert lab.probe("web", "db", "tcp", 5432).state == "open"
+    (enforcer.policy / "pipe.yaml").unlink()
+    enforcer.write("db.yaml", DB)
     enforcer.wait_state("enforcing")
 
 

@@ -273,6 +273,22 @@ def test_explain_says_what_the_tool_says(enforcer):
     assert asked["verdict"] == "deny"
 
 
+def test_explain_knows_that_nothing_passes_to_whom_nobody_knows(lab, enforcer):
+    """As the kernel has it, and whatever policy says; a tool does not know of these networks."""
+    def verdict(src, dst):
+        asked = enforcer.ask_json("explain", src, dst, "80/tcp")
+        return asked["verdict"], asked["families"][0].get("closed")
+
+    assert verdict("/acme/shop/web", "10.1.9.9") == ("deny", "10.1.9.9")
+    assert verdict("fd00:1::9:9", "/ops/mon") == ("deny", "fd00:1::9:9")
+    assert verdict("node/node-1", "10.1.9.9") == ("allow", None)
+    assert verdict("/acme/shop/web", "203.0.113.9") == ("allow", None)
+    assert verdict("/acme/shop/web", "10.1.0.3") == ("allow", None)
+    text = enforcer.ask("explain", "/acme/shop/web", "10.1.9.9", "80/tcp").stdout
+    assert text.startswith("deny: ") and "note: 10.1.9.9 is in workloadNetworks" in text
+    assert "both ends allow it, and the node does not" in text
+
+
 def test_client_refuses_what_makes_no_sense(lab, enforcer):
     for words, text in [
             (["explain", "/acme/shop/web", "/acme/shop/bd", "80/tcp"], "db"),

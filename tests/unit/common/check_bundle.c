@@ -215,6 +215,59 @@ START_TEST(bundle_reports_dangling_link)
 }
 END_TEST
 
+static void
+ck_unreadable(size_t i, const char *name, const char *why)
+{
+	struct buf text = {0};
+
+	buf_add_str(&text, STR(SOURCE_NOT_READ));
+	buf_add_cstr(&text, why);
+	ck_assert_uint_lt(i, bundle.count);
+	ck_assert(str_is(bundle.sources[i].name, name));
+	ck_assert(str_eq(bundle.sources[i].text, buf_str(&text)));
+	buf_free(&text);
+}
+
+START_TEST(bundle_below_goes_on_past_what_is_unreadable)
+{
+	const char *const paths[] = {"lb/fifo.yaml", "lb/ok.yaml", "lb/gone.yaml"};
+
+	make_dir("lb");
+	ck_assert_int_eq(symlink("nowhere", "lb/a.yaml"), 0);
+	ck_assert_int_eq(mkfifo("lb/fifo.yaml", 0600), 0);
+	write_file("lb/huge.yaml", "");
+	ck_assert_int_eq(truncate("lb/huge.yaml", LIMIT_FILE_BYTES + 1), 0);
+	write_file("lb/ok.yaml", "a: 1\n");
+	ck_assert(bundle_read_below(arena, "lb", &diags, &bundle));
+	ck_assert_uint_eq(bundle.count, 4);
+	ck_unreadable(0, "lb/a.yaml", "cannot be read: No such file or directory");
+	ck_unreadable(1, "lb/fifo.yaml", "is neither a file nor a directory");
+	ck_unreadable(2, "lb/huge.yaml", "the file is too large");
+	ck_source(3, "lb/ok.yaml", "a: 1\n");
+	ck_assert(bundle_read_files(arena, paths, 3, &diags, &bundle));
+	ck_assert_uint_eq(bundle.count, 3);
+	ck_unreadable(0, "lb/fifo.yaml", "is neither a file nor a directory");
+	ck_source(1, "lb/ok.yaml", "a: 1\n");
+	ck_unreadable(2, "lb/gone.yaml", "cannot be read: No such file or directory");
+	ck_assert_ptr_null(diags.first);
+}
+END_TEST
+
+/* A directory that is another thing now has not lost its files. */
+START_TEST(bundle_below_fails_when_the_directory_is_none)
+{
+	const char *const paths[] = {"nb", "nb-file", "nb-fifo"};
+
+	write_file("nb-file", "a: 1\n");
+	ck_assert_int_eq(mkfifo("nb-fifo", 0600), 0);
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		ck_assert(!bundle_read_below(arena, paths[i], &diags, &bundle));
+		ck_assert_uint_eq(diags.errors, i + 1);
+	}
+	ck_first("file-read", "nb");
+}
+END_TEST
+
 /* None of these may block the reader. */
 START_TEST(bundle_refuses_what_is_no_file)
 {
@@ -573,6 +626,8 @@ make_suite(void)
 	tcase_add_test(tc, bundle_reads_config_map_volume);
 	tcase_add_test(tc, bundle_does_not_follow_other_directory_links);
 	tcase_add_test(tc, bundle_reports_dangling_link);
+	tcase_add_test(tc, bundle_below_goes_on_past_what_is_unreadable);
+	tcase_add_test(tc, bundle_below_fails_when_the_directory_is_none);
 	tcase_add_test(tc, bundle_refuses_what_is_no_file);
 	tcase_add_test(tc, bundle_refuses_deep_directories);
 	tcase_add_test(tc, bundle_refuses_file_over_limit);
