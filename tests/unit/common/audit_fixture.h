@@ -52,11 +52,13 @@ teardown_base(void)
 	remove_tree(base);
 }
 
-/* Before each test, in its own process: a name that nobody has used. */
+/* Before each test, in a process of its own or not: a name that nobody has used. */
 static void UNUSED
 setup_dir(void)
 {
-	(void)snprintf(dir, sizeof(dir), "%s/%d", base, (int)getpid());
+	static unsigned tests;
+
+	(void)snprintf(dir, sizeof(dir), "%s/%d-%u", base, (int)getpid(), tests++);
 }
 
 /* "<directory>/name"; good until the third call from now. */

@@ -13,13 +13,15 @@
 
 #include "enforcer/files.h"
 
-static char directory[] = "/tmp/check_files-XXXXXX";
+static const char template[] = "/tmp/check_files-XXXXXX";
+static char directory[sizeof(template)];
 static char path[sizeof(directory) + 32];
 static struct err err;
 
 static void
 setup(void)
 {
+	memcpy(directory, template, sizeof(template));
 	ck_assert_ptr_nonnull(mkdtemp(directory));
 	(void)snprintf(path, sizeof(path), "%s/enforcer.sock", directory); /* fits */
 	err = ERR_INIT;
