@@ -266,6 +266,13 @@ static const struct table_rule asked_rules[] = {
 	RULE({.kind = STMT_L4PROTO, .value = PROTO_UDP},                               \
 	    {.kind = STMT_CT_ASKED, .value = 53}, JUMP("asked"))
 
+/* Between a workload and its node only what the workload began can have been ended, by policy
+ * for its egress: the node reaches it always. */
+static const struct table_rule midstream_in_rules[] = {
+    MIDSTREAM(4, SET_LOCAL4_OUT, SADDR),
+    MIDSTREAM(6, SET_LOCAL6_OUT, SADDR),
+};
+
 /* A workload to its own node is judged as to any destination; and who reaches the node by
  * the policy for the node, if there is any. */
 static const struct table_rule input_rules[] = {
@@ -280,7 +287,7 @@ static const struct table_rule input_rules[] = {
     GATE(6, SADDR),
     GATE_IF(4, IIFNAME, SADDR),
     GATE_IF(6, IIFNAME, SADDR),
-    RULE(DO(TCP_MIDSTREAM), JUMP("midstream")),
+    RULE(DO(TCP_MIDSTREAM), JUMP("midstream_in")),
     RULE(DO(TCP_MIDSTREAM), JUMP("host_midstream_in")),
     STAGE(4, SET_LOCAL4_OUT, SADDR, "egress4"),
     STAGE(6, SET_LOCAL6_OUT, SADDR, "egress6"),
@@ -660,6 +667,7 @@ static const struct table_rule forward_rules[] = {
 const struct table_chain table_chains[] = {
     CHAIN("decide", decide_rules),
     CHAIN("midstream", midstream_rules),
+    CHAIN_FOR(USE_LOCAL4_OUT | USE_LOCAL6_OUT, "midstream_in", midstream_in_rules),
     CHAIN_FOR(USE_GATE | USE_GATE_IF | USE_LOCAL4_OUT | USE_LOCAL6_OUT, "midstream_out",
 	midstream_out_rules),
     CHAIN_FOR(USE_NAMES, "asked", asked_rules),

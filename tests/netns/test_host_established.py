@@ -188,6 +188,7 @@ kind: Policy
 metadata: {name: web, namespace: /shop}
 spec: {mandatory: {ingress: [{action: deny}]}}
 """, "web.yaml")
-    with Stream(lab, "node-1", "web", 80, version) as stream:
-        lab.node.exec(["conntrack", "-F"])
-        assert stream.pushes("client") and stream.pushes("server")
+    for first, second in (("client", "server"), ("server", "client")):
+        with Stream(lab, "node-1", "web", 80, version) as stream:
+            lab.node.exec(["conntrack", "-F"])
+            assert stream.pushes(first) and stream.pushes(second)

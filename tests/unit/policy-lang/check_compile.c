@@ -98,7 +98,7 @@ START_TEST(midstream_is_judged_by_neither_direction)
 		    .daddr = address(cases[i].to),
 		    .proto = PROTO_TCP,
 		    .dport = 443,
-		    .hook = _i == 0 ? HOOK_FORWARD : HOOK_INPUT};
+		    .hook = HOOK_FORWARD};
 		struct table_verdict v = table_walk(content, &packet);
 
 		ck_assert(v.accept); /* as a SYN */
@@ -121,8 +121,8 @@ START_TEST(midstream_is_judged_by_neither_direction)
 }
 END_TEST
 
-/* The node may begin anything to its workloads; what it sends to one may be an answer only if
- * that may not begin everything. */
+/* The node may begin anything to its workloads; what it sends to one, or gets from one, may be
+ * of what was ended only if that may not begin everything. */
 START_TEST(midstream_of_the_node_is_judged_where_egress_is)
 {
 	struct compiled *c = compiled(
@@ -130,15 +130,17 @@ START_TEST(midstream_of_the_node_is_judged_where_egress_is)
 		"workloads: {matchLabels: {app: out}}, default: {egress: [{action: "
 		"deny, ports: [443/tcp]}]}"));
 	struct table_packet packet = {.saddr = address("192.168.0.1"),
+	    .daddr = address("192.168.0.1"),
 	    .proto = PROTO_TCP,
-	    .dport = 443,
-	    .hook = HOOK_OUTPUT,
+	    .dport = 444,
+	    .hook = _i == 0 ? HOOK_OUTPUT : HOOK_INPUT,
 	    .midstream = true};
+	struct ip_addr *end = _i == 0 ? &packet.daddr : &packet.saddr;
 	struct table_verdict v;
 
-	packet.daddr = address("10.1.0.1"); /* web */
+	*end = address("10.1.0.1"); /* web */
 	ck_assert(table_walk(&c->content, &packet).accept);
-	packet.daddr = address("10.1.0.4");
+	*end = address("10.1.0.4");
 	v = table_walk(&c->content, &packet);
 	ck_assert(!v.accept && v.numbers[0] == NUMBER_MIDSTREAM);
 	packet.midstream = false;
@@ -435,8 +437,8 @@ main(void)
 	tcase_add_test(tc, nothing_when_the_subject_is_elsewhere);
 	tcase_add_test(tc, isolated_workload_has_a_rest_and_a_cell_for_its_peer);
 	tcase_add_test(tc, cluster_deny_governs_every_local_workload);
-	tcase_add_loop_test(tc, midstream_is_judged_by_neither_direction, 0, 2);
-	tcase_add_test(tc, midstream_of_the_node_is_judged_where_egress_is);
+	tcase_add_test(tc, midstream_is_judged_by_neither_direction);
+	tcase_add_loop_test(tc, midstream_of_the_node_is_judged_where_egress_is, 0, 2);
 	tcase_add_test(tc, narrow_ranges_are_exact_and_wide_ones_are_not);
 	tcase_add_test(tc, icmp_is_of_its_family);
 	tcase_add_test(tc, class_has_only_what_differs_from_everyone);

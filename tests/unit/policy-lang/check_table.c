@@ -480,7 +480,6 @@ static const char bare_chains[] =
     "\n\tchain input {\n\t\ttype filter hook input priority -10; policy accept;\n"
     "\t\tct state established,related accept\n\t\tiif \"lo\" accept\n"
     "\t\ticmpv6 type 133-137 accept\n"
-    "\t\ttcp flags & (fin | syn | rst | ack) != syn ct state new jump midstream\n"
     "\t\tmeta priority set none\n\t}\n"
     "\n\tchain output {\n\t\ttype filter hook output priority -10; policy accept;\n"
     "\t\tct state established,related accept\n\t\toif \"lo\" accept\n"
