@@ -378,9 +378,9 @@ needs_anew(const struct compile_state *s)
 
 /* What finding out the node's own rules again goes through. */
 static size_t
-local_work(const struct compile_state *s)
+local_work(const struct compile_state *s, bool every_address)
 {
-	size_t work = 0;
+	size_t work = every_address ? s->held.used : 0;
 
 	for (unsigned i = 0; i < SET_COUNT; i++)
 		work += s->kept[i].count;
@@ -394,16 +394,43 @@ local_work(const struct compile_state *s)
 	return work;
 }
 
+/* All that are inside. */
+static void
+list_inside(const struct compile_state *s, struct element_list lists[SET_COUNT])
+{
+	for (uint32_t i = 0; i < s->held.count; i++) {
+		const struct held *h = &s->held.items[i];
+		struct table_element e = {0};
+		struct ip_addr addr;
+
+		if (!h->used || !h->exists || !h->inside)
+			continue;
+		addr = held_addr(h);
+		memcpy(e.addr, addr.bytes, ip_bytes(addr.family));
+		state_list_add(&lists[state_inside_set(h->family)], &e);
+	}
+}
+
+/* Where the first Route for what leaves comes, or the last one goes, all that are inside are
+ * listed from then on, or no more: whatever else becomes of an address is not told twice. */
 static void
 apply_local(struct update *u)
 {
-	if (local_work(u->s) > LOCAL_WORK_MOST) {
-		u->anew = true;
-		return;
-	}
-	update_local(u);
+	struct compile_state *s = u->s;
+	const bool was_listed = s->inside, is_listed = leave_is_ruled(u->model);
+
+	u->anew = local_work(s, was_listed != is_listed) > LOCAL_WORK_MOST;
 	if (u->anew)
 		return;
+	if (was_listed && !is_listed)
+		list_inside(s, u->removed);
+	s->inside = was_listed && is_listed;
+	update_local(u);
+	s->inside = u->anew ? was_listed : is_listed;
+	if (u->anew)
+		return;
+	if (!was_listed && is_listed)
+		list_inside(s, u->added);
 	u->applied = true;
 	finish_lists(u);
 	u->delta->local = true;

@@ -16,7 +16,8 @@
  * and every address keeps its place among them; only sets of peers that nobody spoke of
  * before are looked for. A node costs its addresses. What Routes say for the node is found
  * out again as well, for its own workloads and for those that Routes may be about: those at
- * or below Routes that publish, or that leave by this node. What connections go through
+ * or below Routes that publish, or that leave by this node; the first Route that leads out, and
+ * the last, cost an element for each address. What connections go through
  * (`via`) stays as it was, unless the change is of a client, a server, or what is between
  * them: then it is found out again for all of these. With a program that is very large, or
  * Routes about very many, such changes compile anew, which is told, too.

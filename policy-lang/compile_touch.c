@@ -142,7 +142,6 @@ see_learnt(struct update *u, const struct ip_addr *addr)
 	touch(u, addr);
 }
 
-/* What there is an inside for is of every address. */
 static void
 see_route(struct update *u, const struct route_policy *route)
 {
@@ -150,7 +149,6 @@ see_route(struct update *u, const struct route_policy *route)
 		return;
 	u->local = true;
 	u->via |= routes_rule_count(route, ROUTE_VIA) != 0;
-	u->anew |= leave_is_ruled(u->model) != u->s->inside;
 }
 
 void

@@ -43,6 +43,13 @@ kind: Policy
 metadata: {name: node, namespace: /}
 spec: {node: {}, mandatory: {ingress: [{action: deny, ports: [81/tcp]}]}}
 """
+# The first Route that leads out has all addresses inside listed.
+ROUTE_OUT = """\
+apiVersion: ringfence.dev/v1alpha1
+kind: Route
+metadata: {name: out, namespace: /acme/shop}
+spec: {default: {egress: [{action: route, to: [{cidr: 203.0.113.0/24}], source: [203.0.113.7]}]}}
+"""
 ALWAYS = ["ct state established,related accept", "meta nfproto ipv4 jump forward4",
           "meta nfproto ipv6 jump forward6", "meta priority set none"]
 
@@ -82,9 +89,12 @@ def test_rules_come_with_what_needs_them_and_stay(lab, tmp_path):  # noqa: F811
         # an edit of one policy, not a whole load
         write("node.yaml", FOR_THE_NODE, 8)
         assert any("host" in rule for rule in chain(lab, "output"))
-        write("node.yaml", "# nothing\n", 8)
-        write("quota.yaml", "# nothing\n", 8)
-        write("node.yaml", FOR_THE_NODE, 8)
-        write("quota.yaml", QUOTA, 8)
+        write("out.yaml", ROUTE_OUT, 10)
+        assert chain(lab, "route_out")
+        write("out.yaml", "# nothing\n", 10)
+        write("node.yaml", "# nothing\n", 10)
+        write("quota.yaml", "# nothing\n", 10)
+        write("node.yaml", FOR_THE_NODE, 10)
+        write("quota.yaml", QUOTA, 10)
         assert enforcer.ask("diff").returncode == 0
         assert lab.probe_many([("web", "db", "tcp", 80)])[0].state != "closed"

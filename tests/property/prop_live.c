@@ -44,6 +44,8 @@ struct series {
 	unsigned long moved, moved_policies; /* placed elsewhere; what is in them */
 	unsigned long kept, kept_pods;       /* loads with something kept */
 	unsigned long own, via; /* compiled: own workloads alone; via again */
+	unsigned long
+	    ruled; /* quick edits with the first Route that leads out, or the last */
 	/* Edits that took no compiling anew: of Routes, of limits, of external networks that
 	 * somebody speaks of, and of what means nothing to a node. */
 	unsigned long routes, limits, externals, silent;
@@ -153,6 +155,12 @@ same_others(const struct model *a, const struct model *b)
 }
 
 static bool
+lists_inside(const struct table_content *c)
+{
+	return c->element_count[SET_INSIDE4] + c->element_count[SET_INSIDE6] != 0;
+}
+
+static bool
 check(struct series *s, const struct compile_delta *delta)
 {
 	struct arena *scratch = arena_new();
@@ -188,6 +196,7 @@ check(struct series *s, const struct compile_delta *delta)
 	if (ok && !delta->anew && !delta_leads_chains(delta, &s->content, &now))
 		ok = fail(s, "the difference of chains leads elsewhere");
 	ok = ok && answers_as(s, &now);
+	s->ruled += !delta->anew && lists_inside(&now) != lists_inside(&s->content);
 	s->content = now;
 out:
 	arena_free(scratch);
@@ -570,7 +579,7 @@ run_series(struct series *s, uint64_t edits)
 struct sums {
 	unsigned long quick, anew, beyond, refused, spaces, grown, nodes, announced,
 	    kept, kept_pods, moved, moved_policies, told_of, own, via, routes, limits,
-	    externals, silent;
+	    externals, silent, ruled;
 };
 
 static void
@@ -594,6 +603,7 @@ add_up(struct sums *t, const struct series *s)
 	t->limits += s->limits;
 	t->externals += s->externals;
 	t->silent += s->silent;
+	t->ruled += s->ruled;
 	t->moved_policies += s->moved_policies;
 }
 
@@ -606,7 +616,7 @@ all_came(const struct sums *t)
 	       t->nodes != 0 && t->announced != 0 && t->kept != 0 &&
 	       t->kept_pods != 0 && t->moved != 0 && t->moved_policies != 0 &&
 	       t->told_of != 0 && t->own != 0 && t->via != 0 && t->routes != 0 &&
-	       t->limits != 0 && t->externals != 0 && t->silent != 0;
+	       t->limits != 0 && t->externals != 0 && t->silent != 0 && t->ruled != 0;
 }
 
 int
@@ -642,11 +652,12 @@ main(int argc, char **argv)
 		     "%lu moved with %lu policies; %lu nodes, %lu as pods say; "
 		     "%lu announced pods; %lu times kept, %lu of them pods; "
 		     "%lu of own workloads alone, %lu via again; quick: %lu Routes, "
-		     "%lu limits, %lu external networks, %lu that mean nothing\n",
+		     "%lu of them the first or last that leads out, %lu limits, %lu "
+		     "external networks, %lu that mean nothing\n",
 	    (unsigned long long)done, (unsigned long long)seed, t.quick, t.anew,
 	    t.beyond, t.refused, t.spaces, t.grown, t.moved, t.moved_policies, t.nodes,
 	    t.told_of, t.announced, t.kept, t.kept_pods, t.own, t.via, t.routes,
-	    t.limits, t.externals, t.silent);
+	    t.ruled, t.limits, t.externals, t.silent);
 	/* Nor is one that always begins again. */
 	return ok && t.quick > t.beyond && all_came(&t) ? 0 : 1;
 }
