@@ -84,10 +84,9 @@ can_go_on(const struct engine_apply *a)
 	return a->table_known && a->current != NULL && !a->heal;
 }
 
-/* Another program, or the same with other mid-stream; `before` is what is in force, if it is
- * not what current says. */
+/* Another program, or the one in force anew. */
 static void
-make_plan(struct engine *e, const struct table_content *before)
+make_plan(struct engine *e)
 {
 	struct engine_apply *a = &e->apply;
 	struct arena *arena = a->plan_arena;
@@ -95,15 +94,9 @@ make_plan(struct engine *e, const struct table_content *before)
 	bool cold = is_cold(e, a->pending);
 
 	a->whole = cold || !can_go_on(a);
-	if (!a->whole && before != NULL)
-		from = *before;
-	else if (!a->whole)
+	if (!a->whole)
 		program_content(a->current, arena, a->midstream, &from);
-	if (before != NULL)
-		engine_gone_note(e,
-		    (const struct table_element *const *)before->elements + SET_OWN4,
-		    before->element_count + SET_OWN4);
-	else if (a->current != NULL && !a->current->skeleton)
+	if (a->current != NULL && !a->current->skeleton)
 		engine_gone_note_program(e, a->current);
 	/* What there are rules for stays until the whole table is made again. */
 	program_keep_uses(a->pending, a->whole ? 0 : from.settings.uses);
@@ -150,7 +143,7 @@ begin(struct engine *e, struct program *p)
 	if (p == a->current && can_go_on(a))
 		plan_midstream(a);
 	else
-		make_plan(e, NULL);
+		make_plan(e);
 	engine_commit_begin(e);
 }
 
@@ -191,14 +184,33 @@ engine_apply_changed(
 	engine_commit_begin(e);
 }
 
+/* What was planned beside the program that was current, if nothing has become of its table
+ * meanwhile. */
+static bool
+take_plan(struct engine_apply *a)
+{
+	struct program_recompiled *r = a->recompiled;
+
+	if (!can_go_on(a) || r->midstream != a->midstream ||
+	    r->uses != a->current->options.settings.uses)
+		return false;
+	arena_free(a->plan_arena);
+	a->plan_arena = r->plan_arena;
+	r->plan_arena = NULL;
+	a->stages = r->stages;
+	a->stage = 0;
+	a->whole = false;
+	return true;
+}
+
 static void
 begin_recompiled(struct engine *e)
 {
 	struct engine_apply *a = &e->apply;
-	struct table_content before;
+	const uint32_t uses = a->recompiled->uses;
+	const bool planned = take_plan(a);
 
-	arena_reset(a->plan_arena);
-	program_content(a->current, a->plan_arena, a->midstream, &before);
+	engine_gone_note_program(e, a->current);
 	program_take(a->current, a->recompiled);
 	free(a->recompiled);
 	a->recompiled = NULL;
@@ -206,8 +218,15 @@ begin_recompiled(struct engine *e)
 	a->changed = true;
 	a->delta = (struct compile_delta){.anew = true};
 	a->pending = a->current;
-	a->pending_midstream = engine_adopt_midstream(e);
-	make_plan(e, &before);
+	a->pending_midstream = a->midstream;
+	if (planned) {
+		program_keep_uses(a->current, uses);
+	} else { /* from scratch: what was current is not there to be compared */
+		arena_reset(a->plan_arena);
+		a->table_known = false;
+		a->pending_midstream = engine_adopt_midstream(e);
+		make_plan(e);
+	}
 	engine_commit_begin(e);
 }
 

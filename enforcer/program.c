@@ -336,11 +336,18 @@ complete(const struct program *p, enum table_midstream midstream,
 }
 
 void
+program_content_of(const struct program *p, const struct compile_state *state,
+    struct arena *arena, enum table_midstream midstream, struct table_content *out)
+{
+	compile_state_content(state, arena, out);
+	complete(p, midstream, out);
+}
+
+void
 program_content(const struct program *p, struct arena *arena,
     enum table_midstream midstream, struct table_content *out)
 {
-	compile_state_content(p->real.state, arena, out);
-	complete(p, midstream, out);
+	program_content_of(p, p->real.state, arena, midstream, out);
 }
 
 void

@@ -8,6 +8,7 @@
 
 #include "common/bundle.h"
 #include "common/clock.h"
+#include "enforcer/plan_cold.h"
 #include "enforcer/settings.h"
 #include "policy-lang/live.h"
 #include "policy-lang/table_walk.h"
@@ -129,18 +130,25 @@ MUST_CHECK enum program_answer program_learn(struct program *p,
 
 /* What became of compiling anew. */
 struct program_recompiled {
+	/* Set before: how the table of the program as it was deals with TCP in mid-stream, and
+	 * the uses that it has rules for. */
+	enum table_midstream midstream;
+	uint32_t uses;
 	bool ok;
 	bool has_shadow;
 	struct compile_state *real, *shadow;
 	uint64_t compile_us;
 	struct arena *arena;
 	struct diag_list diags;
+	/* What leads from the table as it was to the one that is to be, if it is ok. */
+	struct plan_stages stages;
+	struct arena *plan_arena;
 };
 
-/* Compiles both sides' models anew. Only reads the program, whose model must not change
- * meanwhile; may run on a thread of its own. */
+/* Compiles both sides' models anew, and plans. Only reads the program, whose model must not
+ * change meanwhile; may run on a thread of its own. */
 void program_recompile(const struct program *p, struct program_recompiled *out);
-/* Puts it in the place of what was. Takes it. */
+/* Puts it in the place of what was. Takes it; the plan is good until program_sweep. */
 void program_take(struct program *p, struct program_recompiled *r);
 void program_recompiled_free(struct program_recompiled *r);
 /* Once nothing refers to what was replaced any more. */
@@ -149,6 +157,9 @@ void program_sweep(struct program *p);
 MUST_CHECK bool program_is_worn(const struct program *p);
 
 /* program.c, for program_edit.c: */
+/* As program_content, of a state that the program is to have or has. */
+void program_content_of(const struct program *p, const struct compile_state *state,
+    struct arena *arena, enum table_midstream midstream, struct table_content *out);
 void program_free_side(struct program_side *side);
 void program_take_chains(struct program_side *side);
 /* Whether it is one of local_workloads; NULL is none. */

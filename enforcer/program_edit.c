@@ -196,13 +196,28 @@ program_learn(struct program *p, const struct compile_change *changes, size_t co
 
 /* ---- compiling anew ---- */
 
+/* Everything is compared, which may take seconds. */
+static void
+plan(const struct program *p, struct program_recompiled *r)
+{
+	struct table_content from, to;
+
+	r->plan_arena = arena_new();
+	program_content(p, r->plan_arena, r->midstream, &from);
+	from.settings.uses = r->uses;
+	program_content_of(p, r->real, r->plan_arena, r->midstream, &to);
+	to.settings.uses = table_uses(to.element_count) | r->uses;
+	plan_at_once(r->plan_arena, &from, &to, &r->stages);
+}
+
 void
 program_recompile(const struct program *p, struct program_recompiled *out)
 {
 	monotime_t start = monotime_now();
 	struct diag_list again;
 
-	*out = (struct program_recompiled){.arena = arena_new()};
+	*out = (struct program_recompiled){
+	    .midstream = out->midstream, .uses = out->uses, .arena = arena_new()};
 	diag_list_init(&out->diags, out->arena);
 	diag_list_init(&again, out->arena);
 	live_settle(p->real.live);
@@ -216,6 +231,8 @@ program_recompile(const struct program *p, struct program_recompiled *out)
 		    compile_state_new(live_model(p->shadow.live), &p->options, &again);
 	}
 	out->compile_us = monotime_since(start, monotime_now()) / 1000;
+	if (out->ok)
+		plan(p, out);
 }
 
 void
@@ -224,6 +241,7 @@ program_recompiled_free(struct program_recompiled *r)
 	compile_state_free(r->real);
 	compile_state_free(r->shadow);
 	arena_free(r->arena);
+	arena_free(r->plan_arena);
 	*r = (struct program_recompiled){.ok = false};
 }
 

@@ -179,6 +179,32 @@ check_changed(const struct table_content *before, const struct compile_delta *de
 	same_elements(before, &undone);
 }
 
+/* Compiles anew, and plans what that makes of the table. */
+static void
+recompile(void)
+{
+	struct program_recompiled r = {
+	    .midstream = MIDSTREAM_RESET, .uses = program->options.settings.uses};
+	struct table_content before = content_of(program), after;
+	struct op_batch by_content;
+	struct arena *plan_arena;
+	struct op_batch planned;
+
+	program_recompile(program, &r);
+	ck_assert(r.ok);
+	ck_assert_uint_eq(r.stages.count, 1);
+	planned = r.stages.batches[0];
+	plan_arena = r.plan_arena;
+	r.plan_arena = NULL;
+	program_take(program, &r);
+	program_keep_uses(program, before.settings.uses);
+	after = content_of(program);
+	plan_make(arena, &before, &after, &by_content);
+	same_operations(&by_content, &planned);
+	ck_assert_uint_eq(planned.settings.uses, after.settings.uses);
+	arena_free(plan_arena);
+}
+
 static void
 edit_file(struct program_edit *edit, size_t i, enum live_answer *answer)
 {
@@ -207,7 +233,6 @@ one_edit(struct tally *t)
 	struct program_edit *edit = program_edit_new(program);
 	enum live_answer answer = LIVE_READ;
 	enum program_answer put = PROGRAM_BEYOND;
-	struct program_recompiled r;
 	struct compile_delta delta;
 	struct diag_list diags;
 	struct program *fresh;
@@ -235,9 +260,7 @@ one_edit(struct tally *t)
 	/* Needed or not, it makes no difference. */
 	if (put == PROGRAM_COMPILES || (put == PROGRAM_CHANGED && roll(8) == 0)) {
 		t->compiled++;
-		program_recompile(program, &r);
-		ck_assert(r.ok);
-		program_take(program, &r);
+		recompile();
 	}
 	program_edit_free(edit);
 	if (put == PROGRAM_BEYOND) {
