@@ -30,7 +30,7 @@ static const struct {
     {"output", "from the node itself"},
     {"gate_out", "to an interface of workloads: is it for one of them?"},
     {"midstream", "TCP in mid-stream: does policy govern an end?"},
-    {"midstream_in", "TCP in mid-stream, to the node: does policy govern its egress?"},
+    {"midstream_in", "TCP in mid-stream: could policy for its sender have ended it?"},
     {"midstream_out", "TCP in mid-stream: could the other end have begun it?"},
     {"decide", "the rule's verdict"},
     {"asked", "DNS: is it of a workload whose rules have names?"},

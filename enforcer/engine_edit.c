@@ -24,14 +24,19 @@ free_queued(struct queued_edit *q)
 	arena_free(q->arena);
 }
 
+/* What came as a whole is all of a source only with what is in the queue. */
 static void
 clear_queue(struct engine_edits *x)
 {
-	for (size_t i = 0; i < x->count; i++)
+	struct engine *e = CONTAINER_OF(x, struct engine, edits);
+
+	for (size_t i = 0; i < x->count; i++) {
+		engine_source_spend(&e->sources[x->queue[i].source]);
 		free_queued(&x->queue[i]);
+	}
 	x->count = 0;
 	x->arrived.ns = 0;
-	engine_kube_taken(CONTAINER_OF(x, struct engine, edits));
+	engine_kube_taken(e);
 }
 
 void
@@ -107,13 +112,7 @@ void
 engine_source_edited(struct engine *e, const struct queued_edit *edit)
 {
 	struct engine_edits *x = &e->edits;
-	struct engine_source *s = &e->sources[edit->source];
 
-	/* What came as a whole is no longer all of it. */
-	if (s->bundle_fd >= 0)
-		(void)close(s->bundle_fd); /* only read from */
-	s->bundle_fd = -1;
-	s->spent = true;
 	if (x->count == x->cap) {
 		x->cap = x->cap != 0 ? x->cap * 2 : 16;
 		x->queue = xreallocarray(x->queue, x->cap, sizeof(*x->queue));

@@ -48,8 +48,7 @@ void
 engine_load_fini(struct engine *e)
 {
 	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++) {
-		if (e->sources[i].bundle_fd >= 0)
-			(void)close(e->sources[i].bundle_fd); /* only read from */
+		engine_source_spend(&e->sources[i]);
 		arena_free(e->sources[i].arena);
 		engine_refused_forgive_all(&e->sources[i]);
 	}
@@ -112,6 +111,15 @@ engine_source_failed(struct engine *e, size_t index, struct str why)
 		log_error("source-unreadable", "source=%s detail=%s",
 		    log_quote(e->settings.sources[index].directory), log_quote(line));
 	}
+}
+
+void
+engine_source_spend(struct engine_source *s)
+{
+	if (s->bundle_fd >= 0)
+		(void)close(s->bundle_fd); /* only read from */
+	s->bundle_fd = -1;
+	s->spent = true;
 }
 
 void
@@ -272,11 +280,8 @@ drop_loaded(struct engine *e)
 	for (size_t i = 0; i < e->settings.source_count && !e->load.dirty; i++) {
 		struct engine_source *s = &e->sources[i];
 
-		if (!e->settings.sources[i].kubernetes || s->bundle_fd < 0)
-			continue;
-		(void)close(s->bundle_fd); /* only read from */
-		s->bundle_fd = -1;
-		s->spent = true;
+		if (e->settings.sources[i].kubernetes && s->bundle_fd >= 0)
+			engine_source_spend(s);
 	}
 }
 

@@ -23,9 +23,12 @@ enum source_state {
 };
 
 struct engine_source {
-	int bundle_fd; /* all of it, the last that came; -1: none, or it is spent */
-	bool spent;    /* it came as a whole, and has been edited or dropped since */
-	bool wanted;   /* the parent was asked for all of it */
+	/* All of it, the last that came, but for what waits in the queue of edits; -1: none, or
+	 * it is spent. */
+	int bundle_fd;
+	bool
+	    spent; /* it came as a whole, and edits of it were taken, or it was dropped */
+	bool wanted; /* the parent was asked for all of it */
 	struct map
 	    refused; /* files whose last edit was: by name, struct refused_file */
 	enum source_state state;
@@ -119,6 +122,8 @@ void engine_load_init(struct engine *e);
 void engine_load_fini(struct engine *e);
 /* Source number `index` has new contents; takes the descriptor. */
 void engine_source_arrived(struct engine *e, size_t index, int bundle_fd);
+/* What came as a whole is no longer all of it. */
+void engine_source_spend(struct engine_source *s);
 /* Its directory cannot be read. */
 void engine_source_failed(struct engine *e, size_t index, struct str why);
 /* It can be read again, and says what it said before. */

@@ -278,9 +278,11 @@ struct set_list {
 	size_t count, cap;
 };
 
-/* What was found of the workload whose address was the last, of one side and model: its other
- * addresses follow. Empty in the beginning. */
+/* What was found of the workload whose address was the last: its other addresses follow. Good as
+ * long as its side gets no more rules. Empty in the beginning. */
 struct placed {
+	const struct side *side;
+	const struct model *model;
 	const struct workload *workload;
 	struct set_list takers; /* sets that take it, whichever address is meant */
 };

@@ -273,8 +273,10 @@ static void
 list_takers(struct side *side, const struct model *m, const struct place *p,
     struct placed *last, struct set_list *out)
 {
-	if (last->workload != p->workload)
+	if (last->side != side || last->model != m || last->workload != p->workload)
 		find_takers(side, m, p->workload, &last->takers);
+	last->side = side;
+	last->model = m;
 	last->workload = p->workload;
 	for (size_t i = 0; i < last->takers.count; i++)
 		set_list_add(out, last->takers.items[i]);

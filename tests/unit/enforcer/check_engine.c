@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/limits.h"
 #include "enforcer/control.h"
 #include "enforcer/engine_state.h"
 #include "policy-lang/compile_state.h"
@@ -268,6 +269,33 @@ START_TEST(edits_that_are_all_refused_begin_nothing)
 }
 END_TEST
 
+/* Two sources that both change all the time would put it off for ever. */
+START_TEST(load_that_waits_for_one_source_does_not_ask_again_for_another)
+{
+	static struct settings_source two[] = {
+	    {STR("/a"), STR(""), false}, {STR("/b"), STR(""), false}};
+
+	engine->names.learnt = learnt_new(LIMIT_DNS_LEARNT);
+	engine->settings.sources = two;
+	engine->settings.source_count = 2;
+	engine_source_arrived(
+	    engine, 0, seal("/a/first.yaml", WORKLOAD("first", "n1", "10.1.0.1")));
+	ck_assert(!engine->load.running);
+	edit("/a/second.yaml", WORKLOAD("second", "n1", "10.1.0.2"));
+	ck_assert_uint_eq(engine->edits.count, 1);
+	engine_source_arrived(
+	    engine, 1, seal("/b/third.yaml", WORKLOAD("third", "n1", "10.1.0.3")));
+	ck_assert(engine->load.running);
+	while (engine->load.running)
+		(void)uv_run(&engine->loop, UV_RUN_ONCE);
+	ck_assert_uint_eq(engine->load.loads, 1);
+	ck_assert_uint_eq(engine->edits.count, 1); /* it is put into what was loaded */
+	engine_edits_forget(engine);
+	ck_assert(engine->sources[0].spent && !engine->sources[1].spent);
+	learnt_free(engine->names.learnt);
+}
+END_TEST
+
 /* One end of a link; nobody reads the other. */
 static int
 half_link(int *out_other)
@@ -385,6 +413,8 @@ main(void)
 	tcase_add_loop_test(tc, who_went_is_gone_whatever_is_compiled, 0, 2);
 	tcase_add_test(tc, nobody_is_gone_where_no_interface_says_so);
 	tcase_add_test(tc, edits_that_are_all_refused_begin_nothing);
+	tcase_add_test(
+	    tc, load_that_waits_for_one_source_does_not_ask_again_for_another);
 	tcase_add_test(tc, record_that_went_to_another_audit_role_is_not_waited_for);
 	tcase_add_test(tc, kernel_role_that_does_not_answer_is_an_illness);
 	tcase_add_test(tc, load_that_does_not_end_is_an_illness);
