@@ -12,9 +12,24 @@
 /* Of scratch memory for a source of a few objects. */
 #define PART_CHUNK_BYTES 4096
 
+/* What has been read may give its memory back. */
+static void
+has_read(const struct loader *l, const struct source *source)
+{
+	if (l->note != NULL && l->note->reading.has_read != NULL)
+		l->note->reading.has_read(l->note->reading.ctx, source);
+}
+
 static void
 run_stage(struct loader *l, enum load_stage stage)
 {
+	l->stage = stage;
+	for (size_t i = 0; i < l->waiting_count; i++) {
+		if ((l->waiting[i].stages & 1u << stage) == 0)
+			continue;
+		load_source_again(l, l->waiting[i].source);
+		has_read(l, l->waiting[i].source);
+	}
 	for (size_t i = 0; i < l->items.count; i++) {
 		const struct load_object *o = l->items.items[i];
 
@@ -51,6 +66,7 @@ loader_fini(struct loader *l)
 		ptr_vec_fini(&l->others[i]);
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
 		map_fini(maps[i]);
+	free(l->waiting);
 	arena_free(l->scratch);
 	arena_free(l->pages);
 }
@@ -93,8 +109,7 @@ read_sources(struct loader *l, const struct bundle *bundle)
 			take_pods(l, &bundle->sources[i], &kept[i]);
 		else
 			load_source(l, &bundle->sources[i]);
-		if (how->has_read != NULL)
-			how->has_read(how->ctx, &bundle->sources[i]);
+		has_read(l, &bundle->sources[i]);
 	}
 }
 
@@ -109,6 +124,8 @@ load_whole(struct arena *arena, const struct bundle *bundle,
 	    .scratch = arena_new(),
 	    .pages = arena_new(),
 	    .diags = diags,
+	    .told = diags,
+	    .reads_again = note != NULL && note->reading.has_read != NULL,
 	};
 	unsigned errors = diags->errors;
 
@@ -195,6 +212,7 @@ load_part(struct arena *arena, const struct source *source, const struct model *
 	    .scratch = arena_new_sized(PART_CHUNK_BYTES),
 	    .pages = arena_new_sized(PART_CHUNK_BYTES),
 	    .diags = diags,
+	    .told = diags,
 	    .m = &seen,
 	    .placed = true,
 	};

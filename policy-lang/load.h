@@ -35,7 +35,9 @@ struct load_kept {
 /* How sources are read; {0}: just so. */
 struct load_reading {
 	const struct load_kept *kept; /* one for each source; NULL: none */
-	/* Called when a source has been read, whose text is not needed now; or NULL. */
+	/* Called when a source has been read, whose text is not needed now; or NULL. Then what
+	 * waits for others is read again later, in the order of the sources, rather than held
+	 * meanwhile as what it was read into, which is some eight times its text. */
 	void (*has_read)(void *ctx, const struct source *source);
 	void *ctx;
 };

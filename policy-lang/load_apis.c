@@ -157,6 +157,8 @@ load_skip(struct loader *l, struct str what, struct loc loc)
 {
 	struct skipped_kind *s = map_get(&l->skipped, what);
 
+	if (l->stage != STAGE_PODS)
+		return; /* it is read again */
 	if (s == NULL) {
 		s = ARENA_NEW(l->scratch, struct skipped_kind);
 		s->first = loc;

@@ -97,13 +97,32 @@ add_untyped(struct loader *l, const struct doc_node *doc, const struct doc_node 
 	    kind == NULL ? "kind" : "apiVersion");
 }
 
+/* Loads it, or sees to it that that comes. What it says itself is told once: now. */
+static void
+add_object(struct loader *l, const struct load_object *o)
+{
+	struct diag_list *diags = l->diags;
+	struct load_object *waits;
+
+	if (o->kind->stage == l->stage) {
+		l->diags = l->told;
+		o->kind->load(l, o);
+		l->diags = diags;
+	} else if (l->reads_again) {
+		l->stages |= 1u << o->kind->stage;
+	} else {
+		waits = ARENA_NEW(l->scratch, struct load_object);
+		*waits = *o;
+		ptr_vec_push(&l->items, waits);
+	}
+}
+
 static void
 add_document(struct loader *l, const struct doc_node *doc, struct str cluster,
     struct inherited from)
 {
 	const struct doc_node *api, *kind;
 	const struct load_kind *found;
-	struct load_object *o;
 
 	if (doc->kind != DOC_MAP && from.depth == 0) {
 		load_skip(l, STR("not an API object"), doc->loc);
@@ -127,17 +146,10 @@ add_document(struct loader *l, const struct doc_node *doc, struct str cluster,
 		return;
 	}
 	found = load_kind_find(api->text, kind->text);
-	if (found == NULL) {
+	if (found == NULL)
 		load_refuse_or_skip(l, api, kind);
-		return;
-	}
-	if (found->stage == STAGE_PODS) {
-		found->load(l, &(struct load_object){found, doc, cluster});
-		return;
-	}
-	o = ARENA_NEW(l->scratch, struct load_object);
-	*o = (struct load_object){found, doc, cluster};
-	ptr_vec_push(&l->items, o);
+	else
+		add_object(l, &(struct load_object){found, doc, cluster});
 }
 
 /* The cluster that a source belongs to: the only one, or the longest of the paths given
@@ -204,8 +216,8 @@ read_item(void *ctx, const struct doc_head *head UNUSED, const struct doc_node *
 	return r->l->items.count != waiting;
 }
 
-void
-load_source(struct loader *l, const struct source *source)
+static bool
+read_source(struct loader *l, const struct source *source)
 {
 	struct source_reader r = {.l = l};
 	const struct doc_stream stream = {
@@ -218,7 +230,34 @@ load_source(struct loader *l, const struct source *source)
 	};
 
 	r.cluster = source_cluster(&l->m->options, source);
+	return doc_read_stream(l->pages, source, l->diags, &stream);
+}
+
+void
+load_source(struct loader *l, const struct source *source)
+{
+	l->stages = 0;
 	/* What came before a mistake counts. */
-	if (!doc_read_stream(l->pages, source, l->diags, &stream))
+	if (!read_source(l, source))
 		l->failed = true;
+	if (l->stages == 0)
+		return;
+	if (l->waiting_count == l->waiting_cap) {
+		l->waiting_cap = l->waiting_cap != 0 ? l->waiting_cap * 2 : 64;
+		l->waiting =
+		    xreallocarray(l->waiting, l->waiting_cap, sizeof(*l->waiting));
+	}
+	l->waiting[l->waiting_count++] = (struct load_waiting){source, l->stages};
+}
+
+/* What is wrong with the source itself has been told. */
+void
+load_source_again(struct loader *l, const struct source *source)
+{
+	struct diag_list quiet;
+
+	diag_list_init(&quiet, l->scratch);
+	l->diags = &quiet;
+	(void)read_source(l, source); /* as the first time */
+	l->diags = l->told;
 }

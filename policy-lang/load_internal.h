@@ -113,6 +113,24 @@ struct load_note {
 	size_t collided_count;
 };
 
+enum load_stage {
+	/* Pods, templates, Nodes, Services, which make up most of what there is: loaded as they are
+	 * read, so that no more than one of their documents is in memory. They must not
+	 * ask where a Kubernetes namespace is placed. */
+	STAGE_PODS,
+	STAGE_TREE,     /* native Namespaces: the tree, and who is placed where */
+	STAGE_KUBE,     /* Kubernetes Namespaces */
+	STAGE_NATIVE,   /* Workloads, ExternalNetworks */
+	STAGE_POLICIES, /* Policies of every kind, Access, Quota */
+	STAGE_COUNT,
+};
+
+/* A source that is to be read again, and in which stages, as bits. */
+struct load_waiting {
+	const struct source *source;
+	unsigned stages;
+};
+
 struct loader {
 	struct load_note *note; /* NULL: nobody does */
 	struct arena *arena;    /* the model's */
@@ -129,24 +147,19 @@ struct loader {
 	struct map placings;  /* of a part: cluster and name -> struct load_placed */
 	struct map skipped;   /* "apiVersion kind" -> struct skipped_kind */
 	struct map warned; /* "source\npath" of undeclared namespaces, each told once */
-	struct ptr_vec items; /* struct load_object, in the order read */
+	enum load_stage stage; /* that is gone through */
+	struct ptr_vec items;  /* struct load_object, in the order read */
+	/* Where sources are read again for each stage, instead of keeping their documents. */
+	bool reads_again;
+	struct diag_list *told;       /* diags, but while a source is read again */
+	struct load_waiting *waiting; /* with objects of later stages; on the heap */
+	size_t waiting_count, waiting_cap;
+	unsigned stages; /* of the source that is read, as bits */
 	struct ptr_vec workloads, policies;
 	struct ptr_vec others[OTHER_KINDS];
 	bool failed;          /* some source could not be read to its end */
 	bool placed;          /* it is known which Kubernetes namespace is where */
 	unsigned suggestions; /* made so far */
-};
-
-enum load_stage {
-	/* Pods, templates, Nodes, Services, which make up most of what there is: loaded as they are
-	 * read, so that no more than one of their documents is in memory. They must not
-	 * ask where a Kubernetes namespace is placed. */
-	STAGE_PODS,
-	STAGE_TREE,     /* native Namespaces: the tree, and who is placed where */
-	STAGE_KUBE,     /* Kubernetes Namespaces */
-	STAGE_NATIVE,   /* Workloads, ExternalNetworks */
-	STAGE_POLICIES, /* Policies of every kind, Access, Quota */
-	STAGE_COUNT,
 };
 
 struct load_object;
@@ -194,8 +207,10 @@ void load_report_skipped(struct loader *l);
 
 /* ---- documents (load_documents.c) ---- */
 
-/* Reads a source: objects of STAGE_PODS are loaded, others wait in l->items. */
+/* Reads a source: objects of STAGE_PODS are loaded, others wait in l->items, or l->waiting. */
 void load_source(struct loader *l, const struct source *source);
+/* Reads it once more, for its objects of l->stage. */
+void load_source_again(struct loader *l, const struct source *source);
 
 /* ---- texts, objects (load_object.c) ---- */
 
