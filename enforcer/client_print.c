@@ -228,9 +228,11 @@ print_kernel(const json_t *root)
 		(void)printf("would deny: %lld connections by %s\n",
 		    number_of(rule, "connections"), text_of(rule, "rule"));
 	}
-	(void)printf("flows:      reading %s, %lld packets, %lld records, %lld lost\n",
+	(void)printf("flows:      reading %s, %lld packets, %lld lost, %lld records, "
+		     "%lld not written\n",
 	    yes_no(flows, "reading"), number_of(flows, "packets"),
-	    number_of(flows, "records"), number_of(flows, "lost"));
+	    number_of(flows, "lost"), number_of(flows, "records"),
+	    number_of(flows, "unwritten"));
 	print_names(json_object_get(root, "names"));
 	if (audit != NULL)
 		(void)printf("audit:      writable %s, %lld lines, %lld lost\n",

@@ -149,6 +149,7 @@ add_flows(struct buf *out, const struct engine *e)
 	add_number(out, "packets", f->packets);
 	add_number(out, "records", f->records);
 	add_number(out, "lost", f->log.lost);
+	add_number(out, "unwritten", f->unwritten);
 	add_number(out, "writeFailures", f->write_failures);
 	buf_add_char(out, '}');
 	if (!e->settings.audit)
