@@ -296,8 +296,11 @@ client_status_in_force(const json_t *root)
 void
 client_print_status(const json_t *root)
 {
-	(void)printf("node:       %s (ringfence %s)\nstate:      %s\n",
-	    text_of(root, "node"), text_of(root, "version"), text_of(root, "state"));
+	(void)printf("node:       %s (ringfence %s)\nstate:      %s%s\n",
+	    text_of(root, "node"), text_of(root, "version"), text_of(root, "state"),
+	    json_is_true(json_object_get(root, "pending"))
+		? ", and a change is on its way"
+		: "");
 	if (client_status_in_force(root)) {
 		(void)printf("generation: %lld since %s\n",
 		    number_of(root, "generation"), text_of(root, "since"));

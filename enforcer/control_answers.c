@@ -275,6 +275,9 @@ control_answer_status(struct engine *e, struct buf *out)
 	add_member(out, "node", e->settings.node);
 	buf_add_char(out, ',');
 	add_member(out, "state", str_from(engine_state_name(e)));
+	add_bool(out, "pending",
+	    engine_apply_is_busy(e) ||
+		(e->apply.current != NULL && !engine_apply_is_in_force(e)));
 	add_time(out, "started", e->started);
 	if (e->apply.current != NULL)
 		add_program(out, e->apply.current);
