@@ -378,6 +378,9 @@ flows(const struct client_options *c)
 	if (ok && lines.rest.len != 0) {
 		(void)client_mistake(c, "the answer ends in the midst of a line", NULL);
 		ok = false;
+	} else if (ok && c->follow) {
+		(void)client_mistake(c, "the daemon has ended", NULL);
+		ok = false;
 	}
 	if (fd >= 0)
 		(void)close(fd); /* only read from */

@@ -228,9 +228,11 @@ print_kernel(const json_t *root)
 		(void)printf("would deny: %lld connections by %s\n",
 		    number_of(rule, "connections"), text_of(rule, "rule"));
 	}
-	(void)printf("flows:      reading %s, %lld packets, %lld records, %lld lost\n",
+	(void)printf("flows:      reading %s, %lld packets, %lld lost, %lld records, "
+		     "%lld not written\n",
 	    yes_no(flows, "reading"), number_of(flows, "packets"),
-	    number_of(flows, "records"), number_of(flows, "lost"));
+	    number_of(flows, "lost"), number_of(flows, "records"),
+	    number_of(flows, "unwritten"));
 	print_names(json_object_get(root, "names"));
 	if (audit != NULL)
 		(void)printf("audit:      writable %s, %lld lines, %lld lost\n",
@@ -294,8 +296,11 @@ client_status_in_force(const json_t *root)
 void
 client_print_status(const json_t *root)
 {
-	(void)printf("node:       %s (ringfence %s)\nstate:      %s\n",
-	    text_of(root, "node"), text_of(root, "version"), text_of(root, "state"));
+	(void)printf("node:       %s (ringfence %s)\nstate:      %s%s\n",
+	    text_of(root, "node"), text_of(root, "version"), text_of(root, "state"),
+	    json_is_true(json_object_get(root, "pending"))
+		? ", and a change is on its way"
+		: "");
 	if (client_status_in_force(root)) {
 		(void)printf("generation: %lld since %s\n",
 		    number_of(root, "generation"), text_of(root, "since"));

@@ -149,6 +149,7 @@ add_flows(struct buf *out, const struct engine *e)
 	add_number(out, "packets", f->packets);
 	add_number(out, "records", f->records);
 	add_number(out, "lost", f->log.lost);
+	add_number(out, "unwritten", f->unwritten);
 	add_number(out, "writeFailures", f->write_failures);
 	buf_add_char(out, '}');
 	if (!e->settings.audit)
@@ -274,6 +275,9 @@ control_answer_status(struct engine *e, struct buf *out)
 	add_member(out, "node", e->settings.node);
 	buf_add_char(out, ',');
 	add_member(out, "state", str_from(engine_state_name(e)));
+	add_bool(out, "pending",
+	    engine_apply_is_busy(e) ||
+		(e->apply.current != NULL && !engine_apply_is_in_force(e)));
 	add_time(out, "started", e->started);
 	if (e->apply.current != NULL)
 		add_program(out, e->apply.current);

@@ -277,6 +277,13 @@ engine_apply_is_in_force(const struct engine *e)
 	       !a->ahead && !a->heal && !a->again;
 }
 
+bool
+engine_apply_is_busy(const struct engine *e)
+{
+	return e->load.dirty || e->load.running || e->apply.candidate != NULL ||
+	       e->apply.pending != NULL || engine_edits_wait(e);
+}
+
 static bool
 wants_midstream(const struct engine *e)
 {

@@ -158,13 +158,6 @@ is_known(const struct engine *e, const struct engine_attach_to *to,
 	       (str_eq(w->kube->name, to->namespace) && str_eq(w->name, to->name));
 }
 
-static bool
-is_busy(const struct engine *e)
-{
-	return e->load.dirty || e->load.running || e->apply.candidate != NULL ||
-	       e->apply.pending != NULL || engine_edits_wait(e);
-}
-
 /* NULL: it is in force. Otherwise why it is not; `out_which` of the addresses. */
 static const char *
 what_is_missing(const struct engine *e, const struct waiter *w, size_t *out_which)
@@ -186,7 +179,7 @@ what_is_missing(const struct engine *e, const struct waiter *w, size_t *out_whic
 		return "the kernel's table is being made anew";
 	if (e->apply.ahead) /* what was found above may be what is not there yet */
 		return "a change of policy is not in force yet";
-	if (is_busy(e) && p->number < w->after + PROGRAMS_LATER)
+	if (engine_apply_is_busy(e) && p->number < w->after + PROGRAMS_LATER)
 		return "a change of policy is not in force yet";
 	return NULL;
 }

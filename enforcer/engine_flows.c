@@ -88,11 +88,13 @@ write_some(struct engine_flows *f, struct str rest)
 static void
 write_lines(struct engine_flows *f)
 {
-	struct str lines = buf_str(&f->lines);
+	struct str rest = buf_str(&f->lines);
 
-	if (f->file >= 0 && lines.len != 0 &&
+	if (f->file >= 0 && rest.len != 0 &&
 	    (!f->torn || write_some(f, STR("\n")).len == 0))
-		(void)write_some(f, lines); /* it has been told of */
+		rest = write_some(f, rest);
+	for (size_t i = 0; i < rest.len; i++)
+		f->unwritten += rest.ptr[i] == '\n';
 	buf_clear(&f->lines);
 }
 

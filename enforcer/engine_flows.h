@@ -23,6 +23,7 @@ struct engine_flows {
 	struct buf recent[ENGINE_RECENT_FLOWS]; /* a ring */
 	size_t recent_count, recent_next;
 	uint64_t packets, records, write_failures;
+	uint64_t unwritten; /* records that are not in the file, or not whole */
 	uint64_t denied, allowed, cut, audited; /* by verdict */
 };
 

@@ -209,7 +209,7 @@ add_flows(const struct engine *e, struct buf *out)
 	    "ringfence_flow_packets_total{verdict=\"allow\"} %llu\n",
 	    (unsigned long long)f->denied, (unsigned long long)f->allowed);
 	prometheus_add(out, "ringfence_flow_records_total", "counter",
-	    "Records written.", f->records);
+	    "Records made.", f->records);
 	prometheus_add(out, "ringfence_flow_packets_lost_total", "counter",
 	    "Logged packets that the socket had no room for.", f->log.lost);
 	prometheus_add(out, "ringfence_flow_packets_malformed_total", "counter",
@@ -228,6 +228,8 @@ add_flows(const struct engine *e, struct buf *out)
 		    "ringfence_flow_export_lost_records_total{receiver=\"%s\"} %llu\n",
 		    engine_export_name((enum enforcer_export)i),
 		    (unsigned long long)e->exports[i].lost);
+	prometheus_add(out, "ringfence_flow_records_unwritten_total", "counter",
+	    "Records that the flow log did not take.", f->unwritten);
 	prometheus_add(out, "ringfence_flow_write_failures_total", "counter",
 	    "Failed writes to the flow log.", f->write_failures);
 	prometheus_add(out, "ringfence_audit_lines_total", "counter",

@@ -172,11 +172,11 @@ def test_flows_that_end_in_the_midst_of_one(daemon, options):
 
 
 def test_flows_that_follow_are_wanted_as_well(daemon):
-    """Of what there was the last; then what comes, at once."""
+    """Of what there was the last; then what comes, at once, until the daemon has gone."""
     it = daemon(flows_follow=LINES + "\n")
     process = subprocess.Popen(
         [rf.program("ringfence-enforcer"), "flows", "--follow", "--control", it.path, "--verdict",
-         "deny", "--count", "1"], stdout=subprocess.PIPE, text=True)
+         "deny", "--count", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert numbers(process.stdout.readline()) == [6]
         assert it.asked == ["flows-follow 1000 mark"]
@@ -185,10 +185,12 @@ def test_flows_that_follow_are_wanted_as_well(daemon):
             it.held[0].sendall(json.dumps(record).encode()[50:] + b"\n")
         assert numbers(process.stdout.readline()) == [2]
         it.held[0].close()
-        assert process.wait(WAIT_S) == 0
+        assert process.communicate(timeout=WAIT_S) == (
+            "", "ringfence-enforcer flows: the daemon has ended\n")
+        assert process.returncode == 2
     finally:
         process.kill()
-        process.stdout.close()
+        process.communicate()
 
 
 def test_flows_as_yaml(daemon):

@@ -245,6 +245,14 @@ def test_flow_log_goes_on_when_its_disk_was_full(lab, idle):
     lines = wait_until(told, 60, "a whole record")
     assert json.loads(lines[-1])["verdict"] == "deny"
     assert len([line for line in lines if not line.endswith(b"}")]) == 1
+
+    def adds_up():
+        whole = sum(line.endswith(b"}") for line in path.read_bytes().splitlines())
+        flows = idle.status()["flows"]
+        return whole + flows["unwritten"] == flows["records"]
+
+    wait_until(adds_up, 60, "each record to be in the file or counted")
+    assert idle.metric("ringfence_flow_records_unwritten_total") >= 1
     idle.stop()
 
 

@@ -176,13 +176,28 @@ explains(struct buf *out)
 	return !str_starts(buf_str(out), STR("{\"error\""));
 }
 
+static void
+ck_status_pending(const char *pending)
+{
+	struct buf told = {0}, wanted = {0};
+
+	buf_printf(&wanted, "\"pending\":%s,", pending);
+	control_answer_status(engine, &told);
+	ck_assert_ptr_nonnull(strstr(told.data, wanted.data));
+	buf_free(&told);
+	buf_free(&wanted);
+}
+
 START_TEST(explanation_says_what_is_not_in_force)
 {
 	struct buf told = {0};
 
 	ck_assert(!explains(&told)); /* nobody knows it */
+	ck_status_pending("false");
 	edit("/a/second.yaml", LATE);
+	ck_status_pending("true");
 	ck_assert(engine_edits_take(engine));
+	ck_status_pending("true");
 	ck_assert(explains(&told));
 	ck_assert_ptr_nonnull(strstr(told.data, "\"pending\": true"));
 	engine->apply.ahead = false; /* as when the kernel has taken it */
@@ -190,6 +205,7 @@ START_TEST(explanation_says_what_is_not_in_force)
 	engine->apply.heal = false;
 	ck_assert(explains(&told));
 	ck_assert_ptr_null(strstr(told.data, "pending"));
+	ck_status_pending("false");
 	buf_free(&told);
 }
 END_TEST
