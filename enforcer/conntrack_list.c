@@ -112,7 +112,8 @@ read_tuple(const struct nlattr *nest, struct tuple *out)
 	out->zone = u16_of(parts[CTA_TUPLE_ZONE]);
 	if (protos[CTA_PROTO_NUM] == NULL ||
 	    !read_addr(ips[CTA_IP_V4_SRC], ips[CTA_IP_V6_SRC], &out->src) ||
-	    !read_addr(ips[CTA_IP_V4_DST], ips[CTA_IP_V6_DST], &out->dst))
+	    !read_addr(ips[CTA_IP_V4_DST], ips[CTA_IP_V6_DST], &out->dst) ||
+	    out->src.family != out->dst.family)
 		return false;
 	out->proto = u8_of(protos[CTA_PROTO_NUM]);
 	read_ports(protos, out);
@@ -153,9 +154,11 @@ follow_master(struct conntrack *c, const struct tuple *master, const struct tupl
 	    .src_port = master->src_port,
 	    .dst_port = master->dst_port,
 	};
-	struct tuple answers;
+	struct tuple answers = {.proto = 0}; /* an answer may be of no entry */
 
-	if (!conntrack_look_up(c, &which, master_seen, &answers)) {
+	if (!conntrack_look_up(c, &which, master_seen, &answers) ||
+	    answers.proto != master->proto ||
+	    answers.src.family != master->src.family) {
 		answers.src_port = master->dst_port;
 		answers.src = ip_eq(&orig->dst, &master->dst)    ? reply->src
 			      : ip_eq(&reply->dst, &master->dst) ? orig->src

@@ -28,12 +28,12 @@ address_seen(const struct nlmsghdr *header, void *arg)
 	const struct ifaddrmsg *message = mnl_nlmsg_get_payload(header);
 	const struct nlattr *attrs[IFA_MAX + 1] = {NULL};
 	const struct nlattr *own;
-	struct ip_addr addr = {
-	    .family = message->ifa_family == AF_INET ? IP_V4 : IP_V6};
+	struct ip_addr addr = {0};
 
 	if (mnl_nlmsg_get_payload_len(header) < sizeof(*message) ||
 	    mnl_attr_parse(header, sizeof(*message), address_attr, attrs) < 0)
 		return MNL_CB_OK;
+	addr.family = message->ifa_family == AF_INET ? IP_V4 : IP_V6;
 	/* On a point-to-point link IFA_ADDRESS is the other end's. */
 	own = attrs[IFA_LOCAL] != NULL ? attrs[IFA_LOCAL] : attrs[IFA_ADDRESS];
 	if (own == NULL || mnl_attr_get_payload_len(own) != ip_bytes(addr.family))
