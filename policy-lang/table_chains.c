@@ -327,9 +327,10 @@ static const struct table_rule output_rules[] = {
 #define PORT_END(f, protocol)                                                          \
 	RULE(FAMILY(f), {.kind = STMT_L4PROTO, .value = (protocol)},                   \
 	    TRANSLATE(DNAT, SET_END##f##_PORT))
-/* What is translated leads a workload of a set, which holds each twice, to itself. */
+/* What is translated leads a workload of a set, which holds each twice, to itself. Most is
+ * not translated, and is asked nothing more. */
 #define BACK_TO(id, f)                                                                 \
-	FAMILY(f), DO(CT_DNAT),                                                        \
+	DO(CT_DNAT), FAMILY(f),                                                        \
 	{                                                                              \
 		.kind = STMT_LOOKUP, .set = SET_##id##f, .load = {                     \
 			LOAD_SADDR,                                                    \

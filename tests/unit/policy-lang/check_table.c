@@ -422,7 +422,7 @@ static const char *const nft_texts[] = {
     "goto egress6_cells\n"
     "\t\tmeta nfproto ipv6 ip6 daddr != @known6 ip6 daddr @gate6 "
     "meta priority set 0:3 goto decide\n",
-    "\t\tmeta nfproto ipv6 ct status dnat ip6 saddr . ip6 daddr @itself6 "
+    "\t\tct status dnat meta nfproto ipv6 ip6 saddr . ip6 daddr @itself6 "
     "meta priority set none accept\n",
     "\t\tmeta nfproto ipv6 ip6 saddr @local6_out goto forward6_from\n"
     "\t\tmeta nfproto ipv6 ip6 daddr @local6_in goto ingress6\n"
@@ -465,7 +465,7 @@ END_TEST
 /* All that a packet meets on a node whose policy is for ingress of workloads alone. */
 static const char bare_chains[] =
     "\tchain forward4 {\n"
-    "\t\tmeta nfproto ipv4 ct status dnat ip saddr . ip daddr @itself4 "
+    "\t\tct status dnat meta nfproto ipv4 ip saddr . ip daddr @itself4 "
     "meta priority set none accept\n"
     "\t\ttcp flags & (fin | syn | rst | ack) != syn ct state new "
     "jump forward4_midstream\n"
@@ -473,7 +473,7 @@ static const char bare_chains[] =
     "\n\tchain forward6_from {\n\t\tjump egress_on6\n\t}\n"
     "\n\tchain forward6_midstream {\n\t\tgoto midstream\n\t}\n"
     "\n\tchain forward6 {\n\t\ticmpv6 type 133-137 accept\n"
-    "\t\tmeta nfproto ipv6 ct status dnat ip6 saddr . ip6 daddr @itself6 "
+    "\t\tct status dnat meta nfproto ipv6 ip6 saddr . ip6 daddr @itself6 "
     "meta priority set none accept\n"
     "\t\ttcp flags & (fin | syn | rst | ack) != syn ct state new "
     "jump forward6_midstream\n\t}\n"
