@@ -31,6 +31,8 @@ static const struct {
     {"gate_out", "to an interface of workloads: is it for one of them?"},
     {"midstream", "TCP in mid-stream: does policy govern an end?"},
     {"midstream_out", "TCP in mid-stream: could the other end have begun it?"},
+    {"input_midstream", "TCP in mid-stream, to the node"},
+    {"output_midstream", "TCP in mid-stream, of the node"},
     {"decide", "the rule's verdict"},
     {"asked", "DNS: is it of a workload whose rules have names?"},
     {"egress#", "egress of the source: who is the destination?"},
