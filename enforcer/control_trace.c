@@ -32,6 +32,8 @@ static const struct {
     {"midstream", "TCP in mid-stream: does policy govern an end?"},
     {"midstream_in", "TCP in mid-stream: could policy for its sender have ended it?"},
     {"midstream_out", "TCP in mid-stream: could the other end have begun it?"},
+    {"input_midstream", "TCP in mid-stream, to the node"},
+    {"output_midstream", "TCP in mid-stream, of the node"},
     {"decide", "the rule's verdict"},
     {"asked", "DNS: is it of a workload whose rules have names?"},
     {"egress#", "egress of the source: who is the destination?"},

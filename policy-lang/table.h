@@ -412,8 +412,8 @@ struct table_chain {
 	size_t rule_count;
 };
 
-/* In an order in which each chain is defined before it is referred to. A rule that looks
- * at addresses begins with STMT_FAMILY. Traffic that no chain decides is accepted. */
+/* In an order in which each chain is defined before it is referred to. A rule asks
+ * for the family (STMT_FAMILY) before it looks at addresses. Traffic that no chain decides is accepted. */
 extern const struct table_chain table_chains[];
 extern const size_t table_chain_count;
 

@@ -110,19 +110,24 @@ VIA_WALK(via_out, 6, SADDR, DADDR, DPORT);
 VIA_WALK(via_back, 4, DADDR, SADDR, SPORT);
 VIA_WALK(via_back, 6, DADDR, SADDR, SPORT);
 
-/* The same for the node, whose address is no part of the key. Reached only where
- * host_in or host_out has the family. */
+/* What tells of errors, of a path's MTU among them, and of multicast listeners goes to and
+ * from the node whatever policy says: without it other traffic that is allowed breaks. */
+#define HOST_ICMP4                                                                     \
+	RULE(FAMILY(4), ICMP(3, 3), DO(RETURN)),                                       \
+	    RULE(FAMILY(4), ICMP(11, 12), DO(RETURN))
+#define HOST_ICMP6                                                                     \
+	RULE(ICMPV6(1, 4), DO(RETURN)), RULE(ICMPV6(130, 132), DO(RETURN)),            \
+	    RULE(ICMPV6(143, 143), DO(RETURN))
+/* The same for the node, whose address is no part of the key. Reached only where host_in or
+ * host_out has the family; `...`: what passes before anything is looked up. */
 #define HOST_CELLS(f, d)                                                               \
-	RULE(FAMILY(f),                                                                \
-	    PRIORITY_MAP(SET_HOST##f##_##d, LOAD_PRIORITY, LOAD_L4PROTO, LOAD_DPORT),  \
+	RULE(PRIORITY_MAP(SET_HOST##f##_##d, LOAD_PRIORITY, LOAD_L4PROTO, LOAD_DPORT), \
 	    GOTO("decide")),                                                           \
-	    RULE(FAMILY(f),                                                            \
-		PRIORITY_MAP(SET_HOST##f##_##d##_RANGE, LOAD_PRIORITY, LOAD_L4PROTO,   \
-		    LOAD_DPORT),                                                       \
+	    RULE(PRIORITY_MAP(SET_HOST##f##_##d##_RANGE, LOAD_PRIORITY, LOAD_L4PROTO,  \
+		     LOAD_DPORT),                                                      \
 		GOTO("decide")),                                                       \
-	    RULE(FAMILY(f), PRIORITY_MAP(SET_HOST##f##_##d##_ANY, LOAD_PRIORITY),      \
-		GOTO("decide"))
-#define HOST_RULES(stage, f, d, peer)                                                  \
+	    RULE(PRIORITY_MAP(SET_HOST##f##_##d##_ANY, LOAD_PRIORITY), GOTO("decide"))
+#define HOST_RULES(stage, f, d, peer, ...)                                             \
 	static const struct table_rule stage##f##_rest_rules[] = {                     \
 	    HOST_CELLS(f, d),                                                          \
 	    RULE(GOTO("decide")),                                                      \
@@ -132,33 +137,24 @@ VIA_WALK(via_back, 6, DADDR, SADDR, SPORT);
 	    RULE(SET_PRIORITY(0), GOTO(#stage #f "_rest")),                            \
 	};                                                                             \
 	static const struct table_rule stage##f##_rules[] = {                          \
+	    __VA_ARGS__,                                                               \
 	    CLASSED(stage, f, SET_PEER##f##_##d, peer),                                \
 	    CLASSED(stage, f, SET_PEER##f##_##d##_NET, peer),                          \
 	    RULE(SET_PRIORITY(0), GOTO(#stage #f "_rest")),                            \
 	}
+#define TO_OWN(f) RULE(FAMILY(f), IN_SET(SET_OWN##f, DADDR), DO(RETURN))
 
-HOST_RULES(host_in, 4, IN, SADDR);
-HOST_RULES(host_in, 6, IN, SADDR);
-HOST_RULES(host_out, 4, OUT, DADDR);
-HOST_RULES(host_out, 6, OUT, DADDR);
-
-/* What tells of errors, of a path's MTU among them, and of multicast listeners goes to and
- * from the node whatever policy says: without it other traffic that is allowed breaks. */
-#define HOST_ICMP                                                                      \
-	RULE(FAMILY(4), ICMP(3, 3), DO(RETURN)),                                       \
-	    RULE(FAMILY(4), ICMP(11, 12), DO(RETURN)), RULE(ICMPV6(1, 4), DO(RETURN)), \
-	    RULE(ICMPV6(130, 132), DO(RETURN)), RULE(ICMPV6(143, 143), DO(RETURN))
+HOST_RULES(host_in, 4, IN, SADDR, HOST_ICMP4);
+HOST_RULES(host_in, 6, IN, SADDR, HOST_ICMP6);
+HOST_RULES(host_out, 4, OUT, DADDR, HOST_ICMP4, TO_OWN(4));
+HOST_RULES(host_out, 6, OUT, DADDR, HOST_ICMP6, TO_OWN(6));
 
 static const struct table_rule host_in_rules[] = {
-    HOST_ICMP,
     RULE(FAMILY(4), GOTO("host_in4")),
     RULE(FAMILY(6), GOTO("host_in6")),
 };
 
 static const struct table_rule host_out_rules[] = {
-    HOST_ICMP,
-    RULE(FAMILY(4), IN_SET(SET_OWN4, DADDR), DO(RETURN)),
-    RULE(FAMILY(6), IN_SET(SET_OWN6, DADDR), DO(RETURN)),
     RULE(FAMILY(4), GOTO("host_out4")),
     RULE(FAMILY(6), GOTO("host_out6")),
 };
@@ -273,6 +269,17 @@ static const struct table_rule midstream_in_rules[] = {
     MIDSTREAM(6, SET_LOCAL6_OUT, SADDR),
 };
 
+static const struct table_rule input_midstream_rules[] = {
+    RULE(JUMP("midstream_in")),
+    RULE(JUMP("host_midstream_in")),
+};
+
+static const struct table_rule output_midstream_rules[] = {
+    RULE(JUMP("midstream_out")),
+    RULE(JUMP("host_midstream_out")),
+    RULE(SET_PRIORITY(0)),
+};
+
 /* A workload to its own node is judged as to any destination; and who reaches the node by
  * the policy for the node, if there is any. */
 static const struct table_rule input_rules[] = {
@@ -287,8 +294,7 @@ static const struct table_rule input_rules[] = {
     GATE(6, SADDR),
     GATE_IF(4, IIFNAME, SADDR),
     GATE_IF(6, IIFNAME, SADDR),
-    RULE(DO(TCP_MIDSTREAM), JUMP("midstream_in")),
-    RULE(DO(TCP_MIDSTREAM), JUMP("host_midstream_in")),
+    RULE(DO(TCP_MIDSTREAM), JUMP("input_midstream")),
     STAGE(4, SET_LOCAL4_OUT, SADDR, "egress4"),
     STAGE(6, SET_LOCAL6_OUT, SADDR, "egress6"),
     RULE(IN_SET(SET_HOST_IN, NFPROTO), JUMP("host_in")),
@@ -305,9 +311,7 @@ static const struct table_rule output_rules[] = {
     RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
     RULE(DO(LOOPBACK_OUT), DO(ACCEPT)),
     RULE(ND, DO(ACCEPT)),
-    RULE(DO(TCP_MIDSTREAM), JUMP("midstream_out")),
-    RULE(DO(TCP_MIDSTREAM), JUMP("host_midstream_out")),
-    RULE(DO(TCP_MIDSTREAM), SET_PRIORITY(0)),
+    RULE(DO(TCP_MIDSTREAM), JUMP("output_midstream")),
     RULE(IN_SET(SET_HOST_OUT, NFPROTO), JUMP("host_out")),
     RULE(IN_SET(SET_HOST_OUT, NFPROTO), SET_PRIORITY(0)),
 };
@@ -334,9 +338,10 @@ static const struct table_rule output_rules[] = {
 #define PORT_END(f, protocol)                                                          \
 	RULE(FAMILY(f), {.kind = STMT_L4PROTO, .value = (protocol)},                   \
 	    TRANSLATE(DNAT, SET_END##f##_PORT))
-/* What is translated leads a workload of a set, which holds each twice, to itself. */
+/* What is translated leads a workload of a set, which holds each twice, to itself. Most is
+ * not translated, and is asked nothing more. */
 #define BACK_TO(id, f)                                                                 \
-	FAMILY(f), DO(CT_DNAT),                                                        \
+	DO(CT_DNAT), FAMILY(f),                                                        \
 	{                                                                              \
 		.kind = STMT_LOOKUP, .set = SET_##id##f, .load = {                     \
 			LOAD_SADDR,                                                    \
@@ -631,6 +636,8 @@ static const struct table_rule forward_rules[] = {
 		.rule_count = ARRAY_LEN(list)                                          \
 	}
 
+#define USE_MIDSTREAM_IN (USE_LOCAL4_OUT | USE_LOCAL6_OUT)
+#define USE_MIDSTREAM_OUT (USE_MIDSTREAM_IN | USE_GATE | USE_GATE_IF)
 #define FORWARD_CHAINS(f)                                                              \
 	CHAIN("forward" #f "_from", forward##f##_from_rules),                          \
 	    CHAIN("forward" #f "_midstream", forward##f##_midstream_rules),            \
@@ -667,9 +674,8 @@ static const struct table_rule forward_rules[] = {
 const struct table_chain table_chains[] = {
     CHAIN("decide", decide_rules),
     CHAIN("midstream", midstream_rules),
-    CHAIN_FOR(USE_LOCAL4_OUT | USE_LOCAL6_OUT, "midstream_in", midstream_in_rules),
-    CHAIN_FOR(USE_GATE | USE_GATE_IF | USE_LOCAL4_OUT | USE_LOCAL6_OUT, "midstream_out",
-	midstream_out_rules),
+    CHAIN_FOR(USE_MIDSTREAM_IN, "midstream_in", midstream_in_rules),
+    CHAIN_FOR(USE_MIDSTREAM_OUT, "midstream_out", midstream_out_rules),
     CHAIN_FOR(USE_NAMES, "asked", asked_rules),
     DIRECTION_CHAINS(0, egress4),
     DIRECTION_CHAINS(0, egress6),
@@ -683,6 +689,8 @@ const struct table_chain table_chains[] = {
     DIRECTION_CHAINS(USE_HOST, host_out6),
     CHAIN_FOR(USE_HOST, "host_midstream_in", host_midstream_in_rules),
     CHAIN_FOR(USE_HOST, "host_midstream_out", host_midstream_out_rules),
+    CHAIN_FOR(USE_MIDSTREAM_IN | USE_HOST, "input_midstream", input_midstream_rules),
+    CHAIN_FOR(USE_MIDSTREAM_OUT | USE_HOST, "output_midstream", output_midstream_rules),
     CHAIN_FOR(USE_HOST, "host_in", host_in_rules),
     CHAIN_FOR(USE_HOST, "host_out", host_out_rules),
     DIRECTION_CHAINS(USE_LEAVE | USE_STEER, route4),

@@ -422,7 +422,7 @@ static const char *const nft_texts[] = {
     "goto egress6_cells\n"
     "\t\tmeta nfproto ipv6 ip6 daddr != @known6 ip6 daddr @gate6 "
     "meta priority set 0:3 goto decide\n",
-    "\t\tmeta nfproto ipv6 ct status dnat ip6 saddr . ip6 daddr @itself6 "
+    "\t\tct status dnat meta nfproto ipv6 ip6 saddr . ip6 daddr @itself6 "
     "meta priority set none accept\n",
     "\t\tmeta nfproto ipv6 ip6 saddr @local6_out goto forward6_from\n"
     "\t\tmeta nfproto ipv6 ip6 daddr @local6_in goto ingress6\n"
@@ -430,6 +430,19 @@ static const char *const nft_texts[] = {
     "meta priority set 0:3 goto decide\n"
     "\t\tmeta nfproto ipv6 ip6 daddr != @known6 ip6 daddr @gate6 "
     "meta priority set 0:3 goto decide\n\t}\n",
+    /* Of the node a family pays for its own rules, and of mid-stream nothing else. */
+    "\tchain input_midstream {\n\t\tjump midstream_in\n\t\tjump host_midstream_in\n\t}\n",
+    "\tchain output_midstream {\n\t\tjump midstream_out\n"
+    "\t\tjump host_midstream_out\n\t\tmeta priority set none\n\t}\n",
+    "\tchain host_in {\n\t\tmeta nfproto ipv4 goto host_in4\n"
+    "\t\tmeta nfproto ipv6 goto host_in6\n\t}\n",
+    "\tchain host_in4_cells {\n\t\tmeta priority set meta priority . meta l4proto . "
+    "th dport map @host4_in goto decide\n",
+    "\tchain host_out4 {\n\t\tmeta nfproto ipv4 icmp type 3 return\n"
+    "\t\tmeta nfproto ipv4 icmp type 11-12 return\n"
+    "\t\tmeta nfproto ipv4 ip daddr @own4 return\n"
+    "\t\tmeta nfproto ipv4 meta priority set ip daddr map @peer4_out "
+    "goto host_out4_cells\n",
     "\tset part6_rate {\n\t\ttype ipv6_addr\n\t\tsize 65536\n"
     "\t\tflags dynamic,timeout\n\t\ttimeout 60s\n",
     "\tset part4_count {\n\t\ttype ipv4_addr\n\t\tsize 65536\n"
@@ -465,7 +478,7 @@ END_TEST
 /* All that a packet meets on a node whose policy is for ingress of workloads alone. */
 static const char bare_chains[] =
     "\tchain forward4 {\n"
-    "\t\tmeta nfproto ipv4 ct status dnat ip saddr . ip daddr @itself4 "
+    "\t\tct status dnat meta nfproto ipv4 ip saddr . ip daddr @itself4 "
     "meta priority set none accept\n"
     "\t\ttcp flags & (fin | syn | rst | ack) != syn ct state new "
     "jump forward4_midstream\n"
@@ -473,7 +486,7 @@ static const char bare_chains[] =
     "\n\tchain forward6_from {\n\t\tjump egress_on6\n\t}\n"
     "\n\tchain forward6_midstream {\n\t\tgoto midstream\n\t}\n"
     "\n\tchain forward6 {\n\t\ticmpv6 type 133-137 accept\n"
-    "\t\tmeta nfproto ipv6 ct status dnat ip6 saddr . ip6 daddr @itself6 "
+    "\t\tct status dnat meta nfproto ipv6 ip6 saddr . ip6 daddr @itself6 "
     "meta priority set none accept\n"
     "\t\ttcp flags & (fin | syn | rst | ack) != syn ct state new "
     "jump forward6_midstream\n\t}\n"
@@ -483,9 +496,7 @@ static const char bare_chains[] =
     "\t\tmeta priority set none\n\t}\n"
     "\n\tchain output {\n\t\ttype filter hook output priority -10; policy accept;\n"
     "\t\tct state established,related accept\n\t\toif \"lo\" accept\n"
-    "\t\ticmpv6 type 133-137 accept\n"
-    "\t\ttcp flags & (fin | syn | rst | ack) != syn ct state new "
-    "meta priority set none\n\t}\n"
+    "\t\ticmpv6 type 133-137 accept\n\t}\n"
     "\n\tchain forward {\n\t\ttype filter hook forward priority -10; policy accept;\n"
     "\t\tct state established,related accept\n"
     "\t\tmeta nfproto ipv4 jump forward4\n\t\tmeta nfproto ipv6 jump forward6\n"
