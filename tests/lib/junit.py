@@ -1,4 +1,4 @@
-"""Prints "passed failed skipped" of a JUnit file and writes the names of failed tests.
+"""Prints "passed failed skipped seconds" of a JUnit file and writes the names of failed tests.
 
 usage: junit.py FILE GROUP FAILED-FILE
 """
@@ -9,7 +9,8 @@ import xml.etree.ElementTree as ElementTree
 def main(path, group, failed_path):
     passed = failed = skipped = 0
     names = []
-    for case in ElementTree.parse(path).iter("testcase"):
+    root = ElementTree.parse(path).getroot()
+    for case in root.iter("testcase"):
         bad = case.find("failure") is not None or case.find("error") is not None
         if bad or case.get("status") == "fail":
             failed += 1
@@ -22,7 +23,8 @@ def main(path, group, failed_path):
         out.write("\n".join(names))
     if passed + failed == 0:
         return 1
-    print(passed, failed, skipped)
+    seconds = sum(float(suite.get("time", 0)) for suite in root.iter("testsuite"))
+    print(passed, failed, skipped, round(seconds))
     return 0
 
 
