@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/limits.h"
+#include "policy-lang/compile_excess.h"
 #include "policy-lang/compile_route.h"
 #include "policy-lang/learnt.h"
 
@@ -15,17 +16,12 @@ emit(struct compiler *c, enum table_set_id set, const struct table_element *e)
 	if (c->failed)
 		return;
 	if (c->element_count == LIMIT_PROGRAM_ELEMENTS) {
-		diag_say(c->diags, CODE_PROGRAM_TOO_LARGE, e->loc,
-		    "the program of node %.*s needs more than %u elements",
-		    STR_ARG(c->options->node), LIMIT_PROGRAM_ELEMENTS);
-		c->failed = true;
+		excess_of_elements(c, NULL, "elements", LIMIT_PROGRAM_ELEMENTS, e->loc);
 		return;
 	}
 	if (table_set_swaps(set) && list->count == LIMIT_PROGRAM_RANGES) {
-		diag_say(c->diags, CODE_PROGRAM_TOO_LARGE, e->loc,
-		    "the program of node %.*s needs more than %u port ranges",
-		    STR_ARG(c->options->node), LIMIT_PROGRAM_RANGES);
-		c->failed = true;
+		excess_of_elements(
+		    c, table_set_swaps, "port ranges", LIMIT_PROGRAM_RANGES, e->loc);
 		return;
 	}
 	c->element_count++;

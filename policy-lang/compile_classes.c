@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/limits.h"
+#include "policy-lang/compile_excess.h"
 #include "policy-lang/table64.h"
 
 #define CLASS_HASH_KEY_0 0x636c617373206964u
@@ -39,16 +41,55 @@ struct partition {
 	uint32_t *stamp;         /* of points: the last set that they were put in */
 	uint32_t set;            /* being put in */
 	uint32_t last_parent, last_child;
+	size_t memberships; /* sets of classes, together */
 	struct interval *intervals[FAMILY_COUNT];
 	size_t interval_count[FAMILY_COUNT];
 };
 
+/* ---- too many ---- */
+
+/* Peers that overlap at random have as many classes as addresses, each in many of the sets:
+ * memory would grow with the product. */
+static void
+tell_excess(struct partition *p)
+{
+	const struct side *s = p->s;
+	struct excess x = {0};
+
+	for (uint32_t i = 1; i < p->node_count; i++)
+		excess_charge(&x, s->sets[p->nodes[i].set]->loc);
+	for (size_t i = 0; i < s->classes->count; i++) {
+		const struct class_info *class = &s->classes->items[i];
+
+		for (size_t j = 0; j < class->set_count; j++)
+			excess_charge(&x, s->sets[class->sets[j]]->loc);
+	}
+	excess_tell(
+	    s->c, &x, "overlaps of peers", LIMIT_PROGRAM_OVERLAPS, (struct loc){0});
+}
+
+/* Says so once. */
+static bool
+is_full(struct partition *p, size_t more)
+{
+	const size_t most = LIMIT_PROGRAM_OVERLAPS;
+
+	if (p->s->c->failed || p->node_count + p->memberships + more <= most)
+		return p->s->c->failed;
+	tell_excess(p);
+	return true;
+}
+
+/* The node in the set as well; the parent, once there are too many. */
 static uint32_t
 child_of(struct partition *p, uint32_t parent, uint32_t set)
 {
-	uint32_t child =
-	    table64_intern(&p->children, (uint64_t)parent << 32 | set, p->node_count);
+	uint32_t child;
 
+	if (is_full(p, 1))
+		return parent;
+	child =
+	    table64_intern(&p->children, (uint64_t)parent << 32 | set, p->node_count);
 	if (child != p->node_count)
 		return child;
 	if (p->node_count == p->node_cap) {
@@ -88,7 +129,7 @@ refine_points(struct partition *p)
 	p->node_of = xcalloc(u->point_count, sizeof(*p->node_of));
 	p->stamp = xcalloc(u->point_count, sizeof(*p->stamp));
 	memset(p->stamp, 0xff, u->point_count * sizeof(*p->stamp));
-	for (uint32_t i = 0; i < p->s->set_count; i++) {
+	for (uint32_t i = 0; i < p->s->set_count && !p->s->c->failed; i++) {
 		p->set = i;
 		p->last_parent = NONE;
 		peers_each_point(u, p->s->sets[i], refine_point, p);
@@ -209,7 +250,7 @@ cut_space(struct partition *p, unsigned family)
 	struct event *events = make_events(p->s, family, &count);
 
 	p->intervals[family] = xcalloc(count, sizeof(**p->intervals));
-	while (i < count) {
+	while (i < count && !p->s->c->failed) {
 		addr_num at = events[i].at;
 		uint32_t node = 0;
 
@@ -327,6 +368,8 @@ class_of_node(struct partition *p, uint32_t node)
 		classes->items = xreallocarray(
 		    classes->items, classes->cap, sizeof(*classes->items));
 	}
+	(void)is_full(p, p->nodes[node].depth); /* the caller needs one yet */
+	p->memberships += p->nodes[node].depth;
 	p->nodes[node].class = (uint32_t)classes->count;
 	class = &classes->items[classes->count++];
 	*class = (struct class_info){.node = node, .set_count = p->nodes[node].depth};
@@ -367,6 +410,7 @@ index_classes(struct side *s)
 			classes->set_classes[first[class->sets[j] + 1]++] = i;
 	}
 	classes->set_first = first;
+	classes->indexed = classes->count;
 }
 
 /* ---- elements ---- */
@@ -385,7 +429,7 @@ classes_element(const struct side *s, uint32_t node)
 static void
 emit_intervals(struct partition *p, unsigned family)
 {
-	for (size_t i = 0; i < p->interval_count[family]; i++) {
+	for (size_t i = 0; i < p->interval_count[family] && !p->s->c->failed; i++) {
 		const struct interval *in = &p->intervals[family][i];
 		struct table_element e = classes_element(p->s, in->node);
 
@@ -446,7 +490,7 @@ classes_end(struct side *s)
 
 	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
 		cut_space(p, f);
-		for (size_t i = 0; i < p->interval_count[f]; i++)
+		for (size_t i = 0; i < p->interval_count[f] && !s->c->failed; i++)
 			use_node(p, p->intervals[f][i].node, f, 1);
 	}
 	number_classes(s);
@@ -464,11 +508,11 @@ classes_build(struct side *s)
 	classes_begin(s);
 	p = s->partition;
 	refine_points(p);
-	for (uint32_t i = 0; i < u->point_count; i++)
+	for (uint32_t i = 0; i < u->point_count && !s->c->failed; i++)
 		use_node(p, p->node_of[i], family_index(u->points[i].family), 1);
 	classes_end(s);
-	for (unsigned f = 0; f < FAMILY_COUNT; f++)
-		emit_points(p, f);
+	for (unsigned f = 0; f < FAMILY_COUNT && !s->c->failed; f++)
+		emit_points(p, f); /* each that is in a set has a class */
 	free(p->stamp);
 	p->stamp = NULL;
 }
@@ -516,6 +560,7 @@ classes_carry(struct side *s, const struct side *from)
 	free(p->nodes);
 	p->nodes = copy_of(old->nodes, old->node_count, sizeof(*p->nodes));
 	p->node_count = p->node_cap = old->node_count;
+	p->memberships = old->memberships;
 	table64_copy(&p->children, &old->children);
 	table64_copy(&p->ids, &old->ids);
 	for (unsigned f = 0; f < FAMILY_COUNT; f++) {

@@ -226,6 +226,7 @@ struct classes {
 	bool collided; /* some number is not its hash, because another class's was */
 	uint32_t *set_first;   /* set -> its part of set_classes */
 	uint32_t *set_classes; /* indices of the classes that it contains */
+	size_t indexed;        /* how many classes these two know */
 };
 
 /* Cuts the addresses into classes and emits the peer elements. */

@@ -192,15 +192,15 @@ key_of(struct side *s, const struct used_rule *used)
 static uint32_t
 set_of_rule(struct side *s, const struct used_rule *used)
 {
+	const struct arena_mark mark = arena_mark(s->c->scratch);
 	const struct rule *rule = used->rule;
 	struct str key = key_of(s, used);
-	struct peer_set *set;
+	struct peer_set *set = key.len != 0 ? map_get(&s->set_by_key, key) : NULL;
 
-	if (key.len == 0)
-		return PEERS_NOBODY;
-	set = map_get(&s->set_by_key, key);
-	if (set != NULL)
-		return set->index;
+	if (key.len == 0 || set != NULL) {
+		arena_rewind(s->c->scratch, &mark); /* it may be long, and said often */
+		return set != NULL ? set->index : PEERS_NOBODY;
+	}
 	set = new_set(s, key, rule->loc);
 	set->rule = rule;
 	set->named = rule_has_names(rule);

@@ -388,40 +388,6 @@ START_TEST(chain_and_elements_bear_the_policy_and_its_line)
 }
 END_TEST
 
-/* ---- limits ---- */
-
-/* 401 workloads with 100 wide ranges each are more than 40,000 port ranges. */
-START_TEST(too_large_a_program_is_refused)
-{
-	struct buf text = {0};
-	struct table_content content;
-	struct compile_options options = {.node = STR("n1")};
-	struct loaded *l;
-
-	for (unsigned i = 0; i < 401; i++)
-		buf_printf(&text,
-		    "---\n{apiVersion: ringfence.dev/v1alpha1, kind: Workload, "
-		    "metadata: "
-		    "{name: w%u, namespace: /a}, spec: {node: n1, ips: "
-		    "[10.0.%u.%u]}}\n",
-		    i, i / 250, i % 250 + 1);
-	buf_add_cstr(&text,
-	    "---\n{apiVersion: ringfence.dev/v1alpha1, kind: Policy, metadata: {name: "
-	    "p, "
-	    "namespace: /a}, spec: {default: {ingress: [{action: deny, ports: [");
-	for (unsigned i = 0; i < 100; i++)
-		buf_printf(
-		    &text, "%s%u-%u/udp", i > 0 ? ", " : "", 1 + 100 * i, 50 + 100 * i);
-	buf_add_cstr(&text, "]}]}}}\n");
-	l = load_ok_with(NULL, text.data);
-	ck_assert(!compile_node(l->arena, l->m, &options, &l->diags, &content));
-	ck_assert_uint_eq(l->diags.errors, 1);
-	ck_assert_ptr_nonnull(strstr(loaded_text(l), "[program-too-large]"));
-	loaded_free(l);
-	buf_free(&text);
-}
-END_TEST
-
 int
 main(void)
 {
@@ -448,7 +414,6 @@ main(void)
 	tcase_add_loop_test(tc, comment_names_the_policy_and_its_place, 0,
 	    (int)ARRAY_LEN(comment_rows));
 	tcase_add_test(tc, chain_and_elements_bear_the_policy_and_its_line);
-	tcase_add_test(tc, too_large_a_program_is_refused);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

@@ -1,0 +1,137 @@
+/*
+ * Programs that are too large are refused, and those documents are told that make them so: whoever
+ * has no part in it is not to wait for it.
+ */
+#include "compile_fixture.h"
+
+#define OBJECT(kind)                                                                   \
+	"---\n{apiVersion: ringfence.dev/v1alpha1, kind: " kind ", metadata: "
+
+static void
+add_workloads(
+    struct buf *text, const char *namespace_path, unsigned third, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		buf_printf(text,
+		    OBJECT(
+			"Workload") "{name: w%u, namespace: %s}, spec: {node: n1, ips: "
+				    "[10.%u.%u.%u]}}\n",
+		    i, namespace_path, third, i / 250, i % 250 + 1);
+}
+
+/* Each of the namespace's workloads has so many wide ranges of ports, for `from`. */
+static void
+add_ranges(
+    struct buf *text, const char *namespace_path, const char *from, unsigned count)
+{
+	buf_printf(text,
+	    OBJECT("Policy") "{name: p, namespace: %s}, spec: {default: {ingress: "
+			     "[{action: deny, %sports: [",
+	    namespace_path, from);
+	for (unsigned i = 0; i < count; i++)
+		buf_printf(
+		    text, "%s%u-%u/udp", i > 0 ? ", " : "", 1 + 100 * i, 50 + 100 * i);
+	buf_add_cstr(text, "]}]}}}\n");
+}
+
+/* `culprit` is told, and nobody else. */
+static void
+refuses(const char *a, const char *b, const char *culprit, const char *what)
+{
+	const struct compile_options options = {.node = STR("n1")};
+	struct table_content content;
+	struct loaded *l =
+	    load_files(NULL, (const char *const[]){"a.yaml", a, "b.yaml", b, NULL});
+
+	ck_assert_msg(l->ok, "%s", loaded_text(l));
+	ck_assert(!compile_node(l->arena, l->m, &options, &l->diags, &content));
+	ck_assert_uint_eq(l->diags.errors, 1);
+	for (const struct diag *d = l->diags.first; d != NULL; d = d->next) {
+		if (d->severity != DIAG_ERROR)
+			continue;
+		ck_assert_str_eq(d->code, "program-too-large");
+		ck_assert_ptr_nonnull(strstr(d->msg, what));
+		ck_assert(str_is(d->loc.source->name, culprit));
+	}
+	loaded_free(l);
+}
+
+/* 401 workloads with 100 wide ranges are more than 40,000, and 40 with 100 are not: whichever
+ * comes first. */
+START_TEST(who_has_most_port_ranges_is_told)
+{
+	struct buf few = {0}, many = {0};
+
+	add_workloads(&few, _i == 0 ? "/a" : "/b", 1, 40);
+	add_ranges(&few, _i == 0 ? "/a" : "/b", "", 100);
+	add_workloads(&many, _i == 0 ? "/b" : "/a", 2, 401);
+	add_ranges(&many, _i == 0 ? "/b" : "/a", "", 100);
+	if (_i == 0)
+		refuses(few.data, many.data, "b.yaml", "40000 port ranges");
+	else
+		refuses(many.data, few.data, "a.yaml", "40000 port ranges");
+	buf_free(&few);
+	buf_free(&many);
+}
+END_TEST
+
+/* 200 ranges of /b for one network, times 250 parts that /a's rules cut it in. */
+START_TEST(who_cuts_the_peers_of_others_is_told)
+{
+	struct buf a = {0}, b = {0};
+
+	add_workloads(&a, "/a", 1, 1);
+	buf_add_cstr(&a, OBJECT("Policy") "{name: p, namespace: /a}, spec: {default: "
+					  "{ingress: [");
+	for (unsigned i = 0; i < 250; i++)
+		buf_printf(&a,
+		    "%s{action: allow, from: [{cidr: 10.9.%u.0/25}], ports: [%u/tcp]}",
+		    i > 0 ? ", " : "", i, i + 1);
+	buf_add_cstr(&a, "]}}}\n");
+	add_workloads(&b, "/b", 2, 20);
+	add_ranges(&b, "/b", "from: [{cidr: 10.9.0.0/16}], ", 10);
+	refuses(a.data, b.data, "a.yaml", "port ranges");
+	buf_free(&a);
+	buf_free(&b);
+}
+END_TEST
+
+/* Each of 1,200 parts of the network is in all but one of 1,200 sets. */
+START_TEST(who_overlaps_most_is_told)
+{
+	struct buf a = {0}, b = {0};
+
+	add_workloads(&a, "/a", 1, 40);
+	add_ranges(&a, "/a", "from: [{cidr: 10.9.0.0/16}], ", 10);
+	add_workloads(&b, "/b", 2, 1);
+	buf_add_cstr(&b, OBJECT("Policy") "{name: p, namespace: /b}, spec: {allow: "
+					  "{ingress: [");
+	for (unsigned i = 0; i < 1200; i++)
+		buf_printf(&b, "%s{from: [{cidr: 0.0.0.0/0, except: [20.%u.%u.0/25]}]}",
+		    i > 0 ? ", " : "", i / 200, i % 200);
+	buf_add_cstr(&b, "]}}}\n");
+	refuses(a.data, b.data, "b.yaml", "overlaps of peers");
+	buf_free(&a);
+	buf_free(&b);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("compile_excess");
+	TCase *tc = tcase_create("compile_excess");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, who_has_most_port_ranges_is_told, 0, 2);
+	tcase_add_test(tc, who_cuts_the_peers_of_others_is_told);
+	tcase_add_test(tc, who_overlaps_most_is_told);
+	suite_add_tcase(suite, tc);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
