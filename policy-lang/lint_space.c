@@ -13,6 +13,24 @@ space_fini(struct space *s)
 {
 	map_fini(&s->keys);
 	map_fini(&s->values);
+	map_fini(&s->sets);
+}
+
+/* Rules that name the same long list have one copy of it. */
+static struct space_set
+keep_set(struct space *s, const struct addrset *set)
+{
+	const struct str bytes = {
+	    (const char *)set->ranges, set->count * sizeof(*set->ranges)};
+	const struct addr_range *known = map_get(&s->sets, bytes);
+	struct space_set kept;
+
+	if (known != NULL)
+		return (struct space_set){known, (uint32_t)set->count};
+	kept = space_set_keep(s->arena, set);
+	(void)map_set(&s->sets, (struct str){(const char *)kept.ranges, bytes.len},
+	    (void *)(uintptr_t)kept.ranges); /* new */
+	return kept;
 }
 
 static uint32_t
@@ -95,7 +113,7 @@ texts_set(struct space *s, const struct str *texts, size_t count)
 		addrset_add(&set, (struct addr_range){number, number});
 	}
 	addrset_normalise(&set);
-	kept = space_set_keep(s->arena, &set);
+	kept = keep_set(s, &set);
 	addrset_fini(&set);
 	return kept;
 }
@@ -302,7 +320,7 @@ constrain_ports(struct maker *k, const struct port_match *ports, size_t count)
 	for (size_t i = 0; i < count; i++)
 		add_port(k->s, &set, &ports[i]);
 	addrset_normalise(&set);
-	constrain(k, DIM_PORT, space_set_keep(k->s->arena, &set));
+	constrain(k, DIM_PORT, keep_set(k->s, &set));
 	addrset_fini(&set);
 }
 
@@ -418,7 +436,7 @@ add_other_clusters(const struct maker *base, const struct addrset *addresses,
 	struct maker k = fork_maker(base);
 	struct space_set own = texts_set(k.s, &cluster, 1);
 
-	constrain_network(&k, space_set_keep(k.s->arena, addresses), true);
+	constrain_network(&k, keep_set(k.s, addresses), true);
 	constrain_range(&k, DIM_PEER_KIND, CLASS_WORKLOAD, CLASS_WORKLOAD);
 	constrain(&k, DIM_PEER_CLUSTER, space_set_rest(k.s->arena, own, NUM_MAX));
 	finish_into(&k, out);
@@ -442,7 +460,7 @@ add_networks(const struct maker *base, const struct peer *peers, size_t count,
 	}
 	addrset_normalise(&set);
 	k = fork_maker(base);
-	constrain_network(&k, space_set_keep(k.s->arena, &set), by_address);
+	constrain_network(&k, keep_set(k.s, &set), by_address);
 	finish_into(&k, out);
 	if (!by_address && peers[0].cluster.ptr != NULL)
 		add_other_clusters(base, &set, peers[0].cluster, out);

@@ -64,6 +64,7 @@ struct space {
 	struct arena *arena; /* of all boxes that are made */
 	struct map keys;     /* label keys: text -> number */
 	struct map values;   /* label values and every other text */
+	struct map sets;     /* that were kept: their bytes -> their ranges */
 	/* Namespaces numbered so that a subtree is a range; by namespace index. */
 	const uint32_t *ns_rank, *ns_rank_end;
 };

@@ -59,6 +59,16 @@ def pods(n, body):
     return "---\n".join(POD.replace("name: a", f"name: p{i}") + body(i) for i in range(n))
 
 
+def rules_of_one_external(n):
+    return "---\n".join([
+        NATIVE + "kind: Workload\nmetadata: {name: w, namespace: /a}\n"
+        "spec: {node: n1, ips: [10.99.0.1]}\n",
+        NATIVE + "kind: ExternalNetwork\nmetadata: {name: e, namespace: /a}\nspec:\n  cidrs:\n"
+        + "".join(f"  - {a}/32\n" for a in addresses(2 * n)[::2]) + "  fqdns:\n"
+        + "".join(f"  - h{i}.example.org\n" for i in range(n)),
+        policy("  allow:\n    egress:\n" + "    - to: [{external: e}]\n" * n)])
+
+
 # name: (items, what makes it, the code that must be told; None: accepted)
 CASES = {
     # nesting
@@ -196,6 +206,7 @@ CASES = {
                    "name: p", f"name: p{i}") for i in range(n)), None),
     "unknown-externals": (40000, lambda n: policy("  allow:\n    egress:\n" + "".join(
         f"    - to: [{{external: e{i}}}]\n" for i in range(n))), "unknown-external"),
+    "rules-of-one-external": (1000, rules_of_one_external, None),
     "great-quantity": (2000000, lambda n: NATIVE + "kind: Quota\nmetadata: {name: q, "
                        "namespace: /}\nspec: {requests: {bodyBytes: \"" + "9" * n + "\"}}\n",
                        "bad-quantity"),
@@ -203,7 +214,8 @@ CASES = {
 
 
 # More of these is more than a limit allows, or grows by itself.
-FIXED = ("billion-laughs", "billion-merges", "many-aliases", "aliases-of-a-map", "deep-block")
+FIXED = ("billion-laughs", "billion-merges", "many-aliases", "aliases-of-a-map", "deep-block",
+         "rules-of-one-external")
 
 
 def limited(seconds, memory):
@@ -237,6 +249,15 @@ def test_hostile_input_costs_no_more_than_its_size(name, tmp_path):
         assert done.returncode == 2, (done.returncode, told[-2000:])
         assert f"[{code}]" in told, told[-2000:]
     assert len(told) < 1_500_000, "diagnostics are limited"
+
+
+def test_compiling_rules_of_one_external_costs_no_more_than_their_size(tmp_path):
+    data = rules_of_one_external(1000).encode()
+    path = tmp_path / "input.yaml"
+    path.write_bytes(data)
+    done = run_limited([rf.program(), "compile", path, "--node", "n1", "-o", "json"], SECONDS,
+                       MEMORY + MEMORY_PER_BYTE * len(data))
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_limit_of_memory_bites(tmp_path):

@@ -4,9 +4,7 @@
  * the socket that it comes from and its length, in 16 bits.
  */
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "enforcer/conntrack_internal.h"
 
@@ -18,34 +16,40 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 			abort();                                                       \
 	} while (0)
 
-enum { LIST, COMMAND, ROUTE, SOCKETS };
-
-struct kernel {
-	int fds[SOCKETS]; /* its ends */
+enum {
+	LIST,
+	COMMAND,
+	ROUTE,
+	SOCKETS
 };
 
-/* Each question was sent, and is answered by what waits; nothing more comes. */
-static struct conntrack *
-open_to(struct kernel *k)
-{
-	struct conntrack *c = calloc(1, sizeof(*c));
-	int *const ours[SOCKETS] = {&c->list_fd, &c->command_fd, &c->route_fd};
+/* One pair of each kind for all inputs: closing a socket takes longer than reading one. */
+static int ours[SOCKETS], theirs[SOCKETS];
 
-	CHECK(c != NULL);
-	c->seq = 1;
+static void
+open_sockets(void)
+{
 	for (unsigned i = 0; i < SOCKETS; i++) {
 		int pair[2];
 
 		CHECK(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
 			  pair) == 0);
-		*ours[i] = pair[0];
-		k->fds[i] = pair[1];
+		ours[i] = pair[0];
+		theirs[i] = pair[1];
 	}
-	return c;
 }
 
 static void
-answer(const struct kernel *k, const uint8_t *data, size_t size)
+drain(int fd)
+{
+	char byte;
+
+	while (recv(fd, &byte, 1, 0) >= 0)
+		;
+}
+
+static void
+answer(const uint8_t *data, size_t size)
 {
 	while (size >= 3) {
 		const unsigned from = data[0] % SOCKETS;
@@ -55,7 +59,7 @@ answer(const struct kernel *k, const uint8_t *data, size_t size)
 		size -= 3;
 		if (len > size)
 			len = size;
-		(void)send(k->fds[from], data, len, 0); /* or the queue is full */
+		(void)send(theirs[from], data, len, 0); /* or the queue is full */
 		data += len;
 		size -= len;
 	}
@@ -78,25 +82,33 @@ check_all(const struct connection *list, size_t count)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct kernel k;
-	struct conntrack *c = open_to(&k);
-	struct connection *list = calloc(CONNECTIONS_MOST, sizeof(*list));
+	static struct conntrack c; /* its buffer is large */
+	static struct connection list[CONNECTIONS_MOST];
+	static bool opened;
 	bool done = false;
 	struct err err = {0};
 
-	CHECK(list != NULL);
-	answer(&k, data, size);
+	if (!opened)
+		open_sockets();
+	opened = true;
+	for (unsigned i = 0; i < SOCKETS; i++) {
+		drain(ours[i]);
+		drain(theirs[i]);
+	}
+	c.list_fd = ours[LIST];
+	c.command_fd = ours[COMMAND];
+	c.route_fd = ours[ROUTE];
+	c.seq = 1;
+	c.listing = false;
+	/* Each question is answered by what waits; nothing more comes. */
+	answer(data, size);
 	for (bool first = true; !done; first = false) {
 		size_t count;
 
-		if (conntrack_list(c, first, list, &count, &done, &err) != 0)
+		if (conntrack_list(&c, first, list, &count, &done, &err) != 0)
 			break;
 		CHECK(count <= CONNECTIONS_MOST);
 		check_all(list, count);
 	}
-	for (unsigned i = 0; i < SOCKETS; i++)
-		(void)close(k.fds[i]);
-	conntrack_close(c);
-	free(list);
 	return 0;
 }
