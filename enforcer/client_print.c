@@ -223,6 +223,11 @@ print_kernel(const json_t *root)
 	(void)printf("cut:        %lld connections of %lld, %lld kept, %lld adopted\n",
 	    number_of(connections, "cut"), number_of(connections, "listed"),
 	    number_of(connections, "kept"), number_of(connections, "adopted"));
+	if (number_of(root, "auditPolicies") != 0)
+		(void)printf(
+		    "watched:    %lld policies, which deny nothing (enforcement: "
+		    "audit)\n",
+		    number_of(root, "auditPolicies"));
 	json_array_foreach(json_object_get(root, "audited"), i, rule)
 	{
 		(void)printf("would deny: %lld connections by %s\n",

@@ -2,6 +2,7 @@
  * Between live*.c only:
  *
  *     live.c            sources: read, replaced
+ *     live_base.c       those that were loaded whole
  *     live_model.c      the arrays and maps of the model that they are put into
  *     live_other.c      Routes, ExternalNetworks, Quotas and others of which there are few
  *     live_named.c      who speaks of ExternalNetworks
@@ -173,10 +174,20 @@ live_said(const struct live_file *f)
 /* The same for who has something to add. */
 MUST_CHECK struct live_said *live_say(const struct live *l, struct live_file *f);
 
+/* One that says nothing yet, in the arena; NULL: the base's. */
+MUST_CHECK struct live_file *live_new_file(
+    struct live *l, const struct source *source, struct arena *arena);
+
 /* Reads a source of the edit again, or one that is not in it, as it says now. False: it takes
  * a whole load. */
 MUST_CHECK bool live_read_again(
     struct live_edit *e, const struct live_file *f, struct diag_list *diags);
+
+/* ---- live_base.c ---- */
+
+/* Takes note of all that was loaded. */
+void live_share_base(
+    struct live *l, const struct bundle *bundle, const struct load_note *note);
 
 /* ---- live_number.c ---- */
 

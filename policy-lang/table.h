@@ -227,17 +227,17 @@ enum table_set_id {
  * transaction, and stay until the table is made anew.
  */
 enum table_use {
-	USE_GATE = 1 << 0,    /* networks that are workloads' */
-	USE_GATE_IF = 1 << 1, /* interfaces that are */
-	USE_HOST = 1 << 2,    /* policy for the node */
-	USE_NAMES = 1 << 3,   /* DNS is read */
-	USE_LIMITS = 1 << 4,
-	USE_LEAVE = 1 << 5,   /* something leaves by a route */
-	USE_PUBLISH = 1 << 6, /* something is published */
-	USE_TAKEN = 1 << 7,   /* the node has addresses for Routes */
-	USE_STEER = 1 << 8,   /* something leaves by a way */
-	USE_VIA = 1 << 9,     /* something goes through something */
-	USE_NOBODY = 1 << 10, /* a name leads to nobody's address in these networks */
+	USE_GATE = 1 << 0,      /* networks that are workloads' */
+	USE_GATE_IF = 1 << 1,   /* interfaces that are */
+	USE_HOST = 1 << 2,      /* policy for the node */
+	USE_NAMES = 1 << 3,     /* DNS is read */
+	USE_LIMIT_NEW = 1 << 4, /* connections of workloads here are limited */
+	USE_LEAVE = 1 << 5,     /* something leaves by a route */
+	USE_PUBLISH = 1 << 6,   /* something is published */
+	USE_TAKEN = 1 << 7,     /* the node has addresses for Routes */
+	USE_STEER = 1 << 8,     /* something leaves by a way */
+	USE_VIA = 1 << 9,       /* something goes through something */
+	USE_NOBODY = 1 << 10,   /* a name leads to nobody's address in these networks */
 	/* Something is governed, and its peers are networks, its ports ranges, or all. */
 	USE_LOCAL4_IN = 1 << 11,
 	USE_LOCAL6_IN = 1 << 12,
@@ -255,7 +255,9 @@ enum table_use {
 	USE_ANY6_IN = 1 << 24,
 	USE_ANY4_OUT = 1 << 25,
 	USE_ANY6_OUT = 1 << 26,
-	USE_ALL = (1 << 27) - 1,
+	USE_LIMIT_OUT = 1 << 27, /* their bytes are: these rules every packet meets */
+	USE_LIMIT_IN = 1 << 28,
+	USE_ALL = (1 << 29) - 1,
 };
 
 struct table_set {

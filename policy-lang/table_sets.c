@@ -143,9 +143,9 @@
 	[SET_ITSELF##f] = {.name = "itself" #f,                                        \
 	    .key = {FIELD_IPV##f, FIELD_IPV##f},                                       \
 	    .comment = "workloads here that policy or Routes govern, twice"}
-#define LIMIT_GUARD(text, what)                                                        \
+#define LIMIT_GUARD(id, text, what)                                                    \
 	{                                                                              \
-		.name = (text), .key = {FIELD_NFPROTO}, .use = USE_LIMITS,             \
+		.name = (text), .key = {FIELD_NFPROTO}, .use = USE_LIMIT_##id,         \
 		.comment = (what)                                                      \
 	}
 /* Of buckets that were not used for a minute nothing is left to know. */
@@ -267,9 +267,12 @@ const struct table_set table_sets[SET_COUNT] = {
 	.key = {FIELD_CLASSID},
 	.value = FIELD_VERDICT,
 	.comment = "what leads somewhere to its rule's chain"},
-    [SET_LIMIT_NEW] = LIMIT_GUARD("limit_new", "families with limits of connections"),
-    [SET_LIMIT_OUT] = LIMIT_GUARD("limit_out", "families with limits of egress bytes"),
-    [SET_LIMIT_IN] = LIMIT_GUARD("limit_in", "families with limits of ingress bytes"),
+    [SET_LIMIT_NEW] =
+	LIMIT_GUARD(NEW, "limit_new", "families with limits of connections"),
+    [SET_LIMIT_OUT] =
+	LIMIT_GUARD(OUT, "limit_out", "families with limits of egress bytes"),
+    [SET_LIMIT_IN] =
+	LIMIT_GUARD(IN, "limit_in", "families with limits of ingress bytes"),
     LIMIT_KIND(RATE, "rate", 60),
     LIMIT_KIND(COUNT, "count", 0),
     LIMIT_KIND(OUT, "out", 60),

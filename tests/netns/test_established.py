@@ -445,6 +445,7 @@ def test_policy_in_audit_denies_nothing_and_tells_what_it_would(lab, idle, estab
     idle.write_config(established=established)
     with idle:
         assert idle.status()["auditPolicies"] == 1 and idle.status()["policies"] == 0
+        assert "watched:    1 policies, which deny nothing" in idle.ask("status").stdout
         with (Stream(lab, "world", "db", 80, 4) as forbidden,
               Stream(lab, "web", "db", 5432, 6) as allowed):
             assert forbidden.goes_on() and allowed.goes_on()

@@ -85,16 +85,18 @@ def test_rules_come_with_what_needs_them_and_stay(lab, tmp_path):  # noqa: F811
         assert [rule for rule in chain(lab, "forward4") if "@local4_out" in rule]
         assert [rule for rule in chain(lab, "egress_on6") if "@peer6_out_net" in rule]
         assert lab.probe_many([("db", "web", "tcp", 7000)])[0].state == "closed"
-        write("quota.yaml", QUOTA, 8)
+        write("quota.yaml", QUOTA, 6)
+        assert chain(lab, "forward")[0] == ALWAYS[0]  # connections alone: known ones pay nothing
         # an edit of one policy, not a whole load
-        write("node.yaml", FOR_THE_NODE, 8)
+        write("node.yaml", FOR_THE_NODE, 6)
         assert any("host" in rule for rule in chain(lab, "output"))
-        write("out.yaml", ROUTE_OUT, 10)
+        write("out.yaml", ROUTE_OUT, 8)
         assert chain(lab, "route_out")
-        write("out.yaml", "# nothing\n", 10)
-        write("node.yaml", "# nothing\n", 10)
-        write("quota.yaml", "# nothing\n", 10)
-        write("node.yaml", FOR_THE_NODE, 10)
-        write("quota.yaml", QUOTA, 10)
+        write("out.yaml", "# nothing\n", 8)
+        write("node.yaml", "# nothing\n", 8)
+        write("quota.yaml", "# nothing\n", 8)
+        write("node.yaml", FOR_THE_NODE, 8)
+        write("quota.yaml", QUOTA.replace("connections", "egressBytesPerSecond"), 9)
+        assert chain(lab, "forward")[0] == "meta nfproto @limit_out jump limit_out"
         assert enforcer.ask("diff").returncode == 0
         assert lab.probe_many([("web", "db", "tcp", 80)])[0].state != "closed"

@@ -203,8 +203,10 @@ make_little(void)
 	struct table_content c = make_content();
 
 	for (size_t i = 0; i < SET_COUNT; i++) {
-		if (table_sets[i].interval || table_sets[i].use == USE_LIMITS ||
-		    table_sets[i].use == USE_NAMES)
+		const uint32_t without =
+		    USE_LIMIT_NEW | USE_LIMIT_OUT | USE_LIMIT_IN | USE_NAMES;
+
+		if (table_sets[i].interval || (table_sets[i].use & without) != 0)
 			c.element_count[i] = 0;
 	}
 	c.settings.uses = table_uses(c.element_count);

@@ -27,7 +27,7 @@ teardown(void)
 	arena_free(arena);
 }
 
-static uint32_t uses = USE_LIMITS | USE_VIA;
+static uint32_t uses = USE_LIMIT_NEW | USE_VIA;
 
 static int
 decode(const struct op *ops, size_t count, struct op_batch *out)
@@ -93,7 +93,7 @@ START_TEST(decode_returns_the_batch_when_it_is_well_formed)
 	ck_assert_uint_eq(out.settings.names_group, 8);
 	ck_assert(out.settings.reject);
 	ck_assert(out.settings.no_nat);
-	ck_assert_uint_eq(out.settings.uses, USE_LIMITS | USE_VIA);
+	ck_assert_uint_eq(out.settings.uses, USE_LIMIT_NEW | USE_VIA);
 	for (size_t i = 0; i < ARRAY_LEN(ops); i++)
 		ck_assert_int_eq(out.ops[i].kind, ops[i].kind);
 	ck_assert_mem_eq(out.ops[0].room, room, sizeof(room));
@@ -113,7 +113,7 @@ START_TEST(uses_that_there_are_not_are_refused)
 	ck_assert_int_eq(decode(NULL, 0, &out), ERR_INVALID);
 	uses = USE_ALL;
 	ck_assert_int_eq(decode(NULL, 0, &out), 0);
-	uses = USE_LIMITS | USE_VIA;
+	uses = USE_LIMIT_NEW | USE_VIA;
 }
 END_TEST
 

@@ -241,7 +241,7 @@ random_content(void)
 
 	c->settings = (struct table_settings){.log_group = 100,
 	    .reject = pick(8) == 0,
-	    .uses = pick(8) == 0 ? USE_LIMITS : 0};
+	    .uses = pick(8) == 0 ? USE_LIMIT_NEW : 0};
 	random_chains(c);
 	for (int s = 0; s < SET_COUNT; s++) {
 		if (s != SET_RULES && pick(2) == 0)
