@@ -26,8 +26,9 @@
 #define LIMIT_PORTS_EXPANDED   16u      /* ports of a range that become exact cells */
 #define LIMIT_PROGRAM_ELEMENTS 4000000u /* of one node's program */
 #define LIMIT_PROGRAM_RANGES   40000u /* of one set; their loading is quadratic: 10 s */
-#define LIMIT_PROGRAM_OVERLAPS 2000000u /* steps to classes, and sets that those are in */
-#define LIMIT_MESSAGE_BYTES    (128u * 1024) /* one message between processes */
+#define LIMIT_PROGRAM_OVERLAPS                                                         \
+	2000000u /* steps to classes, and sets that those are in */
+#define LIMIT_MESSAGE_BYTES (128u * 1024) /* one message between processes */
 #define LIMIT_AUDIT_LINE_BYTES                                                         \
 	(1024u * 1024) /* one audit event, its newline not counted */
 #define LIMIT_AUDIT_PENDING_BYTES (64u * 1024 * 1024) /* appended and not yet synced */

@@ -20,8 +20,8 @@ emit(struct compiler *c, enum table_set_id set, const struct table_element *e)
 		return;
 	}
 	if (table_set_swaps(set) && list->count == LIMIT_PROGRAM_RANGES) {
-		excess_of_elements(c, table_set_swaps, "port ranges",
-		    LIMIT_PROGRAM_RANGES, e->loc);
+		excess_of_elements(
+		    c, table_set_swaps, "port ranges", LIMIT_PROGRAM_RANGES, e->loc);
 		return;
 	}
 	c->element_count++;

@@ -64,8 +64,8 @@ tell_excess(struct partition *p)
 		for (size_t j = 0; j < class->set_count; j++)
 			excess_charge(&x, s->sets[class->sets[j]]->loc);
 	}
-	excess_tell(s->c, &x, "overlaps of peers", LIMIT_PROGRAM_OVERLAPS,
-	    (struct loc){0});
+	excess_tell(
+	    s->c, &x, "overlaps of peers", LIMIT_PROGRAM_OVERLAPS, (struct loc){0});
 }
 
 /* Says so once. */

@@ -9,8 +9,8 @@ excess_charge(struct excess *x, struct loc loc)
 
 	if (loc.source == NULL)
 		return;
-	at = table64_intern(&x->numbers, (uint64_t)(uintptr_t)loc.source,
-	    (uint32_t)x->share_count);
+	at = table64_intern(
+	    &x->numbers, (uint64_t)(uintptr_t)loc.source, (uint32_t)x->share_count);
 	if (at == x->share_count) {
 		if (x->share_count == x->cap) {
 			x->cap = x->cap == 0 ? 16 : 2 * x->cap;

@@ -14,7 +14,7 @@ struct excess {
 	struct excess_share {
 		struct loc loc; /* the first that was charged */
 		uint64_t count;
-	} *shares;
+	} * shares;
 	size_t share_count, cap;
 };
 

@@ -18,7 +18,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 			abort();                                                       \
 	} while (0)
 
-enum { LIST, COMMAND, ROUTE, SOCKETS };
+enum {
+	LIST,
+	COMMAND,
+	ROUTE,
+	SOCKETS
+};
 
 struct kernel {
 	int fds[SOCKETS]; /* its ends */

@@ -4,29 +4,33 @@
  */
 #include "compile_fixture.h"
 
-#define OBJECT(kind) "---\n{apiVersion: ringfence.dev/v1alpha1, kind: " kind ", metadata: "
+#define OBJECT(kind)                                                                   \
+	"---\n{apiVersion: ringfence.dev/v1alpha1, kind: " kind ", metadata: "
 
 static void
-add_workloads(struct buf *text, const char *namespace_path, unsigned third, unsigned count)
+add_workloads(
+    struct buf *text, const char *namespace_path, unsigned third, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
 		buf_printf(text,
-		    OBJECT("Workload") "{name: w%u, namespace: %s}, spec: {node: n1, ips: "
-				       "[10.%u.%u.%u]}}\n",
+		    OBJECT(
+			"Workload") "{name: w%u, namespace: %s}, spec: {node: n1, ips: "
+				    "[10.%u.%u.%u]}}\n",
 		    i, namespace_path, third, i / 250, i % 250 + 1);
 }
 
 /* Each of the namespace's workloads has so many wide ranges of ports, for `from`. */
 static void
-add_ranges(struct buf *text, const char *namespace_path, const char *from, unsigned count)
+add_ranges(
+    struct buf *text, const char *namespace_path, const char *from, unsigned count)
 {
 	buf_printf(text,
 	    OBJECT("Policy") "{name: p, namespace: %s}, spec: {default: {ingress: "
 			     "[{action: deny, %sports: [",
 	    namespace_path, from);
 	for (unsigned i = 0; i < count; i++)
-		buf_printf(text, "%s%u-%u/udp", i > 0 ? ", " : "", 1 + 100 * i,
-		    50 + 100 * i);
+		buf_printf(
+		    text, "%s%u-%u/udp", i > 0 ? ", " : "", 1 + 100 * i, 50 + 100 * i);
 	buf_add_cstr(text, "]}]}}}\n");
 }
 
@@ -36,8 +40,8 @@ refuses(const char *a, const char *b, const char *culprit, const char *what)
 {
 	const struct compile_options options = {.node = STR("n1")};
 	struct table_content content;
-	struct loaded *l = load_files(
-	    NULL, (const char *const[]){"a.yaml", a, "b.yaml", b, NULL});
+	struct loaded *l =
+	    load_files(NULL, (const char *const[]){"a.yaml", a, "b.yaml", b, NULL});
 
 	ck_assert_msg(l->ok, "%s", loaded_text(l));
 	ck_assert(!compile_node(l->arena, l->m, &options, &l->diags, &content));
