@@ -636,7 +636,7 @@ static const struct table_rule forward_rules[] = {
 		.rule_count = ARRAY_LEN(list)                                          \
 	}
 
-#define USE_MIDSTREAM_IN (USE_LOCAL4_OUT | USE_LOCAL6_OUT)
+#define USE_MIDSTREAM_IN  (USE_LOCAL4_OUT | USE_LOCAL6_OUT)
 #define USE_MIDSTREAM_OUT (USE_MIDSTREAM_IN | USE_GATE | USE_GATE_IF)
 #define FORWARD_CHAINS(f)                                                              \
 	CHAIN("forward" #f "_from", forward##f##_from_rules),                          \

@@ -431,7 +431,8 @@ static const char *const nft_texts[] = {
     "\t\tmeta nfproto ipv6 ip6 daddr != @known6 ip6 daddr @gate6 "
     "meta priority set 0:3 goto decide\n\t}\n",
     /* Of the node a family pays for its own rules, and of mid-stream nothing else. */
-    "\tchain input_midstream {\n\t\tjump midstream_in\n\t\tjump host_midstream_in\n\t}\n",
+    "\tchain input_midstream {\n\t\tjump midstream_in\n\t\tjump "
+    "host_midstream_in\n\t}\n",
     "\tchain output_midstream {\n\t\tjump midstream_out\n"
     "\t\tjump host_midstream_out\n\t\tmeta priority set none\n\t}\n",
     "\tchain host_in {\n\t\tmeta nfproto ipv4 goto host_in4\n"
