@@ -208,8 +208,8 @@ add_flows(const struct engine *e, struct buf *out)
 	    "ringfence_flow_packets_total{verdict=\"deny\"} %llu\n"
 	    "ringfence_flow_packets_total{verdict=\"allow\"} %llu\n",
 	    (unsigned long long)f->denied, (unsigned long long)f->allowed);
-	prometheus_add(out, "ringfence_flow_records_total", "counter",
-	    "Records made.", f->records);
+	prometheus_add(out, "ringfence_flow_records_total", "counter", "Records made.",
+	    f->records);
 	prometheus_add(out, "ringfence_flow_packets_lost_total", "counter",
 	    "Logged packets that the socket had no room for.", f->log.lost);
 	prometheus_add(out, "ringfence_flow_packets_malformed_total", "counter",
