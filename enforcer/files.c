@@ -111,6 +111,7 @@ files_listen_control(const struct enforcer_config *c, struct files_identity *out
     int *out_fd, struct err *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct files_identity file = {0};
 	mode_t before;
 	int fd, rc;
 
@@ -129,16 +130,18 @@ files_listen_control(const struct enforcer_config *c, struct files_identity *out
 		rc = err_sys(err, "%s", c->control_socket);
 	(void)umask(before); /* cannot fail */
 	if (rc == 0)
-		rc = identify(c->control_socket, out_file, err);
+		rc = identify(c->control_socket, &file, err);
 	if (rc == 0)
 		rc = give_to_group(c->control_socket, c->control_group, err);
 	if (rc == 0 && listen(fd, BACKLOG) != 0)
 		rc = err_sys(err, "%s", c->control_socket);
-	if (rc != 0)
-		(void)close(fd); /* not used */
-	else
-		*out_fd = fd;
-	return rc;
+	if (rc != 0) {
+		(void)close(fd); /* what is at the path is a leftover now */
+		return rc;
+	}
+	*out_file = file;
+	*out_fd = fd;
+	return 0;
 }
 
 /* ---- metrics ---- */

@@ -95,6 +95,23 @@ START_TEST(control_is_false_when_another_has_taken_its_place)
 }
 END_TEST
 
+START_TEST(control_is_false_after_a_socket_that_could_not_be_given_to_its_group)
+{
+	const struct enforcer_config nobodys = {
+	    .control_socket = path, .control_group = STR("no such group")};
+	int fd = -1;
+	struct files_identity mine = {0};
+
+	ck_assert_int_eq(
+	    files_listen_control(&nobodys, &mine, &fd, &err), ERR_NOT_FOUND);
+	ck_assert(!files_control_is(&nobodys, &mine));
+	ck_assert_msg(
+	    files_listen_control(&config, &mine, &fd, &err) == 0, "%s", err.msg);
+	ck_assert(files_control_is(&config, &mine));
+	(void)close(fd);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -108,6 +125,8 @@ main(void)
 	tcase_add_test(
 	    tc, listen_control_takes_the_place_of_a_socket_that_nobody_answers_at);
 	tcase_add_test(tc, control_is_false_when_another_has_taken_its_place);
+	tcase_add_test(
+	    tc, control_is_false_after_a_socket_that_could_not_be_given_to_its_group);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
