@@ -175,6 +175,7 @@ take_observation(struct engine *e, const struct kernel_observation *o)
 		    "table-not-read", "detail=%s", log_quote(str_from(o->detail)));
 		a->suspect = true;
 		engine_apply_retry(e);
+		a->look_after.ns = monotime_now().ns + LOOK_MOST_US * UINT64_C(1000);
 		break;
 	}
 }

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "enforcer/blob.h"
 #include "enforcer/engine_state.h"
 
 #define LONG_NS UINT64_C(600000000000)
@@ -61,28 +62,34 @@ is_asked(void)
 	return engine->kernel.questions != NULL;
 }
 
-/* The kernel role's answer to what it was asked. */
+/* The kernel role's answer to what it was asked; takes its body. */
+static void
+answer(uint32_t type, struct buf *body)
+{
+	struct kernel_question *q = engine->kernel.questions;
+	struct proc_msg msg = {
+	    .type = type, .data = (const uint8_t *)body->data, .len = body->len};
+
+	ck_assert(is_asked() && q->next == NULL);
+	ck_assert_int_eq(q->answer_type, type);
+	engine->kernel.questions = NULL;
+	q->answered(engine, &msg, q->arg);
+	free(q);
+	buf_free(body);
+}
+
 static void
 answer_applied(int code)
 {
-	struct kernel_question *q = engine->kernel.questions;
 	struct buf body = {0};
-	struct proc_msg msg = {.type = MSG_APPLIED};
 
-	ck_assert(is_asked() && q->next == NULL);
-	ck_assert_int_eq(q->answer_type, MSG_APPLIED);
-	engine->kernel.questions = NULL;
 	proc_put_u32(&body, (uint32_t)code);
 	proc_put_u32(&body, 7); /* the generation */
 	proc_put_u32(&body, UINT32_MAX);
 	proc_put_u32(&body, 0);
 	proc_put_u32(&body, 0);
 	proc_put_str(&body, STR("as the test has it"));
-	msg.data = (const uint8_t *)body.data;
-	msg.len = body.len;
-	q->answered(engine, &msg, q->arg);
-	free(q);
-	buf_free(&body);
+	answer(MSG_APPLIED, &body);
 }
 
 START_TEST(what_is_refused_is_tried_again_ever_later)
@@ -152,6 +159,41 @@ START_TEST(refused_program_keeps_nobody_from_restoring_the_one_in_force)
 }
 END_TEST
 
+/* The answer to a look that could not be had. */
+static void
+answer_unread(void)
+{
+	static const uint8_t digest[32];
+	const struct buf nothing = {0};
+	struct err err = ERR_INIT;
+	struct buf body = {0};
+	int fd = -1;
+
+	proc_put_u32(&body, (uint32_t)ERR_SYSTEM);
+	proc_put_u32(&body, 7); /* the generation */
+	buf_add(&body, digest, sizeof(digest));
+	ck_assert_int_eq(blob_put(&body, buf_str(&nothing), &fd, &err), 0);
+	ck_assert_int_eq(fd, -1);
+	proc_put_str(&body, STR("as the test has it"));
+	answer(MSG_OBSERVED, &body);
+}
+
+/* However soon it is known that it cannot be read. */
+START_TEST(table_that_cannot_be_read_is_not_looked_at_all_the_time)
+{
+	const uint64_t before = monotime_now().ns;
+
+	engine->apply.suspect = true;
+	engine_apply_step(engine);
+	answer_unread();
+	ck_assert_uint_ge(engine->apply.look_after.ns, before + UINT64_C(400000000));
+	ck_assert(!is_asked());
+	engine->apply.look_after.ns = before; /* it is time */
+	engine_apply_step(engine);
+	ck_assert(is_asked());
+}
+END_TEST
+
 int
 main(void)
 {
@@ -164,6 +206,7 @@ main(void)
 	tcase_add_test(tc, what_is_refused_is_tried_again_ever_later);
 	tcase_add_test(
 	    tc, refused_program_keeps_nobody_from_restoring_the_one_in_force);
+	tcase_add_test(tc, table_that_cannot_be_read_is_not_looked_at_all_the_time);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
