@@ -202,6 +202,7 @@ reload(struct parent *p)
 	keep_fixed(arena, config, old);
 	/* Strings that stay are the same, so that nothing points to the old ones. */
 	config->control_socket = arena_strdup(arena, old->control_socket);
+	config->control_group = str_dup(arena, old->control_group);
 	config->node = str_dup(arena, old->node);
 	config->audit_directory = old->audit_directory != NULL
 				      ? arena_strdup(arena, old->audit_directory)

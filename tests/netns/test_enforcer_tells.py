@@ -260,12 +260,15 @@ def test_flow_log_goes_on_when_its_disk_was_full(lab, idle):
 
 
 def test_control_socket_is_for_root_alone(enforcer):
-    """So is the one that takes its place when somebody has deleted it."""
+    """So is the one that takes its place when somebody has deleted it, until a restart."""
     def is_private():
         mode = enforcer.socket.stat()
         return stat.S_IMODE(mode.st_mode) == 0o600 and mode.st_uid == 0
 
     assert is_private()
+    enforcer.write_config(controlGroup="nogroup")
+    enforcer.process.send_signal(signal.SIGHUP)
+    enforcer.wait_log('fields="controlGroup" message="change with a restart only"')
     enforcer.socket.unlink()
     wait_until(enforcer.answers, 60, "another socket")
     assert is_private() and "warn enforcer: control-socket" in enforcer.log()
