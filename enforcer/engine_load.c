@@ -366,6 +366,10 @@ finish_recompile(struct engine *e)
 	log_error("program-refused", "errors=%u in-force=%llu", r->diags.errors,
 	    (unsigned long long)e->apply.current->number);
 	program_recompiled_free(r);
+	/* Which sets aside what is wrong: nothing else may come for long. */
+	if (l->arrived.ns == 0)
+		l->arrived = l->taken;
+	engine_load_whole(e);
 }
 
 static void start_run(struct engine *e);
