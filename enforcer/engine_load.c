@@ -295,6 +295,7 @@ finish_run(struct engine *e, struct program *p)
 	e->edits.wholes++;
 	e->load.behind = !p->ok;
 	if (p->ok) {
+		e->load.unfit = false;
 		drop_loaded(e);
 		engine_apply_offer(e, p);
 		return;
@@ -352,6 +353,7 @@ finish_recompile(struct engine *e)
 	struct program_recompiled *r = &l->recompiled;
 
 	l->recompiles = false;
+	l->unfit = !r->ok;
 	if (r->ok) {
 		engine_apply_recompiled(e, r, l->taken);
 		*r = (struct program_recompiled){.ok = false};
