@@ -415,10 +415,11 @@ END_TEST
 
 START_TEST(what_cannot_be_compiled_anew_is_loaded_again)
 {
-	static const char text[] = WORKLOAD("first", "n1", "10.1.0.1")
-	    "---\napiVersion: ringfence.dev/v1alpha1\nkind: Policy\n"
-	    "metadata: {name: two, namespace: /acme}\n"
-	    "spec: {allow: {ingress: [{ports: [1/tcp]}, {ports: [2/tcp]}]}}\n";
+	static const char text[] = WORKLOAD("first", "n1",
+	    "10.1.0.1") "---\napiVersion: ringfence.dev/v1alpha1\nkind: Policy\n"
+			"metadata: {name: two, namespace: /acme}\n"
+			"spec: {allow: {ingress: [{ports: [1/tcp]}, {ports: "
+			"[2/tcp]}]}}\n";
 	struct rule *rules;
 
 	engine->names.learnt = learnt_new(1);
