@@ -359,7 +359,7 @@ engine_apply_step(struct engine *e)
 		begin(e, a->current);
 	} else if (a->recompiled != NULL && !audit_blocks(e)) {
 		begin_recompiled(e);
-	} else if (!take_edits(e) && (a->verify || a->glance)) {
+	} else if (!take_edits(e) && ((a->verify && !a->ahead) || a->glance)) {
 		engine_apply_look(e);
 	}
 }

@@ -161,6 +161,10 @@ START_TEST(what_others_do_elsewhere_changes_no_table_of_a_program_under_way)
 	engine_apply_foreign(engine, a->generation + 1);
 	ck_assert(a->glance == (_i == 0) && a->suspect == (_i != 0));
 	a->phase = APPLY_IDLE;
+	a->glance = a->suspect = false;
+	a->verify = true; /* once current is what the kernel has */
+	engine_apply_step(engine);
+	ck_assert(is_asked() == (_i != 0));
 }
 END_TEST
 
