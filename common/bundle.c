@@ -247,8 +247,9 @@ read_entry(
 	buf_printf(
 	    &path, "%.*s%s%s", STR_ARG(dir), str_ends(dir, STR("/")) ? "" : "/", name);
 	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
-		st.st_mode = 0;
-		if (wanted || errno != ENOENT) /* else it has gone */
+		/* It has gone; or it may be anything. */
+		st.st_mode = errno == ENOENT ? 0 : S_IFDIR;
+		if (wanted || errno != ENOENT)
 			goto unreadable;
 		goto out;
 	}

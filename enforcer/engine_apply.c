@@ -359,7 +359,7 @@ engine_apply_step(struct engine *e)
 		begin(e, a->current);
 	} else if (a->recompiled != NULL && !audit_blocks(e)) {
 		begin_recompiled(e);
-	} else if (!take_edits(e) && (a->verify || a->glance)) {
+	} else if (!take_edits(e) && ((a->verify && !a->ahead) || a->glance)) {
 		engine_apply_look(e);
 	}
 }
@@ -391,9 +391,10 @@ engine_apply_foreign(struct engine *e, uint32_t generation)
 
 	if (generation == a->generation)
 		return;
-	/* To a table that is owned others can do nothing: no change waits for a look at it.
+	/* To a table that is owned others can do nothing: no change waits for a look at it; nor
+	 * is what current says half way to being compiled anew a reason to mend it.
 	 * Without a program of ours, what they do matters only if the table goes. */
-	if (e->kernel.owned && a->table_known && a->current != NULL)
+	if (e->kernel.owned && (a->table_known || a->ahead) && a->current != NULL)
 		a->glance = true;
 	else
 		a->suspect = a->current != NULL || e->settings.boot_closed;

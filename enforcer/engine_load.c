@@ -295,6 +295,7 @@ finish_run(struct engine *e, struct program *p)
 	e->edits.wholes++;
 	e->load.behind = !p->ok;
 	if (p->ok) {
+		e->load.unfit = false;
 		drop_loaded(e);
 		engine_apply_offer(e, p);
 		return;
@@ -352,6 +353,7 @@ finish_recompile(struct engine *e)
 	struct program_recompiled *r = &l->recompiled;
 
 	l->recompiles = false;
+	l->unfit = !r->ok;
 	if (r->ok) {
 		engine_apply_recompiled(e, r, l->taken);
 		*r = (struct program_recompiled){.ok = false};
@@ -366,6 +368,10 @@ finish_recompile(struct engine *e)
 	log_error("program-refused", "errors=%u in-force=%llu", r->diags.errors,
 	    (unsigned long long)e->apply.current->number);
 	program_recompiled_free(r);
+	/* Which sets aside what is wrong: nothing else may come for long. */
+	if (l->arrived.ns == 0)
+		l->arrived = l->taken;
+	engine_load_whole(e);
 }
 
 static void start_run(struct engine *e);

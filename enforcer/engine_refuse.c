@@ -212,6 +212,21 @@ close_file(struct engine *e, struct refused_file *f)
 	return true;
 }
 
+/* What the file said that is in force, or on its way there. Text is copied: what lends it may be
+ * swept while the load runs. */
+static bool
+keep(const struct engine *e, struct refused_file *f)
+{
+	const struct engine_load *l = &e->load;
+	const struct live *live = l->lender->real.live;
+
+	if (!l->unfit || l->lender != e->apply.current ||
+	    !live_former(live, f->name, &f->kept))
+		return live_kept(live, f->name, &f->kept);
+	f->kept.text = str_dup(f->arena, f->kept.text);
+	return true;
+}
+
 /* Whether something goes on in the place of what the file says. */
 static bool
 condemn(struct engine *e, const struct program *p, size_t source, struct str name)
@@ -221,7 +236,7 @@ condemn(struct engine *e, const struct program *p, size_t source, struct str nam
 	bool goes_on;
 
 	f->source = source;
-	if (l->lender != NULL && live_kept(l->lender->real.live, name, &f->kept)) {
+	if (l->lender != NULL && keep(e, f)) {
 		(void)map_set(&l->kept, f->name, &f->kept);
 		goes_on = true;
 	} else {

@@ -53,6 +53,7 @@ struct engine_load {
 	struct program_recompiled recompiled;
 	bool
 	    behind; /* what is in force is not what the sources say: they are refused */
+	bool unfit; /* what current's model says could not be compiled */
 	monotime_t arrived;       /* the first that no run has taken yet; 0: none */
 	monotime_t taken;         /* the first that the run has taken */
 	monotime_t began;         /* when the run did, however often it is done again */

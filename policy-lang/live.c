@@ -398,8 +398,23 @@ forget_file(struct live *l, struct live_file *f)
 }
 
 static void
+note_former(struct live *l, const struct live_replacement *r)
+{
+	struct live_former *former;
+
+	if (map_get(&l->former, r->name) != NULL)
+		return;
+	former = xcalloc(1, sizeof(*former) + r->name.len);
+	memcpy(former->name, r->name.ptr, r->name.len);
+	former->file = r->before;
+	(void)map_set(
+	    &l->former, (struct str){former->name, r->name.len}, former); /* new */
+}
+
+static void
 replace_file(struct live *l, struct live_replacement *r)
 {
+	note_former(l, r);
 	if (r->before != NULL) {
 		(void)map_remove(&l->files, r->before->source->name); /* is there */
 		forget_file(l, r->before);
@@ -528,6 +543,9 @@ live_sweep(struct live *l)
 	for (size_t i = 0; i < l->garbage.count; i++)
 		arena_free(l->garbage.items[i]);
 	l->garbage.count = 0;
+	for (size_t i = 0; i < l->former.len; i++)
+		free(l->former.entries[i].value);
+	map_fini(&l->former);
 }
 
 size_t

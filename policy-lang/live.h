@@ -30,6 +30,10 @@ MUST_CHECK struct live *live_load(struct arena *arena, const struct bundle *bund
 /* Keeps the texts of sources, as long as the bundle has them and of edits from then on, but
  * for large ones: see live_kept. */
 void live_keep_texts(struct live *live);
+/* The same of one that edits have replaced or brought since live_sweep: what it said before them,
+ * which lasts until live_sweep. False: there are no such edits, or its text was not kept. */
+MUST_CHECK bool live_former(
+    const struct live *live, struct str name, struct load_kept *out);
 /* What a source says here, for another load to take. False: it was too large to be kept. */
 MUST_CHECK bool live_kept(
     const struct live *live, struct str name, struct load_kept *out);

@@ -94,6 +94,12 @@ struct live_host {
 	bool touched;
 };
 
+/* What there was of a source when live_sweep was called last. */
+struct live_former {
+	const struct live_file *file; /* NULL: nothing */
+	char name[];
+};
+
 struct live_claims {
 	uint64_t *slots;
 	size_t slot_count, used;
@@ -114,6 +120,7 @@ struct live {
 	size_t other_caps[OTHER_KINDS];
 	struct ptr_vec others;  /* struct live_others of all files that have some */
 	struct ptr_vec garbage; /* struct arena, of what was replaced */
+	struct map former;      /* name -> live_former, of the same */
 	struct ptr_vec grown;   /* the same, of namespaces that came, and stay */
 	size_t edited_bytes;
 	struct arena *announced_arena; /* of options.announced, once it was changed */

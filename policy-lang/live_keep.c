@@ -48,6 +48,17 @@ live_keep_texts(struct live *l)
 }
 
 bool
+live_former(const struct live *l, struct str name, struct load_kept *out)
+{
+	const struct live_former *former = map_get(&l->former, name);
+
+	*out = (struct load_kept){.taken = true, .text = STR("")};
+	if (former != NULL && former->file != NULL)
+		out->text = live_said(former->file)->text;
+	return former != NULL && out->text.ptr != NULL;
+}
+
+bool
 live_kept(const struct live *l, struct str name, struct load_kept *out)
 {
 	const struct live_file *f = map_get(&l->files, name);

@@ -533,7 +533,7 @@ def test_trace_that_nobody_waits_for_ends(lab, enforcer):
         [rf.program("ringfence-enforcer"), "trace", "--control", str(enforcer.socket), "--wait",
          "300", "/acme/shop/web", "/acme/shop/db", "82/tcp"], stdout=subprocess.DEVNULL)
     wait_until(lambda: "ringfence-trace" in trace_tables(lab), WAIT_S, "the first trace")
-    gone.send_signal(signal.SIGINT)
+    gone.terminate()
     gone.wait()
     wait_until(lambda: "ringfence-trace" not in trace_tables(lab), WAIT_S, "its table to go")
     answer = trace(lab, enforcer, ("web", "db", "tcp", 80), "/acme/shop/web", "/acme/shop/db",

@@ -268,6 +268,26 @@ START_TEST(bundle_below_fails_when_the_directory_is_none)
 }
 END_TEST
 
+/* What it is that is there cannot be asked: it may be a directory, whose files are not gone. */
+START_TEST(bundle_below_fails_when_entries_cannot_be_looked_at)
+{
+	const uid_t user = geteuid();
+	bool read;
+
+	make_dir("xb");
+	make_dir("xb/sub");
+	write_file("xb/sub/a.yaml", "a: 1\n");
+	ck_assert_int_eq(chmod(root, 0755), 0);
+	ck_assert_int_eq(chmod("xb", 0444), 0);
+	ck_assert(user != 0 || seteuid(65534) == 0);
+	read = bundle_read_below(arena, "xb", &diags, &bundle);
+	ck_assert_int_eq(seteuid(user), 0);
+	ck_assert_int_eq(chmod("xb", 0755), 0);
+	ck_assert(!read);
+	ck_first("file-read", "xb/sub");
+}
+END_TEST
+
 /* None of these may block the reader. */
 START_TEST(bundle_refuses_what_is_no_file)
 {
@@ -628,6 +648,7 @@ make_suite(void)
 	tcase_add_test(tc, bundle_reports_dangling_link);
 	tcase_add_test(tc, bundle_below_goes_on_past_what_is_unreadable);
 	tcase_add_test(tc, bundle_below_fails_when_the_directory_is_none);
+	tcase_add_test(tc, bundle_below_fails_when_entries_cannot_be_looked_at);
 	tcase_add_test(tc, bundle_refuses_what_is_no_file);
 	tcase_add_test(tc, bundle_refuses_deep_directories);
 	tcase_add_test(tc, bundle_refuses_file_over_limit);

@@ -413,6 +413,65 @@ START_TEST(source_that_is_readable_again_says_what_is_wrong_with_it)
 }
 END_TEST
 
+START_TEST(what_cannot_be_compiled_anew_is_loaded_again)
+{
+	static const char text[] = WORKLOAD("first", "n1",
+	    "10.1.0.1") "---\napiVersion: ringfence.dev/v1alpha1\nkind: Policy\n"
+			"metadata: {name: two, namespace: /acme}\n"
+			"spec: {allow: {ingress: [{ports: [1/tcp]}, {ports: "
+			"[2/tcp]}]}}\n";
+	struct rule *rules;
+
+	engine->names.learnt = learnt_new(1);
+	engine->sources[0].bundle_fd = seal("/a/first.yaml", text);
+	put_in_force(text);
+	rules = live_model(engine->apply.current->real.live)
+		    ->policies[0]
+		    ->allow[DIR_INGRESS]
+		    .rules;
+	rules[1].number = rules[0].number; /* no program has both */
+	engine_load_recompile(engine, monotime_now());
+	run_load();
+	ck_assert_uint_eq(engine->load.failures, 1);
+	ck_assert_uint_eq(engine->load.loads, 1);
+	ck_assert(!engine->load.behind);
+	ck_assert_ptr_nonnull(engine->apply.candidate);
+	learnt_free(engine->names.learnt);
+}
+END_TEST
+
+#define FORMER                                                                         \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: Policy\n"                           \
+	"metadata: {name: one, namespace: /acme}\n"                                    \
+	"spec: {allow: {ingress: [{ports: [1/tcp]}]}}\n"
+
+/* What could not be compiled is in the model, and what it said before is in force. */
+START_TEST(what_is_set_aside_says_what_is_in_force)
+{
+	const struct model *m;
+
+	put_in_force(_i == 0 ? FORMER : WORKLOAD("first", "n1", "10.1.0.1"));
+	engine->apply.current->real.state->c->failed = true; /* takes compiling anew */
+	edit(_i == 0 ? "/a/first.yaml" : "/a/new.yaml",
+	    "apiVersion: ringfence.dev/v1alpha1\nkind: Policy\n"
+	    "metadata: {name: two, namespace: /acme}\n"
+	    "spec: {allow: {ingress: [{ports: [2/tcp]}]}}\n");
+	ck_assert(engine_edits_take(engine));
+	run_load();
+	engine_commit_drop_recompiled(&engine->apply); /* as if that had failed */
+	engine->load.unfit = true;
+	engine->names.learnt = learnt_new(1);
+	engine_source_arrived(
+	    engine, 0, seal(_i == 0 ? "/a/first.yaml" : "/a/new.yaml", "kind: [\n"));
+	run_load();
+	ck_assert_ptr_nonnull(engine->apply.candidate);
+	m = engine->apply.candidate->model;
+	ck_assert_uint_eq(m->policy_count, _i == 0 ? 1 : 0);
+	ck_assert(_i != 0 || str_is(m->policies[0]->name, "one"));
+	learnt_free(engine->names.learnt);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -435,6 +494,8 @@ main(void)
 	tcase_add_test(tc, kernel_role_that_does_not_answer_is_an_illness);
 	tcase_add_test(tc, load_that_does_not_end_is_an_illness);
 	tcase_add_test(tc, source_that_is_readable_again_says_what_is_wrong_with_it);
+	tcase_add_test(tc, what_cannot_be_compiled_anew_is_loaded_again);
+	tcase_add_loop_test(tc, what_is_set_aside_says_what_is_in_force, 0, 2);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);

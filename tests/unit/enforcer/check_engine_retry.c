@@ -194,6 +194,22 @@ START_TEST(table_that_cannot_be_read_is_not_looked_at_all_the_time)
 }
 END_TEST
 
+START_TEST(what_others_do_elsewhere_changes_no_table_of_a_program_under_way)
+{
+	struct engine_apply *a = &engine->apply;
+
+	a->phase = APPLY_SENT; /* nothing begins */
+	engine->kernel.owned = a->ahead = _i == 0;
+	engine_apply_foreign(engine, a->generation + 1);
+	ck_assert(a->glance == (_i == 0) && a->suspect == (_i != 0));
+	a->phase = APPLY_IDLE;
+	a->glance = a->suspect = false;
+	a->verify = true; /* once current is what the kernel has */
+	engine_apply_step(engine);
+	ck_assert(is_asked() == (_i != 0));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -207,6 +223,8 @@ main(void)
 	tcase_add_test(
 	    tc, refused_program_keeps_nobody_from_restoring_the_one_in_force);
 	tcase_add_test(tc, table_that_cannot_be_read_is_not_looked_at_all_the_time);
+	tcase_add_loop_test(
+	    tc, what_others_do_elsewhere_changes_no_table_of_a_program_under_way, 0, 2);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
