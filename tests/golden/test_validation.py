@@ -48,7 +48,9 @@ def rows():
     path = RECORDED / "validation.jsonl"
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    lines = path.read_text().splitlines()
+    # Sanitizers see the same code in each; starting them takes long.
+    return [json.loads(line) for line in (lines[::4] if rf.sanitized() else lines)]
 
 
 ROWS = rows()
