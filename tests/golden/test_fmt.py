@@ -84,7 +84,8 @@ def yaml_files():
 
 def test_every_file_keeps_its_meaning_and_comments_and_is_stable():
     done = {"formatted": 0, "refused": 0}
-    for path in yaml_files():
+    # Sanitizers take ten times as long, and see the same code in most.
+    for path in yaml_files()[:: 4 if rf.sanitized() else 1]:
         raw = path.read_bytes()
         try:
             text = raw.decode("utf-8-sig")
@@ -109,7 +110,7 @@ def test_every_file_keeps_its_meaning_and_comments_and_is_stable():
             continue  # libyaml and PyYAML differ on a few of the fuzzers' seeds
         assert meaning(once) == before, path
         assert comments(once) == comments(text), path
-    assert done["formatted"] > 80
+    assert done["formatted"] > (20 if rf.sanitized() else 80)
     assert done["formatted"] > done["refused"]
 
 
