@@ -354,10 +354,11 @@ swap_claims(struct live_edit *e)
 static size_t
 audit_policies(const struct live_file *f)
 {
-	size_t count = f != NULL ? live_said(f)->left_out : 0;
+	const struct live_said *said = live_said(f);
+	size_t count = said->left_out;
 
-	for (size_t i = 0; f != NULL && i < live_said(f)->policy_count; i++)
-		count += live_said(f)->policies[i]->audit;
+	for (size_t i = 0; i < said->policy_count; i++)
+		count += said->policies[i]->audit;
 	return count;
 }
 
@@ -431,6 +432,8 @@ static void
 tell_file(const struct live *l, const struct live_file *f, bool after,
     struct compile_change *changes, size_t *count)
 {
+	const struct live_said *said = live_said(f);
+
 	for (size_t i = 0; i < f->workload_count; i++)
 		changes[(*count)++] = (struct compile_change){
 		    .kind = CHANGE_WORKLOAD,
@@ -439,14 +442,25 @@ tell_file(const struct live *l, const struct live_file *f, bool after,
 		};
 	live_tell_nodes(l, f, after, changes, count);
 	live_tell_others(f, after, changes, count);
-	for (size_t i = 0; i < live_said(f)->policy_count; i++) {
-		if (live_in_force(l, live_said(f)->policies[i]))
+	for (size_t i = 0; i < said->policy_count; i++) {
+		if (live_in_force(l, said->policies[i]))
 			changes[(*count)++] = (struct compile_change){
 			    .kind = CHANGE_POLICY,
-			    .policy_before = after ? NULL : live_said(f)->policies[i],
-			    .policy_after = after ? live_said(f)->policies[i] : NULL,
+			    .policy_before = after ? NULL : said->policies[i],
+			    .policy_after = after ? said->policies[i] : NULL,
 			};
 	}
+}
+
+/* At most. */
+static size_t
+count_changes(const struct live_file *f)
+{
+	const struct live_said *said = live_said(f);
+
+	return f == NULL ? 0
+			 : f->workload_count + said->policy_count + said->space_count +
+			       said->node_count + live_other_changes(f);
 }
 
 static void
@@ -455,18 +469,9 @@ tell(const struct live_edit *e, struct arena *arena, struct compile_change **out
 {
 	size_t most = 0;
 
-	for (size_t i = 0; i < e->count; i++) {
-		const struct live_file *both[] = {
-		    e->items[i].before, e->items[i].after};
-
-		for (size_t j = 0; j < ARRAY_LEN(both); j++)
-			most += both[j] != NULL ? both[j]->workload_count +
-						      live_said(both[j])->policy_count +
-						      live_said(both[j])->space_count +
-						      live_said(both[j])->node_count +
-						      live_other_changes(both[j])
-						: 0;
-	}
+	for (size_t i = 0; i < e->count; i++)
+		most += count_changes(e->items[i].before) +
+			count_changes(e->items[i].after);
 	/* Each may make another of its node. */
 	*out = ARENA_ARRAY(arena, 2 * most + e->move_count, struct compile_change);
 	*out_count = 0;

@@ -314,7 +314,7 @@ some_native_names(const struct live_edit *e, struct str node)
 static bool
 has_node(const struct live_file *f, const struct node *node)
 {
-	for (size_t i = 0; f != NULL && i < live_said(f)->node_count; i++) {
+	for (size_t i = 0; i < live_said(f)->node_count; i++) {
 		if (load_node_cmp(&live_said(f)->nodes[i], &node) == 0)
 			return true;
 	}
@@ -328,7 +328,7 @@ brings_node(
 {
 	bool brings = false;
 
-	for (size_t i = 0; f != NULL && i < live_said(f)->node_count && !brings; i++)
+	for (size_t i = 0; i < live_said(f)->node_count && !brings; i++)
 		brings = !has_node(other, live_said(f)->nodes[i]) &&
 			 some_native_names(e, live_said(f)->nodes[i]->name);
 	for (size_t i = 0; f != NULL && i < f->workload_count && !brings; i++) {

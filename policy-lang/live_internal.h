@@ -170,12 +170,13 @@ live_workloads_of(const struct live_file *f)
 	return f->workload_count == 1 ? &f->workloads.one : f->workloads.many;
 }
 
+/* NULL says nothing. */
 MUST_CHECK static inline const struct live_said *
 live_said(const struct live_file *f)
 {
 	static const struct live_said nothing;
 
-	return f->said != NULL ? f->said : &nothing;
+	return f != NULL && f->said != NULL ? f->said : &nothing;
 }
 
 /* The same for who has something to add. */

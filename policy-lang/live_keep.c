@@ -12,11 +12,10 @@
 bool
 live_is_of_pods(const struct live_file *f)
 {
-	if (live_said(f)->other || live_said(f)->others != NULL ||
-	    live_said(f)->node_count != 0 ||
-	    live_said(f)->policy_count + live_said(f)->left_out +
-		    live_said(f)->space_count !=
-		0)
+	const struct live_said *said = live_said(f);
+
+	if (said->other || said->others != NULL || said->node_count != 0 ||
+	    said->policy_count + said->left_out + said->space_count != 0)
 		return false;
 	for (size_t i = 0; i < f->workload_count; i++) {
 		const struct workload *w = live_workloads_of(f)[i];

@@ -16,8 +16,8 @@ count_placed(const struct live_edit *e)
 	for (size_t i = 0; i < e->count; i++) {
 		const struct live_replacement *r = &e->items[i];
 
-		count += r->before != NULL ? live_said(r->before)->placed_count : 0;
-		count += r->after != NULL ? live_said(r->after)->placed_count : 0;
+		count += live_said(r->before)->placed_count;
+		count += live_said(r->after)->placed_count;
 	}
 	return count;
 }
@@ -43,17 +43,14 @@ hear(struct live_edit *e)
 		(void)move_of(e, CONTAINER_OF(e->fresh.kube_by_name.entries[i].value,
 				     struct kube_node, kube));
 	for (size_t i = 0; i < e->count; i++) {
-		const struct live_file *before = e->items[i].before;
-		const struct live_file *after = e->items[i].after;
+		const struct live_said *before = live_said(e->items[i].before);
+		const struct live_said *after = live_said(e->items[i].after);
 
-		for (size_t j = 0;
-		     before != NULL && j < live_said(before)->placed_count; j++)
-			move_of(e, live_said(before)->placed[j]->kube)->others--;
-		for (size_t j = 0; after != NULL && j < live_said(after)->placed_count;
-		     j++) {
-			struct live_move *move =
-			    move_of(e, live_said(after)->placed[j]->kube);
-			struct ns *to = live_said(after)->placed[j]->ns;
+		for (size_t j = 0; j < before->placed_count; j++)
+			move_of(e, before->placed[j]->kube)->others--;
+		for (size_t j = 0; j < after->placed_count; j++) {
+			struct live_move *move = move_of(e, after->placed[j]->kube);
+			struct ns *to = after->placed[j]->ns;
 
 			agreed = agreed && (move->to == NULL || move->to == to);
 			move->to = to;
@@ -201,15 +198,13 @@ static void
 count_words(struct live_edit *e)
 {
 	for (size_t i = 0; i < e->count; i++) {
-		const struct live_file *before = e->items[i].before;
-		const struct live_file *after = e->items[i].after;
+		const struct live_said *before = live_said(e->items[i].before);
+		const struct live_said *after = live_said(e->items[i].after);
 
-		for (size_t j = 0;
-		     before != NULL && j < live_said(before)->placed_count; j++)
-			live_said(before)->placed[j]->kube->placers--;
-		for (size_t j = 0; after != NULL && j < live_said(after)->placed_count;
-		     j++)
-			live_said(after)->placed[j]->kube->placers++;
+		for (size_t j = 0; j < before->placed_count; j++)
+			before->placed[j]->kube->placers--;
+		for (size_t j = 0; j < after->placed_count; j++)
+			after->placed[j]->kube->placers++;
 	}
 }
 

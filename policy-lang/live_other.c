@@ -96,21 +96,24 @@ live_read_others(struct live_file *f, const struct load_objects *objects,
 void
 live_list_others(struct live *l, struct live_file *f)
 {
-	if (live_said(f)->others == NULL)
+	struct live_others *o = live_said(f)->others;
+
+	if (o == NULL)
 		return;
-	live_said(f)->others->place = l->others.count;
-	ptr_vec_push(&l->others, live_said(f)->others);
+	o->place = l->others.count;
+	ptr_vec_push(&l->others, o);
 }
 
 void
 live_unlist_others(struct live *l, struct live_file *f)
 {
+	const struct live_others *o = live_said(f)->others;
 	struct live_others *last;
 
-	if (live_said(f)->others == NULL)
+	if (o == NULL)
 		return;
 	last = l->others.items[--l->others.count];
-	last->place = live_said(f)->others->place;
+	last->place = o->place;
 	l->others.items[last->place] = last;
 }
 
@@ -133,14 +136,15 @@ live_others_at(const struct live_file *f, const struct ns *ns)
 void
 live_put_others_in(struct live *l, const struct live_file *f)
 {
-	for (unsigned i = 0; i < OTHER_KINDS && live_said(f)->others != NULL; i++) {
+	const struct live_others *o = live_said(f)->others;
+
+	for (unsigned i = 0; i < OTHER_KINDS && o != NULL; i++) {
 		const enum load_other kind = (enum load_other)i;
 		size_t count = load_other_count(l->model, kind);
 		void **all = load_other_items(l->model, kind);
 
-		for (size_t j = 0; j < live_said(f)->others->count[i]; j++)
-			live_insert(&all, &count, &l->other_caps[i],
-			    live_said(f)->others->items[i][j],
+		for (size_t j = 0; j < o->count[i]; j++)
+			live_insert(&all, &count, &l->other_caps[i], o->items[i][j],
 			    load_other_kinds[i].compare);
 		load_set_other_items(l->model, kind, all, count);
 	}
@@ -149,14 +153,16 @@ live_put_others_in(struct live *l, const struct live_file *f)
 void
 live_take_others_out(struct live *l, const struct live_file *f)
 {
-	for (unsigned i = 0; i < OTHER_KINDS && live_said(f)->others != NULL; i++) {
+	const struct live_others *o = live_said(f)->others;
+
+	for (unsigned i = 0; i < OTHER_KINDS && o != NULL; i++) {
 		const enum load_other kind = (enum load_other)i;
 		size_t count = load_other_count(l->model, kind);
 		void **all = load_other_items(l->model, kind);
 
-		for (size_t j = 0; j < live_said(f)->others->count[i]; j++)
-			live_remove(all, &count, live_said(f)->others->items[i][j],
-			    load_other_kinds[i].compare);
+		for (size_t j = 0; j < o->count[i]; j++)
+			live_remove(
+			    all, &count, o->items[i][j], load_other_kinds[i].compare);
 		load_set_other_items(l->model, kind, all, count);
 	}
 }
@@ -173,10 +179,9 @@ live_link_others(struct live *l)
 size_t
 live_other_changes(const struct live_file *f)
 {
-	return live_said(f)->others != NULL
-		   ? live_said(f)->others->count[OTHER_ROUTE] +
-			 live_said(f)->others->count[OTHER_QUOTA]
-		   : 0;
+	const struct live_others *o = live_said(f)->others;
+
+	return o != NULL ? o->count[OTHER_ROUTE] + o->count[OTHER_QUOTA] : 0;
 }
 
 /* Of the other kinds a node asks nothing. */

@@ -139,7 +139,7 @@ same_space(const struct load_space *a, const struct load_space *b)
 static bool
 says_the_same(const struct load_space *said, const struct live_file *other)
 {
-	for (size_t i = 0; other != NULL && i < live_said(other)->space_count; i++) {
+	for (size_t i = 0; i < live_said(other)->space_count; i++) {
 		if (same_space(said, live_said(other)->spaces[i]))
 			return same_labels(
 			    said->labels, live_said(other)->spaces[i]->labels);
@@ -151,7 +151,7 @@ static void
 tell(const struct live_file *f, const struct live_file *other,
     struct compile_change *changes, size_t *count)
 {
-	for (size_t i = 0; f != NULL && i < live_said(f)->space_count; i++) {
+	for (size_t i = 0; i < live_said(f)->space_count; i++) {
 		const struct load_space *said = live_said(f)->spaces[i];
 
 		if (says_the_same(said, other))
