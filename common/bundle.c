@@ -101,6 +101,16 @@ fail_file(struct reading *r, struct str path, const char *code, const char *msg)
 	buf_free(&text);
 }
 
+/* What a file says. It does not pass for what is said of one that cannot be read: the NUL alone
+ * makes it bad. */
+static void
+add_text(struct reading *r, struct str path, struct str text)
+{
+	if (str_starts(text, STR(SOURCE_NOT_READ)))
+		text = str_slice(text, 0, 1);
+	add_source(r, path, text);
+}
+
 /* As read(2), but goes on after signals. */
 static ssize_t
 read_some(int fd, void *data, size_t len)
@@ -131,7 +141,7 @@ read_stream(struct reading *r, struct str path, int fd)
 	if (n < 0)
 		fail_file(r, path, CODE_READ, system_reason(r, errno));
 	else
-		add_source(r, path, str_dup(r->arena, buf_str(&text)));
+		add_text(r, path, str_dup(r->arena, buf_str(&text)));
 out:
 	buf_free(&text);
 }
@@ -164,7 +174,7 @@ read_regular(struct reading *r, struct str path, int fd, size_t size)
 	if (len != size)
 		fail_file(r, path, CODE_READ, "changed while it was read; try again");
 	else
-		add_source(r, path, (struct str){text, len});
+		add_text(r, path, (struct str){text, len});
 }
 
 /* Root's or this user's, and for no others to write but a group that is the process's own. */

@@ -260,7 +260,7 @@ read_source(struct arena *arena, const struct source *source, struct diag_list *
 	if (str_starts(text, STR(UTF8_BYTE_ORDER_MARK)))
 		text = str_slice(text, strlen(UTF8_BYTE_ORDER_MARK), text.len);
 	doc_tree_init(&t, arena, source, diags, text);
-	if (str_starts(text, STR(SOURCE_NOT_READ)))
+	if (str_starts(source->text, STR(SOURCE_NOT_READ)))
 		report_unreadable(&t);
 	else if (text.len > LIMIT_FILE_BYTES)
 		doc_tree_error(&t, DOC_CODE_LIMIT, (struct loc){.source = source},

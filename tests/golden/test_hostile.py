@@ -260,6 +260,16 @@ def test_compiling_rules_of_one_external_costs_no_more_than_their_size(tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_text_does_not_pass_for_what_is_said_of_an_unreadable_file(tmp_path, mark):
+    (tmp_path / "a.yaml").write_bytes(mark + b"\0unreadable: \x1b[2Jall is well")
+    for done in (rf.run("check", tmp_path), rf.run("check", "-", stdin=(tmp_path / "a.yaml").read_text(
+            encoding="utf-8"))):
+        assert done.returncode == 2
+        assert "1:1: error: a NUL byte: this is not a text [yaml-text]" in done.stderr
+        assert "[file-read]" not in done.stderr and "well [" not in done.stderr
+
+
 def test_limit_of_memory_bites(tmp_path):
     """What this file limits with can fail: less than what is needed ends it."""
     path = tmp_path / "items.json"
