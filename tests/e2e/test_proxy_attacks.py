@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import ssl
 
 import pytest
 
@@ -495,16 +496,15 @@ def test_header_list_over_64_kib_is_431(lab, protocol):
 
 
 def test_endless_head_is_cut(lab):
+    """Answered as soon as it is too large, then cut: not read for ever, nor left waiting
+    (which would be a TimeoutError). How much the kernel holds in between is its matter."""
+    field = b"X-Thing: " + b"a" * 60000 + b"\r\n"
     with lab.gate.http1() as c:
-        sent = 0
-        try:
-            c.send(b"GET / HTTP/1.1\r\n")
-            while sent < 50 * 1024 * 1024:
-                c.send(b"X-Thing: " + b"a" * 60000 + b"\r\n")
-                sent += 60000
-        except OSError:
-            pass
-    assert sent < 5 * 1024 * 1024
+        c.send(b"GET / HTTP/1.1\r\n" + 2 * field)
+        assert c.read_head().status == 431
+        with pytest.raises((ConnectionError, ssl.SSLError)):
+            for _ in range(4000):
+                c.send(field)
 
 
 def test_slow_handshake_holds_nobody_up(lab):
