@@ -3,7 +3,7 @@
 # build. Debian 12 main packages only.
 #
 # install_packages build|demo|test|bench...   installs the named lists
-# build_ringfence PRESET                configures and builds build/PRESET
+# build_ringfence PRESET [OPTION...]    configures and builds build/PRESET
 
 build_packages="build-essential cmake ninja-build pkg-config libyaml-dev libjansson-dev
 libroaring-dev libuv1-dev libnftnl-dev libmnl-dev libssl-dev libnghttp2-dev node-llhttp
@@ -62,8 +62,9 @@ install_packages() {
 
 build_ringfence() {
 	local preset=$1 log
+	shift
 	log=$(mktemp)
-	if ! { cmake --preset "$preset" && cmake --build --preset "$preset"; } >"$log" 2>&1; then
+	if ! { cmake --preset "$preset" "$@" && cmake --build --preset "$preset"; } >"$log" 2>&1; then
 		tail -n 100 "$log" >&2
 		rm -f "$log"
 		return 1
