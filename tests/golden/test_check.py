@@ -33,6 +33,7 @@ def codes():
     return {code: level.lower() for name, code, level in rows if re.search(rf"\b{name}\b", text)}
 
 
+@functools.cache
 def check(case):
     text = (HERE / f"{case}.yaml").read_text()
     first = text.splitlines()[0]

@@ -4,6 +4,7 @@ policy-lang/help/CODE.md says why a code matters; what is indented below "Wrong"
 code and no other, what is indented below "Right" is clean.
 """
 
+import functools
 import pathlib
 import re
 import sys
@@ -40,12 +41,18 @@ def codes():
     return {code: level.lower() for code, level in rows}
 
 
+@functools.cache
+def help_of(code):
+    done = rf.run("help", code)
+    assert done.returncode == 0
+    return done.stdout
+
+
 def sections(code):
     """(Wrong or Right, options, YAML) of a code's help, as the tool prints it."""
-    text = rf.run("help", code).stdout
     return [
         (title, options.split(), re.sub(r"(?m)^    ", "", body).rstrip("\n") + "\n")
-        for title, options, body in SECTION.findall(text)
+        for title, options, body in SECTION.findall(help_of(code))
     ]
 
 
@@ -64,12 +71,11 @@ def test_every_code_has_help_and_nothing_else_does():
 
 @pytest.mark.parametrize("code", sorted(codes()))
 def test_help_names_code_and_severity(code):
-    done = rf.run("help", code)
-    assert done.returncode == 0
-    assert done.stdout.startswith(f"{code} ({codes()[code]})\n\n")
-    silencing = f"# ringfence:ignore {code} REASON" in done.stdout
+    text = help_of(code)
+    assert text.startswith(f"{code} ({codes()[code]})\n\n")
+    silencing = f"# ringfence:ignore {code} REASON" in text
     assert silencing == (codes()[code] != "error")
-    for line in done.stdout.splitlines()[3:]:
+    for line in text.splitlines()[3:]:
         assert len(line) <= (104 if line.startswith("    ") else 80)
 
 
