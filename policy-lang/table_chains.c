@@ -599,6 +599,18 @@ static const struct table_rule forward6_rules[] = {
     FORWARD(6),
 };
 
+/* A connection's first packet, of a family: policy, and what there is besides. */
+#define FIRST(f)                                                                       \
+	RULE(JUMP("forward" #f)),                                                      \
+	    STAGE(f, SET_ROUTE_LOCAL##f##_OUT, SADDR, "route_judge" #f),               \
+	    STAGE(f, SET_VIA_LOCAL##f, SADDR, "via_judge" #f), RULE(SET_PRIORITY(0)),  \
+	    LIMIT_NEW("limit_count"), LIMIT_NEW("limit_rate")
+
+static const struct table_rule first6_rules[] = {
+    FIRST(6),
+};
+
+/* What is not IPv6 is IPv4: nothing else comes here. Asked once, not for either family. */
 static const struct table_rule forward_rules[] = {
     RULE(DO(MARKED), DO(CT_MARKED), DO(CAME_ELSEWHERE), JUMP("via_elsewhere")),
     UNSTEER,
@@ -607,15 +619,8 @@ static const struct table_rule forward_rules[] = {
     RULE(IN_SET(SET_LIMIT_IN, NFPROTO), JUMP("limit_in")),
     RULE(DO(CT_ESTABLISHED), JUMP("via_still")),
     RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
-    RULE(FAMILY(4), JUMP("forward4")),
-    RULE(FAMILY(6), JUMP("forward6")),
-    STAGE(4, SET_ROUTE_LOCAL4_OUT, SADDR, "route_judge4"),
-    STAGE(6, SET_ROUTE_LOCAL6_OUT, SADDR, "route_judge6"),
-    STAGE(4, SET_VIA_LOCAL4, SADDR, "via_judge4"),
-    STAGE(6, SET_VIA_LOCAL6, SADDR, "via_judge6"),
-    RULE(SET_PRIORITY(0)),
-    LIMIT_NEW("limit_count"),
-    LIMIT_NEW("limit_rate"),
+    RULE(FAMILY(6), GOTO("first6")),
+    FIRST(4),
 };
 
 /* Of some uses alone; 0: of all. */
@@ -716,6 +721,7 @@ const struct table_chain table_chains[] = {
     CHAIN_FOR(USE_GATE_IF, "gate_out", gate_out_rules),
     FORWARD_CHAINS(4),
     FORWARD_CHAINS(6),
+    CHAIN("first6", first6_rules),
     BASE_CHAIN(0, "input", HOOK_INPUT, input_rules),
     BASE_CHAIN(0, "output", HOOK_OUTPUT, output_rules),
     BASE_CHAIN(0, "forward", HOOK_FORWARD, forward_rules),

@@ -2,6 +2,8 @@
 """What a packet pays on its way through a node, by the number of policies on the workload that it
 is for: our table; one set, one chain and one rule for each policy, all of which are tried in
 turn, as Calico and kube-router lay them out; a table that only accepts what is established; none.
+Beside them what tells how fast the machine is: the prototype of our layout, which paid 0.45 us
+where ours is to pay 0.40; and the look-ups alone that a layout of classes cannot do without.
 
 The packet is of a peer that all policies name. `hot` and `spread` packets open a flow each: all
 for the last policy's port, or for every policy's in turn. A `known` one is of a flow that was
@@ -20,6 +22,8 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "netns"))
 
+from dataplane_peers import (  # noqa: E402
+    ESTABLISHED, FIRST_PORT, look_ups, prototype, set_per_policy)
 from lab import Lab, wait_until  # noqa: E402
 from measure import arguments, growth, helper, program, result, run, target  # noqa: E402
 
@@ -28,17 +32,7 @@ PEERS = 100000
 QUICK = ((3, 30), (30, 60))
 PACKETS = 40000
 ROUNDS = 7
-FIRST_PORT = 2000
 KNOWN_PORT = 900  # that no other flow has
-
-BASE = """\
-table inet bench {
-  chain forward {
-    type filter hook forward priority -10
-    ct state established,related accept
-  }
-}
-"""
 
 # Packets are counted and end where they arrive: nobody answers.
 SINK = """\
@@ -90,26 +84,6 @@ def ours(lab, policies, scratch, family=4):
     source.write_text("---\n".join(documents(lab, policies, family)), encoding="utf-8")
     return run(program(), "compile", source, "--node", "node-1", "-o", "nft",
                "--workload-networks", {4: "10.0.0.0/8", 6: "fd00::/16"}[family])["stdout"].decode()
-
-
-def set_per_policy(lab, policies, family=4):
-    """The layout of others: policies of a workload one after the other."""
-    server, client = (lab.host(name).address(family) for name in ("server", "client"))
-    ip, key = ("ip", "ipv4_addr") if family == 4 else ("ip6", "ipv6_addr")
-    lines = [f"table {ip} bench {{"]
-    for i, addresses in enumerate(policies):
-        elements = ", ".join([*addresses, str(client)])
-        lines += [f"set s{i} {{", f"type {key}", f"elements = {{ {elements} }}", "}",
-                  f"chain p{i} {{", f"{ip} saddr @s{i} udp dport {FIRST_PORT + i} "
-                  "meta mark set meta mark or 0x10000", "}"]
-    lines.append("chain server {")
-    for i in range(len(policies)):
-        lines += [f"jump p{i}", "meta mark & 0x10000 == 0x10000 accept"]
-    lines += ["drop", "}", "chain forward {", "type filter hook forward priority -10",
-              "ct state established,related accept",
-              "meta mark set meta mark & 0xfffeffff",
-              f"{ip} daddr {server} goto server", "}", "}"]
-    return "\n".join(lines) + "\n"
 
 
 def load(lab, text):
@@ -197,24 +171,32 @@ def point(lab, family, count, peers, packets, rounds):
     rules, lookups = met(text, family)
     p = {"policies": count, "family": family, "peers": sum(map(len, policies)) + 1,
          "most_rules": rules, "most_lookups": lookups}
+    ends = [str(lab.host(name).address(family)) for name in ("server", "client")]
+    tables = {"none": "", "established": ESTABLISHED, "ours": text,
+              "prototype": prototype(*ends, policies, family),
+              "look_ups": look_ups(*ends, policies, family)}
 
     def least(name, found):
         p[name] = min(p.get(name, found), found)
 
     for _ in range(rounds):
-        for name, table in (("none", ""), ("established", BASE), ("ours", text)):
+        for name, table in tables.items():
             least(f"{name}_load_s", load(lab, table))
             least(f"{name}_hot_ns", measure(lab, way, hot, packets, 1))
             least(f"{name}_spread_ns", measure(lab, way, spread, packets, 1))
-            least(f"{name}_known_ns", measure_known(lab, way, hot[0], packets))
-    p["set_per_policy_load_s"] = load(lab, set_per_policy(lab, policies, family))
+            if name in ("established", "ours"):
+                least(f"{name}_known_ns", measure_known(lab, way, hot[0], packets))
+    p["set_per_policy_load_s"] = load(lab, set_per_policy(*ends, policies, family))
     few = max(1, packets // max(1, count // 100))  # it takes as much longer
     p["set_per_policy_hot_ns"] = measure(lab, way, hot, few, max(1, rounds // 2))
     p["set_per_policy_spread_ns"] = measure(lab, way, spread, few, max(1, rounds // 2))
     for kind in ("hot", "spread"):
-        for name in ("ours", "set_per_policy"):
-            p[f"{name}_{kind}_over_established_us"] = (
-                p[f"{name}_{kind}_ns"] - p[f"established_{kind}_ns"]) / 1e3
+        for name in ("ours", "prototype", "look_ups", "set_per_policy"):
+            own = p[f"ours_{kind}_ns"] - p[f"established_{kind}_ns"]
+            other = p[f"{name}_{kind}_ns"] - p[f"established_{kind}_ns"]
+            p[f"{name}_{kind}_over_established_us"] = other / 1e3
+            if name in ("prototype", "look_ups"):  # less than nothing is noise
+                p[f"ours_{kind}_over_{name}"] = own / max(other, 1)
         p[f"set_per_policy_{kind}_over_ours"] = (
             p[f"set_per_policy_{kind}_ns"] / p[f"ours_{kind}_ns"])
     p["ours_known_over_established_us"] = (p["ours_known_ns"] - p["established_known_ns"]) / 1e3
@@ -242,6 +224,8 @@ def main():
                            thousand["ours_hot_over_established_us"], 0.4, "us"),
                     target("the same of a flow that is known",
                            thousand["ours_known_over_established_us"], 0.1, "us"),
+                    target("of what the prototype pays here, which paid 0.45 us",
+                           thousand["ours_hot_over_prototype"], 0.4 / 0.45, ""),
                     target("look-ups more at most policies than at fewest",
                            points[-1]["most_lookups"] - points[0]["most_lookups"], 0, "")])
     return 0

@@ -486,7 +486,8 @@ def test_trace_follows_a_denied_packet(lab, enforcer):
                    "/acme/shop/web", "/acme/shop/db", "80/tcp")
     assert answer["verdict"] == "drop"
     chains = [step["chain"] for step in answer["steps"]]
-    assert chains[:2] == ["forward", "forward6"] and chains[2].startswith("ingress6")
+    assert chains[:3] == ["forward", "first6", "forward6"]
+    assert chains[3].startswith("ingress6")
     assert "decide" in chains
     last = answer["steps"][-1]
     assert last["chain"].startswith("rule_") and last["action"] == "deny"

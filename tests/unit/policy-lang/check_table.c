@@ -406,10 +406,14 @@ static const char *const nft_texts[] = {
     "\t\tmeta nfproto @limit_in jump limit_in\n"
     "\t\tct state established,related jump via_still\n"
     "\t\tct state established,related accept\n"
-    "\t\tmeta nfproto ipv4 jump forward4\n\t\tmeta nfproto ipv6 jump forward6\n"
+    "\t\tmeta nfproto ipv6 goto first6\n\t\tjump forward4\n"
     "\t\tmeta nfproto ipv4 ip saddr @route_local4 jump route_judge4\n"
-    "\t\tmeta nfproto ipv6 ip6 saddr @route_local6 jump route_judge6\n"
     "\t\tmeta nfproto ipv4 ip saddr @via_local4 jump via_judge4\n"
+    "\t\tmeta priority set none\n"
+    "\t\tmeta nfproto @limit_new ct status ! confirmed jump limit_count\n"
+    "\t\tmeta nfproto @limit_new ct status ! confirmed jump limit_rate\n\t}\n",
+    "\tchain first6 {\n\t\tjump forward6\n"
+    "\t\tmeta nfproto ipv6 ip6 saddr @route_local6 jump route_judge6\n"
     "\t\tmeta nfproto ipv6 ip6 saddr @via_local6 jump via_judge6\n"
     "\t\tmeta priority set none\n"
     "\t\tmeta nfproto @limit_new ct status ! confirmed jump limit_count\n"
@@ -491,6 +495,7 @@ static const char bare_chains[] =
     "meta priority set none accept\n"
     "\t\ttcp flags & (fin | syn | rst | ack) != syn ct state new "
     "jump forward6_midstream\n\t}\n"
+    "\n\tchain first6 {\n\t\tjump forward6\n\t\tmeta priority set none\n\t}\n"
     "\n\tchain input {\n\t\ttype filter hook input priority -10; policy accept;\n"
     "\t\tct state established,related accept\n\t\tiif \"lo\" accept\n"
     "\t\ticmpv6 type 133-137 accept\n"
@@ -500,7 +505,7 @@ static const char bare_chains[] =
     "\t\ticmpv6 type 133-137 accept\n\t}\n"
     "\n\tchain forward {\n\t\ttype filter hook forward priority -10; policy accept;\n"
     "\t\tct state established,related accept\n"
-    "\t\tmeta nfproto ipv4 jump forward4\n\t\tmeta nfproto ipv6 jump forward6\n"
+    "\t\tmeta nfproto ipv6 goto first6\n\t\tjump forward4\n"
     "\t\tmeta priority set none\n\t}\n}\n";
 static const char bare_ingress[] =
     "\tchain ingress4_rest {\n"
