@@ -66,7 +66,8 @@ struct engine_apply {
 	char reason[512];   /* for heal */
 	unsigned stale;     /* commits in a row that came too late */
 	monotime_t look_after; /* not before: looking has its price */
-	uint64_t look_us;      /* what it was last time */
+	monotime_t looked;     /* the last look, and how long it took */
+	uint64_t look_us;
 	bool verify; /* look once more when all is quiet, to learn the digest */
 	/* ... and once at elements, too, which take most of a look and hold up whatever
 	 * comes meanwhile: when it has been quiet for a while. */

@@ -11,6 +11,9 @@
 
 #define LOOK_SHARE   20     /* looking takes at most 1/20 of the time ... */
 #define LOOK_MOST_US 400000 /* ... but never waits longer than this */
+/* At rules that only we can have changed, while what comes meanwhile waits: */
+#define OWN_SHARE   200     /* at most 1/200 of the time ... */
+#define OWN_MOST_US 5000000 /* ... but it never waits longer than this */
 /* Of elements that only we have changed: */
 #define ALL_SHARE    1000 /* at most 1/1000 of the time, but for a table made anew ... */
 #define ALL_QUIET_NS UINT64_C(5000000000) /* ... and so long after the last commit */
@@ -180,6 +183,15 @@ take_observation(struct engine *e, const struct kernel_observation *o)
 	}
 }
 
+/* Until when looking rests, for it to take no more than its share of the time. */
+static uint64_t
+rest_until_ns(const struct engine_apply *a, uint64_t share, uint64_t most_us)
+{
+	const uint64_t rest_us = a->look_us * share;
+
+	return a->looked.ns + 1000 * (rest_us < most_us ? rest_us : most_us);
+}
+
 static void
 on_observed(struct engine *e, const struct proc_msg *msg, void *arg)
 {
@@ -192,9 +204,8 @@ on_observed(struct engine *e, const struct proc_msg *msg, void *arg)
 	(void)arg; /* one look at a time */
 	a->phase = APPLY_IDLE;
 	a->look_us = monotime_since(a->sent, now) / 1000;
-	a->look_after.ns = now.ns + 1000 * (a->look_us * LOOK_SHARE < LOOK_MOST_US
-						   ? a->look_us * LOOK_SHARE
-						   : LOOK_MOST_US);
+	a->looked = now;
+	a->look_after.ns = rest_until_ns(a, LOOK_SHARE, LOOK_MOST_US);
 	if (a->looks_at_all) {
 		a->looked_all = now;
 		a->look_all_us = a->look_us;
@@ -221,15 +232,20 @@ engine_apply_looks_seldom(const struct engine *e)
 	       ALL_SHARE * a->look_all_us;
 }
 
-/* When the look that is wanted may begin. Without the digest it is soon: of rules alone. */
+/* When the look that is wanted may begin. Without the digest it is soon: of rules alone. Where
+ * nobody else can have changed those, there is nothing to be found out before it. */
 static uint64_t
-look_after_ns(const struct engine_apply *a)
+look_after_ns(const struct engine *e)
 {
-	uint64_t quiet = a->committed.ns + ALL_QUIET_NS;
+	const struct engine_apply *a = &e->apply;
+	const uint64_t soon = a->look_after.ns, quiet = a->committed.ns + ALL_QUIET_NS;
+	const uint64_t rested = rest_until_ns(a, OWN_SHARE, OWN_MOST_US);
 
-	if (a->suspect || a->glance || !a->digest_known || quiet < a->look_after.ns)
-		return a->look_after.ns;
-	return quiet;
+	if (a->suspect || a->glance)
+		return soon;
+	if (!a->digest_known)
+		return e->kernel.owned && rested > soon ? rested : soon;
+	return quiet > soon ? quiet : soon;
 }
 
 void
@@ -238,7 +254,7 @@ engine_apply_look(struct engine *e)
 	struct engine_apply *a = &e->apply;
 	struct err err = ERR_INIT;
 	monotime_t now = monotime_now();
-	uint64_t after = look_after_ns(a);
+	uint64_t after = look_after_ns(e);
 
 	if (now.ns < after) {
 		engine_apply_step_after(e, (after - now.ns) / 1000000 + 1);

@@ -1,7 +1,9 @@
 /*
  * Compiling again after a change: only what the change touches is computed, and what comes
  * of it is told as a difference. At every moment the whole content equals, byte for byte,
- * what compile_node makes of the same model.
+ * what compile_node makes of the same model; or, where rules are kept that no workload of
+ * the node is held to (compile_state_keeps), it tells more peers apart than that would, and
+ * does the same to every packet.
  *
  * A change of somebody else's workload, or of the labels of its namespace, changes the
  * classes of a few addresses: each is looked at anew, against the peer sets that the node's
@@ -10,8 +12,8 @@
  * many workloads and policies there are. A policy whose subject is no workload of this node
  * costs a look at its subject. An address that a tenant learns by a name, or forgets, is one
  * address like those of workloads. A workload of this node that comes or goes costs what the
- * program has of it, where another here is held to the same rules, and no Route and no Quota
- * asks who is here. What else touches a workload of this node or its rules costs what
+ * program has of it, where another here is held to the same rules or was the last that was,
+ * and no Route and no Quota asks who is here. What else touches a workload of this node or its rules costs what
  * the node's own program does, not the cluster: its workloads' rules are found out again,
  * and every address keeps its place among them; only sets of peers that nobody spoke of
  * before are looked for. A node costs its addresses. What Routes say for the node is found
@@ -106,6 +108,11 @@ void compile_state_advance(struct compile_state *state, struct arena *arena,
     const struct model *model, const struct compile_change *changes, size_t count,
     struct diag_list *diags, struct compile_delta *out_delta);
 
+/* Whether there are rules that only workloads of the node were held to which have gone: they
+ * are kept for others like these until the rules of the node change. There are never more
+ * than the last compilation of those had. */
+MUST_CHECK bool compile_state_keeps(const struct compile_state *state);
+
 /* Elements of each set. */
 void compile_state_counts(const struct compile_state *state, size_t out[SET_COUNT]);
 /* One set, in the arena. */
@@ -126,8 +133,8 @@ void compile_state_rest(const struct compile_state *state, struct arena *arena,
  * first. Returns how many; fewer than `most` are the last. */
 MUST_CHECK size_t compile_state_some(const struct compile_state *state,
     enum table_set_id set, uint32_t *at, struct table_element *out, size_t most);
-/* The whole content, in the arena: what compile_node would have made. Costs as much as it
- * is long. */
+/* The whole content, in the arena: what compile_node would have made (but see
+ * compile_state_keeps). Costs as much as it is long. */
 void compile_state_content(const struct compile_state *state, struct arena *arena,
     struct table_content *out_content);
 

@@ -3,9 +3,10 @@
  * held to the same rules in the same order, which is a profile. Then no rule, no set of
  * peers and no class is another, and only elements of their own addresses are: what the
  * profile has for each class, at one address more or fewer. It does not matter how large
- * the program is. The same goes for one that takes the place of the only one. Where a workload
- * is the first or the last of its profile, what follows from rules is another, and that is for
- * compile_local.c.
+ * the program is. A profile whose last workload goes is kept, with the classes that its rules
+ * tell apart, for the next one that is like it: what takes a pod's place mostly comes a moment
+ * after the pod has gone. Who is held to rules that nobody here was held to is for
+ * compile_local.c, which keeps no profile without workloads.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@ struct own_point {
 	enum direction dir;
 	struct profile *profile;
 	struct point point;
+	bool ends; /* it goes, and so do all others of its family */
 };
 
 struct own_list {
@@ -69,8 +71,9 @@ find_gone(struct own *o, const struct ip_addr *addr)
 			for (size_t j = 0; j < p->point_count; j++) {
 				if (same_addr(&p->points[j], &point))
 					list_add(&o->gone,
-					    (struct own_point){
-						(enum direction)d, p, p->points[j]});
+					    (struct own_point){.dir = (enum direction)d,
+						.profile = p,
+						.point = p->points[j]});
 			}
 		}
 	}
@@ -144,8 +147,10 @@ find_all_come(struct own *o)
 			if (p == NULL)
 				return false;
 			for (size_t j = 0; j < wanted->point_count; j++)
-				list_add(&o->come, (struct own_point){(enum direction)d,
-						       p, wanted->points[j]});
+				list_add(&o->come,
+				    (struct own_point){.dir = (enum direction)d,
+					.profile = p,
+					.point = wanted->points[j]});
 		}
 	}
 	return true;
@@ -207,21 +212,31 @@ count_listed(const struct own_list *list, const struct own_point *of)
 	return count;
 }
 
-/* Whether all profiles had an address of the family, and have one now. */
-static bool
-none_is_alone(const struct own *o)
+/* With which of those that go a profile has no address of the family any more. */
+static void
+find_ends(struct own *o)
 {
-	bool good = true;
+	for (size_t i = 0; i < o->gone.count; i++) {
+		struct own_point *p = &o->gone.items[i];
 
-	for (size_t i = 0; i < o->gone.count && good; i++) {
-		const struct own_point *p = &o->gone.items[i];
-
-		good = count_points(p) + count_listed(&o->come, p) !=
-		       count_listed(&o->gone, p);
+		p->ends = count_points(p) + count_listed(&o->come, p) ==
+			  count_listed(&o->gone, p);
 	}
-	for (size_t i = 0; i < o->come.count && good; i++)
-		good = count_points(&o->come.items[i]) != 0;
-	return good;
+}
+
+/* Whether somebody here is governed afterwards. If not, nothing here is judged at all. */
+static bool
+some_stay(const struct own *o)
+{
+	size_t points = 0;
+
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		const struct side *side = &o->u->s->c->sides[d];
+
+		for (size_t i = 0; i < side->profile_count; i++)
+			points += side->profiles[i]->point_count;
+	}
+	return points + o->come.count > o->gone.count;
 }
 
 /* False: it takes more; nothing has changed. */
@@ -240,24 +255,24 @@ find(struct own *o)
 	if (!find_all_come(o))
 		return false;
 	leave_out_same(o);
-	return none_is_alone(o);
+	find_ends(o);
+	return some_stay(o);
 }
 
 /* ---- elements ---- */
 
+/* What a profile has for an address. `uses`: of the numbers that this bears it takes or gives
+ * them: it is the first of its family, or the last. */
 static void
-emit_points(struct own *o, struct own_list *list)
+emit_point(struct own *o, struct own_point *p, bool uses, bool came)
 {
 	struct compiler *c = o->u->s->c;
 
-	c->placing = true;
+	c->placing = !uses;
+	c->retracting = !came;
 	c->element_count = 0; /* what there is in all is counted at the end */
-	for (size_t i = 0; i < list->count; i++) {
-		struct own_point *p = &list->items[i];
-
-		cells_emit_points(&c->sides[p->dir], p->profile, &p->point, 1);
-	}
-	c->placing = false;
+	cells_emit_points(&c->sides[p->dir], p->profile, &p->point, 1);
+	c->placing = c->retracting = false;
 }
 
 static struct point *
@@ -393,6 +408,39 @@ keep_locals(struct own *o)
 		c->locals[i] = all.workloads[i];
 }
 
+/* Their elements go. The last of a profile that others take the place of stays there for what
+ * the profile has a use for until they have come. */
+static void
+take_leave(struct own *o)
+{
+	for (size_t i = 0; i < o->gone.count; i++) {
+		struct own_point *p = &o->gone.items[i];
+
+		if (p->ends)
+			take_point_out(p);
+		emit_point(o, p, p->ends && count_points(p) == 0, false);
+	}
+	for (size_t i = 0; i < o->gone.count; i++) {
+		if (!o->gone.items[i].ends)
+			point_of(&o->gone.items[i])->leaving = true;
+	}
+}
+
+static void
+take_in(struct own *o)
+{
+	for (size_t i = 0; i < o->come.count; i++) {
+		struct own_point *p = &o->come.items[i];
+
+		emit_point(o, p, count_points(p) == 0, true);
+		put_point_in(p);
+	}
+	for (size_t i = 0; i < o->gone.count; i++) {
+		if (!o->gone.items[i].ends)
+			take_point_out(&o->gone.items[i]);
+	}
+}
+
 /* First those that are no more leave, at classes as they were; then classes change, at those
  * that stay; then those that are new come. */
 static void
@@ -404,17 +452,10 @@ take(struct own *o)
 	keep_locals(o); /* which looks at what is held */
 	tell_own(o);
 	tell_itself(o);
-	emit_points(o, &o->gone);
+	take_leave(o);
 	update_take_emitted(u, u->removed);
-	/* The last of a profile stays for what the profile has a use for. */
-	for (size_t i = 0; i < o->gone.count; i++)
-		point_of(&o->gone.items[i])->leaving = true;
 	update_addresses(u);
-	for (size_t i = 0; i < o->gone.count; i++)
-		take_point_out(&o->gone.items[i]);
-	for (size_t i = 0; i < o->come.count; i++)
-		put_point_in(&o->come.items[i]);
-	emit_points(o, &o->come);
+	take_in(o);
 	update_take_emitted(u, u->added);
 	for (unsigned i = 0; i < SET_COUNT; i++)
 		cancel(&u->removed[i], &u->added[i]);
@@ -442,4 +483,19 @@ update_own(struct update *u)
 	free(o.come.items);
 	compiler_fini(&o.c);
 	return found;
+}
+
+bool
+compile_state_keeps(const struct compile_state *s)
+{
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		const struct side *side = &s->c->sides[d];
+
+		for (size_t i = 0; i < side->profile_count; i++) {
+			if (!side->profiles[i]->host &&
+			    side->profiles[i]->point_count == 0)
+				return true;
+		}
+	}
+	return false;
 }

@@ -114,6 +114,21 @@ governs_local(const struct compiler *c, const struct policy *policy)
 	return false;
 }
 
+/* Whether rules of it may be in a profile that nobody is held to now (compile_own.c). */
+static bool
+is_kept(const struct compiler *c, const struct policy *policy)
+{
+	for (size_t i = 0; policy != NULL && i < c->number_count; i++) {
+		const struct policy *kept = c->numbers[i].policy;
+
+		if (kept != NULL && kept->kind == policy->kind &&
+		    str_eq(kept->name, policy->name) &&
+		    str_eq(kept->namespace_text, policy->namespace_text))
+			return true;
+	}
+	return false;
+}
+
 /* Its labels may also say what the node that is compiled for is held to. */
 static void
 touch_node(struct update *u, const struct node *node)
@@ -173,7 +188,8 @@ update_see(struct update *u, const struct compile_change *change)
 		    u, model_display_of_ns(u->arena, change->ns), NULL, change->ns);
 		break;
 	case CHANGE_POLICY:
-		u->local |= governs_local(u->s->c, change->policy_before) ||
+		u->local |= is_kept(u->s->c, change->policy_before) ||
+			    governs_local(u->s->c, change->policy_before) ||
 			    governs_local(u->s->c, change->policy_after);
 		break;
 	case CHANGE_NODE:

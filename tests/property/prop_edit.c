@@ -2,7 +2,8 @@
  * Edits against compiling anew: a random cluster, a document to a source, and a series of
  * random edits of single documents. After each the state that was told of the edit has the
  * content that compiling the whole model gives, byte for byte with the places of elements,
- * and the difference that it told leads from the content before to the one after.
+ * or where it keeps rules for workloads to come, one that does the same to packets; and the
+ * difference that it told leads from the content before to the one after.
  * Options: --cases N (series) --edits N (of each) --seed S. What fails is printed.
  */
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include "policy-lang/compile_incremental.h"
 #include "policy-lang/load.h"
 #include "tests/property/edits.h"
+#include "tests/property/judged.h"
 #include "tests/property/names.h"
 
 #define CASES_DEFAULT DICE_CASES(60)
@@ -36,8 +38,9 @@ struct series {
 	/* Edits under a Route that says via, of anything but Routes and Quotas: which were
 	 * compiled anew, and which had what goes through something compiled again. */
 	unsigned long via_edits, via_anew, via_again;
-	unsigned long
-	    own; /* edits after which only some of the node's own were looked at */
+	/* Edits after which only some of the node's own were looked at; and after which rules
+	 * were kept that nobody is held to. */
+	unsigned long own, keeping;
 };
 
 static struct model *
@@ -246,8 +249,11 @@ check_edit(
 	if (!compile_node(s->arena, s->model, &s->options, &diags, &expected))
 		return fail(s, doc, "does not compile");
 	compile_state_content(s->state, s->arena, &now);
-	if (!same_content(&expected, &now))
+	if (compile_state_keeps(s->state)
+		? !same_judgement(&s->editor.dice, &expected, &now)
+		: !same_content(&expected, &now))
 		return fail(s, doc, "another content than compiling anew");
+	s->keeping += compile_state_keeps(s->state);
 	for (unsigned i = 0; i < SET_COUNT && !delta->anew; i++) {
 		if (!delta_leads(delta, (enum table_set_id)i, &s->content, &now))
 			return fail(s, doc, "the difference leads elsewhere");
@@ -408,7 +414,7 @@ run_series(struct series *s, uint64_t edits)
 /* What the series did, all together. */
 struct sums {
 	unsigned long edits, quick, elements, learnt_edits, learnt_quick, moves,
-	    quick_moves, via_edits, via_anew, via_again, own;
+	    quick_moves, via_edits, via_anew, via_again, own, keeping;
 };
 
 static void
@@ -425,6 +431,7 @@ add_up(struct sums *t, const struct series *s)
 	t->via_anew += s->via_anew;
 	t->via_again += s->via_again;
 	t->own += s->own;
+	t->keeping += s->keeping;
 }
 
 /* A run that always compiles anew, or changes nothing, is no test. Few series may do little of
@@ -434,8 +441,9 @@ is_test(const struct sums *t)
 {
 	return t->quick > t->edits * 2 / 5 && t->elements > t->quick / 16 &&
 	       t->quick_moves > t->moves / 2 && t->learnt_quick == t->learnt_edits &&
-	       t->own > t->edits / 64 && t->via_anew <= t->via_edits / 16 &&
-	       t->via_again != 0 && t->via_edits - t->via_again > t->via_edits / 8;
+	       t->own > t->edits / 64 && t->keeping != 0 &&
+	       t->via_anew <= t->via_edits / 16 && t->via_again != 0 &&
+	       t->via_edits - t->via_again > t->via_edits / 8;
 }
 
 int
@@ -469,9 +477,9 @@ main(int argc, char **argv)
 	    "%llu series from seed %llu: %lu edits, %lu without compiling anew, "
 	    "of %lu elements; %lu moves, %lu without; names %lu times, %lu without; "
 	    "%lu under via, %lu of them compiling anew, %lu via again; "
-	    "%lu of own workloads alone\n",
+	    "%lu of own workloads alone, %lu with rules for nobody\n",
 	    (unsigned long long)done, (unsigned long long)seed, t.edits, t.quick,
 	    t.elements, t.moves, t.quick_moves, t.learnt_edits, t.learnt_quick,
-	    t.via_edits, t.via_anew, t.via_again, t.own);
+	    t.via_edits, t.via_anew, t.via_again, t.own, t.keeping);
 	return ok && is_test(&t) ? 0 : 1;
 }

@@ -2,8 +2,8 @@
  * A model that is kept up source by source against loading all of them anew: a random
  * cluster, a document to a source, and a series of random edits, each of one document or of
  * a few at once. After each the content of the state that was told equals what compiling a
- * new load of all the sources gives, byte for byte with the places of elements; what is
- * refused, or beyond an edit, leaves everything as it was. Questions to the state are
+ * new load of all the sources gives, byte for byte with the places of elements, or where it
+ * keeps rules for workloads to come, does the same to packets; what is refused, or beyond an edit, leaves everything as it was. Questions to the state are
  * answered as its content says. Between the edits pods are announced, and no longer. A
  * load that takes what is kept of a document in the place of mistakes is as one of what the
  * document said before.
@@ -17,6 +17,7 @@
 #include "policy-lang/load.h"
 #include "policy-lang/table_walk.h"
 #include "tests/property/edits.h"
+#include "tests/property/judged.h"
 
 #define CASES_DEFAULT  DICE_CASES(60)
 #define EDITS_DEFAULT  25
@@ -44,6 +45,7 @@ struct series {
 	unsigned long moved, moved_policies; /* placed elsewhere; what is in them */
 	unsigned long kept, kept_pods;       /* loads with something kept */
 	unsigned long own, via; /* compiled: own workloads alone; via again */
+	unsigned long keeping;  /* edits after which it has rules for nobody */
 	unsigned long
 	    ruled; /* quick edits with the first Route that leads out, or the last */
 	/* Edits that took no compiling anew: of Routes, of limits, of external networks that
@@ -184,8 +186,11 @@ check(struct series *s, const struct compile_delta *delta)
 		ok = fail(s, "other objects than a whole load");
 	compile_state_content(s->state, s->arena, &now);
 	compile_state_counts(s->state, counts);
-	if (ok && !same_content(&expected, &now))
+	if (ok && (compile_state_keeps(s->state)
+			  ? !same_judgement(&s->editor.dice, &expected, &now)
+			  : !same_content(&expected, &now)))
 		ok = fail(s, "another content than a whole load");
+	s->keeping += compile_state_keeps(s->state);
 	for (unsigned i = 0; i < SET_COUNT && ok; i++) {
 		if (!delta->anew &&
 		    !delta_leads(delta, (enum table_set_id)i, &s->content, &now))
@@ -578,8 +583,8 @@ run_series(struct series *s, uint64_t edits)
 /* What the series did, all together. */
 struct sums {
 	unsigned long quick, anew, beyond, refused, spaces, grown, nodes, announced,
-	    kept, kept_pods, moved, moved_policies, told_of, own, via, routes, limits,
-	    externals, silent, ruled;
+	    kept, kept_pods, moved, moved_policies, told_of, own, keeping, via, routes,
+	    limits, externals, silent, ruled;
 };
 
 static void
@@ -598,6 +603,7 @@ add_up(struct sums *t, const struct series *s)
 	t->moved += s->moved;
 	t->told_of += s->told_of;
 	t->own += s->own;
+	t->keeping += s->keeping;
 	t->via += s->via;
 	t->routes += s->routes;
 	t->limits += s->limits;
@@ -615,8 +621,9 @@ all_came(const struct sums *t)
 	return t->anew != 0 && t->refused != 0 && t->spaces != 0 && t->grown != 0 &&
 	       t->nodes != 0 && t->announced != 0 && t->kept != 0 &&
 	       t->kept_pods != 0 && t->moved != 0 && t->moved_policies != 0 &&
-	       t->told_of != 0 && t->own != 0 && t->via != 0 && t->routes != 0 &&
-	       t->limits != 0 && t->externals != 0 && t->silent != 0 && t->ruled != 0;
+	       t->told_of != 0 && t->own != 0 && t->keeping != 0 && t->via != 0 &&
+	       t->routes != 0 && t->limits != 0 && t->externals != 0 &&
+	       t->silent != 0 && t->ruled != 0;
 }
 
 int
@@ -651,13 +658,14 @@ main(int argc, char **argv)
 		     "%lu loaded whole, %lu refused; %lu namespaces' labels, %lu new, "
 		     "%lu moved with %lu policies; %lu nodes, %lu as pods say; "
 		     "%lu announced pods; %lu times kept, %lu of them pods; "
-		     "%lu of own workloads alone, %lu via again; quick: %lu Routes, "
+		     "%lu of own workloads alone, %lu with rules for nobody, %lu via "
+		     "again; quick: %lu Routes, "
 		     "%lu of them the first or last that leads out, %lu limits, %lu "
 		     "external networks, %lu that mean nothing\n",
 	    (unsigned long long)done, (unsigned long long)seed, t.quick, t.anew,
 	    t.beyond, t.refused, t.spaces, t.grown, t.moved, t.moved_policies, t.nodes,
-	    t.told_of, t.announced, t.kept, t.kept_pods, t.own, t.via, t.routes,
-	    t.ruled, t.limits, t.externals, t.silent);
+	    t.told_of, t.announced, t.kept, t.kept_pods, t.own, t.keeping, t.via,
+	    t.routes, t.ruled, t.limits, t.externals, t.silent);
 	/* Nor is one that always begins again. */
 	return ok && t.quick > t.beyond && all_came(&t) ? 0 : 1;
 }

@@ -366,6 +366,24 @@ START_TEST(kernel_role_that_does_not_answer_is_an_illness)
 }
 END_TEST
 
+/* Whatever comes into force meanwhile waits for a look. */
+START_TEST(look_at_rules_that_nobody_else_can_change_can_wait)
+{
+	static const struct {
+		bool owned, suspect, looks;
+	} cases[] = {{true, false, false}, {true, true, true}, {false, false, true}};
+	struct engine_apply *a = &engine->apply;
+
+	engine->kernel.owned = cases[_i].owned;
+	a->suspect = cases[_i].suspect;
+	a->digest_known = false;
+	a->looked.ns = monotime_now().ns + UINT64_C(3600000000000);
+	a->look_after.ns = 0; /* of looks that cannot wait */
+	engine_apply_look(engine);
+	ck_assert_uint_eq(a->looks, cases[_i].looks);
+}
+END_TEST
+
 /* Behind it nothing new would come into force. */
 START_TEST(load_that_does_not_end_is_an_illness)
 {
@@ -492,6 +510,8 @@ main(void)
 	    tc, load_that_waits_for_one_source_does_not_ask_again_for_another);
 	tcase_add_test(tc, record_that_went_to_another_audit_role_is_not_waited_for);
 	tcase_add_test(tc, kernel_role_that_does_not_answer_is_an_illness);
+	tcase_add_loop_test(
+	    tc, look_at_rules_that_nobody_else_can_change_can_wait, 0, 3);
 	tcase_add_test(tc, load_that_does_not_end_is_an_illness);
 	tcase_add_test(tc, source_that_is_readable_again_says_what_is_wrong_with_it);
 	tcase_add_test(tc, what_cannot_be_compiled_anew_is_loaded_again);

@@ -56,6 +56,7 @@ load(const char *text)
 	ck_assert_ptr_nonnull(state);
 }
 
+/* While rules are kept for nobody, classes may be others. */
 static void
 check_content(void)
 {
@@ -63,6 +64,8 @@ check_content(void)
 	struct buf one = {0}, two = {0};
 
 	live_settle(live);
+	if (compile_state_keeps(state))
+		return;
 	ck_assert(compile_node(arena, live_model(live), &options, &diags, &expected));
 	compile_state_content(state, arena, &now);
 	table_print_json(&one, &expected);
@@ -81,9 +84,9 @@ listed(enum table_set_id set)
 	return counts[set];
 }
 
-/* Edits the one other source there is; what that came to. */
+/* Edits another source; what that came to. */
 static struct compile_delta
-advance(const char *text)
+advance_source(const char *name, const char *text)
 {
 	const struct str none = {NULL, 0};
 	struct live_edit *e = live_edit_new(live);
@@ -92,7 +95,7 @@ advance(const char *text)
 	size_t count;
 
 	ck_assert_int_eq(
-	    live_read(e, STR("edited"), text != NULL ? str_from(text) : none, &diags),
+	    live_read(e, str_from(name), text != NULL ? str_from(text) : none, &diags),
 	    LIVE_READ);
 	ck_assert(live_commit(e, arena, &diags, &changes, &count));
 	compile_state_advance(
@@ -102,15 +105,27 @@ advance(const char *text)
 	return delta;
 }
 
+static struct compile_delta
+advance(const char *text)
+{
+	return advance_source("edited", text);
+}
+
 /* The same, of what needs no compiling anew. */
 static struct compile_delta
-edit(const char *text)
+edit_source(const char *name, const char *text)
 {
-	struct compile_delta delta = advance(text);
+	struct compile_delta delta = advance_source(name, text);
 
 	ck_assert(!delta.anew);
 	check_content();
 	return delta;
+}
+
+static struct compile_delta
+edit(const char *text)
+{
+	return edit_source("edited", text);
 }
 
 START_TEST(what_others_are_held_to_is_no_new_program)
@@ -132,11 +147,63 @@ START_TEST(what_nobody_else_is_held_to_is)
 	load(BASE);
 	/* What the port's name means there is a rule of its own. */
 	ck_assert(!edit(WORKLOAD("other", "web", "n1", "10.1.0.2", "8080")).own);
-	ck_assert(!edit(OTHER("10.1.0.2")).own);
-	/* The first of a family, and the last. */
-	ck_assert(!edit(OTHER("10.1.0.2, \"fd00::2\"")).own);
-	ck_assert(!edit(OTHER("10.1.0.2")).own);
+	ck_assert(!compile_state_keeps(state));
+}
+END_TEST
+
+START_TEST(the_first_and_the_last_of_a_family_are_no_new_program)
+{
+	load(BASE);
+	ck_assert(edit(OTHER("10.1.0.2, \"fd00::2\"")).own);
+	ck_assert_uint_eq(listed(SET_LOCAL6_IN), 1);
+	ck_assert(edit(OTHER("\"fd00::3\"")).own);
+	ck_assert(edit(OTHER("10.1.0.2")).own);
+	ck_assert_uint_eq(listed(SET_LOCAL6_IN) + listed(SET_CELL6_IN_REST), 0);
 	ck_assert(edit(NULL).own);
+	ck_assert(!compile_state_keeps(state));
+}
+END_TEST
+
+#define SOLO WORKLOAD("solo", "solo", "n1", "10.1.0.2", "80")
+#define ALONE(port)                                                                    \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: Policy\nmetadata: { name: alone, "  \
+	"namespace: /a }\nspec: { workloads: { matchLabels: { app: solo } }, allow: "  \
+	"{ ingress: [ { ports: [ " port " ], from: [ { workloads: { matchLabels: { "   \
+	"app: lb } } } ] } ] } }\n"
+
+/* Nothing of what it was held to is left, but that its like is held to that at once. */
+START_TEST(what_the_last_was_held_to_is_kept_for_the_next)
+{
+	size_t governed, rules;
+
+	load(BASE);
+	edit_source("policy", ALONE("81/tcp"));
+	governed = listed(SET_LOCAL4_IN);
+	rules = listed(SET_RULES);
+	ck_assert(!edit(SOLO).own);
+	ck_assert_uint_gt(listed(SET_RULES), rules);
+	ck_assert(!compile_state_keeps(state));
+	ck_assert(edit(NULL).own);
+	ck_assert(compile_state_keeps(state));
+	ck_assert_uint_eq(listed(SET_LOCAL4_IN), governed);
+	ck_assert_uint_eq(listed(SET_RULES), rules);
+	ck_assert(edit(WORKLOAD("next", "solo", "n1", "10.1.0.3", "80")).own);
+	ck_assert(!compile_state_keeps(state));
+}
+END_TEST
+
+START_TEST(what_is_kept_goes_with_its_policy)
+{
+	static const char *const texts[] = {ALONE("82/tcp"), NULL};
+
+	load(BASE);
+	edit_source("policy", ALONE("81/tcp"));
+	edit(SOLO);
+	ck_assert(edit(NULL).own);
+	ck_assert(compile_state_keeps(state));
+	ck_assert(edit_source("policy", texts[_i]).local);
+	ck_assert(!compile_state_keeps(state));
+	edit(SOLO);
 }
 END_TEST
 
@@ -345,6 +412,9 @@ main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, what_others_are_held_to_is_no_new_program);
 	tcase_add_test(tcase, what_nobody_else_is_held_to_is);
+	tcase_add_test(tcase, the_first_and_the_last_of_a_family_are_no_new_program);
+	tcase_add_test(tcase, what_the_last_was_held_to_is_kept_for_the_next);
+	tcase_add_loop_test(tcase, what_is_kept_goes_with_its_policy, 0, 2);
 	tcase_add_test(tcase, an_address_is_its_first_owners);
 	tcase_add_test(tcase, very_many_addresses_are_not_looked_for_one_by_one);
 	tcase_add_test(tcase, an_address_of_a_node_is_no_workloads);

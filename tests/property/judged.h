@@ -1,0 +1,16 @@
+/*
+ * Whether two contents do the same to packets, where they need not be the same: classes may
+ * tell peers apart whom no rule tells apart.
+ */
+#ifndef TESTS_PROPERTY_JUDGED_H
+#define TESTS_PROPERTY_JUDGED_H
+
+#include "policy-lang/table.h"
+#include "tests/property/dice.h"
+
+/* The same chains and the same elements, but for the sets that classes are in; and random
+ * packets of and to the workloads that are governed go the same way through both. */
+MUST_CHECK bool same_judgement(
+    struct dice *dice, const struct table_content *a, const struct table_content *b);
+
+#endif
