@@ -126,6 +126,32 @@ def test_killed_audit_role_comes_back(lab, tmp_path):
     lab.node.exec(["nft", "flush", "ruleset"])
 
 
+@pytest.mark.parametrize("mode", ["best-effort"])
+def test_logs_that_cannot_be_opened_leave_no_node_without_policy(lab, tmp_path, mode):
+    disk = tmp_path / "disk"
+    disk.write_text("no directory")
+    it = Enforcer(lab.node, tmp_path, {"world.yaml": world(lab), "db.yaml": DB},
+                  audit={"directory": str(disk / "audit"), "mode": mode},
+                  flows={"file": str(disk / "flows.jsonl")})
+    with it.start(ready=mode == "best-effort"):
+        it.wait_state("enforcing" if mode == "best-effort" else "closed")
+        assert lab.probe("mon", "db", "tcp", 5432).state == "closed"
+        assert lab.probe("web", "db", "tcp", 5432).open == (mode == "best-effort")
+        wait_until(lambda: it.status()["flows"]["unwritten"] > 0, 60, "a record")
+        assert not it.status()["audit"]["writable"]
+        disk.unlink()
+        disk.mkdir()
+        wait_until(lambda: it.status()["audit"]["writable"], 60, "the audit log")
+        it.wait_state("enforcing")
+        assert lab.probe("web", "db", "tcp", 5432).open
+        kill(it.role("audit"))  # which finds no disk any more
+        disk.rename(tmp_path / "gone")
+        wait_until(lambda: "audit-directory" in it.log().rpartition("audit-writable")[2]
+                   or "status=1" in it.log().rpartition("status=137")[2], 60, "another try")
+        assert it.process.poll() is None and it.status()["state"] == "enforcing"
+    lab.node.exec(["nft", "flush", "ruleset"])
+
+
 def test_killed_parent_takes_all_roles_along_and_rules_stay(lab, enforcer):
     pids = [role["pid"] for role in enforcer.status()["roles"]]
     with watched(lab) as watch:
