@@ -126,8 +126,9 @@ def test_killed_audit_role_comes_back(lab, tmp_path):
     lab.node.exec(["nft", "flush", "ruleset"])
 
 
-@pytest.mark.parametrize("mode", ["best-effort"])
+@pytest.mark.parametrize("mode", ["best-effort", "required"])
 def test_logs_that_cannot_be_opened_leave_no_node_without_policy(lab, tmp_path, mode):
+    """A required one holds back what is new, also at the start: all is closed then."""
     disk = tmp_path / "disk"
     disk.write_text("no directory")
     it = Enforcer(lab.node, tmp_path, {"world.yaml": world(lab), "db.yaml": DB},
