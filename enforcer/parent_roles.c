@@ -16,6 +16,7 @@
 #define RESTART_MOST_MS  5000
 #define LIVED_MS         10000 /* a role that lived as long starts again at once */
 #define STOP_MS          5000  /* for a role to end by itself */
+#define EXIT_MS          1000  /* the same, of one that has closed its socket */
 
 const struct proc_role enforcer_roles[] = {
     [ROLE_KERNEL] = {"kernel", kernel_role_run},
@@ -41,12 +42,18 @@ parent_role(enum role_id id)
 	return &enforcer_roles[id < ROLE_KUBE ? id : ROLE_KUBE];
 }
 
-/* One that does not do as it should; its pidfd tells the rest. */
+/* One that does not do as it should; its pidfd tells the rest. One that never was ready may
+ * be about to exit, and to say by its status that it cannot start. */
 static void
 end_role(const struct supervised *role)
 {
-	if (role->child.pid != 0)                     /* 0 would be all of us */
-		(void)kill(role->child.pid, SIGKILL); /* it may have ended already */
+	struct pollfd wait = {.fd = role->child.pidfd, .events = POLLIN};
+
+	if (role->child.pid == 0)
+		return; /* it would be all of us */
+	if (!role->ready)
+		(void)poll(&wait, 1, EXIT_MS); /* either way it ends now */
+	(void)kill(role->child.pid, SIGKILL);  /* it may have ended already */
 }
 
 /* ---- sending ---- */
