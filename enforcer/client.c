@@ -296,14 +296,16 @@ ask(const struct client_options *c)
 
 /* ---- top ---- */
 
-static json_t *
-fetch_value(const struct client_options *c)
+/* False if nobody answers; *out is NULL, too, if the answer is that there is none. */
+static bool
+fetch_value(const struct client_options *c, json_t **out)
 {
 	struct buf answer = {0};
-	json_t *root = fetch(c, &answer) ? load(c, &answer) : NULL;
+	bool answered = fetch(c, &answer);
 
+	*out = answered ? load(c, &answer) : NULL;
 	buf_free(&answer);
-	return root;
+	return answered;
 }
 
 /* One screen after the other, where there is one. */
@@ -317,24 +319,25 @@ clear_screen(const struct client_options *c)
 		(void)fputs("\033[H\033[2J", stdout);
 }
 
-/* Two readings, and what is between them; again and again with --follow. */
+/* Two readings, and what is between them; again and again with --follow, also past one
+ * that there is not, as while the kernel role starts. */
 static int
 top(const struct client_options *c)
 {
 	const struct timespec wait = {.tv_sec = c->interval_s};
-	json_t *before = fetch_value(c), *after;
-	bool on = before != NULL, ok;
+	json_t *before, *after;
+	bool on = fetch_value(c, &before) && before != NULL, ok;
 
 	while (on) {
 		(void)nanosleep(&wait, NULL); /* a signal ends us */
-		after = fetch_value(c);
-		if (after != NULL) {
+		on = fetch_value(c, &after);
+		if (before != NULL && after != NULL) {
 			clear_screen(c);
 			client_print_top(before, after, c->interval_s, c->count, c);
 		}
 		json_decref(before);
 		before = after;
-		on = after != NULL && c->follow && fflush(stdout) == 0;
+		on = on && c->follow && fflush(stdout) == 0;
 	}
 	ok = before != NULL;
 	json_decref(before);

@@ -174,7 +174,14 @@ on_dns_link(struct engine *e, struct proc_msg *msg)
 static bool
 on_flow_file(struct engine *e, struct proc_msg *msg)
 {
-	engine_flows_file(e, link_take_fd(msg));
+	struct proc_reader r;
+	bool kept;
+
+	proc_reader_init(&r, msg);
+	kept = proc_get_u8(&r) != 0;
+	if (!proc_reader_done(&r))
+		return false;
+	engine_flows_file(e, kept, link_take_fd(msg));
 	return true;
 }
 

@@ -132,8 +132,8 @@ plan_midstream(struct engine_apply *a)
 	a->whole = false;
 }
 
-static void
-begin(struct engine *e, struct program *p)
+void
+engine_apply_begin(struct engine *e, struct program *p)
 {
 	struct engine_apply *a = &e->apply;
 
@@ -354,9 +354,9 @@ engine_apply_step(struct engine *e)
 
 		a->candidate = NULL;
 		a->candidate_refused = false;
-		begin(e, p);
+		engine_apply_begin(e, p);
 	} else if (a->heal || wants_midstream(e)) {
-		begin(e, a->current);
+		engine_apply_begin(e, a->current);
 	} else if (a->recompiled != NULL && !audit_blocks(e)) {
 		begin_recompiled(e);
 	} else if (!take_edits(e) && ((a->verify && !a->ahead) || a->glance)) {

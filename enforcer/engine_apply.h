@@ -97,6 +97,8 @@ void engine_apply_init(struct engine *e);
 void engine_apply_fini(struct engine *e);
 /* Takes a program that is to be put in force. */
 void engine_apply_offer(struct engine *e, struct program *p);
+/* Begins to put one in force, before all that waits. Nothing may be under way. */
+void engine_apply_begin(struct engine *e, struct program *p);
 /* The program in force has changed: what it is now is to be in the kernel. Borrows the
  * delta until the commit is answered. */
 void engine_apply_changed(

@@ -36,7 +36,7 @@ on_record(void *arg, const struct flows_record *record)
 	f->recent_next = (f->recent_next + 1) % ENGINE_RECENT_FLOWS;
 	f->recent_count += f->recent_count < ENGINE_RECENT_FLOWS;
 	buf_add_char(line, '\n');
-	if (f->file >= 0)
+	if (f->kept)
 		buf_add_str(&f->lines, buf_str(line));
 	control_flow(e->control, buf_str(line));
 	engine_export_flow(e, &view);
@@ -99,13 +99,14 @@ write_lines(struct engine_flows *f)
 }
 
 void
-engine_flows_file(struct engine *e, int fd)
+engine_flows_file(struct engine *e, bool kept, int fd)
 {
 	struct engine_flows *f = &e->flows;
 
 	write_lines(f);
 	if (f->file >= 0)
 		(void)close(f->file); /* written to as far as it can be */
+	f->kept = kept;
 	f->file = fd;
 	f->file_failed = false;
 	f->torn = false;
@@ -190,7 +191,7 @@ engine_flows_fini(struct engine *e)
 	struct engine_flows *f = &e->flows;
 
 	flows_free(f->flows); /* tells what is left */
-	engine_flows_file(e, -1);
+	engine_flows_file(e, false, -1);
 	nflog_reader_close(&f->log);
 	for (size_t i = 0; i < ENGINE_RECENT_FLOWS; i++)
 		buf_free(&f->recent[i]);

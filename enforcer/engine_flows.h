@@ -16,7 +16,8 @@ struct engine;
 struct engine_flows {
 	struct nflog_reader log;
 	struct flows *flows;
-	int file;         /* -1: none */
+	bool kept;        /* in a file, */
+	int file;         /* this; -1: it cannot be opened */
 	struct buf lines; /* not written yet */
 	bool file_failed;
 	bool torn;                              /* the file ends in half a line */
@@ -57,8 +58,8 @@ void engine_flows_init(struct engine *e);
 void engine_flows_fini(struct engine *e);
 /* Takes the NFLOG socket; -1: it is gone. */
 void engine_flows_socket(struct engine *e, int fd);
-/* Takes the flow log's file; -1: none. */
-void engine_flows_file(struct engine *e, int fd);
+/* Takes the flow log's file; -1: there is none, though it may be to be kept. */
+void engine_flows_file(struct engine *e, bool kept, int fd);
 void engine_flows_tick(struct engine *e);
 
 /* ---- engine_export.c ---- */

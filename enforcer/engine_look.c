@@ -109,7 +109,8 @@ judge_rules(struct engine *e, const struct kernel_observation *o)
 		a->generation = o->generation;
 }
 
-/* Nothing of ours is in force yet, and nothing is there: close what is to be closed. */
+/* Nothing of ours is in force yet, and nothing is there: close what is to be closed, unless
+ * policy is ready and does not have to wait until it is on record. */
 static void
 close_at_boot(struct engine *e)
 {
@@ -118,11 +119,11 @@ close_at_boot(struct engine *e)
 	if (!e->settings.boot_closed ||
 	    (e->settings.workload_network_count == 0 &&
 		e->settings.workload_interface_count == 0) ||
-	    e->apply.candidate != NULL)
+	    (e->apply.candidate != NULL && !e->settings.audit_required))
 		return;
 	p = program_make_skeleton(&e->settings);
 	if (p->ok) {
-		e->apply.candidate = p;
+		engine_apply_begin(e, p);
 		return;
 	}
 	log_error("closed", "detail=\"cannot make the closed table\"");

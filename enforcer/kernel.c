@@ -203,6 +203,8 @@ start(struct kernel *k, int table_fd, struct err *err)
 	k->nft = nft_new(table_fd);
 	if (k->settings.own_table)
 		rc = nft_own(k->nft, &k->owned, err);
+	if (rc == 0 && !k->owned)
+		rc = nft_claim(k->nft, err);
 	if (rc == 0)
 		rc = nft_find_lacks(k->nft, &k->lacks, err);
 	if ((k->lacks & OP_LACKS_FIB) != 0)

@@ -33,6 +33,7 @@ static const struct kube_path document_fields[] = {
     {.steps = {"metadata", "name"}},
     {.steps = {"metadata", "namespace"}},
     {.steps = {"metadata", "labels"}},
+    {.steps = {"metadata", "annotations", "ringfence.dev/enforcement"}},
     {.steps = {"spec"}},
 };
 

@@ -15,7 +15,7 @@ enum enforcer_message {
 	MSG_SOURCE, /* body: u32 index, str why it cannot be read; or fd: a bundle */
 	MSG_KERNEL_LINK, /* fd: a socket to the (new) kernel role */
 	MSG_AUDIT_LINK,  /* fd: a socket to the (new) audit role */
-	MSG_FLOW_FILE,  /* fd: the flow log, to append to; none: it is no longer kept */
+	MSG_FLOW_FILE,  /* u8 whether there is to be a flow log; fd: it, to append to */
 	MSG_NAMES_FILE, /* fd: where to keep what is known by name; none: nowhere */
 	MSG_FLOW_EXPORT, /* u8 enum enforcer_export, u8 EXPORT_*, u32 IPFIX domain,
 			    u32 enterprise; fd: a connected socket; none: there is no

@@ -558,3 +558,18 @@ nft_own(struct nft *n, bool *out_owned, struct err *err)
 		rc = nft_run_small(n, nft_build_adopt, &refusal, err);
 	return rc;
 }
+
+int
+nft_claim(struct nft *n, struct err *err)
+{
+	struct err why = ERR_INIT;
+	struct nft_refusal refusal = {0};
+	int rc = nft_run_small(n, nft_build_claim, &refusal, &why);
+
+	if (rc == 0 || refusal.sys == EOPNOTSUPP || refusal.sys == EINVAL)
+		return 0;
+	if (refusal.sys == EPERM)
+		return err_set(
+		    err, ERR_EXISTS, "another enforcer runs in this network namespace");
+	return err_set(err, rc, "%s", why.msg);
+}

@@ -26,6 +26,13 @@ void nft_close(struct nft *n);
 MUST_CHECK int nft_own(struct nft *n, bool *out_owned, struct err *err);
 
 /*
+ * Keeps other daemons from a table that is not owned, as long as the socket is open: none is
+ * to undo what another does. ERR_EXISTS if there is one already. A kernel without tables that
+ * belong to a socket (before Linux 5.12) keeps nobody out.
+ */
+MUST_CHECK int nft_claim(struct nft *n, struct err *err);
+
+/*
  * Finds out what it lacks (enum op_lack; 0: nothing). A limit that it lacks is left out of
  * chains from then on: it is about sharing, and a table that the kernel refuses for it would
  * be worse. Without translation tables have no_nat (struct table_settings).

@@ -126,16 +126,21 @@ must(void *p)
 /* ---- table ---- */
 
 void
-nft_build_named_table(
-    struct nft_build *b, uint16_t type, uint16_t flags, const char *name, bool owned)
+nft_build_named_table(struct nft_build *b, uint16_t type, uint16_t flags,
+    const char *name, uint32_t table_flags)
 {
 	struct nlmsghdr *header = nft_build_begin(b, type, flags);
 
 	mnl_attr_put_strz(header, NFTA_TABLE_NAME, name);
-	if (owned)
-		mnl_attr_put_u32(
-		    header, NFTA_TABLE_FLAGS, htonl(NFT_OWNER | NFT_PERSIST));
+	if (table_flags != 0)
+		mnl_attr_put_u32(header, NFTA_TABLE_FLAGS, htonl(table_flags));
 	nft_build_end(b, header);
+}
+
+static uint32_t
+flags_of(bool owned)
+{
+	return owned ? NFT_OWNER | NFT_PERSIST : 0;
 }
 
 /* ---- sets ---- */
@@ -438,8 +443,7 @@ nft_build_awake(struct nft_build *b)
 	struct nlmsghdr *header = nft_build_begin(b, NFT_MSG_NEWTABLE, NLM_F_CREATE);
 
 	mnl_attr_put_strz(header, NFTA_TABLE_NAME, TABLE_NAME);
-	mnl_attr_put_u32(
-	    header, NFTA_TABLE_FLAGS, b->owned ? htonl(NFT_OWNER | NFT_PERSIST) : 0);
+	mnl_attr_put_u32(header, NFTA_TABLE_FLAGS, htonl(flags_of(b->owned)));
 	nft_build_end(b, header);
 }
 
@@ -545,21 +549,29 @@ void
 nft_build_no_table(struct nft_build *b)
 {
 	/* Adding what may be there already, so that deleting cannot fail. */
-	nft_build_named_table(b, NFT_MSG_NEWTABLE, NLM_F_CREATE, TABLE_NAME, false);
-	nft_build_named_table(b, NFT_MSG_DELTABLE, 0, TABLE_NAME, false);
+	nft_build_named_table(b, NFT_MSG_NEWTABLE, NLM_F_CREATE, TABLE_NAME, 0);
+	nft_build_named_table(b, NFT_MSG_DELTABLE, 0, TABLE_NAME, 0);
 }
 
 void
 nft_build_adopt(struct nft_build *b)
 {
-	nft_build_named_table(b, NFT_MSG_NEWTABLE, NLM_F_CREATE, TABLE_NAME, true);
+	nft_build_named_table(
+	    b, NFT_MSG_NEWTABLE, NLM_F_CREATE, TABLE_NAME, flags_of(true));
+}
+
+void
+nft_build_claim(struct nft_build *b)
+{
+	nft_build_named_table(
+	    b, NFT_MSG_NEWTABLE, NLM_F_CREATE, TABLE_NAME "-daemon", NFT_OWNER);
 }
 
 void
 nft_build_bare_table(struct nft_build *b)
 {
-	nft_build_named_table(
-	    b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, TABLE_NAME, b->owned);
+	nft_build_named_table(b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL,
+	    TABLE_NAME, flags_of(b->owned));
 }
 
 void

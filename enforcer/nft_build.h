@@ -65,9 +65,10 @@ void nft_build_end(struct nft_build *b, struct nlmsghdr *header);
 /* NFNL_MSG_BATCH_BEGIN (with the generation, unless 0) and _END. */
 void nft_build_batch(struct nft_build *b, bool begin, uint32_t generation);
 
-/* Of a table of any name: NFT_MSG_NEWTABLE, NFT_MSG_DELTABLE. */
-void nft_build_named_table(
-    struct nft_build *b, uint16_t type, uint16_t flags, const char *name, bool owned);
+/* Of a table of any name: NFT_MSG_NEWTABLE, NFT_MSG_DELTABLE; with NFT_OWNER and others, or
+ * 0. */
+void nft_build_named_table(struct nft_build *b, uint16_t type, uint16_t flags,
+    const char *name, uint32_t table_flags);
 
 /* Messages for one operation. */
 /* Without anything in it; there must be none. */
@@ -76,6 +77,8 @@ void nft_build_table(struct nft_build *b);
 void nft_build_no_table(struct nft_build *b);
 /* A scratch table that is owned, and its end. */
 void nft_build_probe(struct nft_build *b);
+/* A table that is there, and ours alone, for as long as our socket is. */
+void nft_build_claim(struct nft_build *b);
 /* The table, which is nobody's, becomes ours. */
 void nft_build_adopt(struct nft_build *b);
 void nft_build_elements(struct nft_build *b, bool add, enum table_set_id set,

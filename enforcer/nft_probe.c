@@ -28,15 +28,15 @@ begin(struct nft_build *b, bool owned)
 
 	(void)snprintf(
 	    s.name, sizeof(s.name), TABLE_NAME "-probe-%ld", (long)getpid()); /* fits */
-	nft_build_named_table(
-	    b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, s.name, owned);
+	nft_build_named_table(b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, s.name,
+	    owned ? NFT_OWNER | NFT_PERSIST : 0);
 	return s;
 }
 
 static void
 end(struct scratch *s)
 {
-	nft_build_named_table(s->b, NFT_MSG_DELTABLE, 0, s->name, false);
+	nft_build_named_table(s->b, NFT_MSG_DELTABLE, 0, s->name, 0);
 }
 
 enum scratch_chain {

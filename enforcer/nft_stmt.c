@@ -211,6 +211,15 @@ icmp_type(const struct writer *w, const struct table_stmt *s)
 	nft_expr_compare_u8(rule, NFT_CMP_LTE, last);
 }
 
+static void
+on_link(const struct writer *w, const struct table_stmt *s)
+{
+	(void)s; /* nothing to choose */
+	nft_expr_payload(w->rule, NFT_PAYLOAD_NETWORK_HEADER,
+	    offsetof(struct ip6_hdr, ip6_hlim), 1, NFT_REG_1);
+	nft_expr_compare_u8(w->rule, NFT_CMP_EQ, UINT8_MAX);
+}
+
 /* Bits of a word of conntrack's: NFT_CMP_NEQ, one of them is set; NFT_CMP_EQ, none is. */
 static void
 ct_bits(struct nftnl_rule *rule, uint32_t key, uint32_t bits, uint32_t compare)
@@ -490,6 +499,7 @@ static const stmt_fn writers[] = {
     [STMT_FAMILY] = family,
     [STMT_ICMP_TYPE] = icmp_type,
     [STMT_ICMPV6_TYPE] = icmp_type,
+    [STMT_ON_LINK] = on_link,
     [STMT_LOOPBACK] = loopback,
     [STMT_LOOPBACK_OUT] = loopback,
     [STMT_TCP_MIDSTREAM] = tcp_midstream,

@@ -308,15 +308,6 @@ prepare(struct parent *p, struct err *err)
 	/* All that listens does: what may be bound to low ports is needed no more. */
 	if (rc == 0)
 		rc = proc_give_up(CAP_NET_BIND_SERVICE, err);
-	if (rc == 0 && c->audit_directory != NULL)
-		rc = files_make_audit_directory(c, p->uid, p->gid, err);
-	if (rc == 0) { /* once, to see that it can be */
-		int fd;
-
-		rc = files_open_flow_log(c, &fd, err);
-		if (rc == 0 && fd >= 0)
-			(void)close(fd); /* nothing was written */
-	}
 	return rc;
 }
 

@@ -16,6 +16,7 @@
 #define RESTART_MOST_MS  5000
 #define LIVED_MS         10000 /* a role that lived as long starts again at once */
 #define STOP_MS          5000  /* for a role to end by itself */
+#define EXIT_MS          1000  /* the same, of one that has closed its socket */
 
 const struct proc_role enforcer_roles[] = {
     [ROLE_KERNEL] = {"kernel", kernel_role_run},
@@ -41,12 +42,18 @@ parent_role(enum role_id id)
 	return &enforcer_roles[id < ROLE_KUBE ? id : ROLE_KUBE];
 }
 
-/* One that does not do as it should; its pidfd tells the rest. */
+/* One that does not do as it should; its pidfd tells the rest. One that never was ready may
+ * be about to exit, and to say by its status that it cannot start. */
 static void
 end_role(const struct supervised *role)
 {
-	if (role->child.pid != 0)                     /* 0 would be all of us */
-		(void)kill(role->child.pid, SIGKILL); /* it may have ended already */
+	struct pollfd wait = {.fd = role->child.pidfd, .events = POLLIN};
+
+	if (role->child.pid == 0)
+		return; /* it would be all of us */
+	if (!role->ready)
+		(void)poll(&wait, 1, EXIT_MS); /* either way it ends now */
+	(void)kill(role->child.pid, SIGKILL);  /* it may have ended already */
 }
 
 /* ---- sending ---- */
@@ -137,11 +144,14 @@ void
 parent_send_flow_file(struct parent *p)
 {
 	struct err err = ERR_INIT;
+	struct buf body = {0};
 	int fd;
 
 	if (files_open_flow_log(p->config, &fd, &err) != 0)
 		log_error("flow-log", "detail=%s", log_quote(str_from(err.msg)));
-	parent_send(p, ROLE_ENGINE, MSG_FLOW_FILE, NULL, fd);
+	proc_put_u8(&body, p->config->flow_file != NULL);
+	parent_send(p, ROLE_ENGINE, MSG_FLOW_FILE, &body, fd);
+	buf_free(&body);
 	if (fd >= 0)
 		(void)close(fd); /* the engine has its own */
 }
@@ -496,8 +506,10 @@ on_role_end(uv_poll_t *poll, int status, int events)
 	code = proc_stop(&role->child, 0);
 	if (p->stopping)
 		return;
-	/* One that cannot start says so and exits; one that was killed is started anew. */
-	if (!role->ready && role->id < ROLE_ENGINE && code < 128) {
+	/* One that cannot start says so and exits; one that was killed is started anew.
+	 * A disk that takes no record now may do so later, and leaves no node open. */
+	if (!role->ready && role->id < ROLE_ENGINE && role->id != ROLE_AUDIT &&
+	    code < 128) {
 		parent_fail(p, "role-not-started", parent_role(role->id)->name);
 		return;
 	}
@@ -535,6 +547,15 @@ watch_role(struct parent *p, struct supervised *role, struct err *err)
 	return 0;
 }
 
+static void
+make_audit_directory(const struct parent *p)
+{
+	struct err err = ERR_INIT;
+
+	if (files_make_audit_directory(p->config, p->uid, p->gid, &err) != 0)
+		log_error("audit-directory", "detail=%s", log_quote(str_from(err.msg)));
+}
+
 void
 parent_start_role(struct parent *p, enum role_id id)
 {
@@ -546,6 +567,8 @@ parent_start_role(struct parent *p, enum role_id id)
 	size_t fd_count = id == ROLE_DNS ? p->dns_fd_count : id == ROLE_KERNEL;
 	struct err err = ERR_INIT;
 
+	if (id == ROLE_AUDIT)
+		make_audit_directory(p);
 	if (proc_spawn(&role->child, parent_role(id), fds, fd_count, true, &err) != 0 ||
 	    watch_role(p, role, &err) != 0) {
 		parent_fail(p, "role-not-started", err.msg);

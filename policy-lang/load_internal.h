@@ -240,6 +240,9 @@ struct meta;
 MUST_CHECK bool load_claim_native(
     struct loader *l, const struct load_object *o, const struct meta *meta);
 
+/* How Kubernetes' policies say what native ones say in their spec. */
+#define ENFORCEMENT_ANNOTATION "ringfence.dev/enforcement"
+
 enum meta_scope {
 	META_CLUSTER,    /* has no namespace */
 	META_NAMESPACED, /* Kubernetes: "default" when absent */
@@ -254,7 +257,9 @@ struct meta {
 	struct str cluster; /* of `ns`, when that is a Kubernetes namespace; else "" */
 	struct label_set labels;
 	const struct doc_node *owners; /* ownerReferences, or NULL */
-	struct loc loc;                /* of the name; else of the object */
+	/* ENFORCEMENT_ANNOTATION, or NULL. */
+	const struct doc_node *enforcement;
+	struct loc loc; /* of the name; else of the object */
 	struct loc ns_loc;
 };
 
@@ -436,7 +441,18 @@ void rule_fail_closed(struct rule *rule);
 
 /* ---- policies ---- */
 
-/* A new policy, registered unless its level is not known (NULL; already reported). */
+/* The values of "enforcement". */
+enum {
+	ENFORCEMENT_ENFORCE,
+	ENFORCEMENT_AUDIT,
+	ENFORCEMENT_COUNT
+};
+extern const char *const load_enforcements[ENFORCEMENT_COUNT];
+
+/* Reads one of them, of a policy that is enforced if it is wrong (reported). */
+void load_enforcement(struct loader *l, const struct doc_node *node, struct policy *p);
+/* A new policy, registered unless its level is not known (NULL; already reported). Of
+ * Kubernetes' policies the annotation about enforcement is read. */
 MUST_CHECK struct policy *load_policy_new(struct loader *l, enum policy_kind kind,
     const struct meta *meta, struct ns *level, struct loc loc);
 /* Reads a peer of a native rule; names are looked up from c->home. */

@@ -391,8 +391,11 @@ load_meta(struct loader *l, const struct load_object *o, enum meta_scope scope,
 		ok &= read_namespace(l, o, v[META_NAMESPACE], scope, out);
 	if (v[META_LABELS] != NULL)
 		ok &= load_labels(l, v[META_LABELS], &out->labels);
-	if (v[META_ANNOTATIONS] != NULL && !open)
+	if (v[META_ANNOTATIONS] != NULL && !open) {
 		ok &= check_annotations(l, v[META_ANNOTATIONS]);
+		out->enforcement =
+		    doc_value(v[META_ANNOTATIONS], ENFORCEMENT_ANNOTATION);
+	}
 	out->owners = v[META_OWNERS];
 	return ok;
 }

@@ -250,7 +250,6 @@ enum {
 	SPEC_DEFAULT
 };
 
-static const char *const enforcements[] = {"enforce", "audit"};
 static const struct schema_field spec_fields[] = {
     [SPEC_NODE] = {"node", TYPE_STRING | TYPE_MAP, false, NULL},
     [SPEC_WORKLOADS] = {"workloads", TYPE_MAP, false, NULL},
@@ -279,8 +278,8 @@ static const struct schema_value spec_values[ARRAY_LEN(spec_fields)] = {
     [SPEC_ENFORCEMENT] = {.about = "\"enforce\", as when absent, or \"audit\": the "
 				   "policy denies and allows nothing; the node tells "
 				   "which connections it would have denied.",
-	.names = enforcements,
-	.name_count = ARRAY_LEN(enforcements)},
+	.names = load_enforcements,
+	.name_count = ENFORCEMENT_COUNT},
     [SPEC_MANDATORY] = {.about = "Ordered rules that nothing below can change: the "
 				 "namespace nearest to the root wins.",
 	.map = &block_schemas[PHASE_MANDATORY]},
@@ -331,7 +330,6 @@ load_native_policy(struct loader *l, const struct load_object *o)
 	const struct doc_node *spec;
 	struct meta meta;
 	int64_t priority = 0;
-	size_t enforcement;
 	bool ok = load_top(l, o, &spec);
 
 	ok &= load_meta(l, o, META_PLACED, false, &meta);
@@ -359,10 +357,8 @@ load_native_policy(struct loader *l, const struct load_object *o)
 		ok &= schema_int(l->diags, v[SPEC_PRIORITY], "\"priority\"", -INT32_MAX,
 		    INT32_MAX - 1, &priority);
 	c.policy->priority = (int32_t)priority;
-	if (v[SPEC_ENFORCEMENT] != NULL &&
-	    schema_enum(l->diags, v[SPEC_ENFORCEMENT], "\"enforcement\"", enforcements,
-		ARRAY_LEN(enforcements), &enforcement))
-		c.policy->audit = enforcement == 1;
+	if (v[SPEC_ENFORCEMENT] != NULL)
+		load_enforcement(l, v[SPEC_ENFORCEMENT], c.policy);
 	c.subject_ok = ok;
 	for (unsigned phase = 0; phase < ARRAY_LEN(block_schemas); phase++) {
 		c.phase = (enum phase)phase;

@@ -33,6 +33,19 @@ rule_fail_closed(struct rule *rule)
 	rule->port_count = 0;
 }
 
+const char *const load_enforcements[ENFORCEMENT_COUNT] = {
+    [ENFORCEMENT_ENFORCE] = "enforce", [ENFORCEMENT_AUDIT] = "audit"};
+
+void
+load_enforcement(struct loader *l, const struct doc_node *node, struct policy *p)
+{
+	size_t value;
+
+	if (schema_enum(l->diags, node, "\"enforcement\"", load_enforcements,
+		ENFORCEMENT_COUNT, &value))
+		p->audit = value == ENFORCEMENT_AUDIT;
+}
+
 struct policy *
 load_policy_new(struct loader *l, enum policy_kind kind, const struct meta *meta,
     struct ns *level, struct loc loc)
@@ -46,6 +59,9 @@ load_policy_new(struct loader *l, enum policy_kind kind, const struct meta *meta
 	p->level = level;
 	p->loc = loc;
 	p->subject.subtree = level;
+	if (kind != POLICY_NATIVE && meta->enforcement != NULL &&
+	    meta->enforcement->kind == DOC_STRING) /* of the wrong type: reported */
+		load_enforcement(l, meta->enforcement, p);
 	if (level != NULL)
 		ptr_vec_push(&l->policies, p);
 	return p;

@@ -284,6 +284,7 @@ enum table_stmt_kind {
 	STMT_FAMILY,         /* meta nfproto == value (4 or 6) */
 	STMT_ICMP_TYPE,      /* icmp type from value >> 8 to value & 255 */
 	STMT_ICMPV6_TYPE,    /* the same of icmpv6; what it matches is IPv6 */
+	STMT_ON_LINK, /* ip6 hoplimit 255, behind STMT_ICMPV6_TYPE: no router sent it on */
 	STMT_LOOPBACK,       /* iif lo: the node to itself */
 	STMT_LOOPBACK_OUT,   /* oif lo */
 	STMT_TCP_MIDSTREAM,  /* TCP, new to conntrack, and no SYN that opens it */

@@ -219,6 +219,7 @@ static const char *const stmt_texts[] = {
     [STMT_COUNTER] = "counter",
     [STMT_DROP] = "drop",
     [STMT_REJECT_RESET] = "reject with tcp reset",
+    [STMT_ON_LINK] = "ip6 hoplimit 255",
     [STMT_REJECT_ADMIN] = "reject with icmpx admin-prohibited",
     [STMT_ACCEPT] = "accept",
     [STMT_RETURN] = "return",

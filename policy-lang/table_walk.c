@@ -154,6 +154,7 @@ walk_stmt(struct walk *w, const struct table_stmt *stmt)
 	case STMT_LOOPBACK_OUT:
 	case STMT_ICMP_TYPE:
 	case STMT_ICMPV6_TYPE:
+	case STMT_ON_LINK:
 	case STMT_CT_ORIGINAL:
 	case STMT_MARKED:
 	case STMT_CT_REPLY:

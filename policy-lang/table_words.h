@@ -30,8 +30,10 @@
 	{                                                                              \
 		.kind = STMT_ICMPV6_TYPE, .value = (from) << 8 | (to)                  \
 	}
-/* Router and neighbour solicitations, advertisements, redirects. */
-#define ND ICMPV6(133, 137)
+/* Router and neighbour solicitations, advertisements, redirects: of the link that they are
+ * sent on alone (RFC 4861, 7.1). What is routed passes for none of them: it would carry what
+ * it likes past policy. */
+#define ND ICMPV6(133, 137), DO(ON_LINK)
 #define SET_PRIORITY(n)                                                                \
 	{                                                                              \
 		.kind = STMT_PRIORITY_CONST, .value = (n)                              \

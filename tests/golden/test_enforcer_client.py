@@ -263,6 +263,24 @@ def test_busiest_rules_that_are_wanted(daemon):
     assert {rule["number"]: rule["packetsPerSecond"] for rule in told} == {3: 2, 11: 2, 12: 2}
 
 
+def test_top_that_follows_goes_on_past_a_reading_that_there_is_not(daemon):
+    """As while the kernel role starts; without a daemon it ends."""
+    it = daemon(rules=json.dumps(RULES))
+    process = subprocess.Popen(
+        [rf.program("ringfence-enforcer"), "top", "--control", it.path, "--follow"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for answer in ('{"error": "the kernel role does not answer; try again"}', json.dumps(RULES)):
+        asked = len(it.asked)
+        while len(it.asked) == asked:
+            assert process.poll() is None, process.communicate()
+        it.answers["rules"] = answer
+    it.socket.close()
+    it.path.unlink()
+    err = process.communicate(timeout=WAIT_S)[1]
+    assert process.returncode == 2
+    assert "does not answer" in err and "cannot reach the daemon" in err
+
+
 def test_status_and_diff_say_by_their_exit_what_they_found(daemon):
     """In every form."""
     it = daemon(status='{"state":"closed"}', diff='{"count":1,"rules":"same","differences":[]}')

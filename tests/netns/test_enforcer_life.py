@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import threading
 
@@ -123,6 +124,47 @@ def test_killed_audit_role_comes_back(lab, tmp_path):
         it.wait_generation(before + 1)
         assert lab.probe("web", "db", "tcp", 80).state == "open"
         assert it.role("audit") != pid
+    lab.node.exec(["nft", "flush", "ruleset"])
+
+
+def test_second_daemon_of_a_network_leaves_the_first_alone(lab, plain, tmp_path):
+    """Wherever its socket is, and though anybody could change the table."""
+    other = tmp_path / "other"
+    other.mkdir()
+    second = Enforcer(lab.node, other, {"world.yaml": world(lab)}, tableOwner="never",
+                      metrics=False, flows={"group": 120})
+    second.start(ready=False)
+    assert second.process.wait(WAIT_S) == 1
+    assert "another enforcer runs in this network namespace" in second.log()
+    assert "role-ended" not in second.log()  # nor was it tried again
+    assert plain.status()["kernel"]["heals"] == 0
+    check_enforcing(lab)
+
+
+@pytest.mark.parametrize("mode", ["best-effort", "required"])
+def test_logs_that_cannot_be_opened_leave_no_node_without_policy(lab, tmp_path, mode):
+    """A required one holds back what is new, also at the start: all is closed then."""
+    disk = tmp_path / "disk"
+    disk.write_text("no directory")
+    it = Enforcer(lab.node, tmp_path, {"world.yaml": world(lab), "db.yaml": DB},
+                  audit={"directory": str(disk / "audit"), "mode": mode},
+                  flows={"file": str(disk / "flows.jsonl")})
+    with it.start(ready=mode == "best-effort"):
+        it.wait_state("enforcing" if mode == "best-effort" else "closed")
+        assert lab.probe("mon", "db", "tcp", 5432).state == "closed"
+        assert lab.probe("web", "db", "tcp", 5432).open == (mode == "best-effort")
+        wait_until(lambda: it.status()["flows"]["unwritten"] > 0, 60, "a record")
+        assert not it.status()["audit"]["writable"]
+        disk.unlink()
+        disk.mkdir()
+        wait_until(lambda: it.status()["audit"]["writable"], 60, "the audit log")
+        it.wait_state("enforcing")
+        assert lab.probe("web", "db", "tcp", 5432).open
+        kill(it.role("audit"))  # which finds no disk any more
+        disk.rename(tmp_path / "gone")
+        wait_until(lambda: "audit-directory" in it.log().rpartition("audit-writable")[2]
+                   or "status=1" in it.log().rpartition("status=137")[2], 60, "another try")
+        assert it.process.poll() is None and it.status()["state"] == "enforcing"
     lab.node.exec(["nft", "flush", "ruleset"])
 
 
@@ -488,22 +530,28 @@ def test_foreign_flush_while_the_engine_is_dead_is_healed_by_the_next(lab, plain
 # --- refusals ---
 
 
-def test_flow_group_that_another_has_is_told_and_taken_when_free(lab, tmp_path):
+def hold_flow_group(host, group):
+    """A socket that has an NFLOG group, until it is closed."""
+    netfilter, config, command, bind, request_ack = 12, 4 << 8 | 1, 1, 1, 5
+    sock = host.enter_and(
+        lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, netfilter))
+    sock.bind((0, 0))
+    body = struct.pack("!BBH", 0, 0, group) + struct.pack("=HHBxxx", 5, command, bind)
+    sock.send(struct.pack("=IHHII", 16 + len(body), config, request_ack, 1, 0) + body)
+    assert struct.unpack_from("=i", sock.recv(4096), 16)[0] == 0
+    return sock
+
+
+def test_flow_group_that_another_has_is_told_and_taken_when_free(lab, asleep):
     """Policy is in force all the same."""
-    holder = Enforcer(lab.node, tmp_path / "a", world_of(tmp_path / "a", lab),
-                      metrics=False, tableOwner="never")
-    other = Enforcer(lab.node, tmp_path / "b", world_of(tmp_path / "b", lab),
-                     metrics=False, tableOwner="never")
-    with holder:
-        with other:
-            other.wait_log("flows-not-read group=100")
-            check_enforcing(lab)
-            assert not other.status()["flows"]["reading"]
-            holder.stop()
-            wait_until(lambda: other.status()["flows"]["reading"], 60, "the group")
-            lab.probe("web", "db", "tcp", 80, 100)
-            wait_until(other.flows, 60, "a record")
-    lab.node.exec(["nft", "flush", "ruleset"])
+    with hold_flow_group(lab.node, 100) as holder, asleep:
+        asleep.wait_log("flows-not-read group=100")
+        check_enforcing(lab)
+        assert not asleep.status()["flows"]["reading"]
+        holder.close()
+        wait_until(lambda: asleep.status()["flows"]["reading"], 60, "the group")
+        lab.probe("web", "db", "tcp", 80, 100)
+        wait_until(asleep.flows, 60, "a record")
 
 
 def world_of(directory, lab):

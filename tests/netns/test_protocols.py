@@ -74,6 +74,34 @@ def test_other_protocols_are_of_rules_without_ports_alone(lab, enforcer):
     assert lab.probe("mon", "db", "tcp", 80).state == "closed"
 
 
+def test_neighbour_discovery_that_is_routed_is_judged(lab, enforcer):
+    """It is of a link; what a router sends on as such could carry anything to anybody."""
+    change(enforcer, EVERYTHING)
+    types = range(133, 138)
+    address = (lab.host("db").address(6), 0)
+
+    def open_socket(host):
+        return lab.host(host).enter_and(
+            lambda: socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6))
+
+    with open_socket("db") as listener, open_socket("web") as web, open_socket("mon") as mon:
+        listener.setblocking(False)
+        came = []
+
+        def arrived():
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    came.append(listener.recv(200))
+            return sum(packet.endswith(b"web") for packet in came) == len(types)
+
+        for name, sender in ("mon", mon), ("web", web):
+            sender.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, 255)
+            for number in types:
+                sender.sendto(bytes([number, 0]) + bytes(6) + name.encode(), address)
+        wait_until(arrived, 30, "packets")
+        assert not any(packet.endswith(b"mon") for packet in came)
+
+
 @pytest.mark.parametrize("version", [4, 6])
 def test_pieces_of_a_packet_fare_as_the_whole(lab, enforcer, version):
     """Ports are in the first piece alone."""

@@ -116,13 +116,16 @@ static const struct {
     {POLICIES, true,
 	"{\"type\":\"ADDED\",\"object\":{\"kind\":\"NetworkPolicy\",\"metadata\":{"
 	"\"name\":\"p\",\"namespace\":\"n\",\"resourceVersion\":\"9\",\"generation\":"
-	"1},\"spec\":{\"podSelector\":{},\"odd\":[1.5e3,null]}}}\n"
+	"1,\"annotations\":{\"a\":\"b\",\"ringfence.dev/"
+	"enforcement\":\"audit\"}},\"spec\":{\"podSelector\":{},\"odd\":[1.5e3,null]}}}"
+	"\n"
 	"{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":"
 	"\"12\"}}}\n"
 	"{\"type\":\"DELETED\",\"object\":{\"metadata\":{\"name\":\"p\",\"namespace\":"
 	"\"n\",\"resourceVersion\":\"13\"}}}\n",
 	"added n/p@9 {\"apiVersion\":\"networking.k8s.io/v1\",\"kind\":"
-	"\"NetworkPolicy\",\"metadata\":{\"name\":\"p\",\"namespace\":\"n\"},\"spec\":{"
+	"\"NetworkPolicy\",\"metadata\":{\"name\":\"p\",\"namespace\":\"n\","
+	"\"annotations\":{\"ringfence.dev/enforcement\":\"audit\"}},\"spec\":{"
 	"\"podSelector\":{},\"odd\":[1.5e3,null]}}\n"
 	"bookmark /@12 {\"apiVersion\":\"networking.k8s.io/v1\",\"kind\":"
 	"\"NetworkPolicy\",\"metadata\":{}}\n"

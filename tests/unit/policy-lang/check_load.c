@@ -521,6 +521,51 @@ START_TEST(policy_that_is_only_watched_is_read_and_not_there)
 }
 END_TEST
 
+#define SAYING(group, kind, value)                                                     \
+	"apiVersion: " group "\nkind: " kind "\n"                                      \
+	"metadata: {name: default, annotations: {ringfence.dev/enforcement: " value    \
+	"}}\nspec:"
+#define ADMIN "policy.networking.k8s.io/"
+
+START_TEST(policy_of_kubernetes_is_only_watched_by_annotation)
+{
+	static const char *const heads[][2] = {
+	    {SAYING("networking.k8s.io/v1", "NetworkPolicy", "audit"),
+		SAYING("networking.k8s.io/v1", "NetworkPolicy", "enforce")},
+	    {SAYING(ADMIN "v1alpha1", "AdminNetworkPolicy", "audit"),
+		SAYING(ADMIN "v1alpha1", "AdminNetworkPolicy", "enforce")},
+	    {SAYING(ADMIN "v1alpha1", "BaselineAdminNetworkPolicy", "audit"),
+		SAYING(ADMIN "v1alpha1", "BaselineAdminNetworkPolicy", "enforce")},
+	    {SAYING(ADMIN "v1alpha2", "ClusterNetworkPolicy", "audit"),
+		SAYING(ADMIN "v1alpha2", "ClusterNetworkPolicy", "enforce")},
+	};
+	static const char *const specs[] = {" {podSelector: {}}\n",
+	    " {priority: 1, subject: {namespaces: {}}}\n",
+	    " {subject: {namespaces: {}}}\n",
+	    " {tier: Admin, priority: 1, subject: {namespaces: {}}}\n"};
+
+	for (size_t i = 0; i < ARRAY_LEN(specs); i++) {
+		for (size_t enforced = 0; enforced < 2; enforced++) {
+			struct buf text = {0};
+			struct loaded *l;
+
+			buf_printf(&text, "%s%s", heads[i][enforced], specs[i]);
+			l = load_ok(buf_str(&text).ptr);
+			ck_assert_uint_eq(l->m->policy_count, enforced);
+			ck_assert_uint_eq(l->m->audit_count, 1 - enforced);
+			loaded_free(l);
+			buf_free(&text);
+		}
+	}
+	assert_refused(SAYING(ADMIN "v1alpha1", "AdminNetworkPolicy",
+			   "never") " {priority: 1, subject: {namespaces: {}}}\n",
+	    "bad-value", 3);
+	assert_refused(SAYING(ADMIN "v1alpha1", "AdminNetworkPolicy",
+			   "off") " {priority: 1, subject: {namespaces: {}}}\n",
+	    "wrong-type", 3);
+}
+END_TEST
+
 START_TEST(every_code_has_an_explanation)
 {
 	for (size_t i = 0; i < DIAG_CODE_COUNT; i++) {
@@ -575,6 +620,7 @@ main(void)
 	tcase_add_test(tc, rule_numbers_are_stable_between_releases);
 	tcase_add_test(tc, policies_are_in_evaluation_order);
 	tcase_add_test(tc, policy_that_is_only_watched_is_read_and_not_there);
+	tcase_add_test(tc, policy_of_kubernetes_is_only_watched_by_annotation);
 	tcase_add_test(tc, every_code_has_an_explanation);
 	tcase_add_test(tc, syntax_error_keeps_what_came_before);
 	suite_add_tcase(s, tc);
