@@ -511,7 +511,8 @@ engine_load_recompile(struct engine *e, monotime_t arrived)
 	l->work.data = l;
 	l->recompiles = true;
 	l->recompiled = (struct program_recompiled){.midstream = e->apply.midstream,
-	    .uses = e->apply.current->options.settings.uses};
+	    .uses = e->apply.current->options.settings.uses,
+	    .delta = &e->apply.delta};
 	l->taken = arrived;
 	l->began = monotime_now();
 	l->running = uv_queue_work(&e->loop, &l->work, work, after_work) == 0;

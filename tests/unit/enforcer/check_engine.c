@@ -413,6 +413,19 @@ START_TEST(source_that_is_readable_again_says_what_is_wrong_with_it)
 }
 END_TEST
 
+/* The model already says what could not be put in force. */
+START_TEST(pods_that_come_while_a_change_is_not_in_force_take_a_load)
+{
+	engine->apply.ahead = true;
+	engine_edits_announced(engine);
+	ck_assert(!engine_edits_take(engine));
+	ck_assert(engine->edits.announced && !engine->load.dirty);
+	engine->load.behind = true;
+	engine_apply_step(engine);
+	ck_assert(!engine->edits.announced && engine->load.dirty);
+}
+END_TEST
+
 START_TEST(what_cannot_be_compiled_anew_is_loaded_again)
 {
 	static const char text[] = WORKLOAD("first", "n1",
@@ -494,6 +507,7 @@ main(void)
 	tcase_add_test(tc, kernel_role_that_does_not_answer_is_an_illness);
 	tcase_add_test(tc, load_that_does_not_end_is_an_illness);
 	tcase_add_test(tc, source_that_is_readable_again_says_what_is_wrong_with_it);
+	tcase_add_test(tc, pods_that_come_while_a_change_is_not_in_force_take_a_load);
 	tcase_add_test(tc, what_cannot_be_compiled_anew_is_loaded_again);
 	tcase_add_loop_test(tc, what_is_set_aside_says_what_is_in_force, 0, 2);
 	suite_add_tcase(s, tc);
