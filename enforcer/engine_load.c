@@ -151,8 +151,9 @@ engine_source_readable(struct engine *e, size_t index)
 		return;
 	}
 	set_state(s, SOURCE_UNKNOWN); /* until it has been loaded */
-	/* What is wrong with it was forgotten meanwhile, and perhaps nothing new comes. */
-	if (e->load.behind && !e->load.running)
+	/* What is wrong with it was forgotten meanwhile, and perhaps nothing new comes; a run that
+	 * compiles anew does not find it again. */
+	if (e->load.behind && (!e->load.running || e->load.recompiles))
 		engine_load_whole(e);
 }
 

@@ -413,6 +413,20 @@ START_TEST(source_that_is_readable_again_says_what_is_wrong_with_it)
 }
 END_TEST
 
+/* That run would not find again what was wrong. */
+START_TEST(source_that_is_readable_again_is_loaded_after_a_compilation)
+{
+	engine->load.behind = true;
+	engine_load_recompile(engine, monotime_now());
+	engine_source_failed(engine, 0, STR("no route to host"));
+	ck_assert(!engine->load.dirty);
+	engine_source_readable(engine, 0);
+	ck_assert(engine->load.dirty);
+	engine->stopping = true; /* nobody sends it */
+	run_load();
+}
+END_TEST
+
 /* The model already says what could not be put in force. */
 START_TEST(pods_that_come_while_a_change_is_not_in_force_take_a_load)
 {
@@ -507,6 +521,7 @@ main(void)
 	tcase_add_test(tc, kernel_role_that_does_not_answer_is_an_illness);
 	tcase_add_test(tc, load_that_does_not_end_is_an_illness);
 	tcase_add_test(tc, source_that_is_readable_again_says_what_is_wrong_with_it);
+	tcase_add_test(tc, source_that_is_readable_again_is_loaded_after_a_compilation);
 	tcase_add_test(tc, pods_that_come_while_a_change_is_not_in_force_take_a_load);
 	tcase_add_test(tc, what_cannot_be_compiled_anew_is_loaded_again);
 	tcase_add_loop_test(tc, what_is_set_aside_says_what_is_in_force, 0, 2);
