@@ -292,7 +292,8 @@ files_find_user(const struct enforcer_config *c, uint32_t *out_uid, uint32_t *ou
 /* Of a file's text, to tell whether it is another. */
 struct files_hash {
 	uint64_t parts[2];
-	char name[];
+	bool unread; /* it is why there is none */
+	char name[]; /* with a NUL */
 };
 
 static void
@@ -311,14 +312,44 @@ note_text(struct files_source *s, const struct source *file)
 
 	hash_text(file->text, parts);
 	if (h == NULL) {
-		h = xcalloc(1, sizeof(*h) + file->name.len);
+		h = xcalloc(1, sizeof(*h) + file->name.len + 1);
 		memcpy(h->name, file->name.ptr, file->name.len);
 		(void)map_set(&s->hashes, (struct str){h->name, file->name.len}, h);
 	} else if (memcmp(h->parts, parts, sizeof(parts)) == 0) {
 		return false;
 	}
 	memcpy(h->parts, parts, sizeof(parts));
+	s->unread -= h->unread;
+	h->unread = str_starts(file->text, STR(SOURCE_NOT_READ));
+	s->unread += h->unread;
 	return true;
+}
+
+static bool
+forget_text(struct files_source *s, struct str name)
+{
+	struct files_hash *h = map_remove(&s->hashes, name);
+	const bool known = h != NULL;
+
+	s->unread -= known && h->unread;
+	free(h);
+	return known;
+}
+
+const char **
+files_unread(const struct files_source *s, struct arena *arena, size_t *out_count)
+{
+	const char **names = ARENA_ARRAY(arena, s->unread, const char *);
+	size_t count = 0;
+
+	for (size_t i = 0; i < s->hashes.len && count < s->unread; i++) {
+		const struct files_hash *h = s->hashes.entries[i].value;
+
+		if (h->unread)
+			names[count++] = arena_strndup(arena, h->name, strlen(h->name));
+	}
+	*out_count = count;
+	return names;
 }
 
 static void
@@ -468,10 +499,7 @@ note_edit(struct files_source *s, struct files_edit *e)
 	e->changed.count = kept;
 	kept = 0;
 	for (size_t i = 0; i < e->gone_count; i++) {
-		void *former = map_remove(&s->hashes, e->gone[i]);
-
-		free(former);
-		if (former != NULL)
+		if (forget_text(s, e->gone[i]))
 			e->gone[kept++] = str_dup(e->arena, e->gone[i]);
 	}
 	e->gone_count = kept;

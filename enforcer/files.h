@@ -53,6 +53,7 @@ struct files_source {
 	int bundle_fd;      /* the last good bundle, sealed, all of it; -1: none */
 	uint8_t digest[32]; /* of it */
 	struct map hashes;  /* of its files since then: by name, struct files_hash */
+	size_t unread;      /* of those, which could not be read */
 	bool edited;        /* some file is another than in the bundle */
 	struct buf why;     /* "" or why it cannot be read */
 };
@@ -78,6 +79,9 @@ enum files_answer {
 /* Reads files of these names again, or sees that they are gone. */
 MUST_CHECK enum files_answer files_read_edit(struct files_source *s,
     const char *const *names, size_t count, struct files_edit *out);
+/* Names of its files that could not be read, in the arena. */
+MUST_CHECK const char **files_unread(
+    const struct files_source *s, struct arena *arena, size_t *out_count);
 void files_source_init(struct files_source *s);
 void files_source_fini(struct files_source *s);
 

@@ -112,6 +112,53 @@ START_TEST(control_is_false_after_a_socket_that_could_not_be_given_to_its_group)
 }
 END_TEST
 
+static void
+make_link(const char *target)
+{
+	(void)unlink(path);
+	ck_assert_int_eq(symlink(target, path), 0);
+}
+
+START_TEST(file_that_cannot_be_read_is_unread_until_it_can_be)
+{
+	struct arena *arena = arena_new();
+	struct files_source source;
+	struct files_edit edit;
+	const char **names;
+	size_t count;
+
+	(void)snprintf(path, sizeof(path), "%s/policy.yaml", directory); /* fits */
+	files_source_init(&source);
+	make_link("nowhere");
+	ck_assert(files_read_source(&source, directory));
+	ck_assert_uint_eq(source.why.len, 0);
+	names = files_unread(&source, arena, &count);
+	ck_assert_uint_eq(count, 1);
+	ck_assert_str_eq(names[0], path);
+	ck_assert_int_eq(files_read_edit(&source, names, 1, &edit), FILES_SAME);
+	ck_assert_uint_eq(source.unread, 1);
+	make_link("/dev/null"); /* which is no file */
+	ck_assert_int_eq(files_read_edit(&source, names, 1, &edit), FILES_EDITED);
+	arena_free(edit.arena);
+	ck_assert_uint_eq(source.unread, 1);
+	make_link("/proc/self/comm");
+	ck_assert_int_eq(files_read_edit(&source, names, 1, &edit), FILES_EDITED);
+	arena_free(edit.arena);
+	ck_assert_uint_eq(source.unread, 0);
+	make_link("nowhere");
+	ck_assert_int_eq(files_read_edit(&source, names, 1, &edit), FILES_EDITED);
+	arena_free(edit.arena);
+	ck_assert_uint_eq(source.unread, 1);
+	(void)unlink(path);
+	ck_assert_int_eq(files_read_edit(&source, names, 1, &edit), FILES_EDITED);
+	arena_free(edit.arena);
+	names = files_unread(&source, arena, &count);
+	ck_assert_uint_eq(count, 0);
+	files_source_fini(&source);
+	arena_free(arena);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -127,6 +174,7 @@ main(void)
 	tcase_add_test(tc, control_is_false_when_another_has_taken_its_place);
 	tcase_add_test(
 	    tc, control_is_false_after_a_socket_that_could_not_be_given_to_its_group);
+	tcase_add_test(tc, file_that_cannot_be_read_is_unread_until_it_can_be);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
