@@ -65,12 +65,12 @@ remove_leftover(const struct sockaddr_un *address, struct err *err)
 }
 
 static int
-give_to_group(const char *path, struct str name, struct err *err)
+find_group(struct str name, struct files_identity *file, struct err *err)
 {
 	char text[256];
 	const struct group *group;
 
-	if (name.len == 0)
+	if (name.len == 0 || file->has_group)
 		return 0;
 	if (name.len >= sizeof(text))
 		return err_set(err, ERR_LIMIT, "controlGroup is too long");
@@ -79,7 +79,16 @@ give_to_group(const char *path, struct str name, struct err *err)
 	group = getgrnam(text);
 	if (group == NULL)
 		return err_set(err, ERR_NOT_FOUND, "there is no group \"%s\"", text);
-	if (chown(path, (uid_t)-1, group->gr_gid) != 0 || chmod(path, 0660) != 0)
+	file->group = group->gr_gid;
+	file->has_group = true;
+	return 0;
+}
+
+static int
+give_to_group(const char *path, const struct files_identity *file, struct err *err)
+{
+	if (file->has_group &&
+	    (chown(path, (uid_t)-1, file->group) != 0 || chmod(path, 0660) != 0))
 		return err_sys(err, "%s", path);
 	return 0;
 }
@@ -91,7 +100,8 @@ identify(const char *path, struct files_identity *out, struct err *err)
 
 	if (lstat(path, &st) != 0)
 		return err_sys(err, "%s", path);
-	*out = (struct files_identity){st.st_dev, st.st_ino};
+	out->device = st.st_dev;
+	out->inode = st.st_ino;
 	return 0;
 }
 
@@ -107,11 +117,11 @@ files_control_is(const struct enforcer_config *c, const struct files_identity *f
 }
 
 int
-files_listen_control(const struct enforcer_config *c, struct files_identity *out_file,
+files_listen_control(const struct enforcer_config *c, struct files_identity *file,
     int *out_fd, struct err *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	struct files_identity file = {0};
+	struct files_identity now = {0};
 	mode_t before;
 	int fd, rc;
 
@@ -120,6 +130,8 @@ files_listen_control(const struct enforcer_config *c, struct files_identity *out
 	rc = make_parent_directory(c->control_socket, err);
 	if (rc == 0)
 		rc = remove_leftover(&address, err);
+	if (rc == 0)
+		rc = find_group(c->control_group, file, err);
 	if (rc != 0)
 		return rc;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -130,16 +142,17 @@ files_listen_control(const struct enforcer_config *c, struct files_identity *out
 		rc = err_sys(err, "%s", c->control_socket);
 	(void)umask(before); /* cannot fail */
 	if (rc == 0)
-		rc = identify(c->control_socket, &file, err);
+		rc = identify(c->control_socket, &now, err);
 	if (rc == 0)
-		rc = give_to_group(c->control_socket, c->control_group, err);
+		rc = give_to_group(c->control_socket, file, err);
 	if (rc == 0 && listen(fd, BACKLOG) != 0)
 		rc = err_sys(err, "%s", c->control_socket);
 	if (rc != 0) {
 		(void)close(fd); /* what is at the path is a leftover now */
 		return rc;
 	}
-	*out_file = file;
+	file->device = now.device;
+	file->inode = now.inode;
 	*out_fd = fd;
 	return 0;
 }

@@ -10,16 +10,20 @@
 #include "common/map.h"
 #include "enforcer/config.h"
 
-/* Which file a path led to. */
+/* Which file a path led to, and whose group it was given to, which is looked up once: that may
+ * take as long as a directory server is not there. {0}: none yet. */
 struct files_identity {
 	dev_t device;
 	ino_t inode;
+	bool has_group;
+	gid_t group;
 };
 
 /* Listens on the control socket: mode 0600, or 0660 with a group. Makes the directory if
- * need be. ERR_EXISTS if another daemon answers there, or what is there is no socket. */
+ * need be. ERR_EXISTS if another daemon answers there, or what is there is no socket. `file` is
+ * what the one before left, if there was one. */
 MUST_CHECK int files_listen_control(const struct enforcer_config *c,
-    struct files_identity *out_file, int *out_fd, struct err *err);
+    struct files_identity *file, int *out_fd, struct err *err);
 /* Whether clients that look for the control socket find this one. */
 MUST_CHECK bool files_control_is(
     const struct enforcer_config *c, const struct files_identity *file);
