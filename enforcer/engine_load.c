@@ -356,6 +356,8 @@ finish_recompile(struct engine *e)
 	l->recompiles = false;
 	l->unfit = !r->ok;
 	if (r->ok) {
+		for (const struct diag *d = r->told.first; d != NULL; d = d->next)
+			engine_log_diag(r->arena, d);
 		engine_apply_recompiled(e, r, l->taken);
 		*r = (struct program_recompiled){.ok = false};
 		return;

@@ -150,6 +150,14 @@ load_side(struct program *p, struct program_side *side,
 	return side->state != NULL;
 }
 
+void
+program_warn_not_watched(struct diag_list *diags)
+{
+	diag_warn(diags, "not-watched", (struct loc){0},
+	    "what policies with \"enforcement: audit\" would deny cannot be told: "
+	    "their program is too large");
+}
+
 /* The same documents, but that what is only watched is enforced. Mistakes in them have been
  * told; a program that would be too large is one that cannot be watched. */
 static void
@@ -165,9 +173,7 @@ load_shadow(struct program *p, struct model_options *options,
 		return;
 	}
 	program_free_side(&p->shadow);
-	diag_warn(&p->diags, "not-watched", (struct loc){0},
-	    "what policies with \"enforcement: audit\" would deny cannot be told: "
-	    "their program is too large");
+	program_warn_not_watched(&p->diags);
 }
 
 static void

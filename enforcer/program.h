@@ -147,10 +147,11 @@ struct program_recompiled {
 	const struct compile_delta *delta;
 	bool ok;
 	bool has_shadow;
-	struct compile_state *real, *shadow;
+	struct compile_state *real, *shadow; /* no shadow: see told */
 	uint64_t compile_us;
 	struct arena *arena;
 	struct diag_list diags;
+	struct diag_list told; /* of what ends with it: warnings of their own */
 	/* What leads from the table as it was to the one that is to be, if it is ok. */
 	struct plan_stages stages;
 	struct arena *plan_arena;
@@ -181,6 +182,8 @@ void program_content_of(const struct program *p, const struct compile_state *sta
 void program_complete(const struct program *p, enum table_midstream midstream,
     struct table_content *content);
 void program_free_side(struct program_side *side);
+/* Warns that there is no shadow any more. */
+void program_warn_not_watched(struct diag_list *diags);
 void program_free_former(struct program_former *former);
 void program_take_chains(struct program_side *side);
 /* Whether it is one of local_workloads; NULL is none. */

@@ -238,6 +238,7 @@ program_recompile(const struct program *p, struct program_recompiled *out)
 	    .delta = out->delta,
 	    .arena = arena_new()};
 	diag_list_init(&out->diags, out->arena);
+	diag_list_init(&out->told, out->arena);
 	diag_list_init(&again, out->arena);
 	live_settle(p->real.live);
 	out->real =
@@ -248,6 +249,8 @@ program_recompile(const struct program *p, struct program_recompiled *out)
 		live_settle(p->shadow.live);
 		out->shadow =
 		    compile_state_new(live_model(p->shadow.live), &p->options, &again);
+		if (out->shadow == NULL)
+			program_warn_not_watched(&out->told);
 	}
 	out->compile_us = monotime_since(start, monotime_now()) / 1000;
 	if (out->ok)

@@ -467,6 +467,34 @@ START_TEST(what_cannot_be_compiled_anew_is_loaded_again)
 }
 END_TEST
 
+/* The rest is in force; that it is watched no more is told, as by a load. */
+START_TEST(program_too_large_to_be_watched_is_told)
+{
+	static const char text[] = WORKLOAD("first", "n1", "10.1.0.1") WATCHED
+	    "---\napiVersion: ringfence.dev/v1alpha1\nkind: Policy\n"
+	    "metadata: {name: two, namespace: /acme}\n"
+	    "spec: {enforcement: audit, allow: {ingress: [{ports: [1/tcp]}, {ports: "
+	    "[2/tcp]}]}}\n";
+	struct program_recompiled r = {.midstream = MIDSTREAM_RESET};
+	const struct model *m;
+
+	put_in_force(text);
+	m = live_model(engine->apply.current->shadow.live);
+	for (size_t i = 0; i < m->policy_count; i++) {
+		if (str_is(m->policies[i]->name, "two")) {
+			struct rule *rules = m->policies[i]->allow[DIR_INGRESS].rules;
+
+			rules[1].number = rules[0].number; /* no program has both */
+		}
+	}
+	program_recompile(engine->apply.current, &r);
+	ck_assert(r.ok && r.has_shadow && r.shadow == NULL);
+	ck_assert(r.told.first != NULL && r.told.first->next == NULL);
+	ck_assert_str_eq(r.told.first->code, "not-watched");
+	program_recompiled_free(&r);
+}
+END_TEST
+
 #define FORMER                                                                         \
 	"apiVersion: ringfence.dev/v1alpha1\nkind: Policy\n"                           \
 	"metadata: {name: one, namespace: /acme}\n"                                    \
@@ -524,6 +552,7 @@ main(void)
 	tcase_add_test(tc, source_that_is_readable_again_is_loaded_after_a_compilation);
 	tcase_add_test(tc, pods_that_come_while_a_change_is_not_in_force_take_a_load);
 	tcase_add_test(tc, what_cannot_be_compiled_anew_is_loaded_again);
+	tcase_add_test(tc, program_too_large_to_be_watched_is_told);
 	tcase_add_loop_test(tc, what_is_set_aside_says_what_is_in_force, 0, 2);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
