@@ -485,14 +485,15 @@ engine_commit_send(struct engine *e)
 	engine_apply_retry(e);
 }
 
-/* Returns false while the record of what is about to happen cannot be on disk. */
+/* Returns false while the record of what is about to happen cannot be on disk. What was in force
+ * has one. */
 static bool
 audit_first(struct engine *e)
 {
 	struct engine_apply *a = &e->apply;
 
 	if (!e->settings.audit_required || a->pending->skeleton ||
-	    (a->pending == a->current && !a->changed))
+	    (a->pending == a->current && (!a->changed || a->restoring)))
 		return true;
 	a->audit_ticket = audit_change(e, "RequestReceived", "", false, true);
 	a->phase = APPLY_AUDIT;
