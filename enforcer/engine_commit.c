@@ -330,7 +330,7 @@ came_too_late(struct engine *e)
 	a->stale_total++;
 	a->suspect = true;
 	/* The batches say what changes in a table that others have not changed. */
-	if (a->changed && !a->delta.anew && !a->heal && a->stale < STALE_MOST) {
+	if (a->changed && !a->whole && !a->heal && a->stale < STALE_MOST) {
 		a->stale++;
 		a->again = true;
 		a->phase = APPLY_IDLE;
