@@ -15,7 +15,7 @@
 #include "common/limits.h"
 
 #define CODE_READ    SOURCE_CODE_READ
-#define CODE_LIMIT   "file-limit"
+#define CODE_LIMIT   SOURCE_CODE_LIMIT
 #define CODE_SKIPPED "file-skipped"
 #define CODE_NONE    "file-none"
 
@@ -96,7 +96,7 @@ fail_file(struct reading *r, struct str path, const char *code, const char *msg)
 		return;
 	}
 	buf_add_str(&text, STR(SOURCE_NOT_READ));
-	buf_add_cstr(&text, msg);
+	buf_printf(&text, "%s: %s", code, msg);
 	add_source(r, path, str_dup(r->arena, buf_str(&text)));
 	buf_free(&text);
 }

@@ -18,12 +18,14 @@
 /* The text of one input file; it outlives every loc that refers to it. */
 struct source {
 	struct str name; /* as printed; "-" is standard input */
-	struct str text; /* or SOURCE_NOT_READ and why: a reader reports that */
+	struct str
+	    text; /* or SOURCE_NOT_READ, a code, ": " and why: a reader reports that */
 };
 
 /* No document begins so. */
-#define SOURCE_NOT_READ  "\0unreadable: "
-#define SOURCE_CODE_READ "file-read"
+#define SOURCE_NOT_READ   "\0unreadable: "
+#define SOURCE_CODE_READ  "file-read"
+#define SOURCE_CODE_LIMIT "file-limit"
 
 /* A place in a source. Lines and columns count from 1; a column is a byte of the
  * line; end_col is one past the last byte, on the same line (0: unknown).

@@ -92,10 +92,13 @@ skip_ordinary(struct str text, size_t i)
 static void
 report_unreadable(struct doc_tree *t)
 {
+	static const char *const codes[] = {SOURCE_CODE_LIMIT, SOURCE_CODE_READ};
 	struct str why = str_slice(t->text, sizeof(SOURCE_NOT_READ) - 1, t->text.len);
+	const struct str word = str_split(&why, ':');
+	const char *code = codes[str_is(word, codes[0]) ? 0 : 1];
 
-	doc_tree_error(t, SOURCE_CODE_READ, (struct loc){.source = t->source}, "%.*s",
-	    STR_ARG(why));
+	doc_tree_error(t, code, (struct loc){.source = t->source}, "%.*s",
+	    STR_ARG(str_slice(why, 1, why.len)));
 }
 
 /* Finds what is no text before any grammar is tried, so that the place is exact. */

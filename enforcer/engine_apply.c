@@ -84,6 +84,20 @@ can_go_on(const struct engine_apply *a)
 	return a->table_known && a->current != NULL && !a->heal;
 }
 
+struct table_content
+engine_apply_desired(const struct engine *e, struct arena *arena)
+{
+	const struct engine_apply *a = &e->apply;
+	struct table_content content;
+
+	if (a->ahead && !a->former_lost)
+		program_former_content(
+		    a->current, &a->delta, arena, a->midstream, &content);
+	else
+		program_content(a->current, arena, a->midstream, &content);
+	return content;
+}
+
 /* Another program, or the one in force anew. */
 static void
 make_plan(struct engine *e)
@@ -95,7 +109,7 @@ make_plan(struct engine *e)
 
 	a->whole = cold || !can_go_on(a);
 	if (!a->whole)
-		program_content(a->current, arena, a->midstream, &from);
+		from = engine_apply_desired(e, arena);
 	if (a->current != NULL && !a->current->skeleton)
 		engine_gone_note_program(e, a->current);
 	/* What there are rules for stays until the whole table is made again. */
@@ -107,6 +121,28 @@ make_plan(struct engine *e)
 		plan_at_once(arena, a->whole ? NULL : &from, &to, &a->stages);
 	}
 	a->stage = 0;
+}
+
+/* The one in force as it was before a change that the kernel does not have: whatever there are
+ * to be rules for there were then. */
+static void
+plan_former(struct engine *e)
+{
+	struct engine_apply *a = &e->apply;
+	struct table_content to;
+
+	a->pending_midstream = a->midstream;
+	a->whole = true;
+	to = engine_apply_desired(e, a->plan_arena);
+	plan_at_once(a->plan_arena, NULL, &to, &a->stages);
+	a->stage = 0;
+}
+
+/* The table is to be as it was: a change waits for what comes of it, or is refused. */
+static bool
+wants_former(const struct engine_apply *a)
+{
+	return a->ahead && !a->former_lost && (!a->changed || a->restore);
 }
 
 /* What becomes of mid-stream is all that is another, which one chain says: nobody waits while
@@ -140,7 +176,11 @@ engine_apply_begin(struct engine *e, struct program *p)
 	arena_reset(a->plan_arena);
 	a->pending = p;
 	a->pending_midstream = engine_adopt_midstream(e);
-	if (p == a->current && can_go_on(a))
+	a->restoring = p == a->current && !can_go_on(a) && wants_former(a);
+	a->restore = false;
+	if (a->restoring)
+		plan_former(e);
+	else if (p == a->current && can_go_on(a))
 		plan_midstream(a);
 	else
 		make_plan(e);
@@ -162,16 +202,30 @@ plan_change(struct engine_apply *a)
 	    a->stages.batches);
 }
 
+struct arena *
+engine_apply_delta_arena(struct engine *e)
+{
+	arena_reset(e->apply.delta_arena);
+	return e->apply.delta_arena;
+}
+
 void
-engine_apply_changed(
-    struct engine *e, const struct compile_delta *delta, monotime_t arrived)
+engine_apply_ahead(struct engine *e, const struct compile_delta *delta)
+{
+	e->apply.ahead = true;
+	e->apply.former_lost = false;
+	e->apply.delta = *delta;
+}
+
+void
+engine_apply_changed(struct engine *e, monotime_t arrived)
 {
 	struct engine_apply *a = &e->apply;
 
+	arena_reset(a->plan_arena);
 	a->pending = a->current;
 	a->pending_midstream = a->midstream;
 	a->changed = true;
-	a->delta = *delta;
 	table_set_midstream(
 	    a->delta.chains_added, a->delta.chain_added_count, a->midstream);
 	allowed_set_logs(
@@ -216,14 +270,12 @@ begin_recompiled(struct engine *e)
 	a->recompiled = NULL;
 	a->current->arrived = a->recompiled_arrived;
 	a->changed = true;
-	a->delta = (struct compile_delta){.anew = true};
 	a->pending = a->current;
 	a->pending_midstream = a->midstream;
 	if (planned) {
 		program_keep_uses(a->current, uses);
-	} else { /* from scratch: what was current is not there to be compared */
+	} else {
 		arena_reset(a->plan_arena);
-		a->table_known = false;
 		a->pending_midstream = engine_adopt_midstream(e);
 		make_plan(e);
 	}
@@ -240,18 +292,6 @@ engine_apply_recompiled(
 	*a->recompiled = *r;
 	a->recompiled_arrived = arrived;
 	engine_apply_step(e);
-}
-
-struct table_content
-engine_apply_desired(const struct engine *e, struct arena *arena)
-{
-	const struct engine_apply *a = &e->apply;
-	struct table_content content;
-
-	program_content(a->current, arena, a->midstream, &content);
-	if (a->again)
-		plan_undo(arena, &a->delta, &content);
-	return content;
 }
 
 /* ---- what next ---- */
@@ -317,6 +357,7 @@ static bool
 must_wait(const struct engine *e)
 {
 	return wants_commit(e) && !restores_first(e) &&
+	       !(e->apply.restore && wants_former(&e->apply)) &&
 	       monotime_now().ns < e->apply.commit_after.ns;
 }
 
@@ -428,6 +469,7 @@ void
 engine_apply_init(struct engine *e)
 {
 	e->apply.plan_arena = arena_new();
+	e->apply.delta_arena = arena_new();
 	e->apply.suspect = true; /* is there a table of an earlier run? */
 	e->apply.timer.data = e;
 	if (uv_timer_init(&e->loop, &e->apply.timer) != 0)
@@ -446,5 +488,6 @@ engine_apply_fini(struct engine *e)
 	program_free(a->candidate);
 	program_free(a->current);
 	arena_free(a->plan_arena);
+	arena_free(a->delta_arena);
 	uv_close((uv_handle_t *)&a->timer, NULL);
 }

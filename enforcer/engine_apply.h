@@ -44,13 +44,15 @@ struct engine_apply {
 	uint64_t audit_ticket;
 	monotime_t sent;
 
-	/* The model of current says more than the kernel has: an edit has changed it. */
-	bool ahead;
+	/* The model of current says more than the kernel has: an edit has changed it. What the
+	 * kernel has is current before the delta, unless it is lost: the table may be either. */
+	bool ahead, former_lost;
+	struct compile_delta delta; /* in its arena */
+	struct arena *delta_arena;
 	/* Current has changed, and pending is current: */
 	bool changed;
-	bool again;                 /* the batches that say so are to be sent again */
-	struct compile_delta delta; /* what they say; anew: more than this tells */
-	monotime_t log_until;       /* counts the changes that were logged */
+	bool again;           /* the batches that say so are to be sent again */
+	monotime_t log_until; /* counts the changes that were logged */
 	unsigned logged;
 	struct program_recompiled *recompiled; /* what current is to be next; NULL */
 	monotime_t recompiled_arrived;
@@ -64,7 +66,11 @@ struct engine_apply {
 	bool heal;          /* the table is not current's: make it so */
 	bool drift;         /* because of others */
 	char reason[512];   /* for heal */
-	unsigned stale;     /* commits in a row that came too late */
+	/* Others have done away with what was there before a change that is refused: that comes
+	 * first. */
+	bool restore;
+	bool restoring;        /* pending is current before the delta */
+	unsigned stale;        /* commits in a row that came too late */
 	monotime_t look_after; /* not before: looking has its price */
 	monotime_t looked;     /* the last look, and how long it took */
 	uint64_t look_us;
@@ -99,14 +105,18 @@ void engine_apply_fini(struct engine *e);
 void engine_apply_offer(struct engine *e, struct program *p);
 /* Begins to put one in force, before all that waits. Nothing may be under way. */
 void engine_apply_begin(struct engine *e, struct program *p);
-/* The program in force has changed: what it is now is to be in the kernel. Borrows the
- * delta until the commit is answered. */
-void engine_apply_changed(
-    struct engine *e, const struct compile_delta *delta, monotime_t arrived);
+/* An arena for a change of the program in force, which is not ahead. */
+MUST_CHECK struct arena *engine_apply_delta_arena(struct engine *e);
+/* The program in force has changed by that, and is ahead. Takes the delta, which is in the
+ * arena; changed, or recompiled, tell what comes of it. */
+void engine_apply_ahead(struct engine *e, const struct compile_delta *delta);
+/* What it is now is to be in the kernel. */
+void engine_apply_changed(struct engine *e, monotime_t arrived);
 /* The same after it was compiled anew. Takes what became of that. */
 void engine_apply_recompiled(
     struct engine *e, struct program_recompiled *r, monotime_t arrived);
-/* What the kernel should have by now, in the arena. */
+/* What the kernel should have by now, in the arena: what current says, or said before a change
+ * that is not in force. */
 MUST_CHECK struct table_content engine_apply_desired(
     const struct engine *e, struct arena *arena);
 /* Does what can be done next. */

@@ -68,6 +68,7 @@ put_back(struct engine *e)
 	a->phase = APPLY_IDLE;
 	if (p != a->current)
 		engine_ways_settle(e); /* they go on */
+	a->restoring = false;
 	if (p == a->current)
 		a->heal = true;
 	else if (a->candidate == NULL)
@@ -179,8 +180,11 @@ finish_heal(struct engine *e)
 		log_info("table-restored", "reason=%s", log_quote(str_from(a->reason)));
 	}
 	(void)audit_change(e, "ResponseComplete", a->reason, false, false);
-	a->heal = false;
 	a->drift = false;
+	/* What came back is not what is to be there. */
+	a->heal = a->restoring && a->changed;
+	if (a->heal)
+		(void)snprintf(a->reason, sizeof(a->reason), "a change was refused");
 }
 
 /* What became of a program that is no longer current. */
@@ -228,10 +232,11 @@ committed(struct engine *e, uint32_t generation)
 	if (a->last_ops != 0)
 		histogram_add(&a->commits, a->last_apply_us);
 	a->generation = generation;
-	a->table_known = true;
-	a->suspect = false;
+	a->table_known = !a->restoring || !a->changed;
+	a->suspect = a->restoring; /* its digest has yet to be learnt */
 	a->stale = 0;
-	a->retry_ms = 0;
+	if (!a->restoring)
+		a->retry_ms = 0;
 	a->committed = monotime_now();
 	if (some_op(a, touches_rules)) {
 		a->digest_known = false;
@@ -242,13 +247,14 @@ committed(struct engine *e, uint32_t generation)
 	if (some_op(a, changes_policy))
 		engine_cut_want(e, may_forbid_what_goes_on(a));
 	a->midstream = a->pending_midstream;
-	if (a->pending != a->current || a->changed)
+	if (a->pending != a->current || (a->changed && !a->restoring))
 		take_over(e);
 	if (a->whole || some_op(a, engine_routes_move))
 		engine_routes_tell(e);
 	if (!a->changed || a->delta.anew || a->delta.ways)
 		engine_ways_settle(e);
-	a->changed = a->again = false;
+	a->changed = a->changed && a->restoring;
+	a->again = a->restoring = false;
 	a->stages.count = 0;
 	arena_reset(a->plan_arena);
 	if (a->whole)
@@ -288,6 +294,7 @@ refused(struct engine *e, struct proc_reader *r, uint32_t op, uint32_t element)
 			      : "";
 	const char *number =
 	    op < batch->count ? arena_printf(arena, "%u", (unsigned)op) : "none";
+	const bool was_restoring = a->restoring;
 
 	a->refusals++;
 	log_error("kernel-refused", "at=%s operation=%s set=%s detail=%s",
@@ -298,6 +305,7 @@ refused(struct engine *e, struct proc_reader *r, uint32_t op, uint32_t element)
 	put_back_refused(e);
 	/* Half way, or perhaps not what we think. */
 	a->table_known = false;
+	a->restore = a->changed && a->drift && !was_restoring;
 	if (a->whole)
 		engine_apply_retry(e);
 }
@@ -322,7 +330,7 @@ came_too_late(struct engine *e)
 	a->stale_total++;
 	a->suspect = true;
 	/* The batches say what changes in a table that others have not changed. */
-	if (a->changed && !a->delta.anew && !a->heal && a->stale < STALE_MOST) {
+	if (a->changed && !a->whole && !a->heal && a->stale < STALE_MOST) {
 		a->stale++;
 		a->again = true;
 		a->phase = APPLY_IDLE;
@@ -334,6 +342,17 @@ came_too_late(struct engine *e)
 	put_back(e);
 }
 
+/* It may have happened, or not. */
+static void
+unanswered(struct engine *e)
+{
+	struct engine_apply *a = &e->apply;
+
+	a->table_known = false;
+	a->former_lost |= !a->restoring && (a->changed || a->pending != a->current);
+	put_back(e);
+}
+
 static void
 on_applied(struct engine *e, const struct proc_msg *msg, void *arg)
 {
@@ -341,10 +360,9 @@ on_applied(struct engine *e, const struct proc_msg *msg, void *arg)
 	uint32_t generation, op, element;
 	int code;
 
-	(void)arg;         /* one commit at a time */
-	if (msg == NULL) { /* it may have happened, or not */
-		e->apply.table_known = false;
-		put_back(e);
+	(void)arg; /* one commit at a time */
+	if (msg == NULL) {
+		unanswered(e);
 		return;
 	}
 	proc_reader_init(&r, msg);
@@ -467,14 +485,15 @@ engine_commit_send(struct engine *e)
 	engine_apply_retry(e);
 }
 
-/* Returns false while the record of what is about to happen cannot be on disk. */
+/* Returns false while the record of what is about to happen cannot be on disk. What was in force
+ * has one. */
 static bool
 audit_first(struct engine *e)
 {
 	struct engine_apply *a = &e->apply;
 
 	if (!e->settings.audit_required || a->pending->skeleton ||
-	    (a->pending == a->current && !a->changed))
+	    (a->pending == a->current && (!a->changed || a->restoring)))
 		return true;
 	a->audit_ticket = audit_change(e, "RequestReceived", "", false, true);
 	a->phase = APPLY_AUDIT;

@@ -104,8 +104,15 @@ engine_edits_wait(const struct engine *e)
 void
 engine_edits_catch_up(struct engine *e)
 {
-	if (e->load.behind && e->edits.count != 0 && !e->load.running && !e->load.dirty)
-		take_whole(e, "the last load was refused");
+	struct engine_edits *x = &e->edits;
+	/* Pods that a load is told of; else they are put in what there is. */
+	const bool announced = x->announced && e->apply.ahead;
+
+	if (!e->load.behind || e->load.running || e->load.dirty ||
+	    (x->count == 0 && !announced))
+		return;
+	x->announced = x->announced && !announced;
+	take_whole(e, "the last load was refused");
 }
 
 void
@@ -218,20 +225,17 @@ static void
 follow(struct engine *e, enum program_answer answer, const struct compile_delta *delta,
     monotime_t arrived)
 {
-	struct engine_apply *a = &e->apply;
-
 	if (answer == PROGRAM_SAME)
 		return;
-	a->ahead = true;
+	engine_apply_ahead(e, delta);
 	engine_gone_note(e,
 	    (const struct table_element *const *)delta->removed + SET_OWN4,
 	    delta->removed_count + SET_OWN4);
 	if (answer == PROGRAM_CHANGED) {
 		e->edits.incremental++;
-		engine_apply_changed(e, delta, arrived);
+		engine_apply_changed(e, arrived);
 	} else {
 		e->edits.anew++;
-		a->table_known = a->table_known && !delta->gone;
 		engine_load_recompile(e, arrived);
 	}
 }
@@ -240,15 +244,14 @@ follow(struct engine *e, enum program_answer answer, const struct compile_delta 
 static void
 commit(struct engine *e, struct program_edit *edit)
 {
-	struct engine_apply *a = &e->apply;
+	struct arena *arena = engine_apply_delta_arena(e);
 	monotime_t arrived = e->edits.arrived;
 	struct compile_delta delta;
 	struct diag_list diags;
 	enum program_answer answer;
 
-	arena_reset(a->plan_arena);
-	diag_list_init(&diags, a->plan_arena);
-	answer = program_edit_commit(edit, a->plan_arena, &diags, &delta);
+	diag_list_init(&diags, arena);
+	answer = program_edit_commit(edit, arena, &diags, &delta);
 	if (answer == PROGRAM_BEYOND) {
 		take_whole(e, "a name or a number is another file's");
 		return;
@@ -262,7 +265,7 @@ commit(struct engine *e, struct program_edit *edit)
 static bool
 take_announced(struct engine *e)
 {
-	struct engine_apply *a = &e->apply;
+	struct arena *arena = engine_apply_delta_arena(e);
 	struct arena *pods_arena = arena_new_sized(1024);
 	const struct announced_pod *pods;
 	struct compile_delta delta;
@@ -271,11 +274,9 @@ take_announced(struct engine *e)
 	size_t count;
 
 	e->edits.announced = false;
-	arena_reset(a->plan_arena);
-	diag_list_init(&diags, a->plan_arena);
+	diag_list_init(&diags, arena);
 	engine_attach_copy(e, pods_arena, &pods, &count);
-	answer =
-	    program_announce(a->current, pods, count, a->plan_arena, &diags, &delta);
+	answer = program_announce(e->apply.current, pods, count, arena, &diags, &delta);
 	arena_free(pods_arena);
 	log_diags(&diags);
 	follow(e, answer, &delta, e->edits.announced_at);
@@ -286,20 +287,19 @@ take_announced(struct engine *e)
 static bool
 take_names(struct engine *e)
 {
-	struct engine_apply *a = &e->apply;
 	struct compile_delta delta;
 	struct diag_list diags;
 	enum program_answer answer;
+	struct arena *arena;
 	monotime_t since;
 	size_t count;
 	const struct compile_change *changes = engine_names_changes(e, &count, &since);
 
 	if (count == 0)
 		return false;
-	arena_reset(a->plan_arena);
-	diag_list_init(&diags, a->plan_arena);
-	answer =
-	    program_learn(a->current, changes, count, a->plan_arena, &diags, &delta);
+	arena = engine_apply_delta_arena(e);
+	diag_list_init(&diags, arena);
+	answer = program_learn(e->apply.current, changes, count, arena, &diags, &delta);
 	engine_names_told(e);
 	follow(e, answer, &delta, since);
 	return answer != PROGRAM_SAME;
@@ -332,7 +332,7 @@ engine_edits_take(struct engine *e)
 	bool began;
 
 	if (!engine_edits_wait(e) || e->load.running || e->load.dirty ||
-	    a->current == NULL || a->current->skeleton || !a->table_known)
+	    a->current == NULL || a->current->skeleton || !a->table_known || a->ahead)
 		return false;
 	e->edits.held = false;
 	/* Somebody waits for these. */

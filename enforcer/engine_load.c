@@ -151,8 +151,9 @@ engine_source_readable(struct engine *e, size_t index)
 		return;
 	}
 	set_state(s, SOURCE_UNKNOWN); /* until it has been loaded */
-	/* What is wrong with it was forgotten meanwhile, and perhaps nothing new comes. */
-	if (e->load.behind && !e->load.running)
+	/* What is wrong with it was forgotten meanwhile, and perhaps nothing new comes; a run that
+	 * compiles anew does not find it again. */
+	if (e->load.behind && (!e->load.running || e->load.recompiles))
 		engine_load_whole(e);
 }
 
@@ -355,6 +356,8 @@ finish_recompile(struct engine *e)
 	l->recompiles = false;
 	l->unfit = !r->ok;
 	if (r->ok) {
+		for (const struct diag *d = r->told.first; d != NULL; d = d->next)
+			engine_log_diag(r->arena, d);
 		engine_apply_recompiled(e, r, l->taken);
 		*r = (struct program_recompiled){.ok = false};
 		return;
@@ -511,7 +514,8 @@ engine_load_recompile(struct engine *e, monotime_t arrived)
 	l->work.data = l;
 	l->recompiles = true;
 	l->recompiled = (struct program_recompiled){.midstream = e->apply.midstream,
-	    .uses = e->apply.current->options.settings.uses};
+	    .uses = e->apply.current->options.settings.uses,
+	    .delta = &e->apply.delta};
 	l->taken = arrived;
 	l->began = monotime_now();
 	l->running = uv_queue_work(&e->loop, &l->work, work, after_work) == 0;

@@ -25,6 +25,7 @@ engine_apply_need_heal(struct engine *e, bool drift, const char *reason)
 
 	a->heal = true;
 	a->drift = a->drift || drift;
+	a->restore = a->changed && a->drift;
 	a->table_known = false;
 	(void)snprintf(a->reason, sizeof(a->reason), "%s", reason);
 }
@@ -82,10 +83,7 @@ judge_rules(struct engine *e, const struct kernel_observation *o)
 {
 	static const struct plan_visitor nobody = {.element = NULL};
 	struct engine_apply *a = &e->apply;
-	const struct table_content chains = {
-	    .rule_chains = a->current->real.chains,
-	    .rule_chain_count = a->current->real.chain_count,
-	};
+	const struct table_content chains = program_former_chains(a->current);
 	const bool ours = o->generation == a->generation;
 	size_t differences;
 

@@ -65,12 +65,12 @@ remove_leftover(const struct sockaddr_un *address, struct err *err)
 }
 
 static int
-give_to_group(const char *path, struct str name, struct err *err)
+find_group(struct str name, struct files_identity *file, struct err *err)
 {
 	char text[256];
 	const struct group *group;
 
-	if (name.len == 0)
+	if (name.len == 0 || file->has_group)
 		return 0;
 	if (name.len >= sizeof(text))
 		return err_set(err, ERR_LIMIT, "controlGroup is too long");
@@ -79,7 +79,16 @@ give_to_group(const char *path, struct str name, struct err *err)
 	group = getgrnam(text);
 	if (group == NULL)
 		return err_set(err, ERR_NOT_FOUND, "there is no group \"%s\"", text);
-	if (chown(path, (uid_t)-1, group->gr_gid) != 0 || chmod(path, 0660) != 0)
+	file->group = group->gr_gid;
+	file->has_group = true;
+	return 0;
+}
+
+static int
+give_to_group(const char *path, const struct files_identity *file, struct err *err)
+{
+	if (file->has_group &&
+	    (chown(path, (uid_t)-1, file->group) != 0 || chmod(path, 0660) != 0))
 		return err_sys(err, "%s", path);
 	return 0;
 }
@@ -91,7 +100,8 @@ identify(const char *path, struct files_identity *out, struct err *err)
 
 	if (lstat(path, &st) != 0)
 		return err_sys(err, "%s", path);
-	*out = (struct files_identity){st.st_dev, st.st_ino};
+	out->device = st.st_dev;
+	out->inode = st.st_ino;
 	return 0;
 }
 
@@ -107,11 +117,11 @@ files_control_is(const struct enforcer_config *c, const struct files_identity *f
 }
 
 int
-files_listen_control(const struct enforcer_config *c, struct files_identity *out_file,
+files_listen_control(const struct enforcer_config *c, struct files_identity *file,
     int *out_fd, struct err *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	struct files_identity file = {0};
+	struct files_identity now = {0};
 	mode_t before;
 	int fd, rc;
 
@@ -120,6 +130,8 @@ files_listen_control(const struct enforcer_config *c, struct files_identity *out
 	rc = make_parent_directory(c->control_socket, err);
 	if (rc == 0)
 		rc = remove_leftover(&address, err);
+	if (rc == 0)
+		rc = find_group(c->control_group, file, err);
 	if (rc != 0)
 		return rc;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -130,16 +142,17 @@ files_listen_control(const struct enforcer_config *c, struct files_identity *out
 		rc = err_sys(err, "%s", c->control_socket);
 	(void)umask(before); /* cannot fail */
 	if (rc == 0)
-		rc = identify(c->control_socket, &file, err);
+		rc = identify(c->control_socket, &now, err);
 	if (rc == 0)
-		rc = give_to_group(c->control_socket, c->control_group, err);
+		rc = give_to_group(c->control_socket, file, err);
 	if (rc == 0 && listen(fd, BACKLOG) != 0)
 		rc = err_sys(err, "%s", c->control_socket);
 	if (rc != 0) {
 		(void)close(fd); /* what is at the path is a leftover now */
 		return rc;
 	}
-	*out_file = file;
+	file->device = now.device;
+	file->inode = now.inode;
 	*out_fd = fd;
 	return 0;
 }
@@ -292,7 +305,8 @@ files_find_user(const struct enforcer_config *c, uint32_t *out_uid, uint32_t *ou
 /* Of a file's text, to tell whether it is another. */
 struct files_hash {
 	uint64_t parts[2];
-	char name[];
+	bool unread; /* it is why there is none */
+	char name[]; /* with a NUL */
 };
 
 static void
@@ -311,14 +325,44 @@ note_text(struct files_source *s, const struct source *file)
 
 	hash_text(file->text, parts);
 	if (h == NULL) {
-		h = xcalloc(1, sizeof(*h) + file->name.len);
+		h = xcalloc(1, sizeof(*h) + file->name.len + 1);
 		memcpy(h->name, file->name.ptr, file->name.len);
 		(void)map_set(&s->hashes, (struct str){h->name, file->name.len}, h);
 	} else if (memcmp(h->parts, parts, sizeof(parts)) == 0) {
 		return false;
 	}
 	memcpy(h->parts, parts, sizeof(parts));
+	s->unread -= h->unread;
+	h->unread = str_starts(file->text, STR(SOURCE_NOT_READ));
+	s->unread += h->unread;
 	return true;
+}
+
+static bool
+forget_text(struct files_source *s, struct str name)
+{
+	struct files_hash *h = map_remove(&s->hashes, name);
+	const bool known = h != NULL;
+
+	s->unread -= known && h->unread;
+	free(h);
+	return known;
+}
+
+const char **
+files_unread(const struct files_source *s, struct arena *arena, size_t *out_count)
+{
+	const char **names = ARENA_ARRAY(arena, s->unread, const char *);
+	size_t count = 0;
+
+	for (size_t i = 0; i < s->hashes.len && count < s->unread; i++) {
+		const struct files_hash *h = s->hashes.entries[i].value;
+
+		if (h->unread)
+			names[count++] = arena_strndup(arena, h->name, strlen(h->name));
+	}
+	*out_count = count;
+	return names;
 }
 
 static void
@@ -468,10 +512,7 @@ note_edit(struct files_source *s, struct files_edit *e)
 	e->changed.count = kept;
 	kept = 0;
 	for (size_t i = 0; i < e->gone_count; i++) {
-		void *former = map_remove(&s->hashes, e->gone[i]);
-
-		free(former);
-		if (former != NULL)
+		if (forget_text(s, e->gone[i]))
 			e->gone[kept++] = str_dup(e->arena, e->gone[i]);
 	}
 	e->gone_count = kept;

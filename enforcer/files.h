@@ -10,16 +10,20 @@
 #include "common/map.h"
 #include "enforcer/config.h"
 
-/* Which file a path led to. */
+/* Which file a path led to, and whose group it was given to, which is looked up once: that may
+ * take as long as a directory server is not there. {0}: none yet. */
 struct files_identity {
 	dev_t device;
 	ino_t inode;
+	bool has_group;
+	gid_t group;
 };
 
 /* Listens on the control socket: mode 0600, or 0660 with a group. Makes the directory if
- * need be. ERR_EXISTS if another daemon answers there, or what is there is no socket. */
+ * need be. ERR_EXISTS if another daemon answers there, or what is there is no socket. `file` is
+ * what the one before left, if there was one. */
 MUST_CHECK int files_listen_control(const struct enforcer_config *c,
-    struct files_identity *out_file, int *out_fd, struct err *err);
+    struct files_identity *file, int *out_fd, struct err *err);
 /* Whether clients that look for the control socket find this one. */
 MUST_CHECK bool files_control_is(
     const struct enforcer_config *c, const struct files_identity *file);
@@ -53,6 +57,7 @@ struct files_source {
 	int bundle_fd;      /* the last good bundle, sealed, all of it; -1: none */
 	uint8_t digest[32]; /* of it */
 	struct map hashes;  /* of its files since then: by name, struct files_hash */
+	size_t unread;      /* of those, which could not be read */
 	bool edited;        /* some file is another than in the bundle */
 	struct buf why;     /* "" or why it cannot be read */
 };
@@ -78,6 +83,9 @@ enum files_answer {
 /* Reads files of these names again, or sees that they are gone. */
 MUST_CHECK enum files_answer files_read_edit(struct files_source *s,
     const char *const *names, size_t count, struct files_edit *out);
+/* Names of its files that could not be read, in the arena. */
+MUST_CHECK const char **files_unread(
+    const struct files_source *s, struct arena *arena, size_t *out_count);
 void files_source_init(struct files_source *s);
 void files_source_fini(struct files_source *s);
 

@@ -163,10 +163,10 @@ static void
 watch_sources(struct parent *p)
 {
 	struct err err = ERR_INIT;
-	size_t count = 0;
 
 	sources_free(p->sources);
 	p->sources = NULL;
+	p->directory_count = 0;
 	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++)
 		files_source_fini(&p->source_files[i]);
 	p->directories =
@@ -174,11 +174,11 @@ watch_sources(struct parent *p)
 	for (size_t i = 0; i < p->config->source_count; i++) {
 		if (p->config->sources[i].kubernetes)
 			continue;
-		p->directory_sources[count] = i;
-		p->directories[count++] = p->config->sources[i].directory;
+		p->directory_sources[p->directory_count] = i;
+		p->directories[p->directory_count++] = p->config->sources[i].directory;
 	}
-	if (sources_new(&p->loop, p->directories, count, parent_source_changed, p,
-		&p->sources, &err) != 0)
+	if (sources_new(&p->loop, p->directories, p->directory_count,
+		parent_source_changed, p, &p->sources, &err) != 0)
 		parent_fail(p, "sources", err.msg);
 }
 

@@ -44,8 +44,8 @@ parent_role(enum role_id id)
 
 /* One that does not do as it should; its pidfd tells the rest. One that never was ready may
  * be about to exit, and to say by its status that it cannot start. */
-static void
-end_role(const struct supervised *role)
+void
+parent_end_role(const struct supervised *role)
 {
 	struct pollfd wait = {.fd = role->child.pidfd, .events = POLLIN};
 
@@ -70,7 +70,7 @@ parent_send(
 		return;
 	log_error("role-link", "role=%s detail=%s", parent_role(id)->name,
 	    log_quote(str_from(err.msg)));
-	end_role(role);
+	parent_end_role(role);
 }
 
 void
@@ -215,109 +215,6 @@ parent_send_exports(struct parent *p)
 		send_export(p, (enum enforcer_export)i, false);
 }
 
-static void
-send_bundle(struct parent *p, size_t index)
-{
-	const struct files_source *s = &p->source_files[index];
-	struct buf body = {0};
-
-	if (s->bundle_fd < 0)
-		return;
-	proc_put_u32(&body, (uint32_t)index);
-	proc_put_str(&body, STR(""));
-	parent_send(p, ROLE_ENGINE, MSG_SOURCE, &body, s->bundle_fd);
-	buf_free(&body);
-}
-
-static void
-send_failure(struct parent *p, size_t index)
-{
-	const struct files_source *s = &p->source_files[index];
-	struct buf body = {0};
-
-	if (s->why.len == 0)
-		return;
-	proc_put_u32(&body, (uint32_t)index);
-	proc_put_str(&body, buf_str(&s->why));
-	parent_send(p, ROLE_ENGINE, MSG_SOURCE, &body, -1);
-	buf_free(&body);
-}
-
-static void
-send_whole(struct parent *p, size_t index)
-{
-	if (p->source_files[index].why.len != 0)
-		send_failure(p, index);
-	else
-		send_bundle(p, index);
-}
-
-static void
-send_edit(struct parent *p, size_t index, const struct files_edit *edit)
-{
-	struct err err = ERR_INIT;
-	struct buf body = {0};
-	int fd = -1;
-
-	if (bundle_seal(&edit->changed, &fd, &err) != 0) {
-		log_error("source-edit", "detail=%s", log_quote(str_from(err.msg)));
-		end_role(&p->roles[ROLE_ENGINE]); /* the next reads it anew */
-		return;
-	}
-	proc_put_u32(&body, (uint32_t)index);
-	proc_put_u32(&body, (uint32_t)edit->gone_count);
-	for (size_t i = 0; i < edit->gone_count; i++)
-		proc_put_str(&body, edit->gone[i]);
-	parent_send(p, ROLE_ENGINE, MSG_SOURCE_EDIT, &body, fd);
-	(void)close(fd); /* the engine has its own */
-	buf_free(&body);
-}
-
-static void
-read_whole(struct parent *p, size_t index)
-{
-	if (files_read_source(
-		&p->source_files[index], p->config->sources[index].directory))
-		send_whole(p, index);
-}
-
-/* Reads a source again if files of it have changed since it was read. False: it has
- * never been read. */
-static bool
-read_edited(struct parent *p, size_t index)
-{
-	struct files_source *s = &p->source_files[index];
-
-	if (s->edited && files_read_source(s, p->config->sources[index].directory))
-		log_debug("source-read-again", "index=%zu", index);
-	return s->known;
-}
-
-void
-parent_source_changed(void *arg, size_t index, const struct sources_change *change)
-{
-	struct parent *p = arg;
-	struct files_edit edit;
-
-	index = p->directory_sources[index];
-	if (change->whole) {
-		read_whole(p, index);
-		return;
-	}
-	switch (files_read_edit(
-	    &p->source_files[index], change->names, change->count, &edit)) {
-	case FILES_SAME:
-		break;
-	case FILES_EDITED:
-		send_edit(p, index, &edit);
-		arena_free(edit.arena);
-		break;
-	case FILES_WHOLE:
-		read_whole(p, index);
-		break;
-	}
-}
-
 /* A socket between the engine and another role. */
 static void
 connect_roles(
@@ -365,13 +262,7 @@ equip_engine(struct parent *p)
 	parent_send_names_file(p);
 	parent_send_exports(p);
 	parent_bridge_tell(p);
-	/* Of a source that cannot be read now, the last that could be is in force. */
-	for (size_t i = 0; i < p->config->source_count; i++) {
-		/* But never what was there before it was edited. */
-		if (read_edited(p, i) && !p->source_files[i].edited)
-			send_bundle(p, i);
-		send_failure(p, i);
-	}
+	parent_sources_tell(p);
 }
 
 static void
@@ -415,8 +306,7 @@ on_source_wanted(struct parent *p, struct proc_msg *msg)
 	index = proc_get_u32(&r);
 	if (!proc_reader_done(&r) || index >= p->config->source_count)
 		return false;
-	if (read_edited(p, index))
-		send_whole(p, index);
+	parent_source_tell(p, index);
 	return true;
 }
 
@@ -463,7 +353,7 @@ on_role_lost(void *arg)
 
 	link_free(role->link);
 	role->link = NULL;
-	end_role(role);
+	parent_end_role(role);
 }
 
 static void

@@ -67,6 +67,7 @@ struct parent {
 	struct buf unfiltered;   /* what the engine was told of that last */
 	struct sources *sources;
 	const char **directories; /* in config_arena; those of sources that are any */
+	size_t directory_count;
 	size_t directory_sources[ENFORCER_MAX_SOURCES]; /* which sources */
 	struct files_source source_files[ENFORCER_MAX_SOURCES];
 	int listeners[LISTENER_COUNT];
@@ -113,6 +114,15 @@ void parent_bridge_look(struct parent *p);
 /* Tells a new engine. */
 void parent_bridge_tell(struct parent *p);
 
+/* ---- parent_sources.c ---- */
+
+/* A sources_changed_fn: reads what may have changed and sends what has. */
+void parent_source_changed(
+    void *arg, size_t index, const struct sources_change *change);
+/* Sends all of a source, which the engine asks for; of all that there are, to a new one. */
+void parent_source_tell(struct parent *p, size_t index);
+void parent_sources_tell(struct parent *p);
+
 /* ---- parent_roles.c ---- */
 
 /* A role that has no room for a message does not read; it is ended, and starts anew. */
@@ -129,9 +139,8 @@ void parent_send_settings(struct parent *p, enum role_id id);
 void parent_send_flow_file(struct parent *p);
 /* The same for sockets to receivers of flow records. */
 void parent_send_exports(struct parent *p);
-/* A sources_changed_fn: reads what may have changed and sends what has. */
-void parent_source_changed(
-    void *arg, size_t index, const struct sources_change *change);
+/* Ends it at once; it starts anew. */
+void parent_end_role(const struct supervised *role);
 /* Logs and ends the loop with status 1. */
 void parent_fail(struct parent *p, const char *event, const char *detail);
 

@@ -114,44 +114,12 @@ undo_set(struct arena *arena, const struct compile_delta *delta, enum table_set_
 	content->element_count[set] = len;
 }
 
-static bool
-is_added(const struct compile_delta *delta, uint32_t number)
-{
-	for (size_t i = 0; i < delta->chain_added_count; i++) {
-		if (delta->chains_added[i].number == number)
-			return true;
-	}
-	return false;
-}
-
-static void
-insert_chain(struct table_content *content, uint32_t number)
-{
-	size_t at = content->rule_chain_count++;
-
-	for (; at > 0 && content->rule_chains[at - 1].number > number; at--)
-		content->rule_chains[at] = content->rule_chains[at - 1];
-	content->rule_chains[at] = (struct table_rule_chain){.number = number};
-}
-
 void
 plan_undo(struct arena *arena, const struct compile_delta *delta,
     struct table_content *content)
 {
-	const struct table_rule_chain *now = content->rule_chains;
-	size_t count = content->rule_chain_count;
-
 	for (int set = 0; set < SET_COUNT; set++) {
 		if (delta->removed_count[set] + delta->added_count[set] != 0)
 			undo_set(arena, delta, (enum table_set_id)set, content);
 	}
-	content->rule_chains = ARENA_ARRAY(
-	    arena, count + delta->chain_removed_count, struct table_rule_chain);
-	content->rule_chain_count = 0;
-	for (size_t i = 0; i < count; i++) {
-		if (!is_added(delta, now[i].number))
-			content->rule_chains[content->rule_chain_count++] = now[i];
-	}
-	for (size_t i = 0; i < delta->chain_removed_count; i++)
-		insert_chain(content, delta->chains_removed[i]);
 }

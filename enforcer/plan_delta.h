@@ -14,8 +14,7 @@ void plan_delta(struct arena *arena, const struct compile_state *state,
     const struct table_settings *settings, uint32_t uses_before,
     const struct compile_delta *delta, struct op_batch *out_batch);
 
-/* Makes of a content the one before the delta, for comparing: of rule chains only the
- * numbers are right. The arena holds what is new. */
+/* Makes of a content's elements those before the delta, in the arena. */
 void plan_undo(struct arena *arena, const struct compile_delta *delta,
     struct table_content *content);
 

@@ -121,6 +121,14 @@ program_free_side(struct program_side *side)
 	*side = (struct program_side){.live = NULL};
 }
 
+void
+program_free_former(struct program_former *former)
+{
+	compile_state_free(former->state);
+	arena_free(former->chain_arena);
+	*former = (struct program_former){.state = NULL};
+}
+
 static bool
 load_side(struct program *p, struct program_side *side,
     const struct model_options *options, const struct load_reading *reading,
@@ -142,6 +150,14 @@ load_side(struct program *p, struct program_side *side,
 	return side->state != NULL;
 }
 
+void
+program_warn_not_watched(struct diag_list *diags)
+{
+	diag_warn(diags, "not-watched", (struct loc){0},
+	    "what policies with \"enforcement: audit\" would deny cannot be told: "
+	    "their program is too large");
+}
+
 /* The same documents, but that what is only watched is enforced. Mistakes in them have been
  * told; a program that would be too large is one that cannot be watched. */
 static void
@@ -157,9 +173,7 @@ load_shadow(struct program *p, struct model_options *options,
 		return;
 	}
 	program_free_side(&p->shadow);
-	diag_warn(&p->diags, "not-watched", (struct loc){0},
-	    "what policies with \"enforcement: audit\" would deny cannot be told: "
-	    "their program is too large");
+	program_warn_not_watched(&p->diags);
 }
 
 static void
@@ -318,6 +332,7 @@ program_free(struct program *p)
 {
 	if (p == NULL)
 		return;
+	program_free_former(&p->former); /* which refers to the model */
 	program_free_side(&p->real);
 	program_free_side(&p->shadow);
 	arena_free(p->arena);
@@ -325,9 +340,8 @@ program_free(struct program *p)
 
 /* ---- what it says ---- */
 
-/* What the compiler does not know of. */
-static void
-complete(const struct program *p, enum table_midstream midstream,
+void
+program_complete(const struct program *p, enum table_midstream midstream,
     struct table_content *content)
 {
 	content->settings = p->options.settings;
@@ -340,7 +354,7 @@ program_content_of(const struct program *p, const struct compile_state *state,
     struct arena *arena, enum table_midstream midstream, struct table_content *out)
 {
 	compile_state_content(state, arena, out);
-	complete(p, midstream, out);
+	program_complete(p, midstream, out);
 }
 
 void
@@ -355,7 +369,7 @@ program_rest(const struct program *p, struct arena *arena,
     enum table_midstream midstream, struct table_content *out)
 {
 	compile_state_rest(p->real.state, arena, out);
-	complete(p, midstream, out);
+	program_complete(p, midstream, out);
 }
 
 size_t

@@ -22,6 +22,14 @@ struct program_side {
 	size_t chain_count;
 };
 
+/* What it said before a change, as far as that is another. */
+struct program_former {
+	struct compile_state *state;     /* NULL: it is the same */
+	struct arena *chain_arena;       /* NULL: the same */
+	struct table_rule_chain *chains; /* in it */
+	size_t chain_count;
+};
+
 struct program {
 	struct arena *arena;
 	struct bundle bundle; /* of all sources, one after the other; without texts */
@@ -34,6 +42,7 @@ struct program {
 	struct program_side real;
 	struct program_side
 	    shadow; /* with the policies that are only watched enforced */
+	struct program_former former; /* of the real one; until program_sweep */
 	/* In the arena. The settings' uses are those of the table made for it: all that it
 	 * has, and what it had before (program_keep_uses). */
 	struct compile_options options;
@@ -130,16 +139,19 @@ MUST_CHECK enum program_answer program_learn(struct program *p,
 
 /* What became of compiling anew. */
 struct program_recompiled {
-	/* Set before: how the table of the program as it was deals with TCP in mid-stream, and
-	 * the uses that it has rules for. */
+	/* Set before: how the table of the program as it was deals with TCP in mid-stream, the
+	 * uses that it has rules for, and what has changed of it since, which lasts as long as
+	 * that takes (NULL: nothing). */
 	enum table_midstream midstream;
 	uint32_t uses;
+	const struct compile_delta *delta;
 	bool ok;
 	bool has_shadow;
-	struct compile_state *real, *shadow;
+	struct compile_state *real, *shadow; /* no shadow: see told */
 	uint64_t compile_us;
 	struct arena *arena;
 	struct diag_list diags;
+	struct diag_list told; /* of what ends with it: warnings of their own */
 	/* What leads from the table as it was to the one that is to be, if it is ok. */
 	struct plan_stages stages;
 	struct arena *plan_arena;
@@ -151,6 +163,12 @@ void program_recompile(const struct program *p, struct program_recompiled *out);
 /* Puts it in the place of what was. Takes it; the plan is good until program_sweep. */
 void program_take(struct program *p, struct program_recompiled *r);
 void program_recompiled_free(struct program_recompiled *r);
+/* As program_content, of the program before the change that the delta tells of, which is all that
+ * changed since program_sweep; whether it was compiled anew for that or not. */
+void program_former_content(const struct program *p, const struct compile_delta *delta,
+    struct arena *arena, enum table_midstream midstream, struct table_content *out);
+/* Nothing but its chains. */
+MUST_CHECK struct table_content program_former_chains(const struct program *p);
 /* Once nothing refers to what was replaced any more. */
 void program_sweep(struct program *p);
 /* True when so much of it came by edits that a whole load would save memory. */
@@ -160,7 +178,13 @@ MUST_CHECK bool program_is_worn(const struct program *p);
 /* As program_content, of a state that the program is to have or has. */
 void program_content_of(const struct program *p, const struct compile_state *state,
     struct arena *arena, enum table_midstream midstream, struct table_content *out);
+/* What the compiler does not know of. */
+void program_complete(const struct program *p, enum table_midstream midstream,
+    struct table_content *content);
 void program_free_side(struct program_side *side);
+/* Warns that there is no shadow any more. */
+void program_warn_not_watched(struct diag_list *diags);
+void program_free_former(struct program_former *former);
 void program_take_chains(struct program_side *side);
 /* Whether it is one of local_workloads; NULL is none. */
 MUST_CHECK bool program_counts_local(const struct program *p, const struct workload *w);

@@ -3,7 +3,9 @@
  * watched, where there is one, follows them as well.
  */
 #include <stdlib.h>
+#include <string.h>
 
+#include "enforcer/plan_delta.h"
 #include "enforcer/program.h"
 
 #define WORN_BYTES ((size_t)16 * 1024 * 1024)
@@ -93,8 +95,23 @@ count_local(struct program *p, const struct compile_change *changes, size_t coun
 	}
 }
 
+/* ... of the side, which has others; what the real one had is put aside. */
+static void
+take_chains(struct program *p, struct program_side *side)
+{
+	struct program_former *former = &p->former;
+
+	if (side == &p->real && former->chain_arena == NULL) {
+		former->chain_arena = side->chain_arena;
+		former->chains = side->chains;
+		former->chain_count = side->chain_count;
+		side->chain_arena = NULL;
+	}
+	program_take_chains(side);
+}
+
 static enum program_answer
-advance(struct program_side *side, struct arena *arena,
+advance(struct program *p, struct program_side *side, struct arena *arena,
     const struct compile_change *changes, size_t count, struct diag_list *diags,
     struct compile_delta *out_delta)
 {
@@ -103,7 +120,7 @@ advance(struct program_side *side, struct arena *arena,
 	if (out_delta->anew)
 		return PROGRAM_COMPILES;
 	if (changes_chains(out_delta) || (out_delta->local && !out_delta->own))
-		program_take_chains(side);
+		take_chains(p, side);
 	return PROGRAM_CHANGED;
 }
 
@@ -127,10 +144,10 @@ program_edit_commit(struct program_edit *e, struct arena *arena,
 		return PROGRAM_BEYOND;
 	if (!live_commit(e->real, arena, diags, &changes, &count))
 		return PROGRAM_BEYOND;
-	answer = advance(&p->real, arena, changes, count, diags, out_delta);
+	answer = advance(p, &p->real, arena, changes, count, diags, out_delta);
 	if (e->shadow != NULL)
-		shadow_answer = advance(&p->shadow, arena, shadow_changes, shadow_count,
-		    &again, &shadow_delta);
+		shadow_answer = advance(p, &p->shadow, arena, shadow_changes,
+		    shadow_count, &again, &shadow_delta);
 	count_local(p, changes, count);
 	if (answer != PROGRAM_COMPILES && shadow_answer == PROGRAM_COMPILES)
 		compile_delta_make_anew(out_delta, !is_empty(out_delta));
@@ -150,7 +167,7 @@ announce(struct program *p, struct program_side *side, const struct announced_po
 		return PROGRAM_SAME;
 	if (side == &p->real)
 		count_local(p, changes, change_count);
-	return advance(side, arena, changes, change_count, diags, out_delta);
+	return advance(p, side, arena, changes, change_count, diags, out_delta);
 }
 
 enum program_answer
@@ -182,10 +199,10 @@ program_learn(struct program *p, const struct compile_change *changes, size_t co
 	enum program_answer answer, shadow_answer = PROGRAM_CHANGED;
 
 	diag_list_init(&again, arena);
-	answer = advance(&p->real, arena, changes, count, diags, out_delta);
+	answer = advance(p, &p->real, arena, changes, count, diags, out_delta);
 	if (p->shadow.live != NULL)
-		shadow_answer =
-		    advance(&p->shadow, arena, changes, count, &again, &shadow_delta);
+		shadow_answer = advance(
+		    p, &p->shadow, arena, changes, count, &again, &shadow_delta);
 	if (answer == PROGRAM_CHANGED && shadow_answer == PROGRAM_COMPILES)
 		compile_delta_make_anew(out_delta, !is_empty(out_delta));
 	if (answer == PROGRAM_CHANGED && shadow_answer == PROGRAM_CHANGED &&
@@ -203,7 +220,7 @@ plan(const struct program *p, struct program_recompiled *r)
 	struct table_content from, to;
 
 	r->plan_arena = arena_new();
-	program_content(p, r->plan_arena, r->midstream, &from);
+	program_former_content(p, r->delta, r->plan_arena, r->midstream, &from);
 	from.settings.uses = r->uses;
 	program_content_of(p, r->real, r->plan_arena, r->midstream, &to);
 	to.settings.uses = table_uses(to.element_count) | r->uses;
@@ -216,9 +233,12 @@ program_recompile(const struct program *p, struct program_recompiled *out)
 	monotime_t start = monotime_now();
 	struct diag_list again;
 
-	*out = (struct program_recompiled){
-	    .midstream = out->midstream, .uses = out->uses, .arena = arena_new()};
+	*out = (struct program_recompiled){.midstream = out->midstream,
+	    .uses = out->uses,
+	    .delta = out->delta,
+	    .arena = arena_new()};
 	diag_list_init(&out->diags, out->arena);
+	diag_list_init(&out->told, out->arena);
 	diag_list_init(&again, out->arena);
 	live_settle(p->real.live);
 	out->real =
@@ -229,6 +249,8 @@ program_recompile(const struct program *p, struct program_recompiled *out)
 		live_settle(p->shadow.live);
 		out->shadow =
 		    compile_state_new(live_model(p->shadow.live), &p->options, &again);
+		if (out->shadow == NULL)
+			program_warn_not_watched(&out->told);
 	}
 	out->compile_us = monotime_since(start, monotime_now()) / 1000;
 	if (out->ok)
@@ -246,30 +268,64 @@ program_recompiled_free(struct program_recompiled *r)
 }
 
 static void
-take_state(struct program_side *side, struct compile_state **state)
+take_state(struct program *p, struct program_side *side, struct compile_state **state)
 {
-	compile_state_free(side->state);
+	if (side == &p->real && p->former.state == NULL)
+		p->former.state = side->state;
+	else
+		compile_state_free(side->state);
 	side->state = *state;
 	*state = NULL;
 	if (side->state != NULL)
-		program_take_chains(side);
+		take_chains(p, side);
 }
 
 void
 program_take(struct program *p, struct program_recompiled *r)
 {
-	take_state(&p->real, &r->real);
+	take_state(p, &p->real, &r->real);
 	if (r->has_shadow && r->shadow == NULL)
 		program_free_side(&p->shadow); /* too large to be watched */
 	else if (r->has_shadow)
-		take_state(&p->shadow, &r->shadow);
+		take_state(p, &p->shadow, &r->shadow);
 	p->compile_us = r->compile_us;
 	program_recompiled_free(r);
+}
+
+struct table_content
+program_former_chains(const struct program *p)
+{
+	if (p->former.chain_arena == NULL)
+		return (struct table_content){.rule_chains = p->real.chains,
+		    .rule_chain_count = p->real.chain_count};
+	return (struct table_content){
+	    .rule_chains = p->former.chains, .rule_chain_count = p->former.chain_count};
+}
+
+void
+program_former_content(const struct program *p, const struct compile_delta *delta,
+    struct arena *arena, enum table_midstream midstream, struct table_content *out)
+{
+	const struct program_former *former = &p->former;
+	const struct table_content chains = program_former_chains(p);
+	const size_t count = chains.rule_chain_count;
+
+	compile_state_content(
+	    former->state != NULL ? former->state : p->real.state, arena, out);
+	if (delta != NULL)
+		plan_undo(arena, delta, out);
+	out->rule_chains = ARENA_ARRAY(arena, count, struct table_rule_chain);
+	out->rule_chain_count = count;
+	if (count != 0)
+		memcpy(out->rule_chains, chains.rule_chains,
+		    count * sizeof(*chains.rule_chains));
+	program_complete(p, midstream, out);
 }
 
 void
 program_sweep(struct program *p)
 {
+	program_free_former(&p->former); /* which refers to the model */
 	live_sweep(p->real.live);
 	if (p->shadow.live != NULL)
 		live_sweep(p->shadow.live);

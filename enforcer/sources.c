@@ -69,11 +69,17 @@ struct sources {
 /* ---- what has changed ---- */
 
 static void
+free_names(struct map *names)
+{
+	for (size_t i = 0; i < names->len; i++)
+		free(names->entries[i].value);
+	map_fini(names);
+}
+
+static void
 forget_dirty(struct directory *d)
 {
-	for (size_t i = 0; i < d->dirty.len; i++)
-		free(d->dirty.entries[i].value);
-	map_fini(&d->dirty);
+	free_names(&d->dirty);
 	d->dirty = (struct map){0};
 	d->whole = false;
 }
@@ -315,6 +321,7 @@ tell(struct directory *d)
 {
 	struct sources *s = d->sources;
 	struct sources_change change = {.whole = d->whole, .count = d->dirty.len};
+	struct map dirty;
 	const char **names;
 
 	d->first_event.ns = 0;
@@ -327,9 +334,23 @@ tell(struct directory *d)
 	for (size_t i = 0; i < d->dirty.len; i++)
 		names[i] = d->dirty.entries[i].value;
 	change.names = names;
+	dirty = d->dirty; /* whoever is told may say that it is so again */
+	d->dirty = (struct map){0};
+	d->whole = false;
 	s->changed(s->arg, d->index, &change);
 	free(names);
-	forget_dirty(d);
+	free_names(&dirty);
+}
+
+void
+sources_again(struct sources *s, size_t index, const char *const *names, size_t count)
+{
+	struct directory *d = &s->directories[index];
+
+	if (names == NULL)
+		note_whole(d);
+	for (size_t i = 0; i < count; i++)
+		note_file(d, str_from(names[i]));
 }
 
 static void

@@ -33,6 +33,10 @@ typedef void (*sources_changed_fn)(
 MUST_CHECK int sources_new(uv_loop_t *loop, const char *const *directories,
     size_t count, sources_changed_fn changed, void *arg, struct sources **out_sources,
     struct err *err);
+/* Files of a directory that could not be read, or all of it (NULL): the next look takes them for
+ * changed. */
+void sources_again(
+    struct sources *s, size_t index, const char *const *names, size_t count);
 /* NULL is fine. */
 void sources_free(struct sources *s);
 

@@ -503,9 +503,11 @@ compile_delta_make_anew(struct compile_delta *delta, bool gone)
 {
 	struct compile_delta anew = {.anew = true, .gone = gone};
 
-	for (unsigned set = SET_OWN4; set <= SET_OWN6; set++) {
+	for (unsigned set = 0; set < SET_COUNT; set++) {
 		anew.removed[set] = delta->removed[set];
 		anew.removed_count[set] = delta->removed_count[set];
+		anew.added[set] = delta->added[set];
+		anew.added_count[set] = delta->added_count[set];
 	}
 	*delta = anew;
 }

@@ -58,10 +58,10 @@ struct compile_change {
 };
 
 struct compile_delta {
-	/* All of the content may be another; the rest is then empty, but for what has been taken
-	 * out of SET_OWN4 and SET_OWN6 by then. */
+	/* All of the content may be another; the rest is then empty, but for lists of elements:
+	 * of what has been taken out and put in by then. */
 	bool anew;
-	bool gone; /* compile_state_advance: nor is the content what it was before */
+	bool gone; /* compile_state_advance: something has */
 	/* Elements by set, sorted: what is no more, then what is new. An element with another
 	 * value is in both. */
 	struct table_element *removed[SET_COUNT], *added[SET_COUNT];

@@ -53,6 +53,20 @@ limit_connecting(int fd, const struct cni_patience *p)
 	return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) == 0;
 }
 
+/* A signal does not end it: of a local socket nothing has happened by then. */
+static bool
+connect_to(int fd, const struct sockaddr_un *address, const struct cni_patience *p)
+{
+	int rc;
+
+	do {
+		if (!limit_connecting(fd, p))
+			return false;
+		rc = connect(fd, (const struct sockaddr *)address, sizeof(*address));
+	} while (rc != 0 && errno == EINTR);
+	return rc == 0;
+}
+
 static int
 open_socket(const char *path, const struct cni_patience *p)
 {
@@ -67,9 +81,7 @@ open_socket(const char *path, const struct cni_patience *p)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;
-	if (limit_connecting(fd, p) &&
-	    connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
-	    fcntl(fd, F_SETFL, O_NONBLOCK) == 0)
+	if (connect_to(fd, &address, p) && fcntl(fd, F_SETFL, O_NONBLOCK) == 0)
 		return fd;
 	{
 		int error = errno;

@@ -229,3 +229,17 @@ chain_remove(struct str text, struct buf *out, char *why)
 	json_decref(root);
 	return answer;
 }
+
+bool
+chain_is_of_one(struct str text)
+{
+	char ignored[CNI_TEXT_BYTES];
+	json_t *root = read_object(text, ignored);
+	const json_t *plugins = json_object_get(root, "plugins");
+	const bool one = json_array_size(plugins) == 2 &&
+			 !is_ours(json_array_get(plugins, 0)) &&
+			 is_ours(json_array_get(plugins, 1));
+
+	json_decref(root);
+	return one;
+}

@@ -27,5 +27,7 @@ MUST_CHECK enum chain_answer chain_insert(struct str text, bool list,
     const struct chain_plugin *plugin, struct buf *out, char *why);
 /* Takes the plugin out of a list. */
 MUST_CHECK enum chain_answer chain_remove(struct str text, struct buf *out, char *why);
+/* Whether a list is what chain_insert makes of one plugin: it has no other. */
+MUST_CHECK bool chain_is_of_one(struct str text);
 
 #endif

@@ -103,16 +103,14 @@ saved_name_of(const char *name, char out[NAME_BYTES])
 static bool
 may_replace(int directory, const char *list, struct err *err)
 {
-	struct buf text = {0}, without = {0};
+	struct buf text = {0};
 	struct err ignored = ERR_INIT;
-	char why[CNI_TEXT_BYTES];
 	mode_t mode;
 	bool ours =
 	    place_read(directory, list, CNI_INPUT_BYTES, &text, &mode, &ignored) == 0 &&
-	    chain_remove(buf_str(&text), &without, why) == CHAIN_CHANGED;
+	    chain_is_of_one(buf_str(&text));
 
 	buf_free(&text);
-	buf_free(&without);
 	if (ours || !exists(directory, list))
 		return true;
 	(void)err_set(err, ERR_INVALID,

@@ -129,7 +129,11 @@ def test_single_plugin_becomes_a_list_and_comes_back(node, ending):
     assert node.files() == {f"20-n.{ending}": SINGLE.replace("bridge", "ptp").encode()}
 
 
-@pytest.mark.parametrize("other", [FLANNEL, "{"], ids=["a list", "no list"])
+# Somebody's list that the plugin was put into, or a list of ours that somebody added to.
+ADDED = json.dumps(json.loads(FLANNEL) | {"plugins": [*json.loads(FLANNEL)["plugins"], LAST]})
+
+
+@pytest.mark.parametrize("other", [FLANNEL, ADDED, "{"], ids=["a list", "one with it", "no list"])
 def test_list_of_somebody_else_is_not_replaced(node, other):
     """Of one name but for the ending: runtimes take the single plugin then."""
     node.write("20-n.conf", SINGLE)

@@ -240,15 +240,19 @@ START_TEST(bundle_below_goes_on_past_what_is_unreadable)
 	write_file("lb/ok.yaml", "a: 1\n");
 	ck_assert(bundle_read_below(arena, "lb", &diags, &bundle));
 	ck_assert_uint_eq(bundle.count, 4);
-	ck_unreadable(0, "lb/a.yaml", "cannot be read: No such file or directory");
-	ck_unreadable(1, "lb/fifo.yaml", "is neither a file nor a directory");
-	ck_unreadable(2, "lb/huge.yaml", "the file is too large");
+	ck_unreadable(
+	    0, "lb/a.yaml", "file-read: cannot be read: No such file or directory");
+	ck_unreadable(
+	    1, "lb/fifo.yaml", "file-read: is neither a file nor a directory");
+	ck_unreadable(2, "lb/huge.yaml", "file-limit: the file is too large");
 	ck_source(3, "lb/ok.yaml", "a: 1\n");
 	ck_assert(bundle_read_files(arena, paths, 3, &diags, &bundle));
 	ck_assert_uint_eq(bundle.count, 3);
-	ck_unreadable(0, "lb/fifo.yaml", "is neither a file nor a directory");
+	ck_unreadable(
+	    0, "lb/fifo.yaml", "file-read: is neither a file nor a directory");
 	ck_source(1, "lb/ok.yaml", "a: 1\n");
-	ck_unreadable(2, "lb/gone.yaml", "cannot be read: No such file or directory");
+	ck_unreadable(
+	    2, "lb/gone.yaml", "file-read: cannot be read: No such file or directory");
 	ck_assert_ptr_null(diags.first);
 }
 END_TEST

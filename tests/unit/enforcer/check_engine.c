@@ -431,6 +431,33 @@ START_TEST(source_that_is_readable_again_says_what_is_wrong_with_it)
 }
 END_TEST
 
+/* That run would not find again what was wrong. */
+START_TEST(source_that_is_readable_again_is_loaded_after_a_compilation)
+{
+	engine->load.behind = true;
+	engine_load_recompile(engine, monotime_now());
+	engine_source_failed(engine, 0, STR("no route to host"));
+	ck_assert(!engine->load.dirty);
+	engine_source_readable(engine, 0);
+	ck_assert(engine->load.dirty);
+	engine->stopping = true; /* nobody sends it */
+	run_load();
+}
+END_TEST
+
+/* The model already says what could not be put in force. */
+START_TEST(pods_that_come_while_a_change_is_not_in_force_take_a_load)
+{
+	engine->apply.ahead = true;
+	engine_edits_announced(engine);
+	ck_assert(!engine_edits_take(engine));
+	ck_assert(engine->edits.announced && !engine->load.dirty);
+	engine->load.behind = true;
+	engine_apply_step(engine);
+	ck_assert(!engine->edits.announced && engine->load.dirty);
+}
+END_TEST
+
 START_TEST(what_cannot_be_compiled_anew_is_loaded_again)
 {
 	static const char text[] = WORKLOAD("first", "n1",
@@ -455,6 +482,34 @@ START_TEST(what_cannot_be_compiled_anew_is_loaded_again)
 	ck_assert(!engine->load.behind);
 	ck_assert_ptr_nonnull(engine->apply.candidate);
 	learnt_free(engine->names.learnt);
+}
+END_TEST
+
+/* The rest is in force; that it is watched no more is told, as by a load. */
+START_TEST(program_too_large_to_be_watched_is_told)
+{
+	static const char text[] = WORKLOAD("first", "n1", "10.1.0.1") WATCHED
+	    "---\napiVersion: ringfence.dev/v1alpha1\nkind: Policy\n"
+	    "metadata: {name: two, namespace: /acme}\n"
+	    "spec: {enforcement: audit, allow: {ingress: [{ports: [1/tcp]}, {ports: "
+	    "[2/tcp]}]}}\n";
+	struct program_recompiled r = {.midstream = MIDSTREAM_RESET};
+	const struct model *m;
+
+	put_in_force(text);
+	m = live_model(engine->apply.current->shadow.live);
+	for (size_t i = 0; i < m->policy_count; i++) {
+		if (str_is(m->policies[i]->name, "two")) {
+			struct rule *rules = m->policies[i]->allow[DIR_INGRESS].rules;
+
+			rules[1].number = rules[0].number; /* no program has both */
+		}
+	}
+	program_recompile(engine->apply.current, &r);
+	ck_assert(r.ok && r.has_shadow && r.shadow == NULL);
+	ck_assert(r.told.first != NULL && r.told.first->next == NULL);
+	ck_assert_str_eq(r.told.first->code, "not-watched");
+	program_recompiled_free(&r);
 }
 END_TEST
 
@@ -514,7 +569,10 @@ main(void)
 	    tc, look_at_rules_that_nobody_else_can_change_can_wait, 0, 3);
 	tcase_add_test(tc, load_that_does_not_end_is_an_illness);
 	tcase_add_test(tc, source_that_is_readable_again_says_what_is_wrong_with_it);
+	tcase_add_test(tc, source_that_is_readable_again_is_loaded_after_a_compilation);
+	tcase_add_test(tc, pods_that_come_while_a_change_is_not_in_force_take_a_load);
 	tcase_add_test(tc, what_cannot_be_compiled_anew_is_loaded_again);
+	tcase_add_test(tc, program_too_large_to_be_watched_is_told);
 	tcase_add_loop_test(tc, what_is_set_aside_says_what_is_in_force, 0, 2);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);

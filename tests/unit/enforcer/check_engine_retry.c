@@ -4,14 +4,26 @@
  */
 #include <check.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "enforcer/blob.h"
 #include "enforcer/engine_state.h"
+#include "policy-lang/compile_state.h"
 
 #define LONG_NS UINT64_C(600000000000)
 
+#define WORKLOAD(name, address)                                                        \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: Workload\n"                         \
+	"metadata: {name: " name ", namespace: /acme}\n"                               \
+	"spec: {node: n1, ips: [\"" address "\"]}\n"
+#define POLICY                                                                         \
+	"---\napiVersion: ringfence.dev/v1alpha1\nkind: Policy\n"                      \
+	"metadata: {name: p, namespace: /acme}\n"                                      \
+	"spec: {allow: {ingress: [{ports: [80/tcp]}]}}\n"
+
+static struct settings_source source = {STR("/a"), STR(""), false};
 static struct engine *engine;
 static int other; /* end of the link, which nobody reads */
 
@@ -22,13 +34,17 @@ setup(void)
 	int fds[2];
 
 	engine = xcalloc(1, sizeof(*engine));
-	engine->settings =
-	    (struct engine_settings){.node = STR("n1"), .flow_group = 100};
+	engine->settings = (struct engine_settings){.node = STR("n1"),
+	    .flow_group = 100,
+	    .sources = &source,
+	    .source_count = 1};
 	ck_assert_int_eq(uv_loop_init(&engine->loop), 0);
 	engine_load_init(engine);
 	engine_apply_init(engine);
 	engine_audit_init(engine);
 	engine_cut_init(engine);
+	engine_gone_init(engine);
+	engine_adopt_init(engine);
 	engine_kernel_init(engine);
 	engine->apply.current = program_make_skeleton(&engine->settings);
 	ck_assert(engine->apply.current->ok);
@@ -48,8 +64,12 @@ teardown(void)
 	(void)close(other);
 	engine_audit_fini(engine);
 	engine_cut_fini(engine);
+	engine_gone_fini(engine);
+	engine_adopt_fini(engine);
 	engine_apply_disconnected(engine);
+	(void)uv_run(&engine->loop, UV_RUN_DEFAULT); /* a run of the loader */
 	engine_load_fini(engine);
+	engine_edits_fini(engine);
 	engine_apply_fini(engine);
 	(void)uv_run(&engine->loop, UV_RUN_DEFAULT);
 	ck_assert_int_eq(uv_loop_close(&engine->loop), 0);
@@ -210,6 +230,220 @@ START_TEST(what_others_do_elsewhere_changes_no_table_of_a_program_under_way)
 }
 END_TEST
 
+/* ---- edits ---- */
+
+static int
+seal(const char *name, const char *text)
+{
+	struct source file = {str_from(name), str_from(text)};
+	const struct bundle bundle = {&file, 1};
+	struct err err = ERR_INIT;
+	int fd;
+
+	ck_assert_int_eq(bundle_seal(&bundle, &fd, &err), 0);
+	return fd;
+}
+
+/* What the kernel has, with one workload and its policy. */
+static void
+put_in_force(void)
+{
+	int fd = seal("/a/first.yaml", WORKLOAD("first", "10.1.0.1") POLICY);
+
+	program_free(engine->apply.current);
+	engine->apply.current = program_make(&engine->settings, &fd, 1, NULL);
+	(void)close(fd);
+	ck_assert(engine->apply.current->ok);
+	engine->apply.table_known = true;
+	engine->apply.generation = 7;    /* as all answers have it */
+	engine->apply.ready_told = true; /* there is no parent */
+	engine->cut.running = true;      /* nobody asks for connections */
+}
+
+/* Another one comes; `compiles`: which takes compiling anew. */
+static void
+edit(bool compiles)
+{
+	const struct queued_edit queued = {
+	    .bundle_fd = seal("/a/second.yaml", WORKLOAD("second", "10.1.0.2")),
+	    .arena = arena_new_sized(1024)};
+
+	engine->apply.current->real.state->c->failed = compiles;
+	engine_source_edited(engine, &queued);
+}
+
+static struct table_content
+content_now(struct arena *arena)
+{
+	struct table_content content;
+
+	program_content(
+	    engine->apply.current, arena, engine->apply.midstream, &content);
+	return content;
+}
+
+/* Whether the table is made anew, with the content. */
+static bool
+makes(struct arena *arena, const struct table_content *content)
+{
+	struct table_content to = *content;
+	struct buf sent = {0}, expected = {0};
+	struct plan_stages stages;
+	bool same;
+
+	if (!is_asked() || engine->apply.phase != APPLY_SENT)
+		return false;
+	to.settings = engine->apply.current->options.settings;
+	plan_at_once(arena, NULL, &to, &stages);
+	op_encode(&expected, &stages.batches[0]);
+	op_encode(&sent, &engine->apply.stages.batches[0]);
+	same = str_eq(buf_str(&sent), buf_str(&expected));
+	buf_free(&sent);
+	buf_free(&expected);
+	return same;
+}
+
+/* The kernel has what it should, as it was made last. */
+static void
+answer_observed(struct arena *arena, const struct table_content *content)
+{
+	struct op_batch batch = {.ops = ARENA_ARRAY(arena,
+				     SET_COUNT + content->rule_chain_count, struct op)};
+	static const uint8_t digest[32];
+	struct err err = ERR_INIT;
+	struct buf body = {0}, data = {0};
+	int fd = -1;
+
+	for (size_t set = 0; set < SET_COUNT; set++) {
+		if (content->element_count[set] != 0)
+			batch.ops[batch.count++] = (struct op){.kind = OP_ADD,
+			    .set = (enum table_set_id)set,
+			    .elements = content->elements[set],
+			    .element_count = content->element_count[set]};
+	}
+	for (size_t i = 0; i < content->rule_chain_count; i++)
+		batch.ops[batch.count++] = (struct op){
+		    .kind = OP_CHAIN_DELETE, .chain = &content->rule_chains[i]};
+	op_encode(&data, &batch);
+	proc_put_u32(&body, 0);
+	proc_put_u32(&body, 7); /* the generation */
+	buf_add(&body, digest, sizeof(digest));
+	ck_assert_int_eq(blob_put(&body, buf_str(&data), &fd, &err), 0);
+	ck_assert_int_eq(fd, -1); /* it is short */
+	buf_free(&data);
+	proc_put_str(&body, STR(""));
+	answer(MSG_OBSERVED, &body);
+}
+
+/* The edit is in the engine's model by then, and may never be in the kernel. */
+START_TEST(refused_edit_keeps_nobody_from_restoring_what_was_in_force)
+{
+	struct arena *arena = arena_new();
+	struct table_content before, after;
+
+	put_in_force();
+	before = content_now(arena);
+	edit(false);
+	after = content_now(arena);
+	ck_assert_uint_ne(
+	    before.element_count[SET_LOCAL4_IN], after.element_count[SET_LOCAL4_IN]);
+	ck_assert(is_asked());
+	answer_applied(ERR_SYSTEM);
+	ck_assert(makes(arena, &after)); /* it could not be made alone */
+	answer_applied(ERR_SYSTEM);
+	ck_assert(!is_asked());
+	engine->apply.commit_after.ns += LONG_NS;
+	/* Others look as if they did; what was in force is there. */
+	engine->apply.suspect = true;
+	engine_apply_step(engine);
+	answer_observed(arena, &before);
+	ck_assert(!is_asked());
+	/* They delete the table, and there is no room for records. */
+	engine->settings.audit_required = true;
+	engine_apply_need_heal(engine, true, "the test");
+	engine_apply_step(engine);
+	ck_assert(makes(arena, &before));
+	engine->settings.audit_required = false;
+	/* The kernel takes neither: by turns, each pair later than the one before. */
+	answer_applied(ERR_SYSTEM);
+	ck_assert(!is_asked());
+	engine->apply.commit_after.ns = 0; /* it is time */
+	engine_apply_step(engine);
+	ck_assert(makes(arena, &after));
+	answer_applied(ERR_SYSTEM);
+	ck_assert(makes(arena, &before));
+	answer_applied(0);
+	ck_assert_uint_eq(engine->apply.heals, 1);
+	answer_observed(arena, &before); /* by which its rules are known from then on */
+	ck_assert(engine->apply.digest_known);
+	ck_assert(!is_asked() && !engine_apply_is_in_force(engine));
+	engine->apply.commit_after.ns = 0;
+	engine_apply_step(engine);
+	ck_assert(makes(arena, &after));
+	answer_applied(0);
+	ck_assert(!engine->apply.heal && !engine->apply.ahead);
+	arena_free(arena);
+}
+END_TEST
+
+/* An answer that was lost: the table may be either, and the newer is what is to be. */
+START_TEST(edit_that_may_be_in_force_is_not_undone)
+{
+	struct arena *arena = arena_new();
+	struct kernel_question *q;
+	struct table_content after;
+
+	put_in_force();
+	edit(false);
+	after = content_now(arena);
+	q = engine->kernel.questions;
+	engine->kernel.questions = NULL;
+	q->answered(engine, NULL, q->arg);
+	free(q);
+	engine_apply_need_heal(engine, true, "the test");
+	engine_apply_step(engine);
+	ck_assert(makes(arena, &after));
+	answer_applied(ERR_SYSTEM);
+	ck_assert(!is_asked());
+	arena_free(arena);
+}
+END_TEST
+
+/* The loop goes on while it is compiled; what comes of that goes on from what was restored, even
+ * where it was planned for what is another by then (_i). */
+START_TEST(table_lost_during_a_compilation_is_what_it_was)
+{
+	struct arena *arena = arena_new();
+	struct table_content before;
+
+	put_in_force();
+	before = content_now(arena);
+	edit(true);
+	ck_assert(engine->load.running && !is_asked());
+	engine_apply_need_heal(engine, true, "the test");
+	engine_apply_step(engine);
+	ck_assert(makes(arena, &before));
+	answer_applied(0);
+	ck_assert(engine->apply.table_known && !engine->apply.heal);
+	while (engine->load.running)
+		(void)uv_run(&engine->loop, UV_RUN_ONCE);
+	engine->apply.recompiled->uses ^= _i == 0 ? 0 : 1;
+	answer_observed(arena, &before);
+	ck_assert_int_eq(engine->apply.phase, APPLY_SENT);
+	ck_assert(!engine->apply.whole); /* or the kernel would forget what it counts */
+	/* Others were there: once it is seen what they left, the same is sent again. */
+	answer_applied(ERR_STALE);
+	engine->apply.look_after.ns = 0;
+	engine_apply_step(engine);
+	answer_observed(arena, &before);
+	ck_assert_int_eq(engine->apply.phase, APPLY_SENT);
+	ck_assert(!engine->apply.whole);
+	answer_applied(0);
+	ck_assert(!engine->apply.ahead);
+	arena_free(arena);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -225,6 +459,9 @@ main(void)
 	tcase_add_test(tc, table_that_cannot_be_read_is_not_looked_at_all_the_time);
 	tcase_add_loop_test(
 	    tc, what_others_do_elsewhere_changes_no_table_of_a_program_under_way, 0, 2);
+	tcase_add_test(tc, refused_edit_keeps_nobody_from_restoring_what_was_in_force);
+	tcase_add_test(tc, edit_that_may_be_in_force_is_not_undone);
+	tcase_add_loop_test(tc, table_lost_during_a_compilation_is_what_it_was, 0, 2);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);

@@ -3,6 +3,7 @@
  */
 #include <check.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 static const char template[] = "/tmp/check_files-XXXXXX";
 static char directory[sizeof(template)];
 static char path[sizeof(directory) + 32];
+static struct files_identity file;
 static struct err err;
 
 static void
@@ -24,6 +26,7 @@ setup(void)
 	memcpy(directory, template, sizeof(template));
 	ck_assert_ptr_nonnull(mkdtemp(directory));
 	(void)snprintf(path, sizeof(path), "%s/enforcer.sock", directory); /* fits */
+	file = (struct files_identity){0};
 	err = ERR_INIT;
 }
 
@@ -35,7 +38,6 @@ teardown(void)
 }
 
 static const struct enforcer_config config = {.control_socket = path};
-static struct files_identity file;
 
 static int
 listen_control(int *out_fd)
@@ -112,6 +114,73 @@ START_TEST(control_is_false_after_a_socket_that_could_not_be_given_to_its_group)
 }
 END_TEST
 
+/* Whoever looks after the socket does not wait for a directory server. */
+START_TEST(group_of_control_is_looked_up_once)
+{
+	const struct group *mine = getgrgid(getgid());
+	struct enforcer_config c = {.control_socket = path};
+	int fd = -1, other = -1;
+
+	ck_assert_ptr_nonnull(mine);
+	c.control_group = str_from(mine->gr_name);
+	ck_assert_msg(files_listen_control(&c, &file, &fd, &err) == 0, "%s", err.msg);
+	ck_assert_int_eq(unlink(path), 0);
+	c.control_group = STR("no such group"); /* as if the server were not there */
+	ck_assert_msg(
+	    files_listen_control(&c, &file, &other, &err) == 0, "%s", err.msg);
+	ck_assert(files_control_is(&c, &file));
+	(void)close(fd);
+	(void)close(other);
+}
+END_TEST
+
+static void
+make_link(const char *target)
+{
+	(void)unlink(path);
+	ck_assert_int_eq(symlink(target, path), 0);
+}
+
+START_TEST(file_that_cannot_be_read_is_unread_until_it_can_be)
+{
+	struct arena *arena = arena_new();
+	struct files_source source;
+	struct files_edit edit;
+	const char **names;
+	size_t count;
+
+	(void)snprintf(path, sizeof(path), "%s/policy.yaml", directory); /* fits */
+	files_source_init(&source);
+	make_link("nowhere");
+	ck_assert(files_read_source(&source, directory));
+	ck_assert_uint_eq(source.why.len, 0);
+	names = files_unread(&source, arena, &count);
+	ck_assert_uint_eq(count, 1);
+	ck_assert_str_eq(names[0], path);
+	ck_assert_int_eq(files_read_edit(&source, names, 1, &edit), FILES_SAME);
+	ck_assert_uint_eq(source.unread, 1);
+	make_link("/dev/null"); /* which is no file */
+	ck_assert_int_eq(files_read_edit(&source, names, 1, &edit), FILES_EDITED);
+	arena_free(edit.arena);
+	ck_assert_uint_eq(source.unread, 1);
+	make_link("/proc/self/comm");
+	ck_assert_int_eq(files_read_edit(&source, names, 1, &edit), FILES_EDITED);
+	arena_free(edit.arena);
+	ck_assert_uint_eq(source.unread, 0);
+	make_link("nowhere");
+	ck_assert_int_eq(files_read_edit(&source, names, 1, &edit), FILES_EDITED);
+	arena_free(edit.arena);
+	ck_assert_uint_eq(source.unread, 1);
+	(void)unlink(path);
+	ck_assert_int_eq(files_read_edit(&source, names, 1, &edit), FILES_EDITED);
+	arena_free(edit.arena);
+	names = files_unread(&source, arena, &count);
+	ck_assert_uint_eq(count, 0);
+	files_source_fini(&source);
+	arena_free(arena);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -127,6 +196,8 @@ main(void)
 	tcase_add_test(tc, control_is_false_when_another_has_taken_its_place);
 	tcase_add_test(
 	    tc, control_is_false_after_a_socket_that_could_not_be_given_to_its_group);
+	tcase_add_test(tc, group_of_control_is_looked_up_once);
+	tcase_add_test(tc, file_that_cannot_be_read_is_unread_until_it_can_be);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

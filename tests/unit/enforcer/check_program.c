@@ -60,15 +60,21 @@ teardown(void)
 }
 
 static int
-seal(const char *name, const char *text)
+seal_text(const char *name, struct str text)
 {
-	struct source source = {str_from(name), str_from(text)};
-	const struct bundle bundle = {&source, text[0] != '\0'};
+	struct source source = {str_from(name), text};
+	const struct bundle bundle = {&source, text.len != 0};
 	struct err err = ERR_INIT;
 	int fd;
 
 	ck_assert_int_eq(bundle_seal(&bundle, &fd, &err), 0);
 	return fd;
+}
+
+static int
+seal(const char *name, const char *text)
+{
+	return seal_text(name, str_from(text));
 }
 
 static void
@@ -161,6 +167,28 @@ START_TEST(error_belongs_to_its_source)
 	ck_assert_ptr_nonnull(d);
 	ck_assert_uint_eq(program_source_of(program, d->loc), 1);
 	ck_assert_uint_eq(program_source_of(program, (struct loc){0}), 2);
+}
+END_TEST
+
+/* As `check` says it, which reads files itself. */
+START_TEST(unreadable_file_is_told_with_its_code)
+{
+	const int fds[] = {seal("/a/x.yaml", WORLD),
+	    seal_text("/b/y.yaml",
+		_i == 0 ? STR("\0unreadable: file-limit: the file is too large")
+			: STR("\0unreadable: file-read: cannot be read: not now"))};
+	const struct diag *d;
+
+	program = program_make(&settings, fds, 2, NULL);
+	close(fds[0]);
+	close(fds[1]);
+	d = program->diags.first;
+	while (d != NULL && d->severity != DIAG_ERROR)
+		d = d->next;
+	ck_assert(d != NULL && program->diags.errors == 1);
+	ck_assert_str_eq(d->code, _i == 0 ? "file-limit" : "file-read");
+	ck_assert_str_eq(
+	    d->msg, _i == 0 ? "the file is too large" : "cannot be read: not now");
 }
 END_TEST
 
@@ -488,6 +516,7 @@ make_suite(void)
 	tcase_add_test(tc, sets_come_whole_or_by_and_by);
 	tcase_add_test(tc, every_rule_is_found_by_its_number);
 	tcase_add_test(tc, error_belongs_to_its_source);
+	tcase_add_loop_test(tc, unreadable_file_is_told_with_its_code, 0, 2);
 	tcase_add_test(tc, empty_sources_are_a_program_that_closes_the_networks);
 	tcase_add_test(tc, bundle_that_is_none_is_refused);
 	tcase_add_test(tc, skeleton_closes_the_networks_and_nothing_else);

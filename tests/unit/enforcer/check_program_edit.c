@@ -12,6 +12,7 @@
 
 #include "enforcer/plan_delta.h"
 #include "enforcer/program.h"
+#include "policy-lang/compile_state.h"
 
 #define FILES 15
 #define EDITS 400
@@ -143,6 +144,17 @@ same_elements(const struct table_content *a, const struct table_content *b)
 		ck_assert_uint_eq(a->rule_chains[i].number, b->rule_chains[i].number);
 }
 
+/* Nor do the chains read otherwise. */
+static void
+same_content(const struct table_content *a, const struct table_content *b)
+{
+	struct op_batch difference;
+
+	plan_make(arena, a, b, &difference);
+	ck_assert_uint_eq(difference.count, 0);
+	same_elements(a, b);
+}
+
 static void
 same_operations(const struct op_batch *a, const struct op_batch *b)
 {
@@ -168,24 +180,32 @@ same_operations(const struct op_batch *a, const struct op_batch *b)
 static void
 check_changed(const struct table_content *before, const struct compile_delta *delta)
 {
-	struct table_content after = content_of(program), undone = after;
+	struct table_content after = content_of(program);
 	struct op_batch by_delta, by_content;
 
 	plan_make(arena, before, &after, &by_content);
 	plan_delta(arena, program->real.state, &program->options.settings,
 	    before->settings.uses, delta, &by_delta);
 	same_operations(&by_content, &by_delta);
-	plan_undo(arena, delta, &undone);
-	same_elements(before, &undone);
 }
 
-/* Compiles anew, and plans what that makes of the table. */
-static void
-recompile(void)
+static struct table_content
+former_content(const struct compile_delta *delta)
 {
-	struct program_recompiled r = {
-	    .midstream = MIDSTREAM_RESET, .uses = program->options.settings.uses};
-	struct table_content before = content_of(program), after;
+	struct table_content content;
+
+	program_former_content(program, delta, arena, MIDSTREAM_RESET, &content);
+	return content; /* settings are what they are now */
+}
+
+/* Compiles anew what the delta may have changed, and plans what that makes of the table. */
+static void
+recompile(const struct compile_delta *delta)
+{
+	struct program_recompiled r = {.midstream = MIDSTREAM_RESET,
+	    .uses = program->options.settings.uses,
+	    .delta = delta};
+	struct table_content before = former_content(delta), after;
 	struct op_batch by_content;
 	struct arena *plan_arena;
 	struct op_batch planned;
@@ -223,7 +243,7 @@ edit_file(struct program_edit *edit, size_t i, enum live_answer *answer)
 }
 
 struct tally {
-	unsigned changed, compiled, whole, compared;
+	unsigned changed, compiled, compiled_gone, whole, compared;
 };
 
 static void
@@ -237,6 +257,8 @@ one_edit(struct tally *t)
 	struct diag_list diags;
 	struct program *fresh;
 
+	if (program_has_shadow(program) && roll(8) == 0) /* takes compiling anew */
+		program->shadow.state->c->failed = true;
 	for (unsigned files = 1 + roll(3); files > 0; files--)
 		edit_file(edit,
 		    roll(12) == 0  ? FILES - 1
@@ -252,15 +274,20 @@ one_edit(struct tally *t)
 	if (put == PROGRAM_CHANGED) {
 		t->changed++;
 		check_changed(&before, &delta);
-	} else if (put == PROGRAM_COMPILES) {
+	} else if (put == PROGRAM_COMPILES && !delta.gone) {
 		now = content_of(program);
-		if (!delta.gone) /* what is planned from is what was sent */
-			same_elements(&before, &now);
+		same_elements(&before, &now); /* what goes on is what was sent */
 	}
 	/* Needed or not, it makes no difference. */
 	if (put == PROGRAM_COMPILES || (put == PROGRAM_CHANGED && roll(8) == 0)) {
 		t->compiled++;
-		recompile();
+		t->compiled_gone += delta.gone;
+		recompile(&delta);
+	}
+	if (put != PROGRAM_BEYOND) {
+		now = former_content(&delta);
+		now.settings = before.settings;
+		same_content(&before, &now);
 	}
 	program_edit_free(edit);
 	if (put == PROGRAM_BEYOND) {
@@ -292,6 +319,8 @@ START_TEST(program_that_was_edited_is_as_one_made_from_scratch)
 		one_edit(&t);
 	ck_assert_uint_gt(t.changed, EDITS / 4);
 	ck_assert_uint_gt(t.compiled, 0);
+	ck_assert_uint_gt(
+	    t.compiled_gone, 0); /* the shadow must be, and the other not */
 	ck_assert_uint_gt(t.whole, 0);
 	ck_assert_uint_gt(t.compared, EDITS / 4);
 }

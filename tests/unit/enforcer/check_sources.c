@@ -23,6 +23,7 @@ static const bool sanitized = false;
 static char directory[64], target[64];
 static uv_loop_t loop;
 static unsigned told, told_whole;
+static size_t last_count;
 static char last[4096];
 
 static void
@@ -32,6 +33,7 @@ on_changed(void *arg, size_t index, const struct sources_change *change)
 	ck_assert_uint_eq(index, 0);
 	told++;
 	told_whole += change->whole;
+	last_count = change->count;
 	last[0] = '\0';
 	if (change->count == 1)
 		(void)snprintf(last, sizeof(last), "%s", change->names[0]);
@@ -99,6 +101,47 @@ START_TEST(look_at_the_most_files_tells_what_has_changed_alone)
 }
 END_TEST
 
+static void
+touch(const char *name)
+{
+	char path[sizeof(directory) + 32];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", directory, name);
+	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	ck_assert_int_ge(fd, 0);
+	(void)close(fd);
+}
+
+/* What could not be read is told of, though nothing happened to it. */
+START_TEST(file_that_could_not_be_read_is_told_of_again)
+{
+	const char *const directories[] = {directory};
+	struct err err = ERR_INIT;
+	struct sources *sources;
+	char name[sizeof(directory) + 32];
+	const char *const unread = name;
+
+	(void)snprintf(name, sizeof(name), "%s/unread.yaml", directory);
+	touch("unread.yaml");
+	told = told_whole = 0;
+	ck_assert_int_eq(
+	    sources_new(&loop, directories, 1, on_changed, NULL, &sources, &err), 0);
+	ck_assert_uint_eq(told_whole, 1);
+	sources_again(sources, 0, &unread, 1);
+	touch("other.yaml"); /* sooner than the next look */
+	while (told == 1)
+		(void)uv_run(&loop, UV_RUN_ONCE);
+	ck_assert_uint_eq(last_count, 2);
+	sources_again(sources, 0, NULL, 0);
+	touch("third.yaml");
+	while (told == 2)
+		(void)uv_run(&loop, UV_RUN_ONCE);
+	ck_assert_uint_eq(told_whole, 2);
+	sources_free(sources);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -110,6 +153,7 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	if (!sanitized)
 		tcase_add_test(tc, look_at_the_most_files_tells_what_has_changed_alone);
+	tcase_add_test(tc, file_that_could_not_be_read_is_told_of_again);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
