@@ -204,6 +204,14 @@ CASES = {
         policy("  mandatory:\n    ingress:\n    - {action: "
                + ("allow" if i % 2 else "deny") + ", from: [{cidr: 10.0.0.0/8}]}\n").replace(
                    "name: p", f"name: p{i}") for i in range(n)), None),
+    "not-one-value-each": (6000, lambda n: policy(
+        "  workloads:\n    matchExpressions:\n" + "".join(
+            f"    - {{key: a, operator: NotIn, values: [v{i}]}}\n" for i in range(n))
+        + "  allow: {ingress: []}\n"), None),
+    "publications-of-one-address": (6000, lambda n: "---\n".join(
+        NATIVE + f"kind: Route\nmetadata: {{name: r{i}, namespace: /a}}\nspec: {{default: "
+        "{ingress: [{action: publish, address: [192.0.2.1], ports: [80/tcp], "
+        "to: [{workloads: {}}]}]}}\n" for i in range(n)), "route-conflict"),
     "unknown-externals": (40000, lambda n: policy("  allow:\n    egress:\n" + "".join(
         f"    - to: [{{external: e{i}}}]\n" for i in range(n))), "unknown-external"),
     "rules-of-one-external": (1000, rules_of_one_external, None),
