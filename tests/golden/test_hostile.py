@@ -212,6 +212,11 @@ CASES = {
         NATIVE + f"kind: Route\nmetadata: {{name: r{i}, namespace: /a}}\nspec: {{default: "
         "{ingress: [{action: publish, address: [192.0.2.1], ports: [80/tcp], "
         "to: [{workloads: {}}]}]}}\n" for i in range(n)), "route-conflict"),
+    "access-of-many-groups": (8000, lambda n: "---\n".join(
+        NATIVE + f"kind: Access\nmetadata: {{name: {x}, namespace: /a}}\nspec:\n  groups:\n"
+        + "".join(f"  - g{i}\n" for i in range(n)[::step]) + "  default:\n" + "".join(
+            f"  - {{action: deny, verbs: [get], resources: [{x}{i}]}}\n" for i in range(n))
+        for x, step in (("first", -1), ("second", 1))), None),
     "unknown-externals": (40000, lambda n: policy("  allow:\n    egress:\n" + "".join(
         f"    - to: [{{external: e{i}}}]\n" for i in range(n))), "unknown-external"),
     "rules-of-one-external": (1000, rules_of_one_external, None),
