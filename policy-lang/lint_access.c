@@ -103,7 +103,8 @@ rule_takes(struct lint *lint, const struct access_rule *outer,
 	    !list_has(lint, outer->verbs, outer->verb_count, kind->verb))
 		return false;
 	lint->work += outer->url_count / TEXTS_OF_WORK + outer->resource_count;
-	for (size_t i = 0; kind->resource.name.ptr == NULL && i < outer->url_count; i++) {
+	for (size_t i = 0; kind->resource.name.ptr == NULL && i < outer->url_count;
+	     i++) {
 		if (url_covers(outer->urls[i], kind->url))
 			return true;
 	}

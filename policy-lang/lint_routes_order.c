@@ -78,8 +78,8 @@ networks_cover(
 		const struct peer *peer = &inner->to[i];
 
 		for (size_t j = 0; j < peer->prefix_count; j++) {
-			if (!prefix_covered(lint, &peer->prefixes[j], outer->to,
-				outer->to_count))
+			if (!prefix_covered(
+				lint, &peer->prefixes[j], outer->to, outer->to_count))
 				return false;
 		}
 		for (size_t j = 0; j < peer->fqdn_count; j++) {
@@ -174,7 +174,7 @@ via_covers(
 static bool
 covers(struct lint *lint, struct route_found outer, struct route_found inner)
 {
-	static bool (*const kinds[ROUTE_KIND_COUNT])(struct lint *lint,
+	static bool (*const kinds[ROUTE_KIND_COUNT])(struct lint * lint,
 	    const struct route_rule *outer, const struct route_rule *inner) = {
 	    [ROUTE_EGRESS] = networks_cover,
 	    [ROUTE_INGRESS] = addresses_cover,
@@ -274,7 +274,8 @@ lint_shadowed(struct lint *lint, struct route_found found)
 /* Those that publish one address, in the order of the model. */
 struct publication {
 	struct route_found found;
-	bool taken; /* by a publication of its own level, which it conflicts with itself */
+	bool
+	    taken; /* by a publication of its own level, which it conflicts with itself */
 	struct publication *next;
 };
 

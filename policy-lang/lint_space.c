@@ -134,8 +134,8 @@ texts_set(struct space *s, const struct str *texts, size_t count)
 
 /* `count` is one, unless they are of one key and say what it must not be. */
 static void
-constrain_requirement(struct maker *k, const struct requirement *r, size_t count,
-    enum space_labels whose)
+constrain_requirement(
+    struct maker *k, const struct requirement *r, size_t count, enum space_labels whose)
 {
 	struct space *s = k->s;
 	uint32_t id = DIM_LABELS + 8 * number_of(&s->keys, r->key) + whose;
