@@ -6,9 +6,13 @@
 
 /* ---- what one rule takes in of another ---- */
 
+/* To look at a text takes a fraction of what a comparison of rules does. */
+#define TEXTS_OF_WORK 8
+
 static bool
-list_has(const struct str *list, size_t count, struct str value)
+list_has(struct lint *lint, const struct str *list, size_t count, struct str value)
 {
+	lint->work += count / TEXTS_OF_WORK;
 	for (size_t i = 0; i < count; i++) {
 		if (str_eq(list[i], value))
 			return true;
@@ -17,11 +21,11 @@ list_has(const struct str *list, size_t count, struct str value)
 }
 
 static bool
-lists_cover(const struct str *outer, size_t outer_count, const struct str *inner,
-    size_t inner_count)
+lists_cover(struct lint *lint, const struct str *outer, size_t outer_count,
+    const struct str *inner, size_t inner_count)
 {
 	for (size_t i = 0; i < inner_count; i++) {
-		if (!list_has(outer, outer_count, inner[i]))
+		if (!list_has(lint, outer, outer_count, inner[i]))
 			return false;
 	}
 	return true;
@@ -29,11 +33,12 @@ lists_cover(const struct str *outer, size_t outer_count, const struct str *inner
 
 /* True if everybody that `inner` applies to, `outer` applies to. */
 static bool
-subjects_cover(const struct access_policy *outer, const struct access_policy *inner)
+subjects_cover(struct lint *lint, const struct access_policy *outer,
+    const struct access_policy *inner)
 {
-	return lists_cover(
-		   outer->users, outer->user_count, inner->users, inner->user_count) &&
-	       lists_cover(outer->groups, outer->group_count, inner->groups,
+	return lists_cover(lint, outer->users, outer->user_count, inner->users,
+		   inner->user_count) &&
+	       lists_cover(lint, outer->groups, outer->group_count, inner->groups,
 		   inner->group_count);
 }
 
@@ -56,9 +61,9 @@ resource_of(struct str entry)
 }
 
 static bool
-resource_covers(struct str outer, struct str inner)
+resource_covers(struct str outer, struct resource i)
 {
-	struct resource o = resource_of(outer), i = resource_of(inner);
+	struct resource o = resource_of(outer);
 
 	if (o.every && o.sub.ptr == NULL && o.group.ptr == NULL)
 		return true;
@@ -85,25 +90,29 @@ url_covers(struct str outer, struct str inner)
 /* One verb on one resource or URL of a rule. */
 struct request_kind {
 	struct str verb;
-	struct str resource; /* ptr NULL: a URL */
+	struct resource resource; /* name.ptr NULL: a URL */
 	struct str url;
 };
 
 static bool
-rule_takes(const struct access_rule *outer, const struct access_rule *inner,
-    const struct request_kind *kind)
+rule_takes(struct lint *lint, const struct access_rule *outer,
+    const struct access_rule *inner, const struct request_kind *kind)
 {
-	if (!list_has(outer->verbs, outer->verb_count, STR("*")) &&
-	    !list_has(outer->verbs, outer->verb_count, kind->verb))
+	lint->work++;
+	if (!list_has(lint, outer->verbs, outer->verb_count, STR("*")) &&
+	    !list_has(lint, outer->verbs, outer->verb_count, kind->verb))
 		return false;
-	for (size_t i = 0; kind->resource.ptr == NULL && i < outer->url_count; i++) {
+	lint->work += outer->url_count / TEXTS_OF_WORK + outer->resource_count;
+	for (size_t i = 0; kind->resource.name.ptr == NULL && i < outer->url_count;
+	     i++) {
 		if (url_covers(outer->urls[i], kind->url))
 			return true;
 	}
-	if (kind->resource.ptr == NULL ||
+	if (kind->resource.name.ptr == NULL ||
 	    (outer->name_count > 0 &&
-		(inner->name_count == 0 || !lists_cover(outer->names, outer->name_count,
-					       inner->names, inner->name_count))))
+		(inner->name_count == 0 ||
+		    !lists_cover(lint, outer->names, outer->name_count, inner->names,
+			inner->name_count))))
 		return false;
 	for (size_t i = 0; i < outer->resource_count; i++) {
 		if (resource_covers(outer->resources[i], kind->resource))
@@ -128,8 +137,7 @@ list_takes(struct earlier *e, const struct access_policy *p,
     const struct access_rule *rules, size_t count, const struct request_kind *kind)
 {
 	for (size_t i = 0; i < count && &rules[i] != e->rule; i++) {
-		e->lint->work++;
-		if (!rule_takes(&rules[i], e->rule, kind))
+		if (!rule_takes(e->lint, &rules[i], e->rule, kind))
 			continue;
 		e->by = &rules[i];
 		e->by_policy = p;
@@ -149,7 +157,7 @@ level_takes(struct earlier *e, const struct ns *level, bool mandatory,
 		const struct access_policy *p = level->access[i];
 		bool last = own && p == e->policy;
 
-		if (subjects_cover(p, e->policy) &&
+		if (subjects_cover(e->lint, p, e->policy) &&
 		    list_takes(e, p, mandatory ? p->mandatory : p->defaults,
 			mandatory ? p->mandatory_count : p->default_count, kind))
 			return true;
@@ -161,9 +169,10 @@ level_takes(struct earlier *e, const struct ns *level, bool mandatory,
 
 /* A level that passes something on does not surely decide what it has rules for. */
 static bool
-passes_on(const struct ns *level)
+passes_on(struct lint *lint, const struct ns *level)
 {
 	for (size_t i = 0; i < level->access_count; i++) {
+		lint->work += level->access[i]->mandatory_count / TEXTS_OF_WORK;
 		for (size_t j = 0; j < level->access[i]->mandatory_count; j++) {
 			if (level->access[i]->mandatory[j].action == ACTION_PASS)
 				return true;
@@ -181,7 +190,7 @@ kind_is_taken(struct earlier *e, const struct request_kind *kind)
 		if (s == own && e->mandatory) {
 			if (level_takes(e, s, true, kind))
 				return true;
-		} else if (!passes_on(s) && level_takes(e, s, true, kind)) {
+		} else if (!passes_on(e->lint, s) && level_takes(e, s, true, kind)) {
 			return true;
 		}
 	}
@@ -200,7 +209,7 @@ rule_is_taken(struct earlier *e)
 		struct request_kind kind = {.verb = r->verbs[i / objects]};
 
 		if (object < r->resource_count)
-			kind.resource = r->resources[object];
+			kind.resource = resource_of(r->resources[object]);
 		else
 			kind.url = r->urls[object - r->resource_count];
 		if (e->lint->work > LINT_WORK) {

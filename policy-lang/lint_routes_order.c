@@ -21,15 +21,18 @@ port_covers(const struct port_match *outer, const struct port_match *inner)
 }
 
 static bool
-ports_cover(const struct route_rule *outer, const struct route_rule *inner)
+ports_cover(
+    struct lint *lint, const struct route_rule *outer, const struct route_rule *inner)
 {
 	if (outer->port_count == 0)
 		return true;
 	for (size_t i = 0; i < inner->port_count; i++) {
 		bool covered = false;
 
-		for (size_t j = 0; j < outer->port_count && !covered; j++)
+		for (size_t j = 0; j < outer->port_count && !covered; j++) {
+			lint->work++;
 			covered = port_covers(&outer->ports[j], &inner->ports[i]);
+		}
 		if (!covered)
 			return false;
 	}
@@ -37,10 +40,12 @@ ports_cover(const struct route_rule *outer, const struct route_rule *inner)
 }
 
 static bool
-prefix_covered(const struct ip_prefix *inner, const struct peer *outer, size_t count)
+prefix_covered(struct lint *lint, const struct ip_prefix *inner,
+    const struct peer *outer, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		for (size_t j = 0; j < outer[i].prefix_count; j++) {
+			lint->work++;
 			if (outer[i].except_count == 0 &&
 			    ip_prefix_covers(&outer[i].prefixes[j], inner))
 				return true;
@@ -50,10 +55,12 @@ prefix_covered(const struct ip_prefix *inner, const struct peer *outer, size_t c
 }
 
 static bool
-name_covered(struct str inner, const struct peer *outer, size_t count)
+name_covered(
+    struct lint *lint, struct str inner, const struct peer *outer, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		for (size_t j = 0; j < outer[i].fqdn_count; j++) {
+			lint->work++;
 			if (fqdn_match(outer[i].fqdns[j], inner))
 				return true;
 		}
@@ -62,7 +69,8 @@ name_covered(struct str inner, const struct peer *outer, size_t count)
 }
 
 static bool
-networks_cover(const struct route_rule *outer, const struct route_rule *inner)
+networks_cover(
+    struct lint *lint, const struct route_rule *outer, const struct route_rule *inner)
 {
 	if (outer->to_count == 0)
 		return true;
@@ -71,11 +79,12 @@ networks_cover(const struct route_rule *outer, const struct route_rule *inner)
 
 		for (size_t j = 0; j < peer->prefix_count; j++) {
 			if (!prefix_covered(
-				&peer->prefixes[j], outer->to, outer->to_count))
+				lint, &peer->prefixes[j], outer->to, outer->to_count))
 				return false;
 		}
 		for (size_t j = 0; j < peer->fqdn_count; j++) {
-			if (!name_covered(peer->fqdns[j], outer->to, outer->to_count))
+			if (!name_covered(
+				lint, peer->fqdns[j], outer->to, outer->to_count))
 				return false;
 		}
 	}
@@ -83,14 +92,17 @@ networks_cover(const struct route_rule *outer, const struct route_rule *inner)
 }
 
 static bool
-addresses_cover(const struct route_rule *outer, const struct route_rule *inner)
+addresses_cover(
+    struct lint *lint, const struct route_rule *outer, const struct route_rule *inner)
 {
 	for (size_t i = 0; i < inner->address_count; i++) {
 		bool covered = outer->address_count == 0;
 
-		for (size_t j = 0; j < outer->address_count && !covered; j++)
+		for (size_t j = 0; j < outer->address_count && !covered; j++) {
+			lint->work++;
 			covered = ip_prefix_covers(
 			    &outer->addresses[j], &inner->addresses[i]);
+		}
 		if (!covered)
 			return false;
 	}
@@ -127,15 +139,17 @@ match_covers(const struct workload_match *outer, const struct workload_match *in
 }
 
 static bool
-peers_cover(const struct peer *outer, size_t outer_count, const struct peer *inner,
-    size_t inner_count)
+peers_cover(struct lint *lint, const struct peer *outer, size_t outer_count,
+    const struct peer *inner, size_t inner_count)
 {
 	for (size_t i = 0; i < inner_count; i++) {
 		bool covered = outer_count == 0;
 
-		for (size_t j = 0; j < outer_count && !covered; j++)
+		for (size_t j = 0; j < outer_count && !covered; j++) {
+			lint->work++;
 			covered =
 			    match_covers(&outer[j].workloads, &inner[i].workloads);
+		}
 		if (!covered)
 			return false;
 	}
@@ -144,21 +158,23 @@ peers_cover(const struct peer *outer, size_t outer_count, const struct peer *inn
 
 /* What goes through somebody leaves that one's own connections to the next rule. */
 static bool
-via_covers(const struct route_rule *outer, const struct route_rule *inner)
+via_covers(
+    struct lint *lint, const struct route_rule *outer, const struct route_rule *inner)
 {
 	if (outer->action == ROUTE_APPLY &&
 	    (inner->action != ROUTE_APPLY ||
 		!match_covers(&inner->through, &outer->through)))
 		return false;
-	return peers_cover(
-		   outer->from, outer->from_count, inner->from, inner->from_count) &&
-	       peers_cover(outer->to, outer->to_count, inner->to, inner->to_count);
+	return peers_cover(lint, outer->from, outer->from_count, inner->from,
+		   inner->from_count) &&
+	       peers_cover(
+		   lint, outer->to, outer->to_count, inner->to, inner->to_count);
 }
 
 static bool
-covers(struct route_found outer, struct route_found inner)
+covers(struct lint *lint, struct route_found outer, struct route_found inner)
 {
-	static bool (*const kinds[ROUTE_KIND_COUNT])(
+	static bool (*const kinds[ROUTE_KIND_COUNT])(struct lint * lint,
 	    const struct route_rule *outer, const struct route_rule *inner) = {
 	    [ROUTE_EGRESS] = networks_cover,
 	    [ROUTE_INGRESS] = addresses_cover,
@@ -166,8 +182,8 @@ covers(struct route_found outer, struct route_found inner)
 	};
 
 	return match_covers(&outer.route->subject, &inner.route->subject) &&
-	       ports_cover(outer.rule, inner.rule) &&
-	       kinds[inner.rule->kind](outer.rule, inner.rule);
+	       ports_cover(lint, outer.rule, inner.rule) &&
+	       kinds[inner.rule->kind](lint, outer.rule, inner.rule);
 }
 
 /* ---- rules that never decide ---- */
@@ -181,7 +197,8 @@ list_of(const struct route_policy *route, enum phase phase, enum route_kind kind
 
 /*
  * The first rule of a level and phase, before `inner` if that is among them, that takes
- * all of it. Of another level it must decide, and nothing before it may pass.
+ * all of it. Of another level it must decide, and nothing before it may pass. None, once there
+ * has been too much to compare.
  */
 static struct route_found
 taker_at(struct lint *lint, const struct ns *level, enum phase phase,
@@ -196,12 +213,12 @@ taker_at(struct lint *lint, const struct ns *level, enum phase phase,
 		for (size_t j = 0; j < list->count; j++) {
 			struct route_found outer = {level->routes[i], &list->rules[j]};
 
-			if (outer.rule == inner.rule)
+			if (outer.rule == inner.rule || lint_stops(lint, LINT_ROUTES))
 				return (struct route_found){0};
 			lint->work++;
 			if (!own && outer.rule->action == ROUTE_PASS)
 				return (struct route_found){0};
-			if (covers(outer, inner))
+			if (covers(lint, outer, inner))
 				return outer;
 		}
 	}
@@ -257,13 +274,17 @@ lint_shadowed(struct lint *lint, struct route_found found)
 /* Those that publish one address, in the order of the model. */
 struct publication {
 	struct route_found found;
+	bool
+	    taken; /* by a publication of its own level, which it conflicts with itself */
 	struct publication *next;
 };
 
 static const struct port_match *
-common_port(const struct route_rule *a, const struct route_rule *b, uint16_t *out_port)
+common_port(struct lint *lint, const struct route_rule *a, const struct route_rule *b,
+    uint16_t *out_port)
 {
 	for (size_t i = 0; i < a->port_count; i++) {
+		lint->work += b->port_count;
 		for (size_t j = 0; j < b->port_count; j++) {
 			const struct port_match *p = &a->ports[i], *q = &b->ports[j];
 
@@ -302,15 +323,16 @@ static void
 compare_publications(struct lint *lint, const struct publication *first,
     const struct ip_prefix *addr, struct route_found found)
 {
-	for (const struct publication *p = first; p != NULL; p = p->next) {
+	for (const struct publication *p = first;
+	     p != NULL && !lint_stops(lint, LINT_ROUTES); p = p->next) {
 		const struct port_match *port;
 		uint16_t number;
 
 		lint->work++;
-		if (p->found.rule == found.rule || !may_both_decide(p->found, found) ||
-		    taker_of(lint, p->found).rule != NULL)
+		if (p->found.rule == found.rule || p->taken ||
+		    !may_both_decide(p->found, found))
 			continue;
-		port = common_port(p->found.rule, found.rule, &number);
+		port = common_port(lint, p->found.rule, found.rule, &number);
 		if (port == NULL)
 			continue;
 		say_conflict(lint, p->found, found, addr, port, number);
@@ -319,7 +341,8 @@ compare_publications(struct lint *lint, const struct publication *first,
 }
 
 static void
-add_publication(struct lint *lint, struct map *by_address, struct route_found found)
+add_publication(
+    struct lint *lint, struct map *by_address, struct route_found found, bool taken)
 {
 	for (size_t i = 0; i < found.rule->address_count; i++) {
 		const struct ip_prefix *addr = &found.rule->addresses[i];
@@ -329,8 +352,7 @@ add_publication(struct lint *lint, struct map *by_address, struct route_found fo
 		struct publication *first = map_get(by_address, key);
 
 		compare_publications(lint, first, addr, found);
-		new->found = found;
-		new->next = first;
+		*new = (struct publication){found, taken, first};
 		(void)map_set(by_address,
 		    first != NULL ? key : str_dup(lint->arena, key), new); /* kept */
 	}
@@ -358,7 +380,8 @@ lint_conflicts(struct lint *lint)
 				/* What never decides has no conflict but at its own
 				 * level. */
 				if (taker.rule == NULL || is_publication(taker))
-					add_publication(lint, &by_address, found);
+					add_publication(lint, &by_address, found,
+					    taker.rule != NULL);
 			}
 		}
 	}

@@ -393,6 +393,7 @@ lint_rules(struct lint *lint)
 	free(f.blocks);
 	free(f.list_first);
 	free(f.found);
+	free(f.marks);
 	free(f.steps);
 	free(f.takers);
 	arena_free(f.scratch);

@@ -53,6 +53,7 @@ struct finder {
 	const struct space_box *box; /* what is asked about */
 	uint32_t *found;             /* candidates of one question */
 	size_t found_count, found_cap;
+	uint64_t *marks;    /* blocks, as bits: what is found, before it is in order */
 	struct step *steps; /* of one question, in the walk's order */
 	size_t step_count, step_cap;
 	uint32_t *takers; /* blocks that took part of one rule */

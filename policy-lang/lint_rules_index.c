@@ -231,55 +231,54 @@ index_block(struct finder *f, uint32_t number)
 void
 finder_index(struct finder *f)
 {
+	f->marks = xcalloc(f->count / 64 + 1, sizeof(*f->marks));
 	for (size_t i = 0; i < f->count; i++)
 		count_values(f, &f->blocks[i]);
 	for (size_t i = 0; i < f->count; i++)
 		index_block(f, (uint32_t)i);
 }
 
-static int
-id_cmp(const void *a, const void *b)
-{
-	uint32_t x, y;
-
-	memcpy(&x, a, sizeof(x));
-	memcpy(&y, b, sizeof(y));
-	return (x > y) - (x < y);
-}
-
+/* Marks those of a posting that stand before a block; *last is the greatest of all. */
 static void
-find_in(struct finder *f, const struct posting *p, uint32_t before)
+mark(struct finder *f, const struct posting *p, uint32_t before, uint32_t *last)
 {
-	for (uint32_t i = 0; p != NULL && i < p->count && p->items[i] < before; i++)
-		finder_push(&f->found, &f->found_count, &f->found_cap, p->items[i]);
+	for (uint32_t i = 0; p != NULL && i < p->count && p->items[i] < before; i++) {
+		f->marks[p->items[i] / 64] |= UINT64_C(1) << p->items[i] % 64;
+		*last = p->items[i] > *last ? p->items[i] : *last;
+	}
 }
 
+/* What is marked, in order; nothing is any more. */
+static void
+collect_marked(struct finder *f, uint32_t first, uint32_t last)
+{
+	for (uint32_t word = first / 64; word <= last / 64; word++) {
+		uint64_t bits = f->marks[word];
+
+		for (f->marks[word] = 0; bits != 0; bits &= bits - 1)
+			finder_push(&f->found, &f->found_count, &f->found_cap,
+			    word * 64 + (uint32_t)__builtin_ctzll(bits));
+	}
+	f->lint->work += (last - first) / 512;
+}
+
+/* Postings rise and overlap: a sort of what several of them have would be dearer than what
+ * is then done with it. */
 void
 finder_find(
     struct finder *f, uint32_t list, uint32_t before, const struct space_box *box)
 {
-	size_t kept = 0;
+	const uint32_t first = f->list_first[list];
+	uint32_t last = first;
 
 	f->found_count = 0;
-	find_in(f, posting_of(f, list, EVERY_VALUE, 0, false), before);
+	mark(f, posting_of(f, list, EVERY_VALUE, 0, false), before, &last);
 	for (uint32_t i = 0; i < box->count; i++) {
 		const struct space_dim *d = &box->dims[i];
 
 		for (uint32_t j = 0; space_is_points(&d->set) && j < d->set.count; j++)
-			find_in(f,
-			    posting_of(f, list, d->id, d->set.ranges[j].lo, false),
-			    before);
+			mark(f, posting_of(f, list, d->id, d->set.ranges[j].lo, false),
+			    before, &last);
 	}
-	/* One posting is in order already. */
-	for (size_t i = 1; i < f->found_count; i++) {
-		if (f->found[i - 1] >= f->found[i]) {
-			qsort(f->found, f->found_count, sizeof(*f->found), id_cmp);
-			break;
-		}
-	}
-	for (size_t i = 0; i < f->found_count; i++) {
-		if (kept == 0 || f->found[kept - 1] != f->found[i])
-			f->found[kept++] = f->found[i];
-	}
-	f->found_count = kept;
+	collect_marked(f, first, last);
 }

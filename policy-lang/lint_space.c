@@ -101,30 +101,46 @@ constrain_text(struct maker *k, uint32_t id, struct str text)
 	constrain_range(k, id, number, number);
 }
 
+static void
+add_texts(struct space *s, struct addrset *set, const struct str *texts, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		uint32_t number = value_number(s, texts[i]);
+
+		addrset_add(set, (struct addr_range){number, number});
+	}
+}
+
+/* Takes the set. */
+static struct space_set
+keep_texts(struct space *s, struct addrset *set)
+{
+	struct space_set kept;
+
+	addrset_normalise(set);
+	kept = keep_set(s, set);
+	addrset_fini(set);
+	return kept;
+}
+
 static struct space_set
 texts_set(struct space *s, const struct str *texts, size_t count)
 {
 	struct addrset set = {0};
-	struct space_set kept;
 
-	for (size_t i = 0; i < count; i++) {
-		uint32_t number = value_number(s, texts[i]);
-
-		addrset_add(&set, (struct addr_range){number, number});
-	}
-	addrset_normalise(&set);
-	kept = keep_set(s, &set);
-	addrset_fini(&set);
-	return kept;
+	add_texts(s, &set, texts, count);
+	return keep_texts(s, &set);
 }
 
+/* `count` is one, unless they are of one key and say what it must not be. */
 static void
 constrain_requirement(
-    struct maker *k, const struct requirement *r, enum space_labels whose)
+    struct maker *k, const struct requirement *r, size_t count, enum space_labels whose)
 {
 	struct space *s = k->s;
 	uint32_t id = DIM_LABELS + 8 * number_of(&s->keys, r->key) + whose;
 	struct space_set set = {0};
+	struct addrset texts = {0};
 
 	switch (r->op) {
 	case REQ_EXISTS:
@@ -137,19 +153,37 @@ constrain_requirement(
 		set = texts_set(s, r->values, r->value_count);
 		break;
 	case REQ_NOT_IN: /* an absent key is in no list */
-		set = space_set_rest(
-		    s->arena, texts_set(s, r->values, r->value_count), NUM_MAX);
+		for (size_t i = 0; i < count; i++)
+			add_texts(s, &texts, r[i].values, r[i].value_count);
+		set = space_set_rest(s->arena, keep_texts(s, &texts), NUM_MAX);
 		break;
 	}
 	constrain(k, id, set);
+}
+
+/* How many requirements of one key, from the first on, say what it must not be: they are
+ * neighbours, and one set. */
+static size_t
+alike(const struct requirement *reqs, size_t count)
+{
+	size_t end = 1;
+
+	while (end < count && reqs[0].op == REQ_NOT_IN && reqs[end].op == REQ_NOT_IN &&
+	       str_eq(reqs[end].key, reqs[0].key))
+		end++;
+	return end;
 }
 
 static void
 constrain_selector(
     struct maker *k, const struct selector *selector, enum space_labels whose)
 {
-	for (size_t i = 0; selector != NULL && i < selector->count; i++)
-		constrain_requirement(k, &selector->reqs[i], whose);
+	const size_t count = selector != NULL ? selector->count : 0;
+
+	for (size_t i = 0, some; i < count; i += some) {
+		some = alike(&selector->reqs[i], count - i);
+		constrain_requirement(k, &selector->reqs[i], some, whose);
+	}
 }
 
 static void

@@ -458,6 +458,12 @@ MUST_CHECK struct policy *load_policy_new(struct loader *l, enum policy_kind kin
 /* Reads a peer of a native rule; names are looked up from c->home. */
 MUST_CHECK bool load_native_peer(
     const struct rule_context *c, const struct doc_node *node, struct peer *out);
+/*
+ * Whether a list of peers names an ExternalNetwork for the third time, or more often: it says
+ * nothing new, and would be as long again in all that is made of the list. (The second is read,
+ * and told to be redundant.) `named`: of the list so far; borrows its texts.
+ */
+MUST_CHECK bool load_named_often(struct map *named, const struct doc_node *peer);
 void load_native_policy(struct loader *l, const struct load_object *o);
 void load_network_policy(struct loader *l, const struct load_object *o);
 void load_admin_policy(struct loader *l, const struct load_object *o);

@@ -415,6 +415,22 @@ static const peer_reader peer_readers[] = {
 };
 
 bool
+load_named_often(struct map *named, const struct doc_node *peer)
+{
+	static char once, twice;
+	const struct doc_node *name = NULL;
+	const void *before;
+
+	if (peer->kind == DOC_MAP && peer->count == 1)
+		name = doc_value(peer, peer_fields[PEER_F_EXTERNAL].name);
+	if (name == NULL || name->kind != DOC_STRING)
+		return false;
+	before = map_get(named, name->text);
+	(void)map_set(named, name->text, before == NULL ? &once : &twice);
+	return before == &twice;
+}
+
+bool
 load_native_peer(
     const struct rule_context *c, const struct doc_node *node, struct peer *out)
 {

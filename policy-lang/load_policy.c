@@ -125,13 +125,30 @@ read_action(const struct rule_context *c, const struct doc_node *action,
 }
 
 static bool
+read_peers(const struct rule_context *c, const struct doc_node *list, struct rule *rule)
+{
+	struct peer *peers = ARENA_ARRAY(c->l->arena, list->count, struct peer);
+	struct map named = {0};
+	bool ok = true;
+
+	rule->peers = peers;
+	for (uint32_t i = 0; i < list->count; i++) {
+		const struct doc_node *item = list->u.items[i];
+
+		if (!load_named_often(&named, item))
+			ok &= load_native_peer(c, item, &peers[rule->peer_count++]);
+	}
+	map_fini(&named);
+	return ok;
+}
+
+static bool
 read_rule(const struct rule_context *c, const struct doc_node *node, struct rule *rule)
 {
 	enum rule_style style = c->phase == PHASE_ALLOW ? RULE_ALLOWS : RULE_JUDGES;
 	const struct doc_node *v[ARRAY_LEN(rule_fields[0])];
 	bool ok = schema_read(c->l->diags, &rule_schemas[style][c->dir], node, v);
 	struct port_match *ports;
-	struct peer *peers;
 
 	if (node->kind != DOC_MAP) {
 		rule->action = c->phase == PHASE_ALLOW ? ACTION_ALLOW : ACTION_DENY;
@@ -141,13 +158,8 @@ read_rule(const struct rule_context *c, const struct doc_node *node, struct rule
 	if (v[RULE_NAME] != NULL)
 		rule->name = load_text(c->l, v[RULE_NAME]->text);
 	rule->any_peer = v[RULE_PEERS] == NULL || v[RULE_PEERS]->count == 0;
-	if (!rule->any_peer) {
-		rule->peer_count = v[RULE_PEERS]->count;
-		peers = ARENA_ARRAY(c->l->arena, rule->peer_count, struct peer);
-		for (size_t i = 0; i < rule->peer_count; i++)
-			ok &= load_native_peer(c, v[RULE_PEERS]->u.items[i], &peers[i]);
-		rule->peers = peers;
-	}
+	if (!rule->any_peer)
+		ok &= read_peers(c, v[RULE_PEERS], rule);
 	rule->any_port = v[RULE_PORTS] == NULL || v[RULE_PORTS]->count == 0;
 	if (!rule->any_port) {
 		rule->port_count = v[RULE_PORTS]->count;

@@ -42,16 +42,23 @@ route_read_peers(const struct route_reader *r, const struct doc_node *list,
     const struct peer **out, size_t *out_count)
 {
 	struct peer *peers;
+	struct map named = {0};
+	size_t count = 0;
 	bool ok = true;
 
 	if (list == NULL)
 		return true;
 	peers = ARENA_ARRAY(r->c.l->arena, list->count, struct peer);
-	for (uint32_t i = 0; i < list->count; i++)
-		ok &= load_native_peer(&r->c, list->u.items[i], &peers[i]) &&
-		      route_right_peer(r, &peers[i]);
+	for (uint32_t i = 0; i < list->count; i++) {
+		if (load_named_often(&named, list->u.items[i]))
+			continue;
+		ok &= load_native_peer(&r->c, list->u.items[i], &peers[count]) &&
+		      route_right_peer(r, &peers[count]);
+		count++;
+	}
+	map_fini(&named);
 	*out = peers;
-	*out_count = list->count;
+	*out_count = count;
 	return ok;
 }
 

@@ -69,6 +69,15 @@ def rules_of_one_external(n):
         policy("  allow:\n    egress:\n" + "    - to: [{external: e}]\n" * n)])
 
 
+def peers_of_one_external(n):
+    return "---\n".join([
+        NATIVE + "kind: Workload\nmetadata: {name: w, namespace: /a}\n"
+        "spec: {node: n1, ips: [10.99.0.1]}\n",
+        NATIVE + "kind: ExternalNetwork\nmetadata: {name: e, namespace: /a}\nspec:\n  cidrs:\n"
+        + "".join(f"  - {a}/32\n" for a in addresses(2 * n)[::2]),
+        policy("  allow:\n    egress:\n    - to:\n" + "      - {external: e}\n" * n)])
+
+
 # name: (items, what makes it, the code that must be told; None: accepted)
 CASES = {
     # nesting
@@ -204,9 +213,23 @@ CASES = {
         policy("  mandatory:\n    ingress:\n    - {action: "
                + ("allow" if i % 2 else "deny") + ", from: [{cidr: 10.0.0.0/8}]}\n").replace(
                    "name: p", f"name: p{i}") for i in range(n)), None),
+    "not-one-value-each": (6000, lambda n: policy(
+        "  workloads:\n    matchExpressions:\n" + "".join(
+            f"    - {{key: a, operator: NotIn, values: [v{i}]}}\n" for i in range(n))
+        + "  allow: {ingress: []}\n"), None),
+    "publications-of-one-address": (6000, lambda n: "---\n".join(
+        NATIVE + f"kind: Route\nmetadata: {{name: r{i}, namespace: /a}}\nspec: {{default: "
+        "{ingress: [{action: publish, address: [192.0.2.1], ports: [80/tcp], "
+        "to: [{workloads: {}}]}]}}\n" for i in range(n)), "route-conflict"),
+    "access-of-many-groups": (8000, lambda n: "---\n".join(
+        NATIVE + f"kind: Access\nmetadata: {{name: {x}, namespace: /a}}\nspec:\n  groups:\n"
+        + "".join(f"  - g{i}\n" for i in range(n)[::step]) + "  default:\n" + "".join(
+            f"  - {{action: deny, verbs: [get], resources: [{x}{i}]}}\n" for i in range(n))
+        for x, step in (("first", -1), ("second", 1))), None),
     "unknown-externals": (40000, lambda n: policy("  allow:\n    egress:\n" + "".join(
         f"    - to: [{{external: e{i}}}]\n" for i in range(n))), "unknown-external"),
     "rules-of-one-external": (1000, rules_of_one_external, None),
+    "peers-of-one-external": (4000, peers_of_one_external, None),
     "great-quantity": (2000000, lambda n: NATIVE + "kind: Quota\nmetadata: {name: q, "
                        "namespace: /}\nspec: {requests: {bodyBytes: \"" + "9" * n + "\"}}\n",
                        "bad-quantity"),
@@ -215,7 +238,7 @@ CASES = {
 
 # More of these is more than a limit allows, or grows by itself.
 FIXED = ("billion-laughs", "billion-merges", "many-aliases", "aliases-of-a-map", "deep-block",
-         "rules-of-one-external")
+         "rules-of-one-external", "peers-of-one-external")
 
 
 def limited(seconds, memory):
@@ -251,8 +274,9 @@ def test_hostile_input_costs_no_more_than_its_size(name, tmp_path):
     assert len(told) < 1_500_000, "diagnostics are limited"
 
 
-def test_compiling_rules_of_one_external_costs_no_more_than_their_size(tmp_path):
-    data = rules_of_one_external(1000).encode()
+@pytest.mark.parametrize("make", [rules_of_one_external, peers_of_one_external])
+def test_compiling_what_names_one_external_often_costs_no_more_than_its_size(make, tmp_path):
+    data = make(1000).encode()
     path = tmp_path / "input.yaml"
     path.write_bytes(data)
     done = run_limited([rf.program(), "compile", path, "--node", "n1", "-o", "json"], SECONDS,
