@@ -368,6 +368,7 @@ def schema_of(*args):
     return done.stdout
 
 
+@functools.cache
 def validator(*args):
     schema = json.loads(schema_of(*args))
     jsonschema.Draft202012Validator.check_schema(schema)
