@@ -179,7 +179,7 @@ def read_schemas(directory):
     """(apiVersion, kind) -> schema."""
     schemas = {}
     for path in directory.glob("*.crd.yaml"):
-        crd = yaml.safe_load(path.read_text())
+        crd = yaml.load(path.read_text(), yaml.CSafeLoader)
         for version in crd["spec"]["versions"]:
             key = f"{crd['spec']['group']}/{version['name']}", crd["spec"]["names"]["kind"]
             schemas[key] = version["schema"]["openAPIV3Schema"]

@@ -241,6 +241,15 @@ FIXED = ("billion-laughs", "billion-merges", "many-aliases", "aliases-of-a-map",
          "rules-of-one-external", "peers-of-one-external")
 
 
+def items(name):
+    """How many. Under a sanitizer, which asks for neither time nor memory, an eighth of what
+    is accepted: what must be refused is as large as that takes."""
+    count, _, code = CASES[name]
+    if SANITIZED and code is None:
+        return max(count // 8, 1)
+    return count if count == 1 or name in FIXED else count * SCALE
+
+
 def limited(seconds, memory):
     def set_limits():
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
@@ -257,8 +266,8 @@ def run_limited(argv, seconds, memory):
 
 @pytest.mark.parametrize("name", CASES)
 def test_hostile_input_costs_no_more_than_its_size(name, tmp_path):
-    count, make, code = CASES[name]
-    text = make(count if count == 1 or name in FIXED else count * SCALE)
+    _, make, code = CASES[name]
+    text = make(items(name))
     data = text if isinstance(text, bytes) else text.encode()
     path = tmp_path / ("input.json" if "json" in name else "input.yaml")
     path.write_bytes(data)
@@ -274,9 +283,9 @@ def test_hostile_input_costs_no_more_than_its_size(name, tmp_path):
     assert len(told) < 1_500_000, "diagnostics are limited"
 
 
-@pytest.mark.parametrize("make", [rules_of_one_external, peers_of_one_external])
-def test_compiling_what_names_one_external_often_costs_no_more_than_its_size(make, tmp_path):
-    data = make(1000).encode()
+@pytest.mark.parametrize("name", ["rules-of-one-external", "peers-of-one-external"])
+def test_compiling_what_names_one_external_often_costs_no_more_than_its_size(name, tmp_path):
+    data = CASES[name][1](items(name)).encode()
     path = tmp_path / "input.yaml"
     path.write_bytes(data)
     done = run_limited([rf.program(), "compile", path, "--node", "n1", "-o", "json"], SECONDS,

@@ -51,19 +51,20 @@ EXCEPTIONS = [
 ]
 
 
-class Loader(yaml.SafeLoader):
+class Loader(yaml.CSafeLoader):
     """YAML as Kubernetes has it: a date is a string."""
 
 
 Loader.yaml_implicit_resolvers = {
     first: [(tag, expr) for tag, expr in pairs if not tag.endswith(":timestamp")]
-    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    for first, pairs in yaml.CSafeLoader.yaml_implicit_resolvers.items()
 }
 
 
 def documents(path):
     try:
-        docs = list(yaml.load_all(path.read_text(), Loader))
+        text = path.read_text()
+        docs = list(yaml.load_all(text, Loader)) if NATIVE in text else []
         json.dumps(docs)
     except (yaml.YAMLError, UnicodeDecodeError, TypeError, ValueError):
         return []
@@ -367,6 +368,7 @@ def schema_of(*args):
     return done.stdout
 
 
+@functools.cache
 def validator(*args):
     schema = json.loads(schema_of(*args))
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -550,8 +552,7 @@ def check_structural(node, where):
 
 @functools.cache
 def crds():
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return list(yaml.load_all(schema_of("-o", "crds"), loader))
+    return list(yaml.load_all(schema_of("-o", "crds"), yaml.CSafeLoader))
 
 
 @pytest.mark.parametrize("crd", crds(), ids=lambda crd: crd["metadata"]["name"])
@@ -580,7 +581,7 @@ def test_crds_are_of_every_kind_and_only_namespace_is_of_the_cluster():
     assert cluster == ["Namespace"]
     spec = found["Namespace"]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     assert spec["required"] == ["path"]
-    (one,) = yaml.safe_load_all(schema_of("-o", "crds", "Policy"))
+    (one,) = yaml.load_all(schema_of("-o", "crds", "Policy"), yaml.CSafeLoader)
     assert one == found["Policy"]
 
 
