@@ -23,6 +23,7 @@ static const struct {
 	const char *chain, *meaning;
 } meanings[] = {
     {"forward", "between workloads and others"},
+    {"first#", "the first packet of a connection: policy, then Routes and limits"},
     {"forward#", "the first packet of a connection"},
     {"forward#_from", "policy governs its source"},
     {"forward#_midstream", "TCP in mid-stream: is either end in the gate?"},

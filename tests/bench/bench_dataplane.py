@@ -155,8 +155,11 @@ def met(text, family):
     chains = dict(re.findall(r"\tchain (\w+) {\n(.*?)\n\t}", text, re.DOTALL))
     found, todo = [], ["forward"]
     while todo:
-        rules = [rule for rule in chains.pop(todo.pop(), "").splitlines()
+        rules = [rule.strip() for rule in chains.pop(todo.pop(), "").splitlines()
                  if " hook " not in rule and f"nfproto {other}" not in rule]
+        ends = [i for i, rule in enumerate(rules)
+                if re.fullmatch(rf"(meta nfproto ipv{family} )?goto \w+", rule)]
+        rules = rules[:ends[0] + 1] if ends else rules
         found += rules
         todo += [name for rule in rules for name in re.findall(r"(?:jump|goto) (\w+)", rule)]
     return len(found), sum(rule.count("@") for rule in found)

@@ -496,9 +496,10 @@ def test_trace_follows_a_denied_packet(lab, enforcer):
     assert "ringfence-trace" not in trace_tables(lab)
 
 
-def test_trace_follows_an_allowed_packet_through(lab, enforcer):
-    answer = trace(lab, enforcer, ("web", lab.host("db").address(4), "udp", 53),
-                   lab.host("web").address(4), "/acme/shop/db", "53/udp")
+@pytest.mark.parametrize("family", (4, 6))
+def test_trace_follows_an_allowed_packet_through(lab, enforcer, family):
+    answer = trace(lab, enforcer, ("web", lab.host("db").address(family), "udp", 53),
+                   lab.host("web").address(family), "/acme/shop/db", "53/udp")
     assert answer["verdict"] == "accept"
     rules = [step for step in answer["steps"] if "rule" in step]
     assert len(rules) == 1 and rules[0]["verdict"] == "return"
