@@ -122,7 +122,7 @@ add_kernel(struct buf *out, const struct engine *e)
 	buf_printf(
 	    out, "\"connected\":%s", engine_kernel_connected(e) ? "true" : "false");
 	add_number(out, "generation", a->generation);
-	add_bool(out, "owned", e->kernel.owned);
+	add_bool(out, "owned", engine_apply_owns_table(e));
 	add_bool(out, "limitsRates", (e->kernel.lacks & OP_LACKS_RATES) == 0);
 	add_bool(out, "limitsConnections", (e->kernel.lacks & OP_LACKS_COUNTS) == 0);
 	add_bool(out, "translation", (e->kernel.lacks & OP_LACKS_NAT) == 0);

@@ -318,6 +318,12 @@ engine_apply_is_in_force(const struct engine *e)
 }
 
 bool
+engine_apply_owns_table(const struct engine *e)
+{
+	return e->kernel.owned && e->apply.current != NULL;
+}
+
+bool
 engine_apply_is_busy(const struct engine *e)
 {
 	return e->load.dirty || e->load.running || e->apply.candidate != NULL ||

@@ -127,6 +127,8 @@ void engine_apply_disconnected(struct engine *e);
 void engine_apply_foreign(struct engine *e, uint32_t generation);
 /* The kernel has all that the program in force says, as far as we know. */
 MUST_CHECK bool engine_apply_is_in_force(const struct engine *e);
+/* Nobody else can change the table: it is there, and not another process's. */
+MUST_CHECK bool engine_apply_owns_table(const struct engine *e);
 /* Something came that the program in force does not say yet. */
 MUST_CHECK bool engine_apply_is_busy(const struct engine *e);
 /* Calls engine_apply_step later; `retry`: after a refusal, each time later. */

@@ -115,6 +115,17 @@ find_name(struct flow_view *v, const struct program *p)
 		    learnt, v->tenant, &v->record->packet.dst, see_name, &v->dst_name);
 }
 
+/* What was seen in the node's own hooks is of its addresses, whatever documents say of it. */
+static const struct node *
+node_at(const struct program *p, const struct ip_addr *addr, bool here)
+{
+	const struct node *node = model_node_at(p->model, addr);
+
+	if (node == NULL && here)
+		node = model_node(p->model, p->options.node);
+	return node == NULL && here ? &p->node : node;
+}
+
 void
 flow_view_make(struct flow_view *out_view, const struct program *program,
     const struct flows_record *record)
@@ -129,8 +140,8 @@ flow_view_make(struct flow_view *out_view, const struct program *program,
 		if (!record->crowd) {
 			v->src = model_workload_at(program->model, &packet->src);
 			v->dst = model_workload_at(program->model, &packet->dst);
-			v->src_node = model_node_at(program->model, &packet->src);
-			v->dst_node = model_node_at(program->model, &packet->dst);
+			v->src_node = node_at(program, &packet->src, packet->from_node);
+			v->dst_node = node_at(program, &packet->dst, packet->to_node);
 		}
 	}
 	v->reason = find_reason(packet->number, v->rule);

@@ -114,7 +114,7 @@ add_apply(const struct engine *e, struct buf *out)
 	const struct engine_apply *a = &e->apply;
 
 	prometheus_add(out, "ringfence_table_owned", "gauge",
-	    "1 if nobody else can change the table.", e->kernel.owned);
+	    "1 if nobody else can change the table.", engine_apply_owns_table(e));
 	prometheus_add(out, "ringfence_limits_rates_enforced", "gauge",
 	    "1 if the kernel knows limits per second.",
 	    (e->kernel.lacks & OP_LACKS_RATES) == 0);

@@ -93,6 +93,7 @@ set_options(struct program *p, const struct engine_settings *s)
 	    .workload_interfaces = interfaces,
 	    .workload_interface_count = s->workload_interface_count,
 	};
+	p->node = (struct node){.name = p->options.node, .cluster = STR("")};
 }
 
 bool

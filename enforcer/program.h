@@ -47,6 +47,7 @@ struct program {
 	 * has, and what it had before (program_keep_uses). */
 	struct compile_options options;
 	struct allowed allowed; /* of whom chains log as well; in the arena */
+	struct node node;       /* this one, as far as no document speaks of it */
 	size_t local_workloads;
 	/* Set by the engine: */
 	uint64_t

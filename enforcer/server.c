@@ -9,7 +9,7 @@
 #define BACKLOG         64
 #define QUESTION_MS     10000               /* to ask it */
 #define FINISH_MS       10000               /* to read the answer's rest */
-#define UNREAD_BYTES    (64u * 1024 * 1024) /* that a client may leave lying */
+#define UNREAD_BYTES    (64u * 1024 * 1024) /* that clients may leave lying */
 
 union stream {
 	uv_handle_t handle;
@@ -31,6 +31,7 @@ struct server {
 	void *arg;
 	struct server_conn *conns;
 	size_t count;
+	size_t unread; /* bytes that wait, of all connections */
 	uint64_t last_id;
 	int domain;
 	bool freed;
@@ -43,6 +44,7 @@ struct server_conn {
 	union stream stream;
 	uv_timer_t timer;
 	uint64_t id;
+	size_t unread; /* bytes that wait, with what each piece takes */
 	struct buf question;
 	char chunk[4096];
 	bool asked, finishing, closing, marked;
@@ -88,6 +90,8 @@ close_conn(struct server_conn *conn)
 		return;
 	conn->closing = true;
 	conn->marked = false;
+	conn->server->unread -= conn->unread; /* on its way to be given back */
+	conn->unread = 0;
 	uv_close(&conn->stream.handle, on_handle_closed);
 	uv_close((uv_handle_t *)&conn->timer, on_handle_closed);
 }
@@ -159,17 +163,42 @@ on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *data)
 
 /* ---- writing ---- */
 
+static size_t
+size_of(const struct sending *sending)
+{
+	return sizeof(*sending) + sending->data.len;
+}
+
 static void
 on_sent(uv_write_t *request, int status)
 {
 	struct sending *sending = request->data;
 	struct server_conn *conn = request->handle->data;
 
+	if (!conn->closing) {
+		conn->unread -= size_of(sending);
+		conn->server->unread -= size_of(sending);
+	}
 	buf_free(&sending->data);
 	free(sending);
 	if (status < 0 ||
 	    (conn->finishing && conn->stream.stream.write_queue_size == 0))
 		close_conn(conn);
+}
+
+/* However many clients do not read: who is furthest behind makes room. */
+static void
+make_room(struct server *s)
+{
+	struct server_conn *slowest = s->conns;
+
+	if (s->unread <= UNREAD_BYTES)
+		return;
+	for (struct server_conn *c = s->conns; c != NULL; c = c->next) {
+		if (c->unread > slowest->unread)
+			slowest = c;
+	}
+	close_conn(slowest);
 }
 
 void
@@ -178,21 +207,21 @@ server_send(struct server_conn *conn, struct str data)
 	struct sending *sending;
 	uv_buf_t piece;
 
+	if (!conn->closing && data.len != 0)
+		make_room(conn->server);
 	if (conn->closing || data.len == 0)
 		return;
-	if (conn->stream.stream.write_queue_size > UNREAD_BYTES) {
-		close_conn(conn);
-		return;
-	}
 	sending = xcalloc(1, sizeof(*sending));
 	sending->request.data = sending;
 	buf_add_str(&sending->data, data);
+	conn->unread += size_of(sending);
+	conn->server->unread += size_of(sending);
 	piece = uv_buf_init(sending->data.data, (unsigned)sending->data.len);
 	if (uv_write(&sending->request, &conn->stream.stream, &piece, 1, on_sent) !=
 	    0) {
+		close_conn(conn);
 		buf_free(&sending->data);
 		free(sending);
-		close_conn(conn);
 	}
 }
 

@@ -34,7 +34,8 @@ MUST_CHECK int server_listen(struct server *s, int fd, struct err *err);
 /* Closes everything. NULL is fine. */
 void server_free(struct server *s);
 
-/* Sends a copy. A client that does not read what it asked for is cut off. */
+/* Sends a copy. When more waits for clients than memory should hold, the one that has read
+ * least of what it asked for is cut off. */
 void server_send(struct server_conn *conn, struct str data);
 /* Closes once everything is sent. */
 void server_finish(struct server_conn *conn);

@@ -412,6 +412,7 @@ def test_second_daemon_is_told_whose_the_table_is(lab, owned, tmp_path):
     other.start(ready=False)
     try:
         other.wait_log("kernel-refused .*belongs to another process")
+        assert not other.status()["kernel"]["owned"]
         check_enforcing(lab)
         owned.stop()
         other.wait_state("enforcing")

@@ -311,6 +311,29 @@ START_TEST(record_of_a_rule_names_ends_and_rule)
 }
 END_TEST
 
+/* Without a document of the node, whose addresses are then nobody's that is known. */
+START_TEST(record_of_the_node_itself_names_it)
+{
+	struct nflog_packet p;
+	struct flow_view v;
+	json_t *root;
+
+	make(WORLD, POLICY);
+	p = packet(rule_of(DIR_EGRESS)->number, "10.1.0.1", "192.0.2.1");
+	p.to_node = true;
+	root = view(p, &v);
+	ck_assert_ptr_null(text_at(root, "src", "node"));
+	ck_assert_str_eq(text_at(root, "dst", "node"), "n1");
+	json_decref(root);
+	p = packet(rule_of(DIR_EGRESS)->number, "192.0.2.1", "203.0.113.9");
+	p.from_node = true;
+	root = view(p, &v);
+	ck_assert_str_eq(text_at(root, "src", "node"), "n1");
+	ck_assert_ptr_null(text_at(root, "dst", "node"));
+	json_decref(root);
+}
+END_TEST
+
 START_TEST(record_of_the_gate_tells_which_end_is_unknown)
 {
 	struct flow_view v;
@@ -521,6 +544,7 @@ make_suite(void)
 	tcase_add_test(tc, bundle_that_is_none_is_refused);
 	tcase_add_test(tc, skeleton_closes_the_networks_and_nothing_else);
 	tcase_add_test(tc, record_of_a_rule_names_ends_and_rule);
+	tcase_add_test(tc, record_of_the_node_itself_names_it);
 	tcase_add_test(tc, record_of_the_gate_tells_which_end_is_unknown);
 	tcase_add_test(
 	    tc, record_of_a_cluster_default_tells_the_end_that_had_no_policy);
