@@ -257,6 +257,8 @@ committed(struct engine *e, uint32_t generation)
 	a->again = a->restoring = false;
 	a->stages.count = 0;
 	arena_reset(a->plan_arena);
+	if (!a->ahead)
+		arena_reset(a->delta_arena);
 	if (a->whole)
 		(void)malloc_trim(0); /* all of the table went through here */
 	tell_ready(e);
