@@ -184,7 +184,8 @@ finish_heal(struct engine *e)
 	/* What came back is not what is to be there. */
 	a->heal = a->restoring && a->changed;
 	if (a->heal)
-		(void)snprintf(a->reason, sizeof(a->reason), "a change was refused");
+		(void)snprintf(
+		    a->reason, sizeof(a->reason), "a change could not be made alone");
 }
 
 /* What became of a program that is no longer current. */
