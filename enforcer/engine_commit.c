@@ -184,7 +184,8 @@ finish_heal(struct engine *e)
 	/* What came back is not what is to be there. */
 	a->heal = a->restoring && a->changed;
 	if (a->heal)
-		(void)snprintf(a->reason, sizeof(a->reason), "a change was refused");
+		(void)snprintf(
+		    a->reason, sizeof(a->reason), "a change could not be made alone");
 }
 
 /* What became of a program that is no longer current. */
@@ -257,6 +258,8 @@ committed(struct engine *e, uint32_t generation)
 	a->again = a->restoring = false;
 	a->stages.count = 0;
 	arena_reset(a->plan_arena);
+	if (!a->ahead)
+		arena_reset(a->delta_arena);
 	if (a->whole)
 		(void)malloc_trim(0); /* all of the table went through here */
 	tell_ready(e);
