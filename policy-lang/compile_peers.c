@@ -497,17 +497,18 @@ peers_meaning(struct side *s, struct port_name *n, const struct workload *w)
 	struct resolved_port *ports;
 	struct peer_set *set = NULL;
 	struct buf key = {0};
-	size_t count = 0;
+	size_t named, count = 0;
+	const struct named_port *of_name = workload_ports_named(w, n->name, &named);
 
 	buf_add_char(&key, 'P');
 	key_add_str(&key, n->name);
 	key_add_u32(&key, n->proto);
-	ports = xcalloc(w->shape->port_count, sizeof(*ports));
-	for (size_t i = 0; i < w->shape->port_count; i++) {
-		const struct named_port *np = &w->shape->ports[i];
+	ports = xcalloc(named + 1, sizeof(*ports));
+	for (size_t i = 0; i < named; i++) {
+		const struct named_port *np = &of_name[i];
 		enum port_column column = port_column_of(np->proto);
 
-		if (!str_eq(np->name, n->name) || column == PORTS_OTHER ||
+		if (column == PORTS_OTHER ||
 		    (n->proto != PROTO_ANY && n->proto != np->proto))
 			continue;
 		ports[count++] = (struct resolved_port){column, np->port};
@@ -569,13 +570,12 @@ resolve_names_of(struct side *s, uint32_t slot)
 	const struct workload *w = s->c->universe.slots[slot];
 
 	for (size_t i = 0; i < w->shape->port_count; i++) {
-		struct port_name *n = map_get(&s->port_names, w->shape->ports[i].name);
-		size_t earlier = 0;
+		const struct named_port *port = &w->shape->ports[i];
+		struct port_name *n = map_get(&s->port_names, port->name);
 
-		while (earlier < i &&
-		       !str_eq(w->shape->ports[earlier].name, w->shape->ports[i].name))
-			earlier++;
-		for (; earlier == i && n != NULL; n = n->next) {
+		if (i > 0 && str_eq(port->name, port[-1].name))
+			continue;
+		for (; n != NULL; n = n->next) {
 			if (roaring_bitmap_contains(n->reach, slot))
 				resolve_name(s, n, slot);
 		}

@@ -219,11 +219,11 @@ struct peer_set *
 place_meaning(struct side *side, const struct model *m, struct port_name *n,
     const struct workload *w)
 {
-	bool has = false;
+	size_t count;
 
-	for (size_t i = 0; i < w->shape->port_count && !has; i++)
-		has = str_eq(w->shape->ports[i].name, n->name);
-	return has && name_reaches(side, m, n, w) ? peers_meaning(side, n, w) : NULL;
+	if (workload_ports_named(w, n->name, &count) == NULL || count == 0)
+		return NULL;
+	return name_reaches(side, m, n, w) ? peers_meaning(side, n, w) : NULL;
 }
 
 /* The sets of what the workload's port names mean, where rules speak of them. */
@@ -232,16 +232,12 @@ add_meanings(struct side *side, const struct model *m, const struct workload *w,
     struct set_list *list)
 {
 	for (size_t i = 0; i < w->shape->port_count; i++) {
-		struct port_name *n =
-		    map_get(&side->port_names, w->shape->ports[i].name);
-		size_t earlier = 0;
+		const struct named_port *port = &w->shape->ports[i];
+		struct port_name *n = map_get(&side->port_names, port->name);
 
-		if (n == NULL)
-			continue; /* no rule speaks of it; a pod may have very many */
-		while (earlier < i &&
-		       !str_eq(w->shape->ports[earlier].name, w->shape->ports[i].name))
-			earlier++;
-		for (; earlier == i && n != NULL; n = n->next) {
+		if (i > 0 && str_eq(port->name, port[-1].name))
+			continue;
+		for (; n != NULL; n = n->next) {
 			struct peer_set *set = NULL;
 
 			if (name_reaches(side, m, n, w))

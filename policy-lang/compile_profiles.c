@@ -17,6 +17,8 @@ struct list {
 	const struct local *local;
 	struct profile_entry *entries;
 	size_t count, cap;
+	struct resolved_port *ports; /* what one rule's names mean */
+	size_t port_count, port_cap;
 	struct buf key;
 	uint32_t level;
 	bool passed; /* a rule of this level may have passed something on */
@@ -47,31 +49,58 @@ next_level(struct list *l)
 	l->passed = false;
 }
 
-/* What an ingress rule's port names mean at the workload. */
 static void
-resolve_ports(struct list *l, const struct rule *rule, struct profile_entry *e)
+add_port(struct list *l, struct resolved_port port)
 {
-	const struct workload *w = l->local->workload;
-	struct resolved_port *ports = ARENA_ARRAY(l->b->c->scratch,
-	    rule->port_count * w->shape->port_count, struct resolved_port);
+	if (l->port_count == l->port_cap) {
+		l->port_cap = l->port_cap == 0 ? 16 : 2 * l->port_cap;
+		l->ports = xreallocarray(l->ports, l->port_cap, sizeof(*l->ports));
+	}
+	l->ports[l->port_count++] = port;
+}
 
+/* Finds what an ingress rule's port names mean at the workload. False if that is nothing, and
+ * the rule has no other ports. */
+static bool
+resolve_ports(struct list *l, const struct rule *rule)
+{
+	bool numbers = false;
+
+	l->port_count = 0;
 	for (size_t i = 0; i < rule->port_count; i++) {
 		const struct port_match *match = &rule->ports[i];
+		const struct named_port *ports;
+		size_t count = 0;
 
-		for (size_t j = 0;
-		     match->kind == PORT_NAMED && j < w->shape->port_count; j++) {
-			const struct named_port *np = &w->shape->ports[j];
-			enum port_column column = port_column_of(np->proto);
+		numbers |= match->kind != PORT_NAMED;
+		if (match->kind == PORT_NAMED)
+			ports = workload_ports_named(
+			    l->local->workload, match->name, &count);
+		for (size_t j = 0; j < count; j++) {
+			enum port_column column = port_column_of(ports[j].proto);
 
-			if (!str_eq(np->name, match->name) || column == PORTS_OTHER ||
-			    (match->proto != PROTO_ANY && match->proto != np->proto))
-				continue;
-			ports[e->port_count++] =
-			    (struct resolved_port){column, np->port};
-			key_add_u32(&l->key, (uint32_t)column << 16 | np->port);
+			if (column != PORTS_OTHER &&
+			    (match->proto == PROTO_ANY ||
+				match->proto == ports[j].proto))
+				add_port(
+				    l, (struct resolved_port){column, ports[j].port});
 		}
 	}
+	return numbers || l->port_count != 0;
+}
+
+static void
+list_ports(struct list *l, struct profile_entry *e)
+{
+	struct resolved_port *ports =
+	    ARENA_ARRAY(l->b->c->scratch, l->port_count, struct resolved_port);
+
+	for (size_t i = 0; i < l->port_count; i++) {
+		ports[i] = l->ports[i];
+		key_add_u32(&l->key, (uint32_t)ports[i].column << 16 | ports[i].port);
+	}
 	e->ports = ports;
+	e->port_count = l->port_count;
 	key_add_u32(&l->key, NONE);
 }
 
@@ -83,13 +112,17 @@ list_rules(struct list *l, const struct used_policy *used, enum phase phase)
 
 	for (uint32_t i = first; i < first + count && !l->final; i++) {
 		struct used_rule *rule = &l->side->rules[i];
-		struct profile_entry *e = list_add(l, ENTRY_RULE, i);
+		const bool resolves = rule->named && l->side->dir == DIR_INGRESS &&
+				      l->local->workload != NULL;
+		struct profile_entry *e;
 
-		e->rule = i;
 		rule->reached = true;
-		if (rule->named && l->side->dir == DIR_INGRESS &&
-		    l->local->workload != NULL)
-			resolve_ports(l, rule->rule, e);
+		if (resolves && !resolve_ports(l, rule->rule))
+			continue; /* it matches nothing here, whoever comes */
+		e = list_add(l, ENTRY_RULE, i);
+		e->rule = i;
+		if (resolves)
+			list_ports(l, e);
 		if (rule->rule->action == ACTION_PASS)
 			l->passed = true;
 		else if (rule->rule->any_peer && rule->rule->any_port && !l->passed)
@@ -247,6 +280,7 @@ build_profiles(struct subjects *b, struct side *s)
 	}
 	build_host_profile(&l, &b->host);
 	free(l.entries);
+	free(l.ports);
 	buf_free(&l.key);
 }
 

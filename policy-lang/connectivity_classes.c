@@ -133,16 +133,16 @@ meaning_at(struct conn_world *world, struct conn_plane *plane, struct map *by_po
 {
 	struct conn_meanings *meanings = map_get(&plane->meanings, name);
 	struct conn_peers *set;
+	const struct named_port *ports;
 	struct buf key = {0};
+	size_t count;
 
 	if (meanings == NULL)
 		return NULL;
 	key_add_str(&key, name);
-	for (size_t i = 0; i < w->shape->port_count; i++) {
-		if (str_eq(w->shape->ports[i].name, name))
-			key_add_u32(&key, (uint32_t)w->shape->ports[i].proto << 16 |
-					      w->shape->ports[i].port);
-	}
+	ports = workload_ports_named(w, name, &count);
+	for (size_t i = 0; i < count; i++)
+		key_add_u32(&key, (uint32_t)ports[i].proto << 16 | ports[i].port);
 	set = map_get(by_ports, buf_str(&key));
 	if (set == NULL) {
 		set = new_set(world, plane);
@@ -166,9 +166,12 @@ make_meanings(struct conn_world *world, struct conn_plane *plane)
 		if (world->faces[i].end.kind != ENDPOINT_WORKLOAD)
 			continue;
 		for (size_t j = 0; j < w->shape->port_count; j++) {
-			struct conn_peers *set = meaning_at(
-			    world, plane, &by_ports, w, w->shape->ports[j].name);
+			const struct named_port *port = &w->shape->ports[j];
+			struct conn_peers *set;
 
+			if (j > 0 && str_eq(port->name, port[-1].name))
+				continue;
+			set = meaning_at(world, plane, &by_ports, w, port->name);
 			if (set != NULL)
 				roaring_bitmap_add(set->faces, i);
 		}

@@ -181,11 +181,16 @@ static void
 apply_name(struct portset *out, const struct rule *rule, const struct port_match *m,
     uint32_t number, const struct workload *dst)
 {
-	for (size_t i = 0; dst != NULL && i < dst->shape->port_count; i++) {
-		const struct named_port *port = &dst->shape->ports[i];
+	const struct named_port *ports = NULL;
+	size_t count = 0;
+
+	if (dst != NULL)
+		ports = workload_ports_named(dst, m->name, &count);
+	for (size_t i = 0; i < count; i++) {
+		const struct named_port *port = &ports[i];
 		enum port_column column = port_column_of(port->proto);
 
-		if (column == PORTS_OTHER || !str_eq(port->name, m->name) ||
+		if (column == PORTS_OTHER ||
 		    (m->proto != PROTO_ANY && m->proto != port->proto))
 			continue;
 		portset_apply(

@@ -165,17 +165,15 @@ flow_family(const struct flow *flow)
 static bool
 named_port_matches(const struct port_match *match, const struct flow *flow)
 {
-	const struct workload *w = flow->dst.workload;
+	const struct named_port *ports;
+	size_t count;
 
-	if (flow->dst.kind != ENDPOINT_WORKLOAD)
+	if (flow->dst.kind != ENDPOINT_WORKLOAD ||
+	    (match->proto != PROTO_ANY && match->proto != flow->proto))
 		return false;
-	for (size_t i = 0; i < w->shape->port_count; i++) {
-		const struct named_port *np = &w->shape->ports[i];
-
-		if (match->proto != PROTO_ANY && match->proto != np->proto)
-			continue;
-		if (str_eq(np->name, match->name) && np->proto == flow->proto &&
-		    np->port == flow->port)
+	ports = workload_ports_named(flow->dst.workload, match->name, &count);
+	for (size_t i = 0; i < count; i++) {
+		if (ports[i].proto == flow->proto && ports[i].port == flow->port)
 			return true;
 	}
 	return false;

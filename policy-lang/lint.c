@@ -130,7 +130,7 @@ say_what_is_missing(struct lint *lint)
 	    [LINT_DEFAULTS] = "the pairs of workloads that policy is silent about were "
 			      "not counted",
 	    [LINT_SERVICE_ADDRESSES] = "not all networks were compared with the "
-				       "addresses of Services",
+				       "addresses of Services and nodes",
 	    [LINT_HOST_NETWORK] = "not all selectors were compared with workloads on "
 				  "their nodes' network",
 	    [LINT_ROUTES] = "not all Routes were compared with each other, and with "
@@ -165,6 +165,7 @@ run(struct lint *lint, void (*const lints[])(struct lint *), size_t count)
 	world_init(&lint->world, lint->arena, lint->m, lint->only);
 	lint->space = (struct space){
 	    .arena = lint->arena,
+	    .work = &lint->work,
 	    .ns_rank = lint->world.ns_rank,
 	    .ns_rank_end = lint->world.ns_rank_end,
 	};

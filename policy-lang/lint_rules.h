@@ -45,6 +45,7 @@ struct finder {
 	struct arena *scratch; /* of one question */
 	struct block *blocks;
 	size_t count, cap;
+	unsigned rule_count;  /* the rules that they are of */
 	uint32_t *list_first; /* list -> its first block; one more at the end */
 	/* By namespace, when not everything is asked about: whether policies there are before one
 	 * that is, and whether one of these stands there. NULL: all do. */

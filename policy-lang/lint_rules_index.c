@@ -85,7 +85,8 @@ add_list(
 			continue;
 		}
 		rules = policy_rules(p, phases[kind], dir);
-		for (size_t j = 0; j < rules->count; j++)
+		f->rule_count += (unsigned)rules->count;
+		for (size_t j = 0; j < rules->count && f->lint->work <= LINT_WORK; j++)
 			add_blocks(f, p, &rules->rules[j], list);
 	}
 }

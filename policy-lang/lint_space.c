@@ -14,6 +14,14 @@ space_fini(struct space *s)
 	map_fini(&s->keys);
 	map_fini(&s->values);
 	map_fini(&s->sets);
+	map_fini(&s->networks);
+}
+
+static void
+count_work(struct space *s, size_t ranges)
+{
+	if (s->work != NULL)
+		*s->work += ranges;
 }
 
 /* Rules that name the same long list have one copy of it. */
@@ -300,6 +308,52 @@ space_add_network(struct addrset *set, const struct peer *peer)
 	addrset_fini(&out);
 }
 
+/* Shorter ones are gone through faster than they are found again. */
+#define LONG_LIST 16
+
+struct str
+space_list_key(struct space_list *out, const struct peer *peer)
+{
+	*out = (struct space_list){{(uintptr_t)peer->prefixes, peer->prefix_count,
+	    (uintptr_t)peer->excepts, peer->except_count}};
+	return peer->prefix_count + peer->except_count > LONG_LIST
+		   ? (struct str){(const char *)out->where, sizeof(out->where)}
+		   : (struct str){0};
+}
+
+/* The set of a long list, which is made once. */
+static struct space_set *
+network_of(struct space *s, const struct peer *peer, struct str key)
+{
+	struct space_set *known = map_get(&s->networks, key);
+	struct addrset set = {0};
+
+	if (known != NULL)
+		return known;
+	known = ARENA_NEW(s->arena, struct space_set);
+	space_add_network(&set, peer);
+	*known = keep_set(s, &set);
+	addrset_fini(&set);
+	(void)map_set(&s->networks, str_dup(s->arena, key), known); /* new */
+	return known;
+}
+
+struct space_set
+space_network(struct space *s, const struct peer *peer)
+{
+	struct space_list list;
+	struct str key = space_list_key(&list, peer);
+	struct addrset set = {0};
+	struct space_set kept;
+
+	if (key.len != 0)
+		return *network_of(s, peer, key);
+	space_add_network(&set, peer);
+	kept = space_set_keep(s->arena, &set);
+	addrset_fini(&set);
+	return kept;
+}
+
 static void
 constrain_network(struct maker *k, struct space_set addresses, bool by_address)
 {
@@ -426,6 +480,25 @@ fork_maker(const struct maker *from)
 	return k;
 }
 
+/* The set of a list of names; of a long one it is made once. */
+static struct space_set
+names_set(struct space *s, const struct peer *peer)
+{
+	struct space_list list = {{(uintptr_t)peer->fqdns, peer->fqdn_count}};
+	struct str key = {(const char *)list.where, sizeof(list.where)};
+	struct space_set *known;
+
+	if (peer->fqdn_count <= LONG_LIST)
+		return texts_set(s, peer->fqdns, peer->fqdn_count);
+	known = map_get(&s->networks, key);
+	if (known != NULL)
+		return *known;
+	known = ARENA_NEW(s->arena, struct space_set);
+	*known = texts_set(s, peer->fqdns, peer->fqdn_count);
+	(void)map_set(&s->networks, str_dup(s->arena, key), known); /* new */
+	return *known;
+}
+
 static void
 add_names(const struct maker *base, const struct peer *peer, struct space_boxes *out)
 {
@@ -434,7 +507,7 @@ add_names(const struct maker *base, const struct peer *peer, struct space_boxes 
 	if (peer->fqdn_count == 0)
 		return;
 	k = fork_maker(base);
-	constrain(&k, DIM_PEER_NAME, texts_set(k.s, peer->fqdns, peer->fqdn_count));
+	constrain(&k, DIM_PEER_NAME, names_set(k.s, peer));
 	constrain_range(&k, DIM_PEER_ADDRESSED, 1, 1);
 	finish_into(&k, out);
 }
@@ -462,18 +535,63 @@ add_peer(const struct maker *base, const struct peer *peer, struct space_boxes *
 	finish_into(&k, out);
 }
 
+static void
+add_set(struct addrset *set, const struct space_set *more)
+{
+	for (uint32_t i = 0; more != NULL && i < more->count; i++)
+		addrset_add(set, more->ranges[i]);
+}
+
 /* The workloads of other clusters: outside addresses to policies of one. */
 static void
-add_other_clusters(const struct maker *base, const struct addrset *addresses,
+add_other_clusters(const struct maker *base, struct space_set addresses,
     struct str cluster, struct space_boxes *out)
 {
 	struct maker k = fork_maker(base);
 	struct space_set own = texts_set(k.s, &cluster, 1);
 
-	constrain_network(&k, keep_set(k.s, addresses), true);
+	constrain_network(&k, addresses, true);
 	constrain_range(&k, DIM_PEER_KIND, CLASS_WORKLOAD, CLASS_WORKLOAD);
 	constrain(&k, DIM_PEER_CLUSTER, space_set_rest(k.s->arena, own, NUM_MAX));
 	finish_into(&k, out);
+}
+
+/* The addresses of those among the peers that match workloads, or of those that do not. */
+static struct space_set
+networks_of(struct space *s, const struct peer *peers, size_t count, bool by_address)
+{
+	const struct space_set *one = NULL; /* a long list, and nothing else so far */
+	struct addrset set = {0};
+	struct space_set kept;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct peer *peer = &peers[i];
+		struct space_list list;
+		struct str key = space_list_key(&list, peer);
+		const struct space_set *known;
+
+		if (peer->kind != PEER_NETWORK || peer->by_address != by_address)
+			continue;
+		known = key.len != 0 ? network_of(s, peer, key) : NULL;
+		if (known != NULL &&
+		    (known == one || (one == NULL && set.count == 0))) {
+			one = known;
+			continue;
+		}
+		add_set(&set, one);
+		add_set(&set, known);
+		one = NULL;
+		if (known == NULL)
+			space_add_network(&set, peer);
+	}
+	if (one != NULL && set.count == 0)
+		return *one;
+	add_set(&set, one);
+	count_work(s, set.count);
+	addrset_normalise(&set);
+	kept = keep_set(s, &set);
+	addrset_fini(&set);
+	return kept;
 }
 
 /* The networks among the peers that match workloads, or those that do not. */
@@ -481,24 +599,16 @@ static void
 add_networks(const struct maker *base, const struct peer *peers, size_t count,
     bool by_address, struct space_boxes *out)
 {
-	struct addrset set = {0};
+	struct space_set set = networks_of(base->s, peers, count, by_address);
 	struct maker k;
 
-	for (size_t i = 0; i < count; i++) {
-		if (peers[i].kind == PEER_NETWORK && peers[i].by_address == by_address)
-			space_add_network(&set, &peers[i]);
-	}
-	if (set.count == 0) {
-		addrset_fini(&set);
+	if (set.count == 0)
 		return;
-	}
-	addrset_normalise(&set);
 	k = fork_maker(base);
-	constrain_network(&k, keep_set(k.s, &set), by_address);
+	constrain_network(&k, set, by_address);
 	finish_into(&k, out);
 	if (!by_address && peers[0].cluster.ptr != NULL)
-		add_other_clusters(base, &set, peers[0].cluster, out);
-	addrset_fini(&set);
+		add_other_clusters(base, set, peers[0].cluster, out);
 }
 
 static void

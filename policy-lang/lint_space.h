@@ -65,6 +65,8 @@ struct space {
 	struct map keys;     /* label keys: text -> number */
 	struct map values;   /* label values and every other text */
 	struct map sets;     /* that were kept: their bytes -> their ranges */
+	struct map networks; /* long lists of prefixes: where they stand -> their set */
+	uint64_t *work;      /* that making boxes has taken, in comparisons; or NULL */
 	/* Namespaces numbered so that a subtree is a range; by namespace index. */
 	const uint32_t *ns_rank, *ns_rank_end;
 };
@@ -75,6 +77,14 @@ void space_fini(struct space *s);
 MUST_CHECK addr_num space_address(const struct ip_addr *addr);
 /* The addresses of a network peer. */
 void space_add_network(struct addrset *set, const struct peer *peer);
+/* The same; of a long list, which is gone through once. May be empty. */
+MUST_CHECK struct space_set space_network(struct space *s, const struct peer *peer);
+/* What a peer's list of prefixes is known by, if it is so long that it should be gone through
+ * once, however many rules name it; else empty. Lists of one place are one list. */
+struct space_list {
+	uintptr_t where[4];
+};
+MUST_CHECK struct str space_list_key(struct space_list *out, const struct peer *peer);
 
 /* Whom a policy speaks about: appends nothing if the selector contradicts itself. */
 void space_subject(

@@ -67,14 +67,12 @@ space_has_corner(const struct space_box *box, const struct space_box *corner, bo
 	for (uint32_t i = 0; i < box->count; i++) {
 		const struct space_dim *d = &box->dims[i];
 		addr_num at = last ? space_dim_max(d->id) : 0;
-		struct addr_range range;
 
 		while (j < corner->count && corner->dims[j].id < d->id)
 			j++;
 		if (j < corner->count && corner->dims[j].id == d->id)
 			at = corner->dims[j].set.ranges[0].lo;
-		range = (struct addr_range){at, at};
-		if (!space_sets_meet(&d->set, &(struct space_set){&range, 1}))
+		if (!space_set_has(&d->set, at))
 			return false;
 	}
 	return true;

@@ -97,6 +97,22 @@ space_set_covers(const struct space_set *outer, const struct space_set *inner)
 }
 
 bool
+space_set_has(const struct space_set *set, addr_num at)
+{
+	uint32_t lo = 0, hi = set->count;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (set->ranges[mid].hi < at)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < set->count && set->ranges[lo].lo <= at;
+}
+
+bool
 space_sets_meet(const struct space_set *x, const struct space_set *y)
 {
 	uint32_t i = 0, j = 0;

@@ -24,6 +24,7 @@ MUST_CHECK struct space_set space_set_rest(
     struct arena *a, struct space_set x, addr_num max);
 MUST_CHECK bool space_set_covers(
     const struct space_set *outer, const struct space_set *inner);
+MUST_CHECK bool space_set_has(const struct space_set *set, addr_num at);
 /* True if something is in both. */
 MUST_CHECK bool space_sets_meet(const struct space_set *x, const struct space_set *y);
 

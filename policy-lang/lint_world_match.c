@@ -224,6 +224,14 @@ world_match(struct lint_world *w, const struct workload_match *m)
 static void
 network_key(struct buf *key, const struct peer *peer)
 {
+	struct space_list list;
+	struct str known = space_list_key(&list, peer);
+
+	if (known.len != 0) {
+		buf_add_char(key, 'l');
+		buf_add_str(key, known);
+		return;
+	}
 	buf_add_char(key, 'n');
 	for (size_t i = 0; i < peer->prefix_count + peer->except_count; i++) {
 		bool except = i >= peer->prefix_count;

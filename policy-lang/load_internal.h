@@ -403,6 +403,9 @@ void load_external(struct loader *l, const struct load_object *o);
 #define LOAD_ADVICE_IP   "an address is written 10.1.0.7 or fd00::7"
 #define LOAD_ADVICE_CIDR "a CIDR is written 10.1.0.0/16 or fd00::/64"
 
+/* A workload's ports as its shape has them: by name. */
+MUST_CHECK const struct named_port *load_named_ports(
+    struct loader *l, const struct named_port *ports, size_t count);
 /* Whether a list is longer than LIMIT_ADDRESSES (reported). */
 MUST_CHECK bool load_too_many_addresses(struct loader *l, const struct doc_node *list);
 /* An address. An empty text is none: false, and not reported. */

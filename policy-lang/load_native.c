@@ -100,7 +100,7 @@ read_wports(struct loader *l, const struct doc_node *list, struct workload_shape
 	for (uint32_t i = 0; i < list->count; i++)
 		shape->port_count +=
 		    read_wport(l, list->u.items[i], &ports[shape->port_count]);
-	shape->ports = load_shared(l, ports, shape->port_count * sizeof(*ports));
+	shape->ports = load_named_ports(l, ports, shape->port_count);
 	arena_rewind(l->scratch, &mark);
 }
 

@@ -2,6 +2,7 @@
  * Kubernetes' pods, and what makes pods. Of their hundreds of fields only those that
  * policy depends on are read and checked.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "policy-lang/load_pod.h"
@@ -129,6 +130,35 @@ count_ports(const struct doc_node *containers)
 	return count;
 }
 
+static int
+port_name_cmp(const void *a, const void *b)
+{
+	const struct named_port *const *x = a, *const *y = b;
+	int order = str_cmp((*x)->name, (*y)->name);
+
+	return order != 0 ? order : (*x > *y) - (*x < *y);
+}
+
+const struct named_port *
+load_named_ports(struct loader *l, const struct named_port *ports, size_t count)
+{
+	struct arena_mark mark = arena_mark(l->scratch);
+	struct named_port *sorted = ARENA_ARRAY(l->scratch, count, struct named_port);
+	const struct named_port **order =
+	    ARENA_ARRAY(l->scratch, count, const struct named_port *);
+	const struct named_port *shared;
+
+	for (size_t i = 0; i < count; i++)
+		order[i] = &ports[i];
+	if (count > 1)
+		qsort(order, count, sizeof(*order), port_name_cmp);
+	for (size_t i = 0; i < count; i++)
+		memcpy(&sorted[i], order[i], sizeof(*sorted)); /* its padding, too */
+	shared = load_shared(l, sorted, count * sizeof(*sorted));
+	arena_rewind(l->scratch, &mark);
+	return shared;
+}
+
 static size_t
 read_ports(struct loader *l, const struct doc_node *containers, struct named_port *out)
 {
@@ -159,7 +189,7 @@ read_pod_ports(
 
 	shape->port_count = read_ports(l, v[POD_CONTAINERS], ports);
 	shape->port_count += read_ports(l, v[POD_INIT], ports + shape->port_count);
-	shape->ports = load_shared(l, ports, shape->port_count * sizeof(*ports));
+	shape->ports = load_named_ports(l, ports, shape->port_count);
 	arena_rewind(l->scratch, &mark);
 }
 

@@ -69,6 +69,26 @@ model_display_of_ns(struct arena *a, const struct ns *ns)
 	return STR_CONCAT(a, ns->path, ns->parent != NULL ? STR("/") : STR(""));
 }
 
+const struct named_port *
+workload_ports_named(const struct workload *w, struct str name, size_t *out_count)
+{
+	const struct named_port *ports = w->shape->ports;
+	size_t lo = 0, hi = w->shape->port_count, end;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (str_cmp(ports[mid].name, name) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (end = lo; end < w->shape->port_count && str_eq(ports[end].name, name);)
+		end++;
+	*out_count = end - lo;
+	return ports + lo;
+}
+
 size_t
 model_first_displayed(const struct model *m, struct str text)
 {

@@ -74,7 +74,8 @@ struct workload_shape {
 	struct label_set labels;
 	struct str
 	    service_account; /* Kubernetes: "default" when absent; native: may be "" */
-	const struct named_port *ports;
+	const struct named_port
+	    *ports; /* by name; those of one name as they were said */
 	size_t port_count;
 	struct str display; /* "ns/OWNER[Kind]" as `list` prints it; OWNER is: */
 	uint32_t owner_at, owner_len;
@@ -327,6 +328,9 @@ enum {
 MUST_CHECK bool peer_takes_node(const struct peer *peer, const struct node *node);
 /* The name of ownerReferences[0] or of the apps/batch object, else its own. */
 MUST_CHECK struct str workload_owner(const struct workload *w);
+/* The ports to which it gives a name, which are neighbours; *out_count: how many. */
+MUST_CHECK const struct named_port *workload_ports_named(
+    const struct workload *w, struct str name, size_t *out_count);
 /* "Deployment", "Pod", "Workload", ... */
 MUST_CHECK struct str workload_owner_kind(const struct workload *w);
 /* The labels that a namespaceSelector sees for this workload. */
