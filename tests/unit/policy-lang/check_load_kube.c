@@ -45,10 +45,11 @@ START_TEST(pod_is_read_whole)
 	ck_assert_uint_eq(w->ip_count, 2);
 	ck_assert_str_eq(ip_format(&w->ips[1], text), "fd00::1");
 	ck_assert_uint_eq(w->shape->port_count, 3);
-	assert_str(w->shape->ports[0].name, "http");
-	ck_assert_uint_eq(w->shape->ports[0].proto, PROTO_TCP);
-	ck_assert_uint_eq(w->shape->ports[1].proto, PROTO_UDP);
-	ck_assert_uint_eq(w->shape->ports[1].port, 53);
+	assert_str(w->shape->ports[0].name, "dns"); /* by name */
+	ck_assert_uint_eq(w->shape->ports[0].proto, PROTO_UDP);
+	ck_assert_uint_eq(w->shape->ports[0].port, 53);
+	assert_str(w->shape->ports[1].name, "http");
+	ck_assert_uint_eq(w->shape->ports[1].proto, PROTO_TCP);
 	assert_str(w->shape->ports[2].name, "mesh");
 	ck_assert_uint_eq(w->loc.line, 4);
 	/* The node is known through its pod. */
@@ -206,8 +207,8 @@ START_TEST(native_workload_is_read_whole)
 	assert_str(find_workload(l, "top")->shape->service_account, "");
 	ck_assert_uint_eq(w->ip_count, 2);
 	ck_assert_uint_eq(w->shape->port_count, 3);
-	ck_assert_uint_eq(w->shape->ports[1].proto, PROTO_UDP);
-	ck_assert_uint_eq(w->shape->ports[2].proto, PROTO_TCP);
+	ck_assert_uint_eq(w->shape->ports[0].proto, PROTO_UDP); /* by name */
+	ck_assert_uint_eq(w->shape->ports[1].proto, PROTO_TCP);
 	ck_assert_ptr_nonnull(model_node(l->m, STR("worker-1")));
 	loaded_free(l);
 }
