@@ -13,7 +13,7 @@
 #define LOOK_MOST_US 400000 /* ... but never waits longer than this */
 /* At rules that only we can have changed, while what comes meanwhile waits: */
 #define OWN_SHARE   200     /* at most 1/200 of the time ... */
-#define OWN_MOST_US 5000000 /* ... but it never waits longer than this */
+#define OWN_MOST_US 1000000 /* ... but it never waits longer than this */
 /* Of elements that only we have changed: */
 #define ALL_SHARE    1000 /* at most 1/1000 of the time, but for a table made anew ... */
 #define ALL_QUIET_NS UINT64_C(5000000000) /* ... and so long after the last commit */

@@ -25,7 +25,8 @@ space_set_keep(struct arena *a, const struct addrset *set)
 {
 	struct addr_range *ranges = ARENA_ARRAY(a, set->count, struct addr_range);
 
-	memcpy(ranges, set->ranges, set->count * sizeof(*ranges));
+	if (set->count != 0) /* else there may be no ranges to point to */
+		memcpy(ranges, set->ranges, set->count * sizeof(*ranges));
 	return (struct space_set){ranges, (uint32_t)set->count};
 }
 

@@ -13,8 +13,9 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "netns"))
 
-from bench_dataplane import (BASE, FIRST_PORT, PACKETS, ROUNDS, SINK, load, measure,  # noqa: E402
+from bench_dataplane import (FIRST_PORT, PACKETS, ROUNDS, SINK, load, measure,  # noqa: E402
                              send)
+from dataplane_peers import ESTABLISHED  # noqa: E402
 from lab import Lab  # noqa: E402
 from measure import arguments, growth, program, result, run  # noqa: E402
 
@@ -56,7 +57,7 @@ def ours(lab, count):
 def plain(lab, ports):
     """The usual shape: a rule each."""
     server = lab.host("server").address(4)
-    return BASE + "table ip plain {\n" + "".join([
+    return ESTABLISHED + "table ip plain {\n" + "".join([
         "chain in {\ntype nat hook prerouting priority dstnat\n",
         *(f"ip daddr {VIP} udp dport {port} dnat to {server}\n" for port in ports),
         "}\nchain out {\ntype nat hook postrouting priority srcnat\n",
@@ -85,7 +86,7 @@ def point(lab, count, packets, rounds):
     world = str(lab.host("world").address(4))
     back = {"publish": world, "leave": source(count - 1)}
     p = {"routes": count}
-    load(lab, BASE)
+    load(lab, ESTABLISHED)
     for name, way in straight.items():
         p[f"{name}_untranslated_ns"] = measure(lab, way, hot, packets, rounds)
         p[f"{name}_untranslated_known_ns"] = known(

@@ -559,8 +559,9 @@ def test_deeds_exclude_each_other(lab, enforcer):
 
 
 def test_missing_flow_directory_is_told_at_start(lab, idle):
+    """It is no reason to leave a node without policy."""
     idle.write_config(flows={"file": "/nonexistent/dir/flows"})
-    idle.start(ready=False)
-    assert idle.process.wait(10) == 1
-    assert "/nonexistent/dir/flows" in idle.log()
-    assert not idle.socket.exists()
+    with idle.start():
+        assert "/nonexistent/dir/flows" in idle.log()
+        assert idle.status()["state"] == "enforcing"
+    lab.node.exec(["nft", "flush", "ruleset"])
