@@ -207,6 +207,22 @@ START_TEST(what_is_kept_goes_with_its_policy)
 }
 END_TEST
 
+/* Of a rule whose port's name means nothing there no peers are known, whoever is held to it. */
+START_TEST(a_name_that_means_nothing_here_tells_no_peers_apart)
+{
+	static const char *const metrics =
+	    "apiVersion: ringfence.dev/v1alpha1\nkind: Policy\nmetadata: { name: m, "
+	    "namespace: /a }\nspec: { workloads: { matchLabels: { app: solo } }, "
+	    "mandatory: { ingress: [ { action: deny, ports: [ metrics ], from: [ { "
+	    "workloads: { matchLabels: { app: lb } } } ] } ] } }\n---\n";
+
+	load(arena_printf(arena, "%s%s%s", metrics, BASE,
+	    WORKLOAD("lb", "lb", "n2", "10.2.0.1", "80")));
+	ck_assert(edit(SOLO).own);
+	ck_assert(edit(NULL).own);
+}
+END_TEST
+
 START_TEST(an_address_is_its_first_owners)
 {
 	load(BASE);
@@ -415,6 +431,7 @@ main(void)
 	tcase_add_test(tcase, the_first_and_the_last_of_a_family_are_no_new_program);
 	tcase_add_test(tcase, what_the_last_was_held_to_is_kept_for_the_next);
 	tcase_add_loop_test(tcase, what_is_kept_goes_with_its_policy, 0, 2);
+	tcase_add_test(tcase, a_name_that_means_nothing_here_tells_no_peers_apart);
 	tcase_add_test(tcase, an_address_is_its_first_owners);
 	tcase_add_test(tcase, very_many_addresses_are_not_looked_for_one_by_one);
 	tcase_add_test(tcase, an_address_of_a_node_is_no_workloads);
