@@ -221,7 +221,7 @@ place_meaning(struct side *side, const struct model *m, struct port_name *n,
 {
 	size_t count;
 
-	if (workload_ports_named(w, n->name, &count) == NULL || count == 0)
+	if (workload_ports_named(w, n->name, &count) == NULL)
 		return NULL;
 	return name_reaches(side, m, n, w) ? peers_meaning(side, n, w) : NULL;
 }

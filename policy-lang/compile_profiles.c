@@ -116,9 +116,9 @@ list_rules(struct list *l, const struct used_policy *used, enum phase phase)
 				      l->local->workload != NULL;
 		struct profile_entry *e;
 
-		rule->reached = true;
 		if (resolves && !resolve_ports(l, rule->rule))
 			continue; /* it matches nothing here, whoever comes */
+		rule->reached = true;
 		e = list_add(l, ENTRY_RULE, i);
 		e->rule = i;
 		if (resolves)

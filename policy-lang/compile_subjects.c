@@ -299,8 +299,8 @@ match_policy(struct subjects *b, const struct ns *ns, const struct policy *polic
 	roaring_bitmap_t *may = candidates(b, ns, policy);
 	const roaring_bitmap_t *by_ns =
 	    selected(b->ns_labels, policy->subject.ns_selector);
-	bool named = policy_rules_by_name(policy) != 0;
-	struct str tenant = {0};
+	const bool named = policy_rules_by_name(policy) != 0;
+	struct str tenant = STR("");
 	uint32_t number = NONE;
 	roaring_uint32_iterator_t it;
 
@@ -315,7 +315,8 @@ match_policy(struct subjects *b, const struct ns *ns, const struct policy *polic
 			continue;
 		if (number == NONE ||
 		    (named && !str_eq(tenant, ns_tenant(b->locals[i].workload->ns)))) {
-			tenant = ns_tenant(b->locals[i].workload->ns);
+			if (named)
+				tenant = ns_tenant(b->locals[i].workload->ns);
 			number = use_policy(b, policy, tenant, number == NONE);
 		}
 		add_policy(&b->locals[i], number);

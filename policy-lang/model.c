@@ -86,7 +86,7 @@ workload_ports_named(const struct workload *w, struct str name, size_t *out_coun
 	for (end = lo; end < w->shape->port_count && str_eq(ports[end].name, name);)
 		end++;
 	*out_count = end - lo;
-	return ports + lo;
+	return end != lo ? ports + lo : NULL;
 }
 
 size_t

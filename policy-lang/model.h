@@ -328,7 +328,7 @@ enum {
 MUST_CHECK bool peer_takes_node(const struct peer *peer, const struct node *node);
 /* The name of ownerReferences[0] or of the apps/batch object, else its own. */
 MUST_CHECK struct str workload_owner(const struct workload *w);
-/* The ports to which it gives a name, which are neighbours; *out_count: how many. */
+/* The ports to which it gives a name, which are neighbours; *out_count: how many. NULL: none. */
 MUST_CHECK const struct named_port *workload_ports_named(
     const struct workload *w, struct str name, size_t *out_count);
 /* "Deployment", "Pod", "Workload", ... */

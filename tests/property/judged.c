@@ -33,6 +33,58 @@ same_rest(const struct table_content *a, const struct table_content *b)
 	return same;
 }
 
+/* ---- what is of classes, but of none that may be another ---- */
+
+/* The next that is for those of whom no rule speaks; NULL: none. */
+static const struct table_element *
+next_of_everyone(const struct table_content *c, unsigned set, size_t *at)
+{
+	while (*at < c->element_count[set] && c->elements[set][*at].class_id != 0)
+		(*at)++;
+	return *at < c->element_count[set] ? &c->elements[set][(*at)++] : NULL;
+}
+
+static bool
+same_for_everyone(
+    const struct table_content *a, const struct table_content *b, unsigned set)
+{
+	const struct table_element *x, *y;
+	size_t i = 0, j = 0;
+
+	do {
+		x = next_of_everyone(a, set, &i);
+		y = next_of_everyone(b, set, &j);
+	} while (x != NULL && y != NULL && table_element_equal(x, y));
+	return x == NULL && y == NULL;
+}
+
+/* Whether cells are of addresses that are looked up. */
+static bool
+are_of_local(const struct table_content *c, unsigned set)
+{
+	const unsigned local = SET_LOCAL4_IN + (set - SET_CELL4_IN) % 4;
+
+	for (size_t i = 0; i < c->element_count[set]; i++) {
+		struct table_element key = {0};
+
+		memcpy(key.addr, c->elements[set][i].addr, sizeof(key.addr));
+		if (table_find(c, (enum table_set_id)local, &key) == NULL)
+			return false;
+	}
+	return true;
+}
+
+static bool
+same_cells(const struct table_content *a, const struct table_content *b)
+{
+	bool same = true;
+
+	for (unsigned set = SET_CELL4_IN; set <= SET_HOST6_OUT_ANY && same; set++)
+		same = same_for_everyone(a, b, set) &&
+		       (set >= SET_HOST4_IN || are_of_local(b, set));
+	return same;
+}
+
 /* ---- packets ---- */
 
 /* An element of one of some sets; false: the dice found none. */
@@ -103,8 +155,10 @@ static bool
 same_walk(
     struct dice *dice, const struct table_content *a, const struct table_content *b)
 {
+	static const enum table_hook hooks[] = {
+	    HOOK_FORWARD, HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT};
 	const unsigned family = dice_roll(dice, 2);
-	struct table_packet p = {.hook = HOOK_FORWARD};
+	struct table_packet p = {.hook = hooks[dice_roll(dice, 4)]};
 	struct ip_addr local, peer = roll_peer(dice, b, family);
 	struct table_element e = {0};
 	struct table_verdict x, y;
@@ -130,7 +184,7 @@ bool
 same_judgement(
     struct dice *dice, const struct table_content *a, const struct table_content *b)
 {
-	bool same = same_rest(a, b);
+	bool same = same_rest(a, b) && same_cells(a, b);
 
 	for (unsigned i = 0; i < PACKETS && same; i++)
 		same = same_walk(dice, a, b);

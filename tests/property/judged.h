@@ -8,8 +8,10 @@
 #include "policy-lang/table.h"
 #include "tests/property/dice.h"
 
-/* The same chains and the same elements, but for the sets that classes are in; and random
- * packets of and to the workloads that are governed go the same way through both. */
+/* The same chains and the same elements, but for the sets that classes are in, where what is
+ * for those of no class is the same; nothing in the second is of addresses that are not looked
+ * up; and random packets of and to the workloads that are governed, forwarded or the node's,
+ * go the same way through both. */
 MUST_CHECK bool same_judgement(
     struct dice *dice, const struct table_content *a, const struct table_content *b);
 

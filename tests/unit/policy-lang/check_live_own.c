@@ -207,6 +207,36 @@ START_TEST(what_is_kept_goes_with_its_policy)
 }
 END_TEST
 
+/* Of a rule whose port's name means nothing there no peers are known, whoever is held to it. */
+START_TEST(a_name_that_means_nothing_here_tells_no_peers_apart)
+{
+	static const char *const metrics =
+	    "apiVersion: ringfence.dev/v1alpha1\nkind: Policy\nmetadata: { name: m, "
+	    "namespace: /a }\nspec: { workloads: { matchLabels: { app: solo } }, "
+	    "mandatory: { ingress: [ { action: deny, ports: [ metrics ], from: [ { "
+	    "workloads: { matchLabels: { app: lb } } } ] } ] } }\n---\n";
+
+	load(arena_printf(arena, "%s%s%s", metrics, BASE,
+	    WORKLOAD("lb", "lb", "n2", "10.2.0.1", "80")));
+	ck_assert(edit(SOLO).own);
+	ck_assert(edit(NULL).own);
+}
+END_TEST
+
+/* Whom a policy of the root holds to the same, wherever they are. */
+START_TEST(tenants_share_what_speaks_of_no_names)
+{
+#define ANYWHERE(name, ns, ip)                                                         \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: Workload\nmetadata: { name: " name  \
+	", namespace: " ns " }\nspec: { node: n1, ips: [ " ip " ] }\n---\n"
+	load("apiVersion: ringfence.dev/v1alpha1\nkind: Policy\nmetadata: { name: all, "
+	     "namespace: / }\nspec: { mandatory: { ingress: [ { action: deny, ports: [ "
+	     "22/tcp ] } ] } }\n---\n" ANYWHERE("one", "/a", "10.1.0.1"));
+	ck_assert(edit(ANYWHERE("two", "/b", "10.1.0.2")).own);
+	ck_assert(edit(NULL).own);
+}
+END_TEST
+
 START_TEST(an_address_is_its_first_owners)
 {
 	load(BASE);
@@ -415,6 +445,8 @@ main(void)
 	tcase_add_test(tcase, the_first_and_the_last_of_a_family_are_no_new_program);
 	tcase_add_test(tcase, what_the_last_was_held_to_is_kept_for_the_next);
 	tcase_add_loop_test(tcase, what_is_kept_goes_with_its_policy, 0, 2);
+	tcase_add_test(tcase, a_name_that_means_nothing_here_tells_no_peers_apart);
+	tcase_add_test(tcase, tenants_share_what_speaks_of_no_names);
 	tcase_add_test(tcase, an_address_is_its_first_owners);
 	tcase_add_test(tcase, very_many_addresses_are_not_looked_for_one_by_one);
 	tcase_add_test(tcase, an_address_of_a_node_is_no_workloads);

@@ -30,6 +30,7 @@ START_TEST(pod_is_read_whole)
 	const struct workload *w = find_workload(l, "web-7d4-abc");
 	const struct node *n = model_node(l->m, STR("worker-1"));
 	char text[IP_TEXT_BYTES];
+	size_t count;
 
 	ck_assert_ptr_null(l->diags.first);
 	assert_str(workload_owner(w), "web-7d4");
@@ -51,6 +52,11 @@ START_TEST(pod_is_read_whole)
 	assert_str(w->shape->ports[1].name, "http");
 	ck_assert_uint_eq(w->shape->ports[1].proto, PROTO_TCP);
 	assert_str(w->shape->ports[2].name, "mesh");
+	ck_assert_ptr_eq(
+	    workload_ports_named(w, STR("mesh"), &count), &w->shape->ports[2]);
+	ck_assert_uint_eq(count, 1);
+	ck_assert_ptr_null(workload_ports_named(w, STR("htt"), &count));
+	ck_assert_uint_eq(count, 0);
 	ck_assert_uint_eq(w->loc.line, 4);
 	/* The node is known through its pod. */
 	ck_assert_uint_eq(n->ip_count, 1);
