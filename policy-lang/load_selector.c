@@ -62,8 +62,8 @@ read_label(struct loader *l, const struct doc_entry *entry, enum api_style style
 	bool ok = true;
 
 	*out_absent = entry->value->kind == DOC_NULL && style != API_CORE;
-	if (*out_absent)
-		return true;
+	if (*out_absent) /* which a CRD's server takes away, unread */
+		return style == API_CRD || check_label_key(l, entry->key, style);
 	ok &= check_label_key(l, entry->key, style);
 	if (entry->value->kind == DOC_NULL) {
 		*out = (struct label){load_text(l, entry->key->text), STR("")};

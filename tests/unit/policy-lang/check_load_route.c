@@ -100,6 +100,7 @@ static const struct {
     {"  default: {egres: []}\n", "unknown-field"},
     {"  priority: x\n", "wrong-type"},
     {"  workloads: {matchLabels: {a b: c}}\n", "bad-label"},
+    {"  workloads: {matchLabels: {a b: null}}\n", "bad-label"},
     {EGRESS("{}"), "missing-field"},
     {EGRESS("{action: drop}"), "bad-value"},
     {EGRESS("{action: publish}"), "bad-value"},
