@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -62,13 +64,34 @@ become_proxy(char *const *argv)
 	_exit(127);
 }
 
+/* Its file is there a little before anybody listens. */
+static bool
+listens(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const size_t len = strlen(path);
+	bool ok = false;
+	int fd;
+
+	if (len >= sizeof(address.sun_path))
+		return false;
+	memcpy(address.sun_path, path, len);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0) {
+		ok = connect(fd, (const struct sockaddr *)&address, sizeof(address)) ==
+		     0;
+		(void)close(fd); /* nothing was asked */
+	}
+	return ok;
+}
+
 static bool
 wait_for_socket(struct server *s)
 {
 	const struct timespec wait = {0, START_WAIT_NS};
 
 	for (int i = 0; i < START_TRIES; i++) {
-		if (access(s->socket, F_OK) == 0)
+		if (listens(s->socket))
 			return true;
 		if (has_ended(s))
 			return plugin_fail("kubectl cannot be used") == 0;
