@@ -386,6 +386,29 @@ START_TEST(refused_edit_keeps_nobody_from_restoring_what_was_in_force)
 }
 END_TEST
 
+/* What mends it would wait for what is never in force; a refused program (_i) likewise. */
+START_TEST(edit_after_what_the_kernel_refuses_takes_a_load)
+{
+	const struct queued_edit mends = {
+	    .bundle_fd = seal("/a/third.yaml", WORKLOAD("third", "10.1.0.3")),
+	    .arena = arena_new_sized(1024)};
+
+	put_in_force();
+	engine->sources[0].bundle_fd = -1;
+	engine->sources[0].wanted = true; /* it does not come */
+	if (_i == 0)
+		edit(false);
+	else
+		engine_apply_offer(
+		    engine, program_make_skeleton(&engine->settings));
+	answer_applied(ERR_SYSTEM);
+	answer_applied(ERR_SYSTEM); /* all of it */
+	ck_assert(!is_asked() && !engine->load.dirty);
+	engine_source_edited(engine, &mends);
+	ck_assert(engine->load.dirty && engine->edits.count == 0);
+}
+END_TEST
+
 /* An answer that was lost: the table may be either, and the newer is what is to be. */
 START_TEST(edit_that_may_be_in_force_is_not_undone)
 {
@@ -460,6 +483,7 @@ main(void)
 	tcase_add_loop_test(
 	    tc, what_others_do_elsewhere_changes_no_table_of_a_program_under_way, 0, 2);
 	tcase_add_test(tc, refused_edit_keeps_nobody_from_restoring_what_was_in_force);
+	tcase_add_loop_test(tc, edit_after_what_the_kernel_refuses_takes_a_load, 0, 2);
 	tcase_add_test(tc, edit_that_may_be_in_force_is_not_undone);
 	tcase_add_loop_test(tc, table_lost_during_a_compilation_is_what_it_was, 0, 2);
 	suite_add_tcase(s, tc);
