@@ -152,6 +152,15 @@ may_forbid_what_goes_on(const struct engine_apply *a)
 	       a->delta.moves;
 }
 
+/* Of another program, though a change of the one before is refused; but what comes back has not
+ * even those of a change. */
+static bool
+may_have_other_ways(const struct engine_apply *a)
+{
+	return !a->restoring &&
+	       (a->whole || !a->changed || a->delta.anew || a->delta.ways);
+}
+
 static size_t
 count_ops(const struct engine_apply *a)
 {
@@ -252,7 +261,7 @@ committed(struct engine *e, uint32_t generation)
 		take_over(e);
 	if (a->whole || some_op(a, engine_routes_move))
 		engine_routes_tell(e);
-	if (!a->changed || a->delta.anew || a->delta.ways)
+	if (may_have_other_ways(a))
 		engine_ways_settle(e);
 	a->changed = a->changed && a->restoring;
 	a->again = a->restoring = false;
@@ -534,7 +543,7 @@ engine_commit_begin(struct engine *e)
 	if (getrandom(a->audit_id, sizeof(a->audit_id), 0) !=
 	    (ssize_t)sizeof(a->audit_id))
 		base_die("getrandom");
-	if (!a->changed || a->delta.anew || a->delta.ways)
+	if (may_have_other_ways(a))
 		engine_ways_prepare(e, a->pending);
 	if (count_ops(a) == 0) { /* other words, the same table */
 		a->sent = monotime_now();

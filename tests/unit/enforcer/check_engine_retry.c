@@ -409,6 +409,37 @@ START_TEST(edit_after_what_the_kernel_refuses_takes_a_load)
 }
 END_TEST
 
+/* Whether the kernel role has been told which ways are in force, since this was asked last. */
+static bool
+hears_ways(void)
+{
+	struct proc_channel ch;
+	struct proc_msg msg;
+	struct err err = ERR_INIT;
+	bool heard = false;
+
+	proc_channel_init(&ch, dup(other));
+	while (proc_recv(&ch, &msg, &err) == 1) {
+		heard |= msg.type == MSG_WAYS && msg.len != 0 && msg.data[0] != 0;
+		proc_msg_close_fds(&msg);
+	}
+	proc_channel_close(&ch);
+	return heard;
+}
+
+START_TEST(program_after_a_refused_change_tells_its_ways)
+{
+	put_in_force();
+	edit(false);
+	answer_applied(ERR_SYSTEM);
+	answer_applied(ERR_SYSTEM); /* all of it */
+	(void)hears_ways();
+	engine_apply_offer(engine, program_make_skeleton(&engine->settings));
+	answer_applied(0);
+	ck_assert(hears_ways());
+}
+END_TEST
+
 /* An answer that was lost: the table may be either, and the newer is what is to be. */
 START_TEST(edit_that_may_be_in_force_is_not_undone)
 {
@@ -484,6 +515,7 @@ main(void)
 	    tc, what_others_do_elsewhere_changes_no_table_of_a_program_under_way, 0, 2);
 	tcase_add_test(tc, refused_edit_keeps_nobody_from_restoring_what_was_in_force);
 	tcase_add_loop_test(tc, edit_after_what_the_kernel_refuses_takes_a_load, 0, 2);
+	tcase_add_test(tc, program_after_a_refused_change_tells_its_ways);
 	tcase_add_test(tc, edit_that_may_be_in_force_is_not_undone);
 	tcase_add_loop_test(tc, table_lost_during_a_compilation_is_what_it_was, 0, 2);
 	suite_add_tcase(s, tc);
