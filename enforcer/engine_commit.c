@@ -259,6 +259,8 @@ committed(struct engine *e, uint32_t generation)
 	a->midstream = a->pending_midstream;
 	if (a->pending != a->current || (a->changed && !a->restoring))
 		take_over(e);
+	else if (!a->changed && a->candidate == NULL)
+		a->refusal[0] = '\0'; /* it was of what is back */
 	if (a->whole || some_op(a, engine_routes_move))
 		engine_routes_tell(e);
 	if (may_have_other_ways(a))

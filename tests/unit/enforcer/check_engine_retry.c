@@ -179,6 +179,29 @@ START_TEST(refused_program_keeps_nobody_from_restoring_the_one_in_force)
 }
 END_TEST
 
+/* What could not be put in force (_i) stays refused. */
+START_TEST(refusal_of_what_is_restored_is_over_with_it)
+{
+	if (_i != 0) {
+		engine_apply_offer(
+		    engine, program_make_skeleton(&engine->settings));
+		answer_applied(ERR_SYSTEM);
+	}
+	engine_apply_need_heal(engine, true, "the test");
+	engine_apply_step(engine);
+	if (_i == 0) {
+		answer_applied(ERR_SYSTEM);
+		engine->apply.commit_after.ns = 0; /* it is time */
+		engine_apply_step(engine);
+	}
+	ck_assert(engine->apply.refusal[0] != '\0');
+	ck_assert(sends(engine->apply.current));
+	engine->apply.commit_after.ns += LONG_NS;
+	answer_applied(0);
+	ck_assert((engine->apply.refusal[0] != '\0') == (_i != 0));
+}
+END_TEST
+
 /* The answer to a look that could not be had. */
 static void
 answer_unread(void)
@@ -510,6 +533,7 @@ main(void)
 	tcase_add_test(tc, what_is_refused_is_tried_again_ever_later);
 	tcase_add_test(
 	    tc, refused_program_keeps_nobody_from_restoring_the_one_in_force);
+	tcase_add_loop_test(tc, refusal_of_what_is_restored_is_over_with_it, 0, 2);
 	tcase_add_test(tc, table_that_cannot_be_read_is_not_looked_at_all_the_time);
 	tcase_add_loop_test(
 	    tc, what_others_do_elsewhere_changes_no_table_of_a_program_under_way, 0, 2);
