@@ -68,6 +68,7 @@ put_back(struct engine *e)
 	a->phase = APPLY_IDLE;
 	if (p != a->current)
 		engine_ways_settle(e); /* they go on */
+	a->restore = a->changed && a->drift && !a->restoring;
 	a->restoring = false;
 	if (p == a->current)
 		a->heal = true;
@@ -308,7 +309,6 @@ refused(struct engine *e, struct proc_reader *r, uint32_t op, uint32_t element)
 			      : "";
 	const char *number =
 	    op < batch->count ? arena_printf(arena, "%u", (unsigned)op) : "none";
-	const bool was_restoring = a->restoring;
 
 	a->refusals++;
 	log_error("kernel-refused", "at=%s operation=%s set=%s detail=%s",
@@ -319,7 +319,6 @@ refused(struct engine *e, struct proc_reader *r, uint32_t op, uint32_t element)
 	put_back_refused(e);
 	/* Half way, or perhaps not what we think. */
 	a->table_known = false;
-	a->restore = a->changed && a->drift && !was_restoring;
 	if (a->whole)
 		engine_apply_retry(e);
 }

@@ -409,6 +409,31 @@ START_TEST(refused_edit_keeps_nobody_from_restoring_what_was_in_force)
 }
 END_TEST
 
+/* It is lost while a program that is to mend it waits for its record. */
+START_TEST(program_without_a_record_keeps_nobody_from_restoring_what_was_in_force)
+{
+	int fd = seal("/a/first.yaml", WORKLOAD("first", "10.1.0.1") POLICY);
+	struct arena *arena = arena_new();
+	struct table_content before;
+
+	put_in_force();
+	before = content_now(arena);
+	edit(false);
+	answer_applied(ERR_SYSTEM);
+	answer_applied(ERR_SYSTEM); /* all of it */
+	engine->settings.audit_required = true;
+	engine_apply_need_heal(engine, true, "the test");
+	engine->audit.writable = true; /* as far as is known */
+	engine_apply_offer(engine, program_make(&engine->settings, &fd, 1, NULL));
+	(void)close(fd);
+	ck_assert(!is_asked());
+	engine->audit.writable = false;
+	engine_apply_step(engine);
+	ck_assert(makes(arena, &before));
+	arena_free(arena);
+}
+END_TEST
+
 /* What mends it would wait for what is never in force; a refused program (_i) likewise. */
 START_TEST(edit_after_what_the_kernel_refuses_takes_a_load)
 {
@@ -538,6 +563,8 @@ main(void)
 	tcase_add_loop_test(
 	    tc, what_others_do_elsewhere_changes_no_table_of_a_program_under_way, 0, 2);
 	tcase_add_test(tc, refused_edit_keeps_nobody_from_restoring_what_was_in_force);
+	tcase_add_test(tc,
+	    program_without_a_record_keeps_nobody_from_restoring_what_was_in_force);
 	tcase_add_loop_test(tc, edit_after_what_the_kernel_refuses_takes_a_load, 0, 2);
 	tcase_add_test(tc, program_after_a_refused_change_tells_its_ways);
 	tcase_add_test(tc, edit_that_may_be_in_force_is_not_undone);
