@@ -183,8 +183,7 @@ END_TEST
 START_TEST(refusal_of_what_is_restored_is_over_with_it)
 {
 	if (_i != 0) {
-		engine_apply_offer(
-		    engine, program_make_skeleton(&engine->settings));
+		engine_apply_offer(engine, program_make_skeleton(&engine->settings));
 		answer_applied(ERR_SYSTEM);
 	}
 	engine_apply_need_heal(engine, true, "the test");
@@ -447,8 +446,7 @@ START_TEST(edit_after_what_the_kernel_refuses_takes_a_load)
 	if (_i == 0)
 		edit(false);
 	else
-		engine_apply_offer(
-		    engine, program_make_skeleton(&engine->settings));
+		engine_apply_offer(engine, program_make_skeleton(&engine->settings));
 	answer_applied(ERR_SYSTEM);
 	answer_applied(ERR_SYSTEM); /* all of it */
 	ck_assert(!is_asked() && !engine->load.dirty);
@@ -563,8 +561,8 @@ main(void)
 	tcase_add_loop_test(
 	    tc, what_others_do_elsewhere_changes_no_table_of_a_program_under_way, 0, 2);
 	tcase_add_test(tc, refused_edit_keeps_nobody_from_restoring_what_was_in_force);
-	tcase_add_test(tc,
-	    program_without_a_record_keeps_nobody_from_restoring_what_was_in_force);
+	tcase_add_test(
+	    tc, program_without_a_record_keeps_nobody_from_restoring_what_was_in_force);
 	tcase_add_loop_test(tc, edit_after_what_the_kernel_refuses_takes_a_load, 0, 2);
 	tcase_add_test(tc, program_after_a_refused_change_tells_its_ways);
 	tcase_add_test(tc, edit_that_may_be_in_force_is_not_undone);
