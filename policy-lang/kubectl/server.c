@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -66,22 +64,16 @@ become_proxy(char *const *argv)
 
 /* Its file is there a little before anybody listens. */
 static bool
-listens(const char *path)
+listens(const struct server *s)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	const size_t len = strlen(path);
-	bool ok = false;
-	int fd;
+	CURL *curl = curl_easy_duphandle(s->curl);
+	const bool ok =
+	    curl != NULL &&
+	    curl_easy_setopt(curl, CURLOPT_URL, "http://localhost/") == CURLE_OK &&
+	    curl_easy_setopt(curl, CURLOPT_CONNECT_ONLY, 1L) == CURLE_OK &&
+	    curl_easy_perform(curl) == CURLE_OK;
 
-	if (len >= sizeof(address.sun_path))
-		return false;
-	memcpy(address.sun_path, path, len);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0) {
-		ok = connect(fd, (const struct sockaddr *)&address, sizeof(address)) ==
-		     0;
-		(void)close(fd); /* nothing was asked */
-	}
+	curl_easy_cleanup(curl);
 	return ok;
 }
 
@@ -91,7 +83,7 @@ wait_for_socket(struct server *s)
 	const struct timespec wait = {0, START_WAIT_NS};
 
 	for (int i = 0; i < START_TRIES; i++) {
-		if (listens(s->socket))
+		if (listens(s))
 			return true;
 		if (has_ended(s))
 			return plugin_fail("kubectl cannot be used") == 0;
