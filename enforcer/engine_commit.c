@@ -68,6 +68,7 @@ put_back(struct engine *e)
 	a->phase = APPLY_IDLE;
 	if (p != a->current)
 		engine_ways_settle(e); /* they go on */
+	a->restore = a->changed && a->drift && !a->restoring;
 	a->restoring = false;
 	if (p == a->current)
 		a->heal = true;
@@ -150,6 +151,15 @@ may_forbid_what_goes_on(const struct engine_apply *a)
 {
 	return a->whole || !a->changed || a->delta.anew || a->delta.local ||
 	       a->delta.moves;
+}
+
+/* Of another program, though a change of the one before is refused; but what comes back has not
+ * even those of a change. */
+static bool
+may_have_other_ways(const struct engine_apply *a)
+{
+	return !a->restoring &&
+	       (a->whole || !a->changed || a->delta.anew || a->delta.ways);
 }
 
 static size_t
@@ -250,9 +260,11 @@ committed(struct engine *e, uint32_t generation)
 	a->midstream = a->pending_midstream;
 	if (a->pending != a->current || (a->changed && !a->restoring))
 		take_over(e);
+	else if (!a->changed && a->candidate == NULL)
+		a->refusal[0] = '\0'; /* it was of what is back */
 	if (a->whole || some_op(a, engine_routes_move))
 		engine_routes_tell(e);
-	if (!a->changed || a->delta.anew || a->delta.ways)
+	if (may_have_other_ways(a))
 		engine_ways_settle(e);
 	a->changed = a->changed && a->restoring;
 	a->again = a->restoring = false;
@@ -297,7 +309,6 @@ refused(struct engine *e, struct proc_reader *r, uint32_t op, uint32_t element)
 			      : "";
 	const char *number =
 	    op < batch->count ? arena_printf(arena, "%u", (unsigned)op) : "none";
-	const bool was_restoring = a->restoring;
 
 	a->refusals++;
 	log_error("kernel-refused", "at=%s operation=%s set=%s detail=%s",
@@ -308,7 +319,6 @@ refused(struct engine *e, struct proc_reader *r, uint32_t op, uint32_t element)
 	put_back_refused(e);
 	/* Half way, or perhaps not what we think. */
 	a->table_known = false;
-	a->restore = a->changed && a->drift && !was_restoring;
 	if (a->whole)
 		engine_apply_retry(e);
 }
@@ -534,7 +544,7 @@ engine_commit_begin(struct engine *e)
 	if (getrandom(a->audit_id, sizeof(a->audit_id), 0) !=
 	    (ssize_t)sizeof(a->audit_id))
 		base_die("getrandom");
-	if (!a->changed || a->delta.anew || a->delta.ways)
+	if (may_have_other_ways(a))
 		engine_ways_prepare(e, a->pending);
 	if (count_ops(a) == 0) { /* other words, the same table */
 		a->sent = monotime_now();

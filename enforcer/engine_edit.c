@@ -3,7 +3,7 @@
  * queue until what came before them is in the kernel; whatever has come meanwhile goes
  * together. A file with mistakes is told of, and what it said before goes on: other files'
  * edits are taken all the same. What an edit cannot tell the effect of takes a load of all
- * sources, as does every edit once such a load was refused.
+ * sources, as does every edit once such a load was refused, or by the kernel what came of one.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -101,18 +101,32 @@ engine_edits_wait(const struct engine *e)
 	return e->edits.count != 0 || e->edits.announced || engine_names_wait(e);
 }
 
+/* Why nothing can be put into the program in force; NULL: it can, or will be. */
+static const char *
+why_whole(const struct engine *e)
+{
+	const struct engine_apply *a = &e->apply;
+
+	if (e->load.behind)
+		return "the last load was refused";
+	if (a->refusal[0] != '\0' && (a->candidate != NULL || (a->ahead && a->changed)))
+		return "the kernel has refused what came before";
+	return NULL;
+}
+
 void
 engine_edits_catch_up(struct engine *e)
 {
 	struct engine_edits *x = &e->edits;
 	/* Pods that a load is told of; else they are put in what there is. */
 	const bool announced = x->announced && e->apply.ahead;
+	const char *why = why_whole(e);
 
-	if (!e->load.behind || e->load.running || e->load.dirty ||
+	if (why == NULL || e->load.running || e->load.dirty ||
 	    (x->count == 0 && !announced))
 		return;
 	x->announced = x->announced && !announced;
-	take_whole(e, "the last load was refused");
+	take_whole(e, why);
 }
 
 void

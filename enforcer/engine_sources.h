@@ -152,7 +152,8 @@ MUST_CHECK bool engine_sources_good(const struct engine *e);
 /* ---- engine_edit.c ---- */
 
 void engine_edits_forget(struct engine *e);
-/* Where the last load was refused, edits take another. */
+/* Where the last load was refused, or the kernel refuses what it or an edit made, edits take
+ * another. */
 void engine_edits_catch_up(struct engine *e);
 void engine_edits_fini(struct engine *e);
 /* Forgets what is queued of a source: it comes as a whole. */

@@ -62,13 +62,28 @@ become_proxy(char *const *argv)
 	_exit(127);
 }
 
+/* Its file is there a little before anybody listens. */
+static bool
+listens(const struct server *s)
+{
+	CURL *curl = curl_easy_duphandle(s->curl);
+	const bool ok =
+	    curl != NULL &&
+	    curl_easy_setopt(curl, CURLOPT_URL, "http://localhost/") == CURLE_OK &&
+	    curl_easy_setopt(curl, CURLOPT_CONNECT_ONLY, 1L) == CURLE_OK &&
+	    curl_easy_perform(curl) == CURLE_OK;
+
+	curl_easy_cleanup(curl);
+	return ok;
+}
+
 static bool
 wait_for_socket(struct server *s)
 {
 	const struct timespec wait = {0, START_WAIT_NS};
 
 	for (int i = 0; i < START_TRIES; i++) {
-		if (access(s->socket, F_OK) == 0)
+		if (listens(s))
 			return true;
 		if (has_ended(s))
 			return plugin_fail("kubectl cannot be used") == 0;

@@ -30,6 +30,19 @@ done
 exec {kubectl} "$@"
 """
 
+# A socket is there before anybody listens at it, however short that is as a rule.
+LATE = """\
+#!/usr/bin/python3
+import os, socket, sys, time
+
+if "proxy" in sys.argv:
+    path = sys.argv[sys.argv.index("--unix-socket") + 1]
+    socket.socket(socket.AF_UNIX).bind(path)
+    time.sleep(0.3)
+    os.unlink(path)
+os.execv({kubectl!r}, sys.argv)
+"""
+
 
 def pod(name, namespace, ip, node="worker-1", **labels):
     return {
@@ -85,6 +98,12 @@ def flow(src, dst, verdict="deny"):
     })  # fmt: skip
 
 
+def write_program(path, text):
+    with open(path, "w") as f:
+        f.write(text)
+        os.fchmod(f.fileno(), stat.S_IRWXU)
+
+
 class Lab:
     def __init__(self, directory):
         self.directory = str(directory)
@@ -97,9 +116,8 @@ class Lab:
         self.execs = os.path.join(self.directory, "execs.jsonl")
         bin = os.path.join(self.directory, "bin")
         os.mkdir(bin)
-        with open(os.path.join(bin, "kubectl"), "w") as f:
-            f.write(WRAPPER.format(log=self.execs, flows=self.flows, kubectl=KUBECTL))
-            os.fchmod(f.fileno(), stat.S_IRWXU)
+        kubectl = WRAPPER.format(log=self.execs, flows=self.flows, kubectl=KUBECTL)
+        write_program(os.path.join(bin, "kubectl"), kubectl)
         self.environment = {
             "HOME": self.directory, "PATH": f"{bin}:{TOOLS}:{os.environ['PATH']}",
             "KUBECONFIG": self.kubeconfig(),
@@ -153,6 +171,16 @@ def test_can_takes_pods_as_kubectl_names_them(lab):
     assert done.returncode == 1
     # Whoever else asks meanwhile takes his away.
     proxy_lab.wait_until(lambda: left_behind() <= before, what="nothing left")
+
+
+def test_kubectl_that_does_not_listen_yet_is_waited_for(lab, tmp_path):
+    write_program(tmp_path / "kubectl", LATE.format(kubectl=KUBECTL))
+    environment = {**lab.environment, "PATH": f"{tmp_path}:{lab.environment['PATH']}"}
+    done = subprocess.run(
+        ["kubectl-ringfence", "can", "web", "db", "5432"], capture_output=True, text=True,
+        env=environment, timeout=120, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "allow\n"), done.stderr
 
 
 def test_explain_names_the_object_and_its_line(lab):

@@ -18,6 +18,14 @@ def test_every_unit_has_a_figure():
     assert {path.stem for path in UNITS.glob("*.service")} == set(MOST)
 
 
+@pytest.mark.parametrize("unit", MOST)
+def test_unit_that_always_restarts_is_not_given_up(unit):
+    """Unless told otherwise systemd gives up what starts five times within ten seconds."""
+    said = dict(re.findall(r"^(\w+)=(.*)$", (UNITS / f"{unit}.service").read_text(), re.M))
+    if said.get("Restart") == "always":
+        assert said.get("StartLimitIntervalSec") == "0" or 5 * int(said["RestartSec"]) > 10
+
+
 def test_enforcer_sees_what_it_reads_of_proc():
     """In /proc/sys it reads whether bridges are filtered; what is not there counts as not."""
     code = (UNITS.parents[1] / "enforcer" / "cni" / "bridge.c").read_text()

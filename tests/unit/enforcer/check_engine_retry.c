@@ -179,6 +179,28 @@ START_TEST(refused_program_keeps_nobody_from_restoring_the_one_in_force)
 }
 END_TEST
 
+/* What could not be put in force (_i) stays refused. */
+START_TEST(refusal_of_what_is_restored_is_over_with_it)
+{
+	if (_i != 0) {
+		engine_apply_offer(engine, program_make_skeleton(&engine->settings));
+		answer_applied(ERR_SYSTEM);
+	}
+	engine_apply_need_heal(engine, true, "the test");
+	engine_apply_step(engine);
+	if (_i == 0) {
+		answer_applied(ERR_SYSTEM);
+		engine->apply.commit_after.ns = 0; /* it is time */
+		engine_apply_step(engine);
+	}
+	ck_assert(engine->apply.refusal[0] != '\0');
+	ck_assert(sends(engine->apply.current));
+	engine->apply.commit_after.ns += LONG_NS;
+	answer_applied(0);
+	ck_assert((engine->apply.refusal[0] != '\0') == (_i != 0));
+}
+END_TEST
+
 /* The answer to a look that could not be had. */
 static void
 answer_unread(void)
@@ -372,6 +394,8 @@ START_TEST(refused_edit_keeps_nobody_from_restoring_what_was_in_force)
 	ck_assert(makes(arena, &after));
 	answer_applied(ERR_SYSTEM);
 	ck_assert(makes(arena, &before));
+	engine->apply.commit_after.ns += LONG_NS;
+	engine->apply.look_after.ns = 0; /* however long the first look took */
 	answer_applied(0);
 	ck_assert_uint_eq(engine->apply.heals, 1);
 	answer_observed(arena, &before); /* by which its rules are known from then on */
@@ -383,6 +407,84 @@ START_TEST(refused_edit_keeps_nobody_from_restoring_what_was_in_force)
 	answer_applied(0);
 	ck_assert(!engine->apply.heal && !engine->apply.ahead);
 	arena_free(arena);
+}
+END_TEST
+
+/* It is lost while a program that is to mend it waits for its record. */
+START_TEST(program_without_a_record_keeps_nobody_from_restoring_what_was_in_force)
+{
+	int fd = seal("/a/first.yaml", WORKLOAD("first", "10.1.0.1") POLICY);
+	struct arena *arena = arena_new();
+	struct table_content before;
+
+	put_in_force();
+	before = content_now(arena);
+	edit(false);
+	answer_applied(ERR_SYSTEM);
+	answer_applied(ERR_SYSTEM); /* all of it */
+	engine->settings.audit_required = true;
+	engine_apply_need_heal(engine, true, "the test");
+	engine->audit.writable = true; /* as far as is known */
+	engine_apply_offer(engine, program_make(&engine->settings, &fd, 1, NULL));
+	(void)close(fd);
+	ck_assert(!is_asked());
+	engine->audit.writable = false;
+	engine_apply_step(engine);
+	ck_assert(makes(arena, &before));
+	arena_free(arena);
+}
+END_TEST
+
+/* What mends it would wait for what is never in force; a refused program (_i) likewise. */
+START_TEST(edit_after_what_the_kernel_refuses_takes_a_load)
+{
+	const struct queued_edit mends = {
+	    .bundle_fd = seal("/a/third.yaml", WORKLOAD("third", "10.1.0.3")),
+	    .arena = arena_new_sized(1024)};
+
+	put_in_force();
+	engine->sources[0].bundle_fd = -1;
+	engine->sources[0].wanted = true; /* it does not come */
+	if (_i == 0)
+		edit(false);
+	else
+		engine_apply_offer(engine, program_make_skeleton(&engine->settings));
+	answer_applied(ERR_SYSTEM);
+	answer_applied(ERR_SYSTEM); /* all of it */
+	ck_assert(!is_asked() && !engine->load.dirty);
+	engine_source_edited(engine, &mends);
+	ck_assert(engine->load.dirty && engine->edits.count == 0);
+}
+END_TEST
+
+/* Whether the kernel role has been told which ways are in force, since this was asked last. */
+static bool
+hears_ways(void)
+{
+	struct proc_channel ch;
+	struct proc_msg msg;
+	struct err err = ERR_INIT;
+	bool heard = false;
+
+	proc_channel_init(&ch, dup(other));
+	while (proc_recv(&ch, &msg, &err) == 1) {
+		heard |= msg.type == MSG_WAYS && msg.len != 0 && msg.data[0] != 0;
+		proc_msg_close_fds(&msg);
+	}
+	proc_channel_close(&ch);
+	return heard;
+}
+
+START_TEST(program_after_a_refused_change_tells_its_ways)
+{
+	put_in_force();
+	edit(false);
+	answer_applied(ERR_SYSTEM);
+	answer_applied(ERR_SYSTEM); /* all of it */
+	(void)hears_ways();
+	engine_apply_offer(engine, program_make_skeleton(&engine->settings));
+	answer_applied(0);
+	ck_assert(hears_ways());
 }
 END_TEST
 
@@ -456,10 +558,15 @@ main(void)
 	tcase_add_test(tc, what_is_refused_is_tried_again_ever_later);
 	tcase_add_test(
 	    tc, refused_program_keeps_nobody_from_restoring_the_one_in_force);
+	tcase_add_loop_test(tc, refusal_of_what_is_restored_is_over_with_it, 0, 2);
 	tcase_add_test(tc, table_that_cannot_be_read_is_not_looked_at_all_the_time);
 	tcase_add_loop_test(
 	    tc, what_others_do_elsewhere_changes_no_table_of_a_program_under_way, 0, 2);
 	tcase_add_test(tc, refused_edit_keeps_nobody_from_restoring_what_was_in_force);
+	tcase_add_test(
+	    tc, program_without_a_record_keeps_nobody_from_restoring_what_was_in_force);
+	tcase_add_loop_test(tc, edit_after_what_the_kernel_refuses_takes_a_load, 0, 2);
+	tcase_add_test(tc, program_after_a_refused_change_tells_its_ways);
 	tcase_add_test(tc, edit_that_may_be_in_force_is_not_undone);
 	tcase_add_loop_test(tc, table_lost_during_a_compilation_is_what_it_was, 0, 2);
 	suite_add_tcase(s, tc);
