@@ -18,8 +18,8 @@
 /* The text of one input file; it outlives every loc that refers to it. */
 struct source {
 	struct str name; /* as printed; "-" is standard input */
-	struct str
-	    text; /* or SOURCE_NOT_READ, a code, ": " and why: a reader reports that */
+	/* Or SOURCE_NOT_READ, a code, ": " and why: a reader reports that. */
+	struct str text;
 };
 
 /* No document begins so. */

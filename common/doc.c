@@ -92,10 +92,10 @@ skip_ordinary(struct str text, size_t i)
 static void
 report_unreadable(struct doc_tree *t)
 {
-	static const char *const codes[] = {SOURCE_CODE_LIMIT, SOURCE_CODE_READ};
 	struct str why = str_slice(t->text, sizeof(SOURCE_NOT_READ) - 1, t->text.len);
 	const struct str word = str_split(&why, ':');
-	const char *code = codes[str_is(word, codes[0]) ? 0 : 1];
+	const char *code =
+	    str_is(word, SOURCE_CODE_LIMIT) ? SOURCE_CODE_LIMIT : SOURCE_CODE_READ;
 
 	doc_tree_error(t, code, (struct loc){.source = t->source}, "%.*s",
 	    STR_ARG(str_slice(why, 1, why.len)));
