@@ -137,8 +137,8 @@ nft_build_named_table(struct nft_build *b, uint16_t type, uint16_t flags,
 	nft_build_end(b, header);
 }
 
-static uint32_t
-flags_of(bool owned)
+uint32_t
+nft_build_table_flags(bool owned)
 {
 	return owned ? NFT_OWNER | NFT_PERSIST : 0;
 }
@@ -443,7 +443,8 @@ nft_build_awake(struct nft_build *b)
 	struct nlmsghdr *header = nft_build_begin(b, NFT_MSG_NEWTABLE, NLM_F_CREATE);
 
 	mnl_attr_put_strz(header, NFTA_TABLE_NAME, TABLE_NAME);
-	mnl_attr_put_u32(header, NFTA_TABLE_FLAGS, htonl(flags_of(b->owned)));
+	mnl_attr_put_u32(
+	    header, NFTA_TABLE_FLAGS, htonl(nft_build_table_flags(b->owned)));
 	nft_build_end(b, header);
 }
 
@@ -557,7 +558,7 @@ void
 nft_build_adopt(struct nft_build *b)
 {
 	nft_build_named_table(
-	    b, NFT_MSG_NEWTABLE, NLM_F_CREATE, TABLE_NAME, flags_of(true));
+	    b, NFT_MSG_NEWTABLE, NLM_F_CREATE, TABLE_NAME, nft_build_table_flags(true));
 }
 
 void
@@ -571,7 +572,7 @@ void
 nft_build_bare_table(struct nft_build *b)
 {
 	nft_build_named_table(b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL,
-	    TABLE_NAME, flags_of(b->owned));
+	    TABLE_NAME, nft_build_table_flags(b->owned));
 }
 
 void

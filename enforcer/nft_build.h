@@ -65,8 +65,9 @@ void nft_build_end(struct nft_build *b, struct nlmsghdr *header);
 /* NFNL_MSG_BATCH_BEGIN (with the generation, unless 0) and _END. */
 void nft_build_batch(struct nft_build *b, bool begin, uint32_t generation);
 
-/* Of a table of any name: NFT_MSG_NEWTABLE, NFT_MSG_DELTABLE; with NFT_OWNER and others, or
- * 0. */
+/* NFT_OWNER and NFT_PERSIST, or none. */
+MUST_CHECK uint32_t nft_build_table_flags(bool owned);
+/* Of a table of any name: NFT_MSG_NEWTABLE, NFT_MSG_DELTABLE; with such flags. */
 void nft_build_named_table(struct nft_build *b, uint16_t type, uint16_t flags,
     const char *name, uint32_t table_flags);
 

@@ -29,7 +29,7 @@ begin(struct nft_build *b, bool owned)
 	(void)snprintf(
 	    s.name, sizeof(s.name), TABLE_NAME "-probe-%ld", (long)getpid()); /* fits */
 	nft_build_named_table(b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, s.name,
-	    owned ? NFT_OWNER | NFT_PERSIST : 0);
+	    nft_build_table_flags(owned));
 	return s;
 }
 
