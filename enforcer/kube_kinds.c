@@ -1,5 +1,7 @@
 #include "enforcer/kube_kinds.h"
 
+#include "policy-lang/load.h"
+
 /* As load_pod reads it. */
 static const struct kube_path pod_fields[] = {
     {.steps = {"metadata", "name"}, .of = KUBE_OF_ITSELF},
@@ -33,7 +35,7 @@ static const struct kube_path document_fields[] = {
     {.steps = {"metadata", "name"}},
     {.steps = {"metadata", "namespace"}},
     {.steps = {"metadata", "labels"}},
-    {.steps = {"metadata", "annotations", "ringfence.dev/enforcement"}},
+    {.steps = {"metadata", "annotations", ENFORCEMENT_ANNOTATION}},
     {.steps = {"spec"}},
 };
 

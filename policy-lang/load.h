@@ -18,6 +18,9 @@ MUST_CHECK bool model_load(struct arena *arena, const struct bundle *bundle,
     const struct model_options *options, struct diag_list *diags,
     struct model **out_model);
 
+/* How Kubernetes' policies say what native ones say in "enforcement". */
+#define ENFORCEMENT_ANNOTATION "ringfence.dev/enforcement"
+
 /* True if objects of the kind say who may connect, and no more: what others mean does not depend
  * on them. */
 MUST_CHECK bool load_is_policy(struct str api_version, struct str kind);

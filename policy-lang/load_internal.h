@@ -240,9 +240,6 @@ struct meta;
 MUST_CHECK bool load_claim_native(
     struct loader *l, const struct load_object *o, const struct meta *meta);
 
-/* How Kubernetes' policies say what native ones say in their spec. */
-#define ENFORCEMENT_ANNOTATION "ringfence.dev/enforcement"
-
 enum meta_scope {
 	META_CLUSTER,    /* has no namespace */
 	META_NAMESPACED, /* Kubernetes: "default" when absent */
