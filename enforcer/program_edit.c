@@ -75,11 +75,7 @@ changes_chains(const struct compile_delta *delta)
 static bool
 is_empty(const struct compile_delta *delta)
 {
-	for (size_t set = 0; set < SET_COUNT; set++) {
-		if (delta->removed_count[set] + delta->added_count[set] != 0)
-			return false;
-	}
-	return !changes_chains(delta);
+	return !compile_delta_has_elements(delta) && !changes_chains(delta);
 }
 
 static void
@@ -150,7 +146,7 @@ program_edit_commit(struct program_edit *e, struct arena *arena,
 		    shadow_count, &again, &shadow_delta);
 	count_local(p, changes, count);
 	if (answer != PROGRAM_COMPILES && shadow_answer == PROGRAM_COMPILES)
-		compile_delta_make_anew(out_delta, !is_empty(out_delta));
+		compile_delta_make_anew(out_delta);
 	return answer == PROGRAM_CHANGED ? shadow_answer : answer;
 }
 
@@ -186,7 +182,7 @@ program_announce(struct program *p, const struct announced_pod *pods, size_t cou
 		    announce(p, &p->shadow, pods, count, arena, &again, &shadow_delta);
 	if (answer == PROGRAM_COMPILES || shadow_answer != PROGRAM_COMPILES)
 		return answer;
-	compile_delta_make_anew(out_delta, !is_empty(out_delta));
+	compile_delta_make_anew(out_delta);
 	return PROGRAM_COMPILES;
 }
 
@@ -204,7 +200,7 @@ program_learn(struct program *p, const struct compile_change *changes, size_t co
 		shadow_answer = advance(
 		    p, &p->shadow, arena, changes, count, &again, &shadow_delta);
 	if (answer == PROGRAM_CHANGED && shadow_answer == PROGRAM_COMPILES)
-		compile_delta_make_anew(out_delta, !is_empty(out_delta));
+		compile_delta_make_anew(out_delta);
 	if (answer == PROGRAM_CHANGED && shadow_answer == PROGRAM_CHANGED &&
 	    is_empty(out_delta))
 		return PROGRAM_SAME;

@@ -431,7 +431,6 @@ apply_local(struct update *u)
 		return;
 	if (!was_listed && is_listed)
 		list_inside(s, u->added);
-	u->applied = true;
 	finish_lists(u);
 	u->delta->local = true;
 }
@@ -448,7 +447,6 @@ update_addresses(struct update *u)
 static void
 apply_others(struct update *u)
 {
-	u->applied = true;
 	update_addresses(u);
 	if (u->s->c->leave != NULL)
 		leave_settle(u->s->c->leave, u->removed, u->added);
@@ -498,10 +496,20 @@ update_fini(struct update *u)
 	free(u->classes);
 }
 
-void
-compile_delta_make_anew(struct compile_delta *delta, bool gone)
+bool
+compile_delta_has_elements(const struct compile_delta *delta)
 {
-	struct compile_delta anew = {.anew = true, .gone = gone};
+	for (unsigned set = 0; set < SET_COUNT; set++) {
+		if (delta->removed_count[set] + delta->added_count[set] != 0)
+			return true;
+	}
+	return false;
+}
+
+void
+compile_delta_make_anew(struct compile_delta *delta)
+{
+	struct compile_delta anew = {.anew = true};
 
 	for (unsigned set = 0; set < SET_COUNT; set++) {
 		anew.removed[set] = delta->removed[set];
@@ -536,7 +544,7 @@ compile_state_advance(struct compile_state *state, struct arena *arena,
 		apply(&u);
 	update_fini(&u);
 	if (u.anew)
-		compile_delta_make_anew(out_delta, u.applied);
+		compile_delta_make_anew(out_delta);
 }
 
 bool

@@ -13,10 +13,10 @@
  * costs a look at its subject. An address that a tenant learns by a name, or forgets, is one
  * address like those of workloads. A workload of this node that comes or goes costs what the
  * program has of it, where another here is held to the same rules or was the last that was,
- * and no Route and no Quota asks who is here. What else touches a workload of this node or its rules costs what
- * the node's own program does, not the cluster: its workloads' rules are found out again,
- * and every address keeps its place among them; only sets of peers that nobody spoke of
- * before are looked for. A node costs its addresses. What Routes say for the node is found
+ * and no Route and no Quota asks who is here. What else touches a workload of this node or
+ * its rules costs what the node's own program does, not the cluster: its workloads' rules
+ * are found out again, and every address keeps its place among them; only sets of peers that
+ * nobody spoke of before are looked for. A node costs its addresses. What Routes say for the node is found
  * out again as well, for its own workloads and for those that Routes may be about: those at
  * or below Routes that publish, or that leave by this node; the first Route that leads out, and
  * the last, cost an element for each address. What connections go through
@@ -61,7 +61,6 @@ struct compile_delta {
 	/* All of the content may be another; the rest is then empty, but for lists of elements:
 	 * of what has been taken out and put in by then. */
 	bool anew;
-	bool gone; /* compile_state_advance: something has */
 	/* Elements by set, sorted: what is no more, then what is new. An element with another
 	 * value is in both. */
 	struct table_element *removed[SET_COUNT], *added[SET_COUNT];
@@ -81,8 +80,10 @@ struct compile_delta {
 	size_t chain_removed_count;
 };
 
+/* Whether it tells of elements that came or went. */
+MUST_CHECK bool compile_delta_has_elements(const struct compile_delta *delta);
 /* Makes it `anew`. */
-void compile_delta_make_anew(struct compile_delta *delta, bool gone);
+void compile_delta_make_anew(struct compile_delta *delta);
 
 struct compile_state;
 

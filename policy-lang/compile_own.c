@@ -448,7 +448,6 @@ take(struct own *o)
 {
 	struct update *u = o->u;
 
-	u->applied = true;
 	keep_locals(o); /* which looks at what is held */
 	tell_own(o);
 	tell_itself(o);

@@ -44,7 +44,6 @@ struct update {
 	bool local; /* what they are held to, or what Routes say here, may be, too */
 	bool via;   /* so may be what anyone's connections go through */
 	bool anew;
-	bool applied; /* the state is no longer what it was */
 };
 
 /* ---- compile_content.c ---- */

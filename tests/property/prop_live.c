@@ -3,8 +3,9 @@
  * cluster, a document to a source, and a series of random edits, each of one document or of
  * a few at once. After each the content of the state that was told equals what compiling a
  * new load of all the sources gives, byte for byte with the places of elements, or where it
- * keeps rules for workloads to come, does the same to packets; what is refused, or beyond an edit, leaves everything as it was. Questions to the state are
- * answered as its content says. Between the edits pods are announced, and no longer. A
+ * keeps rules for workloads to come, does the same to packets; what is refused, or beyond an
+ * edit, leaves everything as it was. Questions to the state are answered as its content says.
+ * Between the edits pods are announced, and no longer. A
  * load that takes what is kept of a document in the place of mistakes is as one of what the
  * document said before.
  * Options: --cases N (series) --edits N (of each) --seed S. What fails is printed.
@@ -244,7 +245,8 @@ advance(struct series *s, const struct compile_change *changes, size_t count)
 
 		/* What was compiled before can still be asked for. */
 		compile_state_content(s->state, s->arena, &old);
-		if (!delta.gone && !same_content(&old, &s->content))
+		if (!compile_delta_has_elements(&delta) &&
+		    !same_content(&old, &s->content))
 			return fail(s, "what is to be compiled anew has changed");
 		compile_state_free(s->state);
 		live_settle(s->live);

@@ -274,14 +274,14 @@ one_edit(struct tally *t)
 	if (put == PROGRAM_CHANGED) {
 		t->changed++;
 		check_changed(&before, &delta);
-	} else if (put == PROGRAM_COMPILES && !delta.gone) {
+	} else if (put == PROGRAM_COMPILES && !compile_delta_has_elements(&delta)) {
 		now = content_of(program);
 		same_elements(&before, &now); /* what goes on is what was sent */
 	}
 	/* Needed or not, it makes no difference. */
 	if (put == PROGRAM_COMPILES || (put == PROGRAM_CHANGED && roll(8) == 0)) {
 		t->compiled++;
-		t->compiled_gone += delta.gone;
+		t->compiled_gone += delta.anew && compile_delta_has_elements(&delta);
 		recompile(&delta);
 	}
 	if (put != PROGRAM_BEYOND) {
