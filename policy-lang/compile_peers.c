@@ -573,7 +573,7 @@ resolve_names_of(struct side *s, uint32_t slot)
 		const struct named_port *port = &w->shape->ports[i];
 		struct port_name *n = map_get(&s->port_names, port->name);
 
-		if (i > 0 && str_eq(port->name, port[-1].name))
+		if (!workload_port_is_first(w, i))
 			continue;
 		for (; n != NULL; n = n->next) {
 			if (roaring_bitmap_contains(n->reach, slot))

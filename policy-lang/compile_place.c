@@ -235,7 +235,7 @@ add_meanings(struct side *side, const struct model *m, const struct workload *w,
 		const struct named_port *port = &w->shape->ports[i];
 		struct port_name *n = map_get(&side->port_names, port->name);
 
-		if (i > 0 && str_eq(port->name, port[-1].name))
+		if (!workload_port_is_first(w, i))
 			continue;
 		for (; n != NULL; n = n->next) {
 			struct peer_set *set = NULL;

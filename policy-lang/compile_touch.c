@@ -188,9 +188,9 @@ update_see(struct update *u, const struct compile_change *change)
 		    u, model_display_of_ns(u->arena, change->ns), NULL, change->ns);
 		break;
 	case CHANGE_POLICY:
-		u->local |= is_kept(u->s->c, change->policy_before) ||
-			    governs_local(u->s->c, change->policy_before) ||
-			    governs_local(u->s->c, change->policy_after);
+		u->local = u->local || is_kept(u->s->c, change->policy_before) ||
+			   governs_local(u->s->c, change->policy_before) ||
+			   governs_local(u->s->c, change->policy_after);
 		break;
 	case CHANGE_NODE:
 		touch_node(u, change->node_before);

@@ -169,7 +169,7 @@ make_meanings(struct conn_world *world, struct conn_plane *plane)
 			const struct named_port *port = &w->shape->ports[j];
 			struct conn_peers *set;
 
-			if (j > 0 && str_eq(port->name, port[-1].name))
+			if (!workload_port_is_first(w, j))
 				continue;
 			set = meaning_at(world, plane, &by_ports, w, port->name);
 			if (set != NULL)

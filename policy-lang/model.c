@@ -89,6 +89,14 @@ workload_ports_named(const struct workload *w, struct str name, size_t *out_coun
 	return end != lo ? ports + lo : NULL;
 }
 
+bool
+workload_port_is_first(const struct workload *w, size_t i)
+{
+	const struct named_port *ports = w->shape->ports;
+
+	return i == 0 || !str_eq(ports[i].name, ports[i - 1].name);
+}
+
 size_t
 model_first_displayed(const struct model *m, struct str text)
 {

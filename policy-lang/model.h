@@ -74,8 +74,8 @@ struct workload_shape {
 	struct label_set labels;
 	struct str
 	    service_account; /* Kubernetes: "default" when absent; native: may be "" */
-	const struct named_port
-	    *ports; /* by name; those of one name as they were said */
+	/* By name; those of one name as they were said. */
+	const struct named_port *ports;
 	size_t port_count;
 	struct str display; /* "ns/OWNER[Kind]" as `list` prints it; OWNER is: */
 	uint32_t owner_at, owner_len;
@@ -331,6 +331,8 @@ MUST_CHECK struct str workload_owner(const struct workload *w);
 /* The ports to which it gives a name, which are neighbours; *out_count: how many. NULL: none. */
 MUST_CHECK const struct named_port *workload_ports_named(
     const struct workload *w, struct str name, size_t *out_count);
+/* Whether the port is the first of its name, of which each is to be asked about once. */
+MUST_CHECK bool workload_port_is_first(const struct workload *w, size_t i);
 /* "Deployment", "Pod", "Workload", ... */
 MUST_CHECK struct str workload_owner_kind(const struct workload *w);
 /* The labels that a namespaceSelector sees for this workload. */
