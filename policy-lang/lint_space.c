@@ -14,7 +14,7 @@ space_fini(struct space *s)
 	map_fini(&s->keys);
 	map_fini(&s->values);
 	map_fini(&s->sets);
-	map_fini(&s->networks);
+	map_fini(&s->lists);
 }
 
 static void
@@ -321,21 +321,33 @@ space_list_key(struct space_list *out, const struct peer *peer)
 		   : (struct str){0};
 }
 
-/* The set of a long list, which is made once. */
+/* The set of a long list, which is made once; *out_new: it has yet to be. */
+static struct space_set *
+set_of_list(struct space *s, struct str key, bool *out_new)
+{
+	struct space_set *set = map_get(&s->lists, key);
+
+	*out_new = set == NULL;
+	if (set == NULL) {
+		set = ARENA_NEW(s->arena, struct space_set);
+		(void)map_set(&s->lists, str_dup(s->arena, key), set); /* new */
+	}
+	return set;
+}
+
 static struct space_set *
 network_of(struct space *s, const struct peer *peer, struct str key)
 {
-	struct space_set *known = map_get(&s->networks, key);
-	struct addrset set = {0};
+	struct addrset addresses = {0};
+	bool new;
+	struct space_set *set = set_of_list(s, key, &new);
 
-	if (known != NULL)
-		return known;
-	known = ARENA_NEW(s->arena, struct space_set);
-	space_add_network(&set, peer);
-	*known = keep_set(s, &set);
-	addrset_fini(&set);
-	(void)map_set(&s->networks, str_dup(s->arena, key), known); /* new */
-	return known;
+	if (new) {
+		space_add_network(&addresses, peer);
+		*set = keep_set(s, &addresses);
+		addrset_fini(&addresses);
+	}
+	return set;
 }
 
 struct space_set
@@ -486,17 +498,15 @@ names_set(struct space *s, const struct peer *peer)
 {
 	struct space_list list = {{(uintptr_t)peer->fqdns, peer->fqdn_count}};
 	struct str key = {(const char *)list.where, sizeof(list.where)};
-	struct space_set *known;
+	struct space_set *set;
+	bool new;
 
 	if (peer->fqdn_count <= LONG_LIST)
 		return texts_set(s, peer->fqdns, peer->fqdn_count);
-	known = map_get(&s->networks, key);
-	if (known != NULL)
-		return *known;
-	known = ARENA_NEW(s->arena, struct space_set);
-	*known = texts_set(s, peer->fqdns, peer->fqdn_count);
-	(void)map_set(&s->networks, str_dup(s->arena, key), known); /* new */
-	return *known;
+	set = set_of_list(s, key, &new);
+	if (new)
+		*set = texts_set(s, peer->fqdns, peer->fqdn_count);
+	return *set;
 }
 
 static void

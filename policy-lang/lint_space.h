@@ -65,7 +65,7 @@ struct space {
 	struct map keys;     /* label keys: text -> number */
 	struct map values;   /* label values and every other text */
 	struct map sets;     /* that were kept: their bytes -> their ranges */
-	struct map networks; /* long lists of prefixes: where they stand -> their set */
+	struct map lists;    /* long ones: where they stand -> their set */
 	uint64_t *work;      /* that making boxes has taken, in comparisons; or NULL */
 	/* Namespaces numbered so that a subtree is a range; by namespace index. */
 	const uint32_t *ns_rank, *ns_rank_end;
