@@ -13,6 +13,7 @@
 #include "enforcer/control.h"
 #include "enforcer/engine_state.h"
 #include "policy-lang/compile_state.h"
+#include "tests/unit/enforcer/sealed.h"
 
 #define WAIT_MS 60000 /* longer than the test */
 
@@ -44,18 +45,6 @@ on_answer(struct engine *e, uint64_t arg, const struct engine_attach_result *res
 	(void)arg;
 	answers++;
 	in_force = result->missing == NULL;
-}
-
-static int
-seal(const char *name, const char *text)
-{
-	struct source file = {str_from(name), str_from(text)};
-	const struct bundle bundle = {&file, 1};
-	struct err err = ERR_INIT;
-	int fd;
-
-	ck_assert_int_eq(bundle_seal(&bundle, &fd, &err), 0);
-	return fd;
 }
 
 /* What the first file says is in the kernel. */

@@ -11,6 +11,7 @@
 #include "enforcer/blob.h"
 #include "enforcer/engine_state.h"
 #include "policy-lang/compile_state.h"
+#include "tests/unit/enforcer/sealed.h"
 
 #define LONG_NS UINT64_C(600000000000)
 
@@ -253,18 +254,6 @@ START_TEST(what_others_do_elsewhere_changes_no_table_of_a_program_under_way)
 END_TEST
 
 /* ---- edits ---- */
-
-static int
-seal(const char *name, const char *text)
-{
-	struct source file = {str_from(name), str_from(text)};
-	const struct bundle bundle = {&file, 1};
-	struct err err = ERR_INIT;
-	int fd;
-
-	ck_assert_int_eq(bundle_seal(&bundle, &fd, &err), 0);
-	return fd;
-}
 
 /* What the kernel has, with one workload and its policy. */
 static void

@@ -14,7 +14,7 @@ static struct arena *arena;
 static struct nft *nft;
 static struct err err;
 
-/* Runs in check's forked child: the namespace ends with it. */
+/* The namespace ends with the next one, or with the process. */
 static inline void
 setup(void)
 {
