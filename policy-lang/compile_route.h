@@ -9,6 +9,7 @@
  *
  *     compile_route.c      ids, ends, and choices among several ends
  *     compile_leave.c      egress
+ *     compile_leave_follow.c  how its rules are followed
  *     compile_leave_known.c   addresses that are known by name, one by one
  *     compile_leave_served.c  whose traffic leaves here
  *     compile_publish.c    ingress
@@ -132,6 +133,11 @@ MUST_CHECK enum route_right routes_right(
     const struct routes *r, const struct ip_addr *addr, const struct ns *level);
 /* Whether it is a workload's or a node's: those are not Routes' to give away. */
 MUST_CHECK bool routes_inside(const struct model *m, const struct ip_addr *addr);
+/* Makes the id lead where the rule of that level says, for workloads of this node, or of others
+ * if remote. False: it is not followed in the family, which a warning tells, and what it
+ * decides is to be denied. What other nodes' workloads do not send here is not worth a word. */
+MUST_CHECK bool leave_follow(struct routes *r, const struct route_rule *rule,
+    const struct ns *level, unsigned family, bool remote, uint32_t id);
 /* The routes that workloads here leave by. With names, and if it is to be kept, what later
  * changes of single addresses need is in c->leave. */
 void leave_build(struct routes *r);
