@@ -7,12 +7,10 @@
 #include <unistd.h>
 
 #include "common/diag.h"
-#include "enforcer/client_flows.h"
+#include "enforcer/client_follow.h"
 #include "enforcer/client_link.h"
 #include "enforcer/client_print.h"
 #include "enforcer/config.h"
-
-#define ALL_FLOWS 1000 /* that the daemon keeps */
 
 static bool
 find_command(const char *name, enum client_command_id *out_id)
@@ -230,54 +228,6 @@ top(const struct client_options *c)
 	return ok ? 0 : EXIT_MISTAKE;
 }
 
-/* ---- flows ---- */
-
-/* What the daemon is to begin with: with a filter all that it keeps, and an empty line where
- * that ends. */
-static void
-make_flows_question(const struct client_options *c, struct buf *out)
-{
-	buf_printf(out, "%s %llu%s\n", c->follow ? "flows-follow" : "flows",
-	    c->filter.any ? ALL_FLOWS : (unsigned long long)c->count,
-	    c->follow && c->filter.any ? " mark" : "");
-}
-
-/* Scripts read flows as they read the flow log. */
-static int
-flows(const struct client_options *c)
-{
-	struct client_flows lines = {.format = c->format, .filter = &c->filter};
-	struct buf question = {0};
-	char chunk[65536];
-	ssize_t n = -1;
-	bool ok = true;
-	int fd;
-
-	if (c->format == CLIENT_FORMAT_DEFAULT && isatty(STDOUT_FILENO) == 1)
-		lines.format = CLIENT_FORMAT_TEXT;
-	if (c->filter.any)
-		client_flows_hold(&lines, c->count);
-	make_flows_question(c, &question);
-	fd = client_ask(c, &question);
-	while (fd >= 0 && ok && (n = client_read(c, fd, chunk, sizeof(chunk))) > 0)
-		ok = client_flows_take(&lines, (struct str){chunk, (size_t)n});
-	if (lines.error[0] != '\0')
-		(void)client_mistake(c, lines.error, NULL);
-	ok = ok && n == 0 && client_flows_end(&lines);
-	if (ok && lines.rest.len != 0) {
-		(void)client_mistake(c, "the answer ends in the midst of a line", NULL);
-		ok = false;
-	} else if (ok && c->follow) {
-		(void)client_mistake(c, "the daemon has ended", NULL);
-		ok = false;
-	}
-	if (fd >= 0)
-		(void)close(fd); /* only read from */
-	buf_free(&question);
-	client_flows_fini(&lines);
-	return ok ? 0 : EXIT_MISTAKE;
-}
-
 /* ---- all of it ---- */
 
 /* An answer that did not get where it was to go is none. */
@@ -285,7 +235,7 @@ static int
 run(const struct client_options *c)
 {
 	int status = c->command == CLIENT_TOP     ? top(c)
-		     : c->command == CLIENT_FLOWS ? flows(c)
+		     : c->command == CLIENT_FLOWS ? client_follow_run(c)
 						  : ask(c);
 
 	if (fflush(stdout) != 0 || ferror(stdout) != 0)

@@ -43,6 +43,16 @@ limit_time(int fd, const struct client_options *c)
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 }
 
+/* Nothing comes of it any more; why not is errno. */
+static void
+close_keeping_errno(int fd)
+{
+	const int error = errno;
+
+	(void)close(fd); /* nothing was written that matters */
+	errno = error;
+}
+
 static int
 connect_daemon(const struct client_options *c)
 {
@@ -50,22 +60,17 @@ connect_daemon(const struct client_options *c)
 	int fd;
 
 	if (strlen(c->control) >= sizeof(address.sun_path)) {
-		(void)client_mistake(c, "the socket's path is too long", c->control);
+		errno = ENAMETOOLONG;
 		return -1;
 	}
 	memcpy(address.sun_path, c->control, strlen(c->control) + 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0) {
-		limit_time(fd, c);
-		if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) ==
-		    0)
-			return fd;
-	}
-	(void)fprintf(stderr,
-	    "ringfence-enforcer %s: cannot reach the daemon at %s: %s%s\n",
-	    client_commands[c->command].name, c->control, strerror(errno), hint(errno));
-	if (fd >= 0)
-		(void)close(fd); /* not connected */
+	if (fd < 0)
+		return -1;
+	limit_time(fd, c);
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	close_keeping_errno(fd);
 	return -1;
 }
 
@@ -103,14 +108,26 @@ client_read(const struct client_options *c, int fd, char *chunk, size_t size)
 }
 
 int
-client_ask(const struct client_options *c, const struct buf *question)
+client_try(const struct client_options *c, const struct buf *question)
 {
 	int fd = connect_daemon(c);
 
 	if (fd >= 0 && !write_all(fd, buf_str(question))) {
-		(void)client_mistake(c, "the connection broke", strerror(errno));
-		(void)close(fd); /* nothing comes any more */
+		close_keeping_errno(fd);
 		fd = -1;
 	}
+	return fd;
+}
+
+int
+client_ask(const struct client_options *c, const struct buf *question)
+{
+	int fd = client_try(c, question);
+
+	if (fd < 0)
+		(void)fprintf(stderr,
+		    "ringfence-enforcer %s: cannot reach the daemon at %s: %s%s\n",
+		    client_commands[c->command].name, c->control, strerror(errno),
+		    hint(errno));
 	return fd;
 }

@@ -2,9 +2,13 @@
  * The control socket, and the client that talks to it. A question is one line, the answer
  * JSON, ended by the end of the connection:
  *
- *     status | rules | flows [COUNT] | flows-follow [COUNT] | diff
+ *     status | rules | flows [COUNT] | flows-follow [COUNT [mark [ENGINE RECORDS]]] | diff
  *     explain SRC DST PORT/PROTO | explain-text SRC DST PORT/PROTO
  *     trace SRC DST PORT/PROTO SECONDS
+ *
+ * With `mark` {"mark": {"engine": N, "records": N, "lost": N}} stands before what comes: how
+ * many records there were, and logged packets that were lost, since the engine that began
+ * then did. Who has such a mark gets what came since instead of the last COUNT.
  *
  * and, by root alone, for workloads that are about to start here:
  *
@@ -43,6 +47,7 @@ void control_flow(struct control *c, struct str line);
 void control_answer_names(struct engine *e, bool json, struct buf *out);
 void control_answer_status(struct engine *e, struct buf *out);
 void control_answer_flows(struct engine *e, size_t count, struct buf *out);
+void control_answer_mark(const struct engine *e, struct buf *out);
 /* Of the kernel role's answers; `answer` may be NULL. */
 void control_answer_rules(
     struct engine *e, const struct proc_msg *answer, struct buf *out);

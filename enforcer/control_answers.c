@@ -321,6 +321,16 @@ control_answer_flows(struct engine *e, size_t count, struct buf *out)
 	}
 }
 
+void
+control_answer_mark(const struct engine *e, struct buf *out)
+{
+	buf_printf(
+	    out, "{\"mark\":{\"engine\":%llu", (unsigned long long)e->started.ns);
+	add_number(out, "records", e->flows.records);
+	add_number(out, "lost", e->flows.log.lost);
+	buf_add_cstr(out, "}}\n");
+}
+
 /* ---- rules ---- */
 
 static void

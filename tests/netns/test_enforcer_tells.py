@@ -179,7 +179,7 @@ def test_flows_command_shows_recent_and_follows(lab, enforcer):
     assert json.loads(recent[0]) == enforcer.flows()[0]
     reader = lab.node.popen(
         [rf.program("ringfence-enforcer"), "flows", "--follow", "--count", "0",
-         "--control", str(enforcer.socket)], stdout=subprocess.PIPE)
+         "--control", str(enforcer.socket)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         os.set_blocking(reader.stdout.fileno(), False)
         seen = b""
@@ -192,6 +192,12 @@ def test_flows_command_shows_recent_and_follows(lab, enforcer):
 
         wait_until(follow, 60, "a followed record")
         assert json.loads(seen.splitlines()[0])["src"]["workload"] == "mon"
+        # The engine is another: so is what it has counted.
+        os.kill(enforcer.role("engine"), signal.SIGKILL)
+        assert reader.stderr.readline().endswith(b"the daemon has ended; waiting for another\n")
+        assert re.search(rb"it goes on; missed: 0 records, and what", reader.stderr.readline())
+        seen = b""
+        wait_until(follow, 60, "a record of another engine")
         lab.probe("world", str(lab.host("db").address(6)), "tcp", 80)
         wait_until(lambda: any(":" in flow["src"]["address"] for flow in enforcer.flows()),
                    30, "a record of IPv6")
@@ -204,6 +210,7 @@ def test_flows_command_shows_recent_and_follows(lab, enforcer):
         reader.kill()
         reader.wait()
         reader.stdout.close()
+        reader.stderr.close()
 
 
 def test_flow_file_is_reopened_on_sighup(lab, enforcer):
