@@ -596,7 +596,14 @@ def test_trace_follows_what_is_published(lab, enforcer):
 
 
 def test_trace_follows_what_the_node_sends(lab, enforcer):
-    """Without host protection no rule of policy is on its way."""
+    """Without host protection no rule of policy is on its way. Whether a document says which
+    addresses the node has does not matter."""
+    web, world = (str(lab.host(name).address(4)) for name in ("web", "world"))
+    answer = trace(lab, enforcer, ("node-1", web, "tcp", 80), "node/node-1", web, "80/tcp")
+    assert [step["chain"] for step in answer["steps"]] == ["output"]
+    answer = trace(lab, enforcer, ("world", str(lab.node.address(4)), "tcp", 80), world,
+                   "node/node-1", "80/tcp")
+    assert [step["chain"] for step in answer["steps"]] == ["input"]
     before = enforcer.generation()
     enforcer.write("node.yaml", f"""\
 apiVersion: v1
@@ -605,7 +612,6 @@ metadata: {{name: node-1}}
 status: {{addresses: [{{type: InternalIP, address: "{lab.node.address(4)}"}}]}}
 """)
     enforcer.wait_generation(before + 1)
-    web = str(lab.host("web").address(4))
     answer = trace(lab, enforcer, ("node-1", web, "tcp", 80), "node/node-1", web, "80/tcp")
     assert answer["verdict"] == "accept"
     assert [step["chain"] for step in answer["steps"]] == ["output"]
