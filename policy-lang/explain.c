@@ -182,6 +182,17 @@ cut_space(struct cutting *c, size_t space)
 
 /* ---- one family ---- */
 
+/* What has no space of its own is of the last. */
+static size_t
+space_of(uint8_t proto)
+{
+	size_t i = 0;
+
+	while (i + 1 < ARRAY_LEN(spaces) && spaces[i].proto != proto)
+		i++;
+	return i;
+}
+
 /* Of all intervals, the one that the port asked about is in. */
 static void
 keep_interval(struct explanation *one, uint16_t port)
@@ -207,10 +218,7 @@ explain_service(struct cutting *c)
 
 	if (story == NULL)
 		return false;
-	for (size_t i = 0; i < ARRAY_LEN(spaces); i++) {
-		if (spaces[i].proto == q->proto)
-			cut_space(c, i);
-	}
+	cut_space(c, space_of(q->proto));
 	keep_interval(one, q->port);
 	one->allow = story->allow;
 	one->flow = story->flow;

@@ -323,3 +323,17 @@ spec: {{network: {{connectionsPerSecond: 1.5, connections: 7}}}}
     assert told("192.0.2.1", "/t/a/a", "80/tcp") == arriving[1:]
     assert told("/t/a/a", "/t/a/a", "80/tcp") == []
     assert told("192.0.2.1", "192.0.2.2", "80/tcp") == []
+
+
+def test_a_protocol_may_be_asked_about_by_its_number():
+    """Which flows are told of; rules name none of them, and those without ports take it in."""
+    path, pods = FIXTURE / "cluster.yaml", ("x/a", "y/a")
+    assert can([path], [f"{' '.join(pods)} 47", f"{' '.join(pods)} 253"]) == ["allow", "allow"]
+    for number in ("6", "17", "132"):
+        done = rf.run("can", path, "--", *pods, number)
+        assert done.returncode == 2 and "443/tcp" in done.stderr
+    for number in ("0", "256", "047", "-1"):
+        assert rf.run("can", path, "--", *pods, number).returncode == 2
+    answer = explain([path], *pods, "47")
+    assert answer["proto"] == "47" and answer["verdict"] == "allow"
+    assert answer["families"][0]["interval"]["proto"] == "other"
