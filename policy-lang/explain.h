@@ -47,6 +47,9 @@ struct explanations {
 	bool allow; /* some family is */
 	struct explanation items[2];
 	size_t count;
+	/* NULL; the same question to the model in which policies that are only watched are
+	 * enforced (model_options.audit_enforced). */
+	const struct explanations *watched;
 	bool
 	    pending; /* false; true by who knows that not all of model is enforced yet */
 };

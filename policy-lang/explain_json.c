@@ -308,6 +308,7 @@ explain_print_json(struct arena *a, struct buf *out, const struct explanations *
 		if (all->query.span == QUERY_SERVICE) {
 			add_walks(a, out, one);
 			add_routes(a, out, all->model, one->story);
+			explain_watched_json(a, out, all, one);
 		} else {
 			add_intervals(a, out, all->model, one);
 		}

@@ -323,6 +323,7 @@ print_service(struct arena *a, struct buf *out, const struct explanations *all,
 	print_closed_way(out, "", one->closed != NULL, one->allow,
 	    one->walks[DIR_EGRESS].verdict.allow,
 	    one->walks[DIR_INGRESS].verdict.allow);
+	explain_watched_text(a, out, all, one);
 	if (interval->hi == 0)
 		return;
 	if (interval->lo == interval->hi)
