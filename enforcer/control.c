@@ -131,8 +131,8 @@ flows_since(const struct engine *e, struct str engine, struct str records)
 	uint64_t began, before;
 	uint64_t came = e->flows.records;
 
-	if (str_to_u64(engine, UINT64_MAX, &began) && began == (uint64_t)e->started.ns &&
-	    str_to_u64(records, came, &before))
+	if (str_to_u64(engine, UINT64_MAX, &began) &&
+	    began == (uint64_t)e->started.ns && str_to_u64(records, came, &before))
 		came -= before;
 	return came < ENGINE_RECENT_FLOWS ? (size_t)came : ENGINE_RECENT_FLOWS;
 }
@@ -197,27 +197,6 @@ static void
 ask_diff(struct asked *a)
 {
 	ask_kernel(a, MSG_OBSERVE, control_answer_diff);
-}
-
-static void
-explain(struct asked *a, bool text)
-{
-	struct buf out = {0};
-
-	control_answer_explain(a->control->engine, a->words + 1, text, &out);
-	send_and_finish(a->conn, &out);
-}
-
-static void
-ask_explain(struct asked *a)
-{
-	explain(a, false);
-}
-
-static void
-ask_explain_text(struct asked *a)
-{
-	explain(a, true);
 }
 
 static void

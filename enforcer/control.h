@@ -53,9 +53,6 @@ void control_answer_rules(
     struct engine *e, const struct proc_msg *answer, struct buf *out);
 void control_answer_diff(
     struct engine *e, const struct proc_msg *answer, struct buf *out);
-/* `words`: SRC, DST, PORT/PROTO. */
-void control_answer_explain(
-    struct engine *e, const struct str words[3], bool text, struct buf *out);
 /* control_trace.c: `words`: SRC, DST, PORT/PROTO, seconds to wait; the body of MSG_TRACE.
  * False: why is appended. And what its answer says. */
 MUST_CHECK bool control_trace_question(

@@ -5,7 +5,6 @@
 
 #include "enforcer/control.h"
 #include "enforcer/engine_state.h"
-#include "enforcer/explain.h"
 #include "enforcer/way_report.h"
 
 static void
@@ -394,27 +393,4 @@ control_answer_rules(struct engine *e, const struct proc_msg *answer, struct buf
 		buf_add_cstr(out, "]\n");
 	}
 	buf_free(&list);
-}
-
-/* ---- explain ---- */
-
-void
-control_answer_explain(
-    struct engine *e, const struct str words[3], bool text, struct buf *out)
-{
-	struct explain_node node = {
-	    .pending = !engine_apply_is_in_force(e),
-	    .gate = {e->settings.node, e->settings.workload_networks,
-		e->settings.workload_network_count},
-	};
-	struct buf why = {0};
-
-	if (e->apply.current == NULL || e->apply.current->skeleton) {
-		control_answer_error(out, STR("no policy is in force yet"));
-		return;
-	}
-	node.model = e->apply.current->model;
-	if (!explain_question(&node, words, text, out, &why))
-		control_answer_error(out, buf_str(&why));
-	buf_free(&why);
 }

@@ -276,19 +276,35 @@ closed_end(const struct explain_gate *gate, const struct flow *flow)
 	return &flow->dst;
 }
 
+static void
+deny_here(struct explanations *all, struct explanation *one)
+{
+	one->allow = false;
+	for (size_t k = 0; k < one->interval_count; k++)
+		one->intervals[k].allow = false;
+	all->allow = false;
+	for (size_t i = 0; i < all->count; i++)
+		all->allow = all->allow || all->items[i].allow;
+}
+
+void
+explain_refuse(
+    struct explanations *all, struct explanation *one, uint32_t number, const char *by)
+{
+	one->refused_by = by;
+	one->refused_number = number;
+	deny_here(all, one);
+}
+
 void
 explain_close(struct explanations *all, const struct explain_gate *gate)
 {
-	all->allow = false;
 	for (size_t i = 0; i < all->count; i++) {
 		struct explanation *one = &all->items[i];
 
 		one->closed = closed_end(gate, &one->flow);
-		one->allow = one->allow && one->closed == NULL;
-		for (size_t k = 0; k < one->interval_count; k++)
-			one->intervals[k].allow =
-			    one->intervals[k].allow && one->closed == NULL;
-		all->allow = all->allow || one->allow;
+		if (one->closed != NULL)
+			deny_here(all, one);
 	}
 }
 

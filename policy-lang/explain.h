@@ -39,6 +39,10 @@ struct explanation {
 	size_t interval_count;
 	/* NULL; the end, of `flow`, that the node lets nothing from or to: explain_close. */
 	const struct endpoint *closed;
+	/* From who knows the program of a node: explain_refuse. */
+	const char *refused_by; /* NULL */
+	uint32_t refused_number;
+	const char *note; /* NULL; what else holds on that node */
 };
 
 struct explanations {
@@ -67,6 +71,10 @@ struct explain_gate {
 	size_t network_count;
 };
 void explain_close(struct explanations *all, const struct explain_gate *gate);
+/* The node denies it, by the rule of that number and comment, although policy and Routes as
+ * they are written do not. Borrows `by`. */
+void explain_refuse(
+    struct explanations *all, struct explanation *one, uint32_t number, const char *by);
 /* Who decides a flow in one direction, and who would otherwise. */
 void explain_decide(const struct model *m, const struct flow *flow, enum direction dir,
     struct explain_decision *out_decision);

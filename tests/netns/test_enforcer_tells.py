@@ -291,6 +291,26 @@ def test_explain_says_what_the_tool_says(enforcer):
     assert asked["verdict"] == "deny"
 
 
+def test_explain_knows_the_node_s_own_addresses(lab, enforcer):
+    """Which no document tells; without a kernel role nobody does, and there is an answer."""
+    address = str(lab.node.address(4))
+
+    def end():
+        return enforcer.ask_json("explain", "203.0.113.1", address, "80/tcp")["dst"]
+
+    assert end() == "node/node-1"
+    assert enforcer.ask_json("explain", str(lab.node.address(6)), "/acme/shop/web",
+                             "80/tcp")["src"] == "node/node-1"
+    assert enforcer.ask_json("explain", "203.0.113.1", "203.0.113.2", "80/tcp")["dst"] == \
+        "203.0.113.2"
+    os.kill(enforcer.process.pid, signal.SIGSTOP)  # it starts no other
+    try:
+        os.kill(enforcer.role("kernel"), signal.SIGKILL)
+        wait_until(lambda: end() == address, 60, "it to be noticed")
+    finally:
+        os.kill(enforcer.process.pid, signal.SIGCONT)
+
+
 def test_explain_knows_that_nothing_passes_to_whom_nobody_knows(lab, enforcer):
     """As the kernel has it, and whatever policy says; a tool does not know of these networks."""
     def verdict(src, dst):
