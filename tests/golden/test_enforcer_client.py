@@ -393,7 +393,7 @@ def test_options_of_other_commands_are_refused(daemon, words):
 
 @pytest.mark.parametrize("words, text", [
     (["flows", "--verdict", "drop"], "no such verdict (deny, allow, cut, audit): drop"),
-    (["rules", "--verdict", "cut"], "no such verdict of a rule (deny, allow): cut"),
+    (["rules", "--verdict", "cut"], "no such verdict of a rule (deny, allow, audit): cut"),
     (["flows", "--direction", "in"], "no such direction (ingress, egress): in"),
     (["flows", "--namespace", "shop"], "no path of a namespace, such as /acme/shop: shop"),
     (["flows", "--from", "a/b"], "no address, network, path, node/NAME or name: a/b"),
