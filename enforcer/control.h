@@ -25,6 +25,7 @@
 #define ENFORCER_CONTROL_H
 
 #include "common/err.h"
+#include "common/ip.h"
 #include "common/str.h"
 
 struct engine;
@@ -53,6 +54,9 @@ void control_answer_rules(
     struct engine *e, const struct proc_msg *answer, struct buf *out);
 void control_answer_diff(
     struct engine *e, const struct proc_msg *answer, struct buf *out);
+/* control_explain.c: `words`: SRC, DST, PORT/PROTO; `own`: addresses of this node. */
+void control_answer_explain(struct engine *e, const struct str words[3], bool text,
+    const struct ip_addr *own, size_t own_count, struct buf *out);
 /* control_trace.c: `words`: SRC, DST, PORT/PROTO, seconds to wait; the body of MSG_TRACE.
  * False: why is appended. And what its answer says. */
 MUST_CHECK bool control_trace_question(

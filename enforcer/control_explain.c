@@ -18,9 +18,9 @@ struct explaining {
 	size_t count;
 };
 
-static void
-make_answer(struct engine *e, const struct explaining *x, const struct ip_addr *own,
-    size_t own_count, struct buf *out)
+void
+control_answer_explain(struct engine *e, const struct str words[3], bool text,
+    const struct ip_addr *own, size_t own_count, struct buf *out)
 {
 	const struct program *p = e->apply.current;
 	struct explain_node node = {
@@ -37,7 +37,7 @@ make_answer(struct engine *e, const struct explaining *x, const struct ip_addr *
 		return;
 	}
 	node.program = p;
-	if (!explain_question(&node, x->words, x->text, out, &why))
+	if (!explain_question(&node, words, text, out, &why))
 		control_answer_error(out, buf_str(&why));
 	buf_free(&why);
 }
@@ -61,7 +61,7 @@ on_told(struct engine *e, const struct proc_msg *answer, void *arg)
 			own[count++] = x->addrs[i];
 	}
 	if (conn != NULL) {
-		make_answer(e, x, own, count, &out);
+		control_answer_explain(e, x->words, x->text, own, count, &out);
 		server_send(conn, buf_str(&out));
 		server_finish(conn);
 	}
