@@ -363,3 +363,30 @@ address_tend(struct address_book *b, struct err *err)
 	tell_again(b);
 	return rc;
 }
+
+/* ---- what is the node's own ---- */
+
+static int
+see_type(const struct nlmsghdr *header, void *arg)
+{
+	const struct rtmsg *route = mnl_nlmsg_get_payload(header);
+
+	if (mnl_nlmsg_get_payload_len(header) >= sizeof(*route))
+		*(bool *)arg = route->rtm_type == RTN_LOCAL;
+	return MNL_CB_OK;
+}
+
+bool
+address_is_own(struct address_book *b, const struct ip_addr *addr)
+{
+	_Alignas(struct nlmsghdr) char data[128];
+	struct nlmsghdr *header =
+	    rtnl_begin(data, RTM_GETROUTE, 0, sizeof(struct rtmsg));
+	struct rtmsg *route = mnl_nlmsg_get_payload(header);
+	bool own = false;
+
+	route->rtm_family = addr->family == IP_V4 ? AF_INET : AF_INET6;
+	route->rtm_dst_len = (unsigned char)ip_bits(addr->family);
+	mnl_attr_put(header, RTA_DST, ip_bytes(addr->family), addr->bytes);
+	return rtnl_ask(&b->rtnl, header, see_type, &own) == 0 && own;
+}

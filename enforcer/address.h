@@ -33,5 +33,8 @@ MUST_CHECK bool address_told(
  * rest is done.
  */
 MUST_CHECK int address_tend(struct address_book *b, struct err *err);
+/* Whether what is sent to it is for the node itself, as its routes are now; false, too, if
+ * that cannot be found out. */
+MUST_CHECK bool address_is_own(struct address_book *b, const struct ip_addr *addr);
 
 #endif

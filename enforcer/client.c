@@ -1,21 +1,16 @@
 #include "enforcer/client.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "common/diag.h"
-#include "enforcer/client_flows.h"
+#include "enforcer/client_follow.h"
+#include "enforcer/client_link.h"
 #include "enforcer/client_print.h"
 #include "enforcer/config.h"
-
-#define ALL_FLOWS 1000 /* that the daemon keeps */
 
 static bool
 find_command(const char *name, enum client_command_id *out_id)
@@ -41,117 +36,6 @@ void
 client_help(void)
 {
 	client_options_help();
-}
-
-/* ---- the connection ---- */
-
-/* What may be amiss, for who has just been called out of bed. */
-static const char *
-hint(int error)
-{
-	switch (error) {
-	case ENOENT:
-	case ECONNREFUSED:
-		return "; is it running? (--control or --config tell of another "
-		       "socket)";
-	case EACCES:
-	case EPERM:
-		return "; it answers root alone";
-	case EAGAIN:
-		return "; it is there, and takes no connection (--timeout)";
-	default:
-		return "";
-	}
-}
-
-/* A daemon that is stuck is not waited for for ever. What comes with time, or is the answer
- * to none of our questions, may take any. */
-static void
-limit_time(int fd, const struct client_options *c)
-{
-	struct timeval limit = {.tv_sec = c->timeout_s};
-
-	if (c->command == CLIENT_TRACE)
-		limit.tv_sec += c->wait_s;
-	/* Without a limit it goes as well. */
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	if (c->command == CLIENT_FLOWS && c->follow)
-		limit.tv_sec = 0;
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-}
-
-static int
-connect_daemon(const struct client_options *c)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd;
-
-	if (strlen(c->control) >= sizeof(address.sun_path)) {
-		(void)client_mistake(c, "the socket's path is too long", c->control);
-		return -1;
-	}
-	memcpy(address.sun_path, c->control, strlen(c->control) + 1);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0) {
-		limit_time(fd, c);
-		if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) ==
-		    0)
-			return fd;
-	}
-	(void)fprintf(stderr,
-	    "ringfence-enforcer %s: cannot reach the daemon at %s: %s%s\n",
-	    client_commands[c->command].name, c->control, strerror(errno), hint(errno));
-	if (fd >= 0)
-		(void)close(fd); /* not connected */
-	return -1;
-}
-
-static bool
-write_all(int fd, struct str data)
-{
-	while (data.len != 0) {
-		ssize_t n = send(fd, data.ptr, data.len, MSG_NOSIGNAL);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return false;
-		data = str_slice(data, (size_t)n, data.len);
-	}
-	return true;
-}
-
-/* What there is, 0 at the end, and -1, which is told, if it broke. */
-static ssize_t
-read_some(const struct client_options *c, int fd, char *chunk, size_t size)
-{
-	ssize_t n;
-
-	do
-		n = read(fd, chunk, size);
-	while (n < 0 && errno == EINTR);
-	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-		(void)client_mistake(c,
-		    "the daemon is there, but does not answer (--timeout; its "
-		    "/healthz and its log may say why)",
-		    NULL);
-	else if (n < 0)
-		(void)client_mistake(c, "the connection broke", strerror(errno));
-	return n;
-}
-
-/* Asks; -1, and told why, if that cannot be. */
-static int
-put_question(const struct client_options *c, const struct buf *question)
-{
-	int fd = connect_daemon(c);
-
-	if (fd >= 0 && !write_all(fd, buf_str(question))) {
-		(void)client_mistake(c, "the connection broke", strerror(errno));
-		(void)close(fd); /* nothing comes any more */
-		fd = -1;
-	}
-	return fd;
 }
 
 /* ---- answers that come at once ---- */
@@ -188,11 +72,11 @@ fetch(const struct client_options *c, struct buf *answer)
 	int fd;
 
 	make_question(c, &question);
-	fd = put_question(c, &question);
+	fd = client_ask(c, &question);
 	buf_free(&question);
 	if (fd < 0)
 		return false;
-	while ((n = read_some(c, fd, chunk, sizeof(chunk))) > 0)
+	while ((n = client_read(c, fd, chunk, sizeof(chunk))) > 0)
 		buf_add(answer, chunk, (size_t)n);
 	(void)close(fd); /* only read from */
 	if (n == 0 && answer->len == 0)
@@ -344,54 +228,6 @@ top(const struct client_options *c)
 	return ok ? 0 : EXIT_MISTAKE;
 }
 
-/* ---- flows ---- */
-
-/* What the daemon is to begin with: with a filter all that it keeps, and an empty line where
- * that ends. */
-static void
-make_flows_question(const struct client_options *c, struct buf *out)
-{
-	buf_printf(out, "%s %llu%s\n", c->follow ? "flows-follow" : "flows",
-	    c->filter.any ? ALL_FLOWS : (unsigned long long)c->count,
-	    c->follow && c->filter.any ? " mark" : "");
-}
-
-/* Scripts read flows as they read the flow log. */
-static int
-flows(const struct client_options *c)
-{
-	struct client_flows lines = {.format = c->format, .filter = &c->filter};
-	struct buf question = {0};
-	char chunk[65536];
-	ssize_t n = -1;
-	bool ok = true;
-	int fd;
-
-	if (c->format == CLIENT_FORMAT_DEFAULT && isatty(STDOUT_FILENO) == 1)
-		lines.format = CLIENT_FORMAT_TEXT;
-	if (c->filter.any)
-		client_flows_hold(&lines, c->count);
-	make_flows_question(c, &question);
-	fd = put_question(c, &question);
-	while (fd >= 0 && ok && (n = read_some(c, fd, chunk, sizeof(chunk))) > 0)
-		ok = client_flows_take(&lines, (struct str){chunk, (size_t)n});
-	if (lines.error[0] != '\0')
-		(void)client_mistake(c, lines.error, NULL);
-	ok = ok && n == 0 && client_flows_end(&lines);
-	if (ok && lines.rest.len != 0) {
-		(void)client_mistake(c, "the answer ends in the midst of a line", NULL);
-		ok = false;
-	} else if (ok && c->follow) {
-		(void)client_mistake(c, "the daemon has ended", NULL);
-		ok = false;
-	}
-	if (fd >= 0)
-		(void)close(fd); /* only read from */
-	buf_free(&question);
-	client_flows_fini(&lines);
-	return ok ? 0 : EXIT_MISTAKE;
-}
-
 /* ---- all of it ---- */
 
 /* An answer that did not get where it was to go is none. */
@@ -399,7 +235,7 @@ static int
 run(const struct client_options *c)
 {
 	int status = c->command == CLIENT_TOP     ? top(c)
-		     : c->command == CLIENT_FLOWS ? flows(c)
+		     : c->command == CLIENT_FLOWS ? client_follow_run(c)
 						  : ask(c);
 
 	if (fflush(stdout) != 0 || ferror(stdout) != 0)

@@ -123,6 +123,33 @@ give(struct client_flows *f, struct buf *text)
 	return ok;
 }
 
+/* Between what there was and what comes; of an earlier daemon an empty line. */
+static bool
+take_mark(struct client_flows *f, const json_t *mark)
+{
+	json_int_t engine, records, lost;
+
+	f->place.known =
+	    json_unpack((json_t *)(uintptr_t)mark, "{s:I, s:I, s:I}", "engine", &engine,
+		"records", &records, "lost", &lost) == 0;
+	if (f->place.known) {
+		f->place.engine = (uint64_t)engine;
+		f->place.records = (uint64_t)records;
+		f->place.lost = (uint64_t)lost;
+	}
+	f->marked = true;
+	return client_flows_end(f);
+}
+
+static void
+count_line(struct client_flows *f)
+{
+	if (f->marked)
+		f->place.records++;
+	else
+		f->told_before++;
+}
+
 static bool
 take_line(struct client_flows *f, struct str line)
 {
@@ -133,11 +160,14 @@ take_line(struct client_flows *f, struct str line)
 
 	if (why != NULL) {
 		(void)snprintf(f->error, sizeof(f->error), "%s", why);
-	} else if (line.len == 0) {
-		ok = client_flows_end(f);
-	} else if (!f->filter->any || client_filter_flow(f->filter, record)) {
-		add_line(f, &text, line, record);
-		ok = give(f, &text);
+	} else if (line.len == 0 || json_object_get(record, "mark") != NULL) {
+		ok = take_mark(f, json_object_get(record, "mark"));
+	} else {
+		count_line(f);
+		if (!f->filter->any || client_filter_flow(f->filter, record)) {
+			add_line(f, &text, line, record);
+			ok = give(f, &text);
+		}
 	}
 	json_decref(record);
 	return ok;
@@ -189,6 +219,15 @@ client_flows_end(struct client_flows *f)
 		ok = write_text(buf_str(&f->held[(oldest + i) % f->most]));
 	drop_held(f);
 	return ok;
+}
+
+void
+client_flows_restart(struct client_flows *f)
+{
+	drop_held(f);
+	buf_clear(&f->rest);
+	f->marked = false;
+	f->told_before = 0;
 }
 
 void

@@ -110,9 +110,9 @@ take_timeout(struct client_options *c, const char *value)
 static const char *
 take_verdict(struct client_options *c, const char *value)
 {
-	static const char *const all[] = {"deny", "allow", "cut", "audit"};
-	/* Rules have an action: the first two. */
-	size_t count = c->command == CLIENT_FLOWS ? ARRAY_LEN(all) : 2;
+	static const char *const all[] = {"deny", "allow", "audit", "cut"};
+	/* Of rules: the first three. */
+	size_t count = c->command == CLIENT_FLOWS ? ARRAY_LEN(all) : 3;
 
 	for (size_t i = 0; i < count; i++) {
 		if (strcmp(all[i], value) == 0) {
@@ -120,8 +120,8 @@ take_verdict(struct client_options *c, const char *value)
 			return NULL;
 		}
 	}
-	return count > 2 ? "no such verdict (deny, allow, cut, audit)"
-			 : "no such verdict of a rule (deny, allow)";
+	return count > 3 ? "no such verdict (deny, allow, cut, audit)"
+			 : "no such verdict of a rule (deny, allow, audit)";
 }
 
 static const char *
@@ -215,8 +215,8 @@ const struct client_option client_options_all[] = {
 	take_interval, false, NULL},
     {"wait", '\0', "S", "wait so many seconds for the packet (30)", OF(CLIENT_TRACE),
 	take_wait, false, NULL},
-    {"verdict", '\0', "VERDICT", "only deny, or allow", OF_RULES, take_verdict, true,
-	"deny allow"},
+    {"verdict", '\0', "VERDICT", "only deny, allow, or audit", OF_RULES, take_verdict,
+	true, "deny allow audit"},
     {"verdict", '\0', "VERDICT", "only deny, allow, cut, or audit", OF(CLIENT_FLOWS),
 	take_verdict, true, "deny allow cut audit"},
     {"direction", '\0', "DIRECTION", "only ingress, or egress", OF_FILTERED,

@@ -123,15 +123,34 @@ ask_flows(struct asked *a)
 	send_and_finish(a->conn, &out);
 }
 
-/* COUNT mark: an empty line stands between what there was and what comes. */
+/* What an engine that began then has recorded since that many of its records; everything if
+ * it was another. */
+static size_t
+flows_since(const struct engine *e, struct str engine, struct str records)
+{
+	uint64_t began, before;
+	uint64_t came = e->flows.records;
+
+	if (str_to_u64(engine, UINT64_MAX, &began) &&
+	    began == (uint64_t)e->started.ns && str_to_u64(records, came, &before))
+		came -= before;
+	return came < ENGINE_RECENT_FLOWS ? (size_t)came : ENGINE_RECENT_FLOWS;
+}
+
+/* COUNT mark [ENGINE RECORDS]: a mark stands between what there was (of that, what came since
+ * an earlier mark) and what comes. */
 static void
 ask_flows_follow(struct asked *a)
 {
+	struct engine *e = a->control->engine;
+	size_t count = wanted_flows(a);
 	struct buf out = {0};
 
-	control_answer_flows(a->control->engine, wanted_flows(a), &out);
+	if (a->count > 4)
+		count = flows_since(e, a->words[3], a->words[4]);
+	control_answer_flows(e, count, &out);
 	if (a->count > 2)
-		buf_add_char(&out, '\n'); /* here ends what there was */
+		control_answer_mark(e, &out);
 	server_send(a->conn, buf_str(&out));
 	server_conn_mark(a->conn, true);
 	buf_free(&out);
@@ -178,27 +197,6 @@ static void
 ask_diff(struct asked *a)
 {
 	ask_kernel(a, MSG_OBSERVE, control_answer_diff);
-}
-
-static void
-explain(struct asked *a, bool text)
-{
-	struct buf out = {0};
-
-	control_answer_explain(a->control->engine, a->words + 1, text, &out);
-	send_and_finish(a->conn, &out);
-}
-
-static void
-ask_explain(struct asked *a)
-{
-	explain(a, false);
-}
-
-static void
-ask_explain_text(struct asked *a)
-{
-	explain(a, true);
 }
 
 static void
@@ -258,7 +256,7 @@ static const struct {
     {"status", 0, 0, ask_status, false},
     {"rules", 0, 0, ask_rules, false},
     {"flows", 0, 1, ask_flows, true},
-    {"flows-follow", 0, 2, ask_flows_follow, true},
+    {"flows-follow", 0, 4, ask_flows_follow, true},
     {"names", 0, 0, ask_names, true},
     {"names-json", 0, 0, ask_names_json, true},
     {"diff", 0, 0, ask_diff, true},

@@ -2,9 +2,13 @@
  * The control socket, and the client that talks to it. A question is one line, the answer
  * JSON, ended by the end of the connection:
  *
- *     status | rules | flows [COUNT] | flows-follow [COUNT] | diff
+ *     status | rules | flows [COUNT] | flows-follow [COUNT [mark [ENGINE RECORDS]]] | diff
  *     explain SRC DST PORT/PROTO | explain-text SRC DST PORT/PROTO
  *     trace SRC DST PORT/PROTO SECONDS
+ *
+ * With `mark` {"mark": {"engine": N, "records": N, "lost": N}} stands before what comes: how
+ * many records there were, and logged packets that were lost, since the engine that began
+ * then did. Who has such a mark gets what came since instead of the last COUNT.
  *
  * and, by root alone, for workloads that are about to start here:
  *
@@ -21,6 +25,7 @@
 #define ENFORCER_CONTROL_H
 
 #include "common/err.h"
+#include "common/ip.h"
 #include "common/str.h"
 
 struct engine;
@@ -43,14 +48,15 @@ void control_flow(struct control *c, struct str line);
 void control_answer_names(struct engine *e, bool json, struct buf *out);
 void control_answer_status(struct engine *e, struct buf *out);
 void control_answer_flows(struct engine *e, size_t count, struct buf *out);
+void control_answer_mark(const struct engine *e, struct buf *out);
 /* Of the kernel role's answers; `answer` may be NULL. */
 void control_answer_rules(
     struct engine *e, const struct proc_msg *answer, struct buf *out);
 void control_answer_diff(
     struct engine *e, const struct proc_msg *answer, struct buf *out);
-/* `words`: SRC, DST, PORT/PROTO. */
-void control_answer_explain(
-    struct engine *e, const struct str words[3], bool text, struct buf *out);
+/* control_explain.c: `words`: SRC, DST, PORT/PROTO; `own`: addresses of this node. */
+void control_answer_explain(struct engine *e, const struct str words[3], bool text,
+    const struct ip_addr *own, size_t own_count, struct buf *out);
 /* control_trace.c: `words`: SRC, DST, PORT/PROTO, seconds to wait; the body of MSG_TRACE.
  * False: why is appended. And what its answer says. */
 MUST_CHECK bool control_trace_question(

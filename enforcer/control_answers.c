@@ -5,7 +5,6 @@
 
 #include "enforcer/control.h"
 #include "enforcer/engine_state.h"
-#include "enforcer/explain.h"
 #include "enforcer/way_report.h"
 
 static void
@@ -321,15 +320,24 @@ control_answer_flows(struct engine *e, size_t count, struct buf *out)
 	}
 }
 
+void
+control_answer_mark(const struct engine *e, struct buf *out)
+{
+	buf_printf(
+	    out, "{\"mark\":{\"engine\":%llu", (unsigned long long)e->started.ns);
+	add_number(out, "records", e->flows.records);
+	add_number(out, "lost", e->flows.log.lost);
+	buf_add_cstr(out, "}}\n");
+}
+
 /* ---- rules ---- */
 
 static void
-add_rule(struct buf *out, const struct table_rule_chain *rule, uint64_t packets,
-    uint64_t bytes)
+add_rule(struct buf *out, const struct table_rule_chain *rule, const char *action,
+    uint64_t packets, uint64_t bytes)
 {
 	buf_printf(out, "{\"number\":%u,\"action\":\"%s\",\"direction\":\"%s\",",
-	    (unsigned)rule->number, action_name(rule->action),
-	    direction_name(rule->dir));
+	    (unsigned)rule->number, action, direction_name(rule->dir));
 	add_member(out, "comment", str_from(rule->comment));
 	buf_add_cstr(out, ",\"kind\":");
 	buf_add_json(out, str_from(rule->policy_kind));
@@ -352,10 +360,50 @@ add_rule(struct buf *out, const struct table_rule_chain *rule, uint64_t packets,
 }
 
 struct rules_answer {
+	const struct engine *engine;
 	const struct program *program;
 	struct buf *out;
-	bool some;
+	size_t watched; /* of the shadow's chains those before it are dealt with */
 };
+
+static void
+answer_rule(struct rules_answer *a, const struct table_rule_chain *rule,
+    const char *action, uint64_t packets, uint64_t bytes)
+{
+	buf_add_cstr(a->out, a->out->len != 0 ? ",\n" : "\n");
+	add_rule(a->out, rule, action, packets, bytes);
+}
+
+static uint64_t
+audited_by(const struct engine *e, uint32_t number)
+{
+	const struct engine_shadow *s = &e->shadow;
+
+	for (size_t i = 0; i < s->count_len; i++) {
+		if (s->counts[i].number == number)
+			return s->counts[i].connections;
+	}
+	return 0;
+}
+
+/* Those with numbers below `end` that deny only while policies that are watched count: they
+ * have no packets, but connections that they would have denied. */
+static void
+answer_watched(struct rules_answer *a, uint64_t end)
+{
+	const struct program_side *shadow = &a->program->shadow;
+
+	for (; a->watched < shadow->chain_count &&
+	       shadow->chains[a->watched].number < end;
+	     a->watched++) {
+		const struct table_rule_chain *rule = &shadow->chains[a->watched];
+
+		if (rule->action == ACTION_DENY && rule->policy.len != 0 &&
+		    program_rule(a->program, rule->number) == NULL)
+			answer_rule(
+			    a, rule, "audit", audited_by(a->engine, rule->number), 0);
+	}
+}
 
 static void
 on_counter(void *arg, uint32_t number, uint64_t packets, uint64_t bytes)
@@ -365,46 +413,24 @@ on_counter(void *arg, uint32_t number, uint64_t packets, uint64_t bytes)
 
 	if (rule == NULL)
 		return; /* of a program that comes or goes just now */
-	buf_add_cstr(a->out, a->some ? ",\n" : "\n");
-	add_rule(a->out, rule, packets, bytes);
-	a->some = true;
+	answer_watched(a, number);
+	answer_rule(a, rule, action_name(rule->action), packets, bytes);
 }
 
 void
 control_answer_rules(struct engine *e, const struct proc_msg *answer, struct buf *out)
 {
 	struct buf list = {0};
-	struct rules_answer a = {e->apply.current, &list, false};
+	struct rules_answer a = {
+	    .engine = e, .program = e->apply.current, .out = &list};
 
 	if (a.program == NULL || !kernel_counters_read(answer, on_counter, &a)) {
 		control_answer_error(out, STR("the counters cannot be read now"));
 	} else {
+		answer_watched(&a, UINT64_MAX);
 		buf_add_char(out, '[');
 		buf_add_str(out, buf_str(&list));
 		buf_add_cstr(out, "]\n");
 	}
 	buf_free(&list);
-}
-
-/* ---- explain ---- */
-
-void
-control_answer_explain(
-    struct engine *e, const struct str words[3], bool text, struct buf *out)
-{
-	struct explain_node node = {
-	    .pending = !engine_apply_is_in_force(e),
-	    .gate = {e->settings.node, e->settings.workload_networks,
-		e->settings.workload_network_count},
-	};
-	struct buf why = {0};
-
-	if (e->apply.current == NULL || e->apply.current->skeleton) {
-		control_answer_error(out, STR("no policy is in force yet"));
-		return;
-	}
-	node.model = e->apply.current->model;
-	if (!explain_question(&node, words, text, out, &why))
-		control_answer_error(out, buf_str(&why));
-	buf_free(&why);
 }

@@ -30,4 +30,8 @@ void ask_attach(struct asked *a);
 void ask_detach(struct asked *a);
 void ask_keep(struct asked *a);
 
+/* control_explain.c */
+void ask_explain(struct asked *a);
+void ask_explain_text(struct asked *a);
+
 #endif

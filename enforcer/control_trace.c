@@ -93,12 +93,25 @@ static const struct {
 
 /* ---- the question ---- */
 
+/* Of this node: any address that it has, which documents need not say. */
+static const struct ip_addr *
+addresses(const struct engine *e, const struct endpoint *end, size_t *out_count)
+{
+	static const struct ip_addr any[] = {{.family = IP_V4}, {.family = IP_V6}};
+
+	if (end->kind != ENDPOINT_NODE || end->node == NULL || end->has_addr ||
+	    !str_eq(end->node->name, e->settings.node))
+		return endpoint_addrs(end, out_count);
+	*out_count = ARRAY_LEN(any);
+	return any;
+}
+
 static size_t
-pair_up(const struct query *q, struct connection *filters)
+pair_up(const struct engine *e, const struct query *q, struct connection *filters)
 {
 	size_t src_count, dst_count, count = 0;
-	const struct ip_addr *src = endpoint_addrs(&q->src, &src_count);
-	const struct ip_addr *dst = endpoint_addrs(&q->dst, &dst_count);
+	const struct ip_addr *src = addresses(e, &q->src, &src_count);
+	const struct ip_addr *dst = addresses(e, &q->dst, &dst_count);
 
 	for (size_t i = 0; i < src_count; i++) {
 		for (size_t j = 0; j < dst_count && count < TRACE_FILTERS_MOST; j++) {
@@ -141,7 +154,7 @@ control_trace_question(
 	resolver = resolver_new(arena, e->apply.current->model);
 	ok = query_read(resolver, words, &query, why);
 	if (ok)
-		count = pair_up(&query, filters);
+		count = pair_up(e, &query, filters);
 	if (ok && count == 0) {
 		buf_add_cstr(why, "the ends have no addresses of one family");
 		ok = false;

@@ -14,6 +14,7 @@
 #include "enforcer/engine_state.h"
 
 #define LINES_BYTES (64 * 1024) /* written when there is as much, or nothing more */
+#define JOIN_NS     10000000000u /* so long after a start a first program is waited for */
 
 static void
 on_record(void *arg, const struct flows_record *record)
@@ -114,11 +115,24 @@ engine_flows_file(struct engine *e, bool kept, int fd)
 
 /* ---- the socket ---- */
 
+/* Who has just started, and will soon know, says nothing yet of what a former one's program
+ * denies: nobody is helped by numbers. */
+static void
+hold_till_known(struct engine *e)
+{
+	const bool comes =
+	    e->apply.current == NULL && !e->load.behind && e->apply.refusal[0] == '\0';
+
+	flows_hold(e->flows.flows,
+	    comes && monotime_since(e->flows.began, monotime_now()) < JOIN_NS);
+}
+
 void
 engine_flows_add(struct engine *e, const struct nflog_packet *packet)
 {
 	struct engine_flows *f = &e->flows;
 
+	hold_till_known(e);
 	flows_add(f->flows, packet, monotime_now(), walltime_now());
 	if (f->lines.len >= LINES_BYTES)
 		write_lines(f);
@@ -172,6 +186,7 @@ engine_flows_socket(struct engine *e, int fd)
 void
 engine_flows_tick(struct engine *e)
 {
+	hold_till_known(e);
 	(void)flows_tick(e->flows.flows, monotime_now()); /* the tick comes anyway */
 	write_lines(&e->flows);
 }
@@ -183,6 +198,7 @@ engine_flows_init(struct engine *e)
 	    .each = on_packet, .after = after_packets, .arg = e, .fd = -1};
 	e->flows.file = -1;
 	e->flows.flows = flows_new(on_record, e);
+	e->flows.began = monotime_now();
 }
 
 void

@@ -16,6 +16,7 @@ struct engine;
 struct engine_flows {
 	struct nflog_reader log;
 	struct flows *flows;
+	monotime_t began;
 	bool kept;        /* in a file, */
 	int file;         /* this; -1: it cannot be opened */
 	struct buf lines; /* not written yet */

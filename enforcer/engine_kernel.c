@@ -240,6 +240,7 @@ engine_kernel_ask(struct engine *e, uint32_t type, const struct buf *body, int f
 	    {MSG_CUT, MSG_CUT_DONE},
 	    {MSG_ADOPT, MSG_ADOPTED},
 	    {MSG_TRACE, MSG_TRACED},
+	    {MSG_WHOSE, MSG_WHOSE_TOLD},
 	};
 	struct kernel_question *q;
 	int rc;

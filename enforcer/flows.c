@@ -24,6 +24,7 @@ struct flows {
 	struct flow *first;
 	struct flow **tail;
 	size_t kinds;
+	bool held;
 };
 
 struct flows *
@@ -133,15 +134,21 @@ flows_add(
 	(void)map_set(&f->by_key, key_text(&flow->key), flow); /* new */
 	f->kinds += !flow->record.crowd;
 	append(f, flow);
-	if (!flow->record.crowd) /* a crowd is told when its second is over */
+	if (!flow->record.crowd && !f->held) /* else when its second is over */
 		tell(f, flow);
+}
+
+void
+flows_hold(struct flows *f, bool held)
+{
+	f->held = held;
 }
 
 bool
 flows_tick(struct flows *f, monotime_t now)
 {
-	while (
-	    f->first != NULL && monotime_since(f->first->began, now) >= FLOWS_SECOND) {
+	while (!f->held && f->first != NULL &&
+	       monotime_since(f->first->began, now) >= FLOWS_SECOND) {
 		struct flow *flow = take_first(f);
 
 		if (flow->record.count == 0) {

@@ -32,6 +32,9 @@ void flows_free(struct flows *f);
 
 void flows_add(struct flows *f, const struct nflog_packet *packet, monotime_t now,
     walltime_t wall);
+/* While they are held, records are made and none is told but by flows_flush: it is not known
+ * yet what to say of them. */
+void flows_hold(struct flows *f, bool held);
 /* Tells what a second is over for. Returns true while there is anything to wait for. */
 bool flows_tick(struct flows *f, monotime_t now);
 

@@ -53,6 +53,7 @@ static const struct {
     {MSG_ADOPT, ask_tracker},
     {MSG_TRACE, kernel_trace},
     {MSG_TRACE_END, kernel_end_trace},
+    {MSG_WHOSE, kernel_tell_whose},
     {MSG_ADDRESSES, kernel_want_addresses},
     {MSG_WAYS, kernel_want_ways},
 };

@@ -95,6 +95,8 @@ void kernel_watch_trace(struct kernel *k);
 void kernel_want_addresses(struct kernel *k, const struct proc_msg *msg);
 void kernel_want_ways(struct kernel *k, const struct proc_msg *msg);
 void kernel_tell_ways(struct kernel *k);
+/* Which addresses are the node's own. */
+void kernel_tell_whose(struct kernel *k, const struct proc_msg *msg);
 /* In how many milliseconds the following is to be called again, at most `most`. */
 MUST_CHECK int kernel_routes_wait_ms(const struct kernel *k, int most);
 /* Looks after addresses and ways, as often as is needed. */

@@ -55,6 +55,7 @@ enum enforcer_message {
 	MSG_CUT,         /* connections (connection.h), of that list, to be ended */
 	MSG_ADOPT,       /* connections under way, to be made known to conntrack */
 	MSG_TRACE,       /* u32 milliseconds, connections: the packet to wait for */
+	MSG_WHOSE, /* u8 count, at most 2; each: u8 family, bytes[16]: are they the node's own? */
 	MSG_TRACE_END, /* not answered, but the question that waits is, now; no body */
 	/* Not answered: u32 count; each: u8 family, bytes[16], u8 others may have had it:
 	 * addresses of routes in force, to be on the node where its configuration says so. */
@@ -78,6 +79,7 @@ enum enforcer_message {
 	 * then u32 count; each: u8 family, bytes[16], u8 up: gateways */
 	MSG_WAY_STATE,
 	MSG_TRACED, /* i32 code, u32 steps; each: str chain, u8 verdict, str to; str */
+	MSG_WHOSE_TOLD, /* u8 for each whether it is */
 	/* engine -> audit role */
 	MSG_AUDIT_APPEND = 96, /* u64 ticket, u8 somebody waits, then the line */
 	/* engine -> DNS role */
@@ -105,6 +107,8 @@ enum enforcer_export {
 	EXPORT_IPFIX,
 	EXPORT_COUNT,
 };
+
+#define WHOSE_MOST 2u /* addresses of a MSG_WHOSE */
 
 #define EXPORT_CONFIGURED 1 /* records are for it, be it there now or not */
 #define EXPORT_STREAM     2 /* TCP; else each message is a datagram */

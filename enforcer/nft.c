@@ -25,6 +25,12 @@
 #define SEND_MAX_BYTES (1u << 30)
 
 int
+nft_err_unprivileged(struct err *err)
+{
+	return err_set(err, ERR_DENIED, "programming nf_tables needs CAP_NET_ADMIN");
+}
+
+int
 nft_socket(int *out_fd, struct err *err)
 {
 	const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
@@ -39,8 +45,7 @@ nft_socket(int *out_fd, struct err *err)
 		int rc = err_sys(err, "netlink socket");
 
 		if (errno == EPERM)
-			rc = err_set(err, ERR_DENIED,
-			    "programming nf_tables needs CAP_NET_ADMIN");
+			rc = nft_err_unprivileged(err);
 		if (fd >= 0)
 			(void)close(fd); /* nothing is in it */
 		*out_fd = -1;
@@ -156,7 +161,9 @@ send_all(struct nft *n, const struct buf *bytes, struct err *err)
 	if (room > n->send_room) {
 		if (setsockopt(n->fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)) <
 		    0)
-			return err_sys(err, "send buffer of %d bytes", room);
+			return errno == EPERM
+				   ? nft_err_unprivileged(err)
+				   : err_sys(err, "send buffer of %d bytes", room);
 		n->send_room = room;
 	}
 	do {
@@ -178,7 +185,8 @@ struct acks {
 	struct nft_refusal *refusal;
 	bool refused;
 	bool stale;
-	bool done; /* the last message was acknowledged */
+	bool unprivileged; /* not even a transaction may be begun */
+	bool done;         /* the last message was acknowledged */
 };
 
 static int
@@ -224,6 +232,8 @@ on_ack(struct acks *a, const struct nlmsghdr *header)
 		return;
 	}
 	a->stale = a->stale || e->error == -ERESTART;
+	/* That a table is another's is said of what would change it. */
+	a->unprivileged = a->unprivileged || (e->error == -EPERM && index == 0);
 	if (a->refused)
 		return; /* the first refusal is the one to tell */
 	a->refused = true;
@@ -275,6 +285,8 @@ judge(struct nft *n, const struct acks *a, bool lost, uint32_t generation,
 		return err_set(err, ERR_STALE,
 		    "somebody else changed the ruleset since generation %u",
 		    generation);
+	if (a->unprivileged)
+		return nft_err_unprivileged(err);
 	if (a->refused && a->refusal->sys == EPERM)
 		return err_set(err, ERR_SYSTEM,
 		    "the table belongs to another process, which has to end first");
@@ -568,7 +580,7 @@ nft_claim(struct nft *n, struct err *err)
 
 	if (rc == 0 || refusal.sys == EOPNOTSUPP || refusal.sys == EINVAL)
 		return 0;
-	if (refusal.sys == EPERM)
+	if (refusal.sys == EPERM && rc != ERR_DENIED)
 		return err_set(
 		    err, ERR_EXISTS, "another enforcer runs in this network namespace");
 	return err_set(err, rc, "%s", why.msg);

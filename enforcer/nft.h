@@ -27,8 +27,9 @@ MUST_CHECK int nft_own(struct nft *n, bool *out_owned, struct err *err);
 
 /*
  * Keeps other daemons from a table that is not owned, as long as the socket is open: none is
- * to undo what another does. ERR_EXISTS if there is one already. A kernel without tables that
- * belong to a socket (before Linux 5.12) keeps nobody out.
+ * to undo what another does. ERR_EXISTS if there is one already, ERR_DENIED
+ * without CAP_NET_ADMIN. A kernel without tables that belong to a socket (before Linux
+ * 5.12) keeps nobody out.
  */
 MUST_CHECK int nft_claim(struct nft *n, struct err *err);
 

@@ -56,6 +56,8 @@ run_error(struct err *err)
 		return err_set(err, ERR_NOT_FOUND, "no table " TABLE_NAME);
 	case EINTR: /* NLM_F_DUMP_INTR */
 		return err_set(err, ERR_STALE, "the ruleset changed while it was read");
+	case EPERM:
+		return nft_err_unprivileged(err);
 	default:
 		return err_sys(err, "read nf_tables");
 	}

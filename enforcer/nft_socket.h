@@ -23,6 +23,9 @@ struct nft {
 	size_t counted_count;
 };
 
+/* ERR_DENIED: what a process without CAP_NET_ADMIN is told, whatever it wants. */
+int nft_err_unprivileged(struct err *err);
+
 /*
  * Sends one request and hands every message of the answer to `each` (MNL_CB_*). A dump that
  * the kernel interrupted because the ruleset changed meanwhile is ERR_STALE: begin again.

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #define MAX_CONNECTIONS 256
+#define ROOTS_OWN       32 /* of these, that no other user takes */
 #define BACKLOG         64
 #define QUESTION_MS     10000               /* to ask it */
 #define FINISH_MS       10000               /* to read the answer's rest */
@@ -47,7 +48,8 @@ struct server_conn {
 	size_t unread; /* bytes that wait, with what each piece takes */
 	struct buf question;
 	char chunk[4096];
-	bool asked, finishing, closing, marked;
+	bool asked, ended, finishing, closing, marked;
+	bool others; /* of a UNIX socket, and another user's than root */
 	unsigned open_handles;
 };
 
@@ -145,6 +147,7 @@ on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *data)
 		close_conn(conn);
 		return;
 	}
+	conn->ended = n == UV_EOF;
 	if (n == UV_EOF && !conn->finishing && handler->ended != NULL)
 		handler->ended(conn->server->arg, conn);
 	if (n <= 0 || conn->asked)
@@ -246,6 +249,38 @@ init_stream(struct server *s, union stream *stream)
 				    : uv_tcp_init(s->loop, &stream->tcp);
 }
 
+/* Who may be sent away for somebody else to be heard: who has not asked yet, rather than who
+ * says no more, and may not even be there. */
+static unsigned
+idleness(const struct server_conn *conn)
+{
+	if (!conn->asked)
+		return 2;
+	return conn->ended && conn->marked ? 1 : 0;
+}
+
+/* Of more than `most` (of others than root alone) the oldest of the most idle goes; where none
+ * is idle, whoever came last. */
+static void
+keep_to(struct server *s, size_t most, bool others)
+{
+	struct server_conn *newest = NULL, *idle = NULL;
+	size_t count = 0;
+
+	for (struct server_conn *c = s->conns; c != NULL; c = c->next) {
+		if (c->closing || (others && !c->others))
+			continue;
+		count++;
+		if (newest == NULL)
+			newest = c;
+		else if (idleness(c) != 0 &&
+			 (idle == NULL || idleness(c) >= idleness(idle)))
+			idle = c;
+	}
+	if (count > most)
+		close_conn(idle != NULL ? idle : newest);
+}
+
 static void
 on_connection(uv_stream_t *stream, int status)
 {
@@ -268,12 +303,14 @@ on_connection(uv_stream_t *stream, int status)
 	s->conns = conn;
 	s->count++;
 	if (uv_accept(stream, &conn->stream.stream) != 0 ||
-	    s->count > MAX_CONNECTIONS ||
 	    uv_read_start(&conn->stream.stream, on_alloc, on_read) != 0) {
 		close_conn(conn);
 		return;
 	}
+	conn->others = s->domain == AF_UNIX && server_conn_peer(conn).uid != 0;
 	limit_time(conn, QUESTION_MS);
+	keep_to(s, MAX_CONNECTIONS - ROOTS_OWN, true);
+	keep_to(s, MAX_CONNECTIONS, false);
 }
 
 static void

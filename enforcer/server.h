@@ -1,7 +1,8 @@
 /*
  * A small server for questions that fit into a few kilobytes: reads until the question is
  * complete, hands it to the handler, sends what the handler says, closes. For the
- * control socket and for metrics.
+ * control socket and for metrics. Of more connections than it keeps, those that ask nothing
+ * make room for new ones; of a UNIX socket some are kept free for root.
  */
 #ifndef ENFORCER_SERVER_H
 #define ENFORCER_SERVER_H

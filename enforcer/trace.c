@@ -44,13 +44,29 @@ static const struct {
 	uint32_t hook;
 	int32_t priority;
 	bool marks;
+	bool from_node, to_node; /* what it sees is */
 } chains[] = {
-    {"prerouting", NF_INET_PRE_ROUTING, TABLE_PRIORITY_DNAT - 1, true},
-    {"output", NF_INET_LOCAL_OUT, TABLE_PRIORITY_DNAT - 1, true},
-    {"forward", NF_INET_FORWARD, TABLE_PRIORITY - 1, true},
-    {"input", NF_INET_LOCAL_IN, TABLE_PRIORITY - 1, true},
-    {TRACE_LAST_CHAIN, NF_INET_POST_ROUTING, LAST_PRIORITY, false},
+    {"prerouting", NF_INET_PRE_ROUTING, TABLE_PRIORITY_DNAT - 1, true, false, false},
+    {"output", NF_INET_LOCAL_OUT, TABLE_PRIORITY_DNAT - 1, true, true, false},
+    {"forward", NF_INET_FORWARD, TABLE_PRIORITY - 1, true, false, false},
+    {"input", NF_INET_LOCAL_IN, TABLE_PRIORITY - 1, true, false, true},
+    {TRACE_LAST_CHAIN, NF_INET_POST_ROUTING, LAST_PRIORITY, false, false, false},
 };
+
+static bool
+is_any(const struct ip_addr *addr)
+{
+	const struct ip_addr any = {.family = addr->family};
+
+	return ip_eq(addr, &any);
+}
+
+static bool
+concerns(size_t chain, const struct connection *f)
+{
+	return chains[chain].marks && (chains[chain].from_node || !is_any(&f->src)) &&
+	       (chains[chain].to_node || !is_any(&f->dst));
+}
 
 static void
 put_table(struct nft_build *b, uint16_t type, uint16_t flags, bool owned)
@@ -124,12 +140,16 @@ put_rule(struct nft_build *b, const char *chain, const struct connection *f)
 	    nftnl_rule_set_str(rule, NFTNL_RULE_CHAIN, chain) != 0)
 		base_die("out of memory");
 	meta_equals(rule, NFT_META_NFPROTO, v4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
-	payload_equals(rule, NFT_PAYLOAD_NETWORK_HEADER,
-	    v4 ? offsetof(struct iphdr, saddr) : offsetof(struct ip6_hdr, ip6_src),
-	    f->src.bytes, len);
-	payload_equals(rule, NFT_PAYLOAD_NETWORK_HEADER,
-	    v4 ? offsetof(struct iphdr, daddr) : offsetof(struct ip6_hdr, ip6_dst),
-	    f->dst.bytes, len);
+	if (!is_any(&f->src))
+		payload_equals(rule, NFT_PAYLOAD_NETWORK_HEADER,
+		    v4 ? offsetof(struct iphdr, saddr)
+		       : offsetof(struct ip6_hdr, ip6_src),
+		    f->src.bytes, len);
+	if (!is_any(&f->dst))
+		payload_equals(rule, NFT_PAYLOAD_NETWORK_HEADER,
+		    v4 ? offsetof(struct iphdr, daddr)
+		       : offsetof(struct ip6_hdr, ip6_dst),
+		    f->dst.bytes, len);
 	meta_equals(rule, NFT_META_L4PROTO, f->proto);
 	if (connection_has_ports(f->proto))
 		payload_equals(rule, NFT_PAYLOAD_TRANSPORT_HEADER, DPORT_OFFSET, &port,
@@ -157,8 +177,10 @@ put_marks(struct trace *t, const struct connection *filters, size_t count, bool 
 		put_table(&b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, owned);
 	for (size_t c = 0; c < ARRAY_LEN(chains) && count != 0; c++) {
 		put_chain(&b, c);
-		for (size_t i = 0; i < count && chains[c].marks; i++)
-			put_rule(&b, chains[c].name, &filters[i]);
+		for (size_t i = 0; i < count; i++) {
+			if (concerns(c, &filters[i]))
+				put_rule(&b, chains[c].name, &filters[i]);
+		}
 	}
 	return nft_commit(t->nft, &b, 0, &generation, out_refusal, err);
 }

@@ -37,7 +37,8 @@ void trace_close(struct trace *t);
 /* Readable when there is something for trace_read. */
 MUST_CHECK int trace_fd(const struct trace *t);
 /* Waits for the first packet that is of one of the filters: their `src`, `dst`, `proto` and,
- * if the protocol has ports, `dst_port`. ERR_EXISTS while another is waited for. */
+ * if the protocol has ports, `dst_port`. An end of nothing but a family is the node itself, by
+ * any address. ERR_EXISTS while another is waited for. */
 MUST_CHECK int trace_begin(
     struct trace *t, const struct connection *filters, size_t count, struct err *err);
 MUST_CHECK bool trace_running(const struct trace *t);

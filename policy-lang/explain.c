@@ -182,6 +182,17 @@ cut_space(struct cutting *c, size_t space)
 
 /* ---- one family ---- */
 
+/* What has no space of its own is of the last. */
+static size_t
+space_of(uint8_t proto)
+{
+	size_t i = 0;
+
+	while (i + 1 < ARRAY_LEN(spaces) && spaces[i].proto != proto)
+		i++;
+	return i;
+}
+
 /* Of all intervals, the one that the port asked about is in. */
 static void
 keep_interval(struct explanation *one, uint16_t port)
@@ -207,10 +218,7 @@ explain_service(struct cutting *c)
 
 	if (story == NULL)
 		return false;
-	for (size_t i = 0; i < ARRAY_LEN(spaces); i++) {
-		if (spaces[i].proto == q->proto)
-			cut_space(c, i);
-	}
+	cut_space(c, space_of(q->proto));
 	keep_interval(one, q->port);
 	one->allow = story->allow;
 	one->flow = story->flow;
@@ -268,19 +276,35 @@ closed_end(const struct explain_gate *gate, const struct flow *flow)
 	return &flow->dst;
 }
 
+static void
+deny_here(struct explanations *all, struct explanation *one)
+{
+	one->allow = false;
+	for (size_t k = 0; k < one->interval_count; k++)
+		one->intervals[k].allow = false;
+	all->allow = false;
+	for (size_t i = 0; i < all->count; i++)
+		all->allow = all->allow || all->items[i].allow;
+}
+
+void
+explain_refuse(
+    struct explanations *all, struct explanation *one, uint32_t number, const char *by)
+{
+	one->refused_by = by;
+	one->refused_number = number;
+	deny_here(all, one);
+}
+
 void
 explain_close(struct explanations *all, const struct explain_gate *gate)
 {
-	all->allow = false;
 	for (size_t i = 0; i < all->count; i++) {
 		struct explanation *one = &all->items[i];
 
 		one->closed = closed_end(gate, &one->flow);
-		one->allow = one->allow && one->closed == NULL;
-		for (size_t k = 0; k < one->interval_count; k++)
-			one->intervals[k].allow =
-			    one->intervals[k].allow && one->closed == NULL;
-		all->allow = all->allow || one->allow;
+		if (one->closed != NULL)
+			deny_here(all, one);
 	}
 }
 

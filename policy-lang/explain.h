@@ -39,6 +39,10 @@ struct explanation {
 	size_t interval_count;
 	/* NULL; the end, of `flow`, that the node lets nothing from or to: explain_close. */
 	const struct endpoint *closed;
+	/* From who knows the program of a node: explain_refuse. */
+	const char *refused_by; /* NULL */
+	uint32_t refused_number;
+	const char *note; /* NULL; what else holds on that node */
 };
 
 struct explanations {
@@ -47,6 +51,9 @@ struct explanations {
 	bool allow; /* some family is */
 	struct explanation items[2];
 	size_t count;
+	/* NULL; the same question to the model in which policies that are only watched are
+	 * enforced (model_options.audit_enforced). */
+	const struct explanations *watched;
 	bool
 	    pending; /* false; true by who knows that not all of model is enforced yet */
 };
@@ -64,6 +71,10 @@ struct explain_gate {
 	size_t network_count;
 };
 void explain_close(struct explanations *all, const struct explain_gate *gate);
+/* The node denies it, by the rule of that number and comment, although policy and Routes as
+ * they are written do not. Borrows `by`. */
+void explain_refuse(
+    struct explanations *all, struct explanation *one, uint32_t number, const char *by);
 /* Who decides a flow in one direction, and who would otherwise. */
 void explain_decide(const struct model *m, const struct flow *flow, enum direction dir,
     struct explain_decision *out_decision);

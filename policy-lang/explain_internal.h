@@ -20,6 +20,15 @@ MUST_CHECK bool explain_same_verdict(const struct verdict *a, const struct verdi
 MUST_CHECK bool explain_same_decision(
     const struct explain_decision *a, const struct explain_decision *b);
 
+/* ---- policies that are only watched (explain_watched.c) ---- */
+
+/* What they would have of a port, one family of it; nothing where nobody asked. */
+void explain_watched_text(struct arena *a, struct buf *out,
+    const struct explanations *all, const struct explanation *one);
+/* "watched": {"verdict", "egress", "ingress"}, after a comma. */
+void explain_watched_json(struct arena *a, struct buf *out,
+    const struct explanations *all, const struct explanation *one);
+
 /* ---- words (explain_words.c) ---- */
 
 /* "denied by the mandatory rule "no-metadata" of Policy /guard (world.yaml:39:9)"; `self`

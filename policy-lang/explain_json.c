@@ -280,6 +280,22 @@ add_question(struct buf *out, const struct query *query)
 		buf_add_cstr(out, ", \"port\": null, ");
 }
 
+/* What the node that was asked says beside policy. */
+static void
+add_here(struct buf *out, const struct explanation *one)
+{
+	if (one->refused_by != NULL) {
+		buf_printf(out, ", \"refused\": {\"number\": %u, ",
+		    (unsigned)one->refused_number);
+		add_text(out, "by", one->refused_by);
+		buf_add_char(out, '}');
+	}
+	if (one->note != NULL) {
+		buf_add_cstr(out, ", ");
+		add_text(out, "note", one->note);
+	}
+}
+
 void
 explain_print_json(struct arena *a, struct buf *out, const struct explanations *all)
 {
@@ -304,10 +320,12 @@ explain_print_json(struct arena *a, struct buf *out, const struct explanations *
 			buf_add_cstr(out, ", ");
 			add_address(out, "closed", one->closed);
 		}
+		add_here(out, one);
 		buf_add_cstr(out, ",\n  ");
 		if (all->query.span == QUERY_SERVICE) {
 			add_walks(a, out, one);
 			add_routes(a, out, all->model, one->story);
+			explain_watched_json(a, out, all, one);
 		} else {
 			add_intervals(a, out, all->model, one);
 		}

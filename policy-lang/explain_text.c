@@ -111,6 +111,11 @@ print_notes(struct buf *out, const struct explanations *all,
 		    "known to have it: this node lets nothing from or to it, whatever "
 		    "policy says\n",
 		    ip_format(&one->closed->addr, closed));
+	if (one->refused_by != NULL)
+		buf_printf(out, "note: this node denies it, by its number %u, %s\n",
+		    (unsigned)one->refused_number, one->refused_by);
+	if (one->note != NULL)
+		buf_printf(out, "note: %s\n", one->note);
 	if (one->closed != &one->flow.src)
 		print_note(out, query->src_text, &query->src);
 	if (published || one->closed == &one->flow.dst)
@@ -320,9 +325,10 @@ print_service(struct arena *a, struct buf *out, const struct explanations *all,
 		explain_route_way(a, out, "", one->story);
 	print_consent(out, "", one->walks[DIR_EGRESS].verdict.allow,
 	    one->walks[DIR_INGRESS].verdict.allow);
-	print_closed_way(out, "", one->closed != NULL, one->allow,
-	    one->walks[DIR_EGRESS].verdict.allow,
+	print_closed_way(out, "", one->closed != NULL || one->refused_by != NULL,
+	    one->allow, one->walks[DIR_EGRESS].verdict.allow,
 	    one->walks[DIR_INGRESS].verdict.allow);
+	explain_watched_text(a, out, all, one);
 	if (interval->hi == 0)
 		return;
 	if (interval->lo == interval->hi)

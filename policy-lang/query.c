@@ -329,7 +329,11 @@ query_read_service(
 
 	*out_port = 0;
 	if (proto.ptr == NULL) {
-		if (proto_parse(text, out_proto) && !proto_has_ports(*out_proto))
+		if (str_to_u64(text, UINT8_MAX, &number) && number != PROTO_ANY)
+			*out_proto = (uint8_t)number;
+		else if (!proto_parse(text, out_proto))
+			*out_proto = PROTO_TCP;
+		if (!proto_has_ports(*out_proto))
 			return true;
 		buf_printf(
 		    why, "\"%.*s\" is not PORT/PROTO, such as 443/tcp", STR_ARG(text));

@@ -3,6 +3,7 @@
  */
 #include "policy-lang/cli/cli.h"
 #include "policy-lang/explain.h"
+#include "policy-lang/load.h"
 
 typedef void (*explanations_printer)(
     struct arena *, struct buf *, const struct explanations *);
@@ -27,11 +28,38 @@ tell_workload(struct cli *cli, struct resolver *resolver, const struct str *word
 	return true;
 }
 
+/* The same question, were what is only watched enforced; false: it cannot be asked. */
+static bool
+ask_watched(struct cli *cli, const struct str *words, struct explanations *out)
+{
+	struct model_options options = cli->model_options;
+	struct arena *a = cli->arena;
+	struct resolver *resolver;
+	struct diag_list diags; /* which have been told */
+	struct buf why = {0};
+	struct query query;
+	struct model *m;
+	bool ok;
+
+	options.audit_enforced = true;
+	diag_list_init(&diags, a);
+	if (cli->model->audit_count == 0 ||
+	    !model_load(a, &cli->bundle, &options, &diags, &m))
+		return false;
+	resolver = resolver_new(a, m);
+	resolver_learns(resolver, cli->learnt);
+	ok = query_read_wide(resolver, words, cli->word_count, &query, &why) &&
+	     explain_query(a, m, &query, cli->family, out);
+	resolver_free(resolver);
+	buf_free(&why);
+	return ok;
+}
+
 static bool
 tell_connection(struct cli *cli, struct resolver *resolver, const struct str *words,
     struct buf *text)
 {
-	struct explanations all;
+	struct explanations all, watched;
 	struct query query;
 
 	if (!query_read_wide(resolver, words, cli->word_count, &query, text))
@@ -40,6 +68,8 @@ tell_connection(struct cli *cli, struct resolver *resolver, const struct str *wo
 		query_explain_incomparable(&query, cli->family, text);
 		return false;
 	}
+	if (ask_watched(cli, words, &watched))
+		all.watched = &watched;
 	print_explanations[cli->output](cli->arena, text, &all);
 	return true;
 }

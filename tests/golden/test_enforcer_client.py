@@ -171,26 +171,70 @@ def test_flows_that_end_in_the_midst_of_one(daemon, options):
     assert done.stderr == "ringfence-enforcer flows: the answer ends in the midst of a line\n"
 
 
-def test_flows_that_follow_are_wanted_as_well(daemon):
-    """Of what there was the last; then what comes, at once, until the daemon has gone."""
-    it = daemon(flows_follow=LINES + "\n")
+def mark(engine, records, lost=0):
+    return json.dumps({"mark": {"engine": engine, "records": records, "lost": lost}}) + "\n"
+
+
+@contextlib.contextmanager
+def following(daemon, *options):
     process = subprocess.Popen(
-        [rf.program("ringfence-enforcer"), "flows", "--follow", "--control", it.path, "--verdict",
-         "deny", "--count", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        [rf.program("ringfence-enforcer"), "flows", "--follow", "--control", daemon.path,
+         "--timeout", "1", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_flows_that_follow_are_wanted_as_well(daemon):
+    """Of what there was the last; then what comes, at once, until no daemon is there."""
+    it = daemon(flows_follow=LINES + "\n")
+    with following(it, "--verdict", "deny", "--count", "1") as process:
         assert numbers(process.stdout.readline()) == [6]
         assert it.asked == ["flows-follow 1000 mark"]
         for record in (FLOWS[4], FLOWS[1]):
             it.held[0].sendall(json.dumps(record).encode()[:50])
             it.held[0].sendall(json.dumps(record).encode()[50:] + b"\n")
         assert numbers(process.stdout.readline()) == [2]
+        it.path.unlink()
         it.held[0].close()
-        assert process.communicate(timeout=WAIT_S) == (
-            "", "ringfence-enforcer flows: the daemon has ended\n")
+        assert process.communicate(timeout=WAIT_S) == ("", (
+            "ringfence-enforcer flows: the daemon has ended; waiting for another\n"
+            "ringfence-enforcer flows: there is no daemon any more\n"))
         assert process.returncode == 2
-    finally:
-        process.kill()
-        process.communicate()
+
+
+def test_flows_that_follow_go_on_when_the_daemon_does(daemon):
+    """From where they ended, whatever was wanted of it; and how many were missed is told."""
+    one, two, three = (json.dumps(FLOWS[i]) + "\n" for i in (0, 1, 2))
+    it = daemon(flows_follow=one + mark(7, 100, 3))
+    with following(it, "-o", "json") as process:
+        assert numbers(process.stdout.readline()) == [1]
+        it.held[0].sendall(two.encode())
+        assert numbers(process.stdout.readline()) == [2]
+
+        def after(answer, line, missed):
+            it.answers = {"flows-follow": answer}
+            it.held[-1].sendall(b'{"half')  # no record: it comes again, or never
+            it.held[-1].close()
+            assert process.stdout.readline() == line
+            assert process.stderr.readline().endswith("has ended; waiting for another\n")
+            assert process.stderr.readline() == (
+                f"ringfence-enforcer flows: it goes on; missed: {missed}\n")
+
+        # The same, which counts what it could not send.
+        after(three + mark(7, 105, 3), three, "3 records")
+        after(one + mark(7, 106, 8), one, "0 records, 5 logged packets")
+        # Another begins anew.
+        after(two + mark(9, 3, 1), two, "2 records, and what had not been told when it ended, "
+                                        "1 logged packets")
+        # One of before, that does not tell where it is.
+        after(three + "\n", three, "it is not known how many")
+        after(one + "\n", one, "it is not known how many")
+        assert it.asked == ["flows-follow 100 mark"] + [
+            f"flows-follow 1000 mark {place}" for place in ("7 101", "7 105", "7 106", "9 3")
+        ] + ["flows-follow 0 mark"]
 
 
 def test_flows_as_yaml(daemon):
@@ -349,7 +393,7 @@ def test_options_of_other_commands_are_refused(daemon, words):
 
 @pytest.mark.parametrize("words, text", [
     (["flows", "--verdict", "drop"], "no such verdict (deny, allow, cut, audit): drop"),
-    (["rules", "--verdict", "cut"], "no such verdict of a rule (deny, allow): cut"),
+    (["rules", "--verdict", "cut"], "no such verdict of a rule (deny, allow, audit): cut"),
     (["flows", "--direction", "in"], "no such direction (ingress, egress): in"),
     (["flows", "--namespace", "shop"], "no path of a namespace, such as /acme/shop: shop"),
     (["flows", "--from", "a/b"], "no address, network, path, node/NAME or name: a/b"),

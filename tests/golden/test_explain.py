@@ -323,3 +323,47 @@ spec: {{network: {{connectionsPerSecond: 1.5, connections: 7}}}}
     assert told("192.0.2.1", "/t/a/a", "80/tcp") == arriving[1:]
     assert told("/t/a/a", "/t/a/a", "80/tcp") == []
     assert told("192.0.2.1", "192.0.2.2", "80/tcp") == []
+
+
+def test_what_watched_policies_would_have_is_told(tmp_path):
+    """Beside the verdict, which they do not change; of an end or of both."""
+    def policy(**rule):
+        return {"apiVersion": NATIVE, "kind": "Policy", "metadata": {"name": "no", "namespace": "/"},
+                "spec": {"enforcement": "audit", "mandatory": {"egress": [rule]}}}
+
+    world = [{"apiVersion": NATIVE, "kind": "Workload", "metadata": {"name": "a", "namespace": "/"},
+              "spec": {"ips": ["10.0.0.1"]}}]
+    path = tmp_path / "world.json"
+
+    def ask(*policies, output="json"):
+        path.write_text("\n---\n".join(json.dumps(item) for item in [*world, *policies]))
+        done = rf.run("explain", "-o", output, path, "--", "/a", "192.0.2.1", "80/tcp")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "watched" not in json.loads(ask())["families"][0]
+    assert "only watched" not in ask(output="text")
+    denies = policy(name="shut", action="deny", to=[{"cidr": "192.0.2.0/24"}])
+    answer = json.loads(ask(denies))
+    watched = answer["families"][0]["watched"]
+    assert answer["verdict"] == "allow" and watched["verdict"] == "deny"
+    assert watched["egress"]["rule"]["name"] == "shut"
+    assert watched["ingress"]["rule"] is None
+    assert ("(enforcement: audit): with them it would be denied\n"
+            '  egress: denied by the mandatory rule "shut" of Policy /no') in ask(denies, output="text")
+    elsewhere = policy(action="deny", to=[{"cidr": "192.0.3.0/24"}])
+    assert "(enforcement: audit): they would change nothing" in ask(elsewhere, output="text")
+
+
+def test_a_protocol_may_be_asked_about_by_its_number():
+    """Which flows are told of; rules name none of them, and those without ports take it in."""
+    path, pods = FIXTURE / "cluster.yaml", ("x/a", "y/a")
+    assert can([path], [f"{' '.join(pods)} 47", f"{' '.join(pods)} 253"]) == ["allow", "allow"]
+    for number in ("6", "17", "132"):
+        done = rf.run("can", path, "--", *pods, number)
+        assert done.returncode == 2 and "443/tcp" in done.stderr
+    for number in ("0", "256", "047", "-1"):
+        assert rf.run("can", path, "--", *pods, number).returncode == 2
+    answer = explain([path], *pods, "47")
+    assert answer["proto"] == "47" and answer["verdict"] == "allow"
+    assert answer["families"][0]["interval"]["proto"] == "other"

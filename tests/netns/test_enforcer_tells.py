@@ -179,7 +179,7 @@ def test_flows_command_shows_recent_and_follows(lab, enforcer):
     assert json.loads(recent[0]) == enforcer.flows()[0]
     reader = lab.node.popen(
         [rf.program("ringfence-enforcer"), "flows", "--follow", "--count", "0",
-         "--control", str(enforcer.socket)], stdout=subprocess.PIPE)
+         "--control", str(enforcer.socket)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         os.set_blocking(reader.stdout.fileno(), False)
         seen = b""
@@ -192,6 +192,12 @@ def test_flows_command_shows_recent_and_follows(lab, enforcer):
 
         wait_until(follow, 60, "a followed record")
         assert json.loads(seen.splitlines()[0])["src"]["workload"] == "mon"
+        # The engine is another: so is what it has counted.
+        os.kill(enforcer.role("engine"), signal.SIGKILL)
+        assert reader.stderr.readline().endswith(b"the daemon has ended; waiting for another\n")
+        assert re.search(rb"it goes on; missed: 0 records, and what", reader.stderr.readline())
+        seen = b""
+        wait_until(follow, 60, "a record of another engine")
         lab.probe("world", str(lab.host("db").address(6)), "tcp", 80)
         wait_until(lambda: any(":" in flow["src"]["address"] for flow in enforcer.flows()),
                    30, "a record of IPv6")
@@ -204,6 +210,7 @@ def test_flows_command_shows_recent_and_follows(lab, enforcer):
         reader.kill()
         reader.wait()
         reader.stdout.close()
+        reader.stderr.close()
 
 
 def test_flow_file_is_reopened_on_sighup(lab, enforcer):
@@ -282,6 +289,26 @@ def test_explain_says_what_the_tool_says(enforcer):
     assert asked == json.loads(
         rf.run("explain", enforcer.policy, "-o", "json", "--", *words).stdout)
     assert asked["verdict"] == "deny"
+
+
+def test_explain_knows_the_node_s_own_addresses(lab, enforcer):
+    """Which no document tells; without a kernel role nobody does, and there is an answer."""
+    address = str(lab.node.address(4))
+
+    def end():
+        return enforcer.ask_json("explain", "203.0.113.1", address, "80/tcp")["dst"]
+
+    assert end() == "node/node-1"
+    assert enforcer.ask_json("explain", str(lab.node.address(6)), "/acme/shop/web",
+                             "80/tcp")["src"] == "node/node-1"
+    assert enforcer.ask_json("explain", "203.0.113.1", "203.0.113.2", "80/tcp")["dst"] == \
+        "203.0.113.2"
+    os.kill(enforcer.process.pid, signal.SIGSTOP)  # it starts no other
+    try:
+        os.kill(enforcer.role("kernel"), signal.SIGKILL)
+        wait_until(lambda: end() == address, 60, "it to be noticed")
+    finally:
+        os.kill(enforcer.process.pid, signal.SIGCONT)
 
 
 def test_explain_knows_that_nothing_passes_to_whom_nobody_knows(lab, enforcer):
@@ -589,7 +616,14 @@ def test_trace_follows_what_is_published(lab, enforcer):
 
 
 def test_trace_follows_what_the_node_sends(lab, enforcer):
-    """Without host protection no rule of policy is on its way."""
+    """Without host protection no rule of policy is on its way. Whether a document says which
+    addresses the node has does not matter."""
+    web, world = (str(lab.host(name).address(4)) for name in ("web", "world"))
+    answer = trace(lab, enforcer, ("node-1", web, "tcp", 80), "node/node-1", web, "80/tcp")
+    assert [step["chain"] for step in answer["steps"]] == ["output"]
+    answer = trace(lab, enforcer, ("world", str(lab.node.address(4)), "tcp", 80), world,
+                   "node/node-1", "80/tcp")
+    assert [step["chain"] for step in answer["steps"]] == ["input"]
     before = enforcer.generation()
     enforcer.write("node.yaml", f"""\
 apiVersion: v1
@@ -598,7 +632,6 @@ metadata: {{name: node-1}}
 status: {{addresses: [{{type: InternalIP, address: "{lab.node.address(4)}"}}]}}
 """)
     enforcer.wait_generation(before + 1)
-    web = str(lab.host("web").address(4))
     answer = trace(lab, enforcer, ("node-1", web, "tcp", 80), "node/node-1", web, "80/tcp")
     assert answer["verdict"] == "accept"
     assert [step["chain"] for step in answer["steps"]] == ["output"]

@@ -460,6 +460,15 @@ def test_policy_in_audit_denies_nothing_and_tells_what_it_would(lab, idle, estab
             flow, = audited(idle)
             assert flow["dst"]["workload"] == "db" and flow["reason"] == "isolation"
             assert flow["policy"]["name"] == "db" and flow["direction"] == "ingress"
+            rule, = idle.ask_json("rules", "--verdict", "audit", "--used")
+            assert (rule["action"], rule["packets"], rule["bytes"]) == ("audit", 1, 0)
+            assert (rule["policy"], rule["isolation"], rule["file"], rule["line"]) == (
+                "db", True, flow["policy"]["file"], flow["policy"]["line"])
+            numbers = [rule["number"] for rule in idle.ask_json("rules")]
+            assert rule["number"] in numbers and numbers == sorted(set(numbers))
+            asked = idle.ask_json("explain", "203.0.113.1", "/acme/shop/db", "80/tcp")
+            assert asked["verdict"] == "allow"
+            assert asked["families"][0]["watched"]["ingress"]["reason"] == "isolation"
             assert "would deny: 1 connections by Policy /acme/shop/db" in \
                 idle.ask("status").stdout
             assert idle.metric("ringfence_audit_denied_connections_total") == 1

@@ -161,7 +161,7 @@ explains(struct buf *out)
 	    STR("/acme/second"), STR("2001:db8::1"), STR("80/tcp")};
 
 	out->len = 0;
-	control_answer_explain(engine, words, false, out);
+	control_answer_explain(engine, words, false, NULL, 0, out);
 	return !str_starts(buf_str(out), STR("{\"error\""));
 }
 

@@ -76,6 +76,23 @@ START_TEST(first_packet_is_told_at_once)
 }
 END_TEST
 
+START_TEST(what_is_held_is_told_later_as_it_was)
+{
+	flows_hold(flows, true);
+	add_at(packet(5, 1, 1000, 80), 0);
+	add_at(packet(5, 1, 1001, 80), 1500);
+	ck_assert(tick_at(2000));
+	ck_assert_uint_eq(record_count, 0);
+	flows_hold(flows, false);
+	ck_assert(tick_at(2001));
+	ck_assert_uint_eq(record_count, 1);
+	ck_assert_uint_eq(records[0].count, 2);
+	ck_assert_int_eq(records[0].time.ns, (int64_t)(1000 * MS));
+	add_at(packet(6, 1, 1000, 80), 2002);
+	ck_assert_uint_eq(record_count, 2);
+}
+END_TEST
+
 START_TEST(packets_of_a_second_are_one_record)
 {
 	for (unsigned i = 0; i < 10; i++)
@@ -196,6 +213,7 @@ make_suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, first_packet_is_told_at_once);
+	tcase_add_test(tc, what_is_held_is_told_later_as_it_was);
 	tcase_add_test(tc, packets_of_a_second_are_one_record);
 	tcase_add_test(tc, flow_that_goes_on_is_told_each_second);
 	tcase_add_test(tc, flow_that_ended_is_forgotten_and_told_anew);

@@ -3,8 +3,14 @@
  * the element, of however many there are, and nothing where it was none.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <linux/capability.h>
+
+#include "common/proc.h"
 #include "enforcer/plan.h"
 #include "nft_namespace.h"
 
@@ -170,6 +176,42 @@ START_TEST(what_is_of_no_operation_is_told_of_none)
 }
 END_TEST
 
+static bool
+is_told(int rc)
+{
+	bool told = rc == ERR_DENIED && strstr(err.msg, "needs CAP_NET_ADMIN") != NULL;
+
+	if (!told)
+		(void)fprintf(stderr, "%d: %s\n", rc, err.msg);
+	err = ERR_INIT;
+	return told;
+}
+
+/* The socket was opened by who had it; its messages are sent by who has not: be it the first,
+ * which takes room for it, or another. */
+START_TEST(want_of_the_capability_is_told_as_such)
+{
+	const struct op op = {.kind = OP_ADD, .set = SET_LOCAL4_IN};
+	const struct op_batch batch = make_batch(&op);
+	struct nft_refusal refusal;
+	uint32_t now;
+	int status;
+	pid_t child;
+
+	if (_i == 1)
+		(void)make_table();
+	child = fork(); /* what is given up is gone for good */
+	if (child == 0)
+		_exit(proc_give_up(CAP_NET_ADMIN, &err) == 0 &&
+			      is_told(nft_claim(nft, &err)) &&
+			      is_told(nft_apply(nft, &batch, 0, &now, &refusal, &err))
+			  ? 0
+			  : 1);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -179,5 +221,6 @@ main(void)
 	    tc, refused_element_is_the_one_that_is_told, 0, (int)ARRAY_LEN(sets));
 	tcase_add_test(tc, element_that_is_not_there_is_told);
 	tcase_add_test(tc, what_is_of_no_operation_is_told_of_none);
+	tcase_add_loop_test(tc, want_of_the_capability_is_told_as_such, 0, 2);
 	return run_suite("nft_refusals", tc);
 }
