@@ -222,14 +222,21 @@ reload(struct parent *p)
 }
 
 static void
+on_reload(uv_timer_t *timer)
+{
+	proc_notify("RELOADING=1");
+	reload(timer->data);
+	proc_notify("READY=1");
+}
+
+static void
 on_signal(uv_signal_t *handle, int number)
 {
 	struct parent *p = handle->data;
 
 	if (number == SIGHUP) {
-		proc_notify("RELOADING=1");
-		reload(p);
-		proc_notify("READY=1");
+		if (uv_timer_start(&p->reload, on_reload, 0, 0) != 0)
+			base_die("cannot start a timer");
 		return;
 	}
 	log_info("stopping", "signal=%d", number);
@@ -254,6 +261,9 @@ init(struct parent *p, const struct parent_options *options)
 		    uv_signal_start(&p->signals[i], on_signal, numbers[i]) != 0)
 			base_die("cannot take signals");
 	}
+	p->reload.data = p;
+	if (uv_timer_init(&p->loop, &p->reload) != 0)
+		base_die("cannot make a timer");
 	for (size_t i = 0; i < ROLE_SLOTS; i++) {
 		p->roles[i].parent = p;
 		p->roles[i].id = (enum role_id)i;
@@ -338,6 +348,7 @@ finish(struct parent *p)
 		uv_close((uv_handle_t *)&p->roles[i].restart, NULL);
 	for (size_t i = 0; i < ARRAY_LEN(p->signals); i++)
 		uv_close((uv_handle_t *)&p->signals[i], NULL);
+	uv_close((uv_handle_t *)&p->reload, NULL);
 	(void)uv_run(&p->loop, UV_RUN_DEFAULT); /* until all handles are closed */
 	(void)uv_loop_close(&p->loop);          /* they are */
 	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++)

@@ -78,6 +78,7 @@ struct parent {
 	size_t dns_fd_count;
 	int nft_fd; /* the kernel roles', one after the other */
 	uv_signal_t signals[3];
+	uv_timer_t reload; /* once for all SIGHUP that have come */
 	int ready_fd;
 	int status; /* of our exit */
 	bool told_ready;

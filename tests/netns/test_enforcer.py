@@ -1,6 +1,7 @@
 """The daemon: policy from files into the kernel, whatever becomes of the files."""
 
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -492,6 +493,22 @@ def test_sighup_with_a_bad_configuration_changes_nothing(lab, enforcer):
     assert re.search(r'config at=".*enforcer.yaml:2:1" message=.*sorces', enforcer.log())
     assert enforcer.status()["state"] == "enforcing"
     assert lab.probe("world", "db", "tcp", 80).state == "closed"
+
+
+def test_many_sighups_are_few_reloads(lab, enforcer):
+    """What has come meanwhile is done by one; policy does not wait for hundreds."""
+    def arrived():
+        text = pathlib.Path(f"/proc/{enforcer.process.pid}/status").read_text()
+        pending = int(re.search(r"ShdPnd:\s*(\w+)", text)[1], 16)
+        return not pending >> (signal.SIGHUP - 1) & 1
+
+    for _ in range(300):
+        enforcer.process.send_signal(signal.SIGHUP)
+        wait_until(arrived)
+    enforcer.write("db.yaml", DB.replace("5432", "80"))
+    wait_until(lambda: lab.probe("web", "db", "tcp", 80).state == "open", WAIT_S, "an edit")
+    assert 0 < enforcer.log().count("reloaded") < 300
+    assert lab.probe("web", "db", "tcp", 5432).state == "closed"
 
 
 def test_second_daemon_does_not_start(lab, enforcer):
