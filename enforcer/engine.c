@@ -346,6 +346,7 @@ on_tick(uv_timer_t *timer)
 	struct engine *e = timer->data;
 
 	engine_flows_tick(e);
+	engine_load_tick(e);
 	engine_audit_tick(e);
 	engine_attach_tick(e);
 	engine_names_tick(e);
