@@ -279,6 +279,7 @@ init(struct parent *p, const struct parent_options *options)
 	parent_kube_init(p);
 	parent_control_init(p);
 	parent_bridge_init(p);
+	parent_watch_init(p);
 }
 
 static bool
@@ -330,6 +331,7 @@ finish(struct parent *p)
 	proc_notify("STOPPING=1");
 	parent_kube_fini(p);
 	parent_bridge_fini(p);
+	parent_watch_fini(p);
 	parent_stop_role(p, ROLE_DNS);
 	parent_stop_role(p, ROLE_ENGINE);
 	parent_stop_role(p, ROLE_AUDIT);
