@@ -159,16 +159,34 @@ keep_fixed(
 	now->steering = steering_copy(arena, &old->steering);
 }
 
+/* Of a directory that was a source before: no file is no answer where there were some. */
+static bool
+had_files(const struct parent *p, const char *directory)
+{
+	bool had = false;
+
+	for (size_t i = 0; i < p->directory_count; i++)
+		had |= strcmp(p->directories[i], directory) == 0 &&
+		       p->source_files[p->directory_sources[i]].had_files;
+	return had;
+}
+
 static void
 watch_sources(struct parent *p)
 {
+	bool had[ENFORCER_MAX_SOURCES] = {false};
 	struct err err = ERR_INIT;
 
+	for (size_t i = 0; i < p->config->source_count; i++)
+		had[i] = !p->config->sources[i].kubernetes &&
+			 had_files(p, p->config->sources[i].directory);
 	sources_free(p->sources);
 	p->sources = NULL;
 	p->directory_count = 0;
-	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++)
+	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++) {
 		files_source_fini(&p->source_files[i]);
+		p->source_files[i].had_files = had[i];
+	}
 	p->directories =
 	    ARENA_ARRAY(p->config_arena, p->config->source_count, const char *);
 	for (size_t i = 0; i < p->config->source_count; i++) {
