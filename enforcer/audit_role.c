@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "enforcer/audit_event.h"
+#include "enforcer/link.h"
 #include "enforcer/messages.h"
 #include "enforcer/settings.h"
 
@@ -157,6 +158,10 @@ on_parent(struct audit_role *a)
 
 	if (rc == 0)
 		return;
+	if (rc == 1 && msg.type == MSG_PING) {
+		link_pong(a->parent);
+		return;
+	}
 	if (rc == 1 && msg.type == MSG_ENGINE_LINK && msg.fd_count == 1) {
 		proc_channel_close(&a->engine);
 		proc_channel_init(&a->engine, msg.fds[0]);

@@ -225,6 +225,9 @@ on_parent_message(void *arg, struct proc_msg *msg)
 		return on_settings(d, msg);
 	case MSG_ENGINE_LINK:
 		return on_engine_link(d, msg);
+	case MSG_PING:
+		link_pong(d->parent);
+		return true;
 	case MSG_STOP:
 		uv_stop(&d->loop);
 		return true;

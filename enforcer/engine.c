@@ -291,6 +291,14 @@ on_unfiltered(struct engine *e, struct proc_msg *msg)
 }
 
 static bool
+on_ping(struct engine *e, struct proc_msg *msg)
+{
+	(void)msg; /* it says nothing more */
+	link_pong(e->parent);
+	return true;
+}
+
+static bool
 on_stop(struct engine *e, struct proc_msg *msg)
 {
 	(void)msg; /* it says nothing more */
@@ -305,6 +313,7 @@ static const struct {
 } orders[] = {
     {MSG_SETTINGS, on_settings},
     {MSG_STOP, on_stop},
+    {MSG_PING, on_ping},
     {MSG_SOURCE, engine_take_source},
     {MSG_SOURCE_EDIT, engine_take_source_edit},
     {MSG_KERNEL_LINK, on_kernel_link},
@@ -346,6 +355,7 @@ on_tick(uv_timer_t *timer)
 	struct engine *e = timer->data;
 
 	engine_flows_tick(e);
+	engine_load_tick(e);
 	engine_audit_tick(e);
 	engine_attach_tick(e);
 	engine_names_tick(e);

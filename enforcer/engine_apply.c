@@ -353,8 +353,8 @@ restores_first(const struct engine *e)
 	return a->candidate_refused && (a->heal || wants_midstream(e));
 }
 
-static bool
-takes_candidate(const struct engine *e)
+bool
+engine_apply_takes_candidate(const struct engine *e)
 {
 	return e->apply.candidate != NULL && !audit_holds(e) && !restores_first(e);
 }
@@ -396,7 +396,7 @@ engine_apply_step(struct engine *e)
 		engine_commit_send(e);
 	} else if (must_wait(e)) {
 		engine_apply_step_after(e, PACE_RETRY_FIRST_MS);
-	} else if (takes_candidate(e)) {
+	} else if (engine_apply_takes_candidate(e)) {
 		struct program *p = a->candidate;
 
 		a->candidate = NULL;

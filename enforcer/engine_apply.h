@@ -119,6 +119,8 @@ void engine_apply_recompiled(
  * that is not in force. */
 MUST_CHECK struct table_content engine_apply_desired(
     const struct engine *e, struct arena *arena);
+/* Whether a program waits that nothing keeps from being put in force, but for its time. */
+MUST_CHECK bool engine_apply_takes_candidate(const struct engine *e);
 /* Does what can be done next. */
 void engine_apply_step(struct engine *e);
 /* The kernel role says hello, with the ruleset's generation; or is gone. */

@@ -55,6 +55,7 @@ put_back(struct engine *e)
 {
 	struct engine_apply *a = &e->apply;
 	struct program *p = a->pending;
+	const bool closes = a->current == NULL && p->skeleton;
 
 	/* Current is what is not in the kernel: all of it is made again. */
 	if (a->changed) {
@@ -72,10 +73,12 @@ put_back(struct engine *e)
 	a->restoring = false;
 	if (p == a->current)
 		a->heal = true;
-	else if (a->candidate == NULL)
+	else if (a->candidate == NULL && !closes)
 		a->candidate = p;
 	else
 		engine_refused_drop_program(e, p);
+	/* Nothing is in force: what closes is made, or made again, if there is no table. */
+	a->suspect |= a->current == NULL;
 }
 
 static void

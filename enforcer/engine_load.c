@@ -424,8 +424,8 @@ engine_load_ill(const struct engine *e, monotime_t now)
 }
 
 /* The run has its own settings and descriptors: ours may change meanwhile. */
-static bool
-copy_input(struct engine *e)
+static int
+copy_input(struct engine *e, struct err *err)
 {
 	struct engine_load *l = &e->load;
 
@@ -448,7 +448,7 @@ copy_input(struct engine *e)
 		l->settings.sources[i].kubernetes = from->kubernetes;
 		l->fds[i] = fcntl(e->sources[i].bundle_fd, F_DUPFD_CLOEXEC, 0);
 		if (l->fds[i] < 0)
-			return false;
+			return err_sys(err, "cannot read a source");
 		l->fd_count = i + 1;
 	}
 	l->settings.workload_networks =
@@ -465,7 +465,7 @@ copy_input(struct engine *e)
 		memcpy(l->settings.workload_interfaces, e->settings.workload_interfaces,
 		    e->settings.workload_interface_count *
 			sizeof(struct interface_pattern));
-	return true;
+	return 0;
 }
 
 /* All of a source that is no longer at hand must come again. False: something has yet to. */
@@ -507,6 +507,13 @@ engine_load_whole(struct engine *e)
 }
 
 void
+engine_load_tick(struct engine *e)
+{
+	if (e->load.starved)
+		start_run(e);
+}
+
+void
 engine_load_recompile(struct engine *e, monotime_t arrived)
 {
 	struct engine_load *l = &e->load;
@@ -533,19 +540,27 @@ static void
 start_run(struct engine *e)
 {
 	struct engine_load *l = &e->load;
+	struct err err = ERR_INIT;
+	int rc;
 
 	if (l->running || !l->dirty || e->stopping || !has_all(e))
 		return;
 	l->work.data = l;
 	l->dirty = false;
 	engine_names_settle(e);
-	if (!copy_input(e) ||
-	    uv_queue_work(&e->loop, &l->work, work, after_work) != 0) {
+	rc = copy_input(e, &err);
+	if (rc == 0 && uv_queue_work(&e->loop, &l->work, work, after_work) != 0)
+		rc = err_set(&err, ERR_SYSTEM, "cannot start a thread");
+	if (rc != 0) {
 		close_run_fds(l);
-		l->dirty = true; /* with whatever comes next */
-		log_error("program-refused", "detail=\"cannot start a thread\"");
+		l->dirty = true;
+		if (!l->starved)
+			log_error(
+			    "program-held", "detail=%s", log_quote(str_from(err.msg)));
+		l->starved = true;
 		return;
 	}
+	l->starved = false;
 	l->taken = l->arrived;
 	l->arrived.ns = 0;
 	l->began = monotime_now();

@@ -108,17 +108,24 @@ judge_rules(struct engine *e, const struct kernel_observation *o)
 }
 
 /* Nothing of ours is in force yet, and nothing is there: close what is to be closed, unless
- * policy is ready and does not have to wait until it is on record. */
+ * policy is ready, has not been refused, and does not have to wait until it is on record. */
 static void
 close_at_boot(struct engine *e)
 {
+	struct engine_apply *a = &e->apply;
 	struct program *p;
 
 	if (!e->settings.boot_closed ||
 	    (e->settings.workload_network_count == 0 &&
 		e->settings.workload_interface_count == 0) ||
-	    (e->apply.candidate != NULL && !e->settings.audit_required))
+	    (a->candidate != NULL && !a->candidate_refused &&
+		!e->settings.audit_required))
 		return;
+	if (monotime_now().ns < a->commit_after.ns) { /* the last was refused */
+		a->suspect = true;
+		a->look_after = a->commit_after;
+		return;
+	}
 	p = program_make_skeleton(&e->settings);
 	if (p->ok) {
 		engine_apply_begin(e, p);
@@ -143,16 +150,39 @@ is_fresh(const struct kernel_observation *o)
 }
 
 static void
+not_read(struct engine *e, const struct kernel_observation *o)
+{
+	struct engine_apply *a = &e->apply;
+
+	log_error("table-not-read", "detail=%s", log_quote(str_from(o->detail)));
+	a->suspect = true;
+	a->look_after.ns = monotime_now().ns + LOOK_MOST_US * UINT64_C(1000);
+}
+
+/* Nothing of ours is in force: is something there? As long as that cannot be told, what could
+ * be put in force waits no longer; all else does. */
+static void
+take_first_observation(struct engine *e, const struct kernel_observation *o)
+{
+	if (o->code != 0 && o->code != ERR_NOT_FOUND) {
+		not_read(e, o);
+		e->apply.suspect = !engine_apply_takes_candidate(e);
+		return;
+	}
+	e->adopt.fresh = is_fresh(o);
+	engine_gone_note(
+	    e, o->table.elements + SET_OWN4, o->table.element_count + SET_OWN4);
+	if (o->code == ERR_NOT_FOUND)
+		close_at_boot(e);
+}
+
+static void
 take_observation(struct engine *e, const struct kernel_observation *o)
 {
 	struct engine_apply *a = &e->apply;
 
 	if (a->current == NULL) {
-		e->adopt.fresh = is_fresh(o);
-		engine_gone_note(
-		    e, o->table.elements + SET_OWN4, o->table.element_count + SET_OWN4);
-		if (o->code == ERR_NOT_FOUND)
-			close_at_boot(e);
+		take_first_observation(e, o);
 		return;
 	}
 	switch (o->code) {
@@ -173,11 +203,8 @@ take_observation(struct engine *e, const struct kernel_observation *o)
 			engine_apply_need_heal(e, true, o->detail);
 		break;
 	default:
-		log_error(
-		    "table-not-read", "detail=%s", log_quote(str_from(o->detail)));
-		a->suspect = true;
+		not_read(e, o);
 		engine_apply_retry(e);
-		a->look_after.ns = monotime_now().ns + LOOK_MOST_US * UINT64_C(1000);
 		break;
 	}
 }

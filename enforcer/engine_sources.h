@@ -42,7 +42,8 @@ struct engine_source {
 struct engine_load {
 	uv_work_t work;
 	bool running;
-	bool dirty;                      /* something came since the last start */
+	bool dirty;   /* something came since the last start */
+	bool starved; /* it could not be started for want of something; told of */
 	struct engine_settings settings; /* of the run: a copy, in `arena` */
 	struct arena *arena;
 	int fds[ENFORCER_MAX_SOURCES]; /* of the run */
@@ -133,6 +134,8 @@ void engine_source_readable(struct engine *e, size_t index);
 void engine_source_edited(struct engine *e, const struct queued_edit *edit);
 /* What is in force follows by loading all of them. */
 void engine_load_whole(struct engine *e);
+/* A load that could not be started for want of descriptors is tried again. */
+void engine_load_tick(struct engine *e);
 /* The model of the program in force has changed: it is to be compiled anew. */
 void engine_load_recompile(struct engine *e, monotime_t arrived);
 /* How long the run has taken that there is; 0: none. */

@@ -441,6 +441,14 @@ files_read_source(struct files_source *s, const char *directory)
 		news = note_failure(s, &why);
 		goto out;
 	}
+	if (s->had_files && bundle.count == 0) {
+		buf_printf(&why,
+		    "%s: error: has no policy file any more: what was there goes on "
+		    "until there is one, which may say nothing [file-read]",
+		    directory);
+		news = note_failure(s, &why);
+		goto out;
+	}
 	bundle_digest(&bundle, digest);
 	if (s->known && !s->edited && s->why.len == 0 && s->bundle_fd >= 0 &&
 	    memcmp(digest, s->digest, sizeof(digest)) == 0)
@@ -452,6 +460,7 @@ files_read_source(struct files_source *s, const char *directory)
 	}
 	files_source_fini(s);
 	s->known = true;
+	s->had_files = bundle.count != 0;
 	s->bundle_fd = fd;
 	memcpy(s->digest, digest, sizeof(digest));
 	for (size_t i = 0; i < bundle.count; i++)
@@ -499,6 +508,17 @@ read_names(struct files_edit *e, const char *const *names, size_t count,
 	return bytes <= EDIT_MOST_BYTES;
 }
 
+/* True if no file would be left. */
+static bool
+takes_all(const struct files_source *s, const struct files_edit *e)
+{
+	size_t known = 0;
+
+	for (size_t i = 0; i < e->gone_count; i++)
+		known += map_get(&s->hashes, e->gone[i]) != NULL;
+	return e->changed.count == 0 && known != 0 && known == s->hashes.len;
+}
+
 /* Leaves out what is the same as before. */
 static void
 note_edit(struct files_source *s, struct files_edit *e)
@@ -527,8 +547,10 @@ files_read_edit(struct files_source *s, const char *const *names, size_t count,
 
 	*out = (struct files_edit){.arena = arena_new()};
 	diag_list_init(&diags, out->arena);
-	if (s->known && s->why.len == 0 && read_names(out, names, count, &diags)) {
+	if (s->known && s->why.len == 0 && read_names(out, names, count, &diags) &&
+	    !takes_all(s, out)) {
 		note_edit(s, out);
+		s->had_files |= s->hashes.len != 0;
 		answer = out->changed.count + out->gone_count != 0 ? FILES_EDITED
 								   : FILES_SAME;
 	}

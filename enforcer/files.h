@@ -59,11 +59,13 @@ struct files_source {
 	struct map hashes;  /* of its files since then: by name, struct files_hash */
 	size_t unread;      /* of those, which could not be read */
 	bool edited;        /* some file is another than in the bundle */
+	bool had_files;     /* it had some: that all are gone says nothing */
 	struct buf why;     /* "" or why it cannot be read */
 };
 
 /* Reads a directory again, as a whole. Returns true if that is news: another bundle, or another
- * reason why there is none. */
+ * reason why there is none. One that has lost all of its files was not mounted, or was removed by
+ * mistake: it cannot be read. */
 MUST_CHECK bool files_read_source(struct files_source *s, const char *directory);
 
 /* Some files of a directory that was read before. */

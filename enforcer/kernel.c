@@ -9,6 +9,7 @@
 #include "enforcer/blob.h"
 #include "enforcer/kernel_state.h"
 #include "enforcer/kernel_tracker.h"
+#include "enforcer/link.h"
 
 #define START_MS 10000 /* for the parent to say what to do */
 /* How often the generation is looked at: others can do less to a table that is owned. */
@@ -126,6 +127,10 @@ on_parent(struct kernel *k)
 
 	if (rc == 0)
 		return;
+	if (rc == 1 && msg.type == MSG_PING) {
+		link_pong(k->parent);
+		return;
+	}
 	if (rc == 1 && msg.type == MSG_ENGINE_LINK && msg.fd_count == 1) {
 		greet_engine(k, msg.fds[0]);
 		return;

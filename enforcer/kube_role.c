@@ -438,6 +438,9 @@ on_parent_message(void *arg, struct proc_msg *msg)
 		return on_engine_link(k, msg);
 	case MSG_KUBE_ACCESS:
 		return on_access(k, msg);
+	case MSG_PING:
+		link_pong(k->parent);
+		return true;
 	case MSG_STOP:
 		uv_stop(&k->loop);
 		return true;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/log.h"
+#include "enforcer/messages.h"
 
 #define READ_BATCH 64 /* messages taken at a time: others want their turn */
 
@@ -113,4 +114,13 @@ link_send(struct proc_channel *channel, uint32_t type, uint32_t id,
 	if (channel->fd < 0)
 		return err_set(err, ERR_UNAVAILABLE, "there is nobody to send to");
 	return proc_send(channel, &msg, err);
+}
+
+void
+link_pong(struct proc_channel *channel)
+{
+	struct err err = ERR_INIT;
+
+	if (link_send(channel, MSG_PONG, 0, NULL, -1, &err) != 0)
+		log_debug("pong", "detail=%s", log_quote(str_from(err.msg)));
 }

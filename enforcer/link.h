@@ -33,4 +33,7 @@ MUST_CHECK int link_take_fd(struct proc_msg *msg);
 MUST_CHECK int link_send(struct proc_channel *channel, uint32_t type, uint32_t id,
     const struct buf *body, int fd, struct err *err);
 
+/* Answers a MSG_PING. Whoever it was from may be gone, which shows elsewhere. */
+void link_pong(struct proc_channel *channel);
+
 #endif

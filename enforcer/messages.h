@@ -11,6 +11,7 @@ enum enforcer_message {
 	/* parent -> role: first of all, and again to the engine after SIGHUP */
 	MSG_SETTINGS = 1, /* body: engine_settings, kernel_settings, audit_settings */
 	MSG_STOP,         /* write what is there, then exit */
+	MSG_PING, /* answered with MSG_PONG: it does not hang; neither has a body */
 	/* parent -> engine */
 	MSG_SOURCE, /* body: u32 index, str why it cannot be read; or fd: a bundle */
 	MSG_KERNEL_LINK, /* fd: a socket to the (new) kernel role */
@@ -37,6 +38,7 @@ enum enforcer_message {
 	/* parent -> kernel role, audit role, kube role, DNS role */
 	MSG_ENGINE_LINK, /* fd: a socket to the (new) engine */
 	/* role -> parent */
+	MSG_PONG,
 	MSG_READY,         /* engine: the first program is in force; others: started */
 	MSG_SOURCE_WANTED, /* engine: u32 index of a source to be sent as a whole */
 	MSG_EXPORT_WANTED, /* engine: u8 enum enforcer_export: its receiver has gone; connect */

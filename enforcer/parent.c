@@ -159,16 +159,34 @@ keep_fixed(
 	now->steering = steering_copy(arena, &old->steering);
 }
 
+/* Of a directory that was a source before: no file is no answer where there were some. */
+static bool
+had_files(const struct parent *p, const char *directory)
+{
+	bool had = false;
+
+	for (size_t i = 0; i < p->directory_count; i++)
+		had |= strcmp(p->directories[i], directory) == 0 &&
+		       p->source_files[p->directory_sources[i]].had_files;
+	return had;
+}
+
 static void
 watch_sources(struct parent *p)
 {
+	bool had[ENFORCER_MAX_SOURCES] = {false};
 	struct err err = ERR_INIT;
 
+	for (size_t i = 0; i < p->config->source_count; i++)
+		had[i] = !p->config->sources[i].kubernetes &&
+			 had_files(p, p->config->sources[i].directory);
 	sources_free(p->sources);
 	p->sources = NULL;
 	p->directory_count = 0;
-	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++)
+	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++) {
 		files_source_fini(&p->source_files[i]);
+		p->source_files[i].had_files = had[i];
+	}
 	p->directories =
 	    ARENA_ARRAY(p->config_arena, p->config->source_count, const char *);
 	for (size_t i = 0; i < p->config->source_count; i++) {
@@ -222,14 +240,21 @@ reload(struct parent *p)
 }
 
 static void
+on_reload(uv_timer_t *timer)
+{
+	proc_notify("RELOADING=1");
+	reload(timer->data);
+	proc_notify("READY=1");
+}
+
+static void
 on_signal(uv_signal_t *handle, int number)
 {
 	struct parent *p = handle->data;
 
 	if (number == SIGHUP) {
-		proc_notify("RELOADING=1");
-		reload(p);
-		proc_notify("READY=1");
+		if (uv_timer_start(&p->reload, on_reload, 0, 0) != 0)
+			base_die("cannot start a timer");
 		return;
 	}
 	log_info("stopping", "signal=%d", number);
@@ -254,6 +279,9 @@ init(struct parent *p, const struct parent_options *options)
 		    uv_signal_start(&p->signals[i], on_signal, numbers[i]) != 0)
 			base_die("cannot take signals");
 	}
+	p->reload.data = p;
+	if (uv_timer_init(&p->loop, &p->reload) != 0)
+		base_die("cannot make a timer");
 	for (size_t i = 0; i < ROLE_SLOTS; i++) {
 		p->roles[i].parent = p;
 		p->roles[i].id = (enum role_id)i;
@@ -269,6 +297,7 @@ init(struct parent *p, const struct parent_options *options)
 	parent_kube_init(p);
 	parent_control_init(p);
 	parent_bridge_init(p);
+	parent_watch_init(p);
 }
 
 static bool
@@ -320,6 +349,7 @@ finish(struct parent *p)
 	proc_notify("STOPPING=1");
 	parent_kube_fini(p);
 	parent_bridge_fini(p);
+	parent_watch_fini(p);
 	parent_stop_role(p, ROLE_DNS);
 	parent_stop_role(p, ROLE_ENGINE);
 	parent_stop_role(p, ROLE_AUDIT);
@@ -338,6 +368,7 @@ finish(struct parent *p)
 		uv_close((uv_handle_t *)&p->roles[i].restart, NULL);
 	for (size_t i = 0; i < ARRAY_LEN(p->signals); i++)
 		uv_close((uv_handle_t *)&p->signals[i], NULL);
+	uv_close((uv_handle_t *)&p->reload, NULL);
 	(void)uv_run(&p->loop, UV_RUN_DEFAULT); /* until all handles are closed */
 	(void)uv_loop_close(&p->loop);          /* they are */
 	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++)

@@ -35,8 +35,7 @@ parent_fail(struct parent *p, const char *event, const char *detail)
 	uv_stop(&p->loop);
 }
 
-/* "kernel", "kube": what runs in a slot. */
-static const struct proc_role *
+const struct proc_role *
 parent_role(enum role_id id)
 {
 	return &enforcer_roles[id < ROLE_KUBE ? id : ROLE_KUBE];
@@ -337,8 +336,12 @@ on_role_message(void *arg, struct proc_msg *msg)
 		parent_kube_refresh(role->parent, (size_t)role->id - ROLE_KUBE, false);
 		return true;
 	}
-	if (msg->type != MSG_READY || msg->len != 0)
+	if ((msg->type != MSG_READY && msg->type != MSG_PONG) || msg->len != 0)
 		return false;
+	role->answers = true;
+	role->silent = 0;
+	if (msg->type == MSG_PONG)
+		return true;
 	role->ready = true;
 	if (role->id == ROLE_ENGINE)
 		tell_ready(role->parent);
@@ -465,6 +468,8 @@ parent_start_role(struct parent *p, enum role_id id)
 		return;
 	}
 	role->started = monotime_now();
+	role->answers = id == ROLE_ENGINE; /* which is ready long after it has begun */
+	role->silent = 0;
 	parent_send_settings(p, id);
 	if (id == ROLE_ENGINE)
 		equip_engine(p);

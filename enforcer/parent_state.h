@@ -40,7 +40,9 @@ struct supervised {
 	monotime_t started;
 	uint64_t delay_ms;
 	uint32_t restarts;
-	bool ready; /* ever: a role that never started will not start later */
+	bool ready;      /* ever: a role that never started will not start later */
+	bool answers;    /* this one has begun to read */
+	unsigned silent; /* times in a row that it did not answer MSG_PING */
 };
 
 /* A cluster that is a source: what its role was told. */
@@ -64,6 +66,7 @@ struct parent {
 	struct parent_kube kubes[ENFORCER_MAX_SOURCES];
 	uv_timer_t kube_timer;   /* looks at what lets in */
 	uv_timer_t bridge_timer; /* looks for what passes policy by */
+	uv_timer_t watch_timer;  /* asks roles whether they hang */
 	struct buf unfiltered;   /* what the engine was told of that last */
 	struct sources *sources;
 	const char **directories; /* in config_arena; those of sources that are any */
@@ -78,6 +81,7 @@ struct parent {
 	size_t dns_fd_count;
 	int nft_fd; /* the kernel roles', one after the other */
 	uv_signal_t signals[3];
+	uv_timer_t reload; /* once for all SIGHUP that have come */
 	int ready_fd;
 	int status; /* of our exit */
 	bool told_ready;
@@ -114,6 +118,13 @@ void parent_bridge_look(struct parent *p);
 /* Tells a new engine. */
 void parent_bridge_tell(struct parent *p);
 
+/* ---- parent_watch.c ---- */
+
+void parent_watch_init(struct parent *p);
+void parent_watch_fini(struct parent *p);
+/* Asks all roles; ends those that have not answered for long. */
+void parent_watch_roles(struct parent *p);
+
 /* ---- parent_sources.c ---- */
 
 /* A sources_changed_fn: reads what may have changed and sends what has. */
@@ -139,6 +150,8 @@ void parent_send_settings(struct parent *p, enum role_id id);
 void parent_send_flow_file(struct parent *p);
 /* The same for sockets to receivers of flow records. */
 void parent_send_exports(struct parent *p);
+/* "kernel", "kube": what runs in a slot. */
+MUST_CHECK const struct proc_role *parent_role(enum role_id id);
 /* Ends it at once; it starts anew. */
 void parent_end_role(const struct supervised *role);
 /* Logs and ends the loop with status 1. */

@@ -1,6 +1,7 @@
 """The daemon: policy from files into the kernel, whatever becomes of the files."""
 
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -381,22 +382,32 @@ def test_every_error_is_told(enforcer):
     assert enforcer.log().count("policy-error") >= enforcer.source()["errorCount"]
 
 
-def test_vanished_directory_keeps_the_last_good_program(lab, enforcer):
+@pytest.mark.parametrize("reloads", [False, True])
+@pytest.mark.parametrize("how, why", [("gone", "No such file"), ("emptied", "no policy file")])
+def test_vanished_directory_keeps_the_last_good_program(lab, enforcer, how, why, reloads):
     before = enforcer.generation()
     away = enforcer.directory / "away"
     enforcer.policy.rename(away)
-    enforcer.wait_state("stale")
+    if how == "emptied":
+        enforcer.policy.mkdir()
+    wait_until(lambda: enforcer.source()["errorCount"] == 1, WAIT_S, "it to be told")
+    if reloads:
+        enforcer.process.send_signal(signal.SIGHUP)
+        enforcer.wait_log("reloaded")
+    wait_until(lambda: why in str(enforcer.source()["errors"]), WAIT_S, "why")
+    assert enforcer.status()["state"] == "stale"
     source = enforcer.source()
     assert source["state"] == "unreadable"
     assert str(enforcer.policy) in source["errors"][0]
-    assert "No such file" in source["errors"][0]
     assert lab.probe("world", "db", "tcp", 5432).state == "closed"
     assert lab.probe("web", "db", "tcp", 5432).state == "open"
     (away / "db.yaml").write_text(DB.replace("5432", "80"))
+    if how == "emptied":
+        enforcer.policy.rmdir()
     away.rename(enforcer.policy)
+    enforcer.wait_state("enforcing")
     enforcer.wait_generation(before + 1)
-    assert enforcer.status()["state"] == "enforcing"
-    assert lab.probe("web", "db", "tcp", 80).state == "open"
+    wait_until(lambda: lab.probe("web", "db", "tcp", 80).state == "open", WAIT_S, "its change")
 
 
 @pytest.mark.parametrize("whole", [False, True])
@@ -492,6 +503,22 @@ def test_sighup_with_a_bad_configuration_changes_nothing(lab, enforcer):
     assert re.search(r'config at=".*enforcer.yaml:2:1" message=.*sorces', enforcer.log())
     assert enforcer.status()["state"] == "enforcing"
     assert lab.probe("world", "db", "tcp", 80).state == "closed"
+
+
+def test_many_sighups_are_few_reloads(lab, enforcer):
+    """What has come meanwhile is done by one; policy does not wait for hundreds."""
+    def arrived():
+        text = pathlib.Path(f"/proc/{enforcer.process.pid}/status").read_text()
+        pending = int(re.search(r"ShdPnd:\s*(\w+)", text)[1], 16)
+        return not pending >> (signal.SIGHUP - 1) & 1
+
+    for _ in range(300):
+        enforcer.process.send_signal(signal.SIGHUP)
+        wait_until(arrived)
+    enforcer.write("db.yaml", DB.replace("5432", "80"))
+    wait_until(lambda: lab.probe("web", "db", "tcp", 80).state == "open", WAIT_S, "an edit")
+    assert 0 < enforcer.log().count("reloaded") < 300
+    assert lab.probe("web", "db", "tcp", 5432).state == "closed"
 
 
 def test_second_daemon_does_not_start(lab, enforcer):

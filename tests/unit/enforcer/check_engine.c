@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -301,6 +302,32 @@ START_TEST(load_that_waits_for_one_source_does_not_ask_again_for_another)
 }
 END_TEST
 
+START_TEST(load_that_could_not_be_started_is_tried_again)
+{
+	struct rlimit before, none;
+	int fd;
+
+	engine->names.learnt = learnt_new(LIMIT_DNS_LEARNT);
+	fd = seal("/a/first.yaml", WORKLOAD("first", "n1", "10.1.0.1"));
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){.rlim_cur = 3, .rlim_max = before.rlim_max};
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	engine_source_arrived(engine, 0, fd);
+	ck_assert(!engine->load.running && engine->load.dirty);
+	engine_load_tick(engine);
+	ck_assert(!engine->load.running);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	engine_load_tick(engine);
+	ck_assert(engine->load.running);
+	while (engine->load.running)
+		(void)uv_run(&engine->loop, UV_RUN_ONCE);
+	ck_assert_uint_eq(engine->load.loads, 1);
+	engine_load_tick(engine);
+	ck_assert(!engine->load.running);
+	learnt_free(engine->names.learnt);
+}
+END_TEST
+
 /* One end of a link; nobody reads the other. */
 static int
 half_link(int *out_other)
@@ -552,6 +579,7 @@ main(void)
 	tcase_add_test(tc, edits_that_are_all_refused_begin_nothing);
 	tcase_add_test(
 	    tc, load_that_waits_for_one_source_does_not_ask_again_for_another);
+	tcase_add_test(tc, load_that_could_not_be_started_is_tried_again);
 	tcase_add_test(tc, record_that_went_to_another_audit_role_is_not_waited_for);
 	tcase_add_test(tc, kernel_role_that_does_not_answer_is_an_illness);
 	tcase_add_loop_test(

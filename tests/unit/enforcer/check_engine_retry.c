@@ -202,9 +202,9 @@ START_TEST(refusal_of_what_is_restored_is_over_with_it)
 }
 END_TEST
 
-/* The answer to a look that could not be had. */
+/* The answer to a look: there is no table, or it could not be read. */
 static void
-answer_unread(void)
+answer_not_observed(int code)
 {
 	static const uint8_t digest[32];
 	const struct buf nothing = {0};
@@ -212,7 +212,7 @@ answer_unread(void)
 	struct buf body = {0};
 	int fd = -1;
 
-	proc_put_u32(&body, (uint32_t)ERR_SYSTEM);
+	proc_put_u32(&body, (uint32_t)code);
 	proc_put_u32(&body, 7); /* the generation */
 	buf_add(&body, digest, sizeof(digest));
 	ck_assert_int_eq(blob_put(&body, buf_str(&nothing), &fd, &err), 0);
@@ -228,7 +228,7 @@ START_TEST(table_that_cannot_be_read_is_not_looked_at_all_the_time)
 
 	engine->apply.suspect = true;
 	engine_apply_step(engine);
-	answer_unread();
+	answer_not_observed(ERR_SYSTEM);
 	ck_assert_uint_ge(engine->apply.look_after.ns, before + UINT64_C(400000000));
 	ck_assert(!is_asked());
 	engine->apply.look_after.ns = before; /* it is time */
@@ -535,6 +535,112 @@ START_TEST(table_lost_during_a_compilation_is_what_it_was)
 }
 END_TEST
 
+/* ---- nothing is in force ---- */
+
+/* A node that has just started, with networks that are to be closed until policy is known. */
+static void
+forget_everything(void)
+{
+	static struct ip_prefix workloads;
+
+	ck_assert(ip_prefix_parse(STR("10.1.0.0/16"), &workloads, NULL));
+	program_free(engine->apply.current);
+	engine->apply.current = NULL;
+	engine->apply.suspect = true;
+	engine->settings.boot_closed = true;
+	engine->settings.workload_networks = &workloads;
+	engine->settings.workload_network_count = 1;
+}
+
+/* However soon it is after the last. */
+static void
+look_finds_nothing(void)
+{
+	engine->apply.look_after.ns = 0;
+	engine_apply_step(engine);
+	answer_not_observed(ERR_NOT_FOUND);
+}
+
+/* A program, of which there is to be a record (_i) that cannot be written, or which the kernel
+ * refuses. */
+START_TEST(node_is_closed_until_a_program_is_in_force)
+{
+	int fd = seal("/a/first.yaml", WORKLOAD("first", "10.1.0.1") POLICY);
+	struct program *p = program_make(&engine->settings, &fd, 1, NULL);
+
+	(void)close(fd);
+	forget_everything();
+	engine->settings.audit_required = _i != 0;
+	engine_apply_offer(engine, p);
+	answer_not_observed(ERR_NOT_FOUND);
+	if (_i == 0) {
+		ck_assert(sends(p));
+		answer_applied(ERR_SYSTEM);
+		look_finds_nothing();
+		ck_assert(!is_asked());
+		engine->apply.commit_after.ns = 0; /* it is time */
+		look_finds_nothing();
+	}
+	ck_assert(is_asked() && engine->apply.pending->skeleton);
+	if (_i != 0) { /* the kernel does not take it: it is tried again, later */
+		answer_applied(ERR_SYSTEM);
+		look_finds_nothing();
+		ck_assert(!is_asked());
+		engine->apply.commit_after.ns = 0; /* it is time */
+		look_finds_nothing();
+		ck_assert(is_asked() && engine->apply.pending->skeleton);
+	}
+	engine->apply.commit_after.ns = monotime_now().ns + LONG_NS;
+	answer_applied(0);
+	ck_assert_str_eq(engine_state_name(engine), "closed");
+	ck_assert_ptr_eq(engine->apply.candidate, p);
+}
+END_TEST
+
+START_TEST(what_closes_is_tried_again_whatever_comes_meanwhile)
+{
+	int fd = seal("/a/first.yaml", WORKLOAD("first", "10.1.0.1") POLICY);
+
+	forget_everything();
+	engine->settings.audit_required = true;
+	engine_apply_step(engine);
+	answer_not_observed(ERR_NOT_FOUND);
+	answer_applied(ERR_SYSTEM);
+	look_finds_nothing();
+	engine_apply_offer(engine, program_make(&engine->settings, &fd, 1, NULL));
+	(void)close(fd);
+	look_finds_nothing();
+	ck_assert(is_asked() && engine->apply.pending->skeleton);
+	answer_applied(0);
+	ck_assert_str_eq(engine_state_name(engine), "closed");
+}
+END_TEST
+
+/* Others change the ruleset all the time while the node starts. */
+START_TEST(node_is_closed_once_it_is_known_that_nothing_is)
+{
+	struct program *p;
+
+	forget_everything();
+	engine_apply_step(engine);
+	answer_not_observed(ERR_STALE);
+	ck_assert(!is_asked());
+	if (_i == 0) {
+		engine->apply.look_after.ns = 0; /* it is time */
+		engine_apply_step(engine);
+		answer_not_observed(ERR_NOT_FOUND);
+		ck_assert(is_asked() && engine->apply.pending->skeleton);
+		return;
+	}
+	/* What is ready does not wait for a quiet moment. */
+	p = program_make_skeleton(&engine->settings);
+	engine->apply.look_after.ns = 0;
+	engine_apply_offer(engine, p);
+	answer_not_observed(ERR_STALE);
+	ck_assert(sends(p));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -558,6 +664,9 @@ main(void)
 	tcase_add_test(tc, program_after_a_refused_change_tells_its_ways);
 	tcase_add_test(tc, edit_that_may_be_in_force_is_not_undone);
 	tcase_add_loop_test(tc, table_lost_during_a_compilation_is_what_it_was, 0, 2);
+	tcase_add_loop_test(tc, node_is_closed_until_a_program_is_in_force, 0, 2);
+	tcase_add_test(tc, what_closes_is_tried_again_whatever_comes_meanwhile);
+	tcase_add_loop_test(tc, node_is_closed_once_it_is_known_that_nothing_is, 0, 2);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);

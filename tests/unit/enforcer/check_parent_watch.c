@@ -1,0 +1,120 @@
+/*
+ * Which roles the parent ends because they hang.
+ */
+#include <check.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "enforcer/parent_state.h"
+
+#define TURNS 6 /* that may pass without an answer */
+
+static struct parent *parent;
+static struct supervised *role;
+static struct proc_channel other; /* the role's end */
+
+static void
+setup(void)
+{
+	int fds[2];
+
+	parent = xcalloc(1, sizeof(*parent));
+	for (size_t i = 0; i < ROLE_SLOTS; i++) {
+		parent->roles[i].parent = parent;
+		parent->roles[i].id = (enum role_id)i;
+		parent->roles[i].child = PROC_CHILD_INIT;
+	}
+	role = &parent->roles[ROLE_AUDIT];
+	ck_assert_int_eq(
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds),
+	    0);
+	role->child.pid = fork();
+	ck_assert_int_ge(role->child.pid, 0);
+	if (role->child.pid == 0) {
+		for (;;)
+			(void)pause();
+	}
+	proc_channel_init(&role->child.channel, fds[0]);
+	proc_channel_init(&other, fds[1]);
+	role->ready = role->answers = true;
+}
+
+static void
+teardown(void)
+{
+	if (role->child.pid != 0) {
+		(void)kill(role->child.pid, SIGKILL);
+		(void)waitpid(role->child.pid, NULL, 0);
+	}
+	proc_channel_close(&role->child.channel);
+	proc_channel_close(&other);
+	free(parent);
+}
+
+/* How often the role was asked, since this was called last. */
+static unsigned
+asked(void)
+{
+	struct err err = ERR_INIT;
+	struct proc_msg msg;
+	unsigned count = 0;
+
+	while (proc_recv(&other, &msg, &err) == 1) {
+		ck_assert_uint_eq(msg.type, MSG_PING);
+		count++;
+	}
+	return count;
+}
+
+static void
+turn(unsigned times)
+{
+	for (unsigned i = 0; i < times; i++)
+		parent_watch_roles(parent);
+}
+
+START_TEST(role_that_does_not_answer_is_ended)
+{
+	int status;
+
+	turn(TURNS);
+	ck_assert_uint_eq(asked(), TURNS);
+	ck_assert_int_eq(waitpid(role->child.pid, &status, WNOHANG), 0);
+	turn(1);
+	ck_assert_uint_eq(asked(), 0);
+	ck_assert_int_eq(waitpid(role->child.pid, &status, 0), role->child.pid);
+	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	role->child.pid = 0; /* as when its end is seen */
+	turn(1);
+}
+END_TEST
+
+START_TEST(role_that_has_not_begun_is_not_asked)
+{
+	role->answers = false;
+	turn(2 * TURNS);
+	ck_assert_uint_eq(asked(), 0);
+	ck_assert_int_eq(waitpid(role->child.pid, NULL, WNOHANG), 0);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("parent_watch");
+	TCase *tc = tcase_create("parent_watch");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, role_that_does_not_answer_is_ended);
+	tcase_add_test(tc, role_that_has_not_begun_is_not_asked);
+	suite_add_tcase(s, tc);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? 0 : 1;
+}
