@@ -290,10 +290,10 @@ tcp_midstream(const struct writer *w, const struct table_stmt *s)
 static void
 came_by(const struct writer *w, const struct table_stmt *s)
 {
-	const bool back = s->kind == STMT_CAME_BACK;
+	const uint32_t back = s->kind == STMT_CAME_BACK;
 
 	nft_expr_came_by(w->rule, back ? NFTA_FIB_F_MARK : 0);
-	nft_expr_compare_u8(w->rule, NFT_CMP_EQ, back);
+	nft_expr_compare(w->rule, NFT_CMP_EQ, &back, sizeof(back));
 }
 
 static void
