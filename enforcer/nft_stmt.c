@@ -18,6 +18,7 @@
 
 #include "enforcer/nft_build.h"
 #include "enforcer/nft_expr.h"
+#include "policy-lang/interface.h"
 
 /* State bits of nft_ct (NF_CT_STATE_BIT): 1 << (ctinfo % IP_CT_IS_REPLY + 1). */
 #define CT_ESTABLISHED_RELATED                                                         \
@@ -297,6 +298,16 @@ came_by(const struct writer *w, const struct table_stmt *s)
 }
 
 static void
+iif_kind(const struct writer *w, const struct table_stmt *s)
+{
+	char name[INTERFACE_NAME_BYTES] = {0};
+
+	(void)snprintf(name, sizeof(name), "%s", s->iif_kind); /* fits */
+	nft_expr_meta(w->rule, NFT_META_IIFKIND, NFT_REG_1);
+	nft_expr_compare(w->rule, NFT_CMP_EQ, name, sizeof(name));
+}
+
+static void
 marked(const struct writer *w, const struct table_stmt *s)
 {
 	const uint32_t mask = w->settings->steer_mask, zero = 0;
@@ -519,6 +530,7 @@ static const stmt_fn writers[] = {
     [STMT_CT_STRAY] = ct_word,
     [STMT_CAME_ELSEWHERE] = came_by,
     [STMT_CAME_BACK] = came_by,
+    [STMT_IIF_KIND] = iif_kind,
     [STMT_SNAT] = translate,
     [STMT_DNAT] = translate,
     [STMT_MASQUERADE] = masquerade,
