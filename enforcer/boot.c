@@ -58,8 +58,10 @@ apply_unless_there(struct arena *arena, const struct table_content *content, boo
 	if (rc == 0 && *out_made) {
 		plan_make(arena, NULL, content, &batch);
 		batch.settings.no_nat = (lacks & OP_LACKS_NAT) != 0;
-		if ((lacks & OP_LACKS_FIB) != 0)
+		if ((lacks & OP_LACKS_FIB) != 0) {
 			batch.settings.steer_mask = 0;
+			batch.settings.validate_sources = false;
+		}
 		rc = nft_apply(nft, &batch, 0, &generation, &refusal, err);
 	}
 	nft_close(nft);

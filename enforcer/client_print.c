@@ -218,6 +218,9 @@ print_kernel(const json_t *root)
 		(void)printf(
 		    "routes:     NOTHING IS STEERED, what would be is denied: the "
 		    "kernel lacks nft_fib, of Linux 5.19 or later\n");
+	if (json_is_false(json_object_get(kernel, "sourceValidation")))
+		(void)printf("sources:    not validated: a workload may take another's "
+			     "address\n");
 	if (strcmp(text_of(kernel, "refusal"), "") != 0)
 		(void)printf("refused:    %s\n", text_of(kernel, "refusal"));
 	(void)printf("cut:        %lld connections of %lld, %lld kept, %lld adopted\n",

@@ -422,6 +422,7 @@ enum top_field {
 	TOP_IP_BLOCKS,
 	TOP_BOOT,
 	TOP_NETWORKS,
+	TOP_SOURCE_VALIDATION,
 	TOP_ESTABLISHED,
 	TOP_HOST,
 	TOP_ADDRESSES,
@@ -447,6 +448,7 @@ static const struct schema_field top_fields[] = {
     [TOP_IP_BLOCKS] = {"ipBlocksMatchPods", TYPE_STRING, false, NULL},
     [TOP_BOOT] = {"boot", TYPE_STRING, false, NULL},
     [TOP_NETWORKS] = {"workloadNetworks", TYPE_LIST, false, NULL},
+    [TOP_SOURCE_VALIDATION] = {"sourceValidation", TYPE_STRING, false, NULL},
     [TOP_ESTABLISHED] = {"established", TYPE_STRING | TYPE_MAP, false, NULL},
     [TOP_HOST] = {"hostProtection", TYPE_BOOL | TYPE_MAP, false, NULL},
     [TOP_ADDRESSES] = {"routeAddresses", TYPE_LIST, false, NULL},
@@ -509,6 +511,8 @@ read_words(struct config_reader *r, const struct doc_node *const *v)
 	c->ip_blocks_skip_pods = config_choice(
 	    r, v[TOP_IP_BLOCKS], "ipBlocksMatchPods", "always", "never", false);
 	c->boot_closed = config_choice(r, v[TOP_BOOT], "boot", "open", "closed", true);
+	c->validate_sources = config_choice(
+	    r, v[TOP_SOURCE_VALIDATION], "sourceValidation", "off", "strict", true);
 	c->own_table =
 	    config_choice(r, v[TOP_TABLE_OWNER], "tableOwner", "never", "auto", true);
 	c->allow_unfiltered =

@@ -68,6 +68,7 @@ struct enforcer_config {
 	size_t workload_network_count;
 	const struct interface_pattern *workload_interfaces; /* normalised */
 	size_t workload_interface_count;
+	bool validate_sources; /* where these are workloads' */
 	struct established established;
 	bool host_protection; /* policy for nodes is in force */
 	struct fail_safe fail_safe;

@@ -126,6 +126,7 @@ add_kernel(struct buf *out, const struct engine *e)
 	add_bool(out, "limitsConnections", (e->kernel.lacks & OP_LACKS_COUNTS) == 0);
 	add_bool(out, "translation", (e->kernel.lacks & OP_LACKS_NAT) == 0);
 	add_bool(out, "steering", (e->kernel.lacks & OP_LACKS_FIB) == 0);
+	add_bool(out, "sourceValidation", engine_settings_validate(&e->settings));
 	add_bool(out, "verified", a->digest_known && a->mismatches == 0);
 	add_time(out, "lastApply", a->last_apply);
 	add_number(out, "lastApplyMicroseconds", a->last_apply_us);

@@ -89,6 +89,8 @@ static const struct {
     {"via_send#", "via: the mark of the way there"},
     {"via_past", "via: it has been through"},
     {"via_elsewhere", "via: has it been through?"},
+    {"spoof#", "its source is not where it came from: is that a workload's here?"},
+    {"spoof_edge#", "its source is not where it came from: is that anyone's?"},
 };
 
 /* ---- the question ---- */

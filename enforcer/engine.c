@@ -63,6 +63,7 @@ on_settings(struct engine *e, struct proc_msg *msg)
 	e->settings = settings;
 	e->settings.learnt = settings.names_group != 0 ? e->names.learnt : NULL;
 	e->settings.no_nat = old.no_nat;
+	e->settings.no_fib = old.no_fib;
 	engine_kernel_limit(e);
 	engine_kube_forget(e);
 	engine_edits_forget(e); /* sources that were edited come again as a whole */

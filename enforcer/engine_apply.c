@@ -418,6 +418,8 @@ engine_apply_offer(struct engine *e, struct program *p)
 	e->apply.candidate = NULL;
 	/* Made before the kernel was asked; another is on its way. */
 	if (p->options.settings.no_nat != e->settings.no_nat ||
+	    p->options.settings.validate_sources !=
+		engine_settings_validate(&e->settings) ||
 	    p->options.settings.steer_mask != e->settings.steering.mask) {
 		engine_refused_drop_program(e, p);
 		return;

@@ -90,8 +90,12 @@ static void
 take_lacks(struct engine *e, unsigned lacks)
 {
 	bool no_nat = (lacks & OP_LACKS_NAT) != 0;
-	bool no_fib = (lacks & OP_LACKS_FIB) != 0 && e->settings.steering.mask != 0;
+	bool no_fib = (lacks & OP_LACKS_FIB) != 0;
+	bool unsteered = no_fib && e->settings.steering.mask != 0;
+	bool revalidated = engine_settings_validate(&e->settings);
 
+	e->settings.no_fib = no_fib;
+	revalidated = revalidated != engine_settings_validate(&e->settings);
 	e->kernel.lacks = lacks;
 	if ((lacks & (OP_LACKS_RATES | OP_LACKS_COUNTS)) != 0)
 		log_warn("limits-not-enforced", "rates=%d connections=%d",
@@ -100,11 +104,15 @@ take_lacks(struct engine *e, unsigned lacks)
 		log_warn("routes-not-followed",
 		    "detail=\"the kernel has no nat, masq, hash or numgen: nothing is "
 		    "published, and what would get a source address is denied\"");
-	if (no_fib)
+	if (unsteered)
 		log_warn("nothing-steered",
 		    "detail=\"the kernel has no nft_fib as of Linux 5.19: it is as if "
 		    "nothing were configured for steering\"");
-	if (no_nat == e->settings.no_nat && !no_fib)
+	if (revalidated && no_fib)
+		log_warn("sources-not-validated",
+		    "detail=\"the kernel has no nft_fib as of Linux 5.19: a workload "
+		    "may take another's address\"");
+	if (no_nat == e->settings.no_nat && !unsteered && !revalidated)
 		return;
 	e->settings.no_nat = no_nat;
 	engine_kernel_limit(e);

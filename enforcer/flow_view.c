@@ -13,6 +13,7 @@ static const char *const reason_names[] = {
     [FLOW_UNPUBLISHED] = "unpublished",
     [FLOW_VIA] = "via",
     [FLOW_STRAY] = "stray",
+    [FLOW_SPOOFED] = "spoofed",
     [FLOW_UNKNOWN] = "unknown",
 };
 
@@ -41,6 +42,7 @@ find_fixed_reason(uint32_t number, enum flow_reason *out_reason)
 	    {NUMBER_VIA_TRANSLATED, FLOW_VIA},
 	    {NUMBER_VIA_POSED, FLOW_VIA},
 	    {NUMBER_STRAY, FLOW_STRAY},
+	    {NUMBER_SPOOFED, FLOW_SPOOFED},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(fixed); i++) {

@@ -18,6 +18,7 @@ enum flow_reason {
 	FLOW_UNPUBLISHED,    /* an address of Routes, and nothing behind it */
 	FLOW_VIA,            /* what it goes through cannot take it, or poses as it */
 	FLOW_STRAY,          /* of no connection, where a route would lead it */
+	FLOW_SPOOFED,        /* a source address that is not behind the interface */
 	FLOW_UNKNOWN,        /* a rule of a program that is no longer in force */
 };
 

@@ -127,6 +127,9 @@ add_apply(const struct engine *e, struct buf *out)
 	prometheus_add(out, "ringfence_steering_enforced", "gauge",
 	    "1 if the kernel can steer what Routes say.",
 	    (e->kernel.lacks & OP_LACKS_FIB) == 0);
+	prometheus_add(out, "ringfence_source_validation_enforced", "gauge",
+	    "1 if source addresses are validated.",
+	    engine_settings_validate(&e->settings));
 	prometheus_add(out, "ringfence_programs_total", "counter",
 	    "Programs put in force.", a->programs);
 	histogram_write(out, "ringfence_commit_duration_seconds",

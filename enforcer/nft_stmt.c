@@ -18,6 +18,7 @@
 
 #include "enforcer/nft_build.h"
 #include "enforcer/nft_expr.h"
+#include "policy-lang/interface.h"
 
 /* State bits of nft_ct (NF_CT_STATE_BIT): 1 << (ctinfo % IP_CT_IS_REPLY + 1). */
 #define CT_ESTABLISHED_RELATED                                                         \
@@ -290,10 +291,20 @@ tcp_midstream(const struct writer *w, const struct table_stmt *s)
 static void
 came_by(const struct writer *w, const struct table_stmt *s)
 {
-	const bool back = s->kind == STMT_CAME_BACK;
+	const uint32_t back = s->kind == STMT_CAME_BACK;
 
 	nft_expr_came_by(w->rule, back ? NFTA_FIB_F_MARK : 0);
-	nft_expr_compare_u8(w->rule, NFT_CMP_EQ, back);
+	nft_expr_compare(w->rule, NFT_CMP_EQ, &back, sizeof(back));
+}
+
+static void
+iif_kind(const struct writer *w, const struct table_stmt *s)
+{
+	char name[INTERFACE_NAME_BYTES] = {0};
+
+	(void)snprintf(name, sizeof(name), "%s", s->iif_kind); /* fits */
+	nft_expr_meta(w->rule, NFT_META_IIFKIND, NFT_REG_1);
+	nft_expr_compare(w->rule, NFT_CMP_EQ, name, sizeof(name));
 }
 
 static void
@@ -519,6 +530,7 @@ static const stmt_fn writers[] = {
     [STMT_CT_STRAY] = ct_word,
     [STMT_CAME_ELSEWHERE] = came_by,
     [STMT_CAME_BACK] = came_by,
+    [STMT_IIF_KIND] = iif_kind,
     [STMT_SNAT] = translate,
     [STMT_DNAT] = translate,
     [STMT_MASQUERADE] = masquerade,

@@ -163,6 +163,7 @@ op_encode(struct buf *out, const struct op_batch *batch)
 	proc_put_u8(out, batch->settings.reject);
 	proc_put_u32(out, batch->settings.steer_mask);
 	proc_put_u8(out, batch->settings.no_nat);
+	proc_put_u8(out, batch->settings.validate_sources);
 	proc_put_u32(out, batch->settings.uses);
 	proc_put_u32(out, (uint32_t)batch->count);
 	for (size_t i = 0; i < batch->count; i++) {
@@ -438,6 +439,7 @@ op_decode(struct arena *arena, const uint8_t *data, size_t len,
 	out_batch->settings.reject = proc_get_u8(&r) != 0;
 	out_batch->settings.steer_mask = proc_get_u32(&r);
 	out_batch->settings.no_nat = proc_get_u8(&r) != 0;
+	out_batch->settings.validate_sources = proc_get_u8(&r) != 0;
 	out_batch->settings.uses = proc_get_u32(&r);
 	count = proc_get_u32(&r);
 	if (!r.ok || count > OP_MAX_OPS || count > len)

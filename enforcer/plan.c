@@ -175,6 +175,7 @@ can_become(const struct table_settings *from, const struct table_settings *to)
 	return from->log_group == to->log_group &&
 	       from->names_group == to->names_group && from->reject == to->reject &&
 	       from->steer_mask == to->steer_mask && from->no_nat == to->no_nat &&
+	       from->validate_sources == to->validate_sources &&
 	       (from->uses & ~to->uses) == 0;
 }
 

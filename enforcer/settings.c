@@ -318,6 +318,7 @@ engine_settings_encode(
 		buf_add(out, c->workload_interfaces[i].first, INTERFACE_NAME_BYTES);
 		buf_add(out, c->workload_interfaces[i].last, INTERFACE_NAME_BYTES);
 	}
+	proc_put_u8(out, c->validate_sources);
 	put_established(out, &c->established);
 	allowed_encode(out, &c->allowed);
 	proc_put_u8(out, c->host_protection);
@@ -386,6 +387,13 @@ get_interfaces(struct arena *arena, struct proc_reader *r, struct engine_setting
 }
 
 bool
+engine_settings_validate(const struct engine_settings *s)
+{
+	return s->validate_sources && !s->no_fib &&
+	       (s->workload_network_count != 0 || s->workload_interface_count != 0);
+}
+
+bool
 engine_settings_decode(
     struct arena *arena, struct proc_reader *r, struct engine_settings *out_settings)
 {
@@ -425,6 +433,7 @@ engine_settings_decode(
 	}
 	if (!get_interfaces(arena, r, s))
 		return false;
+	s->validate_sources = proc_get_u8(r) != 0;
 	if (!get_established(arena, r, &s->established) ||
 	    !allowed_decode(arena, r, &s->allowed))
 		return false;

@@ -75,6 +75,7 @@ struct engine_settings {
 	size_t workload_network_count;
 	struct interface_pattern *workload_interfaces; /* the same */
 	size_t workload_interface_count;
+	bool validate_sources;                /* where there are such */
 	struct route_network *route_networks; /* none: Routes have no addresses */
 	size_t route_network_count;
 	struct steering steering;
@@ -86,10 +87,15 @@ struct engine_settings {
 	const struct learnt *learnt;
 	bool
 	    no_nat; /* the kernel translates nothing: of Routes' addresses none is ours */
+	bool
+	    no_fib; /* nor can it tell where an address leads: sources are not validated */
 	/* And what it was told of pods before they run. */
 	const struct announced_pod *announced;
 	size_t announced_count;
 };
+
+/* Whether a program that follows them validates source addresses. */
+MUST_CHECK bool engine_settings_validate(const struct engine_settings *s);
 
 /* Decoders copy what they need into the arena; false: malformed. */
 void kernel_settings_encode(struct buf *out, const struct kernel_settings *s);

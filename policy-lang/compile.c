@@ -70,6 +70,20 @@ gate_set(unsigned family, bool inside)
 	return (enum table_set_id)((unsigned)first + family);
 }
 
+bool
+compiler_validates(const struct compiler *c)
+{
+	return c->options->settings.validate_sources &&
+	       (c->options->workload_network_count != 0 ||
+		   c->options->workload_interface_count != 0);
+}
+
+static bool
+is_node(const struct point *p)
+{
+	return p->slot == NONE && !p->outside;
+}
+
 static void
 emit_gate(struct compiler *c, unsigned family)
 {
@@ -90,7 +104,8 @@ emit_gate(struct compiler *c, unsigned family)
 	     i++) {
 		struct table_element e = {0};
 
-		if (!addrset_has(&nets, u->points[i].addr))
+		if (!addrset_has(&nets, u->points[i].addr) &&
+		    (!compiler_validates(c) || !is_node(&u->points[i])))
 			continue;
 		addr_num_bytes(u->points[i].addr, family_of(family), e.addr);
 		emit(c, gate_set(family, !u->points[i].outside), &e);
@@ -124,12 +139,14 @@ has_host_profile(const struct side *s)
 }
 
 /* Where policy for the node says what it may reach, where nobody else may be behind an
- * interface, and where what one of them begins may go through another. */
+ * interface, where what one of them begins may go through another, and where no other has its
+ * address. */
 bool
 compiler_lists_own(const struct compiler *c)
 {
 	return has_host_profile(&c->sides[DIR_EGRESS]) ||
-	       c->options->workload_interface_count != 0 || via_is_ruled(c->model);
+	       c->options->workload_interface_count != 0 || via_is_ruled(c->model) ||
+	       compiler_validates(c);
 }
 
 bool
@@ -302,6 +319,8 @@ compiler_emit(struct compiler *c)
 		emit_gate(c, f);
 	emit_interfaces(c);
 	emit_own(c);
+	if (compiler_validates(c))
+		(void)chains_use(c, NUMBER_SPOOFED);
 	use_midstream(c);
 	if (is_host_judged(c)) {
 		emit_safe(c, DIR_INGRESS, SET_SAFE_IN);

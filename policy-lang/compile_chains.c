@@ -28,6 +28,7 @@ static const struct {
     {NUMBER_VIA_POSED, ACTION_DENY, "via: what others go through poses as one of them"},
     {NUMBER_STRAY, ACTION_DENY, "routed, but of no connection that is known"},
     {NUMBER_UNPUBLISHED, ACTION_DENY, "address of Routes, nothing published"},
+    {NUMBER_SPOOFED, ACTION_DENY, "source address that is not behind the interface"},
 };
 
 void

@@ -31,8 +31,10 @@ state_is_from_held(enum table_set_id set)
 }
 
 bool
-state_in_gate(const struct compile_state *s, const struct ip_addr *addr)
+state_in_gate(const struct compile_state *s, const struct ip_addr *addr, bool is_node)
 {
+	if (is_node && compiler_validates(s->c))
+		return true;
 	for (size_t i = 0; i < s->options.workload_network_count; i++) {
 		if (ip_in_prefix(addr, &s->options.workload_networks[i]))
 			return true;
@@ -160,7 +162,8 @@ element_of(const struct compile_state *s, enum table_set_id set, const struct he
 	memcpy(out->addr, addr.bytes, ip_bytes(addr.family));
 	if (set == state_inside_set(h->family))
 		return h->inside && s->inside;
-	return set == gate_set(h->family, h->inside) && state_in_gate(s, &addr);
+	return set == gate_set(h->family, h->inside) &&
+	       state_in_gate(s, &addr, h->inside && !h->owned);
 }
 
 /* Which family's addresses the set is made from. */

@@ -208,7 +208,9 @@ update_owner(struct update *u, uint32_t held, const struct place *p)
 	struct held *h = &u->s->held.items[held];
 	struct ip_addr addr = held_addr(h);
 	bool inside = p->exists && !p->outside, was_inside = h->inside;
-	bool gated = state_in_gate(u->s, &addr), existed = h->exists;
+	bool had = h->exists && state_in_gate(u->s, &addr, was_inside && !h->owned);
+	bool has =
+	    p->exists && state_in_gate(u->s, &addr, inside && p->workload == NULL);
 	struct table_element e = {0};
 
 	h->touched = false;
@@ -216,9 +218,9 @@ update_owner(struct update *u, uint32_t held, const struct place *p)
 	h->exists = p->exists;
 	h->inside = inside;
 	memcpy(e.addr, addr.bytes, ip_bytes(addr.family));
-	if (gated && existed && (!p->exists || was_inside != inside))
+	if (had && (!has || was_inside != inside))
 		state_list_add(&u->removed[gate_set(p->family, was_inside)], &e);
-	if (gated && p->exists && (!existed || was_inside != inside))
+	if (has && (!had || was_inside != inside))
 		state_list_add(&u->added[gate_set(p->family, inside)], &e);
 	if (was_inside != inside && u->s->inside)
 		state_list_add(inside ? &u->added[state_inside_set(p->family)]

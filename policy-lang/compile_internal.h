@@ -452,6 +452,8 @@ void cells_emit_points(
 MUST_CHECK const struct node *compiler_node(struct compiler *c);
 /* Whether a workload is of the node that is compiled for. */
 MUST_CHECK bool compiler_is_local(const struct compiler *c, const struct workload *w);
+/* Whether source addresses are validated. */
+MUST_CHECK bool compiler_validates(const struct compiler *c);
 /* Whether SET_OWN4 and SET_OWN6 are of any use; and whether a workload is in them. */
 MUST_CHECK bool compiler_lists_own(const struct compiler *c);
 MUST_CHECK bool compiler_is_own(struct compiler *c, const struct workload *w);

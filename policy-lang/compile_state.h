@@ -52,8 +52,9 @@ struct update {
 MUST_CHECK enum table_set_id state_peer_set(unsigned family, enum direction dir);
 MUST_CHECK enum table_set_id state_inside_set(unsigned family);
 MUST_CHECK bool state_is_from_held(enum table_set_id set);
+/* Whether an address that is a node's, or is not, is listed as known, or as nobody's. */
 MUST_CHECK bool state_in_gate(
-    const struct compile_state *s, const struct ip_addr *addr);
+    const struct compile_state *s, const struct ip_addr *addr, bool is_node);
 /* The element that lists an address that is in a node of the tree of classes; false if
  * none does. */
 MUST_CHECK bool state_peer_element(const struct side *side, const struct ip_addr *addr,

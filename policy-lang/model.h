@@ -318,6 +318,7 @@ enum {
 	NUMBER_VIA_POSED = 9,    /* what others go through poses as one of them */
 	NUMBER_STRAY = 10,       /* of no connection, where one would be routed */
 	NUMBER_UNPUBLISHED = 12, /* an address taken for Routes, where nothing is */
+	NUMBER_SPOOFED = 13,     /* a source address that does not lead back */
 	NUMBER_WAY = 256,        /* and so on: a way's number behind it */
 	NUMBER_FIRST_RULE = 4096,
 };

@@ -96,6 +96,7 @@ table_chain_is_on(
     const struct table_chain *chain, const struct table_settings *settings)
 {
 	return (!chain->steers || settings->steer_mask != 0) &&
+	       (!chain->validates || settings->validate_sources) &&
 	       (!chain->nat || !settings->no_nat) &&
 	       (chain->uses == 0 || (chain->uses & settings->uses) != 0);
 }

@@ -107,7 +107,8 @@ enum table_set_id {
 	SET_GATE4,
 	SET_GATE6, /* intervals: addresses that are workloads' */
 	SET_KNOWN4,
-	SET_KNOWN6, /* workloads that are programmed, and nodes, in a gate */
+	SET_KNOWN6, /* workloads that are programmed, and nodes, in a gate; all nodes, if
+		       settings.validate_sources */
 	SET_NOBODY4,
 	SET_NOBODY6, /* in a gate, and nobody's, but policy knows them by a name */
 	SET_RULES,   /* number -> goto rule_N */
@@ -306,7 +307,8 @@ enum table_stmt_kind {
 	 * and by the one that its mark leads to: fib saddr . mark . iif. */
 	STMT_CAME_ELSEWHERE,
 	STMT_CAME_BACK,
-	STMT_SNAT, /* to meta priority map @set, of the set's family */
+	STMT_IIF_KIND, /* meta iifkind */
+	STMT_SNAT,     /* to meta priority map @set, of the set's family */
 	STMT_DNAT,
 	STMT_MASQUERADE,
 	STMT_CT_UNCONFIRMED, /* ct status ! confirmed: the packet that makes a connection */
@@ -375,6 +377,7 @@ struct table_stmt {
 	enum table_set_id set;
 	enum table_load load[TABLE_KEY_FIELDS]; /* as the key of `set` */
 	const char *chain;
+	const char *iif_kind;       /* as `ip link` calls it */
 	struct table_bucket bucket; /* STMT_OWN without one: `value` connections */
 };
 
@@ -409,6 +412,7 @@ struct table_chain {
 	enum table_hook hook; /* HOOK_NONE: a regular chain */
 	bool nat;             /* of type nat: sees a connection's first packet only */
 	bool steers;          /* not there unless settings.steer_mask is */
+	bool validates;       /* the same of settings.validate_sources */
 	uint32_t uses; /* there for any of these alone (enum table_use); 0: always */
 	int32_t priority;
 	const struct table_rule *rules;
@@ -524,6 +528,9 @@ struct table_settings {
 	uint32_t steer_mask;
 	bool
 	    no_nat; /* for kernels that translate nothing: without chains of type nat */
+	/* Where there are networks or interfaces that are workloads', nobody has an address
+	 * of theirs that does not lead back to where he is. */
+	bool validate_sources;
 	uint32_t uses; /* of which there are rules (enum table_use) */
 };
 

@@ -280,6 +280,31 @@ static const struct table_rule output_midstream_rules[] = {
     RULE(SET_PRIORITY(0)),
 };
 
+/*
+ * Source addresses (RFC 2827, RFC 3704): of what came by an interface that does not lead to
+ * where it says that it is from. No workload of this node is there. What came from outside may
+ * have taken another way than the one back; so all others that are known are asked for only
+ * behind interfaces of a kind that workloads have. (In IPv6 the kernel takes one of several
+ * ways back for the only one.)
+ */
+#define SPOOFED(f, id)                                                                 \
+	RULE(FAMILY(f), IN_SET(id, SADDR), SET_PRIORITY(NUMBER_SPOOFED), GOTO("decide"))
+#define BEHIND(text, to) RULE({.kind = STMT_IIF_KIND, .iif_kind = (text)}, GOTO(to))
+#define SOURCE_RULES(f)                                                                \
+	static const struct table_rule spoof_edge##f##_rules[] = {                     \
+	    SPOOFED(f, SET_KNOWN##f),                                                  \
+	};                                                                             \
+	static const struct table_rule spoof##f##_rules[] = {                          \
+	    SPOOFED(f, SET_OWN##f),                                                    \
+	    BEHIND("veth", "spoof_edge" #f),                                           \
+	    BEHIND("bridge", "spoof_edge" #f),                                         \
+	    BEHIND("tun", "spoof_edge" #f),                                            \
+	}
+#define FROM_ELSEWHERE(f) DO(CAME_ELSEWHERE), JUMP("spoof" #f)
+
+SOURCE_RULES(4);
+SOURCE_RULES(6);
+
 /* A workload to its own node is judged as to any destination; and who reaches the node by
  * the policy for the node, if there is any. */
 static const struct table_rule input_rules[] = {
@@ -288,6 +313,8 @@ static const struct table_rule input_rules[] = {
     RULE(DO(CT_ESTABLISHED), DO(ACCEPT)),
     RULE(DO(LOOPBACK), DO(ACCEPT)),
     RULE(ND, DO(ACCEPT)),
+    RULE(FAMILY(4), FROM_ELSEWHERE(4)),
+    RULE(FAMILY(6), FROM_ELSEWHERE(6)),
     TAKEN(4),
     TAKEN(6),
     GATE(4, SADDR),
@@ -578,7 +605,8 @@ static const struct table_rule stray_rules[] = {
 	    RULE(GOTO("midstream")),                                                   \
 	}
 #define FORWARD(f)                                                                     \
-	NOBODY(f, SADDR), NOBODY(f, DADDR), GATE_IF(f, IIFNAME, SADDR),                \
+	RULE(FROM_ELSEWHERE(f)), NOBODY(f, SADDR), NOBODY(f, DADDR),                   \
+	    GATE_IF(f, IIFNAME, SADDR),                                                \
 	    RULE(IN_SET(SET_GATE_IF, OIFNAME), JUMP("gate_out")),                      \
 	    RULE(ITSELF(f), SET_PRIORITY(0), DO(ACCEPT)),                              \
 	    RULE(DO(CT_STRAY), JUMP("stray")),                                         \
@@ -666,6 +694,15 @@ static const struct table_rule forward_rules[] = {
 		.rule_count = ARRAY_LEN(list)                                          \
 	}
 
+#define SOURCE_CHAIN(text, list)                                                       \
+	{                                                                              \
+		.name = (text), .validates = true, .uses = USE_GATE | USE_GATE_IF,     \
+		.rules = (list), .rule_count = ARRAY_LEN(list)                         \
+	}
+#define SOURCE_CHAINS(f)                                                               \
+	SOURCE_CHAIN("spoof_edge" #f, spoof_edge##f##_rules),                          \
+	    SOURCE_CHAIN("spoof" #f, spoof##f##_rules)
+
 #define VIA_STEER_CHAINS(f)                                                            \
 	STEER_CHAIN(USE_VIA, "via_send" #f, via_send##f##_rules),                      \
 	    STEER_CHAIN(USE_VIA, "via_steer_out" #f, via_steer_out##f##_rules),        \
@@ -719,6 +756,8 @@ const struct table_chain table_chains[] = {
     STEER_CHAIN(USE_VIA, "via_past", via_past_rules),
     STEER_CHAIN(USE_VIA, "via_elsewhere", via_elsewhere_rules),
     CHAIN_FOR(USE_GATE_IF, "gate_out", gate_out_rules),
+    SOURCE_CHAINS(4),
+    SOURCE_CHAINS(6),
     FORWARD_CHAINS(4),
     FORWARD_CHAINS(6),
     CHAIN("first6", first6_rules),

@@ -335,6 +335,8 @@ print_stmt(struct buf *out, const struct table_stmt *stmt,
 		print_icmp_type(out, stmt);
 	} else if (stmt->kind == STMT_L4PROTO) {
 		buf_printf(out, "meta l4proto %u", (unsigned)stmt->value);
+	} else if (stmt->kind == STMT_IIF_KIND) {
+		buf_printf(out, "meta iifkind \"%s\"", stmt->iif_kind);
 	} else if (stmt->kind == STMT_CT_ASKED) {
 		buf_printf(out, "ct original proto-dst %u", (unsigned)stmt->value);
 	} else if (stmt->kind == STMT_LOOKUP) {

@@ -160,7 +160,6 @@ walk_stmt(struct walk *w, const struct table_stmt *stmt)
 	case STMT_CT_REPLY:
 	case STMT_CT_STRAY:
 	case STMT_CT_MARKED:
-	case STMT_CAME_ELSEWHERE:
 	case STMT_CAME_BACK:
 	case STMT_CT_ASKED:
 	case STMT_SNAT:
@@ -178,6 +177,13 @@ walk_stmt(struct walk *w, const struct table_stmt *stmt)
 		return OUT_BREAK;
 	case STMT_TCP_MIDSTREAM:
 		return w->packet->midstream && w->packet->proto == PROTO_TCP
+			   ? OUT_NEXT
+			   : OUT_BREAK;
+	case STMT_CAME_ELSEWHERE:
+		return w->packet->from_elsewhere ? OUT_NEXT : OUT_BREAK;
+	case STMT_IIF_KIND:
+		return w->packet->iif_kind != NULL &&
+			       strcmp(w->packet->iif_kind, stmt->iif_kind) == 0
 			   ? OUT_NEXT
 			   : OUT_BREAK;
 	case STMT_CT_DNAT:

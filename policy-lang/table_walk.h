@@ -17,6 +17,8 @@ struct table_packet {
 	bool midstream;        /* TCP that opens no connection */
 	bool translated;       /* its destination was another before */
 	bool at_destination;   /* what governs its source has let it pass */
+	bool from_elsewhere;   /* it came by an interface that does not lead back */
+	const char *iif_kind;  /* of that; NULL: of none that has a name */
 };
 
 #define TABLE_VERDICT_NUMBERS 4

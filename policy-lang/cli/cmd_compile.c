@@ -20,6 +20,7 @@ struct compile_args {
 	bool log_group_given;
 	bool reject;
 	uint32_t steer_mask;
+	bool trust_sources;
 };
 
 static void (*const printers[])(
@@ -69,7 +70,8 @@ run(struct cli *cli)
 	    .settings = {.log_group = args->log_group_given ? args->log_group
 							    : DEFAULT_LOG_GROUP,
 		.reject = args->reject,
-		.steer_mask = args->steer_mask},
+		.steer_mask = args->steer_mask,
+		.validate_sources = !args->trust_sources},
 	    .route_networks = args->route_networks,
 	    .route_network_count = args->route_network_count,
 	    .way_count = table_way_room(args->steer_mask),
@@ -225,6 +227,16 @@ set_reject(struct cli *cli, const char *arg UNUSED)
 }
 
 static bool
+set_trust_sources(struct cli *cli, const char *arg)
+{
+	struct compile_args *args = cli->args;
+
+	(void)arg; /* it takes none */
+	args->trust_sources = true;
+	return true;
+}
+
+static bool
 set_steering(struct cli *cli, const char *arg)
 {
 	struct compile_args *args = cli->args;
@@ -244,6 +256,7 @@ static const struct cli_option options_of_compile[] = {
 	set_route_addresses},
     {"log-group", "N", "NFLOG group of denied packets (100)", set_log_group},
     {"reject", NULL, "reject denied packets, do not drop them", set_reject},
+    {"trust-sources", NULL, "do not validate source addresses", set_trust_sources},
     {"steering", "MASK", "bits of marks for what leaves another way", set_steering},
     {0},
 };

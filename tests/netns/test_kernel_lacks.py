@@ -121,6 +121,10 @@ def test_without_fib_nothing_is_steered_and_the_rest_is_in_force(lab, lacking):
     enforcer.wait_log("nothing-steered")
     assert "NOTHING IS STEERED" in enforcer.ask("status", "-o", "text").stdout
     assert enforcer.metric("ringfence_steering_enforced") == 0
+    enforcer.wait_log("sources-not-validated")
+    assert "sources:    not validated" in enforcer.ask("status", "-o", "text").stdout
+    assert enforcer.status()["kernel"]["sourceValidation"] is False
+    assert enforcer.metric("ringfence_source_validation_enforced") == 0
     came = outcomes(lab)
     for family, source in ((4, "198.51.100.7"), (6, "fd0a::7")):
         assert came["through", family] is None

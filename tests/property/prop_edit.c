@@ -392,7 +392,9 @@ run_series(struct series *s, uint64_t edits)
 	while ((s->model = load(s, &s->docs)) == NULL);
 	s->options = (struct compile_options){
 	    .node = s->editor.clusters != 0 ? STR("east/node-0") : STR("node-0"),
-	    .settings = {.log_group = 100, .steer_mask = 0xff00},
+	    .settings = {.log_group = 100,
+		.steer_mask = 0xff00,
+		.validate_sources = dice_roll(&s->editor.dice, 2) == 0},
 	    .workload_networks = s->gates,
 	    .workload_network_count = dice_roll(&s->editor.dice, 2) == 0 ? 2 : 0,
 	    .way_count = few[dice_roll(&s->editor.dice, ARRAY_LEN(few))],

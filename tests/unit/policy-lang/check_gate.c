@@ -1,6 +1,7 @@
 /*
  * The gate, by what becomes of packets: in whatever order the chains ask, nothing passes to
- * or from an address of the workloads' networks that nobody has.
+ * or from an address of the workloads' networks that nobody has, and nothing from an address
+ * that somebody else has.
  */
 #include "compile_fixture.h"
 #include "policy-lang/compile_incremental.h"
@@ -136,6 +137,93 @@ START_TEST(name_does_not_lead_past_the_gate)
 }
 END_TEST
 
+/* ---- source addresses ---- */
+
+/* n1 has web and db, n2 lb; 192.168.0.2 and fd00::2 are n2's own, in no gate. */
+#define NODES                                                                          \
+	"---\n{apiVersion: v1, kind: Node, metadata: {name: n2}, status: {addresses: " \
+	"[{type: InternalIP, address: 192.168.0.2}, {type: InternalIP, address: "      \
+	"'fd00::2'}]}}\n"
+
+/* Packets that came by an interface which does not lead back to where they are from. */
+static const struct {
+	const char *from, *iif_kind;
+	uint32_t denied; /* by what; 0: they are judged like any other */
+} source_rows[] = {
+    {"10.1.0.3", "veth", NUMBER_SPOOFED}, /* a workload here is nowhere else */
+    {"10.1.0.3", "vxlan", NUMBER_SPOOFED}, {"10.1.0.3", NULL, NUMBER_SPOOFED},
+    {"10.1.0.2", "veth", NUMBER_SPOOFED}, /* one of another node is behind no other */
+    {"10.1.0.2", "bridge", NUMBER_SPOOFED}, {"10.1.0.2", "tun", NUMBER_SPOOFED},
+    {"10.1.0.2", "vxlan", 0}, /* what comes from outside may take any way */
+    {"10.1.0.2", NULL, 0}, {"192.168.0.2", "veth", NUMBER_SPOOFED}, /* nor is a node */
+    {"192.168.0.2", NULL, 0}, {"fd00::2", "veth", NUMBER_SPOOFED}, {"fd00::2", NULL, 0},
+    {"192.0.2.1", "veth", 0}, /* the outside may be anywhere */
+    {"fe80::1", "veth", 0}, {"10.1.0.9", "veth", NUMBER_GATE}, /* nobody has it */
+};
+
+static uint32_t
+denial_of(const struct table_content *content, int row, enum table_hook hook, bool away)
+{
+	const bool is_v4 = strchr(source_rows[row].from, ':') == NULL;
+	const struct table_packet packet = {.saddr = address(source_rows[row].from),
+	    .daddr = address(is_v4 ? "198.51.100.1" : "2001:db8::1"),
+	    .proto = PROTO_UDP,
+	    .dport = 80,
+	    .hook = hook,
+	    .from_elsewhere = away,
+	    .iif_kind = source_rows[row].iif_kind};
+	struct table_verdict v = table_walk(content, &packet);
+
+	return v.accept ? 0 : v.numbers[v.number_count - 1];
+}
+
+START_TEST(source_address_is_behind_the_interface)
+{
+	static const enum table_hook hooks[] = {HOOK_FORWARD, HOOK_INPUT};
+	struct compile_options strict = options;
+	const uint32_t denied = source_rows[_i].denied;
+	const uint32_t by_the_gate = denied == NUMBER_GATE ? NUMBER_GATE : 0;
+	struct compiled *c;
+
+	for (int off = 0; off < 2; off++) {
+		strict.settings.validate_sources = off == 0;
+		c = compile_options_of(NULL, &strict, WORLD NODES);
+		for (size_t i = 0; i < ARRAY_LEN(hooks); i++) {
+			ck_assert_uint_eq(denial_of(&c->content, _i, hooks[i], true),
+			    off == 0 ? denied : by_the_gate);
+			ck_assert_uint_eq(
+			    denial_of(&c->content, _i, hooks[i], false), by_the_gate);
+		}
+		compiled_free(c);
+	}
+}
+END_TEST
+
+/* Behind interfaces that are named there are workloads of the node, and no networks. */
+START_TEST(source_address_is_validated_where_interfaces_are_named)
+{
+	struct interface_pattern pattern;
+	struct compile_options named = {.node = STR("n1"),
+	    .settings = {.validate_sources = true},
+	    .workload_interfaces = &pattern,
+	    .workload_interface_count = 1};
+	struct compiled *c;
+
+	ck_assert(interface_pattern_parse(STR("cali*"), &pattern));
+	c = compile_options_of(NULL, &named, WORLD NODES);
+	ck_assert_uint_eq(
+	    denial_of(&c->content, 0, HOOK_FORWARD, true), NUMBER_SPOOFED);
+	ck_assert_uint_eq(denial_of(&c->content, 0, HOOK_FORWARD, false), 0);
+	compiled_free(c);
+	named.workload_interface_count = 0; /* then nobody says what is a workload's */
+	c = compile_options_of(NULL, &named, WORLD NODES);
+	ck_assert_uint_eq(denial_of(&c->content, 0, HOOK_FORWARD, true), 0);
+	ck_assert_uint_eq(c->content.element_count[SET_OWN4], 0);
+	ck_assert_uint_eq(c->content.element_count[SET_KNOWN4], 0);
+	compiled_free(c);
+}
+END_TEST
+
 static void
 set_up(void)
 {
@@ -151,6 +239,9 @@ gate_suite(void)
 	tcase_add_checked_fixture(tc, set_up, NULL);
 	tcase_add_loop_test(tc, gate_refuses_what_nobody_has, 0, (int)ARRAY_LEN(rows));
 	tcase_add_test(tc, name_does_not_lead_past_the_gate);
+	tcase_add_loop_test(
+	    tc, source_address_is_behind_the_interface, 0, (int)ARRAY_LEN(source_rows));
+	tcase_add_test(tc, source_address_is_validated_where_interfaces_are_named);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

@@ -575,7 +575,8 @@ END_TEST
 static size_t
 rules_on(const struct table_chain *chain, uint32_t uses)
 {
-	const struct table_settings settings = {.steer_mask = 0x0ff00000, .uses = uses};
+	const struct table_settings settings = {
+	    .steer_mask = 0x0ff00000, .validate_sources = true, .uses = uses};
 	size_t count = 0;
 
 	for (size_t i = 0; i < chain->rule_count && table_chain_is_on(chain, &settings);

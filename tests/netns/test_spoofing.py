@@ -1,0 +1,200 @@
+"""Nobody has an address that is not behind the interface that he is behind.
+
+db hears friends alone: a workload here, one elsewhere, a node, somebody outside. thief is none
+of them, and says that it is.
+
+    thief, db, friend -- node-1 -- node-2 -- far
+                            |
+                          world
+"""
+
+import re
+import signal
+import socket
+
+import pytest
+
+import lab as lab_module
+from enforcerd import Enforcer
+from lab import Lab, wait_until
+from policylab import WORKLOAD_NETWORKS
+
+REASON = lab_module.skip_reason()
+pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
+
+PLACES = {"thief": "node-1", "db": "node-1", "friend": "node-1", "far": "node-2"}
+NODES = ["node-1", "node-2"]
+DOCUMENTS = "".join("""\
+apiVersion: ringfence.dev/v1alpha1
+kind: Namespace
+metadata: {name: %s}
+---
+""" % path for path in ("/thief", "/db", "/friends")) + """\
+apiVersion: ringfence.dev/v1alpha1
+kind: Policy
+metadata: {name: db, namespace: /db}
+spec:
+  mandatory:
+    ingress:
+      - action: allow
+        from: [{namespace: /friends}, {node: node-2}, {cidr: 203.0.113.0/24}, {cidr: "2001:db8::/32"}]
+      - {action: deny}
+---
+"""
+WORKLOAD = """\
+apiVersion: ringfence.dev/v1alpha1
+kind: Workload
+metadata: {{name: {name}, namespace: {place}}}
+spec: {{node: {node}, ips: [{v4}, "{v6}"]}}
+---
+"""
+NODE = """\
+apiVersion: v1
+kind: Node
+metadata: {{name: {name}}}
+status:
+  addresses: [{{type: InternalIP, address: {v4}}}, {{type: InternalIP, address: "{v6}"}}]
+---
+"""
+SPOOFED = "source address that is not behind the interface"
+EAR = """
+table inet ear {
+  counter heard { }
+  chain in {
+    type filter hook input priority 10
+    udp dport 53 udp length 9 counter name heard
+  }
+}
+"""
+_TRANSPARENT = {4: (socket.AF_INET, socket.IPPROTO_IP, 19),
+                6: (socket.AF_INET6, socket.IPPROTO_IPV6, 75)}
+
+
+@pytest.fixture(scope="module")
+def lab():
+    with Lab() as lab:
+        lab.add_node("node-2")
+        for name, node in PLACES.items():
+            lab.add_workload(name, node=node)
+        lab.add_outside("world", ["203.0.113.0/24", "2001:db8::/32"])
+        lab.listen_all([80, "53/udp"])
+        for name in ("db", "node-1"):
+            lab.host(name).nft(EAR)
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def enforcer(lab, tmp_path_factory):
+    def both(text, name, **more):
+        host = lab.host(name)
+        return text.format(name=name, v4=host.address(4), v6=host.address(6), **more)
+
+    text = DOCUMENTS + "".join(both(NODE, name) for name in NODES) + "".join(
+        both(WORKLOAD, name, node=node,
+             place=f"/{name}" if name in ("thief", "db") else "/friends")
+        for name, node in PLACES.items())
+    with Enforcer(lab.node, tmp_path_factory.mktemp("spoofing"), {"all.yaml": text},
+                  workloadNetworks=WORKLOAD_NETWORKS, metrics="127.0.0.1:9477") as enforcer:
+        yield enforcer
+        enforcer.stop()
+        enforcer.check_sanitizers()
+    lab.node.exec(["nft", "delete", "table", "inet", "ringfence"])
+
+
+def send(lab, sender, source, to, family, count=3):
+    """Datagrams of one byte, in whose name it may be."""
+    kind, level, transparent = _TRANSPARENT[family]
+    sock = lab.host(sender).enter_and(lambda: socket.socket(kind, socket.SOCK_DGRAM))
+    with sock:
+        sock.setsockopt(level, transparent, 1)
+        sock.bind((str(lab.host(source).address(family)), 0))
+        for _ in range(count):
+            sock.sendto(b"?", (str(lab.host(to).address(family)), 53))
+
+
+def heard(lab, who):
+    listed = lab.host(who).exec(["nft", "list", "counters", "table", "inet", "ear"]).stdout
+    return int(re.search(r"packets (\d+)", listed)[1])
+
+
+def denied(enforcer):
+    return sum(rule["packets"] for rule in enforcer.ask_json("rules")
+               if rule["comment"] == SPOOFED)
+
+
+def reload(enforcer, **config):
+    generation = enforcer.generation()
+    enforcer.write_config(**config)
+    enforcer.process.send_signal(signal.SIGHUP)
+    enforcer.wait_generation(generation + 1)
+
+
+def unwanted(lab, enforcer, tries, family):
+    """Who was heard, or is not known to have been refused, of (in whose name, to whom)."""
+    wrong = []
+    for source, to in tries:
+        before, refused = heard(lab, to), denied(enforcer)
+        send(lab, "thief", source, to, family)
+        # what is behind these has come, or never will
+        send(lab, "friend", "friend", to, family, 1)
+        wait_until(lambda: heard(lab, to) > before, 30, "a friend to be heard")
+        if heard(lab, to) != before + 1 or denied(enforcer) != refused + 3:
+            wrong.append((source, to, heard(lab, to) - before, denied(enforcer) - refused))
+    return wrong
+
+
+def closed(lab, family):
+    """Which friends cannot reach db."""
+    probes = [(src, str(lab.host("db").address(family)), "tcp", 80)
+              for src in ("friend", "far", "node-1", "node-2", "world")]
+    return [probe[0] for probe, result in zip(probes, lab.probe_many(probes, confirm=True))
+            if result.state != "open"]
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_no_workload_takes_an_address(lab, enforcer, family):
+    tries = [("friend", "db"), ("far", "db"), ("node-2", "db"), ("friend", "node-1"),
+             ("far", "node-1")]
+    if family == 6:  # in IPv4 the kernel knows its own, and drops it (martian source)
+        tries.append(("node-1", "db"))
+    assert unwanted(lab, enforcer, tries, family) == []
+    assert closed(lab, family) == []
+    status = enforcer.status()["kernel"]
+    assert status["sourceValidation"] is True and status["heals"] == 0
+    assert enforcer.metric("ringfence_source_validation_enforced") == 1
+    flow = wait_until(lambda: [f for f in enforcer.flows() if f["reason"] == "spoofed"], 30,
+                      "a record of it")[0]
+    assert flow["verdict"] == "deny"
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_behind_named_interfaces_the_outside_is_not_either(lab, enforcer, family):
+    reload(enforcer, workloadNetworks=["wl-*"])
+    assert unwanted(lab, enforcer, [("friend", "db"), ("friend", "node-1")], family) == []
+    before = heard(lab, "db")
+    for source in ("world", "far", "node-2"):
+        send(lab, "thief", source, "db", family)
+    send(lab, "friend", "friend", "db", family, 1)
+    wait_until(lambda: heard(lab, "db") > before, 30, "a friend to be heard")
+    assert heard(lab, "db") == before + 1
+    assert closed(lab, family) == []
+    reload(enforcer, workloadNetworks=WORKLOAD_NETWORKS)
+
+
+def test_it_is_as_configured_and_outlives_a_restart(lab, enforcer):
+    reload(enforcer, sourceValidation="off")
+    before = heard(lab, "db")
+    send(lab, "thief", "friend", "db", 4)
+    wait_until(lambda: heard(lab, "db") == before + 3, 30, "it to be believed")
+    assert "fib" not in lab.node.exec(["nft", "list", "table", "inet", "ringfence"]).stdout
+    assert enforcer.status()["kernel"]["sourceValidation"] is False
+    assert enforcer.metric("ringfence_source_validation_enforced") == 0
+    assert "sources:    not validated" in enforcer.ask("status", "-o", "text").stdout
+    reload(enforcer, sourceValidation="strict")
+    assert unwanted(lab, enforcer, [("friend", "db")], 4) == []
+    counted = denied(enforcer)
+    enforcer.stop()
+    enforcer.start()
+    wait_until(lambda: enforcer.status()["kernel"]["verified"], 30, "it to be looked at")
+    assert enforcer.status()["kernel"]["heals"] == 0
+    assert denied(enforcer) == counted  # the table that was left is the one that is wanted
