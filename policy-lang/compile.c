@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/limits.h"
+#include "policy-lang/compile_budget.h"
 #include "policy-lang/compile_excess.h"
 #include "policy-lang/compile_route.h"
 #include "policy-lang/learnt.h"
@@ -313,8 +314,10 @@ compiler_gather(struct compiler *c, const struct model *workloads)
 void
 compiler_emit(struct compiler *c)
 {
+	budget_begin(c);
 	for (unsigned d = 0; d < DIRECTION_COUNT && !c->failed; d++)
 		cells_build(&c->sides[d]);
+	budget_end(c);
 	for (unsigned f = 0; f < FAMILY_COUNT; f++)
 		emit_gate(c, f);
 	emit_interfaces(c);

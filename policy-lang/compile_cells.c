@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/limits.h"
+#include "policy-lang/compile_budget.h"
 
 #define PORT_MAX 65535
 
@@ -158,7 +159,7 @@ emit_cell(
 }
 
 static void
-emit_cells(struct walker *w, unsigned family, uint32_t class_id)
+emit_cells(struct walker *w, unsigned family, const struct class_info *class)
 {
 	static const enum table_set_id sets[][4] = {
 	    {
@@ -181,7 +182,7 @@ emit_cells(struct walker *w, unsigned family, uint32_t class_id)
 		enum table_set_id set =
 		    set_of(sets[w->profile->host][cell->kind], family, w->s->dir);
 		struct table_element e = {
-		    .class_id = class_id,
+		    .class_id = class != NULL ? class->id : 0,
 		    .proto = cell->proto,
 		    .port_lo = cell->lo,
 		    .port_hi = cell->hi,
@@ -189,7 +190,10 @@ emit_cells(struct walker *w, unsigned family, uint32_t class_id)
 		    .loc = chains_use(w->s->c, cell->number),
 		};
 
-		emit_cell(w, family, set, &e);
+		if (w->s->c->budget == NULL ||
+		    budget_take(w->s, class, w->cells.count, cell->number,
+			w->profile->host ? 1 : w->family_points[family]))
+			emit_cell(w, family, set, &e);
 	}
 }
 
@@ -220,6 +224,7 @@ find_families(struct walker *w, bool emits)
 		unsigned family = family_index(p->family);
 
 		w->families[family] = true;
+		w->family_points[family]++;
 		if (!emits)
 			continue;
 		addr_num_bytes(p->addr, p->family, e.addr);
@@ -302,7 +307,7 @@ emit_class(
 		if (!w->families[f] || !families[f] || w->s->c->failed)
 			continue;
 		encode_class(w, f, v);
-		emit_cells(w, f, class->id);
+		emit_cells(w, f, class);
 	}
 }
 
@@ -323,6 +328,7 @@ begin_profile(struct walker *w, const struct profile *profile, bool emits)
 	w->serial++;
 	w->mention_count = w->always_count = w->set_count = 0;
 	memset(w->families, 0, sizeof(w->families));
+	memset(w->family_points, 0, sizeof(w->family_points));
 	index_entries(w);
 	if (profile->host)
 		find_host_families(w, emits);
@@ -347,7 +353,7 @@ emit_everyone(struct walker *w)
 		if (!w->families[f])
 			continue;
 		encode_everyone(w, f);
-		emit_cells(w, f, 0);
+		emit_cells(w, f, NULL);
 	}
 }
 

@@ -104,6 +104,12 @@ chains_set_way(struct compiler *c, uint32_t number, const struct table_way *way)
 	n->mark = table_way_mark(c->options->settings.steer_mask, way->number);
 }
 
+const struct policy *
+chains_policy(struct compiler *c, uint32_t number)
+{
+	return find_number(c, number)->policy;
+}
+
 struct loc
 chains_loc(struct compiler *c, uint32_t number)
 {

@@ -48,6 +48,12 @@ struct partition {
 
 /* ---- too many ---- */
 
+static void
+charge_set(struct excess *x, const struct peer_set *set)
+{
+	excess_charge(x, set->rule != NULL ? set->rule->policy : NULL, set->loc, 1);
+}
+
 /* Peers that overlap at random have as many classes as addresses, each in many of the sets:
  * memory would grow with the product. */
 static void
@@ -57,12 +63,12 @@ tell_excess(struct partition *p)
 	struct excess x = {0};
 
 	for (uint32_t i = 1; i < p->node_count; i++)
-		excess_charge(&x, s->sets[p->nodes[i].set]->loc);
+		charge_set(&x, s->sets[p->nodes[i].set]);
 	for (size_t i = 0; i < s->classes->count; i++) {
 		const struct class_info *class = &s->classes->items[i];
 
 		for (size_t j = 0; j < class->set_count; j++)
-			excess_charge(&x, s->sets[class->sets[j]]->loc);
+			charge_set(&x, s->sets[class->sets[j]]);
 	}
 	excess_tell(
 	    s->c, &x, "overlaps of peers", LIMIT_PROGRAM_OVERLAPS, (struct loc){0});

@@ -3,23 +3,26 @@
 #include <stdlib.h>
 
 void
-excess_charge(struct excess *x, struct loc loc)
+excess_charge(
+    struct excess *x, const struct policy *policy, struct loc loc, uint64_t count)
 {
+	const void *who = policy != NULL ? (const void *)policy : loc.source;
 	uint32_t at;
 
-	if (loc.source == NULL)
+	if (who == NULL)
 		return;
 	at = table64_intern(
-	    &x->numbers, (uint64_t)(uintptr_t)loc.source, (uint32_t)x->share_count);
+	    &x->numbers, (uint64_t)(uintptr_t)who, (uint32_t)x->share_count);
 	if (at == x->share_count) {
 		if (x->share_count == x->cap) {
 			x->cap = x->cap == 0 ? 16 : 2 * x->cap;
 			x->shares =
 			    xreallocarray(x->shares, x->cap, sizeof(*x->shares));
 		}
-		x->shares[x->share_count++] = (struct excess_share){.loc = loc};
+		x->shares[x->share_count++] =
+		    (struct excess_share){.loc = policy != NULL ? policy->loc : loc};
 	}
-	x->shares[at].count++;
+	x->shares[at].count += count;
 }
 
 static int
@@ -29,7 +32,7 @@ share_cmp(const void *a, const void *b)
 
 	if (x->count != y->count)
 		return x->count > y->count ? -1 : 1;
-	return str_cmp(x->loc.source->name, y->loc.source->name);
+	return loc_cmp(x->loc, y->loc);
 }
 
 void
@@ -67,12 +70,11 @@ excess_tell(struct compiler *c, struct excess *x, const char *what, uint32_t mos
 /* Of one direction: who cut each class out, by the class's number. */
 struct cutters {
 	struct table64 classes;
-	struct loc *locs;
+	const struct peer_set **sets;
 };
 
-/* Who has the narrowest of its sets. */
-static struct loc
-cutter_of(const struct side *s, const struct class_info *class)
+const struct peer_set *
+excess_cutter(const struct side *s, const struct class_info *class)
 {
 	const uint32_t *first = s->classes->set_first;
 	uint32_t best = class->sets[0];
@@ -83,7 +85,7 @@ cutter_of(const struct side *s, const struct class_info *class)
 		if (first[set + 1] - first[set] < first[best + 1] - first[best])
 			best = set;
 	}
-	return s->sets[best]->loc;
+	return s->sets[best];
 }
 
 static void
@@ -93,9 +95,9 @@ find_cutters(const struct side *s, struct cutters *out)
 
 	if (classes == NULL || classes->set_first == NULL)
 		return; /* no cell was emitted */
-	out->locs = xcalloc(classes->count + 1, sizeof(*out->locs));
+	out->sets = xcalloc(classes->count + 1, sizeof(*out->sets));
 	for (uint32_t i = 0; i < classes->indexed; i++) {
-		out->locs[i] = cutter_of(s, &classes->items[i]);
+		out->sets[i] = excess_cutter(s, &classes->items[i]);
 		(void)table64_intern(&out->classes, classes->items[i].id, i);
 	}
 }
@@ -109,16 +111,26 @@ direction_of(enum table_set_id set)
 		   : (unsigned)DIRECTION_COUNT;
 }
 
-/* A cell of a class is there because somebody cut that out. */
-static struct loc
-loc_of(struct cutters *cutters, unsigned dir, const struct table_element *e)
+/* A cell of a class is there because somebody cut that out; of class 0, because of the rule
+ * whose number it bears. */
+static void
+charge_element(struct excess *x, struct compiler *c, struct cutters *cutters,
+    unsigned dir, const struct table_element *e)
 {
+	const struct peer_set *set;
 	uint32_t at;
 
-	if (dir == DIRECTION_COUNT || e->class_id == 0 || cutters[dir].locs == NULL)
-		return e->loc;
+	if (dir == DIRECTION_COUNT || cutters[dir].sets == NULL) {
+		excess_charge(x, NULL, e->loc, 1);
+		return;
+	}
 	at = table64_intern(&cutters[dir].classes, e->class_id, UINT32_MAX - 1);
-	return at == UINT32_MAX - 1 ? e->loc : cutters[dir].locs[at];
+	if (at == UINT32_MAX - 1) {
+		excess_charge(x, chains_policy(c, e->value), e->loc, 1);
+		return;
+	}
+	set = cutters[dir].sets[at];
+	excess_charge(x, set->rule != NULL ? set->rule->policy : NULL, set->loc, 1);
 }
 
 void
@@ -138,11 +150,11 @@ excess_of_elements(struct compiler *c, bool (*kind)(enum table_set_id set),
 			continue;
 		/* What is only counted is in no list. */
 		for (size_t j = 0; list->items != NULL && j < list->count; j++)
-			excess_charge(&x, loc_of(cutters, dir, &list->items[j]));
+			charge_element(&x, c, cutters, dir, &list->items[j]);
 	}
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 		table64_fini(&cutters[d].classes);
-		free(cutters[d].locs);
+		free(cutters[d].sets);
 	}
 	excess_tell(c, &x, what, most, at);
 }

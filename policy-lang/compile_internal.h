@@ -7,6 +7,7 @@
  *     compile_peers.c      rules -> the distinct sets of peers that they speak of
  *     compile_classes.c    peer sets -> classes of addresses that no rule tells apart
  *     compile_cells.c      profile and class -> the walk over port space -> elements
+ *     compile_budget.c     ... and what each tenant has of them
  *     compile_chains.c     rule numbers in use -> rule chains
  *     compile_limits.c     Quotas' network limits -> chains of limits, and whom they limit
  *     compile_route.h      what a node needs of Routes, in the same sets
@@ -418,6 +419,8 @@ struct compiler {
 	/* Sets of whose elements no list is made, but that are counted; NULL: none. */
 	bool (*only_counts)(enum table_set_id set);
 	size_t element_count;
+	struct budget
+	    *budget; /* while all cells are emitted (compile_budget.c); NULL */
 	struct table_rule_chain *limits; /* sorted by number; in the scratch arena */
 	size_t limit_count;
 	struct table_way *ways;         /* options->way_count, by number; or NULL */
@@ -477,6 +480,8 @@ void chains_add(struct compiler *c, const struct verdict_number *number);
 void chains_seal(struct compiler *c);
 /* Says which way a number is. */
 void chains_set_way(struct compiler *c, uint32_t number, const struct table_way *way);
+/* The policy that a number is of; NULL: of none. */
+MUST_CHECK const struct policy *chains_policy(struct compiler *c, uint32_t number);
 /* The place that a number comes from; chains_use also marks it as in use. */
 MUST_CHECK struct loc chains_loc(struct compiler *c, uint32_t number);
 struct loc chains_use(struct compiler *c, uint32_t number);

@@ -54,8 +54,9 @@ struct walker {
 	struct map memo; /* entries and meanings -> struct verdicts */
 	struct buf key;
 	struct cell_list cells, other;
-	const struct verdicts *everyone; /* of class 0 */
-	bool families[FAMILY_COUNT];     /* in which the profile has addresses */
+	const struct verdicts *everyone;      /* of class 0 */
+	bool families[FAMILY_COUNT];          /* in which the profile has addresses */
+	uint32_t family_points[FAMILY_COUNT]; /* how many */
 };
 
 /* Many classes are the same to one profile: they are walked once. */

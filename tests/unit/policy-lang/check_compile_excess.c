@@ -116,6 +116,114 @@ START_TEST(who_overlaps_most_is_told)
 }
 END_TEST
 
+/* ---- a tenant's part ---- */
+
+/* 40 workloads of 250 addresses each: every port, and every part of the peers that a rule for
+ * them all tells apart, is 10,000 elements. */
+static void
+add_addresses(struct buf *text, const char *namespace_path, unsigned second)
+{
+	for (unsigned i = 0; i < 40; i++) {
+		buf_printf(text,
+		    OBJECT("Workload") "{name: w%u, namespace: %s}, spec: {node: n1, "
+				       "ips: [",
+		    i, namespace_path);
+		for (unsigned j = 0; j < 250; j++)
+			buf_printf(
+			    text, "%s10.%u.%u.%u", j > 0 ? ", " : "", second, i, j + 1);
+		buf_add_cstr(text, "]}}\n");
+	}
+}
+
+static void
+add_ports(
+    struct buf *text, const char *namespace_path, const char *from, unsigned count)
+{
+	buf_printf(text,
+	    OBJECT("Policy") "{name: p, namespace: %s}, spec: {default: {ingress: "
+			     "[{action: deny, %sports: [",
+	    namespace_path, from);
+	for (unsigned i = 0; i < count; i++)
+		buf_printf(text, "%s%u/tcp", i > 0 ? ", " : "", 2 * i + 1);
+	buf_add_cstr(text, "]}]}}}\n");
+}
+
+static void
+add_networks(struct buf *text, const char *namespace_path, unsigned count)
+{
+	buf_printf(text,
+	    OBJECT("Policy") "{name: p, namespace: %s}, spec: {default: {ingress: [",
+	    namespace_path);
+	for (unsigned i = 0; i < count; i++)
+		buf_printf(text,
+		    "%s{action: deny, from: [{cidr: 10.9.%u.0/25}], ports: [7/tcp]}",
+		    i > 0 ? ", " : "", i);
+	buf_add_cstr(text, "]}}}\n");
+}
+
+START_TEST(tenant_with_more_than_his_part_is_told)
+{
+	struct buf a = {0}, b = {0};
+
+	add_addresses(&a, "/a", 1);
+	add_ports(&a, "/a", "", 101);
+	add_workloads(&b, "/b", 2, 40);
+	add_ports(&b, "/b", "", 101);
+	refuses(a.data, b.data, "a.yaml", "1000000 elements for /a");
+	buf_free(&a);
+	buf_free(&b);
+}
+END_TEST
+
+/* What administers all is nobody's part. */
+START_TEST(policy_at_the_root_has_no_such_limit)
+{
+	const struct compile_options options = {.node = STR("n1")};
+	struct table_content content;
+	struct buf a = {0};
+	struct loaded *l;
+
+	add_addresses(&a, "/a", 1);
+	add_ports(&a, "/", "", 101);
+	l = load_files(NULL, (const char *const[]){"a.yaml", a.data, NULL});
+	ck_assert_msg(l->ok, "%s", loaded_text(l));
+	ck_assert(compile_node(l->arena, l->m, &options, &l->diags, &content));
+	ck_assert_uint_gt(content.element_count[SET_CELL4_IN], 1000000);
+	loaded_free(l);
+	buf_free(&a);
+}
+END_TEST
+
+/* One port of /b's for a network, in the 250 parts that /a's networks cut it in. */
+START_TEST(who_cuts_much_for_few_ports_is_told)
+{
+	struct buf a = {0}, b = {0};
+
+	add_workloads(&a, "/a", 1, 1);
+	add_networks(&a, "/a", 250);
+	add_addresses(&b, "/b", 2);
+	add_ports(&b, "/b", "from: [{cidr: 10.9.0.0/16}], ", 1);
+	refuses(a.data, b.data, "a.yaml", "1000000 elements for /a");
+	buf_free(&a);
+	buf_free(&b);
+}
+END_TEST
+
+/* 30 ports of /a's for a network that /b, who has them all for one port, cuts in 40. */
+START_TEST(who_has_many_ports_in_few_parts_is_told)
+{
+	struct buf a = {0}, b = {0};
+
+	add_addresses(&a, "/a", 1);
+	add_ports(&a, "/a", "from: [{cidr: 10.9.0.0/16}], ", 30);
+	add_workloads(&b, "/b", 2, 1);
+	add_networks(&b, "/b", 40);
+	refuses(a.data, b.data, "a.yaml", "1000000 elements for /a");
+	buf_free(&a);
+	buf_free(&b);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -128,6 +236,10 @@ main(void)
 	tcase_add_loop_test(tc, who_has_most_port_ranges_is_told, 0, 2);
 	tcase_add_test(tc, who_cuts_the_peers_of_others_is_told);
 	tcase_add_test(tc, who_overlaps_most_is_told);
+	tcase_add_test(tc, tenant_with_more_than_his_part_is_told);
+	tcase_add_test(tc, policy_at_the_root_has_no_such_limit);
+	tcase_add_test(tc, who_cuts_much_for_few_ports_is_told);
+	tcase_add_test(tc, who_has_many_ports_in_few_parts_is_told);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
