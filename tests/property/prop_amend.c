@@ -14,7 +14,7 @@
 #include "tests/property/edits.h"
 
 #define CASES_DEFAULT DICE_CASES(60)
-#define SERIES_MORE   200 /* at most, until all has come */
+#define SERIES_MORE   1000 /* at most, until all has come */
 #define EDITS_DEFAULT 20
 
 struct series {

@@ -23,7 +23,7 @@
 #define CASES_DEFAULT  DICE_CASES(60)
 #define EDITS_DEFAULT  25
 #define ANNOUNCED_MOST 3
-#define SERIES_MORE    200 /* at most, until all has come */
+#define SERIES_MORE    1000 /* at most, until all has come */
 
 struct series {
 	uint64_t seed;
