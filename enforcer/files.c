@@ -423,6 +423,24 @@ log_warnings(struct arena *arena, const struct diag_list *diags)
 	}
 }
 
+static void
+find_place(const char *directory, struct files_place *out)
+{
+	struct stat st;
+
+	if (stat(directory, &st) != 0)
+		return; /* nor can it be read */
+	out->device = st.st_dev;
+	out->inode = st.st_ino;
+}
+
+/* Where another was that had files. */
+static bool
+is_in_place_of(const struct files_place *was, const struct files_place *is)
+{
+	return was->had_files && (was->device != is->device || was->inode != is->inode);
+}
+
 bool
 files_read_source(struct files_source *s, const char *directory)
 {
@@ -430,29 +448,35 @@ files_read_source(struct files_source *s, const char *directory)
 	struct diag_list diags;
 	struct err err = ERR_INIT;
 	struct buf why = {0};
+	struct files_place place = {0};
 	struct bundle bundle;
 	uint8_t digest[32];
 	int fd = -1;
 	bool news = false;
 
 	diag_list_init(&diags, arena);
+	find_place(directory, &place);
 	if (!bundle_read_below(arena, directory, &diags, &bundle)) {
 		add_errors(&why, arena, &diags);
 		news = note_failure(s, &why);
 		goto out;
 	}
-	if (s->had_files && bundle.count == 0) {
+	if (bundle.count == 0 && is_in_place_of(&s->place, &place)) {
 		buf_printf(&why,
-		    "%s: error: has no policy file any more: what was there goes on "
-		    "until there is one, which may say nothing [file-read]",
+		    "%s: error: is another directory, which has no policy file: what "
+		    "was there goes on until it has one, which may say nothing "
+		    "[file-read]",
 		    directory);
 		news = note_failure(s, &why);
 		goto out;
 	}
+	place.had_files = bundle.count != 0;
 	bundle_digest(&bundle, digest);
 	if (s->known && !s->edited && s->why.len == 0 && s->bundle_fd >= 0 &&
-	    memcmp(digest, s->digest, sizeof(digest)) == 0)
+	    memcmp(digest, s->digest, sizeof(digest)) == 0) {
+		s->place = place;
 		goto out;
+	}
 	if (bundle_seal(&bundle, &fd, &err) != 0) {
 		buf_printf(&why, "%s: error: %s", directory, err.msg);
 		news = note_failure(s, &why);
@@ -460,7 +484,7 @@ files_read_source(struct files_source *s, const char *directory)
 	}
 	files_source_fini(s);
 	s->known = true;
-	s->had_files = bundle.count != 0;
+	s->place = place;
 	s->bundle_fd = fd;
 	memcpy(s->digest, digest, sizeof(digest));
 	for (size_t i = 0; i < bundle.count; i++)
@@ -550,7 +574,7 @@ files_read_edit(struct files_source *s, const char *const *names, size_t count,
 	if (s->known && s->why.len == 0 && read_names(out, names, count, &diags) &&
 	    !takes_all(s, out)) {
 		note_edit(s, out);
-		s->had_files |= s->hashes.len != 0;
+		s->place.had_files |= s->hashes.len != 0;
 		answer = out->changed.count + out->gone_count != 0 ? FILES_EDITED
 								   : FILES_SAME;
 	}

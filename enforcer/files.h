@@ -51,6 +51,13 @@ MUST_CHECK int files_make_audit_directory(
 MUST_CHECK int files_find_user(const struct enforcer_config *c, uint32_t *out_uid,
     uint32_t *out_gid, struct err *err);
 
+/* Which directory had files when it was read last. */
+struct files_place {
+	bool had_files;
+	dev_t device;
+	ino_t inode;
+};
+
 /* What a directory says now. */
 struct files_source {
 	bool known;         /* it was read before */
@@ -59,13 +66,13 @@ struct files_source {
 	struct map hashes;  /* of its files since then: by name, struct files_hash */
 	size_t unread;      /* of those, which could not be read */
 	bool edited;        /* some file is another than in the bundle */
-	bool had_files;     /* it had some: that all are gone says nothing */
-	struct buf why;     /* "" or why it cannot be read */
+	struct files_place place;
+	struct buf why; /* "" or why it cannot be read */
 };
 
 /* Reads a directory again, as a whole. Returns true if that is news: another bundle, or another
- * reason why there is none. One that has lost all of its files was not mounted, or was removed by
- * mistake: it cannot be read. */
+ * reason why there is none. One without files in the place of another that had some is not
+ * what was meant, as where a file system is not mounted: it cannot be read. */
 MUST_CHECK bool files_read_source(struct files_source *s, const char *directory);
 
 /* Some files of a directory that was read before. */

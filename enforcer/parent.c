@@ -159,33 +159,33 @@ keep_fixed(
 	now->steering = steering_copy(arena, &old->steering);
 }
 
-/* Of a directory that was a source before: no file is no answer where there were some. */
-static bool
-had_files(const struct parent *p, const char *directory)
+/* Of a directory that may have been a source before. */
+static struct files_place
+place_of(const struct parent *p, const char *directory)
 {
-	bool had = false;
-
-	for (size_t i = 0; i < p->directory_count; i++)
-		had |= strcmp(p->directories[i], directory) == 0 &&
-		       p->source_files[p->directory_sources[i]].had_files;
-	return had;
+	for (size_t i = 0; i < p->directory_count; i++) {
+		if (strcmp(p->directories[i], directory) == 0)
+			return p->source_files[p->directory_sources[i]].place;
+	}
+	return (struct files_place){0};
 }
 
 static void
 watch_sources(struct parent *p)
 {
-	bool had[ENFORCER_MAX_SOURCES] = {false};
+	struct files_place places[ENFORCER_MAX_SOURCES] = {0};
 	struct err err = ERR_INIT;
 
-	for (size_t i = 0; i < p->config->source_count; i++)
-		had[i] = !p->config->sources[i].kubernetes &&
-			 had_files(p, p->config->sources[i].directory);
+	for (size_t i = 0; i < p->config->source_count; i++) {
+		if (!p->config->sources[i].kubernetes)
+			places[i] = place_of(p, p->config->sources[i].directory);
+	}
 	sources_free(p->sources);
 	p->sources = NULL;
 	p->directory_count = 0;
 	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++) {
 		files_source_fini(&p->source_files[i]);
-		p->source_files[i].had_files = had[i];
+		p->source_files[i].place = places[i];
 	}
 	p->directories =
 	    ARENA_ARRAY(p->config_arena, p->config->source_count, const char *);

@@ -383,12 +383,12 @@ def test_every_error_is_told(enforcer):
 
 
 @pytest.mark.parametrize("reloads", [False, True])
-@pytest.mark.parametrize("how, why", [("gone", "No such file"), ("emptied", "no policy file")])
+@pytest.mark.parametrize("how, why", [("gone", "No such file"), ("replaced", "no policy file")])
 def test_vanished_directory_keeps_the_last_good_program(lab, enforcer, how, why, reloads):
     before = enforcer.generation()
     away = enforcer.directory / "away"
     enforcer.policy.rename(away)
-    if how == "emptied":
+    if how == "replaced":
         enforcer.policy.mkdir()
     wait_until(lambda: enforcer.source()["errorCount"] == 1, WAIT_S, "it to be told")
     if reloads:
@@ -402,7 +402,7 @@ def test_vanished_directory_keeps_the_last_good_program(lab, enforcer, how, why,
     assert lab.probe("world", "db", "tcp", 5432).state == "closed"
     assert lab.probe("web", "db", "tcp", 5432).state == "open"
     (away / "db.yaml").write_text(DB.replace("5432", "80"))
-    if how == "emptied":
+    if how == "replaced":
         enforcer.policy.rmdir()
     away.rename(enforcer.policy)
     enforcer.wait_state("enforcing")

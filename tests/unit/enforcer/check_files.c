@@ -185,36 +185,63 @@ START_TEST(file_that_cannot_be_read_is_unread_until_it_can_be)
 }
 END_TEST
 
-/* As when what was mounted there no longer is. It has come as a whole, or (_i) as an edit. */
-START_TEST(directory_that_has_lost_all_files_cannot_be_read)
+static void
+make_policy(void)
+{
+	FILE *policy = fopen(path, "w");
+
+	ck_assert(policy != NULL && fclose(policy) == 0);
+}
+
+/* Whoever removes the last file wants nothing any more. */
+START_TEST(directory_that_has_lost_its_last_file_says_nothing)
 {
 	const char *name = path;
 	struct files_source source;
 	struct files_edit edit;
-	FILE *policy;
 
 	(void)snprintf(path, sizeof(path), "%s/policy.yaml", directory); /* fits */
 	files_source_init(&source);
+	make_policy();
 	ck_assert(files_read_source(&source, directory));
-	ck_assert_uint_eq(source.why.len, 0); /* it never had any */
-	for (unsigned i = 0; i < 2; i++) {
-		policy = fopen(path, "w");
-		ck_assert(policy != NULL && fclose(policy) == 0);
-		if (_i != 0 && i == 0) {
-			ck_assert_int_eq(
-			    files_read_edit(&source, &name, 1, &edit), FILES_EDITED);
-			arena_free(edit.arena);
-		} else {
-			ck_assert(files_read_source(&source, directory));
-		}
-		ck_assert_uint_eq(source.why.len, 0);
-		(void)unlink(path);
-		ck_assert_int_eq(
-		    files_read_edit(&source, &name, 1, &edit), FILES_WHOLE);
+	(void)unlink(path);
+	ck_assert_int_eq(files_read_edit(&source, &name, 1, &edit), FILES_WHOLE);
+	ck_assert(files_read_source(&source, directory));
+	ck_assert_uint_eq(source.why.len, 0);
+	files_source_fini(&source);
+}
+END_TEST
+
+/* As when what was mounted there no longer is. It has come as a whole, or (_i) as an edit. */
+START_TEST(directory_in_place_of_another_that_had_files_cannot_be_read)
+{
+	const char *name = path;
+	char away[sizeof(path)];
+	struct files_source source;
+	struct files_edit edit;
+
+	(void)snprintf(path, sizeof(path), "%s/policy.yaml", directory); /* fits */
+	(void)snprintf(away, sizeof(away), "%s.away", directory);        /* fits */
+	files_source_init(&source);
+	if (_i != 0) {
 		ck_assert(files_read_source(&source, directory));
-		ck_assert_uint_ne(source.why.len, 0);
-		ck_assert(!files_read_source(&source, directory)); /* no news */
+		make_policy();
+		ck_assert_int_eq(
+		    files_read_edit(&source, &name, 1, &edit), FILES_EDITED);
+		arena_free(edit.arena);
+	} else {
+		make_policy();
+		ck_assert(files_read_source(&source, directory));
 	}
+	ck_assert_int_eq(rename(directory, away), 0);
+	ck_assert_int_eq(mkdir(directory, 0700), 0);
+	ck_assert(files_read_source(&source, directory));
+	ck_assert_uint_ne(source.why.len, 0);
+	ck_assert(!files_read_source(&source, directory)); /* no news */
+	ck_assert_int_eq(rmdir(directory), 0);
+	ck_assert_int_eq(rename(away, directory), 0);
+	ck_assert(files_read_source(&source, directory));
+	ck_assert_uint_eq(source.why.len, 0);
 	files_source_fini(&source);
 }
 END_TEST
@@ -236,7 +263,9 @@ main(void)
 	    tc, control_is_false_after_a_socket_that_could_not_be_given_to_its_group);
 	tcase_add_test(tc, group_of_control_is_looked_up_once);
 	tcase_add_test(tc, file_that_cannot_be_read_is_unread_until_it_can_be);
-	tcase_add_loop_test(tc, directory_that_has_lost_all_files_cannot_be_read, 0, 2);
+	tcase_add_test(tc, directory_that_has_lost_its_last_file_says_nothing);
+	tcase_add_loop_test(
+	    tc, directory_in_place_of_another_that_had_files_cannot_be_read, 0, 2);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
