@@ -63,6 +63,8 @@ MUST_CHECK bool control_trace_question(
     struct engine *e, const struct str words[4], struct buf *out, struct buf *why);
 void control_answer_trace(
     struct engine *e, const struct proc_msg *answer, struct buf *out);
+/* NULL, or that there is nothing to explain by, for people. */
+MUST_CHECK const char *control_no_policy(const struct engine *e);
 void control_answer_error(struct buf *out, struct str why);
 
 #endif

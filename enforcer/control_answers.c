@@ -46,6 +46,17 @@ control_answer_error(struct buf *out, struct str why)
 	buf_add_cstr(out, "}\n");
 }
 
+const char *
+control_no_policy(const struct engine *e)
+{
+	if (e->apply.current == NULL)
+		return "no policy is in force yet (`status` tells why)";
+	if (e->apply.current->skeleton)
+		return "no policy is in force yet (`status` tells why): everything "
+		       "from or to workloadNetworks is denied, but what the node sends";
+	return NULL;
+}
+
 /* ---- status ---- */
 
 static void

@@ -30,10 +30,11 @@ control_answer_explain(struct engine *e, const struct str words[3], bool text,
 	    .gate = {e->settings.node, e->settings.workload_networks,
 		e->settings.workload_network_count},
 	};
+	const char *none = control_no_policy(e);
 	struct buf why = {0};
 
-	if (p == NULL || p->skeleton) {
-		control_answer_error(out, STR("no policy is in force yet"));
+	if (none != NULL) {
+		control_answer_error(out, str_from(none));
 		return;
 	}
 	node.program = p;

@@ -143,8 +143,8 @@ control_trace_question(
 	size_t count = 0;
 	bool ok;
 
-	if (e->apply.current == NULL || e->apply.current->skeleton) {
-		buf_add_cstr(why, "no policy is in force yet");
+	if (control_no_policy(e) != NULL) {
+		buf_add_cstr(why, control_no_policy(e));
 		return false;
 	}
 	if (!str_to_u64(words[3], TRACE_WAIT_MOST_S, &seconds) || seconds == 0) {

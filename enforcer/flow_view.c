@@ -12,6 +12,7 @@ static const char *const reason_names[] = {
     [FLOW_LIMIT] = "limit",
     [FLOW_UNPUBLISHED] = "unpublished",
     [FLOW_VIA] = "via",
+    [FLOW_NOT_FOLLOWED] = "not-followed",
     [FLOW_STRAY] = "stray",
     [FLOW_SPOOFED] = "spoofed",
     [FLOW_UNKNOWN] = "unknown",
@@ -65,6 +66,8 @@ find_reason(uint32_t number, const struct table_rule_chain *rule)
 		return FLOW_UNKNOWN;
 	if (str_is(str_from(rule->policy_kind), "Quota"))
 		return FLOW_LIMIT;
+	if (rule->unfollowed)
+		return FLOW_NOT_FOLLOWED;
 	return rule->isolation ? FLOW_ISOLATION : FLOW_RULE;
 }
 
@@ -77,7 +80,7 @@ find_direction(const struct flow_view *v, const struct program *p)
 	struct flow flow = {.proto = packet->proto, .port = packet->dst_port};
 
 	if (v->reason == FLOW_RULE || v->reason == FLOW_ISOLATION ||
-	    v->reason == FLOW_LIMIT)
+	    v->reason == FLOW_LIMIT || v->reason == FLOW_NOT_FOLLOWED)
 		return v->rule->dir;
 	if (p == NULL || v->record->crowd)
 		return DIR_INGRESS;

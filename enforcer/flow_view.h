@@ -17,6 +17,7 @@ enum flow_reason {
 	FLOW_LIMIT,          /* a network limit of a Quota had no room */
 	FLOW_UNPUBLISHED,    /* an address of Routes, and nothing behind it */
 	FLOW_VIA,            /* what it goes through cannot take it, or poses as it */
+	FLOW_NOT_FOLLOWED,   /* a Route that this node cannot follow */
 	FLOW_STRAY,          /* of no connection, where a route would lead it */
 	FLOW_SPOOFED,        /* a source address that is not behind the interface */
 	FLOW_UNKNOWN,        /* a rule of a program that is no longer in force */

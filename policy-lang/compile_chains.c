@@ -303,6 +303,7 @@ chains_one(struct arena *a, const struct verdict_number *n)
 		chain.phase = n->route_rule->phase;
 		chain.rule_name = n->route_rule->name;
 		chain.rule_index = n->route_rule->index;
+		chain.unfollowed = is_refusal(n);
 	}
 	return chain;
 }

@@ -319,6 +319,25 @@ resolver_find(struct resolver *resolver, struct str text, struct endpoint *out_e
 
 /* ---- questions ---- */
 
+/* proto/47: a number alone would be taken for a port without its protocol. */
+static bool
+read_proto_number(struct str text, uint8_t *out_proto, struct buf *why)
+{
+	uint64_t number;
+
+	if (!str_to_u64(text, UINT8_MAX, &number) || number == PROTO_ANY) {
+		buf_printf(why, "\"%.*s\" is not a protocol's number (1 to 255)",
+		    STR_ARG(text));
+		return false;
+	}
+	*out_proto = (uint8_t)number;
+	if (proto_has_ports(*out_proto))
+		buf_printf(why,
+		    "protocol %.*s has ports; write PORT/PROTO, such as 443/tcp",
+		    STR_ARG(text));
+	return !proto_has_ports(*out_proto);
+}
+
 bool
 query_read_service(
     struct str text, uint8_t *out_proto, uint16_t *out_port, struct buf *why)
@@ -329,16 +348,14 @@ query_read_service(
 
 	*out_port = 0;
 	if (proto.ptr == NULL) {
-		if (str_to_u64(text, UINT8_MAX, &number) && number != PROTO_ANY)
-			*out_proto = (uint8_t)number;
-		else if (!proto_parse(text, out_proto))
-			*out_proto = PROTO_TCP;
-		if (!proto_has_ports(*out_proto))
+		if (proto_parse(text, out_proto) && !proto_has_ports(*out_proto))
 			return true;
 		buf_printf(
 		    why, "\"%.*s\" is not PORT/PROTO, such as 443/tcp", STR_ARG(text));
 		return false;
 	}
+	if (str_is(port, "proto"))
+		return read_proto_number(proto, out_proto, why);
 	if (!proto_parse(proto, out_proto)) {
 		buf_printf(why,
 		    "no protocol \"%.*s\"; there is tcp, udp, sctp, icmp, icmpv6",

@@ -14,7 +14,7 @@
 	"or an\n"                                                                      \
 	"address; DST may be a domain name that SRC asked for. PORT/PROTO is "         \
 	"443/tcp,\n"                                                                   \
-	"53/udp, 9000/sctp, icmp, icmpv6, or the number of another protocol.\n"
+	"53/udp, 9000/sctp, icmp, icmpv6, or proto/47, by number.\n"
 
 /* How much of port space a question is about. */
 enum query_span {

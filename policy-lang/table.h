@@ -513,7 +513,8 @@ struct table_rule_chain {
 	struct str rule_name;
 	uint32_t rule_index;
 	bool isolation;
-	bool host; /* of a policy for nodes */
+	bool unfollowed; /* a Route's rule that this node cannot follow */
+	bool host;       /* of a policy for nodes */
 };
 
 #define TABLE_COMMENT_BYTES    127 /* without the NUL; nft allows 128 */

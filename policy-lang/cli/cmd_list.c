@@ -240,6 +240,50 @@ names_node(const struct texts *texts)
 	return false;
 }
 
+#define NAMED_RULES_MAX 20 /* that are told one by one */
+
+/* "  allow: Policy /acme/pay rule 0 (a.yaml:7:9): api.cards.example, *.example.org" */
+static void
+say_named_rule(struct arena *a, struct buf *out, const struct rule *rule)
+{
+	const char *between = ": ";
+
+	buf_printf(out, "  %s: %s (%s)", action_name(rule->action), rule_title(a, rule),
+	    loc_text(a, rule->loc));
+	for (size_t i = 0; i < rule->peer_count; i++) {
+		for (size_t j = 0; j < rule->peers[i].fqdn_count; j++) {
+			buf_printf(
+			    out, "%s%.*s", between, STR_ARG(rule->peers[i].fqdns[j]));
+			between = ", ";
+		}
+	}
+	buf_add_char(out, '\n');
+}
+
+static void
+tell_named_rules(const struct cli *cli, size_t most)
+{
+	struct buf out = {0};
+	size_t told = 0;
+
+	for (size_t i = 0; i < cli->model->policy_count; i++) {
+		for (unsigned k = 0; k < 3 * DIRECTION_COUNT; k++) {
+			const struct rule_list *list =
+			    policy_rules(cli->model->policies[i], (enum phase)(k % 3),
+				(enum direction)(k / 3));
+
+			for (size_t j = 0; j < list->count && told < most; j++) {
+				if (!rule_has_names(&list->rules[j]))
+					continue;
+				say_named_rule(cli->arena, &out, &list->rules[j]);
+				told++;
+			}
+		}
+	}
+	(void)fwrite(out.data, 1, out.len, stderr); /* nobody to tell */
+	buf_free(&out);
+}
+
 /* What is not in the list, and may be allowed all the same. */
 static void
 tell_names(const struct cli *cli)
@@ -248,12 +292,15 @@ tell_names(const struct cli *cli)
 
 	for (size_t i = 0; i < cli->model->policy_count; i++)
 		count += policy_rules_by_name(cli->model->policies[i]);
-	if (count != 0)
-		(void)fprintf(stderr,
-		    "ringfence list: %zu rule%s by domain name, of which only a node "
-		    "knows the addresses: what %s by name is not told\n",
-		    count, count == 1 ? "" : "s",
-		    count == 1 ? "it allows" : "they allow");
+	if (count == 0)
+		return;
+	(void)fprintf(stderr,
+	    "ringfence list: %zu rule%s by domain name, of which only a node knows the "
+	    "addresses: what %s by name is not told\n",
+	    count, count == 1 ? "" : "s", count == 1 ? "it allows" : "they allow");
+	tell_named_rules(cli, NAMED_RULES_MAX);
+	if (count > NAMED_RULES_MAX)
+		(void)fprintf(stderr, "  and %zu more\n", count - NAMED_RULES_MAX);
 }
 
 static int

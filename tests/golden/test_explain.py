@@ -358,12 +358,12 @@ def test_what_watched_policies_would_have_is_told(tmp_path):
 def test_a_protocol_may_be_asked_about_by_its_number():
     """Which flows are told of; rules name none of them, and those without ports take it in."""
     path, pods = FIXTURE / "cluster.yaml", ("x/a", "y/a")
-    assert can([path], [f"{' '.join(pods)} 47", f"{' '.join(pods)} 253"]) == ["allow", "allow"]
+    assert can([path], [f"{' '.join(pods)} proto/{number}" for number in (47, 253)]) == ["allow", "allow"]
     for number in ("6", "17", "132"):
-        done = rf.run("can", path, "--", *pods, number)
+        done = rf.run("can", path, "--", *pods, f"proto/{number}")
         assert done.returncode == 2 and "443/tcp" in done.stderr
     for number in ("0", "256", "047", "-1"):
-        assert rf.run("can", path, "--", *pods, number).returncode == 2
-    answer = explain([path], *pods, "47")
+        assert rf.run("can", path, "--", *pods, f"proto/{number}").returncode == 2
+    answer = explain([path], *pods, "proto/47")
     assert answer["proto"] == "47" and answer["verdict"] == "allow"
     assert answer["families"][0]["interval"]["proto"] == "other"

@@ -54,11 +54,18 @@ def fixture_world(tmp_path):
     return tmp_path
 
 
+def line_of(text):
+    return next(number for number, line in enumerate(WORLD.splitlines(), 1) if text in line)
+
+
 def test_list_says_what_it_cannot_tell(world):
     done = rf.run("list", str(world / "world.yaml"))
     assert done.returncode == 0
-    assert done.stderr.endswith("ringfence list: 2 rules by domain name, of which only a node knows the addresses: "
-                                "what they allow by name is not told\n")
+    assert done.stderr.endswith(
+        "ringfence list: 2 rules by domain name, of which only a node knows the addresses: what they allow by name "
+        "is not told\n"
+        f"  deny: Policy /out rule 1 \"no-ads\" ({world}/world.yaml:{line_of('no-ads')}:9): ads.example\n"
+        f"  allow: Policy /out rule 0 \"pay\" ({world}/world.yaml:{line_of('name: pay')}:9): *.cards.example\n")
     # Without what is allowed by name, and with everything outside denied that may be meant.
     outside = [line for line in done.stdout.splitlines() if line.startswith("/acme/shop/web") and "[External]" in line]
     assert "/acme/shop/web[Workload] => 198.51.100.53-198.51.100.53[External] : All Connections" in outside

@@ -153,6 +153,10 @@ def test_logs_that_cannot_be_opened_leave_no_node_without_policy(lab, tmp_path, 
         it.wait_state("enforcing" if mode == "best-effort" else "closed")
         assert lab.probe("mon", "db", "tcp", 5432).state == "closed"
         assert lab.probe("web", "db", "tcp", 5432).open == (mode == "best-effort")
+        asked = it.ask("explain", "/acme/shop/web", "/acme/shop/db", "5432/tcp", check=False)
+        assert asked.stderr.endswith(
+            "" if mode == "best-effort" else "from or to workloadNetworks is denied, but what the node sends\n")
+        assert asked.returncode == (0 if mode == "best-effort" else 2)
         wait_until(lambda: it.status()["flows"]["unwritten"] > 0, 60, "a record")
         assert not it.status()["audit"]["writable"]
         disk.unlink()

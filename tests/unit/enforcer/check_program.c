@@ -402,6 +402,30 @@ START_TEST(record_of_what_routes_refuse_says_why)
 }
 END_TEST
 
+/* The rule allows, and the node does not do what it asks for. */
+START_TEST(record_of_a_route_that_is_not_followed_says_so)
+{
+	uint32_t number = NUMBER_NONE;
+	struct flow_view v;
+	json_t *root;
+
+	make(WORLD, "apiVersion: ringfence.dev/v1alpha1\nkind: Route\n"
+		    "metadata: {name: out, namespace: /acme}\nspec: {default: {egress: "
+		    "[{action: "
+		    "route, to: [{cidr: 203.0.113.0/24}], source: [192.0.2.1]}]}}\n");
+	for (size_t i = 0; i < program->real.chain_count; i++) {
+		if (program->real.chains[i].policy.len != 0)
+			number = program->real.chains[i].number;
+	}
+	root = view(packet(number, "10.1.0.1", "203.0.113.9"), &v);
+	ck_assert_str_eq(text_at(root, "reason", NULL), "not-followed");
+	ck_assert_str_eq(text_at(root, "verdict", NULL), "deny");
+	ck_assert_str_eq(text_at(root, "direction", NULL), "egress");
+	ck_assert_str_eq(text_at(root, "policy", "name"), "out");
+	json_decref(root);
+}
+END_TEST
+
 START_TEST(record_of_a_rule_that_is_gone_says_so)
 {
 	struct flow_view v;
@@ -549,6 +573,7 @@ make_suite(void)
 	tcase_add_test(
 	    tc, record_of_a_cluster_default_tells_the_end_that_had_no_policy);
 	tcase_add_test(tc, record_of_what_routes_refuse_says_why);
+	tcase_add_test(tc, record_of_a_route_that_is_not_followed_says_so);
 	tcase_add_test(tc, record_of_a_rule_that_is_gone_says_so);
 	tcase_add_test(tc, audit_event_of_a_flow_is_an_event);
 	tcase_add_test(tc, audit_event_of_a_change_is_an_event);
