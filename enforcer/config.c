@@ -512,7 +512,7 @@ read_words(struct config_reader *r, const struct doc_node *const *v)
 	    r, v[TOP_IP_BLOCKS], "ipBlocksMatchPods", "always", "never", false);
 	c->boot_closed = config_choice(r, v[TOP_BOOT], "boot", "open", "closed", true);
 	c->validate_sources = config_choice(
-	    r, v[TOP_SOURCE_VALIDATION], "sourceValidation", "off", "strict", true);
+	    r, v[TOP_SOURCE_VALIDATION], "sourceValidation", "none", "strict", true);
 	c->own_table =
 	    config_choice(r, v[TOP_TABLE_OWNER], "tableOwner", "never", "auto", true);
 	c->allow_unfiltered =

@@ -88,6 +88,8 @@ find_direction(const struct flow_view *v, const struct program *p)
 		return v->dst != NULL || packet->to_node ? DIR_INGRESS : DIR_EGRESS;
 	if (packet->at_destination)
 		return DIR_INGRESS;
+	if (v->reason == FLOW_SPOOFED) /* of the source only that it is another */
+		return DIR_INGRESS;
 	if (v->reason == FLOW_VIA || v->reason == FLOW_STRAY)
 		return v->src != NULL ? DIR_EGRESS : DIR_INGRESS;
 	if (v->reason != FLOW_CLUSTER_DEFAULT)

@@ -182,7 +182,7 @@ def test_behind_named_interfaces_the_outside_is_not_either(lab, enforcer, family
 
 
 def test_it_is_as_configured_and_outlives_a_restart(lab, enforcer):
-    reload(enforcer, sourceValidation="off")
+    reload(enforcer, sourceValidation="none")
     before = heard(lab, "db")
     send(lab, "thief", "friend", "db", 4)
     wait_until(lambda: heard(lab, "db") == before + 3, 30, "it to be believed")

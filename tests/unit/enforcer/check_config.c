@@ -114,6 +114,7 @@ START_TEST(answers_wait_where_workloads_ask_the_node)
 	ck_assert_ptr_nonnull(c);
 	ck_assert_uint_eq(diags.warnings, 0);
 	ck_assert_uint_eq(c->dns_listener_count, 2);
+	ck_assert(c->validate_sources); /* unless it says otherwise */
 	ck_assert_str_eq(ip_format(&c->dns_listeners[0].addr, text), "169.254.20.10");
 	ck_assert_uint_eq(c->dns_listeners[0].port, 53);
 	ck_assert_str_eq(ip_format(&c->dns_listeners[1].addr, text), "fd00::10");
@@ -134,6 +135,7 @@ START_TEST(every_field_is_read)
 		 "boot: closed\n"
 		 "workloadNetworks: [10.1.0.0/16, eth1, \"fd00:1::/32\", cali*, "
 		 "cali7]\n"
+		 "sourceValidation: none\n"
 		 "established: {default: keep, keep: [/a/b], cut: [/a, /], "
 		 "adoptSeconds: 0}\n"
 		 "hostProtection: {enforce: true, failSafe: {ingress: [22/tcp, "
@@ -191,6 +193,7 @@ START_TEST(every_field_is_read)
 	ck_assert_uint_eq(c->fail_safe.count[DIR_EGRESS], 0);
 	ck_assert_uint_eq(c->workload_network_count, 2);
 	ck_assert_uint_eq(c->workload_interface_count, 2); /* cali* has cali7 */
+	ck_assert(!c->validate_sources);
 	ck_assert(interface_pattern_has(&c->workload_interfaces[0], "cali0123456789a"));
 	ck_assert(!interface_pattern_has(&c->workload_interfaces[0], "calj"));
 	ck_assert(!interface_pattern_has(&c->workload_interfaces[0], "cal"));
@@ -256,6 +259,7 @@ static const struct {
     {HEAD "nod: x\n", 4, 1, "nod", "node"},
     {HEAD "clusterDefault: maybe\n", 4, 17, "maybe", NULL},
     {HEAD "workloadNetworks: [10.0.0.0/33]\n", 4, 20, "10.0.0.0/33", NULL},
+    {HEAD "sourceValidation: loose\n", 4, 19, "loose", NULL},
     {HEAD "workloadNetworks: 10.0.0.0/8\n", 4, 19, "list", NULL},
     {HEAD "workloadNetworks: [10.0.0.1]\n", 4, 20, "no network", NULL},
     {HEAD "workloadNetworks: [\"*\"]\n", 4, 20, "no interface", NULL},

@@ -47,6 +47,7 @@ sample_settings(void)
 	    .boot_closed = true,
 	    .workload_networks = networks,
 	    .workload_network_count = 2,
+	    .validate_sources = true,
 	    .flow_group = 99,
 	    .audit_directory = "/x",
 	    .audit_required = true,
@@ -80,6 +81,10 @@ START_TEST(engine_settings_come_out_as_they_went_in)
 	ck_assert_uint_eq(s.workload_network_count, 2);
 	ck_assert_int_eq(s.workload_networks[1].addr.family, IP_V6);
 	ck_assert_uint_eq(s.workload_networks[1].len, 8);
+	s.no_fib = false;
+	ck_assert(engine_settings_validate(&s));
+	s.no_fib = true;
+	ck_assert(!engine_settings_validate(&s));
 }
 END_TEST
 

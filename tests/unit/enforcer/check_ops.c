@@ -37,6 +37,7 @@ decode(const struct op *ops, size_t count, struct op_batch *out)
 		.names_group = 8,
 		.reject = true,
 		.no_nat = true,
+		.validate_sources = true,
 		.uses = uses},
 	    .ops = (struct op *)(uintptr_t)ops,
 	    .count = count,
@@ -93,6 +94,7 @@ START_TEST(decode_returns_the_batch_when_it_is_well_formed)
 	ck_assert_uint_eq(out.settings.names_group, 8);
 	ck_assert(out.settings.reject);
 	ck_assert(out.settings.no_nat);
+	ck_assert(out.settings.validate_sources);
 	ck_assert_uint_eq(out.settings.uses, USE_LIMIT_NEW | USE_VIA);
 	for (size_t i = 0; i < ARRAY_LEN(ops); i++)
 		ck_assert_int_eq(out.ops[i].kind, ops[i].kind);

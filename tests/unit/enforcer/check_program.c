@@ -351,6 +351,26 @@ START_TEST(record_of_the_gate_tells_which_end_is_unknown)
 }
 END_TEST
 
+/* Not the one who is said to have sent it. */
+START_TEST(record_of_a_spoofed_address_is_of_the_destination)
+{
+	static const char *const claimed[] = {"10.1.0.2", "203.0.113.9"};
+	struct flow_view v;
+	json_t *root;
+
+	make(WORLD, POLICY);
+	for (size_t i = 0; i < ARRAY_LEN(claimed); i++) {
+		root = view(packet(NUMBER_SPOOFED, claimed[i], "10.1.0.1"), &v);
+		ck_assert_str_eq(text_at(root, "reason", NULL), "spoofed");
+		ck_assert_str_eq(text_at(root, "verdict", NULL), "deny");
+		ck_assert_str_eq(text_at(root, "direction", NULL), "ingress");
+		ck_assert_str_eq(text_at(root, "tenant", NULL), "acme");
+		ck_assert(json_is_null(json_object_get(root, "policy")));
+		json_decref(root);
+	}
+}
+END_TEST
+
 START_TEST(record_of_a_cluster_default_tells_the_end_that_had_no_policy)
 {
 	struct flow_view v;
@@ -572,6 +592,7 @@ make_suite(void)
 	tcase_add_test(tc, record_of_the_gate_tells_which_end_is_unknown);
 	tcase_add_test(
 	    tc, record_of_a_cluster_default_tells_the_end_that_had_no_policy);
+	tcase_add_test(tc, record_of_a_spoofed_address_is_of_the_destination);
 	tcase_add_test(tc, record_of_what_routes_refuse_says_why);
 	tcase_add_test(tc, record_of_a_route_that_is_not_followed_says_so);
 	tcase_add_test(tc, record_of_a_rule_that_is_gone_says_so);
