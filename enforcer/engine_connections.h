@@ -16,14 +16,23 @@
 struct engine;
 struct program;
 
+/* What the kernel has, where the model in force says something else: a change of it is held up,
+ * or refused. */
+struct engine_former {
+	struct arena *arena; /* NULL: there is none, or nobody has asked */
+	struct table_content content;
+	monotime_t committed; /* the commit that made it */
+};
+
 struct engine_cut {
 	bool wanted;    /* policy has changed since the last list began */
 	bool soon;      /* and those that it is about may be there */
 	bool running;   /* one list at a time */
 	bool began_now; /* the next question begins a list */
 	monotime_t began, not_before;
-	monotime_t seldom;   /* nor before this, unless it is to be soon */
-	struct arena *arena; /* of one answer and of the connections to end */
+	monotime_t seldom;           /* nor before this, unless it is to be soon */
+	struct arena *arena;         /* of one answer and of the connections to end */
+	struct engine_former former; /* of the list under way */
 	struct connection *ending;
 	struct nflog_packet *records; /* of them, with the rules that end them */
 	size_t ending_count;
@@ -86,6 +95,10 @@ void engine_cut_fini(struct engine *e);
 /* Policy has changed: connections are to be judged anew, as soon as they may; or, not so
  * `soon`, within a second or so: where workloads came or went, hardly any can be theirs. */
 void engine_cut_want(struct engine *e, bool soon);
+/* Whether the address is still a workload's of this node in the kernel, although the model has
+ * lost it; while a list is judged. */
+MUST_CHECK bool engine_cut_former_has(
+    const struct engine *e, const struct ip_addr *addr);
 /* Where the table meets what the node itself begins or ends, and everything else. */
 MUST_CHECK enum table_hook engine_cut_hook(bool from_node, bool to_node);
 /* What began a connection, as the table met it. */

@@ -3,6 +3,7 @@
  * what conntrack knows, some at a time, so that commits and packets never wait; each is
  * judged as the table in force would judge its first packet; those that it would not let
  * begin are ended, and no others. The middle of what was ended is reset (table_midstream).
+ * A change that waits, or that the kernel refuses, judges nothing: what was before it does.
  */
 #include <string.h>
 
@@ -87,6 +88,73 @@ engine_cut_first_packet(const struct connection *c)
 	};
 }
 
+static void
+forget_former(struct engine_former *f)
+{
+	arena_free(f->arena);
+	*f = (struct engine_former){.arena = NULL};
+}
+
+/* What is on its way into the kernel is judged by already: it is asked again once it is there,
+ * or refused. */
+static void
+look_up_former(struct engine *e)
+{
+	const struct engine_apply *a = &e->apply;
+	struct engine_former *f = &e->cut.former;
+	const bool comes =
+	    a->phase == APPLY_SENT && a->pending == a->current && !a->restoring;
+
+	if (!a->ahead || a->former_lost || comes) {
+		forget_former(f);
+		return;
+	}
+	if (f->arena != NULL && f->committed.ns == a->committed.ns)
+		return;
+	forget_former(f);
+	f->arena = arena_new();
+	f->content = engine_apply_desired(e, f->arena);
+	f->committed = a->committed;
+}
+
+static bool
+find_former(const void *arg, enum table_set_id set, const struct table_element *key,
+    struct table_element *out)
+{
+	const struct table_element *found = table_find(arg, set, key);
+
+	if (found != NULL)
+		*out = *found;
+	return found != NULL;
+}
+
+bool
+engine_cut_former_has(const struct engine *e, const struct ip_addr *addr)
+{
+	const struct engine_former *f = &e->cut.former;
+	struct table_element key = {0};
+
+	memcpy(key.addr, addr->bytes, ip_bytes(addr->family));
+	return f->arena != NULL &&
+	       table_find(&f->content, addr->family == IP_V4 ? SET_OWN4 : SET_OWN6,
+		   &key) != NULL;
+}
+
+static struct table_verdict
+walk(const struct engine *e, const struct table_packet *first)
+{
+	const struct engine_former *f = &e->cut.former;
+	const struct table_view former = {
+	    .find = find_former,
+	    .arg = &f->content,
+	    .rule_chains = f->content.rule_chains,
+	    .rule_chain_count = f->content.rule_chain_count,
+	};
+
+	return f->arena != NULL ? table_walk_view(&former, first)
+				: program_walk(e->apply.current, first);
+}
+
 /* What the table says of its first packet; or its policy for the destination alone. */
 static struct table_verdict
 judge(const struct engine *e, const struct connection *c, bool at_destination)
@@ -97,7 +165,7 @@ judge(const struct engine *e, const struct connection *c, bool at_destination)
 		return (struct table_verdict){
 		    .numbers = {NUMBER_GATE}, .number_count = 1};
 	first.at_destination = at_destination;
-	return program_walk(e->apply.current, &first);
+	return walk(e, &first);
 }
 
 /* Whether it is kept although it is denied, for the sake of the end whose policy does. */
@@ -176,6 +244,7 @@ finish(struct engine *e, bool whole)
 	uint64_t took_ns = monotime_since(c->began, now);
 	uint64_t rest_ns = took_ns * (CUT_SHARE - 1);
 
+	forget_former(&c->former);
 	c->running = false;
 	c->last_us = took_ns / 1000;
 	c->not_before.ns = now.ns + (rest_ns < CUT_MOST_NS ? rest_ns : CUT_MOST_NS);
@@ -256,6 +325,7 @@ judge_all(struct engine *e, const struct connection *list, size_t count)
 	c->records = ARENA_ARRAY(c->arena, count, struct nflog_packet);
 	c->ending_count = 0;
 	c->listed += count;
+	look_up_former(e);
 	for (size_t i = 0; i < count; i++) {
 		if (!is_forbidden(e, &list[i], &c->records[c->ending_count]))
 			continue;
@@ -376,5 +446,6 @@ void
 engine_cut_fini(struct engine *e)
 {
 	arena_free(e->cut.arena);
+	forget_former(&e->cut.former);
 	uv_close((uv_handle_t *)&e->cut.timer, NULL);
 }

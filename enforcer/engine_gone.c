@@ -95,6 +95,7 @@ is_gone(const struct engine *e, const struct ip_addr *addr)
 	struct gone_key key;
 
 	return map_get(&e->gone.asked.addresses, key_of(&key, addr)) != NULL &&
+	       !engine_cut_former_has(e, addr) &&
 	       model_workload_at(e->apply.current->model, addr) == NULL &&
 	       model_node_at(e->apply.current->model, addr) == NULL;
 }

@@ -174,7 +174,6 @@ static void
 watch_sources(struct parent *p)
 {
 	struct files_place places[ENFORCER_MAX_SOURCES] = {0};
-	struct err err = ERR_INIT;
 
 	for (size_t i = 0; i < p->config->source_count; i++) {
 		if (!p->config->sources[i].kubernetes)
@@ -195,9 +194,8 @@ watch_sources(struct parent *p)
 		p->directory_sources[p->directory_count] = i;
 		p->directories[p->directory_count++] = p->config->sources[i].directory;
 	}
-	if (sources_new(&p->loop, p->directories, p->directory_count,
-		parent_source_changed, p, &p->sources, &err) != 0)
-		parent_fail(p, "sources", err.msg);
+	sources_new(&p->loop, p->directories, p->directory_count, parent_source_changed,
+	    p, &p->sources);
 }
 
 static void

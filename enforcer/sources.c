@@ -478,7 +478,8 @@ handle_closed(struct sources *s)
 {
 	if (--s->open_handles != 0)
 		return;
-	(void)close(s->inotify); /* only read from */
+	if (s->inotify >= 0)
+		(void)close(s->inotify); /* only read from */
 	for (size_t i = 0; i < s->count; i++) {
 		forget_dirty(&s->directories[i]);
 		forget_entries(&s->directories[i]);
@@ -515,29 +516,31 @@ plain_path(const char *path)
 	return plain;
 }
 
-int
+void
 sources_new(uv_loop_t *loop, const char *const *directories, size_t count,
-    sources_changed_fn changed, void *arg, struct sources **out_sources,
-    struct err *err)
+    sources_changed_fn changed, void *arg, struct sources **out_sources)
 {
 	struct sources *s = xcalloc(1, sizeof(*s));
+	struct err err = ERR_INIT;
 
 	s->loop = loop;
 	s->changed = changed;
 	s->arg = arg;
 	s->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (s->inotify < 0) {
-		free(s);
-		return err_sys(err, "cannot watch directories");
+		(void)err_sys(&err, "no inotify: changes are noticed late");
+		log_warn("source-watch", "detail=%s", log_quote(str_from(err.msg)));
 	}
 	s->directories = xcalloc(count != 0 ? count : 1, sizeof(*s->directories));
 	s->poll.data = s->look.data = s;
-	if (uv_poll_init(loop, &s->poll, s->inotify) != 0 ||
-	    uv_timer_init(loop, &s->look) != 0 ||
-	    uv_poll_start(&s->poll, UV_READABLE, on_readable) != 0 ||
+	if (uv_timer_init(loop, &s->look) != 0 ||
 	    uv_timer_start(&s->look, on_look, LOOK_MS, 0) != 0)
 		base_die("cannot make handles");
-	s->open_handles = 2;
+	if (s->inotify >= 0 &&
+	    (uv_poll_init(loop, &s->poll, s->inotify) != 0 ||
+		uv_poll_start(&s->poll, UV_READABLE, on_readable) != 0))
+		base_die("cannot make handles");
+	s->open_handles = s->inotify >= 0 ? 2 : 1;
 	for (size_t i = 0; i < count; i++) {
 		struct directory *d = &s->directories[i];
 
@@ -551,10 +554,9 @@ sources_new(uv_loop_t *loop, const char *const *directories, size_t count,
 		s->open_handles++;
 		s->count++;
 	}
-	*out_sources = s;
+	*out_sources = s; /* whoever is told may use it */
 	for (size_t i = 0; i < count; i++)
 		tell(&s->directories[i]);
-	return 0;
 }
 
 void
@@ -562,8 +564,8 @@ sources_free(struct sources *s)
 {
 	if (s == NULL)
 		return;
-	(void)uv_poll_stop(&s->poll); /* of an open handle: cannot fail */
-	uv_close((uv_handle_t *)&s->poll, on_closed);
+	if (s->inotify >= 0)
+		uv_close((uv_handle_t *)&s->poll, on_closed);
 	uv_close((uv_handle_t *)&s->look, on_closed);
 	for (size_t i = 0; i < s->count; i++)
 		uv_close((uv_handle_t *)&s->directories[i].settle, on_settle_closed);

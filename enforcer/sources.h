@@ -29,10 +29,10 @@ struct sources_change {
 typedef void (*sources_changed_fn)(
     void *arg, size_t index, const struct sources_change *change);
 
-/* `directories` must stay while the sources do. */
-MUST_CHECK int sources_new(uv_loop_t *loop, const char *const *directories,
-    size_t count, sources_changed_fn changed, void *arg, struct sources **out_sources,
-    struct err *err);
+/* `directories` must stay while the sources do. Where there is no inotify left for us, changes
+ * are seen by looking, about every second. */
+void sources_new(uv_loop_t *loop, const char *const *directories, size_t count,
+    sources_changed_fn changed, void *arg, struct sources **out_sources);
 /* Files of a directory that could not be read, or all of it (NULL): the next look takes them for
  * changed. */
 void sources_again(

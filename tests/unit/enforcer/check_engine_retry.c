@@ -535,6 +535,65 @@ START_TEST(table_lost_during_a_compilation_is_what_it_was)
 }
 END_TEST
 
+/* ---- connections ---- */
+
+/* What the kernel lists: one to each of these ports. */
+static void
+answer_list(const uint16_t *ports, size_t count)
+{
+	struct connection list[2] = {{.proto = PROTO_TCP}};
+	struct buf body = {0};
+
+	ck_assert(ip_parse(STR("192.0.2.1"), &list[0].judged.src));
+	ck_assert(ip_parse(STR("10.1.0.1"), &list[0].judged.dst));
+	list[0].src = list[0].judged.src;
+	list[0].dst = list[0].judged.dst;
+	list[0].judged.proto = list[0].proto;
+	for (size_t i = 0; i < count; i++) {
+		list[i] = list[0];
+		list[i].dst_port = list[i].judged.dst_port = ports[i];
+	}
+	proc_put_u32(&body, 0);
+	proc_put_u8(&body, 1); /* that is all */
+	connections_put(&body, list, count);
+	proc_put_str(&body, STR(""));
+	answer(MSG_CONNECTION_LIST, &body);
+}
+
+/* It would let in others, and no longer those that are let in. */
+START_TEST(change_that_the_kernel_refuses_cuts_nothing)
+{
+	static const uint16_t ports[] = {80, 81};
+	const struct queued_edit queued = {
+	    .bundle_fd = seal("/a/first.yaml",
+		WORKLOAD("first",
+		    "10.1.0.1") "---\napiVersion: ringfence.dev/v1alpha1\n"
+				"kind: Policy\nmetadata: {name: p, namespace: /acme}\n"
+				"spec: {allow: {ingress: [{ports: [81/tcp]}]}}\n"),
+	    .arena = arena_new_sized(1024)};
+	struct engine_cut *c = &engine->cut;
+
+	put_in_force();
+	engine_source_edited(engine, &queued);
+	ck_assert(engine->apply.changed);
+	answer_applied(ERR_SYSTEM);
+	answer_applied(ERR_SYSTEM); /* all of it */
+	ck_assert(c->wanted);       /* what was judged by it meanwhile */
+	c->running = false;
+	engine->names.learnt = learnt_new(1);
+	engine->names.used_arena = arena_new();
+	engine_apply_disconnected(engine); /* nothing is tried again meanwhile */
+	while (!is_asked())
+		(void)uv_run(&engine->loop, UV_RUN_NOWAIT);
+	answer_list(ports, 2);
+	ck_assert_uint_eq(c->ending_count, 1);
+	ck_assert_uint_eq(c->ending[0].judged.dst_port, 81);
+	map_fini(&engine->names.used);
+	arena_free(engine->names.used_arena);
+	learnt_free(engine->names.learnt);
+}
+END_TEST
+
 /* ---- nothing is in force ---- */
 
 /* A node that has just started, with networks that are to be closed until policy is known. */
@@ -667,6 +726,7 @@ main(void)
 	tcase_add_loop_test(tc, node_is_closed_until_a_program_is_in_force, 0, 2);
 	tcase_add_test(tc, what_closes_is_tried_again_whatever_comes_meanwhile);
 	tcase_add_loop_test(tc, node_is_closed_once_it_is_known_that_nothing_is, 0, 2);
+	tcase_add_test(tc, change_that_the_kernel_refuses_cuts_nothing);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/limits.h"
@@ -73,7 +74,6 @@ teardown(void)
 START_TEST(look_at_the_most_files_tells_what_has_changed_alone)
 {
 	const char *const directories[] = {directory};
-	struct err err = ERR_INIT;
 	struct sources *sources;
 	char name[sizeof(directory) + 32];
 	int fd, at = open(directory, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
@@ -89,8 +89,7 @@ START_TEST(look_at_the_most_files_tells_what_has_changed_alone)
 		(void)close(fd);
 	}
 	(void)close(at);
-	ck_assert_int_eq(
-	    sources_new(&loop, directories, 1, on_changed, NULL, &sources, &err), 0);
+	sources_new(&loop, directories, 1, on_changed, NULL, &sources);
 	ck_assert_uint_eq(told_whole, 1); /* at the start */
 	ck_assert_int_eq(truncate(target, 1), 0);
 	while (told == 1) /* looks are far apart, by what they cost */
@@ -117,7 +116,6 @@ touch(const char *name)
 START_TEST(file_that_could_not_be_read_is_told_of_again)
 {
 	const char *const directories[] = {directory};
-	struct err err = ERR_INIT;
 	struct sources *sources;
 	char name[sizeof(directory) + 32];
 	const char *const unread = name;
@@ -125,8 +123,7 @@ START_TEST(file_that_could_not_be_read_is_told_of_again)
 	(void)snprintf(name, sizeof(name), "%s/unread.yaml", directory);
 	touch("unread.yaml");
 	told = told_whole = 0;
-	ck_assert_int_eq(
-	    sources_new(&loop, directories, 1, on_changed, NULL, &sources, &err), 0);
+	sources_new(&loop, directories, 1, on_changed, NULL, &sources);
 	ck_assert_uint_eq(told_whole, 1);
 	sources_again(sources, 0, &unread, 1);
 	touch("other.yaml"); /* sooner than the next look */
@@ -138,6 +135,27 @@ START_TEST(file_that_could_not_be_read_is_told_of_again)
 	while (told == 2)
 		(void)uv_run(&loop, UV_RUN_ONCE);
 	ck_assert_uint_eq(told_whole, 2);
+	sources_free(sources);
+}
+END_TEST
+
+/* As when others have taken all that there are. */
+START_TEST(without_inotify_changes_are_seen_by_looking)
+{
+	const char *const directories[] = {directory};
+	struct rlimit before, none;
+	struct sources *sources;
+
+	told = told_whole = 0;
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){.rlim_cur = 3, .rlim_max = before.rlim_max};
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	sources_new(&loop, directories, 1, on_changed, NULL, &sources);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	ck_assert_uint_eq(told, 1);
+	touch("new.yaml");
+	while (told == 1)
+		(void)uv_run(&loop, UV_RUN_ONCE);
 	sources_free(sources);
 }
 END_TEST
@@ -154,6 +172,7 @@ main(void)
 	if (!sanitized)
 		tcase_add_test(tc, look_at_the_most_files_tells_what_has_changed_alone);
 	tcase_add_test(tc, file_that_could_not_be_read_is_told_of_again);
+	tcase_add_test(tc, without_inotify_changes_are_seen_by_looking);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
