@@ -291,6 +291,8 @@ finish_run(struct engine *e, struct program *p)
 {
 	log_diags(&e->load, p);
 	engine_refused_settle(e);
+	if (p->ok)
+		engine_refused_excess(e, p, &p->diags);
 	note_states(e, p);
 	e->load.loads++;
 	e->edits.wholes++;
@@ -345,17 +347,42 @@ go_on(struct engine *e, struct program *p)
 	return true;
 }
 
-/* The model in force is too large for a program: what is in the kernel stays, and another
- * load tells when it no longer is. */
+static bool start_recompile(struct engine *e);
+
+/* The model in force is too large for a program, but without some policies; true: it is
+ * compiled without them. */
+static bool
+recompile_without(struct engine *e)
+{
+	struct engine_load *l = &e->load;
+	struct program_recompiled *r = &l->recompiled;
+
+	if (r->ok || !program_set_aside(e->apply.current, &r->diags))
+		return false;
+	for (const struct diag *d = r->diags.first; d != NULL; d = d->next)
+		engine_log_diag(r->arena, d);
+	engine_refused_excess(e, e->apply.current, &r->diags);
+	program_recompiled_free(r);
+	return start_recompile(e);
+}
+
+/* If it is too large all the same, what is in the kernel stays, and another load tells when it
+ * no longer is. */
 static void
 finish_recompile(struct engine *e)
 {
 	struct engine_load *l = &e->load;
 	struct program_recompiled *r = &l->recompiled;
 
+	if (recompile_without(e))
+		return;
 	l->recompiles = false;
 	l->unfit = !r->ok;
 	if (r->ok) {
+		for (size_t i = 0; i < e->settings.source_count; i++) {
+			if (e->sources[i].state != SOURCE_UNREADABLE)
+				engine_source_judged(e, i);
+		}
 		for (const struct diag *d = r->told.first; d != NULL; d = d->next)
 			engine_log_diag(r->arena, d);
 		engine_apply_recompiled(e, r, l->taken);
@@ -513,8 +540,8 @@ engine_load_tick(struct engine *e)
 		start_run(e);
 }
 
-void
-engine_load_recompile(struct engine *e, monotime_t arrived)
+static bool
+start_recompile(struct engine *e)
 {
 	struct engine_load *l = &e->load;
 
@@ -523,10 +550,20 @@ engine_load_recompile(struct engine *e, monotime_t arrived)
 	l->recompiled = (struct program_recompiled){.midstream = e->apply.midstream,
 	    .uses = e->apply.current->options.settings.uses,
 	    .delta = &e->apply.delta};
+	l->running = uv_queue_work(&e->loop, &l->work, work, after_work) == 0;
+	return l->running;
+}
+
+void
+engine_load_recompile(struct engine *e, monotime_t arrived)
+{
+	struct engine_load *l = &e->load;
+
+	program_restore_asides(e->apply.current);
+	engine_refused_excess_over(e);
 	l->taken = arrived;
 	l->began = monotime_now();
-	l->running = uv_queue_work(&e->loop, &l->work, work, after_work) == 0;
-	if (l->running)
+	if (start_recompile(e))
 		return;
 	/* The model has changed, and nothing says what that means: load it. */
 	l->recompiles = false;

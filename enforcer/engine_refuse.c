@@ -153,6 +153,38 @@ put(struct engine *e, struct engine_source *s, struct refused_file *f)
 }
 
 void
+engine_refused_excess_over(struct engine *e)
+{
+	for (size_t i = 0; i < e->settings.source_count; i++) {
+		struct map *refused = &e->sources[i].refused;
+
+		for (size_t j = refused->len; j > 0; j--) {
+			const struct refused_file *f = refused->entries[j - 1].value;
+
+			if (f->excess)
+				forget(refused, f->name);
+		}
+	}
+}
+
+void
+engine_refused_excess(
+    struct engine *e, const struct program *p, const struct diag_list *diags)
+{
+	for (const struct diag *d = diags->first; d != NULL; d = d->next) {
+		const size_t source = program_source_of(p, d->loc);
+		struct refused_file *f;
+
+		if (d->severity != DIAG_ERROR || source >= e->settings.source_count ||
+		    map_get(&e->sources[source].refused, d->loc.source->name) != NULL)
+			continue; /* it has been told */
+		f = new_refused(d->loc.source->name, diags, false);
+		f->excess = true;
+		put(e, &e->sources[source], f);
+	}
+}
+
+void
 engine_refused_add(struct engine *e, struct engine_source *s, struct str name,
     const struct diag_list *diags)
 {

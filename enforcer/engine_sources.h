@@ -83,6 +83,7 @@ struct refused_file {
 	size_t count;        /* kept; */
 	unsigned total;      /* found */
 	unsigned waits_for;  /* enum refused_wait */
+	bool excess;         /* policy of it is set aside (program_aside.c) */
 	/* Of a load: */
 	size_t source;
 	struct load_kept kept;
@@ -180,6 +181,11 @@ void engine_refused_forgive_all(struct engine_source *s);
 MUST_CHECK bool engine_refused_go_on(struct engine *e, const struct program *p);
 /* A load is over: the files that it found bad are the sources' refused files from now on. */
 void engine_refused_settle(struct engine *e);
+/* All that is set aside (program_set_aside) says again what it says, and will be told of
+ * anew; and files of which policy is set aside from now on. */
+void engine_refused_excess_over(struct engine *e);
+void engine_refused_excess(
+    struct engine *e, const struct program *p, const struct diag_list *diags);
 /* Whether a text is among the errors of the file. */
 MUST_CHECK bool engine_refused_says(
     const struct engine_source *s, struct str name, const char *text);

@@ -145,7 +145,10 @@ load_side(struct program *p, struct program_side *side,
 		p->loaded = loaded;
 	if (side->live == NULL)
 		return false;
-	side->state = compile_state_new(live_model(side->live), &p->options, diags);
+	do
+		side->state =
+		    compile_state_new(live_model(side->live), &p->options, diags);
+	while (side == &p->real && side->state == NULL && program_set_aside(p, diags));
 	if (side->state != NULL)
 		program_take_chains(side);
 	p->compile_us += monotime_since(loaded, monotime_now()) / 1000;
@@ -337,6 +340,7 @@ program_free(struct program *p)
 	program_free_former(&p->former); /* which refers to the model */
 	program_free_side(&p->real);
 	program_free_side(&p->shadow);
+	program_free_asides(p);
 	arena_free(p->arena);
 }
 

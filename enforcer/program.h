@@ -49,6 +49,7 @@ struct program {
 	struct allowed allowed; /* of whom chains log as well; in the arena */
 	struct node node;       /* this one, as far as no document speaks of it */
 	size_t local_workloads;
+	struct program_aside *asides; /* program_aside.c; NULL: there are none */
 	/* Set by the engine: */
 	uint64_t
 	    number; /* 1 is the first that this process put in force; 0 a skeleton */
@@ -174,6 +175,22 @@ MUST_CHECK struct table_content program_former_chains(const struct program *p);
 void program_sweep(struct program *p);
 /* True when so much of it came by edits that a whole load would save memory. */
 MUST_CHECK bool program_is_worn(const struct program *p);
+
+/* ---- what makes it too large (program_aside.c) ---- */
+
+/* Sets aside, in its model, the policies that `diags` say make the program too large: it can
+ * then be compiled again. False: there is an error that is not of that kind, or it is of
+ * policy at /, or of what is set aside already; nothing has changed. */
+MUST_CHECK bool program_set_aside(struct program *p, const struct diag_list *diags);
+/* All of them say again what they say, to be compiled anew. */
+void program_restore_asides(struct program *p);
+/* Whether one of the changes may make room for what is set aside: of the same tenant's
+ * policy, or of a workload of his here. */
+MUST_CHECK bool program_frees_asides(
+    const struct program *p, const struct compile_change *changes, size_t count);
+/* Frees what nothing refers to any more: for program_sweep; and all of it. */
+void program_sweep_asides(struct program *p);
+void program_free_asides(struct program *p);
 
 /* program.c, for program_edit.c: */
 /* As program_content, of a state that the program is to have or has. */

@@ -113,6 +113,9 @@ advance(struct program *p, struct program_side *side, struct arena *arena,
 {
 	compile_state_advance(side->state, arena, live_model(side->live), changes,
 	    count, diags, out_delta);
+	if (!out_delta->anew && side == &p->real &&
+	    program_frees_asides(p, changes, count))
+		compile_delta_make_anew(out_delta);
 	if (out_delta->anew)
 		return PROGRAM_COMPILES;
 	if (changes_chains(out_delta) || (out_delta->local && !out_delta->own))
@@ -322,6 +325,7 @@ void
 program_sweep(struct program *p)
 {
 	program_free_former(&p->former); /* which refers to the model */
+	program_sweep_asides(p);
 	live_sweep(p->real.live);
 	if (p->shadow.live != NULL)
 		live_sweep(p->shadow.live);

@@ -56,8 +56,10 @@ live_frees_names(const struct live_edit *e)
 typedef void (*each_number_fn)(struct live *l, uint32_t number);
 
 static void
-each_of_policy(const struct policy *p, each_number_fn each, struct live *l)
+each_of_policy(const struct policy *policy, each_number_fn each, struct live *l)
 {
+	const struct policy *p = policy->said != NULL ? policy->said : policy;
+
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 		const struct rule_list *lists[] = {
 		    &p->mandatory[d], &p->allow[d], &p->defaults[d]};

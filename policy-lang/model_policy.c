@@ -105,3 +105,44 @@ rule_title(struct arena *a, const struct rule *r)
 		return text;
 	return arena_printf(a, "%s \"%.*s\"", text, STR_ARG(r->name));
 }
+
+static void
+close_list(struct rule_list *list, struct rule *deny)
+{
+	size_t first = 0;
+
+	while (first < list->count && list->rules[first].action == ACTION_ALLOW)
+		first++;
+	if (first == list->count) {
+		*list = (struct rule_list){.count = 0};
+		return;
+	}
+	*deny = list->rules[first];
+	deny->name = STR("program-too-large");
+	deny->action = ACTION_DENY;
+	deny->any_peer = deny->any_port = true;
+	deny->peers = NULL;
+	deny->ports = NULL;
+	deny->peer_count = deny->port_count = 0;
+	*list = (struct rule_list){.rules = deny, .count = 1};
+}
+
+void
+policy_set_aside(struct policy *p, struct policy_aside *room)
+{
+	struct rule *deny = room->denies;
+
+	room->said = *p;
+	p->said = &room->said;
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
+		close_list(&p->mandatory[d], deny++);
+		close_list(&p->allow[d], deny++);
+		close_list(&p->defaults[d], deny++);
+	}
+}
+
+void
+policy_restore(struct policy *p)
+{
+	*p = *p->said;
+}

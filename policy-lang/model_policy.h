@@ -138,6 +138,13 @@ struct policy {
 	struct rule_list defaults[DIRECTION_COUNT];
 	struct loc loc;
 	struct loc isolate_loc[DIRECTION_COUNT]; /* what isolates: for messages */
+	const struct policy *said; /* it is set aside: what it says; NULL */
+};
+
+/* What is in the place of what a policy says. */
+struct policy_aside {
+	struct policy said;
+	struct rule denies[3 * DIRECTION_COUNT];
 };
 
 /* ---- questions ---- */
@@ -158,5 +165,11 @@ MUST_CHECK const char *rule_title(struct arena *a, const struct rule *r);
 MUST_CHECK bool rule_has_names(const struct rule *rule);
 /* How many of its rules that is so of. */
 MUST_CHECK size_t policy_rules_by_name(const struct policy *policy);
+
+/* Sets a policy aside, as one that is not understood: it isolates whom it did, allows
+ * nothing, and where it would deny or pass something on it denies everything, by the number
+ * of its first rule that did. `room` (whatever is in it) must last until policy_restore. */
+void policy_set_aside(struct policy *policy, struct policy_aside *room);
+void policy_restore(struct policy *policy);
 
 #endif

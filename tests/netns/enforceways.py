@@ -176,14 +176,19 @@ class EnforcerWay:
     def holding(self, directory, refused):
         """Those of the nodes that have refused it, by the options that they run with.
 
-        They were not told of others, so that it is known what they go on with.
+        They were not told of others, so that it is known what they go on with. A daemon that
+        set policies aside instead goes on with neither.
         """
         names = [] if self.options is None else [
             name for name in refusing(directory, self.options, self.nodes)
             if name in refused and name in self.seen]
         for daemon in self.daemons:
             if daemon.host.name in names:
-                daemon.wait_log(f"code={TOO_LARGE} ", self.seen[daemon.host.name])
+                became = daemon.wait_log(
+                    f"(?s)code={TOO_LARGE} .*?program-(refused|applied) ",
+                    self.seen[daemon.host.name])
+                if became[1] == "applied":
+                    names.remove(daemon.host.name)
         return names
 
     def _configure(self, daemon, directory, options):

@@ -14,6 +14,7 @@
 #include "enforcer/control.h"
 #include "enforcer/engine_state.h"
 #include "policy-lang/compile_state.h"
+#include "policy-lang/table_walk.h"
 #include "tests/unit/enforcer/sealed.h"
 
 #define WAIT_MS 60000 /* longer than the test */
@@ -561,6 +562,109 @@ START_TEST(what_is_set_aside_says_what_is_in_force)
 }
 END_TEST
 
+/* ---- one document's excess ---- */
+
+#define OTHER                                                                          \
+	WORKLOAD("second", "n1", "10.1.0.2")                                           \
+	"---\napiVersion: ringfence.dev/v1alpha1\nkind: Policy\n"                      \
+	"metadata: {name: other, namespace: /acme}\n"                                  \
+	"spec: {default: {ingress: [{action: deny, ports: [81/tcp]}]}}\n"
+
+#define BIG_WORKLOAD(name)                                                             \
+	"apiVersion: ringfence.dev/v1alpha1\nkind: Workload\n"                         \
+	"metadata: {name: " name ", namespace: /big}\nspec: {node: n1, ips: ["
+
+/* 402 addresses of two workloads, and a rule with some wide ranges of ports to
+ * deny: 100 of them are more than a set may have. */
+static void
+add_ranges(struct buf *text, unsigned ranges)
+{
+	static const char *const heads[] = {BIG_WORKLOAD("w0"), BIG_WORKLOAD("w1")};
+
+	for (unsigned i = 0; i < 402; i++)
+		buf_printf(text, "%s10.2.%u.%u%s", i % 201 == 0 ? heads[i / 201] : ", ",
+		    i / 201, i % 201, i % 201 == 200 ? "]}\n---\n" : "");
+	buf_add_cstr(text, "apiVersion: ringfence.dev/v1alpha1\nkind: Policy\n"
+			   "metadata: {name: big, namespace: /big}\n"
+			   "spec: {default: {ingress: [{action: deny, ports: [");
+	for (unsigned i = 0; i < ranges; i++)
+		buf_printf(
+		    text, "%s%u-%u/udp", i > 0 ? ", " : "", 1 + 100 * i, 50 + 100 * i);
+	buf_add_cstr(text, "]}]}}\n");
+}
+
+/* To TCP port 80 of a workload here, as the program says that comes next. */
+static bool
+is_open(const char *address)
+{
+	struct table_packet packet = {
+	    .proto = PROTO_TCP, .dport = 80, .hook = HOOK_FORWARD};
+	const struct program *p = engine->apply.candidate != NULL
+				      ? engine->apply.candidate
+				      : engine->apply.current;
+
+	ck_assert(ip_parse(STR("10.9.0.1"), &packet.saddr));
+	ck_assert(ip_parse(str_from(address), &packet.daddr));
+	return program_walk(p, &packet).accept;
+}
+
+/* What is on its way into the kernel is there. */
+static void
+arrive(void)
+{
+	struct engine_apply *a = &engine->apply;
+
+	if (a->recompiled != NULL)
+		program_take(a->current, a->recompiled);
+	free(a->recompiled);
+	a->recompiled = NULL;
+	a->ahead = a->changed = false;
+	a->pending = NULL;
+	program_sweep(a->current);
+}
+
+/* By an edit, or by a load of all there is. */
+START_TEST(policy_that_makes_the_program_too_large_is_set_aside)
+{
+	const struct engine_source *s = &engine->sources[0];
+	struct buf big = {0}, small = {0};
+
+	engine->names.learnt = learnt_new(1);
+	add_ranges(&big, 100);
+	add_ranges(&small, 1);
+	if (_i == 0) {
+		edit("/a/big.yaml", big.data);
+		edit("/a/other.yaml", OTHER);
+		ck_assert(engine_edits_take(engine));
+	} else {
+		buf_add_cstr(&big, "---\n" OTHER);
+		engine_source_arrived(engine, 0, seal("/a/big.yaml", big.data));
+	}
+	run_load();
+	ck_assert(!engine->load.behind);
+	ck_assert_int_eq(s->state, SOURCE_BAD);
+	ck_assert_uint_eq(s->error_total, 1);
+	ck_assert_ptr_nonnull(strstr(s->errors[0], "/a/big.yaml:"));
+	ck_assert_ptr_nonnull(strstr(s->errors[0], "[program-too-large]"));
+	if (_i == 0)
+		arrive();
+	ck_assert(is_open("10.1.0.2"));
+	ck_assert(!is_open("10.2.0.7"));
+	ck_assert(!is_open("10.2.1.200"));
+	if (_i == 0) {
+		edit("/a/big.yaml", small.data);
+		ck_assert(engine_edits_take(engine));
+		run_load();
+		arrive();
+		ck_assert_int_eq(s->state, SOURCE_GOOD);
+		ck_assert(is_open("10.2.0.7"));
+	}
+	learnt_free(engine->names.learnt);
+	buf_free(&big);
+	buf_free(&small);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -590,6 +694,8 @@ main(void)
 	tcase_add_test(tc, pods_that_come_while_a_change_is_not_in_force_take_a_load);
 	tcase_add_test(tc, what_cannot_be_compiled_anew_is_loaded_again);
 	tcase_add_test(tc, program_too_large_to_be_watched_is_told);
+	tcase_add_loop_test(
+	    tc, policy_that_makes_the_program_too_large_is_set_aside, 0, 2);
 	tcase_add_loop_test(tc, what_is_set_aside_says_what_is_in_force, 0, 2);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
