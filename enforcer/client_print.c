@@ -307,8 +307,7 @@ client_print_status(const json_t *root)
 		? ", and a change is on its way"
 		: "");
 	if (number_of(root, "configErrors") > 0)
-		(void)printf("config:     refused with %lld errors (see the log); the one "
-			     "before it goes on\n",
+		(void)printf("config:     %lld errors (see the log): the former goes on\n",
 		    number_of(root, "configErrors"));
 	if (client_status_in_force(root)) {
 		(void)printf("generation: %lld since %s\n",
