@@ -307,7 +307,8 @@ client_print_status(const json_t *root)
 		? ", and a change is on its way"
 		: "");
 	if (number_of(root, "configErrors") > 0)
-		(void)printf("config:     %lld errors (see the log): the former goes on\n",
+		(void)printf(
+		    "config:     %lld errors (see the log): the former goes on\n",
 		    number_of(root, "configErrors"));
 	if (client_status_in_force(root)) {
 		(void)printf("generation: %lld since %s\n",
