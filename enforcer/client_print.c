@@ -309,6 +309,10 @@ client_print_status(const json_t *root)
 	    json_is_true(json_object_get(root, "pending"))
 		? ", and a change is on its way"
 		: "");
+	if (number_of(root, "configErrors") > 0)
+		(void)printf(
+		    "config:     %lld errors (see the log): the former goes on\n",
+		    number_of(root, "configErrors"));
 	if (client_status_in_force(root)) {
 		(void)printf("generation: %lld since %s\n",
 		    number_of(root, "generation"), text_of(root, "since"));

@@ -290,6 +290,7 @@ control_answer_status(struct engine *e, struct buf *out)
 	    engine_apply_is_busy(e) ||
 		(e->apply.current != NULL && !engine_apply_is_in_force(e)));
 	add_time(out, "started", e->started);
+	add_number(out, "configErrors", e->config_errors);
 	if (e->apply.current != NULL)
 		add_program(out, e->apply.current);
 	buf_add_cstr(out, ",\"sources\":[");

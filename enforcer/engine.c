@@ -266,6 +266,16 @@ on_roles(struct engine *e, struct proc_msg *msg)
 }
 
 static bool
+on_config_read(struct engine *e, struct proc_msg *msg)
+{
+	struct proc_reader r;
+
+	proc_reader_init(&r, msg);
+	e->config_errors = proc_get_u32(&r);
+	return proc_reader_done(&r);
+}
+
+static bool
 on_unfiltered(struct engine *e, struct proc_msg *msg)
 {
 	struct engine_unfiltered *u = &e->unfiltered;
@@ -326,6 +336,7 @@ static const struct {
     {MSG_FLOW_EXPORT, on_flow_export},
     {MSG_LISTENER, on_listener},
     {MSG_ROLES, on_roles},
+    {MSG_CONFIG_READ, on_config_read},
     {MSG_UNFILTERED, on_unfiltered},
 };
 

@@ -107,6 +107,7 @@ struct engine {
 	uv_timer_t tick; /* what happens a few times a second */
 	struct engine_role roles[ENGINE_MAX_ROLES];
 	size_t role_count;
+	uint32_t config_errors; /* in the configuration that was read last */
 	struct engine_unfiltered unfiltered;
 	walltime_t started;
 	bool stopping;

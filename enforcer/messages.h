@@ -27,6 +27,8 @@ enum enforcer_message {
 	 * gone; fd: a bundle of files that are new or others. */
 	MSG_SOURCE_EDIT,
 	/* parent -> engine */
+	MSG_CONFIG_READ, /* u32 errors in the configuration that was read last: those of one
+			    that was refused, else 0 */
 	MSG_UNFILTERED, /* u8 whether that is refused, u32 count; each: str bridge, u8 family:
 			   whose workloads reach each other past policy */
 	MSG_KUBE_LINK, /* u32 index of a source; fd: a socket to the (new) role that is it,

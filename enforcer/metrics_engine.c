@@ -283,6 +283,9 @@ metrics_add_engine(const struct engine *e, struct buf *out)
 	prometheus_head(out, "ringfence_state", "gauge",
 	    "1 for the present state: starting, closed, enforcing, stale.");
 	buf_printf(out, "ringfence_state{state=\"%s\"} 1\n", engine_state_name(e));
+	prometheus_add(out, "ringfence_config_last_reload_successful", "gauge",
+	    "1 if the configuration that was read last is in use.",
+	    e->config_errors == 0);
 	prometheus_add(out, "ringfence_unfiltered_bridges", "gauge",
 	    "Bridges, by family, whose workloads reach each other past policy.",
 	    e->unfiltered.count);

@@ -210,6 +210,8 @@ reload(struct parent *p)
 	diag_list_init(&diags, arena);
 	config = enforcer_config_load(arena, p->options->config_path, &diags);
 	log_diags(arena, &diags);
+	p->config_errors = config == NULL ? diags.errors : 0;
+	parent_send_config_read(p);
 	if (config == NULL) {
 		log_error("reload-refused", "errors=%u", diags.errors);
 		arena_free(arena);

@@ -116,6 +116,16 @@ parent_send_settings(struct parent *p, enum role_id id)
 	buf_free(&origin);
 }
 
+void
+parent_send_config_read(struct parent *p)
+{
+	struct buf body = {0};
+
+	proc_put_u32(&body, p->config_errors);
+	parent_send(p, ROLE_ENGINE, MSG_CONFIG_READ, &body, -1);
+	buf_free(&body);
+}
+
 static void
 send_roles(struct parent *p)
 {
@@ -260,6 +270,7 @@ equip_engine(struct parent *p)
 	parent_send_flow_file(p);
 	parent_send_names_file(p);
 	parent_send_exports(p);
+	parent_send_config_read(p);
 	parent_bridge_tell(p);
 	parent_sources_tell(p);
 }

@@ -61,6 +61,7 @@ struct parent {
 	const struct parent_options *options;
 	struct arena *config_arena;
 	struct enforcer_config *config;
+	uint32_t config_errors; /* in the one that was read last */
 	uint32_t uid, gid;
 	struct supervised roles[ROLE_SLOTS];
 	struct parent_kube kubes[ENFORCER_MAX_SOURCES];
@@ -135,6 +136,9 @@ void parent_source_tell(struct parent *p, size_t index);
 void parent_sources_tell(struct parent *p);
 
 /* ---- parent_roles.c ---- */
+
+/* Tells the engine whether the configuration that was read last was refused. */
+void parent_send_config_read(struct parent *p);
 
 /* A role that has no room for a message does not read; it is ended, and starts anew. */
 void parent_send(

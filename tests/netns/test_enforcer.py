@@ -501,8 +501,14 @@ def test_sighup_with_a_bad_configuration_changes_nothing(lab, enforcer):
     enforcer.process.send_signal(signal.SIGHUP)
     enforcer.wait_log("reload-refused")
     assert re.search(r'config at=".*enforcer.yaml:2:1" message=.*sorces', enforcer.log())
-    assert enforcer.status()["state"] == "enforcing"
+    status = enforcer.status()
+    assert status["state"] == "enforcing" and status["configErrors"] > 0
+    assert enforcer.metric("ringfence_config_last_reload_successful") == 0
     assert lab.probe("world", "db", "tcp", 80).state == "closed"
+    enforcer.write_config()
+    enforcer.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: enforcer.status()["configErrors"] == 0, 60)
+    assert enforcer.metric("ringfence_config_last_reload_successful") == 1
 
 
 def test_many_sighups_are_few_reloads(lab, enforcer):
