@@ -12,11 +12,10 @@
 
 /* ---- one source ---- */
 
-struct live_file *
-live_new_file(struct live *l, const struct source *source, struct arena *arena)
+static struct live_file *
+new_file(const struct source *source, struct arena *arena)
 {
-	struct arena *home = arena != NULL ? arena : l->arena;
-	struct live_file *f = ARENA_NEW(home, struct live_file);
+	struct live_file *f = ARENA_NEW(arena, struct live_file);
 
 	f->source = source;
 	f->arena = arena;
@@ -76,11 +75,12 @@ live_load(struct arena *arena, const struct bundle *bundle,
 static void
 free_maps(struct live *l)
 {
-	struct map *maps[] = {&l->model->node_by_address, &l->model->ns_by_path,
-	    &l->model->kube_by_name, &l->files};
+	struct map *maps[] = {
+	    &l->model->node_by_address, &l->model->ns_by_path, &l->model->kube_by_name};
 
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
 		map_fini(maps[i]);
+	live_files_fini(&l->files);
 	live_claims_fini(&l->claims);
 	address_map_fini(&l->model->by_address);
 }
@@ -91,8 +91,8 @@ live_free(struct live *l)
 	if (l == NULL)
 		return;
 	live_sweep(l);
-	for (size_t i = 0; i < l->files.len; i++)
-		free_file(l->files.entries[i].value);
+	for (size_t i = 0; i < l->files.slot_count; i++)
+		free_file(l->files.items[i]);
 	live_free_shared(l);
 	live_free_hosts(l);
 	free_maps(l);
@@ -116,13 +116,13 @@ live_model(const struct live *l)
 struct live_file *
 live_file_of(const struct live *l, const struct source *source)
 {
-	return map_get(&l->files, source->name);
+	return live_files_get(&l->files, source->name);
 }
 
 const struct source *
 live_source(const struct live *l, struct str name)
 {
-	const struct live_file *f = map_get(&l->files, name);
+	const struct live_file *f = live_files_get(&l->files, name);
 
 	return f != NULL ? f->source : NULL;
 }
@@ -175,7 +175,7 @@ put(struct live_edit *e, struct str name, struct live_file *after)
 		e->items = xreallocarray(e->items, e->cap, sizeof(*e->items));
 	}
 	e->items[e->count++] = (struct live_replacement){
-	    str_dup(e->arena, name), map_get(&e->l->files, name), after};
+	    str_dup(e->arena, name), live_files_get(&e->l->files, name), after};
 }
 
 static void
@@ -236,7 +236,7 @@ read_file(struct live_edit *e, struct str name, struct str text,
 	struct live *l = e->l;
 	struct arena *arena = arena_new_sized(PART_CHUNK_BYTES);
 	struct source *source = ARENA_NEW(arena, struct source);
-	struct live_file *f = live_new_file(l, source, arena);
+	struct live_file *f = new_file(source, arena);
 	struct load_note note = {
 	    .part = true, .fresh = &e->fresh, .externals = e->externals};
 	struct load_objects objects = {0};
@@ -269,7 +269,7 @@ enum live_answer
 live_read(
     struct live_edit *e, struct str name, struct str text, struct diag_list *diags)
 {
-	const struct live_file *before = map_get(&e->l->files, name);
+	const struct live_file *before = live_files_get(&e->l->files, name);
 	enum live_answer answer = LIVE_READ;
 	struct live_file *after = NULL;
 
@@ -417,11 +417,11 @@ replace_file(struct live *l, struct live_replacement *r)
 {
 	note_former(l, r);
 	if (r->before != NULL) {
-		(void)map_remove(&l->files, r->before->source->name); /* is there */
+		live_files_remove(&l->files, r->before->source->name);
 		forget_file(l, r->before);
 	}
 	if (r->after != NULL) {
-		(void)map_set(&l->files, r->after->source->name, r->after); /* new */
+		(void)live_files_put(&l->files, r->after); /* new */
 		live_list_others(l, r->after);
 		l->edited_bytes += bytes_of(r->after);
 	}

@@ -27,8 +27,8 @@ count_objects(struct live *l, const struct load_note *note)
 static void
 make_room(struct live *l)
 {
-	for (size_t i = 0; i < l->files.len; i++) {
-		struct live_file *f = l->files.entries[i].value;
+	for (size_t i = 0; i < l->base_count; i++) {
+		struct live_file *f = &l->base[i];
 		struct live_said *said = f->said;
 
 		if (f->claim_count > 1)
@@ -49,8 +49,8 @@ make_room(struct live *l)
 static void
 end_of_room(struct live *l)
 {
-	for (size_t i = 0; i < l->files.len; i++) {
-		struct live_file *f = l->files.entries[i].value;
+	for (size_t i = 0; i < l->base_count; i++) {
+		struct live_file *f = &l->base[i];
 
 		if (f->claim_count > 1)
 			f->claims.many -= f->claim_count;
@@ -100,8 +100,8 @@ share_out(struct live *l, const struct load_note *note)
 static void
 index_files(struct live *l)
 {
-	for (size_t i = 0; i < l->files.len; i++) {
-		struct live_file *f = l->files.entries[i].value;
+	for (size_t i = 0; i < l->base_count; i++) {
+		struct live_file *f = &l->base[i];
 
 		if (!live_take_claims(l, f))
 			live_say(l, f)->other = true;
@@ -113,11 +113,15 @@ void
 live_share_base(
     struct live *l, const struct bundle *bundle, const struct load_note *note)
 {
+	l->base = ARENA_ARRAY(l->arena, bundle->count, struct live_file);
+	l->base_count = bundle->count;
+	live_files_reserve(&l->files, bundle->count);
 	for (size_t i = 0; i < bundle->count; i++) {
-		struct live_file *f = live_new_file(l, &bundle->sources[i], NULL);
+		struct live_file *f = &l->base[i];
 
+		f->source = &bundle->sources[i];
 		/* Two of one name: then neither can be told from the other. */
-		if (map_set(&l->files, f->source->name, f) != NULL)
+		if (live_files_put(&l->files, f) != NULL)
 			live_say(l, f)->other = true;
 	}
 	for (size_t i = 0; i < note->audit.count; i++) {

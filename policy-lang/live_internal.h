@@ -14,6 +14,7 @@
  *     live_keep.c       what a source said, for another load
  *     live_compact.c    pods that came by edits, in little memory
  *     live_claims.c     a set of hashes
+ *     live_files.c      files by name
  *     live_number.c     names and numbers that some source has
  */
 #ifndef POLICY_LANG_LIVE_INTERNAL_H
@@ -100,6 +101,13 @@ struct live_former {
 	char name[];
 };
 
+/* By the name of their sources. */
+struct live_files {
+	struct live_file **items; /* by slot; NULL: it is empty */
+	uint32_t *hashes;         /* of the names */
+	size_t slot_count, used;
+};
+
 struct live_claims {
 	uint64_t *slots;
 	size_t slot_count, used;
@@ -108,7 +116,9 @@ struct live_claims {
 struct live {
 	struct arena *arena; /* borrowed: of the base */
 	struct model *model;
-	struct map files;             /* by name */
+	struct live_files files;
+	struct live_file *base; /* as many as it has sources; in the order of these */
+	size_t base_count;
 	struct live_claims claims;    /* hashes of kind, namespace and name */
 	struct live_claims numbers;   /* of rules, which are hashes, too */
 	struct map shared;            /* key of an address -> live_sharers */
@@ -181,10 +191,6 @@ live_said(const struct live_file *f)
 
 /* The same for who has something to add. */
 MUST_CHECK struct live_said *live_say(const struct live *l, struct live_file *f);
-
-/* One that says nothing yet, in the arena; NULL: the base's. */
-MUST_CHECK struct live_file *live_new_file(
-    struct live *l, const struct source *source, struct arena *arena);
 
 /* Reads a source of the edit again, or one that is not in it, as it says now. False: it takes
  * a whole load. */
@@ -324,6 +330,19 @@ MUST_CHECK struct live_file *live_compact(struct live *l, const struct live_file
 MUST_CHECK bool live_claims_add(struct live_claims *c, uint64_t hash);
 void live_claims_remove(struct live_claims *c, uint64_t hash);
 void live_claims_fini(struct live_claims *c);
+
+/* ---- live_files.c ---- */
+
+/* Makes room for so many in all. */
+void live_files_reserve(struct live_files *t, size_t count);
+/* NULL: there is none. */
+MUST_CHECK struct live_file *live_files_get(
+    const struct live_files *t, struct str name);
+/* The one of the same name that it replaces; NULL: none. */
+struct live_file *live_files_put(struct live_files *t, struct live_file *f);
+void live_files_remove(struct live_files *t, struct str name);
+/* {0} is fine. */
+void live_files_fini(struct live_files *t);
 
 /* ---- live_model.c ---- */
 

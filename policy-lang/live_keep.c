@@ -39,8 +39,8 @@ void
 live_keep_texts(struct live *l)
 {
 	l->keeps_texts = true;
-	for (size_t i = 0; i < l->files.len; i++) {
-		struct live_file *f = l->files.entries[i].value;
+	for (size_t i = 0; i < l->base_count; i++) {
+		struct live_file *f = &l->base[i];
 
 		live_keep_text(l, f, f->source->text);
 	}
@@ -60,7 +60,7 @@ live_former(const struct live *l, struct str name, struct load_kept *out)
 bool
 live_kept(const struct live *l, struct str name, struct load_kept *out)
 {
-	const struct live_file *f = map_get(&l->files, name);
+	const struct live_file *f = live_files_get(&l->files, name);
 
 	*out = (struct load_kept){.taken = true, .text = STR("")};
 	if (f == NULL)

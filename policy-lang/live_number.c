@@ -167,6 +167,6 @@ live_retake_numbers(struct live *l, const struct live_file *f)
 void
 live_index_numbers(struct live *l)
 {
-	for (size_t i = 0; i < l->files.len; i++)
-		each_of_file(l, l->files.entries[i].value, take_number);
+	for (size_t i = 0; i < l->base_count; i++)
+		each_of_file(l, &l->base[i], take_number);
 }
