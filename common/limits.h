@@ -25,7 +25,7 @@
 #define LIMIT_TEST_CHECKS      10000000u    /* of one expectation */
 #define LIMIT_PORTS_EXPANDED   16u      /* ports of a range that become exact cells */
 #define LIMIT_PROGRAM_ELEMENTS 4000000u /* of one node's program */
-#define LIMIT_TENANT_ELEMENTS  1000000u /* of those, for one tenant's policy */
+#define LIMIT_TENANT_ELEMENTS  2000000u /* of those, for one tenant's policy */
 #define LIMIT_PROGRAM_RANGES   40000u /* of one set; their loading is quadratic: 10 s */
 #define LIMIT_PROGRAM_OVERLAPS                                                         \
 	2000000u /* steps to classes, and sets that those are in */
