@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/audit_tool.h"
+#include "authn/audit/audit_tool.h"
 
 static const char usage[] =
     "usage: ringfence-audit verify DIRECTORY [--key FILE] [--checkpoint FILE]...\n"

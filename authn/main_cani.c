@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/rights.h"
+#include "authn/access/rights.h"
 #include "common/bundle.h"
-#include "policy-lang/load.h"
+#include "policy-lang/load/load.h"
 
 enum {
 	EXIT_ALLOW = 0,

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/directory_report.h"
-#include "authn/monitor.h"
-#include "authn/resource_quota.h"
-#include "authn/worker_state.h"
+#include "authn/budget/resource_quota.h"
+#include "authn/directory/directory_report.h"
+#include "authn/monitor/monitor.h"
+#include "authn/proxy/worker_state.h"
 
 #define DEFAULT_CONFIG "/etc/ringfence/gate.yaml"
 #define EXIT_BAD       2

@@ -9,7 +9,7 @@
 
 #include <curl/curl.h>
 
-#include "authn/login.h"
+#include "authn/login/login.h"
 
 #define SCOPES_MAX 64
 

@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "enforcer/boot.h"
-#include "enforcer/client.h"
-#include "enforcer/client_completion.h"
-#include "enforcer/config.h"
-#include "enforcer/parent.h"
+#include "enforcer/client/client.h"
+#include "enforcer/client/client_completion.h"
+#include "enforcer/config/config.h"
+#include "enforcer/parent/boot.h"
+#include "enforcer/parent/parent.h"
 
 #define DEFAULT_CONFIG "/etc/ringfence/enforcer.yaml"
 #define EXIT_MISTAKE   2

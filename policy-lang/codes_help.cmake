@@ -16,7 +16,7 @@ function(make_help output)
   endforeach()
   list(LENGTH ARGN count)
   file(CONFIGURE OUTPUT ${output} @ONLY CONTENT
-    "#include \"policy-lang/codes_help.h\"\n
+    "#include \"policy-lang/model/codes_help.h\"\n
 const struct diag_help diag_help_texts[] = {
 @table@};
 const size_t diag_help_count = @count@;

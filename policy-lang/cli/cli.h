@@ -8,8 +8,8 @@
 #define POLICY_LANG_CLI_CLI_H
 
 #include "common/bundle.h"
-#include "policy-lang/model.h"
-#include "policy-lang/nearest.h"
+#include "policy-lang/model/model.h"
+#include "policy-lang/model/nearest.h"
 
 /* Exit codes; commands that answer yes or no use the first two. */
 enum {

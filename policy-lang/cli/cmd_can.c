@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "policy-lang/cli/lines.h"
-#include "policy-lang/explain_internal.h"
-#include "policy-lang/explain_route.h"
+#include "policy-lang/explain/explain_internal.h"
+#include "policy-lang/explain/explain_route.h"
 
 struct can_args {
 	const char *batch; /* NULL: one question, behind "--" */

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "policy-lang/cli/cli.h"
-#include "policy-lang/codes.h"
-#include "policy-lang/lint.h"
-#include "policy-lang/load.h"
+#include "policy-lang/lint/lint.h"
+#include "policy-lang/load/load.h"
+#include "policy-lang/model/codes.h"
 
 /* In the arena. */
 struct code_list {

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "policy-lang/cli/cli.h"
-#include "policy-lang/compile.h"
+#include "policy-lang/compile/compile.h"
 
 #define DEFAULT_LOG_GROUP 100
 

@@ -2,7 +2,7 @@
  * `ringfence diff`: which connections a change opens, closes or alters.
  */
 #include "policy-lang/cli/form.h"
-#include "policy-lang/diff_print.h"
+#include "policy-lang/diff/diff_print.h"
 
 /* Above so many pairs groups are told unless pairs are asked for. */
 #define DIFF_PAIRS_MAX 1000u

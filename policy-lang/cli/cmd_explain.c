@@ -2,8 +2,8 @@
  * `ringfence explain`: who decides a connection, or what applies to a workload.
  */
 #include "policy-lang/cli/cli.h"
-#include "policy-lang/explain.h"
-#include "policy-lang/load.h"
+#include "policy-lang/explain/explain.h"
+#include "policy-lang/load/load.h"
 
 typedef void (*explanations_printer)(
     struct arena *, struct buf *, const struct explanations *);

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "policy-lang/cli/cli.h"
-#include "policy-lang/fmt.h"
+#include "policy-lang/format/fmt.h"
 
 struct fmt_args {
 	bool check; /* name the files that would change */

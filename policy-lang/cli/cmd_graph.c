@@ -2,7 +2,7 @@
  * `ringfence graph`: every allowed connection as a picture.
  */
 #include "policy-lang/cli/cli.h"
-#include "policy-lang/graph.h"
+#include "policy-lang/connectivity/graph.h"
 
 /* More than this nobody sees anything in, and a browser shows it badly. */
 #define PAIRS_MAX 250000

@@ -2,7 +2,7 @@
  * `ringfence help CODE` explains a diagnostic, `ringfence help codes` lists all of them.
  */
 #include "policy-lang/cli/cli.h"
-#include "policy-lang/codes.h"
+#include "policy-lang/model/codes.h"
 
 static const enum diag_severity severities[] = {DIAG_ERROR, DIAG_WARNING, DIAG_NOTE};
 

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "policy-lang/cli/form.h"
-#include "policy-lang/connectivity_exposure.h"
-#include "policy-lang/connectivity_focus.h"
-#include "policy-lang/connectivity_group.h"
-#include "policy-lang/route_list.h"
+#include "policy-lang/connectivity/connectivity_exposure.h"
+#include "policy-lang/connectivity/connectivity_focus.h"
+#include "policy-lang/connectivity/connectivity_group.h"
+#include "policy-lang/explain/route_list.h"
 
 /* Above so many pairs groups are told unless pairs are asked for. */
 #define LIST_PAIRS_MAX 1000000u

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "policy-lang/cli/flows_in.h"
-#include "policy-lang/recommend.h"
+#include "policy-lang/flows/recommend.h"
 
 struct recommend_args {
 	const char *flows;

@@ -2,7 +2,7 @@
  * `ringfence replay`: recorded flows, judged by a policy that is not in force yet.
  */
 #include "policy-lang/cli/flows_in.h"
-#include "policy-lang/replay.h"
+#include "policy-lang/flows/replay.h"
 
 struct replay_args {
 	const char *flows;

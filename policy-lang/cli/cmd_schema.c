@@ -2,7 +2,7 @@
  * `ringfence schema`: what native documents look like, for editors and API servers.
  */
 #include "policy-lang/cli/cli.h"
-#include "policy-lang/json_schema.h"
+#include "policy-lang/format/json_schema.h"
 
 static int
 unknown_kind(const struct cli *cli)

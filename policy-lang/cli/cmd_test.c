@@ -2,7 +2,7 @@
  * `ringfence test`: do all expectations hold?
  */
 #include "policy-lang/cli/cli.h"
-#include "policy-lang/test_run.h"
+#include "policy-lang/explain/test_run.h"
 
 struct test_args {
 	const char *filter; /* NULL: all */

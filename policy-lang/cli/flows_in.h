@@ -6,7 +6,7 @@
 #define POLICY_LANG_CLI_FLOWS_IN_H
 
 #include "policy-lang/cli/cli.h"
-#include "policy-lang/flowlog.h"
+#include "policy-lang/flows/flowlog.h"
 
 /* `record` and its texts are borrowed. */
 typedef void (*flows_in_fn)(

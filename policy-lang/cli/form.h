@@ -6,7 +6,7 @@
 #define POLICY_LANG_CLI_FORM_H
 
 #include "policy-lang/cli/cli.h"
-#include "policy-lang/connectivity.h"
+#include "policy-lang/connectivity/connectivity.h"
 
 enum form_ends {
 	FORM_AUTO, /* pairs, unless there are too many to read */

@@ -5,8 +5,8 @@
 
 #include "common/limits.h"
 #include "policy-lang/cli/lines.h"
-#include "policy-lang/learnt_text.h"
-#include "policy-lang/load.h"
+#include "policy-lang/load/learnt_text.h"
+#include "policy-lang/load/load.h"
 
 /* A note (this document was skipped) is for `check`; beside an answer it is noise. */
 static bool

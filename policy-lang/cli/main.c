@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "policy-lang/cli/cli.h"
-#include "policy-lang/fail_safe.h"
-#include "policy-lang/learnt.h"
+#include "policy-lang/model/fail_safe.h"
+#include "policy-lang/model/learnt.h"
 
 /* ---- commands that are programs of their own ---- */
 

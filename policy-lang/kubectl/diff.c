@@ -11,7 +11,7 @@
 #include "common/bundle.h"
 #include "common/doc.h"
 #include "policy-lang/kubectl/plugin.h"
-#include "policy-lang/load_kinds.h"
+#include "policy-lang/load/load_kinds.h"
 
 #define PATHS_MAX 64
 

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 #include "policy-lang/kubectl/plugin.h"
-#include "policy-lang/load_kinds.h"
+#include "policy-lang/load/load_kinds.h"
 
 #define PAGE_LIMIT 500
 #define LIST_TRIES 3 /* a list whose pages take too long begins again */

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "policy-lang/flowlog.h"
+#include "policy-lang/flows/flowlog.h"
 #include "policy-lang/kubectl/plugin.h"
 
 #define ENFORCER_LABEL "app.kubernetes.io/name=ringfence-enforcer"

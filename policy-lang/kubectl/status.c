@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "policy-lang/kubectl/plugin.h"
-#include "policy-lang/load_kinds.h"
+#include "policy-lang/load/load_kinds.h"
 
 struct table {
 	struct plugin *p;

@@ -14,7 +14,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "authn/audit_client.h"
+#include "authn/audit/audit_client.h"
 #include "common/audit.h"
 #include "common/uuid.h"
 

@@ -17,8 +17,8 @@
 
 #include "common/bundle.h"
 #include "common/clock.h"
-#include "policy-lang/compile_incremental.h"
-#include "policy-lang/load.h"
+#include "policy-lang/compile/compile_incremental.h"
+#include "policy-lang/load/load.h"
 
 struct bench {
 	struct arena *arena;

@@ -13,9 +13,9 @@
 
 #include "common/bundle.h"
 #include "common/clock.h"
-#include "policy-lang/connectivity_group.h"
-#include "policy-lang/diff_print.h"
-#include "policy-lang/load.h"
+#include "policy-lang/connectivity/connectivity_group.h"
+#include "policy-lang/diff/diff_print.h"
+#include "policy-lang/load/load.h"
 
 static const char *between = "{";
 

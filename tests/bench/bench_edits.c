@@ -21,10 +21,10 @@
 #include <unistd.h>
 
 #include "common/bundle.h"
-#include "enforcer/plan.h"
-#include "enforcer/plan_cold.h"
-#include "enforcer/plan_delta.h"
-#include "enforcer/program.h"
+#include "enforcer/engine/plan.h"
+#include "enforcer/engine/plan_cold.h"
+#include "enforcer/engine/plan_delta.h"
+#include "enforcer/engine/program.h"
 
 #define SLOW_ROUNDS 1 /* of what takes a load or compiling anew */
 #define ROUNDS_MOST 1000

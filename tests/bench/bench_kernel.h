@@ -5,7 +5,7 @@
 #define TESTS_BENCH_KERNEL_H
 
 #include "common/clock.h"
-#include "enforcer/nft_socket.h"
+#include "enforcer/kernel/nft_socket.h"
 
 /* ---- numbers (bench_kernel.c) ---- */
 

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "common/bundle.h"
-#include "enforcer/plan_delta.h"
-#include "enforcer/program.h"
+#include "enforcer/engine/plan_delta.h"
+#include "enforcer/engine/program.h"
 #include "tests/bench/bench_kernel.h"
 
 #define PEER_CHANGES 60

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "enforcer/plan.h"
+#include "enforcer/engine/plan.h"
 #include "tests/bench/bench_kernel.h"
 
 static struct op_batch

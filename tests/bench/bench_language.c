@@ -16,9 +16,9 @@
 #include "common/bundle.h"
 #include "common/clock.h"
 #include "common/doc.h"
-#include "policy-lang/explain.h"
-#include "policy-lang/lint.h"
-#include "policy-lang/load.h"
+#include "policy-lang/explain/explain.h"
+#include "policy-lang/lint/lint.h"
+#include "policy-lang/load/load.h"
 
 struct bench {
 	struct arena *arena;

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "authn/policy_review.h"
+#include "authn/policy/policy_review.h"
 
 #define PER_NAMESPACE 10u
 #define PER_TENANT    10u

@@ -27,9 +27,9 @@ ROW = re.compile(r'X\((CODE_\w+),\s*"([a-z-]+)",\s*DIAG_(\w+),')
 def codes():
     """Every code that `check` gives (the compiler has some of its own): its severity."""
     room = rf.ROOT / "policy-lang"
-    sources = [*room.glob("load*.c"), *room.glob("lint*.c"), room / "schema.c"]
+    sources = [*room.glob("load/*.c"), *room.glob("lint/*.c")]
     text = "\n".join(path.read_text() for path in sources)
-    rows = ROW.findall((room / "codes.h").read_text())
+    rows = ROW.findall((room / "model" / "codes.h").read_text())
     return {code: level.lower() for name, code, level in rows if re.search(rf"\b{name}\b", text)}
 
 

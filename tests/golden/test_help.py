@@ -36,8 +36,8 @@ WITHOUT_EXAMPLE = {
 
 def codes():
     """Every code of both tables: its severity."""
-    rows = re.findall(r'X\(CODE_\w+,\s*"([a-z-]+)",\s*DIAG_(\w+),', (ROOM / "codes.h").read_text())
-    rows += re.findall(r'\{"([a-z-]+)", DIAG_(\w+),', (ROOM / "codes.c").read_text())
+    rows = re.findall(r'X\(CODE_\w+,\s*"([a-z-]+)",\s*DIAG_(\w+),', (ROOM / "model" / "codes.h").read_text())
+    rows += re.findall(r'\{"([a-z-]+)", DIAG_(\w+),', (ROOM / "model" / "codes.c").read_text())
     return {code: level.lower() for code, level in rows}
 
 

@@ -173,7 +173,7 @@ ROW = re.compile(r'"([a-z]+(?:-[a-z0-9]+)+)",\s*DIAG_(ERROR|WARNING|NOTE),((?:\s
 
 def codes():
     rows = {}
-    for path in (ROOM / "codes.h", ROOM / "codes.c"):
+    for path in (ROOM / "model" / "codes.h", ROOM / "model" / "codes.c"):
         for code, severity, text in ROW.findall(path.read_text()):
             parts = re.findall(r'"((?:[^"\\]|\\.)*)"', text)
             rows[code] = (severity.lower(), "".join(parts).replace('\\"', '"'))

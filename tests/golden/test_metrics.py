@@ -21,16 +21,19 @@ DASHBOARDS = [SAMPLES / "grafana" / "ringfence-node.json",
 RULES = SAMPLES / "kubernetes" / "base" / "monitoring" / "rules.yaml"
 
 
+SOURCES = {path.name: path for path in sorted((rf.ROOT / "enforcer").rglob("*.c"))}
+
+
 def source(name):
     """C, its strings joined."""
-    return re.sub(r'"\s*\n\s*"', "", (rf.ROOT / "enforcer" / name).read_text())
+    return re.sub(r'"\s*\n\s*"', "", SOURCES[name].read_text())
 
 
 def told():
     """{name: (type, help)} of all that the code can tell."""
     found = {}
-    for path in sorted((rf.ROOT / "enforcer").glob("*.c")):
-        text = source(path.name)
+    for name in SOURCES:
+        text = source(name)
         for name, kind, words in re.findall(
                 r'\bprometheus_(?:add|head)\(\s*out,\s*"ringfence_(\w+)",'
                 r'\s*"(counter|gauge)",\s*"([^"]*)"', text):
@@ -72,15 +75,15 @@ def asked(text):
 
 def test_code_is_read_whole():
     """What has no name where it is told is told in the ways that told() knows of."""
-    nameless = {path.name: len(re.findall(r"\bprometheus_(?:add|head|add_seconds)\("
+    nameless = {name: len(re.findall(r"\bprometheus_(?:add|head|add_seconds)\("
                                           r"(?!\s*out,\s*\"ringfence_)", path.read_text()))
-                for path in (rf.ROOT / "enforcer").glob("*.c")}
+                for name, path in SOURCES.items()}
     assert {name: n for name, n in nameless.items() if n} == {
         "histogram.c": 1,       # histogram_write's
         "kube_report.c": 1,     # the table's
         "metrics_engine.c": 1,  # the resolver's
     }
-    assert not any("# HELP" in path.read_text() for path in (rf.ROOT / "enforcer").glob("*.c"))
+    assert not any("# HELP" in path.read_text() for path in SOURCES.values())
     assert len(told()) > 90 and all(words for _, words in told().values())
 
 

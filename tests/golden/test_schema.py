@@ -410,7 +410,7 @@ def test_seeds_are_accepted_and_use_every_field():
         whole.validate(seed)
         walk(seed)
     fields = set(re.findall(r'\{"(\w+)", TYPE_', "".join(
-        (rf.ROOT / "policy-lang" / f"load_{name}.c").read_text()
+        (rf.ROOT / "policy-lang" / "load" / f"load_{name}.c").read_text()
         for name in ("policy", "access", "quota", "tree", "native", "selector", "test", "route", "route_rule")
     )))  # fmt: skip
     assert fields - used - {"cluster"} == set()
@@ -462,7 +462,7 @@ def test_one_kind_is_the_same_as_its_part_of_the_whole():
 
 def kinds_of_the_loader():
     """The native kinds that the loader reads."""
-    text = (rf.ROOT / "policy-lang" / "load_apis.c").read_text()
+    text = (rf.ROOT / "policy-lang" / "load" / "load_apis.c").read_text()
     return re.findall(r'\{NATIVE, "(\w+)", STAGE_\w+,', text)
 
 

@@ -14,6 +14,9 @@ MAY_INCLUDE = {
     "enforcer": {"common", "policy-lang", "enforcer"},
     "authn": {"common", "policy-lang", "authn"},
 }
+# Folders of the language, each of which may include those before it.
+LAYERS = ("model", "load", "evaluate", "table", "compile", "lint", "live", "connectivity",
+          "explain", "diff", "flows", "format")
 # Headers of libraries that only one room may use.
 ONLY_IN = {
     r"libnftnl/|libmnl/|linux/netfilter": {"enforcer"},
@@ -37,6 +40,14 @@ def without_comments(text):
                   if m.group(0).startswith("/*") else m.group(0), text, flags=re.S)
 
 
+def above(folder, target):
+    """Whether a header of the language belongs to a layer above the folder, or to a tool."""
+    layer = target.split("/")[1]
+    if folder not in LAYERS:
+        return False
+    return layer not in LAYERS[:LAYERS.index(folder) + 1]
+
+
 def check_file(root, path, room, problems):
     name = path.relative_to(root)
     for number, line in enumerate(without_comments(path.read_text()).splitlines(), 1):
@@ -46,6 +57,8 @@ def check_file(root, path, room, problems):
             head = target.split("/")[0]
             if kind == '"' and head not in MAY_INCLUDE[room]:
                 problems.append(f"{name}:{number}: {room} must not include {target}")
+            if room == "policy-lang" and head == room and above(path.parent.name, target):
+                problems.append(f"{name}:{number}: {path.parent.name} must not include {target}")
             for pattern, rooms in ONLY_IN.items():
                 if re.match(pattern, target) and room not in rooms:
                     problems.append(f"{name}:{number}: <{target}> belongs to {', '.join(rooms)}")

@@ -31,11 +31,12 @@ def copy_of_rooms(tmp_path):
 
 
 @pytest.mark.parametrize("room, line", [
-    ("common", '#include "policy-lang/model.h"'),
-    ("policy-lang", '#include "enforcer/plan.h"'),
-    ("policy-lang", '#include "authn/identity.h"'),
-    ("enforcer", '#include "authn/identity.h"'),
-    ("authn", '#include "enforcer/ops.h"'),
+    ("common", '#include "policy-lang/model/model.h"'),
+    ("policy-lang", '#include "enforcer/engine/plan.h"'),
+    ("policy-lang/model", '#include "policy-lang/lint/lint.h"'),
+    ("policy-lang", '#include "authn/request/identity.h"'),
+    ("enforcer", '#include "authn/request/identity.h"'),
+    ("authn", '#include "enforcer/wire/ops.h"'),
     ("authn", "#include <libnftnl/rule.h>"),
     ("enforcer", "#include <ldap.h>"),
     ("enforcer", "#include <nghttp2/nghttp2.h>"),

@@ -4,7 +4,7 @@
 #include <roaring/roaring.h>
 #include <string.h>
 
-#include "policy-lang/diff_print.h"
+#include "policy-lang/diff/diff_print.h"
 #include "tests/property/conn_trial.h"
 
 static bool

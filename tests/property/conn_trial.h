@@ -4,9 +4,9 @@
 #ifndef TESTS_PROPERTY_CONN_TRIAL_H
 #define TESTS_PROPERTY_CONN_TRIAL_H
 
-#include "policy-lang/connectivity_exposure.h"
-#include "policy-lang/connectivity_group.h"
-#include "policy-lang/diff.h"
+#include "policy-lang/connectivity/connectivity_exposure.h"
+#include "policy-lang/connectivity/connectivity_group.h"
+#include "policy-lang/diff/diff.h"
 #include "tests/property/cluster.h"
 
 #define PROBES    12 /* services that a pair is asked about */

@@ -4,7 +4,7 @@
 #ifndef TESTS_PROPERTY_EDITS_H
 #define TESTS_PROPERTY_EDITS_H
 
-#include "policy-lang/compile_incremental.h"
+#include "policy-lang/compile/compile_incremental.h"
 #include "tests/property/cluster.h"
 
 #define DOCUMENTS_MAX 256

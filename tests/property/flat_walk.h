@@ -5,7 +5,7 @@
 #ifndef TESTS_PROPERTY_FLAT_WALK_H
 #define TESTS_PROPERTY_FLAT_WALK_H
 
-#include "policy-lang/evaluate.h"
+#include "policy-lang/evaluate/evaluate.h"
 
 /* Where an entry matches, its action holds; `next`
  * is where a pass goes on. An isolating entry denies whatever reaches it. */

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "policy-lang/codes.h"
-#include "policy-lang/table_walk.h"
+#include "policy-lang/model/codes.h"
+#include "policy-lang/table/table_walk.h"
 
 #define PACKETS 200
 

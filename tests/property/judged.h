@@ -5,7 +5,7 @@
 #ifndef TESTS_PROPERTY_JUDGED_H
 #define TESTS_PROPERTY_JUDGED_H
 
-#include "policy-lang/table.h"
+#include "policy-lang/table/table.h"
 #include "tests/property/dice.h"
 
 /* The same chains and the same elements, but for the sets that classes are in, where what is

@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy-lang/evaluate.h"
-#include "policy-lang/load.h"
+#include "policy-lang/evaluate/evaluate.h"
+#include "policy-lang/load/load.h"
 #include "tests/property/flat_walk.h"
 #include "tests/property/world.h"
 

@@ -5,7 +5,7 @@
 #ifndef TESTS_PROPERTY_NAMES_H
 #define TESTS_PROPERTY_NAMES_H
 
-#include "policy-lang/learnt.h"
+#include "policy-lang/model/learnt.h"
 #include "tests/property/world.h"
 
 #define NAMES_ADDRESSES 14

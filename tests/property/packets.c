@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy-lang/compile.h"
-#include "policy-lang/evaluate.h"
-#include "policy-lang/load.h"
-#include "policy-lang/table_walk.h"
+#include "policy-lang/compile/compile.h"
+#include "policy-lang/evaluate/evaluate.h"
+#include "policy-lang/load/load.h"
+#include "policy-lang/table/table_walk.h"
 #include "tests/property/cluster.h"
 #include "tests/property/names.h"
 #include "tests/unit/policy-lang/table_sim.h"

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy-lang/amend.h"
+#include "policy-lang/live/amend.h"
 #include "tests/property/edits.h"
 
 #define CASES_DEFAULT DICE_CASES(60)

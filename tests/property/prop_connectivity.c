@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy-lang/load.h"
+#include "policy-lang/load/load.h"
 #include "tests/property/conn_trial.h"
 
 #define CASES_DEFAULT DICE_CASES(150)

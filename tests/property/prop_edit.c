@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy-lang/compile_incremental.h"
-#include "policy-lang/load.h"
+#include "policy-lang/compile/compile_incremental.h"
+#include "policy-lang/load/load.h"
 #include "tests/property/edits.h"
 #include "tests/property/judged.h"
 #include "tests/property/names.h"

@@ -14,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy-lang/live.h"
-#include "policy-lang/load.h"
-#include "policy-lang/table_walk.h"
+#include "policy-lang/live/live.h"
+#include "policy-lang/load/load.h"
+#include "policy-lang/table/table_walk.h"
 #include "tests/property/edits.h"
 #include "tests/property/judged.h"
 

@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "policy-lang/load.h"
-#include "policy-lang/route.h"
+#include "policy-lang/evaluate/route.h"
+#include "policy-lang/load/load.h"
 #include "tests/property/route_flat.h"
 
 #define CASES_DEFAULT DICE_CASES(300)

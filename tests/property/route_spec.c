@@ -1,6 +1,6 @@
 #include "tests/property/route_spec.h"
 
-#include "policy-lang/route.h"
+#include "policy-lang/evaluate/route.h"
 
 static const char *const networks[] = {
     "192.0.2.0/24", "192.0.2.128/25", "2001:db8::/32"};

@@ -5,7 +5,7 @@
 #ifndef TESTS_PROPERTY_ROUTE_SPEC_H
 #define TESTS_PROPERTY_ROUTE_SPEC_H
 
-#include "policy-lang/model.h"
+#include "policy-lang/model/model.h"
 #include "tests/property/world.h"
 
 #define SPEC_LEVELS    7

@@ -6,7 +6,7 @@
 #define TESTS_PROPERTY_WORLD_H
 
 #include "common/str.h"
-#include "policy-lang/model.h"
+#include "policy-lang/model/model.h"
 #include "tests/property/dice.h"
 
 #define WORLD_NAMESPACES 8

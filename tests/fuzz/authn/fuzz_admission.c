@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/admission.h"
+#include "authn/policy/admission.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

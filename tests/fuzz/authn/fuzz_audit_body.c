@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-#include "authn/audit_body.h"
+#include "authn/audit/audit_body.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

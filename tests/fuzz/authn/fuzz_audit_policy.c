@@ -4,7 +4,7 @@
  */
 #include <stdlib.h>
 
-#include "authn/audit_policy.h"
+#include "authn/audit/audit_policy.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -3,7 +3,7 @@
  */
 #include <stdlib.h>
 
-#include "authn/audit_recent.h"
+#include "authn/audit/audit_recent.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

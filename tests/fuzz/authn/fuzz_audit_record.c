@@ -7,9 +7,9 @@
 
 #include <jansson.h>
 
-#include "authn/audit_query.h"
-#include "authn/audit_text.h"
-#include "authn/audit_tool.h"
+#include "authn/audit/audit_query.h"
+#include "authn/audit/audit_text.h"
+#include "authn/audit/audit_tool.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

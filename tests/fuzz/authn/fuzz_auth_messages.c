@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/auth_messages.h"
+#include "authn/auth/auth_messages.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/budget_record.h"
+#include "authn/budget/budget_record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

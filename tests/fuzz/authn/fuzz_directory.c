@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/directory.h"
-#include "authn/directory_account.h"
-#include "authn/directory_ldap.h"
-#include "authn/directory_srv.h"
+#include "authn/directory/directory.h"
+#include "authn/directory/directory_account.h"
+#include "authn/directory/directory_ldap.h"
+#include "authn/directory/directory_srv.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/key_messages.h"
+#include "authn/tls/key_messages.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/list_filter.h"
+#include "authn/access/list_filter.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

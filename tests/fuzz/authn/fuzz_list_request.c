@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/list_request.h"
+#include "authn/access/list_request.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "authn/policy_review.h"
+#include "authn/policy/policy_review.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -3,7 +3,7 @@
  */
 #include <stdlib.h>
 
-#include "authn/quota.h"
+#include "authn/quota/quota.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

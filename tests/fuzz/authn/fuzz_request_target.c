@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/requestinfo.h"
-#include "authn/requestquery.h"
+#include "authn/request/requestinfo.h"
+#include "authn/request/requestquery.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

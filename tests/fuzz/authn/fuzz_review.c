@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/api_tokenreview.h"
-#include "authn/review.h"
-#include "authn/review_rules.h"
+#include "authn/access/review.h"
+#include "authn/access/review_rules.h"
+#include "authn/api/api_tokenreview.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "authn/worker_settings.h"
+#include "authn/proxy/worker_settings.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

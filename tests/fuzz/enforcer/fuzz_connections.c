@@ -2,7 +2,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "enforcer/connection.h"
+#include "enforcer/wire/connection.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

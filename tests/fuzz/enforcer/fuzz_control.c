@@ -13,8 +13,8 @@
 #include <jansson.h>
 
 #include "common/log.h"
-#include "enforcer/control.h"
-#include "enforcer/engine_state.h"
+#include "enforcer/control/control.h"
+#include "enforcer/engine/engine_state.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,7 +1,7 @@
 /* What an answer says, as the engine reads it from the role that forwards DNS. */
 #include <string.h>
 
-#include "enforcer/dns_messages.h"
+#include "enforcer/dns/dns_messages.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "common/limits.h"
-#include "enforcer/settings.h"
+#include "enforcer/config/settings.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

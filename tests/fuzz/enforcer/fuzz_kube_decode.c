@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "enforcer/kube_decode.h"
+#include "enforcer/kube/kube_decode.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

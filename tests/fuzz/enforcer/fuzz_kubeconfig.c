@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "enforcer/kube_access.h"
+#include "enforcer/kube/kube_access.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "enforcer/flows.h"
+#include "enforcer/flows/flows.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "enforcer/nft_elem.h"
+#include "enforcer/kernel/nft_elem.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "enforcer/dns_messages.h"
-#include "enforcer/kube_access.h"
-#include "enforcer/kube_state.h"
-#include "enforcer/node_report.h"
-#include "enforcer/settings.h"
+#include "enforcer/config/settings.h"
+#include "enforcer/dns/dns_messages.h"
+#include "enforcer/kube/kube_access.h"
+#include "enforcer/kube/kube_state.h"
+#include "enforcer/kube/node_report.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "enforcer/trace_packet.h"
+#include "enforcer/kernel/trace_packet.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "common/arena.h"
-#include "enforcer/address.h"
-#include "enforcer/steer.h"
+#include "enforcer/steer/address.h"
+#include "enforcer/steer/steer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

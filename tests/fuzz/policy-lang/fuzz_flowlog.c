@@ -4,7 +4,7 @@
  */
 #include <stdlib.h>
 
-#include "policy-lang/flowlog.h"
+#include "policy-lang/flows/flowlog.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

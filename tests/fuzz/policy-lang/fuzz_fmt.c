@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "policy-lang/fmt.h"
+#include "policy-lang/format/fmt.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "common/limits.h"
-#include "policy-lang/learnt_text.h"
+#include "policy-lang/load/learnt_text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

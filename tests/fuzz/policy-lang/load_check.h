@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy-lang/lint.h"
-#include "policy-lang/load.h"
+#include "policy-lang/lint/lint.h"
+#include "policy-lang/load/load.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerCustomMutator(

@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-#include "authn/audit_client.h"
+#include "authn/audit/audit_client.h"
 
 static json_t *
 encode(const struct audit_event *event)

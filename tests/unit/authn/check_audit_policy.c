@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/audit_body.h"
-#include "authn/audit_policy.h"
+#include "authn/audit/audit_body.h"
+#include "authn/audit/audit_policy.h"
 
 static struct arena *arena;
 static struct diag_list diags;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/audit_recent.h"
+#include "authn/audit/audit_recent.h"
 #include "common/limits.h"
 
 static struct audit_recent *recent;

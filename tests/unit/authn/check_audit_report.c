@@ -4,7 +4,7 @@
 #include <check.h>
 #include <string.h>
 
-#include "authn/audit_report.h"
+#include "authn/audit/audit_report.h"
 #include "common/limits.h"
 
 #define BEYOND 5u

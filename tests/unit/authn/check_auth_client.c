@@ -6,9 +6,9 @@
 
 #include <uv.h>
 
-#include "authn/auth_client.h"
-#include "authn/auth_messages.h"
-#include "authn/messages.h"
+#include "authn/auth/auth_client.h"
+#include "authn/auth/auth_messages.h"
+#include "authn/wire/messages.h"
 #include "common/map.h"
 
 #define TOKENS 7000u /* more than one message takes */

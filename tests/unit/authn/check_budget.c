@@ -8,9 +8,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "authn/budget.h"
+#include "authn/budget/budget.h"
 #include "common/bundle.h"
-#include "policy-lang/load.h"
+#include "policy-lang/load/load.h"
 
 #define SECOND UINT64_C(1000000000)
 #define HOLD   (90 * SECOND)

@@ -9,9 +9,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "authn/budget_journal.h"
-#include "authn/budget_record.h"
-#include "authn/resource_quota.h"
+#include "authn/budget/budget_journal.h"
+#include "authn/budget/budget_record.h"
+#include "authn/budget/resource_quota.h"
 
 #define SECOND UINT64_C(1000000000)
 #define HOLD   (90 * SECOND)

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "authn/config.h"
+#include "authn/config/config.h"
 
 static struct arena *arena;
 static struct diag_list diags;

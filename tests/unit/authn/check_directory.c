@@ -7,7 +7,7 @@
 
 #include <ldap.h>
 
-#include "authn/directory.h"
+#include "authn/directory/directory.h"
 
 static struct arena *arena;
 

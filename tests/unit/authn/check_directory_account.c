@@ -10,10 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "authn/directory.h"
-#include "authn/directory_account.h"
-#include "authn/directory_ldap.h"
-#include "authn/directory_srv.h"
+#include "authn/directory/directory.h"
+#include "authn/directory/directory_account.h"
+#include "authn/directory/directory_ldap.h"
+#include "authn/directory/directory_srv.h"
 
 #define S 1000000000ll
 

@@ -5,7 +5,7 @@
 #include <check.h>
 #include <stdlib.h>
 
-#include "authn/fair.h"
+#include "authn/proxy/fair.h"
 
 #define PLACES 12
 

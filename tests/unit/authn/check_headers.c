@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/headers.h"
+#include "authn/request/headers.h"
 
 static struct arena *arena;
 

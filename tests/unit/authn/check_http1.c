@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/http1_parse.h"
+#include "authn/proxy/http1_parse.h"
 
 static struct arena *arena;
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/identity.h"
+#include "authn/request/identity.h"
 
 static const struct {
 	const char *text;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/iobuf.h"
+#include "authn/proxy/iobuf.h"
 
 START_TEST(queue_gives_back_what_it_took_however_it_is_cut)
 {

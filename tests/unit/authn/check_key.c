@@ -12,9 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "authn/key_bundle.h"
-#include "authn/key_remote.h"
-#include "authn/tls.h"
+#include "authn/tls/key_bundle.h"
+#include "authn/tls/key_remote.h"
+#include "authn/tls/tls.h"
 
 static const struct kind {
 	const char *type, *group;  /* group: of EC; its bits: of RSA */

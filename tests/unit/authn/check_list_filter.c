@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/list_filter.h"
+#include "authn/access/list_filter.h"
 
 static bool
 shows(void *arg, const struct list_item *item)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/list_request.h"
+#include "authn/access/list_request.h"
 
 static const struct list_keys keys = {.count = 1, .keys = {{1, 2, 3}}};
 static struct arena *arena;

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "authn/quota.h"
+#include "authn/quota/quota.h"
 
 #define UNSET QUOTA_UNSET
 

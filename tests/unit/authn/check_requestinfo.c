@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/requestinfo.h"
-#include "authn/requestquery.h"
+#include "authn/request/requestinfo.h"
+#include "authn/request/requestquery.h"
 
 static struct arena *arena;
 

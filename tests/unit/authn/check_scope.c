@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/api_whoami.h"
-#include "authn/exchange.h"
-#include "policy-lang/load.h"
+#include "authn/api/api_whoami.h"
+#include "authn/proxy/exchange.h"
+#include "policy-lang/load/load.h"
 
 static const char policy[] =
     "apiVersion: ringfence.dev/v1alpha1\n"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/status.h"
+#include "authn/request/status.h"
 
 #define FAILURE                                                                        \
 	"{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},"                  \

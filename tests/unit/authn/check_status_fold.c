@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/json_text.h"
-#include "authn/status_fold.h"
+#include "authn/policy/status_fold.h"
+#include "authn/wire/json_text.h"
 
 #define S_NS UINT64_C(1000000000)
 

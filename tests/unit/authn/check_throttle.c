@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "authn/throttle.h"
+#include "authn/auth/throttle.h"
 
 #define S 1000000000ull
 

@@ -8,7 +8,7 @@
 
 #include <openssl/sha.h>
 
-#include "authn/token.h"
+#include "authn/token/token.h"
 
 static const char base62[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 			     "abcdefghijklmnopqrstuvwxyz";

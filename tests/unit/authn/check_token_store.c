@@ -9,7 +9,7 @@
 
 #include <sqlite3.h>
 
-#include "authn/token_store.h"
+#include "authn/token/token_store.h"
 
 static struct arena *arena;
 static struct token_store *store;

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "authn/worker_settings.h"
+#include "authn/proxy/worker_settings.h"
 
 static struct arena *arena;
 static struct ip_addr addresses[2];

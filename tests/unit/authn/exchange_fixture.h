@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "authn/exchange.h"
-#include "authn/upstream.h"
-#include "authn/worker_state.h"
-#include "policy-lang/load.h"
+#include "authn/proxy/exchange.h"
+#include "authn/proxy/upstream.h"
+#include "authn/proxy/worker_state.h"
+#include "policy-lang/load/load.h"
 
 static const char policy[] =
     "apiVersion: ringfence.dev/v1alpha1\n"

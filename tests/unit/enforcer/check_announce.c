@@ -2,7 +2,7 @@
  * Announcements, byte for byte as RFC 826, 5227 and 4861 have them; checksums over the
  * whole as RFC 1071 says a receiver checks them.
  */
-#include "enforcer/announce.h"
+#include "enforcer/steer/announce.h"
 
 #include <check.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /*
  * enforcer.yaml: what it means, and one case for each mistake with its place.
  */
-#include "enforcer/config.h"
+#include "enforcer/config/config.h"
 
 #include <check.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
  * Connections between processes: what is written is read back, and what is malformed is
  * refused.
  */
-#include "enforcer/connection.h"
+#include "enforcer/wire/connection.h"
 
 #include <check.h>
 #include <stdlib.h>

@@ -7,9 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "enforcer/blob.h"
-#include "enforcer/control.h"
-#include "enforcer/engine_state.h"
+#include "enforcer/control/control.h"
+#include "enforcer/engine/engine_state.h"
+#include "enforcer/wire/blob.h"
 
 #define FIRST                                                                          \
 	"apiVersion: ringfence.dev/v1alpha1\nkind: Workload\n"                         \

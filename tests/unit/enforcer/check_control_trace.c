@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "enforcer/control.h"
-#include "enforcer/engine_state.h"
-#include "enforcer/trace.h"
+#include "enforcer/control/control.h"
+#include "enforcer/engine/engine_state.h"
+#include "enforcer/kernel/trace.h"
 
 static struct engine *engine;
 

@@ -1,5 +1,5 @@
 /* How much of the node's resolver each tenant may have, and each client. */
-#include "enforcer/dns_share.h"
+#include "enforcer/dns/dns_share.h"
 
 #include <check.h>
 #include <stdlib.h>

@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 #include "common/limits.h"
-#include "enforcer/control.h"
-#include "enforcer/engine_state.h"
-#include "policy-lang/compile_state.h"
-#include "policy-lang/table_walk.h"
+#include "enforcer/control/control.h"
+#include "enforcer/engine/engine_state.h"
+#include "policy-lang/compile/compile_state.h"
+#include "policy-lang/table/table_walk.h"
 #include "tests/unit/enforcer/sealed.h"
 
 #define WAIT_MS 60000 /* longer than the test */

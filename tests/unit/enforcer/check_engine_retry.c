@@ -8,9 +8,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "enforcer/blob.h"
-#include "enforcer/engine_state.h"
-#include "policy-lang/compile_state.h"
+#include "enforcer/engine/engine_state.h"
+#include "enforcer/wire/blob.h"
+#include "policy-lang/compile/compile_state.h"
 #include "tests/unit/enforcer/sealed.h"
 
 #define LONG_NS UINT64_C(600000000000)

@@ -2,7 +2,7 @@
  * What explain says of this node alone: its own addresses, what it cannot follow, what policies
  * that are only watched would have.
  */
-#include "enforcer/explain.h"
+#include "enforcer/control/explain.h"
 
 #include <check.h>
 #include <jansson.h>

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "enforcer/engine_state.h"
+#include "enforcer/engine/engine_state.h"
 
 #define SAID_BYTES (64 * 1024)
 

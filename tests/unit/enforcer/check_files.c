@@ -12,7 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "enforcer/files.h"
+#include "enforcer/parent/files.h"
 
 static const char template[] = "/tmp/check_files-XXXXXX";
 static char directory[sizeof(template)];

@@ -4,8 +4,8 @@
 #include <check.h>
 #include <stdlib.h>
 
-#include "enforcer/flow_view.h"
-#include "policy-lang/flowlog.h"
+#include "enforcer/flows/flow_view.h"
+#include "policy-lang/flows/flowlog.h"
 
 static struct ns root = {.path = {"/", 1}};
 static struct ns shop = {.path = {"/acme/shop", 10}, .depth = 2};

@@ -2,7 +2,7 @@
  * Aggregation of logged packets: the first at once, the rest counted by the second, none
  * lost.
  */
-#include "enforcer/flows.h"
+#include "enforcer/flows/flows.h"
 
 #include <check.h>
 #include <stdlib.h>

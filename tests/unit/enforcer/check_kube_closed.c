@@ -1,12 +1,12 @@
 /* What takes the place of a tenant's document that has mistakes. */
-#include "enforcer/kube_closed.h"
+#include "enforcer/kube/kube_closed.h"
 
 #include <check.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/bundle.h"
-#include "policy-lang/load.h"
+#include "policy-lang/load/load.h"
 
 static struct arena *arena;
 

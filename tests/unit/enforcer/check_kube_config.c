@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "enforcer/kube_access.h"
+#include "enforcer/kube/kube_access.h"
 
 static struct arena *arena;
 static struct diag_list diags;

@@ -1,7 +1,7 @@
 /*
  * What an API server says, decoded in pieces of every size.
  */
-#include "enforcer/kube_decode.h"
+#include "enforcer/kube/kube_decode.h"
 
 #include <check.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /*
  * What a cluster says, and what whoever follows has yet to be told.
  */
-#include "enforcer/kube_store.h"
+#include "enforcer/kube/kube_store.h"
 
 #include <check.h>
 #include <stdio.h>

@@ -9,8 +9,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "enforcer/blob.h"
-#include "enforcer/settings.h"
+#include "enforcer/config/settings.h"
+#include "enforcer/wire/blob.h"
 
 static struct arena *arena;
 static struct err err;

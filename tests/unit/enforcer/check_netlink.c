@@ -1,7 +1,7 @@
 /*
  * Lengths of netlink messages, before anybody follows them.
  */
-#include "enforcer/netlink.h"
+#include "enforcer/kernel/netlink.h"
 
 #include <check.h>
 #include <libmnl/libmnl.h>

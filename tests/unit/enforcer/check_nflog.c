@@ -2,7 +2,7 @@
  * Logged packets: bytes as the kernel sends them, written by hand from the headers of the
  * protocols.
  */
-#include "enforcer/nflog.h"
+#include "enforcer/kernel/nflog.h"
 
 #include <arpa/inet.h>
 #include <check.h>

@@ -11,7 +11,7 @@
 #include <linux/capability.h>
 
 #include "common/proc.h"
-#include "enforcer/plan.h"
+#include "enforcer/engine/plan.h"
 #include "nft_namespace.h"
 
 #define MANY 5000 /* elements: more than fit into one message */

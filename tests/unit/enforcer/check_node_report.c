@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-#include "enforcer/node_report.h"
+#include "enforcer/kube/node_report.h"
 
 #define EVERY_S 10
 #define S_NS    UINT64_C(1000000000)

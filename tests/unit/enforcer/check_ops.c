@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "enforcer/ops.h"
+#include "enforcer/wire/ops.h"
 
 static struct arena *arena;
 static struct buf bytes;

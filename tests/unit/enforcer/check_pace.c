@@ -1,7 +1,7 @@
 /*
  * How long is waited, by a clock that the test keeps.
  */
-#include "enforcer/pace.h"
+#include "enforcer/wire/pace.h"
 
 #include <check.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "enforcer/parent_state.h"
+#include "enforcer/parent/parent_state.h"
 
 #define TURNS 6 /* that may pass without an answer */
 

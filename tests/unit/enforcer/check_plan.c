@@ -2,7 +2,7 @@
  * The plan, against a kernel made of arrays: whatever two tables there are, the operations
  * turn one into the other, and each is one that nf_tables would take at that moment.
  */
-#include "enforcer/plan_cold.h"
+#include "enforcer/engine/plan_cold.h"
 
 #include <check.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "enforcer/probe.h"
+#include "enforcer/steer/probe.h"
 
 #include <check.h>
 #include <stdlib.h>

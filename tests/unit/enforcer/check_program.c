@@ -7,10 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "enforcer/audit_event.h"
-#include "enforcer/control_record.h"
-#include "enforcer/flow_view.h"
-#include "enforcer/program.h"
+#include "enforcer/audit/audit_event.h"
+#include "enforcer/control/control_record.h"
+#include "enforcer/engine/program.h"
+#include "enforcer/flows/flow_view.h"
 
 #define NODE(name, ns, ip)                                                             \
 	"apiVersion: ringfence.dev/v1alpha1\nkind: Workload\n"                         \

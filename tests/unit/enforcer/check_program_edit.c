@@ -10,9 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "enforcer/plan_delta.h"
-#include "enforcer/program.h"
-#include "policy-lang/compile_state.h"
+#include "enforcer/engine/plan_delta.h"
+#include "enforcer/engine/program.h"
+#include "policy-lang/compile/compile_state.h"
 
 #define FILES 15
 #define EDITS 400

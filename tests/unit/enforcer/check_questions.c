@@ -1,5 +1,5 @@
 /* DNS questions and what counts as their answers. */
-#include "enforcer/questions.h"
+#include "enforcer/engine/questions.h"
 
 #include <check.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /*
  * Clients that do not read what they asked for, and more of them than there is room for.
  */
-#include "enforcer/server.h"
+#include "enforcer/control/server.h"
 
 #include <check.h>
 #include <errno.h>

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "common/limits.h"
-#include "enforcer/sources.h"
+#include "enforcer/parent/sources.h"
 
 /* A look at so many files costs the sanitizers many times as much, and the next waits for
  * many times that. */

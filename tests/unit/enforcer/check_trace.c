@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include "enforcer/trace.h"
+#include "enforcer/kernel/trace.h"
 #include "nft_namespace.h"
 
 static const struct connection filter = {.proto = IPPROTO_TCP,

@@ -6,8 +6,8 @@
 #include <poll.h>
 #include <stdlib.h>
 
-#include "enforcer/kernel_tracker.h"
-#include "enforcer/messages.h"
+#include "enforcer/kernel/kernel_tracker.h"
+#include "enforcer/wire/messages.h"
 #include "nft_namespace.h"
 
 #define ROOM   8 /* questions that may wait */

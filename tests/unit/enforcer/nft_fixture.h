@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "enforcer/nft_socket.h"
-#include "enforcer/plan.h"
+#include "enforcer/engine/plan.h"
+#include "enforcer/kernel/nft_socket.h"
 #include "nft_namespace.h"
 
 #define LISTING "nft list table inet ringfence"

@@ -8,7 +8,7 @@
 #include <check.h>
 #include <sched.h>
 
-#include "enforcer/nft.h"
+#include "enforcer/kernel/nft.h"
 
 static struct arena *arena;
 static struct nft *nft;

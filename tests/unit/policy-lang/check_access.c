@@ -4,7 +4,7 @@
  */
 #include <check.h>
 
-#include "policy-lang/access.h"
+#include "policy-lang/evaluate/access.h"
 #include "tests/unit/policy-lang/hand_model.h"
 
 static struct hand h;

@@ -4,8 +4,8 @@
 #include <check.h>
 #include <stdlib.h>
 
-#include "policy-lang/access.h"
-#include "policy-lang/load.h"
+#include "policy-lang/evaluate/access.h"
+#include "policy-lang/load/load.h"
 
 #define PATHS 7
 

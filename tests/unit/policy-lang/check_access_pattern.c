@@ -5,8 +5,8 @@
 #include <check.h>
 #include <stdlib.h>
 
-#include "policy-lang/access_pattern.h"
-#include "policy-lang/load.h"
+#include "policy-lang/evaluate/access_pattern.h"
+#include "policy-lang/load/load.h"
 
 static const char *const verbs[] = {"get", "list", "create", "*"};
 static const char *const groups[] = {"", "apps", "*"};

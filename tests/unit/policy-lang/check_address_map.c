@@ -1,10 +1,10 @@
 /* Who has which address, against an array. */
-#include "policy-lang/address_map.h"
+#include "policy-lang/model/address_map.h"
 
 #include <check.h>
 #include <stdlib.h>
 
-#include "policy-lang/model.h"
+#include "policy-lang/model/model.h"
 
 #define WORKLOADS 97
 #define EACH      16 /* addresses of a workload; the next one has half of them, too */

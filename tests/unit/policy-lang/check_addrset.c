@@ -1,4 +1,4 @@
-#include "policy-lang/addrset.h"
+#include "policy-lang/model/addrset.h"
 
 #include <check.h>
 #include <stdlib.h>

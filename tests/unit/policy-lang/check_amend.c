@@ -2,7 +2,7 @@
 #include <check.h>
 #include <stdlib.h>
 
-#include "policy-lang/amend.h"
+#include "policy-lang/live/amend.h"
 
 #define HEAD(kind, name)                                                               \
 	"apiVersion: ringfence.dev/v1alpha1\nkind: " kind "\nmetadata: { name: " name  \

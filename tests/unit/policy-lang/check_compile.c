@@ -2,7 +2,7 @@
  * Documents -> the elements and chains of one node, each as policy says it.
  */
 #include "compile_fixture.h"
-#include "policy-lang/table_walk.h"
+#include "policy-lang/table/table_walk.h"
 
 /* ---- what becomes an element ---- */
 

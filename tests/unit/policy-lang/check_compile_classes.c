@@ -2,8 +2,8 @@
  * Classes against signatures, address by address: no rule tells apart what has one.
  */
 #include "compile_fixture.h"
-#include "policy-lang/evaluate.h"
-#include "policy-lang/table_walk.h"
+#include "policy-lang/evaluate/evaluate.h"
+#include "policy-lang/table/table_walk.h"
 
 static const char world[] = PODS POD("w2", "n1", "10.1.0.4", "web") POD("l2", "n3",
     "10.1.0.5", "lb") POD("d2", "n3", "10.1.0.130", "db") POD("o", "n3", "10.2.0.1",

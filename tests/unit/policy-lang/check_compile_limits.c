@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "load_fixture.h"
-#include "policy-lang/compile.h"
+#include "policy-lang/compile/compile.h"
 
 #define WORKLOAD(name, ns, node, ips)                                                  \
 	"apiVersion: ringfence.dev/v1alpha1\nkind: Workload\n"                         \

@@ -1,8 +1,8 @@
 #include "compile_fixture.h"
-#include "policy-lang/compile_incremental.h"
-#include "policy-lang/learnt.h"
-#include "policy-lang/route.h"
-#include "policy-lang/table_walk.h"
+#include "policy-lang/compile/compile_incremental.h"
+#include "policy-lang/evaluate/route.h"
+#include "policy-lang/model/learnt.h"
+#include "policy-lang/table/table_walk.h"
 
 /* Workloads of /a on node n1, unless said otherwise; `extra` is what the test is about. */
 #define WORKLOAD(name, app, ips)                                                       \

@@ -5,7 +5,7 @@
 #include <check.h>
 #include <stdlib.h>
 
-#include "policy-lang/connectivity.h"
+#include "policy-lang/connectivity/connectivity.h"
 #include "tests/unit/policy-lang/hand_model.h"
 
 static struct hand h;

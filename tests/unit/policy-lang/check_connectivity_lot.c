@@ -2,13 +2,13 @@
  * Lots of atoms against plain arrays of who is in them; and the nearest of some sets
  * against all of them asked one by one.
  */
-#include "policy-lang/connectivity_lot.h"
+#include "policy-lang/connectivity/connectivity_lot.h"
 
 #include <check.h>
 #include <stdlib.h>
 
-#include "policy-lang/connectivity_reference.h"
-#include "policy-lang/connectivity_relation.h"
+#include "policy-lang/connectivity/connectivity_reference.h"
+#include "policy-lang/connectivity/connectivity_relation.h"
 
 #define ATOMS  200
 #define ROUNDS 3000

@@ -1,5 +1,5 @@
 /* What a domain name in policy takes in. */
-#include "policy-lang/fqdn.h"
+#include "policy-lang/model/fqdn.h"
 
 #include "load_fixture.h"
 

@@ -4,9 +4,9 @@
  * that somebody else has.
  */
 #include "compile_fixture.h"
-#include "policy-lang/compile_incremental.h"
-#include "policy-lang/learnt.h"
-#include "policy-lang/table_walk.h"
+#include "policy-lang/compile/compile_incremental.h"
+#include "policy-lang/model/learnt.h"
+#include "policy-lang/table/table_walk.h"
 
 /* web is governed in both directions, db of the same node in none, lb is another node's. */
 #define WORLD                                                                          \

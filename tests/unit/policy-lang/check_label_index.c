@@ -1,4 +1,4 @@
-#include "policy-lang/label_index.h"
+#include "policy-lang/model/label_index.h"
 
 #include <check.h>
 #include <roaring/roaring.h>

@@ -1,5 +1,5 @@
 /* What DNS answers taught, and for how long. */
-#include "policy-lang/learnt.h"
+#include "policy-lang/model/learnt.h"
 
 #include "common/limits.h"
 #include "load_fixture.h"

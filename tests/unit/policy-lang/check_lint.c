@@ -3,7 +3,7 @@
 
 #include "load_fixture.h"
 
-#include "policy-lang/lint.h"
+#include "policy-lang/lint/lint.h"
 
 #define NP(name, spec)                                                                 \
 	"{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy,"                      \

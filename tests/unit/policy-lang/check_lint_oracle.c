@@ -8,8 +8,8 @@
 
 #include "load_fixture.h"
 
-#include "policy-lang/evaluate.h"
-#include "policy-lang/lint.h"
+#include "policy-lang/evaluate/evaluate.h"
+#include "policy-lang/lint/lint.h"
 
 struct dice {
 	uint64_t state;

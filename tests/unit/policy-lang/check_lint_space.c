@@ -5,7 +5,7 @@
 
 #include "load_fixture.h"
 
-#include "policy-lang/lint_space.h"
+#include "policy-lang/lint/lint_space.h"
 
 /* Three dimensions of nine values; the last stands for all that follow, too. */
 #define DIMS   3u

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "policy-lang/live_internal.h"
+#include "policy-lang/live/live_internal.h"
 
 #define NAMES 300
 #define STEPS 20000

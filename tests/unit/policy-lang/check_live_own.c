@@ -2,8 +2,8 @@
  * go through compiled again. After each the content is what compiling all of it gives. */
 #include <check.h>
 
-#include "policy-lang/live.h"
-#include "policy-lang/table.h"
+#include "policy-lang/live/live.h"
+#include "policy-lang/table/table.h"
 
 #define KIND(kind, spec)                                                               \
 	"apiVersion: ringfence.dev/v1alpha1\nkind: " kind                              \

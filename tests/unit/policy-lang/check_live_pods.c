@@ -2,7 +2,7 @@
 #include <check.h>
 #include <string.h>
 
-#include "policy-lang/live.h"
+#include "policy-lang/live/live.h"
 
 #define MOST_BYTES 640 /* of one pod; its document is read into some thousand */
 

@@ -1,6 +1,6 @@
 /* Access and Quota documents; quantities. */
 #include "load_fixture.h"
-#include "policy-lang/load_internal.h"
+#include "policy-lang/load/load_internal.h"
 
 #define NATIVE "apiVersion: ringfence.dev/v1alpha1\n"
 #define ACCESS(spec)                                                                   \

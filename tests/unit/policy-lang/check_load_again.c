@@ -3,8 +3,8 @@
 #include <check.h>
 #include <string.h>
 
-#include "policy-lang/live.h"
-#include "policy-lang/table.h"
+#include "policy-lang/live/live.h"
+#include "policy-lang/table/table.h"
 
 #define POD(name)                                                                      \
 	"apiVersion: v1\nkind: Pod\nmetadata: { name: " name                           \

@@ -1,6 +1,6 @@
 /* Grammars of names, as the API server's validation has them. */
 #include "load_fixture.h"
-#include "policy-lang/load_names.h"
+#include "policy-lang/load/load_names.h"
 
 #define A10 "aaaaaaaaaa"
 #define A60 A10 A10 A10 A10 A10 A10

@@ -1,4 +1,4 @@
-#include "policy-lang/nearest.h"
+#include "policy-lang/model/nearest.h"
 
 #include <check.h>
 #include <stdlib.h>

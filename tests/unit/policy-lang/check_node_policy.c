@@ -1,14 +1,14 @@
 /* Policy for nodes: read, judged, compiled; and what none of it can close. */
-#include "policy-lang/fail_safe.h"
+#include "policy-lang/model/fail_safe.h"
 
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "load_fixture.h"
-#include "policy-lang/compile.h"
-#include "policy-lang/evaluate.h"
-#include "policy-lang/table_walk.h"
+#include "policy-lang/compile/compile.h"
+#include "policy-lang/evaluate/evaluate.h"
+#include "policy-lang/table/table_walk.h"
 #include "table_sim.h"
 
 #define NODE(name, ip, role)                                                           \

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "policy-lang/evaluate.h"
-#include "policy-lang/policy_index.h"
+#include "policy-lang/evaluate/evaluate.h"
+#include "policy-lang/evaluate/policy_index.h"
 #include "tests/unit/policy-lang/load_fixture.h"
 
 #define POLICIES  40

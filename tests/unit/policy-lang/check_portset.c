@@ -1,4 +1,4 @@
-#include "policy-lang/portset.h"
+#include "policy-lang/model/portset.h"
 
 #include <check.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* Routes: what the laws over random trees do not look at. */
-#include "policy-lang/learnt.h"
-#include "policy-lang/route.h"
+#include "policy-lang/evaluate/route.h"
+#include "policy-lang/model/learnt.h"
 
 #include "load_fixture.h"
 

@@ -1,4 +1,4 @@
-#include "policy-lang/table.h"
+#include "policy-lang/table/table.h"
 
 #include <check.h>
 #include <stdlib.h>

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "load_fixture.h"
-#include "policy-lang/compile.h"
+#include "policy-lang/compile/compile.h"
 #include "table_sim.h"
 
 struct compiled {

@@ -8,7 +8,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "policy-lang/evaluate.h"
+#include "policy-lang/evaluate/evaluate.h"
 
 #define HAND_MAX 32
 

@@ -7,7 +7,7 @@
 #include <check.h>
 #include <string.h>
 
-#include "policy-lang/live.h"
+#include "policy-lang/live/live.h"
 
 static struct arena *arena;
 static struct diag_list diags;

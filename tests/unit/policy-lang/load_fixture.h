@@ -7,8 +7,8 @@
 #include <check.h>
 #include <string.h>
 
-#include "policy-lang/codes.h"
-#include "policy-lang/load.h"
+#include "policy-lang/load/load.h"
+#include "policy-lang/model/codes.h"
 
 struct loaded {
 	struct arena *arena;

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "policy-lang/table.h"
+#include "policy-lang/table/table.h"
 
 /* Whether two neighbours are in order and do not overlap. */
 static inline bool
