@@ -321,6 +321,10 @@ client_print_status(const json_t *root)
 		    number_of(root, "localWorkloads"), number_of(root, "workloads"),
 		    number_of(root, "policies"), number_of(root, "routes"),
 		    number_of(root, "rules"));
+		if (json_is_false(json_object_get(root, "nodeKnown")))
+			(void)printf(
+			    "warning:    all workloads are of other nodes, and no "
+			    "document speaks of this one: is its name right?\n");
 		print_elements(json_object_get(root, "elements"));
 	}
 	print_unfiltered(json_object_get(root, "unfiltered"));

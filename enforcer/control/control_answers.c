@@ -107,6 +107,7 @@ add_program(struct buf *out, const struct program *p)
 	add_time(out, "since", p->since);
 	add_number(out, "workloads", p->model->workload_count);
 	add_number(out, "localWorkloads", p->local_workloads);
+	add_bool(out, "nodeKnown", program_knows_node(p));
 	add_number(out, "policies", p->model->policy_count);
 	add_number(out, "routes", p->model->route_count);
 	add_number(out, "auditPolicies", p->model->audit_count);

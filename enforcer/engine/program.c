@@ -101,7 +101,14 @@ bool
 program_counts_local(const struct program *p, const struct workload *w)
 {
 	return w != NULL && !w->is_template && !w->host_network &&
-	       str_eq(w->where->node, p->options.node);
+	       compile_is_of_node(w, p->options.node);
+}
+
+bool
+program_knows_node(const struct program *p)
+{
+	return p->local_workloads != 0 || p->model->workload_count == 0 ||
+	       model_node(p->model, p->options.node) != NULL;
 }
 
 void

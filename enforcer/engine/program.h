@@ -72,6 +72,9 @@ void program_free(struct program *p);
 
 /* ---- what it says ---- */
 
+/* False if all workloads are of other nodes, and no document speaks of this one: more likely its
+ * name is misspelt. */
+MUST_CHECK bool program_knows_node(const struct program *p);
 /* The node's table, in the arena; costs as much as it is long. TCP in mid-stream is dealt
  * with as `midstream` says. Good until the program changes. */
 void program_content(const struct program *p, struct arena *arena,

@@ -59,6 +59,8 @@ struct compile_options {
 	size_t workload_interface_count;
 };
 
+/* Whether a workload is of the node: its name, or "cluster/name". */
+MUST_CHECK bool compile_is_of_node(const struct workload *w, struct str node);
 /*
  * Compiles into the arena; borrows names and texts from the model. Deterministic: equal
  * inputs give equal bytes. Limits that a node's program exceeds are errors in `diags`

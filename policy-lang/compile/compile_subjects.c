@@ -12,9 +12,8 @@
 /* ---- who is local ---- */
 
 bool
-compiler_is_local(const struct compiler *c, const struct workload *w)
+compile_is_of_node(const struct workload *w, struct str node)
 {
-	struct str node = c->options->node;
 	size_t slash = str_find(node, '/', 0);
 
 	if (slash != node.len) {
@@ -23,6 +22,12 @@ compiler_is_local(const struct compiler *c, const struct workload *w)
 		node = str_slice(node, slash + 1, node.len);
 	}
 	return node.len != 0 && str_eq(w->where->node, node);
+}
+
+bool
+compiler_is_local(const struct compiler *c, const struct workload *w)
+{
+	return compile_is_of_node(w, c->options->node);
 }
 
 const struct node *

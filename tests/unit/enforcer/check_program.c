@@ -105,6 +105,24 @@ START_TEST(program_is_made_of_all_sources)
 }
 END_TEST
 
+START_TEST(node_that_nothing_speaks_of_is_not_known)
+{
+	static const struct {
+		const char *node, *first;
+		bool known;
+	} rows[] = {
+	    {"n1", WORLD, true}, {"n2", WORLD, false},
+	    {"n2", "", true}, /* nor is anybody else */
+	    {"n1", NODE("db", "/acme/shop", "10.1.0.2"), true}, /* by its workload */
+	};
+
+	settings.node = str_from(rows[_i].node);
+	make(rows[_i].first, POLICY);
+	ck_assert(program->ok);
+	ck_assert(program_knows_node(program) == rows[_i].known);
+}
+END_TEST
+
 /* Whoever takes a set piece by piece has what whoever takes it at once has. */
 START_TEST(sets_come_whole_or_by_and_by)
 {
@@ -580,6 +598,7 @@ make_suite(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, program_is_made_of_all_sources);
+	tcase_add_loop_test(tc, node_that_nothing_speaks_of_is_not_known, 0, 4);
 	tcase_add_test(tc, sets_come_whole_or_by_and_by);
 	tcase_add_test(tc, every_rule_is_found_by_its_number);
 	tcase_add_test(tc, error_belongs_to_its_source);
