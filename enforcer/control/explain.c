@@ -77,12 +77,14 @@ ask_table(
 			 : HOOK_FORWARD,
 	    .translated = one->story->has[ROUTE_INGRESS],
 	};
+	const bool itself =
+	    is_here(node, &flow->src) && flow->src.workload == flow->dst.workload;
 	struct table_verdict v;
 	uint32_t number;
 
-	if (!flow->src.has_addr || !flow->dst.has_addr || (from && to) ||
+	if (!flow->src.has_addr || !flow->dst.has_addr || (from && to) || itself ||
 	    !(from || to || is_here(node, &flow->src) || is_here(node, &flow->dst)))
-		return; /* not of this node */
+		return; /* not of this node, or does not leave whom it is from */
 	v = program_walk(node->program, &packet);
 	number = v.number_count != 0 ? v.numbers[v.number_count - 1] : NUMBER_NONE;
 	if (!v.accept)

@@ -164,14 +164,15 @@ not_read(struct engine *e, const struct kernel_observation *o)
 static void
 take_first_observation(struct engine *e, const struct kernel_observation *o)
 {
+	/* As far as it could be read: another version's may lack a set. */
+	engine_gone_note(
+	    e, o->table.elements + SET_OWN4, o->table.element_count + SET_OWN4);
 	if (o->code != 0 && o->code != ERR_NOT_FOUND) {
 		not_read(e, o);
 		e->apply.suspect = !engine_apply_takes_candidate(e);
 		return;
 	}
 	e->adopt.fresh = is_fresh(o);
-	engine_gone_note(
-	    e, o->table.elements + SET_OWN4, o->table.element_count + SET_OWN4);
 	if (o->code == ERR_NOT_FOUND)
 		close_at_boot(e);
 }

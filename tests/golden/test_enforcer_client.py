@@ -536,7 +536,7 @@ def test_shells_complete_what_help_tells(shell, tmp_path):
         "deny", "allow", "cut", "audit"}
     for command in ("rules", "top"):  # rules have an action
         assert completed(shell, f"ringfence-enforcer {command} --verdict ", tmp_path) == {
-            "deny", "allow"}
+            "deny", "allow", "audit"}
     assert completed(shell, "ringfence-enforcer rules -o j", tmp_path) == {"json"}
     if shell == "bash":  # of the daemon itself
         assert "a.yaml" in completed(shell, "ringfence-enforcer --config a", tmp_path)
