@@ -112,8 +112,7 @@ log_applied(struct engine *e)
 	if (!a->changed && !p->skeleton && !program_knows_node(p))
 		log_warn("node-unknown",
 		    "node=%s detail=\"all workloads are of other nodes, and no "
-		    "document "
-		    "speaks of this one: is the name right?\"",
+		    "document speaks of this one: is the name right?\"",
 		    log_quote(p->options.node));
 	log_write(level, a->current->skeleton ? "closed" : "program-applied",
 	    "generation=%llu workloads=%zu policies=%zu rules=%zu operations=%zu%s "

@@ -227,11 +227,10 @@ set_reject(struct cli *cli, const char *arg UNUSED)
 }
 
 static bool
-set_trust_sources(struct cli *cli, const char *arg)
+set_trust_sources(struct cli *cli, const char *arg UNUSED)
 {
 	struct compile_args *args = cli->args;
 
-	(void)arg; /* it takes none */
 	args->trust_sources = true;
 	return true;
 }

@@ -151,27 +151,27 @@ compiler_lists_own(const struct compiler *c)
 }
 
 bool
-compiler_is_own(struct compiler *c, const struct workload *w)
+compiler_is_own(const struct workload *w, const struct node *here)
 {
-	const struct node *node = compiler_node(c);
-
-	return str_eq(w->where->node, node->name) &&
-	       str_eq(w->where->cluster, node->cluster);
+	return str_eq(w->where->node, here->name) &&
+	       str_eq(w->where->cluster, here->cluster);
 }
 
 static void
 emit_own(struct compiler *c)
 {
 	const struct universe *u = &c->universe;
+	const struct node *here;
 
 	if (!compiler_lists_own(c))
 		return;
+	here = compiler_node(c);
 	for (uint32_t i = 0; i < u->point_count; i++) {
 		const struct point *p = &u->points[i];
 		const struct workload *w = p->slot != NONE ? u->slots[p->slot] : NULL;
 		struct table_element e = {0};
 
-		if (w == NULL || !compiler_is_own(c, w))
+		if (w == NULL || !compiler_is_own(w, here))
 			continue;
 		addr_num_bytes(p->addr, p->family, e.addr);
 		emit(c, p->family == IP_V4 ? SET_OWN4 : SET_OWN6, &e);

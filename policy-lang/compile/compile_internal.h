@@ -457,9 +457,10 @@ MUST_CHECK const struct node *compiler_node(struct compiler *c);
 MUST_CHECK bool compiler_is_local(const struct compiler *c, const struct workload *w);
 /* Whether source addresses are validated. */
 MUST_CHECK bool compiler_validates(const struct compiler *c);
-/* Whether SET_OWN4 and SET_OWN6 are of any use; and whether a workload is in them. */
+/* Whether SET_OWN4 and SET_OWN6 are of any use; and whether a workload is in them, `here` being
+ * compiler_node. */
 MUST_CHECK bool compiler_lists_own(const struct compiler *c);
-MUST_CHECK bool compiler_is_own(struct compiler *c, const struct workload *w);
+MUST_CHECK bool compiler_is_own(const struct workload *w, const struct node *here);
 /* Only what the workloads of a model are held to: the sides' rules and profiles. */
 void compiler_find_profiles(struct compiler *c, const struct model *workloads);
 /* All the steps, up to lists of elements that are not sorted yet; and their end. */

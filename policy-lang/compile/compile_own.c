@@ -322,13 +322,15 @@ tell_own(struct own *o)
 	struct update *u = o->u;
 	struct arena *scratch = u->s->c->scratch;
 	struct arena_mark mark = arena_mark(scratch); /* which lasts */
+	const struct node *here;
 
 	if (!compiler_lists_own(u->s->c))
 		return;
+	here = compiler_node(u->s->c);
 	for (size_t i = 0; i < u->dirty_count; i++) {
 		struct ip_addr addr = held_addr(&u->s->held.items[u->dirty[i]]);
 		const struct workload *w = place_of(u->model, &addr).workload;
-		const bool has = w != NULL && compiler_is_own(u->s->c, w);
+		const bool has = w != NULL && compiler_is_own(w, here);
 		const enum table_set_id set =
 		    addr.family == IP_V4 ? SET_OWN4 : SET_OWN6;
 		struct table_element e = {0};
