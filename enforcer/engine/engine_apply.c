@@ -428,6 +428,8 @@ engine_apply_offer(struct engine *e, struct program *p)
 	e->apply.candidate_refused = false;
 	e->apply.retry_ms = 0;
 	e->apply.commit_after.ns = 0;
+	if (e->apply.current == NULL)
+		e->apply.look_after.ns = 0; /* nor does it wait until what closes may */
 	if (e->audit.told && audit_holds(e))
 		log_error("program-held", "detail=\"the audit log cannot be written\"");
 	engine_apply_step(e);

@@ -675,6 +675,25 @@ START_TEST(what_closes_is_tried_again_whatever_comes_meanwhile)
 }
 END_TEST
 
+/* Which waits for its time, as the kernel has refused it. */
+START_TEST(program_does_not_wait_for_what_closes)
+{
+	int fd = seal("/a/first.yaml", WORKLOAD("first", "10.1.0.1") POLICY);
+	struct program *p = program_make(&engine->settings, &fd, 1, NULL);
+
+	(void)close(fd);
+	forget_everything();
+	engine_apply_step(engine);
+	answer_not_observed(ERR_NOT_FOUND);
+	answer_applied(ERR_SYSTEM);
+	look_finds_nothing();
+	ck_assert(!is_asked());
+	engine_apply_offer(engine, p);
+	answer_not_observed(ERR_NOT_FOUND);
+	ck_assert(sends(p));
+}
+END_TEST
+
 /* Others change the ruleset all the time while the node starts. */
 START_TEST(node_is_closed_once_it_is_known_that_nothing_is)
 {
@@ -725,6 +744,7 @@ main(void)
 	tcase_add_loop_test(tc, table_lost_during_a_compilation_is_what_it_was, 0, 2);
 	tcase_add_loop_test(tc, node_is_closed_until_a_program_is_in_force, 0, 2);
 	tcase_add_test(tc, what_closes_is_tried_again_whatever_comes_meanwhile);
+	tcase_add_test(tc, program_does_not_wait_for_what_closes);
 	tcase_add_loop_test(tc, node_is_closed_once_it_is_known_that_nothing_is, 0, 2);
 	tcase_add_test(tc, change_that_the_kernel_refuses_cuts_nothing);
 	suite_add_tcase(s, tc);
