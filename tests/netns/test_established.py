@@ -11,6 +11,7 @@ import re
 import select
 import signal
 import socket
+import struct
 
 import pytest
 
@@ -61,8 +62,10 @@ class Stream:
         self.server.settimeout(2)
 
     def close(self):
-        self.client.close()
-        self.server.close()
+        """At once: an end that says good-bye again and again would be heard by later tests."""
+        for end in (self.client, self.server):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            end.close()
 
     def __enter__(self):
         return self
