@@ -20,6 +20,8 @@ find_package(Threads REQUIRED)
 # The Debian package of roaring has no .pc file.
 find_path(ROARING_INCLUDE roaring/roaring.h REQUIRED)
 find_library(ROARING_LIBRARY roaring REQUIRED)
+# Its inline functions would have vector intrinsics: a second of each file that reads them.
+add_compile_definitions(DISABLE_X64)
 
 # llhttp comes as C sources (package node-llhttp); strict unless told otherwise.
 set(LLHTTP_SOURCE_DIR /usr/share/llhttp)

@@ -46,16 +46,14 @@ def render(changes=None):
             "Chart": {"Name": chart["name"], "Version": chart["version"]},
             "Files": {str(path.relative_to(CHART)): path.read_text()
                       for path in (CHART / "files").iterdir()}}
-    texts = []
-    for template in sorted((CHART / "templates").iterdir()):
-        done = subprocess.run(
-            [manifests.kubectl(), "label", "--local", "-f", "-", "rendered=yes", "-o",
-             f"go-template-file={template}"], input=json.dumps(data), capture_output=True,
-            text=True, timeout=60, check=False)
-        assert done.returncode == 0, f"{template.name}: {done.stderr}"
-        assert "<no value>" not in done.stdout, template.name
-        texts.append(done.stdout)
-    return manifests.index("\n---\n".join(texts))
+    template = "\n---\n".join(path.read_text() for path in sorted((CHART / "templates").iterdir()))
+    done = subprocess.run(
+        [manifests.kubectl(), "label", "--local", "-f", "-", "rendered=yes", "-o",
+         f"go-template={template}"], input=json.dumps(data), capture_output=True,
+        text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "<no value>" not in done.stdout
+    return manifests.index(done.stdout)
 
 
 def plain(objects):

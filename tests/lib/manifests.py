@@ -7,6 +7,7 @@ it.
     spec = pod.spec("enforcer", image)  # for container.py
 """
 
+import functools
 import json
 import os
 import pathlib
@@ -28,12 +29,18 @@ def kubectl():
     return shutil.which("kubectl")
 
 
-def render(place):
-    """What kubectl makes of a kustomization: {(kind, name): object}."""
+@functools.cache
+def rendered(place):
+    """What kubectl prints for a kustomization."""
     done = subprocess.run([kubectl(), "kustomize", SAMPLES / place], capture_output=True,
                           text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    return index(done.stdout)
+    return done.stdout
+
+
+def render(place):
+    """What kubectl makes of a kustomization: {(kind, name): object}."""
+    return index(rendered(place))
 
 
 def index(text):
