@@ -422,6 +422,12 @@ def test_audit_log_has_programs_and_denials(lab, idle):
         before = idle.generation()
         idle.write("db.yaml", DB.replace("9100", "9101"))
         idle.wait_generation(before + 1)
+        idle.write("bad.yaml", "x: [")
+        refused = wait_until(lambda: [
+            event for event in map(json.loads, (audit / "log-0.jsonl").read_text()
+                                   .splitlines()) if event["verb"] == "edit"], 60)
+        # No number that the next daemon gives again.
+        assert refused[0]["auditID"][9:] != "0000-4000-8000-000000000000"
     events = [json.loads(line)
               for line in (audit / "log-0.jsonl").read_text().splitlines()]
     applied = [event for event in events if event["verb"] == "apply"]
