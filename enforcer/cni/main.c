@@ -199,7 +199,8 @@ run_gc(const struct cni_request *r, struct cni_error *error)
 	json_t *item, *answer;
 	size_t i;
 
-	if (!json_is_array(r->valid)) {
+	/* Runtimes in Go write null for a list that has nothing in it. */
+	if (!json_is_array(r->valid) && !json_is_null(r->valid)) {
 		cni_fail(error, CNI_BAD_CONFIG, "cni.dev/valid-attachments",
 		    "\"cni.dev/valid-attachments\" is no list");
 		return false;

@@ -525,6 +525,28 @@ read_words(struct config_reader *r, const struct doc_node *const *v)
 }
 
 static void
+check_gate(struct config_reader *r, const struct doc_node *const *v, struct loc loc)
+{
+	const struct enforcer_config *c = r->config;
+	const bool some =
+	    c->workload_network_count != 0 || c->workload_interface_count != 0;
+
+	if (c->boot_closed == some)
+		return;
+	if (v[TOP_BOOT] != NULL)
+		loc = v[TOP_BOOT]->loc;
+	if (some)
+		diag_warn(r->diags, CODE_NO_GATE, loc,
+		    "with \"boot: open\" nothing in \"workloadNetworks\" is closed, "
+		    "and no source address is validated");
+	else
+		diag_warn(r->diags, CODE_NO_GATE, loc,
+		    "nothing is closed at boot: \"workloadNetworks\" does not say "
+		    "which "
+		    "addresses are workloads' (\"boot: open\" if that is meant)");
+}
+
+static void
 read_top(struct config_reader *r, const struct doc_node *doc)
 {
 	static const struct schema schema = SCHEMA("the configuration", top_fields);
@@ -541,14 +563,8 @@ read_top(struct config_reader *r, const struct doc_node *doc)
 	if (v[TOP_DNS] != NULL)
 		config_check_dns(r, v[TOP_DNS]);
 	/* Of what is wrong more is not known than that. */
-	if (r->diags->errors == 0 && r->config->boot_closed &&
-	    r->config->workload_network_count == 0 &&
-	    r->config->workload_interface_count == 0)
-		diag_warn(r->diags, CODE_NO_GATE,
-		    v[TOP_BOOT] != NULL ? v[TOP_BOOT]->loc : doc->loc,
-		    "nothing is closed at boot: \"workloadNetworks\" does not say "
-		    "which "
-		    "addresses are workloads' (\"boot: open\" if that is meant)");
+	if (r->diags->errors == 0)
+		check_gate(r, v, doc->loc);
 }
 
 struct enforcer_config *

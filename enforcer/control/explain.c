@@ -21,7 +21,8 @@ is_here(const struct explain_node *node, const struct endpoint *end)
 	       program_counts_local(node->program, end->workload);
 }
 
-/* An address of this node is the node, as for its kernel. */
+/* An address of this node is the node, as for its kernel: in whose table a peer `node`
+ * stands for the addresses that documents name, of which this is none. */
 static void
 know_own(const struct explain_node *node, const struct model *m, struct endpoint *end)
 {
@@ -33,6 +34,7 @@ know_own(const struct explain_node *node, const struct model *m, struct endpoint
 			continue;
 		*end = endpoint_of_node(this != NULL ? this : &node->program->node);
 		end->has_addr = true;
+		end->unlisted = true;
 		end->addr = node->own[i];
 	}
 }
@@ -95,6 +97,9 @@ static void
 ask_node(
     const struct explain_node *node, struct explanations *all, struct explanation *one)
 {
+	if (one->flow.src.unlisted || one->flow.dst.unlisted)
+		one->note = "no Node document gives the node this address: a peer of "
+			    "policy that names nodes does not take it in";
 	if (one->story == NULL || !one->allow)
 		return;
 	if (!comes_by_again(node, one->story))

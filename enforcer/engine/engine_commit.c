@@ -25,13 +25,16 @@ audit_change(
 {
 	const struct engine_apply *a = &e->apply;
 	const struct program *p = a->pending;
+	/* An edit is of the program in force, which has its former number until then. */
+	const bool numbered =
+	    a->heal || (!failed && str_is(str_from(stage), "ResponseComplete"));
 	struct audit_change change = {
 	    .verb = a->heal ? "heal" : "apply",
 	    .stage = stage,
 	    .node = e->settings.node,
 	    .detail = str_from(detail),
 	    .failed = failed,
-	    .number = p->number != 0 ? p->number : a->programs + 1,
+	    .number = numbered && p->number != 0 ? p->number : a->programs + 1,
 	    .workloads = p->local_workloads,
 	    .policies = p->model->policy_count,
 	    .routes = p->model->route_count,

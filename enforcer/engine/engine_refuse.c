@@ -8,6 +8,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "common/log.h"
 #include "enforcer/engine/engine_state.h"
@@ -115,16 +116,17 @@ audit_refusal(struct engine *e, const struct refused_file *f)
 	    .number = e->apply.programs,
 	    .now = walltime_now(),
 	};
-	uint8_t id[16] = {0};
+	uint8_t id[16];
 	struct buf line = {0};
 
+	if (getrandom(id, sizeof(id), 0) != (ssize_t)sizeof(id))
+		base_die("getrandom");
 	if (p != NULL) {
 		change.workloads = p->local_workloads;
 		change.policies = p->model->policy_count;
 		change.routes = p->model->route_count;
 		change.rules = p->real.chain_count;
 	}
-	memcpy(id, &e->edits.refused, sizeof(e->edits.refused));
 	audit_event_change(&line, id, &change);
 	(void)engine_audit_send(e, buf_str(&line), false); /* nobody waits for it */
 	buf_free(&line);

@@ -130,7 +130,7 @@ peer_takes(
 		return network_matches(peer, end) || name_matches(peer, end, who);
 	case PEER_NODES:
 		return end->kind == ENDPOINT_NODE && end->node != NULL &&
-		       peer_takes_node(peer, end->node);
+		       !end->unlisted && peer_takes_node(peer, end->node);
 	case PEER_FQDN:
 		return name_matches(peer, end, who);
 	}

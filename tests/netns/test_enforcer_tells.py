@@ -419,13 +419,24 @@ def test_audit_log_has_programs_and_denials(lab, idle):
         assert notes["ringfence.dev/tenant"] == "acme"
         assert notes["ringfence.dev/service"] == "80/tcp"
         assert f"{idle.policy}/db.yaml:8" in notes["ringfence.dev/decided-by"]
+        before = idle.generation()
+        idle.write("db.yaml", DB.replace("9100", "9101"))
+        idle.wait_generation(before + 1)
+        idle.write("bad.yaml", "x: [")
+        refused = wait_until(lambda: [
+            event for event in map(json.loads, (audit / "log-0.jsonl").read_text()
+                                   .splitlines()) if event["verb"] == "edit"], 60)
+        # No number that the next daemon gives again.
+        assert refused[0]["auditID"][9:] != "0000-4000-8000-000000000000"
     events = [json.loads(line)
               for line in (audit / "log-0.jsonl").read_text().splitlines()]
-    applied = [(event["verb"], event["stage"], event["auditID"]) for event in events
-               if event["verb"] == "apply"]
-    assert [stage for _, stage, _ in applied] == ["RequestReceived",
-                                                  "ResponseComplete"]
-    assert applied[0][2] == applied[1][2]
+    applied = [event for event in events if event["verb"] == "apply"]
+    assert [event["stage"] for event in applied] == ["RequestReceived",
+                                                     "ResponseComplete"] * 2
+    for first, second in (applied[:2], applied[2:]):
+        assert first["auditID"] == second["auditID"]
+    numbers = [event["annotations"]["ringfence.dev/generation"] for event in applied]
+    assert numbers == ["1", "1", "2", "2"]
     assert {path.name for path in audit.iterdir()} >= {"checkpoint", "key.pub"}
 
 

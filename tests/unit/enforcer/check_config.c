@@ -436,7 +436,9 @@ static const struct {
 } warnings[] = {
     {"node: w\nsources: [{directory: /p}]\n", 1, "workloadNetworks"},
     {"node: w\nsources: [{directory: /p}]\nboot: closed\n", 3, "workloadNetworks"},
-    {HEAD "workloadNetworks: [10.1.2.3/8]\n", 4, "10.0.0.0/8"},
+    {"node: w\nsources: [{directory: /p}]\nworkloadNetworks: [10.1.2.3/8]\n", 3,
+	"10.0.0.0/8"},
+    {HEAD "workloadNetworks: [10.0.0.0/8]\n", 3, "validated"},
     {HEAD "hostProtection: {enforce: true, failSafe: {ingress: [80/tcp]}}\n", 4,
 	"22/tcp"},
 };

@@ -31,7 +31,10 @@
 /* Nothing says which addresses n1 has. */
 #define HOST                                                                           \
 	NATIVE("Policy", "host", "/")                                                  \
-	"  node: n1\n  allow: {ingress: [{ports: [443/tcp]}]}\n---\n"
+	"  node: n1\n  allow: {ingress: [{ports: [443/tcp]}]}\n---\n" NATIVE(          \
+	    "Policy", "web", "/shop") "  workloads: {matchLabels: {app: web}}\n"       \
+				      "  mandatory: {egress: [{action: deny, to: "     \
+				      "[{node: {}}]}]}\n---\n"
 #define SEEN                                                                           \
 	NATIVE("Policy", "seen", "/shop")                                              \
 	"  enforcement: audit\n  mandatory:\n    egress:\n"                            \
@@ -141,6 +144,8 @@ refused(const json_t *family)
 
 START_TEST(own_address_is_the_node)
 {
+	const json_t *family;
+
 	make();
 	ck_assert_str_eq(verdict(ask("203.0.113.1", "192.168.0.1", "80/tcp")), "deny");
 	ck_assert_str_eq(json_string_value(json_object_get(answer, "dst")), "node/n1");
@@ -151,6 +156,10 @@ START_TEST(own_address_is_the_node)
 	/* Who is closed to others is not to it. */
 	ck_assert_str_eq(verdict(ask("192.168.0.1", "10.9.9.9", "80/tcp")), "allow");
 	ck_assert_str_eq(verdict(ask("192.168.0.2", "10.9.9.9", "80/tcp")), "deny");
+	/* To the kernel a peer `node` is the addresses that documents name. */
+	family = ask("/shop/web", "192.168.0.1", "443/tcp");
+	ck_assert_str_eq(verdict(family), "allow");
+	ck_assert_ptr_nonnull(json_object_get(family, "note"));
 }
 END_TEST
 
