@@ -129,18 +129,22 @@ def reload(enforcer, **config):
     enforcer.wait_generation(generation + 1)
 
 
-def unwanted(lab, enforcer, tries, family):
+def unwanted(lab, enforcer, tries, family, sender="thief"):
     """Who was heard, or is not known to have been refused, of (in whose name, to whom)."""
-    wrong = []
+    ends = sorted({to for _, to in tries})
+    before = {to: heard(lab, to) for to in ends}
+    refused = denied(enforcer)
     for source, to in tries:
-        before, refused = heard(lab, to), denied(enforcer)
-        send(lab, "thief", source, to, family)
-        # what is behind these has come, or never will
+        send(lab, sender, source, to, family)
+    for to in ends:  # what is behind these has come, or never will
         send(lab, "friend", "friend", to, family, 1)
-        wait_until(lambda: heard(lab, to) > before, 30, "a friend to be heard")
-        if heard(lab, to) != before + 1 or denied(enforcer) != refused + 3:
-            wrong.append((source, to, heard(lab, to) - before, denied(enforcer) - refused))
-    return wrong
+        wait_until(lambda: heard(lab, to) > before[to], 30, "a friend to be heard")
+    if (all(heard(lab, to) == before[to] + 1 for to in ends)
+            and denied(enforcer) == refused + 3 * len(tries)):
+        return []
+    if len(tries) == 1:
+        return tries
+    return [one for one in tries if unwanted(lab, enforcer, [one], family, sender)] or tries
 
 
 def closed(lab, family):
