@@ -103,7 +103,8 @@ enum table_set_id {
 	SET_SAFE_OUT,
 	SET_OWN4, /* the node's workloads: it reaches them always, and in a gate ... */
 	SET_OWN6,
-	SET_GATE_IF, /* ... nobody else is behind these interfaces */
+	SET_GATE_IF,   /* ... nobody else is behind these interfaces */
+	SET_UPLINK_IF, /* what comes from outside, and from other nodes, comes by these */
 	SET_GATE4,
 	SET_GATE6, /* intervals: addresses that are workloads' */
 	SET_KNOWN4,
