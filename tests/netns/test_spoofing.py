@@ -227,9 +227,12 @@ def ip(lab):
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_by_an_uplink_others_come_whatever_the_way_back(lab, enforcer, ip, family):
-    """As behind a gateway: far's packets come as they are, what goes to it by an overlay."""
+    """As behind a gateway: far's packets come as they are, what goes to it by an overlay. And
+    node-2 is a firewall that sends on what friend sends to db as it was."""
     link = lab.node.links[lab.host("node-2")]
+    db = lab.host("db").address(family)
     hop = route_to(lab, "far", family)
+    firewall = f"-{family} rule %s pref 77 iif {lab.host('friend').interface} lookup 77"
     far = f"-{family} route replace {lab.host('far').address(family)}"
     ip("link add over up type veth peer over-there", "link del over")
     ip("link set over-there up")
@@ -241,6 +244,10 @@ def test_by_an_uplink_others_come_whatever_the_way_back(lab, enforcer, ip, famil
     tries = [("friend", "db"), ("far", "db"), ("node-2", "db")]
     assert unwanted(lab, enforcer, tries, family) == []
     assert unwanted(lab, enforcer, [("friend", "db")], family, "far") == []
+    ip(f"-{family} route add {db} {hop} table 77", f"-{family} route del {db} table 77")
+    ip(firewall % "add", firewall % "del")
+    assert arrives(lab, enforcer, "friend", "db", family)
+    ip(firewall % "del")
     ip(f"-{family} route del default dev {link}")
     wait_uplinks(enforcer, [])
     assert not arrives(lab, enforcer, "far", "db", family)
