@@ -149,6 +149,20 @@ print_unfiltered(const json_t *bridges)
 }
 
 static void
+print_unrouted(const json_t *bridges)
+{
+	size_t i;
+	json_t *bridge;
+
+	json_array_foreach(bridges, i, bridge)
+	{
+		(void)printf("unrouted:   no route leads to the bridge %s: what its "
+			     "workloads send is dropped as spoofed\n",
+		    json_string_value(bridge));
+	}
+}
+
+static void
 print_elements(const json_t *elements)
 {
 	const char *name;
@@ -328,6 +342,7 @@ client_print_status(const json_t *root)
 		print_elements(json_object_get(root, "elements"));
 	}
 	print_unfiltered(json_object_get(root, "unfiltered"));
+	print_unrouted(json_object_get(root, "unrouted"));
 	print_sources(json_object_get(root, "sources"));
 	print_kernel(root);
 	print_ways(root);

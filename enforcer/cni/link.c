@@ -105,6 +105,8 @@ cni_link_parse(struct str message, struct cni_link *out_link)
 			copy_text(value, out_link->name, sizeof(out_link->name));
 		else if (type == IFLA_LINK)
 			out_link->peer = number_of(value);
+		else if (type == IFLA_LINK_NETNSID)
+			out_link->peer_away = true;
 		else if (type == IFLA_MASTER)
 			out_link->master = number_of(value);
 		else if (type == IFLA_LINKINFO)

@@ -12,6 +12,7 @@ struct cni_link {
 	char name[IF_NAMESIZE];
 	char kind[16];   /* "veth", "bridge", "macvlan"; "": hardware */
 	uint32_t peer;   /* of a veth: the number of its other end, where that is */
+	bool peer_away;  /* ... which is in another network namespace */
 	uint32_t master; /* 0: none */
 	bool filters4,
 	    filters6; /* a bridge that hands its packets to netfilter by itself */

@@ -56,6 +56,8 @@ struct settings_source {
 	bool kubernetes;
 };
 
+#define UPLINKS_MAX 64
+
 struct engine_settings {
 	struct role_settings role;
 	struct str node;
@@ -89,6 +91,9 @@ struct engine_settings {
 	    no_nat; /* the kernel translates nothing: of Routes' addresses none is ours */
 	bool
 	    no_fib; /* nor can it tell where an address leads: sources are not validated */
+	/* Interfaces by which others than workloads of this node come; normalised. */
+	struct interface_pattern uplinks[UPLINKS_MAX];
+	size_t uplink_count;
 	/* And what it was told of pods before they run. */
 	const struct announced_pod *announced;
 	size_t announced_count;

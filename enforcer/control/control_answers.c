@@ -231,6 +231,19 @@ add_unfiltered(struct buf *out, const struct engine *e)
 	buf_add_char(out, ']');
 }
 
+static void
+add_interfaces(struct buf *out, const char *name,
+    const struct interface_pattern *interfaces, size_t count)
+{
+	buf_printf(out, ",\"%s\":[", name);
+	for (size_t i = 0; i < count; i++) {
+		if (i != 0)
+			buf_add_char(out, ',');
+		buf_add_json(out, str_from((const char *)interfaces[i].first));
+	}
+	buf_add_char(out, ']');
+}
+
 /* The role that forwards DNS. */
 static void
 add_resolver(struct buf *out, const struct engine_hold *hold)
@@ -302,6 +315,8 @@ control_answer_status(struct engine *e, struct buf *out)
 	}
 	buf_add_char(out, ']');
 	add_unfiltered(out, e);
+	add_interfaces(out, "uplinks", e->settings.uplinks, e->settings.uplink_count);
+	add_interfaces(out, "unrouted", e->unrouted, e->unrouted_count);
 	add_kernel(out, e);
 	add_connections(out, e);
 	add_flows(out, e);

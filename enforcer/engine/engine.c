@@ -64,6 +64,8 @@ on_settings(struct engine *e, struct proc_msg *msg)
 	e->settings.learnt = settings.names_group != 0 ? e->names.learnt : NULL;
 	e->settings.no_nat = old.no_nat;
 	e->settings.no_fib = old.no_fib;
+	memcpy(e->settings.uplinks, old.uplinks, sizeof(old.uplinks));
+	e->settings.uplink_count = old.uplink_count;
 	engine_kernel_limit(e);
 	engine_kube_forget(e);
 	engine_edits_forget(e); /* sources that were edited come again as a whole */
@@ -301,6 +303,48 @@ on_unfiltered(struct engine *e, struct proc_msg *msg)
 	return proc_reader_done(&r);
 }
 
+/* Names of interfaces; false: malformed, or too many. */
+static bool
+get_interfaces(struct proc_reader *r, struct interface_pattern *out, size_t most,
+    size_t *out_count)
+{
+	const uint32_t count = proc_get_u32(r);
+
+	if (!r->ok || count > most)
+		return false;
+	for (uint32_t i = 0; i < count; i++) {
+		if (!interface_pattern_parse(proc_get_str(r), &out[i]))
+			return false;
+	}
+	*out_count = count;
+	return true;
+}
+
+/* Sources are validated otherwise from then on, which takes another program. */
+static bool
+on_uplinks(struct engine *e, struct proc_msg *msg)
+{
+	struct engine_settings *s = &e->settings;
+	struct interface_pattern uplinks[UPLINKS_MAX];
+	struct proc_reader r;
+	size_t count;
+
+	proc_reader_init(&r, msg);
+	if (!get_interfaces(&r, uplinks, UPLINKS_MAX, &count) ||
+	    !get_interfaces(&r, e->unrouted, ENGINE_MAX_BRIDGES, &e->unrouted_count) ||
+	    !proc_reader_done(&r))
+		return false;
+	count = interface_patterns_normalise(uplinks, count);
+	if (count == s->uplink_count &&
+	    (count == 0 || memcmp(uplinks, s->uplinks, count * sizeof(*uplinks)) == 0))
+		return true;
+	memcpy(s->uplinks, uplinks, sizeof(uplinks));
+	s->uplink_count = count;
+	if (engine_settings_validate(s))
+		engine_load_whole(e);
+	return true;
+}
+
 static bool
 on_ping(struct engine *e, struct proc_msg *msg)
 {
@@ -338,6 +382,7 @@ static const struct {
     {MSG_ROLES, on_roles},
     {MSG_CONFIG_READ, on_config_read},
     {MSG_UNFILTERED, on_unfiltered},
+    {MSG_UPLINKS, on_uplinks},
 };
 
 static bool

@@ -109,6 +109,9 @@ struct engine {
 	size_t role_count;
 	uint32_t config_errors; /* in the configuration that was read last */
 	struct engine_unfiltered unfiltered;
+	/* Bridges that no route leads to: workloads behind them are taken for others. */
+	struct interface_pattern unrouted[ENGINE_MAX_BRIDGES];
+	size_t unrouted_count;
 	walltime_t started;
 	bool stopping;
 };

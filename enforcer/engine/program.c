@@ -65,7 +65,11 @@ set_options(struct program *p, const struct engine_settings *s)
 	    ARENA_ARRAY(p->arena, s->workload_network_count, struct ip_prefix);
 	struct interface_pattern *interfaces = ARENA_ARRAY(
 	    p->arena, s->workload_interface_count, struct interface_pattern);
+	struct interface_pattern *uplinks =
+	    ARENA_ARRAY(p->arena, s->uplink_count, struct interface_pattern);
 
+	if (s->uplink_count != 0)
+		memcpy(uplinks, s->uplinks, s->uplink_count * sizeof(*uplinks));
 	if (s->workload_interface_count != 0)
 		memcpy(interfaces, s->workload_interfaces,
 		    s->workload_interface_count * sizeof(*interfaces));
@@ -93,6 +97,8 @@ set_options(struct program *p, const struct engine_settings *s)
 	    .route_table_count = s->steering.table_count,
 	    .workload_interfaces = interfaces,
 	    .workload_interface_count = s->workload_interface_count,
+	    .uplinks = uplinks,
+	    .uplink_count = s->uplink_count,
 	};
 	p->node = (struct node){.name = p->options.node, .cluster = STR("")};
 }

@@ -242,6 +242,7 @@ ct_word(const struct writer *w, const struct table_stmt *s)
 	    [STMT_CT_STRAY] = {NFT_CT_STATE, CT_STRAY, NFT_CMP_NEQ},
 	    [STMT_CT_DNAT] = {NFT_CT_STATUS, IPS_DST_NAT, NFT_CMP_NEQ},
 	    [STMT_CT_UNCONFIRMED] = {NFT_CT_STATUS, IPS_CONFIRMED, NFT_CMP_EQ},
+	    [STMT_CT_CONFIRMED] = {NFT_CT_STATUS, IPS_CONFIRMED, NFT_CMP_NEQ},
 	};
 
 	ct_bits(
@@ -535,6 +536,7 @@ static const stmt_fn writers[] = {
     [STMT_DNAT] = translate,
     [STMT_MASQUERADE] = masquerade,
     [STMT_CT_UNCONFIRMED] = ct_word,
+    [STMT_CT_CONFIRMED] = ct_word,
     [STMT_VMAP] = verdict_map,
     [STMT_LIMIT] = limit,
     [STMT_CT_COUNT] = limit,

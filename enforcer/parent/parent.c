@@ -235,6 +235,7 @@ reload(struct parent *p)
 	watch_sources(p);
 	parent_kube_update(p);
 	parent_bridge_look(p);
+	parent_uplinks_look(p);
 	arena_free(old_arena);
 	log_info("reloaded", "sources=%zu", config->source_count);
 }
@@ -297,6 +298,7 @@ init(struct parent *p, const struct parent_options *options)
 	parent_kube_init(p);
 	parent_control_init(p);
 	parent_bridge_init(p);
+	parent_uplinks_init(p);
 	parent_watch_init(p);
 }
 
@@ -349,6 +351,7 @@ finish(struct parent *p)
 	proc_notify("STOPPING=1");
 	parent_kube_fini(p);
 	parent_bridge_fini(p);
+	parent_uplinks_fini(p);
 	parent_watch_fini(p);
 	parent_stop_role(p, ROLE_DNS);
 	parent_stop_role(p, ROLE_ENGINE);
@@ -395,6 +398,7 @@ parent_run(const struct parent_options *options)
 		log_error("start", "detail=%s", log_quote(str_from(err.msg)));
 		p->status = 1;
 	} else {
+		parent_uplinks_look(p); /* the first program is to have them */
 		parent_start_role(p, ROLE_KERNEL);
 		if (p->config->audit_directory != NULL && p->status == 0)
 			parent_start_role(p, ROLE_AUDIT);

@@ -1,8 +1,8 @@
 /*
  * The parent's state, shared by parent.c (start, end, signals, configuration),
  * parent_roles.c (processes, what they are sent, what they say), parent_kube.c (clusters,
- * and what lets in there), parent_control.c (the control socket's file) and parent_bridge.c
- * (what passes policy by).
+ * and what lets in there), parent_control.c (the control socket's file), parent_bridge.c
+ * (what passes policy by) and parent_uplinks.c (where others than workloads come from).
  */
 #ifndef ENFORCER_PARENT_STATE_H
 #define ENFORCER_PARENT_STATE_H
@@ -69,6 +69,10 @@ struct parent {
 	uv_timer_t bridge_timer; /* looks for what passes policy by */
 	uv_timer_t watch_timer;  /* asks roles whether they hang */
 	struct buf unfiltered;   /* what the engine was told of that last */
+	struct buf uplinks;      /* and of interfaces by which others come */
+	uv_timer_t uplinks_timer;
+	uv_poll_t route_watch; /* the kernel's news of routes */
+	int route_fd;
 	struct sources *sources;
 	const char **directories; /* in config_arena; those of sources that are any */
 	size_t directory_count;
@@ -118,6 +122,15 @@ void parent_bridge_fini(struct parent *p);
 void parent_bridge_look(struct parent *p);
 /* Tells a new engine. */
 void parent_bridge_tell(struct parent *p);
+
+/* ---- parent_uplinks.c ---- */
+
+void parent_uplinks_init(struct parent *p);
+void parent_uplinks_fini(struct parent *p);
+/* Looks now, as after a change of the configuration. */
+void parent_uplinks_look(struct parent *p);
+/* Tells a new engine. */
+void parent_uplinks_tell(struct parent *p);
 
 /* ---- parent_watch.c ---- */
 

@@ -1,6 +1,6 @@
 /*
  * Questions to the kernel's routing (rtnetlink), one at a time: links, addresses, routes,
- * rules. In the kernel role.
+ * rules. In the kernel role, and in the parent.
  */
 #ifndef ENFORCER_RTNL_H
 #define ENFORCER_RTNL_H

@@ -31,6 +31,8 @@ enum enforcer_message {
 			    that was refused, else 0 */
 	MSG_UNFILTERED, /* u8 whether that is refused, u32 count; each: str bridge, u8 family:
 			   whose workloads reach each other past policy */
+	MSG_UPLINKS, /* u32 count; each: str interface, by which others than workloads of
+			this node come; u32 count; each: str bridge that no route leads to */
 	MSG_KUBE_LINK, /* u32 index of a source; fd: a socket to the (new) role that is it,
 			  which sends MSG_SOURCE, MSG_SOURCE_EDIT and is sent
 			  MSG_SOURCE_WANTED */

@@ -8,12 +8,16 @@
 
 #define DEFAULT_LOG_GROUP 100
 
+struct interfaces {
+	struct interface_pattern *patterns;
+	size_t count;
+};
+
 struct compile_args {
 	const char *node;
 	struct ip_prefix *workload_networks;
 	size_t workload_network_count;
-	struct interface_pattern *workload_interfaces;
-	size_t workload_interface_count;
+	struct interfaces workload_interfaces, uplinks;
 	struct route_network *route_networks;
 	size_t route_network_count;
 	uint16_t log_group;
@@ -79,9 +83,12 @@ run(struct cli *cli)
 	    .route_table_count = 1,
 	    .workload_networks = args->workload_networks,
 	    .workload_network_count = args->workload_network_count,
-	    .workload_interfaces = args->workload_interfaces,
+	    .workload_interfaces = args->workload_interfaces.patterns,
 	    .workload_interface_count = interface_patterns_normalise(
-		args->workload_interfaces, args->workload_interface_count),
+		args->workload_interfaces.patterns, args->workload_interfaces.count),
+	    .uplinks = args->uplinks.patterns,
+	    .uplink_count = interface_patterns_normalise(
+		args->uplinks.patterns, args->uplinks.count),
 	};
 	struct table_content content = {0};
 	struct buf text = {0};
@@ -116,20 +123,18 @@ set_node(struct cli *cli, const char *arg)
 }
 
 static bool
-add_interface(struct cli *cli, struct str text)
+add_interface(struct cli *cli, struct interfaces *to, struct str text)
 {
-	struct compile_args *args = cli->args;
-	size_t count = args->workload_interface_count;
 	struct interface_pattern *list =
-	    ARENA_ARRAY(cli->arena, count + 1, struct interface_pattern);
+	    ARENA_ARRAY(cli->arena, to->count + 1, struct interface_pattern);
 	struct ip_addr addr;
 
-	if (ip_parse(text, &addr) || !interface_pattern_parse(text, &list[count]))
+	if (ip_parse(text, &addr) || !interface_pattern_parse(text, &list[to->count]))
 		return false;
-	for (size_t i = 0; i < count; i++)
-		list[i] = args->workload_interfaces[i];
-	args->workload_interfaces = list;
-	args->workload_interface_count = count + 1;
+	for (size_t i = 0; i < to->count; i++)
+		list[i] = to->patterns[i];
+	to->patterns = list;
+	to->count++;
 	return true;
 }
 
@@ -141,7 +146,7 @@ add_network(struct cli *cli, struct str item)
 	struct ip_prefix *list = ARENA_ARRAY(cli->arena, count + 1, struct ip_prefix);
 
 	if (!ip_prefix_parse(item, &list[count], NULL)) {
-		if (add_interface(cli, item))
+		if (add_interface(cli, &args->workload_interfaces, item))
 			return true;
 		(void)cli_fail(cli,
 		    "\"%.*s\" is neither a CIDR, such as 10.1.0.0/16, nor an "
@@ -154,6 +159,18 @@ add_network(struct cli *cli, struct str item)
 	args->workload_networks = list;
 	args->workload_network_count = count + 1;
 	return true;
+}
+
+static bool
+add_uplink(struct cli *cli, struct str item)
+{
+	struct compile_args *args = cli->args;
+
+	if (add_interface(cli, &args->uplinks, item))
+		return true;
+	(void)cli_fail(cli, "--uplinks takes interfaces, such as eth0, not \"%.*s\"",
+	    STR_ARG(item));
+	return false;
 }
 
 static bool
@@ -189,6 +206,12 @@ add_each(
 	while (ok && rest.ptr != NULL)
 		ok = add(cli, str_trim(str_split(&rest, ',')));
 	return ok;
+}
+
+static bool
+set_uplinks(struct cli *cli, const char *arg)
+{
+	return add_each(cli, arg, add_uplink);
 }
 
 static bool
@@ -256,6 +279,8 @@ static const struct cli_option options_of_compile[] = {
     {"log-group", "N", "NFLOG group of denied packets (100)", set_log_group},
     {"reject", NULL, "reject denied packets, do not drop them", set_reject},
     {"trust-sources", NULL, "do not validate source addresses", set_trust_sources},
+    {"uplinks", "NAME[,...]", "interfaces by which other nodes and the outside come",
+	set_uplinks},
     {"steering", "MASK", "bits of marks for what leaves another way", set_steering},
     {0},
 };

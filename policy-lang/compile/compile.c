@@ -115,15 +115,15 @@ emit_gate(struct compiler *c, unsigned family)
 }
 
 static void
-emit_interfaces(struct compiler *c)
+emit_interfaces(struct compiler *c, enum table_set_id set, uint32_t number,
+    const struct interface_pattern *patterns, size_t count)
 {
-	for (size_t i = 0; i < c->options->workload_interface_count; i++) {
-		const struct interface_pattern *p = &c->options->workload_interfaces[i];
-		struct table_element e = {.loc = chains_use(c, NUMBER_GATE)};
+	for (size_t i = 0; i < count; i++) {
+		struct table_element e = {.loc = chains_use(c, number)};
 
-		memcpy(e.addr, p->first, sizeof(e.addr));
-		memcpy(e.addr_end, p->last, sizeof(e.addr_end));
-		emit(c, SET_GATE_IF, &e);
+		memcpy(e.addr, patterns[i].first, sizeof(e.addr));
+		memcpy(e.addr_end, patterns[i].last, sizeof(e.addr_end));
+		emit(c, set, &e);
 	}
 }
 
@@ -320,10 +320,14 @@ compiler_emit(struct compiler *c)
 	budget_end(c);
 	for (unsigned f = 0; f < FAMILY_COUNT; f++)
 		emit_gate(c, f);
-	emit_interfaces(c);
+	emit_interfaces(c, SET_GATE_IF, NUMBER_GATE, c->options->workload_interfaces,
+	    c->options->workload_interface_count);
 	emit_own(c);
-	if (compiler_validates(c))
+	if (compiler_validates(c)) {
 		(void)chains_use(c, NUMBER_SPOOFED);
+		emit_interfaces(c, SET_UPLINK_IF, NUMBER_SPOOFED, c->options->uplinks,
+		    c->options->uplink_count);
+	}
 	use_midstream(c);
 	if (is_host_judged(c)) {
 		emit_safe(c, DIR_INGRESS, SET_SAFE_IN);

@@ -57,6 +57,10 @@ struct compile_options {
 	 * Normalised. */
 	const struct interface_pattern *workload_interfaces;
 	size_t workload_interface_count;
+	/* Interfaces by which others than workloads of this node come: if sources are
+	 * validated, whoever is not one of those may come by them. Normalised. */
+	const struct interface_pattern *uplinks;
+	size_t uplink_count;
 };
 
 /* Whether a workload is of the node: its name, or "cluster/name". */

@@ -29,6 +29,8 @@ copy_options(struct compile_state *s, const struct compile_options *options)
 	    s->options_arena, options->workload_network_count, struct ip_prefix);
 	struct interface_pattern *interfaces = ARENA_ARRAY(s->options_arena,
 	    options->workload_interface_count, struct interface_pattern);
+	struct interface_pattern *uplinks = ARENA_ARRAY(
+	    s->options_arena, options->uplink_count, struct interface_pattern);
 
 	s->options = *options;
 	s->options.node = str_dup(s->options_arena, options->node);
@@ -42,6 +44,9 @@ copy_options(struct compile_state *s, const struct compile_options *options)
 	for (size_t i = 0; i < options->workload_interface_count; i++)
 		interfaces[i] = options->workload_interfaces[i];
 	s->options.workload_interfaces = interfaces;
+	for (size_t i = 0; i < options->uplink_count; i++)
+		uplinks[i] = options->uplinks[i];
+	s->options.uplinks = uplinks;
 }
 
 static void

@@ -103,7 +103,8 @@ enum table_set_id {
 	SET_SAFE_OUT,
 	SET_OWN4, /* the node's workloads: it reaches them always, and in a gate ... */
 	SET_OWN6,
-	SET_GATE_IF, /* ... nobody else is behind these interfaces */
+	SET_GATE_IF,   /* ... nobody else is behind these interfaces */
+	SET_UPLINK_IF, /* what comes from outside, and from other nodes, comes by these */
 	SET_GATE4,
 	SET_GATE6, /* intervals: addresses that are workloads' */
 	SET_KNOWN4,
@@ -312,10 +313,11 @@ enum table_stmt_kind {
 	STMT_DNAT,
 	STMT_MASQUERADE,
 	STMT_CT_UNCONFIRMED, /* ct status ! confirmed: the packet that makes a connection */
-	STMT_VMAP,           /* <key> vmap @set */
-	STMT_LIMIT,          /* limit, as `bucket` says; invert: over it */
-	STMT_CT_COUNT,       /* ct count, at most the value; invert: over it */
-	STMT_OWN,            /* the same of one address: add @set { <key> ... } */
+	STMT_CT_CONFIRMED, /* any other of one */
+	STMT_VMAP,         /* <key> vmap @set */
+	STMT_LIMIT,        /* limit, as `bucket` says; invert: over it */
+	STMT_CT_COUNT,     /* ct count, at most the value; invert: over it */
+	STMT_OWN,          /* the same of one address: add @set { <key> ... } */
 	STMT_COUNTER,
 	STMT_LOG,       /* to settings.log_group, prefix = decimal of value */
 	STMT_LOG_NAMES, /* to settings.names_group, prefix 0 */

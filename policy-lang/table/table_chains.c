@@ -282,20 +282,22 @@ static const struct table_rule output_midstream_rules[] = {
 
 /*
  * Source addresses (RFC 2827, RFC 3704): of what came by an interface that does not lead to
- * where it says that it is from. No workload of this node is there. What came from outside may
- * have taken another way than the one back; so all others that are known are asked for only
- * behind interfaces of a kind that workloads have. (In IPv6 the kernel takes one of several
- * ways back for the only one.)
+ * where it says that it is from. No workload of this node begins anything there; what it has begun
+ * may come back by an uplink, from a firewall that sends it on as it was. What came from
+ * outside may have taken another way than the one back; so all others that are known are asked
+ * for only behind interfaces of a kind that workloads have, and that are no uplinks. (In IPv6
+ * the kernel takes one of several ways back for the only one.)
  */
-#define SPOOFED(f, id)                                                                 \
-	RULE(FAMILY(f), IN_SET(id, SADDR), SET_PRIORITY(NUMBER_SPOOFED), GOTO("decide"))
+#define SPOOFED          SET_PRIORITY(NUMBER_SPOOFED), GOTO("decide")
 #define BEHIND(text, to) RULE({.kind = STMT_IIF_KIND, .iif_kind = (text)}, GOTO(to))
 #define SOURCE_RULES(f)                                                                \
 	static const struct table_rule spoof_edge##f##_rules[] = {                     \
-	    SPOOFED(f, SET_KNOWN##f),                                                  \
+	    RULE(FAMILY(f), IN_SET(SET_KNOWN##f, SADDR), SPOOFED),                     \
 	};                                                                             \
 	static const struct table_rule spoof##f##_rules[] = {                          \
-	    SPOOFED(f, SET_OWN##f),                                                    \
+	    RULE(IN_SET(SET_UPLINK_IF, IIFNAME), DO(CT_CONFIRMED), DO(RETURN)),        \
+	    RULE(FAMILY(f), IN_SET(SET_OWN##f, SADDR), SPOOFED),                       \
+	    RULE(IN_SET(SET_UPLINK_IF, IIFNAME), DO(RETURN)),                          \
 	    BEHIND("veth", "spoof_edge" #f),                                           \
 	    BEHIND("bridge", "spoof_edge" #f),                                         \
 	    BEHIND("tun", "spoof_edge" #f),                                            \

@@ -216,6 +216,7 @@ static const char *const stmt_texts[] = {
     [STMT_CAME_BACK] = "fib saddr . mark . iif oif exists",
     [STMT_MASQUERADE] = "masquerade",
     [STMT_CT_UNCONFIRMED] = "ct status ! confirmed",
+    [STMT_CT_CONFIRMED] = "ct status confirmed",
     [STMT_COUNTER] = "counter",
     [STMT_DROP] = "drop",
     [STMT_REJECT_RESET] = "reject with tcp reset",

@@ -156,6 +156,7 @@ walk_stmt(struct walk *w, const struct table_stmt *stmt)
 	case STMT_ICMPV6_TYPE:
 	case STMT_ON_LINK:
 	case STMT_CT_ORIGINAL:
+	case STMT_CT_CONFIRMED:
 	case STMT_MARKED:
 	case STMT_CT_REPLY:
 	case STMT_CT_STRAY:

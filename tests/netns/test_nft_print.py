@@ -140,7 +140,8 @@ NETWORKS = "--workload-networks=10.1.0.0/16,10.2.0.0/16,fd00::/16,cali*,cali1,et
 PROGRAMS = {
     "empty": ("", "n1", []),
     "everything": (EVERYTHING, "n1", [NETWORKS, "--steering=0x0ff00000", f"--learnt={KNOWN.name}",
-                                      "--route-addresses=198.51.100.0/24,fd0a::/64"]),
+                                      "--route-addresses=198.51.100.0/24,fd0a::/64",
+                                      "--uplinks=eth0,bond0,eth0"]),
     "everything-reject": (EVERYTHING, "n1", ["--reject", "--log-group=7"]),
     "everything-denied": (EVERYTHING, "n1", ["--cluster-default=deny"]),
     "elsewhere": (EVERYTHING, "n2", [NETWORKS]),

@@ -8,6 +8,7 @@ of them, and says that it is.
                           world
 """
 
+import pathlib
 import re
 import signal
 import socket
@@ -66,6 +67,7 @@ table inet ear {
   }
 }
 """
+BR_NETFILTER = pathlib.Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 _TRANSPARENT = {4: (socket.AF_INET, socket.IPPROTO_IP, 19),
                 6: (socket.AF_INET6, socket.IPPROTO_IPV6, 75)}
 
@@ -129,18 +131,22 @@ def reload(enforcer, **config):
     enforcer.wait_generation(generation + 1)
 
 
-def unwanted(lab, enforcer, tries, family):
+def unwanted(lab, enforcer, tries, family, sender="thief"):
     """Who was heard, or is not known to have been refused, of (in whose name, to whom)."""
-    wrong = []
+    ends = sorted({to for _, to in tries})
+    before = {to: heard(lab, to) for to in ends}
+    refused = denied(enforcer)
     for source, to in tries:
-        before, refused = heard(lab, to), denied(enforcer)
-        send(lab, "thief", source, to, family)
-        # what is behind these has come, or never will
+        send(lab, sender, source, to, family)
+    for to in ends:  # what is behind these has come, or never will
         send(lab, "friend", "friend", to, family, 1)
-        wait_until(lambda: heard(lab, to) > before, 30, "a friend to be heard")
-        if heard(lab, to) != before + 1 or denied(enforcer) != refused + 3:
-            wrong.append((source, to, heard(lab, to) - before, denied(enforcer) - refused))
-    return wrong
+        wait_until(lambda: heard(lab, to) > before[to], 30, "a friend to be heard")
+    if (all(heard(lab, to) == before[to] + 1 for to in ends)
+            and denied(enforcer) == refused + 3 * len(tries)):
+        return []
+    if len(tries) == 1:
+        return tries
+    return [one for one in tries if unwanted(lab, enforcer, [one], family, sender)] or tries
 
 
 def closed(lab, family):
@@ -179,6 +185,111 @@ def test_behind_named_interfaces_the_outside_is_not_either(lab, enforcer, family
     assert heard(lab, "db") == before + 1
     assert closed(lab, family) == []
     reload(enforcer, workloadNetworks=WORKLOAD_NETWORKS)
+
+
+def arrives(lab, enforcer, sender, to, family):
+    """Whether what it sends in its own name is heard, or else is refused as spoofed."""
+    before, refused = heard(lab, to), denied(enforcer)
+    send(lab, sender, sender, to, family)
+    wait_until(lambda: heard(lab, to) == before + 3 or denied(enforcer) == refused + 3, 30,
+               f"what becomes of what {sender} sends")
+    return heard(lab, to) == before + 3
+
+
+def wait_uplinks(enforcer, names):
+    """Until a program that has them is in force."""
+    wait_until(lambda: enforcer.status()["uplinks"] == names
+               and not enforcer.status()["pending"]
+               and enforcer.status()["elements"].get("uplink_if", 0) == len(names),
+               30, f"uplinks {names}")
+
+
+def route_to(lab, name, family):
+    """As the node has it."""
+    text = lab.node.exec(["ip", f"-{family}", "route", "show",
+                          lab.host(name).address(family)]).stdout
+    return " ".join(text.split()[1:])
+
+
+@pytest.fixture
+def ip(lab):
+    """Commands of ip on the node, undone in the end by those that go with them, if need be."""
+    undo = []
+
+    def run(command, back=None):
+        lab.node.exec(["ip", *command.split()])
+        if back:
+            undo.append(back)
+    yield run
+    for command in reversed(undo):
+        lab.node.exec(["ip", *command.split()], check=False)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_by_an_uplink_others_come_whatever_the_way_back(lab, enforcer, ip, family):
+    """As behind a gateway: far's packets come as they are, what goes to it by an overlay. And
+    node-2 is a firewall that sends on what friend sends to db as it was."""
+    link = lab.node.links[lab.host("node-2")]
+    db = lab.host("db").address(family)
+    hop = route_to(lab, "far", family)
+    firewall = f"-{family} rule %s pref 77 iif {lab.host('friend').interface} lookup 77"
+    far = f"-{family} route replace {lab.host('far').address(family)}"
+    ip("link add over up type veth peer over-there", "link del over")
+    ip("link set over-there up")
+    ip(f"{far} dev over", f"{far} {hop}")
+    assert not arrives(lab, enforcer, "far", "db", family)  # nobody knows that it is the uplink
+    ip(f"-{family} route add default dev {link}", f"-{family} route del default")
+    wait_uplinks(enforcer, [link])
+    assert arrives(lab, enforcer, "far", "db", family)
+    tries = [("friend", "db"), ("far", "db"), ("node-2", "db")]
+    assert unwanted(lab, enforcer, tries, family) == []
+    assert unwanted(lab, enforcer, [("friend", "db")], family, "far") == []
+    ip(f"-{family} route add {db} {hop} table 77", f"-{family} route del {db} table 77")
+    ip(firewall % "add", firewall % "del")
+    assert arrives(lab, enforcer, "friend", "db", family)
+    ip(firewall % "del")
+    ip(f"-{family} route del default dev {link}")
+    wait_uplinks(enforcer, [])
+    assert not arrives(lab, enforcer, "far", "db", family)
+
+
+@pytest.mark.skipif(not BR_NETFILTER.exists(), reason="there is no br_netfilter")
+def test_an_uplink_is_what_it_is_on(lab, enforcer, ip):
+    """The node's own address is that of a veth, the other end a port of a bridge, as the
+    link to the other node is."""
+    node, link = lab.node, lab.node.links[lab.host("node-2")]
+    ip("link add br0 up type bridge nf_call_iptables 1", "link del br0")
+    ip("link add v0 up type veth peer v1", "link del v0")
+    ip("link set v1 up master br0")
+    for name in ("node-2", "far"):
+        old = route_to(lab, name, 4)
+        address = lab.host(name).address(4)
+        ip(f"route replace {address} {old.replace(link, 'v0')}",
+           f"route replace {address} {old}")
+    ip(f"link set {link} master br0", f"link set {link} nomaster")
+    for host, device in ((node, "v0"), (lab.host("node-2"), "nd-1")):
+        host.exec(["ip", "neigh", "flush", "dev", device])
+    assert not arrives(lab, enforcer, "node-2", "node-1", 4)
+    ip(f"route add default {route_to(lab, 'far', 4)}", "route del default")
+    wait_uplinks(enforcer, ["br0", "v0", "v1"])
+    assert arrives(lab, enforcer, "node-2", "node-1", 4)
+    assert arrives(lab, enforcer, "far", "db", 4)
+    assert unwanted(lab, enforcer, [("friend", "db"), ("node-2", "db")], 4) == []
+    assert enforcer.status()["unrouted"] == []
+
+
+@pytest.mark.skipif(not BR_NETFILTER.exists(), reason="there is no br_netfilter")
+def test_a_bridge_without_an_address_is_told_of(lab, enforcer, ip):
+    ip("link add br0 up type bridge nf_call_iptables 1", "link del br0")
+    ip(f"link set {lab.host('thief').interface} master br0",
+       f"link set {lab.host('thief').interface} nomaster")
+    reload(enforcer)
+    assert enforcer.status()["unrouted"] == ["br0"]
+    assert "no route leads to the bridge br0" in enforcer.ask("status", "-o", "text").stdout
+    assert "unrouted bridge=\"br0\"" in enforcer.log()
+    ip("addr add 10.1.9.1/24 dev br0")
+    reload(enforcer)
+    assert enforcer.status()["unrouted"] == []
 
 
 def test_it_is_as_configured_and_outlives_a_restart(lab, enforcer):

@@ -149,16 +149,26 @@ END_TEST
 static const struct {
 	const char *from, *iif_kind;
 	uint32_t denied; /* by what; 0: they are judged like any other */
+	const char *iif;
 } source_rows[] = {
-    {"10.1.0.3", "veth", NUMBER_SPOOFED}, /* a workload here is nowhere else */
-    {"10.1.0.3", "vxlan", NUMBER_SPOOFED}, {"10.1.0.3", NULL, NUMBER_SPOOFED},
-    {"10.1.0.2", "veth", NUMBER_SPOOFED}, /* one of another node is behind no other */
-    {"10.1.0.2", "bridge", NUMBER_SPOOFED}, {"10.1.0.2", "tun", NUMBER_SPOOFED},
-    {"10.1.0.2", "vxlan", 0}, /* what comes from outside may take any way */
-    {"10.1.0.2", NULL, 0}, {"192.168.0.2", "veth", NUMBER_SPOOFED}, /* nor is a node */
-    {"192.168.0.2", NULL, 0}, {"fd00::2", "veth", NUMBER_SPOOFED}, {"fd00::2", NULL, 0},
-    {"192.0.2.1", "veth", 0}, /* the outside may be anywhere */
-    {"fe80::1", "veth", 0}, {"10.1.0.9", "veth", NUMBER_GATE}, /* nobody has it */
+    {"10.1.0.3", "veth", NUMBER_SPOOFED, NULL}, /* a workload here is nowhere else */
+    {"10.1.0.3", "vxlan", NUMBER_SPOOFED, NULL},
+    {"10.1.0.3", NULL, NUMBER_SPOOFED, NULL},
+    {"10.1.0.2", "veth", NUMBER_SPOOFED,
+	NULL}, /* one of another node is behind no other */
+    {"10.1.0.2", "bridge", NUMBER_SPOOFED, NULL},
+    {"10.1.0.2", "tun", NUMBER_SPOOFED, NULL},
+    {"10.1.0.2", "vxlan", 0, NULL}, /* what comes from outside may take any way */
+    {"10.1.0.2", NULL, 0, NULL},
+    {"192.168.0.2", "veth", NUMBER_SPOOFED, NULL}, /* nor is a node */
+    {"192.168.0.2", NULL, 0, NULL}, {"fd00::2", "veth", NUMBER_SPOOFED, NULL},
+    {"fd00::2", NULL, 0, NULL},
+    {"192.0.2.1", "veth", 0, NULL}, /* the outside may be anywhere */
+    /* who is not of this node comes by an uplink of whatever kind */
+    {"10.1.0.2", "veth", 0, "eth0"}, {"192.168.0.2", "bridge", 0, "eth0"},
+    {"fd00::2", "veth", 0, "eth0"}, {"10.1.0.3", "veth", NUMBER_SPOOFED, "eth0"},
+    {"10.1.0.2", "veth", NUMBER_SPOOFED, "eth01"}, {"fe80::1", "veth", 0, NULL},
+    {"10.1.0.9", "veth", NUMBER_GATE, NULL}, /* nobody has it */
 };
 
 static uint32_t
@@ -171,6 +181,7 @@ denial_of(const struct table_content *content, int row, enum table_hook hook, bo
 	    .dport = 80,
 	    .hook = hook,
 	    .from_elsewhere = away,
+	    .iif = source_rows[row].iif,
 	    .iif_kind = source_rows[row].iif_kind};
 	struct table_verdict v = table_walk(content, &packet);
 
@@ -181,10 +192,14 @@ START_TEST(source_address_is_behind_the_interface)
 {
 	static const enum table_hook hooks[] = {HOOK_FORWARD, HOOK_INPUT};
 	struct compile_options strict = options;
+	struct interface_pattern uplink;
 	const uint32_t denied = source_rows[_i].denied;
 	const uint32_t by_the_gate = denied == NUMBER_GATE ? NUMBER_GATE : 0;
 	struct compiled *c;
 
+	ck_assert(interface_pattern_parse(STR("eth0"), &uplink));
+	strict.uplinks = &uplink;
+	strict.uplink_count = 1;
 	for (int off = 0; off < 2; off++) {
 		strict.settings.validate_sources = off == 0;
 		c = compile_options_of(NULL, &strict, WORLD NODES);

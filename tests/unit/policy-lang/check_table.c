@@ -158,6 +158,7 @@ static const struct {
     {SET_SAFE_OUT, "safe_out", 8, true},
     {SET_OWN6, "own6", 16, false},
     {SET_GATE_IF, "gate_if", 16, false},
+    {SET_UPLINK_IF, "uplink_if", 16, false},
     {SET_GATE4, "gate4", 4, false},
     {SET_KNOWN6, "known6", 16, false},
     {SET_RULES, "rules", 4, false},
