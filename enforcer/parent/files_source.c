@@ -85,6 +85,85 @@ forget_texts(struct files_source *s)
 	map_fini(&s->hashes);
 }
 
+/* ---- places ---- */
+
+static bool
+is_below(struct str name, const struct files_place *p)
+{
+	const struct str path = str_from(p->path);
+
+	return str_starts(name, path) &&
+	       (str_ends(path, STR("/")) ||
+		   (name.len > path.len && name.ptr[path.len] == '/'));
+}
+
+static bool
+has_files(const struct bundle *bundle, const struct files_place *p)
+{
+	for (size_t i = 0; i < bundle->count; i++) {
+		if (is_below(bundle->sources[i].name, p))
+			return true;
+	}
+	return false;
+}
+
+static void
+add_place(struct files_places *to, struct files_place place)
+{
+	to->list = xreallocarray(to->list, to->count + 1, sizeof(*to->list));
+	to->list[to->count++] = place;
+}
+
+static void
+forget_places(struct files_places *places)
+{
+	for (size_t i = 0; i < places->count; i++)
+		free(places->list[i].path);
+	free(places->list);
+	*places = (struct files_places){.list = NULL};
+}
+
+static void
+note_places(struct files_places *out, const struct bundle_place *places,
+    const struct bundle *bundle)
+{
+	forget_places(out);
+	for (const struct bundle_place *p = places; p != NULL; p = p->next) {
+		struct files_place place = {.device = p->device, .inode = p->inode};
+
+		place.path = xcalloc(1, p->path.len + 1);
+		memcpy(place.path, p->path.ptr, p->path.len);
+		place.had_files = has_files(bundle, &place);
+		add_place(out, place);
+	}
+}
+
+/* It had files, and neither is it there nor are there files at its path. */
+static bool
+is_lost(const struct files_place *was, const struct bundle_place *places,
+    const struct bundle *bundle)
+{
+	if (!was->had_files || has_files(bundle, was))
+		return false;
+	for (const struct bundle_place *p = places; p != NULL; p = p->next) {
+		if (str_is(p->path, was->path) && p->device == was->device &&
+		    p->inode == was->inode)
+			return false;
+	}
+	return true;
+}
+
+static const struct files_place *
+find_lost(const struct files_places *were, const struct bundle_place *places,
+    const struct bundle *bundle)
+{
+	for (size_t i = 0; i < were->count; i++) {
+		if (is_lost(&were->list[i], places, bundle))
+			return &were->list[i];
+	}
+	return NULL;
+}
+
 void
 files_source_init(struct files_source *s)
 {
@@ -97,8 +176,20 @@ files_source_fini(struct files_source *s)
 	if (s->bundle_fd >= 0)
 		(void)close(s->bundle_fd); /* only read from */
 	forget_texts(s);
+	forget_places(&s->places);
 	buf_free(&s->why);
 	files_source_init(s);
+}
+
+void
+files_source_follow(struct files_source *s, const struct files_source *was)
+{
+	for (size_t i = 0; i < was->places.count; i++) {
+		struct files_place place = was->places.list[i];
+
+		place.path = xstrdup(place.path);
+		add_place(&s->places, place);
+	}
 }
 
 static bool
@@ -135,24 +226,6 @@ log_warnings(struct arena *arena, const struct diag_list *diags)
 	}
 }
 
-static void
-find_place(const char *directory, struct files_place *out)
-{
-	struct stat st;
-
-	if (stat(directory, &st) != 0)
-		return; /* nor can it be read */
-	out->device = st.st_dev;
-	out->inode = st.st_ino;
-}
-
-/* Where another was that had files. */
-static bool
-is_in_place_of(const struct files_place *was, const struct files_place *is)
-{
-	return was->had_files && (was->device != is->device || was->inode != is->inode);
-}
-
 bool
 files_read_source(struct files_source *s, const char *directory)
 {
@@ -160,33 +233,33 @@ files_read_source(struct files_source *s, const char *directory)
 	struct diag_list diags;
 	struct err err = ERR_INIT;
 	struct buf why = {0};
-	struct files_place place = {0};
+	const struct bundle_place *places;
+	const struct files_place *lost;
 	struct bundle bundle;
 	uint8_t digest[32];
 	int fd = -1;
 	bool news = false;
 
 	diag_list_init(&diags, arena);
-	find_place(directory, &place);
-	if (!bundle_read_below(arena, directory, &diags, &bundle)) {
+	if (!bundle_read_below(arena, directory, &diags, &bundle, &places)) {
 		add_errors(&why, arena, &diags);
 		news = note_failure(s, &why);
 		goto out;
 	}
-	if (bundle.count == 0 && is_in_place_of(&s->place, &place)) {
+	lost = find_lost(&s->places, places, &bundle);
+	if (lost != NULL) {
 		buf_printf(&why,
 		    "%s: error: is another directory, which has no policy file: what "
 		    "was there goes on until it has one, which may say nothing "
 		    "[file-read]",
-		    directory);
+		    lost->path);
 		news = note_failure(s, &why);
 		goto out;
 	}
-	place.had_files = bundle.count != 0;
 	bundle_digest(&bundle, digest);
 	if (s->known && !s->edited && s->why.len == 0 && s->bundle_fd >= 0 &&
 	    memcmp(digest, s->digest, sizeof(digest)) == 0) {
-		s->place = place;
+		note_places(&s->places, places, &bundle);
 		goto out;
 	}
 	if (bundle_seal(&bundle, &fd, &err) != 0) {
@@ -196,7 +269,7 @@ files_read_source(struct files_source *s, const char *directory)
 	}
 	files_source_fini(s);
 	s->known = true;
-	s->place = place;
+	note_places(&s->places, places, &bundle);
 	s->bundle_fd = fd;
 	memcpy(s->digest, digest, sizeof(digest));
 	for (size_t i = 0; i < bundle.count; i++)
@@ -244,15 +317,40 @@ read_names(struct files_edit *e, const char *const *names, size_t count,
 	return bytes <= EDIT_MOST_BYTES;
 }
 
-/* True if no file would be left. */
 static bool
-takes_all(const struct files_source *s, const struct files_edit *e)
+is_there(const struct files_place *p)
 {
-	size_t known = 0;
+	struct stat st;
+
+	return stat(p->path, &st) == 0 && st.st_dev == p->device &&
+	       st.st_ino == p->inode;
+}
+
+/* Files that are gone because something is not mounted, or after which the place has none. */
+static bool
+takes_place(const struct files_source *s, const struct files_edit *e,
+    const struct files_place *p)
+{
+	size_t gone = 0, known = 0;
 
 	for (size_t i = 0; i < e->gone_count; i++)
-		known += map_get(&s->hashes, e->gone[i]) != NULL;
-	return e->changed.count == 0 && known != 0 && known == s->hashes.len;
+		gone +=
+		    is_below(e->gone[i], p) && map_get(&s->hashes, e->gone[i]) != NULL;
+	if (gone == 0)
+		return false;
+	for (size_t i = 0; i < s->hashes.len && known <= gone; i++)
+		known += is_below(s->hashes.entries[i].key, p);
+	return known == gone || !is_there(p);
+}
+
+static bool
+takes_some_place(const struct files_source *s, const struct files_edit *e)
+{
+	for (size_t i = 0; i < s->places.count; i++) {
+		if (takes_place(s, e, &s->places.list[i]))
+			return true;
+	}
+	return false;
 }
 
 /* Leaves out what is the same as before. */
@@ -272,6 +370,9 @@ note_edit(struct files_source *s, struct files_edit *e)
 			e->gone[kept++] = str_dup(e->arena, e->gone[i]);
 	}
 	e->gone_count = kept;
+	for (size_t i = 0; i < s->places.count; i++)
+		s->places.list[i].had_files |=
+		    has_files(&e->changed, &s->places.list[i]);
 }
 
 enum files_answer
@@ -284,9 +385,8 @@ files_read_edit(struct files_source *s, const char *const *names, size_t count,
 	*out = (struct files_edit){.arena = arena_new()};
 	diag_list_init(&diags, out->arena);
 	if (s->known && s->why.len == 0 && read_names(out, names, count, &diags) &&
-	    !takes_all(s, out)) {
+	    !takes_some_place(s, out)) {
 		note_edit(s, out);
-		s->place.had_files |= s->hashes.len != 0;
 		answer = out->changed.count + out->gone_count != 0 ? FILES_EDITED
 								   : FILES_SAME;
 	}
