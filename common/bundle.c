@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "common/limits.h"
@@ -31,6 +32,7 @@ struct reading {
 	bool stdin_read;
 	bool failed;
 	bool over; /* over a limit of the whole bundle, reported */
+	const struct bundle_place *places;
 };
 
 static struct loc
@@ -240,6 +242,27 @@ is_volume_link(int dir_fd, const char *name)
 	       memcmp(target, prefix, strlen(prefix)) == 0;
 }
 
+/* Of the descriptor that is read from: whatever is at the path a moment later. */
+static void
+note_place(struct reading *r, struct str path, int fd, unsigned depth)
+{
+	struct bundle_place *place;
+	struct statx st;
+
+	if (!r->directory ||
+	    statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &st) != 0 ||
+	    (depth != 0 && (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0))
+		return;
+	place = ARENA_NEW(r->arena, struct bundle_place);
+	*place = (struct bundle_place){
+	    .next = r->places,
+	    .path = str_dup(r->arena, path),
+	    .device = makedev(st.stx_dev_major, st.stx_dev_minor),
+	    .inode = st.stx_ino,
+	};
+	r->places = place;
+}
+
 static void read_directory(struct reading *r, struct str path, int fd, unsigned depth);
 
 static void
@@ -309,6 +332,7 @@ read_directory(struct reading *r, struct str path, int fd, unsigned depth)
 		(void)close(fd); /* only read from */
 		return;
 	}
+	note_place(r, path, fd, depth);
 	dir = fdopendir(fd);
 	if (dir == NULL) {
 		fail_sys(r, path, errno);
@@ -392,19 +416,17 @@ read_path(struct reading *r, const char *path)
 }
 
 static bool
-read_paths(const struct reading *how, const char *const *paths, size_t path_count,
+read_paths(struct reading *r, const char *const *paths, size_t path_count,
     struct bundle *out_bundle)
 {
-	struct reading r = *how;
-
-	for (size_t i = 0; i < path_count && !r.over; i++)
-		read_path(&r, paths[i]);
-	out_bundle->sources = ARENA_ARRAY(r.arena, r.count, struct source);
-	out_bundle->count = r.count;
-	if (r.count != 0)
-		memcpy(out_bundle->sources, r.sources, r.count * sizeof(*r.sources));
-	free(r.sources);
-	return !r.failed;
+	for (size_t i = 0; i < path_count && !r->over; i++)
+		read_path(r, paths[i]);
+	out_bundle->sources = ARENA_ARRAY(r->arena, r->count, struct source);
+	out_bundle->count = r->count;
+	if (r->count != 0)
+		memcpy(out_bundle->sources, r->sources, r->count * sizeof(*r->sources));
+	free(r->sources);
+	return !r->failed;
 }
 
 bool
@@ -418,12 +440,14 @@ bundle_read(struct arena *arena, const char *const *paths, size_t path_count,
 
 bool
 bundle_read_below(struct arena *arena, const char *directory, struct diag_list *diags,
-    struct bundle *out_bundle)
+    struct bundle *out_bundle, const struct bundle_place **out_places)
 {
 	struct reading r = {
 	    .arena = arena, .diags = diags, .lenient = true, .directory = true};
+	const bool ok = read_paths(&r, &directory, 1, out_bundle);
 
-	return read_paths(&r, &directory, 1, out_bundle);
+	*out_places = r.places;
+	return ok;
 }
 
 bool

@@ -7,12 +7,22 @@
 #ifndef COMMON_BUNDLE_H
 #define COMMON_BUNDLE_H
 
+#include <sys/types.h>
+
 #include "common/diag.h"
 #include "common/err.h"
 
 struct bundle {
 	struct source *sources; /* sorted by name within each path given */
 	size_t count;
+};
+
+/* A directory that was read, as the file system knows it. */
+struct bundle_place {
+	const struct bundle_place *next;
+	struct str path; /* as names of files in it begin */
+	dev_t device;
+	ino_t inode;
 };
 
 /*
@@ -30,9 +40,11 @@ MUST_CHECK bool bundle_read(struct arena *arena, const char *const *paths,
 /* For who goes on with what else there is: of a directory, and of files in one that was read so.
  * What cannot be read below the directory, or of these files, is a source all the same, whose text
  * says why (SOURCE_NOT_READ). Returns false where that is not one file's matter: of the
- * directory itself or one below it, or of limits of all together. */
+ * directory itself or one below it, or of limits of all together. *out_places: the directory
+ * itself, if it could be opened, and each below it where something is mounted. */
 MUST_CHECK bool bundle_read_below(struct arena *arena, const char *directory,
-    struct diag_list *diags, struct bundle *out_bundle);
+    struct diag_list *diags, struct bundle *out_bundle,
+    const struct bundle_place **out_places);
 MUST_CHECK bool bundle_read_files(struct arena *arena, const char *const *paths,
     size_t path_count, struct diag_list *diags, struct bundle *out_bundle);
 

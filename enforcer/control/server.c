@@ -11,6 +11,7 @@
 #define QUESTION_MS     10000               /* to ask it */
 #define FINISH_MS       10000               /* to read the answer's rest */
 #define UNREAD_BYTES    (64u * 1024 * 1024) /* that clients may leave lying */
+#define ROOTS_UNREAD    (16u * 1024 * 1024) /* of these, that no other user takes */
 
 union stream {
 	uv_handle_t handle;
@@ -32,7 +33,7 @@ struct server {
 	void *arg;
 	struct server_conn *conns;
 	size_t count;
-	size_t unread; /* bytes that wait, of all connections */
+	size_t unread, others_unread; /* bytes that wait, of all connections */
 	uint64_t last_id;
 	int domain;
 	bool freed;
@@ -86,14 +87,29 @@ on_handle_closed(uv_handle_t *handle)
 }
 
 static void
+count_unread(struct server_conn *conn, size_t bytes)
+{
+	conn->unread += bytes;
+	conn->server->unread += bytes;
+	conn->server->others_unread += conn->others ? bytes : 0;
+}
+
+static void
+forget_unread(struct server_conn *conn, size_t bytes)
+{
+	conn->unread -= bytes;
+	conn->server->unread -= bytes;
+	conn->server->others_unread -= conn->others ? bytes : 0;
+}
+
+static void
 close_conn(struct server_conn *conn)
 {
 	if (conn->closing)
 		return;
 	conn->closing = true;
 	conn->marked = false;
-	conn->server->unread -= conn->unread; /* on its way to be given back */
-	conn->unread = 0;
+	forget_unread(conn, conn->unread); /* on its way to be given back */
 	uv_close(&conn->stream.handle, on_handle_closed);
 	uv_close((uv_handle_t *)&conn->timer, on_handle_closed);
 }
@@ -178,10 +194,8 @@ on_sent(uv_write_t *request, int status)
 	struct sending *sending = request->data;
 	struct server_conn *conn = request->handle->data;
 
-	if (!conn->closing) {
-		conn->unread -= size_of(sending);
-		conn->server->unread -= size_of(sending);
-	}
+	if (!conn->closing)
+		forget_unread(conn, size_of(sending));
 	buf_free(&sending->data);
 	free(sending);
 	if (status < 0 ||
@@ -189,19 +203,23 @@ on_sent(uv_write_t *request, int status)
 		close_conn(conn);
 }
 
-/* However many clients do not read: who is furthest behind makes room. */
+/* However many clients do not read: who is furthest behind makes room; root's, only for what
+ * root's have taken. */
 static void
 make_room(struct server *s)
 {
-	struct server_conn *slowest = s->conns;
+	const bool others = s->others_unread > UNREAD_BYTES - ROOTS_UNREAD;
+	struct server_conn *slowest = NULL;
 
-	if (s->unread <= UNREAD_BYTES)
+	if (!others && s->unread <= UNREAD_BYTES)
 		return;
 	for (struct server_conn *c = s->conns; c != NULL; c = c->next) {
-		if (c->unread > slowest->unread)
+		if ((c->others || !others) &&
+		    (slowest == NULL || c->unread > slowest->unread))
 			slowest = c;
 	}
-	close_conn(slowest);
+	if (slowest != NULL)
+		close_conn(slowest);
 }
 
 void
@@ -217,8 +235,7 @@ server_send(struct server_conn *conn, struct str data)
 	sending = xcalloc(1, sizeof(*sending));
 	sending->request.data = sending;
 	buf_add_str(&sending->data, data);
-	conn->unread += size_of(sending);
-	conn->server->unread += size_of(sending);
+	count_unread(conn, size_of(sending));
 	piece = uv_buf_init(sending->data.data, (unsigned)sending->data.len);
 	if (uv_write(&sending->request, &conn->stream.stream, &piece, 1, on_sent) !=
 	    0) {

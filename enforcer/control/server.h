@@ -2,7 +2,8 @@
  * A small server for questions that fit into a few kilobytes: reads until the question is
  * complete, hands it to the handler, sends what the handler says, closes. For the
  * control socket and for metrics. Of more connections than it keeps, those that ask nothing
- * make room for new ones; of a UNIX socket some are kept free for root.
+ * make room for new ones, and those that read nothing for what is sent to others; of a UNIX socket
+ * some of both is kept free for root.
  */
 #ifndef ENFORCER_SERVER_H
 #define ENFORCER_SERVER_H

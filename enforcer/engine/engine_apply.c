@@ -385,6 +385,7 @@ engine_apply_step(struct engine *e)
 {
 	struct engine_apply *a = &e->apply;
 
+	engine_cut_decided(e); /* before the next change is on its way */
 	engine_edits_catch_up(e);
 	if (a->phase != APPLY_IDLE || e->stopping || !engine_kernel_connected(e))
 		return;

@@ -322,8 +322,6 @@ refused(struct engine *e, struct proc_reader *r, uint32_t op, uint32_t element)
 	    op < batch->count ? arena_printf(arena, "%u", (unsigned)op) : "none";
 
 	a->refusals++;
-	if (a->changed && a->refusal[0] == '\0')
-		engine_cut_want(e, true); /* what was judged by it meanwhile */
 	log_error("kernel-refused", "at=%s operation=%s set=%s detail=%s",
 	    log_quote(str_from(where)), number, set, log_quote(detail));
 	(void)snprintf(

@@ -33,6 +33,9 @@ struct engine_cut {
 	monotime_t seldom;           /* nor before this, unless it is to be soon */
 	struct arena *arena;         /* of one answer and of the connections to end */
 	struct engine_former former; /* of the list under way */
+	struct connection *found;    /* that are to be judged */
+	size_t found_count;
+	bool held; /* until it is known what is in force */
 	struct connection *ending;
 	struct nflog_packet *records; /* of them, with the rules that end them */
 	size_t ending_count;
@@ -95,6 +98,9 @@ void engine_cut_fini(struct engine *e);
 /* Policy has changed: connections are to be judged anew, as soon as they may; or, not so
  * `soon`, within a second or so: where workloads came or went, hardly any can be theirs. */
 void engine_cut_want(struct engine *e, bool soon);
+/* What is in force may be known now, where it was not; or the kernel role is gone. */
+void engine_cut_decided(struct engine *e);
+void engine_cut_disconnected(struct engine *e);
 /* Whether the address is still a workload's of this node in the kernel, although the model has
  * lost it; while a list is judged. */
 MUST_CHECK bool engine_cut_former_has(

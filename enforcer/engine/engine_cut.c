@@ -3,11 +3,13 @@
  * what conntrack knows, some at a time, so that commits and packets never wait; each is
  * judged as the table in force would judge its first packet; those that it would not let
  * begin are ended, and no others. The middle of what was ended is reset (table_midstream).
- * A change that waits, or that the kernel refuses, judges nothing: what was before it does.
+ * A change judges nothing before it is in force: while one is on its way what was listed waits
+ * for the answer, and while one waits, or is refused, what was before it judges.
  */
 #include <string.h>
 
 #include "common/log.h"
+#include "common/sorted.h"
 #include "enforcer/config/subtree.h"
 #include "enforcer/engine/engine_state.h"
 #include "policy-lang/model/fail_safe.h"
@@ -95,17 +97,23 @@ forget_former(struct engine_former *f)
 	*f = (struct engine_former){.arena = NULL};
 }
 
-/* What is on its way into the kernel is judged by already: it is asked again once it is there,
- * or refused. */
+/* Which of two the kernel has shows with its next answer. */
+static bool
+is_undecided(const struct engine_apply *a)
+{
+	const bool on_its_way = (a->phase == APPLY_AUDIT || a->phase == APPLY_SENT) &&
+				a->pending == a->current && !a->restoring;
+
+	return a->ahead && (on_its_way || a->again || a->former_lost);
+}
+
 static void
 look_up_former(struct engine *e)
 {
 	const struct engine_apply *a = &e->apply;
 	struct engine_former *f = &e->cut.former;
-	const bool comes =
-	    a->phase == APPLY_SENT && a->pending == a->current && !a->restoring;
 
-	if (!a->ahead || a->former_lost || comes) {
+	if (!a->ahead) {
 		forget_former(f);
 		return;
 	}
@@ -168,21 +176,37 @@ judge(const struct engine *e, const struct connection *c, bool at_destination)
 	return walk(e, &first);
 }
 
+/* The end whose policy denies. Numbers are those of what judged it. */
+static const struct workload *
+find_subject(const struct engine *e, const struct flows_record *record)
+{
+	const struct engine_former *f = &e->cut.former;
+	const struct table_rule_chain *rule =
+	    f->arena != NULL
+		? u32_find(record->packet.number, f->content.rule_chains,
+		      f->content.rule_chain_count, sizeof(*f->content.rule_chains))
+		: NULL;
+	struct flow_view view;
+
+	flow_view_make(&view, e->apply.current, record);
+	if (rule == NULL)
+		return view.subject;
+	return rule->dir == DIR_EGRESS ? view.src : view.dst;
+}
+
 /* Whether it is kept although it is denied, for the sake of the end whose policy does. */
 static bool
 keeps(const struct engine *e, const struct connection *c, const struct table_verdict *v,
     bool at_destination, struct nflog_packet *out_packet)
 {
 	struct flows_record record = {.count = 1};
-	struct flow_view view;
 
 	record.packet = engine_cut_record(
 	    c, v->number_count != 0 ? v->numbers[v->number_count - 1] : NUMBER_NONE);
 	record.packet.cut = true;
 	record.packet.at_destination = at_destination;
 	*out_packet = record.packet;
-	flow_view_make(&view, e->apply.current, &record);
-	return is_kept(e, view.subject);
+	return is_kept(e, find_subject(e, &record));
 }
 
 /* Conntrack has seen it from its middle on, where the node answers at a fail-safe port. */
@@ -317,30 +341,52 @@ ask_cut(struct engine *e)
 }
 
 static void
-judge_all(struct engine *e, const struct connection *list, size_t count)
+judge_found(struct engine *e)
 {
 	struct engine_cut *c = &e->cut;
 
-	c->ending = ARENA_ARRAY(c->arena, count, struct connection);
-	c->records = ARENA_ARRAY(c->arena, count, struct nflog_packet);
+	c->ending = ARENA_ARRAY(c->arena, c->found_count, struct connection);
+	c->records = ARENA_ARRAY(c->arena, c->found_count, struct nflog_packet);
 	c->ending_count = 0;
-	c->listed += count;
+	c->listed += c->found_count;
 	look_up_former(e);
-	for (size_t i = 0; i < count; i++) {
-		if (!is_forbidden(e, &list[i], &c->records[c->ending_count]))
+	for (size_t i = 0; i < c->found_count; i++) {
+		if (!is_forbidden(e, &c->found[i], &c->records[c->ending_count]))
 			continue;
-		engine_adopt_never(e, &list[i]);
-		c->ending[c->ending_count++] = list[i];
+		engine_adopt_never(e, &c->found[i]);
+		c->ending[c->ending_count++] = c->found[i];
 	}
+	if (c->ending_count != 0)
+		ask_cut(e);
+	else if (c->done)
+		finish(e, true);
+	else
+		ask_list(e);
+}
+
+void
+engine_cut_decided(struct engine *e)
+{
+	if (!e->cut.held || is_undecided(&e->apply))
+		return;
+	e->cut.held = false;
+	judge_found(e);
+}
+
+void
+engine_cut_disconnected(struct engine *e)
+{
+	if (!e->cut.held)
+		return;
+	e->cut.held = false;
+	finish(e, false); /* the rest of the list is gone with the kernel role */
 }
 
 static void
 on_list(struct engine *e, const struct proc_msg *answer, void *arg)
 {
 	struct engine_cut *c = &e->cut;
-	struct connection *list;
 	struct proc_reader r;
-	size_t count;
 	int code;
 
 	(void)arg; /* one question at a time */
@@ -352,7 +398,7 @@ on_list(struct engine *e, const struct proc_msg *answer, void *arg)
 	proc_reader_init(&r, answer);
 	code = (int)proc_get_u32(&r);
 	c->done = proc_get_u8(&r) != 0;
-	if (!connections_get(c->arena, &r, &list, &count)) {
+	if (!connections_get(c->arena, &r, &c->found, &c->found_count)) {
 		fail(e, STR("a malformed list"));
 		return;
 	}
@@ -360,13 +406,8 @@ on_list(struct engine *e, const struct proc_msg *answer, void *arg)
 		fail(e, proc_get_str(&r));
 		return;
 	}
-	judge_all(e, list, count);
-	if (c->ending_count != 0)
-		ask_cut(e);
-	else if (c->done)
-		finish(e, true);
-	else
-		ask_list(e);
+	c->held = true;
+	engine_cut_decided(e);
 }
 
 static void

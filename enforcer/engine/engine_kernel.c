@@ -181,6 +181,7 @@ lost(struct engine *e)
 	engine_flows_socket(e, -1); /* or the next role could not bind the group */
 	engine_names_socket(e, -1);
 	forget_questions(e);
+	engine_cut_disconnected(e);
 	engine_apply_disconnected(e);
 }
 

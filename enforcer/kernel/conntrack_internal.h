@@ -40,7 +40,8 @@ extern const struct conntrack_icmp conntrack_icmps[CONNTRACK_ICMPS];
 /* Begins a message of ctnetlink in `data`. */
 struct nlmsghdr *conntrack_begin(
     struct conntrack *c, void *data, uint16_t type, uint16_t flags, uint8_t family);
-/* Receives one part of a dump's answer. Returns 1 if more may come, 0 at the end. */
+/* Receives one part of a dump's answer. Returns 1 if more may come, 0 at the end; ERR_STALE, at
+ * the end, if what it lists has changed meanwhile. */
 MUST_CHECK int conntrack_receive_part(struct conntrack *c, int fd, uint32_t seq,
     int (*each)(const struct nlmsghdr *header, void *arg), void *arg, struct err *err);
 

@@ -10,6 +10,8 @@
 
 #include <linux/rtnetlink.h>
 
+#define TIMES_MOST 4 /* that addresses change while they are listed */
+
 static int
 address_attr(const struct nlattr *attr, void *arg)
 {
@@ -53,8 +55,8 @@ compare_addresses(const void *a, const void *b)
 	return ip_cmp(a, b);
 }
 
-int
-conntrack_read_own(struct conntrack *c, struct err *err)
+static int
+list_own(struct conntrack *c, struct err *err)
 {
 	_Alignas(struct nlmsghdr) char data[128];
 	struct nlmsghdr *header = mnl_nlmsg_put_header(data);
@@ -73,6 +75,18 @@ conntrack_read_own(struct conntrack *c, struct err *err)
 		rc = conntrack_receive_part(
 		    c, c->route_fd, header->nlmsg_seq, address_seen, c, err);
 	} while (rc > 0);
+	return rc;
+}
+
+int
+conntrack_read_own(struct conntrack *c, struct err *err)
+{
+	unsigned times = 0;
+	int rc;
+
+	do
+		rc = list_own(c, err);
+	while (rc == ERR_STALE && ++times < TIMES_MOST);
 	if (rc == 0 && c->own_count != 0)
 		qsort(c->own, c->own_count, sizeof(*c->own), compare_addresses);
 	return rc;

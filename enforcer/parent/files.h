@@ -51,11 +51,17 @@ MUST_CHECK int files_make_audit_directory(
 MUST_CHECK int files_find_user(const struct enforcer_config *c, uint32_t *out_uid,
     uint32_t *out_gid, struct err *err);
 
-/* Which directory had files when it was read last. */
+/* A source's directory as it was read last, or one below it where something was mounted. */
 struct files_place {
-	bool had_files;
+	char *path; /* on the heap */
 	dev_t device;
 	ino_t inode;
+	bool had_files; /* in it or below */
+};
+
+struct files_places {
+	struct files_place *list; /* on the heap */
+	size_t count;
 };
 
 /* What a directory says now. */
@@ -66,13 +72,14 @@ struct files_source {
 	struct map hashes;  /* of its files since then: by name, struct files_hash */
 	size_t unread;      /* of those, which could not be read */
 	bool edited;        /* some file is another than in the bundle */
-	struct files_place place;
+	struct files_places places;
 	struct buf why; /* "" or why it cannot be read */
 };
 
 /* Reads a directory again, as a whole. Returns true if that is news: another bundle, or another
- * reason why there is none. One without files in the place of another that had some is not
- * what was meant, as where a file system is not mounted: it cannot be read. */
+ * reason why there is none. Where the directory had files, or one below it that something was
+ * mounted at, and another without files is there, or none, it is not what was meant, as where a
+ * file system is not mounted: it cannot be read. */
 MUST_CHECK bool files_read_source(struct files_source *s, const char *directory);
 
 /* Some files of a directory that was read before. */
@@ -97,5 +104,7 @@ MUST_CHECK const char **files_unread(
     const struct files_source *s, struct arena *arena, size_t *out_count);
 void files_source_init(struct files_source *s);
 void files_source_fini(struct files_source *s);
+/* Another reader of the same directory begins, and knows where files were. */
+void files_source_follow(struct files_source *s, const struct files_source *was);
 
 #endif

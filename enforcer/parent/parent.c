@@ -160,31 +160,35 @@ keep_fixed(
 }
 
 /* Of a directory that may have been a source before. */
-static struct files_place
-place_of(const struct parent *p, const char *directory)
+static void
+follow_source(const struct parent *p, const char *directory, struct files_source *out)
 {
 	for (size_t i = 0; i < p->directory_count; i++) {
-		if (strcmp(p->directories[i], directory) == 0)
-			return p->source_files[p->directory_sources[i]].place;
+		if (strcmp(p->directories[i], directory) == 0) {
+			files_source_follow(
+			    out, &p->source_files[p->directory_sources[i]]);
+			return;
+		}
 	}
-	return (struct files_place){0};
 }
 
 static void
 watch_sources(struct parent *p)
 {
-	struct files_place places[ENFORCER_MAX_SOURCES] = {0};
+	struct files_source next[ENFORCER_MAX_SOURCES];
 
+	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++)
+		files_source_init(&next[i]);
 	for (size_t i = 0; i < p->config->source_count; i++) {
 		if (!p->config->sources[i].kubernetes)
-			places[i] = place_of(p, p->config->sources[i].directory);
+			follow_source(p, p->config->sources[i].directory, &next[i]);
 	}
 	sources_free(p->sources);
 	p->sources = NULL;
 	p->directory_count = 0;
 	for (size_t i = 0; i < ENFORCER_MAX_SOURCES; i++) {
 		files_source_fini(&p->source_files[i]);
-		p->source_files[i].place = places[i];
+		p->source_files[i] = next[i];
 	}
 	p->directories =
 	    ARENA_ARRAY(p->config_arena, p->config->source_count, const char *);

@@ -40,9 +40,11 @@ struct supervised {
 	monotime_t started;
 	uint64_t delay_ms;
 	uint32_t restarts;
-	bool ready;      /* ever: a role that never started will not start later */
-	bool answers;    /* this one has begun to read */
-	unsigned silent; /* times in a row that it did not answer MSG_PING */
+	bool ready;   /* ever: a role that never started will not start later */
+	bool answers; /* this one has begun to read */
+	/* Times in a row that it did not answer MSG_PING, or did; and how often it, or one
+	 * before it, was ended because it did not, since one did for long. */
+	unsigned silent, good, hangs;
 };
 
 /* A cluster that is a source: what its role was told. */

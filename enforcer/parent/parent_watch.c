@@ -8,20 +8,33 @@
 #include "common/log.h"
 
 #define WATCH_MS 10000
-/* In a row, without an answer: the longest that any of them does at a time takes seconds. */
-#define SILENT_MOST 6
+/* In a row, without an answer: what any of them does at a time takes seconds, on a machine with
+ * a processor to spare. Where it takes longer it would never be done: one that was ended because
+ * of it has twice the time when it begins again, until it has answered for long. */
+#define SILENT_MOST  6
+#define DOUBLED_MOST 4
+#define GOOD_MOST    60
 
 static void
 watch(struct parent *p, struct supervised *role)
 {
+	const unsigned patience = SILENT_MOST << role->hangs;
+
 	if (role->child.pid == 0 || !role->answers)
 		return;
-	if (role->silent == SILENT_MOST) {
-		log_error("role-hangs", "role=%s silent-s=%d",
-		    parent_role(role->id)->name, SILENT_MOST * WATCH_MS / 1000);
+	if (role->silent == patience) {
+		log_error("role-hangs", "role=%s silent-s=%u",
+		    parent_role(role->id)->name, patience * (WATCH_MS / 1000));
+		if (role->hangs < DOUBLED_MOST)
+			role->hangs++;
+		role->silent = 0; /* the kernel may be slow to let it end, too */
+		role->good = 0;
 		parent_end_role(role);
 		return;
 	}
+	role->good = role->silent == 0 ? role->good + 1 : 0;
+	if (role->good == GOOD_MOST)
+		role->hangs = role->good = 0;
 	role->silent++;
 	parent_send(p, role->id, MSG_PING, NULL, -1);
 }

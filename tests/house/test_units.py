@@ -27,6 +27,13 @@ def test_unit_that_restarts_is_not_given_up(unit):
         assert said.get("StartLimitIntervalSec") == "0" or 5 * int(said["RestartSec"]) > 10
 
 
+def test_enforcer_outlives_a_role_that_lacks_memory():
+    """The default of OOMPolicy is stop; and what enforces policy is not what is in the way."""
+    unit = (UNITS / "ringfence-enforcer.service").read_text()
+    assert re.search(r"^OOMPolicy=continue$", unit, re.M)
+    assert -1000 < int(re.search(r"^OOMScoreAdjust=(-\d+)$", unit, re.M)[1]) < 0
+
+
 def test_enforcer_sees_what_it_reads_of_proc():
     """In /proc/sys it reads whether bridges are filtered; what is not there counts as not."""
     code = (UNITS.parents[1] / "enforcer" / "cni" / "bridge.c").read_text()

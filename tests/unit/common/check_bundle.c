@@ -18,6 +18,7 @@ static char root[] = "/tmp/rf-bundle-XXXXXX";
 static struct arena *arena;
 static struct diag_list diags;
 static struct bundle bundle;
+static const struct bundle_place *places;
 static struct err err;
 
 static int
@@ -238,7 +239,7 @@ START_TEST(bundle_below_goes_on_past_what_is_unreadable)
 	write_file("lb/huge.yaml", "");
 	ck_assert_int_eq(truncate("lb/huge.yaml", LIMIT_FILE_BYTES + 1), 0);
 	write_file("lb/ok.yaml", "a: 1\n");
-	ck_assert(bundle_read_below(arena, "lb", &diags, &bundle));
+	ck_assert(bundle_read_below(arena, "lb", &diags, &bundle, &places));
 	ck_assert_uint_eq(bundle.count, 4);
 	ck_unreadable(
 	    0, "lb/a.yaml", "file-read: cannot be read: No such file or directory");
@@ -265,7 +266,8 @@ START_TEST(bundle_below_fails_when_the_directory_is_none)
 	write_file("nb-file", "a: 1\n");
 	ck_assert_int_eq(mkfifo("nb-fifo", 0600), 0);
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
-		ck_assert(!bundle_read_below(arena, paths[i], &diags, &bundle));
+		ck_assert(
+		    !bundle_read_below(arena, paths[i], &diags, &bundle, &places));
 		ck_assert_uint_eq(diags.errors, i + 1);
 	}
 	ck_first("file-read", "nb");
@@ -284,7 +286,7 @@ START_TEST(bundle_below_fails_when_entries_cannot_be_looked_at)
 	ck_assert_int_eq(chmod(root, 0755), 0);
 	ck_assert_int_eq(chmod("xb", 0444), 0);
 	ck_assert(user != 0 || seteuid(65534) == 0);
-	read = bundle_read_below(arena, "xb", &diags, &bundle);
+	read = bundle_read_below(arena, "xb", &diags, &bundle, &places);
 	ck_assert_int_eq(seteuid(user), 0);
 	ck_assert_int_eq(chmod("xb", 0755), 0);
 	ck_assert(!read);

@@ -4,9 +4,11 @@
 #include <check.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -186,11 +188,17 @@ START_TEST(file_that_cannot_be_read_is_unread_until_it_can_be)
 END_TEST
 
 static void
-make_policy(void)
+make_file(const char *name)
 {
-	FILE *policy = fopen(path, "w");
+	FILE *policy = fopen(name, "w");
 
 	ck_assert(policy != NULL && fclose(policy) == 0);
+}
+
+static void
+make_policy(void)
+{
+	make_file(path);
 }
 
 /* Whoever removes the last file wants nothing any more. */
@@ -246,6 +254,89 @@ START_TEST(directory_in_place_of_another_that_had_files_cannot_be_read)
 }
 END_TEST
 
+/* Of what is not mounted any more some files are asked for, before all else shows. */
+START_TEST(edit_in_place_of_another_directory_is_read_as_a_whole)
+{
+	const char *name = path;
+	char away[sizeof(path)], other[sizeof(path) + 16];
+	struct files_source source;
+	struct files_edit edit;
+
+	(void)snprintf(path, sizeof(path), "%s/policy.yaml", directory);  /* fits */
+	(void)snprintf(other, sizeof(other), "%s/other.yaml", directory); /* fits */
+	(void)snprintf(away, sizeof(away), "%s.away", directory);         /* fits */
+	files_source_init(&source);
+	make_policy();
+	make_file(other);
+	ck_assert(files_read_source(&source, directory));
+	ck_assert_int_eq(rename(directory, away), 0);
+	ck_assert_int_eq(mkdir(directory, 0700), 0);
+	ck_assert_int_eq(files_read_edit(&source, &name, 1, &edit), FILES_WHOLE);
+	ck_assert_int_eq(rmdir(directory), 0);
+	ck_assert_int_eq(rename(away, directory), 0);
+	(void)unlink(path);
+	ck_assert_int_eq(files_read_edit(&source, &name, 1, &edit), FILES_EDITED);
+	ck_assert_uint_eq(edit.gone_count, 1);
+	arena_free(edit.arena);
+	(void)unlink(other);
+	files_source_fini(&source);
+}
+END_TEST
+
+static void
+mount_at(const char *from, const char *to)
+{
+	ck_assert_int_eq(mount(from, to, NULL, MS_BIND, NULL), 0);
+}
+
+/* The directory is the same all the time; one below it is not. */
+START_TEST(files_of_what_was_mounted_below_are_not_gone)
+{
+	char below[sizeof(path)], from[sizeof(path)], mine[sizeof(path) + 16];
+	const char *name = mine;
+	struct files_source source, next;
+	struct files_edit edit;
+
+	ck_assert(
+	    unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0);
+	ck_assert_int_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	(void)snprintf(path, sizeof(path), "%s/policy.yaml", directory); /* these fit */
+	(void)snprintf(below, sizeof(below), "%s/below", directory);
+	(void)snprintf(from, sizeof(from), "%s.from", directory);
+	(void)snprintf(mine, sizeof(mine), "%s/mine.yaml", below);
+	ck_assert(mkdir(below, 0700) == 0 && mkdir(from, 0700) == 0);
+	make_policy();
+	mount_at(from, below);
+	make_file(mine);
+	files_source_init(&source);
+	ck_assert(files_read_source(&source, directory));
+	ck_assert_int_eq(umount2(below, 0), 0);
+	ck_assert_int_eq(files_read_edit(&source, &name, 1, &edit), FILES_WHOLE);
+	ck_assert(files_read_source(&source, directory));
+	ck_assert_uint_ne(source.why.len, 0);
+	ck_assert_ptr_nonnull(strstr(source.why.data, "/below: error"));
+	ck_assert_int_eq(rmdir(below), 0); /* nor is it meant so */
+	ck_assert(!files_read_source(&source, directory));
+	ck_assert_int_eq(mkdir(below, 0700), 0);
+	files_source_init(&next); /* as after SIGHUP */
+	files_source_follow(&next, &source);
+	files_source_fini(&source);
+	ck_assert(files_read_source(&next, directory));
+	ck_assert_uint_ne(next.why.len, 0);
+	mount_at(from, below);
+	ck_assert(files_read_source(&next, directory));
+	ck_assert_uint_eq(next.why.len, 0);
+	(void)unlink(mine); /* whoever does so while it is mounted means it */
+	ck_assert_int_eq(files_read_edit(&next, &name, 1, &edit), FILES_WHOLE);
+	ck_assert(files_read_source(&next, directory));
+	ck_assert_int_eq(umount2(below, 0), 0);
+	ck_assert(!files_read_source(&next, directory));
+	ck_assert_uint_eq(next.why.len, 0);
+	files_source_fini(&next);
+	ck_assert(rmdir(below) == 0 && rmdir(from) == 0);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -266,6 +357,8 @@ main(void)
 	tcase_add_test(tc, directory_that_has_lost_its_last_file_says_nothing);
 	tcase_add_loop_test(
 	    tc, directory_in_place_of_another_that_had_files_cannot_be_read, 0, 2);
+	tcase_add_test(tc, edit_in_place_of_another_directory_is_read_as_a_whole);
+	tcase_add_test(tc, files_of_what_was_mounted_below_are_not_gone);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

@@ -10,11 +10,24 @@
 
 #include "enforcer/parent/parent_state.h"
 
-#define TURNS 6 /* that may pass without an answer */
+#define TURNS  6  /* that may pass without an answer */
+#define ENOUGH 60 /* answers in a row */
 
 static struct parent *parent;
 static struct supervised *role;
 static struct proc_channel other; /* the role's end */
+
+static void
+start(void)
+{
+	role->child.pid = fork();
+	ck_assert_int_ge(role->child.pid, 0);
+	if (role->child.pid == 0) {
+		for (;;)
+			(void)pause();
+	}
+	role->silent = 0;
+}
 
 static void
 setup(void)
@@ -31,12 +44,7 @@ setup(void)
 	ck_assert_int_eq(
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds),
 	    0);
-	role->child.pid = fork();
-	ck_assert_int_ge(role->child.pid, 0);
-	if (role->child.pid == 0) {
-		for (;;)
-			(void)pause();
-	}
+	start();
 	proc_channel_init(&role->child.channel, fds[0]);
 	proc_channel_init(&other, fds[1]);
 	role->ready = role->answers = true;
@@ -101,6 +109,50 @@ START_TEST(role_that_has_not_begun_is_not_asked)
 }
 END_TEST
 
+/* As when one has ended and the next is there. */
+static void
+restart(void)
+{
+	ck_assert_int_eq(waitpid(role->child.pid, NULL, 0), role->child.pid);
+	start();
+}
+
+static void
+answer(unsigned turns)
+{
+	for (unsigned i = 0; i < turns; i++) {
+		turn(1);
+		role->silent = 0; /* as MSG_PONG does */
+	}
+}
+
+static void
+ck_is_ended_after(unsigned turns)
+{
+	(void)asked();
+	turn(turns);
+	ck_assert_uint_eq(asked(), turns);
+	turn(1);
+	ck_assert_uint_eq(asked(), 0);
+	restart();
+}
+
+/* What takes so long would never be done. */
+START_TEST(role_that_was_ended_has_twice_the_time_until_it_answers_for_long)
+{
+	static const unsigned times[] = {1, 2, 4, 8, 16, 16};
+
+	for (size_t i = 0; i < ARRAY_LEN(times); i++) {
+		answer(1);
+		ck_is_ended_after(times[i] * TURNS);
+	}
+	answer(ENOUGH - 2); /* and the turn after the last */
+	ck_is_ended_after(16 * TURNS);
+	answer(ENOUGH - 1);
+	ck_is_ended_after(TURNS);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -112,6 +164,8 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, role_that_does_not_answer_is_ended);
 	tcase_add_test(tc, role_that_has_not_begun_is_not_asked);
+	tcase_add_test(
+	    tc, role_that_was_ended_has_twice_the_time_until_it_answers_for_long);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);

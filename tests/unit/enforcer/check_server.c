@@ -201,6 +201,29 @@ START_TEST(others_leave_room_for_root)
 }
 END_TEST
 
+/* Nobody reads; root is furthest behind, and all together leave more than there is room for. */
+START_TEST(others_leave_root_what_it_has_not_read)
+{
+	static const size_t pieces[] = {15, 13, 13, 13, 13};
+	static char data[PIECE_BYTES];
+	size_t there = 0;
+
+	if (geteuid() != 0)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(pieces); i++)
+		(void)come(i == 0 ? 0 : 65534, true);
+	ck_assert_uint_eq(asked, ARRAY_LEN(pieces));
+	for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
+		for (size_t n = 0; n < pieces[i]; n++)
+			server_send(conns[i], (struct str){data, sizeof(data)});
+	}
+	for (size_t i = 0; i < ARRAY_LEN(pieces); i++)
+		there += server_find(server, ids[i]) != NULL;
+	ck_assert_ptr_nonnull(server_find(server, ids[0]));
+	ck_assert_uint_eq(there, ARRAY_LEN(pieces) - 1);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -213,6 +236,7 @@ main(void)
 	tcase_add_test(tc, what_waits_for_all_clients_is_bounded);
 	tcase_add_test(tc, who_asks_nothing_makes_room);
 	tcase_add_test(tc, others_leave_room_for_root);
+	tcase_add_test(tc, others_leave_root_what_it_has_not_read);
 	suite_add_tcase(s, tc);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

@@ -139,6 +139,50 @@ START_TEST(file_that_could_not_be_read_is_told_of_again)
 }
 END_TEST
 
+static unsigned
+most_events(void)
+{
+	FILE *file = fopen("/proc/sys/fs/inotify/max_queued_events", "r");
+	char text[32] = "";
+
+	ck_assert(file != NULL && fgets(text, sizeof(text), file) != NULL);
+	(void)fclose(file);
+	return (unsigned)strtoul(text, NULL, 10);
+}
+
+/* Of what the kernel has no room for it tells nothing but that. */
+START_TEST(directory_is_told_of_as_a_whole_when_events_were_lost)
+{
+	const char *const directories[] = {directory};
+	const unsigned most = most_events();
+	struct sources *sources;
+	char name[sizeof(directory) + 32];
+	int fds[2];
+
+	if (most > 100000)
+		return; /* it would take long */
+	for (unsigned i = 0; i < 2; i++) {
+		(void)snprintf(name, sizeof(name), "%s/.%u", directory, i);
+		fds[i] = open(name, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+		ck_assert_int_ge(fds[i], 0);
+	}
+	told = told_whole = 0;
+	sources_new(&loop, directories, 1, on_changed, NULL, &sources);
+	for (unsigned i = 0; i <= most; i++) /* two alike in a row were one */
+		ck_assert_int_eq(futimens(fds[i % 2], NULL), 0);
+	touch("lost.yaml");
+	(void)uv_run(&loop, UV_RUN_NOWAIT);
+	told = 0;
+	touch("after.yaml"); /* which alone is told otherwise */
+	while (told == 0)
+		(void)uv_run(&loop, UV_RUN_ONCE);
+	ck_assert_uint_eq(told_whole, 2);
+	sources_free(sources);
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+}
+END_TEST
+
 /* As when others have taken all that there are. */
 START_TEST(without_inotify_changes_are_seen_by_looking)
 {
@@ -172,6 +216,7 @@ main(void)
 	if (!sanitized)
 		tcase_add_test(tc, look_at_the_most_files_tells_what_has_changed_alone);
 	tcase_add_test(tc, file_that_could_not_be_read_is_told_of_again);
+	tcase_add_test(tc, directory_is_told_of_as_a_whole_when_events_were_lost);
 	tcase_add_test(tc, without_inotify_changes_are_seen_by_looking);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
