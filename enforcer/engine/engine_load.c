@@ -357,7 +357,7 @@ recompile_without(struct engine *e)
 	struct engine_load *l = &e->load;
 	struct program_recompiled *r = &l->recompiled;
 
-	if (r->ok || !program_set_aside(e->apply.current, &r->diags))
+	if (r->ok || !program_set_aside(e->apply.current, &r->diags, r->diags.first))
 		return false;
 	for (const struct diag *d = r->diags.first; d != NULL; d = d->next)
 		engine_log_diag(r->arena, d);

@@ -181,10 +181,12 @@ MUST_CHECK bool program_is_worn(const struct program *p);
 
 /* ---- what makes it too large (program_aside.c) ---- */
 
-/* Sets aside, in its model, the policies that `diags` say make the program too large: it can
- * then be compiled again. False: there is an error that is not of that kind, or it is of
- * policy at /, or of what is set aside already; nothing has changed. */
-MUST_CHECK bool program_set_aside(struct program *p, const struct diag_list *diags);
+/* Sets aside, in its model, the policies that errors (`first` and those that follow it) say
+ * make the program too large, and, told in `diags`, all policy of a tenant of whom some is set
+ * aside already: it can then be compiled again. False: there is none, but at /; nothing has
+ * changed. */
+MUST_CHECK bool program_set_aside(
+    struct program *p, struct diag_list *diags, const struct diag *first);
 /* All of them say again what they say, to be compiled anew. */
 void program_restore_asides(struct program *p);
 /* Whether one of the changes may make room for what is set aside: of the same tenant's

@@ -665,6 +665,65 @@ START_TEST(policy_that_makes_the_program_too_large_is_set_aside)
 }
 END_TEST
 
+#define ALLOWING(name, namespace, port)                                                \
+	"---\napiVersion: ringfence.dev/v1alpha1\nkind: Policy\n"                      \
+	"metadata: {name: " name                                                       \
+	", namespace: " namespace "}\n"                                                \
+				  "spec: {allow: {ingress: [{ports: [" port            \
+				  "/tcp]}]}}\n"
+
+/* Says that the program is too large by some policy, and sets that aside. */
+static bool
+sets_aside(const char *name, const char *and_name)
+{
+	struct program *p = engine->apply.current;
+	const struct model *m = live_model(p->real.live);
+	struct diag_list diags;
+
+	diag_list_init(&diags, p->arena);
+	for (size_t i = 0; i < m->policy_count; i++) {
+		if (str_is(m->policies[i]->name, name) ||
+		    str_is(m->policies[i]->name, and_name))
+			diag_say(&diags, CODE_PROGRAM_TOO_LARGE, m->policies[i]->loc,
+			    "too large");
+	}
+	return program_set_aside(p, &diags, diags.first);
+}
+
+/* Their names, in order. */
+static const char *
+aside(void)
+{
+	const struct model *m = live_model(engine->apply.current->real.live);
+	const char *names = "";
+
+	for (size_t i = 0; i < m->policy_count; i++) {
+		if (m->policies[i]->said != NULL)
+			names = arena_printf(engine->apply.current->arena, "%s %.*s",
+			    names, STR_ARG(m->policies[i]->name));
+	}
+	return names;
+}
+
+START_TEST(tenant_who_has_too_much_again_is_set_aside_whole)
+{
+	put_in_force(ALLOWING("a1", "/a", "1") ALLOWING("a2", "/a", "2") ALLOWING(
+	    "a3", "/a/deep", "3") ALLOWING("b", "/b", "4") ALLOWING("top", "/", "5"));
+	ck_assert(!sets_aside("top", ""));
+	ck_assert_str_eq(aside(), "");
+	ck_assert(sets_aside("top", "a1"));
+	ck_assert_str_eq(aside(), " a1");
+	ck_assert(sets_aside("b", "top"));
+	ck_assert_str_eq(aside(), " a1 b");
+	ck_assert(sets_aside("a1", ""));
+	ck_assert_str_eq(aside(), " a1 a2 a3 b");
+	ck_assert(!sets_aside("a1", "top"));
+	program_restore_asides(engine->apply.current);
+	ck_assert(sets_aside("a2", ""));
+	ck_assert_str_eq(aside(), " a2");
+}
+END_TEST
+
 int
 main(void)
 {
@@ -697,6 +756,7 @@ main(void)
 	tcase_add_loop_test(
 	    tc, policy_that_makes_the_program_too_large_is_set_aside, 0, 2);
 	tcase_add_loop_test(tc, what_is_set_aside_says_what_is_in_force, 0, 2);
+	tcase_add_test(tc, tenant_who_has_too_much_again_is_set_aside_whole);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
