@@ -124,9 +124,20 @@ program_set_aside(struct program *p, struct diag_list *diags, const struct diag 
 	return any;
 }
 
+bool
+program_has_asides(const struct program *p)
+{
+	const struct program_aside *a = p->asides;
+
+	while (a != NULL && a->restored)
+		a = a->next;
+	return a != NULL;
+}
+
 void
 program_restore_asides(struct program *p)
 {
+	p->asides_due = DUE_NOTHING;
 	for (struct program_aside *a = p->asides; a != NULL; a = a->next) {
 		if (!a->restored)
 			policy_restore(a->policy);
@@ -147,13 +158,48 @@ frees(const struct program *p, const struct compile_change *c)
 	       is_tenants(p->asides, ns_tenant(c->workload_before->ns));
 }
 
-bool
-program_frees_asides(
-    const struct program *p, const struct compile_change *changes, size_t count)
+static bool
+any_frees(const struct program *p, const struct compile_change *changes, size_t count)
 {
-	for (size_t i = 0; p->asides != NULL && i < count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		if (frees(p, &changes[i]))
 			return true;
+	}
+	return false;
+}
+
+static void
+hold(struct program *p, const struct compile_change *c, struct diag_list *diags)
+{
+	struct policy *policy = (struct policy *)(uintptr_t)c->policy_after;
+
+	if (policy == NULL || policy->said != NULL ||
+	    !is_tenants(p->asides, ns_tenant(policy->level)))
+		return;
+	diag_say(diags, CODE_PROGRAM_TOO_LARGE, policy->loc,
+	    "the program of node %.*s was too large by policy of /%.*s: this waits "
+	    "until it "
+	    "is compiled anew",
+	    STR_ARG(p->options.node), STR_ARG(ns_tenant(policy->level)));
+	set_aside(p, policy);
+}
+
+bool
+program_see_changes(struct program *p, const struct compile_change *changes,
+    size_t count, struct diag_list *diags)
+{
+	bool own;
+
+	if (!program_has_asides(p) || count == 0)
+		return false;
+	own = any_frees(p, changes, count);
+	if (own && !p->asides_wait)
+		return true;
+	if (own || p->asides_due == DUE_NOTHING)
+		p->asides_due = own ? DUE_OWN : DUE_OTHERS;
+	for (size_t i = 0; i < count; i++) {
+		if (changes[i].kind == CHANGE_POLICY)
+			hold(p, &changes[i], diags);
 	}
 	return false;
 }
