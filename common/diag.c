@@ -60,6 +60,17 @@ diag_wants(const struct diag_list *list, enum diag_severity severity, const char
 	return list->wants == NULL || list->wants(list->wants_ctx, severity, code, loc);
 }
 
+/* Errors are decided by: they have a limit to themselves, however much is warned of before. */
+static bool
+is_full(const struct diag_list *list, enum diag_severity severity)
+{
+	const unsigned errors = list->errors - list->dropped_errors;
+	const unsigned all =
+	    list->errors + list->warnings + list->notes - list->dropped;
+
+	return (severity == DIAG_ERROR ? errors : all - errors) >= LIMIT_DIAGS;
+}
+
 struct diag *
 diag_add(struct diag_list *list, enum diag_severity severity, const char *code,
     struct loc loc, const char *fmt, ...)
@@ -72,10 +83,10 @@ diag_add(struct diag_list *list, enum diag_severity severity, const char *code,
 		list->scratch = (struct diag){.severity = severity, .msg = ""};
 		return &list->scratch;
 	}
-	if (list->errors + list->warnings + list->notes - list->dropped >=
-	    LIMIT_DIAGS) {
+	if (is_full(list, severity)) {
 		(*count)++;
 		list->dropped++;
+		list->dropped_errors += severity == DIAG_ERROR;
 		list->scratch = (struct diag){.severity = severity, .msg = ""};
 		return &list->scratch;
 	}
@@ -203,9 +214,9 @@ rank_source(const struct source **sources, size_t *count, const struct source *s
 void
 diag_sort(struct diag_list *list)
 {
-	/* The list is bounded by LIMIT_DIAGS, so both arrays are small. */
-	const struct source **sources = xcalloc(LIMIT_DIAGS, sizeof(struct source *));
-	struct ranked *ranked = xcalloc(LIMIT_DIAGS, sizeof(*ranked));
+	const size_t most = 2 * (size_t)LIMIT_DIAGS; /* see is_full */
+	const struct source **sources = xcalloc(most, sizeof(struct source *));
+	struct ranked *ranked = xcalloc(most, sizeof(*ranked));
 	size_t count = 0, source_count = 0;
 
 	for (struct diag *d = list->first; d != NULL; d = d->next) {

@@ -70,6 +70,7 @@ struct diag_list {
 	unsigned warnings;
 	unsigned notes;
 	unsigned dropped;
+	unsigned dropped_errors; /* of those */
 	/* True of what is to be kept: the rest is neither kept nor counted. NULL: everything. */
 	bool (*wants)(
 	    void *ctx, enum diag_severity severity, const char *code, struct loc loc);
@@ -83,7 +84,8 @@ MUST_CHECK bool diag_wants(const struct diag_list *list, enum diag_severity seve
     const char *code, struct loc loc);
 
 /* Appends one; returns it so that a hint or a note can be added. Beyond
- * LIMIT_DIAGS it is counted and a scratch record is returned, never NULL; so for what is not wanted.
+ * LIMIT_DIAGS errors, or as many others, it is counted and a scratch record is returned, never
+ * NULL; so for what is not wanted.
  * `code` is borrowed for ever (a literal). */
 struct diag *diag_add(struct diag_list *list, enum diag_severity severity,
     const char *code, struct loc loc, const char *fmt, ...) PRINTF_LIKE(5, 6);

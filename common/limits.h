@@ -13,7 +13,7 @@
 #define LIMIT_DOC_DEPTH        64u       /* nesting of a YAML or JSON document */
 #define LIMIT_DOC_NODES        50000000u /* nodes of one file, aliases expanded */
 #define LIMIT_DOC_ALIAS_NODES  100000u   /* nodes that aliases may add */
-#define LIMIT_DIAGS            1000u     /* diagnostics kept; the rest is counted */
+#define LIMIT_DIAGS            1000u     /* errors, and others; the rest is counted */
 #define LIMIT_DIAG_TEXT_BYTES  4096u     /* one message; its middle is left out */
 #define LIMIT_PATH_BYTES       1024u     /* a namespace path */
 #define LIMIT_PATH_DEPTH       16u       /* levels below / */

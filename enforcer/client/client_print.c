@@ -126,9 +126,11 @@ print_sources(const json_t *sources)
 		print_kinds(json_object_get(source, "kinds"));
 		json_array_foreach(json_object_get(source, "badFiles"), j, file)
 		{
-			(void)printf(
-			    "bad file:   %s since %s; what it said before goes on\n",
-			    text_of(file, "file"), text_of(file, "since"));
+			(void)printf("bad file:   %s since %s; what it %s\n",
+			    text_of(file, "file"), text_of(file, "since"),
+			    json_is_true(json_object_get(file, "closed"))
+				? "governs is closed"
+				: "said before goes on");
 		}
 	}
 }

@@ -86,6 +86,7 @@ add_source(struct buf *out, const struct engine *e, size_t index)
 		add_member(out, "file", f->name);
 		add_time(out, "since", f->since);
 		add_number(out, "errorCount", f->total);
+		add_bool(out, "closed", f->closed || f->excess);
 		buf_add_char(out, '}');
 	}
 	buf_add_char(out, ']');

@@ -98,7 +98,8 @@ engine_edits_announced(struct engine *e)
 bool
 engine_edits_wait(const struct engine *e)
 {
-	return e->edits.count != 0 || e->edits.announced || engine_names_wait(e);
+	return e->edits.count != 0 || e->edits.announced || engine_names_wait(e) ||
+	       engine_asides_are_due(e);
 }
 
 /* Why nothing can be put into the program in force; NULL: it can, or will be. */
@@ -254,6 +255,19 @@ follow(struct engine *e, enum program_answer answer, const struct compile_delta 
 	}
 }
 
+/* Policy that is set aside until that is found out again. */
+static void
+tell_excess(struct engine *e, const struct diag_list *diags)
+{
+	if (diags->errors == 0)
+		return;
+	engine_refused_excess(e, e->apply.current, diags);
+	for (size_t i = 0; i < e->settings.source_count; i++) {
+		if (e->sources[i].state != SOURCE_UNREADABLE)
+			engine_source_judged(e, i);
+	}
+}
+
 /* What was read, in the program in force. */
 static void
 commit(struct engine *e, struct program_edit *edit)
@@ -272,6 +286,7 @@ commit(struct engine *e, struct program_edit *edit)
 	}
 	clear_queue(&e->edits);
 	log_diags(&diags);
+	tell_excess(e, &diags);
 	follow(e, answer, &delta, arrived);
 }
 
@@ -319,6 +334,15 @@ take_names(struct engine *e)
 	return answer != PROGRAM_SAME;
 }
 
+/* Changes that may make room for what is set aside. */
+static void
+take_asides(struct engine *e)
+{
+	const struct compile_delta delta = {.anew = true};
+
+	follow(e, PROGRAM_COMPILES, &delta, monotime_now());
+}
+
 /* Files that were edited; false: nothing began. */
 static bool
 take_files(struct engine *e)
@@ -349,9 +373,14 @@ engine_edits_take(struct engine *e)
 	    a->current == NULL || a->current->skeleton || !a->table_known || a->ahead)
 		return false;
 	e->edits.held = false;
+	a->current->asides_wait = engine_asides_wait(e);
 	/* Somebody waits for these. */
 	began = e->edits.announced && take_announced(e);
 	began = began || take_names(e);
+	if (!began && engine_asides_are_due(e)) {
+		take_asides(e);
+		began = true;
+	}
 	if (!began && e->edits.count == 0)
 		return false;
 	if (!began && program_is_worn(a->current)) {

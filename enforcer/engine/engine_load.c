@@ -291,8 +291,10 @@ finish_run(struct engine *e, struct program *p)
 {
 	log_diags(&e->load, p);
 	engine_refused_settle(e);
-	if (p->ok)
+	if (p->ok) {
 		engine_refused_excess(e, p, &p->diags);
+		engine_asides_found(e, p);
+	}
 	note_states(e, p);
 	e->load.loads++;
 	e->edits.wholes++;
@@ -357,7 +359,7 @@ recompile_without(struct engine *e)
 	struct engine_load *l = &e->load;
 	struct program_recompiled *r = &l->recompiled;
 
-	if (r->ok || !program_set_aside(e->apply.current, &r->diags))
+	if (r->ok || !program_set_aside(e->apply.current, &r->diags, r->diags.first))
 		return false;
 	for (const struct diag *d = r->diags.first; d != NULL; d = d->next)
 		engine_log_diag(r->arena, d);
@@ -378,6 +380,8 @@ finish_recompile(struct engine *e)
 		return;
 	l->recompiles = false;
 	l->unfit = !r->ok;
+	if (r->ok && l->looks)
+		engine_asides_found(e, e->apply.current);
 	if (r->ok) {
 		for (size_t i = 0; i < e->settings.source_count; i++) {
 			if (e->sources[i].state != SOURCE_UNREADABLE)
@@ -538,6 +542,8 @@ engine_load_tick(struct engine *e)
 {
 	if (e->load.starved)
 		start_run(e);
+	if (engine_asides_are_due(e))
+		engine_apply_step(e);
 }
 
 static bool
@@ -559,8 +565,11 @@ engine_load_recompile(struct engine *e, monotime_t arrived)
 {
 	struct engine_load *l = &e->load;
 
-	program_restore_asides(e->apply.current);
-	engine_refused_excess_over(e);
+	l->looks = !engine_asides_wait(e);
+	if (l->looks) {
+		program_restore_asides(e->apply.current);
+		engine_refused_excess_over(e);
+	}
 	l->taken = arrived;
 	l->began = monotime_now();
 	if (start_recompile(e))

@@ -51,13 +51,16 @@ struct engine_load {
 	struct program *result;
 	bool
 	    recompiles; /* the run does: the model in force, which an edit has changed */
+	bool looks;     /* the same: it finds out again what is set aside */
 	struct program_recompiled recompiled;
 	bool
 	    behind; /* what is in force is not what the sources say: they are refused */
 	bool unfit; /* what current's model says could not be compiled */
-	monotime_t arrived;       /* the first that no run has taken yet; 0: none */
-	monotime_t taken;         /* the first that the run has taken */
-	monotime_t began;         /* when the run did, however often it is done again */
+	monotime_t arrived; /* the first that no run has taken yet; 0: none */
+	monotime_t taken;   /* the first that the run has taken */
+	monotime_t began;   /* when the run did, however often it is done again */
+	/* What is set aside has been found out: when that may be done again. */
+	monotime_t look_own, look_others;
 	uint64_t loads, failures; /* counters */
 	uint64_t warnings_hash;   /* of those that were told last */
 	/* Of a run that is done again (engine_refuse.c): */
@@ -135,7 +138,8 @@ void engine_source_readable(struct engine *e, size_t index);
 void engine_source_edited(struct engine *e, const struct queued_edit *edit);
 /* What is in force follows by loading all of them. */
 void engine_load_whole(struct engine *e);
-/* A load that could not be started for want of descriptors is tried again. */
+/* A load that could not be started for want of descriptors is tried again; what waited for its
+ * time is done. */
 void engine_load_tick(struct engine *e);
 /* The model of the program in force has changed: it is to be compiled anew. */
 void engine_load_recompile(struct engine *e, monotime_t arrived);
@@ -169,6 +173,15 @@ MUST_CHECK bool engine_edits_wait(const struct engine *e);
 /* Reads what is queued and changes the program in force, if that can be done now: then
  * engine_apply_changed is called, or a run of the loader begins. False: nothing began. */
 MUST_CHECK bool engine_edits_take(struct engine *e);
+
+/* ---- engine_aside.c ---- */
+
+/* A run has found out what of the program is set aside: notes when another may. */
+void engine_asides_found(struct engine *e, const struct program *p);
+/* Whether none may yet: what is set aside stays so. */
+MUST_CHECK bool engine_asides_wait(const struct engine *e);
+/* Whether changes that waited for it are to be compiled anew with everything. */
+MUST_CHECK bool engine_asides_are_due(const struct engine *e);
 
 /* ---- engine_refuse.c ---- */
 

@@ -150,6 +150,7 @@ load_side(struct program *p, struct program_side *side,
     struct diag_list *diags)
 {
 	monotime_t start = monotime_now(), loaded;
+	struct diag **found;
 
 	side->live = live_load(p->arena, &p->bundle, options, reading, diags);
 	loaded = monotime_now();
@@ -158,10 +159,12 @@ load_side(struct program *p, struct program_side *side,
 		p->loaded = loaded;
 	if (side->live == NULL)
 		return false;
-	do
+	do {
+		found = diags->first != NULL ? diags->tail : &diags->first;
 		side->state =
 		    compile_state_new(live_model(side->live), &p->options, diags);
-	while (side == &p->real && side->state == NULL && program_set_aside(p, diags));
+	} while (side == &p->real && side->state == NULL &&
+		 program_set_aside(p, diags, *found));
 	if (side->state != NULL)
 		program_take_chains(side);
 	p->compile_us += monotime_since(loaded, monotime_now()) / 1000;

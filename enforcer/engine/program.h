@@ -13,6 +13,13 @@
 #include "policy-lang/live/live.h"
 #include "policy-lang/table/table_walk.h"
 
+/* Which changes of what there is may make room for policy that is set aside. */
+enum program_due {
+	DUE_NOTHING,
+	DUE_OTHERS, /* others' than of the tenants that it is of */
+	DUE_OWN,
+};
+
 /* A model, and the node's table as it follows from it. */
 struct program_side {
 	struct live *live; /* NULL: there is none */
@@ -50,6 +57,8 @@ struct program {
 	struct node node;       /* this one, as far as no document speaks of it */
 	size_t local_workloads;
 	struct program_aside *asides; /* program_aside.c; NULL: there are none */
+	bool asides_wait; /* set by the engine: they are not found out again */
+	enum program_due asides_due; /* changes since they were found out */
 	/* Set by the engine: */
 	uint64_t
 	    number; /* 1 is the first that this process put in force; 0 a skeleton */
@@ -181,16 +190,20 @@ MUST_CHECK bool program_is_worn(const struct program *p);
 
 /* ---- what makes it too large (program_aside.c) ---- */
 
-/* Sets aside, in its model, the policies that `diags` say make the program too large: it can
- * then be compiled again. False: there is an error that is not of that kind, or it is of
- * policy at /, or of what is set aside already; nothing has changed. */
-MUST_CHECK bool program_set_aside(struct program *p, const struct diag_list *diags);
+/* Sets aside, in its model, the policies that errors (`first` and those that follow it) say
+ * make the program too large, and, told in `diags`, all policy of a tenant of whom some is set
+ * aside already: it can then be compiled again. False: there is none, but at /; nothing has
+ * changed. */
+MUST_CHECK bool program_set_aside(
+    struct program *p, struct diag_list *diags, const struct diag *first);
+MUST_CHECK bool program_has_asides(const struct program *p);
 /* All of them say again what they say, to be compiled anew. */
 void program_restore_asides(struct program *p);
-/* Whether one of the changes may make room for what is set aside: of the same tenant's
- * policy, or of a workload of his here. */
-MUST_CHECK bool program_frees_asides(
-    const struct program *p, const struct compile_change *changes, size_t count);
+/* Changes of the model, before they are compiled. True: what is set aside is to be found out
+ * again. While that waits (asides_wait), policy of the same tenants that comes is set aside as
+ * well, told in `diags`. */
+MUST_CHECK bool program_see_changes(struct program *p,
+    const struct compile_change *changes, size_t count, struct diag_list *diags);
 /* Frees what nothing refers to any more: for program_sweep; and all of it. */
 void program_sweep_asides(struct program *p);
 void program_free_asides(struct program *p);

@@ -111,10 +111,12 @@ advance(struct program *p, struct program_side *side, struct arena *arena,
     const struct compile_change *changes, size_t count, struct diag_list *diags,
     struct compile_delta *out_delta)
 {
+	const bool frees =
+	    side == &p->real && program_see_changes(p, changes, count, diags);
+
 	compile_state_advance(side->state, arena, live_model(side->live), changes,
 	    count, diags, out_delta);
-	if (!out_delta->anew && side == &p->real &&
-	    program_frees_asides(p, changes, count))
+	if (!out_delta->anew && frees)
 		compile_delta_make_anew(out_delta);
 	if (out_delta->anew)
 		return PROGRAM_COMPILES;

@@ -13,7 +13,9 @@ add_edits(const struct engine_edits *x, struct buf *out)
 	prometheus_add(out, "ringfence_edits_total", "counter",
 	    "Files that were changed one by one.", x->files);
 	prometheus_add(out, "ringfence_edits_refused_total", "counter",
-	    "Files that were changed and are refused: what they said before goes on.",
+	    "Files that were changed and are refused: what they said before goes on, "
+	    "or "
+	    "what they govern is closed.",
 	    x->refused);
 	prometheus_head(out, "ringfence_compiles_total", "counter",
 	    "What changes took: the elements that they touch, the node's program anew, "
@@ -50,7 +52,9 @@ add_sources(const struct engine *e, struct buf *out)
 		buf_printf(out, "\"} %u\n", e->sources[i].error_total);
 	}
 	prometheus_head(out, "ringfence_source_bad_files", "gauge",
-	    "Files of the source that are refused: what they said before goes on.");
+	    "Files of the source that are refused: what they said before goes on, or "
+	    "what "
+	    "they govern is closed.");
 	for (size_t i = 0; i < e->settings.source_count; i++) {
 		buf_add_cstr(out, "ringfence_source_bad_files{directory=\"");
 		prometheus_add_value(out, e->settings.sources[i].directory);

@@ -3,16 +3,12 @@
 #include <stdlib.h>
 
 #include "common/limits.h"
+#include "policy-lang/compile/compile_cutters.h"
 #include "policy-lang/compile/compile_excess.h"
-
-/* Networks are listed by the hundred, ports hardly ever: so many classes weigh as much as one
- * cell of a class. */
-#define CUTS_PER_CELL 16
 
 struct account {
 	struct str tenant; /* "": policy at /, of who administers all; has no limit */
 	uint64_t count;
-	size_t cuts[DIRECTION_COUNT]; /* classes that are there because of him */
 	bool over;
 };
 
@@ -20,6 +16,7 @@ struct account {
 struct share {
 	const struct policy *policy;
 	struct account *account;
+	uint32_t tenants[DIRECTION_COUNT]; /* as the cutters number him */
 	uint64_t count;
 };
 
@@ -32,8 +29,7 @@ struct budget {
 	struct table64 by_number; /* -> their place in share_of_number */
 	uint32_t *share_of_number;
 	uint32_t number_count, number_cap;
-	uint32_t nobody;                    /* the share of what is no policy's */
-	uint32_t *cutters[DIRECTION_COUNT]; /* class -> the share of who cut it out */
+	struct cutters *cutters[DIRECTION_COUNT];
 };
 
 static struct account *
@@ -62,25 +58,13 @@ share_of(struct budget *b, const struct policy *policy)
 		b->share_cap = b->share_cap == 0 ? 64 : 2 * b->share_cap;
 		b->shares = xreallocarray(b->shares, b->share_cap, sizeof(*b->shares));
 	}
-	b->shares[b->share_count++] =
-	    (struct share){.policy = policy, .account = account_of(b, policy)};
+	b->shares[b->share_count++] = (struct share){
+	    .policy = policy,
+	    .account = account_of(b, policy),
+	    .tenants = {cutters_tenant(b->cutters[0], policy),
+		cutters_tenant(b->cutters[1], policy)},
+	};
 	return at;
-}
-
-static void
-find_cutters(struct budget *b, const struct side *s)
-{
-	const struct classes *classes = s->classes;
-
-	b->cutters[s->dir] = ARENA_ARRAY(b->arena, classes->count, uint32_t);
-	for (size_t i = 0; i < classes->count; i++) {
-		const struct peer_set *set = excess_cutter(s, &classes->items[i]);
-		const uint32_t share =
-		    share_of(b, set->rule != NULL ? set->rule->policy : NULL);
-
-		b->cutters[s->dir][i] = share;
-		b->shares[share].account->cuts[s->dir]++;
-	}
 }
 
 void
@@ -92,12 +76,34 @@ budget_begin(struct compiler *c)
 		return;
 	b = c->budget = xcalloc(1, sizeof(*b));
 	b->arena = c->scratch;
-	b->nobody = share_of(b, NULL);
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++)
-		find_cutters(b, &c->sides[d]);
+		b->cutters[d] = cutters_of_classes(&c->sides[d]);
 }
 
-static struct share *
+static const struct policy *
+policy_of_entry(const struct side *s, const struct profile_entry *e)
+{
+	if (e->kind == ENTRY_RULE)
+		return s->rules[e->rule].rule->policy;
+	return e->kind == ENTRY_ISOLATE ? chains_policy(s->c, e->number) : NULL;
+}
+
+uint32_t
+budget_owner(const struct walker *w)
+{
+	struct budget *b = w->s->c->budget;
+
+	for (size_t i = 0; b != NULL && i < w->profile->count; i++) {
+		const struct policy *policy =
+		    policy_of_entry(w->s, &w->profile->entries[i]);
+
+		if (policy != NULL && policy->level->depth != 0)
+			return share_of(b, policy);
+	}
+	return b != NULL ? share_of(b, NULL) : 0;
+}
+
+static uint32_t
 share_of_number(struct compiler *c, uint32_t number)
 {
 	struct budget *b = c->budget;
@@ -112,24 +118,43 @@ share_of_number(struct compiler *c, uint32_t number)
 		b->share_of_number[b->number_count++] =
 		    share_of(b, chains_policy(c, number));
 	}
-	return &b->shares[b->share_of_number[at]];
+	return b->share_of_number[at];
+}
+
+/* Because of whom it is there, who has the number's share or another. */
+static uint32_t
+share_of_cause(const struct walker *w, unsigned family, const struct class_info *class,
+    uint32_t number)
+{
+	const struct side *s = w->s;
+	struct budget *b = s->c->budget;
+	const struct cutters *cutters = b->cutters[s->dir];
+	const uint32_t at = share_of_number(s->c, number);
+	uint32_t who;
+
+	if (class == NULL) /* what nothing decides somebody has passed on */
+		return b->shares[at].policy == NULL ? w->owner : at;
+	who = cutters_blame(cutters, (uint32_t)(class - s->classes->items), family,
+	    b->shares[w->owner].tenants[s->dir], w->cells.count);
+	return who == 0 || who == b->shares[at].tenants[s->dir]
+		   ? at
+		   : share_of(b, cutters_policy(cutters, class, who));
 }
 
 bool
-budget_take(struct side *s, const struct class_info *class, size_t cells,
-    uint32_t number, uint64_t count)
+budget_take(const struct walker *w, unsigned family, const struct class_info *class,
+    uint32_t number)
 {
-	struct budget *b = s->c->budget;
-	struct share *share = share_of_number(s->c, number); /* may move them */
-	struct share *by = &b->shares[b->nobody];
+	struct budget *b = w->s->c->budget;
+	const uint64_t count = w->profile->host ? 1 : w->family_points[family];
+	struct share *share;
 	struct account *a;
+	uint32_t at;
 
-	if (class != NULL)
-		by = &b->shares[b->cutters[s->dir][class - s->classes->items]];
-	if (by->account->tenant.len != 0 &&
-	    (by->account == share->account || share->account->tenant.len == 0 ||
-		by->account->cuts[s->dir] >= CUTS_PER_CELL * cells))
-		share = by;
+	if (b == NULL)
+		return true;
+	at = share_of_cause(w, family, class, number); /* may move them */
+	share = &b->shares[at];
 	a = share->account;
 	share->count += count;
 	a->count += count;
@@ -169,6 +194,8 @@ budget_end(struct compiler *c)
 		if (a->over)
 			tell(c, a);
 	}
+	for (unsigned d = 0; d < DIRECTION_COUNT; d++)
+		cutters_free(b->cutters[d]);
 	map_fini(&b->accounts);
 	table64_fini(&b->by_policy);
 	table64_fini(&b->by_number);

@@ -190,9 +190,7 @@ emit_cells(struct walker *w, unsigned family, const struct class_info *class)
 		    .loc = chains_use(w->s->c, cell->number),
 		};
 
-		if (w->s->c->budget == NULL ||
-		    budget_take(w->s, class, w->cells.count, cell->number,
-			w->profile->host ? 1 : w->family_points[family]))
+		if (budget_take(w, family, class, cell->number))
 			emit_cell(w, family, set, &e);
 	}
 }
@@ -329,6 +327,7 @@ begin_profile(struct walker *w, const struct profile *profile, bool emits)
 	w->mention_count = w->always_count = w->set_count = 0;
 	memset(w->families, 0, sizeof(w->families));
 	memset(w->family_points, 0, sizeof(w->family_points));
+	w->owner = budget_owner(w);
 	index_entries(w);
 	if (profile->host)
 		find_host_families(w, emits);

@@ -110,6 +110,12 @@ chains_policy(struct compiler *c, uint32_t number)
 	return find_number(c, number)->policy;
 }
 
+const struct rule *
+chains_rule(struct compiler *c, uint32_t number)
+{
+	return find_number(c, number)->rule;
+}
+
 struct loc
 chains_loc(struct compiler *c, uint32_t number)
 {

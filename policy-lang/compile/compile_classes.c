@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/limits.h"
+#include "policy-lang/compile/compile_cutters.h"
 #include "policy-lang/compile/compile_excess.h"
 #include "policy-lang/compile/table64.h"
 
@@ -48,30 +49,86 @@ struct partition {
 
 /* ---- too many ---- */
 
+/* Nodes whose addresses nothing tells apart up to now, each once. */
+struct leaves {
+	uint32_t *nodes;
+	size_t count;
+	bool *seen; /* by node */
+};
+
 static void
-charge_set(struct excess *x, const struct peer_set *set)
+add_leaf(struct leaves *l, uint32_t node)
 {
-	excess_charge(x, set->rule != NULL ? set->rule->policy : NULL, set->loc, 1);
+	if (node != 0 && !l->seen[node])
+		l->nodes[l->count++] = node;
+	l->seen[node] = true;
+}
+
+static void
+find_leaves(const struct partition *p, struct leaves *out)
+{
+	out->nodes = xcalloc(p->node_count, sizeof(*out->nodes));
+	out->seen = xcalloc(p->node_count, sizeof(*out->seen));
+	for (uint32_t i = 0; p->node_of != NULL && i < p->s->c->universe.point_count;
+	     i++)
+		add_leaf(out, p->node_of[i]);
+	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
+		for (size_t i = 0; i < p->interval_count[f]; i++)
+			add_leaf(out, p->intervals[f][i].node);
+	}
+	for (size_t i = 0; i < p->s->classes->count; i++)
+		add_leaf(out, p->s->classes->items[i].node);
+}
+
+/* The sets that contain it, rising. */
+static void
+path_of(const struct partition *p, uint32_t node, uint32_t *out)
+{
+	for (uint32_t i = p->nodes[node].depth; i-- > 0; node = p->nodes[node].parent)
+		out[i] = p->nodes[node].set;
+}
+
+static void
+charge_leaf(const struct partition *p, const struct cutters *cutters, uint32_t leaf,
+    const uint32_t *sets, size_t count, struct excess *x)
+{
+	const uint32_t who = cutters_most(cutters, leaf, 0);
+
+	for (size_t i = 0; i < count; i++) {
+		const struct peer_set *set = p->s->sets[sets[i]];
+
+		if (cutters_is_of(cutters, sets[i], who))
+			excess_charge(x, set->rule != NULL ? set->rule->policy : NULL,
+			    set->loc, 1);
+	}
 }
 
 /* Peers that overlap at random have as many classes as addresses, each in many of the sets:
- * memory would grow with the product. */
+ * memory would grow with the product. What is in each is of who cuts most there. */
 static void
 tell_excess(struct partition *p)
 {
-	const struct side *s = p->s;
+	struct cutters *cutters = cutters_new(p->s);
+	uint32_t *sets = xcalloc(p->s->set_count + 1, sizeof(*sets));
+	struct leaves leaves = {0};
 	struct excess x = {0};
 
-	for (uint32_t i = 1; i < p->node_count; i++)
-		charge_set(&x, s->sets[p->nodes[i].set]);
-	for (size_t i = 0; i < s->classes->count; i++) {
-		const struct class_info *class = &s->classes->items[i];
-
-		for (size_t j = 0; j < class->set_count; j++)
-			charge_set(&x, s->sets[class->sets[j]]);
+	find_leaves(p, &leaves);
+	for (size_t i = 0; i < leaves.count; i++) {
+		path_of(p, leaves.nodes[i], sets);
+		cutters_add(cutters, sets, p->nodes[leaves.nodes[i]].depth,
+		    (const bool[]){true, true});
+	}
+	for (uint32_t i = 0; i < leaves.count; i++) {
+		path_of(p, leaves.nodes[i], sets);
+		charge_leaf(p, cutters, i, sets, p->nodes[leaves.nodes[i]].depth, &x);
 	}
 	excess_tell(
-	    s->c, &x, "overlaps of peers", LIMIT_PROGRAM_OVERLAPS, (struct loc){0});
+	    p->s->c, &x, "overlaps of peers", LIMIT_PROGRAM_OVERLAPS, (struct loc){0});
+	cutters_free(cutters);
+	free(leaves.nodes);
+	free(leaves.seen);
+	free(sets);
 }
 
 /* Says so once. */

@@ -13,7 +13,8 @@
 struct excess {
 	struct table64 numbers; /* of policies and sources -> their place */
 	struct excess_share {
-		struct loc loc; /* of the policy; else the first that was charged */
+		struct loc loc;    /* of the policy; else the first that was charged */
+		struct str tenant; /* whose policy it is; "": nobody's, or at / */
 		uint64_t count;
 	} * shares;
 	size_t share_count, cap;
@@ -24,14 +25,12 @@ void excess_charge(
     struct excess *x, const struct policy *policy, struct loc loc, uint64_t count);
 /*
  * Tells that the program has more than `most` of `what`, at each of those who have most of
- * it, until what is left is half of `most`; the compilation has failed. `at`: where nobody
- * was charged. Frees `x`.
+ * it, always of the tenant who has most left, until what is left of all tenants' is half of
+ * what policy at / leaves them. Where that leaves nothing it is told itself. The compilation
+ * has failed. `at`: where nobody was charged. Frees `x`.
  */
 void excess_tell(struct compiler *c, struct excess *x, const char *what, uint32_t most,
     struct loc at);
-/* Who cut a class out: who has the narrowest of its sets. */
-MUST_CHECK const struct peer_set *excess_cutter(
-    const struct side *s, const struct class_info *class);
 /* The same of elements, all or those of `kind` sets alone, that were emitted up to now. */
 void excess_of_elements(struct compiler *c, bool (*kind)(enum table_set_id set),
     const char *what, uint32_t most, struct loc at);

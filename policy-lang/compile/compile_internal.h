@@ -481,8 +481,9 @@ void chains_add(struct compiler *c, const struct verdict_number *number);
 void chains_seal(struct compiler *c);
 /* Says which way a number is. */
 void chains_set_way(struct compiler *c, uint32_t number, const struct table_way *way);
-/* The policy that a number is of; NULL: of none. */
+/* The policy that a number is of, and the rule; NULL: of none. */
 MUST_CHECK const struct policy *chains_policy(struct compiler *c, uint32_t number);
+MUST_CHECK const struct rule *chains_rule(struct compiler *c, uint32_t number);
 /* The place that a number comes from; chains_use also marks it as in use. */
 MUST_CHECK struct loc chains_loc(struct compiler *c, uint32_t number);
 struct loc chains_use(struct compiler *c, uint32_t number);

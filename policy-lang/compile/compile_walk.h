@@ -40,6 +40,7 @@ struct cell_list {
 struct walker {
 	struct side *s;
 	const struct profile *profile;
+	uint32_t owner;           /* compile_budget.c */
 	struct mention *mentions; /* by set */
 	size_t mention_count;
 	uint32_t *always; /* entries that hold for every class */

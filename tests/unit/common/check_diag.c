@@ -219,6 +219,19 @@ START_TEST(list_counts_and_summarises_beyond_limit)
 }
 END_TEST
 
+START_TEST(errors_are_kept_however_much_is_warned_of)
+{
+	for (unsigned i = 0; i < LIMIT_DIAGS + 5; i++)
+		diag_warn(&list, "w", (struct loc){0}, "m%u", i);
+	for (unsigned i = 0; i < LIMIT_DIAGS + 2; i++)
+		diag_error(&list, "x", (struct loc){0}, "m%u", i);
+	ck_assert_uint_eq(list.dropped, 7);
+	diag_sort(&list);
+	ck_assert(str_ends(str_from(rendered(DIAG_TEXT)),
+	    STR("\nerror: m999 [x]\nnote: 7 more not shown\n")));
+}
+END_TEST
+
 START_TEST(summary_counts_by_severity)
 {
 	diag_summary(&out, &list);
@@ -502,6 +515,7 @@ make_suite(void)
 	tcase_add_test(tc, text_shows_part_when_line_is_long);
 	tcase_add_test(tc, text_is_empty_when_list_is);
 	tcase_add_test(tc, list_counts_and_summarises_beyond_limit);
+	tcase_add_test(tc, errors_are_kept_however_much_is_warned_of);
 	tcase_add_test(tc, summary_counts_by_severity);
 	tcase_add_test(tc, sort_is_by_first_use_then_line_and_stable);
 	tcase_add_test(tc, rewind_takes_back_what_was_added);

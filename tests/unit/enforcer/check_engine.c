@@ -627,7 +627,7 @@ arrive(void)
 START_TEST(policy_that_makes_the_program_too_large_is_set_aside)
 {
 	const struct engine_source *s = &engine->sources[0];
-	struct buf big = {0}, small = {0};
+	struct buf big = {0}, small = {0}, told = {0};
 
 	engine->names.learnt = learnt_new(1);
 	add_ranges(&big, 100);
@@ -651,7 +651,11 @@ START_TEST(policy_that_makes_the_program_too_large_is_set_aside)
 	ck_assert(is_open("10.1.0.2"));
 	ck_assert(!is_open("10.2.0.7"));
 	ck_assert(!is_open("10.2.1.200"));
+	control_answer_status(engine, &told);
+	ck_assert_ptr_nonnull(strstr(told.data, "\"closed\":true"));
+	ck_assert(engine_asides_wait(engine));
 	if (_i == 0) {
+		engine->load.look_own.ns = 0; /* enough time has passed */
 		edit("/a/big.yaml", small.data);
 		ck_assert(engine_edits_take(engine));
 		run_load();
@@ -662,6 +666,121 @@ START_TEST(policy_that_makes_the_program_too_large_is_set_aside)
 	learnt_free(engine->names.learnt);
 	buf_free(&big);
 	buf_free(&small);
+	buf_free(&told);
+}
+END_TEST
+
+#define ALLOWING(name, namespace, port)                                                \
+	"---\napiVersion: ringfence.dev/v1alpha1\nkind: Policy\n"                      \
+	"metadata: {name: " name                                                       \
+	", namespace: " namespace "}\n"                                                \
+				  "spec: {allow: {ingress: [{ports: [" port            \
+				  "/tcp]}]}}\n"
+
+/* Says that the program is too large by some policy, and sets that aside. */
+static bool
+sets_aside(const char *name, const char *and_name)
+{
+	struct program *p = engine->apply.current;
+	const struct model *m = live_model(p->real.live);
+	struct diag_list diags;
+
+	diag_list_init(&diags, p->arena);
+	for (size_t i = 0; i < m->policy_count; i++) {
+		if (str_is(m->policies[i]->name, name) ||
+		    str_is(m->policies[i]->name, and_name))
+			diag_say(&diags, CODE_PROGRAM_TOO_LARGE, m->policies[i]->loc,
+			    "too large");
+	}
+	return program_set_aside(p, &diags, diags.first);
+}
+
+/* Their names, in order. */
+static const char *
+aside(void)
+{
+	const struct model *m = live_model(engine->apply.current->real.live);
+	const char *names = "";
+
+	for (size_t i = 0; i < m->policy_count; i++) {
+		if (m->policies[i]->said != NULL)
+			names = arena_printf(engine->apply.current->arena, "%s %.*s",
+			    names, STR_ARG(m->policies[i]->name));
+	}
+	return names;
+}
+
+START_TEST(tenant_who_has_too_much_again_is_set_aside_whole)
+{
+	put_in_force(ALLOWING("a1", "/a", "1") ALLOWING("a2", "/a", "2") ALLOWING(
+	    "a3", "/a/deep", "3") ALLOWING("b", "/b", "4") ALLOWING("top", "/", "5"));
+	ck_assert(!sets_aside("top", ""));
+	ck_assert_str_eq(aside(), "");
+	ck_assert(sets_aside("top", "a1"));
+	ck_assert_str_eq(aside(), " a1");
+	ck_assert(sets_aside("b", "top"));
+	ck_assert_str_eq(aside(), " a1 b");
+	ck_assert(sets_aside("a1", ""));
+	ck_assert_str_eq(aside(), " a1 a2 a3 b");
+	ck_assert(!sets_aside("a1", "top"));
+	program_restore_asides(engine->apply.current);
+	ck_assert(sets_aside("a2", ""));
+	ck_assert_str_eq(aside(), " a2");
+}
+END_TEST
+
+/* A policy of that name has come, by an edit; whether all is to be compiled for it. */
+static bool
+sees(const char *name, unsigned errors)
+{
+	struct program *p = engine->apply.current;
+	const struct model *m = live_model(p->real.live);
+	struct compile_change change = {.kind = CHANGE_POLICY};
+	struct diag_list diags;
+	bool anew;
+
+	diag_list_init(&diags, p->arena);
+	for (size_t i = 0; i < m->policy_count; i++) {
+		if (str_is(m->policies[i]->name, name))
+			change.policy_after = m->policies[i];
+	}
+	anew = program_see_changes(p, &change, 1, &diags);
+	ck_assert_uint_eq(diags.errors, errors);
+	return anew;
+}
+
+/* So that he cannot have everybody wait for that as often as he likes. */
+START_TEST(policy_of_who_has_too_much_waits_its_time)
+{
+	struct program *p;
+
+	put_in_force(ALLOWING("a1", "/a", "1") ALLOWING("a2", "/a", "2")
+		ALLOWING("b", "/b", "4"));
+	p = engine->apply.current;
+	engine->load.began = monotime_now();
+	ck_assert(!sees("a2", 0));
+	ck_assert(sets_aside("a1", ""));
+	ck_assert(sees("a2", 0));
+	ck_assert(!sees("b", 0));
+	ck_assert_int_eq(p->asides_due, DUE_OTHERS);
+	p->asides_wait = true;
+	ck_assert(!sees("b", 0));
+	ck_assert(!sees("a2", 1));
+	ck_assert(!sees("b", 0));
+	ck_assert_int_eq(p->asides_due, DUE_OWN);
+	ck_assert_str_eq(aside(), " a1 a2");
+	engine->load.look_own.ns = UINT64_MAX;
+	ck_assert(!engine_asides_are_due(engine));
+	engine->load.look_own.ns = 0;
+	ck_assert(engine_asides_are_due(engine));
+	p->asides_due = DUE_OTHERS;
+	engine->load.look_others.ns = UINT64_MAX;
+	ck_assert(!engine_asides_are_due(engine));
+	engine->load.began = monotime_now();
+	program_restore_asides(p);
+	engine_asides_found(engine, p);
+	ck_assert_uint_eq(engine->load.look_others.ns, 0);
+	ck_assert(!engine_asides_are_due(engine));
 }
 END_TEST
 
@@ -697,6 +816,8 @@ main(void)
 	tcase_add_loop_test(
 	    tc, policy_that_makes_the_program_too_large_is_set_aside, 0, 2);
 	tcase_add_loop_test(tc, what_is_set_aside_says_what_is_in_force, 0, 2);
+	tcase_add_test(tc, tenant_who_has_too_much_again_is_set_aside_whole);
+	tcase_add_test(tc, policy_of_who_has_too_much_waits_its_time);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
