@@ -241,30 +241,41 @@ on_listener(struct engine *e, struct proc_msg *msg)
 	return true;
 }
 
-static bool
-on_roles(struct engine *e, struct proc_msg *msg)
+static void
+forget_roles(struct engine *e)
 {
+	for (size_t i = 0; i < e->role_count; i++) {
+		if (e->roles[i].stat >= 0)
+			(void)close(e->roles[i].stat); /* it was only read */
+	}
+	e->role_count = 0;
+}
+
+static bool
+on_role(struct engine *e, struct proc_msg *msg)
+{
+	struct engine_role role = {.stat = link_take_fd(msg)};
 	struct proc_reader r;
-	uint32_t count;
+	uint32_t index;
+	struct str name;
 
 	proc_reader_init(&r, msg);
-	count = proc_get_u32(&r);
-	if (count > ENGINE_MAX_ROLES)
+	index = proc_get_u32(&r);
+	name = proc_get_str(&r);
+	role.pid = proc_get_u32(&r);
+	role.restarts = proc_get_u32(&r);
+	if (index == 0)
+		forget_roles(e);
+	if (!proc_reader_done(&r) || index != e->role_count ||
+	    index == ENGINE_MAX_ROLES || name.len >= sizeof(role.name)) {
+		if (role.stat >= 0)
+			(void)close(role.stat); /* of nobody that we know */
 		return false;
-	for (uint32_t i = 0; i < count; i++) {
-		struct engine_role *role = &e->roles[i];
-		struct str name = proc_get_str(&r);
-
-		if (name.len >= sizeof(role->name))
-			return false;
-		memset(role->name, 0, sizeof(role->name));
-		if (name.len != 0)
-			memcpy(role->name, name.ptr, name.len);
-		role->pid = proc_get_u32(&r);
-		role->restarts = proc_get_u32(&r);
 	}
-	e->role_count = count;
-	return proc_reader_done(&r);
+	if (name.len != 0)
+		memcpy(role.name, name.ptr, name.len);
+	e->roles[e->role_count++] = role;
+	return true;
 }
 
 static bool
@@ -379,7 +390,7 @@ static const struct {
     {MSG_NAMES_FILE, on_names_file},
     {MSG_FLOW_EXPORT, on_flow_export},
     {MSG_LISTENER, on_listener},
-    {MSG_ROLES, on_roles},
+    {MSG_ROLE, on_role},
     {MSG_CONFIG_READ, on_config_read},
     {MSG_UNFILTERED, on_unfiltered},
     {MSG_UPLINKS, on_uplinks},

@@ -62,6 +62,7 @@ struct engine_role {
 	char name[16];
 	uint32_t pid;
 	uint32_t restarts;
+	int stat; /* its /proc/PID/stat; -1: none */
 };
 
 #define ENGINE_MAX_BRIDGES 64

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <malloc.h>
 #include <poll.h>
 
 #include "common/bundle.h"
@@ -15,6 +16,8 @@
 /* How often the generation is looked at: others can do less to a table that is owned. */
 #define OWNED_POLL_MS 200
 #define PLAIN_POLL_MS 50
+/* A request that took more may have left as much on the heap. */
+#define LARGE_BYTES ((size_t)1024 * 1024)
 
 /* ---- the engine ---- */
 
@@ -59,6 +62,17 @@ static const struct {
     {MSG_WAYS, kernel_want_ways},
 };
 
+/* What a whole table took is not needed for changes of it. */
+static void
+let_go(struct kernel *k)
+{
+	const bool large = arena_bytes(k->arena) >= LARGE_BYTES;
+
+	arena_reset(k->arena);
+	if (large)
+		(void)malloc_trim(0); /* nothing to give back is fine */
+}
+
 static bool
 handle_request(struct kernel *k, const struct proc_msg *msg)
 {
@@ -66,7 +80,7 @@ handle_request(struct kernel *k, const struct proc_msg *msg)
 		if (requests[i].type == msg->type) {
 			arena_reset(k->arena);
 			requests[i].handle(k, msg);
-			arena_reset(k->arena);
+			let_go(k);
 			return true;
 		}
 	}

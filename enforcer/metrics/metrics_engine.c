@@ -304,9 +304,5 @@ metrics_add_engine(const struct engine *e, struct buf *out)
 	add_names(e, out);
 	prometheus_add_seconds(out, "ringfence_start_time_seconds",
 	    "When the engine started, in UNIX time.", e->started.ns);
-	prometheus_head(
-	    out, "ringfence_role_restarts_total", "counter", "Restarts of roles.");
-	for (size_t i = 0; i < e->role_count; i++)
-		buf_printf(out, "ringfence_role_restarts_total{role=\"%s\"} %u\n",
-		    e->roles[i].name, (unsigned)e->roles[i].restarts);
+	metrics_add_roles(e->roles, e->role_count, out);
 }

@@ -1,7 +1,9 @@
 #include "enforcer/parent/parent_state.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -126,27 +128,46 @@ parent_send_config_read(struct parent *p)
 	buf_free(&body);
 }
 
+/* The engine, which has no /proc, reads there what the process takes. -1: it does without. */
+static int
+open_stat(pid_t pid)
+{
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static void
+send_role(
+    struct parent *p, uint32_t index, const char *name, pid_t pid, uint32_t restarts)
+{
+	struct buf body = {0};
+	int fd = open_stat(pid);
+
+	proc_put_u32(&body, index);
+	proc_put_str(&body, str_from(name));
+	proc_put_u32(&body, (uint32_t)pid);
+	proc_put_u32(&body, restarts);
+	parent_send(p, ROLE_ENGINE, MSG_ROLE, &body, fd);
+	if (fd >= 0)
+		(void)close(fd); /* the engine has its own */
+	buf_free(&body);
+}
+
 static void
 send_roles(struct parent *p)
 {
-	struct buf body = {0};
-	uint32_t count = 1;
+	uint32_t index = 0;
 
-	for (size_t i = 0; i < ROLE_SLOTS; i++)
-		count += p->roles[i].child.pid != 0;
-	proc_put_u32(&body, count);
-	proc_put_str(&body, STR("parent"));
-	proc_put_u32(&body, (uint32_t)getpid());
-	proc_put_u32(&body, 0);
+	send_role(p, index++, "parent", getpid(), 0);
 	for (size_t i = 0; i < ROLE_SLOTS; i++) {
-		if (p->roles[i].child.pid == 0)
-			continue;
-		proc_put_str(&body, str_from(parent_role((enum role_id)i)->name));
-		proc_put_u32(&body, (uint32_t)p->roles[i].child.pid);
-		proc_put_u32(&body, p->roles[i].restarts);
+		const struct supervised *role = &p->roles[i];
+
+		if (role->child.pid != 0)
+			send_role(p, index++, parent_role((enum role_id)i)->name,
+			    role->child.pid, role->restarts);
 	}
-	parent_send(p, ROLE_ENGINE, MSG_ROLES, &body, -1);
-	buf_free(&body);
 }
 
 void

@@ -22,7 +22,9 @@ enum enforcer_message {
 			    u32 enterprise; fd: a connected socket; none: there is no
 			    receiver, or it is not there now */
 	MSG_LISTENER,    /* body: u8 enum enforcer_listener; fd */
-	MSG_ROLES,       /* body: u32 count; each: str name, u32 pid, u32 restarts */
+	/* One of all processes, which are told one after the other: u32 index, str name,
+	 * u32 pid, u32 restarts; fd: its /proc/PID/stat; none: it cannot be read. */
+	MSG_ROLE,
 	/* Of a source that was sent: u32 index, u32 count, str names of files that are
 	 * gone; fd: a bundle of files that are new or others. */
 	MSG_SOURCE_EDIT,

@@ -695,6 +695,21 @@ def test_metrics_are_well_formed_and_count_rules(lab, enforcer):
     assert enforcer.metric('ringfence_commit_duration_seconds_bucket{le="+Inf"}') >= 2
 
 
+def test_metrics_of_processes_are_what_the_kernel_counts(enforcer):
+    def fields(role):
+        text = pathlib.Path(f"/proc/{enforcer.role(role)}/stat").read_text("ascii")
+        return [int(word) for word in text.rpartition(")")[2].split()[1:]]
+
+    for role in ("parent", "kernel", "engine"):
+        before = fields(role)
+        cpu_s = enforcer.metric(f'process_cpu_seconds_total{{role="{role}"}}')
+        after = fields(role)
+        assert sum(before[10:12]) <= round(cpu_s * os.sysconf("SC_CLK_TCK")) <= sum(after[10:12])
+        told = enforcer.metric(f'process_resident_memory_bytes{{role="{role}"}}')
+        resident = fields(role)[20] * os.sysconf("SC_PAGESIZE")
+        assert told == pytest.approx(resident, rel=0.5)
+
+
 def test_metrics_are_told_without_a_kernel_role(enforcer):
     role = enforcer.role("kernel")
     os.kill(enforcer.process.pid, signal.SIGSTOP)  # it starts no other
@@ -717,7 +732,7 @@ def test_dashboard_asks_for_what_there_is(enforcer):
     for panel in dashboard["panels"]:
         assert panel["title"] and panel["targets"]
         for target in panel["targets"]:
-            asked |= set(re.findall(r"ringfence_\w+", target["expr"]))
+            asked |= set(re.findall(r"(?:ringfence|process)_\w+", target["expr"]))
     assert len(asked) > 15
     assert asked <= set(found), asked - set(found)
 
