@@ -91,34 +91,6 @@ conntrack_begin(
 	return header;
 }
 
-static bool
-has_end(const struct conntrack *c, size_t len, uint32_t seq)
-{
-	const struct nlmsghdr *header = (const struct nlmsghdr *)(const void *)c->data;
-	int rest = (int)len;
-
-	for (; mnl_nlmsg_ok(header, rest); header = mnl_nlmsg_next(header, &rest)) {
-		if (header->nlmsg_type == NLMSG_DONE && header->nlmsg_seq == seq)
-			return true;
-	}
-	return false;
-}
-
-/* The kernel marks what comes after a change, and nothing that came is whole. The next dump may
- * begin once this one has ended. */
-static int
-skip_interrupted(struct conntrack *c, int fd, uint32_t seq, size_t len, struct err *err)
-{
-	while (!has_end(c, len, seq)) {
-		ssize_t n = recv(fd, c->data, sizeof(c->data), 0);
-
-		if (n < 0 && errno != EINTR)
-			return err_sys(err, "read a list from the kernel");
-		len = n < 0 ? 0 : (size_t)n;
-	}
-	return err_set(err, ERR_STALE, "what the kernel lists changed meanwhile");
-}
-
 int
 conntrack_receive_part(struct conntrack *c, int fd, uint32_t seq,
     int (*each)(const struct nlmsghdr *header, void *arg), void *arg, struct err *err)
@@ -135,9 +107,14 @@ conntrack_receive_part(struct conntrack *c, int fd, uint32_t seq,
 			return err_set(err, ERR_PROTOCOL, "a list without an end");
 		rc = mnl_cb_run(c->data, (size_t)n, seq, 0, each, arg);
 		if (rc < 0 && errno == EPROTO)
-			continue;             /* left over from an earlier question */
-		if (rc < 0 && errno == EINTR) /* NLM_F_DUMP_INTR */
-			return skip_interrupted(c, fd, seq, (size_t)n, err);
+			continue; /* left over from an earlier question */
+		if (rc < 0 && errno == EINTR) {
+			if (netlink_end_dump(
+				fd, c->data, sizeof(c->data), (size_t)n, seq) != 0)
+				return err_sys(err, "read a list from the kernel");
+			return err_set(
+			    err, ERR_STALE, "what the kernel lists changed meanwhile");
+		}
 		if (rc < 0)
 			return err_sys(err, "a list from the kernel");
 		return rc > MNL_CB_STOP;

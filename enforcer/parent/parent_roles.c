@@ -245,7 +245,7 @@ parent_send_exports(struct parent *p)
 		send_export(p, (enum enforcer_export)i, false);
 }
 
-/* A socket between the engine and another role. */
+/* A socket between the engine and another role, which begins anew where there is none to have. */
 static void
 connect_roles(
     struct parent *p, enum role_id other, uint32_t type, const struct buf *body)
@@ -256,7 +256,9 @@ connect_roles(
 	if (p->roles[ROLE_ENGINE].child.pid == 0 || p->roles[other].child.pid == 0)
 		return;
 	if (proc_pair(pair, true, &err) != 0) {
-		log_error("role-link", "detail=%s", log_quote(str_from(err.msg)));
+		log_error("role-link", "role=%s detail=%s", parent_role(other)->name,
+		    log_quote(str_from(err.msg)));
+		parent_end_role(&p->roles[other]);
 		return;
 	}
 	parent_send(p, ROLE_ENGINE, type, body, pair[0]);
@@ -419,6 +421,23 @@ on_restart(uv_timer_t *timer)
 }
 
 static void
+choose_delay(struct supervised *role, uint64_t lived_ms)
+{
+	role->delay_ms = lived_ms >= LIVED_MS  ? 0
+			 : role->delay_ms == 0 ? RESTART_FIRST_MS
+					       : role->delay_ms * 2;
+	if (role->delay_ms > RESTART_MOST_MS)
+		role->delay_ms = RESTART_MOST_MS;
+}
+
+static void
+restart_after(struct supervised *role)
+{
+	if (uv_timer_start(&role->restart, on_restart, role->delay_ms, 0) != 0)
+		base_die("cannot start a timer");
+}
+
+static void
 on_role_end(uv_poll_t *poll, int status, int events)
 {
 	struct supervised *role = poll->data;
@@ -439,17 +458,12 @@ on_role_end(uv_poll_t *poll, int status, int events)
 		parent_fail(p, "role-not-started", parent_role(role->id)->name);
 		return;
 	}
-	role->delay_ms = lived_ms >= LIVED_MS  ? 0
-			 : role->delay_ms == 0 ? RESTART_FIRST_MS
-					       : role->delay_ms * 2;
-	if (role->delay_ms > RESTART_MOST_MS)
-		role->delay_ms = RESTART_MOST_MS;
+	choose_delay(role, lived_ms);
 	role->restarts++;
 	log_error("role-ended", "role=%s status=%d restart-in-ms=%llu",
 	    parent_role(role->id)->name, code, (unsigned long long)role->delay_ms);
 	send_roles(p);
-	if (uv_timer_start(&role->restart, on_restart, role->delay_ms, 0) != 0)
-		base_die("cannot start a timer");
+	restart_after(role);
 }
 
 static int
@@ -482,6 +496,26 @@ make_audit_directory(const struct parent *p)
 		log_error("audit-directory", "detail=%s", log_quote(str_from(err.msg)));
 }
 
+/* While all goes on, what is lacking (memory, processes, descriptors) may come back; if we ended,
+ * nobody would hold the table. */
+static void
+not_started(struct supervised *role, struct err *err)
+{
+	struct parent *p = role->parent;
+
+	unwatch(role);
+	(void)proc_stop(&role->child, 0); /* if there is one */
+	if (!p->told_ready) {
+		parent_fail(p, "role-not-started", err->msg);
+		return;
+	}
+	choose_delay(role, 0);
+	log_error("role-not-started", "role=%s detail=%s restart-in-ms=%llu",
+	    parent_role(role->id)->name, log_quote(str_from(err->msg)),
+	    (unsigned long long)role->delay_ms);
+	restart_after(role);
+}
+
 void
 parent_start_role(struct parent *p, enum role_id id)
 {
@@ -497,7 +531,7 @@ parent_start_role(struct parent *p, enum role_id id)
 		make_audit_directory(p);
 	if (proc_spawn(&role->child, parent_role(id), fds, fd_count, true, &err) != 0 ||
 	    watch_role(p, role, &err) != 0) {
-		parent_fail(p, "role-not-started", err.msg);
+		not_started(role, &err);
 		return;
 	}
 	role->started = monotime_now();

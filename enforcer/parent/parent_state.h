@@ -160,7 +160,8 @@ void parent_send(
     struct parent *p, enum role_id id, uint32_t type, const struct buf *body, int fd);
 /* A socket between the engine and a cluster's role, where both are. */
 void parent_connect_kube(struct parent *p, size_t source);
-/* Starts a role and gives it what it needs; on failure the loop ends with status 1. */
+/* Starts a role and gives it what it needs. On failure it is tried again; before all was ready
+ * the loop ends with status 1. */
 void parent_start_role(struct parent *p, enum role_id id);
 /* Waits until a role has ended by itself, a few seconds at most; then ends it. */
 void parent_stop_role(struct parent *p, enum role_id id);

@@ -11,7 +11,7 @@
 /* In a row, without an answer: what any of them does at a time takes seconds, on a machine with
  * a processor to spare. Where it takes longer it would never be done: one that was ended because
  * of it has twice the time when it begins again, until it has answered for long. */
-#define SILENT_MOST  6
+#define SILENT_MOST  6u
 #define DOUBLED_MOST 4
 #define GOOD_MOST    60
 

@@ -68,6 +68,10 @@ rtnl_ask(struct rtnl *r, struct nlmsghdr *header, mnl_cb_t each, void *arg)
 		run = mnl_cb_run(r->data, (size_t)n, header->nlmsg_seq, 0, each, arg);
 		if (run < 0 && errno == EPROTO)
 			run = MNL_CB_OK; /* left over from an earlier question */
+		else if (run < 0 && errno == EINTR &&
+			 netlink_end_dump(r->fd, r->data, sizeof(r->data), (size_t)n,
+			     header->nlmsg_seq) == 0)
+			errno = EINTR; /* for who asks again */
 		else if (!dump && run == MNL_CB_OK && each != NULL)
 			break; /* one object, without an end */
 	}

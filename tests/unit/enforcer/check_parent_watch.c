@@ -1,9 +1,10 @@
 /*
- * Which roles the parent ends because they hang.
+ * Which roles the parent ends because they hang, and tries again because they cannot start.
  */
 #include <check.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,11 +22,11 @@ static void
 start(void)
 {
 	role->child.pid = fork();
-	ck_assert_int_ge(role->child.pid, 0);
-	if (role->child.pid == 0) {
+	if (role->child.pid == 0) { /* an assertion would write to the parent's file */
 		for (;;)
 			(void)pause();
 	}
+	ck_assert_int_ge(role->child.pid, 0);
 	role->silent = 0;
 }
 
@@ -153,6 +154,30 @@ START_TEST(role_that_was_ended_has_twice_the_time_until_it_answers_for_long)
 }
 END_TEST
 
+/* There is no descriptor to be had: for good before all was ready (_i 0), or for now. */
+START_TEST(role_that_cannot_be_started_is_tried_again)
+{
+	struct supervised *engine = &parent->roles[ROLE_ENGINE];
+	struct rlimit had, none;
+
+	parent->told_ready = _i != 0;
+	ck_assert_int_eq(uv_loop_init(&parent->loop), 0);
+	ck_assert_int_eq(uv_timer_init(&parent->loop, &engine->restart), 0);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &had), 0);
+	none = (struct rlimit){.rlim_cur = 0, .rlim_max = had.rlim_max};
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	parent_start_role(parent, ROLE_ENGINE);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &had), 0);
+	ck_assert_int_eq(engine->child.pid, 0);
+	ck_assert_int_eq(parent->status, _i == 0);
+	ck_assert_int_eq(uv_is_active((uv_handle_t *)&engine->restart), _i != 0);
+	uv_close((uv_handle_t *)&engine->restart, NULL);
+	while (uv_run(&parent->loop, UV_RUN_DEFAULT) != 0)
+		continue; /* it may have been stopped */
+	ck_assert_int_eq(uv_loop_close(&parent->loop), 0);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -166,6 +191,7 @@ main(void)
 	tcase_add_test(tc, role_that_has_not_begun_is_not_asked);
 	tcase_add_test(
 	    tc, role_that_was_ended_has_twice_the_time_until_it_answers_for_long);
+	tcase_add_loop_test(tc, role_that_cannot_be_started_is_tried_again, 0, 2);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
