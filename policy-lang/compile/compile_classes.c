@@ -12,6 +12,7 @@
 #include "common/limits.h"
 #include "policy-lang/compile/compile_cutters.h"
 #include "policy-lang/compile/compile_excess.h"
+#include "policy-lang/compile/compile_space.h"
 #include "policy-lang/compile/table64.h"
 
 #define CLASS_HASH_KEY_0 0x636c617373206964u
@@ -201,93 +202,6 @@ refine_points(struct partition *p)
 
 /* ---- the rest of the address space ---- */
 
-/* A set begins or has ended at an address. */
-struct event {
-	addr_num at;
-	uint32_t set;
-	bool begins;
-};
-
-static int
-event_cmp(const void *a, const void *b)
-{
-	const struct event *x = a, *y = b;
-
-	if (x->at != y->at)
-		return x->at < y->at ? -1 : 1;
-	if (x->set != y->set)
-		return x->set < y->set ? -1 : 1;
-	return (int)x->begins - (int)y->begins;
-}
-
-static addr_num
-last_addr(unsigned family)
-{
-	return family_of(family) == IP_V4 ? (addr_num)UINT32_MAX : ~(addr_num)0;
-}
-
-/* The set's part of the space that no address of the model is in. */
-static struct addrset
-space_of(const struct peer_set *set, unsigned family, struct addr_range *all)
-{
-	if (!set->nameless)
-		return set->nets[family];
-	*all = (struct addr_range){.hi = last_addr(family)};
-	return (struct addrset){.ranges = all, .count = 1};
-}
-
-static struct event *
-make_events(const struct side *s, unsigned family, size_t *out_count)
-{
-	struct event *events;
-	size_t count = 0, ranges = 0;
-
-	for (size_t i = 0; i < s->set_count; i++)
-		ranges += s->sets[i]->nets[family].count + 1;
-	events = xcalloc(2 * ranges, sizeof(*events));
-	for (uint32_t i = 0; i < s->set_count; i++) {
-		struct addr_range all;
-		const struct addrset space = space_of(s->sets[i], family, &all);
-		const struct addrset *nets = &space;
-
-		for (size_t j = 0; j < nets->count; j++) {
-			events[count++] = (struct event){nets->ranges[j].lo, i, true};
-			if (nets->ranges[j].hi != last_addr(family))
-				events[count++] =
-				    (struct event){nets->ranges[j].hi + 1, i, false};
-		}
-	}
-	if (count > 1)
-		qsort(events, count, sizeof(*events), event_cmp);
-	*out_count = count;
-	return events;
-}
-
-/* The sets that hold at the present address, rising. */
-struct active {
-	uint32_t *sets;
-	size_t count;
-};
-
-static void
-active_change(struct active *a, const struct event *e)
-{
-	size_t at = 0;
-
-	while (at < a->count && a->sets[at] < e->set)
-		at++;
-	if (e->begins) {
-		memmove(
-		    &a->sets[at + 1], &a->sets[at], (a->count - at) * sizeof(*a->sets));
-		a->sets[at] = e->set;
-		a->count++;
-	} else {
-		a->count--;
-		memmove(
-		    &a->sets[at], &a->sets[at + 1], (a->count - at) * sizeof(*a->sets));
-	}
-}
-
 /* Appends an interval, or lengthens the last one if nothing tells them apart. */
 static void
 add_interval(struct partition *p, unsigned family, struct interval next)
@@ -307,29 +221,20 @@ add_interval(struct partition *p, unsigned family, struct interval next)
 static void
 cut_space(struct partition *p, unsigned family)
 {
-	struct active active = {
-	    .sets = xcalloc(p->s->set_count + 1, sizeof(*active.sets))};
-	size_t count, i = 0;
-	struct event *events = make_events(p->s, family, &count);
+	struct space *space = space_new(p->s, family);
+	uint32_t *nodes = xcalloc(space_most(space), sizeof(*nodes)); /* of kinds */
+	struct space_part part;
 
-	p->intervals[family] = xcalloc(count, sizeof(**p->intervals));
-	while (i < count && !p->s->c->failed) {
-		addr_num at = events[i].at;
-		uint32_t node = 0;
-
-		for (; i < count && events[i].at == at; i++)
-			active_change(&active, &events[i]);
-		for (size_t j = 0; j < active.count; j++)
-			node = child_of(p, node, active.sets[j]);
+	p->intervals[family] = xcalloc(space_most(space), sizeof(**p->intervals));
+	while (!p->s->c->failed && space_next(space, &part)) {
+		for (size_t i = 0; i < part.count && part.is_new; i++)
+			nodes[part.kind] = child_of(p, nodes[part.kind], part.sets[i]);
 		add_interval(p, family,
 		    (struct interval){
-			.lo = at,
-			.hi = i < count ? events[i].at - 1 : last_addr(family),
-			.node = node,
-		    });
+			.lo = part.lo, .hi = part.hi, .node = nodes[part.kind]});
 	}
-	free(events);
-	free(active.sets);
+	space_free(space);
+	free(nodes);
 }
 
 /* ---- numbers ---- */

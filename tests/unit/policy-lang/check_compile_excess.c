@@ -4,6 +4,8 @@
  */
 #include "compile_fixture.h"
 
+#include "policy-lang/compile/compile_space.h"
+
 #define OBJECT(kind)                                                                   \
 	"---\n{apiVersion: ringfence.dev/v1alpha1, kind: " kind ", metadata: "
 
@@ -175,6 +177,37 @@ START_TEST(who_overlaps_most_is_told)
 }
 END_TEST
 
+/* Every other address of 200 is in a second set: two kinds, whose sets are gone through once. */
+START_TEST(parts_of_the_same_sets_are_of_a_kind)
+{
+	struct addr_range all = {.hi = UINT32_MAX}, some[100];
+	struct peer_set first = {0}, second = {0};
+	struct peer_set *sets[] = {&first, &second};
+	const struct side side = {.sets = sets, .set_count = 2};
+	struct space *space;
+	struct space_part part;
+	unsigned parts = 0, news = 0;
+
+	for (unsigned i = 0; i < 100; i++)
+		some[i].lo = some[i].hi = 2 * i + 1;
+	first.nets[0] = (struct addrset){.ranges = &all, .count = 1};
+	second.nets[0] = (struct addrset){.ranges = some, .count = 100};
+	space = space_new(&side, 0);
+	while (space_next(space, &part)) {
+		ck_assert(part.lo == parts);
+		ck_assert(part.hi == (parts == 200 ? UINT32_MAX : parts));
+		ck_assert_uint_eq(part.count, 1 + parts % 2);
+		ck_assert_uint_eq(part.sets[part.count - 1], parts % 2);
+		ck_assert_uint_eq(part.kind, parts % 2);
+		news += part.is_new;
+		parts++;
+	}
+	ck_assert_uint_eq(parts, 201);
+	ck_assert_uint_eq(news, 2);
+	space_free(space);
+}
+END_TEST
+
 /* ---- a tenant's part ---- */
 
 /* 80 workloads of 250 addresses each: every port, and every part of the peers that a rule for
@@ -307,6 +340,7 @@ main(void)
 	tcase_add_test(tc, tenant_is_told_however_many_policies_he_has);
 	tcase_add_test(tc, tenant_is_told_where_policy_at_the_root_leaves_too_little);
 	tcase_add_test(tc, who_overlaps_most_is_told);
+	tcase_add_test(tc, parts_of_the_same_sets_are_of_a_kind);
 	tcase_add_test(tc, tenant_with_more_than_his_part_is_told);
 #ifndef RINGFENCE_SANITIZED /* each takes ten seconds there, in the same code */
 	tcase_add_test(tc, policy_at_the_root_has_no_such_limit);
