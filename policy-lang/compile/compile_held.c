@@ -69,10 +69,17 @@ held_fini(struct held_table *t)
 	held_init(t);
 }
 
+/* A few more can come before what is large must move. */
+static uint32_t
+with_room(uint32_t count)
+{
+	return count + count / 16 + 1;
+}
+
 void
 held_shrink(struct held_table *t)
 {
-	uint32_t cap = t->count + t->count / 16 + 1;
+	uint32_t cap = with_room(t->count);
 
 	if (t->count == 0 || cap >= t->cap)
 		return;
@@ -203,8 +210,8 @@ is_full(const struct held_table *t)
 void
 held_reserve(struct held_table *t, uint32_t count)
 {
-	t->items = xreallocarray(t->items, t->count + count, sizeof(*t->items));
-	t->cap = t->count + count;
+	t->cap = with_room(t->count + count);
+	t->items = xreallocarray(t->items, t->cap, sizeof(*t->items));
 	t->slot_count = t->slot_count != 0 ? t->slot_count : SLOTS_FIRST;
 	while (t->used + count > t->slot_count / 4 * 3)
 		t->slot_count *= 2;

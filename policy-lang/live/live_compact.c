@@ -7,7 +7,7 @@
 
 #include "policy-lang/live/live_internal.h"
 
-#define POD_CHUNK_BYTES  512
+#define PADDING_BYTES    24 /* of all that is kept of one pod */
 #define PODS_CHUNK_BYTES 4096
 #define ALIKE_MOST       8 /* of one owner that are looked at for a shape */
 
@@ -155,11 +155,23 @@ copy_pod(struct live *l, struct arena *a, const struct source *source,
 	return w;
 }
 
+/* What is kept of a file, where the base has what its pod shares with others. */
+static size_t
+chunk_bytes(const struct live_file *from)
+{
+	const struct workload *w = live_workloads_of(from)[0];
+	size_t bytes = sizeof(struct source) + from->source->name.len + sizeof(*from) +
+		       sizeof(*w) + w->name.len + w->ip_count * sizeof(*w->ips) +
+		       PADDING_BYTES;
+
+	return from->workload_count == 1 && bytes < PODS_CHUNK_BYTES ? bytes
+								     : PODS_CHUNK_BYTES;
+}
+
 struct live_file *
 live_compact(struct live *l, const struct live_file *from)
 {
-	struct arena *a = arena_new_sized(
-	    from->workload_count == 1 ? POD_CHUNK_BYTES : PODS_CHUNK_BYTES);
+	struct arena *a = arena_new_sized(chunk_bytes(from));
 	struct source *source = ARENA_NEW(a, struct source);
 	struct live_file *f = copy_bytes(a, from, sizeof(*from));
 
