@@ -13,16 +13,6 @@
 #define SHOWN_BEFORE  40  /* of these, at most so many before the column */
 #define GUTTER_DIGITS 5
 
-/* Controls, and what changes the direction of text: shown, they would deceive. */
-static bool
-is_hidden_point(uint32_t point)
-{
-	return (point < 0x20 && point != '\t') || (point >= 0x7f && point < 0xa0) ||
-	       point == 0x200e || point == 0x200f ||
-	       (point >= 0x2028 && point <= 0x202e) ||
-	       (point >= 0x2066 && point <= 0x2069) || point == 0xfeff;
-}
-
 /* Appends the character at text[at] or a replacement; returns its bytes. */
 static size_t
 add_point(struct buf *out, struct str text, size_t at)
@@ -30,7 +20,7 @@ add_point(struct buf *out, struct str text, size_t at)
 	uint32_t point;
 	size_t width = utf8_decode(text, at, &point);
 
-	if (width == 0 || is_hidden_point(point)) {
+	if (width == 0 || (point != '\t' && utf8_is_hidden(point))) {
 		buf_add_cstr(out, UTF8_REPLACEMENT);
 		return width != 0 ? width : 1;
 	}

@@ -98,3 +98,11 @@ utf8_put(uint32_t point, char out[4])
 	out[3] = (char)(0x80 | (point & 0x3f));
 	return 4;
 }
+
+bool
+utf8_is_hidden(uint32_t point)
+{
+	return point < 0x20 || (point >= 0x7f && point < 0xa0) || point == 0x200e ||
+	       point == 0x200f || (point >= 0x2028 && point <= 0x202e) ||
+	       (point >= 0x2066 && point <= 0x2069) || point == 0xfeff;
+}

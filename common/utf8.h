@@ -13,6 +13,8 @@
 MUST_CHECK size_t utf8_width(struct str s, size_t at);
 /* As utf8_width, and the code point. */
 MUST_CHECK size_t utf8_decode(struct str s, size_t at, uint32_t *out_point);
+/* True of controls, and of what changes the direction of text: shown, they would deceive. */
+MUST_CHECK bool utf8_is_hidden(uint32_t point);
 /* Index of the first byte that is not part of a well-formed character; s.len if
  * there is none. */
 MUST_CHECK size_t utf8_check(struct str s);

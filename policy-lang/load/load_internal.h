@@ -217,6 +217,11 @@ void load_source_again(struct loader *l, const struct source *source);
 /* The one copy of a text in the model; followed by a NUL. */
 MUST_CHECK struct str load_text(struct loader *l, struct str s);
 
+/* What a tenant calls a rule, or an expectation: it is shown to others. "" of NULL; false if
+ * it cannot be (reported). */
+MUST_CHECK bool load_title(
+    struct loader *l, const struct doc_node *node, struct str *out);
+
 /* The one copy of an array in the model: pods of one template have the same labels and
  * ports. Texts in it are load_text's. NULL when empty. */
 MUST_CHECK const void *load_shared(struct loader *l, const void *items, size_t bytes);

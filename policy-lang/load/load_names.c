@@ -1,6 +1,7 @@
 #include "policy-lang/load/load_names.h"
 
 #include "common/limits.h"
+#include "common/utf8.h"
 
 enum {
 	LABEL_BYTES = 63,
@@ -163,6 +164,19 @@ name_is_printable(struct str s)
 			return false;
 	}
 	return s.len != 0;
+}
+
+bool
+name_is_title(struct str s)
+{
+	uint32_t point;
+
+	for (size_t i = 0, width; i < s.len; i += width) {
+		width = utf8_decode(s, i, &point);
+		if (width == 0 || utf8_is_hidden(point))
+			return false;
+	}
+	return s.len <= LIMIT_NAME_BYTES;
 }
 
 /* ---- the same, as patterns ---- */

@@ -31,6 +31,8 @@ MUST_CHECK bool name_is_one_domain(struct str s);
 MUST_CHECK bool name_is_path_step(struct str s);
 /* Printable ASCII without spaces, quotes or backslashes; users, groups. */
 MUST_CHECK bool name_is_printable(struct str s);
+/* What people call a rule: at most 253 bytes, and none of what must not be shown. */
+MUST_CHECK bool name_is_title(struct str s);
 
 /* What the grammar is, to follow "must be". */
 #define NAME_LABEL_RULE                                                                \
@@ -49,6 +51,7 @@ MUST_CHECK bool name_is_printable(struct str s);
 	"beside another"
 #define NAME_DOMAIN_RULE     "a domain name such as example.org or *.example.org"
 #define NAME_ONE_DOMAIN_RULE "a domain name such as api.example.org"
+#define NAME_TITLE_RULE      "at most 253 bytes without control characters"
 #define NAME_PATH_STEP_RULE                                                            \
 	"at most 63 of a-z, 0-9, '-', '_' and '.', with a letter or digit at both "    \
 	"ends"

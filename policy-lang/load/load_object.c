@@ -54,6 +54,21 @@ load_text(struct loader *l, struct str s)
 	return *recent;
 }
 
+bool
+load_title(struct loader *l, const struct doc_node *node, struct str *out)
+{
+	*out = STR("");
+	if (node == NULL)
+		return true;
+	if (!name_is_title(node->text)) {
+		diag_say(l->diags, CODE_BAD_NAME, node->loc,
+		    "what a rule is called must be " NAME_TITLE_RULE);
+		return false;
+	}
+	*out = load_text(l, node->text);
+	return true;
+}
+
 const void *
 load_shared(struct loader *l, const void *items, size_t bytes)
 {

@@ -216,10 +216,8 @@ load_route_rule(const struct rule_context *c, struct route_policy *route,
 
 	if (!schema_read(r->c.l->diags, &load_route_rule_schemas[r->rule->kind],
 		r->node, r->v) ||
-	    !read_action(r))
+	    !read_action(r) || !load_title(r->c.l, r->v[F_NAME], &r->rule->name))
 		return false;
-	r->rule->name =
-	    r->v[F_NAME] != NULL ? load_text(r->c.l, r->v[F_NAME]->text) : STR("");
 	r->rule->target_name = STR("");
 	return kind_readers[r->rule->kind](r);
 }

@@ -178,10 +178,8 @@ read_expectation(const struct rule_context *c, const struct doc_node *node,
 	size_t verdict = 0;
 
 	e->loc = node->loc;
-	if (v[EXPECT_NAME] != NULL)
-		e->name = load_text(c->l, v[EXPECT_NAME]->text);
-	if (v[EXPECT_BY] != NULL)
-		e->by = load_text(c->l, v[EXPECT_BY]->text);
+	ok &= load_title(c->l, v[EXPECT_NAME], &e->name);
+	ok &= load_title(c->l, v[EXPECT_BY], &e->by);
 	if (v[EXPECT_FROM] != NULL)
 		ok &= load_test_ends(c, v[EXPECT_FROM], true, &e->from, &e->from_count);
 	if (v[EXPECT_TO] != NULL)

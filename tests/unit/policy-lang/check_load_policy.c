@@ -293,6 +293,8 @@ static const struct {
     {POLICY("{mandatory: {ingress: [{action: Allow}]}}"), "bad-value"},
     {POLICY("{mandatory: {ingress: [{action: drop}]}}"), "bad-value"},
     {POLICY("{mandatory: {ingress: [null]}}"), "wrong-type"},
+    {POLICY("{mandatory: {ingress: [{action: deny, name: \"a\\nallow: b\"}]}}"),
+	"bad-name"},
     {RULE("{action: deny}"), "allow-action"},
     {RULE("{action: pass}"), "allow-action"},
     {RULE("{to: []}"), "unknown-field"},
