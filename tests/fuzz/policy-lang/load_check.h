@@ -103,9 +103,9 @@ check_load(const char *context, const uint8_t *data, size_t size)
 	for (const struct diag *d = diags.first; d != NULL; d = d->next)
 		require(d->loc.source != NULL && d->loc.line > 0);
 	check_model(m);
+	/* Of which some are errors: Routes that contradict each other. */
 	if (ok)
-		model_lint(
-		    m, &diags); /* Routes that contradict each other are errors */
+		model_lint(m, &diags);
 	errors = diags.errors;
 	require(ok || errors != 0);
 	lint_ignore(&bundle, ok, &diags);
