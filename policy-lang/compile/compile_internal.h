@@ -49,12 +49,12 @@ struct scope {
 /* An address of the model. */
 struct point {
 	addr_num addr;
-	enum ip_family family;
-	uint32_t slot; /* of its workload; NONE: not a workload's */
-	uint32_t ip;   /* which of that workload's it is */
-	uint32_t node; /* index of its node; NONE */
-	bool outside;  /* nobody's: it is here because somebody knows it by a name */
-	bool leaving;  /* from its profile, which has no elements of it any more */
+	uint32_t slot;  /* of its workload; NONE: not a workload's */
+	uint32_t ip;    /* which of that workload's it is */
+	uint32_t node;  /* index of its node; NONE */
+	uint8_t family; /* an enum ip_family; a byte, because points are many */
+	bool outside;   /* nobody's: it is here because somebody knows it by a name */
+	bool leaving;   /* from its profile, which has no elements of it any more */
 };
 
 /*

@@ -282,7 +282,7 @@ static void
 add_point(struct universe *u, const struct ip_addr *addr, struct point p)
 {
 	p.addr = addr_to_num(addr);
-	p.family = addr->family;
+	p.family = (uint8_t)addr->family;
 	u->points[u->point_count++] = p;
 }
 
@@ -306,23 +306,39 @@ point_digit(const struct point *p, unsigned digit)
 					: family_index(p->family);
 }
 
-/* By one digit of 256, of which it is known how many points have which; false if all have
- * the same, and nothing was to be done. */
-static bool
-sort_by_digit(const struct point *from, struct point *to, uint32_t count,
-    unsigned digit, const uint32_t having[256])
+/* In which digits some point differs from the first: a bit for each. Networks of a cluster
+ * share most digits of their addresses. */
+static uint32_t
+digits_that_differ(const struct point *points, uint32_t count)
 {
-	uint32_t first[256], next = 0;
+	addr_num addr = 0;
+	uint32_t digits = 0;
 
-	if (having[point_digit(&from[0], digit)] == count)
-		return false;
-	for (unsigned i = 0; i < 256; i++) {
-		first[i] = next;
-		next += having[i];
+	for (uint32_t i = 1; i < count; i++) {
+		addr |= points[i].addr ^ points[0].addr;
+		if (points[i].family != points[0].family)
+			digits = 1u << (POINT_DIGITS - 1);
 	}
+	for (unsigned digit = 0; digit < POINT_DIGITS - 1; digit++) {
+		if (((unsigned)(addr >> (8 * digit)) & UINT8_MAX) != 0)
+			digits |= 1u << digit;
+	}
+	return digits;
+}
+
+/* By one digit of 256. */
+static void
+sort_by_digit(
+    const struct point *from, struct point *to, uint32_t count, unsigned digit)
+{
+	uint32_t first[257] = {0};
+
+	for (uint32_t i = 0; i < count; i++)
+		first[point_digit(&from[i], digit) + 1]++;
+	for (unsigned i = 1; i < 256; i++)
+		first[i] += first[i - 1];
 	for (uint32_t i = 0; i < count; i++)
 		to[first[point_digit(&from[i], digit)]++] = from[i];
-	return true;
 }
 
 /* By family and address: from the last digit to the first. Sorted, an address that its
@@ -332,18 +348,16 @@ sort_points(struct universe *u)
 {
 	struct point *other = xcalloc(u->point_count, sizeof(*other)),
 		     *from = u->points;
-	uint32_t having[POINT_DIGITS][256] = {{0}};
+	const uint32_t digits = digits_that_differ(from, u->point_count);
 	uint32_t kept = 0;
 
-	for (uint32_t i = 0; i < u->point_count; i++) {
-		for (unsigned digit = 0; digit < POINT_DIGITS; digit++)
-			having[digit][point_digit(&from[i], digit)]++;
-	}
-	for (unsigned digit = 0; u->point_count != 0 && digit < POINT_DIGITS; digit++) {
+	for (unsigned digit = 0; digit < POINT_DIGITS; digit++) {
 		struct point *to = from == other ? u->points : other;
 
-		if (sort_by_digit(from, to, u->point_count, digit, having[digit]))
-			from = to;
+		if ((digits & 1u << digit) == 0)
+			continue;
+		sort_by_digit(from, to, u->point_count, digit);
+		from = to;
 	}
 	for (uint32_t i = 0; i < u->point_count; i++) {
 		if (kept == 0 || !same_point(&u->points[kept - 1], &from[i]))
