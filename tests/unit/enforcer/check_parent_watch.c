@@ -273,6 +273,27 @@ START_TEST(uplink_that_a_router_announces_is_one_where_there_is_no_other)
 }
 END_TEST
 
+START_TEST(routes_are_watched_after_news_of_them_were_lost)
+{
+	const int lo = 1, least = 1;
+
+	ck_assert_int_eq(uv_loop_init(&parent->loop), 0);
+	parent_uplinks_init(parent);
+	ck_assert_int_eq(
+	    setsockopt(parent->route_fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof(least)),
+	    0);
+	make_link(lo, 0, NULL);
+	for (uint32_t metric = 1; metric <= 64; metric++)
+		route(RTM_NEWROUTE, NLM_F_CREATE, lo, RTPROT_BOOT, metric);
+	(void)uv_run(&parent->loop, UV_RUN_NOWAIT);
+	ck_assert(uv_is_active((uv_handle_t *)&parent->route_watch));
+	parent_uplinks_fini(parent);
+	while (uv_run(&parent->loop, UV_RUN_DEFAULT) != 0)
+		continue;
+	ck_assert_int_eq(uv_loop_close(&parent->loop), 0);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -291,6 +312,7 @@ main(void)
 	tcase_add_checked_fixture(routes, setup_routing, teardown_routing);
 	tcase_add_test(
 	    routes, uplink_that_a_router_announces_is_one_where_there_is_no_other);
+	tcase_add_test(routes, routes_are_watched_after_news_of_them_were_lost);
 	suite_add_tcase(s, routes);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
