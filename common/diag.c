@@ -71,6 +71,23 @@ is_full(const struct diag_list *list, enum diag_severity severity)
 	return (severity == DIAG_ERROR ? errors : all - errors) >= LIMIT_DIAGS;
 }
 
+static void
+append(struct diag_list *list, struct diag *d)
+{
+	d->next = NULL;
+	if (list->first == NULL)
+		list->tail = &list->first;
+	*list->tail = d;
+	list->tail = &d->next;
+}
+
+static void
+count_dropped(struct diag_list *list, enum diag_severity severity)
+{
+	list->dropped++;
+	list->dropped_errors += severity == DIAG_ERROR;
+}
+
 struct diag *
 diag_add(struct diag_list *list, enum diag_severity severity, const char *code,
     struct loc loc, const char *fmt, ...)
@@ -85,8 +102,7 @@ diag_add(struct diag_list *list, enum diag_severity severity, const char *code,
 	}
 	if (is_full(list, severity)) {
 		(*count)++;
-		list->dropped++;
-		list->dropped_errors += severity == DIAG_ERROR;
+		count_dropped(list, severity);
 		list->scratch = (struct diag){.severity = severity, .msg = ""};
 		return &list->scratch;
 	}
@@ -98,10 +114,7 @@ diag_add(struct diag_list *list, enum diag_severity severity, const char *code,
 	va_start(ap, fmt);
 	d->msg = diag_format(list->arena, fmt, ap);
 	va_end(ap);
-	if (list->first == NULL)
-		list->tail = &list->first;
-	*list->tail = d;
-	list->tail = &d->next;
+	append(list, d);
 	return d;
 }
 
@@ -151,6 +164,28 @@ diag_list_rewind(struct diag_list *list, const struct diag_list *mark)
 	*list = *mark;
 	if (list->first != NULL)
 		*list->tail = NULL;
+}
+
+void
+diag_take(struct diag_list *list, struct diag_list *from)
+{
+	struct diag *d, *next;
+
+	for (d = from->first; d != NULL; d = next) {
+		next = d->next;
+		if (is_full(list, d->severity))
+			count_dropped(list, d->severity);
+		else
+			append(list, d);
+		(*count_of(list, d->severity))++;
+		(*count_of(from, d->severity))--;
+	}
+	list->errors += from->errors; /* of which none was kept */
+	list->warnings += from->warnings;
+	list->notes += from->notes;
+	list->dropped += from->dropped;
+	list->dropped_errors += from->dropped_errors;
+	diag_list_init(from, from->arena);
 }
 
 void

@@ -144,13 +144,30 @@ program_free_former(struct program_former *former)
 	*former = (struct program_former){.state = NULL};
 }
 
+/* Each compilation tells in a list of its own: one has room for so many errors, and what they are
+ * of is set aside. */
+static void
+compile_side(struct program *p, struct program_side *side, struct diag_list *diags)
+{
+	struct diag_list found;
+	bool again;
+
+	diag_list_init(&found, p->arena);
+	do {
+		side->state =
+		    compile_state_new(live_model(side->live), &p->options, &found);
+		again = side == &p->real && side->state == NULL &&
+			program_set_aside(p, &found, found.first);
+		diag_take(diags, &found);
+	} while (again);
+}
+
 static bool
 load_side(struct program *p, struct program_side *side,
     const struct model_options *options, const struct load_reading *reading,
     struct diag_list *diags)
 {
 	monotime_t start = monotime_now(), loaded;
-	struct diag **found;
 
 	side->live = live_load(p->arena, &p->bundle, options, reading, diags);
 	loaded = monotime_now();
@@ -159,12 +176,7 @@ load_side(struct program *p, struct program_side *side,
 		p->loaded = loaded;
 	if (side->live == NULL)
 		return false;
-	do {
-		found = diags->first != NULL ? diags->tail : &diags->first;
-		side->state =
-		    compile_state_new(live_model(side->live), &p->options, diags);
-	} while (side == &p->real && side->state == NULL &&
-		 program_set_aside(p, diags, *found));
+	compile_side(p, side, diags);
 	if (side->state != NULL)
 		program_take_chains(side);
 	p->compile_us += monotime_since(loaded, monotime_now()) / 1000;

@@ -13,6 +13,7 @@
 struct program_aside {
 	struct policy *policy;
 	bool restored; /* only what was compiled before refers to it */
+	bool there;    /* the policy is in the model: while they are swept */
 	struct policy_aside room;
 	struct program_aside *next;
 };
@@ -204,14 +205,21 @@ program_see_changes(struct program *p, const struct compile_change *changes,
 	return false;
 }
 
-static bool
-is_in_model(const struct model *m, const struct policy *policy)
+/* Of many in a large model each is looked at once: it is done with every change. */
+static void
+see_who_is_there(const struct program *p)
 {
+	const struct model *m = live_model(p->real.live);
+
+	for (struct program_aside *a = p->asides; a != NULL; a = a->next)
+		a->there = false;
 	for (size_t i = 0; i < m->policy_count; i++) {
-		if (m->policies[i] == policy)
-			return true;
+		void *said = (void *)(uintptr_t)m->policies[i]->said;
+
+		if (said != NULL)
+			CONTAINER_OF(said, struct program_aside, room.said)->there =
+			    true;
 	}
-	return false;
 }
 
 static void
@@ -219,11 +227,12 @@ sweep(struct program *p, bool all)
 {
 	struct program_aside **at = &p->asides;
 
+	if (!all && p->asides != NULL)
+		see_who_is_there(p);
 	while (*at != NULL) {
 		struct program_aside *a = *at;
 
-		if (!all && !a->restored &&
-		    is_in_model(live_model(p->real.live), a->policy)) {
+		if (!all && !a->restored && a->there) {
 			at = &a->next;
 			continue;
 		}

@@ -129,6 +129,15 @@ on_change(const struct nlmsghdr *header, void *arg)
 	return MNL_CB_OK;
 }
 
+static void on_news(uv_poll_t *poll, int status, int events);
+
+static void
+watch_routes(struct parent *p)
+{
+	if (uv_poll_start(&p->route_watch, UV_READABLE, on_news) != 0)
+		base_die("cannot watch routes");
+}
+
 static void
 on_news(uv_poll_t *poll, int status, int events)
 {
@@ -146,6 +155,9 @@ on_news(uv_poll_t *poll, int status, int events)
 	if (changed && uv_timer_get_due_in(&p->uplinks_timer) > SETTLE_MS &&
 	    uv_timer_start(&p->uplinks_timer, on_look, SETTLE_MS, LOOK_MS) != 0)
 		base_die("cannot start a timer");
+	/* Where news were lost the socket has an error, at which libuv watches no longer. */
+	if (status < 0)
+		watch_routes(p);
 }
 
 void
@@ -160,9 +172,9 @@ parent_uplinks_init(struct parent *p)
 	    uv_timer_start(&p->uplinks_timer, on_look, LOOK_MS, LOOK_MS) != 0 ||
 	    p->route_fd < 0 ||
 	    bind(p->route_fd, (const struct sockaddr *)&routes, sizeof(routes)) < 0 ||
-	    uv_poll_init(&p->loop, &p->route_watch, p->route_fd) != 0 ||
-	    uv_poll_start(&p->route_watch, UV_READABLE, on_news) != 0)
+	    uv_poll_init(&p->loop, &p->route_watch, p->route_fd) != 0)
 		base_die("cannot watch routes");
+	watch_routes(p);
 }
 
 void

@@ -15,6 +15,7 @@ struct link_seen {
 	struct cni_link is;
 	bool routed; /* some route leads there */
 	bool uplink;
+	bool announced; /* one would be, by a router's word alone */
 	bool guests; /* a bridge with ports whose other ends are in other namespaces */
 };
 
@@ -103,18 +104,23 @@ is_link_local(const struct rtnl_attrs *a)
 }
 
 static void
-mark(const struct look *look, uint32_t index, bool wide)
+mark(const struct look *look, uint32_t index, const struct nlmsghdr *route)
 {
+	const struct rtmsg *is = mnl_nlmsg_get_payload(route);
 	struct link_seen *l = find(look, index);
 
 	if (l == NULL)
 		return; /* it came or went meanwhile, and so the next look is not far */
 	l->routed = true;
-	l->uplink = l->uplink || wide;
+	if (uplinks_have(route) && is->rtm_protocol == RTPROT_RA)
+		l->announced = true;
+	else if (uplinks_have(route))
+		l->uplink = true;
 }
 
 static void
-mark_hops(const struct look *look, const struct nlattr *hops, bool wide)
+mark_hops(
+    const struct look *look, const struct nlattr *hops, const struct nlmsghdr *route)
 {
 	const uint8_t *at = mnl_attr_get_payload(hops);
 	size_t step, left = mnl_attr_get_payload_len(hops);
@@ -124,7 +130,7 @@ mark_hops(const struct look *look, const struct nlattr *hops, bool wide)
 		memcpy(&hop, at, sizeof(hop));
 		if (hop.rtnh_len < sizeof(hop) || hop.rtnh_len > left)
 			break;
-		mark(look, (uint32_t)hop.rtnh_ifindex, wide);
+		mark(look, (uint32_t)hop.rtnh_ifindex, route);
 		step = ((size_t)hop.rtnh_len + 3) & ~(size_t)3;
 		step = step < left ? step : left;
 		at += step;
@@ -135,19 +141,31 @@ mark_hops(const struct look *look, const struct nlattr *hops, bool wide)
 static int
 on_route(const struct nlmsghdr *header, void *arg)
 {
-	const bool wide = uplinks_have(header);
 	struct rtnl_attrs a;
 
 	if (!leads_away(header) || !rtnl_parse(header, sizeof(struct rtmsg), &a) ||
 	    is_link_local(&a))
 		return MNL_CB_OK;
-	mark(arg, rtnl_u32(&a, RTA_OIF), wide);
+	mark(arg, rtnl_u32(&a, RTA_OIF), header);
 	if (a.of[RTA_MULTIPATH] != NULL)
-		mark_hops(arg, a.of[RTA_MULTIPATH], wide);
+		mark_hops(arg, a.of[RTA_MULTIPATH], header);
 	return MNL_CB_OK;
 }
 
 /* ---- both together ---- */
+
+/* A workload can call itself a router to a node that listens, as one without IPv6 of its own
+ * does by default: that makes an uplink only where nothing else makes any. */
+static void
+believe(const struct look *look)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < look->count; i++)
+		any = any || look->links[i].uplink;
+	for (size_t i = 0; i < look->count && !any; i++)
+		look->links[i].uplink = look->links[i].announced;
+}
 
 /* What comes by an uplink may be seen on what it is on: a VLAN's interface, the other end of a
  * veth within this namespace, and the bridge that this is a port of. */
@@ -223,6 +241,7 @@ uplinks_look(struct rtnl *r, struct uplinks *out)
 		qsort(look.links, look.count, sizeof(*look.links), by_index);
 		rc = ask(r, RTM_GETROUTE, sizeof(struct rtmsg), on_route, &look);
 	}
+	believe(&look);
 	relate(&look);
 	for (size_t i = 0; i < look.count; i++) {
 		if (look.links[i].uplink)

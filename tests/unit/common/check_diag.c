@@ -232,6 +232,30 @@ START_TEST(errors_are_kept_however_much_is_warned_of)
 }
 END_TEST
 
+START_TEST(what_is_taken_from_another_list_has_the_same_limit)
+{
+	struct diag_list from;
+
+	diag_list_init(&from, list.arena);
+	diag_warn(&list, "w", (struct loc){0}, "first");
+	diag_take(&list, &from);
+	for (unsigned i = 0; i < LIMIT_DIAGS + 2; i++)
+		diag_error(&from, "x", (struct loc){0}, "m%u", i);
+	diag_error(&list, "x", (struct loc){0}, "before");
+	diag_take(&list, &from);
+	ck_assert_ptr_null(from.first);
+	ck_assert_uint_eq(from.errors, 0);
+	ck_assert_uint_eq(list.errors, LIMIT_DIAGS + 3);
+	ck_assert_uint_eq(list.dropped, 3);
+	ck_assert_uint_eq(list.dropped_errors, 3);
+	diag_warn(&list, "w", (struct loc){0}, "last");
+	ck_assert(str_starts(str_from(rendered(DIAG_TEXT)),
+	    STR("warning: first [w]\nerror: before [x]\nerror: m0 [x]\n")));
+	ck_assert(str_ends(str_from(rendered(DIAG_TEXT)),
+	    STR("\nerror: m998 [x]\nwarning: last [w]\nnote: 3 more not shown\n")));
+}
+END_TEST
+
 START_TEST(summary_counts_by_severity)
 {
 	diag_summary(&out, &list);
@@ -519,6 +543,7 @@ make_suite(void)
 	tcase_add_test(tc, summary_counts_by_severity);
 	tcase_add_test(tc, sort_is_by_first_use_then_line_and_stable);
 	tcase_add_test(tc, rewind_takes_back_what_was_added);
+	tcase_add_test(tc, what_is_taken_from_another_list_has_the_same_limit);
 	tcase_add_test(tc, message_loses_its_middle_when_long);
 	tcase_add_test(tc, message_is_whole_at_its_limit);
 	tcase_add_test(tc, loc_text_gives_what_is_known);

@@ -784,6 +784,40 @@ START_TEST(policy_of_who_has_too_much_waits_its_time)
 }
 END_TEST
 
+/* Who divides his excess into more policies than errors are kept: each has 20 ranges, of which a
+ * set has 40,000; what is told first is not enough. */
+START_TEST(excess_in_thousands_of_policies_is_set_aside)
+{
+	struct buf text = {0};
+	int fd;
+
+	for (unsigned i = 0; i < 3200; i++) {
+		buf_printf(&text,
+		    "---\napiVersion: ringfence.dev/v1alpha1\nkind: Workload\n"
+		    "metadata: {name: w, namespace: /big/%u}\n"
+		    "spec: {node: n1, ips: [10.2.%u.%u, 10.3.%u.%u]}\n"
+		    "---\napiVersion: ringfence.dev/v1alpha1\nkind: Policy\n"
+		    "metadata: {name: p, namespace: /big/%u}\nspec: {default: "
+		    "{ingress: "
+		    "[{action: deny, ports: [",
+		    i, i / 256, i % 256, i / 256, i % 256, i);
+		for (unsigned j = 0; j < 10; j++)
+			buf_printf(&text, "%s%u-%u/udp", j != 0 ? ", " : "",
+			    1 + 100 * j, 50 + 100 * j);
+		buf_add_cstr(&text, "]}]}}\n");
+	}
+	fd = seal("/a/first.yaml", text.data);
+	program_free(engine->apply.current);
+	engine->apply.current = program_make(&engine->settings, &fd, 1, NULL);
+	(void)close(fd);
+	ck_assert(engine->apply.current->ok);
+	ck_assert(program_has_asides(engine->apply.current));
+	ck_assert(!is_open("10.2.0.7"));
+	ck_assert(!is_open("10.2.12.7"));
+	buf_free(&text);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -817,6 +851,7 @@ main(void)
 	    tc, policy_that_makes_the_program_too_large_is_set_aside, 0, 2);
 	tcase_add_loop_test(tc, what_is_set_aside_says_what_is_in_force, 0, 2);
 	tcase_add_test(tc, tenant_who_has_too_much_again_is_set_aside_whole);
+	tcase_add_test(tc, excess_in_thousands_of_policies_is_set_aside);
 	tcase_add_test(tc, policy_of_who_has_too_much_waits_its_time);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);

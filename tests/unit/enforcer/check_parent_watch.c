@@ -1,15 +1,20 @@
 /*
- * Which roles the parent ends because they hang, and tries again because they cannot start.
+ * Which roles the parent ends because they hang, and tries again because they cannot start; and
+ * which interfaces' routes it believes.
  */
 #include <check.h>
+#include <linux/rtnetlink.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "enforcer/parent/parent_state.h"
+#include "enforcer/parent/uplinks.h"
 
 #define TURNS  6  /* that may pass without an answer */
 #define ENOUGH 60 /* answers in a row */
@@ -178,11 +183,122 @@ START_TEST(role_that_cannot_be_started_is_tried_again)
 }
 END_TEST
 
+/* ---- routes ---- */
+
+static struct rtnl routing;
+static _Alignas(struct nlmsghdr) char question[512];
+
+/* In a network namespace of its own, which ends with the next one or with the process. */
+static void
+setup_routing(void)
+{
+	struct err err = ERR_INIT;
+
+	if (unshare(CLONE_NEWNET) != 0)
+		ck_assert_int_eq(unshare(CLONE_NEWUSER | CLONE_NEWNET), 0);
+	ck_assert_int_eq(rtnl_open(&routing, &err), 0);
+	parent = xcalloc(1, sizeof(*parent));
+}
+
+static void
+teardown_routing(void)
+{
+	rtnl_close(&routing);
+	free(parent);
+}
+
+static void
+make_link(int index, uint16_t flags, const char *kind)
+{
+	struct nlmsghdr *h = rtnl_begin(
+	    question, RTM_NEWLINK, flags | NLM_F_ACK, sizeof(struct ifinfomsg));
+	struct ifinfomsg *link = mnl_nlmsg_get_payload(h);
+	struct nlattr *info;
+
+	link->ifi_index = index;
+	link->ifi_flags = link->ifi_change = IFF_UP;
+	if (kind != NULL) {
+		info = mnl_attr_nest_start(h, IFLA_LINKINFO);
+		mnl_attr_put_strz(h, IFLA_INFO_KIND, kind);
+		mnl_attr_nest_end(h, info);
+	}
+	ck_assert_int_eq(rtnl_ask(&routing, h, NULL, NULL), 0);
+}
+
+static void
+route(uint16_t type, uint16_t flags, int index, uint8_t protocol, uint32_t metric)
+{
+	struct nlmsghdr *h =
+	    rtnl_begin(question, type, flags | NLM_F_ACK, sizeof(struct rtmsg));
+	struct rtmsg *is = mnl_nlmsg_get_payload(h);
+
+	is->rtm_family = AF_INET;
+	is->rtm_table = RT_TABLE_MAIN;
+	is->rtm_protocol = protocol;
+	is->rtm_scope = RT_SCOPE_LINK;
+	is->rtm_type = RTN_UNICAST;
+	mnl_attr_put_u32(h, RTA_OIF, (uint32_t)index);
+	mnl_attr_put_u32(h, RTA_PRIORITY, metric);
+	ck_assert_int_eq(rtnl_ask(&routing, h, NULL, NULL), 0);
+}
+
+static bool
+has_uplink(const char *name)
+{
+	struct uplinks u;
+
+	ck_assert_int_eq(uplinks_look(&routing, &u), 0);
+	for (size_t i = 0; i < u.count; i++) {
+		if (strcmp(u.names[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A workload can say that it is a router: beside a route of the node's own that is nothing. */
+START_TEST(uplink_that_a_router_announces_is_one_where_there_is_no_other)
+{
+	const int lo = 1, veth = 77;
+
+	make_link(lo, 0, NULL);
+	make_link(veth, NLM_F_CREATE | NLM_F_EXCL, "veth");
+	route(RTM_NEWROUTE, NLM_F_CREATE, veth, RTPROT_RA, 1);
+	ck_assert(has_uplink("veth0"));
+	route(RTM_NEWROUTE, NLM_F_CREATE, lo, RTPROT_BOOT, 2);
+	ck_assert(has_uplink("lo"));
+	ck_assert(!has_uplink("veth0"));
+	route(RTM_DELROUTE, 0, lo, RTPROT_BOOT, 2);
+	ck_assert(!has_uplink("lo"));
+	ck_assert(has_uplink("veth0"));
+}
+END_TEST
+
+START_TEST(routes_are_watched_after_news_of_them_were_lost)
+{
+	const int lo = 1, least = 1;
+
+	ck_assert_int_eq(uv_loop_init(&parent->loop), 0);
+	parent_uplinks_init(parent);
+	ck_assert_int_eq(
+	    setsockopt(parent->route_fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof(least)),
+	    0);
+	make_link(lo, 0, NULL);
+	for (uint32_t metric = 1; metric <= 64; metric++)
+		route(RTM_NEWROUTE, NLM_F_CREATE, lo, RTPROT_BOOT, metric);
+	(void)uv_run(&parent->loop, UV_RUN_NOWAIT);
+	ck_assert(uv_is_active((uv_handle_t *)&parent->route_watch));
+	parent_uplinks_fini(parent);
+	while (uv_run(&parent->loop, UV_RUN_DEFAULT) != 0)
+		continue;
+	ck_assert_int_eq(uv_loop_close(&parent->loop), 0);
+}
+END_TEST
+
 int
 main(void)
 {
 	Suite *s = suite_create("parent_watch");
-	TCase *tc = tcase_create("parent_watch");
+	TCase *tc = tcase_create("parent_watch"), *routes = tcase_create("routes");
 	SRunner *sr = srunner_create(s);
 	int failed;
 
@@ -193,6 +309,11 @@ main(void)
 	    tc, role_that_was_ended_has_twice_the_time_until_it_answers_for_long);
 	tcase_add_loop_test(tc, role_that_cannot_be_started_is_tried_again, 0, 2);
 	suite_add_tcase(s, tc);
+	tcase_add_checked_fixture(routes, setup_routing, teardown_routing);
+	tcase_add_test(
+	    routes, uplink_that_a_router_announces_is_one_where_there_is_no_other);
+	tcase_add_test(routes, routes_are_watched_after_news_of_them_were_lost);
+	suite_add_tcase(s, routes);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
 	srunner_free(sr);
