@@ -213,6 +213,8 @@ const struct grammar grammar_destination = {
     {{"[/:]"}, {"^" RE_V4 "$"}, {"^" RE_DOMAIN "$", "[^.0-9][^.]*\\.?$", "^.{1,253}$"}},
     0, NULL, NULL};
 const struct grammar grammar_printable = {{{"^[!#-\\[\\]-~]+$"}}, 0, NULL, NULL};
+const struct grammar grammar_title = {
+    {{"^[^\\x00-\\x1f\\x7f-\\x9f]*$"}}, LIMIT_NAME_BYTES, NULL, NULL};
 const struct grammar grammar_path = {{{"^" RE_PATH "$"}}, LIMIT_PATH_BYTES, NULL, NULL};
 const struct grammar grammar_home = {
     {{"^" RE_PATH "$"}, {"^" RE_LABEL "$"}}, LIMIT_PATH_BYTES, NULL, NULL};

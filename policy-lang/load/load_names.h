@@ -60,6 +60,8 @@ MUST_CHECK bool name_is_title(struct str s);
 extern const struct grammar grammar_placed, grammar_annotation, grammar_subdomain,
     grammar_qualified, grammar_label_value, grammar_port_name, grammar_domain,
     grammar_one_domain, grammar_printable;
+/* But for what changes the direction of text, which no pattern that all take says. */
+extern const struct grammar grammar_title;
 /* A namespace path; a path or the name of a Kubernetes namespace; what a peer may say. */
 extern const struct grammar grammar_path, grammar_home, grammar_relative;
 /* A native Namespace's own name: a path, or a Kubernetes object's name. */

@@ -44,7 +44,8 @@ enum rule_style {
 
 #define RULE_VALUES(peers, action_count)                                               \
 	{                                                                              \
-		[RULE_NAME] = {.about = "What explanations and counters call it."},    \
+		[RULE_NAME] = {.about = "What explanations and counters call it.",     \
+		    .grammar = &grammar_title},                                        \
 		[RULE_ACTION] = {.about = "What becomes of a match: allow, deny, or "  \
 					  "pass, which leaves this level.",            \
 		    .names = action_names,                                             \

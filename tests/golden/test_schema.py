@@ -436,6 +436,30 @@ def test_schema_and_loader_agree_on_mutations(tmp_path):
     assert 60 < refused < 290  # both answers are met
 
 
+TITLES = {"": True, "nobody: \u00e9": True, "a" * 253: True, "a" * 254: False, "a\tb": False, "a\nb": False,
+          "a\x1b[31m": False, "a\x7f": False, "a\x9b": False}  # fmt: skip
+
+
+def titled(text):
+    """Documents in which each is called that, or says who must be."""
+    expectation = {"from": "shop/a", "to": "shop/b", "verdict": "allow"}
+    specs = [("Policy", {"allow": {block: [{"name": text}]}}) for block in ("ingress", "egress")]
+    specs += [("Route", {"default": {block: [{"name": text, "action": "pass"}]}})
+              for block in ("egress", "ingress", "via")]
+    specs += [("Test", {"expect": [{field: text, **expectation}]}) for field in ("name", "by")]
+    return [native(kind, spec) for kind, spec in specs]
+
+
+def test_schema_and_loader_agree_on_what_rules_are_called(tmp_path):
+    docs = [(doc, taken) for text, taken in TITLES.items() for doc in titled(text)]
+    for i, (doc, _) in enumerate(docs):
+        doc["metadata"]["name"] = f"m{i}"
+    errors = loader_errors([doc for doc, _ in docs], tmp_path)
+    for i, (doc, taken) in enumerate(docs):
+        assert validator().is_valid(doc) == taken, doc
+        assert any(code == "bad-name" for code, _ in errors[i]) != taken, doc
+
+
 def test_schema_and_loader_agree_on_the_most_addresses_of_a_workload(tmp_path):
     whole = validator()
     for count, taken in ((256, True), (257, False)):
