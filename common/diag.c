@@ -71,11 +71,28 @@ is_full(const struct diag_list *list, enum diag_severity severity)
 	return (severity == DIAG_ERROR ? errors : all - errors) >= LIMIT_DIAGS;
 }
 
+static void
+leave_out(struct diag_list *list, enum diag_severity severity)
+{
+	(*count_of(list, severity))++;
+	list->dropped++;
+	list->dropped_errors += severity == DIAG_ERROR;
+}
+
+static void
+append(struct diag_list *list, struct diag *d)
+{
+	(*count_of(list, d->severity))++;
+	if (list->first == NULL)
+		list->tail = &list->first;
+	*list->tail = d;
+	list->tail = &d->next;
+}
+
 struct diag *
 diag_add(struct diag_list *list, enum diag_severity severity, const char *code,
     struct loc loc, const char *fmt, ...)
 {
-	unsigned *count = count_of(list, severity);
 	struct diag *d;
 	va_list ap;
 
@@ -84,13 +101,10 @@ diag_add(struct diag_list *list, enum diag_severity severity, const char *code,
 		return &list->scratch;
 	}
 	if (is_full(list, severity)) {
-		(*count)++;
-		list->dropped++;
-		list->dropped_errors += severity == DIAG_ERROR;
+		leave_out(list, severity);
 		list->scratch = (struct diag){.severity = severity, .msg = ""};
 		return &list->scratch;
 	}
-	(*count)++;
 	d = ARENA_NEW(list->arena, struct diag);
 	d->severity = severity;
 	d->code = code;
@@ -98,10 +112,7 @@ diag_add(struct diag_list *list, enum diag_severity severity, const char *code,
 	va_start(ap, fmt);
 	d->msg = diag_format(list->arena, fmt, ap);
 	va_end(ap);
-	if (list->first == NULL)
-		list->tail = &list->first;
-	*list->tail = d;
-	list->tail = &d->next;
+	append(list, d);
 	return d;
 }
 
@@ -151,6 +162,28 @@ diag_list_rewind(struct diag_list *list, const struct diag_list *mark)
 	*list = *mark;
 	if (list->first != NULL)
 		*list->tail = NULL;
+}
+
+void
+diag_list_take(struct diag_list *list, struct diag_list *from)
+{
+	struct diag *next;
+
+	for (struct diag *d = from->first; d != NULL; d = next) {
+		next = d->next;
+		d->next = NULL;
+		(*count_of(from, d->severity))--;
+		if (is_full(list, d->severity))
+			leave_out(list, d->severity);
+		else
+			append(list, d);
+	}
+	list->errors += from->errors; /* which were left out there */
+	list->warnings += from->warnings;
+	list->notes += from->notes;
+	list->dropped += from->dropped;
+	list->dropped_errors += from->dropped_errors;
+	diag_list_init(from, from->arena);
 }
 
 void

@@ -113,6 +113,9 @@ MUST_CHECK const char *diag_format(struct arena *arena, const char *fmt, va_list
 /* Takes back everything added since `mark`, a copy of the list made then. */
 void diag_list_rewind(struct diag_list *list, const struct diag_list *mark);
 
+/* Appends what is in `from`, of the same arena, as far as there is room; nothing is left there. */
+void diag_list_take(struct diag_list *list, struct diag_list *from);
+
 /* Takes those for which `drop` is true off the list and off its counts. */
 void diag_remove(
     struct diag_list *list, bool (*drop)(void *ctx, const struct diag *d), void *ctx);

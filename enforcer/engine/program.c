@@ -144,13 +144,28 @@ program_free_former(struct program_former *former)
 	*former = (struct program_former){.state = NULL};
 }
 
+/* Once; true: it is to be done again, without what is set aside. */
+static bool
+compile_side(struct program *p, struct program_side *side, struct diag_list *diags)
+{
+	/* Whoever is told here is set aside, however much has been told. */
+	struct diag_list *found = ARENA_NEW(p->arena, struct diag_list);
+	bool again;
+
+	diag_list_init(found, p->arena);
+	side->state = compile_state_new(live_model(side->live), &p->options, found);
+	again = side == &p->real && side->state == NULL &&
+		program_set_aside(p, found, found->first);
+	diag_list_take(diags, found);
+	return again;
+}
+
 static bool
 load_side(struct program *p, struct program_side *side,
     const struct model_options *options, const struct load_reading *reading,
     struct diag_list *diags)
 {
 	monotime_t start = monotime_now(), loaded;
-	struct diag **found;
 
 	side->live = live_load(p->arena, &p->bundle, options, reading, diags);
 	loaded = monotime_now();
@@ -159,12 +174,8 @@ load_side(struct program *p, struct program_side *side,
 		p->loaded = loaded;
 	if (side->live == NULL)
 		return false;
-	do {
-		found = diags->first != NULL ? diags->tail : &diags->first;
-		side->state =
-		    compile_state_new(live_model(side->live), &p->options, diags);
-	} while (side == &p->real && side->state == NULL &&
-		 program_set_aside(p, diags, *found));
+	while (compile_side(p, side, diags)) {
+	}
 	if (side->state != NULL)
 		program_take_chains(side);
 	p->compile_us += monotime_since(loaded, monotime_now()) / 1000;

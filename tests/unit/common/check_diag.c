@@ -232,6 +232,32 @@ START_TEST(errors_are_kept_however_much_is_warned_of)
 }
 END_TEST
 
+START_TEST(list_takes_another_as_far_as_there_is_room)
+{
+	struct diag_list more;
+
+	diag_list_init(&more, list.arena);
+	diag_warn(&list, "w", (struct loc){0}, "w");
+	for (unsigned i = 1; i < LIMIT_DIAGS; i++)
+		diag_error(&list, "x", (struct loc){0}, "m");
+	diag_list_take(&list, &more);
+	diag_warn(&more, "w", (struct loc){0}, "w2");
+	for (unsigned i = 0; i < LIMIT_DIAGS + 3; i++)
+		diag_error(&more, "x", (struct loc){0}, "n%u", i);
+	diag_list_take(&list, &more);
+	ck_assert_ptr_null(more.first);
+	ck_assert_uint_eq(more.errors, 0);
+	ck_assert_uint_eq(list.errors, 2 * LIMIT_DIAGS + 2);
+	ck_assert_uint_eq(list.warnings, 2);
+	ck_assert_uint_eq(list.dropped, LIMIT_DIAGS + 2);
+	diag_error(&list, "x", (struct loc){0}, "m");
+	diag_warn(&list, "w", (struct loc){0}, "w3");
+	ck_assert(str_ends(str_from(rendered(DIAG_TEXT)),
+	    STR("\nerror: m [x]\nwarning: w2 [w]\nerror: n0 [x]\nwarning: w3 [w]\n"
+		"note: 1003 more not shown\n")));
+}
+END_TEST
+
 START_TEST(summary_counts_by_severity)
 {
 	diag_summary(&out, &list);
@@ -516,6 +542,7 @@ make_suite(void)
 	tcase_add_test(tc, text_is_empty_when_list_is);
 	tcase_add_test(tc, list_counts_and_summarises_beyond_limit);
 	tcase_add_test(tc, errors_are_kept_however_much_is_warned_of);
+	tcase_add_test(tc, list_takes_another_as_far_as_there_is_room);
 	tcase_add_test(tc, summary_counts_by_severity);
 	tcase_add_test(tc, sort_is_by_first_use_then_line_and_stable);
 	tcase_add_test(tc, rewind_takes_back_what_was_added);

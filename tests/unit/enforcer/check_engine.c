@@ -670,6 +670,43 @@ START_TEST(policy_that_makes_the_program_too_large_is_set_aside)
 }
 END_TEST
 
+#define BIG_OBJECT(kind, more)                                                         \
+	"---\n{apiVersion: ringfence.dev/v1alpha1, kind: " kind                        \
+	", metadata: {name: o%u, namespace: /big" more
+
+/* 40,000 ranges, 20 of each, are of 2,000 policies, of which half are told, as many as a list
+ * keeps; the others still have too many. */
+START_TEST(policies_that_make_the_program_too_large_are_set_aside_however_many)
+{
+	struct buf text = {0};
+
+	engine->names.learnt = learnt_new(1);
+	for (unsigned i = 0; i < 3010; i++) {
+		buf_printf(&text,
+		    BIG_OBJECT("Workload", ", labels: {a: a%u}}, spec: {node: n1, ips: "
+					   "[10.2.%u.%u]}}\n"),
+		    i, i, i / 250, i % 250);
+		buf_printf(&text,
+		    BIG_OBJECT("Policy",
+			"}, spec: {workloads: {matchLabels: {a: a%u}}, "
+			"default: {ingress: [{action: deny, ports: ["),
+		    i, i);
+		for (unsigned j = 1; j <= 20; j++)
+			buf_printf(&text, "%u00-%u50/udp, ", j, j);
+		buf_add_cstr(&text, "]}]}}}\n");
+	}
+	buf_add_cstr(&text, "---\n" OTHER);
+	engine_source_arrived(engine, 0, seal("/a/big.yaml", text.data));
+	run_load();
+	ck_assert(!engine->load.behind);
+	ck_assert_int_eq(engine->sources[0].state, SOURCE_BAD);
+	ck_assert(is_open("10.1.0.2"));
+	ck_assert(!is_open("10.2.0.7"));
+	learnt_free(engine->names.learnt);
+	buf_free(&text);
+}
+END_TEST
+
 #define ALLOWING(name, namespace, port)                                                \
 	"---\napiVersion: ringfence.dev/v1alpha1\nkind: Policy\n"                      \
 	"metadata: {name: " name                                                       \
@@ -815,6 +852,8 @@ main(void)
 	tcase_add_test(tc, program_too_large_to_be_watched_is_told);
 	tcase_add_loop_test(
 	    tc, policy_that_makes_the_program_too_large_is_set_aside, 0, 2);
+	tcase_add_test(
+	    tc, policies_that_make_the_program_too_large_are_set_aside_however_many);
 	tcase_add_loop_test(tc, what_is_set_aside_says_what_is_in_force, 0, 2);
 	tcase_add_test(tc, tenant_who_has_too_much_again_is_set_aside_whole);
 	tcase_add_test(tc, policy_of_who_has_too_much_waits_its_time);
