@@ -21,19 +21,26 @@ add_workloads(
 		    i, namespace_path, third, i / 250, i % 250 + 1);
 }
 
-/* Each of the namespace's workloads has so many wide ranges of ports, for `from`. */
+/* Each of the namespace's workloads has so many wide ranges of ports, for these. */
 static void
-add_ranges(
-    struct buf *text, const char *namespace_path, const char *from, unsigned count)
+add_ranges_of(struct buf *text, const char *namespace_path, const char *direction,
+    const char *peers, unsigned count)
 {
 	buf_printf(text,
-	    OBJECT("Policy") "{name: p, namespace: %s}, spec: {default: {ingress: "
+	    OBJECT("Policy") "{name: p, namespace: %s}, spec: {default: {%s: "
 			     "[{action: deny, %sports: [",
-	    namespace_path, from);
+	    namespace_path, direction, peers);
 	for (unsigned i = 0; i < count; i++)
 		buf_printf(
 		    text, "%s%u-%u/udp", i > 0 ? ", " : "", 1 + 100 * i, 50 + 100 * i);
 	buf_add_cstr(text, "]}]}}}\n");
+}
+
+static void
+add_ranges(
+    struct buf *text, const char *namespace_path, const char *from, unsigned count)
+{
+	add_ranges_of(text, namespace_path, "ingress", from, count);
 }
 
 /* `culprit` is told, and nobody else. */
@@ -135,6 +142,21 @@ START_TEST(tenant_is_told_however_many_policies_he_has)
 			"Policy") "{name: p%u, namespace: /b}, spec: {default: "
 				  "{ingress: [{action: deny, ports: [%u-%u/udp]}]}}}\n",
 		    i, 1 + 100 * i, 50 + 100 * i);
+	refuses(a.data, b.data, "b.yaml", "port ranges");
+	buf_free(&a);
+	buf_free(&b);
+}
+END_TEST
+
+/* 30,000 in one direction are not too many, and 40,180 in the other are. */
+START_TEST(tenant_is_told_by_what_is_in_that_set)
+{
+	struct buf a = {0}, b = {0};
+
+	add_workloads(&a, "/a", 1, 300);
+	add_ranges(&a, "/a", "", 100);
+	add_workloads(&b, "/b", 2, 410);
+	add_ranges_of(&b, "/b", "egress", "", 98);
 	refuses(a.data, b.data, "b.yaml", "port ranges");
 	buf_free(&a);
 	buf_free(&b);
@@ -338,6 +360,7 @@ main(void)
 	tcase_add_test(tc, who_cuts_the_peers_of_others_is_told);
 	tcase_add_test(tc, who_cuts_the_peers_of_others_by_wider_ones_is_told);
 	tcase_add_test(tc, tenant_is_told_however_many_policies_he_has);
+	tcase_add_test(tc, tenant_is_told_by_what_is_in_that_set);
 	tcase_add_test(tc, tenant_is_told_where_policy_at_the_root_leaves_too_little);
 	tcase_add_test(tc, who_overlaps_most_is_told);
 	tcase_add_test(tc, parts_of_the_same_sets_are_of_a_kind);
