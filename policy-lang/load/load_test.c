@@ -133,7 +133,7 @@ static const struct schema_value expect_values[ARRAY_LEN(expect_fields)] = {
 	.names = verdict_names,
 	.name_count = ARRAY_LEN(verdict_names)},
     [EXPECT_BY] = {.about = "The policy or rule that must decide it.",
-	.grammar = &grammar_title},
+	.grammar = &grammar_by},
     [EXPECT_FAMILY] = {.about = "In one address family: 4 or 6.",
 	.bounded = true,
 	.min = IP_V4,
@@ -179,8 +179,8 @@ read_expectation(const struct rule_context *c, const struct doc_node *node,
 	size_t verdict = 0;
 
 	e->loc = node->loc;
-	ok &= load_title(c->l, v[EXPECT_NAME], &e->name);
-	ok &= load_title(c->l, v[EXPECT_BY], &e->by);
+	ok &= load_title(c->l, v[EXPECT_NAME], LIMIT_NAME_BYTES, &e->name);
+	ok &= load_title(c->l, v[EXPECT_BY], LIMIT_TITLE_BYTES, &e->by);
 	if (v[EXPECT_FROM] != NULL)
 		ok &= load_test_ends(c, v[EXPECT_FROM], true, &e->from, &e->from_count);
 	if (v[EXPECT_TO] != NULL)
