@@ -18,6 +18,7 @@
 #define LIMIT_PATH_BYTES       1024u     /* a namespace path */
 #define LIMIT_PATH_DEPTH       16u       /* levels below / */
 #define LIMIT_NAME_BYTES       253u
+#define LIMIT_TITLE_BYTES      2048u /* of a rule: its path, its policy's name, its own */
 #define LIMIT_ADDRESSES        256u         /* of a workload, or of a node */
 #define LIMIT_LINE_BYTES       (64u * 1024) /* a question or a flow, one a line */
 #define LIMIT_REPLAY_ROWS      100000u      /* kinds of flows told apart */

@@ -17,12 +17,12 @@ emit(struct compiler *c, enum table_set_id set, const struct table_element *e)
 	if (c->failed)
 		return;
 	if (c->element_count == LIMIT_PROGRAM_ELEMENTS) {
-		excess_of_elements(c, NULL, "elements", LIMIT_PROGRAM_ELEMENTS, e->loc);
+		excess_of_elements(
+		    c, SET_COUNT, "elements", LIMIT_PROGRAM_ELEMENTS, e->loc);
 		return;
 	}
 	if (table_set_swaps(set) && list->count == LIMIT_PROGRAM_RANGES) {
-		excess_of_elements(
-		    c, table_set_swaps, "port ranges", LIMIT_PROGRAM_RANGES, e->loc);
+		excess_of_elements(c, set, "port ranges", LIMIT_PROGRAM_RANGES, e->loc);
 		return;
 	}
 	c->element_count++;

@@ -18,6 +18,7 @@
 #define CLASS_HASH_KEY_0 0x636c617373206964u
 #define CLASS_HASH_KEY_1 0x52696e6766656e63u
 #define CLASS_ID_ROOT    0xffffffffu /* what nft calls "root" */
+#define ENOUGH_OVERLAPS  (4 * (size_t)LIMIT_PROGRAM_OVERLAPS)
 
 /* ---- the tree of classes ---- */
 
@@ -218,17 +219,29 @@ add_interval(struct partition *p, unsigned family, struct interval next)
 		all[p->interval_count[family]++] = next;
 }
 
+/* Each kind of parts becomes a class. Where they are too many that is said of a few times as
+ * many: enough to see whose most of them are. */
+static bool
+are_too_many(struct partition *p, size_t memberships)
+{
+	return memberships > ENOUGH_OVERLAPS && is_full(p, memberships);
+}
+
 static void
 cut_space(struct partition *p, unsigned family)
 {
 	struct space *space = space_new(p->s, family);
 	uint32_t *nodes = xcalloc(space_most(space), sizeof(*nodes)); /* of kinds */
+	size_t memberships = 0;
 	struct space_part part;
 
 	p->intervals[family] = xcalloc(space_most(space), sizeof(**p->intervals));
-	while (!p->s->c->failed && space_next(space, &part)) {
+	while (!are_too_many(p, memberships) && !p->s->c->failed &&
+	       space_next(space, &part)) {
 		for (size_t i = 0; i < part.count && part.is_new; i++)
 			nodes[part.kind] = child_of(p, nodes[part.kind], part.sets[i]);
+		if (part.is_new && p->nodes[nodes[part.kind]].class == NONE)
+			memberships += part.count;
 		add_interval(p, family,
 		    (struct interval){
 			.lo = part.lo, .hi = part.hi, .node = nodes[part.kind]});

@@ -174,8 +174,8 @@ charge_element(struct excess *x, const struct side *s, struct classes_by_id *ids
 }
 
 void
-excess_of_elements(struct compiler *c, bool (*kind)(enum table_set_id set),
-    const char *what, uint32_t most, struct loc at)
+excess_of_elements(struct compiler *c, enum table_set_id only, const char *what,
+    uint32_t most, struct loc at)
 {
 	struct classes_by_id ids[DIRECTION_COUNT] = {0};
 	struct excess x = {0};
@@ -187,7 +187,7 @@ excess_of_elements(struct compiler *c, bool (*kind)(enum table_set_id set),
 		const enum table_set_id set = (enum table_set_id)i;
 		const unsigned d = direction_of(set);
 
-		if (kind != NULL && !kind(set))
+		if (only != SET_COUNT && set != only)
 			continue;
 		/* What is only counted is in no list. */
 		for (size_t j = 0; list->items != NULL && j < list->count; j++) {

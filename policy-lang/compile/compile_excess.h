@@ -31,8 +31,8 @@ void excess_charge(
  */
 void excess_tell(struct compiler *c, struct excess *x, const char *what, uint32_t most,
     struct loc at);
-/* The same of elements, all or those of `kind` sets alone, that were emitted up to now. */
-void excess_of_elements(struct compiler *c, bool (*kind)(enum table_set_id set),
-    const char *what, uint32_t most, struct loc at);
+/* The same of elements, all (SET_COUNT) or those of one set, that were emitted up to now. */
+void excess_of_elements(struct compiler *c, enum table_set_id only, const char *what,
+    uint32_t most, struct loc at);
 
 #endif

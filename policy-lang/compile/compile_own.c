@@ -60,7 +60,8 @@ same_addr(const struct point *a, const struct point *b)
 static void
 find_gone(struct own *o, const struct ip_addr *addr)
 {
-	const struct point point = {.addr = addr_to_num(addr), .family = (uint8_t)addr->family};
+	const struct point point = {
+	    .addr = addr_to_num(addr), .family = (uint8_t)addr->family};
 
 	for (unsigned d = 0; d < DIRECTION_COUNT; d++) {
 		const struct side *side = &o->u->s->c->sides[d];

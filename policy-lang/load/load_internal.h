@@ -217,10 +217,10 @@ void load_source_again(struct loader *l, const struct source *source);
 /* The one copy of a text in the model; followed by a NUL. */
 MUST_CHECK struct str load_text(struct loader *l, struct str s);
 
-/* What a tenant calls a rule, or an expectation: it is shown to others. "" of NULL; false if
- * it cannot be (reported). */
+/* What a tenant calls a rule, or an expectation, in at most so many bytes: it is shown to others.
+ * "" of NULL; false if it cannot be (reported). */
 MUST_CHECK bool load_title(
-    struct loader *l, const struct doc_node *node, struct str *out);
+    struct loader *l, const struct doc_node *node, uint32_t most, struct str *out);
 
 /* The one copy of an array in the model: pods of one template have the same labels and
  * ports. Texts in it are load_text's. NULL when empty. */

@@ -167,7 +167,7 @@ name_is_printable(struct str s)
 }
 
 bool
-name_is_title(struct str s)
+name_is_shown(struct str s)
 {
 	uint32_t point;
 
@@ -176,11 +176,12 @@ name_is_title(struct str s)
 		if (width == 0 || utf8_is_hidden(point))
 			return false;
 	}
-	return s.len <= LIMIT_NAME_BYTES;
+	return true;
 }
 
 /* ---- the same, as patterns ---- */
 
+#define RE_SHOWN    "^[^\\x00-\\x1f\\x7f-\\x9f]*$"
 #define RE_STEP     "[a-z0-9]([-_.a-z0-9]{0,61}[a-z0-9])?"
 #define RE_PATH     "/(" RE_STEP "(/" RE_STEP "){0,15})?"
 #define RE_DNS_PART "[A-Za-z0-9]([-_A-Za-z0-9]*[A-Za-z0-9])?"
@@ -213,6 +214,8 @@ const struct grammar grammar_destination = {
     {{"[/:]"}, {"^" RE_V4 "$"}, {"^" RE_DOMAIN "$", "[^.0-9][^.]*\\.?$", "^.{1,253}$"}},
     0, NULL, NULL};
 const struct grammar grammar_printable = {{{"^[!#-\\[\\]-~]+$"}}, 0, NULL, NULL};
+const struct grammar grammar_title = {{{RE_SHOWN}}, LIMIT_NAME_BYTES, NULL, NULL};
+const struct grammar grammar_by = {{{RE_SHOWN}}, LIMIT_TITLE_BYTES, NULL, NULL};
 const struct grammar grammar_path = {{{"^" RE_PATH "$"}}, LIMIT_PATH_BYTES, NULL, NULL};
 const struct grammar grammar_home = {
     {{"^" RE_PATH "$"}, {"^" RE_LABEL "$"}}, LIMIT_PATH_BYTES, NULL, NULL};

@@ -31,8 +31,8 @@ MUST_CHECK bool name_is_one_domain(struct str s);
 MUST_CHECK bool name_is_path_step(struct str s);
 /* Printable ASCII without spaces, quotes or backslashes; users, groups. */
 MUST_CHECK bool name_is_printable(struct str s);
-/* What people call a rule: at most 253 bytes, and none of what must not be shown. */
-MUST_CHECK bool name_is_title(struct str s);
+/* None of what must not be shown: what people call a rule, "" too. */
+MUST_CHECK bool name_is_shown(struct str s);
 
 /* What the grammar is, to follow "must be". */
 #define NAME_LABEL_RULE                                                                \
@@ -51,7 +51,6 @@ MUST_CHECK bool name_is_title(struct str s);
 	"beside another"
 #define NAME_DOMAIN_RULE     "a domain name such as example.org or *.example.org"
 #define NAME_ONE_DOMAIN_RULE "a domain name such as api.example.org"
-#define NAME_TITLE_RULE      "at most 253 bytes without control characters"
 #define NAME_PATH_STEP_RULE                                                            \
 	"at most 63 of a-z, 0-9, '-', '_' and '.', with a letter or digit at both "    \
 	"ends"
@@ -60,6 +59,8 @@ MUST_CHECK bool name_is_title(struct str s);
 extern const struct grammar grammar_placed, grammar_annotation, grammar_subdomain,
     grammar_qualified, grammar_label_value, grammar_port_name, grammar_domain,
     grammar_one_domain, grammar_printable;
+/* But for what changes the direction of text, which no pattern that all take says. */
+extern const struct grammar grammar_title, grammar_by;
 /* A namespace path; a path or the name of a Kubernetes namespace; what a peer may say. */
 extern const struct grammar grammar_path, grammar_home, grammar_relative;
 /* A native Namespace's own name: a path, or a Kubernetes object's name. */

@@ -55,14 +55,17 @@ load_text(struct loader *l, struct str s)
 }
 
 bool
-load_title(struct loader *l, const struct doc_node *node, struct str *out)
+load_title(
+    struct loader *l, const struct doc_node *node, uint32_t most, struct str *out)
 {
 	*out = STR("");
 	if (node == NULL)
 		return true;
-	if (!name_is_title(node->text)) {
+	if (node->text.len > most || !name_is_shown(node->text)) {
 		diag_say(l->diags, CODE_BAD_NAME, node->loc,
-		    "what a rule is called must be " NAME_TITLE_RULE);
+		    "what a rule is called must be at most %u bytes without control "
+		    "characters",
+		    most);
 		return false;
 	}
 	*out = load_text(l, node->text);

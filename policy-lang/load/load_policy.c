@@ -44,7 +44,8 @@ enum rule_style {
 
 #define RULE_VALUES(peers, action_count)                                               \
 	{                                                                              \
-		[RULE_NAME] = {.about = "What explanations and counters call it."},    \
+		[RULE_NAME] = {.about = "What explanations and counters call it.",     \
+		    .grammar = &grammar_title},                                        \
 		[RULE_ACTION] = {.about = "What becomes of a match: allow, deny, or "  \
 					  "pass, which leaves this level.",            \
 		    .names = action_names,                                             \
@@ -155,7 +156,7 @@ read_rule(const struct rule_context *c, const struct doc_node *node, struct rule
 		return false;
 	}
 	ok &= read_action(c, v[RULE_ACTION], node, ok, rule);
-	ok &= load_title(c->l, v[RULE_NAME], &rule->name);
+	ok &= load_title(c->l, v[RULE_NAME], LIMIT_NAME_BYTES, &rule->name);
 	rule->any_peer = v[RULE_PEERS] == NULL || v[RULE_PEERS]->count == 0;
 	if (!rule->any_peer)
 		ok &= read_peers(c, v[RULE_PEERS], rule);

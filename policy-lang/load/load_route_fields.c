@@ -103,7 +103,7 @@ const char *const load_route_failures[ROUTE_FAILURE_COUNT] = {"deny", "direct"};
 	}
 #define NAME_VALUE                                                                     \
 	{                                                                              \
-		.about = "What explanations call it."                                  \
+		.about = "What explanations call it.", .grammar = &grammar_title       \
 	}
 #define BALANCE_VALUE                                                                  \
 	{                                                                              \

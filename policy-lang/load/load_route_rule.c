@@ -216,7 +216,8 @@ load_route_rule(const struct rule_context *c, struct route_policy *route,
 
 	if (!schema_read(r->c.l->diags, &load_route_rule_schemas[r->rule->kind],
 		r->node, r->v) ||
-	    !read_action(r) || !load_title(r->c.l, r->v[F_NAME], &r->rule->name))
+	    !read_action(r) ||
+	    !load_title(r->c.l, r->v[F_NAME], LIMIT_NAME_BYTES, &r->rule->name))
 		return false;
 	r->rule->target_name = STR("");
 	return kind_readers[r->rule->kind](r);

@@ -119,7 +119,7 @@ static const struct schema_value destination_value = {
 		.map = &load_selection_schema, .each = (of_value), .filled = true      \
 	}
 static const struct schema_value expect_values[ARRAY_LEN(expect_fields)] = {
-    [EXPECT_NAME] = {.about = "What the report calls it."},
+    [EXPECT_NAME] = {.about = "What the report calls it.", .grammar = &grammar_title},
     [EXPECT_FROM] =
 	ENDS_VALUE("Who connects: an end as `can` takes it, a selection "
 		   "of workloads, or a list of these, each of which counts.",
@@ -132,7 +132,8 @@ static const struct schema_value expect_values[ARRAY_LEN(expect_fields)] = {
     [EXPECT_VERDICT] = {.about = "What must come of it.",
 	.names = verdict_names,
 	.name_count = ARRAY_LEN(verdict_names)},
-    [EXPECT_BY] = {.about = "The policy or rule that must decide it."},
+    [EXPECT_BY] = {.about = "The policy or rule that must decide it.",
+	.grammar = &grammar_by},
     [EXPECT_FAMILY] = {.about = "In one address family: 4 or 6.",
 	.bounded = true,
 	.min = IP_V4,
@@ -178,8 +179,8 @@ read_expectation(const struct rule_context *c, const struct doc_node *node,
 	size_t verdict = 0;
 
 	e->loc = node->loc;
-	ok &= load_title(c->l, v[EXPECT_NAME], &e->name);
-	ok &= load_title(c->l, v[EXPECT_BY], &e->by);
+	ok &= load_title(c->l, v[EXPECT_NAME], LIMIT_NAME_BYTES, &e->name);
+	ok &= load_title(c->l, v[EXPECT_BY], LIMIT_TITLE_BYTES, &e->by);
 	if (v[EXPECT_FROM] != NULL)
 		ok &= load_test_ends(c, v[EXPECT_FROM], true, &e->from, &e->from_count);
 	if (v[EXPECT_TO] != NULL)

@@ -147,7 +147,7 @@ def test_the_report_says_what_decided_instead(run):
 
 
 def test_junit_is_what_its_readers_take(run):
-    odd = 'a < b & "c" \u0001 \u00e9'
+    odd = 'a < b & "c" \u00e9'
     done, text = run(
         expect("shop-prod/cron", "169.254.169.254", "deny", name="one"),
         expect("shop-prod/cron", "169.254.169.254", "allow", name=odd),
@@ -160,7 +160,7 @@ def test_junit_is_what_its_readers_take(run):
     assert (suite.get("name"), suite.get("tests"), suite.get("failures")) == ("/acme/t", "2", "1")
     good, bad = suite
     assert good.find("failure") is None
-    assert bad.get("name") == '/acme/t: a < b & "c" ? \u00e9'
+    assert bad.get("name") == '/acme/t: a < b & "c" \u00e9'
     assert bad.find("failure").get("message") == "expected allow, found deny"
     assert "no-metadata" in bad.find("failure").text
 

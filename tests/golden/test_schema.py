@@ -436,6 +436,34 @@ def test_schema_and_loader_agree_on_mutations(tmp_path):
     assert 60 < refused < 290  # both answers are met
 
 
+# How many bytes what a rule is called may have, and what says which rule: with its policy's path.
+TITLE_BYTES = {"name": 253, "by": 2048}
+TITLES = ["", "nobody: \u00e9", "a\tb", "a\nb", "a\x1b[31m", "a\x7f", "a\x9b"]
+TITLES += ["a" * (most + more) for most in TITLE_BYTES.values() for more in (0, 1)]
+
+
+def titled(text):
+    """(field, a document in which it is that)"""
+    expectation = {"from": "shop/a", "to": "shop/b", "verdict": "allow"}
+    for block in ("ingress", "egress"):
+        yield "name", native("Policy", {"allow": {block: [{"name": text}]}})
+    for block in ("egress", "ingress", "via"):
+        yield "name", native("Route", {"default": {block: [{"name": text, "action": "pass"}]}})
+    for field in TITLE_BYTES:
+        yield field, native("Test", {"expect": [{field: text, **expectation}]})
+
+
+def test_schema_and_loader_agree_on_what_rules_are_called(tmp_path):
+    cases = [(text, *case) for text in TITLES for case in titled(text)]
+    for i, (_, _, doc) in enumerate(cases):
+        doc["metadata"]["name"] = f"m{i}"
+    errors = loader_errors([doc for _, _, doc in cases], tmp_path)
+    for i, (text, field, doc) in enumerate(cases):
+        taken = len(text) <= TITLE_BYTES[field] and (text.isprintable() or not text)
+        assert validator().is_valid(doc) == taken, doc
+        assert any(code == "bad-name" for code, _ in errors[i]) != taken, doc
+
+
 def test_schema_and_loader_agree_on_the_most_addresses_of_a_workload(tmp_path):
     whole = validator()
     for count, taken in ((256, True), (257, False)):

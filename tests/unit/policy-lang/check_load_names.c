@@ -15,14 +15,13 @@ static const struct {
 	const char *text;
 	bool ok;
 } rows[] = {
-    {name_is_title, "", true},
-    {name_is_title, "nobody else does: \"x\" \xc3\xbc", true},
-    {name_is_title, A253, true},
-    {name_is_title, A253 "a", false},
-    {name_is_title, "a\tb", false},
-    {name_is_title, "a\x1b[31m", false},
-    {name_is_title, "a\xc2\x9b", false},
-    {name_is_title, "a\xe2\x80\xae", false},
+    {name_is_shown, "", true},
+    {name_is_shown, "nobody else does: \"x\" \xc3\xbc", true},
+    {name_is_shown, A253, true},
+    {name_is_shown, "a\tb", false},
+    {name_is_shown, "a\x1b[31m", false},
+    {name_is_shown, "a\xc2\x9b", false},
+    {name_is_shown, "a\xe2\x80\xae", false},
     {name_is_label, "a", true},
     {name_is_label, "a-1", true},
     {name_is_label, "1a", true},
