@@ -57,6 +57,7 @@ struct settings_source {
 };
 
 #define UPLINKS_MAX 64
+#define OWN_MAX     2048 /* addresses of the node itself */
 
 struct engine_settings {
 	struct role_settings role;
@@ -97,6 +98,9 @@ struct engine_settings {
 	/* And what it was told of pods before they run. */
 	const struct announced_pod *announced;
 	size_t announced_count;
+	/* And of the addresses of this node itself; sorted. */
+	const struct ip_addr *own;
+	size_t own_count;
 };
 
 /* Whether a program that follows them validates source addresses. */

@@ -21,8 +21,8 @@ is_here(const struct explain_node *node, const struct endpoint *end)
 	       program_counts_local(node->program, end->workload);
 }
 
-/* An address of this node is the node, as for its kernel: in whose table a peer `node`
- * stands for the addresses that documents name, of which this is none. */
+/* An address of this node is the node, as for its kernel: in whose table a peer `node` stands for
+ * the addresses that the model knows, of which this is none. */
 static void
 know_own(const struct explain_node *node, const struct model *m, struct endpoint *end)
 {
@@ -98,8 +98,9 @@ ask_node(
     const struct explain_node *node, struct explanations *all, struct explanation *one)
 {
 	if (one->flow.src.unlisted || one->flow.dst.unlisted)
-		one->note = "no Node document gives the node this address: a peer of "
-			    "policy that names nodes does not take it in";
+		one->note = "an address of the node that peers of policy which name "
+			    "nodes do not take in, as of its links alone, or of "
+			    "Routes";
 	if (one->story == NULL || !one->allow)
 		return;
 	if (!comes_by_again(node, one->story))

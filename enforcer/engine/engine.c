@@ -66,6 +66,8 @@ on_settings(struct engine *e, struct proc_msg *msg)
 	e->settings.no_fib = old.no_fib;
 	memcpy(e->settings.uplinks, old.uplinks, sizeof(old.uplinks));
 	e->settings.uplink_count = old.uplink_count;
+	e->settings.own = old.own;
+	e->settings.own_count = old.own_count;
 	engine_kernel_limit(e);
 	engine_kube_forget(e);
 	engine_edits_forget(e); /* sources that were edited come again as a whole */
@@ -357,6 +359,44 @@ on_uplinks(struct engine *e, struct proc_msg *msg)
 }
 
 static bool
+on_own(struct engine *e, struct proc_msg *msg)
+{
+	struct engine_settings *s = &e->settings;
+	struct arena *arena = arena_new_sized(1024);
+	struct proc_reader r;
+	struct ip_addr *own;
+	uint32_t count;
+
+	proc_reader_init(&r, msg);
+	count = proc_get_u32(&r);
+	if (!r.ok || count > OWN_MAX)
+		goto malformed;
+	own = ARENA_ARRAY(arena, count, struct ip_addr);
+	for (uint32_t i = 0; i < count; i++) {
+		const uint8_t family = proc_get_u8(&r);
+		const uint8_t *bytes = proc_get_bytes(&r, sizeof(own[i].bytes));
+
+		if (bytes == NULL || (family != IP_V4 && family != IP_V6))
+			goto malformed;
+		own[i].family = (enum ip_family)family;
+		memcpy(own[i].bytes, bytes, ip_bytes(own[i].family));
+		if (i != 0 && ip_cmp(&own[i - 1], &own[i]) >= 0)
+			goto malformed;
+	}
+	if (!proc_reader_done(&r))
+		goto malformed;
+	arena_free(e->own_arena);
+	e->own_arena = arena;
+	s->own = own;
+	s->own_count = count;
+	engine_edits_own(e);
+	return true;
+malformed:
+	arena_free(arena);
+	return false;
+}
+
+static bool
 on_ping(struct engine *e, struct proc_msg *msg)
 {
 	(void)msg; /* it says nothing more */
@@ -394,6 +434,7 @@ static const struct {
     {MSG_CONFIG_READ, on_config_read},
     {MSG_UNFILTERED, on_unfiltered},
     {MSG_UPLINKS, on_uplinks},
+    {MSG_OWN, on_own},
 };
 
 static bool
@@ -537,6 +578,7 @@ finish(struct engine *e)
 	(void)uv_run(&e->loop, UV_RUN_DEFAULT);
 	(void)uv_loop_close(&e->loop); /* everything is closed */
 	arena_free(e->settings_arena);
+	arena_free(e->own_arena);
 }
 
 int

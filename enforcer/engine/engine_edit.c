@@ -95,11 +95,22 @@ engine_edits_announced(struct engine *e)
 	engine_apply_step(e);
 }
 
+void
+engine_edits_own(struct engine *e)
+{
+	struct engine_edits *x = &e->edits;
+
+	if (!x->own)
+		x->own_at = monotime_now();
+	x->own = true;
+	engine_apply_step(e);
+}
+
 bool
 engine_edits_wait(const struct engine *e)
 {
-	return e->edits.count != 0 || e->edits.announced || engine_names_wait(e) ||
-	       engine_asides_are_due(e);
+	return e->edits.count != 0 || e->edits.announced || e->edits.own ||
+	       engine_names_wait(e) || engine_asides_are_due(e);
 }
 
 /* Why nothing can be put into the program in force; NULL: it can, or will be. */
@@ -119,14 +130,15 @@ void
 engine_edits_catch_up(struct engine *e)
 {
 	struct engine_edits *x = &e->edits;
-	/* Pods that a load is told of; else they are put in what there is. */
-	const bool announced = x->announced && e->apply.ahead;
+	/* What a load is told of; else it is put in what there is. */
+	const bool announced = (x->announced || x->own) && e->apply.ahead;
 	const char *why = why_whole(e);
 
 	if (why == NULL || e->load.running || e->load.dirty ||
 	    (x->count == 0 && !announced))
 		return;
 	x->announced = x->announced && !announced;
+	x->own = x->own && !announced;
 	take_whole(e, why);
 }
 
@@ -312,6 +324,25 @@ take_announced(struct engine *e)
 	return answer != PROGRAM_SAME;
 }
 
+/* Addresses of the node; true: something began. */
+static bool
+take_own(struct engine *e)
+{
+	struct arena *arena = engine_apply_delta_arena(e);
+	const struct engine_settings *s = &e->settings;
+	struct compile_delta delta;
+	struct diag_list diags;
+	enum program_answer answer;
+
+	e->edits.own = false;
+	diag_list_init(&diags, arena);
+	answer =
+	    program_own(e->apply.current, s->own, s->own_count, arena, &diags, &delta);
+	log_diags(&diags);
+	follow(e, answer, &delta, e->edits.own_at);
+	return answer != PROGRAM_SAME;
+}
+
 /* Addresses that tenants learnt by name, or forgot; true: something began. */
 static bool
 take_names(struct engine *e)
@@ -376,6 +407,7 @@ engine_edits_take(struct engine *e)
 	a->current->asides_wait = engine_asides_wait(e);
 	/* Somebody waits for these. */
 	began = e->edits.announced && take_announced(e);
+	began = began || (e->edits.own && take_own(e));
 	began = began || take_names(e);
 	if (!began && engine_asides_are_due(e)) {
 		take_asides(e);

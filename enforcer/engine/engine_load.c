@@ -459,6 +459,7 @@ static int
 copy_input(struct engine *e, struct err *err)
 {
 	struct engine_load *l = &e->load;
+	struct ip_addr *own;
 
 	if (l->arena == NULL)
 		l->arena = arena_new();
@@ -469,6 +470,10 @@ copy_input(struct engine *e, struct err *err)
 	l->settings.allowed = allowed_copy(l->arena, &e->settings.allowed);
 	engine_attach_copy(
 	    e, l->arena, &l->settings.announced, &l->settings.announced_count);
+	own = ARENA_ARRAY(l->arena, e->settings.own_count, struct ip_addr);
+	if (e->settings.own_count != 0)
+		memcpy(own, e->settings.own, e->settings.own_count * sizeof(*own));
+	l->settings.own = own;
 	l->settings.sources =
 	    ARENA_ARRAY(l->arena, e->settings.source_count, struct settings_source);
 	for (size_t i = 0; i < e->settings.source_count; i++) {

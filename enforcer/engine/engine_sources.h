@@ -111,6 +111,8 @@ struct engine_edits {
 	monotime_t arrived;      /* the first in the queue */
 	bool announced;          /* other pods are, than the program in force knows */
 	monotime_t announced_at; /* since then */
+	bool own;                /* the node has other addresses than that knows */
+	monotime_t own_at;       /* since then */
 	bool held;               /* told of that the audit log holds them */
 	uint64_t files, refused, beyond, incremental, anew, wholes;
 	struct histogram durations; /* reading and compiling them */
@@ -166,8 +168,9 @@ void engine_edits_catch_up(struct engine *e);
 void engine_edits_fini(struct engine *e);
 /* Forgets what is queued of a source: it comes as a whole. */
 void engine_edits_drop(struct engine *e, size_t source);
-/* Pods were announced, or are no longer. */
+/* Pods were announced, or are no longer; settings.own is another. */
 void engine_edits_announced(struct engine *e);
+void engine_edits_own(struct engine *e);
 /* Whether anything waits to be taken. */
 MUST_CHECK bool engine_edits_wait(const struct engine *e);
 /* Reads what is queued and changes the program in force, if that can be done now: then

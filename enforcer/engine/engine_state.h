@@ -86,6 +86,7 @@ struct engine {
 	struct link *parent_link;
 	struct arena *settings_arena;
 	struct engine_settings settings;
+	struct arena *own_arena; /* of settings.own */
 	struct engine_source sources[ENFORCER_MAX_SOURCES];
 	struct engine_load load;
 	struct engine_edits edits;

@@ -37,12 +37,13 @@ set_model_options(
 	};
 }
 
-/* What it was told of pods here; the model refers to it. */
+/* What it was told of this node and of pods here; the model refers to it. */
 static void
 announce(struct program *p, const struct engine_settings *s, struct model_options *out)
 {
 	struct announced_pod *pods =
 	    ARENA_ARRAY(p->arena, s->announced_count, struct announced_pod);
+	struct ip_addr *own = ARENA_ARRAY(p->arena, s->own_count, struct ip_addr);
 
 	for (size_t i = 0; i < s->announced_count; i++) {
 		const struct announced_pod *from = &s->announced[i];
@@ -53,9 +54,13 @@ announce(struct program *p, const struct engine_settings *s, struct model_option
 		pods[i] = (struct announced_pod){str_dup(p->arena, from->namespace),
 		    str_dup(p->arena, from->name), ips, from->ip_count};
 	}
-	out->announced_node = str_dup(p->arena, s->node);
+	out->here = str_dup(p->arena, s->node);
 	out->announced = pods;
 	out->announced_count = s->announced_count;
+	if (s->own_count != 0)
+		memcpy(own, s->own, s->own_count * sizeof(*own));
+	out->own = own;
+	out->own_count = s->own_count;
 }
 
 static void

@@ -146,6 +146,11 @@ MUST_CHECK enum program_answer program_announce(struct program *p,
     const struct announced_pod *pods, size_t count, struct arena *arena,
     struct diag_list *diags, struct compile_delta *out_delta);
 
+/* The same of addresses of this node, all of them, sorted. */
+MUST_CHECK enum program_answer program_own(struct program *p,
+    const struct ip_addr *addrs, size_t count, struct arena *arena,
+    struct diag_list *diags, struct compile_delta *out_delta);
+
 /* What tenants know by name of some addresses is no longer what it was; never beyond. */
 MUST_CHECK enum program_answer program_learn(struct program *p,
     const struct compile_change *changes, size_t count, struct arena *arena,

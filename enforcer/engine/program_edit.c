@@ -212,6 +212,21 @@ program_learn(struct program *p, const struct compile_change *changes, size_t co
 	return answer == PROGRAM_CHANGED ? shadow_answer : answer;
 }
 
+enum program_answer
+program_own(struct program *p, const struct ip_addr *addrs, size_t count,
+    struct arena *arena, struct diag_list *diags, struct compile_delta *out_delta)
+{
+	struct compile_change *changes;
+	size_t changed;
+
+	if (p->shadow.live != NULL)
+		live_own(p->shadow.live, addrs, count, arena, &changes, &changed);
+	live_own(p->real.live, addrs, count, arena, &changes, &changed);
+	if (changed == 0)
+		return PROGRAM_SAME;
+	return program_learn(p, changes, changed, arena, diags, out_delta);
+}
+
 /* ---- compiling anew ---- */
 
 /* Everything is compared, which may take seconds. */

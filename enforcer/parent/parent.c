@@ -302,6 +302,7 @@ init(struct parent *p, const struct parent_options *options)
 	parent_kube_init(p);
 	parent_control_init(p);
 	parent_bridge_init(p);
+	parent_own_init(p);
 	parent_uplinks_init(p);
 	parent_watch_init(p);
 }
@@ -356,6 +357,7 @@ finish(struct parent *p)
 	parent_kube_fini(p);
 	parent_bridge_fini(p);
 	parent_uplinks_fini(p);
+	parent_own_fini(p);
 	parent_watch_fini(p);
 	parent_stop_role(p, ROLE_DNS);
 	parent_stop_role(p, ROLE_ENGINE);
@@ -403,6 +405,7 @@ parent_run(const struct parent_options *options)
 		p->status = 1;
 	} else {
 		parent_uplinks_look(p); /* the first program is to have them */
+		parent_own_look(p);
 		parent_start_role(p, ROLE_KERNEL);
 		if (p->config->audit_directory != NULL && p->status == 0)
 			parent_start_role(p, ROLE_AUDIT);

@@ -296,6 +296,7 @@ equip_engine(struct parent *p)
 	parent_send_config_read(p);
 	parent_bridge_tell(p);
 	parent_uplinks_tell(p);
+	parent_own_tell(p);
 	parent_sources_tell(p);
 }
 

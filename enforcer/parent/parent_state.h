@@ -2,7 +2,8 @@
  * The parent's state, shared by parent.c (start, end, signals, configuration),
  * parent_roles.c (processes, what they are sent, what they say), parent_kube.c (clusters,
  * and what lets in there), parent_control.c (the control socket's file), parent_bridge.c
- * (what passes policy by) and parent_uplinks.c (where others than workloads come from).
+ * (what passes policy by), parent_uplinks.c (where others than workloads come from) and
+ * parent_own.c (which addresses are the node's).
  */
 #ifndef ENFORCER_PARENT_STATE_H
 #define ENFORCER_PARENT_STATE_H
@@ -72,8 +73,9 @@ struct parent {
 	uv_timer_t watch_timer;  /* asks roles whether they hang */
 	struct buf unfiltered;   /* what the engine was told of that last */
 	struct buf uplinks;      /* and of interfaces by which others come */
-	uv_timer_t uplinks_timer;
-	uv_poll_t route_watch; /* the kernel's news of routes */
+	struct buf own;          /* and of the node's own addresses */
+	uv_timer_t uplinks_timer, own_timer;
+	uv_poll_t route_watch; /* the kernel's news of routes and addresses */
 	int route_fd;
 	struct sources *sources;
 	const char **directories; /* in config_arena; those of sources that are any */
@@ -133,6 +135,16 @@ void parent_uplinks_fini(struct parent *p);
 void parent_uplinks_look(struct parent *p);
 /* Tells a new engine. */
 void parent_uplinks_tell(struct parent *p);
+
+/* ---- parent_own.c ---- */
+
+void parent_own_init(struct parent *p);
+void parent_own_fini(struct parent *p);
+/* Looks now; soon, because some have changed. */
+void parent_own_look(struct parent *p);
+void parent_own_changed(struct parent *p);
+/* Tells a new engine. */
+void parent_own_tell(struct parent *p);
 
 /* ---- parent_watch.c ---- */
 

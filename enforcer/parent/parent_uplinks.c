@@ -1,7 +1,7 @@
 /*
  * Interfaces by which others than workloads come, which the engine is told of: sources that are
  * validated are not asked for there. Looked at when a route changes that makes one, and, because
- * the kernel does not tell of all, twice a minute.
+ * the kernel does not tell of all, twice a minute. The kernel's news of addresses come here, too.
  */
 #include <errno.h>
 #include <linux/rtnetlink.h>
@@ -15,7 +15,7 @@
 #include "enforcer/parent/uplinks.h"
 
 #define LOOK_MS   30000
-#define SETTLE_MS 100 /* routes come several at a time */
+#define SETTLE_MS 100 /* they come several at a time */
 #define TRIES     5
 
 void
@@ -120,12 +120,18 @@ on_look(uv_timer_t *timer)
 	parent_uplinks_look(timer->data);
 }
 
+struct news {
+	bool routes, addresses;
+};
+
 static int
 on_change(const struct nlmsghdr *header, void *arg)
 {
-	bool *changed = arg;
+	struct news *news = arg;
 
-	*changed = *changed || uplinks_have(header);
+	news->addresses |=
+	    header->nlmsg_type == RTM_NEWADDR || header->nlmsg_type == RTM_DELADDR;
+	news->routes = news->routes || uplinks_have(header);
 	return MNL_CB_OK;
 }
 
@@ -142,17 +148,20 @@ static void
 on_news(uv_poll_t *poll, int status, int events)
 {
 	_Alignas(struct nlmsghdr) char data[16 * 1024];
+	const bool broken = status < 0 || (events & UV_READABLE) == 0;
+	struct news news = {broken, broken};
 	struct parent *p = poll->data;
-	bool changed = status < 0 || (events & UV_READABLE) == 0;
 	ssize_t n;
 
 	while ((n = recv(p->route_fd, data, sizeof(data), MSG_DONTWAIT)) > 0 ||
 	       (n < 0 && (errno == ENOBUFS || errno == EINTR))) {
 		if (n < 0 || !netlink_lengths_hold(data, (size_t)n) ||
-		    mnl_cb_run(data, (size_t)n, 0, 0, on_change, &changed) < 0)
-			changed = true; /* some were lost, or not understood */
+		    mnl_cb_run(data, (size_t)n, 0, 0, on_change, &news) < 0)
+			news = (struct news){true, true}; /* some were lost, or odd */
 	}
-	if (changed && uv_timer_get_due_in(&p->uplinks_timer) > SETTLE_MS &&
+	if (news.addresses)
+		parent_own_changed(p);
+	if (news.routes && uv_timer_get_due_in(&p->uplinks_timer) > SETTLE_MS &&
 	    uv_timer_start(&p->uplinks_timer, on_look, SETTLE_MS, LOOK_MS) != 0)
 		base_die("cannot start a timer");
 	/* Where news were lost the socket has an error, at which libuv watches no longer. */
@@ -164,7 +173,8 @@ void
 parent_uplinks_init(struct parent *p)
 {
 	const struct sockaddr_nl routes = {.nl_family = AF_NETLINK,
-	    .nl_groups = RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE};
+	    .nl_groups = RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_IFADDR |
+			 RTMGRP_IPV6_IFADDR};
 
 	p->uplinks_timer.data = p->route_watch.data = p;
 	p->route_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);

@@ -35,6 +35,7 @@ enum enforcer_message {
 			   whose workloads reach each other past policy */
 	MSG_UPLINKS, /* u32 count; each: str interface, by which others than workloads of
 			this node come; u32 count; each: str bridge that no route leads to */
+	MSG_OWN, /* u32 count; each: u8 family, bytes[16]: addresses of the node itself, sorted */
 	MSG_KUBE_LINK, /* u32 index of a source; fd: a socket to the (new) role that is it,
 			  which sends MSG_SOURCE, MSG_SOURCE_EDIT and is sent
 			  MSG_SOURCE_WANTED */

@@ -43,6 +43,7 @@ struct compile_change {
 		CHANGE_NS_LABELS, /* of a namespace of the tree */
 		CHANGE_POLICY,    /* or only its place */
 		CHANGE_NODE,      /* its labels or addresses */
+		CHANGE_OWN,       /* an address of options.own came or went */
 		CHANGE_ROUTE,     /* or only its place */
 		CHANGE_LIMITS,    /* of a Quota with limits of the network */
 		CHANGE_LEARNT,    /* of what is known by name of an address */

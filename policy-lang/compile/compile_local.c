@@ -83,6 +83,7 @@ update_find_locals(
 	out->workloads = once;
 	out->workload_count = count;
 	out->node_by_address = (struct map){0};
+	out->options.own_count = 0;
 }
 
 /* ---- elements ---- */

@@ -127,7 +127,8 @@ routes_may_use_table(const struct routes *r, uint32_t table, const struct ns *le
 bool
 routes_inside(const struct model *m, const struct ip_addr *addr)
 {
-	return model_workload_at(m, addr) != NULL || model_node_at(m, addr) != NULL;
+	return model_workload_at(m, addr) != NULL ||
+	       model_node_said_at(m, addr) != NULL;
 }
 
 static bool

@@ -129,20 +129,29 @@ is_kept(const struct compiler *c, const struct policy *policy)
 	return false;
 }
 
+/* "name" or "cluster/name": whether it may be that node. */
+static bool
+is_named(const struct node *node, struct str name)
+{
+	const size_t slash = str_find(name, '/', 0);
+
+	return str_eq(node->name,
+	    slash != name.len ? str_slice(name, slash + 1, name.len) : name);
+}
+
 /* Its labels may also say what the node that is compiled for is held to. */
 static void
 touch_node(struct update *u, const struct node *node)
 {
-	struct str here = u->s->options.node;
-	size_t slash = str_find(here, '/', 0);
+	const struct model_options *o = &u->model->options;
 
 	if (node == NULL)
 		return;
-	if (slash != here.len)
-		here = str_slice(here, slash + 1, here.len);
-	u->local |= str_eq(node->name, here) || u->model->route_count != 0;
+	u->local |= is_named(node, u->s->options.node) || u->model->route_count != 0;
 	for (size_t i = 0; i < node->ip_count; i++)
 		touch(u, &node->ips[i]);
+	for (size_t i = 0; i < o->own_count && is_named(node, o->here); i++)
+		touch(u, &o->own[i]);
 }
 
 /* What is inside stays what it is. */
@@ -195,6 +204,10 @@ update_see(struct update *u, const struct compile_change *change)
 	case CHANGE_NODE:
 		touch_node(u, change->node_before);
 		touch_node(u, change->node_after);
+		break;
+	case CHANGE_OWN:
+		u->local |= u->model->route_count != 0; /* as for touch_node */
+		touch(u, &change->addr);
 		break;
 	case CHANGE_ROUTE:
 		see_route(u, change->route_before);

@@ -378,7 +378,7 @@ count_one(void *ctx, const struct ip_addr *addr UNUSED)
 static size_t
 count_addresses(const struct model *m)
 {
-	size_t count = m->node_by_address.len;
+	size_t count = m->node_by_address.len + m->options.own_count;
 
 	for (size_t i = 0; i < m->workload_count; i++)
 		count += m->workloads[i]->ip_count;
@@ -407,6 +407,31 @@ list_outside(struct universe *u, struct arena *scratch, size_t count)
 	}
 }
 
+static void
+add_node(struct universe *u, const struct node *node, const struct ip_addr *addr)
+{
+	if (node != NULL && model_workload_at(u->model, addr) == NULL)
+		add_point(u, addr, (struct point){.slot = NONE, .node = node->index});
+}
+
+static void
+add_points_of_nodes(struct universe *u)
+{
+	const struct model *m = u->model;
+	const struct node *here =
+	    m->options.own_count != 0 ? model_node(m, m->options.here) : NULL;
+
+	for (size_t i = 0; i < m->node_by_address.len; i++) {
+		struct ip_addr addr = key_addr(m->node_by_address.entries[i].key);
+
+		add_node(u, m->node_by_address.entries[i].value, &addr);
+	}
+	for (size_t i = 0; i < m->options.own_count; i++) {
+		if (model_node_said_at(m, &m->options.own[i]) == NULL)
+			add_node(u, here, &m->options.own[i]);
+	}
+}
+
 /* Every address once: a workload's own, else its node's. */
 static void
 make_points(struct universe *u, struct arena *scratch, const uint32_t *slot_of)
@@ -419,15 +444,7 @@ make_points(struct universe *u, struct arena *scratch, const uint32_t *slot_of)
 	u->points = ARENA_ARRAY(scratch, count_addresses(m) + outside, struct point);
 	for (size_t i = 0; i < m->workload_count; i++)
 		add_points_of(u, m->workloads[i], slot_of[i]);
-	for (size_t i = 0; i < m->node_by_address.len; i++) {
-		struct ip_addr addr = key_addr(m->node_by_address.entries[i].key);
-
-		const struct node *node = m->node_by_address.entries[i].value;
-
-		if (model_workload_at(m, &addr) == NULL)
-			add_point(u, &addr,
-			    (struct point){.slot = NONE, .node = node->index});
-	}
+	add_points_of_nodes(u);
 	learnt_each_address(m->options.learnt, add_outside, u);
 	sort_points(u);
 	list_outside(u, scratch, outside);

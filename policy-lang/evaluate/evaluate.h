@@ -22,7 +22,7 @@ struct endpoint {
 	const struct workload *workload;
 	const struct node *node; /* ENDPOINT_NODE; NULL: which one is not known */
 	bool has_addr; /* false: a workload without address, or family unset */
-	bool unlisted; /* ENDPOINT_NODE: no document says that it has `addr` */
+	bool unlisted; /* ENDPOINT_NODE: has `addr`, which peers do not take in */
 	struct ip_addr addr;
 	/* ENDPOINT_ADDRESS: what was asked for by this name. Its addresses are those that the
 	 * other end knows, or one that stands for it; verdicts come from these alone. */

@@ -103,6 +103,7 @@ live_free(struct live *l)
 		arena_free(l->grown.items[i]);
 	ptr_vec_fini(&l->grown);
 	arena_free(l->announced_arena);
+	free(l->own);
 	live_claims_fini(&l->numbers);
 	free(l);
 }

@@ -80,6 +80,10 @@ void live_announce(struct live *live, const struct announced_pod *pods, size_t c
     struct arena *arena, struct diag_list *diags, struct compile_change **out_changes,
     size_t *out_count);
 
+/* The same of addresses of the node itself (struct model_options.own). */
+void live_own(struct live *live, const struct ip_addr *addrs, size_t count,
+    struct arena *arena, struct compile_change **out_changes, size_t *out_count);
+
 /* Numbers the workloads again, which edits leave undone: to be called before anything looks
  * at struct workload.index, as compile_state_new does. */
 void live_settle(struct live *live);

@@ -134,6 +134,7 @@ struct live {
 	struct ptr_vec grown;   /* the same, of namespaces that came, and stay */
 	size_t edited_bytes;
 	struct arena *announced_arena; /* of options.announced, once it was changed */
+	struct ip_addr *own;           /* options.own, once that was changed */
 	bool keeps_texts;
 };
 

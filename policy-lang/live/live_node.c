@@ -1,7 +1,10 @@
 /*
- * What Node objects say. An address that two nodes have is the first one's, in the order
+ * What Node objects say, and what this node has. An address that two nodes have is the first one's, in the order
  * of nodes, as load_finish.c gives it.
  */
+#include <stdlib.h>
+#include <string.h>
+
 #include "policy-lang/live/live_internal.h"
 
 static bool
@@ -54,7 +57,7 @@ live_take_node_out(struct live *l, struct node *node)
 	for (size_t i = 0; i < node->ip_count; i++) {
 		struct node *next = NULL;
 
-		if (model_node_at(m, &node->ips[i]) != node)
+		if (model_node_said_at(m, &node->ips[i]) != node)
 			continue;
 		for (size_t j = 0; j < m->node_count && next == NULL; j++) {
 			if (has_address(m->nodes[j], &node->ips[i]))
@@ -80,7 +83,7 @@ live_put_node_in(
 	live_insert(&all, &m->node_count, &l->node_cap, node, load_node_cmp);
 	m->nodes = (struct node **)all;
 	for (size_t i = 0; i < node->ip_count; i++) {
-		const struct node *owner = model_node_at(m, &node->ips[i]);
+		const struct node *owner = model_node_said_at(m, &node->ips[i]);
 
 		if (owner == NULL || load_node_cmp(&node, &owner) < 0)
 			give(l, &node->ips[i], node, home);
@@ -123,4 +126,38 @@ live_tell_nodes(const struct live *l, const struct live_file *f, bool after,
 		    .node_after = after ? node : NULL,
 		};
 	}
+}
+
+/* ---- addresses of the node itself ---- */
+
+/* Those of either list that are not in the other: both are sorted. */
+void
+live_own(struct live *l, const struct ip_addr *addrs, size_t count, struct arena *arena,
+    struct compile_change **out_changes, size_t *out_count)
+{
+	struct model_options *o = &l->model->options;
+	struct compile_change *changes =
+	    ARENA_ARRAY(arena, o->own_count + count, struct compile_change);
+	struct ip_addr *now = xcalloc(count + 1, sizeof(*now));
+	size_t changed = 0;
+
+	for (size_t i = 0, j = 0; i < o->own_count || j < count;) {
+		const int order = i == o->own_count ? 1
+				  : j == count      ? -1
+						    : ip_cmp(&o->own[i], &addrs[j]);
+
+		if (order != 0)
+			changes[changed++] = (struct compile_change){.kind = CHANGE_OWN,
+			    .addr = order < 0 ? o->own[i] : addrs[j]};
+		i += order <= 0;
+		j += order >= 0;
+	}
+	if (count != 0)
+		memcpy(now, addrs, count * sizeof(*now));
+	free(l->own);
+	l->own = now;
+	o->own = now;
+	o->own_count = count;
+	*out_changes = changes;
+	*out_count = changed;
 }

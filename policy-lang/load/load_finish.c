@@ -120,14 +120,14 @@ bool
 load_may_own(
     const struct model *m, const struct workload *w, const struct ip_addr *addr)
 {
-	return w->kube != NULL || model_node_at(m, addr) == NULL;
+	return w->kube != NULL || model_node_said_at(m, addr) == NULL;
 }
 
 void
 load_warn_nodes(struct diag_list *diags, const struct model *m,
     const struct workload *w, const struct ip_addr *addr)
 {
-	const struct node *node = model_node_at(m, addr);
+	const struct node *node = model_node_said_at(m, addr);
 	char text[IP_TEXT_BYTES];
 	struct diag *d = diag_say(diags, CODE_SHARED_ADDRESS, w->loc,
 	    "%.*s has the address %s of node %.*s", STR_ARG(w->shape->display),

@@ -12,7 +12,7 @@ load_is_announced(
 {
 	return (w->ip_count == 0 || w->announced) && !w->host_network &&
 	       !w->is_template && w->kube != NULL &&
-	       str_eq(w->where->node, m->options.announced_node) &&
+	       str_eq(w->where->node, m->options.here) &&
 	       str_eq(pod->namespace, w->kube->name) && str_eq(pod->name, w->name);
 }
 

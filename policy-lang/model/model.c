@@ -1,6 +1,7 @@
 #include "policy-lang/model/model.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- what connects ---- */
@@ -166,9 +167,28 @@ model_workload_at(const struct model *m, const struct ip_addr *addr)
 }
 
 const struct node *
-model_node_at(const struct model *m, const struct ip_addr *addr)
+model_node_said_at(const struct model *m, const struct ip_addr *addr)
 {
 	return model_at(&m->node_by_address, addr);
+}
+
+static int
+compare_addresses(const void *a, const void *b)
+{
+	return ip_cmp(a, b);
+}
+
+const struct node *
+model_node_at(const struct model *m, const struct ip_addr *addr)
+{
+	const struct model_options *o = &m->options;
+	const struct node *said = model_node_said_at(m, addr);
+
+	if (said != NULL || o->own_count == 0 ||
+	    bsearch(addr, o->own, o->own_count, sizeof(*o->own), compare_addresses) ==
+		NULL)
+		return said;
+	return model_node(m, o->here);
 }
 
 struct node *

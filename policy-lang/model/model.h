@@ -243,10 +243,14 @@ struct announced_pod {
 };
 
 struct model_options {
-	/* Pods of one node that its runtime told of. */
-	struct str announced_node;
+	/* The node that knows what follows of itself, as model_node has it. */
+	struct str here;
+	/* Pods of it that its runtime told of. */
 	const struct announced_pod *announced;
 	size_t announced_count;
+	/* Addresses that it has, whether any document says so or not; sorted, each once. */
+	const struct ip_addr *own;
+	size_t own_count;
 	/* What tenants know by name: learnt.h. NULL: nothing. Borrowed; it may change while
 	 * nothing reads the model. */
 	const struct learnt *learnt;
@@ -357,6 +361,10 @@ MUST_CHECK const struct kube_ns *model_kube_ns(
 MUST_CHECK struct str model_address_key(
     const struct ip_addr *addr, char bytes[MODEL_ADDRESS_KEY_BYTES]);
 MUST_CHECK const struct workload *model_workload_at(
+    const struct model *m, const struct ip_addr *addr);
+/* The node that documents, or pods, say has the address; and the one that has it: that, or else
+ * options.here if it is its own. */
+MUST_CHECK const struct node *model_node_said_at(
     const struct model *m, const struct ip_addr *addr);
 MUST_CHECK const struct node *model_node_at(
     const struct model *m, const struct ip_addr *addr);

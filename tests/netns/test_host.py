@@ -50,6 +50,15 @@ spec:
     egress:
       - {to: [{cidr: 203.0.113.0/24}], ports: [80/tcp]}
 """
+AWAY = """\
+apiVersion: ringfence.dev/v1alpha1
+kind: Policy
+metadata: {name: away, namespace: /shop}
+spec:
+  mandatory: {egress: [{action: deny, to: [{node: {}}]}]}
+"""
+# That no document speaks of.
+OTHERS = ["172.17.0.1", "fd00:17::1"]
 SAFE_IN = {("tcp", 22)}
 SAFE_OUT = {("udp", 53)}
 
@@ -190,3 +199,27 @@ def test_allow_block_lets_in_whom_it_names(lab, enforcer):
         check(lab, wanted_of_family(version), version)
         assert lab.probe("web", str(lab.node.address(version)), "icmp", 0).open
         assert not lab.probe("world", str(lab.node.address(version)), "icmp", 0).open
+
+
+def test_peers_that_name_nodes_take_in_all_addresses_of_this_one(lab, enforcer):
+    def change(verb, address):
+        bits = 128 if ":" in address else 32
+        lab.node.exec(["ip", "addr", verb, f"{address}/{bits}", "dev", "lo"])
+
+    def denied(address):
+        return not lab.probe("web", address, "tcp", 9100).open
+
+    change("add", OTHERS[0])
+    try:
+        enforcer.write("away.yaml", AWAY)
+        wait_until(lambda: denied(str(lab.node.address(4))), 30, "the policy")
+        wait_until(lambda: denied(OTHERS[0]), 30, "the address")
+        change("add", OTHERS[1])
+        wait_until(lambda: denied(OTHERS[1]), 30, "the address")
+        told = enforcer.ask("explain", "/shop/web", OTHERS[1], "9100/tcp")
+        assert "deny" in told.stdout and "away" in told.stdout
+        configure(enforcer, clusterDefault="allow")
+        assert all(map(denied, OTHERS))
+    finally:
+        for address in OTHERS:
+            change("del", address)

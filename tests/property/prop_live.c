@@ -39,8 +39,8 @@ struct series {
 	struct table_content content;
 	struct announced_pod *announced; /* ANNOUNCED_MOST; another for each change */
 	unsigned long edits, quick, anew, beyond, refused;
-	unsigned long spaces, announced_edits; /* of those that were taken */
-	unsigned long nodes;                   /* edits of them that were taken */
+	unsigned long spaces, announced_edits, own_edits; /* of those that were taken */
+	unsigned long nodes;   /* edits of them that were taken */
 	unsigned long told_of; /* nodes that came to be what only pods say */
 	unsigned long grown;   /* namespaces that came by edits */
 	unsigned long moved, moved_policies; /* placed elsewhere; what is in them */
@@ -358,8 +358,7 @@ roll_announced(struct series *s)
 	for (size_t i = 0; i < m->workload_count; i++) {
 		const struct workload *w = m->workloads[(from + i) % m->workload_count];
 
-		if (w->kube == NULL ||
-		    !str_eq(w->where->node, s->model_options.announced_node))
+		if (w->kube == NULL || !str_eq(w->where->node, s->model_options.here))
 			continue;
 		/* One whose status has addresses will do where there is no other. */
 		pod->name = str_dup(s->arena, w->name);
@@ -383,6 +382,28 @@ one_announcement(struct series *s)
 	live_announce(
 	    s->live, s->announced, ANNOUNCED_MOST, s->arena, &diags, &changes, &count);
 	s->announced_edits += count;
+	return advance(s, changes, count);
+}
+
+/* The node gets addresses, and loses some: of workloads, of nodes, of nobody. */
+static bool
+one_own(struct series *s)
+{
+	static const char *const texts[] = {"10.1.0.3", "10.1.1.2", "10.9.0.1",
+	    "10.9.0.250", "192.0.2.7", "2001:db8::5", "fd00:1::2", "fd00:9::1"};
+	struct ip_addr *own = ARENA_ARRAY(s->arena, ARRAY_LEN(texts), struct ip_addr);
+	struct compile_change *changes;
+	size_t count = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		if (dice_roll(&s->editor.dice, 2) == 0 &&
+		    ip_parse(str_from(texts[i]), &own[count]))
+			count++;
+	}
+	s->model_options.own = own;
+	s->model_options.own_count = count;
+	live_own(s->live, own, count, s->arena, &changes, &count);
+	s->own_edits += count;
 	return advance(s, changes, count);
 }
 
@@ -543,6 +564,14 @@ one_edit(struct series *s)
 }
 
 static bool
+one_change(struct series *s)
+{
+	const unsigned roll = dice_roll(&s->editor.dice, 8);
+
+	return roll < 2 ? one_announcement(s) : roll == 2 ? one_own(s) : one_edit(s);
+}
+
+static bool
 run_series(struct series *s, uint64_t edits)
 {
 	/* As in prop_edit.c. */
@@ -557,7 +586,7 @@ run_series(struct series *s, uint64_t edits)
 		s->model_options = (struct model_options){
 		    .clusters = (const void *)clusters,
 		    .cluster_count = s->editor.clusters,
-		    .announced_node = STR("node-0"),
+		    .here = STR("node-0"),
 		};
 		s->options = (struct compile_options){
 		    .node =
@@ -575,8 +604,7 @@ run_series(struct series *s, uint64_t edits)
 	} while (!begin(s, &docs));
 	ok = check(s, &whole);
 	for (uint64_t i = 0; i < edits && ok; i++)
-		ok = (dice_roll(&s->editor.dice, 4) == 0 ? one_announcement(s)
-							 : one_edit(s)) &&
+		ok = one_change(s) &&
 		     (dice_roll(&s->editor.dice, 4) != 0 || check_some_kept(s));
 	compile_state_free(s->state);
 	live_free(s->live);
@@ -588,7 +616,7 @@ run_series(struct series *s, uint64_t edits)
 struct sums {
 	unsigned long quick, anew, beyond, refused, spaces, grown, nodes, announced,
 	    kept, kept_pods, moved, moved_policies, told_of, own, keeping, via, routes,
-	    limits, externals, silent, ruled;
+	    limits, externals, silent, ruled, own_addresses;
 };
 
 static void
@@ -607,6 +635,7 @@ add_up(struct sums *t, const struct series *s)
 	t->moved += s->moved;
 	t->told_of += s->told_of;
 	t->own += s->own;
+	t->own_addresses += s->own_edits;
 	t->keeping += s->keeping;
 	t->via += s->via;
 	t->routes += s->routes;
@@ -627,7 +656,7 @@ all_came(const struct sums *t)
 	       t->kept_pods != 0 && t->moved != 0 && t->moved_policies != 0 &&
 	       t->told_of != 0 && t->own != 0 && t->keeping != 0 && t->via != 0 &&
 	       t->routes != 0 && t->limits != 0 && t->externals != 0 &&
-	       t->silent != 0 && t->ruled != 0;
+	       t->silent != 0 && t->ruled != 0 && t->own_addresses != 0;
 }
 
 int
@@ -661,15 +690,16 @@ main(int argc, char **argv)
 	(void)printf("%llu series from seed %llu: edits: %lu quick, %lu compiled anew, "
 		     "%lu loaded whole, %lu refused; %lu namespaces' labels, %lu new, "
 		     "%lu moved with %lu policies; %lu nodes, %lu as pods say; "
-		     "%lu announced pods; %lu times kept, %lu of them pods; "
+		     "%lu announced pods, %lu addresses of the node; %lu times kept, "
+		     "%lu of them pods; "
 		     "%lu of own workloads alone, %lu with rules for nobody, %lu via "
 		     "again; quick: %lu Routes, "
 		     "%lu of them the first or last that leads out, %lu limits, %lu "
 		     "external networks, %lu that mean nothing\n",
 	    (unsigned long long)done, (unsigned long long)seed, t.quick, t.anew,
 	    t.beyond, t.refused, t.spaces, t.grown, t.moved, t.moved_policies, t.nodes,
-	    t.told_of, t.announced, t.kept, t.kept_pods, t.own, t.keeping, t.via,
-	    t.routes, t.ruled, t.limits, t.externals, t.silent);
+	    t.told_of, t.announced, t.own_addresses, t.kept, t.kept_pods, t.own,
+	    t.keeping, t.via, t.routes, t.ruled, t.limits, t.externals, t.silent);
 	/* Nor is one that always begins again. */
 	return ok && t.quick > t.beyond && all_came(&t) ? 0 : 1;
 }

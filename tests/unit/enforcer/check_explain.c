@@ -144,6 +144,7 @@ refused(const json_t *family)
 
 START_TEST(own_address_is_the_node)
 {
+	static const struct ip_addr own = {IP_V4, {192, 168, 0, 1}};
 	const json_t *family;
 
 	make();
@@ -156,10 +157,17 @@ START_TEST(own_address_is_the_node)
 	/* Who is closed to others is not to it. */
 	ck_assert_str_eq(verdict(ask("192.168.0.1", "10.9.9.9", "80/tcp")), "allow");
 	ck_assert_str_eq(verdict(ask("192.168.0.2", "10.9.9.9", "80/tcp")), "deny");
-	/* To the kernel a peer `node` is the addresses that documents name. */
+	/* To the kernel a peer `node` is the addresses that the program knows. */
 	family = ask("/shop/web", "192.168.0.1", "443/tcp");
 	ck_assert_str_eq(verdict(family), "allow");
 	ck_assert_ptr_nonnull(json_object_get(family, "note"));
+	program_free(program);
+	settings.own = &own;
+	settings.own_count = 1;
+	make();
+	family = ask("/shop/web", "192.168.0.1", "443/tcp");
+	ck_assert_str_eq(verdict(family), "deny");
+	ck_assert_ptr_null(json_object_get(family, "note"));
 }
 END_TEST
 

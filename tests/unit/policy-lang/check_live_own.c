@@ -2,8 +2,9 @@
  * go through compiled again. After each the content is what compiling all of it gives. */
 #include <check.h>
 
+#include "policy-lang/evaluate/evaluate.h"
 #include "policy-lang/live/live.h"
-#include "policy-lang/table/table.h"
+#include "policy-lang/table/table_walk.h"
 
 #define KIND(kind, spec)                                                               \
 	"apiVersion: ringfence.dev/v1alpha1\nkind: " kind                              \
@@ -28,6 +29,8 @@ static struct compile_state *state;
 static const struct compile_options options = {
     .node = {"n1", 2}, .settings = {.steer_mask = 0xff00}, .way_count = 200};
 
+static const struct model_options here = {.here = {"n1", 2}};
+
 static void
 setup(void)
 {
@@ -50,7 +53,7 @@ load(const char *text)
 	const struct bundle bundle = {source, 1};
 
 	*source = (struct source){STR("base"), str_from(text)};
-	live = live_load(arena, &bundle, NULL, NULL, &diags);
+	live = live_load(arena, &bundle, &here, NULL, &diags);
 	ck_assert_ptr_nonnull(live);
 	state = compile_state_new(live_model(live), &options, &diags);
 	ck_assert_ptr_nonnull(state);
@@ -243,6 +246,103 @@ START_TEST(an_address_is_its_first_owners)
 	/* "before" comes first, so that "first" has no address left. */
 	ck_assert(edit(WORKLOAD("before", "web", "n1", "10.1.0.1", "80")).own);
 	ck_assert(edit(NULL).own);
+}
+END_TEST
+
+#define NODE_OF(name, ip)                                                              \
+	"apiVersion: v1\nkind: Node\nmetadata: { name: " name " }\nstatus: { "         \
+	"addresses: [ { type: InternalIP, address: " ip " } ] }\n---\n"
+#define NO_NODE(nodes)                                                                 \
+	KIND("Policy",                                                                 \
+	    "{ mandatory: { egress: [ { action: deny, to: [ { node: " nodes            \
+	    " } ] }, { action: allow, to: [ { cidr: 172.17.0.0/24 } ] }, { action: "   \
+	    "deny } ] } }")
+
+static void
+tell_own(const char *const *texts, size_t count, bool *out_empty)
+{
+	struct ip_addr addrs[4];
+	struct compile_change *changes;
+	struct compile_delta delta;
+	size_t changed;
+
+	for (size_t i = 0; i < count; i++)
+		ck_assert(ip_parse(str_from(texts[i]), &addrs[i]));
+	live_own(live, addrs, count, arena, &changes, &changed);
+	compile_state_advance(
+	    state, arena, live_model(live), changes, changed, &diags, &delta);
+	ck_assert(!delta.anew && !delta.local);
+	*out_empty = !compile_delta_has_elements(&delta);
+	live_sweep(live);
+	check_content();
+}
+
+/* What the table does with what the first workload sends there, which is what policy says. */
+static bool
+reaches(const char *addr)
+{
+	struct table_packet packet = {
+	    .proto = PROTO_TCP, .dport = 9100, .hook = HOOK_INPUT};
+	struct flow flow = {.proto = PROTO_TCP, .port = 9100};
+	struct table_content content;
+	bool allowed;
+
+	ck_assert(ip_parse(STR("10.1.0.1"), &packet.saddr));
+	ck_assert(ip_parse(str_from(addr), &packet.daddr));
+	compile_state_content(state, arena, &content);
+	allowed = table_walk(&content, &packet).accept;
+	flow.src = endpoint_of_addr(live_model(live), packet.saddr);
+	flow.dst = endpoint_of_addr(live_model(live), packet.daddr);
+	ck_assert(
+	    evaluate_direction(live_model(live), &flow, DIR_EGRESS).allow == allowed);
+	return allowed;
+}
+
+START_TEST(addresses_of_the_node_itself_are_the_nodes)
+{
+	static const char *const nodes[] = {"{}", "n1"};
+	static const char *const own[] = {"172.17.0.1", "fd00:ff::1"};
+	bool empty;
+
+	load(arena_printf(
+	    arena, "%s%s", FIRST, _i == 0 ? NO_NODE("{}") : NO_NODE("n1")));
+	ck_assert_msg(reaches("172.17.0.1"), "%s", nodes[_i]);
+	tell_own(own, 2, &empty);
+	ck_assert(!empty);
+	ck_assert(!reaches("172.17.0.1"));
+	ck_assert(reaches("172.17.0.2")); /* CIDRs stay exact */
+	tell_own(own, 2, &empty);
+	ck_assert(empty);
+	/* Whether a document speaks of the node or not. */
+	edit(NODE_OF("n1", "192.168.0.1"));
+	ck_assert(!reaches("172.17.0.1") && !reaches("192.168.0.1"));
+	/* A workload's stays the workload's, */
+	edit(WORKLOAD("far", "db", "n2", "172.17.0.1", "80"));
+	ck_assert(reaches("172.17.0.1"));
+	tell_own(own, 0, &empty);
+	tell_own(own, 1, &empty);
+	ck_assert(reaches("172.17.0.1"));
+	/* and what documents say is another node's stays that. */
+	edit(NODE_OF("n2", "172.17.0.1"));
+	ck_assert_int_eq(reaches("172.17.0.1"), _i == 1);
+	edit(NULL);
+	ck_assert(!reaches("172.17.0.1"));
+	tell_own(own, 0, &empty);
+	ck_assert(reaches("172.17.0.1"));
+	check_content();
+}
+END_TEST
+
+START_TEST(addresses_of_the_node_that_no_rule_asks_for_change_nothing)
+{
+	static const char *const own[] = {"172.17.0.1"};
+	bool empty;
+
+	load(BASE);
+	tell_own(own, 1, &empty);
+	ck_assert(empty);
+	tell_own(own, 0, &empty);
+	ck_assert(empty);
 }
 END_TEST
 
@@ -449,6 +549,9 @@ main(void)
 	tcase_add_test(tcase, a_name_that_means_nothing_here_tells_no_peers_apart);
 	tcase_add_test(tcase, tenants_share_what_speaks_of_no_names);
 	tcase_add_test(tcase, an_address_is_its_first_owners);
+	tcase_add_loop_test(tcase, addresses_of_the_node_itself_are_the_nodes, 0, 2);
+	tcase_add_test(
+	    tcase, addresses_of_the_node_that_no_rule_asks_for_change_nothing);
 	tcase_add_test(tcase, very_many_addresses_are_not_looked_for_one_by_one);
 	tcase_add_test(tcase, an_address_of_a_node_is_no_workloads);
 	tcase_add_test(tcase, the_first_and_the_last_of_all_are_not_alone);
