@@ -278,6 +278,7 @@ START_TEST(routes_are_watched_after_news_of_them_were_lost)
 	const int lo = 1, least = 1;
 
 	ck_assert_int_eq(uv_loop_init(&parent->loop), 0);
+	parent_own_init(parent); /* it hears the same news */
 	parent_uplinks_init(parent);
 	ck_assert_int_eq(
 	    setsockopt(parent->route_fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof(least)),
@@ -288,6 +289,7 @@ START_TEST(routes_are_watched_after_news_of_them_were_lost)
 	(void)uv_run(&parent->loop, UV_RUN_NOWAIT);
 	ck_assert(uv_is_active((uv_handle_t *)&parent->route_watch));
 	parent_uplinks_fini(parent);
+	parent_own_fini(parent);
 	while (uv_run(&parent->loop, UV_RUN_DEFAULT) != 0)
 		continue;
 	ck_assert_int_eq(uv_loop_close(&parent->loop), 0);
