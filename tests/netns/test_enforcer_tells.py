@@ -794,14 +794,14 @@ def test_diff_tells_in_terms_of_policy(lab, idle):
     idle.wait_settled()
     assert idle.ask("diff").stdout == "the kernel's table is as it should be\n"
     web, db = lab.host("web").address(4), lab.host("db").address(4)
-    cells, out = (set_in_use(lab.node, name) for name in ("cell4_in", "local4_out"))
-    listed = lab.node.exec(["nft", "list", "map", "inet", "ringfence", cells]).stdout
-    cell = next(re.search(r"\S+ \. [\d.]+ \. tcp \. 5432", line)[0]
-                for line in listed.splitlines() if "tcp . 5432" in line)
     engine = idle.role("engine")
 
     def told():
-        """What it says before it heals; None if it was faster."""
+        """What it says before it heals, which may use other sets; None if it was faster."""
+        cells, out = (set_in_use(lab.node, name) for name in ("cell4_in", "local4_out"))
+        listed = lab.node.exec(["nft", "list", "map", "inet", "ringfence", cells]).stdout
+        cell = next(re.search(r"\S+ \. [\d.]+ \. tcp \. 5432", line)[0]
+                    for line in listed.splitlines() if "tcp . 5432" in line)
         os.kill(engine, signal.SIGSTOP)
         try:
             lab.node.exec(["nft", f"delete element inet ringfence {cells} {{ {cell} }}; "
