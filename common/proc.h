@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "common/err.h"
+#include "common/ip.h"
 #include "common/str.h"
 
 /* ---- messages ---- */
@@ -75,6 +76,8 @@ uint32_t proc_get_u32(struct proc_reader *r);
 uint64_t proc_get_u64(struct proc_reader *r);
 /* A view into the message: u32 length, then the bytes. */
 struct str proc_get_str(struct proc_reader *r);
+/* What is neither family is malformed, and 0.0.0.0. */
+struct ip_addr proc_get_ip(struct proc_reader *r);
 /* `len` bytes of the message, borrowed from it; NULL if there are fewer. */
 const uint8_t *proc_get_bytes(struct proc_reader *r, size_t len);
 /* True if everything was read and nothing failed. */
@@ -85,6 +88,7 @@ void proc_put_u16(struct buf *b, uint16_t v);
 void proc_put_u32(struct buf *b, uint32_t v);
 void proc_put_u64(struct buf *b, uint64_t v);
 void proc_put_str(struct buf *b, struct str s);
+void proc_put_ip(struct buf *b, const struct ip_addr *addr);
 
 /* ---- roles ---- */
 

@@ -282,6 +282,22 @@ proc_get_str(struct proc_reader *r)
 	return p != NULL ? (struct str){(const char *)p, len} : (struct str){NULL, 0};
 }
 
+struct ip_addr
+proc_get_ip(struct proc_reader *r)
+{
+	struct ip_addr addr = {.family = IP_V4};
+	const uint8_t family = proc_get_u8(r);
+	const uint8_t *bytes = proc_get_bytes(r, sizeof(addr.bytes));
+
+	if (bytes == NULL || (family != IP_V4 && family != IP_V6)) {
+		r->ok = false;
+		return addr;
+	}
+	addr.family = (enum ip_family)family;
+	memcpy(addr.bytes, bytes, ip_bytes(addr.family));
+	return addr;
+}
+
 bool
 proc_reader_done(const struct proc_reader *r)
 {
@@ -328,4 +344,11 @@ proc_put_str(struct buf *b, struct str s)
 		base_die("a text too long for any message");
 	put_integer(b, s.len, 4);
 	buf_add_str(b, s);
+}
+
+void
+proc_put_ip(struct buf *b, const struct ip_addr *addr)
+{
+	proc_put_u8(b, (uint8_t)addr->family);
+	buf_add(b, addr->bytes, sizeof(addr->bytes));
 }

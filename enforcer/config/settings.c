@@ -31,25 +31,17 @@ get_role(struct proc_reader *r, struct role_settings *out)
 static void
 put_prefix(struct buf *out, const struct ip_prefix *p)
 {
-	proc_put_u8(out, (uint8_t)p->addr.family);
-	buf_add(out, p->addr.bytes, sizeof(p->addr.bytes));
+	proc_put_ip(out, &p->addr);
 	proc_put_u8(out, p->len);
 }
 
 static void
 get_prefix(struct proc_reader *r, struct ip_prefix *out)
 {
-	uint8_t family = proc_get_u8(r);
-	const uint8_t *bytes = proc_get_bytes(r, sizeof(out->addr.bytes));
-
+	out->addr = proc_get_ip(r);
 	out->len = proc_get_u8(r);
-	if (bytes == NULL || (family != IP_V4 && family != IP_V6) ||
-	    out->len > ip_bits((enum ip_family)family)) {
+	if (out->len > ip_bits(out->addr.family))
 		r->ok = false;
-		return;
-	}
-	out->addr.family = (enum ip_family)family;
-	memcpy(out->addr.bytes, bytes, sizeof(out->addr.bytes));
 }
 
 static void

@@ -87,10 +87,8 @@ ask(struct asked *a, bool text)
 			x->count++;
 	}
 	proc_put_u8(&question, (uint8_t)x->count);
-	for (size_t i = 0; i < x->count; i++) {
-		proc_put_u8(&question, (uint8_t)x->addrs[i].family);
-		buf_add(&question, x->addrs[i].bytes, sizeof(x->addrs[i].bytes));
-	}
+	for (size_t i = 0; i < x->count; i++)
+		proc_put_ip(&question, &x->addrs[i]);
 	if (x->count == 0 || engine_kernel_ask(asked_engine(a), MSG_WHOSE, &question,
 				 -1, on_told, x, &err) != 0)
 		on_told(asked_engine(a), NULL, x);

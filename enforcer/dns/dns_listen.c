@@ -51,7 +51,7 @@ asker_of(struct dns_role *d, const struct ip_addr *client, monotime_t now)
 
 	asker = dns_share_client(d->share, client, now, &ask);
 	if (ask) {
-		dns_put_addr(&body, client);
+		proc_put_ip(&body, client);
 		/* If nobody is there to ask, the next query asks. */
 		ask = dns_tell_engine(d, MSG_DNS_CLIENT, &body);
 	}

@@ -22,38 +22,16 @@ const struct dns_count_words dns_count_words[DNS_COUNTS] = {
 };
 
 void
-dns_put_addr(struct buf *out, const struct ip_addr *addr)
-{
-	proc_put_u8(out, (uint8_t)addr->family);
-	buf_add(out, addr->bytes, sizeof(addr->bytes));
-}
-
-void
-dns_get_addr(struct proc_reader *r, struct ip_addr *out_addr)
-{
-	uint8_t family = proc_get_u8(r);
-	const uint8_t *bytes = proc_get_bytes(r, sizeof(out_addr->bytes));
-
-	*out_addr = (struct ip_addr){.family = IP_V4};
-	if (bytes == NULL || (family != IP_V4 && family != IP_V6)) {
-		r->ok = false;
-		return;
-	}
-	out_addr->family = (enum ip_family)family;
-	memcpy(out_addr->bytes, bytes, ip_bytes(out_addr->family));
-}
-
-void
 dns_lesson_encode(struct buf *out, uint32_t ticket, const struct ip_addr *client,
     const struct dns_answer *answer)
 {
 	proc_put_u32(out, ticket);
-	dns_put_addr(out, client);
+	proc_put_ip(out, client);
 	proc_put_u16(out, (uint16_t)answer->type);
 	proc_put_str(out, str_from(answer->name));
 	proc_put_u32(out, (uint32_t)answer->address_count);
 	for (size_t i = 0; i < answer->address_count; i++) {
-		dns_put_addr(out, &answer->addresses[i].addr);
+		proc_put_ip(out, &answer->addresses[i].addr);
 		proc_put_u32(out, answer->addresses[i].ttl_s);
 	}
 }
@@ -67,7 +45,7 @@ dns_lesson_decode(struct proc_reader *r, struct dns_lesson *out)
 	uint16_t type;
 
 	*out = (struct dns_lesson){.ticket = proc_get_u32(r)};
-	dns_get_addr(r, &out->client);
+	out->client = proc_get_ip(r);
 	type = proc_get_u16(r);
 	name = proc_get_str(r);
 	count = proc_get_u32(r);
@@ -79,7 +57,7 @@ dns_lesson_decode(struct proc_reader *r, struct dns_lesson *out)
 	memcpy(a->name, name.ptr, name.len);
 	a->address_count = count;
 	for (uint32_t i = 0; i < count; i++) {
-		dns_get_addr(r, &a->addresses[i].addr);
+		a->addresses[i].addr = proc_get_ip(r);
 		a->addresses[i].ttl_s = proc_get_u32(r);
 	}
 	return proc_reader_done(r);

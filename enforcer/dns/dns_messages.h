@@ -37,9 +37,6 @@ struct dns_count_words {
 };
 extern const struct dns_count_words dns_count_words[DNS_COUNTS];
 
-void dns_put_addr(struct buf *out, const struct ip_addr *addr);
-/* On failure `r->ok` is false. */
-void dns_get_addr(struct proc_reader *r, struct ip_addr *out_addr);
 void dns_lesson_encode(struct buf *out, uint32_t ticket, const struct ip_addr *client,
     const struct dns_answer *answer);
 /* Copies; false: malformed. */

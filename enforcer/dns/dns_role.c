@@ -106,7 +106,7 @@ on_tenant(struct dns_role *d, struct proc_msg *msg)
 	struct str tenant;
 
 	proc_reader_init(&r, msg);
-	dns_get_addr(&r, &client);
+	client = proc_get_ip(&r);
 	tenant = proc_get_str(&r);
 	if (!proc_reader_done(&r))
 		return false;

@@ -373,13 +373,7 @@ on_own(struct engine *e, struct proc_msg *msg)
 		goto malformed;
 	own = ARENA_ARRAY(arena, count, struct ip_addr);
 	for (uint32_t i = 0; i < count; i++) {
-		const uint8_t family = proc_get_u8(&r);
-		const uint8_t *bytes = proc_get_bytes(&r, sizeof(own[i].bytes));
-
-		if (bytes == NULL || (family != IP_V4 && family != IP_V6))
-			goto malformed;
-		own[i].family = (enum ip_family)family;
-		memcpy(own[i].bytes, bytes, ip_bytes(own[i].family));
+		own[i] = proc_get_ip(&r);
 		if (i != 0 && ip_cmp(&own[i - 1], &own[i]) >= 0)
 			goto malformed;
 	}

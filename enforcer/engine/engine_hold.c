@@ -163,11 +163,11 @@ on_client(struct engine *e, const struct proc_msg *msg)
 	struct proc_reader r;
 
 	proc_reader_init(&r, msg);
-	dns_get_addr(&r, &client);
+	client = proc_get_ip(&r);
 	if (!proc_reader_done(&r))
 		return false;
 	w = has_program(e) ? model_workload_at(e->apply.current->model, &client) : NULL;
-	dns_put_addr(&body, &client);
+	proc_put_ip(&body, &client);
 	proc_put_str(&body, w != NULL ? ns_tenant(w->ns) : STR(""));
 	/* One that is not taken is asked again. */
 	if (link_send(&e->hold.channel, MSG_DNS_TENANT, 0, &body, -1, &err) != 0)

@@ -44,8 +44,7 @@ put_watched(struct buf *body, const struct table_content *content)
 
 			if (addr->family == 0 || count == PROBE_TARGETS_MAX)
 				continue;
-			proc_put_u8(&list, (uint8_t)addr->family);
-			buf_add(&list, addr->bytes, sizeof(addr->bytes));
+			proc_put_ip(&list, addr);
 			count++;
 		}
 	}
@@ -138,15 +137,11 @@ read_gateways(struct engine *e, struct proc_reader *r)
 	if (!r->ok || count > PROBE_TARGETS_MAX)
 		return false;
 	for (uint32_t i = 0; i < count; i++) {
-		uint8_t family = proc_get_u8(r);
-		const uint8_t *bytes = proc_get_bytes(r, sizeof(list[i].addr.bytes));
-
-		if (bytes == NULL || (family != IP_V4 && family != IP_V6))
-			return false;
-		list[i] = (struct gateway_state){.addr.family = (enum ip_family)family};
-		memcpy(list[i].addr.bytes, bytes, ip_bytes(list[i].addr.family));
+		list[i] = (struct gateway_state){.addr = proc_get_ip(r)};
 		list[i].up = proc_get_u8(r) != 0;
 	}
+	if (!r->ok)
+		return false;
 	for (uint32_t i = 0; i < count; i++) {
 		const struct gateway_state *before = find_gateway(e, &list[i].addr);
 

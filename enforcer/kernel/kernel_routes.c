@@ -101,12 +101,10 @@ kernel_tell_whose(struct kernel *k, const struct proc_msg *msg)
 	proc_reader_init(&r, msg);
 	count = proc_get_u8(&r);
 	for (uint8_t i = 0; i < count && count <= WHOSE_MOST; i++) {
-		struct ip_addr addr = {.family = (enum ip_family)proc_get_u8(&r)};
-		const uint8_t *bytes = proc_get_bytes(&r, sizeof(addr.bytes));
+		const struct ip_addr addr = proc_get_ip(&r);
 
-		if (bytes == NULL || (addr.family != IP_V4 && addr.family != IP_V6))
+		if (!r.ok)
 			break;
-		memcpy(addr.bytes, bytes, sizeof(addr.bytes));
 		proc_put_u8(&body, address_is_own(k->addresses, &addr));
 	}
 	kernel_answer(k, MSG_WHOSE_TOLD, msg->id, &body, -1);

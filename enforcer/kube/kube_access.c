@@ -29,23 +29,8 @@ kube_access_encode(struct buf *out, const struct kube_access *a)
 		proc_put_str(out, texts[i]);
 	proc_put_u16(out, a->port);
 	proc_put_u32(out, (uint32_t)a->address_count);
-	for (size_t i = 0; i < a->address_count; i++) {
-		proc_put_u8(out, (uint8_t)a->addresses[i].family);
-		buf_add(out, a->addresses[i].bytes, sizeof(a->addresses[i].bytes));
-	}
-}
-
-static bool
-get_address(struct proc_reader *r, struct ip_addr *out)
-{
-	const uint8_t family = proc_get_u8(r);
-	const uint8_t *bytes = proc_get_bytes(r, sizeof(out->bytes));
-
-	if (bytes == NULL || (family != IP_V4 && family != IP_V6))
-		return false;
-	out->family = (enum ip_family)family;
-	memcpy(out->bytes, bytes, sizeof(out->bytes));
-	return true;
+	for (size_t i = 0; i < a->address_count; i++)
+		proc_put_ip(out, &a->addresses[i]);
 }
 
 bool
@@ -64,10 +49,8 @@ kube_access_decode(struct arena *arena, struct proc_reader *r, struct kube_acces
 	if (!r->ok || count > KUBE_ADDRESSES_MOST)
 		return false;
 	addresses = ARENA_ARRAY(arena, count, struct ip_addr);
-	for (uint32_t i = 0; i < count; i++) {
-		if (!get_address(r, &addresses[i]))
-			return false;
-	}
+	for (uint32_t i = 0; i < count; i++)
+		addresses[i] = proc_get_ip(r);
 	out->addresses = addresses;
 	out->address_count = count;
 	return r->ok;

@@ -138,10 +138,8 @@ parent_own_look(struct parent *p)
 	const size_t left_out = settle(&own);
 
 	proc_put_u32(&body, (uint32_t)own.count);
-	for (size_t i = 0; i < own.count; i++) {
-		proc_put_u8(&body, (uint8_t)own.addrs[i].family);
-		buf_add(&body, own.addrs[i].bytes, sizeof(own.addrs[i].bytes));
-	}
+	for (size_t i = 0; i < own.count; i++)
+		proc_put_ip(&body, &own.addrs[i]);
 	free(own.addrs);
 	if (!ok || p->stopping || str_eq(buf_str(&body), buf_str(&p->own))) {
 		buf_free(&body);

@@ -123,13 +123,7 @@ address_told(struct address_book *b, struct arena *arena, const struct proc_msg 
 		return false;
 	all = ARENA_ARRAY(arena, count, struct wanted);
 	for (uint32_t i = 0; i < count; i++) {
-		uint8_t family = proc_get_u8(&r);
-		const uint8_t *bytes = proc_get_bytes(&r, sizeof(all[i].addr.bytes));
-
-		if (bytes == NULL || (family != IP_V4 && family != IP_V6))
-			return false;
-		all[i].addr.family = (enum ip_family)family;
-		memcpy(all[i].addr.bytes, bytes, ip_bytes(all[i].addr.family));
+		all[i].addr = proc_get_ip(&r);
 		all[i].shared = proc_get_u8(&r) != 0;
 	}
 	if (!proc_reader_done(&r))

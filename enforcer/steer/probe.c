@@ -186,8 +186,7 @@ probe_put(const struct probe *p, struct buf *out)
 {
 	proc_put_u32(out, (uint32_t)p->count);
 	for (size_t i = 0; i < p->count; i++) {
-		proc_put_u8(out, (uint8_t)p->targets[i].addr.family);
-		buf_add(out, p->targets[i].addr.bytes, 16);
+		proc_put_ip(out, &p->targets[i].addr);
 		proc_put_u8(out, p->targets[i].up);
 	}
 }

@@ -59,17 +59,10 @@ read_watched(struct proc_reader *r, struct ip_addr *out, size_t *out_count)
 
 	if (!r->ok || count > PROBE_TARGETS_MAX)
 		return false;
-	for (uint32_t i = 0; i < count; i++) {
-		uint8_t family = proc_get_u8(r);
-		const uint8_t *bytes = proc_get_bytes(r, sizeof(out[i].bytes));
-
-		if (bytes == NULL || (family != IP_V4 && family != IP_V6))
-			return false;
-		out[i] = (struct ip_addr){.family = (enum ip_family)family};
-		memcpy(out[i].bytes, bytes, ip_bytes(out[i].family));
-	}
+	for (uint32_t i = 0; i < count; i++)
+		out[i] = proc_get_ip(r);
 	*out_count = count;
-	return true;
+	return r->ok;
 }
 
 static void
