@@ -2,7 +2,6 @@
  * Addresses of the node itself, which the engine is told of: a peer of policy that takes in this
  * node takes in these, too. Looked at when an address comes or goes, and twice a minute.
  */
-#include <errno.h>
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
@@ -15,7 +14,6 @@
 
 #define LOOK_MS   30000
 #define SETTLE_MS 100 /* they come several at a time */
-#define TRIES     5
 /* Where kube-proxy puts the addresses of Services, which lead elsewhere. */
 #define SERVICES "kube-ipvs0"
 
@@ -75,28 +73,17 @@ on_address(const struct nlmsghdr *header, void *arg)
 	return MNL_CB_OK;
 }
 
-/* A list that changed while it was read is read again. */
-static bool
-look(struct own *own)
+static int
+ask(struct rtnl *r, void *arg)
 {
 	_Alignas(struct nlmsghdr) char data[128];
-	struct err err = ERR_INIT;
-	bool ok = false, again = true;
+	struct own *own = arg;
 
 	own->services = if_nametoindex(SERVICES);
-	for (int i = 0; i < TRIES && !ok && again; i++) {
-		struct rtnl r = {.fd = -1};
-
-		own->count = 0;
-		ok = rtnl_open(&r, &err) == 0 &&
-		     rtnl_ask(&r,
-			 rtnl_begin(
-			     data, RTM_GETADDR, NLM_F_DUMP, sizeof(struct ifaddrmsg)),
-			 on_address, own) == 0;
-		again = errno == EINTR;
-		rtnl_close(&r);
-	}
-	return ok;
+	own->count = 0;
+	return rtnl_ask(r,
+	    rtnl_begin(data, RTM_GETADDR, NLM_F_DUMP, sizeof(struct ifaddrmsg)),
+	    on_address, own);
 }
 
 static int
@@ -134,7 +121,7 @@ parent_own_look(struct parent *p)
 {
 	struct own own = {0};
 	struct buf body = {0};
-	const bool ok = look(&own);
+	const bool ok = rtnl_look(ask, &own);
 	const size_t left_out = settle(&own);
 
 	proc_put_u32(&body, (uint32_t)own.count);

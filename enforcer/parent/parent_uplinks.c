@@ -16,7 +16,6 @@
 
 #define LOOK_MS   30000
 #define SETTLE_MS 100 /* they come several at a time */
-#define TRIES     5
 
 void
 parent_uplinks_tell(struct parent *p)
@@ -68,21 +67,10 @@ validates(const struct enforcer_config *c)
 	       (c->workload_network_count != 0 || c->workload_interface_count != 0);
 }
 
-/* A list that changed while it was read is read again. */
-static bool
-look(struct uplinks *out)
+static int
+ask(struct rtnl *r, void *out)
 {
-	struct err err = ERR_INIT;
-	bool ok = false, again = true;
-
-	for (int i = 0; i < TRIES && !ok && again; i++) {
-		struct rtnl r = {.fd = -1};
-
-		ok = rtnl_open(&r, &err) == 0 && uplinks_look(&r, out) == 0;
-		again = errno == EINTR;
-		rtnl_close(&r);
-	}
-	return ok;
+	return uplinks_look(r, out);
 }
 
 /* What cannot be looked at is as it was. */
@@ -92,7 +80,7 @@ parent_uplinks_look(struct parent *p)
 	struct uplinks u = {0};
 	struct buf body = {0};
 	size_t kept = 0;
-	const bool ok = !validates(p->config) || look(&u);
+	const bool ok = !validates(p->config) || rtnl_look(ask, &u);
 
 	for (size_t i = 0; i < u.count; i++) {
 		if (!is_workloads(p->config, u.names[i]))

@@ -10,6 +10,7 @@
 #include "enforcer/kernel/netlink.h"
 
 #define ANSWER_S 5
+#define LOOKS    5
 
 int
 rtnl_open(struct rtnl *r, struct err *err)
@@ -76,6 +77,22 @@ rtnl_ask(struct rtnl *r, struct nlmsghdr *header, mnl_cb_t each, void *arg)
 			break; /* one object, without an end */
 	}
 	return run < 0 ? -1 : 0;
+}
+
+bool
+rtnl_look(int (*ask)(struct rtnl *r, void *arg), void *arg)
+{
+	struct err err = ERR_INIT;
+	bool ok = false, again = true;
+
+	for (int i = 0; i < LOOKS && !ok && again; i++) {
+		struct rtnl r = {.fd = -1};
+
+		ok = rtnl_open(&r, &err) == 0 && ask(&r, arg) == 0;
+		again = errno == EINTR;
+		rtnl_close(&r);
+	}
+	return ok;
 }
 
 static int

@@ -34,6 +34,10 @@ MUST_CHECK struct nlmsghdr *rtnl_begin(
 MUST_CHECK int rtnl_ask(
     struct rtnl *r, struct nlmsghdr *header, mnl_cb_t each, void *arg);
 
+/* Asks all that `ask` does of a socket of its own, and anew if what is listed changed while it
+ * was read, a few times. False: it could not be looked at. */
+MUST_CHECK bool rtnl_look(int (*ask)(struct rtnl *r, void *arg), void *arg);
+
 /* The attributes of an object, by their types; NULL: not there. */
 struct rtnl_attrs {
 	const struct nlattr *of[IFLA_MAX + 1];
