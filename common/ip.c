@@ -260,6 +260,12 @@ ip_cmp(const struct ip_addr *a, const struct ip_addr *b)
 	return memcmp(a->bytes, b->bytes, ip_bytes(a->family));
 }
 
+int
+ip_order(const void *a, const void *b)
+{
+	return ip_cmp(a, b);
+}
+
 bool
 ip_eq(const struct ip_addr *a, const struct ip_addr *b)
 {

@@ -38,6 +38,8 @@ MUST_CHECK unsigned ip_bits(enum ip_family family); /* 32 or 128 */
 MUST_CHECK size_t ip_bytes(enum ip_family family);  /* 4 or 16 */
 /* Family first, then numeric order. */
 MUST_CHECK int ip_cmp(const struct ip_addr *a, const struct ip_addr *b);
+/* The same of two struct ip_addr, for qsort and bsearch. */
+MUST_CHECK int ip_order(const void *a, const void *b);
 MUST_CHECK bool ip_eq(const struct ip_addr *a, const struct ip_addr *b);
 MUST_CHECK bool ip_in_prefix(
     const struct ip_addr *addr, const struct ip_prefix *prefix);

@@ -50,12 +50,6 @@ address_seen(const struct nlmsghdr *header, void *arg)
 }
 
 static int
-compare_addresses(const void *a, const void *b)
-{
-	return ip_cmp(a, b);
-}
-
-static int
 list_own(struct conntrack *c, struct err *err)
 {
 	_Alignas(struct nlmsghdr) char data[128];
@@ -88,13 +82,13 @@ conntrack_read_own(struct conntrack *c, struct err *err)
 		rc = list_own(c, err);
 	while (rc == ERR_STALE && ++times < TIMES_MOST);
 	if (rc == 0 && c->own_count != 0)
-		qsort(c->own, c->own_count, sizeof(*c->own), compare_addresses);
+		qsort(c->own, c->own_count, sizeof(*c->own), ip_order);
 	return rc;
 }
 
 bool
 conntrack_is_own(const struct conntrack *c, const struct ip_addr *addr)
 {
-	return c->own_count != 0 && bsearch(addr, c->own, c->own_count, sizeof(*c->own),
-					compare_addresses) != NULL;
+	return c->own_count != 0 &&
+	       bsearch(addr, c->own, c->own_count, sizeof(*c->own), ip_order) != NULL;
 }

@@ -86,12 +86,6 @@ ask(struct rtnl *r, void *arg)
 	    on_address, own);
 }
 
-static int
-compare(const void *a, const void *b)
-{
-	return ip_cmp(a, b);
-}
-
 /* Sorted, and each once: it may be on several interfaces. Returns how many are left out. */
 static size_t
 settle(struct own *own)
@@ -99,7 +93,7 @@ settle(struct own *own)
 	size_t kept = 0;
 
 	if (own->count != 0)
-		qsort(own->addrs, own->count, sizeof(*own->addrs), compare);
+		qsort(own->addrs, own->count, sizeof(*own->addrs), ip_order);
 	for (size_t i = 0; i < own->count; i++) {
 		if (kept == 0 || !ip_eq(&own->addrs[kept - 1], &own->addrs[i]))
 			own->addrs[kept++] = own->addrs[i];

@@ -10,12 +10,6 @@
 #include "policy-lang/flows/flow_ends.h"
 #include "policy-lang/flows/recommend_internal.h"
 
-static int
-compare_addrs(const void *a, const void *b)
-{
-	return ip_cmp(a, b);
-}
-
 /* Every address that is somebody's: a prefix that is widened must hold none of them. */
 static void
 collect_known(struct recommend *r)
@@ -37,7 +31,7 @@ collect_known(struct recommend *r)
 			r->known[r->known_count++] = m->nodes[i]->ips[j];
 	}
 	if (r->known_count > 1)
-		qsort(r->known, r->known_count, sizeof(*r->known), compare_addrs);
+		qsort(r->known, r->known_count, sizeof(*r->known), ip_order);
 }
 
 struct recommend *

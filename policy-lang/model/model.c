@@ -172,12 +172,6 @@ model_node_said_at(const struct model *m, const struct ip_addr *addr)
 	return model_at(&m->node_by_address, addr);
 }
 
-static int
-compare_addresses(const void *a, const void *b)
-{
-	return ip_cmp(a, b);
-}
-
 const struct node *
 model_node_at(const struct model *m, const struct ip_addr *addr)
 {
@@ -185,8 +179,7 @@ model_node_at(const struct model *m, const struct ip_addr *addr)
 	const struct node *said = model_node_said_at(m, addr);
 
 	if (said != NULL || o->own_count == 0 ||
-	    bsearch(addr, o->own, o->own_count, sizeof(*o->own), compare_addresses) ==
-		NULL)
+	    bsearch(addr, o->own, o->own_count, sizeof(*o->own), ip_order) == NULL)
 		return said;
 	return model_node(m, o->here);
 }
